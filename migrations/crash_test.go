@@ -1,0 +1,229 @@
+package migrations_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"homeroom/internal/pgtest"
+	"homeroom/migrations"
+)
+
+const killMe = "select pg_terminate_backend(pg_backend_pid());"
+
+func TestKilledDuringAFile(t *testing.T) {
+	t.Parallel()
+	url := pgtest.Database(t)
+	for _, text := range []string{killMe, "create table b ();" + killMe, "create table b ();" + killMe + "create table c ();"} {
+		conn := connect(t, url)
+		if _, err := load(t, "create table if not exists a ()", text).Up(t.Context(), conn); err == nil {
+			t.Fatal("survived")
+		}
+		conn = connect(t, url)
+		wantStatus(t, load(t, "", ""), conn, migrations.Status{State: migrations.Behind, Version: 1})
+		wantTables(t, conn, "a schema_migrations")
+	}
+	up(t, load(t, "", "create table b ()"), connect(t, url))
+}
+
+// deaf is a connection whose answers are lost once a commit was sent.
+type deaf struct {
+	net.Conn
+	lost *atomic.Bool
+}
+
+func (d deaf) Write(b []byte) (int, error) {
+	n, err := d.Conn.Write(b)
+	if bytes.Contains(b, []byte("COMMIT")) {
+		d.lost.Store(true)
+	}
+	return n, err
+}
+
+func (d deaf) Read(b []byte) (int, error) {
+	if d.lost.Load() {
+		return 0, io.ErrUnexpectedEOF
+	}
+	n, err := d.Conn.Read(b)
+	if d.lost.Load() {
+		return 0, io.ErrUnexpectedEOF
+	}
+	return n, err
+}
+
+// Whether the server committed before the client went away, is for the next one to find out.
+func TestLostAnswer(t *testing.T) {
+	t.Parallel()
+	url := pgtest.Database(t)
+	set := load(t, "create table a ()", "create table b ()")
+	conn := connect(t, url, func(c net.Conn) net.Conn { return deaf{c, new(atomic.Bool)} })
+	if _, err := set.Up(t.Context(), conn); err == nil {
+		t.Fatal("heard the answer")
+	}
+	up(t, set, connect(t, url))
+	wantTables(t, connect(t, url), "a b schema_migrations")
+}
+
+func TestCrashOutsideATransaction(t *testing.T) {
+	t.Parallel()
+	url := pgtest.Database(t)
+	conn := connect(t, url)
+	set := load(t, "create table a ()", "-- no-transaction\n"+killMe, "create table b ()")
+	if _, err := set.Up(t.Context(), conn); err == nil {
+		t.Fatal("survived")
+	}
+	conn = connect(t, url)
+	dirty := migrations.Status{State: migrations.Dirty, Version: 2, Dirty: true}
+	wantStatus(t, set, conn, dirty)
+
+	_, err := set.Up(t.Context(), conn)
+	var refused *migrations.StateError
+	if !errors.As(err, &refused) || refused.Status != dirty {
+		t.Fatalf("up: %v", err)
+	}
+	for _, want := range []string{"dirty at version 2", "000002_step.up.sql began outside a transaction", "set dirty = false", "set version = 1, dirty = false"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("error %q does not say %q", err, want)
+		}
+	}
+	exec(t, conn, "update schema_migrations set version = 1, dirty = false")
+	up(t, load(t, "create table a ()", "-- no-transaction\ncreate index concurrently on schema_migrations (dirty)", "create table b ()"), conn)
+	wantStatus(t, set, conn, migrations.Status{State: migrations.Current, Version: 3})
+}
+
+func TestFailureOutsideATransaction(t *testing.T) {
+	t.Parallel()
+	conn := newDatabase(t)
+	set := load(t, "-- no-transaction\n\ncreate index concurrently\n on nowhere (x)")
+	_, err := set.Up(t.Context(), conn)
+	var failure *migrations.Error
+	if !errors.As(err, &failure) || failure.Line != 3 || failure.Statement != "create index concurrently on nowhere (x)" {
+		t.Errorf("up: %+v", err)
+	}
+	wantStatus(t, set, conn, migrations.Status{State: migrations.Dirty, Version: 1, Dirty: true})
+}
+
+func TestManyAtOnceApplyOnce(t *testing.T) {
+	t.Parallel()
+	url := pgtest.Database(t)
+	set := load(t, "create table a (n int); insert into a values (0)", "update a set n = n + 1",
+		"-- no-transaction\ncreate index concurrently on a (n)", "update a set n = n + 1")
+	var applied atomic.Int64
+	var group errgroup.Group
+	for range 8 {
+		conn := connect(t, url)
+		group.Go(func() error {
+			result, err := set.Up(t.Context(), conn)
+			applied.Add(int64(len(result.Applied)))
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if n := ask(t, connect(t, url), "select n::text from a"); applied.Load() != 4 || n != "2" {
+		t.Errorf("%d files were applied, n = %s", applied.Load(), n)
+	}
+}
+
+// watched tells when a text was sent for the n-th time.
+type watched struct {
+	net.Conn
+	text  string
+	after *atomic.Int64
+	seen  func()
+}
+
+func (w watched) Write(b []byte) (int, error) {
+	n, err := w.Conn.Write(b)
+	if bytes.Contains(b, []byte(w.text)) && w.after.Add(-1) == 0 {
+		w.seen()
+	}
+	return n, err
+}
+
+// signal returns a wire that closes the channel when text was sent n times.
+func signal(text string, n int64) (func(net.Conn) net.Conn, <-chan struct{}) {
+	done := make(chan struct{})
+	var after atomic.Int64
+	after.Store(n)
+	closing := sync.OnceFunc(func() { close(done) })
+	return func(c net.Conn) net.Conn { return watched{c, text, &after, closing} }, done
+}
+
+// CREATE INDEX CONCURRENTLY waits for every snapshot older than itself. Whoever waits for the lock must hold none.
+func TestWaitingDoesNotBlockAConcurrentIndex(t *testing.T) {
+	t.Parallel()
+	url := pgtest.Database(t)
+	set := load(t, "create table a (n int)", "-- no-transaction\ncreate index concurrently on a (n)")
+	if _, err := set.UpTo(t.Context(), connect(t, url), 1); err != nil {
+		t.Fatal(err)
+	}
+	// An open write makes the index wait, and the others see the database dirty meanwhile.
+	writer := connect(t, url)
+	exec(t, writer, "begin; insert into a values (1)")
+
+	indexing, indexed := signal("concurrently", 1)
+	waiting, waited := signal("advisory_lock", 3)
+	var group errgroup.Group
+	conn := connect(t, url, indexing)
+	group.Go(func() error { _, err := set.Up(t.Context(), conn); return err })
+	<-indexed
+	other := connect(t, url, waiting)
+	group.Go(func() error { _, err := set.Up(t.Context(), other); return err })
+	<-waited
+	wantStatus(t, set, connect(t, url), migrations.Status{State: migrations.Dirty, Version: 2, Dirty: true})
+	exec(t, writer, "commit")
+	if err := group.Wait(); err != nil {
+		t.Error(err)
+	}
+	wantStatus(t, set, writer, migrations.Status{State: migrations.Current, Version: 2})
+}
+
+func TestContext(t *testing.T) {
+	t.Parallel()
+	t.Run("ends the wait for the lock", func(t *testing.T) {
+		t.Parallel()
+		url := pgtest.Database(t)
+		holder := migrations.NewDriver(t.Context(), connect(t, url))
+		if err := holder.Lock(); err != nil {
+			t.Fatal(err)
+		}
+		wire, waited := signal("advisory_lock", 2)
+		conn := connect(t, url, wire)
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() { <-waited; cancel() }()
+		if _, err := load(t, "create table a ()").Up(ctx, conn); !errors.Is(err, context.Canceled) {
+			t.Errorf("up: %v", err)
+		}
+		if err := holder.Close(); err != nil {
+			t.Error(err)
+		}
+		up(t, load(t, "create table a ()"), connect(t, url))
+	})
+	t.Run("ends a file, and leaves nothing of it", func(t *testing.T) {
+		t.Parallel()
+		url := pgtest.Database(t)
+		blocker := connect(t, url)
+		exec(t, blocker, "select pg_advisory_lock(1)")
+		wire, sent := signal("create table a", 1)
+		conn := connect(t, url, wire)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		go func() { <-sent; cancel() }()
+		if _, err := load(t, "create table a (); select pg_advisory_lock(1)").Up(ctx, conn); !errors.Is(err, context.Canceled) {
+			t.Errorf("up: %v", err)
+		}
+		// The lock of the session that was cancelled is the fence until its server process is gone.
+		up(t, load(t, "create table b ()"), blocker)
+		wantTables(t, blocker, "b schema_migrations")
+	})
+}

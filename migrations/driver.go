@@ -1,0 +1,235 @@
+package migrations
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/golang-migrate/migrate/v4/database"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// nilVersion is golang-migrate's number for a database before its first migration.
+const nilVersion = database.NilVersion
+
+// driver runs migrations on one connection, each together with its version.
+//
+// golang-migrate calls SetVersion(v, true), Run(file), SetVersion(v, false). The first only notes v; Run sends the file
+// and the version row as one transaction; the last then finds its work done. So a crash at any moment leaves the old
+// version without any of the file, or the new one with all of it. Only the file that Run finds marked "no-transaction"
+// gets golang-migrate's own protocol: dirty row, statement, clean row.
+type driver struct {
+	ctx  context.Context // golang-migrate passes none
+	conn *pgx.Conn
+
+	seen    *sight // what the last look showed, kept true by our own writes
+	locks   *lockIDs
+	pending *int // noted by SetVersion(v, true), not yet written
+	written *int // committed by Run, to be confirmed by SetVersion(v, false)
+}
+
+var _ database.Driver = (*driver)(nil)
+
+// NewDriver makes a golang-migrate driver on a connection, for one use: all it does ends with ctx. It needs a session
+// of its own (no transaction, no transaction pooler in between), and leaves the connection open and usable. Whatever a
+// file changes with SET is reset after it, so that the next one finds the session that a fresh connection would be;
+// settings of the caller must therefore be given when connecting (RuntimeParams), except the role, which stays.
+func NewDriver(ctx context.Context, conn *pgx.Conn) database.Driver {
+	return newDriver(ctx, conn)
+}
+
+func newDriver(ctx context.Context, conn *pgx.Conn) *driver {
+	return &driver{ctx: ctx, conn: conn}
+}
+
+// Open is part of database.Driver, and of no use here: the connection is the caller's.
+func (d *driver) Open(string) (database.Driver, error) {
+	return nil, errors.New("open migration driver: make it with NewDriver")
+}
+
+// Close gives back the lock, and leaves the connection to its owner.
+func (d *driver) Close() error {
+	if d.locks == nil {
+		return nil
+	}
+	return d.Unlock()
+}
+
+// Version returns the recorded version, -1 for none.
+func (d *driver) Version() (int, bool, error) {
+	if d.pending != nil {
+		return *d.pending, true, nil
+	}
+	found, err := d.look()
+	return found.version, found.dirty, err
+}
+
+// look sees the database as it is now.
+func (d *driver) look() (sight, error) {
+	found, err := look(d.ctx, d.conn)
+	if err != nil {
+		return sight{}, err
+	}
+	d.seen = &found
+	return found, nil
+}
+
+// SetVersion notes a dirty version, and writes a clean one unless Run has.
+func (d *driver) SetVersion(version int, dirty bool) error {
+	written := d.written
+	d.pending, d.written = nil, nil
+	if dirty {
+		d.pending = &version
+		return nil
+	}
+	if written != nil && *written == version {
+		return nil
+	}
+	return d.record(version, false)
+}
+
+// record writes the version row by itself.
+func (d *driver) record(version int, dirty bool) error {
+	row, err := d.versionRow(version, dirty)
+	if err != nil {
+		return err
+	}
+	// Several statements in one message are one transaction.
+	if _, err := d.conn.Exec(d.ctx, row, pgx.QueryExecModeSimpleProtocol); err != nil {
+		return fmt.Errorf("record schema version %d: %w", version, err)
+	}
+	d.seen.versioned = true
+	return nil
+}
+
+// versionRow is the SQL that makes version the only row. It names the schema, because the file before it may have
+// changed the path. DELETE rather than golang-migrate's TRUNCATE lets others read the old version meanwhile.
+func (d *driver) versionRow(version int, dirty bool) (string, error) {
+	if d.seen == nil {
+		if _, err := d.look(); err != nil {
+			return "", err
+		}
+	}
+	table := pgx.Identifier{d.seen.schema, "schema_migrations"}.Sanitize()
+	create, insert := "", ""
+	if !d.seen.versioned {
+		create = "CREATE TABLE IF NOT EXISTS " + table + " (version bigint NOT NULL PRIMARY KEY, dirty boolean NOT NULL);\n"
+	}
+	// No row is the nil version; golang-migrate writes it all the same when it is dirty.
+	if version >= 0 || dirty {
+		insert = fmt.Sprintf("INSERT INTO %s (version, dirty) VALUES (%d, %t);\n", table, version, dirty)
+	}
+	return create + "DELETE FROM " + table + ";\n" + insert, nil
+}
+
+// Run applies one file.
+func (d *driver) Run(migration io.Reader) error {
+	content, err := io.ReadAll(migration)
+	if err != nil {
+		return fmt.Errorf("read migration: %w", err)
+	}
+	version := d.pending
+	d.pending = nil
+	text := string(content)
+	err = readable(text)
+	if err != nil {
+		return d.failed(version, script{}, -1, err)
+	}
+	parts, err := parse(text)
+	if err != nil {
+		return d.failed(version, script{}, -1, err)
+	}
+	if parts.transactional {
+		return d.runInTransaction(version, parts)
+	}
+	return d.runAlone(version, parts)
+}
+
+const beforeFile = "BEGIN;\n"
+
+// runInTransaction sends the file and its version as one message: one round trip, and one commit for both.
+func (d *driver) runInTransaction(version *int, parts script) error {
+	row := ""
+	if version != nil {
+		var err error
+		if row, err = d.versionRow(*version, false); err != nil {
+			return err
+		}
+	}
+	// The line break ends a trailing comment, the semicolon an unfinished statement; after a finished one it is nothing.
+	done, err := execute(d.ctx, d.conn, beforeFile+parts.text+"\n;\n"+row+"COMMIT;\nRESET ALL")
+	if err == nil {
+		d.written = version
+		if d.seen != nil {
+			d.seen.versioned = d.seen.versioned || version != nil
+		}
+		return nil
+	}
+	if !d.conn.IsClosed() && d.conn.PgConn().TxStatus() != idle {
+		if _, rollback := d.conn.Exec(d.ctx, "ROLLBACK"); rollback != nil {
+			err = errors.Join(err, fmt.Errorf("roll back: %w", rollback))
+		}
+	}
+	return d.failed(version, parts, done-1, err)
+}
+
+// runAlone runs a "no-transaction" file. From the dirty row to SetVersion(v, false) a crash leaves the database dirty:
+// nothing can tell then whether the statement took effect.
+func (d *driver) runAlone(version *int, parts script) error {
+	if version != nil {
+		if err := d.record(*version, true); err != nil {
+			return err
+		}
+	}
+	if done, err := execute(d.ctx, d.conn, parts.text); err != nil {
+		return d.failed(version, parts, done, err)
+	}
+	return nil
+}
+
+// idle is the transaction status of a connection that is in none.
+const idle = 'I'
+
+// execute sends SQL as one message of the simple protocol, and counts the statements that succeeded.
+func execute(ctx context.Context, conn *pgx.Conn, sql string) (done int, err error) {
+	results := conn.PgConn().Exec(ctx, sql)
+	for results.NextResult() {
+		if _, err := results.ResultReader().Close(); err == nil {
+			done++
+		}
+	}
+	return done, results.Close()
+}
+
+// Drop removes all tables of the current schema, as golang-migrate's own driver does.
+func (d *driver) Drop() error {
+	_, err := d.conn.Exec(d.ctx, `do $$ declare name text; begin
+		for name in select c.oid::regclass from pg_class c
+			where c.relnamespace = to_regnamespace(quote_ident(current_schema())) and c.relkind in ('r', 'p') loop
+			execute 'drop table if exists ' || name || ' cascade';
+		end loop; end $$`)
+	d.seen = nil
+	if err != nil {
+		return fmt.Errorf("drop all tables: %w", err)
+	}
+	return nil
+}
+
+// failed describes the failure of a file's statement; number counts the statements before it.
+func (d *driver) failed(version *int, parts script, number int, err error) error {
+	failure := &Error{Err: err}
+	if version != nil && *version > 0 {
+		failure.Version = uint(*version)
+	}
+	var refused *pgconn.PgError
+	var fault *lineError
+	switch {
+	case errors.As(err, &fault):
+		failure.Line, failure.Err = fault.line, errors.New(fault.message)
+	case errors.As(err, &refused):
+		failure.locate(parts, number, int(refused.Position))
+	}
+	return failure
+}

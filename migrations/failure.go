@@ -1,0 +1,96 @@
+package migrations
+
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+)
+
+// Error is a migration that failed. Unless its file is a "no-transaction" one, nothing of it is left in the database.
+//
+// Err is the cause, a *[pgconn.PgError] when Postgres refused a statement. The text leaves out Postgres's DETAIL, which
+// quotes rows.
+type Error struct {
+	// Version is the one the database was to get.
+	Version uint
+	// File is the file's name; empty when only the driver knows of the run.
+	File string
+	// Line is the line in the file, from 1; 0 when no statement is to blame.
+	Line int
+	// Statement is the beginning of the statement that failed.
+	Statement string
+	Err       error
+}
+
+// Error implements error.
+func (e *Error) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "migrate to version %d: ", e.Version)
+	switch {
+	case e.File != "" && e.Line > 0:
+		fmt.Fprintf(&b, "%s:%d: ", e.File, e.Line)
+	case e.File != "":
+		fmt.Fprintf(&b, "%s: ", e.File)
+	case e.Line > 0:
+		fmt.Fprintf(&b, "line %d: ", e.Line)
+	}
+	b.WriteString(e.Err.Error())
+	if e.Statement != "" {
+		fmt.Fprintf(&b, ", in: %s", e.Statement)
+	}
+	return b.String()
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// locate finds the line and the statement. Postgres tells a position, in characters of the whole message, only for
+// faults it finds while reading a statement; for the others the number of statements before it tells.
+func (e *Error) locate(parts script, number, position int) {
+	at := -1
+	if position > 0 {
+		at = byteAt(parts.text, position-1-parts.prefix())
+		for i, s := range parts.statements {
+			if at >= s.start {
+				number = i
+			}
+		}
+	}
+	if number < 0 || number >= len(parts.statements) || at > parts.statements[number].end {
+		return // Not in the file: the commit, or our own version row.
+	}
+	s := parts.statements[number]
+	e.Line = lineAt(parts.text, max(at, s.start))
+	e.Statement = excerpt(parts.text[s.start:s.end])
+}
+
+// prefix is how many characters were sent before the text.
+func (s script) prefix() int {
+	if s.transactional {
+		return len(beforeFile)
+	}
+	return 0
+}
+
+// byteAt turns a count of characters into one of bytes, clipped to the text.
+func byteAt(text string, characters int) int {
+	at := 0
+	for range max(characters, 0) {
+		if at >= len(text) {
+			return len(text) + 1
+		}
+		_, size := utf8.DecodeRuneInString(text[at:])
+		at += size
+	}
+	return at
+}
+
+// excerpt is the beginning of a statement, on one line.
+func excerpt(text string) string {
+	const limit = 120
+	text = strings.Join(strings.Fields(text), " ")
+	if utf8.RuneCountInString(text) <= limit {
+		return text
+	}
+	return string([]rune(text)[:limit]) + "…"
+}

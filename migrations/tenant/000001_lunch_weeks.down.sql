@@ -1,0 +1,2 @@
+drop table lunch_days;
+drop table lunch_weeks;

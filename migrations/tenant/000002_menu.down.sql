@@ -1,0 +1,2 @@
+drop table menu_days;
+drop table menu_items;
