@@ -1,0 +1,62 @@
+package catalog
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+)
+
+// Event is something that somebody did, kept for ever.
+type Event struct {
+	ID int64
+	At time.Time
+	// Actor is a user's identity, "operator" at the command line, or "homeroom" for the service itself.
+	Actor string
+	// Action is a word such as "tenant.reprovision".
+	Action    string
+	TenantID  *uuid.UUID
+	SignupID  *uuid.UUID
+	RequestID *string
+	Details   json.RawMessage
+}
+
+// Record writes an event.
+func (s *Store) Record(ctx context.Context, event Event) error { return record(ctx, s.pool, event) }
+
+// RecordTx is [Store.Record] in the caller's transaction, so that the event and what it tells commit together.
+func (s *Store) RecordTx(ctx context.Context, tx pgx.Tx, event Event) error {
+	return record(ctx, tx, event)
+}
+
+func record(ctx context.Context, q querier, event Event) error {
+	details := event.Details
+	if details == nil {
+		details = json.RawMessage(`{}`)
+	}
+	_, err := q.Exec(ctx, `
+		insert into audit_events (actor, action, tenant_id, signup_id, request_id, details)
+		values ($1, $2, $3, $4, $5, $6)`,
+		event.Actor, event.Action, event.TenantID, event.SignupID, event.RequestID, details)
+	if err != nil {
+		return fmt.Errorf("record event %s: %w", event.Action, known(err))
+	}
+	return nil
+}
+
+// Events lists the newest events of a tenant first, at most limit.
+func (s *Store) Events(ctx context.Context, tenant uuid.UUID, limit int) ([]Event, error) {
+	events, err := many[Event](ctx, s.pool, `
+		select id, at, actor, action, tenant_id, signup_id, request_id, details
+		from audit_events
+		where tenant_id = $1
+		order by at desc, id desc
+		limit $2`, tenant, limit)
+	if err != nil {
+		return nil, fmt.Errorf("list events of tenant %s: %w", tenant, err)
+	}
+	return events, nil
+}

@@ -1,0 +1,139 @@
+// Package catalog is the registry: which tenants exist, on which server, for whom, and how far each sign-up has come.
+//
+// Its rows are the truth that everything else follows. A row is written before the database, role or identity it
+// stands for, so that a crash leaves a row without a thing, which is finished or released, and never a thing without a
+// row. Every write has a …Tx twin for callers that must commit it together with something else; every change of state
+// names the state (and, for a sign-up, the lease) that it expects, so that a late worker changes nothing.
+package catalog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"homeroom/migrations"
+)
+
+// Store reads and writes the registry. It may be used from many goroutines.
+type Store struct {
+	pool *pgxpool.Pool
+}
+
+// Config says where the registry is.
+type Config struct {
+	// URL is the Postgres URL of the catalog's database. Its role must own the database, or be able to create it.
+	URL string
+	// MaxConns bounds the connections of this process to the catalog. Defaults to 20.
+	MaxConns int32
+}
+
+// Open connects to the registry, creates its database when it is missing and its role may, and brings its schema to
+// the newest version. Processes that open it at the same time wait for one another; a catalog that a newer program has
+// migrated further is used as it is.
+func Open(ctx context.Context, cfg Config) (*Store, error) {
+	poolConfig, err := pgxpool.ParseConfig(cfg.URL)
+	if err != nil {
+		return nil, fmt.Errorf("read the catalog's URL: %w", withoutSecrets(err))
+	}
+	poolConfig.MaxConns = 20
+	if cfg.MaxConns > 0 {
+		poolConfig.MaxConns = cfg.MaxConns
+	}
+	if err := migrate(ctx, poolConfig.ConnConfig); err != nil {
+		return nil, err
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, poolConfig)
+	if err != nil {
+		return nil, fmt.Errorf("connect to the catalog: %w", err)
+	}
+	return &Store{pool: pool}, nil
+}
+
+// migrate brings the schema up to date on a connection of its own.
+func migrate(ctx context.Context, cfg *pgx.ConnConfig) error {
+	conn, err := pgx.ConnectConfig(ctx, cfg)
+	if isCode(err, "3D000") { // invalid_catalog_name: the database does not exist
+		if err := createDatabase(ctx, cfg); err != nil {
+			return err
+		}
+		conn, err = pgx.ConnectConfig(ctx, cfg)
+	}
+	if err != nil {
+		return fmt.Errorf("connect to the catalog: %w", err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	if _, err := migrations.Catalog().Up(ctx, conn); err != nil {
+		return fmt.Errorf("migrate the catalog: %w", err)
+	}
+	return nil
+}
+
+// createDatabase makes the catalog's own database, from the maintenance database of the same server.
+func createDatabase(ctx context.Context, cfg *pgx.ConnConfig) error {
+	maintenance := cfg.Copy()
+	maintenance.Database = "postgres"
+	conn, err := pgx.ConnectConfig(ctx, maintenance)
+	if err != nil {
+		return fmt.Errorf("connect to database postgres to create the catalog's: %w", err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	_, err = conn.Exec(ctx, "create database "+pgx.Identifier{cfg.Database}.Sanitize())
+	// Another process may have made it in between: one after the other says 42P04, at the same moment 23505.
+	if err != nil && !isCode(err, "42P04") && !isCode(err, "23505") {
+		return fmt.Errorf("create the catalog's database %s: %w", cfg.Database, err)
+	}
+	return nil
+}
+
+// Close waits for the connections in use and closes them.
+func (s *Store) Close() { s.pool.Close() }
+
+// Pool returns the connections, for what shares the catalog's database and its transactions (the job queue).
+func (s *Store) Pool() *pgxpool.Pool { return s.pool }
+
+// Ping checks that the registry answers.
+func (s *Store) Ping(ctx context.Context) error { return s.pool.Ping(ctx) }
+
+// InTx runs f in a transaction, and commits it unless f fails.
+func (s *Store) InTx(ctx context.Context, f func(pgx.Tx) error) error {
+	return pgx.BeginFunc(ctx, s.pool, f)
+}
+
+// querier is what a pool and a transaction have in common.
+type querier interface {
+	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}
+
+// one reads the single row of a query as a T, matching columns and fields by name.
+func one[T any](ctx context.Context, q querier, sql string, args ...any) (T, error) {
+	rows, err := q.Query(ctx, sql, args...)
+	if err != nil {
+		var zero T
+		return zero, err
+	}
+	return pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[T])
+}
+
+// many reads all rows of a query as Ts.
+func many[T any](ctx context.Context, q querier, sql string, args ...any) ([]T, error) {
+	rows, err := q.Query(ctx, sql, args...)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowToStructByName[T])
+}
+
+// withoutSecrets drops the URL that pgx quotes in its parse errors, since it may hold a password.
+func withoutSecrets(err error) error {
+	var parse *pgconn.ParseConfigError
+	if errors.As(err, &parse) {
+		return errors.New("it is not a Postgres URL such as postgres://user:password@host:5432/database")
+	}
+	return err
+}

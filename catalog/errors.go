@@ -1,0 +1,62 @@
+package catalog
+
+import (
+	"errors"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+var (
+	// ErrNotFound says that there is no such row.
+	ErrNotFound = errors.New("not found in the catalog")
+	// ErrEmailTaken says that a live user has this e-mail, a pending sign-up's included.
+	ErrEmailTaken = errors.New("the e-mail belongs to a live user")
+	// ErrKeyTaken says that a sign-up with this idempotency key exists.
+	ErrKeyTaken = errors.New("the idempotency key belongs to another sign-up")
+	// ErrNoRoom says that no server takes new tenants: all are full, have weight 0 or are not configured here.
+	ErrNoRoom = errors.New("no server has room for another tenant")
+	// ErrStateChanged says that a row is not in the state, or not under the lease, that the change expects: somebody
+	// else was faster.
+	ErrStateChanged = errors.New("the row has changed in the meantime")
+)
+
+// errSlugTaken says that another school has this slug; Reserve then tries the next.
+var errSlugTaken = errors.New("the slug belongs to another school")
+
+// constraints maps the constraints that stand for a fact callers branch on.
+var constraints = map[string]error{
+	"a_live_email_has_one_user":           ErrEmailTaken,
+	"an_idempotency_key_names_one_signup": ErrKeyTaken,
+	"a_slug_names_one_school":             errSlugTaken,
+	"an_identity_belongs_to_one_user":     ErrStateChanged,
+	"migration_outcomes_pkey":             ErrStateChanged,
+	"one_run_at_a_time":                   ErrRunActive,
+	"a_tenant_lives_on_a_known_server":    ErrNoRoom,
+	"a_database_belongs_to_one_tenant":    ErrStateChanged,
+	"tenants_pkey":                        ErrStateChanged,
+	"signups_pkey":                        ErrStateChanged,
+	"an_outcome_belongs_to_a_run":         ErrNotFound,
+	"a_signup_is_for_a_tenant":            ErrStateChanged,
+	"a_user_belongs_to_a_tenant":          ErrStateChanged,
+}
+
+// known turns what Postgres says into the package's own errors, and leaves the rest as it is.
+func known(err error) error {
+	if errors.Is(err, pgx.ErrNoRows) {
+		return ErrNotFound
+	}
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		if fact, ok := constraints[pg.ConstraintName]; ok {
+			return fact
+		}
+	}
+	return err
+}
+
+// isCode tells whether the error is Postgres's with this SQLSTATE.
+func isCode(err error, code string) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && pg.Code == code
+}

@@ -1,0 +1,124 @@
+package catalog
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+)
+
+// ErrBadCursor says that a cursor was not made by [Store.Tenants].
+var ErrBadCursor = errors.New("the cursor is not one that this service gave out")
+
+// Filter narrows a listing of tenants; its zero value lists all schools, newest first.
+type Filter struct {
+	// Search is a part of the name, the slug or the database's name.
+	Search string
+	// State, Server and Version narrow to tenants with just that value. Tenants without a school are listed only
+	// where State asks for them.
+	State   State
+	Server  string
+	Version *uint
+	// Cursor continues where a page ended.
+	Cursor string
+	// Limit is the size of a page, at most 200. Defaults to 50.
+	Limit int
+}
+
+// Page is a part of a listing.
+type Page struct {
+	Tenants []Tenant
+	// NextCursor continues the listing; empty at its end.
+	NextCursor string
+}
+
+// Tenants lists tenants, newest first. Pages are found by key, so a later page costs what the first does, and a tenant
+// that comes or goes in between shifts none. It fails with [ErrBadCursor].
+func (s *Store) Tenants(ctx context.Context, filter Filter) (Page, error) {
+	limit := filter.Limit
+	if limit <= 0 {
+		limit = 50
+	}
+	limit = min(limit, 200)
+	args := pgx.NamedArgs{"limit": limit + 1}
+	where := []string{"true"}
+	add := func(condition, name string, value any) {
+		where = append(where, condition)
+		args[name] = value
+	}
+	switch filter.State {
+	case Spare, Building, Quarantined:
+		add("state = @state", "state", filter.State)
+	case "":
+		where = append(where, "name is not null and state <> 'deleted'")
+	default:
+		add("name is not null and state = @state", "state", filter.State)
+	}
+	if filter.Server != "" {
+		add("server = @server", "server", filter.Server)
+	}
+	if filter.Version != nil {
+		add("schema_version = @version", "version", *filter.Version)
+	}
+	if filter.Search != "" {
+		add(`(name ilike @search or slug ilike @search or database ilike @search)`, "search", "%"+escapeLike(filter.Search)+"%")
+	}
+	if filter.Cursor != "" {
+		at, id, err := parseCursor(filter.Cursor)
+		if err != nil {
+			return Page{}, err
+		}
+		add("(created_at, id) < (@after_time, @after_id)", "after_time", at)
+		args["after_id"] = id
+	}
+	tenants, err := many[Tenant](ctx, s.pool, `
+		select `+tenantColumns+`
+		from tenants
+		where `+strings.Join(where, " and ")+`
+		order by created_at desc, id desc
+		limit @limit`, args)
+	if err != nil {
+		return Page{}, fmt.Errorf("list tenants: %w", err)
+	}
+	page := Page{Tenants: tenants}
+	if len(tenants) > limit {
+		page.Tenants = tenants[:limit]
+		page.NextCursor = cursor(tenants[limit-1])
+	}
+	return page, nil
+}
+
+// escapeLike makes a text match itself in an ILIKE pattern.
+func escapeLike(text string) string {
+	return strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(text)
+}
+
+// cursor names the place after a tenant. It is opaque to callers.
+func cursor(tenant Tenant) string {
+	return base64.RawURLEncoding.EncodeToString([]byte(tenant.CreatedAt.UTC().Format(time.RFC3339Nano) + " " + tenant.ID.String()))
+}
+
+func parseCursor(text string) (time.Time, uuid.UUID, error) {
+	raw, err := base64.RawURLEncoding.DecodeString(text)
+	if err != nil {
+		return time.Time{}, uuid.Nil, ErrBadCursor
+	}
+	at, id, found := strings.Cut(string(raw), " ")
+	if !found {
+		return time.Time{}, uuid.Nil, ErrBadCursor
+	}
+	when, err := time.Parse(time.RFC3339Nano, at)
+	if err != nil {
+		return time.Time{}, uuid.Nil, ErrBadCursor
+	}
+	tenant, err := uuid.Parse(id)
+	if err != nil {
+		return time.Time{}, uuid.Nil, ErrBadCursor
+	}
+	return when, tenant, nil
+}

@@ -1,0 +1,141 @@
+package catalog_test
+
+import (
+	"encoding/json"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"homeroom/catalog"
+)
+
+func TestTenantsAreListedInPages(t *testing.T) {
+	t.Parallel()
+	store := setup(t)
+	for n := range 7 {
+		w := wish(n)
+		w.SchoolName, w.Slug = "School 100%", "school"
+		held, err := store.Reserve(t.Context(), w)
+		if err != nil {
+			t.Fatal(err)
+		}
+		identity := catalog.Identity{ID: "auth0|" + w.UserID.String()}
+		if err := store.Finish(t.Context(), held.Signup, identity, 3, json.RawMessage(`[]`), json.RawMessage(`{}`)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	spare(t, store)
+	var got []catalog.Tenant
+	filter := catalog.Filter{Limit: 3}
+	for pages := 1; ; pages++ {
+		page, err := store.Tenants(t.Context(), filter)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, page.Tenants...)
+		if page.NextCursor == "" {
+			if pages != 3 {
+				t.Errorf("%d pages, want 3", pages)
+			}
+			break
+		}
+		filter.Cursor = page.NextCursor
+	}
+	seen := map[uuid.UUID]bool{}
+	for i, tenant := range got {
+		seen[tenant.ID] = true
+		if i > 0 && tenant.CreatedAt.After(got[i-1].CreatedAt) {
+			t.Errorf("tenant %d is newer than the one before", i)
+		}
+	}
+	if len(got) != 7 || len(seen) != 7 {
+		t.Errorf("%d tenants, %d different; want the 7 schools", len(got), len(seen))
+	}
+	for name, c := range map[string]struct {
+		filter catalog.Filter
+		want   int
+	}{
+		"spares only where asked for":  {catalog.Filter{State: catalog.Spare}, 1},
+		"a state":                      {catalog.Filter{State: catalog.Ready}, 7},
+		"a part of the name, as it is": {catalog.Filter{Search: "100%"}, 7},
+		"no wildcard of the caller's":  {catalog.Filter{Search: "s%l"}, 0},
+		"a server":                     {catalog.Filter{Server: "elsewhere"}, 0},
+		"a version":                    {catalog.Filter{Version: new(uint)}, 0},
+	} {
+		if page, err := store.Tenants(t.Context(), c.filter); err != nil || len(page.Tenants) != c.want {
+			t.Errorf("%s: %d tenants, %v; want %d", name, len(page.Tenants), err, c.want)
+		}
+	}
+	for _, cursor := range []string{"x", "!!!", "YQ"} {
+		if _, err := store.Tenants(t.Context(), catalog.Filter{Cursor: cursor}); !errors.Is(err, catalog.ErrBadCursor) {
+			t.Errorf("cursor %q: %v", cursor, err)
+		}
+	}
+}
+
+func TestTakeAllowance(t *testing.T) {
+	t.Parallel()
+	store := setup(t)
+	five := catalog.Allowance{Count: 5, Window: time.Hour}
+	for n := range 5 {
+		grant, err := store.TakeAllowance(t.Context(), "one", five, "")
+		if err != nil || !grant.Allowed || grant.Remaining != 4-n {
+			t.Fatalf("take %d: %+v, %v", n+1, grant, err)
+		}
+	}
+	grant, err := store.TakeAllowance(t.Context(), "one", five, "")
+	if err != nil || grant.Allowed || grant.RetryAfter < 11*time.Minute || grant.RetryAfter > 12*time.Minute {
+		t.Errorf("the sixth: %+v, %v; want a refusal for 12 minutes", grant, err)
+	}
+	if grant, err := store.TakeAllowance(t.Context(), "another", five, ""); err != nil || !grant.Allowed {
+		t.Errorf("another client: %+v, %v", grant, err)
+	}
+	if _, err := store.Reserve(t.Context(), wish(1)); err != nil {
+		t.Fatal(err)
+	}
+	if grant, err := store.TakeAllowance(t.Context(), "one", five, wish(1).IdempotencyKey); err != nil || !grant.Allowed {
+		t.Errorf("a repetition: %+v, %v", grant, err)
+	}
+	exec(t, store, "update rate_limits set full_at = full_at - interval '13 minutes'")
+	if grant, err := store.TakeAllowance(t.Context(), "one", five, ""); err != nil || !grant.Allowed {
+		t.Errorf("after 13 minutes: %+v, %v", grant, err)
+	}
+}
+
+func TestOneMigrationRunAtATime(t *testing.T) {
+	t.Parallel()
+	store := setup(t)
+	id := spare(t, store)
+	first := uuid.New()
+	if err := store.StartRun(t.Context(), first, 4, 1, "test"); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.StartRun(t.Context(), uuid.New(), 4, 1, "test"); !errors.Is(err, catalog.ErrRunActive) {
+		t.Errorf("a second run: %v", err)
+	}
+	behind := catalog.BehindFilter{Version: 4, Servers: []string{"main"}, NotIn: first}
+	if tenants, err := store.Behind(t.Context(), behind); err != nil || len(tenants) != 1 {
+		t.Errorf("behind: %v, %v", tenants, err)
+	}
+	problem := "it broke"
+	outcome := catalog.Outcome{TenantID: id, Database: "t_x", State: "failed", FromVersion: 3, ToVersion: 3, Problem: &problem}
+	if err := store.RecordOutcome(t.Context(), first, outcome, true); err != nil {
+		t.Fatal(err)
+	}
+	if tenants, err := store.Behind(t.Context(), behind); err != nil || len(tenants) != 0 {
+		t.Errorf("behind and without an outcome: %v, %v", tenants, err)
+	}
+	if err := store.FinishRun(t.Context(), first, ""); err != nil {
+		t.Fatal(err)
+	}
+	behind.NotIn = uuid.Nil
+	tenants, err := store.Behind(t.Context(), behind)
+	if err != nil || len(tenants) != 1 || tenants[0].State != catalog.Quarantined || *tenants[0].QuarantineCause != problem {
+		t.Errorf("the next run's: %+v, %v", tenants, err)
+	}
+	if run, err := store.RunByID(t.Context(), first); err != nil || run.Failed != 1 || run.State != "done" {
+		t.Errorf("run %+v, %v", run, err)
+	}
+}

@@ -1,0 +1,87 @@
+package catalog_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"homeroom/catalog"
+	"homeroom/internal/pgtest"
+)
+
+func TestMain(m *testing.M) { pgtest.Main(m) }
+
+// setup is a catalog of its own, with one server.
+func setup(t *testing.T) *catalog.Store {
+	t.Helper()
+	url := pgtest.Clone(t, "catalog", func(ctx context.Context, url string) error {
+		store, err := catalog.Open(ctx, catalog.Config{URL: url})
+		if err == nil {
+			store.Close()
+		}
+		return err
+	})
+	store, err := catalog.Open(t.Context(), catalog.Config{URL: url})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(store.Close)
+	if err := store.RegisterServers(t.Context(), []string{"main"}); err != nil {
+		t.Fatal(err)
+	}
+	return store
+}
+
+// database is a name as the package tenant makes it, from anything.
+func database(id uuid.UUID) string {
+	hex := strings.NewReplacer("-", "", "0", "g", "1", "h", "8", "i", "9", "j").Replace(id.String())
+	return "t_" + hex[:26]
+}
+
+// spare puts a spare in stock.
+func spare(t *testing.T, store *catalog.Store) uuid.UUID {
+	t.Helper()
+	id := uuid.Must(uuid.NewV7())
+	// The last characters of a UUIDv7 are random, its first are the time.
+	random := uuid.New()
+	if err := store.InsertSpare(t.Context(), id, "main", database(random)); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.SpareBuilt(t.Context(), id, 3, json.RawMessage(`[]`)); err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+// wish is a reservation for this school.
+func wish(n int) catalog.Reservation {
+	return catalog.Reservation{
+		SignupID: uuid.New(), UserID: uuid.Must(uuid.NewV7()), TenantID: uuid.Must(uuid.NewV7()), Database: database(uuid.New()),
+		IdempotencyKey: fmt.Sprintf("key-of-sixteen-and-more-%d", n), RequestHash: []byte("hash"),
+		Email: fmt.Sprintf("ada%d@lincoln.example", n), SchoolName: "Lincoln High", Slug: "lincoln-high",
+		SchemaVersion: 3, Servers: []string{"main"}, Steps: json.RawMessage(`[]`), Lease: time.Minute,
+	}
+}
+
+// exec runs a statement that must work.
+func exec(t *testing.T, store *catalog.Store, sql string) {
+	t.Helper()
+	if _, err := store.Pool().Exec(t.Context(), sql); err != nil {
+		t.Fatalf("%s: %v", sql, err)
+	}
+}
+
+// value reads one value.
+func value[T any](t *testing.T, store *catalog.Store, sql string) T {
+	t.Helper()
+	var v T
+	if err := store.Pool().QueryRow(t.Context(), sql).Scan(&v); err != nil {
+		t.Fatalf("%s: %v", sql, err)
+	}
+	return v
+}

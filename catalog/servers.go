@@ -1,0 +1,43 @@
+package catalog
+
+import (
+	"context"
+	"fmt"
+)
+
+// Server is a Postgres server that holds tenants. Its address and credentials are configuration, never a row.
+type Server struct {
+	Name string
+	// Weight is its share of the new tenants, relative to the others; 0 takes none.
+	Weight int
+	// Capacity is how many tenants it may hold; nil is no limit.
+	Capacity *int
+	// Tenants is how many it holds now, spares included.
+	Tenants int
+}
+
+// RegisterServers adds the servers that are new, with weight 1 and no limit. Known ones keep what they have.
+func (s *Store) RegisterServers(ctx context.Context, names []string) error {
+	_, err := s.pool.Exec(ctx, `
+		insert into servers (name)
+		select unnest($1::text[])
+		on conflict do nothing`, names)
+	if err != nil {
+		return fmt.Errorf("register servers %v: %w", names, known(err))
+	}
+	return nil
+}
+
+// Servers lists the servers by name.
+func (s *Store) Servers(ctx context.Context) ([]Server, error) {
+	servers, err := many[Server](ctx, s.pool, `
+		select name, weight, capacity, count(tenants.id) as tenants
+		from servers
+		left join tenants on tenants.server = servers.name and tenants.state <> 'deleted'
+		group by name
+		order by name`)
+	if err != nil {
+		return nil, fmt.Errorf("list servers: %w", err)
+	}
+	return servers, nil
+}

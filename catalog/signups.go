@@ -1,0 +1,254 @@
+package catalog
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+)
+
+// Status is how far a sign-up has come.
+type Status string
+
+// The statuses of a sign-up. The first three are unfinished, and somebody looks after them; the others are final.
+const (
+	// Pending: reserved, and its identity is not known to exist.
+	Pending Status = "pending"
+	// AwaitingVerification: the identity exists, its e-mail must be verified first.
+	AwaitingVerification Status = "awaiting_verification"
+	// Provisioning: the identity exists, the database is being made.
+	Provisioning Status = "provisioning"
+	// SignedUp: the school can be used.
+	SignedUp Status = "ready"
+	// Failed: definitely refused, nothing of it is left.
+	Failed Status = "failed"
+	// Expired: its worker died before the identity existed; nothing of it is left.
+	Expired Status = "expired"
+)
+
+// Signup is one school's way in.
+type Signup struct {
+	ID             uuid.UUID
+	IdempotencyKey *string
+	RequestHash    []byte
+	UserID         uuid.UUID
+	TenantID       *uuid.UUID
+	Email          string
+	SchoolName     string
+	Status         Status
+	// Steps, Result and Problem are the saga's own JSON.
+	Steps   json.RawMessage
+	Result  json.RawMessage
+	Problem json.RawMessage
+	// LeaseEpoch names the present holder; its writes must carry it.
+	LeaseEpoch int
+	// CheckAt is when the holder's lease ends; nil when nothing is left to do.
+	CheckAt    *time.Time
+	CreatedAt  time.Time
+	FinishedAt *time.Time
+}
+
+const signupColumns = `id, idempotency_key, request_hash, user_id, tenant_id, email, school_name, status, steps, result,
+	problem, lease_epoch, check_at, created_at, finished_at`
+
+// Signup finds a sign-up by id.
+func (s *Store) Signup(ctx context.Context, id uuid.UUID) (Signup, error) {
+	signup, err := one[Signup](ctx, s.pool, `select `+signupColumns+` from signups where id = $1`, id)
+	if err != nil {
+		return Signup{}, fmt.Errorf("find sign-up %s: %w", id, known(err))
+	}
+	return signup, nil
+}
+
+// SignupByKey finds a sign-up by its idempotency key.
+func (s *Store) SignupByKey(ctx context.Context, key string) (Signup, error) {
+	signup, err := one[Signup](ctx, s.pool, `select `+signupColumns+` from signups where idempotency_key = $1`, key)
+	if err != nil {
+		return Signup{}, fmt.Errorf("find sign-up by its key: %w", known(err))
+	}
+	return signup, nil
+}
+
+// SignupByUser finds the sign-up that made a user.
+func (s *Store) SignupByUser(ctx context.Context, user uuid.UUID) (Signup, error) {
+	signup, err := one[Signup](ctx, s.pool, `select `+signupColumns+` from signups where user_id = $1`, user)
+	if err != nil {
+		return Signup{}, fmt.Errorf("find sign-up of user %s: %w", user, known(err))
+	}
+	return signup, nil
+}
+
+// TakeOver gives an unfinished sign-up to a new holder, when the lease of the last has ended. It fails with
+// [ErrStateChanged] while somebody holds it, or when it is finished.
+func (s *Store) TakeOver(ctx context.Context, id uuid.UUID, lease time.Duration) (Signup, error) {
+	signup, err := one[Signup](ctx, s.pool, `
+		update signups
+		set lease_epoch = lease_epoch + 1, check_at = now() + $2::interval, updated_at = now()
+		where id = $1 and status in ('pending', 'provisioning') and check_at <= now()
+		returning `+signupColumns, id, lease)
+	if err != nil {
+		if known(err) == ErrNotFound {
+			err = ErrStateChanged
+		}
+		return Signup{}, fmt.Errorf("take over sign-up %s: %w", id, err)
+	}
+	return signup, nil
+}
+
+// Due takes over up to limit sign-ups whose lease has ended: unfinished ones, and expired ones that want a last look.
+// Processes that ask at the same time get different ones.
+func (s *Store) Due(ctx context.Context, lease time.Duration, limit int) ([]Signup, error) {
+	signups, err := many[Signup](ctx, s.pool, `
+		update signups
+		set lease_epoch = lease_epoch + 1, check_at = now() + $1::interval, updated_at = now()
+		where id in (
+			select id
+			from signups
+			where check_at <= now()
+			order by check_at
+			for update skip locked
+			limit $2)
+		returning `+signupColumns, lease, limit)
+	if err != nil {
+		return nil, fmt.Errorf("take over due sign-ups: %w", err)
+	}
+	return signups, nil
+}
+
+// Renew extends the holder's lease. It fails with [ErrStateChanged] when somebody else has taken the sign-up over.
+func (s *Store) Renew(ctx context.Context, signup Signup, lease time.Duration) error {
+	return changeOne(ctx, s.pool, "renew lease of sign-up", signup.ID, `
+		update signups
+		set check_at = now() + $3::interval
+		where id = $1 and lease_epoch = $2 and check_at is not null`, signup.ID, signup.LeaseEpoch, lease)
+}
+
+// Identity is what a sign-up learned from the identity provider.
+type Identity struct {
+	ID            string
+	EmailVerified bool
+}
+
+// IdentityMade records that the identity exists and that the database is being made.
+func (s *Store) IdentityMade(ctx context.Context, signup Signup, identity Identity, steps json.RawMessage) error {
+	return s.InTx(ctx, func(tx pgx.Tx) error { return s.IdentityMadeTx(ctx, tx, signup, identity, steps) })
+}
+
+// IdentityMadeTx is [Store.IdentityMade] in the caller's transaction.
+func (s *Store) IdentityMadeTx(ctx context.Context, tx pgx.Tx, signup Signup, identity Identity, steps json.RawMessage) error {
+	return changeOne(ctx, tx, "record identity of sign-up", signup.ID, `
+		with changed as (
+			update signups
+			set status = 'provisioning', steps = $3, updated_at = now()
+			where id = $1 and lease_epoch = $2 and status in ('pending', 'provisioning')
+			returning user_id
+		)
+		update users
+		set identity_id = $4, email_verified = $5, updated_at = now()
+		from changed
+		where users.id = changed.user_id`,
+		signup.ID, signup.LeaseEpoch, steps, identity.ID, identity.EmailVerified)
+}
+
+// Finish makes a sign-up ready: user active, tenant ready, result kept. A tenant that was quarantined while the sign-up
+// held it stays so, and becomes ready when the cause is gone.
+func (s *Store) Finish(ctx context.Context, signup Signup, identity Identity, version uint, steps, result json.RawMessage) error {
+	return finish(ctx, s.pool, signup, identity, version, steps, result)
+}
+
+// FinishTx is [Store.Finish] in the caller's transaction.
+func (s *Store) FinishTx(ctx context.Context, tx pgx.Tx, signup Signup, identity Identity, version uint, steps, result json.RawMessage) error {
+	return finish(ctx, tx, signup, identity, version, steps, result)
+}
+
+// finish is one statement, so that the path of a sign-up has one round trip and one commit for it.
+func finish(ctx context.Context, q querier, signup Signup, identity Identity, version uint, steps, result json.RawMessage) error {
+	return changeOne(ctx, q, "finish sign-up", signup.ID, `
+		with done as (
+			update signups
+			set status = 'ready', result = $6, steps = $5, check_at = null, finished_at = now(), updated_at = now()
+			where id = $1 and lease_epoch = $2 and status in ('pending', 'provisioning')
+			returning id, user_id, tenant_id
+		), owner as (
+			update users
+			set state = 'active', identity_id = $3, email_verified = $4, updated_at = now()
+			from done
+			where users.id = done.user_id
+		), event as (
+			insert into audit_events (actor, action, tenant_id, signup_id)
+			select 'homeroom', 'tenant.ready', tenant_id, id
+			from done
+		)
+		update tenants
+		set state = case when tenants.state = 'quarantined' then tenants.state else 'ready' end,
+			resume_state = case when tenants.state = 'quarantined' then 'ready' end,
+			schema_version = greatest(schema_version, $7),
+			ready_at = now(),
+			updated_at = now()
+		from done
+		where tenants.id = done.tenant_id and tenants.state in ('reserved', 'building', 'quarantined')`,
+		signup.ID, signup.LeaseEpoch, identity.ID, identity.EmailVerified, steps, result, version)
+}
+
+// Undo ends a sign-up that has no identity, and leaves nothing of it: the e-mail and the key are free again, a claimed
+// spare goes back, a tenant row whose database was not begun goes away.
+//
+// An expired one is looked at once more after lastLook, in case its identity appears late; a failed one was definitely
+// refused.
+func (s *Store) Undo(ctx context.Context, signup Signup, status Status, steps, problem json.RawMessage, lastLook time.Duration) error {
+	var checkAfter *time.Duration
+	if status == Expired {
+		checkAfter = &lastLook
+	}
+	return changeOne(ctx, s.pool, "undo sign-up", signup.ID, `
+		with held as (
+			select id, user_id, tenant_id
+			from signups
+			where id = $1 and lease_epoch = $2 and status = 'pending'
+			for update
+		), gone_user as (
+			delete from users using held where users.id = held.user_id
+		), freed_spare as (
+			update tenants
+			set state = case when tenants.state = 'quarantined' then tenants.state else 'spare' end,
+				resume_state = case when tenants.state = 'quarantined' then 'spare' end,
+				name = null, slug = null, updated_at = now()
+			from held
+			where tenants.id = held.tenant_id and 'reserved' in (tenants.state, tenants.resume_state)
+		), gone_tenant as (
+			delete from tenants using held where tenants.id = held.tenant_id and tenants.state = 'building'
+		)
+		update signups
+		set status = $3, steps = $4, problem = $5, check_at = now() + $6::interval, idempotency_key = null,
+			tenant_id = null, finished_at = now(), updated_at = now()
+		from held
+		where signups.id = held.id`,
+		signup.ID, signup.LeaseEpoch, status, steps, problem, checkAfter)
+}
+
+// LookedAgain records that an expired sign-up has had its last look.
+func (s *Store) LookedAgain(ctx context.Context, signup Signup) error {
+	return changeOne(ctx, s.pool, "close sign-up", signup.ID, `
+		update signups
+		set check_at = null, updated_at = now()
+		where id = $1 and lease_epoch = $2 and status = 'expired'`, signup.ID, signup.LeaseEpoch)
+}
+
+// Park ends a sign-up that only a person can judge, and keeps its user and its tenant.
+func (s *Store) Park(ctx context.Context, signup Signup, steps, problem json.RawMessage) error {
+	return changeOne(ctx, s.pool, "park sign-up", signup.ID, `
+		update signups
+		set status = 'failed', steps = $3, problem = $4, check_at = null, finished_at = now(), updated_at = now()
+		where id = $1 and lease_epoch = $2 and check_at is not null`, signup.ID, signup.LeaseEpoch, steps, problem)
+}
+
+// RetryLater gives a sign-up back with what is known of it, to be taken up again after the delay.
+func (s *Store) RetryLater(ctx context.Context, signup Signup, steps json.RawMessage, delay time.Duration) error {
+	return changeOne(ctx, s.pool, "give back sign-up", signup.ID, `
+		update signups
+		set steps = $3, check_at = now() + $4::interval, updated_at = now()
+		where id = $1 and lease_epoch = $2 and check_at is not null`, signup.ID, signup.LeaseEpoch, steps, delay)
+}

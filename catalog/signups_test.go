@@ -1,0 +1,266 @@
+package catalog_test
+
+import (
+	"encoding/json"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"homeroom/catalog"
+)
+
+func TestReserve(t *testing.T) {
+	t.Parallel()
+	t.Run("claims the oldest spare", func(t *testing.T) {
+		t.Parallel()
+		store := setup(t)
+		oldest := spare(t, store)
+		spare(t, store)
+		held, err := store.Reserve(t.Context(), wish(1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if held.Tenant.ID != oldest || held.Tenant.State != catalog.Reserved || held.Tenant.Slug != "lincoln-high" {
+			t.Errorf("got %+v, want the spare %s", held.Tenant, oldest)
+		}
+	})
+	t.Run("passes over a spare of an older schema, and makes the row of a tenant to build", func(t *testing.T) {
+		t.Parallel()
+		store := setup(t)
+		spare(t, store)
+		w := wish(1)
+		w.SchemaVersion = 4
+		held, err := store.Reserve(t.Context(), w)
+		if err != nil || held.Tenant.State != catalog.Building || held.Tenant.ID != w.TenantID {
+			t.Errorf("got %+v, %v", held.Tenant, err)
+		}
+	})
+	t.Run("gives every one of many at once its own tenant and slug", func(t *testing.T) {
+		t.Parallel()
+		store := setup(t)
+		for range 10 {
+			spare(t, store)
+		}
+		var mu sync.Mutex
+		tenants, slugs := map[any]bool{}, map[string]bool{}
+		var group sync.WaitGroup
+		for n := range 20 {
+			group.Go(func() {
+				held, err := store.Reserve(t.Context(), wish(n))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				tenants[held.Tenant.ID], slugs[held.Tenant.Slug] = true, true
+			})
+		}
+		group.Wait()
+		if len(tenants) != 20 || len(slugs) != 20 {
+			t.Errorf("%d tenants with %d slugs, want 20 of each: %v", len(tenants), len(slugs), slugs)
+		}
+	})
+	t.Run("refuses a taken e-mail and a taken key, and leaves the spare", func(t *testing.T) {
+		t.Parallel()
+		store := setup(t)
+		spare(t, store)
+		if _, err := store.Reserve(t.Context(), wish(1)); err != nil {
+			t.Fatal(err)
+		}
+		spare(t, store)
+		again := wish(1)
+		again.IdempotencyKey = ""
+		if _, err := store.Reserve(t.Context(), again); !errors.Is(err, catalog.ErrEmailTaken) {
+			t.Errorf("same e-mail: %v", err)
+		}
+		again = wish(1)
+		again.Email = "grace@lincoln.example"
+		if _, err := store.Reserve(t.Context(), again); !errors.Is(err, catalog.ErrKeyTaken) {
+			t.Errorf("same key: %v", err)
+		}
+		if ready, _, err := store.SpareCounts(t.Context(), "main", 3); err != nil || ready != 1 {
+			t.Errorf("%d spares, %v; want 1", ready, err)
+		}
+	})
+	t.Run("says so when no server has room", func(t *testing.T) {
+		t.Parallel()
+		store := setup(t)
+		exec(t, store, "update servers set capacity = 1")
+		if _, err := store.Reserve(t.Context(), wish(1)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := store.Reserve(t.Context(), wish(2)); !errors.Is(err, catalog.ErrNoRoom) {
+			t.Errorf("got %v", err)
+		}
+	})
+	t.Run("builds where the most room is for its weight", func(t *testing.T) {
+		t.Parallel()
+		store := setup(t)
+		if err := store.RegisterServers(t.Context(), []string{"main", "big"}); err != nil {
+			t.Fatal(err)
+		}
+		exec(t, store, "update servers set weight = 3 where name = 'big'")
+		count := map[string]int{}
+		for n := range 8 {
+			w := wish(n)
+			w.Servers = []string{"main", "big"}
+			held, err := store.Reserve(t.Context(), w)
+			if err != nil {
+				t.Fatal(err)
+			}
+			count[held.Tenant.Server]++
+		}
+		if count["big"] != 6 || count["main"] != 2 {
+			t.Errorf("placed %v, want 6 on big and 2 on main", count)
+		}
+	})
+}
+
+func TestFinishActivatesEverythingAtOnce(t *testing.T) {
+	t.Parallel()
+	store := setup(t)
+	spare(t, store)
+	held, err := store.Reserve(t.Context(), wish(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	finish := func(s catalog.Signup) error {
+		return store.Finish(t.Context(), s, catalog.Identity{ID: "auth0|1"}, 3, json.RawMessage(`[]`), json.RawMessage(`{"a":1}`))
+	}
+	late := held.Signup
+	late.LeaseEpoch = 0
+	if err := finish(late); !errors.Is(err, catalog.ErrStateChanged) {
+		t.Errorf("a former holder finished it: %v", err)
+	}
+	if err := finish(held.Signup); err != nil {
+		t.Fatal(err)
+	}
+	if err := finish(held.Signup); !errors.Is(err, catalog.ErrStateChanged) {
+		t.Errorf("finished twice: %v", err)
+	}
+	tenant, err := store.TenantByID(t.Context(), held.Tenant.ID)
+	if err != nil || tenant.State != catalog.Ready || tenant.ReadyAt == nil {
+		t.Errorf("tenant %+v, %v", tenant, err)
+	}
+	if user, err := store.UserByIdentity(t.Context(), "auth0|1"); err != nil || user.TenantID != tenant.ID {
+		t.Errorf("user %+v, %v", user, err)
+	}
+	if row, err := store.Signup(t.Context(), held.Signup.ID); err != nil || row.Status != catalog.SignedUp || row.CheckAt != nil {
+		t.Errorf("sign-up %+v, %v", row, err)
+	}
+	if events, err := store.Events(t.Context(), tenant.ID, 10); err != nil || len(events) != 1 || events[0].Action != "tenant.ready" {
+		t.Errorf("events %+v, %v", events, err)
+	}
+}
+
+func TestUndoLeavesNothing(t *testing.T) {
+	t.Parallel()
+	for name, stock := range map[string]int{"of a claimed spare": 1, "of a tenant to build": 0} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			store := setup(t)
+			for range stock {
+				spare(t, store)
+			}
+			held, err := store.Reserve(t.Context(), wish(1))
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = store.Undo(t.Context(), held.Signup, catalog.Failed, json.RawMessage(`[]`), json.RawMessage(`{"code":"too_weak"}`), 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if ready, building, err := store.SpareCounts(t.Context(), "main", 3); err != nil || ready != stock || building != 0 {
+				t.Errorf("%d spares and %d being built, %v; want %d and 0", ready, building, err, stock)
+			}
+			if n := value[int](t, store, "select count(*) from users"); n != 0 {
+				t.Errorf("%d users are left", n)
+			}
+			if n := value[int](t, store, "select count(*) from tenants"); n != stock {
+				t.Errorf("%d tenants are left, want %d", n, stock)
+			}
+			if _, err := store.Reserve(t.Context(), wish(1)); err != nil {
+				t.Errorf("the same e-mail and key are not free again: %v", err)
+			}
+		})
+	}
+}
+
+func TestALeaseEndsByTheDatabasesClock(t *testing.T) {
+	t.Parallel()
+	store := setup(t)
+	spare(t, store)
+	held, err := store.Reserve(t.Context(), wish(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.TakeOver(t.Context(), held.Signup.ID, time.Minute); !errors.Is(err, catalog.ErrStateChanged) {
+		t.Errorf("taken from its holder: %v", err)
+	}
+	if due, err := store.Due(t.Context(), time.Minute, 10); err != nil || len(due) != 0 {
+		t.Errorf("due %v, %v", due, err)
+	}
+	exec(t, store, "update signups set check_at = now()")
+	due, err := store.Due(t.Context(), time.Minute, 10)
+	if err != nil || len(due) != 1 || due[0].LeaseEpoch != 2 {
+		t.Fatalf("due %+v, %v", due, err)
+	}
+	if err := store.Renew(t.Context(), held.Signup, time.Minute); !errors.Is(err, catalog.ErrStateChanged) {
+		t.Errorf("the former holder renewed: %v", err)
+	}
+	if err := store.Renew(t.Context(), due[0], time.Minute); err != nil {
+		t.Errorf("the holder could not renew: %v", err)
+	}
+}
+
+func TestAnExpiredSignupIsLookedAtOnceMore(t *testing.T) {
+	t.Parallel()
+	store := setup(t)
+	spare(t, store)
+	held, err := store.Reserve(t.Context(), wish(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = store.Undo(t.Context(), held.Signup, catalog.Expired, json.RawMessage(`[]`), json.RawMessage(`{}`), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	due, err := store.Due(t.Context(), time.Minute, 10)
+	if err != nil || len(due) != 1 || due[0].Status != catalog.Expired {
+		t.Fatalf("due %+v, %v", due, err)
+	}
+	if err := store.LookedAgain(t.Context(), due[0]); err != nil {
+		t.Fatal(err)
+	}
+	if n := value[int](t, store, "select count(*) from signups where check_at is not null"); n != 0 {
+		t.Errorf("%d sign-ups want more", n)
+	}
+}
+
+func TestAQuarantineOutlastsTheSignupThatHoldsTheTenant(t *testing.T) {
+	t.Parallel()
+	store := setup(t)
+	spare(t, store)
+	held, err := store.Reserve(t.Context(), wish(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Quarantine(t.Context(), held.Tenant.ID, "a migration failed"); err != nil {
+		t.Fatal(err)
+	}
+	err = store.Finish(t.Context(), held.Signup, catalog.Identity{ID: "auth0|1"}, 3, json.RawMessage(`[]`), json.RawMessage(`{}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if tenant, err := store.TenantByID(t.Context(), held.Tenant.ID); err != nil || tenant.State != catalog.Quarantined {
+		t.Errorf("tenant %+v, %v", tenant, err)
+	}
+	if err := store.Healthy(t.Context(), held.Tenant.ID, 4); err != nil {
+		t.Fatal(err)
+	}
+	if tenant, err := store.TenantByID(t.Context(), held.Tenant.ID); err != nil || tenant.State != catalog.Ready || tenant.SchemaVersion != 4 {
+		t.Errorf("tenant %+v, %v", tenant, err)
+	}
+}

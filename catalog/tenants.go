@@ -1,0 +1,180 @@
+package catalog
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+)
+
+// State is where a tenant stands in its life.
+type State string
+
+// The states of a tenant: building → spare → reserved → ready, and beside them what can befall one.
+const (
+	// Building: the row exists, its database is being made. With a name it is made for a school, else to be a spare.
+	Building State = "building"
+	// Spare: ready in every respect, and no school has it yet.
+	Spare State = "spare"
+	// Reserved: a sign-up holds it, and is not finished.
+	Reserved State = "reserved"
+	// Ready: a school uses it.
+	Ready State = "ready"
+	// Quarantined: something about its database failed; QuarantineCause says what, ResumeState what it was.
+	Quarantined State = "quarantined"
+	// Suspended, Deleting and Deleted: taken out of use by an operator.
+	Suspended State = "suspended"
+	Deleting  State = "deleting"
+	Deleted   State = "deleted"
+)
+
+// Tenant is one school's place: a database, a role, and the school they belong to.
+type Tenant struct {
+	ID       uuid.UUID
+	Server   string
+	Database string
+	State    State
+	// Name and Slug are empty as long as no school has it.
+	Name, Slug       string
+	SchemaVersion    uint
+	PasswordRotation int
+	Fingerprint      *string
+	QuarantineCause  *string
+	ResumeState      *State
+	// Steps is what provisioning did last, as JSON.
+	Steps     json.RawMessage
+	CreatedAt time.Time
+	ReadyAt   *time.Time
+}
+
+const tenantColumns = `id, server, database, state, coalesce(name, '') as name, coalesce(slug, '') as slug, schema_version,
+	password_rotation, fingerprint, quarantine_cause, resume_state, steps, created_at, ready_at`
+
+// Tenant finds a tenant by id, by slug or by the name of its database.
+func (s *Store) Tenant(ctx context.Context, idSlugOrDatabase string) (Tenant, error) {
+	id, err := uuid.Parse(idSlugOrDatabase)
+	if err == nil {
+		return s.TenantByID(ctx, id)
+	}
+	tenant, err := one[Tenant](ctx, s.pool, `
+		select `+tenantColumns+`
+		from tenants
+		where slug = $1 or database = $1`, idSlugOrDatabase)
+	if err != nil {
+		return Tenant{}, fmt.Errorf("find tenant %q: %w", idSlugOrDatabase, known(err))
+	}
+	return tenant, nil
+}
+
+// TenantByID finds a tenant by id.
+func (s *Store) TenantByID(ctx context.Context, id uuid.UUID) (Tenant, error) {
+	tenant, err := one[Tenant](ctx, s.pool, `select `+tenantColumns+` from tenants where id = $1`, id)
+	if err != nil {
+		return Tenant{}, fmt.Errorf("find tenant %s: %w", id, known(err))
+	}
+	return tenant, nil
+}
+
+// InsertSpare writes the row of a spare that is about to be built on the server.
+func (s *Store) InsertSpare(ctx context.Context, id uuid.UUID, server, database string) error {
+	return insertSpare(ctx, s.pool, id, server, database)
+}
+
+// InsertSpareTx is [Store.InsertSpare] in the caller's transaction.
+func (s *Store) InsertSpareTx(ctx context.Context, tx pgx.Tx, id uuid.UUID, server, database string) error {
+	return insertSpare(ctx, tx, id, server, database)
+}
+
+func insertSpare(ctx context.Context, q querier, id uuid.UUID, server, database string) error {
+	_, err := q.Exec(ctx, `
+		insert into tenants (id, server, database, state)
+		values ($1, $2, $3, 'building')`, id, server, database)
+	if err != nil {
+		return fmt.Errorf("insert spare %s: %w", database, known(err))
+	}
+	return nil
+}
+
+// SpareBuilt marks a spare as ready to be claimed. It fails with [ErrStateChanged] when it is not building.
+func (s *Store) SpareBuilt(ctx context.Context, id uuid.UUID, version uint, steps json.RawMessage) error {
+	return spareBuilt(ctx, s.pool, id, version, steps)
+}
+
+// SpareBuiltTx is [Store.SpareBuilt] in the caller's transaction.
+func (s *Store) SpareBuiltTx(ctx context.Context, tx pgx.Tx, id uuid.UUID, version uint, steps json.RawMessage) error {
+	return spareBuilt(ctx, tx, id, version, steps)
+}
+
+func spareBuilt(ctx context.Context, q querier, id uuid.UUID, version uint, steps json.RawMessage) error {
+	return changeOne(ctx, q, "mark spare built", id, `
+		update tenants
+		set state = 'spare', schema_version = $2, steps = $3, updated_at = now()
+		where id = $1 and state = 'building' and name is null`, id, version, steps)
+}
+
+// SetSteps records what provisioning is doing with a tenant.
+func (s *Store) SetSteps(ctx context.Context, id uuid.UUID, steps json.RawMessage) error {
+	return setSteps(ctx, s.pool, id, steps)
+}
+
+// SetStepsTx is [Store.SetSteps] in the caller's transaction.
+func (s *Store) SetStepsTx(ctx context.Context, tx pgx.Tx, id uuid.UUID, steps json.RawMessage) error {
+	return setSteps(ctx, tx, id, steps)
+}
+
+func setSteps(ctx context.Context, q querier, id uuid.UUID, steps json.RawMessage) error {
+	return changeOne(ctx, q, "record steps of tenant", id, `
+		update tenants
+		set steps = $2, updated_at = now()
+		where id = $1`, id, steps)
+}
+
+// Healthy records that a tenant's database is whole and at this version, and ends its quarantine.
+func (s *Store) Healthy(ctx context.Context, id uuid.UUID, version uint) error {
+	return healthy(ctx, s.pool, id, version)
+}
+
+// HealthyTx is [Store.Healthy] in the caller's transaction.
+func (s *Store) HealthyTx(ctx context.Context, tx pgx.Tx, id uuid.UUID, version uint) error {
+	return healthy(ctx, tx, id, version)
+}
+
+func healthy(ctx context.Context, q querier, id uuid.UUID, version uint) error {
+	return changeOne(ctx, q, "mark tenant healthy", id, `
+		update tenants
+		set schema_version = $2, state = coalesce(resume_state, state), resume_state = null, quarantine_cause = null,
+			updated_at = now()
+		where id = $1`, id, version)
+}
+
+// Quarantine takes a tenant out of use and says why. One that is quarantined already keeps the state it came from.
+func (s *Store) Quarantine(ctx context.Context, id uuid.UUID, cause string) error {
+	return quarantine(ctx, s.pool, id, cause)
+}
+
+// QuarantineTx is [Store.Quarantine] in the caller's transaction.
+func (s *Store) QuarantineTx(ctx context.Context, tx pgx.Tx, id uuid.UUID, cause string) error {
+	return quarantine(ctx, tx, id, cause)
+}
+
+func quarantine(ctx context.Context, q querier, id uuid.UUID, cause string) error {
+	return changeOne(ctx, q, "quarantine tenant", id, `
+		update tenants
+		set resume_state = coalesce(resume_state, state), state = 'quarantined', quarantine_cause = $2, updated_at = now()
+		where id = $1`, id, cause)
+}
+
+// changeOne runs a statement that must change exactly one row; none is [ErrStateChanged].
+func changeOne(ctx context.Context, q querier, what string, id uuid.UUID, sql string, args ...any) error {
+	tag, err := q.Exec(ctx, sql, args...)
+	if err != nil {
+		return fmt.Errorf("%s %s: %w", what, id, known(err))
+	}
+	if tag.RowsAffected() != 1 {
+		return fmt.Errorf("%s %s: %w", what, id, ErrStateChanged)
+	}
+	return nil
+}

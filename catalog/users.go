@@ -1,0 +1,60 @@
+package catalog
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// User is a person who belongs to a school.
+type User struct {
+	ID       uuid.UUID
+	TenantID uuid.UUID
+	Email    string
+	// IdentityID is the identity provider's id, such as "auth0|0199…"; empty until it is known.
+	IdentityID    string
+	EmailVerified bool
+	Role          string
+	GivenName     string
+	FamilyName    string
+	Name          string
+	CreatedAt     time.Time
+}
+
+const userColumns = `id, tenant_id, email, coalesce(identity_id, '') as identity_id, email_verified, role,
+	coalesce(given_name, '') as given_name, coalesce(family_name, '') as family_name, coalesce(name, '') as name, created_at`
+
+// UserByIdentity finds the active user with this identity.
+func (s *Store) UserByIdentity(ctx context.Context, identityID string) (User, error) {
+	user, err := one[User](ctx, s.pool, `
+		select `+userColumns+`
+		from users
+		where identity_id = $1 and state = 'active'`, identityID)
+	if err != nil {
+		return User{}, fmt.Errorf("find user by identity: %w", known(err))
+	}
+	return user, nil
+}
+
+// UserByID finds a user, whatever its state.
+func (s *Store) UserByID(ctx context.Context, id uuid.UUID) (User, error) {
+	user, err := one[User](ctx, s.pool, `select `+userColumns+` from users where id = $1`, id)
+	if err != nil {
+		return User{}, fmt.Errorf("find user %s: %w", id, known(err))
+	}
+	return user, nil
+}
+
+// UserByEmail finds the live user with this normalised e-mail, a pending one included.
+func (s *Store) UserByEmail(ctx context.Context, email string) (User, error) {
+	user, err := one[User](ctx, s.pool, `
+		select `+userColumns+`
+		from users
+		where email = $1 and state <> 'deleted'`, email)
+	if err != nil {
+		return User{}, fmt.Errorf("find user by e-mail: %w", known(err))
+	}
+	return user, nil
+}
