@@ -1,0 +1,69 @@
+package tenant
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// KeptName is the name under which a tenant's database is kept when it is set aside at this time.
+func KeptName(id ID, at time.Time) string {
+	return id.Database() + "_kept_" + at.UTC().Format("20060102150405")
+}
+
+var keptPattern = regexp.MustCompile(`^t_[a-z2-7]{26}_kept_[0-9]{14}$`)
+
+// SetAside renames a tenant's database to the kept name, closed to everybody, so that Ensure makes a new one. Sessions in
+// it are ended. Done again with the same kept name, it does nothing. It fails with [ErrForeign] for a database that is
+// not the tenant's.
+func (s *Server) SetAside(ctx context.Context, id ID, kept string) error {
+	if !keptPattern.MatchString(kept) || kept[:len(id.Database())] != id.Database() {
+		return fmt.Errorf("%q is not a kept name of tenant %s", kept, id)
+	}
+	err := s.locked(ctx, id.String(), func(conn *pgx.Conn) error {
+		var done bool
+		if err := conn.QueryRow(ctx, "select exists (select from pg_database where datname = $1)", kept).Scan(&done); err != nil || done {
+			return err
+		}
+		found, err := s.probe(ctx, conn, id)
+		switch {
+		case err != nil:
+			return err
+		case !found.database || found.invalid:
+			return nil // nothing to keep
+		case !found.marked && !found.ours:
+			return ErrForeign
+		}
+		return setAside(ctx, conn, id, kept, found.role)
+	})
+	if err != nil {
+		return fmt.Errorf("set aside database %s as %s: %w", id.Database(), kept, err)
+	}
+	return nil
+}
+
+// setAside closes the database first, so that nobody comes in between the end of the sessions and the renaming, which
+// Postgres refuses while anybody is connected.
+func setAside(ctx context.Context, conn *pgx.Conn, id ID, kept string, role bool) error {
+	if _, err := conn.Exec(ctx, "alter database "+quote(id.Database())+" allow_connections false"); err != nil {
+		return err
+	}
+	if role {
+		if _, err := conn.Exec(ctx, "revoke all on database "+quote(id.Database())+" from "+quote(id.Database())); err != nil {
+			return err
+		}
+	}
+	// A parameter, not an identifier, so this cannot be one message with the others.
+	_, err := conn.Exec(ctx, `
+		select pg_terminate_backend(pid, 5000)
+		from pg_stat_activity
+		where datname = $1 and pid <> pg_backend_pid()`, id.Database())
+	if err != nil {
+		return fmt.Errorf("end its sessions: %w", err)
+	}
+	_, err = conn.Exec(ctx, "alter database "+quote(id.Database())+" rename to "+quote(kept))
+	return err
+}

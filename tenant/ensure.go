@@ -1,0 +1,234 @@
+package tenant
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"homeroom/internal/killpoint"
+)
+
+// ErrForeign says that a database has the tenant's name but was not made for it. It is left alone: a person must look.
+var ErrForeign = errors.New("a database of this name exists that Homeroom did not make")
+
+// Result is what Ensure found and made.
+type Result struct {
+	// Version is the schema version that the database has now.
+	Version uint
+	Steps   []Step
+}
+
+// Changed tells whether anything had to be made.
+func (r Result) Changed() bool {
+	for _, step := range r.Steps {
+		if step.Changed != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// Ensure brings a tenant into being, or back into order: database, role, who may enter, grants and schema. What is in
+// order is not touched, what is missing is made, data is never dropped. It may be called again at any time; a call that
+// dies leaves at worst a database that nobody can enter, which the next call completes.
+//
+// It fails with [ErrForeign], with [ErrBusy], with a *migrations.Error when a migration fails, or with what Postgres
+// said.
+func (s *Server) Ensure(ctx context.Context, id ID, rotation int, progress Progress) (Result, error) {
+	r := &recorder{tell: progress}
+	var version uint
+	err := s.ensure(ctx, r, id, rotation, &version)
+	if isCode(err, "3D000") { // the template is gone although we had seen it: somebody dropped it
+		s.forget()
+		r.steps = nil
+		err = s.ensure(ctx, r, id, rotation, &version)
+	}
+	if err != nil {
+		return Result{Steps: r.steps}, fmt.Errorf("provision tenant %s: %w", id, err)
+	}
+	return Result{Version: version, Steps: r.steps}, nil
+}
+
+func (s *Server) ensure(ctx context.Context, r *recorder, id ID, rotation int, version *uint) error {
+	if err := r.step(StepTemplate, func() (string, error) { return "", s.Prepare(ctx) }); err != nil {
+		return err
+	}
+	return s.locked(ctx, id.String(), func(conn *pgx.Conn) error {
+		found, err := s.probe(ctx, conn, id)
+		if err != nil {
+			return err
+		}
+		if err := r.step(StepDatabase, func() (string, error) { return s.ensureDatabase(ctx, conn, id, found) }); err != nil {
+			return err
+		}
+		if err := r.step(StepRole, func() (string, error) { return s.ensureRole(ctx, conn, id, rotation, found) }); err != nil {
+			return err
+		}
+		if err := r.step(StepAccess, func() (string, error) { return s.ensureAccess(ctx, conn, id, found) }); err != nil {
+			return err
+		}
+		return r.step(StepSchema, func() (changed string, err error) {
+			if !found.database { // cloned a moment ago
+				*version = s.cfg.Migrations.Latest()
+				return "", nil
+			}
+			*version, changed, err = s.ensureSchema(ctx, id)
+			return changed, err
+		})
+	})
+}
+
+// state is what a server has of a tenant.
+type state struct {
+	database bool
+	// invalid: a DROP DATABASE of it was begun and interrupted. Postgres allows nothing but to drop it again.
+	invalid bool
+	// marked: it carries the comment that we gave it. ours: its owner is the owner role.
+	marked, ours bool
+	// open: it accepts connections. closed to everybody but its role is told by access.
+	open   bool
+	access bool
+	role   bool
+	// roleInOrder: the role has the attributes, the membership and the setting that createRole gives it.
+	roleInOrder bool
+}
+
+// probe looks at everything about a tenant that the server's shared catalogs tell, in one round trip.
+func (s *Server) probe(ctx context.Context, conn *pgx.Conn, id ID) (state, error) {
+	var found state
+	err := conn.QueryRow(ctx, `
+		select db.oid is not null,
+			coalesce(db.datconnlimit = -2, false),
+			coalesce(shobj_description(db.oid, 'pg_database') = $2, false),
+			coalesce(pg_get_userbyid(db.datdba) = $3, false),
+			coalesce(db.datallowconn, false),
+			coalesce((
+				select array_agg(pg_get_userbyid(grantee) || ' ' || privilege_type order by privilege_type)
+				from aclexplode(coalesce(db.datacl, acldefault('d', db.datdba)))
+				where grantee <> db.datdba
+			) = array[$1 || ' CONNECT'], false),
+			role.oid is not null,
+			coalesce(role.rolcanlogin and role.rolinherit and role.rolconnlimit = $5
+				and not (role.rolsuper or role.rolcreatedb or role.rolcreaterole or role.rolreplication or role.rolbypassrls)
+				and (select setconfig from pg_db_role_setting where setrole = role.oid and setdatabase = 0)
+					= array['search_path=public']
+				and (select array_agg(pg_get_userbyid(roleid)) from pg_auth_members where member = role.oid) = array[$4]::name[],
+				false)
+		from (select $1::text as name) as wanted
+		left join pg_database db on db.datname = wanted.name
+		left join pg_roles role on role.rolname = wanted.name`,
+		id.Database(), marker(id), ownerRole, groupRole, s.cfg.ConnectionLimit).
+		Scan(&found.database, &found.invalid, &found.marked, &found.ours, &found.open, &found.access, &found.role, &found.roleInOrder)
+	if err != nil {
+		return state{}, fmt.Errorf("look at database %s: %w", id.Database(), err)
+	}
+	return found, nil
+}
+
+// marker is the comment on a tenant's database that says whose it is.
+func marker(id ID) string { return "homeroom tenant " + id.String() }
+
+// ensureDatabase clones the template, closed to everybody, unless the database is there. One without our comment but with
+// our owner is ours, made by a process that died before it could mark it: names are never used twice.
+func (s *Server) ensureDatabase(ctx context.Context, conn *pgx.Conn, id ID, found state) (string, error) {
+	name := quote(id.Database())
+	switch {
+	case found.invalid:
+		if _, err := conn.Exec(ctx, "drop database "+name); err != nil {
+			return "", fmt.Errorf("drop invalid database %s: %w", id.Database(), err)
+		}
+	case found.database && !found.marked && !found.ours:
+		return "", fmt.Errorf("database %s: %w", id.Database(), ErrForeign)
+	case found.database && !found.ours:
+		if _, err := conn.Exec(ctx, "alter database "+name+" owner to "+quote(ownerRole)); err != nil {
+			return "", fmt.Errorf("give database %s back to its owner: %w", id.Database(), err)
+		}
+		return "owner restored", nil
+	case found.database:
+		return "", nil
+	}
+	_, err := conn.Exec(ctx, "create database "+name+" owner "+quote(ownerRole)+" template "+quote(s.Template())+
+		" allow_connections false")
+	if err != nil {
+		return "", fmt.Errorf("create database %s: %w", id.Database(), err)
+	}
+	killpoint.Here("tenant.database_created")
+	return "created from " + s.Template(), nil
+}
+
+// ensureRole makes the tenant's role. Of an existing one the password can only be proven by using it.
+func (s *Server) ensureRole(ctx context.Context, conn *pgx.Conn, id ID, rotation int, found state) (string, error) {
+	switch {
+	case !found.role:
+		if _, err := conn.Exec(ctx, s.createRole(id, rotation)); err != nil {
+			return "", fmt.Errorf("create role %s: %w", id.Database(), err)
+		}
+		killpoint.Here("tenant.role_created")
+		return "created", nil
+	case found.roleInOrder && found.database && found.open && found.access && s.canLogin(ctx, id, rotation):
+		return "", nil
+	}
+	if _, err := conn.Exec(ctx, "alter role "+quote(id.Database())+" reset all; "+s.repairRole(id, rotation)); err != nil {
+		return "", fmt.Errorf("repair role %s: %w", id.Database(), err)
+	}
+	return "restored", nil
+}
+
+// canLogin tries the tenant's own way in.
+func (s *Server) canLogin(ctx context.Context, id ID, rotation int) bool {
+	conn, err := pgx.Connect(ctx, s.URL(id, rotation).Reveal())
+	if err != nil {
+		return false
+	}
+	_ = conn.Close(ctx)
+	return true
+}
+
+// ensureAccess lets the tenant's role, and nobody else, into its database, marks it as ours, and opens it last: all in
+// one transaction, so there is no moment in which somebody else could enter. Rights on a database are not copied from
+// its template, and PUBLIC may enter a new one.
+func (s *Server) ensureAccess(ctx context.Context, conn *pgx.Conn, id ID, found state) (string, error) {
+	if found.database && !found.invalid && found.access && found.open && found.marked {
+		return "", nil
+	}
+	database, role := quote(id.Database()), quote(id.Database())
+	statements := []string{"begin", "revoke all on database " + database + " from public"}
+	strangers, err := s.strangers(ctx, conn, id)
+	if err != nil {
+		return "", err
+	}
+	for _, stranger := range strangers {
+		statements = append(statements, "revoke all on database "+database+" from "+pgx.Identifier{stranger}.Sanitize())
+	}
+	statements = append(statements,
+		"revoke all on database "+database+" from "+role,
+		"grant connect on database "+database+" to "+role,
+		"comment on database "+database+" is '"+marker(id)+"'",
+		"alter database "+database+" allow_connections true",
+		"commit")
+	if _, err := conn.Exec(ctx, strings.Join(statements, "; ")); err != nil {
+		_, _ = conn.Exec(ctx, "rollback")
+		return "", fmt.Errorf("set who may enter database %s: %w", id.Database(), err)
+	}
+	killpoint.Here("tenant.opened")
+	if !found.database {
+		return "opened to its role alone", nil
+	}
+	return "restored", nil
+}
+
+// strangers are the roles besides the owner and the tenant that have a right on the database. Their names were read from
+// the server, not from a request.
+func (s *Server) strangers(ctx context.Context, conn *pgx.Conn, id ID) ([]string, error) {
+	rows, err := conn.Query(ctx, `
+		select distinct pg_get_userbyid(grantee)::text
+		from pg_database, aclexplode(datacl)
+		where datname = $1 and grantee <> 0 and grantee <> datdba and pg_get_userbyid(grantee) <> $1`, id.Database())
+	if err != nil {
+		return nil, fmt.Errorf("look who may enter database %s: %w", id.Database(), err)
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[string])
+}

@@ -1,0 +1,43 @@
+package tenant
+
+import (
+	"encoding/base32"
+	"fmt"
+	"regexp"
+
+	"github.com/google/uuid"
+)
+
+// ID names a tenant. It is a UUIDv7, so that ids sort by time.
+type ID uuid.UUID
+
+// NewID makes a new id.
+func NewID() ID { return ID(uuid.Must(uuid.NewV7())) }
+
+// String is the UUID's usual form.
+func (id ID) String() string { return uuid.UUID(id).String() }
+
+// UUID is the id as a plain UUID.
+func (id ID) UUID() uuid.UUID { return uuid.UUID(id) }
+
+// encoding is RFC 4648's base32 in lower case, without padding: 16 bytes become 26 characters.
+var encoding = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
+
+// Database is the name of the tenant's database and of its login role: "t_" and 26 characters, 28 bytes in all. It never
+// holds anything a person chose: no name can collide after Postgres's cut at 63 bytes, be a reserved word, carry SQL, or
+// tell the other tenants (who can all list pg_database) who else is here.
+func (id ID) Database() string { return "t_" + encoding.EncodeToString(id[:]) }
+
+var databasePattern = regexp.MustCompile(`^t_[a-z2-7]{26}$`)
+
+// ParseDatabase is the inverse of [ID.Database].
+func ParseDatabase(name string) (ID, error) {
+	if !databasePattern.MatchString(name) {
+		return ID{}, fmt.Errorf("%q is not the name of a tenant's database", name)
+	}
+	var id ID
+	if _, err := encoding.Decode(id[:], []byte(name[2:])); err != nil {
+		return ID{}, fmt.Errorf("%q is not the name of a tenant's database: %w", name, err)
+	}
+	return id, nil
+}

@@ -1,0 +1,113 @@
+package tenant
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/puddle/v2"
+	"github.com/maypok86/otter/v2"
+)
+
+// PoolsConfig bounds what the open tenants cost.
+type PoolsConfig struct {
+	// Tenants is how many tenants may have an open pool; the one that was not used for longest makes room.
+	// Defaults to 100.
+	Tenants int
+	// Conns is how many connections a tenant's pool may have. Defaults to 2.
+	Conns int32
+	// IdleConn is how long a connection stays open unused. Defaults to 30 s.
+	IdleConn time.Duration
+	// IdlePool is how long a pool is remembered unused. Defaults to 5 min.
+	IdlePool time.Duration
+}
+
+func (c PoolsConfig) withDefaults() PoolsConfig {
+	if c.Tenants == 0 {
+		c.Tenants = 100
+	}
+	if c.Conns == 0 {
+		c.Conns = 2
+	}
+	if c.IdleConn == 0 {
+		c.IdleConn = 30 * time.Second
+	}
+	if c.IdlePool == 0 {
+		c.IdlePool = 5 * time.Minute
+	}
+	return c
+}
+
+// Pools opens tenants' databases with the tenants' own roles. However many tenants there are, at most
+// Tenants × Conns connections are open.
+type Pools struct {
+	cfg   PoolsConfig
+	cache *otter.Cache[poolKey, *pgxpool.Pool]
+}
+
+type poolKey struct {
+	server   *Server
+	id       ID
+	rotation int
+}
+
+// NewPools makes an empty Pools.
+func NewPools(cfg PoolsConfig) (*Pools, error) {
+	cfg = cfg.withDefaults()
+	cache, err := otter.New(&otter.Options[poolKey, *pgxpool.Pool]{
+		MaximumSize:      cfg.Tenants,
+		ExpiryCalculator: otter.ExpiryAccessing[poolKey, *pgxpool.Pool](cfg.IdlePool),
+		// Close waits for connections in use, so whoever still has one ends in peace, and nobody else waits for it.
+		OnDeletion: func(e otter.DeletionEvent[poolKey, *pgxpool.Pool]) { go e.Value.Close() },
+	})
+	if err != nil {
+		return nil, fmt.Errorf("make cache of pools: %w", err)
+	}
+	return &Pools{cfg: cfg, cache: cache}, nil
+}
+
+// Do runs f on a connection to a tenant's database, with the tenant's role.
+func (p *Pools) Do(ctx context.Context, server *Server, id ID, rotation int, f func(conn *pgx.Conn) error) error {
+	key := poolKey{server, id, rotation}
+	for {
+		pool, err := p.cache.Get(ctx, key, otter.LoaderFunc[poolKey, *pgxpool.Pool](p.open))
+		if err != nil {
+			return err
+		}
+		conn, err := pool.Acquire(ctx)
+		if errors.Is(err, puddle.ErrClosedPool) {
+			continue // evicted between the two lines above; the next Get opens a new one
+		}
+		if err != nil {
+			return fmt.Errorf("connect to database %s as its own role: %w", id.Database(), err)
+		}
+		defer conn.Release()
+		return f(conn.Conn())
+	}
+}
+
+// open makes the pool of a tenant. It connects only when a connection is asked for.
+func (p *Pools) open(_ context.Context, key poolKey) (*pgxpool.Pool, error) {
+	cfg, err := pgxpool.ParseConfig(key.server.URL(key.id, key.rotation).Reveal())
+	if err != nil {
+		return nil, fmt.Errorf("read the URL of tenant %s", key.id)
+	}
+	cfg.MaxConns = p.cfg.Conns
+	cfg.MaxConnIdleTime = p.cfg.IdleConn
+	cfg.HealthCheckPeriod = p.cfg.IdleConn
+	cfg.ConnConfig.RuntimeParams["application_name"] = "homeroom"
+	pool, err := pgxpool.NewWithConfig(context.Background(), cfg)
+	if err != nil {
+		return nil, fmt.Errorf("open pool of tenant %s: %w", key.id, err)
+	}
+	return pool, nil
+}
+
+// Open counts the pools that are open.
+func (p *Pools) Open() int { return p.cache.EstimatedSize() }
+
+// Close closes all pools, and waits until they are idle no longer than their users take.
+func (p *Pools) Close() { p.cache.InvalidateAll() }

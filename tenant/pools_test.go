@@ -1,0 +1,59 @@
+package tenant_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"homeroom/tenant"
+)
+
+func TestPoolsStayWithinTheirBound(t *testing.T) {
+	t.Parallel()
+	server := open(t, nil)
+	pools, err := tenant.NewPools(tenant.PoolsConfig{Tenants: 2, Conns: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pools.Close)
+	ids := []tenant.ID{ensure(t, server), ensure(t, server), ensure(t, server), ensure(t, server)}
+	root := connect(t, rootURL(t, "postgres"))
+	for range 3 {
+		for _, id := range ids {
+			err := pools.Do(t.Context(), server, id, 0, func(conn *pgx.Conn) error {
+				var role, database string
+				if err := conn.QueryRow(t.Context(), "select current_user, current_database()").Scan(&role, &database); err != nil {
+					return err
+				}
+				if role != id.Database() || database != id.Database() {
+					t.Errorf("asked for %s, got role %s in %s", id.Database(), role, database)
+				}
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	databases := make([]string, len(ids))
+	for i, id := range ids {
+		databases[i] = id.Database()
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
+	for { // an evicted pool is closed in the background
+		open := value[int](t, root, "select count(*) from pg_stat_activity where datname = any($1)", databases)
+		if open <= 2 {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			t.Fatalf("%d connections are open, want at most 2", open)
+		case <-ticker.C:
+		}
+	}
+}

@@ -1,0 +1,92 @@
+package tenant
+
+import (
+	"crypto/hkdf"
+	"crypto/hmac"
+	"crypto/pbkdf2"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"homeroom/internal/secret"
+)
+
+// password derives the password of a tenant's role (HKDF, RFC 5869, of the server's key, the tenant and the rotation),
+// so that it is stored nowhere and every process knows it.
+func (s *Server) password(id ID, rotation int) secret.String {
+	return secret.String(base64.RawURLEncoding.EncodeToString(s.derive("password", id, rotation, 24)))
+}
+
+func (s *Server) derive(what string, id ID, rotation, length int) []byte {
+	key, err := hkdf.Key(sha256.New, s.cfg.Key, nil, fmt.Sprintf("homeroom tenant %s %s %d", what, id, rotation), length)
+	if err != nil {
+		panic(err) // only for a length beyond 8 kB
+	}
+	return key
+}
+
+// verifier is the password as Postgres stores it (SCRAM-SHA-256, RFC 7677), so that the password itself never travels in
+// a statement, which the server may log. The salt is derived too: the same password has the same verifier.
+func (s *Server) verifier(id ID, rotation int) string {
+	const iterations = 4096
+	salt := s.derive("salt", id, rotation, 16)
+	salted, err := pbkdf2.Key(sha256.New, s.password(id, rotation).Reveal(), salt, iterations, sha256.Size)
+	if err != nil {
+		panic(err) // only in FIPS mode for a short salt
+	}
+	storedKey := sha256.Sum256(mac(salted, "Client Key"))
+	b64 := base64.StdEncoding.EncodeToString
+	return fmt.Sprintf("SCRAM-SHA-256$%d:%s$%s:%s", iterations, b64(salt), b64(storedKey[:]), b64(mac(salted, "Server Key")))
+}
+
+func mac(key []byte, message string) []byte {
+	h := hmac.New(sha256.New, key)
+	h.Write([]byte(message))
+	return h.Sum(nil)
+}
+
+// URL is the address of a tenant's database, with the tenant's own credentials.
+func (s *Server) URL(id ID, rotation int) secret.String {
+	u, err := url.Parse(s.cfg.URL.Reveal())
+	if err != nil {
+		panic(err) // checked by validate
+	}
+	u.User = url.UserPassword(id.Database(), s.password(id, rotation).Reveal())
+	u.Path = "/" + id.Database()
+	return secret.String(u.String())
+}
+
+// roleOptions are the attributes of a tenant's role. The attributes that a role may not have (SUPERUSER and the like) are
+// left out: they are off for a new role, only a superuser could have set them, and only one may name them.
+func (s *Server) roleOptions() string {
+	return fmt.Sprintf("login inherit connection limit %d", s.cfg.ConnectionLimit)
+}
+
+// createRole is the SQL that makes a tenant's role.
+func (s *Server) createRole(id ID, rotation int) string {
+	role := quote(id.Database())
+	return fmt.Sprintf("create role %s %s password '%s' in role %s; alter role %s set search_path = public",
+		role, s.roleOptions(), s.verifier(id, rotation), quote(groupRole), role)
+}
+
+// repairRole is the SQL that brings an existing role back to what createRole makes.
+func (s *Server) repairRole(id ID, rotation int) string {
+	role := quote(id.Database())
+	return fmt.Sprintf("alter role %s %s password '%s'; grant %s to %s; alter role %s set search_path = public",
+		role, s.roleOptions(), s.verifier(id, rotation), quote(groupRole), role, role)
+}
+
+// quote makes an SQL identifier of a name that we generated. Anything else is a programming mistake, and stops here
+// rather than in Postgres.
+func quote(name string) string {
+	if !databasePattern.MatchString(name) && !generatedName.MatchString(name) {
+		panic(fmt.Sprintf("refusing to use %q as an SQL identifier", name))
+	}
+	return pgx.Identifier{name}.Sanitize()
+}
+
+func upper(name string) string { return strings.ToUpper(name) }

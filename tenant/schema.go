@@ -1,0 +1,107 @@
+package tenant
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"homeroom/migrations"
+)
+
+// Migrate brings an existing tenant's schema to the newest version, under the tenant's lock. One that a newer program has
+// migrated further is left as it is. It fails with a *migrations.Error when a file fails (the tenant then keeps the
+// version before that file), or a *migrations.StateError when its version cannot be trusted.
+func (s *Server) Migrate(ctx context.Context, id ID) (migrations.Result, error) {
+	var result migrations.Result
+	err := s.locked(ctx, id.String(), func(*pgx.Conn) error {
+		return s.inside(ctx, id, func(conn *pgx.Conn) (err error) {
+			result, err = s.cfg.Migrations.Up(ctx, conn)
+			return err
+		})
+	})
+	if err != nil {
+		return result, fmt.Errorf("migrate tenant %s: %w", id, err)
+	}
+	return result, nil
+}
+
+// Status tells how a tenant's schema compares with ours. It takes no lock and changes nothing.
+func (s *Server) Status(ctx context.Context, id ID) (migrations.Status, error) {
+	var status migrations.Status
+	err := s.inside(ctx, id, func(conn *pgx.Conn) (err error) {
+		status, err = s.cfg.Migrations.Status(ctx, conn)
+		return err
+	})
+	return status, err
+}
+
+// inside runs f on a connection to the tenant's database, as the owner of what is in it.
+func (s *Server) inside(ctx context.Context, id ID, f func(conn *pgx.Conn) error) error {
+	conn, err := s.connect(ctx, id.Database())
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	return f(conn)
+}
+
+// ensureSchema migrates, and gives back the rights inside the database that are missing.
+func (s *Server) ensureSchema(ctx context.Context, id ID) (version uint, changed string, err error) {
+	var changes []string
+	err = s.inside(ctx, id, func(conn *pgx.Conn) error {
+		migrated, err := s.cfg.Migrations.Up(ctx, conn)
+		if err != nil {
+			return err
+		}
+		version = migrated.To
+		if migrated.From != migrated.To {
+			changes = append(changes, fmt.Sprintf("migrated from version %d to %d", migrated.From, migrated.To))
+		}
+		missing, err := grantsMissing(ctx, conn)
+		if err != nil || !missing {
+			return err
+		}
+		if _, err := conn.Exec(ctx, grants); err != nil {
+			return fmt.Errorf("restore grants in database %s: %w", id.Database(), err)
+		}
+		changes = append(changes, "grants restored")
+		return nil
+	})
+	return version, strings.Join(changes, ", "), err
+}
+
+// grantsMissing tells whether the group lacks any of the rights that grants.sql gives, or has a right to the version
+// table that it takes away.
+func grantsMissing(ctx context.Context, conn *pgx.Conn) (bool, error) {
+	var missing bool
+	err := conn.QueryRow(ctx, `
+		with item as (
+			select pg_class.oid, relkind, nspname = 'public' and relname = 'schema_migrations' as is_version
+			from pg_class
+			join pg_namespace on pg_namespace.oid = relnamespace
+			where nspname !~ '^pg_' and nspname <> 'information_schema' and relowner = current_user::regrole
+		)
+		select exists (
+				select from item
+				where case
+					when relkind = 'S' then not has_sequence_privilege($1, oid, 'usage')
+					when relkind not in ('r', 'p', 'v', 'm', 'f') then false
+					when is_version then has_table_privilege($1, oid, 'insert, update, delete') or not has_table_privilege($1, oid, 'select')
+					else not (has_table_privilege($1, oid, 'select') and has_table_privilege($1, oid, 'insert')
+						and has_table_privilege($1, oid, 'update') and has_table_privilege($1, oid, 'delete'))
+				end)
+			or exists (
+				select from pg_namespace
+				where nspname !~ '^pg_' and nspname <> 'information_schema' and pg_has_role(current_user, nspowner, 'usage')
+					and (not has_schema_privilege($1, oid, 'usage') or has_schema_privilege($1, oid, 'create')))
+			or (
+				select count(distinct defaclobjtype) < 3
+				from pg_default_acl, aclexplode(defaclacl)
+				where defaclrole = current_user::regrole and grantee = $1::regrole)`, groupRole).Scan(&missing)
+	if err != nil {
+		return false, fmt.Errorf("look for missing grants: %w", err)
+	}
+	return missing, nil
+}

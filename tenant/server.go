@@ -1,0 +1,190 @@
+// Package tenant makes and keeps one tenant's database on a Postgres server: its name, its template, its login role, its
+// migrations, and the pools that open it.
+//
+// Whatever it does to a tenant's structure happens under a lock on that tenant, is looked at before and after, and may be
+// done again: a process that dies leaves work which the next call finishes. It knows nothing of schools and sign-ups.
+package tenant
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"homeroom/internal/secret"
+	"homeroom/migrations"
+)
+
+// The roles that all tenants of a server share. Neither can log in.
+const (
+	// ownerRole owns the tenants' databases and everything the migrations make. A tenant that owned its database could
+	// open it to others again.
+	ownerRole = "homeroom_owner"
+	// groupRole has the rights inside a tenant's database: data yes, structure no. Which database a tenant may enter is
+	// decided by the database's own CONNECT right, which the group has nowhere.
+	groupRole = "homeroom_tenant"
+)
+
+// maintenanceDatabase is where databases are made and where the locks live: advisory locks are per database, so all
+// processes must use the same.
+const maintenanceDatabase = "postgres"
+
+// Config says where a server is and how tenants are made on it.
+type Config struct {
+	// Name is the server's name in the catalog. Defaults to "main".
+	Name string
+	// URL is a direct (not pooled) URL of the server. Its role needs CREATEDB and CREATEROLE; its database does not
+	// matter.
+	URL secret.String
+	// Key is the secret from which the tenants' passwords are derived: 32 bytes or more.
+	Key []byte
+	// Migrations is the schema of a tenant. Defaults to the embedded one.
+	Migrations *migrations.Set
+	// Parallel bounds how many tenants are created, migrated or repaired at the same time by this process.
+	// Defaults to 8.
+	Parallel int
+	// ConnectionLimit is how many connections a tenant's role may have, from all its clients. Defaults to 20.
+	ConnectionLimit int
+	// LockTimeout bounds the wait for another process's work on the same tenant, and a migration's wait for each of its
+	// table locks. Defaults to 30 s.
+	LockTimeout time.Duration
+	// CreateTimeout bounds one statement outside the migrations, CREATE DATABASE among them. Defaults to 2 min.
+	CreateTimeout time.Duration
+	// Logger is where warnings go. Defaults to slog.Default().
+	Logger *slog.Logger
+}
+
+func (c Config) withDefaults() Config {
+	if c.Name == "" {
+		c.Name = "main"
+	}
+	if c.Migrations == nil {
+		c.Migrations = migrations.Tenant()
+	}
+	if c.Parallel == 0 {
+		c.Parallel = 8
+	}
+	if c.ConnectionLimit == 0 {
+		c.ConnectionLimit = 20
+	}
+	if c.LockTimeout == 0 {
+		c.LockTimeout = 30 * time.Second
+	}
+	if c.CreateTimeout == 0 {
+		c.CreateTimeout = 2 * time.Minute
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	return c
+}
+
+func (c Config) validate() error {
+	if len(c.Key) < 32 {
+		return errors.New("the tenant key is shorter than 32 bytes: make one with `openssl rand -base64 32`")
+	}
+	u, err := url.Parse(c.URL.Reveal())
+	if err != nil || u.Host == "" || (u.Scheme != "postgres" && u.Scheme != "postgresql") {
+		return fmt.Errorf("the URL of server %s is not of the form postgres://user:password@host:5432/postgres", c.Name)
+	}
+	return nil
+}
+
+// Server is a Postgres server that holds tenants. It may be used from many goroutines.
+type Server struct {
+	cfg Config
+	// maintenance has at most cfg.Parallel connections, each of which may hold one tenant's lock.
+	maintenance *pgxpool.Pool
+	// prepared guards what [Server.Prepare] does once.
+	prepared sync.Mutex
+	ready    bool
+}
+
+// Open makes a Server. It connects only when it is used.
+func Open(cfg Config) (*Server, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	poolConfig, err := pgxpool.ParseConfig(cfg.URL.Reveal())
+	if err != nil {
+		return nil, fmt.Errorf("read the URL of server %s: it is not a Postgres URL", cfg.Name)
+	}
+	poolConfig.MaxConns = int32(cfg.Parallel)
+	poolConfig.ConnConfig.Database = maintenanceDatabase
+	setParams(poolConfig.ConnConfig, cfg, cfg.CreateTimeout)
+	pool, err := pgxpool.NewWithConfig(context.Background(), poolConfig)
+	if err != nil {
+		return nil, fmt.Errorf("connect to server %s: %w", cfg.Name, err)
+	}
+	return &Server{cfg: cfg, maintenance: pool}, nil
+}
+
+// setParams gives a connection the settings that bound its waits. client_connection_check_interval makes the server
+// give up a statement, a CREATE DATABASE for example, soon after we died; until it has noticed, the tenant's lock, held
+// by the same connection, keeps everybody else out.
+func setParams(conn *pgx.ConnConfig, cfg Config, statementTimeout time.Duration) {
+	params := conn.RuntimeParams
+	params["application_name"] = "homeroom"
+	params["client_connection_check_interval"] = "250ms"
+	params["lock_timeout"] = milliseconds(cfg.LockTimeout)
+	params["statement_timeout"] = milliseconds(statementTimeout)
+}
+
+func milliseconds(d time.Duration) string { return fmt.Sprintf("%dms", d.Milliseconds()) }
+
+// Name is the server's name in the catalog.
+func (s *Server) Name() string { return s.cfg.Name }
+
+// Migrations is the schema that its tenants get.
+func (s *Server) Migrations() *migrations.Set { return s.cfg.Migrations }
+
+// Close closes its connections.
+func (s *Server) Close() { s.maintenance.Close() }
+
+// connect opens a connection of its own to a database, acting as the owner of what is in it.
+func (s *Server) connect(ctx context.Context, database string) (*pgx.Conn, error) {
+	cfg := s.maintenance.Config().ConnConfig
+	cfg.Database = database
+	setParams(cfg, s.cfg, 0) // a migration takes as long as it takes
+	cfg.RuntimeParams["role"] = ownerRole
+	conn, err := pgx.ConnectConfig(ctx, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("connect to database %s: %w", database, err)
+	}
+	return conn, nil
+}
+
+// Servers are the servers this process knows, by name.
+type Servers map[string]*Server
+
+// Names lists their names.
+func (s Servers) Names() []string {
+	names := make([]string, 0, len(s))
+	for name := range s {
+		names = append(names, name)
+	}
+	return names
+}
+
+// Get finds a server by the name that the catalog has for it.
+func (s Servers) Get(name string) (*Server, error) {
+	server, ok := s[name]
+	if !ok {
+		return nil, fmt.Errorf("server %q is in the catalog, but not configured here: set HOMEROOM_SERVER_%s_URL", name, upper(name))
+	}
+	return server, nil
+}
+
+// Close closes all of them.
+func (s Servers) Close() {
+	for _, server := range s {
+		server.Close()
+	}
+}

@@ -1,0 +1,64 @@
+package tenant
+
+import "time"
+
+// StepStatus is how far a step is.
+type StepStatus string
+
+// The statuses of a step.
+const (
+	Running StepStatus = "running"
+	Done    StepStatus = "done"
+	Failed  StepStatus = "failed"
+)
+
+// The steps of [Server.Ensure], in their order.
+const (
+	StepTemplate = "template"
+	StepDatabase = "database"
+	StepRole     = "role"
+	StepAccess   = "access"
+	StepSchema   = "schema"
+)
+
+// Step is one step of bringing a tenant into being, or back into order.
+type Step struct {
+	Name   string     `json:"name"`
+	Status StepStatus `json:"status"`
+	// Changed tells what was missing and has been made; empty when there was nothing to do.
+	Changed    string    `json:"changed,omitempty"`
+	StartedAt  time.Time `json:"startedAt"`
+	DurationMS int64     `json:"durationMs"`
+	// Problem is why it failed.
+	Problem string `json:"problem,omitempty"`
+}
+
+// Progress is told of every step when it begins and when it ends. It may be nil.
+type Progress func(steps []Step)
+
+// recorder keeps the steps of one run and tells of them.
+type recorder struct {
+	steps []Step
+	tell  Progress
+}
+
+// step runs f as the step of this name. f returns what it had to change.
+func (r *recorder) step(name string, f func() (changed string, err error)) error {
+	r.steps = append(r.steps, Step{Name: name, Status: Running, StartedAt: time.Now().UTC()})
+	step := &r.steps[len(r.steps)-1]
+	r.publish()
+	changed, err := f()
+	step.Status, step.Changed = Done, changed
+	step.DurationMS = time.Since(step.StartedAt).Milliseconds()
+	if err != nil {
+		step.Status, step.Problem = Failed, err.Error()
+	}
+	r.publish()
+	return err
+}
+
+func (r *recorder) publish() {
+	if r.tell != nil {
+		r.tell(append([]Step(nil), r.steps...))
+	}
+}

@@ -1,0 +1,181 @@
+package tenant
+
+import (
+	"context"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"regexp"
+
+	"github.com/jackc/pgx/v5"
+
+	"homeroom/internal/killpoint"
+)
+
+// grants is run in the template before the migrations, and again wherever a tenant has lost some of it. It may run any
+// number of times.
+//
+//go:embed grants.sql
+var grants string
+
+// generatedName matches the names besides the tenants' own that may become identifiers.
+var generatedName = regexp.MustCompile(`^(homeroom_(owner|tenant)|homeroom_template_[0-9]+_[0-9a-f]{12}|t_[a-z2-7]{26}_kept_[0-9]{14})$`)
+
+// Template is the name of the database that new tenants are cloned from: the schema version, and a hash of the migrations
+// and grants that made it. A changed schema is a new template; a template is never changed.
+func (s *Server) Template() string {
+	sum := sha256.Sum256([]byte(s.cfg.Migrations.Hash() + grants))
+	return fmt.Sprintf("homeroom_template_%d_%s", s.cfg.Migrations.Latest(), hex.EncodeToString(sum[:6]))
+}
+
+// Prepare makes what all tenants of a server share: the two roles, the doors closed to PUBLIC, the template. It does
+// nothing when all of it is there. A migration that cannot run fails here, before any tenant is touched.
+func (s *Server) Prepare(ctx context.Context) error {
+	s.prepared.Lock()
+	defer s.prepared.Unlock()
+	if s.ready {
+		return nil
+	}
+	err := s.locked(ctx, "server", func(conn *pgx.Conn) error {
+		if err := ensureSharedRoles(ctx, conn); err != nil {
+			return err
+		}
+		return s.closeSharedDatabases(ctx, conn)
+	})
+	if err != nil {
+		return fmt.Errorf("prepare server %s: %w", s.cfg.Name, err)
+	}
+	if err := s.ensureTemplate(ctx); err != nil {
+		return err
+	}
+	s.ready = true
+	return nil
+}
+
+// forget makes the next Prepare look again, after something it made was found missing.
+func (s *Server) forget() {
+	s.prepared.Lock()
+	defer s.prepared.Unlock()
+	s.ready = false
+}
+
+// ensureSharedRoles makes the owner and the group. We must be a member of the owner to act as it: Postgres 16 and newer
+// make the creator of a role its administrator, which lets us grant us that.
+func ensureSharedRoles(ctx context.Context, conn *pgx.Conn) error {
+	for _, role := range []string{ownerRole, groupRole} {
+		var exists, member bool
+		err := conn.QueryRow(ctx, `
+			select exists (select from pg_roles where rolname = $1),
+				(select rolsuper from pg_roles where rolname = current_user)
+				or coalesce((select pg_has_role(current_user, oid, 'usage') from pg_roles where rolname = $1), false)`,
+			role).Scan(&exists, &member)
+		if err != nil {
+			return fmt.Errorf("look for role %s: %w", role, err)
+		}
+		if !exists {
+			if _, err := conn.Exec(ctx, "create role "+quote(role)+" nologin"); err != nil && !isCode(err, "42710") {
+				return fmt.Errorf("create role %s: %w", role, err)
+			}
+		}
+		if role == ownerRole && !member {
+			if _, err := conn.Exec(ctx, "grant "+quote(role)+" to current_user"); err != nil {
+				return fmt.Errorf("become a member of role %s: %w", role, err)
+			}
+		}
+	}
+	return nil
+}
+
+// closeSharedDatabases keeps the tenants' roles out of the databases that every server comes with and that PUBLIC may
+// enter. Only their owner may do that; who is not, gets the statement to have it done.
+func (s *Server) closeSharedDatabases(ctx context.Context, conn *pgx.Conn) error {
+	var open, mine int
+	err := conn.QueryRow(ctx, `
+		select count(*), count(*) filter (where pg_has_role(current_user, datdba, 'usage'))
+		from pg_database
+		where datname in ('postgres', 'template1') and has_database_privilege('public', oid, 'connect')`).Scan(&open, &mine)
+	if err != nil {
+		return fmt.Errorf("look who may enter the maintenance databases: %w", err)
+	}
+	const revoke = "revoke connect, temporary on database postgres, template1 from public"
+	switch {
+	case open == 0:
+		return nil
+	case mine < open:
+		s.cfg.Logger.Warn("tenants can enter the maintenance databases of the server, and list the (opaque) names of all databases there",
+			"server", s.cfg.Name, "as_superuser_run", "grant connect on database postgres to current_user; "+revoke)
+		return nil
+	}
+	if _, err := conn.Exec(ctx, "grant connect on database postgres to current_user; "+revoke); err != nil {
+		return fmt.Errorf("close the maintenance databases to PUBLIC: %w", err)
+	}
+	return nil
+}
+
+// ensureTemplate makes the template unless it is there. IS_TEMPLATE is set last, as the mark of completion: a database
+// of that name without it was left by a process that died, and is made again.
+func (s *Server) ensureTemplate(ctx context.Context) error {
+	name := s.Template()
+	err := s.locked(ctx, name, func(conn *pgx.Conn) error {
+		var complete bool
+		err := conn.QueryRow(ctx, "select datistemplate from pg_database where datname = $1", name).Scan(&complete)
+		if complete {
+			return nil
+		}
+		if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+			return err
+		}
+		return s.buildTemplate(ctx, conn, name)
+	})
+	if err != nil {
+		return fmt.Errorf("make template %s on server %s: %w", name, s.cfg.Name, err)
+	}
+	return nil
+}
+
+func (s *Server) buildTemplate(ctx context.Context, conn *pgx.Conn, name string) error {
+	for _, statement := range []string{
+		"drop database if exists " + quote(name) + " with (force)",
+		"create database " + quote(name) + " owner " + quote(ownerRole) + " template template0",
+		"revoke all on database " + quote(name) + " from public",
+	} {
+		if _, err := conn.Exec(ctx, statement); err != nil {
+			return err
+		}
+	}
+	killpoint.Here("template.created")
+	if err := s.fillTemplate(ctx, name); err != nil {
+		return err
+	}
+	killpoint.Here("template.filled")
+	for _, statement := range []string{
+		"alter database " + quote(name) + " allow_connections false",
+		"alter database " + quote(name) + " is_template true",
+	} {
+		if _, err := conn.Exec(ctx, statement); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fillTemplate runs the grants, which hold for whatever the owner makes afterwards, then the migrations.
+func (s *Server) fillTemplate(ctx context.Context, name string) error {
+	conn, err := s.connect(ctx, name)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	if _, err := conn.Exec(ctx, grants); err != nil {
+		return fmt.Errorf("set default privileges: %w", err)
+	}
+	if _, err := s.cfg.Migrations.Up(ctx, conn); err != nil {
+		return err
+	}
+	if _, err := conn.Exec(ctx, grants); err != nil { // the version table is there only now
+		return fmt.Errorf("grant: %w", err)
+	}
+	return nil
+}
