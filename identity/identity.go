@@ -1,0 +1,67 @@
+// Package identity says what a sign-up needs of an identity provider.
+//
+// [Provider] is the extension point: the package auth0 implements it, and identitytest holds the cases that every
+// implementation must pass, lost answers included.
+package identity
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+
+	"homeroom/internal/secret"
+)
+
+// Provider creates and finds the login of a person at an identity provider.
+//
+// Every identity is made with an id of ours ([NewUser.ID]). That makes an unknown outcome answerable: whoever does not
+// know whether a Create arrived asks Lookup. Implementations never repeat a Create whose outcome is unknown; they
+// report it with an error for which [OutcomeUnknown] is true.
+//
+// All methods honour ctx, and may be called from many goroutines.
+type Provider interface {
+	// Create makes the login. It fails with [ErrExists] when the e-mail (or the id) is taken, with a *[Rejected] when
+	// the provider refuses a field, and with an error for which [Temporary] or [OutcomeUnknown] is true otherwise.
+	Create(ctx context.Context, user NewUser) (User, error)
+	// Lookup finds the login that was made with our id. It fails with [ErrNotFound] when there is none.
+	Lookup(ctx context.Context, id uuid.UUID) (User, error)
+	// LookupEmail finds the logins with this e-mail, which must be normalised; none is an empty slice.
+	LookupEmail(ctx context.Context, email string) ([]User, error)
+	// Delete removes the login that was made with our id. One that is already gone is a success.
+	Delete(ctx context.Context, id uuid.UUID) error
+}
+
+// NewUser is a login to be made.
+type NewUser struct {
+	// ID is our id of the user. The provider's own id is derived from it.
+	ID uuid.UUID
+	// Email is normalised: lower case, no surrounding space.
+	Email string
+	// Password is handed to the provider and kept nowhere.
+	Password secret.String
+	// GivenName, FamilyName and Name are optional.
+	GivenName, FamilyName, Name string
+	// Metadata is kept by the provider where only we can change it (Auth0: app_metadata).
+	Metadata Metadata
+}
+
+// Metadata is what the provider remembers for us about a login. None of it is secret.
+type Metadata struct {
+	TenantID   string `json:"tenant_id"`
+	Database   string `json:"database"`
+	SchoolName string `json:"school_name"`
+	// SignupID tells whose work this login is: only one that carries the id of our sign-up may be adopted or deleted.
+	SignupID string `json:"signup_id"`
+}
+
+// User is a login as the provider has it.
+type User struct {
+	// ID is the provider's id, such as "auth0|0199c1b0-…".
+	ID            string
+	Email         string
+	EmailVerified bool
+	// CreatedAt is the provider's time of creation; zero when it does not tell.
+	CreatedAt time.Time
+	Metadata  Metadata
+}

@@ -1,0 +1,168 @@
+// Package identitytest holds the cases that every [identity.Provider] must pass, lost answers and rate limits included.
+//
+// A provider's test calls [TestProvider] with a harness that starts the provider over a server which can be told to
+// fail. The cases watch three things above all: a create is sent once, an outcome that cannot be known is reported as
+// such, and no error shows a password.
+package identitytest
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"homeroom/identity"
+	"homeroom/internal/secret"
+)
+
+// Fault is what befalls the next create, and only that one.
+type Fault int
+
+// The faults that a server under test must be able to play.
+const (
+	// LostAnswer does the work and closes the connection without a byte of an answer.
+	LostAnswer Fault = iota
+	// Truncated does the work and cuts the connection in the middle of the answer.
+	Truncated
+	// Hang does the work and answers nothing until the caller gives up.
+	Hang
+	// StatusAfter does the work and answers with a 5xx status all the same.
+	StatusAfter
+	// StatusBefore answers with a 5xx status and does nothing.
+	StatusBefore
+	// Reset resets the connection after it took the request, and does nothing.
+	Reset
+	// Throttled refuses by a rate limit, and does nothing.
+	Throttled
+	// Unauthorized refuses our credentials (the access token, not what it was got with), and does nothing.
+	Unauthorized
+)
+
+// Fixture is a provider over a server of its own, with no users.
+type Fixture struct {
+	Provider identity.Provider
+	// Inject plays a fault on the next create that reaches the server.
+	Inject func(Fault)
+	// Creates counts the creates that have reached the server, whatever became of them.
+	Creates func() int
+	// Password is one that the provider takes. It must be odd enough to be found in an error.
+	Password secret.String
+	// WeakPassword is one that the provider refuses, just as odd.
+	WeakPassword secret.String
+}
+
+// Harness starts a fixture, and ends it with the test. It is called by parallel tests.
+type Harness func(t *testing.T) Fixture
+
+// TestProvider runs all cases.
+func TestProvider(t *testing.T, harness Harness) {
+	for _, c := range []struct {
+		name string
+		run  func(*setup)
+	}{
+		{"a login is made, found and removed", roundTrip},
+		{"a login without names is made", withoutNames},
+		{"what is not there is not found", notFound},
+		{"removing twice is a success", deleteTwice},
+		{"an e-mail is free again after its login was removed", emailFreed},
+		{"an e-mail is taken in any letter case", emailTaken},
+		{"an id is taken", idTaken},
+		{"of many creates of one e-mail exactly one wins", oneWinner},
+		{"many different logins are made at once", manyAtOnce},
+		{"a weak password is refused by field", weakPassword},
+		{"a cancelled context sends nothing", cancelled},
+		{"a refused token is renewed, unseen", unauthorized},
+		{"a rate limit is temporary and says how long", throttled},
+		{"a lost answer leaves the outcome unknown, and done", unknown(LostAnswer, true)},
+		{"a truncated answer leaves the outcome unknown, and done", unknown(Truncated, true)},
+		{"a failure after the work leaves the outcome unknown, and done", unknown(StatusAfter, true)},
+		{"a deadline after the work leaves the outcome unknown, and done", unknown(Hang, true)},
+		{"a failure before the work leaves the outcome unknown, and undone", unknown(StatusBefore, false)},
+		{"a reset leaves the outcome unknown, and undone", unknown(Reset, false)},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			c.run(&setup{T: t, Fixture: harness(t)})
+		})
+	}
+}
+
+// setup is what a case has at hand.
+type setup struct {
+	*testing.T
+	Fixture
+}
+
+// newUser returns somebody new.
+func (s *setup) newUser() identity.NewUser {
+	id := uuid.New()
+	return identity.NewUser{
+		ID: id, Email: "ada." + id.String() + "@lincoln.example", Password: s.Password,
+		GivenName: "Ada", FamilyName: "Lovelace", Name: "Ada Lovelace",
+		Metadata: identity.Metadata{
+			TenantID: uuid.NewString(), Database: "t_" + strings.Repeat("a", 26),
+			SchoolName: "Łódź “Lincoln” High", SignupID: uuid.NewString(),
+		},
+	}
+}
+
+// create makes a login that nothing stands in the way of.
+func (s *setup) create(user identity.NewUser) identity.User {
+	s.Helper()
+	made, err := s.Provider.Create(s.Context(), user)
+	s.quiet(err)
+	if err != nil {
+		s.Fatalf("create: %v", err)
+	}
+	return made
+}
+
+// find reads a login that must be there, and be the one that was asked for.
+func (s *setup) find(want identity.NewUser) identity.User {
+	s.Helper()
+	found, err := s.Provider.Lookup(s.Context(), want.ID)
+	s.quiet(err)
+	if err != nil {
+		s.Fatalf("look up: %v", err)
+	}
+	s.same(found, want)
+	return found
+}
+
+// absent checks that there is no login with this id.
+func (s *setup) absent(id uuid.UUID) {
+	s.Helper()
+	_, err := s.Provider.Lookup(s.Context(), id)
+	s.is(err, identity.ErrNotFound)
+}
+
+func (s *setup) same(got identity.User, want identity.NewUser) {
+	s.Helper()
+	if got.ID == "" || !strings.Contains(got.ID, want.ID.String()) {
+		s.Errorf("the id %q is not derived from ours, %s", got.ID, want.ID)
+	}
+	if got.Email != want.Email {
+		s.Errorf("e-mail is %q, want %q", got.Email, want.Email)
+	}
+	if got.EmailVerified {
+		s.Error("a new e-mail is said to be verified")
+	}
+	if got.Metadata != want.Metadata {
+		s.Errorf("metadata is %+v, want %+v", got.Metadata, want.Metadata)
+	}
+}
+
+// quiet checks that an error shows no password, however it is printed.
+func (s *setup) quiet(err error) {
+	s.Helper()
+	if err == nil {
+		return
+	}
+	printed := fmt.Sprintf("%v %+v %#v %q", err, err, err, err)
+	for _, password := range []secret.String{s.Password, s.WeakPassword} {
+		if strings.Contains(printed, password.Reveal()) {
+			s.Errorf("an error of type %T shows a password", err)
+		}
+	}
+}

@@ -1,0 +1,204 @@
+package identitytest
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"homeroom/identity"
+)
+
+func roundTrip(s *setup) {
+	user := s.newUser()
+	made := s.create(user)
+	s.same(made, user)
+	if !made.CreatedAt.IsZero() && time.Since(made.CreatedAt).Abs() > time.Hour {
+		s.Errorf("created at %s, which is not now", made.CreatedAt)
+	}
+
+	found := s.find(user)
+	if found.ID != made.ID {
+		s.Errorf("create said id %q, look-up %q", made.ID, found.ID)
+	}
+	byEmail, err := s.Provider.LookupEmail(s.Context(), user.Email)
+	s.quiet(err)
+	if err != nil || len(byEmail) != 1 || byEmail[0].ID != made.ID {
+		s.Fatalf("look-up by e-mail: %v, %v; want the one login", byEmail, err)
+	}
+	s.same(byEmail[0], user)
+
+	if err := s.Provider.Delete(s.Context(), user.ID); err != nil {
+		s.Fatalf("delete: %v", err)
+	}
+	s.absent(user.ID)
+	if byEmail, err = s.Provider.LookupEmail(s.Context(), user.Email); err != nil || len(byEmail) != 0 {
+		s.Errorf("look-up by e-mail after the delete: %v, %v; want none", byEmail, err)
+	}
+}
+
+func withoutNames(s *setup) {
+	user := s.newUser()
+	user.GivenName, user.FamilyName, user.Name = "", "", ""
+	s.create(user)
+	s.find(user)
+}
+
+func notFound(s *setup) {
+	s.absent(uuid.New())
+	found, err := s.Provider.LookupEmail(s.Context(), "nobody+1@lincoln.example")
+	if err != nil || len(found) != 0 {
+		s.Errorf("look-up of an unknown e-mail: %v, %v; want none and no error", found, err)
+	}
+}
+
+func deleteTwice(s *setup) {
+	user := s.newUser()
+	s.create(user)
+	for range 2 {
+		if err := s.Provider.Delete(s.Context(), user.ID); err != nil {
+			s.Fatalf("delete: %v", err)
+		}
+	}
+	if err := s.Provider.Delete(s.Context(), uuid.New()); err != nil {
+		s.Errorf("delete of a login that never was: %v", err)
+	}
+}
+
+func emailFreed(s *setup) {
+	first := s.newUser()
+	s.create(first)
+	if err := s.Provider.Delete(s.Context(), first.ID); err != nil {
+		s.Fatalf("delete: %v", err)
+	}
+	second := s.newUser()
+	second.Email = first.Email
+	s.create(second)
+	s.find(second)
+}
+
+func emailTaken(s *setup) {
+	first := s.newUser()
+	s.create(first)
+	for _, email := range []string{first.Email, strings.ToUpper(first.Email)} {
+		second := s.newUser()
+		second.Email = email
+		_, err := s.Provider.Create(s.Context(), second)
+		s.is(err, identity.ErrExists)
+		s.absent(second.ID)
+	}
+	s.find(first)
+}
+
+func idTaken(s *setup) {
+	first := s.newUser()
+	s.create(first)
+	second := s.newUser()
+	second.ID = first.ID
+	_, err := s.Provider.Create(s.Context(), second)
+	s.is(err, identity.ErrExists)
+	s.find(first)
+}
+
+func oneWinner(s *setup) {
+	const racers = 8
+	users := make([]identity.NewUser, racers)
+	errs := make([]error, racers)
+	var wg sync.WaitGroup
+	for i := range users {
+		users[i] = s.newUser()
+		users[i].Email = users[0].Email
+		wg.Go(func() { _, errs[i] = s.Provider.Create(s.Context(), users[i]) })
+	}
+	wg.Wait()
+
+	winner := -1
+	for i, err := range errs {
+		switch {
+		case err != nil:
+			s.is(err, identity.ErrExists)
+		case winner >= 0:
+			s.Errorf("creates %d and %d of one e-mail both succeeded", winner, i)
+		default:
+			winner = i
+		}
+	}
+	if winner < 0 {
+		s.Fatal("no create succeeded")
+	}
+	found, err := s.Provider.LookupEmail(s.Context(), users[0].Email)
+	if err != nil || len(found) != 1 {
+		s.Fatalf("look-up by e-mail: %v, %v; want the winner", found, err)
+	}
+	s.same(found[0], users[winner])
+}
+
+func manyAtOnce(s *setup) {
+	var wg sync.WaitGroup
+	for range 16 {
+		user := s.newUser()
+		wg.Go(func() {
+			_, err := s.Provider.Create(s.Context(), user)
+			s.quiet(err)
+			if err != nil {
+				s.Errorf("create: %v", err)
+				return
+			}
+			if found, err := s.Provider.Lookup(s.Context(), user.ID); err != nil || found.Metadata != user.Metadata {
+				s.Errorf("look up: %+v, %v; want %+v", found, err, user.Metadata)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func weakPassword(s *setup) {
+	user := s.newUser()
+	user.Password = s.WeakPassword
+	_, err := s.Provider.Create(s.Context(), user)
+	s.quiet(err)
+	var rejected *identity.Rejected
+	if !errors.As(err, &rejected) {
+		s.Fatalf("create with a weak password: %v; want a *identity.Rejected", err)
+	}
+	if rejected.Field != "password" || rejected.Code == "" || rejected.Message == "" {
+		s.Errorf("the refusal is %+v; want the field password, a code and a message", *rejected)
+	}
+	if identity.Temporary(err) || identity.OutcomeUnknown(err) {
+		s.Errorf("a weak password is not definite: %v", err)
+	}
+	s.absent(user.ID)
+
+	user.Password = s.Password
+	s.create(user)
+}
+
+func cancelled(s *setup) {
+	user := s.newUser()
+	ctx, cancel := context.WithCancel(s.Context())
+	cancel()
+	_, err := s.Provider.Create(ctx, user)
+	s.quiet(err)
+	if !identity.Temporary(err) || !errors.Is(err, context.Canceled) {
+		s.Errorf("create with a cancelled context: %v; want a temporary error that wraps context.Canceled", err)
+	}
+	if n := s.Creates(); n != 0 {
+		s.Errorf("%d creates were sent, want none", n)
+	}
+	s.absent(user.ID)
+}
+
+// is checks that err is the fact that is wanted, and nothing besides.
+func (s *setup) is(err, want error) {
+	s.Helper()
+	s.quiet(err)
+	if !errors.Is(err, want) {
+		s.Errorf("error is %v, want %v", err, want)
+	}
+	if identity.Temporary(err) || identity.OutcomeUnknown(err) {
+		s.Errorf("the error is not definite: %v", err)
+	}
+}

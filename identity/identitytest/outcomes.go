@@ -1,0 +1,71 @@
+package identitytest
+
+import (
+	"context"
+	"time"
+
+	"homeroom/identity"
+)
+
+// patience is how long a create may hang: long enough to be sent on a busy machine.
+const patience = 700 * time.Millisecond
+
+// unknown is the case of a create that is broken off by fault; done says whether the login is there all the same.
+func unknown(fault Fault, done bool) func(*setup) {
+	return func(s *setup) {
+		user := s.newUser()
+		s.absent(user.ID) // and so there is a token, and a connection that was used before
+		s.Inject(fault)
+		ctx := s.Context()
+		if fault == Hang {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, patience)
+			defer cancel()
+		}
+		_, err := s.Provider.Create(ctx, user)
+		s.quiet(err)
+		if !identity.OutcomeUnknown(err) || identity.Temporary(err) {
+			s.Errorf("create: %v; want an unknown outcome", err)
+		}
+		if n := s.Creates(); n != 1 {
+			s.Errorf("the create was sent %d times, want once", n)
+		}
+		if !done {
+			s.absent(user.ID)
+			s.create(user) // which is what an absent login allows
+			return
+		}
+		found := s.find(user)
+		if found.Metadata.SignupID != user.Metadata.SignupID {
+			s.Error("the login does not tell whose sign-up it is")
+		}
+		_, err = s.Provider.Create(s.Context(), user)
+		s.is(err, identity.ErrExists)
+	}
+}
+
+func throttled(s *setup) {
+	user := s.newUser()
+	s.Inject(Throttled)
+	_, err := s.Provider.Create(s.Context(), user)
+	s.quiet(err)
+	if !identity.Temporary(err) {
+		s.Fatalf("create: %v; want a temporary error", err)
+	}
+	if wait := identity.RetryAfter(err); wait <= 0 || wait > time.Hour {
+		s.Errorf("told to come back after %s; want a time between now and an hour", wait)
+	}
+	if n := s.Creates(); n != 1 {
+		s.Errorf("the create was sent %d times, want once", n)
+	}
+	s.absent(user.ID)
+	s.create(user)
+}
+
+func unauthorized(s *setup) {
+	user := s.newUser()
+	s.absent(user.ID)
+	s.Inject(Unauthorized)
+	s.create(user)
+	s.find(user)
+}
