@@ -1,0 +1,144 @@
+package auth0test
+
+import (
+	_ "embed"
+	"net/http"
+	"slices"
+	"strings"
+	"unicode/utf16"
+
+	"golang.org/x/crypto/bcrypt"
+)
+
+// Policy is a level of strength that passwords must have:
+// https://auth0.com/docs/authenticate/database-connections/password-strength
+type Policy string
+
+// The five levels, weakest first.
+const (
+	PolicyNone      Policy = "none"
+	PolicyLow       Policy = "low"
+	PolicyFair      Policy = "fair"
+	PolicyGood      Policy = "good"
+	PolicyExcellent Policy = "excellent"
+)
+
+// rules are what a level asks for.
+type rules struct {
+	minLength int
+	classes   int  // how many of the four classes of characters
+	noSpecial bool // of the first three classes only
+	maxRun    int  // how many identical characters may follow one another; 0 is any
+}
+
+var policies = map[Policy]rules{
+	PolicyNone:      {minLength: 1},
+	PolicyLow:       {minLength: 6},
+	PolicyFair:      {minLength: 8, classes: 3, noSpecial: true},
+	PolicyGood:      {minLength: 8, classes: 3},
+	PolicyExcellent: {minLength: 10, classes: 3, maxRun: 2},
+}
+
+const (
+	specialCharacters = " !\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"
+	// bcryptBytes is how much of a password bcrypt takes into account.
+	bcryptBytes = 72
+)
+
+// strongEnough tells whether the connection's policy takes the password. Characters are counted as JavaScript does,
+// and only ASCII letters are letters: both as Auth0's own library does it.
+func (c Connection) strongEnough(password string) bool {
+	rules := policies[c.Policy]
+	if c.MinLength > 0 {
+		rules.minLength = c.MinLength
+	}
+	if len(utf16.Encode([]rune(password))) < rules.minLength {
+		return false
+	}
+	classes := 0
+	for class, has := range []bool{
+		strings.ContainsFunc(password, func(r rune) bool { return 'a' <= r && r <= 'z' }),
+		strings.ContainsFunc(password, func(r rune) bool { return 'A' <= r && r <= 'Z' }),
+		strings.ContainsFunc(password, func(r rune) bool { return '0' <= r && r <= '9' }),
+		strings.ContainsAny(password, specialCharacters),
+	} {
+		if has && (class < 3 || !rules.noSpecial) {
+			classes++
+		}
+	}
+	return classes >= rules.classes && (rules.maxRun == 0 || longestRun(password) <= rules.maxRun)
+}
+
+func longestRun(s string) int {
+	longest, run, last := 0, 0, rune(-1)
+	for _, r := range s {
+		if r != last {
+			run = 0
+		}
+		run++
+		longest, last = max(longest, run), r
+	}
+	return longest
+}
+
+// commonPasswords stands for Auth0's list of 10,000.
+//
+//go:embed common_passwords.txt
+var commonPasswords string
+
+var commonWords = strings.Fields(commonPasswords)
+
+// checkPassword refuses a password as the connection's options say. The refusals have a status and a message only, no
+// code [FIELD]; the order of the checks is a [GUESS].
+func (c Connection) checkPassword(password string, user User, history []string) *problem {
+	switch {
+	case !c.strongEnough(password), c.RejectLong && len(password) > bcryptBytes:
+		return refusedPassword("PasswordStrengthError: Password is too weak")
+	case c.Dictionary && c.isCommon(password):
+		return refusedPassword("PasswordDictionaryError: Password is too common")
+	case c.NoUserInfo && holdsUserInfo(password, user):
+		return refusedPassword("PasswordNoUserInfoError: Password contains user information")
+	case slices.ContainsFunc(history, func(hash string) bool { return samePassword(hash, password) }):
+		return refusedPassword("PasswordHistoryError: Password has previously been used")
+	}
+	return nil
+}
+
+func refusedPassword(message string) *problem {
+	return &problem{Status: http.StatusBadRequest, Message: message}
+}
+
+func (c Connection) isCommon(password string) bool {
+	same := func(word string) bool { return strings.EqualFold(word, password) }
+	return slices.ContainsFunc(commonWords, same) || slices.ContainsFunc(c.DictionaryWords, same)
+}
+
+// holdsUserInfo looks for parts of the profile in the password. Parts of less than three characters are ignored, a [GUESS].
+func holdsUserInfo(password string, user User) bool {
+	local, _, _ := strings.Cut(user.Email, "@")
+	parts := []string{user.Name, user.Username, user.Nickname, local}
+	for _, key := range []string{"name", "first", "last"} {
+		if text, ok := user.UserMetadata[key].(string); ok {
+			parts = append(parts, text)
+		}
+	}
+	password = strings.ToLower(password)
+	return slices.ContainsFunc(parts, func(part string) bool {
+		return len(part) >= 3 && strings.Contains(password, strings.ToLower(part))
+	})
+}
+
+// hashPassword uses the least cost: the users are not real.
+func hashPassword(password string) string {
+	hash, err := bcrypt.GenerateFromPassword(cutPassword(password), bcrypt.MinCost)
+	if err != nil {
+		panic("auth0test: hash a password: " + err.Error()) // cannot be: it is short enough
+	}
+	return string(hash)
+}
+
+func samePassword(hash, password string) bool {
+	return bcrypt.CompareHashAndPassword([]byte(hash), cutPassword(password)) == nil
+}
+
+func cutPassword(password string) []byte { return []byte(password[:min(len(password), bcryptBytes)]) }

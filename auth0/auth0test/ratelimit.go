@@ -1,0 +1,100 @@
+package auth0test
+
+import (
+	"fmt"
+	"math"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// RateLimit is a bucket of tokens: every call takes one, and an empty bucket answers 429. Auth0's free plan is
+// {2, 2}, its enterprise plan {50, 16}. The zero value is no limit.
+type RateLimit struct {
+	// Burst is the size of the bucket.
+	Burst int
+	// PerSecond is how fast it fills.
+	PerSecond float64
+}
+
+// unlimited is what the headers tell of when there is no limit.
+const unlimited = 1000
+
+func (l RateLimit) limiter() *rate.Limiter {
+	if l.Burst == 0 {
+		return nil
+	}
+	return rate.NewLimiter(rate.Limit(l.PerSecond), l.Burst)
+}
+
+// rateState is what the headers of an answer tell.
+type rateState struct {
+	limit, remaining int
+	reset            time.Time // when the bucket is full again
+}
+
+// takeToken takes one from the bucket, if there is one, and tells what is left.
+func takeToken(l *rate.Limiter, now time.Time) (rateState, bool) {
+	if l == nil {
+		return rateState{limit: unlimited, remaining: unlimited - 1, reset: now.Add(time.Second)}, true
+	}
+	ok := l.AllowN(now, 1)
+	left := max(0, l.TokensAt(now))
+	full := time.Duration((float64(l.Burst()) - left) / float64(l.Limit()) * float64(time.Second))
+	return rateState{limit: l.Burst(), remaining: int(left), reset: now.Add(full)}, ok
+}
+
+// write sets the headers. The reset is in seconds of the UNIX epoch, not a time to wait.
+func (s rateState) write(h http.Header) {
+	h.Set("X-Ratelimit-Limit", strconv.Itoa(s.limit))
+	h.Set("X-Ratelimit-Remaining", strconv.Itoa(s.remaining))
+	h.Set("X-Ratelimit-Reset", strconv.FormatInt(int64(math.Ceil(float64(s.reset.UnixMilli())/1000)), 10))
+}
+
+// globalLimit is the recorded refusal of the Management API.
+func globalLimit(w http.ResponseWriter, state rateState) {
+	state.write(w.Header())
+	problem{
+		Status: http.StatusTooManyRequests, Code: codeTooManyRequests,
+		Message: "Global limit has been reached",
+	}.write(w)
+}
+
+// tokenLimit is the refusal of /oauth/token [DOC].
+func tokenLimit(w http.ResponseWriter, state rateState) {
+	state.write(w.Header())
+	(&oauthError{
+		Status: http.StatusTooManyRequests, Code: codeTooManyRequests,
+		Description: "Rate limit exceeded. Please retry after some time.",
+	}).write(w)
+}
+
+// quota counts the tokens an application was given in this hour of UTC [DOC].
+type quota struct {
+	perHour int
+
+	mu   sync.Mutex
+	hour time.Time
+	used int
+}
+
+// take counts one token, if one is left, and returns the Auth0-Client-Quota-Limit header and the wait for the next.
+func (q *quota) take(now time.Time) (header string, wait time.Duration, ok bool) {
+	if q.perHour == 0 {
+		return "", 0, true
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if hour := now.UTC().Truncate(time.Hour); !hour.Equal(q.hour) {
+		q.hour, q.used = hour, 0
+	}
+	if ok = q.used < q.perHour; ok {
+		q.used++
+	}
+	wait = q.hour.Add(time.Hour).Sub(now)
+	header = fmt.Sprintf("b=per_hour;q=%d;r=%d;t=%d", q.perHour, q.perHour-q.used, int(wait.Seconds()))
+	return header, wait, ok
+}

@@ -1,0 +1,59 @@
+package auth0test_test
+
+import (
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"homeroom/auth0/auth0test"
+)
+
+func TestStateOutlivesTheServer(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "auth0.json")
+	first := setup(t, auth0test.Config{StateFile: file})
+	id := first.mustCreate("ada@example.com", `,"app_metadata":{"a":1}`)
+	user, _ := first.User(id)
+	first.Close()
+
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(raw), "Correct-h0rse") || strings.Contains(string(raw), first.Config().ClientSecret) {
+		t.Error("the file holds a secret in the clear")
+	}
+	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("mode is %v, %v", info.Mode(), err)
+	}
+
+	second := setup(t, auth0test.Config{StateFile: file, BaseURL: first.URL()})
+	if again, ok := second.User(id); !ok || mustJSON(t, again) != mustJSON(t, user) {
+		t.Errorf("found %+v, want %+v", again, user)
+	}
+	if len(second.Mails()) != 1 {
+		t.Error("the mail is forgotten")
+	}
+	second.token = first.token
+	req := second.request("GET", usersPath, "")
+	recorder := httptest.NewRecorder()
+	second.ServeHTTP(recorder, req) // its URL is that of the first one, which is closed
+	if recorder.Code != 200 {
+		t.Errorf("a token of before: %d %s", recorder.Code, recorder.Body.String())
+	}
+}
+
+func TestBrokenStateIsRefused(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "auth0.json")
+	for _, content := range []string{"{", "{}"} {
+		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := auth0test.New(auth0test.Config{BaseURL: "http://x", StateFile: file}); err == nil {
+			t.Errorf("%s was taken", content)
+		}
+	}
+}

@@ -1,0 +1,236 @@
+package auth0test
+
+import (
+	"crypto/md5" //nolint:gosec // gravatar's addresses are MD5 sums
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+)
+
+// User is a user as the Management API shows it.
+type User struct {
+	// ID is "auth0|" and either what the caller chose or 24 hexadecimal digits.
+	ID            string         `json:"user_id"`
+	Email         string         `json:"email,omitempty"`
+	EmailVerified bool           `json:"email_verified"`
+	Username      string         `json:"username,omitempty"`
+	PhoneNumber   string         `json:"phone_number,omitempty"`
+	PhoneVerified *bool          `json:"phone_verified,omitempty"`
+	GivenName     string         `json:"given_name,omitempty"`
+	FamilyName    string         `json:"family_name,omitempty"`
+	Name          string         `json:"name,omitempty"`
+	Nickname      string         `json:"nickname,omitempty"`
+	Picture       string         `json:"picture,omitempty"`
+	Blocked       *bool          `json:"blocked,omitempty"`
+	Identities    []Identity     `json:"identities"`
+	UserMetadata  map[string]any `json:"user_metadata,omitzero"`
+	AppMetadata   map[string]any `json:"app_metadata,omitzero"`
+	CreatedAt     Time           `json:"created_at"`
+	UpdatedAt     Time           `json:"updated_at"`
+
+	LastPasswordReset Time `json:"last_password_reset,omitzero"`
+	LastLogin         Time `json:"last_login,omitzero"`
+	LoginsCount       int  `json:"logins_count,omitempty"`
+}
+
+// Identity says in which connection a user is.
+type Identity struct {
+	Connection string `json:"connection"`
+	// UserID is the user's id without its prefix.
+	UserID   string `json:"user_id"`
+	Provider string `json:"provider"`
+	IsSocial bool   `json:"isSocial"`
+}
+
+// Time is written in UTC, with milliseconds even when they are zero.
+type Time struct{ time.Time }
+
+const timeLayout = "2006-01-02T15:04:05.000Z"
+
+// MarshalJSON implements [json.Marshaler].
+func (t Time) MarshalJSON() ([]byte, error) { return json.Marshal(t.UTC().Format(timeLayout)) }
+
+// record is a user with what is shown to nobody.
+type record struct {
+	User User `json:"user"`
+	// Hashes are of the password and of former ones, the newest first.
+	Hashes []string `json:"hashes"`
+	// Seen is when the search begins to find the user.
+	Seen time.Time `json:"seen"`
+}
+
+// Mail is a message Auth0 would have sent.
+type Mail struct {
+	Kind   string    `json:"kind"`
+	To     string    `json:"to"`
+	UserID string    `json:"user_id"`
+	At     time.Time `json:"at"`
+}
+
+// MailVerification is the only kind of mail so far.
+const MailVerification = "verification"
+
+// User returns a copy of the user with this id, such as "auth0|…".
+func (s *Server) User(id string) (User, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	rec, ok := s.users[id]
+	if !ok {
+		return User{}, false
+	}
+	return rec.User.clone(), true
+}
+
+// Users returns copies of all users, the oldest first.
+func (s *Server) Users() []User {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.usersWhere(func(*record) bool { return true })
+}
+
+// DeleteAll removes all users and mails.
+func (s *Server) DeleteAll() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.users)
+	clear(s.logins)
+	s.mails = nil
+	s.mustSave()
+}
+
+// Mails returns the mails so far, the earliest first.
+func (s *Server) Mails() []Mail {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.mails)
+}
+
+// usersWhere needs s.mu.
+func (s *Server) usersWhere(keep func(*record) bool) []User {
+	users := []User{}
+	for _, rec := range s.users {
+		if keep(rec) {
+			users = append(users, rec.User.clone())
+		}
+	}
+	slices.SortFunc(users, func(a, b User) int {
+		if c := a.CreatedAt.Compare(b.CreatedAt.Time); c != 0 {
+			return c
+		}
+		return strings.Compare(a.ID, b.ID)
+	})
+	return users
+}
+
+// loginName is what a person logs in with: unique within a connection, of each kind.
+type loginName struct{ connection, kind, name string }
+
+const (
+	byEmail    = "email"
+	byUsername = "username"
+)
+
+func (u User) loginNames() []loginName {
+	connection := u.Identities[0].Connection
+	names := []loginName{{connection, byEmail, u.Email}}
+	if u.Username != "" {
+		names = append(names, loginName{connection, byUsername, u.Username})
+	}
+	return names
+}
+
+// put stores a user, instead of the former state of it. It needs s.mu.
+func (s *Server) put(rec *record) {
+	s.remove(rec.User.ID)
+	s.users[rec.User.ID] = rec
+	for _, name := range rec.User.loginNames() {
+		s.logins[name] = rec
+	}
+}
+
+// remove needs s.mu.
+func (s *Server) remove(id string) {
+	rec, ok := s.users[id]
+	if !ok {
+		return
+	}
+	delete(s.users, id)
+	for _, name := range rec.User.loginNames() {
+		delete(s.logins, name)
+	}
+}
+
+// clone copies what a caller could change; metadata is JSON, so it is copied as such.
+func (u User) clone() User {
+	u.Identities = slices.Clone(u.Identities)
+	u.UserMetadata = cloneJSON(u.UserMetadata)
+	u.AppMetadata = cloneJSON(u.AppMetadata)
+	return u
+}
+
+func cloneJSON(m map[string]any) map[string]any {
+	if m == nil {
+		return nil
+	}
+	raw, err := json.Marshal(m)
+	if err != nil {
+		panic(fmt.Sprintf("auth0test: copy metadata: %v", err)) // cannot be: it came as JSON
+	}
+	var c map[string]any
+	_ = json.Unmarshal(raw, &c)
+	return c
+}
+
+// newUserID is what Auth0 chooses when the caller does not.
+func newUserID() string {
+	b := make([]byte, 12)
+	_, _ = rand.Read(b) // never fails
+	return hex.EncodeToString(b)
+}
+
+// defaultPicture is as recorded: a gravatar, and the first two letters as what to show when there is none.
+func defaultPicture(email string) string {
+	sum := md5.Sum([]byte(strings.ToLower(email))) //nolint:gosec // see the import
+	letters := []rune(strings.ToLower(email))
+	return fmt.Sprintf("https://s.gravatar.com/avatar/%x?s=480&r=pg&d=https%%3A%%2F%%2Fcdn.auth0.com%%2Favatars%%2F%s.png",
+		sum, string(letters[:min(2, len(letters))]))
+}
+
+// login checks a password; the user may be named by e-mail or username.
+func (s *Server) login(connection, name, password string) (User, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	name = strings.ToLower(name)
+	rec, ok := s.logins[loginName{connection, byEmail, name}]
+	if !ok {
+		rec, ok = s.logins[loginName{connection, byUsername, name}]
+	}
+	if !ok || !samePassword(rec.Hashes[0], password) {
+		return User{}, false
+	}
+	if rec.User.Blocked == nil || !*rec.User.Blocked {
+		rec.User.LastLogin = s.stamp()
+		rec.User.LoginsCount++
+		s.mustSave()
+	}
+	return rec.User.clone(), true
+}
+
+func (s *Server) stamp() Time { return Time{s.now().UTC().Truncate(time.Millisecond)} }
+
+// pathID returns the user id of the path. Every id has a provider and a bar [FIELD].
+func pathID(r *http.Request) (string, *problem) {
+	id := r.PathValue("id")
+	if provider, rest, ok := strings.Cut(id, "|"); !ok || provider == "" || rest == "" {
+		return "", &problem{
+			Status: http.StatusBadRequest, Code: codeURI,
+			Message: "Path validation error: 'Object didn't pass validation for format user-id: " + id + "' on property id (The user_id of the user to retrieve.).",
+		}
+	}
+	return id, nil
+}
