@@ -1,0 +1,71 @@
+package signup
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"homeroom/catalog"
+	"homeroom/identity"
+)
+
+var (
+	// ErrEmailExists says that an account with this e-mail exists.
+	ErrEmailExists = errors.New("an account with this e-mail exists")
+	// ErrInProgress says that the same request is being worked on at this moment.
+	ErrInProgress = errors.New("this sign-up is in progress")
+	// ErrKeyReused says that the idempotency key was used for another request.
+	ErrKeyReused = errors.New("the idempotency key belongs to another request")
+	// ErrParked says that the sign-up waits for an operator.
+	ErrParked = errors.New("this sign-up needs an operator")
+	// ErrNotProvisioned says that a tenant is not in a state in which it can be provisioned again.
+	ErrNotProvisioned = errors.New("the tenant is being built or deleted")
+	// ErrConfirm says that a dangerous wish was not confirmed with the tenant's slug.
+	ErrConfirm = errors.New("the confirmation is not the tenant's slug")
+)
+
+// Unavailable says that something the sign-up needs cannot work now. The same request with the same key goes on later.
+type Unavailable struct {
+	// What is what is missing.
+	What Dependency
+	// RetryAfter is a sensible time to wait.
+	RetryAfter time.Duration
+	Err        error
+}
+
+// Dependency is something a sign-up needs.
+type Dependency string
+
+// The dependencies of a sign-up.
+const (
+	// Identity is the identity provider.
+	Identity Dependency = "identity"
+	// Catalog is the registry's database.
+	Catalog Dependency = "catalog"
+	// Capacity is room: the identity provider's rate limit is used up, or no server takes another tenant.
+	Capacity Dependency = "capacity"
+)
+
+// Error implements error.
+func (e *Unavailable) Error() string { return fmt.Sprintf("%s unavailable: %v", e.What, e.Err) }
+
+// Unwrap returns the cause.
+func (e *Unavailable) Unwrap() error { return e.Err }
+
+// unavailable explains what the catalog said. Facts and refusals stay what they are.
+func (s *Service) unavailable(err error) error {
+	if errors.Is(err, catalog.ErrNoRoom) {
+		return &Unavailable{What: Capacity, RetryAfter: time.Minute, Err: err}
+	}
+	return &Unavailable{What: Catalog, RetryAfter: 2 * time.Second, Err: err}
+}
+
+// identityUnavailable explains what the provider said, other than a refusal.
+func identityUnavailable(err error) error {
+	unavailable := &Unavailable{What: Identity, RetryAfter: max(identity.RetryAfter(err), 2*time.Second), Err: err}
+	var cause *identity.Unavailable
+	if errors.As(err, &cause) && cause.Throttled {
+		unavailable.What = Capacity
+	}
+	return unavailable
+}

@@ -1,0 +1,148 @@
+package signup
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
+
+	"homeroom/catalog"
+	"homeroom/identity"
+)
+
+const (
+	// reconcileEvery is how often a process looks for sign-ups that nobody holds. With the lease it bounds how long a
+	// crash can leave anything half made: 15 s + 5 s and the work itself.
+	reconcileEvery = 5 * time.Second
+	// lastLook is how long after its expiry a sign-up is looked at once more, for an identity that the provider made late.
+	lastLook = 5 * time.Minute
+	// atOnce is how many sign-ups a process settles at the same time.
+	atOnce = 4
+)
+
+// Reconcile finishes or undoes the sign-ups that a crash left, until ctx ends. Every process runs it; each sign-up is
+// taken by one of them.
+func (s *Service) Reconcile(ctx context.Context) error {
+	ticker := time.NewTicker(reconcileEvery)
+	defer ticker.Stop()
+	for {
+		if err := s.ReconcileOnce(ctx); err != nil && ctx.Err() == nil {
+			s.cfg.Logger.Error("reconcile sign-ups", "cause", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+	}
+}
+
+// ReconcileOnce settles all sign-ups that are due now.
+func (s *Service) ReconcileOnce(ctx context.Context) error {
+	if err := s.cfg.Catalog.ForgetAllowances(ctx); err != nil {
+		return err
+	}
+	for {
+		due, err := s.cfg.Catalog.Due(ctx, s.cfg.Lease, atOnce)
+		if err != nil || len(due) == 0 {
+			return err
+		}
+		var group errgroup.Group
+		for _, row := range due {
+			group.Go(func() error {
+				s.settle(ctx, row)
+				return nil
+			})
+		}
+		_ = group.Wait()
+	}
+}
+
+// Settle takes a sign-up to its end, if nobody holds it. It is what the alarm set by Begin calls.
+func (s *Service) Settle(ctx context.Context, id uuid.UUID) error {
+	row, err := s.cfg.Catalog.TakeOver(ctx, id, s.cfg.Lease)
+	if errors.Is(err, catalog.ErrStateChanged) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	s.settle(ctx, row)
+	return nil
+}
+
+// settle goes on with a sign-up that this worker has just taken over, without its password: forward when the identity
+// exists, back when it does not. Whatever fails is logged, and tried again when the lease ends.
+func (s *Service) settle(ctx context.Context, row catalog.Signup) {
+	if row.Status == catalog.Expired {
+		s.lookAgain(ctx, row)
+		return
+	}
+	j, err := s.load(ctx, row)
+	if err != nil {
+		s.cfg.Logger.Error("load a sign-up", "signup", row.ID, "cause", err)
+		return
+	}
+	j.log.begin(stepIdentity, row.LeaseEpoch)
+	login, err := s.lookupOwn(ctx, row)
+	switch {
+	case err == nil:
+		j.log.end("")
+		s.settleForward(ctx, j, login)
+	case errors.Is(err, errNotOurs):
+		_ = s.park(ctx, j, err)
+	case errors.Is(err, identity.ErrNotFound) && row.Status == catalog.Pending:
+		j.log.end("expired")
+		s.cfg.Logger.Info("undoing a sign-up whose worker died before the identity was made", "signup", row.ID)
+		err = s.cfg.Catalog.Undo(ctx, row, catalog.Expired, j.log.json(), problemJSON("expired"), lastLook)
+		s.warn("undo a sign-up", row, err)
+	case errors.Is(err, identity.ErrNotFound):
+		_ = s.park(ctx, j, errors.New("its identity has been removed at the provider while the school was being made"))
+	default:
+		j.log.end("unavailable")
+		s.cfg.Logger.Warn("cannot look for the identity of a sign-up", "signup", row.ID, "cause", err)
+		delay := max(identity.RetryAfter(err), min(time.Second<<min(row.LeaseEpoch, 5), 30*time.Second))
+		s.warn("give back a sign-up", row, s.cfg.Catalog.RetryLater(ctx, row, j.log.json(), delay))
+	}
+}
+
+// settleForward finishes a sign-up whose identity exists.
+func (s *Service) settleForward(ctx context.Context, j *job, login identity.User) {
+	s.cfg.Logger.Info("finishing a sign-up whose worker died", "signup", j.signup.ID)
+	if mustBuild(j.tenant) {
+		j.log.begin(stepProvision, j.signup.LeaseEpoch)
+		known := catalog.Identity{ID: login.ID, EmailVerified: login.EmailVerified}
+		if err := s.cfg.Catalog.IdentityMade(ctx, j.signup, known, j.log.json()); err != nil {
+			s.warn("record the identity of a sign-up", j.signup, err)
+			return
+		}
+		s.provision(ctx, j, login)
+	} else {
+		_, err := s.finish(ctx, j, login, j.tenant.SchemaVersion)
+		s.warn("finish a sign-up", j.signup, err)
+	}
+	s.wakeKeeper()
+}
+
+// lookAgain removes an identity that appeared after its sign-up had expired. It carries our sign-up's id, so it is ours.
+func (s *Service) lookAgain(ctx context.Context, row catalog.Signup) {
+	_, err := s.lookupOwn(ctx, row)
+	if err == nil {
+		s.cfg.Logger.Warn("removing an identity that appeared after its sign-up had expired", "signup", row.ID)
+		err = s.cfg.Identity.Delete(ctx, row.UserID)
+	}
+	if err != nil && !errors.Is(err, identity.ErrNotFound) && !errors.Is(err, errNotOurs) {
+		s.warn("look again at an expired sign-up", row, err)
+		return // the lease ends, and it is due again
+	}
+	s.warn("close an expired sign-up", row, s.cfg.Catalog.LookedAgain(ctx, row))
+}
+
+// warn logs an error of a write that the reconciler will do again. One that somebody else was faster with is none.
+func (s *Service) warn(what string, row catalog.Signup, err error) {
+	if err != nil && !errors.Is(err, catalog.ErrStateChanged) {
+		s.cfg.Logger.Warn(what, "signup", row.ID, "cause", err)
+	}
+}

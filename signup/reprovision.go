@@ -1,0 +1,138 @@
+package signup
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"homeroom/catalog"
+	"homeroom/migrations"
+	"homeroom/tenant"
+)
+
+// Reprovision is an operator's wish to run every provisioning step of a tenant again.
+type Reprovision struct {
+	// Tenant is its id, slug or database.
+	Tenant string
+	// Fresh sets the old database aside, where it is kept, and makes a new one. It needs Confirm to be the slug.
+	Fresh   bool
+	Confirm string
+	// Actor is who wants it, and RequestID in which request, for the audit.
+	Actor, RequestID string
+}
+
+// Reprovision accepts the wish; the work is done by a job that calls [Service.RunReprovision], and the tenant's steps tell
+// how it goes. kept is the name that the old database will have, if any.
+//
+// It fails with [catalog.ErrNotFound], [ErrConfirm] or [ErrNotProvisioned].
+func (s *Service) Reprovision(ctx context.Context, wish Reprovision) (t catalog.Tenant, kept string, err error) {
+	t, kept, err = s.checkWish(ctx, wish)
+	if err != nil {
+		return catalog.Tenant{}, "", err
+	}
+	t.Steps = json.RawMessage(`[]`)
+	err = s.cfg.Catalog.InTx(ctx, func(tx pgx.Tx) error {
+		if err := s.cfg.Catalog.SetStepsTx(ctx, tx, t.ID, t.Steps); err != nil {
+			return err
+		}
+		if err := s.auditTx(ctx, tx, wish, t, kept); err != nil {
+			return err
+		}
+		return s.cfg.Queue.ReprovisionTx(ctx, tx, t.ID, kept)
+	})
+	return t, kept, err
+}
+
+// ReprovisionNow is [Service.Reprovision] done in the foreground, told step by step.
+func (s *Service) ReprovisionNow(ctx context.Context, wish Reprovision, progress tenant.Progress) (t catalog.Tenant, kept string, err error) {
+	t, kept, err = s.checkWish(ctx, wish)
+	if err != nil {
+		return catalog.Tenant{}, "", err
+	}
+	err = s.cfg.Catalog.InTx(ctx, func(tx pgx.Tx) error { return s.auditTx(ctx, tx, wish, t, kept) })
+	if err != nil {
+		return t, kept, err
+	}
+	return t, kept, s.reprovision(ctx, t.ID, kept, progress)
+}
+
+// checkWish finds the tenant and refuses what must not be done.
+func (s *Service) checkWish(ctx context.Context, wish Reprovision) (t catalog.Tenant, kept string, err error) {
+	t, err = s.cfg.Catalog.Tenant(ctx, wish.Tenant)
+	if err != nil {
+		return t, "", err
+	}
+	switch t.State {
+	case catalog.Building, catalog.Deleting, catalog.Deleted:
+		return t, "", fmt.Errorf("tenant %s is %s: %w", t.ID, t.State, ErrNotProvisioned)
+	}
+	if !wish.Fresh {
+		return t, "", nil
+	}
+	if wish.Confirm == "" || wish.Confirm != t.Slug {
+		return t, "", ErrConfirm
+	}
+	return t, tenant.KeptName(tenant.ID(t.ID), time.Now()), nil
+}
+
+func (s *Service) auditTx(ctx context.Context, tx pgx.Tx, wish Reprovision, t catalog.Tenant, kept string) error {
+	details, err := json.Marshal(map[string]any{"fresh": wish.Fresh, "kept": kept})
+	if err != nil {
+		return fmt.Errorf("write audit details: %w", err)
+	}
+	event := catalog.Event{Actor: wish.Actor, Action: "tenant.reprovision", TenantID: &t.ID, Details: details}
+	if wish.RequestID != "" {
+		event.RequestID = &wish.RequestID
+	}
+	return s.cfg.Catalog.RecordTx(ctx, tx, event)
+}
+
+// RunReprovision does the work that Reprovision accepted. Done again after a crash, it goes on where it stopped: a
+// database that was set aside stays aside.
+func (s *Service) RunReprovision(ctx context.Context, id uuid.UUID, kept string) error {
+	return s.reprovision(ctx, id, kept, func(steps []tenant.Step) {
+		text, err := json.Marshal(steps)
+		if err == nil {
+			err = s.cfg.Catalog.SetSteps(ctx, id, text)
+		}
+		if err != nil {
+			s.cfg.Logger.Warn("record steps of a tenant", "tenant", id, "cause", err)
+		}
+	})
+}
+
+func (s *Service) reprovision(ctx context.Context, id uuid.UUID, kept string, progress tenant.Progress) error {
+	t, err := s.cfg.Catalog.TenantByID(ctx, id)
+	if err != nil {
+		return err
+	}
+	server, err := s.cfg.Servers.Get(t.Server)
+	if err != nil {
+		return err
+	}
+	if kept != "" {
+		if err := server.SetAside(ctx, tenant.ID(id), kept); err != nil {
+			return err
+		}
+	}
+	result, err := server.Ensure(ctx, tenant.ID(id), t.PasswordRotation, progress)
+	if err == nil {
+		return s.cfg.Catalog.Healthy(ctx, id, result.Version)
+	}
+	if needsPerson(err) {
+		return errors.Join(err, s.cfg.Catalog.Quarantine(ctx, id, err.Error()))
+	}
+	return err
+}
+
+// needsPerson tells failures that trying again does not mend.
+func needsPerson(err error) bool {
+	var migration *migrations.Error
+	var state *migrations.StateError
+	return errors.Is(err, tenant.ErrForeign) || errors.As(err, &migration) || errors.As(err, &state)
+}

@@ -1,0 +1,128 @@
+package signup
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
+
+	"homeroom/internal/secret"
+)
+
+// Request is what a school asks for when it signs up.
+type Request struct {
+	Email      string
+	Password   secret.String
+	SchoolName string
+	// GivenName, FamilyName and Name are optional.
+	GivenName, FamilyName, Name string
+	// IdempotencyKey makes a repetition of the request the same request. Optional; 16 to 255 visible ASCII characters.
+	IdempotencyKey string
+	// Async asks for an answer as soon as the work is sure to be done, rather than when it is done.
+	Async bool
+}
+
+// FieldError is what is wrong with a field of a request. It never holds the field's value.
+type FieldError struct {
+	// Field is the JSON name.
+	Field string
+	// Code is a stable word, such as "too_short".
+	Code string
+	// Message is fit for people.
+	Message string
+}
+
+// ValidationError lists all fields that are wrong.
+type ValidationError struct{ Fields []FieldError }
+
+// Error implements error.
+func (e *ValidationError) Error() string {
+	var parts []string
+	for _, field := range e.Fields {
+		parts = append(parts, field.Field+" "+field.Code)
+	}
+	return "invalid sign-up: " + strings.Join(parts, ", ")
+}
+
+// Normalise returns the request as it is worked on, or a *[ValidationError] with every field that is wrong.
+func (r Request) Normalise() (Request, error) {
+	var v validation
+	r.Email = v.email(r.Email)
+	switch n := len(r.Password.Reveal()); {
+	case n == 0:
+		v.add("password", "required", "Choose a password.")
+	case n < 8:
+		v.add("password", "too_short", "Use at least 8 characters.")
+	case n > 72:
+		v.add("password", "too_long", "Use at most 72 bytes; longer passwords would be cut.")
+	}
+	r.SchoolName = v.name("schoolName", r.SchoolName, 2, true)
+	r.GivenName = v.name("givenName", r.GivenName, 1, false)
+	r.FamilyName = v.name("familyName", r.FamilyName, 1, false)
+	r.Name = v.name("name", r.Name, 2, false)
+	if r.IdempotencyKey != "" && !keyPattern.MatchString(r.IdempotencyKey) {
+		v.add("Idempotency-Key", "invalid_format", "Use 16 to 255 visible ASCII characters, for example a random UUID.")
+	}
+	if len(v.fields) > 0 {
+		return Request{}, &ValidationError{Fields: v.fields}
+	}
+	return r, nil
+}
+
+var keyPattern = regexp.MustCompile(`^[\x21-\x7e]{16,255}$`)
+
+// validation collects what is wrong.
+type validation struct{ fields []FieldError }
+
+func (v *validation) add(field, code, message string) {
+	v.fields = append(v.fields, FieldError{Field: field, Code: code, Message: message})
+}
+
+func (v *validation) email(text string) string {
+	if strings.TrimSpace(text) == "" {
+		v.add("email", "required", "Enter your e-mail address.")
+		return ""
+	}
+	email, err := NormaliseEmail(text)
+	if err != nil {
+		v.add("email", "invalid_format", "Enter an e-mail address such as ada@lincoln.example: "+err.Error()+".")
+	}
+	return email
+}
+
+// name trims a name and brings it to Unicode's composed form, so that names that look the same are the same. Any script
+// goes; characters that nobody can see, or that turn the direction of the text around them, do not.
+func (v *validation) name(field, text string, least int, required bool) string {
+	const most = 100
+	text = norm.NFC.String(strings.TrimSpace(text))
+	length := utf8.RuneCountInString(text)
+	switch {
+	case text == "" && required:
+		v.add(field, "required", "Enter a name.")
+	case text == "":
+	case !utf8.ValidString(text), strings.ContainsFunc(text, unprintable):
+		v.add(field, "invalid_characters", "Leave out control characters and characters that change the direction of text.")
+	case length < least:
+		v.add(field, "too_short", fmt.Sprintf("Use at least %d characters.", least))
+	case length > most:
+		v.add(field, "too_long", fmt.Sprintf("Use at most %d characters.", most))
+	case !strings.ContainsFunc(text, visible):
+		v.add(field, "invalid_characters", "Use at least one letter, digit or sign that can be seen.")
+	}
+	return text
+}
+
+// unprintable tells control characters, line separators, unassigned and private code points, and the explicit
+// directional formatting characters of Unicode's UAX #9 from the characters of a name.
+func unprintable(r rune) bool {
+	return unicode.Is(unicode.Cc, r) || unicode.Is(unicode.Co, r) || r == '\u2028' || r == '\u2029' || r == '\ufeff' ||
+		(r >= '\u202a' && r <= '\u202e') || (r >= '\u2066' && r <= '\u2069') || (r >= '\ufff9' && r <= '\ufffb') ||
+		r >= 0xe0000 && r <= 0xe007f || r&0xfffe == 0xfffe
+}
+
+func visible(r rune) bool {
+	return unicode.IsLetter(r) || unicode.IsNumber(r) || unicode.IsSymbol(r) || unicode.IsPunct(r)
+}

@@ -1,0 +1,107 @@
+package signup
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"homeroom/catalog"
+	"homeroom/identity"
+)
+
+// Result is what a school is told once it is ready. It is stored, and a repetition is told the same word for word.
+type Result struct {
+	SignupID uuid.UUID `json:"signupId"`
+	User     User      `json:"user"`
+	School   School    `json:"school"`
+}
+
+// User is the person who signed the school up.
+type User struct {
+	ID uuid.UUID `json:"id"`
+	// IdentityID is the identity provider's id.
+	IdentityID    string    `json:"identityId"`
+	Email         string    `json:"email"`
+	EmailVerified bool      `json:"emailVerified"`
+	GivenName     string    `json:"givenName,omitempty"`
+	FamilyName    string    `json:"familyName,omitempty"`
+	Name          string    `json:"name,omitempty"`
+	CreatedAt     time.Time `json:"createdAt"`
+}
+
+// School is the school, and where its data is.
+type School struct {
+	ID            uuid.UUID `json:"id"`
+	Name          string    `json:"name"`
+	Slug          string    `json:"slug"`
+	Database      string    `json:"database"`
+	SchemaVersion uint      `json:"schemaVersion"`
+	Status        string    `json:"status"`
+	CreatedAt     time.Time `json:"createdAt"`
+}
+
+// Outcome is how a sign-up stands when its request is answered.
+type Outcome struct {
+	SignupID uuid.UUID
+	Status   catalog.Status
+	// Result is nil while the work goes on.
+	Result *Result
+}
+
+// View is how a sign-up stands for whoever knows its id.
+type View struct {
+	SignupID uuid.UUID       `json:"signupId"`
+	Status   catalog.Status  `json:"status"`
+	User     *User           `json:"user,omitempty"`
+	School   *School         `json:"school,omitempty"`
+	Steps    []Step          `json:"steps"`
+	Problem  json.RawMessage `json:"problem,omitempty"`
+}
+
+// Final tells whether the view will not change any more.
+func (v View) Final() bool {
+	return v.Status == catalog.SignedUp || v.Status == catalog.Failed || v.Status == catalog.Expired
+}
+
+// view reads a sign-up's row.
+func view(row catalog.Signup) (View, error) {
+	v := View{SignupID: row.ID, Status: row.Status, Problem: row.Problem}
+	if err := json.Unmarshal(row.Steps, &v.Steps); err != nil {
+		return View{}, fmt.Errorf("read steps of sign-up %s: %w", row.ID, err)
+	}
+	if row.Result != nil {
+		result, err := stored(row)
+		if err != nil {
+			return View{}, err
+		}
+		v.User, v.School = &result.User, &result.School
+	}
+	return v, nil
+}
+
+// stored reads the result that a ready sign-up keeps.
+func stored(row catalog.Signup) (*Result, error) {
+	var result Result
+	if err := json.Unmarshal(row.Result, &result); err != nil {
+		return nil, fmt.Errorf("read result of sign-up %s: %w", row.ID, err)
+	}
+	return &result, nil
+}
+
+// result puts together what a school is told.
+func (j *job) result(login identity.User, version uint) Result {
+	return Result{
+		SignupID: j.signup.ID,
+		User: User{
+			ID: j.signup.UserID, IdentityID: login.ID, Email: j.signup.Email, EmailVerified: login.EmailVerified,
+			GivenName: j.names.GivenName, FamilyName: j.names.FamilyName, Name: j.names.Name,
+			CreatedAt: j.signup.CreatedAt.UTC(),
+		},
+		School: School{
+			ID: j.tenant.ID, Name: j.tenant.Name, Slug: j.tenant.Slug, Database: j.tenant.Database,
+			SchemaVersion: version, Status: string(catalog.Ready), CreatedAt: j.tenant.CreatedAt.UTC(),
+		},
+	}
+}

@@ -1,0 +1,239 @@
+package signup_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"homeroom/auth0/auth0test"
+	"homeroom/catalog"
+	"homeroom/identity"
+	"homeroom/internal/secret"
+	"homeroom/signup"
+)
+
+const usersPath = "/api/v2/users"
+
+// TestAnUnknownOutcomeIsSettled loses the provider's answer in every way; the user must be made exactly once.
+func TestAnUnknownOutcomeIsSettled(t *testing.T) {
+	t.Parallel()
+	for name, fault := range map[string]auth0test.Fault{
+		"answer lost after the work":     {Kind: auth0test.FaultLostAnswer},
+		"answer cut in the middle":       {Kind: auth0test.FaultTruncated},
+		"503 after the work":             {Kind: auth0test.FaultStatusAfter, Status: 503},
+		"500 before the work":            {Kind: auth0test.FaultStatusBefore, Status: 500},
+		"connection reset before it":     {Kind: auth0test.FaultResetBefore},
+		"504 before the work, two times": {Kind: auth0test.FaultStatusBefore, Status: 504, Times: 2},
+		"token expired":                  {Kind: auth0test.FaultUnauthorized},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t, 1)
+			fault.Method, fault.Path = "POST", usersPath
+			b.auth0.Inject(fault)
+			result := b.begin(t, request())
+			b.usable(t, result.School.Database)
+			if n := len(b.auth0.Users()); n != 1 {
+				t.Errorf("%d users, want 1", n)
+			}
+		})
+	}
+}
+
+// TestTheProviderIsAway: nobody can know whether the user exists. The caller is told to come back, the reconciler finds out.
+func TestTheProviderIsAway(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		create auth0test.FaultKind
+		status catalog.Status
+		users  int
+	}{
+		"after it has made the user":  {auth0test.FaultLostAnswer, catalog.SignedUp, 1},
+		"before it has made the user": {auth0test.FaultStatusBefore, catalog.Expired, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t, 1)
+			b.auth0.Inject(auth0test.Fault{Method: "POST", Path: usersPath, Kind: c.create})
+			b.auth0.Inject(auth0test.Fault{Path: usersPath, Kind: auth0test.FaultStatusBefore, Times: -1})
+			req := request()
+			_, err := b.service.Begin(t.Context(), req)
+			var unavailable *signup.Unavailable
+			if !errors.As(err, &unavailable) || unavailable.What != signup.Identity || unavailable.RetryAfter <= 0 {
+				t.Fatalf("got %v", err)
+			}
+			b.auth0.ClearFaults()
+			b.exec(t, "update signups set check_at = now() where check_at is not null")
+			if err := b.service.ReconcileOnce(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if n := b.number(t, "select count(*) from signups where status = $1", c.status); n != 1 {
+				t.Errorf("%d sign-ups are %s, want 1", n, c.status)
+			}
+			if n := len(b.auth0.Users()); n != c.users {
+				t.Errorf("%d users, want %d", n, c.users)
+			}
+			b.usable(t, b.begin(t, req).School.Database) // the same key goes on
+			if n := len(b.auth0.Users()); n != 1 {
+				t.Errorf("%d users in the end, want 1", n)
+			}
+		})
+	}
+}
+
+// TestARateLimitLeavesNothing: a refusal by the rate limit made nothing, and says when to come back.
+func TestARateLimitLeavesNothing(t *testing.T) {
+	t.Parallel()
+	b := setup(t, 1)
+	b.auth0.Inject(auth0test.Fault{Method: "POST", Path: usersPath, Kind: auth0test.FaultRateLimited, Times: -1, RetryAfter: time.Minute})
+	_, err := b.service.Begin(t.Context(), request())
+	var unavailable *signup.Unavailable
+	if !errors.As(err, &unavailable) || unavailable.What != signup.Capacity || unavailable.RetryAfter <= 0 {
+		t.Fatalf("got %v", err)
+	}
+	if n := b.number(t, "select count(*) from tenants where state = 'spare'"); n != 1 {
+		t.Errorf("%d spares, want 1", n)
+	}
+	if n := b.number(t, "select count(*) from users"); n != 0 {
+		t.Errorf("%d users", n)
+	}
+}
+
+// died is a provider whose process dies at a step: it never returns, as a killed process never does.
+type died struct {
+	identity.Provider
+	make bool // whether the user is made first
+	dead chan struct{}
+}
+
+func (d died) Create(ctx context.Context, user identity.NewUser) (identity.User, error) {
+	if d.make {
+		if _, err := d.Provider.Create(ctx, user); err != nil {
+			return identity.User{}, err
+		}
+	}
+	close(d.dead)
+	select {}
+}
+
+// TestAWorkerThatDiesIsFollowed stops a worker for ever in the identity step, and lets each of those who may find it go on.
+func TestAWorkerThatDiesIsFollowed(t *testing.T) {
+	t.Parallel()
+	for name, spares := range map[string]int{"a spare": 1, "no spare": 0} {
+		for when, made := range map[string]bool{"before": false, "after": true} {
+			for who, follow := range map[string]func(t *testing.T, b *bundle, req signup.Request){
+				"the reconciler": func(t *testing.T, b *bundle, _ signup.Request) {
+					if err := b.service.ReconcileOnce(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+				},
+				"the same key": func(t *testing.T, b *bundle, req signup.Request) { b.begin(t, req) },
+				"the same e-mail": func(t *testing.T, b *bundle, req signup.Request) {
+					req.IdempotencyKey = uuid.NewString()
+					_, err := b.service.Begin(t.Context(), req)
+					if made && !errors.Is(err, signup.ErrEmailExists) || !made && err != nil {
+						t.Fatalf("got %v", err)
+					}
+				},
+			} {
+				t.Run(name+", "+when+" the user is made, "+who, func(t *testing.T) {
+					t.Parallel()
+					b := setup(t, spares)
+					dead := make(chan struct{})
+					victim := b.newService(t, func(c *signup.Config) { c.Identity = died{c.Identity, made, dead} })
+					req := request()
+					go func() { _, _ = victim.Begin(context.WithoutCancel(t.Context()), req) }()
+					<-dead
+					b.exec(t, "update signups set check_at = now()") // its lease ends
+					follow(t, b, req)
+
+					users := len(b.auth0.Users())
+					ready := b.number(t, "select count(*) from signups where status = 'ready'")
+					wantReady := 1
+					if !made && who == "the reconciler" {
+						wantReady = 0
+					}
+					if users != ready || ready != wantReady {
+						t.Errorf("%d users and %d ready sign-ups, want %d of each", users, ready, wantReady)
+					}
+					if n := b.number(t, "select count(*) from tenants where state in ('reserved', 'building')"); n != 0 {
+						t.Errorf("%d tenants are still held", n)
+					}
+					if n := b.number(t, "select count(*) from signups where status in ('pending', 'provisioning')"); n != 0 {
+						t.Errorf("%d sign-ups are unfinished", n)
+					}
+				})
+			}
+		}
+	}
+}
+
+// TestALateIdentityIsRemoved: the provider makes the user only after the sign-up has expired.
+func TestALateIdentityIsRemoved(t *testing.T) {
+	t.Parallel()
+	b := setup(t, 1)
+	late := make(chan identity.NewUser, 1)
+	victim := b.newService(t, func(c *signup.Config) { c.Identity = slow{c.Identity, late} })
+	go func() { _, _ = victim.Begin(context.WithoutCancel(t.Context()), request()) }()
+	user := <-late
+	user.Password = secret.String(password)
+	b.exec(t, "update signups set check_at = now()")
+	if err := b.service.ReconcileOnce(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var provider identity.Provider
+	b.newService(t, func(c *signup.Config) { provider = c.Identity })
+	if _, err := provider.Create(t.Context(), user); err != nil {
+		t.Fatal(err)
+	}
+	b.exec(t, "update signups set check_at = now()")
+	if err := b.service.ReconcileOnce(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if users := b.auth0.Users(); len(users) != 0 {
+		t.Errorf("users are left: %+v", users)
+	}
+	if n := b.number(t, "select count(*) from signups where check_at is not null"); n != 0 {
+		t.Errorf("%d sign-ups want more", n)
+	}
+}
+
+// slow is a provider whose answer never comes.
+type slow struct {
+	identity.Provider
+	asked chan identity.NewUser
+}
+
+func (s slow) Create(_ context.Context, user identity.NewUser) (identity.User, error) {
+	s.asked <- user
+	select {}
+}
+
+// TestAStrangersIdentityIsNeitherAdoptedNorRemoved: an identity with our id that does not carry our sign-up's.
+func TestAStrangersIdentityIsNeitherAdoptedNorRemoved(t *testing.T) {
+	t.Parallel()
+	b := setup(t, 1)
+	late := make(chan identity.NewUser, 1)
+	victim := b.newService(t, func(c *signup.Config) { c.Identity = slow{c.Identity, late} })
+	go func() { _, _ = victim.Begin(context.WithoutCancel(t.Context()), request()) }()
+	user := <-late
+	user.Metadata.SignupID = "another"
+	var provider identity.Provider
+	b.newService(t, func(c *signup.Config) { provider = c.Identity })
+	if _, err := provider.Create(t.Context(), user); err != nil {
+		t.Fatal(err)
+	}
+	b.exec(t, "update signups set check_at = now()")
+	if err := b.service.ReconcileOnce(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(b.auth0.Users()); n != 1 {
+		t.Errorf("%d users, want the stranger's", n)
+	}
+	if n := b.number(t, "select count(*) from signups where status = 'failed' and check_at is null"); n != 1 {
+		t.Errorf("%d parked sign-ups, want 1", n)
+	}
+}

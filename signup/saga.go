@@ -1,0 +1,330 @@
+package signup
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"homeroom/catalog"
+	"homeroom/identity"
+	"homeroom/internal/killpoint"
+	"homeroom/tenant"
+)
+
+// job is a sign-up in the hands of this worker.
+type job struct {
+	signup catalog.Signup
+	tenant catalog.Tenant
+	names  struct{ GivenName, FamilyName, Name string }
+	log    log
+}
+
+func newJob(held catalog.Held, req Request, log log) *job {
+	j := &job{signup: held.Signup, tenant: held.Tenant, log: log}
+	j.names.GivenName, j.names.FamilyName, j.names.Name = req.GivenName, req.FamilyName, req.Name
+	return j
+}
+
+// load reads what a sign-up that was taken over needs.
+func (s *Service) load(ctx context.Context, row catalog.Signup) (*job, error) {
+	if row.TenantID == nil {
+		return nil, fmt.Errorf("sign-up %s has no tenant", row.ID)
+	}
+	tenant, err := s.cfg.Catalog.TenantByID(ctx, *row.TenantID)
+	if err != nil {
+		return nil, err
+	}
+	user, err := s.cfg.Catalog.UserByID(ctx, row.UserID)
+	if err != nil {
+		return nil, err
+	}
+	j := &job{signup: row, tenant: tenant, log: readLog(row.Steps)}
+	j.names.GivenName, j.names.FamilyName, j.names.Name = user.GivenName, user.FamilyName, user.Name
+	return j, nil
+}
+
+// run takes a reserved sign-up to its end, as far as the caller waits. probe means that an earlier worker may have made
+// the identity.
+func (s *Service) run(ctx context.Context, req Request, j *job, probe bool) (Outcome, error) {
+	ctx = context.WithoutCancel(ctx) // from here on the work is finished, whether or not anybody waits for it
+	login, err := s.ensureIdentity(ctx, req, j, probe)
+	if err != nil {
+		return Outcome{}, s.identityFailed(ctx, j, err)
+	}
+	killpoint.Here("signup.identity_made")
+	j.log.end("")
+	if !mustBuild(j.tenant) {
+		result, err := s.finish(ctx, j, login, j.tenant.SchemaVersion)
+		if err != nil {
+			return Outcome{}, s.unavailable(err)
+		}
+		s.wakeKeeper()
+		return Outcome{SignupID: j.signup.ID, Status: catalog.SignedUp, Result: result}, nil
+	}
+	return s.build(ctx, j, login, req.Async)
+}
+
+// mustBuild tells a tenant without a database from a claimed spare.
+func mustBuild(t catalog.Tenant) bool { return t.State == catalog.Building }
+
+// ensureIdentity makes the login, or finds the one that an attempt whose answer was lost has made. It never sends a
+// create again before it has looked.
+func (s *Service) ensureIdentity(ctx context.Context, req Request, j *job, probe bool) (identity.User, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.IdentityTimeout)
+	defer cancel()
+	user := identity.NewUser{
+		ID: j.signup.UserID, Email: req.Email, Password: req.Password,
+		GivenName: req.GivenName, FamilyName: req.FamilyName, Name: req.Name,
+		Metadata: identity.Metadata{
+			TenantID: j.tenant.ID.String(), Database: j.tenant.Database, SchoolName: j.tenant.Name, SignupID: j.signup.ID.String(),
+		},
+	}
+	for attempt := 1; ; attempt++ {
+		if probe {
+			found, err := s.lookupOwn(ctx, j.signup)
+			if !errors.Is(err, identity.ErrNotFound) {
+				return found, unknown(err)
+			}
+		}
+		made, err := s.cfg.Identity.Create(ctx, user)
+		if errors.Is(err, identity.ErrExists) {
+			found, lookup := s.lookupOwn(ctx, j.signup)
+			if errors.Is(lookup, identity.ErrNotFound) {
+				return identity.User{}, err // somebody else's
+			}
+			return found, unknown(lookup)
+		}
+		if !identity.OutcomeUnknown(err) || attempt == 3 {
+			return made, err
+		}
+		s.cfg.Logger.Warn("the answer to a create was lost; looking for the identity", "signup", j.signup.ID, "cause", err)
+		probe = true
+		if !pause(ctx, time.Duration(attempt)*200*time.Millisecond) {
+			return made, err
+		}
+	}
+}
+
+// pause waits, and tells whether ctx lasted.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+// unknown turns a failed look into what it leaves: nobody knows whether the identity exists.
+func unknown(err error) error {
+	if err == nil || errors.Is(err, errNotOurs) || identity.OutcomeUnknown(err) {
+		return err
+	}
+	return &identity.Unavailable{Unknown: true, RetryAfter: identity.RetryAfter(err), Err: err}
+}
+
+// errNotOurs says that the identity with our id does not carry our sign-up's id: something rewrote it, or somebody else
+// chose the same id. It is neither adopted nor deleted.
+var errNotOurs = errors.New("the identity with our id does not carry our sign-up's id")
+
+// lookupOwn finds the identity that this sign-up made.
+func (s *Service) lookupOwn(ctx context.Context, signup catalog.Signup) (identity.User, error) {
+	found, err := s.cfg.Identity.Lookup(ctx, signup.UserID)
+	if err != nil {
+		return identity.User{}, err
+	}
+	if found.Metadata.SignupID != signup.ID.String() {
+		return identity.User{}, errNotOurs
+	}
+	return found, nil
+}
+
+// identityFailed ends a sign-up whose identity step did not succeed: undone when surely nothing was made, kept for the
+// reconciler when nobody knows, parked when a person must look. It returns what the caller is told.
+func (s *Service) identityFailed(ctx context.Context, j *job, cause error) error {
+	var rejected *identity.Rejected
+	problem, answer := "unavailable", identityUnavailable(cause)
+	switch {
+	case errors.Is(cause, errNotOurs):
+		return s.park(ctx, j, cause)
+	case identity.OutcomeUnknown(cause):
+		j.log.end("outcome_unknown")
+		if err := s.cfg.Catalog.RetryLater(ctx, j.signup, j.log.json(), 0); err != nil {
+			s.cfg.Logger.Error("give back a sign-up", "signup", j.signup.ID, "cause", err)
+		}
+		return answer
+	case errors.Is(cause, identity.ErrExists):
+		problem, answer = "email_exists", ErrEmailExists
+	case errors.As(cause, &rejected):
+		problem, answer = rejected.Code, rejected
+	}
+	j.log.end(problem)
+	if err := s.cfg.Catalog.Undo(ctx, j.signup, catalog.Failed, j.log.json(), problemJSON(problem), 0); err != nil {
+		// The reconciler finds no identity, and undoes it then.
+		s.cfg.Logger.Error("undo a refused sign-up", "signup", j.signup.ID, "cause", err)
+	}
+	return answer
+}
+
+// park leaves a sign-up to a person.
+func (s *Service) park(ctx context.Context, j *job, cause error) error {
+	s.cfg.Logger.Error("a sign-up needs a person to look", "signup", j.signup.ID, "cause", cause)
+	j.log.end("needs_operator")
+	if err := s.cfg.Catalog.Park(ctx, j.signup, j.log.json(), problemJSON("needs_operator")); err != nil {
+		s.cfg.Logger.Error("park a sign-up", "signup", j.signup.ID, "cause", err)
+	}
+	return ErrParked
+}
+
+func problemJSON(code string) json.RawMessage {
+	text, err := json.Marshal(map[string]string{"code": code})
+	if err != nil {
+		panic(err) // a string
+	}
+	return text
+}
+
+// finish is the last step. It tries for a while, since the identity exists already; a commit whose answer was lost shows
+// in the row.
+func (s *Service) finish(ctx context.Context, j *job, login identity.User, version uint) (*Result, error) {
+	j.log.begin(stepFinish, j.signup.LeaseEpoch)
+	j.log.end("")
+	result := j.result(login, version)
+	text, err := json.Marshal(result)
+	if err != nil {
+		return nil, fmt.Errorf("write result of sign-up %s: %w", j.signup.ID, err)
+	}
+	killpoint.Here("signup.before_finish")
+	for attempt := 1; ; attempt++ {
+		err = s.cfg.Catalog.Finish(ctx, j.signup, catalog.Identity{ID: login.ID, EmailVerified: login.EmailVerified},
+			version, j.log.json(), text)
+		if err == nil {
+			killpoint.Here("signup.finished")
+			return &result, nil
+		}
+		if errors.Is(err, catalog.ErrStateChanged) {
+			return s.finishedByAnother(ctx, j)
+		}
+		if attempt == 3 || !pause(ctx, time.Duration(attempt)*300*time.Millisecond) {
+			return nil, err // the lease ends, and the reconciler goes on
+		}
+	}
+}
+
+// finishedByAnother answers when the row is no longer ours: finished by whoever took it over or by our own lost commit, or
+// expired because we were away for longer than the lease. The identity we made after that has no school, and goes away.
+func (s *Service) finishedByAnother(ctx context.Context, j *job) (*Result, error) {
+	row, err := s.cfg.Catalog.Signup(ctx, j.signup.ID)
+	if err != nil {
+		return nil, err
+	}
+	switch row.Status {
+	case catalog.SignedUp:
+		return stored(row)
+	case catalog.Expired, catalog.Failed:
+		if _, err := s.lookupOwn(ctx, row); err == nil {
+			err = s.cfg.Identity.Delete(ctx, row.UserID)
+			s.cfg.Logger.Warn("removed the identity of a sign-up that had expired", "signup", row.ID, "err", err)
+		}
+	}
+	return nil, fmt.Errorf("finish sign-up %s: %w", j.signup.ID, catalog.ErrStateChanged)
+}
+
+// build makes the tenant of a sign-up that found no spare. The identity is recorded first, with an alarm for the case
+// that this process dies.
+func (s *Service) build(ctx context.Context, j *job, login identity.User, async bool) (Outcome, error) {
+	j.log.begin(stepProvision, j.signup.LeaseEpoch)
+	err := s.cfg.Catalog.InTx(ctx, func(tx pgx.Tx) error {
+		known := catalog.Identity{ID: login.ID, EmailVerified: login.EmailVerified}
+		if err := s.cfg.Catalog.IdentityMadeTx(ctx, tx, j.signup, known, j.log.json()); err != nil {
+			return err
+		}
+		return s.cfg.Queue.FinishSignupTx(ctx, tx, j.signup.ID, s.cfg.Lease+time.Second)
+	})
+	if err != nil {
+		return Outcome{}, s.unavailable(err)
+	}
+	killpoint.Here("signup.identity_recorded")
+	done := make(chan Outcome, 1)
+	go func() {
+		outcome := Outcome{SignupID: j.signup.ID, Status: catalog.Provisioning}
+		if result := s.provision(ctx, j, login); result != nil {
+			outcome.Status, outcome.Result = catalog.SignedUp, result
+		}
+		s.wakeKeeper()
+		done <- outcome
+	}()
+	if !async {
+		timer := time.NewTimer(s.cfg.Wait)
+		defer timer.Stop()
+		select {
+		case outcome := <-done:
+			return outcome, nil
+		case <-timer.C:
+		}
+	}
+	return Outcome{SignupID: j.signup.ID, Status: catalog.Provisioning}, nil
+}
+
+// provision makes the database and finishes. Without a result the sign-up is given back, to be taken up again later, or
+// parked.
+func (s *Service) provision(ctx context.Context, j *job, login identity.User) *Result {
+	version, err := s.ensureDatabase(ctx, j)
+	if errors.Is(err, tenant.ErrForeign) {
+		_ = s.park(ctx, j, err)
+		return nil
+	}
+	var result *Result
+	if err == nil {
+		j.log.end("")
+		result, err = s.finish(ctx, j, login, version)
+	} else {
+		j.log.end("unavailable")
+	}
+	if err != nil {
+		delay := min(time.Second<<min(j.signup.LeaseEpoch, 6), time.Minute)
+		s.cfg.Logger.Error("provision a school; trying again", "signup", j.signup.ID, "tenant", j.tenant.ID, "in", delay, "cause", err)
+		if err := s.cfg.Catalog.RetryLater(ctx, j.signup, j.log.json(), delay); err != nil {
+			s.cfg.Logger.Warn("give back a sign-up", "signup", j.signup.ID, "cause", err)
+		}
+	}
+	return result
+}
+
+// ensureDatabase runs the provisioning itself, and keeps the lease alive for as long as that takes.
+func (s *Service) ensureDatabase(ctx context.Context, j *job) (uint, error) {
+	server, err := s.cfg.Servers.Get(j.tenant.Server)
+	if err != nil {
+		return 0, err
+	}
+	stop := s.keepLease(ctx, j.signup)
+	defer stop()
+	result, err := server.Ensure(ctx, tenant.ID(j.tenant.ID), j.tenant.PasswordRotation, nil)
+	return result.Version, err
+}
+
+// keepLease renews the lease until stop is called.
+func (s *Service) keepLease(ctx context.Context, signup catalog.Signup) (stop func()) {
+	ctx, stop = context.WithCancel(ctx)
+	go func() {
+		ticker := time.NewTicker(s.cfg.Lease / 3)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+			}
+			if err := s.cfg.Catalog.Renew(ctx, signup, s.cfg.Lease); err != nil && ctx.Err() == nil {
+				s.cfg.Logger.Warn("renew the lease of a sign-up", "signup", signup.ID, "cause", err)
+			}
+		}
+	}()
+	return stop
+}

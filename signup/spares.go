@@ -1,0 +1,106 @@
+package signup
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"homeroom/catalog"
+	"homeroom/internal/killpoint"
+	"homeroom/tenant"
+)
+
+const (
+	// refillEvery is how often the stock of spares is looked at when nobody claims one.
+	refillEvery = 10 * time.Second
+	// refillAtOnce is how many spares a process builds at the same time: enough to keep up, few enough to leave the disk
+	// to the sign-ups.
+	refillAtOnce = 2
+)
+
+// KeepSpares keeps the stock of spares on every server, until ctx ends. Every process runs it; one at a time fills a
+// server. A spare whose builder died is completed by the next.
+func (s *Service) KeepSpares(ctx context.Context) error {
+	ticker := time.NewTicker(refillEvery)
+	defer ticker.Stop()
+	for {
+		if err := s.FillSpares(ctx); err != nil && ctx.Err() == nil {
+			s.cfg.Logger.Error("fill the stock of spares", "cause", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		case <-s.claimed:
+		}
+	}
+}
+
+// wakeKeeper tells KeepSpares of this process that a spare was claimed.
+func (s *Service) wakeKeeper() {
+	select {
+	case s.claimed <- struct{}{}:
+	default: // it has been told already
+	}
+}
+
+// FillSpares builds the spares that are missing now, unless another process is at it.
+func (s *Service) FillSpares(ctx context.Context) error {
+	var all error
+	for name, server := range s.cfg.Servers {
+		_, err := s.cfg.Catalog.Exclusive(ctx, "spares of server "+name, func(ctx context.Context) error {
+			return s.fillServer(ctx, server)
+		})
+		if err != nil {
+			all = errors.Join(all, fmt.Errorf("server %s: %w", name, err))
+		}
+	}
+	return all
+}
+
+// fillServer completes what was begun, then builds what is missing.
+func (s *Service) fillServer(ctx context.Context, server *tenant.Server) error {
+	unfinished, err := s.cfg.Catalog.UnfinishedSpares(ctx, server.Name())
+	if err != nil {
+		return err
+	}
+	ready, _, err := s.cfg.Catalog.SpareCounts(ctx, server.Name(), s.version())
+	if err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(refillAtOnce)
+	for _, row := range unfinished {
+		group.Go(func() error { return s.buildSpare(ctx, server, row) })
+	}
+	for range s.cfg.Spares - ready - len(unfinished) {
+		group.Go(func() error {
+			id := tenant.NewID()
+			row := catalog.Tenant{ID: id.UUID(), Server: server.Name(), Database: id.Database()}
+			if err := s.cfg.Catalog.InsertSpare(ctx, row.ID, row.Server, row.Database); err != nil {
+				return err
+			}
+			killpoint.Here("spare.inserted")
+			return s.buildSpare(ctx, server, row)
+		})
+	}
+	return group.Wait()
+}
+
+// buildSpare makes the database of a spare whose row is written, and marks the row last.
+func (s *Service) buildSpare(ctx context.Context, server *tenant.Server, row catalog.Tenant) error {
+	result, err := server.Ensure(ctx, tenant.ID(row.ID), row.PasswordRotation, nil)
+	if err != nil {
+		return err
+	}
+	killpoint.Here("spare.built")
+	steps, err := json.Marshal(result.Steps)
+	if err != nil {
+		return fmt.Errorf("write steps of spare %s: %w", row.Database, err)
+	}
+	return s.cfg.Catalog.SpareBuilt(ctx, row.ID, result.Version, steps)
+}

@@ -1,0 +1,65 @@
+package signup
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// The steps of a sign-up, in their order.
+const (
+	stepReserve   = "reserve"
+	stepIdentity  = "identity"
+	stepProvision = "provision"
+	stepFinish    = "finish"
+)
+
+// Step is one step of a sign-up as its caller sees it.
+type Step struct {
+	Name string `json:"name" enum:"reserve,identity,provision,finish"`
+	// Status is running, done or failed.
+	Status string `json:"status" enum:"running,done,failed"`
+	// Attempt counts the workers that have taken the sign-up up.
+	Attempt    int       `json:"attempt"`
+	StartedAt  time.Time `json:"startedAt"`
+	DurationMS int64     `json:"durationMs"`
+	// Problem is a safe word on why it failed.
+	Problem string `json:"problem,omitempty"`
+}
+
+// log is the list of steps of one sign-up. It is written along with the changes it tells of, so that it costs no round
+// trip of its own.
+type log []Step
+
+// begin adds a running step, or a new attempt of the last.
+func (l *log) begin(name string, attempt int) {
+	*l = append(*l, Step{Name: name, Status: "running", Attempt: attempt, StartedAt: time.Now().UTC()})
+}
+
+// end closes the last step; an empty problem means it is done.
+func (l *log) end(problem string) {
+	last := &(*l)[len(*l)-1]
+	last.Status, last.Problem = "done", problem
+	if problem != "" {
+		last.Status = "failed"
+	}
+	last.DurationMS = time.Since(last.StartedAt).Milliseconds()
+}
+
+// json is the list as the catalog keeps it.
+func (l log) json() json.RawMessage {
+	text, err := json.Marshal([]Step(l))
+	if err != nil {
+		panic(err) // strings, numbers and times
+	}
+	return text
+}
+
+// readLog is the inverse of json. An unreadable list, which only another program could have written, is begun anew.
+func readLog(text json.RawMessage) log {
+	var l log
+	_ = json.Unmarshal(text, &l)
+	if n := len(l); n > 0 && l[n-1].Status == "running" {
+		l.end("interrupted")
+	}
+	return l
+}
