@@ -1,0 +1,136 @@
+package auth0_test
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"homeroom/auth0"
+	"homeroom/auth0/auth0test"
+	"homeroom/identity/identitytest"
+	"homeroom/internal/secret"
+)
+
+const password = "Tr0ub4dor&3-canary"
+
+// configOf is how a client finds a tenant.
+func configOf(tenant *auth0test.Server) auth0.Config {
+	is := tenant.Config()
+	return auth0.Config{
+		BaseURL: is.BaseURL, ClientID: is.ClientID, ClientSecret: secret.String(is.ClientSecret),
+		ManagementAudience: is.ManagementAudience,
+	}
+}
+
+func newClient(t *testing.T, cfg auth0.Config) *auth0.Client {
+	t.Helper()
+	client, err := auth0.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client
+}
+
+// faults are those of the conformance suite in the tenant's terms.
+var faults = map[identitytest.Fault]auth0test.Fault{
+	identitytest.LostAnswer:   {Kind: auth0test.FaultLostAnswer},
+	identitytest.Truncated:    {Kind: auth0test.FaultTruncated},
+	identitytest.Hang:         {Kind: auth0test.FaultHang, WorkFirst: true},
+	identitytest.StatusAfter:  {Kind: auth0test.FaultStatusAfter},
+	identitytest.StatusBefore: {Kind: auth0test.FaultStatusBefore},
+	identitytest.Reset:        {Kind: auth0test.FaultResetBefore},
+	identitytest.Throttled:    {Kind: auth0test.FaultRateLimited},
+	identitytest.Unauthorized: {Kind: auth0test.FaultUnauthorized},
+}
+
+func fixture(t *testing.T, tenant *auth0test.Server, cfg auth0.Config) identitytest.Fixture {
+	return identitytest.Fixture{
+		Provider: newClient(t, cfg),
+		Inject: func(kind identitytest.Fault) {
+			fault := faults[kind]
+			fault.Method, fault.Path = http.MethodPost, "/api/v2/users"
+			tenant.Inject(fault)
+		},
+		Creates:      func() int { return tenant.CountCalls(http.MethodPost, "/api/v2/users") },
+		Password:     password,
+		WeakPassword: "weak-canary",
+	}
+}
+
+func TestProvider(t *testing.T) {
+	t.Parallel()
+	identitytest.TestProvider(t, func(t *testing.T) identitytest.Fixture {
+		tenant := auth0test.Start(t, auth0test.Config{})
+		return fixture(t, tenant, configOf(tenant))
+	})
+}
+
+// HTTP/2 is what Auth0 speaks, and net/http has rules of its own there for sending a request again.
+func TestProviderOverHTTP2(t *testing.T) {
+	t.Parallel()
+	identitytest.TestProvider(t, func(t *testing.T) identitytest.Fixture {
+		server := httptest.NewUnstartedServer(nil)
+		tenant, err := auth0test.New(auth0test.Config{BaseURL: "https://" + server.Listener.Addr().String()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		server.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.ProtoMajor != 2 {
+				t.Errorf("%s came over %s", r.URL.Path, r.Proto)
+			}
+			tenant.ServeHTTP(w, r)
+		})
+		server.EnableHTTP2 = true
+		server.StartTLS()
+		t.Cleanup(func() {
+			tenant.Close()
+			server.Close()
+		})
+		cfg := configOf(tenant)
+		cfg.Transport = server.Client().Transport
+		return fixture(t, tenant, cfg)
+	})
+}
+
+func TestWarmFetchesTheToken(t *testing.T) {
+	t.Parallel()
+	tenant := auth0test.Start(t, auth0test.Config{})
+	client := newClient(t, configOf(tenant))
+	for range 2 {
+		if err := client.Warm(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := tenant.CountCalls("", ""); n != 1 {
+		t.Errorf("%d calls, want one for the token", n)
+	}
+}
+
+func TestNewChecksItsConfig(t *testing.T) {
+	t.Parallel()
+	good := auth0.Config{BaseURL: "https://lincoln.eu.auth0.com/", ClientID: "id", ClientSecret: "secret"}
+	if _, err := auth0.New(good); err != nil {
+		t.Fatalf("a good configuration is refused: %v", err)
+	}
+	for name, spoil := range map[string]func(*auth0.Config){
+		"no address":            func(c *auth0.Config) { c.BaseURL = "" },
+		"a bare domain":         func(c *auth0.Config) { c.BaseURL = "lincoln.eu.auth0.com" },
+		"another scheme":        func(c *auth0.Config) { c.BaseURL = "ftp://lincoln.eu.auth0.com" },
+		"an address with path":  func(c *auth0.Config) { c.BaseURL += "api/v2" },
+		"no client":             func(c *auth0.Config) { c.ClientID = "" },
+		"no secret":             func(c *auth0.Config) { c.ClientSecret = "" },
+		"a negative timeout":    func(c *auth0.Config) { c.Timeout = -1 },
+		"a negative wait":       func(c *auth0.Config) { c.MaxWait = -1 },
+		"an address with query": func(c *auth0.Config) { c.BaseURL += "?x" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cfg := good
+			spoil(&cfg)
+			if _, err := auth0.New(cfg); err == nil {
+				t.Error("accepted")
+			}
+		})
+	}
+}

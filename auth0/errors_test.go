@@ -1,0 +1,355 @@
+package auth0_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"homeroom/auth0"
+	"homeroom/identity"
+)
+
+// class is what a caller of the provider can tell of an error.
+type class string
+
+const (
+	exists        class = "exists"
+	absent        class = "not found"
+	rejected      class = "rejected"
+	misconfigured class = "misconfigured"
+	temporary     class = "temporary"
+	throttled     class = "throttled"
+	unknown       class = "outcome unknown"
+)
+
+func classOf(err error) class {
+	var r *identity.Rejected
+	var m *identity.Misconfigured
+	var u *identity.Unavailable
+	switch {
+	case errors.Is(err, identity.ErrExists):
+		return exists
+	case errors.Is(err, identity.ErrNotFound):
+		return absent
+	case errors.As(err, &r):
+		return rejected
+	case errors.As(err, &m):
+		return misconfigured
+	case errors.As(err, &u) && u.Throttled && !u.Unknown:
+		return throttled
+	case identity.OutcomeUnknown(err):
+		return unknown
+	case identity.Temporary(err):
+		return temporary
+	default:
+		return class(fmt.Sprint("unclassified: ", err))
+	}
+}
+
+// checkError compares an error's class and that its text has what it must, and nothing that it must not.
+func checkError(t *testing.T, err error, want class, says ...string) {
+	t.Helper()
+	if got := classOf(err); got != want {
+		t.Errorf("class is %q, want %q: %v", got, want, err)
+	}
+	text := fmt.Sprintf("%v %+v %#v", err, err, err)
+	for _, s := range says {
+		if !strings.Contains(text, s) {
+			t.Errorf("error does not say %q: %v", s, err)
+		}
+	}
+	for _, s := range []string{password, clientSecret, accessToken, email, "canary"} {
+		if strings.Contains(strings.ToLower(text), strings.ToLower(s)) {
+			t.Errorf("error shows %q: %v", s, err)
+		}
+	}
+}
+
+// refusal is an answer with a status and a body.
+type refusal struct {
+	status int
+	body   string
+}
+
+// coded is a refusal as most are.
+func coded(status int, code, message string) refusal {
+	return refusal{status, fmt.Sprintf(`{"statusCode":%d,"error":%q,"message":%q,"errorCode":%q}`,
+		status, http.StatusText(status), message, code)}
+}
+
+// bare is a refusal without errorCode, as those of passwords and tokens are.
+func bare(status int, message string) refusal {
+	return refusal{status, fmt.Sprintf(`{"statusCode":%d,"error":%q,"message":%q}`, status, http.StatusText(status), message)}
+}
+
+func TestCreateClassifiesAnswers(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		answer refusal
+		want   class
+		says   []string
+	}{
+		"user exists":             {coded(409, "auth0_idp_error", "The user already exists."), exists, nil},
+		"conflict without code":   {bare(409, "The user already exists."), exists, nil},
+		"several custom domains":  {coded(409, "custom_domain_conflict", "The tenant has multiple verified custom domains."), misconfigured, []string{"AUTH0_CUSTOM_DOMAIN"}},
+		"a conflict of a proxy":   {refusal{409, "<html>conflict</html>"}, misconfigured, nil},
+		"connection absent":       {coded(400, "inexistent_connection", "The connection does not exist."), misconfigured, []string{"AUTH0_CONNECTION", "Username-Password-Authentication"}},
+		"connection disabled":     {bare(400, "Connection is disabled."), misconfigured, []string{"Connection is disabled."}},
+		"unknown member":          {coded(400, "invalid_body", "Payload validation error: 'Additional properties not allowed: x'."), misconfigured, []string{"invalid_body", "Additional properties"}},
+		"not an e-mail":           {coded(400, "invalid_body", "Payload validation error: 'Object didn't pass validation for format email: "+email+"' on property email (The user's email)."), rejected, []string{"email", "e-mail address"}},
+		"name too long":           {coded(400, "invalid_body", "Payload validation error: 'String is too long (151 chars), maximum 150' on property given_name (The user's given name(s))."), rejected, []string{"givenName"}},
+		"another bad property":    {coded(400, "invalid_body", "Payload validation error: 'String does not match pattern' on property user_id (The id)."), misconfigured, []string{"user_id"}},
+		"weak password":           {bare(400, "PasswordStrengthError: Password is too weak"), rejected, []string{"Password is too weak."}},
+		"refused token":           {bare(401, "Invalid token"), misconfigured, []string{"AUTH0_MANAGEMENT_AUDIENCE", "Invalid token"}},
+		"missing scope":           {coded(403, "insufficient_scope", "Insufficient scope, expected any of: create:users"), misconfigured, []string{"create:users", "client-id"}},
+		"other 403":               {coded(403, "insufficient_entitlement", "Not entitled."), misconfigured, []string{"insufficient_entitlement"}},
+		"not found":               {refusal{404, "Not Found"}, misconfigured, []string{"AUTH0_DOMAIN"}},
+		"redirect":                {refusal{307, ""}, misconfigured, []string{"AUTH0_DOMAIN"}},
+		"too large":               {refusal{413, ""}, misconfigured, []string{"413"}},
+		"rate limit":              {coded(429, "too_many_requests", "Global limit has been reached"), throttled, nil},
+		"request timeout":         {refusal{408, ""}, unknown, nil},
+		"server error":            {coded(500, "", "Internal error"), unknown, nil},
+		"bad gateway":             {refusal{502, "<html>" + password + "</html>"}, unknown, nil},
+		"unavailable":             {refusal{503, ""}, unknown, nil},
+		"gateway timeout":         {refusal{504, ""}, unknown, nil},
+		"success of another kind": {refusal{202, ""}, unknown, nil},
+		"success without a body":  {refusal{201, ""}, unknown, nil},
+		"success of a portal":     {refusal{200, "<html>Welcome</html>"}, unknown, nil},
+		"somebody else made":      {refusal{201, `{"user_id":"auth0|other"}`}, unknown, nil},
+		"half a body":             {refusal{201, `{"user_id":"auth0|`}, unknown, nil},
+		"everything repeated":     {bare(400, "You sent "+password+" for "+strings.ToUpper(email)+" with Bearer "+accessToken+"; secret "+clientSecret), misconfigured, []string{"[redacted]"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			tenant := &oddTenant{api: func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Location", "/elsewhere")
+				respond(w, c.answer.status, c.answer.body)
+			}}
+			_, err := tenant.serve(t).Create(context.Background(), newUser())
+			checkError(t, err, c.want, c.says...)
+			sent := 1
+			if name == "refused token" {
+				sent = 2
+			}
+			if n := tenant.count("POST /api/v2/users"); n != sent {
+				t.Errorf("sent %d times, want %d", n, sent)
+			}
+			if n := tenant.count("POST /elsewhere"); n != 0 {
+				t.Error("followed a redirect with the password")
+			}
+		})
+	}
+}
+
+func TestPasswordRefusalsHaveCodes(t *testing.T) {
+	t.Parallel()
+	for message, want := range map[string]identity.Rejected{
+		"PasswordStrengthError: Password is too weak":                    {Code: "too_weak", Message: "Password is too weak."},
+		"PasswordDictionaryError: Password is too common":                {Code: "too_common", Message: "Password is too common."},
+		"PasswordNoUserInfoError: Password contains user information":    {Code: "contains_user_info", Message: "Password contains user information."},
+		"PasswordHistoryError: Password has previously been used":        {Code: "used_before", Message: "Password has previously been used."},
+		"PasswordSomethingNewError: Use\n at least  15 characters!":      {Code: "not_accepted", Message: "Use at least 15 characters!"},
+		"PasswordStrengthError: " + password + " has too few characters": {Code: "too_weak", Message: "[redacted] has too few characters."},
+	} {
+		t.Run(want.Code, func(t *testing.T) {
+			t.Parallel()
+			tenant := &oddTenant{api: func(w http.ResponseWriter, _ *http.Request) {
+				respond(w, 400, fmt.Sprintf(`{"statusCode":400,"error":"Bad Request","message":%q}`, message))
+			}}
+			_, err := tenant.serve(t).Create(context.Background(), newUser())
+			want.Field = "password"
+			var got *identity.Rejected
+			if !errors.As(err, &got) || *got != want {
+				t.Errorf("got %+v (%v), want %+v", got, err, want)
+			}
+		})
+	}
+}
+
+func TestReadsAndDeletesClassifyAnswers(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		status            int
+		body              string
+		lookup, mail, del class // "" is a success
+	}{
+		"no such user":       {404, `{"statusCode":404,"error":"Not Found","message":"The user does not exist.","errorCode":"inexistent_user"}`, absent, absent, ""},
+		"no such path":       {404, `{"statusCode":404,"error":"Not Found","message":"Not Found"}`, misconfigured, misconfigured, misconfigured},
+		"missing scope":      {403, `{"statusCode":403,"message":"Insufficient scope, expected any of: read:users","errorCode":"insufficient_scope"}`, misconfigured, misconfigured, misconfigured},
+		"a conflict":         {409, `{"statusCode":409,"message":"x"}`, misconfigured, misconfigured, misconfigured},
+		"rate limit":         {429, ``, throttled, throttled, throttled},
+		"server error":       {500, ``, temporary, temporary, temporary},
+		"timeout":            {408, ``, temporary, temporary, temporary},
+		"unreadable success": {200, `<html>`, temporary, temporary, ""},
+		"null":               {200, `null`, temporary, temporary, ""},
+		"another user":       {200, `{"user_id":"auth0|other"}`, temporary, temporary, ""},
+		"accepted":           {202, ``, temporary, temporary, temporary},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			tenant := &oddTenant{api: func(w http.ResponseWriter, _ *http.Request) { respond(w, c.status, c.body) }}
+			user, ctx := newUser(), context.Background()
+			_, err := tenant.serve(t).Lookup(ctx, user.ID)
+			checkError(t, err, c.lookup)
+			_, err = tenant.serve(t).LookupEmail(ctx, user.Email)
+			checkError(t, err, c.mail)
+			err = tenant.serve(t).Delete(ctx, user.ID)
+			if c.del != "" {
+				checkError(t, err, c.del)
+			} else if err != nil {
+				t.Errorf("delete: %v, want success", err)
+			}
+		})
+	}
+}
+
+func TestTokenRefusalsAreHints(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		status int
+		body   string
+		want   class
+		says   []string
+	}{
+		"wrong secret":           {401, `{"error":"access_denied","error_description":"Unauthorized"}`, misconfigured, []string{"AUTH0_CLIENT_SECRET", "Unauthorized"}},
+		"as documented":          {401, `{"error":"invalid_client","error_description":"Client authentication failed"}`, misconfigured, []string{"AUTH0_CLIENT_SECRET"}},
+		"no client grant":        {403, `{"error":"access_denied","error_description":"Client is not authorized to access \"A\". You need to create a \"client-grant\" associated to this API."}`, misconfigured, []string{"authorise the application client-id", "create:users", "client-grant"}},
+		"unknown audience":       {403, `{"error":"access_denied","error_description":"Service not found: A"}`, misconfigured, []string{"AUTH0_MANAGEMENT_AUDIENCE", "/api/v2/"}},
+		"grant type off":         {403, `{"error":"unauthorized_client","error_description":"Grant type 'client_credentials' not allowed for the client."}`, misconfigured, []string{"Client Credentials"}},
+		"another refusal":        {400, `{"error":"invalid_request","error_description":"secret ` + clientSecret + `"}`, misconfigured, []string{"invalid_request"}},
+		"a page":                 {404, `<html>`, misconfigured, []string{"AUTH0_DOMAIN"}},
+		"quota":                  {429, `{"error":"too_many_requests","error_description":"Client quota exceeded"}`, throttled, nil},
+		"server error":           {503, ``, temporary, nil},
+		"success without token":  {200, `{}`, temporary, nil},
+		"success without sense":  {200, `<html>`, temporary, nil},
+		"success of other types": {200, `{"access_token":7}`, temporary, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			tenant := &oddTenant{token: func(w http.ResponseWriter, _ *http.Request) { respond(w, c.status, c.body) }}
+			client := tenant.serve(t)
+			_, err := client.Create(context.Background(), newUser())
+			checkError(t, err, c.want, c.says...)
+			checkError(t, client.Warm(context.Background()), c.want)
+			if n := tenant.count("POST /api/v2/users"); n != 0 {
+				t.Error("a create was sent without a token")
+			}
+		})
+	}
+}
+
+func TestRetryAfterIsBounded(t *testing.T) {
+	t.Parallel()
+	in := func(d time.Duration) string { return strconv.FormatInt(time.Now().Add(d).Unix(), 10) }
+	for name, c := range map[string]struct {
+		header, value string
+		least, most   time.Duration
+	}{
+		"seconds":           {"Retry-After", "7", 7 * time.Second, 7 * time.Second},
+		"a date":            {"Retry-After", time.Now().Add(20 * time.Second).UTC().Format(http.TimeFormat), 10 * time.Second, 20 * time.Second},
+		"far too long":      {"Retry-After", "5185", time.Minute, time.Minute},
+		"negative":          {"Retry-After", "-5", time.Second, time.Second},
+		"nothing":           {"X-Other", "", time.Second, time.Second},
+		"a reset ahead":     {"X-RateLimit-Reset", in(20 * time.Second), 10 * time.Second, 20 * time.Second},
+		"a reset gone by":   {"X-RateLimit-Reset", in(-time.Hour), time.Second, time.Second},
+		"a reset too far":   {"X-RateLimit-Reset", in(time.Hour), time.Minute, time.Minute},
+		"a reset unlike it": {"X-RateLimit-Reset", "soon", time.Second, time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			tenant := &oddTenant{api: func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set(c.header, c.value)
+				respond(w, 429, ``)
+			}}
+			_, err := tenant.serve(t).Create(context.Background(), newUser())
+			checkError(t, err, throttled)
+			if got := identity.RetryAfter(err); got < c.least || got > c.most {
+				t.Errorf("retry after %s, want %s to %s", got, c.least, c.most)
+			}
+		})
+	}
+}
+
+func TestWhatWasNotSentIsTemporary(t *testing.T) {
+	t.Parallel()
+	user, ctx := newUser(), context.Background()
+	tenant := &oddTenant{api: func(w http.ResponseWriter, _ *http.Request) { respond(w, 500, ``) }}
+
+	t.Run("nobody listens", func(t *testing.T) {
+		t.Parallel()
+		client := newClient(t, auth0.Config{BaseURL: closedAddress(t), ClientID: "id", ClientSecret: clientSecret})
+		_, err := client.Create(ctx, user)
+		checkError(t, err, temporary, "connection refused")
+	})
+	t.Run("only the create finds nobody", func(t *testing.T) {
+		t.Parallel()
+		dead := closedAddress(t)
+		client := tenant.serve(t, func(c *auth0.Config) {
+			c.Transport = diverting{to: dead, path: "/api/v2/users", next: http.DefaultTransport}
+		})
+		_, err := client.Create(ctx, user)
+		checkError(t, err, temporary, "connection refused")
+	})
+	t.Run("TLS with a plain server", func(t *testing.T) {
+		t.Parallel()
+		client := tenant.serve(t, func(c *auth0.Config) { c.BaseURL = strings.Replace(c.BaseURL, "http:", "https:", 1) })
+		_, err := client.Create(ctx, user)
+		checkError(t, err, temporary)
+	})
+	t.Run("no such name", func(t *testing.T) {
+		t.Parallel()
+		client := newClient(t, auth0.Config{BaseURL: "http://tenant.invalid", ClientID: "id", ClientSecret: clientSecret})
+		_, err := client.Create(ctx, user)
+		checkError(t, err, temporary)
+	})
+	t.Run("a look-up by e-mail shows no address", func(t *testing.T) {
+		t.Parallel()
+		client := tenant.serve(t, func(c *auth0.Config) {
+			c.Transport = diverting{to: closedAddress(t), path: "/api/v2/users-by-email", next: http.DefaultTransport}
+		})
+		_, err := client.LookupEmail(ctx, user.Email)
+		checkError(t, err, temporary)
+	})
+}
+
+// diverting sends requests with a path elsewhere.
+type diverting struct {
+	to, path string
+	next     http.RoundTripper
+}
+
+// RoundTrip implements http.RoundTripper.
+func (d diverting) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL.Path == d.path {
+		r = r.Clone(r.Context())
+		r.URL.Host = strings.TrimPrefix(d.to, "http://")
+	}
+	return d.next.RoundTrip(r)
+}
+
+func TestASlowTenantLeavesTheOutcomeUnknown(t *testing.T) {
+	t.Parallel()
+	tenant := &oddTenant{api: func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }}
+	client := tenant.serve(t, func(c *auth0.Config) { c.Timeout = 200 * time.Millisecond })
+	if err := client.Warm(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	_, err := client.Create(context.Background(), newUser())
+	checkError(t, err, unknown)
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("error is %v, want one that wraps context.DeadlineExceeded", err)
+	}
+	id := newUser().ID
+	_, err = client.Lookup(context.Background(), id)
+	checkError(t, err, temporary)
+	for _, call := range []string{"POST /api/v2/users", "GET /api/v2/users/auth0|" + id.String()} {
+		if n := tenant.count(call); n != 1 {
+			t.Errorf("%s was sent %d times, want once: a tenant that is too slow is not asked again", call, n)
+		}
+	}
+}

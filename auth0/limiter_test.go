@@ -1,0 +1,204 @@
+package auth0_test
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"homeroom/auth0"
+	"homeroom/identity"
+)
+
+// metered is a tenant with a rate limit, which tells of it as Auth0 does. Its clock is the bubble's.
+type metered struct {
+	oddTenant
+	limit   *rate.Limiter
+	mu      sync.Mutex
+	at      []time.Time
+	refused int
+}
+
+func newMetered(burst int, perSecond float64) *metered {
+	m := &metered{limit: rate.NewLimiter(rate.Limit(perSecond), burst)}
+	m.api = func(w http.ResponseWriter, _ *http.Request) {
+		now := time.Now()
+		m.mu.Lock()
+		ok := m.limit.AllowN(now, 1)
+		left := max(m.limit.TokensAt(now), 0)
+		m.at = append(m.at, now)
+		if !ok {
+			m.refused++
+		}
+		m.mu.Unlock()
+		full := now.Add(time.Duration((float64(burst) - left) / perSecond * float64(time.Second)))
+		w.Header().Set("X-RateLimit-Limit", strconv.Itoa(burst))
+		w.Header().Set("X-RateLimit-Remaining", strconv.Itoa(int(left)))
+		w.Header().Set("X-RateLimit-Reset", strconv.FormatInt(full.Add(time.Second-1).Unix(), 10))
+		if !ok {
+			respond(w, 429, `{"statusCode":429,"message":"Global limit has been reached","errorCode":"too_many_requests"}`)
+			return
+		}
+		time.Sleep(50 * time.Millisecond) // the way there and back, in the bubble's time
+		respond(w, 200, `[]`)
+	}
+	return m
+}
+
+func TestCallsWaitForASmallLimit(t *testing.T) {
+	for name, plan := range map[string]struct {
+		burst     int
+		perSecond float64
+		calls     int
+		within    time.Duration
+	}{
+		"free":                   {2, 2, 9, 7 * time.Second},
+		"professional, writes":   {20, 200.0 / 60, 40, 10 * time.Second},
+		"enterprise, production": {50, 16, 120, 10 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tenant := newMetered(plan.burst, plan.perSecond)
+			tenant.inBubble(t, func(t *testing.T, client *auth0.Client) {
+				use(t, client) // tells the limit
+				start := time.Now()
+				var wg sync.WaitGroup
+				for range plan.calls {
+					wg.Go(func() { use(t, client) })
+				}
+				wg.Wait()
+				if tenant.refused > 0 {
+					t.Errorf("%d of %d calls ran into a 429", tenant.refused, plan.calls)
+				}
+				took := time.Since(start)
+				t.Logf("%d calls took %s", plan.calls, took)
+				if took > plan.within {
+					t.Errorf("took %s, want at most %s: the limit is not made use of", took, plan.within)
+				}
+			})
+		})
+	}
+}
+
+func TestWhatOtherProgramsSpendIsSeen(t *testing.T) {
+	tenant := newMetered(10, 1)
+	tenant.inBubble(t, func(t *testing.T, client *auth0.Client) {
+		use(t, client)
+		tenant.limit.AllowN(time.Now(), 8)
+		use(t, client) // learns that none is left, although we spent two
+		for range 3 {
+			use(t, client)
+		}
+		if tenant.refused > 0 {
+			t.Errorf("%d calls ran into a 429", tenant.refused)
+		}
+	})
+}
+
+func TestCallsGoInOrder(t *testing.T) {
+	tenant := newMetered(1, 2)
+	tenant.inBubble(t, func(t *testing.T, client *auth0.Client) {
+		use(t, client)
+		var mu sync.Mutex
+		var order []int
+		var wg sync.WaitGroup
+		for i := range 6 {
+			wg.Go(func() {
+				use(t, client)
+				mu.Lock()
+				defer mu.Unlock()
+				order = append(order, i)
+			})
+			time.Sleep(time.Millisecond)
+		}
+		wg.Wait()
+		if !slices.IsSorted(order) {
+			t.Errorf("answered in the order %v", order)
+		}
+	})
+}
+
+func TestACallThatCannotGoInTimeIsRefusedAtOnce(t *testing.T) {
+	tenant := newMetered(2, 2)
+	tenant.inBubble(t, func(t *testing.T, client *auth0.Client) {
+		use(t, client)
+		use(t, client)
+		ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+		defer cancel()
+		start := time.Now()
+		_, err := client.LookupEmail(ctx, email)
+		checkError(t, err, throttled)
+		if wait := identity.RetryAfter(err); wait <= 100*time.Millisecond || wait > 2*time.Second {
+			t.Errorf("told to come back after %s", wait)
+		}
+		if took := time.Since(start); took != 0 {
+			t.Errorf("refused after %s, want at once", took)
+		}
+		if len(tenant.at) != 2 {
+			t.Errorf("%d calls were sent, want 2", len(tenant.at))
+		}
+	})
+}
+
+func TestACallThatWaitsMayBeCancelled(t *testing.T) {
+	tenant := newMetered(1, 0.2)
+	tenant.inBubble(t, func(t *testing.T, client *auth0.Client) {
+		use(t, client)
+		ctx, cancel := context.WithCancel(context.Background())
+		time.AfterFunc(time.Second, cancel)
+		start := time.Now()
+		_, err := client.LookupEmail(ctx, email)
+		checkError(t, err, throttled, context.Canceled.Error())
+		if took := time.Since(start); took != time.Second {
+			t.Errorf("returned after %s, want when it was cancelled", took)
+		}
+		use(t, client) // its place in the queue is free again
+		if tenant.refused > 0 {
+			t.Errorf("%d calls ran into a 429", tenant.refused)
+		}
+	})
+}
+
+func TestARefusalPausesTheCallsAfterIt(t *testing.T) {
+	var refuse sync.Once
+	tenant := &oddTenant{}
+	tenant.api = func(w http.ResponseWriter, r *http.Request) {
+		refused := false
+		refuse.Do(func() { refused = true })
+		if refused {
+			w.Header().Set("Retry-After", "3")
+			respond(w, 429, ``)
+			return
+		}
+		respond(w, 200, `[]`)
+	}
+	tenant.inBubble(t, func(t *testing.T, client *auth0.Client) {
+		_, err := client.Create(context.Background(), newUser())
+		checkError(t, err, throttled)
+		start := time.Now()
+		use(t, client)
+		if took := time.Since(start); took != 3*time.Second {
+			t.Errorf("the next call went after %s, want 3 s", took)
+		}
+	})
+}
+
+func TestAGenerousLimitCostsNoTime(t *testing.T) {
+	tenant := newMetered(10_000, 10_000)
+	tenant.inBubble(t, func(t *testing.T, client *auth0.Client) {
+		use(t, client)
+		start := time.Now()
+		var wg sync.WaitGroup
+		for range 500 {
+			wg.Go(func() { use(t, client) })
+		}
+		wg.Wait()
+		if took := time.Since(start); took != 50*time.Millisecond {
+			t.Errorf("500 calls took %s, want the 50 ms of one", took)
+		}
+	})
+}

@@ -1,0 +1,153 @@
+package auth0
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"homeroom/identity"
+)
+
+// createUser is the body of POST /api/v2/users. Auth0 refuses unknown members and empty names. Whether it sends a
+// verification mail is left to the tenant's settings, so verify_email is not among them.
+type createUser struct {
+	Connection  string            `json:"connection"`
+	UserID      string            `json:"user_id"`
+	Email       string            `json:"email"`
+	Password    string            `json:"password"`
+	GivenName   string            `json:"given_name,omitempty"`
+	FamilyName  string            `json:"family_name,omitempty"`
+	Name        string            `json:"name,omitempty"`
+	AppMetadata identity.Metadata `json:"app_metadata"`
+}
+
+// Create makes the user. It implements [identity.Provider].
+func (c *Client) Create(ctx context.Context, user identity.NewUser) (identity.User, error) {
+	body, err := json.Marshal(createUser{
+		Connection: c.cfg.Connection, UserID: user.ID.String(),
+		Email: strings.ToLower(user.Email), Password: user.Password.Reveal(),
+		GivenName: user.GivenName, FamilyName: user.FamilyName, Name: user.Name,
+		AppMetadata: user.Metadata,
+	})
+	if err != nil {
+		return identity.User{}, fmt.Errorf("create user: encode body: %w", err)
+	}
+	req := call{
+		method: http.MethodPost, route: routeUsers, json: body, scope: scopeCreate, creates: true,
+		private: []string{user.Password.Reveal(), user.Email},
+	}
+	ans, err := c.do(ctx, req)
+	if err != nil {
+		return identity.User{}, fmt.Errorf("create user: %w", err)
+	}
+	if ans.status != http.StatusCreated && ans.status != http.StatusOK {
+		return identity.User{}, fmt.Errorf("create user: %w", c.failure(req, ans))
+	}
+	made, err := decodeUser(ans.body, user.ID)
+	if err != nil {
+		return identity.User{}, fmt.Errorf("create user: %w", &identity.Unavailable{Unknown: true, Err: err})
+	}
+	return made, nil
+}
+
+// Lookup reads the user that was made with our id; Auth0 shows a new user here at once. It implements
+// [identity.Provider].
+func (c *Client) Lookup(ctx context.Context, id uuid.UUID) (identity.User, error) {
+	req := call{method: http.MethodGet, route: routeUser, id: idPrefix + id.String(), scope: scopeRead}
+	ans, err := c.do(ctx, req)
+	if err != nil {
+		return identity.User{}, fmt.Errorf("look up user %s: %w", id, err)
+	}
+	if ans.status != http.StatusOK {
+		return identity.User{}, fmt.Errorf("look up user %s: %w", id, c.failure(req, ans))
+	}
+	found, err := decodeUser(ans.body, id)
+	if err != nil {
+		return identity.User{}, fmt.Errorf("look up user %s: %w", id, &identity.Unavailable{Err: err})
+	}
+	return found, nil
+}
+
+// LookupEmail reads the users with an e-mail, of all connections: one address may have a login in each. It implements
+// [identity.Provider].
+func (c *Client) LookupEmail(ctx context.Context, email string) ([]identity.User, error) {
+	email = strings.ToLower(email)
+	req := call{
+		method: http.MethodGet, route: routeByEmail, email: email, scope: scopeRead, private: []string{email},
+	}
+	ans, err := c.do(ctx, req)
+	if err != nil {
+		return nil, fmt.Errorf("look up user by e-mail: %w", err)
+	}
+	if ans.status != http.StatusOK {
+		return nil, fmt.Errorf("look up user by e-mail: %w", c.failure(req, ans))
+	}
+	var found []remoteUser
+	if err := json.Unmarshal(ans.body, &found); err != nil || found == nil {
+		return nil, fmt.Errorf("look up user by e-mail: %w", &identity.Unavailable{Err: errUnreadable})
+	}
+	users := make([]identity.User, len(found))
+	for i, u := range found {
+		users[i] = u.user()
+	}
+	return users, nil
+}
+
+// Delete removes the user that was made with our id. Auth0 answers alike whether there was one, so a delete is simply
+// repeated when its answer was lost, and its outcome is never called unknown. It implements [identity.Provider].
+func (c *Client) Delete(ctx context.Context, id uuid.UUID) error {
+	req := call{method: http.MethodDelete, route: routeUser, id: idPrefix + id.String(), scope: scopeDelete}
+	ans, err := c.do(ctx, req)
+	if err != nil {
+		return fmt.Errorf("delete user %s: %w", id, err)
+	}
+	if ans.status == http.StatusNoContent || ans.status == http.StatusOK {
+		return nil
+	}
+	if err := c.failure(req, ans); !errors.Is(err, identity.ErrNotFound) {
+		return fmt.Errorf("delete user %s: %w", id, err)
+	}
+	return nil
+}
+
+// errUnreadable is all we say of a success that makes no sense: its body may hold anything.
+var errUnreadable = errors.New("the tenant's answer is not what it should be")
+
+// remoteUser is a user as Auth0 shows one, as far as we read it. What others may have written (app_metadata) is read
+// leniently: a stranger's odd value must not hide a user.
+type remoteUser struct {
+	UserID        string         `json:"user_id"`
+	Email         string         `json:"email"`
+	EmailVerified bool           `json:"email_verified"`
+	CreatedAt     any            `json:"created_at"`
+	AppMetadata   map[string]any `json:"app_metadata"`
+}
+
+// decodeUser reads a user, who must be the one with our id: a proxy in between may answer 200 with anything.
+func decodeUser(body []byte, id uuid.UUID) (identity.User, error) {
+	var u remoteUser
+	if err := json.Unmarshal(body, &u); err != nil || u.UserID != idPrefix+id.String() {
+		return identity.User{}, errUnreadable
+	}
+	return u.user(), nil
+}
+
+func (u remoteUser) user() identity.User {
+	text := func(v any) string { s, _ := v.(string); return s }
+	created, _ := time.Parse(time.RFC3339, text(u.CreatedAt))
+	return identity.User{
+		ID: u.UserID, Email: u.Email, EmailVerified: u.EmailVerified, CreatedAt: created,
+		Metadata: identity.Metadata{
+			TenantID:   text(u.AppMetadata["tenant_id"]),
+			Database:   text(u.AppMetadata["database"]),
+			SchoolName: text(u.AppMetadata["school_name"]),
+			SignupID:   text(u.AppMetadata["signup_id"]),
+		},
+	}
+}
