@@ -109,10 +109,10 @@ func TestOneMigrationRunAtATime(t *testing.T) {
 	store := setup(t)
 	id := spare(t, store)
 	first := uuid.New()
-	if err := store.StartRun(t.Context(), first, 4, 1, "test"); err != nil {
+	if err := store.StartRun(t.Context(), first, 4, 1, "test", nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := store.StartRun(t.Context(), uuid.New(), 4, 1, "test"); !errors.Is(err, catalog.ErrRunActive) {
+	if err := store.StartRun(t.Context(), uuid.New(), 4, 1, "test", nil); !errors.Is(err, catalog.ErrRunActive) {
 		t.Errorf("a second run: %v", err)
 	}
 	behind := catalog.BehindFilter{Version: 4, Servers: []string{"main"}, NotIn: first}

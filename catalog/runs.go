@@ -21,7 +21,9 @@ type Run struct {
 	// Total is how many tenants were behind when it began.
 	Total     int
 	StartedBy string
-	Problem   *string
+	// OnlyTenants are the tenants it was narrowed to; empty is the whole fleet.
+	OnlyTenants []string
+	Problem     *string
 	StartedAt time.Time
 	// FinishedAt is nil while it runs.
 	FinishedAt *time.Time
@@ -30,7 +32,7 @@ type Run struct {
 }
 
 const runSelect = `
-	select id, state, to_version, total, started_by, problem, started_at, finished_at,
+	select id, state, to_version, total, started_by, only_tenants, problem, started_at, finished_at,
 		(select count(*) from migration_outcomes where run_id = migration_runs.id and state = 'done') as done,
 		(select count(*) from migration_outcomes where run_id = migration_runs.id and state = 'failed') as failed
 	from migration_runs`
@@ -88,11 +90,12 @@ func emptyNotNil(list []string) []string {
 	return list
 }
 
-// StartRun writes the row of a run. It fails with [ErrRunActive] as long as another runs.
-func (s *Store) StartRun(ctx context.Context, id uuid.UUID, version uint, total int, by string) error {
+// StartRun writes the row of a run that is narrowed to these tenants, or to none. It fails with [ErrRunActive] as long as
+// another runs.
+func (s *Store) StartRun(ctx context.Context, id uuid.UUID, version uint, total int, by string, only []string) error {
 	_, err := s.pool.Exec(ctx, `
-		insert into migration_runs (id, to_version, total, started_by)
-		values ($1, $2, $3, $4)`, id, version, total, by)
+		insert into migration_runs (id, to_version, total, started_by, only_tenants)
+		values ($1, $2, $3, $4, $5)`, id, version, total, by, emptyNotNil(only))
 	if err != nil {
 		return fmt.Errorf("start migration run: %w", known(err))
 	}
@@ -114,6 +117,27 @@ func (s *Store) ActiveRun(ctx context.Context) (Run, error) {
 		return Run{}, fmt.Errorf("find the active migration run: %w", known(err))
 	}
 	return run, nil
+}
+
+// DoneSince finds the newest run of the whole fleet to this version that ended well after the time, or [ErrNotFound].
+func (s *Store) DoneSince(ctx context.Context, since time.Time, version uint) (Run, error) {
+	run, err := one[Run](ctx, s.pool, runSelect+`
+		where state = 'done' and to_version = $2 and finished_at >= $1 and only_tenants = '{}'
+		order by finished_at desc
+		limit 1`, since, version)
+	if err != nil {
+		return Run{}, fmt.Errorf("find a finished migration run: %w", known(err))
+	}
+	return run, nil
+}
+
+// Now is the clock that decides.
+func (s *Store) Now(ctx context.Context) (time.Time, error) {
+	var now time.Time
+	if err := s.pool.QueryRow(ctx, "select now()").Scan(&now); err != nil {
+		return time.Time{}, fmt.Errorf("read the catalog's clock: %w", err)
+	}
+	return now, nil
 }
 
 // RunByID finds a run.

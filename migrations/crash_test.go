@@ -160,6 +160,50 @@ func signal(text string, n int64) (func(net.Conn) net.Conn, <-chan struct{}) {
 	return func(c net.Conn) net.Conn { return watched{c, text, &after, closing} }, done
 }
 
+// await fails a test that would wait for ever.
+func await[T any](t testing.TB, done <-chan T) (value T) {
+	t.Helper()
+	select {
+	case value = <-done:
+	case <-time.After(time.Minute):
+		t.Fatal("nothing happened within a minute")
+	}
+	return value
+}
+
+// before is a connection that does something once, before it first sends text.
+type before struct {
+	net.Conn
+	text string
+	do   func()
+}
+
+func (b before) Write(p []byte) (int, error) {
+	if bytes.Contains(p, []byte(b.text)) {
+		b.do()
+	}
+	return b.Conn.Write(p)
+}
+
+// Another process may do all the work between our look at the database and our lock.
+func TestOvertaken(t *testing.T) {
+	t.Parallel()
+	url := pgtest.Database(t)
+	set := load(t, "create table a (n int); insert into a values (0)", "update a set n = n + 1")
+	if _, err := set.UpTo(t.Context(), connect(t, url), 1); err != nil {
+		t.Fatal(err)
+	}
+	other := connect(t, url)
+	overtake := sync.OnceFunc(func() { up(t, set, other) })
+	conn := connect(t, url, func(c net.Conn) net.Conn { return before{c, "pg_try_advisory_lock", overtake} })
+	if result := up(t, set, conn); result.From != 2 || result.Applied != nil {
+		t.Errorf("result = %+v", result)
+	}
+	if n := ask(t, conn, "select n::text from a"); n != "1" {
+		t.Errorf("the file ran %s times", n)
+	}
+}
+
 // CREATE INDEX CONCURRENTLY waits for every snapshot older than itself. Whoever waits for the lock must hold none.
 func TestWaitingDoesNotBlockAConcurrentIndex(t *testing.T) {
 	t.Parallel()
@@ -177,10 +221,10 @@ func TestWaitingDoesNotBlockAConcurrentIndex(t *testing.T) {
 	var group errgroup.Group
 	conn := connect(t, url, indexing)
 	group.Go(func() error { _, err := set.Up(t.Context(), conn); return err })
-	<-indexed
+	await(t, indexed)
 	other := connect(t, url, waiting)
 	group.Go(func() error { _, err := set.Up(t.Context(), other); return err })
-	<-waited
+	await(t, waited)
 	wantStatus(t, set, connect(t, url), migrations.Status{State: migrations.Dirty, Version: 2, Dirty: true})
 	exec(t, writer, "commit")
 	if err := group.Wait(); err != nil {
@@ -215,11 +259,21 @@ func TestContext(t *testing.T) {
 		url := pgtest.Database(t)
 		blocker := connect(t, url)
 		exec(t, blocker, "select pg_advisory_lock(1)")
-		wire, sent := signal("create table a", 1)
-		conn := connect(t, url, wire)
+		conn := connect(t, url)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		go func() { <-sent; cancel() }()
-		if _, err := load(t, "create table a (); select pg_advisory_lock(1)").Up(ctx, conn); !errors.Is(err, context.Canceled) {
+		defer cancel()
+		done := make(chan error, 1)
+		go func() {
+			_, err := load(t, "create table a (); select pg_advisory_lock(1)").Up(ctx, conn)
+			done <- err
+		}()
+		// A request to cancel that comes before the file would do nothing.
+		const waits = `select exists (select from pg_locks join pg_database d on d.oid = database
+			where datname = current_database() and not granted)::text`
+		for ask(t, blocker, waits) == "false" && ctx.Err() == nil {
+		}
+		cancel()
+		if err := await(t, done); !errors.Is(err, context.Canceled) {
 			t.Errorf("up: %v", err)
 		}
 		// The lock of the session that was cancelled is the fence until its server process is gone.

@@ -162,9 +162,9 @@ func TestStockDriverIsLockedOut(t *testing.T) {
 		waiting := migrations.NewDriver(t.Context(), connect(t, url, wire))
 		done := make(chan error, 1)
 		go func() { done <- waiting.Lock() }()
-		<-tried
+		await(t, tried)
 		exec(t, other, "select pg_advisory_unlock_all()")
-		must(t, <-done)
+		must(t, await(t, done))
 		must(t, waiting.Unlock())
 	}
 	if err := ours.Unlock(); !errors.Is(err, database.ErrNotLocked) {

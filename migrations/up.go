@@ -23,7 +23,8 @@ type Result struct {
 // A file that fails is an *[Error]: the files before it stay applied, nothing of it does, and the connection is usable.
 // A state that no file may be run on is a *[StateError]. Of several processes that call Up at once one runs the files,
 // and the others wait for it as long as ctx lets them. When ctx ends during a file, the connection is closed; the file
-// is applied with its version, or not at all.
+// is applied with its version, or not at all. A server that does not notice goes on with the file, and keeps others out
+// until its end: connect with client_connection_check_interval.
 //
 // See [NewDriver] for what the connection must be, and which of its settings are kept.
 func (s *Set) Up(ctx context.Context, conn *pgx.Conn) (Result, error) {

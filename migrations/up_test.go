@@ -60,6 +60,7 @@ func TestFailure(t *testing.T) {
 	}{
 		"of syntax":             {"create table b ();\n\n  creat table c ();", "42601", "creat table c ()", 3},
 		"behind wide letters":   {"-- ééé 🙂\nselect 'ü';\nselect x\n  from nowhere;", "42P01", "select x from nowhere", 4},
+		"of a name":             {"create table b ();\nselect x\n  from b", "42703", "select x from b", 2},
 		"while running":         {"create table b (i int);\ninsert into b values (1);\n\nselect 1\n  / (i - 1) from b;\nselect 2", "22012", "select 1 / (i - 1) from b", 4},
 		"in a block of code":    {"create table b ();\ndo $$ begin\n raise 'no';\nend $$;", "P0001", "do $$ begin raise 'no'; end $$", 2},
 		"at the commit":         {"create table b (i int unique deferrable initially deferred);\ninsert into b values (1), (1);", "23505", "", 0},

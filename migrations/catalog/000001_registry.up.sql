@@ -122,6 +122,8 @@ create table migration_runs (
     to_version bigint not null,
     total integer not null,
     started_by text not null,
+    -- The tenants it was narrowed to; empty is the whole fleet.
+    only_tenants text[] not null default '{}',
     problem text,
     started_at timestamptz not null default now(),
     finished_at timestamptz,

@@ -1,0 +1,218 @@
+package fleet_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"homeroom/catalog"
+	"homeroom/fleet"
+	"homeroom/internal/pgtest"
+	"homeroom/tenant"
+)
+
+func TestRunMigratesWhatIsBehind(t *testing.T) {
+	t.Parallel()
+	b := setup(t, 5)
+	all := b.fleet(t, schema(t, 3))
+	if plan, err := all.Plan(t.Context(), nil); err != nil || len(plan) != 5 {
+		t.Fatalf("plan %v, %v", plan, err)
+	}
+	var seen []fleet.Progress
+	report, err := all.Run(t.Context(), fleet.Options{By: "test", Progress: func(p fleet.Progress) { seen = append(seen, p) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if report.Run.Done != 5 || report.Run.Failed != 0 || report.Run.State != "done" || len(report.Outcomes) != 5 {
+		t.Errorf("run %+v with %d outcomes", report.Run, len(report.Outcomes))
+	}
+	if len(seen) != 5 || seen[4].Done != 5 || seen[4].Total != 5 {
+		t.Errorf("progress %+v", seen)
+	}
+	for _, id := range b.ids {
+		if v := version(t, id); v != 3 {
+			t.Errorf("tenant %s is at version %d", id, v)
+		}
+	}
+	again, err := all.Run(t.Context(), fleet.Options{By: "test"})
+	if err != nil || again.Run.ID != uuid.Nil {
+		t.Errorf("a second run: %+v, %v", again, err)
+	}
+}
+
+func TestAPoisonedTenantIsQuarantinedAndTheRestGoOn(t *testing.T) {
+	t.Parallel()
+	b := setup(t, 6)
+	poisoned := b.ids[2]
+	exec(t, poisoned, "insert into pupils (name) values (null)")
+	all := b.fleet(t, schema(t, 3))
+	report, err := all.Run(t.Context(), fleet.Options{By: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if report.Run.Done != 5 || report.Run.Failed != 1 {
+		t.Errorf("run %+v", report.Run)
+	}
+	failed := report.Outcomes[0]
+	if failed.TenantID != poisoned.UUID() || failed.Problem == nil || !strings.Contains(*failed.Problem, "contains null values") ||
+		failed.ToVersion != 2 {
+		t.Errorf("the first outcome is %+v", failed)
+	}
+	row, err := b.catalog.TenantByID(t.Context(), poisoned.UUID())
+	if err != nil || row.State != catalog.Quarantined || row.SchemaVersion != 2 || *row.QuarantineCause != *failed.Problem {
+		t.Errorf("tenant %+v, %v", row, err)
+	}
+	if v := version(t, poisoned); v != 2 {
+		t.Errorf("the poisoned tenant is at version %d", v)
+	}
+
+	exec(t, poisoned, "delete from pupils")
+	report, err = all.Run(t.Context(), fleet.Options{By: "test"})
+	if err != nil || report.Run.Done != 1 || report.Run.Failed != 0 || report.Run.Total != 1 {
+		t.Errorf("after the cure: %+v, %v", report.Run, err)
+	}
+	if row, err := b.catalog.TenantByID(t.Context(), poisoned.UUID()); err != nil || row.State != catalog.Spare {
+		t.Errorf("after the cure: %+v, %v", row, err)
+	}
+}
+
+func TestAMigrationThatCannotRunReachesNoTenant(t *testing.T) {
+	t.Parallel()
+	b := setup(t, 2)
+	broken := append(append([]string{}, files[:2]...), "create table broken (")
+	_, err := b.fleet(t, schemaOf(t, broken)).Run(t.Context(), fleet.Options{By: "test"})
+	if err == nil || !strings.Contains(err.Error(), "syntax error") {
+		t.Errorf("got %v", err)
+	}
+	for _, id := range b.ids {
+		if v := version(t, id); v != 2 {
+			t.Errorf("tenant %s is at version %d", id, v)
+		}
+	}
+	if _, err := b.catalog.ActiveRun(t.Context()); !errors.Is(err, catalog.ErrNotFound) {
+		t.Errorf("a run is open: %v", err)
+	}
+}
+
+func TestManyThatStartTogetherMakeOneRun(t *testing.T) {
+	t.Parallel()
+	b := setup(t, 8)
+	exec(t, b.ids[0], "insert into pupils (name) values (null)")
+	var mu sync.Mutex
+	runs := map[uuid.UUID]int{}
+	var group sync.WaitGroup
+	for range 4 {
+		all := b.fleet(t, schema(t, 3))
+		group.Go(func() {
+			report, err := all.Run(t.Context(), fleet.Options{By: "test"})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			runs[report.Run.ID]++
+			if report.Run.Done != 7 || report.Run.Failed != 1 {
+				t.Errorf("run %+v, joined %v", report.Run, report.Joined)
+			}
+		})
+	}
+	group.Wait()
+	if len(runs) != 1 {
+		t.Errorf("%d runs, want one: %v", len(runs), runs)
+	}
+}
+
+func TestARunWhoseProcessDiedIsGoneOnWith(t *testing.T) {
+	t.Parallel()
+	b := setup(t, 6)
+	all := b.fleet(t, schema(t, 3))
+	ctx, cancel := context.WithCancel(t.Context())
+	_, err := all.Run(ctx, fleet.Options{By: "first", Progress: func(p fleet.Progress) {
+		if p.Done == 2 {
+			cancel()
+		}
+	}})
+	if !errors.Is(err, context.Canceled) {
+		t.Fatalf("got %v", err)
+	}
+	left, err := b.catalog.ActiveRun(t.Context())
+	if err != nil || left.Done == 0 || left.Done == 6 {
+		t.Fatalf("the interrupted run is %+v, %v", left, err)
+	}
+	report, err := all.Run(t.Context(), fleet.Options{By: "second"})
+	if err != nil || report.Run.ID != left.ID || report.Run.Done != 6 || report.Run.State != "done" {
+		t.Errorf("the run is %+v, %v", report.Run, err)
+	}
+}
+
+func TestOnlyChosenTenants(t *testing.T) {
+	t.Parallel()
+	b := setup(t, 3)
+	report, err := b.fleet(t, schema(t, 3)).Run(t.Context(), fleet.Options{By: "test", Only: []string{b.ids[1].Database()}})
+	if err != nil || report.Run.Done != 1 {
+		t.Fatalf("%+v, %v", report.Run, err)
+	}
+	for i, want := range []int{2, 3, 2} {
+		if v := version(t, b.ids[i]); v != want {
+			t.Errorf("tenant %d is at version %d, want %d", i, v, want)
+		}
+	}
+}
+
+func TestATenantThatIsAheadIsServedAndLeftAlone(t *testing.T) {
+	t.Parallel()
+	b := setup(t, 2)
+	if _, err := b.fleet(t, schema(t, 3)).Run(t.Context(), fleet.Options{By: "new"}); err != nil {
+		t.Fatal(err)
+	}
+	report, err := b.fleet(t, schema(t, 2)).Run(t.Context(), fleet.Options{By: "old"})
+	if err != nil || report.Run.ID != uuid.Nil {
+		t.Errorf("the older program ran %+v, %v", report.Run, err)
+	}
+	// Even where the catalog has forgotten it, as after a restore.
+	if _, err := b.catalog.Pool().Exec(t.Context(), "update tenants set schema_version = 1"); err != nil {
+		t.Fatal(err)
+	}
+	report, err = b.fleet(t, schema(t, 2)).Run(t.Context(), fleet.Options{By: "old"})
+	if err != nil || report.Run.Done != 2 {
+		t.Errorf("the older program ran %+v, %v", report.Run, err)
+	}
+	for _, id := range b.ids {
+		row, err := b.catalog.TenantByID(t.Context(), id.UUID())
+		if v := version(t, id); v != 3 || err != nil || row.SchemaVersion != 3 {
+			t.Errorf("tenant %s is at version %d, in the catalog at %d, %v", id, v, row.SchemaVersion, err)
+		}
+	}
+}
+
+// TestALockThatSomebodyHoldsFailsATenantWithoutAQuarantine: the cause is outside the tenant, and passes.
+func TestALockThatSomebodyHoldsFailsATenantWithoutAQuarantine(t *testing.T) {
+	t.Parallel()
+	b := setup(t, 2)
+	held := b.ids[0]
+	conn, err := pgx.Connect(t.Context(), pgtest.Server(t).URL(held.Database()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.WithoutCancel(t.Context()))
+	if _, err := conn.Exec(t.Context(), "begin; lock table pupils"); err != nil {
+		t.Fatal(err)
+	}
+	all, err := fleet.New(fleet.Config{Catalog: b.catalog, Servers: tenant.Servers{"main": impatient(t, schema(t, 3))}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	report, err := all.Run(t.Context(), fleet.Options{By: "test"})
+	if err != nil || report.Run.Done != 1 || report.Run.Failed != 1 {
+		t.Fatalf("%+v, %v", report.Run, err)
+	}
+	if row, err := b.catalog.TenantByID(t.Context(), held.UUID()); err != nil || row.State != catalog.Spare {
+		t.Errorf("tenant %+v, %v", row, err)
+	}
+}
