@@ -24,7 +24,7 @@ type Run struct {
 	// OnlyTenants are the tenants it was narrowed to; empty is the whole fleet.
 	OnlyTenants []string
 	Problem     *string
-	StartedAt time.Time
+	StartedAt   time.Time
 	// FinishedAt is nil while it runs.
 	FinishedAt *time.Time
 	// Done and Failed count its outcomes so far.

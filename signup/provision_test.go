@@ -1,0 +1,177 @@
+package signup_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"homeroom/catalog"
+	"homeroom/internal/pgtest"
+	"homeroom/signup"
+	"homeroom/tenant"
+)
+
+func TestAsyncAnswersBeforeTheDatabaseIsBuilt(t *testing.T) {
+	t.Parallel()
+	b := setup(t, 0)
+	req := request()
+	req.Async = true
+	outcome, err := b.service.Begin(t.Context(), req)
+	if err != nil || outcome.Status != catalog.Provisioning || outcome.Result != nil {
+		t.Fatalf("%+v, %v", outcome, err)
+	}
+	if n := b.number(t, "select count(*) from river.river_job where kind = 'finish_signup' and args->>'signup_id' = $1", outcome.SignupID.String()); n != 1 {
+		t.Errorf("%d alarms are set, want 1", n)
+	}
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		again, err := b.service.Begin(t.Context(), req)
+		if err != nil || again.SignupID != outcome.SignupID {
+			t.Fatalf("the same key: %+v, %v", again, err)
+		}
+		if again.Result != nil {
+			b.usable(t, again.Result.School.Database)
+			return
+		}
+		<-ticker.C
+	}
+}
+
+// TestTheAlarmFinishesABuildWhoseWorkerDied settles by the alarm alone, without the reconciler.
+func TestTheAlarmFinishesABuildWhoseWorkerDied(t *testing.T) {
+	t.Parallel()
+	b := setup(t, 0)
+	req := request()
+	req.Async = true
+	b.auth0.ClearFaults()
+	// A server that cannot be reached makes the build fail, and the sign-up stay.
+	broken, err := tenant.Open(tenant.Config{URL: "postgres://nobody:x@127.0.0.1:1/postgres", Key: key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(broken.Close)
+	victim := b.newService(t, func(c *signup.Config) { c.Servers = tenant.Servers{"main": broken}; c.Wait = time.Millisecond })
+	outcome, err := victim.Begin(t.Context(), req)
+	if err != nil || outcome.Status != catalog.Provisioning {
+		t.Fatalf("%+v, %v", outcome, err)
+	}
+	b.exec(t, "update signups set check_at = now(), lease_epoch = lease_epoch + 1")
+	if err := b.service.Settle(t.Context(), outcome.SignupID); err != nil {
+		t.Fatal(err)
+	}
+	view, err := b.service.View(t.Context(), outcome.SignupID)
+	if err != nil || view.Status != catalog.SignedUp {
+		t.Fatalf("%+v, %v", view, err)
+	}
+	b.usable(t, view.School.Database)
+	if err := b.service.Settle(t.Context(), outcome.SignupID); err != nil {
+		t.Errorf("an alarm for a finished sign-up: %v", err)
+	}
+}
+
+func TestFillSparesCompletesWhatADeadProcessBegan(t *testing.T) {
+	t.Parallel()
+	b := setup(t, 2)
+	id := tenant.NewID()
+	if err := b.catalog.InsertSpare(t.Context(), id.UUID(), "main", id.Database()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.server.Ensure(t.Context(), id, 0, nil); err != nil { // and then it died
+		t.Fatal(err)
+	}
+	b.exec(t, "delete from tenants where state = 'spare' and id = (select id from tenants where state = 'spare' limit 1)")
+	if err := b.service.FillSpares(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := b.number(t, "select count(*) from tenants where state = 'spare'"); n != 2 {
+		t.Errorf("%d spares, want 2", n)
+	}
+	if row, err := b.catalog.TenantByID(t.Context(), id.UUID()); err != nil || row.State != catalog.Spare {
+		t.Errorf("the one that was begun: %+v, %v", row, err)
+	}
+}
+
+func TestReprovision(t *testing.T) {
+	t.Parallel()
+	b := setup(t, 2)
+	result := b.begin(t, request())
+	drop := func(t *testing.T) {
+		conn, err := pgx.Connect(t.Context(), pgtest.Server(t).URL("postgres"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close(t.Context())
+		if _, err := conn.Exec(t.Context(), "drop database "+result.School.Database+" with (force)"); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	t.Run("makes what is missing, by a job", func(t *testing.T) {
+		drop(t)
+		row, kept, err := b.service.Reprovision(t.Context(), signup.Reprovision{Tenant: result.School.Slug, Actor: "auth0|operator"})
+		if err != nil || kept != "" || row.ID != result.School.ID {
+			t.Fatalf("%+v, %q, %v", row, kept, err)
+		}
+		if n := b.number(t, "select count(*) from river.river_job where kind = 'reprovision_tenant'"); n != 1 {
+			t.Errorf("%d jobs, want 1", n)
+		}
+		for range 2 { // a job may run twice
+			if err := b.service.RunReprovision(t.Context(), row.ID, kept); err != nil {
+				t.Fatal(err)
+			}
+		}
+		b.usable(t, result.School.Database)
+		events, err := b.catalog.Events(t.Context(), row.ID, 1)
+		if err != nil || len(events) != 1 || events[0].Action != "tenant.reprovision" || events[0].Actor != "auth0|operator" {
+			t.Errorf("audit %+v, %v", events, err)
+		}
+	})
+	t.Run("sets the old database aside only when confirmed", func(t *testing.T) {
+		wish := signup.Reprovision{Tenant: result.School.ID.String(), Fresh: true, Actor: "auth0|operator"}
+		for _, confirm := range []string{"", "another", result.School.Name} {
+			wish.Confirm = confirm
+			if _, _, err := b.service.Reprovision(t.Context(), wish); !errors.Is(err, signup.ErrConfirm) {
+				t.Errorf("confirmed with %q: %v", confirm, err)
+			}
+		}
+		wish.Confirm = result.School.Slug
+		_, kept, err := b.service.ReprovisionNow(t.Context(), wish, nil)
+		if err != nil || kept == "" {
+			t.Fatalf("%q, %v", kept, err)
+		}
+		b.usable(t, result.School.Database)
+	})
+	t.Run("quarantines a tenant that needs a person, and ends that when it is mended", func(t *testing.T) {
+		conn, err := pgx.Connect(t.Context(), pgtest.Server(t).URL(result.School.Database))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close(t.Context())
+		if _, err := conn.Exec(t.Context(), "update schema_migrations set dirty = true"); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.service.RunReprovision(t.Context(), result.School.ID, ""); err == nil {
+			t.Error("a dirty database was found in order")
+		}
+		if row, err := b.catalog.TenantByID(t.Context(), result.School.ID); err != nil || row.State != catalog.Quarantined {
+			t.Errorf("%+v, %v", row, err)
+		}
+		if _, err := conn.Exec(t.Context(), "update schema_migrations set dirty = false"); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.service.RunReprovision(t.Context(), result.School.ID, ""); err != nil {
+			t.Error(err)
+		}
+		if row, err := b.catalog.TenantByID(t.Context(), result.School.ID); err != nil || row.State != catalog.Ready {
+			t.Errorf("%+v, %v", row, err)
+		}
+	})
+	t.Run("finds no tenant of another name", func(t *testing.T) {
+		if _, _, err := b.service.Reprovision(t.Context(), signup.Reprovision{Tenant: "nobody"}); !errors.Is(err, catalog.ErrNotFound) {
+			t.Errorf("got %v", err)
+		}
+	})
+}
