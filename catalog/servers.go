@@ -31,11 +31,11 @@ func (s *Store) RegisterServers(ctx context.Context, names []string) error {
 // Servers lists the servers by name.
 func (s *Store) Servers(ctx context.Context) ([]Server, error) {
 	servers, err := many[Server](ctx, s.pool, `
-		select name, weight, capacity, count(tenants.id) as tenants
+		select servers.name, weight, capacity, count(tenants.id) as tenants
 		from servers
 		left join tenants on tenants.server = servers.name and tenants.state <> 'deleted'
-		group by name
-		order by name`)
+		group by servers.name
+		order by servers.name`)
 	if err != nil {
 		return nil, fmt.Errorf("list servers: %w", err)
 	}

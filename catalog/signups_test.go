@@ -80,7 +80,7 @@ func TestReserve(t *testing.T) {
 		if _, err := store.Reserve(t.Context(), again); !errors.Is(err, catalog.ErrKeyTaken) {
 			t.Errorf("same key: %v", err)
 		}
-		if ready, _, err := store.SpareCounts(t.Context(), "main", 3); err != nil || ready != 1 {
+		if ready, err := store.Spares(t.Context(), "main", 3); err != nil || ready != 1 {
 			t.Errorf("%d spares, %v; want 1", ready, err)
 		}
 	})
@@ -114,6 +114,10 @@ func TestReserve(t *testing.T) {
 		}
 		if count["big"] != 6 || count["main"] != 2 {
 			t.Errorf("placed %v, want 6 on big and 2 on main", count)
+		}
+		servers, err := store.Servers(t.Context())
+		if err != nil || len(servers) != 2 || servers[0].Name != "big" || servers[0].Tenants != 6 || servers[0].Weight != 3 {
+			t.Errorf("servers %+v, %v", servers, err)
 		}
 	})
 }
@@ -172,8 +176,8 @@ func TestUndoLeavesNothing(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if ready, building, err := store.SpareCounts(t.Context(), "main", 3); err != nil || ready != stock || building != 0 {
-				t.Errorf("%d spares and %d being built, %v; want %d and 0", ready, building, err, stock)
+			if ready, err := store.Spares(t.Context(), "main", 3); err != nil || ready != stock {
+				t.Errorf("%d spares, %v; want %d", ready, err, stock)
 			}
 			if n := value[int](t, store, "select count(*) from users"); n != 0 {
 				t.Errorf("%d users are left", n)

@@ -68,7 +68,7 @@ func (s *Service) fillServer(ctx context.Context, server *tenant.Server) error {
 	if err != nil {
 		return err
 	}
-	ready, _, err := s.cfg.Catalog.SpareCounts(ctx, server.Name(), s.version())
+	ready, err := s.cfg.Catalog.Spares(ctx, server.Name(), s.version())
 	if err != nil {
 		return err
 	}

@@ -106,8 +106,5 @@ func (p *Pools) open(_ context.Context, key poolKey) (*pgxpool.Pool, error) {
 	return pool, nil
 }
 
-// Open counts the pools that are open.
-func (p *Pools) Open() int { return p.cache.EstimatedSize() }
-
 // Close closes all pools, and waits until they are idle no longer than their users take.
 func (p *Pools) Close() { p.cache.InvalidateAll() }
