@@ -69,6 +69,28 @@ func migrate(ctx context.Context, cfg *pgx.ConnConfig) error {
 	if _, err := migrations.Catalog().Up(ctx, conn); err != nil {
 		return fmt.Errorf("migrate the catalog: %w", err)
 	}
+	return closeToPublic(ctx, conn)
+}
+
+// closeToPublic keeps every role out that was not let in by name: the tenants' roles may live on the same server, and
+// PUBLIC may enter a new database. Only the owner can do that; for anybody else the database is as its owner wants it.
+func closeToPublic(ctx context.Context, conn *pgx.Conn) error {
+	var open bool
+	var name string
+	err := conn.QueryRow(ctx, `
+		select current_database(),
+			has_database_privilege('public', oid, 'connect') and pg_has_role(current_user, datdba, 'usage')
+		from pg_database
+		where datname = current_database()`).Scan(&name, &open)
+	if err != nil {
+		return fmt.Errorf("look who may enter the catalog: %w", err)
+	}
+	if !open {
+		return nil
+	}
+	if _, err := conn.Exec(ctx, "revoke connect, temporary on database "+pgx.Identifier{name}.Sanitize()+" from public"); err != nil {
+		return fmt.Errorf("close the catalog to PUBLIC: %w", err)
+	}
 	return nil
 }
 

@@ -60,11 +60,18 @@ func (s *Service) unavailable(err error) error {
 	return &Unavailable{What: Catalog, RetryAfter: 2 * time.Second, Err: err}
 }
 
+// undecided is how long a sign-up rests whose identity may or may not be in the making.
+const undecided = 5 * time.Second
+
 // identityUnavailable explains what the provider said, other than a refusal.
 func identityUnavailable(err error) error {
 	unavailable := &Unavailable{What: Identity, RetryAfter: max(identity.RetryAfter(err), 2*time.Second), Err: err}
 	var cause *identity.Unavailable
-	if errors.As(err, &cause) && cause.Throttled {
+	switch errors.As(err, &cause); {
+	case cause == nil:
+	case cause.Unknown:
+		unavailable.RetryAfter = max(unavailable.RetryAfter, undecided)
+	case cause.Throttled:
 		unavailable.What = Capacity
 	}
 	return unavailable

@@ -16,8 +16,10 @@ const (
 	// reconcileEvery is how often a process looks for sign-ups that nobody holds. With the lease it bounds how long a
 	// crash can leave anything half made: 15 s + 5 s and the work itself.
 	reconcileEvery = 5 * time.Second
-	// lastLook is how long after its expiry a sign-up is looked at once more, for an identity that the provider made late.
-	lastLook = 5 * time.Minute
+	// firstLook is how long after its expiry a sign-up is looked at once more, for an identity that the provider made late;
+	// the next looks come after twice as long each, until lastLook has passed.
+	firstLook = 15 * time.Second
+	lastLook  = 5 * time.Minute
 	// atOnce is how many sign-ups a process settles at the same time.
 	atOnce = 4
 )
@@ -96,7 +98,7 @@ func (s *Service) settle(ctx context.Context, row catalog.Signup) {
 	case errors.Is(err, identity.ErrNotFound) && row.Status == catalog.Pending:
 		j.log.end("expired")
 		s.cfg.Logger.Info("undoing a sign-up whose worker died before the identity was made", "signup", row.ID)
-		err = s.cfg.Catalog.Undo(ctx, row, catalog.Expired, j.log.json(), problemJSON("expired"), lastLook)
+		err = s.cfg.Catalog.Undo(ctx, row, catalog.Expired, j.log.json(), problemJSON("expired"), firstLook)
 		s.warn("undo a sign-up", row, err)
 	case errors.Is(err, identity.ErrNotFound):
 		_ = s.park(ctx, j, errors.New("its identity has been removed at the provider while the school was being made"))
@@ -136,6 +138,10 @@ func (s *Service) lookAgain(ctx context.Context, row catalog.Signup) {
 	if err != nil && !errors.Is(err, identity.ErrNotFound) && !errors.Is(err, errNotOurs) {
 		s.warn("look again at an expired sign-up", row, err)
 		return // the lease ends, and it is due again
+	}
+	if age := time.Since(*row.FinishedAt); err != nil && age < lastLook {
+		s.warn("give back an expired sign-up", row, s.cfg.Catalog.RetryLater(ctx, row, row.Steps, max(age, firstLook)))
+		return
 	}
 	s.warn("close an expired sign-up", row, s.cfg.Catalog.LookedAgain(ctx, row))
 }

@@ -11,7 +11,6 @@ import (
 	"homeroom/auth0/auth0test"
 	"homeroom/catalog"
 	"homeroom/identity"
-	"homeroom/internal/secret"
 	"homeroom/signup"
 )
 
@@ -174,30 +173,44 @@ func TestAWorkerThatDiesIsFollowed(t *testing.T) {
 // TestALateIdentityIsRemoved: the provider makes the user only after the sign-up has expired.
 func TestALateIdentityIsRemoved(t *testing.T) {
 	t.Parallel()
-	b := setup(t, 1)
-	late := make(chan identity.NewUser, 1)
-	victim := b.newService(t, func(c *signup.Config) { c.Identity = slow{c.Identity, late} })
-	go func() { _, _ = victim.Begin(context.WithoutCancel(t.Context()), request()) }()
-	user := <-late
-	user.Password = secret.String(password)
-	b.exec(t, "update signups set check_at = now()")
-	if err := b.service.ReconcileOnce(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	var provider identity.Provider
-	b.newService(t, func(c *signup.Config) { provider = c.Identity })
-	if _, err := provider.Create(t.Context(), user); err != nil {
-		t.Fatal(err)
-	}
-	b.exec(t, "update signups set check_at = now()")
-	if err := b.service.ReconcileOnce(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if users := b.auth0.Users(); len(users) != 0 {
-		t.Errorf("users are left: %+v", users)
-	}
-	if n := b.number(t, "select count(*) from signups where check_at is not null"); n != 0 {
-		t.Errorf("%d sign-ups want more", n)
+	for name, remove := range map[string]func(t *testing.T, b *bundle, req signup.Request) (users int){
+		"by the reconciler's next look": func(t *testing.T, b *bundle, _ signup.Request) int {
+			b.exec(t, "update signups set check_at = now()")
+			if err := b.service.ReconcileOnce(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			return 0
+		},
+		"by the next sign-up with its e-mail": func(t *testing.T, b *bundle, req signup.Request) int {
+			b.usable(t, b.begin(t, req).School.Database)
+			return 1
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t, 1)
+			req := request()
+			late := make(chan identity.NewUser, 1)
+			victim := b.newService(t, func(c *signup.Config) { c.Identity = slow{c.Identity, late} })
+			go func() { _, _ = victim.Begin(context.WithoutCancel(t.Context()), req) }()
+			user := <-late
+			b.exec(t, "update signups set check_at = now()")
+			if err := b.service.ReconcileOnce(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			var provider identity.Provider
+			b.newService(t, func(c *signup.Config) { provider = c.Identity })
+			if _, err := provider.Create(t.Context(), user); err != nil {
+				t.Fatal(err)
+			}
+			want := remove(t, b, req)
+			if users := b.auth0.Users(); len(users) != want {
+				t.Errorf("%d users, want %d: %+v", len(users), want, users)
+			}
+			if ready := b.number(t, "select count(*) from signups where status = 'ready'"); ready != want {
+				t.Errorf("%d schools, want %d", ready, want)
+			}
+		})
 	}
 }
 

@@ -1,0 +1,143 @@
+package signup
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+
+	"homeroom/catalog"
+	"homeroom/identity"
+)
+
+// ensureIdentity makes the login, or finds the one that an attempt whose answer was lost has made. It never sends a
+// create again before it has looked.
+func (s *Service) ensureIdentity(ctx context.Context, req Request, j *job, probe bool) (identity.User, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.IdentityTimeout)
+	defer cancel()
+	user := identity.NewUser{
+		ID: j.signup.UserID, Email: req.Email, Password: req.Password,
+		GivenName: req.GivenName, FamilyName: req.FamilyName, Name: req.Name,
+		Metadata: identity.Metadata{
+			TenantID: j.tenant.ID.String(), Database: j.tenant.Database, SchoolName: j.tenant.Name, SignupID: j.signup.ID.String(),
+		},
+	}
+	for attempt := 1; ; attempt++ {
+		if probe {
+			found, err := s.lookupOwn(ctx, j.signup)
+			if !errors.Is(err, identity.ErrNotFound) {
+				return found, unknown(err)
+			}
+		}
+		made, err := s.cfg.Identity.Create(ctx, user)
+		if errors.Is(err, identity.ErrExists) {
+			found, lookup := s.lookupOwn(ctx, j.signup)
+			if !errors.Is(lookup, identity.ErrNotFound) {
+				return found, unknown(lookup)
+			}
+			removed, lookup := s.removeLeftover(ctx, req.Email)
+			if !removed || attempt == 3 {
+				return identity.User{}, errors.Join(err, lookup) // somebody else's
+			}
+			continue
+		}
+		if !identity.OutcomeUnknown(err) || attempt == 3 {
+			return made, err
+		}
+		s.cfg.Logger.Warn("the answer to a create was lost; looking for the identity", "signup", j.signup.ID, "cause", err)
+		probe = true
+		if !pause(ctx, time.Duration(attempt)*200*time.Millisecond) {
+			return made, err
+		}
+	}
+}
+
+// removeLeftover removes the identity that a sign-up of ours left at the provider after it had expired, and that the
+// reconciler has not met yet. Any other identity with this e-mail is somebody's account, and stays.
+func (s *Service) removeLeftover(ctx context.Context, email string) (removed bool, err error) {
+	users, err := s.cfg.Identity.LookupEmail(ctx, email)
+	if err != nil {
+		return false, err
+	}
+	for _, user := range users {
+		id, err := uuid.Parse(user.Metadata.SignupID)
+		if err != nil {
+			continue // not ours
+		}
+		row, err := s.cfg.Catalog.Signup(ctx, id)
+		if err != nil || row.TenantID != nil || (row.Status != catalog.Expired && row.Status != catalog.Failed) {
+			continue
+		}
+		if own, err := s.lookupOwn(ctx, row); err != nil || own.ID != user.ID {
+			continue
+		}
+		s.cfg.Logger.Warn("removing an identity that was left by an expired sign-up", "signup", row.ID)
+		return true, s.cfg.Identity.Delete(ctx, row.UserID)
+	}
+	return false, nil
+}
+
+// pause waits, and tells whether ctx lasted.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+// unknown turns a failed look into what it leaves: nobody knows whether the identity exists.
+func unknown(err error) error {
+	if err == nil || errors.Is(err, errNotOurs) || identity.OutcomeUnknown(err) {
+		return err
+	}
+	return &identity.Unavailable{Unknown: true, RetryAfter: identity.RetryAfter(err), Err: err}
+}
+
+// errNotOurs says that the identity with our id does not carry our sign-up's id: something rewrote it, or somebody else
+// chose the same id. It is neither adopted nor deleted.
+var errNotOurs = errors.New("the identity with our id does not carry our sign-up's id")
+
+// lookupOwn finds the identity that this sign-up made.
+func (s *Service) lookupOwn(ctx context.Context, signup catalog.Signup) (identity.User, error) {
+	found, err := s.cfg.Identity.Lookup(ctx, signup.UserID)
+	if err != nil {
+		return identity.User{}, err
+	}
+	if found.Metadata.SignupID != signup.ID.String() {
+		return identity.User{}, errNotOurs
+	}
+	return found, nil
+}
+
+// identityFailed ends a sign-up whose identity step did not succeed: undone when surely nothing was made, kept for the
+// reconciler when nobody knows, parked when a person must look. It returns what the caller is told.
+func (s *Service) identityFailed(ctx context.Context, j *job, cause error) error {
+	var rejected *identity.Rejected
+	problem, answer := "unavailable", identityUnavailable(cause)
+	switch {
+	case errors.Is(cause, errNotOurs):
+		return s.park(ctx, j, cause)
+	case identity.OutcomeUnknown(cause):
+		// The provider may still be at it, so nobody decides before the caller is told to come back.
+		j.log.end("outcome_unknown")
+		if err := s.cfg.Catalog.RetryLater(ctx, j.signup, j.log.json(), undecided); err != nil {
+			s.cfg.Logger.Error("give back a sign-up", "signup", j.signup.ID, "cause", err)
+		}
+		return answer
+	case errors.Is(cause, identity.ErrExists):
+		problem, answer = "email_exists", ErrEmailExists
+	case errors.As(cause, &rejected):
+		problem, answer = rejected.Code, rejected
+	}
+	j.log.end(problem)
+	if err := s.cfg.Catalog.Undo(ctx, j.signup, catalog.Failed, j.log.json(), problemJSON(problem), 0); err != nil {
+		// The reconciler finds no identity, and undoes it then.
+		s.cfg.Logger.Error("undo a refused sign-up", "signup", j.signup.ID, "cause", err)
+	}
+	return answer
+}
