@@ -1,0 +1,122 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// requestTimeout bounds what is done for a request, event streams apart: longer than a sign-up waits for its tenant and
+// the identity provider together.
+const requestTimeout = 30 * time.Second
+
+// access says who may use an operation. Its zero value is nobody.
+type access struct {
+	public     bool
+	token      bool
+	permission string
+}
+
+var (
+	// everybody needs no token.
+	everybody = access{public: true}
+	// anyUser needs a token, with whatever permissions.
+	anyUser = access{token: true}
+)
+
+// permitted needs a token with a permission.
+func permitted(permission string) access { return access{token: true, permission: permission} }
+
+// register adds an operation. There is no other way to add one, so none is open by oversight.
+func register[I, O any](s *server, who access, op huma.Operation, handler func(context.Context, *I) (*O, error)) {
+	op.Middlewares = append(huma.Middlewares{s.bounded, s.guard(who)}, op.Middlewares...)
+	op.Errors = append(op.Errors, http.StatusInternalServerError)
+	if !who.public {
+		op.Security = []map[string][]string{{"accessToken": {}}}
+		op.Errors = append(op.Errors, http.StatusUnauthorized, http.StatusServiceUnavailable)
+	}
+	if who.permission != "" {
+		op.Errors = append(op.Errors, http.StatusForbidden)
+		op.Description += "\n\nNeeds the permission `" + who.permission + "`."
+	}
+	huma.Register(s.api, op, handler)
+}
+
+// bounded gives a request its time.
+func (s *server) bounded(ctx huma.Context, next func(huma.Context)) {
+	if ctx.Operation().Metadata["stream"] != nil {
+		next(ctx)
+		return
+	}
+	limited, cancel := context.WithTimeout(ctx.Context(), requestTimeout)
+	defer cancel()
+	next(huma.WithContext(ctx, limited))
+}
+
+type claimsKey struct{}
+
+// claimsOf are the claims of the token that guard has checked.
+func claimsOf(ctx context.Context) claims {
+	c, _ := ctx.Value(claimsKey{}).(claims)
+	return c
+}
+
+// guard lets only those pass who may.
+func (s *server) guard(who access) func(huma.Context, func(huma.Context)) {
+	return func(ctx huma.Context, next func(huma.Context)) {
+		if who.public {
+			next(ctx)
+			return
+		}
+		found, err := s.authenticate(ctx)
+		if err == nil {
+			err = authorize(who, found)
+		}
+		if err != nil {
+			_ = huma.WriteErr(s.api, ctx, http.StatusInternalServerError, "", err) // the caller may be gone
+			return
+		}
+		next(huma.WithValue(ctx, claimsKey{}, found))
+	}
+}
+
+// authenticate reads the token of a request.
+func (s *server) authenticate(ctx huma.Context) (claims, error) {
+	scheme, token, _ := strings.Cut(ctx.Header("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") || token == "" {
+		p := newProblem(unauthenticated, "This needs an access token: Authorization: Bearer ….")
+		p.headers.Set("WWW-Authenticate", "Bearer")
+		return claims{}, p
+	}
+	found, err := s.tokens.verify(ctx.Context(), token)
+	if errors.Is(err, errKeys) {
+		return claims{}, newProblem(identityUnavailable, "The access token cannot be checked at this moment.").
+			after(5 * time.Second).because(err)
+	}
+	if err != nil {
+		p := newProblem(unauthenticated, "The access token is not good here: it has expired, is for another API, or was not issued by our identity provider.").
+			because(err)
+		p.headers.Set("WWW-Authenticate", `Bearer error="invalid_token"`)
+		return claims{}, p
+	}
+	return found, nil
+}
+
+// authorize compares what a token may with what is needed.
+func authorize(who access, found claims) error {
+	if who.token && (who.permission == "" || found.allows(who.permission)) {
+		return nil
+	}
+	detail := fmt.Sprintf("The token does not have the permission %s.", who.permission)
+	if len(found.Permissions) == 0 {
+		detail += " It has no permissions at all: at Auth0, turn on RBAC and “Add Permissions in the Access Token” for the API."
+	}
+	p := newProblem(forbidden, detail)
+	p.headers.Set("WWW-Authenticate", fmt.Sprintf(`Bearer error="insufficient_scope", scope=%q`, who.permission))
+	return p
+}

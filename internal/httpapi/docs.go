@@ -1,0 +1,105 @@
+package httpapi
+
+import (
+	"bytes"
+	"embed"
+	"encoding/json"
+	"fmt"
+	"html/template"
+	"net/http"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+)
+
+//go:embed pages
+var pages embed.FS
+
+// pagePolicy lets a page have its own style sheet and nothing else: no script, no frame, nothing from elsewhere.
+const pagePolicy = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+// registerPages adds what is not an operation of the API: the document, its page, and a page for each kind of error.
+// They are written once, here.
+func (s *server) registerPages(router *gin.Engine) error {
+	templates, err := template.ParseFS(pages, "pages/*.html")
+	if err != nil {
+		return fmt.Errorf("read pages: %w", err)
+	}
+	style, err := pages.ReadFile("pages/style.css")
+	if err != nil {
+		return fmt.Errorf("read style: %w", err)
+	}
+	doc := s.document()
+	document, err := json.MarshalIndent(doc, "", "  ")
+	if err != nil {
+		return fmt.Errorf("write OpenAPI document: %w", err)
+	}
+	var page bytes.Buffer
+	if err := templates.ExecuteTemplate(&page, "docs.html", newDocsPage(doc, s.operations)); err != nil {
+		return fmt.Errorf("write documentation: %w", err)
+	}
+	get := func(path string, handler gin.HandlerFunc) {
+		router.GET(path, handler)
+		router.HEAD(path, handler)
+	}
+	get("/", func(c *gin.Context) { c.Redirect(http.StatusFound, "/docs") })
+	get("/openapi.json", func(c *gin.Context) { c.Data(http.StatusOK, "application/json", document) })
+	get("/docs", func(c *gin.Context) { writePage(c, page.Bytes()) })
+	get("/docs/style.css", func(c *gin.Context) {
+		c.Header("Cache-Control", "max-age=3600")
+		c.Data(http.StatusOK, "text/css; charset=utf-8", style)
+	})
+	for _, k := range kinds {
+		var page bytes.Buffer
+		if err := templates.ExecuteTemplate(&page, "problem.html", problemPage(k)); err != nil {
+			return fmt.Errorf("write page of %s: %w", k.Code, err)
+		}
+		get(k.path(), func(c *gin.Context) { explain(c, k, page.Bytes()) })
+	}
+	return nil
+}
+
+func writePage(c *gin.Context, page []byte) {
+	c.Header("Content-Security-Policy", pagePolicy)
+	c.Data(http.StatusOK, "text/html; charset=utf-8", page)
+}
+
+// explain tells what a kind of error means: to browsers as a page, to programs as JSON, to a terminal as text.
+func explain(c *gin.Context, k *kind, page []byte) {
+	accept := c.GetHeader("Accept")
+	c.Header("Vary", "Accept")
+	switch {
+	case strings.Contains(accept, "text/html"):
+		writePage(c, page)
+	case strings.Contains(accept, "json"):
+		c.JSON(http.StatusOK, gin.H{
+			"type": k.path(), "title": k.Title, "status": k.Status, "code": k.Code, "meaning": k.Meaning, "cure": k.Cure,
+		})
+	default:
+		c.String(http.StatusOK, "%s (%d %s)\n\n%s\n\nWhat to do: %s\n", k.Title, k.Status, k.Code, k.Meaning, k.Cure)
+	}
+}
+
+// problemPage is what the page of a kind shows.
+func problemPage(k *kind) map[string]any {
+	return map[string]any{
+		"Kind": k, "Meaning": prose(k.Meaning), "Cure": prose(k.Cure), "Status": http.StatusText(k.Status), "Kinds": kinds,
+	}
+}
+
+// prose sets text with `code` and blank lines between paragraphs, the little of Markdown that our descriptions use.
+func prose(text string) template.HTML {
+	var html strings.Builder
+	for paragraph := range strings.SplitSeq(text, "\n\n") {
+		html.WriteString("<p>")
+		for i, part := range strings.Split(paragraph, "`") {
+			part = template.HTMLEscapeString(part)
+			if i%2 == 1 {
+				part = "<code>" + part + "</code>"
+			}
+			html.WriteString(part)
+		}
+		html.WriteString("</p>")
+	}
+	return template.HTML(html.String()) //nolint:gosec // escaped above, and our own text
+}

@@ -1,0 +1,128 @@
+package httpapi_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/gin-gonic/gin"
+)
+
+// pages are the routes that are no operations of the API.
+var pages = []string{"/", "/openapi.json", "/docs", "/docs/style.css"}
+
+// openAPI reads the document.
+func openAPI(t *testing.T, w *world) map[string]any {
+	t.Helper()
+	r := w.call("GET", "/openapi.json", "")
+	equal(t, 200, r.Status)
+	equal(t, "application/json", r.Header.Get("Content-Type"))
+	return r.json(t)
+}
+
+// operations calls f for every operation of the document.
+func operations(doc map[string]any, f func(method, path string, op map[string]any)) {
+	for path, item := range doc["paths"].(map[string]any) {
+		for method, op := range item.(map[string]any) {
+			f(strings.ToUpper(method), path, op.(map[string]any))
+		}
+	}
+}
+
+func TestOpenAPI(t *testing.T) {
+	t.Parallel()
+	w := setup(t, options{noSpare: true})
+	doc := openAPI(t, w)
+	equal(t, "3.1.0", doc["openapi"])
+
+	t.Run("has every route", func(t *testing.T) {
+		documented := map[string]bool{}
+		operations(doc, func(method, path string, _ map[string]any) { documented[method+" "+path] = true })
+		parameter := regexp.MustCompile(`:(\w+)`)
+		for _, route := range w.handler.(*gin.Engine).Routes() {
+			path := parameter.ReplaceAllString(route.Path, "{$1}")
+			if !slices.Contains(pages, path) && !strings.HasPrefix(path, "/problems/") {
+				truth(t, documented[route.Method+" "+path], "not documented: ", route.Method, " ", path)
+			}
+		}
+		truth(t, len(documented) >= 10, documented)
+	})
+	t.Run("says what everything is", func(t *testing.T) {
+		ids := map[string]bool{}
+		operations(doc, func(method, path string, op map[string]any) {
+			id, _ := op["operationId"].(string)
+			truth(t, id != "" && !ids[id], "operation id of ", path)
+			ids[id] = true
+			truth(t, op["summary"] != nil && op["description"] != nil && op["tags"] != nil, method, path)
+			for status, response := range op["responses"].(map[string]any) {
+				truth(t, response.(map[string]any)["description"] != "", path, status)
+				if status >= "4" {
+					content := response.(map[string]any)["content"].(map[string]any)["application/problem+json"].(map[string]any)
+					equal(t, "#/components/schemas/Problem", content["schema"].(map[string]any)["$ref"])
+				}
+			}
+		})
+	})
+	t.Run("has no broken reference", func(t *testing.T) {
+		text, err := json.Marshal(doc)
+		check(t, err)
+		schemas := doc["components"].(map[string]any)["schemas"].(map[string]any)
+		for _, match := range regexp.MustCompile(`"#/components/schemas/([^"]+)"`).FindAllStringSubmatch(string(text), -1) {
+			truth(t, schemas[match[1]] != nil, "no schema ", match[1])
+		}
+	})
+	t.Run("describes the sign-up as it is", func(t *testing.T) {
+		op := doc["paths"].(map[string]any)["/users"].(map[string]any)["post"].(map[string]any)
+		for _, status := range []string{"201", "202", "400", "409", "413", "415", "422", "429", "500", "503"} {
+			truth(t, op["responses"].(map[string]any)[status] != nil, "no ", status)
+		}
+		schema := doc["components"].(map[string]any)["schemas"].(map[string]any)["NewUser"].(map[string]any)
+		equal(t, false, schema["additionalProperties"])
+		equal(t, []any{"email", "password", "schoolName"}, schema["required"])
+		password := schema["properties"].(map[string]any)["password"].(map[string]any)
+		equal(t, "string", password["type"])
+		equal(t, float64(8), password["minLength"])
+		equal(t, float64(72), password["maxLength"])
+		equal(t, "string", schema["properties"].(map[string]any)["email"].(map[string]any)["type"])
+	})
+}
+
+func TestPages(t *testing.T) {
+	t.Parallel()
+	w := setup(t, options{noSpare: true})
+	const policy = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+	t.Run("the documentation shows every operation and loads nothing from elsewhere", func(t *testing.T) {
+		r := w.call("GET", "/docs", "", "Accept: text/html")
+		equal(t, 200, r.Status)
+		equal(t, policy, r.Header.Get("Content-Security-Policy"))
+		equal(t, "text/html; charset=utf-8", r.Header.Get("Content-Type"))
+		operations(openAPI(t, w), func(_, path string, op map[string]any) {
+			holds(t, r.Body, "<code>"+path+"</code>", `id="`+op["operationId"].(string)+`"`)
+		})
+		holds(t, r.Body, "Lincoln High", "VALIDATION_ERROR", "/schools/availability?name=Lincoln%20High")
+		truth(t, strings.Index(r.Body, `id="signUp"`) < strings.Index(r.Body, `id="getSignup"`), "the sign-up comes first")
+		lacks(t, r.Body, "<script", "://", "style=", "%!", "<no value>", "ZgotmplZ")
+		equal(t, 200, w.call("GET", "/docs/style.css", "").Status)
+		equal(t, "/docs", w.call("GET", "/", "").Header.Get("Location"))
+	})
+	t.Run("every kind of error has a page", func(t *testing.T) {
+		list := regexp.MustCompile(`href="(/problems/[a-z-]+)"`).FindAllStringSubmatch(w.call("GET", "/docs", "").Body, -1)
+		equal(t, 16, len(list))
+		for _, match := range list {
+			page := w.call("GET", match[1], "", "Accept: text/html,*/*")
+			equal(t, 200, page.Status)
+			equal(t, policy, page.Header.Get("Content-Security-Policy"))
+			holds(t, page.Body, "What to do", "What it means")
+			program := w.call("GET", match[1], "", "Accept: application/json").json(t)
+			equal(t, match[1], program["type"])
+			truth(t, program["cure"] != "" && program["meaning"] != "", program)
+			text := w.call("GET", match[1], "")
+			equal(t, "text/plain; charset=utf-8", text.Header.Get("Content-Type"))
+			holds(t, text.Body, fmt.Sprint(program["code"]), "What to do: ")
+		}
+		equal(t, 404, w.call("GET", "/problems/unheard-of", "").Status)
+	})
+}

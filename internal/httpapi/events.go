@@ -1,0 +1,147 @@
+package httpapi
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"homeroom/signup"
+)
+
+const (
+	// mostStreams is how many event streams a process serves at the same time; each asks the catalog a few times a second.
+	mostStreams = 200
+	// longestStream is when a stream ends in any case. Browsers connect again by themselves.
+	longestStream = 10 * time.Minute
+	// heartbeatEvery keeps proxies from taking a quiet stream for a dead one.
+	heartbeatEvery = 15 * time.Second
+	// sendTimeout is how long a client may take to receive an event.
+	sendTimeout = 10 * time.Second
+	// finalEvent is the id of the last event. A browser that connects again shows it, and is told that nothing follows.
+	finalEvent = "final"
+)
+
+func (s *server) registerEvents() {
+	register(s, everybody, huma.Operation{
+		OperationID: "followSignup", Method: http.MethodGet, Path: "/signups/{id}/events", Tags: []string{tagSignup},
+		Summary: "Follow a sign-up",
+		Description: "Server-sent events, one named `signup` for the present state and for each change, with the data of `GET /signups/{id}`. " +
+			"The stream ends after a final status: ready, failed or expired. A client that then connects again is answered 204, which ends an EventSource.",
+		Errors:   []int{http.StatusNotFound, http.StatusServiceUnavailable},
+		Metadata: map[string]any{"stream": true},
+		Responses: map[string]*huma.Response{
+			"200": {Description: "The stream.", Content: map[string]*huma.MediaType{"text/event-stream": {
+				Schema:  &huma.Schema{Type: huma.TypeString},
+				Example: "event: signup\ndata: {\"signupId\":\"8c1f…\",\"status\":\"provisioning\",\"steps\":[…]}\n\n",
+			}}},
+			"204": {Description: "Nothing follows: the last event was final."},
+		},
+	}, s.getEvents)
+}
+
+type eventsInput struct {
+	SignupPath
+	LastEventID string `header:"Last-Event-ID" doc:"Sent by browsers that connect again."`
+}
+
+// getEvents begins a stream. Until it has begun, problems are answered as everywhere.
+func (s *server) getEvents(ctx context.Context, in *eventsInput) (*huma.StreamResponse, error) {
+	bounded, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	view, err := s.viewSignup(bounded, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	if in.LastEventID == finalEvent && view.Final() {
+		return &huma.StreamResponse{Body: func(ctx huma.Context) { ctx.SetStatus(http.StatusNoContent) }}, nil
+	}
+	select {
+	case s.streams <- struct{}{}:
+	default:
+		return nil, newProblem(busy, "Too many event streams are open. Ask for the sign-up itself instead.").after(5 * time.Second)
+	}
+	return &huma.StreamResponse{Body: func(hctx huma.Context) {
+		defer func() { <-s.streams }()
+		hctx.SetHeader("Content-Type", "text/event-stream")
+		hctx.SetHeader("X-Accel-Buffering", "no") // nginx would keep the events back
+		hctx.SetStatus(http.StatusOK)
+		stream := &stream{w: hctx.BodyWriter(), control: requestOf(ctx).control}
+		err := s.follow(ctx, in.ID, view, stream)
+		if request := requestOf(ctx); err != nil && ctx.Err() == nil {
+			request.cause = err
+		}
+	}}, nil
+}
+
+// follow sends the view and every change of it, until one is final, the client or the server goes, or time is up.
+func (s *server) follow(ctx context.Context, id string, view signup.View, out *stream) error {
+	ctx, cancel := context.WithTimeout(ctx, longestStream)
+	defer cancel()
+	draining, _ := ctx.Value(drainingKey{}).(chan struct{})
+	poll, heartbeat := time.NewTicker(s.cfg.PollEvery), time.NewTicker(heartbeatEvery)
+	defer poll.Stop()
+	defer heartbeat.Stop()
+	for {
+		if err := out.send(view); err != nil || view.Final() {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-draining:
+			return nil
+		case <-heartbeat.C:
+			if err := out.write(": still here\n\n"); err != nil {
+				return err
+			}
+		case <-poll.C:
+			next, err := s.viewSignup(ctx, id)
+			if err != nil {
+				return err // the client connects again
+			}
+			view = next
+		}
+	}
+}
+
+// stream writes server-sent events.
+type stream struct {
+	w       io.Writer
+	control *http.ResponseController
+	last    []byte
+}
+
+// send writes a view, unless it is what was sent last.
+func (s *stream) send(view signup.View) error {
+	data, err := json.Marshal(view)
+	if err != nil {
+		return fmt.Errorf("write event: %w", err)
+	}
+	if bytes.Equal(data, s.last) {
+		return nil
+	}
+	s.last = data
+	id := ""
+	if view.Final() {
+		id = "id: " + finalEvent + "\n"
+	}
+	return s.write("event: signup\n" + id + "data: " + string(data) + "\n\n")
+}
+
+// write gives each write a deadline of its own: a stream outlives the server's.
+func (s *stream) write(text string) error {
+	if err := s.control.SetWriteDeadline(time.Now().Add(sendTimeout)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return fmt.Errorf("write event: %w", err)
+	}
+	if _, err := io.WriteString(s.w, text); err != nil {
+		return fmt.Errorf("write event: %w", err)
+	}
+	return s.control.Flush()
+}

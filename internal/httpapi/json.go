@@ -1,0 +1,143 @@
+package httpapi
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// deepest is how deep the JSON of a request may be nested. Ours has one level.
+const deepest = 8
+
+// strictJSON reads requests: one value in UTF-8, no member twice, nothing after it. encoding/json would take the last of
+// two members, names in any letter case, and other bytes as if they were characters, so that a proxy in front of us could
+// have understood another request than we do.
+var strictJSON = huma.Format{Marshal: huma.DefaultJSONFormat.Marshal, Unmarshal: readStrictly}
+
+// malformed is what callers are told of a body that cannot be read. It quotes nothing of it.
+type malformed string
+
+// Error implements error.
+func (m malformed) Error() string { return string(m) }
+
+// readStrictly fails with a malformed.
+func readStrictly(data []byte, into any) error {
+	decoder := jsontext.NewDecoder(strings.NewReader(string(data)))
+	for {
+		_, err := decoder.ReadToken()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return malformed(fmt.Sprintf("%s, near byte %d.", wordSyntax(err), decoder.InputOffset()))
+		}
+		if decoder.StackDepth() > deepest {
+			return malformed("The body is nested too deeply.")
+		}
+	}
+	if err := json.Unmarshal(data, into); err != nil {
+		if errors.Is(err, errNotObject) {
+			return malformed("The body is not a JSON object.")
+		}
+		return malformed("The body is not one JSON value.")
+	}
+	return nil
+}
+
+func wordSyntax(err error) string {
+	switch {
+	case errors.Is(err, jsontext.ErrDuplicateName):
+		return "The body names a member twice"
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return "The body ends too early"
+	case strings.Contains(err.Error(), "UTF-8"), strings.Contains(err.Error(), "surrogate"):
+		return "The body holds bytes that are not UTF-8"
+	}
+	return "The body is not JSON"
+}
+
+var errNotObject = errors.New("not an object")
+
+// object is a JSON object whose members are taken one by one. What was wrong with them is collected, so that callers are
+// told everything at once.
+type object struct {
+	members map[string]jsontext.Value
+	names   []string
+	wrong   []FieldProblem
+}
+
+// readObject splits the text of an object, which has been checked for everything that strictJSON checks.
+func readObject(text []byte) (*object, error) {
+	decoder := jsontext.NewDecoder(strings.NewReader(string(text)))
+	if token, err := decoder.ReadToken(); err != nil || token.Kind() != '{' {
+		return nil, errNotObject
+	}
+	o := &object{members: map[string]jsontext.Value{}}
+	for decoder.PeekKind() == '"' {
+		token, err := decoder.ReadToken()
+		if err != nil {
+			return nil, errNotObject
+		}
+		name := token.String()
+		value, err := decoder.ReadValue()
+		if err != nil {
+			return nil, errNotObject
+		}
+		o.names = append(o.names, name)
+		o.members[name] = value.Clone()
+	}
+	return o, nil
+}
+
+// text takes a member that is a string; absent is empty.
+func (o *object) text(name string) string {
+	var text string
+	o.take(name, '"', &text, "Use a string.")
+	return text
+}
+
+// flag takes a member that is true or false; absent is false.
+func (o *object) flag(name string) bool {
+	var flag bool
+	o.take(name, 't', &flag, "Use true or false.")
+	return flag
+}
+
+func (o *object) take(name string, kind jsontext.Kind, into any, advice string) {
+	value, ok := o.members[name]
+	if !ok {
+		return
+	}
+	delete(o.members, name)
+	found := value.Kind()
+	if found == 'f' {
+		found = 't'
+	}
+	if found != kind || json.Unmarshal(value, into) != nil {
+		o.wrong = append(o.wrong, FieldProblem{name, "wrong_type", advice})
+	}
+}
+
+// end refuses the members that nobody took, in the order in which they came, and returns all that was wrong.
+func (o *object) end() []FieldProblem {
+	for _, name := range o.names {
+		if _, left := o.members[name]; left {
+			o.wrong = append(o.wrong, FieldProblem{shorten(name), "unknown_field", "There is no such field."})
+		}
+	}
+	return o.wrong
+}
+
+// shorten keeps a name that a caller made up from filling the answer.
+func shorten(name string) string {
+	const longest = 64
+	if runes := []rune(name); len(runes) > longest {
+		return string(runes[:longest]) + "…"
+	}
+	return name
+}

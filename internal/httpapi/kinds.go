@@ -1,0 +1,111 @@
+package httpapi
+
+import (
+	"net/http"
+	"strings"
+)
+
+// kind is a kind of error. Each has a page of its own.
+type kind struct {
+	Code   string
+	Status int
+	Title  string
+	// Meaning and Cure are for the page, in a sentence or two each.
+	Meaning, Cure string
+}
+
+// Slug is the kind's name in URLs.
+func (k *kind) Slug() string { return strings.ToLower(strings.ReplaceAll(k.Code, "_", "-")) }
+
+// path is where its page is.
+func (k *kind) path() string { return "/problems/" + k.Slug() }
+
+// kinds are all of them, by status.
+var kinds = []*kind{
+	malformedRequest, unauthenticated, forbidden, notFound, methodNotAllowed, emailExists, inProgress, tooLarge,
+	unsupportedMediaType, validationError, idempotencyMismatch, rateLimited, internal, identityUnavailable,
+	catalogUnavailable, busy,
+}
+
+var (
+	malformedRequest = &kind{
+		"MALFORMED_REQUEST", http.StatusBadRequest, "Malformed request",
+		"The body could not be read as one JSON object: it is not JSON, names a member twice, goes on after its end, holds bytes that are not UTF-8, or did not arrive completely.",
+		"Send exactly one JSON object in UTF-8. Most JSON libraries do when they are given a plain object.",
+	}
+	unauthenticated = &kind{
+		"UNAUTHENTICATED", http.StatusUnauthorized, "Not logged in",
+		"The request has no access token, or one that is not good here: expired, for another API, from another issuer, or signed with an unknown key.",
+		"Get an access token for this API's audience and send it as `Authorization: Bearer …`. An ID token is not an access token.",
+	}
+	forbidden = &kind{
+		"FORBIDDEN", http.StatusForbidden, "Not allowed",
+		"The token is good, but does not carry the permission that the operation needs; the detail names it. Or the school has been suspended.",
+		"Grant the permission to the user or the application. At Auth0, the API needs “Enable RBAC” and “Add Permissions in the Access Token”; then get a new token.",
+	}
+	notFound = &kind{
+		"NOT_FOUND", http.StatusNotFound, "Not found",
+		"There is no such path, or nothing with this id.",
+		"Check the path and the id. A sign-up is found only by the exact id that its answer gave.",
+	}
+	methodNotAllowed = &kind{
+		"METHOD_NOT_ALLOWED", http.StatusMethodNotAllowed, "Method not allowed",
+		"The path exists, but not with this method.",
+		"Use one of the methods that the Allow header lists.",
+	}
+	emailExists = &kind{
+		"EMAIL_EXISTS", http.StatusConflict, "E-mail exists",
+		"An account with this e-mail exists, or is being made at this moment.",
+		"Log in instead, or reset the password of the account.",
+	}
+	inProgress = &kind{
+		"IN_PROGRESS", http.StatusConflict, "In progress",
+		"The same request, told by its Idempotency-Key, is being worked on; or the tenant is being built or deleted.",
+		"Wait for as long as Retry-After says, and send the same request again. It is never carried out twice.",
+	}
+	tooLarge = &kind{
+		"TOO_LARGE", http.StatusRequestEntityTooLarge, "Too large",
+		"The body is larger than 16 KiB.",
+		"Send less. Everything that the API reads fits many times over.",
+	}
+	unsupportedMediaType = &kind{
+		"UNSUPPORTED_MEDIA_TYPE", http.StatusUnsupportedMediaType, "Unsupported media type",
+		"The body does not say that it is JSON in UTF-8.",
+		"Send `Content-Type: application/json`.",
+	}
+	validationError = &kind{
+		"VALIDATION_ERROR", http.StatusUnprocessableEntity, "Invalid input",
+		"Some of the fields are not acceptable. `errors` lists every one, with a stable code and a sentence for people.",
+		"Correct the fields, and send the request again. Nothing has been kept of it: the same Idempotency-Key may be used.",
+	}
+	idempotencyMismatch = &kind{
+		"IDEMPOTENCY_MISMATCH", http.StatusUnprocessableEntity, "Idempotency-Key used before",
+		"The Idempotency-Key belongs to an earlier request whose body was another one.",
+		"Make a new key, such as a random UUID, for every new request; keep it only to repeat the same one.",
+	}
+	rateLimited = &kind{
+		"RATE_LIMITED", http.StatusTooManyRequests, "Too many requests",
+		"This client address has signed up too often.",
+		"Wait for as long as Retry-After says. Repetitions with the Idempotency-Key of an earlier request are not counted.",
+	}
+	internal = &kind{
+		"INTERNAL", http.StatusInternalServerError, "Internal error",
+		"Something went wrong that the service did not expect. The cause is in its log, under the request id.",
+		"Send the request again with the same Idempotency-Key. If it stays, tell the operator the request id.",
+	}
+	identityUnavailable = &kind{
+		"IDENTITY_UNAVAILABLE", http.StatusServiceUnavailable, "Identity provider unavailable",
+		"The identity provider did not answer, or its answer was lost.",
+		"Wait for as long as Retry-After says, and send the same request with the same Idempotency-Key: it goes on where it stopped.",
+	}
+	catalogUnavailable = &kind{
+		"CATALOG_UNAVAILABLE", http.StatusServiceUnavailable, "Registry unavailable",
+		"The database with the list of all schools cannot be reached.",
+		"Wait for as long as Retry-After says, and send the same request with the same Idempotency-Key: it goes on where it stopped.",
+	}
+	busy = &kind{
+		"BUSY", http.StatusServiceUnavailable, "Busy",
+		"There is no room for this request now: the identity provider's rate limit is used up, no server takes another school, or the school's database cannot be used at this moment.",
+		"Wait for as long as Retry-After says, and send the same request again.",
+	}
+)

@@ -1,0 +1,145 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"regexp"
+	"runtime/debug"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/gin-gonic/gin"
+	"github.com/google/uuid"
+)
+
+// request is what is known of a request while it is answered.
+type request struct {
+	id string
+	// client is the caller's address, network what the limit of sign-ups counts by.
+	client, network string
+	// hasBody tells whether a body may be coming.
+	hasBody bool
+	control *http.ResponseController
+	// headers are those of the answer.
+	headers http.Header
+	// code and cause are of the problem it was answered with.
+	code  string
+	cause error
+}
+
+type requestKey struct{}
+
+// requestOf finds the request that a context belongs to; nil when begin was not there.
+func requestOf(ctx context.Context) *request {
+	r, _ := ctx.Value(requestKey{}).(*request)
+	return r
+}
+
+var saneID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+
+// begin names the request, and writes its one line in the log at the end. Paths, queries, bodies and headers stay out of
+// the log: they hold addresses of people, ids that are permissions, and secrets.
+func (s *server) begin(c *gin.Context) {
+	r := &request{
+		id: c.GetHeader("X-Request-Id"), hasBody: c.Request.ContentLength != 0, control: http.NewResponseController(c.Writer),
+		headers: c.Writer.Header(),
+	}
+	if !saneID.MatchString(r.id) {
+		r.id = uuid.NewString()
+	}
+	address := clientAddress(c.Request, s.cfg.TrustedProxies)
+	r.client, r.network = address.String(), network(address)
+	c.Header("X-Request-Id", r.id)
+	c.Request = c.Request.WithContext(context.WithValue(c.Request.Context(), requestKey{}, r))
+	began := time.Now()
+	defer func() { s.log(c, r, time.Since(began)) }()
+	c.Next()
+}
+
+func (s *server) log(c *gin.Context, r *request, took time.Duration) {
+	route, status := c.FullPath(), c.Writer.Status()
+	if route == "" {
+		route = "unmatched"
+	}
+	level := slog.LevelInfo
+	switch {
+	case status >= http.StatusInternalServerError && c.Request.Context().Err() == nil: // else the client is gone
+		level = slog.LevelError
+	case route == "/livez" || route == "/readyz":
+		level = slog.LevelDebug
+	}
+	fields := []slog.Attr{
+		slog.String("method", method(c.Request.Method)), slog.String("route", route), slog.Int("status", status),
+		slog.Duration("took", took), slog.String("request", r.id), slog.String("client", r.client),
+	}
+	if r.code != "" {
+		fields = append(fields, slog.String("code", r.code))
+	}
+	if r.cause != nil {
+		fields = append(fields, slog.String("cause", r.cause.Error()))
+	}
+	s.cfg.Logger.LogAttrs(c.Request.Context(), level, "request", fields...)
+}
+
+// method keeps words that a client made up out of the log.
+func method(name string) string {
+	switch name {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
+		return name
+	}
+	return "other"
+}
+
+// recover answers for a handler that panicked. What it panicked with goes to the log: it is our own text.
+func (s *server) recover(c *gin.Context) {
+	defer func() {
+		fault := recover()
+		if fault == nil {
+			return
+		}
+		if err, ok := fault.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+			panic(fault)
+		}
+		cause := fmt.Errorf("panic: %v\n%s", fault, debug.Stack())
+		problem := newProblem(internal, "Something went wrong on our side. It has been logged under the request id.").because(cause)
+		if c.Writer.Written() {
+			problem.note(c.Request.Context(), http.Header{})
+			return
+		}
+		writeProblem(c.Writer, c.Request, problem)
+	}()
+	c.Next()
+}
+
+// secureHeaders are on every answer; pages add a content security policy of their own.
+func secureHeaders(c *gin.Context) {
+	h := c.Writer.Header()
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+}
+
+// readable refuses text that Postgres cannot hold, wherever in the URL it stands: NUL, and bytes that are not UTF-8.
+func readable(c *gin.Context) {
+	if !isReadable(c.Request.URL.Path) {
+		writeProblem(c.Writer, c.Request, newProblem(notFound, "There is no such thing here."))
+		c.Abort()
+		return
+	}
+	for name, values := range c.Request.URL.Query() {
+		if !isReadable(name) || !isReadable(strings.Join(values, "")) {
+			writeProblem(c.Writer, c.Request, invalidFields(FieldProblem{
+				strings.ToValidUTF8(shorten(name), "?"), "invalid_characters", "Use text in UTF-8, without the character NUL.",
+			}))
+			c.Abort()
+			return
+		}
+	}
+}
+
+func isReadable(text string) bool { return utf8.ValidString(text) && !strings.ContainsRune(text, 0) }

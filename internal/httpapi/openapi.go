@@ -1,0 +1,226 @@
+package httpapi
+
+import (
+	"net/http"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"homeroom/catalog"
+	"homeroom/signup"
+	"homeroom/tenant"
+)
+
+// The groups of operations, in the order of the documentation.
+const (
+	tagSignup   = "Sign-up"
+	tagSchool   = "School"
+	tagOperator = "Operator"
+	tagHealth   = "Health"
+)
+
+// humaConfig describes the API as a whole. The document and its page are served by ourselves: huma's page loads scripts
+// from elsewhere.
+func (s *server) humaConfig() huma.Config {
+	return huma.Config{
+		OpenAPI: &huma.OpenAPI{
+			OpenAPI: "3.1.0",
+			Info: &huma.Info{
+				Title:   "Homeroom",
+				Version: s.cfg.Version,
+				Description: "Every school has its own Postgres database. One request signs a school up; the rest is for its users and for operators.\n\n" +
+					"Errors are problem documents (RFC 9457): `code` is for programs, `detail` for people, and `type` leads to a page with the cure. " +
+					"Each answer has an `X-Request-Id`.",
+			},
+			OnAddOperation: []huma.AddOpFunc{func(_ *huma.OpenAPI, op *huma.Operation) { s.operations = append(s.operations, op) }},
+			Tags: []*huma.Tag{
+				{Name: tagSignup, Description: "From a form to a ready school."},
+				{Name: tagSchool, Description: "For the people of a school, with their access token."},
+				{Name: tagOperator, Description: "For those who run the service, with permissions."},
+				{Name: tagHealth, Description: "For load balancers and orchestrators."},
+			},
+			Components: &huma.Components{
+				Schemas: huma.NewMapRegistry("#/components/schemas/", schemaName),
+				SecuritySchemes: map[string]*huma.SecurityScheme{"accessToken": {
+					Type: "http", Scheme: "bearer", BearerFormat: "JWT",
+					Description: "An access token of the identity provider, for this API's audience.",
+				}},
+			},
+		},
+		Formats:                      map[string]huma.Format{"application/json": strictJSON, "json": strictJSON},
+		DefaultFormat:                "application/json",
+		RejectUnknownQueryParameters: true,
+		Transformers:                 []huma.Transformer{finish},
+	}
+}
+
+// finish completes problems that huma is about to write.
+func finish(ctx huma.Context, _ string, body any) (any, error) {
+	if problem, ok := body.(*Problem); ok {
+		headers := http.Header{}
+		problem.note(ctx.Context(), headers)
+		for name := range headers {
+			ctx.SetHeader(name, headers.Get(name))
+		}
+	}
+	return body, nil
+}
+
+// schemaName names the schemas of types whose own names say too little outside their packages.
+func schemaName(t reflect.Type, hint string) string {
+	switch t {
+	case reflect.TypeFor[signup.View]():
+		return "Signup"
+	case reflect.TypeFor[signup.Result]():
+		return "SignupResult"
+	case reflect.TypeFor[signup.Step]():
+		return "SignupStep"
+	case reflect.TypeFor[tenant.Step]():
+		return "TenantStep"
+	}
+	return huma.DefaultSchemaNamer(t, hint)
+}
+
+// signupResponses are the two good answers of POST /users.
+func (s *server) signupResponses() map[string]*huma.Response {
+	schemas := s.api.OpenAPI().Components.Schemas
+	body := func(t reflect.Type) map[string]*huma.MediaType {
+		return map[string]*huma.MediaType{"application/json": {Schema: schemas.Schema(t, true, "")}}
+	}
+	location := map[string]*huma.Param{"Location": {
+		Description: "Where the sign-up can be looked at.", Schema: &huma.Schema{Type: huma.TypeString},
+	}}
+	return map[string]*huma.Response{
+		"201": {Description: "The school is ready.", Content: body(reflect.TypeFor[signup.Result]())},
+		"202": {Description: "The work goes on.", Content: body(reflect.TypeFor[Accepted]()), Headers: location},
+	}
+}
+
+// document completes the OpenAPI document once all operations are registered.
+func (s *server) document() *huma.OpenAPI {
+	doc := s.api.OpenAPI()
+	for name, schema := range doc.Components.Schemas.Map() {
+		describeProperties(name, schema)
+	}
+	for _, op := range s.operations {
+		describeErrors(op)
+	}
+	return doc
+}
+
+// describeProperties adds what the types themselves do not say.
+func describeProperties(name string, schema *huma.Schema) {
+	if name != "NewUser" && name != "Reprovision" {
+		schema.AdditionalProperties = nil // answers may grow; only requests are closed
+	}
+	for property, text := range propertyTexts[name] {
+		if p := schema.Properties[property]; p != nil {
+			p.Description = text
+		}
+	}
+	for _, property := range []string{"id", "signupId"} {
+		if p := schema.Properties[property]; p != nil {
+			p.Format = "uuid"
+		}
+	}
+	if name == "Signup" {
+		schema.Properties["problem"].Type = huma.TypeObject
+		schema.Properties["status"].Enum = []any{
+			catalog.Pending, catalog.AwaitingVerification, catalog.Provisioning, catalog.SignedUp, catalog.Failed, catalog.Expired,
+		}
+	}
+}
+
+// describeErrors lists the codes that an operation's errors may have, by status.
+func describeErrors(op *huma.Operation) {
+	for text, response := range op.Responses {
+		status, err := strconv.Atoi(text)
+		if err != nil || status < http.StatusBadRequest {
+			continue
+		}
+		var codes []string
+		for _, k := range kinds {
+			if k.Status == status && possible(op, k) {
+				codes = append(codes, "`"+k.Code+"`")
+			}
+		}
+		slices.Sort(codes)
+		response.Description = strings.Join(codes, ", ")
+	}
+}
+
+// possible tells whether an operation can be answered with a kind of error that is not for all with its status.
+func possible(op *huma.Operation, k *kind) bool {
+	switch k {
+	case emailExists, idempotencyMismatch:
+		return op.OperationID == "signUp"
+	case identityUnavailable:
+		return op.OperationID == "signUp" || op.Security != nil
+	case busy:
+		return op.OperationID != "ready" && op.OperationID != "listTenants"
+	}
+	return true
+}
+
+// propertyTexts describe the members of types that know nothing of HTTP.
+var propertyTexts = map[string]map[string]string{
+	"Signup": {
+		"signupId": "The sign-up's id. Knowing it is the permission to look at it.",
+		"status":   "How far it is: pending, awaiting_verification, provisioning, ready, failed or expired. The last three are final.",
+		"user":     "There once the sign-up is ready.",
+		"school":   "There once the sign-up is ready.",
+		"steps":    "What has been done, and what is being done.",
+		"problem":  "Why it failed: its code is a safe word.",
+	},
+	"SignupResult": {
+		"signupId": "The sign-up's id, for GET /signups/{id}.",
+		"user":     "The person who signed the school up.",
+		"school":   "The school, and where its data is.",
+	},
+	"Me": {
+		"user":     "The caller.",
+		"school":   "The caller's school.",
+		"database": "What the school's own database tells of itself.",
+	},
+	"SignupStep": {
+		"name":       "reserve, identity, provision or finish.",
+		"status":     "running, done or failed.",
+		"attempt":    "Which worker did it: above 1, an earlier one died.",
+		"startedAt":  "When it began.",
+		"durationMs": "How long it took.",
+		"problem":    "A safe word on why it failed.",
+	},
+	"User":   userTexts,
+	"MyUser": userTexts,
+	"School": {
+		"id":            "The tenant's id.",
+		"name":          "The school's name.",
+		"slug":          "The name by which people find the school.",
+		"database":      "The name of the school's database.",
+		"schemaVersion": "The last migration that the database has had.",
+		"status":        "ready, as soon as it can be used.",
+		"createdAt":     "When the school signed up.",
+	},
+	"TenantStep": {
+		"name":       "template, database, role, access or schema.",
+		"status":     "running, done or failed.",
+		"changed":    "What was missing and has been made; absent when there was nothing to do.",
+		"startedAt":  "When it began.",
+		"durationMs": "How long it took.",
+		"problem":    "Why it failed.",
+	},
+}
+
+var userTexts = map[string]string{
+	"givenName":     "As the person wrote it.",
+	"familyName":    "As the person wrote it.",
+	"name":          "The whole name, as the person wrote it.",
+	"id":            "Our id of the person.",
+	"identityId":    "The identity provider's id of the person.",
+	"email":         "In the one spelling that counts.",
+	"emailVerified": "Whether the person has shown that the address is theirs.",
+	"createdAt":     "When the school signed up.",
+}

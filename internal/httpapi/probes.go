@@ -1,0 +1,41 @@
+package httpapi
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// readyTimeout bounds what /readyz waits for.
+const readyTimeout = 2 * time.Second
+
+func (s *server) registerProbes() {
+	register(s, everybody, huma.Operation{
+		OperationID: "live", Method: http.MethodGet, Path: "/livez", Tags: []string{tagHealth},
+		Summary: "Is the process alive?", Description: "Nothing is checked: an answer is the answer.",
+	}, func(context.Context, *struct{}) (*healthOutput, error) { return &healthOutput{Health{"ok"}}, nil })
+	register(s, everybody, huma.Operation{
+		OperationID: "ready", Method: http.MethodGet, Path: "/readyz", Tags: []string{tagHealth},
+		Summary:     "Can the service do its work?",
+		Description: "Checks the registry and the job runner; neither the identity provider nor the schools' databases.",
+		Errors:      []int{http.StatusServiceUnavailable},
+	}, s.getReady)
+}
+
+// Health is the answer of a probe.
+type Health struct {
+	Status string `json:"status" example:"ok"`
+}
+
+type healthOutput struct{ Body Health }
+
+func (s *server) getReady(ctx context.Context, _ *struct{}) (*healthOutput, error) {
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	if err := s.cfg.Ready(ctx); err != nil {
+		return nil, newProblem(catalogUnavailable, "The service is not ready.").after(readyTimeout).because(err)
+	}
+	return &healthOutput{Health{"ok"}}, nil
+}

@@ -1,0 +1,79 @@
+package httpapi
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"homeroom/signup"
+)
+
+func (s *server) registerReprovision() {
+	register(s, permitted("update:tenants"), huma.Operation{
+		OperationID: "reprovisionTenant", Method: http.MethodPost, Path: "/tenants/{id}/reprovision", Tags: []string{tagOperator},
+		Summary: "Provision a tenant again",
+		Description: "Runs every provisioning step again and adds what is missing; data is never dropped. With `fresh`, the old database is set aside, " +
+			"where it is kept under the name in the answer, and a new one is made. The tenant's status and steps tell how it goes.",
+		DefaultStatus: http.StatusAccepted, MaxBodyBytes: largestBody,
+		SkipValidateBody: true, // the body reads itself
+		Errors: []int{
+			http.StatusBadRequest, http.StatusNotFound, http.StatusConflict, http.StatusRequestEntityTooLarge,
+			http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity,
+		},
+		Middlewares: huma.Middlewares{s.requireJSON},
+	}, s.postReprovision)
+}
+
+// reprovision is the body; it may be left out.
+type reprovision struct {
+	Fresh   bool   `json:"fresh,omitempty" doc:"Set the old database aside and make a new one."`
+	Confirm string `json:"confirm,omitempty" doc:"The tenant's slug, to confirm fresh." example:"lincoln-high"`
+
+	wrong []FieldProblem
+}
+
+// UnmarshalJSON takes the members one by one, as that of newUser does.
+func (r *reprovision) UnmarshalJSON(text []byte) error {
+	o, err := readObject(text)
+	if err != nil {
+		return err
+	}
+	r.Fresh, r.Confirm = o.flag("fresh"), o.text("confirm")
+	r.wrong = o.end()
+	return nil
+}
+
+type reprovisionInput struct {
+	TenantPath
+	Body *reprovision
+}
+
+// Reprovisioned is the tenant whose provisioning has begun.
+type Reprovisioned struct {
+	TenantDetails
+	KeptDatabase string `json:"keptDatabase,omitempty" doc:"The name under which the old database is kept."`
+}
+
+type reprovisionOutput struct {
+	Location string `header:"Location" doc:"Where the tenant can be looked at."`
+	Body     Reprovisioned
+}
+
+func (s *server) postReprovision(ctx context.Context, in *reprovisionInput) (*reprovisionOutput, error) {
+	wish := signup.Reprovision{Tenant: in.ID, Actor: claimsOf(ctx).Subject, RequestID: requestOf(ctx).id}
+	if in.Body != nil {
+		if len(in.Body.wrong) > 0 {
+			return nil, invalidFields(in.Body.wrong...)
+		}
+		wish.Fresh, wish.Confirm = in.Body.Fresh, in.Body.Confirm
+	}
+	row, kept, err := s.cfg.Signup.Reprovision(ctx, wish)
+	if err != nil {
+		return nil, err
+	}
+	return &reprovisionOutput{
+		Location: "/tenants/" + row.ID.String(),
+		Body:     Reprovisioned{TenantDetails: s.details(ctx, row), KeptDatabase: kept},
+	}, nil
+}

@@ -1,0 +1,43 @@
+package httpapi
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+func (s *server) registerSchools() {
+	register(s, everybody, huma.Operation{
+		OperationID: "checkSchoolName", Method: http.MethodGet, Path: "/schools/availability", Tags: []string{tagSignup},
+		Summary:     "See which slug a school's name would get",
+		Description: "Schools may share a name. Where the slug is not free, the next school of the name gets one with a number.",
+		Errors:      []int{http.StatusUnprocessableEntity, http.StatusServiceUnavailable},
+	}, s.getAvailability)
+	register(s, anyUser, huma.Operation{
+		OperationID: "me", Method: http.MethodGet, Path: "/me", Tags: []string{tagSchool},
+		Summary:     "See the caller and their school",
+		Description: "The user and the school from the registry, and figures that are read in the school's own database, with the school's own role.",
+		Errors:      []int{http.StatusForbidden, http.StatusNotFound},
+	}, s.getMe)
+}
+
+type availabilityInput struct {
+	Name string `query:"name" required:"true" maxLength:"400" doc:"The school's name." example:"Lincoln High"`
+}
+
+type availabilityOutput struct{ Body Availability }
+
+// Availability tells the slug of a name.
+type Availability struct {
+	Slug      string `json:"slug" doc:"The name by which people will find the school." example:"lincoln-high"`
+	Available bool   `json:"available" doc:"Whether nobody has it."`
+}
+
+func (s *server) getAvailability(ctx context.Context, in *availabilityInput) (*availabilityOutput, error) {
+	slug, free, err := s.cfg.Signup.Available(ctx, in.Name)
+	if err != nil {
+		return nil, err
+	}
+	return &availabilityOutput{Availability{Slug: slug, Available: free}}, nil
+}

@@ -1,0 +1,60 @@
+package httpapi
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/google/uuid"
+
+	"homeroom/signup"
+)
+
+func (s *server) registerSignups() {
+	op := huma.Operation{
+		OperationID: "signUp", Method: http.MethodPost, Path: "/users", Tags: []string{tagSignup},
+		Summary: "Sign a school up",
+		Description: "Creates the user at the identity provider, gives the school a database of its own, and answers when both are ready. " +
+			"Where a database must be built and that takes long, the answer is 202 and the work goes on: look at its Location.",
+		DefaultStatus: http.StatusCreated, MaxBodyBytes: largestBody,
+		SkipValidateBody: true, SkipValidateParams: true, // done by the handler, which tells everything at once
+		Errors: []int{
+			http.StatusBadRequest, http.StatusConflict, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType,
+			http.StatusUnprocessableEntity, http.StatusTooManyRequests, http.StatusServiceUnavailable,
+		},
+		Middlewares: huma.Middlewares{s.requireJSON},
+		Responses:   s.signupResponses(),
+	}
+	register(s, everybody, op, s.postUser)
+	register(s, everybody, huma.Operation{
+		OperationID: "getSignup", Method: http.MethodGet, Path: "/signups/{id}", Tags: []string{tagSignup},
+		Summary:     "Look at a sign-up",
+		Description: "Knowing the id is the permission. `user` and `school` are there once the sign-up is ready.",
+		Errors:      []int{http.StatusNotFound, http.StatusServiceUnavailable},
+	}, s.getSignup)
+	s.registerEvents()
+}
+
+// SignupPath names a sign-up. It is exported, as huma does not look into embedded structs that are not.
+type SignupPath struct {
+	ID string `path:"id" doc:"The signupId." example:"8c1f5a0e-3b0d-4c1e-9d2a-6f0b7c8d9e10"`
+}
+
+type signupOutput struct{ Body signup.View }
+
+func (s *server) getSignup(ctx context.Context, in *SignupPath) (*signupOutput, error) {
+	view, err := s.viewSignup(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	return &signupOutput{view}, nil
+}
+
+// viewSignup finds a sign-up. Whatever is no id is as unknown as an id that nobody has.
+func (s *server) viewSignup(ctx context.Context, text string) (signup.View, error) {
+	id, err := uuid.Parse(text)
+	if err != nil || len(text) != 36 {
+		return signup.View{}, newProblem(notFound, "There is no such thing here.")
+	}
+	return s.cfg.Signup.View(ctx, id)
+}

@@ -1,0 +1,150 @@
+package httpapi
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/google/uuid"
+
+	"homeroom/catalog"
+	"homeroom/tenant"
+)
+
+func (s *server) registerTenants() {
+	read := permitted("read:tenants")
+	register(s, read, huma.Operation{
+		OperationID: "listTenants", Method: http.MethodGet, Path: "/tenants", Tags: []string{tagOperator},
+		Summary:     "List the tenants",
+		Description: "Newest first, in pages. Spares, which belong to no school yet, are listed only with `status=spare`.",
+		Errors:      []int{http.StatusUnprocessableEntity},
+	}, s.listTenants)
+	register(s, read, huma.Operation{
+		OperationID: "getTenant", Method: http.MethodGet, Path: "/tenants/{id}", Tags: []string{tagOperator},
+		Summary:     "Look at a tenant",
+		Description: "What the registry knows, and what the tenant's server tells about its database.",
+		Errors:      []int{http.StatusNotFound},
+	}, s.getTenant)
+	s.registerReprovision()
+}
+
+// Tenant is a school's place, as a list shows it.
+type Tenant struct {
+	ID            uuid.UUID     `json:"id"`
+	Name          string        `json:"name,omitempty" doc:"The school's name; absent for a spare." example:"Lincoln High"`
+	Slug          string        `json:"slug,omitempty" doc:"The name by which people find it; absent for a spare." example:"lincoln-high"`
+	Database      string        `json:"database" doc:"The name of its database and of its login role." example:"t_agm4dmd5f2vkbonbb5xtyhrnjm"`
+	Server        string        `json:"server" doc:"The Postgres server it lives on." example:"main"`
+	Status        catalog.State `json:"status" enum:"building,spare,reserved,ready,quarantined,suspended,deleting,deleted" example:"ready"`
+	SchemaVersion uint          `json:"schemaVersion" doc:"The last migration that it has had." example:"4"`
+	CreatedAt     time.Time     `json:"createdAt" doc:"When the school signed up."`
+	ReadyAt       *time.Time    `json:"readyAt,omitempty" doc:"When it could be used first."`
+	Problem       string        `json:"problem,omitempty" doc:"Why it is quarantined."`
+}
+
+func tenantOf(row catalog.Tenant) Tenant {
+	t := Tenant{
+		ID: row.ID, Name: row.Name, Slug: row.Slug, Database: row.Database, Server: row.Server, Status: row.State,
+		SchemaVersion: row.SchemaVersion, CreatedAt: row.CreatedAt.UTC(),
+	}
+	if row.ReadyAt != nil {
+		at := row.ReadyAt.UTC()
+		t.ReadyAt = &at
+	}
+	if row.QuarantineCause != nil {
+		t.Problem = *row.QuarantineCause
+	}
+	return t
+}
+
+type listInput struct {
+	Q       string `query:"q" maxLength:"200" doc:"A part of the name, the slug or the database's name."`
+	Status  string `query:"status" enum:"building,spare,reserved,ready,quarantined,suspended,deleting,deleted"`
+	Server  string `query:"server" maxLength:"31" example:"main"`
+	Version uint   `query:"version" minimum:"1" doc:"The schema version."`
+	Cursor  string `query:"cursor" maxLength:"200" doc:"The nextCursor of the page before."`
+	Limit   int    `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"How many to list."`
+}
+
+// TenantPage is a part of the list.
+type TenantPage struct {
+	Tenants    []Tenant `json:"tenants"`
+	NextCursor string   `json:"nextCursor,omitempty" doc:"Continues the list; absent at its end."`
+}
+
+type listOutput struct{ Body TenantPage }
+
+func (s *server) listTenants(ctx context.Context, in *listInput) (*listOutput, error) {
+	filter := catalog.Filter{
+		Search: in.Q, State: catalog.State(in.Status), Server: in.Server, Cursor: in.Cursor, Limit: in.Limit,
+	}
+	if in.Version > 0 {
+		filter.Version = &in.Version
+	}
+	page, err := s.cfg.Catalog.Tenants(ctx, filter)
+	if err != nil {
+		return nil, err
+	}
+	out := &listOutput{TenantPage{Tenants: make([]Tenant, len(page.Tenants)), NextCursor: page.NextCursor}}
+	for i, row := range page.Tenants {
+		out.Body.Tenants[i] = tenantOf(row)
+	}
+	return out, nil
+}
+
+// TenantDetails is all that is known of a tenant.
+type TenantDetails struct {
+	Tenant
+	Fingerprint string `json:"fingerprint,omitempty" doc:"A hash of its schema; equal for tenants with the same schema."`
+	// SizeBytes and Connections are nil where the server could not be asked.
+	SizeBytes   *int64        `json:"sizeBytes,omitempty" doc:"How large its database is on disk; absent where the server cannot be asked." example:"7864320"`
+	Connections *int          `json:"connections,omitempty" doc:"How many sessions are in its database now." example:"2"`
+	Warning     string        `json:"warning,omitempty" doc:"What could not be found out."`
+	Steps       []tenant.Step `json:"steps" doc:"What provisioning did last, or is doing now."`
+}
+
+// TenantPath names a tenant. It is exported, as huma does not look into embedded structs that are not.
+type TenantPath struct {
+	ID string `path:"id" maxLength:"100" doc:"The tenant's id, slug or database." example:"lincoln-high"`
+}
+
+type tenantOutput struct{ Body TenantDetails }
+
+func (s *server) getTenant(ctx context.Context, in *TenantPath) (*tenantOutput, error) {
+	row, err := s.cfg.Catalog.Tenant(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	return &tenantOutput{s.details(ctx, row)}, nil
+}
+
+// details asks the tenant's server too. One that does not answer is no reason to hide what the registry knows.
+func (s *server) details(ctx context.Context, row catalog.Tenant) TenantDetails {
+	d := TenantDetails{Tenant: tenantOf(row), Steps: []tenant.Step{}}
+	if row.Fingerprint != nil {
+		d.Fingerprint = *row.Fingerprint
+	}
+	_ = json.Unmarshal(row.Steps, &d.Steps) // written by this program; unreadable ones are as good as none
+	server, err := s.cfg.Servers.Get(row.Server)
+	var facts tenant.Facts
+	if err == nil {
+		ctx, cancel := context.WithTimeout(ctx, factsTimeout)
+		defer cancel()
+		facts, err = server.Facts(ctx, tenant.ID(row.ID))
+	}
+	switch {
+	case err != nil:
+		d.Warning = "The server " + row.Server + " could not be asked."
+		requestOf(ctx).cause = err
+	case !facts.Exists:
+		d.Warning = "There is no database of this name on the server " + row.Server + "."
+	default:
+		d.SizeBytes, d.Connections = &facts.SizeBytes, &facts.Connections
+	}
+	return d
+}
+
+// factsTimeout bounds the question to a tenant's server.
+const factsTimeout = 3 * time.Second
