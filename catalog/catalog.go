@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"homeroom/internal/postgres"
 	"homeroom/migrations"
 )
 
@@ -56,7 +57,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 // migrate brings the schema up to date on a connection of its own.
 func migrate(ctx context.Context, cfg *pgx.ConnConfig) error {
 	conn, err := pgx.ConnectConfig(ctx, cfg)
-	if isCode(err, "3D000") { // invalid_catalog_name: the database does not exist
+	if postgres.IsCode(err, "3D000") { // invalid_catalog_name: the database does not exist
 		if err := createDatabase(ctx, cfg); err != nil {
 			return err
 		}
@@ -105,7 +106,7 @@ func createDatabase(ctx context.Context, cfg *pgx.ConnConfig) error {
 	defer conn.Close(context.WithoutCancel(ctx))
 	_, err = conn.Exec(ctx, "create database "+pgx.Identifier{cfg.Database}.Sanitize())
 	// Another process may have made it in between: one after the other says 42P04, at the same moment 23505.
-	if err != nil && !isCode(err, "42P04") && !isCode(err, "23505") {
+	if err != nil && !postgres.IsCode(err, "42P04") && !postgres.IsCode(err, "23505") {
 		return fmt.Errorf("create the catalog's database %s: %w", cfg.Database, err)
 	}
 	return nil

@@ -54,9 +54,3 @@ func known(err error) error {
 	}
 	return err
 }
-
-// isCode tells whether the error is Postgres's with this SQLSTATE.
-func isCode(err error, code string) bool {
-	var pg *pgconn.PgError
-	return errors.As(err, &pg) && pg.Code == code
-}

@@ -7,10 +7,10 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5/pgconn"
 	"golang.org/x/sync/errgroup"
 
 	"homeroom/catalog"
+	"homeroom/internal/postgres"
 	"homeroom/migrations"
 	"homeroom/tenant"
 )
@@ -99,15 +99,8 @@ func passing(err error) bool {
 	if errors.As(err, &state) {
 		return false
 	}
-	var pg *pgconn.PgError
-	if !errors.As(err, &pg) {
-		return true // no answer of Postgres at all: the connection
-	}
-	switch pg.Code {
-	case "55P03", "40001", "40P01", "53300", "57P01", "57P02", "57P03":
-		return true
-	}
-	return pg.Code[:2] == "08"
+	// lock_not_available, serialization_failure, deadlock_detected
+	return postgres.IsCode(err, "55P03", "40001", "40P01") || postgres.Unreachable(err)
 }
 
 // counter counts outcomes and tells of each.

@@ -7,6 +7,7 @@ import (
 
 	"homeroom/catalog"
 	"homeroom/identity"
+	"homeroom/internal/postgres"
 )
 
 var (
@@ -56,6 +57,9 @@ func (e *Unavailable) Unwrap() error { return e.Err }
 func (s *Service) unavailable(err error) error {
 	if errors.Is(err, catalog.ErrNoRoom) {
 		return &Unavailable{What: Capacity, RetryAfter: time.Minute, Err: err}
+	}
+	if !postgres.Unreachable(err) {
+		return err // a defect of ours, which trying again does not mend
 	}
 	return &Unavailable{What: Catalog, RetryAfter: 2 * time.Second, Err: err}
 }

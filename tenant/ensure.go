@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"homeroom/internal/killpoint"
+	"homeroom/internal/postgres"
 )
 
 // ErrForeign says that a database has the tenant's name but was not made for it. It is left alone: a person must look.
@@ -41,7 +42,7 @@ func (s *Server) Ensure(ctx context.Context, id ID, rotation int, progress Progr
 	r := &recorder{tell: progress}
 	var version uint
 	err := s.ensure(ctx, r, id, rotation, &version)
-	if isCode(err, "3D000") { // the template is gone although we had seen it: somebody dropped it
+	if postgres.IsCode(err, "3D000") { // the template is gone although we had seen it: somebody dropped it
 		s.forget()
 		r.steps = nil
 		err = s.ensure(ctx, r, id, rotation, &version)

@@ -9,7 +9,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
+
+	"homeroom/internal/postgres"
 )
 
 // ErrBusy says that another process works on the same tenant, and did not end within the lock timeout.
@@ -28,13 +29,24 @@ func (s *Server) locked(ctx context.Context, name string, f func(conn *pgx.Conn)
 	defer conn.Release()
 	key := lockKey(name)
 	if _, err := conn.Exec(ctx, "select pg_advisory_lock($1)", key); err != nil {
-		if isCode(err, "55P03") { // lock_not_available
+		if postgres.IsCode(err, "55P03") { // lock_not_available
 			return fmt.Errorf("lock %s: %w", name, ErrBusy)
 		}
 		return fmt.Errorf("lock %s: %w", name, err)
 	}
 	defer unlock(ctx, conn.Conn(), key)
 	return f(conn.Conn())
+}
+
+// lockedPatiently is locked for what all tenants wait for anyway: it waits until ctx ends, since another process may be
+// building a template for longer than any lock timeout.
+func (s *Server) lockedPatiently(ctx context.Context, name string, f func(conn *pgx.Conn) error) error {
+	for {
+		err := s.locked(ctx, name, f)
+		if !errors.Is(err, ErrBusy) || ctx.Err() != nil {
+			return err
+		}
+	}
 }
 
 // unlock gives the lock back even when ctx has ended. A connection on which that fails is closed, which gives it back
@@ -53,10 +65,4 @@ func unlock(ctx context.Context, conn *pgx.Conn, key int64) {
 func lockKey(name string) int64 {
 	sum := sha256.Sum256([]byte("homeroom " + name))
 	return int64(binary.BigEndian.Uint64(sum[:8]))
-}
-
-// isCode tells whether the error is Postgres's with this SQLSTATE.
-func isCode(err error, code string) bool {
-	var pg *pgconn.PgError
-	return errors.As(err, &pg) && pg.Code == code
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"homeroom/internal/killpoint"
+	"homeroom/internal/postgres"
 )
 
 // grants is run in the template before the migrations, and again wherever a tenant has lost some of it. It may run any
@@ -38,7 +39,7 @@ func (s *Server) Prepare(ctx context.Context) error {
 	if s.ready {
 		return nil
 	}
-	err := s.locked(ctx, "server", func(conn *pgx.Conn) error {
+	err := s.lockedPatiently(ctx, "server", func(conn *pgx.Conn) error {
 		if err := ensureSharedRoles(ctx, conn); err != nil {
 			return err
 		}
@@ -75,7 +76,7 @@ func ensureSharedRoles(ctx context.Context, conn *pgx.Conn) error {
 			return fmt.Errorf("look for role %s: %w", role, err)
 		}
 		if !exists {
-			if _, err := conn.Exec(ctx, "create role "+quote(role)+" nologin"); err != nil && !isCode(err, "42710") {
+			if _, err := conn.Exec(ctx, "create role "+quote(role)+" nologin"); err != nil && !postgres.IsCode(err, "42710") {
 				return fmt.Errorf("create role %s: %w", role, err)
 			}
 		}
@@ -118,7 +119,7 @@ func (s *Server) closeSharedDatabases(ctx context.Context, conn *pgx.Conn) error
 // of that name without it was left by a process that died, and is made again.
 func (s *Server) ensureTemplate(ctx context.Context) error {
 	name := s.Template()
-	err := s.locked(ctx, name, func(conn *pgx.Conn) error {
+	err := s.lockedPatiently(ctx, name, func(conn *pgx.Conn) error {
 		var complete bool
 		err := conn.QueryRow(ctx, "select datistemplate from pg_database where datname = $1", name).Scan(&complete)
 		if complete {

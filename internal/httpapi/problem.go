@@ -7,14 +7,11 @@ import (
 	"math"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
-
-	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/puddle/v2"
 
 	"homeroom/catalog"
 	"homeroom/identity"
+	"homeroom/internal/postgres"
 	"homeroom/signup"
 )
 
@@ -117,7 +114,7 @@ func problemOf(err error) *Problem {
 		return unavailableProblem(unavailable)
 	case errors.As(err, &unreachable):
 		return newProblem(busy, "The school's database cannot be reached at this moment.").after(5 * time.Second).because(err)
-	case connectionLost(err):
+	case postgres.Unreachable(err):
 		return newProblem(catalogUnavailable, "The service's registry cannot be reached at this moment.").after(2 * time.Second).because(err)
 	}
 	return newProblem(internal, "Something went wrong on our side. It has been logged under the request id.").because(err)
@@ -149,21 +146,6 @@ type unreachableError struct{ err error }
 
 func (e *unreachableError) Error() string { return "ask a tenant's database: " + e.err.Error() }
 func (e *unreachableError) Unwrap() error { return e.err }
-
-// connectionLost tells errors of the way to Postgres, which pass, from those of a statement, which are ours.
-func connectionLost(err error) bool {
-	var connect *pgconn.ConnectError
-	var pg *pgconn.PgError
-	switch {
-	case errors.As(err, &connect), pgconn.Timeout(err), pgconn.SafeToRetry(err), errors.Is(err, context.DeadlineExceeded),
-		errors.Is(err, puddle.ErrClosedPool):
-		return true
-	case errors.As(err, &pg):
-		// Connection exceptions, insufficient resources, and an operator's intervention such as a shutdown.
-		return strings.HasPrefix(pg.Code, "08") || strings.HasPrefix(pg.Code, "53") || strings.HasPrefix(pg.Code, "57P")
-	}
-	return networkError(err)
-}
 
 // writeProblem answers with a problem where huma is not involved.
 func writeProblem(w http.ResponseWriter, r *http.Request, p *Problem) {
