@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"homeroom/auth0"
+	"homeroom/catalog"
+	"homeroom/fleet"
+	"homeroom/identity"
+	"homeroom/internal/jobs"
+	"homeroom/signup"
+	"homeroom/tenant"
+)
+
+// app is everything that the commands share, wired.
+type app struct {
+	cfg     config
+	logger  *slog.Logger
+	catalog *catalog.Store
+	servers tenant.Servers
+	// identity is the provider, or an explanation of what is missing.
+	identity identity.Provider
+	signup   *signup.Service
+}
+
+// openApp connects to the catalog, brings it up to date and registers the servers. The caller closes it.
+func openApp(ctx context.Context, cfg config, logger *slog.Logger) (_ *app, err error) {
+	a := &app{cfg: cfg, logger: logger}
+	defer func() {
+		if err != nil {
+			a.close()
+		}
+	}()
+	if a.catalog, err = catalog.Open(ctx, catalog.Config{URL: cfg.CatalogURL.Reveal()}); err != nil {
+		if cfg.ofDev {
+			err = fmt.Errorf("HOMEROOM_CATALOG_URL is not set, and homeroom dev does not seem to run: %w", err)
+		}
+		return nil, err
+	}
+	if err = jobs.Migrate(ctx, a.catalog.Pool()); err != nil {
+		return nil, err
+	}
+	a.servers = tenant.Servers{}
+	for name, url := range cfg.servers {
+		a.servers[name], err = tenant.Open(tenant.Config{
+			Name: name, URL: url, Key: cfg.TenantKey, Migrations: cfg.migrations, Logger: logger,
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	if err = a.catalog.RegisterServers(ctx, a.servers.Names()); err != nil {
+		return nil, err
+	}
+	queue, err := jobs.NewQueue(a.catalog.Pool())
+	if err != nil {
+		return nil, err
+	}
+	a.identity = a.provider()
+	a.signup, err = signup.New(signup.Config{
+		Catalog: a.catalog, Servers: a.servers, Identity: a.identity, Queue: queue, Key: cfg.TenantKey,
+		Spares: cfg.Spares, Logger: logger,
+	})
+	return a, err
+}
+
+// provider is the identity provider, or one that explains what is missing: the commands that only work on databases need
+// none.
+func (a *app) provider() identity.Provider {
+	if err := a.cfg.requireAuth0(); err != nil {
+		return unconfigured{err}
+	}
+	client, err := auth0.New(auth0.Config{
+		BaseURL: a.cfg.Auth0BaseURL, ClientID: a.cfg.Auth0ClientID, ClientSecret: a.cfg.Auth0ClientSecret,
+		ManagementAudience: a.cfg.Auth0ManagementAudience, Connection: a.cfg.Auth0Connection,
+		CustomDomain: a.cfg.Auth0CustomDomain, Logger: a.logger,
+	})
+	if err != nil {
+		return unconfigured{err}
+	}
+	return client
+}
+
+// fleet is all tenants, for migrations.
+func (a *app) fleet(concurrency int) (*fleet.Fleet, error) {
+	return fleet.New(fleet.Config{Catalog: a.catalog, Servers: a.servers, Concurrency: concurrency, Logger: a.logger})
+}
+
+// checkRights refuses a superuser's URL unless it was allowed: whoever takes over a service that holds one holds the
+// server's machine.
+func (a *app) checkRights(ctx context.Context) error {
+	if a.cfg.AllowSuperuser {
+		return nil
+	}
+	for name, server := range a.servers {
+		super, err := server.Superuser(ctx)
+		if err != nil {
+			return err
+		}
+		if super {
+			return fmt.Errorf("the URL of server %s belongs to a superuser: give Homeroom a role with CREATEDB and CREATEROLE "+
+				"(create role homeroom login createdb createrole password '…'), or set HOMEROOM_ALLOW_SUPERUSER=true", name)
+		}
+	}
+	return nil
+}
+
+// close lets everything go. It may be called on a half-opened app.
+func (a *app) close() {
+	a.servers.Close()
+	if a.catalog != nil {
+		a.catalog.Close()
+	}
+}
+
+var errNoProvider = errors.New("no identity provider is configured")

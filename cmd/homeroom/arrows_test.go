@@ -1,0 +1,138 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// arrows are the imports that a package may have among our own, tests aside. They go down only:
+//
+//	cmd → internal/httpapi, internal/jobs → signup, fleet → catalog, tenant, identity → migrations
+//
+// and the three nouns in the middle do not know one another, so that each can be read, tested and replaced by itself.
+// .golangci.yml has the same rules for editors. A new package needs a line here.
+var arrows = map[string][]string{
+	"internal/secret":    {},
+	"internal/killpoint": {},
+	"internal/postgres":  {},
+	"migrations":         {},
+	"identity":           {"internal/secret"},
+	"catalog":            {"migrations", "internal/postgres", "internal/secret"},
+	"tenant":             {"migrations", "internal/postgres", "internal/secret", "internal/killpoint"},
+	"auth0":              {"identity", "internal/secret"},
+	"signup": {
+		"catalog", "tenant", "identity", "migrations", "internal/postgres", "internal/secret", "internal/killpoint",
+	},
+	"fleet":                 {"catalog", "tenant", "migrations", "internal/postgres", "internal/killpoint"},
+	"internal/jobs":         {"signup"},
+	"internal/httpapi":      {"signup", "catalog", "tenant", "identity", "internal/postgres", "internal/secret"},
+	"internal/devpg":        {"internal/secret"},
+	"internal/pgtest":       {"internal/devpg"},
+	"auth0/auth0test":       {"internal/secret"},
+	"identity/identitytest": {"identity", "internal/secret"},
+	"cmd/homeroom": {
+		"auth0", "auth0/auth0test", "catalog", "fleet", "identity", "internal/devpg", "internal/httpapi", "internal/jobs",
+		"internal/secret", "migrations", "signup", "tenant",
+	},
+	"bench": {
+		"auth0", "auth0/auth0test", "catalog", "fleet", "identity", "internal/devpg", "internal/httpapi", "internal/jobs",
+		"internal/pgtest", "internal/secret", "migrations", "signup", "tenant",
+	},
+}
+
+// fences name the only packages that may use a library. Tests may use what they like: some look at us from outside.
+var fences = []struct {
+	library string
+	only    []string
+	reason  string
+}{
+	{"github.com/gin-gonic/gin", []string{"internal/httpapi"}, "what HTTP is spoken with is nobody else's business"},
+	{"github.com/danielgtaylor/huma/v2", []string{"internal/httpapi"}, "what HTTP is spoken with is nobody else's business"},
+	{"github.com/go-resty/resty/v2", []string{"auth0"}, "only clients of identity providers make requests with it"},
+	{"github.com/golang-migrate/migrate/v4", []string{"migrations", "bench"}, "its driver protocol is wrapped there once, atomically"},
+	{"github.com/riverqueue/river", []string{"internal/jobs"}, "jobs are alarm clocks, which the saga must do without"},
+}
+
+// goPackage is what `go list` tells of a package.
+type goPackage struct {
+	ImportPath, Doc string
+	Imports         []string
+}
+
+func listPackages(t *testing.T) []goPackage {
+	t.Helper()
+	command := exec.CommandContext(t.Context(), "go", "list", "-buildvcs=false", "-json=ImportPath,Doc,Imports", "homeroom/...")
+	command.Dir = "../.."
+	out, err := command.Output()
+	if err != nil {
+		var failed *exec.ExitError
+		errors.As(err, &failed)
+		t.Fatalf("go list: %v\n%s", err, failed.Stderr)
+	}
+	var all []goPackage
+	for decoder := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p goPackage
+		if err := decoder.Decode(&p); errors.Is(err, io.EOF) {
+			return all
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+}
+
+func TestImportsGoDownOnly(t *testing.T) {
+	t.Parallel()
+	for _, p := range listPackages(t) {
+		name := strings.TrimPrefix(p.ImportPath, "homeroom/")
+		allowed, known := arrows[name]
+		if !known {
+			t.Errorf("package %s has no line in arrows: say what it may import", name)
+			continue
+		}
+		for _, imported := range p.Imports {
+			if ours, ok := strings.CutPrefix(imported, "homeroom/"); ok && !slices.Contains(allowed, ours) {
+				t.Errorf("package %s imports %s, against the arrows", name, ours)
+			}
+		}
+	}
+}
+
+func TestLibrariesStayBehindTheirFences(t *testing.T) {
+	t.Parallel()
+	for _, p := range listPackages(t) {
+		name := strings.TrimPrefix(p.ImportPath, "homeroom/")
+		for _, imported := range p.Imports {
+			for _, fence := range fences {
+				inside := imported == fence.library || strings.HasPrefix(imported, fence.library+"/")
+				if inside && !slices.Contains(fence.only, name) {
+					t.Errorf("package %s imports %s, which is for %v: %s", name, imported, fence.only, fence.reason)
+				}
+			}
+		}
+	}
+}
+
+// A long chain means that a change at the bottom is felt far away.
+func TestImportChainsAreShort(t *testing.T) {
+	t.Parallel()
+	const longest = 5
+	var length func(name string) int
+	length = func(name string) int {
+		deepest := 0
+		for _, next := range arrows[name] {
+			deepest = max(deepest, length(next))
+		}
+		return deepest + 1
+	}
+	for name := range arrows {
+		if n := length(name); n > longest {
+			t.Errorf("from %s the imports go %d packages deep, more than %d", name, n, longest)
+		}
+	}
+}

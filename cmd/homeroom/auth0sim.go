@@ -1,0 +1,61 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/caarlos0/env/v11"
+
+	"homeroom/auth0/auth0test"
+)
+
+type auth0simCommand struct {
+	Addr string `default:"127.0.0.1:8090" help:"Where it listens."`
+	URL  string `help:"How callers reach it, when that is not http://ADDR: it is the issuer of the tokens." placeholder:"URL"`
+}
+
+// Run runs the simulator until ctx ends.
+func (c auth0simCommand) Run(ctx context.Context, p program) error {
+	vars := env.ToMap(p.environ)
+	base := strings.TrimRight(or(c.URL, or(vars["AUTH0_BASE_URL"], "http://"+c.Addr)), "/")
+	cfg := auth0test.Config{
+		BaseURL: base, ClientID: or(vars["AUTH0_CLIENT_ID"], "homeroom-dev"),
+		ClientSecret: or(vars["AUTH0_CLIENT_SECRET"], "homeroom-dev-secret"),
+		Audience:     or(vars["AUTH0_AUDIENCE"], "https://api.homeroom.test"), ManagementAudience: vars["AUTH0_MANAGEMENT_AUDIENCE"],
+	}
+	simulator, err := auth0test.New(cfg)
+	if err != nil {
+		return err
+	}
+	listener, err := net.Listen("tcp", c.Addr)
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	fmt.Fprintf(p.stdout, "The Auth0 simulator is for development only: whoever reaches it can get any token.\n\n"+
+		"export AUTH0_BASE_URL=%s\nexport AUTH0_CLIENT_ID=%s\nexport AUTH0_CLIENT_SECRET=%s\nexport AUTH0_AUDIENCE=%s\n",
+		base, cfg.ClientID, cfg.ClientSecret, cfg.Audience)
+	return serveUntil(ctx, listener, simulator)
+}
+
+// serveUntil serves until ctx ends.
+func serveUntil(ctx context.Context, listener net.Listener, handler http.Handler) error {
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(listener) }()
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serve HTTP: %w", err)
+	case <-ctx.Done():
+		stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		if err := server.Shutdown(stopping); err != nil {
+			return errors.Join(server.Close())
+		}
+		return nil
+	}
+}

@@ -1,0 +1,209 @@
+package main
+
+import (
+	"encoding/base64"
+	"fmt"
+	"net/netip"
+	"os"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/caarlos0/env/v11"
+
+	"homeroom/catalog"
+	"homeroom/internal/secret"
+	"homeroom/migrations"
+)
+
+// config is the environment. The tag help is printed by `homeroom help config`.
+type config struct {
+	Addr             string         `env:"HOMEROOM_ADDR" envDefault:"127.0.0.1:8080" help:"where it listens"`
+	CatalogURL       secret.String  `env:"HOMEROOM_CATALOG_URL" help:"Postgres URL of the catalog; its database is made when it is missing and the role may"`
+	TenantKey        tenantKey      `env:"HOMEROOM_TENANT_KEY" help:"32 bytes or more in base64, from which the tenants' passwords are derived: openssl rand -base64 32"`
+	TenantMigrations string         `env:"HOMEROOM_TENANT_MIGRATIONS" help:"folder with the tenants' migrations, instead of the embedded school-lunch schema"`
+	Spares           int            `env:"HOMEROOM_SPARES" envDefault:"8" help:"spare tenants kept ready on each server; 0 keeps none"`
+	SignupRate       rate           `env:"HOMEROOM_SIGNUP_RATE" envDefault:"5/1h" help:"sign-ups per client address, such as 5/1h; off"`
+	TrustedProxies   []netip.Prefix `env:"HOMEROOM_TRUSTED_PROXIES" help:"CIDRs, separated by commas, whose X-Forwarded-For counts"`
+	AllowedOrigins   []string       `env:"HOMEROOM_ALLOWED_ORIGINS" help:"origins of the SPA, separated by commas, that browsers may call from"`
+	AllowSuperuser   bool           `env:"HOMEROOM_ALLOW_SUPERUSER" envDefault:"false" help:"lets the servers' URLs belong to a superuser"`
+
+	Auth0Domain             string        `env:"AUTH0_DOMAIN" help:"the Auth0 tenant, such as lincoln.eu.auth0.com"`
+	Auth0BaseURL            string        `env:"AUTH0_BASE_URL" help:"its URL, for a simulator; https://$AUTH0_DOMAIN when empty. The issuer of tokens is this with a closing slash"`
+	Auth0ClientID           string        `env:"AUTH0_CLIENT_ID" help:"the machine-to-machine application"`
+	Auth0ClientSecret       secret.String `env:"AUTH0_CLIENT_SECRET" help:"its secret"`
+	Auth0Connection         string        `env:"AUTH0_CONNECTION" envDefault:"Username-Password-Authentication" help:"the database connection that users are made in"`
+	Auth0Audience           string        `env:"AUTH0_AUDIENCE" help:"the identifier of Homeroom's own API at Auth0, for operators' and users' tokens"`
+	Auth0ManagementAudience string        `env:"AUTH0_MANAGEMENT_AUDIENCE" help:"with a custom domain: https://<the tenant's own domain>/api/v2/; $AUTH0_BASE_URL/api/v2/ when empty"`
+	Auth0CustomDomain       string        `env:"AUTH0_CUSTOM_DOMAIN" help:"of a tenant with several custom domains, the one that mails to new users speak of"`
+
+	// servers are the HOMEROOM_SERVER_<NAME>_URL by name.
+	servers map[string]secret.String
+	// migrations is what TenantMigrations names.
+	migrations *migrations.Set
+	// ofDev tells that the catalog is the development server's.
+	ofDev bool
+}
+
+// serverHelp documents the variables whose names the user chooses.
+const serverHelp = "direct (not pooled) URL of a tenant server, for a role with CREATEDB and CREATEROLE; the catalog's server, as MAIN, when there is none"
+
+// tenantKey is the server's key.
+type tenantKey []byte
+
+// String redacts it.
+func (tenantKey) String() string { return secret.Redacted }
+
+// UnmarshalText reads it from base64, with or without padding.
+func (k *tenantKey) UnmarshalText(text []byte) error {
+	raw, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(strings.TrimSpace(string(text)), "="))
+	if err != nil || len(raw) < 32 {
+		return fmt.Errorf("it must be at least 32 bytes in base64: make one with `openssl rand -base64 32`")
+	}
+	*k = raw
+	return nil
+}
+
+// rate is a number of times per period; nil is no limit.
+type rate struct{ allowance *catalog.Allowance }
+
+// UnmarshalText reads "5/1h" or "off".
+func (r *rate) UnmarshalText(text []byte) error {
+	if string(text) == "off" {
+		r.allowance = nil
+		return nil
+	}
+	count, period, _ := strings.Cut(string(text), "/")
+	n, err := strconv.Atoi(count)
+	window, wrong := time.ParseDuration(period)
+	if err != nil || wrong != nil || n < 1 || window < time.Second {
+		return fmt.Errorf(`it must be a number of times per period, such as 5/1h, or "off"`)
+	}
+	r.allowance = &catalog.Allowance{Count: n, Window: window}
+	return nil
+}
+
+// readConfig reads and checks the environment. Its error names every variable that is missing or wrong.
+func readConfig(environ []string) (config, error) {
+	vars, err := withFiles(env.ToMap(environ))
+	if err != nil {
+		return config{}, err
+	}
+	cfg, err := env.ParseAsWithOptions[config](env.Options{Environment: vars})
+	if err != nil {
+		return config{}, fmt.Errorf("read the configuration: %w (homeroom help config tells of every variable)", err)
+	}
+	if missing := cfg.missing(); len(missing) > 0 {
+		return config{}, fmt.Errorf("set %s (homeroom help config tells what they are; homeroom dev needs none)", strings.Join(missing, ", "))
+	}
+	cfg.servers = servers(vars)
+	if len(cfg.servers) == 0 {
+		cfg.servers["main"] = cfg.CatalogURL
+	}
+	if cfg.Auth0BaseURL == "" && cfg.Auth0Domain != "" {
+		cfg.Auth0BaseURL = "https://" + cfg.Auth0Domain
+	}
+	cfg.Auth0BaseURL = strings.TrimRight(cfg.Auth0BaseURL, "/")
+	cfg.migrations = migrations.Tenant()
+	if cfg.TenantMigrations != "" {
+		if cfg.migrations, err = migrations.Load(os.DirFS(cfg.TenantMigrations)); err != nil {
+			return config{}, fmt.Errorf("HOMEROOM_TENANT_MIGRATIONS: %s: %w", cfg.TenantMigrations, err)
+		}
+	}
+	return cfg, nil
+}
+
+// missing lists the required variables that are not set.
+func (c config) missing() []string {
+	var missing []string
+	if c.CatalogURL == "" {
+		missing = append(missing, "HOMEROOM_CATALOG_URL")
+	}
+	if len(c.TenantKey) == 0 {
+		missing = append(missing, "HOMEROOM_TENANT_KEY")
+	}
+	return missing
+}
+
+// requireAuth0 checks what only the service needs, and not the commands that work on databases alone.
+func (c config) requireAuth0() error {
+	var missing []string
+	for name, value := range map[string]string{
+		"AUTH0_DOMAIN": c.Auth0BaseURL, "AUTH0_CLIENT_ID": c.Auth0ClientID,
+		"AUTH0_CLIENT_SECRET": c.Auth0ClientSecret.Reveal(), "AUTH0_AUDIENCE": c.Auth0Audience,
+	} {
+		if value == "" {
+			missing = append(missing, name)
+		}
+	}
+	if len(missing) > 0 {
+		slices.Sort(missing)
+		return fmt.Errorf("set %s (homeroom help config tells what they are)", strings.Join(missing, ", "))
+	}
+	return nil
+}
+
+// withFiles replaces every NAME_FILE of a known secret by NAME with the file's content.
+func withFiles(vars map[string]string) (map[string]string, error) {
+	for name, path := range vars {
+		plain, isFile := strings.CutSuffix(name, "_FILE")
+		if !isFile || !(isSecret(plain) || serverName.MatchString(plain)) {
+			continue
+		}
+		if vars[plain] != "" {
+			return nil, fmt.Errorf("%s and %s are both set: remove one", plain, name)
+		}
+		content, err := os.ReadFile(path)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		vars[plain] = strings.TrimSpace(string(content))
+	}
+	return vars, nil
+}
+
+func isSecret(name string) bool {
+	return slices.ContainsFunc(variables(), func(v variable) bool { return v.Name == name && v.Secret })
+}
+
+var serverName = regexp.MustCompile(`^HOMEROOM_SERVER_([A-Z][A-Z0-9_]{0,30})_URL$`)
+
+func servers(vars map[string]string) map[string]secret.String {
+	found := map[string]secret.String{}
+	for name, url := range vars {
+		if match := serverName.FindStringSubmatch(name); match != nil && url != "" {
+			found[strings.ToLower(match[1])] = secret.String(url)
+		}
+	}
+	return found
+}
+
+// variable is a line of the documentation.
+type variable struct {
+	Name, Default, Help string
+	Secret              bool
+}
+
+// variables documents the environment from the struct itself, so that the two cannot differ.
+func variables() []variable {
+	var all []variable
+	t := reflect.TypeFor[config]()
+	for i := range t.NumField() {
+		field := t.Field(i)
+		name, ok := field.Tag.Lookup("env")
+		if !ok {
+			continue
+		}
+		all = append(all, variable{
+			Name: name, Default: field.Tag.Get("envDefault"), Help: field.Tag.Get("help"),
+			Secret: field.Type == reflect.TypeFor[secret.String]() || field.Type == reflect.TypeFor[tenantKey](),
+		})
+		if name == "HOMEROOM_CATALOG_URL" {
+			all = append(all, variable{Name: "HOMEROOM_SERVER_<NAME>_URL", Help: serverHelp, Secret: true})
+		}
+	}
+	return all
+}

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// documents are the Markdown files that we wrote.
+func documents(t *testing.T) []string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(root, "*.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = filepath.WalkDir(filepath.Join(root, "docs"), func(path string, _ fs.DirEntry, err error) error {
+		if strings.HasSuffix(path, ".md") {
+			files = append(files, path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+func TestDocumentsLinkToWhatIsThere(t *testing.T) {
+	t.Parallel()
+	link := regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`)
+	for _, file := range documents(t) {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, match := range link.FindAllStringSubmatch(string(text), -1) {
+			if _, err := os.Stat(filepath.Join(filepath.Dir(file), match[1])); err != nil {
+				t.Errorf("%s links to %s: %v", file, match[1], err)
+			}
+		}
+	}
+}
+
+// Operators look for a variable by its name: one that is not known here does nothing, and says nothing.
+func TestDocumentsNameVariablesThatExist(t *testing.T) {
+	t.Parallel()
+	others := map[string]bool{ // read before there is a configuration, by tests, or to be filled in by the reader
+		"HOMEROOM_PG_BIN": true, "HOMEROOM_TEST_POSTGRES_URL": true, "HOMEROOM_STATE_DIR": true, "HOMEROOM_KILL_AT": true,
+		"HOMEROOM_SERVER_": true, "AUTH0_": true, "HOMEROOM_": true,
+	}
+	name := regexp.MustCompile(`\b(HOMEROOM|AUTH0)_[A-Z0-9_]*`)
+	for _, file := range documents(t) {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, variable := range name.FindAllString(string(text), -1) {
+			if !known(variable) && !others[variable] {
+				t.Errorf("%s speaks of %s, which Homeroom does not read", file, variable)
+			}
+		}
+	}
+}
+
+func TestEveryDependencyIsExplained(t *testing.T) {
+	t.Parallel()
+	module, err := os.ReadFile(filepath.Join(root, "go.mod"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(root, "docs/decisions/dependencies.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, match := range regexp.MustCompile(`(?m)^\t(\S+) v\S+$`).FindAllStringSubmatch(string(module), -1) {
+		name := regexp.MustCompile(`/v\d+$`).ReplaceAllString(strings.TrimPrefix(match[1], "github.com/"), "")
+		if !strings.Contains(string(text), "`"+name+"`") {
+			t.Errorf("dependencies.md has no line for %s", name)
+		}
+	}
+}

@@ -1,0 +1,126 @@
+// Command homeroom is the front door of a product in which every school has its own Postgres database.
+//
+// It wires the packages together and decides nothing itself. `homeroom dev` runs everything on one machine; `serve` runs
+// the service; `migrate` brings all tenants' databases up to date; `tenant` looks at and repairs single ones.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// The exit codes that callers rely on.
+const (
+	exitOK       = 0
+	exitCannot   = 1 // it could not run
+	exitUsage    = 2 // the command line is wrong
+	exitFailures = 3 // it ran, and some tenants failed
+)
+
+// commands is the command line.
+type commands struct {
+	Dev      devCommand      `cmd:"" help:"Run everything on this machine: Postgres, an Auth0 simulator and the service."`
+	Serve    serveCommand    `cmd:"" help:"Run the service."`
+	Migrate  migrateCommand  `cmd:"" help:"Bring all tenants' databases up to date. Exits with 3 when some failed."`
+	Tenant   tenantCommand   `cmd:"" help:"Look at single tenants, and repair them."`
+	Auth0sim auth0simCommand `cmd:"" name:"auth0sim" help:"Run the Auth0 simulator by itself."`
+	Token    tokenCommand    `cmd:"" help:"Get an access token from the simulator, to call the API as an operator or a user."`
+	Help     helpCommand     `cmd:"" help:"Explain a topic: config."`
+	Version  versionCommand  `cmd:"" help:"Print the version."`
+}
+
+// program is what a command is given: the world outside, so that tests can give another.
+type program struct {
+	environ        []string
+	stdout, stderr io.Writer
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], program{environ: os.Environ(), stdout: os.Stdout, stderr: os.Stderr})
+	stop()
+	os.Exit(code)
+}
+
+// exitError ends the program with a code. Its message, if any, has been printed.
+type exitError int
+
+func (e exitError) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
+
+// run runs the command line and returns the exit code.
+func run(ctx context.Context, args []string, p program) int {
+	var cli commands
+	exit := -1
+	parser, err := kong.New(&cli,
+		kong.Name("homeroom"),
+		kong.Description("Every school signs up with one request and gets a Postgres database of its own."),
+		kong.Writers(p.stdout, p.stderr),
+		kong.Exit(func(code int) { exit = code }),
+		kong.UsageOnError(),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Bind(p),
+	)
+	if err != nil {
+		panic(err) // the struct above is wrong
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	parsed, err := parser.Parse(args)
+	if exit >= 0 { // help was asked for and printed
+		return exit
+	}
+	if err != nil {
+		fmt.Fprintln(p.stderr, "homeroom:", err)
+		return exitUsage
+	}
+	err = parsed.Run()
+	var code exitError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &code):
+		return int(code)
+	default:
+		fmt.Fprintln(p.stderr, "homeroom:", err)
+		return exitCannot
+	}
+}
+
+// logger writes JSON lines to standard error, as log collectors want them.
+func (p program) logger() *slog.Logger { return slog.New(slog.NewJSONHandler(p.stderr, nil)) }
+
+type versionCommand struct{}
+
+// Run prints the version.
+func (versionCommand) Run(p program) error {
+	_, err := fmt.Fprintln(p.stdout, "homeroom", version())
+	return err
+}
+
+// version is the module's version, or the commit it was built from.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	if v := info.Main.Version; v != "" && v != "(devel)" {
+		return v
+	}
+	for _, setting := range info.Settings {
+		if setting.Key == "vcs.revision" {
+			return setting.Value
+		}
+	}
+	return "devel"
+}

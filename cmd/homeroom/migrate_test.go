@@ -1,0 +1,212 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/golang-migrate/migrate/v4"
+	stock "github.com/golang-migrate/migrate/v4/database/pgx/v5"
+	_ "github.com/golang-migrate/migrate/v4/source/file"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	"golang.org/x/sync/errgroup"
+
+	"homeroom/catalog"
+	"homeroom/internal/pgtest"
+	"homeroom/internal/secret"
+	"homeroom/migrations"
+	"homeroom/tenant"
+)
+
+// TestMigrateTheFleet brings 200 tenants, one of them poisoned, to a new version by the command line.
+func TestMigrateTheFleet(t *testing.T) {
+	t.Parallel()
+	const tenants = 200
+	postgres := pgtest.Private(t, map[string]string{"synchronous_commit": "off"})
+	dir := t.TempDir()
+	write := func(name, sql string) {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(sql), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("000001_pupils.up.sql", "create table pupils (name text);")
+	ids := makeTenants(t, postgres.URL("catalog"), postgres.URL("postgres"), dir, tenants)
+	write("000002_names.up.sql", "alter table pupils alter column name set not null;")
+	poisoned := dial(t, postgres.URL(ids[17].Database()))
+	if _, err := poisoned.Exec(t.Context(), "insert into pupils values (null)"); err != nil {
+		t.Fatal(err)
+	}
+
+	homeroom := func(args ...string) (int, string, string) {
+		return command(t, []string{
+			"HOMEROOM_CATALOG_URL=" + postgres.URL("catalog"), "HOMEROOM_TENANT_KEY=" + base64.StdEncoding.EncodeToString(testKey),
+			"HOMEROOM_TENANT_MIGRATIONS=" + dir,
+		}, args...)
+	}
+	if code, out, _ := homeroom("migrate", "--plan"); code != exitOK || !strings.Contains(out, "200 tenants to migrate to version 2.") {
+		t.Fatalf("plan: %d %s", code, out)
+	}
+	code, out, stderr := homeroom("migrate")
+	if code != exitFailures {
+		t.Errorf("exit code %d, want %d", code, exitFailures)
+	}
+	for _, want := range []string{
+		"failed  " + ids[17].Database(), `column "name" of relation "pupils" contains null values`, "000002_names.up.sql",
+		"199 tenants migrated to version 2, 1 failed",
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("%q is not in\n%s", want, out)
+		}
+	}
+	if !strings.Contains(stderr, "199 of 200 tenants migrated, 1 failed") {
+		t.Errorf("progress: %s", stderr)
+	}
+	if _, out, _ := homeroom("tenant", "list", "--status", "quarantined", "-o", "json"); !strings.Contains(out, "contains null values") {
+		t.Errorf("the quarantined tenant: %s", out)
+	}
+
+	if _, err := poisoned.Exec(t.Context(), "delete from pupils"); err != nil {
+		t.Fatal(err)
+	}
+	if code, out, _ := homeroom("migrate", "--no-progress"); code != exitOK || !strings.Contains(out, "1 tenant migrated to version 2, 0 failed") {
+		t.Errorf("after the cure: %d %s", code, out)
+	}
+	if code, out, _ := homeroom("migrate"); code != exitOK || !strings.Contains(out, "All tenants are at version 2.") {
+		t.Errorf("with nothing to do: %d %s", code, out)
+	}
+	stockReads(t, postgres.URL(ids[3].Database()), dir, 2)
+
+	write("000003_broken.up.sql", "create table (")
+	if code, _, stderr := homeroom("migrate"); code != exitCannot || !strings.Contains(stderr, "000003_broken.up.sql:1") {
+		t.Errorf("with a broken file: %d %s", code, stderr)
+	}
+}
+
+// command runs the program with this environment.
+func command(t *testing.T, environ []string, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	code = run(t.Context(), args, program{environ: environ, stdout: &out, stderr: &errs})
+	return code, out.String(), errs.String()
+}
+
+func dial(t *testing.T, url string) *pgx.Conn {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(t.Context())) })
+	return conn
+}
+
+// makeTenants fills a catalog with spares of the schema in dir.
+func makeTenants(t *testing.T, catalogURL, serverURL, dir string, n int) []tenant.ID {
+	t.Helper()
+	store, err := catalog.Open(t.Context(), catalog.Config{URL: catalogURL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	if err := store.RegisterServers(t.Context(), []string{"main"}); err != nil {
+		t.Fatal(err)
+	}
+	set, err := migrations.Load(os.DirFS(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := tenant.Open(tenant.Config{URL: secret.String(serverURL), Key: testKey, Migrations: set})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	ids := make([]tenant.ID, n)
+	var group errgroup.Group
+	group.SetLimit(4)
+	for i := range ids {
+		ids[i] = tenant.NewID()
+		group.Go(func() error {
+			if err := store.InsertSpare(t.Context(), ids[i].UUID(), "main", ids[i].Database()); err != nil {
+				return err
+			}
+			result, err := server.Ensure(t.Context(), ids[i], 0, nil)
+			if err != nil {
+				return err
+			}
+			return store.SpareBuilt(t.Context(), ids[i].UUID(), result.Version, json.RawMessage(`[]`))
+		})
+	}
+	if err := group.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	return ids
+}
+
+// stockReads has golang-migrate's own driver read a tenant's version, as its command line does.
+func stockReads(t *testing.T, url, dir string, want uint) {
+	t.Helper()
+	cfg, err := pgx.ParseConfig(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	driver, err := stock.WithInstance(stdlib.OpenDB(*cfg), &stock.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := migrate.NewWithDatabaseInstance("file://"+dir, "pgx5", driver)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	if version, dirty, err := m.Version(); err != nil || dirty || version != want {
+		t.Errorf("the stock driver reads version %d, dirty %v, %v; want %d", version, dirty, err, want)
+	}
+}
+
+func TestCommandLine(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		args    []string
+		environ []string
+		code    int
+		want    string
+	}{
+		"no argument prints the help":   {nil, nil, exitOK, "Bring all tenants"},
+		"an unknown command":            {[]string{"fly"}, nil, exitUsage, "unexpected argument fly"},
+		"a missing catalog":             {[]string{"serve"}, nil, exitCannot, "HOMEROOM_CATALOG_URL"},
+		"a key that is too short":       {[]string{"migrate"}, []string{"HOMEROOM_CATALOG_URL=x", "HOMEROOM_TENANT_KEY=YQ=="}, exitCannot, "openssl rand -base64 32"},
+		"a rate that is none":           {[]string{"serve"}, []string{"HOMEROOM_SIGNUP_RATE=often"}, exitCannot, "5/1h"},
+		"the configuration's help":      {[]string{"help", "config"}, nil, exitOK, "HOMEROOM_TENANT_MIGRATIONS"},
+		"the version":                   {[]string{"version"}, nil, exitOK, "homeroom "},
+		"a folder without migrations":   {[]string{"migrate"}, valid("HOMEROOM_TENANT_MIGRATIONS=" + t.TempDir()), exitCannot, "HOMEROOM_TENANT_MIGRATIONS"},
+		"a secret and its file at once": {[]string{"migrate"}, valid("HOMEROOM_CATALOG_URL_FILE=/x"), exitCannot, "remove one"},
+		"a catalog that does not answer": {
+			[]string{"migrate"}, valid("HOMEROOM_CATALOG_URL=postgres://u:canary@127.0.0.1:1/c"), exitCannot, "connect to the catalog",
+		},
+		"serve without Auth0": {[]string{"serve"}, valid(), exitCannot, "AUTH0_CLIENT_ID"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			code, out, errs := command(t, c.environ, c.args...)
+			if code != c.code || !strings.Contains(out+errs, c.want) {
+				t.Errorf("exit code %d, want %d with %q:\n%s%s", code, c.code, c.want, out, errs)
+			}
+			if strings.Contains(out+errs, "canary") {
+				t.Errorf("a password was printed:\n%s%s", out, errs)
+			}
+		})
+	}
+}
+
+// valid is an environment that lacks nothing, with changes.
+func valid(changes ...string) []string {
+	return append([]string{
+		"HOMEROOM_CATALOG_URL=postgres://u:p@127.0.0.1:1/c", "HOMEROOM_TENANT_KEY=" + base64.StdEncoding.EncodeToString(testKey),
+	}, changes...)
+}

@@ -1,0 +1,25 @@
+package main
+
+import (
+	"bytes"
+	"testing"
+)
+
+func TestListsInEveryForm(t *testing.T) {
+	t.Parallel()
+	header := []string{"SLUG", "NAME", "VERSION"}
+	rows := [][]string{{"dong-jing", "東京小学校", "4"}, {"a", `Lincoln, "High"`, "12"}}
+	items := []map[string]string{{"slug": "a"}}
+	for form, want := range map[string]string{
+		"table": "SLUG       NAME             VERSION\n" +
+			"dong-jing  東京小学校       4\n" +
+			"a          Lincoln, \"High\"  12\n",
+		"csv":  "SLUG,NAME,VERSION\ndong-jing,東京小学校,4\na,\"Lincoln, \"\"High\"\"\",12\n",
+		"json": "[\n  {\n    \"slug\": \"a\"\n  }\n]\n",
+	} {
+		var out bytes.Buffer
+		if err := (output{form}).print(&out, header, rows, items); err != nil || out.String() != want {
+			t.Errorf("%s: %v\n%s\nwant\n%s", form, err, out.String(), want)
+		}
+	}
+}

@@ -1,0 +1,354 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"homeroom/auth0/auth0test"
+	"homeroom/internal/pgtest"
+	"homeroom/internal/secret"
+	"homeroom/tenant"
+)
+
+func TestMain(m *testing.M) { pgtest.Main(m) }
+
+// binary builds the program with its kill points, once.
+var binary = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "homeroom-test-")
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "homeroom")
+	out, err := exec.Command("go", "build", "-tags", "killpoints", "-o", path, ".").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("build homeroom: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
+var testKey = bytes.Repeat([]byte{5}, 32)
+
+// world is what a service runs in: a catalog and servers on real Postgres, and the simulator.
+type world struct {
+	catalogURL string
+	serverURL  string
+	auth0      *auth0test.Server
+	pool       *pgxpool.Pool
+	server     *tenant.Server
+	spares     int
+}
+
+func newWorld(t *testing.T, catalogURL, serverURL string, spares int) *world {
+	t.Helper()
+	w := &world{catalogURL: catalogURL, serverURL: serverURL, auth0: auth0test.Start(t, auth0test.Config{}), spares: spares}
+	var err error
+	if w.pool, err = pgxpool.New(t.Context(), catalogURL); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.pool.Close)
+	if w.server, err = tenant.Open(tenant.Config{URL: secret.String(serverURL), Key: testKey}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.server.Close)
+	return w
+}
+
+// process is a running homeroom.
+type process struct {
+	cmd     *exec.Cmd
+	url     string // empty when it died before it served
+	logs    *bytes.Buffer
+	serving chan string
+	done    chan struct{}
+}
+
+// start runs `homeroom serve` and waits until it serves, or has died. extra are environment variables.
+func (w *world) start(t *testing.T, extra ...string) *process {
+	t.Helper()
+	path, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := w.launch(t, path, extra...)
+	p.await(t)
+	return p
+}
+
+// launch runs `homeroom serve`.
+func (w *world) launch(t *testing.T, path string, extra ...string) *process {
+	t.Helper()
+	p := &process{cmd: exec.Command(path, "serve"), logs: &bytes.Buffer{}, done: make(chan struct{}), serving: make(chan string, 1)}
+	p.cmd.Env = append([]string{
+		"HOMEROOM_ADDR=127.0.0.1:0", "HOMEROOM_CATALOG_URL=" + w.catalogURL, "HOMEROOM_SERVER_MAIN_URL=" + w.serverURL,
+		"HOMEROOM_TENANT_KEY=" + base64.StdEncoding.EncodeToString(testKey), "HOMEROOM_ALLOW_SUPERUSER=true",
+		"HOMEROOM_SIGNUP_RATE=off", fmt.Sprintf("HOMEROOM_SPARES=%d", w.spares),
+		"AUTH0_BASE_URL=" + w.auth0.URL(), "AUTH0_CLIENT_ID=homeroom-dev", "AUTH0_CLIENT_SECRET=homeroom-dev-secret",
+		"AUTH0_AUDIENCE=https://api.homeroom.test",
+	}, extra...)
+	stderr, err := p.cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go p.read(stderr)
+	t.Cleanup(p.kill)
+	return p
+}
+
+// await waits until the process serves, or has died.
+func (p *process) await(t *testing.T) {
+	t.Helper()
+	select {
+	case p.url = <-p.serving:
+	case <-p.done:
+	case <-time.After(time.Minute):
+		t.Fatalf("homeroom does not serve; it logged\n%s", p.logs)
+	}
+}
+
+// read keeps the log, finds the address in it, and waits for the end.
+func (p *process) read(stderr io.Reader) {
+	scanner := bufio.NewScanner(stderr)
+	scanner.Buffer(nil, 1<<20)
+	for scanner.Scan() {
+		fmt.Fprintln(p.logs, scanner.Text())
+		var line struct{ Msg, Addr string }
+		if json.Unmarshal(scanner.Bytes(), &line) == nil && line.Msg == "serving" {
+			p.serving <- "http://" + line.Addr
+		}
+	}
+	_ = p.cmd.Wait()
+	close(p.done)
+}
+
+// kill ends the process as a power cut would.
+func (p *process) kill() {
+	_ = p.cmd.Process.Kill()
+	<-p.done
+}
+
+// waitDead waits until the process has killed itself.
+func (p *process) waitDead(t *testing.T) {
+	t.Helper()
+	select {
+	case <-p.done:
+	case <-time.After(time.Minute):
+		t.Fatalf("the process did not reach its kill point; it logged\n%s", p.logs)
+	}
+	if code := p.cmd.ProcessState.ExitCode(); code != -1 {
+		t.Fatalf("exit code %d, want death by a signal; it logged\n%s", code, p.logs)
+	}
+}
+
+// school is a sign-up that a client wants.
+type school struct{ Email, Key, Body string }
+
+func newSchool(n int) school {
+	email := fmt.Sprintf("ada%d-%s@lincoln.example", n, uuid.NewString()[:8])
+	return school{
+		Email: email, Key: uuid.NewString(),
+		Body: fmt.Sprintf(`{"email":%q,"password":"Correct-Horse-9","schoolName":"Lincoln High"}`, email),
+	}
+}
+
+// post sends the sign-up once. A dead connection is an error, as it is for a browser.
+func (s school) post(ctx context.Context, base string) (status int, body string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, base+"/users", strings.NewReader(s.Body))
+	if err != nil {
+		return 0, "", err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Idempotency-Key", s.Key)
+	req.GetBody = nil // the client does not repeat it behind our back
+	resp, err := http.DefaultTransport.RoundTrip(req)
+	if err != nil {
+		return 0, "", err
+	}
+	defer resp.Body.Close()
+	raw, err := io.ReadAll(resp.Body)
+	return resp.StatusCode, string(raw), err
+}
+
+// eventually asks until the answer is yes.
+func eventually(t *testing.T, what string, ask func() (bool, error)) {
+	t.Helper()
+	ticker := time.NewTicker(100 * time.Millisecond)
+	defer ticker.Stop()
+	deadline := time.After(time.Minute)
+	for {
+		yes, err := ask()
+		if yes {
+			return
+		}
+		select {
+		case <-deadline:
+			t.Fatalf("%s: it does not come; last error: %v", what, err)
+		case <-ticker.C:
+		}
+	}
+}
+
+// number reads a number from the catalog.
+func (w *world) number(ctx context.Context, sql string) (n int, err error) {
+	err = w.pool.QueryRow(ctx, sql).Scan(&n)
+	return n, err
+}
+
+// settled waits until nothing is under way: no unfinished sign-up, no tenant held or half built, the stock full.
+func (w *world) settled(t *testing.T) {
+	t.Helper()
+	eventually(t, "everything settled", func() (bool, error) {
+		n, err := w.number(t.Context(), `
+			select (select count(*) from signups where status in ('pending', 'provisioning'))
+				+ (select count(*) from tenants where state in ('building', 'reserved'))
+				+ greatest(0, `+fmt.Sprint(w.spares)+` - (select count(*) from tenants where state = 'spare'))`)
+		return err == nil && n == 0, errors.Join(err, fmt.Errorf("%d things are under way", n))
+	})
+}
+
+// audit checks what must hold after any crash: no user without a school, no school without a user, everything usable, and
+// no database or role that the catalogs do not know.
+func (w *world) audit(t *testing.T) {
+	t.Helper()
+	active := map[string]string{}
+	rows, err := w.pool.Query(t.Context(), `
+		select identity_id, database
+		from users
+		join tenants on tenants.id = tenant_id
+		where users.state = 'active' and tenants.state = 'ready'`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for rows.Next() {
+		var id, database string
+		if err := rows.Scan(&id, &database); err != nil {
+			t.Fatal(err)
+		}
+		active[id] = database
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	identities := map[string]bool{}
+	for _, user := range w.auth0.Users() {
+		identities[user.ID] = true
+		if active[user.ID] == "" {
+			t.Errorf("identity %s has no school", user.ID)
+		}
+	}
+	for id, database := range active {
+		if !identities[id] {
+			t.Errorf("school %s has no identity", database)
+		}
+	}
+	for _, wrong := range []string{
+		"select count(*) from tenants where state = 'ready' and id not in (select tenant_id from users where state = 'active')",
+		"select count(*) from users where state = 'pending'",
+		"select count(*) - count(distinct tenant_id) from users where state = 'active'",
+		"select count(*) from signups where status = 'failed'",
+	} {
+		if n, err := w.number(t.Context(), wrong); err != nil || n != 0 {
+			t.Errorf("%s: %d, %v", wrong, n, err)
+		}
+	}
+	w.usable(t)
+}
+
+// usable enters every ready and spare tenant with its own role.
+func (w *world) usable(t *testing.T) {
+	t.Helper()
+	for _, database := range w.databases(t, "state in ('ready', 'spare')") {
+		id, err := tenant.ParseDatabase(database)
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn, err := pgx.Connect(t.Context(), w.server.URL(id, 0).Reveal())
+		if err != nil {
+			t.Errorf("database %s: %v", database, err)
+			continue
+		}
+		if _, err := conn.Exec(t.Context(), "begin; insert into lunch_weeks (starts_on) values ('2026-11-23'); rollback"); err != nil {
+			t.Errorf("database %s: %v", database, err)
+		}
+		_ = conn.Close(t.Context())
+	}
+}
+
+// databases lists the databases that the catalog knows.
+func (w *world) databases(t *testing.T, where string) []string {
+	t.Helper()
+	rows, err := w.pool.Query(t.Context(), "select database from tenants where "+where)
+	if err != nil {
+		t.Fatal(err)
+	}
+	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return names
+}
+
+// auditServer checks that the server holds exactly the databases and roles that the catalogs know.
+func auditServer(t *testing.T, serverURL string, known map[string]bool) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), serverURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	for kind, sql := range map[string]string{
+		"database": "select datname::text from pg_database where datname like 't\\_%'",
+		"role":     "select rolname::text from pg_roles where rolname like 't\\_%'",
+	} {
+		rows, err := conn.Query(t.Context(), sql)
+		if err != nil {
+			t.Fatal(err)
+		}
+		names, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil {
+			t.Fatal(err)
+		}
+		there := map[string]bool{}
+		for _, name := range names {
+			there[name] = true
+			if !known[name] {
+				t.Errorf("%s %s has no row in a catalog", kind, name)
+			}
+		}
+		for name := range known {
+			if !there[name] {
+				t.Errorf("%s %s is missing", kind, name)
+			}
+		}
+	}
+}
+
+// slowCreate makes the next create of a user slow, and returns a wait until it has begun.
+func (w *world) slowCreate() (begun func(t *testing.T)) {
+	w.auth0.Inject(auth0test.Fault{Method: "POST", Path: "/api/v2/users", Kind: auth0test.FaultSlow, WorkFirst: true, Delay: 2 * time.Second})
+	return func(t *testing.T) {
+		eventually(t, "the create", func() (bool, error) { return len(w.auth0.Users()) == 1, nil })
+	}
+}

@@ -1,0 +1,197 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+// readmeBlocks are the commands of the README, in its order.
+func readmeBlocks(t *testing.T) []string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(root, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var blocks []string
+	for _, match := range regexp.MustCompile("(?ms)^```sh\n(.*?)^```$").FindAllSubmatch(text, -1) {
+		blocks = append(blocks, string(match[1]))
+	}
+	return blocks
+}
+
+// expected is what the output of a block must hold, by a part of the block. Every block needs a line.
+var expected = []struct {
+	block string
+	want  []string
+}{
+	{"/users", []string{"201 Created", "Location: /signups/", `"slug":"lincoln-high"`, `"status":"ready"`}},
+	{"tenant psql", []string{"lunch_weeks", "schema_migrations"}},
+	{"/me", []string{`"email":"ada@lincoln.example"`, `"slug":"lincoln-high"`}},
+	{"--permissions", []string{`"name":"Lincoln High"`, `"steps":[`}},
+	{"tenant list", []string{"SLUG", "lincoln-high", "database exists  true", "in order", "0 tenants to migrate", "All tenants are at version"}},
+	{"help config", []string{"HOMEROOM_CATALOG_URL", "AUTH0_AUDIENCE"}},
+}
+
+func TestReadmeCommands(t *testing.T) {
+	t.Parallel()
+	dir := stateFolder(t)
+	addr := startDev(t, dir)
+	for _, block := range readmeBlocks(t) {
+		switch strings.TrimSpace(block) {
+		case "make run", "make test":
+			makes(t, strings.Fields(block)[1])
+			continue
+		}
+		out := runBlock(t, dir, strings.ReplaceAll(block, "127.0.0.1:8080", addr))
+		for _, want := range wanted(t, block) {
+			if !strings.Contains(out, want) {
+				t.Errorf("the output lacks %q of\n%s\n%s", want, block, out)
+			}
+		}
+	}
+}
+
+// The map of the packages says what their own comments say.
+func TestReadmeMapsThePackages(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile(filepath.Join(root, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	introduction := regexp.MustCompile(`^(Package|Command) \w+ (is )?`)
+	for _, p := range listPackages(t) {
+		name := strings.TrimPrefix(p.ImportPath, "homeroom/")
+		if name == "bench" {
+			continue // a program that measures is no part of the map
+		}
+		says := strings.TrimSuffix(introduction.ReplaceAllString(p.Doc, ""), ".")
+		says = strings.NewReplacer("[", "", "]", "").Replace(says)
+		if line := "| [`" + name + "`](" + name + ") | " + says + " |"; !strings.Contains(string(text), line) {
+			t.Errorf("the README's map lacks this line:\n%s", line)
+		}
+	}
+}
+
+func wanted(t *testing.T, block string) []string {
+	t.Helper()
+	for _, e := range expected {
+		if !strings.Contains(block, e.block) {
+			continue
+		}
+		// Binaries from npm come without psql: then the command must say how to get it.
+		if _, err := exec.LookPath("psql"); err != nil && e.block == "tenant psql" {
+			return []string{"psql is not installed"}
+		}
+		return e.want
+	}
+	t.Errorf("nothing says what is expected of\n%s", block)
+	return nil
+}
+
+// makes checks that the Makefile has a target.
+func makes(t *testing.T, target string) {
+	t.Helper()
+	command := exec.CommandContext(t.Context(), "make", "-n", target)
+	command.Dir = root
+	if out, err := command.CombinedOutput(); err != nil {
+		t.Errorf("make %s: %v\n%s", target, err, out)
+	}
+}
+
+// stateFolder is a folder with bin/homeroom that the user may enter whom Postgres runs as.
+func stateFolder(t *testing.T) string {
+	t.Helper()
+	path, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, err := os.MkdirTemp("", "homeroom-readme-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(dir, "bin"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(path, filepath.Join(dir, "bin/homeroom")); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// stateEnv is the environment with which a command finds its state in dir, and nothing of the machine's own.
+func stateEnv(dir string) []string {
+	env := []string{"HOMEROOM_STATE_DIR=" + filepath.Join(dir, "state"), "HOMEROOM_ADDR=127.0.0.1:0"}
+	for _, variable := range os.Environ() {
+		if !strings.HasPrefix(variable, "HOMEROOM_") && !strings.HasPrefix(variable, "AUTH0_") || strings.HasPrefix(variable, "HOMEROOM_PG_BIN=") {
+			env = append(env, variable)
+		}
+	}
+	return env
+}
+
+// startDev starts `homeroom dev`, waits until it is running, and stops it with the test. It returns its address.
+func startDev(t *testing.T, dir string) string {
+	t.Helper()
+	dev := exec.Command(filepath.Join(dir, "bin/homeroom"), "dev") // it is interrupted below, as by a person
+	dev.Dir, dev.Env = dir, stateEnv(dir)
+	var log bytes.Buffer
+	dev.Stderr = &log
+	out, err := dev.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := dev.Start(); err != nil {
+		t.Fatal(err)
+	}
+	address, ended := make(chan string, 1), make(chan error, 1)
+	go func() {
+		api := regexp.MustCompile(`API +http://(\S+)`)
+		for lines := bufio.NewScanner(out); lines.Scan(); {
+			if match := api.FindStringSubmatch(lines.Text()); match != nil {
+				address <- match[1]
+			}
+		}
+		_, _ = io.Copy(io.Discard, out)
+		ended <- dev.Wait()
+	}()
+	t.Cleanup(func() {
+		_ = dev.Process.Signal(os.Interrupt)
+		if err := <-ended; err != nil {
+			t.Errorf("homeroom dev ended with %v\n%s", err, &log)
+		}
+	})
+	select {
+	case addr := <-address:
+		return addr
+	case err := <-ended:
+		ended <- err
+		t.Fatalf("homeroom dev ended before it was ready: %v\n%s", err, &log)
+	case <-time.After(5 * time.Minute): // of which a download of Postgres may take most
+		t.Fatal("homeroom dev is not ready")
+	}
+	return ""
+}
+
+// runBlock runs commands as a reader would, in one shell.
+func runBlock(t *testing.T, dir, block string) string {
+	t.Helper()
+	shell := exec.CommandContext(t.Context(), "sh", "-e")
+	shell.Dir, shell.Env, shell.Stdin = dir, append(stateEnv(dir), "PAGER=cat"), strings.NewReader(block)
+	out, err := shell.CombinedOutput()
+	if err != nil && !strings.Contains(string(out), "psql is not installed") {
+		t.Errorf("%v of\n%s\n%s", err, block, out)
+	}
+	return string(out)
+}

@@ -1,0 +1,172 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"homeroom/auth0"
+	"homeroom/fleet"
+	"homeroom/internal/httpapi"
+	"homeroom/internal/jobs"
+	"homeroom/tenant"
+)
+
+// drain is how long the requests and jobs that run may take to end once we are asked to stop.
+const drain = 25 * time.Second
+
+type serveCommand struct {
+	Migrate bool `help:"Bring the tenants' databases up to date in the background from the start."`
+}
+
+// Run runs the service until ctx ends.
+func (c serveCommand) Run(ctx context.Context, p program) error {
+	cfg, err := readConfig(p.environ)
+	if err != nil {
+		return err
+	}
+	logger := p.logger()
+	slog.SetDefault(logger)
+	return serve(ctx, cfg, serveOptions{logger: logger, migrate: c.Migrate})
+}
+
+type serveOptions struct {
+	logger  *slog.Logger
+	migrate bool
+	// ready, if not nil, is called once the service answers, with its address.
+	ready func(addr string)
+}
+
+// serve runs the service: HTTP, jobs, the reconciler, the keeper of spares, and the fleet's migration if asked.
+func serve(ctx context.Context, cfg config, options serveOptions) error {
+	if err := cfg.requireAuth0(); err != nil {
+		return err
+	}
+	a, err := openApp(ctx, cfg, options.logger)
+	if err != nil {
+		return err
+	}
+	defer a.close()
+	if err := a.checkRights(ctx); err != nil {
+		return err
+	}
+	pools, err := tenant.NewPools(tenant.PoolsConfig{})
+	if err != nil {
+		return err
+	}
+	defer pools.Close()
+	// River logs its own comings and goings; only what goes wrong is of interest here.
+	runner, err := jobs.NewRunner(a.catalog.Pool(), a.signup, warnings(options.logger))
+	if err != nil {
+		return err
+	}
+	handler, err := a.handler(pools, runner)
+	if err != nil {
+		return err
+	}
+	listener, err := net.Listen("tcp", cfg.Addr)
+	if err != nil {
+		return fmt.Errorf("listen (HOMEROOM_ADDR says where): %w", err)
+	}
+	if err := runner.Start(context.WithoutCancel(ctx)); err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return a.listen(ctx, listener, handler) })
+	group.Go(func() error {
+		<-ctx.Done()
+		stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
+		defer cancel()
+		return runner.Stop(stopping)
+	})
+	group.Go(func() error { return a.signup.Reconcile(ctx) })
+	group.Go(func() error { return a.signup.KeepSpares(ctx) })
+	group.Go(func() error { a.warm(ctx); return nil })
+	if options.migrate {
+		group.Go(func() error { a.migrateInBackground(ctx); return nil })
+	}
+	options.logger.Info("serving", "addr", listener.Addr().String())
+	if options.ready != nil {
+		options.ready(listener.Addr().String())
+	}
+	return group.Wait()
+}
+
+// handler is the HTTP API over the app.
+func (a *app) handler(pools *tenant.Pools, runner *jobs.Runner) (http.Handler, error) {
+	return httpapi.New(httpapi.Config{
+		Signup: a.signup, Catalog: a.catalog, Servers: a.servers, Pools: pools,
+		Issuer:     a.cfg.Auth0BaseURL + "/",
+		JWKSURL:    a.cfg.Auth0BaseURL + "/.well-known/jwks.json",
+		Audience:   a.cfg.Auth0Audience,
+		SignupRate: a.cfg.SignupRate.allowance, TrustedProxies: a.cfg.TrustedProxies, AllowedOrigins: a.cfg.AllowedOrigins,
+		Ready: func(ctx context.Context) error {
+			select {
+			case <-runner.Stopped():
+				return errors.New("the job runner has stopped")
+			default:
+				return a.catalog.Ping(ctx)
+			}
+		},
+		Version: version(), Logger: a.logger,
+	})
+}
+
+// listen answers requests until ctx ends, and then lets those that run end.
+func (a *app) listen(ctx context.Context, listener net.Listener, handler http.Handler) error {
+	server := httpapi.NewServer(a.cfg.Addr, handler)
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(listener) }()
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serve HTTP: %w", err)
+	case <-ctx.Done():
+	}
+	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
+	defer cancel()
+	if err := server.Shutdown(stopping); err != nil {
+		return errors.Join(fmt.Errorf("let the requests end: %w", err), server.Close())
+	}
+	return nil
+}
+
+// warm fetches the Management API's token before the first sign-up needs it. Auth0 may be down: then that one fetches it.
+func (a *app) warm(ctx context.Context) {
+	client, ok := a.identity.(*auth0.Client)
+	if !ok {
+		return
+	}
+	if err := client.Warm(ctx); err != nil && ctx.Err() == nil {
+		a.logger.Warn("cannot get a token for the Auth0 Management API yet", "cause", err)
+	}
+}
+
+// migrateInBackground brings the fleet up to date while the service already answers.
+func (a *app) migrateInBackground(ctx context.Context) {
+	all, err := a.fleet(0)
+	if err == nil {
+		var report fleet.Report
+		report, err = all.Run(ctx, fleet.Options{By: "serve on " + hostname()})
+		if err == nil && report.Run.Total > 0 {
+			a.logger.Info("migrated the fleet", "run", report.Run.ID, "done", report.Run.Done, "failed", report.Run.Failed, "joined", report.Joined)
+		}
+	}
+	if err != nil && ctx.Err() == nil {
+		a.logger.Error("migrate the fleet", "cause", err)
+	}
+}
+
+func hostname() string {
+	name, err := os.Hostname()
+	if err != nil {
+		return "an unnamed host"
+	}
+	return name
+}

@@ -1,0 +1,236 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"time"
+
+	"homeroom/catalog"
+	"homeroom/signup"
+	"homeroom/tenant"
+)
+
+type tenantCommand struct {
+	List        tenantList        `cmd:"" help:"List tenants, newest first."`
+	Show        tenantShow        `cmd:"" help:"Show everything about a tenant."`
+	Reprovision tenantReprovision `cmd:"" help:"Run every provisioning step again, adding what is missing."`
+	Psql        tenantPsql        `cmd:"" help:"Open a tenant's database in psql, with the tenant's own role."`
+}
+
+// withApp runs f on the app, for commands that look at the catalog and the servers.
+func withApp(ctx context.Context, p program, f func(a *app) error) error {
+	cfg, err := readDevConfig(p)
+	if err != nil {
+		return err
+	}
+	a, err := openApp(ctx, cfg, slog.New(slog.NewTextHandler(p.stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
+	if err != nil {
+		return err
+	}
+	defer a.close()
+	return f(a)
+}
+
+// entry is a tenant as the lists show it.
+type entry struct {
+	ID            string  `json:"id"`
+	Name          string  `json:"name"`
+	Slug          string  `json:"slug"`
+	Database      string  `json:"database"`
+	Server        string  `json:"server"`
+	Status        string  `json:"status"`
+	SchemaVersion uint    `json:"schemaVersion"`
+	CreatedAt     string  `json:"createdAt"`
+	Problem       *string `json:"problem,omitempty"`
+}
+
+func entries(tenants []catalog.Tenant) []entry {
+	list := make([]entry, len(tenants))
+	for i, t := range tenants {
+		list[i] = entry{
+			ID: t.ID.String(), Name: t.Name, Slug: t.Slug, Database: t.Database, Server: t.Server, Status: string(t.State),
+			SchemaVersion: t.SchemaVersion, CreatedAt: t.CreatedAt.UTC().Format(time.RFC3339), Problem: t.QuarantineCause,
+		}
+	}
+	return list
+}
+
+type tenantList struct {
+	Q       string `help:"Part of the name, the slug or the database."`
+	Status  string `help:"Only this status: ready, spare, quarantined, …"`
+	Server  string `help:"Only this server."`
+	Version *uint  `help:"Only this schema version."`
+	output
+}
+
+// Run lists tenants, all pages of them.
+func (c tenantList) Run(ctx context.Context, p program) error {
+	return withApp(ctx, p, func(a *app) error {
+		filter := catalog.Filter{Search: c.Q, State: catalog.State(c.Status), Server: c.Server, Version: c.Version, Limit: 200}
+		tenants := []catalog.Tenant{}
+		for {
+			page, err := a.catalog.Tenants(ctx, filter)
+			if err != nil {
+				return err
+			}
+			tenants = append(tenants, page.Tenants...)
+			if page.NextCursor == "" {
+				break
+			}
+			filter.Cursor = page.NextCursor
+		}
+		rows := make([][]string, len(tenants))
+		for i, e := range entries(tenants) {
+			rows[i] = []string{label(e.Slug), e.Name, e.Status, strconv.FormatUint(uint64(e.SchemaVersion), 10), e.Server, e.Database, e.CreatedAt}
+		}
+		if len(rows) == 0 && c.Output == "table" {
+			_, err := fmt.Fprintln(p.stdout, "No tenants.")
+			return err
+		}
+		return c.print(p.stdout, []string{"SLUG", "NAME", "STATUS", "VERSION", "SERVER", "DATABASE", "CREATED"}, rows, entries(tenants))
+	})
+}
+
+type tenantShow struct {
+	Tenant string `arg:"" help:"Id, slug or database."`
+	output
+}
+
+// Run shows a tenant, with what its server tells of it.
+func (c tenantShow) Run(ctx context.Context, p program) error {
+	return withApp(ctx, p, func(a *app) error {
+		t, server, err := a.find(ctx, c.Tenant)
+		if err != nil {
+			return err
+		}
+		facts, err := server.Facts(ctx, tenant.ID(t.ID))
+		if err != nil {
+			return err
+		}
+		e := entries([]catalog.Tenant{t})[0]
+		rows := [][]string{
+			{"id", e.ID},
+			{"name", e.Name},
+			{"slug", e.Slug},
+			{"status", e.Status},
+			{"server", e.Server},
+			{"database", e.Database},
+			{"schema version", strconv.FormatUint(uint64(e.SchemaVersion), 10)},
+			{"created", e.CreatedAt},
+			{"database exists", strconv.FormatBool(facts.Exists)},
+			{"size", strconv.FormatInt(facts.SizeBytes/1024, 10) + " kB"},
+			{"connections", strconv.Itoa(facts.Connections)},
+		}
+		if e.Problem != nil {
+			rows = append(rows, []string{"problem", *e.Problem})
+		}
+		return c.print(p.stdout, []string{"FIELD", "VALUE"}, rows, struct {
+			entry
+			Exists      bool            `json:"databaseExists"`
+			SizeBytes   int64           `json:"sizeBytes"`
+			Connections int             `json:"connections"`
+			Steps       json.RawMessage `json:"steps"`
+		}{e, facts.Exists, facts.SizeBytes, facts.Connections, t.Steps})
+	})
+}
+
+// find is a tenant and its server.
+func (a *app) find(ctx context.Context, name string) (catalog.Tenant, *tenant.Server, error) {
+	t, err := a.catalog.Tenant(ctx, name)
+	if errors.Is(err, catalog.ErrNotFound) {
+		return t, nil, fmt.Errorf("there is no tenant %q: homeroom tenant list shows all", name)
+	}
+	if err != nil {
+		return t, nil, err
+	}
+	server, err := a.servers.Get(t.Server)
+	return t, server, err
+}
+
+type tenantReprovision struct {
+	Tenant  string `arg:"" help:"Id, slug or database."`
+	Fresh   bool   `help:"Set the old database aside, where it is kept, and make a new, empty one."`
+	Confirm string `help:"With --fresh: the tenant's slug, to show that you mean it."`
+}
+
+// Run provisions a tenant again, in the foreground.
+func (c tenantReprovision) Run(ctx context.Context, p program) error {
+	return withApp(ctx, p, func(a *app) error {
+		wish := signup.Reprovision{Tenant: c.Tenant, Fresh: c.Fresh, Confirm: c.Confirm, Actor: operator()}
+		t, kept, err := a.signup.ReprovisionNow(ctx, wish, func(steps []tenant.Step) {
+			if last := steps[len(steps)-1]; last.Status != tenant.Running {
+				fmt.Fprintf(p.stdout, "%-10s %-6s %5d ms  %s\n", last.Name, last.Status, last.DurationMS, or(last.Changed, "in order"))
+			}
+		})
+		switch {
+		case errors.Is(err, signup.ErrConfirm):
+			return fmt.Errorf("--fresh gives %s a new, empty database: repeat it with --confirm %s", t.Name, t.Slug)
+		case errors.Is(err, catalog.ErrNotFound):
+			return fmt.Errorf("there is no tenant %q: homeroom tenant list shows all", c.Tenant)
+		case err != nil:
+			return err
+		}
+		if kept != "" {
+			fmt.Fprintf(p.stdout, "The old database is kept, closed, as %s.\n", kept)
+		}
+		return nil
+	})
+}
+
+func or(text, otherwise string) string {
+	if text == "" {
+		return otherwise
+	}
+	return text
+}
+
+type tenantPsql struct {
+	Tenant string   `arg:"" help:"Id, slug or database."`
+	Args   []string `arg:"" optional:"" passthrough:"" help:"Arguments for psql, such as -c 'select 1'."`
+}
+
+// Run starts psql with the tenant's own credentials, which travel in the environment: a command line is for all to see.
+func (c tenantPsql) Run(ctx context.Context, p program) error {
+	var address string
+	err := withApp(ctx, p, func(a *app) error {
+		t, server, err := a.find(ctx, c.Tenant)
+		if err == nil {
+			address = server.URL(tenant.ID(t.ID), t.PasswordRotation).Reveal()
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	psql, err := exec.LookPath("psql")
+	if err != nil {
+		return errors.New("psql is not installed: apt-get install postgresql-client, or brew install libpq")
+	}
+	u, err := url.Parse(address)
+	if err != nil {
+		return errors.New("the server's URL is not valid")
+	}
+	password, _ := u.User.Password()
+	command := exec.CommandContext(ctx, psql, c.Args...)
+	command.Env = append(os.Environ(), "PGHOST="+u.Hostname(), "PGPORT="+or(u.Port(), "5432"), "PGUSER="+u.User.Username(),
+		"PGPASSWORD="+password, "PGDATABASE="+strings.TrimPrefix(u.Path, "/"))
+	if mode := u.Query().Get("sslmode"); mode != "" {
+		command.Env = append(command.Env, "PGSSLMODE="+mode)
+	}
+	command.Stdin, command.Stdout, command.Stderr = os.Stdin, p.stdout, p.stderr
+	var failed *exec.ExitError
+	if err := command.Run(); errors.As(err, &failed) {
+		return exitError(failed.ExitCode())
+	} else if err != nil {
+		return fmt.Errorf("run psql: %w", err)
+	}
+	return nil
+}
