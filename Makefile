@@ -1,0 +1,78 @@
+# `make` alone lists what there is. It works with GNU make 3.81 (macOS) and newer.
+
+GO       ?= go
+PKG      ?= ./...
+LINTER   := github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+LINT_VER := v2.15.0
+
+# Inside a checkout that belongs to somebody else git refuses to answer, and go build stops at that. The version is then
+# left out of the binary.
+ifneq ($(shell git rev-parse HEAD >/dev/null 2>&1 && echo yes),yes)
+export GOFLAGS := $(strip $(shell $(GO) env GOFLAGS 2>/dev/null) -buildvcs=false)
+endif
+
+# Go keeps what it has built and fetched below $HOME, and Homeroom what it runs with. Without a home that can be written to
+# (a system user, some containers) all of it goes to a private folder in the temporary one.
+SCRATCH := $(or $(TMPDIR),/tmp)/homeroom-$(shell id -u)
+scratch = $(shell mkdir -p -m 700 "$(SCRATCH)" && [ -O "$(SCRATCH)" ] && echo "$(SCRATCH)/$(1)")
+writable = $(shell d="$(filter /%,$(1))"; while [ -n "$$d" ] && [ ! -e "$$d" ]; do d=$$(dirname "$$d"); done; [ -n "$$d" ] && [ -w "$$d" ] && echo yes)
+ifneq ($(call writable,$(shell $(GO) env GOCACHE 2>/dev/null)),yes)
+export GOCACHE := $(call scratch,build)
+endif
+ifneq ($(call writable,$(shell $(GO) env GOMODCACHE 2>/dev/null)),yes)
+export GOMODCACHE := $(call scratch,mod)
+endif
+ifneq ($(call writable,$(or $(XDG_STATE_HOME),$(HOME))),yes)
+export XDG_STATE_HOME := $(call scratch,state)
+endif
+
+.PHONY: help run build test bench lint fmt check-go
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@echo
+	@echo "  make test RUN=TestSignUp PKG=./signup ARGS='-v -count=1'   runs some tests, and hands ARGS to go test"
+
+run: build ## Build Homeroom and run all of it on this machine: Postgres, an Auth0 simulator, the service
+	@exec bin/homeroom dev
+
+build: check-go ## Build bin/homeroom
+	@test -e bin/homeroom || echo "Building bin/homeroom. The first time this takes a minute or two."
+	@$(GO) build -o bin/homeroom ./cmd/homeroom
+
+test: check-go ## Run all tests, with the race detector where there is a C compiler
+	@if [ -z "$$HOMEROOM_TEST_POSTGRES_URL$$HOMEROOM_PG_BIN" ] && ! command -v postgres >/dev/null && \
+		! ls -d /usr/lib/postgresql/*/bin /usr/pgsql-*/bin /usr/libexec/postgresql* /opt/homebrew/opt/postgresql* \
+		/usr/local/opt/postgresql* /Applications/Postgres.app 2>/dev/null | grep -q .; then \
+		echo "No Postgres is installed here. The tests fetch its binaries once; to use your own instead:"; \
+		echo "  Debian, Ubuntu: apt-get install postgresql    macOS: brew install postgresql@18"; \
+		echo "  elsewhere: HOMEROOM_PG_BIN=<folder of postgres and initdb> make test"; \
+	fi
+	@race=-race; \
+	if [ "$$($(GO) env CGO_ENABLED)" != 1 ] || ! command -v $$($(GO) env CC) >/dev/null; then \
+		race=; \
+		echo "Without the race detector: it needs cgo and a C compiler (apt-get install gcc libc6-dev, or xcode-select --install)."; \
+	fi; \
+	set -x; $(GO) test $$race -timeout 20m $(if $(RUN),-run '$(RUN)') $(ARGS) $(PKG)
+
+bench: check-go ## Measure sign-ups, start-up and fleet migrations, as ratios to bare Postgres
+	@$(GO) run ./bench $(ARGS)
+
+lint: check-go ## Run golangci-lint, the installed one where its version is ours
+	@if golangci-lint version 2>/dev/null | grep -q "version v\{0,1\}$(LINT_VER:v%=%) "; then \
+		golangci-lint run $(ARGS); \
+	else \
+		echo "golangci-lint $(LINT_VER) is not installed. Building it, which takes some minutes the first time."; \
+		$(GO) run $(LINTER)@$(LINT_VER) run $(ARGS); \
+	fi
+
+fmt: check-go ## Format the Go files
+	@gofmt -w $$($(GO) list -f '{{.Dir}}' ./...)
+
+# What is missing is said in a sentence, before the tools say it in theirs.
+check-go:
+	@command -v $(GO) >/dev/null || { \
+		echo "Go is not installed. Get $$(awk '$$1 == "go" { print $$2 }' go.mod) or newer from https://go.dev/dl/." >&2; exit 1; }
+	@$(GO) list -m >/dev/null || { \
+		echo "This Go does not work here: go.mod needs $$(awk '$$1 == "go" { print $$2 }' go.mod) or newer, from https://go.dev/dl/," >&2; \
+		echo "or any Go from 1.21 on that may fetch it by itself (go env -w GOTOOLCHAIN=auto)." >&2; exit 1; }

@@ -1,0 +1,1 @@
+drop index a_book_is_lent_once_at_a_time;
