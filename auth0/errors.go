@@ -164,11 +164,11 @@ func sentence(s string) string {
 
 // quote says what the tenant answered, in a form that is fit for a log.
 func (c *Client) quote(req call, status int, code, message string) error {
-	text := fmt.Sprintf("%s %s: %d %s", req.method, req.route, status, http.StatusText(status))
+	parts := []string{fmt.Sprintf("%s %s: %d %s", req.method, req.route, status, http.StatusText(status))}
 	for _, part := range []string{code, message} {
 		if part != "" {
-			text += ": " + c.redact(req, part)
+			parts = append(parts, c.redact(req, part))
 		}
 	}
-	return errors.New(text)
+	return errors.New(strings.Join(parts, ": "))
 }

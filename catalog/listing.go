@@ -40,46 +40,16 @@ type Page struct {
 // Tenants lists tenants, newest first. Pages are found by key, so a later page costs what the first does, and a tenant
 // that comes or goes in between shifts none. It fails with [ErrBadCursor].
 func (s *Store) Tenants(ctx context.Context, filter Filter) (Page, error) {
-	limit := filter.Limit
-	if limit <= 0 {
-		limit = 50
+	limit := filter.limit()
+	where, args, err := filter.conditions()
+	if err != nil {
+		return Page{}, err
 	}
-	limit = min(limit, 200)
-	args := pgx.NamedArgs{"limit": limit + 1}
-	where := []string{"true"}
-	add := func(condition, name string, value any) {
-		where = append(where, condition)
-		args[name] = value
-	}
-	switch filter.State {
-	case Spare, Building, Quarantined:
-		add("state = @state", "state", filter.State)
-	case "":
-		where = append(where, "name is not null and state <> 'deleted'")
-	default:
-		add("name is not null and state = @state", "state", filter.State)
-	}
-	if filter.Server != "" {
-		add("server = @server", "server", filter.Server)
-	}
-	if filter.Version != nil {
-		add("schema_version = @version", "version", *filter.Version)
-	}
-	if filter.Search != "" {
-		add(`(name ilike @search or slug ilike @search or database ilike @search)`, "search", "%"+escapeLike(filter.Search)+"%")
-	}
-	if filter.Cursor != "" {
-		at, id, err := parseCursor(filter.Cursor)
-		if err != nil {
-			return Page{}, err
-		}
-		add("(created_at, id) < (@after_time, @after_id)", "after_time", at)
-		args["after_id"] = id
-	}
+	args["limit"] = limit + 1
 	tenants, err := many[Tenant](ctx, s.pool, `
 		select `+tenantColumns+`
 		from tenants
-		where `+strings.Join(where, " and ")+`
+		where `+where+`
 		order by created_at desc, id desc
 		limit @limit`, args)
 	if err != nil {
@@ -91,6 +61,50 @@ func (s *Store) Tenants(ctx context.Context, filter Filter) (Page, error) {
 		page.NextCursor = cursor(tenants[limit-1])
 	}
 	return page, nil
+}
+
+// limit is the size of a page.
+func (f Filter) limit() int {
+	if f.Limit <= 0 {
+		return 50
+	}
+	return min(f.Limit, 200)
+}
+
+// conditions are the filter in SQL.
+func (f Filter) conditions() (string, pgx.NamedArgs, error) {
+	args := pgx.NamedArgs{}
+	where := []string{"true"}
+	add := func(condition, name string, value any) {
+		where = append(where, condition)
+		args[name] = value
+	}
+	switch f.State {
+	case Spare, Building, Quarantined:
+		add("state = @state", "state", f.State)
+	case "":
+		where = append(where, "name is not null and state <> 'deleted'")
+	default:
+		add("name is not null and state = @state", "state", f.State)
+	}
+	if f.Server != "" {
+		add("server = @server", "server", f.Server)
+	}
+	if f.Version != nil {
+		add("schema_version = @version", "version", *f.Version)
+	}
+	if f.Search != "" {
+		add("(name ilike @search or slug ilike @search or database ilike @search)", "search", "%"+escapeLike(f.Search)+"%")
+	}
+	if f.Cursor != "" {
+		at, id, err := parseCursor(f.Cursor)
+		if err != nil {
+			return "", nil, err
+		}
+		add("(created_at, id) < (@after_time, @after_id)", "after_time", at)
+		args["after_id"] = id
+	}
+	return strings.Join(where, " and "), args, nil
 }
 
 // escapeLike makes a text match itself in an ILIKE pattern.

@@ -115,7 +115,7 @@ func TestOneMigrationRunAtATime(t *testing.T) {
 	if err := store.StartRun(t.Context(), uuid.New(), 4, 1, "test", nil); !errors.Is(err, catalog.ErrRunActive) {
 		t.Errorf("a second run: %v", err)
 	}
-	behind := catalog.BehindFilter{Version: 4, Servers: []string{"main"}, NotIn: first}
+	behind := catalog.BehindFilter{Lineage: "lunch", Version: 4, Servers: []string{"main"}, NotIn: first}
 	if tenants, err := store.Behind(t.Context(), behind); err != nil || len(tenants) != 1 {
 		t.Errorf("behind: %v, %v", tenants, err)
 	}

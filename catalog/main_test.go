@@ -49,7 +49,7 @@ func spare(t *testing.T, store *catalog.Store) uuid.UUID {
 	id := uuid.Must(uuid.NewV7())
 	// The last characters of a UUIDv7 are random, its first are the time.
 	random := uuid.New()
-	if err := store.InsertSpare(t.Context(), id, "main", database(random)); err != nil {
+	if err := store.InsertSpare(t.Context(), catalog.NewSpare{ID: id, Server: "main", Database: database(random), Lineage: "lunch"}); err != nil {
 		t.Fatal(err)
 	}
 	if err := store.SpareBuilt(t.Context(), id, 3, json.RawMessage(`[]`)); err != nil {
@@ -64,7 +64,7 @@ func wish(n int) catalog.Reservation {
 		SignupID: uuid.New(), UserID: uuid.Must(uuid.NewV7()), TenantID: uuid.Must(uuid.NewV7()), Database: database(uuid.New()),
 		IdempotencyKey: fmt.Sprintf("key-of-sixteen-and-more-%d", n), RequestHash: []byte("hash"),
 		Email: fmt.Sprintf("ada%d@lincoln.example", n), SchoolName: "Lincoln High", Slug: "lincoln-high",
-		SchemaVersion: 3, Servers: []string{"main"}, Steps: json.RawMessage(`[]`), Lease: time.Minute,
+		Lineage: "lunch", SchemaVersion: 3, Servers: []string{"main"}, Steps: json.RawMessage(`[]`), Lease: time.Minute,
 	}
 }
 

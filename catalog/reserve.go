@@ -28,7 +28,8 @@ type Reservation struct {
 	GivenName, FamilyName, Name string
 	// Slug is the wish; a taken one gets a number.
 	Slug string
-	// SchemaVersion is the least version that a spare must have.
+	// Lineage names the migrations that the tenant's schema must come from, SchemaVersion the least version of a spare.
+	Lineage       string
 	SchemaVersion uint
 	// Servers are the servers this process can reach.
 	Servers []string
@@ -90,7 +91,7 @@ const claimSpare = `
 		where id = (
 			select id
 			from tenants
-			where state = 'spare' and schema_version >= @schema_version and server = any(@servers)
+			where state = 'spare' and lineage = @lineage and schema_version >= @schema_version and server = any(@servers)
 			order by created_at
 			for update skip locked
 			limit 1)
@@ -110,8 +111,8 @@ const placeTenant = `
 		order by count(tenants.id)::float8 / servers.weight, servers.name
 		limit 1
 	), tenant as (
-		insert into tenants (id, server, database, state, name, slug)
-		select @tenant_id, place.name, @database, 'building', @school_name, @slug
+		insert into tenants (id, server, database, lineage, state, name, slug)
+		select @tenant_id, place.name, @database, @lineage, 'building', @school_name, @slug
 		from place
 		returning ` + tenantColumns + `
 	)` + reserveRest
@@ -139,7 +140,7 @@ func scanReserved(ctx context.Context, q querier, sql string, r Reservation) (He
 		"signup_id": r.SignupID, "user_id": r.UserID, "tenant_id": r.TenantID, "database": r.Database,
 		"idempotency_key": r.IdempotencyKey, "request_hash": r.RequestHash, "email": r.Email, "school_name": r.SchoolName,
 		"given_name": r.GivenName, "family_name": r.FamilyName, "name": r.Name, "slug": r.Slug,
-		"schema_version": r.SchemaVersion, "servers": r.Servers, "steps": r.Steps, "lease": r.Lease,
+		"lineage": r.Lineage, "schema_version": r.SchemaVersion, "servers": r.Servers, "steps": r.Steps, "lease": r.Lease,
 	})
 	if err != nil {
 		return Held{}, fmt.Errorf("reserve a tenant: %w", known(err))

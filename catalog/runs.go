@@ -53,7 +53,8 @@ type Outcome struct {
 
 // BehindFilter chooses the tenants of a run.
 type BehindFilter struct {
-	// Version is the version to reach.
+	// Lineage names the migrations, Version the version to reach. Tenants of other migrations are never behind.
+	Lineage string
 	Version uint
 	// Servers are the servers this process can reach.
 	Servers []string
@@ -69,13 +70,13 @@ func (s *Store) Behind(ctx context.Context, filter BehindFilter) ([]Tenant, erro
 	tenants, err := many[Tenant](ctx, s.pool, `
 		select `+tenantColumns+`
 		from tenants
-		where schema_version < $1
+		where schema_version < $1 and lineage = $5
 			and state in ('spare', 'reserved', 'ready', 'quarantined', 'suspended')
 			and server = any($2)
 			and (cardinality($3::text[]) = 0 or slug = any($3) or database = any($3) or id::text = any($3))
 			and not exists (select from migration_outcomes where run_id = $4 and tenant_id = tenants.id)
 		order by (name is null), schema_version, created_at, id`,
-		filter.Version, filter.Servers, emptyNotNil(filter.Only), filter.NotIn)
+		filter.Version, filter.Servers, emptyNotNil(filter.Only), filter.NotIn, filter.Lineage)
 	if err != nil {
 		return nil, fmt.Errorf("list tenants behind version %d: %w", filter.Version, err)
 	}

@@ -3,6 +3,7 @@ package catalog
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -90,7 +91,7 @@ func (s *Store) TakeOver(ctx context.Context, id uuid.UUID, lease time.Duration)
 		where id = $1 and status in ('pending', 'provisioning') and check_at <= now()
 		returning `+signupColumns, id, lease)
 	if err != nil {
-		if known(err) == ErrNotFound {
+		if errors.Is(err, pgx.ErrNoRows) {
 			err = ErrStateChanged
 		}
 		return Signup{}, fmt.Errorf("take over sign-up %s: %w", id, err)

@@ -36,6 +36,16 @@ func TestReserve(t *testing.T) {
 			t.Errorf("got %+v, %v", held.Tenant, err)
 		}
 	})
+	t.Run("passes over a spare of other migrations", func(t *testing.T) {
+		t.Parallel()
+		store := setup(t)
+		spare(t, store)
+		w := wish(1)
+		w.Lineage = "other"
+		if held, err := store.Reserve(t.Context(), w); err != nil || held.Tenant.State != catalog.Building || held.Tenant.Lineage != "other" {
+			t.Errorf("got %+v, %v", held.Tenant, err)
+		}
+	})
 	t.Run("gives every one of many at once its own tenant and slug", func(t *testing.T) {
 		t.Parallel()
 		store := setup(t)
@@ -80,7 +90,7 @@ func TestReserve(t *testing.T) {
 		if _, err := store.Reserve(t.Context(), again); !errors.Is(err, catalog.ErrKeyTaken) {
 			t.Errorf("same key: %v", err)
 		}
-		if ready, err := store.Spares(t.Context(), "main", 3); err != nil || ready != 1 {
+		if ready, err := store.Spares(t.Context(), "main", "lunch", 3); err != nil || ready != 1 {
 			t.Errorf("%d spares, %v; want 1", ready, err)
 		}
 	})
@@ -176,7 +186,7 @@ func TestUndoLeavesNothing(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if ready, err := store.Spares(t.Context(), "main", 3); err != nil || ready != stock {
+			if ready, err := store.Spares(t.Context(), "main", "lunch", 3); err != nil || ready != stock {
 				t.Errorf("%d spares, %v; want %d", ready, err, stock)
 			}
 			if n := value[int](t, store, "select count(*) from users"); n != 0 {

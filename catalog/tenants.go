@@ -38,7 +38,9 @@ type Tenant struct {
 	Database string
 	State    State
 	// Name and Slug are empty as long as no school has it.
-	Name, Slug       string
+	Name, Slug string
+	// Lineage names the migrations that its schema comes from; SchemaVersion is how many of them it has had.
+	Lineage          string
 	SchemaVersion    uint
 	PasswordRotation int
 	Fingerprint      *string
@@ -50,7 +52,7 @@ type Tenant struct {
 	ReadyAt   *time.Time
 }
 
-const tenantColumns = `id, server, database, state, coalesce(name, '') as name, coalesce(slug, '') as slug, schema_version,
+const tenantColumns = `id, server, database, state, coalesce(name, '') as name, coalesce(slug, '') as slug, lineage, schema_version,
 	password_rotation, fingerprint, quarantine_cause, resume_state, steps, created_at, ready_at`
 
 // Tenant finds a tenant by id, by slug or by the name of its database.
@@ -78,22 +80,28 @@ func (s *Store) TenantByID(ctx context.Context, id uuid.UUID) (Tenant, error) {
 	return tenant, nil
 }
 
-// InsertSpare writes the row of a spare that is about to be built on the server.
-func (s *Store) InsertSpare(ctx context.Context, id uuid.UUID, server, database string) error {
-	return insertSpare(ctx, s.pool, id, server, database)
+// NewSpare is a spare that is about to be built.
+type NewSpare struct {
+	ID                        uuid.UUID
+	Server, Database, Lineage string
+}
+
+// InsertSpare writes the row of a spare, before anything of it is made.
+func (s *Store) InsertSpare(ctx context.Context, spare NewSpare) error {
+	return insertSpare(ctx, s.pool, spare)
 }
 
 // InsertSpareTx is [Store.InsertSpare] in the caller's transaction.
-func (s *Store) InsertSpareTx(ctx context.Context, tx pgx.Tx, id uuid.UUID, server, database string) error {
-	return insertSpare(ctx, tx, id, server, database)
+func (s *Store) InsertSpareTx(ctx context.Context, tx pgx.Tx, spare NewSpare) error {
+	return insertSpare(ctx, tx, spare)
 }
 
-func insertSpare(ctx context.Context, q querier, id uuid.UUID, server, database string) error {
+func insertSpare(ctx context.Context, q querier, spare NewSpare) error {
 	_, err := q.Exec(ctx, `
-		insert into tenants (id, server, database, state)
-		values ($1, $2, $3, 'building')`, id, server, database)
+		insert into tenants (id, server, database, lineage, state)
+		values ($1, $2, $3, $4, 'building')`, spare.ID, spare.Server, spare.Database, spare.Lineage)
 	if err != nil {
-		return fmt.Errorf("insert spare %s: %w", database, known(err))
+		return fmt.Errorf("insert spare %s: %w", spare.Database, known(err))
 	}
 	return nil
 }

@@ -59,6 +59,14 @@ func (f *Fleet) Version() uint {
 	return 0
 }
 
+// lineage names the migrations of a run.
+func (f *Fleet) lineage() string {
+	for _, server := range f.cfg.Servers {
+		return server.Migrations().Lineage()
+	}
+	return ""
+}
+
 // Plan lists the tenants that a run would migrate, in its order. only narrows to these ids, slugs or databases.
 func (f *Fleet) Plan(ctx context.Context, only []string) ([]catalog.Tenant, error) {
 	return f.behind(ctx, only, uuid.Nil)
@@ -66,7 +74,7 @@ func (f *Fleet) Plan(ctx context.Context, only []string) ([]catalog.Tenant, erro
 
 func (f *Fleet) behind(ctx context.Context, only []string, notIn uuid.UUID) ([]catalog.Tenant, error) {
 	return f.cfg.Catalog.Behind(ctx, catalog.BehindFilter{
-		Version: f.Version(), Servers: f.cfg.Servers.Names(), Only: only, NotIn: notIn,
+		Lineage: f.lineage(), Version: f.Version(), Servers: f.cfg.Servers.Names(), Only: only, NotIn: notIn,
 	})
 }
 

@@ -76,7 +76,7 @@ func setup(t *testing.T, tenants int) *bundle {
 	server := open(t, schema(t, 2))
 	for range tenants {
 		id := tenant.NewID()
-		if err := b.catalog.InsertSpare(t.Context(), id.UUID(), "main", id.Database()); err != nil {
+		if err := b.catalog.InsertSpare(t.Context(), catalog.NewSpare{ID: id.UUID(), Server: "main", Database: id.Database(), Lineage: schema(t, 2).Lineage()}); err != nil {
 			t.Fatal(err)
 		}
 		result, err := server.Ensure(t.Context(), id, 0, nil)

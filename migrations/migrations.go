@@ -73,6 +73,10 @@ func (s *Set) Latest() uint { return s.files[len(s.files)-1].Version }
 // a template database.
 func (s *Set) Hash() string { return s.hash }
 
+// Lineage names the schema by its first up file, which never changes: sets of one lineage are versions of one schema. It
+// keeps the migrations of one schema from the databases of another, where a version number means something else.
+func (s *Set) Lineage() string { return hashOf(s.files[:1]) }
+
 // Files are the migrations, oldest first.
 func (s *Set) Files() []File { return slices.Clone(s.files) }
 

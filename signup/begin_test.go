@@ -32,7 +32,7 @@ func TestBegin(t *testing.T) {
 				"tenant_id": result.School.ID.String(), "database": result.School.Database,
 				"school_name": "Lincoln High", "signup_id": result.SignupID.String(),
 			}
-			if !reflect.DeepEqual(map[string]any(user.AppMetadata), want) {
+			if !reflect.DeepEqual(user.AppMetadata, want) {
 				t.Errorf("app metadata %v, want %v", user.AppMetadata, want)
 			}
 			view, err := b.service.View(t.Context(), result.SignupID)
@@ -224,7 +224,7 @@ func TestNoPasswordIsKeptAnywhere(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 	if strings.Contains(strings.ToLower(b.logs.String()), "canary-pass") {
-		t.Errorf("logged: %s", b.logs)
+		t.Errorf("logged: %s", b.logs.String())
 	}
 	rows, err := b.catalog.Pool().Query(t.Context(), `
 		select format('%I.%I', table_schema, table_name)

@@ -4,8 +4,8 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -35,7 +35,7 @@ type bundle struct {
 	catalog *catalog.Store
 	server  *tenant.Server
 	auth0   *auth0test.Server
-	logs    *bytes.Buffer
+	logs    *logBuffer
 }
 
 // setup makes a bundle with this many spares in stock.
@@ -49,7 +49,7 @@ func setup(t *testing.T, spares int, change ...func(*signup.Config)) *bundle {
 		defer store.Close()
 		return jobs.Migrate(ctx, store.Pool())
 	})
-	b := &bundle{logs: &bytes.Buffer{}, auth0: auth0test.Start(t, auth0test.Config{})}
+	b := &bundle{logs: &logBuffer{}, auth0: auth0test.Start(t, auth0test.Config{})}
 	var err error
 	if b.catalog, err = catalog.Open(t.Context(), catalog.Config{URL: url}); err != nil {
 		t.Fatal(err)
@@ -83,7 +83,7 @@ func (b *bundle) newService(t *testing.T, change ...func(*signup.Config)) *signu
 	}
 	cfg := signup.Config{
 		Catalog: b.catalog, Servers: tenant.Servers{"main": b.server}, Identity: client, Queue: queue, Key: key,
-		Logger: slog.New(slog.NewTextHandler(&lockedWriter{w: b.logs}, nil)),
+		Logger: slog.New(slog.NewTextHandler(b.logs, nil)),
 	}
 	for _, f := range change {
 		f(&cfg)
@@ -95,17 +95,22 @@ func (b *bundle) newService(t *testing.T, change ...func(*signup.Config)) *signu
 	return service
 }
 
-// lockedWriter lets many goroutines log into one buffer.
-type lockedWriter struct {
-	busy atomic.Bool
-	w    io.Writer
+// logBuffer keeps what many goroutines log.
+type logBuffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
 }
 
-func (l *lockedWriter) Write(p []byte) (int, error) {
-	for !l.busy.CompareAndSwap(false, true) {
-	}
-	defer l.busy.Store(false)
-	return l.w.Write(p)
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
 }
 
 var count atomic.Int64

@@ -9,6 +9,7 @@ import (
 
 	"homeroom/catalog"
 	"homeroom/internal/pgtest"
+	"homeroom/migrations"
 	"homeroom/signup"
 	"homeroom/tenant"
 )
@@ -76,7 +77,7 @@ func TestFillSparesCompletesWhatADeadProcessBegan(t *testing.T) {
 	t.Parallel()
 	b := setup(t, 2)
 	id := tenant.NewID()
-	if err := b.catalog.InsertSpare(t.Context(), id.UUID(), "main", id.Database()); err != nil {
+	if err := b.catalog.InsertSpare(t.Context(), catalog.NewSpare{ID: id.UUID(), Server: "main", Database: id.Database(), Lineage: migrations.Tenant().Lineage()}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := b.server.Ensure(t.Context(), id, 0, nil); err != nil { // and then it died

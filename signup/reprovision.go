@@ -71,6 +71,9 @@ func (s *Service) checkWish(ctx context.Context, wish Reprovision) (t catalog.Te
 	case catalog.Building, catalog.Deleting, catalog.Deleted:
 		return t, "", fmt.Errorf("tenant %s is %s: %w", t.ID, t.State, ErrNotProvisioned)
 	}
+	if err := s.checkLineage(t); err != nil {
+		return t, "", err
+	}
 	if !wish.Fresh {
 		return t, "", nil
 	}
@@ -78,6 +81,14 @@ func (s *Service) checkWish(ctx context.Context, wish Reprovision) (t catalog.Te
 		return t, "", ErrConfirm
 	}
 	return t, tenant.KeptName(tenant.ID(t.ID), time.Now()), nil
+}
+
+// checkLineage keeps this program's migrations from a tenant that another set has made.
+func (s *Service) checkLineage(t catalog.Tenant) error {
+	if t.Lineage == s.schema().Lineage() {
+		return nil
+	}
+	return fmt.Errorf("the schema of tenant %s comes from other migrations than this program has: look at HOMEROOM_TENANT_MIGRATIONS", t.ID)
 }
 
 func (s *Service) auditTx(ctx context.Context, tx pgx.Tx, wish Reprovision, t catalog.Tenant, kept string) error {
@@ -109,6 +120,9 @@ func (s *Service) RunReprovision(ctx context.Context, id uuid.UUID, kept string)
 func (s *Service) reprovision(ctx context.Context, id uuid.UUID, kept string, progress tenant.Progress) error {
 	t, err := s.cfg.Catalog.TenantByID(ctx, id)
 	if err != nil {
+		return err
+	}
+	if err := s.checkLineage(t); err != nil {
 		return err
 	}
 	server, err := s.cfg.Servers.Get(t.Server)

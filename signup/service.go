@@ -28,6 +28,7 @@ import (
 	"homeroom/catalog"
 	"homeroom/identity"
 	"homeroom/internal/killpoint"
+	"homeroom/migrations"
 	"homeroom/tenant"
 )
 
@@ -114,12 +115,12 @@ func New(cfg Config) (*Service, error) {
 	return &Service{cfg: cfg, hashKey: hashKey, claimed: make(chan struct{}, 1)}, nil
 }
 
-// version is the schema version that new tenants have.
-func (s *Service) version() uint {
+// schema is the migrations of the tenants, which all servers share.
+func (s *Service) schema() *migrations.Set {
 	for _, server := range s.cfg.Servers {
-		return server.Migrations().Latest()
+		return server.Migrations()
 	}
-	return 0
+	return nil // validate has seen that there is a server
 }
 
 // hash recognises a repetition of a request. It is keyed, and leaves the password out: a plain hash of the whole would
@@ -176,7 +177,7 @@ func (s *Service) reserve(ctx context.Context, req Request) (catalog.Held, log, 
 		IdempotencyKey: req.IdempotencyKey, RequestHash: s.hash(req),
 		Email: req.Email, SchoolName: req.SchoolName,
 		GivenName: req.GivenName, FamilyName: req.FamilyName, Name: req.Name,
-		Slug: Slug(req.SchoolName), SchemaVersion: s.version(), Servers: s.cfg.Servers.Names(),
+		Slug: Slug(req.SchoolName), Lineage: s.schema().Lineage(), SchemaVersion: s.schema().Latest(), Servers: s.cfg.Servers.Names(),
 		Steps: log.json(), Lease: s.cfg.Lease,
 	})
 	return held, log, err

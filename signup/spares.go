@@ -64,43 +64,45 @@ func (s *Service) FillSpares(ctx context.Context) error {
 
 // fillServer completes what was begun, then builds what is missing.
 func (s *Service) fillServer(ctx context.Context, server *tenant.Server) error {
-	unfinished, err := s.cfg.Catalog.UnfinishedSpares(ctx, server.Name())
+	unfinished, err := s.cfg.Catalog.UnfinishedSpares(ctx, server.Name(), s.schema().Lineage())
 	if err != nil {
 		return err
 	}
-	ready, err := s.cfg.Catalog.Spares(ctx, server.Name(), s.version())
+	ready, err := s.cfg.Catalog.Spares(ctx, server.Name(), s.schema().Lineage(), s.schema().Latest())
 	if err != nil {
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(refillAtOnce)
 	for _, row := range unfinished {
-		group.Go(func() error { return s.buildSpare(ctx, server, row) })
+		group.Go(func() error { return s.buildSpare(ctx, server, tenant.ID(row.ID), row.PasswordRotation) })
 	}
 	for range s.cfg.Spares - ready - len(unfinished) {
 		group.Go(func() error {
 			id := tenant.NewID()
-			row := catalog.Tenant{ID: id.UUID(), Server: server.Name(), Database: id.Database()}
-			if err := s.cfg.Catalog.InsertSpare(ctx, row.ID, row.Server, row.Database); err != nil {
+			spare := catalog.NewSpare{
+				ID: id.UUID(), Server: server.Name(), Database: id.Database(), Lineage: s.schema().Lineage(),
+			}
+			if err := s.cfg.Catalog.InsertSpare(ctx, spare); err != nil {
 				return err
 			}
 			killpoint.Here("spare.inserted")
-			return s.buildSpare(ctx, server, row)
+			return s.buildSpare(ctx, server, id, 0)
 		})
 	}
 	return group.Wait()
 }
 
 // buildSpare makes the database of a spare whose row is written, and marks the row last.
-func (s *Service) buildSpare(ctx context.Context, server *tenant.Server, row catalog.Tenant) error {
-	result, err := server.Ensure(ctx, tenant.ID(row.ID), row.PasswordRotation, nil)
+func (s *Service) buildSpare(ctx context.Context, server *tenant.Server, id tenant.ID, rotation int) error {
+	result, err := server.Ensure(ctx, id, rotation, nil)
 	if err != nil {
 		return err
 	}
 	killpoint.Here("spare.built")
 	steps, err := json.Marshal(result.Steps)
 	if err != nil {
-		return fmt.Errorf("write steps of spare %s: %w", row.Database, err)
+		return fmt.Errorf("write steps of spare %s: %w", id, err)
 	}
-	return s.cfg.Catalog.SpareBuilt(ctx, row.ID, result.Version, steps)
+	return s.cfg.Catalog.SpareBuilt(ctx, id.UUID(), result.Version, steps)
 }

@@ -62,7 +62,7 @@ func setAside(ctx context.Context, conn *pgx.Conn, id ID, kept string, role bool
 		from pg_stat_activity
 		where datname = $1 and pid <> pg_backend_pid()`, id.Database())
 	if err != nil {
-		return fmt.Errorf("end its sessions: %w", err)
+		return fmt.Errorf("end its sessions (our role needs pg_signal_backend for that): %w", err)
 	}
 	_, err = conn.Exec(ctx, "alter database "+quote(id.Database())+" rename to "+quote(kept))
 	return err

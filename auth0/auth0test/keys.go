@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"math/big"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -102,8 +103,8 @@ func (k *signingKey) jwk() jose.JSONWebKey {
 func (s *Server) getJWKS(w http.ResponseWriter, _ *http.Request) {
 	s.mu.Lock()
 	set := jose.JSONWebKeySet{}
-	for i := len(s.keys) - 1; i >= 0; i-- {
-		set.Keys = append(set.Keys, s.keys[i].jwk())
+	for _, key := range slices.Backward(s.keys) {
+		set.Keys = append(set.Keys, key.jwk())
 	}
 	s.mu.Unlock()
 	w.Header().Set("Cache-Control", "public, max-age=15, stale-while-revalidate=15, stale-if-error=86400")

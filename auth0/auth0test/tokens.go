@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -58,9 +59,7 @@ func (s *Server) IssueToken(req TokenRequest) string {
 	if req.Permissions != nil {
 		claims["permissions"] = req.Permissions
 	}
-	for name, value := range req.Claims {
-		claims[name] = value
-	}
+	maps.Copy(claims, req.Claims)
 	key := s.currentKey()
 	if req.WrongKey {
 		private, err := newRSAKey()

@@ -36,8 +36,11 @@ func (s *Server) updateUser(w http.ResponseWriter, r *http.Request) {
 // checkPairs refuses what may not be changed together [DOC].
 func checkPairs(members map[string]any) *problem {
 	for _, pair := range [][2]string{
-		{"password", "email"}, {"password", "email_verified"}, {"username", "email"},
-		{"username", "email_verified"}, {"username", "password"},
+		{"password", "email"},
+		{"password", "email_verified"},
+		{"username", "email"},
+		{"username", "email_verified"},
+		{"username", "password"},
 	} {
 		_, first := members[pair[0]]
 		_, second := members[pair[1]]

@@ -150,7 +150,7 @@ func (c config) requireAuth0() error {
 func withFiles(vars map[string]string) (map[string]string, error) {
 	for name, path := range vars {
 		plain, isFile := strings.CutSuffix(name, "_FILE")
-		if !isFile || !(isSecret(plain) || serverName.MatchString(plain)) {
+		if !isFile || (!isSecret(plain) && !serverName.MatchString(plain)) {
 			continue
 		}
 		if vars[plain] != "" {
@@ -190,9 +190,7 @@ type variable struct {
 // variables documents the environment from the struct itself, so that the two cannot differ.
 func variables() []variable {
 	var all []variable
-	t := reflect.TypeFor[config]()
-	for i := range t.NumField() {
-		field := t.Field(i)
+	for field := range reflect.TypeFor[config]().Fields() {
 		name, ok := field.Tag.Lookup("env")
 		if !ok {
 			continue

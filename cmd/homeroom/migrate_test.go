@@ -132,7 +132,7 @@ func makeTenants(t *testing.T, catalogURL, serverURL, dir string, n int) []tenan
 	for i := range ids {
 		ids[i] = tenant.NewID()
 		group.Go(func() error {
-			if err := store.InsertSpare(t.Context(), ids[i].UUID(), "main", ids[i].Database()); err != nil {
+			if err := store.InsertSpare(t.Context(), catalog.NewSpare{ID: ids[i].UUID(), Server: "main", Database: ids[i].Database(), Lineage: set.Lineage()}); err != nil {
 				return err
 			}
 			result, err := server.Ensure(t.Context(), ids[i], 0, nil)

@@ -86,17 +86,22 @@ func serve(ctx context.Context, cfg config, options serveOptions) error {
 		defer cancel()
 		return runner.Stop(stopping)
 	})
-	group.Go(func() error { return a.signup.Reconcile(ctx) })
-	group.Go(func() error { return a.signup.KeepSpares(ctx) })
-	group.Go(func() error { a.warm(ctx); return nil })
-	if options.migrate {
-		group.Go(func() error { a.migrateInBackground(ctx); return nil })
-	}
+	a.startBackground(ctx, group, options.migrate)
 	options.logger.Info("serving", "addr", listener.Addr().String())
 	if options.ready != nil {
 		options.ready(listener.Addr().String())
 	}
 	return group.Wait()
+}
+
+// startBackground starts what goes on beside the requests.
+func (a *app) startBackground(ctx context.Context, group *errgroup.Group, migrate bool) {
+	group.Go(func() error { return a.signup.Reconcile(ctx) })
+	group.Go(func() error { return a.signup.KeepSpares(ctx) })
+	group.Go(func() error { a.warm(ctx); return nil })
+	if migrate {
+		group.Go(func() error { a.migrateInBackground(ctx); return nil })
+	}
 }
 
 // handler is the HTTP API over the app.

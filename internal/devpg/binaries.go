@@ -118,8 +118,8 @@ func (p place) open(cfg Config, user account) (Binaries, error) {
 func (cfg Config) places() []place {
 	var list []place
 	if file, err := exec.LookPath("postgres"); err == nil {
-		if real, err := filepath.EvalSymlinks(file); err == nil {
-			file = real // a link in /usr/bin has no initdb beside it, its target does
+		if target, err := filepath.EvalSymlinks(file); err == nil {
+			file = target // a link in /usr/bin has no initdb beside it, its target does
 		}
 		list = append(list, place{dir: filepath.Dir(file)})
 	}

@@ -300,12 +300,12 @@ func TestBinariesNamedByEnvironment(t *testing.T) {
 
 func TestPostgresOnPathComesFirst(t *testing.T) {
 	dir := folder(t)
-	real, err := osexec.LookPath(filepath.Join(installed(t).Dir, "postgres"))
+	binary, err := osexec.LookPath(filepath.Join(installed(t).Dir, "postgres"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, program := range []string{"postgres", "initdb"} {
-		script := "#!/bin/sh\nexec " + filepath.Join(filepath.Dir(real), program) + ` "$@"` + "\n"
+		script := "#!/bin/sh\nexec " + filepath.Join(filepath.Dir(binary), program) + ` "$@"` + "\n"
 		if err := os.WriteFile(filepath.Join(dir, program), []byte(script), 0o755); err != nil {
 			t.Fatal(err)
 		}

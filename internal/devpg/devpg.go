@@ -49,9 +49,12 @@ type Config struct {
 	Notice io.Writer
 }
 
-// StateDir is the folder for what must outlive a checkout: /var/lib/homeroom for root, whose home no other user can
+// StateDir is the folder for what must outlive a checkout: $HOMEROOM_STATE_DIR, else /var/lib/homeroom for root, whose home no other user can
 // enter, else homeroom in $XDG_STATE_HOME or ~/.local/state.
 func StateDir() (string, error) {
+	if dir := os.Getenv("HOMEROOM_STATE_DIR"); filepath.IsAbs(dir) {
+		return dir, nil
+	}
 	if os.Geteuid() == 0 {
 		return "/var/lib/homeroom", nil
 	}

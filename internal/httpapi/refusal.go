@@ -2,11 +2,8 @@ package httpapi
 
 import (
 	"errors"
-	"io"
-	"net"
 	"net/http"
 	"strings"
-	"syscall"
 
 	"github.com/danielgtaylor/huma/v2"
 )
@@ -78,11 +75,4 @@ func wordParameter(message string) (code, text string) {
 		return "wrong_type", "Use a whole number."
 	}
 	return "invalid_format", "This is not in the expected form."
-}
-
-// networkError tells an interrupted connection.
-func networkError(err error) bool {
-	var network net.Error
-	return errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
-		errors.Is(err, net.ErrClosed) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }

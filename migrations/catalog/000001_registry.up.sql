@@ -28,6 +28,8 @@ create table tenants (
     slug text
         constraint a_slug_names_one_school unique
         constraint a_slug_is_made_of_words check (slug ~ '^[a-z0-9]+(-[a-z0-9]+)*$' and char_length(slug) <= 80),
+    -- Which migrations its schema comes from; a version says nothing without it.
+    lineage text not null,
     schema_version bigint not null default 0
         constraint a_schema_version_is_not_negative check (schema_version >= 0),
     fingerprint text,
