@@ -40,6 +40,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the catalog's URL: %w", withoutSecrets(err))
 	}
+	postgres.NoticeLoss(poolConfig.ConnConfig)
 	poolConfig.MaxConns = 20
 	if cfg.MaxConns > 0 {
 		poolConfig.MaxConns = cfg.MaxConns
@@ -89,7 +90,11 @@ func closeToPublic(ctx context.Context, conn *pgx.Conn) error {
 	if !open {
 		return nil
 	}
-	if _, err := conn.Exec(ctx, "revoke connect, temporary on database "+pgx.Identifier{name}.Sanitize()+" from public"); err != nil {
+	// Two processes that change a database's rights at the same moment disturb one another: the lock lasts as long as the
+	// message, which is one transaction.
+	_, err = conn.Exec(ctx, "select pg_advisory_xact_lock(hashtextextended('homeroom close catalog', 0)); "+
+		"revoke connect, temporary on database "+pgx.Identifier{name}.Sanitize()+" from public")
+	if err != nil {
 		return fmt.Errorf("close the catalog to PUBLIC: %w", err)
 	}
 	return nil

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // Exclusive runs f unless another process runs one under the same name; ran tells which. The lock is a session's advisory
@@ -28,5 +30,35 @@ func (s *Store) Exclusive(ctx context.Context, name string, f func(ctx context.C
 			_ = conn.Conn().Close(ctx) // which gives the lock back too
 		}
 	}()
-	return true, f(ctx)
+	watched, stop := watch(ctx, conn.Conn())
+	defer stop()
+	return true, f(watched)
+}
+
+// watch ends the context when the session that holds a lock is lost, since the lock is lost with it and somebody else may
+// have it already. stop must be called before the session is used again.
+func watch(ctx context.Context, conn *pgx.Conn) (watched context.Context, stop func()) {
+	watched, cancel := context.WithCancelCause(ctx)
+	done, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		ticker := time.NewTicker(5 * time.Second)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-ticker.C:
+			}
+			if err := conn.Ping(context.WithoutCancel(ctx)); err != nil {
+				cancel(fmt.Errorf("the lock's session was lost: %w", err))
+				return
+			}
+		}
+	}()
+	return watched, func() {
+		close(done)
+		<-ended
+		cancel(nil)
+	}
 }

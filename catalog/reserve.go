@@ -64,6 +64,10 @@ func reserve(ctx context.Context, q querier, r Reservation) (Held, error) {
 		if !errors.Is(err, errSlugTaken) || try == 10 {
 			return reserved, err
 		}
+		// A repetition of a request conflicts with itself in the slug too; its key says so at once.
+		if err := keyTaken(ctx, q, r.IdempotencyKey); err != nil {
+			return Held{}, err
+		}
 		if r.Slug, err = nextSlug(ctx, q, wish, try); err != nil {
 			return Held{}, err
 		}
@@ -91,7 +95,8 @@ const claimSpare = `
 		where id = (
 			select id
 			from tenants
-			where state = 'spare' and lineage = @lineage and schema_version >= @schema_version and server = any(@servers)
+			where state = 'spare' and lineage = @lineage and schema_version >= @schema_version
+				and server in (select name from servers where name = any(@servers) and weight > 0)
 			order by created_at
 			for update skip locked
 			limit 1)
@@ -153,6 +158,21 @@ func scanReserved(ctx context.Context, q querier, sql string, r Reservation) (He
 			CreatedAt: row.SignedUpAt,
 		},
 	}, nil
+}
+
+// keyTaken is [ErrKeyTaken] when a sign-up has this key.
+func keyTaken(ctx context.Context, q querier, key string) error {
+	if key == "" {
+		return nil
+	}
+	var taken bool
+	if err := q.QueryRow(ctx, `select exists (select from signups where idempotency_key = $1)`, key).Scan(&taken); err != nil {
+		return fmt.Errorf("look for the idempotency key: %w", err)
+	}
+	if taken {
+		return ErrKeyTaken
+	}
+	return nil
 }
 
 // nextSlug is the wish with the lowest number that is higher than all in use; after a few tries, when many schools of one

@@ -60,6 +60,8 @@ type BehindFilter struct {
 	Servers []string
 	// Only narrows to tenants with one of these ids, slugs or database names; empty is all.
 	Only []string
+	// SkipQuarantined leaves out those that wait for a person.
+	SkipQuarantined bool
 	// NotIn leaves out tenants that have an outcome in this run; the zero UUID leaves out none.
 	NotIn uuid.UUID
 }
@@ -71,12 +73,12 @@ func (s *Store) Behind(ctx context.Context, filter BehindFilter) ([]Tenant, erro
 		select `+tenantColumns+`
 		from tenants
 		where schema_version < $1 and lineage = $5
-			and state in ('spare', 'reserved', 'ready', 'quarantined', 'suspended')
+			and (state in ('spare', 'reserved', 'ready', 'suspended') or state = 'quarantined' and not $6)
 			and server = any($2)
 			and (cardinality($3::text[]) = 0 or slug = any($3) or database = any($3) or id::text = any($3))
 			and not exists (select from migration_outcomes where run_id = $4 and tenant_id = tenants.id)
 		order by (name is null), schema_version, created_at, id`,
-		filter.Version, filter.Servers, emptyNotNil(filter.Only), filter.NotIn, filter.Lineage)
+		filter.Version, filter.Servers, emptyNotNil(filter.Only), filter.NotIn, filter.Lineage, filter.SkipQuarantined)
 	if err != nil {
 		return nil, fmt.Errorf("list tenants behind version %d: %w", filter.Version, err)
 	}

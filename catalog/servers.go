@@ -28,6 +28,23 @@ func (s *Store) RegisterServers(ctx context.Context, names []string) error {
 	return nil
 }
 
+// Room is how many more tenants a server takes: none with weight 0, and never more than limit.
+func (s *Store) Room(ctx context.Context, server string, limit int) (int, error) {
+	var room int
+	err := s.pool.QueryRow(ctx, `
+		select case
+			when weight = 0 then 0
+			when capacity is null then $2
+			else greatest(0, least($2, capacity - (select count(*) from tenants where server = servers.name and state <> 'deleted')))
+		end
+		from servers
+		where name = $1`, server, limit).Scan(&room)
+	if err != nil {
+		return 0, fmt.Errorf("look for room on server %s: %w", server, known(err))
+	}
+	return room, nil
+}
+
 // Servers lists the servers by name.
 func (s *Store) Servers(ctx context.Context) ([]Server, error) {
 	servers, err := many[Server](ctx, s.pool, `

@@ -133,17 +133,17 @@ type Identity struct {
 	EmailVerified bool
 }
 
-// IdentityMade records that the identity exists and that the database is being made.
-func (s *Store) IdentityMade(ctx context.Context, signup Signup, identity Identity, steps json.RawMessage) error {
-	return s.InTx(ctx, func(tx pgx.Tx) error { return s.IdentityMadeTx(ctx, tx, signup, identity, steps) })
+// IdentityMade records that the identity exists and that the database is being made, and begins a new lease.
+func (s *Store) IdentityMade(ctx context.Context, signup Signup, identity Identity, steps json.RawMessage, lease time.Duration) error {
+	return s.InTx(ctx, func(tx pgx.Tx) error { return s.IdentityMadeTx(ctx, tx, signup, identity, steps, lease) })
 }
 
 // IdentityMadeTx is [Store.IdentityMade] in the caller's transaction.
-func (s *Store) IdentityMadeTx(ctx context.Context, tx pgx.Tx, signup Signup, identity Identity, steps json.RawMessage) error {
+func (s *Store) IdentityMadeTx(ctx context.Context, tx pgx.Tx, signup Signup, identity Identity, steps json.RawMessage, lease time.Duration) error {
 	return changeOne(ctx, tx, "record identity of sign-up", signup.ID, `
 		with changed as (
 			update signups
-			set status = 'provisioning', steps = $3, updated_at = now()
+			set status = 'provisioning', steps = $3, check_at = now() + $6::interval, updated_at = now()
 			where id = $1 and lease_epoch = $2 and status in ('pending', 'provisioning')
 			returning user_id
 		)
@@ -151,7 +151,7 @@ func (s *Store) IdentityMadeTx(ctx context.Context, tx pgx.Tx, signup Signup, id
 		set identity_id = $4, email_verified = $5, updated_at = now()
 		from changed
 		where users.id = changed.user_id`,
-		signup.ID, signup.LeaseEpoch, steps, identity.ID, identity.EmailVerified)
+		signup.ID, signup.LeaseEpoch, steps, identity.ID, identity.EmailVerified, lease)
 }
 
 // Finish makes a sign-up ready: user active, tenant ready, result kept. A tenant that was quarantined while the sign-up
@@ -194,16 +194,9 @@ func finish(ctx context.Context, q querier, signup Signup, identity Identity, ve
 		signup.ID, signup.LeaseEpoch, identity.ID, identity.EmailVerified, steps, result, version)
 }
 
-// Undo ends a sign-up that has no identity, and leaves nothing of it: the e-mail and the key are free again, a claimed
-// spare goes back, a tenant row whose database was not begun goes away.
-//
-// An expired one is looked at once more after lastLook, in case its identity appears late; a failed one was definitely
-// refused.
-func (s *Store) Undo(ctx context.Context, signup Signup, status Status, steps, problem json.RawMessage, lastLook time.Duration) error {
-	var checkAfter *time.Duration
-	if status == Expired {
-		checkAfter = &lastLook
-	}
+// Undo ends a sign-up that was definitely refused, and leaves nothing of it: the e-mail and the key are free again, a
+// claimed spare goes back, a tenant row whose database was not begun goes away.
+func (s *Store) Undo(ctx context.Context, signup Signup, steps, problem json.RawMessage) error {
 	return changeOne(ctx, s.pool, "undo sign-up", signup.ID, `
 		with held as (
 			select id, user_id, tenant_id
@@ -212,7 +205,18 @@ func (s *Store) Undo(ctx context.Context, signup Signup, status Status, steps, p
 			for update
 		), gone_user as (
 			delete from users using held where users.id = held.user_id
-		), freed_spare as (
+		), `+freeTenant+`
+		update signups
+		set status = 'failed', steps = $3, problem = $4, check_at = null, idempotency_key = null, tenant_id = null,
+			finished_at = now(), updated_at = now()
+		from held
+		where signups.id = held.id`,
+		signup.ID, signup.LeaseEpoch, steps, problem)
+}
+
+// freeTenant gives the tenant of a sign-up back.
+const freeTenant = `
+		freed_spare as (
 			update tenants
 			set state = case when tenants.state = 'quarantined' then tenants.state else 'spare' end,
 				resume_state = case when tenants.state = 'quarantined' then 'spare' end,
@@ -221,21 +225,47 @@ func (s *Store) Undo(ctx context.Context, signup Signup, status Status, steps, p
 			where tenants.id = held.tenant_id and 'reserved' in (tenants.state, tenants.resume_state)
 		), gone_tenant as (
 			delete from tenants using held where tenants.id = held.tenant_id and tenants.state = 'building'
+		)`
+
+// Expire ends a sign-up whose identity does not exist, though it may still appear: the e-mail, the key and the slug are
+// free again, the tenant is kept back until [Store.LookedAgain], so that a late identity never names a tenant that is
+// another school's by then. It is due again after the delay.
+func (s *Store) Expire(ctx context.Context, signup Signup, steps, problem json.RawMessage, delay time.Duration) error {
+	return changeOne(ctx, s.pool, "expire sign-up", signup.ID, `
+		with held as (
+			select id, user_id, tenant_id
+			from signups
+			where id = $1 and lease_epoch = $2 and status = 'pending'
+			for update
+		), gone_user as (
+			delete from users using held where users.id = held.user_id
+		), kept_tenant as (
+			update tenants
+			set slug = 'expired-' || held.id, updated_at = now()
+			from held
+			where tenants.id = held.tenant_id
 		)
 		update signups
-		set status = $3, steps = $4, problem = $5, check_at = now() + $6::interval, idempotency_key = null,
-			tenant_id = null, finished_at = now(), updated_at = now()
+		set status = 'expired', steps = $3, problem = $4, check_at = now() + $5::interval, idempotency_key = null,
+			finished_at = now(), updated_at = now()
 		from held
 		where signups.id = held.id`,
-		signup.ID, signup.LeaseEpoch, status, steps, problem, checkAfter)
+		signup.ID, signup.LeaseEpoch, steps, problem, delay)
 }
 
-// LookedAgain records that an expired sign-up has had its last look.
+// LookedAgain records that an expired sign-up has had its last look, and gives its tenant back.
 func (s *Store) LookedAgain(ctx context.Context, signup Signup) error {
 	return changeOne(ctx, s.pool, "close sign-up", signup.ID, `
+		with held as (
+			select id, tenant_id
+			from signups
+			where id = $1 and lease_epoch = $2 and status = 'expired'
+			for update
+		), `+freeTenant+`
 		update signups
-		set check_at = null, updated_at = now()
-		where id = $1 and lease_epoch = $2 and status = 'expired'`, signup.ID, signup.LeaseEpoch)
+		set check_at = null, tenant_id = null, updated_at = now()
+		from held
+		where signups.id = held.id`, signup.ID, signup.LeaseEpoch)
 }
 
 // Park ends a sign-up that only a person can judge, and keeps its user and its tenant.

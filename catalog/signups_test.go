@@ -94,6 +94,15 @@ func TestReserve(t *testing.T) {
 			t.Errorf("%d spares, %v; want 1", ready, err)
 		}
 	})
+	t.Run("takes no spare of a server with weight 0", func(t *testing.T) {
+		t.Parallel()
+		store := setup(t)
+		spare(t, store)
+		exec(t, store, "update servers set weight = 0")
+		if _, err := store.Reserve(t.Context(), wish(1)); !errors.Is(err, catalog.ErrNoRoom) {
+			t.Errorf("got %v", err)
+		}
+	})
 	t.Run("says so when no server has room", func(t *testing.T) {
 		t.Parallel()
 		store := setup(t)
@@ -124,6 +133,12 @@ func TestReserve(t *testing.T) {
 		}
 		if count["big"] != 6 || count["main"] != 2 {
 			t.Errorf("placed %v, want 6 on big and 2 on main", count)
+		}
+		for capacity, want := range map[string]int{"null": 5, "7": 1, "6": 0, "3": 0} {
+			exec(t, store, "update servers set capacity = "+capacity+" where name = 'big'")
+			if room, err := store.Room(t.Context(), "big", 5); err != nil || room != want {
+				t.Errorf("room for %d with a capacity of %s, %v; want %d", room, capacity, err, want)
+			}
 		}
 		servers, err := store.Servers(t.Context())
 		if err != nil || len(servers) != 2 || servers[0].Name != "big" || servers[0].Tenants != 6 || servers[0].Weight != 3 {
@@ -182,7 +197,7 @@ func TestUndoLeavesNothing(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			err = store.Undo(t.Context(), held.Signup, catalog.Failed, json.RawMessage(`[]`), json.RawMessage(`{"code":"too_weak"}`), 0)
+			err = store.Undo(t.Context(), held.Signup, json.RawMessage(`[]`), json.RawMessage(`{"code":"too_weak"}`))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -229,15 +244,15 @@ func TestALeaseEndsByTheDatabasesClock(t *testing.T) {
 	}
 }
 
-func TestAnExpiredSignupIsLookedAtOnceMore(t *testing.T) {
+func TestAnExpiredSignupKeepsItsTenantUntilTheLastLook(t *testing.T) {
 	t.Parallel()
 	store := setup(t)
-	spare(t, store)
+	kept := spare(t, store)
 	held, err := store.Reserve(t.Context(), wish(1))
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = store.Undo(t.Context(), held.Signup, catalog.Expired, json.RawMessage(`[]`), json.RawMessage(`{}`), 0)
+	err = store.Expire(t.Context(), held.Signup, json.RawMessage(`[]`), json.RawMessage(`{}`), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -245,10 +260,18 @@ func TestAnExpiredSignupIsLookedAtOnceMore(t *testing.T) {
 	if err != nil || len(due) != 1 || due[0].Status != catalog.Expired {
 		t.Fatalf("due %+v, %v", due, err)
 	}
+	spare(t, store)
+	again, err := store.Reserve(t.Context(), wish(1))
+	if err != nil || again.Tenant.ID == kept || again.Tenant.Slug != "lincoln-high" {
+		t.Errorf("the same e-mail, key and name: %+v, %v", again.Tenant, err)
+	}
 	if err := store.LookedAgain(t.Context(), due[0]); err != nil {
 		t.Fatal(err)
 	}
-	if n := value[int](t, store, "select count(*) from signups where check_at is not null"); n != 0 {
+	if tenant, err := store.TenantByID(t.Context(), kept); err != nil || tenant.State != catalog.Spare || tenant.Name != "" {
+		t.Errorf("the tenant afterwards: %+v, %v", tenant, err)
+	}
+	if n := value[int](t, store, "select count(*) from signups where check_at is not null and status = 'expired'"); n != 0 {
 		t.Errorf("%d sign-ups want more", n)
 	}
 }

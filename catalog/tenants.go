@@ -155,7 +155,7 @@ func healthy(ctx context.Context, q querier, id uuid.UUID, version uint) error {
 		update tenants
 		set schema_version = $2, state = coalesce(resume_state, state), resume_state = null, quarantine_cause = null,
 			updated_at = now()
-		where id = $1`, id, version)
+		where id = $1 and state <> 'deleted'`, id, version)
 }
 
 // Quarantine takes a tenant out of use and says why. One that is quarantined already keeps the state it came from.
@@ -172,7 +172,7 @@ func quarantine(ctx context.Context, q querier, id uuid.UUID, cause string) erro
 	return changeOne(ctx, q, "quarantine tenant", id, `
 		update tenants
 		set resume_state = coalesce(resume_state, state), state = 'quarantined', quarantine_cause = $2, updated_at = now()
-		where id = $1`, id, cause)
+		where id = $1 and state <> 'deleted'`, id, cause)
 }
 
 // changeOne runs a statement that must change exactly one row; none is [ErrStateChanged].

@@ -11,12 +11,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
 
 	"homeroom/catalog"
+	"homeroom/internal/postgres"
 	"homeroom/tenant"
 )
 
@@ -69,12 +71,13 @@ func (f *Fleet) lineage() string {
 
 // Plan lists the tenants that a run would migrate, in its order. only narrows to these ids, slugs or databases.
 func (f *Fleet) Plan(ctx context.Context, only []string) ([]catalog.Tenant, error) {
-	return f.behind(ctx, only, uuid.Nil)
+	return f.behind(ctx, Options{Only: only}, f.cfg.Servers.Names(), uuid.Nil)
 }
 
-func (f *Fleet) behind(ctx context.Context, only []string, notIn uuid.UUID) ([]catalog.Tenant, error) {
+func (f *Fleet) behind(ctx context.Context, options Options, servers []string, notIn uuid.UUID) ([]catalog.Tenant, error) {
 	return f.cfg.Catalog.Behind(ctx, catalog.BehindFilter{
-		Lineage: f.lineage(), Version: f.Version(), Servers: f.cfg.Servers.Names(), Only: only, NotIn: notIn,
+		Lineage: f.lineage(), Version: f.Version(), Servers: servers, Only: options.Only,
+		SkipQuarantined: options.SkipQuarantined, NotIn: notIn,
 	})
 }
 
@@ -84,6 +87,8 @@ type Options struct {
 	By string
 	// Only narrows the run to tenants with one of these ids, slugs or databases; empty is all.
 	Only []string
+	// SkipQuarantined leaves out the tenants that wait for a person. A run that a person starts is their way back.
+	SkipQuarantined bool
 	// Progress is told after each tenant, one call at a time. It may be nil.
 	Progress func(Progress)
 }
@@ -163,14 +168,15 @@ func (f *Fleet) joined(ctx context.Context, asked time.Time) (Report, error) {
 
 // run does the work, alone.
 func (f *Fleet) run(ctx context.Context, options Options) (Report, error) {
-	if err := f.prepare(ctx); err != nil {
+	servers, unreachable, err := f.prepare(ctx)
+	if err != nil {
 		return Report{}, err
 	}
-	id, err := f.begin(ctx, options)
+	id, err := f.begin(ctx, options, servers)
 	if err != nil || id == uuid.Nil {
-		return Report{}, err
+		return Report{}, errors.Join(err, unreachable)
 	}
-	err = f.migrateAll(ctx, id, options)
+	err = errors.Join(f.migrateAll(ctx, id, options, servers), unreachable)
 	problem := ""
 	if err != nil {
 		problem = err.Error()
@@ -189,17 +195,33 @@ func (f *Fleet) run(ctx context.Context, options Options) (Report, error) {
 	return Report{Run: run, Outcomes: outcomes}, errors.Join(err, look)
 }
 
-// prepare builds the new template on every server.
-func (f *Fleet) prepare(ctx context.Context) error {
+// prepare builds the new template on every server. A server that cannot be reached keeps its tenants out of the run, and
+// nobody else's; unreachable tells of it.
+func (f *Fleet) prepare(ctx context.Context) (servers []string, unreachable, err error) {
+	var mu sync.Mutex
 	group, ctx := errgroup.WithContext(ctx)
-	for _, server := range f.cfg.Servers {
-		group.Go(func() error { return server.Prepare(ctx) })
+	for name, server := range f.cfg.Servers {
+		group.Go(func() error {
+			err := server.Prepare(ctx)
+			mu.Lock()
+			defer mu.Unlock()
+			switch {
+			case err == nil:
+				servers = append(servers, name)
+			case postgres.Unreachable(err) && ctx.Err() == nil:
+				unreachable = errors.Join(unreachable, err)
+			default:
+				return err
+			}
+			return nil
+		})
 	}
-	return group.Wait()
+	err = group.Wait()
+	return servers, unreachable, err
 }
 
 // begin opens a run, or goes on with the one that a dead process left. It returns the zero UUID when nothing is behind.
-func (f *Fleet) begin(ctx context.Context, options Options) (uuid.UUID, error) {
+func (f *Fleet) begin(ctx context.Context, options Options, servers []string) (uuid.UUID, error) {
 	left, err := f.cfg.Catalog.ActiveRun(ctx)
 	if err == nil && left.ToVersion == f.Version() && len(options.Only)+len(left.OnlyTenants) == 0 {
 		f.cfg.Logger.Info("going on with a migration run whose process has ended", "run", left.ID, "done", left.Done, "of", left.Total)
@@ -211,7 +233,7 @@ func (f *Fleet) begin(ctx context.Context, options Options) (uuid.UUID, error) {
 	if err != nil && !errors.Is(err, catalog.ErrNotFound) {
 		return uuid.Nil, err
 	}
-	behind, err := f.behind(ctx, options.Only, uuid.Nil)
+	behind, err := f.behind(ctx, options, servers, uuid.Nil)
 	if err != nil || len(behind) == 0 {
 		return uuid.Nil, err
 	}

@@ -216,3 +216,45 @@ func TestALockThatSomebodyHoldsFailsATenantWithoutAQuarantine(t *testing.T) {
 		t.Errorf("tenant %+v, %v", row, err)
 	}
 }
+
+func TestAServerThatIsAwayKeepsOnlyItsOwnTenantsBehind(t *testing.T) {
+	t.Parallel()
+	b := setup(t, 2)
+	if err := b.catalog.RegisterServers(t.Context(), []string{"away"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.catalog.Pool().Exec(t.Context(), "update tenants set server = 'away' where id = $1", b.ids[0].UUID()); err != nil {
+		t.Fatal(err)
+	}
+	away, err := tenant.Open(tenant.Config{
+		Name: "away", URL: "postgres://u:p@127.0.0.1:1/postgres", Key: make([]byte, 32), Migrations: schema(t, 3),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(away.Close)
+	all, err := fleet.New(fleet.Config{Catalog: b.catalog, Servers: tenant.Servers{"main": open(t, schema(t, 3)), "away": away}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	report, err := all.Run(t.Context(), fleet.Options{By: "test"})
+	if err == nil || !strings.Contains(err.Error(), "away") || report.Run.Done != 1 || report.Run.Failed != 0 {
+		t.Errorf("%+v, %v", report.Run, err)
+	}
+	if v := version(t, b.ids[1]); v != 3 {
+		t.Errorf("the other server's tenant is at version %d", v)
+	}
+}
+
+func TestOtherMigrationsTenantsAreNeverTouched(t *testing.T) {
+	t.Parallel()
+	b := setup(t, 2)
+	other := schemaOf(t, []string{"create table something_else (id int);", "select 1;", "select 2;", "select 3;"})
+	report, err := b.fleet(t, other).Run(t.Context(), fleet.Options{By: "test"})
+	if err != nil || report.Run.Total != 0 {
+		t.Errorf("%+v, %v", report.Run, err)
+	}
+	if v := version(t, b.ids[0]); v != 2 {
+		t.Errorf("version %d", v)
+	}
+}

@@ -17,7 +17,7 @@ import (
 
 // migrateAll migrates the tenants that have no outcome in the run yet, and then those that have come since, until there
 // are none: an older program may still be adding some.
-func (f *Fleet) migrateAll(ctx context.Context, run uuid.UUID, options Options) error {
+func (f *Fleet) migrateAll(ctx context.Context, run uuid.UUID, options Options, servers []string) error {
 	row, err := f.cfg.Catalog.RunByID(ctx, run)
 	if err != nil {
 		return err
@@ -25,7 +25,7 @@ func (f *Fleet) migrateAll(ctx context.Context, run uuid.UUID, options Options) 
 	counter := &counter{tell: options.Progress, started: time.Now()}
 	counter.progress = Progress{Done: row.Done, Failed: row.Failed, Total: row.Total}
 	for {
-		behind, err := f.behind(ctx, options.Only, run)
+		behind, err := f.behind(ctx, options, servers, run)
 		if err != nil || len(behind) == 0 {
 			return err
 		}
@@ -63,7 +63,11 @@ func (f *Fleet) migrateOne(ctx context.Context, run uuid.UUID, t catalog.Tenant,
 		outcome.State, outcome.Problem, outcome.ToVersion = "failed", &problem, max(result.To, t.SchemaVersion)
 		f.cfg.Logger.Error("migrate a tenant", "tenant", t.ID, "slug", t.Slug, "database", t.Database, "cause", err)
 	}
-	if err := f.cfg.Catalog.RecordOutcome(ctx, run, outcome, err != nil && !passing(err)); err != nil {
+	err = f.cfg.Catalog.RecordOutcome(ctx, run, outcome, err != nil && !passing(err))
+	if errors.Is(err, catalog.ErrStateChanged) {
+		return nil // another process, which took us for dead, has recorded it
+	}
+	if err != nil {
 		return err
 	}
 	counter.count(outcome.State)
@@ -99,8 +103,9 @@ func passing(err error) bool {
 	if errors.As(err, &state) {
 		return false
 	}
-	// lock_not_available, serialization_failure, deadlock_detected
-	return postgres.IsCode(err, "55P03", "40001", "40P01") || postgres.Unreachable(err)
+	// lock_not_available, serialization_failure, deadlock_detected; and object_not_in_prerequisite_state and
+	// read_only_sql_transaction: a database that is closed for a while, a server that is a standby now.
+	return postgres.IsCode(err, "55P03", "40001", "40P01", "55000", "25006") || postgres.Unreachable(err)
 }
 
 // counter counts outcomes and tells of each.

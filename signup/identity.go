@@ -23,6 +23,10 @@ func (s *Service) ensureIdentity(ctx context.Context, req Request, j *job, probe
 			TenantID: j.tenant.ID.String(), Database: j.tenant.Database, SchoolName: j.tenant.Name, SignupID: j.signup.ID.String(),
 		},
 	}
+	doubt := func(err error) error { return err }
+	if probe {
+		doubt = unknown // an earlier attempt may still be on its way, whatever a later one says
+	}
 	for attempt := 1; ; attempt++ {
 		if probe {
 			found, err := s.lookupOwn(ctx, j.signup)
@@ -37,16 +41,19 @@ func (s *Service) ensureIdentity(ctx context.Context, req Request, j *job, probe
 				return found, unknown(lookup)
 			}
 			removed, lookup := s.removeLeftover(ctx, req.Email)
-			if !removed || attempt == 3 {
-				return identity.User{}, errors.Join(err, lookup) // somebody else's
+			if removed && attempt < 3 {
+				continue
 			}
-			continue
+			if lookup != nil {
+				return identity.User{}, doubt(lookup)
+			}
+			return identity.User{}, err // somebody else's
 		}
 		if !identity.OutcomeUnknown(err) || attempt == 3 {
-			return made, err
+			return made, doubt(err)
 		}
 		s.cfg.Logger.Warn("the answer to a create was lost; looking for the identity", "signup", j.signup.ID, "cause", err)
-		probe = true
+		probe, doubt = true, unknown
 		if !pause(ctx, time.Duration(attempt)*200*time.Millisecond) {
 			return made, err
 		}
@@ -66,7 +73,7 @@ func (s *Service) removeLeftover(ctx context.Context, email string) (removed boo
 			continue // not ours
 		}
 		row, err := s.cfg.Catalog.Signup(ctx, id)
-		if err != nil || row.TenantID != nil || (row.Status != catalog.Expired && row.Status != catalog.Failed) {
+		if err != nil || row.Status != catalog.Expired {
 			continue
 		}
 		if own, err := s.lookupOwn(ctx, row); err != nil || own.ID != user.ID {
@@ -90,9 +97,11 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// unknown turns a failed look into what it leaves: nobody knows whether the identity exists.
+// unknown turns a failure that says nothing of an earlier attempt into what it leaves: nobody knows whether the identity
+// exists. A refusal of the e-mail or the password does say something: the same request was refused, so none was made.
 func unknown(err error) error {
-	if err == nil || errors.Is(err, errNotOurs) || identity.OutcomeUnknown(err) {
+	var rejected *identity.Rejected
+	if err == nil || errors.Is(err, errNotOurs) || identity.OutcomeUnknown(err) || errors.As(err, &rejected) {
 		return err
 	}
 	return &identity.Unavailable{Unknown: true, RetryAfter: identity.RetryAfter(err), Err: err}
@@ -135,7 +144,7 @@ func (s *Service) identityFailed(ctx context.Context, j *job, cause error) error
 		problem, answer = rejected.Code, rejected
 	}
 	j.log.end(problem)
-	if err := s.cfg.Catalog.Undo(ctx, j.signup, catalog.Failed, j.log.json(), problemJSON(problem), 0); err != nil {
+	if err := s.cfg.Catalog.Undo(ctx, j.signup, j.log.json(), problemJSON(problem)); err != nil {
 		// The reconciler finds no identity, and undoes it then.
 		s.cfg.Logger.Error("undo a refused sign-up", "signup", j.signup.ID, "cause", err)
 	}

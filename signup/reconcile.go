@@ -17,9 +17,9 @@ const (
 	// crash can leave anything half made: 15 s + 5 s and the work itself.
 	reconcileEvery = 5 * time.Second
 	// firstLook is how long after its expiry a sign-up is looked at once more, for an identity that the provider made late;
-	// the next looks come after twice as long each, until lastLook has passed.
+	// the next looks come after twice as long each, until lastLook has passed. No request to the provider lives that long.
 	firstLook = 15 * time.Second
-	lastLook  = 5 * time.Minute
+	lastLook  = time.Minute
 	// atOnce is how many sign-ups a process settles at the same time.
 	atOnce = 4
 )
@@ -29,13 +29,19 @@ const (
 func (s *Service) Reconcile(ctx context.Context) error {
 	ticker := time.NewTicker(reconcileEvery)
 	defer ticker.Stop()
+	// A pass that is held up, by a server that does not answer for example, does not hold up the next.
+	var passes errgroup.Group
+	passes.SetLimit(atOnce)
 	for {
-		if err := s.ReconcileOnce(ctx); err != nil && ctx.Err() == nil {
-			s.cfg.Logger.Error("reconcile sign-ups", "cause", err)
-		}
+		passes.TryGo(func() error {
+			if err := s.ReconcileOnce(ctx); err != nil && ctx.Err() == nil {
+				s.cfg.Logger.Error("reconcile sign-ups", "cause", err)
+			}
+			return nil
+		})
 		select {
 		case <-ctx.Done():
-			return nil
+			return passes.Wait()
 		case <-ticker.C:
 		}
 	}
@@ -98,7 +104,7 @@ func (s *Service) settle(ctx context.Context, row catalog.Signup) {
 	case errors.Is(err, identity.ErrNotFound) && row.Status == catalog.Pending:
 		j.log.end("expired")
 		s.cfg.Logger.Info("undoing a sign-up whose worker died before the identity was made", "signup", row.ID)
-		err = s.cfg.Catalog.Undo(ctx, row, catalog.Expired, j.log.json(), problemJSON("expired"), firstLook)
+		err = s.cfg.Catalog.Expire(ctx, row, j.log.json(), problemJSON("expired"), firstLook)
 		s.warn("undo a sign-up", row, err)
 	case errors.Is(err, identity.ErrNotFound):
 		_ = s.park(ctx, j, errors.New("its identity has been removed at the provider while the school was being made"))
@@ -116,7 +122,7 @@ func (s *Service) settleForward(ctx context.Context, j *job, login identity.User
 	if mustBuild(j.tenant) {
 		j.log.begin(stepProvision, j.signup.LeaseEpoch)
 		known := catalog.Identity{ID: login.ID, EmailVerified: login.EmailVerified}
-		if err := s.cfg.Catalog.IdentityMade(ctx, j.signup, known, j.log.json()); err != nil {
+		if err := s.cfg.Catalog.IdentityMade(ctx, j.signup, known, j.log.json(), s.cfg.Lease); err != nil {
 			s.warn("record the identity of a sign-up", j.signup, err)
 			return
 		}
@@ -139,7 +145,8 @@ func (s *Service) lookAgain(ctx context.Context, row catalog.Signup) {
 		s.warn("look again at an expired sign-up", row, err)
 		return // the lease ends, and it is due again
 	}
-	if age := time.Since(*row.FinishedAt); err != nil && age < lastLook {
+	now := row.CheckAt.Add(-s.cfg.Lease) // by the catalog's clock, as of when we took it over
+	if age := now.Sub(*row.FinishedAt); err != nil && age < lastLook {
 		s.warn("give back an expired sign-up", row, s.cfg.Catalog.RetryLater(ctx, row, row.Steps, max(age, firstLook)))
 		return
 	}

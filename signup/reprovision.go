@@ -36,11 +36,14 @@ func (s *Service) Reprovision(ctx context.Context, wish Reprovision) (t catalog.
 		return catalog.Tenant{}, "", err
 	}
 	t.Steps = json.RawMessage(`[]`)
+	if kept != "" {
+		t.State = catalog.Quarantined
+	}
 	err = s.cfg.Catalog.InTx(ctx, func(tx pgx.Tx) error {
 		if err := s.cfg.Catalog.SetStepsTx(ctx, tx, t.ID, t.Steps); err != nil {
 			return err
 		}
-		if err := s.auditTx(ctx, tx, wish, t, kept); err != nil {
+		if err := s.beginTx(ctx, tx, wish, t, kept); err != nil {
 			return err
 		}
 		return s.cfg.Queue.ReprovisionTx(ctx, tx, t.ID, kept)
@@ -54,7 +57,7 @@ func (s *Service) ReprovisionNow(ctx context.Context, wish Reprovision, progress
 	if err != nil {
 		return catalog.Tenant{}, "", err
 	}
-	err = s.cfg.Catalog.InTx(ctx, func(tx pgx.Tx) error { return s.auditTx(ctx, tx, wish, t, kept) })
+	err = s.cfg.Catalog.InTx(ctx, func(tx pgx.Tx) error { return s.beginTx(ctx, tx, wish, t, kept) })
 	if err != nil {
 		return t, kept, err
 	}
@@ -91,7 +94,15 @@ func (s *Service) checkLineage(t catalog.Tenant) error {
 	return fmt.Errorf("the schema of tenant %s comes from other migrations than this program has: look at HOMEROOM_TENANT_MIGRATIONS", t.ID)
 }
 
-func (s *Service) auditTx(ctx context.Context, tx pgx.Tx, wish Reprovision, t catalog.Tenant, kept string) error {
+// beginTx records the wish. A tenant whose database is about to be set aside is quarantined until it has the new one, so
+// that a crash in between leaves it marked, and repaired by doing it once more.
+func (s *Service) beginTx(ctx context.Context, tx pgx.Tx, wish Reprovision, t catalog.Tenant, kept string) error {
+	if kept != "" {
+		cause := "its database is being set aside as " + kept + " for a new one; if that has stopped, reprovision it once more"
+		if err := s.cfg.Catalog.QuarantineTx(ctx, tx, t.ID, cause); err != nil {
+			return err
+		}
+	}
 	details, err := json.Marshal(map[string]any{"fresh": wish.Fresh, "kept": kept})
 	if err != nil {
 		return fmt.Errorf("write audit details: %w", err)
@@ -148,5 +159,5 @@ func (s *Service) reprovision(ctx context.Context, id uuid.UUID, kept string, pr
 func needsPerson(err error) bool {
 	var migration *migrations.Error
 	var state *migrations.StateError
-	return errors.Is(err, tenant.ErrForeign) || errors.As(err, &migration) || errors.As(err, &state)
+	return errors.Is(err, tenant.ErrForeign) || errors.Is(err, tenant.ErrHalfDropped) || errors.As(err, &migration) || errors.As(err, &state)
 }

@@ -158,8 +158,16 @@ func TestAWorkerThatDiesIsFollowed(t *testing.T) {
 					if users != ready || ready != wantReady {
 						t.Errorf("%d users and %d ready sign-ups, want %d of each", users, ready, wantReady)
 					}
+					if n := b.number(t, "select count(*) from tenants where state in ('reserved', 'building')"); n != b.number(t, "select count(*) from signups where status = 'expired'") {
+						t.Errorf("%d tenants are held, though not by expired sign-ups", n)
+					}
+					// What an expired sign-up holds comes back with its last look.
+					b.exec(t, "update signups set check_at = now(), finished_at = now() - interval '1 hour' where status = 'expired'")
+					if err := b.service.ReconcileOnce(t.Context()); err != nil {
+						t.Fatal(err)
+					}
 					if n := b.number(t, "select count(*) from tenants where state in ('reserved', 'building')"); n != 0 {
-						t.Errorf("%d tenants are still held", n)
+						t.Errorf("%d tenants are held after the last look", n)
 					}
 					if n := b.number(t, "select count(*) from signups where status in ('pending', 'provisioning')"); n != 0 {
 						t.Errorf("%d sign-ups are unfinished", n)
@@ -212,6 +220,102 @@ func TestALateIdentityIsRemoved(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestALateCreateAfterADefiniteFailureIsRemoved: the first create's answer is lost, the second is refused by the rate limit,
+// and the first takes effect after all.
+func TestALateCreateAfterADefiniteFailureIsRemoved(t *testing.T) {
+	t.Parallel()
+	b := setup(t, 1)
+	first := true
+	var sent identity.NewUser
+	victim := b.newService(t, func(c *signup.Config) {
+		c.Identity = scripted{c.Identity, func(_ context.Context, user identity.NewUser) (identity.User, error) {
+			sent = user
+			if first {
+				first = false
+				return identity.User{}, &identity.Unavailable{Unknown: true, Err: errors.New("the answer was lost")}
+			}
+			return identity.User{}, &identity.Unavailable{Throttled: true, RetryAfter: time.Minute, Err: errors.New("throttled")}
+		}}
+	})
+	_, err := victim.Begin(t.Context(), request())
+	var unavailable *signup.Unavailable
+	if !errors.As(err, &unavailable) {
+		t.Fatalf("got %v", err)
+	}
+	if n := b.number(t, "select count(*) from signups where status = 'pending' and check_at is not null"); n != 1 {
+		t.Fatalf("%d sign-ups are looked after, want 1", n)
+	}
+	expire := func() {
+		b.exec(t, "update signups set check_at = now()")
+		if err := b.service.ReconcileOnce(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	expire()
+	var provider identity.Provider
+	b.newService(t, func(c *signup.Config) { provider = c.Identity })
+	if _, err := provider.Create(t.Context(), sent); err != nil {
+		t.Fatal(err)
+	}
+	expire()
+	if users := b.auth0.Users(); len(users) != 0 {
+		t.Errorf("users are left: %+v", users)
+	}
+}
+
+// TestAWorkerThatWakesAfterTheEndLeavesNothing: a worker is paused in the identity step until its sign-up is long over.
+func TestAWorkerThatWakesAfterTheEndLeavesNothing(t *testing.T) {
+	t.Parallel()
+	for name, spares := range map[string]int{"with a spare": 1, "without a spare": 0} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t, spares)
+			paused, wake := make(chan struct{}), make(chan struct{})
+			victim := b.newService(t, func(c *signup.Config) {
+				provider := c.Identity
+				c.Identity = scripted{provider, func(ctx context.Context, user identity.NewUser) (identity.User, error) {
+					close(paused)
+					<-wake
+					return provider.Create(context.WithoutCancel(ctx), user)
+				}}
+			})
+			ended := make(chan error, 1)
+			go func() {
+				_, err := victim.Begin(t.Context(), request())
+				ended <- err
+			}()
+			<-paused
+			for range 2 { // expires it, and has the last look
+				b.exec(t, "update signups set check_at = now(), finished_at = finished_at - interval '1 hour'")
+				if err := b.service.ReconcileOnce(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			close(wake)
+			var unavailable *signup.Unavailable
+			if err := <-ended; !errors.As(err, &unavailable) {
+				t.Errorf("the worker says %v", err)
+			}
+			if users := b.auth0.Users(); len(users) != 0 {
+				t.Errorf("users are left: %+v", users)
+			}
+			if n := b.number(t, "select count(*) from tenants where state not in ('spare')"); n != 0 {
+				t.Errorf("%d tenants are held", n)
+			}
+		})
+	}
+}
+
+// scripted is a provider whose create is the test's.
+type scripted struct {
+	identity.Provider
+	create func(ctx context.Context, user identity.NewUser) (identity.User, error)
+}
+
+func (s scripted) Create(ctx context.Context, user identity.NewUser) (identity.User, error) {
+	return s.create(ctx, user)
 }
 
 // slow is a provider whose answer never comes.

@@ -60,7 +60,7 @@ func (s *Service) run(ctx context.Context, req Request, j *job, probe bool) (Out
 	if !mustBuild(j.tenant) {
 		result, err := s.finish(ctx, j, login, j.tenant.SchemaVersion)
 		if err != nil {
-			return Outcome{}, s.unavailable(err)
+			return Outcome{}, err
 		}
 		s.wakeKeeper()
 		return Outcome{SignupID: j.signup.ID, Status: catalog.SignedUp, Result: result}, nil
@@ -108,31 +108,35 @@ func (s *Service) finish(ctx context.Context, j *job, login identity.User, versi
 			return &result, nil
 		}
 		if errors.Is(err, catalog.ErrStateChanged) {
-			return s.finishedByAnother(ctx, j)
+			outcome, err := s.takenOver(ctx, j)
+			return outcome.Result, err
 		}
 		if attempt == 3 || !pause(ctx, time.Duration(attempt)*300*time.Millisecond) {
-			return nil, err // the lease ends, and the reconciler goes on
+			return nil, s.unavailable(err) // the lease ends, and the reconciler goes on
 		}
 	}
 }
 
-// finishedByAnother answers when the row is no longer ours: finished by whoever took it over or by our own lost commit, or
-// expired because we were away for longer than the lease. The identity we made after that has no school, and goes away.
-func (s *Service) finishedByAnother(ctx context.Context, j *job) (*Result, error) {
+// takenOver answers when the row is no longer ours: finished, or being finished, by whoever took it over or by our own
+// commit whose answer was lost; or expired, because we were away for longer than the lease. The identity that we made
+// after that has no school, and goes away.
+func (s *Service) takenOver(ctx context.Context, j *job) (Outcome, error) {
 	row, err := s.cfg.Catalog.Signup(ctx, j.signup.ID)
 	if err != nil {
-		return nil, err
+		return Outcome{}, s.unavailable(err)
 	}
 	switch row.Status {
 	case catalog.SignedUp:
-		return stored(row)
+		result, err := stored(row)
+		return Outcome{SignupID: row.ID, Status: row.Status, Result: result}, err
 	case catalog.Expired, catalog.Failed:
 		if _, err := s.lookupOwn(ctx, row); err == nil {
 			err = s.cfg.Identity.Delete(ctx, row.UserID)
 			s.cfg.Logger.Warn("removed the identity of a sign-up that had expired", "signup", row.ID, "err", err)
 		}
+		return Outcome{}, &Unavailable{What: Identity, RetryAfter: undecided, Err: errors.New("the sign-up expired before its identity was made")}
 	}
-	return nil, fmt.Errorf("finish sign-up %s: %w", j.signup.ID, catalog.ErrStateChanged)
+	return Outcome{}, ErrInProgress
 }
 
 // build makes the tenant of a sign-up that found no spare. The identity is recorded first, with an alarm for the case
@@ -141,11 +145,14 @@ func (s *Service) build(ctx context.Context, j *job, login identity.User, async 
 	j.log.begin(stepProvision, j.signup.LeaseEpoch)
 	err := s.cfg.Catalog.InTx(ctx, func(tx pgx.Tx) error {
 		known := catalog.Identity{ID: login.ID, EmailVerified: login.EmailVerified}
-		if err := s.cfg.Catalog.IdentityMadeTx(ctx, tx, j.signup, known, j.log.json()); err != nil {
+		if err := s.cfg.Catalog.IdentityMadeTx(ctx, tx, j.signup, known, j.log.json(), s.cfg.Lease); err != nil {
 			return err
 		}
 		return s.cfg.Queue.FinishSignupTx(ctx, tx, j.signup.ID, s.cfg.Lease+time.Second)
 	})
+	if errors.Is(err, catalog.ErrStateChanged) {
+		return s.takenOver(ctx, j)
+	}
 	if err != nil {
 		return Outcome{}, s.unavailable(err)
 	}

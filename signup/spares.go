@@ -72,12 +72,18 @@ func (s *Service) fillServer(ctx context.Context, server *tenant.Server) error {
 	if err != nil {
 		return err
 	}
+	missing := s.cfg.Spares - ready - len(unfinished)
+	if missing > 0 {
+		if missing, err = s.cfg.Catalog.Room(ctx, server.Name(), missing); err != nil {
+			return err
+		}
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(refillAtOnce)
 	for _, row := range unfinished {
 		group.Go(func() error { return s.buildSpare(ctx, server, tenant.ID(row.ID), row.PasswordRotation) })
 	}
-	for range s.cfg.Spares - ready - len(unfinished) {
+	for range missing {
 		group.Go(func() error {
 			id := tenant.NewID()
 			spare := catalog.NewSpare{

@@ -2,11 +2,14 @@ package tenant
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"homeroom/internal/postgres"
 )
 
 // KeptName is the name under which a tenant's database is kept when it is set aside at this time.
@@ -32,8 +35,11 @@ func (s *Server) SetAside(ctx context.Context, id ID, kept string) error {
 		switch {
 		case err != nil:
 			return err
-		case !found.database || found.invalid:
+		case !found.database:
 			return nil // nothing to keep
+		case found.invalid: // nobody can enter, rename or keep it
+			_, err := conn.Exec(ctx, "drop database "+quote(id.Database()))
+			return err
 		case !found.marked && !found.ours:
 			return ErrForeign
 		}
@@ -46,24 +52,39 @@ func (s *Server) SetAside(ctx context.Context, id ID, kept string) error {
 }
 
 // setAside closes the database first, so that nobody comes in between the end of the sessions and the renaming, which
-// Postgres refuses while anybody is connected.
+// Postgres refuses while anybody is connected. When it cannot go on, it opens the database again.
 func setAside(ctx context.Context, conn *pgx.Conn, id ID, kept string, role bool) error {
-	if _, err := conn.Exec(ctx, "alter database "+quote(id.Database())+" allow_connections false"); err != nil {
+	database := quote(id.Database())
+	if _, err := conn.Exec(ctx, "alter database "+database+" allow_connections false"); err != nil {
 		return err
 	}
-	if role {
-		if _, err := conn.Exec(ctx, "revoke all on database "+quote(id.Database())+" from "+quote(id.Database())); err != nil {
-			return err
+	err := endSessions(ctx, conn, id)
+	if err == nil {
+		statements := "alter database " + database + " rename to " + quote(kept)
+		if role {
+			statements = "revoke all on database " + database + " from " + quote(id.Database()) + "; " + statements
 		}
+		_, err = conn.Exec(ctx, statements)
 	}
-	// A parameter, not an identifier, so this cannot be one message with the others.
+	if err != nil {
+		_, reopen := conn.Exec(context.WithoutCancel(ctx), "alter database "+database+" allow_connections true")
+		return errors.Join(err, reopen)
+	}
+	return nil
+}
+
+// endSessions ends the sessions of clients in a tenant's database. Postgres's own, such as autovacuum's, belong to nobody
+// and give way by themselves.
+func endSessions(ctx context.Context, conn *pgx.Conn, id ID) error {
 	_, err := conn.Exec(ctx, `
 		select pg_terminate_backend(pid, 5000)
 		from pg_stat_activity
-		where datname = $1 and pid <> pg_backend_pid()`, id.Database())
-	if err != nil {
-		return fmt.Errorf("end its sessions (our role needs pg_signal_backend for that): %w", err)
+		where datname = $1 and pid <> pg_backend_pid() and usesysid is not null`, id.Database())
+	if postgres.IsCode(err, "42501") {
+		return fmt.Errorf("end its sessions: our role needs this: grant pg_signal_backend to current_user: %w", err)
 	}
-	_, err = conn.Exec(ctx, "alter database "+quote(id.Database())+" rename to "+quote(kept))
-	return err
+	if err != nil {
+		return fmt.Errorf("end its sessions: %w", err)
+	}
+	return nil
 }

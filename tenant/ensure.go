@@ -15,6 +15,10 @@ import (
 // ErrForeign says that a database has the tenant's name but was not made for it. It is left alone: a person must look.
 var ErrForeign = errors.New("a database of this name exists that Homeroom did not make")
 
+// ErrHalfDropped says that somebody has begun to drop the tenant's database, and was interrupted. Postgres lets nobody into
+// what is left of it, and only a person can decide to give it up: by a fresh re-provisioning.
+var ErrHalfDropped = errors.New("the deletion of this database was begun and interrupted")
+
 // Result is what Ensure found and made.
 type Result struct {
 	// Version is the schema version that the database has now.
@@ -116,7 +120,7 @@ func (s *Server) probe(ctx context.Context, conn *pgx.Conn, id ID) (state, error
 				and not (role.rolsuper or role.rolcreatedb or role.rolcreaterole or role.rolreplication or role.rolbypassrls)
 				and (select setconfig from pg_db_role_setting where setrole = role.oid and setdatabase = 0)
 					= array['search_path=public']
-				and (select array_agg(pg_get_userbyid(roleid)) from pg_auth_members where member = role.oid) = array[$4]::name[],
+				and (select array_agg(distinct pg_get_userbyid(roleid)) from pg_auth_members where member = role.oid) = array[$4]::name[],
 				false)
 		from (select $1::text as name) as wanted
 		left join pg_database db on db.datname = wanted.name
@@ -137,7 +141,9 @@ func marker(id ID) string { return "homeroom tenant " + id.String() }
 func (s *Server) ensureDatabase(ctx context.Context, conn *pgx.Conn, id ID, found state) (string, error) {
 	name := quote(id.Database())
 	switch {
-	case found.invalid:
+	case found.invalid && found.marked:
+		return "", fmt.Errorf("database %s: %w", id.Database(), ErrHalfDropped)
+	case found.invalid: // it was never opened to anybody
 		if _, err := conn.Exec(ctx, "drop database "+name); err != nil {
 			return "", fmt.Errorf("drop invalid database %s: %w", id.Database(), err)
 		}

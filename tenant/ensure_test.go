@@ -2,6 +2,7 @@ package tenant_test
 
 import (
 	"errors"
+	"strings"
 	"sync"
 	"testing"
 
@@ -231,6 +232,45 @@ func TestEnsureWorksForAProvisionerThatIsNoSuperuser(t *testing.T) {
 	again, err := server.Ensure(t.Context(), id, 0, nil)
 	if err != nil || again.Changed() {
 		t.Errorf("a second time: %v %+v", err, again.Steps)
+	}
+}
+
+// TestADatabaseWhoseDeletionWasInterrupted: Postgres marks it so before it removes a file, and lets nobody in.
+func TestADatabaseWhoseDeletionWasInterrupted(t *testing.T) {
+	t.Parallel()
+	server := open(t, nil)
+	root := connect(t, rootURL(t, "postgres"))
+	id := ensure(t, server)
+	exec(t, root, "update pg_database set datconnlimit = -2 where datname = $1", id.Database())
+	if _, err := server.Ensure(t.Context(), id, 0, nil); !errors.Is(err, tenant.ErrHalfDropped) {
+		t.Errorf("got %v, want ErrHalfDropped", err)
+	}
+	if err := server.SetAside(t.Context(), id, tenant.KeptName(id, value2026)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := server.Ensure(t.Context(), id, 0, nil); err != nil {
+		t.Fatal(err)
+	}
+	connect(t, server.URL(id, 0).Reveal())
+}
+
+// TestSetAsideThatMayNotEndSessionsLeavesTheTenantAtWork: our role lacks pg_signal_backend.
+func TestSetAsideThatMayNotEndSessionsLeavesTheTenantAtWork(t *testing.T) {
+	t.Parallel()
+	own := pgtest.Private(t, nil)
+	root := connect(t, own.URL("postgres"))
+	exec(t, root, "create role provisioner login createdb createrole password 'secret'")
+	server := openAt(t, withUser(t, own.URL("postgres"), "provisioner", "secret"), nil)
+	id := ensure(t, server)
+	connect(t, server.URL(id, 0).Reveal())
+	err := server.SetAside(t.Context(), id, tenant.KeptName(id, value2026))
+	if err == nil || !strings.Contains(err.Error(), "pg_signal_backend") {
+		t.Errorf("got %v", err)
+	}
+	connect(t, server.URL(id, 0).Reveal())
+	exec(t, root, "grant pg_signal_backend to provisioner")
+	if err := server.SetAside(t.Context(), id, tenant.KeptName(id, value2026)); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"homeroom/internal/postgres"
 	"homeroom/internal/secret"
 	"homeroom/migrations"
 )
@@ -118,6 +119,7 @@ func Open(cfg Config) (*Server, error) {
 	}
 	poolConfig.MaxConns = int32(cfg.Parallel)
 	poolConfig.ConnConfig.Database = maintenanceDatabase
+	postgres.NoticeLoss(poolConfig.ConnConfig)
 	setParams(poolConfig.ConnConfig, cfg, cfg.CreateTimeout)
 	pool, err := pgxpool.NewWithConfig(context.Background(), poolConfig)
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"homeroom/fleet"
 	"homeroom/identity"
 	"homeroom/internal/jobs"
+	"homeroom/internal/postgres"
 	"homeroom/signup"
 	"homeroom/tenant"
 )
@@ -27,7 +28,8 @@ type app struct {
 }
 
 // openApp connects to the catalog, brings it up to date and registers the servers. The caller closes it.
-func openApp(ctx context.Context, cfg config, logger *slog.Logger) (_ *app, err error) {
+// parallel is how many tenants of a server it works on at the same time.
+func openApp(ctx context.Context, cfg config, logger *slog.Logger, parallel int) (_ *app, err error) {
 	a := &app{cfg: cfg, logger: logger}
 	defer func() {
 		if err != nil {
@@ -46,7 +48,7 @@ func openApp(ctx context.Context, cfg config, logger *slog.Logger) (_ *app, err 
 	a.servers = tenant.Servers{}
 	for name, url := range cfg.servers {
 		a.servers[name], err = tenant.Open(tenant.Config{
-			Name: name, URL: url, Key: cfg.TenantKey, Migrations: cfg.migrations, Logger: logger,
+			Name: name, URL: url, Key: cfg.TenantKey, Migrations: cfg.migrations, Parallel: parallel, Logger: logger,
 		})
 		if err != nil {
 			return nil, err
@@ -97,12 +99,16 @@ func (a *app) checkRights(ctx context.Context) error {
 	}
 	for name, server := range a.servers {
 		super, err := server.Superuser(ctx)
+		if postgres.Unreachable(err) { // its tenants wait; those of the other servers need not
+			a.logger.Warn("cannot reach a server to look at our rights there", "server", name, "cause", err)
+			continue
+		}
 		if err != nil {
 			return err
 		}
 		if super {
 			return fmt.Errorf("the URL of server %s belongs to a superuser: give Homeroom a role with CREATEDB and CREATEROLE "+
-				"(create role homeroom login createdb createrole password '…'), or set HOMEROOM_ALLOW_SUPERUSER=true", name)
+				"(create role homeroom login createdb createrole password '…'; grant pg_signal_backend to homeroom), or set HOMEROOM_ALLOW_SUPERUSER=true", name)
 		}
 	}
 	return nil

@@ -32,11 +32,16 @@ func (c migrateCommand) Run(ctx context.Context, p program) error {
 		return err
 	}
 	// Failures are in the list that is printed at the end; logging them too would only break the progress bar.
-	a, err := openApp(ctx, cfg, slog.New(slog.DiscardHandler))
+	a, err := openApp(ctx, cfg, slog.New(slog.DiscardHandler), c.Concurrency+1)
 	if err != nil {
 		return err
 	}
 	defer a.close()
+	for _, tenant := range c.Tenant {
+		if _, _, err := a.find(ctx, tenant); err != nil {
+			return err
+		}
+	}
 	all, err := a.fleet(c.Concurrency)
 	if err != nil {
 		return err
@@ -45,10 +50,14 @@ func (c migrateCommand) Run(ctx context.Context, p program) error {
 		return c.plan(ctx, p, all)
 	}
 	report, err := all.Run(ctx, fleet.Options{By: operator(), Only: c.Tenant, Progress: c.progress(p.stderr)})
+	if err != nil && report.Run.Total == 0 {
+		return err
+	}
+	failures := c.report(p, report, all.Version())
 	if err != nil {
 		return err
 	}
-	return c.report(p, report, all.Version())
+	return failures
 }
 
 func (c migrateCommand) plan(ctx context.Context, p program, all *fleet.Fleet) error {

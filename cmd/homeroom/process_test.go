@@ -222,7 +222,8 @@ func (w *world) settled(t *testing.T) {
 	eventually(t, "everything settled", func() (bool, error) {
 		n, err := w.number(t.Context(), `
 			select (select count(*) from signups where status in ('pending', 'provisioning'))
-				+ (select count(*) from tenants where state in ('building', 'reserved'))
+				+ (select count(*) from tenants where state in ('building', 'reserved')
+					and not exists (select from signups where tenant_id = tenants.id and status = 'expired'))
 				+ greatest(0, `+fmt.Sprint(w.spares)+` - (select count(*) from tenants where state = 'spare'))`)
 		return err == nil && n == 0, errors.Join(err, fmt.Errorf("%d things are under way", n))
 	})

@@ -22,6 +22,10 @@ import (
 // drain is how long the requests and jobs that run may take to end once we are asked to stop.
 const drain = 25 * time.Second
 
+// serveParallel is how many tenants of a server the service works on at the same time: the fleet's migration in the
+// background, and as many more so that sign-ups and repairs need not wait for it.
+const serveParallel = 16
+
 type serveCommand struct {
 	Migrate bool `help:"Bring the tenants' databases up to date in the background from the start."`
 }
@@ -49,7 +53,7 @@ func serve(ctx context.Context, cfg config, options serveOptions) error {
 	if err := cfg.requireAuth0(); err != nil {
 		return err
 	}
-	a, err := openApp(ctx, cfg, options.logger)
+	a, err := openApp(ctx, cfg, options.logger, serveParallel)
 	if err != nil {
 		return err
 	}
@@ -153,13 +157,31 @@ func (a *app) warm(ctx context.Context) {
 	}
 }
 
-// migrateInBackground brings the fleet up to date while the service already answers.
+// migrateEvery is how often the fleet is looked at again once it is up to date: an older program that still runs may be
+// adding tenants, and a server may come back. It costs a query.
+const migrateEvery = time.Minute
+
+// migrateInBackground brings the fleet up to date while the service already answers, and keeps it so. The tenants that
+// wait for a person are tried once, at the start.
 func (a *app) migrateInBackground(ctx context.Context) {
+	options := fleet.Options{By: "serve on " + hostname()}
+	for {
+		a.migrateOnce(ctx, options)
+		options.SkipQuarantined = true
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(migrateEvery):
+		}
+	}
+}
+
+func (a *app) migrateOnce(ctx context.Context, options fleet.Options) {
 	all, err := a.fleet(0)
 	if err == nil {
 		var report fleet.Report
-		report, err = all.Run(ctx, fleet.Options{By: "serve on " + hostname()})
-		if err == nil && report.Run.Total > 0 {
+		report, err = all.Run(ctx, options)
+		if report.Run.Total > 0 {
 			a.logger.Info("migrated the fleet", "run", report.Run.ID, "done", report.Run.Done, "failed", report.Run.Failed, "joined", report.Joined)
 		}
 	}

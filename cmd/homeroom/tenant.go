@@ -31,7 +31,7 @@ func withApp(ctx context.Context, p program, f func(a *app) error) error {
 	if err != nil {
 		return err
 	}
-	a, err := openApp(ctx, cfg, slog.New(slog.NewTextHandler(p.stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
+	a, err := openApp(ctx, cfg, slog.New(slog.NewTextHandler(p.stderr, &slog.HandlerOptions{Level: slog.LevelWarn})), 2)
 	if err != nil {
 		return err
 	}

@@ -30,7 +30,7 @@ func (c tokenCommand) Run(ctx context.Context, p program) error {
 	}
 	request := tokenRequest{Permissions: c.Permissions, Audience: []string{cfg.Auth0Audience}}
 	if c.User != "" {
-		a, err := openApp(ctx, cfg, slog.New(slog.DiscardHandler))
+		a, err := openApp(ctx, cfg, slog.New(slog.DiscardHandler), 1)
 		if err != nil {
 			return err
 		}

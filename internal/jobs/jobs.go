@@ -67,7 +67,7 @@ func (q *Queue) FinishSignupTx(ctx context.Context, tx pgx.Tx, id uuid.UUID, del
 
 // ReprovisionTx implements [signup.Queue].
 func (q *Queue) ReprovisionTx(ctx context.Context, tx pgx.Tx, tenant uuid.UUID, kept string) error {
-	_, err := q.client.InsertTx(ctx, tx, ReprovisionTenant{TenantID: tenant, Kept: kept}, &river.InsertOpts{MaxAttempts: 10})
+	_, err := q.client.InsertTx(ctx, tx, ReprovisionTenant{TenantID: tenant, Kept: kept}, &river.InsertOpts{MaxAttempts: 100})
 	if err != nil {
 		return fmt.Errorf("queue the provisioning of tenant %s: %w", tenant, err)
 	}
