@@ -40,6 +40,7 @@ build: check-go ## Build bin/homeroom
 	@test -e bin/homeroom || echo "Building bin/homeroom. The first time this takes a minute or two."
 	@$(GO) build -o bin/homeroom ./cmd/homeroom
 
+# -parallel: most tests of whole processes wait, for a lease to end or a server to start, and need no core for that.
 test: check-go ## Run all tests, with the race detector where there is a C compiler
 	@if [ -z "$$HOMEROOM_TEST_POSTGRES_URL$$HOMEROOM_PG_BIN" ] && ! command -v postgres >/dev/null && \
 		! ls -d /usr/lib/postgresql/*/bin /usr/pgsql-*/bin /usr/libexec/postgresql* /opt/homebrew/opt/postgresql* \
@@ -53,7 +54,7 @@ test: check-go ## Run all tests, with the race detector where there is a C compi
 		race=; \
 		echo "Without the race detector: it needs cgo and a C compiler (apt-get install gcc libc6-dev, or xcode-select --install)."; \
 	fi; \
-	set -x; $(GO) test $$race -timeout 20m $(if $(RUN),-run '$(RUN)') $(ARGS) $(PKG)
+	set -x; $(GO) test $$race -parallel 8 -timeout 20m $(if $(RUN),-run '$(RUN)') $(ARGS) $(PKG)
 
 bench: check-go ## Measure sign-ups, start-up and fleet migrations, as ratios to bare Postgres
 	@$(GO) run ./bench $(ARGS)

@@ -37,7 +37,7 @@ var arrows = map[string][]string{
 	"identity/identitytest": {"identity", "internal/secret"},
 	"cmd/homeroom": {
 		"auth0", "auth0/auth0test", "catalog", "fleet", "identity", "internal/devpg", "internal/httpapi", "internal/jobs",
-		"internal/secret", "migrations", "signup", "tenant",
+		"internal/postgres", "internal/secret", "migrations", "signup", "tenant",
 	},
 	"bench": {
 		"auth0", "auth0/auth0test", "catalog", "fleet", "identity", "internal/devpg", "internal/httpapi", "internal/jobs",
