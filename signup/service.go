@@ -180,6 +180,7 @@ func (s *Service) reserve(ctx context.Context, req Request) (catalog.Held, log, 
 		Slug: Slug(req.SchoolName), Lineage: s.schema().Lineage(), SchemaVersion: s.schema().Latest(), Servers: s.cfg.Servers.Names(),
 		Steps: log.json(), Lease: s.cfg.Lease,
 	})
+	log.correct(stepReserve)
 	return held, log, err
 }
 

@@ -45,6 +45,17 @@ func (l *log) end(problem string) {
 	last.DurationMS = time.Since(last.StartedAt).Milliseconds()
 }
 
+// correct gives a step that was written down as done before it was, because the row had to hold it, its true duration, and
+// has the next begin only now. The next write of the list tells it.
+func (l log) correct(name string) {
+	for i := range l[:len(l)-1] {
+		if l[i].Name == name {
+			l[i].DurationMS = time.Since(l[i].StartedAt).Milliseconds()
+			l[i+1].StartedAt = time.Now().UTC()
+		}
+	}
+}
+
 // json is the list as the catalog keeps it.
 func (l log) json() json.RawMessage {
 	text, err := json.Marshal([]Step(l))
