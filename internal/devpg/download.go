@@ -69,7 +69,7 @@ func (cfg Config) awaitDownloads(ctx context.Context, user account) (unlock func
 	for {
 		lock, err := lockFile(filepath.Join(cfg.BinariesDir, "lock"))
 		if err == nil {
-			return func() { _ = lock.Close() }, nil
+			return func() { _ = unlockFile(lock) }, nil
 		}
 		if !errors.Is(err, ErrInUse) {
 			return nil, fmt.Errorf("lock folder of binaries: %w", err)

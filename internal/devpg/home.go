@@ -70,7 +70,7 @@ func (h *home) prepare() error {
 
 // close lets another process use the folder.
 func (h *home) close() error {
-	if err := h.lock.Close(); err != nil {
+	if err := unlockFile(h.lock); err != nil {
 		return fmt.Errorf("unlock folder %s: %w", h.dir, err)
 	}
 	return nil

@@ -62,6 +62,12 @@ func lockFile(path string) (*os.File, error) {
 	return nil, err
 }
 
+// unlockFile gives the lock back. Closing alone would leave it for a moment with a child that another goroutine is just
+// starting: between its fork and its exec that has a copy of the descriptor.
+func unlockFile(file *os.File) error {
+	return errors.Join(syscall.Flock(int(file.Fd()), syscall.LOCK_UN), file.Close())
+}
+
 // ownerOf reads the owner of a file.
 func ownerOf(info fs.FileInfo) (uid, gid int, ok bool) {
 	stat, ok := info.Sys().(*syscall.Stat_t)

@@ -59,4 +59,7 @@ func lockFile(path string) (*os.File, error) {
 	return os.NewFile(uintptr(handle), path), nil
 }
 
+// unlockFile gives the lock back.
+func unlockFile(file *os.File) error { return file.Close() }
+
 func ownerOf(fs.FileInfo) (uid, gid int, ok bool) { return 0, 0, false }
