@@ -50,7 +50,7 @@ func watch(ctx context.Context, conn *pgx.Conn) (watched context.Context, stop f
 				return
 			case <-ticker.C:
 			}
-			if err := conn.Ping(context.WithoutCancel(ctx)); err != nil {
+			if err := ping(ctx, conn); err != nil {
 				cancel(fmt.Errorf("the lock's session was lost: %w", err))
 				return
 			}
@@ -61,4 +61,11 @@ func watch(ctx context.Context, conn *pgx.Conn) (watched context.Context, stop f
 		<-ended
 		cancel(nil)
 	}
+}
+
+// ping asks the session for a sign of life, for no longer than a few seconds.
+func ping(ctx context.Context, conn *pgx.Conn) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	return conn.Ping(ctx)
 }

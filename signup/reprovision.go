@@ -149,14 +149,14 @@ func (s *Service) reprovision(ctx context.Context, id uuid.UUID, kept string, pr
 	if err == nil {
 		return s.cfg.Catalog.Healthy(ctx, id, result.Version)
 	}
-	if needsPerson(err) {
+	if NeedsPerson(err) {
 		return errors.Join(err, s.cfg.Catalog.Quarantine(ctx, id, err.Error()))
 	}
 	return err
 }
 
-// needsPerson tells failures that trying again does not mend.
-func needsPerson(err error) bool {
+// NeedsPerson tells failures of provisioning that trying again does not mend.
+func NeedsPerson(err error) bool {
 	var migration *migrations.Error
 	var state *migrations.StateError
 	return errors.Is(err, tenant.ErrForeign) || errors.Is(err, tenant.ErrHalfDropped) || errors.As(err, &migration) || errors.As(err, &state)

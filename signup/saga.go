@@ -125,11 +125,13 @@ func (s *Service) takenOver(ctx context.Context, j *job) (Outcome, error) {
 	if err != nil {
 		return Outcome{}, s.unavailable(err)
 	}
-	switch row.Status {
-	case catalog.SignedUp:
+	switch {
+	case row.Status == catalog.SignedUp:
 		result, err := stored(row)
 		return Outcome{SignupID: row.ID, Status: row.Status, Result: result}, err
-	case catalog.Expired, catalog.Failed:
+	case row.Status == catalog.Failed && row.TenantID != nil:
+		return Outcome{}, ErrParked
+	case row.Status == catalog.Expired, row.Status == catalog.Failed:
 		if _, err := s.lookupOwn(ctx, row); err == nil {
 			err = s.cfg.Identity.Delete(ctx, row.UserID)
 			s.cfg.Logger.Warn("removed the identity of a sign-up that had expired", "signup", row.ID, "err", err)
@@ -182,7 +184,7 @@ func (s *Service) build(ctx context.Context, j *job, login identity.User, async 
 // parked.
 func (s *Service) provision(ctx context.Context, j *job, login identity.User) *Result {
 	version, err := s.ensureDatabase(ctx, j)
-	if errors.Is(err, tenant.ErrForeign) {
+	if errors.Is(err, tenant.ErrForeign) || errors.Is(err, tenant.ErrHalfDropped) {
 		_ = s.park(ctx, j, err)
 		return nil
 	}
@@ -205,6 +207,9 @@ func (s *Service) provision(ctx context.Context, j *job, login identity.User) *R
 
 // ensureDatabase runs the provisioning itself, and keeps the lease alive for as long as that takes.
 func (s *Service) ensureDatabase(ctx context.Context, j *job) (uint, error) {
+	if err := s.checkLineage(j.tenant); err != nil {
+		return 0, err // a process with those migrations goes on
+	}
 	server, err := s.cfg.Servers.Get(j.tenant.Server)
 	if err != nil {
 		return 0, err

@@ -81,7 +81,7 @@ func endSessions(ctx context.Context, conn *pgx.Conn, id ID) error {
 		from pg_stat_activity
 		where datname = $1 and pid <> pg_backend_pid() and usesysid is not null`, id.Database())
 	if postgres.IsCode(err, "42501") {
-		return fmt.Errorf("end its sessions: our role needs this: grant pg_signal_backend to current_user: %w", err)
+		return fmt.Errorf("end its sessions: our role needs this of a superuser: grant pg_signal_backend to %s: %w", pgx.Identifier{conn.Config().User}.Sanitize(), err)
 	}
 	if err != nil {
 		return fmt.Errorf("end its sessions: %w", err)

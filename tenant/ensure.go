@@ -186,7 +186,12 @@ func (s *Server) ensureRole(ctx context.Context, conn *pgx.Conn, id ID, rotation
 
 // canLogin tries the tenant's own way in.
 func (s *Server) canLogin(ctx context.Context, id ID, rotation int) bool {
-	conn, err := pgx.Connect(ctx, s.URL(id, rotation).Reveal())
+	cfg, err := pgx.ParseConfig(s.URL(id, rotation).Reveal())
+	if err != nil {
+		return false
+	}
+	postgres.NoticeLoss(cfg)
+	conn, err := pgx.ConnectConfig(ctx, cfg)
 	if err != nil {
 		return false
 	}

@@ -10,6 +10,8 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/puddle/v2"
 	"github.com/maypok86/otter/v2"
+
+	"homeroom/internal/postgres"
 )
 
 // PoolsConfig bounds what the open tenants cost.
@@ -95,6 +97,7 @@ func (p *Pools) open(_ context.Context, key poolKey) (*pgxpool.Pool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the URL of tenant %s", key.id)
 	}
+	postgres.NoticeLoss(cfg.ConnConfig)
 	cfg.MaxConns = p.cfg.Conns
 	cfg.MaxConnIdleTime = p.cfg.IdleConn
 	cfg.HealthCheckPeriod = p.cfg.IdleConn

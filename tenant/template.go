@@ -93,23 +93,25 @@ func ensureSharedRoles(ctx context.Context, conn *pgx.Conn) error {
 // enter. Only their owner may do that; who is not, gets the statement to have it done.
 func (s *Server) closeSharedDatabases(ctx context.Context, conn *pgx.Conn) error {
 	var open, mine int
+	var us string
 	err := conn.QueryRow(ctx, `
-		select count(*), count(*) filter (where pg_has_role(current_user, datdba, 'usage'))
+		select count(*), count(*) filter (where pg_has_role(current_user, datdba, 'usage')), quote_ident(current_user)
 		from pg_database
-		where datname in ('postgres', 'template1') and has_database_privilege('public', oid, 'connect')`).Scan(&open, &mine)
+		where datname in ('postgres', 'template1') and has_database_privilege('public', oid, 'connect')`).Scan(&open, &mine, &us)
 	if err != nil {
 		return fmt.Errorf("look who may enter the maintenance databases: %w", err)
 	}
-	const revoke = "revoke connect, temporary on database postgres, template1 from public"
+	statements := "grant connect on database postgres to " + us +
+		"; revoke connect, temporary on database postgres, template1 from public"
 	switch {
 	case open == 0:
 		return nil
 	case mine < open:
 		s.cfg.Logger.Warn("tenants can enter the maintenance databases of the server, and list the (opaque) names of all databases there",
-			"server", s.cfg.Name, "as_superuser_run", "grant connect on database postgres to current_user; "+revoke)
+			"server", s.cfg.Name, "as_superuser_run", statements)
 		return nil
 	}
-	if _, err := conn.Exec(ctx, "grant connect on database postgres to current_user; "+revoke); err != nil {
+	if _, err := conn.Exec(ctx, statements); err != nil {
 		return fmt.Errorf("close the maintenance databases to PUBLIC: %w", err)
 	}
 	return nil

@@ -37,9 +37,13 @@ func (c migrateCommand) Run(ctx context.Context, p program) error {
 		return err
 	}
 	defer a.close()
-	for _, tenant := range c.Tenant {
-		if _, _, err := a.find(ctx, tenant); err != nil {
+	for _, name := range c.Tenant {
+		t, _, err := a.find(ctx, name)
+		if err != nil {
 			return err
+		}
+		if t.Lineage != cfg.migrations.Lineage() {
+			return fmt.Errorf("the schema of tenant %s comes from other migrations than this program has: look at HOMEROOM_TENANT_MIGRATIONS", name)
 		}
 	}
 	all, err := a.fleet(c.Concurrency)

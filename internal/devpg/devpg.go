@@ -52,7 +52,10 @@ type Config struct {
 // StateDir is the folder for what must outlive a checkout: $HOMEROOM_STATE_DIR, else /var/lib/homeroom for root, whose home no other user can
 // enter, else homeroom in $XDG_STATE_HOME or ~/.local/state.
 func StateDir() (string, error) {
-	if dir := os.Getenv("HOMEROOM_STATE_DIR"); filepath.IsAbs(dir) {
+	if dir := os.Getenv("HOMEROOM_STATE_DIR"); dir != "" {
+		if !filepath.IsAbs(dir) {
+			return "", fmt.Errorf("HOMEROOM_STATE_DIR is %q: make it an absolute path", dir)
+		}
 		return dir, nil
 	}
 	if os.Geteuid() == 0 {

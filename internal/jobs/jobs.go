@@ -94,7 +94,11 @@ func NewRunner(pool *pgxpool.Pool, service *signup.Service, logger *slog.Logger)
 		return service.Settle(ctx, job.Args.SignupID)
 	}))
 	river.AddWorker(workers, river.WorkFunc(func(ctx context.Context, job *river.Job[ReprovisionTenant]) error {
-		return service.RunReprovision(ctx, job.Args.TenantID, job.Args.Kept)
+		err := service.RunReprovision(ctx, job.Args.TenantID, job.Args.Kept)
+		if signup.NeedsPerson(err) {
+			return river.JobCancel(err) // the tenant is quarantined, with the cause
+		}
+		return err
 	}))
 	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{
 		Schema:               schema,
