@@ -112,6 +112,7 @@ func TestStatementsThatAreRefused(t *testing.T) {
 		"prepare transaction 'x'":             ":1: PREPARE TRANSACTION is not allowed",
 		"rollback":                            ":1: ROLLBACK is not allowed",
 		"/* a\n /* b */ */ -- c\nbegin":       ":3: BEGIN is not allowed",
+
 		"select 'a''b', E'it\\'s', U&'x', $$y$$, $t$z$t$;\nend":                                    ":2: END is not allowed",
 		"select \"begin\" from b;\ncommit":                                                         ":2: COMMIT is not allowed",
 		"create function f() returns int begin atomic select case when true then 1 end; end;\nend": ":2: END is not allowed",

@@ -69,10 +69,7 @@ func (s *Server) ensure(ctx context.Context, r *recorder, id ID, rotation int, v
 		if err := r.step(StepDatabase, func() (string, error) { return s.ensureDatabase(ctx, conn, id, found) }); err != nil {
 			return err
 		}
-		if err := r.step(StepRole, func() (string, error) { return s.ensureRole(ctx, conn, id, rotation, found) }); err != nil {
-			return err
-		}
-		if err := r.step(StepAccess, func() (string, error) { return s.ensureAccess(ctx, conn, id, found) }); err != nil {
+		if err := r.step(StepAccess, func() (string, error) { return s.ensureAccess(ctx, conn, id, rotation, found) }); err != nil {
 			return err
 		}
 		return r.step(StepSchema, func() (changed string, err error) {
@@ -166,22 +163,47 @@ func (s *Server) ensureDatabase(ctx context.Context, conn *pgx.Conn, id ID, foun
 	return "created from " + s.Template(), nil
 }
 
-// ensureRole makes the tenant's role. Of an existing one the password can only be proven by using it.
-func (s *Server) ensureRole(ctx context.Context, conn *pgx.Conn, id ID, rotation int, found state) (string, error) {
-	switch {
-	case !found.role:
-		if _, err := conn.Exec(ctx, s.createRole(id, rotation)); err != nil {
-			return "", fmt.Errorf("create role %s: %w", id.Database(), err)
-		}
-		killpoint.Here("tenant.role_created")
-		return "created", nil
-	case found.roleInOrder && found.database && found.open && found.access && s.canLogin(ctx, id, rotation):
+// ensureAccess makes the tenant's role, lets it, and nobody else, into the tenant's database, marks that as ours, and opens
+// it: all in one transaction, so there is no moment in which somebody else could enter. Rights on a database are not
+// copied from its template, and PUBLIC may enter a new one. The password of an existing role can only be proven by
+// using it.
+func (s *Server) ensureAccess(ctx context.Context, conn *pgx.Conn, id ID, rotation int, found state) (string, error) {
+	inOrder := found.database && found.access && found.open && found.marked && found.role && found.roleInOrder
+	if inOrder && s.canLogin(ctx, id, rotation) {
 		return "", nil
 	}
-	if _, err := conn.Exec(ctx, "alter role "+quote(id.Database())+" reset all; "+s.repairRole(id, rotation)); err != nil {
-		return "", fmt.Errorf("repair role %s: %w", id.Database(), err)
+	database, role := quote(id.Database()), quote(id.Database())
+	statements := []string{"begin"}
+	if found.role {
+		statements = append(statements, "alter role "+role+" reset all", s.repairRole(id, rotation),
+			"revoke all on database "+database+" from "+role)
+	} else {
+		statements = append(statements, s.createRole(id, rotation))
 	}
-	return "restored", nil
+	if found.database {
+		strangers, err := s.strangers(ctx, conn, id)
+		if err != nil {
+			return "", err
+		}
+		for _, stranger := range strangers {
+			statements = append(statements, "revoke all on database "+database+" from "+pgx.Identifier{stranger}.Sanitize())
+		}
+	}
+	statements = append(statements,
+		"revoke all on database "+database+" from public",
+		"grant connect on database "+database+" to "+role,
+		"comment on database "+database+" is '"+marker(id)+"'",
+		"alter database "+database+" allow_connections true",
+		"commit")
+	if _, err := conn.Exec(ctx, strings.Join(statements, "; ")); err != nil {
+		_, _ = conn.Exec(ctx, "rollback")
+		return "", fmt.Errorf("set who may enter database %s: %w", id.Database(), err)
+	}
+	killpoint.Here("tenant.opened")
+	if found.database {
+		return "restored", nil
+	}
+	return "opened to its role alone", nil
 }
 
 // canLogin tries the tenant's own way in.
@@ -197,39 +219,6 @@ func (s *Server) canLogin(ctx context.Context, id ID, rotation int) bool {
 	}
 	_ = conn.Close(ctx)
 	return true
-}
-
-// ensureAccess lets the tenant's role, and nobody else, into its database, marks it as ours, and opens it last: all in
-// one transaction, so there is no moment in which somebody else could enter. Rights on a database are not copied from
-// its template, and PUBLIC may enter a new one.
-func (s *Server) ensureAccess(ctx context.Context, conn *pgx.Conn, id ID, found state) (string, error) {
-	if found.database && !found.invalid && found.access && found.open && found.marked {
-		return "", nil
-	}
-	database, role := quote(id.Database()), quote(id.Database())
-	statements := []string{"begin", "revoke all on database " + database + " from public"}
-	strangers, err := s.strangers(ctx, conn, id)
-	if err != nil {
-		return "", err
-	}
-	for _, stranger := range strangers {
-		statements = append(statements, "revoke all on database "+database+" from "+pgx.Identifier{stranger}.Sanitize())
-	}
-	statements = append(statements,
-		"revoke all on database "+database+" from "+role,
-		"grant connect on database "+database+" to "+role,
-		"comment on database "+database+" is '"+marker(id)+"'",
-		"alter database "+database+" allow_connections true",
-		"commit")
-	if _, err := conn.Exec(ctx, strings.Join(statements, "; ")); err != nil {
-		_, _ = conn.Exec(ctx, "rollback")
-		return "", fmt.Errorf("set who may enter database %s: %w", id.Database(), err)
-	}
-	killpoint.Here("tenant.opened")
-	if !found.database {
-		return "opened to its role alone", nil
-	}
-	return "restored", nil
 }
 
 // strangers are the roles besides the owner and the tenant that have a right on the database. Their names were read from

@@ -16,7 +16,6 @@ const (
 const (
 	StepTemplate = "template"
 	StepDatabase = "database"
-	StepRole     = "role"
 	StepAccess   = "access"
 	StepSchema   = "schema"
 )

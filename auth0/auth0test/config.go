@@ -46,7 +46,7 @@ type Config struct {
 	// CustomDomainConflict makes the tenant one with several custom domains, which refuses to create a user unless the
 	// request names one in its auth0-custom-domain header. Defaults to false.
 	CustomDomainConflict bool
-	// StateFile, when set, keeps users and signing keys, so that a restart finds them. It holds bcrypt hashes, no
+	// StateFile, when set, keeps users and signing keys, so that a restart finds them. It holds salted hashes, no
 	// passwords, and is readable by its owner only. Defaults to none.
 	StateFile string
 	// Now is the tenant's clock. Defaults to time.Now.

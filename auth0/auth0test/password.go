@@ -1,13 +1,16 @@
 package auth0test
 
 import (
+	"crypto/pbkdf2"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
 	_ "embed"
+	"encoding/hex"
 	"net/http"
 	"slices"
 	"strings"
 	"unicode/utf16"
-
-	"golang.org/x/crypto/bcrypt"
 )
 
 // Policy is a level of strength that passwords must have:
@@ -41,7 +44,7 @@ var policies = map[Policy]rules{
 
 const (
 	specialCharacters = " !\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"
-	// bcryptBytes is how much of a password bcrypt takes into account.
+	// bcryptBytes is how much of a password counts, since Auth0 hashes with bcrypt.
 	bcryptBytes = 72
 )
 
@@ -128,17 +131,26 @@ func holdsUserInfo(password string, user User) bool {
 	})
 }
 
-// hashPassword uses the least cost: the users are not real.
+// hashPassword salts, and works just long enough that a password cannot be read from the state file: the users are not
+// real, and whoever measures against the simulator does not want to measure its hashing. Auth0 itself uses bcrypt.
 func hashPassword(password string) string {
-	hash, err := bcrypt.GenerateFromPassword(cutPassword(password), bcrypt.MinCost)
-	if err != nil {
-		panic("auth0test: hash a password: " + err.Error()) // cannot be: it is short enough
-	}
-	return string(hash)
+	salt := make([]byte, 16)
+	_, _ = rand.Read(salt) // never fails, see its documentation
+	return hex.EncodeToString(salt) + ":" + hex.EncodeToString(derive(password, salt))
 }
 
 func samePassword(hash, password string) bool {
-	return bcrypt.CompareHashAndPassword([]byte(hash), cutPassword(password)) == nil
+	salted, wanted, _ := strings.Cut(hash, ":")
+	salt, err := hex.DecodeString(salted)
+	return err == nil && subtle.ConstantTimeCompare([]byte(hex.EncodeToString(derive(password, salt))), []byte(wanted)) == 1
+}
+
+func derive(password string, salt []byte) []byte {
+	key, err := pbkdf2.Key(sha256.New, string(cutPassword(password)), salt, 100, sha256.Size)
+	if err != nil {
+		panic("auth0test: hash a password: " + err.Error()) // only in FIPS mode, for a short salt
+	}
+	return key
 }
 
 func cutPassword(password string) []byte { return []byte(password[:min(len(password), bcryptBytes)]) }

@@ -38,13 +38,11 @@ func TestKilledAtEveryStep(t *testing.T) {
 			{"template.created", 0, true},
 			{"template.filled", 0, true},
 			{"tenant.database_created", 0, true},
-			{"tenant.role_created", 0, true},
 			{"tenant.opened", 0, true},
 			{"signup.before_finish", 0, true},
 			{"signup.finished", 0, true},
 			{"spare.inserted", 2, false},
 			{"tenant.database_created", 2, false},
-			{"tenant.role_created", 2, false},
 			{"tenant.opened", 2, false},
 			{"spare.built", 2, false},
 		} {

@@ -205,7 +205,7 @@ var propertyTexts = map[string]map[string]string{
 		"createdAt":     "When the school signed up.",
 	},
 	"TenantStep": {
-		"name":       "template, database, role, access or schema.",
+		"name":       "template, database, access or schema.",
 		"status":     "running, done or failed.",
 		"changed":    "What was missing and has been made; absent when there was nothing to do.",
 		"startedAt":  "When it began.",

@@ -1,0 +1,169 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"golang.org/x/sync/errgroup"
+
+	"homeroom/internal/devpg"
+)
+
+// bed is what all contestants share: one Postgres server and one identity provider.
+type bed struct {
+	options
+	folder   string
+	postgres *devpg.Server
+	auth0    *simulator
+	// admin is the superuser in the maintenance database.
+	admin    *pgxpool.Pool
+	progress io.Writer
+	park     *park // nil until a section needs it
+}
+
+// mostClients is how many clients the busy contestants have.
+const mostClients = 8
+
+func newBed(ctx context.Context, o options, progress io.Writer) (_ *bed, err error) {
+	b := &bed{options: o, progress: progress}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, b.close())
+		}
+	}()
+	if b.migrations, err = filepath.Abs(o.migrations); err != nil {
+		return nil, fmt.Errorf("find the migrations: %w", err)
+	}
+	if b.auth0, err = startSimulator(ctx); err != nil {
+		return nil, err
+	}
+	if b.folder, err = os.MkdirTemp(o.dir, "homeroom-bench-"); err != nil {
+		return nil, fmt.Errorf("make a folder: %w", err)
+	}
+	if err := os.Chmod(b.folder, 0o711); err != nil { // run by root, Postgres is another user, and must pass
+		return nil, fmt.Errorf("open the folder: %w", err)
+	}
+	b.say("starting Postgres in %s", b.folder)
+	// Settings that trade durability for speed stay as they are in production: fsync, synchronous_commit and
+	// full_page_writes are on.
+	b.postgres, err = devpg.Start(ctx, devpg.Config{Dir: filepath.Join(b.folder, "postgres"), Notice: progress})
+	if err != nil {
+		return nil, err
+	}
+	if b.admin, err = b.pool(ctx, "postgres"); err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// close removes everything. It may be called on a half-made bed.
+func (b *bed) close() error {
+	var err error
+	if b.park != nil {
+		b.park.ours.close()
+	}
+	if b.admin != nil {
+		b.admin.Close()
+	}
+	if b.auth0 != nil {
+		b.auth0.close()
+	}
+	if b.postgres != nil {
+		// The data are thrown away, so the server need not write them out.
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		defer cancel()
+		err = errors.Join(b.postgres.Crash(ctx), b.postgres.Stop(ctx))
+	}
+	if b.folder != "" {
+		err = errors.Join(err, os.RemoveAll(b.folder))
+	}
+	return err
+}
+
+func (b *bed) say(format string, args ...any) {
+	fmt.Fprintf(b.progress, "bench: "+format+"\n", args...)
+}
+
+// pool opens a pool whose connections are there already, so that nobody pays for them on the clock.
+func (b *bed) pool(ctx context.Context, database string) (*pgxpool.Pool, error) {
+	cfg, err := pgxpool.ParseConfig(b.postgres.URL(database))
+	if err != nil {
+		return nil, fmt.Errorf("read the URL of database %s: %w", database, err)
+	}
+	cfg.MaxConns, cfg.MinConns = mostClients, mostClients
+	pool, err := pgxpool.NewWithConfig(ctx, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("connect to database %s: %w", database, err)
+	}
+	return pool, nil
+}
+
+// newDatabase makes an empty database for a catalog.
+func (b *bed) newDatabase(ctx context.Context, name string) error {
+	if _, err := b.admin.Exec(ctx, "create database "+pgx.Identifier{name}.Sanitize()); err != nil {
+		return fmt.Errorf("create database %s: %w", name, err)
+	}
+	return nil
+}
+
+// checkpoint lets every turn begin with a clean server: what the turn before has left to write, it has written.
+func (b *bed) checkpoint(ctx context.Context) error {
+	if _, err := b.admin.Exec(ctx, "checkpoint"); err != nil {
+		return fmt.Errorf("checkpoint: %w", err)
+	}
+	return nil
+}
+
+// drop removes databases, and the roles of the same names.
+func (b *bed) drop(ctx context.Context, databases []string) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(4)
+	for _, name := range databases {
+		group.Go(func() error {
+			quoted := pgx.Identifier{name}.Sanitize()
+			for _, statement := range []string{"drop database " + quoted + " with (force)", "drop role if exists " + quoted} {
+				if _, err := b.admin.Exec(ctx, statement); err != nil {
+					return fmt.Errorf("%s: %w", statement, err)
+				}
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+// databases lists those whose names match a regular expression.
+func (b *bed) databases(ctx context.Context, pattern string) ([]string, error) {
+	rows, err := b.admin.Query(ctx, "select datname from pg_database where datname ~ $1", pattern)
+	if err != nil {
+		return nil, fmt.Errorf("list databases: %w", err)
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[string])
+}
+
+// machine tells where the numbers come from.
+func (b *bed) machine(ctx context.Context) machine {
+	m := machine{
+		Cores: runtime.NumCPU(), Go: runtime.Version(), OS: runtime.GOOS + "/" + runtime.GOARCH, Postgres: b.postgres.Version(),
+		Settings: map[string]string{},
+	}
+	for _, name := range []string{"fsync", "synchronous_commit", "full_page_writes", "wal_sync_method", "shared_buffers", "max_wal_size"} {
+		var value string
+		if err := b.admin.QueryRow(ctx, "select current_setting($1)", name).Scan(&value); err == nil {
+			m.Settings[name] = value
+		}
+	}
+	if load, err := os.ReadFile("/proc/loadavg"); err == nil {
+		m.Load = strings.Join(strings.Fields(string(load))[:1], " ")
+	}
+	return m
+}

@@ -1,0 +1,141 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"homeroom/auth0"
+	"homeroom/catalog"
+	"homeroom/identity"
+	"homeroom/internal/httpapi"
+	"homeroom/internal/jobs"
+	"homeroom/internal/secret"
+	"homeroom/migrations"
+	"homeroom/signup"
+	"homeroom/tenant"
+)
+
+// tenantKey is fit for tenants that live for minutes.
+var tenantKey = bytes.Repeat([]byte("bench..."), 4)
+
+// homeroom is our service on a catalog of its own, wired as cmd/homeroom wires it. What that runs in the background is
+// left out: the keeper of spares, so that there are as many spares as a contestant wants, the reconciler and the job runner.
+type homeroom struct {
+	catalog  *catalog.Store
+	servers  tenant.Servers
+	signup   *signup.Service
+	provider *stopwatch
+	auth0    *simulator
+	logger   *slog.Logger
+}
+
+// newHomeroom makes one, whose FillSpares keeps this many spares.
+func newHomeroom(ctx context.Context, b *bed, database string, set *migrations.Set, spares int) (*homeroom, error) {
+	if err := b.newDatabase(ctx, database); err != nil {
+		return nil, err
+	}
+	// The lines of the log are written, only not kept.
+	h := &homeroom{provider: newStopwatch(), auth0: b.auth0, logger: slog.New(slog.NewJSONHandler(io.Discard, nil))}
+	var err error
+	if h.catalog, err = catalog.Open(ctx, catalog.Config{URL: b.postgres.URL(database)}); err != nil {
+		return nil, err
+	}
+	if err = h.open(ctx, b, set, spares); err != nil {
+		h.close()
+		return nil, err
+	}
+	return h, nil
+}
+
+func (h *homeroom) open(ctx context.Context, b *bed, set *migrations.Set, spares int) error {
+	if err := jobs.Migrate(ctx, h.catalog.Pool()); err != nil {
+		return err
+	}
+	server, err := newServer(b, set)
+	if err != nil {
+		return err
+	}
+	h.servers = tenant.Servers{server.Name(): server}
+	if err := h.catalog.RegisterServers(ctx, h.servers.Names()); err != nil {
+		return err
+	}
+	client, err := auth0.New(auth0.Config{BaseURL: b.auth0.url, ClientID: b.auth0.clientID, ClientSecret: secret.String(b.auth0.clientSecret)})
+	if err != nil {
+		return err
+	}
+	if err := client.Warm(ctx); err != nil {
+		return err
+	}
+	queue, err := jobs.NewQueue(h.catalog.Pool())
+	if err != nil {
+		return err
+	}
+	h.signup, err = signup.New(signup.Config{
+		Catalog: h.catalog, Servers: h.servers, Identity: timed{client, h.provider}, Queue: queue, Key: tenantKey,
+		Spares: spares, Logger: h.logger,
+	})
+	return err
+}
+
+// newServer opens the server for tenants with this schema.
+func newServer(b *bed, set *migrations.Set) (*tenant.Server, error) {
+	return tenant.Open(tenant.Config{URL: secret.String(b.postgres.URL("postgres")), Key: tenantKey, Migrations: set})
+}
+
+func (h *homeroom) close() {
+	h.servers.Close()
+	h.catalog.Close()
+}
+
+// handler is the HTTP API, with a limit of sign-ups that nobody reaches: counting them is a part of every sign-up.
+func (h *homeroom) handler() (http.Handler, error) {
+	pools, err := tenant.NewPools(tenant.PoolsConfig{})
+	if err != nil {
+		return nil, err
+	}
+	return httpapi.New(httpapi.Config{
+		Signup: h.signup, Catalog: h.catalog, Servers: h.servers, Pools: pools,
+		Issuer: h.auth0.url + "/", Audience: h.auth0.audience,
+		SignupRate: &catalog.Allowance{Count: 1_000_000, Window: time.Hour}, Logger: h.logger,
+	})
+}
+
+// stopwatch knows how long the identity provider took for each sign-up, by its e-mail.
+type stopwatch struct {
+	mu   sync.Mutex
+	took map[string]time.Duration
+}
+
+func newStopwatch() *stopwatch { return &stopwatch{took: map[string]time.Duration{}} }
+
+func (s *stopwatch) add(email string, d time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.took[email] += d
+}
+
+func (s *stopwatch) take(email string) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	defer delete(s.took, email)
+	return s.took[email]
+}
+
+// timed is a provider whose time is measured.
+type timed struct {
+	identity.Provider
+	watch *stopwatch
+}
+
+// Create implements [identity.Provider].
+func (t timed) Create(ctx context.Context, user identity.NewUser) (identity.User, error) {
+	began := time.Now()
+	made, err := t.Provider.Create(ctx, user)
+	t.watch.add(user.Email, time.Since(began))
+	return made, err
+}

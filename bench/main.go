@@ -1,0 +1,119 @@
+// Command bench measures what Homeroom promises about speed, side by side and in one run: sign-ups against the way that
+// tutorials show and against Postgres's own CREATE DATABASE; the start-up and the migration of many tenants against
+// golang-migrate's stock driver and against bare SQL.
+//
+// Machines differ, and are shared, so milliseconds say little by themselves: the contestants take turns on one Postgres
+// server with fsync on, and what counts is the ratio of their medians. It fails on errors, never on speed.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+// options are the flags.
+type options struct {
+	rounds, signups  int
+	tenants, catalog int
+	only             []string
+	json             bool
+	migrations, dir  string
+}
+
+// section is a part of the run with contestants of its own.
+type section struct {
+	name string
+	run  func(context.Context, *bed) (results, error)
+}
+
+var sections = []section{{"signups", signups}, {"startup", startup}, {"fleet", migrateFleet}}
+
+func main() {
+	if os.Getenv(simulatorEnv) != "" {
+		exit(serveSimulator(os.Stdin, os.Stdout))
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second Ctrl-C ends us at once, and Postgres with us
+	exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+func exit(err error) {
+	switch {
+	case err == nil, errors.Is(err, flag.ErrHelp):
+		os.Exit(0)
+	case errors.Is(err, context.Canceled):
+		fmt.Fprintln(os.Stderr, "bench: interrupted")
+		os.Exit(130)
+	}
+	fmt.Fprintln(os.Stderr, "bench:", err)
+	os.Exit(1)
+}
+
+// run measures, and prints the results to out. How far it is goes to progress.
+func run(ctx context.Context, args []string, out, progress io.Writer) (err error) {
+	o, err := readOptions(args, progress)
+	if err != nil {
+		return err
+	}
+	b, err := newBed(ctx, o, progress)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, b.close()) }()
+	r := report{Machine: b.machine(ctx)}
+	for _, s := range sections {
+		if len(o.only) > 0 && !slices.Contains(o.only, s.name) {
+			continue
+		}
+		found, err := s.run(ctx, b)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
+		r.add(found)
+	}
+	if o.json {
+		return r.writeJSON(out)
+	}
+	return r.writeText(out)
+}
+
+func readOptions(args []string, usage io.Writer) (options, error) {
+	var o options
+	var only string
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	flags.SetOutput(usage)
+	flags.IntVar(&o.rounds, "rounds", 6, "how often every contestant has its turn, after one round that is not counted")
+	flags.IntVar(&o.signups, "signups", 16, "sign-ups in a turn of 8 clients; one client makes a third of them")
+	flags.IntVar(&o.tenants, "tenants", 200, "tenants whose databases are checked and migrated")
+	flags.IntVar(&o.catalog, "catalog", 10_000, "tenants in the catalog of the large start-up check, as rows only")
+	flags.StringVar(&only, "only", "", "`sections` to run, separated by commas: signups, startup, fleet (default all)")
+	flags.BoolVar(&o.json, "json", false, "print the results as JSON")
+	flags.StringVar(&o.migrations, "migrations", "migrations/tenant", "`folder` of the tenants' migrations")
+	flags.StringVar(&o.dir, "dir", os.TempDir(), "`folder` on the disk to measure; all that is put there is removed again")
+	if err := flags.Parse(args); err != nil {
+		return o, err
+	}
+	if only != "" {
+		o.only = strings.Split(only, ",")
+	}
+	for _, name := range o.only {
+		if !slices.ContainsFunc(sections, func(s section) bool { return s.name == name }) {
+			return o, fmt.Errorf("there is no section %q: see -help", name)
+		}
+	}
+	if flags.NArg() > 0 || min(o.rounds, o.signups, o.tenants, o.catalog) < 1 {
+		return o, errors.New("all numbers must be at least 1, and there are no arguments besides the flags: see -help")
+	}
+	return o, nil
+}

@@ -1,0 +1,154 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// contestant is one way of doing a piece of work.
+type contestant struct {
+	name string
+	// clients is how many do it at the same time, pieces how many are done in a turn by all of them together.
+	clients, pieces int
+	// units is how many things one piece deals with, for the rate. Defaults to 1.
+	units int
+	// prepare runs before each turn, off the clock. It may be nil.
+	prepare func(ctx context.Context) error
+	// work does one piece. elsewhere is the part of its time that is somebody else's.
+	work func(ctx context.Context) (elsewhere time.Duration, err error)
+	// ownName describes the time that is left without elsewhere; empty when it is not of interest.
+	ownName string
+
+	mu         sync.Mutex
+	total, own []time.Duration
+	rates      []float64 // one for each turn
+}
+
+// race lets all contestants take their turns, round after round, each round in another order, so that a busy neighbour,
+// a growing catalog and what the one before leaves to the file system hit them alike. The first round warms up, and is not
+// counted. clean, which may be nil, runs before each round, off the clock.
+func (b *bed) race(ctx context.Context, title string, clean func(context.Context) error, all []*contestant) (results, error) {
+	order := rand.New(rand.NewPCG(1, 2)) // the same in every run
+	for round := range b.rounds + 1 {
+		if clean != nil {
+			if err := clean(ctx); err != nil {
+				return results{}, err
+			}
+		}
+		if round == 0 {
+			b.say("%s: warming up", title)
+		} else {
+			b.say("%s: round %d of %d", title, round, b.rounds)
+		}
+		for _, i := range order.Perm(len(all)) {
+			c := all[i]
+			if err := b.turn(ctx, c, round > 0); err != nil {
+				return results{}, fmt.Errorf("%s: %w", c.name, err)
+			}
+		}
+	}
+	found := results{title: title}
+	for _, c := range all {
+		found.lines = append(found.lines, c.lines()...)
+	}
+	return found, nil
+}
+
+// turn is one turn of a contestant.
+func (b *bed) turn(ctx context.Context, c *contestant, counted bool) error {
+	if c.prepare != nil {
+		if err := c.prepare(ctx); err != nil {
+			return err
+		}
+	}
+	if err := b.checkpoint(ctx); err != nil {
+		return err
+	}
+	var taken atomic.Int64
+	group, ctx := errgroup.WithContext(ctx)
+	began := time.Now()
+	for range c.clients {
+		group.Go(func() error {
+			for int(taken.Add(1)) <= c.pieces {
+				if err := c.piece(ctx, counted); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	if counted {
+		c.rates = append(c.rates, float64(c.pieces*max(c.units, 1))/time.Since(began).Seconds())
+	}
+	return nil
+}
+
+func (c *contestant) piece(ctx context.Context, counted bool) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	began := time.Now()
+	elsewhere, err := c.work(ctx)
+	took := time.Since(began)
+	if err != nil || !counted {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.total, c.own = append(c.total, took), append(c.own, took-elsewhere)
+	return nil
+}
+
+// eachRound is the lowest and the highest of the ratios that the single rounds gave: where they lie far apart, the machine
+// was too busy for the ratio of the medians to mean much.
+func eachRound(rate, over []float64) []verdict {
+	ratios := make([]float64, len(rate))
+	for i := range rate {
+		ratios[i] = 100 * rate[i] / over[i]
+	}
+	return []verdict{
+		atLeast("  lowest in a round", slices.Min(ratios), "%", 0),
+		atLeast("  highest in a round", slices.Max(ratios), "%", 0),
+	}
+}
+
+func (c *contestant) lines() []line {
+	l := describe(c.name, c.clients, c.total)
+	l.Rate = median(c.rates)
+	if c.ownName == "" {
+		return []line{l}
+	}
+	return []line{l, describe(c.ownName, c.clients, c.own)}
+}
+
+func describe(name string, clients int, took []time.Duration) line {
+	ms := make([]float64, len(took))
+	for i, d := range took {
+		ms[i] = d.Seconds() * 1000
+	}
+	return line{What: name, Clients: clients, N: len(ms), Median: median(ms), P95: percentile(ms, 0.95)}
+}
+
+func median(values []float64) float64 { return percentile(values, 0.5) }
+
+// percentile interpolates between the two nearest values.
+func percentile(values []float64, p float64) float64 {
+	if len(values) == 0 {
+		return 0
+	}
+	sorted := slices.Sorted(slices.Values(values))
+	at := p * float64(len(sorted)-1)
+	below := int(at)
+	above := min(below+1, len(sorted)-1)
+	return sorted[below] + (sorted[above]-sorted[below])*(at-float64(below))
+}

@@ -1,0 +1,243 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"homeroom/internal/httpapi"
+	"homeroom/migrations"
+	"homeroom/tenant"
+)
+
+// schoolForm is the body of a sign-up.
+type schoolForm struct {
+	Email      string `json:"email"`
+	Password   string `json:"password"`
+	SchoolName string `json:"schoolName"`
+}
+
+// front is a running HTTP server and a client for it.
+type front struct {
+	server   *http.Server
+	url      string
+	client   *http.Client
+	provider *stopwatch
+}
+
+func newFront(handler http.Handler, provider *stopwatch) (*front, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("listen: %w", err)
+	}
+	server := httpapi.NewServer("", handler)
+	go func() { _ = server.Serve(listener) }() // ends with Close
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: mostClients}, Timeout: time.Minute}
+	return &front{server, "http://" + listener.Addr().String() + "/users", client, provider}, nil
+}
+
+// signUp signs a new school up and makes sure that it got a database. It returns the provider's part of the time.
+func (f *front) signUp(ctx context.Context) (time.Duration, error) {
+	word := strings.ToLower(rand.Text())
+	form := schoolForm{Email: word + "@school.example", Password: "Chalk-and-Cheese-42", SchoolName: "School " + word}
+	body, err := json.Marshal(form)
+	if err != nil {
+		return 0, err
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, f.url, bytes.NewReader(body))
+	if err != nil {
+		return 0, err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("Idempotency-Key", uuid.NewString())
+	response, err := f.client.Do(request)
+	if err != nil {
+		return 0, err
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		return 0, err
+	}
+	var answer struct{ School struct{ Database string } }
+	if err := json.Unmarshal(text, &answer); err != nil || response.StatusCode != http.StatusCreated || answer.School.Database == "" {
+		return 0, fmt.Errorf("the sign-up was answered %s: %s", response.Status, text)
+	}
+	return f.provider.take(form.Email), nil
+}
+
+// signups measures sign-ups with a spare, without one, and the naive way; and, as floors, the CREATE DATABASE and the
+// commit that they cannot do without.
+func signups(ctx context.Context, b *bed) (results, error) {
+	set, err := migrations.Load(os.DirFS(b.migrations))
+	if err != nil {
+		return results{}, err
+	}
+	ours, err := newHomeroom(ctx, b, "catalog_of_signups", set, b.signups)
+	if err != nil {
+		return results{}, err
+	}
+	defer ours.close()
+	stock, err := newStock(ctx, b, ours)
+	if err != nil {
+		return results{}, err
+	}
+	handler, err := ours.handler()
+	if err != nil {
+		return results{}, err
+	}
+	door, err := newFront(handler, ours.provider)
+	if err != nil {
+		return results{}, err
+	}
+	defer door.server.Close()
+	other, closeOther, err := newNaive(ctx, b)
+	if err != nil {
+		return results{}, err
+	}
+	defer closeOther()
+
+	var all []*contestant
+	for _, clients := range []int{1, mostClients} {
+		all = append(all,
+			&contestant{name: "with a spare", ownName: "  our own time of it", clients: clients, prepare: stock.full, work: door.signUp},
+			&contestant{name: "without a spare", ownName: "  our own time of it", clients: clients, prepare: stock.empty, work: door.signUp},
+			&contestant{name: "the naive way", ownName: "  its own time of it", clients: clients, work: other.signUp},
+			&contestant{name: "bare CREATE DATABASE … TEMPLATE …", clients: clients, work: b.createDatabase(ours.servers)},
+			&contestant{name: "bare INSERT of one row", clients: clients, work: b.insertRow},
+		)
+	}
+	for _, c := range all {
+		c.pieces = b.signups
+		if c.clients == 1 {
+			c.pieces = (b.signups + 2) / 3
+		}
+	}
+	found, err := b.race(ctx, "SIGN-UPS", stock.clean, all)
+	if err == nil {
+		found.verdicts = judgeSignups(all[:5], all[5:])
+		err = stock.clean(ctx)
+	}
+	return found, err
+}
+
+func judgeSignups(one, many []*contestant) []verdict {
+	const spare, built, naive, bare, insert = 0, 1, 2, 3, 4
+	own := func(c *contestant) float64 { return describe("", 0, c.own).Median }
+	total := func(c *contestant) float64 { return describe("", 0, c.total).Median }
+	rate := func(c *contestant) float64 { return median(c.rates) }
+	verdicts := []verdict{
+		atMost("with a spare: our own time, 1 client", own(one[spare]), "ms", 5),
+		atMost("  the same in commits of one row", own(one[spare])/total(one[insert]), "×", 0),
+		atLeast("with a spare, faster than the naive way, 1 client", total(one[naive])/total(one[spare]), "×", 20),
+		atLeast("  without the simulated provider's time in both", own(one[naive])/own(one[spare]), "×", 0),
+		atLeast("with a spare, sign-ups a second over the naive way's, 8 clients", rate(many[spare])/rate(many[naive]), "×", 0),
+		atLeast("without a spare, faster than the naive way, 1 client", total(one[naive])/total(one[built]), "×", 0),
+		atLeast("without a spare, rate over bare CREATE DATABASE's, 1 client", 100*rate(one[built])/rate(one[bare]), "%", 0),
+		atLeast("without a spare, rate over bare CREATE DATABASE's, 8 clients", 100*rate(many[built])/rate(many[bare]), "%", 80),
+	}
+	return append(verdicts, eachRound(many[built].rates, many[bare].rates)...)
+}
+
+// stock is the spares, made once: a sign-up takes the row of one and does not look at its database, so the rows are put
+// back on the shelf for the next turn.
+type stock struct {
+	*bed
+	ours      *homeroom
+	databases []string
+}
+
+func newStock(ctx context.Context, b *bed, ours *homeroom) (*stock, error) {
+	b.say("making %d spares", b.signups)
+	if err := ours.signup.FillSpares(ctx); err != nil {
+		return nil, err
+	}
+	databases, err := b.databases(ctx, "^t_")
+	return &stock{b, ours, databases}, err
+}
+
+// full puts all spares back. Each sign-up of the next turn then finds one.
+func (s *stock) full(ctx context.Context) error {
+	return s.set(ctx, `update tenants set state = 'spare', name = null, slug = null, ready_at = null where database = any($1)`)
+}
+
+// empty hides them. Each sign-up of the next turn then has its database made.
+func (s *stock) empty(ctx context.Context) error {
+	return s.set(ctx, `update tenants set state = 'suspended', name = 'Hidden', slug = replace(database, '_', '-') where database = any($1)`)
+}
+
+func (s *stock) set(ctx context.Context, sql string) error {
+	tag, err := s.ours.catalog.Pool().Exec(ctx, sql, s.databases)
+	if err == nil && int(tag.RowsAffected()) != s.signups {
+		err = fmt.Errorf("there are %d spares, not %d", tag.RowsAffected(), s.signups)
+	}
+	return err
+}
+
+// clean drops all databases that the round before has made.
+func (s *stock) clean(ctx context.Context) error {
+	made, err := s.bed.databases(ctx, "^(t|school|bare)_")
+	if err != nil {
+		return err
+	}
+	return s.drop(ctx, slices.DeleteFunc(made, func(name string) bool { return slices.Contains(s.databases, name) }))
+}
+
+// createDatabase clones the template that our sign-ups clone, and nothing else.
+func (b *bed) createDatabase(servers tenant.Servers) func(context.Context) (time.Duration, error) {
+	var template string
+	for _, server := range servers {
+		template = server.Template()
+	}
+	return func(ctx context.Context) (time.Duration, error) {
+		name := "bare_" + strings.ToLower(rand.Text())
+		_, err := b.admin.Exec(ctx, "create database "+name+" template "+pgx.Identifier{template}.Sanitize())
+		return 0, err
+	}
+}
+
+// insertRow commits one row, which is what everything that must not be lost waits for at least once.
+func (b *bed) insertRow(ctx context.Context) (time.Duration, error) {
+	_, err := b.admin.Exec(ctx, "insert into bench_rows (text) values ('a row')")
+	return 0, err
+}
+
+// newNaive serves the naive way. It has warm connections, too.
+func newNaive(ctx context.Context, b *bed) (*front, func(), error) {
+	if _, err := b.admin.Exec(ctx, "create table bench_rows (id bigint generated always as identity, text text)"); err != nil {
+		return nil, nil, fmt.Errorf("create table: %w", err)
+	}
+	if err := b.newDatabase(ctx, "registry_of_naive"); err != nil {
+		return nil, nil, err
+	}
+	registry, err := b.pool(ctx, "registry_of_naive")
+	if err != nil {
+		return nil, nil, err
+	}
+	if _, err := registry.Exec(ctx, createRegistry); err != nil {
+		registry.Close()
+		return nil, nil, fmt.Errorf("create registry: %w", err)
+	}
+	handler := &naive{
+		auth0: b.auth0, admin: b.admin, registry: registry, databaseURL: b.postgres.URL, migrations: b.migrations,
+		provider: newStopwatch(),
+	}
+	door, err := newFront(handler, handler.provider)
+	if err != nil {
+		registry.Close()
+		return nil, nil, err
+	}
+	return door, func() { _ = door.server.Close(); registry.Close() }, nil
+}
