@@ -64,7 +64,7 @@ func TestWriteText(t *testing.T) {
 	if err := r.writeText(&out); err != nil {
 		t.Fatal(err)
 	}
-	for _, text := range strings.SplitSeq(out.String(), "\n") {
+	for text := range strings.SplitSeq(out.String(), "\n") {
 		if n := len([]rune(text)); n > 100 {
 			t.Errorf("%d columns: %s", n, text)
 		}

@@ -82,7 +82,7 @@ func TestGetTenant(t *testing.T) {
 		equal(t, school.ID.String(), body["id"])
 		truth(t, body["sizeBytes"].(float64) > 1<<20, body)
 		equal(t, float64(0), body["connections"])
-		equal(t, 5, len(body["steps"].([]any)))
+		equal(t, 4, len(body["steps"].([]any)))
 		equal(t, nil, body["warning"])
 	}
 	for _, name := range []string{"nobody", school.ID.String()[:35], "%00", "..%2Fusers", strings.Repeat("x", 101)} {
@@ -106,7 +106,7 @@ func TestReprovision(t *testing.T) {
 	check(t, w.queue.run(t.Context(), w.signup))
 	body := w.call("GET", "/tenants/lincoln-high", "", w.bearer("read:tenants")).json(t)
 	equal(t, "ready", body["status"])
-	equal(t, 5, len(body["steps"].([]any)))
+	equal(t, 4, len(body["steps"].([]any)))
 
 	for text, fields := range map[string][]string{
 		`{"fresh":true}`:                           {"confirm mismatch"},
