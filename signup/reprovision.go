@@ -55,7 +55,7 @@ func (s *Service) Reprovision(ctx context.Context, wish Reprovision) (t catalog.
 func (s *Service) ReprovisionNow(ctx context.Context, wish Reprovision, progress tenant.Progress) (t catalog.Tenant, kept string, err error) {
 	t, kept, err = s.checkWish(ctx, wish)
 	if err != nil {
-		return catalog.Tenant{}, "", err
+		return t, "", err
 	}
 	err = s.cfg.Catalog.InTx(ctx, func(tx pgx.Tx) error { return s.beginTx(ctx, tx, wish, t, kept) })
 	if err != nil {

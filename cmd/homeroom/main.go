@@ -13,6 +13,8 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -76,7 +78,7 @@ func run(ctx context.Context, args []string, p program) int {
 	if len(args) == 0 {
 		args = []string{"--help"}
 	}
-	parsed, err := parser.Parse(args)
+	parsed, err := parser.Parse(withoutReading(args))
 	if exit >= 0 { // help was asked for and printed
 		return exit
 	}
@@ -95,6 +97,14 @@ func run(ctx context.Context, args []string, p program) int {
 		fmt.Fprintln(p.stderr, "homeroom:", err)
 		return exitCannot
 	}
+}
+
+// withoutReading keeps the arguments that are psql's from being read as ours: `tenant psql SCHOOL -Atc …`.
+func withoutReading(args []string) []string {
+	if len(args) < 4 || args[0] != "tenant" || args[1] != "psql" || strings.HasPrefix(args[2], "-") || args[3] == "--" {
+		return args
+	}
+	return slices.Insert(slices.Clone(args), 3, "--")
 }
 
 // logger writes JSON lines to standard error, as log collectors want them.

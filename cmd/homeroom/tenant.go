@@ -219,7 +219,11 @@ func (c tenantPsql) Run(ctx context.Context, p program) error {
 		return errors.New("the server's URL is not valid")
 	}
 	password, _ := u.User.Password()
-	command := exec.CommandContext(ctx, psql, c.Args...)
+	args := c.Args
+	if len(args) > 0 && args[0] == "--" {
+		args = args[1:]
+	}
+	command := exec.CommandContext(ctx, psql, args...)
 	command.Env = append(os.Environ(), "PGHOST="+u.Hostname(), "PGPORT="+or(u.Port(), "5432"), "PGUSER="+u.User.Username(),
 		"PGPASSWORD="+password, "PGDATABASE="+strings.TrimPrefix(u.Path, "/"))
 	if mode := u.Query().Get("sslmode"); mode != "" {

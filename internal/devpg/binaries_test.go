@@ -247,19 +247,19 @@ func TestRegistryIsTheOneOfNPM(t *testing.T) {
 	t.Setenv("PATH", bin)
 	t.Setenv("npm_config_registry", "")
 	t.Setenv("NPM_CONFIG_REGISTRY", "")
-	if got := devpg.Registry(t.Context()); got != "https://registry.npmjs.org" {
-		t.Errorf("without npm: %s, want the public registry", got)
+	if got, err := devpg.Registry(t.Context()); err == nil || !strings.Contains(err.Error(), "npm_config_registry") {
+		t.Errorf("without npm: %q, %v; want to be told what to set", got, err)
 	}
 	npm := "#!/bin/sh\ntest \"$*\" = 'config get registry' && echo https://npm.school.example/\n"
 	if err := os.WriteFile(filepath.Join(bin, "npm"), []byte(npm), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if got := devpg.Registry(t.Context()); got != "https://npm.school.example/" {
-		t.Errorf("with npm configured: %s, want its registry", got)
+	if got, err := devpg.Registry(t.Context()); err != nil || got != "https://npm.school.example/" {
+		t.Errorf("with npm configured: %s, %v; want its registry", got, err)
 	}
 	t.Setenv("npm_config_registry", "https://env.school.example")
-	if got := devpg.Registry(t.Context()); got != "https://env.school.example" {
-		t.Errorf("with npm_config_registry set: %s, want that", got)
+	if got, err := devpg.Registry(t.Context()); err != nil || got != "https://env.school.example" {
+		t.Errorf("with npm_config_registry set: %s, %v; want that", got, err)
 	}
 }
 

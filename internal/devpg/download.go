@@ -28,7 +28,6 @@ var integrity = map[string]string{
 }
 
 const (
-	defaultRegistry = "https://registry.npmjs.org"
 	maxDownload     = 128 << 20
 	downloadTimeout = 10 * time.Minute
 )
@@ -48,7 +47,11 @@ func (cfg Config) download(ctx context.Context, user account) (Binaries, error) 
 	defer unlock()
 	target := filepath.Join(cfg.BinariesDir, pinnedFolder())
 	err = cfg.install(target, user, func(dir string) error {
-		address := packageURL(registry(ctx))
+		address, err := registry(ctx)
+		if err != nil {
+			return err
+		}
+		address = packageURL(address)
 		_, _ = fmt.Fprintf(cfg.Notice, "No usable Postgres on this machine: fetching version %s (about 25 MB, 65 MB unpacked)\n  from %s\n  into %s\n",
 			packageVersion, redacted(address), target)
 		return fetch(ctx, address, want, dir)
@@ -82,19 +85,20 @@ func (cfg Config) awaitDownloads(ctx context.Context, user account) (unlock func
 	}
 }
 
-// registry is the address npm itself would ask, so that a company's mirror is used where one is set up.
-func registry(ctx context.Context) string {
+// registry is the address npm itself would ask, so that a company's mirror is used where one is set up. Only npm's
+// configuration tells it.
+func registry(ctx context.Context) (string, error) {
 	for _, name := range []string{"npm_config_registry", "NPM_CONFIG_REGISTRY"} {
 		if value := os.Getenv(name); value != "" {
-			return value
+			return value, nil
 		}
 	}
 	if out, err := exec.CommandContext(ctx, "npm", "config", "get", "registry").Output(); err == nil {
 		if value := strings.TrimSpace(string(out)); strings.HasPrefix(value, "http") {
-			return value
+			return value, nil
 		}
 	}
-	return defaultRegistry
+	return "", errors.New("no npm is installed here whose configuration tells where packages come from: install Postgres or npm, or set npm_config_registry")
 }
 
 func packageURL(registry string) string {
