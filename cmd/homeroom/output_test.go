@@ -2,8 +2,24 @@ package main
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 )
+
+func TestPsqlGetsItsOwnArguments(t *testing.T) {
+	t.Parallel()
+	for given, want := range map[string]string{
+		"tenant psql lincoln-high -Atc select": "tenant psql lincoln-high -- -Atc select",
+		"tenant psql lincoln-high -- -At":      "tenant psql lincoln-high -- -At",
+		"tenant psql lincoln-high":             "tenant psql lincoln-high",
+		"tenant psql --help now":               "tenant psql --help now",
+		"tenant list -o json":                  "tenant list -o json",
+	} {
+		if got := strings.Join(withoutReading(strings.Fields(given)), " "); got != want {
+			t.Errorf("%q becomes %q, want %q", given, got, want)
+		}
+	}
+}
 
 func TestListsInEveryForm(t *testing.T) {
 	t.Parallel()
