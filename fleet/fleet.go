@@ -55,18 +55,7 @@ func New(cfg Config) (*Fleet, error) {
 
 // Version is the schema version that a run brings the tenants to.
 func (f *Fleet) Version() uint {
-	for _, server := range f.cfg.Servers {
-		return server.Migrations().Latest()
-	}
-	return 0
-}
-
-// lineage names the migrations of a run.
-func (f *Fleet) lineage() string {
-	for _, server := range f.cfg.Servers {
-		return server.Migrations().Lineage()
-	}
-	return ""
+	return f.cfg.Servers.Migrations().Latest()
 }
 
 // Plan lists the tenants that a run would migrate, in its order. only narrows to these ids, slugs or databases.
@@ -76,7 +65,7 @@ func (f *Fleet) Plan(ctx context.Context, only []string) ([]catalog.Tenant, erro
 
 func (f *Fleet) behind(ctx context.Context, options Options, servers []string, notIn uuid.UUID) ([]catalog.Tenant, error) {
 	return f.cfg.Catalog.Behind(ctx, catalog.BehindFilter{
-		Lineage: f.lineage(), Version: f.Version(), Servers: servers, Only: options.Only,
+		Lineage: f.cfg.Servers.Migrations().Lineage(), Version: f.Version(), Servers: servers, Only: options.Only,
 		SkipQuarantined: options.SkipQuarantined, NotIn: notIn,
 	})
 }
@@ -181,10 +170,10 @@ func (f *Fleet) run(ctx context.Context, options Options) (Report, error) {
 	if err != nil {
 		problem = err.Error()
 	}
-	// The row is closed even when ctx has ended, so that nobody takes an interrupted run for one that is alive.
+	// An interrupted run stays open, and the next process goes on with it; what it has come to is reported all the same.
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
-	if ctx.Err() == nil { // an interrupted run stays open: the next one goes on with it
+	if ctx.Err() == nil {
 		err = errors.Join(err, f.cfg.Catalog.FinishRun(closing, id, problem))
 	}
 	run, look := f.cfg.Catalog.RunByID(closing, id)

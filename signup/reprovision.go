@@ -88,7 +88,7 @@ func (s *Service) checkWish(ctx context.Context, wish Reprovision) (t catalog.Te
 
 // checkLineage keeps this program's migrations from a tenant that another set has made.
 func (s *Service) checkLineage(t catalog.Tenant) error {
-	if t.Lineage == s.schema().Lineage() {
+	if t.Lineage == s.cfg.Servers.Migrations().Lineage() {
 		return nil
 	}
 	return fmt.Errorf("the schema of tenant %s comes from other migrations than this program has: look at HOMEROOM_TENANT_MIGRATIONS", t.ID)

@@ -28,7 +28,6 @@ import (
 	"homeroom/catalog"
 	"homeroom/identity"
 	"homeroom/internal/killpoint"
-	"homeroom/migrations"
 	"homeroom/tenant"
 )
 
@@ -115,14 +114,6 @@ func New(cfg Config) (*Service, error) {
 	return &Service{cfg: cfg, hashKey: hashKey, claimed: make(chan struct{}, 1)}, nil
 }
 
-// schema is the migrations of the tenants, which all servers share.
-func (s *Service) schema() *migrations.Set {
-	for _, server := range s.cfg.Servers {
-		return server.Migrations()
-	}
-	return nil // validate has seen that there is a server
-}
-
 // hash recognises a repetition of a request. It is keyed, and leaves the password out: a plain hash of the whole would
 // let whoever reads the catalog guess passwords.
 func (s *Service) hash(req Request) []byte {
@@ -171,13 +162,13 @@ func (s *Service) reserve(ctx context.Context, req Request) (catalog.Held, log, 
 	log.begin(stepReserve, 1)
 	log.end("")
 	log.begin(stepIdentity, 1)
-	id := tenant.NewID()
+	id, schema := tenant.NewID(), s.cfg.Servers.Migrations()
 	held, err := s.cfg.Catalog.Reserve(ctx, catalog.Reservation{
 		SignupID: uuid.New(), UserID: uuid.Must(uuid.NewV7()), TenantID: id.UUID(), Database: id.Database(),
 		IdempotencyKey: req.IdempotencyKey, RequestHash: s.hash(req),
 		Email: req.Email, SchoolName: req.SchoolName,
 		GivenName: req.GivenName, FamilyName: req.FamilyName, Name: req.Name,
-		Slug: Slug(req.SchoolName), Lineage: s.schema().Lineage(), SchemaVersion: s.schema().Latest(), Servers: s.cfg.Servers.Names(),
+		Slug: Slug(req.SchoolName), Lineage: schema.Lineage(), SchemaVersion: schema.Latest(), Servers: s.cfg.Servers.Names(),
 		Steps: log.json(), Lease: s.cfg.Lease,
 	})
 	log.correct(stepReserve)

@@ -64,11 +64,12 @@ func (s *Service) FillSpares(ctx context.Context) error {
 
 // fillServer completes what was begun, then builds what is missing.
 func (s *Service) fillServer(ctx context.Context, server *tenant.Server) error {
-	unfinished, err := s.cfg.Catalog.UnfinishedSpares(ctx, server.Name(), s.schema().Lineage())
+	schema := server.Migrations()
+	unfinished, err := s.cfg.Catalog.UnfinishedSpares(ctx, server.Name(), schema.Lineage())
 	if err != nil {
 		return err
 	}
-	ready, err := s.cfg.Catalog.Spares(ctx, server.Name(), s.schema().Lineage(), s.schema().Latest())
+	ready, err := s.cfg.Catalog.Spares(ctx, server.Name(), schema.Lineage(), schema.Latest())
 	if err != nil {
 		return err
 	}
@@ -87,7 +88,7 @@ func (s *Service) fillServer(ctx context.Context, server *tenant.Server) error {
 		group.Go(func() error {
 			id := tenant.NewID()
 			spare := catalog.NewSpare{
-				ID: id.UUID(), Server: server.Name(), Database: id.Database(), Lineage: s.schema().Lineage(),
+				ID: id.UUID(), Server: server.Name(), Database: id.Database(), Lineage: schema.Lineage(),
 			}
 			if err := s.cfg.Catalog.InsertSpare(ctx, spare); err != nil {
 				return err

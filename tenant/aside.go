@@ -37,11 +37,11 @@ func (s *Server) SetAside(ctx context.Context, id ID, kept string) error {
 			return err
 		case !found.database:
 			return nil // nothing to keep
+		case !found.marked && !found.ours:
+			return ErrForeign
 		case found.invalid: // nobody can enter, rename or keep it
 			_, err := conn.Exec(ctx, "drop database "+quote(id.Database()))
 			return err
-		case !found.marked && !found.ours:
-			return ErrForeign
 		}
 		return setAside(ctx, conn, id, kept, found.role)
 	})

@@ -40,7 +40,7 @@ func (r Result) Changed() bool {
 // order is not touched, what is missing is made, data is never dropped. It may be called again at any time; a call that
 // dies leaves at worst a database that nobody can enter, which the next call completes.
 //
-// It fails with [ErrForeign], with [ErrBusy], with a *migrations.Error when a migration fails, or with what Postgres
+// It fails with [ErrForeign], with [ErrHalfDropped], with [ErrBusy], with a *migrations.Error when a migration fails, or with what Postgres
 // said.
 func (s *Server) Ensure(ctx context.Context, id ID, rotation int, progress Progress) (Result, error) {
 	r := &recorder{tell: progress}
@@ -138,14 +138,14 @@ func marker(id ID) string { return "homeroom tenant " + id.String() }
 func (s *Server) ensureDatabase(ctx context.Context, conn *pgx.Conn, id ID, found state) (string, error) {
 	name := quote(id.Database())
 	switch {
+	case found.database && !found.marked && !found.ours:
+		return "", fmt.Errorf("database %s: %w", id.Database(), ErrForeign)
 	case found.invalid && found.marked:
 		return "", fmt.Errorf("database %s: %w", id.Database(), ErrHalfDropped)
 	case found.invalid: // it was never opened to anybody
 		if _, err := conn.Exec(ctx, "drop database "+name); err != nil {
 			return "", fmt.Errorf("drop invalid database %s: %w", id.Database(), err)
 		}
-	case found.database && !found.marked && !found.ours:
-		return "", fmt.Errorf("database %s: %w", id.Database(), ErrForeign)
 	case found.database && !found.ours:
 		if _, err := conn.Exec(ctx, "alter database "+name+" owner to "+quote(ownerRole)); err != nil {
 			return "", fmt.Errorf("give database %s back to its owner: %w", id.Database(), err)

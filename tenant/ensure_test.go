@@ -176,8 +176,14 @@ func TestEnsureLeavesAForeignDatabaseAlone(t *testing.T) {
 	id := tenant.NewID()
 	root := connect(t, rootURL(t, "postgres"))
 	exec(t, root, "create database "+id.Database())
-	if _, err := server.Ensure(t.Context(), id, 0, nil); !errors.Is(err, tenant.ErrForeign) {
-		t.Errorf("got %v, want ErrForeign", err)
+	for _, limit := range []int{-1, -2} { // -2 marks one whose deletion was interrupted
+		exec(t, root, "update pg_database set datconnlimit = $2 where datname = $1", id.Database(), limit)
+		if _, err := server.Ensure(t.Context(), id, 0, nil); !errors.Is(err, tenant.ErrForeign) {
+			t.Errorf("got %v, want ErrForeign", err)
+		}
+		if err := server.SetAside(t.Context(), id, tenant.KeptName(id, value2026)); !errors.Is(err, tenant.ErrForeign) {
+			t.Errorf("set aside: got %v, want ErrForeign", err)
+		}
 	}
 }
 

@@ -175,6 +175,14 @@ func (s Servers) Names() []string {
 	return names
 }
 
+// Migrations is the schema that the tenants of all of them get. There must be a server.
+func (s Servers) Migrations() *migrations.Set {
+	for _, server := range s {
+		return server.Migrations()
+	}
+	return nil
+}
+
 // Get finds a server by the name that the catalog has for it.
 func (s Servers) Get(name string) (*Server, error) {
 	server, ok := s[name]
