@@ -8,7 +8,8 @@ const (
 
 	// https://auth0.com/docs/get-started/authentication-and-authorization-flow/client-credentials-flow
 	routeToken = "/oauth/token"
-	// https://auth0.com/docs/api/management/v2/users/post-users
+	// https://auth0.com/docs/api/management/v2/users/post-users and, for the search,
+	// https://auth0.com/docs/api/management/v2/users/get-users.
 	routeUsers = "/api/v2/users"
 	// https://auth0.com/docs/api/management/v2/users/get-users-by-id. The bar in an id travels as %7C.
 	routeUser = "/api/v2/users/{id}"

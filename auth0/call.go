@@ -20,10 +20,11 @@ import (
 // call is one request to the tenant.
 type call struct {
 	method, route string
-	// id fills the route's {id}; email is the query's.
-	id, email string
-	json      []byte
-	form      url.Values
+	// id fills the route's {id}.
+	id    string
+	query url.Values
+	json  []byte
+	form  url.Values
 	// scope is what the token needs for it, for people's hints.
 	scope string
 	// creates is true when doing it twice is not the same as doing it once. Such a call is sent once, and its error says
@@ -141,8 +142,8 @@ func (c *Client) request(ctx context.Context, req call, token secret.String) *re
 	if req.id != "" {
 		r.SetPathParam("id", req.id)
 	}
-	if req.email != "" {
-		r.SetQueryParam("email", req.email)
+	if req.query != nil {
+		r.SetQueryParamsFromValues(req.query)
 	}
 	if req.form != nil {
 		r.SetFormDataFromValues(req.form)

@@ -1,6 +1,6 @@
 // Package auth0 creates and finds users at an Auth0 tenant, through its Management API.
 //
-// [Client] implements [identity.Provider]. Three things make it dependable:
+// [Client] implements [identity.Provider] and [identity.Lister]. Three things make it dependable:
 //
 //   - A user's Auth0 id is derived from ours ("auth0|" + UUID), so a create whose answer was lost is settled by one
 //     lookup. A create is never repeated blindly, neither here nor by net/http.
@@ -27,7 +27,10 @@ import (
 	"homeroom/internal/secret"
 )
 
-var _ identity.Provider = (*Client)(nil)
+var (
+	_ identity.Provider = (*Client)(nil)
+	_ identity.Lister   = (*Client)(nil)
+)
 
 // Config says which tenant to talk to, and as whom.
 type Config struct {

@@ -4,10 +4,13 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"homeroom/auth0"
 	"homeroom/auth0/auth0test"
+	"homeroom/identity"
 	"homeroom/identity/identitytest"
 	"homeroom/internal/secret"
 )
@@ -44,7 +47,20 @@ var faults = map[identitytest.Fault]auth0test.Fault{
 	identitytest.Unauthorized: {Kind: auth0test.FaultUnauthorized},
 }
 
-func fixture(t *testing.T, tenant *auth0test.Server, cfg auth0.Config) identitytest.Fixture {
+// anno is when seeded users were made, or soon after.
+var anno = time.Date(2026, 3, 1, 23, 59, 59, 0, time.UTC)
+
+// searchDelay is how far the search of the suite's tenants is behind.
+const searchDelay = time.Second
+
+// clock is one that a tenant and its client share, and that a test moves on.
+type clock struct{ ahead atomic.Int64 }
+
+func (c *clock) Now() time.Time          { return time.Now().Add(time.Duration(c.ahead.Load())) }
+func (c *clock) advance(d time.Duration) { c.ahead.Add(int64(d)) }
+
+func fixture(t *testing.T, tenant *auth0test.Server, cfg auth0.Config, now *clock) identitytest.Fixture {
+	cfg.Now = now.Now
 	return identitytest.Fixture{
 		Provider: newClient(t, cfg),
 		Inject: func(kind identitytest.Fault) {
@@ -55,14 +71,45 @@ func fixture(t *testing.T, tenant *auth0test.Server, cfg auth0.Config) identityt
 		Creates:      func() int { return tenant.CountCalls(http.MethodPost, "/api/v2/users") },
 		Password:     password,
 		WeakPassword: "weak-canary",
+		List: &identitytest.ListFixture{
+			Inject: func(kind identitytest.Fault, skip int) {
+				fault := faults[kind]
+				fault.Method, fault.Path, fault.Skip = http.MethodGet, "/api/v2/users", skip
+				tenant.Inject(fault)
+			},
+			Seed:   func(users []identity.NewUser) { seed(t, tenant, users...) },
+			Settle: func() { now.advance(searchDelay) },
+			Many:   230,
+		},
+	}
+}
+
+// seed has the tenant have users without creates. Three at a time were made in the same millisecond.
+func seed(t *testing.T, tenant *auth0test.Server, users ...identity.NewUser) {
+	t.Helper()
+	there := make([]auth0test.User, len(users))
+	for i, u := range users {
+		there[i] = auth0test.User{
+			ID: "auth0|" + u.ID.String(), Email: u.Email, GivenName: u.GivenName, FamilyName: u.FamilyName, Name: u.Name,
+			CreatedAt: auth0test.Time{Time: anno.Add(time.Duration(i/3) * time.Millisecond)},
+		}
+		if m := u.Metadata; m != (identity.Metadata{}) {
+			there[i].AppMetadata = map[string]any{
+				"tenant_id": m.TenantID, "database": m.Database, "school_name": m.SchoolName, "signup_id": m.SignupID,
+			}
+		}
+	}
+	if err := tenant.Seed(there...); err != nil {
+		t.Fatal(err)
 	}
 }
 
 func TestProvider(t *testing.T) {
 	t.Parallel()
 	identitytest.TestProvider(t, func(t *testing.T) identitytest.Fixture {
-		tenant := auth0test.Start(t, auth0test.Config{})
-		return fixture(t, tenant, configOf(tenant))
+		now := &clock{}
+		tenant := auth0test.Start(t, auth0test.Config{SearchDelay: searchDelay, Now: now.Now})
+		return fixture(t, tenant, configOf(tenant), now)
 	})
 }
 
@@ -70,8 +117,10 @@ func TestProvider(t *testing.T) {
 func TestProviderOverHTTP2(t *testing.T) {
 	t.Parallel()
 	identitytest.TestProvider(t, func(t *testing.T) identitytest.Fixture {
-		server := httptest.NewUnstartedServer(nil)
-		tenant, err := auth0test.New(auth0test.Config{BaseURL: "https://" + server.Listener.Addr().String()})
+		server, now := httptest.NewUnstartedServer(nil), &clock{}
+		tenant, err := auth0test.New(auth0test.Config{
+			BaseURL: "https://" + server.Listener.Addr().String(), SearchDelay: searchDelay, Now: now.Now,
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -89,7 +138,7 @@ func TestProviderOverHTTP2(t *testing.T) {
 		})
 		cfg := configOf(tenant)
 		cfg.Transport = server.Client().Transport
-		return fixture(t, tenant, cfg)
+		return fixture(t, tenant, cfg, now)
 	})
 }
 

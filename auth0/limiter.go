@@ -149,6 +149,21 @@ func (l *limiter) refill(now time.Time) {
 	l.counted = now
 }
 
+// yield waits while two tokens drip into the bucket. Work that nobody waits for does so before each of its calls but the
+// first, one after the other, and leaves half of the rate to those for whom somebody does.
+func (l *limiter) yield(ctx context.Context) error {
+	l.mu.Lock()
+	timer := time.NewTimer(2 * l.interval)
+	l.mu.Unlock()
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return &identity.Unavailable{Err: fmt.Errorf("leave others their turn: %w", ctx.Err())}
+	}
+}
+
 func (l *limiter) pause(d time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

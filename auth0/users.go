@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -79,7 +80,8 @@ func (c *Client) Lookup(ctx context.Context, id uuid.UUID) (identity.User, error
 func (c *Client) LookupEmail(ctx context.Context, email string) ([]identity.User, error) {
 	email = strings.ToLower(email)
 	req := call{
-		method: http.MethodGet, route: routeByEmail, email: email, scope: scopeRead, private: []string{email},
+		method: http.MethodGet, route: routeByEmail, query: url.Values{"email": {email}}, scope: scopeRead,
+		private: []string{email},
 	}
 	ans, err := c.do(ctx, req)
 	if err != nil {
@@ -142,7 +144,7 @@ func (u remoteUser) user() identity.User {
 	text := func(v any) string { s, _ := v.(string); return s }
 	created, _ := time.Parse(time.RFC3339, text(u.CreatedAt))
 	return identity.User{
-		ID: u.UserID, Email: u.Email, EmailVerified: u.EmailVerified, CreatedAt: created,
+		ID: u.UserID, OurID: ourID(u.UserID), Email: u.Email, EmailVerified: u.EmailVerified, CreatedAt: created,
 		Metadata: identity.Metadata{
 			TenantID:   text(u.AppMetadata["tenant_id"]),
 			Database:   text(u.AppMetadata["database"]),
@@ -150,4 +152,13 @@ func (u remoteUser) user() identity.User {
 			SignupID:   text(u.AppMetadata["signup_id"]),
 		},
 	}
+}
+
+// ourID is what Lookup takes; nil when the user's id is not one that we choose, letter by letter.
+func ourID(userID string) uuid.UUID {
+	id, err := uuid.Parse(strings.TrimPrefix(userID, idPrefix))
+	if err != nil || userID != idPrefix+id.String() {
+		return uuid.Nil
+	}
+	return id
 }

@@ -76,7 +76,7 @@ func (h *homeroom) open(ctx context.Context, b *bed, set *migrations.Set, spares
 		return err
 	}
 	h.signup, err = signup.New(signup.Config{
-		Catalog: h.catalog, Servers: h.servers, Identity: timed{client, h.provider}, Queue: queue, Key: tenantKey,
+		Catalog: h.catalog, Servers: signup.OnServers(h.servers), Identity: timed{client, h.provider}, Queue: queue, Key: tenantKey,
 		Spares: spares, Logger: h.logger,
 	})
 	return err

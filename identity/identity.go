@@ -1,7 +1,7 @@
 // Package identity says what a sign-up needs of an identity provider.
 //
 // [Provider] is the extension point: the package auth0 implements it, and identitytest holds the cases that every
-// implementation must pass, lost answers included.
+// implementation must pass, lost answers included. [Lister] is an ability that a provider may have besides.
 package identity
 
 import (
@@ -32,6 +32,24 @@ type Provider interface {
 	Delete(ctx context.Context, id uuid.UUID) error
 }
 
+// Lister is an optional ability of a [Provider]: to tell all the logins that we made. The sign-ups do without it; an
+// auditor that compares the provider with the catalog needs it.
+type Lister interface {
+	// List calls each for every login that carries a sign-up's id in its metadata ([Metadata.SignupID]), once, in no
+	// promised order. It stops at the first error of each and returns it as it is.
+	//
+	// Only nil means that the list came to its end; before any error, each may have been called for a part of it. The
+	// errors are those of Lookup, except [ErrNotFound].
+	//
+	// The list may be behind: a login that was made, changed or removed in the last seconds (at worst, minutes) may be
+	// missing, stale or still there, and one that changes meanwhile may be seen in either state. Whoever acts on what was
+	// listed looks again with Lookup first.
+	//
+	// What it holds in memory does not grow with the number of logins, and each may take its time. Leave time for a
+	// large list: it goes no faster than the provider's rate limit, and leaves room there for sign-ups.
+	List(ctx context.Context, each func(User) error) error
+}
+
 // NewUser is a login to be made.
 type NewUser struct {
 	// ID is our id of the user. The provider's own id is derived from it.
@@ -58,7 +76,10 @@ type Metadata struct {
 // User is a login as the provider has it.
 type User struct {
 	// ID is the provider's id, such as "auth0|0199c1b0-…".
-	ID            string
+	ID string
+	// OurID is the [NewUser.ID] that ID is derived from, by which Lookup finds this login. It is [uuid.Nil] for a login
+	// whose id somebody else chose.
+	OurID         uuid.UUID
 	Email         string
 	EmailVerified bool
 	// CreatedAt is the provider's time of creation; zero when it does not tell.

@@ -40,8 +40,9 @@ type Config struct {
 	TokenRateLimit RateLimit
 	// TokenQuota is how many client_credentials tokens an hour (UTC) gives. Defaults to 0, no quota.
 	TokenQuota int
-	// SearchDelay is how long a new user is not yet found by GET /api/v2/users, the only call that is eventually
-	// consistent. Defaults to 0.
+	// SearchDelay is how long what was done to a user is not yet seen by GET /api/v2/users, the only call that is
+	// eventually consistent: a new one is not found, a changed one is shown as it was, a removed one still is there.
+	// Defaults to 0.
 	SearchDelay time.Duration
 	// CustomDomainConflict makes the tenant one with several custom domains, which refuses to create a user unless the
 	// request names one in its auth0-custom-domain header. Defaults to false.

@@ -132,6 +132,7 @@ func (s *Server) insert(user User, hash string, mail bool) *problem {
 		}
 	}
 	s.put(&record{User: user.clone(), Hashes: []string{hash}, Seen: s.now().Add(s.cfg.SearchDelay)})
+	s.reindex(user)
 	if mail {
 		s.mails = append(s.mails, Mail{Kind: MailVerification, To: user.Email, UserID: user.ID, At: s.now()})
 	}

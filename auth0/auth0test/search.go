@@ -1,9 +1,12 @@
 package auth0test
 
 import (
+	"cmp"
 	"encoding/json"
 	"maps"
 	"net/http"
+	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -36,7 +39,9 @@ func (s *Server) deleteUser(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.mu.Lock()
-	s.remove(id)
+	if s.remove(id) {
+		s.index.learn(id, s.now().Add(s.cfg.SearchDelay), nil)
+	}
 	s.mustSave()
 	s.mu.Unlock()
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
@@ -68,39 +73,107 @@ func badQuery(reason string) *problem {
 	}
 }
 
+// badParameter refuses one parameter of the query, in the form that is recorded for properties of bodies.
+func badParameter(reason, name string) *problem {
+	return &problem{
+		Status: http.StatusBadRequest, Code: codeQuery,
+		Message: "Query validation error: '" + reason + "' on property " + name + " (" + searchParameters[name] + ").",
+	}
+}
+
 // searchWindow is how many users a search shows at most, whatever the page.
 const searchWindow = 1000
 
+// searchParameters are what the search may be told, as Auth0 describes them; all else is refused.
+var searchParameters = map[string]string{
+	"page":           "Page index of the results to return. First page is 0.",
+	"per_page":       "Number of results per page.",
+	"include_totals": "Return results inside an object that contains the total result count (true) or as a direct array of results (false, default).",
+	"sort":           "Field to sort by. Use <code>field:order</code> where order is <code>1</code> for ascending and <code>-1</code> for descending. e.g. <code>created_at:1</code>",
+	"connection":     "Connection filter. Only applies when using <code>search_engine=v1</code>.",
+	"fields":         "Comma-separated list of fields to include or exclude (based on value provided for include_fields) in the result. Leave empty to retrieve all fields",
+	"include_fields": "Whether specified fields are to be included (true) or excluded (false).",
+	"q":              "Query in Lucene query string syntax.",
+	"search_engine":  "The version of the search engine",
+	"primary_order":  "If true (default), results are returned in a deterministic order.",
+}
+
 // listUsers is GET /api/v2/users: https://auth0.com/docs/api/management/v2/users/get-users
-// It is eventually consistent: see Config.SearchDelay. Of the query language, field:value joined by AND is understood.
+// It is eventually consistent: see Config.SearchDelay. The parameter connection has no effect in this version of the
+// search [DOC].
 func (s *Server) listUsers(w http.ResponseWriter, r *http.Request) {
-	page, size, refusal := paging(r)
-	if refusal != nil {
+	query := r.URL.Query()
+	refusal := checkSearch(query)
+	page, size, refusedPage := paging(r)
+	order, refusedOrder := parseSort(query.Get("sort"))
+	match, refusedQuery := parseQuery(query.Get("q"))
+	if refusal = cmp.Or(refusal, refusedPage, refusedOrder, refusedQuery); refusal != nil {
 		refusal.write(w)
 		return
 	}
-	match, refusal := parseSearch(r.URL.Query().Get("q"))
-	if refusal != nil {
-		refusal.write(w)
-		return
-	}
-	connection := r.URL.Query().Get("connection")
+	var users []User
 	s.mu.Lock()
-	now := s.now()
-	users := s.usersWhere(func(rec *record) bool {
-		return !rec.Seen.After(now) && match(rec.User) &&
-			(connection == "" || rec.User.Identities[0].Connection == connection)
-	})
+	for _, user := range s.index.users(s.now()) {
+		if match(*user) {
+			users = append(users, *user)
+		}
+	}
 	s.mu.Unlock()
+	slices.SortFunc(users, order)
 	start := min(page*size, len(users))
 	shown := selectFields(r, users[start:min(start+size, len(users))])
-	if r.URL.Query().Get("include_totals") != "true" {
+	if query.Get("include_totals") != "true" {
 		writeJSON(w, http.StatusOK, shown)
 		return
 	}
 	writeJSON(w, http.StatusOK, map[string]any{
 		"start": page * size, "limit": size, "length": len(shown), "total": len(users), "users": shown,
 	})
+}
+
+// userFields are those that fields may name, and their order in the refusal of others [FIELD].
+var userFields = strings.Split("phone_number,email,email_verified,picture,username,user_id,name,nickname,created_at,"+
+	"identities,app_metadata,user_metadata,last_ip,last_login,logins_count,updated_at,blocked,family_name,given_name", ",")
+
+// checkSearch refuses what the schema of the query does not have; the words are those of other refusals [GUESS], except
+// of fields [FIELD] and of search_engine [DOC].
+func checkSearch(query url.Values) *problem {
+	var unknown []string
+	for _, name := range slices.Sorted(maps.Keys(query)) {
+		if _, ok := searchParameters[name]; !ok {
+			unknown = append(unknown, name)
+		}
+	}
+	if len(unknown) > 0 {
+		return badQuery("Additional properties not allowed: " + strings.Join(unknown, ","))
+	}
+	for _, name := range []string{"include_totals", "include_fields", "primary_order"} {
+		if value := query.Get(name); value != "" && value != "true" && value != "false" {
+			return badParameter("Expected type boolean but found type string", name)
+		}
+	}
+	if fields := query.Get("fields"); fields != "" {
+		for name := range strings.SplitSeq(fields, ",") {
+			if !slices.Contains(userFields, name) {
+				return badParameter("String '"+fields+"' does not match pattern. Must be a comma separated list of the following values: "+
+					strings.Join(userFields, ","), "fields")
+			}
+		}
+	}
+	refused := func(message string) *problem {
+		return &problem{Status: http.StatusBadRequest, Code: codeQuery, Message: message}
+	}
+	switch engine := query.Get("search_engine"); {
+	case engine == "v1":
+		return refused("You are not allowed to use search_engine=v1.")
+	case engine == "v2":
+		return refused("You are not allowed to use search_engine=v2. Use search_engine=v3 instead.")
+	case engine != "" && engine != "v3":
+		return badParameter("No enum match for: "+engine, "search_engine")
+	case engine == "" && query.Get("q") != "":
+		return refused("The 'q' parameter is available only if you specify 'search_engine=v2|v3'.")
+	}
+	return nil
 }
 
 func paging(r *http.Request) (page, size int, refusal *problem) {
@@ -111,14 +184,17 @@ func paging(r *http.Request) (page, size int, refusal *problem) {
 			continue
 		}
 		n, err := strconv.Atoi(text)
-		if err != nil || n < 0 {
-			return 0, 0, badQuery("Expected type integer but found type string' on property " + name)
+		if err != nil {
+			return 0, 0, badParameter("Expected type integer but found type string", name)
+		}
+		if n < 0 {
+			return 0, 0, badParameter("Value "+text+" is less than minimum 0", name)
 		}
 		*into = n
 	}
 	switch {
 	case size > 100:
-		return 0, 0, badQuery("Value " + strconv.Itoa(size) + " is greater than maximum 100' on property per_page")
+		return 0, 0, badParameter("Value "+strconv.Itoa(size)+" is greater than maximum 100", "per_page")
 	case page > searchWindow || (page+1)*size > searchWindow: // [DOC], its code is a [FIELD] one
 		return 0, 0, &problem{
 			Status: http.StatusBadRequest, Code: codePaging,
@@ -129,42 +205,34 @@ func paging(r *http.Request) (page, size int, refusal *problem) {
 	return page, size, nil
 }
 
-// parseSearch understands field:value and field:"value", joined by AND.
-func parseSearch(q string) (func(User) bool, *problem) {
-	type term struct{ field, value string }
-	var terms []term
-	for part := range strings.SplitSeq(q, " AND ") {
-		if part = strings.TrimSpace(part); part == "" || part == "*" {
-			continue
-		}
-		field, value, ok := strings.Cut(part, ":")
-		value = strings.Trim(value, `"`)
-		if !ok || field == "" || strings.ContainsAny(value, `*?[]{}"`) {
-			return nil, badQuery("The simulator's search does not understand: " + part)
-		}
-		terms = append(terms, term{field, value})
-	}
-	return func(u User) bool {
-		return !slices.ContainsFunc(terms, func(t term) bool { return !u.has(t.field, t.value) })
-	}, nil
-}
+var sortPattern = regexp.MustCompile(`^([\w.]+):(-?1)$`)
 
-func (u User) has(field, value string) bool {
-	if key, ok := strings.CutPrefix(field, "app_metadata."); ok {
-		text, isText := u.AppMetadata[key].(string)
-		return isText && text == value
+// parseSort understands the profile's texts and times; metadata cannot be sorted by [DOC]. Users that are equal, and all
+// of them when no order is asked for, come in that of their ids: a search repeats its order, and nobody may rely on it.
+func parseSort(text string) (order func(a, b User) int, refusal *problem) {
+	byID := func(a, b User) int { return strings.Compare(a.ID, b.ID) }
+	if text == "" {
+		return byID, nil
 	}
-	if key, ok := strings.CutPrefix(field, "user_metadata."); ok {
-		text, isText := u.UserMetadata[key].(string)
-		return isText && text == value
+	m := sortPattern.FindStringSubmatch(text)
+	if m == nil {
+		return nil, badParameter("String does not match pattern "+sortPattern.String()+": "+text, "sort")
 	}
-	fields := map[string]string{
-		"user_id": u.ID, "email": u.Email, "username": u.Username, "name": u.Name, "nickname": u.Nickname,
-		"given_name": u.GivenName, "family_name": u.FamilyName, "email_verified": strconv.FormatBool(u.EmailVerified),
-		"identities.connection": u.Identities[0].Connection,
+	field, sign := m[1], 1
+	if m[2] == "-1" {
+		sign = -1
 	}
-	have, ok := fields[field]
-	return ok && strings.EqualFold(have, value)
+	if _, isTime := (User{}).times()[field]; isTime {
+		return func(a, b User) int {
+			return cmp.Or(sign*a.times()[field].Compare(b.times()[field]), byID(a, b))
+		}, nil
+	}
+	if _, isText := (User{}).texts()[field]; isText {
+		return func(a, b User) int {
+			return cmp.Or(sign*strings.Compare(a.texts()[field], b.texts()[field]), byID(a, b))
+		}, nil
+	}
+	return nil, badParameter("The simulator's search does not sort by: "+field, "sort")
 }
 
 // selectFields leaves the members that the query's fields names, or, with include_fields=false, all others.

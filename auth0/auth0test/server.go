@@ -42,6 +42,7 @@ type Server struct {
 	users map[string]*record // by user id
 	// logins finds the same records by e-mail and by username.
 	logins map[loginName]*record
+	index  index
 	mails  []Mail
 
 	closed context.CancelFunc // ends answers that are being held back
@@ -63,6 +64,7 @@ func New(cfg Config) (*Server, error) {
 		quota:  quota{perHour: cfg.TokenQuota},
 		users:  map[string]*record{},
 		logins: map[loginName]*record{},
+		index:  index{},
 	}
 	s.life, s.closed = context.WithCancel(context.Background())
 	if err := s.load(); err != nil {

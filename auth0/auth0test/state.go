@@ -72,6 +72,8 @@ func (s *Server) restore(raw []byte) error {
 	}
 	for _, rec := range saved.Users {
 		s.put(rec)
+		user := rec.User.clone()
+		s.index.learn(user.ID, rec.Seen, &user)
 	}
 	s.mails = saved.Mails
 	return nil

@@ -81,6 +81,7 @@ func (s *Server) patch(id string, members map[string]any) (User, *problem) {
 	}
 	user.patchProfile(members)
 	s.put(&record{User: user, Hashes: hashes[:min(len(hashes), maxHistory)], Seen: rec.Seen})
+	s.reindex(user)
 	if asked, _ := members["verify_email"].(bool); asked {
 		s.mails = append(s.mails, Mail{Kind: MailVerification, To: user.Email, UserID: id, At: s.now()})
 	}

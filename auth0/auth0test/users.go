@@ -1,6 +1,7 @@
 package auth0test
 
 import (
+	"cmp"
 	"crypto/md5" //nolint:gosec // gravatar's addresses are MD5 sums
 	"crypto/rand"
 	"encoding/hex"
@@ -60,7 +61,7 @@ type record struct {
 	User User `json:"user"`
 	// Hashes are of the password and of former ones, the newest first.
 	Hashes []string `json:"hashes"`
-	// Seen is when the search begins to find the user.
+	// Seen is when the search begins to find the user, as it was created.
 	Seen time.Time `json:"seen"`
 }
 
@@ -90,15 +91,23 @@ func (s *Server) User(id string) (User, bool) {
 func (s *Server) Users() []User {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.usersWhere(func(*record) bool { return true })
+	users := make([]User, 0, len(s.users))
+	for _, rec := range s.users {
+		users = append(users, rec.User.clone())
+	}
+	slices.SortFunc(users, func(a, b User) int {
+		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt.Time), strings.Compare(a.ID, b.ID))
+	})
+	return users
 }
 
-// DeleteAll removes all users and mails.
+// DeleteAll removes all users and mails, from the search too.
 func (s *Server) DeleteAll() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	clear(s.users)
 	clear(s.logins)
+	clear(s.index)
 	s.mails = nil
 	s.mustSave()
 }
@@ -108,23 +117,6 @@ func (s *Server) Mails() []Mail {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.mails)
-}
-
-// usersWhere needs s.mu.
-func (s *Server) usersWhere(keep func(*record) bool) []User {
-	users := []User{}
-	for _, rec := range s.users {
-		if keep(rec) {
-			users = append(users, rec.User.clone())
-		}
-	}
-	slices.SortFunc(users, func(a, b User) int {
-		if c := a.CreatedAt.Compare(b.CreatedAt.Time); c != 0 {
-			return c
-		}
-		return strings.Compare(a.ID, b.ID)
-	})
-	return users
 }
 
 // loginName is what a person logs in with: unique within a connection, of each kind.
@@ -144,7 +136,7 @@ func (u User) loginNames() []loginName {
 	return names
 }
 
-// put stores a user, instead of the former state of it. It needs s.mu.
+// put stores a user, instead of the former state of it. The search is told by its caller. It needs s.mu.
 func (s *Server) put(rec *record) {
 	s.remove(rec.User.ID)
 	s.users[rec.User.ID] = rec
@@ -153,16 +145,17 @@ func (s *Server) put(rec *record) {
 	}
 }
 
-// remove needs s.mu.
-func (s *Server) remove(id string) {
+// remove tells whether there was such a user. The search is told by its caller. It needs s.mu.
+func (s *Server) remove(id string) bool {
 	rec, ok := s.users[id]
 	if !ok {
-		return
+		return false
 	}
 	delete(s.users, id)
 	for _, name := range rec.User.loginNames() {
 		delete(s.logins, name)
 	}
+	return true
 }
 
 // clone copies what a caller could change; metadata is JSON, so it is copied as such.
@@ -216,6 +209,7 @@ func (s *Server) login(connection, name, password string) (User, bool) {
 	if rec.User.Blocked == nil || !*rec.User.Blocked {
 		rec.User.LastLogin = s.stamp()
 		rec.User.LoginsCount++
+		s.reindex(rec.User)
 		s.mustSave()
 	}
 	return rec.User.clone(), true

@@ -1,7 +1,6 @@
 package auth0test_test
 
 import (
-	"fmt"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -211,39 +210,5 @@ func TestUsersByEmail(t *testing.T) {
 	}
 	if rep := byEmail(""); rep.Status != 400 || rep.Body["errorCode"] != "invalid_query_string" {
 		t.Errorf("without an e-mail: %d %s", rep.Status, rep.Raw)
-	}
-}
-
-func TestSearch(t *testing.T) {
-	t.Parallel()
-	clock := newClock()
-	tn := setup(t, auth0test.Config{SearchDelay: 2 * time.Second, Now: clock.Now})
-	for i := range 3 {
-		clock.advance(time.Millisecond)
-		tn.mustCreate(fmt.Sprintf("u%d@example.com", i), fmt.Sprintf(`,"app_metadata":{"n":"%d"}`, i))
-	}
-	search := func(query string) reply { return tn.call("GET", "/api/v2/users?"+query, "") }
-	if rep := search(""); strings.TrimSpace(rep.Raw) != "[]" {
-		t.Errorf("too early, the search sees %s", rep.Raw)
-	}
-	clock.advance(2 * time.Second)
-	if rep := search(""); len(rep.List) != 3 {
-		t.Errorf("%d %s", rep.Status, rep.Raw)
-	}
-	rep := search("include_totals=true&per_page=2&page=1")
-	if users, _ := rep.Body["users"].([]any); len(users) != 1 || rep.Body["start"] != 2.0 || rep.Body["limit"] != 2.0 || rep.Body["length"] != 1.0 || rep.Body["total"] != 3.0 {
-		t.Errorf("%d %s", rep.Status, rep.Raw)
-	}
-	if rep := search("q=" + url.QueryEscape(`app_metadata.n:"1" AND email_verified:false`)); len(rep.List) != 1 || rep.List[0]["email"] != "u1@example.com" {
-		t.Errorf("%d %s", rep.Status, rep.Raw)
-	}
-	if rep := search("q=" + url.QueryEscape(`email:u*`)); rep.Status != 400 {
-		t.Errorf("a query that is not understood: %d %s", rep.Status, rep.Raw)
-	}
-	if rep := search("per_page=101"); rep.Status != 400 || rep.Body["errorCode"] != "invalid_query_string" {
-		t.Errorf("a large page: %d %s", rep.Status, rep.Raw)
-	}
-	if rep := search("per_page=100&page=10"); rep.Status != 400 || rep.Body["errorCode"] != "invalid_paging" {
-		t.Errorf("beyond a thousand: %d %s", rep.Status, rep.Raw)
 	}
 }

@@ -50,6 +50,8 @@ type Fixture struct {
 	Password secret.String
 	// WeakPassword is one that the provider refuses, just as odd.
 	WeakPassword secret.String
+	// List is for a provider that is an [identity.Lister], and nil for others.
+	List *ListFixture
 }
 
 // Harness starts a fixture, and ends it with the test. It is called by parallel tests.
@@ -80,6 +82,20 @@ func TestProvider(t *testing.T, harness Harness) {
 		{"a deadline after the work leaves the outcome unknown, and done", unknown(Hang, true)},
 		{"a failure before the work leaves the outcome unknown, and undone", unknown(StatusBefore, false)},
 		{"a reset leaves the outcome unknown, and undone", unknown(Reset, false)},
+		{"a list has our logins, and no others", listing(listsOurs)},
+		{"a list may be empty", listing(listsNone)},
+		{"a list has each login once, over many pages", listing(listsPages)},
+		{"a list has no removed login", listing(listsNoneDeleted)},
+		{"a list misses nobody while logins are removed", listing(listsWhileDeleting)},
+		{"a list ends with its reader's error", listing(listStops)},
+		{"a list ends with its context", listing(listCancelled)},
+		{"a rate limit does not shorten a list unseen", listFails(Throttled)},
+		{"a truncated answer does not shorten a list unseen", listFails(Truncated)},
+		{"a lost answer does not shorten a list unseen", listFails(LostAnswer)},
+		{"a reset does not shorten a list unseen", listFails(Reset)},
+		{"a failure does not shorten a list unseen", listFails(StatusBefore)},
+		{"a request that hangs does not shorten a list unseen", listFails(Hang)},
+		{"a refused token does not shorten a list unseen", listFails(Unauthorized)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -141,6 +157,9 @@ func (s *setup) same(got identity.User, want identity.NewUser) {
 	s.Helper()
 	if got.ID == "" || !strings.Contains(got.ID, want.ID.String()) {
 		s.Errorf("the id %q is not derived from ours, %s", got.ID, want.ID)
+	}
+	if got.OurID != want.ID {
+		s.Errorf("our id is told as %s, want %s", got.OurID, want.ID)
 	}
 	if got.Email != want.Email {
 		s.Errorf("e-mail is %q, want %q", got.Email, want.Email)

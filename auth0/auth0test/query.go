@@ -1,0 +1,163 @@
+package auth0test
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// clause tells whether a user is among those that one part of a query asks for.
+type clause func(User) bool
+
+// parseQuery understands a part of the query language (https://auth0.com/docs/manage-users/user-search/user-search-query-syntax),
+// and refuses what it does not understand rather than find the wrong users: parts joined by AND, of which each is
+// field:value, field:"phrase", _exists_:field, or, of the times created_at, updated_at and last_login, a range such as
+// [2026-11-20T10:00:00.000Z TO *}, whose square ends are part of it and whose curly ends are not.
+func parseQuery(q string) (clause, *problem) {
+	if rest := strings.TrimSpace(q); rest == "" || rest == "*" {
+		return func(User) bool { return true }, nil
+	}
+	var all []clause
+	for rest := strings.TrimSpace(q); ; {
+		m := queryPart.FindStringSubmatch(rest)
+		if m == nil {
+			return nil, badSearch(rest)
+		}
+		one, ok := parseClause(m[1], m[2])
+		if !ok {
+			return nil, badSearch(m[0])
+		}
+		all = append(all, one)
+		if rest = rest[len(m[0]):]; rest == "" {
+			return func(u User) bool { return !slices.ContainsFunc(all, func(c clause) bool { return !c(u) }) }, nil
+		}
+		var joined bool
+		if rest, joined = strings.CutPrefix(rest, " AND "); !joined {
+			return nil, badSearch(rest)
+		}
+		rest = strings.TrimLeft(rest, " ")
+	}
+}
+
+// queryPart is a field, a colon, and a phrase, a range, or a word without the language's own characters.
+var queryPart = regexp.MustCompile(`^([A-Za-z_][\w.-]*):("(?:[^"\\]|\\.)*"|[\[{][^\[\]{}]*[\]}]|(?:[^\s"\\()\[\]{}:^~*?!/]|\\.)+)`)
+
+var (
+	queryRange  = regexp.MustCompile(`^([\[{])(\S+) TO (\S+)([\]}])$`)
+	queryEscape = regexp.MustCompile(`\\(.)`)
+)
+
+func parseClause(field, text string) (clause, bool) {
+	switch {
+	case text[0] == '[' || text[0] == '{':
+		return parseRange(field, text)
+	case field == "_exists_":
+		return func(u User) bool { return u.exists(text) }, isField(text)
+	case !isField(field):
+		return nil, false
+	}
+	if text[0] == '"' {
+		text = text[1 : len(text)-1]
+	}
+	text = queryEscape.ReplaceAllString(text, "$1")
+	return func(u User) bool { return u.has(field, text) }, true
+}
+
+// parseRange takes whole times only: what a date without a time means depends on which end of a range it is [DOC].
+func parseRange(field, text string) (clause, bool) {
+	m := queryRange.FindStringSubmatch(text)
+	if _, ok := (User{}).times()[field]; !ok || m == nil {
+		return nil, false
+	}
+	from, okFrom := parseBound(m[2])
+	to, okTo := parseBound(m[3])
+	return func(u User) bool {
+		at := u.times()[field]
+		// A time that is not there is in no range, not even in [* TO *].
+		return !at.IsZero() &&
+			(from.IsZero() || at.After(from) || m[1] == "[" && at.Equal(from)) &&
+			(to.IsZero() || at.Before(to) || m[4] == "]" && at.Equal(to))
+	}, okFrom && okTo
+}
+
+// parseBound returns the zero time for an end that is open.
+func parseBound(text string) (time.Time, bool) {
+	if text == "*" {
+		return time.Time{}, true
+	}
+	at, err := time.Parse(time.RFC3339, text)
+	return at, err == nil
+}
+
+func badSearch(part string) *problem {
+	return badQuery(fmt.Sprintf("The simulator's search does not understand: %s", part))
+}
+
+func (u User) times() map[string]time.Time {
+	return map[string]time.Time{
+		"created_at": u.CreatedAt.Time, "updated_at": u.UpdatedAt.Time, "last_login": u.LastLogin.Time,
+	}
+}
+
+func (u User) texts() map[string]string {
+	texts := map[string]string{
+		"user_id": u.ID, "email": u.Email, "username": u.Username, "name": u.Name, "nickname": u.Nickname,
+		"given_name": u.GivenName, "family_name": u.FamilyName, "email_verified": strconv.FormatBool(u.EmailVerified),
+		"identities.connection": "",
+	}
+	if len(u.Identities) > 0 {
+		texts["identities.connection"] = u.Identities[0].Connection
+	}
+	return texts
+}
+
+// metadata returns the value that a field names, and whether it names one of metadata. Its first level is understood.
+func (u User) metadata(field string) (any, bool) {
+	if key, ok := strings.CutPrefix(field, "app_metadata."); ok {
+		return u.AppMetadata[key], true
+	}
+	if key, ok := strings.CutPrefix(field, "user_metadata."); ok {
+		return u.UserMetadata[key], true
+	}
+	return nil, false
+}
+
+func isField(name string) bool {
+	_, isText := (User{}).texts()[name]
+	_, isTime := (User{}).times()[name]
+	_, isMetadata := (User{}).metadata(name)
+	return isText || isTime || isMetadata
+}
+
+// has compares a text. Letter case matters, except in the profile's normalised fields [DOC].
+func (u User) has(field, value string) bool {
+	if have, ok := u.metadata(field); ok {
+		text, isText := have.(string)
+		return isText && text == value
+	}
+	have, ok := u.texts()[field]
+	switch field {
+	case "email", "name", "nickname", "given_name", "family_name":
+		return strings.EqualFold(have, value)
+	}
+	return ok && have == value
+}
+
+// exists tells whether there is a value. In metadata null, [] and {} are none [DOC].
+func (u User) exists(field string) bool {
+	if have, ok := u.metadata(field); ok {
+		switch have := have.(type) {
+		case nil:
+			return false
+		case []any:
+			return len(have) > 0
+		case map[string]any:
+			return len(have) > 0
+		}
+		return true
+	}
+	return u.texts()[field] != "" || !u.times()[field].IsZero()
+}

@@ -1,0 +1,198 @@
+package identitytest
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+
+	"homeroom/identity"
+)
+
+// ListFixture is what the cases of [identity.Lister] need besides.
+type ListFixture struct {
+	// Inject plays a fault on a request of the next list, after skip of its requests have passed unharmed.
+	Inject func(fault Fault, skip int)
+	// Seed has logins be there without creates. One whose metadata is zero is a stranger's, and has none.
+	Seed func(users []identity.NewUser)
+	// Settle returns when the list sees all that was done before.
+	Settle func()
+	// Many is how many logins need three requests at least.
+	Many int
+}
+
+// listing makes a case of one for providers that list. Others pass it.
+func listing(run func(*setup, identity.Lister)) func(*setup) {
+	return func(s *setup) {
+		lister, ok := s.Provider.(identity.Lister)
+		switch {
+		case ok && s.List == nil:
+			s.Fatal("the provider lists, and the fixture does not say how to test that")
+		case ok:
+			run(s, lister)
+		case s.List != nil:
+			s.Fatal("the fixture tests a list, and the provider has none")
+		}
+	}
+}
+
+func listsOurs(s *setup, lister identity.Lister) {
+	made, stranger := s.newUser(), s.newUser()
+	stranger.Metadata = identity.Metadata{}
+	login := s.create(made)
+	s.List.Seed([]identity.NewUser{stranger})
+	s.List.Settle()
+
+	listed := s.list(lister)
+	if len(listed) != 1 {
+		s.Fatalf("%d logins are listed, want the one of ours", len(listed))
+	}
+	got := listed[made.ID]
+	s.same(got, made)
+	if !got.CreatedAt.Equal(login.CreatedAt) {
+		s.Errorf("created at %s, and listed as of %s", login.CreatedAt, got.CreatedAt)
+	}
+}
+
+func listsNone(s *setup, lister identity.Lister) {
+	if listed := s.list(lister); len(listed) != 0 {
+		s.Errorf("%d logins are listed, want none", len(listed))
+	}
+}
+
+func listsPages(s *setup, lister identity.Lister) {
+	users := s.seedMany()
+	listed := s.list(lister)
+	for _, user := range users {
+		if user.Metadata != (identity.Metadata{}) {
+			s.same(listed[user.ID], user)
+		}
+	}
+	if want := len(users) - 1; len(listed) != want {
+		s.Errorf("%d logins are listed, want %d", len(listed), want)
+	}
+}
+
+func listsNoneDeleted(s *setup, lister identity.Lister) {
+	kept, gone := s.newUser(), s.newUser()
+	s.create(kept)
+	s.create(gone)
+	s.List.Settle()
+	s.list(lister)
+	if err := s.Provider.Delete(s.Context(), gone.ID); err != nil {
+		s.Fatalf("delete: %v", err)
+	}
+	s.List.Settle()
+	listed := s.list(lister)
+	if len(listed) != 1 || listed[kept.ID].ID == "" {
+		s.Errorf("%d logins are listed after a delete, want the other one", len(listed))
+	}
+}
+
+// listsWhileDeleting removes each login when it is listed, which must not hide another.
+func listsWhileDeleting(s *setup, lister identity.Lister) {
+	users := s.seedMany()
+	listed := 0
+	err := lister.List(s.Context(), func(u identity.User) error {
+		listed++
+		err := s.Provider.Delete(s.Context(), u.OurID)
+		s.List.Settle()
+		return err
+	})
+	if want := len(users) - 1; err != nil || listed != want {
+		s.Errorf("%d logins are listed, with error %v; want %d", listed, err, want)
+	}
+}
+
+func listStops(s *setup, lister identity.Lister) {
+	s.seedMany()
+	stop := errors.New("enough")
+	calls := 0
+	err := lister.List(s.Context(), func(identity.User) error {
+		if calls++; calls == s.List.Many/2 {
+			return stop
+		}
+		return nil
+	})
+	if err != stop { //nolint:errorlint // as it is
+		s.Errorf("error is %v, want the one that ended the list, as it is", err)
+	}
+	if calls != s.List.Many/2 {
+		s.Errorf("%d logins were shown, want none after the error", calls)
+	}
+}
+
+func listCancelled(s *setup, lister identity.Lister) {
+	s.seedMany()
+	ctx, cancel := context.WithCancel(s.Context())
+	err := lister.List(ctx, func(identity.User) error {
+		cancel()
+		return nil
+	})
+	s.quiet(err)
+	if !identity.Temporary(err) || !errors.Is(err, context.Canceled) {
+		s.Errorf("list with a context that was cancelled: %v; want a temporary error that wraps context.Canceled", err)
+	}
+}
+
+// listFails is the case of a fault in the middle of a list: it ends whole, or with a temporary error.
+func listFails(fault Fault) func(*setup) {
+	return listing(func(s *setup, lister identity.Lister) {
+		want := len(s.seedMany()) - 1
+		s.List.Inject(fault, 1)
+		ctx, cancel := context.WithCancel(s.Context())
+		defer cancel()
+		listed := map[string]bool{}
+		err := lister.List(ctx, func(u identity.User) error {
+			if len(listed) == 0 && fault == Hang {
+				time.AfterFunc(patience, cancel)
+			}
+			listed[u.ID] = true
+			return nil
+		})
+		s.quiet(err)
+		switch {
+		case err == nil && len(listed) != want:
+			s.Errorf("%d of %d logins are listed, and no error tells", len(listed), want)
+		case err != nil && !identity.Temporary(err):
+			s.Errorf("list: %v; want a temporary error, or none", err)
+		case fault == Throttled && err != nil && (identity.RetryAfter(err) <= 0 || identity.RetryAfter(err) > time.Hour):
+			s.Errorf("told to come back after %s; want a time between now and an hour", identity.RetryAfter(err))
+		}
+		if listed := s.list(lister); len(listed) != want {
+			s.Errorf("%d logins are listed when the fault is over, want %d", len(listed), want)
+		}
+	})
+}
+
+// seedMany seeds logins that need several requests, and a stranger's.
+func (s *setup) seedMany() []identity.NewUser {
+	s.Helper()
+	users := make([]identity.NewUser, s.List.Many+1)
+	for i := range users {
+		users[i] = s.newUser()
+	}
+	users[len(users)/2].Metadata = identity.Metadata{}
+	s.List.Seed(users)
+	s.List.Settle()
+	return users
+}
+
+// list reads a list that nothing stands in the way of, by our ids.
+func (s *setup) list(lister identity.Lister) map[uuid.UUID]identity.User {
+	s.Helper()
+	listed := map[uuid.UUID]identity.User{}
+	err := lister.List(s.Context(), func(u identity.User) error {
+		if _, twice := listed[u.OurID]; twice {
+			s.Errorf("%s is listed twice", u.ID)
+		}
+		listed[u.OurID] = u
+		return nil
+	})
+	s.quiet(err)
+	if err != nil {
+		s.Fatalf("list: %v", err)
+	}
+	return listed
+}
