@@ -52,30 +52,65 @@ func newBed(ctx context.Context, o options, progress io.Writer) (_ *bed, err err
 	if err := os.Chmod(b.folder, 0o711); err != nil { // run by root, Postgres is another user, and must pass
 		return nil, fmt.Errorf("open the folder: %w", err)
 	}
+	if err := b.fit(); err != nil {
+		return nil, err
+	}
 	b.say("starting Postgres in %s", b.folder)
-	// Settings that trade durability for speed stay as they are in production: fsync, synchronous_commit and
-	// full_page_writes are on.
-	b.postgres, err = devpg.Start(ctx, devpg.Config{Dir: filepath.Join(b.folder, "postgres"), Notice: progress})
-	if err != nil {
-		return nil, err
+	return b, b.start(ctx)
+}
+
+// start starts the server. Settings that trade durability for speed stay as they are in production: fsync,
+// synchronous_commit and full_page_writes are on. Connections there may be as many as all pools of a service may have.
+func (b *bed) start(ctx context.Context) (err error) {
+	b.postgres, err = devpg.Start(ctx, devpg.Config{
+		Dir: filepath.Join(b.folder, "postgres"), Settings: map[string]string{"max_connections": "300"}, Notice: b.progress,
+	})
+	if err == nil {
+		b.admin, err = b.pool(ctx, "postgres")
 	}
-	if b.admin, err = b.pool(ctx, "postgres"); err != nil {
-		return nil, err
+	return err
+}
+
+// beside makes a bed for so many tenants that has a server of its own, on the same disk, and the same identity provider. Its
+// closeServer must be called.
+func (b *bed) beside(ctx context.Context, tenants int) (_ *bed, err error) {
+	other := &bed{options: b.options, auth0: b.auth0, progress: b.progress}
+	other.tenants, other.folder = tenants, filepath.Join(b.folder, fmt.Sprintf("tenants_%d", tenants))
+	if err := os.Mkdir(other.folder, 0o711); err != nil { //nolint:gosec // Postgres is another user, and must pass
+		return nil, fmt.Errorf("make a folder: %w", err)
 	}
-	return b, nil
+	if err := other.start(ctx); err != nil {
+		return nil, errors.Join(err, other.closeServer())
+	}
+	return other, nil
+}
+
+// setting changes a setting of the server for everybody, without a restart.
+func (b *bed) setting(ctx context.Context, name, value string) error {
+	for _, statement := range []string{"alter system set " + name + " = " + value, "select pg_reload_conf()"} {
+		if _, err := b.admin.Exec(ctx, statement); err != nil {
+			return fmt.Errorf("%s: %w", statement, err)
+		}
+	}
+	return nil
 }
 
 // close removes everything. It may be called on a half-made bed.
 func (b *bed) close() error {
+	if b.auth0 != nil {
+		_ = b.auth0.close() // it keeps nothing
+	}
+	return b.closeServer()
+}
+
+// closeServer removes the server and its folder.
+func (b *bed) closeServer() error {
 	var err error
 	if b.park != nil {
 		b.park.ours.close()
 	}
 	if b.admin != nil {
 		b.admin.Close()
-	}
-	if b.auth0 != nil {
-		b.auth0.close()
 	}
 	if b.postgres != nil {
 		// The data are thrown away, so the server need not write them out.

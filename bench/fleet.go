@@ -10,166 +10,9 @@ import (
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
 
-	"homeroom/catalog"
 	"homeroom/fleet"
 	"homeroom/migrations"
-	"homeroom/tenant"
 )
-
-// park is a fleet of tenants and the schema they have. Two sections share it.
-type park struct {
-	*bed
-	ours      *homeroom
-	schema    string // a folder of migrations, which grows
-	databases []string
-	latest    uint
-}
-
-// openPark makes as many tenants as the flags ask for, the first time it is called.
-func openPark(ctx context.Context, b *bed) (*park, error) {
-	if b.park != nil {
-		return b.park, nil
-	}
-	p := &park{bed: b, schema: filepath.Join(b.folder, "schema")}
-	if err := os.CopyFS(p.schema, os.DirFS(b.migrations)); err != nil {
-		return nil, fmt.Errorf("copy migrations: %w", err)
-	}
-	set, err := migrations.Load(os.DirFS(p.schema))
-	if err != nil {
-		return nil, err
-	}
-	p.latest = set.Latest()
-	if p.ours, err = newHomeroom(ctx, b, "catalog_of_park", set, b.tenants); err != nil {
-		return nil, err
-	}
-	b.say("making %d tenants", b.tenants)
-	b.park = p // from now on the bed closes it
-	if err := p.ours.signup.FillSpares(ctx); err != nil {
-		return nil, err
-	}
-	rows, err := p.ours.catalog.Pool().Query(ctx, "select database from tenants order by database")
-	if err == nil {
-		p.databases, err = pgx.CollectRows(rows, pgx.RowTo[string])
-	}
-	if err != nil {
-		return nil, fmt.Errorf("list tenants: %w", err)
-	}
-	return p, nil
-}
-
-// startup measures what a start costs when every tenant is up to date.
-func startup(ctx context.Context, b *bed) (results, error) {
-	p, err := openPark(ctx, b)
-	if err != nil {
-		return results{}, err
-	}
-	large, err := p.largeCatalog(ctx)
-	if err != nil {
-		return results{}, err
-	}
-	defer large.Close()
-	all := []*contestant{
-		{name: fmt.Sprintf("fleet.Run, %d current tenants", b.tenants), work: p.check(p.ours.catalog)},
-		{name: fmt.Sprintf("fleet.Run, %d current tenants (rows only)", b.catalog), work: p.check(large)},
-		{name: fmt.Sprintf("stock driver in a loop, %d current tenants", b.tenants), work: p.stockLoop},
-	}
-	for _, c := range all {
-		c.clients, c.pieces = 1, 1
-	}
-	found, err := b.race(ctx, "START-UP, NOTHING TO MIGRATE", nil, all)
-	if err != nil {
-		return results{}, err
-	}
-	took := func(i int) float64 { return found.lines[i].Median }
-	found.verdicts = []verdict{
-		atLeast("start-up check, faster than the stock driver in a loop", took(2)/took(0), "×", 100),
-		atMost(fmt.Sprintf("start-up check of %d current tenants", b.catalog), took(1), "ms", 1000),
-	}
-	return found, nil
-}
-
-// largeCatalog is a catalog of many tenants that are up to date: the row of a real one, with other ids. The check does not
-// open their databases, so they need none.
-func (p *park) largeCatalog(ctx context.Context) (*catalog.Store, error) {
-	if err := p.newDatabase(ctx, "catalog_of_many"); err != nil {
-		return nil, err
-	}
-	store, err := catalog.Open(ctx, catalog.Config{URL: p.postgres.URL("catalog_of_many")})
-	if err != nil {
-		return nil, err
-	}
-	if err := p.fill(ctx, store); err != nil {
-		store.Close()
-		return nil, fmt.Errorf("fill the large catalog: %w", err)
-	}
-	return store, nil
-}
-
-func (p *park) fill(ctx context.Context, store *catalog.Store) error {
-	if err := store.RegisterServers(ctx, p.ours.servers.Names()); err != nil {
-		return err
-	}
-	var row string
-	if err := p.ours.catalog.Pool().QueryRow(ctx, "select to_jsonb(tenants)::text from tenants limit 1").Scan(&row); err != nil {
-		return err
-	}
-	ids, databases := make([]string, p.catalog), make([]string, p.catalog)
-	for i := range ids {
-		id := tenant.NewID()
-		ids[i], databases[i] = id.String(), id.Database()
-	}
-	_, err := store.Pool().Exec(ctx, `
-		insert into tenants
-		select copy.*
-		from unnest($2::text[], $3::text[]) as other (id, database),
-			jsonb_populate_record(null::tenants, $1::jsonb || jsonb_build_object('id', id, 'database', database)) as copy`,
-		row, ids, databases)
-	return err
-}
-
-// check is what `homeroom serve --migrate` does at its start once the catalog is open: it connects to the server anew,
-// looks whether the template is there, and asks which tenants are behind.
-func (p *park) check(store *catalog.Store) func(context.Context) (time.Duration, error) {
-	return func(ctx context.Context) (time.Duration, error) {
-		set, err := migrations.Load(os.DirFS(p.schema))
-		if err != nil {
-			return 0, err
-		}
-		server, err := newServer(p.bed, set)
-		if err != nil {
-			return 0, err
-		}
-		defer server.Close()
-		report, err := p.run(ctx, store, server)
-		if err == nil && report.Run.Total != 0 {
-			err = fmt.Errorf("%d tenants were behind", report.Run.Total)
-		}
-		return 0, err
-	}
-}
-
-func (p *park) run(ctx context.Context, store *catalog.Store, server *tenant.Server) (fleet.Report, error) {
-	all, err := fleet.New(fleet.Config{
-		Catalog: store, Servers: tenant.Servers{server.Name(): server}, Concurrency: mostClients, Logger: p.ours.logger,
-	})
-	if err != nil {
-		return fleet.Report{}, err
-	}
-	return all.Run(ctx, fleet.Options{By: "bench"})
-}
-
-// stockLoop opens every tenant with golang-migrate, one after the other, as services do at their start.
-func (p *park) stockLoop(ctx context.Context) (time.Duration, error) {
-	for _, database := range p.databases {
-		if err := ctx.Err(); err != nil {
-			return 0, err
-		}
-		if err := stockUp(p.schema, p.postgres.URL(database)); err != nil {
-			return 0, err
-		}
-	}
-	return 0, nil
-}
 
 // migrateFleet measures one new migration over all tenants. The contestants share the tenants: each turn has a file of its
 // own, so that each really migrates.
@@ -178,26 +21,43 @@ func migrateFleet(ctx context.Context, b *bed) (results, error) {
 	if err != nil {
 		return results{}, err
 	}
+	few := len(p.few())
 	all := []*contestant{
-		{name: "fleet.Run, 8 at a time, new template included", ownName: "  the tenants alone", clients: 1, work: p.runFleet},
-		{name: "stock driver in a loop", clients: 1, work: p.stockLoop},
-		{name: "bare SQL, 8 at a time", clients: 1, work: p.bareSQL},
+		{name: "fleet.Run, 8 at a time, new template included", ownName: "  the tenants alone", work: p.runFleet(fleet.Options{})},
+		{name: "fleet.Run without canaries, likewise", ownName: "  the tenants alone", work: p.runFleet(fleet.Options{Canaries: new(0)})},
+		{name: "bare SQL, 8 at a time", work: p.bareSQL},
+		{name: fmt.Sprintf("stock driver in a loop, %d of them", few), work: p.stockTurn},
 	}
 	for _, c := range all {
-		c.pieces, c.units, c.prepare = 1, len(p.databases), p.addMigration
+		c.clients, c.pieces, c.units, c.prepare = 1, 1, len(p.databases), p.addMigration
 	}
-	found, err := b.race(ctx, fmt.Sprintf("ONE MIGRATION OF %d TENANTS", len(p.databases)), nil, all)
+	all[3].units = few
+	found, err := b.race(ctx, fmt.Sprintf("ONE MIGRATION OF %d TENANTS", len(p.databases)), b.longRounds(), nil, all)
 	if err != nil {
 		return results{}, err
 	}
-	ours, alone, stock, bare := found.lines[0].Median, found.lines[1].Median, found.lines[2].Median, found.lines[3].Median
-	found.verdicts = []verdict{
-		atLeast("fleet migration, rate over bare SQL's with the same parallelism", 100*bare/alone, "%", 80),
-		atLeast("  the new template, made once for a server, included", 100*bare/ours, "%", 0),
-	}
-	found.verdicts = append(found.verdicts, eachRound(perSecond(all[0].own), perSecond(all[2].total))...)
-	found.verdicts = append(found.verdicts, atLeast("fleet migration, faster than the stock driver in a loop", stock/ours, "×", 0))
+	found.verdicts = judgeFleet(all[0], all[1], all[2], all[3])
 	return found, nil
+}
+
+// longRounds is how many rounds a section has whose rounds take long.
+func (b *bed) longRounds() int {
+	if b.tenants < 500 {
+		return b.rounds
+	}
+	return max(min(b.rounds, 3), b.rounds/2)
+}
+
+func judgeFleet(ours, oneWave, bare, stock *contestant) []verdict {
+	over := func(rate, other []float64) float64 { return 100 * median(rate) / median(other) }
+	alone, waveless, floor := perSecond(ours.own), perSecond(oneWave.own), perSecond(bare.total)
+	verdicts := []verdict{atLeast("fleet migration, rate over bare SQL's with the same parallelism", over(alone, floor), "%", 80)}
+	verdicts = append(verdicts, eachRound(alone, floor, "%")...)
+	verdicts = append(verdicts, atLeast("the same without canaries", over(waveless, floor), "%", 0))
+	verdicts = append(verdicts, eachRound(waveless, floor, "%")...)
+	return append(verdicts,
+		atLeast("the same, the new template, made once for a server, included", over(perSecond(ours.total), floor), "%", 0),
+		atLeast("fleet migration, rate over the stock driver's in a loop", median(ours.rates)/median(stock.rates), "×", 0))
 }
 
 // perSecond turns times into rates.
@@ -209,8 +69,12 @@ func perSecond(took []time.Duration) []float64 {
 	return rates
 }
 
-// addMigration adds a file such as every release of a product brings.
-func (p *park) addMigration(context.Context) error {
+// addMigration adds a file such as every release of a product brings, to tenants that have all the files before it.
+func (p *park) addMigration(ctx context.Context) error {
+	if err := migrateBare(ctx, p.bed, p.behind, p.behindWith); err != nil {
+		return fmt.Errorf("bring the other tenants along: %w", err)
+	}
+	p.behind = nil
 	p.latest++
 	name := fmt.Sprintf("%06d_bench.up.sql", p.latest)
 	if err := os.WriteFile(filepath.Join(p.schema, name), []byte(p.sql()), 0o600); err != nil {
@@ -229,37 +93,54 @@ create index on bench_%[1]d (name);
 `, p.latest)
 }
 
-// runFleet is our way. What it needs for the new template, once for a server, is told apart.
-func (p *park) runFleet(ctx context.Context) (template time.Duration, err error) {
-	began := time.Now()
-	set, err := migrations.Load(os.DirFS(p.schema))
-	if err != nil {
-		return 0, err
+// message is the SQL and the version row, in one message.
+func (p *park) message() string {
+	return fmt.Sprintf("begin; %s update schema_migrations set version = %d; commit", p.sql(), p.latest)
+}
+
+// runFleet is our way, as `homeroom serve --migrate` does it. What it needs for the new template, once for a server, is told
+// apart.
+func (p *park) runFleet(o fleet.Options) func(context.Context) (time.Duration, error) {
+	return func(ctx context.Context) (template time.Duration, err error) {
+		began := time.Now()
+		set, err := migrations.Load(os.DirFS(p.schema))
+		if err != nil {
+			return 0, err
+		}
+		server, err := newServer(p.bed, set)
+		if err != nil {
+			return 0, err
+		}
+		defer server.Close()
+		if err := server.Prepare(ctx); err != nil {
+			return 0, err
+		}
+		template = time.Since(began)
+		report, err := p.run(ctx, p.ours.catalog, server, o)
+		if err == nil && report.Run.Done != len(p.databases) {
+			err = fmt.Errorf("%d of %d tenants were migrated", report.Run.Done, len(p.databases))
+		}
+		return template, err
 	}
-	server, err := newServer(p.bed, set)
-	if err != nil {
-		return 0, err
-	}
-	defer server.Close()
-	if err := server.Prepare(ctx); err != nil {
-		return 0, err
-	}
-	template = time.Since(began)
-	report, err := p.run(ctx, p.ours.catalog, server)
-	if err == nil && report.Run.Done != len(p.databases) {
-		err = fmt.Errorf("%d of %d tenants were migrated", report.Run.Done, len(p.databases))
-	}
-	return template, err
 }
 
 // bareSQL is the floor: the same SQL and the same version row, in one message to each database.
 func (p *park) bareSQL(ctx context.Context) (time.Duration, error) {
-	message := fmt.Sprintf("begin; %s update schema_migrations set version = %d; commit", p.sql(), p.latest)
+	return 0, migrateBare(ctx, p.bed, p.databases, p.message())
+}
+
+// stockTurn leaves most tenants behind; they are brought along before the next turn, off the clock.
+func (p *park) stockTurn(ctx context.Context) (time.Duration, error) {
+	p.behind, p.behindWith = p.databases[len(p.few()):], p.message()
+	return p.stockLoop(ctx)
+}
+
+func migrateBare(ctx context.Context, b *bed, databases []string, message string) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(mostClients)
-	for _, database := range p.databases {
+	for _, database := range databases {
 		group.Go(func() error {
-			conn, err := pgx.Connect(ctx, p.postgres.URL(database))
+			conn, err := pgx.Connect(ctx, b.postgres.URL(database))
 			if err != nil {
 				return err
 			}
@@ -268,5 +149,5 @@ func (p *park) bareSQL(ctx context.Context) (time.Duration, error) {
 			return err
 		})
 	}
-	return 0, group.Wait()
+	return group.Wait()
 }

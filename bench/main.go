@@ -1,9 +1,11 @@
 // Command bench measures what Homeroom promises about speed, side by side and in one run: sign-ups against the way that
-// tutorials show and against Postgres's own CREATE DATABASE; the start-up and the migration of many tenants against
-// golang-migrate's stock driver and against bare SQL.
+// tutorials show and against Postgres's own CREATE DATABASE; sign-ups and the start-up check at 10, 100 and 1,000 tenants; the
+// memory of a process that uses all of them; the start-up and the migration of many tenants against golang-migrate's stock
+// driver and against bare SQL.
 //
 // Machines differ, and are shared, so milliseconds say little by themselves: the contestants take turns on one Postgres
-// server with fsync on, and what counts is the ratio of their medians. It fails on errors, never on speed.
+// server with fsync on (one server for each number of tenants), and what counts is the ratio of their medians. It fails on
+// errors, never on speed.
 package main
 
 import (
@@ -15,6 +17,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 )
@@ -23,9 +26,15 @@ import (
 type options struct {
 	rounds, signups  int
 	tenants, catalog int
+	scale            []int
 	only             []string
 	json             bool
 	migrations, dir  string
+}
+
+// runs tells whether any of these sections is wanted.
+func (o options) runs(sections ...string) bool {
+	return len(o.only) == 0 || slices.ContainsFunc(sections, func(name string) bool { return slices.Contains(o.only, name) })
 }
 
 // section is a part of the run with contestants of its own.
@@ -34,11 +43,12 @@ type section struct {
 	run  func(context.Context, *bed) (results, error)
 }
 
-var sections = []section{{"signups", signups}, {"startup", startup}, {"fleet", migrateFleet}}
+// The fleet's section comes last: it leaves the tenants with migrations that the others do not expect.
+var sections = []section{{"signups", signups}, {"startup", startup}, {"scale", scale}, {"memory", memory}, {"fleet", migrateFleet}}
 
 func main() {
-	if os.Getenv(simulatorEnv) != "" {
-		exit(serveSimulator(os.Stdin, os.Stdout))
+	if name := os.Getenv(childEnv); name != "" {
+		exit(serveChild(name))
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends us at once, and Postgres with us
@@ -70,7 +80,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) (err error
 	defer func() { err = errors.Join(err, b.close()) }()
 	r := report{Machine: b.machine(ctx)}
 	for _, s := range sections {
-		if len(o.only) > 0 && !slices.Contains(o.only, s.name) {
+		if !o.runs(s.name) {
 			continue
 		}
 		found, err := s.run(ctx, b)
@@ -90,14 +100,15 @@ func run(ctx context.Context, args []string, out, progress io.Writer) (err error
 
 func readOptions(args []string, usage io.Writer) (options, error) {
 	var o options
-	var only string
+	var only, levels string
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(usage)
-	flags.IntVar(&o.rounds, "rounds", 6, "how often every contestant has its turn, after one round that is not counted")
+	flags.IntVar(&o.rounds, "rounds", 6, "how often every contestant has its turn, after one round that is not counted; from 500 tenants on half as many, but 3, for the fleet's")
 	flags.IntVar(&o.signups, "signups", 16, "sign-ups in a turn of 8 clients; one client makes a third of them")
-	flags.IntVar(&o.tenants, "tenants", 200, "tenants whose databases are checked and migrated")
+	flags.IntVar(&o.tenants, "tenants", 1000, "tenants whose databases are checked, used and migrated; each takes 8 to 12 MB of disk meanwhile")
+	flags.StringVar(&levels, "scale", "10,100,1000", "`numbers` of tenants at which sign-ups and the start-up check are compared")
 	flags.IntVar(&o.catalog, "catalog", 10_000, "tenants in the catalog of the large start-up check, as rows only")
-	flags.StringVar(&only, "only", "", "`sections` to run, separated by commas: signups, startup, fleet (default all)")
+	flags.StringVar(&only, "only", "", "`sections` to run, separated by commas: signups, startup, scale, memory, fleet (default all)")
 	flags.BoolVar(&o.json, "json", false, "print the results as JSON")
 	flags.StringVar(&o.migrations, "migrations", "migrations/tenant", "`folder` of the tenants' migrations")
 	flags.StringVar(&o.dir, "dir", os.TempDir(), "`folder` on the disk to measure; all that is put there is removed again")
@@ -112,7 +123,16 @@ func readOptions(args []string, usage io.Writer) (options, error) {
 			return o, fmt.Errorf("there is no section %q: see -help", name)
 		}
 	}
-	if flags.NArg() > 0 || min(o.rounds, o.signups, o.tenants, o.catalog) < 1 {
+	for level := range strings.SplitSeq(levels, ",") {
+		n, err := strconv.Atoi(level)
+		if err != nil {
+			return o, fmt.Errorf("-scale is %q, not numbers separated by commas", levels)
+		}
+		o.scale = append(o.scale, n)
+	}
+	slices.Sort(o.scale)
+	o.scale = slices.Compact(o.scale)
+	if flags.NArg() > 0 || min(o.rounds, o.signups, o.tenants, o.catalog, o.scale[0]) < 1 {
 		return o, errors.New("all numbers must be at least 1, and there are no arguments besides the flags: see -help")
 	}
 	return o, nil

@@ -10,10 +10,10 @@ import (
 	"testing"
 )
 
-// The simulator is this very program, started again.
+// The children are this very program, started again.
 func TestMain(m *testing.M) {
-	if os.Getenv(simulatorEnv) != "" {
-		exit(serveSimulator(os.Stdin, os.Stdout))
+	if name := os.Getenv(childEnv); name != "" {
+		exit(serveChild(name))
 	}
 	os.Exit(m.Run())
 }
@@ -27,7 +27,9 @@ func TestRun(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	args := []string{"-rounds=1", "-signups=2", "-tenants=2", "-catalog=5", "-migrations=../migrations/tenant", "-json", "-dir=" + dir}
+	args := []string{
+		"-rounds=1", "-signups=2", "-tenants=2", "-scale=1,2", "-catalog=5", "-migrations=../migrations/tenant", "-json", "-dir=" + dir,
+	}
 	var out bytes.Buffer
 	if err := run(t.Context(), args, &out, io.Discard); err != nil {
 		t.Fatal(err)

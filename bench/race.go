@@ -34,9 +34,11 @@ type contestant struct {
 // race lets all contestants take their turns, round after round, each round in another order, so that a busy neighbour,
 // a growing catalog and what the one before leaves to the file system hit them alike. The first round warms up, and is not
 // counted. clean, which may be nil, runs before each round, off the clock.
-func (b *bed) race(ctx context.Context, title string, clean func(context.Context) error, all []*contestant) (results, error) {
+func (b *bed) race(
+	ctx context.Context, title string, rounds int, clean func(context.Context) error, all []*contestant,
+) (results, error) {
 	order := rand.New(rand.NewPCG(1, 2)) // the same in every run
-	for round := range b.rounds + 1 {
+	for round := range rounds + 1 {
 		if clean != nil {
 			if err := clean(ctx); err != nil {
 				return results{}, err
@@ -45,7 +47,7 @@ func (b *bed) race(ctx context.Context, title string, clean func(context.Context
 		if round == 0 {
 			b.say("%s: warming up", title)
 		} else {
-			b.say("%s: round %d of %d", title, round, b.rounds)
+			b.say("%s: round %d of %d", title, round, rounds)
 		}
 		for _, i := range order.Perm(len(all)) {
 			c := all[i]
@@ -110,16 +112,29 @@ func (c *contestant) piece(ctx context.Context, counted bool) error {
 }
 
 // eachRound is the lowest and the highest of the ratios that the single rounds gave: where they lie far apart, the machine
-// was too busy for the ratio of the medians to mean much.
-func eachRound(rate, over []float64) []verdict {
-	ratios := make([]float64, len(rate))
-	for i := range rate {
-		ratios[i] = 100 * rate[i] / over[i]
+// was too busy for the ratio of the medians to mean much. The unit is % or ×.
+func eachRound(value, over []float64, unit string) []verdict {
+	whole := 1.0
+	if unit == "%" {
+		whole = 100
+	}
+	ratios := make([]float64, len(value))
+	for i := range value {
+		ratios[i] = whole * value[i] / over[i]
 	}
 	return []verdict{
-		atLeast("  lowest in a round", slices.Min(ratios), "%", 0),
-		atLeast("  highest in a round", slices.Max(ratios), "%", 0),
+		atLeast("  lowest in a round", slices.Min(ratios), unit, 0),
+		atLeast("  highest in a round", slices.Max(ratios), unit, 0),
 	}
+}
+
+// ownByRound is the median of our own time in each round, in milliseconds.
+func (c *contestant) ownByRound() []float64 {
+	var medians []float64
+	for round := range slices.Chunk(c.own, c.pieces) {
+		medians = append(medians, describe("", 0, round).Median)
+	}
+	return medians
 }
 
 func (c *contestant) lines() []line {

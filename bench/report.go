@@ -94,6 +94,9 @@ func (r *report) writeText(w io.Writer) error {
 	var b strings.Builder
 	r.Machine.write(&b)
 	for _, s := range r.sections {
+		if len(s.lines) == 0 {
+			continue
+		}
 		fmt.Fprintf(&b, "\n%s%8s%6s%11s%11s%11s\n", pad(s.title, 52), "clients", "n", "median", "p95", "a second")
 		for _, l := range s.lines {
 			rate := ""

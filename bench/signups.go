@@ -125,7 +125,7 @@ func signups(ctx context.Context, b *bed) (results, error) {
 			c.pieces = (b.signups + 2) / 3
 		}
 	}
-	found, err := b.race(ctx, "SIGN-UPS", stock.clean, all)
+	found, err := b.race(ctx, "SIGN-UPS", b.rounds, stock.clean, all)
 	if err == nil {
 		found.verdicts = judgeSignups(all[:5], all[5:])
 		err = stock.clean(ctx)
@@ -148,7 +148,7 @@ func judgeSignups(one, many []*contestant) []verdict {
 		atLeast("without a spare, rate over bare CREATE DATABASE's, 1 client", 100*rate(one[built])/rate(one[bare]), "%", 0),
 		atLeast("without a spare, rate over bare CREATE DATABASE's, 8 clients", 100*rate(many[built])/rate(many[bare]), "%", 80),
 	}
-	return append(verdicts, eachRound(many[built].rates, many[bare].rates)...)
+	return append(verdicts, eachRound(many[built].rates, many[bare].rates, "%")...)
 }
 
 // stock is the spares, made once: a sign-up takes the row of one and does not look at its database, so the rows are put
@@ -180,8 +180,8 @@ func (s *stock) empty(ctx context.Context) error {
 
 func (s *stock) set(ctx context.Context, sql string) error {
 	tag, err := s.ours.catalog.Pool().Exec(ctx, sql, s.databases)
-	if err == nil && int(tag.RowsAffected()) != s.signups {
-		err = fmt.Errorf("there are %d spares, not %d", tag.RowsAffected(), s.signups)
+	if err == nil && int(tag.RowsAffected()) != len(s.databases) {
+		err = fmt.Errorf("there are %d spares, not %d", tag.RowsAffected(), len(s.databases))
 	}
 	return err
 }

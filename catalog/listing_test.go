@@ -22,7 +22,7 @@ func TestTenantsAreListedInPages(t *testing.T) {
 			t.Fatal(err)
 		}
 		identity := catalog.Identity{ID: "auth0|" + w.UserID.String()}
-		if err := store.Finish(t.Context(), held.Signup, identity, 3, json.RawMessage(`[]`), json.RawMessage(`{}`)); err != nil {
+		if err := store.Finish(t.Context(), held.Signup, identity, catalog.Health{Version: 3}, json.RawMessage(`[]`), json.RawMessage(`{}`)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -101,41 +101,5 @@ func TestTakeAllowance(t *testing.T) {
 	exec(t, store, "update rate_limits set full_at = full_at - interval '13 minutes'")
 	if grant, err := store.TakeAllowance(t.Context(), "one", five, ""); err != nil || !grant.Allowed {
 		t.Errorf("after 13 minutes: %+v, %v", grant, err)
-	}
-}
-
-func TestOneMigrationRunAtATime(t *testing.T) {
-	t.Parallel()
-	store := setup(t)
-	id := spare(t, store)
-	first := uuid.New()
-	if err := store.StartRun(t.Context(), first, 4, 1, "test", nil); err != nil {
-		t.Fatal(err)
-	}
-	if err := store.StartRun(t.Context(), uuid.New(), 4, 1, "test", nil); !errors.Is(err, catalog.ErrRunActive) {
-		t.Errorf("a second run: %v", err)
-	}
-	behind := catalog.BehindFilter{Lineage: "lunch", Version: 4, Servers: []string{"main"}, NotIn: first}
-	if tenants, err := store.Behind(t.Context(), behind); err != nil || len(tenants) != 1 {
-		t.Errorf("behind: %v, %v", tenants, err)
-	}
-	problem := "it broke"
-	outcome := catalog.Outcome{TenantID: id, Database: "t_x", State: "failed", FromVersion: 3, ToVersion: 3, Problem: &problem}
-	if err := store.RecordOutcome(t.Context(), first, outcome, true); err != nil {
-		t.Fatal(err)
-	}
-	if tenants, err := store.Behind(t.Context(), behind); err != nil || len(tenants) != 0 {
-		t.Errorf("behind and without an outcome: %v, %v", tenants, err)
-	}
-	if err := store.FinishRun(t.Context(), first, ""); err != nil {
-		t.Fatal(err)
-	}
-	behind.NotIn = uuid.Nil
-	tenants, err := store.Behind(t.Context(), behind)
-	if err != nil || len(tenants) != 1 || tenants[0].State != catalog.Quarantined || *tenants[0].QuarantineCause != problem {
-		t.Errorf("the next run's: %+v, %v", tenants, err)
-	}
-	if run, err := store.RunByID(t.Context(), first); err != nil || run.Failed != 1 || run.State != "done" {
-		t.Errorf("run %+v, %v", run, err)
 	}
 }

@@ -52,7 +52,7 @@ func spare(t *testing.T, store *catalog.Store) uuid.UUID {
 	if err := store.InsertSpare(t.Context(), catalog.NewSpare{ID: id, Server: "main", Database: database(random), Lineage: "lunch"}); err != nil {
 		t.Fatal(err)
 	}
-	if err := store.SpareBuilt(t.Context(), id, 3, json.RawMessage(`[]`)); err != nil {
+	if err := store.SpareBuilt(t.Context(), id, catalog.Health{Version: 3}, json.RawMessage(`[]`)); err != nil {
 		t.Fatal(err)
 	}
 	return id

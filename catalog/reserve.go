@@ -110,7 +110,7 @@ const placeTenant = `
 		select servers.name
 		from servers
 		left join tenants on tenants.server = servers.name and tenants.state <> 'deleted'
-		where servers.name = any(@servers) and servers.weight > 0
+		where servers.name = any(@servers) and servers.weight > 0 and servers.closed_because is null
 		group by servers.name
 		having servers.capacity is null or count(tenants.id) < servers.capacity
 		order by count(tenants.id)::float8 / servers.weight, servers.name

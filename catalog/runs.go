@@ -13,134 +13,179 @@ import (
 // ErrRunActive says that another fleet run has not finished.
 var ErrRunActive = errors.New("another migration run is active")
 
-// Run is one pass over the fleet.
-type Run struct {
-	ID        uuid.UUID
-	State     string // running, done or failed
-	ToVersion uint
-	// Total is how many tenants were behind when it began.
+// RunState is how far a run over the fleet is.
+type RunState string
+
+// The states of a run. The first two are open: at most one run is.
+const (
+	// RunRunning: some process works on it, or takes it up within seconds.
+	RunRunning RunState = "running"
+	// RunPaused: it waits for an operator.
+	RunPaused RunState = "paused"
+	// RunDone: it looked at every tenant; some may have failed.
+	RunDone RunState = "done"
+	// RunFailed: it could not do its work, for a cause outside the tenants.
+	RunFailed RunState = "failed"
+	// RunStopped: a canary failed, or more tenants than may fail; the others were not touched.
+	RunStopped RunState = "stopped"
+	// RunAborted: an operator ended it.
+	RunAborted RunState = "aborted"
+)
+
+// Open tells whether a run in this state may still change.
+func (s RunState) Open() bool { return s == RunRunning || s == RunPaused }
+
+// NewRun is what a run is to do.
+type NewRun struct {
+	ID uuid.UUID
+	// Lineage and SchemaHash name the migrations; ToVersion is where they lead.
+	Lineage, SchemaHash string
+	ToVersion           uint
+	// Direction is "up" or "down".
+	Direction string
+	// Total is how many tenants it is about.
 	Total     int
 	StartedBy string
-	// OnlyTenants are the tenants it was narrowed to; empty is the whole fleet.
+	// OnlyTenants are the tenants it is narrowed to; empty is the whole fleet.
 	OnlyTenants []string
-	Problem     *string
-	StartedAt   time.Time
-	// FinishedAt is nil while it runs.
+	// Canaries is the size of the first wave, MaxFailures how many tenants may fail before it stops, Concurrency how many
+	// tenants of one server are migrated at the same time.
+	Canaries, MaxFailures, Concurrency int
+	// SkipQuarantined leaves out the tenants that wait for a person.
+	SkipQuarantined bool
+	// Hold keeps its tenants at its version until another run names them.
+	Hold bool
+}
+
+// Run is one pass over the fleet.
+type Run struct {
+	NewRun
+	State   RunState
+	Problem *string
+	// ChangedBy paused, resumed or aborted it last.
+	ChangedBy *string
+	StartedAt time.Time
+	// FinishedAt is nil while it is open.
 	FinishedAt *time.Time
-	// Done and Failed count its outcomes so far.
-	Done, Failed int
+	// Done and Failed count its outcomes so far; Counting are the failures that say something about the migration.
+	Done, Failed, Counting int
+	// Rate is how many outcomes a second it had in the last half minute, or since it began.
+	Rate float64
+}
+
+// ETA is how long it will take at its present rate; zero when that cannot be told.
+func (r Run) ETA() time.Duration {
+	left := r.Total - r.Done - r.Failed
+	if r.State != RunRunning || r.Rate <= 0 || left <= 0 {
+		return 0
+	}
+	return time.Duration(float64(left) / r.Rate * float64(time.Second))
 }
 
 const runSelect = `
-	select id, state, to_version, total, started_by, only_tenants, problem, started_at, finished_at,
-		(select count(*) from migration_outcomes where run_id = migration_runs.id and state = 'done') as done,
-		(select count(*) from migration_outcomes where run_id = migration_runs.id and state = 'failed') as failed
-	from migration_runs`
+	select id, lineage, schema_hash, to_version, direction, total, started_by, only_tenants, canaries, max_failures,
+		concurrency, skip_quarantined, hold, state, problem, changed_by, started_at, finished_at, done, failed, counting,
+		lately / greatest(extract(epoch from least(now() - started_at, interval '30 s')), 0.1)::float8 as rate
+	from migration_runs,
+		lateral (
+			select count(*) filter (where outcome.state = 'done') as done,
+				count(*) filter (where outcome.state = 'failed') as failed,
+				count(*) filter (where outcome.state = 'failed' and counts) as counting,
+				count(*) filter (where outcome.finished_at > now() - interval '30 s') as lately
+			from migration_outcomes outcome
+			where run_id = migration_runs.id
+		) counted`
 
-// Outcome is how a run ended for one tenant.
-type Outcome struct {
-	TenantID uuid.UUID
-	Database string
-	Slug     *string
-	State    string // done or failed
-	// FromVersion and ToVersion are the versions before and after; they are equal where nothing was applied.
-	FromVersion, ToVersion uint
-	// Problem is the cause of a failure.
-	Problem    *string
-	DurationMS int64
-	FinishedAt time.Time
-}
-
-// BehindFilter chooses the tenants of a run.
-type BehindFilter struct {
-	// Lineage names the migrations, Version the version to reach. Tenants of other migrations are never behind.
-	Lineage string
-	Version uint
-	// Servers are the servers this process can reach.
-	Servers []string
-	// Only narrows to tenants with one of these ids, slugs or database names; empty is all.
-	Only []string
-	// SkipQuarantined leaves out those that wait for a person.
-	SkipQuarantined bool
-	// NotIn leaves out tenants that have an outcome in this run; the zero UUID leaves out none.
-	NotIn uuid.UUID
-}
-
-// Behind lists the tenants whose database is older than the version, schools before spares, oldest version first. The
-// ones that are up to date cost nothing. Quarantined ones are among them: a run is their way back.
-func (s *Store) Behind(ctx context.Context, filter BehindFilter) ([]Tenant, error) {
-	tenants, err := many[Tenant](ctx, s.pool, `
-		select `+tenantColumns+`
-		from tenants
-		where schema_version < $1 and lineage = $5
-			and (state in ('spare', 'reserved', 'ready', 'suspended') or state = 'quarantined' and not $6)
-			and server = any($2)
-			and (cardinality($3::text[]) = 0 or slug = any($3) or database = any($3) or id::text = any($3))
-			and not exists (select from migration_outcomes where run_id = $4 and tenant_id = tenants.id)
-		order by (name is null), schema_version, created_at, id`,
-		filter.Version, filter.Servers, emptyNotNil(filter.Only), filter.NotIn, filter.Lineage, filter.SkipQuarantined)
-	if err != nil {
-		return nil, fmt.Errorf("list tenants behind version %d: %w", filter.Version, err)
-	}
-	return tenants, nil
-}
-
-// emptyNotNil keeps pgx from sending null for a list that is nil.
-func emptyNotNil(list []string) []string {
-	if list == nil {
-		return []string{}
-	}
-	return list
-}
-
-// StartRun writes the row of a run that is narrowed to these tenants, or to none. It fails with [ErrRunActive] as long as
-// another runs.
-func (s *Store) StartRun(ctx context.Context, id uuid.UUID, version uint, total int, by string, only []string) error {
+// StartRun writes the row of a run, which some process then works on. It fails with [ErrRunActive] as long as another is
+// open.
+func (s *Store) StartRun(ctx context.Context, run NewRun) error {
 	_, err := s.pool.Exec(ctx, `
-		insert into migration_runs (id, to_version, total, started_by, only_tenants)
-		values ($1, $2, $3, $4, $5)`, id, version, total, by, emptyNotNil(only))
+		insert into migration_runs (id, lineage, schema_hash, to_version, direction, total, started_by, only_tenants, canaries,
+			max_failures, concurrency, skip_quarantined, hold)
+		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
+		run.ID, run.Lineage, run.SchemaHash, run.ToVersion, run.Direction, run.Total, run.StartedBy, emptyNotNil(run.OnlyTenants),
+		run.Canaries, run.MaxFailures, run.Concurrency, run.SkipQuarantined, run.Hold)
 	if err != nil {
 		return fmt.Errorf("start migration run: %w", known(err))
 	}
 	return nil
 }
 
-// FinishRun ends a run; an empty problem means that it looked at every tenant.
-func (s *Store) FinishRun(ctx context.Context, id uuid.UUID, problem string) error {
+// FinishRun ends a running run in one of the final states. It fails with [ErrStateChanged] when it is not running.
+func (s *Store) FinishRun(ctx context.Context, id uuid.UUID, state RunState, problem string) error {
 	return changeOne(ctx, s.pool, "finish migration run", id, `
 		update migration_runs
-		set state = case when $2 = '' then 'done' else 'failed' end, problem = nullif($2, ''), finished_at = now()
-		where id = $1 and state = 'running'`, id, problem)
+		set state = $2, problem = nullif($3, ''), finished_at = now()
+		where id = $1 and state = 'running'`, id, state, problem)
 }
 
-// ActiveRun finds the run that has not finished, or [ErrNotFound].
-func (s *Store) ActiveRun(ctx context.Context) (Run, error) {
-	run, err := one[Run](ctx, s.pool, runSelect+` where state = 'running'`)
+// PauseRun has the workers of a run stop after the tenants they are at. It fails with [ErrStateChanged] when the run is not
+// running.
+func (s *Store) PauseRun(ctx context.Context, id uuid.UUID, by string) error {
+	return pauseRun(ctx, s.pool, id, by)
+}
+
+// PauseRunTx is [Store.PauseRun] in the caller's transaction.
+func (s *Store) PauseRunTx(ctx context.Context, tx pgx.Tx, id uuid.UUID, by string) error {
+	return pauseRun(ctx, tx, id, by)
+}
+
+func pauseRun(ctx context.Context, q querier, id uuid.UUID, by string) error {
+	return changeOne(ctx, q, "pause migration run", id, `
+		update migration_runs set state = 'paused', changed_by = $2 where id = $1 and state = 'running'`, id, by)
+}
+
+// ResumeRun lets a paused run go on. It fails with [ErrStateChanged] when the run is not paused.
+func (s *Store) ResumeRun(ctx context.Context, id uuid.UUID, by string) error {
+	return resumeRun(ctx, s.pool, id, by)
+}
+
+// ResumeRunTx is [Store.ResumeRun] in the caller's transaction.
+func (s *Store) ResumeRunTx(ctx context.Context, tx pgx.Tx, id uuid.UUID, by string) error {
+	return resumeRun(ctx, tx, id, by)
+}
+
+func resumeRun(ctx context.Context, q querier, id uuid.UUID, by string) error {
+	return changeOne(ctx, q, "resume migration run", id, `
+		update migration_runs set state = 'running', changed_by = $2 where id = $1 and state = 'paused'`, id, by)
+}
+
+// AbortRun ends an open run; what it has done stays. It fails with [ErrStateChanged] when the run is over.
+func (s *Store) AbortRun(ctx context.Context, id uuid.UUID, by string) error {
+	return abortRun(ctx, s.pool, id, by)
+}
+
+// AbortRunTx is [Store.AbortRun] in the caller's transaction.
+func (s *Store) AbortRunTx(ctx context.Context, tx pgx.Tx, id uuid.UUID, by string) error {
+	return abortRun(ctx, tx, id, by)
+}
+
+func abortRun(ctx context.Context, q querier, id uuid.UUID, by string) error {
+	return changeOne(ctx, q, "abort migration run", id, `
+		update migration_runs
+		set state = 'aborted', changed_by = $2, problem = 'aborted by ' || $2, finished_at = now()
+		where id = $1 and state in ('running', 'paused')`, id, by)
+}
+
+// OpenRun finds the run that is running or paused, or [ErrNotFound].
+func (s *Store) OpenRun(ctx context.Context) (Run, error) {
+	run, err := one[Run](ctx, s.pool, runSelect+` where migration_runs.state in ('running', 'paused')`)
 	if err != nil {
-		return Run{}, fmt.Errorf("find the active migration run: %w", known(err))
+		return Run{}, fmt.Errorf("find the open migration run: %w", known(err))
 	}
 	return run, nil
 }
 
-// DoneSince finds the newest run of the whole fleet to this version that ended well after the time, or [ErrNotFound].
-func (s *Store) DoneSince(ctx context.Context, since time.Time, version uint) (Run, error) {
+// LatestRun finds the newest run of the whole fleet by these very files, or [ErrNotFound].
+func (s *Store) LatestRun(ctx context.Context, schemaHash string) (Run, error) {
 	run, err := one[Run](ctx, s.pool, runSelect+`
-		where state = 'done' and to_version = $2 and finished_at >= $1 and only_tenants = '{}'
-		order by finished_at desc
-		limit 1`, since, version)
+		where schema_hash = $1 and only_tenants = '{}' and direction = 'up'
+		order by started_at desc, id desc
+		limit 1`, schemaHash)
 	if err != nil {
-		return Run{}, fmt.Errorf("find a finished migration run: %w", known(err))
+		return Run{}, fmt.Errorf("find the latest migration run: %w", known(err))
 	}
 	return run, nil
-}
-
-// Now is the clock that decides.
-func (s *Store) Now(ctx context.Context) (time.Time, error) {
-	var now time.Time
-	if err := s.pool.QueryRow(ctx, "select now()").Scan(&now); err != nil {
-		return time.Time{}, fmt.Errorf("read the catalog's clock: %w", err)
-	}
-	return now, nil
 }
 
 // RunByID finds a run.
@@ -152,44 +197,24 @@ func (s *Store) RunByID(ctx context.Context, id uuid.UUID) (Run, error) {
 	return run, nil
 }
 
-// Outcomes lists how a run ended for its tenants: failures first.
-func (s *Store) Outcomes(ctx context.Context, run uuid.UUID) ([]Outcome, error) {
-	outcomes, err := many[Outcome](ctx, s.pool, `
-		select tenant_id, database, slug, state, from_version, to_version, problem, duration_ms, finished_at
-		from migration_outcomes
-		where run_id = $1
-		order by state desc, finished_at, tenant_id`, run)
-	if err != nil {
-		return nil, fmt.Errorf("list outcomes of run %s: %w", run, err)
+// RunStateNow reads just the state of a run, which its workers do often.
+func (s *Store) RunStateNow(ctx context.Context, id uuid.UUID) (RunState, error) {
+	var state RunState
+	if err := s.pool.QueryRow(ctx, `select state from migration_runs where id = $1`, id).Scan(&state); err != nil {
+		return "", fmt.Errorf("read state of migration run %s: %w", id, known(err))
 	}
-	return outcomes, nil
+	return state, nil
 }
 
-// RecordOutcome writes how a run ended for a tenant, together with what follows for the tenant: its new version and the
-// end of a quarantine, or, when quarantine is set, a quarantine with the problem as its cause.
-func (s *Store) RecordOutcome(ctx context.Context, run uuid.UUID, outcome Outcome, quarantine bool) error {
-	return s.InTx(ctx, func(tx pgx.Tx) error { return s.RecordOutcomeTx(ctx, tx, run, outcome, quarantine) })
-}
-
-// RecordOutcomeTx is [Store.RecordOutcome] in the caller's transaction.
-func (s *Store) RecordOutcomeTx(ctx context.Context, tx pgx.Tx, run uuid.UUID, outcome Outcome, quarantine bool) error {
-	var err error
-	switch {
-	case outcome.Problem == nil:
-		err = s.HealthyTx(ctx, tx, outcome.TenantID, outcome.ToVersion)
-	case quarantine:
-		err = s.QuarantineTx(ctx, tx, outcome.TenantID, *outcome.Problem)
-	}
+// Runs lists runs, newest first: at most limit of those that began before the run named before, which may be the zero UUID.
+func (s *Store) Runs(ctx context.Context, before uuid.UUID, limit int) ([]Run, error) {
+	runs, err := many[Run](ctx, s.pool, runSelect+`
+		where $1 = '00000000-0000-0000-0000-000000000000'::uuid
+			or (started_at, id) < (select started_at, id from migration_runs where id = $1)
+		order by started_at desc, id desc
+		limit $2`, before, limit)
 	if err != nil {
-		return err
+		return nil, fmt.Errorf("list migration runs: %w", err)
 	}
-	_, err = tx.Exec(ctx, `
-		insert into migration_outcomes (run_id, tenant_id, database, slug, state, from_version, to_version, problem, duration_ms)
-		values ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
-		run, outcome.TenantID, outcome.Database, outcome.Slug, outcome.State, outcome.FromVersion, outcome.ToVersion,
-		outcome.Problem, outcome.DurationMS)
-	if err != nil {
-		return fmt.Errorf("record outcome of tenant %s: %w", outcome.TenantID, known(err))
-	}
-	return nil
+	return runs, nil
 }

@@ -12,6 +12,8 @@ type Server struct {
 	Weight int
 	// Capacity is how many tenants it may hold; nil is no limit.
 	Capacity *int
+	// ClosedBecause is why no database is made on it for now; nil when some are.
+	ClosedBecause *string
 	// Tenants is how many it holds now, spares included.
 	Tenants int
 }
@@ -28,12 +30,35 @@ func (s *Store) RegisterServers(ctx context.Context, names []string) error {
 	return nil
 }
 
-// Room is how many more tenants a server takes: none with weight 0, and never more than limit.
+// CloseServer keeps new databases from being made on a server, until [Store.OpenServer]. Its spares can still be claimed. It
+// tells whether the server was open.
+func (s *Store) CloseServer(ctx context.Context, name, because string) (changed bool, err error) {
+	tag, err := s.pool.Exec(ctx, `
+		update servers set closed_because = $2, closed_at = now()
+		where name = $1 and closed_because is null`, name, because)
+	if err != nil {
+		return false, fmt.Errorf("close server %s: %w", name, err)
+	}
+	return tag.RowsAffected() > 0, nil
+}
+
+// OpenServer lets new databases be made on a server again. It tells whether the server was closed.
+func (s *Store) OpenServer(ctx context.Context, name string) (changed bool, err error) {
+	tag, err := s.pool.Exec(ctx, `
+		update servers set closed_because = null, closed_at = null
+		where name = $1 and closed_because is not null`, name)
+	if err != nil {
+		return false, fmt.Errorf("open server %s: %w", name, err)
+	}
+	return tag.RowsAffected() > 0, nil
+}
+
+// Room is how many more tenants a server takes: none with weight 0 or while it is closed, and never more than limit.
 func (s *Store) Room(ctx context.Context, server string, limit int) (int, error) {
 	var room int
 	err := s.pool.QueryRow(ctx, `
 		select case
-			when weight = 0 then 0
+			when weight = 0 or closed_because is not null then 0
 			when capacity is null then $2
 			else greatest(0, least($2, capacity - (select count(*) from tenants where server = servers.name and state <> 'deleted')))
 		end
@@ -48,7 +73,7 @@ func (s *Store) Room(ctx context.Context, server string, limit int) (int, error)
 // Servers lists the servers by name.
 func (s *Store) Servers(ctx context.Context) ([]Server, error) {
 	servers, err := many[Server](ctx, s.pool, `
-		select servers.name, weight, capacity, count(tenants.id) as tenants
+		select servers.name, weight, capacity, closed_because, count(tenants.id) as tenants
 		from servers
 		left join tenants on tenants.server = servers.name and tenants.state <> 'deleted'
 		group by servers.name

@@ -156,17 +156,17 @@ func (s *Store) IdentityMadeTx(ctx context.Context, tx pgx.Tx, signup Signup, id
 
 // Finish makes a sign-up ready: user active, tenant ready, result kept. A tenant that was quarantined while the sign-up
 // held it stays so, and becomes ready when the cause is gone.
-func (s *Store) Finish(ctx context.Context, signup Signup, identity Identity, version uint, steps, result json.RawMessage) error {
-	return finish(ctx, s.pool, signup, identity, version, steps, result)
+func (s *Store) Finish(ctx context.Context, signup Signup, identity Identity, health Health, steps, result json.RawMessage) error {
+	return finish(ctx, s.pool, signup, identity, health, steps, result)
 }
 
 // FinishTx is [Store.Finish] in the caller's transaction.
-func (s *Store) FinishTx(ctx context.Context, tx pgx.Tx, signup Signup, identity Identity, version uint, steps, result json.RawMessage) error {
-	return finish(ctx, tx, signup, identity, version, steps, result)
+func (s *Store) FinishTx(ctx context.Context, tx pgx.Tx, signup Signup, identity Identity, health Health, steps, result json.RawMessage) error {
+	return finish(ctx, tx, signup, identity, health, steps, result)
 }
 
 // finish is one statement, so that the path of a sign-up has one round trip and one commit for it.
-func finish(ctx context.Context, q querier, signup Signup, identity Identity, version uint, steps, result json.RawMessage) error {
+func finish(ctx context.Context, q querier, signup Signup, identity Identity, health Health, steps, result json.RawMessage) error {
 	return changeOne(ctx, q, "finish sign-up", signup.ID, `
 		with done as (
 			update signups
@@ -187,11 +187,12 @@ func finish(ctx context.Context, q querier, signup Signup, identity Identity, ve
 		set state = case when tenants.state = 'quarantined' then tenants.state else 'ready' end,
 			resume_state = case when tenants.state = 'quarantined' then 'ready' end,
 			schema_version = greatest(schema_version, $7),
+			fingerprint = coalesce(nullif($8, ''), fingerprint),
 			ready_at = now(),
 			updated_at = now()
 		from done
 		where tenants.id = done.tenant_id and tenants.state in ('reserved', 'building', 'quarantined')`,
-		signup.ID, signup.LeaseEpoch, identity.ID, identity.EmailVerified, steps, result, version)
+		signup.ID, signup.LeaseEpoch, identity.ID, identity.EmailVerified, steps, result, health.Version, health.Fingerprint)
 }
 
 // Undo ends a sign-up that was definitely refused, and leaves nothing of it: the e-mail and the key are free again, a

@@ -156,7 +156,7 @@ func TestFinishActivatesEverythingAtOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	finish := func(s catalog.Signup) error {
-		return store.Finish(t.Context(), s, catalog.Identity{ID: "auth0|1"}, 3, json.RawMessage(`[]`), json.RawMessage(`{"a":1}`))
+		return store.Finish(t.Context(), s, catalog.Identity{ID: "auth0|1"}, catalog.Health{Version: 3}, json.RawMessage(`[]`), json.RawMessage(`{"a":1}`))
 	}
 	late := held.Signup
 	late.LeaseEpoch = 0
@@ -284,17 +284,17 @@ func TestAQuarantineOutlastsTheSignupThatHoldsTheTenant(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := store.Quarantine(t.Context(), held.Tenant.ID, "a migration failed"); err != nil {
+	if err := store.Quarantine(t.Context(), held.Tenant.ID, catalog.MigrationFailed, "a migration failed"); err != nil {
 		t.Fatal(err)
 	}
-	err = store.Finish(t.Context(), held.Signup, catalog.Identity{ID: "auth0|1"}, 3, json.RawMessage(`[]`), json.RawMessage(`{}`))
+	err = store.Finish(t.Context(), held.Signup, catalog.Identity{ID: "auth0|1"}, catalog.Health{Version: 3}, json.RawMessage(`[]`), json.RawMessage(`{}`))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if tenant, err := store.TenantByID(t.Context(), held.Tenant.ID); err != nil || tenant.State != catalog.Quarantined {
 		t.Errorf("tenant %+v, %v", tenant, err)
 	}
-	if err := store.Healthy(t.Context(), held.Tenant.ID, 4); err != nil {
+	if err := store.Healthy(t.Context(), held.Tenant.ID, catalog.Health{Version: 4}); err != nil {
 		t.Fatal(err)
 	}
 	if tenant, err := store.TenantByID(t.Context(), held.Tenant.ID); err != nil || tenant.State != catalog.Ready || tenant.SchemaVersion != 4 {

@@ -31,6 +31,21 @@ const (
 	Deleted   State = "deleted"
 )
 
+// QuarantineKind is what a quarantine is about.
+type QuarantineKind string
+
+// The kinds of a quarantine.
+const (
+	// MigrationFailed: a migration could not be applied to it. The next run is its way back.
+	MigrationFailed QuarantineKind = "migration"
+	// SchemaUnclear: nobody can tell which version its schema has.
+	SchemaUnclear QuarantineKind = "schema"
+	// DatabaseUnclear: its database is missing, half dropped, or not ours.
+	DatabaseUnclear QuarantineKind = "database"
+	// BeingReplaced: an operator has its database set aside for a new one. Only that work ends it.
+	BeingReplaced QuarantineKind = "replaced"
+)
+
 // Tenant is one school's place: a database, a role, and the school they belong to.
 type Tenant struct {
 	ID       uuid.UUID
@@ -43,9 +58,17 @@ type Tenant struct {
 	Lineage          string
 	SchemaVersion    uint
 	PasswordRotation int
-	Fingerprint      *string
-	QuarantineCause  *string
-	ResumeState      *State
+	// Fingerprint names the schema as it was last seen; see the package tenant.
+	Fingerprint     *string
+	QuarantineCause *string
+	QuarantineKind  *QuarantineKind
+	ResumeState     *State
+	// Canary tells that it goes first in every run over the fleet.
+	Canary bool
+	// HeldAt is the version that an operator has moved it to on purpose; only runs that name the tenant move it on.
+	HeldAt *uint
+	// WantedAt is when somebody asked for it while it was behind; nil once a run has taken it.
+	WantedAt *time.Time
 	// Steps is what provisioning did last, as JSON.
 	Steps     json.RawMessage
 	CreatedAt time.Time
@@ -53,7 +76,8 @@ type Tenant struct {
 }
 
 const tenantColumns = `id, server, database, state, coalesce(name, '') as name, coalesce(slug, '') as slug, lineage, schema_version,
-	password_rotation, fingerprint, quarantine_cause, resume_state, steps, created_at, ready_at`
+	password_rotation, fingerprint, quarantine_cause, quarantine_kind, resume_state, canary, held_at, wanted_at, steps,
+	created_at, ready_at`
 
 // Tenant finds a tenant by id, by slug or by the name of its database.
 func (s *Store) Tenant(ctx context.Context, idSlugOrDatabase string) (Tenant, error) {
@@ -107,20 +131,20 @@ func insertSpare(ctx context.Context, q querier, spare NewSpare) error {
 }
 
 // SpareBuilt marks a spare as ready to be claimed. It fails with [ErrStateChanged] when it is not building.
-func (s *Store) SpareBuilt(ctx context.Context, id uuid.UUID, version uint, steps json.RawMessage) error {
-	return spareBuilt(ctx, s.pool, id, version, steps)
+func (s *Store) SpareBuilt(ctx context.Context, id uuid.UUID, health Health, steps json.RawMessage) error {
+	return spareBuilt(ctx, s.pool, id, health, steps)
 }
 
 // SpareBuiltTx is [Store.SpareBuilt] in the caller's transaction.
-func (s *Store) SpareBuiltTx(ctx context.Context, tx pgx.Tx, id uuid.UUID, version uint, steps json.RawMessage) error {
-	return spareBuilt(ctx, tx, id, version, steps)
+func (s *Store) SpareBuiltTx(ctx context.Context, tx pgx.Tx, id uuid.UUID, health Health, steps json.RawMessage) error {
+	return spareBuilt(ctx, tx, id, health, steps)
 }
 
-func spareBuilt(ctx context.Context, q querier, id uuid.UUID, version uint, steps json.RawMessage) error {
+func spareBuilt(ctx context.Context, q querier, id uuid.UUID, health Health, steps json.RawMessage) error {
 	return changeOne(ctx, q, "mark spare built", id, `
 		update tenants
-		set state = 'spare', schema_version = $2, steps = $3, updated_at = now()
-		where id = $1 and state = 'building' and name is null`, id, version, steps)
+		set state = 'spare', schema_version = $2, fingerprint = nullif($3, ''), steps = $4, updated_at = now()
+		where id = $1 and state = 'building' and name is null`, id, health.Version, health.Fingerprint, steps)
 }
 
 // SetSteps records what provisioning is doing with a tenant.
@@ -140,39 +164,62 @@ func setSteps(ctx context.Context, q querier, id uuid.UUID, steps json.RawMessag
 		where id = $1`, id, steps)
 }
 
-// Healthy records that a tenant's database is whole and at this version, and ends its quarantine.
-func (s *Store) Healthy(ctx context.Context, id uuid.UUID, version uint) error {
-	return healthy(ctx, s.pool, id, version)
+// Health is what is known of a tenant's database once it is whole.
+type Health struct {
+	Version uint
+	// Fingerprint names its schema; empty keeps what is known.
+	Fingerprint string
+}
+
+// Healthy records that a tenant's database is whole, and ends its quarantine, whatever it was about.
+func (s *Store) Healthy(ctx context.Context, id uuid.UUID, health Health) error {
+	return healthy(ctx, s.pool, id, health)
 }
 
 // HealthyTx is [Store.Healthy] in the caller's transaction.
-func (s *Store) HealthyTx(ctx context.Context, tx pgx.Tx, id uuid.UUID, version uint) error {
-	return healthy(ctx, tx, id, version)
+func (s *Store) HealthyTx(ctx context.Context, tx pgx.Tx, id uuid.UUID, health Health) error {
+	return healthy(ctx, tx, id, health)
 }
 
-func healthy(ctx context.Context, q querier, id uuid.UUID, version uint) error {
+func healthy(ctx context.Context, q querier, id uuid.UUID, health Health) error {
 	return changeOne(ctx, q, "mark tenant healthy", id, `
 		update tenants
-		set schema_version = $2, state = coalesce(resume_state, state), resume_state = null, quarantine_cause = null,
-			updated_at = now()
-		where id = $1 and state <> 'deleted'`, id, version)
+		set schema_version = $2, fingerprint = coalesce(nullif($3, ''), fingerprint), state = coalesce(resume_state, state),
+			resume_state = null, quarantine_cause = null, quarantine_kind = null, updated_at = now()
+		where id = $1 and state <> 'deleted'`, id, health.Version, health.Fingerprint)
 }
 
 // Quarantine takes a tenant out of use and says why. One that is quarantined already keeps the state it came from.
-func (s *Store) Quarantine(ctx context.Context, id uuid.UUID, cause string) error {
-	return quarantine(ctx, s.pool, id, cause)
+func (s *Store) Quarantine(ctx context.Context, id uuid.UUID, kind QuarantineKind, cause string) error {
+	return quarantine(ctx, s.pool, id, kind, cause)
 }
 
 // QuarantineTx is [Store.Quarantine] in the caller's transaction.
-func (s *Store) QuarantineTx(ctx context.Context, tx pgx.Tx, id uuid.UUID, cause string) error {
-	return quarantine(ctx, tx, id, cause)
+func (s *Store) QuarantineTx(ctx context.Context, tx pgx.Tx, id uuid.UUID, kind QuarantineKind, cause string) error {
+	return quarantine(ctx, tx, id, kind, cause)
 }
 
-func quarantine(ctx context.Context, q querier, id uuid.UUID, cause string) error {
+func quarantine(ctx context.Context, q querier, id uuid.UUID, kind QuarantineKind, cause string) error {
 	return changeOne(ctx, q, "quarantine tenant", id, `
 		update tenants
-		set resume_state = coalesce(resume_state, state), state = 'quarantined', quarantine_cause = $2, updated_at = now()
-		where id = $1 and state <> 'deleted'`, id, cause)
+		set resume_state = coalesce(resume_state, state), state = 'quarantined', quarantine_kind = $2, quarantine_cause = $3,
+			updated_at = now()
+		where id = $1 and state <> 'deleted'`, id, kind, cause)
+}
+
+// Want asks that a tenant which is behind be migrated before the others. Asking again changes nothing.
+func (s *Store) Want(ctx context.Context, id uuid.UUID) error {
+	_, err := s.pool.Exec(ctx, `update tenants set wanted_at = now() where id = $1 and wanted_at is null`, id)
+	if err != nil {
+		return fmt.Errorf("move tenant %s to the front: %w", id, err)
+	}
+	return nil
+}
+
+// SetCanary makes a tenant go first in every run over the fleet, or no longer.
+func (s *Store) SetCanary(ctx context.Context, id uuid.UUID, canary bool) error {
+	return changeOne(ctx, s.pool, "mark as canary tenant", id, `
+		update tenants set canary = $2, updated_at = now() where id = $1 and state <> 'deleted'`, id, canary)
 }
 
 // changeOne runs a statement that must change exactly one row; none is [ErrStateChanged].
@@ -183,6 +230,18 @@ func changeOne(ctx context.Context, q querier, what string, id uuid.UUID, sql st
 	}
 	if tag.RowsAffected() != 1 {
 		return fmt.Errorf("%s %s: %w", what, id, ErrStateChanged)
+	}
+	return nil
+}
+
+// SetFingerprint records how a tenant's schema was found. One that has been migrated meanwhile keeps what the migration
+// recorded.
+func (s *Store) SetFingerprint(ctx context.Context, id uuid.UUID, health Health) error {
+	_, err := s.pool.Exec(ctx, `
+		update tenants set fingerprint = $3
+		where id = $1 and schema_version = $2 and fingerprint is distinct from $3`, id, health.Version, health.Fingerprint)
+	if err != nil {
+		return fmt.Errorf("record fingerprint of tenant %s: %w", id, err)
 	}
 	return nil
 }

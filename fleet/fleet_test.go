@@ -3,9 +3,11 @@ package fleet_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -20,8 +22,10 @@ func TestRunMigratesWhatIsBehind(t *testing.T) {
 	t.Parallel()
 	b := setup(t, 5)
 	all := b.fleet(t, schema(t, 3))
-	if plan, err := all.Plan(t.Context(), nil); err != nil || len(plan) != 5 {
-		t.Fatalf("plan %v, %v", plan, err)
+	plan, err := all.Plan(t.Context(), fleet.Options{})
+	if err != nil || len(plan.Tenants) != 5 || !slices.Equal(plan.Waves, []int{1, 4}) || plan.MaxFailures != 3 ||
+		!slices.Equal(plan.Files[2], []string{"000003_step.up.sql"}) {
+		t.Fatalf("plan %+v, %v", plan, err)
 	}
 	var seen []fleet.Progress
 	report, err := all.Run(t.Context(), fleet.Options{By: "test", Progress: func(p fleet.Progress) { seen = append(seen, p) }})
@@ -94,7 +98,7 @@ func TestAMigrationThatCannotRunReachesNoTenant(t *testing.T) {
 			t.Errorf("tenant %s is at version %d", id, v)
 		}
 	}
-	if _, err := b.catalog.ActiveRun(t.Context()); !errors.Is(err, catalog.ErrNotFound) {
+	if _, err := b.catalog.OpenRun(t.Context()); !errors.Is(err, catalog.ErrNotFound) {
 		t.Errorf("a run is open: %v", err)
 	}
 }
@@ -102,7 +106,7 @@ func TestAMigrationThatCannotRunReachesNoTenant(t *testing.T) {
 func TestManyThatStartTogetherMakeOneRun(t *testing.T) {
 	t.Parallel()
 	b := setup(t, 8)
-	exec(t, b.ids[0], "insert into pupils (name) values (null)")
+	exec(t, b.ids[1], "insert into pupils (name) values (null)")
 	var mu sync.Mutex
 	runs := map[uuid.UUID]int{}
 	var group sync.WaitGroup
@@ -141,7 +145,7 @@ func TestARunWhoseProcessDiedIsGoneOnWith(t *testing.T) {
 	if !errors.Is(err, context.Canceled) {
 		t.Fatalf("got %v", err)
 	}
-	left, err := b.catalog.ActiveRun(t.Context())
+	left, err := b.catalog.OpenRun(t.Context())
 	if err != nil || left.Done == 0 || left.Done == 6 {
 		t.Fatalf("the interrupted run is %+v, %v", left, err)
 	}
@@ -204,13 +208,15 @@ func TestALockThatSomebodyHoldsFailsATenantWithoutAQuarantine(t *testing.T) {
 	if _, err := conn.Exec(t.Context(), "begin; lock table pupils"); err != nil {
 		t.Fatal(err)
 	}
-	all, err := fleet.New(fleet.Config{Catalog: b.catalog, Servers: tenant.Servers{"main": impatient(t, schema(t, 3))}})
+	all, err := fleet.New(fleet.Config{
+		Catalog: b.catalog, Servers: tenant.Servers{"main": impatient(t, schema(t, 3))}, RetryFor: 200 * time.Millisecond,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	report, err := all.Run(t.Context(), fleet.Options{By: "test"})
-	if err != nil || report.Run.Done != 1 || report.Run.Failed != 1 {
-		t.Fatalf("%+v, %v", report.Run, err)
+	if err != nil || report.Run.Done != 1 || report.Run.Failed != 1 || report.Outcomes[0].Attempts < 2 {
+		t.Fatalf("%+v, %v", report, err)
 	}
 	if row, err := b.catalog.TenantByID(t.Context(), held.UUID()); err != nil || row.State != catalog.Spare {
 		t.Errorf("tenant %+v, %v", row, err)

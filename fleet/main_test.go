@@ -29,6 +29,13 @@ var files = []string{
 	"alter table pupils alter column name set not null;",
 }
 
+// undo takes them back.
+var undo = []string{
+	"drop table pupils;",
+	"alter table pupils drop column class;",
+	"alter table pupils alter column name drop not null;",
+}
+
 // schema is the set of the first n files.
 func schema(t *testing.T, n int) *migrations.Set {
 	t.Helper()
@@ -40,6 +47,7 @@ func schemaOf(t *testing.T, files []string) *migrations.Set {
 	dir := fstest.MapFS{}
 	for i, sql := range files {
 		dir[fmt.Sprintf("%06d_step.up.sql", i+1)] = &fstest.MapFile{Data: []byte(sql)}
+		dir[fmt.Sprintf("%06d_step.down.sql", i+1)] = &fstest.MapFile{Data: []byte(undo[min(i, len(undo)-1)])}
 	}
 	set, err := migrations.Load(dir)
 	if err != nil {
@@ -83,7 +91,7 @@ func setup(t *testing.T, tenants int) *bundle {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := b.catalog.SpareBuilt(t.Context(), id.UUID(), result.Version, json.RawMessage(`[]`)); err != nil {
+		if err := b.catalog.SpareBuilt(t.Context(), id.UUID(), catalog.Health{Version: result.Version, Fingerprint: result.Fingerprint}, json.RawMessage(`[]`)); err != nil {
 			t.Fatal(err)
 		}
 		b.ids = append(b.ids, id)
@@ -102,7 +110,7 @@ func openWith(t *testing.T, set *migrations.Set, lockTimeout time.Duration) *ten
 	t.Helper()
 	server, err := tenant.Open(tenant.Config{
 		URL: secret.String(pgtest.Server(t).URL("postgres")), Key: bytes.Repeat([]byte{3}, 32), Migrations: set,
-		LockTimeout: lockTimeout,
+		MigrateLockTimeout: lockTimeout,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -3,11 +3,8 @@ package fleet
 import (
 	"context"
 	"errors"
-	"sync"
+	"math/rand/v2"
 	"time"
-
-	"github.com/google/uuid"
-	"golang.org/x/sync/errgroup"
 
 	"homeroom/catalog"
 	"homeroom/internal/postgres"
@@ -15,82 +12,100 @@ import (
 	"homeroom/tenant"
 )
 
-// migrateAll migrates the tenants that have no outcome in the run yet, and then those that have come since, until there
-// are none: an older program may still be adding some.
-func (f *Fleet) migrateAll(ctx context.Context, run uuid.UUID, options Options, servers []string) error {
-	row, err := f.cfg.Catalog.RunByID(ctx, run)
-	if err != nil {
-		return err
-	}
-	counter := &counter{tell: options.Progress, started: time.Now()}
-	counter.progress = Progress{Done: row.Done, Failed: row.Failed, Total: row.Total}
-	for {
-		behind, err := f.behind(ctx, options, servers, run)
-		if err != nil || len(behind) == 0 {
-			return err
-		}
-		group, inner := errgroup.WithContext(ctx)
-		group.SetLimit(f.cfg.Concurrency)
-		for _, t := range behind {
-			group.Go(func() error { return f.migrateOne(inner, run, t, counter) })
-		}
-		if err := group.Wait(); err != nil {
-			return err
-		}
-	}
-}
+// The directions of a run, and the states of an outcome.
+const (
+	directionUp   = "up"
+	directionDown = "down"
 
-// migrateOne migrates a tenant and records the outcome. Its error ends the run: the catalog cannot be written, or ctx
-// has ended.
-func (f *Fleet) migrateOne(ctx context.Context, run uuid.UUID, t catalog.Tenant, counter *counter) error {
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
+	stateDone   = "done"
+	stateFailed = "failed"
+)
+
+// errHalted says that the pass ended while a tenant waited for its next try.
+var errHalted = errors.New("the run was paused or stopped")
+
+// migrateOne migrates a tenant. Its error says that the tenant's server does not answer, that the pass or ctx has ended:
+// nothing of the tenant.
+func (p *pass) migrateOne(ctx context.Context, t catalog.Tenant) (catalog.Outcome, error) {
 	started := time.Now()
-	result, err := f.try(ctx, t)
+	result, attempts, err := p.try(ctx, t)
 	if ctx.Err() != nil {
-		return ctx.Err() // interrupted, which says nothing of the tenant
+		return catalog.Outcome{}, ctx.Err()
+	}
+	if errors.Is(err, errHalted) {
+		return catalog.Outcome{}, err
+	}
+	if postgres.Unreachable(err) {
+		if server, unknown := p.cfg.Servers.Get(t.Server); unknown == nil && server.Ping(ctx) != nil {
+			return catalog.Outcome{}, err
+		}
+	}
+	if result.Resolved != "" {
+		p.cfg.Logger.Warn("settled an interrupted migration of a tenant", "tenant", t.ID, "slug", t.Slug, "found", result.Resolved)
 	}
 	outcome := catalog.Outcome{
-		TenantID: t.ID, Database: t.Database, State: "done",
-		FromVersion: t.SchemaVersion, ToVersion: result.To, DurationMS: time.Since(started).Milliseconds(),
+		TenantID: t.ID, Database: t.Database, State: stateDone, FromVersion: t.SchemaVersion, ToVersion: result.To,
+		DurationMS: time.Since(started).Milliseconds(), Attempts: attempts, Counts: true, Fingerprint: result.Fingerprint,
 	}
 	if t.Slug != "" {
 		outcome.Slug = &t.Slug
 	}
 	if err != nil {
-		problem := err.Error()
-		outcome.State, outcome.Problem, outcome.ToVersion = "failed", &problem, max(result.To, t.SchemaVersion)
-		f.cfg.Logger.Error("migrate a tenant", "tenant", t.ID, "slug", t.Slug, "database", t.Database, "cause", err)
+		problem := cause(err)
+		outcome.State, outcome.Problem, outcome.Counts = stateFailed, &problem, !passing(err)
+		if len(result.Applied) == 0 {
+			outcome.ToVersion = t.SchemaVersion
+		}
+		p.cfg.Logger.Error("migrate a tenant", "tenant", t.ID, "slug", t.Slug, "database", t.Database, "cause", err)
 	}
-	err = f.cfg.Catalog.RecordOutcome(ctx, run, outcome, err != nil && !passing(err))
-	if errors.Is(err, catalog.ErrStateChanged) {
-		return nil // another process, which took us for dead, has recorded it
-	}
-	if err != nil {
-		return err
-	}
-	counter.count(outcome.State)
-	return nil
+	return outcome, nil
 }
 
-// try migrates a tenant, again when the cause is likely to pass.
-func (f *Fleet) try(ctx context.Context, t catalog.Tenant) (migrations.Result, error) {
-	server, err := f.cfg.Servers.Get(t.Server)
+const (
+	firstRetry = 100 * time.Millisecond
+	lastRetry  = 4 * time.Second
+)
+
+// try migrates a tenant, again and again for a while when the cause is likely to pass. A migration waits for a table's lock
+// only briefly, because everybody who reads that table waits behind it; between two tries they get through.
+func (p *pass) try(ctx context.Context, t catalog.Tenant) (result tenant.Migrated, attempts int, err error) {
+	server, err := p.cfg.Servers.Get(t.Server)
 	if err != nil {
-		return migrations.Result{}, err
+		return tenant.Migrated{}, 1, err
 	}
-	for attempt := 1; ; attempt++ {
-		result, err := server.Migrate(ctx, tenant.ID(t.ID))
-		if err == nil || !passing(err) || attempt == 3 {
-			return result, err
+	until := time.Now().Add(p.cfg.RetryFor)
+	for wait := firstRetry; ; wait = min(2*wait, lastRetry) {
+		attempts++
+		if p.run.Direction == directionDown {
+			result, err = server.UndoTo(ctx, tenant.ID(t.ID), p.run.ToVersion)
+		} else {
+			result, err = server.MigrateTo(ctx, tenant.ID(t.ID), p.run.ToVersion)
 		}
-		select {
-		case <-ctx.Done():
-			return result, ctx.Err()
-		case <-time.After(time.Duration(attempt) * 500 * time.Millisecond):
+		if err == nil || !passing(err) || time.Now().After(until) {
+			return result, attempts, err
+		}
+		if p.ended(t.Server) {
+			return result, attempts, errHalted
+		}
+		if pause(ctx, wait/2+rand.N(wait)) != nil {
+			return result, attempts, err
 		}
 	}
+}
+
+// cause is what is wrong, without the tenant's name: the same text for all tenants with the same trouble.
+func cause(err error) string {
+	var failed *migrations.Error
+	var state *migrations.StateError
+	switch {
+	case errors.As(err, &failed):
+		return failed.Error()
+	case errors.As(err, &state):
+		return state.Error()
+	case errors.Is(err, tenant.ErrBusy):
+		return tenant.ErrBusy.Error()
+	}
+	return err.Error()
 }
 
 // passing tells causes that lie outside the tenant: a lock somebody holds, a server that does not answer, a deadlock. They
@@ -106,27 +121,4 @@ func passing(err error) bool {
 	// lock_not_available, serialization_failure, deadlock_detected; and object_not_in_prerequisite_state and
 	// read_only_sql_transaction: a database that is closed for a while, a server that is a standby now.
 	return postgres.IsCode(err, "55P03", "40001", "40P01", "55000", "25006") || postgres.Unreachable(err)
-}
-
-// counter counts outcomes and tells of each.
-type counter struct {
-	mu       sync.Mutex
-	progress Progress
-	started  time.Time
-	tell     func(Progress)
-}
-
-func (c *counter) count(state string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if state == "done" {
-		c.progress.Done++
-	} else {
-		c.progress.Failed++
-	}
-	c.progress.Total = max(c.progress.Total, c.progress.Done+c.progress.Failed)
-	c.progress.Elapsed = time.Since(c.started)
-	if c.tell != nil {
-		c.tell(c.progress)
-	}
 }

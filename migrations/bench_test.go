@@ -68,3 +68,32 @@ func BenchmarkNothingToDo(b *testing.B) {
 		}
 	})
 }
+
+// One file on a database that is behind, as a fleet does it thousands of times, beside the same SQL in one message.
+func BenchmarkOneFile(b *testing.B) {
+	behind := pgtest.Database(b)
+	const file = "create table if not exists a (id bigint)"
+	before, set := load(b, "select 1"), load(b, "select 1", file)
+	other := connect(b, behind)
+	up(b, before, other)
+	b.Run("ours, connecting", func(b *testing.B) {
+		for b.Loop() {
+			conn := connect(b, behind)
+			up(b, set, conn)
+			conn.Close(b.Context())
+			b.StopTimer()
+			exec(b, other, "update schema_migrations set version = 1")
+			b.StartTimer()
+		}
+	})
+	b.Run("bare, connecting", func(b *testing.B) {
+		for b.Loop() {
+			conn := connect(b, behind)
+			exec(b, conn, file)
+			conn.Close(b.Context())
+			b.StopTimer()
+			exec(b, other, "update schema_migrations set version = 1")
+			b.StartTimer()
+		}
+	})
+}

@@ -6,12 +6,14 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
 
 	"homeroom/internal/pgtest"
@@ -109,7 +111,7 @@ func TestFailureOutsideATransaction(t *testing.T) {
 	if !errors.As(err, &failure) || failure.Line != 3 || failure.Statement != "create index concurrently on nowhere (x)" {
 		t.Errorf("up: %+v", err)
 	}
-	wantStatus(t, set, conn, migrations.Status{State: migrations.Dirty, Version: 1, Dirty: true})
+	wantStatus(t, set, conn, migrations.Status{State: migrations.Behind})
 }
 
 func TestManyAtOnceApplyOnce(t *testing.T) {
@@ -204,6 +206,72 @@ func TestOvertaken(t *testing.T) {
 	}
 }
 
+// The look must follow the lock, although both are one message, and at every isolation level: another process may do all
+// the work while the message waits in the server.
+func TestOvertakenWithinTheMessage(t *testing.T) {
+	t.Parallel()
+	url := pgtest.Database(t)
+	set := load(t, "create table a (n int); insert into a values (0)", "update a set n = n + 1")
+	if _, err := set.UpTo(t.Context(), connect(t, url), 1); err != nil {
+		t.Fatal(err)
+	}
+	conn := connect(t, url)
+	exec(t, conn, "set default_transaction_isolation = 'repeatable read'")
+	other := connect(t, url)
+	exec(t, other, "begin; lock table schema_migrations in access exclusive mode")
+	done := make(chan migrations.Result, 1)
+	go func() {
+		result, err := set.Up(t.Context(), conn)
+		if err != nil {
+			t.Error(err)
+		}
+		done <- result
+	}()
+	awaitTrue(t, other, "exists (select from pg_locks where relation = 'schema_migrations'::regclass and not granted)")
+	exec(t, other, "update a set n = n + 1; update schema_migrations set version = 2; commit")
+	if result := await(t, done); result.From != 2 || result.Applied != nil {
+		t.Errorf("result = %+v", result)
+	}
+	if n := ask(t, other, "select n::text from a"); n != "1" {
+		t.Errorf("the file ran %s times", n)
+	}
+	wantNoLocks(t, other)
+}
+
+// The unlock rides in the message of the last file. It must follow the commit, or the next one would not see the version.
+func TestTheLockOutlivesTheCommit(t *testing.T) {
+	t.Parallel()
+	url := pgtest.Database(t)
+	conn, other := connect(t, url), connect(t, url)
+	exec(t, other, "select pg_advisory_lock(1)")
+	set := load(t, "create table z ()", `create table a (n int);
+		create function wait() returns trigger language plpgsql as 'begin perform pg_advisory_xact_lock(1); return null; end';
+		create constraint trigger waits after insert on a deferrable initially deferred for each row execute function wait();
+		insert into a values (1)`)
+	done := make(chan error, 1)
+	go func() { _, err := set.Up(t.Context(), conn); done <- err }()
+	awaitTrue(t, other, "exists (select from pg_locks join pg_database d on d.oid = database where datname = current_database() and not granted)")
+	const held = "select count(*)::text from pg_locks where locktype = 'advisory' and granted and pid = "
+	if got := ask(t, other, held+strconv.Itoa(int(conn.PgConn().PID()))); got != "2" {
+		t.Errorf("%s locks are held before the commit", got)
+	}
+	exec(t, other, "select pg_advisory_unlock(1)")
+	must(t, await(t, done))
+	wantNoLocks(t, other)
+}
+
+// awaitTrue asks until a condition holds.
+func awaitTrue(t testing.TB, conn *pgx.Conn, condition string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for ask(t, conn, "select ("+condition+")::text") == "false" {
+		if ctx.Err() != nil {
+			t.Fatalf("within a minute, this did not come true: %s", condition)
+		}
+	}
+}
+
 // CREATE INDEX CONCURRENTLY waits for every snapshot older than itself. Whoever waits for the lock must hold none.
 func TestWaitingDoesNotBlockAConcurrentIndex(t *testing.T) {
 	t.Parallel()
@@ -268,10 +336,8 @@ func TestContext(t *testing.T) {
 			done <- err
 		}()
 		// A request to cancel that comes before the file would do nothing.
-		const waits = `select exists (select from pg_locks join pg_database d on d.oid = database
-			where datname = current_database() and not granted)::text`
-		for ask(t, blocker, waits) == "false" && ctx.Err() == nil {
-		}
+		awaitTrue(t, blocker, `exists (select from pg_locks join pg_database d on d.oid = database
+			where datname = current_database() and not granted)`)
 		cancel()
 		if err := await(t, done); !errors.Is(err, context.Canceled) {
 			t.Errorf("up: %v", err)

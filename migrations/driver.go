@@ -19,7 +19,9 @@ const nilVersion = database.NilVersion
 // golang-migrate calls SetVersion(v, true), Run(file), SetVersion(v, false). The first only notes v; Run sends the file
 // and the version row as one transaction; the last then finds its work done. So a crash at any moment leaves the old
 // version without any of the file, or the new one with all of it. Only the file that Run finds marked "no-transaction"
-// gets golang-migrate's own protocol: dirty row, statement, clean row.
+// gets golang-migrate's own protocol: dirty row, statement, clean row. The dirty row has the number of the file, also on
+// the way down, where golang-migrate writes the version that the file leads to: it then names the one file, up or down,
+// to look at after a crash.
 type driver struct {
 	ctx  context.Context // golang-migrate passes none
 	conn *pgx.Conn
@@ -28,6 +30,7 @@ type driver struct {
 	locks   *lockIDs
 	pending *int // noted by SetVersion(v, true), not yet written
 	written *int // committed by Run, to be confirmed by SetVersion(v, false)
+	last    bool // whether the lock goes back with the next version that is committed
 }
 
 var _ database.Driver = (*driver)(nil)
@@ -36,6 +39,9 @@ var _ database.Driver = (*driver)(nil)
 // of its own (no transaction, no transaction pooler in between), and leaves the connection open and usable. Whatever a
 // file changes with SET is reset after it, so that the next one finds the session that a fresh connection would be;
 // settings of the caller must therefore be given when connecting (RuntimeParams), except the role, which stays.
+//
+// A "no-transaction" file that fails is undone where that can be told, and the former version recorded; one that was
+// interrupted leaves golang-migrate with a dirty database, which [Set.Up] and [Set.DownTo] settle.
 func NewDriver(ctx context.Context, conn *pgx.Conn) database.Driver {
 	return newDriver(ctx, conn)
 }
@@ -68,12 +74,20 @@ func (d *driver) Version() (int, bool, error) {
 
 // look sees the database as it is now.
 func (d *driver) look() (sight, error) {
-	found, err := look(d.ctx, d.conn)
+	found, err := look(d.ctx, d.conn, d.schema())
 	if err != nil {
 		return sight{}, err
 	}
 	d.seen = &found
 	return found, nil
+}
+
+// schema is where to look first.
+func (d *driver) schema() string {
+	if d.seen != nil {
+		return d.seen.schema
+	}
+	return usualSchema
 }
 
 // SetVersion notes a dirty version, and writes a clean one unless Run has.
@@ -96,12 +110,43 @@ func (d *driver) record(version int, dirty bool) error {
 	if err != nil {
 		return err
 	}
-	// Several statements in one message are one transaction.
-	if _, err := d.conn.Exec(d.ctx, row, pgx.QueryExecModeSimpleProtocol); err != nil {
+	release := ""
+	if !dirty {
+		release = d.release()
+	}
+	if _, err := d.send(beforeFile + row + "COMMIT" + release); err != nil {
 		return fmt.Errorf("record schema version %d: %w", version, err)
 	}
-	d.seen.versioned = true
+	d.recorded(version, dirty, release != "")
 	return nil
+}
+
+// recorded keeps what was seen true.
+func (d *driver) recorded(version int, dirty, released bool) {
+	d.seen.versioned, d.seen.version, d.seen.dirty = true, version, dirty
+	if released {
+		d.locks = nil
+	}
+}
+
+// release is the SQL that gives the lock back in the message that commits the last version. It must follow the COMMIT:
+// whoever gets the lock next must see the version.
+func (d *driver) release() string {
+	if !d.last || d.locks == nil {
+		return ""
+	}
+	return ";\n" + d.locks.unlock()
+}
+
+// send executes a message that begins and commits a transaction, and leaves none open when it fails.
+func (d *driver) send(sql string) (done int, err error) {
+	done, err = execute(d.ctx, d.conn, sql)
+	if err != nil && !d.conn.IsClosed() && d.conn.PgConn().TxStatus() != idle {
+		if _, rollback := d.conn.Exec(d.ctx, "ROLLBACK"); rollback != nil {
+			err = errors.Join(err, fmt.Errorf("roll back: %w", rollback))
+		}
+	}
+	return done, err
 }
 
 // versionRow is the SQL that makes version the only row. It names the schema, because the file before it may have
@@ -151,42 +196,50 @@ const beforeFile = "BEGIN;\n"
 
 // runInTransaction sends the file and its version as one message: one round trip, and one commit for both.
 func (d *driver) runInTransaction(version *int, parts script) error {
-	row := ""
+	row, release := "", ""
 	if version != nil {
 		var err error
 		if row, err = d.versionRow(*version, false); err != nil {
 			return err
 		}
+		release = d.release()
 	}
 	// The line break ends a trailing comment, the semicolon an unfinished statement; after a finished one it is nothing.
-	done, err := execute(d.ctx, d.conn, beforeFile+parts.text+"\n;\n"+row+"COMMIT;\nRESET ALL")
-	if err == nil {
+	done, err := d.send(beforeFile + parts.text + "\n;\n" + row + "COMMIT;\nRESET ALL" + release)
+	if err != nil {
+		return d.failed(version, parts, done-1, err)
+	}
+	if version != nil {
 		d.written = version
-		if d.seen != nil {
-			d.seen.versioned = d.seen.versioned || version != nil
-		}
-		return nil
+		d.recorded(*version, false, release != "")
 	}
-	if !d.conn.IsClosed() && d.conn.PgConn().TxStatus() != idle {
-		if _, rollback := d.conn.Exec(d.ctx, "ROLLBACK"); rollback != nil {
-			err = errors.Join(err, fmt.Errorf("roll back: %w", rollback))
-		}
-	}
-	return d.failed(version, parts, done-1, err)
+	return nil
 }
 
-// runAlone runs a "no-transaction" file. From the dirty row to SetVersion(v, false) a crash leaves the database dirty:
-// nothing can tell then whether the statement took effect.
+// runAlone runs a "no-transaction" file. From the dirty row to SetVersion(v, false) a crash leaves the database dirty,
+// for the next one to look whether the statement took effect. When Postgres refuses the statement, what it left is
+// removed and the former version recorded, where that can be told and done; else the database stays dirty.
 func (d *driver) runAlone(version *int, parts script) error {
+	var former int
 	if version != nil {
-		if err := d.record(*version, true); err != nil {
+		if d.seen == nil {
+			if _, err := d.look(); err != nil {
+				return err
+			}
+		}
+		former = d.seen.version
+		if err := d.record(max(*version, former), true); err != nil {
 			return err
 		}
 	}
-	if done, err := execute(d.ctx, d.conn, parts.text); err != nil {
-		return d.failed(version, parts, done, err)
+	done, err := execute(d.ctx, d.conn, parts.text)
+	if err == nil {
+		return nil
 	}
-	return nil
+	if version != nil {
+		d.undo(parts, former, err)
+	}
+	return d.failed(version, parts, done, err)
 }
 
 // idle is the transaction status of a connection that is in none.

@@ -6,7 +6,8 @@ import (
 	"unicode/utf8"
 )
 
-// Error is a migration that failed. Unless its file is a "no-transaction" one, nothing of it is left in the database.
+// Error is a migration that failed. Nothing of it is left in the database, unless its file is a "no-transaction" one and
+// what it left could not be removed at once: then the database is dirty, until the next run looks at it.
 //
 // Err is the cause, a *[pgconn.PgError] when Postgres refused a statement. The text leaves out Postgres's DETAIL, which
 // quotes rows.

@@ -1,8 +1,10 @@
 package migrations_test
 
 import (
+	"context"
 	"errors"
 	"io/fs"
+	"net/url"
 	"os"
 	"strings"
 	"testing"
@@ -169,6 +171,54 @@ func TestStockDriverIsLockedOut(t *testing.T) {
 	}
 	if err := ours.Unlock(); !errors.Is(err, database.ErrNotLocked) {
 		t.Errorf("unlock twice: %v", err)
+	}
+}
+
+// The names of the locks are guessed before the first look. Where the guess is wrong, and with names that SQL must quote,
+// the right locks are taken all the same.
+func TestLocksOfUnusualNames(t *testing.T) {
+	t.Parallel()
+	address := pgtest.Database(t)
+	admin := connect(t, address)
+	name := admin.Config().Database + ` o'd%s\"`
+	exec(t, admin, "create database "+pgx.Identifier{name}.Sanitize())
+	t.Cleanup(func() {
+		conn, err := pgx.Connect(context.Background(), address) // t's own context has ended
+		must(t, err)
+		defer conn.Close(context.Background())
+		_, err = conn.Exec(context.Background(), "drop database "+pgx.Identifier{name}.Sanitize()+" with (force)")
+		must(t, err)
+	})
+	odd, err := url.Parse(address)
+	must(t, err)
+	odd.Path = "/" + name
+	for _, c := range []struct{ address, database, schema string }{
+		{odd.String(), name, "public"},
+		{address, admin.Config().Database, `s"1`},
+	} {
+		conn, other := connect(t, c.address), connect(t, c.address)
+		exec(t, conn, versioned+"insert into schema_migrations values (9, true)")
+		exec(t, conn, "create schema if not exists "+pgx.Identifier{c.schema}.Sanitize())
+		exec(t, conn, "set search_path = "+pgx.Identifier{c.schema}.Sanitize()+", public")
+		if c.schema == "public" {
+			exec(t, conn, "delete from schema_migrations")
+		}
+		set := load(t, "create table a ()")
+		wantStatus(t, set, conn, migrations.Status{State: migrations.Behind})
+		driver := migrations.NewDriver(t.Context(), conn)
+		must(t, driver.Lock())
+		for _, hashed := range []string{c.database, "/" + c.database} {
+			id, err := database.GenerateAdvisoryLockId(hashed, c.schema, "schema_migrations")
+			must(t, err)
+			if got := ask(t, other, "select pg_try_advisory_lock("+id+")::text"); got != "false" {
+				t.Errorf("the lock of %q is free", hashed)
+			}
+		}
+		must(t, driver.Unlock())
+		if result := up(t, set, conn); result.To != 1 {
+			t.Errorf("%s: %+v", c.schema, result)
+		}
+		wantNoLocks(t, other)
 	}
 }
 

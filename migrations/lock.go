@@ -2,7 +2,9 @@ package migrations
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/golang-migrate/migrate/v4/database"
@@ -15,6 +17,10 @@ import (
 // it a connection hash "name". The two do not exclude each other. We take both, the program's first, and so exclude
 // either.
 type lockIDs struct{ program, command string }
+
+func (l lockIDs) unlock() string {
+	return fmt.Sprintf("select pg_advisory_unlock(%s), pg_advisory_unlock(%s)", l.command, l.program)
+}
 
 func lockIDsOf(found sight) (lockIDs, error) {
 	program, err := database.GenerateAdvisoryLockId(found.database, found.schema, "schema_migrations")
@@ -33,47 +39,74 @@ const (
 	lastPoll  = 250 * time.Millisecond
 )
 
+// lockTry is a try to take the locks of a database, if it is the one they are for and there is something to do.
+//
+// It never waits in the server: a session that waits in pg_advisory_lock holds a snapshot, for which CREATE INDEX
+// CONCURRENTLY in the process that has the lock would wait in turn.
+type lockTry struct {
+	ids    lockIDs
+	here   string // SQL: whether the locks are for this database and schema
+	needed string // SQL over v, the version row: whether there is something to do
+}
+
+// always is SQL: true when the locks are ours now, false when another has them, null when they are not for here. CASE
+// fixes the order, and gives the first back when the second is taken.
+func (t *lockTry) always() string {
+	return fmt.Sprintf("case when %s then case when not pg_try_advisory_lock(%s) then false "+
+		"when pg_try_advisory_lock(%s) then true else not pg_advisory_unlock(%[2]s) end end", t.here, t.ids.program, t.ids.command)
+}
+
+// ifNeeded is always, but takes no lock when there is nothing to do.
+func (t *lockTry) ifNeeded() string {
+	return fmt.Sprintf("case when %s then %s else false end", t.needed, t.always())
+}
+
+// newLockTry names the locks from the last look. Before the first one it guesses, and lets the server check the guess:
+// on a database as most are, that saves a round trip.
+func (d *driver) newLockTry(needed string) (*lockTry, error) {
+	where, here := sight{database: d.conn.Config().Database, schema: d.schema()}, "false"
+	switch {
+	case d.seen != nil:
+		where, here = *d.seen, "true"
+	case !strings.ContainsAny(where.database, `'\`):
+		here = fmt.Sprintf("coalesce(current_database() = '%s' and current_schema() = '%s', false)", where.database, where.schema)
+	}
+	ids, err := lockIDsOf(where)
+	return &lockTry{ids, here, needed}, err
+}
+
+// lookAndLock looks, and takes the locks if needed. It returns true when the database is as seen and ours alone; null
+// when the locks' names were guessed wrong, and are known now.
+func (d *driver) lookAndLock(needed string) (locked *bool, err error) {
+	try, err := d.newLockTry(needed)
+	if err != nil {
+		return nil, err
+	}
+	found, locked, err := lookAfter(d.ctx, d.conn, d.schema(), try)
+	if locked != nil && *locked {
+		d.locks = &try.ids
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("read schema version: %w", err), d.Close())
+	}
+	d.seen = &found
+	return locked, nil
+}
+
 // Lock waits until no other process migrates this database, or the context ends.
 func (d *driver) Lock() error {
 	if d.locks != nil {
 		return database.ErrLocked
 	}
 	for wait := firstPoll; ; wait = min(2*wait, lastPoll) {
-		if locked, err := d.tryLock(); locked || err != nil {
+		locked, err := d.lookAndLock("true")
+		if err != nil || d.locks != nil {
 			return err
 		}
-		if err := pause(d.ctx, wait); err != nil {
+		if err := pause(d.ctx, wait, locked); err != nil {
 			return err
 		}
 	}
-}
-
-// tryLock never waits in the server: a session that waits in pg_advisory_lock holds a snapshot, for which CREATE INDEX
-// CONCURRENTLY in the process that has the lock would wait in turn.
-func (d *driver) tryLock() (bool, error) {
-	if d.seen == nil {
-		if _, err := d.look(); err != nil {
-			return false, err
-		}
-	}
-	ids, err := lockIDsOf(*d.seen)
-	if err != nil {
-		return false, err
-	}
-	// CASE fixes the order. Null: the first is taken, and the second was not tried.
-	var both *bool
-	query := fmt.Sprintf("select case when pg_try_advisory_lock(%s) then pg_try_advisory_lock(%s) end", ids.program, ids.command)
-	if err := d.conn.QueryRow(d.ctx, query, pgx.QueryExecModeSimpleProtocol).Scan(&both); err != nil {
-		return false, fmt.Errorf("lock database for migration: %w", err)
-	}
-	switch {
-	case both == nil:
-		return false, nil
-	case !*both:
-		return false, d.unlock(ids.program)
-	}
-	d.locks = &ids
-	return true, nil
 }
 
 // Unlock lets others migrate this database. A lost connection has given the lock back already.
@@ -86,20 +119,20 @@ func (d *driver) Unlock() error {
 	if d.conn.IsClosed() {
 		return nil
 	}
-	return d.unlock(ids.command + "), pg_advisory_unlock(" + ids.program)
-}
-
-// unlock does its work even when the caller's context has ended, for the connection may live on, and the lock with it.
-func (d *driver) unlock(ids string) error {
+	// Even when the caller's context has ended, for the connection may live on, and the lock with it.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(d.ctx), 5*time.Second)
 	defer cancel()
-	if _, err := d.conn.Exec(ctx, "select pg_advisory_unlock("+ids+")", pgx.QueryExecModeSimpleProtocol); err != nil {
+	if _, err := d.conn.Exec(ctx, ids.unlock(), pgx.QueryExecModeSimpleProtocol); err != nil {
 		return fmt.Errorf("unlock database after migration: %w", err)
 	}
 	return nil
 }
 
-func pause(ctx context.Context, d time.Duration) error {
+// pause waits before the next try, unless the last one was none.
+func pause(ctx context.Context, d time.Duration, locked *bool) error {
+	if locked == nil {
+		return nil
+	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

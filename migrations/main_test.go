@@ -108,6 +108,16 @@ func wantTables(t testing.TB, conn *pgx.Conn, want string) {
 	}
 }
 
+// wantNoLocks expects that all locks on migrations were given back.
+func wantNoLocks(t testing.TB, conn *pgx.Conn) {
+	t.Helper()
+	const locks = `select count(*)::text from pg_locks join pg_database d on d.oid = database
+		where locktype = 'advisory' and datname = current_database()`
+	if got := ask(t, conn, locks); got != "0" {
+		t.Errorf("%s advisory locks are left", got)
+	}
+}
+
 // newDatabase is a session in a new, empty database.
 func newDatabase(t testing.TB) *pgx.Conn {
 	t.Helper()

@@ -1,7 +1,8 @@
 // Package migrations holds the SQL of the catalog and of a tenant, and applies it atomically.
 //
 // golang-migrate reads and orders the files; a database driver of our own runs them, so that a migration and its
-// version commit together. The driver is here, at the bottom, because the catalog and the tenants both need it and do
+// version commit together. A file that cannot run in a transaction may be interrupted between the two: the next run looks
+// what it left, cleans up, and goes on. The driver is here, at the bottom, because the catalog and the tenants both need it and do
 // not know each other; no other package imports golang-migrate. The table is golang-migrate's own: its command reads
 // and continues our databases.
 package migrations
@@ -57,7 +58,7 @@ type File struct {
 	// Name is the name of the up file, such as "000003_orders.up.sql".
 	Name string
 	// Transactional is false for a file that starts with "-- no-transaction": its one statement, such as CREATE INDEX
-	// CONCURRENTLY, runs outside a transaction, and a crash during it leaves the database dirty.
+	// CONCURRENTLY, runs outside a transaction, and a crash during it leaves the database dirty for the next [Set.Up].
 	Transactional bool
 
 	label    string

@@ -16,8 +16,14 @@ type script struct {
 	transactional bool
 }
 
-// statement is a part of a script, from its first character to before its semicolon.
-type statement struct{ start, end int }
+// statement is a part of a script, from its first character to before its semicolon, with its first tokens as written.
+type statement struct {
+	start, end int
+	tokens     []string
+}
+
+// keptTokens is how many tokens of a statement are kept: enough to tell what it does to what.
+const keptTokens = 32
 
 // lineError is a fault in a script. Its text starts with the line, to follow a file's name and a colon.
 type lineError struct {
@@ -56,6 +62,7 @@ type parser struct {
 
 	open   bool     // whether a statement has begun
 	start  int      // where it began
+	tokens []string // its first tokens, without comments
 	words  []string // its first words, upper case
 	last   string   // its latest word
 	parens int
@@ -83,6 +90,16 @@ func (p *parser) next() error {
 	if !p.open {
 		p.open, p.start = true, p.at
 	}
+	from := p.at
+	err := p.token(c)
+	if len(p.tokens) < keptTokens {
+		p.tokens = append(p.tokens, p.text[from:min(p.at, len(p.text))])
+	}
+	return err
+}
+
+// token consumes one token of a statement, which starts with c.
+func (p *parser) token(c byte) error {
 	switch {
 	case c == '\\':
 		return p.fault(p.at, "psql's backslash commands cannot run here")
@@ -110,8 +127,8 @@ func (p *parser) finish() error {
 		return p.fault(p.start, command+" is not allowed: each file already runs in a transaction of its own "+
 			"(see \""+noTransaction+"\" for a statement that cannot)")
 	}
-	p.found = append(p.found, statement{p.start, p.at})
-	p.open, p.words, p.last, p.parens, p.begins = false, nil, "", 0, 0
+	p.found = append(p.found, statement{p.start, p.at, p.tokens})
+	p.open, p.tokens, p.words, p.last, p.parens, p.begins = false, nil, nil, "", 0, 0
 	return nil
 }
 
@@ -140,12 +157,14 @@ func (p *parser) comment() error {
 	return p.fault(from, "this comment never ends")
 }
 
-// quoted skips a string or a quoted name. A doubled quote reads as two adjoining strings, which comes to the same.
+// quoted skips a string or a quoted name. A doubled quote is part of it.
 func (p *parser) quoted(quote byte, backslash bool) error {
 	from := p.at
 	for p.at++; p.at < len(p.text); p.at++ {
 		switch c := p.text[p.at]; {
 		case c == '\\' && backslash:
+			p.at++
+		case c == quote && strings.HasPrefix(p.text[p.at+1:], string(quote)):
 			p.at++
 		case c == quote:
 			p.at++

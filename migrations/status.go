@@ -2,11 +2,9 @@ package migrations
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // State is how a database stands to a [Set].
@@ -19,8 +17,8 @@ const (
 	Current State = "current"
 	// Ahead has a version above ours: a newer binary was here. It is served, and not touched.
 	Ahead State = "ahead"
-	// Dirty has a migration that began outside a transaction and is not known to have ended. While another process
-	// runs such a migration the state is Dirty too.
+	// Dirty has a migration that began outside a transaction and is not known to have ended: another process runs it at
+	// this moment, or it was interrupted. [Set.Up] waits for the one, and settles the other where it can.
 	Dirty State = "dirty"
 	// Unknown has a version below our newest that is not among ours, or tables but no version.
 	Unknown State = "unknown"
@@ -44,10 +42,10 @@ func (e *StateError) Error() string {
 	return fmt.Sprintf("the database is %s at version %d: %s", e.Status.State, e.Status.Version, e.Advice)
 }
 
-// Status tells where the database of conn stands. It takes no lock and changes nothing; one round trip, and a second
-// one for a database without versions.
+// Status tells where the database of conn stands. It takes no lock and changes nothing; one round trip, and one or two
+// more for a database without versions, or with them in another schema than public.
 func (s *Set) Status(ctx context.Context, conn *pgx.Conn) (Status, error) {
-	found, err := look(ctx, conn)
+	found, err := look(ctx, conn, usualSchema)
 	if err != nil {
 		return Status{}, err
 	}
@@ -76,21 +74,21 @@ func (s *Set) classify(found sight) Status {
 	return status
 }
 
-// refuse explains a state from which no migration may start.
-func (s *Set) refuse(status Status) error {
-	return &StateError{Status: status, Advice: s.advice(status)}
+// refuse explains a state from which no migration may start; why says what was found at a dirty one.
+func (s *Set) refuse(status Status, why string) error {
+	return &StateError{Status: status, Advice: s.advice(status, why)}
 }
 
-func (s *Set) advice(status Status) string {
+func (s *Set) advice(status Status, why string) string {
 	i, ours := s.find(status.Version)
 	switch {
-	case status.State == Dirty && ours && !s.files[i].Transactional:
-		return fmt.Sprintf("%s began outside a transaction and was not seen to end. Look whether its statement took effect. If it did, "+
-			"run: update schema_migrations set dirty = false. If not, first remove what it left (an interrupted CREATE INDEX "+
-			"CONCURRENTLY leaves an invalid index), then run: %s", s.files[i].Name, s.recordBefore(i))
+	case status.State == Dirty && ours && why != "":
+		return s.adviceAtInterrupted(i, why)
 	case status.State == Dirty:
 		return "another tool began a migration and was not seen to end it. Compare the schema with the file of that version, " +
 			"make it whole or undo it, and record the version that is true in schema_migrations, with dirty = false"
+	case status.State == Ahead:
+		return "a newer program migrated it, and only that program has the files that lead back: run its down migrations"
 	case status.Version == 0:
 		return "it has tables but no schema_migrations, so it was not made by these migrations. Give an empty database, or, " +
 			"if its tables are those of a version, record that one (migrate force <version>)"
@@ -99,59 +97,26 @@ func (s *Set) advice(status Status) string {
 	}
 }
 
+// adviceAtInterrupted tells both ways out, because it could not be told which is right.
+func (s *Set) adviceAtInterrupted(i int, why string) string {
+	file, yes, no := s.files[i].Name, "update schema_migrations set dirty = false", s.recordBefore(i)
+	files := s.interrupted(i)
+	if files[0].down {
+		file, yes, no = files[0].name, no, yes
+	}
+	advice := fmt.Sprintf("%s began outside a transaction and was not seen to end, and %s. Look whether its statement took effect. "+
+		"If it did, run: %s. If it did not, first remove what it left (an interrupted CREATE INDEX CONCURRENTLY leaves an invalid "+
+		"index, to be dropped), then run: %s", file, why, yes, no)
+	if len(files) > 1 {
+		advice += fmt.Sprintf(". If it was %s that was interrupted, the two are the other way round", files[1].name)
+	}
+	return advice
+}
+
 // recordBefore is the statement that records the version before a file.
 func (s *Set) recordBefore(i int) string {
 	if i == 0 {
 		return "delete from schema_migrations"
 	}
 	return fmt.Sprintf("update schema_migrations set version = %d, dirty = false", s.files[i-1].Version)
-}
-
-// sight is what a look at a database shows.
-type sight struct {
-	database, schema string
-	versioned        bool // whether the schema has a version table
-	tables           bool // whether it has others; looked for only when it has no version table
-	version          int
-	dirty            bool
-}
-
-// The version table is looked for in the current schema only, as golang-migrate does, whatever else is on the path.
-const lookAtVersion = `select current_database(), coalesce(current_schema(), ''), found is not null, v.version, v.dirty
-	from to_regclass(quote_ident(current_schema()) || '.schema_migrations') found
-	left join schema_migrations v on v.tableoid = found limit 1`
-
-const lookAtTables = `select current_database(), coalesce(current_schema(), ''), exists (
-	select from pg_class c where c.relnamespace = to_regnamespace(quote_ident(current_schema())) and c.relkind in ('r', 'p')
-	and not exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e'))`
-
-// undefinedTable is Postgres's code for a table that is not there.
-const undefinedTable = "42P01"
-
-// look reads the version. The common answer takes one round trip; that there is no version table is learnt from the
-// failure, because no single statement may name a table that is not there.
-func look(ctx context.Context, conn *pgx.Conn) (sight, error) {
-	found := sight{version: nilVersion}
-	var version *int
-	var dirty *bool
-	err := conn.QueryRow(ctx, lookAtVersion, pgx.QueryExecModeSimpleProtocol).
-		Scan(&found.database, &found.schema, &found.versioned, &version, &dirty)
-	var refused *pgconn.PgError
-	if errors.As(err, &refused) && refused.Code == undefinedTable {
-		err = nil
-	}
-	if err == nil && !found.versioned {
-		err = conn.QueryRow(ctx, lookAtTables, pgx.QueryExecModeSimpleProtocol).
-			Scan(&found.database, &found.schema, &found.tables)
-	}
-	if err != nil {
-		return sight{}, fmt.Errorf("read schema version: %w", err)
-	}
-	if found.schema == "" {
-		return sight{}, errors.New("read schema version: the search_path names no schema that exists")
-	}
-	if version != nil && dirty != nil {
-		found.version, found.dirty = *version, *dirty
-	}
-	return found, nil
 }

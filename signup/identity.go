@@ -25,7 +25,7 @@ func (s *Service) ensureIdentity(ctx context.Context, req Request, j *job, probe
 	}
 	doubt := func(err error) error { return err }
 	if probe {
-		doubt = unknown // an earlier attempt may still be on its way, whatever a later one says
+		doubt, j.doubt = unknown, true // an earlier attempt may still be on its way, whatever a later one says
 	}
 	for attempt := 1; ; attempt++ {
 		if probe {
@@ -53,7 +53,7 @@ func (s *Service) ensureIdentity(ctx context.Context, req Request, j *job, probe
 			return made, doubt(err)
 		}
 		s.cfg.Logger.Warn("the answer to a create was lost; looking for the identity", "signup", j.signup.ID, "cause", err)
-		probe, doubt = true, unknown
+		probe, doubt, j.doubt = true, unknown, true
 		if !pause(ctx, time.Duration(attempt)*200*time.Millisecond) {
 			return made, err
 		}
@@ -61,11 +61,15 @@ func (s *Service) ensureIdentity(ctx context.Context, req Request, j *job, probe
 }
 
 // removeLeftover removes the identity that a sign-up of ours left at the provider after it had expired, and that the
-// reconciler has not met yet. Any other identity with this e-mail is somebody's account, and stays.
+// reconciler has not met yet, or finds that it has just been removed. Any other identity with this e-mail is somebody's
+// account, and stays.
 func (s *Service) removeLeftover(ctx context.Context, email string) (removed bool, err error) {
 	users, err := s.cfg.Identity.LookupEmail(ctx, email)
 	if err != nil {
 		return false, err
+	}
+	if len(users) == 0 {
+		return true, nil
 	}
 	for _, user := range users {
 		id, err := uuid.Parse(user.Metadata.SignupID)
@@ -98,7 +102,7 @@ func pause(ctx context.Context, d time.Duration) bool {
 }
 
 // unknown turns a failure that says nothing of an earlier attempt into what it leaves: nobody knows whether the identity
-// exists. A refusal of the e-mail or the password does say something: the same request was refused, so none was made.
+// exists. A refusal of the e-mail or the password is told to the caller all the same.
 func unknown(err error) error {
 	var rejected *identity.Rejected
 	if err == nil || errors.Is(err, errNotOurs) || identity.OutcomeUnknown(err) || errors.As(err, &rejected) {
@@ -125,6 +129,10 @@ func (s *Service) lookupOwn(ctx context.Context, signup catalog.Signup) (identit
 
 // identityFailed ends a sign-up whose identity step did not succeed: undone when surely nothing was made, kept for the
 // reconciler when nobody knows, parked when a person must look. It returns what the caller is told.
+//
+// A refusal after an attempt whose outcome is unknown ends the sign-up too, since its caller will not come back with the
+// same request, but it says nothing of that attempt, which may have carried another password: so it is expired, and
+// looked at again.
 func (s *Service) identityFailed(ctx context.Context, j *job, cause error) error {
 	var rejected *identity.Rejected
 	problem, answer := "unavailable", identityUnavailable(cause)
@@ -144,7 +152,13 @@ func (s *Service) identityFailed(ctx context.Context, j *job, cause error) error
 		problem, answer = rejected.Code, rejected
 	}
 	j.log.end(problem)
-	if err := s.cfg.Catalog.Undo(ctx, j.signup, j.log.json(), problemJSON(problem)); err != nil {
+	var err error
+	if j.doubt {
+		err = s.cfg.Catalog.Expire(ctx, j.signup, j.log.json(), problemJSON(problem), firstLook)
+	} else {
+		err = s.cfg.Catalog.Undo(ctx, j.signup, j.log.json(), problemJSON(problem))
+	}
+	if err != nil {
 		// The reconciler finds no identity, and undoes it then.
 		s.cfg.Logger.Error("undo a refused sign-up", "signup", j.signup.ID, "cause", err)
 	}

@@ -82,7 +82,7 @@ func (b *bundle) newService(t *testing.T, change ...func(*signup.Config)) *signu
 		t.Fatal(err)
 	}
 	cfg := signup.Config{
-		Catalog: b.catalog, Servers: tenant.Servers{"main": b.server}, Identity: client, Queue: queue, Key: key,
+		Catalog: b.catalog, Servers: signup.OnServers(tenant.Servers{"main": b.server}), Identity: client, Queue: queue, Key: key,
 		Logger: slog.New(slog.NewTextHandler(b.logs, nil)),
 	}
 	for _, f := range change {

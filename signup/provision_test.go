@@ -54,7 +54,10 @@ func TestTheAlarmFinishesABuildWhoseWorkerDied(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(broken.Close)
-	victim := b.newService(t, func(c *signup.Config) { c.Servers = tenant.Servers{"main": broken}; c.Wait = time.Millisecond })
+	victim := b.newService(t, func(c *signup.Config) {
+		c.Servers = signup.OnServers(tenant.Servers{"main": broken})
+		c.Wait = time.Millisecond
+	})
 	outcome, err := victim.Begin(t.Context(), req)
 	if err != nil || outcome.Status != catalog.Provisioning {
 		t.Fatalf("%+v, %v", outcome, err)

@@ -128,7 +128,7 @@ func (s *Service) settleForward(ctx context.Context, j *job, login identity.User
 		}
 		s.provision(ctx, j, login)
 	} else {
-		_, err := s.finish(ctx, j, login, j.tenant.SchemaVersion)
+		_, err := s.finish(ctx, j, login, catalog.Health{Version: j.tenant.SchemaVersion})
 		s.warn("finish a sign-up", j.signup, err)
 	}
 	s.wakeKeeper()

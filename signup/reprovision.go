@@ -99,7 +99,7 @@ func (s *Service) checkLineage(t catalog.Tenant) error {
 func (s *Service) beginTx(ctx context.Context, tx pgx.Tx, wish Reprovision, t catalog.Tenant, kept string) error {
 	if kept != "" {
 		cause := "its database is being set aside as " + kept + " for a new one; if that has stopped, reprovision it once more"
-		if err := s.cfg.Catalog.QuarantineTx(ctx, tx, t.ID, cause); err != nil {
+		if err := s.cfg.Catalog.QuarantineTx(ctx, tx, t.ID, catalog.BeingReplaced, cause); err != nil {
 			return err
 		}
 	}
@@ -147,12 +147,30 @@ func (s *Service) reprovision(ctx context.Context, id uuid.UUID, kept string, pr
 	}
 	result, err := server.Ensure(ctx, tenant.ID(id), t.PasswordRotation, progress)
 	if err == nil {
-		return s.cfg.Catalog.Healthy(ctx, id, result.Version)
+		return s.cfg.Catalog.Healthy(ctx, id, healthOf(result))
 	}
 	if NeedsPerson(err) {
-		return errors.Join(err, s.cfg.Catalog.Quarantine(ctx, id, err.Error()))
+		return errors.Join(err, s.cfg.Catalog.Quarantine(ctx, id, quarantineKind(err), err.Error()))
 	}
 	return err
+}
+
+// healthOf is what the catalog keeps of a tenant that was brought in order.
+func healthOf(result tenant.Result) catalog.Health {
+	return catalog.Health{Version: result.Version, Fingerprint: result.Fingerprint}
+}
+
+// quarantineKind is what a quarantine with this cause is about.
+func quarantineKind(err error) catalog.QuarantineKind {
+	var migration *migrations.Error
+	var state *migrations.StateError
+	switch {
+	case errors.As(err, &migration):
+		return catalog.MigrationFailed
+	case errors.As(err, &state):
+		return catalog.SchemaUnclear
+	}
+	return catalog.DatabaseUnclear
 }
 
 // NeedsPerson tells failures of provisioning that trying again does not mend.

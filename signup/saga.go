@@ -21,6 +21,8 @@ type job struct {
 	tenant catalog.Tenant
 	names  struct{ GivenName, FamilyName, Name string }
 	log    log
+	// doubt: a create was sent whose outcome is unknown, by this worker or by one before it.
+	doubt bool
 }
 
 func newJob(held catalog.Held, req Request, log log) *job {
@@ -58,7 +60,7 @@ func (s *Service) run(ctx context.Context, req Request, j *job, probe bool) (Out
 	killpoint.Here("signup.identity_made")
 	j.log.end("")
 	if !mustBuild(j.tenant) {
-		result, err := s.finish(ctx, j, login, j.tenant.SchemaVersion)
+		result, err := s.finish(ctx, j, login, catalog.Health{Version: j.tenant.SchemaVersion})
 		if err != nil {
 			return Outcome{}, err
 		}
@@ -91,10 +93,10 @@ func problemJSON(code string) json.RawMessage {
 
 // finish is the last step. It tries for a while, since the identity exists already; a commit whose answer was lost shows
 // in the row.
-func (s *Service) finish(ctx context.Context, j *job, login identity.User, version uint) (*Result, error) {
+func (s *Service) finish(ctx context.Context, j *job, login identity.User, health catalog.Health) (*Result, error) {
 	j.log.begin(stepFinish, j.signup.LeaseEpoch)
 	j.log.end("")
-	result := j.result(login, version)
+	result := j.result(login, health.Version)
 	text, err := json.Marshal(result)
 	if err != nil {
 		return nil, fmt.Errorf("write result of sign-up %s: %w", j.signup.ID, err)
@@ -102,7 +104,7 @@ func (s *Service) finish(ctx context.Context, j *job, login identity.User, versi
 	killpoint.Here("signup.before_finish")
 	for attempt := 1; ; attempt++ {
 		err = s.cfg.Catalog.Finish(ctx, j.signup, catalog.Identity{ID: login.ID, EmailVerified: login.EmailVerified},
-			version, j.log.json(), text)
+			health, j.log.json(), text)
 		if err == nil {
 			killpoint.Here("signup.finished")
 			return &result, nil
@@ -183,7 +185,7 @@ func (s *Service) build(ctx context.Context, j *job, login identity.User, async 
 // provision makes the database and finishes. Without a result the sign-up is given back, to be taken up again later, or
 // parked.
 func (s *Service) provision(ctx context.Context, j *job, login identity.User) *Result {
-	version, err := s.ensureDatabase(ctx, j)
+	health, err := s.ensureDatabase(ctx, j)
 	if errors.Is(err, tenant.ErrForeign) || errors.Is(err, tenant.ErrHalfDropped) {
 		_ = s.park(ctx, j, err)
 		return nil
@@ -191,7 +193,7 @@ func (s *Service) provision(ctx context.Context, j *job, login identity.User) *R
 	var result *Result
 	if err == nil {
 		j.log.end("")
-		result, err = s.finish(ctx, j, login, version)
+		result, err = s.finish(ctx, j, login, health)
 	} else {
 		j.log.end("unavailable")
 	}
@@ -206,18 +208,18 @@ func (s *Service) provision(ctx context.Context, j *job, login identity.User) *R
 }
 
 // ensureDatabase runs the provisioning itself, and keeps the lease alive for as long as that takes.
-func (s *Service) ensureDatabase(ctx context.Context, j *job) (uint, error) {
+func (s *Service) ensureDatabase(ctx context.Context, j *job) (catalog.Health, error) {
 	if err := s.checkLineage(j.tenant); err != nil {
-		return 0, err // a process with those migrations goes on
+		return catalog.Health{}, err // a process with those migrations goes on
 	}
 	server, err := s.cfg.Servers.Get(j.tenant.Server)
 	if err != nil {
-		return 0, err
+		return catalog.Health{}, err
 	}
 	stop := s.keepLease(ctx, j.signup)
 	defer stop()
 	result, err := server.Ensure(ctx, tenant.ID(j.tenant.ID), j.tenant.PasswordRotation, nil)
-	return result.Version, err
+	return healthOf(result), err
 }
 
 // keepLease renews the lease until stop is called.

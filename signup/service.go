@@ -41,8 +41,8 @@ type Queue interface {
 
 // Config is what a Service needs.
 type Config struct {
-	Catalog  *catalog.Store
-	Servers  tenant.Servers
+	Catalog  Registry
+	Servers  Servers
 	Identity identity.Provider
 	Queue    Queue
 	// Key is the server's secret; the hash that recognises a repeated request is derived from it.
@@ -81,7 +81,7 @@ func (c Config) validate() error {
 	switch {
 	case c.Catalog == nil || c.Identity == nil || c.Queue == nil:
 		return errors.New("signup needs a catalog, an identity provider and a queue")
-	case len(c.Servers) == 0:
+	case c.Servers == nil || len(c.Servers.Names()) == 0:
 		return errors.New("signup needs at least one server for tenants")
 	case len(c.Key) < 32:
 		return errors.New("signup needs a key of at least 32 bytes")
@@ -145,6 +145,9 @@ func (s *Service) Begin(ctx context.Context, req Request) (Outcome, error) {
 			killpoint.Here("signup.reserved")
 			return s.run(ctx, req, newJob(held, req, log), false)
 		}
+		if errors.Is(err, catalog.ErrNoRoom) {
+			return s.repeatWithoutRoom(ctx, req, err)
+		}
 		if !errors.Is(err, catalog.ErrKeyTaken) && !errors.Is(err, catalog.ErrEmailTaken) {
 			return Outcome{}, s.unavailable(err)
 		}
@@ -189,6 +192,22 @@ func (s *Service) repeat(ctx context.Context, req Request) (outcome Outcome, aga
 	return s.repeatEmail(ctx, req)
 }
 
+// repeatWithoutRoom answers a request for which there is no room, unless it is a repetition, which needs none.
+func (s *Service) repeatWithoutRoom(ctx context.Context, req Request, cause error) (Outcome, error) {
+	if req.IdempotencyKey == "" {
+		return Outcome{}, s.unavailable(cause)
+	}
+	row, err := s.cfg.Catalog.SignupByKey(ctx, req.IdempotencyKey)
+	if errors.Is(err, catalog.ErrNotFound) {
+		return Outcome{}, s.unavailable(cause)
+	}
+	if err != nil {
+		return Outcome{}, s.unavailable(err)
+	}
+	outcome, _, err := s.repeatKey(ctx, req, row)
+	return outcome, err
+}
+
 // repeatKey answers a request whose key is known.
 func (s *Service) repeatKey(ctx context.Context, req Request, row catalog.Signup) (Outcome, bool, error) {
 	if !hmac.Equal(row.RequestHash, s.hash(req)) {
@@ -230,6 +249,9 @@ func (s *Service) repeatEmail(ctx context.Context, req Request) (Outcome, bool, 
 		return Outcome{}, false, s.unavailable(err)
 	}
 	row, err := s.cfg.Catalog.SignupByUser(ctx, user.ID)
+	if err == nil && (row.Status == catalog.Expired || row.Status == catalog.Failed && row.TenantID == nil) {
+		return Outcome{}, true, nil // just undone
+	}
 	if err == nil && row.Status == catalog.Pending {
 		row, err = s.cfg.Catalog.TakeOver(ctx, row.ID, s.cfg.Lease)
 		if err == nil {

@@ -51,10 +51,13 @@ func (s *Service) wakeKeeper() {
 // FillSpares builds the spares that are missing now, unless another process is at it.
 func (s *Service) FillSpares(ctx context.Context) error {
 	var all error
-	for name, server := range s.cfg.Servers {
-		_, err := s.cfg.Catalog.Exclusive(ctx, "spares of server "+name, func(ctx context.Context) error {
-			return s.fillServer(ctx, server)
-		})
+	for _, name := range s.cfg.Servers.Names() {
+		server, err := s.cfg.Servers.Get(name)
+		if err == nil {
+			_, err = s.cfg.Catalog.Exclusive(ctx, "spares of server "+name, func(ctx context.Context) error {
+				return s.fillServer(ctx, server)
+			})
+		}
 		if err != nil {
 			all = errors.Join(all, fmt.Errorf("server %s: %w", name, err))
 		}
@@ -63,7 +66,7 @@ func (s *Service) FillSpares(ctx context.Context) error {
 }
 
 // fillServer completes what was begun, then builds what is missing.
-func (s *Service) fillServer(ctx context.Context, server *tenant.Server) error {
+func (s *Service) fillServer(ctx context.Context, server Server) error {
 	schema := server.Migrations()
 	unfinished, err := s.cfg.Catalog.UnfinishedSpares(ctx, server.Name(), schema.Lineage())
 	if err != nil {
@@ -101,7 +104,7 @@ func (s *Service) fillServer(ctx context.Context, server *tenant.Server) error {
 }
 
 // buildSpare makes the database of a spare whose row is written, and marks the row last.
-func (s *Service) buildSpare(ctx context.Context, server *tenant.Server, id tenant.ID, rotation int) error {
+func (s *Service) buildSpare(ctx context.Context, server Server, id tenant.ID, rotation int) error {
 	result, err := server.Ensure(ctx, id, rotation, nil)
 	if err != nil {
 		return err
@@ -111,5 +114,5 @@ func (s *Service) buildSpare(ctx context.Context, server *tenant.Server, id tena
 	if err != nil {
 		return fmt.Errorf("write steps of spare %s: %w", id, err)
 	}
-	return s.cfg.Catalog.SpareBuilt(ctx, id.UUID(), result.Version, steps)
+	return s.cfg.Catalog.SpareBuilt(ctx, id.UUID(), healthOf(result), steps)
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"homeroom/internal/killpoint"
 	"homeroom/internal/postgres"
 )
 
@@ -41,6 +42,7 @@ func (s *Server) SetAside(ctx context.Context, id ID, kept string) error {
 			return ErrForeign
 		case found.invalid: // nobody can enter, rename or keep it
 			_, err := conn.Exec(ctx, "drop database "+quote(id.Database()))
+			killpoint.Here("tenant.set_aside_dropped")
 			return err
 		}
 		return setAside(ctx, conn, id, kept, found.role)
@@ -58,8 +60,10 @@ func setAside(ctx context.Context, conn *pgx.Conn, id ID, kept string, role bool
 	if _, err := conn.Exec(ctx, "alter database "+database+" allow_connections false"); err != nil {
 		return err
 	}
+	killpoint.Here("tenant.set_aside_closed")
 	err := endSessions(ctx, conn, id)
 	if err == nil {
+		killpoint.Here("tenant.set_aside_emptied")
 		statements := "alter database " + database + " rename to " + quote(kept)
 		if role {
 			statements = "revoke all on database " + database + " from " + quote(id.Database()) + "; " + statements
@@ -70,6 +74,7 @@ func setAside(ctx context.Context, conn *pgx.Conn, id ID, kept string, role bool
 		_, reopen := conn.Exec(context.WithoutCancel(ctx), "alter database "+database+" allow_connections true")
 		return errors.Join(err, reopen)
 	}
+	killpoint.Here("tenant.set_aside_renamed")
 	return nil
 }
 

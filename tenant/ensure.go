@@ -23,7 +23,9 @@ var ErrHalfDropped = errors.New("the deletion of this database was begun and int
 type Result struct {
 	// Version is the schema version that the database has now.
 	Version uint
-	Steps   []Step
+	// Fingerprint is that of the database's schema; see [Schema.Fingerprint].
+	Fingerprint string
+	Steps       []Step
 }
 
 // Changed tells whether anything had to be made.
@@ -40,28 +42,32 @@ func (r Result) Changed() bool {
 // order is not touched, what is missing is made, data is never dropped. It may be called again at any time; a call that
 // dies leaves at worst a database that nobody can enter, which the next call completes.
 //
-// It fails with [ErrForeign], with [ErrHalfDropped], with [ErrBusy], with a *migrations.Error when a migration fails, or with what Postgres
-// said.
+// It fails with [ErrForeign], with [ErrHalfDropped], with [ErrBusy], with [ErrDiskLow] before anything is made, with a
+// *migrations.Error when a migration fails, or with what Postgres said.
 func (s *Server) Ensure(ctx context.Context, id ID, rotation int, progress Progress) (Result, error) {
 	r := &recorder{tell: progress}
-	var version uint
-	err := s.ensure(ctx, r, id, rotation, &version)
+	schema, err := s.ensure(ctx, r, id, rotation)
 	if postgres.IsCode(err, "3D000") { // the template is gone although we had seen it: somebody dropped it
 		s.forget()
 		r.steps = nil
-		err = s.ensure(ctx, r, id, rotation, &version)
+		schema, err = s.ensure(ctx, r, id, rotation)
 	}
 	if err != nil {
 		return Result{Steps: r.steps}, fmt.Errorf("provision tenant %s: %w", id, err)
 	}
-	return Result{Version: version, Steps: r.steps}, nil
+	return Result{Version: schema.To, Fingerprint: schema.Fingerprint, Steps: r.steps}, nil
 }
 
-func (s *Server) ensure(ctx context.Context, r *recorder, id ID, rotation int, version *uint) error {
-	if err := r.step(StepTemplate, func() (string, error) { return "", s.Prepare(ctx) }); err != nil {
-		return err
+func (s *Server) ensure(ctx context.Context, r *recorder, id ID, rotation int) (schema Migrated, err error) {
+	var reference Schema
+	err = r.step(StepTemplate, func() (_ string, err error) {
+		reference, err = s.Reference(ctx)
+		return "", err
+	})
+	if err != nil {
+		return Migrated{}, err
 	}
-	return s.locked(ctx, id.String(), func(conn *pgx.Conn) error {
+	err = s.locked(ctx, id.String(), func(conn *pgx.Conn) error {
 		found, err := s.probe(ctx, conn, id)
 		if err != nil {
 			return err
@@ -74,13 +80,14 @@ func (s *Server) ensure(ctx context.Context, r *recorder, id ID, rotation int, v
 		}
 		return r.step(StepSchema, func() (changed string, err error) {
 			if !found.database { // cloned a moment ago
-				*version = s.cfg.Migrations.Latest()
+				schema.To, schema.Fingerprint = s.cfg.Migrations.Latest(), reference.Fingerprint()
 				return "", nil
 			}
-			*version, changed, err = s.ensureSchema(ctx, id)
+			schema, changed, err = s.ensureSchema(ctx, id)
 			return changed, err
 		})
 	})
+	return schema, err
 }
 
 // state is what a server has of a tenant.
@@ -98,40 +105,50 @@ type state struct {
 	roleInOrder bool
 }
 
+// databaseState and roleState are what we look at in a tenant's database, the row db, and in its role, the row role. $1 is
+// the owner role, $2 the group, $3 the connection limit.
+const (
+	databaseState = `
+		coalesce(db.datconnlimit = -2, false),
+		coalesce(split_part(shobj_description(db.oid, 'pg_database'), e'\n', 1), ''),
+		coalesce(pg_get_userbyid(db.datdba) = $1, false),
+		coalesce(db.datallowconn, false),
+		coalesce((
+			select array_agg(pg_get_userbyid(grantee) || ' ' || privilege_type order by privilege_type)
+			from aclexplode(coalesce(db.datacl, acldefault('d', db.datdba)))
+			where grantee <> db.datdba
+		) = array[db.datname || ' CONNECT'], false)`
+	roleState = `
+		coalesce(role.rolcanlogin and role.rolinherit and role.rolconnlimit = $3
+			and not (role.rolsuper or role.rolcreatedb or role.rolcreaterole or role.rolreplication or role.rolbypassrls)
+			and (select setconfig from pg_db_role_setting where setrole = role.oid and setdatabase = 0)
+				= array['search_path=public']
+			and (select array_agg(distinct pg_get_userbyid(roleid)) from pg_auth_members where member = role.oid) = array[$2]::name[],
+			false)`
+)
+
 // probe looks at everything about a tenant that the server's shared catalogs tell, in one round trip.
 func (s *Server) probe(ctx context.Context, conn *pgx.Conn, id ID) (state, error) {
 	var found state
+	var comment string
 	err := conn.QueryRow(ctx, `
-		select db.oid is not null,
-			coalesce(db.datconnlimit = -2, false),
-			coalesce(shobj_description(db.oid, 'pg_database') = $2, false),
-			coalesce(pg_get_userbyid(db.datdba) = $3, false),
-			coalesce(db.datallowconn, false),
-			coalesce((
-				select array_agg(pg_get_userbyid(grantee) || ' ' || privilege_type order by privilege_type)
-				from aclexplode(coalesce(db.datacl, acldefault('d', db.datdba)))
-				where grantee <> db.datdba
-			) = array[$1 || ' CONNECT'], false),
-			role.oid is not null,
-			coalesce(role.rolcanlogin and role.rolinherit and role.rolconnlimit = $5
-				and not (role.rolsuper or role.rolcreatedb or role.rolcreaterole or role.rolreplication or role.rolbypassrls)
-				and (select setconfig from pg_db_role_setting where setrole = role.oid and setdatabase = 0)
-					= array['search_path=public']
-				and (select array_agg(distinct pg_get_userbyid(roleid)) from pg_auth_members where member = role.oid) = array[$4]::name[],
-				false)
-		from (select $1::text as name) as wanted
+		select db.oid is not null, `+databaseState+`, role.oid is not null, `+roleState+`
+		from (select $4::text as name) as wanted
 		left join pg_database db on db.datname = wanted.name
 		left join pg_roles role on role.rolname = wanted.name`,
-		id.Database(), marker(id), ownerRole, groupRole, s.cfg.ConnectionLimit).
-		Scan(&found.database, &found.invalid, &found.marked, &found.ours, &found.open, &found.access, &found.role, &found.roleInOrder)
+		ownerRole, groupRole, s.cfg.ConnectionLimit, id.Database()).
+		Scan(&found.database, &found.invalid, &comment, &found.ours, &found.open, &found.access, &found.role, &found.roleInOrder)
 	if err != nil {
 		return state{}, fmt.Errorf("look at database %s: %w", id.Database(), err)
 	}
+	found.marked = comment == marker(id)
 	return found, nil
 }
 
+const markerPrefix = "homeroom tenant "
+
 // marker is the comment on a tenant's database that says whose it is.
-func marker(id ID) string { return "homeroom tenant " + id.String() }
+func marker(id ID) string { return markerPrefix + id.String() }
 
 // ensureDatabase clones the template, closed to everybody, unless the database is there. One without our comment but with
 // our owner is ours, made by a process that died before it could mark it: names are never used twice.
@@ -146,15 +163,18 @@ func (s *Server) ensureDatabase(ctx context.Context, conn *pgx.Conn, id ID, foun
 		if _, err := conn.Exec(ctx, "drop database "+name); err != nil {
 			return "", fmt.Errorf("drop invalid database %s: %w", id.Database(), err)
 		}
+		killpoint.Here("tenant.invalid_dropped")
 	case found.database && !found.ours:
 		if _, err := conn.Exec(ctx, "alter database "+name+" owner to "+quote(ownerRole)); err != nil {
 			return "", fmt.Errorf("give database %s back to its owner: %w", id.Database(), err)
 		}
+		killpoint.Here("tenant.owner_restored")
 		return "owner restored", nil
 	case found.database:
 		return "", nil
 	}
-	_, err := conn.Exec(ctx, "create database "+name+" owner "+quote(ownerRole)+" template "+quote(s.Template())+
+	killpoint.Here("tenant.database_wanted")
+	err := s.createDatabase(ctx, conn, "create database "+name+" owner "+quote(ownerRole)+" template "+quote(s.Template())+
 		" allow_connections false")
 	if err != nil {
 		return "", fmt.Errorf("create database %s: %w", id.Database(), err)

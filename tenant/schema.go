@@ -7,22 +7,55 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"homeroom/internal/killpoint"
 	"homeroom/migrations"
 )
+
+// Migrated is what a migration did, and the fingerprint of the schema that it left; see [Schema.Fingerprint].
+type Migrated struct {
+	migrations.Result
+	Fingerprint string
+}
 
 // Migrate brings an existing tenant's schema to the newest version, under the tenant's lock. One that a newer program has
 // migrated further is left as it is. It fails with a *migrations.Error when a file fails (the tenant then keeps the
 // version before that file), or a *migrations.StateError when its version cannot be trusted.
-func (s *Server) Migrate(ctx context.Context, id ID) (migrations.Result, error) {
-	var result migrations.Result
+func (s *Server) Migrate(ctx context.Context, id ID) (Migrated, error) {
+	return s.MigrateTo(ctx, id, s.cfg.Migrations.Latest())
+}
+
+// MigrateTo is [Server.Migrate] as far as a version, which must be one of the migrations'. A database that is beyond it is
+// left as it is.
+func (s *Server) MigrateTo(ctx context.Context, id ID, version uint) (Migrated, error) {
+	return s.migrate(ctx, id, func(conn *pgx.Conn) (migrations.Result, error) {
+		return s.cfg.Migrations.UpTo(ctx, conn, version)
+	})
+}
+
+// UndoTo takes a tenant's schema back to a version by the down files, and with it whatever they drop. Version 0 is that before
+// the first file. A database that is not beyond the version is left as it is. It fails as Migrate does.
+func (s *Server) UndoTo(ctx context.Context, id ID, version uint) (Migrated, error) {
+	return s.migrate(ctx, id, func(conn *pgx.Conn) (migrations.Result, error) {
+		return s.cfg.Migrations.DownTo(ctx, conn, version)
+	})
+}
+
+// migrate runs files under the tenant's lock, and looks at what has become of the schema.
+func (s *Server) migrate(ctx context.Context, id ID, run func(conn *pgx.Conn) (migrations.Result, error)) (Migrated, error) {
+	var result Migrated
 	err := s.locked(ctx, id.String(), func(*pgx.Conn) error {
 		return s.inside(ctx, id, func(conn *pgx.Conn) (err error) {
-			result, err = s.cfg.Migrations.Up(ctx, conn)
+			if result.Result, err = run(conn); err != nil {
+				return err
+			}
+			killpoint.Here("tenant.migrated")
+			schema, err := describe(ctx, conn)
+			result.Fingerprint = schema.Fingerprint()
 			return err
 		})
 	})
 	if err != nil {
-		return result, fmt.Errorf("migrate tenant %s: %w", id, err)
+		return Migrated{Result: result.Result}, fmt.Errorf("migrate tenant %s: %w", id, err)
 	}
 	return result, nil
 }
@@ -48,28 +81,32 @@ func (s *Server) inside(ctx context.Context, id ID, f func(conn *pgx.Conn) error
 }
 
 // ensureSchema migrates, and gives back the rights inside the database that are missing.
-func (s *Server) ensureSchema(ctx context.Context, id ID) (version uint, changed string, err error) {
+func (s *Server) ensureSchema(ctx context.Context, id ID) (result Migrated, changed string, err error) {
 	var changes []string
-	err = s.inside(ctx, id, func(conn *pgx.Conn) error {
-		migrated, err := s.cfg.Migrations.Up(ctx, conn)
+	err = s.inside(ctx, id, func(conn *pgx.Conn) (err error) {
+		if result.Result, err = s.cfg.Migrations.Up(ctx, conn); err != nil {
+			return err
+		}
+		killpoint.Here("tenant.migrated")
+		if result.From != result.To {
+			changes = append(changes, fmt.Sprintf("migrated from version %d to %d", result.From, result.To))
+		}
+		missing, err := grantsMissing(ctx, conn)
 		if err != nil {
 			return err
 		}
-		version = migrated.To
-		if migrated.From != migrated.To {
-			changes = append(changes, fmt.Sprintf("migrated from version %d to %d", migrated.From, migrated.To))
+		if missing {
+			if _, err := conn.Exec(ctx, grants); err != nil {
+				return fmt.Errorf("restore grants in database %s: %w", id.Database(), err)
+			}
+			killpoint.Here("tenant.granted")
+			changes = append(changes, "grants restored")
 		}
-		missing, err := grantsMissing(ctx, conn)
-		if err != nil || !missing {
-			return err
-		}
-		if _, err := conn.Exec(ctx, grants); err != nil {
-			return fmt.Errorf("restore grants in database %s: %w", id.Database(), err)
-		}
-		changes = append(changes, "grants restored")
-		return nil
+		schema, err := describe(ctx, conn)
+		result.Fingerprint = schema.Fingerprint()
+		return err
 	})
-	return version, strings.Join(changes, ", "), err
+	return result, strings.Join(changes, ", "), err
 }
 
 // grantsMissing tells whether the group lacks any of the rights that grants.sql gives, or has a right to the version

@@ -52,11 +52,16 @@ type Config struct {
 	Parallel int
 	// ConnectionLimit is how many connections a tenant's role may have, from all its clients. Defaults to 20.
 	ConnectionLimit int
-	// LockTimeout bounds the wait for another process's work on the same tenant, and a migration's wait for each of its
-	// table locks. Defaults to 30 s.
+	// LockTimeout bounds the wait for another process's work on the same tenant. Defaults to 30 s.
 	LockTimeout time.Duration
+	// MigrateLockTimeout is how long a migration may wait for a table's lock, and make the tenant's readers wait behind
+	// it. It then fails with SQLSTATE 55P03 and may be tried again. Defaults to 2 s.
+	MigrateLockTimeout time.Duration
 	// CreateTimeout bounds one statement outside the migrations, CREATE DATABASE among them. Defaults to 2 min.
 	CreateTimeout time.Duration
+	// MinFreeDisk is how many bytes must be free on the server's disk for another database to be made there; see
+	// [ErrDiskLow]. Defaults to 0: no floor.
+	MinFreeDisk int64
 	// Logger is where warnings go. Defaults to slog.Default().
 	Logger *slog.Logger
 }
@@ -76,6 +81,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.LockTimeout == 0 {
 		c.LockTimeout = 30 * time.Second
+	}
+	if c.MigrateLockTimeout == 0 {
+		c.MigrateLockTimeout = 2 * time.Second
 	}
 	if c.CreateTimeout == 0 {
 		c.CreateTimeout = 2 * time.Minute
@@ -105,6 +113,10 @@ type Server struct {
 	// prepared guards what [Server.Prepare] does once.
 	prepared sync.Mutex
 	ready    bool
+	// reference is the template's schema, once ready.
+	reference Schema
+	// disk is what was last measured.
+	disk disk
 }
 
 // Open makes a Server. It connects only when it is used.
@@ -120,7 +132,7 @@ func Open(cfg Config) (*Server, error) {
 	poolConfig.MaxConns = int32(cfg.Parallel)
 	poolConfig.ConnConfig.Database = maintenanceDatabase
 	postgres.NoticeLoss(poolConfig.ConnConfig)
-	setParams(poolConfig.ConnConfig, cfg, cfg.CreateTimeout)
+	setParams(poolConfig.ConnConfig, cfg.LockTimeout, cfg.CreateTimeout)
 	pool, err := pgxpool.NewWithConfig(context.Background(), poolConfig)
 	if err != nil {
 		return nil, fmt.Errorf("connect to server %s: %w", cfg.Name, err)
@@ -131,11 +143,11 @@ func Open(cfg Config) (*Server, error) {
 // setParams gives a connection the settings that bound its waits. client_connection_check_interval makes the server
 // give up a statement, a CREATE DATABASE for example, soon after we died; until it has noticed, the tenant's lock, held
 // by the same connection, keeps everybody else out.
-func setParams(conn *pgx.ConnConfig, cfg Config, statementTimeout time.Duration) {
+func setParams(conn *pgx.ConnConfig, lockTimeout, statementTimeout time.Duration) {
 	params := conn.RuntimeParams
 	params["application_name"] = "homeroom"
 	params["client_connection_check_interval"] = "250ms"
-	params["lock_timeout"] = milliseconds(cfg.LockTimeout)
+	params["lock_timeout"] = milliseconds(lockTimeout)
 	params["statement_timeout"] = milliseconds(statementTimeout)
 }
 
@@ -147,6 +159,14 @@ func (s *Server) Name() string { return s.cfg.Name }
 // Migrations is the schema that its tenants get.
 func (s *Server) Migrations() *migrations.Set { return s.cfg.Migrations }
 
+// Ping tells whether the server answers.
+func (s *Server) Ping(ctx context.Context) error {
+	if err := s.maintenance.Ping(ctx); err != nil {
+		return fmt.Errorf("connect to server %s: %w", s.cfg.Name, err)
+	}
+	return nil
+}
+
 // Close closes its connections.
 func (s *Server) Close() { s.maintenance.Close() }
 
@@ -154,7 +174,7 @@ func (s *Server) Close() { s.maintenance.Close() }
 func (s *Server) connect(ctx context.Context, database string) (*pgx.Conn, error) {
 	cfg := s.maintenance.Config().ConnConfig
 	cfg.Database = database
-	setParams(cfg, s.cfg, 0) // a migration takes as long as it takes
+	setParams(cfg, s.cfg.MigrateLockTimeout, 0) // a migration takes as long as it takes
 	cfg.RuntimeParams["role"] = ownerRole
 	conn, err := pgx.ConnectConfig(ctx, cfg)
 	if err != nil {

@@ -5,9 +5,9 @@ import (
 	"crypto/sha256"
 	_ "embed"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"regexp"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -79,11 +79,13 @@ func ensureSharedRoles(ctx context.Context, conn *pgx.Conn) error {
 			if _, err := conn.Exec(ctx, "create role "+quote(role)+" nologin"); err != nil && !postgres.IsCode(err, "42710") {
 				return fmt.Errorf("create role %s: %w", role, err)
 			}
+			killpoint.Here("server.role_created")
 		}
 		if role == ownerRole && !member {
 			if _, err := conn.Exec(ctx, "grant "+quote(role)+" to current_user"); err != nil {
 				return fmt.Errorf("become a member of role %s: %w", role, err)
 			}
+			killpoint.Here("server.owner_joined")
 		}
 	}
 	return nil
@@ -92,45 +94,53 @@ func ensureSharedRoles(ctx context.Context, conn *pgx.Conn) error {
 // closeSharedDatabases keeps the tenants' roles out of the databases that every server comes with and that PUBLIC may
 // enter. Only their owner may do that; who is not, gets the statement to have it done.
 func (s *Server) closeSharedDatabases(ctx context.Context, conn *pgx.Conn) error {
-	var open, mine int
-	var us string
-	err := conn.QueryRow(ctx, `
-		select count(*), count(*) filter (where pg_has_role(current_user, datdba, 'usage')), quote_ident(current_user)
-		from pg_database
-		where datname in ('postgres', 'template1') and has_database_privilege('public', oid, 'connect')`).Scan(&open, &mine, &us)
-	if err != nil {
-		return fmt.Errorf("look who may enter the maintenance databases: %w", err)
-	}
-	statements := "grant connect on database postgres to " + us +
-		"; revoke connect, temporary on database postgres, template1 from public"
+	open, mine, us, err := openToPublic(ctx, conn)
 	switch {
+	case err != nil:
+		return err
 	case open == 0:
 		return nil
 	case mine < open:
 		s.cfg.Logger.Warn("tenants can enter the maintenance databases of the server, and list the (opaque) names of all databases there",
-			"server", s.cfg.Name, "as_superuser_run", statements)
+			"server", s.cfg.Name, "as_superuser_run", closeToPublic(us))
 		return nil
 	}
-	if _, err := conn.Exec(ctx, statements); err != nil {
+	if _, err := conn.Exec(ctx, closeToPublic(us)); err != nil {
 		return fmt.Errorf("close the maintenance databases to PUBLIC: %w", err)
 	}
+	killpoint.Here("server.closed")
 	return nil
 }
 
-// ensureTemplate makes the template unless it is there. IS_TEMPLATE is set last, as the mark of completion: a database
-// of that name without it was left by a process that died, and is made again.
+// openToPublic counts the shared databases that PUBLIC may enter, and those of them that are ours to close; us is our role,
+// quoted.
+func openToPublic(ctx context.Context, conn *pgx.Conn) (open, mine int, us string, err error) {
+	err = conn.QueryRow(ctx, `
+		select count(*), count(*) filter (where pg_has_role(current_user, datdba, 'usage')), quote_ident(current_user)
+		from pg_database
+		where datname in ('postgres', 'template1') and has_database_privilege('public', oid, 'connect')`).Scan(&open, &mine, &us)
+	if err != nil {
+		return 0, 0, "", fmt.Errorf("look who may enter the maintenance databases: %w", err)
+	}
+	return open, mine, us, nil
+}
+
+// closeToPublic is the SQL that closes the shared databases, except to our role.
+func closeToPublic(us string) string {
+	return "grant connect on database postgres to " + us +
+		"; revoke connect, temporary on database postgres, template1 from public"
+}
+
+// ensureTemplate makes the template unless it is there, and remembers its schema. IS_TEMPLATE is set last, as the mark of
+// completion: a database of that name without it was left by a process that died, and is made again.
 func (s *Server) ensureTemplate(ctx context.Context) error {
 	name := s.Template()
-	err := s.lockedPatiently(ctx, name, func(conn *pgx.Conn) error {
-		var complete bool
-		err := conn.QueryRow(ctx, "select datistemplate from pg_database where datname = $1", name).Scan(&complete)
-		if complete {
-			return nil
-		}
-		if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+	err := s.lockedPatiently(ctx, name, func(conn *pgx.Conn) (err error) {
+		if s.reference, err = readReference(ctx, conn, name); err != nil || s.reference != nil {
 			return err
 		}
-		return s.buildTemplate(ctx, conn, name)
+		s.reference, err = s.buildTemplate(ctx, conn, name)
+		return err
 	})
 	if err != nil {
 		return fmt.Errorf("make template %s on server %s: %w", name, s.cfg.Name, err)
@@ -138,47 +148,71 @@ func (s *Server) ensureTemplate(ctx context.Context) error {
 	return nil
 }
 
-func (s *Server) buildTemplate(ctx context.Context, conn *pgx.Conn, name string) error {
-	for _, statement := range []string{
-		"drop database if exists " + quote(name) + " with (force)",
-		"create database " + quote(name) + " owner " + quote(ownerRole) + " template template0",
-		"revoke all on database " + quote(name) + " from public",
-	} {
-		if _, err := conn.Exec(ctx, statement); err != nil {
-			return err
-		}
+func (s *Server) buildTemplate(ctx context.Context, conn *pgx.Conn, name string) (Schema, error) {
+	if err := s.admit(ctx, conn); err != nil {
+		return nil, err
+	}
+	if err := dropTemplate(ctx, conn, name); err != nil {
+		return nil, err
+	}
+	err := s.createDatabase(ctx, conn, "create database "+quote(name)+" owner "+quote(ownerRole)+" template template0")
+	if err != nil {
+		return nil, err
 	}
 	killpoint.Here("template.created")
-	if err := s.fillTemplate(ctx, name); err != nil {
-		return err
+	if _, err := conn.Exec(ctx, "revoke all on database "+quote(name)+" from public"); err != nil {
+		return nil, err
+	}
+	schema, err := s.fillTemplate(ctx, name)
+	if err != nil {
+		return nil, err
 	}
 	killpoint.Here("template.filled")
-	for _, statement := range []string{
-		"alter database " + quote(name) + " allow_connections false",
-		"alter database " + quote(name) + " is_template true",
-	} {
-		if _, err := conn.Exec(ctx, statement); err != nil {
-			return err
-		}
+	if err := writeReference(ctx, conn, name, schema); err != nil {
+		return nil, err
 	}
+	killpoint.Here("template.described")
+	for _, option := range []string{"allow_connections false", "is_template true"} {
+		if _, err := conn.Exec(ctx, "alter database "+quote(name)+" "+option); err != nil {
+			return nil, err
+		}
+		killpoint.Here("template." + strings.ReplaceAll(option, " ", "_"))
+	}
+	return schema, nil
+}
+
+// dropTemplate drops a template, if there is one of this name, complete or not.
+func dropTemplate(ctx context.Context, conn *pgx.Conn, name string) error {
+	_, err := conn.Exec(ctx, "alter database "+quote(name)+" is_template false")
+	if err != nil && !postgres.IsCode(err, "3D000", "55000") { // there is none; its dropping was begun and interrupted
+		return err
+	}
+	if err == nil {
+		killpoint.Here("template.unmarked")
+	}
+	if _, err := conn.Exec(ctx, "drop database if exists "+quote(name)+" with (force)"); err != nil {
+		return err
+	}
+	killpoint.Here("template.dropped")
 	return nil
 }
 
-// fillTemplate runs the grants, which hold for whatever the owner makes afterwards, then the migrations.
-func (s *Server) fillTemplate(ctx context.Context, name string) error {
+// fillTemplate runs the grants, which hold for whatever the owner makes afterwards, then the migrations, and describes what
+// they have made.
+func (s *Server) fillTemplate(ctx context.Context, name string) (Schema, error) {
 	conn, err := s.connect(ctx, name)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
 	if _, err := conn.Exec(ctx, grants); err != nil {
-		return fmt.Errorf("set default privileges: %w", err)
+		return nil, fmt.Errorf("set default privileges: %w", err)
 	}
 	if _, err := s.cfg.Migrations.Up(ctx, conn); err != nil {
-		return err
+		return nil, err
 	}
 	if _, err := conn.Exec(ctx, grants); err != nil { // the version table is there only now
-		return fmt.Errorf("grant: %w", err)
+		return nil, fmt.Errorf("grant: %w", err)
 	}
-	return nil
+	return describe(ctx, conn)
 }

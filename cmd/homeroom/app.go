@@ -48,7 +48,8 @@ func openApp(ctx context.Context, cfg config, logger *slog.Logger, parallel int)
 	a.servers = tenant.Servers{}
 	for name, url := range cfg.servers {
 		a.servers[name], err = tenant.Open(tenant.Config{
-			Name: name, URL: url, Key: cfg.TenantKey, Migrations: cfg.migrations, Parallel: parallel, Logger: logger,
+			Name: name, URL: url, Key: cfg.TenantKey, Migrations: cfg.migrations, Parallel: parallel,
+			MinFreeDisk: int64(cfg.MinFreeDisk), Logger: logger,
 		})
 		if err != nil {
 			return nil, err
@@ -63,7 +64,7 @@ func openApp(ctx context.Context, cfg config, logger *slog.Logger, parallel int)
 	}
 	a.identity = a.provider()
 	a.signup, err = signup.New(signup.Config{
-		Catalog: a.catalog, Servers: a.servers, Identity: a.identity, Queue: queue, Key: cfg.TenantKey,
+		Catalog: a.catalog, Servers: signup.OnServers(a.servers), Identity: a.identity, Queue: queue, Key: cfg.TenantKey,
 		Spares: cfg.Spares, Logger: logger,
 	})
 	return a, err

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/caarlos0/env/v11"
+	"github.com/docker/go-units"
 
 	"homeroom/catalog"
 	"homeroom/internal/secret"
@@ -29,7 +30,8 @@ type config struct {
 	SignupRate       rate           `env:"HOMEROOM_SIGNUP_RATE" envDefault:"5/1h" help:"sign-ups per client address, such as 5/1h; off"`
 	TrustedProxies   []netip.Prefix `env:"HOMEROOM_TRUSTED_PROXIES" help:"CIDRs, separated by commas, whose X-Forwarded-For counts"`
 	AllowedOrigins   []string       `env:"HOMEROOM_ALLOWED_ORIGINS" help:"origins of the SPA, separated by commas, that browsers may call from"`
-	AllowSuperuser   bool           `env:"HOMEROOM_ALLOW_SUPERUSER" envDefault:"false" help:"lets the servers' URLs belong to a superuser"`
+	AllowSuperuser   bool           `env:"HOMEROOM_ALLOW_SUPERUSER" envDefault:"false" help:"lets the servers' URLs belong to a superuser, or on Postgres 15 and older to a role with CREATEROLE, which is as good as one"`
+	MinFreeDisk      size           `env:"HOMEROOM_MIN_FREE_DISK" envDefault:"1GiB" help:"how much disk must be free on a server for another database to be made there, where that can be told; off"`
 
 	Auth0Domain             string        `env:"AUTH0_DOMAIN" help:"the Auth0 tenant, such as lincoln.eu.auth0.com"`
 	Auth0BaseURL            string        `env:"AUTH0_BASE_URL" help:"its URL, for a simulator; https://$AUTH0_DOMAIN when empty. The issuer of tokens is this with a closing slash"`
@@ -83,6 +85,23 @@ func (r *rate) UnmarshalText(text []byte) error {
 		return fmt.Errorf(`it must be a number of times per period, such as 5/1h, or "off"`)
 	}
 	r.allowance = &catalog.Allowance{Count: n, Window: window}
+	return nil
+}
+
+// size is a number of bytes.
+type size int64
+
+// UnmarshalText reads "500MiB", "2g" (both binary) or "off".
+func (s *size) UnmarshalText(text []byte) error {
+	if string(text) == "off" {
+		*s = 0
+		return nil
+	}
+	bytes, err := units.RAMInBytes(string(text))
+	if err != nil || bytes < 0 {
+		return fmt.Errorf(`it must be a size such as 500MiB or 2GiB, or "off"`)
+	}
+	*s = size(bytes)
 	return nil
 }
 

@@ -32,7 +32,7 @@ const (
 type commands struct {
 	Dev      devCommand      `cmd:"" help:"Run everything on this machine: Postgres, an Auth0 simulator and the service."`
 	Serve    serveCommand    `cmd:"" help:"Run the service."`
-	Migrate  migrateCommand  `cmd:"" help:"Bring all tenants' databases up to date. Exits with 3 when some failed."`
+	Migrate  migrateCommand  `cmd:"" help:"Bring tenants' databases up to date, and look after such runs. Exits with 3 when some failed."`
 	Tenant   tenantCommand   `cmd:"" help:"Look at single tenants, and repair them."`
 	Auth0sim auth0simCommand `cmd:"" name:"auth0sim" help:"Run the Auth0 simulator by itself."`
 	Token    tokenCommand    `cmd:"" help:"Get an access token from the simulator, to call the API as an operator or a user."`

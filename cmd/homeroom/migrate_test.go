@@ -5,8 +5,10 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -24,10 +26,25 @@ import (
 	"homeroom/tenant"
 )
 
-// TestMigrateTheFleet brings 200 tenants, one of them poisoned, to a new version by the command line.
+// fleetSize is how many tenants TestMigrateTheFleet makes; one in a hundred of them is poisoned.
+func fleetSize(t *testing.T) int {
+	t.Helper()
+	text := os.Getenv("HOMEROOM_TEST_TENANTS")
+	if text == "" {
+		return 200
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 100 {
+		t.Fatalf("HOMEROOM_TEST_TENANTS must be 100 or more, not %q", text)
+	}
+	return n
+}
+
+// TestMigrateTheFleet brings many tenants, some of them poisoned, to a new version by the command line.
 func TestMigrateTheFleet(t *testing.T) {
 	t.Parallel()
-	const tenants = 200
+	tenants := fleetSize(t)
+	sick := tenants / 100
 	postgres := pgtest.Private(t, map[string]string{"synchronous_commit": "off"})
 	dir := t.TempDir()
 	write := func(name, sql string) {
@@ -38,9 +55,12 @@ func TestMigrateTheFleet(t *testing.T) {
 	write("000001_pupils.up.sql", "create table pupils (name text);")
 	ids := makeTenants(t, postgres.URL("catalog"), postgres.URL("postgres"), dir, tenants)
 	write("000002_names.up.sql", "alter table pupils alter column name set not null;")
-	poisoned := dial(t, postgres.URL(ids[17].Database()))
-	if _, err := poisoned.Exec(t.Context(), "insert into pupils values (null)"); err != nil {
-		t.Fatal(err)
+	write("000002_names.down.sql", "alter table pupils alter column name drop not null;")
+	for i := range sick {
+		poisoned := dial(t, postgres.URL(ids[20+i*50].Database()))
+		if _, err := poisoned.Exec(t.Context(), "insert into pupils values (null)"); err != nil {
+			t.Fatal(err)
+		}
 	}
 
 	homeroom := func(args ...string) (int, string, string) {
@@ -49,7 +69,9 @@ func TestMigrateTheFleet(t *testing.T) {
 			"HOMEROOM_TENANT_MIGRATIONS=" + dir,
 		}, args...)
 	}
-	if code, out, _ := homeroom("migrate", "--plan"); code != exitOK || !strings.Contains(out, "200 tenants to migrate to version 2.") {
+	code, out, _ := homeroom("migrate", "--plan")
+	if code != exitOK || !strings.Contains(out, fmt.Sprintf("%d tenants to migrate to version 2. In waves of 1, 10, 100, ", tenants)) ||
+		!strings.Contains(out, "From version 1: 000002_names.up.sql") {
 		t.Fatalf("plan: %d %s", code, out)
 	}
 	code, out, stderr := homeroom("migrate")
@@ -57,34 +79,74 @@ func TestMigrateTheFleet(t *testing.T) {
 		t.Errorf("exit code %d, want %d", code, exitFailures)
 	}
 	for _, want := range []string{
-		"failed  " + ids[17].Database(), `column "name" of relation "pupils" contains null values`, "000002_names.up.sql",
-		"199 tenants migrated to version 2, 1 failed",
+		ids[20].Database(), `column "name" of relation "pupils" contains null values`, "000002_names.up.sql",
+		fmt.Sprintf("failed  %d tenants, for the same cause:", sick),
+		fmt.Sprintf("%d tenants migrated to version 2, %d failed", tenants-sick, sick),
 	} {
 		if !strings.Contains(out, want) {
 			t.Errorf("%q is not in\n%s", want, out)
 		}
 	}
-	if !strings.Contains(stderr, "199 of 200 tenants migrated, 1 failed") {
+	if !strings.Contains(stderr, fmt.Sprintf("of %d tenants migrated, %d failed", tenants, sick)) {
 		t.Errorf("progress: %s", stderr)
 	}
-	if _, out, _ := homeroom("tenant", "list", "--status", "quarantined", "-o", "json"); !strings.Contains(out, "contains null values") {
-		t.Errorf("the quarantined tenant: %s", out)
+	if _, out, _ := homeroom("tenant", "list", "--status", "quarantined", "-o", "json"); strings.Count(out, "contains null values") != sick {
+		t.Errorf("the quarantined tenants: %s", out)
+	}
+	if code, out, _ := homeroom("migrate", "show"); code != exitOK || !strings.Contains(out, fmt.Sprintf("%d done, %d failed", tenants-sick, sick)) {
+		t.Errorf("the run: %d %s", code, out)
 	}
 
-	if _, err := poisoned.Exec(t.Context(), "delete from pupils"); err != nil {
-		t.Fatal(err)
+	for i := range sick {
+		if _, err := dial(t, postgres.URL(ids[20+i*50].Database())).Exec(t.Context(), "delete from pupils"); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if code, out, _ := homeroom("migrate", "--no-progress"); code != exitOK || !strings.Contains(out, "1 tenant migrated to version 2, 0 failed") {
+	if code, out, _ := homeroom("migrate", "--no-progress"); code != exitOK || !strings.Contains(out, fmt.Sprintf("%d tenants migrated to version 2, 0 failed", sick)) {
 		t.Errorf("after the cure: %d %s", code, out)
 	}
 	if code, out, _ := homeroom("migrate"); code != exitOK || !strings.Contains(out, "All tenants are at version 2.") {
 		t.Errorf("with nothing to do: %d %s", code, out)
 	}
 	stockReads(t, postgres.URL(ids[3].Database()), dir, 2)
+	driftIsFound(t, homeroom, postgres.URL(ids[5].Database()), ids[5].Database())
+	takenBack(t, homeroom, ids[7].Database())
 
 	write("000003_broken.up.sql", "create table (")
 	if code, _, stderr := homeroom("migrate"); code != exitCannot || !strings.Contains(stderr, "000003_broken.up.sql:1") {
 		t.Errorf("with a broken file: %d %s", code, stderr)
+	}
+}
+
+// driftIsFound changes a tenant's schema by hand, and looks for it.
+func driftIsFound(t *testing.T, homeroom func(...string) (int, string, string), url, database string) {
+	t.Helper()
+	if code, out, _ := homeroom("tenant", "drift"); code != exitOK || !strings.Contains(out, "none differs") {
+		t.Errorf("before: %d %s", code, out)
+	}
+	if _, err := dial(t, url).Exec(t.Context(), "create index by_name on pupils (name)"); err != nil {
+		t.Fatal(err)
+	}
+	code, out, _ := homeroom("tenant", "drift")
+	if code != exitFailures || !strings.Contains(out, "1 tenant at version 2: "+database) || !strings.Contains(out, "extra    index public.by_name") {
+		t.Errorf("drift: %d %s", code, out)
+	}
+	if code, out, _ := homeroom("tenant", "drift", "--stored", "-o", "csv"); code != exitFailures || !strings.Contains(out, "public.by_name") {
+		t.Errorf("drift that is known: %d %s", code, out)
+	}
+}
+
+// takenBack takes one tenant back to the first version and forward again.
+func takenBack(t *testing.T, homeroom func(...string) (int, string, string), database string) {
+	t.Helper()
+	if code, out, errs := homeroom("migrate", "--tenant", database, "--to", "1", "--no-progress"); code != exitOK || !strings.Contains(out, "1 tenant migrated to version 1") {
+		t.Errorf("back: %d %s%s", code, out, errs)
+	}
+	if code, out, _ := homeroom("migrate"); code != exitOK || !strings.Contains(out, "All tenants are at version 2.") {
+		t.Errorf("a run over the fleet: %d %s", code, out)
+	}
+	if code, out, _ := homeroom("migrate", "--tenant", database, "--no-progress"); code != exitOK || !strings.Contains(out, "1 tenant migrated to version 2") {
+		t.Errorf("forward: %d %s", code, out)
 	}
 }
 
@@ -139,7 +201,7 @@ func makeTenants(t *testing.T, catalogURL, serverURL, dir string, n int) []tenan
 			if err != nil {
 				return err
 			}
-			return store.SpareBuilt(t.Context(), ids[i].UUID(), result.Version, json.RawMessage(`[]`))
+			return store.SpareBuilt(t.Context(), ids[i].UUID(), catalog.Health{Version: result.Version, Fingerprint: result.Fingerprint}, json.RawMessage(`[]`))
 		})
 	}
 	if err := group.Wait(); err != nil {
@@ -177,7 +239,7 @@ func TestCommandLine(t *testing.T) {
 		code    int
 		want    string
 	}{
-		"no argument prints the help":   {nil, nil, exitOK, "Bring all tenants"},
+		"no argument prints the help":   {nil, nil, exitOK, "Bring tenants"},
 		"an unknown command":            {[]string{"fly"}, nil, exitUsage, "unexpected argument fly"},
 		"a missing catalog":             {[]string{"serve"}, nil, exitCannot, "HOMEROOM_CATALOG_URL"},
 		"a key that is too short":       {[]string{"migrate"}, []string{"HOMEROOM_CATALOG_URL=x", "HOMEROOM_TENANT_KEY=YQ=="}, exitCannot, "openssl rand -base64 32"},
@@ -187,7 +249,7 @@ func TestCommandLine(t *testing.T) {
 		"a folder without migrations":   {[]string{"migrate"}, valid("HOMEROOM_TENANT_MIGRATIONS=" + t.TempDir()), exitCannot, "HOMEROOM_TENANT_MIGRATIONS"},
 		"a secret and its file at once": {[]string{"migrate"}, valid("HOMEROOM_CATALOG_URL_FILE=/x"), exitCannot, "remove one"},
 		"a catalog that does not answer": {
-			[]string{"migrate"}, valid("HOMEROOM_CATALOG_URL=postgres://u:canary@127.0.0.1:1/c"), exitCannot, "connect to the catalog",
+			[]string{"migrate"}, valid("HOMEROOM_CATALOG_URL=postgres://u:hush-hush@127.0.0.1:1/c"), exitCannot, "connect to the catalog",
 		},
 		"serve without Auth0": {[]string{"serve"}, valid(), exitCannot, "AUTH0_CLIENT_ID"},
 	} {
@@ -197,7 +259,7 @@ func TestCommandLine(t *testing.T) {
 			if code != c.code || !strings.Contains(out+errs, c.want) {
 				t.Errorf("exit code %d, want %d with %q:\n%s%s", code, c.code, c.want, out, errs)
 			}
-			if strings.Contains(out+errs, "canary") {
+			if strings.Contains(out+errs, "hush-hush") {
 				t.Errorf("a password was printed:\n%s%s", out, errs)
 			}
 		})

@@ -13,7 +13,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"homeroom/auth0"
-	"homeroom/fleet"
 	"homeroom/internal/httpapi"
 	"homeroom/internal/jobs"
 	"homeroom/tenant"
@@ -90,7 +89,9 @@ func serve(ctx context.Context, cfg config, options serveOptions) error {
 		defer cancel()
 		return runner.Stop(stopping)
 	})
-	a.startBackground(ctx, group, options.migrate)
+	if err := a.startBackground(ctx, group, options.migrate); err != nil {
+		return err
+	}
 	options.logger.Info("serving", "addr", listener.Addr().String())
 	if options.ready != nil {
 		options.ready(listener.Addr().String())
@@ -99,13 +100,19 @@ func serve(ctx context.Context, cfg config, options serveOptions) error {
 }
 
 // startBackground starts what goes on beside the requests.
-func (a *app) startBackground(ctx context.Context, group *errgroup.Group, migrate bool) {
+func (a *app) startBackground(ctx context.Context, group *errgroup.Group, migrate bool) error {
+	all, err := a.fleet(0)
+	if err != nil {
+		return err
+	}
 	group.Go(func() error { return a.signup.Reconcile(ctx) })
 	group.Go(func() error { return a.signup.KeepSpares(ctx) })
 	group.Go(func() error { a.warm(ctx); return nil })
+	group.Go(func() error { a.workOnRuns(ctx, all); return nil })
 	if migrate {
-		group.Go(func() error { a.migrateInBackground(ctx); return nil })
+		group.Go(func() error { a.keepMigrated(ctx, all); return nil })
 	}
+	return nil
 }
 
 // handler is the HTTP API over the app.
@@ -154,39 +161,6 @@ func (a *app) warm(ctx context.Context) {
 	}
 	if err := client.Warm(ctx); err != nil && ctx.Err() == nil {
 		a.logger.Warn("cannot get a token for the Auth0 Management API yet", "cause", err)
-	}
-}
-
-// migrateEvery is how often the fleet is looked at again once it is up to date: an older program that still runs may be
-// adding tenants, and a server may come back. It costs a query.
-const migrateEvery = time.Minute
-
-// migrateInBackground brings the fleet up to date while the service already answers, and keeps it so. The tenants that
-// wait for a person are tried once, at the start.
-func (a *app) migrateInBackground(ctx context.Context) {
-	options := fleet.Options{By: "serve on " + hostname()}
-	for {
-		a.migrateOnce(ctx, options)
-		options.SkipQuarantined = true
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(migrateEvery):
-		}
-	}
-}
-
-func (a *app) migrateOnce(ctx context.Context, options fleet.Options) {
-	all, err := a.fleet(0)
-	if err == nil {
-		var report fleet.Report
-		report, err = all.Run(ctx, options)
-		if report.Run.Total > 0 {
-			a.logger.Info("migrated the fleet", "run", report.Run.ID, "done", report.Run.Done, "failed", report.Run.Failed, "joined", report.Joined)
-		}
-	}
-	if err != nil && ctx.Err() == nil {
-		a.logger.Error("migrate the fleet", "cause", err)
 	}
 }
 

@@ -22,6 +22,8 @@ type tenantCommand struct {
 	List        tenantList        `cmd:"" help:"List tenants, newest first."`
 	Show        tenantShow        `cmd:"" help:"Show everything about a tenant."`
 	Reprovision tenantReprovision `cmd:"" help:"Run every provisioning step again, adding what is missing."`
+	Drift       tenantDrift       `cmd:"" help:"Find tenants whose schema is not what its version should be. Exits with 3 when there are some."`
+	Canary      tenantCanary      `cmd:"" help:"Have a tenant go first in every run over the fleet."`
 	Psql        tenantPsql        `cmd:"" help:"Open a tenant's database in psql, with the tenant's own role."`
 }
 

@@ -84,7 +84,7 @@ func setup(t *testing.T, o options) *world {
 		spares = 0
 	}
 	w.signup, err = signup.New(signup.Config{
-		Catalog: w.catalog, Servers: servers, Identity: provider, Queue: w.queue, Key: key, Spares: spares, Wait: o.wait,
+		Catalog: w.catalog, Servers: signup.OnServers(servers), Identity: provider, Queue: w.queue, Key: key, Spares: spares, Wait: o.wait,
 		Logger: logger,
 	})
 	check(t, err)

@@ -7,6 +7,8 @@ import (
 
 	"homeroom/auth0/auth0test"
 	"homeroom/internal/pgtest"
+
+	"homeroom/catalog"
 )
 
 // as is the header with a token of this person.
@@ -52,14 +54,14 @@ func TestMe(t *testing.T) {
 		holds(t, r.Body, "belongs to no school")
 	})
 	t.Run("a quarantined school tells no cause", func(t *testing.T) {
-		check(t, w.catalog.Quarantine(t.Context(), made.School.ID, "migration 5 failed: secret detail"))
+		check(t, w.catalog.Quarantine(t.Context(), made.School.ID, catalog.MigrationFailed, "migration 5 failed: secret detail"))
 		r := w.call("GET", "/me", "", me)
 		equal(t, 503, r.Status, r.Body)
 		equal(t, "BUSY", r.code(t))
 		truth(t, r.Header.Get("Retry-After") != "")
 		lacks(t, r.Body, "secret detail", "migration")
 		holds(t, w.call("GET", "/tenants/lincoln-high", "", w.bearer("read:tenants")).Body, "secret detail", `"quarantined"`)
-		check(t, w.catalog.Healthy(t.Context(), made.School.ID, 4))
+		check(t, w.catalog.Healthy(t.Context(), made.School.ID, catalog.Health{Version: 4}))
 		equal(t, 200, w.call("GET", "/me", "", me).Status)
 	})
 	t.Run("a database that is away is no fault of ours", func(t *testing.T) {

@@ -1,0 +1,17 @@
+//go:build linux || darwin || freebsd
+
+package main
+
+import "golang.org/x/sys/unix"
+
+// freeSpace is how many bytes we may still write to the disk of a folder.
+func freeSpace(folder string) (bytes uint64, known bool) {
+	var fs unix.Statfs_t
+	if err := unix.Statfs(folder, &fs); err != nil {
+		return 0, false
+	}
+	return uint64(fs.Bavail) * uint64(fs.Bsize), true //nolint:gosec,unconvert // signed on some systems, never negative
+}
+
+// syncDisks has the kernel write out what it holds back.
+func syncDisks() { unix.Sync() }

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"homeroom/catalog"
+	"homeroom/fleet"
+	"homeroom/migrations"
+	"homeroom/tenant"
+)
+
+// park is a fleet of tenants and the schema they have. All sections but the sign-ups share one.
+type park struct {
+	*bed
+	ours      *homeroom
+	schema    string // a folder of migrations, which grows
+	databases []string
+	latest    uint
+	// behind are the databases that the contestant before left out, and the SQL that they lack.
+	behind     []string
+	behindWith string
+}
+
+// openPark makes as many tenants as the bed is to have, the first time it is called.
+func openPark(ctx context.Context, b *bed) (*park, error) {
+	if b.park != nil {
+		return b.park, nil
+	}
+	p := &park{bed: b, schema: filepath.Join(b.folder, "schema")}
+	if err := os.CopyFS(p.schema, os.DirFS(b.migrations)); err != nil {
+		return nil, fmt.Errorf("copy migrations: %w", err)
+	}
+	set, err := migrations.Load(os.DirFS(p.schema))
+	if err != nil {
+		return nil, err
+	}
+	p.latest = set.Latest()
+	if p.ours, err = newHomeroom(ctx, b, "catalog_of_park", set, b.tenants); err != nil {
+		return nil, err
+	}
+	b.park = p // from now on the bed closes it
+	if err := p.build(ctx); err != nil {
+		return nil, err
+	}
+	rows, err := p.ours.catalog.Pool().Query(ctx, "select database from tenants order by database")
+	if err == nil {
+		p.databases, err = pgx.CollectRows(rows, pgx.RowTo[string])
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list tenants: %w", err)
+	}
+	return p, nil
+}
+
+// build makes the tenants as the keeper of spares does. Meanwhile fsync is off, since nobody measures. What that leaves to
+// the kernel is written out before it is on again: the files are the same as if it had been on all the time.
+func (p *park) build(ctx context.Context) error {
+	p.say("making %d tenants", p.tenants)
+	began := time.Now()
+	if err := p.setting(ctx, "fsync", "off"); err != nil {
+		return err
+	}
+	if err := p.ours.signup.FillSpares(ctx); err != nil {
+		return err
+	}
+	if err := p.checkpoint(ctx); err != nil {
+		return err
+	}
+	if err := p.setting(ctx, "fsync", "on"); err != nil {
+		return err
+	}
+	syncDisks()
+	p.say("made %d tenants in %s", p.tenants, time.Since(began).Round(time.Second))
+	return nil
+}
+
+// fill gives a catalog rows of tenants that are up to date: the row of a real one, with other ids. It returns the names of
+// their databases, which are not there.
+func (p *park) fill(ctx context.Context, store *catalog.Store, rows int) ([]string, error) {
+	var row string
+	if err := p.ours.catalog.Pool().QueryRow(ctx, "select to_jsonb(tenants)::text from tenants limit 1").Scan(&row); err != nil {
+		return nil, fmt.Errorf("read a tenant: %w", err)
+	}
+	ids, databases := make([]string, rows), make([]string, rows)
+	for i := range ids {
+		id := tenant.NewID()
+		ids[i], databases[i] = id.String(), id.Database()
+	}
+	_, err := store.Pool().Exec(ctx, `
+		insert into tenants
+		select copy.*
+		from unnest($2::text[], $3::text[]) as other (id, database),
+			jsonb_populate_record(null::tenants, $1::jsonb || jsonb_build_object('id', id, 'database', database)) as copy`,
+		row, ids, databases)
+	if err != nil {
+		return nil, fmt.Errorf("fill a catalog with rows of tenants: %w", err)
+	}
+	return databases, nil
+}
+
+// check is what `homeroom serve --migrate` does at its start once the catalog is open: it connects to the server anew,
+// looks whether the template is there, and asks which tenants are behind.
+func (p *park) check(store *catalog.Store) func(context.Context) (time.Duration, error) {
+	return func(ctx context.Context) (time.Duration, error) {
+		set, err := migrations.Load(os.DirFS(p.schema))
+		if err != nil {
+			return 0, err
+		}
+		server, err := newServer(p.bed, set)
+		if err != nil {
+			return 0, err
+		}
+		defer server.Close()
+		report, err := p.run(ctx, store, server, fleet.Options{})
+		if err == nil && report.Run.Total != 0 {
+			err = fmt.Errorf("%d tenants were behind", report.Run.Total)
+		}
+		return 0, err
+	}
+}
+
+func (p *park) run(ctx context.Context, store *catalog.Store, server *tenant.Server, o fleet.Options) (fleet.Report, error) {
+	all, err := fleet.New(fleet.Config{
+		Catalog: store, Servers: tenant.Servers{server.Name(): server}, Concurrency: mostClients, Logger: p.ours.logger,
+	})
+	if err != nil {
+		return fleet.Report{}, err
+	}
+	o.By = "bench"
+	return all.Run(ctx, o)
+}

@@ -1,0 +1,76 @@
+package catalog
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/google/uuid"
+)
+
+// BehindFilter chooses the tenants of a run.
+type BehindFilter struct {
+	// Lineage names the migrations, Version the version to reach. Tenants of other migrations are never behind.
+	Lineage string
+	Version uint
+	// Down chooses the tenants above the version instead of those below.
+	Down bool
+	// Servers are the servers this process can reach.
+	Servers []string
+	// Only narrows to tenants with one of these ids, slugs or database names; empty is all that are not held at a version.
+	Only []string
+	// SkipQuarantined leaves out those that wait for a person.
+	SkipQuarantined bool
+	// NotIn leaves out tenants that have an outcome in this run; the zero UUID leaves out none.
+	NotIn uuid.UUID
+	// Limit is how many are listed; 0 is all.
+	Limit int
+	// Wanted lists just those that somebody has asked for.
+	Wanted bool
+}
+
+// Behind lists the tenants whose database is older than the version, in the order of a run: canaries, then those that
+// somebody waits for, then schools before spares, oldest version first, and the quarantined ones last: a run is their way
+// back. The ones that are up to date cost nothing.
+func (s *Store) Behind(ctx context.Context, filter BehindFilter) ([]Tenant, error) {
+	tenants, err := many[Tenant](ctx, s.pool, `
+		select `+tenantColumns+`
+		from tenants
+		where case when $7 then schema_version > $1 else schema_version < $1 end and lineage = $5
+			and (state in ('spare', 'reserved', 'ready', 'suspended')
+				or state = 'quarantined' and not $6 and quarantine_kind is distinct from 'replaced')
+			and server = any($2)
+			and (cardinality($3::text[]) = 0 and held_at is null or slug = any($3) or database = any($3) or id::text = any($3))
+			and (not $9 or wanted_at is not null)
+			and not exists (select from migration_outcomes where run_id = $4 and tenant_id = tenants.id)
+		order by state = 'quarantined', canary desc, wanted_at, (name is null), schema_version, created_at, id
+		limit nullif($8, 0)`,
+		filter.Version, filter.Servers, emptyNotNil(filter.Only), filter.NotIn, filter.Lineage, filter.SkipQuarantined, filter.Down,
+		filter.Limit, filter.Wanted)
+	if err != nil {
+		return nil, fmt.Errorf("list tenants behind version %d: %w", filter.Version, err)
+	}
+	return tenants, nil
+}
+
+// emptyNotNil keeps pgx from sending null for a list that is nil.
+func emptyNotNil(list []string) []string {
+	if list == nil {
+		return []string{}
+	}
+	return list
+}
+
+// WithDatabase lists the tenants of a schema that have a database, oldest first; only narrows to these ids, slugs or
+// databases.
+func (s *Store) WithDatabase(ctx context.Context, lineage string, only []string) ([]Tenant, error) {
+	tenants, err := many[Tenant](ctx, s.pool, `
+		select `+tenantColumns+`
+		from tenants
+		where lineage = $1 and state in ('spare', 'reserved', 'ready', 'suspended', 'quarantined')
+			and (cardinality($2::text[]) = 0 or slug = any($2) or database = any($2) or id::text = any($2))
+		order by created_at, id`, lineage, emptyNotNil(only))
+	if err != nil {
+		return nil, fmt.Errorf("list tenants with a database: %w", err)
+	}
+	return tenants, nil
+}

@@ -1,0 +1,141 @@
+package catalog
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+)
+
+// Outcome is how a run ended for one tenant.
+type Outcome struct {
+	TenantID uuid.UUID
+	Database string
+	Slug     *string
+	State    string // done or failed
+	// FromVersion and ToVersion are the versions before and after; they are equal where nothing was applied.
+	FromVersion, ToVersion uint
+	// Problem is the cause of a failure. It is the same text for every tenant with the same cause.
+	Problem    *string
+	DurationMS int64
+	// Attempts is how often it was tried.
+	Attempts int
+	// Counts tells whether a failure says something about the migration: it quarantines the tenant, and counts against the
+	// run's error budget. A lock that somebody held does neither.
+	Counts     bool
+	FinishedAt time.Time
+	// Fingerprint is the schema's after a success. It goes to the tenant, and is not read back.
+	Fingerprint string `db:"-"`
+}
+
+// RecordOutcomes writes how a run ended for some tenants, together with what follows for them: a new version and the end of
+// a quarantine, or a quarantine with the problem as its cause. It is one statement. An outcome that is recorded already,
+// by a process that took us for dead, stays as it is; a tenant that is being replaced stays quarantined.
+func (s *Store) RecordOutcomes(ctx context.Context, run uuid.UUID, outcomes []Outcome) error {
+	return recordOutcomes(ctx, s.pool, run, outcomes)
+}
+
+// RecordOutcomesTx is [Store.RecordOutcomes] in the caller's transaction.
+func (s *Store) RecordOutcomesTx(ctx context.Context, tx pgx.Tx, run uuid.UUID, outcomes []Outcome) error {
+	return recordOutcomes(ctx, tx, run, outcomes)
+}
+
+func recordOutcomes(ctx context.Context, q querier, run uuid.UUID, outcomes []Outcome) error {
+	rows := make([]map[string]any, len(outcomes))
+	for i, o := range outcomes {
+		rows[i] = map[string]any{
+			"tenant_id": o.TenantID, "database": o.Database, "slug": o.Slug, "state": o.State, "from_version": o.FromVersion,
+			"to_version": o.ToVersion, "problem": o.Problem, "duration_ms": o.DurationMS, "attempts": o.Attempts,
+			"counts": o.Counts, "fingerprint": o.Fingerprint,
+		}
+	}
+	_, err := q.Exec(ctx, `
+		with outcome as (
+			insert into migration_outcomes (run_id, tenant_id, database, slug, state, from_version, to_version, problem, duration_ms,
+				attempts, counts)
+			select $1, tenant_id, database, slug, state, from_version, to_version, problem, duration_ms, attempts, counts
+			from jsonb_to_recordset($2::jsonb) as told (tenant_id uuid, database text, slug text, state text, from_version bigint,
+				to_version bigint, problem text, duration_ms bigint, attempts integer, counts boolean)
+			on conflict do nothing
+			returning tenant_id, state, to_version, problem, counts
+		), healthy as (
+			update tenants
+			set schema_version = outcome.to_version,
+				fingerprint = coalesce(nullif(told.fingerprint, ''), tenants.fingerprint),
+				held_at = case when run.hold then outcome.to_version end,
+				state = case when quarantine_kind = 'replaced' then tenants.state else coalesce(resume_state, tenants.state) end,
+				resume_state = case when quarantine_kind = 'replaced' then resume_state end,
+				quarantine_cause = case when quarantine_kind = 'replaced' then quarantine_cause end,
+				quarantine_kind = case when quarantine_kind = 'replaced' then quarantine_kind end,
+				wanted_at = null,
+				updated_at = now()
+			from outcome, migration_runs run,
+				jsonb_to_recordset($2::jsonb) as told (tenant_id uuid, fingerprint text)
+			where tenants.id = outcome.tenant_id and outcome.state = 'done' and tenants.state <> 'deleted'
+				and run.id = $1 and told.tenant_id = outcome.tenant_id
+		)
+		update tenants
+		set resume_state = coalesce(resume_state, tenants.state), state = 'quarantined', quarantine_kind = 'migration',
+			quarantine_cause = outcome.problem, schema_version = outcome.to_version, wanted_at = null, updated_at = now()
+		from outcome
+		where tenants.id = outcome.tenant_id and outcome.state = 'failed' and outcome.counts and tenants.state <> 'deleted'
+			and quarantine_kind is distinct from 'replaced'`, run, rows)
+	if err != nil {
+		return fmt.Errorf("record outcomes of migration run %s: %w", run, known(err))
+	}
+	return nil
+}
+
+// Outcomes lists how a run ended for its tenants: failures first.
+func (s *Store) Outcomes(ctx context.Context, run uuid.UUID) ([]Outcome, error) {
+	outcomes, err := many[Outcome](ctx, s.pool, `
+		select tenant_id, database, slug, state, from_version, to_version, problem, duration_ms, attempts, counts, finished_at
+		from migration_outcomes
+		where run_id = $1
+		order by state desc, finished_at, tenant_id`, run)
+	if err != nil {
+		return nil, fmt.Errorf("list outcomes of run %s: %w", run, err)
+	}
+	return outcomes, nil
+}
+
+// OutcomesAfter lists outcomes of a run by the id of their tenant, at most limit after the given one, which may be the zero
+// UUID. An empty state lists all.
+func (s *Store) OutcomesAfter(ctx context.Context, run uuid.UUID, state string, tenant uuid.UUID, limit int) ([]Outcome, error) {
+	outcomes, err := many[Outcome](ctx, s.pool, `
+		select tenant_id, database, slug, state, from_version, to_version, problem, duration_ms, attempts, counts, finished_at
+		from migration_outcomes
+		where run_id = $1 and ($2 = '' or state = $2) and tenant_id > $3
+		order by tenant_id
+		limit $4`, run, state, tenant, limit)
+	if err != nil {
+		return nil, fmt.Errorf("list outcomes of run %s: %w", run, err)
+	}
+	return outcomes, nil
+}
+
+// FailureGroup is the tenants of a run that failed for the same cause.
+type FailureGroup struct {
+	Problem string
+	Tenants int
+	// Examples are up to five of their slugs, or databases where no school has them.
+	Examples []string
+}
+
+// FailureGroups lists the causes for which tenants of a run failed, the most frequent first, at most 20.
+func (s *Store) FailureGroups(ctx context.Context, run uuid.UUID) ([]FailureGroup, error) {
+	groups, err := many[FailureGroup](ctx, s.pool, `
+		select problem, count(*) as tenants,
+			(array_agg(coalesce(slug, database) order by finished_at))[1:5] as examples
+		from migration_outcomes
+		where run_id = $1 and state = 'failed'
+		group by problem
+		order by count(*) desc, problem
+		limit 20`, run)
+	if err != nil {
+		return nil, fmt.Errorf("group failures of run %s: %w", run, err)
+	}
+	return groups, nil
+}

@@ -1,0 +1,122 @@
+package catalog
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+)
+
+// SetHealth records how the database of a tenant was found that was seen as in row. It fails with [ErrStateChanged] when the
+// tenant has left that state or that version since. Unlike [Store.Healthy] it ends no quarantine.
+func (s *Store) SetHealth(ctx context.Context, row SurveyedTenant, health Health) error {
+	return changeOne(ctx, s.pool, "record health of tenant", row.ID, `
+		update tenants
+		set schema_version = $4, fingerprint = coalesce(nullif($5, ''), fingerprint), updated_at = now()
+		where id = $1 and state = $2 and schema_version = $3`, row.ID, row.State, row.SchemaVersion, health.Version, health.Fingerprint)
+}
+
+// RebuildSpare takes a spare back to where the keeper of spares builds it anew. It fails with [ErrStateChanged] when it has
+// been claimed.
+func (s *Store) RebuildSpare(ctx context.Context, id uuid.UUID) error {
+	return changeOne(ctx, s.pool, "rebuild spare", id, `
+		update tenants
+		set state = 'building', schema_version = 0, fingerprint = null, updated_at = now()
+		where id = $1 and state = 'spare'`, id)
+}
+
+// Reopen lets a parked sign-up be taken up again: it is due at once, and its steps look for themselves how far it is. It
+// fails with [ErrStateChanged] when it is not parked, or its user is gone.
+func (s *Store) Reopen(ctx context.Context, id uuid.UUID) error {
+	return changeOne(ctx, s.pool, "reopen sign-up", id, `
+		update signups
+		set status = case when identity_id is null then 'pending' else 'provisioning' end, problem = null,
+			lease_epoch = lease_epoch + 1, check_at = now(), finished_at = null, updated_at = now()
+		from users
+		where signups.id = $1 and users.id = user_id and status = 'failed' and signups.tenant_id is not null`, id)
+}
+
+// Adoption is a school that the registry has forgotten, and whose login and database are there.
+type Adoption struct {
+	SignupID, UserID, TenantID uuid.UUID
+	Server, Database, Lineage  string
+	Health                     Health
+	Email, SchoolName          string
+	IdentityID                 string
+	EmailVerified              bool
+	// Slug is the wish; a taken one gets a number.
+	Slug string
+	// CreatedAt is when the school signed up.
+	CreatedAt time.Time
+	// Result puts together what the school is told, once its slug is known.
+	Result func(slug string) (json.RawMessage, error)
+	// Actor is who wants it, for the audit.
+	Actor string
+}
+
+// Adopt writes the tenant, the user and the sign-up of a forgotten school, all or nothing, each in its final state. The
+// tenant may have a row as a spare, as of before the school had it; that of anybody else is left alone.
+//
+// It fails with [ErrEmailTaken] when a live user has the e-mail, and with [ErrStateChanged] when one of the rows is there.
+func (s *Store) Adopt(ctx context.Context, a Adoption) error {
+	wish := a.Slug
+	for try := 1; ; try++ {
+		result, err := a.Result(a.Slug)
+		if err == nil {
+			err = s.InTx(ctx, func(tx pgx.Tx) error { return adoptTx(ctx, tx, a, result) })
+		}
+		if !errors.Is(err, errSlugTaken) || try == 10 {
+			return err
+		}
+		if a.Slug, err = nextSlug(ctx, s.pool, wish, try); err != nil {
+			return err
+		}
+	}
+}
+
+func adoptTx(ctx context.Context, tx pgx.Tx, a Adoption, result json.RawMessage) error {
+	return changeOne(ctx, tx, "adopt tenant", a.TenantID, `
+		with tenant as (
+			insert into tenants (id, server, database, lineage, state, name, slug, schema_version, fingerprint, created_at, ready_at)
+			values (@tenant_id, @server, @database, @lineage, 'ready', @school_name, @slug, @version, nullif(@fingerprint, ''),
+				@created_at, now())
+			on conflict (id) do update
+			set state = 'ready', name = excluded.name, slug = excluded.slug, schema_version = excluded.schema_version,
+				fingerprint = excluded.fingerprint, created_at = excluded.created_at, ready_at = now(), updated_at = now()
+			where tenants.state = 'spare' and tenants.server = excluded.server and tenants.database = excluded.database
+			returning id
+		), owner as (
+			insert into users (id, tenant_id, email, identity_id, email_verified, state, created_at)
+			select @user_id, tenant.id, @email, @identity_id, @email_verified, 'active', @created_at
+			from tenant
+		), signup as (
+			insert into signups (id, request_hash, user_id, tenant_id, email, school_name, status, result, created_at, finished_at)
+			select @signup_id, '', @user_id, tenant.id, @email, @school_name, 'ready', @result, @created_at, now()
+			from tenant
+		)
+		insert into audit_events (actor, action, tenant_id, signup_id)
+		select @actor, 'tenant.adopt', tenant.id, @signup_id
+		from tenant`, pgx.NamedArgs{
+		"signup_id": a.SignupID, "user_id": a.UserID, "tenant_id": a.TenantID, "server": a.Server, "database": a.Database,
+		"lineage": a.Lineage, "version": a.Health.Version, "fingerprint": a.Health.Fingerprint, "email": a.Email,
+		"school_name": a.SchoolName, "slug": a.Slug, "identity_id": a.IdentityID, "email_verified": a.EmailVerified,
+		"created_at": a.CreatedAt, "result": result, "actor": a.Actor,
+	})
+}
+
+// AdoptSpare writes the row of a spare that the registry has forgotten and that is ready to be claimed. It fails with
+// [ErrStateChanged] when there is a row.
+func (s *Store) AdoptSpare(ctx context.Context, spare NewSpare, health Health, actor string) error {
+	return changeOne(ctx, s.pool, "adopt spare", spare.ID, `
+		with tenant as (
+			insert into tenants (id, server, database, lineage, state, schema_version, fingerprint)
+			values ($1, $2, $3, $4, 'spare', $5, nullif($6, ''))
+			returning id
+		)
+		insert into audit_events (actor, action, tenant_id)
+		select $7, 'spare.adopt', id
+		from tenant`, spare.ID, spare.Server, spare.Database, spare.Lineage, health.Version, health.Fingerprint, actor)
+}

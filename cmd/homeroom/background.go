@@ -1,0 +1,72 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+
+	"homeroom/fleet"
+)
+
+const (
+	// workEvery is how often a service looks for a run that an operator has started or resumed, or whose process has died.
+	workEvery = time.Second
+	// migrateEvery is how often the fleet is looked at again once it is up to date: an older program that still runs may be
+	// adding tenants, and a server may come back. It costs a query.
+	migrateEvery = time.Minute
+)
+
+// workOnRuns does the runs that others have started, until ctx ends.
+func (a *app) workOnRuns(ctx context.Context, all *fleet.Fleet) {
+	for {
+		if _, err := all.Work(ctx); err != nil && ctx.Err() == nil {
+			a.logger.Error("work on a migration run", "cause", err)
+		}
+		if !wait(ctx, workEvery) {
+			return
+		}
+	}
+}
+
+// keepMigrated brings the fleet up to date while the service already answers, and keeps it so. The tenants that wait for a
+// person are tried once, at the start.
+func (a *app) keepMigrated(ctx context.Context, all *fleet.Fleet) {
+	options := fleet.Options{By: "serve on " + hostname(), Automatic: true}
+	var told uuid.UUID // the run for whose sake none is begun
+	for {
+		report, err := all.Run(ctx, options)
+		options.SkipQuarantined = true
+		var halted *fleet.HaltedError
+		var paused *fleet.PausedError
+		switch {
+		case ctx.Err() != nil:
+			return
+		case errors.As(err, &halted) && halted.Run.ID != told:
+			told = halted.Run.ID
+			a.logger.Warn("tenants stay behind", "cause", err)
+		case errors.As(err, &halted), errors.As(err, &paused):
+		case err != nil:
+			a.logger.Error("migrate the fleet", "cause", err)
+		case report.Run.Total > 0:
+			a.logger.Info("migrated the fleet", "run", report.Run.ID, "state", report.Run.State, "done", report.Run.Done,
+				"failed", report.Run.Failed, "joined", report.Joined)
+		}
+		if !wait(ctx, migrateEvery) {
+			return
+		}
+	}
+}
+
+// wait tells whether ctx lasted as long.
+func wait(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+	"golang.org/x/term"
+
+	"homeroom/fleet"
+)
+
+// progress shows how far a run is: a bar on a terminal, a line now and then elsewhere.
+func progress(w io.Writer) func(fleet.Progress) {
+	if file, ok := w.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
+		return bar(w)
+	}
+	return lines(w)
+}
+
+func bar(w io.Writer) func(fleet.Progress) {
+	var bar *progressbar.ProgressBar
+	return func(p fleet.Progress) {
+		if bar == nil {
+			bar = progressbar.NewOptions(p.Total,
+				progressbar.OptionSetWriter(w), progressbar.OptionShowCount(), progressbar.OptionShowIts(),
+				progressbar.OptionSetItsString("tenants"), progressbar.OptionSetWidth(30), progressbar.OptionClearOnFinish(),
+				progressbar.OptionThrottle(50*time.Millisecond), progressbar.OptionSetPredictTime(true))
+		}
+		bar.ChangeMax(p.Total)
+		bar.Describe(describe(p))
+		_ = bar.Set(p.Done + p.Failed)
+	}
+}
+
+// describe says in which wave a run is, and what went wrong so far.
+func describe(p fleet.Progress) string {
+	text := "migrating"
+	if p.Waves > 1 {
+		text = fmt.Sprintf("wave %d of %d", p.Wave, p.Waves)
+	}
+	if p.Failed > 0 {
+		text += fmt.Sprintf(" (%d failed)", p.Failed)
+	}
+	return text
+}
+
+// lines writes a line every ten seconds, for logs.
+func lines(w io.Writer) func(fleet.Progress) {
+	const every = 10 * time.Second
+	last := time.Now()
+	return func(p fleet.Progress) {
+		if time.Since(last) < every && p.Done+p.Failed < p.Total {
+			return
+		}
+		last = time.Now()
+		rate := float64(p.Done+p.Failed) / max(p.Elapsed.Seconds(), 0.001)
+		fmt.Fprintf(w, "%d of %d tenants migrated, %d failed, %.1f a second\n", p.Done, p.Total, p.Failed, rate)
+	}
+}

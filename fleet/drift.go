@@ -1,0 +1,206 @@
+package fleet
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"homeroom/catalog"
+	"homeroom/tenant"
+)
+
+// DriftOptions say where to look for drift.
+type DriftOptions struct {
+	// Only narrows to tenants with one of these ids, slugs or databases; empty is all.
+	Only []string
+	// Stored compares the fingerprints that the catalog has, and opens one database of each kind that differs; otherwise every
+	// database is opened, and what was changed by hand since its last migration is seen too.
+	Stored bool
+	// Progress is told how many tenants have been looked at, one call at a time. It may be nil.
+	Progress func(looked, total int)
+}
+
+// Drift is how far tenants' schemas are from what their versions should be.
+type Drift struct {
+	// Looked is how many tenants were compared.
+	Looked int
+	// Groups are the tenants with the same differences, the largest group first.
+	Groups []DriftGroup
+	// Failed are the tenants that could not be looked at, by cause.
+	Failed map[string][]catalog.Tenant
+}
+
+// DriftGroup is the tenants that differ from their version in the same way.
+type DriftGroup struct {
+	Version     uint
+	Differences []tenant.Difference
+	Tenants     []catalog.Tenant
+}
+
+// Drifted is how many tenants differ.
+func (d Drift) Drifted() int {
+	n := 0
+	for _, group := range d.Groups {
+		n += len(group.Tenants)
+	}
+	return n
+}
+
+// Drift compares tenants' schemas with what their versions should be, and records what it found in the catalog. What a
+// version should be is known from its template; for one that no template was kept of, it is what most tenants have.
+func (f *Fleet) Drift(ctx context.Context, options DriftOptions) (Drift, error) {
+	if _, _, err := f.prepare(ctx); err != nil {
+		return Drift{}, err
+	}
+	tenants, err := f.cfg.Catalog.WithDatabase(ctx, f.cfg.Servers.Migrations().Lineage(), options.Only)
+	if err != nil {
+		return Drift{}, err
+	}
+	known, err := f.cfg.Catalog.References(ctx, f.cfg.Servers.Migrations().Lineage())
+	if err != nil {
+		return Drift{}, err
+	}
+	l := &looker{Fleet: f, options: options, total: len(tenants), schemas: map[string]tenant.Schema{}, failed: map[string][]catalog.Tenant{}}
+	for _, reference := range known {
+		l.schemas[reference.Fingerprint] = tenant.Schema(reference.Lines)
+	}
+	if err := l.all(ctx, tenants); err != nil {
+		return Drift{}, err
+	}
+	return Drift{Looked: len(l.found), Groups: l.groups(known), Failed: l.failed}, nil
+}
+
+// looker looks at tenants' schemas, and keeps one description of each kind.
+type looker struct {
+	*Fleet
+	options DriftOptions
+	total   int
+
+	mu      sync.Mutex
+	looked  int
+	schemas map[string]tenant.Schema // by fingerprint
+	found   []catalog.Tenant         // with the fingerprint and the version that they have now
+	failed  map[string][]catalog.Tenant
+}
+
+func (l *looker) all(ctx context.Context, tenants []catalog.Tenant) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(l.cfg.Concurrency * len(l.cfg.Servers))
+	for _, t := range tenants {
+		group.Go(func() error {
+			err := l.look(ctx, &t)
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			l.note(t, err)
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+// look finds a tenant's fingerprint, by its database or by what the catalog knows.
+func (l *looker) look(ctx context.Context, t *catalog.Tenant) error {
+	if l.options.Stored && t.Fingerprint != nil && l.described(*t.Fingerprint) {
+		return nil
+	}
+	server, err := l.cfg.Servers.Get(t.Server)
+	if err != nil {
+		return err
+	}
+	schema, version, err := server.Look(ctx, tenant.ID(t.ID))
+	if err != nil {
+		return err
+	}
+	fingerprint := schema.Fingerprint()
+	t.Fingerprint, t.SchemaVersion = &fingerprint, version
+	l.mu.Lock()
+	l.schemas[fingerprint] = schema
+	l.mu.Unlock()
+	return l.cfg.Catalog.SetFingerprint(ctx, t.ID, catalog.Health{Version: version, Fingerprint: fingerprint})
+}
+
+// described tells whether a schema with this fingerprint has been seen.
+func (l *looker) described(fingerprint string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.schemas[fingerprint] != nil
+}
+
+func (l *looker) note(t catalog.Tenant, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err != nil {
+		problem := strings.ReplaceAll(cause(err), t.Database, "…")
+		l.failed[problem] = append(l.failed[problem], t)
+	} else {
+		l.found = append(l.found, t)
+	}
+	l.looked++
+	if l.options.Progress != nil {
+		l.options.Progress(l.looked, l.total)
+	}
+}
+
+// groups puts the tenants together that differ in the same way.
+func (l *looker) groups(known []catalog.Reference) []DriftGroup {
+	should := map[uint]string{}
+	for version, counts := range l.census() {
+		should[version] = mostFrequent(counts)
+	}
+	for _, reference := range known {
+		should[reference.Version] = reference.Fingerprint
+	}
+	byKind := map[string]*DriftGroup{}
+	for _, t := range l.found {
+		if *t.Fingerprint == should[t.SchemaVersion] {
+			continue
+		}
+		kind := fmt.Sprintf("%d %s", t.SchemaVersion, *t.Fingerprint)
+		if byKind[kind] == nil {
+			byKind[kind] = &DriftGroup{
+				Version: t.SchemaVersion, Differences: l.schemas[should[t.SchemaVersion]].Diff(l.schemas[*t.Fingerprint]),
+			}
+		}
+		byKind[kind].Tenants = append(byKind[kind].Tenants, t)
+	}
+	groups := make([]DriftGroup, 0, len(byKind))
+	for _, group := range byKind {
+		slices.SortFunc(group.Tenants, func(a, b catalog.Tenant) int { return strings.Compare(a.ID.String(), b.ID.String()) })
+		groups = append(groups, *group)
+	}
+	slices.SortFunc(groups, func(a, b DriftGroup) int {
+		if len(a.Tenants) != len(b.Tenants) {
+			return len(b.Tenants) - len(a.Tenants)
+		}
+		return strings.Compare(a.Tenants[0].ID.String(), b.Tenants[0].ID.String())
+	})
+	return groups
+}
+
+// census counts the fingerprints of each version.
+func (l *looker) census() map[uint]map[string]int {
+	census := map[uint]map[string]int{}
+	for _, t := range l.found {
+		if census[t.SchemaVersion] == nil {
+			census[t.SchemaVersion] = map[string]int{}
+		}
+		census[t.SchemaVersion][*t.Fingerprint]++
+	}
+	return census
+}
+
+// mostFrequent is the fingerprint that most have; of several, the first in the alphabet.
+func mostFrequent(counts map[string]int) string {
+	most := ""
+	for fingerprint, n := range counts {
+		if n > counts[most] || n == counts[most] && fingerprint < most {
+			most = fingerprint
+		}
+	}
+	return most
+}

@@ -1,0 +1,101 @@
+package fleet
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"homeroom/catalog"
+	"homeroom/internal/killpoint"
+)
+
+// The outcomes of tenants that end close to one another are recorded together: a commit of its own for each would cost as
+// much as the migration. What a crash loses of them is found again: those tenants are looked at once more, and have nothing
+// left to do.
+const (
+	recordEvery  = 20 * time.Millisecond
+	recordAtOnce = 200
+)
+
+// ledger records outcomes in the background.
+type ledger struct {
+	catalog *catalog.Store
+	run     uuid.UUID
+	in      chan catalog.Outcome
+	done    chan struct{}
+
+	mu  sync.Mutex
+	err error // of the first recording that failed; the later ones are not tried
+}
+
+func newLedger(store *catalog.Store, run uuid.UUID) *ledger {
+	l := &ledger{catalog: store, run: run, in: make(chan catalog.Outcome, recordAtOnce), done: make(chan struct{})}
+	go l.record()
+	return l
+}
+
+// add takes an outcome. It fails when an earlier one could not be recorded.
+func (l *ledger) add(ctx context.Context, outcome catalog.Outcome) error {
+	if err := l.failed(); err != nil {
+		return err
+	}
+	select {
+	case l.in <- outcome:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// close records what is left.
+func (l *ledger) close() error {
+	close(l.in)
+	<-l.done
+	return l.failed()
+}
+
+func (l *ledger) failed() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.err
+}
+
+func (l *ledger) record() {
+	defer close(l.done)
+	for first := range l.in {
+		batch := l.collect(first)
+		killpoint.Here("fleet.tenants_migrated")
+		// The outcomes are known, whatever becomes of the caller, and are worth a moment.
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		err := l.failed()
+		if err == nil {
+			err = l.catalog.RecordOutcomes(ctx, l.run, batch)
+		}
+		cancel()
+		l.mu.Lock()
+		l.err = err
+		l.mu.Unlock()
+		killpoint.Here("fleet.outcomes_recorded")
+	}
+}
+
+// collect takes the outcomes that come within a moment of the first.
+func (l *ledger) collect(first catalog.Outcome) []catalog.Outcome {
+	batch := []catalog.Outcome{first}
+	timer := time.NewTimer(recordEvery)
+	defer timer.Stop()
+	for len(batch) < recordAtOnce {
+		select {
+		case outcome, open := <-l.in:
+			if !open {
+				return batch
+			}
+			batch = append(batch, outcome)
+		case <-timer.C:
+			return batch
+		}
+	}
+	return batch
+}

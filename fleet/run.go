@@ -1,0 +1,317 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"homeroom/catalog"
+	"homeroom/internal/killpoint"
+)
+
+// Report is how a run ended, or how far it is when it was paused.
+type Report struct {
+	// Run is the run's row; its ID is zero when nothing was behind, and so nothing was run.
+	Run      catalog.Run
+	Outcomes []catalog.Outcome
+	// Joined tells that the run was another's, and this process waited for it or helped.
+	Joined bool
+}
+
+// PausedError says that a run waits for an operator, and with it everybody else's.
+type PausedError struct{ Run catalog.Run }
+
+// Error implements error.
+func (e *PausedError) Error() string {
+	return fmt.Sprintf("migration run %s to version %d is paused, with %d of %d tenants looked at: resume or abort it first",
+		e.Run.ID, e.Run.ToVersion, e.Run.Done+e.Run.Failed, e.Run.Total)
+}
+
+// HaltedError says that a run which nobody asked for is not begun, because the latest with the same files was stopped by its
+// failures or aborted: whoever starts the next has looked at the cause.
+type HaltedError struct{ Run catalog.Run }
+
+// Error implements error.
+func (e *HaltedError) Error() string {
+	return fmt.Sprintf("the latest run to version %d was %s: %s; when the cause is gone, start the next with homeroom migrate",
+		e.Run.ToVersion, e.Run.State, *e.Run.Problem)
+}
+
+// ErrNothing says that no tenant is behind.
+var ErrNothing = errors.New("there is nothing to migrate")
+
+// followEvery is how often a process that waits for another's run looks how far it is.
+const followEvery = 250 * time.Millisecond
+
+// runLock is the name of the lock that the process which works on a run holds.
+const runLock = "migration run"
+
+// Start opens a run, which some process's [Fleet.Work] then does. It fails with [ErrNothing], with [catalog.ErrRunActive] or a
+// *[PausedError] when another run is open, or when the new template cannot be built: then no run is opened. Servers that
+// cannot be reached are left out.
+func (f *Fleet) Start(ctx context.Context, options Options) (catalog.Run, error) {
+	servers, unreachable, err := f.prepare(ctx)
+	if err != nil {
+		return catalog.Run{}, err
+	}
+	if err := f.clear(ctx); err != nil {
+		return catalog.Run{}, err
+	}
+	plan, err := f.plan(ctx, options, servers)
+	if err == nil && len(plan.Tenants) == 0 {
+		err = errors.Join(ErrNothing, unreachable)
+	}
+	if err != nil {
+		return catalog.Run{}, err
+	}
+	wanted := f.newRun(plan, options)
+	if err := f.cfg.Catalog.StartRun(ctx, wanted); err != nil {
+		return catalog.Run{}, err
+	}
+	killpoint.Here("fleet.started")
+	return f.cfg.Catalog.RunByID(ctx, wanted.ID)
+}
+
+// start is Start, held back for an automatic run whose like has just failed.
+func (f *Fleet) start(ctx context.Context, options Options) (catalog.Run, error) {
+	if options.Automatic {
+		latest, err := f.cfg.Catalog.LatestRun(ctx, f.cfg.Servers.Migrations().Hash())
+		if err == nil && (latest.State == catalog.RunStopped || latest.State == catalog.RunAborted) {
+			err = &HaltedError{latest}
+		}
+		if err != nil && !errors.Is(err, catalog.ErrNotFound) {
+			return catalog.Run{}, err
+		}
+	}
+	return f.Start(ctx, options)
+}
+
+// clear ends a run of other files, by an older or a newer program, that nobody works on any more. It fails with
+// [catalog.ErrRunActive] or a *[PausedError] as long as a run is open.
+func (f *Fleet) clear(ctx context.Context) error {
+	left, err := f.cfg.Catalog.OpenRun(ctx)
+	if errors.Is(err, catalog.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if left.State == catalog.RunPaused {
+		return &PausedError{left}
+	}
+	if f.ours(left) {
+		return catalog.ErrRunActive
+	}
+	ran, err := f.cfg.Catalog.Exclusive(ctx, runLock, func(ctx context.Context) error {
+		err := f.cfg.Catalog.FinishRun(ctx, left.ID, catalog.RunFailed, "its process ended before it did, and another program's files followed")
+		if errors.Is(err, catalog.ErrStateChanged) {
+			return nil
+		}
+		return err
+	})
+	if err == nil && !ran {
+		return catalog.ErrRunActive
+	}
+	return err
+}
+
+// ours tells whether this program has the files of a run.
+func (f *Fleet) ours(run catalog.Run) bool {
+	schema := f.cfg.Servers.Migrations()
+	return run.Lineage == schema.Lineage() && run.SchemaHash == schema.Hash()
+}
+
+// Run migrates what the options choose, and reports when it is over, or paused. However many processes call it, one run is
+// made: the others join it. When the working process dies, one of those that wait goes on.
+//
+// Failing tenants are in the report, not in the error: an error means that the run could not do its work. When ctx ends, the
+// run stays open.
+func (f *Fleet) Run(ctx context.Context, options Options) (Report, error) {
+	for {
+		run, err := f.start(ctx, options)
+		var paused *PausedError
+		joined := false
+		switch {
+		case errors.Is(err, ErrNothing):
+			if err.Error() == ErrNothing.Error() {
+				err = nil // all servers were reached
+			}
+			return Report{}, err
+		case errors.Is(err, catalog.ErrRunActive) || errors.As(err, &paused):
+			if run, err = f.join(ctx, options, err); err != nil {
+				return Report{}, err
+			}
+			joined = true
+		case err != nil:
+			return Report{}, err
+		}
+		if run.ID != uuid.Nil {
+			return f.follow(ctx, run, joined, options.Progress)
+		}
+		if err := pause(ctx, followEvery); err != nil { // another run, which must end first
+			return Report{}, err
+		}
+	}
+}
+
+// join finds the open run when it is the one that is wanted, and resumes it when it is paused. It returns a zero run while
+// another must be waited for, and the reason when that one waits for an operator itself.
+func (f *Fleet) join(ctx context.Context, options Options, reason error) (catalog.Run, error) {
+	run, err := f.cfg.Catalog.OpenRun(ctx)
+	if errors.Is(err, catalog.ErrNotFound) {
+		return catalog.Run{}, nil
+	}
+	if err != nil {
+		return catalog.Run{}, err
+	}
+	to := f.Version()
+	if options.To != nil {
+		to = *options.To
+	}
+	same := f.ours(run) && run.ToVersion == to && slices.Equal(slices.Sorted(slices.Values(run.OnlyTenants)), slices.Sorted(slices.Values(options.Only)))
+	switch {
+	case same && run.State == catalog.RunPaused && !options.Automatic:
+		err := f.cfg.Catalog.ResumeRun(ctx, run.ID, options.By)
+		if errors.Is(err, catalog.ErrStateChanged) {
+			err = nil
+		}
+		return run, err
+	case run.State == catalog.RunPaused:
+		return catalog.Run{}, reason
+	case same:
+		return run, nil
+	}
+	return catalog.Run{}, nil
+}
+
+// follow works on a run, or waits while another process does, until it is over or paused.
+func (f *Fleet) follow(ctx context.Context, run catalog.Run, joined bool, tell func(Progress)) (Report, error) {
+	for {
+		worked, err := f.workOn(ctx, run.ID, tell)
+		if err != nil {
+			return f.report(ctx, run.ID, joined, err)
+		}
+		now, err := f.cfg.Catalog.RunByID(ctx, run.ID)
+		if err != nil || now.State != catalog.RunRunning {
+			return f.report(ctx, run.ID, joined, err)
+		}
+		if worked {
+			continue
+		}
+		if tell != nil {
+			tell(ProgressOf(now))
+		}
+		if err := pause(ctx, followEvery); err != nil {
+			return f.report(ctx, run.ID, joined, err)
+		}
+	}
+}
+
+// report tells how a run stands, also to a caller whose ctx has ended. A run that could not do its work is an error.
+func (f *Fleet) report(ctx context.Context, id uuid.UUID, joined bool, cause error) (Report, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	run, err := f.cfg.Catalog.RunByID(ctx, id)
+	if err != nil {
+		return Report{}, errors.Join(cause, err)
+	}
+	outcomes, err := f.cfg.Catalog.Outcomes(ctx, id)
+	if cause == nil && run.State == catalog.RunFailed && run.Problem != nil {
+		cause = errors.New(*run.Problem)
+	}
+	return Report{Run: run, Outcomes: outcomes, Joined: joined}, errors.Join(cause, err)
+}
+
+// Work does the open run, if there is one that this program has the files of and nobody else works on; worked tells. It
+// returns when the run is over, paused, or ctx has ended.
+func (f *Fleet) Work(ctx context.Context) (worked bool, err error) {
+	run, err := f.cfg.Catalog.OpenRun(ctx)
+	if errors.Is(err, catalog.ErrNotFound) || err == nil && (run.State != catalog.RunRunning || !f.ours(run)) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return f.workOn(ctx, run.ID, nil)
+}
+
+func (f *Fleet) workOn(ctx context.Context, id uuid.UUID, tell func(Progress)) (worked bool, err error) {
+	return f.cfg.Catalog.Exclusive(ctx, runLock, func(ctx context.Context) error {
+		run, err := f.cfg.Catalog.RunByID(ctx, id)
+		if err != nil || run.State != catalog.RunRunning {
+			return err
+		}
+		if run.Done+run.Failed > 0 {
+			f.cfg.Logger.Info("going on with a migration run", "run", id, "done", run.Done, "failed", run.Failed, "of", run.Total)
+		}
+		return f.work(ctx, run, tell)
+	})
+}
+
+// work does a run, alone, wave by wave.
+func (f *Fleet) work(ctx context.Context, run catalog.Run, tell func(Progress)) error {
+	servers, unreachable, err := f.prepare(ctx)
+	if err != nil {
+		return f.finish(ctx, run, catalog.RunFailed, err.Error())
+	}
+	pass := newPass(f, run, tell)
+	for {
+		wave, left := waveOf(run.Total, run.Canaries, pass.handled())
+		tenants, err := f.cfg.Catalog.Behind(ctx, catalog.BehindFilter{
+			Lineage: run.Lineage, Version: run.ToVersion, Down: run.Direction == directionDown, Servers: pass.reachable(servers),
+			Only: run.OnlyTenants, SkipQuarantined: run.SkipQuarantined, NotIn: run.ID, Limit: left,
+		})
+		if err != nil {
+			return err
+		}
+		if len(tenants) == 0 {
+			return f.finishPass(ctx, run, errors.Join(unreachable, pass.away()))
+		}
+		verdict, err := pass.wave(ctx, wave, tenants)
+		switch {
+		case err != nil:
+			return err
+		case verdict.elsewhere: // paused or aborted
+			return nil
+		case verdict.problem != "":
+			f.cfg.Logger.Error("stopped a migration run", "run", run.ID, "cause", verdict.problem)
+			return f.finish(ctx, run, catalog.RunStopped, verdict.problem)
+		}
+		killpoint.Here("fleet.wave_done")
+	}
+}
+
+// finishPass ends a run that has looked at every tenant it could.
+func (f *Fleet) finishPass(ctx context.Context, run catalog.Run, away error) error {
+	if away != nil {
+		return f.finish(ctx, run, catalog.RunFailed, away.Error())
+	}
+	return f.finish(ctx, run, catalog.RunDone, "")
+}
+
+// finish ends a run, unless it was paused or aborted meanwhile.
+func (f *Fleet) finish(ctx context.Context, run catalog.Run, state catalog.RunState, problem string) error {
+	killpoint.Here("fleet.before_finish")
+	err := f.cfg.Catalog.FinishRun(ctx, run.ID, state, problem)
+	if errors.Is(err, catalog.ErrStateChanged) {
+		return nil
+	}
+	killpoint.Here("fleet.finished")
+	return err
+}
+
+// pause waits, or fails when ctx ends.
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}

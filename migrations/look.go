@@ -1,0 +1,138 @@
+package migrations
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// sight is what a look at a database shows.
+type sight struct {
+	database, schema string
+	versioned        bool // whether the schema has a version table
+	tables           bool // whether it has others; looked for only when it has no version table
+	version          int
+	dirty            bool
+}
+
+// The version table is looked for in the current schema only, as golang-migrate does, whatever else is on the path. Its
+// schema is named rather than found by the query: on a new connection that is half the time.
+const versionTable = " from (select) one left join %s.schema_migrations v on true limit 1"
+
+const lookAtVersion = "select current_database(), coalesce(current_schema(), ''), v.version, v.dirty"
+
+const lookAtTables = `select current_database(), coalesce(current_schema(), ''),
+	to_regclass(quote_ident(current_schema()) || '.schema_migrations') is not null, exists (
+	select from pg_class c where c.relnamespace = to_regnamespace(quote_ident(current_schema())) and c.relkind in ('r', 'p')
+	and not exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e'))`
+
+// usualSchema is where the version table is looked for first.
+const usualSchema = "public"
+
+// undefinedTable is Postgres's code for a table that is not there.
+const undefinedTable = "42P01"
+
+// eachItsSnapshot begins a message of several statements, which are one transaction: at a stricter level, which may be
+// the database's default, the look would see what the first of them saw, before it had the lock.
+const eachItsSnapshot = "set transaction isolation level read committed;\n"
+
+// look reads the version. The common answer takes one round trip; that there is no version table is learnt from the
+// failure, because no single statement may name a table that is not there.
+func look(ctx context.Context, conn *pgx.Conn, schema string) (sight, error) {
+	found, _, err := lookAfter(ctx, conn, schema, nil)
+	if err != nil {
+		return sight{}, fmt.Errorf("read schema version: %w", err)
+	}
+	return found, nil
+}
+
+// lookAfter reads the version, after a try to lock in the same message unless try is nil. The look follows the lock, so
+// what it shows stays true while the lock is held. locked is null when the lock was not tried, and may be true even
+// beside an error.
+func lookAfter(ctx context.Context, conn *pgx.Conn, schema string, try *lockTry) (found sight, locked *bool, err error) {
+	from := fmt.Sprintf(versionTable, pgx.Identifier{schema}.Sanitize())
+	message := lookAtVersion + from
+	if try != nil {
+		message = eachItsSnapshot + "select " + try.ifNeeded() + from + ";\n" + message
+	}
+	rows, err := ask(ctx, conn, message)
+	if try != nil && len(rows) > 0 {
+		locked = boolean(rows[0][0])
+	}
+	var refused *pgconn.PgError
+	if errors.As(err, &refused) && !conn.IsClosed() && len(rows) == 0 {
+		return lookOtherwise(ctx, conn, schema, try, refused)
+	}
+	if err != nil {
+		return sight{}, locked, err
+	}
+	row := rows[len(rows)-1]
+	found = sight{database: string(row[0]), schema: string(row[1]), versioned: true, version: nilVersion}
+	switch {
+	case found.schema == "":
+		return sight{}, locked, errPath
+	case found.schema != schema:
+		return lookAfter(ctx, conn, found.schema, nil)
+	case row[2] != nil && row[3] != nil:
+		found.dirty = is(row[3])
+		found.version, err = strconv.Atoi(string(row[2]))
+	}
+	return found, locked, err
+}
+
+var errPath = errors.New("the search_path names no schema that exists")
+
+// lookOtherwise finds out why the version table could not be read, with another try to lock: most often the database is
+// empty.
+func lookOtherwise(ctx context.Context, conn *pgx.Conn, schema string, try *lockTry, refused *pgconn.PgError) (found sight, locked *bool, err error) {
+	message := lookAtTables
+	if try != nil {
+		message = eachItsSnapshot + "select " + try.always() + ";\n" + message
+	}
+	rows, err := ask(ctx, conn, message)
+	if try != nil && len(rows) > 0 {
+		locked = boolean(rows[0][0])
+	}
+	if err != nil {
+		return sight{}, locked, err
+	}
+	row := rows[len(rows)-1]
+	found = sight{database: string(row[0]), schema: string(row[1]), versioned: is(row[2]), tables: is(row[3]), version: nilVersion}
+	switch {
+	case found.schema == "":
+		return sight{}, locked, errPath
+	case !found.versioned:
+		return found, locked, nil
+	case found.schema == schema && refused.Code != undefinedTable:
+		return sight{}, locked, refused
+	}
+	// It is in another schema, or somebody has made it in between.
+	found, _, err = lookAfter(ctx, conn, found.schema, nil)
+	return found, locked, err
+}
+
+// ask sends SQL as one message, and returns the first row of each statement that answers with rows; also of those before
+// one that failed.
+func ask(ctx context.Context, conn *pgx.Conn, sql string) ([][][]byte, error) {
+	results, err := conn.PgConn().Exec(ctx, sql).ReadAll()
+	var rows [][][]byte
+	for _, result := range results {
+		if len(result.Rows) > 0 {
+			rows = append(rows, result.Rows[0])
+		}
+	}
+	return rows, err
+}
+
+func boolean(value []byte) *bool {
+	if value == nil {
+		return nil
+	}
+	return new(is(value))
+}
+
+func is(value []byte) bool { return string(value) == "t" }

@@ -1,0 +1,126 @@
+package migrations
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// interrupted is a "no-transaction" file that may be the one that left a database dirty.
+type interrupted struct {
+	name string
+	down bool
+	command
+}
+
+// interrupted returns those of the i-th version: the dirty row does not tell whether it was on its way up or down.
+func (s *Set) interrupted(i int) (files []interrupted) {
+	file := s.files[i]
+	for _, f := range []struct {
+		name, text string
+		down       bool
+	}{{file.Name, file.up, false}, {file.downName, file.down, true}} {
+		// What does not parse was refused when it was loaded.
+		if parts, err := parse(f.text); err == nil && f.name != "" && !parts.transactional {
+			files = append(files, interrupted{f.name, f.down, commandOf(parts)})
+		}
+	}
+	return files
+}
+
+// resolve settles a dirty database, with the lock held: it looks what the interrupted file left, removes what is half
+// made, and records the version before the file or after it. It returns a sentence of what it found and did, or a
+// StateError when that cannot be told.
+func (s *Set) resolve(d *driver, status Status) (string, error) {
+	i, ours := s.find(status.Version)
+	if !ours {
+		return "", s.refuse(status, "")
+	}
+	files := s.interrupted(i)
+	var reached []bool // whether the version is that of the files, by each of them that can tell
+	var seen, invalid []string
+	for _, f := range files {
+		found, err := d.trace(f.command)
+		if err != nil {
+			return "", err
+		}
+		seen = append(seen, found.seen)
+		switch found.effect {
+		case unclear:
+			return "", s.refuse(status, found.seen)
+		case took, tookNot:
+			reached = append(reached, (found.effect == took) != f.down)
+		case either:
+		}
+		invalid = append(invalid, found.invalid...)
+	}
+	// A down file that leaves no trace is no evidence either: another tool may have been at the up file.
+	if len(files) == 0 || len(slices.Compact(reached)) > 1 || len(reached) == 0 && files[0].down {
+		return "", s.refuse(status, strings.Join(seen, ", but "))
+	}
+	slices.Sort(invalid)
+	invalid = slices.Compact(invalid) // an up and its down file are about the same index
+	if err := d.dropInvalid(invalid); err != nil {
+		return "", err
+	}
+	did := ""
+	if len(invalid) > 0 {
+		did = "; dropped " + strings.Join(invalid, ", ")
+	}
+	version := s.before(i)
+	if len(reached) > 0 && reached[0] {
+		version = status.Version
+	}
+	if err := d.record(number(version), false); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%s was interrupted: %s%s; the version is %d", names(files), seen[0], did, version), nil
+}
+
+func names(files []interrupted) string {
+	var all []string
+	for _, f := range files {
+		all = append(all, f.name)
+	}
+	return strings.Join(all, " or ")
+}
+
+// The codes of a name that was taken already, or was not there: the statement did nothing then.
+const (
+	duplicateTable  = "42P07"
+	duplicateObject = "42710"
+	undefinedObject = "42704"
+)
+
+// undo brings the database back to before a "no-transaction" file that Postgres refused: it removes what is half made
+// and records the former version. Where that cannot be told or fails, the database stays dirty, for the next run to
+// look at; the error to report is the refusal.
+func (d *driver) undo(parts script, former int, cause error) {
+	var refused *pgconn.PgError
+	if !errors.As(cause, &refused) || d.conn.IsClosed() {
+		return
+	}
+	c := commandOf(parts)
+	if did := map[kind]string{createIndex: duplicateTable, addValue: duplicateObject, dropIndex: undefinedObject}[c.kind]; did != refused.Code {
+		found, err := d.trace(c)
+		if err != nil || !undoable(c, found) || d.dropInvalid(found.invalid) != nil {
+			return
+		}
+	}
+	_ = d.record(former, false)
+}
+
+// undoable tells whether nothing is left of a refused command once what is invalid has been dropped. An index that is
+// valid was there before: its name is another's.
+func undoable(c command, found trace) bool {
+	switch c.kind {
+	case createIndex:
+		return found.blank || len(found.invalid) > 0
+	case dropIndex, addValue:
+		return found.effect == tookNot
+	}
+	return found.effect == either
+}

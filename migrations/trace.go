@@ -1,0 +1,171 @@
+package migrations
+
+import (
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// effect is whether a statement took effect.
+type effect int
+
+const (
+	unclear effect = iota
+	took
+	tookNot
+	either // it cannot be told and does not matter: the statement may run again
+)
+
+// trace is what a statement that ran outside a transaction left in the database.
+type trace struct {
+	effect effect
+	// invalid are the indexes to drop before anything else: half made, or half dropped. The names are quoted.
+	invalid []string
+	// blank tells that nothing half made is there, although the effect may be unclear.
+	blank bool
+	// seen is what was found, to follow a file's name and "was interrupted:".
+	seen string
+}
+
+// trace looks for what a command left.
+func (d *driver) trace(c command) (found trace, err error) {
+	switch c.kind {
+	case createIndex:
+		found, err = d.traceCreateIndex(c)
+	case dropIndex:
+		found, err = d.traceDropIndex(c)
+	case reindexIndex, reindexTable, reindexSchema, reindexDatabase:
+		found, err = d.traceReindex(c)
+	case addValue:
+		found, err = d.traceAddValue(c)
+	case repeatable:
+		found = trace{effect: either, seen: "it may run twice"}
+	default:
+		found = trace{seen: "what its statement does cannot be looked up"}
+	}
+	if err != nil {
+		return trace{}, fmt.Errorf("look for what an interrupted migration left: %w", err)
+	}
+	return found, nil
+}
+
+// indexFound is an index, or whatever has its name.
+type indexFound struct {
+	there, ours, valid bool
+	name               string
+}
+
+const indexColumns = `select i.oid is not null, coalesce(%s, false), coalesce(x.indisvalid and x.indisready, false),
+	coalesce(quote_ident(n.nspname) || '.' || quote_ident(i.relname), '') from `
+
+func (d *driver) findIndex(query string, names ...any) (found indexFound, err error) {
+	err = d.conn.QueryRow(d.ctx, query, append([]any{pgx.QueryExecModeSimpleProtocol}, names...)...).
+		Scan(&found.there, &found.ours, &found.valid, &found.name)
+	return found, err
+}
+
+// traceCreateIndex looks in the table's schema, where a new index always is.
+func (d *driver) traceCreateIndex(c command) (trace, error) {
+	if c.name == "" {
+		return d.traceNamelessIndex(c)
+	}
+	found, err := d.findIndex(fmt.Sprintf(indexColumns, "x.indrelid = t.oid")+`(select to_regclass($1) as oid) t
+		left join pg_class r on r.oid = t.oid
+		left join pg_class i on i.relnamespace = r.relnamespace and i.relname = (parse_ident($2))[1]::name
+		left join pg_namespace n on n.oid = i.relnamespace
+		left join pg_index x on x.indexrelid = i.oid`, c.table, c.name)
+	switch {
+	case err != nil:
+		return trace{}, err
+	case !found.there:
+		return trace{effect: tookNot, blank: true, seen: fmt.Sprintf("index %s is not there", c.name)}, nil
+	case !found.ours:
+		return trace{blank: true, seen: fmt.Sprintf("%s is there, but is no index of table %s", found.name, c.table)}, nil
+	case found.valid:
+		return trace{effect: took, blank: true, seen: fmt.Sprintf("index %s is there and valid", found.name)}, nil
+	}
+	return trace{
+		effect: tookNot, invalid: []string{found.name},
+		seen: fmt.Sprintf("index %s is half made", found.name),
+	}, nil
+}
+
+// traceNamelessIndex can only tell when there is nothing half made.
+func (d *driver) traceNamelessIndex(c command) (trace, error) {
+	found := trace{seen: "its index has no name in the file to look for"}
+	err := d.conn.QueryRow(d.ctx, `select not exists (select from pg_index
+		where indrelid = to_regclass($1) and not (indisvalid and indisready))`, pgx.QueryExecModeSimpleProtocol, c.table).
+		Scan(&found.blank)
+	return found, err
+}
+
+// traceDropIndex takes an invalid index for one half dropped: the rest of the statement is to be done.
+func (d *driver) traceDropIndex(c command) (trace, error) {
+	found, err := d.findIndex(fmt.Sprintf(indexColumns, "x.indexrelid = i.oid")+`(select to_regclass($1) as oid) t
+		left join pg_class i on i.oid = t.oid
+		left join pg_namespace n on n.oid = i.relnamespace
+		left join pg_index x on x.indexrelid = i.oid`, c.name)
+	switch {
+	case err != nil:
+		return trace{}, err
+	case !found.there:
+		return trace{effect: took, blank: true, seen: fmt.Sprintf("index %s is gone", c.name)}, nil
+	case !found.ours:
+		return trace{blank: true, seen: fmt.Sprintf("%s is there, but is no index", found.name)}, nil
+	case found.valid:
+		return trace{effect: tookNot, blank: true, seen: fmt.Sprintf("index %s is still there and valid", found.name)}, nil
+	}
+	return trace{
+		effect: took, invalid: []string{found.name},
+		seen: fmt.Sprintf("index %s is half dropped", found.name),
+	}, nil
+}
+
+// Which indexes, as o, a REINDEX is about, $1 being the name in it.
+var reindexed = map[kind]string{
+	reindexIndex: `(o.indexrelid = to_regclass($1) or o.indexrelid in (select relid from pg_partition_tree(to_regclass($1))))`,
+	reindexTable: `o.indrelid in (select unnest(array[oid, reltoastrelid]) from pg_class
+		where oid = to_regclass($1) or oid in (select relid from pg_partition_tree(to_regclass($1))))`,
+	reindexSchema: `o.indrelid in (select unnest(array[oid, reltoastrelid]) from pg_class
+		where relnamespace = to_regnamespace($1))`,
+	reindexDatabase: `$1 is not null`,
+}
+
+// traceReindex finds the copies that REINDEX CONCURRENTLY makes and drops: index_ccnew and index_ccold, with a number
+// when those were taken, and with less of the index's name when it is long.
+func (d *driver) traceReindex(c command) (trace, error) {
+	rows, err := d.conn.Query(d.ctx, `select format('%I.%I', n.nspname, i.relname)
+		from pg_index x join pg_class i on i.oid = x.indexrelid join pg_namespace n on n.oid = i.relnamespace,
+			regexp_replace(i.relname, '_cc(new|old)[0-9]*$', '') base
+		where not x.indisvalid and i.relname <> base and exists (
+			select from pg_index o join pg_class b on b.oid = o.indexrelid
+			where o.indrelid = x.indrelid and o.indexrelid <> x.indexrelid and `+reindexed[c.kind]+`
+				and (b.relname = base or octet_length(i.relname) >= 60 and starts_with(b.relname, base)))
+		order by 1`, pgx.QueryExecModeSimpleProtocol, c.name)
+	if err != nil {
+		return trace{}, err
+	}
+	invalid, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	return trace{effect: either, invalid: invalid, blank: len(invalid) == 0, seen: "it may run twice"}, err
+}
+
+func (d *driver) traceAddValue(c command) (trace, error) {
+	found := trace{effect: tookNot, blank: true, seen: fmt.Sprintf("%s has no value %s", c.name, c.label)}
+	var there bool
+	err := d.conn.QueryRow(d.ctx, `select exists (select from pg_enum where enumtypid = to_regtype($1) and enumlabel = `+c.label+`)`,
+		pgx.QueryExecModeSimpleProtocol, c.name).Scan(&there)
+	if there {
+		found.effect, found.seen = took, fmt.Sprintf("%s has the value %s", c.name, c.label)
+	}
+	return found, err
+}
+
+// dropInvalid removes what is half made.
+func (d *driver) dropInvalid(indexes []string) error {
+	for _, name := range indexes {
+		if _, err := d.conn.Exec(d.ctx, "drop index concurrently if exists "+name, pgx.QueryExecModeSimpleProtocol); err != nil {
+			return fmt.Errorf("drop the half-made index %s of an interrupted migration: %w", name, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,357 @@
+package signup_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"pgregory.net/rapid"
+
+	"homeroom/catalog"
+	"homeroom/tenant"
+)
+
+// TestTheSimulatedCatalogIsLikeTheRealOne does the same to the catalog in Postgres and to the one in memory, in any order,
+// and compares what they answer and what they hold in the end. Only so can a run of the model say anything of the saga.
+func TestTheSimulatedCatalogIsLikeTheRealOne(t *testing.T) {
+	t.Parallel()
+	b := setup(t, 0)
+	if err := b.catalog.RegisterServers(t.Context(), []string{"big", "main", "shut"}); err != nil {
+		t.Fatal(err)
+	}
+	b.exec(t, "update servers set weight = 0 where name = 'shut'")
+	b.exec(t, "update servers set weight = 2, capacity = 3 where name = 'big'")
+	for range 3 {
+		rapid.Check(quiet{t}, b.compareCatalogs)
+	}
+}
+
+// compareCatalogs makes some calls.
+func (b *bundle) compareCatalogs(t *rapid.T) {
+	if _, err := b.catalog.Pool().Exec(t.Context(), "delete from signups; delete from users; delete from tenants"); err != nil {
+		t.Fatal(err)
+	}
+	three := 3
+	p := &pair{real: b.catalog, simulated: &rows{servers: []catalog.Server{
+		{Name: "big", Weight: 2, Capacity: &three}, {Name: "main", Weight: 1}, {Name: "shut"},
+	}}}
+	for range rapid.IntRange(5, 40).Draw(t, "calls") {
+		rapid.SampledFrom(pairCalls).Draw(t, "call")(p, t)
+	}
+	p.compareRows(t)
+}
+
+// pair is the real catalog, the simulated one, and the rows that both have.
+type pair struct {
+	real      *catalog.Store
+	simulated *rows
+	signups   []catalog.Signup // as they were reserved or taken over last
+	tenants   []uuid.UUID
+	ids       byte
+}
+
+// newID is one that nothing has yet, and the same each time a run is repeated.
+func (p *pair) newID() uuid.UUID {
+	p.ids++
+	return uuid.UUID{6: 0x70, 8: 0x80, 15: p.ids}
+}
+
+// pairCalls are drawn from. Those that begin something come up more often.
+var pairCalls = []func(p *pair, t *rapid.T){
+	(*pair).reserve, (*pair).reserve, (*pair).reserve, (*pair).insertSpare, (*pair).insertSpare, (*pair).spareBuilt, (*pair).spareBuilt,
+	(*pair).take, (*pair).take, (*pair).due, (*pair).hold, (*pair).hold, (*pair).identityMade, (*pair).finish, (*pair).finish,
+	(*pair).giveUp, (*pair).giveUp, (*pair).giveUp, (*pair).changeTenant, (*pair).changeTenant, (*pair).changeTenant,
+	(*pair).find, (*pair).count,
+}
+
+// same compares the answers of the two.
+func same(t *rapid.T, what string, real any, realErr error, simulated any, simulatedErr error) {
+	facts := []error{
+		catalog.ErrNotFound, catalog.ErrEmailTaken, catalog.ErrKeyTaken, catalog.ErrNoRoom, catalog.ErrStateChanged,
+	}
+	for _, fact := range facts {
+		if errors.Is(realErr, fact) != errors.Is(simulatedErr, fact) {
+			t.Fatalf("%s: the real one says %v, the simulated one %v", what, realErr, simulatedErr)
+		}
+	}
+	if (realErr == nil) != (simulatedErr == nil) || realErr == nil && text(real) != text(simulated) {
+		t.Fatalf("%s:\nthe real one answers      %s, %v\nthe simulated one answers %s, %v", what, text(real), realErr, text(simulated), simulatedErr)
+	}
+}
+
+// text is what two answers must have in common. Of times only that they are past, near or far.
+func text(v any) string {
+	when := func(at *time.Time) string {
+		switch {
+		case at == nil:
+			return "never"
+		case at.After(time.Now().Add(time.Minute)):
+			return "later"
+		}
+		return "now"
+	}
+	switch v := v.(type) {
+	case catalog.Signup:
+		return fmt.Sprintln(v.ID, pointed(v.IdempotencyKey), string(v.RequestHash), v.UserID, pointed(v.TenantID), v.Email, v.SchoolName,
+			v.Status, plain(v.Steps), plain(v.Result), plain(v.Problem), v.LeaseEpoch, when(v.CheckAt), when(v.FinishedAt))
+	case catalog.Tenant:
+		v.CreatedAt = time.Time{}
+		return fmt.Sprintln(v.ID, v.Server, v.Database, v.State, v.Name, v.Slug, v.Lineage, v.SchemaVersion, v.PasswordRotation,
+			pointed(v.Fingerprint), pointed(v.QuarantineCause), pointed(v.QuarantineKind), pointed(v.ResumeState), plain(v.Steps), when(v.ReadyAt))
+	case catalog.User:
+		v.CreatedAt = time.Time{}
+		return fmt.Sprintln(v)
+	case catalog.Held:
+		return text(v.Signup) + text(v.Tenant)
+	case []catalog.Signup:
+		var lines []string
+		for _, s := range v {
+			lines = append(lines, text(s))
+		}
+		slices.Sort(lines) // no order is promised
+		return strings.Join(lines, "")
+	}
+	return fmt.Sprint(v)
+}
+
+func pointed[T any](p *T) string {
+	if p == nil {
+		return "null"
+	}
+	return fmt.Sprint(*p)
+}
+
+// plain is JSON as Postgres writes it.
+func plain(text json.RawMessage) string {
+	return strings.ReplaceAll(string(text), " ", "")
+}
+
+// compareRows compares what the two hold.
+func (p *pair) compareRows(t *rapid.T) {
+	ctx := t.Context()
+	for _, s := range p.signups {
+		row, err := p.real.Signup(ctx, s.ID)
+		same(t, "sign-up in the end", row, err, *p.simulated.signup(s.ID), nil)
+		p.sameUser(t, s.UserID)
+	}
+	for _, id := range p.tenants {
+		row, err := p.real.TenantByID(ctx, id)
+		simulated, simulatedErr := catalog.Tenant{}, catalog.ErrNotFound
+		if found := p.simulated.tenant(id); found != nil {
+			simulated, simulatedErr = *found, nil
+		}
+		same(t, "tenant in the end", row, err, simulated, simulatedErr)
+	}
+	var signups, tenants, users int
+	err := p.real.Pool().QueryRow(ctx, "select (select count(*) from signups), (select count(*) from tenants), (select count(*) from users)").
+		Scan(&signups, &tenants, &users)
+	same(t, "numbers of rows", []int{signups, tenants, users}, err,
+		[]int{len(p.simulated.signups), len(p.simulated.tenants), len(p.simulated.users)}, nil)
+}
+
+func (p *pair) sameUser(t *rapid.T, id uuid.UUID) {
+	var state string
+	user, err := p.real.UserByID(t.Context(), id)
+	if err == nil {
+		err = p.real.Pool().QueryRow(t.Context(), "select state from users where id = $1", id).Scan(&state)
+	}
+	if found := p.simulated.user(id); found != nil {
+		same(t, "user in the end", user, err, found.User, nil)
+		same(t, "the user's state", state, nil, found.state, nil)
+	} else {
+		same(t, "user in the end", user, err, nil, catalog.ErrNotFound)
+	}
+}
+
+// lease is one that has ended at once, or that does not end.
+var lease = rapid.SampledFrom([]time.Duration{0, time.Hour})
+
+func (p *pair) reserve(t *rapid.T) {
+	id := tenant.ID(p.newID())
+	n := rapid.IntRange(1, 4).Draw(t, "school")
+	want := catalog.Reservation{
+		SignupID: p.newID(), UserID: p.newID(), TenantID: id.UUID(), Database: id.Database(), RequestHash: []byte("hash"),
+		Email: fmt.Sprintf("ada%d@lincoln.example", n), SchoolName: "Lincoln High", GivenName: "Ada",
+		Slug:    rapid.SampledFrom([]string{"lincoln-high", "lincoln-high", "lincoln-high-2", "roosevelt"}).Draw(t, "slug"),
+		Lineage: rapid.SampledFrom([]string{"lunch", "lunch", "lunch", "dinner"}).Draw(t, "lineage"), SchemaVersion: 3,
+		Servers: rapid.SampledFrom([][]string{{"main", "big", "shut"}, {"main", "big"}, {"big"}, {"shut"}}).Draw(t, "servers"),
+		Steps:   json.RawMessage(`[]`), Lease: lease.Draw(t, "lease"),
+	}
+	if n := rapid.IntRange(0, 3).Draw(t, "key"); n > 0 {
+		want.IdempotencyKey = fmt.Sprintf("key-of-sixteen-and-more-%d", n)
+	}
+	held, err := p.real.Reserve(t.Context(), want)
+	simulated, simulatedErr := p.simulated.reserve(want)
+	same(t, "reserve", held, err, simulated, simulatedErr)
+	if err == nil {
+		p.signups, p.tenants = append(p.signups, held.Signup), append(p.tenants, held.Tenant.ID)
+	}
+}
+
+func (p *pair) insertSpare(t *rapid.T) {
+	id := tenant.ID(p.newID())
+	if len(p.tenants) > 0 && rapid.IntRange(0, 5).Draw(t, "twice") == 1 {
+		id = tenant.ID(p.anyTenant(t))
+	}
+	server := rapid.SampledFrom([]string{"main", "big"}).Draw(t, "server")
+	spare := catalog.NewSpare{ID: id.UUID(), Server: server, Database: id.Database(), Lineage: "lunch"}
+	same(t, "insert spare", nil, p.real.InsertSpare(t.Context(), spare), nil, p.simulated.insertSpare(spare))
+	p.tenants = append(p.tenants, spare.ID)
+}
+
+func (p *pair) anyTenant(t *rapid.T) uuid.UUID {
+	if len(p.tenants) == 0 {
+		return p.newID()
+	}
+	return rapid.SampledFrom(p.tenants).Draw(t, "tenant")
+}
+
+// anySignup is one that somebody has had, under its last lease as far as is known here, or under an earlier one.
+func (p *pair) anySignup(t *rapid.T) (row *catalog.Signup) {
+	if len(p.signups) == 0 {
+		return &catalog.Signup{ID: p.newID(), LeaseEpoch: 1}
+	}
+	row = &p.signups[rapid.IntRange(0, len(p.signups)-1).Draw(t, "sign-up")]
+	if rapid.IntRange(0, 5).Draw(t, "late") == 1 {
+		late := *row
+		late.LeaseEpoch--
+		return &late
+	}
+	return row
+}
+
+func (p *pair) spareBuilt(t *rapid.T) {
+	id, health, steps := p.anyTenant(t), anyHealth(t), json.RawMessage(`[1]`)
+	same(t, "spare built", nil, p.real.SpareBuilt(t.Context(), id, health, steps), nil, p.simulated.spareBuilt(id, health, steps))
+}
+
+func anyHealth(t *rapid.T) catalog.Health {
+	return catalog.Health{
+		Version:     rapid.SampledFrom([]uint{3, 3, 2, 4}).Draw(t, "version"),
+		Fingerprint: rapid.SampledFrom([]string{"", "abc"}).Draw(t, "fingerprint"),
+	}
+}
+
+func (p *pair) take(t *rapid.T) {
+	row, lease := p.anySignup(t), lease.Draw(t, "lease")
+	taken, err := p.real.TakeOver(t.Context(), row.ID, lease)
+	simulated, simulatedErr := p.simulated.takeOver(row.ID, lease)
+	same(t, "take over", taken, err, simulated, simulatedErr)
+	if err == nil {
+		*row = taken
+	}
+}
+
+func (p *pair) due(t *rapid.T) {
+	limit := rapid.IntRange(1, 4).Draw(t, "limit")
+	taken, err := p.real.Due(t.Context(), time.Hour, limit)
+	same(t, "due", taken, err, p.simulated.due(time.Hour, limit), nil)
+	for _, row := range taken {
+		i := slices.IndexFunc(p.signups, func(s catalog.Signup) bool { return s.ID == row.ID })
+		p.signups[i] = row
+	}
+}
+
+// hold keeps a sign-up or gives it back.
+func (p *pair) hold(t *rapid.T) {
+	row, lease := *p.anySignup(t), lease.Draw(t, "lease")
+	if rapid.Bool().Draw(t, "renew") {
+		same(t, "renew", nil, p.real.Renew(t.Context(), row, lease), nil, p.simulated.again(row, nil, lease))
+		return
+	}
+	steps := json.RawMessage(`[2]`)
+	same(t, "retry later", nil, p.real.RetryLater(t.Context(), row, steps, lease), nil, p.simulated.again(row, steps, lease))
+}
+
+var anyIdentity = rapid.SampledFrom([]catalog.Identity{{ID: "sim|1"}, {ID: "sim|2", EmailVerified: true}, {ID: "sim|3"}})
+
+func (p *pair) identityMade(t *rapid.T) {
+	row, identity, lease, steps := *p.anySignup(t), anyIdentity.Draw(t, "identity"), lease.Draw(t, "lease"), json.RawMessage(`[3]`)
+	roll := rapid.IntRange(0, 3).Draw(t, "roll back") == 1
+	back := errors.New("roll back")
+	err := p.real.InTx(t.Context(), func(tx pgx.Tx) error {
+		err := p.real.IdentityMadeTx(t.Context(), tx, row, identity, steps, lease)
+		if err == nil && roll {
+			return back
+		}
+		return err
+	})
+	changed := p.simulated.clone()
+	simulatedErr := changed.identityMade(row, identity, steps, lease)
+	if simulatedErr == nil && roll {
+		simulatedErr = back
+	}
+	if simulatedErr == nil {
+		p.simulated = changed
+	}
+	same(t, "identity made", nil, err, nil, simulatedErr)
+}
+
+func (p *pair) finish(t *rapid.T) {
+	row, identity, health := *p.anySignup(t), anyIdentity.Draw(t, "identity"), anyHealth(t)
+	steps, result := json.RawMessage(`[4]`), json.RawMessage(`{"a":1}`)
+	same(t, "finish", nil, p.real.Finish(t.Context(), row, identity, health, steps, result),
+		nil, p.simulated.finish(row, identity, health, steps, result))
+}
+
+// giveUp ends a sign-up without a school.
+func (p *pair) giveUp(t *rapid.T) {
+	ctx, row, steps, problem := t.Context(), *p.anySignup(t), json.RawMessage(`[5]`), json.RawMessage(`{"code":"x"}`)
+	switch rapid.IntRange(0, 3).Draw(t, "way") {
+	case 0:
+		same(t, "undo", nil, p.real.Undo(ctx, row, steps, problem), nil, p.simulated.undo(row, steps, problem))
+	case 1:
+		delay := lease.Draw(t, "delay")
+		same(t, "expire", nil, p.real.Expire(ctx, row, steps, problem, delay), nil, p.simulated.expire(row, steps, problem, delay))
+	case 2:
+		same(t, "looked again", nil, p.real.LookedAgain(ctx, row), nil, p.simulated.lookedAgain(row))
+	case 3:
+		if rapid.Bool().Draw(t, "really") {
+			same(t, "park", nil, p.real.Park(ctx, row, steps, problem), nil, p.simulated.park(row, steps, problem))
+		}
+	}
+}
+
+func (p *pair) changeTenant(t *rapid.T) {
+	ctx, id, steps := t.Context(), p.anyTenant(t), json.RawMessage(`[6]`)
+	switch rapid.IntRange(0, 4).Draw(t, "change") {
+	case 0:
+		health := anyHealth(t)
+		same(t, "healthy", nil, p.real.Healthy(ctx, id, health), nil, p.simulated.healthy(id, health))
+	default:
+		err := p.real.Quarantine(ctx, id, catalog.DatabaseUnclear, "cause")
+		same(t, "quarantine", nil, err, nil, p.simulated.quarantine(id, catalog.DatabaseUnclear, "cause"))
+	case 1:
+		same(t, "set steps", nil, p.real.SetSteps(ctx, id, steps), nil, p.simulated.setSteps(id, steps))
+	}
+}
+
+func (p *pair) find(t *rapid.T) {
+	email := fmt.Sprintf("ada%d@lincoln.example", rapid.IntRange(1, 4).Draw(t, "school"))
+	user, err := p.real.UserByEmail(t.Context(), email)
+	simulated, simulatedErr := p.simulated.findUser(email)
+	same(t, "user by e-mail", user, err, simulated, simulatedErr)
+	name := rapid.SampledFrom([]string{"lincoln-high", "lincoln-high-2", p.anyTenant(t).String()}).Draw(t, "name")
+	found, err := p.real.Tenant(t.Context(), name)
+	simulatedTenant, simulatedErr := p.simulated.findTenant(name)
+	same(t, "tenant", found, err, simulatedTenant, simulatedErr)
+}
+
+func (p *pair) count(t *rapid.T) {
+	ctx, limit := t.Context(), rapid.IntRange(0, 3).Draw(t, "limit")
+	for _, server := range []string{"main", "big", "shut", "unknown"} {
+		spares, err := p.real.Spares(ctx, server, "lunch", 3)
+		same(t, "spares", spares, err, len(p.simulated.stock(server, "lunch", catalog.Spare, 3)), nil)
+		unfinished, err := p.real.UnfinishedSpares(ctx, server, "lunch")
+		same(t, "unfinished spares", len(unfinished), err, len(p.simulated.stock(server, "lunch", catalog.Building, 0)), nil)
+		room, err := p.real.Room(ctx, server, limit)
+		simulated, simulatedErr := p.simulated.room(server, limit)
+		same(t, "room", room, err, simulated, simulatedErr)
+	}
+}

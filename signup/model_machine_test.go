@@ -1,0 +1,409 @@
+package signup_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"homeroom/catalog"
+	"homeroom/internal/secret"
+	"homeroom/signup"
+)
+
+// shape is what kind of world a run is in.
+type shape struct {
+	name               string
+	processes, servers int
+	spares             int
+	capacity           int  // of each server; 0 is no limit
+	operators          bool // reprovision tenants
+	strangers          bool // have accounts at the provider, and make databases
+}
+
+// machine is a world and the clients and operators who act in it.
+type machine struct {
+	*world
+	shape   shape
+	clients []*client
+	// services are those of the processes that live.
+	services map[*process]*signup.Service
+	strange  bool // somebody has made what only a person can judge
+	quiet    bool // everything works, and nothing else happens
+}
+
+// client is somebody who signs a school up, and does so again until there is an answer.
+type client struct {
+	number   int
+	request  signup.Request
+	ready    *signup.Result
+	since    int       // the number of the next task when it was ready
+	promised uuid.UUID // the sign-up of which it was told that the work goes on
+	err      error     // the last answer
+	done     bool      // with an answer that settles the matter
+}
+
+func newMachine(shape shape, choices *choices) *machine {
+	m := &machine{shape: shape, services: map[*process]*signup.Service{}, world: &world{
+		choices: choices, began: time.Now(), faults: true, locks: map[string]*session{}, away: map[string]bool{},
+		names: map[uuid.UUID]string{}, count: map[string]int{}, owners: map[uuid.UUID]uuid.UUID{},
+		freed: map[string]time.Time{},
+	}}
+	for i := range shape.servers {
+		name := fmt.Sprintf("server%d", i+1)
+		m.servers = append(m.servers, &serverSim{name: name})
+		row := catalog.Server{Name: name, Weight: 1}
+		if shape.capacity > 0 {
+			row.Capacity = &shape.capacity
+		}
+		m.catalog.servers = append(m.catalog.servers, row)
+	}
+	return m
+}
+
+// steps are what the driver does next, as often as it shall come up.
+var steps = [24]func(m *machine){
+	(*machine).goOn, (*machine).goOn, (*machine).goOn, (*machine).goOn, (*machine).goOn, (*machine).goOn,
+	(*machine).goOn, (*machine).goOn, (*machine).goOn, (*machine).goOn, (*machine).goOn, (*machine).newClient,
+	(*machine).newClient, (*machine).newClient, (*machine).oldClient, (*machine).oldClient, (*machine).oldClient,
+	(*machine).wait, (*machine).wait, (*machine).reconcile, (*machine).background, (*machine).crash, (*machine).outage,
+	(*machine).others,
+}
+
+// run plays the world until the choices are used up, then has everything work, and looks at what there is in the end.
+func (m *machine) run() {
+	for range m.shape.processes {
+		m.startProcess()
+	}
+	m.rough = m.choices.next(4) == 1
+	if m.choices.next(4) > 0 {
+		m.faults = false
+		m.fillSpares()
+		m.drain()
+		m.faults = true
+	}
+	for m.choices.left() && len(m.problems) == 0 {
+		steps[m.choices.next(len(steps))](m)
+	}
+	if len(m.problems) == 0 {
+		m.comeToRest()
+	}
+	m.end()
+}
+
+// end lets nothing go on, so that every goroutine of the bubble ends.
+func (m *machine) end() {
+	m.trace = nil
+	for p := range m.services {
+		m.kill(p)
+	}
+	for _, t := range m.tasks {
+		t.cancel()
+	}
+	time.Sleep(time.Hour)
+}
+
+func (m *machine) startProcess() {
+	p := &process{name: fmt.Sprintf("process %d", len(m.procs)+1)}
+	m.procs = append(m.procs, p)
+	registry := registrySim{m.world, p}
+	service, err := signup.New(signup.Config{
+		Catalog: registry, Servers: serversSim{m.world, p}, Identity: providerSim{m.world, p}, Queue: queueSim{registry},
+		Key: key, Spares: m.shape.spares, Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		panic(err)
+	}
+	m.services[p] = service
+	m.tell("%s: started", p.name)
+}
+
+// somebody is a process that lives, or nil.
+func (m *machine) somebody() *process {
+	var alive []*process
+	for _, p := range m.procs {
+		if !p.dead() {
+			alive = append(alive, p)
+		}
+	}
+	if len(alive) == 0 {
+		return nil
+	}
+	return alive[m.choices.next(len(alive))]
+}
+
+// goOn decides what becomes of some of the calls that wait, one after the other.
+func (m *machine) goOn() {
+	for range 1 + m.choices.next(6) {
+		calls := m.ready()
+		if len(calls) == 0 {
+			m.wait()
+			return
+		}
+		i := 0
+		if len(calls) > 1 {
+			i = m.choices.next(len(calls))
+		}
+		m.deliver(calls[i])
+	}
+}
+
+var waits = []time.Duration{time.Second, 5 * time.Second, 300 * time.Millisecond, 16 * time.Second, 31 * time.Second}
+
+func (m *machine) wait() {
+	d := waits[m.choices.next(len(waits))]
+	m.tell("%s go by", d)
+	m.pass(d)
+}
+
+// newClient comes with an e-mail of its own or of somebody else, and with a key of its own, of somebody else, or without.
+func (m *machine) newClient() {
+	if len(m.clients) == 5 {
+		m.oldClient()
+		return
+	}
+	n := len(m.clients) + 1
+	c := &client{number: n, request: signup.Request{
+		Email: fmt.Sprintf("ada%d@lincoln.example", n), Password: password, SchoolName: "Lincoln High",
+		IdempotencyKey: fmt.Sprintf("the-key-of-client-%d", n),
+	}}
+	if n > 1 {
+		other := m.clients[m.choices.next(n-1)].request
+		switch m.choices.next(6) {
+		case 0, 1:
+			c.request.Email = other.Email
+		case 2:
+			c.request.IdempotencyKey = other.IdempotencyKey
+		}
+	}
+	switch m.choices.next(6) {
+	case 1:
+		c.request.IdempotencyKey = ""
+	case 2:
+		c.request.Password = weak
+	case 3:
+		c.request.Async = true
+	}
+	m.clients = append(m.clients, c)
+	m.begin(c)
+}
+
+// oldClient sends a request again, sometimes with another password, or hangs up.
+func (m *machine) oldClient() {
+	if len(m.clients) == 0 {
+		m.newClient()
+		return
+	}
+	c := m.clients[m.choices.next(len(m.clients))]
+	switch m.choices.next(8) {
+	case 1:
+		c.request.Password = weak
+	case 2, 3:
+		c.request.Password = password
+	case 4:
+		for _, t := range m.tasks {
+			if t.client == c && !t.over {
+				m.tell("client %d hangs up", c.number)
+				t.cancel()
+			}
+		}
+		m.settle()
+		return
+	}
+	m.begin(c)
+}
+
+// begin sends a client's request.
+func (m *machine) begin(c *client) {
+	p := m.somebody()
+	sent := 0
+	for _, t := range m.tasks {
+		if t.client == c && !t.over && !t.proc.dead() {
+			sent++
+		}
+	}
+	if p == nil || sent == 2 {
+		return
+	}
+	service, request := m.services[p], c.request
+	what := fmt.Sprintf("sign-up of client %d, %s, key %q, password %q,", c.number, request.Email, request.IdempotencyKey, request.Password.Reveal())
+	m.world.begin(&task{what: what, proc: p, client: c, then: func(t *task) {
+		m.answered(c, t, request.Password, t.value.(signup.Outcome), t.err)
+	}}, func(ctx context.Context) (any, error) { return service.Begin(ctx, request) })
+}
+
+// reconcile has a process make a pass.
+func (m *machine) reconcile() {
+	if p := m.somebody(); p != nil {
+		service := m.services[p]
+		m.start(p, "reconciler's pass", func(ctx context.Context) (any, error) { return nil, service.ReconcileOnce(ctx) }, nil)
+	}
+}
+
+func (m *machine) fillSpares() {
+	if p := m.somebody(); p != nil {
+		service := m.services[p]
+		m.start(p, "filling the spares", func(ctx context.Context) (any, error) { return nil, service.FillSpares(ctx) }, nil)
+	}
+}
+
+// background has a process do what it does all the time besides.
+func (m *machine) background() {
+	if m.choices.next(2) == 0 {
+		m.fillSpares()
+	} else {
+		m.runJob()
+	}
+}
+
+// runJob has a process do a job that is due and that nobody is at.
+func (m *machine) runJob() {
+	i := slices.IndexFunc(m.catalog.jobs, func(j job) bool {
+		busy := slices.ContainsFunc(m.tasks, func(t *task) bool { return t.job == j.number && !t.over && !t.proc.dead() })
+		return !busy && !j.due.After(time.Now())
+	})
+	p := m.somebody()
+	if i < 0 || p == nil {
+		return
+	}
+	j, service := m.catalog.jobs[i], m.services[p]
+	work := func(ctx context.Context) (any, error) {
+		if j.signup != uuid.Nil {
+			return nil, service.Settle(ctx, j.signup)
+		}
+		return nil, service.RunReprovision(ctx, j.tenant, j.kept)
+	}
+	m.world.begin(&task{what: fmt.Sprintf("job %d", j.number), proc: p, job: j.number, then: func(t *task) {
+		if t.err == nil || signup.NeedsPerson(t.err) {
+			m.catalog.jobs = slices.DeleteFunc(m.catalog.jobs, func(other job) bool { return other.number == j.number })
+		}
+	}}, work)
+}
+
+// crash starts a process where one is missing, or kills one.
+func (m *machine) crash() {
+	alive := 0
+	for _, p := range m.procs {
+		if !p.dead() {
+			alive++
+		}
+	}
+	if alive < m.shape.processes {
+		m.startProcess()
+		return
+	}
+	m.kill(m.somebody())
+	m.settle()
+}
+
+// outage takes a system away for a while, or brings all of them back.
+func (m *machine) outage() {
+	if len(m.away) > 0 {
+		clear(m.away)
+		m.tell("every system is back")
+		return
+	}
+	systems := []string{"identity", "catalog"}
+	for _, s := range m.servers {
+		systems = append(systems, s.name)
+	}
+	system := systems[m.choices.next(len(systems))]
+	m.away[system] = true
+	m.tell("%s is away", system)
+}
+
+// others are operators and strangers, where there are any.
+func (m *machine) others() {
+	switch n := m.choices.next(4); {
+	case m.shape.operators && n < 2:
+		m.reprovision(n == 0)
+	case m.shape.strangers && n == 2:
+		m.strangersAccount()
+	case m.shape.strangers && n == 3:
+		m.strangersDatabase()
+	default:
+		m.goOn()
+	}
+}
+
+// reprovision has an operator reprovision a tenant.
+func (m *machine) reprovision(fresh bool) {
+	p := m.somebody()
+	if p == nil || len(m.catalog.tenants) == 0 {
+		return
+	}
+	t := m.catalog.tenants[m.choices.next(len(m.catalog.tenants))]
+	wish := signup.Reprovision{Tenant: t.ID.String(), Fresh: fresh, Confirm: t.Slug, Actor: "operator"}
+	service := m.services[p]
+	m.start(p, "reprovision "+m.name(t.ID), func(ctx context.Context) (any, error) {
+		_, _, err := service.Reprovision(ctx, wish)
+		return nil, err
+	}, nil)
+}
+
+// strangersAccount is opened or closed at the provider, with an e-mail that a client has.
+func (m *machine) strangersAccount() {
+	if len(m.clients) == 0 {
+		return
+	}
+	email := m.clients[m.choices.next(len(m.clients))].request.Email
+	i := slices.IndexFunc(m.logins, func(l login) bool { return l.email == email })
+	switch {
+	case i < 0:
+		m.tell("a stranger opens an account with %s", email)
+		m.logins = append(m.logins, login{id: uuid.New(), email: email})
+	case m.logins[i].meta.SignupID == "":
+		m.tell("a stranger closes the account with %s", email)
+		m.logins = slices.Delete(m.logins, i, i+1)
+	}
+}
+
+// strangersDatabase takes the name of one that is about to be made.
+func (m *machine) strangersDatabase() {
+	for _, t := range m.catalog.tenants {
+		for _, s := range m.servers {
+			if s.name == t.Server && s.find(t.Database) == nil && t.State == catalog.Building && t.Name != "" {
+				m.tell("a stranger makes the database of %s", m.name(t.ID))
+				s.databases = append(s.databases, database{name: t.Database, foreign: true})
+				m.strange = true
+				return
+			}
+		}
+	}
+}
+
+// answered looks at what a client was told.
+func (m *machine) answered(c *client, t *task, sent secret.String, outcome signup.Outcome, err error) {
+	c.err, c.done = err, false
+	if errors.Is(err, catalog.ErrNoRoom) {
+		m.seen["answer: no room"]++
+	}
+	var validation *signup.ValidationError
+	switch {
+	case err == nil && outcome.Result != nil:
+		c.done = true
+		m.acknowledged(c, outcome.Result)
+	case err == nil:
+		c.promised = outcome.SignupID
+		if outcome.Status != catalog.Provisioning {
+			m.fail("client %d was answered %s", c.number, outcome.Status)
+		}
+	case errors.Is(err, signup.ErrParked):
+		c.done = true
+		if !m.strange {
+			m.fail("a sign-up of client %d waits for a person: %v", c.number, err)
+		}
+	case errors.As(err, &validation):
+		m.fail("a valid request of client %d was refused: %v", c.number, err)
+	case isRejected(err) && sent.Reveal() != weak:
+		m.fail("client %d was refused a good password: %v", c.number, err)
+	case c.ready != nil && c.request.IdempotencyKey != "" && t.number >= c.since && !unreachable(err):
+		m.fail("client %d has a school, and was told with the same key: %v", c.number, err)
+	case m.quiet:
+		c.done = m.settled(c, t, err)
+	}
+}

@@ -1,0 +1,137 @@
+package signup_test
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"homeroom/catalog"
+	"homeroom/signup"
+)
+
+// The tenants of the simulated catalog, and its queue.
+
+// Tenant implements signup.Registry.
+func (r registrySim) Tenant(ctx context.Context, idSlugOrDatabase string) (catalog.Tenant, error) {
+	return read(ctx, r, "tenant", uuid.Nil, "", func(rows *rows) (catalog.Tenant, error) { return rows.findTenant(idSlugOrDatabase) })
+}
+
+// TenantByID implements signup.Registry.
+func (r registrySim) TenantByID(ctx context.Context, id uuid.UUID) (catalog.Tenant, error) {
+	return read(ctx, r, "tenant", id, "", func(rows *rows) (catalog.Tenant, error) {
+		if row := rows.tenant(id); row != nil {
+			return *row, nil
+		}
+		return catalog.Tenant{}, catalog.ErrNotFound
+	})
+}
+
+// SetSteps implements signup.Registry.
+func (r registrySim) SetSteps(ctx context.Context, id uuid.UUID, steps json.RawMessage) error {
+	return r.change(ctx, "set steps", id, func(rows *rows) error { return rows.setSteps(id, steps) })
+}
+
+// SetStepsTx implements signup.Registry.
+func (r registrySim) SetStepsTx(ctx context.Context, tx pgx.Tx, id uuid.UUID, steps json.RawMessage) error {
+	return r.inTx(ctx, tx, "set steps", id, func(rows *rows) error { return rows.setSteps(id, steps) })
+}
+
+// Healthy implements signup.Registry.
+func (r registrySim) Healthy(ctx context.Context, id uuid.UUID, health catalog.Health) error {
+	return r.change(ctx, "healthy", id, func(rows *rows) error { return rows.healthy(id, health) })
+}
+
+// Quarantine implements signup.Registry.
+func (r registrySim) Quarantine(ctx context.Context, id uuid.UUID, kind catalog.QuarantineKind, cause string) error {
+	return r.change(ctx, "quarantine", id, func(rows *rows) error { return rows.quarantine(id, kind, cause) })
+}
+
+// QuarantineTx implements signup.Registry.
+func (r registrySim) QuarantineTx(ctx context.Context, tx pgx.Tx, id uuid.UUID, kind catalog.QuarantineKind, cause string) error {
+	return r.inTx(ctx, tx, "quarantine", id, func(rows *rows) error { return rows.quarantine(id, kind, cause) })
+}
+
+// RecordTx implements signup.Registry.
+func (r registrySim) RecordTx(ctx context.Context, tx pgx.Tx, event catalog.Event) error {
+	return r.inTx(ctx, tx, "record", *event.TenantID, func(*rows) error { return nil })
+}
+
+// Exclusive implements signup.Registry.
+func (r registrySim) Exclusive(ctx context.Context, name string, f func(ctx context.Context) error) (bool, error) {
+	c := r.call("lock", uuid.Nil, name, false)
+	c.session = &session{}
+	defer c.session.close()
+	ran, err := ask(ctx, r.w, c, func() (bool, error) {
+		if r.w.held(name, c.session) {
+			return false, nil
+		}
+		r.w.locks[name] = c.session
+		return true, nil
+	})
+	if err != nil || !ran {
+		return false, err
+	}
+	return true, f(ctx)
+}
+
+// UnfinishedSpares implements signup.Registry.
+func (r registrySim) UnfinishedSpares(ctx context.Context, server, lineage string) ([]catalog.Tenant, error) {
+	return read(ctx, r, "unfinished spares", uuid.Nil, server, func(rows *rows) ([]catalog.Tenant, error) {
+		return rows.stock(server, lineage, catalog.Building, 0), nil
+	})
+}
+
+// Spares implements signup.Registry.
+func (r registrySim) Spares(ctx context.Context, server, lineage string, version uint) (int, error) {
+	return read(ctx, r, "spares", uuid.Nil, server, func(rows *rows) (int, error) {
+		return len(rows.stock(server, lineage, catalog.Spare, version)), nil
+	})
+}
+
+// Room implements signup.Registry.
+func (r registrySim) Room(ctx context.Context, server string, limit int) (int, error) {
+	return read(ctx, r, "room", uuid.Nil, server, func(rows *rows) (int, error) { return rows.room(server, limit) })
+}
+
+// InsertSpare implements signup.Registry.
+func (r registrySim) InsertSpare(ctx context.Context, spare catalog.NewSpare) error {
+	return r.change(ctx, "insert spare", spare.ID, func(rows *rows) error {
+		err := rows.insertSpare(spare)
+		if err == nil {
+			r.w.christen(spare.ID, "tenant ")
+		}
+		return err
+	})
+}
+
+// SpareBuilt implements signup.Registry.
+func (r registrySim) SpareBuilt(ctx context.Context, id uuid.UUID, health catalog.Health, steps json.RawMessage) error {
+	return r.change(ctx, "spare built", id, func(rows *rows) error { return rows.spareBuilt(id, health, steps) })
+}
+
+// queueSim is a process's way to the simulated queue, which is in the catalog.
+type queueSim struct{ registry registrySim }
+
+var _ signup.Queue = queueSim{}
+
+// FinishSignupTx implements signup.Queue.
+func (q queueSim) FinishSignupTx(ctx context.Context, tx pgx.Tx, id uuid.UUID, delay time.Duration) error {
+	return q.insert(ctx, tx, id, job{signup: id, due: time.Now().Add(delay)})
+}
+
+// ReprovisionTx implements signup.Queue.
+func (q queueSim) ReprovisionTx(ctx context.Context, tx pgx.Tx, id uuid.UUID, kept string) error {
+	return q.insert(ctx, tx, id, job{tenant: id, kept: kept, due: time.Now()})
+}
+
+func (q queueSim) insert(ctx context.Context, tx pgx.Tx, about uuid.UUID, j job) error {
+	return q.registry.inTx(ctx, tx, "queue job", about, func(rows *rows) error {
+		q.registry.w.jobs++
+		j.number = q.registry.w.jobs
+		rows.jobs = append(rows.jobs, j)
+		return nil
+	})
+}

@@ -1,0 +1,234 @@
+package signup_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"homeroom/catalog"
+	"homeroom/signup"
+)
+
+// registrySim is a process's way to the simulated catalog.
+type registrySim struct {
+	w    *world
+	proc *process
+}
+
+var _ signup.Registry = registrySim{}
+
+// rowsLock is held by an open transaction, and keeps everybody else from writing. The real one keeps fewer out.
+const rowsLock = "the rows"
+
+// call is a statement. Writes wait for an open transaction.
+func (r registrySim) call(what string, about uuid.UUID, detail string, write bool) *call {
+	c := &call{
+		proc: r.proc, system: "catalog", what: what, about: about, detail: detail,
+		refused: func(int) error { return fmt.Errorf("%s: %w", what, net.ErrClosed) },
+		lost:    func() error { return fmt.Errorf("%s: %w", what, io.ErrUnexpectedEOF) },
+	}
+	if write {
+		c.blocked = func() bool { return r.w.held(rowsLock, c.session) }
+	}
+	return c
+}
+
+// read and write ask the catalog.
+func read[T any](ctx context.Context, r registrySim, what string, about uuid.UUID, detail string, f func(*rows) (T, error)) (T, error) {
+	return ask(ctx, r.w, r.call(what, about, detail, false), func() (T, error) { return f(&r.w.catalog) })
+}
+
+func write[T any](ctx context.Context, r registrySim, what string, about uuid.UUID, detail string, f func(*rows) (T, error)) (T, error) {
+	return ask(ctx, r.w, r.call(what, about, detail, true), func() (T, error) { return f(&r.w.catalog) })
+}
+
+// change is a write without an answer.
+func (r registrySim) change(ctx context.Context, what string, about uuid.UUID, f func(*rows) error) error {
+	_, err := write(ctx, r, what, about, "", func(rows *rows) (struct{}, error) { return struct{}{}, f(rows) })
+	return err
+}
+
+// txSim is an open transaction: what it has written so far.
+type txSim struct {
+	pgx.Tx
+	session *session
+}
+
+// InTx implements signup.Registry.
+func (r registrySim) InTx(ctx context.Context, f func(pgx.Tx) error) error {
+	tx := txSim{session: &session{}}
+	defer tx.session.close() // a death is a rollback too
+	if err := f(tx); err != nil {
+		return err
+	}
+	return r.inTx(ctx, tx, "commit", uuid.Nil, func(rows *rows) error {
+		r.w.catalog = *rows
+		delete(r.w.locks, rowsLock)
+		return nil
+	})
+}
+
+// inTx is a statement of a transaction. The first begins it.
+func (r registrySim) inTx(ctx context.Context, tx pgx.Tx, what string, about uuid.UUID, f func(*rows) error) error {
+	session := tx.(txSim).session
+	c := r.call(what, about, "in a transaction", true)
+	c.session = session
+	_, err := ask(ctx, r.w, c, func() (struct{}, error) {
+		if session.over() && what != "commit" {
+			return struct{}{}, io.ErrClosedPipe // nobody will commit it
+		}
+		if session.tx == nil {
+			session.tx = r.w.catalog.clone()
+			r.w.locks[rowsLock] = session
+		}
+		return struct{}{}, f(session.tx)
+	})
+	return err
+}
+
+// Reserve implements signup.Registry.
+func (r registrySim) Reserve(ctx context.Context, want catalog.Reservation) (catalog.Held, error) {
+	return write(ctx, r, "reserve", uuid.Nil, want.Email+" "+want.IdempotencyKey, func(rows *rows) (catalog.Held, error) {
+		held, err := rows.reserve(want)
+		if err == nil {
+			r.w.christen(want.SignupID, "sign-up ")
+			r.w.christen(held.Tenant.ID, "tenant ")
+			r.w.names[want.UserID] = "user of " + r.w.name(want.SignupID)
+		}
+		return held, err
+	})
+}
+
+// Signup implements signup.Registry.
+func (r registrySim) Signup(ctx context.Context, id uuid.UUID) (catalog.Signup, error) {
+	return r.findSignup(ctx, "sign-up", id, "", func(s catalog.Signup) bool { return s.ID == id })
+}
+
+// SignupByKey implements signup.Registry.
+func (r registrySim) SignupByKey(ctx context.Context, key string) (catalog.Signup, error) {
+	return r.findSignup(ctx, "sign-up by key", uuid.Nil, key, func(s catalog.Signup) bool {
+		return s.IdempotencyKey != nil && *s.IdempotencyKey == key
+	})
+}
+
+// SignupByUser implements signup.Registry.
+func (r registrySim) SignupByUser(ctx context.Context, user uuid.UUID) (catalog.Signup, error) {
+	return r.findSignup(ctx, "sign-up by user", user, "", func(s catalog.Signup) bool { return s.UserID == user })
+}
+
+func (r registrySim) findSignup(ctx context.Context, what string, about uuid.UUID, detail string, match func(catalog.Signup) bool) (catalog.Signup, error) {
+	return read(ctx, r, what, about, detail, func(rows *rows) (catalog.Signup, error) {
+		for _, row := range rows.signups {
+			if match(row) {
+				return row, nil
+			}
+		}
+		return catalog.Signup{}, catalog.ErrNotFound
+	})
+}
+
+// UserByID implements signup.Registry.
+func (r registrySim) UserByID(ctx context.Context, id uuid.UUID) (catalog.User, error) {
+	return read(ctx, r, "user", id, "", func(rows *rows) (catalog.User, error) {
+		if row := rows.user(id); row != nil {
+			return row.User, nil
+		}
+		return catalog.User{}, catalog.ErrNotFound
+	})
+}
+
+// UserByEmail implements signup.Registry.
+func (r registrySim) UserByEmail(ctx context.Context, email string) (catalog.User, error) {
+	return read(ctx, r, "user by e-mail", uuid.Nil, email, func(rows *rows) (catalog.User, error) { return rows.findUser(email) })
+}
+
+// TakeOver implements signup.Registry.
+func (r registrySim) TakeOver(ctx context.Context, id uuid.UUID, lease time.Duration) (catalog.Signup, error) {
+	return write(ctx, r, "take over", id, "", func(rows *rows) (catalog.Signup, error) { return rows.takeOver(id, lease) })
+}
+
+// Due implements signup.Registry.
+func (r registrySim) Due(ctx context.Context, lease time.Duration, limit int) ([]catalog.Signup, error) {
+	return write(ctx, r, "due", uuid.Nil, "", func(rows *rows) ([]catalog.Signup, error) { return rows.due(lease, limit), nil })
+}
+
+// Renew implements signup.Registry.
+func (r registrySim) Renew(ctx context.Context, s catalog.Signup, lease time.Duration) error {
+	return r.change(ctx, "renew", s.ID, func(rows *rows) error { return rows.again(s, nil, lease) })
+}
+
+// RetryLater implements signup.Registry.
+func (r registrySim) RetryLater(ctx context.Context, s catalog.Signup, steps json.RawMessage, delay time.Duration) error {
+	return r.change(ctx, "retry later", s.ID, func(rows *rows) error { return rows.again(s, steps, delay) })
+}
+
+// IdentityMade implements signup.Registry.
+func (r registrySim) IdentityMade(ctx context.Context, s catalog.Signup, identity catalog.Identity, steps json.RawMessage, lease time.Duration) error {
+	return r.change(ctx, "identity made", s.ID, func(rows *rows) error { return rows.identityMade(s, identity, steps, lease) })
+}
+
+// IdentityMadeTx implements signup.Registry.
+func (r registrySim) IdentityMadeTx(ctx context.Context, tx pgx.Tx, s catalog.Signup, identity catalog.Identity, steps json.RawMessage, lease time.Duration) error {
+	return r.inTx(ctx, tx, "identity made", s.ID, func(rows *rows) error { return rows.identityMade(s, identity, steps, lease) })
+}
+
+// Finish implements signup.Registry.
+func (r registrySim) Finish(ctx context.Context, s catalog.Signup, identity catalog.Identity, health catalog.Health, steps, result json.RawMessage) error {
+	return r.change(ctx, "finish", s.ID, func(rows *rows) error { return rows.finish(s, identity, health, steps, result) })
+}
+
+// Undo implements signup.Registry.
+func (r registrySim) Undo(ctx context.Context, s catalog.Signup, steps, problem json.RawMessage) error {
+	return r.givingBack(ctx, "undo", s, func(rows *rows) error { return r.freeing(s, rows.undo(s, steps, problem)) })
+}
+
+// Expire implements signup.Registry.
+func (r registrySim) Expire(ctx context.Context, s catalog.Signup, steps, problem json.RawMessage, delay time.Duration) error {
+	return r.change(ctx, "expire", s.ID, func(rows *rows) error {
+		return r.freeing(s, rows.expire(s, steps, problem, delay))
+	})
+}
+
+// freeing notes that an e-mail is free again, unless the change failed.
+func (r registrySim) freeing(s catalog.Signup, err error) error {
+	if err == nil {
+		r.w.freed[s.Email] = time.Now()
+	}
+	return err
+}
+
+// LookedAgain implements signup.Registry.
+func (r registrySim) LookedAgain(ctx context.Context, s catalog.Signup) error {
+	return r.givingBack(ctx, "looked again", s, func(rows *rows) error { return rows.lookedAgain(s) })
+}
+
+// givingBack is a change that may put a spare back in stock, which then has more than it should.
+func (r registrySim) givingBack(ctx context.Context, what string, s catalog.Signup, f func(*rows) error) error {
+	return r.change(ctx, what, s.ID, func(rows *rows) error {
+		err := f(rows)
+		if err == nil && s.TenantID != nil && rows.tenant(*s.TenantID) != nil {
+			r.w.givenBack++
+		}
+		return err
+	})
+}
+
+// Park implements signup.Registry.
+func (r registrySim) Park(ctx context.Context, s catalog.Signup, steps, problem json.RawMessage) error {
+	return r.change(ctx, "park", s.ID, func(rows *rows) error { return rows.park(s, steps, problem) })
+}
+
+// ForgetAllowances implements signup.Registry.
+func (r registrySim) ForgetAllowances(context.Context) error { return nil }
+
+// SlugFree implements signup.Registry.
+func (r registrySim) SlugFree(context.Context, string) (bool, error) {
+	return false, errors.ErrUnsupported // no part of the saga
+}

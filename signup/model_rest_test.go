@@ -1,0 +1,301 @@
+package signup_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"homeroom/catalog"
+	"homeroom/identity"
+	"homeroom/signup"
+)
+
+// patience is how long the reconcilers may take to tidy up once everything works.
+const patience = 5 * time.Minute
+
+// comeToRest has everything work and lets time pass until nothing is left to do, has every client try until it has an
+// answer, and looks whether all is as it should be.
+func (m *machine) comeToRest() {
+	m.tell("everything works from here on")
+	for _, s := range m.catalog.signups {
+		m.seen["before rest: "+string(s.Status)]++
+	}
+	m.faults, m.quiet = false, true
+	clear(m.away)
+	for i := range m.catalog.servers {
+		m.catalog.servers[i].Capacity = nil
+	}
+	if !slices.ContainsFunc(m.procs, func(p *process) bool { return !p.dead() }) {
+		m.startProcess()
+	}
+	m.tidyUp()
+	m.inOrder()
+	for range 4 {
+		if len(m.problems) > 0 {
+			return
+		}
+		for _, c := range m.clients {
+			if !c.done {
+				c.request.Password = password
+				m.begin(c)
+				m.drain()
+			}
+		}
+		m.tidyUp()
+	}
+	m.fillSpares()
+	m.tidyUp()
+	if len(m.problems) > 0 {
+		return
+	}
+	m.inOrder()
+	m.allAnswered()
+	m.stockFull()
+}
+
+// drain lets everything go on that can, until every task is over.
+func (m *machine) drain() {
+	for len(m.problems) == 0 {
+		if calls := m.world.ready(); len(calls) > 0 {
+			m.deliver(calls[0])
+			continue
+		}
+		if !slices.ContainsFunc(m.tasks, func(t *task) bool { return !t.over && !t.proc.dead() }) && len(m.pending) == 0 {
+			return
+		}
+		m.pass(time.Second)
+	}
+}
+
+// tidyUp has jobs done and passes made until nothing is due any more, now or later.
+func (m *machine) tidyUp() {
+	for end := time.Now().Add(patience); len(m.problems) == 0; {
+		m.drain()
+		next, due := m.next()
+		switch {
+		case next.IsZero():
+			return
+		case time.Now().After(end):
+			m.fail("something is still unfinished after %s", patience)
+		case next.After(time.Now()):
+			m.pass(time.Until(next))
+		case due:
+			m.runJob()
+		default:
+			m.reconcile()
+		}
+	}
+}
+
+// next is when something is to be done: the time is zero when there is nothing. job tells that it is a job.
+func (m *machine) next() (at time.Time, isJob bool) {
+	add := func(t time.Time, job bool) {
+		if at.IsZero() || t.Before(at) {
+			at, isJob = t, job
+		}
+	}
+	for _, j := range m.catalog.jobs {
+		add(j.due, true)
+	}
+	for _, s := range m.catalog.signups {
+		if s.CheckAt != nil {
+			add(*s.CheckAt, false)
+		}
+	}
+	for _, c := range m.late {
+		add(c.at, false)
+	}
+	return at, isJob
+}
+
+// fail records what is wrong. The words must be the same each time a run is repeated.
+func (w *world) fail(format string, args ...any) {
+	problem := fmt.Sprintf(format, args...)
+	w.tell("WRONG: %s", problem)
+	w.problems = append(w.problems, problem)
+}
+
+// check looks at what must hold at every moment.
+func (w *world) check() {
+	for i := range w.catalog.signups {
+		s := &w.catalog.signups[i]
+		if s.TenantID == nil {
+			continue
+		}
+		for j := range w.logins {
+			if l := &w.logins[j]; l.tenant == *s.TenantID && l.signup != s.ID {
+				w.fail("the identity of %s names %s, which belongs to %s", w.name(l.signup), w.name(l.tenant), w.name(s.ID))
+			}
+		}
+		if s.Status != catalog.SignedUp {
+			continue
+		}
+		if owner, ok := w.owners[*s.TenantID]; ok && owner != s.ID {
+			w.fail("%s belonged to %s, and belongs to %s now", w.name(*s.TenantID), w.name(owner), w.name(s.ID))
+		}
+		w.owners[*s.TenantID] = s.ID
+	}
+	for tenant, owner := range w.owners {
+		if s := w.catalog.signup(owner); s == nil || s.Status != catalog.SignedUp || *s.TenantID != tenant {
+			w.fail("%s was ready and is not any more", w.name(owner))
+		}
+	}
+}
+
+// acknowledged looks whether a client that is told of a ready school has one, and always the same.
+func (m *machine) acknowledged(c *client, result *signup.Result) {
+	if c.ready != nil && !reflect.DeepEqual(c.ready, result) {
+		m.fail("client %d was told of another school than before", c.number)
+	}
+	if c.ready == nil {
+		c.ready, c.since = result, len(m.tasks)
+	}
+	row := m.catalog.signup(result.SignupID)
+	switch {
+	case row == nil || row.Status != catalog.SignedUp:
+		m.fail("client %d was told that %s is ready, which it is not", c.number, m.name(result.SignupID))
+	case row.Email != c.request.Email || result.User.Email != c.request.Email:
+		m.fail("client %d was told of somebody else's school", c.number)
+	}
+}
+
+// settled tells whether a refusal settles the matter, in a world in which nothing else happens: only a true one does.
+func (m *machine) settled(c *client, t *task, err error) bool {
+	switch {
+	case errors.Is(err, signup.ErrEmailExists):
+		_, err := m.catalog.findUser(c.request.Email)
+		taken := err == nil || slices.ContainsFunc(m.logins, func(l login) bool { return l.email == c.request.Email })
+		if !taken && m.freed[c.request.Email].Before(t.began) {
+			m.fail("client %d was told that its e-mail is taken, which it is not", c.number)
+		}
+		return taken
+	case errors.Is(err, signup.ErrKeyReused):
+		return m.catalog.keyTaken(c.request.IdempotencyKey)
+	}
+	return false
+}
+
+// unreachable tells that the catalog could not be asked.
+func unreachable(err error) bool {
+	var unavailable *signup.Unavailable
+	return errors.As(err, &unavailable) && unavailable.What == signup.Catalog
+}
+
+func isRejected(err error) bool {
+	var rejected *identity.Rejected
+	return errors.As(err, &rejected)
+}
+
+// inOrder looks at all three systems, which must tell the same story now that nothing happens any more.
+func (m *machine) inOrder() {
+	for _, s := range m.catalog.signups {
+		parked := s.Status == catalog.Failed && s.TenantID != nil
+		switch {
+		case s.Status == catalog.Pending, s.Status == catalog.Provisioning, s.CheckAt != nil:
+			m.fail("%s is unfinished: %s", m.name(s.ID), s.Status)
+		case parked && !m.strange:
+			m.fail("%s waits for a person", m.name(s.ID))
+		case s.Status == catalog.SignedUp:
+			m.wholeSchool(s)
+		}
+	}
+	for _, l := range m.logins {
+		s := m.catalog.signup(l.signup)
+		if l.meta.SignupID != "" && (s == nil || s.Status != catalog.SignedUp && s.TenantID == nil) {
+			m.fail("the identity of %s is an orphan", m.name(l.signup))
+		}
+	}
+	for _, u := range m.catalog.users {
+		if u.state != "active" && !m.strange {
+			m.fail("%s is %s", m.name(u.ID), u.state)
+		}
+	}
+	m.tenantsInOrder()
+}
+
+// wholeSchool looks at everything that a ready sign-up stands for.
+func (m *machine) wholeSchool(s catalog.Signup) {
+	user, t := m.catalog.user(s.UserID), m.catalog.tenant(*s.TenantID)
+	var result signup.Result
+	if err := json.Unmarshal(s.Result, &result); err != nil {
+		m.fail("%s keeps no result: %v", m.name(s.ID), err)
+	}
+	switch {
+	case user == nil || user.state != "active" || user.TenantID != *s.TenantID:
+		m.fail("%s is ready, and its user is not", m.name(s.ID))
+	case t == nil || t.State != catalog.Ready && !m.strange || t.Name == "" || t.Slug != result.School.Slug:
+		m.fail("%s is ready, and its tenant is not", m.name(s.ID))
+	case result.SignupID != s.ID || result.School.ID != t.ID || result.User.IdentityID != user.IdentityID:
+		m.fail("the result of %s tells of something else", m.name(s.ID))
+	}
+	if !slices.ContainsFunc(m.logins, func(l login) bool {
+		return l.id == s.UserID && l.meta.TenantID == s.TenantID.String() && l.meta.SignupID == s.ID.String() && l.email == s.Email
+	}) {
+		m.fail("%s is ready, and has no identity", m.name(s.ID))
+	}
+}
+
+// tenantsInOrder compares the tenants with the databases.
+func (m *machine) tenantsInOrder() {
+	known := map[string]bool{}
+	for _, t := range m.catalog.tenants {
+		known[t.Database] = true
+		switch t.State {
+		case catalog.Ready, catalog.Spare:
+			i := slices.IndexFunc(m.servers, func(s *serverSim) bool { return s.name == t.Server })
+			if d := m.servers[i].find(t.Database); d == nil || d.closed {
+				m.fail("%s is %s, and nobody can enter its database", m.name(t.ID), t.State)
+			}
+			if _, owned := m.owners[t.ID]; owned != (t.State == catalog.Ready) {
+				m.fail("%s is %s, though its owner says otherwise", m.name(t.ID), t.State)
+			}
+		case catalog.Building:
+			if t.Name != "" && !m.strange {
+				m.fail("%s is being built, and nobody does it", m.name(t.ID))
+			}
+		default:
+			if !m.strange {
+				m.fail("%s is %s", m.name(t.ID), t.State)
+			}
+		}
+	}
+	for _, s := range m.servers {
+		for _, d := range s.databases {
+			if !known[d.name] && !d.foreign && !strings.Contains(d.name, "_kept_") {
+				m.fail("a database belongs to no tenant")
+			}
+		}
+	}
+}
+
+// allAnswered looks whether each client that has not given up has what it came for.
+func (m *machine) allAnswered() {
+	for _, c := range m.clients {
+		if !c.done {
+			m.fail("client %d has no answer: %v", c.number, c.err)
+		}
+		if c.promised == uuid.Nil {
+			continue
+		}
+		if s := m.catalog.signup(c.promised); s == nil || s.Status != catalog.SignedUp && !m.strange {
+			m.fail("client %d was promised %s, which came to nothing", c.number, m.name(c.promised))
+		}
+	}
+}
+
+// stockFull looks at the spares: as many as there should be, and those that have come back.
+func (m *machine) stockFull() {
+	lineage, version := tenantSchema.Lineage(), tenantSchema.Latest()
+	for _, s := range m.servers {
+		n := len(m.catalog.stock(s.name, lineage, catalog.Spare, version)) + len(m.catalog.stock(s.name, lineage, catalog.Building, 0))
+		if n < m.shape.spares || n > m.shape.spares+m.givenBack {
+			m.fail("%d spares on %s, want %d; %d have come back", n, s.name, m.shape.spares, m.givenBack)
+		}
+	}
+}

@@ -1,0 +1,191 @@
+package signup_test
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"homeroom/catalog"
+)
+
+// The rows' ways to end a sign-up, and what they do to tenants.
+
+func (r *rows) undo(like catalog.Signup, steps, problem json.RawMessage) error {
+	row := r.held(like, catalog.Pending)
+	if row == nil {
+		return catalog.ErrStateChanged
+	}
+	r.removeUser(row.UserID)
+	r.freeTenant(row.TenantID)
+	row.Status, row.Steps, row.Problem, row.CheckAt, row.FinishedAt = catalog.Failed, steps, problem, nil, in(0)
+	row.IdempotencyKey, row.TenantID = nil, nil
+	return nil
+}
+
+func (r *rows) removeUser(id uuid.UUID) {
+	r.users = slices.DeleteFunc(r.users, func(u userRow) bool { return u.ID == id })
+}
+
+func (r *rows) freeTenant(id *uuid.UUID) {
+	if id == nil {
+		return
+	}
+	t := r.tenant(*id)
+	if t == nil {
+		return
+	}
+	switch {
+	case t.State == catalog.Reserved:
+		t.State, t.Name, t.Slug = catalog.Spare, "", ""
+	case t.State == catalog.Quarantined && *t.ResumeState == catalog.Reserved:
+		spare := catalog.Spare
+		t.ResumeState, t.Name, t.Slug = &spare, "", ""
+	case t.State == catalog.Building:
+		r.tenants = slices.DeleteFunc(r.tenants, func(t catalog.Tenant) bool { return t.ID == *id })
+	}
+}
+
+func (r *rows) expire(like catalog.Signup, steps, problem json.RawMessage, delay time.Duration) error {
+	row := r.held(like, catalog.Pending)
+	if row == nil {
+		return catalog.ErrStateChanged
+	}
+	r.removeUser(row.UserID)
+	if t := r.tenant(*row.TenantID); t != nil {
+		t.Slug = "expired-" + row.ID.String()
+	}
+	row.Status, row.Steps, row.Problem, row.CheckAt, row.FinishedAt = catalog.Expired, steps, problem, in(delay), in(0)
+	row.IdempotencyKey = nil
+	return nil
+}
+
+func (r *rows) lookedAgain(like catalog.Signup) error {
+	row := r.held(like, catalog.Expired)
+	if row == nil {
+		return catalog.ErrStateChanged
+	}
+	r.freeTenant(row.TenantID)
+	row.CheckAt, row.TenantID = nil, nil
+	return nil
+}
+
+func (r *rows) park(like catalog.Signup, steps, problem json.RawMessage) error {
+	row := r.held(like)
+	if row == nil {
+		return catalog.ErrStateChanged
+	}
+	row.Status, row.Steps, row.Problem, row.CheckAt, row.FinishedAt = catalog.Failed, steps, problem, nil, in(0)
+	return nil
+}
+
+func (r *rows) findTenant(idSlugOrDatabase string) (catalog.Tenant, error) {
+	id, err := uuid.Parse(idSlugOrDatabase)
+	for _, t := range r.tenants {
+		if err == nil && t.ID == id || err != nil && (t.Slug == idSlugOrDatabase || t.Database == idSlugOrDatabase) {
+			return t, nil
+		}
+	}
+	return catalog.Tenant{}, catalog.ErrNotFound
+}
+
+func (r *rows) setSteps(id uuid.UUID, steps json.RawMessage) error {
+	t := r.tenant(id)
+	if t == nil {
+		return catalog.ErrStateChanged
+	}
+	t.Steps = steps
+	return nil
+}
+
+func (r *rows) healthy(id uuid.UUID, health catalog.Health) error {
+	t := r.tenant(id)
+	if t == nil || t.State == catalog.Deleted {
+		return catalog.ErrStateChanged
+	}
+	t.SchemaVersion = health.Version
+	if health.Fingerprint != "" {
+		t.Fingerprint = &health.Fingerprint
+	}
+	if t.ResumeState != nil {
+		t.State = *t.ResumeState
+	}
+	t.ResumeState, t.QuarantineCause, t.QuarantineKind = nil, nil, nil
+	return nil
+}
+
+func (r *rows) quarantine(id uuid.UUID, kind catalog.QuarantineKind, cause string) error {
+	t := r.tenant(id)
+	if t == nil || t.State == catalog.Deleted {
+		return catalog.ErrStateChanged
+	}
+	if t.ResumeState == nil {
+		state := t.State
+		t.ResumeState = &state
+	}
+	t.State, t.QuarantineKind, t.QuarantineCause = catalog.Quarantined, &kind, &cause
+	return nil
+}
+
+// stock are the tenants of a server that no school has: those in this state, of this lineage, at this version or newer.
+func (r *rows) stock(server, lineage string, state catalog.State, version uint) []catalog.Tenant {
+	var found []catalog.Tenant
+	for _, t := range r.tenants {
+		if t.Server == server && t.Lineage == lineage && t.State == state && t.Name == "" && t.SchemaVersion >= version {
+			found = append(found, t)
+		}
+	}
+	return found
+}
+
+func (r *rows) room(server string, limit int) (int, error) {
+	for _, s := range r.servers {
+		switch {
+		case s.Name != server:
+		case s.Weight == 0:
+			return 0, nil
+		case s.Capacity == nil:
+			return limit, nil
+		default:
+			return max(0, min(limit, *s.Capacity-r.tenantsOn(server))), nil
+		}
+	}
+	return 0, catalog.ErrNotFound
+}
+
+func (r *rows) insertSpare(spare catalog.NewSpare) error {
+	for _, t := range r.tenants {
+		if t.ID == spare.ID || t.Database == spare.Database {
+			return catalog.ErrStateChanged
+		}
+	}
+	r.tenants = append(r.tenants, catalog.Tenant{
+		ID: spare.ID, Server: spare.Server, Database: spare.Database, Lineage: spare.Lineage, State: catalog.Building,
+		Steps: json.RawMessage(`[]`), CreatedAt: time.Now(),
+	})
+	return nil
+}
+
+func (r *rows) spareBuilt(id uuid.UUID, health catalog.Health, steps json.RawMessage) error {
+	t := r.tenant(id)
+	if t == nil || t.State != catalog.Building || t.Name != "" {
+		return catalog.ErrStateChanged
+	}
+	t.State, t.SchemaVersion, t.Steps, t.Fingerprint = catalog.Spare, health.Version, steps, nil
+	if health.Fingerprint != "" {
+		t.Fingerprint = &health.Fingerprint
+	}
+	return nil
+}
+
+// findUser finds the user with this normalised e-mail.
+func (r *rows) findUser(email string) (catalog.User, error) {
+	for _, u := range r.users {
+		if strings.EqualFold(u.Email, email) {
+			return u.User, nil
+		}
+	}
+	return catalog.User{}, catalog.ErrNotFound
+}

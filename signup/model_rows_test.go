@@ -1,0 +1,282 @@
+package signup_test
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"homeroom/catalog"
+)
+
+// rows is the catalog in memory. Each method does what the statement of the same name in the package catalog does, at once
+// or not at all; TestTheSimulatedCatalogIsLikeTheRealOne compares the two.
+type rows struct {
+	servers []catalog.Server
+	tenants []catalog.Tenant // in the order of created_at
+	users   []userRow
+	signups []catalog.Signup
+	jobs    []job
+}
+
+// userRow is a user and what [catalog.User] leaves out.
+type userRow struct {
+	catalog.User
+	state string // pending or active
+}
+
+// job is what the queue holds. It goes when it has been done.
+type job struct {
+	number int
+	signup uuid.UUID // settle this sign-up, or
+	tenant uuid.UUID // reprovision this tenant
+	kept   string
+	due    time.Time
+}
+
+// clone is the rows as they are now, for a transaction, which leaves the servers alone. Nothing that a row points to is ever
+// changed.
+func (r *rows) clone() *rows {
+	return &rows{
+		servers: r.servers, tenants: slices.Clone(r.tenants), users: slices.Clone(r.users),
+		signups: slices.Clone(r.signups), jobs: slices.Clone(r.jobs),
+	}
+}
+
+func (r *rows) tenant(id uuid.UUID) *catalog.Tenant {
+	for i := range r.tenants {
+		if r.tenants[i].ID == id {
+			return &r.tenants[i]
+		}
+	}
+	return nil
+}
+
+func (r *rows) user(id uuid.UUID) *userRow {
+	for i := range r.users {
+		if r.users[i].ID == id {
+			return &r.users[i]
+		}
+	}
+	return nil
+}
+
+func (r *rows) signup(id uuid.UUID) *catalog.Signup {
+	for i := range r.signups {
+		if r.signups[i].ID == id {
+			return &r.signups[i]
+		}
+	}
+	return nil
+}
+
+// held is the sign-up, if it is under this lease and in one of these statuses; none are all that are looked after.
+func (r *rows) held(like catalog.Signup, statuses ...catalog.Status) *catalog.Signup {
+	row := r.signup(like.ID)
+	switch {
+	case row == nil || row.LeaseEpoch != like.LeaseEpoch:
+		return nil
+	case len(statuses) == 0 && row.CheckAt == nil, len(statuses) > 0 && !slices.Contains(statuses, row.Status):
+		return nil
+	}
+	return row
+}
+
+func (r *rows) keyTaken(key string) bool {
+	return key != "" && slices.ContainsFunc(r.signups, func(s catalog.Signup) bool {
+		return s.IdempotencyKey != nil && *s.IdempotencyKey == key
+	})
+}
+
+func (r *rows) reserve(want catalog.Reservation) (catalog.Held, error) {
+	t, spare := r.place(want)
+	if t == nil {
+		return catalog.Held{}, catalog.ErrNoRoom
+	}
+	slug := want.Slug
+	if r.slugTaken(slug) {
+		if r.keyTaken(want.IdempotencyKey) {
+			return catalog.Held{}, catalog.ErrKeyTaken
+		}
+		slug = r.nextSlug(want.Slug)
+	}
+	if r.keyTaken(want.IdempotencyKey) {
+		return catalog.Held{}, catalog.ErrKeyTaken
+	}
+	if slices.ContainsFunc(r.users, func(u userRow) bool { return u.Email == want.Email }) {
+		return catalog.Held{}, catalog.ErrEmailTaken
+	}
+	now := time.Now()
+	t.Name, t.Slug, t.CreatedAt = want.SchoolName, slug, now
+	if spare {
+		t.State = catalog.Reserved
+		i := slices.IndexFunc(r.tenants, func(row catalog.Tenant) bool { return row.ID == t.ID })
+		r.tenants = slices.Delete(r.tenants, i, i+1) // created_at is the order
+	}
+	r.tenants = append(r.tenants, *t)
+	r.users = append(r.users, userRow{state: "pending", User: catalog.User{
+		ID: want.UserID, TenantID: t.ID, Email: want.Email, Role: "owner", CreatedAt: now,
+		GivenName: want.GivenName, FamilyName: want.FamilyName, Name: want.Name,
+	}})
+	row := catalog.Signup{
+		ID: want.SignupID, RequestHash: want.RequestHash, UserID: want.UserID, TenantID: &t.ID, Email: want.Email,
+		SchoolName: want.SchoolName, Status: catalog.Pending, Steps: want.Steps, LeaseEpoch: 1, CheckAt: in(want.Lease), CreatedAt: now,
+	}
+	answer := catalog.Held{Signup: row, Tenant: *t}
+	if want.IdempotencyKey != "" {
+		row.IdempotencyKey = &want.IdempotencyKey
+	}
+	r.signups = append(r.signups, row)
+	return answer, nil
+}
+
+// in is the time after now.
+func in(d time.Duration) *time.Time {
+	t := time.Now().Add(d)
+	return &t
+}
+
+// place finds the oldest spare, or makes the row of a tenant to be built on the server with the most room for its weight.
+// It changes nothing.
+func (r *rows) place(want catalog.Reservation) (t *catalog.Tenant, spare bool) {
+	var servers []catalog.Server
+	for _, s := range r.servers {
+		if s.Weight > 0 && slices.Contains(want.Servers, s.Name) {
+			s.Tenants = r.tenantsOn(s.Name)
+			servers = append(servers, s)
+		}
+	}
+	for _, row := range r.tenants {
+		if row.State == catalog.Spare && row.Lineage == want.Lineage && row.SchemaVersion >= want.SchemaVersion &&
+			slices.ContainsFunc(servers, func(s catalog.Server) bool { return s.Name == row.Server }) {
+			return &row, true
+		}
+	}
+	servers = slices.DeleteFunc(servers, func(s catalog.Server) bool { return s.Capacity != nil && s.Tenants >= *s.Capacity })
+	if len(servers) == 0 {
+		return nil, false
+	}
+	best := slices.MinFunc(servers, func(a, b catalog.Server) int {
+		return cmp.Or(cmp.Compare(float64(a.Tenants)/float64(a.Weight), float64(b.Tenants)/float64(b.Weight)), strings.Compare(a.Name, b.Name))
+	})
+	return &catalog.Tenant{
+		ID: want.TenantID, Server: best.Name, Database: want.Database, Lineage: want.Lineage, State: catalog.Building,
+		Steps: json.RawMessage(`[]`),
+	}, false
+}
+
+func (r *rows) tenantsOn(server string) int {
+	n := 0
+	for _, t := range r.tenants {
+		if t.Server == server && t.State != catalog.Deleted {
+			n++
+		}
+	}
+	return n
+}
+
+func (r *rows) slugTaken(slug string) bool {
+	return slices.ContainsFunc(r.tenants, func(t catalog.Tenant) bool { return t.Slug == slug })
+}
+
+var numbered = regexp.MustCompile(`^[0-9]{1,6}$`)
+
+func (r *rows) nextSlug(wish string) string {
+	highest := 1
+	for _, t := range r.tenants {
+		if rest, ok := strings.CutPrefix(t.Slug, wish+"-"); ok && numbered.MatchString(rest) {
+			n, _ := strconv.Atoi(rest)
+			highest = max(highest, n)
+		}
+	}
+	return fmt.Sprintf("%s-%d", wish, highest+1)
+}
+
+func (r *rows) takeOver(id uuid.UUID, lease time.Duration) (catalog.Signup, error) {
+	row := r.signup(id)
+	if row == nil || row.Status != catalog.Pending && row.Status != catalog.Provisioning || row.CheckAt.After(time.Now()) {
+		return catalog.Signup{}, catalog.ErrStateChanged
+	}
+	row.LeaseEpoch++
+	row.CheckAt = in(lease)
+	return *row, nil
+}
+
+func (r *rows) due(lease time.Duration, limit int) []catalog.Signup {
+	now := time.Now()
+	var found []*catalog.Signup
+	for i := range r.signups {
+		if at := r.signups[i].CheckAt; at != nil && !at.After(now) {
+			found = append(found, &r.signups[i])
+		}
+	}
+	slices.SortStableFunc(found, func(a, b *catalog.Signup) int { return a.CheckAt.Compare(*b.CheckAt) })
+	answer := make([]catalog.Signup, 0, limit)
+	for _, row := range found[:min(limit, len(found))] {
+		row.LeaseEpoch++
+		row.CheckAt = in(lease)
+		answer = append(answer, *row)
+	}
+	return answer
+}
+
+// again sets when somebody may take a sign-up over; steps may be nil.
+func (r *rows) again(like catalog.Signup, steps json.RawMessage, delay time.Duration) error {
+	row := r.held(like)
+	if row == nil {
+		return catalog.ErrStateChanged
+	}
+	row.CheckAt = in(delay)
+	if steps != nil {
+		row.Steps = steps
+	}
+	return nil
+}
+
+func (r *rows) identityMade(like catalog.Signup, identity catalog.Identity, steps json.RawMessage, lease time.Duration) error {
+	row := r.held(like, catalog.Pending, catalog.Provisioning)
+	if row == nil || r.user(row.UserID) == nil || r.identityTaken(identity.ID, row.UserID) {
+		return catalog.ErrStateChanged
+	}
+	row.Status, row.Steps, row.CheckAt = catalog.Provisioning, steps, in(lease)
+	user := r.user(row.UserID)
+	user.IdentityID, user.EmailVerified = identity.ID, identity.EmailVerified
+	return nil
+}
+
+func (r *rows) identityTaken(identity string, by uuid.UUID) bool {
+	return slices.ContainsFunc(r.users, func(u userRow) bool { return u.IdentityID == identity && u.ID != by })
+}
+
+func (r *rows) finish(like catalog.Signup, identity catalog.Identity, health catalog.Health, steps, result json.RawMessage) error {
+	row := r.held(like, catalog.Pending, catalog.Provisioning)
+	if row == nil || r.identityTaken(identity.ID, row.UserID) {
+		return catalog.ErrStateChanged
+	}
+	row.Status, row.Result, row.Steps, row.CheckAt, row.FinishedAt = catalog.SignedUp, result, steps, nil, in(0)
+	if user := r.user(row.UserID); user != nil {
+		user.state, user.IdentityID, user.EmailVerified = "active", identity.ID, identity.EmailVerified
+	}
+	t := r.tenant(*row.TenantID)
+	switch t.State {
+	case catalog.Quarantined:
+		ready := catalog.Ready
+		t.ResumeState = &ready
+	case catalog.Reserved, catalog.Building:
+		t.State = catalog.Ready
+	default:
+		return catalog.ErrStateChanged // the sign-up is ready all the same, as it is one statement
+	}
+	t.SchemaVersion = max(t.SchemaVersion, health.Version)
+	if health.Fingerprint != "" {
+		t.Fingerprint = &health.Fingerprint
+	}
+	t.ReadyAt = in(0)
+	return nil
+}

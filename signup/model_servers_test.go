@@ -1,0 +1,158 @@
+package signup_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"slices"
+
+	"homeroom/migrations"
+	"homeroom/signup"
+	"homeroom/tenant"
+)
+
+// serverSim is a simulated server for tenants.
+type serverSim struct {
+	name      string
+	databases []database
+}
+
+// database is one on a simulated server.
+type database struct {
+	name string
+	// closed: nobody can enter it yet. foreign: somebody else has made it.
+	closed, foreign bool
+}
+
+func (s *serverSim) find(name string) *database {
+	for i := range s.databases {
+		if s.databases[i].name == name {
+			return &s.databases[i]
+		}
+	}
+	return nil
+}
+
+// serversSim is a process's way to the simulated servers.
+type serversSim struct {
+	w    *world
+	proc *process
+}
+
+var _ signup.Servers = serversSim{}
+
+// Names implements signup.Servers.
+func (s serversSim) Names() []string {
+	names := make([]string, 0, len(s.w.servers))
+	for _, server := range s.w.servers {
+		names = append(names, server.name)
+	}
+	return names
+}
+
+var tenantSchema = migrations.Tenant()
+
+// Migrations implements signup.Servers.
+func (s serversSim) Migrations() *migrations.Set { return tenantSchema }
+
+// Get implements signup.Servers.
+func (s serversSim) Get(name string) (signup.Server, error) {
+	for _, server := range s.w.servers {
+		if server.name == name {
+			return serverPort{s, server}, nil
+		}
+	}
+	return nil, fmt.Errorf("server %q is not configured", name)
+}
+
+// serverPort is a process's way to one of them.
+type serverPort struct {
+	serversSim
+	server *serverSim
+}
+
+// Name implements signup.Server.
+func (s serverPort) Name() string { return s.server.name }
+
+// do is one statement in a session, about a tenant's database.
+func (s serverPort) do(ctx context.Context, session *session, id tenant.ID, what string, f func() error) error {
+	c := &call{
+		proc: s.proc, system: s.server.name, what: what, about: id.UUID(), session: session,
+		refused: func(int) error { return fmt.Errorf("%s: %w", what, net.ErrClosed) },
+		lost:    func() error { return fmt.Errorf("%s: %w", what, net.ErrClosed) },
+	}
+	lock := s.server.name + " " + id.String()
+	if what == "lock" {
+		c.blocked = func() bool { return s.w.held(lock, session) }
+		c.lost = func() error { return tenant.ErrBusy }
+		f = func() error { s.w.locks[lock] = session; return nil }
+	}
+	_, err := ask(ctx, s.w, c, func() (struct{}, error) { return struct{}{}, f() })
+	return err
+}
+
+// Ensure implements signup.Server in the steps of the real one.
+func (s serverPort) Ensure(ctx context.Context, id tenant.ID, _ int, progress tenant.Progress) (tenant.Result, error) {
+	session := &session{}
+	defer session.close()
+	if err := s.do(ctx, session, id, "lock", nil); err != nil {
+		return tenant.Result{}, err
+	}
+	for _, step := range []struct {
+		name string
+		f    func() error
+	}{
+		{"create", func() error { return s.create(id) }},
+		{"open", func() error { return s.enter(id) }},
+		{"migrate", func() error { return s.enter(id) }},
+	} {
+		if progress != nil {
+			progress(nil)
+		}
+		if err := s.do(ctx, session, id, step.name, step.f); err != nil {
+			return tenant.Result{}, err
+		}
+	}
+	return tenant.Result{Version: tenantSchema.Latest()}, nil
+}
+
+func (s serverPort) create(id tenant.ID) error {
+	found := s.server.find(id.Database())
+	switch {
+	case found == nil:
+		s.server.databases = append(s.server.databases, database{name: id.Database(), closed: true})
+	case found.foreign:
+		return tenant.ErrForeign
+	}
+	return nil
+}
+
+// enter opens it. A database that is not there any more is an error, which only somebody without the lock can cause.
+func (s serverPort) enter(id tenant.ID) error {
+	found := s.server.find(id.Database())
+	if found == nil {
+		return fmt.Errorf("database %s does not exist", id.Database())
+	}
+	found.closed = false
+	return nil
+}
+
+// SetAside implements signup.Server.
+func (s serverPort) SetAside(ctx context.Context, id tenant.ID, kept string) error {
+	session := &session{}
+	defer session.close()
+	if err := s.do(ctx, session, id, "lock", nil); err != nil {
+		return err
+	}
+	return s.do(ctx, session, id, "set aside", func() error {
+		found := s.server.find(id.Database())
+		switch {
+		case found == nil, slices.ContainsFunc(s.server.databases, func(d database) bool { return d.name == kept }):
+			return nil
+		case found.foreign:
+			return tenant.ErrForeign
+		}
+		found.name, found.closed = kept, true
+		return nil
+	})
+}

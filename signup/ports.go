@@ -1,0 +1,99 @@
+package signup
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"homeroom/catalog"
+	"homeroom/migrations"
+	"homeroom/tenant"
+)
+
+// Registry is everything that this package asks of the catalog. There are two: [catalog.Store], and the simulated one on
+// which the model of the tests runs this very code (docs/decisions/model.md).
+type Registry interface {
+	signupRows
+	tenantRows
+	spareRows
+
+	// InTx runs f in a transaction, for the methods that take one.
+	InTx(ctx context.Context, f func(pgx.Tx) error) error
+	UserByID(ctx context.Context, id uuid.UUID) (catalog.User, error)
+	UserByEmail(ctx context.Context, email string) (catalog.User, error)
+	ForgetAllowances(ctx context.Context) error
+}
+
+// signupRows are the sign-ups of the registry: how they are found, held and ended.
+type signupRows interface {
+	Reserve(ctx context.Context, r catalog.Reservation) (catalog.Held, error)
+	Signup(ctx context.Context, id uuid.UUID) (catalog.Signup, error)
+	SignupByKey(ctx context.Context, key string) (catalog.Signup, error)
+	SignupByUser(ctx context.Context, user uuid.UUID) (catalog.Signup, error)
+
+	TakeOver(ctx context.Context, id uuid.UUID, lease time.Duration) (catalog.Signup, error)
+	Due(ctx context.Context, lease time.Duration, limit int) ([]catalog.Signup, error)
+	Renew(ctx context.Context, signup catalog.Signup, lease time.Duration) error
+	RetryLater(ctx context.Context, signup catalog.Signup, steps json.RawMessage, delay time.Duration) error
+
+	IdentityMade(ctx context.Context, signup catalog.Signup, identity catalog.Identity, steps json.RawMessage, lease time.Duration) error
+	IdentityMadeTx(ctx context.Context, tx pgx.Tx, signup catalog.Signup, identity catalog.Identity, steps json.RawMessage, lease time.Duration) error
+	Finish(ctx context.Context, signup catalog.Signup, identity catalog.Identity, health catalog.Health, steps, result json.RawMessage) error
+	Undo(ctx context.Context, signup catalog.Signup, steps, problem json.RawMessage) error
+	Expire(ctx context.Context, signup catalog.Signup, steps, problem json.RawMessage, delay time.Duration) error
+	LookedAgain(ctx context.Context, signup catalog.Signup) error
+	Park(ctx context.Context, signup catalog.Signup, steps, problem json.RawMessage) error
+}
+
+// tenantRows are the tenants of the registry, as provisioning them again needs them.
+type tenantRows interface {
+	Tenant(ctx context.Context, idSlugOrDatabase string) (catalog.Tenant, error)
+	TenantByID(ctx context.Context, id uuid.UUID) (catalog.Tenant, error)
+	SlugFree(ctx context.Context, slug string) (bool, error)
+	SetSteps(ctx context.Context, id uuid.UUID, steps json.RawMessage) error
+	SetStepsTx(ctx context.Context, tx pgx.Tx, id uuid.UUID, steps json.RawMessage) error
+	Healthy(ctx context.Context, id uuid.UUID, health catalog.Health) error
+	Quarantine(ctx context.Context, id uuid.UUID, kind catalog.QuarantineKind, cause string) error
+	QuarantineTx(ctx context.Context, tx pgx.Tx, id uuid.UUID, kind catalog.QuarantineKind, cause string) error
+	RecordTx(ctx context.Context, tx pgx.Tx, event catalog.Event) error
+}
+
+// spareRows are the spares of the registry.
+type spareRows interface {
+	Exclusive(ctx context.Context, name string, f func(ctx context.Context) error) (ran bool, err error)
+	UnfinishedSpares(ctx context.Context, server, lineage string) ([]catalog.Tenant, error)
+	Spares(ctx context.Context, server, lineage string, version uint) (int, error)
+	Room(ctx context.Context, server string, limit int) (int, error)
+	InsertSpare(ctx context.Context, spare catalog.NewSpare) error
+	SpareBuilt(ctx context.Context, id uuid.UUID, health catalog.Health, steps json.RawMessage) error
+}
+
+var _ Registry = (*catalog.Store)(nil)
+
+// Servers are the servers on which tenants are made. [OnServers] makes them of real ones.
+type Servers interface {
+	Names() []string
+	Migrations() *migrations.Set
+	Get(name string) (Server, error)
+}
+
+// Server makes and keeps the databases of tenants.
+type Server interface {
+	Name() string
+	Migrations() *migrations.Set
+	Ensure(ctx context.Context, id tenant.ID, rotation int, progress tenant.Progress) (tenant.Result, error)
+	SetAside(ctx context.Context, id tenant.ID, kept string) error
+}
+
+var _ Server = (*tenant.Server)(nil)
+
+// OnServers has the tenants made on these servers.
+func OnServers(servers tenant.Servers) Servers { return onServers{servers} }
+
+type onServers struct{ tenant.Servers }
+
+// Get implements Servers.
+func (s onServers) Get(name string) (Server, error) { return s.Servers.Get(name) }

@@ -1,0 +1,196 @@
+package tenant
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Remark is something about a server that an operator should know before tenants are made on it.
+type Remark struct {
+	// Code is one of the codes below.
+	Code string `json:"code"`
+	// Refuse: Homeroom should not work with the server as it is. Otherwise it is a warning.
+	Refuse bool `json:"refuse"`
+	// What is wrong, and what follows from it. Mend is what to do about it: a statement or a sentence.
+	What string `json:"what"`
+	Mend string `json:"mend"`
+}
+
+// The codes of remarks.
+const (
+	// RemarkSuperuser: the server's URL belongs to a superuser.
+	RemarkSuperuser = "superuser"
+	// RemarkCreateRole: its role has CREATEROLE on a Postgres where that is as much as the operating system's user.
+	RemarkCreateRole = "createrole-is-too-much"
+	// RemarkNoCreateDB and RemarkNoCreateRole: its role lacks what Homeroom cannot work without.
+	RemarkNoCreateDB   = "no-createdb"
+	RemarkNoCreateRole = "no-createrole"
+	// RemarkNoSignal: its role may not end sessions.
+	RemarkNoSignal = "no-signal"
+	// RemarkOpen: tenants may enter the databases that every server comes with.
+	RemarkOpen = "open-to-public"
+	// RemarkRecovery: a restart after a crash takes long with so many databases.
+	RemarkRecovery = "slow-recovery"
+	// RemarkConnections: the server allows fewer connections than we may open.
+	RemarkConnections = "few-connections"
+	// RemarkClock: its clock and ours differ.
+	RemarkClock = "clock"
+	// RemarkDiskUnknown and RemarkDiskLow are about the free disk; see [Server.FreeDisk] and Config.MinFreeDisk.
+	RemarkDiskUnknown = "disk-unknown"
+	RemarkDiskLow     = "disk-low"
+)
+
+// CheckOptions say what a server is compared with.
+type CheckOptions struct {
+	// Connections is how many connections we open to the server at most. Defaults to 0, which is never too many.
+	Connections int
+	// Now is our clock. Defaults to time.Now.
+	Now func() time.Time
+}
+
+// Check looks at the rights that we have on the server and at how it is set up. It changes nothing. Settings that our role
+// may not see are not remarked on.
+func (s *Server) Check(ctx context.Context, expected CheckOptions) ([]Remark, error) {
+	if expected.Now == nil {
+		expected.Now = time.Now
+	}
+	conn, err := s.maintenance.Acquire(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("connect to server %s: %w", s.cfg.Name, err)
+	}
+	defer conn.Release()
+	look, err := lookAtServer(ctx, conn.Conn(), expected.Now)
+	if err != nil {
+		return nil, fmt.Errorf("check server %s: %w", s.cfg.Name, err)
+	}
+	free, known, err := s.freeDisk(ctx, conn.Conn())
+	if err != nil {
+		return nil, err
+	}
+	return append(append(s.rights(look), settings(look, expected)...), s.diskRemarks(look, free, known)...), nil
+}
+
+const (
+	// clockTolerance is how far the clocks may differ.
+	clockTolerance = 5 * time.Second
+	// manyDatabases is from how many databases on it matters how a recovery synchronises their files.
+	manyDatabases = 200
+)
+
+// serverLook is what Check sees of a server.
+type serverLook struct {
+	us                            string // our role, quoted
+	super, createDB, createRole   bool
+	signal                        bool
+	version, open, mine, database int
+	recovery                      *string
+	usable                        *int          // the connections that are not reserved
+	ahead                         time.Duration // the server's clock before ours
+}
+
+func lookAtServer(ctx context.Context, conn *pgx.Conn, now func() time.Time) (look serverLook, err error) {
+	err = conn.QueryRow(ctx, `
+		select quote_ident(rolname), rolsuper, rolcreatedb, rolcreaterole, pg_has_role(oid, 'pg_signal_backend', 'usage'), `+majorVersion+`,
+			(select count(*) from pg_database),
+			(select setting from pg_settings where name = 'recovery_init_sync_method'),
+			(
+				select sum(case name when 'max_connections' then setting::int else -setting::int end)::int from pg_settings
+				where name in ('max_connections', 'superuser_reserved_connections', 'reserved_connections')
+				having bool_or(name = 'max_connections')
+			)
+		from pg_roles
+		where rolname = current_user`).
+		Scan(&look.us, &look.super, &look.createDB, &look.createRole, &look.signal, &look.version, &look.database, &look.recovery, &look.usable)
+	if err != nil {
+		return look, err
+	}
+	if look.open, look.mine, _, err = openToPublic(ctx, conn); err != nil {
+		return look, err
+	}
+	var theirs time.Time
+	before := now()
+	if err := conn.QueryRow(ctx, "select clock_timestamp()").Scan(&theirs); err != nil {
+		return look, err
+	}
+	look.ahead = theirs.Sub(before.Add(now().Sub(before) / 2))
+	return look, nil
+}
+
+// rights are the remarks on what our role may do, too much and too little.
+func (s *Server) rights(look serverLook) (remarks []Remark) {
+	variable := "HOMEROOM_SERVER_" + upper(s.cfg.Name) + "_URL"
+	if look.super {
+		return []Remark{{RemarkSuperuser, true,
+			"its URL belongs to a superuser: a defect of Homeroom, or a migration, could do anything to the server and its machine",
+			"create role homeroom login createdb createrole password '…'; grant pg_signal_backend to homeroom; then give its URL in " + variable,
+		}}
+	}
+	if look.createRole && look.version < 16 {
+		remarks = append(remarks, Remark{RemarkCreateRole, true,
+			fmt.Sprintf("on Postgres %d a role with CREATEROLE, such as %s, can grant itself pg_execute_server_program and so be the operating system's user", look.version, look.us),
+			"use Postgres 16 or newer, where CREATEROLE reaches only the roles that it made",
+		})
+	}
+	if !look.createDB {
+		remarks = append(remarks, Remark{RemarkNoCreateDB, true, "its role may not create databases", "alter role " + look.us + " createdb"})
+	}
+	if !look.createRole {
+		remarks = append(remarks, Remark{RemarkNoCreateRole, true, "its role may not create the tenants' roles", "alter role " + look.us + " createrole"})
+	}
+	if !look.signal {
+		remarks = append(remarks, Remark{RemarkNoSignal, false,
+			"its role may not end sessions: a tenant's database that somebody is in cannot be set aside",
+			"grant pg_signal_backend to " + look.us,
+		})
+	}
+	if look.mine < look.open {
+		remarks = append(remarks, Remark{RemarkOpen, false,
+			"tenants can enter its maintenance databases, and list the (opaque) names of all databases there",
+			closeToPublic(look.us),
+		})
+	}
+	return remarks
+}
+
+// settings are the remarks on how the server is set up.
+func settings(look serverLook, expected CheckOptions) (remarks []Remark) {
+	if look.recovery != nil && *look.recovery == "fsync" && look.database > manyDatabases {
+		remarks = append(remarks, Remark{RemarkRecovery, false,
+			fmt.Sprintf("it has %d databases and recovery_init_sync_method = fsync: a restart after a crash takes about a minute for every thousand", look.database),
+			"on Linux: alter system set recovery_init_sync_method = 'syncfs'; select pg_reload_conf()",
+		})
+	}
+	if look.usable != nil && *look.usable < expected.Connections {
+		remarks = append(remarks, Remark{RemarkConnections, false,
+			fmt.Sprintf("it allows %d connections besides the reserved ones, and we open up to %d: some will be refused", *look.usable, expected.Connections),
+			fmt.Sprintf("alter system set max_connections = <at least %d more>, and restart it; or make the pools smaller", expected.Connections-*look.usable),
+		})
+	}
+	if look.ahead.Abs() > clockTolerance {
+		remarks = append(remarks, Remark{RemarkClock, false,
+			fmt.Sprintf("its clock is %s off ours: times in the catalog and in the logs do not fit together", look.ahead.Round(time.Second)),
+			"synchronise the clocks of both machines, with chrony or systemd-timesyncd",
+		})
+	}
+	return remarks
+}
+
+// diskRemarks are the remarks on the free disk.
+func (s *Server) diskRemarks(look serverLook, free int64, known bool) []Remark {
+	switch {
+	case !known:
+		return []Remark{{RemarkDiskUnknown, false,
+			"how much disk is free cannot be known: when it is full, Postgres stops for all tenants",
+			"as a superuser, run tenant/free_disk.sql in its database postgres, then: grant execute on function public.homeroom_free_disk() to " + look.us,
+		}}
+	case free < s.cfg.MinFreeDisk:
+		return []Remark{{RemarkDiskLow, false,
+			fmt.Sprintf("%d bytes are free on its disk, below the floor of %d: no database is made", free, s.cfg.MinFreeDisk),
+			"make the disk larger, drop databases that were set aside and are needed no more, or lower the floor",
+		}}
+	}
+	return nil
+}

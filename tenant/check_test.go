@@ -1,0 +1,116 @@
+package tenant_test
+
+import (
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"homeroom/internal/pgtest"
+	"homeroom/tenant"
+)
+
+// codes are the remarks on a server, refusals with a mark.
+func codes(t *testing.T, server *tenant.Server, expected tenant.CheckOptions) string {
+	t.Helper()
+	remarks, err := server.Check(t.Context(), expected)
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := make([]string, len(remarks))
+	for i, remark := range remarks {
+		told[i] = remark.Code
+		if remark.Refuse {
+			told[i] += "!"
+		}
+		if remark.What == "" || remark.Mend == "" {
+			t.Errorf("%s does not say what and how to mend it", remark.Code)
+		}
+	}
+	return strings.Join(told, " ")
+}
+
+func TestCheckRemarksOnWhatOurRoleMayDo(t *testing.T) {
+	t.Parallel()
+	own := pgtest.Private(t, nil)
+	root := connect(t, own.URL("postgres"))
+	exec(t, root, tenant.FreeDiskFunction)
+	tooMuch := tenant.RemarkCreateRole + "! "
+	if value[int](t, root, "select current_setting('server_version_num')::int") >= 160000 {
+		tooMuch = ""
+	}
+	for role, want := range map[string]string{
+		"login createdb createrole": tooMuch + "no-signal open-to-public disk-unknown",
+		"login createrole":          tooMuch + "no-createdb! no-signal open-to-public disk-unknown",
+		"login createdb":            "no-createrole! no-signal open-to-public disk-unknown",
+	} {
+		name := strings.ReplaceAll(role, " ", "_")
+		exec(t, root, "create role "+name+" "+role+" password 'secret'")
+		server := openAt(t, withUser(t, own.URL("postgres"), name, "secret"), nil)
+		if got := codes(t, server, tenant.CheckOptions{}); got != want {
+			t.Errorf("%s: %q, want %q", role, got, want)
+		}
+	}
+	if got := codes(t, openAt(t, own.URL("postgres"), nil), tenant.CheckOptions{}); got != "superuser!" {
+		t.Errorf("a superuser: %q", got)
+	}
+	// What the remarks say, done.
+	server := openAt(t, withUser(t, own.URL("postgres"), "login_createdb_createrole", "secret"), nil)
+	remarks, err := server.Check(t.Context(), tenant.CheckOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, remark := range remarks {
+		switch remark.Code {
+		case tenant.RemarkCreateRole:
+		case tenant.RemarkDiskUnknown:
+			_, statement, _ := strings.Cut(remark.Mend, "then: ")
+			exec(t, root, statement)
+		default:
+			exec(t, root, remark.Mend)
+		}
+	}
+	again := openAt(t, withUser(t, own.URL("postgres"), "login_createdb_createrole", "secret"), nil)
+	if got := codes(t, again, tenant.CheckOptions{}); got != strings.TrimSpace(tooMuch) {
+		t.Errorf("after what the remarks say: %q", got)
+	}
+}
+
+func TestCheckRemarksOnHowTheServerIsSetUp(t *testing.T) {
+	t.Parallel()
+	own := pgtest.Private(t, map[string]string{"max_connections": "40", "superuser_reserved_connections": "3", "recovery_init_sync_method": "fsync"})
+	root := connect(t, own.URL("postgres"))
+	server := openAt(t, own.URL("postgres"), nil)
+	for difference, want := range map[time.Duration]string{0: "superuser!", time.Minute: "superuser! clock", -time.Minute: "superuser! clock"} {
+		now := func() time.Time { return time.Now().Add(difference) }
+		if got := codes(t, server, tenant.CheckOptions{Now: now}); got != want {
+			t.Errorf("a clock %s off: %q, want %q", difference, got, want)
+		}
+	}
+	for connections, want := range map[int]string{37: "superuser!", 38: "superuser! few-connections"} {
+		if got := codes(t, server, tenant.CheckOptions{Connections: connections}); got != want {
+			t.Errorf("%d connections: %q, want %q", connections, got, want)
+		}
+	}
+	low := openAt(t, own.URL("postgres"), func(c *tenant.Config) { c.MinFreeDisk = math.MaxInt64 })
+	if got := codes(t, low, tenant.CheckOptions{}); got != "superuser! disk-low" {
+		t.Errorf("below the floor: %q", got)
+	}
+	// Rows without files are enough to be counted.
+	exec(t, root, `
+		insert into pg_database
+		select (jsonb_populate_record(db, jsonb_build_object('oid', 60000 + i, 'datname', 'x' || i, 'datallowconn', false))).*
+		from pg_database db, generate_series(1, 198) as i
+		where datname = 'template0'`)
+	if got := codes(t, server, tenant.CheckOptions{}); got != "superuser! slow-recovery" {
+		t.Errorf("with 201 databases: %q", got)
+	}
+	exec(t, root, "alter system set recovery_init_sync_method = 'syncfs'")
+	exec(t, root, "select pg_reload_conf()")
+	for value[string](t, root, "show recovery_init_sync_method") != "syncfs" {
+		continue
+	}
+	if got := codes(t, openAt(t, own.URL("postgres"), nil), tenant.CheckOptions{}); got != "superuser!" {
+		t.Errorf("with syncfs: %q", got)
+	}
+}

@@ -1,0 +1,169 @@
+package tenant
+
+import (
+	"context"
+	_ "embed"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"homeroom/internal/postgres"
+)
+
+// ErrDiskLow says that the server has less free disk than the floor, or has just said itself that its disk is full. No
+// database is made there until that has changed: a full disk stops Postgres for all tenants.
+var ErrDiskLow = errors.New("less free disk than the floor")
+
+// FreeDiskFunction is the SQL that makes the function which tells us the free disk of a server whose disk we cannot look at.
+// A superuser runs it in the database "postgres".
+//
+//go:embed free_disk.sql
+var FreeDiskFunction string
+
+const (
+	// diskFresh is how long a measurement holds.
+	diskFresh = time.Second
+	// diskFull is how long the disk counts as low after Postgres has said that it is full.
+	diskFull = 30 * time.Second
+)
+
+// disk remembers what is known of a server's disk.
+type disk struct {
+	sync.Mutex
+	at        time.Time
+	free      int64
+	known     bool
+	fullUntil time.Time
+}
+
+// FreeDisk is how many bytes the server can still write, where that can be known: its data directory is on this machine and
+// ours to read, or it has the function of [FreeDiskFunction]. It is measured at most once a second.
+func (s *Server) FreeDisk(ctx context.Context) (free int64, known bool, err error) {
+	conn, err := s.maintenance.Acquire(ctx)
+	if err != nil {
+		return 0, false, fmt.Errorf("connect to server %s: %w", s.cfg.Name, err)
+	}
+	defer conn.Release()
+	return s.freeDisk(ctx, conn.Conn())
+}
+
+func (s *Server) freeDisk(ctx context.Context, conn *pgx.Conn) (int64, bool, error) {
+	s.disk.Lock()
+	defer s.disk.Unlock()
+	if time.Since(s.disk.at) < diskFresh {
+		return s.disk.free, s.disk.known, nil
+	}
+	free, known, err := measure(ctx, conn)
+	if err != nil {
+		return 0, false, fmt.Errorf("measure free disk of server %s: %w", s.cfg.Name, err)
+	}
+	s.disk.at, s.disk.free, s.disk.known = time.Now(), free, known
+	return free, known, nil
+}
+
+// admit fails with [ErrDiskLow] when no database may be made on the server now.
+func (s *Server) admit(ctx context.Context, conn *pgx.Conn) error {
+	s.disk.Lock()
+	full := time.Now().Before(s.disk.fullUntil)
+	s.disk.Unlock()
+	if full {
+		return fmt.Errorf("%w: Postgres said a moment ago that it is full", ErrDiskLow)
+	}
+	if s.cfg.MinFreeDisk == 0 {
+		return nil
+	}
+	free, known, err := s.freeDisk(ctx, conn)
+	if err != nil {
+		return err
+	}
+	if known && free < s.cfg.MinFreeDisk {
+		return fmt.Errorf("%w: %d bytes are free on server %s, %d are wanted", ErrDiskLow, free, s.cfg.Name, s.cfg.MinFreeDisk)
+	}
+	return nil
+}
+
+// createDatabase runs a CREATE DATABASE, unless the disk is low.
+func (s *Server) createDatabase(ctx context.Context, conn *pgx.Conn, statement string) error {
+	if err := s.admit(ctx, conn); err != nil {
+		return err
+	}
+	_, err := conn.Exec(ctx, statement)
+	if postgres.IsCode(err, "53100") { // disk_full
+		s.disk.Lock()
+		s.disk.fullUntil = time.Now().Add(diskFull)
+		s.disk.Unlock()
+		return fmt.Errorf("%w: %w", ErrDiskLow, err)
+	}
+	return err
+}
+
+// measure looks at the disk itself, or else asks the function. Only a superuser's function is called: anybody else's could
+// do something with our rights.
+func measure(ctx context.Context, conn *pgx.Conn) (free int64, known bool, err error) {
+	var folder *string
+	var address *netip.Addr
+	var port int
+	var callable bool
+	err = conn.QueryRow(ctx, `
+		select (select setting from pg_settings where name = 'data_directory'), inet_server_addr(), current_setting('port')::int,
+			exists (
+				select from pg_proc
+				join pg_roles on pg_roles.oid = proowner
+				where pg_proc.oid = to_regprocedure('public.homeroom_free_disk()') and rolsuper and prorettype = 'bigint'::regtype
+					and has_function_privilege(pg_proc.oid, 'execute'))`).Scan(&folder, &address, &port, &callable)
+	if err != nil {
+		return 0, false, err
+	}
+	if folder != nil && *folder != "" && (address == nil || address.IsLoopback()) {
+		here, err := isHere(ctx, conn, *folder, port)
+		if err != nil {
+			return 0, false, err
+		}
+		if here {
+			if free, known := freeIn(*folder, filepath.Join(*folder, "pg_wal")); known {
+				return free, true, nil
+			}
+		}
+	}
+	if !callable {
+		return 0, false, nil
+	}
+	if err := conn.QueryRow(ctx, "select public.homeroom_free_disk()").Scan(&free); err != nil {
+		return 0, false, fmt.Errorf("ask homeroom_free_disk(): %w", err)
+	}
+	return free, true, nil
+}
+
+// isHere tells whether a folder of this machine is the server's data directory, rather than one of the same name: a tunnel and
+// a container look local too. Both the cluster's identifier and the port must be the server's.
+func isHere(ctx context.Context, conn *pgx.Conn, folder string, port int) (bool, error) {
+	control, err := os.ReadFile(filepath.Join(folder, "global", "pg_control"))
+	if err != nil || len(control) < 8 {
+		return false, nil //nolint:nilerr // whatever the cause, we cannot look there
+	}
+	process, err := os.ReadFile(filepath.Join(folder, "postmaster.pid"))
+	if err != nil {
+		return false, nil //nolint:nilerr // as above
+	}
+	lines := strings.Split(string(process), "\n")
+	if len(lines) < 4 || strings.TrimSpace(lines[3]) != strconv.Itoa(port) {
+		return false, nil
+	}
+	var identifier int64
+	if err := conn.QueryRow(ctx, "select system_identifier from pg_control_system()").Scan(&identifier); err != nil {
+		if postgres.IsCode(err, "42501") {
+			return false, nil
+		}
+		return false, err
+	}
+	return binary.NativeEndian.Uint64(control) == uint64(identifier), nil //nolint:gosec // the same 64 bits
+}

@@ -1,0 +1,51 @@
+package tenant
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"homeroom/internal/killpoint"
+)
+
+// DropRole drops the login role of a tenant that has no database any more, under the tenant's lock. It fails while there is a
+// database of that name; where there is no role, it does nothing.
+func (s *Server) DropRole(ctx context.Context, id ID) error {
+	err := s.locked(ctx, id.String(), func(conn *pgx.Conn) error {
+		found, err := s.probe(ctx, conn, id)
+		switch {
+		case err != nil:
+			return err
+		case found.database:
+			return fmt.Errorf("database %s exists", id.Database())
+		case !found.role:
+			return nil
+		}
+		if _, err := conn.Exec(ctx, "drop role "+quote(id.Database())); err != nil {
+			return err
+		}
+		killpoint.Here("tenant.role_dropped")
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("drop role %s: %w", id.Database(), err)
+	}
+	return nil
+}
+
+// DropTemplate drops a template that new tenants of this program are not cloned from, under its lock. A program of another
+// version that still clones from it makes it again. Where there is none of this name, it does nothing.
+func (s *Server) DropTemplate(ctx context.Context, name string) error {
+	if !templatePattern.MatchString(name) {
+		return fmt.Errorf("drop template %q: this is not the name of a template", name)
+	}
+	if name == s.Template() {
+		return fmt.Errorf("drop template %s: new tenants are cloned from it", name)
+	}
+	err := s.locked(ctx, name, func(conn *pgx.Conn) error { return dropTemplate(ctx, conn, name) })
+	if err != nil {
+		return fmt.Errorf("drop template %s: %w", name, err)
+	}
+	return nil
+}

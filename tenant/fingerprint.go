@@ -1,0 +1,135 @@
+package tenant
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype"
+)
+
+// Schema is everything structural in a database: a readable line for each thing, "kind name rest", sorted. Databases made by
+// the same migrations have the same lines, whether they were cloned or migrated, on whatever server of one major version
+// of Postgres (newer ones print some definitions otherwise).
+//
+// It covers schemas, tables, columns, constraints, indexes, views, sequences, functions, triggers, policies, rules, types,
+// extensions, event triggers, grants and default privileges. It does not tell what an extension brings, owners when they
+// are ours, comments, statistics, the order of columns, and foreign tables.
+type Schema []string
+
+// fingerprintFormat is the version of what schema.sql and its reader make of a database. Fingerprints of different formats
+// say nothing about each other: a change of the lines needs a new number, and every template is then made again.
+const fingerprintFormat = "1"
+
+// Fingerprint is 32 hexadecimal digits, the same for the same schema.
+func (s Schema) Fingerprint() string {
+	lines := slices.Sorted(slices.Values(s))
+	sum := sha256.Sum256([]byte(fingerprintFormat + ":" + strings.Join(lines, "\n")))
+	return hex.EncodeToString(sum[:16])
+}
+
+// Schema describes a tenant's database. It takes no lock and changes nothing.
+func (s *Server) Schema(ctx context.Context, id ID) (Schema, error) {
+	var schema Schema
+	err := s.inside(ctx, id, func(conn *pgx.Conn) (err error) {
+		schema, err = describe(ctx, conn)
+		return err
+	})
+	return schema, err
+}
+
+//go:embed schema.sql
+var schemaQuery string
+
+// describe reads the schema of the connection's database, in one round trip.
+func describe(ctx context.Context, conn *pgx.Conn) (Schema, error) {
+	results := conn.PgConn().Exec(ctx, schemaQuery)
+	d := description{members: map[string]bool{}, relations: map[string]string{}}
+	for results.NextResult() {
+		reader := results.ResultReader()
+		for reader.NextRow() {
+			d.add(reader.FieldDescriptions(), reader.Values())
+		}
+		if _, err := reader.Close(); err != nil {
+			break // Close below tells it
+		}
+	}
+	if err := results.Close(); err != nil {
+		return nil, fmt.Errorf("describe schema of database %s: %w", conn.Config().Database, err)
+	}
+	slices.Sort(d.lines)
+	return d.lines, nil
+}
+
+// description puts the rows of schema.sql, which says how, into lines.
+type description struct {
+	// members are the objects of extensions, by catalog and id. relations are the kinds of the relations told, by id.
+	members   map[string]bool
+	relations map[string]string
+	lines     Schema
+}
+
+func (d *description) add(fields []pgconn.FieldDescription, values [][]byte) {
+	catalog, object := fields[0].Name, string(values[0])
+	switch catalog {
+	case "member":
+		d.members[string(values[1])+object] = true
+		return
+	case "relation":
+		if catalog = "pg_class"; !d.members[catalog+object] {
+			d.relations[object] = string(values[1])
+		}
+	}
+	if d.members[catalog+object] || catalog == "pg_class" && d.relations[object] == "" {
+		return
+	}
+	kind, name := string(values[1]), string(values[2])
+	if kind == "column" && d.relations[object] == "sequence" { // the same three in all
+		return
+	}
+	if len(fields) > 3 && fields[3].Name == "part" {
+		name += "." + string(values[3])
+	}
+	d.tell(kind, name, fields[3:], values[3:])
+}
+
+// tell adds the line of one thing, and another for the rights on it.
+func (d *description) tell(kind, name string, fields []pgconn.FieldDescription, values [][]byte) {
+	line, owner := kind+" "+name, ""
+	for i, field := range fields {
+		value := string(values[i])
+		switch word := field.Name; {
+		case word == "part" || values[i] == nil || field.DataTypeOID == pgtype.BoolOID && value == "f":
+		case field.DataTypeOID == pgtype.BoolOID:
+			line += " " + word
+		case word == "is":
+			line += " " + value
+		case word == "sha256":
+			sum := sha256.Sum256(values[i])
+			line += " sha256 " + hex.EncodeToString(sum[:8])
+		case word == "owner":
+			if owner = value; owner != ownerRole && owner != "pg_database_owner" {
+				line += " owner " + owner
+			}
+		case word == "privileges":
+			line += " " + cmp.Or(grantees(value, owner), "nobody")
+		case word == "acl":
+			if rights := grantees(value, owner); rights != "" {
+				d.lines = append(d.lines, escape("grants "+name+" "+rights))
+			}
+		default:
+			line += " " + word + " " + value
+		}
+	}
+	d.lines = append(d.lines, escape(line))
+}
+
+// escape keeps a line one line.
+var escape = strings.NewReplacer(`\`, `\\`, "\n", `\n`).Replace

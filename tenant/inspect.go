@@ -1,0 +1,75 @@
+package tenant
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"homeroom/migrations"
+)
+
+// Inspection is what a look into one tenant's database shows.
+type Inspection struct {
+	// Login: the tenant's own role can enter with the derived password.
+	Login bool
+	// Status is how its version compares with ours, Schema what it is made of.
+	Status migrations.Status
+	Schema Schema
+	// Grants: the tenant's role may do inside what it should; nothing is missing.
+	Grants bool
+}
+
+// Inspect opens a tenant's database and looks at what Ensure would look at. It takes no lock and changes nothing.
+func (s *Server) Inspect(ctx context.Context, id ID, rotation int) (Inspection, error) {
+	var found Inspection
+	err := s.inside(ctx, id, func(conn *pgx.Conn) (err error) {
+		if found.Status, err = s.cfg.Migrations.Status(ctx, conn); err != nil {
+			return err
+		}
+		missing, err := grantsMissing(ctx, conn)
+		if err != nil {
+			return err
+		}
+		found.Grants = !missing
+		found.Schema, err = describe(ctx, conn)
+		return err
+	})
+	if err != nil {
+		return Inspection{}, fmt.Errorf("inspect tenant %s: %w", id, err)
+	}
+	found.Login = s.canLogin(ctx, id, rotation)
+	return found, nil
+}
+
+// Empty tells whether no table of a tenant's database but the version's has a row. What belongs to an extension does not
+// count. A table that it may not read is an error, never empty.
+func (s *Server) Empty(ctx context.Context, id ID) (bool, error) {
+	var filled bool
+	err := s.inside(ctx, id, func(conn *pgx.Conn) error {
+		// Without this, a policy that binds the owner would hide rows; with it, that is an error.
+		if _, err := conn.Exec(ctx, "set row_security = off"); err != nil {
+			return err
+		}
+		rows, err := conn.Query(ctx, `
+			select format('exists (select from only %I.%I)', nspname, relname)
+			from pg_class
+			join pg_namespace on pg_namespace.oid = relnamespace
+			where relkind = 'r' and nspname !~ '^pg_' and nspname <> 'information_schema'
+				and not (nspname = 'public' and relname = 'schema_migrations')
+				and not exists (select from pg_depend where classid = 'pg_class'::regclass and objid = pg_class.oid and deptype = 'e')`)
+		if err != nil {
+			return err
+		}
+		tests, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil || len(tests) == 0 {
+			return err
+		}
+		return conn.QueryRow(ctx, "select "+strings.Join(tests, " or ")).Scan(&filled)
+	})
+	if err != nil {
+		return false, fmt.Errorf("look whether database %s is empty: %w", id.Database(), err)
+	}
+	return !filled, nil
+}

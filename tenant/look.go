@@ -1,0 +1,30 @@
+package tenant
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"homeroom/migrations"
+)
+
+// Look describes a tenant's database as it is now, and tells the version that it records. It takes no lock and changes
+// nothing. A database without a trustworthy version is an error.
+func (s *Server) Look(ctx context.Context, id ID) (Schema, uint, error) {
+	var schema Schema
+	var version uint
+	err := s.inside(ctx, id, func(conn *pgx.Conn) error {
+		status, err := s.cfg.Migrations.Status(ctx, conn)
+		if err != nil {
+			return err
+		}
+		if status.State == migrations.Dirty || status.State == migrations.Unknown {
+			return fmt.Errorf("the database is %s at version %d", status.State, status.Version)
+		}
+		version = status.Version
+		schema, err = describe(ctx, conn)
+		return err
+	})
+	return schema, version, err
+}

@@ -1,0 +1,51 @@
+package tenant_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"homeroom/tenant"
+)
+
+// TestAMigrationThatWaitsForATableGivesUpBeforeItsReadersDo: a reader that came after it waits behind it, and gets its answer
+// while the reader that it waited for is still at work.
+func TestAMigrationThatWaitsForATableGivesUpBeforeItsReadersDo(t *testing.T) {
+	t.Parallel()
+	files := [][2]string{{"create table waits as select current_setting('lock_timeout') as timeout", ""}, {"alter table waits add column more int", ""}}
+	id := ensure(t, open(t, func(c *tenant.Config) { c.Migrations = load(t, files[:1]...) }))
+	server := open(t, func(c *tenant.Config) {
+		c.Migrations, c.LockTimeout, c.MigrateLockTimeout = load(t, files...), time.Hour, 300*time.Millisecond
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	first, second, root := connect(t, server.URL(id, 0).Reveal()), connect(t, server.URL(id, 0).Reveal()), connect(t, rootURL(t, id.Database()))
+	exec(t, first, "begin")
+	if timeout := value[string](t, first, "select timeout from waits"); timeout != "2s" {
+		t.Errorf("a migration waits %s for a lock by default, want 2s", timeout)
+	}
+	migrated, read := make(chan error, 1), make(chan error, 1)
+	go func() {
+		_, err := server.Migrate(ctx, id)
+		migrated <- err
+	}()
+	waiting := "select count(*) from pg_locks where not granted and relation = 'waits'::regclass"
+	for value[int](t, root, waiting) < 1 && len(migrated) == 0 {
+		continue
+	}
+	go func() {
+		_, err := second.Exec(ctx, "select from waits")
+		read <- err
+	}()
+	refused(t, "migrate", <-migrated, "55P03")
+	if err := <-read; err != nil {
+		t.Errorf("the second reader: %v", err)
+	}
+	exec(t, first, "commit") // only now
+	if status, err := server.Status(ctx, id); err != nil || status.Version != 1 || status.Dirty {
+		t.Errorf("after the migration that gave up: %+v, %v", status, err)
+	}
+	if result, err := server.Migrate(ctx, id); err != nil || result.To != 2 {
+		t.Errorf("again: %+v, %v", result, err)
+	}
+}

@@ -1,0 +1,151 @@
+package tenant
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+)
+
+// Survey is everything on a server that bears our names.
+type Survey struct {
+	// Databases and Roles are those with a tenant's name, by it.
+	Databases map[string]FoundDatabase
+	Roles     map[string]FoundRole
+	Templates []FoundTemplate
+	Kept      []FoundKept
+}
+
+// FoundDatabase is a database with a tenant's name.
+type FoundDatabase struct {
+	// MarkedAs is the tenant that its comment names; nil when it has no such comment.
+	MarkedAs *ID
+	// Ours: the owner role owns it.
+	Ours bool
+	// Open: it accepts connections. Access: nobody but the tenant's role may connect, and that may do nothing else.
+	Open, Access bool
+	// Invalid: its dropping was begun and interrupted.
+	Invalid bool
+	// Connections is how many sessions are in it.
+	Connections int
+}
+
+// FoundRole is a role with a tenant's name.
+type FoundRole struct {
+	// InOrder: it has the attributes, the membership and the setting that Ensure gives it, and no others. Login: it may log in.
+	InOrder, Login bool
+}
+
+// FoundTemplate is a database with a template's name.
+type FoundTemplate struct {
+	Name string
+	// Version is the schema version it was made for.
+	Version uint
+	// Complete: it is marked as a template, and bears its reference. Current: new tenants of this program are cloned from it.
+	Complete, Current bool
+}
+
+// FoundKept is a tenant's database that was set aside.
+type FoundKept struct {
+	Name   string
+	Tenant ID
+	// At is when it was set aside.
+	At time.Time
+	// MarkedAs, Ours, Open and Connections are as in [FoundDatabase].
+	MarkedAs    *ID
+	Ours, Open  bool
+	Connections int
+}
+
+var templatePattern = regexp.MustCompile(`^homeroom_template_([0-9]+)_[0-9a-f]{12}$`)
+
+// Survey looks for everything on the server that bears our names, in two queries whatever the number of tenants. It takes no
+// lock: what is being made or changed meanwhile is seen half done.
+func (s *Server) Survey(ctx context.Context) (Survey, error) {
+	survey := Survey{Databases: map[string]FoundDatabase{}, Roles: map[string]FoundRole{}}
+	rows, err := s.maintenance.Query(ctx, `
+		select db.datname::text, `+databaseState+`, db.datistemplate, coalesce(sessions.count, 0), `+majorVersion+`
+		from pg_database db
+		left join (select datid, count(*) from pg_stat_activity group by datid) as sessions on sessions.datid = db.oid
+		where $2::text is not null and $3::int is not null and db.datname ~ '^(t_|homeroom_template_)'`,
+		ownerRole, groupRole, s.cfg.ConnectionLimit)
+	if err == nil {
+		var found foundDatabase
+		_, err = pgx.ForEachRow(rows, found.targets(), func() error { s.sort(found, &survey); return nil })
+	}
+	if err != nil {
+		return Survey{}, fmt.Errorf("survey databases of server %s: %w", s.cfg.Name, err)
+	}
+	rows, err = s.maintenance.Query(ctx, `
+		select role.rolname::text, role.rolcanlogin, `+roleState+`
+		from pg_roles role
+		where $1::text is not null and role.rolname ~ '^t_'`, ownerRole, groupRole, s.cfg.ConnectionLimit)
+	if err == nil {
+		var name string
+		var role FoundRole
+		_, err = pgx.ForEachRow(rows, []any{&name, &role.Login, &role.InOrder}, func() error {
+			if databasePattern.MatchString(name) {
+				survey.Roles[name] = role
+			}
+			return nil
+		})
+	}
+	if err != nil {
+		return Survey{}, fmt.Errorf("survey roles of server %s: %w", s.cfg.Name, err)
+	}
+	return survey, nil
+}
+
+// foundDatabase is a row of the survey.
+type foundDatabase struct {
+	FoundDatabase
+	name, comment string
+	template      bool
+	major         int
+}
+
+func (f *foundDatabase) targets() []any {
+	return []any{&f.name, &f.Invalid, &f.comment, &f.Ours, &f.Open, &f.Access, &f.template, &f.Connections, &f.major}
+}
+
+// sort puts a database where its name belongs, unless it is none of ours.
+func (s *Server) sort(found foundDatabase, survey *Survey) {
+	found.MarkedAs = markedAs(found.comment)
+	template := templatePattern.FindStringSubmatch(found.name)
+	switch {
+	case databasePattern.MatchString(found.name):
+		survey.Databases[found.name] = found.FoundDatabase
+	case keptPattern.MatchString(found.name):
+		database, at, _ := strings.Cut(found.name, "_kept_")
+		id, _ := ParseDatabase(database)
+		when, _ := time.Parse("20060102150405", at)
+		survey.Kept = append(survey.Kept, FoundKept{
+			Name: found.name, Tenant: id, At: when, MarkedAs: found.MarkedAs, Ours: found.Ours, Open: found.Open, Connections: found.Connections,
+		})
+	case template != nil:
+		version, _ := strconv.ParseUint(template[1], 10, 0)
+		survey.Templates = append(survey.Templates, FoundTemplate{
+			Name: found.name, Version: uint(version), Current: found.name == s.Template(),
+			Complete: found.template && found.comment == referenceHeader(found.major),
+		})
+	}
+}
+
+// markedAs is the tenant that a database's comment names.
+func markedAs(comment string) *ID {
+	text, ok := strings.CutPrefix(comment, markerPrefix)
+	if !ok {
+		return nil
+	}
+	parsed, err := uuid.Parse(text)
+	if err != nil {
+		return nil
+	}
+	id := ID(parsed)
+	return &id
+}

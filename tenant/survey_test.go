@@ -1,0 +1,174 @@
+package tenant_test
+
+import (
+	"testing"
+
+	"homeroom/internal/pgtest"
+	"homeroom/migrations"
+	"homeroom/tenant"
+)
+
+func TestSurveyFindsEverythingThatBearsOurNames(t *testing.T) {
+	t.Parallel()
+	own := pgtest.Private(t, nil)
+	root := connect(t, own.URL("postgres"))
+	older := openAt(t, own.URL("postgres"), func(c *tenant.Config) { c.Migrations = load(t, ownSchema[:1]...) })
+	server := openAt(t, own.URL("postgres"), func(c *tenant.Config) { c.Migrations = load(t, ownSchema...) })
+	ensure(t, older)
+	good, closed, stolen, half, set := ensure(t, server), ensure(t, server), ensure(t, server), ensure(t, server), ensure(t, server)
+	foreign := tenant.NewID()
+	connect(t, server.URL(good, 0).Reveal())
+	exec(t, root, "alter database "+closed.Database()+" allow_connections false")
+	exec(t, root, "alter role "+closed.Database()+" nologin")
+	exec(t, root, "alter database "+stolen.Database()+" owner to postgres")
+	exec(t, root, "comment on database "+stolen.Database()+" is 'homeroom tenant "+good.String()+"'")
+	exec(t, root, "grant connect on database "+stolen.Database()+" to public")
+	exec(t, root, "alter role "+stolen.Database()+" set search_path = pg_temp")
+	exec(t, root, "update pg_database set datconnlimit = -2 where datname = $1", half.Database())
+	exec(t, root, "create database "+foreign.Database())
+	exec(t, root, "create database t_short")
+	exec(t, root, "create role t_short")
+	if err := server.SetAside(t.Context(), set, tenant.KeptName(set, value2026)); err != nil {
+		t.Fatal(err)
+	}
+	survey, err := server.Survey(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[tenant.ID]tenant.FoundDatabase{
+		good:    {Ours: true, Open: true, Access: true, Connections: 1},
+		closed:  {Ours: true, Access: true},
+		stolen:  {Open: true},
+		half:    {Ours: true, Open: true, Access: true, Invalid: true},
+		foreign: {Open: true},
+	}
+	for id, w := range want {
+		got := survey.Databases[id.Database()]
+		switch w.MarkedAs = &id; id {
+		case stolen:
+			w.MarkedAs = &good
+		case foreign:
+			w.MarkedAs = nil
+		}
+		if (got.MarkedAs == nil) != (w.MarkedAs == nil) || got.MarkedAs != nil && *got.MarkedAs != *w.MarkedAs {
+			t.Errorf("%s is marked as %v, want %v", id, got.MarkedAs, w.MarkedAs)
+		}
+		if got.MarkedAs, w.MarkedAs = nil, nil; got != w {
+			t.Errorf("%s: %+v, want %+v", id, got, w)
+		}
+	}
+	if len(survey.Databases) != 6 || len(survey.Roles) != 6 { // the older server's tenant; the role of the one set aside
+		t.Errorf("%d databases and %d roles, want 6 and 6: %+v", len(survey.Databases), len(survey.Roles), survey)
+	}
+	for id, role := range map[tenant.ID]tenant.FoundRole{good: {InOrder: true, Login: true}, closed: {}, stolen: {Login: true}} {
+		if got := survey.Roles[id.Database()]; got != role {
+			t.Errorf("role of %s: %+v, want %+v", id, got, role)
+		}
+	}
+	if len(survey.Kept) != 1 || survey.Kept[0].Tenant != set || !survey.Kept[0].At.Equal(value2026) || *survey.Kept[0].MarkedAs != set ||
+		!survey.Kept[0].Ours || survey.Kept[0].Open || survey.Kept[0].Name != tenant.KeptName(set, value2026) {
+		t.Errorf("kept: %+v", survey.Kept)
+	}
+	if len(survey.Templates) != 2 {
+		t.Fatalf("templates: %+v", survey.Templates)
+	}
+	for _, template := range survey.Templates {
+		want := tenant.FoundTemplate{Name: older.Template(), Version: 1, Complete: true}
+		if template.Name == server.Template() {
+			want = tenant.FoundTemplate{Name: server.Template(), Version: 3, Complete: true, Current: true}
+		}
+		if template != want {
+			t.Errorf("template %+v, want %+v", template, want)
+		}
+	}
+}
+
+func TestDropTemplateDropsOnlyWhatIsNotInUse(t *testing.T) {
+	t.Parallel()
+	own := pgtest.Private(t, nil)
+	older := openAt(t, own.URL("postgres"), func(c *tenant.Config) { c.Migrations = load(t, ownSchema[:1]...) })
+	server := openAt(t, own.URL("postgres"), nil)
+	ensure(t, older)
+	id := ensure(t, server)
+	for _, name := range []string{server.Template(), "postgres", id.Database(), older.Template() + "x", `x"; drop database postgres`} {
+		if err := server.DropTemplate(t.Context(), name); err == nil {
+			t.Errorf("dropped %s", name)
+		}
+	}
+	for range 2 {
+		if err := server.DropTemplate(t.Context(), older.Template()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	survey, err := server.Survey(t.Context())
+	if err != nil || len(survey.Templates) != 1 || !survey.Templates[0].Current {
+		t.Errorf("left: %+v, %v", survey.Templates, err)
+	}
+	ensure(t, older) // whoever still needs it makes it again
+}
+
+func TestDropRoleDropsOnlyThatOfNoDatabase(t *testing.T) {
+	t.Parallel()
+	server := open(t, nil)
+	id := ensure(t, server)
+	if err := server.DropRole(t.Context(), id); err == nil {
+		t.Error("dropped the role of a tenant that has a database")
+	}
+	connect(t, server.URL(id, 0).Reveal())
+	if err := server.SetAside(t.Context(), id, tenant.KeptName(id, value2026)); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := server.DropRole(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if value[bool](t, connect(t, rootURL(t, "postgres")), "select exists (select from pg_roles where rolname = $1)", id.Database()) {
+		t.Error("the role is still there")
+	}
+}
+
+func TestInspectTellsWhatEnsureWouldMend(t *testing.T) {
+	t.Parallel()
+	server := open(t, nil)
+	id := ensure(t, server)
+	found, err := server.Inspect(t.Context(), id, 0)
+	if err != nil || !found.Login || !found.Grants || found.Status.State != migrations.Current {
+		t.Fatalf("a healthy tenant: %+v, %v", found, err)
+	}
+	same(t, "a healthy tenant", referenceOf(t, server), found.Schema)
+	inside := connect(t, rootURL(t, id.Database()))
+	exec(t, inside, "revoke select on orders from homeroom_tenant")
+	exec(t, inside, "update schema_migrations set version = 3")
+	found, err = server.Inspect(t.Context(), id, 1) // another rotation's password
+	if err != nil || found.Login || found.Grants || found.Status.State != migrations.Behind {
+		t.Errorf("a damaged tenant: %+v, %v", found, err)
+	}
+	if _, err := server.Inspect(t.Context(), tenant.NewID(), 0); err == nil {
+		t.Error("inspected a database that is not there")
+	}
+}
+
+func TestEmpty(t *testing.T) {
+	t.Parallel()
+	server := open(t, func(c *tenant.Config) { c.Migrations = load(t, ownSchema...) })
+	for statement, want := range map[string]bool{
+		"select 1": true,
+		"insert into shop.days values ('2026-03-01')":                                                    false,
+		"insert into shop.items (name) values ('soup'); alter table shop.items force row level security": false,
+		"create table public.more as select 1 as i":                                                      false,
+		"create table public.more (i int)":                                                               true,
+	} {
+		t.Run(statement, func(t *testing.T) {
+			t.Parallel()
+			id := ensure(t, server)
+			exec(t, connect(t, rootURL(t, id.Database())), "set role homeroom_owner; "+statement)
+			if empty, err := server.Empty(t.Context(), id); err != nil && want || empty != want {
+				t.Errorf("%v, %v; want %v", empty, err, want)
+			}
+		})
+	}
+	if empty, err := server.Empty(t.Context(), ensure(t, open(t, nil))); err != nil || !empty {
+		t.Errorf("a new tenant: %v, %v", empty, err)
+	}
+}
