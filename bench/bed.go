@@ -76,7 +76,7 @@ func (b *bed) start(ctx context.Context) (err error) {
 func (b *bed) beside(ctx context.Context, tenants int) (_ *bed, err error) {
 	other := &bed{options: b.options, auth0: b.auth0, progress: b.progress}
 	other.tenants, other.folder = tenants, filepath.Join(b.folder, fmt.Sprintf("tenants_%d", tenants))
-	if err := os.Mkdir(other.folder, 0o711); err != nil { //nolint:gosec // Postgres is another user, and must pass
+	if err := os.Mkdir(other.folder, 0o711); err != nil { // Postgres is another user, and must pass
 		return nil, fmt.Errorf("make a folder: %w", err)
 	}
 	if err := other.start(ctx); err != nil {

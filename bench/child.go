@@ -36,7 +36,7 @@ func startChild(ctx context.Context, name string) (*child, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find this program: %w", err)
 	}
-	command := exec.CommandContext(context.WithoutCancel(ctx), self) //nolint:gosec // this very program
+	command := exec.CommandContext(context.WithoutCancel(ctx), self)
 	command.Env = append(os.Environ(), childEnv+"="+name)
 	command.Stderr = os.Stderr
 	stdin, err := command.StdinPipe()

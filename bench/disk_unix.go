@@ -10,7 +10,7 @@ func freeSpace(folder string) (bytes uint64, known bool) {
 	if err := unix.Statfs(folder, &fs); err != nil {
 		return 0, false
 	}
-	return uint64(fs.Bavail) * uint64(fs.Bsize), true //nolint:gosec,unconvert // signed on some systems, never negative
+	return uint64(fs.Bavail) * uint64(fs.Bsize), true //nolint:unconvert // signed on some systems, never negative
 }
 
 // syncDisks has the kernel write out what it holds back.

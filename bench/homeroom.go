@@ -11,6 +11,7 @@ import (
 
 	"homeroom/auth0"
 	"homeroom/catalog"
+	"homeroom/fleet"
 	"homeroom/identity"
 	"homeroom/internal/httpapi"
 	"homeroom/internal/jobs"
@@ -98,8 +99,12 @@ func (h *homeroom) handler() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	all, err := fleet.New(fleet.Config{Catalog: h.catalog, Servers: h.servers, Logger: h.logger})
+	if err != nil {
+		return nil, err
+	}
 	return httpapi.New(httpapi.Config{
-		Signup: h.signup, Catalog: h.catalog, Servers: h.servers, Pools: pools,
+		Signup: h.signup, Catalog: h.catalog, Fleet: all, Servers: h.servers, Pools: pools,
 		Issuer: h.auth0.url + "/", Audience: h.auth0.audience,
 		SignupRate: &catalog.Allowance{Count: 1_000_000, Window: time.Hour}, Logger: h.logger,
 	})

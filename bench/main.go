@@ -48,7 +48,11 @@ var sections = []section{{"signups", signups}, {"startup", startup}, {"scale", s
 
 func main() {
 	if name := os.Getenv(childEnv); name != "" {
-		exit(serveChild(name))
+		if err := serveChild(name); err != nil {
+			fmt.Fprintf(os.Stderr, "bench: %s: %v\n", name, err)
+			os.Exit(1)
+		}
+		return
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends us at once, and Postgres with us
@@ -103,7 +107,7 @@ func readOptions(args []string, usage io.Writer) (options, error) {
 	var only, levels string
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(usage)
-	flags.IntVar(&o.rounds, "rounds", 6, "how often every contestant has its turn, after one round that is not counted; from 500 tenants on half as many, but 3, for the fleet's")
+	flags.IntVar(&o.rounds, "rounds", 6, "how often every contestant has its turn, after one round that is not counted; with 500 tenants or more the fleet's section has half as many, at least 3")
 	flags.IntVar(&o.signups, "signups", 16, "sign-ups in a turn of 8 clients; one client makes a third of them")
 	flags.IntVar(&o.tenants, "tenants", 1000, "tenants whose databases are checked, used and migrated; each takes 8 to 12 MB of disk meanwhile")
 	flags.StringVar(&levels, "scale", "10,100,1000", "`numbers` of tenants at which sign-ups and the start-up check are compared")

@@ -60,6 +60,33 @@ func emptyNotNil(list []string) []string {
 	return list
 }
 
+// Unseen lists up to limit tenants of a schema whose fingerprint is not known: they have been migrated since somebody looked.
+func (s *Store) Unseen(ctx context.Context, lineage string, servers []string, limit int) ([]Tenant, error) {
+	tenants, err := many[Tenant](ctx, s.pool, `
+		select `+tenantColumns+`
+		from tenants
+		where lineage = $1 and server = any($2) and fingerprint is null
+			and state in ('spare', 'reserved', 'ready', 'suspended')
+		order by updated_at, id
+		limit $3`, lineage, servers, limit)
+	if err != nil {
+		return nil, fmt.Errorf("list tenants without a fingerprint: %w", err)
+	}
+	return tenants, nil
+}
+
+// LookLater puts tenants at the end of [Store.Unseen].
+func (s *Store) LookLater(ctx context.Context, tenants []Tenant) error {
+	ids := make([]uuid.UUID, len(tenants))
+	for i, t := range tenants {
+		ids[i] = t.ID
+	}
+	if _, err := s.pool.Exec(ctx, `update tenants set updated_at = now() where id = any($1)`, ids); err != nil {
+		return fmt.Errorf("put tenants off: %w", err)
+	}
+	return nil
+}
+
 // WithDatabase lists the tenants of a schema that have a database, oldest first; only narrows to these ids, slugs or
 // databases.
 func (s *Store) WithDatabase(ctx context.Context, lineage string, only []string) ([]Tenant, error) {

@@ -26,12 +26,11 @@ type Outcome struct {
 	// run's error budget. A lock that somebody held does neither.
 	Counts     bool
 	FinishedAt time.Time
-	// Fingerprint is the schema's after a success. It goes to the tenant, and is not read back.
-	Fingerprint string `db:"-"`
 }
 
 // RecordOutcomes writes how a run ended for some tenants, together with what follows for them: a new version and the end of
-// a quarantine, or a quarantine with the problem as its cause. It is one statement. An outcome that is recorded already,
+// a quarantine, or a quarantine with the problem as its cause. A schema that has changed has no known fingerprint until
+// somebody looks. It is one statement. An outcome that is recorded already,
 // by a process that took us for dead, stays as it is; a tenant that is being replaced stays quarantined.
 func (s *Store) RecordOutcomes(ctx context.Context, run uuid.UUID, outcomes []Outcome) error {
 	return recordOutcomes(ctx, s.pool, run, outcomes)
@@ -48,7 +47,7 @@ func recordOutcomes(ctx context.Context, q querier, run uuid.UUID, outcomes []Ou
 		rows[i] = map[string]any{
 			"tenant_id": o.TenantID, "database": o.Database, "slug": o.Slug, "state": o.State, "from_version": o.FromVersion,
 			"to_version": o.ToVersion, "problem": o.Problem, "duration_ms": o.DurationMS, "attempts": o.Attempts,
-			"counts": o.Counts, "fingerprint": o.Fingerprint,
+			"counts": o.Counts,
 		}
 	}
 	_, err := q.Exec(ctx, `
@@ -63,7 +62,7 @@ func recordOutcomes(ctx context.Context, q querier, run uuid.UUID, outcomes []Ou
 		), healthy as (
 			update tenants
 			set schema_version = outcome.to_version,
-				fingerprint = coalesce(nullif(told.fingerprint, ''), tenants.fingerprint),
+				fingerprint = case when schema_version = outcome.to_version then fingerprint end,
 				held_at = case when run.hold then outcome.to_version end,
 				state = case when quarantine_kind = 'replaced' then tenants.state else coalesce(resume_state, tenants.state) end,
 				resume_state = case when quarantine_kind = 'replaced' then resume_state end,
@@ -71,14 +70,14 @@ func recordOutcomes(ctx context.Context, q querier, run uuid.UUID, outcomes []Ou
 				quarantine_kind = case when quarantine_kind = 'replaced' then quarantine_kind end,
 				wanted_at = null,
 				updated_at = now()
-			from outcome, migration_runs run,
-				jsonb_to_recordset($2::jsonb) as told (tenant_id uuid, fingerprint text)
+			from outcome, migration_runs run
 			where tenants.id = outcome.tenant_id and outcome.state = 'done' and tenants.state <> 'deleted'
-				and run.id = $1 and told.tenant_id = outcome.tenant_id
+				and run.id = $1
 		)
 		update tenants
 		set resume_state = coalesce(resume_state, tenants.state), state = 'quarantined', quarantine_kind = 'migration',
-			quarantine_cause = outcome.problem, schema_version = outcome.to_version, wanted_at = null, updated_at = now()
+			quarantine_cause = outcome.problem, schema_version = outcome.to_version, wanted_at = null, updated_at = now(),
+			fingerprint = case when schema_version = outcome.to_version then fingerprint end
 		from outcome
 		where tenants.id = outcome.tenant_id and outcome.state = 'failed' and outcome.counts and tenants.state <> 'deleted'
 			and quarantine_kind is distinct from 'replaced'`, run, rows)

@@ -37,6 +37,8 @@ type SurveyedTenant struct {
 	PasswordRotation int
 	Fingerprint      *string
 	HeldAt           *uint
+	// Idle: nothing has changed in its row for a quarter of an hour.
+	Idle bool
 }
 
 // SurveyedUser is what an auditor needs of a [User].
@@ -63,7 +65,8 @@ type SurveyedSignup struct {
 // surveyTenants leaves out the steps, which are the bulk of a row.
 const surveyTenants = `
 	select id, server, database, state, resume_state, quarantine_kind, quarantine_cause, coalesce(name, '') as name,
-		coalesce(slug, '') as slug, lineage, schema_version, password_rotation, fingerprint, held_at
+		coalesce(slug, '') as slug, lineage, schema_version, password_rotation, fingerprint, held_at,
+		updated_at < now() - interval '15 minutes' as idle
 	from tenants`
 
 const surveyUsers = `

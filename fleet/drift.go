@@ -5,9 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
-
-	"golang.org/x/sync/errgroup"
 
 	"homeroom/catalog"
 	"homeroom/tenant"
@@ -64,7 +61,8 @@ func (f *Fleet) Drift(ctx context.Context, options DriftOptions) (Drift, error) 
 	if err != nil {
 		return Drift{}, err
 	}
-	l := &looker{Fleet: f, options: options, total: len(tenants), schemas: map[string]tenant.Schema{}, failed: map[string][]catalog.Tenant{}}
+	l := f.newLooker(len(tenants), f.cfg.Concurrency)
+	l.stored, l.tell = options.Stored, options.Progress
 	for _, reference := range known {
 		l.schemas[reference.Fingerprint] = tenant.Schema(reference.Lines)
 	}
@@ -72,78 +70,6 @@ func (f *Fleet) Drift(ctx context.Context, options DriftOptions) (Drift, error) 
 		return Drift{}, err
 	}
 	return Drift{Looked: len(l.found), Groups: l.groups(known), Failed: l.failed}, nil
-}
-
-// looker looks at tenants' schemas, and keeps one description of each kind.
-type looker struct {
-	*Fleet
-	options DriftOptions
-	total   int
-
-	mu      sync.Mutex
-	looked  int
-	schemas map[string]tenant.Schema // by fingerprint
-	found   []catalog.Tenant         // with the fingerprint and the version that they have now
-	failed  map[string][]catalog.Tenant
-}
-
-func (l *looker) all(ctx context.Context, tenants []catalog.Tenant) error {
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(l.cfg.Concurrency * len(l.cfg.Servers))
-	for _, t := range tenants {
-		group.Go(func() error {
-			err := l.look(ctx, &t)
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			l.note(t, err)
-			return nil
-		})
-	}
-	return group.Wait()
-}
-
-// look finds a tenant's fingerprint, by its database or by what the catalog knows.
-func (l *looker) look(ctx context.Context, t *catalog.Tenant) error {
-	if l.options.Stored && t.Fingerprint != nil && l.described(*t.Fingerprint) {
-		return nil
-	}
-	server, err := l.cfg.Servers.Get(t.Server)
-	if err != nil {
-		return err
-	}
-	schema, version, err := server.Look(ctx, tenant.ID(t.ID))
-	if err != nil {
-		return err
-	}
-	fingerprint := schema.Fingerprint()
-	t.Fingerprint, t.SchemaVersion = &fingerprint, version
-	l.mu.Lock()
-	l.schemas[fingerprint] = schema
-	l.mu.Unlock()
-	return l.cfg.Catalog.SetFingerprint(ctx, t.ID, catalog.Health{Version: version, Fingerprint: fingerprint})
-}
-
-// described tells whether a schema with this fingerprint has been seen.
-func (l *looker) described(fingerprint string) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.schemas[fingerprint] != nil
-}
-
-func (l *looker) note(t catalog.Tenant, err error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if err != nil {
-		problem := strings.ReplaceAll(cause(err), t.Database, "…")
-		l.failed[problem] = append(l.failed[problem], t)
-	} else {
-		l.found = append(l.found, t)
-	}
-	l.looked++
-	if l.options.Progress != nil {
-		l.options.Progress(l.looked, l.total)
-	}
 }
 
 // groups puts the tenants together that differ in the same way.

@@ -77,21 +77,20 @@ func (f *Fleet) prepare(ctx context.Context) (servers []string, unreachable, err
 	group, ctx := errgroup.WithContext(ctx)
 	for name, server := range f.cfg.Servers {
 		group.Go(func() error {
-			err := server.Prepare(ctx)
+			schema, err := server.Reference(ctx) // which makes the template
+			if postgres.Unreachable(err) && ctx.Err() == nil {
+				mu.Lock()
+				defer mu.Unlock()
+				unreachable = errors.Join(unreachable, err)
+				return nil
+			}
 			if err == nil {
-				err = f.keepReference(ctx, server)
+				err = f.keepReference(ctx, name, schema)
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			switch {
-			case err == nil:
-				servers = append(servers, name)
-			case postgres.Unreachable(err) && ctx.Err() == nil:
-				unreachable = errors.Join(unreachable, err)
-			default:
-				return err
-			}
-			return nil
+			servers = append(servers, name)
+			return err
 		})
 	}
 	err = group.Wait()
@@ -99,20 +98,16 @@ func (f *Fleet) prepare(ctx context.Context) (servers []string, unreachable, err
 }
 
 // keepReference records what the newest schema looks like, so that drift can be told from it when the template is gone.
-func (f *Fleet) keepReference(ctx context.Context, server *tenant.Server) error {
-	if _, done := f.referenced.Load(server.Name()); done {
+func (f *Fleet) keepReference(ctx context.Context, server string, schema tenant.Schema) error {
+	if _, done := f.referenced.Load(server); done {
 		return nil
 	}
-	schema, err := server.Reference(ctx)
-	if err != nil {
-		return err
-	}
-	err = f.cfg.Catalog.SetReference(ctx, catalog.Reference{
-		Lineage: server.Migrations().Lineage(), Version: server.Migrations().Latest(),
-		Fingerprint: schema.Fingerprint(), Lines: schema,
+	migrations := f.cfg.Servers.Migrations()
+	err := f.cfg.Catalog.SetReference(ctx, catalog.Reference{
+		Lineage: migrations.Lineage(), Version: migrations.Latest(), Fingerprint: schema.Fingerprint(), Lines: schema,
 	})
 	if err == nil {
-		f.referenced.Store(server.Name(), true)
+		f.referenced.Store(server, true)
 	}
 	return err
 }

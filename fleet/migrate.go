@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"homeroom/catalog"
+	"homeroom/internal/killpoint"
 	"homeroom/internal/postgres"
 	"homeroom/migrations"
 	"homeroom/tenant"
@@ -28,7 +29,9 @@ var errHalted = errors.New("the run was paused or stopped")
 // nothing of the tenant.
 func (p *pass) migrateOne(ctx context.Context, t catalog.Tenant) (catalog.Outcome, error) {
 	started := time.Now()
+	killpoint.Here("fleet.tenant_chosen")
 	result, attempts, err := p.try(ctx, t)
+	killpoint.Here("fleet.tenant_tried")
 	if ctx.Err() != nil {
 		return catalog.Outcome{}, ctx.Err()
 	}
@@ -45,7 +48,7 @@ func (p *pass) migrateOne(ctx context.Context, t catalog.Tenant) (catalog.Outcom
 	}
 	outcome := catalog.Outcome{
 		TenantID: t.ID, Database: t.Database, State: stateDone, FromVersion: t.SchemaVersion, ToVersion: result.To,
-		DurationMS: time.Since(started).Milliseconds(), Attempts: attempts, Counts: true, Fingerprint: result.Fingerprint,
+		DurationMS: time.Since(started).Milliseconds(), Attempts: attempts, Counts: true,
 	}
 	if t.Slug != "" {
 		outcome.Slug = &t.Slug
@@ -68,10 +71,10 @@ const (
 
 // try migrates a tenant, again and again for a while when the cause is likely to pass. A migration waits for a table's lock
 // only briefly, because everybody who reads that table waits behind it; between two tries they get through.
-func (p *pass) try(ctx context.Context, t catalog.Tenant) (result tenant.Migrated, attempts int, err error) {
+func (p *pass) try(ctx context.Context, t catalog.Tenant) (result migrations.Result, attempts int, err error) {
 	server, err := p.cfg.Servers.Get(t.Server)
 	if err != nil {
-		return tenant.Migrated{}, 1, err
+		return migrations.Result{}, 1, err
 	}
 	until := time.Now().Add(p.cfg.RetryFor)
 	for wait := firstRetry; ; wait = min(2*wait, lastRetry) {

@@ -171,7 +171,7 @@ func (p *pass) lose(server string, err error) {
 func (p *pass) count(outcome catalog.Outcome) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	canary := p.progress.Wave == 1 && p.run.Canaries > 0
+	canary := p.run.Canaries > 0 && p.progress.Wave == 1 && p.progress.Waves > 1
 	if outcome.State == stateDone {
 		p.progress.Done++
 	} else {

@@ -108,6 +108,7 @@ func (f *Fleet) clear(ctx context.Context) error {
 	}
 	ran, err := f.cfg.Catalog.Exclusive(ctx, runLock, func(ctx context.Context) error {
 		err := f.cfg.Catalog.FinishRun(ctx, left.ID, catalog.RunFailed, "its process ended before it did, and another program's files followed")
+		killpoint.Here("fleet.cleared")
 		if errors.Is(err, catalog.ErrStateChanged) {
 			return nil
 		}

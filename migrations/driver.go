@@ -9,6 +9,8 @@ import (
 	"github.com/golang-migrate/migrate/v4/database"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"homeroom/internal/killpoint"
 )
 
 // nilVersion is golang-migrate's number for a database before its first migration.
@@ -117,6 +119,9 @@ func (d *driver) record(version int, dirty bool) error {
 	if _, err := d.send(beforeFile + row + "COMMIT" + release); err != nil {
 		return fmt.Errorf("record schema version %d: %w", version, err)
 	}
+	if !dirty {
+		killpoint.Here("migrations.marked_clean")
+	}
 	d.recorded(version, dirty, release != "")
 	return nil
 }
@@ -204,11 +209,13 @@ func (d *driver) runInTransaction(version *int, parts script) error {
 		}
 		release = d.release()
 	}
+	killpoint.Here("migrations.before_file")
 	// The line break ends a trailing comment, the semicolon an unfinished statement; after a finished one it is nothing.
 	done, err := d.send(beforeFile + parts.text + "\n;\n" + row + "COMMIT;\nRESET ALL" + release)
 	if err != nil {
 		return d.failed(version, parts, done-1, err)
 	}
+	killpoint.Here("migrations.file_committed")
 	if version != nil {
 		d.written = version
 		d.recorded(*version, false, release != "")
@@ -232,8 +239,10 @@ func (d *driver) runAlone(version *int, parts script) error {
 			return err
 		}
 	}
+	killpoint.Here("migrations.marked_dirty")
 	done, err := execute(d.ctx, d.conn, parts.text)
 	if err == nil {
+		killpoint.Here("migrations.statement_done")
 		return nil
 	}
 	if version != nil {

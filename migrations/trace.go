@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
+
+	"homeroom/internal/killpoint"
 )
 
 // effect is whether a statement took effect.
@@ -166,6 +168,7 @@ func (d *driver) dropInvalid(indexes []string) error {
 		if _, err := d.conn.Exec(d.ctx, "drop index concurrently if exists "+name, pgx.QueryExecModeSimpleProtocol); err != nil {
 			return fmt.Errorf("drop the half-made index %s of an interrupted migration: %w", name, err)
 		}
+		killpoint.Here("migrations.invalid_dropped")
 	}
 	return nil
 }

@@ -250,3 +250,18 @@ func TestNoPasswordIsKeptAnywhere(t *testing.T) {
 		}
 	}
 }
+
+func TestARepetitionNeedsNoRoom(t *testing.T) {
+	t.Parallel()
+	b := setup(t, 1)
+	req := request()
+	first := b.begin(t, req)
+	b.exec(t, "update servers set capacity = 1")
+	var unavailable *signup.Unavailable
+	if _, err := b.service.Begin(t.Context(), request()); !errors.As(err, &unavailable) || unavailable.What != signup.Capacity {
+		t.Fatalf("somebody else was told %v", err)
+	}
+	if again := b.begin(t, req); again.SignupID != first.SignupID {
+		t.Errorf("the same key was told of %s, want %s", again.SignupID, first.SignupID)
+	}
+}

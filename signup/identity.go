@@ -9,6 +9,7 @@ import (
 
 	"homeroom/catalog"
 	"homeroom/identity"
+	"homeroom/internal/killpoint"
 )
 
 // ensureIdentity makes the login, or finds the one that an attempt whose answer was lost has made. It never sends a
@@ -34,6 +35,7 @@ func (s *Service) ensureIdentity(ctx context.Context, req Request, j *job, probe
 				return found, unknown(err)
 			}
 		}
+		killpoint.Here("signup.identity_wanted")
 		made, err := s.cfg.Identity.Create(ctx, user)
 		if errors.Is(err, identity.ErrExists) {
 			found, lookup := s.lookupOwn(ctx, j.signup)
@@ -84,7 +86,9 @@ func (s *Service) removeLeftover(ctx context.Context, email string) (removed boo
 			continue
 		}
 		s.cfg.Logger.Warn("removing an identity that was left by an expired sign-up", "signup", row.ID)
-		return true, s.cfg.Identity.Delete(ctx, row.UserID)
+		err = s.cfg.Identity.Delete(ctx, row.UserID)
+		killpoint.Here("signup.leftover_removed")
+		return true, err
 	}
 	return false, nil
 }
@@ -145,6 +149,7 @@ func (s *Service) identityFailed(ctx context.Context, j *job, cause error) error
 		if err := s.cfg.Catalog.RetryLater(ctx, j.signup, j.log.json(), undecided); err != nil {
 			s.cfg.Logger.Error("give back a sign-up", "signup", j.signup.ID, "cause", err)
 		}
+		killpoint.Here("signup.given_back")
 		return answer
 	case errors.Is(cause, identity.ErrExists):
 		problem, answer = "email_exists", ErrEmailExists
@@ -152,11 +157,14 @@ func (s *Service) identityFailed(ctx context.Context, j *job, cause error) error
 		problem, answer = rejected.Code, rejected
 	}
 	j.log.end(problem)
+	killpoint.Here("signup.refused")
 	var err error
 	if j.doubt {
 		err = s.cfg.Catalog.Expire(ctx, j.signup, j.log.json(), problemJSON(problem), firstLook)
+		killpoint.Here("signup.refused_in_doubt")
 	} else {
 		err = s.cfg.Catalog.Undo(ctx, j.signup, j.log.json(), problemJSON(problem))
+		killpoint.Here("signup.undone")
 	}
 	if err != nil {
 		// The reconciler finds no identity, and undoes it then.

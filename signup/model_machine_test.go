@@ -2,7 +2,6 @@ package signup_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -11,7 +10,6 @@ import (
 	"github.com/google/uuid"
 
 	"homeroom/catalog"
-	"homeroom/internal/secret"
 	"homeroom/signup"
 )
 
@@ -36,21 +34,10 @@ type machine struct {
 	quiet    bool // everything works, and nothing else happens
 }
 
-// client is somebody who signs a school up, and does so again until there is an answer.
-type client struct {
-	number   int
-	request  signup.Request
-	ready    *signup.Result
-	since    int       // the number of the next task when it was ready
-	promised uuid.UUID // the sign-up of which it was told that the work goes on
-	err      error     // the last answer
-	done     bool      // with an answer that settles the matter
-}
-
 func newMachine(shape shape, choices *choices) *machine {
 	m := &machine{shape: shape, services: map[*process]*signup.Service{}, world: &world{
 		choices: choices, began: time.Now(), faults: true, locks: map[string]*session{}, away: map[string]bool{},
-		names: map[uuid.UUID]string{}, count: map[string]int{}, owners: map[uuid.UUID]uuid.UUID{},
+		names: map[uuid.UUID]string{}, count: map[string]int{}, owners: map[uuid.UUID]uuid.UUID{}, schools: map[uuid.UUID]uuid.UUID{},
 		freed: map[string]time.Time{},
 	}}
 	for i := range shape.servers {
@@ -158,82 +145,6 @@ func (m *machine) wait() {
 	d := waits[m.choices.next(len(waits))]
 	m.tell("%s go by", d)
 	m.pass(d)
-}
-
-// newClient comes with an e-mail of its own or of somebody else, and with a key of its own, of somebody else, or without.
-func (m *machine) newClient() {
-	if len(m.clients) == 5 {
-		m.oldClient()
-		return
-	}
-	n := len(m.clients) + 1
-	c := &client{number: n, request: signup.Request{
-		Email: fmt.Sprintf("ada%d@lincoln.example", n), Password: password, SchoolName: "Lincoln High",
-		IdempotencyKey: fmt.Sprintf("the-key-of-client-%d", n),
-	}}
-	if n > 1 {
-		other := m.clients[m.choices.next(n-1)].request
-		switch m.choices.next(6) {
-		case 0, 1:
-			c.request.Email = other.Email
-		case 2:
-			c.request.IdempotencyKey = other.IdempotencyKey
-		}
-	}
-	switch m.choices.next(6) {
-	case 1:
-		c.request.IdempotencyKey = ""
-	case 2:
-		c.request.Password = weak
-	case 3:
-		c.request.Async = true
-	}
-	m.clients = append(m.clients, c)
-	m.begin(c)
-}
-
-// oldClient sends a request again, sometimes with another password, or hangs up.
-func (m *machine) oldClient() {
-	if len(m.clients) == 0 {
-		m.newClient()
-		return
-	}
-	c := m.clients[m.choices.next(len(m.clients))]
-	switch m.choices.next(8) {
-	case 1:
-		c.request.Password = weak
-	case 2, 3:
-		c.request.Password = password
-	case 4:
-		for _, t := range m.tasks {
-			if t.client == c && !t.over {
-				m.tell("client %d hangs up", c.number)
-				t.cancel()
-			}
-		}
-		m.settle()
-		return
-	}
-	m.begin(c)
-}
-
-// begin sends a client's request.
-func (m *machine) begin(c *client) {
-	p := m.somebody()
-	sent := 0
-	for _, t := range m.tasks {
-		if t.client == c && !t.over && !t.proc.dead() {
-			sent++
-		}
-	}
-	if p == nil || sent == 2 {
-		return
-	}
-	service, request := m.services[p], c.request
-	what := fmt.Sprintf("sign-up of client %d, %s, key %q, password %q,", c.number, request.Email, request.IdempotencyKey, request.Password.Reveal())
-	m.world.begin(&task{what: what, proc: p, client: c, then: func(t *task) {
-		m.answered(c, t, request.Password, t.value.(signup.Outcome), t.err)
-	}}, func(ctx context.Context) (any, error) { return service.Begin(ctx, request) })
 }
 
 // reconcile has a process make a pass.
@@ -373,37 +284,5 @@ func (m *machine) strangersDatabase() {
 				return
 			}
 		}
-	}
-}
-
-// answered looks at what a client was told.
-func (m *machine) answered(c *client, t *task, sent secret.String, outcome signup.Outcome, err error) {
-	c.err, c.done = err, false
-	if errors.Is(err, catalog.ErrNoRoom) {
-		m.seen["answer: no room"]++
-	}
-	var validation *signup.ValidationError
-	switch {
-	case err == nil && outcome.Result != nil:
-		c.done = true
-		m.acknowledged(c, outcome.Result)
-	case err == nil:
-		c.promised = outcome.SignupID
-		if outcome.Status != catalog.Provisioning {
-			m.fail("client %d was answered %s", c.number, outcome.Status)
-		}
-	case errors.Is(err, signup.ErrParked):
-		c.done = true
-		if !m.strange {
-			m.fail("a sign-up of client %d waits for a person: %v", c.number, err)
-		}
-	case errors.As(err, &validation):
-		m.fail("a valid request of client %d was refused: %v", c.number, err)
-	case isRejected(err) && sent.Reveal() != weak:
-		m.fail("client %d was refused a good password: %v", c.number, err)
-	case c.ready != nil && c.request.IdempotencyKey != "" && t.number >= c.since && !unreachable(err):
-		m.fail("client %d has a school, and was told with the same key: %v", c.number, err)
-	case m.quiet:
-		c.done = m.settled(c, t, err)
 	}
 }

@@ -112,6 +112,12 @@ func (r registrySim) SpareBuilt(ctx context.Context, id uuid.UUID, health catalo
 	return r.change(ctx, "spare built", id, func(rows *rows) error { return rows.spareBuilt(id, health, steps) })
 }
 
+// CloseServer implements signup.Registry. The simulated disks are never low.
+func (registrySim) CloseServer(context.Context, string, string) (bool, error) { return false, nil }
+
+// OpenServer implements signup.Registry.
+func (registrySim) OpenServer(context.Context, string) (bool, error) { return false, nil }
+
 // queueSim is a process's way to the simulated queue, which is in the catalog.
 type queueSim struct{ registry registrySim }
 

@@ -62,7 +62,7 @@ func (m *machine) comeToRest() {
 // drain lets everything go on that can, until every task is over.
 func (m *machine) drain() {
 	for len(m.problems) == 0 {
-		if calls := m.world.ready(); len(calls) > 0 {
+		if calls := m.ready(); len(calls) > 0 {
 			m.deliver(calls[0])
 			continue
 		}
@@ -125,6 +125,9 @@ func (w *world) fail(format string, args ...any) {
 func (w *world) check() {
 	for i := range w.catalog.signups {
 		s := &w.catalog.signups[i]
+		if school, ok := w.schools[s.ID]; ok && (s.Status != catalog.SignedUp || s.TenantID == nil || *s.TenantID != school) {
+			w.fail("%s was ready and is not any more", w.name(s.ID))
+		}
 		if s.TenantID == nil {
 			continue
 		}
@@ -139,12 +142,7 @@ func (w *world) check() {
 		if owner, ok := w.owners[*s.TenantID]; ok && owner != s.ID {
 			w.fail("%s belonged to %s, and belongs to %s now", w.name(*s.TenantID), w.name(owner), w.name(s.ID))
 		}
-		w.owners[*s.TenantID] = s.ID
-	}
-	for tenant, owner := range w.owners {
-		if s := w.catalog.signup(owner); s == nil || s.Status != catalog.SignedUp || *s.TenantID != tenant {
-			w.fail("%s was ready and is not any more", w.name(owner))
-		}
+		w.owners[*s.TenantID], w.schools[s.ID] = s.ID, *s.TenantID
 	}
 }
 

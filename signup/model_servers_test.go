@@ -116,6 +116,9 @@ func (s serverPort) Ensure(ctx context.Context, id tenant.ID, _ int, progress te
 	return tenant.Result{Version: tenantSchema.Latest()}, nil
 }
 
+// Admits implements signup.Server.
+func (serverPort) Admits(context.Context) error { return nil }
+
 func (s serverPort) create(id tenant.ID) error {
 	found := s.server.find(id.Database())
 	switch {

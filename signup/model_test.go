@@ -16,7 +16,7 @@ import (
 // slower and which the order in which the driver lets goroutines go on leaves little to find, a few must do.
 func modelRuns() int {
 	if raceDetector {
-		return 1_250
+		return 1_300
 	}
 	return 26_000
 }

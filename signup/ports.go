@@ -69,6 +69,8 @@ type spareRows interface {
 	Room(ctx context.Context, server string, limit int) (int, error)
 	InsertSpare(ctx context.Context, spare catalog.NewSpare) error
 	SpareBuilt(ctx context.Context, id uuid.UUID, health catalog.Health, steps json.RawMessage) error
+	CloseServer(ctx context.Context, name, because string) (changed bool, err error)
+	OpenServer(ctx context.Context, name string) (changed bool, err error)
 }
 
 var _ Registry = (*catalog.Store)(nil)
@@ -84,6 +86,7 @@ type Servers interface {
 type Server interface {
 	Name() string
 	Migrations() *migrations.Set
+	Admits(ctx context.Context) error
 	Ensure(ctx context.Context, id tenant.ID, rotation int, progress tenant.Progress) (tenant.Result, error)
 	SetAside(ctx context.Context, id tenant.ID, kept string) error
 }

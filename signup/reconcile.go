@@ -10,18 +10,20 @@ import (
 
 	"homeroom/catalog"
 	"homeroom/identity"
+	"homeroom/internal/killpoint"
 )
 
-const (
+// atOnce is how many sign-ups a process settles at the same time.
+const atOnce = 4
+
+var (
 	// reconcileEvery is how often a process looks for sign-ups that nobody holds. With the lease it bounds how long a
 	// crash can leave anything half made: 15 s + 5 s and the work itself.
-	reconcileEvery = 5 * time.Second
+	reconcileEvery = killpoint.Hasten(5 * time.Second)
 	// firstLook is how long after its expiry a sign-up is looked at once more, for an identity that the provider made late;
 	// the next looks come after twice as long each, until lastLook has passed. No request to the provider lives that long.
-	firstLook = 15 * time.Second
-	lastLook  = time.Minute
-	// atOnce is how many sign-ups a process settles at the same time.
-	atOnce = 4
+	firstLook = killpoint.Hasten(15 * time.Second)
+	lastLook  = killpoint.Hasten(time.Minute)
 )
 
 // Reconcile finishes or undoes the sign-ups that a crash left, until ctx ends. Every process runs it; each sign-up is
@@ -84,6 +86,7 @@ func (s *Service) Settle(ctx context.Context, id uuid.UUID) error {
 // settle goes on with a sign-up that this worker has just taken over, without its password: forward when the identity
 // exists, back when it does not. Whatever fails is logged, and tried again when the lease ends.
 func (s *Service) settle(ctx context.Context, row catalog.Signup) {
+	killpoint.Here("reconcile.taken_over")
 	if row.Status == catalog.Expired {
 		s.lookAgain(ctx, row)
 		return
@@ -105,6 +108,7 @@ func (s *Service) settle(ctx context.Context, row catalog.Signup) {
 		j.log.end("expired")
 		s.cfg.Logger.Info("undoing a sign-up whose worker died before the identity was made", "signup", row.ID)
 		err = s.cfg.Catalog.Expire(ctx, row, j.log.json(), problemJSON("expired"), firstLook)
+		killpoint.Here("reconcile.expired")
 		s.warn("undo a sign-up", row, err)
 	case errors.Is(err, identity.ErrNotFound):
 		_ = s.park(ctx, j, errors.New("its identity has been removed at the provider while the school was being made"))
@@ -126,6 +130,7 @@ func (s *Service) settleForward(ctx context.Context, j *job, login identity.User
 			s.warn("record the identity of a sign-up", j.signup, err)
 			return
 		}
+		killpoint.Here("reconcile.identity_recorded")
 		s.provision(ctx, j, login)
 	} else {
 		_, err := s.finish(ctx, j, login, catalog.Health{Version: j.tenant.SchemaVersion})
@@ -140,6 +145,7 @@ func (s *Service) lookAgain(ctx context.Context, row catalog.Signup) {
 	if err == nil {
 		s.cfg.Logger.Warn("removing an identity that appeared after its sign-up had expired", "signup", row.ID)
 		err = s.cfg.Identity.Delete(ctx, row.UserID)
+		killpoint.Here("reconcile.identity_removed")
 	}
 	if err != nil && !errors.Is(err, identity.ErrNotFound) && !errors.Is(err, errNotOurs) {
 		s.warn("look again at an expired sign-up", row, err)
@@ -151,6 +157,7 @@ func (s *Service) lookAgain(ctx context.Context, row catalog.Signup) {
 		return
 	}
 	s.warn("close an expired sign-up", row, s.cfg.Catalog.LookedAgain(ctx, row))
+	killpoint.Here("reconcile.closed")
 }
 
 // warn logs an error of a write that the reconciler will do again. One that somebody else was faster with is none.

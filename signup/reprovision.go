@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"homeroom/catalog"
+	"homeroom/internal/killpoint"
 	"homeroom/migrations"
 	"homeroom/tenant"
 )
@@ -48,6 +49,7 @@ func (s *Service) Reprovision(ctx context.Context, wish Reprovision) (t catalog.
 		}
 		return s.cfg.Queue.ReprovisionTx(ctx, tx, t.ID, kept)
 	})
+	killpoint.Here("reprovision.accepted")
 	return t, kept, err
 }
 
@@ -140,17 +142,23 @@ func (s *Service) reprovision(ctx context.Context, id uuid.UUID, kept string, pr
 	if err != nil {
 		return err
 	}
+	killpoint.Here("reprovision.begun")
 	if kept != "" {
 		if err := server.SetAside(ctx, tenant.ID(id), kept); err != nil {
 			return err
 		}
+		killpoint.Here("reprovision.set_aside")
 	}
 	result, err := server.Ensure(ctx, tenant.ID(id), t.PasswordRotation, progress)
+	killpoint.Here("reprovision.ensured")
 	if err == nil {
-		return s.cfg.Catalog.Healthy(ctx, id, healthOf(result))
+		err = s.cfg.Catalog.Healthy(ctx, id, healthOf(result))
+		killpoint.Here("reprovision.healthy")
+		return err
 	}
 	if NeedsPerson(err) {
-		return errors.Join(err, s.cfg.Catalog.Quarantine(ctx, id, quarantineKind(err), err.Error()))
+		err = errors.Join(err, s.cfg.Catalog.Quarantine(ctx, id, quarantineKind(err), err.Error()))
+		killpoint.Here("reprovision.quarantined")
 	}
 	return err
 }

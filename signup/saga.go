@@ -80,6 +80,7 @@ func (s *Service) park(ctx context.Context, j *job, cause error) error {
 	if err := s.cfg.Catalog.Park(ctx, j.signup, j.log.json(), problemJSON("needs_operator")); err != nil {
 		s.cfg.Logger.Error("park a sign-up", "signup", j.signup.ID, "cause", err)
 	}
+	killpoint.Here("signup.parked")
 	return ErrParked
 }
 
@@ -136,6 +137,7 @@ func (s *Service) takenOver(ctx context.Context, j *job) (Outcome, error) {
 	case row.Status == catalog.Expired, row.Status == catalog.Failed:
 		if _, err := s.lookupOwn(ctx, row); err == nil {
 			err = s.cfg.Identity.Delete(ctx, row.UserID)
+			killpoint.Here("signup.late_identity_removed")
 			s.cfg.Logger.Warn("removed the identity of a sign-up that had expired", "signup", row.ID, "err", err)
 		}
 		return Outcome{}, &Unavailable{What: Identity, RetryAfter: undecided, Err: errors.New("the sign-up expired before its identity was made")}
@@ -203,6 +205,7 @@ func (s *Service) provision(ctx context.Context, j *job, login identity.User) *R
 		if err := s.cfg.Catalog.RetryLater(ctx, j.signup, j.log.json(), delay); err != nil {
 			s.cfg.Logger.Warn("give back a sign-up", "signup", j.signup.ID, "cause", err)
 		}
+		killpoint.Here("signup.rested")
 	}
 	return result
 }

@@ -63,13 +63,13 @@ type Config struct {
 
 func (c Config) withDefaults() Config {
 	if c.Wait == 0 {
-		c.Wait = 8 * time.Second
+		c.Wait = killpoint.Hasten(8 * time.Second)
 	}
 	if c.IdentityTimeout == 0 {
-		c.IdentityTimeout = 10 * time.Second
+		c.IdentityTimeout = killpoint.Hasten(10 * time.Second)
 	}
 	if c.Lease == 0 {
-		c.Lease = 15 * time.Second
+		c.Lease = killpoint.Hasten(15 * time.Second)
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
@@ -131,7 +131,7 @@ func (s *Service) hash(req Request) []byte {
 //
 // It fails with a *[ValidationError], [ErrEmailExists], [ErrInProgress], [ErrKeyReused], a *[identity.Rejected] of the
 // provider, or an *[Unavailable]. After each of these but ErrInProgress and an Unavailable nothing of the sign-up is
-// left. The end of ctx stops nothing once the identity step has begun.
+// left that anybody could notice; a tenant may be kept back for a while. The end of ctx stops nothing once the identity step has begun.
 func (s *Service) Begin(ctx context.Context, req Request) (Outcome, error) {
 	req, err := req.Normalise()
 	if err != nil {
@@ -229,6 +229,7 @@ func (s *Service) repeatKey(ctx context.Context, req Request, row catalog.Signup
 	if err != nil {
 		return Outcome{}, false, s.unavailable(err)
 	}
+	killpoint.Here("signup.taken_over")
 	job, err := s.load(ctx, row)
 	if err != nil {
 		return Outcome{}, false, s.unavailable(err)

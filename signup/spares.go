@@ -25,7 +25,7 @@ const (
 // KeepSpares keeps the stock of spares on every server, until ctx ends. Every process runs it; one at a time fills a
 // server. A spare whose builder died is completed by the next.
 func (s *Service) KeepSpares(ctx context.Context) error {
-	ticker := time.NewTicker(refillEvery)
+	ticker := time.NewTicker(killpoint.Hasten(refillEvery))
 	defer ticker.Stop()
 	for {
 		if err := s.FillSpares(ctx); err != nil && ctx.Err() == nil {
@@ -65,8 +65,12 @@ func (s *Service) FillSpares(ctx context.Context) error {
 	return all
 }
 
-// fillServer completes what was begun, then builds what is missing.
+// fillServer completes what was begun, then builds what is missing. Where the server's disk is low it builds nothing, and no
+// sign-up is placed there, until there is room again.
 func (s *Service) fillServer(ctx context.Context, server Server) error {
+	if closed, err := s.closeIfLow(ctx, server); closed || err != nil {
+		return err
+	}
 	schema := server.Migrations()
 	unfinished, err := s.cfg.Catalog.UnfinishedSpares(ctx, server.Name(), schema.Lineage())
 	if err != nil {
@@ -103,6 +107,26 @@ func (s *Service) fillServer(ctx context.Context, server Server) error {
 	return group.Wait()
 }
 
+// closeIfLow closes a server in the registry while its disk is low, and opens it afterwards.
+func (s *Service) closeIfLow(ctx context.Context, server Server) (closed bool, err error) {
+	low := server.Admits(ctx)
+	switch {
+	case low == nil:
+		changed, err := s.cfg.Catalog.OpenServer(ctx, server.Name())
+		if changed {
+			s.cfg.Logger.Info("a server has room again: databases are made there", "server", server.Name())
+		}
+		return false, err
+	case !errors.Is(low, tenant.ErrDiskLow):
+		return false, low
+	}
+	changed, err := s.cfg.Catalog.CloseServer(ctx, server.Name(), low.Error())
+	if changed {
+		s.cfg.Logger.Error("a server's disk is low: no more databases are made there", "server", server.Name(), "cause", low)
+	}
+	return true, err
+}
+
 // buildSpare makes the database of a spare whose row is written, and marks the row last.
 func (s *Service) buildSpare(ctx context.Context, server Server, id tenant.ID, rotation int) error {
 	result, err := server.Ensure(ctx, id, rotation, nil)
@@ -114,5 +138,7 @@ func (s *Service) buildSpare(ctx context.Context, server Server, id tenant.ID, r
 	if err != nil {
 		return fmt.Errorf("write steps of spare %s: %w", id, err)
 	}
-	return s.cfg.Catalog.SpareBuilt(ctx, id.UUID(), healthOf(result), steps)
+	err = s.cfg.Catalog.SpareBuilt(ctx, id.UUID(), healthOf(result), steps)
+	killpoint.Here("spare.marked")
+	return err
 }

@@ -123,13 +123,15 @@ func lookAtServer(ctx context.Context, conn *pgx.Conn, now func() time.Time) (lo
 func (s *Server) rights(look serverLook) (remarks []Remark) {
 	variable := "HOMEROOM_SERVER_" + upper(s.cfg.Name) + "_URL"
 	if look.super {
-		return []Remark{{RemarkSuperuser, true,
+		return []Remark{{
+			RemarkSuperuser, true,
 			"its URL belongs to a superuser: a defect of Homeroom, or a migration, could do anything to the server and its machine",
 			"create role homeroom login createdb createrole password '…'; grant pg_signal_backend to homeroom; then give its URL in " + variable,
 		}}
 	}
 	if look.createRole && look.version < 16 {
-		remarks = append(remarks, Remark{RemarkCreateRole, true,
+		remarks = append(remarks, Remark{
+			RemarkCreateRole, true,
 			fmt.Sprintf("on Postgres %d a role with CREATEROLE, such as %s, can grant itself pg_execute_server_program and so be the operating system's user", look.version, look.us),
 			"use Postgres 16 or newer, where CREATEROLE reaches only the roles that it made",
 		})
@@ -141,13 +143,15 @@ func (s *Server) rights(look serverLook) (remarks []Remark) {
 		remarks = append(remarks, Remark{RemarkNoCreateRole, true, "its role may not create the tenants' roles", "alter role " + look.us + " createrole"})
 	}
 	if !look.signal {
-		remarks = append(remarks, Remark{RemarkNoSignal, false,
+		remarks = append(remarks, Remark{
+			RemarkNoSignal, false,
 			"its role may not end sessions: a tenant's database that somebody is in cannot be set aside",
 			"grant pg_signal_backend to " + look.us,
 		})
 	}
 	if look.mine < look.open {
-		remarks = append(remarks, Remark{RemarkOpen, false,
+		remarks = append(remarks, Remark{
+			RemarkOpen, false,
 			"tenants can enter its maintenance databases, and list the (opaque) names of all databases there",
 			closeToPublic(look.us),
 		})
@@ -158,19 +162,22 @@ func (s *Server) rights(look serverLook) (remarks []Remark) {
 // settings are the remarks on how the server is set up.
 func settings(look serverLook, expected CheckOptions) (remarks []Remark) {
 	if look.recovery != nil && *look.recovery == "fsync" && look.database > manyDatabases {
-		remarks = append(remarks, Remark{RemarkRecovery, false,
+		remarks = append(remarks, Remark{
+			RemarkRecovery, false,
 			fmt.Sprintf("it has %d databases and recovery_init_sync_method = fsync: a restart after a crash takes about a minute for every thousand", look.database),
 			"on Linux: alter system set recovery_init_sync_method = 'syncfs'; select pg_reload_conf()",
 		})
 	}
 	if look.usable != nil && *look.usable < expected.Connections {
-		remarks = append(remarks, Remark{RemarkConnections, false,
+		remarks = append(remarks, Remark{
+			RemarkConnections, false,
 			fmt.Sprintf("it allows %d connections besides the reserved ones, and we open up to %d: some will be refused", *look.usable, expected.Connections),
-			fmt.Sprintf("alter system set max_connections = <at least %d more>, and restart it; or make the pools smaller", expected.Connections-*look.usable),
+			fmt.Sprintf("alter system set max_connections = %d, for one process of ours and the reserved ones, and restart the server", expected.Connections+20),
 		})
 	}
 	if look.ahead.Abs() > clockTolerance {
-		remarks = append(remarks, Remark{RemarkClock, false,
+		remarks = append(remarks, Remark{
+			RemarkClock, false,
 			fmt.Sprintf("its clock is %s off ours: times in the catalog and in the logs do not fit together", look.ahead.Round(time.Second)),
 			"synchronise the clocks of both machines, with chrony or systemd-timesyncd",
 		})
@@ -182,12 +189,14 @@ func settings(look serverLook, expected CheckOptions) (remarks []Remark) {
 func (s *Server) diskRemarks(look serverLook, free int64, known bool) []Remark {
 	switch {
 	case !known:
-		return []Remark{{RemarkDiskUnknown, false,
+		return []Remark{{
+			RemarkDiskUnknown, false,
 			"how much disk is free cannot be known: when it is full, Postgres stops for all tenants",
 			"as a superuser, run tenant/free_disk.sql in its database postgres, then: grant execute on function public.homeroom_free_disk() to " + look.us,
 		}}
 	case free < s.cfg.MinFreeDisk:
-		return []Remark{{RemarkDiskLow, false,
+		return []Remark{{
+			RemarkDiskLow, false,
 			fmt.Sprintf("%d bytes are free on its disk, below the floor of %d: no database is made", free, s.cfg.MinFreeDisk),
 			"make the disk larger, drop databases that were set aside and are needed no more, or lower the floor",
 		}}

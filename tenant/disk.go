@@ -91,6 +91,17 @@ func (s *Server) admit(ctx context.Context, conn *pgx.Conn) error {
 	return nil
 }
 
+// Admits tells whether databases may be made on the server now: it fails with [ErrDiskLow] where the disk is low, and says how
+// low.
+func (s *Server) Admits(ctx context.Context) error {
+	conn, err := s.maintenance.Acquire(ctx)
+	if err != nil {
+		return fmt.Errorf("connect to server %s: %w", s.cfg.Name, err)
+	}
+	defer conn.Release()
+	return s.admit(ctx, conn.Conn())
+}
+
 // createDatabase runs a CREATE DATABASE, unless the disk is low.
 func (s *Server) createDatabase(ctx context.Context, conn *pgx.Conn, statement string) error {
 	if err := s.admit(ctx, conn); err != nil {
@@ -165,5 +176,5 @@ func isHere(ctx context.Context, conn *pgx.Conn, folder string, port int) (bool,
 		}
 		return false, err
 	}
-	return binary.NativeEndian.Uint64(control) == uint64(identifier), nil //nolint:gosec // the same 64 bits
+	return binary.NativeEndian.Uint64(control) == uint64(identifier), nil
 }

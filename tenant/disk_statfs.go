@@ -17,7 +17,7 @@ func freeIn(folders ...string) (free int64, known bool) {
 		if err := unix.Statfs(folder, &stat); err != nil {
 			return 0, false
 		}
-		free = min(free, int64(stat.Bavail)*int64(stat.Bsize)) //nolint:gosec,unconvert // the types differ between systems
+		free = min(free, int64(stat.Bavail)*int64(stat.Bsize)) //nolint:unconvert // the types differ between systems
 	}
 	return free, true
 }

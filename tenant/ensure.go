@@ -58,14 +58,14 @@ func (s *Server) Ensure(ctx context.Context, id ID, rotation int, progress Progr
 	return Result{Version: schema.To, Fingerprint: schema.Fingerprint, Steps: r.steps}, nil
 }
 
-func (s *Server) ensure(ctx context.Context, r *recorder, id ID, rotation int) (schema Migrated, err error) {
+func (s *Server) ensure(ctx context.Context, r *recorder, id ID, rotation int) (schema schemaFound, err error) {
 	var reference Schema
 	err = r.step(StepTemplate, func() (_ string, err error) {
 		reference, err = s.Reference(ctx)
 		return "", err
 	})
 	if err != nil {
-		return Migrated{}, err
+		return schemaFound{}, err
 	}
 	err = s.locked(ctx, id.String(), func(conn *pgx.Conn) error {
 		found, err := s.probe(ctx, conn, id)

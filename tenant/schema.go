@@ -11,22 +11,16 @@ import (
 	"homeroom/migrations"
 )
 
-// Migrated is what a migration did, and the fingerprint of the schema that it left; see [Schema.Fingerprint].
-type Migrated struct {
-	migrations.Result
-	Fingerprint string
-}
-
 // Migrate brings an existing tenant's schema to the newest version, under the tenant's lock. One that a newer program has
 // migrated further is left as it is. It fails with a *migrations.Error when a file fails (the tenant then keeps the
 // version before that file), or a *migrations.StateError when its version cannot be trusted.
-func (s *Server) Migrate(ctx context.Context, id ID) (Migrated, error) {
+func (s *Server) Migrate(ctx context.Context, id ID) (migrations.Result, error) {
 	return s.MigrateTo(ctx, id, s.cfg.Migrations.Latest())
 }
 
 // MigrateTo is [Server.Migrate] as far as a version, which must be one of the migrations'. A database that is beyond it is
 // left as it is.
-func (s *Server) MigrateTo(ctx context.Context, id ID, version uint) (Migrated, error) {
+func (s *Server) MigrateTo(ctx context.Context, id ID, version uint) (migrations.Result, error) {
 	return s.migrate(ctx, id, func(conn *pgx.Conn) (migrations.Result, error) {
 		return s.cfg.Migrations.UpTo(ctx, conn, version)
 	})
@@ -34,28 +28,25 @@ func (s *Server) MigrateTo(ctx context.Context, id ID, version uint) (Migrated, 
 
 // UndoTo takes a tenant's schema back to a version by the down files, and with it whatever they drop. Version 0 is that before
 // the first file. A database that is not beyond the version is left as it is. It fails as Migrate does.
-func (s *Server) UndoTo(ctx context.Context, id ID, version uint) (Migrated, error) {
+func (s *Server) UndoTo(ctx context.Context, id ID, version uint) (migrations.Result, error) {
 	return s.migrate(ctx, id, func(conn *pgx.Conn) (migrations.Result, error) {
 		return s.cfg.Migrations.DownTo(ctx, conn, version)
 	})
 }
 
-// migrate runs files under the tenant's lock, and looks at what has become of the schema.
-func (s *Server) migrate(ctx context.Context, id ID, run func(conn *pgx.Conn) (migrations.Result, error)) (Migrated, error) {
-	var result Migrated
-	err := s.locked(ctx, id.String(), func(*pgx.Conn) error {
+// migrate runs files under the tenant's lock.
+func (s *Server) migrate(ctx context.Context, id ID, run func(conn *pgx.Conn) (migrations.Result, error)) (result migrations.Result, err error) {
+	err = s.locked(ctx, id.String(), func(*pgx.Conn) error {
 		return s.inside(ctx, id, func(conn *pgx.Conn) (err error) {
-			if result.Result, err = run(conn); err != nil {
-				return err
+			result, err = run(conn)
+			if err == nil {
+				killpoint.Here("tenant.migrated")
 			}
-			killpoint.Here("tenant.migrated")
-			schema, err := describe(ctx, conn)
-			result.Fingerprint = schema.Fingerprint()
 			return err
 		})
 	})
 	if err != nil {
-		return Migrated{Result: result.Result}, fmt.Errorf("migrate tenant %s: %w", id, err)
+		return result, fmt.Errorf("migrate tenant %s: %w", id, err)
 	}
 	return result, nil
 }
@@ -80,8 +71,14 @@ func (s *Server) inside(ctx context.Context, id ID, f func(conn *pgx.Conn) error
 	return f(conn)
 }
 
+// schemaFound is the version of a tenant's schema, and its fingerprint.
+type schemaFound struct {
+	migrations.Result
+	Fingerprint string
+}
+
 // ensureSchema migrates, and gives back the rights inside the database that are missing.
-func (s *Server) ensureSchema(ctx context.Context, id ID) (result Migrated, changed string, err error) {
+func (s *Server) ensureSchema(ctx context.Context, id ID) (result schemaFound, changed string, err error) {
 	var changes []string
 	err = s.inside(ctx, id, func(conn *pgx.Conn) (err error) {
 		if result.Result, err = s.cfg.Migrations.Up(ctx, conn); err != nil {

@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"regexp"
-	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -176,7 +175,7 @@ func (s *Server) buildTemplate(ctx context.Context, conn *pgx.Conn, name string)
 		if _, err := conn.Exec(ctx, "alter database "+quote(name)+" "+option); err != nil {
 			return nil, err
 		}
-		killpoint.Here("template." + strings.ReplaceAll(option, " ", "_"))
+		killpoint.Here("template.altered")
 	}
 	return schema, nil
 }

@@ -11,7 +11,6 @@ import (
 	"homeroom/fleet"
 	"homeroom/identity"
 	"homeroom/internal/jobs"
-	"homeroom/internal/postgres"
 	"homeroom/signup"
 	"homeroom/tenant"
 )
@@ -90,29 +89,6 @@ func (a *app) provider() identity.Provider {
 // fleet is all tenants, for migrations.
 func (a *app) fleet(concurrency int) (*fleet.Fleet, error) {
 	return fleet.New(fleet.Config{Catalog: a.catalog, Servers: a.servers, Concurrency: concurrency, Logger: a.logger})
-}
-
-// checkRights refuses a superuser's URL unless it was allowed: whoever takes over a service that holds one holds the
-// server's machine.
-func (a *app) checkRights(ctx context.Context) error {
-	if a.cfg.AllowSuperuser {
-		return nil
-	}
-	for name, server := range a.servers {
-		super, err := server.Superuser(ctx)
-		if postgres.Unreachable(err) { // its tenants wait; those of the other servers need not
-			a.logger.Warn("cannot reach a server to look at our rights there", "server", name, "cause", err)
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		if super {
-			return fmt.Errorf("the URL of server %s belongs to a superuser: give Homeroom a role with CREATEDB and CREATEROLE "+
-				"(create role homeroom login createdb createrole password '…'; grant pg_signal_backend to homeroom), or set HOMEROOM_ALLOW_SUPERUSER=true", name)
-		}
-	}
-	return nil
 }
 
 // close lets everything go. It may be called on a half-opened app.

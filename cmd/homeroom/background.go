@@ -16,6 +16,8 @@ const (
 	// migrateEvery is how often the fleet is looked at again once it is up to date: an older program that still runs may be
 	// adding tenants, and a server may come back. It costs a query.
 	migrateEvery = time.Minute
+	// fingerprintEvery is how often a service looks for tenants that were migrated and whose schema nobody has looked at.
+	fingerprintEvery = 10 * time.Second
 )
 
 // workOnRuns does the runs that others have started, until ctx ends.
@@ -55,6 +57,15 @@ func (a *app) keepMigrated(ctx context.Context, all *fleet.Fleet) {
 		}
 		if !wait(ctx, migrateEvery) {
 			return
+		}
+	}
+}
+
+// takeFingerprints looks at the schemas of tenants that were migrated, until ctx ends.
+func (a *app) takeFingerprints(ctx context.Context, all *fleet.Fleet) {
+	for wait(ctx, fingerprintEvery) {
+		if err := all.TakeFingerprints(ctx, nil); err != nil && ctx.Err() == nil {
+			a.logger.Warn("take fingerprints of tenants' schemas", "cause", err)
 		}
 	}
 }

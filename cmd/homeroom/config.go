@@ -23,6 +23,7 @@ import (
 // config is the environment. The tag help is printed by `homeroom help config`.
 type config struct {
 	Addr             string         `env:"HOMEROOM_ADDR" envDefault:"127.0.0.1:8080" help:"where it listens"`
+	MetricsAddr      string         `env:"HOMEROOM_METRICS_ADDR" help:"where GET /metrics is answered for Prometheus, such as 127.0.0.1:9090; nowhere when empty. Whoever reaches it can read it"`
 	CatalogURL       secret.String  `env:"HOMEROOM_CATALOG_URL" help:"Postgres URL of the catalog; its database is made when it is missing and the role may"`
 	TenantKey        tenantKey      `env:"HOMEROOM_TENANT_KEY" help:"32 bytes or more in base64, from which the tenants' passwords are derived: openssl rand -base64 32"`
 	TenantMigrations string         `env:"HOMEROOM_TENANT_MIGRATIONS" help:"folder with the tenants' migrations, instead of the embedded school-lunch schema"`

@@ -2,9 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
-	"maps"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -14,97 +11,6 @@ import (
 	"homeroom/internal/devpg"
 	"homeroom/internal/pgtest"
 )
-
-// TestKilledAtEveryStep kills the real process at every step of a sign-up and of building a spare, starts another, and
-// looks at what is left.
-func TestKilledAtEveryStep(t *testing.T) {
-	t.Parallel()
-	postgres := pgtest.Private(t, nil)
-	var mu sync.Mutex
-	known := map[string]bool{}
-	t.Run("points", func(t *testing.T) {
-		for n, c := range []struct {
-			point  string
-			spares int
-			posts  bool // whether a sign-up leads to the point; else building spares does
-		}{
-			{"signup.reserved", 1, true},
-			{"signup.identity_made", 1, true},
-			{"signup.before_finish", 1, true},
-			{"signup.finished", 1, true},
-			{"signup.reserved", 0, true},
-			{"signup.identity_made", 0, true},
-			{"signup.identity_recorded", 0, true},
-			{"template.created", 0, true},
-			{"template.filled", 0, true},
-			{"tenant.database_created", 0, true},
-			{"tenant.opened", 0, true},
-			{"signup.before_finish", 0, true},
-			{"signup.finished", 0, true},
-			{"spare.inserted", 2, false},
-			{"tenant.database_created", 2, false},
-			{"tenant.opened", 2, false},
-			{"spare.built", 2, false},
-		} {
-			t.Run(fmt.Sprintf("%s with %d spares", c.point, c.spares), func(t *testing.T) {
-				t.Parallel()
-				server := postgres
-				if c.point == "template.created" || c.point == "template.filled" {
-					server = pgtest.Private(t, nil) // one without a template yet
-				}
-				w := newWorld(t, server.URL(fmt.Sprintf("catalog_%d", n)), server.URL("postgres"), c.spares)
-				school := newSchool(n)
-				if c.posts {
-					// The stock is filled by a process that lives, so that the point is reached by the sign-up.
-					w.start(t).stopWhen(t, w)
-				}
-				victim := w.start(t, "HOMEROOM_KILL_AT="+c.point)
-				if c.posts {
-					if status, body, err := school.post(t.Context(), victim.url); err == nil {
-						t.Fatalf("answered %d %s", status, body)
-					}
-				}
-				victim.waitDead(t)
-
-				survivor := w.start(t)
-				w.settled(t)
-				if c.posts {
-					school.mustSucceed(t, survivor.url)
-					w.settled(t)
-				}
-				w.audit(t)
-				if server == postgres {
-					mu.Lock()
-					defer mu.Unlock()
-					maps.Copy(known, w.known(t))
-				}
-			})
-		}
-	})
-	auditServer(t, postgres.URL("postgres"), known)
-}
-
-// stopWhen kills the process once the stock is full.
-func (p *process) stopWhen(t *testing.T, w *world) {
-	t.Helper()
-	w.settled(t)
-	p.kill()
-}
-
-// mustSucceed repeats the sign-up as a client does, until it has its school.
-func (s school) mustSucceed(t *testing.T, base string) string {
-	t.Helper()
-	var answer string
-	eventually(t, "sign-up of "+s.Email, func() (bool, error) {
-		status, body, err := s.post(t.Context(), base)
-		answer = body
-		if err == nil && status >= 400 && status != 409 && status != 503 {
-			t.Fatalf("%d %s", status, body)
-		}
-		return status == 201, fmt.Errorf("%d %s %w", status, body, err)
-	})
-	return answer
-}
 
 // TestTheAnswerOfTheProviderIsLostAndTheProcessDies: the user exists, and nobody who lives knows.
 func TestTheAnswerOfTheProviderIsLostAndTheProcessDies(t *testing.T) {
@@ -192,47 +98,22 @@ func underLoad(t *testing.T, w *world, url func() string, disturb func(ctx conte
 	const clients, each = 8, 8
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	var mu sync.Mutex
-	acknowledged := map[string]string{} // e-mail → sign-up
+	crowd := newCrowd(url)
 	var group sync.WaitGroup
 	for client := range clients {
 		group.Go(func() {
 			for n := range each {
-				school := newSchool(client*each + n)
-				eventually(t, "sign-up of "+school.Email, func() (bool, error) {
-					status, body, err := school.post(ctx, url())
-					if status != 201 {
-						return false, fmt.Errorf("%d %s %w", status, body, err)
-					}
-					var answer struct{ SignupID string }
-					if err := json.Unmarshal([]byte(body), &answer); err != nil {
-						return false, err
-					}
-					mu.Lock()
-					acknowledged[school.Email] = answer.SignupID
-					mu.Unlock()
-					return true, nil
-				})
+				crowd.signUp(t, newSchool(client*each+n))
 			}
 		})
 	}
 	disturb(ctx)
 	group.Wait()
 	w.settled(t)
-	if len(acknowledged) != clients*each {
-		t.Errorf("%d sign-ups were acknowledged, want %d", len(acknowledged), clients*each)
+	if n := len(crowd.promised); n != clients*each {
+		t.Errorf("%d sign-ups were acknowledged, want %d", n, clients*each)
 	}
-	for email, id := range acknowledged {
-		var status, owner string
-		err := w.pool.QueryRow(t.Context(), `
-			select status, users.email
-			from signups
-			join users on users.id = user_id
-			where signups.id = $1 and users.state = 'active'`, id).Scan(&status, &owner)
-		if err != nil || status != "ready" || owner != email {
-			t.Errorf("acknowledged sign-up %s of %s: %s of %s, %v", id, email, status, owner, err)
-		}
-	}
+	crowd.kept(t, w)
 	w.audit(t)
 }
 

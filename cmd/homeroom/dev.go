@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -37,7 +38,7 @@ func (devCommand) Run(ctx context.Context, p program) error {
 		return fmt.Errorf("make the state folder: %w", err)
 	}
 	fmt.Fprintln(p.stdout, "Starting Postgres …")
-	postgres, err := devpg.Start(ctx, devpg.Config{Notice: p.stdout})
+	postgres, err := devpg.Start(ctx, devpg.Config{Notice: p.stdout, Settings: map[string]string{"max_connections": strconv.Itoa(mostConnections + 100)}})
 	if err != nil {
 		return err
 	}

@@ -58,11 +58,28 @@ func (c migrateRun) Run(ctx context.Context, p program) error {
 		if err != nil && report.Run.Total == 0 {
 			return err
 		}
+		if err == nil {
+			err = c.takeFingerprints(ctx, p, all)
+		}
 		if printed := c.report(p.stdout, report, all.Version()); err == nil {
 			err = printed
 		}
 		return err
 	})
+}
+
+// takeFingerprints looks at the schemas of the tenants that were migrated. Who stops it loses nothing: a service, or the next
+// command, goes on with it.
+func (c migrateRun) takeFingerprints(ctx context.Context, p program, all *fleet.Fleet) error {
+	var tell func(int)
+	if !c.NoProgress {
+		tell = counter(p.stderr, "schemas looked at")
+	}
+	err := all.TakeFingerprints(ctx, tell)
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
 }
 
 func (c migrateRun) check() error {

@@ -60,3 +60,14 @@ func lines(w io.Writer) func(fleet.Progress) {
 		fmt.Fprintf(w, "%d of %d tenants migrated, %d failed, %.1f a second\n", p.Done, p.Total, p.Failed, rate)
 	}
 }
+
+// counter counts on a terminal, and says nothing elsewhere.
+func counter(w io.Writer, what string) func(n int) {
+	file, ok := w.(*os.File)
+	if !ok || !term.IsTerminal(int(file.Fd())) {
+		return nil
+	}
+	bar := progressbar.NewOptions(-1, progressbar.OptionSetWriter(w), progressbar.OptionSetDescription(what),
+		progressbar.OptionShowCount(), progressbar.OptionClearOnFinish(), progressbar.OptionThrottle(50*time.Millisecond))
+	return func(n int) { _ = bar.Set(n) }
+}

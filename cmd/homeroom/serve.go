@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"homeroom/auth0"
+	"homeroom/fleet"
 	"homeroom/internal/httpapi"
 	"homeroom/internal/jobs"
 	"homeroom/tenant"
@@ -24,6 +25,12 @@ const drain = 25 * time.Second
 // serveParallel is how many tenants of a server the service works on at the same time: the fleet's migration in the
 // background, and as many more so that sign-ups and repairs need not wait for it.
 const serveParallel = 16
+
+// The service has pools for as many tenants as this, of as many connections each.
+const (
+	poolTenants = 100
+	poolConns   = 2
+)
 
 type serveCommand struct {
 	Migrate bool `help:"Bring the tenants' databases up to date in the background from the start."`
@@ -57,10 +64,10 @@ func serve(ctx context.Context, cfg config, options serveOptions) error {
 		return err
 	}
 	defer a.close()
-	if err := a.checkRights(ctx); err != nil {
+	if err := a.selfCheck(ctx); err != nil {
 		return err
 	}
-	pools, err := tenant.NewPools(tenant.PoolsConfig{})
+	pools, err := tenant.NewPools(tenant.PoolsConfig{Tenants: poolTenants, Conns: poolConns})
 	if err != nil {
 		return err
 	}
@@ -70,7 +77,11 @@ func serve(ctx context.Context, cfg config, options serveOptions) error {
 	if err != nil {
 		return err
 	}
-	handler, err := a.handler(pools, runner)
+	all, err := a.fleet(0)
+	if err != nil {
+		return err
+	}
+	handler, err := a.handler(pools, runner, all)
 	if err != nil {
 		return err
 	}
@@ -78,20 +89,18 @@ func serve(ctx context.Context, cfg config, options serveOptions) error {
 	if err != nil {
 		return fmt.Errorf("listen (HOMEROOM_ADDR says where): %w", err)
 	}
+	watcher, door, err := a.newWatcher()
+	if err != nil {
+		return err
+	}
 	if err := runner.Start(context.WithoutCancel(ctx)); err != nil {
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return a.listen(ctx, listener, handler) })
-	group.Go(func() error {
-		<-ctx.Done()
-		stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
-		defer cancel()
-		return runner.Stop(stopping)
-	})
-	if err := a.startBackground(ctx, group, options.migrate); err != nil {
-		return err
-	}
+	group.Go(func() error { return endJobs(ctx, runner) })
+	a.startBackground(ctx, group, all, options.migrate)
+	watcher.start(ctx, group, door)
 	options.logger.Info("serving", "addr", listener.Addr().String())
 	if options.ready != nil {
 		options.ready(listener.Addr().String())
@@ -99,26 +108,30 @@ func serve(ctx context.Context, cfg config, options serveOptions) error {
 	return group.Wait()
 }
 
+// endJobs waits for ctx to end, and then lets the jobs that run end.
+func endJobs(ctx context.Context, runner *jobs.Runner) error {
+	<-ctx.Done()
+	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
+	defer cancel()
+	return runner.Stop(stopping)
+}
+
 // startBackground starts what goes on beside the requests.
-func (a *app) startBackground(ctx context.Context, group *errgroup.Group, migrate bool) error {
-	all, err := a.fleet(0)
-	if err != nil {
-		return err
-	}
+func (a *app) startBackground(ctx context.Context, group *errgroup.Group, all *fleet.Fleet, migrate bool) {
 	group.Go(func() error { return a.signup.Reconcile(ctx) })
 	group.Go(func() error { return a.signup.KeepSpares(ctx) })
 	group.Go(func() error { a.warm(ctx); return nil })
 	group.Go(func() error { a.workOnRuns(ctx, all); return nil })
+	group.Go(func() error { a.takeFingerprints(ctx, all); return nil })
 	if migrate {
 		group.Go(func() error { a.keepMigrated(ctx, all); return nil })
 	}
-	return nil
 }
 
 // handler is the HTTP API over the app.
-func (a *app) handler(pools *tenant.Pools, runner *jobs.Runner) (http.Handler, error) {
+func (a *app) handler(pools *tenant.Pools, runner *jobs.Runner, all *fleet.Fleet) (http.Handler, error) {
 	return httpapi.New(httpapi.Config{
-		Signup: a.signup, Catalog: a.catalog, Servers: a.servers, Pools: pools,
+		Signup: a.signup, Catalog: a.catalog, Fleet: all, Servers: a.servers, Pools: pools,
 		Issuer:     a.cfg.Auth0BaseURL + "/",
 		JWKSURL:    a.cfg.Auth0BaseURL + "/.well-known/jwks.json",
 		Audience:   a.cfg.Auth0Audience,

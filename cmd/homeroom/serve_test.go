@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"homeroom/auth0/auth0test"
 	"homeroom/internal/pgtest"
 )
@@ -34,7 +36,13 @@ func TestServeWithAnOrdinaryRole(t *testing.T) {
 		return u.String()
 	}
 	w := newWorld(t, as("catalog"), as("postgres"), 1)
-	p := w.start(t, "HOMEROOM_ALLOW_SUPERUSER=false")
+	if olderThan16(t, root) { // there CREATEROLE is as good as superuser, and must be allowed in words
+		p := w.start(t, "HOMEROOM_ALLOW_SUPERUSER=false")
+		if p.url != "" || !strings.Contains(p.logs.String(), "use Postgres 16") {
+			t.Fatalf("it serves, or does not say why not: %s", p.logs)
+		}
+	}
+	p := w.start(t)
 	w.settled(t)
 	newSchool(1).mustSucceed(t, p.url)
 	w.settled(t)
@@ -42,9 +50,18 @@ func TestServeWithAnOrdinaryRole(t *testing.T) {
 	auditServer(t, postgres.URL("postgres"), w.known(t))
 }
 
+func olderThan16(t *testing.T, conn *pgx.Conn) bool {
+	t.Helper()
+	var older bool
+	if err := conn.QueryRow(t.Context(), "select current_setting('server_version_num')::int < 160000").Scan(&older); err != nil {
+		t.Fatal(err)
+	}
+	return older
+}
+
 func TestServeRefusesASuperuser(t *testing.T) {
 	t.Parallel()
-	postgres := pgtest.Private(t, nil)
+	postgres := pgtest.Private(t, map[string]string{"max_connections": "100"})
 	w := newWorld(t, postgres.URL("catalog"), postgres.URL("postgres"), 0)
 	p := w.start(t, "HOMEROOM_ALLOW_SUPERUSER=false")
 	if p.url != "" {
@@ -52,6 +69,9 @@ func TestServeRefusesASuperuser(t *testing.T) {
 	}
 	if !strings.Contains(p.logs.String(), "belongs to a superuser") {
 		t.Errorf("it says %s", p.logs)
+	}
+	if p := w.start(t); !strings.Contains(p.logs.String(), `"mend":"alter system set max_connections`) {
+		t.Errorf("it does not warn of too few connections: %s", p.logs)
 	}
 }
 

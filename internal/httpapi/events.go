@@ -28,52 +28,55 @@ const (
 	finalEvent = "final"
 )
 
-func (s *server) registerEvents() {
-	register(s, everybody, huma.Operation{
-		OperationID: "followSignup", Method: http.MethodGet, Path: "/signups/{id}/events", Tags: []string{tagSignup},
-		Summary: "Follow a sign-up",
-		Description: "Server-sent events, one named `signup` for the present state and for each change, with the data of `GET /signups/{id}`. " +
-			"The stream ends after a final status: ready, failed or expired. A client that then connects again is answered 204, which ends an EventSource.",
-		Errors:   []int{http.StatusNotFound, http.StatusServiceUnavailable},
-		Metadata: map[string]any{"stream": true},
-		Responses: map[string]*huma.Response{
-			"200": {Description: "The stream.", Content: map[string]*huma.MediaType{"text/event-stream": {
-				Schema:  &huma.Schema{Type: huma.TypeString},
-				Example: "event: signup\ndata: {\"signupId\":\"8c1f…\",\"status\":\"provisioning\",\"steps\":[…]}\n\n",
-			}}},
-			"204": {Description: "Nothing follows: the last event was final."},
-		},
-	}, s.getEvents)
-}
+// followed is what a stream shows: a view of something that changes until it is final.
+type followed interface{ Final() bool }
 
-type eventsInput struct {
-	SignupPath
+var _, _ followed = signup.View{}, MigrationDetails{}
+
+// EventsHeader is sent by those who connect again. It is exported, as huma does not look into embedded structs that are not.
+type EventsHeader struct {
 	LastEventID string `header:"Last-Event-ID" doc:"Sent by browsers that connect again."`
 }
 
-// getEvents begins a stream. Until it has begun, problems are answered as everywhere.
-func (s *server) getEvents(ctx context.Context, in *eventsInput) (*huma.StreamResponse, error) {
+// streaming completes an operation that answers with events of this name; each has the data of what is found at path.
+func streaming(op huma.Operation, name, path, example string) huma.Operation {
+	op.Description = fmt.Sprintf("Server-sent events, one named `%s` for the present state and for each change, with the data of `GET %s`. "+
+		"The stream ends after the final state. A client that then connects again is answered 204, which ends an EventSource. ", name, path) + op.Description
+	op.Errors = []int{http.StatusNotFound, http.StatusServiceUnavailable}
+	op.Metadata = map[string]any{"stream": true}
+	op.Responses = map[string]*huma.Response{
+		"200": {Description: "The stream.", Content: map[string]*huma.MediaType{"text/event-stream": {
+			Schema:  &huma.Schema{Type: huma.TypeString},
+			Example: "event: " + name + "\ndata: " + example + "\n\n",
+		}}},
+		"204": {Description: "Nothing follows: the last event was final."},
+	}
+	return op
+}
+
+// events begins a stream of what look finds. Until it has begun, problems are answered as everywhere.
+func (s *server) events(ctx context.Context, name, lastID string, look func(context.Context) (followed, error)) (*huma.StreamResponse, error) {
 	bounded, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	view, err := s.viewSignup(bounded, in.ID)
+	view, err := look(bounded)
 	if err != nil {
 		return nil, err
 	}
-	if in.LastEventID == finalEvent && view.Final() {
+	if lastID == finalEvent && view.Final() {
 		return &huma.StreamResponse{Body: func(ctx huma.Context) { ctx.SetStatus(http.StatusNoContent) }}, nil
 	}
 	select {
 	case s.streams <- struct{}{}:
 	default:
-		return nil, newProblem(busy, "Too many event streams are open. Ask for the sign-up itself instead.").after(5 * time.Second)
+		return nil, newProblem(busy, "Too many event streams are open. Ask for the present state instead.").after(5 * time.Second)
 	}
 	return &huma.StreamResponse{Body: func(hctx huma.Context) {
 		defer func() { <-s.streams }()
 		hctx.SetHeader("Content-Type", "text/event-stream")
 		hctx.SetHeader("X-Accel-Buffering", "no") // nginx would keep the events back
 		hctx.SetStatus(http.StatusOK)
-		stream := &stream{w: hctx.BodyWriter(), control: requestOf(ctx).control}
-		err := s.follow(ctx, in.ID, view, stream)
+		out := &stream{name: name, w: hctx.BodyWriter(), control: requestOf(ctx).control}
+		err := s.follow(ctx, view, look, out)
 		if request := requestOf(ctx); err != nil && ctx.Err() == nil {
 			request.cause = err
 		}
@@ -81,7 +84,7 @@ func (s *server) getEvents(ctx context.Context, in *eventsInput) (*huma.StreamRe
 }
 
 // follow sends the view and every change of it, until one is final, the client or the server goes, or time is up.
-func (s *server) follow(ctx context.Context, id string, view signup.View, out *stream) error {
+func (s *server) follow(ctx context.Context, view followed, look func(context.Context) (followed, error), out *stream) error {
 	ctx, cancel := context.WithTimeout(ctx, longestStream)
 	defer cancel()
 	draining, _ := ctx.Value(drainingKey{}).(chan struct{})
@@ -102,7 +105,7 @@ func (s *server) follow(ctx context.Context, id string, view signup.View, out *s
 				return err
 			}
 		case <-poll.C:
-			next, err := s.viewSignup(ctx, id)
+			next, err := look(ctx)
 			if err != nil {
 				return err // the client connects again
 			}
@@ -113,13 +116,14 @@ func (s *server) follow(ctx context.Context, id string, view signup.View, out *s
 
 // stream writes server-sent events.
 type stream struct {
+	name    string
 	w       io.Writer
 	control *http.ResponseController
 	last    []byte
 }
 
 // send writes a view, unless it is what was sent last.
-func (s *stream) send(view signup.View) error {
+func (s *stream) send(view followed) error {
 	data, err := json.Marshal(view)
 	if err != nil {
 		return fmt.Errorf("write event: %w", err)
@@ -132,7 +136,7 @@ func (s *stream) send(view signup.View) error {
 	if view.Final() {
 		id = "id: " + finalEvent + "\n"
 	}
-	return s.write("event: signup\n" + id + "data: " + string(data) + "\n\n")
+	return s.write("event: " + s.name + "\n" + id + "data: " + string(data) + "\n\n")
 }
 
 // write gives each write a deadline of its own: a stream outlives the server's.

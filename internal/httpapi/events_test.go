@@ -16,10 +16,14 @@ import (
 func jsonReader(text string) io.Reader { return strings.NewReader(text) }
 
 // follow opens a stream and hands over the data of its events, until it ends.
-func (w *world) follow(path string) <-chan map[string]any {
+func (w *world) follow(path string, headers ...string) <-chan map[string]any {
 	w.t.Helper()
 	req, err := http.NewRequestWithContext(w.t.Context(), http.MethodGet, w.url+path, nil)
 	check(w.t, err)
+	for _, header := range headers {
+		name, value, _ := strings.Cut(header, ": ")
+		req.Header.Set(name, value)
+	}
 	res, err := client.Do(req)
 	check(w.t, err)
 	equal(w.t, 200, res.StatusCode)

@@ -108,6 +108,27 @@ func (o *object) flag(name string) bool {
 	return flag
 }
 
+// list takes a member that is a list of strings; absent is nil.
+func (o *object) list(name string) []string {
+	var list []string
+	o.take(name, '[', &list, "Use a list of strings.")
+	return list
+}
+
+// number takes a member that is a whole number within bounds; absent is nil.
+func (o *object) number(name string, least, most int) *int {
+	if _, there := o.members[name]; !there {
+		return nil
+	}
+	wrong := len(o.wrong)
+	var n int
+	o.take(name, '0', &n, "Use a whole number.")
+	if len(o.wrong) == wrong && (n < least || n > most) {
+		o.wrong = append(o.wrong, FieldProblem{name, "out_of_range", fmt.Sprintf("Use a number from %d to %d.", least, most)})
+	}
+	return &n
+}
+
 func (o *object) take(name string, kind jsontext.Kind, into any, advice string) {
 	value, ok := o.members[name]
 	if !ok {

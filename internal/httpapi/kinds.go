@@ -60,13 +60,13 @@ var (
 	}
 	inProgress = &kind{
 		"IN_PROGRESS", http.StatusConflict, "In progress",
-		"The same request, told by its Idempotency-Key, is being worked on; or the tenant is being built or deleted.",
-		"Wait for as long as Retry-After says, and send the same request again. It is never carried out twice.",
+		"The same request, told by its Idempotency-Key, is being worked on; or the tenant is being built or deleted; or another run over the fleet is open, which the detail names.",
+		"Wait for as long as Retry-After says, and send the same request again. It is never carried out twice. Without Retry-After, waiting is no use: a paused run must be resumed or aborted first.",
 	}
 	tooLarge = &kind{
 		"TOO_LARGE", http.StatusRequestEntityTooLarge, "Too large",
-		"The body is larger than 16 KiB.",
-		"Send less. Everything that the API reads fits many times over.",
+		"The body is larger than 16 KiB, or 128 KiB for a run over chosen tenants.",
+		"Send less. Everything that the API reads fits.",
 	}
 	unsupportedMediaType = &kind{
 		"UNSUPPORTED_MEDIA_TYPE", http.StatusUnsupportedMediaType, "Unsupported media type",
@@ -105,7 +105,7 @@ var (
 	}
 	busy = &kind{
 		"BUSY", http.StatusServiceUnavailable, "Busy",
-		"There is no room for this request now: the identity provider's rate limit is used up, no server takes another school, or the school's database cannot be used at this moment.",
+		"There is no room for this request now: the identity provider's rate limit is used up, no server takes another school, or a database or its server cannot be used at this moment.",
 		"Wait for as long as Retry-After says, and send the same request again.",
 	}
 )

@@ -19,10 +19,12 @@ import (
 	"homeroom/auth0"
 	"homeroom/auth0/auth0test"
 	"homeroom/catalog"
+	"homeroom/fleet"
 	"homeroom/internal/devpg"
 	"homeroom/internal/httpapi"
 	"homeroom/internal/pgtest"
 	"homeroom/internal/secret"
+	"homeroom/migrations"
 	"homeroom/signup"
 	"homeroom/tenant"
 )
@@ -34,6 +36,8 @@ var key = bytes.Repeat([]byte{9}, 32)
 // options change what setup builds; the zero value is a service with one spare and no limits.
 type options struct {
 	noSpare bool
+	// migrations are the tenants'. Defaults to the ones that are built in.
+	migrations *migrations.Set
 	// postgres, when set, holds the catalog and the tenants instead of the server that all tests share.
 	postgres *devpg.Server
 	wait     time.Duration
@@ -52,6 +56,7 @@ type world struct {
 	catalog *catalog.Store
 	signup  *signup.Service
 	server  *tenant.Server
+	fleet   *fleet.Fleet
 	queue   *queue
 	log     *logBuffer
 }
@@ -66,11 +71,7 @@ func setup(t *testing.T, o options) *world {
 	w.openCatalog(o.postgres)
 	logger := slog.New(slog.NewJSONHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 
-	server, err := tenant.Open(tenant.Config{URL: secret.String(postgres.URL("postgres")), Key: key, Logger: logger})
-	check(t, err)
-	t.Cleanup(server.Close)
-	w.server = server
-	servers := tenant.Servers{"main": server}
+	servers := w.openServers(postgres, o.migrations, logger)
 	check(t, w.catalog.RegisterServers(t.Context(), servers.Names()))
 
 	cfg := w.auth0.Config()
@@ -94,7 +95,7 @@ func setup(t *testing.T, o options) *world {
 	t.Cleanup(pools.Close)
 
 	w.config = httpapi.Config{
-		Signup: w.signup, Catalog: w.catalog, Servers: servers, Pools: pools,
+		Signup: w.signup, Catalog: w.catalog, Fleet: w.fleet, Servers: servers, Pools: pools,
 		Issuer: w.auth0.URL() + "/", Audience: cfg.Audience, Logger: logger, PollEvery: 20 * time.Millisecond,
 	}
 	if o.api != nil {
@@ -104,6 +105,21 @@ func setup(t *testing.T, o options) *world {
 	check(t, err)
 	w.serve(o)
 	return w
+}
+
+// openServers connects to the only server as a program with these migrations does, and makes its fleet.
+func (w *world) openServers(postgres *devpg.Server, set *migrations.Set, logger *slog.Logger) tenant.Servers {
+	w.t.Helper()
+	server, err := tenant.Open(tenant.Config{
+		URL: secret.String(postgres.URL("postgres")), Key: key, Migrations: set, MigrateLockTimeout: 50 * time.Millisecond, Logger: logger,
+	})
+	check(w.t, err)
+	w.t.Cleanup(server.Close)
+	w.server = server
+	servers := tenant.Servers{"main": server}
+	w.fleet, err = fleet.New(fleet.Config{Catalog: w.catalog, Servers: servers, Concurrency: 4, Logger: logger})
+	check(w.t, err)
+	return servers
 }
 
 func (w *world) serve(o options) {

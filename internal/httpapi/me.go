@@ -51,6 +51,7 @@ func (s *server) getMe(ctx context.Context, _ *struct{}) (*meOutput, error) {
 	if err := usable(row); err != nil {
 		return nil, err
 	}
+	s.hurry(ctx, row)
 	figures, err := s.lookInside(ctx, row)
 	if err != nil {
 		return nil, err
@@ -76,12 +77,54 @@ func usable(row catalog.Tenant) error {
 	case catalog.Suspended, catalog.Deleting, catalog.Deleted:
 		return newProblem(forbidden, "The school is "+string(row.State)+".")
 	}
-	cause := "its database is being repaired"
-	if row.State != catalog.Quarantined {
-		cause = "its database is being made"
+	cause := "its database is being made"
+	if row.State == catalog.Quarantined {
+		cause = quarantineText(row)
 	}
 	return newProblem(busy, "The school cannot be used at this moment: "+cause+".").after(10 * time.Second).
 		because(fmt.Errorf("tenant %s is %s", row.ID, row.State))
+}
+
+// quarantineText is what a school's people may know. The cause itself may quote SQL and data.
+func quarantineText(row catalog.Tenant) string {
+	var kind catalog.QuarantineKind
+	if row.QuarantineKind != nil {
+		kind = *row.QuarantineKind
+	}
+	switch kind {
+	case catalog.MigrationFailed:
+		return "its database could not be brought to the newest version, and the operators have been told"
+	case catalog.SchemaUnclear:
+		return "its database is not as it should be, and the operators have been told"
+	case catalog.DatabaseUnclear:
+		return "its database cannot be found or is damaged, and the operators have been told"
+	case catalog.BeingReplaced:
+		return "its database is being replaced by a new one"
+	}
+	return "its database is being repaired"
+}
+
+// wantTimeout bounds the note that a tenant is waited for.
+const wantTimeout = 5 * time.Second
+
+// hurry moves a tenant that is behind to the front of the run, beside the request: it is served as it is meanwhile. It is
+// done once until a run has taken the tenant; the row tells.
+func (s *server) hurry(ctx context.Context, row catalog.Tenant) {
+	set := s.cfg.Servers.Migrations()
+	if row.WantedAt != nil || row.HeldAt != nil || row.SchemaVersion >= set.Latest() || row.Lineage != set.Lineage() {
+		return
+	}
+	if _, under := s.wanting.LoadOrStore(row.ID, true); under {
+		return
+	}
+	go func() {
+		defer s.wanting.Delete(row.ID)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), wantTimeout)
+		defer cancel()
+		if err := s.cfg.Catalog.Want(ctx, row.ID); err != nil {
+			s.cfg.Logger.Warn("move a tenant to the front of the run", "tenant", row.ID, "cause", err)
+		}
+	}()
 }
 
 // lookInside reads figures in a tenant's database. They exist in any schema: users bring their own.

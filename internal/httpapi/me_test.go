@@ -6,9 +6,8 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"homeroom/auth0/auth0test"
-	"homeroom/internal/pgtest"
-
 	"homeroom/catalog"
+	"homeroom/internal/pgtest"
 )
 
 // as is the header with a token of this person.
@@ -60,7 +59,17 @@ func TestMe(t *testing.T) {
 		equal(t, "BUSY", r.code(t))
 		truth(t, r.Header.Get("Retry-After") != "")
 		lacks(t, r.Body, "secret detail", "migration")
-		holds(t, w.call("GET", "/tenants/lincoln-high", "", w.bearer("read:tenants")).Body, "secret detail", `"quarantined"`)
+		holds(t, r.Body, "could not be brought to the newest version")
+		holds(t, w.call("GET", "/tenants/lincoln-high", "", w.bearer("read:tenants")).Body, "secret detail", `"quarantined"`, `"problemKind":"migration"`)
+		for kind, text := range map[catalog.QuarantineKind]string{
+			catalog.SchemaUnclear: "not as it should be", catalog.DatabaseUnclear: "cannot be found", catalog.BeingReplaced: "replaced by a new one",
+		} {
+			check(t, w.catalog.Quarantine(t.Context(), made.School.ID, kind, "secret detail"))
+			r := w.call("GET", "/me", "", me)
+			equal(t, "BUSY", r.code(t))
+			holds(t, r.Body, text)
+			lacks(t, r.Body, "secret detail")
+		}
 		check(t, w.catalog.Healthy(t.Context(), made.School.ID, catalog.Health{Version: 4}))
 		equal(t, 200, w.call("GET", "/me", "", me).Status)
 	})

@@ -19,6 +19,7 @@ const (
 	tagSignup   = "Sign-up"
 	tagSchool   = "School"
 	tagOperator = "Operator"
+	tagFleet    = "Fleet"
 	tagHealth   = "Health"
 )
 
@@ -40,6 +41,7 @@ func (s *server) humaConfig() huma.Config {
 				{Name: tagSignup, Description: "From a form to a ready school."},
 				{Name: tagSchool, Description: "For the people of a school, with their access token."},
 				{Name: tagOperator, Description: "For those who run the service, with permissions."},
+				{Name: tagFleet, Description: "For those who run the service: runs that migrate all tenants. The command `homeroom migrate` does the same."},
 				{Name: tagHealth, Description: "For load balancers and orchestrators."},
 			},
 			Components: &huma.Components{
@@ -113,7 +115,7 @@ func (s *server) document() *huma.OpenAPI {
 
 // describeProperties adds what the types themselves do not say.
 func describeProperties(name string, schema *huma.Schema) {
-	if name != "NewUser" && name != "Reprovision" {
+	if !slices.Contains([]string{"NewUser", "Reprovision", "NewMigration", "NoMembers"}, name) {
 		schema.AdditionalProperties = nil // answers may grow; only requests are closed
 	}
 	for property, text := range propertyTexts[name] {
@@ -160,9 +162,14 @@ func possible(op *huma.Operation, k *kind) bool {
 	case identityUnavailable:
 		return op.OperationID == "signUp" || op.Security != nil
 	case busy:
-		return op.OperationID != "ready" && op.OperationID != "listTenants"
+		return !slices.Contains(neverBusy, op.OperationID)
 	}
 	return true
+}
+
+// neverBusy are the operations with a token, or about the service itself, that need nothing but the catalog.
+var neverBusy = []string{
+	"ready", "listTenants", "listMigrations", "getMigration", "listMigrationOutcomes", "pauseMigration", "resumeMigration", "abortMigration",
 }
 
 // propertyTexts describe the members of types that know nothing of HTTP.
@@ -204,6 +211,11 @@ var propertyTexts = map[string]map[string]string{
 		"status":        "ready, as soon as it can be used.",
 		"createdAt":     "When the school signed up.",
 	},
+	"Migration":        {"id": "The run's id."},
+	"MigrationDetails": {"id": "The run's id."},
+	"MigrationPage":    {"migrations": "The runs."},
+	"OutcomePage":      {"outcomes": "How it went."},
+	"PlannedTenant":    {"id": "The tenant's id."},
 	"TenantStep": {
 		"name":       "template, database, access or schema.",
 		"status":     "running, done or failed.",

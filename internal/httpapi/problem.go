@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"homeroom/catalog"
+	"homeroom/fleet"
 	"homeroom/identity"
 	"homeroom/internal/postgres"
 	"homeroom/signup"
@@ -107,6 +108,8 @@ func problemOf(err error) *Problem {
 		return newProblem(inProgress, "The tenant is being built or deleted.").after(5 * time.Second)
 	case errors.Is(err, signup.ErrConfirm):
 		return invalidFields(FieldProblem{"confirm", "mismatch", "Repeat the tenant's slug to confirm."})
+	case errors.Is(err, fleet.ErrMixed):
+		return invalidFields(FieldProblem{"to", "mixed", "Some of these tenants are above that version and some below. Take them in two runs."})
 	case errors.Is(err, catalog.ErrBadCursor):
 		return invalidFields(FieldProblem{"cursor", "invalid_format", "Use the nextCursor of the page before, unchanged."})
 	case errors.Is(err, catalog.ErrNotFound):

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 
@@ -9,8 +10,8 @@ import (
 )
 
 // refusal words what huma refuses, and what handlers return. Of huma's details it takes the place alone: they hold the
-// values that were sent, a password among them.
-func refusal(status int, message string, causes []error) *Problem {
+// values that were sent, a password among them. largest is how many bytes the body may have.
+func refusal(status, largest int, message string, causes []error) *Problem {
 	for _, cause := range causes {
 		var problem *Problem
 		if errors.As(cause, &problem) {
@@ -19,7 +20,7 @@ func refusal(status int, message string, causes []error) *Problem {
 	}
 	switch status {
 	case http.StatusRequestEntityTooLarge:
-		return newProblem(tooLarge, "The body may have at most 16 KiB.")
+		return newProblem(tooLarge, fmt.Sprintf("The body may have at most %d KiB.", largest>>10))
 	case http.StatusUnsupportedMediaType:
 		return newProblem(unsupportedMediaType, "Send the body as application/json, in UTF-8.")
 	case http.StatusRequestTimeout:

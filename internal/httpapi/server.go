@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -20,6 +21,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"homeroom/catalog"
+	"homeroom/fleet"
 	"homeroom/signup"
 	"homeroom/tenant"
 )
@@ -30,6 +32,8 @@ type Config struct {
 	Signup *signup.Service
 	// Catalog is the registry. Required.
 	Catalog *catalog.Store
+	// Fleet plans and starts runs over all tenants. Required.
+	Fleet *fleet.Fleet
 	// Servers are asked for the size of a tenant's database. Required.
 	Servers tenant.Servers
 	// Pools open schools' databases with the schools' own roles. Required.
@@ -78,8 +82,8 @@ func (c Config) withDefaults() Config {
 
 func (c Config) validate() error {
 	switch {
-	case c.Signup == nil || c.Catalog == nil || c.Pools == nil || len(c.Servers) == 0:
-		return errors.New("the API needs sign-ups, a catalog, servers and pools")
+	case c.Signup == nil || c.Catalog == nil || c.Fleet == nil || c.Pools == nil || len(c.Servers) == 0:
+		return errors.New("the API needs sign-ups, a catalog, a fleet, servers and pools")
 	case c.Issuer == "" || c.Audience == "":
 		return errors.New("the API needs the issuer and the audience of access tokens")
 	case c.SignupRate != nil && (c.SignupRate.Count < 1 || c.SignupRate.Window < time.Second):
@@ -97,17 +101,19 @@ type server struct {
 	operations []*huma.Operation
 	// streams bounds the event streams that are open at the same time.
 	streams chan struct{}
+	// wanting holds the ids of the tenants that are being moved to the front of a run.
+	wanting sync.Map
 }
 
 func init() {
 	gin.SetMode(gin.ReleaseMode)      // it prints all routes otherwise
 	huma.DefaultArrayNullable = false // our lists may be empty, and are never null
 	// huma has one place for this for the whole process, and its own answer repeats the values that it refuses.
-	huma.NewErrorWithContext = func(_ huma.Context, status int, message string, causes ...error) huma.StatusError {
-		return refusal(status, message, causes)
+	huma.NewErrorWithContext = func(ctx huma.Context, status int, message string, causes ...error) huma.StatusError {
+		return refusal(status, int(ctx.Operation().MaxBodyBytes), message, causes)
 	}
 	huma.NewError = func(status int, message string, causes ...error) huma.StatusError {
-		return refusal(status, message, causes)
+		return refusal(status, largestBody, message, causes)
 	}
 }
 
@@ -139,6 +145,7 @@ func New(cfg Config) (http.Handler, error) {
 	s.registerSignups()
 	s.registerSchools()
 	s.registerTenants()
+	s.registerRuns()
 	s.registerProbes()
 	if err := s.registerPages(router); err != nil {
 		return nil, err

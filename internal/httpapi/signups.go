@@ -32,7 +32,11 @@ func (s *server) registerSignups() {
 		Description: "Knowing the id is the permission. `user` and `school` are there once the sign-up is ready.",
 		Errors:      []int{http.StatusNotFound, http.StatusServiceUnavailable},
 	}, s.getSignup)
-	s.registerEvents()
+	register(s, everybody, streaming(huma.Operation{
+		OperationID: "followSignup", Method: http.MethodGet, Path: "/signups/{id}/events", Tags: []string{tagSignup},
+		Summary:     "Follow a sign-up",
+		Description: "Final are ready, failed and expired.",
+	}, "signup", "/signups/{id}", `{"signupId":"8c1f…","status":"provisioning","steps":[…]}`), s.getSignupEvents)
 }
 
 // SignupPath names a sign-up. It is exported, as huma does not look into embedded structs that are not.
@@ -48,6 +52,15 @@ func (s *server) getSignup(ctx context.Context, in *SignupPath) (*signupOutput, 
 		return nil, err
 	}
 	return &signupOutput{view}, nil
+}
+
+type signupEventsInput struct {
+	SignupPath
+	EventsHeader
+}
+
+func (s *server) getSignupEvents(ctx context.Context, in *signupEventsInput) (*huma.StreamResponse, error) {
+	return s.events(ctx, "signup", in.LastEventID, func(ctx context.Context) (followed, error) { return s.viewSignup(ctx, in.ID) })
 }
 
 // viewSignup finds a sign-up. Whatever is no id is as unknown as an id that nobody has.

@@ -42,6 +42,7 @@ type Tenant struct {
 	CreatedAt     time.Time     `json:"createdAt" doc:"When the school signed up."`
 	ReadyAt       *time.Time    `json:"readyAt,omitempty" doc:"When it could be used first."`
 	Problem       string        `json:"problem,omitempty" doc:"Why it is quarantined."`
+	ProblemKind   string        `json:"problemKind,omitempty" enum:"migration,schema,database,replaced" doc:"What that is about: migration could not be applied, and the next run tries again; schema has an unknown version; database is missing or not ours; replaced has its database set aside for a new one."`
 }
 
 func tenantOf(row catalog.Tenant) Tenant {
@@ -55,6 +56,9 @@ func tenantOf(row catalog.Tenant) Tenant {
 	}
 	if row.QuarantineCause != nil {
 		t.Problem = *row.QuarantineCause
+	}
+	if row.QuarantineKind != nil {
+		t.ProblemKind = string(*row.QuarantineKind)
 	}
 	return t
 }
@@ -98,6 +102,8 @@ func (s *server) listTenants(ctx context.Context, in *listInput) (*listOutput, e
 type TenantDetails struct {
 	Tenant
 	Fingerprint string `json:"fingerprint,omitempty" doc:"A hash of its schema; equal for tenants with the same schema."`
+	HeldAt      *uint  `json:"heldAt,omitempty" doc:"The version that an operator has moved it to on purpose. Only runs that name it move it on." example:"3"`
+	Canary      bool   `json:"canary" doc:"Whether it goes first in every run over the fleet."`
 	// SizeBytes and Connections are nil where the server could not be asked.
 	SizeBytes   *int64        `json:"sizeBytes,omitempty" doc:"How large its database is on disk; absent where the server cannot be asked." example:"7864320"`
 	Connections *int          `json:"connections,omitempty" doc:"How many sessions are in its database now." example:"2"`
@@ -122,7 +128,7 @@ func (s *server) getTenant(ctx context.Context, in *TenantPath) (*tenantOutput, 
 
 // details asks the tenant's server too. One that does not answer is no reason to hide what the registry knows.
 func (s *server) details(ctx context.Context, row catalog.Tenant) TenantDetails {
-	d := TenantDetails{Tenant: tenantOf(row), Steps: []tenant.Step{}}
+	d := TenantDetails{Tenant: tenantOf(row), HeldAt: row.HeldAt, Canary: row.Canary, Steps: []tenant.Step{}}
 	if row.Fingerprint != nil {
 		d.Fingerprint = *row.Fingerprint
 	}

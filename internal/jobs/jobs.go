@@ -77,13 +77,17 @@ func (q *Queue) ReprovisionTx(ctx context.Context, tx pgx.Tx, tenant uuid.UUID, 
 // Runner works on jobs.
 type Runner struct {
 	client *river.Client[pgx.Tx]
+	pool   *pgxpool.Pool
+	logger *slog.Logger
+	// stopRescue ends the look for jobs whose process has died.
+	stopRescue context.CancelFunc
 }
 
 const (
 	// jobTimeout bounds one attempt. It is above everything that provisioning waits for by itself.
 	jobTimeout = 10 * time.Minute
-	// rescueAfter is when a job whose process died is given to another. It must be above jobTimeout, since River cannot
-	// tell a dead process from a slow one.
+	// rescueAfter is when River gives a job whose process died to another. It must be above jobTimeout, since River cannot
+	// tell a dead process from a slow one. For jobs that cannot wait as long see rescue.
 	rescueAfter = 12 * time.Minute
 )
 
@@ -94,7 +98,7 @@ func NewRunner(pool *pgxpool.Pool, service *signup.Service, logger *slog.Logger)
 		return service.Settle(ctx, job.Args.SignupID)
 	}))
 	river.AddWorker(workers, river.WorkFunc(func(ctx context.Context, job *river.Job[ReprovisionTenant]) error {
-		err := service.RunReprovision(ctx, job.Args.TenantID, job.Args.Kept)
+		err := holding(ctx, pool, job.ID, func() error { return service.RunReprovision(ctx, job.Args.TenantID, job.Args.Kept) })
 		if signup.NeedsPerson(err) {
 			return river.JobCancel(err) // the tenant is quarantined, with the cause
 		}
@@ -112,7 +116,7 @@ func NewRunner(pool *pgxpool.Pool, service *signup.Service, logger *slog.Logger)
 	if err != nil {
 		return nil, fmt.Errorf("make the job runner: %w", err)
 	}
-	return &Runner{client}, nil
+	return &Runner{client: client, pool: pool, logger: logger, stopRescue: func() {}}, nil
 }
 
 // Start begins to work. It returns at once.
@@ -120,11 +124,14 @@ func (r *Runner) Start(ctx context.Context) error {
 	if err := r.client.Start(ctx); err != nil {
 		return fmt.Errorf("start the job runner: %w", err)
 	}
+	ctx, r.stopRescue = context.WithCancel(ctx)
+	go r.rescue(ctx)
 	return nil
 }
 
 // Stop lets the jobs that run end, and cancels them when ctx ends first. Those are done again later.
 func (r *Runner) Stop(ctx context.Context) error {
+	r.stopRescue()
 	if err := r.client.Stop(ctx); err == nil {
 		return nil
 	}

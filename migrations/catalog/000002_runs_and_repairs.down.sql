@@ -21,4 +21,5 @@ create unique index one_run_at_a_time on migration_runs (state) where state = 'r
 alter table servers drop column closed_at, drop column closed_because;
 drop table schema_references;
 drop index tenants_wanted;
+drop index tenants_unseen;
 alter table tenants drop column quarantine_kind, drop column held_at, drop column wanted_at, drop column canary;

@@ -13,6 +13,8 @@ alter table tenants
 
 update tenants set quarantine_kind = 'migration' where state = 'quarantined';
 
+-- Tenants whose schema somebody must look at.
+create index tenants_unseen on tenants (updated_at) where fingerprint is null;
 create index tenants_wanted on tenants (wanted_at) where wanted_at is not null;
 
 -- What a schema version looks like where nobody has changed anything by hand.

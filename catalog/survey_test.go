@@ -1,0 +1,186 @@
+package catalog_test
+
+import (
+	"encoding/json"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"homeroom/catalog"
+)
+
+func survey(t *testing.T, store *catalog.Store) catalog.Survey {
+	t.Helper()
+	found, err := store.Survey(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+func TestSurvey(t *testing.T) {
+	t.Parallel()
+	store := setup(t)
+	id := spare(t, store)
+	w := wish(1)
+	held, err := store.Reserve(t.Context(), w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := survey(t, store)
+	row, user, signup := found.Tenants[id], found.Users[w.UserID], found.Signups[w.SignupID]
+	if row.State != catalog.Reserved || row.Name != w.SchoolName || row.SchemaVersion != 3 || row.Database != held.Tenant.Database || row.Idle {
+		t.Errorf("tenant %+v", row)
+	}
+	if user.Active || user.TenantID != id || user.Email != w.Email {
+		t.Errorf("user %+v", user)
+	}
+	if !signup.Held || signup.Unattended || *signup.TenantID != id || signup.Status != catalog.Pending {
+		t.Errorf("sign-up %+v", signup)
+	}
+	if found.Migrating || time.Since(found.At).Abs() > time.Hour {
+		t.Errorf("%v, at %v", found.Migrating, found.At)
+	}
+	exec(t, store, "update signups set check_at = now() - interval '61 s'")
+	exec(t, store, "update tenants set updated_at = now() - interval '16 minutes'")
+	found = survey(t, store)
+	if signup = found.Signups[w.SignupID]; signup.Held || !signup.Unattended || !found.Tenants[id].Idle {
+		t.Errorf("%+v", signup)
+	}
+	start(t, store, newRun())
+	if !survey(t, store).Migrating {
+		t.Error("it does not know of the run")
+	}
+	// What was undone holds nothing, and is left out.
+	if err := store.Undo(t.Context(), held.Signup, json.RawMessage(`[]`), json.RawMessage(`{}`)); err != nil {
+		t.Fatal(err)
+	}
+	if found = survey(t, store); len(found.Signups) != 0 || len(found.Users) != 0 || found.Tenants[id].State != catalog.Spare {
+		t.Errorf("%+v", found)
+	}
+	counts, err := store.CountTenants(t.Context())
+	if err != nil || counts[catalog.Spare] != 1 || len(counts) != 1 {
+		t.Errorf("%v, %v", counts, err)
+	}
+}
+
+func TestMendingExpectsWhatWasSeen(t *testing.T) {
+	t.Parallel()
+	store := setup(t)
+	id := spare(t, store)
+	seen := survey(t, store).Tenants[id]
+	if err := store.SetHealth(t.Context(), seen, catalog.Health{Version: 4, Fingerprint: "new"}); err != nil {
+		t.Fatal(err)
+	}
+	if row := survey(t, store).Tenants[id]; row.SchemaVersion != 4 || *row.Fingerprint != "new" || row.State != catalog.Spare {
+		t.Errorf("%+v", row)
+	}
+	if err := store.SetHealth(t.Context(), seen, catalog.Health{Version: 5}); !errors.Is(err, catalog.ErrStateChanged) {
+		t.Errorf("of another version: %v", err)
+	}
+	if err := store.RebuildSpare(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	if row := survey(t, store).Tenants[id]; row.SchemaVersion != 0 || row.State != catalog.Building {
+		t.Errorf("%+v", row)
+	}
+	if err := store.RebuildSpare(t.Context(), id); !errors.Is(err, catalog.ErrStateChanged) {
+		t.Errorf("again: %v", err)
+	}
+}
+
+func TestReopenAParkedSignup(t *testing.T) {
+	t.Parallel()
+	store := setup(t)
+	spare(t, store)
+	held, err := store.Reserve(t.Context(), wish(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Reopen(t.Context(), held.Signup.ID); !errors.Is(err, catalog.ErrStateChanged) {
+		t.Errorf("one that goes on: %v", err)
+	}
+	for _, status := range []catalog.Status{catalog.Pending, catalog.Provisioning} {
+		if err := store.Park(t.Context(), held.Signup, json.RawMessage(`[]`), json.RawMessage(`{"code":"needs_operator"}`)); err != nil {
+			t.Fatal(err)
+		}
+		if err := store.Reopen(t.Context(), held.Signup.ID); err != nil {
+			t.Fatal(err)
+		}
+		due, err := store.Due(t.Context(), time.Minute, 10)
+		if err != nil || len(due) != 1 || due[0].Status != status || due[0].Problem != nil || due[0].FinishedAt != nil {
+			t.Fatalf("%+v, %v", due, err)
+		}
+		held.Signup = due[0]
+		err = store.IdentityMade(t.Context(), held.Signup, catalog.Identity{ID: "auth0|1"}, json.RawMessage(`[]`), time.Minute)
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestAdopt(t *testing.T) {
+	t.Parallel()
+	store := setup(t)
+	adoption := func(n int, id uuid.UUID, database string) catalog.Adoption {
+		w := wish(n)
+		return catalog.Adoption{
+			SignupID: w.SignupID, UserID: w.UserID, TenantID: id, Server: "main", Database: database, Lineage: "lunch",
+			Health: catalog.Health{Version: 3, Fingerprint: "f"}, Email: w.Email, SchoolName: w.SchoolName, IdentityID: "auth0|" + w.UserID.String(),
+			Slug: w.Slug, CreatedAt: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Actor: "test",
+			Result: func(slug string) (json.RawMessage, error) { return json.Marshal(map[string]string{"slug": slug}) },
+		}
+	}
+	first := adoption(1, uuid.Must(uuid.NewV7()), database(uuid.New()))
+	if err := store.Adopt(t.Context(), first); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Adopt(t.Context(), first); !errors.Is(err, catalog.ErrStateChanged) && !errors.Is(err, catalog.ErrEmailTaken) {
+		t.Errorf("again: %v", err)
+	}
+	// One that is taken for a spare gets its own slug; the school of another is left alone.
+	id := spare(t, store)
+	second := adoption(2, id, survey(t, store).Tenants[id].Database)
+	if err := store.Adopt(t.Context(), second); err != nil {
+		t.Fatal(err)
+	}
+	third := adoption(3, id, second.Database)
+	if err := store.Adopt(t.Context(), third); !errors.Is(err, catalog.ErrStateChanged) {
+		t.Errorf("another's: %v", err)
+	}
+	if _, err := store.Signup(t.Context(), third.SignupID); !errors.Is(err, catalog.ErrNotFound) {
+		t.Errorf("what was refused has left a sign-up: %v", err)
+	}
+	fourth := adoption(1, uuid.Must(uuid.NewV7()), database(uuid.New()))
+	if err := store.Adopt(t.Context(), fourth); !errors.Is(err, catalog.ErrEmailTaken) {
+		t.Errorf("an e-mail that is taken: %v", err)
+	}
+	row, err := store.TenantByID(t.Context(), id)
+	if err != nil || row.State != catalog.Ready || row.Slug != "lincoln-high-2" || !row.CreatedAt.Equal(second.CreatedAt) || row.SchemaVersion != 3 {
+		t.Errorf("%+v, %v", row, err)
+	}
+	signup, err := store.Signup(t.Context(), second.SignupID)
+	if err != nil || signup.Status != catalog.SignedUp || string(signup.Result) != `{"slug": "lincoln-high-2"}` || signup.CheckAt != nil {
+		t.Errorf("%+v, %v", signup, err)
+	}
+	if user, err := store.UserByIdentity(t.Context(), second.IdentityID); err != nil || user.TenantID != id {
+		t.Errorf("%+v, %v", user, err)
+	}
+	events, err := store.Events(t.Context(), id, 1)
+	if err != nil || len(events) != 1 || events[0].Action != "tenant.adopt" || events[0].Actor != "test" {
+		t.Errorf("%+v, %v", events, err)
+	}
+
+	spare := catalog.NewSpare{ID: uuid.Must(uuid.NewV7()), Server: "main", Database: database(uuid.New()), Lineage: "lunch"}
+	if err := store.AdoptSpare(t.Context(), spare, catalog.Health{Version: 3, Fingerprint: "f"}, "test"); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := store.Spares(t.Context(), "main", "lunch", 3); err != nil || n != 1 {
+		t.Errorf("%d spares, %v", n, err)
+	}
+	if err := store.AdoptSpare(t.Context(), spare, catalog.Health{}, "test"); !errors.Is(err, catalog.ErrStateChanged) {
+		t.Errorf("again: %v", err)
+	}
+}

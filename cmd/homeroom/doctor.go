@@ -1,0 +1,137 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"golang.org/x/term"
+
+	"homeroom/catalog"
+	"homeroom/doctor"
+	"homeroom/internal/jobs"
+)
+
+type doctorCommand struct {
+	Fix     bool     `help:"Mend what is provably ours, after printing the plan. Databases that hold data are never dropped."`
+	Yes     bool     `help:"With --fix: do not ask. Needed where nobody can be asked."`
+	Tenant  []string `help:"Only these tenants: id, slug or database. May be repeated." placeholder:"TENANT"`
+	Shallow bool     `help:"Do not open the tenants' databases."`
+	output
+}
+
+// Run compares the identity provider, the catalog and the servers. It exits with 3 when something is wrong, and stays so.
+func (c doctorCommand) Run(ctx context.Context, p program) error {
+	return withApp(ctx, p, func(a *app) error {
+		d, err := a.doctor(operator())
+		if err != nil {
+			return err
+		}
+		options := doctor.Options{Open: doctor.All, Only: c.Tenant}
+		if c.Shallow {
+			options.Open = 0
+		}
+		report, err := d.Examine(ctx, options)
+		if errors.Is(err, catalog.ErrNotFound) {
+			return fmt.Errorf("%w: homeroom tenant list shows all", err)
+		}
+		if err != nil {
+			return err
+		}
+		var repairs []repaired
+		if plan := d.Plan(report); c.Fix && len(plan) > 0 {
+			if report, repairs, err = c.mend(ctx, p, d, options, report, plan); err != nil {
+				return err
+			}
+		}
+		if err := c.show(p.stdout, report, repairs); err != nil {
+			return err
+		}
+		if report.Sick() {
+			return exitError(exitFailures)
+		}
+		return nil
+	})
+}
+
+// mend prints the plan, does it, and looks again.
+func (c doctorCommand) mend(ctx context.Context, p program, d *doctor.Doctor, options doctor.Options, report doctor.Report, plan []doctor.Finding,
+) (doctor.Report, []repaired, error) {
+	told := p.stdout
+	if c.Output != "table" {
+		told = p.stderr // the list goes elsewhere
+	}
+	printPlan(told, plan)
+	if !c.Yes && !agreed(told) {
+		fmt.Fprint(told, "Nothing was mended.\n\n")
+		return report, nil, nil
+	}
+	repairs := []repaired{}
+	err := d.Fix(ctx, report, func(f doctor.Finding, err error) {
+		r := repaired{Finding: f, Problem: problemOf(err)}
+		repairs = append(repairs, r)
+		printRepair(told, r)
+	})
+	fmt.Fprintln(told)
+	if err != nil {
+		return report, repairs, err
+	}
+	report, err = d.Examine(ctx, options)
+	return report, repairs, err
+}
+
+// agreed asks whoever sits at the terminal. Nobody there has not agreed.
+func agreed(w io.Writer) bool {
+	if !term.IsTerminal(int(os.Stdin.Fd())) {
+		fmt.Fprintln(w, "Nobody can be asked here: --yes goes on without asking.")
+		return false
+	}
+	fmt.Fprint(w, "Go on? [y/N] ")
+	answer, _ := bufio.NewReader(os.Stdin).ReadString('\n')
+	return strings.HasPrefix(strings.ToLower(strings.TrimSpace(answer)), "y")
+}
+
+// repaired is how a repair went.
+type repaired struct {
+	doctor.Finding
+	Problem string `json:"problem,omitempty"`
+}
+
+func problemOf(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
+// doctor is the auditor of everything that the app is wired to.
+func (a *app) doctor(actor string) (*doctor.Doctor, error) {
+	queue, err := jobs.NewQueue(a.catalog.Pool())
+	if err != nil {
+		return nil, err
+	}
+	cfg := doctor.Config{
+		Catalog: a.catalog, Servers: a.servers, Identity: a.identity, Jobs: a.unfinishedJobs, CancelJob: queue.Cancel,
+		Reconcile: a.signup.ReconcileOnce, Actor: actor, Logger: a.logger,
+	}
+	if _, missing := a.identity.(unconfigured); missing {
+		cfg.Identity, cfg.Reconcile = nil, nil // without logins, no sign-up can be settled
+	}
+	if a.cfg.AllowSuperuser {
+		cfg.Tolerate = tooMuch
+	}
+	return doctor.New(cfg)
+}
+
+func (a *app) unfinishedJobs(ctx context.Context) ([]doctor.Job, error) {
+	unfinished, err := jobs.ListUnfinished(ctx, a.catalog.Pool())
+	list := make([]doctor.Job, len(unfinished))
+	for i, job := range unfinished {
+		list[i] = doctor.Job(job)
+	}
+	return list, err
+}

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"homeroom/catalog"
+	"homeroom/doctor"
+	"homeroom/internal/metrics"
+)
+
+const (
+	// examineFirst is when a service examines first, examineEvery how often after that.
+	examineFirst = time.Minute
+	examineEvery = 10 * time.Minute
+	// examineOpen is how many databases an examination opens, the next ones each time: a fleet of 10,000 has been looked into
+	// once after 17 hours.
+	examineOpen = 100
+)
+
+// watcher examines now and then while the service works. It changes nothing.
+type watcher struct {
+	catalog *catalog.Store
+	doctor  *doctor.Doctor
+	metrics *metrics.Metrics
+	logger  *slog.Logger
+	// told are the findings of the last examination, which are not logged again.
+	told map[string]bool
+}
+
+// newWatcher makes the watcher, and opens the door through which its figures are asked for, if there is to be one.
+func (a *app) newWatcher() (_ *watcher, door net.Listener, err error) {
+	d, err := a.doctor("homeroom")
+	if err != nil {
+		return nil, nil, err
+	}
+	m, err := metrics.New(metrics.Config{Catalog: a.catalog, Logger: a.logger})
+	if err != nil {
+		return nil, nil, err
+	}
+	if a.cfg.MetricsAddr != "" {
+		if door, err = net.Listen("tcp", a.cfg.MetricsAddr); err != nil {
+			return nil, nil, fmt.Errorf("listen (HOMEROOM_METRICS_ADDR says where): %w", err)
+		}
+	}
+	return &watcher{catalog: a.catalog, doctor: d, metrics: m, logger: a.logger}, door, nil
+}
+
+// start starts both, until ctx ends. door may be nil.
+func (w *watcher) start(ctx context.Context, group *errgroup.Group, door net.Listener) {
+	group.Go(func() error { w.run(ctx); return nil })
+	if door != nil {
+		w.logger.Info("telling metrics", "addr", door.Addr().String())
+		group.Go(func() error { return serveUntil(ctx, door, w.metrics.Handler()) })
+	}
+}
+
+// run examines until ctx ends. Of all processes one does, for as long as it lives; the others ask now and then whether it
+// still does.
+func (w *watcher) run(ctx context.Context) {
+	for wait(ctx, examineFirst) {
+		_, err := w.catalog.Exclusive(ctx, "doctor", func(ctx context.Context) error {
+			for {
+				w.pass(ctx)
+				if !wait(ctx, examineEvery) {
+					return context.Cause(ctx)
+				}
+			}
+		})
+		w.metrics.Forget()
+		if err != nil && ctx.Err() == nil {
+			w.logger.Warn("examine", "cause", err)
+		}
+	}
+}
+
+// pass examines once, and logs what it has not found the last time.
+func (w *watcher) pass(ctx context.Context) {
+	report, err := w.doctor.Examine(ctx, doctor.Options{Open: examineOpen})
+	if err != nil {
+		if ctx.Err() == nil {
+			w.logger.Error("examine", "cause", err)
+		}
+		return
+	}
+	told, counts := map[string]bool{}, map[metrics.Finding]int{}
+	for _, f := range report.Findings {
+		key := string(f.Code) + " " + f.Server + " " + f.Subject
+		if told[key] = true; !w.told[key] && f.Severity != doctor.Info {
+			w.log(ctx, f)
+		}
+		counts[metrics.Finding{Code: string(f.Code), Severity: string(f.Severity)}]++
+	}
+	w.told = told
+	w.metrics.Examined(counts, report.StartedAt, report.Took)
+}
+
+func (w *watcher) log(ctx context.Context, f doctor.Finding) {
+	level := slog.LevelWarn
+	if f.Severity == doctor.Error {
+		level = slog.LevelError
+	}
+	attrs := []any{"code", f.Code, "subject", f.Subject, "detail", f.Detail}
+	if f.Server != "" {
+		attrs = append(attrs, "server", f.Server)
+	}
+	if f.TenantID != nil {
+		attrs = append(attrs, "tenant", f.TenantID)
+	}
+	if f.SignupID != nil {
+		attrs = append(attrs, "signup", f.SignupID)
+	}
+	w.logger.Log(ctx, level, "the doctor has found something", attrs...)
+}

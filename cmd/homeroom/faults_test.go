@@ -1,0 +1,155 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/Shopify/toxiproxy/v2"
+	"github.com/rs/zerolog"
+
+	"homeroom/auth0/auth0test"
+	"homeroom/internal/pgtest"
+)
+
+// toxic is a fault of a wire, as toxiproxy has it.
+type toxic struct {
+	Type   string `json:"type"`
+	Stream string `json:"stream"`
+	// Toxicity is the part of the connections that have it.
+	Toxicity   float64        `json:"toxicity"`
+	Attributes map[string]int `json:"attributes"`
+}
+
+// wireFaults are what a network does. None is a wire that refuses connections.
+var wireFaults = map[string][]toxic{
+	"refused":                {},
+	"lost before it is sent": {{"timeout", "upstream", 0.5, map[string]int{"timeout": 50}}},
+	"answer lost":            {{"timeout", "downstream", 0.5, map[string]int{"timeout": 50}}},
+	"reset":                  {{"reset_peer", "downstream", 0.5, map[string]int{"timeout": 5}}},
+	"answer truncated":       {{"limit_data", "downstream", 0.7, map[string]int{"bytes": 900}}},
+	"slow drip":              {{"slicer", "downstream", 1, map[string]int{"average_size": 24, "size_variation": 8, "delay": 5000}}},
+	"slow":                   {{"latency", "downstream", 1, map[string]int{"latency": 150, "jitter": 150}}},
+	"black hole":             {{"timeout", "upstream", 1, map[string]int{"timeout": 0}}},
+}
+
+// wire is a TCP proxy between the process and something it needs. Its faults come and go, on connections that exist too.
+type wire struct{ *toxiproxy.Proxy }
+
+// newWire connects to what a URL names, and returns the URL through it too.
+func newWire(t testing.TB, target string) (wire, string) {
+	t.Helper()
+	u, err := url.Parse(target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := wire{toxiproxy.NewProxy(toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop()), target, "127.0.0.1:0", u.Host)}
+	if err := w.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.Stop)
+	u.Host = w.Listen
+	return w, u.String()
+}
+
+// fault begins a fault, and returns its end.
+func (w wire) fault(t testing.TB, toxics []toxic) (mend func()) {
+	t.Helper()
+	if len(toxics) == 0 {
+		w.Stop()
+		return func() {
+			if err := w.Start(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	for _, toxic := range toxics {
+		text, err := json.Marshal(toxic)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Toxics.AddToxicJson(strings.NewReader(string(text))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return func() { w.Toxics.ResetToxics(context.Background()) }
+}
+
+// wired puts wires between the world's processes and everything they need.
+func (w *world) wired(t testing.TB) map[string]wire {
+	t.Helper()
+	catalog, catalogURL := newWire(t, w.catalogURL)
+	server, serverURL := newWire(t, w.serverURL)
+	provider, providerURL := newWire(t, w.auth0.URL())
+	w.env = append(w.env, "HOMEROOM_CATALOG_URL="+catalogURL, "HOMEROOM_SERVER_MAIN_URL="+serverURL, "AUTH0_BASE_URL="+providerURL,
+		"AUTH0_MANAGEMENT_AUDIENCE="+w.auth0.URL()+"/api/v2/")
+	return map[string]wire{"the catalog": catalog, "the server": server, "the provider": provider}
+}
+
+// TestFaultsBetweenUsAndTheOthers has schools sign up while the network to one of the others fails in every way, and then
+// looks at what is left.
+func TestFaultsBetweenUsAndTheOthers(t *testing.T) {
+	t.Parallel()
+	for _, target := range []string{"the catalog", "the server", "the provider"} {
+		t.Run(target, func(t *testing.T) {
+			t.Parallel()
+			postgres := pgtest.Private(t, nil)
+			w := newWorld(t, postgres.URL("catalog"), postgres.URL("postgres"), 2)
+			wire := w.wired(t)[target]
+			p := w.start(t)
+			w.settled(t)
+			faults := map[string]func() (mend func()){}
+			for fault, toxics := range wireFaults {
+				faults[fault] = func() func() { return wire.fault(t, toxics) }
+			}
+			if target == "the provider" {
+				for _, fault := range answered {
+					faults[string(fault.Kind)] = func() func() { w.auth0.Inject(fault); return w.auth0.ClearFaults }
+				}
+			}
+			for fault, begin := range faults {
+				t.Run(fault, func(t *testing.T) { w.through(t, p, begin) })
+			}
+		})
+	}
+}
+
+// answered are the faults of a provider that answers.
+var answered = []auth0test.Fault{
+	{Kind: auth0test.FaultStatusBefore, Status: 500, Times: 3},
+	{Kind: auth0test.FaultStatusAfter, Status: 503, Times: 3},
+	{Kind: auth0test.FaultRateLimited, Times: 4},
+	{Kind: auth0test.FaultLostAnswer, Times: 3},
+	{Kind: auth0test.FaultUnauthorized, Times: 2},
+}
+
+// through signs schools up, more than there are spares, during a fault that begins between two of them and ends after a
+// moment.
+func (w *world) through(t *testing.T, p *process, begin func() (mend func())) {
+	t.Helper()
+	const clients, each = 3, 2
+	crowd := newCrowd(func() string { return p.url })
+	crowd.signUp(t, newSchool(0)) // so that there are connections for the fault to befall
+	mend := begin()
+	var group sync.WaitGroup
+	for client := range clients {
+		group.Go(func() {
+			for n := range each {
+				crowd.signUp(t, newSchool(client*each+n))
+			}
+		})
+	}
+	pauseFor(t.Context(), 700)
+	mend()
+	group.Wait()
+	w.settled(t)
+	if n := len(crowd.promised); n != clients*each+1 {
+		t.Errorf("%d sign-ups were acknowledged, want %d", n, clients*each+1)
+	}
+	crowd.kept(t, w)
+	w.audit(t)
+	t.Log(crowd.answers)
+}

@@ -1,0 +1,45 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"homeroom/internal/postgres"
+	"homeroom/tenant"
+)
+
+// mostConnections is how many connections one process opens to a server at most: to provision and migrate, and for requests
+// to tenants' databases.
+const mostConnections = 2*serveParallel + poolTenants*poolConns
+
+// selfCheck looks at the servers before anything is done there: it refuses what must not be (a superuser's URL, for one:
+// whoever takes over a service that holds one holds the server's machine), and warns of what will hurt one day, each with
+// its cure.
+func (a *app) selfCheck(ctx context.Context) error {
+	for name, server := range a.servers {
+		remarks, err := server.Check(ctx, tenant.CheckOptions{Connections: mostConnections})
+		if postgres.Unreachable(err) { // its tenants wait; those of the other servers need not
+			a.logger.Warn("cannot reach a server to look at it", "server", name, "cause", err)
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		for _, remark := range remarks {
+			switch {
+			case a.cfg.AllowSuperuser && slices.Contains(tooMuch, remark.Code):
+			case slices.Contains(tooMuch, remark.Code):
+				return fmt.Errorf("server %s: %s: %s; or, if you accept that, set HOMEROOM_ALLOW_SUPERUSER=true", name, remark.What, remark.Mend)
+			case remark.Refuse:
+				return fmt.Errorf("server %s: %s: %s", name, remark.What, remark.Mend)
+			default:
+				a.logger.Warn("a server is not set up well", "server", name, "what", remark.What, "mend", remark.Mend)
+			}
+		}
+	}
+	return nil
+}
+
+// tooMuch are the remarks about rights that are more than Homeroom should have, which an operator may allow.
+var tooMuch = []string{tenant.RemarkSuperuser, tenant.RemarkCreateRole}

@@ -1,0 +1,148 @@
+package doctor
+
+// Code is what kind of finding it is: a word for alerts and for the documentation.
+type Code string
+
+// What can be wrong with identities.
+const (
+	IdentityWithoutSignup   Code = "identity_without_signup"
+	IdentityOfExpiredSignup Code = "identity_of_expired_signup"
+	IdentityMissing         Code = "identity_missing"
+	IdentityMismatch        Code = "identity_mismatch"
+	IdentitiesUnconfirmed   Code = "identities_unconfirmed"
+	IdentitiesUnreachable   Code = "identities_unreachable"
+	LostSchool              Code = "lost_school"
+)
+
+// What can be wrong with databases, roles and templates.
+const (
+	DatabaseMissing     Code = "database_missing"
+	DatabaseWithoutRow  Code = "database_without_row"
+	DatabaseForeign     Code = "database_foreign"
+	DatabaseInvalid     Code = "database_invalid"
+	DatabaseClosed      Code = "database_closed"
+	DatabaseAccess      Code = "database_access"
+	DatabaseOwner       Code = "database_owner"
+	DatabaseUnmarked    Code = "database_unmarked"
+	DatabaseUnreadable  Code = "database_unreadable"
+	RoleMissing         Code = "role_missing"
+	RoleOutOfOrder      Code = "role_out_of_order"
+	RoleWithoutDatabase Code = "role_without_database"
+	LoginRefused        Code = "login_refused"
+	GrantsMissing       Code = "grants_missing"
+	SpareUnusable       Code = "spare_unusable"
+	TemplateOld         Code = "template_old"
+	TemplateIncomplete  Code = "template_incomplete"
+	KeptDatabase        Code = "kept_database"
+)
+
+// What can be wrong with schemas.
+const (
+	SchemaUnclear      Code = "schema_unclear"
+	VersionDiffers     Code = "version_differs"
+	FingerprintDiffers Code = "fingerprint_differs"
+	SchemaDrift        Code = "schema_drift"
+)
+
+// What can be wrong within the catalog.
+const (
+	SignupUnattended    Code = "signup_unattended"
+	SignupParked        Code = "signup_parked"
+	SignupWithoutSchool Code = "signup_without_school"
+	UserWithoutTenant   Code = "user_without_tenant"
+	UserWithoutSignup   Code = "user_without_signup"
+	TenantWithoutUser   Code = "tenant_without_user"
+	TenantHeldByNobody  Code = "tenant_held_by_nobody"
+	TenantShared        Code = "tenant_shared"
+	TenantQuarantined   Code = "tenant_quarantined"
+	JobWithoutRow       Code = "job_without_row"
+	JobStuck            Code = "job_stuck"
+)
+
+// What can be wrong with servers.
+const (
+	ServerUnknown        Code = "server_unknown"
+	ServerUnreachable    Code = "server_unreachable"
+	ServerRemark         Code = "server_remark"
+	SpareOnUnknownServer Code = "spare_on_unknown_server"
+)
+
+// kind is what all findings of a code have in common.
+type kind struct {
+	severity Severity
+	advice   string
+}
+
+// plain are the codes of facts that nobody is in the middle of changing: they need no second look.
+var plain = map[Code]bool{ServerRemark: true, KeptDatabase: true, TemplateOld: true, TenantQuarantined: true, ServerUnknown: true, SpareOnUnknownServer: true}
+
+const reprovision = "Or: homeroom tenant reprovision with its id, slug or database."
+
+// kinds has a line for every code. docs/operations.md has one too.
+var kinds = map[Code]kind{
+	IdentityWithoutSignup: {Warning, "Perhaps another Homeroom uses the same tenant of the provider. If it is nobody's, delete the login there."},
+	IdentityOfExpiredSignup: {Warning, "The person was told that the sign-up failed, and cannot sign up again with this e-mail until the next " +
+		"sign-up meets the leftover and removes it."},
+	IdentityMissing: {Error, "Nobody can log in to this school. Find out who deleted the login at the provider; a new one needs the same id."},
+	IdentityMismatch: {Error, "Compare the login's app_metadata and e-mail with the catalog, and correct the one that is wrong. A token is made of the " +
+		"provider's side."},
+	IdentitiesUnconfirmed: {Warning, "So many differ that the list itself is suspect: look whether AUTH0_CONNECTION and the tenant are the right ones."},
+	IdentitiesUnreachable: {Warning, "Look again when the provider answers."},
+	LostSchool: {Error, "The catalog was restored to a time before this school signed up, or another Homeroom uses the same server, key and " +
+		"provider. Until it is adopted, nobody can use the school."},
+
+	DatabaseMissing: {Error, "Restore the database from a backup. homeroom tenant reprovision makes a new, empty one instead."},
+	DatabaseWithoutRow: {Warning, "Perhaps the catalog was restored to an earlier time, or another Homeroom uses this server. Look into it as " +
+		"superuser before anything else; the doctor never drops a database."},
+	DatabaseForeign: {Error, "Find out who made it. If it must go, rename it; homeroom tenant reprovision then makes a new, empty one."},
+	DatabaseInvalid: {Error, "Somebody has begun to drop it, and what is left cannot be opened. homeroom tenant reprovision --fresh makes a new, " +
+		"empty one; load your backup into that."},
+	DatabaseClosed:     {Error, "Find out who closed it. " + reprovision},
+	DatabaseAccess:     {Error, "Find out who granted or revoked it: others may have been in this school's data. " + reprovision},
+	DatabaseOwner:      {Error, "Find out who changed it: an owner may do anything in the database. " + reprovision},
+	DatabaseUnmarked:   {Warning, reprovision},
+	DatabaseUnreadable: {Warning, "The cause is Postgres's own. Look again when it is gone."},
+	RoleMissing:        {Error, "Find out who dropped it. " + reprovision},
+	RoleOutOfOrder:     {Error, "Find out who changed it: it may have had more rights than a tenant should. " + reprovision},
+	RoleWithoutDatabase: {Warning, "Neither the catalog nor the server has a database for it. If another Homeroom uses this server, leave it: it " +
+		"may be about to make one."},
+	LoginRefused: {Error, "The school's password does not open its database: another HOMEROOM_TENANT_KEY, a changed password, or " +
+		"pg_hba.conf. " + reprovision},
+	GrantsMissing: {Error, "Some tables are out of the school's reach, or within it though they should not be. " + reprovision},
+	SpareUnusable: {Warning, "The next school may be given it. " + reprovision},
+	TemplateOld: {Info, "It takes some megabytes. Leave it while a program of another version runs on this server: that would only make " +
+		"it again."},
+	TemplateIncomplete: {Info, "A process is making it, or has died over it. It is made again when it is needed."},
+	KeptDatabase:       {Info, "When the school misses nothing in its new database, drop it as superuser."},
+
+	SchemaUnclear:      {Error, "Nobody can tell which version it has. homeroom migrate tells what to do."},
+	VersionDiffers:     {Warning, "Somebody has migrated it with another tool, or a backup of it was restored."},
+	FingerprintDiffers: {Info, "What the catalog remembers of its schema is out of date; nothing is wrong with the database."},
+	SchemaDrift:        {Warning, "Somebody has changed its schema by hand. homeroom tenant drift --tenant tells in what it differs."},
+
+	SignupUnattended:    {Error, "No service works on the catalog, or none gets anywhere: look whether homeroom serve runs, and at its log."},
+	SignupParked:        {Error, "Compare the login at the provider with the sign-up's row, and mend the cause first."},
+	SignupWithoutSchool: {Error, "The person was told that the school is ready. Somebody has changed rows by hand: compare with a backup."},
+	UserWithoutTenant:   {Error, "Somebody has changed rows by hand: compare with a backup."},
+	UserWithoutSignup:   {Warning, "It keeps its e-mail from signing up. Somebody has deleted a sign-up's row by hand; if the user is nobody's, delete it too."},
+	TenantWithoutUser:   {Error, "Nobody can use this school. Somebody has changed rows by hand: compare with a backup."},
+	TenantHeldByNobody:  {Warning, "No sign-up will ever finish it. Somebody has changed rows by hand: compare with a backup."},
+	TenantShared:        {Error, "Two schools may read one another's data. Suspend one and look at once: this must be impossible."},
+	TenantQuarantined:   {Warning, "Mend the cause, then homeroom migrate or homeroom tenant reprovision."},
+	JobWithoutRow:       {Warning, "It fails until it has used up its tries. Somebody has deleted a row by hand."},
+	JobStuck:            {Warning, "Its process has died, and no other has taken it up: look whether homeroom serve runs."},
+
+	ServerUnknown:        {Error, "Set HOMEROOM_SERVER_<NAME>_URL in every process: nobody can use these schools from here."},
+	ServerUnreachable:    {Warning, "What is on it was not looked at. Look again when it is back."},
+	ServerRemark:         {Warning, "See docs/operations.md."},
+	SpareOnUnknownServer: {Warning, "They are never claimed from here. Set HOMEROOM_SERVER_<NAME>_URL, or delete the rows if the server is gone for good."},
+}
+
+// Codes lists all codes, for documentation and metrics.
+func Codes() []Code {
+	codes := make([]Code, 0, len(kinds))
+	for code := range kinds {
+		codes = append(codes, code)
+	}
+	return codes
+}

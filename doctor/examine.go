@@ -1,0 +1,264 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
+
+	"homeroom/catalog"
+	"homeroom/identity"
+	"homeroom/internal/postgres"
+	"homeroom/tenant"
+)
+
+// All opens every tenant's database.
+const All = -1
+
+// Options say how far an examination goes.
+type Options struct {
+	// Open is how many tenants' databases are opened: none, [All], or so many, those that come after the last examination's, so
+	// that in time every one is.
+	Open int
+	// Only narrows to these tenants: ids, slugs or databases. All of theirs are opened, unless Open is 0.
+	Only []string
+}
+
+// Examine looks at everything, and changes nothing. What was found wrong is looked at again, and told when it still is.
+//
+// It fails when the catalog cannot be read, or a tenant of Only is not there. What else cannot be reached is a finding.
+func (d *Doctor) Examine(ctx context.Context, options Options) (Report, error) {
+	started := time.Now()
+	first, err := d.look(ctx, options, nil)
+	if err != nil {
+		return Report{}, err
+	}
+	found := first
+	if slices.ContainsFunc(first.findings, func(f Finding) bool { return !plain[f.Code] }) {
+		if err := pause(ctx, d.cfg.Pause); err != nil {
+			return Report{}, err
+		}
+		if found, err = d.look(ctx, options, first); err != nil {
+			return Report{}, err
+		}
+		found.findings = both(first.findings, found.findings)
+	}
+	return Report{
+		Findings: slices.Concat([]Finding{}, found.findings), Skipped: found.skipped, Counts: first.counts, StartedAt: first.before.At,
+		Took: time.Since(started),
+	}, nil
+}
+
+// both are the findings of the second look that the first has too.
+func both(first, second []Finding) []Finding {
+	seen := map[string]bool{}
+	for _, f := range first {
+		seen[f.key()] = true
+	}
+	return slices.DeleteFunc(second, func(f Finding) bool { return !seen[f.key()] })
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
+// examination is one look at everything.
+type examination struct {
+	*Doctor
+	options Options
+	// former is the look that found something, when this is the second.
+	former *examination
+	// only are the tenants that it is narrowed to; nil is all.
+	only map[uuid.UUID]bool
+
+	// before and after are the catalog, around everything else.
+	before, after catalog.Survey
+	servers       map[string]tenant.Survey
+	jobs          []Job
+	references    map[uint]string
+	logins        logins
+	// opened are the tenants whose databases are looked into.
+	opened []catalog.SurveyedTenant
+
+	mu       sync.Mutex
+	findings []Finding
+	// inspections are what was seen inside.
+	inspections map[uuid.UUID]inspection
+	skipped     []string
+	counts      Counts
+}
+
+// inspection is what a look into a database has shown, or why there was none.
+type inspection struct {
+	tenant.Inspection
+	empty bool
+	err   error
+}
+
+// look reads everything, in an order in which a row is read after the thing it must precede, and compares.
+func (d *Doctor) look(ctx context.Context, options Options, former *examination) (_ *examination, err error) {
+	e := &examination{
+		Doctor: d, options: options, former: former, servers: map[string]tenant.Survey{}, inspections: map[uuid.UUID]inspection{},
+	}
+	if e.before, err = d.cfg.Catalog.Survey(ctx); err != nil {
+		return nil, err
+	}
+	if err := e.narrow(); err != nil {
+		return nil, err
+	}
+	if err := e.read(ctx); err != nil {
+		return nil, err
+	}
+	if e.after, err = d.cfg.Catalog.Survey(ctx); err != nil {
+		return nil, err
+	}
+	e.count()
+	if e.before.Migrating || e.after.Migrating {
+		e.skipped = append(e.skipped, "Schemas and their versions were not compared: a run over the fleet is open.")
+	}
+	e.compareRows()
+	if err := e.compareJobs(ctx); err != nil {
+		return nil, err
+	}
+	e.compareServers()
+	e.compareInside()
+	strangers, err := e.compareIdentities(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := e.compareLost(ctx, strangers); err != nil {
+		return nil, err
+	}
+	e.findings = slices.DeleteFunc(e.findings, func(f Finding) bool { return !e.concerns(f) })
+	sortFindings(e.findings)
+	e.findings = slices.CompactFunc(e.findings, func(a, b Finding) bool { return a.key() == b.key() })
+	return e, nil
+}
+
+// narrow finds the tenants that were asked for.
+func (e *examination) narrow() error {
+	if len(e.options.Only) == 0 {
+		return nil
+	}
+	e.only = map[uuid.UUID]bool{}
+	for _, name := range e.options.Only {
+		n := len(e.only)
+		for id, t := range e.before.Tenants {
+			if name == id.String() || name == t.Database || name == t.Slug {
+				e.only[id] = true
+			}
+		}
+		if len(e.only) == n {
+			return fmt.Errorf("examine tenant %q: %w", name, catalog.ErrNotFound)
+		}
+	}
+	return nil
+}
+
+// concerns tells whether a finding is about what was asked for.
+func (e *examination) concerns(f Finding) bool {
+	return e.only == nil || f.Code == ServerUnreachable || f.Code == IdentitiesUnreachable || f.TenantID != nil && e.only[*f.TenantID]
+}
+
+// read reads what is not in the catalog: the servers, then the databases on them, and meanwhile the identities and jobs.
+func (e *examination) read(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return e.listIdentities(ctx) })
+	group.Go(func() error {
+		if e.cfg.Jobs == nil || e.only != nil {
+			return nil
+		}
+		var err error
+		e.jobs, err = e.cfg.Jobs(ctx)
+		return err
+	})
+	group.Go(func() error {
+		if err := e.surveyServers(ctx); err != nil {
+			return err
+		}
+		return e.inspect(ctx)
+	})
+	return group.Wait()
+}
+
+// surveyServers looks at every server from outside. One that does not answer is a finding.
+func (e *examination) surveyServers(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for name, server := range e.cfg.Servers {
+		group.Go(func() error {
+			survey, err := server.Survey(ctx)
+			if err != nil {
+				if ctx.Err() != nil {
+					return ctx.Err()
+				}
+				e.add(Finding{Code: ServerUnreachable, Subject: name, Server: name, Detail: reason(err)})
+				return nil
+			}
+			e.mu.Lock()
+			e.servers[name] = survey
+			e.mu.Unlock()
+			e.remark(ctx, name, server)
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+// count sums up what was looked at.
+func (e *examination) count() {
+	for id, t := range e.before.Tenants {
+		if t.State != catalog.Deleted && (e.only == nil || e.only[id]) {
+			e.counts.Tenants++
+		}
+	}
+	for _, s := range e.before.Signups {
+		switch s.Status {
+		case catalog.Pending, catalog.AwaitingVerification, catalog.Provisioning:
+			e.counts.Unfinished++
+		}
+	}
+	e.counts.Servers, e.counts.Jobs, e.counts.Opened = len(e.servers), len(e.jobs), len(e.opened)
+	e.counts.Identities = e.logins.looked
+}
+
+// steady is a tenant whose row was the same before and after: nobody was at work on it, as far as its row tells.
+func (e *examination) steady(id uuid.UUID) (catalog.SurveyedTenant, bool) {
+	before, was := e.before.Tenants[id]
+	after, is := e.after.Tenants[id]
+	return after, was && is && before.State == after.State && before.SchemaVersion == after.SchemaVersion &&
+		before.PasswordRotation == after.PasswordRotation && before.Server == after.Server
+}
+
+// known tells whether a tenant has, or had until a moment ago, a row.
+func (e *examination) known(id uuid.UUID) bool {
+	_, before := e.before.Tenants[id]
+	_, after := e.after.Tenants[id]
+	return before || after
+}
+
+// reason is an error in one line, without what the finding says anyway.
+func reason(err error) string {
+	text := strings.Join(strings.Fields(err.Error()), " ")
+	if postgres.Unreachable(err) && len(text) > 200 {
+		text = text[:200] + "…"
+	}
+	return text
+}
+
+// lister is the provider, when it can list the logins that we made.
+func (d *Doctor) lister() identity.Lister {
+	lister, _ := d.cfg.Identity.(identity.Lister)
+	return lister
+}

@@ -1,0 +1,207 @@
+package doctor_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"homeroom/auth0/auth0test"
+	"homeroom/catalog"
+	"homeroom/doctor"
+	"homeroom/identity"
+	"homeroom/tenant"
+)
+
+// carrying is a login with this metadata, as it has been at the provider for long.
+func carrying(id, email string, metadata map[string]any) auth0test.User {
+	return auth0test.User{ID: "auth0|" + id, Email: email, AppMetadata: metadata}
+}
+
+// remake replaces a login by one with other metadata or another e-mail.
+func remake(w *world, id string, change func(*auth0test.User)) {
+	w.Helper()
+	user, ok := w.auth0.User(id)
+	if !ok {
+		w.Fatalf("there is no login %s", id)
+	}
+	change(&user)
+	others := w.auth0.Users()
+	w.auth0.DeleteAll()
+	for _, o := range others {
+		if o.ID == id {
+			o = user
+		}
+		if err := w.auth0.Seed(o); err != nil {
+			w.Fatal(err)
+		}
+	}
+}
+
+func TestIdentities(t *testing.T) {
+	t.Parallel()
+	w := setup(t, 1)
+	school := w.school()
+	login := school.User.IdentityID
+	original, _ := w.auth0.User(login)
+	restore := func(w *world) {
+		w.auth0.DeleteAll()
+		if err := w.auth0.Seed(original); err != nil {
+			w.Fatal(err)
+		}
+	}
+	expired := uuid.New()
+	run(t, w, []situation{
+		{
+			name: "of a sign-up that nobody knows", finds: "identity_without_signup", leaves: "identity_without_signup",
+			make: func(w *world) {
+				err := w.auth0.Seed(carrying(uuid.NewString(), "eve@elsewhere.example", map[string]any{
+					"signup_id": uuid.NewString(), "tenant_id": uuid.NewString(), "database": "t_elsewhere", "school_name": "Elsewhere",
+				}))
+				if err != nil {
+					w.Fatal(err)
+				}
+			},
+			mend: restore,
+		},
+		{
+			name: "of an expired sign-up", finds: "identity_of_expired_signup",
+			make: func(w *world) {
+				user := uuid.NewString()
+				w.sql(`insert into signups (id, request_hash, user_id, email, school_name, status, finished_at)
+					values ($1, '', $2, 'eve@lincoln.example', 'Eve', 'expired', now())`, expired, user)
+				if err := w.auth0.Seed(carrying(user, "eve@lincoln.example", map[string]any{"signup_id": expired.String()})); err != nil {
+					w.Fatal(err)
+				}
+			},
+		},
+		{
+			name: "with the sign-up of another", finds: "identity_mismatch", leaves: "identity_mismatch",
+			make: func(w *world) {
+				if err := w.auth0.Seed(carrying(uuid.NewString(), "eve@lincoln.example", map[string]any{"signup_id": expired.String()})); err != nil {
+					w.Fatal(err)
+				}
+			},
+			mend: restore,
+		},
+		{
+			name: "missing", finds: "identity_missing", leaves: "identity_missing",
+			make: func(w *world) { w.auth0.DeleteAll() },
+			mend: restore,
+		},
+		{
+			name: "of another tenant", finds: "identity_mismatch", leaves: "identity_mismatch",
+			make: func(w *world) {
+				remake(w, login, func(u *auth0test.User) { u.AppMetadata["tenant_id"] = uuid.NewString() })
+			},
+			mend: restore,
+		},
+		{
+			name: "with another database", finds: "identity_mismatch", leaves: "identity_mismatch",
+			make: func(w *world) { remake(w, login, func(u *auth0test.User) { u.AppMetadata["database"] = "t_other" }) },
+			mend: restore,
+		},
+		{
+			name: "with another e-mail", finds: "identity_mismatch", leaves: "identity_mismatch",
+			make: func(w *world) { remake(w, login, func(u *auth0test.User) { u.Email = "other@lincoln.example" }) },
+			mend: restore,
+		},
+		{
+			name: "without its sign-up's id", finds: "identity_mismatch", leaves: "identity_mismatch",
+			make: func(w *world) { remake(w, login, func(u *auth0test.User) { delete(u.AppMetadata, "signup_id") }) },
+			mend: restore,
+		},
+	})
+	report, err := w.doctor.Examine(t.Context(), doctor.Options{Open: doctor.All, Only: []string{school.School.Slug}})
+	if err != nil || codes(report) != "" || report.Counts.Identities != 1 || report.Counts.Tenants != 1 || report.Counts.Opened != 1 {
+		t.Errorf("one school: %+v, %v%s", report.Counts, err, describe(report))
+	}
+	w.auth0.DeleteAll()
+	if report, err = w.doctor.Examine(t.Context(), doctor.Options{Only: []string{school.School.Database}}); err != nil || codes(report) != "identity_missing" {
+		t.Errorf("one school: %q, %v", codes(report), err)
+	}
+	if _, err = w.doctor.Examine(t.Context(), doctor.Options{Only: []string{"nobody"}}); !errors.Is(err, catalog.ErrNotFound) {
+		t.Errorf("a tenant that is not there: %v", err)
+	}
+}
+
+func TestAProviderThatDoesNotAnswerIsNotTakenForAnEmptyOne(t *testing.T) {
+	t.Parallel()
+	w := setup(t, 0)
+	w.school()
+	w.auth0.Inject(auth0test.Fault{Method: "GET", Path: "/api/v2/users", Kind: auth0test.FaultStatusBefore, Status: 500, Times: -1})
+	w.finds("identities_unreachable")
+	w.auth0.ClearFaults()
+	w.finds("")
+
+	w.config.Identity = nil
+	w.doctor = w.newDoctor(w.config)
+	if report := w.finds(""); len(report.Skipped) != 1 || !strings.Contains(report.Skipped[0], "no identity provider is configured") {
+		t.Errorf("without a provider it says %v", report.Skipped)
+	}
+}
+
+// behind is a provider whose list is behind: it has forgotten everybody, or shows those who have gone.
+type behind struct {
+	identity.Provider
+	shows []identity.User
+}
+
+func (b behind) List(_ context.Context, each func(identity.User) error) error {
+	for _, user := range b.shows {
+		if err := each(user); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func TestAListThatIsBehindAlarmsNobody(t *testing.T) {
+	t.Parallel()
+	w := setup(t, 0)
+	w.school()
+	w.config.Identity = behind{w.client, []identity.User{{
+		ID: "auth0|gone", OurID: uuid.New(), Metadata: identity.Metadata{SignupID: uuid.NewString()},
+	}}}
+	w.doctor = w.newDoctor(w.config)
+	w.finds("")
+}
+
+// So many that differ are told once, and the provider is not asked for each.
+func TestAWrongConnectionIsOneFinding(t *testing.T) {
+	t.Parallel()
+	w := setup(t, 0)
+	var all []identity.User
+	for range 60 {
+		all = append(all, identity.User{ID: "auth0|" + uuid.NewString(), OurID: uuid.New(), Metadata: identity.Metadata{SignupID: uuid.NewString()}})
+	}
+	w.config.Identity = behind{w.client, all}
+	w.doctor = w.newDoctor(w.config)
+	w.finds("identities_unconfirmed")
+}
+
+// Logins of sign-ups that go on are nobody's business, however many there are.
+func TestSignupsUnderWayAlarmNobody(t *testing.T) {
+	t.Parallel()
+	w := setup(t, 0)
+	var all []identity.User
+	for n := range 60 {
+		id, user, signup := tenant.NewID(), uuid.New(), uuid.New()
+		email := fmt.Sprintf("ada%d@lincoln.example", n)
+		w.sql(`insert into tenants (id, server, database, lineage, state, name, slug) values ($1, 'main', $2, 'x', 'building', 'Lincoln High', $3)`,
+			id.UUID(), id.Database(), fmt.Sprintf("lincoln-%d", n))
+		w.sql(`insert into users (id, tenant_id, email) values ($1, $2, $3)`, user, id.UUID(), email)
+		w.sql(`insert into signups (id, request_hash, user_id, tenant_id, email, school_name, status, check_at)
+			values ($1, '', $2, $3, $4, 'Lincoln High', 'pending', now() + interval '15 s')`, signup, user, id.UUID(), email)
+		all = append(all, identity.User{ID: "auth0|" + user.String(), OurID: user, Email: email, Metadata: identity.Metadata{SignupID: signup.String()}})
+	}
+	w.config.Identity = behind{w.client, all}
+	w.doctor = w.newDoctor(w.config)
+	w.finds("")
+	if n := w.auth0.CountCalls("GET", "/api/v2/users/"); n != 0 {
+		t.Errorf("%d logins were asked for", n)
+	}
+}

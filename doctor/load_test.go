@@ -1,0 +1,122 @@
+package doctor_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"sync"
+	"testing"
+
+	"homeroom/doctor"
+	"homeroom/fleet"
+	"homeroom/signup"
+	"homeroom/tenant"
+)
+
+// TestNoFalseAlarms examines again and again while schools sign up, spares are built and tenants are provisioned again.
+func TestNoFalseAlarms(t *testing.T) {
+	t.Parallel()
+	const clients, each = 4, 8
+	w := setup(t, 2)
+	ctx, cancel := context.WithCancel(t.Context())
+	var service, work sync.WaitGroup
+	service.Go(func() { _ = w.service.KeepSpares(ctx) })
+	service.Go(func() { _ = w.service.Reconcile(ctx) })
+	for range clients {
+		work.Go(func() {
+			for range each {
+				outcome, err := w.service.Begin(ctx, request())
+				if err != nil {
+					t.Errorf("sign up: %v", err)
+					return
+				}
+				if outcome.Result == nil {
+					continue
+				}
+				school := outcome.Result.School
+				wish := signup.Reprovision{Tenant: school.ID.String(), Actor: "test", Fresh: school.ID[15]%2 == 0, Confirm: school.Slug}
+				if _, _, err := w.service.ReprovisionNow(ctx, wish, nil); err != nil {
+					t.Errorf("reprovision: %v", err)
+				}
+			}
+		})
+	}
+	worked := make(chan struct{})
+	go func() { defer close(worked); work.Wait() }()
+	looks := 0
+	for done := false; !done; looks++ {
+		select {
+		case <-worked:
+			done = true // and look once more
+		default:
+		}
+		report, err := w.doctor.Examine(t.Context(), doctor.Options{Open: doctor.All})
+		if err != nil {
+			t.Fatal(err)
+		}
+		report.Findings = slices.DeleteFunc(report.Findings, func(f doctor.Finding) bool { return f.Code == doctor.KeptDatabase })
+		if len(report.Findings) > 0 {
+			t.Errorf("look %d:%s", looks, describe(report))
+		}
+	}
+	cancel()
+	service.Wait()
+	if n := value[int](w, "select count(*) from tenants where state = 'ready'"); n != clients*each {
+		t.Errorf("%d schools", n)
+	}
+	t.Logf("%d looks", looks)
+}
+
+// What has ended before it was asked to look says so.
+func TestExamineEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	w := setup(t, 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := w.doctor.Examine(ctx, doctor.Options{Open: doctor.All}); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestNoFalseAlarmsWhileMigrating examines again and again while schools are migrated down and up.
+func TestNoFalseAlarmsWhileMigrating(t *testing.T) {
+	t.Parallel()
+	w := setup(t, 0)
+	var schools []string
+	for range 4 {
+		schools = append(schools, w.school().School.Database)
+	}
+	all, err := fleet.New(fleet.Config{Catalog: w.catalog, Servers: tenant.Servers{"main": w.server}, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	worked := make(chan struct{})
+	go func() {
+		defer close(worked)
+		latest := all.Version()
+		for range 5 {
+			for _, version := range []uint{latest - 1, latest} {
+				if report, err := all.Run(t.Context(), fleet.Options{By: "test", Only: schools, To: &version}); err != nil || report.Run.Failed > 0 {
+					t.Errorf("migrate to %d: %+v, %v", version, report.Run, err)
+				}
+			}
+		}
+	}()
+	looks := 0
+	for done := false; !done; looks++ {
+		select {
+		case <-worked:
+			done = true
+		default:
+		}
+		report, err := w.doctor.Examine(t.Context(), doctor.Options{Open: doctor.All})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(report.Findings) > 0 {
+			t.Errorf("look %d:%s", looks, describe(report))
+		}
+	}
+	t.Logf("%d looks", looks)
+}

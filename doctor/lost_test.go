@@ -1,0 +1,162 @@
+package doctor_test
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"homeroom/internal/secret"
+	"homeroom/signup"
+	"homeroom/tenant"
+)
+
+// copyOf keeps the rows of the catalog as they are now, as a backup does.
+func copyOf(w *world) {
+	w.Helper()
+	w.sql("drop schema if exists backup cascade; create schema backup")
+	for _, table := range []string{"tenants", "users", "signups"} {
+		w.sql("create table backup." + table + " as table " + table)
+	}
+}
+
+// restore takes the catalog back to the copy.
+func restore(w *world) {
+	w.Helper()
+	err := w.catalog.InTx(w.Context(), func(tx pgx.Tx) error {
+		_, err := tx.Exec(w.Context(), `
+			delete from signups; delete from users; delete from tenants;
+			insert into tenants table backup.tenants;
+			insert into users table backup.users;
+			insert into signups table backup.signups`)
+		return err
+	})
+	if err != nil {
+		w.Fatal(err)
+	}
+}
+
+// known checks that the catalog knows a school as it did before it was restored.
+func known(w *world, school *signup.Result) {
+	w.Helper()
+	user, err := w.catalog.UserByIdentity(w.Context(), school.User.IdentityID)
+	if err != nil || user.ID != school.User.ID || user.Email != school.User.Email || user.TenantID != school.School.ID {
+		w.Errorf("user %+v, %v", user, err)
+	}
+	view, err := w.service.View(w.Context(), school.SignupID)
+	if err != nil || view.School == nil || view.School.Database != school.School.Database || view.User.IdentityID != school.User.IdentityID {
+		w.Errorf("sign-up %+v, %v", view, err)
+	}
+	row, err := w.catalog.TenantByID(w.Context(), school.School.ID)
+	if err != nil || row.State != "ready" || row.Name != school.School.Name || row.SchemaVersion != school.School.SchemaVersion || row.Slug != view.School.Slug {
+		w.Errorf("tenant %+v, %v", row, err)
+	}
+	w.usable(school.School.Database)
+}
+
+// TestARestoredCatalog takes the catalog back to before two schools signed up: of one it has no row, the other's it takes for
+// a spare.
+func TestARestoredCatalog(t *testing.T) {
+	t.Parallel()
+	w := setup(t, 1)
+	first := w.school()
+	copyOf(w)
+	second := w.school() // had the spare of then
+	third := w.school()  // had one that was made after that
+	w.usable(second.School.Database)
+	restore(w)
+
+	// The stock is made while nobody has looked: the keeper adds nothing, since it takes the second school's for a spare.
+	report := w.finds("database_without_row lost_school lost_school")
+	w.fix(report)
+	w.fill()
+	w.finds("")
+	for _, school := range []*signup.Result{first, second, third} {
+		known(w, school)
+	}
+	if n := value[int](w, "select count(*) from tenants where state = 'spare'"); n != 1 {
+		t.Errorf("%d spares, want the one that was adopted", n)
+	}
+	// A new school gets a tenant of its own.
+	if fourth := w.school(); fourth.School.ID == second.School.ID || fourth.School.ID == third.School.ID {
+		t.Error("two schools have one tenant")
+	}
+	w.finds("")
+}
+
+func TestALostSchoolWhoseTenantAnotherHas(t *testing.T) {
+	t.Parallel()
+	w := setup(t, 1)
+	copyOf(w)
+	lost := w.school()
+	restore(w)
+	taken := w.school()
+	if taken.School.ID != lost.School.ID {
+		t.Fatal("the situation has not come about")
+	}
+	report := w.finds("database_without_row lost_school") // and the spare that was made after the copy
+	for _, finding := range report.Findings {
+		if finding.Code == "lost_school" && finding.Fix != "" {
+			t.Errorf("it would mend it: %+v", finding)
+		}
+	}
+}
+
+// What the doctor does not know to be ours it leaves alone.
+func TestDatabasesWithoutARow(t *testing.T) {
+	t.Parallel()
+	w := setup(t, 0)
+	w.school()
+	// as of another Homeroom, whose key is not ours
+	elsewhere, err := tenant.Open(tenant.Config{URL: secret.String(w.postgres.URL("postgres")), Key: bytes.Repeat([]byte{1}, 32)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(elsewhere.Close)
+	build := func(server *tenant.Server) tenant.ID {
+		id := tenant.NewID()
+		if _, err := server.Ensure(w.Context(), id, 0, nil); err != nil {
+			w.Fatal(err)
+		}
+		return id
+	}
+	var id tenant.ID
+	drop := func(w *world) {
+		w.root("postgres", "drop database "+id.Database()+" with (force)", "drop role if exists "+id.Database())
+	}
+	run(t, w, []situation{
+		{
+			name: "another Homeroom's", finds: "database_without_row", leaves: "database_without_row",
+			make: func(w *world) { id = build(elsewhere) }, mend: drop,
+		},
+		{
+			name: "with data, and no login", finds: "database_without_row", leaves: "database_without_row",
+			make: func(w *world) {
+				id = build(w.server)
+				w.usable(id.Database())
+			}, mend: drop,
+		},
+		{
+			name: "of an older version", finds: "database_without_row", leaves: "database_without_row",
+			make: func(w *world) {
+				id = build(w.server)
+				w.root(id.Database(), "update schema_migrations set version = version - 1")
+			}, mend: drop,
+		},
+		{
+			name: "foreign", finds: "database_without_row", leaves: "database_without_row",
+			make: func(w *world) {
+				id = tenant.NewID()
+				w.root("postgres", "create database "+id.Database())
+			}, mend: drop,
+		},
+		{
+			name: "a forgotten spare", finds: "database_without_row",
+			make: func(w *world) { id = build(w.server) },
+		},
+	})
+	if n := value[int](w, "select count(*) from tenants where state = 'spare' and id = $1", uuid.UUID(id)); n != 1 {
+		t.Error("it was not kept as a spare")
+	}
+}

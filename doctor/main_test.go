@@ -1,0 +1,254 @@
+package doctor_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"homeroom/auth0"
+	"homeroom/auth0/auth0test"
+	"homeroom/catalog"
+	"homeroom/doctor"
+	"homeroom/internal/devpg"
+	"homeroom/internal/jobs"
+	"homeroom/internal/pgtest"
+	"homeroom/internal/secret"
+	"homeroom/signup"
+	"homeroom/tenant"
+)
+
+func TestMain(m *testing.M) { pgtest.Main(m) }
+
+var key = bytes.Repeat([]byte{9}, 32)
+
+// remarks on a test server are as they may be.
+var remarks = []string{
+	tenant.RemarkSuperuser, tenant.RemarkCreateRole, tenant.RemarkNoSignal, tenant.RemarkOpen, tenant.RemarkRecovery,
+	tenant.RemarkConnections, tenant.RemarkClock, tenant.RemarkDiskLow, tenant.RemarkDiskUnknown,
+}
+
+// world is a service of its own, with a server that holds nothing else: the doctor looks at all of it.
+type world struct {
+	*testing.T
+	postgres *devpg.Server
+	catalog  *catalog.Store
+	server   *tenant.Server
+	auth0    *auth0test.Server
+	client   *auth0.Client
+	queue    *jobs.Queue
+	service  *signup.Service
+	doctor   *doctor.Doctor
+	config   doctor.Config
+}
+
+// setup makes a world with this many spares in stock.
+func setup(t *testing.T, spares int) *world {
+	t.Helper()
+	w := &world{T: t, postgres: pgtest.Private(t, nil), auth0: auth0test.Start(t, auth0test.Config{})}
+	var err error
+	if w.catalog, err = catalog.Open(t.Context(), catalog.Config{URL: w.postgres.URL("catalog")}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.catalog.Close)
+	if err := jobs.Migrate(t.Context(), w.catalog.Pool()); err != nil {
+		t.Fatal(err)
+	}
+	if w.server, err = tenant.Open(tenant.Config{URL: secret.String(w.postgres.URL("postgres")), Key: key}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.server.Close)
+	if err := w.catalog.RegisterServers(t.Context(), []string{"main"}); err != nil {
+		t.Fatal(err)
+	}
+	if w.client, err = auth0.New(auth0.Config{BaseURL: w.auth0.URL(), ClientID: "homeroom-dev", ClientSecret: "homeroom-dev-secret"}); err != nil {
+		t.Fatal(err)
+	}
+	if w.queue, err = jobs.NewQueue(w.catalog.Pool()); err != nil {
+		t.Fatal(err)
+	}
+	w.service, err = signup.New(signup.Config{
+		Catalog: w.catalog, Servers: signup.OnServers(tenant.Servers{"main": w.server}), Identity: w.client, Queue: w.queue, Key: key,
+		Spares: spares, Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.fill()
+	w.remember()
+	w.config = doctor.Config{
+		Catalog: w.catalog, Servers: tenant.Servers{"main": w.server}, Identity: w.client, Jobs: w.jobs, CancelJob: w.queue.Cancel,
+		Reconcile: w.service.ReconcileOnce, Tolerate: remarks, Pause: time.Millisecond,
+	}
+	w.doctor = w.newDoctor(w.config)
+	return w
+}
+
+func (w *world) newDoctor(cfg doctor.Config) *doctor.Doctor {
+	w.Helper()
+	d, err := doctor.New(cfg)
+	if err != nil {
+		w.Fatal(err)
+	}
+	return d
+}
+
+// remember keeps what the newest schema looks like, as a run over the fleet does.
+func (w *world) remember() {
+	w.Helper()
+	schema, err := w.server.Reference(w.Context())
+	if err != nil {
+		w.Fatal(err)
+	}
+	set := w.server.Migrations()
+	err = w.catalog.SetReference(w.Context(), catalog.Reference{
+		Lineage: set.Lineage(), Version: set.Latest(), Fingerprint: schema.Fingerprint(), Lines: schema,
+	})
+	if err != nil {
+		w.Fatal(err)
+	}
+}
+
+func (w *world) jobs(ctx context.Context) ([]doctor.Job, error) {
+	unfinished, err := jobs.ListUnfinished(ctx, w.catalog.Pool())
+	list := make([]doctor.Job, len(unfinished))
+	for i, job := range unfinished {
+		list[i] = doctor.Job(job)
+	}
+	return list, err
+}
+
+// fill builds the spares that are missing.
+func (w *world) fill() {
+	w.Helper()
+	if err := w.service.FillSpares(w.Context()); err != nil {
+		w.Fatal(err)
+	}
+}
+
+// school signs a school up and fills the stock again.
+func (w *world) school() *signup.Result {
+	w.Helper()
+	outcome, err := w.service.Begin(w.Context(), request())
+	if err != nil || outcome.Result == nil {
+		w.Fatalf("%+v, %v", outcome, err)
+	}
+	w.fill()
+	return outcome.Result
+}
+
+func request() signup.Request {
+	return signup.Request{
+		Email: "ada-" + uuid.NewString() + "@lincoln.example", Password: "Correct-Horse-9", SchoolName: "Lincoln High", IdempotencyKey: uuid.NewString(),
+	}
+}
+
+// sql runs statements in the catalog.
+func (w *world) sql(statement string, args ...any) {
+	w.Helper()
+	if _, err := w.catalog.Pool().Exec(w.Context(), statement, args...); err != nil {
+		w.Fatalf("%s: %v", statement, err)
+	}
+}
+
+// value reads one value of the catalog.
+func value[T any](w *world, statement string, args ...any) (v T) {
+	w.Helper()
+	if err := w.catalog.Pool().QueryRow(w.Context(), statement, args...).Scan(&v); err != nil {
+		w.Fatalf("%s: %v", statement, err)
+	}
+	return v
+}
+
+// root runs statements as a superuser in a database of the server, each by itself.
+func (w *world) root(database string, statements ...string) {
+	w.Helper()
+	conn, err := pgx.Connect(w.Context(), w.postgres.URL(database))
+	if err != nil {
+		w.Fatal(err)
+	}
+	defer conn.Close(w.Context())
+	for _, statement := range statements {
+		if _, err := conn.Exec(w.Context(), statement); err != nil {
+			w.Fatalf("%s: %v", statement, err)
+		}
+	}
+}
+
+// examine looks at everything.
+func (w *world) examine() doctor.Report {
+	w.Helper()
+	report, err := w.doctor.Examine(w.Context(), doctor.Options{Open: doctor.All})
+	if err != nil {
+		w.Fatal(err)
+	}
+	return report
+}
+
+// codes are the codes of the findings, sorted.
+func codes(report doctor.Report) string {
+	var list []string
+	for _, f := range report.Findings {
+		list = append(list, string(f.Code))
+	}
+	slices.Sort(list)
+	return strings.Join(list, " ")
+}
+
+func describe(report doctor.Report) string {
+	var text strings.Builder
+	for _, f := range report.Findings {
+		fmt.Fprintf(&text, "\n%s %s on %q: %s; fix: %q", f.Severity, f.Code, f.Subject, f.Detail, f.Fix)
+	}
+	for _, skipped := range report.Skipped {
+		fmt.Fprintf(&text, "\nskipped: %s", skipped)
+	}
+	return text.String()
+}
+
+// finds checks that just these codes are found.
+func (w *world) finds(want string) doctor.Report {
+	w.Helper()
+	report := w.examine()
+	if codes(report) != want {
+		w.Fatalf("found %q, want %q:%s", codes(report), want, describe(report))
+	}
+	return report
+}
+
+// fix mends what was found.
+func (w *world) fix(report doctor.Report) {
+	w.Helper()
+	err := w.doctor.Fix(w.Context(), report, func(f doctor.Finding, err error) {
+		if err != nil {
+			w.Errorf("%s on %s: %s: %v", f.Code, f.Subject, f.Fix, err)
+		}
+	})
+	if err != nil {
+		w.Fatal(err)
+	}
+}
+
+// usable enters a tenant's database with its own role, and writes.
+func (w *world) usable(database string) {
+	w.Helper()
+	id, err := tenant.ParseDatabase(database)
+	if err != nil {
+		w.Fatal(err)
+	}
+	conn, err := pgx.Connect(w.Context(), w.server.URL(id, 0).Reveal())
+	if err != nil {
+		w.Fatal(err)
+	}
+	defer conn.Close(w.Context())
+	if _, err := conn.Exec(w.Context(), "insert into lunch_weeks (starts_on) values ('2026-11-23') on conflict do nothing"); err != nil {
+		w.Fatal(err)
+	}
+}

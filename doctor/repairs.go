@@ -1,0 +1,241 @@
+package doctor
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"homeroom/catalog"
+	"homeroom/identity"
+	"homeroom/signup"
+	"homeroom/tenant"
+)
+
+// ensure brings a tenant's database back into order. That also brings its schema to the newest version, so one that an
+// operator holds at an older version is left to a person, like those that are quarantined or have other migrations.
+func (e *examination) ensure(f Finding, t catalog.SurveyedTenant) Finding {
+	schema := e.cfg.Servers.Migrations()
+	held := t.HeldAt != nil && *t.HeldAt != schema.Latest()
+	if t.State == catalog.Quarantined || held || t.Lineage != schema.Lineage() {
+		return f
+	}
+	return f.mended("run the tenant's provisioning steps again", "ensure "+t.Database, func(ctx context.Context) error {
+		row, err := e.unchanged(ctx, t)
+		if err != nil {
+			return err
+		}
+		result, err := e.cfg.Servers[t.Server].Ensure(ctx, tenant.ID(t.ID), row.PasswordRotation, nil)
+		if err != nil {
+			return err
+		}
+		err = e.cfg.Catalog.SetHealth(ctx, t, catalog.Health{Version: result.Version, Fingerprint: result.Fingerprint})
+		if errors.Is(err, catalog.ErrStateChanged) {
+			return nil // claimed or migrated meanwhile, which its database is in order for
+		}
+		return err
+	})
+}
+
+// unchanged is a tenant's row, if it still is in the state in which it was found.
+func (d *Doctor) unchanged(ctx context.Context, t catalog.SurveyedTenant) (catalog.Tenant, error) {
+	row, err := d.cfg.Catalog.TenantByID(ctx, t.ID)
+	if err == nil && row.State != t.State {
+		err = fmt.Errorf("tenant %s is %s now: %w", t.Database, row.State, catalog.ErrStateChanged)
+	}
+	return row, err
+}
+
+// recordHealth writes into the catalog what the database shows.
+func (e *examination) recordHealth(f Finding, t catalog.SurveyedTenant) Finding {
+	return f.mended("record what the database shows", "health "+t.Database, func(ctx context.Context) error {
+		seen, err := e.cfg.Servers[t.Server].Inspect(ctx, tenant.ID(t.ID), t.PasswordRotation)
+		if err != nil {
+			return err
+		}
+		if !trustworthy(seen.Status) {
+			return fmt.Errorf("the schema is %s now: %w", seen.Status.State, catalog.ErrStateChanged)
+		}
+		return e.cfg.Catalog.SetHealth(ctx, t, catalog.Health{Version: seen.Status.Version, Fingerprint: seen.Schema.Fingerprint()})
+	})
+}
+
+// rebuild has a spare without a database made again.
+func (e *examination) rebuild(f Finding, t catalog.SurveyedTenant) Finding {
+	return f.mended("have the keeper of spares make it again", "rebuild "+t.Database, func(ctx context.Context) error {
+		facts, err := e.cfg.Servers[t.Server].Facts(ctx, tenant.ID(t.ID))
+		if err != nil {
+			return err
+		}
+		if facts.Exists {
+			return fmt.Errorf("database %s is there: %w", t.Database, catalog.ErrStateChanged)
+		}
+		return e.cfg.Catalog.RebuildSpare(ctx, t.ID)
+	})
+}
+
+// dropInvalid drops what is left of a spare's database, which nobody had and nobody can open. From building on no school can
+// claim the spare; a crash in between leaves it there, where it is found again.
+func (e *examination) dropInvalid(f Finding, t catalog.SurveyedTenant) Finding {
+	return f.mended("drop what is left of it, and have the keeper of spares make it again", "rebuild "+t.Database, func(ctx context.Context) error {
+		if t.State == catalog.Spare {
+			if err := e.cfg.Catalog.RebuildSpare(ctx, t.ID); err != nil {
+				return err
+			}
+		} else if _, err := e.unchanged(ctx, t); err != nil {
+			return err
+		}
+		id := tenant.ID(t.ID)
+		return e.cfg.Servers[t.Server].SetAside(ctx, id, tenant.KeptName(id, time.Now()))
+	})
+}
+
+// dropRole drops a role that has neither a database nor a row.
+func (e *examination) dropRole(f Finding, id tenant.ID) Finding {
+	server := e.cfg.Servers[f.Server]
+	return f.mended("drop the role", "role "+f.Server+" "+f.Subject, func(ctx context.Context) error {
+		_, err := e.cfg.Catalog.TenantByID(ctx, id.UUID())
+		if err == nil {
+			return fmt.Errorf("tenant %s has a row: %w", id, catalog.ErrStateChanged)
+		}
+		if !errors.Is(err, catalog.ErrNotFound) {
+			return err
+		}
+		return server.DropRole(ctx, id)
+	})
+}
+
+// dropTemplate drops a template that this program does not use.
+func (e *examination) dropTemplate(f Finding) Finding {
+	return f.mended("drop the template", "template "+f.Server+" "+f.Subject, func(ctx context.Context) error {
+		return e.cfg.Servers[f.Server].DropTemplate(ctx, f.Subject)
+	})
+}
+
+// deleteIdentity removes the login of a sign-up that is over, as the reconciler does.
+func (e *examination) deleteIdentity(f Finding, row catalog.Signup) Finding {
+	return f.mended("delete the login", "identity "+f.Subject, func(ctx context.Context) error {
+		now, err := e.cfg.Catalog.Signup(ctx, row.ID)
+		if err != nil {
+			return err
+		}
+		if !over(now) {
+			return fmt.Errorf("sign-up %s is %s now: %w", row.ID, now.Status, catalog.ErrStateChanged)
+		}
+		login, err := e.cfg.Identity.Lookup(ctx, now.UserID)
+		if errors.Is(err, identity.ErrNotFound) {
+			return nil
+		}
+		if err == nil && login.Metadata.SignupID != row.ID.String() {
+			return fmt.Errorf("login %s carries another sign-up now: %w", login.ID, catalog.ErrStateChanged)
+		}
+		if err != nil {
+			return err
+		}
+		return e.cfg.Identity.Delete(ctx, now.UserID)
+	})
+}
+
+// settle takes a sign-up that nobody looks after to its end, as the reconciler does.
+func (e *examination) settle(f Finding) Finding {
+	if e.cfg.Reconcile == nil {
+		return f
+	}
+	return f.mended("settle it, as the reconciler of a running service does", "settle", e.cfg.Reconcile)
+}
+
+// reopen takes a parked sign-up up again. Every step looks for itself what there is to do, and it is parked again when the
+// cause is still there.
+func (e *examination) reopen(f Finding, s catalog.SurveyedSignup) Finding {
+	return f.mended("take it up again", "reopen "+s.ID.String(), func(ctx context.Context) error {
+		if err := e.cfg.Catalog.Reopen(ctx, s.ID); err != nil || e.cfg.Reconcile == nil {
+			return err
+		}
+		if err := e.cfg.Reconcile(ctx); err != nil {
+			return err
+		}
+		row, err := e.cfg.Catalog.Signup(ctx, s.ID)
+		if err == nil && row.Status == catalog.Failed && row.TenantID != nil {
+			return errors.New("it stopped again: the cause is still there")
+		}
+		return err
+	})
+}
+
+// cancelJob ends a job that is about nothing.
+func (e *examination) cancelJob(f Finding, job Job) Finding {
+	if e.cfg.CancelJob == nil {
+		return f
+	}
+	return f.mended("cancel the job", f.Subject, func(ctx context.Context) error { return e.cfg.CancelJob(ctx, job.ID) })
+}
+
+// adopt writes a forgotten school's rows, once its login and its database have been asked again.
+func (e *examination) adopt(f Finding, login identity.User, server *tenant.Server) Finding {
+	return f.mended("write its tenant, user and sign-up into the catalog again", "adopt "+f.Subject, func(ctx context.Context) error {
+		now, err := e.cfg.Identity.Lookup(ctx, login.OurID)
+		if err != nil {
+			return err
+		}
+		if now.Metadata != login.Metadata {
+			return fmt.Errorf("login %s carries something else now: %w", login.ID, catalog.ErrStateChanged)
+		}
+		id := tenant.ID(*f.TenantID)
+		seen, err := server.Inspect(ctx, id, 0)
+		if err != nil {
+			return err
+		}
+		if !seen.Login || !trustworthy(seen.Status) {
+			return fmt.Errorf("database %s is not as it was: %w", f.Subject, catalog.ErrStateChanged)
+		}
+		return e.cfg.Catalog.Adopt(ctx, e.adoption(f, now, server, seen))
+	})
+}
+
+// adoption is what a login tells of its school. When it was made is when the school signed up.
+func (d *Doctor) adoption(f Finding, login identity.User, server *tenant.Server, seen tenant.Inspection) catalog.Adoption {
+	id, email := tenant.ID(*f.TenantID), login.Email
+	if normalised, err := signup.NormaliseEmail(email); err == nil {
+		email = normalised
+	}
+	at := login.CreatedAt
+	if at.IsZero() {
+		at = time.Now()
+	}
+	a := catalog.Adoption{
+		SignupID: *f.SignupID, UserID: login.OurID, TenantID: id.UUID(), Server: server.Name(), Database: id.Database(),
+		Lineage: server.Migrations().Lineage(), Health: catalog.Health{Version: seen.Status.Version, Fingerprint: seen.Schema.Fingerprint()},
+		Email: email, SchoolName: login.Metadata.SchoolName, IdentityID: login.ID, EmailVerified: login.EmailVerified,
+		Slug: signup.Slug(login.Metadata.SchoolName), CreatedAt: at.UTC(), Actor: d.cfg.Actor,
+	}
+	a.Result = func(slug string) (json.RawMessage, error) {
+		return json.Marshal(signup.Result{
+			SignupID: a.SignupID,
+			User: signup.User{
+				ID: a.UserID, IdentityID: a.IdentityID, Email: a.Email, EmailVerified: a.EmailVerified, CreatedAt: a.CreatedAt,
+			},
+			School: signup.School{
+				ID: a.TenantID, Name: a.SchoolName, Slug: slug, Database: a.Database, SchemaVersion: a.Health.Version,
+				Status: string(catalog.Ready), CreatedAt: a.CreatedAt,
+			},
+		})
+	}
+	return a
+}
+
+// adoptSpare writes the row of a forgotten spare, once it has been looked into again.
+func (e *examination) adoptSpare(f Finding, db found) Finding {
+	return f.mended("keep it as a spare", "adopt "+f.Subject, func(ctx context.Context) error {
+		seen, err := look(ctx, db.server, db.id)
+		if err != nil {
+			return err
+		}
+		if !seen.Login || !seen.empty || e.unfingered(&seen) {
+			return fmt.Errorf("database %s is not as it was: %w", db.name, catalog.ErrStateChanged)
+		}
+		spare := catalog.NewSpare{ID: db.id.UUID(), Server: db.server.Name(), Database: db.name, Lineage: db.server.Migrations().Lineage()}
+		health := catalog.Health{Version: seen.Status.Version, Fingerprint: seen.Schema.Fingerprint()}
+		return e.cfg.Catalog.AdoptSpare(ctx, spare, health, e.cfg.Actor)
+	})
+}

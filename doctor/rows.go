@@ -1,0 +1,150 @@
+package doctor
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"homeroom/catalog"
+)
+
+// compareRows looks for what contradicts itself within the catalog. The survey is of one moment, so nothing in it is half
+// changed.
+func (e *examination) compareRows() {
+	holders := map[uuid.UUID][]catalog.SurveyedSignup{} // by tenant
+	byUser := map[uuid.UUID]bool{}
+	for _, s := range e.after.Signups {
+		e.compareSignup(s)
+		if s.TenantID != nil {
+			holders[*s.TenantID] = append(holders[*s.TenantID], s)
+		}
+		byUser[s.UserID] = true
+	}
+	owners := map[uuid.UUID]int{} // active users, by tenant
+	for _, u := range e.after.Users {
+		t := e.after.Tenants[u.TenantID]
+		switch {
+		case u.Active:
+			owners[u.TenantID]++
+			if schoolless(t) {
+				e.add(userFinding(UserWithoutTenant, u, fmt.Sprintf("the user is active, and tenant %s is %s", t.Database, t.State)))
+			}
+		case !byUser[u.ID]:
+			e.add(userFinding(UserWithoutSignup, u, "the user is pending, and no sign-up is about it"))
+		}
+	}
+	for id, t := range e.after.Tenants {
+		e.compareTenant(t, holders[id], owners[id])
+	}
+}
+
+// schoolless tells whether a tenant's state says that no school uses it.
+func schoolless(t catalog.SurveyedTenant) bool {
+	state := t.State
+	if t.ResumeState != nil {
+		state = *t.ResumeState
+	}
+	return state == catalog.Building || state == catalog.Spare || state == catalog.Reserved
+}
+
+// leaving tells whether an operator takes a tenant out of use, and everything of it.
+func leaving(t catalog.SurveyedTenant) bool {
+	return t.State == catalog.Deleting || t.State == catalog.Deleted
+}
+
+func userFinding(code Code, u catalog.SurveyedUser, detail string) Finding {
+	return Finding{Code: code, Subject: "user " + u.ID.String(), TenantID: &u.TenantID, Detail: detail}
+}
+
+// compareTenant looks at who holds a tenant.
+func (e *examination) compareTenant(t catalog.SurveyedTenant, holders []catalog.SurveyedSignup, owners int) {
+	replaced := t.QuarantineKind != nil && *t.QuarantineKind == catalog.BeingReplaced
+	if t.State == catalog.Quarantined && (t.Idle || !replaced) {
+		e.add(about(TenantQuarantined, t, *t.QuarantineCause))
+	}
+	if t.State == catalog.Ready && owners == 0 {
+		e.add(about(TenantWithoutUser, t, "the school is ready, and has no active user"))
+	}
+	if len(holders) > 1 {
+		ids := make([]string, len(holders))
+		for i, s := range holders {
+			ids[i] = s.ID.String()
+		}
+		e.add(about(TenantShared, t, fmt.Sprintf("%d sign-ups have this tenant: %s", len(holders), strings.Join(ids, ", "))))
+	}
+	if len(holders) == 0 && t.Name != "" && (t.State == catalog.Reserved || t.State == catalog.Building) {
+		e.add(about(TenantHeldByNobody, t, fmt.Sprintf("it is %s for a school, and no sign-up holds it", t.State)))
+	}
+}
+
+// compareSignup looks at whether a sign-up is looked after, and at what it leads to. E-mails stay out of findings, which are
+// logged.
+func (e *examination) compareSignup(s catalog.SurveyedSignup) {
+	finding := Finding{Subject: "sign-up " + s.ID.String(), TenantID: s.TenantID, SignupID: &s.ID}
+	switch {
+	case s.Unattended:
+		finding.Code = SignupUnattended
+		finding.Detail = fmt.Sprintf("the sign-up is %s, and was due %s ago", s.Status, e.after.At.Sub(*s.CheckAt).Round(time.Second))
+		e.add(e.settle(finding))
+	case s.Status == catalog.Failed && s.TenantID != nil:
+		finding.Code, finding.Detail = SignupParked, parkedDetail(s)
+		e.add(e.reopen(finding, s))
+	case s.Status == catalog.SignedUp && s.TenantID != nil && !leaving(e.after.Tenants[*s.TenantID]):
+		u, ok := e.after.Users[s.UserID]
+		if ok && u.Active && u.TenantID == *s.TenantID {
+			return
+		}
+		finding.Code = SignupWithoutSchool
+		switch {
+		case !ok:
+			finding.Detail = "the sign-up is ready, and its user is not there"
+		case !u.Active:
+			finding.Detail = "the sign-up is ready, and its user is not active"
+		default:
+			finding.Detail = "the sign-up is ready, and its user belongs to another tenant"
+		}
+		e.add(finding)
+	}
+}
+
+// parkedDetail tells where a parked sign-up stopped.
+func parkedDetail(s catalog.SurveyedSignup) string {
+	var steps []struct{ Name, Problem string }
+	var problem struct{ Code string }
+	_ = json.Unmarshal(s.Steps, &steps) // what cannot be read is left out
+	_ = json.Unmarshal(s.Problem, &problem)
+	step := "an unknown step"
+	if n := len(steps); n > 0 {
+		step = "step " + steps[n-1].Name
+	}
+	return fmt.Sprintf("the sign-up stopped at %s: %s", step, cmp.Or(problem.Code, "no problem is recorded"))
+}
+
+// compareJobs looks for jobs that lead nowhere. A job is written together with what it is about, or after it.
+func (e *examination) compareJobs(ctx context.Context) error {
+	for _, job := range e.jobs {
+		finding := Finding{Subject: fmt.Sprintf("job %d", job.ID), TenantID: job.TenantID, SignupID: job.SignupID}
+		lost := job.TenantID != nil && !e.known(*job.TenantID)
+		if job.SignupID != nil {
+			_, err := e.cfg.Catalog.Signup(ctx, *job.SignupID)
+			if lost = errors.Is(err, catalog.ErrNotFound); err != nil && !lost {
+				return err
+			}
+		}
+		switch {
+		case lost:
+			finding.Code, finding.Detail = JobWithoutRow, "what this "+job.Kind+" is about has no row in the catalog"
+			e.add(e.cancelJob(finding, job))
+		case job.Stuck:
+			finding.Code, finding.Detail = JobStuck, job.Kind+" has been running for more than 15 minutes"
+			e.add(finding)
+		}
+	}
+	return nil
+}

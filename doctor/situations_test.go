@@ -1,0 +1,284 @@
+package doctor_test
+
+import (
+	"strings"
+	"testing"
+
+	"homeroom/doctor"
+)
+
+// situation is something that is wrong.
+type situation struct {
+	name string
+	make func(w *world)
+	// finds are the codes that a look must find, and no others.
+	finds string
+	// leaves are the codes that are left after Fix, which the situation must then mend by hand.
+	leaves string
+	mend   func(w *world)
+}
+
+// run makes every situation, one after the other in one world, and sees that it is found, and mended or left alone.
+func run(t *testing.T, w *world, situations []situation) {
+	w.finds("")
+	for _, s := range situations {
+		ok := t.Run(s.name, func(t *testing.T) {
+			w.T = t
+			s.make(w)
+			report := w.finds(s.finds)
+			again := w.finds(s.finds) // a look changes nothing
+			for i, f := range again.Findings {
+				if g := report.Findings[i]; f.Subject != g.Subject || f.Detail != g.Detail || f.Fix != g.Fix {
+					t.Errorf("another look says %+v instead of %+v", f, g)
+				}
+			}
+			w.fix(report)
+			w.fill()
+			w.finds(s.leaves)
+			if s.mend != nil {
+				s.mend(w)
+				w.fill()
+				w.finds("")
+			}
+			if s.leaves != "" && s.mend == nil {
+				t.Fatal("the situation stays")
+			}
+		})
+		if !ok {
+			break
+		}
+	}
+	w.T = t
+}
+
+func TestDatabases(t *testing.T) {
+	t.Parallel()
+	w := setup(t, 1)
+	school := w.school().School.Database
+	spare := func() string { return value[string](w, "select database from tenants where state = 'spare'") }
+	run(t, w, []situation{
+		{
+			name: "missing of a school", finds: "database_missing", leaves: "database_missing",
+			make: func(w *world) { w.root("postgres", "alter database "+school+" rename to away") },
+			mend: func(w *world) { w.root("postgres", "alter database away rename to "+school) },
+		},
+		{
+			name: "missing of a spare", finds: "database_missing",
+			make: func(w *world) { w.root("postgres", "drop database "+spare()+" with (force)") },
+		},
+		{
+			name: "foreign", finds: "database_foreign", leaves: "database_foreign",
+			make: func(w *world) {
+				w.root("postgres", "alter database "+school+" rename to away", "create database "+school)
+			},
+			mend: func(w *world) {
+				w.root("postgres", "drop database "+school, "alter database away rename to "+school)
+			},
+		},
+		{
+			name: "marked as another's", finds: "database_foreign", leaves: "database_foreign",
+			make: func(w *world) {
+				w.root("postgres", "comment on database "+school+" is 'homeroom tenant 0199c1b0-0000-7000-8000-000000000000'")
+			},
+			mend: func(w *world) { w.root("postgres", "comment on database "+school+" is null"); w.fix(w.examine()) },
+		},
+		{
+			name: "half dropped, of a school", finds: "database_invalid", leaves: "database_invalid",
+			make: func(w *world) {
+				w.root("postgres", "update pg_database set datconnlimit = -2 where datname = '"+school+"'")
+			},
+			mend: func(w *world) {
+				w.root("postgres", "update pg_database set datconnlimit = -1 where datname = '"+school+"'")
+			},
+		},
+		{
+			name: "half dropped, of a spare", finds: "database_invalid",
+			make: func(w *world) {
+				w.root("postgres", "update pg_database set datconnlimit = -2 where datname = '"+spare()+"'")
+			},
+		},
+		{
+			name: "half dropped, of a spare that is being made again", finds: "database_invalid",
+			make: func(w *world) {
+				w.root("postgres", "update pg_database set datconnlimit = -2 where datname = '"+spare()+"'")
+				w.sql("update tenants set state = 'building' where state = 'spare'")
+			},
+		},
+		{
+			name: "closed", finds: "database_closed",
+			make: func(w *world) { w.root("postgres", "alter database "+school+" allow_connections false") },
+		},
+		{
+			name: "open to everybody", finds: "database_access",
+			make: func(w *world) { w.root("postgres", "grant connect on database "+school+" to public") },
+		},
+		{
+			name: "another's", finds: "database_owner",
+			make: func(w *world) { w.root("postgres", "alter database "+school+" owner to postgres") },
+		},
+		{
+			name: "without its mark", finds: "database_unmarked",
+			make: func(w *world) { w.root("postgres", "comment on database "+school+" is null") },
+		},
+		{
+			name: "without its role", finds: "role_missing",
+			make: func(w *world) {
+				w.root("postgres", "revoke all on database "+school+" from "+school, "drop role "+school)
+			},
+		},
+		{
+			name: "role with more rights", finds: "role_out_of_order",
+			make: func(w *world) { w.root("postgres", "alter role "+school+" set search_path = pg_catalog") },
+		},
+		{
+			name: "role that may not log in", finds: "role_out_of_order",
+			make: func(w *world) { w.root("postgres", "alter role "+school+" nologin") },
+		},
+		{
+			name: "role with another password", finds: "login_refused",
+			make: func(w *world) { w.root("postgres", "alter role "+school+" password 'changed'") },
+		},
+		{
+			name: "spare with another password", finds: "spare_unusable",
+			make: func(w *world) { w.root("postgres", "alter role "+spare()+" password 'changed'") },
+		},
+		{
+			name: "without a grant", finds: "grants_missing schema_drift",
+			make: func(w *world) { w.root(school, "revoke select on lunch_weeks from homeroom_tenant") },
+		},
+		{
+			name: "that cannot be entered", finds: "database_unreadable", leaves: "database_unreadable",
+			make: func(w *world) {
+				w.root("postgres", "alter database "+school+" set session_preload_libraries = 'nothing'")
+			},
+			mend: func(w *world) { w.root("postgres", "alter database "+school+" reset session_preload_libraries") },
+		},
+		{
+			name: "role of nobody", finds: "role_without_database",
+			make: func(w *world) { w.root("postgres", "create role t_aaaaaaaaaaaaaaaaaaaaaaaaaa") },
+		},
+		{
+			name: "template of another version", finds: "template_old",
+			make: func(w *world) {
+				w.root("postgres", "create database homeroom_template_1_0123456789ab template "+w.server.Template(),
+					"comment on database homeroom_template_1_0123456789ab is 'homeroom schema 1 of Postgres "+major(w)+"'",
+					"alter database homeroom_template_1_0123456789ab is_template true")
+			},
+		},
+		{
+			name: "incomplete template", finds: "template_incomplete",
+			make: func(w *world) { w.root("postgres", "create database homeroom_template_2_0123456789ab") },
+		},
+		{
+			name: "incomplete template that is in use", finds: "template_incomplete", leaves: "template_incomplete",
+			make: func(w *world) { w.root("postgres", "alter database "+w.server.Template()+" is_template false") },
+			mend: func(w *world) { w.root("postgres", "alter database "+w.server.Template()+" is_template true") },
+		},
+		{
+			name: "kept", finds: "kept_database", leaves: "kept_database",
+			make: func(w *world) { w.root("postgres", "create database "+school+"_kept_20261121130000") },
+			mend: func(w *world) { w.root("postgres", "drop database "+school+"_kept_20261121130000") },
+		},
+	})
+	w.usable(school)
+	w.usable(spare())
+}
+
+func major(w *world) string { return strings.Split(w.postgres.Version(), ".")[0] }
+
+func TestSchemas(t *testing.T) {
+	t.Parallel()
+	w := setup(t, 0)
+	school := w.school().School.Database
+	latest := w.server.Migrations().Latest()
+	run(t, w, []situation{
+		{
+			name: "another version in the catalog", finds: "version_differs",
+			make: func(w *world) { w.sql("update tenants set schema_version = schema_version - 1") },
+		},
+		{
+			name: "another fingerprint in the catalog", finds: "fingerprint_differs",
+			make: func(w *world) { w.sql("update tenants set fingerprint = 'another'") },
+		},
+		{
+			name: "changed by hand", finds: "schema_drift", leaves: "schema_drift",
+			make: func(w *world) { w.root(school, "create index scribble on lunch_weeks (starts_on)") },
+			mend: func(w *world) { w.root(school, "drop index scribble") },
+		},
+		{
+			name: "dirty", finds: "schema_unclear", leaves: "schema_unclear",
+			make: func(w *world) { w.root(school, "update schema_migrations set dirty = true") },
+			mend: func(w *world) { w.root(school, "update schema_migrations set dirty = false") },
+		},
+		{
+			name: "quarantined", finds: "tenant_quarantined", leaves: "tenant_quarantined",
+			make: func(w *world) {
+				w.sql("update tenants set state = 'quarantined', resume_state = 'ready', quarantine_cause = 'boom', quarantine_kind = 'migration'")
+			},
+			mend: func(w *world) {
+				w.sql("update tenants set state = 'ready', resume_state = null, quarantine_cause = null, quarantine_kind = null")
+			},
+		},
+		{
+			name: "whose replacement has stopped", finds: "tenant_quarantined", leaves: "tenant_quarantined",
+			make: func(w *world) {
+				w.sql(`update tenants set state = 'quarantined', resume_state = 'ready', quarantine_cause = 'replaced', quarantine_kind = 'replaced',
+					updated_at = now() - interval '16 minutes'`)
+			},
+			mend: func(w *world) {
+				w.sql("update tenants set state = 'ready', resume_state = null, quarantine_cause = null, quarantine_kind = null")
+			},
+		},
+	})
+	if version := value[uint](w, "select schema_version from tenants"); version != latest {
+		t.Errorf("the catalog says version %d, want %d", version, latest)
+	}
+}
+
+// What is held at a version on purpose is not brought to another by a repair.
+func TestWhatIsHeldIsNotMigrated(t *testing.T) {
+	t.Parallel()
+	w := setup(t, 0)
+	school := w.school().School.Database
+	w.sql("update tenants set held_at = schema_version - 1")
+	w.root("postgres", "grant connect on database "+school+" to public")
+	report := w.finds("database_access")
+	if plan := w.doctor.Plan(report); len(plan) != 0 {
+		t.Errorf("it plans %+v", plan)
+	}
+}
+
+// A pass of the service opens some databases, the next ones each time; what the catalog remembers it compares for all.
+func TestBoundedPassesOpenEveryDatabaseInTurn(t *testing.T) {
+	t.Parallel()
+	w := setup(t, 0)
+	var schools []string
+	for range 3 {
+		schools = append(schools, w.school().School.Database)
+	}
+	for _, school := range schools {
+		w.root("postgres", "alter role "+school+" password 'changed'")
+	}
+	found := map[string]int{}
+	for range 6 {
+		report, err := w.doctor.Examine(t.Context(), doctor.Options{Open: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if report.Counts.Opened != 1 || codes(report) != "login_refused" {
+			t.Fatalf("opened %d: %s", report.Counts.Opened, describe(report))
+		}
+		found[report.Findings[0].TenantID.String()]++
+	}
+	if len(found) != 3 {
+		t.Errorf("opened %v", found)
+	}
+	report, err := w.doctor.Examine(t.Context(), doctor.Options{})
+	if err != nil || report.Counts.Opened != 0 || codes(report) != "" {
+		t.Errorf("a shallow look opened %d and found %q, %v", report.Counts.Opened, codes(report), err)
+	}
+	w.sql("update tenants set fingerprint = 'another'")
+	if report, err = w.doctor.Examine(t.Context(), doctor.Options{}); err != nil || codes(report) != "schema_drift schema_drift schema_drift" {
+		t.Errorf("a shallow look found %q, %v", codes(report), err)
+	}
+}

@@ -1,0 +1,137 @@
+package fleet
+
+import (
+	"context"
+	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"homeroom/catalog"
+	"homeroom/tenant"
+)
+
+const (
+	// lookBatch is how many tenants are listed at a time to be looked at.
+	lookBatch = 200
+	// lookPerServer is how many of a server's are looked at at the same time: few, since nobody waits for it.
+	lookPerServer = 2
+)
+
+// TakeFingerprints looks at the schemas of the tenants that have been migrated since somebody looked, and records them in the
+// catalog. It is not part of a run, because describing a schema takes as long as a small migration, and nobody waits for it.
+// One process at a time does it; the others return at once. Progress may be nil.
+func (f *Fleet) TakeFingerprints(ctx context.Context, progress func(looked int)) error {
+	_, err := f.cfg.Catalog.Exclusive(ctx, "fingerprints", func(ctx context.Context) error {
+		looked := 0
+		for {
+			tenants, err := f.cfg.Catalog.Unseen(ctx, f.cfg.Servers.Migrations().Lineage(), f.cfg.Servers.Names(), lookBatch)
+			if err != nil || len(tenants) == 0 {
+				return err
+			}
+			l := f.newLooker(len(tenants), lookPerServer)
+			if progress != nil {
+				before := looked
+				l.tell = func(n, _ int) { progress(before + n) }
+			}
+			if err := l.all(ctx, tenants); err != nil {
+				return err
+			}
+			looked += len(l.found)
+			for problem, tenants := range l.failed {
+				f.cfg.Logger.Warn("look at tenants' schemas", "tenants", len(tenants), "first", tenants[0].ID, "cause", problem)
+				if err := f.cfg.Catalog.LookLater(ctx, tenants); err != nil {
+					return err
+				}
+			}
+			if len(l.found) < lookBatch { // the end, or too much trouble to go on now
+				return nil
+			}
+		}
+	})
+	return err
+}
+
+// looker looks at tenants' schemas, and keeps one description of each kind.
+type looker struct {
+	*Fleet
+	// atOnce is how many tenants of all servers are looked at at the same time.
+	atOnce int
+	// stored takes the catalog's word for a schema of a kind that has been seen.
+	stored bool
+	tell   func(looked, total int)
+	total  int
+
+	mu      sync.Mutex
+	looked  int
+	schemas map[string]tenant.Schema // by fingerprint
+	found   []catalog.Tenant         // with the fingerprint and the version that they have now
+	failed  map[string][]catalog.Tenant
+}
+
+func (f *Fleet) newLooker(total, perServer int) *looker {
+	return &looker{
+		Fleet: f, atOnce: perServer * len(f.cfg.Servers), total: total,
+		schemas: map[string]tenant.Schema{}, failed: map[string][]catalog.Tenant{},
+	}
+}
+
+// all looks at these tenants. What fails for one is kept with it.
+func (l *looker) all(ctx context.Context, tenants []catalog.Tenant) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(l.atOnce)
+	for _, t := range tenants {
+		group.Go(func() error {
+			err := l.look(ctx, &t)
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			l.note(t, err)
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+// look finds a tenant's fingerprint, by its database or by what the catalog knows.
+func (l *looker) look(ctx context.Context, t *catalog.Tenant) error {
+	if l.stored && t.Fingerprint != nil && l.described(*t.Fingerprint) {
+		return nil
+	}
+	server, err := l.cfg.Servers.Get(t.Server)
+	if err != nil {
+		return err
+	}
+	schema, version, err := server.Look(ctx, tenant.ID(t.ID))
+	if err != nil {
+		return err
+	}
+	fingerprint := schema.Fingerprint()
+	t.Fingerprint, t.SchemaVersion = &fingerprint, version
+	l.mu.Lock()
+	l.schemas[fingerprint] = schema
+	l.mu.Unlock()
+	return l.cfg.Catalog.SetFingerprint(ctx, t.ID, catalog.Health{Version: version, Fingerprint: fingerprint})
+}
+
+// described tells whether a schema with this fingerprint has been seen.
+func (l *looker) described(fingerprint string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.schemas[fingerprint] != nil
+}
+
+func (l *looker) note(t catalog.Tenant, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err != nil {
+		problem := strings.ReplaceAll(cause(err), t.Database, "…")
+		l.failed[problem] = append(l.failed[problem], t)
+	} else {
+		l.found = append(l.found, t)
+	}
+	l.looked++
+	if l.tell != nil {
+		l.tell(l.looked, l.total)
+	}
+}

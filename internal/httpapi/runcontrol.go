@@ -1,0 +1,100 @@
+package httpapi
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"homeroom/catalog"
+)
+
+// runChange is what an operator may do to a run.
+type runChange struct {
+	verb string
+	// to is the state that it leads to.
+	to    catalog.RunState
+	apply func(s *catalog.Store, ctx context.Context, tx pgx.Tx, id uuid.UUID, by string) error
+}
+
+func (s *server) registerRunControl() {
+	for _, op := range []struct {
+		change               runChange
+		summary, description string
+	}{
+		{
+			runChange{"pause", catalog.RunPaused, (*catalog.Store).PauseRunTx},
+			"Pause a run",
+			"The tenants in work are finished first; no further one is begun. No other run can be started meanwhile.",
+		},
+		{
+			runChange{"resume", catalog.RunRunning, (*catalog.Store).ResumeRunTx},
+			"Resume a run",
+			"A service goes on with the tenants that have no outcome yet, within a few seconds.",
+		},
+		{
+			runChange{"abort", catalog.RunAborted, (*catalog.Store).AbortRunTx},
+			"Abort a run",
+			"Ends it. What it has done stays, the tenants in work are finished, and the others are as they were.",
+		},
+	} {
+		register(s, permitted(migrateTenants), huma.Operation{
+			OperationID: op.change.verb + "Migration", Method: http.MethodPost, Path: "/migrations/{id}/" + op.change.verb, Tags: []string{tagFleet},
+			Summary:     op.summary,
+			Description: op.description + " Done again, it changes nothing. A run that is over is refused.",
+			Errors:      []int{http.StatusNotFound, http.StatusUnprocessableEntity},
+		}, func(ctx context.Context, in *RunPath) (*runOutput, error) { return s.changeRun(ctx, in.ID, op.change) })
+	}
+}
+
+// changeRun changes a run and answers with it. One that is in the wanted state already is left alone, so that a repetition
+// is harmless; one that is over stays so.
+func (s *server) changeRun(ctx context.Context, text string, change runChange) (*runOutput, error) {
+	view, err := s.viewRun(ctx, text)
+	if err != nil {
+		return nil, err
+	}
+	changed := s.applyChange(ctx, view.ID, change)
+	if changed != nil && !errors.Is(changed, catalog.ErrStateChanged) {
+		return nil, changed
+	}
+	if view, err = s.viewRun(ctx, text); err != nil {
+		return nil, err
+	}
+	if changed != nil && view.State != change.to {
+		return nil, invalidFields(FieldProblem{"id", "wrong_state", fmt.Sprintf(
+			"The run is %s, so it cannot be changed like that. Once a run is over, POST /migrations starts the next.", view.State,
+		)})
+	}
+	return &runOutput{view}, nil
+}
+
+// applyChange changes the run and writes it down, both or neither.
+func (s *server) applyChange(ctx context.Context, id uuid.UUID, change runChange) error {
+	event, err := runEvent(ctx, change.verb, id)
+	if err != nil {
+		return err
+	}
+	return s.cfg.Catalog.InTx(ctx, func(tx pgx.Tx) error {
+		if err := change.apply(s.cfg.Catalog, ctx, tx, id, event.Actor); err != nil {
+			return err
+		}
+		return s.cfg.Catalog.RecordTx(ctx, tx, event)
+	})
+}
+
+// runEvent is what the audit is told.
+func runEvent(ctx context.Context, verb string, run uuid.UUID) (catalog.Event, error) {
+	details, err := json.Marshal(map[string]any{"migration": run})
+	if err != nil {
+		return catalog.Event{}, fmt.Errorf("write audit details: %w", err)
+	}
+	return catalog.Event{
+		Actor: claimsOf(ctx).Subject, Action: "migration." + verb, RequestID: &requestOf(ctx).id, Details: details,
+	}, nil
+}

@@ -1,0 +1,207 @@
+package httpapi
+
+import (
+	"context"
+	"math"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/google/uuid"
+
+	"homeroom/catalog"
+	"homeroom/fleet"
+)
+
+// migrateTenants is the permission for everything about runs over the fleet.
+const migrateTenants = "migrate:tenants"
+
+func (s *server) registerRuns() {
+	who := permitted(migrateTenants)
+	s.registerRunStart()
+	register(s, who, huma.Operation{
+		OperationID: "listMigrations", Method: http.MethodGet, Path: "/migrations", Tags: []string{tagFleet},
+		Summary:     "List the runs",
+		Description: "Newest first, in pages.",
+		Errors:      []int{http.StatusUnprocessableEntity},
+	}, s.listRuns)
+	register(s, who, huma.Operation{
+		OperationID: "getMigration", Method: http.MethodGet, Path: "/migrations/{id}", Tags: []string{tagFleet},
+		Summary:     "Look at a run",
+		Description: "How far it is, and its failures by their cause.",
+		Errors:      []int{http.StatusNotFound},
+	}, s.getRun)
+	register(s, who, streaming(huma.Operation{
+		OperationID: "followMigration", Method: http.MethodGet, Path: "/migrations/{id}/events", Tags: []string{tagFleet},
+		Summary: "Follow a run",
+		Description: "Final are done, failed, stopped and aborted. There are at most 4 events a second. " +
+			"An EventSource cannot send the access token; in a browser, read the body of a `fetch` instead.",
+	}, "migration", "/migrations/{id}", `{"id":"0199…","state":"running","total":120,"done":37,"failed":1,…}`), s.getRunEvents)
+	s.registerOutcomes()
+	s.registerRunControl()
+}
+
+// Migration is a run over the fleet, as a list shows it.
+type Migration struct {
+	ID            uuid.UUID        `json:"id"`
+	State         catalog.RunState `json:"state" enum:"running,paused,done,failed,stopped,aborted" doc:"running and paused are open, and at most one run is. done has looked at every tenant, and some may have failed; failed could not do its work; stopped had a canary fail, or too many tenants; aborted was ended by an operator." example:"running"`
+	ToVersion     uint             `json:"toVersion" doc:"The schema version that the tenants get." example:"5"`
+	Direction     string           `json:"direction" enum:"up,down" doc:"down takes tenants back to an older version." example:"up"`
+	Total         int              `json:"total" doc:"How many tenants were behind when it began." example:"120"`
+	Done          int              `json:"done" doc:"How many have been migrated." example:"37"`
+	Failed        int              `json:"failed" doc:"How many could not be." example:"1"`
+	Wave          int              `json:"wave" doc:"The number of the present wave, from 1." example:"3"`
+	Waves         int              `json:"waves" doc:"How many waves there are: the canaries, and ten times as many each time." example:"4"`
+	Canaries      int              `json:"canaries" doc:"How many tenants are in the first wave, whose failure stops the run; 0 where all are in one." example:"1"`
+	MaxFailures   int              `json:"maxFailures" doc:"How many tenants may fail before it stops." example:"12"`
+	Concurrency   int              `json:"concurrency" doc:"How many tenants of a server are migrated at the same time." example:"8"`
+	StartedBy     string           `json:"startedBy" doc:"Who wanted it." example:"auth0|0199…"`
+	ChangedBy     string           `json:"changedBy,omitempty" doc:"Who paused, resumed or aborted it last."`
+	StartedAt     time.Time        `json:"startedAt" doc:"When it began."`
+	FinishedAt    *time.Time       `json:"finishedAt,omitempty" doc:"When it ended."`
+	Problem       string           `json:"problem,omitempty" doc:"Why it stopped, failed or was aborted."`
+	RatePerSecond float64          `json:"ratePerSecond,omitempty" doc:"How many tenants it had a second in the last half minute; only while it runs." example:"42.5"`
+	ETASeconds    int              `json:"etaSeconds,omitempty" doc:"How long it will take at this rate; absent where that cannot be told." example:"2"`
+}
+
+func migrationOf(run catalog.Run) Migration {
+	progress := fleet.ProgressOf(run)
+	m := Migration{
+		ID: run.ID, State: run.State, ToVersion: run.ToVersion, Direction: run.Direction, Total: run.Total, Done: run.Done,
+		Failed: run.Failed, Wave: progress.Wave, Waves: progress.Waves, Canaries: run.Canaries, MaxFailures: run.MaxFailures,
+		Concurrency: run.Concurrency, StartedBy: run.StartedBy, StartedAt: run.StartedAt.UTC(),
+		ETASeconds: int(math.Ceil(run.ETA().Seconds())),
+	}
+	if run.State == catalog.RunRunning {
+		m.RatePerSecond = math.Round(run.Rate*100) / 100
+	}
+	if run.ChangedBy != nil {
+		m.ChangedBy = *run.ChangedBy
+	}
+	if run.FinishedAt != nil {
+		at := run.FinishedAt.UTC()
+		m.FinishedAt = &at
+	}
+	if run.Problem != nil {
+		m.Problem = *run.Problem
+	}
+	return m
+}
+
+// MigrationDetails is all that is known of a run.
+type MigrationDetails struct {
+	Migration
+	Tenants  []string           `json:"tenants,omitempty" doc:"The tenants that it was narrowed to; absent for the whole fleet."`
+	Failures []MigrationFailure `json:"failures" doc:"The causes for which tenants have failed, the most frequent first, at most 20."`
+}
+
+// MigrationFailure is a cause for which tenants have failed.
+type MigrationFailure struct {
+	Problem  string   `json:"problem" doc:"The cause: the file, its line, and what Postgres says."`
+	Tenants  int      `json:"tenants" doc:"How many tenants it befell."`
+	Examples []string `json:"examples" doc:"Up to five of their slugs, or their databases where they belong to no school."`
+}
+
+// Final tells whether the run is over.
+func (m MigrationDetails) Final() bool { return !m.State.Open() }
+
+// RunPath names a run. It is exported, as huma does not look into embedded structs that are not.
+type RunPath struct {
+	ID string `path:"id" doc:"The run's id." example:"0199c1b0-7d2e-7aa0-b9a1-0f6f3c1e2d4b"`
+}
+
+type runOutput struct{ Body MigrationDetails }
+
+func (s *server) getRun(ctx context.Context, in *RunPath) (*runOutput, error) {
+	view, err := s.viewRun(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	return &runOutput{view}, nil
+}
+
+type runEventsInput struct {
+	RunPath
+	EventsHeader
+}
+
+func (s *server) getRunEvents(ctx context.Context, in *runEventsInput) (*huma.StreamResponse, error) {
+	return s.events(ctx, "migration", in.LastEventID, func(ctx context.Context) (followed, error) { return s.viewRun(ctx, in.ID) })
+}
+
+// viewRun finds a run with its failures. Whatever is no id is as unknown as an id that no run has.
+func (s *server) viewRun(ctx context.Context, text string) (MigrationDetails, error) {
+	id, err := uuid.Parse(text)
+	if err != nil || len(text) != 36 {
+		return MigrationDetails{}, newProblem(notFound, "There is no such run.")
+	}
+	run, err := s.cfg.Catalog.RunByID(ctx, id)
+	if err != nil {
+		return MigrationDetails{}, err
+	}
+	return s.runDetails(ctx, run)
+}
+
+func (s *server) runDetails(ctx context.Context, run catalog.Run) (MigrationDetails, error) {
+	view := MigrationDetails{Migration: migrationOf(run), Tenants: run.OnlyTenants, Failures: []MigrationFailure{}}
+	if run.Failed == 0 {
+		return view, nil
+	}
+	groups, err := s.cfg.Catalog.FailureGroups(ctx, run.ID)
+	if err != nil {
+		return MigrationDetails{}, err
+	}
+	for _, group := range groups {
+		view.Failures = append(view.Failures, MigrationFailure(group))
+	}
+	return view, nil
+}
+
+// PageInput asks for a part of a list. It is exported, as huma does not look into embedded structs that are not.
+type PageInput struct {
+	Cursor string `query:"cursor" maxLength:"200" doc:"The nextCursor of the page before."`
+}
+
+// after is the id that the cursor names; the zero UUID at the beginning.
+func (p PageInput) after() (uuid.UUID, error) {
+	if p.Cursor == "" {
+		return uuid.Nil, nil
+	}
+	id, err := uuid.Parse(p.Cursor)
+	if err != nil || id == uuid.Nil {
+		return uuid.Nil, catalog.ErrBadCursor
+	}
+	return id, nil
+}
+
+type listRunsInput struct {
+	PageInput
+	Limit int `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"How many to list."`
+}
+
+// MigrationPage is a part of the list.
+type MigrationPage struct {
+	Migrations []Migration `json:"migrations"`
+	NextCursor string      `json:"nextCursor,omitempty" doc:"Continues the list; absent at its end."`
+}
+
+type listRunsOutput struct{ Body MigrationPage }
+
+func (s *server) listRuns(ctx context.Context, in *listRunsInput) (*listRunsOutput, error) {
+	before, err := in.after()
+	if err != nil {
+		return nil, err
+	}
+	runs, err := s.cfg.Catalog.Runs(ctx, before, in.Limit+1)
+	if err != nil {
+		return nil, err
+	}
+	page := MigrationPage{Migrations: []Migration{}}
+	for _, run := range runs[:min(in.Limit, len(runs))] {
+		page.Migrations = append(page.Migrations, migrationOf(run))
+	}
+	if len(runs) > in.Limit {
+		page.NextCursor = runs[in.Limit-1].ID.String()
+	}
+	return &listRunsOutput{page}, nil
+}

@@ -1,0 +1,245 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"reflect"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/google/uuid"
+
+	"homeroom/catalog"
+	"homeroom/fleet"
+	"homeroom/internal/postgres"
+	"homeroom/migrations"
+)
+
+const (
+	// mostChosen is how many tenants a run can be narrowed to.
+	mostChosen = 1000
+	// largestChoice is how many bytes a body with so many names may have; see largestBody for the one.
+	largestChoice = 128<<10 + 1
+	// newestVersion is the largest that JSON can tell exactly: versions may be dates with a time.
+	newestVersion = 1 << 53
+)
+
+func (s *server) registerRunStart() {
+	refusals := []int{
+		http.StatusBadRequest, http.StatusConflict, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType,
+		http.StatusUnprocessableEntity,
+	}
+	register(s, permitted(migrateTenants), huma.Operation{
+		OperationID: "startMigration", Method: http.MethodPost, Path: "/migrations", Tags: []string{tagFleet},
+		Summary: "Start a run over the fleet",
+		Description: "Brings all tenants that are behind to the newest version, or the chosen ones to the chosen version: first the canaries, then waves that grow. " +
+			"The new template is built first, so a file that cannot run at all starts nothing. A service then does the work. " +
+			"At most one run is open. With `plan`, nothing is started, and the answer tells what would be done.",
+		MaxBodyBytes:     largestChoice,
+		SkipValidateBody: true, // the body reads itself
+		Errors:           refusals,
+		Middlewares:      huma.Middlewares{s.requireJSON},
+		Responses:        s.startResponses(),
+	}, s.postMigration)
+	register(s, permitted("update:tenants"), huma.Operation{
+		OperationID: "migrateTenant", Method: http.MethodPost, Path: "/tenants/{id}/migrate", Tags: []string{tagFleet},
+		Summary: "Start a run for one tenant",
+		Description: "Brings just this tenant to the newest version, as `POST /migrations` with its name does: also one that is held at an older " +
+			"version, or quarantined because a migration had failed. The body is empty, or an object without members.",
+		MaxBodyBytes:     largestBody,
+		SkipValidateBody: true, // the body reads itself
+		Errors:           append(refusals, http.StatusNotFound),
+		Middlewares:      huma.Middlewares{s.requireJSON},
+		Responses:        s.startResponses(),
+	}, s.postTenantMigration)
+}
+
+// startResponses are the two good answers of what starts a run.
+func (s *server) startResponses() map[string]*huma.Response {
+	schemas := s.api.OpenAPI().Components.Schemas
+	body := func(t reflect.Type) map[string]*huma.MediaType {
+		return map[string]*huma.MediaType{"application/json": {Schema: schemas.Schema(t, true, "")}}
+	}
+	location := map[string]*huma.Param{"Location": {
+		Description: "Where the run can be looked at.", Schema: &huma.Schema{Type: huma.TypeString},
+	}}
+	return map[string]*huma.Response{
+		"200": {
+			Description: "Nothing was started: a plan was asked for, or nothing is behind, and then its `total` is 0.",
+			Content:     body(reflect.TypeFor[MigrationPlan]()),
+		},
+		"202": {Description: "The run is open.", Content: body(reflect.TypeFor[MigrationDetails]()), Headers: location},
+	}
+}
+
+// newMigration is the body of POST /migrations; it may be left out.
+type newMigration struct {
+	Tenants     []string `json:"tenants,omitempty" minItems:"1" maxItems:"1000" doc:"Only these tenants: ids, slugs or databases. The whole fleet when left out." example:"[\"lincoln-high\"]"`
+	To          *uint    `json:"to,omitempty" minimum:"1" doc:"The version to reach; the newest when left out. Chosen tenants above it are taken back to it by the down files, and stay at it until a run names them again."`
+	Canaries    *int     `json:"canaries,omitempty" minimum:"0" doc:"How many tenants go first, alone; 0 migrates all in one wave. When left out, those that are marked as canaries, or else one."`
+	MaxFailures *int     `json:"maxFailures,omitempty" minimum:"0" doc:"How many tenants may fail before the run stops; 0 stops at the first. When left out, a tenth of them, and at least 3."`
+	Concurrency *int     `json:"concurrency,omitempty" minimum:"1" maximum:"64" doc:"How many tenants of a server are migrated at the same time; 8 when left out."`
+	Plan        bool     `json:"plan,omitempty" doc:"Only tell what would be done." example:"true"`
+
+	wrong []FieldProblem
+}
+
+// UnmarshalJSON takes the members one by one, as that of newUser does.
+func (m *newMigration) UnmarshalJSON(text []byte) error {
+	o, err := readObject(text)
+	if err != nil {
+		return err
+	}
+	m.Tenants = o.list("tenants")
+	if to := o.number("to", 1, newestVersion); to != nil {
+		version := uint(*to)
+		m.To = &version
+	}
+	m.Canaries = o.number("canaries", 0, math.MaxInt32)
+	m.MaxFailures = o.number("maxFailures", 0, math.MaxInt32)
+	m.Concurrency = o.number("concurrency", 1, 64)
+	m.Plan = o.flag("plan")
+	m.wrong = o.end()
+	return nil
+}
+
+type postMigrationInput struct{ Body *newMigration }
+
+type postMigrationOutput struct {
+	Status   int
+	Location string `header:"Location" doc:"Where the run can be looked at."`
+	Body     any
+}
+
+func (s *server) postMigration(ctx context.Context, in *postMigrationInput) (*postMigrationOutput, error) {
+	body := in.Body
+	if body == nil {
+		body = &newMigration{}
+	}
+	names, wrong, err := s.choose(ctx, body)
+	if err != nil {
+		return nil, err
+	}
+	if wrong = append(body.wrong, wrong...); len(wrong) > 0 {
+		return nil, invalidFields(wrong...)
+	}
+	options := fleet.Options{
+		By: claimsOf(ctx).Subject, Only: names, To: body.To, Canaries: body.Canaries, MaxFailures: body.MaxFailures,
+	}
+	if body.Concurrency != nil {
+		options.Concurrency = *body.Concurrency
+	}
+	if body.Plan {
+		return s.answerPlan(ctx, options)
+	}
+	return s.startRun(ctx, options, nil)
+}
+
+// noMembers is a body that may be left out and has no members. One that has some is refused, since it means something.
+type noMembers struct{ wrong []FieldProblem }
+
+// UnmarshalJSON refuses every member.
+func (n *noMembers) UnmarshalJSON(text []byte) error {
+	o, err := readObject(text)
+	if err == nil {
+		n.wrong = o.end()
+	}
+	return err
+}
+
+type tenantMigrationInput struct {
+	TenantPath
+	Body *noMembers
+}
+
+func (s *server) postTenantMigration(ctx context.Context, in *tenantMigrationInput) (*postMigrationOutput, error) {
+	if in.Body != nil && len(in.Body.wrong) > 0 {
+		return nil, invalidFields(in.Body.wrong...)
+	}
+	row, err := s.cfg.Catalog.Tenant(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	if code, message := s.unfit(row); code != "" {
+		return nil, invalidFields(FieldProblem{"id", code, message})
+	}
+	name := row.Slug
+	if name == "" {
+		name = row.Database
+	}
+	return s.startRun(ctx, fleet.Options{By: claimsOf(ctx).Subject, Only: []string{name}}, &row.ID)
+}
+
+// startRun opens a run and writes down who did, or answers with an empty plan where nothing is behind.
+func (s *server) startRun(ctx context.Context, options fleet.Options, tenantID *uuid.UUID) (*postMigrationOutput, error) {
+	run, err := s.cfg.Fleet.Start(ctx, options)
+	if errors.Is(err, fleet.ErrNothing) && !postgres.Unreachable(err) {
+		return s.answerPlan(ctx, options)
+	}
+	if err != nil {
+		return nil, s.startProblem(ctx, err)
+	}
+	event, err := runEvent(ctx, "start", run.ID)
+	if err == nil {
+		event.TenantID = tenantID
+		// The run is open, and tells who began it. That the caller has gone, or the audit cannot be written, does not end it.
+		err = s.cfg.Catalog.Record(context.WithoutCancel(ctx), event)
+	}
+	requestOf(ctx).cause = err
+	view, err := s.runDetails(ctx, run)
+	if err != nil {
+		return nil, err
+	}
+	return &postMigrationOutput{Status: http.StatusAccepted, Location: "/migrations/" + run.ID.String(), Body: view}, nil
+}
+
+// startProblem words why no run was opened.
+func (s *server) startProblem(ctx context.Context, err error) error {
+	var paused *fleet.PausedError
+	var file *migrations.Error
+	switch {
+	case errors.As(err, &paused):
+		return openRunProblem(paused.Run)
+	case errors.Is(err, catalog.ErrRunActive):
+		run, found := s.cfg.Catalog.OpenRun(ctx)
+		if errors.Is(found, catalog.ErrNotFound) {
+			return newProblem(inProgress, "Another run was open until just now.").after(time.Second)
+		}
+		if found != nil {
+			return found
+		}
+		return openRunProblem(run)
+	case errors.As(err, &file):
+		return fileProblem(file).because(err)
+	case errors.Is(err, fleet.ErrNothing):
+		return newProblem(busy, "Some servers cannot be reached at this moment, and no tenant of the others is behind.").after(10 * time.Second).because(err)
+	case ctx.Err() != nil:
+		return newProblem(busy, "Building the new template takes longer than a request may. The command homeroom migrate has no such limit.").
+			after(10 * time.Second).because(err)
+	}
+	return err
+}
+
+// openRunProblem names the run that is in the way. One that is paused waits for a person, so there is nothing to wait for.
+func openRunProblem(run catalog.Run) *Problem {
+	if run.State == catalog.RunPaused {
+		return newProblem(inProgress, fmt.Sprintf("Run %s to version %d is paused, with %d of %d tenants looked at. Resume or abort it first.",
+			run.ID, run.ToVersion, run.Done+run.Failed, run.Total))
+	}
+	return newProblem(inProgress, fmt.Sprintf("Run %s to version %d is %s, with %d of %d tenants looked at. Wait for its end, or abort it.",
+		run.ID, run.ToVersion, run.State, run.Done+run.Failed, run.Total)).after(10 * time.Second)
+}
+
+// fileProblem tells which file cannot be run. The files are the operators' own; what Postgres says of them holds no row, as
+// the template has none.
+func fileProblem(e *migrations.Error) *Problem {
+	place := e.File
+	if e.Line > 0 {
+		place = fmt.Sprintf("%s, line %d", e.File, e.Line)
+	}
+	return invalidFields(FieldProblem{"to", "migration_failed", fmt.Sprintf(
+		"No tenant was touched: the template for version %d cannot be built. %s: %s", e.Version, place, e.Err)})
+}

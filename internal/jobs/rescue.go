@@ -1,0 +1,81 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"homeroom/internal/killpoint"
+)
+
+// River gives a job whose process died to another only after a time that no attempt may exceed, since it cannot tell a dead
+// process from a slow one: many minutes, in which a tenant may be without its database. So whoever works on a
+// re-provisioning holds an advisory lock of the job on a session of its own, and a running job whose lock is free is made
+// available again. A process that lost only that session goes on beside the next one: the tenant's lock keeps them apart.
+
+// rescueEvery is how often a process looks for jobs that nobody works on, and how old an attempt must be for that: taking a
+// job and taking its lock are two steps.
+var rescueEvery = killpoint.Hasten(5 * time.Second)
+
+// jobLock is the key of the lock of the job $1.
+const jobLock = `hashtextextended('homeroom job ' || $1::bigint, 0)`
+
+// holding runs f while this process holds the job's lock.
+func holding(ctx context.Context, pool *pgxpool.Pool, job int64, f func() error) error {
+	conn, err := pool.Acquire(ctx)
+	if err != nil {
+		return fmt.Errorf("connect to lock job %d: %w", job, err)
+	}
+	defer conn.Release()
+	if _, err := conn.Exec(ctx, `select pg_advisory_lock(`+jobLock+`)`, job); err != nil {
+		return fmt.Errorf("lock job %d: %w", job, err)
+	}
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		if _, err := conn.Exec(ctx, `select pg_advisory_unlock(`+jobLock+`)`, job); err != nil {
+			_ = conn.Conn().Close(ctx) // which gives the lock back too
+		}
+	}()
+	return f()
+}
+
+// rescue makes jobs available again whose process has died, until ctx ends.
+func (r *Runner) rescue(ctx context.Context) {
+	ticker := time.NewTicker(rescueEvery)
+	defer ticker.Stop()
+	for {
+		if err := rescueOnce(ctx, r.pool); err != nil && ctx.Err() == nil {
+			r.logger.Warn("look for jobs whose process has died", "cause", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+func rescueOnce(ctx context.Context, pool *pgxpool.Pool) error {
+	rows, err := pool.Query(ctx, `
+		select id
+		from `+schema+`.river_job
+		where state = 'running' and kind = $1 and attempted_at < now() - $2::interval`, ReprovisionTenant{}.Kind(), rescueEvery)
+	if err != nil {
+		return err
+	}
+	ids, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	for _, id := range ids {
+		// The lock is this statement's: nobody can hold it, and nobody can take the job, while it runs.
+		_, failed := pool.Exec(ctx, `
+			update `+schema+`.river_job
+			set state = 'available', scheduled_at = now()
+			where id = $1 and state = 'running' and pg_try_advisory_xact_lock(`+jobLock+`)`, id)
+		err = errors.Join(err, failed)
+	}
+	return err
+}

@@ -1,0 +1,217 @@
+package signup_test
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// session is a connection that holds locks and transactions. They end with it, once what it was sent has been carried out.
+type session struct {
+	mu     sync.Mutex
+	closed bool
+	tx     *rows // the rows as the open transaction sees them
+}
+
+func (s *session) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+}
+
+func (s *session) over() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closed
+}
+
+// call is a request to a system, from when it is sent until it has been answered and cannot take effect any more.
+type call struct {
+	proc    *process
+	task    *task
+	system  string // "catalog", "identity", or the name of a server
+	what    string
+	about   uuid.UUID
+	detail  string
+	session *session
+	sent    time.Time
+	at      time.Time // of a late call: when it takes effect
+	// apply carries it out. blocked tells that it must wait for somebody else's lock.
+	apply   func() (any, error)
+	blocked func() bool
+	// refused is an error that says it was not carried out, lost one that does not say.
+	refused func(n int) error
+	lost    func() error
+	answer  chan answer
+	left    bool // the caller's context has ended, and it has gone on without an answer
+}
+
+// inTx tells a statement of a transaction, which ends with its caller.
+func (c *call) inTx() bool { return c.session != nil && c.session.tx != nil }
+
+type answer struct {
+	die   bool
+	value any
+	err   error
+}
+
+// ask is the one place that every call of the saga goes through. It blocks until the driver answers, and never returns in
+// a process that has died.
+func ask[T any](ctx context.Context, w *world, c *call, apply func() (T, error)) (T, error) {
+	var none T
+	if c.proc.dead() {
+		runtime.Goexit()
+	}
+	c.task, _ = ctx.Value(taskKey{}).(*task)
+	c.apply = func() (any, error) { return apply() }
+	c.answer = make(chan answer, 1)
+	c.sent = time.Now()
+	if err := ctx.Err(); err != nil {
+		return none, fmt.Errorf("%w: %w", c.refused(0), err)
+	}
+	w.mu.Lock()
+	w.arrived = append(w.arrived, c)
+	w.mu.Unlock()
+	select {
+	case a := <-c.answer:
+		if a.die {
+			runtime.Goexit()
+		}
+		if a.err != nil {
+			return none, a.err
+		}
+		return a.value.(T), nil
+	case <-ctx.Done():
+		w.mu.Lock()
+		c.left = true
+		w.mu.Unlock()
+		return none, fmt.Errorf("%w: %w", c.lost(), ctx.Err())
+	}
+}
+
+// leave keeps a call whose caller has gone: it may take effect or not.
+func (w *world) leave(c *call) {
+	switch n := w.choices.next(3); {
+	case n == 0:
+		w.tell("   %s: never takes effect", w.text(c))
+	case n == 1 || c.inTx():
+		w.carryOutUnless(c)
+	default:
+		w.delay(c)
+	}
+}
+
+// carryOutUnless lets a call that nobody waits for take effect, unless it waits for a lock and has no session any more.
+func (w *world) carryOutUnless(c *call) {
+	if c.what == "insert spare" {
+		w.givenBack++ // whoever has the lock now may have counted before
+	}
+	if c.blocked == nil || !c.blocked() {
+		_, _ = w.carryOut(c)
+	}
+}
+
+// delay lets a call take effect later.
+func (w *world) delay(c *call) {
+	c.at = time.Now().Add(time.Duration(w.choices.next(200)+1) * longestDelay / 200)
+	w.tell("   %s: takes effect in %s", w.text(c), time.Until(c.at))
+	w.late = append(w.late, c)
+}
+
+// carryOut lets a call take effect, and checks what must always hold.
+func (w *world) carryOut(c *call) (any, error) {
+	value, err := c.apply()
+	w.seen["calls"]++
+	if c.system == "catalog" && err == nil {
+		w.seen[c.what]++
+	}
+	w.tell("   %s: %v", w.text(c), err)
+	w.check()
+	return value, err
+}
+
+// fate is what becomes of a call.
+type fate int
+
+const (
+	works fate = iota
+	isRefused
+	losesItsAnswer
+	isLost
+	isLate
+	kills
+)
+
+// fates has the ways in which a call can end as often as they shall come up, roughFates those of the identity provider, which is
+// the least reliable of the three, and of everything in some runs.
+var fates = [32]fate{
+	works, works, works, works, works, works, works, works, works, works, works, works, works, works, works, works,
+	works, works, works, works, works, works, works, isRefused, isRefused, losesItsAnswer, losesItsAnswer, losesItsAnswer,
+	isLost, isLost, isLate, kills,
+}
+
+var roughFates = [16]fate{
+	works, works, works, works, works, works, works, works, isRefused, isRefused, losesItsAnswer, losesItsAnswer, isLost, isLate,
+	isLate, kills,
+}
+
+// deliver decides what becomes of a call that waits.
+func (w *world) deliver(c *call) {
+	w.pending = slices.DeleteFunc(w.pending, func(p *call) bool { return p == c })
+	f := works
+	switch {
+	case w.away[c.system]:
+		f = []fate{isRefused, isLost}[w.choices.next(2)]
+	case w.faults && (w.rough || c.system == "identity"):
+		f = roughFates[w.choices.next(len(roughFates))]
+	case w.faults:
+		f = fates[w.choices.next(len(fates))]
+	}
+	if f == isLate && c.inTx() {
+		f = isLost
+	}
+	switch f {
+	case works:
+		value, err := w.carryOut(c)
+		c.answer <- answer{value: value, err: err}
+	case isRefused:
+		w.seen["refused"]++
+		w.tell("   %s: REFUSED", w.text(c))
+		c.answer <- answer{err: c.refused(w.choices.next(4))}
+	case losesItsAnswer:
+		w.seen["lost answers"]++
+		w.tell("   the next answer is LOST")
+		_, _ = w.carryOut(c)
+		c.answer <- answer{err: c.lost()}
+	case isLost:
+		w.tell("   %s: LOST", w.text(c))
+		c.answer <- answer{err: c.lost()}
+	case isLate:
+		w.delay(c)
+		c.answer <- answer{err: c.lost()}
+	case kills:
+		w.leave(c)
+		c.answer <- answer{die: true}
+		w.kill(c.proc)
+	}
+	w.settle()
+}
+
+// text describes a call, if it is asked for.
+func (w *world) text(c *call) fmt.Stringer { return callText{w, c} }
+
+type callText struct {
+	w *world
+	c *call
+}
+
+func (t callText) String() string {
+	return strings.TrimSpace(fmt.Sprintf("%s task %d: %s.%s %s %s",
+		t.c.proc.name, t.c.task.number, t.c.system, t.c.what, t.w.name(t.c.about), t.c.detail))
+}
