@@ -51,7 +51,7 @@ func scale(ctx context.Context, b *bed) (_ results, err error) {
 			prepare: l.awake(b, levels), work: l.check(l.schools.catalog),
 		})
 	}
-	found, err := b.race(ctx, "AS THE TENANTS BECOME MORE", b.rounds, nil, all)
+	found, err := b.race(ctx, "AS THE TENANTS BECOME MORE", 2*b.rounds, nil, all) // short ones
 	if err != nil {
 		return results{}, err
 	}

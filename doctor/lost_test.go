@@ -26,7 +26,7 @@ func restore(w *world) {
 	w.Helper()
 	err := w.catalog.InTx(w.Context(), func(tx pgx.Tx) error {
 		_, err := tx.Exec(w.Context(), `
-			delete from signups; delete from users; delete from tenants;
+			delete from signups; delete from users; delete from tenants; delete from river.river_job;
 			insert into tenants table backup.tenants;
 			insert into users table backup.users;
 			insert into signups table backup.signups`)
@@ -100,6 +100,19 @@ func TestALostSchoolWhoseTenantAnotherHas(t *testing.T) {
 		if finding.Code == "lost_school" && finding.Fix != "" {
 			t.Errorf("it would mend it: %+v", finding)
 		}
+	}
+}
+
+// A school that our key does not open is not provably ours.
+func TestALostSchoolThatOurKeyDoesNotOpen(t *testing.T) {
+	t.Parallel()
+	w := setup(t, 0)
+	copyOf(w)
+	lost := w.school()
+	restore(w)
+	w.root("postgres", "alter role "+lost.School.Database+" password 'changed'")
+	if plan := w.doctor.Plan(w.finds("lost_school")); len(plan) != 0 {
+		t.Errorf("it plans %+v", plan)
 	}
 }
 

@@ -240,7 +240,7 @@ func welcome(w io.Writer, addr string, cfg config, postgres *devpg.Server) {
 
 %[1]sCall the API as an operator:%[2]s
 
-  TOKEN=$(%[8]s token --permissions read:tenants,update:tenants)
+  TOKEN=$(%[8]s token --permissions read:tenants,update:tenants,migrate:tenants)
   curl -s http://%[3]s/tenants -H "Authorization: Bearer $TOKEN"
 
 `, bold, plain, addr, cfg.Auth0BaseURL, postgres.Version(), postgres.Port(), postgres.LogFile(), me)

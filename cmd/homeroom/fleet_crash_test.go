@@ -136,19 +136,21 @@ func (w *fleetWorld) diesAt(t *testing.T, c fleetCrash) {
 // migrated waits until all tenants are at the newest version, and the run that brought them there is done.
 func (w *fleetWorld) migrated(t *testing.T) {
 	t.Helper()
-	eventually(t, "the end of the run", func() (bool, error) {
-		var behind, open, outcomes int
-		err := w.pool.QueryRow(t.Context(), `
-			select (select count(*) from tenants where state <> 'spare' or schema_version <> $1),
-				(select count(*) from migration_runs where state in ('running', 'paused')),
-				(select count(*)
-					from migration_outcomes outcome
-					join migration_runs run on run.id = run_id
-					where run.to_version = $1 and run.state = 'done' and outcome.state = 'done')`, w.version).
-			Scan(&behind, &open, &outcomes)
-		return err == nil && behind == 0 && open == 0 && outcomes == len(w.tenants),
-			errors.Join(err, fmt.Errorf("%d tenants are behind, %d runs open, %d outcomes recorded", behind, open, outcomes))
-	})
+	eventually(t, "the end of the run", func() (bool, error) { return w.done(t) })
+}
+
+func (w *fleetWorld) done(t *testing.T) (bool, error) {
+	var behind, open, outcomes int
+	err := w.pool.QueryRow(t.Context(), `
+		select (select count(*) from tenants where state <> 'spare' or schema_version <> $1),
+			(select count(*) from migration_runs where state in ('running', 'paused')),
+			(select count(distinct tenant_id)
+				from migration_outcomes outcome
+				join migration_runs run on run.id = run_id
+				where run.to_version = $1 and run.state = 'done' and outcome.state = 'done')`, w.version).
+		Scan(&behind, &open, &outcomes)
+	return err == nil && behind == 0 && open == 0 && outcomes == len(w.tenants),
+		errors.Join(err, fmt.Errorf("%d tenants are behind, %d runs open, %d outcomes recorded", behind, open, outcomes))
 }
 
 // sound looks into every tenant: the version is clean, every file has run once, every index is valid.

@@ -36,7 +36,7 @@ var expected = []struct {
 	{"tenant psql", []string{"lunch_weeks", "schema_migrations"}},
 	{"/me", []string{`"email":"ada@lincoln.example"`, `"slug":"lincoln-high"`}},
 	{"--permissions", []string{`"name":"Lincoln High"`, `"steps":[`}},
-	{"tenant list", []string{"SLUG", "lincoln-high", "database exists  true", "in order", "0 tenants to migrate", "All tenants are at version"}},
+	{"tenant list", []string{"SLUG", "lincoln-high", "database exists  true", "in order", "0 tenants to migrate", "All tenants are at version", "none differs", "Nothing is wrong."}},
 	{"help config", []string{"HOMEROOM_CATALOG_URL", "AUTH0_AUDIENCE"}},
 }
 

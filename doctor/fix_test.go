@@ -1,0 +1,131 @@
+package doctor_test
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"homeroom/auth0/auth0test"
+	"homeroom/catalog"
+	"homeroom/doctor"
+	"homeroom/tenant"
+)
+
+// TestRepairsLookAgain changes the world between the look and the repair, which must then leave it alone.
+func TestRepairsLookAgain(t *testing.T) {
+	t.Parallel()
+	w := setup(t, 1)
+	school := w.school()
+	spare := value[string](w, "select database from tenants where state = 'spare'")
+	nobody, err := tenant.ParseDatabase("t_aaaaaaaaaaaaaaaaaaaaaaaaaa")
+	if err != nil {
+		t.Fatal(err)
+	}
+	expired, user := uuid.New(), uuid.New()
+	for _, c := range []struct {
+		name                string
+		make, change, after func()
+		finds               string
+	}{
+		{"a spare that has been claimed", func() { w.root("postgres", "alter role "+spare+" password 'changed'") },
+			func() { w.sql("update tenants set state = 'reserved', name = 'x y', slug = 'x' where state = 'spare'") },
+			func() {
+				w.sql("update tenants set state = 'spare', name = null, slug = null where state = 'reserved'")
+				w.fix(w.examine())
+			}, "spare_unusable"},
+		{"a database that has come back", func() { w.root("postgres", "alter database "+spare+" rename to away") },
+			func() { w.root("postgres", "alter database away rename to "+spare) },
+			func() {}, "database_missing"},
+		{"a role whose tenant has come back", func() { w.root("postgres", "create role "+nobody.Database()) },
+			func() {
+				w.sql("insert into tenants (id, server, database, lineage, state) values ($1, 'main', $2, 'x', 'building')", nobody.UUID(), nobody.Database())
+			},
+			func() {
+				w.sql("delete from tenants where state = 'building'")
+				w.root("postgres", "drop role "+nobody.Database())
+			}, "role_without_database"},
+		{"a login whose sign-up is looked at again",
+			func() {
+				w.sql(`insert into signups (id, request_hash, user_id, email, school_name, status, finished_at)
+					values ($1, '', $2, 'eve@lincoln.example', 'Eve', 'expired', now())`, expired, user)
+				err := w.auth0.Seed(carrying(user.String(), "eve@lincoln.example", map[string]any{"signup_id": expired.String()}))
+				if err != nil {
+					t.Fatal(err)
+				}
+			},
+			func() { w.sql("update signups set check_at = now() where id = $1", expired) },
+			func() {
+				if _, there := w.auth0.User("auth0|" + user.String()); !there {
+					t.Error("the login is gone")
+				}
+				w.sql("update signups set check_at = null where id = $1", expired)
+				w.fix(w.examine())
+			}, "identity_of_expired_signup"},
+		{"a schema that nobody can trust any more", func() { w.sql("update tenants set schema_version = 1 where state = 'ready'") },
+			func() { w.root(school.School.Database, "update schema_migrations set dirty = true") },
+			func() {
+				w.root(school.School.Database, "update schema_migrations set dirty = false")
+				w.fix(w.examine())
+			}, "version_differs"},
+		{"a lost school whose login says something else",
+			func() {
+				copyOf(w)
+				w.sql("delete from signups where status = 'ready'")
+				w.sql("delete from users")
+				w.sql("delete from tenants where state = 'ready'")
+			},
+			func() {
+				remake(w, school.User.IdentityID, func(u *auth0test.User) { u.AppMetadata["school_name"] = "Roosevelt" })
+			},
+			func() {
+				remake(w, school.User.IdentityID, func(u *auth0test.User) { u.AppMetadata["school_name"] = school.School.Name })
+				restore(w)
+			}, "lost_school"},
+	} {
+		c.make()
+		report := w.finds(c.finds)
+		c.change()
+		told := 0
+		err := w.doctor.Fix(t.Context(), report, func(f doctor.Finding, err error) {
+			if told++; !errors.Is(err, catalog.ErrStateChanged) {
+				t.Errorf("%s: the repair says %v", c.name, err)
+			}
+		})
+		if err != nil || told != 1 {
+			t.Errorf("%s: %d repairs, %v", c.name, told, err)
+		}
+		c.after()
+		w.finds("")
+	}
+}
+
+// Two findings that one repair mends are mended once, and both are told.
+func TestOneRepairMendsAllOfATenant(t *testing.T) {
+	t.Parallel()
+	w := setup(t, 0)
+	school := w.school().School.Database
+	w.root("postgres", "alter database "+school+" allow_connections false", "alter role "+school+" nologin")
+	report := w.finds("database_closed role_out_of_order")
+	told := 0
+	if err := w.doctor.Fix(t.Context(), report, func(doctor.Finding, error) { told++ }); err != nil || told != 2 {
+		t.Errorf("%d were told, %v", told, err)
+	}
+	if n := value[int](w, "select count(*) from audit_events where action = 'doctor.fix'"); n != 1 {
+		t.Errorf("%d repairs were made", n)
+	}
+	w.finds("")
+	w.usable(school)
+}
+
+// What waits for a person is left to one.
+func TestWhatIsQuarantinedIsNotMended(t *testing.T) {
+	t.Parallel()
+	w := setup(t, 0)
+	school := w.school().School.Database
+	w.sql("update tenants set state = 'quarantined', resume_state = 'ready', quarantine_cause = 'boom', quarantine_kind = 'database'")
+	w.root("postgres", "alter database "+school+" allow_connections false")
+	if plan := w.doctor.Plan(w.finds("database_closed tenant_quarantined")); len(plan) != 0 {
+		t.Errorf("it plans %+v", plan)
+	}
+}
