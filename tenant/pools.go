@@ -2,13 +2,12 @@ package tenant
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
-	"github.com/jackc/puddle/v2"
 	"github.com/maypok86/otter/v2"
 
 	"homeroom/internal/postgres"
@@ -44,10 +43,10 @@ func (c PoolsConfig) withDefaults() PoolsConfig {
 }
 
 // Pools opens tenants' databases with the tenants' own roles. However many tenants there are, at most
-// Tenants × Conns connections are open.
+// Tenants × Conns connections are open, and those of evicted pools whose users have not ended.
 type Pools struct {
 	cfg   PoolsConfig
-	cache *otter.Cache[poolKey, *pgxpool.Pool]
+	cache *otter.Cache[poolKey, *sharedPool]
 }
 
 type poolKey struct {
@@ -59,11 +58,10 @@ type poolKey struct {
 // NewPools makes an empty Pools.
 func NewPools(cfg PoolsConfig) (*Pools, error) {
 	cfg = cfg.withDefaults()
-	cache, err := otter.New(&otter.Options[poolKey, *pgxpool.Pool]{
+	cache, err := otter.New(&otter.Options[poolKey, *sharedPool]{
 		MaximumSize:      cfg.Tenants,
-		ExpiryCalculator: otter.ExpiryAccessing[poolKey, *pgxpool.Pool](cfg.IdlePool),
-		// Close waits for connections in use, so whoever still has one ends in peace, and nobody else waits for it.
-		OnDeletion: func(e otter.DeletionEvent[poolKey, *pgxpool.Pool]) { go e.Value.Close() },
+		ExpiryCalculator: otter.ExpiryAccessing[poolKey, *sharedPool](cfg.IdlePool),
+		OnDeletion:       func(e otter.DeletionEvent[poolKey, *sharedPool]) { e.Value.evict() },
 	})
 	if err != nil {
 		return nil, fmt.Errorf("make cache of pools: %w", err)
@@ -75,14 +73,15 @@ func NewPools(cfg PoolsConfig) (*Pools, error) {
 func (p *Pools) Do(ctx context.Context, server *Server, id ID, rotation int, f func(conn *pgx.Conn) error) error {
 	key := poolKey{server, id, rotation}
 	for {
-		pool, err := p.cache.Get(ctx, key, otter.LoaderFunc[poolKey, *pgxpool.Pool](p.open))
+		pool, err := p.cache.Get(ctx, key, otter.LoaderFunc[poolKey, *sharedPool](p.open))
 		if err != nil {
 			return err
 		}
-		conn, err := pool.Acquire(ctx)
-		if errors.Is(err, puddle.ErrClosedPool) {
-			continue // evicted between the two lines above; the next Get opens a new one
+		if !pool.enter() {
+			continue // evicted since; the next Get opens a new one
 		}
+		defer pool.leave()
+		conn, err := pool.Acquire(ctx)
 		if err != nil {
 			return fmt.Errorf("connect to database %s as its own role: %w", id.Database(), err)
 		}
@@ -91,8 +90,49 @@ func (p *Pools) Do(ctx context.Context, server *Server, id ID, rotation int, f f
 	}
 }
 
+// sharedPool is a pool that is closed when it is evicted and nobody uses it any more: closing it earlier would call off the
+// connections that its users are opening.
+type sharedPool struct {
+	*pgxpool.Pool
+
+	mu      sync.Mutex
+	users   int
+	evicted bool
+}
+
+// enter begins a use. It fails once the pool is evicted.
+func (p *sharedPool) enter() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.evicted {
+		return false
+	}
+	p.users++
+	return true
+}
+
+func (p *sharedPool) leave() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.users--
+	p.closeUnused()
+}
+
+func (p *sharedPool) evict() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.evicted = true
+	p.closeUnused()
+}
+
+func (p *sharedPool) closeUnused() {
+	if p.evicted && p.users == 0 {
+		go p.Close() // it waits for the server
+	}
+}
+
 // open makes the pool of a tenant. It connects only when a connection is asked for.
-func (p *Pools) open(_ context.Context, key poolKey) (*pgxpool.Pool, error) {
+func (p *Pools) open(_ context.Context, key poolKey) (*sharedPool, error) {
 	cfg, err := pgxpool.ParseConfig(key.server.URL(key.id, key.rotation).Reveal())
 	if err != nil {
 		return nil, fmt.Errorf("read the URL of tenant %s", key.id)
@@ -106,8 +146,8 @@ func (p *Pools) open(_ context.Context, key poolKey) (*pgxpool.Pool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open pool of tenant %s: %w", key.id, err)
 	}
-	return pool, nil
+	return &sharedPool{Pool: pool}, nil
 }
 
-// Close closes all pools, and waits until they are idle no longer than their users take.
+// Close closes all pools; those in use, when their users end.
 func (p *Pools) Close() { p.cache.InvalidateAll() }

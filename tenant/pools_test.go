@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
 
 	"homeroom/tenant"
 )
@@ -55,5 +56,38 @@ func TestPoolsStayWithinTheirBound(t *testing.T) {
 			t.Fatalf("%d connections are open, want at most 2", open)
 		case <-ticker.C:
 		}
+	}
+}
+
+// TestAPoolThatMakesRoomFailsNobody: with fewer pools than users, pools are evicted while somebody connects.
+func TestAPoolThatMakesRoomFailsNobody(t *testing.T) {
+	t.Parallel()
+	server := open(t, nil)
+	pools, err := tenant.NewPools(tenant.PoolsConfig{Tenants: 1, Conns: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pools.Close)
+	ids := make([]tenant.ID, 6)
+	for i := range ids {
+		ids[i] = ensure(t, server)
+	}
+	var group errgroup.Group
+	for client := range 8 {
+		group.Go(func() error {
+			for n := range 3 * len(ids) {
+				err := pools.Do(t.Context(), server, ids[(client+n)%len(ids)], 0, func(conn *pgx.Conn) error {
+					_, err := conn.Exec(t.Context(), "select 1")
+					return err
+				})
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		t.Error(err)
 	}
 }
