@@ -26,7 +26,7 @@ ifneq ($(call writable,$(or $(XDG_STATE_HOME),$(HOME))),yes)
 export XDG_STATE_HOME := $(call scratch,state)
 endif
 
-.PHONY: help run build test bench lint fmt check-go
+.PHONY: help run build test soak bench lint fmt check-go
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -55,6 +55,12 @@ test: check-go ## Run all tests, with the race detector where there is a C compi
 		echo "Without the race detector: it needs cgo and a C compiler (apt-get install gcc libc6-dev, or xcode-select --install)."; \
 	fi; \
 	set -x; $(GO) test $$race -parallel 8 -timeout 20m $(if $(RUN),-run '$(RUN)') $(ARGS) $(PKG)
+
+# The test is built first, and run where its package is, so that it can print while it runs.
+SOAK ?= 10m
+soak: check-go ## Crash everything for SOAK=10m: pairs of kill points, then sign-ups in a storm (ARGS='-seed 7 -sagas 5000')
+	@$(GO) test -c -tags soak -o bin/homeroom-soak ./cmd/homeroom
+	@cd cmd/homeroom && ../../bin/homeroom-soak -test.run '^TestSoak$$' -test.timeout 0 -test.parallel 64 -for $(SOAK) $(ARGS)
 
 bench: check-go ## Measure sign-ups, start-up and fleet migrations, as ratios to bare Postgres
 	@$(GO) run ./bench $(ARGS)

@@ -124,7 +124,8 @@ func (p *park) runFleet(o fleet.Options) func(context.Context) (time.Duration, e
 	}
 }
 
-// bareSQL is the floor: the same SQL and the same version row, in one message to each database.
+// bareSQL is the floor: the same SQL and the same version row, in one message to each database, as the role that owns what is in
+// it: made by another, a table would lack the rights that the tenant's role needs.
 func (p *park) bareSQL(ctx context.Context) (time.Duration, error) {
 	return 0, migrateBare(ctx, p.bed, p.databases, p.message())
 }
@@ -140,7 +141,12 @@ func migrateBare(ctx context.Context, b *bed, databases []string, message string
 	group.SetLimit(mostClients)
 	for _, database := range databases {
 		group.Go(func() error {
-			conn, err := pgx.Connect(ctx, b.postgres.URL(database))
+			cfg, err := pgx.ParseConfig(b.postgres.URL(database))
+			if err != nil {
+				return err
+			}
+			cfg.RuntimeParams["role"] = "homeroom_owner"
+			conn, err := pgx.ConnectConfig(ctx, cfg)
 			if err != nil {
 				return err
 			}

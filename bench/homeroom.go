@@ -99,7 +99,7 @@ func (h *homeroom) handler() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	all, err := fleet.New(fleet.Config{Catalog: h.catalog, Servers: h.servers, Logger: h.logger})
+	all, err := fleet.New(fleet.Config{Catalog: h.catalog, Servers: fleet.OnServers(h.servers), Logger: h.logger})
 	if err != nil {
 		return nil, err
 	}

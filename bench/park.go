@@ -127,7 +127,7 @@ func (p *park) check(store *catalog.Store) func(context.Context) (time.Duration,
 
 func (p *park) run(ctx context.Context, store *catalog.Store, server *tenant.Server, o fleet.Options) (fleet.Report, error) {
 	all, err := fleet.New(fleet.Config{
-		Catalog: store, Servers: tenant.Servers{server.Name(): server}, Concurrency: mostClients, Logger: p.ours.logger,
+		Catalog: store, Servers: fleet.OnServers(tenant.Servers{server.Name(): server}), Concurrency: mostClients, Logger: p.ours.logger,
 	})
 	if err != nil {
 		return fleet.Report{}, err

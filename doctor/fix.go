@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"homeroom/catalog"
+	"homeroom/internal/killpoint"
 )
 
 // Plan lists the findings of a report that Fix would mend, in the order in which it would.
@@ -33,9 +34,12 @@ func (d *Doctor) Fix(ctx context.Context, report Report, told func(Finding, erro
 	for _, finding := range d.Plan(report) {
 		err, again := done[finding.repair.key]
 		if !again {
+			killpoint.Here("doctor.chosen")
 			if err = finding.repair.do(ctx); err == nil {
+				killpoint.Here("doctor.mended")
 				err = d.record(ctx, finding)
 			}
+			killpoint.Here("doctor.recorded")
 			done[finding.repair.key] = err
 		}
 		if ctx.Err() != nil {

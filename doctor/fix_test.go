@@ -28,24 +28,31 @@ func TestRepairsLookAgain(t *testing.T) {
 		make, change, after func()
 		finds               string
 	}{
-		{"a spare that has been claimed", func() { w.root("postgres", "alter role "+spare+" password 'changed'") },
+		{
+			"a spare that has been claimed", func() { w.root("postgres", "alter role "+spare+" password 'changed'") },
 			func() { w.sql("update tenants set state = 'reserved', name = 'x y', slug = 'x' where state = 'spare'") },
 			func() {
 				w.sql("update tenants set state = 'spare', name = null, slug = null where state = 'reserved'")
 				w.fix(w.examine())
-			}, "spare_unusable"},
-		{"a database that has come back", func() { w.root("postgres", "alter database "+spare+" rename to away") },
+			}, "spare_unusable",
+		},
+		{
+			"a database that has come back", func() { w.root("postgres", "alter database "+spare+" rename to away") },
 			func() { w.root("postgres", "alter database away rename to "+spare) },
-			func() {}, "database_missing"},
-		{"a role whose tenant has come back", func() { w.root("postgres", "create role "+nobody.Database()) },
+			func() {}, "database_missing",
+		},
+		{
+			"a role whose tenant has come back", func() { w.root("postgres", "create role "+nobody.Database()) },
 			func() {
 				w.sql("insert into tenants (id, server, database, lineage, state) values ($1, 'main', $2, 'x', 'building')", nobody.UUID(), nobody.Database())
 			},
 			func() {
 				w.sql("delete from tenants where state = 'building'")
 				w.root("postgres", "drop role "+nobody.Database())
-			}, "role_without_database"},
-		{"a login whose sign-up is looked at again",
+			}, "role_without_database",
+		},
+		{
+			"a login whose sign-up is looked at again",
 			func() {
 				w.sql(`insert into signups (id, request_hash, user_id, email, school_name, status, finished_at)
 					values ($1, '', $2, 'eve@lincoln.example', 'Eve', 'expired', now())`, expired, user)
@@ -61,14 +68,18 @@ func TestRepairsLookAgain(t *testing.T) {
 				}
 				w.sql("update signups set check_at = null where id = $1", expired)
 				w.fix(w.examine())
-			}, "identity_of_expired_signup"},
-		{"a schema that nobody can trust any more", func() { w.sql("update tenants set schema_version = 1 where state = 'ready'") },
+			}, "identity_of_expired_signup",
+		},
+		{
+			"a schema that nobody can trust any more", func() { w.sql("update tenants set schema_version = 1 where state = 'ready'") },
 			func() { w.root(school.School.Database, "update schema_migrations set dirty = true") },
 			func() {
 				w.root(school.School.Database, "update schema_migrations set dirty = false")
 				w.fix(w.examine())
-			}, "version_differs"},
-		{"a lost school whose login says something else",
+			}, "version_differs",
+		},
+		{
+			"a lost school whose login says something else",
 			func() {
 				copyOf(w)
 				w.sql("delete from signups where status = 'ready'")
@@ -81,7 +92,8 @@ func TestRepairsLookAgain(t *testing.T) {
 			func() {
 				remake(w, school.User.IdentityID, func(u *auth0test.User) { u.AppMetadata["school_name"] = school.School.Name })
 				restore(w)
-			}, "lost_school"},
+			}, "lost_school",
+		},
 	} {
 		c.make()
 		report := w.finds(c.finds)

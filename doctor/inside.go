@@ -3,7 +3,6 @@ package doctor
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -111,7 +110,7 @@ func (e *examination) compareInside() {
 		case opened && postgres.Unreachable(seen.err):
 			e.add(Finding{Code: ServerUnreachable, Subject: t.Server, Server: t.Server, TenantID: &t.ID, Detail: reason(seen.err)})
 		case opened:
-			e.add(about(DatabaseUnreadable, t, reason(errors.Unwrap(seen.err))))
+			e.add(about(DatabaseUnreadable, t, reason(seen.err)))
 		case t.Lineage == e.cfg.Servers.Migrations().Lineage() && t.Fingerprint != nil && !beingMade(t) && t.State != catalog.Quarantined:
 			if want := e.references[t.SchemaVersion]; want != "" && want != *t.Fingerprint {
 				e.add(about(SchemaDrift, t, fmt.Sprintf("when it was last looked at, its schema was not that of version %d", t.SchemaVersion)))

@@ -87,7 +87,7 @@ func TestNoFalseAlarmsWhileMigrating(t *testing.T) {
 	for range 4 {
 		schools = append(schools, w.school().School.Database)
 	}
-	all, err := fleet.New(fleet.Config{Catalog: w.catalog, Servers: tenant.Servers{"main": w.server}, Logger: slog.New(slog.DiscardHandler)})
+	all, err := fleet.New(fleet.Config{Catalog: w.catalog, Servers: fleet.OnServers(tenant.Servers{"main": w.server}), Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

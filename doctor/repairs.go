@@ -9,6 +9,7 @@ import (
 
 	"homeroom/catalog"
 	"homeroom/identity"
+	"homeroom/internal/killpoint"
 	"homeroom/signup"
 	"homeroom/tenant"
 )
@@ -86,6 +87,7 @@ func (e *examination) dropInvalid(f Finding, t catalog.SurveyedTenant) Finding {
 		} else if _, err := e.unchanged(ctx, t); err != nil {
 			return err
 		}
+		killpoint.Here("doctor.rebuilding")
 		id := tenant.ID(t.ID)
 		return e.cfg.Servers[t.Server].SetAside(ctx, id, tenant.KeptName(id, time.Now()))
 	})

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -76,6 +77,7 @@ func (e *examination) compareTenant(t catalog.SurveyedTenant, holders []catalog.
 		for i, s := range holders {
 			ids[i] = s.ID.String()
 		}
+		slices.Sort(ids)
 		e.add(about(TenantShared, t, fmt.Sprintf("%d sign-ups have this tenant: %s", len(holders), strings.Join(ids, ", "))))
 	}
 	if len(holders) == 0 && t.Name != "" && (t.State == catalog.Reserved || t.State == catalog.Building) {
@@ -90,7 +92,7 @@ func (e *examination) compareSignup(s catalog.SurveyedSignup) {
 	switch {
 	case s.Unattended:
 		finding.Code = SignupUnattended
-		finding.Detail = fmt.Sprintf("the sign-up is %s, and was due %s ago", s.Status, e.after.At.Sub(*s.CheckAt).Round(time.Second))
+		finding.Detail = fmt.Sprintf("the sign-up is %s, and has been due since %s", s.Status, s.CheckAt.UTC().Format(time.RFC3339))
 		e.add(e.settle(finding))
 	case s.Status == catalog.Failed && s.TenantID != nil:
 		finding.Code, finding.Detail = SignupParked, parkedDetail(s)

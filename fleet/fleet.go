@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -26,8 +27,8 @@ import (
 
 // Config is what a Fleet needs.
 type Config struct {
-	Catalog *catalog.Store
-	Servers tenant.Servers
+	Catalog Registry
+	Servers Servers
 	// Concurrency is how many tenants of one server are migrated at the same time, unless a run says otherwise. The server's
 	// own bound holds besides. Defaults to 8.
 	Concurrency int
@@ -43,11 +44,13 @@ type Fleet struct {
 	cfg Config
 	// referenced are the servers whose template has been kept as what the schema looks like.
 	referenced sync.Map
+	// jitter is a random part of a wait, so that tenants that wait for the same thing do not come back together.
+	jitter func(wait time.Duration) time.Duration
 }
 
 // New makes a Fleet.
 func New(cfg Config) (*Fleet, error) {
-	if cfg.Catalog == nil || len(cfg.Servers) == 0 {
+	if cfg.Catalog == nil || cfg.Servers == nil || len(cfg.Servers.Names()) == 0 {
 		return nil, errors.New("a fleet needs a catalog and at least one server")
 	}
 	if cfg.Concurrency < 0 {
@@ -62,7 +65,7 @@ func New(cfg Config) (*Fleet, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
-	return &Fleet{cfg: cfg}, nil
+	return &Fleet{cfg: cfg, jitter: rand.N[time.Duration]}, nil
 }
 
 // Version is the newest schema version, the one that a run brings the tenants to unless it says otherwise.
@@ -75,8 +78,12 @@ func (f *Fleet) Version() uint {
 func (f *Fleet) prepare(ctx context.Context) (servers []string, unreachable, err error) {
 	var mu sync.Mutex
 	group, ctx := errgroup.WithContext(ctx)
-	for name, server := range f.cfg.Servers {
+	for _, name := range f.cfg.Servers.Names() {
 		group.Go(func() error {
+			server, err := f.cfg.Servers.Get(name)
+			if err != nil {
+				return err
+			}
 			schema, err := server.Reference(ctx) // which makes the template
 			if postgres.Unreachable(err) && ctx.Err() == nil {
 				mu.Lock()

@@ -209,7 +209,7 @@ func TestALockThatSomebodyHoldsFailsATenantWithoutAQuarantine(t *testing.T) {
 		t.Fatal(err)
 	}
 	all, err := fleet.New(fleet.Config{
-		Catalog: b.catalog, Servers: tenant.Servers{"main": impatient(t, schema(t, 3))}, RetryFor: 200 * time.Millisecond,
+		Catalog: b.catalog, Servers: fleet.OnServers(tenant.Servers{"main": impatient(t, schema(t, 3))}), RetryFor: 200 * time.Millisecond,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -239,7 +239,7 @@ func TestAServerThatIsAwayKeepsOnlyItsOwnTenantsBehind(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(away.Close)
-	all, err := fleet.New(fleet.Config{Catalog: b.catalog, Servers: tenant.Servers{"main": open(t, schema(t, 3)), "away": away}})
+	all, err := fleet.New(fleet.Config{Catalog: b.catalog, Servers: fleet.OnServers(tenant.Servers{"main": open(t, schema(t, 3)), "away": away})})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,7 +21,7 @@ const (
 
 // ledger records outcomes in the background.
 type ledger struct {
-	catalog *catalog.Store
+	catalog Registry
 	run     uuid.UUID
 	in      chan catalog.Outcome
 	done    chan struct{}
@@ -30,8 +30,8 @@ type ledger struct {
 	err error // of the first recording that failed; the later ones are not tried
 }
 
-func newLedger(store *catalog.Store, run uuid.UUID) *ledger {
-	l := &ledger{catalog: store, run: run, in: make(chan catalog.Outcome, recordAtOnce), done: make(chan struct{})}
+func newLedger(registry Registry, run uuid.UUID) *ledger {
+	l := &ledger{catalog: registry, run: run, in: make(chan catalog.Outcome, recordAtOnce), done: make(chan struct{})}
 	go l.record()
 	return l
 }

@@ -22,6 +22,9 @@ const (
 // catalog. It is not part of a run, because describing a schema takes as long as a small migration, and nobody waits for it.
 // One process at a time does it; the others return at once. Progress may be nil.
 func (f *Fleet) TakeFingerprints(ctx context.Context, progress func(looked int)) error {
+	if _, _, err := f.prepare(ctx); err != nil { // which keeps what the newest schema should be
+		return err
+	}
 	_, err := f.cfg.Catalog.Exclusive(ctx, "fingerprints", func(ctx context.Context) error {
 		looked := 0
 		for {
@@ -71,7 +74,7 @@ type looker struct {
 
 func (f *Fleet) newLooker(total, perServer int) *looker {
 	return &looker{
-		Fleet: f, atOnce: perServer * len(f.cfg.Servers), total: total,
+		Fleet: f, atOnce: perServer * len(f.cfg.Servers.Names()), total: total,
 		schemas: map[string]tenant.Schema{}, failed: map[string][]catalog.Tenant{},
 	}
 }

@@ -123,7 +123,7 @@ func openWith(t *testing.T, set *migrations.Set, lockTimeout time.Duration) *ten
 func (b *bundle) fleet(t *testing.T, set *migrations.Set) *fleet.Fleet {
 	t.Helper()
 	all, err := fleet.New(fleet.Config{
-		Catalog: b.catalog, Servers: tenant.Servers{"main": open(t, set)}, Concurrency: 4, Logger: slog.New(slog.DiscardHandler),
+		Catalog: b.catalog, Servers: fleet.OnServers(tenant.Servers{"main": open(t, set)}), Concurrency: 4, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)

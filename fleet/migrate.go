@@ -3,7 +3,6 @@ package fleet
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"time"
 
 	"homeroom/catalog"
@@ -56,7 +55,7 @@ func (p *pass) migrateOne(ctx context.Context, t catalog.Tenant) (catalog.Outcom
 	if err != nil {
 		problem := cause(err)
 		outcome.State, outcome.Problem, outcome.Counts = stateFailed, &problem, !passing(err)
-		if len(result.Applied) == 0 {
+		if result.From == 0 && len(result.Applied) == 0 { // nobody has seen the database
 			outcome.ToVersion = t.SchemaVersion
 		}
 		p.cfg.Logger.Error("migrate a tenant", "tenant", t.ID, "slug", t.Slug, "database", t.Database, "cause", err)
@@ -90,7 +89,7 @@ func (p *pass) try(ctx context.Context, t catalog.Tenant) (result migrations.Res
 		if p.ended(t.Server) {
 			return result, attempts, errHalted
 		}
-		if pause(ctx, wait/2+rand.N(wait)) != nil {
+		if pause(ctx, wait/2+p.jitter(wait)) != nil {
 			return result, attempts, err
 		}
 	}

@@ -61,6 +61,46 @@ func newPass(f *Fleet, run catalog.Run, tell func(Progress)) *pass {
 	return &pass{Fleet: f, run: run, tell: tell, progress: ProgressOf(run), counting: run.Counting, gone: map[string]error{}}
 }
 
+// recall tells why the run must stop by what is recorded already: its process may have ended, or somebody paused it, between
+// the failure and the end of the run.
+func (p *pass) recall(ctx context.Context) (problem string, err error) {
+	if p.run.Counting == 0 {
+		return "", nil
+	}
+	outcomes, err := p.cfg.Catalog.Outcomes(ctx, p.run.ID)
+	if err != nil {
+		return "", err
+	}
+	// A wave's outcomes are recorded before the next begins, so the first ones are those of the canaries.
+	slices.SortStableFunc(outcomes, func(a, b catalog.Outcome) int { return a.FinishedAt.Compare(b.FinishedAt) })
+	canaries := 0
+	if len(waves(p.run.Total, p.run.Canaries)) > 1 {
+		canaries = p.run.Canaries
+	}
+	counting := 0
+	for i, outcome := range outcomes {
+		if outcome.State != stateFailed || !outcome.Counts {
+			continue
+		}
+		counting++
+		if problem := p.tooMuch(outcome, i < canaries, counting); problem != "" {
+			return problem, nil
+		}
+	}
+	return "", nil
+}
+
+// tooMuch tells why a failure that counts, the run's so many-th, stops the run; empty when it does not.
+func (p *pass) tooMuch(outcome catalog.Outcome, canary bool, counting int) string {
+	switch {
+	case canary:
+		return fmt.Sprintf("the canary %s failed, so no other tenant was touched: %s", nameOf(outcome), *outcome.Problem)
+	case counting > p.run.MaxFailures:
+		return fmt.Sprintf("%d tenants failed, and %d may; the last cause: %s", counting, p.run.MaxFailures, *outcome.Problem)
+	}
+	return ""
+}
+
 // handled is how many tenants have an outcome.
 func (p *pass) handled() int {
 	p.mu.Lock()
@@ -179,11 +219,8 @@ func (p *pass) count(outcome catalog.Outcome) {
 	}
 	if outcome.State == stateFailed && outcome.Counts {
 		p.counting++
-		switch {
-		case canary:
-			p.verdict.problem = fmt.Sprintf("the canary %s failed, so no other tenant was touched: %s", nameOf(outcome), *outcome.Problem)
-		case p.counting > p.run.MaxFailures:
-			p.verdict.problem = fmt.Sprintf("%d tenants failed, and %d may; the last cause: %s", p.counting, p.run.MaxFailures, *outcome.Problem)
+		if problem := p.tooMuch(outcome, canary, p.counting); problem != "" {
+			p.verdict.problem = problem
 		}
 	}
 	p.progress.Total = max(p.progress.Total, p.progress.Done+p.progress.Failed)

@@ -51,8 +51,8 @@ const followEvery = 250 * time.Millisecond
 const runLock = "migration run"
 
 // Start opens a run, which some process's [Fleet.Work] then does. It fails with [ErrNothing], with [catalog.ErrRunActive] or a
-// *[PausedError] when another run is open, or when the new template cannot be built: then no run is opened. Servers that
-// cannot be reached are left out.
+// *[PausedError] when another run is open, with a *[HaltedError] when it is automatic and its like has just failed, or when
+// the new template cannot be built: then no run is opened. Servers that cannot be reached are left out.
 func (f *Fleet) Start(ctx context.Context, options Options) (catalog.Run, error) {
 	servers, unreachable, err := f.prepare(ctx)
 	if err != nil {
@@ -65,6 +65,10 @@ func (f *Fleet) Start(ctx context.Context, options Options) (catalog.Run, error)
 	if err == nil && len(plan.Tenants) == 0 {
 		err = errors.Join(ErrNothing, unreachable)
 	}
+	if err == nil {
+		// Last, because another process's run may have come and gone since: a template takes a while to build.
+		err = f.halted(ctx, options)
+	}
 	if err != nil {
 		return catalog.Run{}, err
 	}
@@ -76,18 +80,24 @@ func (f *Fleet) Start(ctx context.Context, options Options) (catalog.Run, error)
 	return f.cfg.Catalog.RunByID(ctx, wanted.ID)
 }
 
-// start is Start, held back for an automatic run whose like has just failed.
-func (f *Fleet) start(ctx context.Context, options Options) (catalog.Run, error) {
-	if options.Automatic {
-		latest, err := f.cfg.Catalog.LatestRun(ctx, f.cfg.Servers.Migrations().Hash())
-		if err == nil && (latest.State == catalog.RunStopped || latest.State == catalog.RunAborted) {
-			err = &HaltedError{latest}
-		}
-		if err != nil && !errors.Is(err, catalog.ErrNotFound) {
-			return catalog.Run{}, err
-		}
+// halted fails with a *[HaltedError] when a run is automatic whose like has just failed. One like it that is open is
+// [catalog.ErrRunActive]: how it ends is not known.
+func (f *Fleet) halted(ctx context.Context, options Options) error {
+	if !options.Automatic {
+		return nil
 	}
-	return f.Start(ctx, options)
+	latest, err := f.cfg.Catalog.LatestRun(ctx, f.cfg.Servers.Migrations().Hash())
+	switch {
+	case errors.Is(err, catalog.ErrNotFound):
+		return nil
+	case err != nil:
+		return err
+	case latest.State == catalog.RunStopped || latest.State == catalog.RunAborted:
+		return &HaltedError{latest}
+	case latest.State.Open():
+		return catalog.ErrRunActive
+	}
+	return nil
 }
 
 // clear ends a run of other files, by an older or a newer program, that nobody works on any more. It fails with
@@ -133,7 +143,7 @@ func (f *Fleet) ours(run catalog.Run) bool {
 // run stays open.
 func (f *Fleet) Run(ctx context.Context, options Options) (Report, error) {
 	for {
-		run, err := f.start(ctx, options)
+		run, err := f.Start(ctx, options)
 		var paused *PausedError
 		joined := false
 		switch {
@@ -143,7 +153,7 @@ func (f *Fleet) Run(ctx context.Context, options Options) (Report, error) {
 			}
 			return Report{}, err
 		case errors.Is(err, catalog.ErrRunActive) || errors.As(err, &paused):
-			if run, err = f.join(ctx, options, err); err != nil {
+			if run, err = f.join(ctx, options); err != nil {
 				return Report{}, err
 			}
 			joined = true
@@ -160,8 +170,8 @@ func (f *Fleet) Run(ctx context.Context, options Options) (Report, error) {
 }
 
 // join finds the open run when it is the one that is wanted, and resumes it when it is paused. It returns a zero run while
-// another must be waited for, and the reason when that one waits for an operator itself.
-func (f *Fleet) join(ctx context.Context, options Options, reason error) (catalog.Run, error) {
+// another must be waited for, and a *[PausedError] when that one waits for an operator itself.
+func (f *Fleet) join(ctx context.Context, options Options) (catalog.Run, error) {
 	run, err := f.cfg.Catalog.OpenRun(ctx)
 	if errors.Is(err, catalog.ErrNotFound) {
 		return catalog.Run{}, nil
@@ -182,7 +192,7 @@ func (f *Fleet) join(ctx context.Context, options Options, reason error) (catalo
 		}
 		return run, err
 	case run.State == catalog.RunPaused:
-		return catalog.Run{}, reason
+		return catalog.Run{}, &PausedError{run}
 	case same:
 		return run, nil
 	}
@@ -260,6 +270,13 @@ func (f *Fleet) work(ctx context.Context, run catalog.Run, tell func(Progress)) 
 		return f.finish(ctx, run, catalog.RunFailed, err.Error())
 	}
 	pass := newPass(f, run, tell)
+	problem, err := pass.recall(ctx)
+	if err != nil {
+		return err
+	}
+	if problem != "" {
+		return f.finish(ctx, run, catalog.RunStopped, problem)
+	}
 	for {
 		wave, left := waveOf(run.Total, run.Canaries, pass.handled())
 		tenants, err := f.cfg.Catalog.Behind(ctx, catalog.BehindFilter{
@@ -271,6 +288,10 @@ func (f *Fleet) work(ctx context.Context, run catalog.Run, tell func(Progress)) 
 		}
 		if len(tenants) == 0 {
 			return f.finishPass(ctx, run, errors.Join(unreachable, pass.away()))
+		}
+		// Somebody may have paused or aborted it while the template was built, or in a wave that was over in no time.
+		if state, err := f.cfg.Catalog.RunStateNow(ctx, run.ID); err != nil || state != catalog.RunRunning {
+			return err
 		}
 		verdict, err := pass.wave(ctx, wave, tenants)
 		switch {

@@ -226,7 +226,8 @@ func (s *Server) ensureAccess(ctx context.Context, conn *pgx.Conn, id ID, rotati
 	return "opened to its role alone", nil
 }
 
-// canLogin tries the tenant's own way in.
+// canLogin tries the tenant's own way in. That it has all its connections in use is no
+// reason to repair it.
 func (s *Server) canLogin(ctx context.Context, id ID, rotation int) bool {
 	cfg, err := pgx.ParseConfig(s.URL(id, rotation).Reveal())
 	if err != nil {
@@ -235,7 +236,7 @@ func (s *Server) canLogin(ctx context.Context, id ID, rotation int) bool {
 	postgres.NoticeLoss(cfg)
 	conn, err := pgx.ConnectConfig(ctx, cfg)
 	if err != nil {
-		return false
+		return postgres.IsCode(err, "53300") // too_many_connections
 	}
 	_ = conn.Close(ctx)
 	return true

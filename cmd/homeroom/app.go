@@ -88,7 +88,7 @@ func (a *app) provider() identity.Provider {
 
 // fleet is all tenants, for migrations.
 func (a *app) fleet(concurrency int) (*fleet.Fleet, error) {
-	return fleet.New(fleet.Config{Catalog: a.catalog, Servers: a.servers, Concurrency: concurrency, Logger: a.logger})
+	return fleet.New(fleet.Config{Catalog: a.catalog, Servers: fleet.OnServers(a.servers), Concurrency: concurrency, Logger: a.logger})
 }
 
 // close lets everything go. It may be called on a half-opened app.

@@ -28,8 +28,10 @@ var arrows = map[string][]string{
 	"signup": {
 		"catalog", "tenant", "identity", "migrations", "internal/postgres", "internal/secret", "internal/killpoint",
 	},
-	"fleet":                 {"catalog", "tenant", "migrations", "internal/postgres", "internal/killpoint"},
-	"doctor":                {"signup", "catalog", "tenant", "identity", "migrations", "internal/postgres"},
+	"fleet": {"catalog", "tenant", "migrations", "internal/postgres", "internal/killpoint"},
+	"doctor": {
+		"signup", "catalog", "tenant", "identity", "migrations", "internal/postgres", "internal/killpoint",
+	},
 	"internal/metrics":      {"catalog"},
 	"internal/jobs":         {"signup", "internal/killpoint"},
 	"internal/httpapi":      {"signup", "fleet", "catalog", "tenant", "identity", "migrations", "internal/postgres", "internal/secret"},

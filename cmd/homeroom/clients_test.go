@@ -47,7 +47,7 @@ func request(ctx context.Context, base, method, path, body, header, value string
 	}
 	defer resp.Body.Close()
 	raw, err := io.ReadAll(resp.Body)
-	return resp.StatusCode, string(raw), err
+	return resp.StatusCode, strings.TrimSpace(string(raw)), err
 }
 
 // mustSucceed repeats the sign-up as a client does, until it has its school.

@@ -26,6 +26,13 @@ import (
 // knowing, is a failure. Where other catalogs use the server, it may hold databases and roles of theirs.
 func (w *world) examine(t *testing.T) {
 	t.Helper()
+	for _, f := range w.findings(t) {
+		t.Errorf("%s %s: %s: %s", f.Severity, f.Code, f.Subject, f.Detail)
+	}
+}
+
+func (w *world) findings(t *testing.T) (all []doctor.Finding) {
+	t.Helper()
 	store, err := catalog.Open(t.Context(), catalog.Config{URL: w.catalogURL})
 	if err != nil {
 		t.Fatal(err)
@@ -56,9 +63,10 @@ func (w *world) examine(t *testing.T) {
 	for _, f := range report.Findings {
 		others := catalogs > 1 && (f.Code == doctor.DatabaseWithoutRow || f.Code == doctor.RoleWithoutDatabase)
 		if f.Severity != doctor.Info && f.Code != doctor.ServerRemark && !others {
-			t.Errorf("%s %s: %s: %s", f.Severity, f.Code, f.Subject, f.Detail)
+			all = append(all, f)
 		}
 	}
+	return all
 }
 
 // homeroom runs a command of the program in this world.

@@ -84,6 +84,7 @@ func (w *world) wired(t testing.TB) map[string]wire {
 	catalog, catalogURL := newWire(t, w.catalogURL)
 	server, serverURL := newWire(t, w.serverURL)
 	provider, providerURL := newWire(t, w.auth0.URL())
+	w.issuer = providerURL + "/"
 	w.env = append(w.env, "HOMEROOM_CATALOG_URL="+catalogURL, "HOMEROOM_SERVER_MAIN_URL="+serverURL, "AUTH0_BASE_URL="+providerURL,
 		"AUTH0_MANAGEMENT_AUDIENCE="+w.auth0.URL()+"/api/v2/")
 	return map[string]wire{"the catalog": catalog, "the server": server, "the provider": provider}

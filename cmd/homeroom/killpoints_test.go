@@ -26,6 +26,7 @@ import (
 	"homeroom/catalog"
 	"homeroom/internal/devpg"
 	"homeroom/internal/pgtest"
+	"homeroom/tenant"
 )
 
 // crash is a kill point, and how a process is led there.
@@ -38,7 +39,8 @@ type crash struct {
 	provoke func(t *testing.T, w *world, victim *process, s school)
 	// slow victims run at the tempo of production.
 	slow bool
-	env  []string
+	// wired victims reach the tenants' server through a wire that can be cut.
+	wired bool
 	// between is done before the survivor starts.
 	between func(t *testing.T, w *world)
 	// mend is what comes then; nil has the client repeat its sign-up until it has its school.
@@ -72,7 +74,7 @@ var crashes = []crash{
 	{point: "signup.undone", spares: 1, provoke: weakly},
 	{point: "signup.refused_in_doubt", spares: 1, provoke: weaklyInDoubt},
 	{point: "signup.given_back", spares: 1, provoke: unanswered},
-	{point: "signup.rested", provoke: nil, env: []string{"HOMEROOM_MIN_FREE_DISK=1000TiB"}},
+	{point: "signup.rested", provoke: unreachable, wired: true},
 	{point: "signup.parked", spares: 1, first: "signup.identity_made", provoke: nothing, mend: parked},
 	{point: "signup.late_identity_removed", spares: 1, provoke: expiredMeanwhile, slow: true},
 	{point: "signup.leftover_removed", spares: 1, first: "signup.reserved", provoke: leftover},
@@ -190,9 +192,17 @@ func (c crash) die(t *testing.T, w *world, s school) {
 	if c.spares == 2 {
 		w.spares += 2 // the stock is full, and the point is on the way to more
 	}
-	victim := w.start(t, slices.Concat(tempo, c.env, []string{"HOMEROOM_KILL_AT=" + c.point})...)
+	var url string
+	if c.wired {
+		w.serverWire, url = newWire(t, w.serverURL)
+		tempo = append(tempo, "HOMEROOM_SERVER_MAIN_URL="+url)
+	}
+	victim := w.start(t, slices.Concat(tempo, []string{"HOMEROOM_KILL_AT=" + c.point})...)
 	c.provoke(t, w, victim, s)
 	victim.waitDead(t)
+	if c.slow { // and so was its lease
+		w.exec(t, "update signups set check_at = least(check_at, now() + interval '3 s') where email = $1", s.Email)
+	}
 	if c.between != nil {
 		c.between(t, w)
 	}
@@ -241,6 +251,13 @@ func posts(t *testing.T, _ *world, victim *process, s school) {
 func endLease(t *testing.T, w *world, victim *process, s school) {
 	t.Helper()
 	w.exec(t, "update signups set check_at = now() + interval '1.5 s' where email = $1", s.Email)
+	posts(t, w, victim, s)
+}
+
+// unreachable: the server cannot be reached once the process runs.
+func unreachable(t *testing.T, w *world, victim *process, s school) {
+	t.Helper()
+	w.serverWire.Stop()
 	posts(t, w, victim, s)
 }
 
@@ -306,7 +323,7 @@ func parked(t *testing.T, w *world, _ *process, s school) {
 // expiredMeanwhile: another process decides that the sign-up is over while this one is still making its identity.
 func expiredMeanwhile(t *testing.T, w *world, victim *process, s school) {
 	t.Helper()
-	w.auth0.Inject(auth0test.Fault{Method: "POST", Path: "/api/v2/users", Kind: auth0test.FaultSlow, WorkFirst: true, Delay: 2 * time.Second})
+	w.auth0.Inject(auth0test.Fault{Method: "POST", Path: "/api/v2/users", Kind: auth0test.FaultSlow, WorkFirst: true, Delay: 5 * time.Second})
 	answered := make(chan struct{})
 	go func() {
 		defer close(answered)
@@ -485,7 +502,38 @@ func newOrdinaryWorld(t *testing.T, postgres *devpg.Server, catalog string, spar
 }
 
 // mendingPoints are those of the doctor's repairs.
-var mendingPoints = []string{"tenant.role_dropped"}
+var mendingPoints = []string{
+	"doctor.chosen:2", "doctor.mended", "doctor.recorded:2", "doctor.rebuilding", "tenant.set_aside_dropped", "tenant.role_dropped",
+	"template.unmarked",
+}
+
+// TestKilledAtEveryStepOfMending kills the doctor in the middle of its repairs. The next one mends the rest.
+func TestKilledAtEveryStepOfMending(t *testing.T) {
+	t.Parallel()
+	postgres := pgtest.Private(t, nil)
+	w := newWorld(t, postgres.URL("catalog"), postgres.URL("postgres"), 2)
+	p := w.start(t)
+	newSchool(1).mustSucceed(t, p.url)
+	p.stopWhen(t, w)
+	for _, point := range mendingPoints {
+		t.Run(point, func(t *testing.T) {
+			w.superuser(t,
+				"alter database "+w.databases(t, "state = 'ready'")[0]+" allow_connections false",
+				"update pg_database set datconnlimit = -2 where datname = '"+w.databases(t, "state = 'spare'")[0]+"'",
+				"create role "+tenant.NewID().Database(),
+				"create database homeroom_template_1_0123456789ab owner homeroom_owner template template0",
+				"alter database homeroom_template_1_0123456789ab is_template true")
+			victim := w.run(t, []string{"doctor", "--fix", "--yes"}, "HOMEROOM_KILL_AT="+point)
+			victim.waitDead(t)
+			if code, out, errs := w.homeroom(t, "doctor", "--fix", "--yes"); code != exitOK {
+				t.Errorf("exit code %d: %s%s", code, out, errs)
+			}
+			w.start(t).stopWhen(t, w) // the keeper makes the spare again
+			w.audit(t)
+			auditServer(t, postgres.URL("postgres"), w.known(t))
+		})
+	}
+}
 
 // TestEveryKillPointIsTested compares the points of the source with those of the tests.
 func TestEveryKillPointIsTested(t *testing.T) {
@@ -551,6 +599,8 @@ func pointsOf(path string, found map[string]bool) error {
 
 // operator makes a request as one.
 func (w *world) operator(ctx context.Context, base, method, path, body string) (status int, text string, err error) {
-	token := w.auth0.IssueToken(auth0test.TokenRequest{Permissions: []string{"read:tenants", "update:tenants", "migrate:tenants"}})
+	token := w.auth0.IssueToken(auth0test.TokenRequest{
+		Permissions: []string{"read:tenants", "update:tenants", "migrate:tenants"}, Issuer: w.issuer,
+	})
 	return request(ctx, base, method, path, body, "Authorization", "Bearer "+token)
 }

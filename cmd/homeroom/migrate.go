@@ -75,11 +75,10 @@ func (c migrateRun) takeFingerprints(ctx context.Context, p program, all *fleet.
 	if !c.NoProgress {
 		tell = counter(p.stderr, "schemas looked at")
 	}
-	err := all.TakeFingerprints(ctx, tell)
-	if ctx.Err() != nil {
-		return nil
+	if err := all.TakeFingerprints(ctx, tell); err != nil && ctx.Err() == nil {
+		return err
 	}
-	return err
+	return nil
 }
 
 func (c migrateRun) check() error {

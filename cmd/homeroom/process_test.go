@@ -56,6 +56,10 @@ type world struct {
 	haste int
 	// env are environment variables, and args arguments, of every process in it.
 	env, args []string
+	// issuer is whom the processes believe tokens to be from; empty is the simulator.
+	issuer string
+	// serverWire leads to the tenants' server, where a test has put one there.
+	serverWire wire
 }
 
 // hasty is how much faster than in production what a crash left is taken up again, where a test says nothing else.
@@ -119,7 +123,22 @@ func (w *world) start(t *testing.T, extra ...string) *process {
 // launch runs `homeroom serve`.
 func (w *world) launch(t *testing.T, path string, extra ...string) *process {
 	t.Helper()
-	p := &process{cmd: exec.Command(path, append([]string{"serve"}, w.args...)...), logs: &logs{}, done: make(chan struct{}), serving: make(chan string, 1)}
+	return w.launchArgs(t, path, append([]string{"serve"}, w.args...), extra...)
+}
+
+// run runs another command of the program in a process of its own.
+func (w *world) run(t *testing.T, args []string, extra ...string) *process {
+	t.Helper()
+	path, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w.launchArgs(t, path, args, extra...)
+}
+
+func (w *world) launchArgs(t *testing.T, path string, args []string, extra ...string) *process {
+	t.Helper()
+	p := &process{cmd: exec.Command(path, args...), logs: &logs{}, done: make(chan struct{}), serving: make(chan string, 1)}
 	p.cmd.Env = slices.Concat([]string{
 		"HOMEROOM_ADDR=127.0.0.1:0", "HOMEROOM_CATALOG_URL=" + w.catalogURL, "HOMEROOM_SERVER_MAIN_URL=" + w.serverURL,
 		"HOMEROOM_TENANT_KEY=" + base64.StdEncoding.EncodeToString(testKey), "HOMEROOM_ALLOW_SUPERUSER=true",

@@ -5,7 +5,8 @@ package main
 import (
 	"errors"
 	"fmt"
-	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -15,129 +16,199 @@ import (
 	"homeroom/internal/pgtest"
 )
 
-// pair is two deaths: at the point of a crash, and at another one while that is being mended.
-type pair struct {
-	first  crash
-	second string
+// A pair is two deaths: at the point of a crash, and at another one while that is being mended. For each crash the points
+// that its mending comes to are traced once; each of them is then where the second process dies. The other ordered pairs
+// there are would be the first death alone, since nobody comes to the second point.
+type pairs struct {
+	*tally
+	until time.Time
+
+	mu    sync.Mutex      // of what follows
+	sagas map[int][]crash // by their spares
+	fleet []fleetCrash
+	// mended are how long it took from the last death until nothing was under way.
+	mended []time.Duration
 }
 
-// pairs runs ordered pairs of kill points until the time is up, in an order drawn by lot, or all of them.
-func pairs(t *testing.T, until time.Time) {
+// perWorld is how many deaths a world sees: it grows with each.
+const perWorld = 40
+
+// runPairs runs pairs until the time is up, in an order drawn by lot, or all of them.
+func runPairs(t *testing.T, until time.Time) {
 	begin := time.Now()
-	queues, total := sagaPairs()
-	fleets := fleetPairs()
-	total += len(fleets)
-	y := newTally("pairs run", "second point reached", "pairs failed")
-	take := func(queue *[]pair) (pair, bool) {
-		y.mu.Lock()
-		defer y.mu.Unlock()
-		if len(*queue) == 0 || *soakPairs < 1 && time.Now().After(until) {
-			return pair{}, false
-		}
-		p := (*queue)[0]
-		*queue = (*queue)[1:]
-		return p, true
+	p := &pairs{
+		tally: newTally("first points", "pairs", "second deaths", "failures"), until: until, sagas: map[int][]crash{},
+		fleet: slices.Clone(fleetCrashes),
 	}
+	for _, c := range crashes {
+		p.sagas[c.spares] = append(p.sagas[c.spares], c)
+	}
+	total := len(crashes) + len(fleetCrashes)
+	for spares := range 3 {
+		queue := p.sagas[spares]
+		lot(1000+spares).Shuffle(len(queue), func(i, j int) { queue[i], queue[j] = queue[j], queue[i] })
+	}
+	lot(2000).Shuffle(total-len(crashes), func(i, j int) { p.fleet[i], p.fleet[j] = p.fleet[j], p.fleet[i] })
 	t.Run("pairs", func(t *testing.T) {
-		for world := range max(*soakWorlds, 4) {
-			// Most pairs are of sign-ups and re-provisionings without a spare.
-			spares := []int{0, 1, 0, -1, 0, 1, 0, 2}[world%8]
+		for world := range *soakWorlds {
 			t.Run(fmt.Sprint(world), func(t *testing.T) {
 				t.Parallel()
-				if spares < 0 {
-					soakFleet(t, y, func() (pair, bool) { return take(&fleets) })
-					return
-				}
-				for order := range []int{0, 1, 2} { // then it helps the others
-					soakLane(t, y, (spares+order)%3, func(spares int) (pair, bool) { return take(queues[spares]) })
+				// Each begins with a share of its own, and then helps the others.
+				for share := range 4 {
+					if share = (world + share) % 4; share == 3 {
+						p.fleets(t)
+					} else {
+						p.lane(t, share)
+					}
 				}
 			})
 		}
 	})
-	title := fmt.Sprintf("pairs of kill points: %d, of %d there are, in %s", y.counts["pairs run"], total, time.Since(begin).Round(time.Second))
-	y.tell(title)
+	slices.Sort(p.mended)
+	p.tell(fmt.Sprintf("pairs of kill points, %d first ones, in %s", total, time.Since(begin).Round(time.Second)))
+	fmt.Printf("  %-32s p50 %s, p99 %s, longest %s\n", "from the last death to health", percentile(p.mended, 0.5),
+		percentile(p.mended, 0.99), percentile(p.mended, 1))
+	if len(p.failures) > 0 {
+		t.Fail()
+	}
 }
 
-// sagaPairs are the pairs of the crashes with each number of spares. The second may be wherever their mending may lead.
-func sagaPairs() (queues map[int]*[]pair, total int) {
-	points := map[string]bool{}
-	for _, c := range crashes {
-		points[c.point] = true
-	}
-	queues = map[int]*[]pair{0: {}, 1: {}, 2: {}}
-	for _, c := range crashes {
-		for _, second := range slices.Sorted(maps.Keys(points)) {
-			*queues[c.spares] = append(*queues[c.spares], pair{c, second})
-			total++
+// onlyPair runs one pair alone.
+func onlyPair(t *testing.T) {
+	p := &pairs{tally: newTally("pairs", "second deaths")}
+	first, second, _ := strings.Cut(*soakOnly, ", then ")
+	postgres := pgtest.Private(t, nil)
+	if i := slices.IndexFunc(fleetCrashes, func(c fleetCrash) bool { return c.point == first }); i >= 0 {
+		w := newFleetWorld(t, postgres.URL("catalog"), postgres.URL("postgres"), 12)
+		p.fleetTwice(t, w, fleetCrashes[i], second)
+		w.sound(t)
+	} else {
+		i := slices.IndexFunc(crashes, func(c crash) bool { return c.String() == first })
+		if i < 0 {
+			t.Fatalf("there is no crash %q", first)
 		}
+		w := newWorld(t, postgres.URL("catalog"), postgres.URL("postgres"), crashes[i].spares)
+		w.start(t).stopWhen(t, w)
+		p.twice(t, w, crashes[i], second, newSchool(0))
 	}
-	for spares, queue := range queues {
-		lot(1000+spares).Shuffle(len(*queue), func(i, j int) { (*queue)[i], (*queue)[j] = (*queue)[j], (*queue)[i] })
-	}
-	return queues, total
+	p.tell(*soakOnly)
 }
 
-// fleetPairs are the pairs of the points of a fleet's migration.
-func fleetPairs() (queue []pair) {
-	for _, c := range fleetCrashes {
-		for _, second := range fleetCrashes {
-			queue = append(queue, pair{crash{point: c.point}, second.point})
-		}
+// over tells whether the time is up.
+func (p *pairs) over() bool { return *soakPairs < 1 && time.Now().After(p.until) }
+
+// take takes the next crash with so many spares.
+func (p *pairs) take(spares int) (crash, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	queue := p.sagas[spares]
+	if len(queue) == 0 || p.over() {
+		return crash{}, false
 	}
-	lot(2000).Shuffle(len(queue), func(i, j int) { queue[i], queue[j] = queue[j], queue[i] })
-	return queue
+	p.sagas[spares] = queue[1:]
+	return queue[0], true
 }
 
-// soakLane works on the pairs with as many spares in a world of its own.
-func soakLane(t *testing.T, y *tally, spares int, take func(spares int) (pair, bool)) {
+// takeFleet takes the next crash of a fleet's migration.
+func (p *pairs) takeFleet() (fleetCrash, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.fleet) == 0 || p.over() {
+		return fleetCrash{}, false
+	}
+	first := p.fleet[0]
+	p.fleet = p.fleet[1:]
+	return first, true
+}
+
+// lane works on the crashes with so many spares, in worlds of its own.
+func (p *pairs) lane(t *testing.T, spares int) {
 	n := 0
-	for {
-		p, ok := take(spares)
-		if !ok {
-			return
-		}
-		var w *world
+	for c, more := p.take(spares); more; {
 		t.Run("world", func(t *testing.T) {
 			postgres := pgtest.Private(t, nil)
-			w = newWorld(t, postgres.URL("catalog"), postgres.URL("postgres"), spares)
+			w := newWorld(t, postgres.URL("catalog"), postgres.URL("postgres"), spares)
 			w.haste = *soakHaste
 			w.start(t).stopWhen(t, w)
-			// A world that has seen a failure is not used again, and one grows with every pair.
-			for range 40 {
-				y.add("pairs run", 1)
-				n++
-				if !t.Run(p.first.String()+" then "+p.second, func(t *testing.T) { p.run(t, w, y, newSchool(n)) }) {
-					y.fail("pairs failed", "%s then %s", p.first, p.second)
-					return
+			sound := true
+			for deaths := 0; sound && more && deaths < perWorld; c, more = p.take(spares) {
+				var points []string
+				sound = p.try(t, c.String(), func(t *testing.T) { n++; points = p.traced(t, w, c, newSchool(n)) })
+				for _, second := range points {
+					if !sound || p.over() {
+						break
+					}
+					deaths++
+					sound = p.try(t, c.String()+", then "+second, func(t *testing.T) { n++; p.twice(t, w, c, second, newSchool(n)) })
 				}
-				if p, ok = take(spares); !ok {
-					break
-				}
+				p.add("first points", 1)
 			}
-			auditServer(t, postgres.URL("postgres"), w.known(t))
-			if ok {
-				y.add("pairs run", 1)
-				t.Run(p.first.String()+" then "+p.second, func(t *testing.T) { p.run(t, w, y, newSchool(n)) })
+			if sound {
+				auditServer(t, postgres.URL("postgres"), w.known(t))
 			}
 		})
 	}
 }
 
-// run dies twice.
-func (p pair) run(t *testing.T, w *world, y *tally, s school) {
-	p.first.die(t, w, s)
-	second := w.start(t, "HOMEROOM_KILL_AT="+p.second)
-	if p.first.mend == nil && second.url != "" {
-		var client sync.WaitGroup
-		client.Go(func() { comesBackUntilDead(t, second, s) })
-		defer client.Wait()
-		client.Wait()
+// try runs a subtest, and notes its failure. A world that has seen one is not used again.
+func (p *pairs) try(t *testing.T, name string, f func(t *testing.T)) bool {
+	ok := t.Run(name, f)
+	if !ok {
+		p.fail("failures", "%s", name)
+	}
+	return ok
+}
+
+// traced dies once, and returns the points that the mending has come to.
+func (p *pairs) traced(t *testing.T, w *world, c crash, s school) []string {
+	c.die(t, w, s)
+	file := filepath.Join(t.TempDir(), "trace")
+	survivor := w.start(t, "HOMEROOM_KILL_TRACE="+file)
+	if c.mend == nil {
+		comesBackUntilDead(t, survivor, s)
+	}
+	c.recover(t, w, survivor, s)
+	return points(t, file)
+}
+
+// points reads a trace.
+func points(t *testing.T, file string) []string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil && !os.IsNotExist(err) {
+		t.Fatal(err)
+	}
+	all := strings.Fields(string(text))
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// twice dies at the crash's point and, while that is mended, at the second.
+func (p *pairs) twice(t *testing.T, w *world, c crash, point string, s school) {
+	p.add("pairs", 1)
+	c.die(t, w, s)
+	second := w.start(t, "HOMEROOM_KILL_AT="+point)
+	if c.mend == nil && second.url != "" {
+		comesBackUntilDead(t, second, s)
+	}
+	if c.point == "signup.parked" { // nothing goes on before the person has come
+		parked(t, w, second, s)
+		c.mend = comesBack
 	}
 	if w.dies(t, second) {
-		y.add("second point reached", 1)
-		second = w.start(t)
+		p.add("second deaths", 1)
+	} else {
+		second.kill() // before it gets there by something that happens later
 	}
-	p.first.recover(t, w, second, s)
+	begin := time.Now()
+	survivor := w.start(t)
+	if c.mend == nil {
+		w.settled(t) // without the client
+		p.mu.Lock()
+		p.mended = append(p.mended, time.Since(begin))
+		p.mu.Unlock()
+	}
+	c.recover(t, w, survivor, s)
 }
 
 // comesBackUntilDead is a client that repeats its sign-up until it has its school, or nobody is there.
@@ -154,64 +225,78 @@ func comesBackUntilDead(t *testing.T, p *process, s school) {
 }
 
 // dies tells whether the process dies before everything is settled.
-func (w *world) dies(t *testing.T, p *process) (dead bool) {
-	eventually(t, "death, or everything settled", func() (bool, error) {
+func (w *world) dies(t *testing.T, p *process) bool {
+	return diesBefore(t, p, func() (bool, error) {
+		n, err := w.underWay(t.Context())
+		return err == nil && n == 0, errors.Join(err, fmt.Errorf("%d things are under way", n))
+	})
+}
+
+// diesBefore tells whether the process dies before that is so.
+func diesBefore(t *testing.T, p *process, healthy func() (bool, error)) (dead bool) {
+	eventually(t, "death, or health", func() (bool, error) {
 		select {
 		case <-p.done:
 			dead = true
 			return true, nil
 		default:
 		}
-		n, err := w.underWay(t.Context())
-		return err == nil && n == 0, errors.Join(err, fmt.Errorf("%d things are under way", n))
+		return healthy()
 	})
 	return dead
 }
 
-// soakFleet works on the pairs of a fleet's migration in a world of its own.
-func soakFleet(t *testing.T, y *tally, take func() (pair, bool)) {
-	for more := true; more; {
+// fleets works on the crashes of a fleet's migration, in worlds of its own.
+func (p *pairs) fleets(t *testing.T) {
+	for c, more := p.takeFleet(); more; {
 		t.Run("world", func(t *testing.T) {
 			postgres := pgtest.Private(t, nil)
 			w := newFleetWorld(t, postgres.URL("catalog"), postgres.URL("postgres"), 12)
 			w.haste = *soakHaste
-			for range 40 {
-				var p pair
-				if p, more = take(); !more {
-					break
+			sound := true
+			for deaths := 0; sound && more && deaths < perWorld; c, more = p.takeFleet() {
+				var seconds []string
+				sound = p.try(t, c.point, func(t *testing.T) { seconds = w.traced(t, c) })
+				for _, second := range seconds {
+					if !sound || p.over() {
+						break
+					}
+					deaths++
+					p.add("pairs", 1)
+					sound = p.try(t, c.point+", then "+second, func(t *testing.T) { p.fleetTwice(t, w, c, second) })
 				}
-				y.add("pairs run", 1)
-				if !t.Run(p.first.point+" then "+p.second, func(t *testing.T) { w.diesTwice(t, y, p) }) {
-					y.fail("pairs failed", "%s then %s", p.first.point, p.second)
-					return
-				}
+				p.add("first points", 1)
 			}
-			w.sound(t)
+			if sound {
+				w.sound(t)
+			}
 		})
 	}
 }
 
-func (w *fleetWorld) diesTwice(t *testing.T, y *tally, p pair) {
-	c := fleetCrashes[slices.IndexFunc(fleetCrashes, func(c fleetCrash) bool { return c.point == p.first.point })]
+// diesOnce adds a version and dies on the way there.
+func (w *fleetWorld) diesOnce(t *testing.T, c fleetCrash) {
 	w.grow(t, c.alone)
 	if c.prepare != nil {
 		c.prepare(t, w)
 	}
 	w.diesAt(t, c)
-	name, _, _ := strings.Cut(p.second, ":")
-	second := w.start(t, "HOMEROOM_KILL_AT="+name)
-	dead := false
-	eventually(t, "death, or the end of the run", func() (bool, error) {
-		select {
-		case <-second.done:
-			dead = true
-			return true, nil
-		default:
-		}
-		return w.done(t)
-	})
-	if dead {
-		y.add("second point reached", 1)
+}
+
+func (w *fleetWorld) traced(t *testing.T, c fleetCrash) []string {
+	w.diesOnce(t, c)
+	file := filepath.Join(t.TempDir(), "trace")
+	survivor := w.start(t, "HOMEROOM_KILL_TRACE="+file)
+	w.migrated(t)
+	survivor.kill()
+	return points(t, file)
+}
+
+func (p *pairs) fleetTwice(t *testing.T, w *fleetWorld, c fleetCrash, point string) {
+	w.diesOnce(t, c)
+	second := w.start(t, "HOMEROOM_KILL_AT="+point)
+	if diesBefore(t, second, func() (bool, error) { return w.done(t) }) {
+		p.add("second deaths", 1)
 		second = w.start(t)
 	}
 	w.migrated(t)

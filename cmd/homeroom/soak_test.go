@@ -19,10 +19,11 @@ import (
 // a world where everything fails all the time. `make soak` runs it, and prints what it did.
 var (
 	soakFor    = flag.Duration("for", 10*time.Minute, "how long it may take, more or less")
-	soakPairs  = flag.Float64("pairs", 0.4, "the part of the time that is for pairs of kill points; all of them are run when it is 1")
+	soakPairs  = flag.Float64("pairs", 0.5, "the part of the time that is for pairs of kill points; all of them are run when it is 1")
 	soakSagas  = flag.Int("sagas", 2000, "how many sign-ups there are at least, even when it takes longer; 0 for none")
 	soakSeed   = flag.Uint64("seed", uint64(time.Now().UnixNano()), "seed of everything that is drawn by lot")
-	soakWorlds = flag.Int("worlds", 4*runtime.NumCPU(), "how many worlds there are at once")
+	soakWorlds = flag.Int("worlds", 6*runtime.NumCPU(), "how many worlds there are at once")
+	soakOnly   = flag.String("only", "", "one pair alone, such as \"signup.reserved, then signup.finished\", as a failure names it")
 	soakHaste  = flag.Int("haste", hasty, "how much faster than in production recovery begins")
 )
 
@@ -83,8 +84,12 @@ func TestSoak(t *testing.T) {
 	}
 	fmt.Fprintf(os.Stdout, "soak: seed %d, %d worlds, recovery %d times as fast as in production\n", *soakSeed, *soakWorlds, *soakHaste)
 	begin := time.Now()
+	if *soakOnly != "" {
+		onlyPair(t)
+		return
+	}
 	if *soakPairs > 0 {
-		pairs(t, begin.Add(time.Duration(*soakPairs*float64(*soakFor))))
+		runPairs(t, begin.Add(time.Duration(*soakPairs*float64(*soakFor))))
 	}
 	if *soakSagas > 0 {
 		sagas(t, begin.Add(*soakFor))

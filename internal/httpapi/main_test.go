@@ -117,7 +117,7 @@ func (w *world) openServers(postgres *devpg.Server, set *migrations.Set, logger 
 	w.t.Cleanup(server.Close)
 	w.server = server
 	servers := tenant.Servers{"main": server}
-	w.fleet, err = fleet.New(fleet.Config{Catalog: w.catalog, Servers: servers, Concurrency: 4, Logger: logger})
+	w.fleet, err = fleet.New(fleet.Config{Catalog: w.catalog, Servers: fleet.OnServers(servers), Concurrency: 4, Logger: logger})
 	check(w.t, err)
 	return servers
 }

@@ -259,7 +259,7 @@ func TestNothingIsSaidOfAServerThatIsAway(t *testing.T) {
 	check(t, err)
 	t.Cleanup(away.Close)
 	w.config.Servers = tenant.Servers{"main": w.server, "away": away}
-	w.config.Fleet, err = fleet.New(fleet.Config{Catalog: w.catalog, Servers: w.config.Servers})
+	w.config.Fleet, err = fleet.New(fleet.Config{Catalog: w.catalog, Servers: fleet.OnServers(w.config.Servers)})
 	check(t, err)
 	w.handler, err = httpapi.New(w.config)
 	check(t, err)

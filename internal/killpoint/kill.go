@@ -15,7 +15,19 @@ var (
 	at, nth = parse(os.Getenv("HOMEROOM_KILL_AT"))
 	come    atomic.Int64
 	haste   = max(number(os.Getenv("HOMEROOM_HASTE")), 1)
+	trace   = open(os.Getenv("HOMEROOM_KILL_TRACE"))
 )
+
+func open(path string) *os.File {
+	if path == "" {
+		return nil
+	}
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		panic(err)
+	}
+	return file
+}
 
 // parse reads "name" or "name:3".
 func parse(text string) (name string, nth int64) {
@@ -36,6 +48,9 @@ func number(text string) int64 {
 
 // Here ends the process when HOMEROOM_KILL_AT is this name. Nothing is flushed, closed or unlocked.
 func Here(name string) {
+	if trace != nil {
+		_, _ = trace.WriteString(name + "\n") // one write, so that those of goroutines do not mix
+	}
 	if at != name || come.Add(1) != nth {
 		return
 	}

@@ -1,0 +1,213 @@
+package fleet_test
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"homeroom/catalog"
+	"homeroom/fleet"
+)
+
+// registrySim is a process's way to the simulated catalog.
+type registrySim struct {
+	w    *world
+	proc *process
+}
+
+var _ fleet.Registry = registrySim{}
+
+func (r registrySim) call(what, about string) *call {
+	return &call{proc: r.proc, system: "catalog", what: what, about: about}
+}
+
+// exec is a statement without an answer.
+func (r registrySim) exec(ctx context.Context, c *call, f func() error) error {
+	_, err := ask(ctx, r.w, c, func() (struct{}, error) { return struct{}{}, f() })
+	return err
+}
+
+// Exclusive implements fleet.Registry.
+func (r registrySim) Exclusive(ctx context.Context, name string, f func(ctx context.Context) error) (bool, error) {
+	s := &session{begun: map[string]bool{}, looks: true}
+	defer s.close()
+	ran, err := ask(ctx, r.w, r.call("exclusive", name), func() (bool, error) {
+		if r.w.heldByOther(name, s) {
+			return false, nil
+		}
+		r.w.locks[name] = s
+		return true, nil
+	})
+	if err != nil || !ran {
+		return false, err
+	}
+	ctx, s.cancel = context.WithCancelCause(context.WithValue(ctx, sessionKey{}, s))
+	defer s.cancel(nil)
+	return true, f(ctx)
+}
+
+// StartRun implements fleet.Registry.
+func (r registrySim) StartRun(ctx context.Context, wanted catalog.NewRun) error {
+	c := r.call("start run", "")
+	return r.exec(ctx, c, func() error {
+		started, err := r.w.rows.start(wanted)
+		if err == nil {
+			r.w.tell("   run %d: %s to %d of %d, only %d, %d canaries, %d may fail", started.number, wanted.Direction, wanted.ToVersion,
+				wanted.Total, len(wanted.OnlyTenants), wanted.Canaries, wanted.MaxFailures)
+			r.w.mayStart(c.task, started)
+		}
+		return err
+	})
+}
+
+// ResumeRun implements fleet.Registry.
+func (r registrySim) ResumeRun(ctx context.Context, id uuid.UUID, _ string) error {
+	return r.exec(ctx, r.call("resume run", ""), func() error {
+		return r.w.rows.change(id, catalog.RunRunning, "", catalog.RunPaused)
+	})
+}
+
+// FinishRun implements fleet.Registry.
+func (r registrySim) FinishRun(ctx context.Context, id uuid.UUID, state catalog.RunState, problem string) error {
+	return r.exec(ctx, r.call("finish run", string(state)), func() error {
+		if err := r.w.rows.change(id, state, problem, catalog.RunRunning); err != nil {
+			return err
+		}
+		r.w.seen["run "+string(state)]++
+		r.w.finished(r.w.rows.run(id))
+		return nil
+	})
+}
+
+// found is what a statement answers that looks for a run.
+func found(run *run) (catalog.Run, error) {
+	if run == nil {
+		return catalog.Run{}, catalog.ErrNotFound
+	}
+	return run.row(), nil
+}
+
+// OpenRun implements fleet.Registry.
+func (r registrySim) OpenRun(ctx context.Context) (catalog.Run, error) {
+	return ask(ctx, r.w, r.call("open run", ""), func() (catalog.Run, error) { return found(r.w.rows.open()) })
+}
+
+// LatestRun implements fleet.Registry.
+func (r registrySim) LatestRun(ctx context.Context, hash string) (catalog.Run, error) {
+	c := r.call("latest run", "")
+	return ask(ctx, r.w, c, func() (catalog.Run, error) {
+		if c.task != nil {
+			c.task.known = len(r.w.rows.runs)
+		}
+		return found(r.w.rows.latest(hash))
+	})
+}
+
+// RunByID implements fleet.Registry.
+func (r registrySim) RunByID(ctx context.Context, id uuid.UUID) (catalog.Run, error) {
+	c := r.call("run by id", "")
+	c.told = func(value any, err error) {
+		if c.holder != nil && err == nil {
+			now := value.(catalog.Run)
+			c.holder.run, c.holder.counting = r.w.rows.run(id), now.Counting
+			c.holder.over = c.holder.over || now.State != catalog.RunRunning
+			c.holder.looks = true
+		}
+	}
+	return ask(ctx, r.w, c, func() (catalog.Run, error) { return found(r.w.rows.run(id)) })
+}
+
+// RunStateNow implements fleet.Registry.
+func (r registrySim) RunStateNow(ctx context.Context, id uuid.UUID) (catalog.RunState, error) {
+	c := r.call("run state", "")
+	c.told = func(value any, err error) {
+		c.holder.over = c.holder.over || value.(catalog.RunState) != catalog.RunRunning
+		c.holder.looks = true
+	}
+	return ask(ctx, r.w, c, func() (catalog.RunState, error) { return r.w.rows.run(id).State, nil })
+}
+
+// Outcomes implements fleet.Registry.
+func (r registrySim) Outcomes(ctx context.Context, id uuid.UUID) ([]catalog.Outcome, error) {
+	return ask(ctx, r.w, r.call("outcomes", ""), func() ([]catalog.Outcome, error) {
+		outcomes := slices.Clone(r.w.rows.run(id).outcomes)
+		slices.SortStableFunc(outcomes, func(a, b catalog.Outcome) int { return strings.Compare(b.State, a.State) })
+		return outcomes, nil
+	})
+}
+
+// RecordOutcomes implements fleet.Registry.
+func (r registrySim) RecordOutcomes(ctx context.Context, id uuid.UUID, outcomes []catalog.Outcome) error {
+	about := make([]string, len(outcomes))
+	for i, o := range outcomes {
+		about[i] = *o.Slug + " " + o.State
+	}
+	slices.Sort(about)
+	return r.exec(ctx, r.call("record outcomes", strings.Join(about, ", ")), func() error {
+		r.w.recorded(r.w.rows.record(id, outcomes))
+		return nil
+	})
+}
+
+// Behind implements fleet.Registry.
+func (r registrySim) Behind(ctx context.Context, filter catalog.BehindFilter) ([]catalog.Tenant, error) {
+	c := r.call("behind", "")
+	if filter.Wanted {
+		c.what = "wanted"
+	}
+	c.told = func(any, error) {
+		s := c.holder
+		switch {
+		case s == nil || s.run == nil:
+		case filter.Wanted:
+			s.looks = true
+		default:
+			s.canaries = s.run.Canaries > 0 && s.run.Total > s.run.Canaries && len(s.run.outcomes) < s.run.Canaries
+		}
+	}
+	return ask(ctx, r.w, c, func() ([]catalog.Tenant, error) { return r.w.rows.behind(filter), nil })
+}
+
+// SetReference implements fleet.Registry.
+func (r registrySim) SetReference(ctx context.Context, _ catalog.Reference) error {
+	return r.exec(ctx, r.call("set reference", ""), func() error { return nil })
+}
+
+// References implements fleet.Registry.
+func (r registrySim) References(context.Context, string) ([]catalog.Reference, error) {
+	return nil, nil
+}
+
+// WithDatabase implements fleet.Registry.
+func (r registrySim) WithDatabase(context.Context, string, []string) ([]catalog.Tenant, error) {
+	return nil, nil
+}
+
+// Unseen implements fleet.Registry.
+func (r registrySim) Unseen(ctx context.Context, _ string, servers []string, limit int) ([]catalog.Tenant, error) {
+	return ask(ctx, r.w, r.call("unseen", ""), func() (tenants []catalog.Tenant, err error) {
+		for _, t := range r.w.rows.tenants {
+			if t.Fingerprint == nil && t.State == catalog.Ready && slices.Contains(servers, t.Server) && len(tenants) < limit {
+				tenants = append(tenants, t.Tenant)
+			}
+		}
+		return tenants, nil
+	})
+}
+
+// LookLater implements fleet.Registry.
+func (r registrySim) LookLater(ctx context.Context, _ []catalog.Tenant) error {
+	return r.exec(ctx, r.call("look later", ""), func() error { return nil })
+}
+
+// SetFingerprint implements fleet.Registry.
+func (r registrySim) SetFingerprint(ctx context.Context, id uuid.UUID, health catalog.Health) error {
+	return r.exec(ctx, r.call("set fingerprint", r.w.rows.tenant(id).Slug), func() error {
+		if t := r.w.rows.tenant(id); t.SchemaVersion == health.Version {
+			t.Fingerprint = &health.Fingerprint
+		}
+		return nil
+	})
+}

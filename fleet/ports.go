@@ -1,0 +1,72 @@
+package fleet
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+
+	"homeroom/catalog"
+	"homeroom/migrations"
+	"homeroom/tenant"
+)
+
+// Registry is everything that this package asks of the catalog. There are two: [catalog.Store], and the simulated one on
+// which the model of the tests runs this very code (docs/decisions/model.md).
+type Registry interface {
+	runRows
+	tenantRows
+
+	Exclusive(ctx context.Context, name string, f func(ctx context.Context) error) (ran bool, err error)
+	SetReference(ctx context.Context, reference catalog.Reference) error
+	References(ctx context.Context, lineage string) ([]catalog.Reference, error)
+}
+
+// runRows are the runs of the registry and their outcomes.
+type runRows interface {
+	StartRun(ctx context.Context, run catalog.NewRun) error
+	ResumeRun(ctx context.Context, id uuid.UUID, by string) error
+	FinishRun(ctx context.Context, id uuid.UUID, state catalog.RunState, problem string) error
+	OpenRun(ctx context.Context) (catalog.Run, error)
+	LatestRun(ctx context.Context, schemaHash string) (catalog.Run, error)
+	RunByID(ctx context.Context, id uuid.UUID) (catalog.Run, error)
+	RunStateNow(ctx context.Context, id uuid.UUID) (catalog.RunState, error)
+	Outcomes(ctx context.Context, run uuid.UUID) ([]catalog.Outcome, error)
+	RecordOutcomes(ctx context.Context, run uuid.UUID, outcomes []catalog.Outcome) error
+}
+
+// tenantRows are the tenants of the registry, as runs and whoever looks for drift choose them.
+type tenantRows interface {
+	Behind(ctx context.Context, filter catalog.BehindFilter) ([]catalog.Tenant, error)
+	WithDatabase(ctx context.Context, lineage string, only []string) ([]catalog.Tenant, error)
+	Unseen(ctx context.Context, lineage string, servers []string, limit int) ([]catalog.Tenant, error)
+	LookLater(ctx context.Context, tenants []catalog.Tenant) error
+	SetFingerprint(ctx context.Context, id uuid.UUID, health catalog.Health) error
+}
+
+var _ Registry = (*catalog.Store)(nil)
+
+// Servers are the servers whose tenants are migrated. [OnServers] makes them of real ones.
+type Servers interface {
+	Names() []string
+	Migrations() *migrations.Set
+	Get(name string) (Server, error)
+}
+
+// Server migrates the databases of tenants.
+type Server interface {
+	Ping(ctx context.Context) error
+	Reference(ctx context.Context) (tenant.Schema, error)
+	MigrateTo(ctx context.Context, id tenant.ID, version uint) (migrations.Result, error)
+	UndoTo(ctx context.Context, id tenant.ID, version uint) (migrations.Result, error)
+	Look(ctx context.Context, id tenant.ID) (schema tenant.Schema, version uint, err error)
+}
+
+var _ Server = (*tenant.Server)(nil)
+
+// OnServers has the tenants of these servers migrated.
+func OnServers(servers tenant.Servers) Servers { return onServers{servers} }
+
+type onServers struct{ tenant.Servers }
+
+// Get implements Servers.
+func (s onServers) Get(name string) (Server, error) { return s.Servers.Get(name) }
