@@ -220,6 +220,7 @@ func (m *machine) changesTheRun() {
 	default:
 		_ = m.rows.change(open.ID, catalog.RunRunning, "", catalog.RunPaused)
 	}
+	m.check()
 	m.seen[string(was)+" to "+string(open.State)]++
 	m.tell("an operator has run %d %s", open.number, open.State)
 }

@@ -145,6 +145,11 @@ func (w *world) check() {
 		if r.State.Open() {
 			open++
 		}
+		ended := r.before != "" && !r.before.Open()
+		if r.State != r.before && (ended || r.before == catalog.RunPaused && r.State != catalog.RunRunning && r.State != catalog.RunAborted) {
+			w.fail("run %d was %s, and is %s", r.number, r.before, r.State)
+		}
+		r.before = r.State
 		for i, o := range r.outcomes {
 			if slices.ContainsFunc(r.outcomes[:i], func(other catalog.Outcome) bool { return other.TenantID == o.TenantID }) {
 				w.fail("run %d has two outcomes for %s", r.number, *o.Slug)
@@ -233,6 +238,7 @@ func (m *machine) drain() {
 			m.fail("something is still unfinished after %s", patience)
 		case open != nil && open.State == catalog.RunPaused:
 			_ = m.rows.change(open.ID, catalog.RunRunning, "", catalog.RunPaused)
+			m.check()
 			m.tell("run %d is resumed", open.number)
 		case busy:
 			m.pass(100 * time.Millisecond)

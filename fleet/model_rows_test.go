@@ -33,7 +33,8 @@ type run struct {
 	outcomes []catalog.Outcome // in the order in which they were recorded
 	// about are the tenants that it was begun for.
 	about []*row
-	// changed is when it was paused, resumed or ended.
+	// before is the state that was looked at last; changed is when it was paused, resumed or ended.
+	before  catalog.RunState
 	changed time.Time
 	// overlapped: two processes worked on it at the same time, since one had lost its lock and did not know.
 	overlapped bool

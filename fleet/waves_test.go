@@ -21,8 +21,6 @@ import (
 
 const poison = "insert into pupils (name) values (null)"
 
-func ptr[T any](v T) *T { return &v }
-
 // mark makes a tenant a canary.
 func (b *bundle) mark(t *testing.T, id tenant.ID) {
 	t.Helper()
@@ -76,7 +74,7 @@ func TestTheErrorBudgetStopsARun(t *testing.T) {
 	for _, id := range b.ids[1:5] {
 		exec(t, id, poison)
 	}
-	report, err := b.fleet(t, schema(t, 3)).Run(t.Context(), fleet.Options{By: "test", MaxFailures: ptr(1), Concurrency: 1})
+	report, err := b.fleet(t, schema(t, 3)).Run(t.Context(), fleet.Options{By: "test", MaxFailures: new(1), Concurrency: 1})
 	if err != nil || report.Run.State != catalog.RunStopped || report.Run.Failed != 2 || report.Run.Done != 1 {
 		t.Fatalf("%+v, %v", report.Run, err)
 	}
@@ -233,11 +231,11 @@ func TestChosenTenantsGoBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	chosen := []string{b.ids[1].Database()}
-	plan, err := all.Plan(t.Context(), fleet.Options{Only: chosen, To: ptr(uint(1))})
+	plan, err := all.Plan(t.Context(), fleet.Options{Only: chosen, To: new(uint(1))})
 	if err != nil || !plan.Down || !slices.Equal(plan.Files[3], []string{"000003_step.down.sql", "000002_step.down.sql"}) {
 		t.Fatalf("plan %+v, %v", plan, err)
 	}
-	report, err := all.Run(t.Context(), fleet.Options{By: "ada", Only: chosen, To: ptr(uint(1))})
+	report, err := all.Run(t.Context(), fleet.Options{By: "ada", Only: chosen, To: new(uint(1))})
 	if err != nil || report.Run.Done != 1 {
 		t.Fatalf("%+v, %v", report.Run, err)
 	}
@@ -247,7 +245,7 @@ func TestChosenTenantsGoBack(t *testing.T) {
 	if report, err := all.Run(t.Context(), fleet.Options{By: "serve", Automatic: true}); err != nil || report.Run.ID != uuid.Nil {
 		t.Errorf("a run over the fleet took it along: %+v, %v", report.Run, err)
 	}
-	if _, err := all.Run(t.Context(), fleet.Options{By: "ada", Only: []string{b.ids[0].Database(), b.ids[1].Database()}, To: ptr(uint(2))}); !errors.Is(err, fleet.ErrMixed) {
+	if _, err := all.Run(t.Context(), fleet.Options{By: "ada", Only: []string{b.ids[0].Database(), b.ids[1].Database()}, To: new(uint(2))}); !errors.Is(err, fleet.ErrMixed) {
 		t.Errorf("up and down at once: %v", err)
 	}
 	report, err = all.Run(t.Context(), fleet.Options{By: "ada", Only: chosen})
@@ -260,7 +258,7 @@ func TestChosenTenantsGoBack(t *testing.T) {
 	if row, err := b.catalog.TenantByID(t.Context(), b.ids[1].UUID()); err != nil || row.HeldAt != nil {
 		t.Errorf("%+v, %v", row, err)
 	}
-	if _, err := all.Plan(t.Context(), fleet.Options{To: ptr(uint(9))}); err == nil {
+	if _, err := all.Plan(t.Context(), fleet.Options{To: new(uint(9))}); err == nil {
 		t.Error("a version that does not exist was planned")
 	}
 }
