@@ -157,7 +157,7 @@ func free(t *testing.T, dir string) int64 {
 	if err := syscall.Statfs(dir, &stat); err != nil {
 		return 0
 	}
-	return int64(stat.Bavail) * int64(stat.Bsize)
+	return int64(stat.Bavail) * int64(stat.Bsize) //nolint:unconvert // the types differ between systems
 }
 
 // fill writes a file until no more than so much is free, and returns its name.

@@ -1,85 +1,15 @@
 package main
 
 import (
-	"context"
-	"encoding/json"
-	"net/url"
-	"strings"
 	"sync"
 	"testing"
-
-	"github.com/Shopify/toxiproxy/v2"
-	"github.com/rs/zerolog"
 
 	"homeroom/auth0/auth0test"
 	"homeroom/internal/pgtest"
 )
 
-// toxic is a fault of a wire, as toxiproxy has it.
-type toxic struct {
-	Type   string `json:"type"`
-	Stream string `json:"stream"`
-	// Toxicity is the part of the connections that have it.
-	Toxicity   float64        `json:"toxicity"`
-	Attributes map[string]int `json:"attributes"`
-}
-
-// wireFaults are what a network does. None is a wire that refuses connections.
-var wireFaults = map[string][]toxic{
-	"refused":                {},
-	"lost before it is sent": {{"timeout", "upstream", 0.5, map[string]int{"timeout": 50}}},
-	"answer lost":            {{"timeout", "downstream", 0.5, map[string]int{"timeout": 50}}},
-	"reset":                  {{"reset_peer", "downstream", 0.5, map[string]int{"timeout": 5}}},
-	"answer truncated":       {{"limit_data", "downstream", 0.7, map[string]int{"bytes": 900}}},
-	"slow drip":              {{"slicer", "downstream", 1, map[string]int{"average_size": 24, "size_variation": 8, "delay": 5000}}},
-	"slow":                   {{"latency", "downstream", 1, map[string]int{"latency": 150, "jitter": 150}}},
-	"black hole":             {{"timeout", "upstream", 1, map[string]int{"timeout": 0}}},
-}
-
-// wire is a TCP proxy between the process and something it needs. Its faults come and go, on connections that exist too.
-type wire struct{ *toxiproxy.Proxy }
-
-// newWire connects to what a URL names, and returns the URL through it too.
-func newWire(t testing.TB, target string) (wire, string) {
-	t.Helper()
-	u, err := url.Parse(target)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := wire{toxiproxy.NewProxy(toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop()), target, "127.0.0.1:0", u.Host)}
-	if err := w.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(w.Stop)
-	u.Host = w.Listen
-	return w, u.String()
-}
-
-// fault begins a fault, and returns its end.
-func (w wire) fault(t testing.TB, toxics []toxic) (mend func()) {
-	t.Helper()
-	if len(toxics) == 0 {
-		w.Stop()
-		return func() {
-			if err := w.Start(); err != nil {
-				t.Error(err)
-			}
-		}
-	}
-	for _, toxic := range toxics {
-		text, err := json.Marshal(toxic)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := w.Toxics.AddToxicJson(strings.NewReader(string(text))); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return func() { w.Toxics.ResetToxics(context.Background()) }
-}
-
 // wired puts wires between the world's processes and everything they need.
-func (w *world) wired(t testing.TB) map[string]wire {
+func (w *world) wired(t testing.TB) map[string]*wire {
 	t.Helper()
 	catalog, catalogURL := newWire(t, w.catalogURL)
 	server, serverURL := newWire(t, w.serverURL)
@@ -87,7 +17,7 @@ func (w *world) wired(t testing.TB) map[string]wire {
 	w.issuer = providerURL + "/"
 	w.env = append(w.env, "HOMEROOM_CATALOG_URL="+catalogURL, "HOMEROOM_SERVER_MAIN_URL="+serverURL, "AUTH0_BASE_URL="+providerURL,
 		"AUTH0_MANAGEMENT_AUDIENCE="+w.auth0.URL()+"/api/v2/")
-	return map[string]wire{"the catalog": catalog, "the server": server, "the provider": provider}
+	return map[string]*wire{"the catalog": catalog, "the server": server, "the provider": provider}
 }
 
 // TestFaultsBetweenUsAndTheOthers has schools sign up while the network to one of the others fails in every way, and then
@@ -103,8 +33,8 @@ func TestFaultsBetweenUsAndTheOthers(t *testing.T) {
 			p := w.start(t)
 			w.settled(t)
 			faults := map[string]func() (mend func()){}
-			for fault, toxics := range wireFaults {
-				faults[fault] = func() func() { return wire.fault(t, toxics) }
+			for name, fault := range wireFaults {
+				faults[name] = func() func() { return wire.begin(t, fault) }
 			}
 			if target == "the provider" {
 				for _, fault := range answered {

@@ -78,8 +78,8 @@ var crashes = []crash{
 	{point: "signup.parked", spares: 1, first: "signup.identity_made", provoke: nothing, mend: parked},
 	{point: "signup.late_identity_removed", spares: 1, provoke: expiredMeanwhile, slow: true},
 	{point: "signup.leftover_removed", spares: 1, first: "signup.reserved", provoke: leftover},
-	{point: "reconcile.identity_removed", spares: 1, first: "signup.reserved", provoke: lateIdentity},
-	{point: "reconcile.closed", spares: 1, first: "signup.reserved", provoke: lateIdentity},
+	{point: "reconcile.identity_removed", spares: 1, first: "signup.reserved", provoke: lateIdentity, mend: forgotten},
+	{point: "reconcile.closed", spares: 1, first: "signup.reserved", provoke: lateIdentity, mend: forgotten},
 
 	{point: "spare.inserted", spares: 2, provoke: nothing, mend: nothing},
 	{point: "tenant.database_wanted", spares: 2, provoke: nothing, mend: nothing},
@@ -227,6 +227,15 @@ func comesBack(t *testing.T, w *world, survivor *process, s school) {
 	s.mustSucceed(t, survivor.url)
 }
 
+// forgotten: the late identity goes away before the client comes back.
+func forgotten(t *testing.T, w *world, survivor *process, s school) {
+	t.Helper()
+	eventually(t, "the end of the late identity", func() (bool, error) {
+		return !slices.ContainsFunc(w.auth0.Users(), func(u auth0test.User) bool { return u.Email == s.Email }), nil
+	})
+	comesBack(t, w, survivor, s)
+}
+
 // nothing: the victim gets there by itself.
 func nothing(*testing.T, *world, *process, school) {}
 
@@ -257,7 +266,7 @@ func endLease(t *testing.T, w *world, victim *process, s school) {
 // unreachable: the server cannot be reached once the process runs.
 func unreachable(t *testing.T, w *world, victim *process, s school) {
 	t.Helper()
-	w.serverWire.Stop()
+	w.serverWire.cut()
 	posts(t, w, victim, s)
 }
 
@@ -323,7 +332,7 @@ func parked(t *testing.T, w *world, _ *process, s school) {
 // expiredMeanwhile: another process decides that the sign-up is over while this one is still making its identity.
 func expiredMeanwhile(t *testing.T, w *world, victim *process, s school) {
 	t.Helper()
-	w.auth0.Inject(auth0test.Fault{Method: "POST", Path: "/api/v2/users", Kind: auth0test.FaultSlow, WorkFirst: true, Delay: 5 * time.Second})
+	w.auth0.Inject(auth0test.Fault{Method: "POST", Path: "/api/v2/users", Kind: auth0test.FaultSlow, WorkFirst: true, Delay: 4 * time.Second})
 	answered := make(chan struct{})
 	go func() {
 		defer close(answered)
@@ -342,7 +351,7 @@ func expiredMeanwhile(t *testing.T, w *world, victim *process, s school) {
 	if err != nil || len(due) != 1 {
 		t.Fatalf("%v, %v", due, err)
 	}
-	if err := store.Expire(t.Context(), due[0], []byte("[]"), []byte("{}"), time.Second); err != nil {
+	if err := store.Expire(t.Context(), due[0], []byte("[]"), []byte("{}"), 15*time.Second); err != nil {
 		t.Fatal(err)
 	}
 	<-answered

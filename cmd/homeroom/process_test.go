@@ -59,7 +59,7 @@ type world struct {
 	// issuer is whom the processes believe tokens to be from; empty is the simulator.
 	issuer string
 	// serverWire leads to the tenants' server, where a test has put one there.
-	serverWire wire
+	serverWire *wire
 }
 
 // hasty is how much faster than in production what a crash left is taken up again, where a test says nothing else.

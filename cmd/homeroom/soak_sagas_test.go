@@ -29,7 +29,7 @@ type storm struct {
 	*world
 	y        *tally
 	postgres *devpg.Server
-	wires    map[string]wire
+	wires    map[string]*wire
 	dir      string
 	crowd    *crowd
 
@@ -252,7 +252,7 @@ func (s *storm) network(ctx context.Context, t *testing.T, lot *rand.Rand) {
 			s.y.add("provider faults", 1)
 		} else {
 			target, fault := targets[lot.IntN(len(targets))], faults[lot.IntN(len(faults))]
-			mend = s.wires[target].fault(t, wireFaults[fault])
+			mend = s.wires[target].begin(t, wireFaults[fault])
 			s.y.add("network faults", 1)
 			s.y.add("network: "+fault, 1)
 		}
