@@ -112,6 +112,7 @@ func TestServeEndsInOrder(t *testing.T) {
 	t.Parallel()
 	postgres := pgtest.Private(t, nil)
 	w := newWorld(t, postgres.URL("catalog"), postgres.URL("postgres"), 1)
+	w.haste = 1 // the request below takes longer than a hasty identity step may
 	p := w.start(t)
 	w.settled(t)
 	resp, err := http.Get(p.url + "/readyz")

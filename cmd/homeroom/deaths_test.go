@@ -1,0 +1,250 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"homeroom/auth0/auth0test"
+	"homeroom/catalog"
+)
+
+// posts repeats the sign-up until the process is dead.
+func posts(t *testing.T, _ *world, victim *process, s school) {
+	t.Helper()
+	eventually(t, "the death of the process", func() (bool, error) {
+		select {
+		case <-victim.done:
+			return true, nil
+		default:
+		}
+		status, body, err := s.post(t.Context(), victim.url)
+		if err == nil && status != http.StatusAccepted && status != http.StatusConflict && status != http.StatusServiceUnavailable {
+			t.Fatalf("answered %d %s", status, body)
+		}
+		return false, fmt.Errorf("%d %s %w", status, body, err)
+	})
+}
+
+// endLease ends the dead worker's lease between two looks of the victim's reconciler, so that the client is first.
+func endLease(t *testing.T, w *world, victim *process, s school) {
+	t.Helper()
+	w.exec(t, "update signups set check_at = now() + interval '1.5 s' where email = $1", s.Email)
+	posts(t, w, victim, s)
+}
+
+// unreachable: the server cannot be reached once the process runs.
+func unreachable(t *testing.T, w *world, victim *process, s school) {
+	t.Helper()
+	w.serverWire.cut()
+	posts(t, w, victim, s)
+}
+
+// weakly posts a password that the provider refuses. The client corrects it afterwards.
+func weakly(t *testing.T, _ *world, victim *process, s school) {
+	t.Helper()
+	s.Body = strings.Replace(s.Body, "Correct-Horse-9", "alllowercase", 1)
+	if status, body, err := s.post(t.Context(), victim.url); err == nil {
+		t.Fatalf("answered %d %s", status, body)
+	}
+}
+
+// weaklyInDoubt: an earlier attempt may still be on its way.
+func weaklyInDoubt(t *testing.T, w *world, victim *process, s school) {
+	t.Helper()
+	w.auth0.Inject(auth0test.Fault{Method: "POST", Path: "/api/v2/users", Kind: auth0test.FaultResetBefore})
+	weakly(t, w, victim, s)
+}
+
+// unanswered: the provider makes the user and says nothing.
+func unanswered(t *testing.T, w *world, victim *process, s school) {
+	t.Helper()
+	w.auth0.Inject(auth0test.Fault{Path: "/api/v2/users", Kind: auth0test.FaultHang, WorkFirst: true, Times: -1})
+	if status, body, err := s.post(t.Context(), victim.url); err == nil {
+		t.Fatalf("answered %d %s", status, body)
+	}
+	w.auth0.ClearFaults()
+}
+
+// rewrite has somebody else rewrite what a school's identity says of its sign-up.
+func (w *world) rewrite(t *testing.T, s school, signup string) {
+	t.Helper()
+	users := w.auth0.Users()
+	i := slices.IndexFunc(users, func(u auth0test.User) bool { return u.Email == s.Email })
+	if i < 0 {
+		t.Fatal("there is no identity")
+	}
+	users[i].AppMetadata = maps.Clone(users[i].AppMetadata)
+	users[i].AppMetadata["signup_id"] = signup
+	w.auth0.DeleteAll()
+	if err := w.auth0.Seed(users...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// parked: the sign-up waits for a person, with everything it has. The person corrects the identity, and gives it back.
+func parked(t *testing.T, w *world, _ *process, s school) {
+	t.Helper()
+	var id uuid.UUID
+	err := w.pool.QueryRow(t.Context(), `
+		select signups.id
+		from signups
+		join users on users.id = user_id
+		join tenants on tenants.id = signups.tenant_id
+		where signups.email = $1 and status = 'failed' and check_at is null and tenants.state = 'reserved'`, s.Email).Scan(&id)
+	if err != nil {
+		t.Fatalf("find the parked sign-up: %v", err)
+	}
+	w.rewrite(t, s, id.String())
+	w.exec(t, "update signups set status = 'pending', check_at = now(), finished_at = null, problem = null where id = $1", id)
+}
+
+// expiredMeanwhile: another process decides that the sign-up is over while this one is still making its identity.
+func expiredMeanwhile(t *testing.T, w *world, victim *process, s school) {
+	t.Helper()
+	w.auth0.Inject(auth0test.Fault{Method: "POST", Path: "/api/v2/users", Kind: auth0test.FaultSlow, WorkFirst: true, Delay: 4 * time.Second})
+	answered := make(chan struct{})
+	go func() {
+		defer close(answered)
+		_, _, _ = s.post(t.Context(), victim.url)
+	}()
+	eventually(t, "the identity", func() (bool, error) {
+		return slices.ContainsFunc(w.auth0.Users(), func(u auth0test.User) bool { return u.Email == s.Email }), nil
+	})
+	store, err := catalog.Open(t.Context(), catalog.Config{URL: w.catalogURL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	w.exec(t, "update signups set check_at = now() - interval '1 h' where email = $1", s.Email)
+	due, err := store.Due(t.Context(), time.Minute, 1)
+	if err != nil || len(due) != 1 {
+		t.Fatalf("%v, %v", due, err)
+	}
+	if err := store.Expire(t.Context(), due[0], []byte("[]"), []byte("{}"), 15*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	<-answered
+}
+
+// lateIdentity: the provider makes the identity of a sign-up that died only once that has expired.
+func lateIdentity(t *testing.T, w *world, _ *process, s school) {
+	t.Helper()
+	var id, user uuid.UUID
+	eventually(t, "the end of the sign-up", func() (bool, error) {
+		err := w.pool.QueryRow(t.Context(), "select id, user_id from signups where status = 'expired' and email = $1", s.Email).Scan(&id, &user)
+		return err == nil, err
+	})
+	err := w.auth0.Seed(auth0test.User{
+		ID: "auth0|" + user.String(), Email: s.Email, AppMetadata: map[string]any{"signup_id": id.String()},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// leftover: the client comes back before the reconciler has met the late identity.
+func leftover(t *testing.T, w *world, victim *process, s school) {
+	t.Helper()
+	lateIdentity(t, w, victim, s)
+	posts(t, w, victim, s)
+}
+
+// exec runs a statement in the catalog.
+func (w *world) exec(t *testing.T, sql string, args ...any) {
+	t.Helper()
+	if _, err := w.pool.Exec(t.Context(), sql, args...); err != nil {
+		t.Fatalf("%s: %v", sql, err)
+	}
+}
+
+// reprovision signs the school up, damages what it has, and has it provisioned again, set aside when fresh.
+func reprovision(fresh bool, damage func(t *testing.T, w *world, database string)) func(*testing.T, *world, *process, school) {
+	return func(t *testing.T, w *world, victim *process, s school) {
+		t.Helper()
+		// The victim would die at the points that a sign-up has too; so another process makes the school.
+		maker := w.start(t)
+		answer := s.mustSucceed(t, maker.url)
+		w.settled(t)
+		maker.kill()
+		var made struct {
+			School struct{ Slug, Database string }
+		}
+		if err := json.Unmarshal([]byte(answer), &made); err != nil {
+			t.Fatal(err)
+		}
+		if damage != nil {
+			damage(t, w, made.School.Database)
+		}
+		body := `{}`
+		if fresh {
+			body = fmt.Sprintf(`{"fresh":true,"confirm":%q}`, made.School.Slug)
+		}
+		status, text, err := w.operator(t.Context(), victim.url, http.MethodPost, "/tenants/"+made.School.Slug+"/reprovision", body)
+		if err == nil && status != http.StatusAccepted {
+			t.Fatalf("%d %s", status, text)
+		}
+	}
+}
+
+const (
+	plain = false
+	fresh = true
+)
+
+// superuser runs statements on the tenants' server.
+func (w *world) superuser(t *testing.T, statements ...string) {
+	t.Helper()
+	conn := dial(t, w.serverURL)
+	for _, sql := range statements {
+		if _, err := conn.Exec(t.Context(), sql); err != nil {
+			t.Fatalf("%s: %v", sql, err)
+		}
+	}
+}
+
+func ungranted(t *testing.T, w *world, database string) {
+	conn := dial(t, strings.Replace(w.serverURL, "/postgres?", "/"+database+"?", 1))
+	if _, err := conn.Exec(t.Context(), "revoke all on lunch_weeks from homeroom_tenant"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func taken(t *testing.T, w *world, database string) {
+	w.superuser(t, "alter database "+database+" owner to postgres")
+}
+
+// foreign makes the tenant's database one that nobody can tell is ours; ours gives it back.
+func foreign(t *testing.T, w *world, database string) {
+	w.superuser(t, "comment on database "+database+" is null", "alter database "+database+" owner to postgres")
+}
+
+func ours(t *testing.T, w *world) {
+	database := w.databases(t, "state = 'quarantined'")[0]
+	w.superuser(t, "alter database "+database+" owner to homeroom_owner")
+	p := w.start(t)
+	if status, text, err := w.operator(t.Context(), p.url, http.MethodPost, "/tenants/"+database+"/reprovision", `{}`); err != nil || status != http.StatusAccepted {
+		t.Fatalf("%d %s %v", status, text, err)
+	}
+	p.stopWhen(t, w)
+}
+
+func invalid(t *testing.T, w *world, database string) {
+	w.superuser(t, "update pg_database set datconnlimit = -2 where datname = '"+database+"'")
+}
+
+func invalidUnmarked(t *testing.T, w *world, database string) {
+	w.superuser(t, "comment on database "+database+" is null")
+	invalid(t, w, database)
+}
+
+func dropped(t *testing.T, w *world, database string) {
+	w.superuser(t, "drop database "+database+" with (force)", "drop role "+database)
+}
