@@ -2,6 +2,7 @@ package signup
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 )
 
@@ -30,8 +31,18 @@ type Step struct {
 // trip of its own.
 type log []Step
 
+// mostSteps is how many steps are kept. A sign-up that waits for hours, for a server that is away, is tried hundreds of
+// times; its first steps and its latest attempts tell what there is to know.
+const (
+	mostSteps  = 40
+	firstSteps = 4
+)
+
 // begin adds a running step, or a new attempt of the last.
 func (l *log) begin(name string, attempt int) {
+	if len(*l) >= mostSteps {
+		*l = slices.Delete(*l, firstSteps, firstSteps+1)
+	}
 	*l = append(*l, Step{Name: name, Status: "running", Attempt: attempt, StartedAt: time.Now().UTC()})
 }
 

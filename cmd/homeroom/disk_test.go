@@ -26,9 +26,10 @@ func TestTheDiskFillsUp(t *testing.T) {
 	dir, least := diskFor(t)
 	postgres := startOn(t, dir)
 	w := newWorld(t, postgres.URL("catalog"), postgres.URL("postgres"), 2)
-	p := w.start(t, fmt.Sprintf("HOMEROOM_MIN_FREE_DISK=%d", least))
-	w.settled(t)
+	w.env = []string{fmt.Sprintf("HOMEROOM_MIN_FREE_DISK=%d", least)}
+	w.start(t).stopWhen(t, w)
 	filler := fill(t, dir, least-(32<<20))
+	p := w.start(t) // another process, since a measurement holds for a second
 
 	crowd := newCrowd(func() string { return p.url })
 	for n := range 2 {
