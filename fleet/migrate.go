@@ -83,7 +83,7 @@ func (p *pass) try(ctx context.Context, t catalog.Tenant) (result migrations.Res
 		} else {
 			result, err = server.MigrateTo(ctx, tenant.ID(t.ID), p.run.ToVersion)
 		}
-		if err == nil || !passing(err) || time.Now().After(until) {
+		if err == nil || !passing(err) || attempts > 1 && time.Now().After(until) {
 			return result, attempts, err
 		}
 		if p.ended(t.Server) {
