@@ -12,6 +12,8 @@ var (
 	ErrNotFound = errors.New("not found in the catalog")
 	// ErrEmailTaken says that a live user has this e-mail, a pending sign-up's included.
 	ErrEmailTaken = errors.New("the e-mail belongs to a live user")
+	// ErrIdentityTaken says that a live user has this login.
+	ErrIdentityTaken = errors.New("the login belongs to a live user")
 	// ErrKeyTaken says that a sign-up with this idempotency key exists.
 	ErrKeyTaken = errors.New("the idempotency key belongs to another sign-up")
 	// ErrNoRoom says that no server takes new tenants: all are full, have weight 0 or are not configured here.
@@ -29,7 +31,7 @@ var constraints = map[string]error{
 	"a_live_email_has_one_user":           ErrEmailTaken,
 	"an_idempotency_key_names_one_signup": ErrKeyTaken,
 	"a_slug_names_one_school":             errSlugTaken,
-	"an_identity_belongs_to_one_user":     ErrStateChanged,
+	"an_identity_belongs_to_one_user":     ErrIdentityTaken,
 	"migration_outcomes_pkey":             ErrStateChanged,
 	"one_run_at_a_time":                   ErrRunActive,
 	"a_tenant_lives_on_a_known_server":    ErrNoRoom,

@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/base32"
@@ -26,6 +27,20 @@ type Reservation struct {
 	RequestHash                 []byte
 	Email, SchoolName           string
 	GivenName, FamilyName, Name string
+	// Profile is what else the person told of themselves; may be nil. Locale is what they read; may be empty.
+	Profile map[string]string
+	Locale  string
+	// Kind is what the sign-up makes; empty is a school. Role is the person's there; empty is the owner's.
+	Kind Kind
+	Role string
+	// JoinTenant is the school that a member joins.
+	JoinTenant uuid.UUID
+	// Waits leaves a school without a tenant until [Store.Admit] gives it one.
+	Waits bool
+	// IdentityID is the login that the sign-up takes on; empty makes one.
+	IdentityID string
+	// InvitationID is the invitation that it answers, if any.
+	InvitationID *uuid.UUID
 	// Slug is the wish; a taken one gets a number.
 	Slug string
 	// Lineage names the migrations that the tenant's schema must come from, SchemaVersion the least version of a spare.
@@ -37,7 +52,7 @@ type Reservation struct {
 	Lease   time.Duration
 }
 
-// Held is what a sign-up got.
+// Held is what a sign-up got. Tenant is the zero one as long as the sign-up waits.
 type Held struct {
 	Signup Signup
 	Tenant Tenant
@@ -46,7 +61,8 @@ type Held struct {
 // Reserve writes a sign-up, its user, and its tenant, all or nothing: a claimed spare where there is one, else the row of
 // a tenant to be built. It is one statement, so one round trip and one commit.
 //
-// It fails with [ErrEmailTaken], [ErrKeyTaken] or [ErrNoRoom].
+// It fails with [ErrEmailTaken], [ErrIdentityTaken], [ErrKeyTaken] or [ErrNoRoom], and with [ErrNotFound] when the school to
+// be joined cannot be.
 func (s *Store) Reserve(ctx context.Context, r Reservation) (Held, error) {
 	return reserve(ctx, s.pool, r)
 }
@@ -76,11 +92,17 @@ func reserve(ctx context.Context, q querier, r Reservation) (Held, error) {
 
 // reserveOnce claims a spare, or makes the row of a tenant to be built, under this very slug.
 func reserveOnce(ctx context.Context, q querier, r Reservation) (Held, error) {
-	reserved, err := scanReserved(ctx, q, claimSpare, r)
+	switch {
+	case r.Waits:
+		return reserveWaiting(ctx, q, r)
+	case r.Kind == Member:
+		return scanReserved(ctx, q, joinTenant+reserveRest, r)
+	}
+	reserved, err := scanReserved(ctx, q, claimSpare+reserveRest, r)
 	if !errors.Is(err, ErrNotFound) {
 		return reserved, err
 	}
-	reserved, err = scanReserved(ctx, q, placeTenant, r)
+	reserved, err = scanReserved(ctx, q, placeTenant+reserveRest, r)
 	if errors.Is(err, ErrNotFound) {
 		return Held{}, ErrNoRoom
 	}
@@ -101,7 +123,7 @@ const claimSpare = `
 			for update skip locked
 			limit 1)
 		returning ` + tenantColumns + `
-	)` + reserveRest
+	)`
 
 // placeTenant puts a new tenant on the server with the most room for its weight. It counts the tenants, which the path
 // with a spare never does.
@@ -120,44 +142,154 @@ const placeTenant = `
 		select @tenant_id, place.name, @database, @lineage, 'building', @school_name, @slug
 		from place
 		returning ` + tenantColumns + `
-	)` + reserveRest
+	)`
 
-const reserveRest = `, owner as (
-		insert into users (id, tenant_id, email, given_name, family_name, name)
-		select @user_id, tenant.id, @email, nullif(@given_name, ''), nullif(@family_name, ''), nullif(@name, '')
+// joinTenant finds the school that a member joins.
+const joinTenant = `
+	with tenant as (
+		select ` + tenantColumns + `
+		from tenants
+		where id = @join_tenant and 'ready' in (state, resume_state)
+		for share
+	)`
+
+// reserveRows are the rows of the person and of the sign-up.
+const reserveRows = `, person as (
+		insert into users (id, tenant_id, email, given_name, family_name, name, profile, locale, role, identity_id)
+		select @user_id, tenant.id, @email, nullif(@given_name, ''), nullif(@family_name, ''), nullif(@name, ''),
+			@profile, nullif(@locale, ''), @role, nullif(@identity_id, '')
 		from tenant
 	), signup as (
-		insert into signups (id, idempotency_key, request_hash, user_id, tenant_id, email, school_name, steps, check_at)
-		select @signup_id, nullif(@idempotency_key, ''), @request_hash, @user_id, tenant.id, @email, @school_name, @steps,
-			now() + @lease::interval
+		insert into signups (id, idempotency_key, request_hash, user_id, tenant_id, email, school_name, steps, kind,
+			identity_id, invitation_id, check_at)
+		select @signup_id, nullif(@idempotency_key, ''), @request_hash, @user_id, tenant.id, @email, @school_name, @steps, @kind,
+			nullif(@identity_id, ''), @invitation_id, now() + @lease::interval
 		from tenant
 		returning check_at, created_at
-	)
+	)`
+
+const reserveRest = reserveRows + `
 	select tenant.*, signup.check_at, signup.created_at as signed_up_at
 	from tenant, signup`
+
+func (r Reservation) args() pgx.NamedArgs {
+	profile := r.Profile
+	if profile == nil {
+		profile = map[string]string{}
+	}
+	return pgx.NamedArgs{
+		"signup_id": r.SignupID, "user_id": r.UserID, "tenant_id": r.TenantID, "database": r.Database,
+		"idempotency_key": r.IdempotencyKey, "request_hash": r.RequestHash, "email": r.Email, "school_name": r.SchoolName,
+		"given_name": r.GivenName, "family_name": r.FamilyName, "name": r.Name, "slug": r.Slug,
+		"profile": profile, "locale": r.Locale, "kind": cmp.Or(r.Kind, School), "role": cmp.Or(r.Role, "owner"),
+		"join_tenant": r.JoinTenant, "identity_id": r.IdentityID, "invitation_id": r.InvitationID,
+		"lineage": r.Lineage, "schema_version": r.SchemaVersion, "servers": r.Servers, "steps": r.Steps, "lease": r.Lease,
+	}
+}
+
+// held is the sign-up as it has just been written.
+func (r Reservation) held(checkAt *time.Time, createdAt time.Time) Held {
+	h := Held{Signup: Signup{
+		ID: r.SignupID, RequestHash: r.RequestHash, UserID: r.UserID, Email: r.Email,
+		SchoolName: r.SchoolName, Status: Pending, Steps: r.Steps, LeaseEpoch: 1, CheckAt: checkAt, CreatedAt: createdAt,
+		Kind: cmp.Or(r.Kind, School), InvitationID: r.InvitationID,
+	}}
+	if r.IdentityID != "" {
+		h.Signup.IdentityID = &r.IdentityID
+	}
+	return h
+}
 
 func scanReserved(ctx context.Context, q querier, sql string, r Reservation) (Held, error) {
 	row, err := one[struct {
 		Tenant
 		CheckAt    *time.Time
 		SignedUpAt time.Time
-	}](ctx, q, sql, pgx.NamedArgs{
-		"signup_id": r.SignupID, "user_id": r.UserID, "tenant_id": r.TenantID, "database": r.Database,
-		"idempotency_key": r.IdempotencyKey, "request_hash": r.RequestHash, "email": r.Email, "school_name": r.SchoolName,
-		"given_name": r.GivenName, "family_name": r.FamilyName, "name": r.Name, "slug": r.Slug,
-		"lineage": r.Lineage, "schema_version": r.SchemaVersion, "servers": r.Servers, "steps": r.Steps, "lease": r.Lease,
-	})
+	}](ctx, q, sql, r.args())
 	if err != nil {
 		return Held{}, fmt.Errorf("reserve a tenant: %w", known(err))
 	}
-	return Held{
-		Tenant: row.Tenant,
-		Signup: Signup{
-			ID: r.SignupID, RequestHash: r.RequestHash, UserID: r.UserID, TenantID: &row.ID, Email: r.Email,
-			SchoolName: r.SchoolName, Status: Pending, Steps: r.Steps, LeaseEpoch: 1, CheckAt: row.CheckAt,
-			CreatedAt: row.SignedUpAt,
-		},
-	}, nil
+	held := r.held(row.CheckAt, row.SignedUpAt)
+	held.Tenant, held.Signup.TenantID = row.Tenant, &row.ID
+	return held, nil
+}
+
+// reserveWaiting writes a sign-up that holds no tenant yet.
+func reserveWaiting(ctx context.Context, q querier, r Reservation) (Held, error) {
+	row, err := one[struct {
+		CheckAt    *time.Time
+		SignedUpAt time.Time
+	}](ctx, q, `with tenant as (select null::uuid as id)`+reserveRows+`
+		select check_at, created_at as signed_up_at from signup`, r.args())
+	if err != nil {
+		return Held{}, fmt.Errorf("reserve: %w", known(err))
+	}
+	return r.held(row.CheckAt, row.SignedUpAt), nil
+}
+
+// Admit gives a sign-up that has no tenant one, as [Store.Reserve] does, and puts it into provisioning under a new lease. Of
+// the reservation it takes what is about the tenant and the lease.
+//
+// It fails with [ErrNoRoom], and with [ErrStateChanged] when the sign-up has gone on, or ended.
+func (s *Store) Admit(ctx context.Context, signup Signup, r Reservation) (Held, error) {
+	wish := r.Slug
+	for try := 1; ; try++ {
+		held, err := s.admitOnce(ctx, signup, r)
+		if !errors.Is(err, errSlugTaken) || try == 10 {
+			return held, err
+		}
+		if r.Slug, err = nextSlug(ctx, s.pool, wish, try); err != nil {
+			return Held{}, err
+		}
+	}
+}
+
+func (s *Store) admitOnce(ctx context.Context, signup Signup, r Reservation) (held Held, err error) {
+	err = s.InTx(ctx, func(tx pgx.Tx) error {
+		var waits bool
+		err := tx.QueryRow(ctx, `
+			select true
+			from signups
+			where id = $1 and lease_epoch = $2 and status in ('pending', 'awaiting_verification', 'awaiting_approval')
+				and tenant_id is null
+			for update`, signup.ID, signup.LeaseEpoch).Scan(&waits)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return ErrStateChanged
+		}
+		if err != nil {
+			return err
+		}
+		for _, claim := range []string{claimSpare, placeTenant} {
+			held.Tenant, err = one[Tenant](ctx, tx, claim+` select * from tenant`, r.args())
+			if !errors.Is(err, pgx.ErrNoRows) {
+				break
+			}
+		}
+		if errors.Is(err, pgx.ErrNoRows) {
+			return ErrNoRoom
+		}
+		if err != nil {
+			return known(err)
+		}
+		held.Signup, err = one[Signup](ctx, tx, `
+			with signup as (
+				update signups
+				set status = 'provisioning', tenant_id = $2, lease_epoch = lease_epoch + 1, check_at = now() + $3::interval,
+					updated_at = now()
+				where id = $1
+				returning `+signupColumns+`
+			), person as (
+				update users set tenant_id = $2, email_verified = email_verified or $4, updated_at = now()
+				from signup
+				where users.id = signup.user_id
+			)
+			select * from signup`, signup.ID, held.Tenant.ID, r.Lease, signup.Status == AwaitingVerification)
+		return err
+	})
+	if err != nil {
+		return Held{}, fmt.Errorf("admit sign-up %s: %w", signup.ID, err)
+	}
+	return held, nil
 }
 
 // keyTaken is [ErrKeyTaken] when a sign-up has this key.

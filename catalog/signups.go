@@ -14,12 +14,14 @@ import (
 // Status is how far a sign-up has come.
 type Status string
 
-// The statuses of a sign-up. The first three are unfinished, and somebody looks after them; the others are final.
+// The statuses of a sign-up. The first four are unfinished, and somebody looks after them; the others are final.
 const (
 	// Pending: reserved, and its identity is not known to exist.
 	Pending Status = "pending"
 	// AwaitingVerification: the identity exists, its e-mail must be verified first.
 	AwaitingVerification Status = "awaiting_verification"
+	// AwaitingApproval: the identity exists, an operator must agree first.
+	AwaitingApproval Status = "awaiting_approval"
 	// Provisioning: the identity exists, the database is being made.
 	Provisioning Status = "provisioning"
 	// SignedUp: the school can be used.
@@ -30,7 +32,18 @@ const (
 	Expired Status = "expired"
 )
 
-// Signup is one school's way in.
+// Kind is what a sign-up makes.
+type Kind string
+
+// The kinds of sign-ups.
+const (
+	// School: a school, and its owner.
+	School Kind = "school"
+	// Member: a further person at a school that exists.
+	Member Kind = "member"
+)
+
+// Signup is one person's way in.
 type Signup struct {
 	ID             uuid.UUID
 	IdempotencyKey *string
@@ -39,7 +52,12 @@ type Signup struct {
 	TenantID       *uuid.UUID
 	Email          string
 	SchoolName     string
-	Status         Status
+	Kind           Kind
+	// IdentityID is the login that it takes on; nil where it makes one.
+	IdentityID *string
+	// InvitationID is the invitation that it answers, if any.
+	InvitationID *uuid.UUID
+	Status       Status
 	// Steps, Result and Problem are the saga's own JSON.
 	Steps   json.RawMessage
 	Result  json.RawMessage
@@ -52,8 +70,8 @@ type Signup struct {
 	FinishedAt *time.Time
 }
 
-const signupColumns = `id, idempotency_key, request_hash, user_id, tenant_id, email, school_name, status, steps, result,
-	problem, lease_epoch, check_at, created_at, finished_at`
+const signupColumns = `id, idempotency_key, request_hash, user_id, tenant_id, email, school_name, kind, identity_id,
+	invitation_id, status, steps, result, problem, lease_epoch, check_at, created_at, finished_at`
 
 // Signup finds a sign-up by id.
 func (s *Store) Signup(ctx context.Context, id uuid.UUID) (Signup, error) {
@@ -131,6 +149,8 @@ func (s *Store) Renew(ctx context.Context, signup Signup, lease time.Duration) e
 type Identity struct {
 	ID            string
 	EmailVerified bool
+	// OrganizationID is of the school's organization there, if it has one.
+	OrganizationID string
 }
 
 // IdentityMade records that the identity exists and that the database is being made, and begins a new lease.
@@ -154,6 +174,29 @@ func (s *Store) IdentityMadeTx(ctx context.Context, tx pgx.Tx, signup Signup, id
 		signup.ID, signup.LeaseEpoch, steps, identity.ID, identity.EmailVerified, lease)
 }
 
+// Wait records that the identity exists, and that the sign-up waits for a person in one of the statuses that are for that,
+// until patience has passed. Whoever is to be told is, by mail.
+func (s *Store) Wait(ctx context.Context, signup Signup, identity Identity, status Status, steps json.RawMessage, patience time.Duration) error {
+	return changeOne(ctx, s.pool, "let wait sign-up", signup.ID, `
+		with waits as (
+			update signups
+			set status = $5, steps = $6, lease_epoch = lease_epoch + 1, check_at = now() + $7::interval, updated_at = now()
+			where id = $1 and lease_epoch = $2 and status in ('pending', 'awaiting_verification')
+			returning id, user_id, school_name, check_at
+		), told as (
+			insert into outbox_events (type, signup_id, data)
+			select 'signup.' || $5, waits.id, jsonb_strip_nulls(jsonb_build_object('email', email, 'locale', locale,
+				'name', coalesce(given_name, name), 'schoolName', school_name, 'expiresAt', check_at))
+			from waits, users
+			where users.id = waits.user_id
+		)
+		update users
+		set identity_id = $3, email_verified = $4, updated_at = now()
+		from waits
+		where users.id = waits.user_id`,
+		signup.ID, signup.LeaseEpoch, identity.ID, identity.EmailVerified, string(status), steps, patience)
+}
+
 // Finish makes a sign-up ready: user active, tenant ready, result kept. A tenant that was quarantined while the sign-up
 // held it stays so, and becomes ready when the cause is gone.
 func (s *Store) Finish(ctx context.Context, signup Signup, identity Identity, health Health, steps, result json.RawMessage) error {
@@ -172,27 +215,39 @@ func finish(ctx context.Context, q querier, signup Signup, identity Identity, he
 			update signups
 			set status = 'ready', result = $6, steps = $5, check_at = null, finished_at = now(), updated_at = now()
 			where id = $1 and lease_epoch = $2 and status in ('pending', 'provisioning')
-			returning id, user_id, tenant_id
+			returning id, user_id, tenant_id, kind, invitation_id
 		), owner as (
 			update users
 			set state = 'active', identity_id = $3, email_verified = $4, updated_at = now()
 			from done
 			where users.id = done.user_id
-		), event as (
+		), audit as (
 			insert into audit_events (actor, action, tenant_id, signup_id)
-			select 'homeroom', 'tenant.ready', tenant_id, id
+			select 'homeroom', case kind when 'school' then 'tenant.ready' else 'user.joined' end, tenant_id, id
 			from done
+		), invited as (
+			update invitations set accepted_at = now()
+			from done
+			where invitations.id = done.invitation_id and accepted_at is null and revoked_at is null
+		), told as (
+			insert into outbox_events (type, tenant_id, signup_id, data)
+			select type, tenant_id, id, $6::jsonb
+			from done, unnest(case kind
+				when 'school' then array['user.created', 'organization.created', 'tenant.ready']
+				else array['user.created'] end) as type
 		)
 		update tenants
-		set state = case when tenants.state = 'quarantined' then tenants.state else 'ready' end,
-			resume_state = case when tenants.state = 'quarantined' then 'ready' end,
+		set state = case when kind = 'member' or tenants.state = 'quarantined' then tenants.state else 'ready' end,
+			resume_state = case when kind = 'school' and tenants.state = 'quarantined' then 'ready' else resume_state end,
 			schema_version = greatest(schema_version, $7),
 			fingerprint = coalesce(nullif($8, ''), fingerprint),
-			ready_at = now(),
+			organization_id = coalesce(nullif($9, ''), organization_id),
+			ready_at = coalesce(ready_at, now()),
 			updated_at = now()
 		from done
-		where tenants.id = done.tenant_id and tenants.state in ('reserved', 'building', 'quarantined')`,
-		signup.ID, signup.LeaseEpoch, identity.ID, identity.EmailVerified, steps, result, health.Version, health.Fingerprint)
+		where tenants.id = done.tenant_id and (kind = 'member' or tenants.state in ('reserved', 'building', 'quarantined'))`,
+		signup.ID, signup.LeaseEpoch, identity.ID, identity.EmailVerified, steps, result, health.Version, health.Fingerprint,
+		identity.OrganizationID)
 }
 
 // Undo ends a sign-up that was definitely refused, and leaves nothing of it: the e-mail and the key are free again, a
@@ -228,15 +283,24 @@ const freeTenant = `
 			delete from tenants using held where tenants.id = held.tenant_id and tenants.state = 'building'
 		)`
 
-// Expire ends a sign-up whose identity does not exist, though it may still appear: the e-mail, the key and the slug are
+// Expire ends a sign-up whose identity does not exist, though it may still appear, or which has waited for too long: the e-mail, the key and the slug are
 // free again, the tenant is kept back until [Store.LookedAgain], so that a late identity never names a tenant that is
 // another school's by then. It is due again after the delay.
 func (s *Store) Expire(ctx context.Context, signup Signup, steps, problem json.RawMessage, delay time.Duration) error {
-	return changeOne(ctx, s.pool, "expire sign-up", signup.ID, `
+	return expire(ctx, s.pool, signup, steps, problem, delay)
+}
+
+// ExpireTx is [Store.Expire] in the caller's transaction.
+func (s *Store) ExpireTx(ctx context.Context, tx pgx.Tx, signup Signup, steps, problem json.RawMessage, delay time.Duration) error {
+	return expire(ctx, tx, signup, steps, problem, delay)
+}
+
+func expire(ctx context.Context, q querier, signup Signup, steps, problem json.RawMessage, delay time.Duration) error {
+	return changeOne(ctx, q, "expire sign-up", signup.ID, `
 		with held as (
-			select id, user_id, tenant_id
+			select id, user_id, tenant_id, kind
 			from signups
-			where id = $1 and lease_epoch = $2 and status = 'pending'
+			where id = $1 and lease_epoch = $2 and status in ('pending', 'awaiting_verification', 'awaiting_approval')
 			for update
 		), gone_user as (
 			delete from users using held where users.id = held.user_id
@@ -244,7 +308,7 @@ func (s *Store) Expire(ctx context.Context, signup Signup, steps, problem json.R
 			update tenants
 			set slug = 'expired-' || held.id, updated_at = now()
 			from held
-			where tenants.id = held.tenant_id
+			where tenants.id = held.tenant_id and held.kind = 'school'
 		)
 		update signups
 		set status = 'expired', steps = $3, problem = $4, check_at = now() + $5::interval, idempotency_key = null,

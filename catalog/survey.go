@@ -70,7 +70,7 @@ const surveyTenants = `
 	from tenants`
 
 const surveyUsers = `
-	select id, tenant_id, email, coalesce(identity_id, '') as identity_id, state = 'active' as active
+	select id, coalesce(tenant_id, '00000000-0000-0000-0000-000000000000') as tenant_id, email, coalesce(identity_id, '') as identity_id, state = 'active' as active
 	from users
 	where state <> 'deleted'`
 

@@ -33,7 +33,7 @@ func (s *Store) RebuildSpare(ctx context.Context, id uuid.UUID) error {
 func (s *Store) Reopen(ctx context.Context, id uuid.UUID) error {
 	return changeOne(ctx, s.pool, "reopen sign-up", id, `
 		update signups
-		set status = case when identity_id is null then 'pending' else 'provisioning' end, problem = null,
+		set status = case when users.identity_id is null or signups.identity_id is not null then 'pending' else 'provisioning' end, problem = null,
 			lease_epoch = lease_epoch + 1, check_at = now(), finished_at = null, updated_at = now()
 		from users
 		where signups.id = $1 and users.id = user_id and status = 'failed' and signups.tenant_id is not null`, id)

@@ -10,7 +10,8 @@ import (
 
 // User is a person who belongs to a school.
 type User struct {
-	ID       uuid.UUID
+	ID uuid.UUID
+	// TenantID is the zero UUID while the person's sign-up waits.
 	TenantID uuid.UUID
 	Email    string
 	// IdentityID is the identity provider's id, such as "auth0|0199…"; empty until it is known.
@@ -20,11 +21,16 @@ type User struct {
 	GivenName     string
 	FamilyName    string
 	Name          string
-	CreatedAt     time.Time
+	// Profile is what else they told of themselves.
+	Profile map[string]string
+	// Locale is what they read; empty is the service's own.
+	Locale    string
+	CreatedAt time.Time
 }
 
-const userColumns = `id, tenant_id, email, coalesce(identity_id, '') as identity_id, email_verified, role,
-	coalesce(given_name, '') as given_name, coalesce(family_name, '') as family_name, coalesce(name, '') as name, created_at`
+const userColumns = `id, coalesce(tenant_id, '00000000-0000-0000-0000-000000000000') as tenant_id, email, coalesce(identity_id, '') as identity_id, email_verified, role,
+	coalesce(given_name, '') as given_name, coalesce(family_name, '') as family_name, coalesce(name, '') as name,
+	profile, coalesce(locale, '') as locale, created_at`
 
 // UserByIdentity finds the active user with this identity.
 func (s *Store) UserByIdentity(ctx context.Context, identityID string) (User, error) {

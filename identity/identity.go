@@ -1,7 +1,8 @@
 // Package identity says what a sign-up needs of an identity provider.
 //
-// [Provider] is the extension point: the package auth0 implements it, and identitytest holds the cases that every
-// implementation must pass, lost answers included. [Lister] is an ability that a provider may have besides.
+// [Provider] is the extension point: the packages auth0, scim and beyondidentity implement it, and identitytest holds the
+// cases that every implementation must pass, lost answers included. What a provider may be able to do besides is in small
+// interfaces of their own: [Lister], [Enroller], [Adopter], [Verifier], [SessionOpener], [Ticketer].
 package identity
 
 import (
@@ -56,18 +57,22 @@ type NewUser struct {
 	ID uuid.UUID
 	// Email is normalised: lower case, no surrounding space.
 	Email string
-	// Password is handed to the provider and kept nowhere.
+	// Password is handed to the provider and kept nowhere. It is empty where [TakesPassword] is false.
 	Password secret.String
 	// GivenName, FamilyName and Name are optional.
 	GivenName, FamilyName, Name string
+	// Profile is what else the person told of themselves, by the names of [ProfileFields]. The provider keeps it where the
+	// person may change it (Auth0: user_metadata).
+	Profile map[string]string
 	// Metadata is kept by the provider where only we can change it (Auth0: app_metadata).
 	Metadata Metadata
 }
 
-// Metadata is what the provider remembers for us about a login. None of it is secret.
+// Metadata is what the provider remembers for us about a login. None of it is secret. TenantID and Database are empty
+// until the login has a school.
 type Metadata struct {
-	TenantID   string `json:"tenant_id"`
-	Database   string `json:"database"`
+	TenantID   string `json:"tenant_id,omitempty"`
+	Database   string `json:"database,omitempty"`
 	SchoolName string `json:"school_name"`
 	// SignupID tells whose work this login is: only one that carries the id of our sign-up may be adopted or deleted.
 	SignupID string `json:"signup_id"`
@@ -86,3 +91,6 @@ type User struct {
 	CreatedAt time.Time
 	Metadata  Metadata
 }
+
+// ProfileFields are the names of what a person may be asked for besides a name, as they stand in [NewUser.Profile].
+var ProfileFields = []string{"company", "phone", "address", "region", "locality", "postalCode"}

@@ -14,6 +14,20 @@ import (
 var (
 	// ErrEmailExists says that an account with this e-mail exists.
 	ErrEmailExists = errors.New("an account with this e-mail exists")
+	// ErrHasSchool says that the login belongs to somebody who has a school.
+	ErrHasSchool = errors.New("this login has a school")
+	// ErrClosed says that nobody can sign a school up.
+	ErrClosed = errors.New("signing up is closed")
+	// ErrInvitationNeeded says that only who was invited can sign a school up.
+	ErrInvitationNeeded = errors.New("signing up needs an invitation")
+	// ErrInvitationGone says that an invitation is not known, or was answered, taken back, or not answered in time.
+	ErrInvitationGone = errors.New("the invitation is not open any more")
+	// ErrLinkGone says that the link of a mail is not known, or was not followed in time.
+	ErrLinkGone = errors.New("the link is not good any more")
+	// ErrNotWaiting says that a sign-up does not wait for what was done.
+	ErrNotWaiting = errors.New("the sign-up does not wait for this")
+	// ErrCannotAdopt says that the identity provider cannot take on logins that exist.
+	ErrCannotAdopt = errors.New("this identity provider cannot take on a login that exists")
 	// ErrInProgress says that the same request is being worked on at this moment.
 	ErrInProgress = errors.New("this sign-up is in progress")
 	// ErrKeyReused says that the idempotency key was used for another request.
@@ -56,6 +70,9 @@ func (e *Unavailable) Unwrap() error { return e.Err }
 
 // unavailable explains what the catalog said. Facts and refusals stay what they are.
 func (s *Service) unavailable(err error) error {
+	if err == nil {
+		return nil
+	}
 	if errors.Is(err, catalog.ErrNoRoom) {
 		return &Unavailable{What: Capacity, RetryAfter: time.Minute, Err: err}
 	}

@@ -17,12 +17,19 @@ import (
 func (s *Service) ensureIdentity(ctx context.Context, req Request, j *job, probe bool) (identity.User, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.IdentityTimeout)
 	defer cancel()
+	if err := s.prepare(ctx); err != nil {
+		if probe {
+			j.doubt, err = true, unknown(err)
+		}
+		return identity.User{}, err
+	}
+	if j.signup.IdentityID != nil {
+		return s.adoptIdentity(ctx, j)
+	}
 	user := identity.NewUser{
 		ID: j.signup.UserID, Email: req.Email, Password: req.Password,
-		GivenName: req.GivenName, FamilyName: req.FamilyName, Name: req.Name,
-		Metadata: identity.Metadata{
-			TenantID: j.tenant.ID.String(), Database: j.tenant.Database, SchoolName: j.tenant.Name, SignupID: j.signup.ID.String(),
-		},
+		GivenName: req.GivenName, FamilyName: req.FamilyName, Name: req.Name, Profile: req.Profile,
+		Metadata: j.metadata(),
 	}
 	doubt := func(err error) error { return err }
 	if probe {
@@ -74,23 +81,40 @@ func (s *Service) removeLeftover(ctx context.Context, email string) (removed boo
 		return true, nil
 	}
 	for _, user := range users {
-		id, err := uuid.Parse(user.Metadata.SignupID)
-		if err != nil {
-			continue // not ours
-		}
-		row, err := s.cfg.Catalog.Signup(ctx, id)
-		if err != nil || row.Status != catalog.Expired {
-			continue
+		row, err := s.signupOf(ctx, user)
+		if err != nil || row.Status != catalog.Expired || row.IdentityID != nil {
+			continue // not ours to remove
 		}
 		if own, err := s.lookupOwn(ctx, row); err != nil || own.ID != user.ID {
 			continue
 		}
 		s.cfg.Logger.Warn("removing an identity that was left by an expired sign-up", "signup", row.ID)
-		err = s.cfg.Identity.Delete(ctx, row.UserID)
+		err = s.removeIdentity(ctx, row)
 		killpoint.Here("signup.leftover_removed")
 		return true, err
 	}
 	return false, nil
+}
+
+// signupOf finds the sign-up that made a login, by what the provider says of it.
+func (s *Service) signupOf(ctx context.Context, user identity.User) (catalog.Signup, error) {
+	if !identity.KeepsMetadata(s.cfg.Identity) {
+		return s.cfg.Catalog.SignupByUser(ctx, user.OurID)
+	}
+	id, err := uuid.Parse(user.Metadata.SignupID)
+	if err != nil {
+		return catalog.Signup{}, errNotOurs
+	}
+	return s.cfg.Catalog.Signup(ctx, id)
+}
+
+// prepare has the provider look up what it needs for the login's place, before anything is made.
+func (s *Service) prepare(ctx context.Context) error {
+	enroller, ok := identity.EnrollerOf(s.cfg.Identity)
+	if !ok {
+		return nil
+	}
+	return enroller.Prepare(ctx)
 }
 
 // pause waits, and tells whether ctx lasted.
@@ -119,16 +143,27 @@ func unknown(err error) error {
 // chose the same id. It is neither adopted nor deleted.
 var errNotOurs = errors.New("the identity with our id does not carry our sign-up's id")
 
-// lookupOwn finds the identity that this sign-up made.
+// lookupOwn finds the identity that this sign-up made, or took on.
 func (s *Service) lookupOwn(ctx context.Context, signup catalog.Signup) (identity.User, error) {
-	found, err := s.cfg.Identity.Lookup(ctx, signup.UserID)
+	found, err := s.find(ctx, signup)
 	if err != nil {
 		return identity.User{}, err
 	}
-	if found.Metadata.SignupID != signup.ID.String() {
+	if identity.KeepsMetadata(s.cfg.Identity) && found.Metadata.SignupID != signup.ID.String() {
 		return identity.User{}, errNotOurs
 	}
 	return found, nil
+}
+
+func (s *Service) find(ctx context.Context, signup catalog.Signup) (identity.User, error) {
+	if signup.IdentityID == nil {
+		return s.cfg.Identity.Lookup(ctx, signup.UserID)
+	}
+	adopter, ok := s.cfg.Identity.(identity.Adopter)
+	if !ok {
+		return identity.User{}, ErrCannotAdopt
+	}
+	return adopter.Find(ctx, *signup.IdentityID)
 }
 
 // identityFailed ends a sign-up whose identity step did not succeed: undone when surely nothing was made, kept for the

@@ -73,7 +73,7 @@ var pairCalls = []func(p *pair, t *rapid.T){
 // same compares the answers of the two.
 func same(t *rapid.T, what string, actual any, actualErr error, simulated any, simulatedErr error) {
 	facts := []error{
-		catalog.ErrNotFound, catalog.ErrEmailTaken, catalog.ErrKeyTaken, catalog.ErrNoRoom, catalog.ErrStateChanged,
+		catalog.ErrNotFound, catalog.ErrEmailTaken, catalog.ErrIdentityTaken, catalog.ErrKeyTaken, catalog.ErrNoRoom, catalog.ErrStateChanged,
 	}
 	for _, fact := range facts {
 		if errors.Is(actualErr, fact) != errors.Is(simulatedErr, fact) {

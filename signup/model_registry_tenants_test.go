@@ -56,7 +56,11 @@ func (r registrySim) QuarantineTx(ctx context.Context, tx pgx.Tx, id uuid.UUID, 
 
 // RecordTx implements signup.Registry.
 func (r registrySim) RecordTx(ctx context.Context, tx pgx.Tx, event catalog.Event) error {
-	return r.inTx(ctx, tx, "record", *event.TenantID, func(*rows) error { return nil })
+	about := uuid.Nil
+	if event.TenantID != nil {
+		about = *event.TenantID
+	}
+	return r.inTx(ctx, tx, "record", about, func(*rows) error { return nil })
 }
 
 // Exclusive implements signup.Registry.

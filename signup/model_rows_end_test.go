@@ -49,13 +49,15 @@ func (r *rows) freeTenant(id *uuid.UUID) {
 }
 
 func (r *rows) expire(like catalog.Signup, steps, problem json.RawMessage, delay time.Duration) error {
-	row := r.held(like, catalog.Pending)
+	row := r.held(like, catalog.Pending, catalog.AwaitingVerification, catalog.AwaitingApproval)
 	if row == nil {
 		return catalog.ErrStateChanged
 	}
 	r.removeUser(row.UserID)
-	if t := r.tenant(*row.TenantID); t != nil {
-		t.Slug = "expired-" + row.ID.String()
+	if row.TenantID != nil {
+		if t := r.tenant(*row.TenantID); t != nil {
+			t.Slug = "expired-" + row.ID.String()
+		}
 	}
 	row.Status, row.Steps, row.Problem, row.CheckAt, row.FinishedAt = catalog.Expired, steps, problem, in(delay), in(0)
 	row.IdempotencyKey = nil

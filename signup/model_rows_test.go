@@ -95,16 +95,18 @@ func (r *rows) keyTaken(key string) bool {
 }
 
 func (r *rows) reserve(want catalog.Reservation) (catalog.Held, error) {
-	t, spare := r.place(want)
-	if t == nil {
-		return catalog.Held{}, catalog.ErrNoRoom
-	}
-	slug := want.Slug
-	if r.slugTaken(slug) {
-		if r.keyTaken(want.IdempotencyKey) {
-			return catalog.Held{}, catalog.ErrKeyTaken
+	var t *catalog.Tenant
+	var spare bool
+	if !want.Waits {
+		if t, spare = r.place(want); t == nil {
+			return catalog.Held{}, catalog.ErrNoRoom
 		}
-		slug = r.nextSlug(want.Slug)
+		if r.slugTaken(want.Slug) {
+			if r.keyTaken(want.IdempotencyKey) {
+				return catalog.Held{}, catalog.ErrKeyTaken
+			}
+			want.Slug = r.nextSlug(want.Slug)
+		}
 	}
 	if r.keyTaken(want.IdempotencyKey) {
 		return catalog.Held{}, catalog.ErrKeyTaken
@@ -112,28 +114,44 @@ func (r *rows) reserve(want catalog.Reservation) (catalog.Held, error) {
 	if slices.ContainsFunc(r.users, func(u userRow) bool { return u.Email == want.Email }) {
 		return catalog.Held{}, catalog.ErrEmailTaken
 	}
+	if want.IdentityID != "" && r.identityTaken(want.IdentityID, want.UserID) {
+		return catalog.Held{}, catalog.ErrIdentityTaken
+	}
 	now := time.Now()
-	t.Name, t.Slug, t.CreatedAt = want.SchoolName, slug, now
+	user := catalog.User{
+		ID: want.UserID, Email: want.Email, Role: "owner", CreatedAt: now, IdentityID: want.IdentityID,
+		GivenName: want.GivenName, FamilyName: want.FamilyName, Name: want.Name, Profile: map[string]string{},
+	}
+	row := catalog.Signup{
+		ID: want.SignupID, RequestHash: want.RequestHash, UserID: want.UserID, Email: want.Email, Kind: catalog.School,
+		SchoolName: want.SchoolName, Status: catalog.Pending, Steps: want.Steps, LeaseEpoch: 1, CheckAt: in(want.Lease), CreatedAt: now,
+	}
+	if want.IdentityID != "" {
+		row.IdentityID = &want.IdentityID
+	}
+	var answer catalog.Held
+	if t != nil {
+		r.settleIn(t, spare, want)
+		answer.Tenant, user.TenantID, row.TenantID = *t, t.ID, &t.ID
+	}
+	r.users = append(r.users, userRow{state: "pending", User: user})
+	answer.Signup = row
+	if want.IdempotencyKey != "" {
+		row.IdempotencyKey = &want.IdempotencyKey
+	}
+	r.signups = append(r.signups, row)
+	return answer, nil
+}
+
+// settleIn makes a tenant a school's.
+func (r *rows) settleIn(t *catalog.Tenant, spare bool, want catalog.Reservation) {
+	t.Name, t.Slug, t.CreatedAt = want.SchoolName, want.Slug, time.Now()
 	if spare {
 		t.State = catalog.Reserved
 		i := slices.IndexFunc(r.tenants, func(row catalog.Tenant) bool { return row.ID == t.ID })
 		r.tenants = slices.Delete(r.tenants, i, i+1) // created_at is the order
 	}
 	r.tenants = append(r.tenants, *t)
-	r.users = append(r.users, userRow{state: "pending", User: catalog.User{
-		ID: want.UserID, TenantID: t.ID, Email: want.Email, Role: "owner", CreatedAt: now,
-		GivenName: want.GivenName, FamilyName: want.FamilyName, Name: want.Name,
-	}})
-	row := catalog.Signup{
-		ID: want.SignupID, RequestHash: want.RequestHash, UserID: want.UserID, TenantID: &t.ID, Email: want.Email,
-		SchoolName: want.SchoolName, Status: catalog.Pending, Steps: want.Steps, LeaseEpoch: 1, CheckAt: in(want.Lease), CreatedAt: now,
-	}
-	answer := catalog.Held{Signup: row, Tenant: *t}
-	if want.IdempotencyKey != "" {
-		row.IdempotencyKey = &want.IdempotencyKey
-	}
-	r.signups = append(r.signups, row)
-	return answer, nil
 }
 
 // in is the time after now.
@@ -241,8 +259,11 @@ func (r *rows) again(like catalog.Signup, steps json.RawMessage, delay time.Dura
 
 func (r *rows) identityMade(like catalog.Signup, identity catalog.Identity, steps json.RawMessage, lease time.Duration) error {
 	row := r.held(like, catalog.Pending, catalog.Provisioning)
-	if row == nil || r.user(row.UserID) == nil || r.identityTaken(identity.ID, row.UserID) {
+	if row == nil || r.user(row.UserID) == nil {
 		return catalog.ErrStateChanged
+	}
+	if r.identityTaken(identity.ID, row.UserID) {
+		return catalog.ErrIdentityTaken
 	}
 	row.Status, row.Steps, row.CheckAt = catalog.Provisioning, steps, in(lease)
 	user := r.user(row.UserID)
@@ -256,8 +277,11 @@ func (r *rows) identityTaken(identity string, by uuid.UUID) bool {
 
 func (r *rows) finish(like catalog.Signup, identity catalog.Identity, health catalog.Health, steps, result json.RawMessage) error {
 	row := r.held(like, catalog.Pending, catalog.Provisioning)
-	if row == nil || r.identityTaken(identity.ID, row.UserID) {
+	if row == nil {
 		return catalog.ErrStateChanged
+	}
+	if r.identityTaken(identity.ID, row.UserID) {
+		return catalog.ErrIdentityTaken
 	}
 	row.Status, row.Result, row.Steps, row.CheckAt, row.FinishedAt = catalog.SignedUp, result, steps, nil, in(0)
 	if user := r.user(row.UserID); user != nil {

@@ -17,6 +17,8 @@ import (
 // which the model of the tests runs this very code (docs/decisions/model.md).
 type Registry interface {
 	signupRows
+	waitingRows
+	invitationRows
 	tenantRows
 	spareRows
 
@@ -24,6 +26,7 @@ type Registry interface {
 	InTx(ctx context.Context, f func(pgx.Tx) error) error
 	UserByID(ctx context.Context, id uuid.UUID) (catalog.User, error)
 	UserByEmail(ctx context.Context, email string) (catalog.User, error)
+	UserByIdentity(ctx context.Context, identityID string) (catalog.User, error)
 	ForgetAllowances(ctx context.Context) error
 }
 
@@ -46,6 +49,21 @@ type signupRows interface {
 	Expire(ctx context.Context, signup catalog.Signup, steps, problem json.RawMessage, delay time.Duration) error
 	LookedAgain(ctx context.Context, signup catalog.Signup) error
 	Park(ctx context.Context, signup catalog.Signup, steps, problem json.RawMessage) error
+}
+
+// waitingRows are what the registry does with sign-ups that wait for a person.
+type waitingRows interface {
+	Wait(ctx context.Context, signup catalog.Signup, identity catalog.Identity, status catalog.Status, steps json.RawMessage, patience time.Duration) error
+	Admit(ctx context.Context, signup catalog.Signup, r catalog.Reservation) (catalog.Held, error)
+	ExpireTx(ctx context.Context, tx pgx.Tx, signup catalog.Signup, steps, problem json.RawMessage, delay time.Duration) error
+	EmitTx(ctx context.Context, tx pgx.Tx, event catalog.OutboxEvent) error
+}
+
+// invitationRows are the invitations of the registry.
+type invitationRows interface {
+	InviteTx(ctx context.Context, tx pgx.Tx, invitation catalog.NewInvitation) (catalog.Invitation, error)
+	Invitation(ctx context.Context, id uuid.UUID) (catalog.Invitation, error)
+	RevokeInvitationTx(ctx context.Context, tx pgx.Tx, id uuid.UUID) error
 }
 
 // tenantRows are the tenants of the registry, as provisioning them again needs them.

@@ -87,8 +87,12 @@ func (s *Service) Settle(ctx context.Context, id uuid.UUID) error {
 // exists, back when it does not. Whatever fails is logged, and tried again when the lease ends.
 func (s *Service) settle(ctx context.Context, row catalog.Signup) {
 	killpoint.Here("reconcile.taken_over")
-	if row.Status == catalog.Expired {
+	switch row.Status {
+	case catalog.Expired:
 		s.lookAgain(ctx, row)
+		return
+	case catalog.AwaitingVerification, catalog.AwaitingApproval:
+		s.giveUp(ctx, row)
 		return
 	}
 	j, err := s.load(ctx, row)
@@ -97,7 +101,7 @@ func (s *Service) settle(ctx context.Context, row catalog.Signup) {
 		return
 	}
 	j.log.begin(stepIdentity, row.LeaseEpoch)
-	login, err := s.lookupOwn(ctx, row)
+	login, err := s.settleIdentity(ctx, j)
 	switch {
 	case err == nil:
 		j.log.end("")
@@ -111,7 +115,8 @@ func (s *Service) settle(ctx context.Context, row catalog.Signup) {
 		killpoint.Here("reconcile.expired")
 		s.warn("undo a sign-up", row, err)
 	case errors.Is(err, identity.ErrNotFound):
-		_ = s.park(ctx, j, errors.New("its identity has been removed at the provider while the school was being made"))
+		s.withdraw(ctx, j, identity.User{ID: s.knownIdentity(ctx, row), OurID: row.UserID})
+		_ = s.park(ctx, j, errLoginGone)
 	default:
 		j.log.end("unavailable")
 		s.cfg.Logger.Warn("cannot look for the identity of a sign-up", "signup", row.ID, "cause", err)
@@ -123,8 +128,19 @@ func (s *Service) settle(ctx context.Context, row catalog.Signup) {
 // settleForward finishes a sign-up whose identity exists.
 func (s *Service) settleForward(ctx context.Context, j *job, login identity.User) {
 	s.cfg.Logger.Info("finishing a sign-up whose worker died", "signup", j.signup.ID)
-	if mustBuild(j.tenant) {
-		j.log.begin(stepProvision, j.signup.LeaseEpoch)
+	if gate := s.gate(j.signup, login.EmailVerified); gate != "" {
+		_, err := s.wait(ctx, j, login, gate)
+		s.warn("let a sign-up wait", j.signup, err)
+		return
+	}
+	if j.signup.TenantID == nil {
+		if err := s.admit(ctx, j); err != nil {
+			s.warn("give a sign-up its tenant", j.signup, err)
+			return // the lease ends, and it is due again
+		}
+	}
+	if mustBuild(j.tenant) || s.needsPlace(j, login) {
+		s.beginRest(j, login)
 		known := catalog.Identity{ID: login.ID, EmailVerified: login.EmailVerified}
 		if err := s.cfg.Catalog.IdentityMade(ctx, j.signup, known, j.log.json(), s.cfg.Lease); err != nil {
 			s.warn("record the identity of a sign-up", j.signup, err)
@@ -133,10 +149,33 @@ func (s *Service) settleForward(ctx context.Context, j *job, login identity.User
 		killpoint.Here("reconcile.identity_recorded")
 		s.provision(ctx, j, login)
 	} else {
-		_, err := s.finish(ctx, j, login, catalog.Health{Version: j.tenant.SchemaVersion})
+		_, err := s.finish(ctx, j, login, identity.Place{}, catalog.Health{Version: j.tenant.SchemaVersion})
 		s.warn("finish a sign-up", j.signup, err)
 	}
 	s.wakeKeeper()
+}
+
+// settleIdentity finds the login of a sign-up, or takes it on where that may not have happened yet.
+func (s *Service) settleIdentity(ctx context.Context, j *job) (identity.User, error) {
+	if j.signup.IdentityID != nil && j.signup.Status == catalog.Pending {
+		return s.adoptIdentity(ctx, j)
+	}
+	return s.lookupOwn(ctx, j.signup)
+}
+
+// knownIdentity is the provider's id of a sign-up's login as the registry has it, or empty.
+func (s *Service) knownIdentity(ctx context.Context, row catalog.Signup) string {
+	user, err := s.cfg.Catalog.UserByID(ctx, row.UserID)
+	s.warn("read the user of a sign-up", row, err)
+	return user.IdentityID
+}
+
+// giveUp ends a sign-up that has waited for too long. Its login goes away with the next look.
+func (s *Service) giveUp(ctx context.Context, row catalog.Signup) {
+	steps := readLog(row.Steps)
+	s.cfg.Logger.Info("ending a sign-up that has waited for too long", "signup", row.ID, "status", row.Status)
+	s.warn("end a sign-up that waits", row, s.cfg.Catalog.Expire(ctx, row, steps.json(), problemJSON("expired"), 0))
+	killpoint.Here("reconcile.given_up")
 }
 
 // lookAgain removes an identity that appeared after its sign-up had expired. It carries our sign-up's id, so it is ours.
@@ -144,7 +183,7 @@ func (s *Service) lookAgain(ctx context.Context, row catalog.Signup) {
 	_, err := s.lookupOwn(ctx, row)
 	if err == nil {
 		s.cfg.Logger.Warn("removing an identity that appeared after its sign-up had expired", "signup", row.ID)
-		err = s.cfg.Identity.Delete(ctx, row.UserID)
+		err = s.removeIdentity(ctx, row)
 		killpoint.Here("reconcile.identity_removed")
 	}
 	if err != nil && !errors.Is(err, identity.ErrNotFound) && !errors.Is(err, errNotOurs) {

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/text/unicode/norm"
 
+	"homeroom/identity"
 	"homeroom/internal/secret"
 )
 
@@ -17,12 +18,29 @@ type Request struct {
 	Email      string
 	Password   secret.String
 	SchoolName string
-	// GivenName, FamilyName and Name are optional.
+	// GivenName, FamilyName and Name are optional, unless the service's fields say otherwise.
 	GivenName, FamilyName, Name string
+	// Profile is what else the person tells, by the names of [identity.ProfileFields].
+	Profile map[string]string
+	// Locale is the language that the person reads, as a BCP 47 tag; may be empty.
+	Locale string
+	// Login is the login that the person has shown to be theirs, by a token of the identity provider; nil where the sign-up
+	// makes one. The e-mail is the login's then, and there is no password.
+	Login *identity.User
+	// Invitation is the token of an invitation, from its mail; may be empty.
+	Invitation string
 	// IdempotencyKey makes a repetition of the request the same request. Optional; 16 to 255 visible ASCII characters.
 	IdempotencyKey string
 	// Async asks for an answer as soon as the work is sure to be done, rather than when it is done.
 	Async bool
+}
+
+// loginID is the provider's id of the login that the request brings, or empty.
+func (r Request) loginID() string {
+	if r.Login == nil {
+		return ""
+	}
+	return r.Login.ID
 }
 
 // FieldError is what is wrong with a field of a request. It never holds the field's value.
@@ -48,10 +66,15 @@ func (e *ValidationError) Error() string {
 }
 
 // Normalise returns the request as it is worked on, or a *[ValidationError] with every field that is wrong.
-func (r Request) Normalise() (Request, error) {
+func (r Request) Normalise(rules Rules) (Request, error) {
 	var v validation
 	r.Email = v.email(r.Email)
+	v.allowed(r.Email, rules)
 	switch n := len(r.Password.Reveal()); {
+	case r.Login != nil || rules.NoPassword:
+		if n > 0 {
+			v.add("password", "unexpected", "Leave it out: nobody chooses a password here.")
+		}
 	case n == 0:
 		v.add("password", "required", "Choose a password.")
 	case n < 8:
@@ -59,10 +82,12 @@ func (r Request) Normalise() (Request, error) {
 	case n > 72:
 		v.add("password", "too_long", "Use at most 72 bytes; longer passwords would be cut.")
 	}
-	r.SchoolName = v.name("schoolName", r.SchoolName, 2, true)
-	r.GivenName = v.name("givenName", r.GivenName, 1, false)
-	r.FamilyName = v.name("familyName", r.FamilyName, 1, false)
+	r.SchoolName = v.name("schoolName", r.SchoolName, 2, r.Invitation == "") // an invitation may name it
+	r.GivenName = v.name("givenName", r.GivenName, 1, rules.Fields["givenName"] == Required)
+	r.FamilyName = v.name("familyName", r.FamilyName, 1, rules.Fields["familyName"] == Required)
 	r.Name = v.name("name", r.Name, 2, false)
+	r.Profile = v.profile(r.Profile, rules.Fields)
+	r.Locale = locale(r.Locale)
 	if r.IdempotencyKey != "" && !keyPattern.MatchString(r.IdempotencyKey) {
 		v.add("Idempotency-Key", "invalid_format", "Use 16 to 255 visible ASCII characters, for example a random UUID.")
 	}
@@ -96,7 +121,10 @@ func (v *validation) email(text string) string {
 // name trims a name and brings it to Unicode's composed form, so that names that look the same are the same. Any script
 // goes; characters that nobody can see, or that turn the direction of the text around them, do not.
 func (v *validation) name(field, text string, least int, required bool) string {
-	const most = 100
+	return v.text(field, text, least, 100, required)
+}
+
+func (v *validation) text(field, text string, least, most int, required bool) string {
 	text = norm.NFC.String(strings.TrimSpace(text))
 	length := utf8.RuneCountInString(text)
 	switch {

@@ -48,7 +48,7 @@ func TestNormaliseFindsEveryFaultAtOnce(t *testing.T) {
 			t.Parallel()
 			req := request()
 			c.change(&req)
-			_, err := req.Normalise()
+			_, err := req.Normalise(signup.Rules{})
 			var got []string
 			var invalid *signup.ValidationError
 			if errors.As(err, &invalid) {

@@ -20,31 +20,33 @@ type job struct {
 	signup catalog.Signup
 	tenant catalog.Tenant
 	names  struct{ GivenName, FamilyName, Name string }
-	log    log
+	// role is the person's at the school.
+	role string
+	log  log
 	// doubt: a create was sent whose outcome is unknown, by this worker or by one before it.
 	doubt bool
 }
 
-func newJob(held catalog.Held, req Request, log log) *job {
-	j := &job{signup: held.Signup, tenant: held.Tenant, log: log}
+func newJob(held catalog.Held, req Request, role string, log log) *job {
+	j := &job{signup: held.Signup, tenant: held.Tenant, role: role, log: log}
 	j.names.GivenName, j.names.FamilyName, j.names.Name = req.GivenName, req.FamilyName, req.Name
 	return j
 }
 
 // load reads what a sign-up that was taken over needs.
 func (s *Service) load(ctx context.Context, row catalog.Signup) (*job, error) {
-	if row.TenantID == nil {
-		return nil, fmt.Errorf("sign-up %s has no tenant", row.ID)
-	}
-	tenant, err := s.cfg.Catalog.TenantByID(ctx, *row.TenantID)
-	if err != nil {
-		return nil, err
+	var tenant catalog.Tenant // of one that waits: none yet
+	var err error
+	if row.TenantID != nil {
+		if tenant, err = s.cfg.Catalog.TenantByID(ctx, *row.TenantID); err != nil {
+			return nil, err
+		}
 	}
 	user, err := s.cfg.Catalog.UserByID(ctx, row.UserID)
 	if err != nil {
 		return nil, err
 	}
-	j := &job{signup: row, tenant: tenant, log: readLog(row.Steps)}
+	j := &job{signup: row, tenant: tenant, role: user.Role, log: readLog(row.Steps)}
 	j.names.GivenName, j.names.FamilyName, j.names.Name = user.GivenName, user.FamilyName, user.Name
 	return j, nil
 }
@@ -59,15 +61,23 @@ func (s *Service) run(ctx context.Context, req Request, j *job, probe bool) (Out
 	}
 	killpoint.Here("signup.identity_made")
 	j.log.end("")
-	if !mustBuild(j.tenant) {
-		result, err := s.finish(ctx, j, login, catalog.Health{Version: j.tenant.SchemaVersion})
-		if err != nil {
-			return Outcome{}, err
-		}
-		s.wakeKeeper()
-		return Outcome{SignupID: j.signup.ID, Status: catalog.SignedUp, Result: result}, nil
+	if gate := s.gate(j.signup, login.EmailVerified); gate != "" {
+		return s.wait(ctx, j, login, gate)
 	}
-	return s.build(ctx, j, login, req.Async)
+	if j.signup.TenantID == nil { // it was to wait, and need not any more
+		if err := s.admit(ctx, j); err != nil {
+			return Outcome{}, s.unavailable(err)
+		}
+	}
+	if mustBuild(j.tenant) || s.needsPlace(j, login) {
+		return s.complete(ctx, j, login, req.Async)
+	}
+	result, err := s.finish(ctx, j, login, identity.Place{}, catalog.Health{Version: j.tenant.SchemaVersion})
+	if err != nil {
+		return Outcome{}, err
+	}
+	s.wakeKeeper()
+	return Outcome{SignupID: j.signup.ID, Status: catalog.SignedUp, Result: result}, nil
 }
 
 // mustBuild tells a tenant without a database from a claimed spare.
@@ -94,7 +104,7 @@ func problemJSON(code string) json.RawMessage {
 
 // finish is the last step. It tries for a while, since the identity exists already; a commit whose answer was lost shows
 // in the row.
-func (s *Service) finish(ctx context.Context, j *job, login identity.User, health catalog.Health) (*Result, error) {
+func (s *Service) finish(ctx context.Context, j *job, login identity.User, place identity.Place, health catalog.Health) (*Result, error) {
 	j.log.begin(stepFinish, j.signup.LeaseEpoch)
 	j.log.end("")
 	result := j.result(login, health.Version)
@@ -103,9 +113,9 @@ func (s *Service) finish(ctx context.Context, j *job, login identity.User, healt
 		return nil, fmt.Errorf("write result of sign-up %s: %w", j.signup.ID, err)
 	}
 	killpoint.Here("signup.before_finish")
+	known := catalog.Identity{ID: login.ID, EmailVerified: login.EmailVerified, OrganizationID: place.OrganizationID}
 	for attempt := 1; ; attempt++ {
-		err = s.cfg.Catalog.Finish(ctx, j.signup, catalog.Identity{ID: login.ID, EmailVerified: login.EmailVerified},
-			health, j.log.json(), text)
+		err = s.cfg.Catalog.Finish(ctx, j.signup, known, health, j.log.json(), text)
 		if err == nil {
 			killpoint.Here("signup.finished")
 			return &result, nil
@@ -136,7 +146,7 @@ func (s *Service) takenOver(ctx context.Context, j *job) (Outcome, error) {
 		return Outcome{}, ErrParked
 	case row.Status == catalog.Expired, row.Status == catalog.Failed:
 		if _, err := s.lookupOwn(ctx, row); err == nil {
-			err = s.cfg.Identity.Delete(ctx, row.UserID)
+			err = s.removeIdentity(ctx, row)
 			killpoint.Here("signup.late_identity_removed")
 			s.cfg.Logger.Warn("removed the identity of a sign-up that had expired", "signup", row.ID, "err", err)
 		}
@@ -145,10 +155,10 @@ func (s *Service) takenOver(ctx context.Context, j *job) (Outcome, error) {
 	return Outcome{}, ErrInProgress
 }
 
-// build makes the tenant of a sign-up that found no spare. The identity is recorded first, with an alarm for the case
-// that this process dies.
-func (s *Service) build(ctx context.Context, j *job, login identity.User, async bool) (Outcome, error) {
-	j.log.begin(stepProvision, j.signup.LeaseEpoch)
+// complete does what is left once the identity exists: its place at the school, and the tenant of a sign-up that found no
+// spare. The identity is recorded first, with an alarm for the case that this process dies.
+func (s *Service) complete(ctx context.Context, j *job, login identity.User, async bool) (Outcome, error) {
+	s.beginRest(j, login)
 	err := s.cfg.Catalog.InTx(ctx, func(tx pgx.Tx) error {
 		known := catalog.Identity{ID: login.ID, EmailVerified: login.EmailVerified}
 		if err := s.cfg.Catalog.IdentityMadeTx(ctx, tx, j.signup, known, j.log.json(), s.cfg.Lease); err != nil {
@@ -187,15 +197,20 @@ func (s *Service) build(ctx context.Context, j *job, login identity.User, async 
 // provision makes the database and finishes. Without a result the sign-up is given back, to be taken up again later, or
 // parked.
 func (s *Service) provision(ctx context.Context, j *job, login identity.User) *Result {
-	health, err := s.ensureDatabase(ctx, j)
+	place, health, err := s.ensureRest(ctx, j, login)
 	if errors.Is(err, tenant.ErrForeign) || errors.Is(err, tenant.ErrHalfDropped) {
 		_ = s.park(ctx, j, err)
+		return nil
+	}
+	if errors.Is(err, identity.ErrNotFound) {
+		s.withdraw(ctx, j, login)
+		_ = s.park(ctx, j, errLoginGone)
 		return nil
 	}
 	var result *Result
 	if err == nil {
 		j.log.end("")
-		result, err = s.finish(ctx, j, login, health)
+		result, err = s.finish(ctx, j, login, place, health)
 	} else {
 		j.log.end("unavailable")
 	}
@@ -210,7 +225,41 @@ func (s *Service) provision(ctx context.Context, j *job, login identity.User) *R
 	return result
 }
 
-// ensureDatabase runs the provisioning itself, and keeps the lease alive for as long as that takes.
+// errLoginGone is why a sign-up is parked whose login somebody has removed.
+var errLoginGone = errors.New("its identity has been removed at the provider while the school was being made")
+
+// beginRest notes the first of the steps that are left.
+func (s *Service) beginRest(j *job, login identity.User) {
+	step := stepProvision
+	if s.needsPlace(j, login) {
+		step = stepEnrolment
+	}
+	j.log.begin(step, j.signup.LeaseEpoch)
+}
+
+// ensureRest gives the login its place and makes the database, and keeps the lease alive for as long as that takes.
+func (s *Service) ensureRest(ctx context.Context, j *job, login identity.User) (place identity.Place, health catalog.Health, err error) {
+	stop := s.keepLease(ctx, j.signup)
+	defer stop()
+	if s.needsPlace(j, login) {
+		limited, cancel := context.WithTimeout(ctx, 3*s.cfg.IdentityTimeout)
+		defer cancel()
+		if place, err = s.ensurePlace(limited, j, login); err != nil {
+			return place, catalog.Health{}, fmt.Errorf("give the login its place: %w", err)
+		}
+	}
+	if !mustBuild(j.tenant) {
+		return place, catalog.Health{Version: j.tenant.SchemaVersion}, nil
+	}
+	if s.needsPlace(j, login) {
+		j.log.end("")
+		j.log.begin(stepProvision, j.signup.LeaseEpoch)
+	}
+	health, err = s.ensureDatabase(ctx, j)
+	return place, health, err
+}
+
+// ensureDatabase runs the provisioning itself.
 func (s *Service) ensureDatabase(ctx context.Context, j *job) (catalog.Health, error) {
 	if err := s.checkLineage(j.tenant); err != nil {
 		return catalog.Health{}, err // a process with those migrations goes on
@@ -219,8 +268,6 @@ func (s *Service) ensureDatabase(ctx context.Context, j *job) (catalog.Health, e
 	if err != nil {
 		return catalog.Health{}, err
 	}
-	stop := s.keepLease(ctx, j.signup)
-	defer stop()
 	result, err := server.Ensure(ctx, tenant.ID(j.tenant.ID), j.tenant.PasswordRotation, nil)
 	return healthOf(result), err
 }

@@ -20,6 +20,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -57,9 +59,32 @@ type Config struct {
 	// Lease is how long a sign-up belongs to its worker without a sign of life. It must be longer than IdentityTimeout.
 	// Defaults to 15 s.
 	Lease time.Duration
+	// Rules say what a sign-up must look like. NoPassword is set by the identity provider.
+	Rules Rules
+	// Mode says who may sign a school up. Defaults to [Open].
+	Mode Mode
+	// VerifyFirst has a school's sign-up wait, without a tenant, until its e-mail has been confirmed.
+	VerifyFirst bool
+	// Patience is how long a sign-up waits for its e-mail to be confirmed, or for an operator. Defaults to 48 h.
+	Patience time.Duration
 	// Logger is where the causes go that callers are not told. Defaults to slog.Default().
 	Logger *slog.Logger
 }
+
+// Mode says who may sign a school up.
+type Mode string
+
+// The modes.
+const (
+	// Open: everybody.
+	Open Mode = "open"
+	// ByInvitation: who was invited.
+	ByInvitation Mode = "invite"
+	// WithApproval: everybody, and the sign-up waits until an operator has agreed.
+	WithApproval Mode = "approve"
+	// Closed: nobody. People are still invited to schools that exist.
+	Closed Mode = "closed"
+)
 
 func (c Config) withDefaults() Config {
 	if c.Wait == 0 {
@@ -70,6 +95,13 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Lease == 0 {
 		c.Lease = killpoint.Hasten(15 * time.Second)
+	}
+	c.Rules.NoPassword = c.Identity != nil && !identity.TakesPassword(c.Identity)
+	if c.Mode == "" {
+		c.Mode = Open
+	}
+	if c.Patience == 0 {
+		c.Patience = 48 * time.Hour
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
@@ -89,14 +121,38 @@ func (c Config) validate() error {
 		return errors.New("the number of spares cannot be negative")
 	case c.Lease <= c.IdentityTimeout:
 		return errors.New("the lease must be longer than the identity step may take")
+	case !c.Rules.Fields.Valid():
+		return errors.New("a field of the sign-up is not known, or neither optional nor required")
+	case !slices.Contains([]Mode{Open, ByInvitation, WithApproval, Closed}, c.Mode):
+		return fmt.Errorf("%q is no mode of signing up", c.Mode)
+	case c.Patience < time.Minute:
+		return errors.New("a sign-up must be allowed to wait for a minute at least")
+	}
+	return c.validateAbilities()
+}
+
+// validateAbilities checks that the identity provider can do what the configuration asks of it.
+func (c Config) validateAbilities() error {
+	_, adopts := c.Identity.(identity.Adopter)
+	_, verifies := c.Identity.(identity.Verifier)
+	switch {
+	case c.VerifyFirst && !verifies:
+		return errors.New("schools cannot wait for a confirmed e-mail: this identity provider cannot be told of it")
+	case (c.VerifyFirst || c.Mode == WithApproval) && identity.KeepsMetadata(c.Identity) && !adopts:
+		return errors.New("schools cannot wait: this identity provider cannot be told later which school a login belongs to")
 	}
 	return nil
 }
+
+// Rules are what a sign-up here must look like.
+func (s *Service) Rules() Rules { return s.cfg.Rules }
 
 // Service signs schools up. It may be used from many goroutines, and in many processes on one catalog.
 type Service struct {
 	cfg     Config
 	hashKey []byte
+	// linkKey makes the secrets in the links of mails.
+	linkKey []byte
 	// claimed wakes the keeper of spares.
 	claimed chan struct{}
 }
@@ -111,13 +167,24 @@ func New(cfg Config) (*Service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("derive key: %w", err)
 	}
-	return &Service{cfg: cfg, hashKey: hashKey, claimed: make(chan struct{}, 1)}, nil
+	linkKey, err := hkdf.Key(sha256.New, cfg.Key, nil, "homeroom links in mails", sha256.Size)
+	if err != nil {
+		return nil, fmt.Errorf("derive key: %w", err)
+	}
+	return &Service{cfg: cfg, hashKey: hashKey, linkKey: linkKey, claimed: make(chan struct{}, 1)}, nil
 }
 
 // hash recognises a repetition of a request. It is keyed, and leaves the password out: a plain hash of the whole would
 // let whoever reads the catalog guess passwords.
 func (s *Service) hash(req Request) []byte {
-	fields, err := json.Marshal([]string{req.Email, req.SchoolName, req.GivenName, req.FamilyName, req.Name})
+	parts := []string{req.Email, req.SchoolName, req.GivenName, req.FamilyName, req.Name}
+	if len(req.Profile) > 0 || req.Login != nil || req.Invitation != "" { // else as programs of before these wrote it
+		for _, field := range slices.Sorted(maps.Keys(req.Profile)) {
+			parts = append(parts, field, req.Profile[field])
+		}
+		parts = append(parts, req.loginID(), req.Invitation)
+	}
+	fields, err := json.Marshal(parts)
 	if err != nil {
 		panic(err) // strings
 	}
@@ -133,22 +200,32 @@ func (s *Service) hash(req Request) []byte {
 // provider, or an *[Unavailable]. After each of these but ErrInProgress and an Unavailable nothing of the sign-up is
 // left that anybody could notice; a tenant may be kept back for a while. The end of ctx stops nothing once the identity step has begun.
 func (s *Service) Begin(ctx context.Context, req Request) (Outcome, error) {
-	req, err := req.Normalise()
+	req, err := req.Normalise(s.Rules())
+	if err != nil {
+		return Outcome{}, err
+	}
+	plan, err := s.plan(ctx, req)
+	if errors.Is(err, ErrInvitationGone) && req.IdempotencyKey != "" { // by this very request, perhaps
+		return s.repeatKnown(ctx, req, err)
+	}
 	if err != nil {
 		return Outcome{}, err
 	}
 	// A conflict with a sign-up that died settles that one, and leaves the way free at most once for the key and once for
 	// the e-mail.
 	for range 3 {
-		held, log, err := s.reserve(ctx, req)
+		held, log, err := s.reserve(ctx, req, plan)
 		if err == nil {
 			killpoint.Here("signup.reserved")
-			return s.run(ctx, req, newJob(held, req, log), false)
+			return s.run(ctx, req, newJob(held, req, plan.role, log), false)
 		}
 		if errors.Is(err, catalog.ErrNoRoom) {
-			return s.repeatWithoutRoom(ctx, req, err)
+			return s.repeatKnown(ctx, req, s.unavailable(err))
 		}
-		if !errors.Is(err, catalog.ErrKeyTaken) && !errors.Is(err, catalog.ErrEmailTaken) {
+		if errors.Is(err, catalog.ErrNotFound) {
+			return Outcome{}, ErrInvitationGone // the school it was to has been taken out of use
+		}
+		if !errors.Is(err, catalog.ErrKeyTaken) && !errors.Is(err, catalog.ErrEmailTaken) && !errors.Is(err, catalog.ErrIdentityTaken) {
 			return Outcome{}, s.unavailable(err)
 		}
 		outcome, again, err := s.repeat(ctx, req)
@@ -160,22 +237,31 @@ func (s *Service) Begin(ctx context.Context, req Request) (Outcome, error) {
 }
 
 // reserve is the first step.
-func (s *Service) reserve(ctx context.Context, req Request) (catalog.Held, log, error) {
+func (s *Service) reserve(ctx context.Context, req Request, plan plan) (catalog.Held, log, error) {
 	var log log
 	log.begin(stepReserve, 1)
 	log.end("")
 	log.begin(stepIdentity, 1)
-	id, schema := tenant.NewID(), s.cfg.Servers.Migrations()
-	held, err := s.cfg.Catalog.Reserve(ctx, catalog.Reservation{
-		SignupID: uuid.New(), UserID: uuid.Must(uuid.NewV7()), TenantID: id.UUID(), Database: id.Database(),
-		IdempotencyKey: req.IdempotencyKey, RequestHash: s.hash(req),
-		Email: req.Email, SchoolName: req.SchoolName,
-		GivenName: req.GivenName, FamilyName: req.FamilyName, Name: req.Name,
-		Slug: Slug(req.SchoolName), Lineage: schema.Lineage(), SchemaVersion: schema.Latest(), Servers: s.cfg.Servers.Names(),
-		Steps: log.json(), Lease: s.cfg.Lease,
-	})
+	wish := s.placement(plan.schoolName)
+	wish.SignupID, wish.UserID = uuid.New(), uuid.Must(uuid.NewV7())
+	wish.IdempotencyKey, wish.RequestHash = req.IdempotencyKey, s.hash(req)
+	wish.Email, wish.GivenName, wish.FamilyName, wish.Name = req.Email, req.GivenName, req.FamilyName, req.Name
+	wish.Profile, wish.Locale, wish.IdentityID = req.Profile, req.Locale, req.loginID()
+	wish.Kind, wish.Role, wish.JoinTenant, wish.InvitationID = plan.kind, plan.role, plan.tenant, plan.invitation
+	wish.Waits = plan.gate != ""
+	wish.Steps = log.json()
+	held, err := s.cfg.Catalog.Reserve(ctx, wish)
 	log.correct(stepReserve)
 	return held, log, err
+}
+
+// placement is the part of a reservation that is about the tenant.
+func (s *Service) placement(schoolName string) catalog.Reservation {
+	id, schema := tenant.NewID(), s.cfg.Servers.Migrations()
+	return catalog.Reservation{
+		TenantID: id.UUID(), Database: id.Database(), SchoolName: schoolName, Slug: Slug(schoolName),
+		Lineage: schema.Lineage(), SchemaVersion: schema.Latest(), Servers: s.cfg.Servers.Names(), Lease: s.cfg.Lease,
+	}
 }
 
 // repeat answers a request whose key or e-mail is known. again means that what stood in the way is gone.
@@ -192,14 +278,14 @@ func (s *Service) repeat(ctx context.Context, req Request) (outcome Outcome, aga
 	return s.repeatEmail(ctx, req)
 }
 
-// repeatWithoutRoom answers a request for which there is no room, unless it is a repetition, which needs none.
-func (s *Service) repeatWithoutRoom(ctx context.Context, req Request, cause error) (Outcome, error) {
+// repeatKnown answers a request that cannot be begun, unless it is a repetition, which needs nothing more.
+func (s *Service) repeatKnown(ctx context.Context, req Request, refusal error) (Outcome, error) {
 	if req.IdempotencyKey == "" {
-		return Outcome{}, s.unavailable(cause)
+		return Outcome{}, refusal
 	}
 	row, err := s.cfg.Catalog.SignupByKey(ctx, req.IdempotencyKey)
 	if errors.Is(err, catalog.ErrNotFound) {
-		return Outcome{}, s.unavailable(cause)
+		return Outcome{}, refusal
 	}
 	if err != nil {
 		return Outcome{}, s.unavailable(err)
@@ -217,7 +303,7 @@ func (s *Service) repeatKey(ctx context.Context, req Request, row catalog.Signup
 	case catalog.SignedUp:
 		result, err := stored(row)
 		return Outcome{SignupID: row.ID, Status: row.Status, Result: result}, false, err
-	case catalog.Provisioning, catalog.AwaitingVerification:
+	case catalog.Provisioning, catalog.AwaitingVerification, catalog.AwaitingApproval:
 		return Outcome{SignupID: row.ID, Status: row.Status}, false, nil
 	case catalog.Failed: // parked: one that was refused has given its key back
 		return Outcome{}, false, ErrParked
@@ -242,6 +328,11 @@ func (s *Service) repeatKey(ctx context.Context, req Request, row catalog.Signup
 // repeatEmail answers a request whose e-mail is known. One that belongs to a sign-up whose worker died is settled here
 // and now, so that nobody waits for the reconciler to free an address.
 func (s *Service) repeatEmail(ctx context.Context, req Request) (Outcome, bool, error) {
+	if req.Login != nil {
+		if _, err := s.cfg.Catalog.UserByIdentity(ctx, req.Login.ID); err == nil {
+			return Outcome{}, false, ErrHasSchool
+		}
+	}
 	user, err := s.cfg.Catalog.UserByEmail(ctx, req.Email)
 	if errors.Is(err, catalog.ErrNotFound) {
 		return Outcome{}, true, nil // just undone

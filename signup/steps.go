@@ -8,15 +8,18 @@ import (
 
 // The steps of a sign-up, in their order.
 const (
-	stepReserve   = "reserve"
-	stepIdentity  = "identity"
-	stepProvision = "provision"
-	stepFinish    = "finish"
+	stepReserve      = "reserve"
+	stepIdentity     = "identity"
+	stepVerification = "verification"
+	stepApproval     = "approval"
+	stepEnrolment    = "enrolment"
+	stepProvision    = "provision"
+	stepFinish       = "finish"
 )
 
 // Step is one step of a sign-up as its caller sees it.
 type Step struct {
-	Name string `json:"name" enum:"reserve,identity,provision,finish"`
+	Name string `json:"name" enum:"reserve,identity,verification,approval,enrolment,provision,finish"`
 	// Status is running, done or failed.
 	Status string `json:"status" enum:"running,done,failed"`
 	// Attempt counts the workers that have taken the sign-up up.

@@ -77,7 +77,7 @@ func (s *server) postUser(ctx context.Context, in *postUserInput) (*postUserOutp
 		GivenName: in.Body.GivenName, FamilyName: in.Body.FamilyName, Name: in.Body.Name,
 		IdempotencyKey: in.IdempotencyKey, Async: async,
 	}
-	if err := validateUser(req, in.Body.wrong); err != nil {
+	if err := s.validateUser(req, in.Body.wrong); err != nil {
 		return nil, err
 	}
 	if err := s.takeSignup(ctx, req.IdempotencyKey); err != nil {
@@ -101,9 +101,9 @@ func (s *server) postUser(ctx context.Context, in *postUserInput) (*postUserOutp
 }
 
 // validateUser puts what could not be read and what must not be together, one problem for a field.
-func validateUser(req signup.Request, wrong []FieldProblem) error {
+func (s *server) validateUser(req signup.Request, wrong []FieldProblem) error {
 	all := slices.Clone(wrong)
-	_, err := req.Normalise()
+	_, err := req.Normalise(s.cfg.Signup.Rules())
 	var invalid *signup.ValidationError
 	if errors.As(err, &invalid) {
 		for _, field := range fieldProblems(invalid.Fields) {

@@ -1,0 +1,91 @@
+package catalog
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+)
+
+// Invitation lets a person in who could not come in otherwise.
+type Invitation struct {
+	ID uuid.UUID
+	// TenantID is the school that they are to join; nil invites them to sign a school up.
+	TenantID *uuid.UUID
+	Email    string
+	Role     string
+	// Locale is what the person reads; empty is the service's own.
+	Locale    string
+	InvitedBy string
+	CreatedAt time.Time
+	ExpiresAt time.Time
+	RevokedAt *time.Time
+	// AcceptedAt is when the person had their place.
+	AcceptedAt *time.Time
+	// Expired is judged by the registry's clock.
+	Expired bool
+}
+
+// Open tells whether it can still be answered.
+func (i Invitation) Open() bool { return i.RevokedAt == nil && i.AcceptedAt == nil && !i.Expired }
+
+const invitationColumns = `id, tenant_id, email, role, coalesce(locale, '') as locale, invited_by, created_at, expires_at,
+	revoked_at, accepted_at, expires_at <= now() as expired`
+
+// NewInvitation is an invitation to be written.
+type NewInvitation struct {
+	ID                             uuid.UUID
+	TenantID                       *uuid.UUID
+	Email, Role, Locale, InvitedBy string
+	// Lasts is how long it can be answered.
+	Lasts time.Duration
+}
+
+// InviteTx writes an invitation. One that this address has to the same school already is renewed instead, with the new role
+// and a new end, and keeps its id, so that the links in earlier mails stay good.
+func (s *Store) InviteTx(ctx context.Context, tx pgx.Tx, n NewInvitation) (Invitation, error) {
+	invitation, err := one[Invitation](ctx, tx, `
+		insert into invitations (id, tenant_id, email, role, locale, invited_by, expires_at)
+		values ($1, $2, $3, $4, nullif($5, ''), $6, now() + $7::interval)
+		on conflict (tenant_id, email) where revoked_at is null and accepted_at is null do update
+		set role = excluded.role, locale = excluded.locale, invited_by = excluded.invited_by, expires_at = excluded.expires_at
+		returning `+invitationColumns, n.ID, n.TenantID, n.Email, n.Role, n.Locale, n.InvitedBy, n.Lasts)
+	if err != nil {
+		return Invitation{}, fmt.Errorf("invite to tenant %v: %w", n.TenantID, known(err))
+	}
+	return invitation, nil
+}
+
+// Invitation finds an invitation, open or not.
+func (s *Store) Invitation(ctx context.Context, id uuid.UUID) (Invitation, error) {
+	invitation, err := one[Invitation](ctx, s.pool, `select `+invitationColumns+` from invitations where id = $1`, id)
+	if err != nil {
+		return Invitation{}, fmt.Errorf("find invitation %s: %w", id, known(err))
+	}
+	return invitation, nil
+}
+
+// Invitations lists the invitations to a school, or with nil those to sign one up, the newest first: at most limit of those
+// that are older than the one named before, which may be the zero UUID.
+func (s *Store) Invitations(ctx context.Context, tenant *uuid.UUID, before uuid.UUID, limit int) ([]Invitation, error) {
+	invitations, err := many[Invitation](ctx, s.pool, `
+		select `+invitationColumns+`
+		from invitations
+		where tenant_id is not distinct from $1 and ($2 = '00000000-0000-0000-0000-000000000000'::uuid
+			or (created_at, id) < (select created_at, id from invitations where id = $2))
+		order by created_at desc, id desc
+		limit $3`, tenant, before, limit)
+	if err != nil {
+		return nil, fmt.Errorf("list invitations: %w", err)
+	}
+	return invitations, nil
+}
+
+// RevokeInvitationTx takes an invitation back. It fails with [ErrStateChanged] when it was accepted, and does nothing when it
+// was taken back before.
+func (s *Store) RevokeInvitationTx(ctx context.Context, tx pgx.Tx, id uuid.UUID) error {
+	return changeOne(ctx, tx, "revoke invitation", id, `
+		update invitations set revoked_at = coalesce(revoked_at, now()) where id = $1 and accepted_at is null`, id)
+}

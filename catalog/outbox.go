@@ -1,0 +1,143 @@
+package catalog
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+)
+
+// The types of what others are told. Those for programs outside carry the same names there.
+const (
+	// UserCreated: a person has a login and a place at a school. Data is the sign-up's result.
+	UserCreated = "user.created"
+	// OrganizationCreated: a school exists. Data is the sign-up's result.
+	OrganizationCreated = "organization.created"
+	// SessionCreated: a person was logged in right after signing up. Data has userId.
+	SessionCreated = "session.created"
+	// TenantReady: a school's database can be used. Data is the sign-up's result.
+	TenantReady = "tenant.ready"
+	// TenantFailed: a tenant was quarantined, or its sign-up waits for an operator. Data has a reason.
+	TenantFailed = "tenant.failed"
+	// TenantSuspended and TenantDeleted: an operator took a school out of use.
+	TenantSuspended = "tenant.suspended"
+	TenantDeleted   = "tenant.deleted"
+	// MigrationFinished: a run over the fleet has ended. Data has runId, state, toVersion, total, done, failed.
+	MigrationFinished = "migration.finished"
+
+	// SignupAwaitingVerification: a sign-up waits until its e-mail is confirmed. Data is a [Notice].
+	SignupAwaitingVerification = "signup.awaiting_verification"
+	// SignupAwaitingApproval: it waits for an operator. Data is a [Notice].
+	SignupAwaitingApproval = "signup.awaiting_approval"
+	// SignupRejected: an operator has declined it. Data is a [Notice].
+	SignupRejected = "signup.rejected"
+	// SignupRepeated: somebody signed up with the e-mail of an account that exists. Data is a [Notice].
+	SignupRepeated = "signup.repeated"
+	// InvitationCreated: somebody was invited, or is to be reminded. Data is a [Notice].
+	InvitationCreated = "invitation.created"
+)
+
+// Notice is the data of an event that a person is told about by mail. It holds no secret: links are made when the mail is.
+type Notice struct {
+	Email string `json:"email"`
+	// Locale is what the person reads; empty is the service's own.
+	Locale     string `json:"locale,omitempty"`
+	Name       string `json:"name,omitempty"`
+	SchoolName string `json:"schoolName,omitempty"`
+	// InvitationID, Role and InvitedBy are of an invitation.
+	InvitationID *uuid.UUID `json:"invitationId,omitempty"`
+	Role         string     `json:"role,omitempty"`
+	InvitedBy    string     `json:"invitedBy,omitempty"`
+	// ExpiresAt is when it is too late.
+	ExpiresAt *time.Time `json:"expiresAt,omitempty"`
+}
+
+// OutboxEvent is something that has happened, to be handed on once.
+type OutboxEvent struct {
+	ID uuid.UUID
+	// Number orders them.
+	Number    int64
+	Type      string
+	TenantID  *uuid.UUID
+	SignupID  *uuid.UUID
+	Data      json.RawMessage
+	CreatedAt time.Time
+}
+
+// EmitTx writes an event in the caller's transaction, so that it is told if and only if that commits.
+func (s *Store) EmitTx(ctx context.Context, tx pgx.Tx, event OutboxEvent) error {
+	return emit(ctx, tx, event)
+}
+
+// Emit is [Store.EmitTx] in a transaction of its own.
+func (s *Store) Emit(ctx context.Context, event OutboxEvent) error { return emit(ctx, s.pool, event) }
+
+func emit(ctx context.Context, q querier, event OutboxEvent) error {
+	data := event.Data
+	if data == nil {
+		data = json.RawMessage(`{}`)
+	}
+	_, err := q.Exec(ctx, `insert into outbox_events (type, tenant_id, signup_id, data) values ($1, $2, $3, $4)`,
+		event.Type, event.TenantID, event.SignupID, data)
+	if err != nil {
+		return fmt.Errorf("emit event %s: %w", event.Type, err)
+	}
+	return nil
+}
+
+// RelayEvents hands the oldest events that nobody is handing on, at most limit, to f, and marks them as handed on in f's
+// transaction: what f writes there happens exactly once for each. It returns how many there were.
+func (s *Store) RelayEvents(ctx context.Context, limit int, f func(tx pgx.Tx, events []OutboxEvent) error) (int, error) {
+	var relayed int
+	err := s.InTx(ctx, func(tx pgx.Tx) error {
+		events, err := many[OutboxEvent](ctx, tx, `
+			select id, number, type, tenant_id, signup_id, data, created_at
+			from outbox_events
+			where relayed_at is null
+			order by number
+			for update skip locked
+			limit $1`, limit)
+		if err != nil || len(events) == 0 {
+			return err
+		}
+		if err := f(tx, events); err != nil {
+			return err
+		}
+		ids := make([]uuid.UUID, len(events))
+		for i, event := range events {
+			ids[i] = event.ID
+		}
+		relayed = len(events)
+		_, err = tx.Exec(ctx, `update outbox_events set relayed_at = now() where id = any($1)`, ids)
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("relay events: %w", err)
+	}
+	return relayed, nil
+}
+
+// OutboxEventByID finds an event, handed on or not.
+func (s *Store) OutboxEventByID(ctx context.Context, id uuid.UUID) (OutboxEvent, error) {
+	event, err := one[OutboxEvent](ctx, s.pool, `
+		select id, number, type, tenant_id, signup_id, data, created_at from outbox_events where id = $1`, id)
+	if err != nil {
+		return OutboxEvent{}, fmt.Errorf("find event %s: %w", id, known(err))
+	}
+	return event, nil
+}
+
+// ForgetEvents removes what was handed on longer ago than age, at most limit at a time, and returns how many.
+func (s *Store) ForgetEvents(ctx context.Context, age time.Duration, limit int) (int64, error) {
+	tag, err := s.pool.Exec(ctx, `
+		delete from outbox_events
+		where id in (
+			select id from outbox_events where created_at < now() - $1::interval and relayed_at is not null limit $2)`, age, limit)
+	if err != nil {
+		return 0, fmt.Errorf("forget events: %w", err)
+	}
+	return tag.RowsAffected(), nil
+}

@@ -1,0 +1,133 @@
+package identity
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+
+	"homeroom/internal/secret"
+)
+
+// Passwordless is an optional ability of a [Provider]: its people log in without a password that they chose with us.
+// Create ignores [NewUser.Password] there.
+type Passwordless interface {
+	// Passwordless tells whether that is so as the provider is set up.
+	Passwordless() bool
+}
+
+// TakesPassword tells whether a login at this provider is made with a password.
+func TakesPassword(p Provider) bool {
+	without, ok := p.(Passwordless)
+	return !ok || !without.Passwordless()
+}
+
+// Forgetful is an optional trait of a [Provider]: it keeps no [Metadata] for us, so the metadata of the users that it
+// returns is empty. Who made a login is told there by its id alone ([User.OurID]), which each sign-up chooses anew.
+type Forgetful interface {
+	// Forgetful tells whether that is so as the provider is set up.
+	Forgetful() bool
+}
+
+// KeepsMetadata tells whether the provider returns the metadata that a login was made with.
+func KeepsMetadata(p Provider) bool {
+	without, ok := p.(Forgetful)
+	return !ok || !without.Forgetful()
+}
+
+// The roles that a person has at a school. A provider maps them to roles of its own, by configuration.
+const (
+	// RoleOwner is who signed the school up.
+	RoleOwner = "owner"
+	// RoleAdmin may invite others.
+	RoleAdmin = "admin"
+	// RoleMember is everybody else.
+	RoleMember = "member"
+)
+
+// Enrolment is the place that a login is to have: a role at a school.
+type Enrolment struct {
+	// UserID is the provider's id of the login ([User.ID]).
+	UserID string
+	// OurID is ours, if the login was made with one ([User.OurID]).
+	OurID uuid.UUID
+	// TenantID is the school's. An organization that is made for it carries it, and is found by it again.
+	TenantID uuid.UUID
+	// SignupID is the sign-up on whose behalf this is done.
+	SignupID uuid.UUID
+	// SchoolName is for people, Slug for names. No two schools have the same slug.
+	SchoolName, Slug string
+	// Role is one of [RoleOwner], [RoleAdmin] and [RoleMember].
+	Role string
+}
+
+// Place is what an enrolment came to.
+type Place struct {
+	// OrganizationID is the provider's id of the school's organization; empty where it has none.
+	OrganizationID string
+}
+
+// Enroller is an optional ability of a [Provider]: to give a login its place in a school.
+//
+// Errors are those of Lookup: [ErrNotFound] when the login is gone, *[Misconfigured] when what an operator must have made
+// (a role, an application) is not there, and otherwise one for which [Temporary] or [OutcomeUnknown] is true.
+type Enroller interface {
+	// Enrols tells whether there is anything to do as the provider is set up.
+	Enrols() bool
+	// Prepare looks up what Enrol needs and has not made itself, so that what is missing is known before anything is
+	// written. It is cheap after the first time.
+	Prepare(ctx context.Context) error
+	// Enrol makes sure of the whole place: the organization, its connection, the membership, the role. It does what is
+	// missing, may be called any number of times, and may be repeated after an unknown outcome: it looks before it makes.
+	Enrol(ctx context.Context, enrolment Enrolment) (Place, error)
+	// Withdraw takes the place away again: the membership and the role, and the organization where it was made for this
+	// tenant and nobody else is in it. What is gone already is a success.
+	Withdraw(ctx context.Context, enrolment Enrolment) error
+}
+
+// EnrollerOf finds the ability where there is anything to do.
+func EnrollerOf(p Provider) (Enroller, bool) {
+	enroller, ok := p.(Enroller)
+	return enroller, ok && enroller.Enrols()
+}
+
+// Adopter is an optional ability of a [Provider]: to take on a login that was not made by [Provider.Create], such as one
+// that its owner made on the provider's own page. Logins are named by the provider's id.
+type Adopter interface {
+	// Find reads a login. It fails with [ErrNotFound] when there is none.
+	Find(ctx context.Context, id string) (User, error)
+	// Adopt writes our metadata on a login, and leaves what others wrote. It may be repeated. It fails with [ErrNotFound]
+	// when there is no such login.
+	Adopt(ctx context.Context, id string, metadata Metadata) (User, error)
+	// Release takes our metadata off a login again if it still carries this sign-up's id; one that does not, or is gone,
+	// is a success.
+	Release(ctx context.Context, id, signupID string) error
+}
+
+// Verifier is an optional ability of a [Provider]: to be told that an e-mail address belongs to the login's owner.
+type Verifier interface {
+	// Verify marks the login's e-mail as verified. It may be repeated. It fails with [ErrNotFound] when there is no such
+	// login. The id is the provider's.
+	Verify(ctx context.Context, id string) error
+}
+
+// Session is a login that has just been used.
+type Session struct {
+	// Token is the access token for the service's own API.
+	Token     secret.String
+	ExpiresAt time.Time
+}
+
+// SessionOpener is an optional ability of a [Provider]: to log a person in with the password that they chose a moment ago.
+type SessionOpener interface {
+	// OpenSession logs in. client is the address of the person, for the provider's own limits; it may be empty. It fails
+	// with a *[Rejected] when the provider does not let this person in, and otherwise as Lookup does.
+	OpenSession(ctx context.Context, email string, password secret.String, client string) (Session, error)
+}
+
+// Ticketer is an optional ability of a [Provider]: to make a link with which a person chooses a password.
+type Ticketer interface {
+	// PasswordTicket returns a link that works once, until ttl has passed; afterwards the person goes on to returnTo. The
+	// link is a secret. It fails with [ErrNotFound] when there is no such login. The id is the provider's.
+	PasswordTicket(ctx context.Context, id, returnTo string, ttl time.Duration) (secret.String, error)
+}

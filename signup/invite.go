@@ -1,0 +1,164 @@
+package signup
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"homeroom/catalog"
+	"homeroom/identity"
+)
+
+// Invite is the wish to let a person in.
+type Invite struct {
+	// Tenant is the school that the person is to join; nil invites them to sign a school up.
+	Tenant *uuid.UUID
+	Email  string
+	// Role is [identity.RoleAdmin] or [identity.RoleMember] at a school that exists. Defaults to the latter.
+	Role string
+	// Locale is what the person reads; may be empty.
+	Locale string
+	// Lasts is how long the invitation can be answered, at most 30 days. Defaults to 7 days.
+	Lasts time.Duration
+	// By is who invites, and ByName what the person is told of that; may be empty.
+	By     Actor
+	ByName string
+}
+
+const (
+	invitationLasts   = 7 * 24 * time.Hour
+	invitationLongest = 30 * 24 * time.Hour
+)
+
+// Invite lets a person in, and has a mail sent to them. Inviting the same person to the same school again renews the
+// invitation and sends the mail again. It fails with a *[ValidationError], [catalog.ErrNotFound] and [ErrNotProvisioned].
+func (s *Service) Invite(ctx context.Context, wish Invite) (catalog.Invitation, error) {
+	if err := wish.check(); err != nil {
+		return catalog.Invitation{}, err
+	}
+	var schoolName string
+	if wish.Tenant != nil {
+		school, err := s.cfg.Catalog.TenantByID(ctx, *wish.Tenant)
+		if err != nil {
+			return catalog.Invitation{}, err
+		}
+		if school.State != catalog.Ready {
+			return catalog.Invitation{}, ErrNotProvisioned
+		}
+		schoolName = school.Name
+	}
+	var made catalog.Invitation
+	err := s.cfg.Catalog.InTx(ctx, func(tx pgx.Tx) (err error) {
+		made, err = s.cfg.Catalog.InviteTx(ctx, tx, catalog.NewInvitation{
+			ID: uuid.New(), TenantID: wish.Tenant, Email: wish.Email, Role: wish.Role, Locale: wish.Locale,
+			InvitedBy: wish.By.Name, Lasts: wish.Lasts,
+		})
+		if err != nil {
+			return err
+		}
+		if err := s.cfg.Catalog.EmitTx(ctx, tx, invitationEvent(made, schoolName, wish.ByName)); err != nil {
+			return err
+		}
+		return s.cfg.Catalog.RecordTx(ctx, tx, invitationAudit(wish.By, "invitation.create", made))
+	})
+	return made, s.unavailable(err)
+}
+
+// check completes the wish, or says what is wrong with it.
+func (w *Invite) check() error {
+	var v validation
+	w.Email = v.email(w.Email)
+	w.Locale = locale(w.Locale)
+	roles := []string{identity.RoleMember, identity.RoleAdmin}
+	if w.Tenant == nil {
+		roles = []string{identity.RoleOwner}
+	}
+	if w.Role == "" {
+		w.Role = roles[0]
+	}
+	if !slices.Contains(roles, w.Role) {
+		v.add("role", "invalid_value", "Use one of the roles that can be given here.")
+	}
+	if w.Lasts == 0 {
+		w.Lasts = invitationLasts
+	}
+	if w.Lasts < time.Minute || w.Lasts > invitationLongest {
+		v.add("lasts", "out_of_range", "Use at least a minute, and at most 30 days.")
+	}
+	if len(v.fields) > 0 {
+		return &ValidationError{Fields: v.fields}
+	}
+	return nil
+}
+
+// InvitationToken is the secret in the mail of an invitation. It is derived, and stored nowhere.
+func (s *Service) InvitationToken(invitation uuid.UUID) string { return s.linkToken("invite", invitation) }
+
+// Invitation finds the open invitation that a token is of. It fails with [ErrInvitationGone].
+func (s *Service) Invitation(ctx context.Context, token string) (catalog.Invitation, error) {
+	id, err := s.readLink("invite", token)
+	if err != nil {
+		return catalog.Invitation{}, ErrInvitationGone
+	}
+	found, err := s.cfg.Catalog.Invitation(ctx, id)
+	switch {
+	case errors.Is(err, catalog.ErrNotFound):
+		return catalog.Invitation{}, ErrInvitationGone
+	case err != nil:
+		return catalog.Invitation{}, s.unavailable(err)
+	case !found.Open():
+		return catalog.Invitation{}, ErrInvitationGone
+	}
+	return found, nil
+}
+
+// Revoke takes an invitation to a school (or, with nil, to sign one up) back. It fails with [catalog.ErrNotFound], and with
+// [ErrInvitationGone] when it was accepted.
+func (s *Service) Revoke(ctx context.Context, tenant *uuid.UUID, id uuid.UUID, by Actor) error {
+	found, err := s.cfg.Catalog.Invitation(ctx, id)
+	if err != nil {
+		return err
+	}
+	if (tenant == nil) != (found.TenantID == nil) || tenant != nil && *tenant != *found.TenantID {
+		return catalog.ErrNotFound
+	}
+	err = s.cfg.Catalog.InTx(ctx, func(tx pgx.Tx) error {
+		if err := s.cfg.Catalog.RevokeInvitationTx(ctx, tx, id); err != nil {
+			return err
+		}
+		return s.cfg.Catalog.RecordTx(ctx, tx, invitationAudit(by, "invitation.revoke", found))
+	})
+	if errors.Is(err, catalog.ErrStateChanged) {
+		return ErrInvitationGone
+	}
+	return s.unavailable(err)
+}
+
+func invitationEvent(i catalog.Invitation, schoolName, invitedBy string) catalog.OutboxEvent {
+	data, err := json.Marshal(catalog.Notice{
+		Email: i.Email, Locale: i.Locale, SchoolName: schoolName, InvitationID: &i.ID, Role: i.Role, InvitedBy: invitedBy,
+		ExpiresAt: &i.ExpiresAt,
+	})
+	if err != nil {
+		panic(err) // strings and times
+	}
+	return catalog.OutboxEvent{Type: catalog.InvitationCreated, TenantID: i.TenantID, Data: data}
+}
+
+// invitationAudit names the invitation, and not the person: the audit is kept for ever.
+func invitationAudit(by Actor, action string, i catalog.Invitation) catalog.Event {
+	details, err := json.Marshal(map[string]string{"invitation": i.ID.String(), "role": i.Role})
+	if err != nil {
+		panic(err) // strings
+	}
+	event := catalog.Event{Actor: by.Name, Action: action, TenantID: i.TenantID, Details: details}
+	if by.RequestID != "" {
+		event.RequestID = &by.RequestID
+	}
+	return event
+}

@@ -1,0 +1,105 @@
+package signup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"homeroom/catalog"
+	"homeroom/identity"
+	"homeroom/internal/killpoint"
+)
+
+// metadata is what the provider is to remember of a sign-up. Of one that waits it does not name a tenant yet.
+func (j *job) metadata() identity.Metadata {
+	m := identity.Metadata{SchoolName: j.signup.SchoolName, SignupID: j.signup.ID.String()}
+	if j.tenant.ID != uuid.Nil {
+		m.TenantID, m.Database = j.tenant.ID.String(), j.tenant.Database
+	}
+	return m
+}
+
+// needsPlace tells whether the login must still be told its school, or be given its role there.
+func (s *Service) needsPlace(j *job, login identity.User) bool {
+	_, enrols := identity.EnrollerOf(s.cfg.Identity)
+	return enrols || s.needsMetadata(j, login)
+}
+
+func (s *Service) needsMetadata(j *job, login identity.User) bool {
+	return identity.KeepsMetadata(s.cfg.Identity) && login.Metadata != j.metadata()
+}
+
+// ensurePlace tells the provider which school the login belongs to, and gives it its role there. All of it may be done
+// twice.
+func (s *Service) ensurePlace(ctx context.Context, j *job, login identity.User) (identity.Place, error) {
+	if s.needsMetadata(j, login) {
+		adopter, ok := s.cfg.Identity.(identity.Adopter)
+		if !ok {
+			return identity.Place{}, ErrCannotAdopt
+		}
+		if _, err := adopter.Adopt(ctx, login.ID, j.metadata()); err != nil {
+			return identity.Place{}, err
+		}
+		killpoint.Here("signup.login_told")
+	}
+	enroller, ok := identity.EnrollerOf(s.cfg.Identity)
+	if !ok {
+		return identity.Place{}, nil
+	}
+	place, err := enroller.Enrol(ctx, j.enrolment(login))
+	if err == nil {
+		killpoint.Here("signup.enrolled")
+	}
+	return place, err
+}
+
+// enrolment is the place that a sign-up's login is to have.
+func (j *job) enrolment(login identity.User) identity.Enrolment {
+	return identity.Enrolment{
+		UserID: login.ID, OurID: login.OurID, TenantID: j.tenant.ID, SignupID: j.signup.ID,
+		SchoolName: j.tenant.Name, Slug: j.tenant.Slug, Role: j.role,
+	}
+}
+
+// withdraw takes back the place of a login that somebody has removed at the provider, so that no organization stays
+// without its owner.
+func (s *Service) withdraw(ctx context.Context, j *job, login identity.User) {
+	enroller, ok := identity.EnrollerOf(s.cfg.Identity)
+	if !ok || j.signup.Kind != catalog.School {
+		return
+	}
+	if err := enroller.Withdraw(ctx, j.enrolment(login)); err != nil {
+		s.cfg.Logger.Error("take back the place of a login that is gone", "signup", j.signup.ID, "cause", err)
+	}
+	killpoint.Here("signup.withdrawn")
+}
+
+// adoptIdentity takes on the login that the person has shown to be theirs. It may be done twice, and needs nothing that
+// only the request had.
+func (s *Service) adoptIdentity(ctx context.Context, j *job) (identity.User, error) {
+	adopter, ok := s.cfg.Identity.(identity.Adopter)
+	if !ok {
+		return identity.User{}, ErrCannotAdopt
+	}
+	killpoint.Here("signup.adoption_wanted")
+	login, err := adopter.Adopt(ctx, *j.signup.IdentityID, j.metadata())
+	if err != nil && !errors.Is(err, identity.ErrNotFound) {
+		return identity.User{}, unknown(fmt.Errorf("adopt the login of sign-up %s: %w", j.signup.ID, err))
+	}
+	return login, err
+}
+
+// removeIdentity undoes the identity step of a sign-up that has ended without a school: the login that it made goes away,
+// one that it took on is only released.
+func (s *Service) removeIdentity(ctx context.Context, row catalog.Signup) error {
+	if row.IdentityID == nil {
+		return s.cfg.Identity.Delete(ctx, row.UserID)
+	}
+	adopter, ok := s.cfg.Identity.(identity.Adopter)
+	if !ok {
+		return ErrCannotAdopt
+	}
+	return adopter.Release(ctx, *row.IdentityID, row.ID.String())
+}

@@ -1,0 +1,108 @@
+package signup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"homeroom/catalog"
+	"homeroom/identity"
+)
+
+// plan is what a request comes to under the rules of the service.
+type plan struct {
+	kind       catalog.Kind
+	role       string
+	schoolName string
+	// tenant is the school that a member joins.
+	tenant uuid.UUID
+	// invitation is the one that is answered, if any.
+	invitation *uuid.UUID
+	// gate is where the sign-up will wait for a person; empty where it does not.
+	gate catalog.Status
+}
+
+// plan judges a request. Its errors are *[ValidationError], [ErrClosed], [ErrInvitationNeeded], [ErrInvitationGone],
+// [ErrCannotAdopt], and those of the catalog.
+func (s *Service) plan(ctx context.Context, req Request) (plan, error) {
+	p := plan{kind: catalog.School, role: identity.RoleOwner, schoolName: req.SchoolName}
+	if req.Login != nil {
+		if _, adopts := s.cfg.Identity.(identity.Adopter); !adopts {
+			return plan{}, ErrCannotAdopt
+		}
+	}
+	if req.Invitation != "" {
+		if err := s.planInvited(ctx, req, &p); err != nil {
+			return plan{}, err
+		}
+	}
+	if p.kind == catalog.Member {
+		return p, nil
+	}
+	switch {
+	case s.cfg.Mode == Closed:
+		return plan{}, ErrClosed
+	case s.cfg.Mode == ByInvitation && p.invitation == nil:
+		return plan{}, ErrInvitationNeeded
+	case p.schoolName == "":
+		return plan{}, &ValidationError{Fields: []FieldError{{Field: "schoolName", Code: "required", Message: "Enter a name."}}}
+	}
+	p.gate = s.gate(catalog.Signup{Kind: p.kind, Status: catalog.Pending, InvitationID: p.invitation},
+		req.Login != nil && req.Login.EmailVerified)
+	return p, nil
+}
+
+// planInvited reads the invitation that a request answers. It is good for the address that it was sent to, and shows that
+// the address is the person's.
+func (s *Service) planInvited(ctx context.Context, req Request, p *plan) error {
+	invitation, err := s.Invitation(ctx, req.Invitation)
+	if err != nil {
+		return err
+	}
+	if invitation.Email != req.Email {
+		return &ValidationError{Fields: []FieldError{{
+			Field: "email", Code: "not_invited", Message: "Use the e-mail address that the invitation was sent to.",
+		}}}
+	}
+	p.invitation = &invitation.ID
+	if invitation.TenantID == nil {
+		return nil
+	}
+	school, err := s.cfg.Catalog.TenantByID(ctx, *invitation.TenantID)
+	if errors.Is(err, catalog.ErrNotFound) {
+		return ErrInvitationGone
+	}
+	if err != nil {
+		return s.unavailable(err)
+	}
+	p.kind, p.role, p.tenant, p.schoolName = catalog.Member, invitation.Role, school.ID, school.Name
+	return nil
+}
+
+// gate tells where a sign-up waits next, or nothing when it waits for nobody. An invited person has been let in by
+// somebody, and has shown that the e-mail is theirs.
+func (s *Service) gate(row catalog.Signup, verified bool) catalog.Status {
+	if row.Kind != catalog.School || row.TenantID != nil || row.InvitationID != nil {
+		return ""
+	}
+	switch {
+	case s.cfg.VerifyFirst && !verified && row.Status == catalog.Pending:
+		return catalog.AwaitingVerification
+	case s.cfg.Mode == WithApproval && row.Status != catalog.AwaitingApproval:
+		return catalog.AwaitingApproval
+	}
+	return ""
+}
+
+// admit gives a sign-up that has nothing more to wait for its tenant.
+func (s *Service) admit(ctx context.Context, j *job) error {
+	held, err := s.cfg.Catalog.Admit(ctx, j.signup, s.placement(j.signup.SchoolName))
+	if err != nil {
+		return fmt.Errorf("give sign-up %s a tenant: %w", j.signup.ID, err)
+	}
+	j.signup, j.tenant = held.Signup, held.Tenant
+	s.wakeKeeper()
+	return nil
+}

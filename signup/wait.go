@@ -1,0 +1,258 @@
+package signup
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"homeroom/catalog"
+	"homeroom/identity"
+	"homeroom/internal/killpoint"
+)
+
+// wait lets a sign-up wait for a person. Its lease ends only when it has waited for too long.
+func (s *Service) wait(ctx context.Context, j *job, login identity.User, gate catalog.Status) (Outcome, error) {
+	j.log.begin(stepOf(gate), j.signup.LeaseEpoch)
+	err := s.cfg.Catalog.Wait(ctx, j.signup, catalog.Identity{ID: login.ID, EmailVerified: login.EmailVerified}, gate,
+		j.log.json(), s.cfg.Patience)
+	if errors.Is(err, catalog.ErrStateChanged) {
+		return s.takenOver(ctx, j)
+	}
+	if err != nil {
+		return Outcome{}, s.unavailable(err)
+	}
+	killpoint.Here("signup.waits")
+	return Outcome{SignupID: j.signup.ID, Status: gate}, nil
+}
+
+func stepOf(gate catalog.Status) string {
+	if gate == catalog.AwaitingApproval {
+		return stepApproval
+	}
+	return stepVerification
+}
+
+// ActivationToken is the secret in the mail that confirms a sign-up's e-mail address. It is derived, and stored nowhere.
+func (s *Service) ActivationToken(signup uuid.UUID) string { return s.linkToken("activate", signup) }
+
+// linkToken names a row in a link that only its receiver may follow.
+func (s *Service) linkToken(purpose string, id uuid.UUID) string {
+	return base64.RawURLEncoding.EncodeToString(append(id[:], s.linkMAC(purpose, id)...))
+}
+
+func (s *Service) linkMAC(purpose string, id uuid.UUID) []byte {
+	mac := hmac.New(sha256.New, s.linkKey)
+	mac.Write([]byte(purpose))
+	mac.Write(id[:])
+	return mac.Sum(nil)[:16]
+}
+
+// readLink is the inverse of linkToken. Whatever it does not know is [ErrLinkGone].
+func (s *Service) readLink(purpose, token string) (uuid.UUID, error) {
+	raw, err := base64.RawURLEncoding.DecodeString(token)
+	if err != nil || len(raw) != 32 {
+		return uuid.Nil, ErrLinkGone
+	}
+	id := uuid.UUID(raw[:16])
+	if !hmac.Equal(raw[16:], s.linkMAC(purpose, id)) {
+		return uuid.Nil, ErrLinkGone
+	}
+	return id, nil
+}
+
+// LookActivation tells what an activation link is about, and changes nothing: programs that scan mails follow links. It
+// fails with [ErrLinkGone].
+func (s *Service) LookActivation(ctx context.Context, token string) (catalog.Signup, error) {
+	id, err := s.readLink("activate", token)
+	if err != nil {
+		return catalog.Signup{}, err
+	}
+	row, err := s.cfg.Catalog.Signup(ctx, id)
+	switch {
+	case errors.Is(err, catalog.ErrNotFound):
+		return catalog.Signup{}, ErrLinkGone
+	case err != nil:
+		return catalog.Signup{}, s.unavailable(err)
+	case row.Status == catalog.Expired, row.Status == catalog.Failed && row.TenantID == nil, row.Status == catalog.Pending:
+		return catalog.Signup{}, ErrLinkGone
+	}
+	return row, nil
+}
+
+// Activate confirms the e-mail address of a sign-up that waits for that, and goes on with it. Doing it again answers how it
+// stands. It fails with [ErrLinkGone] when it is too late, and with an *[Unavailable].
+func (s *Service) Activate(ctx context.Context, token string) (Outcome, error) {
+	row, err := s.LookActivation(ctx, token)
+	if err != nil {
+		return Outcome{}, err
+	}
+	if row.Status != catalog.AwaitingVerification {
+		return s.standing(row)
+	}
+	ctx = context.WithoutCancel(ctx)
+	login, err := s.lookupOwn(ctx, row)
+	if errors.Is(err, identity.ErrNotFound) || errors.Is(err, errNotOurs) {
+		return Outcome{}, ErrLinkGone
+	}
+	if err != nil {
+		return Outcome{}, identityUnavailable(err)
+	}
+	if !login.EmailVerified {
+		verifier, ok := s.cfg.Identity.(identity.Verifier)
+		if !ok {
+			return Outcome{}, errors.New("this identity provider cannot be told of a confirmed e-mail")
+		}
+		if err := verifier.Verify(ctx, login.ID); err != nil {
+			return Outcome{}, identityUnavailable(err)
+		}
+		login.EmailVerified = true
+	}
+	killpoint.Here("signup.email_verified")
+	return s.goOn(ctx, row, login)
+}
+
+// Approve lets a sign-up in that waits for an operator. It fails with [catalog.ErrNotFound], with [ErrNotWaiting] and with
+// an *[Unavailable].
+func (s *Service) Approve(ctx context.Context, id uuid.UUID, by Actor) (Outcome, error) {
+	row, err := s.cfg.Catalog.Signup(ctx, id)
+	if err != nil {
+		return Outcome{}, err
+	}
+	if row.Status != catalog.AwaitingApproval {
+		return Outcome{}, ErrNotWaiting
+	}
+	ctx = context.WithoutCancel(ctx)
+	login, err := s.lookupOwn(ctx, row)
+	if err != nil {
+		return Outcome{}, identityUnavailable(err)
+	}
+	err = s.cfg.Catalog.InTx(ctx, func(tx pgx.Tx) error {
+		return s.cfg.Catalog.RecordTx(ctx, tx, by.event("signup.approve", row.ID))
+	})
+	if err != nil {
+		return Outcome{}, s.unavailable(err)
+	}
+	return s.goOn(ctx, row, login)
+}
+
+// Reject declines a sign-up that waits for an operator. Its login goes away within seconds, and its owner is told by mail.
+// It fails with [catalog.ErrNotFound] and [ErrNotWaiting].
+func (s *Service) Reject(ctx context.Context, id uuid.UUID, by Actor) error {
+	row, err := s.cfg.Catalog.Signup(ctx, id)
+	if err != nil {
+		return err
+	}
+	if row.Status != catalog.AwaitingApproval {
+		return ErrNotWaiting
+	}
+	user, err := s.cfg.Catalog.UserByID(ctx, row.UserID)
+	if err != nil {
+		return s.unavailable(err)
+	}
+	steps := readLog(row.Steps)
+	err = s.cfg.Catalog.InTx(ctx, func(tx pgx.Tx) error {
+		if err := s.cfg.Catalog.ExpireTx(ctx, tx, row, steps.json(), problemJSON("rejected"), 0); err != nil {
+			return err
+		}
+		if err := s.cfg.Catalog.EmitTx(ctx, tx, noticeEvent(catalog.SignupRejected, row, user)); err != nil {
+			return err
+		}
+		return s.cfg.Catalog.RecordTx(ctx, tx, by.event("signup.reject", row.ID))
+	})
+	killpoint.Here("signup.rejected")
+	if errors.Is(err, catalog.ErrStateChanged) {
+		return ErrNotWaiting
+	}
+	return s.unavailable(err)
+}
+
+// RemindVerification has the mail that confirms a sign-up's e-mail address sent again. It fails with [catalog.ErrNotFound],
+// and with [ErrNotWaiting].
+func (s *Service) RemindVerification(ctx context.Context, id uuid.UUID) error {
+	row, err := s.cfg.Catalog.Signup(ctx, id)
+	if err != nil {
+		return err
+	}
+	if row.Status != catalog.AwaitingVerification {
+		return ErrNotWaiting
+	}
+	user, err := s.cfg.Catalog.UserByID(ctx, row.UserID)
+	if err != nil {
+		return s.unavailable(err)
+	}
+	return s.unavailable(s.cfg.Catalog.InTx(ctx, func(tx pgx.Tx) error {
+		return s.cfg.Catalog.EmitTx(ctx, tx, noticeEvent(catalog.SignupAwaitingVerification, row, user))
+	}))
+}
+
+// goOn takes a sign-up past the gate at which it has waited: to the next, or to its school.
+func (s *Service) goOn(ctx context.Context, row catalog.Signup, login identity.User) (Outcome, error) {
+	j, err := s.load(ctx, row)
+	if err != nil {
+		return Outcome{}, s.unavailable(err)
+	}
+	j.log.end("")
+	if gate := s.gate(row, login.EmailVerified); gate != "" {
+		return s.wait(ctx, j, login, gate)
+	}
+	err = s.admit(ctx, j)
+	if errors.Is(err, catalog.ErrStateChanged) { // somebody else was faster, or it has just expired
+		if row, err = s.cfg.Catalog.Signup(ctx, row.ID); err != nil {
+			return Outcome{}, s.unavailable(err)
+		}
+		return s.standing(row)
+	}
+	if err != nil {
+		return Outcome{}, s.unavailable(err)
+	}
+	killpoint.Here("signup.admitted")
+	return s.complete(ctx, j, login, false)
+}
+
+// standing is how a sign-up stands whose gate has been passed before.
+func (s *Service) standing(row catalog.Signup) (Outcome, error) {
+	switch row.Status {
+	case catalog.SignedUp:
+		result, err := stored(row)
+		return Outcome{SignupID: row.ID, Status: row.Status, Result: result}, err
+	case catalog.Expired:
+		return Outcome{}, ErrLinkGone
+	case catalog.Failed:
+		return Outcome{}, ErrParked
+	}
+	return Outcome{SignupID: row.ID, Status: row.Status}, nil
+}
+
+// Actor is who does something for others, for the audit.
+type Actor struct {
+	// Name is a login's id, or "operator" at the command line.
+	Name, RequestID string
+}
+
+func (a Actor) event(action string, signup uuid.UUID) catalog.Event {
+	event := catalog.Event{Actor: a.Name, Action: action, SignupID: &signup}
+	if a.RequestID != "" {
+		event.RequestID = &a.RequestID
+	}
+	return event
+}
+
+// noticeEvent is an event of which the person behind a sign-up is told by mail.
+func noticeEvent(kind string, row catalog.Signup, user catalog.User) catalog.OutboxEvent {
+	notice := catalog.Notice{Email: user.Email, Locale: user.Locale, Name: user.GivenName, SchoolName: row.SchoolName, ExpiresAt: row.CheckAt}
+	if notice.Name == "" {
+		notice.Name = user.Name
+	}
+	data, err := json.Marshal(notice)
+	if err != nil {
+		panic(fmt.Sprint(err)) // strings and times
+	}
+	return catalog.OutboxEvent{Type: kind, SignupID: &row.ID, Data: data}
+}
