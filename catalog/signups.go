@@ -197,6 +197,15 @@ func (s *Store) Wait(ctx context.Context, signup Signup, identity Identity, stat
 		signup.ID, signup.LeaseEpoch, identity.ID, identity.EmailVerified, string(status), steps, patience)
 }
 
+// IdentityKnown records the login of a sign-up that waits, and changes nothing else of it.
+func (s *Store) IdentityKnown(ctx context.Context, signup Signup, identity Identity) error {
+	return changeOne(ctx, s.pool, "record login of sign-up", signup.ID, `
+		update users
+		set identity_id = $2, updated_at = now()
+		from signups
+		where signups.id = $1 and users.id = user_id and status = 'awaiting_verification'`, signup.ID, identity.ID)
+}
+
 // Finish makes a sign-up ready: user active, tenant ready, result kept. A tenant that was quarantined while the sign-up
 // held it stays so, and becomes ready when the cause is gone.
 func (s *Store) Finish(ctx context.Context, signup Signup, identity Identity, health Health, steps, result json.RawMessage) error {

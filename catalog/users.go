@@ -3,6 +3,7 @@ package catalog
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -63,4 +64,12 @@ func (s *Store) UserByEmail(ctx context.Context, email string) (User, error) {
 		return User{}, fmt.Errorf("find user by e-mail: %w", known(err))
 	}
 	return user, nil
+}
+
+// DisplayName is what others call the person: their name, or what is left of it; never the e-mail. It may be empty.
+func (u User) DisplayName() string {
+	if u.Name != "" {
+		return u.Name
+	}
+	return strings.TrimSpace(u.GivenName + " " + u.FamilyName)
 }

@@ -28,6 +28,8 @@ var (
 	ErrNotWaiting = errors.New("the sign-up does not wait for this")
 	// ErrCannotAdopt says that the identity provider cannot take on logins that exist.
 	ErrCannotAdopt = errors.New("this identity provider cannot take on a login that exists")
+	// ErrNoPerson says that a token is not a person's who could own a school, or that their login is gone.
+	ErrNoPerson = errors.New("the token is not of a person with an e-mail address")
 	// ErrInProgress says that the same request is being worked on at this moment.
 	ErrInProgress = errors.New("this sign-up is in progress")
 	// ErrKeyReused says that the idempotency key was used for another request.

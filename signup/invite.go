@@ -97,7 +97,9 @@ func (w *Invite) check() error {
 }
 
 // InvitationToken is the secret in the mail of an invitation. It is derived, and stored nowhere.
-func (s *Service) InvitationToken(invitation uuid.UUID) string { return s.linkToken("invite", invitation) }
+func (s *Service) InvitationToken(invitation uuid.UUID) string {
+	return s.linkToken("invite", invitation)
+}
 
 // Invitation finds the open invitation that a token is of. It fails with [ErrInvitationGone].
 func (s *Service) Invitation(ctx context.Context, token string) (catalog.Invitation, error) {

@@ -39,6 +39,21 @@ func (r registrySim) EmitTx(ctx context.Context, tx pgx.Tx, event catalog.Outbox
 	return r.inTx(ctx, tx, "emit "+event.Type, uuid.Nil, func(*rows) error { return nil })
 }
 
+// ReserveQuietly implements signup.Registry.
+func (r registrySim) ReserveQuietly(context.Context, catalog.Reservation, bool, time.Duration) (catalog.Held, bool, error) {
+	panic("nothing is concealed in the simulated world")
+}
+
+// IdentityKnown implements signup.Registry.
+func (r registrySim) IdentityKnown(context.Context, catalog.Signup, catalog.Identity) error {
+	panic("nothing is concealed in the simulated world")
+}
+
+// TakeAllowance implements signup.Registry.
+func (r registrySim) TakeAllowance(context.Context, string, catalog.Allowance, string) (catalog.Grant, error) {
+	return catalog.Grant{Allowed: true}, nil
+}
+
 // InviteTx implements signup.Registry.
 func (r registrySim) InviteTx(context.Context, pgx.Tx, catalog.NewInvitation) (catalog.Invitation, error) {
 	panic("nobody is invited in the simulated world")

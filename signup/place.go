@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/google/uuid"
 
@@ -102,4 +103,24 @@ func (s *Service) removeIdentity(ctx context.Context, row catalog.Signup) error 
 		return ErrCannotAdopt
 	}
 	return adopter.Release(ctx, *row.IdentityID, row.ID.String())
+}
+
+// Login finds the login that an access token is of. It fails with [ErrNoPerson] when that is no person's, with
+// [ErrCannotAdopt], and with an *[Unavailable].
+func (s *Service) Login(ctx context.Context, id string) (identity.User, error) {
+	adopter, ok := s.cfg.Identity.(identity.Adopter)
+	if !ok {
+		return identity.User{}, ErrCannotAdopt
+	}
+	if strings.HasSuffix(id, "@clients") { // an application's own token, at Auth0
+		return identity.User{}, ErrNoPerson
+	}
+	login, err := adopter.Find(ctx, id)
+	switch {
+	case errors.Is(err, identity.ErrNotFound), err == nil && login.Email == "":
+		return identity.User{}, ErrNoPerson
+	case err != nil:
+		return identity.User{}, identityUnavailable(err)
+	}
+	return login, nil
 }

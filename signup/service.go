@@ -22,6 +22,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -65,6 +66,9 @@ type Config struct {
 	Mode Mode
 	// VerifyFirst has a school's sign-up wait, without a tenant, until its e-mail has been confirmed.
 	VerifyFirst bool
+	// Conceal has a sign-up not tell whether its e-mail has an account: it is answered in the same way, and in the same time,
+	// and a mail tells the owner. It needs VerifyFirst.
+	Conceal bool
 	// Patience is how long a sign-up waits for its e-mail to be confirmed, or for an operator. Defaults to 48 h.
 	Patience time.Duration
 	// Logger is where the causes go that callers are not told. Defaults to slog.Default().
@@ -136,6 +140,8 @@ func (c Config) validateAbilities() error {
 	_, adopts := c.Identity.(identity.Adopter)
 	_, verifies := c.Identity.(identity.Verifier)
 	switch {
+	case c.Conceal && !c.VerifyFirst:
+		return errors.New("whether an e-mail has an account can only be concealed when every sign-up waits for its e-mail to be confirmed")
 	case c.VerifyFirst && !verifies:
 		return errors.New("schools cannot wait for a confirmed e-mail: this identity provider cannot be told of it")
 	case (c.VerifyFirst || c.Mode == WithApproval) && identity.KeepsMetadata(c.Identity) && !adopts:
@@ -153,6 +159,8 @@ type Service struct {
 	hashKey []byte
 	// linkKey makes the secrets in the links of mails.
 	linkKey []byte
+	// later are the logins that are made after the answer.
+	later sync.WaitGroup
 	// claimed wakes the keeper of spares.
 	claimed chan struct{}
 }
@@ -211,6 +219,9 @@ func (s *Service) Begin(ctx context.Context, req Request) (Outcome, error) {
 	if err != nil {
 		return Outcome{}, err
 	}
+	if s.cfg.Conceal && plan.gate == catalog.AwaitingVerification && req.Login == nil {
+		return s.beginConcealed(ctx, req, plan)
+	}
 	// A conflict with a sign-up that died settles that one, and leaves the way free at most once for the key and once for
 	// the e-mail.
 	for range 3 {
@@ -238,10 +249,19 @@ func (s *Service) Begin(ctx context.Context, req Request) (Outcome, error) {
 
 // reserve is the first step.
 func (s *Service) reserve(ctx context.Context, req Request, plan plan) (catalog.Held, log, error) {
-	var log log
-	log.begin(stepReserve, 1)
+	wish, log := s.reservation(req, plan)
 	log.end("")
 	log.begin(stepIdentity, 1)
+	wish.Steps = log.json()
+	held, err := s.cfg.Catalog.Reserve(ctx, wish)
+	log.correct(stepReserve)
+	return held, log, err
+}
+
+// reservation is what a request asks the registry for, and the log of its first step.
+func (s *Service) reservation(req Request, plan plan) (catalog.Reservation, log) {
+	var log log
+	log.begin(stepReserve, 1)
 	wish := s.placement(plan.schoolName)
 	wish.SignupID, wish.UserID = uuid.New(), uuid.Must(uuid.NewV7())
 	wish.IdempotencyKey, wish.RequestHash = req.IdempotencyKey, s.hash(req)
@@ -249,10 +269,7 @@ func (s *Service) reserve(ctx context.Context, req Request, plan plan) (catalog.
 	wish.Profile, wish.Locale, wish.IdentityID = req.Profile, req.Locale, req.loginID()
 	wish.Kind, wish.Role, wish.JoinTenant, wish.InvitationID = plan.kind, plan.role, plan.tenant, plan.invitation
 	wish.Waits = plan.gate != ""
-	wish.Steps = log.json()
-	held, err := s.cfg.Catalog.Reserve(ctx, wish)
-	log.correct(stepReserve)
-	return held, log, err
+	return wish, log
 }
 
 // placement is the part of a reservation that is about the tenant.
@@ -266,63 +283,66 @@ func (s *Service) placement(schoolName string) catalog.Reservation {
 
 // repeat answers a request whose key or e-mail is known. again means that what stood in the way is gone.
 func (s *Service) repeat(ctx context.Context, req Request) (outcome Outcome, again bool, err error) {
-	if req.IdempotencyKey != "" {
-		row, err := s.cfg.Catalog.SignupByKey(ctx, req.IdempotencyKey)
-		if err == nil {
-			return s.repeatKey(ctx, req, row)
-		}
-		if !errors.Is(err, catalog.ErrNotFound) {
-			return Outcome{}, false, s.unavailable(err)
-		}
+	if outcome, again, err = s.repeatKeyed(ctx, req); !again {
+		return outcome, false, err
 	}
 	return s.repeatEmail(ctx, req)
 }
 
-// repeatKnown answers a request that cannot be begun, unless it is a repetition, which needs nothing more.
-func (s *Service) repeatKnown(ctx context.Context, req Request, refusal error) (Outcome, error) {
+// repeatKeyed answers a request whose key is known; again means that it is not.
+func (s *Service) repeatKeyed(ctx context.Context, req Request) (outcome Outcome, again bool, err error) {
 	if req.IdempotencyKey == "" {
-		return Outcome{}, refusal
+		return Outcome{}, true, nil
 	}
 	row, err := s.cfg.Catalog.SignupByKey(ctx, req.IdempotencyKey)
 	if errors.Is(err, catalog.ErrNotFound) {
-		return Outcome{}, refusal
+		return Outcome{}, true, nil
 	}
 	if err != nil {
-		return Outcome{}, s.unavailable(err)
+		return Outcome{}, false, s.unavailable(err)
 	}
-	outcome, _, err := s.repeatKey(ctx, req, row)
+	outcome, err = s.repeatKey(ctx, req, row)
+	return outcome, false, err
+}
+
+// repeatKnown answers a request that cannot be begun, unless it is a repetition, which needs nothing more.
+func (s *Service) repeatKnown(ctx context.Context, req Request, refusal error) (Outcome, error) {
+	outcome, again, err := s.repeatKeyed(ctx, req)
+	if again {
+		return Outcome{}, refusal
+	}
 	return outcome, err
 }
 
 // repeatKey answers a request whose key is known.
-func (s *Service) repeatKey(ctx context.Context, req Request, row catalog.Signup) (Outcome, bool, error) {
+func (s *Service) repeatKey(ctx context.Context, req Request, row catalog.Signup) (Outcome, error) {
 	if !hmac.Equal(row.RequestHash, s.hash(req)) {
-		return Outcome{}, false, ErrKeyReused
+		return Outcome{}, ErrKeyReused
 	}
 	switch row.Status {
 	case catalog.SignedUp:
 		result, err := stored(row)
-		return Outcome{SignupID: row.ID, Status: row.Status, Result: result}, false, err
+		return Outcome{SignupID: row.ID, Status: row.Status, Result: result}, err
 	case catalog.Provisioning, catalog.AwaitingVerification, catalog.AwaitingApproval:
-		return Outcome{SignupID: row.ID, Status: row.Status}, false, nil
+		return Outcome{SignupID: row.ID, Status: row.Status}, nil
 	case catalog.Failed: // parked: one that was refused has given its key back
-		return Outcome{}, false, ErrParked
+		return Outcome{}, ErrParked
 	}
 	row, err := s.cfg.Catalog.TakeOver(ctx, row.ID, s.cfg.Lease)
 	if errors.Is(err, catalog.ErrStateChanged) {
-		return Outcome{}, false, ErrInProgress
+		return Outcome{}, ErrInProgress
 	}
 	if err != nil {
-		return Outcome{}, false, s.unavailable(err)
+		return Outcome{}, s.unavailable(err)
 	}
 	killpoint.Here("signup.taken_over")
 	job, err := s.load(ctx, row)
 	if err != nil {
-		return Outcome{}, false, s.unavailable(err)
+		return Outcome{}, s.unavailable(err)
 	}
 	job.log.begin(stepIdentity, row.LeaseEpoch)
 	outcome, err := s.run(ctx, req, job, true)
-	return outcome, false, err
+	return outcome, err
 }
 
 // repeatEmail answers a request whose e-mail is known. One that belongs to a sign-up whose worker died is settled here

@@ -15,6 +15,7 @@ import (
 	"homeroom/catalog"
 	"homeroom/identity"
 	"homeroom/internal/killpoint"
+	"homeroom/internal/secret"
 )
 
 // wait lets a sign-up wait for a person. Its lease ends only when it has waited for too long.
@@ -88,7 +89,11 @@ func (s *Service) LookActivation(ctx context.Context, token string) (catalog.Sig
 
 // Activate confirms the e-mail address of a sign-up that waits for that, and goes on with it. Doing it again answers how it
 // stands. It fails with [ErrLinkGone] when it is too late, and with an *[Unavailable].
-func (s *Service) Activate(ctx context.Context, token string) (Outcome, error) {
+//
+// password is for a sign-up of which [Service.NeedsPassword] is true, and ignored otherwise. Such a one also fails with a
+// *[ValidationError], a *[identity.Rejected], and with [ErrEmailExists] when the provider has an account of somebody else
+// under the address.
+func (s *Service) Activate(ctx context.Context, token string, password secret.String) (Outcome, error) {
 	row, err := s.LookActivation(ctx, token)
 	if err != nil {
 		return Outcome{}, err
@@ -98,10 +103,14 @@ func (s *Service) Activate(ctx context.Context, token string) (Outcome, error) {
 	}
 	ctx = context.WithoutCancel(ctx)
 	login, err := s.lookupOwn(ctx, row)
-	if errors.Is(err, identity.ErrNotFound) || errors.Is(err, errNotOurs) {
+	switch {
+	case errors.Is(err, identity.ErrNotFound) && s.cfg.Conceal:
+		if login, err = s.makeNow(ctx, row, Request{Password: password}); err != nil {
+			return Outcome{}, err
+		}
+	case errors.Is(err, identity.ErrNotFound), errors.Is(err, errNotOurs):
 		return Outcome{}, ErrLinkGone
-	}
-	if err != nil {
+	case err != nil:
 		return Outcome{}, identityUnavailable(err)
 	}
 	if !login.EmailVerified {
@@ -184,6 +193,9 @@ func (s *Service) RemindVerification(ctx context.Context, id uuid.UUID) error {
 		return ErrNotWaiting
 	}
 	user, err := s.cfg.Catalog.UserByID(ctx, row.UserID)
+	if errors.Is(err, catalog.ErrNotFound) && s.cfg.Conceal {
+		return nil // it stands for an account that exists, whose owner has been told
+	}
 	if err != nil {
 		return s.unavailable(err)
 	}

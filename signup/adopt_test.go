@@ -1,0 +1,107 @@
+package signup_test
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"homeroom/auth0/auth0test"
+	"homeroom/catalog"
+	"homeroom/identity"
+	"homeroom/signup"
+)
+
+// person has a login at the provider that they made there.
+func (b *bundle) person(t *testing.T, email string) identity.User {
+	t.Helper()
+	id := "auth0|" + uuid.NewString()
+	if err := b.auth0.Seed(auth0test.User{ID: id, Email: email, EmailVerified: true, AppMetadata: map[string]any{"theirs": "stays"}}); err != nil {
+		t.Fatal(err)
+	}
+	login, err := b.service.Login(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return login
+}
+
+func withLogin(login identity.User) signup.Request {
+	return signup.Request{Email: login.Email, Login: &login, SchoolName: "Lincoln High", IdempotencyKey: uuid.NewString()}
+}
+
+func TestALoginThatExistsGetsASchool(t *testing.T) {
+	t.Parallel()
+	for name, spares := range map[string]int{"with a spare": 1, "without a spare": 0} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t, spares, verifyFirst)
+			login := b.person(t, "ada@lincoln.example")
+			result := b.begin(t, withLogin(login))
+			b.usable(t, result.School.Database)
+			user, _ := b.auth0.User(login.ID)
+			if user.AppMetadata["tenant_id"] != result.School.ID.String() || user.AppMetadata["theirs"] != "stays" {
+				t.Errorf("metadata: %v", user.AppMetadata)
+			}
+			if result.User.IdentityID != login.ID || b.creates() != 0 {
+				t.Errorf("%+v, %d creates", result.User, b.creates())
+			}
+			if _, err := b.service.Begin(t.Context(), withLogin(login)); !errors.Is(err, signup.ErrHasSchool) {
+				t.Errorf("a second school: %v", err)
+			}
+		})
+	}
+}
+
+func TestALoginIsTakenOnWhateverDies(t *testing.T) {
+	t.Parallel()
+	b := setup(t, 1)
+	login := b.person(t, "ada@lincoln.example")
+	for range 3 { // all its attempts
+		b.auth0.Inject(auth0test.Fault{Method: "PATCH", Path: "/api/v2/users/", Kind: auth0test.FaultLostAnswer, Times: 1})
+	}
+	req := withLogin(login)
+	_, err := b.service.Begin(t.Context(), req)
+	var unavailable *signup.Unavailable
+	if err != nil && !errors.As(err, &unavailable) {
+		t.Fatal(err)
+	}
+	b.auth0.ClearFaults()
+	b.exec(t, "update signups set check_at = now() where check_at is not null")
+	if err := b.service.ReconcileOnce(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	result := b.begin(t, req)
+	if user, _ := b.auth0.User(login.ID); user.AppMetadata["signup_id"] != result.SignupID.String() {
+		t.Errorf("metadata: %v", user.AppMetadata)
+	}
+	if n := b.number(t, "select count(*) from tenants where name is not null"); n != 1 {
+		t.Errorf("%d schools", n)
+	}
+}
+
+func TestALoginThatWasTakenOnIsReleasedAndNeverRemoved(t *testing.T) {
+	t.Parallel()
+	b := setup(t, 0, withApproval)
+	login := b.person(t, "ada@lincoln.example")
+	id := b.waits(t, withLogin(login), catalog.AwaitingApproval)
+	b.expireNow(t, id)
+	user, ok := b.auth0.User(login.ID)
+	if !ok {
+		t.Fatal("somebody's own login was removed")
+	}
+	if user.AppMetadata["signup_id"] != nil || user.AppMetadata["theirs"] != "stays" {
+		t.Errorf("metadata: %v", user.AppMetadata)
+	}
+	b.waits(t, withLogin(login), catalog.AwaitingApproval)
+}
+
+func TestNobodyElsesTokenMakesASchool(t *testing.T) {
+	t.Parallel()
+	b := setup(t, 0)
+	for _, id := range []string{"homeroom-dev@clients", "auth0|" + uuid.NewString()} {
+		if _, err := b.service.Login(t.Context(), id); !errors.Is(err, signup.ErrNoPerson) {
+			t.Errorf("%s: %v", id, err)
+		}
+	}
+}
