@@ -16,16 +16,65 @@ const (
 	// https://auth0.com/docs/api/management/v2/users-by-email/get-users-by-email. Unlike the search at GET /users it
 	// sees a new user at once, and it minds letter case.
 	routeByEmail = "/api/v2/users-by-email"
+
+	// https://auth0.com/docs/api/management/v2/users/post-user-roles
+	routeUserRoles = "/api/v2/users/{id}/roles"
+	// https://auth0.com/docs/api/management/v2/users/get-user-organizations
+	routeUserOrganizations = "/api/v2/users/{id}/organizations"
+	// https://auth0.com/docs/api/management/v2/roles/get-roles. Its filter finds parts of names, in any letter case.
+	routeRoles = "/api/v2/roles"
+	// https://auth0.com/docs/api/management/v2/connections/get-connections
+	routeConnections = "/api/v2/connections"
+	// https://auth0.com/docs/api/management/v2/tickets/post-password-change
+	routePasswordTicket = "/api/v2/tickets/password-change"
+
+	// https://auth0.com/docs/api/management/v2/organizations/post-organizations
+	routeOrganizations = "/api/v2/organizations"
+	routeOrganization  = "/api/v2/organizations/{id}"
+	// https://auth0.com/docs/api/management/v2/organizations/get-name-by-name
+	routeOrganizationName = "/api/v2/organizations/name/{id}"
+	// https://auth0.com/docs/api/management/v2/organizations/post-members. Its list is eventually consistent.
+	routeMembers = "/api/v2/organizations/{id}/members"
+	// https://auth0.com/docs/api/management/v2/organizations/post-organization-member-roles
+	routeMemberRoles = "/api/v2/organizations/{id}/members/{other}/roles"
+	// https://auth0.com/docs/api/management/v2/organizations/post-enabled-connections
+	routeEnabled    = "/api/v2/organizations/{id}/enabled_connections"
+	routeEnabledOne = "/api/v2/organizations/{id}/enabled_connections/{other}"
 )
 
-// idPrefix is what Auth0 puts before the id of every user of a database connection.
-const idPrefix = "auth0|"
+// grantRealm logs a person of a certain connection in with a password:
+// https://auth0.com/docs/api/authentication/resource-owner-password-flow/get-token
+const grantRealm = "http://auth0.com/oauth/grant-type/password-realm"
 
-// The scopes that the application needs.
+// What Auth0 puts before the id of every user of a database connection, and of the passwordless e-mail connection.
+const (
+	prefixDatabase = "auth0|"
+	prefixEmail    = "email|"
+)
+
+// The scopes that the application needs; which of them depends on what it is to do: see [Config.Scopes].
 const (
 	scopeCreate = "create:users"
 	scopeRead   = "read:users"
 	scopeDelete = "delete:users"
+	scopeUpdate = "update:users"
+	scopeTicket = "create:user_tickets"
+
+	scopeReadRoles  = "read:roles"
+	scopeGiveRole   = "create:role_members"
+	scopeTakeRole   = "delete:role_members"
+	scopeConnection = "read:connections"
+
+	scopeReadOrganization   = "read:organizations"
+	scopeCreateOrganization = "create:organizations"
+	scopeDeleteOrganization = "delete:organizations"
+	scopeReadEnabled        = "read:organization_connections"
+	scopeEnable             = "create:organization_connections"
+	scopeReadMembers        = "read:organization_members"
+	scopeAddMember          = "create:organization_members"
+	scopeRemoveMember       = "delete:organization_members"
+	scopeGiveMemberRole     = "create:organization_member_roles"
+	scopeTakeMemberRole     = "delete:organization_member_roles"
 )
 
 // Values of errorCode, which is optional: refusals of passwords and of tokens have none.
@@ -33,6 +82,7 @@ const (
 	codeExists     = "auth0_idp_error"
 	codeNotFound   = "inexistent_user"
 	codeConnection = "inexistent_connection"
+	codeNameTaken  = "organization_conflict"
 	codeBody       = "invalid_body"
 	codeScope      = "insufficient_scope"
 	codeDomains    = "custom_domain_conflict"
@@ -46,6 +96,8 @@ const (
 	headerReset     = "X-RateLimit-Reset"
 	headerRequestID = "X-Auth0-RequestId"
 	headerDomain    = "auth0-custom-domain"
+	// headerForwarded tells for whom a login is tried, so that Auth0 blocks that person's address rather than ours.
+	headerForwarded = "auth0-forwarded-for"
 )
 
 const (

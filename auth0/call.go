@@ -2,6 +2,7 @@ package auth0
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -20,16 +21,23 @@ import (
 // call is one request to the tenant.
 type call struct {
 	method, route string
-	// id fills the route's {id}.
-	id    string
-	query url.Values
-	json  []byte
-	form  url.Values
+	// id and other fill the route's {id} and {other}.
+	id, other string
+	query     url.Values
+	json      []byte
+	form      url.Values
 	// scope is what the token needs for it, for people's hints.
 	scope string
 	// creates is true when doing it twice is not the same as doing it once. Such a call is sent once, and its error says
 	// when its outcome is unknown.
 	creates bool
+	// branded is true when what Auth0 makes of it speaks of a domain: a mail, a link.
+	branded bool
+	// login is true for a person's login, which has limits of its own; client is that person's address, if known.
+	login  bool
+	client string
+	// missing is what a 404 without a code means: that it is the wrong address, when nil.
+	missing error
 	// private is what must not be quoted in errors, besides what every call hides.
 	private []string
 }
@@ -48,6 +56,9 @@ func (c *Client) do(ctx context.Context, req call) (answer, error) {
 		return answer{}, err
 	}
 	ans, err := c.repeat(ctx, req, token)
+	if err == nil && ans.status == http.StatusForbidden {
+		c.tokens.outgrow(token) // for the next call
+	}
 	if err != nil || ans.status != http.StatusUnauthorized {
 		return ans, err
 	}
@@ -58,6 +69,24 @@ func (c *Client) do(ctx context.Context, req call) (answer, error) {
 		return answer{}, err
 	}
 	return c.repeat(ctx, req, token)
+}
+
+// exchange sends a call that is to answer 200 or 201 with JSON, which it reads into a pointer, or, if that is nil, 204.
+func (c *Client) exchange(ctx context.Context, req call, into any) error {
+	ans, err := c.do(ctx, req)
+	if err != nil {
+		return err
+	}
+	switch {
+	case into == nil && ans.status == http.StatusNoContent:
+		return nil
+	case into == nil || ans.status != http.StatusOK && ans.status != http.StatusCreated:
+		return c.failure(req, ans)
+	}
+	if err := json.Unmarshal(ans.body, into); err != nil {
+		return &identity.Unavailable{Unknown: req.creates, Err: errUnreadable}
+	}
+	return nil
 }
 
 // repeat sends a call that can do no harm again when it failed for a moment.
@@ -122,9 +151,11 @@ func (c *Client) send(ctx context.Context, req call, token secret.String) (answe
 		}
 	}
 	ans := answer{status: resp.StatusCode(), header: resp.Header(), body: resp.Body()}
-	limit.learn(ans, sentAt)
-	if ans.status == http.StatusTooManyRequests {
-		c.limits.pause(req, retryAfter(ans, c.cfg.Now()))
+	if !req.login { // whose limits are a person's
+		limit.learn(ans, sentAt)
+		if ans.status == http.StatusTooManyRequests {
+			c.limits.pause(req, retryAfter(ans, c.cfg.Now()))
+		}
 	}
 	c.cfg.Logger.DebugContext(ctx, "auth0 exchange", "method", req.method, "route", req.route, "status", ans.status,
 		"duration", time.Since(start), "request_id", ans.header.Get(headerRequestID),
@@ -142,6 +173,9 @@ func (c *Client) request(ctx context.Context, req call, token secret.String) *re
 	if req.id != "" {
 		r.SetPathParam("id", req.id)
 	}
+	if req.other != "" {
+		r.SetPathParam("other", req.other)
+	}
 	if req.query != nil {
 		r.SetQueryParamsFromValues(req.query)
 	}
@@ -151,8 +185,11 @@ func (c *Client) request(ctx context.Context, req call, token secret.String) *re
 	if req.json != nil {
 		r.SetHeader("Content-Type", "application/json").SetBody(req.json)
 	}
-	if req.creates && c.cfg.CustomDomain != "" {
+	if req.branded && c.cfg.CustomDomain != "" {
 		r.SetHeader(headerDomain, c.cfg.CustomDomain)
+	}
+	if req.client != "" {
+		r.SetHeader(headerForwarded, req.client)
 	}
 	return r
 }

@@ -61,7 +61,9 @@ func (c *clock) advance(d time.Duration) { c.ahead.Add(int64(d)) }
 
 func fixture(t *testing.T, tenant *auth0test.Server, cfg auth0.Config, now *clock) identitytest.Fixture {
 	cfg.Now = now.Now
+	cfg.OwnerRole, cfg.AdminRole, cfg.MemberRole = "owner", "staff", "pupil"
 	return identitytest.Fixture{
+		Enrol:    enrolFixture(t, tenant, cfg, now),
 		Provider: newClient(t, cfg),
 		Inject: func(kind identitytest.Fault) {
 			fault := faults[kind]
@@ -90,7 +92,7 @@ func seed(t *testing.T, tenant *auth0test.Server, users ...identity.NewUser) {
 	there := make([]auth0test.User, len(users))
 	for i, u := range users {
 		there[i] = auth0test.User{
-			ID: "auth0|" + u.ID.String(), Email: u.Email, GivenName: u.GivenName, FamilyName: u.FamilyName, Name: u.Name,
+			ID: tenant.Config().Connections[0].Strategy + "|" + u.ID.String(), Email: u.Email, GivenName: u.GivenName, FamilyName: u.FamilyName, Name: u.Name,
 			CreatedAt: auth0test.Time{Time: anno.Add(time.Duration(i/3) * time.Millisecond)},
 		}
 		if m := u.Metadata; m != (identity.Metadata{}) {
@@ -108,18 +110,20 @@ func TestProvider(t *testing.T) {
 	t.Parallel()
 	identitytest.TestProvider(t, func(t *testing.T) identitytest.Fixture {
 		now := &clock{}
-		tenant := auth0test.Start(t, auth0test.Config{SearchDelay: searchDelay, Now: now.Now})
+		tenant := auth0test.Start(t, auth0test.Config{SearchDelay: searchDelay, Now: now.Now, Roles: roles})
 		return fixture(t, tenant, configOf(tenant), now)
 	})
 }
 
-// HTTP/2 is what Auth0 speaks, and net/http has rules of its own there for sending a request again.
+// HTTP/2 is what Auth0 speaks, and net/http has rules of its own there for sending a request again. Here each school has
+// an organization, and elsewhere none has.
 func TestProviderOverHTTP2(t *testing.T) {
 	t.Parallel()
 	identitytest.TestProvider(t, func(t *testing.T) identitytest.Fixture {
 		server, now := httptest.NewUnstartedServer(nil), &clock{}
 		tenant, err := auth0test.New(auth0test.Config{
 			BaseURL: "https://" + server.Listener.Addr().String(), SearchDelay: searchDelay, Now: now.Now,
+			Roles: roles, MemberDelay: searchDelay,
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -138,6 +142,7 @@ func TestProviderOverHTTP2(t *testing.T) {
 		})
 		cfg := configOf(tenant)
 		cfg.Transport = server.Client().Transport
+		cfg.Organizations = true
 		return fixture(t, tenant, cfg, now)
 	})
 }
@@ -182,4 +187,19 @@ func TestNewChecksItsConfig(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The passwordless connection has ids of another kind, and no passwords.
+func TestProviderWithoutPasswords(t *testing.T) {
+	t.Parallel()
+	identitytest.TestProvider(t, func(t *testing.T) identitytest.Fixture {
+		now := &clock{}
+		tenant := auth0test.Start(t, auth0test.Config{
+			SearchDelay: searchDelay, Now: now.Now, Roles: roles,
+			Connections: []auth0test.Connection{{Name: "email", Strategy: "email"}},
+		})
+		cfg := configOf(tenant)
+		cfg.Login = auth0.LoginEmail
+		return fixture(t, tenant, cfg, now)
+	})
 }

@@ -31,14 +31,18 @@ func (c *Client) failure(req call, ans answer) error {
 		return c.passing(req, ans, cause)
 	case p.Code == codeNotFound && ans.status == http.StatusNotFound:
 		return identity.ErrNotFound
-	case ans.status == http.StatusConflict && req.creates && (p.Code == codeExists || p.Code == "" && p.Message != ""):
+	case ans.status == http.StatusNotFound && p.Code == "" && req.missing != nil:
+		return req.missing
+	case ans.status == http.StatusConflict && req.creates && (p.Code == codeExists || p.Code == "" && p.Message != ""),
+		p.Code == codeNameTaken:
 		return identity.ErrExists
 	case p.Code == codeDomains:
 		return hint("the Auth0 tenant has several custom domains: say which one mails shall speak of (AUTH0_CUSTOM_DOMAIN)")
 	case p.Code == codeConnection:
-		return hint(fmt.Sprintf("the Auth0 tenant has no connection %q: see Authentication, Database, and AUTH0_CONNECTION", c.cfg.Connection))
+		return hint(fmt.Sprintf("the Auth0 tenant has no connection %q: see Authentication, Database, and AUTH0_CONNECTION", c.cfg.connection()))
 	case p.Code == codeScope:
-		return hint(fmt.Sprintf("grant the scope %s of the Auth0 Management API to the application %s", req.scope, c.cfg.ClientID))
+		return hint(fmt.Sprintf("grant the scope %s of the Auth0 Management API to the application %s; as Homeroom is set up, "+
+			"it needs %s", req.scope, c.cfg.ClientID, strings.Join(c.cfg.Scopes(), " ")))
 	case ans.status == http.StatusUnauthorized:
 		return hint("Auth0 refuses even a fresh access token: check AUTH0_DOMAIN and AUTH0_MANAGEMENT_AUDIENCE")
 	case ans.status == http.StatusNotFound, ans.status >= 300 && ans.status < 400:
@@ -47,7 +51,7 @@ func (c *Client) failure(req call, ans answer) error {
 	if rejected := c.rejection(req, ans.status, p.Code, p.Message); rejected != nil {
 		return rejected
 	}
-	return hint("Auth0 refuses what Homeroom asks: check the connection " + strconv.Quote(c.cfg.Connection) +
+	return hint("Auth0 refuses what Homeroom asks: check the connection " + strconv.Quote(c.cfg.connection()) +
 		" and the application's rights in the Auth0 dashboard")
 }
 
@@ -69,9 +73,9 @@ func (c *Client) tokenFailure(req call, ans answer) error {
 	case ans.status == http.StatusUnauthorized, p.Code == "invalid_client":
 		hint = "check AUTH0_CLIENT_ID and AUTH0_CLIENT_SECRET"
 	case p.Code == "access_denied":
-		hint = fmt.Sprintf("authorise the application %s for the Auth0 Management API with the scopes %s %s %s; "+
+		hint = fmt.Sprintf("authorise the application %s for the Auth0 Management API with the scopes %s; "+
 			"the API is %s (AUTH0_MANAGEMENT_AUDIENCE)",
-			c.cfg.ClientID, scopeCreate, scopeRead, scopeDelete, c.cfg.ManagementAudience)
+			c.cfg.ClientID, strings.Join(c.cfg.Scopes(), " "), c.cfg.ManagementAudience)
 	default:
 		hint = "check AUTH0_DOMAIN and the application's settings"
 	}
@@ -134,11 +138,11 @@ var fields = map[string]identity.Rejected{
 
 // rejection is the refusal of a field that a person filled in; nil when it is not one.
 func (c *Client) rejection(req call, status int, code, message string) *identity.Rejected {
-	if status != http.StatusBadRequest || !req.creates {
+	if status != http.StatusBadRequest || req.route != routeUsers || !req.creates {
 		return nil
 	}
 	message = strings.Join(strings.Fields(message), " ")
-	if m := passwordError.FindStringSubmatch(message); m != nil {
+	if m := passwordError.FindStringSubmatch(message); m != nil && c.cfg.Login == LoginPassword {
 		r := &identity.Rejected{Field: "password", Code: passwordCodes[m[1]], Message: sentence(c.redact(req, m[2]))}
 		if r.Code == "" {
 			r.Code = "not_accepted"

@@ -245,25 +245,31 @@ func TestTokenRefusalsAreHints(t *testing.T) {
 
 func TestRetryAfterIsBounded(t *testing.T) {
 	t.Parallel()
-	in := func(d time.Duration) string { return strconv.FormatInt(time.Now().Add(d).Unix(), 10) }
+	text := func(s string) func() string { return func() string { return s } }
+	// Times are taken when they are sent: a parallel test may wait long for its turn.
+	date := func() string { return time.Now().Add(20 * time.Second).UTC().Format(http.TimeFormat) }
+	in := func(d time.Duration) func() string {
+		return func() string { return strconv.FormatInt(time.Now().Add(d).Unix(), 10) }
+	}
 	for name, c := range map[string]struct {
-		header, value string
-		least, most   time.Duration
+		header      string
+		value       func() string
+		least, most time.Duration
 	}{
-		"seconds":           {"Retry-After", "7", 7 * time.Second, 7 * time.Second},
-		"a date":            {"Retry-After", time.Now().Add(20 * time.Second).UTC().Format(http.TimeFormat), 10 * time.Second, 20 * time.Second},
-		"far too long":      {"Retry-After", "5185", time.Minute, time.Minute},
-		"negative":          {"Retry-After", "-5", time.Second, time.Second},
-		"nothing":           {"X-Other", "", time.Second, time.Second},
+		"seconds":           {"Retry-After", text("7"), 7 * time.Second, 7 * time.Second},
+		"a date":            {"Retry-After", date, 10 * time.Second, 20 * time.Second},
+		"far too long":      {"Retry-After", text("5185"), time.Minute, time.Minute},
+		"negative":          {"Retry-After", text("-5"), time.Second, time.Second},
+		"nothing":           {"X-Other", text(""), time.Second, time.Second},
 		"a reset ahead":     {"X-RateLimit-Reset", in(20 * time.Second), 10 * time.Second, 20 * time.Second},
 		"a reset gone by":   {"X-RateLimit-Reset", in(-time.Hour), time.Second, time.Second},
 		"a reset too far":   {"X-RateLimit-Reset", in(time.Hour), time.Minute, time.Minute},
-		"a reset unlike it": {"X-RateLimit-Reset", "soon", time.Second, time.Second},
+		"a reset unlike it": {"X-RateLimit-Reset", text("soon"), time.Second, time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			tenant := &oddTenant{api: func(w http.ResponseWriter, _ *http.Request) {
-				w.Header().Set(c.header, c.value)
+				w.Header().Set(c.header, c.value())
 				respond(w, 429, ``)
 			}}
 			_, err := tenant.serve(t).Create(context.Background(), newUser())

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -15,19 +16,41 @@ import (
 // limits holds a limiter for each kind of call that Auth0's plans count apart. Where a plan counts them together, the
 // headers tell each limiter what the others used.
 type limits struct {
-	token, read, write, remove *limiter
+	token *limiter
+	// login knows no limit: those of logins are counted by person and by address.
+	login *limiter
+	// read, write and remove are of users.
+	read, write, remove *limiter
+	// organizations are read, made and removed at their own rates, and members are added at another.
+	organizationRead, organizationWrite, member *limiter
+	// others is of what Auth0 counts in one: roles, connections, tickets.
+	others *limiter
 }
 
 func newLimits(now func() time.Time, maxWait time.Duration) *limits {
 	fresh := func() *limiter { return &limiter{now: now, maxWait: maxWait, turn: make(chan struct{}, 1)} }
-	return &limits{token: fresh(), read: fresh(), write: fresh(), remove: fresh()}
+	return &limits{
+		token: fresh(), login: fresh(), read: fresh(), write: fresh(), remove: fresh(),
+		organizationRead: fresh(), organizationWrite: fresh(), member: fresh(), others: fresh(),
+	}
 }
 
 func (l *limits) of(req call) *limiter {
+	reads := req.method == http.MethodGet
 	switch {
+	case req.login:
+		return l.login
 	case req.route == routeToken:
 		return l.token
-	case req.method == http.MethodGet:
+	case strings.HasPrefix(req.route, routeMembers) && !reads:
+		return l.member
+	case strings.HasPrefix(req.route, routeOrganizations) && reads:
+		return l.organizationRead
+	case strings.HasPrefix(req.route, routeOrganizations):
+		return l.organizationWrite
+	case !strings.HasPrefix(req.route, routeUsers): // users-by-email has it too
+		return l.others
+	case reads:
 		return l.read
 	case req.method == http.MethodDelete:
 		return l.remove
@@ -43,7 +66,9 @@ func (l *limits) pause(req call, d time.Duration) {
 		l.token.pause(d)
 		return
 	}
-	for _, one := range []*limiter{l.read, l.write, l.remove} {
+	for _, one := range []*limiter{
+		l.read, l.write, l.remove, l.organizationRead, l.organizationWrite, l.member, l.others,
+	} {
 		one.pause(d)
 	}
 }

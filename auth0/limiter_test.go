@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -199,6 +200,43 @@ func TestAGenerousLimitCostsNoTime(t *testing.T) {
 		wg.Wait()
 		if took := time.Since(start); took != 50*time.Millisecond {
 			t.Errorf("500 calls took %s, want the 50 ms of one", took)
+		}
+	})
+}
+
+func TestOrganizationsDoNotHoldUpUsers(t *testing.T) {
+	tenant := &oddTenant{api: func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/api/v2/organizations") {
+			w.Header().Set("X-RateLimit-Limit", "1")
+			w.Header().Set("X-RateLimit-Remaining", "0")
+			w.Header().Set("X-RateLimit-Reset", strconv.FormatInt(time.Now().Add(8*time.Second).Unix(), 10))
+		}
+		switch r.URL.Path {
+		case "/api/v2/connections":
+			respond(w, 200, `[{"id":"con_1","name":"Username-Password-Authentication"}]`)
+		case "/api/v2/organizations":
+			respond(w, 503, `{}`)
+		default:
+			respond(w, 200, `[]`)
+		}
+	}}
+	tenant.inBubble(t, func(t *testing.T, _ *auth0.Client) {
+		client := newClient(t, auth0.Config{
+			BaseURL: "http://tenant.test", ClientID: "client-id", ClientSecret: clientSecret, Transport: tenant, Organizations: true,
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := client.Enrol(ctx, identity.Enrolment{UserID: "auth0|1", Slug: "x", Role: identity.RoleOwner}); err == nil {
+			t.Fatal("an organization was made")
+		}
+		start := time.Now()
+		for range 5 {
+			if _, err := client.LookupEmail(t.Context(), email); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if waited := time.Since(start); waited != 0 {
+			t.Errorf("users waited %s for a limit of organizations", waited)
 		}
 	})
 }

@@ -89,7 +89,7 @@ func millisecond(u identity.User) time.Time { return u.CreatedAt.Truncate(time.M
 
 // search reads one page. Fewer users than fit on it are the last ones.
 func (c *Client) search(ctx context.Context, at position) ([]identity.User, error) {
-	q := "_exists_:app_metadata.signup_id AND identities.connection:" + phrase(c.cfg.Connection)
+	q := "_exists_:app_metadata.signup_id AND identities.connection:" + phrase(c.cfg.connection())
 	if !at.from.IsZero() {
 		q += " AND created_at:[" + at.from.UTC().Format(searchTime) + " TO *]"
 	}
@@ -111,7 +111,7 @@ func (c *Client) search(ctx context.Context, at position) ([]identity.User, erro
 	if ans.status != http.StatusOK {
 		return nil, c.failure(req, ans)
 	}
-	users, err := decodePage(ans.body, at)
+	users, err := c.decodePage(ans.body, at)
 	if err != nil {
 		return nil, &identity.Unavailable{Err: err}
 	}
@@ -125,7 +125,7 @@ func phrase(text string) string {
 
 // decodePage reads a page and checks that it is the one that was asked for, whole and in order: the end of a list, and
 // where to go on, are told by nothing else.
-func decodePage(body []byte, at position) ([]identity.User, error) {
+func (c *Client) decodePage(body []byte, at position) ([]identity.User, error) {
 	var page struct {
 		Start  int          `json:"start"`
 		Limit  int          `json:"limit"`
@@ -139,7 +139,7 @@ func decodePage(body []byte, at position) ([]identity.User, error) {
 	users := make([]identity.User, len(page.Users))
 	earliest := at.from
 	for i, u := range page.Users {
-		users[i] = u.user()
+		users[i] = u.user(c.cfg.idPrefix())
 		made := millisecond(users[i])
 		if u.UserID == "" || made.IsZero() || made.Before(earliest) {
 			return nil, errUnreadable

@@ -32,8 +32,8 @@ type tokens struct {
 
 // token is an access token and the times at which to renew it and to stop using it.
 type token struct {
-	value          secret.String
-	renew, expires time.Time
+	value                secret.String
+	made, renew, expires time.Time
 }
 
 const (
@@ -41,6 +41,9 @@ const (
 	renewBefore = 5 * time.Minute
 	// stopBefore allows for the way to the tenant and for clocks that differ.
 	stopBefore = 10 * time.Second
+	// outgrown is how old a token must be before a missing scope is a reason for a new one: somebody may have granted it
+	// meanwhile, and tokens keep the scopes that they were made with.
+	outgrown = time.Minute
 	// renewAgain is how long after a failure the renewal is tried again.
 	renewAgain = 20 * time.Second
 	// defaultLife and maxLife bound what the tenant says; RFC 6749 lets it say nothing.
@@ -76,6 +79,15 @@ func (t *tokens) drop(refused secret.String) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.current.value == refused {
+		t.current = token{}
+	}
+}
+
+// outgrow forgets a token that lacks a scope, if it is old enough for a new one to have it.
+func (t *tokens) outgrow(lacking secret.String) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.current.value == lacking && t.now().Sub(t.current.made) > outgrown {
 		t.current = token{}
 	}
 }
@@ -138,6 +150,7 @@ func (c *Client) fetchToken(ctx context.Context) (token, error) {
 	end := asked.Add(life)
 	return token{
 		value:   secret.String(body.AccessToken),
+		made:    asked,
 		renew:   end.Add(-min(renewBefore, life/2)),
 		expires: end.Add(-min(stopBefore, life/10)),
 	}, nil

@@ -237,3 +237,23 @@ func TestLogsHoldNoSecrets(t *testing.T) {
 		t.Errorf("the log shows a secret or an e-mail:\n%s", log)
 	}
 }
+
+func TestAScopeThatIsGrantedIsNoticed(t *testing.T) {
+	t.Parallel()
+	var now clock
+	tenant := &oddTenant{api: func(w http.ResponseWriter, _ *http.Request) {
+		respond(w, 403, `{"statusCode":403,"error":"Forbidden","message":"Insufficient scope","errorCode":"insufficient_scope"}`)
+	}}
+	client := tenant.serve(t, func(c *auth0.Config) { c.Now = now.Now })
+	for _, step := range []struct {
+		passes time.Duration
+		tokens int
+	}{{0, 1}, {30 * time.Second, 1}, {31 * time.Second, 1}, {0, 2}, {0, 2}} {
+		now.advance(step.passes)
+		_, err := client.LookupEmail(t.Context(), email)
+		checkError(t, err, misconfigured, "read:users")
+		if n := tenant.count("POST /oauth/token"); n != step.tokens {
+			t.Errorf("%d tokens were asked for, want %d", n, step.tokens)
+		}
+	}
+}

@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,32 +18,40 @@ import (
 )
 
 // createUser is the body of POST /api/v2/users. Auth0 refuses unknown members and empty names. Whether it sends a
-// verification mail is left to the tenant's settings, so verify_email is not among them.
+// verification mail is left to the tenant's settings, unless Config.OwnMails says that it shall not.
 type createUser struct {
-	Connection  string            `json:"connection"`
-	UserID      string            `json:"user_id"`
-	Email       string            `json:"email"`
-	Password    string            `json:"password"`
-	GivenName   string            `json:"given_name,omitempty"`
-	FamilyName  string            `json:"family_name,omitempty"`
-	Name        string            `json:"name,omitempty"`
-	AppMetadata identity.Metadata `json:"app_metadata"`
+	Connection    string            `json:"connection"`
+	UserID        string            `json:"user_id"`
+	Email         string            `json:"email"`
+	EmailVerified *bool             `json:"email_verified,omitempty"`
+	VerifyEmail   *bool             `json:"verify_email,omitempty"`
+	Password      string            `json:"password,omitempty"`
+	GivenName     string            `json:"given_name,omitempty"`
+	FamilyName    string            `json:"family_name,omitempty"`
+	Name          string            `json:"name,omitempty"`
+	UserMetadata  map[string]string `json:"user_metadata,omitempty"`
+	AppMetadata   identity.Metadata `json:"app_metadata"`
 }
 
 // Create makes the user. It implements [identity.Provider].
 func (c *Client) Create(ctx context.Context, user identity.NewUser) (identity.User, error) {
-	body, err := json.Marshal(createUser{
-		Connection: c.cfg.Connection, UserID: user.ID.String(),
-		Email: strings.ToLower(user.Email), Password: user.Password.Reveal(),
+	password := c.firstPassword(user)
+	wanted := createUser{
+		Connection: c.cfg.connection(), UserID: user.ID.String(),
+		Email: strings.ToLower(user.Email), Password: password.Reveal(),
 		GivenName: user.GivenName, FamilyName: user.FamilyName, Name: user.Name,
-		AppMetadata: user.Metadata,
-	})
+		UserMetadata: user.Profile, AppMetadata: user.Metadata,
+	}
+	if c.cfg.OwnMails {
+		wanted.EmailVerified, wanted.VerifyEmail = new(bool), new(bool)
+	}
+	body, err := json.Marshal(wanted)
 	if err != nil {
 		return identity.User{}, fmt.Errorf("create user: encode body: %w", err)
 	}
 	req := call{
-		method: http.MethodPost, route: routeUsers, json: body, scope: scopeCreate, creates: true,
-		private: []string{user.Password.Reveal(), user.Email},
+		method: http.MethodPost, route: routeUsers, json: body, scope: scopeCreate, creates: true, branded: true,
+		private: append(slices.Collect(maps.Values(user.Profile)), password.Reveal(), user.Password.Reveal(), user.Email),
 	}
 	ans, err := c.do(ctx, req)
 	if err != nil {
@@ -50,7 +60,7 @@ func (c *Client) Create(ctx context.Context, user identity.NewUser) (identity.Us
 	if ans.status != http.StatusCreated && ans.status != http.StatusOK {
 		return identity.User{}, fmt.Errorf("create user: %w", c.failure(req, ans))
 	}
-	made, err := decodeUser(ans.body, user.ID)
+	made, err := c.decodeUser(ans.body, c.cfg.idPrefix()+user.ID.String())
 	if err != nil {
 		return identity.User{}, fmt.Errorf("create user: %w", &identity.Unavailable{Unknown: true, Err: err})
 	}
@@ -60,17 +70,9 @@ func (c *Client) Create(ctx context.Context, user identity.NewUser) (identity.Us
 // Lookup reads the user that was made with our id; Auth0 shows a new user here at once. It implements
 // [identity.Provider].
 func (c *Client) Lookup(ctx context.Context, id uuid.UUID) (identity.User, error) {
-	req := call{method: http.MethodGet, route: routeUser, id: idPrefix + id.String(), scope: scopeRead}
-	ans, err := c.do(ctx, req)
+	found, err := c.Find(ctx, c.cfg.idPrefix()+id.String())
 	if err != nil {
 		return identity.User{}, fmt.Errorf("look up user %s: %w", id, err)
-	}
-	if ans.status != http.StatusOK {
-		return identity.User{}, fmt.Errorf("look up user %s: %w", id, c.failure(req, ans))
-	}
-	found, err := decodeUser(ans.body, id)
-	if err != nil {
-		return identity.User{}, fmt.Errorf("look up user %s: %w", id, &identity.Unavailable{Err: err})
 	}
 	return found, nil
 }
@@ -96,7 +98,7 @@ func (c *Client) LookupEmail(ctx context.Context, email string) ([]identity.User
 	}
 	users := make([]identity.User, len(found))
 	for i, u := range found {
-		users[i] = u.user()
+		users[i] = u.user(c.cfg.idPrefix())
 	}
 	return users, nil
 }
@@ -104,7 +106,7 @@ func (c *Client) LookupEmail(ctx context.Context, email string) ([]identity.User
 // Delete removes the user that was made with our id. Auth0 answers alike whether there was one, so a delete is simply
 // repeated when its answer was lost, and its outcome is never called unknown. It implements [identity.Provider].
 func (c *Client) Delete(ctx context.Context, id uuid.UUID) error {
-	req := call{method: http.MethodDelete, route: routeUser, id: idPrefix + id.String(), scope: scopeDelete}
+	req := call{method: http.MethodDelete, route: routeUser, id: c.cfg.idPrefix() + id.String(), scope: scopeDelete}
 	ans, err := c.do(ctx, req)
 	if err != nil {
 		return fmt.Errorf("delete user %s: %w", id, err)
@@ -131,20 +133,20 @@ type remoteUser struct {
 	AppMetadata   map[string]any `json:"app_metadata"`
 }
 
-// decodeUser reads a user, who must be the one with our id: a proxy in between may answer 200 with anything.
-func decodeUser(body []byte, id uuid.UUID) (identity.User, error) {
+// decodeUser reads a user, who must be the one with this id: a proxy in between may answer 200 with anything.
+func (c *Client) decodeUser(body []byte, id string) (identity.User, error) {
 	var u remoteUser
-	if err := json.Unmarshal(body, &u); err != nil || u.UserID != idPrefix+id.String() {
+	if err := json.Unmarshal(body, &u); err != nil || u.UserID != id {
 		return identity.User{}, errUnreadable
 	}
-	return u.user(), nil
+	return u.user(c.cfg.idPrefix()), nil
 }
 
-func (u remoteUser) user() identity.User {
+func (u remoteUser) user(idPrefix string) identity.User {
 	text := func(v any) string { s, _ := v.(string); return s }
 	created, _ := time.Parse(time.RFC3339, text(u.CreatedAt))
 	return identity.User{
-		ID: u.UserID, OurID: ourID(u.UserID), Email: u.Email, EmailVerified: u.EmailVerified, CreatedAt: created,
+		ID: u.UserID, OurID: ourID(idPrefix, u.UserID), Email: u.Email, EmailVerified: u.EmailVerified, CreatedAt: created,
 		Metadata: identity.Metadata{
 			TenantID:   text(u.AppMetadata["tenant_id"]),
 			Database:   text(u.AppMetadata["database"]),
@@ -155,7 +157,7 @@ func (u remoteUser) user() identity.User {
 }
 
 // ourID is what Lookup takes; nil when the user's id is not one that we choose, letter by letter.
-func ourID(userID string) uuid.UUID {
+func ourID(idPrefix, userID string) uuid.UUID {
 	id, err := uuid.Parse(strings.TrimPrefix(userID, idPrefix))
 	if err != nil || userID != idPrefix+id.String() {
 		return uuid.Nil

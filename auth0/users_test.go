@@ -23,6 +23,8 @@ import (
 type wiretap struct {
 	requests []*http.Request
 	bodies   [][]byte
+	// before is called with each request before it is sent, if it is not nil.
+	before func(*http.Request)
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -34,6 +36,9 @@ func (w *wiretap) RoundTrip(r *http.Request) (*http.Response, error) {
 			r.Body = io.NopCloser(bytes.NewReader(body))
 		}
 		w.requests, w.bodies = append(w.requests, r), append(w.bodies, body)
+	}
+	if w.before != nil {
+		w.before(r)
 	}
 	return http.DefaultTransport.RoundTrip(r)
 }

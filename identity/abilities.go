@@ -131,3 +131,24 @@ type Ticketer interface {
 	// link is a secret. It fails with [ErrNotFound] when there is no such login. The id is the provider's.
 	PasswordTicket(ctx context.Context, id, returnTo string, ttl time.Duration) (secret.String, error)
 }
+
+// Organization is one that an enrolment made for a school.
+type Organization struct {
+	// ID and Name are the provider's.
+	ID, Name string
+	// TenantID and SignupID are of the enrolment that made it.
+	TenantID, SignupID string
+}
+
+// OrganizationLister is an optional ability of an [Enroller] that makes organizations: to tell all that it made, for an
+// auditor who looks for those without a tenant, or without anybody in them.
+type OrganizationLister interface {
+	// ListOrganizations calls each for every organization that carries a tenant's id, once, in no promised order; there
+	// are none where none are made. All else is as [Lister.List] has it.
+	ListOrganizations(ctx context.Context, each func(Organization) error) error
+	// Deserted tells whether nobody is in an organization, or it is gone. Whoever came in the last seconds may be
+	// overlooked.
+	Deserted(ctx context.Context, id string) (bool, error)
+	// RemoveDeserted removes an organization if it still is the listed tenant's and deserted, and tells whether it is gone.
+	RemoveDeserted(ctx context.Context, organization Organization) (bool, error)
+}

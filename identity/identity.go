@@ -2,7 +2,8 @@
 //
 // [Provider] is the extension point: the packages auth0, scim and beyondidentity implement it, and identitytest holds the
 // cases that every implementation must pass, lost answers included. What a provider may be able to do besides is in small
-// interfaces of their own: [Lister], [Enroller], [Adopter], [Verifier], [SessionOpener], [Ticketer].
+// interfaces of their own: [Lister], [Enroller], [Adopter], [Verifier], [SessionOpener], [Ticketer],
+// [OrganizationLister].
 package identity
 
 import (

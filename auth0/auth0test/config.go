@@ -23,7 +23,7 @@ type Config struct {
 	// ManagementAudience identifies the Management API. Defaults to BaseURL + "/api/v2/".
 	ManagementAudience string
 	// Scopes is what the application may do at the Management API; an empty, non-nil slice grants nothing, which is
-	// still a grant. Defaults to the rights on users and their metadata.
+	// still a grant. Defaults to all that the simulator has calls for.
 	Scopes []string
 	// NoClientGrant takes away the application's access to the Management API. Defaults to false.
 	NoClientGrant bool
@@ -32,8 +32,13 @@ type Config struct {
 	GrantTypes []string
 	// TokenLifetime is how long access tokens are good. Defaults to 24 hours.
 	TokenLifetime time.Duration
-	// Connections are where users live. Defaults to one database, "Username-Password-Authentication", policy "good".
+	// Connections are where users live; the first is where people log in. Defaults to a database,
+	// "Username-Password-Authentication", policy "good", and the passwordless connection "email".
 	Connections []Connection
+	// Applications are those that people log in to with a browser. Defaults to DefaultApplication.
+	Applications []Application
+	// Social are the names of the connections whose logins somebody else keeps. Defaults to google-oauth2 and github.
+	Social []string
 	// RateLimit is of the Management API as a whole. Defaults to none: the headers then tell of a large one.
 	RateLimit RateLimit
 	// TokenRateLimit is of /oauth/token. Defaults to none.
@@ -44,10 +49,20 @@ type Config struct {
 	// eventually consistent: a new one is not found, a changed one is shown as it was, a removed one still is there.
 	// Defaults to 0.
 	SearchDelay time.Duration
+	// MemberDelay is how long a list of an organization's members is behind. Nothing else about organizations is.
+	// Defaults to 0.
+	MemberDelay time.Duration
+	// Roles are the names of those that a new tenant has; an empty, non-nil slice is none. Defaults to "owner", "admin" and
+	// "member".
+	Roles []string
+	// LoginURL is the application's page for people who follow an invitation. Defaults to https://app.homeroom.test/login.
+	LoginURL string
+	// MFA asks everybody who logs in with a password for a second factor, which nobody has. Defaults to false.
+	MFA bool
 	// CustomDomainConflict makes the tenant one with several custom domains, which refuses to create a user unless the
 	// request names one in its auth0-custom-domain header. Defaults to false.
 	CustomDomainConflict bool
-	// StateFile, when set, keeps users and signing keys, so that a restart finds them. It holds salted hashes, no
+	// StateFile, when set, keeps users, roles, organizations and signing keys, so that a restart finds them. It holds salted hashes, no
 	// passwords, and is readable by its owner only. Defaults to none.
 	StateFile string
 	// Now is the tenant's clock. Defaults to time.Now.
@@ -60,7 +75,8 @@ type Config struct {
 type Connection struct {
 	// Name is what requests call it by.
 	Name string
-	// Strategy is "auth0" for a database, anything else takes no users through the API. Defaults to "auth0".
+	// Strategy is "auth0" for a database and "email" for passwordless logins; anything else takes no users through the
+	// API. Defaults to "auth0".
 	Strategy string
 	// Disabled makes it refuse new users. Defaults to false.
 	Disabled bool
@@ -78,6 +94,8 @@ type Connection struct {
 	NoUserInfo bool
 	// History is how many former passwords are refused, up to 24. Defaults to 0.
 	History int
+	// NoSignup lets nobody make a login of their own there. Defaults to false.
+	NoSignup bool
 	// RejectLong refuses passwords over 72 bytes. Defaults to false: bcrypt silently ignores what is beyond.
 	RejectLong bool
 }
@@ -93,6 +111,19 @@ const (
 	strategyDatabase = "auth0"
 )
 
+// allScopes are those that some call asks for.
+var allScopes = []string{
+	"read:users", "update:users", "delete:users", "create:users",
+	"read:users_app_metadata", "update:users_app_metadata", "delete:users_app_metadata", "create:users_app_metadata",
+	"create:user_tickets", "read:connections", "read:roles", "create:roles", "delete:roles",
+	"read:role_members", "create:role_members", "delete:role_members",
+	"read:organizations", "create:organizations", "update:organizations", "delete:organizations",
+	"read:organization_members", "create:organization_members", "delete:organization_members",
+	"read:organization_member_roles", "create:organization_member_roles", "delete:organization_member_roles",
+	"read:organization_connections", "create:organization_connections", "delete:organization_connections",
+	"read:organization_invitations", "create:organization_invitations", "delete:organization_invitations",
+}
+
 func (c Config) withDefaults() Config {
 	c.BaseURL = strings.TrimSuffix(c.BaseURL, "/")
 	c.ClientID = cmp.Or(c.ClientID, "homeroom-dev")
@@ -101,22 +132,29 @@ func (c Config) withDefaults() Config {
 	c.ManagementAudience = cmp.Or(c.ManagementAudience, c.BaseURL+"/api/v2/")
 	c.TokenLifetime = cmp.Or(c.TokenLifetime, 24*time.Hour)
 	if c.Scopes == nil {
-		c.Scopes = []string{
-			"read:users", "update:users", "delete:users", "create:users",
-			"read:users_app_metadata", "update:users_app_metadata", "delete:users_app_metadata", "create:users_app_metadata",
-		}
+		c.Scopes = slices.Clone(allScopes)
 	}
 	if c.GrantTypes == nil {
 		c.GrantTypes = []string{grantClientCredentials, grantPassword, grantPasswordRealm}
 	}
 	if c.Connections == nil {
-		c.Connections = []Connection{{Name: DefaultConnection}}
+		c.Connections = []Connection{{Name: DefaultConnection}, {Name: strategyEmail, Strategy: strategyEmail}}
+	}
+	if c.Applications == nil {
+		c.Applications = []Application{DefaultApplication()}
+	}
+	if c.Social == nil {
+		c.Social = []string{"google-oauth2", "github"}
 	}
 	c.Connections = slices.Clone(c.Connections)
 	for i := range c.Connections {
 		c.Connections[i].Strategy = cmp.Or(c.Connections[i].Strategy, strategyDatabase)
 		c.Connections[i].Policy = cmp.Or(c.Connections[i].Policy, PolicyGood)
 	}
+	if c.Roles == nil {
+		c.Roles = []string{"owner", "admin", "member"}
+	}
+	c.LoginURL = cmp.Or(c.LoginURL, "https://app.homeroom.test/login")
 	if c.Now == nil {
 		c.Now = time.Now
 	}

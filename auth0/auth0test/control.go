@@ -24,6 +24,9 @@ func (s *Server) newControls() *http.ServeMux {
 		s.DeleteAll()
 		w.WriteHeader(http.StatusNoContent)
 	})
+	mux.HandleFunc("GET /_sim/organizations", func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, http.StatusOK, s.Organizations())
+	})
 	mux.HandleFunc("GET /_sim/mails", func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, http.StatusOK, append([]Mail{}, s.Mails()...))
 	})
@@ -134,7 +137,7 @@ Anybody who reaches this address can make any token, so keep it on your own mach
 <pre>curl -s {{.URL}}/_sim/faults -d '{"method":"POST","path":"/api/v2/users","kind":"lost_answer"}'</pre>
 <p>Kinds: {{range .Kinds}}<code>{{.}}</code> {{end}}. <code>curl -X DELETE {{.URL}}/_sim/faults</code> removes all.</p>
 <h2>Look</h2>
-<p><a href="/_sim/users">users</a> · <a href="/_sim/mails">mails</a> · <a href="/_sim/calls">calls</a> ·
+<p><a href="/_sim/users">users</a> · <a href="/_sim/organizations">organizations</a> · <a href="/_sim/mails">mails</a> · <a href="/_sim/calls">calls</a> ·
 <a href="/.well-known/jwks.json">keys</a> · <a href="/.well-known/openid-configuration">discovery</a></p>
 </html>
 `))

@@ -34,11 +34,15 @@ func (s *Server) createUser(w http.ResponseWriter, r *http.Request) {
 	}
 	user := s.newUser(connection, members)
 	password, _ := members["password"].(string)
-	if refusal := connection.checkPassword(password, user, nil); refusal != nil {
-		refusal.write(w)
-		return
+	hash := "" // with which nobody logs in
+	if connection.Strategy == strategyDatabase {
+		if refusal := connection.checkPassword(password, user, nil); refusal != nil {
+			refusal.write(w)
+			return
+		}
+		hash = hashPassword(password)
 	}
-	if refusal := s.insert(user, hashPassword(password), wantsMail(members)); refusal != nil {
+	if refusal := s.insert(user, hash, wantsMail(members)); refusal != nil {
 		refusal.write(w)
 		return
 	}
@@ -58,7 +62,7 @@ func (s *Server) creatingConnection(members map[string]any) (Connection, *proble
 		return bad("The connection does not exist.", codeConnectionMissing)
 	case connection.Disabled: // [DOC], as are the next two
 		return bad("Connection is disabled.", "")
-	case connection.Strategy != strategyDatabase:
+	case connection.Strategy != strategyDatabase && connection.Strategy != strategyEmail:
 		return bad("Connection does not support user creation through the API. "+
 			"It must either be a database or passwordless connection.", "")
 	case hasUsername && !connection.RequiresUsername:
@@ -69,7 +73,9 @@ func (s *Server) creatingConnection(members map[string]any) (Connection, *proble
 		return Connection{}, badBody("Missing required property: username")
 	case hasUsername && (!usernamePattern.MatchString(username) || isEmail(username)):
 		return Connection{}, badBody("Object didn't pass validation for format username: " + username)
-	case members["password"] == nil:
+	case connection.Strategy == strategyEmail && members["password"] != nil: // [GUESS]
+		return bad("Cannot set password for a passwordless connection.", "")
+	case connection.Strategy == strategyDatabase && members["password"] == nil:
 		return Connection{}, badBody("Missing required property: password")
 	}
 	return connection, nil
@@ -83,14 +89,16 @@ func (s *Server) newUser(connection Connection, members map[string]any) User {
 	text := func(name string) string { t, _ := members[name].(string); return t }
 	email := strings.ToLower(text("email"))
 	local, _, _ := strings.Cut(email, "@")
-	id := cmp.Or(strings.TrimPrefix(text("user_id"), "auth0|"), newUserID())
+	// That a passwordless connection takes the caller's id, as a database does, is a [GUESS].
+	provider := connection.Strategy
+	id := cmp.Or(strings.TrimPrefix(text("user_id"), provider+"|"), newUserID())
 	now := s.stamp()
 	user := User{
-		ID: "auth0|" + id, Email: email, Username: strings.ToLower(text("username")), PhoneNumber: text("phone_number"),
+		ID: provider + "|" + id, Email: email, Username: strings.ToLower(text("username")), PhoneNumber: text("phone_number"),
 		GivenName: text("given_name"), FamilyName: text("family_name"),
 		Name: cmp.Or(text("name"), email), Nickname: cmp.Or(text("nickname"), local),
 		Picture:    cmp.Or(text("picture"), defaultPicture(email)),
-		Identities: []Identity{{Connection: connection.Name, UserID: id, Provider: "auth0"}},
+		Identities: []Identity{{Connection: connection.Name, UserID: id, Provider: provider}},
 		CreatedAt:  now, UpdatedAt: now,
 		Blocked: flag(members, "blocked"), PhoneVerified: flag(members, "phone_verified"),
 	}

@@ -48,6 +48,8 @@ var faultKinds = []FaultKind{
 type Fault struct {
 	// Method and Path choose the calls: the method, and a prefix of the decoded path. Empty matches every one.
 	Method, Path string
+	// Match chooses among those, if it is not nil. The controls do not have it.
+	Match func(*http.Request) bool
 	// Kind is what goes wrong.
 	Kind FaultKind
 	// Skip is how many matching calls pass unharmed first. Defaults to 0.
@@ -66,7 +68,7 @@ type Fault struct {
 }
 
 func (f Fault) matches(r *http.Request) bool {
-	return (f.Method == "" || f.Method == r.Method) && strings.HasPrefix(r.URL.Path, f.Path)
+	return (f.Method == "" || f.Method == r.Method) && strings.HasPrefix(r.URL.Path, f.Path) && (f.Match == nil || f.Match(r))
 }
 
 // faultList holds the faults that are not used up.

@@ -17,6 +17,7 @@ const (
 	codeScope                = "insufficient_scope"
 	codeCustomDomainConflict = "custom_domain_conflict"
 	codeTooManyRequests      = "too_many_requests"
+	codeOrganizationConflict = "organization_conflict"
 )
 
 // problem is an error of the Management API.

@@ -36,8 +36,8 @@ type recording struct {
 func TestRecordings(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("testdata/recordings/*.yaml")
-	if err != nil || len(files) != 5 {
-		t.Fatalf("%d recordings, %v; want 5", len(files), err)
+	if err != nil || len(files) != 16 {
+		t.Fatalf("%d recordings, %v; want 16", len(files), err)
 	}
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".yaml"), func(t *testing.T) {
@@ -57,18 +57,27 @@ func TestRecordings(t *testing.T) {
 
 func replay(t *testing.T, rec recording) {
 	t.Helper()
-	// The recorded tenant's database had usernames, which a fresh tenant's has not.
-	tn := setup(t, auth0test.Config{Connections: []auth0test.Connection{
-		{Name: auth0test.DefaultConnection, RequiresUsername: true},
-	}})
-	ids := strings.NewReplacer() // recorded ids to ours
+	cfg := auth0test.Config{
+		LoginURL: "https://mycompany.org/login",
+		// The recorded tenant's database had usernames, which a fresh tenant's has not.
+		Connections: []auth0test.Connection{{Name: auth0test.DefaultConnection, RequiresUsername: true}},
+	}
+	cfg.Connections = append(cfg.Connections, madeConnections(t, rec)...)
+	tn := setup(t, cfg)
+	ids := []string{recordedURL, tn.URL()} // recorded ids and what they are here, by turns
 	for i, x := range rec.Interactions {
 		u, err := url.Parse(x.Request.URL)
 		if err != nil {
 			t.Fatal(err)
 		}
-		req := tn.request(x.Request.Method, ids.Replace(u.RequestURI()), x.Request.Body)
-		got, err := tn.do(req)
+		ours := strings.NewReplacer(ids...)
+		if simulated := ourConnection(tn, x.Request.Method, u.Path, x.Request.Body); simulated != nil {
+			ids = append(ids, pair(t, x.Response.Body, simulated.Raw)...)
+			continue
+		} else if strings.HasPrefix(u.Path, "/api/v2/clients") || strings.HasPrefix(u.Path, "/api/v2/connections") {
+			continue // what the simulator has is in its settings
+		}
+		got, err := tn.do(tn.request(x.Request.Method, ours.Replace(u.RequestURI()), ours.Replace(x.Request.Body)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -78,36 +87,88 @@ func replay(t *testing.T, rec recording) {
 		if want := x.Response.Headers["Content-Type"]; !slices.Equal(got.Header["Content-Type"], want) {
 			t.Errorf("%d: Content-Type %q, recorded %q", i, got.Header["Content-Type"], want)
 		}
-		if i == 0 {
-			ids = idReplacer(t, x.Response.Body, got.Raw)
+		if x.Request.Method == "POST" {
+			ids = append(ids, pair(t, x.Response.Body, got.Raw)...)
 		}
-		compareJSON(t, i, ids.Replace(x.Response.Body), got.Raw)
+		compareJSON(t, i, strings.NewReplacer(ids...).Replace(x.Response.Body), got.Raw)
 	}
-	if len(tn.Users()) != 0 {
-		t.Error("users are left, although the conversation deletes them")
+	if len(tn.Users()) != 0 || len(tn.Organizations()) != 0 {
+		t.Error("users or organizations are left, although the conversation deletes them")
 	}
 }
 
-func idReplacer(t *testing.T, recorded, got string) *strings.Replacer {
+// recordedURL is what the recorder made of its tenant's address in tickets.
+const recordedURL = "https://go-auth0-dev.eu.auth0.com.eu.auth0.com"
+
+// madeConnections are those that the conversation makes.
+func madeConnections(t *testing.T, rec recording) []auth0test.Connection {
 	t.Helper()
-	id := func(raw string) string {
-		var user struct {
-			ID string `json:"user_id"`
+	var made []auth0test.Connection
+	for _, x := range rec.Interactions {
+		if x.Request.Method != "POST" || !strings.HasSuffix(x.Request.URL, "/api/v2/connections") {
+			continue
 		}
-		if err := json.Unmarshal([]byte(raw), &user); err != nil {
+		var connection auth0test.Connection
+		if err := json.Unmarshal([]byte(x.Request.Body), &connection); err != nil {
 			t.Fatal(err)
 		}
-		if !regexp.MustCompile(`^auth0\|[0-9a-f]{24}$`).MatchString(user.ID) {
-			t.Errorf("user_id %q", user.ID)
-		}
-		return strings.TrimPrefix(user.ID, "auth0|")
+		made = append(made, connection)
 	}
-	return strings.NewReplacer(id(recorded), id(got))
+	return made
 }
 
-var timestamp = regexp.MustCompile(`"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z)"`)
+// ourConnection shows the connection that a request makes, and nil for other requests.
+func ourConnection(tn *tenant, method, path, body string) *reply {
+	tn.t.Helper()
+	if method != "POST" || path != "/api/v2/connections" {
+		return nil
+	}
+	var asked struct{ Name string }
+	if err := json.Unmarshal([]byte(body), &asked); err != nil {
+		tn.t.Fatal(err)
+	}
+	found := tn.call("GET", "/api/v2/connections?name="+asked.Name, "")
+	if len(found.List) != 1 {
+		tn.t.Fatalf("connection %s: %d %s", asked.Name, found.Status, found.Raw)
+	}
+	return &reply{Raw: mustJSON(tn.t, found.List[0])}
+}
 
-// compareJSON compares all members; of times, only that they are written alike.
+// id is one as Auth0 makes them, after a prefix that says of what.
+var id = regexp.MustCompile(`^(auth0\|[0-9a-f]{24}|(org|rol|con|job|uinv)_[A-Za-z0-9]{16})$`)
+
+// pair finds the id of what an answer shows, as recorded and as it is here.
+func pair(t *testing.T, recorded, got string) []string {
+	t.Helper()
+	read := func(raw string) string {
+		var shown struct {
+			ID     string `json:"id"`
+			UserID string `json:"user_id"`
+		}
+		if raw == "" {
+			return ""
+		}
+		if err := json.Unmarshal([]byte(raw), &shown); err != nil {
+			t.Fatal(err)
+		}
+		return shown.UserID + shown.ID
+	}
+	was, is := read(recorded), read(got)
+	if was == "" && is == "" {
+		return nil
+	}
+	if !id.MatchString(was) || !id.MatchString(is) || was[:3] != is[:3] {
+		t.Fatalf("the id %q, recorded as %q", is, was)
+	}
+	return []string{strings.TrimPrefix(was, "auth0|"), strings.TrimPrefix(is, "auth0|")}
+}
+
+var (
+	timestamp = regexp.MustCompile(`"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"`)
+	ticketID  = regexp.MustCompile(`(ticket=|invitation=|"ticket_id":")[A-Za-z0-9]{32}\b`)
+)
+
+// compareJSON compares all members; of times and of tickets, only that they are written alike.
 func compareJSON(t *testing.T, i int, recorded, got string) {
 	t.Helper()
 	decode := func(raw string) any {
@@ -115,7 +176,8 @@ func compareJSON(t *testing.T, i int, recorded, got string) {
 			return nil
 		}
 		var v any
-		if err := json.Unmarshal([]byte(timestamp.ReplaceAllString(raw, `"time"`)), &v); err != nil {
+		raw = ticketID.ReplaceAllString(timestamp.ReplaceAllString(raw, `"time"`), "${1}ticket")
+		if err := json.Unmarshal([]byte(raw), &v); err != nil {
 			t.Fatal(err)
 		}
 		return v

@@ -41,12 +41,11 @@ func (s *Server) deleteUser(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	if s.remove(id) {
 		s.index.learn(id, s.now().Add(s.cfg.SearchDelay), nil)
+		s.forget(id)
 	}
 	s.mustSave()
 	s.mu.Unlock()
-	w.Header().Set("Content-Type", "application/json; charset=utf-8")
-	w.Header().Set("Cache-Control", "no-cache")
-	w.WriteHeader(http.StatusNoContent)
+	noContent(w)
 }
 
 // listUsersByEmail is immediately consistent, spans all connections, and minds the letter case.

@@ -7,7 +7,7 @@ import (
 )
 
 // Seed stores users as if they had been there for long: none of their creates is among the calls, none gets a mail, none
-// can log in with a password, and the search knows them at once. Of each, ID ("auth0|…") and Email are needed; the rest
+// can log in with a password, and the search knows them at once. Of each, ID (such as "auth0|…") and Email are needed; the rest
 // is as from a create when it is left out, and Identities defaults to the first connection. A user whose id or e-mail is
 // taken ends it with an error; those before are stored.
 func (s *Server) Seed(users ...User) error {
@@ -33,9 +33,8 @@ func (s *Server) grown(user User) User {
 	user.Name, user.Nickname = cmp.Or(user.Name, user.Email), cmp.Or(user.Nickname, local)
 	user.Picture = cmp.Or(user.Picture, defaultPicture(user.Email))
 	if len(user.Identities) == 0 {
-		user.Identities = []Identity{{
-			Connection: s.cfg.Connections[0].Name, UserID: strings.TrimPrefix(user.ID, "auth0|"), Provider: "auth0",
-		}}
+		provider, id, _ := strings.Cut(user.ID, "|")
+		user.Identities = []Identity{{Connection: s.cfg.Connections[0].Name, UserID: id, Provider: provider}}
 	}
 	if user.CreatedAt.IsZero() {
 		user.CreatedAt = s.stamp()

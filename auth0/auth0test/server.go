@@ -1,5 +1,5 @@
-// Package auth0test is an Auth0 tenant in memory, behind a real HTTP server: tokens, keys, users, password policies,
-// rate limits and the ways in which a network loses answers.
+// Package auth0test is an Auth0 tenant in memory, behind a real HTTP server: tokens, keys, users, roles, organizations,
+// password policies, rate limits and the ways in which a network loses answers.
 //
 // It serves unit tests ([Start]), the local development server and end-to-end tests ([Listen], with the controls under
 // /_sim/) alike. Its answers follow recordings that Auth0's own SDK tests made of the real service (see testdata), and
@@ -36,6 +36,7 @@ type Server struct {
 	calls    callLog
 	faults   faultList
 	quota    quota
+	browser  *browser // has a lock of its own
 
 	mu    sync.Mutex // guards everything below, and the state file
 	keys  []*signingKey
@@ -44,6 +45,8 @@ type Server struct {
 	logins map[loginName]*record
 	index  index
 	mails  []Mail
+	// directory has roles, organizations, tickets.
+	directory *directory
 
 	closed context.CancelFunc // ends answers that are being held back
 	life   context.Context    //nolint:containedctx // the server's own life, not a request's
@@ -58,13 +61,16 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		cfg:    cfg,
-		limits: cfg.RateLimit.limiter(),
-		tokens: cfg.TokenRateLimit.limiter(),
-		quota:  quota{perHour: cfg.TokenQuota},
-		users:  map[string]*record{},
-		logins: map[loginName]*record{},
-		index:  index{},
+		cfg:     cfg,
+		limits:  cfg.RateLimit.limiter(),
+		tokens:  cfg.TokenRateLimit.limiter(),
+		quota:   quota{perHour: cfg.TokenQuota},
+		browser: newBrowser(),
+		users:   map[string]*record{},
+		logins:  map[loginName]*record{},
+		index:   index{},
+
+		directory: newDirectory(cfg.Roles),
 	}
 	s.life, s.closed = context.WithCancel(context.Background())
 	if err := s.load(); err != nil {
@@ -127,6 +133,7 @@ func (s *Server) newRoutes() *http.ServeMux {
 	mux.HandleFunc("POST "+tokenPath, s.postToken)
 	mux.HandleFunc("GET /.well-known/jwks.json", s.getJWKS)
 	mux.HandleFunc("GET /.well-known/openid-configuration", s.getDiscovery)
+	s.routeBrowser(mux)
 	mux.HandleFunc("POST /api/v2/users", s.managed(s.createUser, "create:users"))
 	mux.HandleFunc("GET /api/v2/users", s.managed(s.listUsers, "read:users"))
 	mux.HandleFunc("GET /api/v2/users/{id}", s.managed(s.getUser, "read:users", "read:user_idp_tokens", "read:current_user"))
@@ -134,9 +141,8 @@ func (s *Server) newRoutes() *http.ServeMux {
 		s.managed(s.updateUser, "update:users", "update:users_app_metadata", "update:current_user_metadata"))
 	mux.HandleFunc("DELETE /api/v2/users/{id}", s.managed(s.deleteUser, "delete:users", "delete:current_user"))
 	mux.HandleFunc("GET /api/v2/users-by-email", s.managed(s.listUsersByEmail, "read:users"))
-	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
-		problem{Status: http.StatusNotFound, Message: "Not Found"}.write(w)
-	})
+	s.routeDirectory(mux)
+	mux.HandleFunc("/", notFound)
 	return mux
 }
 

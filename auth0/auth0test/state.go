@@ -16,6 +16,8 @@ type state struct {
 	Keys  []savedKey `json:"keys"` // the last signs
 	Users []*record  `json:"users"`
 	Mails []Mail     `json:"mails"`
+	// Directory is not in files of before there was one; such a tenant gets a new one.
+	Directory *directory `json:"directory,omitempty"`
 }
 
 type savedKey struct {
@@ -76,6 +78,12 @@ func (s *Server) restore(raw []byte) error {
 		s.index.learn(user.ID, rec.Seen, &user)
 	}
 	s.mails = saved.Mails
+	if saved.Directory != nil {
+		s.directory = saved.Directory
+		if s.directory.UserRoles == nil {
+			s.directory.UserRoles = map[string][]string{}
+		}
+	}
 	return nil
 }
 
@@ -85,7 +93,7 @@ func (s *Server) save() error {
 	if s.cfg.StateFile == "" {
 		return nil
 	}
-	saved := state{Mails: s.mails}
+	saved := state{Mails: s.mails, Directory: s.directory}
 	for _, key := range s.keys {
 		saved.Keys = append(saved.Keys, savedKey{
 			ID: key.id, PKCS1: x509.MarshalPKCS1PrivateKey(key.private), Certificate: key.cert.Raw,

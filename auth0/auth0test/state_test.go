@@ -2,8 +2,10 @@ package auth0test_test
 
 import (
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -55,5 +57,35 @@ func TestBrokenStateIsRefused(t *testing.T) {
 		if _, err := auth0test.New(auth0test.Config{BaseURL: "http://x", StateFile: file}); err == nil {
 			t.Errorf("%s was taken", content)
 		}
+	}
+}
+
+func TestOrganizationsOutliveTheServer(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "auth0.json")
+	first := setup(t, auth0test.Config{StateFile: file})
+	id := first.mustCreate("ada@example.com", "")
+	path := first.mustOrganize(`{"name":"lincoln","metadata":{"a":"1"}}`)
+	role := first.Roles()[0].ID
+	first.call("POST", path+"/members", `{"members":["`+id+`"]}`)
+	first.call("POST", path+"/members/"+url.PathEscape(id)+"/roles", `{"roles":["`+role+`"]}`)
+	first.call("POST", userPath(id)+"/roles", `{"roles":["`+role+`"]}`)
+	_, ticket := first.mustTicket("password-change", `{"user_id":"`+id+`"}`)
+	want := mustJSON(t, first.Organizations())
+	first.Close()
+
+	second := setup(t, auth0test.Config{StateFile: file, Roles: []string{"not again"}})
+	if got := mustJSON(t, second.Organizations()); got != want || !strings.Contains(got, id) {
+		t.Errorf("organizations are %s, want %s", got, want)
+	}
+	if got := second.RolesOf(id); !slices.Equal(got, []string{"owner"}) || len(second.Roles()) != 3 {
+		t.Errorf("the user's roles are %v, the tenant's %v", got, second.Roles())
+	}
+	if status, _ := second.visit("GET", second.URL()+"/u/reset-password?ticket="+ticket, nil); status != 200 {
+		t.Errorf("the ticket: %d", status)
+	}
+	second.DeleteAll()
+	if len(second.Organizations()) != 0 || len(second.RolesOf(id)) != 0 || len(second.Roles()) != 3 {
+		t.Error("a removal of all leaves organizations, or takes roles")
 	}
 }

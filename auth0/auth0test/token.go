@@ -36,7 +36,8 @@ func (s *Server) postToken(w http.ResponseWriter, r *http.Request) {
 	}
 	state.write(w.Header())
 	params, refusal := readTokenParams(r)
-	if refusal == nil {
+	byCode := params.Get("grant_type") == grantAuthorizationCode
+	if refusal == nil && !byCode {
 		refusal = s.checkClient(r, params)
 	}
 	if refusal != nil {
@@ -49,6 +50,8 @@ func (s *Server) postToken(w http.ResponseWriter, r *http.Request) {
 		answer, refusal = s.grantClient(w.Header(), params)
 	case grantPassword, grantPasswordRealm:
 		answer, refusal = s.grantUser(params)
+	case grantAuthorizationCode:
+		answer, refusal = s.grantCode(r, params)
 	}
 	if refusal != nil {
 		refusal.write(w)
@@ -189,6 +192,11 @@ func (s *Server) grantUser(params url.Values) (tokenAnswer, *oauthError) {
 	}
 	if user.Blocked != nil && *user.Blocked { // [FIELD]
 		return tokenAnswer{}, &oauthError{Status: http.StatusUnauthorized, Code: "unauthorized", Description: "user is blocked"}
+	}
+	if s.cfg.MFA { // [DOC]
+		return tokenAnswer{}, &oauthError{
+			Status: http.StatusForbidden, Code: "mfa_required", Description: "Multifactor authentication required",
+		}
 	}
 	scope := params.Get("scope")
 	openid := slices.Contains(strings.Fields(scope), "openid")

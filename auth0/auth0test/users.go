@@ -67,14 +67,21 @@ type record struct {
 
 // Mail is a message Auth0 would have sent.
 type Mail struct {
-	Kind   string    `json:"kind"`
-	To     string    `json:"to"`
-	UserID string    `json:"user_id"`
-	At     time.Time `json:"at"`
+	Kind   string `json:"kind"`
+	To     string `json:"to"`
+	UserID string `json:"user_id"`
+	// Link is what the mail asks its reader to follow, where the simulator knows that page.
+	Link string    `json:"link,omitempty"`
+	At   time.Time `json:"at"`
 }
 
-// MailVerification is the only kind of mail so far.
-const MailVerification = "verification"
+// The kinds of mail.
+const (
+	MailVerification = "verification"
+	MailPassword     = "password"
+	MailPasswordless = "passwordless"
+	MailInvitation   = "invitation"
+)
 
 // User returns a copy of the user with this id, such as "auth0|…".
 func (s *Server) User(id string) (User, bool) {
@@ -101,7 +108,7 @@ func (s *Server) Users() []User {
 	return users
 }
 
-// DeleteAll removes all users and mails, from the search too.
+// DeleteAll removes all users and mails, from the search too, and all organizations. Roles stay.
 func (s *Server) DeleteAll() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -109,6 +116,7 @@ func (s *Server) DeleteAll() {
 	clear(s.logins)
 	clear(s.index)
 	s.mails = nil
+	s.directory = &directory{Roles: s.directory.Roles, UserRoles: map[string][]string{}}
 	s.mustSave()
 }
 
@@ -217,9 +225,11 @@ func (s *Server) login(connection, name, password string) (User, bool) {
 
 func (s *Server) stamp() Time { return Time{s.now().UTC().Truncate(time.Millisecond)} }
 
-// pathID returns the user id of the path. Every id has a provider and a bar [FIELD].
-func pathID(r *http.Request) (string, *problem) {
-	id := r.PathValue("id")
+// pathID returns the user id of the path.
+func pathID(r *http.Request) (string, *problem) { return userIDOf(r.PathValue("id")) }
+
+// userIDOf checks a user id. Every id has a provider and a bar [FIELD].
+func userIDOf(id string) (string, *problem) {
 	if provider, rest, ok := strings.Cut(id, "|"); !ok || provider == "" || rest == "" {
 		return "", &problem{
 			Status: http.StatusBadRequest, Code: codeURI,

@@ -46,12 +46,20 @@ type Fixture struct {
 	Inject func(Fault)
 	// Creates counts the creates that have reached the server, whatever became of them.
 	Creates func() int
-	// Password is one that the provider takes. It must be odd enough to be found in an error.
+	// Password is one that the provider takes. It must be odd enough to be found in an error. A provider that takes none
+	// needs none here.
 	Password secret.String
 	// WeakPassword is one that the provider refuses, just as odd.
 	WeakPassword secret.String
+	// OwnIDs is true for a provider that chooses [identity.User.ID] by itself and keeps ours beside it.
+	OwnIDs bool
+	// LooseIDs is true for a provider that takes an id of ours a second time with another e-mail, as SCIM's externalId is.
+	// Ours are then unique because a sign-up has one e-mail.
+	LooseIDs bool
 	// List is for a provider that is an [identity.Lister], and nil for others.
 	List *ListFixture
+	// Enrol is for a provider that is an [identity.Enroller] with something to do, and nil for others.
+	Enrol *EnrolFixture
 }
 
 // Harness starts a fixture, and ends it with the test. It is called by parallel tests.
@@ -59,44 +67,7 @@ type Harness func(t *testing.T) Fixture
 
 // TestProvider runs all cases.
 func TestProvider(t *testing.T, harness Harness) {
-	for _, c := range []struct {
-		name string
-		run  func(*setup)
-	}{
-		{"a login is made, found and removed", roundTrip},
-		{"a login without names is made", withoutNames},
-		{"what is not there is not found", notFound},
-		{"removing twice is a success", deleteTwice},
-		{"an e-mail is free again after its login was removed", emailFreed},
-		{"an e-mail is taken in any letter case", emailTaken},
-		{"an id is taken", idTaken},
-		{"of many creates of one e-mail exactly one wins", oneWinner},
-		{"many different logins are made at once", manyAtOnce},
-		{"a weak password is refused by field", weakPassword},
-		{"a cancelled context sends nothing", cancelled},
-		{"a refused token is renewed, unseen", unauthorized},
-		{"a rate limit is temporary and says how long", throttled},
-		{"a lost answer leaves the outcome unknown, and done", unknown(LostAnswer, true)},
-		{"a truncated answer leaves the outcome unknown, and done", unknown(Truncated, true)},
-		{"a failure after the work leaves the outcome unknown, and done", unknown(StatusAfter, true)},
-		{"a deadline after the work leaves the outcome unknown, and done", unknown(Hang, true)},
-		{"a failure before the work leaves the outcome unknown, and undone", unknown(StatusBefore, false)},
-		{"a reset leaves the outcome unknown, and undone", unknown(Reset, false)},
-		{"a list has our logins, and no others", listing(listsOurs)},
-		{"a list may be empty", listing(listsNone)},
-		{"a list has each login once, over many pages", listing(listsPages)},
-		{"a list has no removed login", listing(listsNoneDeleted)},
-		{"a list misses nobody while logins are removed", listing(listsWhileDeleting)},
-		{"a list ends with its reader's error", listing(listStops)},
-		{"a list ends with its context", listing(listCancelled)},
-		{"a rate limit does not shorten a list unseen", listFails(Throttled)},
-		{"a truncated answer does not shorten a list unseen", listFails(Truncated)},
-		{"a lost answer does not shorten a list unseen", listFails(LostAnswer)},
-		{"a reset does not shorten a list unseen", listFails(Reset)},
-		{"a failure does not shorten a list unseen", listFails(StatusBefore)},
-		{"a request that hangs does not shorten a list unseen", listFails(Hang)},
-		{"a refused token does not shorten a list unseen", listFails(Unauthorized)},
-	} {
+	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			c.run(&setup{T: t, Fixture: harness(t)})
@@ -104,17 +75,78 @@ func TestProvider(t *testing.T, harness Harness) {
 	}
 }
 
+var cases = []struct {
+	name string
+	run  func(*setup)
+}{
+	{"a login is made, found and removed", roundTrip},
+	{"a login without names is made", withoutNames},
+	{"what is not there is not found", notFound},
+	{"removing twice is a success", deleteTwice},
+	{"an e-mail is free again after its login was removed", emailFreed},
+	{"an e-mail is taken in any letter case", emailTaken},
+	{"an id is taken", idTaken},
+	{"of many creates of one e-mail exactly one wins", oneWinner},
+	{"many different logins are made at once", manyAtOnce},
+	{"a weak password is refused by field, where there are passwords", weakPassword},
+	{"a cancelled context sends nothing", cancelled},
+	{"a refused token is renewed, unseen", unauthorized},
+	{"a rate limit is temporary and says how long", throttled},
+	{"a lost answer leaves the outcome unknown, and done", unknown(LostAnswer, true)},
+	{"a truncated answer leaves the outcome unknown, and done", unknown(Truncated, true)},
+	{"a failure after the work leaves the outcome unknown, and done", unknown(StatusAfter, true)},
+	{"a deadline after the work leaves the outcome unknown, and done", unknown(Hang, true)},
+	{"a failure before the work leaves the outcome unknown, and undone", unknown(StatusBefore, false)},
+	{"a reset leaves the outcome unknown, and undone", unknown(Reset, false)},
+	{"a list has our logins, and no others", listing(listsOurs)},
+	{"a list may be empty", listing(listsNone)},
+	{"a list has each login once, over many pages", listing(listsPages)},
+	{"a list has no removed login", listing(listsNoneDeleted)},
+	{"a list misses nobody while logins are removed", listing(listsWhileDeleting)},
+	{"a list ends with its reader's error", listing(listStops)},
+	{"a list ends with its context", listing(listCancelled)},
+	{"a rate limit does not shorten a list unseen", listFails(Throttled)},
+	{"a truncated answer does not shorten a list unseen", listFails(Truncated)},
+	{"a lost answer does not shorten a list unseen", listFails(LostAnswer)},
+	{"a reset does not shorten a list unseen", listFails(Reset)},
+	{"a failure does not shorten a list unseen", listFails(StatusBefore)},
+	{"a request that hangs does not shorten a list unseen", listFails(Hang)},
+	{"a refused token does not shorten a list unseen", listFails(Unauthorized)},
+	{"an enrolment gives the whole place", enrolling(enrolsWhole)},
+	{"an enrolment may be repeated", enrolling(enrolsTwice)},
+	{"several have their places in one school", enrolling(enrolsSeveral)},
+	{"of many enrolments at once comes one place", enrolling(enrolsAtOnce)},
+	{"an enrolment steps over a stranger's organization", organizing(enrolsBesideStrangers)},
+	{"an enrolment of a login that is gone makes nothing", enrolling(enrolsNobody)},
+	{"an enrolment without its role is an operator's matter", enrolling(enrolsWithoutRole)},
+	{"a withdrawal takes the place away, and may be repeated", enrolling(withdraws)},
+	{"a withdrawal of a login that is gone is a success", enrolling(withdrawsTheDead)},
+	{"a withdrawal leaves the others their places", enrolling(withdrawsOneOfSeveral)},
+	{"a lost answer leaves an enrolment to be repeated", enrolFails(LostAnswer)},
+	{"a truncated answer leaves an enrolment to be repeated", enrolFails(Truncated)},
+	{"a failure after the work leaves an enrolment to be repeated", enrolFails(StatusAfter)},
+	{"a failure before the work leaves an enrolment to be repeated", enrolFails(StatusBefore)},
+	{"a reset leaves an enrolment to be repeated", enrolFails(Reset)},
+	{"a rate limit leaves an enrolment to be repeated", enrolFails(Throttled)},
+	{"a refused token leaves an enrolment to be repeated", enrolFails(Unauthorized)},
+}
+
 // setup is what a case has at hand.
 type setup struct {
 	*testing.T
 	Fixture
+	// logins are those that were enrolled, as they were asked for.
+	logins map[uuid.UUID]identity.NewUser
 }
 
 // newUser returns somebody new.
 func (s *setup) newUser() identity.NewUser {
-	id := uuid.New()
+	id, password := uuid.New(), s.Password
+	if !identity.TakesPassword(s.Provider) {
+		password = ""
+	}
 	return identity.NewUser{
-		ID: id, Email: "ada." + id.String() + "@lincoln.example", Password: s.Password,
+		ID: id, Email: "ada." + id.String() + "@lincoln.example", Password: password,
 		GivenName: "Ada", FamilyName: "Lovelace", Name: "Ada Lovelace",
 		Metadata: identity.Metadata{
 			TenantID: uuid.NewString(), Database: "t_" + strings.Repeat("a", 26),
@@ -155,7 +187,7 @@ func (s *setup) absent(id uuid.UUID) {
 
 func (s *setup) same(got identity.User, want identity.NewUser) {
 	s.Helper()
-	if got.ID == "" || !strings.Contains(got.ID, want.ID.String()) {
+	if got.ID == "" || !s.OwnIDs && !strings.Contains(got.ID, want.ID.String()) {
 		s.Errorf("the id %q is not derived from ours, %s", got.ID, want.ID)
 	}
 	if got.OurID != want.ID {
@@ -167,9 +199,17 @@ func (s *setup) same(got identity.User, want identity.NewUser) {
 	if got.EmailVerified {
 		s.Error("a new e-mail is said to be verified")
 	}
-	if got.Metadata != want.Metadata {
-		s.Errorf("metadata is %+v, want %+v", got.Metadata, want.Metadata)
+	if kept := s.kept(want.Metadata); got.Metadata != kept {
+		s.Errorf("metadata is %+v, want %+v", got.Metadata, kept)
 	}
+}
+
+// kept is what a provider remembers of metadata: all of it, or nothing.
+func (s *setup) kept(metadata identity.Metadata) identity.Metadata {
+	if identity.KeepsMetadata(s.Provider) {
+		return metadata
+	}
+	return identity.Metadata{}
 }
 
 // quiet checks that an error shows no password, however it is printed.
@@ -180,7 +220,7 @@ func (s *setup) quiet(err error) {
 	}
 	printed := fmt.Sprintf("%v %+v %#v %q", err, err, err, err)
 	for _, password := range []secret.String{s.Password, s.WeakPassword} {
-		if strings.Contains(printed, password.Reveal()) {
+		if password != "" && strings.Contains(printed, password.Reveal()) {
 			s.Errorf("an error of type %T shows a password", err)
 		}
 	}

@@ -1,0 +1,133 @@
+package auth0_test
+
+import (
+	"encoding/json"
+	"errors"
+	"testing"
+
+	"homeroom/auth0/auth0test"
+	"homeroom/identity"
+)
+
+// strangers is a login that its owner made on Auth0's own page, with what others wrote on it.
+func strangers(t *testing.T, tenant *auth0test.Server) string {
+	t.Helper()
+	const id = "google-oauth2|115"
+	err := tenant.Seed(auth0test.User{
+		ID: id, Email: "grace@lincoln.example", EmailVerified: true,
+		AppMetadata: map[string]any{"plan": "gold", "nested": map[string]any{"a": "b"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+func appMetadata(t *testing.T, tenant *auth0test.Server, id string) string {
+	t.Helper()
+	user, ok := tenant.User(id)
+	if !ok {
+		t.Fatalf("%s is not there", id)
+	}
+	raw, err := json.Marshal(user.AppMetadata)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(raw)
+}
+
+func TestALoginIsAdoptedAndReleased(t *testing.T) {
+	t.Parallel()
+	tenant := startTenant(t)
+	client, tap := tapped(t, tenant)
+	id := strangers(t, tenant)
+	found, err := client.Find(t.Context(), id)
+	if err != nil || found.ID != id || !found.EmailVerified || found.Metadata != (identity.Metadata{}) {
+		t.Fatalf("found %+v, %v", found, err)
+	}
+	mine := identity.Metadata{TenantID: "t", Database: "d", SchoolName: "s", SignupID: "u"}
+	for range 2 {
+		adopted, err := client.Adopt(t.Context(), id, mine)
+		if err != nil || adopted.Metadata != mine {
+			t.Fatalf("adopted %+v, %v", adopted, err)
+		}
+	}
+	const all = `{"database":"d","nested":{"a":"b"},"plan":"gold","school_name":"s","signup_id":"u","tenant_id":"t"}`
+	if got := appMetadata(t, tenant, id); got != all {
+		t.Errorf("app_metadata is %s, want %s", got, all)
+	}
+	if err := client.Release(t.Context(), id, "another"); err != nil || appMetadata(t, tenant, id) != all {
+		t.Errorf("released for another sign-up: %v; app_metadata is %s", err, appMetadata(t, tenant, id))
+	}
+	for range 2 {
+		if err := client.Release(t.Context(), id, "u"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := appMetadata(t, tenant, id); got != `{"nested":{"a":"b"},"plan":"gold"}` {
+		t.Errorf("app_metadata is %s after the release, want what others wrote", got)
+	}
+	for i, r := range tap.requests {
+		if want := "/api/v2/users/google-oauth2%7C115"; r.URL.EscapedPath() != want {
+			t.Errorf("sent %s, want %s", r.URL.EscapedPath(), want)
+		}
+		var sent map[string]map[string]any
+		if r.Method == "PATCH" && (json.Unmarshal(tap.bodies[i], &sent) != nil || len(sent["app_metadata"]) != 4) {
+			t.Errorf("a change is sent as %s, want our four members and no others", tap.bodies[i])
+		}
+	}
+}
+
+func TestAdoptingRemovesWhatAFormerSignUpLeft(t *testing.T) {
+	t.Parallel()
+	tenant := startTenant(t)
+	client, _ := tapped(t, tenant)
+	id := strangers(t, tenant)
+	for _, m := range []identity.Metadata{
+		{TenantID: "t", Database: "d", SchoolName: "s", SignupID: "u"}, {SchoolName: "s2", SignupID: "u2"},
+	} {
+		adopted, err := client.Adopt(t.Context(), id, m)
+		if err != nil || adopted.Metadata != m {
+			t.Errorf("adopted %+v, %v; want %+v", adopted.Metadata, err, m)
+		}
+	}
+}
+
+func TestAnEmailIsMarkedAsVerified(t *testing.T) {
+	t.Parallel()
+	tenant := startTenant(t)
+	client, tap := tapped(t, tenant)
+	made, err := client.Create(t.Context(), newUser())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, kind := range []auth0test.FaultKind{auth0test.FaultLostAnswer, auth0test.FaultStatusAfter} {
+		tenant.Inject(auth0test.Fault{Method: "PATCH", Kind: kind})
+		if err := client.Verify(t.Context(), made.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if user, _ := tenant.User(made.ID); !user.EmailVerified {
+		t.Error("it is not")
+	}
+	if got := string(tap.bodies[len(tap.bodies)-1]); got != `{"email_verified":true}` {
+		t.Errorf("sent %s", got)
+	}
+}
+
+func TestWhoIsGoneIsNotFound(t *testing.T) {
+	t.Parallel()
+	client, _ := tapped(t, startTenant(t))
+	const id = "auth0|nobody"
+	_, errFind := client.Find(t.Context(), id)
+	_, errAdopt := client.Adopt(t.Context(), id, identity.Metadata{SignupID: "u"})
+	_, errTicket := client.PasswordTicket(t.Context(), id, "", 0)
+	for _, err := range []error{errFind, errAdopt, errTicket, client.Verify(t.Context(), id)} {
+		if !errors.Is(err, identity.ErrNotFound) {
+			t.Errorf("%v; want that there is none", err)
+		}
+	}
+	if err := client.Release(t.Context(), id, "u"); err != nil {
+		t.Errorf("a release of what is gone: %v", err)
+	}
+}

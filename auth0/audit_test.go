@@ -1,0 +1,105 @@
+package auth0_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+
+	"homeroom/auth0/auth0test"
+	"homeroom/identity"
+)
+
+func TestOurOrganizationsAreListed(t *testing.T) {
+	t.Parallel()
+	tenant := startTenant(t)
+	client, _ := tapped(t, tenant, withOrganizations)
+	e := enrolled(t, client, "lincoln")
+	if _, err := client.Enrol(t.Context(), e); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 240 {
+		metadata := map[string]string{"tenant_id": fmt.Sprint("tenant ", i)}
+		if i%3 == 0 {
+			metadata = nil // a stranger's
+		}
+		if _, err := tenant.SeedOrganization(fmt.Sprint("school-", i), metadata); err != nil {
+			t.Fatal(err)
+		}
+	}
+	list := func() (map[string]identity.Organization, error) {
+		listed := map[string]identity.Organization{}
+		err := client.ListOrganizations(t.Context(), func(o identity.Organization) error {
+			if _, twice := listed[o.TenantID]; twice {
+				t.Errorf("%s is listed twice", o.Name)
+			}
+			listed[o.TenantID] = o
+			return nil
+		})
+		return listed, err
+	}
+	for _, kind := range []auth0test.FaultKind{"", auth0test.FaultLostAnswer, auth0test.FaultTruncated, auth0test.FaultStatusBefore} {
+		if kind != "" {
+			tenant.Inject(auth0test.Fault{Method: "GET", Path: "/api/v2/organizations", Skip: 1, Kind: kind})
+		}
+		listed, err := list()
+		if err != nil || len(listed) != 161 {
+			t.Fatalf("%s: %d are listed, %v; want ours", kind, len(listed), err)
+		}
+		if o := listed[e.TenantID.String()]; o.SignupID != e.SignupID.String() || o.Name != "lincoln" {
+			t.Errorf("the enrolment's is listed as %+v", o)
+		}
+	}
+	tenant.Inject(auth0test.Fault{Method: "GET", Path: "/api/v2/organizations", Skip: 1, Kind: auth0test.FaultStatusBefore, Times: -1})
+	if _, err := list(); !identity.Temporary(err) {
+		t.Errorf("a list that breaks off: %v; want a temporary error", err)
+	}
+	tenant.ClearFaults()
+	stop := errors.New("enough")
+	if err := client.ListOrganizations(t.Context(), func(identity.Organization) error { return stop }); err != stop { //nolint:errorlint // as it is
+		t.Errorf("error is %v, want the one that ended the list, as it is", err)
+	}
+}
+
+func TestOnlyADesertedOrganizationIsRemoved(t *testing.T) {
+	t.Parallel()
+	tenant := startTenant(t)
+	client, _ := tapped(t, tenant, withOrganizations)
+	e := enrolled(t, client, "lincoln")
+	place, err := client.Enrol(t.Context(), e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mine := identity.Organization{ID: place.OrganizationID, TenantID: e.TenantID.String()}
+	if gone, err := client.RemoveDeserted(t.Context(), mine); gone || err != nil {
+		t.Errorf("one that somebody is in: %v, %v", gone, err)
+	}
+	if err := client.Delete(context.WithoutCancel(t.Context()), e.OurID); err != nil {
+		t.Fatal(err)
+	}
+	if deserted, err := client.Deserted(t.Context(), mine.ID); !deserted || err != nil {
+		t.Errorf("deserted: %v, %v", deserted, err)
+	}
+	other := mine
+	other.TenantID = "another"
+	if gone, err := client.RemoveDeserted(t.Context(), other); gone || err != nil || len(tenant.Organizations()) != 1 {
+		t.Errorf("one that became another tenant's: %v, %v", gone, err)
+	}
+	for range 2 {
+		if gone, err := client.RemoveDeserted(t.Context(), mine); !gone || err != nil || len(tenant.Organizations()) != 0 {
+			t.Errorf("removed: %v, %v", gone, err)
+		}
+	}
+}
+
+func TestWithoutOrganizationsThereAreNone(t *testing.T) {
+	t.Parallel()
+	client, tap := tapped(t, startTenant(t), withRoles)
+	err := client.ListOrganizations(t.Context(), func(o identity.Organization) error {
+		t.Errorf("%+v is listed", o)
+		return nil
+	})
+	if err != nil || len(tap.requests) != 0 {
+		t.Errorf("%v, after %d requests", err, len(tap.requests))
+	}
+}

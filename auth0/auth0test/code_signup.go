@@ -1,0 +1,152 @@
+package auth0test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+)
+
+// signupProblem is an error of /dbconnections/signup, which has a shape of its own: recorded by Auth0's SDK tests.
+type signupProblem struct {
+	Name        string `json:"name"`
+	Message     string `json:"message,omitempty"`
+	Code        string `json:"code"`
+	Description any    `json:"description"`
+	Policy      string `json:"policy,omitempty"`
+	StatusCode  int    `json:"statusCode"`
+}
+
+// postSignup is POST /dbconnections/signup: https://auth0.com/docs/api/authentication/signup/create-a-new-user. Its id has no
+// "auth0|", as recorded.
+func (s *Server) postSignup(w http.ResponseWriter, r *http.Request) {
+	var body struct {
+		ClientID     string            `json:"client_id"`
+		Connection   string            `json:"connection"`
+		Email        string            `json:"email"`
+		Password     string            `json:"password"`
+		UserMetadata map[string]string `json:"user_metadata"`
+	}
+	bad := func(code, description string) {
+		writeSignup(w, http.StatusBadRequest, signupProblem{Name: "BadRequestError", Code: code, Description: description, StatusCode: 400})
+	}
+	if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
+		bad("invalid_body", "Invalid body") // [GUESS]
+		return
+	}
+	conn, ok := s.cfg.connection(body.Connection)
+	_, known := s.cfg.application(body.ClientID)
+	switch {
+	case !known && body.ClientID != s.cfg.ClientID:
+		bad("invalid_client", "Invalid client") // [GUESS]
+		return
+	case !ok || conn.Strategy != strategyDatabase:
+		bad("invalid_signup", "Invalid sign up") // [GUESS]
+		return
+	case conn.NoSignup:
+		bad("public_signup_disabled", "public signup is disabled") // the text is a [FIELD] one
+		return
+	case !isEmail(body.Email) || tooManyProperties(body.UserMetadata):
+		bad("invalid_signup", "Invalid sign up")
+		return
+	}
+	members := map[string]any{"email": body.Email}
+	if len(body.UserMetadata) > 0 {
+		metadata := map[string]any{}
+		for name, text := range body.UserMetadata {
+			metadata[name] = text
+		}
+		members["user_metadata"] = metadata
+	}
+	user := s.newUser(conn, members)
+	if refusal := conn.checkPassword(body.Password, user, nil); refusal != nil {
+		writeSignup(w, http.StatusBadRequest, conn.refusedSignup(refusal, body.Password))
+		return
+	}
+	if refusal := s.insert(user, hashPassword(body.Password), true); refusal != nil {
+		bad("invalid_signup", "Invalid sign up") // vague on purpose: it does not say that somebody has the address
+		return
+	}
+	answer := map[string]any{"_id": user.Identities[0].UserID, "email_verified": false, "email": user.Email}
+	if user.UserMetadata != nil {
+		answer["user_metadata"] = user.UserMetadata
+	}
+	writeSignup(w, http.StatusOK, answer)
+}
+
+// tooManyProperties is documented: 10 at most, of 500 characters.
+func tooManyProperties(metadata map[string]string) bool {
+	for _, text := range metadata {
+		if len(text) > 500 {
+			return true
+		}
+	}
+	return len(metadata) > 10
+}
+
+func writeSignup(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	writeBody(w, status, body)
+}
+
+// refusedSignup explains a weak password rule by rule, as password-sheriff does; other refusals have their name alone.
+func (c Connection) refusedSignup(refusal *problem, password string) signupProblem {
+	name, message, _ := strings.Cut(refusal.Message, ": ")
+	answer := signupProblem{Name: name, Message: message, Code: "invalid_password", StatusCode: http.StatusBadRequest}
+	if name != "PasswordStrengthError" {
+		answer.Code, answer.Description = map[string]string{
+			"PasswordDictionaryError": "password_dictionary_error", "PasswordNoUserInfoError": "password_no_user_info_error",
+		}[name], message // [DOC]
+		return answer
+	}
+	rules := policies[c.Policy]
+	if c.MinLength > 0 {
+		rules.minLength = c.MinLength
+	}
+	length := passwordRule{
+		Message: "At least %d characters in length", Format: []any{rules.minLength}, Code: "lengthAtLeast",
+		Verified: len([]rune(password)) >= rules.minLength,
+	}
+	described := []passwordRule{length}
+	policy := []string{"* " + fmt.Sprintf(length.Message, rules.minLength)}
+	if rules.classes > 0 {
+		described = append(described, classRule(rules, password))
+		policy = append(policy, "* Contain at least 3 of the following 4 types of characters:",
+			" * lower case letters (a-z)", " * upper case letters (A-Z)", " * numbers (i.e. 0-9)", " * special characters (e.g. !@#$%^&*)")
+	}
+	answer.Description = map[string]any{"rules": described, "verified": false}
+	answer.Policy = strings.Join(policy, "\n")
+	return answer
+}
+
+type passwordRule struct {
+	Message  string         `json:"message"`
+	Format   []any          `json:"format,omitempty"`
+	Code     string         `json:"code"`
+	Items    []passwordRule `json:"items,omitempty"`
+	Verified bool           `json:"verified"`
+}
+
+func classRule(rules rules, password string) passwordRule {
+	items := []passwordRule{
+		{Message: "lower case letters (a-z)", Code: "lowerCase", Verified: strings.ContainsFunc(password, between('a', 'z'))},
+		{Message: "upper case letters (A-Z)", Code: "upperCase", Verified: strings.ContainsFunc(password, between('A', 'Z'))},
+		{Message: "numbers (i.e. 0-9)", Code: "numbers", Verified: strings.ContainsFunc(password, between('0', '9'))},
+		{Message: "special characters (e.g. !@#$%^&*)", Code: "specialCharacters", Verified: strings.ContainsAny(password, specialCharacters)},
+	}
+	met := 0
+	for _, item := range items {
+		if item.Verified {
+			met++
+		}
+	}
+	return passwordRule{
+		Message: "Contain at least %d of the following %d types of characters:", Format: []any{rules.classes, len(items)},
+		Code: "containsAtLeast", Items: items, Verified: met >= rules.classes,
+	}
+}
+
+func between(low, high rune) func(rune) bool {
+	return func(r rune) bool { return low <= r && r <= high }
+}

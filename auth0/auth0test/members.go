@@ -1,0 +1,162 @@
+package auth0test
+
+import (
+	"maps"
+	"net/http"
+	"slices"
+	"time"
+)
+
+// has tells whether a user is a member, at once.
+func (o *Organization) has(userID string) bool {
+	return slices.ContainsFunc(o.Members, func(m Member) bool { return m.UserID == userID })
+}
+
+// leave ends a membership. Its roles stay [GUESS]: since roles can be given before a membership, as recorded, they need not
+// end with it, and that is the harder case for a client.
+func (o *Organization) leave(userID string, now time.Time) {
+	for i, m := range o.Members {
+		if m.UserID == userID {
+			o.Gone = append(o.Gone, Member{UserID: userID, Since: now})
+			o.Members = slices.Delete(o.Members, i, i+1)
+			return
+		}
+	}
+}
+
+// listed are the members that a list shows, which is behind by delay: one who came since then is missing, one who went is
+// still there.
+func (o *Organization) listed(now time.Time, delay time.Duration) []string {
+	var ids []string
+	for _, m := range o.Members {
+		if !m.Since.Add(delay).After(now) {
+			ids = append(ids, m.UserID)
+		}
+	}
+	for _, m := range o.Gone {
+		if m.Since.Add(delay).After(now) && !slices.Contains(ids, m.UserID) {
+			ids = append(ids, m.UserID)
+		}
+	}
+	return ids
+}
+
+const memberIDs = "List of user IDs to add to the organization as members."
+
+// addMembers takes members who are there already as a success [GUESS]: what Auth0 says was not found.
+func (s *Server) addMembers(w http.ResponseWriter, r *http.Request) {
+	ids, refusal := readIDs(r, "members", memberIDs)
+	if refusal != nil {
+		refusal.write(w)
+		return
+	}
+	s.within(w, r, func(org *Organization) {
+		for _, id := range ids {
+			if _, ok := s.users[id]; !ok { // [GUESS]: no 404 is documented here
+				problem{Status: http.StatusBadRequest, Message: "One or more users do not exist."}.write(w)
+				return
+			}
+		}
+		for _, id := range ids {
+			if !org.has(id) {
+				org.Members = append(org.Members, Member{UserID: id, Since: s.now()})
+			}
+		}
+		s.mustSave()
+		noContent(w)
+	})
+}
+
+// removeMembers takes those who are no members as a success [GUESS].
+func (s *Server) removeMembers(w http.ResponseWriter, r *http.Request) {
+	ids, refusal := readIDs(r, "members", memberIDs)
+	if refusal != nil {
+		refusal.write(w)
+		return
+	}
+	s.within(w, r, func(org *Organization) {
+		for _, id := range ids {
+			org.leave(id, s.now())
+		}
+		s.mustSave()
+		noContent(w)
+	})
+}
+
+// shownMember is a member in a list, which has the members of a profile as recorded.
+type shownMember struct {
+	UserID  string `json:"user_id"`
+	Email   string `json:"email,omitempty"`
+	Picture string `json:"picture,omitempty"`
+	Name    string `json:"name,omitempty"`
+}
+
+// listMembers is eventually consistent: see Config.MemberDelay.
+func (s *Server) listMembers(w http.ResponseWriter, r *http.Request) {
+	s.within(w, r, func(org *Organization) {
+		shown := []shownMember{}
+		for _, id := range org.listed(s.now(), s.cfg.MemberDelay) {
+			one := shownMember{UserID: id}
+			if rec, ok := s.users[id]; ok {
+				one.Email, one.Picture, one.Name = rec.User.Email, rec.User.Picture, rec.User.Name
+			}
+			shown = append(shown, one)
+		}
+		writeListing(w, r, "members", shown, func(m shownMember) string { return m.UserID })
+	})
+}
+
+// listMemberRoles shows the roles of one who is no member too, as recorded.
+func (s *Server) listMemberRoles(w http.ResponseWriter, r *http.Request) {
+	id, refusal := s.knownUser(r, "user")
+	if refusal != nil {
+		refusal.write(w)
+		return
+	}
+	s.within(w, r, func(org *Organization) {
+		writeListing(w, r, "roles", s.rolesWith(org.Roles[id]), func(role Role) string { return role.ID })
+	})
+}
+
+// addMemberRoles does not ask whether the user is a member, as recorded; whether there is such a user it does [GUESS].
+func (s *Server) addMemberRoles(w http.ResponseWriter, r *http.Request) {
+	s.changeMemberRoles(w, r, s.withRoles)
+}
+
+func (s *Server) removeMemberRoles(w http.ResponseWriter, r *http.Request) {
+	s.changeMemberRoles(w, r, func(have, ids []string) ([]string, *problem) { return without(have, ids), nil })
+}
+
+func (s *Server) changeMemberRoles(w http.ResponseWriter, r *http.Request, change func(have, ids []string) ([]string, *problem)) {
+	id, refusal := s.knownUser(r, "user")
+	var ids []string
+	if refusal == nil {
+		ids, refusal = readIDs(r, "roles", roleIDs)
+	}
+	if refusal != nil {
+		refusal.write(w)
+		return
+	}
+	s.within(w, r, func(org *Organization) {
+		roles, refusal := change(org.Roles[id], ids)
+		if refusal != nil {
+			refusal.write(w)
+			return
+		}
+		org.Roles[id] = roles
+		maps.DeleteFunc(org.Roles, func(_ string, roles []string) bool { return len(roles) == 0 })
+		s.mustSave()
+		noContent(w)
+	})
+}
+
+// MemberRoles returns the names of the roles that a user has in an organization.
+func (s *Server) MemberRoles(organizationID, userID string) []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	org, refusal := s.organization(organizationID)
+	if refusal != nil {
+		return nil
+	}
+	return s.roleNames(org.Roles[userID])
+}

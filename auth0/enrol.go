@@ -1,0 +1,194 @@
+package auth0
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+
+	"homeroom/identity"
+)
+
+// Enrols tells whether roles or organizations are set up. It implements [identity.Enroller].
+func (c *Client) Enrols() bool { return c.cfg.Organizations || len(c.cfg.roles()) > 0 }
+
+// Prepare finds the ids of the roles and of the connection, and remembers them. It implements [identity.Enroller].
+func (c *Client) Prepare(ctx context.Context) error {
+	if _, err := c.prepared(ctx); err != nil {
+		return fmt.Errorf("prepare enrolments: %w", err)
+	}
+	return nil
+}
+
+// Enrol makes sure of the organization, its connection, the membership and the role, in that order. Each step looks first
+// or does nothing the second time, so a place that was broken off is finished by enrolling again. It implements
+// [identity.Enroller].
+func (c *Client) Enrol(ctx context.Context, e identity.Enrolment) (identity.Place, error) {
+	ids, err := c.prepared(ctx)
+	if err != nil {
+		return identity.Place{}, fmt.Errorf("enrol user: %w", err)
+	}
+	if !c.cfg.Organizations {
+		if err := c.giveRole(ctx, e, ids); err != nil {
+			return identity.Place{}, fmt.Errorf("enrol user: %w", err)
+		}
+		return identity.Place{}, nil
+	}
+	org, err := c.ensureOrganization(ctx, e, ids)
+	if err == nil {
+		err = c.ensureConnection(ctx, org, ids)
+	}
+	if err == nil {
+		err = c.ensureMember(ctx, org, e)
+	}
+	if err == nil {
+		err = c.ensureMemberRole(ctx, org, e, ids)
+	}
+	if err != nil {
+		return identity.Place{}, fmt.Errorf("enrol user: %w", err)
+	}
+	return identity.Place{OrganizationID: org.ID}, nil
+}
+
+// Withdraw takes the role and the membership away, and the organization that nobody is left in. It implements
+// [identity.Enroller].
+func (c *Client) Withdraw(ctx context.Context, e identity.Enrolment) error {
+	ids, err := c.prepared(ctx)
+	if err != nil {
+		return fmt.Errorf("withdraw user: %w", err)
+	}
+	if !c.cfg.Organizations {
+		if err := c.takeRole(ctx, e, ids); err != nil {
+			return fmt.Errorf("withdraw user: %w", err)
+		}
+		return nil
+	}
+	orgs, err := c.organizationsOf(ctx, e)
+	if err != nil {
+		return fmt.Errorf("withdraw user: %w", err)
+	}
+	for _, org := range orgs {
+		if err := c.leave(ctx, org, e, ids); err != nil {
+			return fmt.Errorf("withdraw user: %w", err)
+		}
+	}
+	return nil
+}
+
+// leave ends one membership. The role goes first: Auth0 keeps the roles of members apart from who is a member.
+func (c *Client) leave(ctx context.Context, org organization, e identity.Enrolment, ids *knownIDs) error {
+	if err := c.removeMemberRole(ctx, org, e, ids); err != nil {
+		return err
+	}
+	if err := c.removeMember(ctx, org, e.UserID); err != nil {
+		return err
+	}
+	if left, err := c.hasMembers(ctx, org, e.UserID); err != nil || left {
+		return err
+	}
+	return c.deleteOrganization(ctx, org)
+}
+
+// giveRole gives the role for the whole tenant. One that is there already stays as it is.
+func (c *Client) giveRole(ctx context.Context, e identity.Enrolment, ids *knownIDs) error {
+	role, ok := ids.roles[e.Role]
+	if !ok {
+		return nil
+	}
+	return c.changed(c.exchange(ctx, call{
+		method: http.MethodPost, route: routeUserRoles, id: e.UserID, json: idList("roles", role),
+		scope: scopeUpdate + " " + scopeGiveRole, missing: errChanged,
+	}, nil))
+}
+
+func (c *Client) takeRole(ctx context.Context, e identity.Enrolment, ids *knownIDs) error {
+	role, ok := ids.roles[e.Role]
+	if !ok {
+		return nil
+	}
+	err := c.exchange(ctx, call{
+		method: http.MethodDelete, route: routeUserRoles, id: e.UserID, json: idList("roles", role),
+		scope: scopeUpdate + " " + scopeTakeRole, missing: identity.ErrNotFound,
+	}, nil)
+	return gone(err)
+}
+
+func (c *Client) ensureMember(ctx context.Context, org organization, e identity.Enrolment) error {
+	if org.joined {
+		return nil
+	}
+	err := c.exchange(ctx, call{
+		method: http.MethodPost, route: routeMembers, id: org.ID, json: idList("members", e.UserID),
+		scope: scopeAddMember, missing: errChanged,
+	}, nil)
+	var misconfigured *identity.Misconfigured
+	if errors.As(err, &misconfigured) {
+		// How Auth0 refuses a user who is gone by now, or a member who is one already, is not documented: so it is asked.
+		switch joined, errLook := c.joined(ctx, e); {
+		case errors.Is(errLook, identity.ErrNotFound):
+			return identity.ErrNotFound
+		case slices.ContainsFunc(joined, func(other organization) bool { return other.ID == org.ID }):
+			return nil
+		}
+	}
+	return c.changed(err)
+}
+
+func (c *Client) removeMember(ctx context.Context, org organization, userID string) error {
+	return gone(c.exchange(ctx, call{
+		method: http.MethodDelete, route: routeMembers, id: org.ID, json: idList("members", userID),
+		scope: scopeRemoveMember, missing: identity.ErrNotFound,
+	}, nil))
+}
+
+func (c *Client) ensureMemberRole(ctx context.Context, org organization, e identity.Enrolment, ids *knownIDs) error {
+	role, ok := ids.roles[e.Role]
+	if !ok {
+		return nil
+	}
+	return c.changed(c.exchange(ctx, call{
+		method: http.MethodPost, route: routeMemberRoles, id: org.ID, other: e.UserID, json: idList("roles", role),
+		scope: scopeGiveMemberRole, missing: errChanged,
+	}, nil))
+}
+
+func (c *Client) removeMemberRole(ctx context.Context, org organization, e identity.Enrolment, ids *knownIDs) error {
+	role, ok := ids.roles[e.Role]
+	if !ok {
+		return nil
+	}
+	return gone(c.exchange(ctx, call{
+		method: http.MethodDelete, route: routeMemberRoles, id: org.ID, other: e.UserID, json: idList("roles", role),
+		scope: scopeTakeMemberRole, missing: identity.ErrNotFound,
+	}, nil))
+}
+
+// errChanged is a 404 for something that was there a moment ago: a role, or the organization. The next try looks again.
+var errChanged error = &identity.Unavailable{Err: errors.New("the role or the organization was removed meanwhile")}
+
+// changed forgets the ids that are remembered when one of them may be that of something removed.
+func (c *Client) changed(err error) error {
+	if errors.Is(err, errChanged) {
+		c.places.forget()
+	}
+	return err
+}
+
+// gone takes what is not there for a success.
+func gone(err error) error {
+	if errors.Is(err, identity.ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+// idList is the body that names one thing to add or to remove.
+func idList(name, id string) []byte {
+	body, err := json.Marshal(map[string][]string{name: {id}})
+	if err != nil {
+		panic("auth0: encode an id: " + err.Error()) // a string always can be
+	}
+	return body
+}

@@ -1,0 +1,299 @@
+package auth0
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"homeroom/identity"
+)
+
+// organization is one as far as we read it. What others may have written (metadata) is read leniently.
+type organization struct {
+	ID       string         `json:"id"`
+	Name     string         `json:"name"`
+	Metadata map[string]any `json:"metadata"`
+
+	// fresh is true for one that was made just now, with its connection; joined when the user is known to be in it.
+	fresh, joined bool
+}
+
+// keyTenant is the member of an organization's metadata that tells whose it is. What has a name of ours and not this is a
+// stranger's, and is left alone. keySignup tells who made it.
+const (
+	keyTenant = "tenant_id"
+	keySignup = "signup_id"
+)
+
+func (o organization) isOf(e identity.Enrolment) bool {
+	return o.Metadata[keyTenant] == e.TenantID.String()
+}
+
+// ensureOrganization finds the school's organization, or makes it. The user is asked first, who tells of an organization
+// under whatever name; and a user who is gone gets none made. Whoever is not the owner comes to an organization that is
+// there, most likely, so all its names are looked at before one is made: a name may have become free meanwhile.
+func (c *Client) ensureOrganization(ctx context.Context, e identity.Enrolment, ids *knownIDs) (organization, error) {
+	joined, err := c.joined(ctx, e)
+	if err != nil {
+		return organization{}, err
+	}
+	if len(joined) > 0 {
+		return joined[0], nil
+	}
+	if e.Role != identity.RoleOwner {
+		found, err := c.named(ctx, e, len(organizationNames(e)))
+		if err != nil || found.ID != "" {
+			return found, err
+		}
+	}
+	for _, name := range organizationNames(e) {
+		org, err := c.claim(ctx, name, e, ids)
+		if err != nil || org.isOf(e) {
+			return org, err
+		}
+	}
+	return organization{}, &identity.Misconfigured{
+		Hint: "look at the organizations of these names in the Auth0 dashboard, and rename or remove what nobody needs",
+		Err:  fmt.Errorf("all names for the organization of %s are taken by others", e.Slug),
+	}
+}
+
+// claim makes an organization of this name, or returns the one that has it, whoever's it is. A name is unique at Auth0, so
+// of several who claim it for one school the others find the winner's. After a lost answer the name is looked up before
+// anything is sent again.
+func (c *Client) claim(ctx context.Context, name string, e identity.Enrolment, ids *knownIDs) (organization, error) {
+	for attempt := 1; ; attempt++ {
+		org, err := c.createOrganization(ctx, name, e, ids)
+		if err == nil || !errors.Is(err, identity.ErrExists) && !identity.OutcomeUnknown(err) {
+			return org, err
+		}
+		found, errLook := c.organizationNamed(ctx, name)
+		if errLook == nil {
+			return found, nil
+		}
+		// Neither made nor there: the request was lost on its way, or the other one was removed meanwhile.
+		if !errors.Is(errLook, errNoOrganization) || attempt == attempts || !pause(ctx, attempt) {
+			if errors.Is(err, identity.ErrExists) {
+				err = &identity.Unavailable{Err: errors.New("the organization's name is taken, and nobody has it")}
+			}
+			return organization{}, err
+		}
+	}
+}
+
+func (c *Client) createOrganization(
+	ctx context.Context, name string, e identity.Enrolment, ids *knownIDs,
+) (organization, error) {
+	body, err := json.Marshal(map[string]any{
+		"name":         name,
+		"display_name": displayName(e),
+		"metadata":     map[string]string{keyTenant: e.TenantID.String(), keySignup: e.SignupID.String()},
+		// Who logs in with the connection is no member by that alone.
+		"enabled_connections": []any{map[string]any{"connection_id": ids.connection, "assign_membership_on_login": false}},
+	})
+	if err != nil {
+		return organization{}, fmt.Errorf("create organization: encode body: %w", err)
+	}
+	var made organization
+	err = c.exchange(ctx, call{
+		method: http.MethodPost, route: routeOrganizations, json: body, creates: true,
+		scope: scopeCreateOrganization + " " + scopeEnable, missing: errChanged,
+	}, &made)
+	if err != nil {
+		return organization{}, fmt.Errorf("create organization: %w", c.changed(err))
+	}
+	if made.ID == "" || made.Name != name || !made.isOf(e) {
+		return organization{}, fmt.Errorf("create organization: %w", &identity.Unavailable{Unknown: true, Err: errUnreadable})
+	}
+	made.fresh = true
+	return made, nil
+}
+
+// organizationNamed sees a new organization at once.
+func (c *Client) organizationNamed(ctx context.Context, name string) (organization, error) {
+	var found organization
+	err := c.exchange(ctx, call{
+		method: http.MethodGet, route: routeOrganizationName, id: name, scope: scopeReadOrganization, missing: errNoOrganization,
+	}, &found)
+	if err == nil && (found.ID == "" || found.Name != name) {
+		err = &identity.Unavailable{Err: errUnreadable}
+	}
+	if err != nil {
+		return organization{}, fmt.Errorf("look up organization %s: %w", name, err)
+	}
+	return found, nil
+}
+
+// organizationsOf are those of the school that the user is in, or else the one that a name leads to: there is one at most,
+// unless somebody made another by hand. Names are given in their order, so two free ones in a row end the look.
+func (c *Client) organizationsOf(ctx context.Context, e identity.Enrolment) ([]organization, error) {
+	orgs, err := c.joined(ctx, e)
+	if err != nil && !errors.Is(err, identity.ErrNotFound) || len(orgs) > 0 {
+		return orgs, err
+	}
+	org, err := c.named(ctx, e, 2)
+	if err != nil || org.ID == "" {
+		return nil, err
+	}
+	return []organization{org}, nil
+}
+
+// joined are the school's organizations that the user is in. It fails with [identity.ErrNotFound] without the user.
+func (c *Client) joined(ctx context.Context, e identity.Enrolment) ([]organization, error) {
+	orgs, err := c.memberships(ctx, e.UserID)
+	orgs = slices.DeleteFunc(orgs, func(org organization) bool { return !org.isOf(e) })
+	for i := range orgs {
+		orgs[i].joined = true
+	}
+	return orgs, err
+}
+
+// memberships are those of a user: a hundred, which is far more than anybody has.
+func (c *Client) memberships(ctx context.Context, userID string) ([]organization, error) {
+	var orgs []organization
+	err := c.exchange(ctx, call{
+		method: http.MethodGet, route: routeUserOrganizations, id: userID, scope: scopeReadOrganization,
+		query: url.Values{"per_page": {strconv.Itoa(pageSize)}},
+	}, &orgs)
+	if err != nil {
+		return nil, fmt.Errorf("list the user's organizations: %w", err)
+	}
+	return orgs, nil
+}
+
+// named is the school's organization under one of the names that we give, if there is one; it gives up after so many free
+// names in a row.
+func (c *Client) named(ctx context.Context, e identity.Enrolment, maxFree int) (organization, error) {
+	free := 0
+	for _, name := range organizationNames(e) {
+		org, err := c.organizationNamed(ctx, name)
+		switch {
+		case err == nil && org.isOf(e):
+			return org, nil
+		case err == nil:
+			free = 0
+		case !errors.Is(err, errNoOrganization):
+			return organization{}, err
+		default:
+			if free++; free == maxFree {
+				return organization{}, nil
+			}
+		}
+	}
+	return organization{}, nil
+}
+
+// ensureConnection has people log in to the organization. One that was made just now has it.
+func (c *Client) ensureConnection(ctx context.Context, org organization, ids *knownIDs) error {
+	if org.fresh {
+		return nil
+	}
+	var enabled struct {
+		ID string `json:"connection_id"`
+	}
+	err := c.exchange(ctx, call{
+		method: http.MethodGet, route: routeEnabledOne, id: org.ID, other: ids.connection, scope: scopeReadEnabled,
+		missing: errNoOrganization, // or no such connection in it
+	}, &enabled)
+	if !errors.Is(err, errNoOrganization) {
+		return err
+	}
+	body, err := json.Marshal(map[string]any{"connection_id": ids.connection, "assign_membership_on_login": false})
+	if err != nil {
+		return fmt.Errorf("enable connection: encode body: %w", err)
+	}
+	return c.changed(c.exchange(ctx, call{
+		method: http.MethodPost, route: routeEnabled, id: org.ID, json: body, scope: scopeEnable, missing: errChanged,
+	}, &enabled))
+}
+
+// fewMembers is how many a list may show for each of them to be asked for.
+const fewMembers = 5
+
+// hasMembers tells whether anybody but the one who leaves is in an organization. The list of members may be some seconds
+// behind. Somebody whom it still shows, though gone, is found out by asking for that user's memberships, which are not
+// behind. Somebody whom it does not show yet cannot be found out; that takes an enrolment in the same school within these
+// seconds, which its own sign-up or invitation repeats, and which then makes the organization anew.
+func (c *Client) hasMembers(ctx context.Context, org organization, leaving string) (bool, error) {
+	var members []struct {
+		UserID string `json:"user_id"`
+	}
+	err := c.exchange(ctx, call{
+		method: http.MethodGet, route: routeMembers, id: org.ID, scope: scopeReadMembers, missing: errNoOrganization,
+		query: url.Values{"per_page": {strconv.Itoa(fewMembers + 2)}},
+	}, &members)
+	if errors.Is(err, errNoOrganization) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("list members: %w", err)
+	}
+	if len(members) > fewMembers+1 {
+		return true, nil
+	}
+	for _, member := range members {
+		if member.UserID == leaving {
+			continue
+		}
+		orgs, err := c.memberships(ctx, member.UserID)
+		if err != nil && !errors.Is(err, identity.ErrNotFound) {
+			return false, err
+		}
+		if slices.ContainsFunc(orgs, func(other organization) bool { return other.ID == org.ID }) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+func (c *Client) deleteOrganization(ctx context.Context, org organization) error {
+	err := c.exchange(ctx, call{
+		method: http.MethodDelete, route: routeOrganization, id: org.ID, scope: scopeDeleteOrganization, missing: errNoOrganization,
+	}, nil)
+	if err != nil && !errors.Is(err, errNoOrganization) {
+		return fmt.Errorf("delete organization: %w", err)
+	}
+	return nil
+}
+
+const (
+	// https://auth0.com/docs/troubleshoot/customer-support/operational-policies/entity-limit-policy, and the lengths from
+	// the description of POST /organizations.
+	maxOrganizationName = 50
+	maxDisplayName      = 255
+)
+
+var notInNames = regexp.MustCompile(`[^a-z0-9_-]+`)
+
+// organizationNames are those that the school's organization may have, the most wanted first: the slug, the slug with a
+// number from 2 to 9, and the slug with a part of the tenant's id, which nobody else thinks of.
+func organizationNames(e identity.Enrolment) []string {
+	slug := strings.Trim(notInNames.ReplaceAllString(strings.ToLower(e.Slug), "-"), "-_")
+	if slug == "" {
+		slug = "school"
+	}
+	tenant := e.TenantID.String()
+	with := func(suffix string) string {
+		return strings.TrimRight(slug[:min(len(slug), maxOrganizationName-len(suffix))], "-_") + suffix
+	}
+	names := []string{with("")}
+	for n := 2; n <= 9; n++ {
+		names = append(names, with("-"+strconv.Itoa(n)))
+	}
+	return append(names, with("-"+tenant[len(tenant)-8:]))
+}
+
+func displayName(e identity.Enrolment) string {
+	name := []rune(e.SchoolName)
+	if len(name) == 0 {
+		return e.Slug
+	}
+	return string(name[:min(len(name), maxDisplayName)])
+}

@@ -1,0 +1,75 @@
+package auth0
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"math/big"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"homeroom/identity"
+	"homeroom/internal/secret"
+)
+
+// Passwordless tells whether people choose no password with us. It implements [identity.Passwordless].
+func (c *Client) Passwordless() bool { return c.cfg.Login != LoginPassword }
+
+// firstPassword is what a new user is made with: none in a passwordless connection, and one that nobody learns when it is
+// to be chosen by a link, for a database takes no user without one.
+func (c *Client) firstPassword(user identity.NewUser) secret.String {
+	switch c.cfg.Login {
+	case LoginEmail:
+		return ""
+	case LoginTicket:
+		return randomPassword()
+	default:
+		return user.Password
+	}
+}
+
+// randomPassword has some 140 bits, and passes Auth0's strictest policy: characters of all four classes by turns, so that
+// no two in a row are the same.
+func randomPassword() secret.String {
+	classes := []string{"abcdefghijkmnopqrstuvwxyz", "ABCDEFGHJKLMNPQRSTUVWXYZ", "23456789", "!#%+-_="}
+	var password strings.Builder
+	for i := range 40 {
+		class := classes[i%len(classes)]
+		n, err := rand.Int(rand.Reader, big.NewInt(int64(len(class))))
+		if err != nil {
+			panic("auth0: read random bytes: " + err.Error()) // never, see its documentation
+		}
+		password.WriteByte(class[n.Int64()])
+	}
+	return secret.String(password.String())
+}
+
+// PasswordTicket makes a link to Auth0's page for a new password. A second one made after a lost answer does no harm: both
+// work until their time is over. It implements [identity.Ticketer].
+func (c *Client) PasswordTicket(ctx context.Context, id, returnTo string, ttl time.Duration) (secret.String, error) {
+	body, err := json.Marshal(struct {
+		UserID    string `json:"user_id"`
+		ResultURL string `json:"result_url,omitempty"`
+		TTL       int64  `json:"ttl_sec"` // 0 would be five days
+	}{id, returnTo, max(int64(ttl/time.Second), 1)})
+	if err != nil {
+		return "", fmt.Errorf("make password ticket: encode body: %w", err)
+	}
+	var made struct {
+		Ticket secret.String `json:"ticket"`
+	}
+	err = c.exchange(ctx, call{
+		method: http.MethodPost, route: routePasswordTicket, json: body, scope: scopeTicket, branded: true,
+		missing: identity.ErrNotFound, private: []string{returnTo},
+	}, &made)
+	if err != nil {
+		return "", fmt.Errorf("make password ticket: %w", err)
+	}
+	if link, err := url.Parse(made.Ticket.Reveal()); err != nil || link.Host == "" || link.RawQuery == "" {
+		return "", fmt.Errorf("make password ticket: %w", &identity.Unavailable{Err: errUnreadable})
+	}
+	return made.Ticket, nil
+}

@@ -1,0 +1,125 @@
+package auth0
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"homeroom/identity"
+)
+
+// knownIDs are Auth0's ids of what an operator made.
+type knownIDs struct {
+	// roles are by those of package identity; one without a name in the settings is not among them.
+	roles map[string]string
+	// connection is of the one that users are made in. It is empty without organizations, which alone need it.
+	connection string
+}
+
+// places remembers them, so that they are looked up once.
+type places struct {
+	// turn is held by whoever looks or changes; a channel, since a look takes time and a caller may give up.
+	turn chan struct{}
+	ids  *knownIDs
+}
+
+func newPlaces() *places { return &places{turn: make(chan struct{}, 1)} }
+
+func (p *places) forget() {
+	p.turn <- struct{}{}
+	p.ids = nil
+	<-p.turn
+}
+
+// prepared returns the ids, and looks them up if nobody did. Many who ask at once make one look.
+func (c *Client) prepared(ctx context.Context) (*knownIDs, error) {
+	select {
+	case c.places.turn <- struct{}{}:
+		defer func() { <-c.places.turn }()
+	case <-ctx.Done():
+		return nil, &identity.Unavailable{Err: fmt.Errorf("wait for the ids of roles: %w", ctx.Err())}
+	}
+	if c.places.ids != nil {
+		return c.places.ids, nil
+	}
+	ids := &knownIDs{roles: map[string]string{}}
+	for role, name := range c.cfg.roles() {
+		id, err := c.roleID(ctx, name, "AUTH0_"+strings.ToUpper(role)+"_ROLE")
+		if err != nil {
+			return nil, err
+		}
+		ids.roles[role] = id
+	}
+	if c.cfg.Organizations {
+		id, err := c.connectionID(ctx, c.cfg.connection())
+		if err != nil {
+			return nil, err
+		}
+		ids.connection = id
+	}
+	c.places.ids = ids
+	return ids, nil
+}
+
+// named is what the lists of roles and connections have in common.
+type named struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
+}
+
+// roleID finds a role by its very name: Auth0's filter finds parts of names, in any letter case.
+func (c *Client) roleID(ctx context.Context, name, setting string) (string, error) {
+	for page := 0; ; page++ {
+		var roles []named
+		err := c.exchange(ctx, call{
+			method: http.MethodGet, route: routeRoles, scope: scopeReadRoles,
+			query: url.Values{"name_filter": {name}, "per_page": {strconv.Itoa(pageSize)}, "page": {strconv.Itoa(page)}},
+		}, &roles)
+		if err != nil {
+			return "", fmt.Errorf("find role %q: %w", name, err)
+		}
+		if id := idOf(roles, name); id != "" {
+			return id, nil
+		}
+		if len(roles) < pageSize {
+			return "", &identity.Misconfigured{
+				Hint: fmt.Sprintf("make the role %q in the Auth0 dashboard (User Management, Roles), or correct %s", name, setting),
+				Err:  fmt.Errorf("the Auth0 tenant has no role %q", name),
+			}
+		}
+	}
+}
+
+func (c *Client) connectionID(ctx context.Context, name string) (string, error) {
+	var connections []named
+	err := c.exchange(ctx, call{
+		method: http.MethodGet, route: routeConnections, scope: scopeConnection,
+		query: url.Values{"name": {name}, "fields": {"id,name"}, "include_fields": {"true"}},
+	}, &connections)
+	if err != nil {
+		return "", fmt.Errorf("find connection %q: %w", name, err)
+	}
+	if id := idOf(connections, name); id != "" {
+		return id, nil
+	}
+	return "", &identity.Misconfigured{
+		Hint: "see Authentication in the Auth0 dashboard, and AUTH0_CONNECTION or AUTH0_PASSWORDLESS_CONNECTION",
+		Err:  fmt.Errorf("the Auth0 tenant has no connection %q", name),
+	}
+}
+
+func idOf(found []named, name string) string {
+	for _, one := range found {
+		if one.Name == name {
+			return one.ID
+		}
+	}
+	return ""
+}
+
+// errNoOrganization says that there is none with an id or a name.
+var errNoOrganization = errors.New("no such organization")

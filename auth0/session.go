@@ -1,0 +1,107 @@
+package auth0
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"time"
+
+	"homeroom/identity"
+	"homeroom/internal/secret"
+)
+
+// OpenSession logs a person in by the password-realm grant, for the service's own API. The application must have that
+// grant switched on; and "Trust Token Endpoint IP Header", or Auth0 counts everybody's wrong passwords against our own
+// address. A login whose answer was lost is simply tried again. It implements [identity.SessionOpener].
+func (c *Client) OpenSession(
+	ctx context.Context, email string, password secret.String, client string,
+) (identity.Session, error) {
+	if c.cfg.Audience == "" || c.Passwordless() {
+		return identity.Session{}, fmt.Errorf("open session: %w", &identity.Misconfigured{
+			Hint: "set AUTH0_AUDIENCE, and let people log in with a password of their own (AUTH0_LOGIN)",
+			Err:  errors.New("nobody can log in with a password for the service's own API"),
+		})
+	}
+	asked := c.cfg.Now()
+	req := call{
+		method: http.MethodPost, route: routeToken, login: true, client: client,
+		form: url.Values{
+			"grant_type":    {grantRealm},
+			"client_id":     {c.cfg.ClientID},
+			"client_secret": {c.cfg.ClientSecret.Reveal()},
+			"realm":         {c.cfg.connection()},
+			"audience":      {c.cfg.Audience},
+			"username":      {strings.ToLower(email)},
+			"password":      {password.Reveal()},
+		},
+		private: []string{password.Reveal(), email, client},
+	}
+	ans, err := c.repeat(ctx, req, "")
+	if err != nil {
+		return identity.Session{}, fmt.Errorf("open session: %w", err)
+	}
+	if ans.status != http.StatusOK {
+		return identity.Session{}, fmt.Errorf("open session: %w", c.loginFailure(req, ans))
+	}
+	var body struct {
+		AccessToken secret.String `json:"access_token"`
+		ExpiresIn   int64         `json:"expires_in"`
+	}
+	if err := json.Unmarshal(ans.body, &body); err != nil || body.AccessToken == "" {
+		return identity.Session{}, fmt.Errorf("open session: %w", &identity.Unavailable{Err: errUnreadable})
+	}
+	life := defaultLife
+	if body.ExpiresIn > 0 {
+		life = time.Duration(min(body.ExpiresIn, int64(maxLife/time.Second))) * time.Second
+	}
+	return identity.Session{Token: body.AccessToken, ExpiresAt: asked.Add(life)}, nil
+}
+
+// loginRefusals are the answers that are about the person, by Auth0's code.
+var loginRefusals = map[string]identity.Rejected{
+	"invalid_grant":     {Code: "wrong_credentials", Message: "The identity provider does not accept this e-mail and password."},
+	"mfa_required":      {Code: "mfa_required", Message: "A second factor is needed: log in on the login page."},
+	"too_many_attempts": {Code: "too_many_attempts", Message: "There were too many attempts to log in."},
+	"password_leaked":   {Code: "password_leaked", Message: "This password is known from a breach: choose another one."},
+	"unauthorized":      {Code: "blocked", Message: "The identity provider does not let this person in."},
+	"access_denied":     {Code: "access_denied", Message: "The identity provider does not let this person in."},
+}
+
+// notForUs are the refusals with the code access_denied that are about the application rather than the person, for whom
+// an Action of the tenant may have the same code.
+var notForUs = regexp.MustCompile(`^(Unauthorized$|Client |Service not |Non-global client)`)
+
+// loginFailure is tokenFailure for a person's login.
+func (c *Client) loginFailure(req call, ans answer) error {
+	var p struct {
+		Code        string `json:"error"`
+		Description string `json:"error_description"`
+	}
+	_ = json.Unmarshal(ans.body, &p)
+	cause := c.quote(req, ans.status, p.Code, p.Description)
+	refusal, known := loginRefusals[p.Code]
+	switch {
+	case known && !(p.Code == "access_denied" && notForUs.MatchString(p.Description)):
+		refusal.Field = "password"
+		return &refusal
+	case passing(ans.status):
+		return c.passing(req, ans, cause)
+	case ans.status == http.StatusUnauthorized, p.Code == "invalid_client":
+		return &identity.Misconfigured{Hint: "check AUTH0_CLIENT_ID and AUTH0_CLIENT_SECRET", Err: cause}
+	case p.Code == "unauthorized_client":
+		return &identity.Misconfigured{
+			Hint: "turn on the grant type Password of the application " + c.cfg.ClientID + ", in its advanced settings",
+			Err:  cause,
+		}
+	}
+	return &identity.Misconfigured{
+		Hint: fmt.Sprintf("let the application %s ask for tokens for the API %q (AUTH0_AUDIENCE) with passwords of the "+
+			"connection %q", c.cfg.ClientID, c.cfg.Audience, c.cfg.connection()),
+		Err: cause,
+	}
+}

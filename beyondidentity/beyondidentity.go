@@ -1,0 +1,138 @@
+// Package beyondidentity creates and finds users at Beyond Identity, who log in with passkeys and have no passwords.
+//
+// [Client] implements [identity.Provider]. It is [identity.Passwordless]: Beyond Identity sends every new user a mail with
+// which they enrol a device, and nobody can log in before. It is [identity.Forgetful]: a user has no room for metadata.
+// Our id is a user's external_id, which is unique within the tenant and is searched for when the outcome of a create is
+// unknown. A create is never repeated blindly, as each one sends a mail.
+//
+// The package bitest is a tenant to try it against.
+package beyondidentity
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"homeroom/identity"
+	"homeroom/internal/remote"
+	"homeroom/internal/secret"
+)
+
+var (
+	_ identity.Provider     = (*Client)(nil)
+	_ identity.Passwordless = (*Client)(nil)
+	_ identity.Forgetful    = (*Client)(nil)
+)
+
+// Version is one of the two ways of creating a user.
+type Version string
+
+const (
+	// V1 is the management API of the sign-up guide.
+	V1 Version = "v1"
+	// V2 is the Secure Workforce API.
+	V2 Version = "v2"
+)
+
+// Config says which tenant to talk to, and as whom. The tenant is told by the credentials.
+type Config struct {
+	// BaseURL is the region's: https://api.byndid.com or https://api-eu.byndid.com. Defaults to the former.
+	BaseURL string
+	// Version is how users are created. Defaults to V1 with an APIToken and V2 with a client.
+	Version Version
+	// APIToken is a bearer token made in the Admin Console. Required unless there is a client.
+	APIToken secret.String
+	// ClientID and ClientSecret are of a client made in the Admin Console (API Access), whose tokens the client gets by
+	// itself. Required unless there is an APIToken.
+	ClientID     string
+	ClientSecret secret.String
+	// Timeout bounds each exchange with the API, from dialling to the answer's last byte. Defaults to 10 s.
+	Timeout time.Duration
+	// MaxWait is how long a call may wait here when the API has asked for a pause. Defaults to 10 s.
+	MaxWait time.Duration
+	// Now is the clock for the ends of tokens and pauses. Defaults to time.Now.
+	Now func() time.Time
+	// Logger gets one debug line per exchange and warnings about the token; never a body. Defaults to none.
+	Logger *slog.Logger
+	// Transport carries the requests. Defaults to one of its own with enough kept-alive connections for a busy hour.
+	Transport http.RoundTripper
+}
+
+// Client talks to one tenant. It may be used by many goroutines.
+type Client struct {
+	cfg    Config
+	remote *remote.Client
+}
+
+// New makes a client. It sends nothing: see [Client.Warm].
+func New(cfg Config) (*Client, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	token := remote.Fixed(cfg.APIToken)
+	if cfg.APIToken == "" {
+		token = remote.Grant(remote.Credentials{
+			URL: routeToken, ClientID: cfg.ClientID, ClientSecret: cfg.ClientSecret, Refused: refusedHint,
+		})
+	}
+	client, err := remote.New(remote.Config{
+		Name: "beyond identity", BaseURL: cfg.BaseURL, Token: token, Hidden: []secret.String{cfg.APIToken, cfg.ClientSecret},
+		RetryAfter: rateLimitReset, Timeout: cfg.Timeout, MaxWait: cfg.MaxWait, Now: cfg.Now, Logger: cfg.Logger,
+		Transport: cfg.Transport,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("make the Beyond Identity client: %w", err)
+	}
+	return &Client{cfg: cfg, remote: client}, nil
+}
+
+// Warm fetches the access token, so that the first sign-up does not pay for it. Its error tells early that the API is
+// unreachable or refuses our credentials; the client may be used all the same.
+func (c *Client) Warm(ctx context.Context) error { return c.remote.Warm(ctx) }
+
+// Passwordless implements [identity.Passwordless].
+func (*Client) Passwordless() bool { return true }
+
+// Forgetful implements [identity.Forgetful].
+func (*Client) Forgetful() bool { return true }
+
+func (c Config) withDefaults() Config {
+	c.BaseURL = cmp.Or(strings.TrimRight(c.BaseURL, "/"), "https://api.byndid.com")
+	if c.Version == "" {
+		c.Version = V2
+		if c.APIToken != "" {
+			c.Version = V1
+		}
+	}
+	return c
+}
+
+func (c Config) validate() error {
+	if err := remote.CheckURL(c.BaseURL); err != nil {
+		return fmt.Errorf("beyondidentity: BaseURL %w", err)
+	}
+	if c.Version != V1 && c.Version != V2 {
+		return fmt.Errorf("beyondidentity: the version must be %q or %q, not %q", V1, V2, c.Version)
+	}
+	client := c.ClientID != "" && c.ClientSecret != ""
+	if client == (c.APIToken != "") || !client && (c.ClientID != "" || c.ClientSecret != "") {
+		return errors.New("beyondidentity: either an APIToken or a ClientID and a ClientSecret is required")
+	}
+	return nil
+}
+
+// rateLimitReset is how long the limit lasts: seconds to wait, and not, as elsewhere, a time.
+func rateLimitReset(ans remote.Answer) time.Duration {
+	seconds, err := strconv.ParseInt(ans.Header.Get(headerReset), 10, 32)
+	if err != nil {
+		return 0
+	}
+	return time.Duration(seconds) * time.Second
+}

@@ -1,0 +1,101 @@
+package beyondidentity
+
+import (
+	"net/http"
+	"regexp"
+	"strings"
+
+	"homeroom/identity"
+	"homeroom/internal/remote"
+)
+
+// problem is the body of a refusal, read leniently: that of version 1 is not documented, and its users have a member
+// "error" of their own in Beyond Identity's apps.
+type problem struct {
+	Code    any `json:"code"`
+	Message any `json:"message"`
+	Error   any `json:"error"`
+	Details []struct {
+		Violations []struct {
+			Field string `json:"field"`
+		} `json:"field_violations"`
+	} `json:"details"`
+	// code and message are what it says.
+	code, message string
+}
+
+func readProblem(ans remote.Answer) problem {
+	var p problem
+	_ = ans.Decode(&p) // a proxy's page tells no more than its status
+	p.code, _ = p.Code.(string)
+	for _, said := range []any{p.Message, p.Error} {
+		if text, ok := said.(string); ok && p.message == "" {
+			p.message = text
+		}
+	}
+	return p
+}
+
+// taken is how a conflict is worded where it has another status.
+var taken = regexp.MustCompile(`(?i)\balready (exists?|taken)\b`)
+
+// failure turns a refusal into an error of package identity. scope is what the token needs for the call, for people's hints.
+func (c *Client) failure(req remote.Call, ans remote.Answer, scope string) error {
+	p := readProblem(ans)
+	cause := c.remote.Quote(req, ans, p.code, p.message)
+	hint := func(text string) error { return &identity.Misconfigured{Hint: text, Err: cause} }
+	said := p.code != "" || p.message != ""
+
+	switch {
+	case ans.Status < 300, c.remote.Passing(ans):
+		return c.remote.Unavailable(req, ans, cause)
+	case req.Creates && ans.Status == http.StatusConflict && said,
+		req.Creates && ans.Status == http.StatusBadRequest && taken.MatchString(p.message):
+		return identity.ErrExists
+	case ans.Status == http.StatusUnauthorized:
+		return hint("Beyond Identity refuses the access token: check BEYOND_IDENTITY_API_TOKEN, or make a new client, and " +
+			"check that BEYOND_IDENTITY_BASE_URL is your region's")
+	case ans.Status == http.StatusForbidden:
+		return hint("grant the scope " + scope + " to the token or the client, in the Admin Console of Beyond Identity")
+	case ans.Status == http.StatusNotFound && said:
+		return identity.ErrNotFound
+	case ans.Status == http.StatusNotFound, ans.Status < 400:
+		return hint("this is not the API of Beyond Identity: check BEYOND_IDENTITY_BASE_URL and BEYOND_IDENTITY_VERSION")
+	}
+	if rejected := p.rejection(req, ans.Status); rejected != nil {
+		return rejected
+	}
+	return hint("Beyond Identity refuses what Homeroom asks: check BEYOND_IDENTITY_VERSION")
+}
+
+// rejection is the refusal of a field that a person filled in; nil when it is not one. Fields come with a path, such as
+// "user.email_address".
+func (p problem) rejection(req remote.Call, status int) *identity.Rejected {
+	if status != http.StatusBadRequest || !req.Creates {
+		return nil
+	}
+	for _, d := range p.Details {
+		for _, v := range d.Violations {
+			switch v.Field[strings.LastIndexByte(v.Field, '.')+1:] {
+			case "email_address", "email", "username", "user_name":
+				return &identity.Rejected{
+					Field: "email", Code: "invalid_format",
+					Message: "This is not an e-mail address that the identity provider accepts.",
+				}
+			case "display_name":
+				return &identity.Rejected{
+					Field: "name", Code: "invalid_format", Message: "The identity provider does not accept this name.",
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// refusedHint words the refusal of an access token.
+func refusedHint(status int, code string) string {
+	if status == http.StatusUnauthorized || code == "invalid_client" {
+		return "check BEYOND_IDENTITY_CLIENT_ID and BEYOND_IDENTITY_CLIENT_SECRET"
+	}
+	return "check BEYOND_IDENTITY_BASE_URL, and the client in the Admin Console of Beyond Identity"
+}

@@ -1,0 +1,152 @@
+// Package remote exchanges requests and answers with an identity provider over HTTP.
+//
+// It is what the clients of providers share: one access token for all calls, renewed once when it is refused; a create that
+// is sent once, and whose error says when its outcome is unknown; a rate limit that holds back the next call; and
+// errors that quote a remote text only after secrets and e-mails were taken out of it.
+package remote
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/go-resty/resty/v2"
+
+	"homeroom/internal/secret"
+)
+
+// Config says how to talk to a provider. The clients pass it on from configurations of their own.
+type Config struct {
+	// Name is what the log calls the provider, such as "scim". Required.
+	Name string
+	// BaseURL is put before the routes of calls. Required.
+	BaseURL string
+	// Token fetches an access token. Required; [Fixed] makes one of a token that was given.
+	Token func(context.Context, *Client) (Token, error)
+	// Hidden is what no error may quote, besides the private parts of a call.
+	Hidden []secret.String
+	// RetryAfter reads from an answer how long the provider asks to wait, in a way of its own; zero when it does not
+	// say. The header Retry-After is understood without. Defaults to none.
+	RetryAfter func(Answer) time.Duration
+	// Timeout bounds each exchange, from dialling to the answer's last byte. Defaults to 10 s.
+	Timeout time.Duration
+	// MaxWait is how long a call may wait here when the provider has asked for a pause. Defaults to 10 s.
+	MaxWait time.Duration
+	// Now is the clock for the ends of tokens and pauses. Defaults to time.Now.
+	Now func() time.Time
+	// Logger gets one debug line per exchange and warnings about the token; never a body. Defaults to none.
+	Logger *slog.Logger
+	// Transport carries the requests. Defaults to one of its own that keeps enough connections for a busy hour.
+	Transport http.RoundTripper
+}
+
+// Client talks to one provider. It may be used by many goroutines.
+type Client struct {
+	cfg    Config
+	http   *resty.Client
+	tokens *tokens
+	pauses pauses
+}
+
+const (
+	// maxAnswer is far above the largest page of users that is asked for.
+	maxAnswer = 4 << 20
+	// maxRetryAfter bounds what a header may ask for.
+	maxRetryAfter = time.Minute
+	// attempts is how often a call that can do no harm is tried.
+	attempts = 3
+)
+
+// New makes a client. It sends nothing.
+func New(cfg Config) (*Client, error) {
+	cfg = cfg.withDefaults()
+	if cfg.Name == "" || cfg.Token == nil {
+		return nil, errors.New("remote: Name and Token are required")
+	}
+	if err := CheckURL(cfg.BaseURL); err != nil {
+		return nil, fmt.Errorf("%s: the base URL %w", cfg.Name, err)
+	}
+	if cfg.Timeout < 0 || cfg.MaxWait < 0 {
+		return nil, fmt.Errorf("%s: timeouts must not be negative", cfg.Name)
+	}
+	c := &Client{cfg: cfg, http: newHTTP(cfg), pauses: pauses{now: cfg.Now, maxWait: cfg.MaxWait}}
+	c.tokens = &tokens{
+		fetch: func(ctx context.Context) (Token, error) { return cfg.Token(ctx, c) },
+		now:   cfg.Now, log: cfg.Logger, name: cfg.Name, patience: cfg.MaxWait + 2*cfg.Timeout,
+	}
+	return c, nil
+}
+
+// Warm fetches the access token, so that the first call does not pay for it.
+func (c *Client) Warm(ctx context.Context) error {
+	if _, err := c.tokens.get(ctx); err != nil {
+		return fmt.Errorf("warm up: %w", err)
+	}
+	return nil
+}
+
+// CheckURL tells what is wrong with an address that an operator gave. A path is fine, a query or a password is not.
+func CheckURL(address string) error {
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil ||
+		(u.Scheme != "https" && u.Scheme != "http") {
+		return errors.New("must be an address such as https://api.example.com")
+	}
+	return nil
+}
+
+func (c Config) withDefaults() Config {
+	c.BaseURL = strings.TrimRight(c.BaseURL, "/")
+	c.Timeout = cmp.Or(c.Timeout, 10*time.Second)
+	c.MaxWait = cmp.Or(c.MaxWait, 10*time.Second)
+	if c.RetryAfter == nil {
+		c.RetryAfter = func(Answer) time.Duration { return 0 }
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Transport == nil {
+		c.Transport = newTransport()
+	}
+	return c
+}
+
+// newHTTP makes a resty client without what resty.New would add: a cookie jar (we are no browser) and redirects (a 307
+// would carry a password to wherever it points).
+func newHTTP(cfg Config) *resty.Client {
+	r := resty.NewWithClient(&http.Client{
+		Transport:     cfg.Transport,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	})
+	return r.SetBaseURL(cfg.BaseURL).
+		SetHeader("User-Agent", "homeroom").
+		SetResponseBodyLimit(maxAnswer).
+		SetLogger(silent{}).SetDisableWarn(true)
+}
+
+// newTransport keeps more connections than net/http's two per host, and drops idle ones before a load balancer is likely
+// to: a connection closed under a create leaves its outcome unknown.
+func newTransport() *http.Transport {
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.MaxIdleConns = 128
+	t.MaxIdleConnsPerHost = 64
+	t.IdleConnTimeout = 50 * time.Second
+	t.HTTP2 = &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 5 * time.Second}
+	return t
+}
+
+// silent is resty's logger: requests hold passwords and tokens, so resty prints nothing.
+type silent struct{}
+
+func (silent) Errorf(string, ...any) {}
+func (silent) Warnf(string, ...any)  {}
+func (silent) Debugf(string, ...any) {}

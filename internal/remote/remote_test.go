@@ -1,0 +1,255 @@
+package remote_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"homeroom/identity"
+	"homeroom/internal/remote"
+	"homeroom/internal/secret"
+)
+
+// provider gives token-1, token-2, … for an hour each, and answers all other calls with answer. It needs no network, so
+// that the clock may be synctest's.
+type provider struct {
+	gate   chan struct{} // nil: tokens are given at once
+	down   bool          // no tokens are given
+	answer http.HandlerFunc
+
+	mu     sync.Mutex
+	issued int
+	calls  []string // "METHOD /path bearer"
+}
+
+// RoundTrip implements http.RoundTripper.
+func (p *provider) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Body == nil {
+		r.Body = http.NoBody
+	}
+	recorder := httptest.NewRecorder()
+	bearer, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if r.URL.Path == "/token" {
+		p.token(recorder, r)
+	} else {
+		p.mu.Lock()
+		p.calls = append(p.calls, r.Method+" "+r.URL.Path+" "+bearer)
+		p.mu.Unlock()
+		p.answer(recorder, r)
+	}
+	if err := r.Context().Err(); err != nil {
+		return nil, err
+	}
+	return recorder.Result(), nil
+}
+
+func (p *provider) token(w http.ResponseWriter, r *http.Request) {
+	if p.gate != nil {
+		select {
+		case <-p.gate:
+		case <-r.Context().Done():
+			return
+		}
+	}
+	id, password, _ := r.BasicAuth()
+	if p.down || id != "a%2Bb" || password != "client+canary" || r.FormValue("scope") != "all" {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.issued++
+	fmt.Fprintf(w, `{"access_token":"token-%d","expires_in":3600}`, p.issued)
+}
+
+func (p *provider) last() string { return p.calls[len(p.calls)-1] }
+
+// client is made with credentials that must be encoded.
+func (p *provider) client(t *testing.T) *remote.Client {
+	t.Helper()
+	c, err := remote.New(remote.Config{
+		Name: "provider", BaseURL: "http://provider.test/", Transport: p, Hidden: []secret.String{"client canary"},
+		Token: remote.Grant(remote.Credentials{
+			URL: "/token", ClientID: "a+b", ClientSecret: "client canary", Scope: "all",
+			Refused: func(status int, code string) string { return fmt.Sprint(status, code) },
+		}),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func ok(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{}`) }
+
+var read = remote.Call{Method: http.MethodGet, Route: "/users"}
+
+func use(t *testing.T, c *remote.Client, want int) {
+	t.Helper()
+	ans, err := c.Do(context.Background(), read)
+	if err != nil || ans.Status != want {
+		t.Errorf("answer %d, %v; want %d", ans.Status, err, want)
+	}
+}
+
+func TestOneTokenServesAllCalls(t *testing.T) {
+	t.Parallel()
+	p := &provider{answer: ok}
+	c := p.client(t)
+	var wg sync.WaitGroup
+	for range 20 {
+		wg.Go(func() { use(t, c, 200) })
+	}
+	wg.Wait()
+	if p.issued != 1 || p.last() != "GET /users token-1" {
+		t.Errorf("%d tokens were issued, and the last call was %s", p.issued, p.last())
+	}
+}
+
+func TestOneCallersCancellationFailsNobodyElse(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := &provider{answer: ok, gate: make(chan struct{})}
+		c := p.client(t)
+		ctx, cancel := context.WithCancel(context.Background())
+		first, second := make(chan error), make(chan error)
+		go func() { _, err := c.Do(ctx, read); first <- err }()
+		synctest.Wait() // the first has begun the fetch
+		go func() { second <- c.Warm(context.Background()) }()
+		synctest.Wait()
+		cancel()
+		if err := <-first; !identity.Temporary(err) || !errors.Is(err, context.Canceled) {
+			t.Errorf("the first: %v", err)
+		}
+		close(p.gate)
+		if err := <-second; err != nil {
+			t.Errorf("the second: %v", err)
+		}
+	})
+}
+
+func TestATokenIsRenewedInTheBackground(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := &provider{answer: ok}
+		c := p.client(t)
+		use(t, c, 200)
+		time.Sleep(56 * time.Minute) // the bubble's time
+		p.gate = make(chan struct{})
+		use(t, c, 200) // does not wait, although the endpoint hangs
+		if p.last() != "GET /users token-1" {
+			t.Errorf("meanwhile it used %s", p.last())
+		}
+		close(p.gate)
+		synctest.Wait()
+		use(t, c, 200)
+		if p.issued != 2 || p.last() != "GET /users token-2" {
+			t.Errorf("%d tokens were issued, and then it used %s", p.issued, p.last())
+		}
+		p.down = true
+		time.Sleep(56 * time.Minute)
+		use(t, c, 200) // the old one still serves
+		synctest.Wait()
+		time.Sleep(5 * time.Minute) // and then it ends
+		if _, err := c.Do(context.Background(), read); !identity.Temporary(err) {
+			t.Errorf("without a token: %v, want a temporary error", err)
+		}
+	})
+}
+
+func TestARefusedTokenIsRenewedOnce(t *testing.T) {
+	t.Parallel()
+	p := &provider{}
+	p.answer = func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") == "Bearer token-1" {
+			w.WriteHeader(http.StatusUnauthorized)
+		}
+	}
+	c := p.client(t)
+	var wg sync.WaitGroup
+	for range 20 {
+		wg.Go(func() { use(t, c, 200) })
+	}
+	wg.Wait()
+	if p.issued != 2 {
+		t.Errorf("%d tokens were issued, want 2: the refused one and one more", p.issued)
+	}
+	p.answer = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) }
+	use(t, c, 401)
+}
+
+func TestOnlyWhatCanDoNoHarmIsRepeated(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := &provider{answer: func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) }}
+		c := p.client(t)
+		use(t, c, 502)
+		if len(p.calls) != 3 {
+			t.Errorf("a read was sent %d times, want three", len(p.calls))
+		}
+		p.calls = nil
+		_, err := c.Do(context.Background(), remote.Call{Method: http.MethodPost, Route: "/users", Creates: true})
+		if err != nil || len(p.calls) != 1 {
+			t.Errorf("a create was sent %d times, want once: %v", len(p.calls), err)
+		}
+	})
+}
+
+func TestAPauseIsWaitedForWhenItIsShort(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := &provider{}
+		after := "7"
+		p.answer = func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Retry-After", after)
+			w.WriteHeader(http.StatusTooManyRequests)
+		}
+		c := p.client(t)
+		use(t, c, 429)
+		start := time.Now()
+		p.answer = ok
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		defer cancel()
+		if _, err := c.Do(ctx, read); identity.RetryAfter(err) != 7*time.Second || time.Since(start) != 0 {
+			t.Errorf("with a deadline before the end: %v after %s", err, time.Since(start))
+		}
+		use(t, c, 200)
+		if waited := time.Since(start); waited != 7*time.Second {
+			t.Errorf("waited %s, want 7 s", waited)
+		}
+		for header, want := range map[string]time.Duration{
+			"":      time.Second,
+			"-5":    time.Second,
+			"86400": time.Minute,
+			time.Now().Add(30 * time.Second).UTC().Format(http.TimeFormat): 30 * time.Second,
+		} {
+			ans := remote.Answer{Status: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {header}}}
+			if got := identity.RetryAfter(c.Unavailable(read, ans, errors.New("refused"))); got != want {
+				t.Errorf("Retry-After %q is read as %s, want %s", header, got, want)
+			}
+		}
+	})
+}
+
+func TestQuotesAreRedacted(t *testing.T) {
+	t.Parallel()
+	p := &provider{answer: ok}
+	c := p.client(t)
+	use(t, c, 200)
+	req := remote.Call{Method: http.MethodPost, Route: "/users", Private: []string{"pass+word", "pass"}}
+	said := "pass+word pass%2Bword pass token-1 client canary ada@lincoln.example Bearer abc.def eyJhbGciOiJ.e.x \n" +
+		strings.Repeat("long ", 100)
+	got := c.Quote(req, remote.Answer{Status: 400}, "", said).Error()
+	want := "POST /users: 400 Bad Request: " + strings.Repeat("[redacted] ", 8) + " long"
+	if !strings.HasPrefix(got, want) || len(got) > 400 {
+		t.Errorf("quoted as %q, want %q…", got, want)
+	}
+}

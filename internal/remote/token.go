@@ -1,0 +1,188 @@
+package remote
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+
+	"homeroom/identity"
+	"homeroom/internal/secret"
+)
+
+// Token is an access token and the times at which to renew it and to stop using it.
+type Token struct {
+	value          secret.String
+	renew, expires time.Time
+}
+
+// Fixed is the source of a token that was given, and does not end. When it is refused, it is tried once more.
+func Fixed(value secret.String) func(context.Context, *Client) (Token, error) {
+	never := time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
+	return func(context.Context, *Client) (Token, error) {
+		return Token{value: value, renew: never, expires: never}, nil
+	}
+}
+
+// Credentials are a client's, for OAuth's client credentials grant.
+type Credentials struct {
+	// URL is the token endpoint's, or its route under the base URL.
+	URL          string
+	ClientID     string
+	ClientSecret secret.String
+	// Scope is what to ask for; empty asks for nothing in particular.
+	Scope string
+	// Refused words the answer of an endpoint that gave none. code is OAuth's, such as "invalid_client"; it may be empty.
+	Refused func(status int, code string) (hint string)
+}
+
+const (
+	// renewBefore is how long before its end a token is renewed in the background. Meanwhile the old one serves.
+	renewBefore = 5 * time.Minute
+	// stopBefore allows for the way to the provider and for clocks that differ.
+	stopBefore = 10 * time.Second
+	// renewAgain is how long after a failure the renewal is tried again.
+	renewAgain = 20 * time.Second
+	// defaultLife and maxLife bound what the provider says; RFC 6749 lets it say nothing.
+	defaultLife = 5 * time.Minute
+	maxLife     = 30 * 24 * time.Hour
+)
+
+// Grant is the source of tokens that are got with credentials: a form, and HTTP's Basic scheme.
+func Grant(cr Credentials) func(context.Context, *Client) (Token, error) {
+	return func(ctx context.Context, c *Client) (Token, error) {
+		asked := c.cfg.Now()
+		req := Call{
+			Method: http.MethodPost, Route: cr.URL, User: cr.ClientID, Password: cr.ClientSecret,
+			Form: url.Values{"grant_type": {"client_credentials"}},
+		}
+		if cr.Scope != "" {
+			req.Form.Set("scope", cr.Scope)
+		}
+		ans, err := c.Do(ctx, req)
+		if err != nil {
+			return Token{}, err
+		}
+		if ans.Status != http.StatusOK {
+			return Token{}, c.tokenFailure(cr, req, ans)
+		}
+		var body struct {
+			AccessToken string `json:"access_token"`
+			ExpiresIn   int64  `json:"expires_in"`
+		}
+		if err := ans.Decode(&body); err != nil || body.AccessToken == "" {
+			return Token{}, &identity.Unavailable{Err: errors.New("the token endpoint's answer has no access token")}
+		}
+		life := defaultLife
+		if body.ExpiresIn > 0 {
+			life = time.Duration(min(body.ExpiresIn, int64(maxLife/time.Second))) * time.Second
+		}
+		end := asked.Add(life)
+		return Token{
+			value:   secret.String(body.AccessToken),
+			renew:   end.Add(-min(renewBefore, life/2)),
+			expires: end.Add(-min(stopBefore, life/10)),
+		}, nil
+	}
+}
+
+// tokenFailure words a refusal. A missing token never leaves an outcome unknown.
+func (c *Client) tokenFailure(cr Credentials, req Call, ans Answer) error {
+	var p struct {
+		Code        string `json:"error"`
+		Description string `json:"error_description"`
+	}
+	_ = ans.Decode(&p) // a proxy's page tells no more than its status
+	cause := c.Quote(req, ans, p.Code, p.Description)
+	if c.Passing(ans) {
+		return c.Unavailable(req, ans, cause)
+	}
+	return &identity.Misconfigured{Hint: cr.Refused(ans.Status, p.Code), Err: cause}
+}
+
+// tokens holds the one access token that all calls share.
+type tokens struct {
+	fetch func(context.Context) (Token, error)
+	now   func() time.Time
+	log   *slog.Logger
+	name  string
+	// patience bounds one fetch, whoever waits for it.
+	patience time.Duration
+
+	mu      sync.Mutex
+	current Token
+	flight  singleflight.Group
+}
+
+// get returns a token that is good now. It waits for the provider only when there is none, and no longer than ctx lives;
+// the fetch itself goes on for the others who wait for it.
+func (t *tokens) get(ctx context.Context) (secret.String, error) {
+	t.mu.Lock()
+	current := t.current
+	t.mu.Unlock()
+	if now := t.now(); now.Before(current.expires) {
+		if !now.Before(current.renew) {
+			t.flight.DoChan("", t.renewal(ctx))
+		}
+		return current.value, nil
+	}
+	select {
+	case result := <-t.flight.DoChan("", t.renewal(ctx)):
+		if result.Err != nil {
+			return "", fmt.Errorf("get access token: %w", result.Err)
+		}
+		return result.Val.(secret.String), nil
+	case <-ctx.Done():
+		return "", &identity.Unavailable{Err: fmt.Errorf("wait for access token: %w", ctx.Err())}
+	}
+}
+
+// last is the token that was used last, good or not.
+func (t *tokens) last() secret.String {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.current.value
+}
+
+// drop forgets a token that was refused; a newer one stays.
+func (t *tokens) drop(refused secret.String) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.current.value == refused {
+		t.current = Token{}
+	}
+}
+
+// renewal is what one flight does. It outlives the call that began it.
+func (t *tokens) renewal(ctx context.Context) func() (any, error) {
+	ctx = context.WithoutCancel(ctx)
+	return func() (any, error) {
+		t.mu.Lock()
+		current := t.current
+		t.mu.Unlock()
+		if now := t.now(); now.Before(current.renew) && now.Before(current.expires) {
+			return current.value, nil // a flight landed between our look and our start
+		}
+		ctx, cancel := context.WithTimeout(ctx, t.patience)
+		defer cancel()
+		fresh, err := t.fetch(ctx)
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		if err != nil {
+			if t.now().Before(t.current.expires) {
+				t.current.renew = t.now().Add(renewAgain)
+				t.log.WarnContext(ctx, t.name+" access token not renewed, the old one still serves",
+					"error", err, "expires", t.current.expires)
+			}
+			return nil, err
+		}
+		t.current = fresh
+		return fresh.value, nil
+	}
+}

@@ -1,0 +1,157 @@
+package scim
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"regexp"
+	"strings"
+
+	"homeroom/identity"
+	"homeroom/internal/remote"
+	"homeroom/internal/secret"
+)
+
+// problem is the body of a refusal, read leniently: Asgardeo's "schemas" may be a bare string, its "status" a text or a
+// number, and its management API has members of its own.
+type problem struct {
+	Type        any `json:"scimType"`
+	Detail      any `json:"detail"`
+	Message     any `json:"message"`
+	Description any `json:"description"`
+	Status      any `json:"status"`
+	Schemas     any `json:"schemas"`
+	// scim is whether it is a SCIM server that speaks, rather than a proxy in between.
+	scim bool
+	// kind and detail are what it says.
+	kind, detail string
+}
+
+func readProblem(ans remote.Answer) problem {
+	var p problem
+	_ = ans.Decode(&p) // a proxy's page tells no more than its status
+	p.kind, _ = p.Type.(string)
+	for _, said := range []any{p.Detail, p.Description, p.Message} {
+		if text, ok := said.(string); ok && p.detail == "" {
+			p.detail = strings.Join(strings.Fields(text), " ")
+		}
+	}
+	p.scim = p.Schemas != nil || p.Status != nil || p.detail != ""
+	return p
+}
+
+// errRefused says that the server did not like what a request says, and did nothing.
+var errRefused = errors.New("the request was refused")
+
+// failure turns a refusal into an error of package identity. scope is what the token needs for the call, for people's hints.
+func (c *Client) failure(req remote.Call, ans remote.Answer, scope string) error {
+	p := readProblem(ans)
+	cause := c.remote.Quote(req, ans, p.kind, p.detail)
+	hint := func(text string) error { return &identity.Misconfigured{Hint: text, Err: cause} }
+
+	switch {
+	case ans.Status < 300, c.remote.Passing(ans):
+		return c.remote.Unavailable(req, ans, cause)
+	case req.Creates && p.exists(ans.Status):
+		return identity.ErrExists
+	case ans.Status == http.StatusUnauthorized:
+		return hint("the SCIM server refuses even a fresh access token: check SCIM_BASE_URL, SCIM_TOKEN_URL and SCIM_SCOPE")
+	case ans.Status == http.StatusForbidden:
+		return hint("grant the scope " + scope + " to the SCIM application, and ask for it (SCIM_SCOPE)")
+	case ans.Status == http.StatusNotFound && p.scim:
+		return identity.ErrNotFound
+	case ans.Status == http.StatusNotFound, ans.Status < 400:
+		return hint("there is no SCIM server at " + c.cfg.BaseURL + c.cfg.UsersPath + ": check SCIM_BASE_URL")
+	}
+	if rejected := c.rejection(req, ans.Status, p); rejected != nil {
+		return rejected
+	}
+	cause = fmt.Errorf("%w: %w", errRefused, cause)
+	return hint("the SCIM server refuses what Homeroom asks: check SCIM_USERNAME_PREFIX and the attributes that it requires")
+}
+
+// refusedHint words the refusal of an access token.
+func refusedHint(status int, code string) string {
+	switch {
+	case code == "unauthorized_client", code == "unsupported_grant_type":
+		return "allow the grant Client Credentials to the SCIM application"
+	case code == "invalid_scope":
+		return "the SCIM application may not ask for these scopes: check SCIM_SCOPE"
+	case status == http.StatusUnauthorized, code == "invalid_client":
+		return "check SCIM_CLIENT_ID and SCIM_CLIENT_SECRET"
+	default:
+		return "check SCIM_TOKEN_URL"
+	}
+}
+
+// taken is how servers word a conflict that they do not give RFC 7644's status.
+var taken = regexp.MustCompile(`(?i)\b(already (exists?|taken|used|in use)|not unique|must be unique)\b`)
+
+func (p problem) exists(status int) bool {
+	return status == http.StatusConflict && p.scim ||
+		status == http.StatusBadRequest && (p.kind == typeUniqueness || taken.MatchString(p.detail))
+}
+
+var (
+	// numbered is how Asgardeo begins a detail: with the number of its error.
+	numbered = regexp.MustCompile(`\b(\d{5}) - `)
+	// adding is what it puts before the cause, and repeats the user name.
+	adding = regexp.MustCompile(`^Error in adding the user: \S+\s*(to the user store\.)?\s*`)
+	// technical are the signs of a pattern in a message that was not made for people.
+	technical = regexp.MustCompile(`[\\^${}\[\]<>]`)
+	// password is how a refused password is told from other refusals, for want of a code that all servers have.
+	passwordLike = regexp.MustCompile(`(?i)passw|credential`)
+)
+
+// passwordCodes are Asgardeo's errors for passwords.
+var passwordCodes = map[string]string{
+	"20035": "too_weak", "30003": "too_weak", "30301": "too_weak", "22001": "used_before",
+}
+
+// nameCodes are Asgardeo's errors for user names, which are e-mails here.
+var nameCodes = map[string]bool{"31301": true, "30007": true}
+
+// rejection is the refusal of a field that a person filled in; nil when it is not one.
+func (c *Client) rejection(req remote.Call, status int, p problem) *identity.Rejected {
+	if status != http.StatusBadRequest || !req.Creates {
+		return nil
+	}
+	number := ""
+	if m := numbered.FindStringSubmatch(p.detail); m != nil {
+		number = m[1]
+	}
+	if nameCodes[number] || strings.Contains(p.detail, "emails") {
+		return &identity.Rejected{
+			Field: "email", Code: "invalid_format",
+			Message: "This is not an e-mail address that the identity provider accepts.",
+		}
+	}
+	code := passwordCodes[number]
+	if code == "" && !passwordLike.MatchString(p.kind+" "+p.detail) {
+		return nil
+	}
+	switch {
+	case code != "":
+	case strings.Contains(strings.ToLower(p.kind+p.detail), "compromised"):
+		code = "too_common"
+	case p.kind == "" || p.kind == "invalidValue":
+		code = "too_weak"
+	default:
+		code = "not_accepted"
+	}
+	return &identity.Rejected{Field: "password", Code: code, Message: c.forPeople(req, p.detail)}
+}
+
+// forPeople is a detail about a password without what people do not need to know. Where nothing is left, or only a pattern
+// tells what is wrong, it says just that.
+func (c *Client) forPeople(req remote.Call, detail string) string {
+	text := numbered.ReplaceAllString(adding.ReplaceAllString(detail, ""), "")
+	text = strings.TrimSpace(c.remote.Redact(req, text))
+	if text == "" || technical.MatchString(strings.ReplaceAll(text, secret.Redacted, "")) {
+		return "The identity provider does not accept this password."
+	}
+	if !strings.HasSuffix(text, ".") && !strings.HasSuffix(text, "!") {
+		text += "."
+	}
+	return text
+}

@@ -1,0 +1,147 @@
+package scim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+
+	"homeroom/identity"
+	"homeroom/internal/remote"
+)
+
+// errMissing says that an application or a role was never made, or has another name.
+var errMissing = errors.New("not found by its name")
+
+// Prepare looks up the application and the roles, once. It implements [identity.Enroller].
+func (c *Client) Prepare(ctx context.Context) error {
+	if _, err := c.prepared(ctx); err != nil {
+		return fmt.Errorf("look up roles: %w", err)
+	}
+	return nil
+}
+
+// prepared are the ids of the roles, by display name.
+func (c *Client) prepared(ctx context.Context) (map[string]string, error) {
+	c.mu.Lock()
+	roles := c.roles
+	c.mu.Unlock()
+	if roles != nil || !c.Enrols() {
+		return roles, nil
+	}
+	application, err := c.application(ctx)
+	if err != nil {
+		return nil, err
+	}
+	roles = map[string]string{}
+	for _, wanted := range []struct{ name, setting string }{
+		{c.cfg.AdminRole, "SCIM_ADMIN_ROLE"}, {c.cfg.MemberRole, "SCIM_MEMBER_ROLE"},
+	} {
+		if wanted.name == "" || roles[wanted.name] != "" {
+			continue
+		}
+		if roles[wanted.name], err = c.roleID(ctx, wanted.name, application, wanted.setting); err != nil {
+			return nil, err
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.roles = roles
+	return roles, nil
+}
+
+func (c *Client) forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.roles = nil
+}
+
+// application is the id of the application that the roles belong to; empty when none is named.
+func (c *Client) application(ctx context.Context) (string, error) {
+	if c.cfg.Application == "" {
+		return "", nil
+	}
+	var page struct {
+		Applications []struct{ ID, Name string } `json:"applications"`
+	}
+	err := c.find(ctx, c.cfg.ApplicationsPath, equal("name", c.cfg.Application), scopeApplications, &page)
+	if err != nil {
+		return "", err
+	}
+	var ids []string
+	for _, a := range page.Applications {
+		if a.Name == c.cfg.Application {
+			ids = append(ids, a.ID)
+		}
+	}
+	return only(ids, "application", c.cfg.Application, "SCIM_APPLICATION")
+}
+
+// roleID finds a role by its name. Names are unique within an application, not beyond.
+func (c *Client) roleID(ctx context.Context, name, application, setting string) (string, error) {
+	var page struct {
+		Resources []struct {
+			ID          string `json:"id"`
+			DisplayName string `json:"displayName"`
+			Audience    struct {
+				Value string `json:"value"`
+			} `json:"audience"`
+		} `json:"Resources"`
+	}
+	filter := equal("displayName", name)
+	if application != "" {
+		filter += " and " + equal("audience.value", application)
+	}
+	if err := c.find(ctx, c.cfg.RolesPath, filter, scopeRoles, &page); err != nil {
+		return "", err
+	}
+	var ids []string
+	for _, r := range page.Resources {
+		theirs := application != "" && r.Audience.Value != "" && r.Audience.Value != application
+		if r.DisplayName == name && !theirs {
+			ids = append(ids, r.ID)
+		}
+	}
+	return only(ids, "role", name, setting)
+}
+
+// find asks for what an operator has made, by a filter. An empty list may come as 404.
+func (c *Client) find(ctx context.Context, path, filter, scope string, page any) error {
+	req := remote.Call{Method: http.MethodGet, Route: path, Type: mediaType, Query: url.Values{"filter": {filter}}}
+	ans, err := c.remote.Do(ctx, req)
+	if err != nil {
+		return err
+	}
+	if ans.Status != http.StatusOK {
+		if err := c.failure(req, ans, scope); !errors.Is(err, identity.ErrNotFound) {
+			return err
+		}
+		return nil
+	}
+	var total struct {
+		Results *int `json:"totalResults"`
+	}
+	if ans.Decode(&total) != nil || total.Results == nil || ans.Decode(page) != nil {
+		return &identity.Unavailable{Err: remote.ErrUnreadable}
+	}
+	return nil
+}
+
+// only is the one id that was found.
+func only(ids []string, what, name, setting string) (string, error) {
+	switch len(ids) {
+	case 1:
+		return ids[0], nil
+	case 0:
+		return "", &identity.Misconfigured{
+			Hint: fmt.Sprintf("make the %s %q at the SCIM server, or name another one (%s)", what, name, setting),
+			Err:  fmt.Errorf("the %s %q is %w", what, name, errMissing),
+		}
+	default:
+		return "", &identity.Misconfigured{
+			Hint: fmt.Sprintf("rename all but one of them, or say whose it is (SCIM_APPLICATION); the name is in %s", setting),
+			Err:  fmt.Errorf("%d of the name %q", len(ids), name),
+		}
+	}
+}

@@ -1,0 +1,152 @@
+package scim
+
+import (
+	"encoding/json"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"homeroom/identity"
+)
+
+// newUser is the body of a create. Empty members are left out: servers differ in what they make of them.
+type newUser struct {
+	Schemas      []string      `json:"schemas"`
+	ExternalID   string        `json:"externalId"`
+	UserName     string        `json:"userName"`
+	Password     string        `json:"password,omitempty"`
+	Name         *personName   `json:"name,omitempty"`
+	DisplayName  string        `json:"displayName,omitempty"`
+	Emails       []entry       `json:"emails"`
+	PhoneNumbers []entry       `json:"phoneNumbers,omitempty"`
+	Addresses    []postal      `json:"addresses,omitempty"`
+	Enterprise   *organization `json:"urn:ietf:params:scim:schemas:extension:enterprise:2.0:User,omitempty"`
+}
+
+type personName struct {
+	Given     string `json:"givenName,omitempty"`
+	Family    string `json:"familyName,omitempty"`
+	Formatted string `json:"formatted,omitempty"`
+}
+
+type postal struct {
+	Type       string `json:"type"`
+	Street     string `json:"streetAddress,omitempty"`
+	Locality   string `json:"locality,omitempty"`
+	Region     string `json:"region,omitempty"`
+	PostalCode string `json:"postalCode,omitempty"`
+}
+
+type organization struct {
+	Organization string `json:"organization"`
+}
+
+func (c *Client) body(user identity.NewUser) newUser {
+	body := newUser{
+		Schemas: []string{schemaUser}, ExternalID: user.ID.String(), UserName: c.cfg.UserNamePrefix + user.Email,
+		Password: user.Password.Reveal(), DisplayName: user.Name, Emails: []entry{{Value: user.Email, Primary: true}},
+	}
+	if name := (personName{Given: user.GivenName, Family: user.FamilyName, Formatted: user.Name}); name != (personName{}) {
+		body.Name = &name
+	}
+	if phone := user.Profile["phone"]; phone != "" {
+		body.PhoneNumbers = []entry{{Type: "work", Value: phone}}
+	}
+	place := postal{
+		Type: "work", Street: user.Profile["address"], Locality: user.Profile["locality"], Region: user.Profile["region"],
+		PostalCode: user.Profile["postalCode"],
+	}
+	if place != (postal{Type: "work"}) {
+		body.Addresses = []postal{place}
+	}
+	if company := user.Profile["company"]; company != "" {
+		body.Schemas = append(body.Schemas, schemaEnterprise)
+		body.Enterprise = &organization{company}
+	}
+	return body
+}
+
+// entry is one value of an attribute that has several, or the whole of a reference.
+type entry struct {
+	Value   string `json:"value"`
+	Type    string `json:"type,omitempty"`
+	Primary bool   `json:"primary,omitempty"`
+}
+
+// UnmarshalJSON reads an entry leniently. Asgardeo shows an e-mail that has nothing besides its value as a bare string,
+// and what else others put there must not hide a user.
+func (e *entry) UnmarshalJSON(raw []byte) error {
+	if err := json.Unmarshal(raw, &e.Value); err == nil {
+		return nil
+	}
+	var members map[string]any
+	if err := json.Unmarshal(raw, &members); err != nil {
+		return nil //nolint:nilerr // neither a text nor an object tells us nothing
+	}
+	e.Value, _ = members["value"].(string)
+	e.Primary, _ = members["primary"].(bool)
+	return nil
+}
+
+// remoteUser is a user as the server shows one, as far as we read it.
+type remoteUser struct {
+	ID         string  `json:"id"`
+	ExternalID string  `json:"externalId"`
+	UserName   string  `json:"userName"`
+	Emails     []entry `json:"emails"`
+	// Roles and Groups are what the person has or is in. A server may leave them out.
+	Roles  []entry `json:"roles"`
+	Groups []entry `json:"groups"`
+	Meta   struct {
+		Created any `json:"created"`
+	} `json:"meta"`
+	// WSO2 is Asgardeo's own extension.
+	WSO2 struct {
+		EmailVerified any `json:"emailVerified"`
+	} `json:"urn:scim:wso2:schema"`
+}
+
+// has tells whether an e-mail is among the user's.
+func (u remoteUser) has(email, prefix string) bool {
+	for _, e := range u.Emails {
+		if strings.EqualFold(e.Value, email) {
+			return true
+		}
+	}
+	return strings.EqualFold(u.UserName, prefix+email) || strings.EqualFold(u.UserName, email)
+}
+
+// email is the primary e-mail, or else the first, or else the user name if it is one.
+func (u remoteUser) email(prefix string) string {
+	for _, e := range u.Emails {
+		if e.Primary {
+			return e.Value
+		}
+	}
+	if len(u.Emails) > 0 {
+		return u.Emails[0].Value
+	}
+	if name := strings.TrimPrefix(u.UserName, prefix); strings.Contains(name, "@") {
+		return name
+	}
+	return ""
+}
+
+func (c *Client) user(u remoteUser) identity.User {
+	text, _ := u.Meta.Created.(string)
+	created, _ := time.Parse(time.RFC3339, text)
+	return identity.User{
+		ID: u.ID, OurID: ourID(u.ExternalID), Email: u.email(c.cfg.UserNamePrefix),
+		EmailVerified: u.WSO2.EmailVerified == true || u.WSO2.EmailVerified == "true", CreatedAt: created,
+	}
+}
+
+// ourID is what Lookup takes; nil when the externalId is not one that we choose, letter by letter.
+func ourID(externalID string) uuid.UUID {
+	id, err := uuid.Parse(externalID)
+	if err != nil || externalID != id.String() {
+		return uuid.Nil
+	}
+	return id
+}

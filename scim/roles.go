@@ -1,0 +1,160 @@
+package scim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+
+	"homeroom/identity"
+	"homeroom/internal/remote"
+)
+
+// Enrols implements [identity.Enroller].
+func (c *Client) Enrols() bool { return c.cfg.AdminRole != "" || c.cfg.MemberRole != "" }
+
+// Enrol gives a login its role. Those that ask for the same at once are answered with one piece of work, for they would not
+// see one another when they look. It implements [identity.Enroller].
+func (c *Client) Enrol(ctx context.Context, e identity.Enrolment) (identity.Place, error) {
+	name := c.role(e.Role)
+	if name == "" {
+		return identity.Place{}, nil
+	}
+	_, err, _ := c.enrolments.Do(name+" "+e.UserID, func() (any, error) {
+		err := c.enrol(ctx, e.UserID, name)
+		switch {
+		case errors.Is(err, errRoleGone): // an operator made it anew, perhaps
+			c.forget()
+			err = c.enrol(ctx, e.UserID, name)
+		case identity.OutcomeUnknown(err):
+			err = c.enrol(ctx, e.UserID, name) // which looks first
+		}
+		return nil, err
+	})
+	if err != nil {
+		return identity.Place{}, fmt.Errorf("give the role %s: %w", name, err)
+	}
+	return identity.Place{}, nil
+}
+
+// Withdraw takes the role away again. It implements [identity.Enroller].
+func (c *Client) Withdraw(ctx context.Context, e identity.Enrolment) error {
+	name := c.role(e.Role)
+	if name == "" {
+		return nil
+	}
+	err := c.withdraw(ctx, e.UserID, name)
+	if errors.Is(err, errRoleGone) {
+		c.forget()
+		err = c.withdraw(ctx, e.UserID, name)
+	}
+	if err == nil || errors.Is(err, identity.ErrNotFound) || errors.Is(err, errMissing) || errors.Is(err, errRoleGone) {
+		return nil // the login, or the role, is gone
+	}
+	return fmt.Errorf("take away the role %s: %w", name, err)
+}
+
+// role is the display name of what a role of ours is at the server; empty for none.
+func (c *Client) role(role string) string {
+	switch role {
+	case identity.RoleOwner, identity.RoleAdmin:
+		return c.cfg.AdminRole
+	default:
+		return c.cfg.MemberRole
+	}
+}
+
+// errRoleGone says that a role is not where it was.
+var errRoleGone = errors.New("the role is gone")
+
+func (c *Client) enrol(ctx context.Context, userID, name string) error {
+	roles, err := c.prepared(ctx)
+	if err != nil {
+		return err
+	}
+	user, err := c.read(ctx, userID)
+	if err != nil {
+		return err
+	}
+	if c.held(user, roles[name]) {
+		return nil
+	}
+	return c.patch(ctx, roles[name], operation{Op: "add", Path: c.members, Value: []entry{{Value: userID}}})
+}
+
+// withdraw removes a person from a role. The server's own way of writing the path is tried first, the other one when that
+// is refused.
+func (c *Client) withdraw(ctx context.Context, userID, name string) error {
+	roles, err := c.prepared(ctx)
+	if err != nil {
+		return err
+	}
+	user, err := c.read(ctx, userID)
+	if err != nil {
+		return err
+	}
+	if entries := c.entries(user); len(entries) > 0 && !c.held(user, roles[name]) {
+		return nil
+	}
+	quotedFirst := c.members == "members"
+	err = c.patch(ctx, roles[name], operation{Op: "remove", Path: member(c.members, userID, quotedFirst)})
+	if errors.Is(err, errRefused) {
+		err = c.patch(ctx, roles[name], operation{Op: "remove", Path: member(c.members, userID, !quotedFirst)})
+	}
+	return err
+}
+
+// entries are the roles that the server shows with a person, if it does.
+func (c *Client) entries(user remoteUser) []entry {
+	if c.holds == "groups" {
+		return user.Groups
+	}
+	return user.Roles
+}
+
+func (c *Client) held(user remoteUser, roleID string) bool {
+	return slices.ContainsFunc(c.entries(user), func(e entry) bool { return e.Value == roleID })
+}
+
+// operation is one change of RFC 7644, section 3.5.2.
+type operation struct {
+	Op    string  `json:"op"`
+	Path  string  `json:"path"`
+	Value []entry `json:"value,omitempty"`
+}
+
+// patch changes a role. To remove who is not there does nothing. To add who is there should do nothing either (RFC 7644,
+// section 3.5.2.1), but servers have been seen to have somebody twice then: so that is sent once.
+func (c *Client) patch(ctx context.Context, roleID string, op operation) error {
+	req := remote.Call{
+		Method: http.MethodPatch, Route: c.cfg.RolesPath + resource, ID: roleID, Type: mediaType, Creates: op.Op == "add",
+		Body: struct {
+			Schemas    []string    `json:"schemas"`
+			Operations []operation `json:"Operations"`
+		}{[]string{schemaPatch}, []operation{op}},
+	}
+	ans, err := c.remote.Do(ctx, req)
+	if err != nil {
+		return err
+	}
+	p := readProblem(ans)
+	switch {
+	case ans.Status == http.StatusOK, ans.Status == http.StatusNoContent:
+		return nil
+	case op.Op == "remove" && ans.Status == http.StatusBadRequest && p.kind == typeNoTarget:
+		return nil // there is nobody to remove
+	case ans.Status == http.StatusBadRequest:
+		return &identity.Misconfigured{
+			Hint: "the SCIM server does not take this change of a role: check SCIM_ROLES_PATH",
+			Err:  fmt.Errorf("%w: %w", errRefused, c.remote.Quote(req, ans, p.kind, p.detail)),
+		}
+	case ans.Status == http.StatusConflict: // somebody else changes the role, and may have done the same
+		return &identity.Unavailable{Unknown: true, Err: c.remote.Quote(req, ans, p.kind, p.detail)}
+	}
+	err = c.failure(req, ans, scopeRoleUpdate)
+	if errors.Is(err, identity.ErrNotFound) {
+		return &identity.Unavailable{Err: errRoleGone}
+	}
+	return err
+}

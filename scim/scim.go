@@ -1,0 +1,162 @@
+// Package scim creates and finds users at a SCIM 2.0 server (RFC 7643, RFC 7644), Asgardeo first of all.
+//
+// [Client] implements [identity.Provider], [identity.Enroller] and [identity.Adopter]. What is special here:
+//
+//   - The server chooses its own ids. Ours is the user's externalId, and is searched for when the outcome of a create is
+//     unknown. A create is never repeated blindly.
+//   - SCIM has no place for metadata, so none is kept: the client is [identity.Forgetful].
+//   - Roles are those of Asgardeo (/scim2/v2/Roles), of an application or of the whole organization. At a server that
+//     has none, a group can stand for a role.
+//   - What a filter finds is compared with what was asked for. Servers read filters in ways of their own.
+//
+// The package scimtest is a server to try it against.
+package scim
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+
+	"homeroom/identity"
+	"homeroom/internal/remote"
+	"homeroom/internal/secret"
+)
+
+var (
+	_ identity.Provider  = (*Client)(nil)
+	_ identity.Enroller  = (*Client)(nil)
+	_ identity.Adopter   = (*Client)(nil)
+	_ identity.Forgetful = (*Client)(nil)
+)
+
+// Config says which server to talk to, and as whom.
+type Config struct {
+	// BaseURL is what the paths below begin at, such as https://api.asgardeo.io/t/lincoln. Required.
+	BaseURL string
+	// TokenURL is the OAuth token endpoint. Defaults to BaseURL + "/oauth2/token".
+	TokenURL string
+	// ClientID is of an application that may use the client credentials grant. Required unless Token is set.
+	ClientID string
+	// ClientSecret is that application's. Required unless Token is set.
+	ClientSecret secret.String
+	// Scope is what the access token is asked to be good for. Defaults to the rights at Asgardeo that the client needs.
+	Scope string
+	// Token is a bearer token that does not end, for servers that work with one. Defaults to none.
+	Token secret.String
+	// UserNamePrefix is put before the e-mail in a user name, such as "DEFAULT/": Asgardeo's user store. Defaults to none.
+	UserNamePrefix string
+	// UsersPath is where users are. Defaults to "/scim2/Users".
+	UsersPath string
+	// RolesPath is where roles are. One that ends in "/Groups" makes groups stand for roles. Defaults to
+	// "/scim2/v2/Roles".
+	RolesPath string
+	// ApplicationsPath is where Asgardeo's applications are. Defaults to "/api/server/v1/applications".
+	ApplicationsPath string
+	// Application is the name of the application that the roles belong to. Defaults to none: the roles are then found by
+	// their names alone.
+	Application string
+	// AdminRole is the display name of the role of owners and admins. Defaults to none.
+	AdminRole string
+	// MemberRole is the display name of the role of members. Defaults to none.
+	MemberRole string
+	// Timeout bounds each exchange with the server, from dialling to the answer's last byte. Defaults to 10 s.
+	Timeout time.Duration
+	// MaxWait is how long a call may wait here when the server has asked for a pause. Defaults to 10 s.
+	MaxWait time.Duration
+	// Now is the clock for the ends of tokens and pauses. Defaults to time.Now.
+	Now func() time.Time
+	// Logger gets one debug line per exchange and warnings about the token; never a body. Defaults to none.
+	Logger *slog.Logger
+	// Transport carries the requests. Defaults to one of its own with enough kept-alive connections for a busy hour.
+	Transport http.RoundTripper
+}
+
+// Client talks to one server. It may be used by many goroutines.
+type Client struct {
+	cfg    Config
+	remote *remote.Client
+	// members is the attribute of a role that holds its people, holds the attribute of a person that holds the roles.
+	members, holds string
+
+	enrolments singleflight.Group
+
+	mu    sync.Mutex
+	roles map[string]string // ids by display name; nil until they were looked up
+}
+
+// New makes a client. It sends nothing: see [Client.Warm] and [Client.Prepare].
+func New(cfg Config) (*Client, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	c := &Client{cfg: cfg, members: "users", holds: "roles"}
+	if strings.HasSuffix(cfg.RolesPath, "/Groups") {
+		c.members, c.holds = "members", "groups"
+	}
+	token := remote.Fixed(cfg.Token)
+	if cfg.Token == "" {
+		token = remote.Grant(remote.Credentials{
+			URL: cfg.TokenURL, ClientID: cfg.ClientID, ClientSecret: cfg.ClientSecret, Scope: cfg.Scope, Refused: refusedHint,
+		})
+	}
+	var err error
+	c.remote, err = remote.New(remote.Config{
+		Name: "scim", BaseURL: cfg.BaseURL, Token: token, Hidden: []secret.String{cfg.ClientSecret, cfg.Token},
+		Timeout: cfg.Timeout, MaxWait: cfg.MaxWait, Now: cfg.Now, Logger: cfg.Logger, Transport: cfg.Transport,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("make the SCIM client: %w", err)
+	}
+	return c, nil
+}
+
+// Warm fetches the access token, so that the first sign-up does not pay for it. Its error tells early that the server is
+// unreachable or refuses our credentials; the client may be used all the same.
+func (c *Client) Warm(ctx context.Context) error { return c.remote.Warm(ctx) }
+
+// Forgetful implements [identity.Forgetful]: SCIM has no place for metadata.
+func (*Client) Forgetful() bool { return true }
+
+func (c Config) withDefaults() Config {
+	c.BaseURL = strings.TrimRight(c.BaseURL, "/")
+	c.TokenURL = cmp.Or(c.TokenURL, c.BaseURL+tokenPath)
+	c.UsersPath = cmp.Or(strings.TrimRight(c.UsersPath, "/"), usersPath)
+	c.RolesPath = cmp.Or(strings.TrimRight(c.RolesPath, "/"), rolesPath)
+	c.ApplicationsPath = cmp.Or(strings.TrimRight(c.ApplicationsPath, "/"), applicationsPath)
+	if c.Scope == "" {
+		c.Scope = strings.Join([]string{
+			scopeCreate, scopeList, scopeView, scopeDelete, scopeRoles, scopeRoleUpdate, scopeApplications,
+		}, " ")
+	}
+	return c
+}
+
+func (c Config) validate() error {
+	if err := remote.CheckURL(c.BaseURL); err != nil {
+		return fmt.Errorf("scim: BaseURL %w", err)
+	}
+	if err := remote.CheckURL(c.TokenURL); err != nil {
+		return fmt.Errorf("scim: TokenURL %w", err)
+	}
+	if c.Token == "" && (c.ClientID == "" || c.ClientSecret == "") {
+		return errors.New("scim: ClientID and ClientSecret are required, or a Token")
+	}
+	for _, path := range []string{c.UsersPath, c.RolesPath, c.ApplicationsPath} {
+		if !strings.HasPrefix(path, "/") || strings.ContainsAny(path, "?#{}") {
+			return fmt.Errorf("scim: the path %q must begin with a slash and have no query", path)
+		}
+	}
+	if c.Application != "" && c.AdminRole == "" && c.MemberRole == "" {
+		return errors.New("scim: Application says whose roles are given, and needs AdminRole or MemberRole")
+	}
+	return nil
+}

@@ -1,0 +1,130 @@
+package scimtest
+
+import (
+	"encoding/json"
+	"net/http"
+	"regexp"
+)
+
+func (s *Server) listRoles(w http.ResponseWriter, r *http.Request) {
+	terms, ok := s.filtered(w, r)
+	if !ok {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	found := []map[string]any{}
+	for _, held := range s.roles {
+		if s.isRole(held, terms) {
+			found = append(found, held.show())
+		}
+	}
+	s.list(w, found, "Role not found in the system.")
+}
+
+func (s *Server) isRole(held *role, terms []term) bool {
+	for _, t := range terms {
+		switch t.attribute {
+		case "displayName":
+			if !s.matches(held.Name, t.value, false) {
+				return false
+			}
+		case "audience.value":
+			if !s.cfg.Quirks.LooseFilters && held.Audience != t.value {
+				return false
+			}
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+func (held *role) show() map[string]any {
+	audience := map[string]string{"type": "organization"}
+	if held.Audience != "" {
+		audience = map[string]string{"type": "application", "value": held.Audience}
+	}
+	return map[string]any{"id": held.ID, "displayName": held.Name, "audience": audience}
+}
+
+// The two ways of writing the path of one user.
+var (
+	barePath   = regexp.MustCompile(`^users\[value eq ([\w-]+)\]$`)
+	quotedPath = regexp.MustCompile(`^users\[value eq "([\w-]+)"\]$`)
+)
+
+func (s *Server) patchRole(w http.ResponseWriter, r *http.Request) {
+	var body struct {
+		Schemas    []string
+		Operations []struct {
+			Op, Path string
+			Value    []struct{ Value string }
+		}
+	}
+	if err := json.NewDecoder(r.Body).Decode(&body); err != nil || len(body.Operations) == 0 || len(body.Schemas) != 1 {
+		s.refuse(w, http.StatusBadRequest, "invalidSyntax", "Request is unparsable, syntactically incorrect, or violates schema.")
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var changed *role
+	for _, held := range s.roles {
+		if held.ID == r.PathValue("id") {
+			changed = held
+		}
+	}
+	if changed == nil {
+		s.refuse(w, http.StatusNotFound, "", "No Role with the id : "+r.PathValue("id")+" in the system.") // [DOC]
+		return
+	}
+	path := barePath
+	if s.cfg.Quirks.QuotedPaths {
+		path = quotedPath
+	}
+	for _, op := range body.Operations {
+		m := path.FindStringSubmatch(op.Path)
+		switch {
+		case op.Op == "add" && op.Path == "users":
+			for _, added := range op.Value {
+				if s.users[added.Value] == nil {
+					s.refuse(w, http.StatusBadRequest, "invalidValue", "There is no user "+added.Value) // [GUESS]
+					return
+				}
+				changed.members[added.Value] = true
+			}
+		case op.Op == "remove" && m != nil:
+			if s.cfg.Quirks.NoTarget && !changed.members[m[1]] {
+				s.refuse(w, http.StatusBadRequest, "noTarget", "There is no such user in the role")
+				return
+			}
+			delete(changed.members, m[1])
+		default:
+			s.refuse(w, http.StatusBadRequest, "invalidPath", "The path "+op.Path+" is not supported")
+			return
+		}
+	}
+	writeJSON(w, http.StatusOK, mediaType, changed.show())
+}
+
+// listApplications has a shape of its own: the management API is not SCIM [DOC].
+func (s *Server) listApplications(w http.ResponseWriter, r *http.Request) {
+	terms, err := readFilter(r.URL.Query().Get("filter"))
+	if err != nil {
+		writeJSON(w, http.StatusBadRequest, "application/json", map[string]string{
+			"code": "APP-60004", "message": "Invalid filter", "description": err.Error(),
+		})
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	found := []map[string]string{}
+	for _, a := range s.applications {
+		if len(terms) == 1 && terms[0].attribute == "name" && s.matches(a.Name, terms[0].value, false) {
+			found = append(found, map[string]string{"id": a.ID, "name": a.Name})
+		}
+	}
+	writeJSON(w, http.StatusOK, "application/json", map[string]any{
+		"totalResults": len(found), "startIndex": 1, "count": len(found), "applications": found, "links": []string{},
+	})
+}

@@ -1,0 +1,190 @@
+package scim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"homeroom/identity"
+	"homeroom/internal/remote"
+)
+
+// Create makes the user. The server compares user names, which are made of e-mails, without regard to letter case; that
+// an id of ours is taken it notices only together with the e-mail. It implements [identity.Provider].
+func (c *Client) Create(ctx context.Context, user identity.NewUser) (identity.User, error) {
+	user.Email = strings.ToLower(user.Email)
+	req := remote.Call{
+		Method: http.MethodPost, Route: c.cfg.UsersPath, Body: c.body(user), Type: mediaType, Creates: true,
+		Private: []string{user.Password.Reveal(), user.Email},
+	}
+	ans, err := c.remote.Do(ctx, req)
+	if err != nil {
+		return identity.User{}, fmt.Errorf("create user: %w", err)
+	}
+	if ans.Status != http.StatusCreated && ans.Status != http.StatusOK {
+		return identity.User{}, fmt.Errorf("create user: %w", c.failure(req, ans, scopeCreate))
+	}
+	var made remoteUser
+	if err := ans.Decode(&made); err != nil || made.ID == "" {
+		return identity.User{}, fmt.Errorf("create user: %w", &identity.Unavailable{Unknown: true, Err: remote.ErrUnreadable})
+	}
+	if made.ExternalID != user.ID.String() {
+		return identity.User{}, fmt.Errorf("create user: %w", c.forgot(ctx, made))
+	}
+	return c.user(made), nil
+}
+
+// forgot takes back a user whom the server made without our id, for nobody would find them again.
+func (c *Client) forgot(ctx context.Context, made remoteUser) error {
+	err := errors.New("the server did not keep the externalId of a new user")
+	if failed := c.remove(context.WithoutCancel(ctx), made.ID); failed != nil {
+		return &identity.Unavailable{Unknown: true, Err: fmt.Errorf("%w, and the user is left: %w", err, failed)}
+	}
+	return &identity.Misconfigured{
+		Hint: "have the SCIM server keep the attribute externalId (at Asgardeo: Attributes, SCIM 2.0, Core Schema)", Err: err,
+	}
+}
+
+// Lookup finds the user whose externalId is ours. It implements [identity.Provider].
+func (c *Client) Lookup(ctx context.Context, id uuid.UUID) (identity.User, error) {
+	found, err := c.ours(ctx, id)
+	switch {
+	case err != nil:
+		return identity.User{}, fmt.Errorf("look up user %s: %w", id, err)
+	case len(found) == 0:
+		return identity.User{}, fmt.Errorf("look up user %s: %w", id, identity.ErrNotFound)
+	case len(found) > 1:
+		return identity.User{}, fmt.Errorf("look up user %s: %w", id, &identity.Misconfigured{
+			Hint: "remove those that were not made by Homeroom from the SCIM server",
+			Err:  fmt.Errorf("%d users have this externalId", len(found)),
+		})
+	}
+	return c.user(found[0]), nil
+}
+
+// LookupEmail finds the users with an e-mail among theirs, or with the user name that a new user with this e-mail would
+// get. It implements [identity.Provider].
+func (c *Client) LookupEmail(ctx context.Context, email string) ([]identity.User, error) {
+	email = strings.ToLower(email)
+	found, err := c.search(ctx, equal("emails", email), email)
+	if errors.Is(err, errRefused) {
+		// RFC 7644 has it in both ways (section 3.4.2.2), and a server may understand only one: Asgardeo's takes what
+		// comes after the dot for a type.
+		found, err = c.search(ctx, equal("emails.value", email), email)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look up user by e-mail: %w", err)
+	}
+	named, err := c.search(ctx, equal("userName", c.cfg.UserNamePrefix+email), email)
+	if err != nil {
+		return nil, fmt.Errorf("look up user by name: %w", err)
+	}
+	users := []identity.User{}
+	for _, u := range distinct(append(found, named...)) {
+		if u.has(email, c.cfg.UserNamePrefix) {
+			users = append(users, c.user(u))
+		}
+	}
+	return users, nil
+}
+
+// distinct leaves out who was there before: Asgardeo's server has been seen to list a user twice.
+func distinct(users []remoteUser) []remoteUser {
+	seen := map[string]bool{}
+	return slices.DeleteFunc(users, func(u remoteUser) bool {
+		twice := seen[u.ID]
+		seen[u.ID] = true
+		return twice
+	})
+}
+
+// Delete removes the user whose externalId is ours. It looks before each try, so that its outcome is never unknown. It
+// implements [identity.Provider].
+func (c *Client) Delete(ctx context.Context, id uuid.UUID) error {
+	found, err := c.ours(ctx, id)
+	if err != nil {
+		return fmt.Errorf("delete user %s: %w", id, err)
+	}
+	for _, u := range found {
+		if err := c.remove(ctx, u.ID); err != nil {
+			return fmt.Errorf("delete user %s: %w", id, err)
+		}
+	}
+	return nil
+}
+
+// remove deletes a user by the server's id. One that is gone is a success.
+func (c *Client) remove(ctx context.Context, id string) error {
+	req := remote.Call{Method: http.MethodDelete, Route: c.cfg.UsersPath + resource, ID: id, Type: mediaType}
+	ans, err := c.remote.Do(ctx, req)
+	if err != nil {
+		return err
+	}
+	if ans.Status == http.StatusNoContent || ans.Status == http.StatusOK {
+		return nil
+	}
+	if err := c.failure(req, ans, scopeDelete); !errors.Is(err, identity.ErrNotFound) {
+		return err
+	}
+	return nil
+}
+
+// ours finds the users that carry our id.
+func (c *Client) ours(ctx context.Context, id uuid.UUID) ([]remoteUser, error) {
+	found, err := c.search(ctx, equal("externalId", id.String()))
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(distinct(found), func(u remoteUser) bool { return u.ExternalID != id.String() }), nil
+}
+
+// search asks for users by a filter. What it finds must still be compared with what was asked for.
+func (c *Client) search(ctx context.Context, filter string, private ...string) ([]remoteUser, error) {
+	var page struct {
+		Total     *int         `json:"totalResults"`
+		Resources []remoteUser `json:"Resources"`
+	}
+	req := remote.Call{
+		Method: http.MethodGet, Route: c.cfg.UsersPath, Type: mediaType, Private: private,
+		Query: url.Values{"filter": {filter}, "count": {pageSize}},
+	}
+	ans, err := c.remote.Do(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	if ans.Status != http.StatusOK {
+		// Some servers call an empty list a thing that is not there.
+		if err := c.failure(req, ans, scopeList); !errors.Is(err, identity.ErrNotFound) {
+			return nil, err
+		}
+		return nil, nil
+	}
+	// Whether there is nobody is told by the total: a page that cannot be read must not look like nobody.
+	if err := ans.Decode(&page); err != nil || page.Total == nil || *page.Total > 0 && len(page.Resources) == 0 {
+		return nil, &identity.Unavailable{Err: remote.ErrUnreadable}
+	}
+	return page.Resources, nil
+}
+
+// read gets a user by the server's id.
+func (c *Client) read(ctx context.Context, id string) (remoteUser, error) {
+	var found remoteUser
+	req := remote.Call{Method: http.MethodGet, Route: c.cfg.UsersPath + resource, ID: id, Type: mediaType}
+	ans, err := c.remote.Do(ctx, req)
+	if err != nil {
+		return found, err
+	}
+	if ans.Status != http.StatusOK {
+		return found, c.failure(req, ans, scopeView)
+	}
+	if err := ans.Decode(&found); err != nil || found.ID != id {
+		return found, &identity.Unavailable{Err: remote.ErrUnreadable}
+	}
+	return found, nil
+}
