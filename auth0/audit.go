@@ -11,6 +11,9 @@ import (
 	"homeroom/identity"
 )
 
+// Organizes tells whether each school gets an organization. It implements [identity.OrganizationLister].
+func (c *Client) Organizes() bool { return c.cfg.Organizations }
+
 // ListOrganizations reads all organizations, a hundred with each call, and calls each for ours. Like List it takes no more
 // than half of the rate limit. It implements [identity.OrganizationLister].
 func (c *Client) ListOrganizations(ctx context.Context, each func(identity.Organization) error) error {

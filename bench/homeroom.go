@@ -19,6 +19,7 @@ import (
 	"homeroom/migrations"
 	"homeroom/signup"
 	"homeroom/tenant"
+	"homeroom/webhook"
 )
 
 // tenantKey is fit for tenants that live for minutes.
@@ -30,6 +31,8 @@ type homeroom struct {
 	catalog  *catalog.Store
 	servers  tenant.Servers
 	signup   *signup.Service
+	cfg      signup.Config
+	client   *auth0.Client
 	provider *stopwatch
 	auth0    *simulator
 	logger   *slog.Logger
@@ -76,10 +79,19 @@ func (h *homeroom) open(ctx context.Context, b *bed, set *migrations.Set, spares
 	if err != nil {
 		return err
 	}
-	h.signup, err = signup.New(signup.Config{
+	h.client = client
+	h.cfg = signup.Config{
 		Catalog: h.catalog, Servers: signup.OnServers(h.servers), Identity: timed{client, h.provider}, Queue: queue, Key: tenantKey,
 		Spares: spares, Logger: h.logger,
-	})
+	}
+	h.signup, err = signup.New(h.cfg)
+	return err
+}
+
+// conceal has it conceal whether an e-mail has an account.
+func (h *homeroom) conceal() (err error) {
+	h.cfg.Identity, h.cfg.VerifyFirst, h.cfg.Conceal = h.client, true, true
+	h.signup, err = signup.New(h.cfg)
 	return err
 }
 
@@ -103,8 +115,16 @@ func (h *homeroom) handler() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	queue, err := jobs.NewQueue(h.catalog.Pool())
+	if err != nil {
+		return nil, err
+	}
+	webhooks, err := webhook.New(webhook.Config{Catalog: h.catalog, Queue: queue, Key: tenantKey, Logger: h.logger})
+	if err != nil {
+		return nil, err
+	}
 	return httpapi.New(httpapi.Config{
-		Signup: h.signup, Catalog: h.catalog, Fleet: all, Servers: h.servers, Pools: pools,
+		Signup: h.signup, Catalog: h.catalog, Fleet: all, Servers: h.servers, Pools: pools, Webhooks: webhooks,
 		Issuer: h.auth0.url + "/", Audience: h.auth0.audience,
 		SignupRate: &catalog.Allowance{Count: 1_000_000, Window: time.Hour}, Logger: h.logger,
 	})

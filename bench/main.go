@@ -26,6 +26,7 @@ import (
 type options struct {
 	rounds, signups  int
 	tenants, catalog int
+	tries            int
 	scale            []int
 	only             []string
 	json             bool
@@ -44,7 +45,7 @@ type section struct {
 }
 
 // The fleet's section comes last: it leaves the tenants with migrations that the others do not expect.
-var sections = []section{{"signups", signups}, {"startup", startup}, {"scale", scale}, {"memory", memory}, {"fleet", migrateFleet}}
+var sections = []section{{"signups", signups}, {"startup", startup}, {"scale", scale}, {"memory", memory}, {"conceal", conceal}, {"fleet", migrateFleet}}
 
 func main() {
 	if name := os.Getenv(childEnv); name != "" {
@@ -112,7 +113,8 @@ func readOptions(args []string, usage io.Writer) (options, error) {
 	flags.IntVar(&o.tenants, "tenants", 1000, "tenants whose databases are checked, used and migrated; each takes 8 to 12 MB of disk meanwhile")
 	flags.StringVar(&levels, "scale", "10,100,1000", "`numbers` of tenants at which sign-ups and the start-up check are compared")
 	flags.IntVar(&o.catalog, "catalog", 10_000, "tenants in the catalog of the large start-up check, as rows only")
-	flags.StringVar(&only, "only", "", "`sections` to run, separated by commas: signups, startup, scale, memory, fleet (default all)")
+	flags.IntVar(&o.tries, "tries", 6000, "sign-ups with which the conceal section tries to find out whether an e-mail has an account")
+	flags.StringVar(&only, "only", "", "`sections` to run, separated by commas: signups, startup, scale, memory, conceal, fleet (default all)")
 	flags.BoolVar(&o.json, "json", false, "print the results as JSON")
 	flags.StringVar(&o.migrations, "migrations", "migrations/tenant", "`folder` of the tenants' migrations")
 	flags.StringVar(&o.dir, "dir", os.TempDir(), "`folder` on the disk to measure; all that is put there is removed again")

@@ -12,7 +12,7 @@ var (
 	ErrNotFound = errors.New("not found in the catalog")
 	// ErrEmailTaken says that a live user has this e-mail, a pending sign-up's included.
 	ErrEmailTaken = errors.New("the e-mail belongs to a live user")
-	// ErrIdentityTaken says that a live user has this login.
+	// ErrIdentityTaken says that a live user has this login, or a sign-up that somebody still looks after.
 	ErrIdentityTaken = errors.New("the login belongs to a live user")
 	// ErrKeyTaken says that a sign-up with this idempotency key exists.
 	ErrKeyTaken = errors.New("the idempotency key belongs to another sign-up")
@@ -32,6 +32,7 @@ var constraints = map[string]error{
 	"an_idempotency_key_names_one_signup": ErrKeyTaken,
 	"a_slug_names_one_school":             errSlugTaken,
 	"an_identity_belongs_to_one_user":     ErrIdentityTaken,
+	"a_login_has_one_unfinished_signup":   ErrIdentityTaken,
 	"migration_outcomes_pkey":             ErrStateChanged,
 	"one_run_at_a_time":                   ErrRunActive,
 	"a_tenant_lives_on_a_known_server":    ErrNoRoom,

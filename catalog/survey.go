@@ -15,10 +15,12 @@ type Survey struct {
 	// At is the registry's own time.
 	At      time.Time
 	Tenants map[uuid.UUID]SurveyedTenant
-	// Users are those that are not deleted.
-	Users map[uuid.UUID]SurveyedUser
-	// Signups are those that hold a tenant, or that somebody must still look at. What was undone is not among them.
+	// Users are those that are not deleted. Logins has their ids by that of their login, where it is known.
+	Users  map[uuid.UUID]SurveyedUser
+	Logins map[string]uuid.UUID
+	// Signups are those that hold a tenant or a user, or that somebody must still look at. What was undone is not among them.
 	Signups map[uuid.UUID]SurveyedSignup
+	Untold  Untold
 	// Migrating: a run over the fleet is open, so that databases may be ahead of their rows.
 	Migrating bool
 }
@@ -37,6 +39,8 @@ type SurveyedTenant struct {
 	PasswordRotation int
 	Fingerprint      *string
 	HeldAt           *uint
+	// OrganizationID is the identity provider's organization for the school; empty where it has none.
+	OrganizationID string
 	// Idle: nothing has changed in its row for a quarter of an hour.
 	Idle bool
 }
@@ -46,6 +50,7 @@ type SurveyedUser struct {
 	ID, TenantID uuid.UUID
 	Email        string
 	IdentityID   string
+	Role         string
 	Active       bool
 }
 
@@ -55,35 +60,66 @@ type SurveyedSignup struct {
 	TenantID   *uuid.UUID
 	Email      string
 	Status     Status
+	Kind       Kind
+	// IdentityID is the login that it took on; nil where it made one.
+	IdentityID *string
 	// Held: somebody has to do with it, or will within a minute. Unattended: that was due more than a minute ago.
 	Held, Unattended bool
 	CheckAt          *time.Time
-	// Steps and Problem are those of a sign-up that failed and kept its tenant.
+	// Steps and Problem are those of a sign-up that failed and kept its tenant or its user.
 	Steps, Problem json.RawMessage
+}
+
+// Untold is what others were to be told, and have not been. It only counts: whom it is about is nobody's business.
+type Untold struct {
+	// Events have waited to be handed on for more than ten minutes.
+	Events int
+	// MailsFailed have surely not been sent, of MailsUnknown nobody knows; both within the last day.
+	MailsFailed, MailsUnknown int
+	// Deliveries were given up within the last day, and were for so many Webhooks, which are still enabled.
+	Deliveries, Webhooks int
 }
 
 // surveyTenants leaves out the steps, which are the bulk of a row.
 const surveyTenants = `
 	select id, server, database, state, resume_state, quarantine_kind, quarantine_cause, coalesce(name, '') as name,
 		coalesce(slug, '') as slug, lineage, schema_version, password_rotation, fingerprint, held_at,
+		coalesce(organization_id, '') as organization_id,
 		updated_at < now() - interval '15 minutes' as idle
 	from tenants`
 
 const surveyUsers = `
-	select id, coalesce(tenant_id, '00000000-0000-0000-0000-000000000000') as tenant_id, email, coalesce(identity_id, '') as identity_id, state = 'active' as active
+	select id, coalesce(tenant_id, '00000000-0000-0000-0000-000000000000') as tenant_id, email,
+		coalesce(identity_id, '') as identity_id, role, state = 'active' as active
 	from users
 	where state <> 'deleted'`
 
 const surveySignups = `
-	select id, user_id, tenant_id, email, status,
+	select id, user_id, tenant_id, email, status, kind, identity_id,
 		coalesce(check_at >= now() - interval '1 minute', false) as held,
 		coalesce(check_at < now() - interval '1 minute', false) as unattended,
 		check_at,
 		case when status = 'failed' then steps end as steps, problem
 	from signups
-	where tenant_id is not null or check_at is not null`
+	where tenant_id is not null or check_at is not null
+		or status = 'failed' and exists (select from users where users.id = user_id and users.state <> 'deleted')`
 
-// Survey reads the registry as it is at one moment, in five queries whatever its size.
+const surveyUntold = `
+	select
+		(select count(*) from outbox_events where relayed_at is null and created_at < now() - interval '10 minutes') as events,
+		mails.*, deliveries.*
+	from (
+		select count(*) filter (where state = 'failed') as mails_failed, count(*) filter (where state = 'unknown') as mails_unknown
+		from mails
+		where finished_at > now() - interval '1 day'
+	) as mails, (
+		select count(*) as deliveries, count(distinct endpoint_id) as webhooks
+		from webhook_deliveries
+		join webhook_endpoints on webhook_endpoints.id = endpoint_id
+		where state = 'dead' and ended_at > now() - interval '1 day' and enabled
+	) as deliveries`
+
+// Survey reads the registry as it is at one moment, in a handful of queries whatever its size.
 func (s *Store) Survey(ctx context.Context) (Survey, error) {
 	var survey Survey
 	err := pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) (err error) {
@@ -98,11 +134,20 @@ func (s *Store) Survey(ctx context.Context) (Survey, error) {
 		if survey.Users, err = byID(ctx, tx, surveyUsers, func(u SurveyedUser) uuid.UUID { return u.ID }); err != nil {
 			return err
 		}
-		survey.Signups, err = byID(ctx, tx, surveySignups, func(s SurveyedSignup) uuid.UUID { return s.ID })
+		if survey.Signups, err = byID(ctx, tx, surveySignups, func(s SurveyedSignup) uuid.UUID { return s.ID }); err != nil {
+			return err
+		}
+		survey.Untold, err = one[Untold](ctx, tx, surveyUntold)
 		return err
 	})
 	if err != nil {
 		return Survey{}, fmt.Errorf("survey the catalog: %w", err)
+	}
+	survey.Logins = make(map[string]uuid.UUID, len(survey.Users))
+	for id, user := range survey.Users {
+		if user.IdentityID != "" {
+			survey.Logins[user.IdentityID] = id
+		}
 	}
 	return survey, nil
 }

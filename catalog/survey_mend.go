@@ -28,15 +28,27 @@ func (s *Store) RebuildSpare(ctx context.Context, id uuid.UUID) error {
 		where id = $1 and state = 'spare'`, id)
 }
 
-// Reopen lets a parked sign-up be taken up again: it is due at once, and its steps look for themselves how far it is. It
-// fails with [ErrStateChanged] when it is not parked, or its user is gone.
+// SetOrganization records which organization a school has at the identity provider now. It fails with [ErrStateChanged] when
+// the one that was seen, which may be none, is not recorded any more.
+func (s *Store) SetOrganization(ctx context.Context, id uuid.UUID, seen, now string) error {
+	return changeOne(ctx, s.pool, "record organization of tenant", id, `
+		update tenants
+		set organization_id = $3, updated_at = now()
+		where id = $1 and coalesce(organization_id, '') = $2 and state not in ('deleting', 'deleted')`, id, seen, now)
+}
+
+// Reopen lets a parked sign-up be taken up again: it is due at once, and its steps look for themselves how far it is; one
+// without a tenant was parked before it could wait for one. It fails with [ErrStateChanged] when it is not parked, which is
+// to say that it has not failed, or its user is gone.
 func (s *Store) Reopen(ctx context.Context, id uuid.UUID) error {
 	return changeOne(ctx, s.pool, "reopen sign-up", id, `
 		update signups
-		set status = case when users.identity_id is null or signups.identity_id is not null then 'pending' else 'provisioning' end, problem = null,
-			lease_epoch = lease_epoch + 1, check_at = now(), finished_at = null, updated_at = now()
+		set status = case
+				when users.identity_id is null or signups.identity_id is not null or signups.tenant_id is null then 'pending'
+				else 'provisioning' end,
+			problem = null, lease_epoch = lease_epoch + 1, check_at = now(), finished_at = null, updated_at = now()
 		from users
-		where signups.id = $1 and users.id = user_id and status = 'failed' and signups.tenant_id is not null`, id)
+		where signups.id = $1 and users.id = user_id and status = 'failed'`, id)
 }
 
 // Adoption is a school that the registry has forgotten, and whose login and database are there.
@@ -46,7 +58,10 @@ type Adoption struct {
 	Health                     Health
 	Email, SchoolName          string
 	IdentityID                 string
-	EmailVerified              bool
+	// TookOn: the login was there before, and is its owner's own.
+	TookOn         bool
+	EmailVerified  bool
+	OrganizationID string
 	// Slug is the wish; a taken one gets a number.
 	Slug string
 	// CreatedAt is when the school signed up.
@@ -80,12 +95,13 @@ func (s *Store) Adopt(ctx context.Context, a Adoption) error {
 func adoptTx(ctx context.Context, tx pgx.Tx, a Adoption, result json.RawMessage) error {
 	return changeOne(ctx, tx, "adopt tenant", a.TenantID, `
 		with tenant as (
-			insert into tenants (id, server, database, lineage, state, name, slug, schema_version, fingerprint, created_at, ready_at)
+			insert into tenants (id, server, database, lineage, state, name, slug, schema_version, fingerprint, organization_id,
+				created_at, ready_at)
 			values (@tenant_id, @server, @database, @lineage, 'ready', @school_name, @slug, @version, nullif(@fingerprint, ''),
-				@created_at, now())
+				nullif(@organization_id, ''), @created_at, now())
 			on conflict (id) do update
 			set state = 'ready', name = excluded.name, slug = excluded.slug, schema_version = excluded.schema_version,
-				fingerprint = excluded.fingerprint, created_at = excluded.created_at, ready_at = now(), updated_at = now()
+				fingerprint = excluded.fingerprint, organization_id = excluded.organization_id, created_at = excluded.created_at, ready_at = now(), updated_at = now()
 			where tenants.state = 'spare' and tenants.server = excluded.server and tenants.database = excluded.database
 			returning id
 		), owner as (
@@ -93,8 +109,10 @@ func adoptTx(ctx context.Context, tx pgx.Tx, a Adoption, result json.RawMessage)
 			select @user_id, tenant.id, @email, @identity_id, @email_verified, 'active', @created_at
 			from tenant
 		), signup as (
-			insert into signups (id, request_hash, user_id, tenant_id, email, school_name, status, result, created_at, finished_at)
-			select @signup_id, '', @user_id, tenant.id, @email, @school_name, 'ready', @result, @created_at, now()
+			insert into signups (id, request_hash, user_id, tenant_id, identity_id, email, school_name, status, result,
+				created_at, finished_at)
+			select @signup_id, '', @user_id, tenant.id, case when @took_on then @identity_id end, @email, @school_name, 'ready', @result,
+				@created_at, now()
 			from tenant
 		)
 		insert into audit_events (actor, action, tenant_id, signup_id)
@@ -102,7 +120,8 @@ func adoptTx(ctx context.Context, tx pgx.Tx, a Adoption, result json.RawMessage)
 		from tenant`, pgx.NamedArgs{
 		"signup_id": a.SignupID, "user_id": a.UserID, "tenant_id": a.TenantID, "server": a.Server, "database": a.Database,
 		"lineage": a.Lineage, "version": a.Health.Version, "fingerprint": a.Health.Fingerprint, "email": a.Email,
-		"school_name": a.SchoolName, "slug": a.Slug, "identity_id": a.IdentityID, "email_verified": a.EmailVerified,
+		"school_name": a.SchoolName, "slug": a.Slug, "identity_id": a.IdentityID, "took_on": a.TookOn,
+		"email_verified": a.EmailVerified, "organization_id": a.OrganizationID,
 		"created_at": a.CreatedAt, "result": result, "actor": a.Actor,
 	})
 }

@@ -14,6 +14,12 @@ const (
 	LostSchool              Code = "lost_school"
 )
 
+// What can be wrong with the schools' organizations at the identity provider.
+const (
+	OrganizationWithoutSchool Code = "organization_without_school"
+	OrganizationMissing       Code = "organization_missing"
+)
+
 // What can be wrong with databases, roles and templates.
 const (
 	DatabaseMissing     Code = "database_missing"
@@ -67,6 +73,13 @@ const (
 	SpareOnUnknownServer Code = "spare_on_unknown_server"
 )
 
+// What others have not been told.
+const (
+	EventsWaiting  Code = "events_waiting"
+	MailsUnsent    Code = "mails_unsent"
+	DeliveriesDead Code = "deliveries_dead"
+)
+
 // kind is what all findings of a code have in common.
 type kind struct {
 	severity Severity
@@ -74,7 +87,10 @@ type kind struct {
 }
 
 // plain are the codes of facts that nobody is in the middle of changing: they need no second look.
-var plain = map[Code]bool{ServerRemark: true, KeptDatabase: true, TemplateOld: true, TenantQuarantined: true, ServerUnknown: true, SpareOnUnknownServer: true}
+var plain = map[Code]bool{
+	ServerRemark: true, KeptDatabase: true, TemplateOld: true, TenantQuarantined: true, ServerUnknown: true, SpareOnUnknownServer: true,
+	MailsUnsent: true, DeliveriesDead: true,
+}
 
 const reprovision = "Or: homeroom tenant reprovision with its id, slug or database."
 
@@ -90,6 +106,10 @@ var kinds = map[Code]kind{
 	IdentitiesUnreachable: {Warning, "Look again when the provider answers."},
 	LostSchool: {Error, "The catalog was restored to a time before this school signed up, or another Homeroom uses the same server, key and " +
 		"provider. Until it is adopted, nobody can use the school."},
+
+	OrganizationWithoutSchool: {Warning, "Perhaps another Homeroom uses the same tenant of the provider, or the catalog was restored to an earlier " +
+		"time. One that nobody is in can go."},
+	OrganizationMissing: {Error, "Whoever logs in to the school's organization cannot. Find out who removed it."},
 
 	DatabaseMissing: {Error, "Restore the database from a backup. homeroom tenant reprovision makes a new, empty one instead."},
 	DatabaseWithoutRow: {Warning, "Perhaps the catalog was restored to an earlier time, or another Homeroom uses this server. Look into it as " +
@@ -131,6 +151,10 @@ var kinds = map[Code]kind{
 	TenantQuarantined:   {Warning, "Mend the cause, then homeroom migrate or homeroom tenant reprovision."},
 	JobWithoutRow:       {Warning, "It fails until it has used up its tries. Somebody has deleted a row by hand."},
 	JobStuck:            {Warning, "Its process has died, and no other has taken it up: look whether homeroom serve runs."},
+
+	EventsWaiting:  {Warning, "Mails and webhooks wait with them: look whether homeroom serve runs, and at its log."},
+	MailsUnsent:    {Warning, "Look at the table mails for the problem, mend the cause, and have the mails sent again: people wait for them."},
+	DeliveriesDead: {Warning, "homeroom webhook deliveries shows them. When the receiver is well again, replay them."},
 
 	ServerUnknown:        {Error, "Set HOMEROOM_SERVER_<NAME>_URL in every process: nobody can use these schools from here."},
 	ServerUnreachable:    {Warning, "What is on it was not looked at. Look again when it is back."},

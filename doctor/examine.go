@@ -12,7 +12,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"homeroom/catalog"
-	"homeroom/identity"
 	"homeroom/internal/postgres"
 	"homeroom/tenant"
 )
@@ -89,6 +88,7 @@ type examination struct {
 	jobs          []Job
 	references    map[uint]string
 	logins        logins
+	organizations organizations
 	// opened are the tenants whose databases are looked into.
 	opened []catalog.SurveyedTenant
 
@@ -129,6 +129,7 @@ func (d *Doctor) look(ctx context.Context, options Options, former *examination)
 		e.skipped = append(e.skipped, "Schemas and their versions were not compared: a run over the fleet is open.")
 	}
 	e.compareRows()
+	e.compareUntold()
 	if err := e.compareJobs(ctx); err != nil {
 		return nil, err
 	}
@@ -139,6 +140,9 @@ func (d *Doctor) look(ctx context.Context, options Options, former *examination)
 		return nil, err
 	}
 	if err := e.compareLost(ctx, strangers); err != nil {
+		return nil, err
+	}
+	if err := e.compareOrganizations(ctx); err != nil {
 		return nil, err
 	}
 	e.findings = slices.DeleteFunc(e.findings, func(f Finding) bool { return !e.concerns(f) })
@@ -175,7 +179,12 @@ func (e *examination) concerns(f Finding) bool {
 // read reads what is not in the catalog: the servers, then the databases on them, and meanwhile the identities and jobs.
 func (e *examination) read(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return e.listIdentities(ctx) })
+	group.Go(func() error {
+		if err := e.listIdentities(ctx); err != nil {
+			return err
+		}
+		return e.listOrganizations(ctx)
+	})
 	group.Go(func() error {
 		if e.cfg.Jobs == nil || e.only != nil {
 			return nil
@@ -225,12 +234,12 @@ func (e *examination) count() {
 	}
 	for _, s := range e.before.Signups {
 		switch s.Status {
-		case catalog.Pending, catalog.AwaitingVerification, catalog.Provisioning:
+		case catalog.Pending, catalog.AwaitingVerification, catalog.AwaitingApproval, catalog.Provisioning:
 			e.counts.Unfinished++
 		}
 	}
 	e.counts.Servers, e.counts.Jobs, e.counts.Opened = len(e.servers), len(e.jobs), len(e.opened)
-	e.counts.Identities = e.logins.looked
+	e.counts.Identities, e.counts.Organizations = e.logins.looked, len(e.organizations.byID)
 }
 
 // steady is a tenant whose row was the same before and after: nobody was at work on it, as far as its row tells.
@@ -255,10 +264,4 @@ func reason(err error) string {
 		text = text[:200] + "…"
 	}
 	return text
-}
-
-// lister is the provider, when it can list the logins that we made.
-func (d *Doctor) lister() identity.Lister {
-	lister, _ := d.cfg.Identity.(identity.Lister)
-	return lister
 }

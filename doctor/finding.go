@@ -58,6 +58,8 @@ type Counts struct {
 	Tenants    int `json:"tenants"`
 	Servers    int `json:"servers"`
 	Identities int `json:"identities"`
+	// Organizations are those that the identity provider has for schools.
+	Organizations int `json:"organizations"`
 	// Unfinished are the sign-ups under way.
 	Unfinished int `json:"unfinishedSignups"`
 	// Opened are the databases that were looked into.

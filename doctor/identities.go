@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -14,91 +13,44 @@ import (
 	"homeroom/identity"
 )
 
-// mostLookups bounds the logins that are asked for one by one in a look: the provider's rate limit is the sign-ups' too. So
-// many that differ are one finding.
-const mostLookups = 50
-
-// logins is what the provider has, compared with the catalog as of before.
-type logins struct {
-	// listed: the list came to its end, or every user that was asked for was looked up.
-	listed bool
-	looked int
-	// odd are those that the catalog does not explain, absent the users whose login was not in the list.
-	odd    []identity.User
-	absent []uuid.UUID
-}
-
-// listIdentities compares the provider's list with the catalog as of before: what differs is looked at more closely later.
-func (e *examination) listIdentities(ctx context.Context) error {
-	switch {
-	case e.former != nil && e.former.logins.listed:
-		e.logins = e.former.logins
-	case e.cfg.Identity == nil:
-		e.skipped = append(e.skipped, "Identities were not looked at: no identity provider is configured.")
-	case e.only != nil:
-		for _, u := range e.before.Users {
-			if e.only[u.TenantID] && u.Active {
-				e.logins.absent = append(e.logins.absent, u.ID)
-			}
-		}
-		e.logins.looked, e.logins.listed = len(e.logins.absent), true
-	case e.lister() == nil:
-		e.skipped = append(e.skipped, "Identities were not looked at: the identity provider cannot list them.")
-	default:
-		return e.listAll(ctx)
+// userOf is the user that a login is of: the one that is known to have it, or else the one that it was made for.
+func userOf(login identity.User, survey catalog.Survey) (catalog.SurveyedUser, bool) {
+	if id, ok := survey.Logins[login.ID]; ok {
+		return survey.Users[id], true
 	}
-	return nil
-}
-
-func (e *examination) listAll(ctx context.Context) error {
-	users := map[string]uuid.UUID{} // by login
-	for id, u := range e.before.Users {
-		if u.Active {
-			users[u.IdentityID] = id
-		}
-	}
-	err := e.lister().List(ctx, func(login identity.User) error {
-		e.logins.looked++
-		delete(users, login.ID)
-		if e.mismatch(login, e.before) != "" {
-			e.logins.odd = append(e.logins.odd, login)
-		}
-		return nil
-	})
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	if err != nil {
-		e.add(Finding{Code: IdentitiesUnreachable, Subject: "identity provider", Detail: reason(err)})
-		e.logins = logins{}
-		return nil
-	}
-	e.logins.listed = true
-	e.logins.absent = slices.Collect(maps.Values(users))
-	return nil
+	user, ok := survey.Users[login.OurID]
+	return user, ok
 }
 
 // mismatch tells in what a login differs from the active user that it belongs to; nothing when in nothing.
 func (e *examination) mismatch(login identity.User, survey catalog.Survey) string {
-	user, ok := survey.Users[login.OurID]
+	user, ok := userOf(login, survey)
 	if !ok || !user.Active || user.IdentityID != login.ID {
 		return "it belongs to no active user"
 	}
-	t := survey.Tenants[user.TenantID]
 	var wrong []string
-	if login.Metadata.TenantID != t.ID.String() {
-		wrong = append(wrong, fmt.Sprintf("its tenant_id is %q, the catalog's %s", login.Metadata.TenantID, t.ID))
-	}
-	if login.Metadata.Database != t.Database {
-		wrong = append(wrong, fmt.Sprintf("its database is %q, the catalog's %s", login.Metadata.Database, t.Database))
+	if identity.KeepsMetadata(e.cfg.Identity) {
+		wrong = wrongMetadata(login.Metadata, user, survey)
 	}
 	if !strings.EqualFold(login.Email, user.Email) {
 		wrong = append(wrong, "its e-mail is not the catalog's")
 	}
-	if signup, ok := survey.Signups[parseID(login.Metadata.SignupID)]; !ok || signup.UserID != user.ID {
-		wrong = append(wrong, fmt.Sprintf("its signup_id is %q, which is not its user's", login.Metadata.SignupID))
-	}
 	return strings.Join(wrong, "; ")
+}
+
+// wrongMetadata lists what a login says that is not so.
+func wrongMetadata(m identity.Metadata, user catalog.SurveyedUser, survey catalog.Survey) (wrong []string) {
+	t := survey.Tenants[user.TenantID]
+	if m.TenantID != t.ID.String() {
+		wrong = append(wrong, fmt.Sprintf("its tenant_id is %q, the catalog's %s", m.TenantID, t.ID))
+	}
+	if m.Database != t.Database {
+		wrong = append(wrong, fmt.Sprintf("its database is %q, the catalog's %s", m.Database, t.Database))
+	}
+	if signup, ok := survey.Signups[parseID(m.SignupID)]; !ok || signup.UserID != user.ID {
+		wrong = append(wrong, fmt.Sprintf("its signup_id is %q, which is not its user's", m.SignupID))
+	}
+	return wrong
 }
 
 // parseID is the zero UUID for a text that is none.
@@ -135,10 +87,10 @@ func (e *examination) compareIdentities(ctx context.Context) (strangers []identi
 			strangers = append(strangers, *stranger)
 		}
 	}
-	for _, id := range absent {
-		if asked++; asked > mostLookups {
-			return strangers, nil
-		}
+	if left := max(0, mostLookups-asked); len(absent) > left {
+		absent = absent[:left]
+	}
+	for _, id := range slices.Concat(absent, e.logins.turn) {
 		if err := e.compareAbsent(ctx, id); err != nil {
 			e.add(Finding{Code: IdentitiesUnreachable, Subject: "identity provider", Detail: reason(err)})
 			return strangers, nil
@@ -147,12 +99,18 @@ func (e *examination) compareIdentities(ctx context.Context) (strangers []identi
 	return strangers, nil
 }
 
-// suspects leaves out what the catalog explains by now: a sign-up that began while the list was read, or still goes on.
+// suspects leaves out what the catalog explains by now: a sign-up that began while the list was read, or still goes on. One
+// that waits for a person goes on too, and its login names no tenant yet.
 func (e *examination) suspects() (odd []identity.User, absent []uuid.UUID) {
+	underWay := map[uuid.UUID]bool{} // users and sign-ups
+	for id, s := range e.after.Signups {
+		if s.Held || s.Unattended {
+			underWay[id], underWay[s.UserID] = true, true
+		}
+	}
 	for _, login := range e.logins.odd {
-		signup, ok := e.after.Signups[parseID(login.Metadata.SignupID)]
-		underWay := ok && (signup.Held || signup.Unattended)
-		if !underWay && e.mismatch(login, e.after) != "" {
+		user, _ := userOf(login, e.after)
+		if !underWay[parseID(login.Metadata.SignupID)] && !underWay[user.ID] && e.mismatch(login, e.after) != "" {
 			odd = append(odd, login)
 		}
 	}
@@ -167,11 +125,15 @@ func (e *examination) suspects() (odd []identity.User, absent []uuid.UUID) {
 // compareAbsent looks for the login of an active user by its id.
 func (e *examination) compareAbsent(ctx context.Context, id uuid.UUID) error {
 	user := e.after.Users[id]
-	login, err := e.cfg.Identity.Lookup(ctx, id)
+	if !user.Active {
+		return nil
+	}
+	login, err := e.loginOf(ctx, user)
 	t := e.after.Tenants[user.TenantID]
 	switch {
 	case errors.Is(err, identity.ErrNotFound):
 		e.add(about(IdentityMissing, t, "the login "+user.IdentityID+" of its user is not at the identity provider"))
+	case errors.Is(err, errCannotAsk):
 	case err != nil:
 		return err
 	default:
@@ -189,15 +151,12 @@ func (e *examination) addMismatch(login identity.User, tenantID uuid.UUID, wrong
 // compareLogin judges a login that the catalog as of before did not explain. Its sign-up's row is read after it was seen,
 // and was written before it was made: who has none now never had one, or has lost it.
 func (e *examination) compareLogin(ctx context.Context, listed identity.User) (stranger *identity.User, err error) {
-	login := listed
-	if listed.OurID != uuid.Nil {
-		login, err = e.cfg.Identity.Lookup(ctx, listed.OurID)
-		if errors.Is(err, identity.ErrNotFound) {
-			return nil, nil // just removed
-		}
-		if err != nil {
-			return nil, err
-		}
+	login, err := e.again(ctx, listed)
+	if errors.Is(err, identity.ErrNotFound) {
+		return nil, nil // just removed
+	}
+	if err != nil {
+		return nil, err
 	}
 	if e.mismatch(login, e.after) == "" {
 		return nil, nil // the list was behind
@@ -207,27 +166,62 @@ func (e *examination) compareLogin(ctx context.Context, listed identity.User) (s
 	if err != nil && !errors.Is(err, catalog.ErrNotFound) {
 		return nil, err
 	}
-	user, hasUser := e.after.Users[login.OurID]
+	user, hasUser := userOf(login, e.after)
 	switch {
 	case hasUser && user.Active:
 		e.addMismatch(login, user.TenantID, e.mismatch(login, e.after))
+		return nil, nil
+	case login.Metadata.SignupID == "":
+		return nil, nil // just released
 	case !known:
 		return &login, nil
-	case login.OurID != signup.UserID:
+	case !isOf(login, signup):
 		e.add(Finding{
 			Code: IdentityMismatch, Subject: login.ID, TenantID: signup.TenantID, SignupID: &signup.ID,
 			Detail: "it carries the sign-up of another login",
 		})
-	case over(signup):
-		e.add(e.deleteIdentity(Finding{
-			Code: IdentityOfExpiredSignup, Subject: login.ID, SignupID: &signup.ID,
-			Detail: fmt.Sprintf("its sign-up has %s, and nobody will look at it again", signup.Status),
-		}, signup))
+		return nil, nil
 	}
-	return nil, nil // under way, or parked, or finished since
+	over, err := e.over(ctx, signup)
+	if over {
+		e.addLeft(login, signup)
+	}
+	return nil, err // else under way, or parked, or finished since
 }
 
-// over tells whether a sign-up has left nothing, and nobody looks at it any more.
-func over(signup catalog.Signup) bool {
-	return (signup.Status == catalog.Expired || signup.Status == catalog.Failed) && signup.TenantID == nil && signup.CheckAt == nil
+// isOf tells whether a login is the one that a sign-up made, or took on.
+func isOf(login identity.User, signup catalog.Signup) bool {
+	if signup.IdentityID != nil {
+		return login.ID == *signup.IdentityID
+	}
+	return login.OurID == signup.UserID
+}
+
+// addLeft tells of what a sign-up that is over has left at the provider: the login that it made, or what it wrote on one
+// that was there before, and that stays its owner's.
+func (e *examination) addLeft(login identity.User, signup catalog.Signup) {
+	finding := Finding{
+		Code: IdentityOfExpiredSignup, Subject: login.ID, SignupID: &signup.ID,
+		Detail: fmt.Sprintf("its sign-up has %s, and nobody will look at it again", signup.Status),
+	}
+	if signup.IdentityID == nil {
+		e.add(e.deleteIdentity(finding, signup))
+		return
+	}
+	finding.Detail = fmt.Sprintf("it still carries a sign-up that took it on, and has %s", signup.Status)
+	finding.Advice = "The login is its owner's own, who may sign up with it again at any time. It must not be deleted."
+	e.add(e.releaseIdentity(finding, signup))
+}
+
+// over tells whether a sign-up has left nothing, not even its user, and nobody looks at it any more.
+func (d *Doctor) over(ctx context.Context, signup catalog.Signup) (bool, error) {
+	ended := signup.Status == catalog.Expired || signup.Status == catalog.Failed
+	if !ended || signup.TenantID != nil || signup.CheckAt != nil {
+		return false, nil
+	}
+	_, err := d.cfg.Catalog.UserByID(ctx, signup.UserID)
+	if errors.Is(err, catalog.ErrNotFound) {
+		return true, nil
+	}
+	return false, err
 }

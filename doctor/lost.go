@@ -25,25 +25,31 @@ type found struct {
 	tenant.FoundDatabase
 }
 
+// claim is a school that logins name whose sign-up nobody knows.
+type claim struct {
+	id tenant.ID
+	// owner is the login that it is written again for. It is not clear whose the school is where there are several.
+	owner identity.User
+	clear bool
+	all   []identity.User
+}
+
 // compareLost looks at the logins whose sign-up nobody knows, and at the databases without a row.
 func (e *examination) compareLost(ctx context.Context, strangers []identity.User) error {
 	lost := e.withoutRow()
-	for _, login := range strangers {
-		id := tenant.ID(parseID(login.Metadata.TenantID))
-		if login.Metadata.Database != id.Database() || login.OurID == uuid.Nil || parseID(login.Metadata.SignupID) == uuid.Nil {
-			e.addStranger(login)
+	for _, c := range e.claims(strangers) {
+		if t, ok := e.after.Tenants[c.id.UUID()]; ok {
+			e.compareTaken(ctx, c, t)
 			continue
 		}
-		if t, ok := e.after.Tenants[id.UUID()]; ok {
-			e.compareTaken(ctx, login, t)
-			continue
-		}
-		i := slices.IndexFunc(lost, func(db found) bool { return db.id == id })
+		i := slices.IndexFunc(lost, func(db found) bool { return db.id == c.id })
 		if i < 0 {
-			e.addStranger(login)
+			for _, login := range c.all {
+				e.addStranger(login)
+			}
 			continue
 		}
-		e.compareForgotten(ctx, login, lost[i])
+		e.compareForgotten(ctx, c, lost[i])
 		lost = slices.Delete(lost, i, i+1)
 	}
 	for _, db := range lost {
@@ -55,12 +61,38 @@ func (e *examination) compareLost(ctx context.Context, strangers []identity.User
 	return ctx.Err()
 }
 
+// claims sorts the logins by the school that they name, and tells of those that name none. Of several with one school the
+// owner's is the one whose sign-up its organization was made for.
+func (e *examination) claims(strangers []identity.User) (claims []claim) {
+	for _, login := range strangers {
+		id := tenant.ID(parseID(login.Metadata.TenantID))
+		if login.Metadata.Database != id.Database() || parseID(login.Metadata.SignupID) == uuid.Nil {
+			e.addStranger(login)
+			continue
+		}
+		founder := e.organizations.of(id.UUID()).SignupID == login.Metadata.SignupID
+		i := slices.IndexFunc(claims, func(c claim) bool { return c.id == id })
+		if i < 0 {
+			claims = append(claims, claim{id, login, true, []identity.User{login}})
+			continue
+		}
+		c := &claims[i]
+		if founder {
+			c.owner = login
+		}
+		c.clear = e.organizations.of(id.UUID()).SignupID == c.owner.Metadata.SignupID
+		c.all = append(c.all, login)
+	}
+	return claims
+}
+
 func (e *examination) addStranger(login identity.User) {
-	e.add(Finding{
-		Code: IdentityWithoutSignup, Subject: login.ID,
-		Detail: fmt.Sprintf("it carries sign-up %s, which the catalog does not know, and database %q, which is on no server here",
-			login.Metadata.SignupID, login.Metadata.Database),
-	})
+	detail := fmt.Sprintf("it carries sign-up %s, which the catalog does not know, and database %q, which is on no server here",
+		login.Metadata.SignupID, login.Metadata.Database)
+	if login.Metadata.Database == "" {
+		detail = fmt.Sprintf("it carries sign-up %s, which the catalog does not know, and had no database yet", login.Metadata.SignupID)
+	}
+	e.add(Finding{Code: IdentityWithoutSignup, Subject: login.ID, Detail: detail})
 }
 
 // withoutRow lists the databases with a tenant's name whose tenant has no row, or one that is on another server.
@@ -94,27 +126,30 @@ func schoolOf(login identity.User, id tenant.ID, server, detail string) Finding 
 }
 
 // compareTaken judges a login without a sign-up whose tenant has a row.
-func (e *examination) compareTaken(ctx context.Context, login identity.User, t catalog.SurveyedTenant) {
-	finding := schoolOf(login, tenant.ID(t.ID), t.Server, ", and its tenant is another sign-up's there")
+func (e *examination) compareTaken(ctx context.Context, c claim, t catalog.SurveyedTenant) {
+	finding := schoolOf(c.owner, c.id, t.Server, ", and its tenant is another sign-up's there: another school's by now, or the one that this "+
+		"person had joined")
 	if t.State == catalog.Spare {
-		finding = schoolOf(login, tenant.ID(t.ID), t.Server, ", and takes its tenant for a spare, which the next school would be given")
+		finding = schoolOf(c.owner, c.id, t.Server, ", and takes its tenant for a spare, which the next school would be given")
 		if server, ok := e.cfg.Servers[t.Server]; ok {
-			seen := e.peek(ctx, found{server: server, name: t.Database, id: tenant.ID(t.ID), FoundDatabase: e.servers[t.Server].Databases[t.Database]})
-			finding = e.adoptable(finding, login, server, seen)
+			seen := e.peek(ctx, found{server: server, name: t.Database, id: c.id, FoundDatabase: e.servers[t.Server].Databases[t.Database]})
+			finding = e.adoptable(finding, c, server, seen)
 		}
 	}
 	e.add(finding)
 }
 
 // compareForgotten judges a login without a sign-up whose tenant has no row, and a database.
-func (e *examination) compareForgotten(ctx context.Context, login identity.User, db found) {
-	finding := schoolOf(login, db.id, db.server.Name(), "")
-	e.add(e.adoptable(finding, login, db.server, e.peek(ctx, db)))
+func (e *examination) compareForgotten(ctx context.Context, c claim, db found) {
+	finding := schoolOf(c.owner, db.id, db.server.Name(), "")
+	e.add(e.adoptable(finding, c, db.server, e.peek(ctx, db)))
 }
 
 // adoptable adds the repair when the database is provably ours: its role lets our key's password in.
-func (e *examination) adoptable(finding Finding, login identity.User, server *tenant.Server, seen *inspection) Finding {
+func (e *examination) adoptable(finding Finding, c claim, server *tenant.Server, seen *inspection) Finding {
 	switch {
+	case !c.clear:
+		finding.Detail += fmt.Sprintf("; %d logins name it, and which of them is its owner's is not clear", len(c.all))
 	case seen == nil:
 		finding.Detail += "; it was not looked into"
 	case !seen.Login:
@@ -122,7 +157,7 @@ func (e *examination) adoptable(finding Finding, login identity.User, server *te
 	case !trustworthy(seen.Status):
 		finding.Detail += fmt.Sprintf("; its schema is %s", seen.Status.State)
 	default:
-		return e.adopt(finding, login, server)
+		return e.adopt(finding, c.owner, server)
 	}
 	return finding
 }

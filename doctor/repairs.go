@@ -1,11 +1,14 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/google/uuid"
 
 	"homeroom/catalog"
 	"homeroom/identity"
@@ -122,8 +125,8 @@ func (e *examination) deleteIdentity(f Finding, row catalog.Signup) Finding {
 		if err != nil {
 			return err
 		}
-		if !over(now) {
-			return fmt.Errorf("sign-up %s is %s now: %w", row.ID, now.Status, catalog.ErrStateChanged)
+		if over, err := e.over(ctx, now); err != nil || !over {
+			return cmp.Or(err, fmt.Errorf("sign-up %s is %s now: %w", row.ID, now.Status, catalog.ErrStateChanged))
 		}
 		login, err := e.cfg.Identity.Lookup(ctx, now.UserID)
 		if errors.Is(err, identity.ErrNotFound) {
@@ -136,6 +139,25 @@ func (e *examination) deleteIdentity(f Finding, row catalog.Signup) Finding {
 			return err
 		}
 		return e.cfg.Identity.Delete(ctx, now.UserID)
+	})
+}
+
+// releaseIdentity takes what a sign-up that is over wrote off the login that it had taken on, as the reconciler does. The
+// login stays, whatever happens.
+func (e *examination) releaseIdentity(f Finding, row catalog.Signup) Finding {
+	adopter, ok := e.cfg.Identity.(identity.Adopter)
+	if !ok {
+		return f
+	}
+	return f.mended("take off the login what the sign-up wrote on it", "identity "+f.Subject, func(ctx context.Context) error {
+		now, err := e.cfg.Catalog.Signup(ctx, row.ID)
+		if err != nil {
+			return err
+		}
+		if over, err := e.over(ctx, now); err != nil || !over {
+			return cmp.Or(err, fmt.Errorf("sign-up %s is %s now: %w", row.ID, now.Status, catalog.ErrStateChanged))
+		}
+		return adopter.Release(ctx, *row.IdentityID, row.ID.String())
 	})
 }
 
@@ -158,7 +180,7 @@ func (e *examination) reopen(f Finding, s catalog.SurveyedSignup) Finding {
 			return err
 		}
 		row, err := e.cfg.Catalog.Signup(ctx, s.ID)
-		if err == nil && row.Status == catalog.Failed && row.TenantID != nil {
+		if err == nil && row.Status == catalog.Failed {
 			return errors.New("it stopped again: the cause is still there")
 		}
 		return err
@@ -176,7 +198,7 @@ func (e *examination) cancelJob(f Finding, job Job) Finding {
 // adopt writes a forgotten school's rows, once its login and its database have been asked again.
 func (e *examination) adopt(f Finding, login identity.User, server *tenant.Server) Finding {
 	return f.mended("write its tenant, user and sign-up into the catalog again", "adopt "+f.Subject, func(ctx context.Context) error {
-		now, err := e.cfg.Identity.Lookup(ctx, login.OurID)
+		now, err := e.again(ctx, login)
 		if err != nil {
 			return err
 		}
@@ -191,7 +213,9 @@ func (e *examination) adopt(f Finding, login identity.User, server *tenant.Serve
 		if !seen.Login || !trustworthy(seen.Status) {
 			return fmt.Errorf("database %s is not as it was: %w", f.Subject, catalog.ErrStateChanged)
 		}
-		return e.cfg.Catalog.Adopt(ctx, e.adoption(f, now, server, seen))
+		adoption := e.adoption(f, now, server, seen)
+		adoption.OrganizationID = e.organizations.of(id.UUID()).ID
+		return e.cfg.Catalog.Adopt(ctx, adoption)
 	})
 }
 
@@ -210,6 +234,9 @@ func (d *Doctor) adoption(f Finding, login identity.User, server *tenant.Server,
 		Lineage: server.Migrations().Lineage(), Health: catalog.Health{Version: seen.Status.Version, Fingerprint: seen.Schema.Fingerprint()},
 		Email: email, SchoolName: login.Metadata.SchoolName, IdentityID: login.ID, EmailVerified: login.EmailVerified,
 		Slug: signup.Slug(login.Metadata.SchoolName), CreatedAt: at.UTC(), Actor: d.cfg.Actor,
+	}
+	if login.OurID == uuid.Nil { // its owner had it before, and the id that its user had is known to nobody
+		a.UserID, a.TookOn = uuid.Must(uuid.NewV7()), true
 	}
 	a.Result = func(slug string) (json.RawMessage, error) {
 		return json.Marshal(signup.Result{

@@ -18,11 +18,11 @@ import (
 // compareRows looks for what contradicts itself within the catalog. The survey is of one moment, so nothing in it is half
 // changed.
 func (e *examination) compareRows() {
-	holders := map[uuid.UUID][]catalog.SurveyedSignup{} // by tenant
+	holders := map[uuid.UUID][]catalog.SurveyedSignup{} // by tenant; members have it together with its school
 	byUser := map[uuid.UUID]bool{}
 	for _, s := range e.after.Signups {
 		e.compareSignup(s)
-		if s.TenantID != nil {
+		if s.TenantID != nil && s.Kind == catalog.School {
 			holders[*s.TenantID] = append(holders[*s.TenantID], s)
 		}
 		byUser[s.UserID] = true
@@ -60,7 +60,11 @@ func leaving(t catalog.SurveyedTenant) bool {
 }
 
 func userFinding(code Code, u catalog.SurveyedUser, detail string) Finding {
-	return Finding{Code: code, Subject: "user " + u.ID.String(), TenantID: &u.TenantID, Detail: detail}
+	f := Finding{Code: code, Subject: "user " + u.ID.String(), Detail: detail}
+	if u.TenantID != uuid.Nil {
+		f.TenantID = &u.TenantID
+	}
+	return f
 }
 
 // compareTenant looks at who holds a tenant.
@@ -94,7 +98,7 @@ func (e *examination) compareSignup(s catalog.SurveyedSignup) {
 		finding.Code = SignupUnattended
 		finding.Detail = fmt.Sprintf("the sign-up is %s, and has been due since %s", s.Status, s.CheckAt.UTC().Format(time.RFC3339))
 		e.add(e.settle(finding))
-	case s.Status == catalog.Failed && s.TenantID != nil:
+	case s.Status == catalog.Failed:
 		finding.Code, finding.Detail = SignupParked, parkedDetail(s)
 		e.add(e.reopen(finding, s))
 	case s.Status == catalog.SignedUp && s.TenantID != nil && !leaving(e.after.Tenants[*s.TenantID]):

@@ -143,6 +143,8 @@ type Organization struct {
 // OrganizationLister is an optional ability of an [Enroller] that makes organizations: to tell all that it made, for an
 // auditor who looks for those without a tenant, or without anybody in them.
 type OrganizationLister interface {
+	// Organizes tells whether organizations are made as the provider is set up.
+	Organizes() bool
 	// ListOrganizations calls each for every organization that carries a tenant's id, once, in no promised order; there
 	// are none where none are made. All else is as [Lister.List] has it.
 	ListOrganizations(ctx context.Context, each func(Organization) error) error

@@ -93,6 +93,10 @@ func TestALoginThatWasTakenOnIsReleasedAndNeverRemoved(t *testing.T) {
 	if user.AppMetadata["signup_id"] != nil || user.AppMetadata["theirs"] != "stays" {
 		t.Errorf("metadata: %v", user.AppMetadata)
 	}
+	if _, err := b.service.Begin(t.Context(), withLogin(login)); !errors.Is(err, signup.ErrInProgress) {
+		t.Errorf("it is taken on before all of its past is over: %v", err)
+	}
+	b.looksAgain(t)
 	b.waits(t, withLogin(login), catalog.AwaitingApproval)
 }
 

@@ -16,12 +16,17 @@ import (
 // mailsPerAddress is how often one address is written to because somebody signs up with it, whoever that is.
 var mailsPerAddress = catalog.Allowance{Count: 3, Window: time.Hour}
 
+// concealedTime is what an answer that conceals something takes, or a multiple of it: what one of the two cases takes longer
+// than the other, half a millisecond on a slow disk, drowns in it.
+const concealedTime = 100 * time.Millisecond
+
 // beginConcealed signs a school up without telling whether its e-mail has an account: the answer is there, the same in
 // either case, before the identity provider is asked. What the e-mail's owner is to know, a mail tells them.
 //
 // The login is made after the answer, because only the request has the password. Where that comes to nothing, whether the
 // process died or the provider refused the password, the page behind the mail's link asks for one again.
 func (s *Service) beginConcealed(ctx context.Context, req Request, plan plan) (Outcome, error) {
+	defer waitForMultiple(time.Now(), concealedTime)
 	grant, err := s.cfg.Catalog.TakeAllowance(ctx, "mail to "+s.nameless(req.Email), mailsPerAddress, req.IdempotencyKey)
 	if err != nil {
 		return Outcome{}, s.unavailable(err)
@@ -46,6 +51,11 @@ func (s *Service) beginConcealed(ctx context.Context, req Request, plan plan) (O
 		s.later.Go(func() { s.makeQuietly(context.WithoutCancel(ctx), req, held) })
 	}
 	return Outcome{SignupID: held.Signup.ID, Status: catalog.AwaitingVerification}, nil
+}
+
+// waitForMultiple waits until the time since began is a multiple of a duration.
+func waitForMultiple(began time.Time, of time.Duration) {
+	time.Sleep(of - time.Since(began)%of)
 }
 
 // makeQuietly makes the login of a sign-up that waits already.
@@ -90,6 +100,9 @@ func (s *Service) NeedsPassword(ctx context.Context, row catalog.Signup) (bool, 
 // makeNow makes the login of a concealed sign-up whose owner confirms its e-mail.
 func (s *Service) makeNow(ctx context.Context, row catalog.Signup, req Request) (identity.User, error) {
 	user, err := s.cfg.Catalog.UserByID(ctx, row.UserID)
+	if errors.Is(err, catalog.ErrNotFound) {
+		return identity.User{}, ErrLinkGone // it has just expired
+	}
 	if err != nil {
 		return identity.User{}, s.unavailable(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/google/uuid"
 
@@ -51,8 +52,23 @@ func (m *machine) newClient() {
 	case 3:
 		c.request.Async = true
 	}
+	m.comeOtherwise(c)
 	m.clients = append(m.clients, c)
 	m.begin(c)
+}
+
+// comeOtherwise has a client bring a login of its own, or answer an invitation, where that is done.
+func (m *machine) comeOtherwise(c *client) {
+	switch {
+	case m.shape.logins && m.choices.next(3) > 0:
+		if c.request.Login = m.ownLogin(c.request.Email); c.request.Login != nil {
+			m.seen["clients with a login"]++
+		}
+	case m.shape.invites && m.choices.next(4) > 0:
+		if c.request.Invitation = m.invitation(c.request.Email); c.request.Invitation != "" {
+			m.seen["invited clients"]++
+		}
+	}
 }
 
 // oldClient sends a request again, sometimes with another password, or hangs up.
@@ -92,7 +108,14 @@ func (m *machine) begin(c *client) {
 	if p == nil || sent == 2 {
 		return
 	}
+	if c.request.Login != nil && m.login(c.request.Login.ID) == nil {
+		c.done = true // the person cannot log in any more
+		return
+	}
 	service, request := m.services[p], c.request
+	if request.Login != nil {
+		request.Login, request.Password = m.ownLogin(request.Email), ""
+	}
 	what := fmt.Sprintf("sign-up of client %d, %s, key %q, password %q,", c.number, request.Email, request.IdempotencyKey, request.Password.Reveal())
 	m.world.begin(&task{what: what, proc: p, client: c, then: func(t *task) {
 		m.answered(c, t, request.Password, t.value.(signup.Outcome), t.err)
@@ -110,11 +133,14 @@ func (m *machine) answered(c *client, t *task, sent secret.String, outcome signu
 	case err == nil && outcome.Result != nil:
 		c.done = true
 		m.acknowledged(c, outcome.Result)
-	case err == nil:
+	case err == nil && outcome.Status == catalog.Provisioning:
 		c.promised = outcome.SignupID
-		if outcome.Status != catalog.Provisioning {
+	case err == nil:
+		if !m.shape.verify && !m.shape.approve {
 			m.fail("client %d was answered %s", c.number, outcome.Status)
 		}
+		m.seen["answer: "+string(outcome.Status)]++
+		c.done = m.quiet && m.shape.conceal && m.active(c.request.Email)
 	case errors.Is(err, signup.ErrParked):
 		c.done = true
 		if !m.strange {
@@ -129,4 +155,9 @@ func (m *machine) answered(c *client, t *task, sent secret.String, outcome signu
 	case m.quiet:
 		c.done = m.settled(c, t, err)
 	}
+}
+
+// active tells whether an e-mail has an account that can be used.
+func (m *machine) active(email string) bool {
+	return slices.ContainsFunc(m.catalog.users, func(u userRow) bool { return u.Email == email && u.state == "active" })
 }

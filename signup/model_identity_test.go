@@ -11,26 +11,41 @@ import (
 	"homeroom/identity"
 )
 
-// login is an identity at the simulated provider. One that a stranger has made carries no metadata.
+// login is an identity at the simulated provider. One that somebody has made there carries no metadata.
 type login struct {
-	id    uuid.UUID
-	email string
-	meta  identity.Metadata
+	id       string    // the provider's
+	our      uuid.UUID // ours, with which it was made; zero where a person made it
+	email    string
+	verified bool
+	meta     identity.Metadata
 	// signup and tenant are what the metadata name.
 	signup, tenant uuid.UUID
 }
 
-func (l login) user() identity.User {
-	return identity.User{ID: "sim|" + l.id.String(), Email: l.email, Metadata: l.meta}
+// tell writes metadata on it.
+func (l *login) tell(m identity.Metadata) {
+	l.meta, l.signup, l.tenant = m, uuid.Nil, uuid.Nil
+	if m.SignupID != "" {
+		l.signup = uuid.MustParse(m.SignupID)
+	}
+	if m.TenantID != "" {
+		l.tenant = uuid.MustParse(m.TenantID)
+	}
 }
 
-// providerSim is a process's way to the simulated provider.
+// providerSim is a process's way to the simulated provider, which can do everything that one may be able to do.
 type providerSim struct {
 	w    *world
 	proc *process
 }
 
-var _ identity.Provider = providerSim{}
+var (
+	_ identity.Provider  = providerSim{}
+	_ identity.Forgetful = providerSim{}
+	_ identity.Enroller  = providerSim{}
+	_ identity.Adopter   = providerSim{}
+	_ identity.Verifier  = providerSim{}
+)
 
 // weak is the password that the provider refuses.
 const weak = "weak-password"
@@ -48,33 +63,67 @@ func (p providerSim) call(what string, about uuid.UUID, detail string) *call {
 	}
 }
 
+// user is what the provider tells of a login.
+func (p providerSim) user(l login) identity.User {
+	user := identity.User{ID: l.id, OurID: l.our, Email: l.email, EmailVerified: l.verified}
+	if !p.Forgetful() {
+		user.Metadata = l.meta
+	}
+	return user
+}
+
+// login finds one by the provider's id.
+func (w *world) login(id string) *login {
+	for i := range w.logins {
+		if w.logins[i].id == id {
+			return &w.logins[i]
+		}
+	}
+	return nil
+}
+
+// removeLogin removes one, and its memberships with it.
+func (w *world) removeLogin(id string) {
+	l := w.login(id)
+	if l == nil {
+		return
+	}
+	w.freed[l.email] = time.Now()
+	w.logins = slices.DeleteFunc(w.logins, func(l login) bool { return l.id == id })
+	for _, o := range w.organizations {
+		delete(o.members, id)
+	}
+}
+
 // Create implements identity.Provider.
 func (p providerSim) Create(ctx context.Context, user identity.NewUser) (identity.User, error) {
 	return ask(ctx, p.w, p.call("create", user.ID, user.Email), func() (identity.User, error) {
-		taken := slices.ContainsFunc(p.w.logins, func(l login) bool { return l.email == user.Email || l.id == user.ID })
+		taken := slices.ContainsFunc(p.w.logins, func(l login) bool { return l.email == user.Email || l.our == user.ID })
 		switch {
 		case user.Password.Reveal() == weak:
 			return identity.User{}, &identity.Rejected{Field: "password", Code: "too_weak", Message: "Choose another."}
 		case taken:
 			return identity.User{}, identity.ErrExists
 		}
-		made := login{id: user.ID, email: user.Email, meta: user.Metadata}
-		made.signup, made.tenant = uuid.MustParse(user.Metadata.SignupID), uuid.MustParse(user.Metadata.TenantID)
+		made := login{id: "sim|" + user.ID.String(), our: user.ID, email: user.Email}
+		made.tell(user.Metadata)
 		p.w.logins = append(p.w.logins, made)
-		return made.user(), nil
+		return p.user(made), nil
 	})
 }
 
 // Lookup implements identity.Provider.
 func (p providerSim) Lookup(ctx context.Context, id uuid.UUID) (identity.User, error) {
 	return ask(ctx, p.w, p.call("lookup", id, ""), func() (identity.User, error) {
-		for _, l := range p.w.logins {
-			if l.id == id {
-				return l.user(), nil
-			}
-		}
-		return identity.User{}, identity.ErrNotFound
+		return p.found("sim|" + id.String())
 	})
+}
+
+func (p providerSim) found(id string) (identity.User, error) {
+	if l := p.w.login(id); l != nil {
+		return p.user(*l), nil
+	}
+	return identity.User{}, identity.ErrNotFound
 }
 
 // LookupEmail implements identity.Provider.
@@ -83,7 +132,7 @@ func (p providerSim) LookupEmail(ctx context.Context, email string) ([]identity.
 		found := []identity.User{}
 		for _, l := range p.w.logins {
 			if l.email == email {
-				found = append(found, l.user())
+				found = append(found, p.user(l))
 			}
 		}
 		return found, nil
@@ -93,13 +142,11 @@ func (p providerSim) LookupEmail(ctx context.Context, email string) ([]identity.
 // Delete implements identity.Provider.
 func (p providerSim) Delete(ctx context.Context, id uuid.UUID) error {
 	_, err := ask(ctx, p.w, p.call("delete", id, ""), func() (struct{}, error) {
-		p.w.logins = slices.DeleteFunc(p.w.logins, func(l login) bool {
-			if l.id == id {
-				p.w.freed[l.email] = time.Now()
-			}
-			return l.id == id
-		})
+		p.w.removeLogin("sim|" + id.String())
 		return struct{}{}, nil
 	})
 	return err
 }
+
+// Forgetful implements identity.Forgetful.
+func (p providerSim) Forgetful() bool { return p.w.shape.forgetful }

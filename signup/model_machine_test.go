@@ -21,24 +21,36 @@ type shape struct {
 	capacity           int  // of each server; 0 is no limit
 	operators          bool // reprovision tenants
 	strangers          bool // have accounts at the provider, and make databases
+	verify, approve    bool // schools wait for their e-mail, for an operator
+	conceal            bool // nobody is told whether an e-mail has an account
+	enrols, forgetful  bool // the provider makes organizations, and keeps no metadata
+	logins             bool // people bring logins of their own
+	invites            bool // people are invited
+	longer             int  // by how many choices its runs are longer
 }
+
+// patience is how long a sign-up waits for a person.
+const patience = 2 * time.Minute
 
 // machine is a world and the clients and operators who act in it.
 type machine struct {
 	*world
-	shape   shape
 	clients []*client
 	// services are those of the processes that live.
 	services map[*process]*signup.Service
 	strange  bool // somebody has made what only a person can judge
+	diligent bool // in the end, people first confirm what they are asked to
 	quiet    bool // everything works, and nothing else happens
+	// promises are the sign-ups of which somebody was told that they go on to their school.
+	promises     []uuid.UUID
+	strangersOwn int // how many accounts strangers have opened
 }
 
 func newMachine(shape shape, choices *choices) *machine {
-	m := &machine{shape: shape, services: map[*process]*signup.Service{}, world: &world{
-		choices: choices, began: time.Now(), faults: true, locks: map[string]*session{}, away: map[string]bool{},
+	m := &machine{services: map[*process]*signup.Service{}, world: &world{
+		shape: shape, choices: choices, began: time.Now(), faults: true, locks: map[string]*session{}, away: map[string]bool{},
 		names: map[uuid.UUID]string{}, count: map[string]int{}, owners: map[uuid.UUID]uuid.UUID{}, schools: map[uuid.UUID]uuid.UUID{},
-		freed: map[string]time.Time{},
+		freed: map[string]time.Time{}, approved: map[uuid.UUID]bool{}, admitted: map[uuid.UUID]bool{}, closed: map[string]bool{},
 	}}
 	for i := range shape.servers {
 		name := fmt.Sprintf("server%d", i+1)
@@ -53,12 +65,12 @@ func newMachine(shape shape, choices *choices) *machine {
 }
 
 // steps are what the driver does next, as often as it shall come up.
-var steps = [24]func(m *machine){
+var steps = [28]func(m *machine){
 	(*machine).goOn, (*machine).goOn, (*machine).goOn, (*machine).goOn, (*machine).goOn, (*machine).goOn,
 	(*machine).goOn, (*machine).goOn, (*machine).goOn, (*machine).goOn, (*machine).goOn, (*machine).newClient,
 	(*machine).newClient, (*machine).newClient, (*machine).oldClient, (*machine).oldClient, (*machine).oldClient,
 	(*machine).wait, (*machine).wait, (*machine).reconcile, (*machine).background, (*machine).crash, (*machine).outage,
-	(*machine).others,
+	(*machine).others, (*machine).people, (*machine).people, (*machine).people, (*machine).people,
 }
 
 // run plays the world until the choices are used up, then has everything work, and looks at what there is in the end.
@@ -66,11 +78,12 @@ func (m *machine) run() {
 	for range m.shape.processes {
 		m.startProcess()
 	}
-	m.rough = m.choices.next(4) == 1
+	m.rough, m.diligent = m.choices.next(4) == 1, m.choices.next(2) == 1
 	if m.choices.next(4) > 0 {
 		m.faults = false
 		m.fillSpares()
 		m.drain()
+		m.comeToWait()
 		m.faults = true
 	}
 	for m.choices.left() && len(m.problems) == 0 {
@@ -98,10 +111,15 @@ func (m *machine) startProcess() {
 	p := &process{name: fmt.Sprintf("process %d", len(m.procs)+1)}
 	m.procs = append(m.procs, p)
 	registry := registrySim{m.world, p}
-	service, err := signup.New(signup.Config{
+	cfg := signup.Config{
 		Catalog: registry, Servers: serversSim{m.world, p}, Identity: providerSim{m.world, p}, Queue: queueSim{registry},
 		Key: key, Spares: m.shape.spares, Logger: slog.New(slog.DiscardHandler),
-	})
+		VerifyFirst: m.shape.verify, Conceal: m.shape.conceal, Patience: patience,
+	}
+	if m.shape.approve {
+		cfg.Mode = signup.WithApproval
+	}
+	service, err := signup.New(cfg)
 	if err != nil {
 		panic(err)
 	}
@@ -266,8 +284,9 @@ func (m *machine) strangersAccount() {
 	switch {
 	case i < 0:
 		m.tell("a stranger opens an account with %s", email)
-		m.logins = append(m.logins, login{id: uuid.New(), email: email})
-	case m.logins[i].meta.SignupID == "":
+		m.strangersOwn++
+		m.logins = append(m.logins, login{id: fmt.Sprintf("stranger|%d", m.strangersOwn), email: email})
+	case m.logins[i].our == uuid.Nil && !slices.Contains(m.own, m.logins[i].id):
 		m.tell("a stranger closes the account with %s", email)
 		m.logins = slices.Delete(m.logins, i, i+1)
 	}

@@ -99,7 +99,9 @@ func (r registrySim) Reserve(ctx context.Context, want catalog.Reservation) (cat
 		held, err := rows.reserve(want)
 		if err == nil {
 			r.w.christen(want.SignupID, "sign-up ")
-			r.w.christen(held.Tenant.ID, "tenant ")
+			if !want.Waits {
+				r.w.christen(held.Tenant.ID, "tenant ")
+			}
 			r.w.names[want.UserID] = "user of " + r.w.name(want.SignupID)
 		}
 		return held, err
@@ -213,7 +215,7 @@ func (r registrySim) LookedAgain(ctx context.Context, s catalog.Signup) error {
 func (r registrySim) givingBack(ctx context.Context, what string, s catalog.Signup, f func(*rows) error) error {
 	return r.change(ctx, what, s.ID, func(rows *rows) error {
 		err := f(rows)
-		if err == nil && s.TenantID != nil && rows.tenant(*s.TenantID) != nil {
+		if err == nil && s.Kind == catalog.School && s.TenantID != nil && rows.tenant(*s.TenantID) != nil {
 			r.w.givenBack++
 		}
 		return err

@@ -11,7 +11,7 @@ import (
 	"homeroom/catalog"
 )
 
-// The sign-ups of the simulated catalog that wait for a person, and its invitations, of which it has none.
+// The sign-ups of the simulated catalog that wait for a person, and its invitations.
 
 // Wait implements signup.Registry.
 func (r registrySim) Wait(ctx context.Context, like catalog.Signup, identity catalog.Identity, status catalog.Status, steps json.RawMessage, patience time.Duration) error {
@@ -31,47 +31,80 @@ func (r registrySim) Admit(ctx context.Context, like catalog.Signup, want catalo
 
 // ExpireTx implements signup.Registry.
 func (r registrySim) ExpireTx(ctx context.Context, tx pgx.Tx, like catalog.Signup, steps, problem json.RawMessage, delay time.Duration) error {
-	return r.inTx(ctx, tx, "expire", like.ID, func(rows *rows) error { return rows.expire(like, steps, problem, delay) })
+	return r.inTx(ctx, tx, "expire", like.ID, func(rows *rows) error {
+		return r.freeing(like, rows.expire(like, steps, problem, delay))
+	})
 }
 
 // EmitTx implements signup.Registry.
 func (r registrySim) EmitTx(ctx context.Context, tx pgx.Tx, event catalog.OutboxEvent) error {
-	return r.inTx(ctx, tx, "emit "+event.Type, uuid.Nil, func(*rows) error { return nil })
+	return r.inTx(ctx, tx, "emit "+event.Type, uuid.Nil, func(rows *rows) error {
+		var notice catalog.Notice
+		if err := json.Unmarshal(event.Data, &notice); err != nil {
+			return err
+		}
+		about := event.SignupID
+		if notice.InvitationID != nil {
+			about = notice.InvitationID
+		}
+		rows.tell(event.Type, *about, notice.Email)
+		return nil
+	})
 }
 
 // ReserveQuietly implements signup.Registry.
-func (r registrySim) ReserveQuietly(context.Context, catalog.Reservation, bool, time.Duration) (catalog.Held, bool, error) {
-	panic("nothing is concealed in the simulated world")
+func (r registrySim) ReserveQuietly(ctx context.Context, want catalog.Reservation, tell bool, patience time.Duration) (catalog.Held, bool, error) {
+	type answer struct {
+		held  catalog.Held
+		isNew bool
+	}
+	a, err := write(ctx, r, "reserve quietly", uuid.Nil, want.Email+" "+want.IdempotencyKey, func(rows *rows) (answer, error) {
+		held, isNew, err := rows.reserveQuietly(want, tell, patience)
+		if err == nil {
+			r.w.christen(want.SignupID, "sign-up ")
+			r.w.names[want.UserID] = "user of " + r.w.name(want.SignupID)
+		}
+		return answer{held, isNew}, err
+	})
+	return a.held, a.isNew, err
 }
 
 // IdentityKnown implements signup.Registry.
-func (r registrySim) IdentityKnown(context.Context, catalog.Signup, catalog.Identity) error {
-	panic("nothing is concealed in the simulated world")
+func (r registrySim) IdentityKnown(ctx context.Context, like catalog.Signup, identity catalog.Identity) error {
+	return r.change(ctx, "identity known", like.ID, func(rows *rows) error { return rows.identityKnown(like, identity) })
 }
 
-// TakeAllowance implements signup.Registry.
-func (r registrySim) TakeAllowance(context.Context, string, catalog.Allowance, string) (catalog.Grant, error) {
-	return catalog.Grant{Allowed: true}, nil
+// TakeAllowance implements signup.Registry. Nobody writes too many mails here.
+func (r registrySim) TakeAllowance(ctx context.Context, _ string, _ catalog.Allowance, idempotencyKey string) (catalog.Grant, error) {
+	return write(ctx, r, "take allowance", uuid.Nil, idempotencyKey, func(*rows) (catalog.Grant, error) {
+		return catalog.Grant{Allowed: true}, nil
+	})
 }
 
 // InviteTx implements signup.Registry.
-func (r registrySim) InviteTx(context.Context, pgx.Tx, catalog.NewInvitation) (catalog.Invitation, error) {
-	panic("nobody is invited in the simulated world")
+func (r registrySim) InviteTx(ctx context.Context, tx pgx.Tx, n catalog.NewInvitation) (made catalog.Invitation, err error) {
+	err = r.inTx(ctx, tx, "invite", uuid.Nil, func(rows *rows) error {
+		made = rows.invite(n)
+		r.w.christen(made.ID, "invitation ")
+		return nil
+	})
+	return made, err
 }
 
 // Invitation implements signup.Registry.
-func (r registrySim) Invitation(context.Context, uuid.UUID) (catalog.Invitation, error) {
-	panic("nobody is invited in the simulated world")
+func (r registrySim) Invitation(ctx context.Context, id uuid.UUID) (catalog.Invitation, error) {
+	return read(ctx, r, "invitation", id, "", func(rows *rows) (catalog.Invitation, error) { return rows.invitation(id) })
 }
 
 // RevokeInvitationTx implements signup.Registry.
-func (r registrySim) RevokeInvitationTx(context.Context, pgx.Tx, uuid.UUID) error {
-	panic("nobody is invited in the simulated world")
+func (r registrySim) RevokeInvitationTx(ctx context.Context, tx pgx.Tx, id uuid.UUID) error {
+	return r.inTx(ctx, tx, "revoke invitation", id, func(rows *rows) error { return rows.revokeInvitation(id) })
 }
 
 // UserByIdentity implements signup.Registry.
 func (r registrySim) UserByIdentity(ctx context.Context, id string) (catalog.User, error) {
-	return read(ctx, r, "user by identity", uuid.Nil, id, func(rows *rows) (catalog.User, error) {
+	about, detail := nameOf(id)
+	return read(ctx, r, "user by identity", about, detail, func(rows *rows) (catalog.User, error) {
 		for _, row := range rows.users {
 			if row.IdentityID == id && row.state == "active" {
 				return row.User, nil
@@ -79,42 +112,4 @@ func (r registrySim) UserByIdentity(ctx context.Context, id string) (catalog.Use
 		}
 		return catalog.User{}, catalog.ErrNotFound
 	})
-}
-
-// wait lets a sign-up wait for a person.
-func (r *rows) wait(like catalog.Signup, identity catalog.Identity, status catalog.Status, steps json.RawMessage, patience time.Duration) error {
-	row := r.held(like, catalog.Pending, catalog.AwaitingVerification)
-	if row == nil {
-		return catalog.ErrStateChanged
-	}
-	if r.identityTaken(identity.ID, row.UserID) {
-		return catalog.ErrIdentityTaken
-	}
-	row.Status, row.Steps, row.CheckAt = status, steps, in(patience)
-	row.LeaseEpoch++
-	user := r.user(row.UserID)
-	user.IdentityID, user.EmailVerified = identity.ID, identity.EmailVerified
-	return nil
-}
-
-// admit gives a sign-up that has no tenant one.
-func (r *rows) admit(like catalog.Signup, want catalog.Reservation) (catalog.Held, error) {
-	row := r.held(like, catalog.Pending, catalog.AwaitingVerification, catalog.AwaitingApproval)
-	if row == nil || row.TenantID != nil {
-		return catalog.Held{}, catalog.ErrStateChanged
-	}
-	t, spare := r.place(want)
-	if t == nil {
-		return catalog.Held{}, catalog.ErrNoRoom
-	}
-	if r.slugTaken(want.Slug) {
-		want.Slug = r.nextSlug(want.Slug)
-	}
-	r.settleIn(t, spare, want)
-	user := r.user(row.UserID)
-	user.TenantID = t.ID
-	user.EmailVerified = user.EmailVerified || row.Status == catalog.AwaitingVerification
-	row.Status, row.TenantID, row.CheckAt = catalog.Provisioning, &t.ID, in(want.Lease)
-	row.LeaseEpoch++
-	return catalog.Held{Signup: *row, Tenant: *t}, nil
 }

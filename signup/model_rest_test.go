@@ -16,8 +16,8 @@ import (
 	"homeroom/signup"
 )
 
-// patience is how long the reconcilers may take to tidy up once everything works.
-const patience = 5 * time.Minute
+// tidiness is how long the reconcilers may take to tidy up once everything works, and nobody confirms anything.
+const tidiness = patience + 4*time.Minute
 
 // comeToRest has everything work and lets time pass until nothing is left to do, has every client try until it has an
 // answer, and looks whether all is as it should be.
@@ -34,6 +34,9 @@ func (m *machine) comeToRest() {
 	if !slices.ContainsFunc(m.procs, func(p *process) bool { return !p.dead() }) {
 		m.startProcess()
 	}
+	if m.diligent {
+		m.everybodyGoesOn()
+	}
 	m.tidyUp()
 	m.inOrder()
 	for range 4 {
@@ -41,11 +44,7 @@ func (m *machine) comeToRest() {
 			return
 		}
 		for _, c := range m.clients {
-			if !c.done {
-				c.request.Password = password
-				m.begin(c)
-				m.drain()
-			}
+			m.insist(c)
 		}
 		m.tidyUp()
 	}
@@ -57,6 +56,19 @@ func (m *machine) comeToRest() {
 	m.inOrder()
 	m.allAnswered()
 	m.stockFull()
+}
+
+// insist has a client try again, and confirm what there is to confirm.
+func (m *machine) insist(c *client) {
+	for range 2 {
+		if c.done {
+			return
+		}
+		c.request.Password = password
+		m.begin(c)
+		m.drain()
+		m.everybodyGoesOn()
+	}
 }
 
 // drain lets everything go on that can, until every task is over.
@@ -75,14 +87,14 @@ func (m *machine) drain() {
 
 // tidyUp has jobs done and passes made until nothing is due any more, now or later.
 func (m *machine) tidyUp() {
-	for end := time.Now().Add(patience); len(m.problems) == 0; {
+	for end := time.Now().Add(tidiness); len(m.problems) == 0; {
 		m.drain()
 		next, due := m.next()
 		switch {
 		case next.IsZero():
 			return
 		case time.Now().After(end):
-			m.fail("something is still unfinished after %s", patience)
+			m.fail("something is still unfinished after %s", tidiness)
 		case next.After(time.Now()):
 			m.pass(time.Until(next))
 		case due:
@@ -131,8 +143,12 @@ func (w *world) check() {
 		if s.TenantID == nil {
 			continue
 		}
+		w.lawful(s)
+		if s.Kind == catalog.Member {
+			continue
+		}
 		for j := range w.logins {
-			if l := &w.logins[j]; l.tenant == *s.TenantID && l.signup != s.ID {
+			if l := &w.logins[j]; l.tenant == *s.TenantID && l.signup != s.ID && !w.member(l.signup) {
 				w.fail("the identity of %s names %s, which belongs to %s", w.name(l.signup), w.name(l.tenant), w.name(s.ID))
 			}
 		}
@@ -144,6 +160,12 @@ func (w *world) check() {
 		}
 		w.owners[*s.TenantID], w.schools[s.ID] = s.ID, *s.TenantID
 	}
+}
+
+// member tells whether a sign-up is of a person who joins a school.
+func (w *world) member(id uuid.UUID) bool {
+	s := w.catalog.signup(id)
+	return s != nil && s.Kind == catalog.Member
 }
 
 // acknowledged looks whether a client that is told of a ready school has one, and always the same.
@@ -173,6 +195,16 @@ func (m *machine) settled(c *client, t *task, err error) bool {
 			m.fail("client %d was told that its e-mail is taken, which it is not", c.number)
 		}
 		return taken
+	case errors.Is(err, signup.ErrHasSchool):
+		if !slices.ContainsFunc(m.catalog.users, func(u userRow) bool { return u.IdentityID == c.request.Login.ID && u.state == "active" }) {
+			m.fail("client %d was told that its login has a school, which it has not", c.number)
+		}
+		return true
+	case errors.Is(err, signup.ErrInvitationGone):
+		return !slices.ContainsFunc(m.catalog.invitations, func(i catalog.Invitation) bool {
+			i.Expired = !i.ExpiresAt.After(time.Now())
+			return i.Email == c.request.Email && i.Open()
+		})
 	case errors.Is(err, signup.ErrKeyReused):
 		return m.catalog.keyTaken(c.request.IdempotencyKey)
 	}
@@ -195,7 +227,7 @@ func (m *machine) inOrder() {
 	for _, s := range m.catalog.signups {
 		parked := s.Status == catalog.Failed && s.TenantID != nil
 		switch {
-		case s.Status == catalog.Pending, s.Status == catalog.Provisioning, s.CheckAt != nil:
+		case s.Status != catalog.SignedUp && s.Status != catalog.Failed && s.Status != catalog.Expired, s.CheckAt != nil:
 			m.fail("%s is unfinished: %s", m.name(s.ID), s.Status)
 		case parked && !m.strange:
 			m.fail("%s waits for a person", m.name(s.ID))
@@ -203,12 +235,10 @@ func (m *machine) inOrder() {
 			m.wholeSchool(s)
 		}
 	}
-	for _, l := range m.logins {
-		s := m.catalog.signup(l.signup)
-		if l.meta.SignupID != "" && (s == nil || s.Status != catalog.SignedUp && s.TenantID == nil) {
-			m.fail("the identity of %s is an orphan", m.name(l.signup))
-		}
-	}
+	m.loginsInOrder()
+	m.organizationsInOrder()
+	m.promisesKept()
+	m.invitationsInOrder()
 	for _, u := range m.catalog.users {
 		if u.state != "active" && !m.strange {
 			m.fail("%s is %s", m.name(u.ID), u.state)
@@ -232,11 +262,7 @@ func (m *machine) wholeSchool(s catalog.Signup) {
 	case result.SignupID != s.ID || result.School.ID != t.ID || result.User.IdentityID != user.IdentityID:
 		m.fail("the result of %s tells of something else", m.name(s.ID))
 	}
-	if !slices.ContainsFunc(m.logins, func(l login) bool {
-		return l.id == s.UserID && l.meta.TenantID == s.TenantID.String() && l.meta.SignupID == s.ID.String() && l.email == s.Email
-	}) {
-		m.fail("%s is ready, and has no identity", m.name(s.ID))
-	}
+	m.loginInOrder(&s)
 }
 
 // tenantsInOrder compares the tenants with the databases.

@@ -54,7 +54,7 @@ func (r *rows) expire(like catalog.Signup, steps, problem json.RawMessage, delay
 		return catalog.ErrStateChanged
 	}
 	r.removeUser(row.UserID)
-	if row.TenantID != nil {
+	if row.TenantID != nil && row.Kind == catalog.School {
 		if t := r.tenant(*row.TenantID); t != nil {
 			t.Slug = "expired-" + row.ID.String()
 		}

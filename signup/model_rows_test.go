@@ -3,6 +3,7 @@ package signup_test
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -23,6 +24,9 @@ type rows struct {
 	users   []userRow
 	signups []catalog.Signup
 	jobs    []job
+
+	invitations []catalog.Invitation
+	mails       []mail
 }
 
 // userRow is a user and what [catalog.User] leaves out.
@@ -46,6 +50,7 @@ func (r *rows) clone() *rows {
 	return &rows{
 		servers: r.servers, tenants: slices.Clone(r.tenants), users: slices.Clone(r.users),
 		signups: slices.Clone(r.signups), jobs: slices.Clone(r.jobs),
+		invitations: slices.Clone(r.invitations), mails: slices.Clone(r.mails),
 	}
 }
 
@@ -95,52 +100,79 @@ func (r *rows) keyTaken(key string) bool {
 }
 
 func (r *rows) reserve(want catalog.Reservation) (catalog.Held, error) {
-	var t *catalog.Tenant
-	var spare bool
-	if !want.Waits {
-		if t, spare = r.place(want); t == nil {
-			return catalog.Held{}, catalog.ErrNoRoom
-		}
-		if r.slugTaken(want.Slug) {
-			if r.keyTaken(want.IdempotencyKey) {
-				return catalog.Held{}, catalog.ErrKeyTaken
-			}
-			want.Slug = r.nextSlug(want.Slug)
-		}
+	t, spare, err := r.tenantFor(&want)
+	if err != nil {
+		return catalog.Held{}, err
 	}
 	if r.keyTaken(want.IdempotencyKey) {
 		return catalog.Held{}, catalog.ErrKeyTaken
 	}
+	if want.IdentityID != "" && (r.identityTaken(want.IdentityID, want.UserID) || r.identityHeld(want.IdentityID)) {
+		return catalog.Held{}, catalog.ErrIdentityTaken
+	}
 	if slices.ContainsFunc(r.users, func(u userRow) bool { return u.Email == want.Email }) {
 		return catalog.Held{}, catalog.ErrEmailTaken
 	}
-	if want.IdentityID != "" && r.identityTaken(want.IdentityID, want.UserID) {
-		return catalog.Held{}, catalog.ErrIdentityTaken
+	user, row := newUser(want), newRow(want)
+	var answer catalog.Held
+	if t != nil {
+		if want.Kind != catalog.Member {
+			r.settleIn(t, spare, want)
+		}
+		answer.Tenant, user.TenantID, row.TenantID = *t, t.ID, &t.ID
 	}
-	now := time.Now()
-	user := catalog.User{
-		ID: want.UserID, Email: want.Email, Role: "owner", CreatedAt: now, IdentityID: want.IdentityID,
+	r.users, r.signups = append(r.users, user), append(r.signups, row)
+	answer.Signup = row
+	answer.Signup.IdempotencyKey = nil
+	return answer, nil
+}
+
+// tenantFor finds the tenant that a reservation comes to, if any, and changes its slug to one that is free.
+func (r *rows) tenantFor(want *catalog.Reservation) (t *catalog.Tenant, spare bool, err error) {
+	if want.Waits {
+		return nil, false, nil
+	}
+	if want.Kind == catalog.Member {
+		found := r.tenant(want.JoinTenant)
+		if found == nil || found.State != catalog.Ready && (found.ResumeState == nil || *found.ResumeState != catalog.Ready) {
+			return nil, false, catalog.ErrNotFound
+		}
+		row := *found
+		return &row, false, nil
+	}
+	if t, spare = r.place(*want); t == nil {
+		return nil, false, catalog.ErrNoRoom
+	}
+	if r.slugTaken(want.Slug) {
+		if r.keyTaken(want.IdempotencyKey) {
+			return nil, false, catalog.ErrKeyTaken
+		}
+		want.Slug = r.nextSlug(want.Slug)
+	}
+	return t, spare, nil
+}
+
+// newUser and newRow are the rows that a reservation makes.
+func newUser(want catalog.Reservation) userRow {
+	return userRow{state: "pending", User: catalog.User{
+		ID: want.UserID, Email: want.Email, Role: cmp.Or(want.Role, "owner"), CreatedAt: time.Now(), IdentityID: want.IdentityID,
 		GivenName: want.GivenName, FamilyName: want.FamilyName, Name: want.Name, Profile: map[string]string{},
-	}
+	}}
+}
+
+func newRow(want catalog.Reservation) catalog.Signup {
 	row := catalog.Signup{
-		ID: want.SignupID, RequestHash: want.RequestHash, UserID: want.UserID, Email: want.Email, Kind: catalog.School,
-		SchoolName: want.SchoolName, Status: catalog.Pending, Steps: want.Steps, LeaseEpoch: 1, CheckAt: in(want.Lease), CreatedAt: now,
+		ID: want.SignupID, RequestHash: want.RequestHash, UserID: want.UserID, Email: want.Email, Kind: cmp.Or(want.Kind, catalog.School),
+		SchoolName: want.SchoolName, Status: catalog.Pending, Steps: want.Steps, LeaseEpoch: 1, CheckAt: in(want.Lease),
+		CreatedAt: time.Now(), InvitationID: want.InvitationID,
 	}
 	if want.IdentityID != "" {
 		row.IdentityID = &want.IdentityID
 	}
-	var answer catalog.Held
-	if t != nil {
-		r.settleIn(t, spare, want)
-		answer.Tenant, user.TenantID, row.TenantID = *t, t.ID, &t.ID
-	}
-	r.users = append(r.users, userRow{state: "pending", User: user})
-	answer.Signup = row
 	if want.IdempotencyKey != "" {
 		row.IdempotencyKey = &want.IdempotencyKey
 	}
-	r.signups = append(r.signups, row)
-	return answer, nil
+	return row
 }
 
 // settleIn makes a tenant a school's.
@@ -275,10 +307,20 @@ func (r *rows) identityTaken(identity string, by uuid.UUID) bool {
 	return slices.ContainsFunc(r.users, func(u userRow) bool { return u.IdentityID == identity && u.ID != by })
 }
 
+// identityHeld tells whether somebody still looks after a sign-up that has taken this login on, be it an expired one.
+func (r *rows) identityHeld(identity string) bool {
+	return slices.ContainsFunc(r.signups, func(s catalog.Signup) bool {
+		return s.IdentityID != nil && *s.IdentityID == identity && s.CheckAt != nil
+	})
+}
+
 func (r *rows) finish(like catalog.Signup, identity catalog.Identity, health catalog.Health, steps, result json.RawMessage) error {
 	row := r.held(like, catalog.Pending, catalog.Provisioning)
 	if row == nil {
 		return catalog.ErrStateChanged
+	}
+	if row.TenantID == nil {
+		return errors.New("an active user belongs to a tenant")
 	}
 	if r.identityTaken(identity.ID, row.UserID) {
 		return catalog.ErrIdentityTaken
@@ -287,12 +329,14 @@ func (r *rows) finish(like catalog.Signup, identity catalog.Identity, health cat
 	if user := r.user(row.UserID); user != nil {
 		user.state, user.IdentityID, user.EmailVerified = "active", identity.ID, identity.EmailVerified
 	}
+	r.accept(row.InvitationID)
 	t := r.tenant(*row.TenantID)
-	switch t.State {
-	case catalog.Quarantined:
+	switch {
+	case row.Kind == catalog.Member:
+	case t.State == catalog.Quarantined:
 		ready := catalog.Ready
 		t.ResumeState = &ready
-	case catalog.Reserved, catalog.Building:
+	case t.State == catalog.Reserved, t.State == catalog.Building:
 		t.State = catalog.Ready
 	default:
 		return catalog.ErrStateChanged // the sign-up is ready all the same, as it is one statement
@@ -301,6 +345,8 @@ func (r *rows) finish(like catalog.Signup, identity catalog.Identity, health cat
 	if health.Fingerprint != "" {
 		t.Fingerprint = &health.Fingerprint
 	}
-	t.ReadyAt = in(0)
+	if t.ReadyAt == nil {
+		t.ReadyAt = in(0)
+	}
 	return nil
 }

@@ -25,6 +25,7 @@ const (
 // the driver, the first goroutine of the bubble; the others are the saga's, and each stands still at a call until the
 // driver has decided what becomes of it. One at a time goes on, so a run is the same each time it is run.
 type world struct {
+	shape   shape
 	choices *choices
 	trace   *strings.Builder // nil: nobody wants it
 	began   time.Time
@@ -51,6 +52,13 @@ type world struct {
 	// freed has when an e-mail, or an identity with it, was given up last.
 	freed map[string]time.Time
 	jobs  int
+
+	organizations []*organization
+	own           []string // the logins that people have made themselves
+	// approved has the sign-ups that an operator has agreed to, admitted those that have been given a tenant, closed the
+	// logins that somebody has removed at the provider.
+	approved, admitted map[uuid.UUID]bool
+	closed             map[string]bool
 
 	mu      sync.Mutex
 	arrived []*call

@@ -191,7 +191,8 @@ func (s *Service) lookAgain(ctx context.Context, row catalog.Signup) {
 		return // the lease ends, and it is due again
 	}
 	now := row.CheckAt.Add(-s.cfg.Lease) // by the catalog's clock, as of when we took it over
-	if age := now.Sub(*row.FinishedAt); err != nil && age < lastLook {
+	// Where one has been removed too: another request, sent before, may still make it again.
+	if age := now.Sub(*row.FinishedAt); age < lastLook {
 		s.warn("give back an expired sign-up", row, s.cfg.Catalog.RetryLater(ctx, row, row.Steps, max(age, firstLook)))
 		return
 	}

@@ -88,7 +88,8 @@ func (s *Service) LookActivation(ctx context.Context, token string) (catalog.Sig
 }
 
 // Activate confirms the e-mail address of a sign-up that waits for that, and goes on with it. Doing it again answers how it
-// stands. It fails with [ErrLinkGone] when it is too late, and with an *[Unavailable].
+// stands. It fails with [ErrLinkGone] when it is too late, with [ErrInProgress] when that is being decided, and with an
+// *[Unavailable].
 //
 // password is for a sign-up of which [Service.NeedsPassword] is true, and ignored otherwise. Such a one also fails with a
 // *[ValidationError], a *[identity.Rejected], and with [ErrEmailExists] when the provider has an account of somebody else
@@ -127,12 +128,12 @@ func (s *Service) Activate(ctx context.Context, token string, password secret.St
 	return s.goOn(ctx, row, login)
 }
 
-// Approve lets a sign-up in that waits for an operator. It fails with [catalog.ErrNotFound], with [ErrNotWaiting] and with
-// an *[Unavailable].
+// Approve lets a sign-up in that waits for an operator. It fails with [catalog.ErrNotFound], with [ErrNotWaiting],
+// [ErrInProgress] and an *[Unavailable].
 func (s *Service) Approve(ctx context.Context, id uuid.UUID, by Actor) (Outcome, error) {
 	row, err := s.cfg.Catalog.Signup(ctx, id)
 	if err != nil {
-		return Outcome{}, err
+		return Outcome{}, s.unavailable(err)
 	}
 	if row.Status != catalog.AwaitingApproval {
 		return Outcome{}, ErrNotWaiting
@@ -148,7 +149,11 @@ func (s *Service) Approve(ctx context.Context, id uuid.UUID, by Actor) (Outcome,
 	if err != nil {
 		return Outcome{}, s.unavailable(err)
 	}
-	return s.goOn(ctx, row, login)
+	outcome, err := s.goOn(ctx, row, login)
+	if errors.Is(err, ErrLinkGone) {
+		err = ErrNotWaiting // it has just expired, or was rejected
+	}
+	return outcome, err
 }
 
 // Reject declines a sign-up that waits for an operator. Its login goes away within seconds, and its owner is told by mail.
@@ -156,12 +161,15 @@ func (s *Service) Approve(ctx context.Context, id uuid.UUID, by Actor) (Outcome,
 func (s *Service) Reject(ctx context.Context, id uuid.UUID, by Actor) error {
 	row, err := s.cfg.Catalog.Signup(ctx, id)
 	if err != nil {
-		return err
+		return s.unavailable(err)
 	}
 	if row.Status != catalog.AwaitingApproval {
 		return ErrNotWaiting
 	}
 	user, err := s.cfg.Catalog.UserByID(ctx, row.UserID)
+	if errors.Is(err, catalog.ErrNotFound) {
+		return ErrNotWaiting // it has just ended
+	}
 	if err != nil {
 		return s.unavailable(err)
 	}
@@ -187,7 +195,7 @@ func (s *Service) Reject(ctx context.Context, id uuid.UUID, by Actor) error {
 func (s *Service) RemindVerification(ctx context.Context, id uuid.UUID) error {
 	row, err := s.cfg.Catalog.Signup(ctx, id)
 	if err != nil {
-		return err
+		return s.unavailable(err)
 	}
 	if row.Status != catalog.AwaitingVerification {
 		return ErrNotWaiting
@@ -207,6 +215,9 @@ func (s *Service) RemindVerification(ctx context.Context, id uuid.UUID) error {
 // goOn takes a sign-up past the gate at which it has waited: to the next, or to its school.
 func (s *Service) goOn(ctx context.Context, row catalog.Signup, login identity.User) (Outcome, error) {
 	j, err := s.load(ctx, row)
+	if errors.Is(err, catalog.ErrNotFound) { // its user has gone: it has just expired
+		return s.standingNow(ctx, row)
+	}
 	if err != nil {
 		return Outcome{}, s.unavailable(err)
 	}
@@ -216,16 +227,25 @@ func (s *Service) goOn(ctx context.Context, row catalog.Signup, login identity.U
 	}
 	err = s.admit(ctx, j)
 	if errors.Is(err, catalog.ErrStateChanged) { // somebody else was faster, or it has just expired
-		if row, err = s.cfg.Catalog.Signup(ctx, row.ID); err != nil {
-			return Outcome{}, s.unavailable(err)
-		}
-		return s.standing(row)
+		return s.standingNow(ctx, row)
 	}
 	if err != nil {
 		return Outcome{}, s.unavailable(err)
 	}
 	killpoint.Here("signup.admitted")
 	return s.complete(ctx, j, login, false)
+}
+
+// standingNow is how a sign-up stands that somebody else has changed. One that waits as before is being ended.
+func (s *Service) standingNow(ctx context.Context, before catalog.Signup) (Outcome, error) {
+	row, err := s.cfg.Catalog.Signup(ctx, before.ID)
+	if err != nil {
+		return Outcome{}, s.unavailable(err)
+	}
+	if row.Status == before.Status {
+		return Outcome{}, ErrInProgress
+	}
+	return s.standing(row)
 }
 
 // standing is how a sign-up stands whose gate has been passed before.

@@ -17,37 +17,26 @@ type signupProblem struct {
 	StatusCode  int    `json:"statusCode"`
 }
 
+// signupBody is what anybody may send.
+type signupBody struct {
+	ClientID     string            `json:"client_id"`
+	Connection   string            `json:"connection"`
+	Email        string            `json:"email"`
+	Password     string            `json:"password"`
+	UserMetadata map[string]string `json:"user_metadata"`
+}
+
 // postSignup is POST /dbconnections/signup: https://auth0.com/docs/api/authentication/signup/create-a-new-user. Its id has no
 // "auth0|", as recorded.
 func (s *Server) postSignup(w http.ResponseWriter, r *http.Request) {
-	var body struct {
-		ClientID     string            `json:"client_id"`
-		Connection   string            `json:"connection"`
-		Email        string            `json:"email"`
-		Password     string            `json:"password"`
-		UserMetadata map[string]string `json:"user_metadata"`
-	}
-	bad := func(code, description string) {
-		writeSignup(w, http.StatusBadRequest, signupProblem{Name: "BadRequestError", Code: code, Description: description, StatusCode: 400})
-	}
+	var body signupBody
 	if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
-		bad("invalid_body", "Invalid body") // [GUESS]
+		badSignup("invalid_body", "Invalid body").write(w) // [GUESS]
 		return
 	}
-	conn, ok := s.cfg.connection(body.Connection)
-	_, known := s.cfg.application(body.ClientID)
-	switch {
-	case !known && body.ClientID != s.cfg.ClientID:
-		bad("invalid_client", "Invalid client") // [GUESS]
-		return
-	case !ok || conn.Strategy != strategyDatabase:
-		bad("invalid_signup", "Invalid sign up") // [GUESS]
-		return
-	case conn.NoSignup:
-		bad("public_signup_disabled", "public signup is disabled") // the text is a [FIELD] one
-		return
-	case !isEmail(body.Email) || tooManyProperties(body.UserMetadata):
-		bad("invalid_signup", "Invalid sign up")
+	conn, refusal := s.checkSignup(body)
+	if refusal != nil {
+		refusal.write(w)
 		return
 	}
 	members := map[string]any{"email": body.Email}
@@ -60,11 +49,11 @@ func (s *Server) postSignup(w http.ResponseWriter, r *http.Request) {
 	}
 	user := s.newUser(conn, members)
 	if refusal := conn.checkPassword(body.Password, user, nil); refusal != nil {
-		writeSignup(w, http.StatusBadRequest, conn.refusedSignup(refusal, body.Password))
+		conn.refusedSignup(refusal, body.Password).write(w)
 		return
 	}
 	if refusal := s.insert(user, hashPassword(body.Password), true); refusal != nil {
-		bad("invalid_signup", "Invalid sign up") // vague on purpose: it does not say that somebody has the address
+		badSignup("invalid_signup", "Invalid sign up").write(w) // vague on purpose: it does not say that somebody has the address
 		return
 	}
 	answer := map[string]any{"_id": user.Identities[0].UserID, "email_verified": false, "email": user.Email}
@@ -73,6 +62,29 @@ func (s *Server) postSignup(w http.ResponseWriter, r *http.Request) {
 	}
 	writeSignup(w, http.StatusOK, answer)
 }
+
+// checkSignup finds the connection, and refuses what it cannot take. Where no other mark is, this is a [GUESS].
+func (s *Server) checkSignup(body signupBody) (Connection, *signupProblem) {
+	conn, ok := s.cfg.connection(body.Connection)
+	_, known := s.cfg.application(body.ClientID)
+	switch {
+	case !known && body.ClientID != s.cfg.ClientID:
+		return conn, badSignup("invalid_client", "Invalid client")
+	case !ok || conn.Strategy != strategyDatabase:
+		return conn, badSignup("invalid_signup", "Invalid sign up")
+	case conn.NoSignup:
+		return conn, badSignup("public_signup_disabled", "public signup is disabled") // the text is a [FIELD] one
+	case !isEmail(body.Email) || tooManyProperties(body.UserMetadata):
+		return conn, badSignup("invalid_signup", "Invalid sign up")
+	}
+	return conn, nil
+}
+
+func badSignup(code, description string) *signupProblem {
+	return &signupProblem{Name: "BadRequestError", Code: code, Description: description, StatusCode: http.StatusBadRequest}
+}
+
+func (p *signupProblem) write(w http.ResponseWriter) { writeSignup(w, p.StatusCode, p) }
 
 // tooManyProperties is documented: 10 at most, of 500 characters.
 func tooManyProperties(metadata map[string]string) bool {
@@ -91,9 +103,9 @@ func writeSignup(w http.ResponseWriter, status int, body any) {
 }
 
 // refusedSignup explains a weak password rule by rule, as password-sheriff does; other refusals have their name alone.
-func (c Connection) refusedSignup(refusal *problem, password string) signupProblem {
+func (c Connection) refusedSignup(refusal *problem, password string) *signupProblem {
 	name, message, _ := strings.Cut(refusal.Message, ": ")
-	answer := signupProblem{Name: name, Message: message, Code: "invalid_password", StatusCode: http.StatusBadRequest}
+	answer := &signupProblem{Name: name, Message: message, Code: "invalid_password", StatusCode: http.StatusBadRequest}
 	if name != "PasswordStrengthError" {
 		answer.Code, answer.Description = map[string]string{
 			"PasswordDictionaryError": "password_dictionary_error", "PasswordNoUserInfoError": "password_no_user_info_error",

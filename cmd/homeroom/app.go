@@ -6,13 +6,15 @@ import (
 	"fmt"
 	"log/slog"
 
-	"homeroom/auth0"
 	"homeroom/catalog"
 	"homeroom/fleet"
 	"homeroom/identity"
 	"homeroom/internal/jobs"
+	"homeroom/mail"
+	"homeroom/messages"
 	"homeroom/signup"
 	"homeroom/tenant"
+	"homeroom/webhook"
 )
 
 // app is everything that the commands share, wired.
@@ -24,6 +26,11 @@ type app struct {
 	// identity is the provider, or an explanation of what is missing.
 	identity identity.Provider
 	signup   *signup.Service
+	webhooks *webhook.Service
+	// texts are what people read.
+	texts *messages.Texts
+	// mails writes to people; nil where nothing does.
+	mails *mail.Service
 }
 
 // openApp connects to the catalog, brings it up to date and registers the servers. The caller closes it.
@@ -61,29 +68,50 @@ func openApp(ctx context.Context, cfg config, logger *slog.Logger, parallel int)
 	if err != nil {
 		return nil, err
 	}
-	a.identity = a.provider()
-	a.signup, err = signup.New(signup.Config{
-		Catalog: a.catalog, Servers: signup.OnServers(a.servers), Identity: a.identity, Queue: queue, Key: cfg.TenantKey,
-		Spares: cfg.Spares, Logger: logger,
+	a.webhooks, err = webhook.New(webhook.Config{
+		Catalog: a.catalog, Queue: queue, Key: cfg.TenantKey, Allow: cfg.WebhookAllow, Logger: logger,
 	})
+	if err != nil {
+		return nil, err
+	}
+	a.identity = a.provider()
+	if a.texts, err = cfg.texts(); err != nil {
+		return nil, err
+	}
+	if a.signup, err = a.newSignup(queue); err != nil {
+		return nil, err
+	}
+	a.mails, err = a.newMails(queue)
 	return a, err
 }
 
 // provider is the identity provider, or one that explains what is missing: the commands that only work on databases need
 // none.
 func (a *app) provider() identity.Provider {
-	if err := a.cfg.requireAuth0(); err != nil {
+	if err := a.cfg.requireIdentity(); err != nil {
 		return unconfigured{err}
 	}
-	client, err := auth0.New(auth0.Config{
-		BaseURL: a.cfg.Auth0BaseURL, ClientID: a.cfg.Auth0ClientID, ClientSecret: a.cfg.Auth0ClientSecret,
-		ManagementAudience: a.cfg.Auth0ManagementAudience, Connection: a.cfg.Auth0Connection,
-		CustomDomain: a.cfg.Auth0CustomDomain, Logger: a.logger,
-	})
+	provider, err := a.newProvider()
 	if err != nil {
 		return unconfigured{err}
 	}
-	return client
+	return provider
+}
+
+// newSignup makes the service of the sign-ups.
+func (a *app) newSignup(queue signup.Queue) (*signup.Service, error) {
+	rules, err := a.cfg.rules()
+	if err != nil {
+		return nil, err
+	}
+	cfg := signup.Config{
+		Catalog: a.catalog, Servers: signup.OnServers(a.servers), Identity: a.identity, Queue: queue, Key: a.cfg.TenantKey,
+		Spares: a.cfg.Spares, Rules: rules, Logger: a.logger,
+	}
+	if _, none := a.identity.(unconfigured); !none {
+		a.cfg.waiting(&cfg)
+	}
+	return signup.New(cfg)
 }
 
 // fleet is all tenants, for migrations.

@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"homeroom/fleet"
+	"homeroom/internal/jobs"
 )
 
 const (
@@ -18,7 +19,36 @@ const (
 	migrateEvery = time.Minute
 	// fingerprintEvery is how often a service looks for tenants that were migrated and whose schema nobody has looked at.
 	fingerprintEvery = 10 * time.Second
+	// forgetEvery is how often a service looks for mails that are too old to matter.
+	forgetEvery = time.Hour
 )
+
+// relay hands on what has happened.
+func (a *app) relay() (*jobs.Relay, error) {
+	fanOuts := []jobs.FanOut{a.webhooks.FanOut}
+	if a.mails != nil {
+		fanOuts = append(fanOuts, a.mails.FanOutTx)
+	}
+	return jobs.NewRelay(jobs.RelayConfig{Catalog: a.catalog, FanOuts: fanOuts, Logger: a.logger})
+}
+
+// handlers do the jobs.
+func (a *app) handlers() jobs.Handlers {
+	handlers := jobs.Handlers{Signups: a.signup, Webhooks: a.webhooks}
+	if a.mails != nil {
+		handlers.Mails = a.mails
+	}
+	return handlers
+}
+
+// forgetMails removes the mails that are too old to matter, until ctx ends.
+func (a *app) forgetMails(ctx context.Context) {
+	for wait(ctx, forgetEvery) {
+		if err := a.mails.Forget(ctx); err != nil && ctx.Err() == nil {
+			a.logger.Warn("forget old mails", "cause", err)
+		}
+	}
+}
 
 // workOnRuns does the runs that others have started, until ctx ends.
 func (a *app) workOnRuns(ctx context.Context, all *fleet.Fleet) {

@@ -161,7 +161,7 @@ func TestComposeSecretsMakeAConfiguration(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := cfg.requireAuth0(); err != nil {
+			if err := cfg.requireIdentity(); err != nil {
 				t.Error(err)
 			}
 			if cfg.Auth0BaseURL != test.issuer || cfg.Auth0ClientID != test.clientID {

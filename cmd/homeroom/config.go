@@ -16,6 +16,7 @@ import (
 	"github.com/docker/go-units"
 
 	"homeroom/catalog"
+	"homeroom/internal/httpapi"
 	"homeroom/internal/secret"
 	"homeroom/migrations"
 )
@@ -34,6 +35,8 @@ type config struct {
 	AllowSuperuser   bool           `env:"HOMEROOM_ALLOW_SUPERUSER" envDefault:"false" help:"lets the servers' URLs belong to a superuser, or on Postgres 15 and older to a role with CREATEROLE, which is as good as one"`
 	MinFreeDisk      size           `env:"HOMEROOM_MIN_FREE_DISK" envDefault:"1GiB" help:"how much disk must be free on a server for another database to be made there, where that can be told; off"`
 
+	WebhookAllow []netip.Prefix `env:"HOMEROOM_WEBHOOK_ALLOW" help:"CIDRs, separated by commas, that webhooks may be sent to though they are not on the internet, and by plain http:// too; none when empty"`
+
 	Auth0Domain             string        `env:"AUTH0_DOMAIN" help:"the Auth0 tenant, such as lincoln.eu.auth0.com"`
 	Auth0BaseURL            string        `env:"AUTH0_BASE_URL" help:"its URL, for a simulator; https://$AUTH0_DOMAIN when empty. The issuer of tokens is this with a closing slash"`
 	Auth0ClientID           string        `env:"AUTH0_CLIENT_ID" help:"the machine-to-machine application"`
@@ -43,12 +46,19 @@ type config struct {
 	Auth0ManagementAudience string        `env:"AUTH0_MANAGEMENT_AUDIENCE" help:"with a custom domain: https://<the tenant's own domain>/api/v2/; $AUTH0_BASE_URL/api/v2/ when empty"`
 	Auth0CustomDomain       string        `env:"AUTH0_CUSTOM_DOMAIN" help:"of a tenant with several custom domains, the one that mails to new users speak of"`
 
+	IdentityConfig
+	PeopleConfig
+	DoorConfig
+	HostedConfig
+
 	// servers are the HOMEROOM_SERVER_<NAME>_URL by name.
 	servers map[string]secret.String
 	// migrations is what TenantMigrations names.
 	migrations *migrations.Set
 	// ofDev tells that the catalog is the development server's.
 	ofDev bool
+	// mailbox holds the mails that the development server has kept; nil everywhere else.
+	mailbox httpapi.Mailbox
 }
 
 // serverHelp documents the variables whose names the user chooses.
@@ -127,6 +137,9 @@ func readConfig(environ []string) (config, error) {
 		cfg.Auth0BaseURL = "https://" + cfg.Auth0Domain
 	}
 	cfg.Auth0BaseURL = strings.TrimRight(cfg.Auth0BaseURL, "/")
+	if err := cfg.check(); err != nil {
+		return config{}, err
+	}
 	cfg.migrations = migrations.Tenant()
 	if cfg.TenantMigrations != "" {
 		if cfg.migrations, err = migrations.Load(os.DirFS(cfg.TenantMigrations)); err != nil {
@@ -146,24 +159,6 @@ func (c config) missing() []string {
 		missing = append(missing, "HOMEROOM_TENANT_KEY")
 	}
 	return missing
-}
-
-// requireAuth0 checks what only the service needs, and not the commands that work on databases alone.
-func (c config) requireAuth0() error {
-	var missing []string
-	for name, value := range map[string]string{
-		"AUTH0_DOMAIN": c.Auth0BaseURL, "AUTH0_CLIENT_ID": c.Auth0ClientID,
-		"AUTH0_CLIENT_SECRET": c.Auth0ClientSecret.Reveal(), "AUTH0_AUDIENCE": c.Auth0Audience,
-	} {
-		if value == "" {
-			missing = append(missing, name)
-		}
-	}
-	if len(missing) > 0 {
-		slices.Sort(missing)
-		return fmt.Errorf("set %s (homeroom help config tells what they are)", strings.Join(missing, ", "))
-	}
-	return nil
 }
 
 // withFiles replaces every NAME_FILE of a known secret by NAME with the file's content.
@@ -208,9 +203,15 @@ type variable struct {
 }
 
 // variables documents the environment from the struct itself, so that the two cannot differ.
-func variables() []variable {
+func variables() []variable { return variablesOf(reflect.TypeFor[config]()) }
+
+func variablesOf(part reflect.Type) []variable {
 	var all []variable
-	for field := range reflect.TypeFor[config]().Fields() {
+	for field := range part.Fields() {
+		if field.Anonymous {
+			all = append(all, variablesOf(field.Type)...)
+			continue
+		}
 		name, ok := field.Tag.Lookup("env")
 		if !ok {
 			continue

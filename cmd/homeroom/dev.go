@@ -23,6 +23,7 @@ import (
 
 	"homeroom/auth0/auth0test"
 	"homeroom/internal/devpg"
+	"homeroom/mail/mailtest"
 )
 
 type devCommand struct{}
@@ -54,23 +55,33 @@ func (devCommand) Run(ctx context.Context, p program) error {
 		return err
 	}
 	settings["HOMEROOM_CATALOG_URL"] = postgres.URL("homeroom")
-	simulator, err := startSimulator(dir, settings)
+	simulator, err := startSimulator(dir, settings, settings.application(p.environ))
 	if err != nil {
 		return err
 	}
 	defer simulator.Close()
 	settings["AUTH0_BASE_URL"] = simulator.URL()
+	mails, err := mailtest.Listen("127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = mails.Close() }() // what it holds ends with it
+	settings["HOMEROOM_SMTP_URL"], settings["HOMEROOM_MAIL_FROM"] = mails.URL(), "no-reply@homeroom.test"
+	settings["HOMEROOM_WEBHOOK_ALLOW"] = "127.0.0.0/8,::1/128"
 	if err := settings.save(filepath.Join(dir, settingsFile)); err != nil {
 		return err
 	}
-	return devServe(ctx, p, settings, postgres)
+	return devServe(ctx, p, settings, postgres, mails)
 }
 
 // devServe runs the service with the settings; what the user's environment says comes first.
-func devServe(ctx context.Context, p program, settings settings, postgres *devpg.Server) error {
+func devServe(ctx context.Context, p program, settings settings, postgres *devpg.Server, mails *mailtest.Server) error {
 	cfg, err := readConfig(settings.under(p.environ))
 	if err != nil {
 		return err
+	}
+	if cfg.SMTPURL.Reveal() == mails.URL() { // else mails go to the server that the user has chosen
+		cfg.mailbox = mails
 	}
 	logger := slog.New(slog.NewTextHandler(p.stderr, nil))
 	slog.SetDefault(logger)
@@ -111,10 +122,10 @@ func cmpErr(err, otherwise error) error {
 
 // startSimulator serves the simulator on the port it had last time, if that is free: its URL is the issuer of the tokens
 // that people still hold.
-func startSimulator(dir string, settings settings) (*auth0test.Server, error) {
+func startSimulator(dir string, settings settings, apps []auth0test.Application) (*auth0test.Server, error) {
 	cfg := auth0test.Config{
 		ClientID: settings["AUTH0_CLIENT_ID"], ClientSecret: settings["AUTH0_CLIENT_SECRET"], Audience: settings["AUTH0_AUDIENCE"],
-		StateFile: filepath.Join(dir, "auth0.json"),
+		Applications: apps, StateFile: filepath.Join(dir, "auth0.json"),
 	}
 	last := strings.TrimPrefix(settings["AUTH0_BASE_URL"], "http://")
 	for _, addr := range []string{or(last, "127.0.0.1:8090"), "127.0.0.1:0"} {
@@ -146,6 +157,7 @@ func loadSettings(path string) (settings, error) {
 		"HOMEROOM_TENANT_KEY":      base64.StdEncoding.EncodeToString(randomKey()),
 		"HOMEROOM_ALLOW_SUPERUSER": "true",
 		"HOMEROOM_SIGNUP_RATE":     "off",
+		"SIGNUP_OAUTH_RATE":        "off",
 		"AUTH0_CLIENT_ID":          "homeroom-dev",
 		"AUTH0_CLIENT_SECRET":      rand.Text(),
 		"AUTH0_AUDIENCE":           "https://api.homeroom.test",
@@ -225,6 +237,8 @@ func welcome(w io.Writer, addr string, cfg config, postgres *devpg.Server) {
 %[1]sHomeroom is running.%[2]s  Ctrl-C stops it, and everything it has started.
 
   API             http://%[3]s        documentation: http://%[3]s/docs
+  Sign-up page    http://%[3]s/register?school_name=Lincoln+High
+  Mails           http://%[3]s/dev/mailbox
   Auth0 simulator %[4]s
   Postgres %[5]s   127.0.0.1:%[6]d   log: %[7]s
 

@@ -1,8 +1,8 @@
 // Command homeroom is the front door of a product in which every school has its own Postgres database.
 //
 // It wires the packages together and decides nothing itself. `homeroom dev` runs everything on one machine; `serve` runs
-// the service; `migrate` brings all tenants' databases up to date; `tenant` looks at and repairs single ones; `doctor`
-// compares everything with everything.
+// the service; `migrate` brings all tenants' databases up to date; `tenant` looks at and repairs single ones; `signup` lets
+// people in; `webhook` says who is told of what happens; `doctor` compares everything with everything.
 package main
 
 import (
@@ -35,6 +35,8 @@ type commands struct {
 	Serve    serveCommand    `cmd:"" help:"Run the service."`
 	Migrate  migrateCommand  `cmd:"" help:"Bring tenants' databases up to date, and look after such runs. Exits with 3 when some failed."`
 	Tenant   tenantCommand   `cmd:"" help:"Look at single tenants, and repair them."`
+	Signup   signupCommand   `cmd:"" help:"Look after the sign-ups that wait for approval, and invite people."`
+	Webhook  webhookCommand  `cmd:"" help:"Look after the addresses that are told of what happens."`
 	Doctor   doctorCommand   `cmd:"" help:"Compare the identity provider, the catalog and the servers, and mend what is provably ours. Exits with 3 when something is wrong."`
 	Auth0sim auth0simCommand `cmd:"" name:"auth0sim" help:"Run the Auth0 simulator by itself."`
 	Token    tokenCommand    `cmd:"" help:"Get an access token from the simulator, to call the API as an operator or a user."`

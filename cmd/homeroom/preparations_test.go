@@ -102,7 +102,11 @@ func TestEveryKillPointIsTested(t *testing.T) {
 	for _, c := range crashes {
 		tested[c.point] = true
 	}
-	for _, point := range slices.Concat(preparations, migrationPoints(), mendingPoints) {
+	for _, c := range peopleCrashes {
+		name, _, _ := strings.Cut(c.point, ":")
+		tested[name] = true
+	}
+	for _, point := range slices.Concat(preparations, migrationPoints(), mendingPoints, tellingPoints) {
 		name, _, _ := strings.Cut(point, ":")
 		tested[name] = true
 	}

@@ -12,7 +12,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"homeroom/auth0"
 	"homeroom/fleet"
 	"homeroom/internal/httpapi"
 	"homeroom/internal/jobs"
@@ -56,7 +55,7 @@ type serveOptions struct {
 
 // serve runs the service: HTTP, jobs, the reconciler, the keeper of spares, and the fleet's migration if asked.
 func serve(ctx context.Context, cfg config, options serveOptions) error {
-	if err := cfg.requireAuth0(); err != nil {
+	if err := cfg.requireIdentity(); err != nil {
 		return err
 	}
 	a, err := openApp(ctx, cfg, options.logger, serveParallel)
@@ -73,7 +72,11 @@ func serve(ctx context.Context, cfg config, options serveOptions) error {
 	}
 	defer pools.Close()
 	// River logs its own comings and goings; only what goes wrong is of interest here.
-	runner, err := jobs.NewRunner(a.catalog.Pool(), a.signup, warnings(options.logger))
+	runner, err := jobs.NewRunner(a.catalog.Pool(), a.handlers(), warnings(options.logger))
+	if err != nil {
+		return err
+	}
+	relay, err := a.relay()
 	if err != nil {
 		return err
 	}
@@ -81,7 +84,7 @@ func serve(ctx context.Context, cfg config, options serveOptions) error {
 	if err != nil {
 		return err
 	}
-	handler, err := a.handler(pools, runner, all)
+	handler, err := a.handler(pools, runner, all, relay)
 	if err != nil {
 		return err
 	}
@@ -98,8 +101,9 @@ func serve(ctx context.Context, cfg config, options serveOptions) error {
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return a.listen(ctx, listener, handler) })
-	group.Go(func() error { return endJobs(ctx, runner) })
+	group.Go(func() error { return a.end(ctx, runner) })
 	a.startBackground(ctx, group, all, options.migrate)
+	group.Go(func() error { relay.Run(ctx); return nil })
 	watcher.start(ctx, group, door)
 	options.logger.Info("serving", "addr", listener.Addr().String())
 	if options.ready != nil {
@@ -108,9 +112,10 @@ func serve(ctx context.Context, cfg config, options serveOptions) error {
 	return group.Wait()
 }
 
-// endJobs waits for ctx to end, and then lets the jobs that run end.
-func endJobs(ctx context.Context, runner *jobs.Runner) error {
+// end waits for ctx to end, and then lets end what runs: jobs, and the logins that are made after an answer.
+func (a *app) end(ctx context.Context, runner *jobs.Runner) error {
 	<-ctx.Done()
+	a.signup.WaitConcealed()
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
 	defer cancel()
 	return runner.Stop(stopping)
@@ -119,22 +124,25 @@ func endJobs(ctx context.Context, runner *jobs.Runner) error {
 // startBackground starts what goes on beside the requests.
 func (a *app) startBackground(ctx context.Context, group *errgroup.Group, all *fleet.Fleet, migrate bool) {
 	group.Go(func() error { return a.signup.Reconcile(ctx) })
+	group.Go(func() error { return a.webhooks.Reconcile(ctx) })
 	group.Go(func() error { return a.signup.KeepSpares(ctx) })
 	group.Go(func() error { a.warm(ctx); return nil })
 	group.Go(func() error { a.workOnRuns(ctx, all); return nil })
 	group.Go(func() error { a.takeFingerprints(ctx, all); return nil })
+	if a.mails != nil {
+		group.Go(func() error { a.forgetMails(ctx); return nil })
+	}
 	if migrate {
 		group.Go(func() error { a.keepMigrated(ctx, all); return nil })
 	}
 }
 
-// handler is the HTTP API over the app.
-func (a *app) handler(pools *tenant.Pools, runner *jobs.Runner, all *fleet.Fleet) (http.Handler, error) {
-	return httpapi.New(httpapi.Config{
-		Signup: a.signup, Catalog: a.catalog, Fleet: all, Servers: a.servers, Pools: pools,
-		Issuer:     a.cfg.Auth0BaseURL + "/",
-		JWKSURL:    a.cfg.Auth0BaseURL + "/.well-known/jwks.json",
-		Audience:   a.cfg.Auth0Audience,
+// handler is the HTTP API over the app. What a request has made happen is told at once.
+func (a *app) handler(pools *tenant.Pools, runner *jobs.Runner, all *fleet.Fleet, relay *jobs.Relay) (http.Handler, error) {
+	cfg := httpapi.Config{
+		Signup: a.signup, Catalog: a.catalog, Fleet: all, Servers: a.servers, Pools: pools, Webhooks: a.webhooks,
+		Issuer: a.cfg.issuer(), JWKSURL: a.cfg.keysURL(), Audience: a.cfg.audience(),
+		Texts: a.texts, Mailbox: a.cfg.mailbox, AppURL: a.cfg.AppURL,
 		SignupRate: a.cfg.SignupRate.allowance, TrustedProxies: a.cfg.TrustedProxies, AllowedOrigins: a.cfg.AllowedOrigins,
 		Ready: func(ctx context.Context) error {
 			select {
@@ -145,7 +153,23 @@ func (a *app) handler(pools *tenant.Pools, runner *jobs.Runner, all *fleet.Fleet
 			}
 		},
 		Version: version(), Logger: a.logger,
-	})
+	}
+	if err := a.cfg.door(&cfg, a.identity); err != nil {
+		return nil, err
+	}
+	if err := a.cfg.hosted(&cfg, a.identity); err != nil {
+		return nil, err
+	}
+	api, err := httpapi.New(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		api.ServeHTTP(w, r)
+		if r.Method != http.MethodGet && r.Method != http.MethodHead || r.URL.Path == "/callback" { // by which people sign up
+			relay.Nudge()
+		}
+	}), nil
 }
 
 // listen answers requests until ctx ends, and then lets those that run end.
@@ -166,14 +190,15 @@ func (a *app) listen(ctx context.Context, listener net.Listener, handler http.Ha
 	return nil
 }
 
-// warm fetches the Management API's token before the first sign-up needs it. Auth0 may be down: then that one fetches it.
+// warm fetches the management API's token before the first sign-up needs it. The provider may be down: then that one
+// fetches it.
 func (a *app) warm(ctx context.Context) {
-	client, ok := a.identity.(*auth0.Client)
+	client, ok := a.identity.(interface{ Warm(context.Context) error })
 	if !ok {
 		return
 	}
 	if err := client.Warm(ctx); err != nil && ctx.Err() == nil {
-		a.logger.Warn("cannot get a token for the Auth0 Management API yet", "cause", err)
+		a.logger.Warn("cannot get a token of the identity provider's management API yet", "cause", err)
 	}
 }
 

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/gin-gonic/gin"
+
+	"homeroom/messages"
 )
 
 //go:embed pages
@@ -50,11 +52,13 @@ func (s *server) registerPages(router *gin.Engine) error {
 		c.Data(http.StatusOK, "text/css; charset=utf-8", style)
 	})
 	for _, k := range kinds {
-		var page bytes.Buffer
-		if err := templates.ExecuteTemplate(&page, "problem.html", problemPage(k)); err != nil {
-			return fmt.Errorf("write page of %s: %w", k.Code, err)
+		written := map[string]*explanation{}
+		for _, tag := range s.cfg.Texts.Languages() {
+			if written[tag], err = newExplanation(templates, k, s.cfg.Texts.For(tag)); err != nil {
+				return err
+			}
 		}
-		get(k.path(), func(c *gin.Context) { explain(c, k, page.Bytes()) })
+		get(k.path(), func(c *gin.Context) { explain(c, written[s.language(c).Tag()]) })
 	}
 	return nil
 }
@@ -64,26 +68,55 @@ func writePage(c *gin.Context, page []byte) {
 	c.Data(http.StatusOK, "text/html; charset=utf-8", page)
 }
 
-// explain tells what a kind of error means: to browsers as a page, to programs as JSON, to a terminal as text.
-func explain(c *gin.Context, k *kind, page []byte) {
-	accept := c.GetHeader("Accept")
-	c.Header("Vary", "Accept")
-	switch {
-	case strings.Contains(accept, "text/html"):
-		writePage(c, page)
-	case strings.Contains(accept, "json"):
-		c.JSON(http.StatusOK, gin.H{
-			"type": k.path(), "title": k.Title, "status": k.Status, "code": k.Code, "meaning": k.Meaning, "cure": k.Cure,
-		})
-	default:
-		c.String(http.StatusOK, "%s (%d %s)\n\n%s\n\nWhat to do: %s\n", k.Title, k.Status, k.Code, k.Meaning, k.Cure)
-	}
+// explanation tells in one language what a kind of error means.
+type explanation struct {
+	*kind
+	says messages.Localizer
+	page []byte
 }
 
-// problemPage is what the page of a kind shows.
-func problemPage(k *kind) map[string]any {
-	return map[string]any{
-		"Kind": k, "Meaning": prose(k.Meaning), "Cure": prose(k.Cure), "Status": http.StatusText(k.Status), "Kinds": kinds,
+func newExplanation(templates *template.Template, k *kind, says messages.Localizer) (*explanation, error) {
+	e := &explanation{kind: in(says, k), says: says}
+	others := make([]*kind, len(kinds))
+	for i, other := range kinds {
+		others[i] = in(says, other)
+	}
+	var page bytes.Buffer
+	err := templates.ExecuteTemplate(&page, "problem.html", map[string]any{
+		"Kind": e.kind, "Meaning": prose(e.Meaning), "Cure": prose(e.Cure), "Status": http.StatusText(k.Status), "Kinds": others,
+		"Language": says.Tag(), "Text": func(id string) string { return says.Text("kind_page."+id, nil) },
+	})
+	if err != nil {
+		return nil, fmt.Errorf("write page of %s: %w", k.Code, err)
+	}
+	e.page = page.Bytes()
+	return e, nil
+}
+
+// in is a kind with its texts in a language.
+func in(says messages.Localizer, k *kind) *kind {
+	spoken := *k
+	for part, text := range map[string]*string{"title": &spoken.Title, "meaning": &spoken.Meaning, "cure": &spoken.Cure} {
+		if translated, ok := says.Lookup(textID(k.Code)+"."+part, nil); ok {
+			*text = translated
+		}
+	}
+	return &spoken
+}
+
+// explain tells what a kind of error means: to browsers as a page, to programs as JSON, to a terminal as text.
+func explain(c *gin.Context, e *explanation) {
+	accept := c.GetHeader("Accept")
+	c.Writer.Header().Add("Vary", "Accept")
+	switch {
+	case strings.Contains(accept, "text/html"):
+		writePage(c, e.page)
+	case strings.Contains(accept, "json"):
+		c.JSON(http.StatusOK, gin.H{
+			"type": e.path(), "title": e.Title, "status": e.Status, "code": e.Code, "meaning": e.Meaning, "cure": e.Cure,
+		})
+	default:
+		c.String(http.StatusOK, "%s (%d %s)\n\n%s\n\n%s: %s\n", e.Title, e.Status, e.Code, e.Meaning, e.says.Text("kind_page.cure", nil), e.Cure)
 	}
 }
 

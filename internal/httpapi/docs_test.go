@@ -12,7 +12,7 @@ import (
 )
 
 // pages are the routes that are no operations of the API.
-var pages = []string{"/", "/openapi.json", "/docs", "/docs/style.css"}
+var pages = []string{"/", "/openapi.json", "/docs", "/docs/style.css", "/activate", "/invitation"}
 
 // openAPI reads the document.
 func openAPI(t *testing.T, w *world) map[string]any {
@@ -59,7 +59,11 @@ func TestOpenAPI(t *testing.T) {
 			truth(t, op["summary"] != nil && op["description"] != nil && op["tags"] != nil, method, path)
 			for status, response := range op["responses"].(map[string]any) {
 				truth(t, response.(map[string]any)["description"] != "", path, status)
-				if status >= "4" {
+				if status >= "4" && path == authPath {
+					content := response.(map[string]any)["content"].(map[string]any)
+					equal(t, 1, len(content), status)
+					equal(t, "#/components/schemas/AuthFailure", content["application/json"].(map[string]any)["schema"].(map[string]any)["$ref"])
+				} else if status >= "4" {
 					content := response.(map[string]any)["content"].(map[string]any)["application/problem+json"].(map[string]any)
 					equal(t, "#/components/schemas/Problem", content["schema"].(map[string]any)["$ref"])
 				}
@@ -81,7 +85,8 @@ func TestOpenAPI(t *testing.T) {
 		}
 		schema := doc["components"].(map[string]any)["schemas"].(map[string]any)["NewUser"].(map[string]any)
 		equal(t, false, schema["additionalProperties"])
-		equal(t, []any{"email", "password", "schoolName"}, schema["required"])
+		equal(t, []any{"email", "password"}, schema["required"], "an invitation may name the school")
+		equal(t, []any{map[string]any{"required": []any{"schoolName"}}, map[string]any{"required": []any{"invitation"}}}, schema["anyOf"])
 		password := schema["properties"].(map[string]any)["password"].(map[string]any)
 		equal(t, "string", password["type"])
 		equal(t, float64(8), password["minLength"])
@@ -110,7 +115,7 @@ func TestPages(t *testing.T) {
 	})
 	t.Run("every kind of error has a page", func(t *testing.T) {
 		list := regexp.MustCompile(`href="(/problems/[a-z-]+)"`).FindAllStringSubmatch(w.call("GET", "/docs", "").Body, -1)
-		equal(t, 16, len(list))
+		equal(t, 23, len(list))
 		for _, match := range list {
 			page := w.call("GET", match[1], "", "Accept: text/html,*/*")
 			equal(t, 200, page.Status)

@@ -78,6 +78,9 @@ func newDocsCall(doc *huma.OpenAPI, op *huma.Operation) docsCall {
 	if op.RequestBody != nil {
 		schema := resolve(doc, op.RequestBody.Content["application/json"].Schema)
 		call.Body = fieldsOf(doc, schema)
+		if len(schema.OneOf) > 0 {
+			schema = resolve(doc, schema.OneOf[0])
+		}
 		for name, property := range schema.Properties {
 			if len(property.Examples) > 0 {
 				body[name] = property.Examples[0]
@@ -99,6 +102,9 @@ func newDocsCall(doc *huma.OpenAPI, op *huma.Operation) docsCall {
 // fieldsOf lists the members of an object, the needed ones first, those of nested objects after a dot.
 func fieldsOf(doc *huma.OpenAPI, schema *huma.Schema) []docsField {
 	var fields []docsField
+	for _, choice := range schema.OneOf {
+		fields = append(fields, fieldsOf(doc, resolve(doc, choice))...)
+	}
 	names := slices.Sorted(maps.Keys(schema.Properties))
 	slices.SortStableFunc(names, func(a, b string) int {
 		return cmp.Compare(rank(schema, a), rank(schema, b))

@@ -94,6 +94,12 @@ func readObject(text []byte) (*object, error) {
 	return o, nil
 }
 
+// has tells whether there is a member of this name that nobody has taken.
+func (o *object) has(name string) bool {
+	_, there := o.members[name]
+	return there
+}
+
 // text takes a member that is a string; absent is empty.
 func (o *object) text(name string) string {
 	var text string

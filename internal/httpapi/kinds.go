@@ -22,9 +22,9 @@ func (k *kind) path() string { return "/problems/" + k.Slug() }
 
 // kinds are all of them, by status.
 var kinds = []*kind{
-	malformedRequest, unauthenticated, forbidden, notFound, methodNotAllowed, emailExists, inProgress, tooLarge,
-	unsupportedMediaType, validationError, idempotencyMismatch, rateLimited, internal, identityUnavailable,
-	catalogUnavailable, busy,
+	malformedRequest, unauthenticated, forbidden, signupClosed, invitationRequired, notFound, methodNotAllowed, emailExists,
+	schoolExists, notWaiting, inProgress, invitationGone, linkGone, tooLarge, unsupportedMediaType, validationError,
+	idempotencyMismatch, rateLimited, internal, identityUnavailable, catalogUnavailable, busy, signupBudget,
 }
 
 var (
@@ -43,6 +43,16 @@ var (
 		"The token is good, but does not carry the permission that the operation needs; the detail names it. Or the school has been suspended.",
 		"Grant the permission to the user or the application. At Auth0, the API needs “Enable RBAC” and “Add Permissions in the Access Token”; then get a new token.",
 	}
+	signupClosed = &kind{
+		"SIGNUP_CLOSED", http.StatusForbidden, "Sign-up closed",
+		"Nobody can sign a school up here. People are still invited to schools that exist.",
+		"Ask whoever runs the service. Sending the request again is no use.",
+	}
+	invitationRequired = &kind{
+		"INVITATION_REQUIRED", http.StatusForbidden, "Invitation required",
+		"Only who was invited can sign a school up here.",
+		"Follow the link in the invitation's mail, or ask whoever runs the service for an invitation.",
+	}
 	notFound = &kind{
 		"NOT_FOUND", http.StatusNotFound, "Not found",
 		"There is no such path, or nothing with this id.",
@@ -58,10 +68,30 @@ var (
 		"An account with this e-mail exists, or is being made at this moment.",
 		"Log in instead, or reset the password of the account.",
 	}
+	schoolExists = &kind{
+		"SCHOOL_EXISTS", http.StatusConflict, "School exists",
+		"The login belongs to somebody who has a school already. A person has one school.",
+		"Log in, and go on with the school that there is. For another school, sign up with another e-mail address.",
+	}
+	notWaiting = &kind{
+		"NOT_WAITING", http.StatusConflict, "Not waiting",
+		"The sign-up does not wait for what was done: it has been confirmed, approved or rejected before, or waits for something else.",
+		"Look at the sign-up to see how it stands. Sending the request again is no use.",
+	}
 	inProgress = &kind{
 		"IN_PROGRESS", http.StatusConflict, "In progress",
 		"The same request, told by its Idempotency-Key, is being worked on; or the tenant is being built or deleted; or another run over the fleet is open, which the detail names.",
 		"Wait for as long as Retry-After says, and send the same request again. It is never carried out twice. Without Retry-After, waiting is no use: a paused run must be resumed or aborted first.",
+	}
+	invitationGone = &kind{
+		"INVITATION_GONE", http.StatusGone, "Invitation gone",
+		"The invitation is not known, or was answered, taken back, or not answered in time.",
+		"Ask whoever has invited you to do so once more. If you have answered the invitation, log in.",
+	}
+	linkGone = &kind{
+		"LINK_GONE", http.StatusGone, "Link gone",
+		"The link is not known, or was not followed in time.",
+		"Follow the link of the newest mail, or sign up once more.",
 	}
 	tooLarge = &kind{
 		"TOO_LARGE", http.StatusRequestEntityTooLarge, "Too large",
@@ -107,5 +137,10 @@ var (
 		"BUSY", http.StatusServiceUnavailable, "Busy",
 		"There is no room for this request now: the identity provider's rate limit is used up, no server takes another school, or a database or its server cannot be used at this moment.",
 		"Wait for as long as Retry-After says, and send the same request again.",
+	}
+	signupBudget = &kind{
+		"SIGNUP_BUDGET", http.StatusServiceUnavailable, "Sign-ups used up",
+		"The service takes a number of sign-ups a minute and a day, from all callers together, and has taken them.",
+		"Wait for as long as Retry-After says, and send the same request again. Repetitions with the Idempotency-Key of an earlier request are not counted.",
 	}
 )

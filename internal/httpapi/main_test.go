@@ -42,6 +42,7 @@ type options struct {
 	postgres *devpg.Server
 	wait     time.Duration
 	api      func(*httpapi.Config)
+	signup   func(*signup.Config)
 	// server serves the API instead of a plain test server.
 	server func(http.Handler) *http.Server
 }
@@ -84,10 +85,14 @@ func setup(t *testing.T, o options) *world {
 	if o.noSpare {
 		spares = 0
 	}
-	w.signup, err = signup.New(signup.Config{
+	rules := signup.Config{
 		Catalog: w.catalog, Servers: signup.OnServers(servers), Identity: provider, Queue: w.queue, Key: key, Spares: spares, Wait: o.wait,
 		Logger: logger,
-	})
+	}
+	if o.signup != nil {
+		o.signup(&rules)
+	}
+	w.signup, err = signup.New(rules)
 	check(t, err)
 	check(t, w.signup.FillSpares(t.Context()))
 	pools, err := tenant.NewPools(tenant.PoolsConfig{})
@@ -95,7 +100,7 @@ func setup(t *testing.T, o options) *world {
 	t.Cleanup(pools.Close)
 
 	w.config = httpapi.Config{
-		Signup: w.signup, Catalog: w.catalog, Fleet: w.fleet, Servers: servers, Pools: pools,
+		Signup: w.signup, Catalog: w.catalog, Fleet: w.fleet, Servers: servers, Pools: pools, Webhooks: newWebhooks(t, w.catalog, logger),
 		Issuer: w.auth0.URL() + "/", Audience: cfg.Audience, Logger: logger, PollEvery: 20 * time.Millisecond,
 	}
 	if o.api != nil {

@@ -14,6 +14,8 @@ import (
 
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
+
+	"homeroom/messages"
 )
 
 // request is what is known of a request while it is answered.
@@ -26,6 +28,8 @@ type request struct {
 	control *http.ResponseController
 	// headers are those of the answer.
 	headers http.Header
+	// language finds the language in which the answer speaks.
+	language func() messages.Localizer
 	// code and cause are of the problem it was answered with.
 	code  string
 	cause error
@@ -46,7 +50,7 @@ var saneID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 func (s *server) begin(c *gin.Context) {
 	r := &request{
 		id: c.GetHeader("X-Request-Id"), hasBody: c.Request.ContentLength != 0, control: http.NewResponseController(c.Writer),
-		headers: c.Writer.Header(),
+		headers: c.Writer.Header(), language: func() messages.Localizer { return s.language(c) },
 	}
 	if !saneID.MatchString(r.id) {
 		r.id = uuid.NewString()

@@ -20,6 +20,7 @@ const (
 	tagSchool   = "School"
 	tagOperator = "Operator"
 	tagFleet    = "Fleet"
+	tagWebhooks = "Webhooks"
 	tagHealth   = "Health"
 )
 
@@ -33,7 +34,8 @@ func (s *server) humaConfig() huma.Config {
 				Title:   "Homeroom",
 				Version: s.cfg.Version,
 				Description: "Every school has its own Postgres database. One request signs a school up; the rest is for its users and for operators.\n\n" +
-					"Errors are problem documents (RFC 9457): `code` is for programs, `detail` for people, and `type` leads to a page with the cure. " +
+					"Errors are problem documents (RFC 9457): `code` is for programs, `detail` for people, in the language of `Accept-Language`, and " +
+					"`type` leads to a page with the cure. " +
 					"Each answer has an `X-Request-Id`.",
 			},
 			OnAddOperation: []huma.AddOpFunc{func(_ *huma.OpenAPI, op *huma.Operation) { s.operations = append(s.operations, op) }},
@@ -42,6 +44,7 @@ func (s *server) humaConfig() huma.Config {
 				{Name: tagSchool, Description: "For the people of a school, with their access token."},
 				{Name: tagOperator, Description: "For those who run the service, with permissions."},
 				{Name: tagFleet, Description: "For those who run the service: runs that migrate all tenants. The command `homeroom migrate` does the same."},
+				{Name: tagWebhooks, Description: "For those who run the service: programs outside that are told of what happens. The command `homeroom webhook` does the same."},
 				{Name: tagHealth, Description: "For load balancers and orchestrators."},
 			},
 			Components: &huma.Components{
@@ -67,6 +70,7 @@ func finish(ctx huma.Context, _ string, body any) (any, error) {
 		for name := range headers {
 			ctx.SetHeader(name, headers.Get(name))
 		}
+		return problem.wire(), nil
 	}
 	return body, nil
 }
@@ -105,9 +109,13 @@ func (s *server) signupResponses() map[string]*huma.Response {
 func (s *server) document() *huma.OpenAPI {
 	doc := s.api.OpenAPI()
 	for name, schema := range doc.Components.Schemas.Map() {
+		if name == "NewUser" || name == "PasswordAccount" {
+			s.askedOnly(schema)
+		}
 		describeProperties(name, schema)
 	}
 	for _, op := range s.operations {
+		s.describeEnvelope(op)
 		describeErrors(op)
 	}
 	return doc
@@ -115,7 +123,7 @@ func (s *server) document() *huma.OpenAPI {
 
 // describeProperties adds what the types themselves do not say.
 func describeProperties(name string, schema *huma.Schema) {
-	if !slices.Contains([]string{"NewUser", "Reprovision", "NewMigration", "NoMembers"}, name) {
+	if !slices.Contains([]string{"NewUser", "PasswordAccount", "OAuthStart", "Reprovision", "NewMigration", "NewWebhook", "NoMembers", "WebhookChange"}, name) {
 		schema.AdditionalProperties = nil // answers may grow; only requests are closed
 	}
 	for property, text := range propertyTexts[name] {
@@ -124,7 +132,7 @@ func describeProperties(name string, schema *huma.Schema) {
 		}
 	}
 	for _, property := range []string{"id", "signupId"} {
-		if p := schema.Properties[property]; p != nil {
+		if p := schema.Properties[property]; p != nil && p.Pattern == "" {
 			p.Format = "uuid"
 		}
 	}
@@ -156,20 +164,39 @@ func describeErrors(op *huma.Operation) {
 
 // possible tells whether an operation can be answered with a kind of error that is not for all with its status.
 func possible(op *huma.Operation, k *kind) bool {
+	begins := slices.Contains(beginning, op.OperationID)
 	switch k {
-	case emailExists, idempotencyMismatch:
-		return op.OperationID == "signUp"
+	case emailExists, idempotencyMismatch, schoolExists, signupClosed, invitationRequired:
+		return begins
 	case identityUnavailable:
-		return op.OperationID == "signUp" || op.Security != nil
+		return begins || op.Security != nil
+	case forbidden:
+		return op.Security != nil
+	case invitationGone:
+		return begins || strings.HasSuffix(op.OperationID, "Invitation")
+	case linkGone:
+		return false // pages alone have links
+	case notWaiting:
+		return slices.Contains(judging, op.OperationID)
+	case signupBudget:
+		return begins && op.Security == nil
 	case busy:
 		return !slices.Contains(neverBusy, op.OperationID)
 	}
 	return true
 }
 
+// beginning are the operations that begin a sign-up, judging those that are about one that waits.
+var (
+	beginning = []string{"signUp", "authSignUp", "signUpSchool", "acceptInvitation"}
+	judging   = []string{"approveSignup", "rejectSignup", "resendVerification"}
+)
+
 // neverBusy are the operations with a token, or about the service itself, that need nothing but the catalog.
 var neverBusy = []string{
 	"ready", "listTenants", "listMigrations", "getMigration", "listMigrationOutcomes", "pauseMigration", "resumeMigration", "abortMigration",
+	"listWebhooks", "getWebhook", "addWebhook", "changeWebhook", "removeWebhook", "rotateWebhook", "listWebhookDeliveries",
+	"replayWebhookDelivery", "pingWebhook",
 }
 
 // propertyTexts describe the members of types that know nothing of HTTP.

@@ -30,6 +30,10 @@ type Problem struct {
 	// headers go with the answer; cause is for the log alone.
 	headers http.Header
 	cause   error
+	// enveloped has it written as callers of /api/auth/sign-up expect.
+	enveloped bool
+	// said tells that the texts are in the caller's language.
+	said bool
 }
 
 // FieldProblem is what is wrong with one field.
@@ -49,7 +53,12 @@ func (p *Problem) Unwrap() error { return p.cause }
 func (p *Problem) GetStatus() int { return p.Status }
 
 // ContentType implements [huma.ContentTypeFilter].
-func (p *Problem) ContentType(string) string { return "application/problem+json" }
+func (p *Problem) ContentType(string) string {
+	if p.enveloped {
+		return "application/json"
+	}
+	return "application/problem+json"
+}
 
 func newProblem(k *kind, detail string) *Problem {
 	return &Problem{Type: k.path(), Title: k.Title, Status: k.Status, Detail: detail, Code: k.Code, headers: http.Header{}}
@@ -89,6 +98,9 @@ func problemOf(err error) *Problem {
 		unavailable *signup.Unavailable
 		unreachable *unreachableError
 	)
+	if p := signupRefusal(err); p != nil {
+		return p
+	}
 	switch {
 	case errors.As(err, &problem):
 		return problem
@@ -96,18 +108,6 @@ func problemOf(err error) *Problem {
 		return invalidFields(fieldProblems(invalid.Fields)...)
 	case errors.As(err, &rejected):
 		return invalidFields(FieldProblem{rejected.Field, rejected.Code, rejected.Message}).because(err)
-	case errors.Is(err, signup.ErrEmailExists):
-		return newProblem(emailExists, "An account with this e-mail exists. Log in instead, or reset its password.")
-	case errors.Is(err, signup.ErrInProgress):
-		return newProblem(inProgress, "The same request is being worked on. Send it again with the same Idempotency-Key.").after(time.Second)
-	case errors.Is(err, signup.ErrKeyReused):
-		return newProblem(idempotencyMismatch, "This Idempotency-Key was used for another request. Use a new one for a new request.")
-	case errors.Is(err, signup.ErrParked):
-		return newProblem(internal, "This sign-up needs an operator. Please tell the service's operator the request id.").because(err)
-	case errors.Is(err, signup.ErrNotProvisioned):
-		return newProblem(inProgress, "The tenant is being built or deleted.").after(5 * time.Second)
-	case errors.Is(err, signup.ErrConfirm):
-		return invalidFields(FieldProblem{"confirm", "mismatch", "Repeat the tenant's slug to confirm."})
 	case errors.Is(err, fleet.ErrMixed):
 		return invalidFields(FieldProblem{"to", "mixed", "Some of these tenants are above that version and some below. Take them in two runs."})
 	case errors.Is(err, catalog.ErrBadCursor):
@@ -122,6 +122,39 @@ func problemOf(err error) *Problem {
 		return newProblem(catalogUnavailable, "The service's registry cannot be reached at this moment.").after(2 * time.Second).because(err)
 	}
 	return newProblem(internal, "Something went wrong on our side. It has been logged under the request id.").because(err)
+}
+
+// signupRefusal is the part of the table for the errors that sign-ups name.
+func signupRefusal(err error) *Problem {
+	switch {
+	case errors.Is(err, signup.ErrEmailExists):
+		return newProblem(emailExists, "An account with this e-mail exists. Log in instead, or reset its password.")
+	case errors.Is(err, signup.ErrHasSchool):
+		return newProblem(schoolExists, "This login has a school. Log in, and go on there.")
+	case errors.Is(err, signup.ErrNoPerson):
+		return newProblem(forbidden, "The token is not of a person with an e-mail address, or their login is gone.")
+	case errors.Is(err, signup.ErrClosed):
+		return newProblem(signupClosed, "Signing up is closed.")
+	case errors.Is(err, signup.ErrInvitationNeeded):
+		return newProblem(invitationRequired, "Signing up needs an invitation. Follow the link in its mail.")
+	case errors.Is(err, signup.ErrInvitationGone):
+		return newProblem(invitationGone, "The invitation is not open any more. Ask for another one.")
+	case errors.Is(err, signup.ErrLinkGone):
+		return newProblem(linkGone, "The link is not good any more.")
+	case errors.Is(err, signup.ErrNotWaiting):
+		return newProblem(notWaiting, "The sign-up does not wait for this any more.")
+	case errors.Is(err, signup.ErrInProgress):
+		return newProblem(inProgress, "The same request is being worked on. Send it again with the same Idempotency-Key.").after(time.Second)
+	case errors.Is(err, signup.ErrKeyReused):
+		return newProblem(idempotencyMismatch, "This Idempotency-Key was used for another request. Use a new one for a new request.")
+	case errors.Is(err, signup.ErrParked):
+		return newProblem(internal, "This sign-up needs an operator. Please tell the service's operator the request id.").because(err)
+	case errors.Is(err, signup.ErrNotProvisioned):
+		return newProblem(inProgress, "The tenant is being built or deleted.").after(5 * time.Second)
+	case errors.Is(err, signup.ErrConfirm):
+		return invalidFields(FieldProblem{"confirm", "mismatch", "Repeat the tenant's slug to confirm."})
+	}
+	return nil
 }
 
 func fieldProblems(fields []signup.FieldError) []FieldProblem {
@@ -153,8 +186,11 @@ func (e *unreachableError) Unwrap() error { return e.err }
 
 // writeProblem answers with a problem where huma is not involved.
 func writeProblem(w http.ResponseWriter, r *http.Request, p *Problem) {
+	if speaksEnvelope(r) {
+		p = p.inEnvelope()
+	}
 	p.note(r.Context(), w.Header())
-	body, err := json.Marshal(p)
+	body, err := json.Marshal(p.wire())
 	if err != nil {
 		panic(err) // strings and numbers
 	}
@@ -171,5 +207,6 @@ func (p *Problem) note(ctx context.Context, headers http.Header) {
 	if request := requestOf(ctx); request != nil {
 		p.RequestID = request.id
 		request.code, request.cause = p.Code, p.cause
+		p.say(request.language())
 	}
 }

@@ -9,10 +9,14 @@ package httpapi
 import (
 	"context"
 	"errors"
+	"fmt"
+	"html/template"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -22,8 +26,13 @@ import (
 
 	"homeroom/catalog"
 	"homeroom/fleet"
+	"homeroom/hosted"
+	"homeroom/identity"
+	"homeroom/internal/captcha"
+	"homeroom/messages"
 	"homeroom/signup"
 	"homeroom/tenant"
+	"homeroom/webhook"
 )
 
 // Config is what the API needs.
@@ -38,6 +47,8 @@ type Config struct {
 	Servers tenant.Servers
 	// Pools open schools' databases with the schools' own roles. Required.
 	Pools *tenant.Pools
+	// Webhooks tell programs outside of what happens. Required.
+	Webhooks *webhook.Service
 	// Issuer is who signs the access tokens, with its closing slash. Required.
 	Issuer string
 	// JWKSURL is where the issuer publishes its keys. Defaults to Issuer + ".well-known/jwks.json".
@@ -46,6 +57,21 @@ type Config struct {
 	Audience string
 	// SignupRate is how often one client address may sign up. Defaults to no limit.
 	SignupRate *catalog.Allowance
+	// SignupBudget is how many sign-ups the whole service takes. Defaults to no limit.
+	SignupBudget Budget
+	// Captcha, if not nil, must be solved by whoever signs up without a login. Defaults to none.
+	Captcha *captcha.Verifier
+	// Sessions, if not nil, logs people in who have signed up at /api/auth/sign-up. Defaults to none.
+	Sessions identity.SessionOpener
+	// OAuth are the providers' own names of the ways in that /api/auth/sign-up calls google, github, gitlab, azure-ad and
+	// slack. They are begun on the pages of Hosted. Defaults to none.
+	OAuth map[string]string
+	// OAuthRate is how often one client address may begin that. Defaults to no limit.
+	OAuthRate *catalog.Allowance
+	// Hosted, if not nil, lets people sign up on the pages of an identity provider, at /register. Defaults to no such way.
+	Hosted *hosted.Provider
+	// HostedRate is how often one client address may begin that, and come back from it. Defaults to no limit.
+	HostedRate *catalog.Allowance
 	// TrustedProxies are the networks whose X-Forwarded-For is believed. Defaults to none.
 	TrustedProxies []netip.Prefix
 	// AllowedOrigins are the origins of web pages that may call the API, such as https://app.lincoln.example.
@@ -53,6 +79,12 @@ type Config struct {
 	AllowedOrigins []string
 	// Ready tells whether the service can do its work, for /readyz. Defaults to asking the catalog.
 	Ready func(ctx context.Context) error
+	// Texts are what people read, in their languages. Defaults to the texts that are built in.
+	Texts *messages.Texts
+	// Mailbox, if not nil, is shown at /dev/mailbox: the mails that the development server has kept. Defaults to none.
+	Mailbox Mailbox
+	// AppURL is where people log in, for links on pages. Defaults to no such links.
+	AppURL string
 	// Version is the program's, for the OpenAPI document. Defaults to "dev".
 	Version string
 	// Logger gets one line per request, with the cause of each failure. Defaults to slog.Default().
@@ -82,12 +114,25 @@ func (c Config) withDefaults() Config {
 
 func (c Config) validate() error {
 	switch {
-	case c.Signup == nil || c.Catalog == nil || c.Fleet == nil || c.Pools == nil || len(c.Servers) == 0:
-		return errors.New("the API needs sign-ups, a catalog, a fleet, servers and pools")
+	case c.Signup == nil || c.Catalog == nil || c.Fleet == nil || c.Pools == nil || c.Webhooks == nil || len(c.Servers) == 0:
+		return errors.New("the API needs sign-ups, a catalog, a fleet, servers, pools and webhooks")
 	case c.Issuer == "" || c.Audience == "":
 		return errors.New("the API needs the issuer and the audience of access tokens")
 	case c.SignupRate != nil && (c.SignupRate.Count < 1 || c.SignupRate.Window < time.Second):
 		return errors.New("the rate of sign-ups must allow at least one, in a second or more")
+	case c.OAuthRate != nil && (c.OAuthRate.Count < 1 || c.OAuthRate.Window < time.Second):
+		return errors.New("the rate of OAuth sign-ups must allow at least one, in a second or more")
+	case c.HostedRate != nil && (c.HostedRate.Count < 1 || c.HostedRate.Window < time.Second):
+		return errors.New("the rate of hosted registrations must allow at least one, in a second or more")
+	case c.SignupBudget.Minute < 0 || c.SignupBudget.Day < 0:
+		return errors.New("the budget of sign-ups must not be negative")
+	case len(c.OAuth) > 0 && c.Hosted == nil:
+		return errors.New("sign-ups by OAuth need the pages of an identity provider")
+	}
+	for provider := range c.OAuth {
+		if !slices.Contains(oauthProviders, provider) {
+			return fmt.Errorf("%q is no provider of OAuth sign-ups: use %s", provider, strings.Join(oauthProviders, ", "))
+		}
 	}
 	return validOrigins(c.AllowedOrigins)
 }
@@ -97,6 +142,8 @@ type server struct {
 	cfg    Config
 	api    huma.API
 	tokens *verifier
+	// person is the template of the pages for people.
+	person *template.Template
 	// operations are in the order in which they were registered, which is that of the documentation.
 	operations []*huma.Operation
 	// streams bounds the event streams that are open at the same time.
@@ -110,7 +157,11 @@ func init() {
 	huma.DefaultArrayNullable = false // our lists may be empty, and are never null
 	// huma has one place for this for the whole process, and its own answer repeats the values that it refuses.
 	huma.NewErrorWithContext = func(ctx huma.Context, status int, message string, causes ...error) huma.StatusError {
-		return refusal(status, int(ctx.Operation().MaxBodyBytes), message, causes)
+		p := refusal(status, int(ctx.Operation().MaxBodyBytes), message, causes)
+		if ctx.Operation().Metadata[envelopeKey] != nil {
+			return p.inEnvelope()
+		}
+		return p
 	}
 	huma.NewError = func(status int, message string, causes ...error) huma.StatusError {
 		return refusal(status, largestBody, message, causes)
@@ -122,6 +173,12 @@ func New(cfg Config) (http.Handler, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.validate(); err != nil {
 		return nil, err
+	}
+	if cfg.Texts == nil {
+		var err error
+		if cfg.Texts, err = messages.New(messages.Config{}); err != nil {
+			return nil, err
+		}
 	}
 	s := &server{
 		cfg:     cfg,
@@ -143,11 +200,23 @@ func New(cfg Config) (http.Handler, error) {
 	})
 	s.api = humagin.New(router, s.humaConfig())
 	s.registerSignups()
+	s.registerAuthSignup()
 	s.registerSchools()
+	s.registerNewSchools()
+	s.registerApprovals()
+	s.registerInvitations()
 	s.registerTenants()
 	s.registerRuns()
+	s.registerWebhooks()
 	s.registerProbes()
 	if err := s.registerPages(router); err != nil {
+		return nil, err
+	}
+	if err := s.registerPersonPages(router); err != nil {
+		return nil, err
+	}
+	s.registerHosted(router)
+	if err := s.registerMailbox(router); err != nil {
 		return nil, err
 	}
 	return router, nil

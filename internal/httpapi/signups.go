@@ -19,7 +19,7 @@ func (s *server) registerSignups() {
 		DefaultStatus: http.StatusCreated, MaxBodyBytes: largestBody,
 		SkipValidateBody: true, SkipValidateParams: true, // done by the handler, which tells everything at once
 		Errors: []int{
-			http.StatusBadRequest, http.StatusConflict, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType,
+			http.StatusBadRequest, http.StatusForbidden, http.StatusConflict, http.StatusGone, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType,
 			http.StatusUnprocessableEntity, http.StatusTooManyRequests, http.StatusServiceUnavailable,
 		},
 		Middlewares: huma.Middlewares{s.requireJSON},

@@ -2,10 +2,8 @@ package httpapi
 
 import (
 	"context"
-	"errors"
 	"mime"
 	"net/http"
-	"slices"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -13,45 +11,57 @@ import (
 
 	"homeroom/catalog"
 	"homeroom/internal/secret"
-	"homeroom/signup"
 )
 
 // largestBody is how many bytes a request's body may have. huma refuses a body that fills what it reads, hence the one.
 const largestBody = 16<<10 + 1
 
 // newUser is the body of POST /users. It reads itself, so that everything that is wrong with it is told at once; the tags
-// describe it for the OpenAPI document.
+// describe it for the OpenAPI document, where what is not asked for is left out (see askedOnly).
 type newUser struct {
-	Email      string        `json:"email" format:"email" maxLength:"254" doc:"The address to log in with. Trimmed, and brought to lower case." example:"ada@lincoln.example"`
-	Password   secret.String `json:"password" format:"password" minLength:"8" maxLength:"72" writeOnly:"true" doc:"8 to 72 bytes. The identity provider may ask for more; its message is passed on." example:"Chalk-and-Cheese-42"`
-	SchoolName string        `json:"schoolName" minLength:"2" maxLength:"100" doc:"The school's name, in any script." example:"Lincoln High"`
-	GivenName  string        `json:"givenName,omitempty" minLength:"1" maxLength:"100" doc:"As the person writes it." example:"Ada"`
-	FamilyName string        `json:"familyName,omitempty" minLength:"1" maxLength:"100" doc:"As the person writes it." example:"Lovelace"`
-	Name       string        `json:"name,omitempty" minLength:"2" maxLength:"100" doc:"The whole name, as the person writes it." example:"Ada Lovelace"`
+	Email        string        `json:"email" format:"email" maxLength:"254" doc:"The address to log in with. Trimmed, and brought to lower case." example:"ada@lincoln.example"`
+	Password     secret.String `json:"password" format:"password" minLength:"8" maxLength:"72" writeOnly:"true" doc:"8 to 72 bytes. The identity provider may ask for more; its message is passed on." example:"Chalk-and-Cheese-42"`
+	SchoolName   string        `json:"schoolName,omitempty" minLength:"2" maxLength:"100" doc:"The school's name, in any script. Needed, unless an invitation names the school." example:"Lincoln High"`
+	GivenName    string        `json:"givenName,omitempty" minLength:"1" maxLength:"100" doc:"As the person writes it." example:"Ada"`
+	FamilyName   string        `json:"familyName,omitempty" minLength:"1" maxLength:"100" doc:"As the person writes it." example:"Lovelace"`
+	Name         string        `json:"name,omitempty" minLength:"2" maxLength:"100" doc:"The whole name, as the person writes it." example:"Ada Lovelace"`
+	Invitation   string        `json:"invitation,omitempty" minLength:"43" maxLength:"43" doc:"The token from an invitation's link."`
+	Company      string        `json:"company,omitempty" maxLength:"200" doc:"Who the person works for." example:"Lincoln School Trust"`
+	Phone        string        `json:"phone,omitempty" doc:"A telephone number with its country code." example:"+441632960961"`
+	Address      string        `json:"address,omitempty" maxLength:"200" doc:"Street and number." example:"12 Chalk Lane"`
+	Region       string        `json:"region,omitempty" maxLength:"200" doc:"State, county or canton." example:"Kent"`
+	Locality     string        `json:"locality,omitempty" maxLength:"200" doc:"Town." example:"Lincoln"`
+	PostalCode   string        `json:"postalCode,omitempty" maxLength:"200" doc:"As the post has it." example:"LN1 1AA"`
+	CaptchaToken string        `json:"captchaToken" maxLength:"8192" doc:"What the CAPTCHA's widget has made. A repetition with the Idempotency-Key of a sign-up that is known needs none." example:"10000000-aaaa-bbbb-cccc-000000000001"`
 
-	wrong []FieldProblem
+	members *object
 }
 
-// UnmarshalJSON takes the members one by one. What is wrong with them is kept for the handler; only something other than
-// an object is an error here.
-func (u *newUser) UnmarshalJSON(text []byte) error {
-	o, err := readObject(text)
-	if err != nil {
-		return err
-	}
-	u.Email = o.text("email")
-	u.Password = secret.String(o.text("password"))
-	u.SchoolName = o.text("schoolName")
-	u.GivenName = o.text("givenName")
-	u.FamilyName = o.text("familyName")
-	u.Name = o.text("name")
-	u.wrong = o.end()
-	return nil
+// UnmarshalJSON splits the object; the handler, which knows what is asked for, takes the members one by one. Only something
+// other than an object is an error here.
+func (u *newUser) UnmarshalJSON(text []byte) (err error) {
+	u.members, err = readObject(text)
+	return err
+}
+
+// newcomer reads the body.
+func (s *server) newcomer(in *postUserInput) newcomer {
+	var n newcomer
+	o := in.Body.members
+	n.request.Email = o.text("email")
+	s.takeAsked(o, &n)
+	n.request.SchoolName = o.text("schoolName")
+	n.request.GivenName, n.request.FamilyName, n.request.Name = o.text("givenName"), o.text("familyName"), o.text("name")
+	n.request.Invitation = o.text("invitation")
+	n.request.IdempotencyKey, n.request.Async, n.request.Locale = in.IdempotencyKey, preferAsync(in.Prefer), locale(in.AcceptLanguage)
+	n.wrong = o.end()
+	return n
 }
 
 type postUserInput struct {
 	IdempotencyKey string   `header:"Idempotency-Key" minLength:"16" maxLength:"255" pattern:"^[!-~]+$" doc:"Makes a repetition of the request the same request: it is carried out once, and answered with the same result. Use a random UUID for each new request." example:"5f0c6f0e-5d4b-4f57-9a43-7d1c4f6a2b10"`
 	Prefer         []string `header:"Prefer" doc:"respond-async answers as soon as the work is sure to be done, rather than when it is done, where a database must be built." example:"respond-async"`
+	AcceptLanguage string   `header:"Accept-Language" doc:"The languages that the person reads, for the mails." example:"de, en;q=0.8"`
 	Body           newUser
 }
 
@@ -71,52 +81,12 @@ type Accepted struct {
 
 // postUser signs a school up.
 func (s *server) postUser(ctx context.Context, in *postUserInput) (*postUserOutput, error) {
-	async := preferAsync(in.Prefer)
-	req := signup.Request{
-		Email: in.Body.Email, Password: in.Body.Password, SchoolName: in.Body.SchoolName,
-		GivenName: in.Body.GivenName, FamilyName: in.Body.FamilyName, Name: in.Body.Name,
-		IdempotencyKey: in.IdempotencyKey, Async: async,
-	}
-	if err := s.validateUser(req, in.Body.wrong); err != nil {
-		return nil, err
-	}
-	if err := s.takeSignup(ctx, req.IdempotencyKey); err != nil {
-		return nil, err
-	}
-	outcome, err := s.cfg.Signup.Begin(ctx, req)
+	n := s.newcomer(in)
+	outcome, err := s.letIn(ctx, n, s.validateUser)
 	if err != nil {
 		return nil, err
 	}
-	out := &postUserOutput{
-		Status: http.StatusCreated, Location: "/signups/" + outcome.SignupID.String(), Body: outcome.Result,
-	}
-	if outcome.Result == nil {
-		out.Status = http.StatusAccepted
-		out.Body = Accepted{SignupID: outcome.SignupID, Status: outcome.Status}
-		if async {
-			out.PreferenceApplied = "respond-async"
-		}
-	}
-	return out, nil
-}
-
-// validateUser puts what could not be read and what must not be together, one problem for a field.
-func (s *server) validateUser(req signup.Request, wrong []FieldProblem) error {
-	all := slices.Clone(wrong)
-	_, err := req.Normalise(s.cfg.Signup.Rules())
-	var invalid *signup.ValidationError
-	if errors.As(err, &invalid) {
-		for _, field := range fieldProblems(invalid.Fields) {
-			known := func(other FieldProblem) bool { return other.Field == field.Field }
-			if !slices.ContainsFunc(wrong, known) {
-				all = append(all, field)
-			}
-		}
-	}
-	if len(all) > 0 {
-		return invalidFields(all...)
-	}
-	return err
+	return begun(outcome, n.request.Async), nil
 }
 
 // preferAsync reads the Prefer header (RFC 7240).

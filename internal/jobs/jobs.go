@@ -1,7 +1,8 @@
 // Package jobs runs the durable work: River's queue in the catalog's database.
 //
 // A job is an alarm clock, never the truth: its arguments are ids, the catalog's rows say what there is to do, and the
-// reconciler of the package signup would get there without it, only later.
+// reconcilers of the packages signup and webhook would get there without it, only later. The package also hands on what has
+// happened to whoever makes jobs of it.
 package jobs
 
 import (
@@ -10,42 +11,22 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 
 	"homeroom/signup"
+	"homeroom/webhook"
 )
 
 // schema keeps River's tables apart from the catalog's.
 const schema = "river"
 
-// FinishSignup settles a sign-up whose process may have died.
-type FinishSignup struct {
-	SignupID uuid.UUID `json:"signup_id"`
-}
-
-// Kind implements river.JobArgs.
-func (FinishSignup) Kind() string { return "finish_signup" }
-
-// ReprovisionTenant runs every provisioning step of a tenant again.
-type ReprovisionTenant struct {
-	TenantID uuid.UUID `json:"tenant_id"`
-	// Kept is the name under which the old database is kept; empty leaves it where it is.
-	Kept string `json:"kept,omitempty"`
-}
-
-// Kind implements river.JobArgs.
-func (ReprovisionTenant) Kind() string { return "reprovision_tenant" }
-
 // Queue takes jobs. It runs none.
 type Queue struct {
 	client *river.Client[pgx.Tx]
 }
-
-var _ signup.Queue = (*Queue)(nil)
 
 // NewQueue makes a Queue.
 func NewQueue(pool *pgxpool.Pool) (*Queue, error) {
@@ -54,24 +35,6 @@ func NewQueue(pool *pgxpool.Pool) (*Queue, error) {
 		return nil, fmt.Errorf("open the job queue: %w", err)
 	}
 	return &Queue{client}, nil
-}
-
-// FinishSignupTx implements [signup.Queue].
-func (q *Queue) FinishSignupTx(ctx context.Context, tx pgx.Tx, id uuid.UUID, delay time.Duration) error {
-	_, err := q.client.InsertTx(ctx, tx, FinishSignup{SignupID: id}, &river.InsertOpts{ScheduledAt: time.Now().Add(delay)})
-	if err != nil {
-		return fmt.Errorf("queue the end of sign-up %s: %w", id, err)
-	}
-	return nil
-}
-
-// ReprovisionTx implements [signup.Queue].
-func (q *Queue) ReprovisionTx(ctx context.Context, tx pgx.Tx, tenant uuid.UUID, kept string) error {
-	_, err := q.client.InsertTx(ctx, tx, ReprovisionTenant{TenantID: tenant, Kept: kept}, &river.InsertOpts{MaxAttempts: 100})
-	if err != nil {
-		return fmt.Errorf("queue the provisioning of tenant %s: %w", tenant, err)
-	}
-	return nil
 }
 
 // Runner works on jobs.
@@ -91,23 +54,33 @@ const (
 	rescueAfter = 12 * time.Minute
 )
 
-// NewRunner makes a Runner that calls the service.
-func NewRunner(pool *pgxpool.Pool, service *signup.Service, logger *slog.Logger) (*Runner, error) {
-	workers := river.NewWorkers()
-	river.AddWorker(workers, river.WorkFunc(func(ctx context.Context, job *river.Job[FinishSignup]) error {
-		return service.Settle(ctx, job.Args.SignupID)
-	}))
-	river.AddWorker(workers, river.WorkFunc(func(ctx context.Context, job *river.Job[ReprovisionTenant]) error {
-		err := holding(ctx, pool, job.ID, func() error { return service.RunReprovision(ctx, job.Args.TenantID, job.Args.Kept) })
-		if signup.NeedsPerson(err) {
-			return river.JobCancel(err) // the tenant is quarantined, with the cause
-		}
-		return err
-	}))
+// Handlers are what the jobs call. Each kind of work has a queue of its own, which only processes with a handler for it
+// take from: the others leave its jobs to them.
+type Handlers struct {
+	// Signups finishes sign-ups and provisions tenants again.
+	Signups *signup.Service
+	// Webhooks tells endpoints outside of events.
+	Webhooks *webhook.Service
+	// Mails sends mails to people.
+	Mails Mailer
+}
+
+// NewRunner makes a Runner that calls these handlers.
+func NewRunner(pool *pgxpool.Pool, handlers Handlers, logger *slog.Logger) (*Runner, error) {
+	work := &work{workers: river.NewWorkers(), queues: map[string]river.QueueConfig{}}
+	if handlers.Signups != nil {
+		addSignups(work, pool, handlers.Signups)
+	}
+	if handlers.Webhooks != nil {
+		addWebhooks(work, handlers.Webhooks)
+	}
+	if handlers.Mails != nil {
+		addMails(work, handlers.Mails)
+	}
 	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{
 		Schema:               schema,
-		Queues:               map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: 8}},
-		Workers:              workers,
+		Queues:               work.queues,
+		Workers:              work.workers,
 		JobTimeout:           jobTimeout,
 		RescueStuckJobsAfter: rescueAfter,
 		RetryPolicy:          soon{},
@@ -117,6 +90,12 @@ func NewRunner(pool *pgxpool.Pool, service *signup.Service, logger *slog.Logger)
 		return nil, fmt.Errorf("make the job runner: %w", err)
 	}
 	return &Runner{client: client, pool: pool, logger: logger, stopRescue: func() {}}, nil
+}
+
+// work is what a runner can do: its workers, and the queues that it takes jobs from.
+type work struct {
+	workers *river.Workers
+	queues  map[string]river.QueueConfig
 }
 
 // Start begins to work. It returns at once.

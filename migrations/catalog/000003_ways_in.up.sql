@@ -30,6 +30,8 @@ alter table signups
     add constraint an_unfinished_signup_is_looked_after check (
         status not in ('pending', 'awaiting_verification', 'awaiting_approval', 'provisioning') or check_at is not null);
 
+-- One that has expired has its login until it has been released, so that nobody takes on what is about to be released.
+create unique index a_login_has_one_unfinished_signup on signups (identity_id) where check_at is not null;
 create index signups_awaiting_approval on signups (created_at) where status = 'awaiting_approval';
 
 create table invitations (

@@ -1,0 +1,208 @@
+package catalog
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+)
+
+// MailState is what has become of a mail.
+type MailState string
+
+// The states of a mail. Only an operator leads out of the last two.
+const (
+	// MailQueued: it is to be sent, or tried again. Nobody has it for certain.
+	MailQueued MailState = "queued"
+	// MailSending: its text is on its way. Whoever dies now leaves it here, and it becomes unknown.
+	MailSending MailState = "sending"
+	// MailSent: the mail server has taken it.
+	MailSent MailState = "sent"
+	// MailFailed: the mail server has refused it, or it was tried for too long. It has surely not been sent.
+	MailFailed MailState = "failed"
+	// MailUnknown: the mail server's answer was lost. It may have been sent, so it is not sent again.
+	MailUnknown MailState = "unknown"
+)
+
+// Mail is a mail to a person about an event.
+type Mail struct {
+	ID, EventID uuid.UUID
+	Kind        string
+	// SignupID is the sign-up that it is about, if any.
+	SignupID  *uuid.UUID
+	Recipient string
+	// Locale is what the person reads; empty is the service's own.
+	Locale string
+	// Data is what the mail says. It holds no link and no token.
+	Data  json.RawMessage
+	State MailState
+	// Attempts is how often somebody has begun to send it; it names the present holder.
+	Attempts   int
+	Problem    *string
+	CreatedAt  time.Time
+	FinishedAt *time.Time
+	// ReadAt is when the row was read, by the registry's clock.
+	ReadAt time.Time
+}
+
+const mailColumns = `id, event_id, kind, signup_id, recipient, coalesce(locale, '') as locale, data, state, attempts, problem,
+	created_at, finished_at, now() as read_at`
+
+// NewMail is a mail to be written.
+type NewMail struct {
+	EventID           uuid.UUID
+	Kind              string
+	SignupID          *uuid.UUID
+	Recipient, Locale string
+	Data              json.RawMessage
+	// Quiet leaves the mail out when the recipient has been written one of the kind in this time. Defaults to never.
+	Quiet time.Duration
+}
+
+// AddMailTx writes a mail, once for an event and kind. made is false when it is there already, or is left out.
+func (s *Store) AddMailTx(ctx context.Context, tx pgx.Tx, m NewMail) (id uuid.UUID, made bool, err error) {
+	err = tx.QueryRow(ctx, `
+		insert into mails (event_id, kind, signup_id, recipient, locale, data)
+		select $1, $2, $3, $4, nullif($5, ''), $6
+		where not exists (
+			select from mails where recipient = $4 and kind = $2 and created_at > now() - $7::interval)
+		on conflict (event_id, kind) do nothing
+		returning id`,
+		m.EventID, m.Kind, m.SignupID, m.Recipient, m.Locale, m.Data, m.Quiet).Scan(&id)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return uuid.Nil, false, nil
+	}
+	if err != nil {
+		return uuid.Nil, false, fmt.Errorf("write the mail of event %s: %w", m.EventID, err)
+	}
+	return id, true, nil
+}
+
+// HadMailTx tells whether a sign-up has been written a mail of this kind about an earlier event.
+func (s *Store) HadMailTx(ctx context.Context, tx pgx.Tx, kind string, signup, event uuid.UUID) (bool, error) {
+	var has bool
+	err := tx.QueryRow(ctx, `
+		select exists (select from mails where signup_id = $1 and kind = $2 and event_id <> $3)`, signup, kind, event).Scan(&has)
+	if err != nil {
+		return false, fmt.Errorf("look for mails of sign-up %s: %w", signup, err)
+	}
+	return has, nil
+}
+
+// LocaleTx is what a user reads; empty is the service's own.
+func (s *Store) LocaleTx(ctx context.Context, tx pgx.Tx, user uuid.UUID) (string, error) {
+	var locale string
+	err := tx.QueryRow(ctx, `select coalesce(locale, '') from users where id = $1`, user).Scan(&locale)
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return "", fmt.Errorf("find the language of user %s: %w", user, err)
+	}
+	return locale, nil
+}
+
+// MailByID finds a mail.
+func (s *Store) MailByID(ctx context.Context, id uuid.UUID) (Mail, error) {
+	mail, err := one[Mail](ctx, s.pool, `select `+mailColumns+` from mails where id = $1`, id)
+	if err != nil {
+		return Mail{}, fmt.Errorf("find mail %s: %w", id, known(err))
+	}
+	return mail, nil
+}
+
+// HoldMail takes a queued mail that nobody holds, to send it within this time. It fails with [ErrStateChanged] when there
+// is no such mail.
+func (s *Store) HoldMail(ctx context.Context, id uuid.UUID, hold time.Duration) (Mail, error) {
+	mail, err := one[Mail](ctx, s.pool, `
+		update mails
+		set attempts = attempts + 1, held_until = now() + $2::interval
+		where id = $1 and state = 'queued' and (held_until is null or held_until <= now())
+		returning `+mailColumns, id, hold)
+	if errors.Is(err, pgx.ErrNoRows) {
+		err = ErrStateChanged
+	}
+	if err != nil {
+		return Mail{}, fmt.Errorf("take mail %s: %w", id, err)
+	}
+	return mail, nil
+}
+
+// MailSending says that the text of a mail is about to be handed over, which may take this long. It fails with
+// [ErrStateChanged] when the mail is not the holder's any more: then nothing may be sent.
+func (s *Store) MailSending(ctx context.Context, m Mail, hold time.Duration) error {
+	return s.changeMail(ctx, m, `
+		update mails
+		set state = 'sending', held_until = now() + $3::interval
+		where id = $1 and attempts = $2 and state = 'queued' and held_until > now()`, hold)
+}
+
+// MailAgain puts a mail that has surely not been sent back into the queue.
+func (s *Store) MailAgain(ctx context.Context, m Mail, problem string) error {
+	return s.changeMail(ctx, m, `
+		update mails
+		set state = 'queued', held_until = null, problem = $3
+		where id = $1 and attempts = $2 and state in ('queued', 'sending')`, problem)
+}
+
+// MailEnded says what has become of a mail. A holder who comes too late may still say that an unknown mail was sent.
+func (s *Store) MailEnded(ctx context.Context, m Mail, state MailState, problem string) error {
+	return s.changeMail(ctx, m, `
+		update mails
+		set state = $3, problem = nullif($4, ''), held_until = null, finished_at = now()
+		where id = $1 and attempts = $2 and (state in ('queued', 'sending') or state = 'unknown' and $3 <> 'unknown')`,
+		state, problem)
+}
+
+func (s *Store) changeMail(ctx context.Context, m Mail, sql string, args ...any) error {
+	tag, err := s.pool.Exec(ctx, sql, append([]any{m.ID, m.Attempts}, args...)...)
+	if err == nil && tag.RowsAffected() == 0 {
+		err = ErrStateChanged
+	}
+	if err != nil {
+		return fmt.Errorf("change mail %s: %w", m.ID, err)
+	}
+	return nil
+}
+
+// LoseMails gives up on mails whose holder has died while their text was on its way, and returns how many. They may have
+// been sent.
+func (s *Store) LoseMails(ctx context.Context) (int64, error) {
+	tag, err := s.pool.Exec(ctx, `
+		update mails
+		set state = 'unknown', held_until = null, finished_at = now(), problem = 'whoever sent it has died before the answer'
+		where state = 'sending' and held_until <= now()`)
+	if err != nil {
+		return 0, fmt.Errorf("give up on lost mails: %w", err)
+	}
+	return tag.RowsAffected(), nil
+}
+
+// QueueMailTx puts a failed or unknown mail into the queue again, as an operator wishes. It fails with [ErrStateChanged].
+func (s *Store) QueueMailTx(ctx context.Context, tx pgx.Tx, id uuid.UUID) error {
+	tag, err := tx.Exec(ctx, `
+		update mails set state = 'queued', held_until = null, finished_at = null
+		where id = $1 and state in ('failed', 'unknown')`, id)
+	if err == nil && tag.RowsAffected() == 0 {
+		err = ErrStateChanged
+	}
+	if err != nil {
+		return fmt.Errorf("queue mail %s again: %w", id, err)
+	}
+	return nil
+}
+
+// ForgetMails removes mails that were written longer ago than age, at most limit at a time, and returns how many.
+func (s *Store) ForgetMails(ctx context.Context, age time.Duration, limit int) (int64, error) {
+	tag, err := s.pool.Exec(ctx, `
+		delete from mails
+		where id in (
+			select id from mails
+			where created_at < now() - $1::interval and state not in ('queued', 'sending')
+			limit $2)`, age, limit)
+	if err != nil {
+		return 0, fmt.Errorf("forget mails: %w", err)
+	}
+	return tag.RowsAffected(), nil
+}

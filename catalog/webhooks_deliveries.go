@@ -1,0 +1,124 @@
+package catalog
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+)
+
+// DeliveryState is what has become of an event on its way to an endpoint.
+type DeliveryState string
+
+// The states of a delivery. Only replaying leads out of the last two.
+const (
+	// DeliveryPending: it is to be sent, now or later.
+	DeliveryPending DeliveryState = "pending"
+	// DeliveryDelivered: the endpoint has said that it has it.
+	DeliveryDelivered DeliveryState = "delivered"
+	// DeliveryDead: it was given up.
+	DeliveryDead DeliveryState = "dead"
+)
+
+// Delivery is an event on its way to an endpoint.
+type Delivery struct {
+	ID, EventID, EndpointID uuid.UUID
+	EventType               string
+	State                   DeliveryState
+	// Attempts is how often it was begun to be sent.
+	Attempts int
+	// NextAttemptAt is nil unless it is pending.
+	NextAttemptAt *time.Time
+	// AttemptedAt is when the last attempt began, EndedAt when the last that is known to have ended did.
+	AttemptedAt, EndedAt *time.Time
+	// LastStatus is what the endpoint answered, nil where it did not; LastProblem is nil after a success.
+	LastStatus  *int
+	LastProblem *string
+	CreatedAt   time.Time
+}
+
+const deliveryColumns = `webhook_deliveries.id, event_id, endpoint_id, type as event_type, state, attempts, next_attempt_at,
+	attempted_at, ended_at, last_status, last_problem, webhook_deliveries.created_at`
+
+// NewDelivery is an event that an endpoint is to be told.
+type NewDelivery struct{ ID, EventID, EndpointID uuid.UUID }
+
+// WantingEventsTx finds the endpoints that are to be told of some of these types, with the types that each wants. They
+// stay as they are until the caller's transaction ends.
+func (s *Store) WantingEventsTx(ctx context.Context, tx pgx.Tx, types []string) ([]WebhookEndpoint, error) {
+	endpoints, err := many[WebhookEndpoint](ctx, tx, `
+		select `+endpointColumns+`
+		from webhook_endpoints
+		where enabled and (events = '{}' or events && $1)
+		order by id
+		for share`, types)
+	if err != nil {
+		return nil, fmt.Errorf("find webhooks for events: %w", err)
+	}
+	return endpoints, nil
+}
+
+// AddDeliveriesTx writes deliveries in the caller's transaction, and returns those that did not exist yet.
+func (s *Store) AddDeliveriesTx(ctx context.Context, tx pgx.Tx, deliveries []NewDelivery) ([]uuid.UUID, error) {
+	ids, events, endpoints := make([]uuid.UUID, len(deliveries)), make([]uuid.UUID, len(deliveries)), make([]uuid.UUID, len(deliveries))
+	for i, d := range deliveries {
+		ids[i], events[i], endpoints[i] = d.ID, d.EventID, d.EndpointID
+	}
+	rows, err := tx.Query(ctx, `
+		insert into webhook_deliveries (id, event_id, endpoint_id)
+		select * from unnest($1::uuid[], $2::uuid[], $3::uuid[])
+		on conflict do nothing
+		returning id`, ids, events, endpoints)
+	if err != nil {
+		return nil, fmt.Errorf("add deliveries: %w", err)
+	}
+	added, err := pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
+	if err != nil {
+		return nil, fmt.Errorf("add deliveries: %w", err)
+	}
+	return added, nil
+}
+
+// Deliveries lists deliveries to an endpoint, newest first: at most limit of those before the one named, which may be the
+// zero UUID. An empty state lists all.
+func (s *Store) Deliveries(ctx context.Context, endpoint uuid.UUID, state DeliveryState, before uuid.UUID, limit int) ([]Delivery, error) {
+	deliveries, err := many[Delivery](ctx, s.pool, `
+		select `+deliveryColumns+`
+		from webhook_deliveries
+		join outbox_events on outbox_events.id = event_id
+		where endpoint_id = $1 and ($2 = '' or state = $2)
+			and ($3 = '00000000-0000-0000-0000-000000000000'::uuid or webhook_deliveries.id < $3)
+		order by webhook_deliveries.id desc
+		limit $4`, endpoint, string(state), before, limit)
+	if err != nil {
+		return nil, fmt.Errorf("list deliveries to webhook %s: %w", endpoint, err)
+	}
+	return deliveries, nil
+}
+
+// Delivery finds a delivery to an endpoint.
+func (s *Store) Delivery(ctx context.Context, endpoint, id uuid.UUID) (Delivery, error) {
+	delivery, err := one[Delivery](ctx, s.pool, `
+		select `+deliveryColumns+`
+		from webhook_deliveries
+		join outbox_events on outbox_events.id = event_id
+		where webhook_deliveries.id = $1 and endpoint_id = $2`, id, endpoint)
+	if err != nil {
+		return Delivery{}, fmt.Errorf("find delivery %s: %w", id, known(err))
+	}
+	return delivery, nil
+}
+
+// ReplayTx has a delivery sent again, in the caller's transaction: at once, and as often as one that is new. It fails with
+// [ErrStateChanged] when it is being sent at this moment, or its endpoint is disabled.
+func (s *Store) ReplayTx(ctx context.Context, tx pgx.Tx, endpoint, id uuid.UUID) error {
+	return changeOne(ctx, tx, "replay delivery", id, `
+		update webhook_deliveries
+		set state = 'pending', next_attempt_at = now(), attempts_before = attempts
+		from webhook_endpoints
+		where webhook_deliveries.id = $1 and endpoint_id = $2 and webhook_endpoints.id = endpoint_id and enabled
+			and not (state = 'pending' and attempted_at is not null and attempted_at > coalesce(ended_at, '-infinity')
+				and next_attempt_at > now())`, id, endpoint)
+}

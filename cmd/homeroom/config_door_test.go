@@ -1,0 +1,111 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"homeroom/identity"
+	"homeroom/internal/httpapi"
+	"homeroom/signup"
+)
+
+// doorOf reads a configuration, and has the API let people in as it says.
+func doorOf(t *testing.T, provider identity.Provider, environ ...string) (signup.Rules, httpapi.Config, error) {
+	t.Helper()
+	cfg, err := readConfig(valid(environ...))
+	if err != nil {
+		return signup.Rules{}, httpapi.Config{}, err
+	}
+	rules, err := cfg.rules()
+	if err != nil {
+		return signup.Rules{}, httpapi.Config{}, err
+	}
+	var api httpapi.Config
+	return rules, api, cfg.door(&api, provider)
+}
+
+func TestTheDoorIsOpenByDefault(t *testing.T) {
+	t.Parallel()
+	rules, api, err := doorOf(t, unconfigured{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if rules.Disposable != nil || len(rules.Fields)+len(rules.AllowedDomains)+len(rules.DeniedDomains) > 0 || rules.NoSubAddresses {
+		t.Errorf("there are rules: %+v", rules)
+	}
+	if api.Captcha != nil || api.Sessions != nil || api.SignupBudget != (httpapi.Budget{}) || len(api.OAuth) > 0 {
+		t.Errorf("something is in the way: %+v", api)
+	}
+}
+
+func TestTheDoorIsAsConfigured(t *testing.T) {
+	t.Parallel()
+	list := filepath.Join(t.TempDir(), "disposable.txt")
+	if err := os.WriteFile(list, []byte("# ours\nwegwerf.example\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := readConfig(valid(
+		"SIGNUP_ALLOWED_DOMAINS=lincoln.example,Müll.example", "SIGNUP_DENIED_DOMAINS=x.lincoln.example", "SIGNUP_DISPOSABLE=deny",
+		"SIGNUP_DISPOSABLE_LIST="+list, "SIGNUP_SUBADDRESS=deny", "SIGNUP_FIELDS=givenName:required,phone", "SIGNUP_BUDGET_MINUTE=3",
+		"SIGNUP_BUDGET_DAY=40", "SIGNUP_OAUTH=google=google-oauth2, azure-ad=windowslive", "CAPTCHA=hcaptcha", "CAPTCHA_SECRET=hush-hush",
+		"CAPTCHA_HOSTNAMES=a.example,b.example",
+	))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rules, err := cfg.rules()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !rules.Disposable("wegwerf.example") || rules.Disposable("mailinator.com") {
+		t.Error("the list that was named does not replace ours")
+	}
+	rules.Disposable = nil
+	if want := (signup.Rules{
+		AllowedDomains: []string{"lincoln.example", "xn--mll-hoa.example"}, DeniedDomains: []string{"x.lincoln.example"}, NoSubAddresses: true,
+		Fields: signup.Fields{"givenName": signup.Required, "phone": signup.Optional},
+	}); !reflect.DeepEqual(rules, want) {
+		t.Errorf("the rules are %+v", rules)
+	}
+	var api httpapi.Config
+	if err := cfg.door(&api, unconfigured{}); err != nil {
+		t.Fatal(err)
+	}
+	ways := map[string]string{"google": "google-oauth2", "azure-ad": "windowslive"}
+	if api.SignupBudget != (httpapi.Budget{Minute: 3, Day: 40}) || !reflect.DeepEqual(api.OAuth, ways) || api.Captcha == nil {
+		t.Errorf("the API is told %+v", api)
+	}
+	if api.OAuthRate == nil || api.OAuthRate.Count != 20 {
+		t.Errorf("OAuth may be begun %+v", api.OAuthRate)
+	}
+}
+
+func TestTheDoorDoesNotOpenWhenMisconfigured(t *testing.T) {
+	t.Parallel()
+	for setting, want := range map[string]string{
+		"SIGNUP_ALLOWED_DOMAINS=lincoln":             "lincoln.example",
+		"SIGNUP_DENIED_DOMAINS=*.lincoln.example":    "is not the name of a domain",
+		"SIGNUP_DISPOSABLE=maybe":                    "allow or deny",
+		"SIGNUP_DISPOSABLE=deny LIST=/not/there":     "SIGNUP_DISPOSABLE_LIST",
+		"SIGNUP_SUBADDRESS=no":                       "allow or deny",
+		"SIGNUP_FIELDS=shoeSize:required":            "givenName, familyName, company",
+		"SIGNUP_OAUTH=google":                        "google=google-oauth2",
+		"SIGNUP_OAUTH_RATE=often":                    "5/1h",
+		"SIGNUP_SESSION=true":                        "logs nobody in",
+		"CAPTCHA=recaptcha CAPTCHA_SECRET=hush-hush": "turnstile or hcaptcha",
+		"CAPTCHA=turnstile":                          "secret",
+		"SIGNUP_BUDGET_DAY=many":                     "SignupBudgetDay",
+	} {
+		t.Run(setting, func(t *testing.T) {
+			t.Parallel()
+			environ := strings.Fields(strings.Replace(setting, " LIST=", " SIGNUP_DISPOSABLE_LIST=", 1))
+			_, _, err := doorOf(t, unconfigured{}, environ...)
+			if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hush-hush") {
+				t.Errorf("the error is %v, want %q", err, want)
+			}
+		})
+	}
+}

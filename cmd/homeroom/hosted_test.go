@@ -1,0 +1,118 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"homeroom/auth0"
+	"homeroom/auth0/auth0test"
+	"homeroom/identity"
+	"homeroom/internal/browsertest"
+	"homeroom/internal/httpapi"
+	"homeroom/internal/pgtest"
+)
+
+const front = "http://127.0.0.1:8080" // where the simulator's application says that the service is
+
+// A school signs up on the provider's page, in a process of its own. Nothing that only the browser, the provider and the
+// process may know is in the log.
+func TestServeSignsUpOnTheProvidersPage(t *testing.T) {
+	t.Parallel()
+	postgres := pgtest.Private(t, nil)
+	w := newWorld(t, postgres.URL("catalog"), postgres.URL("postgres"), 1)
+	app := auth0test.DefaultApplication()
+	p := w.start(t, "HOSTED_CLIENT_ID="+app.ClientID, "HOSTED_CLIENT_SECRET="+app.Secret, "HOSTED_REDIRECT_URL="+front+"/callback",
+		"HOSTED_RETURN_URLS=https://app.lincoln.example/welcome")
+	if p.url == "" {
+		t.Fatalf("it does not serve: %s", p.logs)
+	}
+	w.settled(t)
+	browser := browsertest.New(t, "https://app.lincoln.example/")
+	browser.ConnectTo("127.0.0.1:8080", strings.TrimPrefix(p.url, "http://"))
+	page := browser.Get(front + "/register?school_name=Canary+High&login_hint=canary@lincoln.example")
+	secrets := []string{"Canary", "canary@", "Correct-Horse-9", app.Secret}
+	for _, cookie := range browser.Cookies(front) {
+		secrets = append(secrets, cookie.Value)
+	}
+	page = browser.Submit(page, "Continue", map[string]string{"password": "Correct-Horse-9"})
+	if page.Status != 0 || page.URL.Query().Get("status") != "ready" {
+		t.Fatalf("came to %s (%d): %s\n%s", page.URL, page.Status, page.Text(), p.logs)
+	}
+	for _, hop := range page.Hops {
+		if hop.Path == "/callback" {
+			secrets = append(secrets, hop.Query().Get("code"), hop.Query().Get("state"))
+		}
+	}
+	for _, secret := range secrets {
+		if secret == "" || strings.Contains(p.logs.String(), secret) {
+			t.Errorf("the log holds %q", secret)
+		}
+	}
+	w.settled(t)
+	w.audit(t)
+}
+
+func TestHostedConfiguration(t *testing.T) {
+	t.Parallel()
+	base := []string{"HOMEROOM_CATALOG_URL=postgres://x/y", "HOMEROOM_TENANT_KEY=" + strings.Repeat("A", 43) + "=", "AUTH0_DOMAIN=lincoln.eu.auth0.com"}
+	for name, c := range map[string]struct {
+		environ []string
+		wrong   string // empty where it is accepted
+		none    bool
+	}{
+		"nothing":                       {nil, "", true},
+		"a client":                      {[]string{"HOSTED_CLIENT_ID=x", "HOMEROOM_URL=https://homeroom.lincoln.example"}, "", false},
+		"on this machine":               {[]string{"HOSTED_CLIENT_ID=x"}, "", false},
+		"its own parameters":            {[]string{"HOSTED_CLIENT_ID=x", "HOSTED_PARAMS=organization_id=1, environment_id=dev"}, "", false},
+		"no parameters":                 {[]string{"HOSTED_CLIENT_ID=x", "HOSTED_PARAMS=none"}, "", false},
+		"no client":                     {[]string{"HOSTED_ISSUER=https://id.lincoln.example"}, "HOSTED_CLIENT_ID", false},
+		"a provider that adopts nobody": {[]string{"HOSTED_CLIENT_ID=x"}, "cannot take on", false},
+		"another tenant":                {[]string{"HOSTED_CLIENT_ID=x", "HOSTED_ISSUER=https://other.eu.auth0.com/"}, "another Auth0 tenant", false},
+		"a custom domain":               {[]string{"HOSTED_CLIENT_ID=x", "HOSTED_ISSUER=https://id.lincoln.example/", "AUTH0_CUSTOM_DOMAIN=id.lincoln.example"}, "", false},
+		"another keeper":                {[]string{"HOSTED_CLIENT_ID=x", "HOSTED_ISSUER=https://id.lincoln.example/", "IDENTITY_PROVIDER=scim"}, "", false},
+		"a fixed state":                 {[]string{"HOSTED_CLIENT_ID=x", "HOSTED_PARAMS=state=1"}, "state", false},
+		"half a parameter":              {[]string{"HOSTED_CLIENT_ID=x", "HOSTED_PARAMS=organization"}, "organization", false},
+		"a plain return":                {[]string{"HOSTED_CLIENT_ID=x", "HOSTED_RETURN_URLS=http://app.lincoln.example/"}, "app.lincoln.example", false},
+		"a plain service":               {[]string{"HOSTED_CLIENT_ID=x", "HOMEROOM_URL=http://homeroom.lincoln.example"}, "redirect", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var api httpapi.Config
+			cfg, err := readConfig(append(base, c.environ...))
+			if err == nil {
+				var provider identity.Provider = &auth0.Client{}
+				if name == "a provider that adopts nobody" {
+					provider = unconfigured{}
+				}
+				err = cfg.hosted(&api, provider)
+			}
+			if (err == nil) != (c.wrong == "") || err != nil && !strings.Contains(err.Error(), c.wrong) {
+				t.Fatalf("it says %v, want %q", err, c.wrong)
+			}
+			if err == nil && (api.Hosted == nil) != c.none {
+				t.Errorf("there is a provider: %v", api.Hosted != nil)
+			}
+		})
+	}
+}
+
+func TestTheDevelopmentServersApplication(t *testing.T) {
+	t.Parallel()
+	for environ, callback := range map[string]string{
+		"": "http://127.0.0.1:8080/callback", "HOMEROOM_ADDR=127.0.0.1:8081": "http://127.0.0.1:8081/callback",
+		"HOMEROOM_ADDR=:8081": "http://127.0.0.1:8081/callback", "HOMEROOM_ADDR=[::1]:8081": "http://[::1]:8081/callback",
+		"HOMEROOM_ADDR=127.0.0.1:0": "", "IDENTITY_PROVIDER=scim": "", "AUTH0_DOMAIN=lincoln.eu.auth0.com": "",
+	} {
+		s := settings{"HOSTED_CLIENT_SECRET": "kept"}
+		apps := s.application([]string{environ})
+		if callback == "" {
+			if len(apps) != 0 || len(s) != 0 {
+				t.Errorf("%s: %v, %v", environ, apps, s)
+			}
+			continue
+		}
+		if len(apps) != 1 || apps[0].Callbacks[0] != callback || s["HOSTED_REDIRECT_URL"] != callback || apps[0].Secret != "kept" {
+			t.Errorf("%s: %+v, %v", environ, apps, s)
+		}
+	}
+}

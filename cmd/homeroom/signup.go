@@ -1,0 +1,159 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"homeroom/catalog"
+	"homeroom/signup"
+)
+
+type signupCommand struct {
+	List    signupList    `cmd:"" help:"List the sign-ups that wait for approval, oldest first."`
+	Approve signupApprove `cmd:"" help:"Let a sign-up in that waits for approval."`
+	Reject  signupReject  `cmd:"" help:"Decline a sign-up that waits for approval. Its login goes away, and its owner is told."`
+	Invite  signupInvite  `cmd:"" help:"Invite a person to sign a school up, or to join one."`
+}
+
+// atTheCommandLine is who an operator at the command line is, for the audit.
+var atTheCommandLine = signup.Actor{Name: "operator"}
+
+// waitingEntry is a sign-up as the list shows it.
+type waitingEntry struct {
+	ID            uuid.UUID         `json:"signupId"`
+	SchoolName    string            `json:"schoolName"`
+	Name          string            `json:"name"`
+	Email         string            `json:"email"`
+	EmailVerified bool              `json:"emailVerified"`
+	Profile       map[string]string `json:"profile,omitempty"`
+	CreatedAt     string            `json:"createdAt"`
+	ExpiresAt     string            `json:"expiresAt"`
+}
+
+type signupList struct{ output }
+
+// Run lists sign-ups, all pages of them.
+func (c signupList) Run(ctx context.Context, p program) error {
+	return withApp(ctx, p, func(a *app) error {
+		list := []waitingEntry{}
+		rows := [][]string{}
+		for after := uuid.Nil; ; {
+			page, err := a.catalog.WaitingSignups(ctx, after, 200)
+			if err != nil {
+				return err
+			}
+			for _, row := range page {
+				e := waitingEntry{
+					ID: row.ID, SchoolName: row.SchoolName, Name: row.Name, Email: row.Email, EmailVerified: row.EmailVerified,
+					Profile: row.Profile, CreatedAt: row.CreatedAt.UTC().Format(time.RFC3339), ExpiresAt: row.ExpiresAt.UTC().Format(time.RFC3339),
+				}
+				confirmed := "no"
+				if e.EmailVerified {
+					confirmed = "yes"
+				}
+				list = append(list, e)
+				rows = append(rows, []string{e.ID.String(), e.SchoolName, e.Name, e.Email, confirmed, e.CreatedAt, e.ExpiresAt})
+				after = row.ID
+			}
+			if len(page) < 200 {
+				break
+			}
+		}
+		if len(rows) == 0 && c.Output == "table" {
+			_, err := fmt.Fprintln(p.stdout, "No sign-up waits for approval.")
+			return err
+		}
+		return c.print(p.stdout, []string{"SIGN-UP", "SCHOOL", "NAME", "E-MAIL", "CONFIRMED", "SINCE", "UNTIL"}, rows, list)
+	})
+}
+
+type signupApprove struct {
+	Signup uuid.UUID `arg:"" help:"The sign-up's id, from homeroom signup list."`
+}
+
+// Run approves a sign-up, and waits for its school.
+func (c signupApprove) Run(ctx context.Context, p program) error {
+	return withApp(ctx, p, func(a *app) error {
+		outcome, err := a.signup.Approve(ctx, c.Signup, atTheCommandLine)
+		if err := explainWaiting(c.Signup, err); err != nil {
+			return err
+		}
+		if outcome.Result == nil {
+			_, err = fmt.Fprintf(p.stdout, "Approved. The school is being made: homeroom serve goes on with it.\n")
+			return err
+		}
+		_, err = fmt.Fprintf(p.stdout, "Approved: %s is ready, as %s.\n", outcome.Result.School.Name, outcome.Result.School.Slug)
+		return err
+	})
+}
+
+type signupReject struct {
+	Signup uuid.UUID `arg:"" help:"The sign-up's id, from homeroom signup list."`
+}
+
+// Run rejects a sign-up.
+func (c signupReject) Run(ctx context.Context, p program) error {
+	return withApp(ctx, p, func(a *app) error {
+		if err := explainWaiting(c.Signup, a.signup.Reject(ctx, c.Signup, atTheCommandLine)); err != nil {
+			return err
+		}
+		_, err := fmt.Fprintln(p.stdout, "Rejected. Its login goes away within seconds.")
+		return err
+	})
+}
+
+// explainWaiting says what to do when a sign-up is not there, or does not wait.
+func explainWaiting(id uuid.UUID, err error) error {
+	switch {
+	case errors.Is(err, catalog.ErrNotFound):
+		return fmt.Errorf("there is no sign-up %s: see homeroom signup list", id)
+	case errors.Is(err, signup.ErrNotWaiting):
+		return fmt.Errorf("sign-up %s does not wait for approval: see homeroom signup list", id)
+	}
+	return err
+}
+
+type signupInvite struct {
+	Email  string `arg:"" help:"Whom to invite."`
+	Tenant string `help:"The school to join: id, slug or database. Without it the person is invited to sign a school up."`
+	Role   string `help:"What the person is to be at the school: member or admin."`
+	Days   int    `default:"7" help:"For how many days the link is good; at most 30."`
+	Locale string `help:"The language of the mail, such as de."`
+}
+
+// Run invites a person, and prints the link that the mail has too.
+func (c signupInvite) Run(ctx context.Context, p program) error {
+	return withApp(ctx, p, func(a *app) error {
+		wish := signup.Invite{
+			Email: c.Email, Role: c.Role, Locale: c.Locale, Lasts: time.Duration(c.Days) * 24 * time.Hour, By: atTheCommandLine,
+		}
+		if c.Tenant != "" {
+			school, err := a.catalog.Tenant(ctx, c.Tenant)
+			if errors.Is(err, catalog.ErrNotFound) {
+				return fmt.Errorf("there is no tenant %s: see homeroom tenant list", c.Tenant)
+			}
+			if err != nil {
+				return err
+			}
+			wish.Tenant = &school.ID
+		}
+		made, err := a.signup.Invite(ctx, wish)
+		var invalid *signup.ValidationError
+		if errors.As(err, &invalid) {
+			return fmt.Errorf("%s: %s", invalid.Fields[0].Field, invalid.Fields[0].Message)
+		}
+		if err != nil {
+			return err
+		}
+		told := "No mail is sent, since HOMEROOM_SMTP_URL is not set. Give the person this link yourself:"
+		if a.mails != nil {
+			told = "A mail with this link is on its way:"
+		}
+		_, err = fmt.Fprintf(p.stdout, "Invited %s as %s until %s. %s\n\n  %s\n", made.Email, made.Role, made.ExpiresAt.UTC().Format(time.RFC3339), told, links{a}.Invitation(made.ID))
+		return err
+	})
+}

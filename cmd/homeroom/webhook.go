@@ -1,0 +1,245 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"homeroom/catalog"
+	"homeroom/internal/secret"
+	"homeroom/webhook"
+)
+
+type webhookCommand struct {
+	List       webhookList       `cmd:"" help:"List the webhooks, newest first."`
+	Add        webhookAdd        `cmd:"" help:"Add a webhook, and tell its secret."`
+	Show       webhookShow       `cmd:"" help:"Show everything about a webhook."`
+	Rotate     webhookRotate     `cmd:"" help:"Give a webhook a new secret, and tell it. The one before signs too for 24 hours."`
+	Enable     webhookEnable     `cmd:"" help:"Tell a webhook of events again."`
+	Disable    webhookDisable    `cmd:"" help:"Tell a webhook nothing. What was on its way is dead."`
+	Remove     webhookRemove     `cmd:"" help:"Remove a webhook with all its deliveries."`
+	Deliveries webhookDeliveries `cmd:"" help:"List what a webhook was told, newest first."`
+	Replay     webhookReplay     `cmd:"" help:"Send a delivery again, with the same webhook-id."`
+	Ping       webhookPing       `cmd:"" help:"Send a ping from this machine, at once and once. Exits with 3 when it was not taken."`
+}
+
+// hook is a webhook as the lists show it.
+type hook struct {
+	ID              string   `json:"id"`
+	URL             string   `json:"url"`
+	Description     string   `json:"description,omitempty"`
+	Events          []string `json:"events"`
+	Enabled         bool     `json:"enabled"`
+	DisabledBecause string   `json:"disabledBecause,omitempty"`
+	CreatedBy       string   `json:"createdBy"`
+	CreatedAt       string   `json:"createdAt"`
+	RotatedAt       string   `json:"rotatedAt,omitempty"`
+	// PreviousSecretUntil is when the secret before stops signing.
+	PreviousSecretUntil string `json:"previousSecretUntil,omitempty"`
+	// Secret is told where it was asked for.
+	Secret string `json:"secret,omitempty"`
+}
+
+func hookOf(row catalog.WebhookEndpoint) hook {
+	h := hook{
+		ID: row.ID.String(), URL: row.URL, Description: row.Description, Events: row.Events, Enabled: row.Enabled,
+		CreatedBy: row.CreatedBy, CreatedAt: moment(&row.CreatedAt), RotatedAt: moment(row.RotatedAt),
+		PreviousSecretUntil: moment(row.PreviousUntil),
+	}
+	if row.DisabledBecause != nil {
+		h.DisabledBecause = *row.DisabledBecause
+	}
+	return h
+}
+
+// moment writes a time; nothing for none.
+func moment(at *time.Time) string {
+	if at == nil {
+		return ""
+	}
+	return at.UTC().Format(time.RFC3339)
+}
+
+// state is one word.
+func (h hook) state() string {
+	if h.Enabled {
+		return "enabled"
+	}
+	return "disabled"
+}
+
+func (h hook) events() string { return or(strings.Join(h.Events, " "), "all") }
+
+// rows are the lines of a single webhook, without what there is not.
+func (h hook) rows() [][]string {
+	var rows [][]string
+	for _, row := range [][]string{
+		{"id", h.ID}, {"url", h.URL}, {"description", h.Description}, {"events", h.events()}, {"state", h.state()},
+		{"disabled because", h.DisabledBecause}, {"created", h.CreatedAt + " by " + h.CreatedBy}, {"rotated", h.RotatedAt},
+		{"old secret signs until", h.PreviousSecretUntil}, {"secret", h.Secret},
+	} {
+		if row[1] != "" {
+			rows = append(rows, row)
+		}
+	}
+	return rows
+}
+
+// printHook shows a single one.
+func (o output) printHook(p program, row catalog.WebhookEndpoint, key secret.String) error {
+	h := hookOf(row)
+	h.Secret = key.Reveal()
+	return o.print(p.stdout, []string{"FIELD", "VALUE"}, h.rows(), h)
+}
+
+type webhookList struct{ output }
+
+// Run lists webhooks, all pages of them.
+func (c webhookList) Run(ctx context.Context, p program) error {
+	return withApp(ctx, p, func(a *app) error {
+		hooks, rows := []hook{}, [][]string{}
+		const page = 200
+		for before := uuid.Nil; ; {
+			found, err := a.catalog.Webhooks(ctx, before, page)
+			if err != nil {
+				return err
+			}
+			for _, row := range found {
+				h := hookOf(row)
+				hooks, before = append(hooks, h), row.ID
+				rows = append(rows, []string{h.ID, h.URL, h.events(), h.state(), h.Description})
+			}
+			if len(found) < page {
+				break
+			}
+		}
+		if len(rows) == 0 && c.Output == "table" {
+			_, err := fmt.Fprintln(p.stdout, "No webhooks.")
+			return err
+		}
+		return c.print(p.stdout, []string{"ID", "URL", "EVENTS", "STATE", "DESCRIPTION"}, rows, hooks)
+	})
+}
+
+type webhookAdd struct {
+	URL         string   `arg:"" help:"Where events are to be posted to, such as https://hooks.lincoln.example/homeroom."`
+	Event       []string `help:"Only this type of event, such as tenant.ready; may be repeated. All when there is none."`
+	Description string   `help:"What it is for."`
+	output
+}
+
+// Run adds a webhook.
+func (c webhookAdd) Run(ctx context.Context, p program) error {
+	return withApp(ctx, p, func(a *app) error {
+		row, key, err := a.webhooks.Add(ctx, operating(), webhook.Wish{URL: c.URL, Description: c.Description, Events: c.Event})
+		if err != nil {
+			return err
+		}
+		return c.printHook(p, row, key)
+	})
+}
+
+// operating is whoever runs the command, for the audit.
+func operating() webhook.By { return webhook.By{Actor: operator()} }
+
+// webhookArg names a webhook.
+type webhookArg struct {
+	Webhook string `arg:"" help:"Id of the webhook."`
+}
+
+// on runs f on the webhook that is named.
+func (c webhookArg) on(ctx context.Context, p program, f func(a *app, id uuid.UUID) error) error {
+	unknown := fmt.Errorf("there is no webhook %q: homeroom webhook list shows all", c.Webhook)
+	id, err := uuid.Parse(c.Webhook)
+	if err != nil {
+		return unknown
+	}
+	return withApp(ctx, p, func(a *app) error {
+		if _, err := a.catalog.Webhook(ctx, id); errors.Is(err, catalog.ErrNotFound) {
+			return unknown
+		} else if err != nil {
+			return err
+		}
+		return f(a, id)
+	})
+}
+
+type webhookShow struct {
+	webhookArg
+	Secret bool `help:"Tell its secret, too."`
+	output
+}
+
+// Run shows a webhook.
+func (c webhookShow) Run(ctx context.Context, p program) error {
+	return c.on(ctx, p, func(a *app, id uuid.UUID) error {
+		row, err := a.catalog.Webhook(ctx, id)
+		if err != nil {
+			return err
+		}
+		var key secret.String
+		if c.Secret {
+			key = a.webhooks.Secret(row)
+		}
+		return c.printHook(p, row, key)
+	})
+}
+
+type webhookRotate struct {
+	webhookArg
+	output
+}
+
+// Run gives a webhook a new secret.
+func (c webhookRotate) Run(ctx context.Context, p program) error {
+	return c.on(ctx, p, func(a *app, id uuid.UUID) error {
+		row, key, err := a.webhooks.Rotate(ctx, operating(), id)
+		if err != nil {
+			return err
+		}
+		return c.printHook(p, row, key)
+	})
+}
+
+type webhookEnable struct{ webhookArg }
+
+// Run enables a webhook.
+func (c webhookEnable) Run(ctx context.Context, p program) error {
+	return c.set(ctx, p, true, "is told of events from now on. What was given up can be replayed")
+}
+
+type webhookDisable struct{ webhookArg }
+
+// Run disables a webhook.
+func (c webhookDisable) Run(ctx context.Context, p program) error {
+	return c.set(ctx, p, false, "is told nothing any more")
+}
+
+// set enables or disables, and says what that means.
+func (c webhookArg) set(ctx context.Context, p program, enabled bool, means string) error {
+	return c.on(ctx, p, func(a *app, id uuid.UUID) error {
+		row, err := a.webhooks.Change(ctx, operating(), id, webhook.Change{Enabled: &enabled})
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(p.stdout, "The webhook %s %s.\n", row.URL, means)
+		return err
+	})
+}
+
+type webhookRemove struct{ webhookArg }
+
+// Run removes a webhook.
+func (c webhookRemove) Run(ctx context.Context, p program) error {
+	return c.on(ctx, p, func(a *app, id uuid.UUID) error {
+		if err := a.webhooks.Remove(ctx, operating(), id); err != nil {
+			return err
+		}
+		_, err := fmt.Fprintln(p.stdout, "The webhook is removed, with all its deliveries.")
+		return err
+	})
+}

@@ -1,0 +1,297 @@
+package doctor
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/google/uuid"
+
+	"homeroom/catalog"
+	"homeroom/identity"
+)
+
+// organizations are those that the provider has for schools.
+type organizations struct {
+	// listed: the list came to its end.
+	listed bool
+	byID   map[string]identity.Organization
+}
+
+// of is a school's organization; the zero one where none is known. Of several it is the one with the lowest id.
+func (o organizations) of(tenantID uuid.UUID) (found identity.Organization) {
+	for _, org := range o.byID {
+		if parseID(org.TenantID) == tenantID && (found.ID == "" || org.ID < found.ID) {
+			found = org
+		}
+	}
+	return found
+}
+
+// organizer is the provider, where it makes organizations.
+func (d *Doctor) organizer() (identity.OrganizationLister, bool) {
+	lister, ok := d.cfg.Identity.(identity.OrganizationLister)
+	return lister, ok && lister.Organizes()
+}
+
+// listOrganizations reads all organizations that were made for schools. For single tenants that would be too much.
+func (e *examination) listOrganizations(ctx context.Context) error {
+	lister, ok := e.organizer()
+	if !ok || e.only != nil {
+		return nil
+	}
+	all := map[string]identity.Organization{}
+	err := lister.ListOrganizations(ctx, func(org identity.Organization) error {
+		all[org.ID] = org
+		return nil
+	})
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil {
+		e.addUnlisted(err)
+		return nil
+	}
+	e.organizations = organizations{listed: true, byID: all}
+	return nil
+}
+
+func (e *examination) addUnlisted(err error) {
+	e.add(Finding{Code: IdentitiesUnreachable, Subject: "identity provider's organizations", Detail: reason(err)})
+}
+
+// compareOrganizations asks the provider about every organization that it and the catalog disagree on, since the list may be
+// behind.
+func (e *examination) compareOrganizations(ctx context.Context) error {
+	if !e.organizations.listed {
+		return nil
+	}
+	strays, bereft := e.strays(), e.bereft()
+	if suspects := len(strays) + len(bereft); suspects > mostLookups {
+		e.add(Finding{
+			Code: IdentitiesUnconfirmed, Subject: "identity provider's organizations",
+			Detail: fmt.Sprintf("%d of %s and schools differ; only %d were looked at one by one", suspects,
+				count(len(e.organizations.byID), "organization"), mostLookups),
+		})
+	}
+	strays = strays[:min(len(strays), mostLookups)]
+	bereft = bereft[:min(len(bereft), mostLookups-len(strays))]
+	for _, org := range strays {
+		if err := e.compareStray(ctx, org); err != nil {
+			return e.unanswered(ctx, err)
+		}
+	}
+	for _, t := range bereft {
+		if err := e.compareBereft(ctx, t); err != nil {
+			return e.unanswered(ctx, err)
+		}
+	}
+	return nil
+}
+
+// unanswered makes a finding of an error of the provider's.
+func (e *examination) unanswered(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	e.addUnlisted(err)
+	return nil
+}
+
+// strays are the organizations that the catalog explains neither as of before nor as of after.
+func (e *examination) strays() (strays []identity.Organization) {
+	explained := make(map[string]bool, len(e.organizations.byID))
+	for _, survey := range []catalog.Survey{e.before, e.after} {
+		for id := range explainedBy(survey, e.organizations.byID) {
+			explained[id] = true
+		}
+	}
+	for id, org := range e.organizations.byID {
+		if !explained[id] {
+			strays = append(strays, org)
+		}
+	}
+	slices.SortFunc(strays, func(a, b identity.Organization) int { return cmp.Compare(a.ID, b.ID) })
+	return strays
+}
+
+// explainedBy are the organizations that are just their school's, and those for which a sign-up is under way or parked: the
+// catalog learns of an organization when its school is ready.
+func explainedBy(survey catalog.Survey, all map[string]identity.Organization) map[string]bool {
+	underWay := map[uuid.UUID]bool{} // sign-ups and tenants
+	for id, s := range survey.Signups {
+		if s.Status == catalog.SignedUp {
+			continue
+		}
+		if underWay[id] = true; s.TenantID != nil {
+			underWay[*s.TenantID] = true
+		}
+	}
+	explained := map[string]bool{}
+	for id, org := range all {
+		t, known := survey.Tenants[parseID(org.TenantID)]
+		if underWay[parseID(org.SignupID)] || known && (underWay[t.ID] || t.State == catalog.Deleting ||
+			t.State != catalog.Deleted && t.OrganizationID == id) {
+			explained[id] = true
+		}
+	}
+	return explained
+}
+
+// compareStray judges an organization that is no school's. Nobody whom people are in is removed: that they are there says
+// that the catalog may be wrong.
+func (e *examination) compareStray(ctx context.Context, org identity.Organization) error {
+	lister, _ := e.organizer()
+	deserted, err := lister.Deserted(ctx, org.ID)
+	if err != nil {
+		return err
+	}
+	finding := Finding{Code: OrganizationWithoutSchool, Subject: org.ID}
+	t, known := e.after.Tenants[parseID(org.TenantID)]
+	if id := parseID(org.TenantID); id != uuid.Nil {
+		finding.TenantID = &id
+	}
+	switch {
+	case !known:
+		finding.Detail = fmt.Sprintf("organization %q is of tenant %q, which the catalog does not know", org.Name, org.TenantID)
+	case t.State == catalog.Deleted:
+		finding.Detail = fmt.Sprintf("organization %q is of a school that was deleted", org.Name)
+	case t.OrganizationID != "":
+		finding.Detail = fmt.Sprintf("organization %q is of a school whose organization is %s in the catalog", org.Name, t.OrganizationID)
+	default:
+		finding.Detail = fmt.Sprintf("organization %q is of tenant %s, which has none in the catalog", org.Name, t.Database)
+	}
+	switch {
+	case deserted:
+		finding.Detail += "; nobody is in it"
+		finding = e.removeOrganization(finding, org)
+	case known && t.OrganizationID == "" && inUse(t):
+		finding.Detail += "; its people are in it"
+		finding = e.recordOrganization(finding, t, org)
+	default:
+		finding.Detail += "; somebody is in it"
+	}
+	e.add(finding)
+	return nil
+}
+
+// inUse tells whether a tenant's state says that a school uses it.
+func inUse(t catalog.SurveyedTenant) bool {
+	return !schoolless(t) && t.State != catalog.Deleting && t.State != catalog.Deleted
+}
+
+// removeOrganization removes an organization that nobody is in, if nobody has come for it meanwhile.
+func (e *examination) removeOrganization(f Finding, org identity.Organization) Finding {
+	lister, _ := e.organizer()
+	return f.mended("remove the organization, if nobody is in it", "organization "+org.ID, func(ctx context.Context) error {
+		now, err := e.cfg.Catalog.Survey(ctx)
+		if err != nil {
+			return err
+		}
+		removed := false
+		if !explainedBy(now, map[string]identity.Organization{org.ID: org})[org.ID] {
+			removed, err = lister.RemoveDeserted(ctx, org)
+		}
+		if err == nil && !removed {
+			err = fmt.Errorf("organization %s is wanted now: %w", org.ID, catalog.ErrStateChanged)
+		}
+		return err
+	})
+}
+
+// recordOrganization writes into the catalog which organization a school has.
+func (e *examination) recordOrganization(f Finding, t catalog.SurveyedTenant, org identity.Organization) Finding {
+	return f.mended("record it as the school's", "organization of "+t.Database, func(ctx context.Context) error {
+		return e.cfg.Catalog.SetOrganization(ctx, t.ID, "", org.ID)
+	})
+}
+
+// bereft are the schools whose organization is not in the list.
+func (e *examination) bereft() (bereft []catalog.SurveyedTenant) {
+	for id := range e.after.Tenants {
+		t, steady := e.steady(id)
+		_, listed := e.organizations.byID[t.OrganizationID]
+		if steady && !listed && t.State == catalog.Ready && t.OrganizationID != "" &&
+			e.before.Tenants[id].OrganizationID == t.OrganizationID {
+			bereft = append(bereft, t)
+		}
+	}
+	slices.SortFunc(bereft, func(a, b catalog.SurveyedTenant) int { return slices.Compare(a.ID[:], b.ID[:]) })
+	return bereft
+}
+
+// compareBereft looks whether a school's organization is gone. One that people are in is there: the list was behind.
+func (e *examination) compareBereft(ctx context.Context, t catalog.SurveyedTenant) error {
+	lister, _ := e.organizer()
+	gone, err := lister.Deserted(ctx, t.OrganizationID)
+	if err == nil && gone {
+		detail := fmt.Sprintf("its organization %s is not at the identity provider", t.OrganizationID)
+		e.add(e.enrolAgain(about(OrganizationMissing, t, detail), t))
+	}
+	return err
+}
+
+// enrolAgain gives the people of a school their places again, the owner first, who is given a new organization. That it is the
+// school's is written last; a crash in between leaves the school as it was found, and the next repair finds what is there.
+func (e *examination) enrolAgain(f Finding, t catalog.SurveyedTenant) Finding {
+	enroller, ok := identity.EnrollerOf(e.cfg.Identity)
+	people := e.peopleOf(t)
+	if !ok || len(people) == 0 || people[0].Role != identity.RoleOwner {
+		return f
+	}
+	lister, _ := e.organizer()
+	return f.mended("make it anew, and let the school's people in again", "organization of "+t.Database, func(ctx context.Context) error {
+		if _, err := e.unchanged(ctx, t); err != nil {
+			return err
+		}
+		if gone, err := lister.Deserted(ctx, t.OrganizationID); err != nil || !gone {
+			return cmp.Or(err, fmt.Errorf("organization %s is there again: %w", t.OrganizationID, catalog.ErrStateChanged))
+		}
+		var made identity.Place
+		for i, enrolment := range people {
+			place, err := enroller.Enrol(ctx, enrolment)
+			if i > 0 && errors.Is(err, identity.ErrNotFound) {
+				continue // a login that is missing is a finding of its own
+			}
+			if err != nil {
+				return err
+			}
+			made = cmp.Or(made, place)
+		}
+		return e.cfg.Catalog.SetOrganization(ctx, t.ID, t.OrganizationID, made.OrganizationID)
+	})
+}
+
+// peopleOf are the places of a school's active users, the owner's first.
+func (e *examination) peopleOf(t catalog.SurveyedTenant) (people []identity.Enrolment) {
+	signups := map[uuid.UUID]catalog.SurveyedSignup{} // by user
+	for _, s := range e.after.Signups {
+		if s.TenantID != nil && *s.TenantID == t.ID {
+			signups[s.UserID] = s
+		}
+	}
+	for _, u := range e.after.Users {
+		if !u.Active || u.TenantID != t.ID {
+			continue
+		}
+		enrolment := identity.Enrolment{
+			UserID: u.IdentityID, TenantID: t.ID, SignupID: signups[u.ID].ID, SchoolName: t.Name, Slug: t.Slug, Role: u.Role,
+		}
+		if signups[u.ID].IdentityID == nil {
+			enrolment.OurID = u.ID
+		}
+		people = append(people, enrolment)
+	}
+	rank := func(e identity.Enrolment) int {
+		if e.Role == identity.RoleOwner {
+			return 0
+		}
+		return 1
+	}
+	slices.SortFunc(people, func(a, b identity.Enrolment) int {
+		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.UserID, b.UserID))
+	})
+	return people
+}

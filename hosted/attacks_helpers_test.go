@@ -1,0 +1,100 @@
+package hosted_test
+
+import (
+	"crypto/rand"
+	"crypto/rsa"
+	"io"
+	"net/http"
+	"net/url"
+	"testing"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"homeroom/internal/browsertest"
+)
+
+// newOwnKey is a key that no provider publishes.
+func newOwnKey() *rsa.PrivateKey {
+	private, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		panic(err)
+	}
+	return private
+}
+
+// sealedByAnother is a cookie as whoever does not know our key would make it.
+func sealedByAnother(string) string {
+	encrypter, err := jose.NewEncrypter(jose.A256GCM, jose.Recipient{Algorithm: jose.DIRECT, Key: make([]byte, 32)}, nil)
+	if err != nil {
+		panic(err)
+	}
+	sealed, err := encrypter.Encrypt([]byte(`{"trip":{"id":"x"}}`))
+	if err != nil {
+		panic(err)
+	}
+	value, err := sealed.CompactSerialize()
+	if err != nil {
+		panic(err)
+	}
+	return value
+}
+
+// goOn carries an answer to the callback with a browser's cookies.
+func goOn(t *testing.T, d *door, browser *browsertest.Browser, query url.Values) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, d.url+"/callback?"+query.Encode(), http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, cookie := range browser.Cookies(d.url) {
+		r.AddCookie(cookie)
+	}
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.Copy(io.Discard, res.Body)
+	_ = res.Body.Close()
+}
+
+// withOwnKey carries the key that it wants to be judged by.
+func withOwnKey(claims []byte) string {
+	own := newOwnKey()
+	s, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.RS256, Key: own}, &jose.SignerOptions{EmbedJWK: true})
+	if err != nil {
+		panic(err)
+	}
+	signed, err := s.Sign(claims)
+	if err != nil {
+		panic(err)
+	}
+	token, err := signed.CompactSerialize()
+	if err != nil {
+		panic(err)
+	}
+	return token
+}
+
+// severalSignatures is the JSON form of a token, one of whose signatures is good.
+func severalSignatures(claims []byte) string {
+	s, err := jose.NewMultiSigner([]jose.SigningKey{
+		{Algorithm: jose.RS256, Key: rogueKey()}, {Algorithm: jose.RS256, Key: newOwnKey()},
+	}, nil)
+	if err != nil {
+		panic(err)
+	}
+	signed, err := s.Sign(claims)
+	if err != nil {
+		panic(err)
+	}
+	return signed.FullSerialize()
+}
+
+// asJSON is a good token in the other form that signatures have.
+func asJSON(claims []byte) string {
+	signed, err := jose.ParseSignedCompact(signer(jose.RS256, rogueKey(), "1")(claims), []jose.SignatureAlgorithm{jose.RS256})
+	if err != nil {
+		panic(err)
+	}
+	return signed.FullSerialize()
+}

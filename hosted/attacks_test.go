@@ -1,0 +1,343 @@
+package hosted_test
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"homeroom/auth0/auth0test"
+	"homeroom/hosted"
+	"homeroom/internal/browsertest"
+)
+
+// journey is a registration that has come to a rogue provider.
+type journey struct {
+	*door
+	rogue   *rogue
+	browser *browsertest.Browser
+	asked   url.Values
+}
+
+// depart starts one. The provider's answers carry the right nonce unless the test changes that.
+func depart(t *testing.T, g *rogue) *journey {
+	t.Helper()
+	j := &journey{door: setup(t, at(g.url)), rogue: g, browser: browsertest.New(t, g.url)}
+	j.again()
+	return j
+}
+
+// again starts another one in the same browser.
+func (j *journey) again() {
+	j.t.Helper()
+	j.asked = j.stopped(j.browser, "school_name=Lincoln+High").URL.Query()
+	if _, changed := j.rogue.claims["nonce"]; !changed {
+		j.rogue.claims["nonce"] = j.asked.Get("nonce")
+	}
+}
+
+// comeBack is what the provider sends the browser to.
+func (j *journey) comeBack(changes map[string]string) end {
+	j.t.Helper()
+	query := url.Values{"state": {j.asked.Get("state")}, "code": {"canary-code"}}
+	for name, value := range changes {
+		query.Set(name, value)
+		if value == "" {
+			query.Del(name)
+		}
+	}
+	before := j.count()
+	j.browser.Get(j.url + "/callback?" + query.Encode())
+	if j.count() != before+1 {
+		j.t.Fatal("the answer did not arrive")
+	}
+	return j.last()
+}
+
+func TestAnHonestAnswerIsBelieved(t *testing.T) {
+	t.Parallel()
+	g := newRogue(t)
+	g.claims["at_hash"], g.claims["azp"] = atHash("canary-access"), "homeroom-web"
+	g.claims["given_name"], g.claims["name"] = "Ada", "ada@lincoln.example"
+	j := depart(t, g)
+	got := j.comeBack(nil)
+	person := j.wantLogin("ada@lincoln.example")
+	if person.Login.ID != "person-1" || !person.Login.EmailVerified || person.GivenName != "Ada" || person.Name != "" {
+		t.Errorf("the person is %+v", person)
+	}
+	if got.trip.SchoolName != "Lincoln High" || got.trip.ReturnTo != returnURL {
+		t.Errorf("the trip is %+v", got.trip)
+	}
+	if !g.basic || g.exchanged.Get("code_verifier") == "" || g.exchanged.Get("redirect_uri") != j.url+"/callback" ||
+		g.exchanged.Get("client_secret") != "" {
+		t.Errorf("it sent %v", g.exchanged)
+	}
+}
+
+func TestIDTokensThatAreNotToBeBelieved(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	hour := func(n int) int64 { return now.Add(time.Duration(n) * time.Hour).Unix() }
+	for name, lie := range map[string]func(*rogue){
+		"another nonce":             func(g *rogue) { g.claims["nonce"] = "other" },
+		"no nonce":                  func(g *rogue) { g.claims["nonce"] = nil },
+		"another audience":          func(g *rogue) { g.claims["aud"] = "somebody-else" },
+		"several without azp":       func(g *rogue) { g.claims["aud"] = []string{"homeroom-web", "x"} },
+		"several with another azp":  func(g *rogue) { g.claims["aud"], g.claims["azp"] = []string{"homeroom-web", "x"}, "x" },
+		"another azp":               func(g *rogue) { g.claims["azp"] = "x" },
+		"another issuer":            func(g *rogue) { g.claims["iss"] = "https://evil.example" },
+		"the issuer with a slash":   func(g *rogue) { g.claims["iss"] = g.url + "/" },
+		"over":                      func(g *rogue) { g.claims["exp"] = hour(-1) },
+		"without end":               func(g *rogue) { g.claims["exp"] = nil },
+		"of tomorrow":               func(g *rogue) { g.claims["iat"], g.claims["exp"] = hour(24), hour(25) },
+		"of yesterday":              func(g *rogue) { g.claims["iat"] = hour(-24) },
+		"without a date":            func(g *rogue) { g.claims["iat"] = nil },
+		"not yet":                   func(g *rogue) { g.claims["nbf"] = hour(1) },
+		"of another access token":   func(g *rogue) { g.claims["at_hash"] = atHash("another") },
+		"about nobody":              func(g *rogue) { g.claims["sub"] = "" },
+		"about somebody unreadable": func(g *rogue) { g.claims["sub"] = "a\nb" },
+		"about too long a name":     func(g *rogue) { g.claims["sub"] = strings.Repeat("a", 256) },
+		"not signed":                func(g *rogue) { g.sign = unsigned },
+		"signed with our secret":    func(g *rogue) { g.sign = signer(jose.HS256, []byte("homeroom-web-secret-homeroom-web-secret"), "1") },
+		"signed with its own key":   func(g *rogue) { g.sign = withOwnKey },
+		"no token at all":           func(g *rogue) { g.token["id_token"] = nil },
+		"no JWT":                    func(g *rogue) { g.token["id_token"] = "canary" },
+		"several signatures":        func(g *rogue) { g.sign = severalSignatures },
+		"another form of a token":   func(g *rogue) { g.sign = asJSON },
+		"no access token":           func(g *rogue) { g.token["access_token"] = nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g := newRogue(t)
+			lie(g)
+			j := depart(t, g)
+			got := j.comeBack(nil)
+			j.wantErr(hosted.ErrUntrusted)
+			if got.trip.SchoolName != "Lincoln High" {
+				t.Errorf("the trip is %+v", got.trip)
+			}
+			without(t, got.err.Error(), "canary", j.asked.Get("nonce"), g.exchanged.Get("code_verifier"))
+		})
+	}
+}
+
+func TestAnswersThatAreNotThisBrowsers(t *testing.T) {
+	t.Parallel()
+	for name, changes := range map[string]map[string]string{
+		"no state":          {"state": ""},
+		"a made-up state":   {"state": strings.Repeat("x", 43)},
+		"a cut state":       nil, // set below
+		"no code":           {"code": ""},
+		"a huge code":       {"code": strings.Repeat("x", 5000)},
+		"another provider":  {"iss": "https://evil.example"},
+		"almost the issuer": {"iss": "/"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			j := depart(t, newRogue(t))
+			if changes == nil { // the cookie's name is the same
+				changes = map[string]string{"state": j.asked.Get("state")[:20]}
+			}
+			if changes["iss"] == "/" {
+				changes["iss"] = j.rogue.url + "/"
+			}
+			got := j.comeBack(changes)
+			j.wantErr(hosted.ErrMixedUp)
+			if got.trip != (hosted.Trip{}) || j.rogue.exchanged != nil {
+				t.Errorf("it went on: %+v, %v", got.trip, j.rogue.exchanged)
+			}
+		})
+	}
+}
+
+func TestAParameterThatIsThereTwiceIsRefused(t *testing.T) {
+	t.Parallel()
+	j := depart(t, newRogue(t))
+	j.browser.Get(j.url + "/callback?code=canary-code&code=other&state=" + j.asked.Get("state"))
+	j.wantErr(hosted.ErrMixedUp)
+}
+
+func TestAProviderThatNamesItselfMustDoSo(t *testing.T) {
+	t.Parallel()
+	g := newRogue(t)
+	g.description["authorization_response_iss_parameter_supported"] = true
+	j := depart(t, g)
+	j.comeBack(nil)
+	j.wantErr(hosted.ErrMixedUp)
+	j.comeBack(map[string]string{"iss": g.url})
+	j.wantLogin("ada@lincoln.example")
+}
+
+// The attacker has begun a registration, and sends the victim to its end.
+func TestLoginCSRF(t *testing.T) {
+	t.Parallel()
+	j := depart(t, newRogue(t))
+	link := j.url + "/callback?code=canary-code&state=" + j.asked.Get("state")
+	victim := browsertest.New(t)
+	victim.Get(link)
+	j.wantErr(hosted.ErrMixedUp)
+
+	// One who has a registration of their own under way is no better prey.
+	victim = browsertest.New(t, j.rogue.url)
+	j.stopped(victim, "school_name=Grace+High")
+	victim.Get(link)
+	j.wantErr(hosted.ErrMixedUp)
+	if j.rogue.exchanged != nil {
+		t.Error("the code was exchanged")
+	}
+}
+
+func TestACookieOfAnotherTabDoesNotFit(t *testing.T) {
+	t.Parallel()
+	j := depart(t, newRogue(t))
+	first := j.asked
+	j.again()
+	cookies := j.browser.Cookies(j.url)
+	if len(cookies) != 2 || cookies[0].Name == cookies[1].Name {
+		t.Fatalf("two tabs have %d cookies", len(cookies))
+	}
+	// Each in the other's place.
+	cookies[0].Value, cookies[1].Value = cookies[1].Value, cookies[0].Value
+	for _, cookie := range cookies {
+		cookie.Path = "/"
+	}
+	j.browser.SetCookies(j.url, cookies)
+	for _, state := range []string{first.Get("state"), j.asked.Get("state")} {
+		j.comeBack(map[string]string{"state": state})
+		j.wantErr(hosted.ErrMixedUp)
+	}
+	if j.rogue.exchanged != nil {
+		t.Error("the code was exchanged")
+	}
+}
+
+// Whoever can plant a cookie of the same name must not choose which of the two counts.
+func TestTwoCookiesOfOneNameAreNone(t *testing.T) {
+	t.Parallel()
+	j := depart(t, newRogue(t))
+	r := httptest.NewRequest(http.MethodGet, "/callback?code=canary-code&state="+j.asked.Get("state"), nil)
+	for range 2 {
+		r.AddCookie(j.browser.Cookies(j.url)[0])
+	}
+	if _, person, err := j.provider.Finish(r); !errors.Is(err, hosted.ErrMixedUp) {
+		t.Errorf("%+v, %v", person, err)
+	}
+}
+
+func TestTabsDoNotDisturbEachOther(t *testing.T) {
+	t.Parallel()
+	j := depart(t, newRogue(t))
+	first := j.asked
+	j.again()
+	second := j.asked
+	for _, asked := range []url.Values{second, first} {
+		j.asked = asked
+		j.rogue.claims["nonce"] = asked.Get("nonce")
+		j.comeBack(nil)
+		j.wantLogin("ada@lincoln.example")
+	}
+}
+
+func TestABrowserKeepsFewRegistrations(t *testing.T) {
+	t.Parallel()
+	j := depart(t, newRogue(t))
+	oldest := j.asked
+	for range 5 {
+		j.clock.advance(time.Second)
+		j.again()
+	}
+	if n := len(j.browser.Cookies(j.url)); n != 4 {
+		t.Errorf("after six it has %d cookies", n)
+	}
+	j.comeBack(map[string]string{"state": oldest.Get("state")})
+	j.wantErr(hosted.ErrMixedUp)
+	j.rogue.claims["nonce"] = j.asked.Get("nonce")
+	j.comeBack(nil)
+	j.wantLogin("ada@lincoln.example")
+}
+
+func TestCookiesThatWereTamperedWithAreRefused(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(string) string{
+		"cut":          func(v string) string { return v[:len(v)-4] },
+		"another seal": func(v string) string { return v[:len(v)-2] + "AA" },
+		"no seal":      func(string) string { return "eyJ0cmlwIjp7fX0" },
+		"nothing":      func(string) string { return "x" },
+		"changed inner": func(v string) string {
+			parts := strings.Split(v, ".")
+			parts[3] = "AAAA" + parts[3][4:]
+			return strings.Join(parts, ".")
+		},
+		"sealed by another key": func(v string) string {
+			return sealedByAnother(v)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			j := depart(t, newRogue(t))
+			cookie := j.browser.Cookies(j.url)[0]
+			cookie.Value, cookie.Path = change(cookie.Value), "/"
+			j.browser.SetCookies(j.url, []*http.Cookie{cookie})
+			j.comeBack(nil)
+			j.wantErr(hosted.ErrMixedUp)
+		})
+	}
+}
+
+func TestARegistrationEnds(t *testing.T) {
+	t.Parallel()
+	j := depart(t, newRogue(t))
+	j.clock.advance(10 * time.Minute)
+	got := j.comeBack(nil)
+	j.wantErr(hosted.ErrExpired)
+	if got.trip.ReturnTo != returnURL || j.rogue.exchanged != nil {
+		t.Errorf("the trip is %+v, sent was %v", got.trip, j.rogue.exchanged)
+	}
+}
+
+// The code of another registration is put into this browser's answer, as somebody can who has seen it go by.
+func TestCodesOfOthersAreNotTaken(t *testing.T) {
+	t.Parallel()
+	d, _ := withSimulator(t, auth0test.Config{})
+	sentBack := func(browser *browsertest.Browser, email string) url.Values {
+		page := browser.Get(d.url + "/register")
+		page = browser.Submit(page, "Continue", map[string]string{"email": email, "password": "Correct-h0rse"})
+		if page.URL.Query().Get("code") == "" {
+			t.Fatalf("%s came to %s: %s", email, page.URL, page.Text())
+		}
+		return page.URL.Query()
+	}
+	victim, thief := browsertest.New(t, d.url+"/callback"), browsertest.New(t, d.url+"/callback")
+	stolen, own := sentBack(victim, "victim@lincoln.example"), sentBack(thief, "eve@evil.example")
+	own.Set("code", stolen.Get("code"))
+	goOn(t, d, thief, own)
+	d.wantErr(hosted.ErrExpired)
+	without(t, d.last().err.Error(), stolen.Get("code"))
+
+	// The victim's own browser can still use it, once.
+	goOn(t, d, victim, stolen)
+	d.wantLogin("victim@lincoln.example")
+	goOn(t, d, victim, stolen)
+	d.wantErr(hosted.ErrExpired)
+}
+
+func TestMixUpBetweenTwoProviders(t *testing.T) {
+	t.Parallel()
+	// Two providers serve one callback each of the same service; the answer of one comes to the other's.
+	honest, evil := newRogue(t), newRogue(t)
+	j := depart(t, honest)
+	j.comeBack(map[string]string{"iss": evil.url})
+	j.wantErr(hosted.ErrMixedUp)
+	other := setup(t, at(evil.url))
+	answer := url.Values{"state": {j.asked.Get("state")}, "code": {"canary-code"}}
+	j.browser.Get(other.url + "/callback?" + answer.Encode()) // the same host, so the cookie goes there
+	other.wantErr(hosted.ErrMixedUp)
+	if evil.exchanged != nil {
+		t.Error("one provider was given the other's code")
+	}
+}

@@ -1,0 +1,184 @@
+package hosted
+
+import (
+	"cmp"
+	"crypto/subtle"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"homeroom/identity"
+)
+
+// Trip is what a registration remembers of its beginning until its end.
+type Trip struct {
+	// ID names the registration. It is the state of the request to the provider, and as good as a secret until that answers.
+	ID string `json:"id"`
+	// SchoolName, Locales and Invitation are as they were given; each may be empty.
+	SchoolName string `json:"school,omitempty"`
+	Locales    string `json:"locales,omitempty"`
+	Invitation string `json:"invitation,omitempty"`
+	// ReturnTo is where the person is sent on to; empty is nowhere.
+	ReturnTo string `json:"return,omitempty"`
+	// Silent tells that nothing was to be shown (prompt=none).
+	Silent bool `json:"silent,omitempty"`
+}
+
+// memory is what a cookie holds. Once the provider has told who it is, the answer takes the place of the question.
+type memory struct {
+	Trip         Trip   `json:"trip"`
+	Nonce        string `json:"nonce,omitempty"`
+	Verifier     string `json:"verifier,omitempty"`
+	Organization string `json:"organization,omitempty"`
+	// BeganAt is in seconds.
+	BeganAt int64   `json:"began"`
+	Person  *Person `json:"person,omitempty"`
+}
+
+// Person is who has registered, in the provider's words.
+type Person struct {
+	Login identity.User `json:"login"`
+	// GivenName, FamilyName and Name may be empty.
+	GivenName  string `json:"given,omitempty"`
+	FamilyName string `json:"family,omitempty"`
+	Name       string `json:"name,omitempty"`
+	// Locale is the person's own, as the provider knows it; may be empty.
+	Locale string `json:"locale,omitempty"`
+	// OrganizationID is what the person has logged in to at the provider, if anything.
+	OrganizationID string `json:"org,omitempty"`
+}
+
+const (
+	cookiePrefix = "homeroom-register-"
+	// mostCookies is how many registrations a browser may have begun. Together they fit into what a server reads of headers.
+	mostCookies = 4
+)
+
+// cookieName is another one for every registration, so that several tabs do not take each other's.
+func (p *Provider) cookieName(id string) string {
+	name := cookiePrefix + id[:min(16, len(id))]
+	if p.secure {
+		// Browsers take a cookie of this name from this very host alone, by https: no neighbouring host can plant one.
+		return "__Host-" + name
+	}
+	return name
+}
+
+func (p *Provider) cookie(id, value string, age time.Duration) *http.Cookie {
+	seconds := int(age / time.Second)
+	if seconds <= 0 {
+		seconds = -1 // remove it
+	}
+	return &http.Cookie{ //nolint:gosec // Secure wherever people reach us by https
+		Name: p.cookieName(id), Value: value, Path: "/", MaxAge: seconds, Secure: p.secure, HttpOnly: true,
+		// The provider sends the browser back with a plain navigation from another site, which Lax lets through and Strict would not.
+		SameSite: http.SameSiteLaxMode,
+	}
+}
+
+// seal encrypts and authenticates a memory.
+func (p *Provider) seal(m memory) (*http.Cookie, error) {
+	plain, err := json.Marshal(m)
+	if err != nil {
+		return nil, fmt.Errorf("write registration: %w", err)
+	}
+	encrypter, err := jose.NewEncrypter(jose.A256GCM, jose.Recipient{Algorithm: jose.DIRECT, Key: p.key}, nil)
+	if err != nil {
+		return nil, fmt.Errorf("make cookie cipher: %w", err)
+	}
+	sealed, err := encrypter.Encrypt(plain)
+	if err != nil {
+		return nil, fmt.Errorf("seal registration: %w", err)
+	}
+	value, err := sealed.CompactSerialize()
+	if err != nil {
+		return nil, fmt.Errorf("write sealed registration: %w", err)
+	}
+	return p.cookie(m.Trip.ID, value, p.cfg.Lifetime), nil
+}
+
+// unseal reads a memory. Its error is [ErrMixedUp], or [ErrExpired] for one of ours that is too old.
+func (p *Provider) unseal(value string) (memory, error) {
+	sealed, err := jose.ParseEncryptedCompact(value, []jose.KeyAlgorithm{jose.DIRECT}, []jose.ContentEncryption{jose.A256GCM})
+	if err != nil {
+		return memory{}, fmt.Errorf("%w: the cookie is not sealed", ErrMixedUp)
+	}
+	plain, err := sealed.Decrypt(p.key)
+	if err != nil {
+		return memory{}, fmt.Errorf("%w: the cookie's seal is not ours", ErrMixedUp)
+	}
+	var m memory
+	if err := json.Unmarshal(plain, &m); err != nil {
+		return memory{}, fmt.Errorf("%w: the cookie cannot be read", ErrMixedUp)
+	}
+	if !p.cfg.Now().Before(time.Unix(m.BeganAt, 0).Add(p.cfg.Lifetime)) {
+		return m, ErrExpired
+	}
+	return m, nil
+}
+
+// remember finds the registration of this id in the browser's cookies. Its error is that of unseal.
+func (p *Provider) remember(r *http.Request, id string) (memory, error) {
+	if id == "" {
+		return memory{}, fmt.Errorf("%w: it has no state", ErrMixedUp)
+	}
+	cookies := r.CookiesNamed(p.cookieName(id))
+	if len(cookies) != 1 {
+		return memory{}, fmt.Errorf("%w: this browser has %d cookies for it", ErrMixedUp, len(cookies))
+	}
+	m, err := p.unseal(cookies[0].Value)
+	if subtle.ConstantTimeCompare([]byte(m.Trip.ID), []byte(id)) != 1 {
+		return memory{}, fmt.Errorf("%w: the cookie is of another registration", ErrMixedUp)
+	}
+	return m, err
+}
+
+// tidy removes registrations of this browser that are over, and the oldest where there are too many for one more.
+func (p *Provider) tidy(r *http.Request) []*http.Cookie {
+	prefix := p.cookieName("")
+	var ends []*http.Cookie
+	var open []memory
+	for _, cookie := range r.Cookies() {
+		id, ours := strings.CutPrefix(cookie.Name, prefix)
+		if !ours {
+			continue
+		}
+		m, err := p.unseal(cookie.Value)
+		if err != nil || p.cookieName(m.Trip.ID) != cookie.Name {
+			ends = append(ends, p.cookie(id, "", 0))
+			continue
+		}
+		open = append(open, m)
+	}
+	slices.SortFunc(open, func(a, b memory) int { return cmp.Compare(a.BeganAt, b.BeganAt) })
+	for _, m := range open[:max(0, len(open)-mostCookies+1)] {
+		ends = append(ends, p.Drop(m.Trip))
+	}
+	return ends
+}
+
+// Drop is the cookie that ends a registration in the browser.
+func (p *Provider) Drop(trip Trip) *http.Cookie { return p.cookie(trip.ID, "", 0) }
+
+// Hold is the cookie with which a registration rests whose person is known, for another lifetime: the school's name is still
+// to be asked for, or what comes next cannot be done now. [Provider.Held] finds it again.
+func (p *Provider) Hold(trip Trip, person Person) (*http.Cookie, error) {
+	return p.seal(memory{Trip: trip, Person: &person, BeganAt: p.cfg.Now().Unix()})
+}
+
+// Held finds a registration that rests, by its [Trip.ID]. It fails with [ErrMixedUp] and [ErrExpired].
+func (p *Provider) Held(r *http.Request, id string) (Trip, Person, error) {
+	m, err := p.remember(r, id)
+	if err == nil && m.Person == nil {
+		err = fmt.Errorf("%w: the provider has not answered yet", ErrMixedUp)
+	}
+	if err != nil {
+		return m.Trip, Person{}, err
+	}
+	return m.Trip, *m.Person, nil
+}

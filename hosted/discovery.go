@@ -1,0 +1,171 @@
+package hosted
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+	"golang.org/x/oauth2"
+
+	"homeroom/identity"
+)
+
+const (
+	// callTimeout bounds each request to the provider.
+	callTimeout = 5 * time.Second
+	// largestAnswer bounds what is read of an answer.
+	largestAnswer = 1 << 20
+)
+
+// endpoints are the provider as it has described itself (OpenID Connect Discovery 1.0).
+type endpoints struct {
+	oidc     *oidc.Provider
+	oauth    oauth2.Config
+	verifier *oidc.IDTokenVerifier
+	// namesItself tells that all its answers say who they are from (RFC 9207).
+	namesItself bool
+	// knowsPromptCreate tells that it shows its registration for prompt=create.
+	knowsPromptCreate bool
+	// takesSecretInBody tells that our secret may be sent in the body as well.
+	takesSecretInBody bool
+}
+
+// discover asks the provider for its description, once: several at a time wait for one answer.
+func (p *Provider) discover(ctx context.Context) (*endpoints, error) {
+	if found := p.found.Load(); found != nil {
+		return found, nil
+	}
+	answer, err, _ := p.asking.Do("", func() (any, error) {
+		// Whoever asked first may go; the others still want to know.
+		found, err := p.describe(context.WithoutCancel(ctx))
+		if err == nil {
+			p.found.Store(found)
+		}
+		return found, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return answer.(*endpoints), nil
+}
+
+func (p *Provider) describe(ctx context.Context) (*endpoints, error) {
+	ctx = oidc.ClientContext(ctx, p.client)
+	provider, err := oidc.NewProvider(ctx, p.cfg.Issuer)
+	if err != nil {
+		return nil, p.misdescribed(err)
+	}
+	var told struct {
+		Token       string   `json:"token_endpoint"`
+		Keys        string   `json:"jwks_uri"`
+		Authorize   string   `json:"authorization_endpoint"`
+		Algorithms  []string `json:"id_token_signing_alg_values_supported"`
+		AuthMethods []string `json:"token_endpoint_auth_methods_supported"`
+		Prompts     []string `json:"prompt_values_supported"`
+		Issuer      bool     `json:"authorization_response_iss_parameter_supported"`
+	}
+	if err := provider.Claims(&told); err != nil {
+		return nil, p.misdescribed(err)
+	}
+	for _, endpoint := range []string{told.Token, told.Keys, told.Authorize} {
+		if _, err := absolute(endpoint); err != nil {
+			return nil, p.misdescribed(err)
+		}
+	}
+	e := &endpoints{
+		oidc: provider, namesItself: told.Issuer, knowsPromptCreate: slices.Contains(told.Prompts, "create"),
+		takesSecretInBody: slices.Contains(told.AuthMethods, "client_secret_post"),
+		oauth: oauth2.Config{
+			ClientID: p.cfg.ClientID, ClientSecret: p.cfg.ClientSecret.Reveal(), Endpoint: provider.Endpoint(),
+			RedirectURL: p.cfg.RedirectURL, Scopes: p.cfg.Scopes,
+		},
+		verifier: oidc.NewVerifier(p.cfg.Issuer, keySet{oidc.NewRemoteKeySet(ctx, told.Keys)}, &oidc.Config{
+			ClientID: p.cfg.ClientID, SupportedSigningAlgs: asymmetric(told.Algorithms), Now: p.cfg.Now,
+		}),
+	}
+	if p.cfg.RegisterURL != "" {
+		e.oauth.Endpoint.AuthURL = p.cfg.RegisterURL
+	}
+	e.oauth.Endpoint.AuthStyle = oauth2.AuthStyleInParams
+	basic := len(told.AuthMethods) == 0 || slices.Contains(told.AuthMethods, "client_secret_basic")
+	if p.cfg.ClientSecret != "" && basic {
+		e.oauth.Endpoint.AuthStyle = oauth2.AuthStyleInHeader
+	}
+	return e, nil
+}
+
+// asymmetric leaves the algorithms whose signatures only the provider can make: neither none, nor those whose key is our own
+// secret. The default is the one that every provider must have.
+func asymmetric(algorithms []string) []string {
+	safe := []string{
+		oidc.RS256, oidc.RS384, oidc.RS512, oidc.ES256, oidc.ES384, oidc.ES512, oidc.PS256, oidc.PS384, oidc.PS512, oidc.EdDSA,
+	}
+	usable := slices.DeleteFunc(safe, func(a string) bool { return !slices.Contains(algorithms, a) })
+	if len(usable) == 0 {
+		return []string{oidc.RS256}
+	}
+	return usable
+}
+
+// misdescribed explains why there is no description. What the provider has answered besides may be a page of somebody else.
+func (p *Provider) misdescribed(err error) error {
+	var unavailable *identity.Unavailable
+	if errors.As(err, &unavailable) {
+		return err
+	}
+	return &identity.Misconfigured{
+		Hint: "look at HOSTED_ISSUER: its /.well-known/openid-configuration must be a description that names this very issuer",
+		Err:  fmt.Errorf("ask %s for its description: %s", p.cfg.Issuer, quoted(err.Error())),
+	}
+}
+
+// transport carries requests to the provider. No answer, and one that says to come back later, are an
+// *[identity.Unavailable] here, where they are known, since the libraries above do not all pass on what they were told.
+type transport struct{ next http.RoundTripper }
+
+// RoundTrip implements [http.RoundTripper]. The answer is read to its end, so that the time it may take is over with it.
+func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	ctx, cancel := context.WithTimeout(r.Context(), callTimeout)
+	defer cancel()
+	res, err := t.next.RoundTrip(r.WithContext(ctx))
+	if err != nil {
+		return nil, &identity.Unavailable{Err: err}
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(res.Body, largestAnswer))
+	if err != nil {
+		return nil, &identity.Unavailable{Err: err}
+	}
+	if throttled := res.StatusCode == http.StatusTooManyRequests; throttled || res.StatusCode >= http.StatusInternalServerError {
+		wait, _ := strconv.Atoi(res.Header.Get("Retry-After")) // 0 when it does not say
+		return nil, &identity.Unavailable{
+			Throttled: throttled, RetryAfter: time.Duration(min(max(wait, 0), 3600)) * time.Second,
+			Err: fmt.Errorf("it answered %s", res.Status),
+		}
+	}
+	res.Body = io.NopCloser(bytes.NewReader(body))
+	return res, nil
+}
+
+// keySet keeps the reason why keys could not be fetched, which go-oidc's verifier does not pass on.
+type keySet struct{ *oidc.RemoteKeySet }
+
+// fetchKey finds in a context where keySet leaves that reason.
+type fetchKey struct{}
+
+// VerifySignature implements [oidc.KeySet].
+func (k keySet) VerifySignature(ctx context.Context, token string) ([]byte, error) {
+	payload, err := k.RemoteKeySet.VerifySignature(ctx, token)
+	var unavailable *identity.Unavailable
+	if reason, ok := ctx.Value(fetchKey{}).(*error); ok && errors.As(err, &unavailable) {
+		*reason = unavailable
+	}
+	return payload, err
+}

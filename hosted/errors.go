@@ -1,0 +1,53 @@
+package hosted
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"unicode"
+)
+
+// What may become of a registration. Besides these there are *[identity.Unavailable], when the provider cannot answer now, and
+// *[identity.Misconfigured], when it refuses us rather than the person.
+var (
+	// ErrRefused says that the person did not want to.
+	ErrRefused = errors.New("the person refused")
+	// ErrLoginRequired says that nothing was to be shown (prompt=none), and something must be.
+	ErrLoginRequired = errors.New("the person must be asked")
+	// ErrExpired says that it took too long, or that the answer was used before.
+	ErrExpired = errors.New("the registration has taken too long, or was finished before")
+	// ErrMixedUp says that the answer is not one to a question of this browser.
+	ErrMixedUp = errors.New("the answer does not belong to a registration of this browser")
+	// ErrUntrusted says that what the provider told of the person does not hold up.
+	ErrUntrusted = errors.New("the provider's word cannot be trusted")
+	// ErrNoEmail says that the provider told no e-mail address.
+	ErrNoEmail = errors.New("the provider told no e-mail address")
+	// ErrReturnURL says that a person was to be sent on to an address that is not allowed.
+	ErrReturnURL = errors.New("this address is not among those to which people may be sent on")
+)
+
+// OptionError says which option of a registration cannot be used.
+type OptionError struct{ Option string }
+
+// Error implements error.
+func (e *OptionError) Error() string { return fmt.Sprintf("the option %s cannot be used", e.Option) }
+
+// quoted makes what somebody else has written fit for a log: one line, not long, and without the secrets.
+func quoted(text string, secrets ...string) string {
+	for _, s := range secrets {
+		if s != "" {
+			text = strings.ReplaceAll(text, s, "[redacted]")
+		}
+	}
+	text = strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, text)
+	const most = 200
+	if runes := []rune(text); len(runes) > most {
+		text = string(runes[:most]) + "…"
+	}
+	return text
+}

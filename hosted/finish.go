@@ -1,0 +1,93 @@
+package hosted
+
+import (
+	"crypto/subtle"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+
+	"homeroom/identity"
+)
+
+// Finish reads what the provider has sent the browser back with. The trip is that of the browser's cookie; it is known with
+// most errors too, and zero with [ErrMixedUp]. A registration that rests (see [Provider.Hold]) is found as it was: an answer
+// is used once, and the person may load the page again.
+//
+// It fails with [ErrMixedUp], [ErrExpired], [ErrRefused], [ErrLoginRequired], [ErrUntrusted], [ErrNoEmail], an
+// *[identity.Unavailable] or an *[identity.Misconfigured]. None of their texts holds a code, a token or a secret.
+func (p *Provider) Finish(r *http.Request) (Trip, Person, error) {
+	answer, err := readAnswer(r.URL.Query())
+	if err != nil {
+		return Trip{}, Person{}, err
+	}
+	m, err := p.remember(r, answer.state)
+	if err != nil {
+		return m.Trip, Person{}, err
+	}
+	if m.Person != nil {
+		return m.Trip, *m.Person, nil
+	}
+	provider, err := p.discover(r.Context())
+	if err != nil {
+		return m.Trip, Person{}, err
+	}
+	if err := p.checkIssuer(provider, answer.issuer); err != nil {
+		return Trip{}, Person{}, err
+	}
+	if answer.failure != "" {
+		return m.Trip, Person{}, p.explain(answer)
+	}
+	person, err := p.redeem(r.Context(), provider, answer.code, m)
+	return m.Trip, person, err
+}
+
+// answer is the query of a callback.
+type answer struct{ state, code, issuer, failure, description string }
+
+const longestCode = 4096
+
+// readAnswer refuses a parameter that is there twice: of two readers each might take another one.
+func readAnswer(query url.Values) (answer, error) {
+	for _, name := range []string{"state", "code", "iss", "error", "error_description"} {
+		if len(query[name]) > 1 {
+			return answer{}, fmt.Errorf("%w: it has several of %s", ErrMixedUp, name)
+		}
+	}
+	a := answer{
+		state: query.Get("state"), code: query.Get("code"), issuer: query.Get("iss"),
+		failure: query.Get("error"), description: query.Get("error_description"),
+	}
+	if a.failure == "" && (a.code == "" || len(a.code) > longestCode) {
+		return answer{}, fmt.Errorf("%w: it has no code", ErrMixedUp)
+	}
+	return a, nil
+}
+
+// checkIssuer keeps answers apart where a person uses several providers, one of which may be hostile (RFC 9207).
+func (p *Provider) checkIssuer(provider *endpoints, issuer string) error {
+	if issuer == "" && provider.namesItself {
+		return fmt.Errorf("%w: it does not say which provider it is from", ErrMixedUp)
+	}
+	if issuer != "" && subtle.ConstantTimeCompare([]byte(issuer), []byte(p.cfg.Issuer)) != 1 {
+		return fmt.Errorf("%w: it is from another provider", ErrMixedUp)
+	}
+	return nil
+}
+
+// explain sorts the errors of OAuth 2.0 and OpenID Connect. The texts come through the browser, and are for the log alone.
+func (p *Provider) explain(a answer) error {
+	told := fmt.Sprintf("%q: %q", quoted(a.failure), quoted(a.description))
+	switch {
+	case slices.Contains([]string{"access_denied", "unauthorized"}, a.failure): // the latter: a rule at Auth0 did not let the person in
+		return fmt.Errorf("%w: %s", ErrRefused, told)
+	case slices.Contains([]string{"login_required", "interaction_required", "consent_required", "account_selection_required"}, a.failure):
+		return fmt.Errorf("%w: %s", ErrLoginRequired, told)
+	case slices.Contains([]string{"temporarily_unavailable", "server_error"}, a.failure):
+		return &identity.Unavailable{Err: fmt.Errorf("it sent the person back with %s", told)}
+	}
+	return &identity.Misconfigured{
+		Hint: "look at HOSTED_CLIENT_ID, HOSTED_SCOPES, HOSTED_PARAMS and the application at the provider",
+		Err:  fmt.Errorf("it sent the person back with %s", told),
+	}
+}

@@ -1,0 +1,178 @@
+package hosted_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"homeroom/auth0/auth0test"
+	"homeroom/hosted"
+	"homeroom/internal/browsertest"
+)
+
+var key = bytes.Repeat([]byte{7}, 32)
+
+const returnURL = "https://app.lincoln.example/welcome"
+
+// door is the least of a service around a hosted.Provider: it starts registrations, and remembers how they end.
+type door struct {
+	t        *testing.T
+	url      string
+	provider *hosted.Provider
+	clock    *clock
+
+	mu   sync.Mutex
+	ends []end
+}
+
+// end is what a registration came to.
+type end struct {
+	trip   hosted.Trip
+	person hosted.Person
+	err    error
+}
+
+// setup serves a door. configure says what the provider is, which may have to know where the door's callback is; the rest of
+// the configuration is the same in all tests.
+func setup(t *testing.T, configure func(callback string) hosted.Config) *door {
+	t.Helper()
+	d := &door{t: t, clock: &clock{}}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /register", d.register)
+	mux.HandleFunc("GET /callback", d.callback)
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+	d.url = server.URL
+	cfg := configure(d.url + "/callback")
+	cfg.Key, cfg.RedirectURL, cfg.ReturnURLs, cfg.Now = key, d.url+"/callback", []string{returnURL}, d.clock.Now
+	var err error
+	if d.provider, err = hosted.New(cfg); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func (d *door) register(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	started, err := d.provider.Start(r, hosted.Options{
+		SchoolName: q.Get("school_name"), ReturnTo: q.Get("return_to"), LoginHint: q.Get("login_hint"), Locales: q.Get("ui_locales"),
+		Prompt: q.Get("prompt"), Connection: q.Get("connection"), Organization: q.Get("organization"), Invitation: q.Get("invitation"),
+	})
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	for _, cookie := range started.Cookies {
+		http.SetCookie(w, cookie)
+	}
+	http.Redirect(w, r, started.URL, http.StatusFound)
+}
+
+func (d *door) callback(w http.ResponseWriter, r *http.Request) {
+	trip, person, err := d.provider.Finish(r)
+	d.mu.Lock()
+	d.ends = append(d.ends, end{trip, person, err})
+	d.mu.Unlock()
+	fmt.Fprintln(w, "ended:", err)
+}
+
+// last is how the registration that ended last has ended.
+func (d *door) last() end {
+	d.t.Helper()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.ends) == 0 {
+		d.t.Fatal("no registration has ended")
+	}
+	return d.ends[len(d.ends)-1]
+}
+
+// count is how many have ended.
+func (d *door) count() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.ends)
+}
+
+// wantErr is the end of a registration that failed so.
+func (d *door) wantErr(want error) {
+	d.t.Helper()
+	if got := d.last(); !errors.Is(got.err, want) || got.person.Login.ID != "" {
+		d.t.Errorf("it ended with %v and %+v, want %v", got.err, got.person, want)
+	}
+}
+
+// clock is a time the test moves.
+type clock struct {
+	mu    sync.Mutex
+	ahead time.Duration
+}
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return time.Now().Add(c.ahead)
+}
+
+func (c *clock) advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ahead += d
+}
+
+// at configures a provider that takes any callback.
+func at(issuer string) func(string) hosted.Config {
+	return func(string) hosted.Config {
+		return hosted.Config{Issuer: issuer, ClientID: "homeroom-web", ClientSecret: "homeroom-web-secret"}
+	}
+}
+
+// withSimulator serves a door before a simulator that knows its callback.
+func withSimulator(t *testing.T, cfg auth0test.Config) (*door, *auth0test.Server) {
+	t.Helper()
+	var simulator *auth0test.Server
+	d := setup(t, func(callback string) hosted.Config {
+		app := auth0test.DefaultApplication()
+		app.Callbacks = []string{callback}
+		cfg.Applications = []auth0test.Application{app}
+		simulator = auth0test.Start(t, cfg)
+		return at(simulator.URL() + "/")(callback)
+	})
+	return d, simulator
+}
+
+// wantLogin is the end of a registration that went well.
+func (d *door) wantLogin(email string) hosted.Person {
+	d.t.Helper()
+	got := d.last()
+	if got.err != nil || got.person.Login.Email != email || got.person.Login.ID == "" {
+		d.t.Fatalf("it ended with %v and %+v, want %s", got.err, got.person, email)
+	}
+	return got.person
+}
+
+// stopped opens a registration in a browser that stops at the provider, and returns its address there.
+func (d *door) stopped(browser *browsertest.Browser, query string) browsertest.Page {
+	d.t.Helper()
+	page := browser.Get(d.url + "/register?" + query)
+	if page.Status != 0 {
+		d.t.Fatalf("it did not come to the provider: %d %s", page.Status, page.Body)
+	}
+	return page
+}
+
+// without fails when a text holds one of the secrets.
+func without(t *testing.T, text string, secrets ...string) {
+	t.Helper()
+	for _, s := range secrets {
+		if s != "" && strings.Contains(text, s) {
+			t.Errorf("a secret is in %q", text)
+		}
+	}
+}

@@ -1,0 +1,155 @@
+package hosted_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"math/big"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"homeroom/hosted"
+	"homeroom/identity"
+	"homeroom/internal/browsertest"
+)
+
+// TestACertifiedProvider goes the whole way with one that others have written: node's oidc-provider. It tells the e-mail
+// address to those who ask only, names itself in its answers, and insists on PKCE.
+func TestACertifiedProvider(t *testing.T) {
+	t.Parallel()
+	folder := npm(t, "oidc-provider", "9.13.3")
+	for method, secret := range map[string]string{"basic": "homeroom-web-secret", "post": "homeroom-web-secret", "none": ""} {
+		t.Run(method, func(t *testing.T) {
+			t.Parallel()
+			d := setup(t, func(callback string) hosted.Config {
+				cfg := at(node(t, nil, "testdata/oidc-provider.mjs", folder, callback, method))(callback)
+				cfg.ClientSecret = hosted.Config{}.ClientSecret
+				if secret != "" {
+					cfg.ClientSecret = "homeroom-web-secret"
+				}
+				return cfg
+			})
+			browser := browsertest.New(t)
+			page := browser.Get(d.url + "/register?school_name=Lincoln+High&login_hint=ada@lincoln.example&prompt=login")
+			page = browser.Submit(page, "Sign-in", map[string]string{"login": "ada@lincoln.example", "password": "anything"})
+			page = browser.Submit(page, "Continue", nil)
+			person := d.wantLogin("ada@lincoln.example")
+			if !person.Login.EmailVerified || person.GivenName != "Ada" || person.FamilyName != "Lovelace" || person.Locale != "de" {
+				t.Errorf("the person is %+v", person)
+			}
+			if d.last().trip.SchoolName != "Lincoln High" {
+				t.Errorf("the trip is %+v", d.last().trip)
+			}
+			browser.Get(page.URL.String()) // the code a second time
+			d.wantErr(hosted.ErrExpired)
+		})
+	}
+}
+
+func TestOtherEndsAtACertifiedProvider(t *testing.T) {
+	t.Parallel()
+	folder := npm(t, "oidc-provider", "9.13.3")
+	change := func(*hosted.Config) {}
+	d := setup(t, func(callback string) hosted.Config {
+		cfg := at(node(t, nil, "testdata/oidc-provider.mjs", folder, callback))(callback)
+		change(&cfg)
+		return cfg
+	})
+	browser := browsertest.New(t)
+	browser.Get(d.url + "/register?prompt=none")
+	d.wantErr(hosted.ErrLoginRequired)
+	page := browser.Get(d.url + "/register?prompt=login")
+	browser.Get(page.Link(t, "[ Cancel ]"))
+	d.wantErr(hosted.ErrRefused)
+
+	change = func(c *hosted.Config) { c.ClientSecret = "canary-wrong" }
+	d = setup(t, func(callback string) hosted.Config {
+		cfg := at(node(t, nil, "testdata/oidc-provider.mjs", folder, callback))(callback)
+		change(&cfg)
+		return cfg
+	})
+	page = browser.Get(d.url + "/register?prompt=login")
+	page = browser.Submit(page, "Sign-in", map[string]string{"login": "ada@lincoln.example", "password": "anything"})
+	browser.Submit(page, "Continue", nil)
+	var misconfigured *identity.Misconfigured
+	if err := d.last().err; !errors.As(err, &misconfigured) || strings.Contains(err.Error(), "canary") {
+		t.Errorf("with a wrong secret: %v", err)
+	}
+}
+
+// TestAnotherSimulatorOfAuth0 goes the whole way with one that others have written. Its login page needs a script, which the
+// test stands in for: it sends what auth0.js would.
+func TestAnotherSimulatorOfAuth0(t *testing.T) {
+	t.Parallel()
+	folder := npm(t, "@simulacrum/auth0-simulator", "0.11.4")
+	home := t.TempDir()
+	trusted := certify(t, filepath.Join(home, ".simulacrum", "certs"))
+	issuer := node(t, []string{"HOME=" + home}, "testdata/auth0-simulator.mjs", folder) + "/"
+	d := setup(t, func(callback string) hosted.Config {
+		cfg := at(issuer)(callback)
+		cfg.Transport = &http.Transport{TLSClientConfig: trusted}
+		return cfg
+	})
+	browser := browsertest.New(t)
+	browser.Trust(trusted)
+	page := browser.Get(d.url + "/register?school_name=Lincoln+High")
+	if page.URL.Path != "/login" {
+		t.Fatalf("came to %s: %s", page.URL, page.Text())
+	}
+	asked := page.URL.Query()
+	page = browser.Post(issuer+"usernamepassword/login", strings.TrimSuffix(issuer, "/"), url.Values{
+		"username": {"ada@lincoln.example"}, "password": {"Correct-h0rse"}, "client_id": {"homeroom-web"}, "redirect_uri": {asked.Get("redirect_uri")},
+		"state": {asked.Get("state")}, "nonce": {asked.Get("nonce")}, "scope": {asked.Get("scope")}, "response_type": {"code"},
+		"connection": {"Username-Password-Authentication"}, "tenant": {"tests"},
+	})
+	browser.Submit(page, "Submit", nil)
+	if person := d.wantLogin("ada@lincoln.example"); person.Login.ID != "person-1" || !person.Login.EmailVerified || person.Name != "Ada Lovelace" {
+		t.Errorf("the person is %+v", person)
+	}
+}
+
+// certify writes a certificate for localhost where that simulator looks for one, and returns what trusts it.
+func certify(t *testing.T, dir string) *tls.Config {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "localhost"}, DNSNames: []string{"localhost"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour), IsCA: true, BasicConstraintsValid: true,
+		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	for name, block := range map[string]*pem.Block{
+		"localhost.pem": {Type: "CERTIFICATE", Bytes: der}, "localhost-key.pem": {Type: "PRIVATE KEY", Bytes: secret},
+	} {
+		text := pem.EncodeToMemory(block)
+		pool.AppendCertsFromPEM(text) // takes the certificate only
+		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
+}

@@ -1,0 +1,217 @@
+package hosted_test
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"homeroom/auth0/auth0test"
+	"homeroom/hosted"
+	"homeroom/identity"
+	"homeroom/internal/browsertest"
+)
+
+func TestTheWholeWayWithAuth0(t *testing.T) {
+	t.Parallel()
+	d, simulator := withSimulator(t, auth0test.Config{})
+	browser := browsertest.New(t)
+	page := browser.Get(d.url + "/register?school_name=Lincoln+High&login_hint=ada@lincoln.example&ui_locales=de")
+	page.MustServe(t)
+	if page.Heading() != "Registrieren" || page.Value("email") != "ada@lincoln.example" {
+		t.Fatalf("came to %s: %s", page.URL, page.Text())
+	}
+	browser.Submit(page, "Weiter", map[string]string{"password": "Correct-h0rse"})
+	person := d.wantLogin("ada@lincoln.example")
+	user := simulator.Users()[0]
+	if person.Login.ID != user.ID || person.Login.EmailVerified || person.Name != "" {
+		t.Errorf("the person is %+v", person)
+	}
+	if trip := d.last().trip; trip.SchoolName != "Lincoln High" || trip.Locales != "de" || trip.ReturnTo != returnURL {
+		t.Errorf("the trip is %+v", trip)
+	}
+	// They come again, and their session answers.
+	browser.Get(d.url + "/register?prompt=none")
+	if again := d.wantLogin("ada@lincoln.example"); again.Login.ID != user.ID || !d.last().trip.Silent {
+		t.Errorf("came back as %+v", d.last())
+	}
+}
+
+func TestOtherEndsWithAuth0(t *testing.T) {
+	t.Parallel()
+	d, _ := withSimulator(t, auth0test.Config{})
+	browser := browsertest.New(t)
+	browser.Submit(browser.Get(d.url+"/register"), "Cancel", nil)
+	d.wantErr(hosted.ErrRefused)
+	browser.Get(d.url + "/register?prompt=none")
+	d.wantErr(hosted.ErrLoginRequired)
+	page := browser.Submit(browser.Get(d.url+"/register?connection=google-oauth2"), "Continue", map[string]string{"email": "ada@lincoln.example"})
+	if person := d.wantLogin("ada@lincoln.example"); !person.Login.EmailVerified || !strings.HasPrefix(person.Login.ID, "google-oauth2|") {
+		t.Errorf("%s ended with %+v", page.URL, person)
+	}
+}
+
+// The application at the provider is another one than ours: nobody comes back, and if somebody does, it shows at the code.
+func TestAWrongSecretIsTheOperators(t *testing.T) {
+	t.Parallel()
+	simulator := auth0test.DefaultApplication()
+	d := setup(t, func(callback string) hosted.Config {
+		simulator.Callbacks = []string{callback}
+		cfg := at(auth0test.Start(t, auth0test.Config{Applications: []auth0test.Application{simulator}}).URL() + "/")(callback)
+		cfg.ClientSecret = "canary-wrong"
+		return cfg
+	})
+	browser := browsertest.New(t)
+	browser.Submit(browser.Get(d.url+"/register"), "Continue", map[string]string{"email": "ada@lincoln.example", "password": "Correct-h0rse"})
+	var misconfigured *identity.Misconfigured
+	if err := d.last().err; !errors.As(err, &misconfigured) || !strings.Contains(misconfigured.Hint, "HOSTED_CLIENT_SECRET") {
+		t.Errorf("it ended with %v", err)
+	}
+	without(t, d.last().err.Error(), "canary-wrong")
+}
+
+func TestKeysMayChange(t *testing.T) {
+	t.Parallel()
+	d, simulator := withSimulator(t, auth0test.Config{})
+	browser := browsertest.New(t)
+	browser.Submit(browser.Get(d.url+"/register"), "Continue", map[string]string{"email": "ada@lincoln.example", "password": "Correct-h0rse"})
+	d.wantLogin("ada@lincoln.example")
+	if err := simulator.RotateKeys(); err != nil {
+		t.Fatal(err)
+	}
+	browser.Get(d.url + "/register")
+	d.wantLogin("ada@lincoln.example")
+}
+
+func TestClaimsThatAreNotInTheTokenAreAskedFor(t *testing.T) {
+	t.Parallel()
+	g := newRogue(t)
+	g.claims["email"], g.claims["email_verified"] = nil, nil
+	g.info = map[string]any{"sub": "person-1", "email": "ada@lincoln.example", "email_verified": "true", "family_name": "Lovelace"}
+	j := depart(t, g)
+	j.comeBack(nil)
+	if person := j.wantLogin("ada@lincoln.example"); !person.Login.EmailVerified || person.FamilyName != "Lovelace" {
+		t.Errorf("the person is %+v", person)
+	}
+	j.again()
+	j.rogue.claims["nonce"] = j.asked.Get("nonce")
+	g.info["sub"] = "person-2"
+	j.comeBack(nil)
+	j.wantErr(hosted.ErrUntrusted)
+	for _, info := range []map[string]any{{"sub": "person-1"}, {"sub": "person-1", "email": "none"}} {
+		g.info = info
+		j.again()
+		j.rogue.claims["nonce"] = j.asked.Get("nonce")
+		j.comeBack(nil)
+		j.wantErr(hosted.ErrNoEmail)
+	}
+}
+
+func TestATruthThatIsNoneIsNot(t *testing.T) {
+	t.Parallel()
+	for _, value := range []any{"yes", 1, nil, false, "false", []bool{true}} {
+		g := newRogue(t)
+		g.claims["email_verified"] = value
+		j := depart(t, g)
+		j.comeBack(nil)
+		if j.wantLogin("ada@lincoln.example").Login.EmailVerified {
+			t.Errorf("%v was taken for true", value)
+		}
+	}
+}
+
+func TestAnotherOrganizationThanAskedFor(t *testing.T) {
+	t.Parallel()
+	for claims, good := range map[[2]string]bool{{"org_1", ""}: true, {"org_2", ""}: false, {"", ""}: true, {"org_9", "ORG_1"}: true} {
+		g := newRogue(t)
+		if claims[0] != "" {
+			g.claims["org_id"], g.claims["org_name"] = claims[0], claims[1]
+		}
+		j := &journey{door: setup(t, at(g.url)), rogue: g, browser: browsertest.New(t, g.url)}
+		j.asked = j.stopped(j.browser, "organization=org_1").URL.Query()
+		g.claims["nonce"] = j.asked.Get("nonce")
+		if got := j.comeBack(nil); (got.err == nil) != good || !good && !errors.Is(got.err, hosted.ErrUntrusted) {
+			t.Errorf("%v ended with %v", claims, got.err)
+		}
+	}
+}
+
+func TestAProviderThatIsAwayIsAskedAgain(t *testing.T) {
+	t.Parallel()
+	g := newRogue(t)
+	var down atomic.Bool
+	var asked atomic.Int32
+	inner := g.http.Config.Handler
+	g.http.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/.well-known/openid-configuration" {
+			asked.Add(1)
+		}
+		if down.Load() {
+			w.WriteHeader(http.StatusBadGateway)
+			return
+		}
+		inner.ServeHTTP(w, r)
+	})
+	d := setup(t, at(g.url))
+	down.Store(true)
+	start := func() error {
+		_, err := d.provider.Start(httptest.NewRequest(http.MethodGet, "/register", nil), hosted.Options{})
+		return err
+	}
+	if err := start(); !identity.Temporary(err) {
+		t.Errorf("it fails with %v", err)
+	}
+	down.Store(false)
+	var all sync.WaitGroup
+	for range 20 {
+		all.Go(func() {
+			if err := start(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if n := asked.Load(); n > 5 {
+		t.Errorf("twenty people asked %d times", n)
+	}
+	before := asked.Load()
+	if err := start(); err != nil || asked.Load() != before {
+		t.Errorf("it was asked again: %v", err)
+	}
+}
+
+func TestKeysThatCannotBeFetchedAreNoReasonForDistrust(t *testing.T) {
+	t.Parallel()
+	g := newRogue(t)
+	g.keys = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) }
+	j := depart(t, g)
+	if got := j.comeBack(nil); !identity.Temporary(got.err) {
+		t.Errorf("it ended with %v", got.err)
+	}
+}
+
+func TestDescriptionsThatAreNotTheIssuers(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]map[string]any{
+		"another issuer":        {"issuer": "https://evil.example"},
+		"an issuer too many":    {"issuer": []string{"a"}},
+		"a plain token address": {"token_endpoint": "http://id.lincoln.example/token"},
+		"no keys":               {"jwks_uri": nil},
+		"a script for a page":   {"authorization_endpoint": "javascript:alert(1)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g := newRogue(t)
+			g.description = change
+			d := setup(t, at(g.url))
+			_, err := d.provider.Start(httptest.NewRequest(http.MethodGet, "/register", nil), hosted.Options{})
+			var misconfigured *identity.Misconfigured
+			if !errors.As(err, &misconfigured) || !strings.Contains(misconfigured.Hint, "HOSTED_ISSUER") {
+				t.Errorf("it fails with %v", err)
+			}
+		})
+	}
+}

@@ -1,0 +1,183 @@
+package hosted
+
+import (
+	"context"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+	"golang.org/x/oauth2"
+
+	"homeroom/identity"
+)
+
+// skew is by how much the provider's clock may differ from ours.
+const skew = 5 * time.Minute
+
+// claims are what the provider says of a person besides the sub.
+type claims struct {
+	AuthorizedParty string `json:"azp"`
+	Email           string `json:"email"`
+	EmailVerified   truth  `json:"email_verified"`
+	Name            string `json:"name"`
+	GivenName       string `json:"given_name"`
+	FamilyName      string `json:"family_name"`
+	Locale          string `json:"locale"`
+	OrganizationID  string `json:"org_id"`
+	Organization    string `json:"org_name"`
+}
+
+// truth is a bool that some providers write as a text. Whatever else they write is no.
+type truth bool
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (t *truth) UnmarshalJSON(raw []byte) error {
+	*t = string(raw) == "true" || string(raw) == `"true"`
+	return nil
+}
+
+var _ json.Unmarshaler = (*truth)(nil)
+
+// redeem exchanges the code, and asks the provider itself who it is.
+func (p *Provider) redeem(ctx context.Context, provider *endpoints, code string, m memory) (Person, error) {
+	ctx = oidc.ClientContext(ctx, p.client)
+	token, err := p.exchange(ctx, provider, code, m.Verifier)
+	if err != nil {
+		return Person{}, err
+	}
+	raw, ok := token.Extra("id_token").(string)
+	if !ok {
+		return Person{}, fmt.Errorf("%w: it gave no ID token", ErrUntrusted)
+	}
+	id, said, err := p.verify(ctx, provider, raw, token.AccessToken, m)
+	if err != nil {
+		return Person{}, err
+	}
+	if said.Email == "" { // some tell it only to those who ask
+		if err := p.askMore(ctx, provider, token, id.Subject, &said); err != nil {
+			return Person{}, err
+		}
+	}
+	if !strings.Contains(said.Email, "@") {
+		return Person{}, ErrNoEmail
+	}
+	return said.person(id.Subject), nil
+}
+
+// exchange gives the code, and what proves that it was meant for us, for tokens.
+func (p *Provider) exchange(ctx context.Context, provider *endpoints, code, verifier string) (*oauth2.Token, error) {
+	config := provider.oauth
+	token, err := config.Exchange(ctx, code, oauth2.VerifierOption(verifier))
+	var refused *oauth2.RetrieveError
+	if errors.As(err, &refused) && refused.ErrorCode == "invalid_client" && config.Endpoint.AuthStyle == oauth2.AuthStyleInHeader &&
+		provider.takesSecretInBody {
+		// The provider takes secrets in both ways, and ours in the other one. It has not looked at the code yet.
+		config.Endpoint.AuthStyle = oauth2.AuthStyleInParams
+		token, err = config.Exchange(ctx, code, oauth2.VerifierOption(verifier))
+	}
+	if err == nil {
+		return token, nil
+	}
+	secrets := []string{code, verifier, p.cfg.ClientSecret.Reveal()}
+	var unavailable *identity.Unavailable
+	switch {
+	case errors.As(err, &unavailable):
+		return nil, fmt.Errorf("exchange the code: %w", unavailable)
+	case errors.As(err, &refused) && refused.ErrorCode == "invalid_grant":
+		return nil, fmt.Errorf("%w: the provider does not take the code: %q", ErrExpired, quoted(refused.ErrorDescription, secrets...))
+	case errors.As(err, &refused):
+		return nil, &identity.Misconfigured{
+			Hint: "look at HOSTED_CLIENT_ID, HOSTED_CLIENT_SECRET and HOSTED_REDIRECT_URL, and at the application at the provider",
+			Err: fmt.Errorf("exchange the code: it answered %d %q: %q",
+				refused.Response.StatusCode, quoted(refused.ErrorCode, secrets...), quoted(refused.ErrorDescription, secrets...)),
+		}
+	}
+	return nil, fmt.Errorf("%w: its answer to the code cannot be read", ErrUntrusted) // what it is may quote a token
+}
+
+var subjectPattern = regexp.MustCompile(`^[ -~]{1,255}$`)
+
+// verify reads the ID token as OpenID Connect Core 1.0, 3.1.3.7 has it: signed by this provider, for us alone, for the
+// question that this browser was sent with, now, and together with this access token.
+func (p *Provider) verify(ctx context.Context, provider *endpoints, raw, accessToken string, m memory) (*oidc.IDToken, claims, error) {
+	distrust := func(format string, details ...any) (*oidc.IDToken, claims, error) {
+		return nil, claims{}, fmt.Errorf("%w: "+format, append([]any{ErrUntrusted}, details...)...)
+	}
+	if strings.Count(raw, ".") != 2 || strings.ContainsAny(raw, "{} ") { // no other serialisation than the compact one
+		return distrust("the ID token is no JWT")
+	}
+	var fetch error
+	id, err := provider.verifier.Verify(context.WithValue(ctx, fetchKey{}, &fetch), raw)
+	if fetch != nil {
+		return nil, claims{}, fmt.Errorf("fetch the provider's keys: %w", fetch)
+	}
+	if err != nil {
+		return distrust("%s", quoted(err.Error(), raw, accessToken))
+	}
+	var said claims
+	if err := id.Claims(&said); err != nil {
+		return distrust("the ID token's claims cannot be read")
+	}
+	switch now := p.cfg.Now(); {
+	case subtle.ConstantTimeCompare([]byte(id.Nonce), []byte(m.Nonce)) != 1:
+		return distrust("the ID token answers another question")
+	case len(id.Audience) > 1 && said.AuthorizedParty == "", said.AuthorizedParty != "" && said.AuthorizedParty != p.cfg.ClientID:
+		return distrust("the ID token was made for another application")
+	case id.IssuedAt.After(now.Add(skew)), id.IssuedAt.Before(time.Unix(m.BeganAt, 0).Add(-skew)):
+		return distrust("the ID token was not made in this registration")
+	case id.AccessTokenHash != "" && id.VerifyAccessToken(accessToken) != nil:
+		return distrust("the access token is not the ID token's")
+	case !subjectPattern.MatchString(id.Subject):
+		return distrust("the ID token names nobody")
+	case !said.isOf(m.Organization):
+		return distrust("the ID token is of another organization")
+	}
+	return id, said, nil
+}
+
+// isOf tells whether the person logged in to the organization that was asked for, by its id or name. A provider that says
+// nothing about organizations has none.
+func (c claims) isOf(asked string) bool {
+	if asked == "" || (c.OrganizationID == "" && c.Organization == "") {
+		return true
+	}
+	return asked == c.OrganizationID || strings.EqualFold(asked, c.Organization)
+}
+
+// askMore asks the provider for the claims that it does not put into tokens.
+func (p *Provider) askMore(ctx context.Context, provider *endpoints, token *oauth2.Token, subject string, said *claims) error {
+	if provider.oidc.UserInfoEndpoint() == "" {
+		return ErrNoEmail
+	}
+	info, err := provider.oidc.UserInfo(ctx, oauth2.StaticTokenSource(token))
+	var unavailable *identity.Unavailable
+	if errors.As(err, &unavailable) {
+		return fmt.Errorf("ask who the person is: %w", unavailable)
+	}
+	if err != nil {
+		return fmt.Errorf("%w: it does not say who the person is", ErrUntrusted)
+	}
+	if info.Subject != subject {
+		return fmt.Errorf("%w: it speaks of two people", ErrUntrusted)
+	}
+	if err := info.Claims(said); err != nil {
+		return fmt.Errorf("%w: what it says of the person cannot be read", ErrUntrusted)
+	}
+	return nil
+}
+
+// person leaves out a name that is none: Auth0 puts the e-mail address where it knows no better.
+func (c claims) person(subject string) Person {
+	if strings.Contains(c.Name, "@") {
+		c.Name = ""
+	}
+	return Person{
+		Login:     identity.User{ID: subject, Email: c.Email, EmailVerified: bool(c.EmailVerified)},
+		GivenName: c.GivenName, FamilyName: c.FamilyName, Name: c.Name, Locale: c.Locale, OrganizationID: c.OrganizationID,
+	}
+}

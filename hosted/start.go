@@ -1,0 +1,149 @@
+package hosted
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"maps"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/oauth2"
+)
+
+// Options is what a registration is begun with. All of it is optional, and may come from a link that anybody has made.
+type Options struct {
+	// SchoolName is kept for the end.
+	SchoolName string
+	// ReturnTo is where the person is sent on to in the end: see [Provider.ReturnURL].
+	ReturnTo string
+	// LoginHint fills the field for the e-mail address, or the telephone number.
+	LoginHint string
+	// Locales are the languages that the person reads, the preferred first, with spaces between them.
+	Locales string
+	// Prompt is OpenID Connect's: none, login, consent, select_account, create, or several with spaces between them.
+	Prompt string
+	// Connection names the provider's way in, such as google-oauth2 at Auth0.
+	Connection string
+	// Organization is the provider's id (or name) of an organization to log in to.
+	Organization string
+	// Invitation is a secret from an invitation's mail. With an Organization it is the provider's, and handed to it; without
+	// one it is ours, and kept for the end.
+	Invitation string
+}
+
+const (
+	longestHint = 254
+	longestName = 400 // bytes: 100 characters of any script
+	longestURL  = 500
+)
+
+var (
+	localesPattern = regexp.MustCompile(`^[A-Za-z0-9]{1,8}(-[A-Za-z0-9]{1,8})*( [A-Za-z0-9]{1,8}(-[A-Za-z0-9]{1,8})*){0,9}$`)
+	idPattern      = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,128}$`)
+	secretPattern  = regexp.MustCompile(`^[!-~]{1,256}$`)
+	prompts        = []string{"none", "login", "consent", "select_account", "create"}
+)
+
+// check refuses what nobody would send who means well.
+func (o Options) check() error {
+	matches := func(pattern *regexp.Regexp, text string) bool { return text == "" || pattern.MatchString(text) }
+	asked := strings.Fields(o.Prompt)
+	switch {
+	case !isText(o.SchoolName, longestName):
+		return &OptionError{"school_name"}
+	case !isText(o.LoginHint, longestHint):
+		return &OptionError{"login_hint"}
+	case !matches(localesPattern, o.Locales):
+		return &OptionError{"ui_locales"}
+	case slices.ContainsFunc(asked, func(p string) bool { return !slices.Contains(prompts, p) }),
+		len(asked) > 1 && slices.Contains(asked, "none"), len(asked) > len(prompts):
+		return &OptionError{"prompt"}
+	case !matches(idPattern, o.Connection):
+		return &OptionError{"connection"}
+	case !matches(idPattern, o.Organization):
+		return &OptionError{"organization"}
+	case !matches(secretPattern, o.Invitation):
+		return &OptionError{"invitation"}
+	}
+	return nil
+}
+
+func isText(text string, most int) bool {
+	return len(text) <= most && utf8.ValidString(text) && !strings.ContainsFunc(text, unicode.IsControl)
+}
+
+// Started is a registration that a browser is to be sent off with.
+type Started struct {
+	// URL is where to.
+	URL string
+	// Cookies are to be set: the one of this registration, and perhaps the ends of old ones.
+	Cookies []*http.Cookie
+}
+
+// Start begins a registration in the browser that r is from. It fails with an *[OptionError], [ErrReturnURL], an
+// *[identity.Unavailable] or an *[identity.Misconfigured].
+func (p *Provider) Start(r *http.Request, o Options) (Started, error) {
+	if err := o.check(); err != nil {
+		return Started{}, err
+	}
+	returnTo, err := p.ReturnURL(o.ReturnTo)
+	if err != nil {
+		return Started{}, err
+	}
+	provider, err := p.discover(r.Context())
+	if err != nil {
+		return Started{}, err
+	}
+	m := memory{
+		Nonce: random(), Verifier: oauth2.GenerateVerifier(), BeganAt: p.cfg.Now().Unix(), Organization: o.Organization,
+		Trip: Trip{ID: random(), SchoolName: o.SchoolName, ReturnTo: returnTo, Locales: o.Locales, Silent: o.Prompt == "none"},
+	}
+	if o.Organization == "" {
+		m.Trip.Invitation = o.Invitation
+	}
+	cookie, err := p.seal(m)
+	if err != nil {
+		return Started{}, err
+	}
+	return Started{URL: p.authorizationURL(provider, m, o), Cookies: append(p.tidy(r), cookie)}, nil
+}
+
+// authorizationURL puts the request together. What an operator has set comes after what the caller of /register may ask for,
+// and what keeps the registration safe comes last.
+func (p *Provider) authorizationURL(provider *endpoints, m memory, o Options) string {
+	params := map[string]string{}
+	add := func(name, value string) {
+		if value != "" {
+			params[name] = value
+		}
+	}
+	add("login_hint", o.LoginHint)
+	add("ui_locales", o.Locales)
+	add("connection", o.Connection)
+	add("organization", o.Organization)
+	if o.Organization != "" {
+		add("invitation", o.Invitation)
+	}
+	if o.Prompt == "" && provider.knowsPromptCreate && p.cfg.RegisterURL == "" {
+		add("prompt", "create")
+	}
+	maps.Copy(params, p.cfg.Params)
+	add("prompt", o.Prompt)
+
+	options := []oauth2.AuthCodeOption{oauth2.S256ChallengeOption(m.Verifier), oauth2.SetAuthURLParam("nonce", m.Nonce)}
+	for name, value := range params {
+		options = append(options, oauth2.SetAuthURLParam(name, value))
+	}
+	return provider.oauth.AuthCodeURL(m.Trip.ID, options...)
+}
+
+// random is 256 bits that nobody can guess.
+func random() string {
+	b := make([]byte, 32)
+	_, _ = rand.Read(b) // never fails
+	return base64.RawURLEncoding.EncodeToString(b)
+}

@@ -1,0 +1,150 @@
+package httpapi
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/google/uuid"
+
+	"homeroom/catalog"
+	"homeroom/signup"
+)
+
+// approveSignups is the permission to let sign-ups in that wait for an operator.
+const approveSignups = "approve:signups"
+
+func (s *server) registerApprovals() {
+	register(s, permitted(approveSignups), huma.Operation{
+		OperationID: "listWaitingSignups", Method: http.MethodGet, Path: "/signups", Tags: []string{tagOperator},
+		Summary:     "List the sign-ups that wait for approval",
+		Description: "The oldest first, in pages.",
+		Errors:      []int{http.StatusUnprocessableEntity},
+	}, s.listWaiting)
+	register(s, permitted(approveSignups), huma.Operation{
+		OperationID: "approveSignup", Method: http.MethodPost, Path: "/signups/{id}/approve", Tags: []string{tagOperator},
+		Summary:     "Approve a sign-up",
+		Description: "Its school is made, and its owner is told by mail. The answers are those of `POST /users`.",
+		Errors:      []int{http.StatusNotFound, http.StatusConflict, http.StatusServiceUnavailable},
+		Responses:   s.signupResponses(),
+	}, s.approve)
+	register(s, permitted(approveSignups), huma.Operation{
+		OperationID: "rejectSignup", Method: http.MethodPost, Path: "/signups/{id}/reject", Tags: []string{tagOperator},
+		Summary:       "Reject a sign-up",
+		Description:   "Its login goes away within seconds, and its owner is told by mail.",
+		DefaultStatus: http.StatusNoContent,
+		Errors:        []int{http.StatusNotFound, http.StatusConflict},
+	}, s.reject)
+	register(s, everybody, huma.Operation{
+		OperationID: "resendVerification", Method: http.MethodPost, Path: "/signups/{id}/verification-email", Tags: []string{tagSignup},
+		Summary:       "Send the mail with the confirmation link again",
+		Description:   "At most three times an hour for each address.",
+		DefaultStatus: http.StatusAccepted,
+		Errors:        []int{http.StatusNotFound, http.StatusConflict, http.StatusTooManyRequests, http.StatusServiceUnavailable},
+	}, s.postVerificationMail)
+}
+
+// LimitInput bounds a part of a list.
+type LimitInput struct {
+	Limit int `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"How many to list."`
+}
+
+type waitingInput struct {
+	PageInput
+	LimitInput
+}
+
+// WaitingSignup is a sign-up that waits for an operator.
+type WaitingSignup struct {
+	SignupID      uuid.UUID         `json:"signupId" doc:"The sign-up."`
+	Email         string            `json:"email" doc:"The address of whoever signs up." example:"ada@lincoln.example"`
+	EmailVerified bool              `json:"emailVerified" doc:"Whether they have shown that it is theirs."`
+	Name          string            `json:"name,omitempty" doc:"Their name." example:"Ada Lovelace"`
+	SchoolName    string            `json:"schoolName" doc:"The school's name." example:"Lincoln High"`
+	Profile       map[string]string `json:"profile,omitempty" doc:"What else they told."`
+	CreatedAt     time.Time         `json:"createdAt" doc:"When they signed up."`
+	ExpiresAt     time.Time         `json:"expiresAt" doc:"When the sign-up ends by itself."`
+}
+
+// WaitingPage is a part of the list.
+type WaitingPage struct {
+	Signups    []WaitingSignup `json:"signups"`
+	NextCursor string          `json:"nextCursor,omitempty" doc:"Continues the list; absent at its end."`
+}
+
+type waitingOutput struct{ Body WaitingPage }
+
+func (s *server) listWaiting(ctx context.Context, in *waitingInput) (*waitingOutput, error) {
+	after, err := in.after()
+	if err != nil {
+		return nil, err
+	}
+	rows, err := s.cfg.Catalog.WaitingSignups(ctx, after, in.Limit+1)
+	if err != nil {
+		return nil, err
+	}
+	page := WaitingPage{Signups: []WaitingSignup{}}
+	for _, row := range rows[:min(in.Limit, len(rows))] {
+		page.Signups = append(page.Signups, WaitingSignup{
+			SignupID: row.ID, Email: row.Email, EmailVerified: row.EmailVerified, Name: row.Name, SchoolName: row.SchoolName,
+			Profile: row.Profile, CreatedAt: row.CreatedAt.UTC(), ExpiresAt: row.ExpiresAt.UTC(),
+		})
+	}
+	if len(rows) > in.Limit {
+		page.NextCursor = rows[in.Limit-1].ID.String()
+	}
+	return &waitingOutput{page}, nil
+}
+
+// actor is the caller, for the audit.
+func actor(ctx context.Context) signup.Actor {
+	return signup.Actor{Name: claimsOf(ctx).Subject, RequestID: requestOf(ctx).id}
+}
+
+// signupID reads the id in a path. Whatever is no id is as unknown as an id that nobody has.
+func signupID(text string) (uuid.UUID, error) {
+	id, err := uuid.Parse(text)
+	if err != nil || len(text) != 36 {
+		return uuid.Nil, catalog.ErrNotFound
+	}
+	return id, nil
+}
+
+func (s *server) approve(ctx context.Context, in *SignupPath) (*postUserOutput, error) {
+	id, err := signupID(in.ID)
+	if err != nil {
+		return nil, err
+	}
+	outcome, err := s.cfg.Signup.Approve(ctx, id, actor(ctx))
+	if err != nil {
+		return nil, err
+	}
+	return begun(outcome, false), nil
+}
+
+func (s *server) reject(ctx context.Context, in *SignupPath) (*struct{}, error) {
+	id, err := signupID(in.ID)
+	if err != nil {
+		return nil, err
+	}
+	return nil, s.cfg.Signup.Reject(ctx, id, actor(ctx))
+}
+
+// verificationMails is how often an address is sent the mail with its link.
+var verificationMails = catalog.Allowance{Count: 3, Window: time.Hour}
+
+func (s *server) postVerificationMail(ctx context.Context, in *SignupPath) (*struct{}, error) {
+	id, err := signupID(in.ID)
+	if err != nil {
+		return nil, err
+	}
+	grant, err := s.cfg.Catalog.TakeAllowance(ctx, "verification mail of "+id.String(), verificationMails, "")
+	if err != nil {
+		return nil, err
+	}
+	if !grant.Allowed {
+		return nil, newProblem(rateLimited, "The mail has been sent several times. Try again later.").after(grant.RetryAfter)
+	}
+	return nil, s.cfg.Signup.RemindVerification(ctx, id)
+}

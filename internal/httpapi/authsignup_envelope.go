@@ -1,0 +1,81 @@
+package httpapi
+
+import (
+	"net/http"
+	"reflect"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// envelopeKey marks, in an operation's metadata, one whose errors are no problem documents but come in an envelope.
+const envelopeKey = "envelope"
+
+// AuthFailure is an error as callers of /api/auth/sign-up are told.
+type AuthFailure struct {
+	Success bool      `json:"success" doc:"false"`
+	Error   AuthError `json:"error" doc:"What went wrong."`
+}
+
+// AuthError says what went wrong. Its codes are those of the problem documents.
+type AuthError struct {
+	Code    string       `json:"code" doc:"The kind of error, for programs; /problems has a page for each." example:"VALIDATION_ERROR"`
+	Message string       `json:"message" doc:"What went wrong, for people." example:"Invalid input data"`
+	Details []AuthDetail `json:"details,omitempty" doc:"Every rule that is broken."`
+}
+
+// AuthDetail is what is wrong with a field.
+type AuthDetail struct {
+	Field   string `json:"field" doc:"The member of the body, or the header." example:"password"`
+	Message string `json:"message" doc:"What is wrong, for people." example:"Password must contain at least one uppercase letter"`
+}
+
+// inEnvelope has a problem written in the envelope, in the words that its readers know.
+func (p *Problem) inEnvelope() *Problem {
+	p.enveloped = true
+	switch p.Code {
+	case validationError.Code:
+		p.Detail = "Invalid input data"
+	case emailExists.Code:
+		p.Detail = "An account with this email already exists"
+	}
+	return p
+}
+
+// enveloped is inEnvelope for any error, and for none.
+func enveloped(err error) error {
+	if err == nil {
+		return nil
+	}
+	return problemOf(err).inEnvelope()
+}
+
+// wire is what is sent of a problem.
+func (p *Problem) wire() any {
+	if !p.enveloped {
+		return p
+	}
+	failure := AuthFailure{Error: AuthError{Code: p.Code, Message: p.Detail}}
+	for _, field := range p.Errors {
+		failure.Error.Details = append(failure.Error.Details, AuthDetail{field.Field, field.Message})
+	}
+	return failure
+}
+
+// describeEnvelope gives an operation's errors the schema that they have.
+func (s *server) describeEnvelope(op *huma.Operation) {
+	if op.Metadata[envelopeKey] == nil {
+		return
+	}
+	schema := s.api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[AuthFailure](), true, "")
+	for status, response := range op.Responses {
+		if status >= "400" {
+			response.Content = map[string]*huma.MediaType{"application/json": {Schema: schema}}
+		}
+	}
+}
+
+// schemaFor registers the schema of a type, and refers to it.
+func schemaFor[T any](r huma.Registry) *huma.Schema { return r.Schema(reflect.TypeFor[T](), true, "") }
+
+// speaksEnvelope tells requests whose errors come in the envelope though no operation has been found for them.
+func speaksEnvelope(r *http.Request) bool { return r.URL.Path == authSignupPath }

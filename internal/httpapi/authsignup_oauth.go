@@ -1,0 +1,109 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"homeroom/hosted"
+)
+
+// oauthProviders are the names under which a provider may be asked for. An operator says what the identity provider calls
+// them.
+var oauthProviders = []string{"google", "github", "gitlab", "azure-ad", "slack"}
+
+// oAuthStart describes the beginning of an account by OAuth.
+type oAuthStart struct {
+	Provider    string `json:"provider" enum:"google,github,gitlab,azure-ad,slack" doc:"Where the person has a login. Not all of them need be offered." example:"google"`
+	CallbackURL string `json:"callbackUrl,omitempty" maxLength:"500" doc:"Where the browser goes in the end: an address that the service allows, or its path." example:"/dashboard"`
+}
+
+// retryHosted is a sensible time to wait for a provider that does not answer.
+const retryHosted = 5 * time.Second
+
+// OAuthAnswer tells where the browser must go.
+type OAuthAnswer struct {
+	Success bool      `json:"success" doc:"true"`
+	Data    OAuthData `json:"data" doc:"Where to."`
+}
+
+// OAuthData is where the browser must go.
+type OAuthData struct {
+	AuthorizationURL string `json:"authorizationUrl" doc:"Send the browser there. It must have taken the cookie of this answer."`
+}
+
+// startOAuth begins a sign-up on the pages of the identity provider, by the way in that stands for the provider asked for.
+func (s *server) startOAuth(ctx context.Context, o *object) (*authSignupOutput, error) {
+	provider, callback := o.text("provider"), o.text("callbackUrl")
+	wrong := o.end()
+	connection, offered := s.cfg.OAuth[provider]
+	returnTo, allowed := s.callback(callback)
+	read := func(field string) bool {
+		for _, problem := range wrong {
+			if problem.Field == field {
+				return false
+			}
+		}
+		return true
+	}
+	switch {
+	case !read("provider"):
+	case provider == "":
+		wrong = append(wrong, FieldProblem{"provider", "required", "Provider is required"})
+	case !offered:
+		wrong = append(wrong, FieldProblem{"provider", "invalid_choice", "This provider is not offered"})
+	}
+	if read("callbackUrl") && !allowed {
+		wrong = append(wrong, FieldProblem{"callbackUrl", "not_allowed", "This address is not among those that are allowed"})
+	}
+	if len(wrong) > 0 {
+		return nil, invalidFields(wrong...)
+	}
+	if err := s.take(ctx, "oauth", s.cfg.OAuthRate, ""); err != nil {
+		return nil, err
+	}
+	browser, _ := ctx.Value(browserKey{}).(*http.Request)
+	started, err := s.cfg.Hosted.Start(browser.WithContext(ctx), hosted.Options{Connection: connection, ReturnTo: returnTo})
+	if err != nil {
+		return nil, hostedProblem(err)
+	}
+	return &authSignupOutput{
+		Status: http.StatusOK, SetCookie: started.Cookies,
+		Body: OAuthAnswer{Success: true, Data: OAuthData{AuthorizationURL: started.URL}},
+	}, nil
+}
+
+// callback is the address to which a browser is sent on in the end. A path is one of an origin that is allowed. Either way
+// the whole address must be allowed, so that nobody can be sent elsewhere through us.
+func (s *server) callback(asked string) (address string, allowed bool) {
+	if s.cfg.Hosted == nil {
+		return "", true // the provider is not offered then, which is said
+	}
+	candidates := []string{asked}
+	if strings.HasPrefix(asked, "/") {
+		candidates = nil
+		for _, origin := range s.cfg.Hosted.ReturnOrigins() {
+			candidates = append(candidates, origin+asked)
+		}
+	}
+	for _, candidate := range candidates {
+		if address, err := s.cfg.Hosted.ReturnURL(candidate); err == nil {
+			return address, true
+		}
+	}
+	return "", false
+}
+
+// hostedProblem words what may go wrong when a registration is begun.
+func hostedProblem(err error) error {
+	var option *hosted.OptionError
+	switch {
+	case errors.Is(err, hosted.ErrReturnURL):
+		return invalidFields(FieldProblem{"callbackUrl", "not_allowed", "This address is not among those that are allowed"})
+	case errors.As(err, &option):
+		return invalidFields(FieldProblem{"provider", "invalid_choice", "This provider is not offered"}).because(err)
+	}
+	return newProblem(identityUnavailable, "The identity provider cannot answer at this moment.").after(retryHosted).because(err)
+}

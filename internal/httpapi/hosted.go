@@ -1,0 +1,210 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+
+	"homeroom/catalog"
+	"homeroom/hosted"
+	"homeroom/messages"
+	"homeroom/signup"
+)
+
+const (
+	registerPath = "/register"
+	callbackPath = "/callback"
+	finishPath   = "/register/finish"
+	standingPath = "/register/status/"
+)
+
+// registerHosted adds the way to sign up on the identity provider's own pages, where one is configured.
+func (s *server) registerHosted(router gin.IRouter) {
+	if s.cfg.Hosted == nil {
+		return
+	}
+	router.GET(registerPath, s.startHosted)
+	router.GET(callbackPath, s.finishHosted)
+	router.POST(finishPath, s.ownForm, limitForm, s.goOnHosted)
+	router.GET(standingPath+":id", s.showStanding)
+}
+
+// ownForm refuses forms that another site has sent. What is in the cookie would go on only with its own registration; the
+// person is spared that somebody else names their school.
+func (s *server) ownForm(c *gin.Context) {
+	if err := http.NewCrossOriginProtection().Check(c.Request); err != nil {
+		s.endHosted(c, s.language(c), hosted.Trip{}, errors.Join(hosted.ErrMixedUp, err))
+		c.Abort()
+	}
+}
+
+// startHosted sends a browser to the provider. What would stop the sign-up in the end is said now, and not to somebody who
+// has just registered.
+func (s *server) startHosted(c *gin.Context) {
+	ctx, r := c.Request.Context(), c.Request
+	says := s.language(c, c.Query("ui_locales"))
+	if err := s.take(ctx, "register", s.cfg.HostedRate, ""); err != nil {
+		s.showProblem(c, says, err)
+		return
+	}
+	options := hosted.Options{
+		SchoolName: strings.TrimSpace(c.Query("school_name")), ReturnTo: c.Query("return_to"), LoginHint: c.Query("login_hint"),
+		Locales: strings.Join(strings.Fields(c.Query("ui_locales")), " "), Prompt: c.Query("prompt"), Connection: c.Query("connection"),
+		Organization: c.Query("organization"), Invitation: c.Query("invitation"),
+	}
+	if err := s.foresee(ctx, &options); err != nil {
+		s.endHosted(c, says, hosted.Trip{}, err)
+		return
+	}
+	started, err := s.cfg.Hosted.Start(r, options)
+	if err != nil {
+		s.endHosted(c, says, hosted.Trip{}, err)
+		return
+	}
+	for _, cookie := range started.Cookies {
+		http.SetCookie(c.Writer, cookie)
+	}
+	c.Redirect(http.StatusFound, started.URL)
+}
+
+// foresee looks whether the school's name and the invitation are good. Whoever was invited signs up with the address that was.
+func (s *server) foresee(ctx context.Context, options *hosted.Options) error {
+	if options.SchoolName != "" {
+		if _, _, err := s.cfg.Signup.Available(ctx, options.SchoolName); err != nil {
+			return err
+		}
+	}
+	if options.Invitation == "" || options.Organization != "" {
+		return nil
+	}
+	invitation, err := s.cfg.Signup.Invitation(ctx, options.Invitation)
+	if err == nil && options.LoginHint == "" {
+		options.LoginHint = invitation.Email
+	}
+	return err
+}
+
+// finishHosted takes what the provider has sent the browser back with, and signs the person up.
+func (s *server) finishHosted(c *gin.Context) {
+	if err := s.take(c.Request.Context(), "callback", s.cfg.HostedRate, ""); err != nil {
+		s.showProblem(c, s.language(c), err)
+		return
+	}
+	trip, person, err := s.cfg.Hosted.Finish(c.Request)
+	says := s.language(c, trip.Locales)
+	if errors.Is(err, hosted.ErrLoginRequired) && trip.Silent && trip.ReturnTo != "" {
+		s.drop(c, trip)
+		c.Redirect(http.StatusSeeOther, hosted.WithQuery(trip.ReturnTo, map[string]string{"error": "login_required"}))
+		return
+	}
+	if err != nil {
+		s.endHosted(c, says, trip, err)
+		return
+	}
+	s.signUpHosted(c, says, trip, person)
+}
+
+// goOnHosted takes the form that asks for what the provider could not tell, or that tries again.
+func (s *server) goOnHosted(c *gin.Context) {
+	trip, person, err := s.cfg.Hosted.Held(c.Request, c.PostForm("state"))
+	says := s.language(c, trip.Locales)
+	if err != nil {
+		s.endHosted(c, says, trip, err)
+		return
+	}
+	s.signUpHosted(c, says, trip, person)
+}
+
+// signUpHosted runs the saga for a person whom the provider has named. The registration's id is its idempotency key: the
+// page may be loaded again, and an answer that is lost is given again.
+func (s *server) signUpHosted(c *gin.Context, says messages.Localizer, trip hosted.Trip, person hosted.Person) {
+	ctx := c.Request.Context()
+	req := s.hostedRequest(c, says, trip, person)
+	if req.SchoolName == "" && req.Invitation == "" {
+		s.askForRest(c, says, trip, person, http.StatusOK, nil)
+		return
+	}
+	outcome, err := s.beginSignup(ctx, req)
+	var invalid *signup.ValidationError
+	switch {
+	case err == nil:
+		s.drop(c, trip)
+		s.sendOn(c, trip, outcome)
+	case errors.As(err, &invalid) && askable(invalid):
+		problemOf(err).note(ctx, c.Writer.Header())
+		s.askForRest(c, says, trip, person, http.StatusUnprocessableEntity, invalid)
+	case errors.Is(err, signup.ErrInProgress), problemOf(err).Status == http.StatusServiceUnavailable:
+		s.offerAgain(c, says, trip, person, err)
+	default:
+		s.endHosted(c, says, trip, err)
+	}
+}
+
+// sendOn tells the application that began how the sign-up stands, or the person where there is none.
+func (s *server) sendOn(c *gin.Context, trip hosted.Trip, outcome signup.Outcome) {
+	id := outcome.SignupID.String()
+	if trip.ReturnTo == "" {
+		c.Redirect(http.StatusSeeOther, standing(id, trip.Locales))
+		return
+	}
+	c.Redirect(http.StatusSeeOther, hosted.WithQuery(trip.ReturnTo, map[string]string{"signup_id": id, "status": string(outcome.Status)}))
+}
+
+// standing is the address of the page that shows how a sign-up stands.
+func standing(id, locales string) string {
+	if locales == "" {
+		return standingPath + id
+	}
+	return standingPath + id + "?" + url.Values{"ui_locales": {locales}}.Encode()
+}
+
+func (s *server) drop(c *gin.Context, trip hosted.Trip) {
+	if trip.ID != "" {
+		http.SetCookie(c.Writer, s.cfg.Hosted.Drop(trip))
+	}
+}
+
+// hold keeps a person whom the provider has named in the browser's cookie. It answers when that fails.
+func (s *server) hold(c *gin.Context, says messages.Localizer, trip hosted.Trip, person hosted.Person) bool {
+	cookie, err := s.cfg.Hosted.Hold(trip, person)
+	if err != nil {
+		s.showProblem(c, says, err)
+		return false
+	}
+	http.SetCookie(c.Writer, cookie)
+	return true
+}
+
+// showStanding is where a person without an application sees the school come into being. Knowing the id is the permission.
+func (s *server) showStanding(c *gin.Context) {
+	says := s.language(c, c.Query("ui_locales"))
+	view, err := s.viewSignup(c.Request.Context(), c.Param("id"))
+	if err != nil {
+		s.showProblem(c, says, err)
+		return
+	}
+	switch view.Status {
+	case catalog.SignedUp:
+		s.show(c, says, http.StatusOK, personPage{
+			Title: says.Text("page.hosted.ready_title", map[string]any{"SchoolName": view.School.Name}),
+			Text:  says.Text("page.hosted.ready", nil), Link: s.loginLink(says),
+		})
+	case catalog.AwaitingVerification:
+		s.showText(c, says, http.StatusOK, "page.hosted.confirm")
+	case catalog.AwaitingApproval:
+		s.show(c, says, http.StatusOK, personPage{Title: says.Text("page.waiting.title", nil), Text: says.Text("page.waiting.text", nil)})
+	case catalog.Failed, catalog.Expired:
+		s.show(c, says, http.StatusOK, personPage{
+			Title: says.Text("page.hosted.failed_title", nil), Text: says.Text("page.hosted.failed", nil), Link: beginLink(says, hosted.Trip{}),
+		})
+	default:
+		s.show(c, says, http.StatusOK, personPage{
+			Title: says.Text("page.hosted.making_title", nil), Text: says.Text("page.hosted.making", nil), Refresh: 3,
+			Link: &personLink{URL: standing(view.SignupID.String(), c.Query("ui_locales")), Text: says.Text("page.hosted.again", nil)},
+		})
+	}
+}

@@ -1,0 +1,248 @@
+package httpapi
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+
+	"homeroom/hosted"
+	"homeroom/identity"
+	"homeroom/messages"
+	"homeroom/signup"
+)
+
+// personFields are what a person may be asked for besides the school's name.
+var personFields = append([]string{"givenName", "familyName"}, identity.ProfileFields...)
+
+// hostedRequest puts together what the provider, the beginning and our own form have told. Of the names that the provider
+// knows, those that we could not take are left out: the person has not entered them here, and cannot mend them.
+func (s *server) hostedRequest(c *gin.Context, says messages.Localizer, trip hosted.Trip, person hosted.Person) signup.Request {
+	entered := func(name, otherwise string) string {
+		if text, ok := c.GetPostForm(name); ok {
+			return strings.TrimSpace(text)
+		}
+		return otherwise
+	}
+	login := person.Login
+	req := signup.Request{
+		Login: &login, Email: login.Email, SchoolName: entered("schoolName", trip.SchoolName), Invitation: trip.Invitation,
+		GivenName: person.GivenName, FamilyName: person.FamilyName, Name: person.Name,
+		Profile: map[string]string{}, IdempotencyKey: "hosted." + trip.ID,
+	}
+	for _, wish := range append(strings.Fields(trip.Locales), person.Locale, says.Tag()) {
+		if req.Locale = locale(wish); req.Locale != "" {
+			break
+		}
+	}
+	_, err := req.Normalise(s.cfg.Signup.Rules())
+	var invalid *signup.ValidationError
+	if errors.As(err, &invalid) {
+		for name, value := range map[string]*string{"givenName": &req.GivenName, "familyName": &req.FamilyName, "name": &req.Name} {
+			if slices.ContainsFunc(invalid.Fields, func(f signup.FieldError) bool { return f.Field == name }) {
+				*value = ""
+			}
+		}
+	}
+	req.GivenName, req.FamilyName = entered("givenName", req.GivenName), entered("familyName", req.FamilyName)
+	for _, name := range identity.ProfileFields {
+		if text := entered(name, ""); text != "" {
+			req.Profile[name] = text
+		}
+	}
+	return req
+}
+
+// askable tells whether the person can mend what is wrong: it is about what our form asks for.
+func askable(invalid *signup.ValidationError) bool {
+	return !slices.ContainsFunc(invalid.Fields, func(f signup.FieldError) bool {
+		return f.Field != "schoolName" && !slices.Contains(personFields, f.Field)
+	})
+}
+
+// askForRest shows the form that asks for the school's name, and for whatever else a sign-up needs here. The registration
+// rests meanwhile.
+func (s *server) askForRest(c *gin.Context, says messages.Localizer, trip hosted.Trip, person hosted.Person, status int, invalid *signup.ValidationError) {
+	if !s.hold(c, says, trip, person) {
+		return
+	}
+	form := &personForm{Action: finishPath, Button: says.Text("page.hosted.button", nil)}
+	form.Fields = append(form.Fields, personField{Name: "state", Type: "hidden", Value: trip.ID})
+	add := func(name, kind, autocomplete, value string, required bool) {
+		field := personField{
+			Name: name, Type: kind, Autocomplete: autocomplete, Value: value, Required: required, Label: says.Text("page.field."+name, nil),
+		}
+		if text, ok := c.GetPostForm(name); ok {
+			field.Value = text
+		}
+		if invalid != nil {
+			for _, wrong := range fieldProblems(invalid.Fields) {
+				if wrong.Field == name {
+					field.Problem = message(says, wrong)
+				}
+			}
+		}
+		form.Fields = append(form.Fields, field)
+	}
+	if trip.Invitation == "" || invalid != nil && slices.ContainsFunc(invalid.Fields, func(f signup.FieldError) bool { return f.Field == "schoolName" }) {
+		add("schoolName", "text", "organization", trip.SchoolName, true)
+	}
+	known := map[string]string{"givenName": person.GivenName, "familyName": person.FamilyName}
+	for _, name := range personFields {
+		presence := s.cfg.Signup.Rules().Fields[name]
+		if presence == signup.Required && known[name] == "" || presence == signup.Optional && slices.Contains(identity.ProfileFields, name) {
+			add(name, "text", autocompletes[name], "", presence == signup.Required)
+		}
+	}
+	s.showForm(c, says, status, personPage{
+		Title: says.Text("page.hosted.school_title", nil),
+		Text:  says.Text("page.hosted.school", map[string]any{"Email": person.Login.Email}), Form: form,
+	})
+}
+
+// autocompletes tell browsers what a field is for.
+var autocompletes = map[string]string{
+	"givenName": "given-name", "familyName": "family-name", "company": "organization", "phone": "tel", "address": "street-address",
+	"region": "address-level1", "locality": "address-level2", "postalCode": "postal-code",
+}
+
+// offerAgain shows a button that tries once more, with what the person has entered already.
+func (s *server) offerAgain(c *gin.Context, says messages.Localizer, trip hosted.Trip, person hosted.Person, err error) {
+	if !s.hold(c, says, trip, person) {
+		return
+	}
+	p := problemOf(err)
+	p.note(c.Request.Context(), c.Writer.Header())
+	form := &personForm{Action: finishPath, Button: says.Text("page.hosted.again", nil)}
+	form.Fields = append(form.Fields, personField{Name: "state", Type: "hidden", Value: trip.ID})
+	for _, name := range append([]string{"schoolName"}, personFields...) {
+		if text, ok := c.GetPostForm(name); ok {
+			form.Fields = append(form.Fields, personField{Name: name, Type: "hidden", Value: text})
+		}
+	}
+	s.showForm(c, says, p.Status, personPage{
+		Title: says.Text("page.hosted.later_title", nil), Text: says.Text("page.hosted.later", nil), Form: form,
+	})
+}
+
+// showForm writes a page whose form sends people on.
+func (s *server) showForm(c *gin.Context, says messages.Localizer, status int, page personPage) {
+	page.Lang = says.Tag()
+	var body bytes.Buffer
+	if err := s.person.ExecuteTemplate(&body, "person.html", page); err != nil {
+		s.showProblem(c, says, fmt.Errorf("write a page: %w", err))
+		return
+	}
+	c.Header("Content-Security-Policy", strings.Replace(personPolicy, "form-action 'self'", "form-action "+s.cfg.Hosted.FormAction(), 1))
+	c.Data(status, "text/html; charset=utf-8", body.Bytes())
+}
+
+// ending is a page on which a registration ends.
+type ending struct {
+	kind *kind
+	id   string
+	// again offers to begin once more.
+	again bool
+}
+
+// endHosted writes the page of a registration that has failed. Why is for the log.
+func (s *server) endHosted(c *gin.Context, says messages.Localizer, trip hosted.Trip, err error) {
+	s.drop(c, trip)
+	var option *hosted.OptionError
+	var invalid *signup.ValidationError
+	e, known := endingOf(err)
+	switch {
+	case known:
+		p := newProblem(e.kind, "").because(err)
+		if wait := identity.RetryAfter(err); wait > 0 {
+			p = p.after(wait)
+		}
+		p.note(c.Request.Context(), c.Writer.Header())
+		page := personPage{Title: says.Text(e.id+"_title", nil), Text: says.Text(e.id, nil)}
+		if e.id == "page.refused" || e.id == "page.closed" {
+			page.Title, page.Text = says.Text(e.id+".title", nil), says.Text(e.id+".text", nil)
+		}
+		if e.again {
+			page.Link = beginLink(says, trip)
+		} else if e.kind == emailExists {
+			page.Link = s.loginLink(says)
+		}
+		s.show(c, says, e.kind.Status, page)
+	case errors.As(err, &option), errors.Is(err, hosted.ErrReturnURL):
+		part := "return_to"
+		if option != nil {
+			part = option.Option
+		}
+		newProblem(malformedRequest, "").because(err).note(c.Request.Context(), c.Writer.Header())
+		s.show(c, says, http.StatusBadRequest, personPage{
+			Title: says.Text("page.hosted.link_title", nil), Text: says.Text("page.hosted.link", map[string]any{"Part": part}),
+		})
+	case errors.As(err, &invalid):
+		s.endInvalid(c, says, trip, invalid)
+	default:
+		s.showProblem(c, says, err)
+	}
+}
+
+// endInvalid tells what is wrong where no form could mend it: the address may not sign up, or the link names no school.
+func (s *server) endInvalid(c *gin.Context, says messages.Localizer, trip hosted.Trip, invalid *signup.ValidationError) {
+	p := problemOf(invalid)
+	p.note(c.Request.Context(), c.Writer.Header())
+	page := personPage{Title: says.Text("page.hosted.unfit_title", nil), Text: message(says, p.Errors[0])}
+	if trip.ID == "" { // nothing was begun
+		page.Title = says.Text("page.hosted.link_title", nil)
+	}
+	s.show(c, says, p.Status, page)
+}
+
+// endingOf is the table from errors to pages.
+func endingOf(err error) (ending, bool) {
+	var unavailable *identity.Unavailable
+	var misconfigured *identity.Misconfigured
+	switch {
+	case errors.Is(err, hosted.ErrRefused):
+		return ending{forbidden, "page.refused", true}, true
+	case errors.Is(err, hosted.ErrLoginRequired):
+		return ending{unauthenticated, "page.hosted.asked", true}, true
+	case errors.Is(err, hosted.ErrExpired):
+		return ending{malformedRequest, "page.hosted.expired", true}, true
+	case errors.Is(err, hosted.ErrMixedUp):
+		return ending{malformedRequest, "page.hosted.strange", true}, true
+	case errors.Is(err, hosted.ErrNoEmail):
+		return ending{validationError, "page.hosted.address", true}, true
+	case errors.Is(err, hosted.ErrUntrusted), errors.As(err, &unavailable), errors.As(err, &misconfigured),
+		errors.Is(err, signup.ErrCannotAdopt):
+		return ending{identityUnavailable, "page.hosted.later", true}, true
+	case errors.Is(err, signup.ErrEmailExists):
+		return ending{emailExists, "page.hosted.exists", false}, true
+	case errors.Is(err, signup.ErrHasSchool):
+		return ending{emailExists, "page.hosted.has_school", false}, true
+	case errors.Is(err, signup.ErrClosed), errors.Is(err, signup.ErrInvitationNeeded):
+		return ending{forbidden, "page.closed", false}, true
+	case errors.Is(err, signup.ErrInvitationGone):
+		return ending{notFound, "page.invitation.expired", false}, true
+	}
+	return ending{}, false
+}
+
+// beginLink begins once more with what is known to be good.
+func beginLink(says messages.Localizer, trip hosted.Trip) *personLink {
+	query := url.Values{}
+	for name, value := range map[string]string{
+		"school_name": trip.SchoolName, "return_to": trip.ReturnTo, "ui_locales": trip.Locales, "invitation": trip.Invitation,
+	} {
+		if value != "" {
+			query.Set(name, value)
+		}
+	}
+	address := registerPath
+	if len(query) > 0 {
+		address += "?" + query.Encode()
+	}
+	return &personLink{URL: address, Text: says.Text("page.hosted.begin", nil)}
+}

@@ -1,0 +1,252 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/google/uuid"
+
+	"homeroom/catalog"
+	"homeroom/identity"
+	"homeroom/signup"
+)
+
+// inviteSchools is the permission to invite people to sign a school up.
+const inviteSchools = "invite:schools"
+
+func (s *server) registerInvitations() {
+	refusals := []int{
+		http.StatusBadRequest, http.StatusForbidden, http.StatusNotFound, http.StatusConflict, http.StatusRequestEntityTooLarge,
+		http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity,
+	}
+	const who = "\n\nFor the school's owner and admins, and for operators with the permission `update:tenants`."
+	register(s, anyUser, huma.Operation{
+		OperationID: "invite", Method: http.MethodPost, Path: "/tenants/{id}/invitations", Tags: []string{tagSchool},
+		Summary: "Invite a person to a school",
+		Description: "A mail with a link is sent. Inviting the same address again renews the invitation, with the new role and a new end, and sends the mail again." +
+			who,
+		DefaultStatus: http.StatusCreated, MaxBodyBytes: largestBody, SkipValidateBody: true,
+		Errors: refusals, Middlewares: huma.Middlewares{s.requireJSON},
+	}, s.postInvitation)
+	register(s, anyUser, huma.Operation{
+		OperationID: "listInvitations", Method: http.MethodGet, Path: "/tenants/{id}/invitations", Tags: []string{tagSchool},
+		Summary: "List the invitations to a school", Description: "The newest first, in pages, answered ones too." + who,
+		Errors: []int{http.StatusForbidden, http.StatusNotFound, http.StatusUnprocessableEntity},
+	}, s.listInvitations)
+	register(s, anyUser, huma.Operation{
+		OperationID: "revokeInvitation", Method: http.MethodDelete, Path: "/tenants/{id}/invitations/{invitation}", Tags: []string{tagSchool},
+		Summary: "Take an invitation back", Description: "Its link is good for nothing from then on." + who,
+		DefaultStatus: http.StatusNoContent,
+		Errors:        []int{http.StatusForbidden, http.StatusNotFound, http.StatusGone},
+	}, s.deleteInvitation)
+	register(s, permitted(inviteSchools), huma.Operation{
+		OperationID: "inviteSchool", Method: http.MethodPost, Path: "/invitations", Tags: []string{tagOperator},
+		Summary:       "Invite a person to sign a school up",
+		Description:   "A mail with a link is sent. It lets the person sign up where that needs an invitation or an approval.",
+		DefaultStatus: http.StatusCreated, MaxBodyBytes: largestBody, SkipValidateBody: true,
+		Errors: refusals, Middlewares: huma.Middlewares{s.requireJSON},
+	}, s.postSchoolInvitation)
+	register(s, permitted(inviteSchools), huma.Operation{
+		OperationID: "listSchoolInvitations", Method: http.MethodGet, Path: "/invitations", Tags: []string{tagOperator},
+		Summary: "List the invitations to sign a school up", Description: "The newest first, in pages, answered ones too.",
+		Errors: []int{http.StatusUnprocessableEntity},
+	}, s.listSchoolInvitations)
+	register(s, permitted(inviteSchools), huma.Operation{
+		OperationID: "revokeSchoolInvitation", Method: http.MethodDelete, Path: "/invitations/{invitation}", Tags: []string{tagOperator},
+		Summary: "Take an invitation to sign a school up back", Description: "Its link is good for nothing from then on.",
+		DefaultStatus: http.StatusNoContent,
+		Errors:        []int{http.StatusNotFound, http.StatusGone},
+	}, s.deleteSchoolInvitation)
+}
+
+// newInvitation is the body of an invitation. It reads itself, as newUser does.
+type newInvitation struct {
+	Email     string `json:"email" format:"email" maxLength:"254" doc:"Who is invited." example:"grace@lincoln.example"`
+	Role      string `json:"role,omitempty" enum:"member,admin" doc:"What the person is to be at the school. Defaults to member." example:"member"`
+	Locale    string `json:"locale,omitempty" maxLength:"35" doc:"The language of the mail." example:"de"`
+	LastsDays *int   `json:"lastsDays,omitempty" minimum:"1" maximum:"30" doc:"For how many days the link is good. Defaults to 7." example:"7"`
+
+	wrong []FieldProblem
+}
+
+// UnmarshalJSON takes the members one by one.
+func (n *newInvitation) UnmarshalJSON(text []byte) error {
+	o, err := readObject(text)
+	if err != nil {
+		return err
+	}
+	n.Email, n.Role, n.Locale, n.LastsDays = o.text("email"), o.text("role"), o.text("locale"), o.number("lastsDays", 1, 30)
+	n.wrong = o.end()
+	return nil
+}
+
+func (n newInvitation) wish(by signup.Actor) signup.Invite {
+	wish := signup.Invite{Email: n.Email, Role: n.Role, Locale: n.Locale, By: by}
+	if n.LastsDays != nil {
+		wish.Lasts = time.Duration(*n.LastsDays) * 24 * time.Hour
+	}
+	return wish
+}
+
+type postInvitationInput struct {
+	TenantPath
+	Body newInvitation
+}
+
+type postSchoolInvitationInput struct{ Body newInvitation }
+
+// InvitationPath names an invitation.
+type InvitationPath struct {
+	Invitation string `path:"invitation" doc:"The invitation's id."`
+}
+
+type deleteInvitationInput struct {
+	TenantPath
+	InvitationPath
+}
+
+type listInvitationsInput struct {
+	TenantPath
+	PageInput
+	LimitInput
+}
+
+// Invitation is an invitation, without the secret in its link.
+type Invitation struct {
+	ID        uuid.UUID `json:"id" doc:"The invitation."`
+	Email     string    `json:"email" doc:"Who is invited." example:"grace@lincoln.example"`
+	Role      string    `json:"role" enum:"owner,admin,member" doc:"What the person is to be." example:"member"`
+	Status    string    `json:"status" enum:"open,accepted,revoked,expired" example:"open"`
+	CreatedAt time.Time `json:"createdAt" doc:"When the person was invited first."`
+	ExpiresAt time.Time `json:"expiresAt" doc:"Until when the link is good."`
+}
+
+func invitationOf(row catalog.Invitation) Invitation {
+	i := Invitation{ID: row.ID, Email: row.Email, Role: row.Role, Status: "open", CreatedAt: row.CreatedAt.UTC(), ExpiresAt: row.ExpiresAt.UTC()}
+	switch {
+	case row.AcceptedAt != nil:
+		i.Status = "accepted"
+	case row.RevokedAt != nil:
+		i.Status = "revoked"
+	case row.Expired:
+		i.Status = "expired"
+	}
+	return i
+}
+
+// InvitationPage is a part of the list.
+type InvitationPage struct {
+	Invitations []Invitation `json:"invitations"`
+	NextCursor  string       `json:"nextCursor,omitempty" doc:"Continues the list; absent at its end."`
+}
+
+type (
+	invitationOutput     struct{ Body Invitation }
+	invitationPageOutput struct{ Body InvitationPage }
+)
+
+// managed finds a school whose people the caller may invite. To others it does not say whether there is such a school.
+func (s *server) managed(ctx context.Context, id string) (school catalog.Tenant, by string, err error) {
+	claims := claimsOf(ctx)
+	school, err = s.cfg.Catalog.Tenant(ctx, id)
+	if claims.allows("update:tenants") {
+		return school, "", err
+	}
+	refusal := newProblem(forbidden, "Only the owner and the admins of a school may invite people to it.")
+	if err != nil && !errors.Is(err, catalog.ErrNotFound) {
+		return catalog.Tenant{}, "", err
+	}
+	user, look := s.cfg.Catalog.UserByIdentity(ctx, claims.Subject)
+	if look != nil && !errors.Is(look, catalog.ErrNotFound) {
+		return catalog.Tenant{}, "", look
+	}
+	if err != nil || look != nil || user.TenantID != school.ID || user.Role == identity.RoleMember {
+		return catalog.Tenant{}, "", refusal
+	}
+	if err := usable(school); err != nil {
+		return catalog.Tenant{}, "", err
+	}
+	return school, user.DisplayName(), nil
+}
+
+func (s *server) postInvitation(ctx context.Context, in *postInvitationInput) (*invitationOutput, error) {
+	school, by, err := s.managed(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	if len(in.Body.wrong) > 0 {
+		return nil, invalidFields(in.Body.wrong...)
+	}
+	wish := in.Body.wish(actor(ctx))
+	wish.Tenant, wish.ByName = &school.ID, by
+	return s.invite(ctx, wish)
+}
+
+func (s *server) postSchoolInvitation(ctx context.Context, in *postSchoolInvitationInput) (*invitationOutput, error) {
+	if len(in.Body.wrong) > 0 {
+		return nil, invalidFields(in.Body.wrong...)
+	}
+	return s.invite(ctx, in.Body.wish(actor(ctx)))
+}
+
+func (s *server) invite(ctx context.Context, wish signup.Invite) (*invitationOutput, error) {
+	made, err := s.cfg.Signup.Invite(ctx, wish)
+	if err != nil {
+		return nil, err
+	}
+	return &invitationOutput{invitationOf(made)}, nil
+}
+
+func (s *server) listInvitations(ctx context.Context, in *listInvitationsInput) (*invitationPageOutput, error) {
+	school, _, err := s.managed(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	return s.invitationPage(ctx, &school.ID, waitingInput{in.PageInput, in.LimitInput})
+}
+
+func (s *server) listSchoolInvitations(ctx context.Context, in *waitingInput) (*invitationPageOutput, error) {
+	return s.invitationPage(ctx, nil, *in)
+}
+
+func (s *server) invitationPage(ctx context.Context, tenant *uuid.UUID, in waitingInput) (*invitationPageOutput, error) {
+	before, err := in.after()
+	if err != nil {
+		return nil, err
+	}
+	rows, err := s.cfg.Catalog.Invitations(ctx, tenant, before, in.Limit+1)
+	if err != nil {
+		return nil, err
+	}
+	page := InvitationPage{Invitations: []Invitation{}}
+	for _, row := range rows[:min(in.Limit, len(rows))] {
+		page.Invitations = append(page.Invitations, invitationOf(row))
+	}
+	if len(rows) > in.Limit {
+		page.NextCursor = rows[in.Limit-1].ID.String()
+	}
+	return &invitationPageOutput{page}, nil
+}
+
+func (s *server) deleteInvitation(ctx context.Context, in *deleteInvitationInput) (*struct{}, error) {
+	school, _, err := s.managed(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	id, err := signupID(in.Invitation)
+	if err != nil {
+		return nil, err
+	}
+	return nil, s.cfg.Signup.Revoke(ctx, &school.ID, id, actor(ctx))
+}
+
+func (s *server) deleteSchoolInvitation(ctx context.Context, in *InvitationPath) (*struct{}, error) {
+	id, err := signupID(in.Invitation)
+	if err != nil {
+		return nil, err
+	}
+	return nil, s.cfg.Signup.Revoke(ctx, nil, id, actor(ctx))
+}

@@ -1,0 +1,65 @@
+package httpapi
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+	"golang.org/x/text/language"
+
+	"homeroom/messages"
+)
+
+// language chooses the language of an answer: preferences that are known from elsewhere come first, then the request's own
+// header. Caches are told that there are others.
+func (s *server) language(c *gin.Context, preferences ...string) messages.Localizer {
+	says := s.cfg.Texts.For(append(slices.Clone(preferences), strings.Join(c.Request.Header.Values("Accept-Language"), ","))...)
+	h := c.Writer.Header()
+	h.Set("Content-Language", says.Tag())
+	if !slices.Contains(h.Values("Vary"), "Accept-Language") {
+		h.Add("Vary", "Accept-Language")
+	}
+	return says
+}
+
+// say puts the problem's texts into a language, where they are ours. The codes stay.
+func (p *Problem) say(says messages.Localizer) {
+	if p.said {
+		return
+	}
+	p.said = true
+	if title, ok := says.Lookup(textID(p.Code)+".title", nil); ok {
+		p.Title = title
+	}
+	p.Detail, _ = says.Translate(p.Detail)
+	fields := slices.Clone(p.Errors) // which a handler may have kept
+	for i, field := range fields {
+		fields[i].Message = message(says, field)
+	}
+	p.Errors = fields
+}
+
+// message says what is wrong with a field. What the identity provider says, in its own language, is quoted behind what its
+// code means.
+func message(says messages.Localizer, field FieldProblem) string {
+	text, ours := says.Translate(field.Message)
+	if ours || strings.HasPrefix(says.Tag(), "en") {
+		return text
+	}
+	if meaning, ok := says.Lookup("code."+field.Code, map[string]any{"Message": field.Message}); ok {
+		return meaning
+	}
+	return field.Message
+}
+
+// textID is the beginning of the ids of a kind's texts.
+func textID(code string) string { return "kind." + strings.ToLower(code) }
+
+// locale is the language that a person reads first, as a mail to them is written; empty when they do not say.
+func locale(acceptLanguage string) string {
+	wanted, _, err := language.ParseAcceptLanguage(acceptLanguage[:min(len(acceptLanguage), 500)])
+	if err != nil || len(wanted) == 0 || wanted[0] == language.Und {
+		return ""
+	}
+	return wanted[0].String()
+}

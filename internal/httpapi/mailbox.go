@@ -1,0 +1,141 @@
+package httpapi
+
+import (
+	"bytes"
+	"fmt"
+	"html/template"
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gin-gonic/gin"
+)
+
+// Mailbox holds the mails that the development server would have sent. It is never configured where mails reach people.
+type Mailbox interface {
+	// Numbers are those of the mails that are kept, the newest first.
+	Numbers() []int
+	// Message is a mail as it came, and when; ok is false for one that is not kept.
+	Message(number int) (raw []byte, at time.Time, ok bool)
+}
+
+const mailboxPath = "/dev/mailbox"
+
+// The page of a mail shows its HTML in a frame of its own. What is in the frame is somebody else's: it may neither run nor
+// load anything, and its links open outside of it.
+const (
+	mailboxPolicy = "default-src 'none'; style-src 'self'; frame-src 'self'; base-uri 'none'; form-action 'none'; " +
+		"frame-ancestors 'none'"
+	framePolicy = "sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none'; style-src 'unsafe-inline'; " +
+		"img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+)
+
+// registerMailbox adds the pages of the mailbox, where there is one.
+func (s *server) registerMailbox(router *gin.Engine) error {
+	if s.cfg.Mailbox == nil {
+		return nil
+	}
+	templates, err := template.ParseFS(pages, "pages/mailbox*.html")
+	if err != nil {
+		return fmt.Errorf("read pages of the mailbox: %w", err)
+	}
+	box := &mailboxPages{s.cfg.Mailbox, templates}
+	for path, handler := range map[string]gin.HandlerFunc{
+		mailboxPath: box.list, mailboxPath + "/:number": box.show, mailboxPath + "/:number/html": box.frame,
+	} {
+		router.GET(path, handler)
+		router.HEAD(path, handler)
+	}
+	return nil
+}
+
+// mailboxPages answer for the mailbox: browsers with pages, programs with JSON.
+type mailboxPages struct {
+	box       Mailbox
+	templates *template.Template
+}
+
+// list shows what is kept.
+func (m *mailboxPages) list(c *gin.Context) {
+	mails := []*shownMail{}
+	for _, number := range m.box.Numbers() {
+		if mail, ok := m.read(number); ok {
+			mails = append(mails, mail)
+		}
+	}
+	m.write(c, "mailbox.html", mails, gin.H{"mails": mails})
+}
+
+// show shows one mail.
+func (m *mailboxPages) show(c *gin.Context) {
+	if mail, ok := m.find(c); ok {
+		m.write(c, "mailbox_mail.html", mail, mail)
+	}
+}
+
+// frame is the HTML of a mail, for its frame.
+func (m *mailboxPages) frame(c *gin.Context) {
+	mail, ok := m.find(c)
+	if !ok {
+		return
+	}
+	c.Header("Content-Security-Policy", framePolicy)
+	// Links are to open in a window of their own: in the frame they could not be used.
+	page := strings.Replace(mail.HTML, "<head>", `<head><base target="_blank">`, 1)
+	c.Data(http.StatusOK, "text/html; charset=utf-8", []byte(page))
+}
+
+func (m *mailboxPages) write(c *gin.Context, name string, data, forPrograms any) {
+	c.Writer.Header().Add("Vary", "Accept")
+	if !strings.Contains(c.GetHeader("Accept"), "text/html") {
+		c.JSON(http.StatusOK, forPrograms)
+		return
+	}
+	var page bytes.Buffer
+	if err := m.templates.ExecuteTemplate(&page, name, data); err != nil {
+		panic(err) // recover answers, and logs it
+	}
+	c.Header("Content-Security-Policy", mailboxPolicy)
+	c.Data(http.StatusOK, "text/html; charset=utf-8", page.Bytes())
+}
+
+// find reads the mail that a path names, or answers that there is none.
+func (m *mailboxPages) find(c *gin.Context) (*shownMail, bool) {
+	if number, err := strconv.Atoi(c.Param("number")); err == nil {
+		if mail, ok := m.read(number); ok {
+			return mail, true
+		}
+	}
+	writeProblem(c.Writer, c.Request, newProblem(notFound, "There is no such thing here."))
+	return nil, false
+}
+
+func (m *mailboxPages) read(number int) (*shownMail, bool) {
+	raw, at, ok := m.box.Message(number)
+	if !ok {
+		return nil, false
+	}
+	mail := readMail(raw)
+	mail.Number, mail.At = number, at.UTC()
+	return mail, true
+}
+
+// webAddress is what a text part shows as a link.
+var webAddress = regexp.MustCompile(`https?://[^\s<>"]+[^\s<>".,;:!?)]`)
+
+// Linked is the text with its web addresses as links.
+func (m *shownMail) Linked() template.HTML {
+	text := m.Text
+	var html strings.Builder
+	end := 0
+	for _, at := range webAddress.FindAllStringIndex(text, -1) {
+		html.WriteString(template.HTMLEscapeString(text[end:at[0]]))
+		address := template.HTMLEscapeString(text[at[0]:at[1]])
+		html.WriteString(`<a href="` + address + `">` + address + `</a>`)
+		end = at[1]
+	}
+	html.WriteString(template.HTMLEscapeString(text[end:]))
+	return template.HTML(html.String()) //nolint:gosec // escaped above, and nothing but http and https is a link
+}

@@ -1,0 +1,150 @@
+package httpapi
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"homeroom/signup"
+)
+
+// registerNewSchools adds the ways in for people whose login exists. What shows that it is theirs is their own access token;
+// an e-mail address or a password would not do.
+func (s *server) registerNewSchools() {
+	errors := []int{
+		http.StatusBadRequest, http.StatusForbidden, http.StatusConflict, http.StatusRequestEntityTooLarge,
+		http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity, http.StatusServiceUnavailable,
+	}
+	register(s, anyUser, huma.Operation{
+		OperationID: "signUpSchool", Method: http.MethodPost, Path: "/schools", Tags: []string{tagSignup},
+		Summary: "Sign a school up with a login that exists",
+		Description: "The login of the access token becomes the owner of a new school. Whoever has a school already is refused. " +
+			"The answers are those of `POST /users`.",
+		DefaultStatus: http.StatusCreated, MaxBodyBytes: largestBody,
+		SkipValidateBody: true, SkipValidateParams: true, // done by the handler, which tells everything at once
+		Errors:      errors,
+		Middlewares: huma.Middlewares{s.requireJSON},
+		Responses:   s.signupResponses(),
+	}, s.postSchool)
+	register(s, anyUser, huma.Operation{
+		OperationID: "acceptInvitation", Method: http.MethodPost, Path: "/invitations/accept", Tags: []string{tagSignup},
+		Summary: "Accept an invitation with a login that exists",
+		Description: "The login of the access token joins the school. Its e-mail address must be the one that was invited. Whoever has no login yet sends " +
+			"`invitation` with `POST /users` instead.",
+		DefaultStatus: http.StatusCreated, MaxBodyBytes: largestBody,
+		SkipValidateBody: true, SkipValidateParams: true,
+		Errors:      append(errors, http.StatusGone),
+		Middlewares: huma.Middlewares{s.requireJSON},
+		Responses:   s.signupResponses(),
+	}, s.postAcceptance)
+}
+
+// newSchool is the body of POST /schools. It reads itself, as newUser does.
+type newSchool struct {
+	SchoolName string `json:"schoolName" minLength:"2" maxLength:"100" doc:"The school's name, in any script." example:"Lincoln High"`
+	GivenName  string `json:"givenName,omitempty" minLength:"1" maxLength:"100" doc:"As the person writes it." example:"Ada"`
+	FamilyName string `json:"familyName,omitempty" minLength:"1" maxLength:"100" doc:"As the person writes it." example:"Lovelace"`
+	Name       string `json:"name,omitempty" minLength:"2" maxLength:"100" doc:"The whole name, as the person writes it." example:"Ada Lovelace"`
+
+	wrong []FieldProblem
+}
+
+// UnmarshalJSON takes the members one by one.
+func (n *newSchool) UnmarshalJSON(text []byte) error {
+	o, err := readObject(text)
+	if err != nil {
+		return err
+	}
+	n.SchoolName, n.GivenName, n.FamilyName, n.Name = o.text("schoolName"), o.text("givenName"), o.text("familyName"), o.text("name")
+	n.wrong = o.end()
+	return nil
+}
+
+// LoginHeaders are those of a request that begins a sign-up.
+type LoginHeaders struct {
+	IdempotencyKey string   `header:"Idempotency-Key" minLength:"16" maxLength:"255" pattern:"^[!-~]+$" doc:"Makes a repetition of the request the same request."`
+	Prefer         []string `header:"Prefer" doc:"respond-async answers as soon as the work is sure to be done." example:"respond-async"`
+	AcceptLanguage string   `header:"Accept-Language" doc:"The languages that the person reads, for the mails." example:"de, en;q=0.8"`
+}
+
+type postSchoolInput struct {
+	LoginHeaders
+	Body newSchool
+}
+
+func (s *server) postSchool(ctx context.Context, in *postSchoolInput) (*postUserOutput, error) {
+	return s.beginWithLogin(ctx, in.LoginHeaders, in.Body.wrong, signup.Request{
+		SchoolName: in.Body.SchoolName, GivenName: in.Body.GivenName, FamilyName: in.Body.FamilyName, Name: in.Body.Name,
+	})
+}
+
+// acceptance is the body of POST /invitations/accept.
+type acceptance struct {
+	Invitation string `json:"invitation" minLength:"43" maxLength:"43" doc:"The token from the invitation's link." example:"5uD0…"`
+	SchoolName string `json:"schoolName,omitempty" minLength:"2" maxLength:"100" doc:"The name of the school, where the invitation is to sign one up." example:"Lincoln High"`
+
+	wrong []FieldProblem
+}
+
+// UnmarshalJSON takes the members one by one.
+func (a *acceptance) UnmarshalJSON(text []byte) error {
+	o, err := readObject(text)
+	if err != nil {
+		return err
+	}
+	a.Invitation, a.SchoolName = o.text("invitation"), o.text("schoolName")
+	a.wrong = o.end()
+	return nil
+}
+
+type acceptanceInput struct {
+	LoginHeaders
+	Body acceptance
+}
+
+func (s *server) postAcceptance(ctx context.Context, in *acceptanceInput) (*postUserOutput, error) {
+	wrong := in.Body.wrong
+	if in.Body.Invitation == "" {
+		wrong = append(wrong, FieldProblem{"invitation", "required", "Send the token from the invitation's link."})
+	}
+	return s.beginWithLogin(ctx, in.LoginHeaders, wrong, signup.Request{
+		SchoolName: in.Body.SchoolName, Invitation: in.Body.Invitation,
+	})
+}
+
+// beginWithLogin begins a sign-up with the login of the access token.
+func (s *server) beginWithLogin(ctx context.Context, headers LoginHeaders, wrong []FieldProblem, req signup.Request) (*postUserOutput, error) {
+	login, err := s.cfg.Signup.Login(ctx, claimsOf(ctx).Subject)
+	if err != nil {
+		return nil, err
+	}
+	req.Login, req.Email, req.Locale = &login, login.Email, locale(headers.AcceptLanguage)
+	req.IdempotencyKey, req.Async = headers.IdempotencyKey, preferAsync(headers.Prefer)
+	if err := s.validateUser(req, wrong); err != nil {
+		return nil, err
+	}
+	if err := s.takeSignup(ctx, req.IdempotencyKey); err != nil {
+		return nil, err
+	}
+	outcome, err := s.beginSignup(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	return begun(outcome, req.Async), nil
+}
+
+// begun is the answer to a request that began a sign-up.
+func begun(outcome signup.Outcome, async bool) *postUserOutput {
+	out := &postUserOutput{
+		Status: http.StatusCreated, Location: "/signups/" + outcome.SignupID.String(), Body: outcome.Result,
+	}
+	if outcome.Result == nil {
+		out.Status = http.StatusAccepted
+		out.Body = Accepted{SignupID: outcome.SignupID, Status: outcome.Status}
+		if async {
+			out.PreferenceApplied = "respond-async"
+		}
+	}
+	return out
+}

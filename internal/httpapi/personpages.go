@@ -1,0 +1,280 @@
+package httpapi
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"html/template"
+	"net/http"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+
+	"homeroom/catalog"
+	"homeroom/identity"
+	"homeroom/internal/secret"
+	"homeroom/messages"
+	"homeroom/signup"
+)
+
+// personPolicy is pagePolicy for pages with a form of our own.
+const personPolicy = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+
+// largestForm is how many bytes a page's form may have.
+const largestForm = 16 << 10
+
+// personPage is a page for people who follow a link in a mail: a title, a sentence, perhaps a form. It needs no script.
+type personPage struct {
+	Lang, Title, Text string
+	// Problem is why what was sent did not work.
+	Problem string
+	Form    *personForm
+	Link    *personLink
+	// Refresh, if not zero, has the page look again after as many seconds.
+	Refresh int
+}
+
+type personForm struct {
+	Action, Button string
+	Fields         []personField
+}
+
+type personField struct {
+	Name, Label, Type, Value, Autocomplete, Problem string
+	Required, ReadOnly                              bool
+}
+
+type personLink struct{ URL, Text string }
+
+// registerPersonPages adds the pages to which the links in mails lead. Following a link changes nothing, because programs
+// that scan mails follow links too: each page has a button.
+func (s *server) registerPersonPages(router gin.IRouter) error {
+	templates, err := template.ParseFS(pages, "pages/person.html")
+	if err != nil {
+		return fmt.Errorf("read the page for people: %w", err)
+	}
+	s.person = templates
+	router.GET("/activate", s.askActivation)
+	router.POST("/activate", limitForm, s.activate)
+	router.GET("/invitation", s.askInvitation)
+	router.POST("/invitation", limitForm, s.acceptOnPage)
+	return nil
+}
+
+// limitForm refuses what no form of ours sends.
+func limitForm(c *gin.Context) {
+	c.Request.Body = http.MaxBytesReader(c.Writer, c.Request.Body, largestForm)
+	if !strings.HasPrefix(c.GetHeader("Content-Type"), "application/x-www-form-urlencoded") || c.Request.ParseForm() != nil {
+		writeProblem(c.Writer, c.Request, newProblem(malformedRequest, "The body is not a form of this page."))
+		c.Abort()
+	}
+}
+
+// show writes a page.
+func (s *server) show(c *gin.Context, says messages.Localizer, status int, page personPage) {
+	page.Lang = says.Tag()
+	var body bytes.Buffer
+	if err := s.person.ExecuteTemplate(&body, "person.html", page); err != nil {
+		writeProblem(c.Writer, c.Request, problemOf(fmt.Errorf("write a page: %w", err)))
+		return
+	}
+	c.Header("Content-Security-Policy", personPolicy)
+	c.Data(status, "text/html; charset=utf-8", body.Bytes())
+}
+
+// showProblem writes the page of an error that is not about the form.
+func (s *server) showProblem(c *gin.Context, says messages.Localizer, err error) {
+	p := problemOf(err)
+	p.note(c.Request.Context(), c.Writer.Header())
+	title, text := p.Title, p.Detail
+	if p.Status >= http.StatusInternalServerError && p.Status != http.StatusServiceUnavailable {
+		title, text = says.Text("page.error.title", nil), says.Text("page.error.text", map[string]any{"RequestID": p.RequestID})
+	}
+	s.show(c, says, p.Status, personPage{Title: title, Text: text})
+}
+
+func (s *server) askActivation(c *gin.Context) {
+	says := s.language(c)
+	token := c.Query("token")
+	row, err := s.cfg.Signup.LookActivation(c.Request.Context(), token)
+	switch {
+	case errors.Is(err, signup.ErrLinkGone):
+		s.showText(c, says, http.StatusGone, "page.activation.expired")
+	case err != nil:
+		s.showProblem(c, says, err)
+	case row.Status != catalog.AwaitingVerification:
+		s.showText(c, says, http.StatusOK, "page.activation.done")
+	default:
+		s.showActivation(c, says, http.StatusOK, token, row, "")
+	}
+}
+
+// showActivation writes the page with the button that confirms an address, with what was wrong with a password before.
+func (s *server) showActivation(c *gin.Context, says messages.Localizer, status int, token string, row catalog.Signup, wrong string) {
+	form := &personForm{
+		Action: "/activate", Button: says.Text("page.activation.button", nil),
+		Fields: []personField{{Name: "token", Type: "hidden", Value: token}},
+	}
+	ask, err := s.cfg.Signup.NeedsPassword(c.Request.Context(), row)
+	if err != nil {
+		s.showProblem(c, says, err)
+		return
+	}
+	if ask {
+		form.Fields = append(form.Fields, personField{
+			Name: "password", Label: says.Text("page.field.password", nil), Type: "password", Autocomplete: "new-password", Required: true,
+			Problem: wrong,
+		})
+	}
+	s.show(c, says, status, personPage{
+		Title: says.Text("page.activation.title", nil),
+		Text:  says.Text("page.activation.text", map[string]any{"Email": row.Email}),
+		Form:  form,
+	})
+}
+
+// showText writes a page of two texts: id, and id with _title.
+func (s *server) showText(c *gin.Context, says messages.Localizer, status int, id string) {
+	s.show(c, says, status, personPage{Title: says.Text(id+"_title", nil), Text: says.Text(id, nil)})
+}
+
+func (s *server) activate(c *gin.Context) {
+	says := s.language(c)
+	token := c.PostForm("token")
+	outcome, err := s.cfg.Signup.Activate(c.Request.Context(), token, secret.String(c.PostForm("password")))
+	p := problemOf(err)
+	switch {
+	case errors.Is(err, signup.ErrLinkGone):
+		s.showText(c, says, http.StatusGone, "page.activation.expired")
+	case err != nil && p.Code == validationError.Code:
+		row, look := s.cfg.Signup.LookActivation(c.Request.Context(), token)
+		if look != nil {
+			s.showProblem(c, says, look)
+			return
+		}
+		p.note(c.Request.Context(), c.Writer.Header())
+		s.showActivation(c, says, p.Status, token, row, p.Errors[0].Message)
+	case err != nil:
+		s.showProblem(c, says, err)
+	case outcome.Status == catalog.AwaitingApproval:
+		s.show(c, says, http.StatusOK, personPage{Title: says.Text("page.waiting.title", nil), Text: says.Text("page.waiting.text", nil)})
+	default:
+		s.showText(c, says, http.StatusOK, "page.activation.success")
+	}
+}
+
+func (s *server) askInvitation(c *gin.Context) {
+	says := s.language(c)
+	s.showInvitation(c, says, c.Query("token"), http.StatusOK, nil, "")
+}
+
+// showInvitation writes the page of an invitation, with what is wrong with what was sent before.
+func (s *server) showInvitation(c *gin.Context, says messages.Localizer, token string, status int, wrong map[string]string, problem string) {
+	invitation, err := s.cfg.Signup.Invitation(c.Request.Context(), token)
+	if errors.Is(err, signup.ErrInvitationGone) {
+		s.showText(c, says, http.StatusGone, "page.invitation.expired")
+		return
+	}
+	if err != nil {
+		s.showProblem(c, says, err)
+		return
+	}
+	page := personPage{Title: says.Text("page.invitation.title", nil), Problem: problem}
+	form := &personForm{Action: "/invitation", Button: says.Text("page.invitation.button", nil)}
+	add := func(f personField) {
+		if f.Label == "" && f.Type != "hidden" {
+			f.Label = says.Text("page.field."+f.Name, nil)
+		}
+		if f.Value == "" && f.Type != "password" {
+			f.Value = c.PostForm(f.Name)
+		}
+		f.Problem = wrong[f.Name]
+		form.Fields = append(form.Fields, f)
+	}
+	add(personField{Name: "token", Type: "hidden", Value: token})
+	if invitation.TenantID == nil {
+		page.Text = says.Text("page.invitation.text_school", nil)
+		add(personField{Name: "schoolName", Type: "text", Autocomplete: "organization", Required: true})
+	} else {
+		school, err := s.cfg.Catalog.TenantByID(c.Request.Context(), *invitation.TenantID)
+		if err != nil {
+			s.showProblem(c, says, err)
+			return
+		}
+		page.Text = says.Text("page.invitation.text", map[string]any{"SchoolName": school.Name})
+	}
+	add(personField{Name: "email", Type: "email", Value: invitation.Email, Autocomplete: "username", ReadOnly: true})
+	rules := s.cfg.Signup.Rules()
+	if !rules.NoPassword {
+		add(personField{Name: "password", Type: "password", Autocomplete: "new-password", Required: true})
+	}
+	autocomplete := map[string]string{
+		"givenName": "given-name", "familyName": "family-name", "company": "organization", "phone": "tel", "address": "street-address",
+		"region": "address-level1", "locality": "address-level2", "postalCode": "postal-code",
+	}
+	for _, name := range append([]string{"givenName", "familyName"}, identity.ProfileFields...) {
+		presence, asked := rules.Fields[name]
+		if asked || name == "givenName" || name == "familyName" {
+			add(personField{Name: name, Type: "text", Autocomplete: autocomplete[name], Required: presence == signup.Required})
+		}
+	}
+	page.Form = form
+	s.show(c, says, status, page)
+}
+
+// acceptOnPage accepts an invitation with a new login.
+func (s *server) acceptOnPage(c *gin.Context) {
+	says, ctx, token := s.language(c), c.Request.Context(), c.PostForm("token")
+	invitation, err := s.cfg.Signup.Invitation(ctx, token)
+	if errors.Is(err, signup.ErrInvitationGone) {
+		s.showText(c, says, http.StatusGone, "page.invitation.expired")
+		return
+	}
+	if err != nil {
+		s.showProblem(c, says, err)
+		return
+	}
+	req := signup.Request{
+		Invitation: token, Email: invitation.Email, Password: secret.String(c.PostForm("password")), SchoolName: c.PostForm("schoolName"),
+		GivenName: c.PostForm("givenName"), FamilyName: c.PostForm("familyName"), Locale: says.Tag(), Profile: map[string]string{},
+	}
+	for _, name := range identity.ProfileFields {
+		if value := c.PostForm(name); value != "" {
+			req.Profile[name] = value
+		}
+	}
+	if err := s.takeSignup(ctx, ""); err != nil {
+		s.showProblem(c, says, err)
+		return
+	}
+	outcome, err := s.beginSignup(ctx, req)
+	p := problemOf(err)
+	switch {
+	case err == nil && outcome.Status == catalog.SignedUp:
+		s.show(c, says, http.StatusCreated, personPage{
+			Title: says.Text("page.invitation.success_title", nil), Text: says.Text("page.invitation.success", nil), Link: s.loginLink(says),
+		})
+	case err == nil:
+		s.showText(c, says, http.StatusAccepted, "page.invitation.going")
+	case p.Code == validationError.Code:
+		p.note(ctx, c.Writer.Header())
+		wrong := map[string]string{}
+		for _, field := range p.Errors {
+			wrong[field.Field] = field.Message
+		}
+		s.showInvitation(c, says, token, p.Status, wrong, "")
+	case errors.Is(err, signup.ErrEmailExists):
+		p.note(ctx, c.Writer.Header())
+		s.showInvitation(c, says, token, p.Status, nil, says.Text("page.invitation.exists", nil))
+	default:
+		s.showProblem(c, says, err)
+	}
+}
+
+// loginLink leads to where people log in, if that is known.
+func (s *server) loginLink(says messages.Localizer) *personLink {
+	if s.cfg.AppURL == "" {
+		return nil
+	}
+	return &personLink{URL: s.cfg.AppURL, Text: says.Text("page.login.link", nil)}
+}

@@ -1,0 +1,149 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/google/uuid"
+
+	"homeroom/catalog"
+	"homeroom/webhook"
+)
+
+// manageWebhooks is the permission for everything about webhooks: who has it decides where our events go.
+const manageWebhooks = "manage:webhooks"
+
+func (s *server) registerWebhooks() {
+	who := permitted(manageWebhooks)
+	register(s, who, huma.Operation{
+		OperationID: "listWebhooks", Method: http.MethodGet, Path: "/webhooks", Tags: []string{tagWebhooks},
+		Summary:     "List the webhooks",
+		Description: "Newest first, in pages. Secrets are not told.",
+		Errors:      []int{http.StatusUnprocessableEntity},
+	}, s.listWebhooks)
+	register(s, who, huma.Operation{
+		OperationID: "getWebhook", Method: http.MethodGet, Path: "/webhooks/{id}", Tags: []string{tagWebhooks},
+		Summary:     "Look at a webhook",
+		Description: "Its secret is not told: `POST /webhooks/{id}/rotate` makes a new one, and the command `homeroom webhook show --secret` tells it.",
+		Errors:      []int{http.StatusNotFound},
+	}, s.getWebhook)
+	s.registerWebhookChanges()
+	s.registerDeliveries()
+}
+
+// Webhook is an address outside that is told of events.
+type Webhook struct {
+	ID                  uuid.UUID  `json:"id" doc:"The webhook's id."`
+	URL                 string     `json:"url" doc:"Where events are posted to."`
+	Description         string     `json:"description,omitempty" doc:"What people say about it." example:"Billing"`
+	Events              []string   `json:"events" doc:"The types of events that it is told; none are all."`
+	Enabled             bool       `json:"enabled" doc:"Whether it is told of events."`
+	DisabledBecause     string     `json:"disabledBecause,omitempty" doc:"Why it is not."`
+	CreatedBy           string     `json:"createdBy" doc:"Who added it." example:"auth0|0199…"`
+	CreatedAt           time.Time  `json:"createdAt" doc:"When it was added."`
+	RotatedAt           *time.Time `json:"rotatedAt,omitempty" doc:"When it got its present secret; absent while that is its first."`
+	PreviousSecretUntil *time.Time `json:"previousSecretUntil,omitempty" doc:"Until when the secret before signs too; absent when it does not."`
+}
+
+func webhookOf(row catalog.WebhookEndpoint) Webhook {
+	w := Webhook{
+		ID: row.ID, URL: row.URL, Description: row.Description, Events: row.Events, Enabled: row.Enabled, CreatedBy: row.CreatedBy,
+		CreatedAt: row.CreatedAt.UTC(), RotatedAt: utc(row.RotatedAt), PreviousSecretUntil: utc(row.PreviousUntil),
+	}
+	if row.DisabledBecause != nil {
+		w.DisabledBecause = *row.DisabledBecause
+	}
+	return w
+}
+
+func utc(at *time.Time) *time.Time {
+	if at == nil {
+		return nil
+	}
+	moved := at.UTC()
+	return &moved
+}
+
+// WebhookPath names a webhook. It is exported, as huma does not look into embedded structs that are not.
+type WebhookPath struct {
+	ID string `path:"id" doc:"The webhook's id." example:"0199c1b0-7d2e-7aa0-b9a1-0f6f3c1e2d4b"`
+}
+
+// id is what the path names. Whatever is no id is as unknown as an id that no webhook has.
+func (p WebhookPath) id() (uuid.UUID, error) {
+	id, err := uuid.Parse(p.ID)
+	if err != nil || len(p.ID) != 36 {
+		return uuid.Nil, newProblem(notFound, "There is no such webhook.")
+	}
+	return id, nil
+}
+
+// by is the caller, for the audit.
+func by(ctx context.Context) webhook.By {
+	return webhook.By{Actor: claimsOf(ctx).Subject, RequestID: requestOf(ctx).id}
+}
+
+// wordWebhook words the errors that only webhooks have.
+func wordWebhook(err error) error {
+	var invalid *webhook.InvalidError
+	switch {
+	case errors.As(err, &invalid):
+		fields := make([]FieldProblem, len(invalid.Fields))
+		for i, field := range invalid.Fields {
+			fields[i] = FieldProblem(field)
+		}
+		return invalidFields(fields...)
+	case errors.Is(err, webhook.ErrNotReplayable):
+		return invalidFields(FieldProblem{"delivery", "wrong_state", "The webhook is disabled, or the delivery is being sent at this moment."})
+	}
+	return err
+}
+
+type webhookOutput struct{ Body Webhook }
+
+func (s *server) getWebhook(ctx context.Context, in *WebhookPath) (*webhookOutput, error) {
+	id, err := in.id()
+	if err != nil {
+		return nil, err
+	}
+	row, err := s.cfg.Catalog.Webhook(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return &webhookOutput{webhookOf(row)}, nil
+}
+
+type listWebhooksInput struct {
+	PageInput
+	Limit int `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"How many to list."`
+}
+
+// WebhookPage is a part of the list.
+type WebhookPage struct {
+	Webhooks   []Webhook `json:"webhooks" doc:"The webhooks."`
+	NextCursor string    `json:"nextCursor,omitempty" doc:"Continues the list; absent at its end."`
+}
+
+type listWebhooksOutput struct{ Body WebhookPage }
+
+func (s *server) listWebhooks(ctx context.Context, in *listWebhooksInput) (*listWebhooksOutput, error) {
+	before, err := in.after()
+	if err != nil {
+		return nil, err
+	}
+	rows, err := s.cfg.Catalog.Webhooks(ctx, before, in.Limit+1)
+	if err != nil {
+		return nil, err
+	}
+	page := WebhookPage{Webhooks: []Webhook{}}
+	for _, row := range rows[:min(in.Limit, len(rows))] {
+		page.Webhooks = append(page.Webhooks, webhookOf(row))
+	}
+	if len(rows) > in.Limit {
+		page.NextCursor = rows[in.Limit-1].ID.String()
+	}
+	return &listWebhooksOutput{page}, nil
+}

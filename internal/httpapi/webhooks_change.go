@@ -1,0 +1,180 @@
+package httpapi
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"homeroom/webhook"
+)
+
+func (s *server) registerWebhookChanges() {
+	who := permitted(manageWebhooks)
+	refusals := []int{
+		http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity,
+	}
+	register(s, who, huma.Operation{
+		OperationID: "addWebhook", Method: http.MethodPost, Path: "/webhooks", Tags: []string{tagWebhooks},
+		Summary: "Add a webhook",
+		Description: "From now on it is told of events, signed as Standard Webhooks has it. The answer has its `secret`, which no other answer will tell " +
+			"again. Only addresses on the internet are called, by TLS, unless the operator of the service allows others.",
+		DefaultStatus: http.StatusCreated, MaxBodyBytes: largestBody,
+		SkipValidateBody: true, // the body reads itself
+		Errors:           refusals,
+		Middlewares:      huma.Middlewares{s.requireJSON},
+	}, s.postWebhook)
+	register(s, who, huma.Operation{
+		OperationID: "changeWebhook", Method: http.MethodPatch, Path: "/webhooks/{id}", Tags: []string{tagWebhooks},
+		Summary: "Change a webhook",
+		Description: "What is left out stays. One that is disabled is told nothing: what was on its way is dead, and what happens meanwhile is " +
+			"not made up for when it is enabled again.",
+		MaxBodyBytes:     largestBody,
+		SkipValidateBody: true, // the body reads itself
+		Errors:           append(refusals, http.StatusNotFound),
+		Middlewares:      huma.Middlewares{s.requireJSON},
+	}, s.patchWebhook)
+	register(s, who, huma.Operation{
+		OperationID: "removeWebhook", Method: http.MethodDelete, Path: "/webhooks/{id}", Tags: []string{tagWebhooks},
+		Summary:     "Remove a webhook",
+		Description: "With all its deliveries.",
+		Errors:      []int{http.StatusNotFound},
+	}, s.deleteWebhook)
+	register(s, who, huma.Operation{
+		OperationID: "rotateWebhook", Method: http.MethodPost, Path: "/webhooks/{id}/rotate", Tags: []string{tagWebhooks},
+		Summary: "Give a webhook a new secret",
+		Description: "The answer has the new `secret`, which no other answer will tell again. For 24 hours every request carries two signatures, one by the new " +
+			"secret and one by the one before, so that the receiver can change over in its own time. The body is empty, or an object without members.",
+		MaxBodyBytes:     largestBody,
+		SkipValidateBody: true, // the body reads itself
+		Errors:           append(refusals, http.StatusNotFound),
+		Middlewares:      huma.Middlewares{s.requireJSON},
+	}, s.postRotation)
+}
+
+// WebhookWithSecret is a webhook to whose operator its secret is told, this once.
+type WebhookWithSecret struct {
+	Webhook
+	Secret string `json:"secret" doc:"What its requests are signed with. It is told only now." example:"whsec_…"`
+}
+
+// newWebhook is the body of POST /webhooks.
+type newWebhook struct {
+	URL         string   `json:"url" maxLength:"2000" doc:"Where events are to be posted to. It begins with https, and has neither user nor password."`
+	Description string   `json:"description,omitempty" maxLength:"200" doc:"What people say about it." example:"Billing"`
+	Events      []string `json:"events,omitempty" doc:"The types of events that it is to be told; all when left out." example:"[\"organization.created\",\"tenant.ready\"]"`
+
+	wrong []FieldProblem
+}
+
+// UnmarshalJSON takes the members one by one, as that of newUser does.
+func (n *newWebhook) UnmarshalJSON(text []byte) error {
+	o, err := readObject(text)
+	if err != nil {
+		return err
+	}
+	n.URL, n.Description, n.Events = o.text("url"), o.text("description"), o.list("events")
+	n.wrong = o.end()
+	return nil
+}
+
+type postWebhookInput struct{ Body newWebhook }
+
+type postWebhookOutput struct {
+	Location string `header:"Location" doc:"Where the webhook can be looked at."`
+	Body     WebhookWithSecret
+}
+
+func (s *server) postWebhook(ctx context.Context, in *postWebhookInput) (*postWebhookOutput, error) {
+	if len(in.Body.wrong) > 0 {
+		return nil, invalidFields(in.Body.wrong...)
+	}
+	row, key, err := s.cfg.Webhooks.Add(ctx, by(ctx), webhook.Wish{URL: in.Body.URL, Description: in.Body.Description, Events: in.Body.Events})
+	if err != nil {
+		return nil, wordWebhook(err)
+	}
+	return &postWebhookOutput{Location: "/webhooks/" + row.ID.String(), Body: WebhookWithSecret{webhookOf(row), key.Reveal()}}, nil
+}
+
+// webhookChange is the body of PATCH /webhooks/{id}.
+type webhookChange struct {
+	URL         *string   `json:"url,omitempty" maxLength:"2000" doc:"Where events are to be posted to from now on, repetitions of earlier ones among them."`
+	Description *string   `json:"description,omitempty" maxLength:"200" doc:"What people say about it." example:"Billing"`
+	Events      *[]string `json:"events,omitempty" doc:"The types of events that it is to be told; an empty list is all."`
+	Enabled     *bool     `json:"enabled,omitempty" doc:"Whether it is to be told of events." example:"true"`
+
+	wrong []FieldProblem
+}
+
+// UnmarshalJSON takes the members one by one, as that of newUser does.
+func (c *webhookChange) UnmarshalJSON(text []byte) error {
+	o, err := readObject(text)
+	if err != nil {
+		return err
+	}
+	c.URL, c.Description = ifThere(o, "url", o.text), ifThere(o, "description", o.text)
+	c.Events, c.Enabled = ifThere(o, "events", o.list), ifThere(o, "enabled", o.flag)
+	c.wrong = o.end()
+	return nil
+}
+
+// ifThere takes a member that may be left out; nil where it is.
+func ifThere[T any](o *object, name string, take func(name string) T) *T {
+	if _, there := o.members[name]; !there {
+		return nil
+	}
+	value := take(name)
+	return &value
+}
+
+type patchWebhookInput struct {
+	WebhookPath
+	Body webhookChange
+}
+
+func (s *server) patchWebhook(ctx context.Context, in *patchWebhookInput) (*webhookOutput, error) {
+	id, err := in.id()
+	if err != nil {
+		return nil, err
+	}
+	if len(in.Body.wrong) > 0 {
+		return nil, invalidFields(in.Body.wrong...)
+	}
+	row, err := s.cfg.Webhooks.Change(ctx, by(ctx), id, webhook.Change{
+		URL: in.Body.URL, Description: in.Body.Description, Events: in.Body.Events, Enabled: in.Body.Enabled,
+	})
+	if err != nil {
+		return nil, wordWebhook(err)
+	}
+	return &webhookOutput{webhookOf(row)}, nil
+}
+
+func (s *server) deleteWebhook(ctx context.Context, in *WebhookPath) (*struct{}, error) {
+	id, err := in.id()
+	if err != nil {
+		return nil, err
+	}
+	return nil, s.cfg.Webhooks.Remove(ctx, by(ctx), id)
+}
+
+type rotationInput struct {
+	WebhookPath
+	Body *noMembers
+}
+
+type rotationOutput struct{ Body WebhookWithSecret }
+
+func (s *server) postRotation(ctx context.Context, in *rotationInput) (*rotationOutput, error) {
+	id, err := in.id()
+	if err != nil {
+		return nil, err
+	}
+	if in.Body != nil && len(in.Body.wrong) > 0 {
+		return nil, invalidFields(in.Body.wrong...)
+	}
+	row, key, err := s.cfg.Webhooks.Rotate(ctx, by(ctx), id)
+	if err != nil {
+		return nil, err
+	}
+	return &rotationOutput{WebhookWithSecret{webhookOf(row), key.Reveal()}}, nil
+}

@@ -1,0 +1,148 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"homeroom/catalog"
+	"homeroom/internal/killpoint"
+)
+
+// FanOut makes jobs of what has happened, in the transaction that marks it as handed on, and passes over what is nothing to
+// it. An error of one leaves the events to be handed on again, to all of them.
+type FanOut func(ctx context.Context, tx pgx.Tx, events []catalog.OutboxEvent) error
+
+// RelayConfig is what a Relay needs.
+type RelayConfig struct {
+	Catalog *catalog.Store
+	// FanOuts are given every event, in their order.
+	FanOuts []FanOut
+	// Every is how often it looks without being nudged. Defaults to 1 s.
+	Every time.Duration
+	// KeepFor is how long events are kept. Defaults to 30 days.
+	KeepFor time.Duration
+	// Logger is told what goes wrong. Defaults to slog.Default().
+	Logger *slog.Logger
+}
+
+// Relay hands on each event once. Processes that relay at the same time get different ones.
+type Relay struct {
+	cfg   RelayConfig
+	nudge chan struct{}
+}
+
+const (
+	// relayBatch is how many events are handed on in one transaction, and forgotten by one statement.
+	relayBatch = 200
+	// relayTimeout bounds such a transaction: it only writes rows.
+	relayTimeout = 20 * time.Second
+	// relayPause is how long a relay that has failed waits, so that its log stays readable.
+	relayPause = 5 * time.Second
+	// forgetEvery is how often old events are looked for.
+	forgetEvery = time.Hour
+)
+
+// NewRelay makes a Relay.
+func NewRelay(cfg RelayConfig) (*Relay, error) {
+	if cfg.Catalog == nil {
+		return nil, errors.New("the relay needs a catalog")
+	}
+	if cfg.Every == 0 {
+		cfg.Every = time.Second
+	}
+	if cfg.KeepFor == 0 {
+		cfg.KeepFor = 30 * 24 * time.Hour
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
+	}
+	return &Relay{cfg: cfg, nudge: make(chan struct{}, 1)}, nil
+}
+
+// Nudge has it look now. It returns at once, and may be called from anywhere.
+func (r *Relay) Nudge() {
+	select {
+	case r.nudge <- struct{}{}:
+	default: // it is about to look anyway
+	}
+}
+
+// Run hands on events until ctx ends.
+func (r *Relay) Run(ctx context.Context) {
+	look, forget := time.NewTicker(r.cfg.Every), time.NewTicker(forgetEvery)
+	defer look.Stop()
+	defer forget.Stop()
+	for {
+		if _, err := r.Drain(ctx); err != nil && ctx.Err() == nil {
+			r.cfg.Logger.Error("hand on events", "cause", err)
+			if !wait(ctx, relayPause) {
+				return
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-r.nudge:
+		case <-look.C:
+		case <-forget.C:
+			if err := r.Forget(ctx); err != nil && ctx.Err() == nil {
+				r.cfg.Logger.Warn("forget old events", "cause", err)
+			}
+		}
+	}
+}
+
+// Drain hands on the events that nobody else is handing on, and returns how many there were.
+func (r *Relay) Drain(ctx context.Context) (int, error) {
+	for total := 0; ; {
+		n, err := r.batch(ctx)
+		total += n
+		if err != nil || n < relayBatch {
+			return total, err
+		}
+	}
+}
+
+func (r *Relay) batch(ctx context.Context) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, relayTimeout)
+	defer cancel()
+	n, err := r.cfg.Catalog.RelayEvents(ctx, relayBatch, func(tx pgx.Tx, events []catalog.OutboxEvent) error {
+		for _, fanOut := range r.cfg.FanOuts {
+			if err := fanOut(ctx, tx, events); err != nil {
+				return err
+			}
+		}
+		killpoint.Here("relay.fanned_out")
+		return nil
+	})
+	if n > 0 && err == nil {
+		killpoint.Here("relay.handed_on")
+	}
+	return n, err
+}
+
+// Forget removes events that are too old, with all that is kept of handing them on.
+func (r *Relay) Forget(ctx context.Context) error {
+	for {
+		n, err := r.cfg.Catalog.ForgetEvents(ctx, r.cfg.KeepFor, relayBatch)
+		if err != nil || n < relayBatch {
+			return err
+		}
+	}
+}
+
+// wait tells whether ctx lasted as long.
+func wait(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}

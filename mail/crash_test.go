@@ -1,0 +1,93 @@
+package mail_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"homeroom/catalog"
+	"homeroom/mail"
+	"homeroom/mail/mailtest"
+)
+
+// The process of these tests can send one mail in a process of its own, which the mail server kills at a stage of its choice.
+const (
+	childURL    = "HOMEROOM_TEST_MAIL_CATALOG"
+	childServer = "HOMEROOM_TEST_MAIL_SERVER"
+	childMail   = "HOMEROOM_TEST_MAIL_ID"
+)
+
+// child sends the mail that the environment names.
+func child() {
+	ctx := context.Background()
+	store, err := catalog.Open(ctx, catalog.Config{URL: os.Getenv(childURL)})
+	if err == nil {
+		var service *mail.Service
+		if service, err = mail.New(config(store, &queue{}, os.Getenv(childServer))); err == nil {
+			_, err = service.Send(ctx, uuid.MustParse(os.Getenv(childMail)))
+		}
+	}
+	fmt.Println("the child has ended by itself:", err)
+}
+
+func TestAProcessThatDiesSendsAtMostOnce(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		dies mailtest.Stage
+		// left is what the dead process leaves, last what becomes of it, taken how many mails there are then.
+		left, last catalog.MailState
+		taken      int
+	}{
+		"before the mail is addressed":  {mailtest.From, catalog.MailQueued, catalog.MailSent, 1},
+		"before the text":               {mailtest.To, catalog.MailQueued, catalog.MailSent, 1},
+		"in the text":                   {mailtest.Data, catalog.MailSending, catalog.MailUnknown, 0},
+		"after the text has been taken": {mailtest.Text, catalog.MailSending, catalog.MailUnknown, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := setup(t)
+			id := w.activation()
+			process := exec.CommandContext(t.Context(), os.Args[0])
+			process.Env = append(os.Environ(), childURL+"="+w.url, childServer+"="+w.server.URL(), childMail+"="+id.String())
+			var said strings.Builder
+			process.Stdout, process.Stderr = &said, &said
+			started, dead := make(chan struct{}), make(chan struct{})
+			w.server.Fail(func(stage mailtest.Stage) mailtest.Answer {
+				if stage != c.dies {
+					return mailtest.Answer{}
+				}
+				<-started
+				if err := process.Process.Kill(); err != nil {
+					t.Error(err)
+				}
+				<-dead
+				return mailtest.Answer{HangUp: true, Keep: stage == mailtest.Text}
+			})
+			if err := process.Start(); err != nil {
+				t.Fatal(err)
+			}
+			close(started)
+			_ = process.Wait() // it was killed
+			close(dead)
+			if said.Len() > 0 {
+				t.Fatal(said.String())
+			}
+			w.is(id, c.left)
+			w.server.Fail(nil)
+			if again := w.send(id); again == 0 {
+				t.Error("a mail that another may hold is not looked at again")
+			}
+			w.is(id, c.left)
+			w.exec(`update mails set held_until = now() where id = $1`, id)
+			w.send(id)
+			w.is(id, c.last)
+			w.send(id)
+			w.taken(c.taken)
+		})
+	}
+}

@@ -1,0 +1,155 @@
+package mail
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"homeroom/catalog"
+)
+
+// Kind is what a mail is for.
+type Kind string
+
+// The kinds of mails.
+const (
+	// Activation asks to confirm an address; ActivationResent does when the person has asked for another link.
+	Activation       Kind = "activation"
+	ActivationResent Kind = "activation_resent"
+	// AlreadyRegistered tells somebody who signs up that they have an account.
+	AlreadyRegistered Kind = "already_registered"
+	// Invitation lets somebody in.
+	Invitation Kind = "invitation"
+	// SchoolReady tells the owner that the school can be used.
+	SchoolReady Kind = "school_ready"
+	// Waiting tells that an operator looks at a sign-up; Rejected that they have declined it.
+	Waiting  Kind = "waiting"
+	Rejected Kind = "rejected"
+	// SetPassword asks to choose a password.
+	SetPassword Kind = "set_password"
+)
+
+// Kinds are all of them.
+var Kinds = []Kind{Activation, ActivationResent, AlreadyRegistered, Invitation, SchoolReady, Waiting, Rejected, SetPassword}
+
+// told are the kinds of mails that events make; those that are not here are nothing to a person.
+var told = map[string]Kind{
+	catalog.SignupAwaitingVerification: Activation,
+	catalog.SignupAwaitingApproval:     Waiting,
+	catalog.SignupRejected:             Rejected,
+	catalog.SignupRepeated:             AlreadyRegistered,
+	catalog.InvitationCreated:          Invitation,
+	catalog.TenantReady:                SchoolReady,
+}
+
+// quiet is how often a person is told again that they have an account: anybody can make the service say it.
+const quiet = time.Hour
+
+// content is what a row keeps of what its mail says.
+type content struct {
+	Name         string     `json:"name,omitempty"`
+	SchoolName   string     `json:"schoolName,omitempty"`
+	Slug         string     `json:"slug,omitempty"`
+	Role         string     `json:"role,omitempty"`
+	InvitedBy    string     `json:"invitedBy,omitempty"`
+	InvitationID *uuid.UUID `json:"invitationId,omitempty"`
+	ExpiresAt    *time.Time `json:"expiresAt,omitempty"`
+}
+
+// FanOutTx makes mails of events, and jobs that send them.
+func (s *Service) FanOutTx(ctx context.Context, tx pgx.Tx, events []catalog.OutboxEvent) error {
+	for _, event := range events {
+		kind, ok := told[event.Type]
+		if !ok {
+			continue
+		}
+		if kind == Activation && event.SignupID != nil {
+			before, err := s.cfg.Catalog.HadMailTx(ctx, tx, string(Activation), *event.SignupID, event.ID)
+			if err != nil {
+				return err
+			}
+			if before {
+				kind = ActivationResent
+			}
+		}
+		if err := s.WriteTx(ctx, tx, kind, event); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// WriteTx makes the mail of a kind about an event whose data is a [catalog.Notice], or for [SchoolReady] the sign-up's
+// result. An event that names no address that mail can go to makes none: it must not hold up the others.
+func (s *Service) WriteTx(ctx context.Context, tx pgx.Tx, kind Kind, event catalog.OutboxEvent) error {
+	notice, said, err := s.read(ctx, tx, kind, event)
+	if err != nil {
+		return err
+	}
+	if !isPlain(notice.Email) {
+		s.cfg.Logger.Warn("an event names no address for its mail", "event", event.ID, "type", event.Type)
+		return nil
+	}
+	data, err := json.Marshal(said)
+	if err != nil {
+		return fmt.Errorf("write what the mail of event %s says: %w", event.ID, err)
+	}
+	mail := catalog.NewMail{
+		EventID: event.ID, Kind: string(kind), SignupID: event.SignupID, Recipient: notice.Email, Locale: notice.Locale, Data: data,
+	}
+	if kind == AlreadyRegistered {
+		mail.Quiet = quiet
+	}
+	id, made, err := s.cfg.Catalog.AddMailTx(ctx, tx, mail)
+	if err != nil || !made {
+		return err
+	}
+	return s.cfg.Queue.SendMailTx(ctx, tx, id)
+}
+
+// read takes from an event who is told what. Data that cannot be read is as if it were empty.
+func (s *Service) read(ctx context.Context, tx pgx.Tx, kind Kind, event catalog.OutboxEvent) (catalog.Notice, content, error) {
+	var notice catalog.Notice
+	if kind == SchoolReady {
+		return s.readResult(ctx, tx, event)
+	}
+	_ = json.Unmarshal(event.Data, &notice)
+	said := content{ExpiresAt: notice.ExpiresAt}
+	switch kind {
+	case Invitation: // by somebody who is known, to somebody of their choice
+		said.SchoolName, said.Role, said.InvitedBy = notice.SchoolName, notice.Role, notice.InvitedBy
+		said.InvitationID = notice.InvitationID
+	case SetPassword:
+		said.Name = notice.Name
+	case Waiting, Rejected, AlreadyRegistered:
+		said.ExpiresAt = nil // is of the sign-up, and nothing to the person
+	}
+	return notice, said, nil
+}
+
+// readResult reads the result of a sign-up, as the package signup writes it.
+func (s *Service) readResult(ctx context.Context, tx pgx.Tx, event catalog.OutboxEvent) (catalog.Notice, content, error) {
+	var result struct {
+		User struct {
+			ID              uuid.UUID
+			Email           string
+			GivenName, Name string
+		}
+		School struct{ Name, Slug string }
+	}
+	_ = json.Unmarshal(event.Data, &result)
+	locale, err := s.cfg.Catalog.LocaleTx(ctx, tx, result.User.ID)
+	if err != nil {
+		return catalog.Notice{}, content{}, err
+	}
+	name := result.User.GivenName
+	if name == "" {
+		name = result.User.Name
+	}
+	return catalog.Notice{Email: result.User.Email, Locale: locale},
+		content{Name: name, SchoolName: result.School.Name, Slug: result.School.Slug}, nil
+}

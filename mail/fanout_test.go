@@ -1,0 +1,118 @@
+package mail_test
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"homeroom/catalog"
+	"homeroom/mail"
+)
+
+func TestEventsMakeMails(t *testing.T) {
+	t.Parallel()
+	ada := catalog.Notice{Email: "ada@lincoln.example", Locale: "de", Name: "Ada", SchoolName: "Lincoln High"}
+	invitation := ada
+	id := uuid.New()
+	invitation.InvitationID, invitation.Role = &id, "member"
+	for event, c := range map[string]struct {
+		notice catalog.Notice
+		kind   mail.Kind
+		says   string
+	}{
+		catalog.SignupAwaitingVerification: {ada, mail.Activation, "bestätigen"},
+		catalog.SignupAwaitingApproval:     {ada, mail.Waiting, "angesehen"},
+		catalog.SignupRejected:             {ada, mail.Rejected, "nicht annehmen"},
+		catalog.SignupRepeated:             {ada, mail.AlreadyRegistered, "bereits zu einem Konto"},
+		catalog.InvitationCreated:          {invitation, mail.Invitation, "Lincoln High bei Homeroom"},
+	} {
+		t.Run(event, func(t *testing.T) {
+			t.Parallel()
+			w := setup(t)
+			told := notice(event, c.notice)
+			jobs := w.tell(told)
+			if len(jobs) != 1 {
+				t.Fatalf("%d jobs", len(jobs))
+			}
+			m := w.is(jobs[0], catalog.MailQueued)
+			if m.Kind != string(c.kind) || m.Recipient != ada.Email || m.Locale != "de" || m.EventID != told.ID || *m.SignupID != *told.SignupID {
+				t.Errorf("the mail is %+v", m)
+			}
+			w.send(jobs[0])
+			l := parse(t, w.taken(1)[0].Raw)
+			if !strings.Contains(l.text, c.says) {
+				t.Errorf("the text is %q", l.text)
+			}
+			if named := strings.Contains(l.text+l.subject, "Lincoln High"); named != (event == catalog.InvitationCreated) {
+				t.Errorf("the school is named: %v", named)
+			}
+		})
+	}
+}
+
+func TestASchoolThatIsReady(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	result := `{"signupId":"` + uuid.NewString() + `","user":{"id":"` + uuid.NewString() + `","identityId":"auth0|1",
+		"email":"ada@lincoln.example","givenName":"Ada"},"school":{"name":"Lincoln High","slug":"lincoln-high","database":"t_x"}}`
+	jobs := w.tell(catalog.OutboxEvent{ID: uuid.New(), Type: catalog.TenantReady, Data: json.RawMessage(result)})
+	w.send(jobs[0])
+	l := parse(t, w.taken(1)[0].Raw)
+	if l.subject != "Lincoln High is ready" || !strings.Contains(l.text, "Hello Ada,") || !strings.Contains(l.text, "lincoln-high") {
+		t.Errorf("%q: %q", l.subject, l.text)
+	}
+}
+
+func TestWhatEventsMakeNoMail(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	again := notice(catalog.SignupAwaitingVerification, catalog.Notice{Email: "ada@lincoln.example"})
+	if jobs := w.tell(again, again); len(jobs) != 1 {
+		t.Errorf("an event that is told twice made %d mails", len(jobs))
+	}
+	for name, event := range map[string]catalog.OutboxEvent{
+		"one for programs":         notice(catalog.UserCreated, catalog.Notice{Email: "ada@lincoln.example"}),
+		"one without an address":   notice(catalog.SignupRejected, catalog.Notice{}),
+		"one that is no object":    {ID: uuid.New(), Type: catalog.SignupRejected, Data: json.RawMessage(`[]`)},
+		"one with two addresses":   notice(catalog.SignupRejected, catalog.Notice{Email: "ada@lincoln.example,eve@evil.example"}),
+		"one with a header inside": notice(catalog.SignupRejected, catalog.Notice{Email: "ada@lincoln.example\r\nBcc: eve@evil.example"}),
+	} {
+		if jobs := w.tell(event); len(jobs) != 0 {
+			t.Errorf("%s made a mail", name)
+		}
+	}
+}
+
+func TestAskingForAnotherLink(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	first := notice(catalog.SignupAwaitingVerification, catalog.Notice{Email: "ada@lincoln.example"})
+	second := first
+	second.ID = uuid.New()
+	w.tell(first)
+	jobs := w.tell(second)
+	if len(jobs) != 1 {
+		t.Fatalf("%d jobs", len(jobs))
+	}
+	if m := w.is(jobs[0], catalog.MailQueued); m.Kind != string(mail.ActivationResent) {
+		t.Errorf("the mail is %s", m.Kind)
+	}
+}
+
+func TestNobodyIsToldAllTheTimeThatTheyHaveAnAccount(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	repeated := func(email string) int {
+		return len(w.tell(notice(catalog.SignupRepeated, catalog.Notice{Email: email})))
+	}
+	first, second, other := repeated("ada@lincoln.example"), repeated("ada@lincoln.example"), repeated("eve@lincoln.example")
+	if first != 1 || second != 0 || other != 1 {
+		t.Errorf("%d, %d and %d mails", first, second, other)
+	}
+	w.exec(`update mails set created_at = now() - interval '61 minutes'`)
+	if later := repeated("ada@lincoln.example"); later != 1 {
+		t.Errorf("%d mails an hour later", later)
+	}
+}

@@ -1,0 +1,203 @@
+package mail_test
+
+import (
+	"bufio"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"math/big"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"homeroom/catalog"
+	"homeroom/internal/secret"
+	"homeroom/mail"
+)
+
+// smtpServer is the version of nodemailer's server that these tests use.
+const smtpServer = "3.21.6"
+
+const (
+	user     = "homeroom@lincoln.example"
+	password = "canary-p4$$w:rd/?#"
+)
+
+// certified makes a certificate for localhost, which only whoever trusts it trusts.
+func certified(t *testing.T) (key, cert string, trust *tls.Config) {
+	t.Helper()
+	secretKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "localhost"}, DNSNames: []string{"localhost"},
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &secretKey.PublicKey, secretKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(secretKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM([]byte(cert))
+	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})), cert, &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
+}
+
+// nodemailer is a running server; next waits for what it tells.
+type nodemailer struct {
+	port  int
+	trust *tls.Config
+	next  func(into any)
+}
+
+func startNodemailer(t *testing.T, secure bool) nodemailer {
+	t.Helper()
+	key, cert, trust := certified(t)
+	input, err := json.Marshal(map[string]any{"key": key, "cert": cert, "user": user, "pass": password, "secure": secure})
+	if err != nil {
+		t.Fatal(err)
+	}
+	process := exec.CommandContext(t.Context(), "node", "testdata/smtp-server.cjs", library(t, "smtp-server", smtpServer))
+	process.Stdin = strings.NewReader(string(input) + "\n")
+	process.Stderr = os.Stderr
+	out, err := process.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := process.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = process.Process.Kill()
+		_ = process.Wait()
+	})
+	lines := bufio.NewReader(out)
+	n := nodemailer{trust: trust, next: func(into any) {
+		t.Helper()
+		line, err := lines.ReadBytes('\n')
+		if err == nil {
+			err = json.Unmarshal(line, into)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}}
+	var started struct{ Port int }
+	n.next(&started)
+	n.port = started.Port
+	return n
+}
+
+// library is the folder in which an npm package is installed, once for all tests of this user. Those that install at the
+// same time do so in folders of their own, and the first to be done gives its folder the name.
+func library(t *testing.T, name, version string) string {
+	t.Helper()
+	for _, program := range []string{"node", "npm"} {
+		if _, err := exec.LookPath(program); err != nil {
+			t.Fatalf("%s is needed for this test: apt-get install nodejs npm, or brew install node", program)
+		}
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder := filepath.Join(cache, "homeroom-test", name+"-"+version)
+	if _, err := os.Stat(folder); err == nil {
+		return folder
+	}
+	if err := os.MkdirAll(filepath.Dir(folder), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	mine, err := os.MkdirTemp(filepath.Dir(folder), name+"-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(mine)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, "npm", "install", "--no-save", "--no-audit", "--no-fund", "--prefix", mine,
+		fmt.Sprintf("%s@%s", name, version)).CombinedOutput()
+	if err != nil {
+		t.Fatalf("npm cannot install %s, which this test needs; is its registry reachable? %v\n%s", name, err, out)
+	}
+	if err := os.Rename(mine, folder); err != nil && !errors.Is(err, os.ErrExist) {
+		if _, there := os.Stat(folder); there != nil {
+			t.Fatal(err)
+		}
+	}
+	return folder
+}
+
+func TestNodemailersServer(t *testing.T) {
+	t.Parallel()
+	login := strings.NewReplacer("@", "%40").Replace(user) + ":canary-p4%24%24w%3Ard%2F%3F%23@"
+	type taken struct {
+		Raw, User, From, Method string
+		TLS                     bool
+		To                      []string
+	}
+	for name, c := range map[string]struct {
+		secure bool
+		url    string
+		trust  bool
+		want   catalog.MailState
+		says   string
+	}{
+		"takes a mail after STARTTLS and a login": {false, "smtp://" + login + "localhost:PORT?starttls=required", true, catalog.MailSent, ""},
+		"takes a mail over TLS from the start":    {true, "smtps://" + login + "localhost:PORT", true, catalog.MailSent, ""},
+		"is not believed with an unknown certificate": {
+			false, "smtp://" + login + "localhost:PORT?starttls=required", false, catalog.MailQueued, "certificate",
+		},
+		"refuses a wrong password, which may be mended": {
+			false, "smtp://someone:canary-wrong@localhost:PORT?starttls=required", true, catalog.MailQueued, "refuses our login (535)",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := startNodemailer(t, c.secure)
+			w := setup(t, func(cfg *mail.Config) {
+				cfg.URL = secret.String(strings.Replace(c.url, "PORT", strconv.Itoa(server.port), 1))
+				if c.trust {
+					cfg.TLS = server.trust
+				}
+			})
+			id := w.activation()
+			w.send(id)
+			m := w.is(id, c.want)
+			if c.want != catalog.MailSent {
+				if !strings.Contains(*m.Problem, c.says) || strings.Contains(*m.Problem+w.log.String(), "canary") {
+					t.Errorf("the problem is %q, the log %s", *m.Problem, w.log)
+				}
+				return
+			}
+			var got taken
+			server.next(&got)
+			if !got.TLS || got.User != user || got.From != "no-reply@lincoln.example" || got.To[0] != "ada@lincoln.example" {
+				t.Errorf("it took %+v", got)
+			}
+			if letter := parse(t, []byte(got.Raw)); !strings.Contains(letter.text, token) {
+				t.Errorf("the text is %q", letter.text)
+			}
+		})
+	}
+}

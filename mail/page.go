@@ -1,0 +1,184 @@
+package mail
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"unicode"
+
+	"github.com/google/uuid"
+
+	"homeroom/catalog"
+	"homeroom/messages"
+)
+
+// Page is what a template shows of a mail. All of it is text, in the person's language.
+type Page struct {
+	// Kind is the mail's, Language what it is written in, as a BCP 47 tag.
+	Kind, Language string
+	Product        string
+	// Subject is for the header; Heading says the same in the mail itself.
+	Subject, Heading string
+	Greeting         string
+	// Paragraphs come before the button, Notes after it.
+	Paragraphs, Notes []string
+	// Button and Link are empty where there is nothing to press. Copy introduces the link for those whose button does not work.
+	Button, Link, Copy string
+	Footer             string
+}
+
+// errSurely marks what cannot be mended by trying again.
+var errSurely = errors.New("the mail cannot be made")
+
+// page words a mail.
+func (s *Service) page(ctx context.Context, m catalog.Mail) (Page, error) {
+	var said content
+	if err := json.Unmarshal(m.Data, &said); err != nil {
+		return Page{}, fmt.Errorf("%w: its data: %w", errSurely, err)
+	}
+	if said.ExpiresAt != nil && said.ExpiresAt.Before(m.ReadAt) {
+		return Page{}, fmt.Errorf("%w: it is too late for it", errSurely)
+	}
+	says := s.cfg.Texts.For(m.Locale)
+	link, err := s.link(ctx, m, said)
+	if err != nil {
+		return Page{}, err
+	}
+	w := words{says: says, kind: m.Kind, data: map[string]any{
+		"Product": s.cfg.Product, "Name": unlinked(said.Name), "SchoolName": unlinked(said.SchoolName), "Slug": said.Slug,
+		"InvitedBy": unlinked(said.InvitedBy), "Role": says.Text("role."+said.Role, nil),
+	}}
+	p := Page{
+		Kind: m.Kind, Language: says.Tag(), Product: s.cfg.Product, Greeting: w.text("mail.greeting"),
+		Footer: w.text("mail.footer"), Link: link,
+	}
+	if said.Name != "" {
+		p.Greeting = w.text("mail.greeting_name")
+	}
+	w.write(&p, said, s.replyTo != nil)
+	p.Heading = w.own("subject")
+	w.data["SchoolName"] = clean(said.SchoolName) // a header has no links
+	p.Subject = oneLine(w.own("subject"))
+	return p, nil
+}
+
+// words chooses the texts of a mail.
+type words struct {
+	says messages.Localizer
+	kind string
+	data map[string]any
+	// variant is the ending of ids where the mail is for another occasion than usual.
+	variant string
+}
+
+func (w words) text(id string) string { return w.says.Text(id, w.data) }
+
+// own is a text of the mail's kind, in the variant if there is one.
+func (w words) own(part string) string {
+	if text, ok := w.says.Lookup("mail."+w.kind+"."+part+w.variant, w.data); ok {
+		return text
+	}
+	text, _ := w.says.Lookup("mail."+w.kind+"."+part, w.data)
+	return text
+}
+
+// write fills in what depends on the kind.
+func (w *words) write(p *Page, said content, answers bool) {
+	if Kind(w.kind) == Invitation && said.SchoolName == "" {
+		w.variant = "_school"
+	}
+	p.Paragraphs = []string{w.own("text")}
+	if said.InvitedBy != "" {
+		p.Paragraphs = append(p.Paragraphs, w.own("by"))
+	}
+	if said.Slug != "" {
+		p.Paragraphs = append(p.Paragraphs, w.own("slug"))
+	}
+	if p.Link != "" {
+		p.Button, p.Copy = w.own("button"), w.text("mail.copy")
+		if said.ExpiresAt != nil {
+			w.data["Moment"] = w.says.Moment(*said.ExpiresAt)
+			p.Notes = append(p.Notes, w.text("mail.expires"))
+		}
+	}
+	if note := w.own("note"); note != "" {
+		p.Notes = append(p.Notes, note)
+	}
+	if reply := w.own("reply"); answers && reply != "" {
+		p.Notes = append(p.Notes, reply)
+	}
+}
+
+// link makes the address that a mail leads to.
+func (s *Service) link(ctx context.Context, m catalog.Mail, said content) (string, error) {
+	need := func(id *uuid.UUID, link func(uuid.UUID) string) (string, error) {
+		if id != nil {
+			if made := link(*id); made != "" {
+				return made, nil
+			}
+		}
+		return "", fmt.Errorf("%w: it is nothing without a link, and there is none", errSurely)
+	}
+	switch Kind(m.Kind) {
+	case Activation, ActivationResent:
+		return need(m.SignupID, s.cfg.Links.Activation)
+	case Invitation:
+		return need(said.InvitationID, s.cfg.Links.Invitation)
+	case SetPassword:
+		var failed error
+		link, err := need(m.SignupID, func(id uuid.UUID) (link string) {
+			link, failed = s.cfg.Links.PasswordSet(ctx, id)
+			return link
+		})
+		if failed != nil {
+			return "", fmt.Errorf("make the link of mail %s: %w", m.ID, failed)
+		}
+		return link, err
+	case AlreadyRegistered, SchoolReady:
+		return s.cfg.Links.Login(), nil
+	case Waiting, Rejected:
+		return "", nil
+	}
+	return "", fmt.Errorf("%w: it is of an unknown kind", errSurely)
+}
+
+// longestName bounds what a mail repeats of a name.
+const longestName = 100
+
+// oneLine takes control characters out of a text, and those that turn the direction of the text around them.
+func oneLine(text string) string {
+	text = strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsSpace(r):
+			return ' '
+		case unicode.Is(unicode.Cc, r), r >= '\u202a' && r <= '\u202e', r >= '\u2066' && r <= '\u2069', r == '\ufeff':
+			return -1
+		}
+		return r
+	}, strings.ToValidUTF8(text, ""))
+	return strings.Join(strings.Fields(text), " ")
+}
+
+// clean makes a name fit to be repeated.
+func clean(name string) string {
+	name = oneLine(name)
+	if runes := []rune(name); len(runes) > longestName {
+		return string(runes[:longestName]) + "…"
+	}
+	return name
+}
+
+// unlinked is a name in which no mail program finds an address to make a link of: a name is not a place for one.
+func unlinked(name string) string {
+	runes := []rune(clean(name))
+	var text strings.Builder
+	for i, r := range runes {
+		text.WriteRune(r)
+		if (r == '.' || r == ':' || r == '@' || r == '/') && i+1 < len(runes) && runes[i+1] != ' ' {
+			text.WriteRune('\u2060') // joins words, has no width, and is in no address
+		}
+	}
+	return text.String()
+}

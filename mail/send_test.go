@@ -1,0 +1,265 @@
+package mail_test
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"homeroom/catalog"
+	"homeroom/mail"
+	"homeroom/mail/mailtest"
+)
+
+// failing answers one stage of every conversation.
+func failing(stage mailtest.Stage, answer mailtest.Answer) func(mailtest.Stage) mailtest.Answer {
+	return func(at mailtest.Stage) mailtest.Answer {
+		if at == stage {
+			return answer
+		}
+		return mailtest.Answer{}
+	}
+}
+
+func TestFaultsOfTheMailServer(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		stage  mailtest.Stage
+		answer mailtest.Answer
+		want   catalog.MailState
+		taken  int
+	}{
+		"refuses the connection for now":     {mailtest.Greeting, mailtest.Answer{Code: 421, Text: "later"}, catalog.MailQueued, 0},
+		"hangs up at once":                   {mailtest.Greeting, mailtest.Answer{HangUp: true}, catalog.MailQueued, 0},
+		"refuses the sender for now":         {mailtest.From, mailtest.Answer{Code: 451, Text: "greylisted"}, catalog.MailQueued, 0},
+		"refuses the sender":                 {mailtest.From, mailtest.Answer{Code: 553, Text: "not you"}, catalog.MailFailed, 0},
+		"wants a login":                      {mailtest.From, mailtest.Answer{Code: 530, Text: "log in"}, catalog.MailQueued, 0},
+		"hangs up at the sender":             {mailtest.From, mailtest.Answer{HangUp: true}, catalog.MailQueued, 0},
+		"refuses the recipient for now":      {mailtest.To, mailtest.Answer{Code: 450, Text: "busy"}, catalog.MailQueued, 0},
+		"refuses the recipient":              {mailtest.To, mailtest.Answer{Code: 550, Text: "nobody"}, catalog.MailFailed, 0},
+		"hangs up at the recipient":          {mailtest.To, mailtest.Answer{HangUp: true}, catalog.MailQueued, 0},
+		"hangs up in the text":               {mailtest.Data, mailtest.Answer{HangUp: true}, catalog.MailUnknown, 0},
+		"refuses the text for now":           {mailtest.Text, mailtest.Answer{Code: 452, Text: "full"}, catalog.MailQueued, 0},
+		"refuses the text":                   {mailtest.Text, mailtest.Answer{Code: 554, Text: "spam"}, catalog.MailFailed, 0},
+		"takes the mail and hangs up":        {mailtest.Text, mailtest.Answer{HangUp: true, Keep: true}, catalog.MailUnknown, 1},
+		"loses the mail and hangs up":        {mailtest.Text, mailtest.Answer{HangUp: true}, catalog.MailUnknown, 0},
+		"goes out of service after the text": {mailtest.Text, mailtest.Answer{Code: 421, Text: "closing"}, catalog.MailQueued, 0},
+		"takes the mail":                     {mailtest.Text, mailtest.Answer{}, catalog.MailSent, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := setup(t)
+			id := w.activation()
+			w.server.Fail(failing(c.stage, c.answer))
+			again := w.send(id)
+			m := w.is(id, c.want)
+			w.taken(c.taken)
+			if (again > 0) != (c.want == catalog.MailQueued) {
+				t.Errorf("it is to be called again after %s", again)
+			}
+			if (m.Problem == nil) != (c.want == catalog.MailSent) {
+				t.Errorf("the problem is %v", m.Problem)
+			}
+			w.server.Fail(nil)
+			w.send(id) // once more, after the fault has gone
+			switch c.want {
+			case catalog.MailQueued:
+				w.is(id, catalog.MailSent)
+				w.taken(1)
+			default:
+				w.is(id, c.want)
+				w.taken(c.taken)
+			}
+		})
+	}
+}
+
+func TestAMailIsTriedForADay(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	id := w.activation()
+	w.server.Fail(failing(mailtest.To, mailtest.Answer{Code: 450, Text: "greylisted"}))
+	var total time.Duration
+	for range 100 {
+		again := w.send(id)
+		if again == 0 {
+			break
+		}
+		if again > time.Hour {
+			t.Fatalf("it waits for %s", again)
+		}
+		total += again
+		w.exec(`update mails set created_at = created_at - $2::interval where id = $1`, id, again)
+	}
+	w.is(id, catalog.MailFailed)
+	if total < 22*time.Hour || total > 25*time.Hour {
+		t.Errorf("it was tried for %s", total)
+	}
+}
+
+func TestAServerThatIsNotThere(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	id := w.activation()
+	if err := w.server.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if again := w.send(id); again != 30*time.Second {
+		t.Errorf("it is tried again after %s", again)
+	}
+	w.is(id, catalog.MailQueued)
+}
+
+func TestManyWorkersSendAMailOnce(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	id := w.activation()
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			if _, err := w.mail.Send(t.Context(), id); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if m := w.is(id, catalog.MailSent); m.Attempts != 1 {
+		t.Errorf("%d have begun to send it", m.Attempts)
+	}
+	w.taken(1)
+}
+
+func TestAHolderWhoIsTooSlowSendsNothing(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	id := w.activation()
+	w.server.Fail(func(stage mailtest.Stage) mailtest.Answer {
+		if stage == mailtest.To { // while the server thinks, another has taken the mail
+			w.exec(`update mails set attempts = attempts + 1 where id = $1`, id)
+		}
+		return mailtest.Answer{}
+	})
+	if again := w.send(id); again != 0 {
+		t.Errorf("it is to be called again after %s", again)
+	}
+	w.is(id, catalog.MailQueued)
+	w.taken(0)
+}
+
+func TestAMailIsNotHandedOverBeforeItsRowSaysSo(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	id := w.activation()
+	var mu sync.Mutex
+	seen := map[mailtest.Stage]catalog.MailState{}
+	w.server.Fail(func(stage mailtest.Stage) mailtest.Answer {
+		m, err := w.catalog.MailByID(context.Background(), id)
+		if err != nil {
+			t.Error(err)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		seen[stage] = m.State
+		return mailtest.Answer{}
+	})
+	w.send(id)
+	mu.Lock()
+	defer mu.Unlock()
+	if seen[mailtest.To] != catalog.MailQueued || seen[mailtest.Data] != catalog.MailSending {
+		t.Errorf("the row said %v", seen)
+	}
+}
+
+func TestStoppingDoesNotLoseTheAnswer(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	id := w.activation()
+	ctx, stop := context.WithCancel(t.Context())
+	w.server.Fail(func(stage mailtest.Stage) mailtest.Answer {
+		if stage == mailtest.Data {
+			stop()
+		}
+		return mailtest.Answer{}
+	})
+	if _, err := w.mail.Send(ctx, id); err != nil {
+		t.Fatal(err)
+	}
+	w.is(id, catalog.MailSent)
+}
+
+func TestMailsThatCannotBeMade(t *testing.T) {
+	t.Parallel()
+	past := time.Now().Add(-time.Hour)
+	t.Run("without the link that they are about", func(t *testing.T) {
+		t.Parallel()
+		w := setup(t, func(c *mail.Config) { c.Links = links{none: true} })
+		id := w.activation()
+		w.send(id)
+		w.is(id, catalog.MailFailed)
+	})
+	t.Run("when it is too late for them", func(t *testing.T) {
+		t.Parallel()
+		w := setup(t)
+		id := w.tell(notice(catalog.SignupAwaitingVerification, catalog.Notice{Email: "ada@lincoln.example", ExpiresAt: &past}))[0]
+		w.send(id)
+		w.is(id, catalog.MailFailed)
+		w.taken(0)
+	})
+	t.Run("for now", func(t *testing.T) {
+		t.Parallel()
+		w := setup(t, func(c *mail.Config) { c.Links = links{noPassword: errElsewhere} })
+		id := w.write(mail.SetPassword, notice("password", catalog.Notice{Email: "ada@lincoln.example"}))
+		if again := w.send(id); again == 0 {
+			t.Error("it is not tried again")
+		}
+		w.is(id, catalog.MailQueued)
+	})
+	t.Run("since they are forgotten", func(t *testing.T) {
+		t.Parallel()
+		if again := setup(t).send(uuid.New()); again != 0 {
+			t.Errorf("it is called again after %s", again)
+		}
+	})
+}
+
+func TestAnOperatorSendsAgain(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	id := w.activation()
+	if err := w.mail.Again(t.Context(), id); err == nil {
+		t.Error("a mail that waits was queued again")
+	}
+	w.server.Fail(failing(mailtest.Text, mailtest.Answer{HangUp: true}))
+	w.send(id)
+	w.is(id, catalog.MailUnknown)
+	w.server.Fail(nil)
+	if err := w.mail.Again(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	if jobs := w.queue.jobs; len(jobs) != 2 || jobs[1] != id {
+		t.Errorf("the jobs are %v", jobs)
+	}
+	w.send(id)
+	w.is(id, catalog.MailSent)
+	w.taken(1)
+}
+
+func TestOldMailsAreForgotten(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	old, young, waiting := w.activation(), w.activation(), w.activation()
+	w.send(old)
+	w.send(young)
+	w.exec(`update mails set created_at = now() - interval '31 days' where id = any($1)`, []uuid.UUID{old, waiting})
+	if err := w.mail.Forget(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.is(young, catalog.MailSent)
+	w.is(waiting, catalog.MailQueued)
+	if _, err := w.catalog.MailByID(t.Context(), old); err == nil || !strings.Contains(err.Error(), "not found") {
+		t.Errorf("the old one: %v", err)
+	}
+}

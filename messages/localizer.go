@@ -1,0 +1,119 @@
+package messages
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nicksnyder/go-i18n/v2/i18n"
+	"golang.org/x/text/language"
+)
+
+// longestPreference bounds what is read of a preference: it comes from anybody.
+const longestPreference = 500
+
+// Localizer says texts in one language.
+type Localizer struct {
+	texts *Texts
+	tag   language.Tag
+	// chain are the languages in which a text is looked for, and who says it in each.
+	chain []spoken
+}
+
+type spoken struct {
+	tag  language.Tag
+	says *i18n.Localizer
+}
+
+// For chooses the language that suits a person. Each preference is an Accept-Language header, the languages of ui_locales
+// (separated by spaces), or a single tag; the first that names a language we speak wins, and the service's own is for the
+// rest.
+func (t *Texts) For(preferences ...string) Localizer {
+	tag := t.tags[0]
+	for _, preference := range preferences {
+		wanted, _, err := language.ParseAcceptLanguage(header(preference))
+		if err != nil || len(wanted) == 0 {
+			continue
+		}
+		if _, i, sure := t.matcher.Match(wanted...); sure != language.No {
+			tag = t.tags[i]
+			break
+		}
+	}
+	return t.spoken[tag]
+}
+
+// header writes a preference as an Accept-Language header.
+func header(preference string) string {
+	preference = preference[:min(len(preference), longestPreference)]
+	if strings.ContainsAny(preference, ",;") {
+		return preference
+	}
+	return strings.Join(strings.Fields(preference), ",")
+}
+
+// in is the localizer of a language.
+func (t *Texts) in(tag language.Tag) Localizer {
+	l := Localizer{texts: t, tag: tag}
+	for _, next := range []language.Tag{tag, t.tags[0], language.English} {
+		if !slices.ContainsFunc(l.chain, func(s spoken) bool { return s.tag == next }) {
+			l.chain = append(l.chain, spoken{next, i18n.NewLocalizer(t.bundle, next.String())})
+		}
+	}
+	return l
+}
+
+// Tag is the language, as a BCP 47 tag such as "de".
+func (l Localizer) Tag() string { return l.tag.String() }
+
+// Text is the text of this id with its placeholders replaced by the data. Where the text has a plural, the data's Count
+// decides. An id that there is not comes back as it is, so that a page shows what it lacks.
+func (l Localizer) Text(id string, data map[string]any) string {
+	text, there := l.Lookup(id, data)
+	if !there {
+		return id
+	}
+	return text
+}
+
+// Lookup is [Localizer.Text] for ids that may not be there.
+func (l Localizer) Lookup(id string, data map[string]any) (text string, there bool) {
+	for _, s := range l.chain {
+		if l.texts.byID[s.tag][id] == nil {
+			continue
+		}
+		// An error with a text is about a plural that the language has and the file does not: the text is the other form.
+		text, _ := s.says.Localize(&i18n.LocalizeConfig{MessageID: id, TemplateData: data, PluralCount: data["Count"]})
+		if text != "" {
+			return text, true
+		}
+	}
+	return "", false
+}
+
+// Translate says what an English text of ours says, by finding its id and the values of its placeholders. A text that is
+// not ours, such as an identity provider's, comes back as it is, and ok is false.
+func (l Localizer) Translate(english string) (text string, ok bool) {
+	ours, ok := l.texts.english.find(english)
+	if !ok {
+		return english, false
+	}
+	data := map[string]any{}
+	for name, value := range ours.values {
+		data[name] = value
+		if part, ok := l.Translate(value); ok { // such as the cause at the end of a sentence
+			data[name] = part
+		}
+	}
+	return l.Text(ours.id, data), true
+}
+
+// Moment writes a point in time, in UTC.
+func (l Localizer) Moment(at time.Time) string {
+	at = at.UTC()
+	return l.Text("time.moment", map[string]any{
+		"Day": at.Day(), "Month": l.Text("month.m"+strconv.Itoa(int(at.Month())), nil), "Year": at.Year(),
+		"Clock": at.Format("15:04"),
+	})
+}

@@ -1,0 +1,277 @@
+package signup_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"homeroom/catalog"
+	"homeroom/identity"
+	"homeroom/internal/secret"
+	"homeroom/signup"
+)
+
+// operator is who approves and rejects.
+var operator = signup.Actor{Name: "operator"}
+
+// people follow the links of their mails, judge sign-ups, change their own logins and invite others, where there is any of
+// that.
+func (m *machine) people() {
+	switch n := m.choices.next(8); {
+	case (n == 0 || n == 6) && m.shape.invites:
+		m.invite()
+	case n < 3 && m.shape.verify:
+		m.followLink()
+	case n < 4 && m.shape.approve:
+		m.judge()
+	case (n == 5 || n == 4 && m.shape.strangers) && m.shape.logins:
+		m.changeLogin()
+	case n == 7 && (m.shape.verify || m.shape.approve):
+		m.tell("a long time goes by")
+		m.pass(patience + time.Second)
+	default:
+		m.goOn()
+	}
+}
+
+// comeToWait has some clients wait already when the run begins, where they have to, so that its length is left for what comes
+// then.
+func (m *machine) comeToWait() {
+	if !m.shape.verify && !m.shape.approve && !m.shape.logins {
+		return
+	}
+	for range m.choices.next(3) {
+		m.newClient()
+		m.drain()
+	}
+	if m.shape.invites && m.choices.next(4) > 0 {
+		m.everybodyGoesOn()
+		m.invite()
+		m.invite()
+		m.drain()
+	}
+	if m.shape.verify && m.shape.approve && m.choices.next(2) == 1 {
+		for _, mail := range m.catalog.mails {
+			m.activate(mail.signup, password)
+			m.drain()
+		}
+	}
+}
+
+// followLink has somebody follow the link in a mail, at times twice at once.
+func (m *machine) followLink() {
+	var mails []mail
+	for _, mail := range m.catalog.mails {
+		if mail.kind == catalog.SignupAwaitingVerification {
+			mails = append(mails, mail)
+		}
+	}
+	if len(mails) == 0 {
+		m.goOn()
+		return
+	}
+	followed := mails[m.choices.next(len(mails))]
+	chosen := []secret.String{password, password, weak, ""}[m.choices.next(4)]
+	for range 1 + m.choices.next(2) {
+		m.activate(followed.signup, chosen)
+	}
+}
+
+func (m *machine) activate(id uuid.UUID, chosen secret.String) {
+	p := m.somebody()
+	if p == nil {
+		return
+	}
+	service := m.services[p]
+	token := service.ActivationToken(id)
+	m.world.begin(&task{what: "confirming " + m.name(id), proc: p, then: func(t *task) {
+		m.wentOn(id, "confirmed", t.value.(signup.Outcome), t.err)
+	}}, func(ctx context.Context) (any, error) { return service.Activate(ctx, token, chosen) })
+}
+
+// judge has an operator approve or reject a sign-up, at times one that does not wait for that.
+func (m *machine) judge() {
+	var waiting []uuid.UUID
+	for _, s := range m.catalog.signups {
+		if s.Status == catalog.AwaitingApproval {
+			waiting = append(waiting, s.ID)
+		}
+	}
+	if n := len(m.catalog.signups); len(waiting) == 0 && n > 0 {
+		waiting = append(waiting, m.catalog.signups[m.choices.next(n)].ID)
+	}
+	if len(waiting) == 0 {
+		m.goOn()
+		return
+	}
+	id := waiting[m.choices.next(len(waiting))]
+	switch m.choices.next(5) {
+	case 0, 1:
+		m.approve(id)
+	case 2:
+		m.approve(id)
+		m.reject(id)
+	case 3:
+		m.approve(id)
+		m.approve(id)
+	case 4:
+		m.reject(id)
+	}
+}
+
+func (m *machine) approve(id uuid.UUID) {
+	p := m.somebody()
+	if p == nil {
+		return
+	}
+	service := m.services[p]
+	m.approved[id] = true
+	m.world.begin(&task{what: "approving " + m.name(id), proc: p, then: func(t *task) {
+		m.wentOn(id, "approved", t.value.(signup.Outcome), t.err)
+	}}, func(ctx context.Context) (any, error) { return service.Approve(ctx, id, operator) })
+}
+
+func (m *machine) reject(id uuid.UUID) {
+	p := m.somebody()
+	if p == nil {
+		return
+	}
+	service := m.services[p]
+	m.start(p, "rejecting "+m.name(id), func(ctx context.Context) (any, error) {
+		return nil, service.Reject(ctx, id, operator)
+	}, func(t *task) {
+		var unavailable *signup.Unavailable
+		if t.err != nil && !errors.Is(t.err, signup.ErrNotWaiting) && !errors.As(t.err, &unavailable) {
+			m.fail("%s, being rejected, was answered: %v", m.name(id), t.err)
+		}
+		if status := m.catalog.signup(id).Status; t.err == nil && status != catalog.Expired {
+			m.fail("%s was rejected, and is %s", m.name(id), status)
+		}
+	})
+}
+
+// wentOn looks at how a confirmation or an approval was answered.
+func (m *machine) wentOn(id uuid.UUID, how string, outcome signup.Outcome, err error) {
+	var unavailable *signup.Unavailable
+	var validation *signup.ValidationError
+	row := m.catalog.signup(id)
+	switch {
+	case err == nil && (outcome.Status == catalog.SignedUp || outcome.Status == catalog.Provisioning):
+		m.seen[how]++
+		m.promises = append(m.promises, id)
+	case err == nil && outcome.Status == catalog.AwaitingApproval && how == "confirmed" && m.shape.approve:
+		m.seen[how+", to be approved"]++
+	case err == nil:
+		m.fail("%s was %s, and answered %s", m.name(id), how, outcome.Status)
+	case errors.Is(err, signup.ErrLinkGone) && how == "confirmed":
+		if row.Status != catalog.Expired && !m.strange {
+			m.fail("the link of %s is said to be gone, and it is %s", m.name(id), row.Status)
+		}
+	case errors.As(err, &unavailable), errors.Is(err, signup.ErrInProgress), errors.Is(err, signup.ErrNotWaiting) && how == "approved":
+	case m.shape.conceal && (errors.As(err, &validation) || isRejected(err)):
+	case errors.Is(err, signup.ErrParked) && m.strange:
+	default:
+		m.fail("%s, being %s, was answered: %v", m.name(id), how, err)
+	}
+}
+
+// changeLogin has a person confirm their e-mail at the provider, and where there are strangers somebody remove a login there.
+func (m *machine) changeLogin() {
+	if len(m.logins) == 0 {
+		m.goOn()
+		return
+	}
+	l := m.logins[m.choices.next(len(m.logins))]
+	for i := range m.catalog.signups { // rather one that somebody is at
+		if s := &m.catalog.signups[i]; s.Status == catalog.Provisioning && m.loginOf(s) != nil {
+			l = *m.loginOf(s)
+		}
+	}
+	if m.shape.strangers && m.choices.next(3) == 1 {
+		m.tell("somebody removes the login with %s", l.email)
+		m.removeLogin(l.id)
+		m.closed[l.id], m.strange = true, true
+		return
+	}
+	m.tell("the e-mail %s is confirmed at the provider", l.email)
+	m.login(l.id).verified = true
+}
+
+// ownLogin is the login that a person has made at the provider, or makes now; nil where it is not their own.
+func (m *machine) ownLogin(email string) *identity.User {
+	i := slices.IndexFunc(m.logins, func(l login) bool { return l.email == email })
+	if i < 0 {
+		i = len(m.logins)
+		own := login{id: fmt.Sprintf("own|%d", len(m.own)+1), email: email, verified: m.choices.next(2) == 0}
+		m.tell("somebody makes a login with %s", email)
+		m.logins, m.own = append(m.logins, own), append(m.own, own.id)
+	}
+	l := m.logins[i]
+	if !slices.Contains(m.own, l.id) {
+		return nil
+	}
+	return &identity.User{ID: l.id, Email: l.email, EmailVerified: l.verified}
+}
+
+// invite has the owner of a school invite somebody, or an operator somebody who is to make one, or takes an invitation back.
+func (m *machine) invite() {
+	p := m.somebody()
+	if p == nil {
+		return
+	}
+	service := m.services[p]
+	if n := len(m.catalog.invitations); n > 0 && m.choices.next(4) == 1 {
+		i := m.catalog.invitations[m.choices.next(n)]
+		m.start(p, "revoking "+m.name(i.ID), func(ctx context.Context) (any, error) {
+			return nil, service.Revoke(ctx, i.TenantID, i.ID, operator)
+		}, nil)
+		return
+	}
+	wish := signup.Invite{Email: fmt.Sprintf("ada%d@lincoln.example", 1+m.choices.next(5)), Lasts: patience, By: operator}
+	var schools []uuid.UUID
+	for _, t := range m.catalog.tenants {
+		if t.State == catalog.Ready {
+			schools = append(schools, t.ID)
+		}
+	}
+	if n := m.choices.next(len(schools) + 1); n > 0 {
+		wish.Tenant = &schools[n-1]
+	}
+	m.start(p, "inviting "+wish.Email, func(ctx context.Context) (any, error) { return service.Invite(ctx, wish) }, nil)
+}
+
+// invitation is the token of an invitation that was sent to an address, or empty.
+func (m *machine) invitation(email string) string {
+	for _, mail := range slices.Backward(m.catalog.mails) {
+		if mail.kind == catalog.InvitationCreated && mail.email == email {
+			for _, p := range m.procs {
+				return m.services[p].InvitationToken(mail.signup)
+			}
+		}
+	}
+	return ""
+}
+
+// everybodyGoesOn has every sign-up that waits confirmed and approved.
+func (m *machine) everybodyGoesOn() {
+	for range 2 {
+		for _, s := range slices.Clone(m.catalog.signups) {
+			told := slices.ContainsFunc(m.catalog.mails, func(mail mail) bool {
+				return mail.signup == s.ID && mail.kind == catalog.SignupAwaitingVerification
+			})
+			switch {
+			case s.Status == catalog.AwaitingVerification && told:
+				m.activate(s.ID, password)
+			case s.Status == catalog.AwaitingApproval:
+				m.approve(s.ID)
+			default:
+				continue
+			}
+			m.drain()
+		}
+	}
+}

@@ -1,0 +1,137 @@
+package signup_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"homeroom/identity"
+)
+
+// What the simulated provider does besides making logins.
+
+// organization is one at the simulated provider.
+type organization struct {
+	tenant  uuid.UUID
+	members map[string]bool // by the provider's ids
+}
+
+// organization finds the one of a tenant.
+func (w *world) organization(tenant uuid.UUID) *organization {
+	for _, o := range w.organizations {
+		if o.tenant == tenant {
+			return o
+		}
+	}
+	return nil
+}
+
+// Find implements identity.Adopter.
+func (p providerSim) Find(ctx context.Context, id string) (identity.User, error) {
+	about, detail := nameOf(id)
+	return ask(ctx, p.w, p.call("find", about, detail), func() (identity.User, error) { return p.found(id) })
+}
+
+// nameOf splits the provider's id of a login into ours and what is the same each time a run is repeated.
+func nameOf(id string) (our uuid.UUID, detail string) {
+	if ours, ok := strings.CutPrefix(id, "sim|"); ok {
+		return uuid.MustParse(ours), ""
+	}
+	return uuid.Nil, id
+}
+
+// Adopt implements identity.Adopter. What a sign-up writes late, from before it had a tenant, does not take the tenant away
+// that it has written since.
+func (p providerSim) Adopt(ctx context.Context, id string, metadata identity.Metadata) (identity.User, error) {
+	return p.patch(ctx, "adopt", id, func(l *login) {
+		if l.meta.SignupID != metadata.SignupID || metadata.TenantID != "" {
+			l.tell(metadata)
+		}
+	})
+}
+
+// Release implements identity.Adopter. Like the real one it looks first, because nobody can ask for both at once.
+func (p providerSim) Release(ctx context.Context, id, signupID string) error {
+	found, err := p.Find(ctx, id)
+	if err == nil && found.Metadata.SignupID == signupID {
+		_, err = p.patch(ctx, "release", id, func(l *login) { l.tell(identity.Metadata{}) })
+	}
+	if errors.Is(err, identity.ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+// Verify implements identity.Verifier.
+func (p providerSim) Verify(ctx context.Context, id string) error {
+	_, err := p.patch(ctx, "verify", id, func(l *login) { l.verified = true })
+	return err
+}
+
+func (p providerSim) patch(ctx context.Context, what, id string, f func(l *login)) (identity.User, error) {
+	about, detail := nameOf(id)
+	return ask(ctx, p.w, p.call(what, about, detail), func() (identity.User, error) {
+		l := p.w.login(id)
+		if l == nil {
+			return identity.User{}, identity.ErrNotFound
+		}
+		f(l)
+		p.w.seen[what]++
+		return p.user(*l), nil
+	})
+}
+
+// Enrols implements identity.Enroller.
+func (p providerSim) Enrols() bool { return p.w.shape.enrols }
+
+// Prepare implements identity.Enroller.
+func (p providerSim) Prepare(ctx context.Context) error {
+	_, err := ask(ctx, p.w, p.call("prepare", uuid.Nil, ""), func() (struct{}, error) { return struct{}{}, nil })
+	return err
+}
+
+// Enrol implements identity.Enroller in the two steps of the real ones that matter.
+func (p providerSim) Enrol(ctx context.Context, e identity.Enrolment) (identity.Place, error) {
+	_, err := ask(ctx, p.w, p.call("make organization", e.TenantID, ""), func() (struct{}, error) {
+		switch {
+		case p.w.login(e.UserID) == nil:
+			return struct{}{}, identity.ErrNotFound
+		case p.w.organization(e.TenantID) == nil:
+			p.w.organizations = append(p.w.organizations, &organization{tenant: e.TenantID, members: map[string]bool{}})
+		}
+		return struct{}{}, nil
+	})
+	if err != nil {
+		return identity.Place{}, err
+	}
+	return ask(ctx, p.w, p.call("enrol", e.TenantID, ""), func() (identity.Place, error) {
+		o := p.w.organization(e.TenantID)
+		switch {
+		case o == nil:
+			return identity.Place{}, &identity.Unavailable{Err: errors.New("the organization was removed meanwhile")}
+		case p.w.login(e.UserID) == nil:
+			return identity.Place{}, identity.ErrNotFound
+		}
+		o.members[e.UserID] = true
+		p.w.seen["enrol"]++
+		return identity.Place{OrganizationID: "org of " + e.TenantID.String()}, nil
+	})
+}
+
+// Withdraw implements identity.Enroller.
+func (p providerSim) Withdraw(ctx context.Context, e identity.Enrolment) error {
+	_, err := ask(ctx, p.w, p.call("withdraw", e.TenantID, ""), func() (struct{}, error) {
+		p.w.organizations = slices.DeleteFunc(p.w.organizations, func(o *organization) bool {
+			if o.tenant == e.TenantID {
+				delete(o.members, e.UserID)
+			}
+			return o.tenant == e.TenantID && len(o.members) == 0
+		})
+		p.w.seen["withdraw"]++
+		return struct{}{}, nil
+	})
+	return err
+}

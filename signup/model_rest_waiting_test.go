@@ -1,0 +1,111 @@
+package signup_test
+
+import (
+	"slices"
+
+	"homeroom/catalog"
+)
+
+// What must hold of sign-ups that wait, of logins, and of organizations.
+
+// lawful looks whether a sign-up that has just been given its tenant has waited for whom it had to wait.
+func (w *world) lawful(s *catalog.Signup) {
+	if w.admitted[s.ID] || s.Kind != catalog.School || s.InvitationID != nil {
+		return
+	}
+	w.admitted[s.ID] = true
+	if w.shape.approve && !w.approved[s.ID] {
+		w.fail("%s got a tenant, and nobody has approved of it", w.name(s.ID))
+	}
+	if l := w.loginOf(s); w.shape.verify && l != nil && !l.verified {
+		w.fail("%s got a tenant, and its e-mail is not confirmed", w.name(s.ID))
+	}
+}
+
+// loginOf finds the login that a sign-up has made, or taken on.
+func (w *world) loginOf(s *catalog.Signup) *login {
+	if s.IdentityID != nil {
+		return w.login(*s.IdentityID)
+	}
+	return w.login("sim|" + s.UserID.String())
+}
+
+// loginInOrder looks at the login of a ready sign-up.
+func (m *machine) loginInOrder(s *catalog.Signup) {
+	l, user := m.loginOf(s), m.catalog.user(s.UserID)
+	if user == nil || m.closed[user.IdentityID] {
+		return
+	}
+	known := l != nil && (m.shape.forgetful || l.meta.TenantID == s.TenantID.String() && l.meta.SignupID == s.ID.String())
+	switch {
+	case !known || l.email != s.Email || l.id != user.IdentityID:
+		m.fail("%s is ready, and has no identity", m.name(s.ID))
+	case m.shape.verify && s.Kind == catalog.School && s.InvitationID == nil && !user.EmailVerified:
+		m.fail("%s is ready, and its e-mail was not confirmed", m.name(s.ID))
+	case m.shape.enrols && (m.organization(*s.TenantID) == nil || !m.organization(*s.TenantID).members[l.id]):
+		m.fail("%s is ready, and its identity has no place", m.name(s.ID))
+	}
+}
+
+// loginsInOrder looks for those that no sign-up needs, and for those that people miss.
+func (m *machine) loginsInOrder() {
+	for _, l := range m.logins {
+		s := m.catalog.signup(l.signup)
+		if l.meta.SignupID != "" && (s == nil || s.Status != catalog.SignedUp && s.TenantID == nil) {
+			m.fail("the identity of %s is an orphan", m.name(l.signup))
+		}
+	}
+	for _, id := range m.own {
+		if m.login(id) == nil && !m.closed[id] {
+			m.fail("%s, which is somebody's own login, was removed", id)
+		}
+	}
+}
+
+// organizationsInOrder looks whether each is a school's that exists, with its owner, and the only one.
+func (m *machine) organizationsInOrder() {
+	for i, o := range m.organizations {
+		at := slices.IndexFunc(m.catalog.signups, func(s catalog.Signup) bool {
+			return s.Kind == catalog.School && s.TenantID != nil && *s.TenantID == o.tenant
+		})
+		if at < 0 {
+			m.fail("there is an organization for %s, which is no school", m.name(o.tenant))
+			continue
+		}
+		s := m.catalog.signups[at]
+		owner := m.loginOf(&s)
+		gone := owner == nil && s.Status == catalog.SignedUp // somebody has removed it since
+		switch {
+		case slices.ContainsFunc(m.organizations[:i], func(other *organization) bool { return other.tenant == o.tenant }):
+			m.fail("%s has two organizations", m.name(o.tenant))
+		case s.Status != catalog.SignedUp && !m.strange:
+			m.fail("there is an organization for %s, which is %s", m.name(s.ID), s.Status)
+		case !gone && (owner == nil || !o.members[owner.id]):
+			m.fail("there is an organization for %s, and its owner is no member", m.name(s.ID))
+		}
+	}
+}
+
+// promisesKept looks at the sign-ups that were confirmed or approved.
+func (m *machine) promisesKept() {
+	for _, id := range m.promises {
+		if s := m.catalog.signup(id); s.Status != catalog.SignedUp && !m.strange {
+			m.fail("%s was confirmed or approved, and is %s", m.name(id), s.Status)
+		}
+	}
+}
+
+// invitationsInOrder looks at those that were answered.
+func (m *machine) invitationsInOrder() {
+	for _, s := range m.catalog.signups {
+		if s.InvitationID == nil || s.Status != catalog.SignedUp {
+			continue
+		}
+		switch i, err := m.catalog.invitation(*s.InvitationID); {
+		case err != nil || i.AcceptedAt == nil && i.RevokedAt == nil:
+			m.fail("%s is ready, and its invitation is open", m.name(s.ID))
+		case i.Email != s.Email || i.TenantID != nil && (s.Kind != catalog.Member || *i.TenantID != *s.TenantID):
+			m.fail("%s has come in by somebody else's invitation", m.name(s.ID))
+		}
+	}
+}

@@ -1,0 +1,121 @@
+package signup_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"homeroom/catalog"
+	"homeroom/signup"
+)
+
+// meanwhile is a registry in which something else happens just before a call.
+type meanwhile struct {
+	signup.Registry
+	beforeUser, beforeAdmit func()
+}
+
+func (m meanwhile) UserByID(ctx context.Context, id uuid.UUID) (catalog.User, error) {
+	if m.beforeUser != nil {
+		m.beforeUser()
+	}
+	return m.Registry.UserByID(ctx, id)
+}
+
+func (m meanwhile) Admit(ctx context.Context, row catalog.Signup, r catalog.Reservation) (catalog.Held, error) {
+	if m.beforeAdmit != nil {
+		m.beforeAdmit()
+	}
+	return m.Registry.Admit(ctx, row, r)
+}
+
+// TestAConfirmationThatComesTooLateSaysSo: the sign-up expires, or begins to, while its e-mail is being confirmed.
+func TestAConfirmationThatComesTooLateSaysSo(t *testing.T) {
+	t.Parallel()
+	b := setup(t, 1, verifyFirst)
+	t.Run("when it has expired meanwhile", func(t *testing.T) {
+		id := b.waits(t, request(), catalog.AwaitingVerification)
+		late := b.newService(t, verifyFirst, func(c *signup.Config) {
+			c.Catalog = meanwhile{Registry: c.Catalog, beforeUser: func() { b.expireNow(t, id) }}
+		})
+		if outcome, err := late.Activate(t.Context(), b.service.ActivationToken(id), ""); !errors.Is(err, signup.ErrLinkGone) {
+			t.Errorf("%+v, %v", outcome, err)
+		}
+	})
+	t.Run("when somebody is about to end it", func(t *testing.T) {
+		id := b.waits(t, request(), catalog.AwaitingVerification)
+		late := b.newService(t, verifyFirst, func(c *signup.Config) {
+			c.Catalog = meanwhile{Registry: c.Catalog, beforeAdmit: func() {
+				b.exec(t, "update signups set lease_epoch = lease_epoch + 1 where id = $1", id)
+			}}
+		})
+		if outcome, err := late.Activate(t.Context(), b.service.ActivationToken(id), ""); !errors.Is(err, signup.ErrInProgress) {
+			t.Errorf("%+v, %v", outcome, err)
+		}
+	})
+	t.Run("when it had no login yet", func(t *testing.T) {
+		req := request()
+		quietly := b.newService(t, conceal)
+		outcome, err := quietly.Begin(t.Context(), req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		quietly.WaitConcealed()
+		b.auth0.DeleteAll()
+		late := b.newService(t, conceal, func(c *signup.Config) {
+			c.Catalog = meanwhile{Registry: c.Catalog, beforeUser: func() { b.expireNow(t, outcome.SignupID) }}
+		})
+		if outcome, err := late.Activate(t.Context(), b.service.ActivationToken(outcome.SignupID), password); !errors.Is(err, signup.ErrLinkGone) {
+			t.Errorf("%+v, %v", outcome, err)
+		}
+	})
+}
+
+// TestALoginThatIsBeingReleasedIsNotTakenOn: a person signs up again before the end of their rejected sign-up has reached the
+// provider, where it would take from their login what names the new school.
+func TestALoginThatIsBeingReleasedIsNotTakenOn(t *testing.T) {
+	t.Parallel()
+	b := setup(t, 1, withApproval)
+	login := b.person(t, "ada@lincoln.example")
+	id := b.waits(t, withLogin(login), catalog.AwaitingApproval)
+	if err := b.service.Reject(t.Context(), id, signup.Actor{Name: "operator"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.service.Begin(t.Context(), withLogin(login)); !errors.Is(err, signup.ErrInProgress) {
+		t.Errorf("it is taken on: %v", err)
+	}
+	b.looksAgain(t)
+	b.looksAgain(t)
+	b.waits(t, withLogin(login), catalog.AwaitingApproval)
+}
+
+// looksAgain has the expired sign-ups looked at once more, a minute later.
+func (b *bundle) looksAgain(t *testing.T) {
+	t.Helper()
+	b.exec(t, "update signups set check_at = now(), finished_at = finished_at - interval '1 minute' where status = 'expired' and check_at is not null")
+	if err := b.service.ReconcileOnce(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// away is a registry that cannot be asked.
+type away struct{ signup.Registry }
+
+func (away) Signup(context.Context, uuid.UUID) (catalog.Signup, error) {
+	return catalog.Signup{}, net.ErrClosed
+}
+
+func TestAnOperatorIsToldThatTheCatalogIsAway(t *testing.T) {
+	t.Parallel()
+	b := setup(t, 0, withApproval)
+	service := b.newService(t, withApproval, func(c *signup.Config) { c.Catalog = away{c.Catalog} })
+	_, errApprove := service.Approve(t.Context(), uuid.New(), signup.Actor{})
+	for _, err := range []error{errApprove, service.Reject(t.Context(), uuid.New(), signup.Actor{}), service.RemindVerification(t.Context(), uuid.New())} {
+		if !unreachable(err) {
+			t.Errorf("got %v", err)
+		}
+	}
+}

@@ -1,0 +1,149 @@
+package webhook
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
+
+	"homeroom/catalog"
+	"homeroom/internal/killpoint"
+)
+
+// recordTimeout bounds the record of an outcome, which is made even when the caller has gone.
+const recordTimeout = 10 * time.Second
+
+// Deliver sends a delivery if it is due, and then those of the same school that have waited for it. It returns how long the
+// delivery still has to wait; zero where there is nothing left to do, or another job has been made for it. An error is
+// the catalog's: the delivery stays due.
+func (s *Service) Deliver(ctx context.Context, id uuid.UUID) (wait time.Duration, err error) {
+	attempt, wait, err := s.cfg.Catalog.BeginAttempt(ctx, id, s.lease())
+	for attempt != nil && err == nil {
+		wait = 0 // what follows in the place of others has jobs of its own
+		killpoint.Here("webhook.attempt_begun")
+		if err = s.try(ctx, *attempt); err != nil {
+			break
+		}
+		if id, err = s.cfg.Catalog.NextFirst(ctx, *attempt); err != nil {
+			break
+		}
+		attempt, _, err = s.cfg.Catalog.BeginAttempt(ctx, id, s.lease())
+	}
+	if errors.Is(err, catalog.ErrNotFound) { // nothing has waited, or it was removed with its endpoint
+		err = nil
+	}
+	return wait, err
+}
+
+// try sends it once and records how that went.
+func (s *Service) try(ctx context.Context, attempt catalog.Attempt) error {
+	text, err := body(attempt.Event)
+	if err != nil {
+		return err
+	}
+	outcome, err := s.send(ctx, message{
+		id: attempt.DeliveryID.String(), endpoint: attempt.Endpoint, body: text, at: attempt.At,
+	})
+	if err != nil {
+		return fmt.Errorf("send delivery %s: %w", attempt.DeliveryID, err)
+	}
+	killpoint.Here("webhook.sent")
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
+	defer cancel()
+	if outcome.OK() {
+		err = s.cfg.Catalog.Delivered(ctx, attempt, outcome.Status)
+	} else {
+		err = s.cfg.Catalog.InTx(ctx, func(tx pgx.Tx) error { return s.recordFailure(ctx, tx, attempt, outcome) })
+	}
+	if errors.Is(err, catalog.ErrStateChanged) { // another attempt has begun, or the webhook was disabled
+		return nil
+	}
+	if err == nil {
+		killpoint.Here("webhook.recorded")
+	}
+	return err
+}
+
+// recordFailure puts the delivery off, or gives it up.
+func (s *Service) recordFailure(ctx context.Context, tx pgx.Tx, attempt catalog.Attempt, outcome Outcome) error {
+	setback := catalog.Setback{Problem: outcome.Problem}
+	if outcome.Status != 0 {
+		setback.Status = &outcome.Status
+	}
+	delay, more := pause(attempt.Round, outcome.retryAfter)
+	if more && !outcome.gone() {
+		if err := s.cfg.Catalog.RetryLaterTx(ctx, tx, attempt, setback, delay); err != nil {
+			return err
+		}
+		return s.cfg.Queue.DeliverWebhooksTx(ctx, tx, []uuid.UUID{attempt.DeliveryID}, delay)
+	}
+	log := s.cfg.Logger.With("webhook", attempt.Endpoint.ID, "delivery", attempt.DeliveryID, "event", attempt.Event.Type)
+	if err := s.cfg.Catalog.GiveUpTx(ctx, tx, attempt, setback); err != nil {
+		return err
+	}
+	if !outcome.gone() {
+		log.Warn("gave up telling a webhook of an event", "attempts", attempt.Number, "problem", outcome.Problem)
+		return nil
+	}
+	return s.disableGone(ctx, tx, attempt.Endpoint, log)
+}
+
+// disableGone takes the word of a receiver that there will never be anybody at its URL again.
+func (s *Service) disableGone(ctx context.Context, tx pgx.Tx, endpoint catalog.WebhookEndpoint, log *slog.Logger) error {
+	off := false
+	_, err := s.cfg.Catalog.ChangeWebhookTx(ctx, tx, endpoint.ID, catalog.WebhookChange{
+		Enabled: &off, DisabledBecause: "it answered 410, which means that it is gone for good",
+	})
+	if err != nil {
+		return err
+	}
+	log.Warn("disabled a webhook that answered 410")
+	return s.record(ctx, tx, By{Actor: "homeroom"}, "webhook.disable", endpoint.ID, nil)
+}
+
+const (
+	// sweepEvery is how often a process looks for deliveries whose job was lost, or whose process has died.
+	sweepEvery = 10 * time.Second
+	// sweepAfter is how long overdue they are by then: their jobs come first.
+	sweepAfter = 15 * time.Second
+	// sweepLimit is how many one look takes up, and sweepAtOnce how many of them at the same time.
+	sweepLimit, sweepAtOnce = 200, 8
+)
+
+// Reconcile delivers what should have been sent and was not, until ctx ends.
+func (s *Service) Reconcile(ctx context.Context) error {
+	ticker := time.NewTicker(killpoint.Hasten(sweepEvery))
+	defer ticker.Stop()
+	for {
+		if err := s.Sweep(ctx, killpoint.Hasten(sweepAfter)); err != nil && ctx.Err() == nil {
+			s.cfg.Logger.Warn("deliver to webhooks what was left", "cause", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+	}
+}
+
+// Sweep delivers what has been due for longer than that.
+func (s *Service) Sweep(ctx context.Context, overdue time.Duration) error {
+	ids, err := s.cfg.Catalog.OverdueDeliveries(ctx, overdue, sweepLimit)
+	if err != nil {
+		return err
+	}
+	var group errgroup.Group // one that fails does not end the others, whose requests are on their way
+	group.SetLimit(sweepAtOnce)
+	for _, id := range ids {
+		group.Go(func() error {
+			_, err := s.Deliver(ctx, id)
+			return err
+		})
+	}
+	return group.Wait()
+}

@@ -1,0 +1,175 @@
+package webhook
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"homeroom/catalog"
+	"homeroom/internal/secret"
+)
+
+// By is who does something, for the audit.
+type By struct {
+	Actor string
+	// RequestID is empty where there was no request.
+	RequestID string
+}
+
+// Wish is what an endpoint is to be.
+type Wish struct {
+	URL, Description string
+	// Events are the types that it wants to be told; none are all.
+	Events []string
+}
+
+// Add makes an endpoint and returns its secret, too. It fails with an *[InvalidError].
+func (s *Service) Add(ctx context.Context, by By, wish Wish) (catalog.WebhookEndpoint, secret.String, error) {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return catalog.WebhookEndpoint{}, "", fmt.Errorf("make an id: %w", err)
+	}
+	var endpoint catalog.WebhookEndpoint
+	if err := s.check(&wish.URL, &wish.Description, &wish.Events); err != nil {
+		return endpoint, "", err
+	}
+	err = s.cfg.Catalog.InTx(ctx, func(tx pgx.Tx) (err error) {
+		endpoint, err = s.cfg.Catalog.AddWebhookTx(ctx, tx, catalog.NewWebhookEndpoint{
+			ID: id, URL: wish.URL, Description: wish.Description, Events: wish.Events, CreatedBy: by.Actor,
+		})
+		if err != nil {
+			return err
+		}
+		return s.record(ctx, tx, by, "webhook.add", id, nil)
+	})
+	if err != nil {
+		return endpoint, "", err
+	}
+	return endpoint, s.Secret(endpoint), nil
+}
+
+// Change is what is to be different about an endpoint; what is nil stays.
+type Change struct {
+	URL, Description *string
+	Events           *[]string
+	Enabled          *bool
+}
+
+// Change changes an endpoint. It fails with an *[InvalidError] or [catalog.ErrNotFound].
+func (s *Service) Change(ctx context.Context, by By, id uuid.UUID, change Change) (catalog.WebhookEndpoint, error) {
+	var endpoint catalog.WebhookEndpoint
+	if err := s.check(change.URL, change.Description, change.Events); err != nil {
+		return endpoint, err
+	}
+	action := "webhook.change"
+	if change.Enabled != nil {
+		action = map[bool]string{true: "webhook.enable", false: "webhook.disable"}[*change.Enabled]
+	}
+	err := s.cfg.Catalog.InTx(ctx, func(tx pgx.Tx) (err error) {
+		endpoint, err = s.cfg.Catalog.ChangeWebhookTx(ctx, tx, id, catalog.WebhookChange{
+			URL: change.URL, Description: change.Description, Events: change.Events, Enabled: change.Enabled,
+			DisabledBecause: "disabled by " + by.Actor,
+		})
+		if err != nil {
+			return err
+		}
+		return s.record(ctx, tx, by, action, id, nil)
+	})
+	return endpoint, err
+}
+
+// Remove removes an endpoint with all its deliveries. It fails with [catalog.ErrNotFound].
+func (s *Service) Remove(ctx context.Context, by By, id uuid.UUID) error {
+	return s.cfg.Catalog.InTx(ctx, func(tx pgx.Tx) error {
+		if err := s.cfg.Catalog.RemoveWebhookTx(ctx, tx, id); err != nil {
+			return err
+		}
+		return s.record(ctx, tx, by, "webhook.remove", id, nil)
+	})
+}
+
+// Rotate gives an endpoint a new secret and returns it, too. The one before goes on signing for a day. It fails with
+// [catalog.ErrNotFound].
+func (s *Service) Rotate(ctx context.Context, by By, id uuid.UUID) (catalog.WebhookEndpoint, secret.String, error) {
+	var endpoint catalog.WebhookEndpoint
+	err := s.cfg.Catalog.InTx(ctx, func(tx pgx.Tx) (err error) {
+		if endpoint, err = s.cfg.Catalog.RotateWebhookTx(ctx, tx, id); err != nil {
+			return err
+		}
+		return s.record(ctx, tx, by, "webhook.rotate", id, nil)
+	})
+	if err != nil {
+		return endpoint, "", err
+	}
+	return endpoint, s.Secret(endpoint), nil
+}
+
+// ErrNotReplayable says that a delivery cannot be sent again now.
+var ErrNotReplayable = errors.New("the webhook is disabled, or the delivery is being sent at this moment")
+
+// Replay has a delivery sent again, whatever has become of it, at once and with all its attempts. It fails with
+// [ErrNotReplayable] or [catalog.ErrNotFound].
+func (s *Service) Replay(ctx context.Context, by By, endpoint, id uuid.UUID) (catalog.Delivery, error) {
+	if _, err := s.cfg.Catalog.Delivery(ctx, endpoint, id); err != nil {
+		return catalog.Delivery{}, err
+	}
+	err := s.cfg.Catalog.InTx(ctx, func(tx pgx.Tx) error {
+		if err := s.cfg.Catalog.ReplayTx(ctx, tx, endpoint, id); err != nil {
+			return err
+		}
+		if err := s.record(ctx, tx, by, "webhook.replay", endpoint, map[string]any{"delivery": id}); err != nil {
+			return err
+		}
+		return s.cfg.Queue.DeliverWebhooksTx(ctx, tx, []uuid.UUID{id}, 0)
+	})
+	if errors.Is(err, catalog.ErrStateChanged) {
+		return catalog.Delivery{}, ErrNotReplayable
+	}
+	if err != nil {
+		return catalog.Delivery{}, err
+	}
+	return s.cfg.Catalog.Delivery(ctx, endpoint, id)
+}
+
+// Ping sends an event of the type ping at once, and once, to an endpoint that may be disabled. No row is kept of it. It
+// fails with [catalog.ErrNotFound]; what the endpoint makes of it is the outcome.
+func (s *Service) Ping(ctx context.Context, by By, id uuid.UUID) (Outcome, error) {
+	endpoint, err := s.cfg.Catalog.Webhook(ctx, id)
+	if err != nil {
+		return Outcome{}, err
+	}
+	now := time.Now()
+	text, err := body(catalog.OutboxEvent{Type: pingEvent, CreatedAt: now, Data: json.RawMessage(`{"webhook":"` + id.String() + `"}`)})
+	if err != nil {
+		return Outcome{}, err
+	}
+	outcome, err := s.send(ctx, message{id: uuid.NewString(), endpoint: endpoint, body: text, at: now})
+	if err != nil {
+		return Outcome{}, fmt.Errorf("ping webhook %s: %w", id, err)
+	}
+	return outcome, s.cfg.Catalog.InTx(ctx, func(tx pgx.Tx) error {
+		return s.record(ctx, tx, by, "webhook.ping", id, map[string]any{"status": outcome.Status})
+	})
+}
+
+// record tells the audit what was done with an endpoint. Its URL is left out, as receivers put tokens there.
+func (s *Service) record(ctx context.Context, tx pgx.Tx, by By, action string, id uuid.UUID, more map[string]any) error {
+	details := map[string]any{"webhook": id}
+	for name, value := range more {
+		details[name] = value
+	}
+	text, err := json.Marshal(details)
+	if err != nil {
+		return fmt.Errorf("write audit details: %w", err)
+	}
+	event := catalog.Event{Actor: by.Actor, Action: action, Details: text}
+	if by.RequestID != "" {
+		event.RequestID = &by.RequestID
+	}
+	return s.cfg.Catalog.RecordTx(ctx, tx, event)
+}

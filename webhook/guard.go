@@ -1,0 +1,75 @@
+package webhook
+
+import (
+	"fmt"
+	"net/netip"
+	"syscall"
+
+	"code.dny.dev/ssrf"
+)
+
+// guard decides which addresses may be called. It is asked for every connection, with the address that is about to be
+// dialled, so that a name that resolves to something else the second time gains nothing.
+type guard struct {
+	allow  []netip.Prefix
+	public *ssrf.Guardian
+}
+
+// azureWire is an address of Azure's host agent, which answers with secrets of the machine, among those of the internet.
+var azureWire = netip.MustParsePrefix("168.63.129.16/32")
+
+// newGuard lets in what is on the internet by IANA's registries of special addresses, and what is allowed. NAT64, 6to4 and
+// Teredo, behind which a private IPv4 address can hide, are not.
+func newGuard(allow []netip.Prefix) *guard {
+	return &guard{allow: allow, public: ssrf.New(ssrf.WithAnyPort(), ssrf.WithDeniedV4Prefixes(azureWire))}
+}
+
+// internet is a [net.Dialer]'s Control: it refuses what is neither on the internet nor allowed.
+func (g *guard) internet(network, address string, conn syscall.RawConn) error {
+	if g.allowedOnly(network, address, conn) == nil {
+		return nil
+	}
+	if err := g.public.Safe(network, address, conn); err != nil {
+		return refuse(address)
+	}
+	return nil
+}
+
+// allowedOnly is one that refuses what is not allowed, for requests that anybody on the way could read.
+func (g *guard) allowedOnly(_, address string, _ syscall.RawConn) error {
+	target, err := netip.ParseAddrPort(address)
+	if err != nil || !g.allows(target.Addr()) {
+		return refuse(address)
+	}
+	return nil
+}
+
+func (g *guard) allows(addr netip.Addr) bool {
+	addr = addr.Unmap()
+	for _, prefix := range g.allow {
+		if prefix.Contains(addr) {
+			return true
+		}
+	}
+	return false
+}
+
+// admits tells whether an address that stands in a URL may be called.
+func (g *guard) admits(addr netip.Addr) bool {
+	return g.allows(addr) || g.public.SafeAddr(addr.Unmap()) == nil
+}
+
+// refusedError says that an address may not be called.
+type refusedError struct{ address string }
+
+// Error implements error.
+func (e *refusedError) Error() string {
+	return fmt.Sprintf("the address %s is not one that may be called", e.address)
+}
+
+func refuse(address string) error {
+	if target, err := netip.ParseAddrPort(address); err == nil {
+		address = target.Addr().String()
+	}
+	return &refusedError{address}
+}

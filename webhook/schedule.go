@@ -1,0 +1,39 @@
+package webhook
+
+import (
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// pauses are those after each failed attempt: ten attempts in a little more than three days.
+var pauses = []time.Duration{
+	5 * time.Second, 5 * time.Minute, 30 * time.Minute, 2 * time.Hour, 5 * time.Hour, 10 * time.Hour, 14 * time.Hour,
+	20 * time.Hour, 24 * time.Hour,
+}
+
+// longestWish bounds what a receiver may ask for with Retry-After.
+const longestWish = 24 * time.Hour
+
+// pause is how long to wait after a failed attempt, of those since the delivery was new or replayed; false after the last.
+// A receiver can have it longer, not shorter. Up to a tenth is added by chance, so that what failed together does not come
+// back together.
+func pause(attempt int, wish time.Duration) (time.Duration, bool) {
+	if attempt > len(pauses) {
+		return 0, false
+	}
+	d := max(pauses[max(attempt, 1)-1], min(wish, longestWish))
+	return d + rand.N(d/10), true
+}
+
+// retryAfter reads the header of that name; zero where there is none that makes sense.
+func retryAfter(text string, now time.Time) time.Duration {
+	if seconds, err := strconv.ParseUint(text, 10, 31); err == nil {
+		return time.Duration(seconds) * time.Second
+	}
+	if at, err := http.ParseTime(text); err == nil {
+		return max(at.Sub(now), 0)
+	}
+	return 0
+}

@@ -1,0 +1,98 @@
+// Package webhook tells programs outside what has happened: every event goes, signed, to each endpoint that wants it, at
+// least once.
+//
+// It follows Standard Webhooks (https://www.standardwebhooks.com). An event becomes one delivery for each endpoint, in the
+// transaction that takes it off the outbox; the delivery's row says how far it is, and its id is the webhook-id of every
+// attempt, so that a receiver can tell a repetition. An attempt is counted before it is sent and its outcome is recorded
+// after, so a process that dies in between sends once more, never less. Only addresses on the internet are called, unless
+// the operator allows others, and that is decided for every connection after the name has been resolved. The secret of an
+// endpoint is derived from the server's key and stored nowhere.
+package webhook
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"homeroom/catalog"
+)
+
+// Queue takes work that must be done later, in the transaction that makes it necessary.
+type Queue interface {
+	// DeliverWebhooksTx has [Service.Deliver] called for each of the deliveries after the delay.
+	DeliverWebhooksTx(ctx context.Context, tx pgx.Tx, deliveries []uuid.UUID, delay time.Duration) error
+}
+
+// Config is what a Service needs.
+type Config struct {
+	Catalog *catalog.Store
+	Queue   Queue
+	// Key is the server's secret, from which those of the endpoints are derived.
+	Key []byte
+	// Allow are networks that may be called though they are not on the internet, and by plain HTTP too. Defaults to none.
+	Allow []netip.Prefix
+	// Timeout bounds one attempt. Defaults to 15 s.
+	Timeout time.Duration
+	// Resolver finds the addresses of names. Defaults to the system's.
+	Resolver *net.Resolver
+	// Roots are the certificates that receivers' are to be signed by. Defaults to the system's.
+	Roots *x509.CertPool
+	// Logger is told of what was given up. Defaults to slog.Default().
+	Logger *slog.Logger
+}
+
+func (c Config) withDefaults() Config {
+	if c.Timeout == 0 {
+		c.Timeout = 15 * time.Second
+	}
+	if c.Resolver == nil {
+		c.Resolver = net.DefaultResolver
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	return c
+}
+
+func (c Config) validate() error {
+	switch {
+	case c.Catalog == nil || c.Queue == nil:
+		return errors.New("webhooks need a catalog and a queue")
+	case len(c.Key) < 32:
+		return errors.New("webhooks need a key of at least 32 bytes")
+	}
+	return nil
+}
+
+// Service keeps endpoints and tells them of events. It may be used from many goroutines, and in many processes on one
+// catalog.
+type Service struct {
+	cfg    Config
+	guard  *guard
+	client map[string]*http.Client // by the scheme of the URL
+}
+
+// New makes a Service. Nothing runs until its methods are called.
+func New(cfg Config) (*Service, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	s := &Service{cfg: cfg, guard: newGuard(cfg.Allow)}
+	s.client = map[string]*http.Client{
+		"https": newClient(cfg, s.guard.internet),
+		"http":  newClient(cfg, s.guard.allowedOnly),
+	}
+	return s, nil
+}
+
+// lease is how long an attempt belongs to its process: longer than it can take, its records included.
+func (s *Service) lease() time.Duration { return s.cfg.Timeout + 15*time.Second }
