@@ -69,9 +69,9 @@ func wish(n int) catalog.Reservation {
 }
 
 // exec runs a statement that must work.
-func exec(t *testing.T, store *catalog.Store, sql string) {
+func exec(t *testing.T, store *catalog.Store, sql string, args ...any) {
 	t.Helper()
-	if _, err := store.Pool().Exec(t.Context(), sql); err != nil {
+	if _, err := store.Pool().Exec(t.Context(), sql, args...); err != nil {
 		t.Fatalf("%s: %v", sql, err)
 	}
 }

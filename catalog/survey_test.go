@@ -66,6 +66,86 @@ func TestSurvey(t *testing.T) {
 	}
 }
 
+func TestSurveyOfPeople(t *testing.T) {
+	t.Parallel()
+	store := setup(t)
+	id := spare(t, store)
+	w := wish(1)
+	w.IdentityID = "google-oauth2|1"
+	held, err := store.Reserve(t.Context(), w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	waits := wish(2)
+	waits.Waits = true
+	waiting, err := store.Reserve(t.Context(), waits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := survey(t, store)
+	if s := found.Signups[w.SignupID]; s.Kind != catalog.School || s.IdentityID == nil || *s.IdentityID != w.IdentityID {
+		t.Errorf("%+v", s)
+	}
+	if s, ok := found.Signups[waits.SignupID]; !ok || !s.Held || s.TenantID != nil || s.IdentityID != nil {
+		t.Errorf("one that waits: %+v", s)
+	}
+	if len(found.Logins) != 1 || found.Logins[w.IdentityID] != w.UserID || found.Users[w.UserID].Role != "owner" {
+		t.Errorf("logins %v, users %v", found.Logins, found.Users)
+	}
+	// One that is parked without a tenant keeps its user, is seen, and begins again from the start.
+	if err := store.Park(t.Context(), waiting.Signup, json.RawMessage(`[]`), json.RawMessage(`{}`)); err != nil {
+		t.Fatal(err)
+	}
+	exec(t, store, "update users set identity_id = 'auth0|2' where id = $1", waits.UserID)
+	if s := survey(t, store).Signups[waits.SignupID]; s.Status != catalog.Failed {
+		t.Errorf("one that was parked: %+v", s)
+	}
+	if err := store.Reopen(t.Context(), waits.SignupID); err != nil {
+		t.Fatal(err)
+	}
+	if s := survey(t, store).Signups[waits.SignupID]; s.Status != catalog.Pending {
+		t.Errorf("one that was reopened: %+v", s)
+	}
+	identity := catalog.Identity{ID: w.IdentityID, OrganizationID: "org_1"}
+	if err := store.Finish(t.Context(), held.Signup, identity, catalog.Health{Version: 3}, json.RawMessage(`[]`), json.RawMessage(`{}`)); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.SetOrganization(t.Context(), id, "", "org_2"); !errors.Is(err, catalog.ErrStateChanged) {
+		t.Errorf("an organization that was not seen: %v", err)
+	}
+	if err := store.SetOrganization(t.Context(), id, "org_1", "org_2"); err != nil || survey(t, store).Tenants[id].OrganizationID != "org_2" {
+		t.Errorf("%+v, %v", survey(t, store).Tenants[id], err)
+	}
+}
+
+func TestSurveyOfWhatIsUntold(t *testing.T) {
+	t.Parallel()
+	store := setup(t)
+	if found := survey(t, store).Untold; found != (catalog.Untold{}) {
+		t.Errorf("of nothing: %+v", found)
+	}
+	webhook := uuid.New()
+	exec(t, store, "insert into webhook_endpoints (id, url, created_by) values ($1, 'https://lincoln.example', 'test')", webhook)
+	exec(t, store, `insert into outbox_events (type, created_at, relayed_at) values
+		('a', now() - interval '11 minutes', null), ('b', now() - interval '11 minutes', now()), ('c', now() - interval '9 minutes', null)`)
+	exec(t, store, `insert into mails (event_id, kind, recipient, state, finished_at)
+		select gen_random_uuid(), 'x', 'ada@lincoln.example', state, now() - age
+		from (values ('failed', interval '1 hour'), ('failed', '25 hours'), ('unknown', '1 hour'), ('unknown', '2 hours'), ('sent', '1 hour')) as made (state, age)`)
+	exec(t, store, `insert into webhook_deliveries (id, event_id, endpoint_id, state, next_attempt_at, ended_at)
+		select gen_random_uuid(), id, $1, case type when 'c' then 'delivered' else 'dead' end, null,
+			now() - case type when 'b' then interval '25 hours' else interval '1 hour' end
+		from outbox_events`, webhook)
+	want := catalog.Untold{Events: 1, MailsFailed: 1, MailsUnknown: 2, Deliveries: 1, Webhooks: 1}
+	if found := survey(t, store).Untold; found != want {
+		t.Errorf("%+v, want %+v", found, want)
+	}
+	exec(t, store, "update webhook_endpoints set enabled = false, disabled_because = 'test'")
+	want.Deliveries, want.Webhooks = 0, 0
+	if found := survey(t, store).Untold; found != want {
+		t.Errorf("with a webhook that was disabled: %+v, want %+v", found, want)
+	}
+}
+
 func TestMendingExpectsWhatWasSeen(t *testing.T) {
 	t.Parallel()
 	store := setup(t)

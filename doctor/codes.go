@@ -153,7 +153,7 @@ var kinds = map[Code]kind{
 	JobStuck:            {Warning, "Its process has died, and no other has taken it up: look whether homeroom serve runs."},
 
 	EventsWaiting:  {Warning, "Mails and webhooks wait with them: look whether homeroom serve runs, and at its log."},
-	MailsUnsent:    {Warning, "Look at the table mails for the problem, mend the cause, and have the mails sent again: people wait for them."},
+	MailsUnsent:    {Warning, "The table mails has the problem of each. Mend the cause: people wait for them. docs/mail.md tells more."},
 	DeliveriesDead: {Warning, "homeroom webhook deliveries shows them. When the receiver is well again, replay them."},
 
 	ServerUnknown:        {Error, "Set HOMEROOM_SERVER_<NAME>_URL in every process: nobody can use these schools from here."},

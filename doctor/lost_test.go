@@ -2,11 +2,13 @@ package doctor_test
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"homeroom/auth0"
 	"homeroom/internal/secret"
 	"homeroom/signup"
 	"homeroom/tenant"
@@ -113,6 +115,58 @@ func TestALostSchoolThatOurKeyDoesNotOpen(t *testing.T) {
 	w.root("postgres", "alter role "+lost.School.Database+" password 'changed'")
 	if plan := w.doctor.Plan(w.finds("lost_school")); len(plan) != 0 {
 		t.Errorf("it plans %+v", plan)
+	}
+}
+
+// A school whose owner brought the login has no user's id at the provider, and is written again all the same. Its database is
+// not taken for a spare.
+func TestALostSchoolWhoseOwnerBroughtTheLogin(t *testing.T) {
+	t.Parallel()
+	w := setup(t, 0)
+	copyOf(w)
+	login := "auth0|5f7c8ec7c33c6c004bbafe82"
+	school := w.begin(w.own(login, "ada@lincoln.example"))
+	restore(w)
+	w.fix(w.finds("lost_school"))
+	w.finds("")
+	user, err := w.catalog.UserByIdentity(t.Context(), login)
+	if err != nil || user.TenantID != school.School.ID {
+		t.Errorf("%+v, %v", user, err)
+	}
+	row, err := w.catalog.Signup(t.Context(), school.SignupID)
+	if err != nil || row.IdentityID == nil || *row.IdentityID != login || row.UserID != user.ID {
+		t.Errorf("%+v, %v", row, err)
+	}
+}
+
+// Of several people of a lost school the owner is the one whose sign-up its organization was made for.
+func TestALostSchoolWithMembers(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*auth0.Config){"with an organization": withPlaces, "without": func(*auth0.Config) {}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := setup(t, 0, change)
+			copyOf(w)
+			school := w.school()
+			w.begin(w.invited(school.School.ID))
+			w.sql("delete from invitations")
+			restore(w)
+			if name == "without" {
+				if plan := w.doctor.Plan(w.finds("lost_school")); len(plan) != 0 {
+					t.Errorf("it plans %+v", plan)
+				}
+				return
+			}
+			w.fix(w.finds("lost_school organization_without_school"))
+			report := w.finds("lost_school") // the member
+			if f := report.Findings[0]; f.Fix != "" || !strings.Contains(f.Detail, "had joined") {
+				t.Errorf("it says %+v", f)
+			}
+			user, err := w.catalog.UserByID(t.Context(), school.User.ID)
+			if err != nil || user.Role != "owner" || user.IdentityID != school.User.IdentityID {
+				t.Errorf("%+v, %v", user, err)
+			}
+		})
 	}
 }
 

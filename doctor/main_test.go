@@ -50,7 +50,7 @@ type world struct {
 }
 
 // setup makes a world with this many spares in stock.
-func setup(t *testing.T, spares int) *world {
+func setup(t *testing.T, spares int, change ...func(*auth0.Config)) *world {
 	t.Helper()
 	w := &world{T: t, postgres: pgtest.Private(t, nil), auth0: auth0test.Start(t, auth0test.Config{})}
 	var err error
@@ -68,19 +68,11 @@ func setup(t *testing.T, spares int) *world {
 	if err := w.catalog.RegisterServers(t.Context(), []string{"main"}); err != nil {
 		t.Fatal(err)
 	}
-	if w.client, err = auth0.New(auth0.Config{BaseURL: w.auth0.URL(), ClientID: "homeroom-dev", ClientSecret: "homeroom-dev-secret"}); err != nil {
-		t.Fatal(err)
-	}
+	w.client = w.newClient(change...)
 	if w.queue, err = jobs.NewQueue(w.catalog.Pool()); err != nil {
 		t.Fatal(err)
 	}
-	w.service, err = signup.New(signup.Config{
-		Catalog: w.catalog, Servers: signup.OnServers(tenant.Servers{"main": w.server}), Identity: w.client, Queue: w.queue, Key: key,
-		Spares: spares, Logger: slog.New(slog.DiscardHandler),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	w.service = w.newService(func(c *signup.Config) { c.Spares = spares })
 	w.fill()
 	w.remember()
 	w.config = doctor.Config{
@@ -89,6 +81,34 @@ func setup(t *testing.T, spares int) *world {
 	}
 	w.doctor = w.newDoctor(w.config)
 	return w
+}
+
+func (w *world) newClient(change ...func(*auth0.Config)) *auth0.Client {
+	w.Helper()
+	cfg := auth0.Config{BaseURL: w.auth0.URL(), ClientID: "homeroom-dev", ClientSecret: "homeroom-dev-secret"}
+	for _, f := range change {
+		f(&cfg)
+	}
+	client, err := auth0.New(cfg)
+	if err != nil {
+		w.Fatal(err)
+	}
+	return client
+}
+
+// newService is another process on the same catalog, with other rules.
+func (w *world) newService(change func(*signup.Config)) *signup.Service {
+	w.Helper()
+	cfg := signup.Config{
+		Catalog: w.catalog, Servers: signup.OnServers(tenant.Servers{"main": w.server}), Identity: w.client, Queue: w.queue, Key: key,
+		Logger: slog.New(slog.DiscardHandler),
+	}
+	change(&cfg)
+	service, err := signup.New(cfg)
+	if err != nil {
+		w.Fatal(err)
+	}
+	return service
 }
 
 func (w *world) newDoctor(cfg doctor.Config) *doctor.Doctor {
@@ -136,7 +156,13 @@ func (w *world) fill() {
 // school signs a school up and fills the stock again.
 func (w *world) school() *signup.Result {
 	w.Helper()
-	outcome, err := w.service.Begin(w.Context(), request())
+	return w.begin(request())
+}
+
+// begin signs up, which must work at once, and fills the stock again.
+func (w *world) begin(req signup.Request) *signup.Result {
+	w.Helper()
+	outcome, err := w.service.Begin(w.Context(), req)
 	if err != nil || outcome.Result == nil {
 		w.Fatalf("%+v, %v", outcome, err)
 	}

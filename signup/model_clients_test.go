@@ -22,6 +22,8 @@ type client struct {
 	promised uuid.UUID // the sign-up of which it was told that the work goes on
 	err      error     // the last answer
 	done     bool      // with an answer that settles the matter
+
+	invitation uuid.UUID // that it answers, if any
 }
 
 // newClient comes with an e-mail of its own or of somebody else, and with a key of its own, of somebody else, or without.
@@ -65,9 +67,7 @@ func (m *machine) comeOtherwise(c *client) {
 			m.seen["clients with a login"]++
 		}
 	case m.shape.invites && m.choices.next(4) > 0:
-		if c.request.Invitation = m.invitation(c.request.Email); c.request.Invitation != "" {
-			m.seen["invited clients"]++
-		}
+		m.answer(c)
 	}
 }
 

@@ -60,6 +60,14 @@ func (m *machine) comeToWait() {
 			m.drain()
 		}
 	}
+	if m.shape.strangers && m.choices.next(2) == 1 {
+		m.judge()
+		for range m.choices.next(24) {
+			if calls := m.ready(); len(calls) > 0 {
+				m.deliver(calls[0])
+			}
+		}
+	}
 }
 
 // followLink has somebody follow the link in a mail, at times twice at once.
@@ -244,16 +252,15 @@ func (m *machine) invite() {
 	m.start(p, "inviting "+wish.Email, func(ctx context.Context) (any, error) { return service.Invite(ctx, wish) }, nil)
 }
 
-// invitation is the token of an invitation that was sent to an address, or empty.
-func (m *machine) invitation(email string) string {
+// answer has a client answer an invitation that was sent to its address, if there is one.
+func (m *machine) answer(c *client) {
 	for _, mail := range slices.Backward(m.catalog.mails) {
-		if mail.kind == catalog.InvitationCreated && mail.email == email {
-			for _, p := range m.procs {
-				return m.services[p].InvitationToken(mail.signup)
-			}
+		if mail.kind == catalog.InvitationCreated && mail.email == c.request.Email {
+			c.invitation, c.request.Invitation = mail.signup, m.services[m.procs[0]].InvitationToken(mail.signup)
+			m.seen["invited clients"]++
+			return
 		}
 	}
-	return ""
 }
 
 // everybodyGoesOn has every sign-up that waits confirmed and approved.

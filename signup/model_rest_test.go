@@ -201,10 +201,8 @@ func (m *machine) settled(c *client, t *task, err error) bool {
 		}
 		return true
 	case errors.Is(err, signup.ErrInvitationGone):
-		return !slices.ContainsFunc(m.catalog.invitations, func(i catalog.Invitation) bool {
-			i.Expired = !i.ExpiresAt.After(time.Now())
-			return i.Email == c.request.Email && i.Open()
-		})
+		found, err := m.catalog.invitation(c.invitation)
+		return err != nil || !found.Open()
 	case errors.Is(err, signup.ErrKeyReused):
 		return m.catalog.keyTaken(c.request.IdempotencyKey)
 	}

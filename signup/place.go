@@ -65,16 +65,17 @@ func (j *job) enrolment(login identity.User) identity.Enrolment {
 }
 
 // withdraw takes back the place of a login that somebody has removed at the provider, so that no organization stays
-// without its owner.
-func (s *Service) withdraw(ctx context.Context, j *job, login identity.User) {
+// without its owner. A sign-up of which it fails is not parked yet: nobody would come back to it.
+func (s *Service) withdraw(ctx context.Context, j *job, login identity.User) error {
 	enroller, ok := identity.EnrollerOf(s.cfg.Identity)
 	if !ok || j.signup.Kind != catalog.School {
-		return
+		return nil
 	}
 	if err := enroller.Withdraw(ctx, j.enrolment(login)); err != nil {
-		s.cfg.Logger.Error("take back the place of a login that is gone", "signup", j.signup.ID, "cause", err)
+		return fmt.Errorf("take back the place of a login that is gone: %w", err)
 	}
 	killpoint.Here("signup.withdrawn")
+	return nil
 }
 
 // adoptIdentity takes on the login that the person has shown to be theirs. It may be done twice, and needs nothing that

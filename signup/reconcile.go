@@ -115,14 +115,22 @@ func (s *Service) settle(ctx context.Context, row catalog.Signup) {
 		killpoint.Here("reconcile.expired")
 		s.warn("undo a sign-up", row, err)
 	case errors.Is(err, identity.ErrNotFound):
-		s.withdraw(ctx, j, identity.User{ID: s.knownIdentity(ctx, row), OurID: row.UserID})
+		if err = s.withdraw(ctx, j, identity.User{ID: s.knownIdentity(ctx, row), OurID: row.UserID}); err != nil {
+			s.settleLater(ctx, j, err)
+			return
+		}
 		_ = s.park(ctx, j, errLoginGone)
 	default:
-		j.log.end("unavailable")
-		s.cfg.Logger.Warn("cannot look for the identity of a sign-up", "signup", row.ID, "cause", err)
-		delay := max(identity.RetryAfter(err), min(time.Second<<min(row.LeaseEpoch, 5), 30*time.Second))
-		s.warn("give back a sign-up", row, s.cfg.Catalog.RetryLater(ctx, row, j.log.json(), delay))
+		s.settleLater(ctx, j, err)
 	}
+}
+
+// settleLater gives a sign-up back of which the provider could not be asked.
+func (s *Service) settleLater(ctx context.Context, j *job, cause error) {
+	j.log.end("unavailable")
+	s.cfg.Logger.Warn("cannot settle a sign-up with the identity provider", "signup", j.signup.ID, "cause", cause)
+	delay := max(identity.RetryAfter(cause), min(time.Second<<min(j.signup.LeaseEpoch, 5), 30*time.Second))
+	s.warn("give back a sign-up", j.signup, s.cfg.Catalog.RetryLater(ctx, j.signup, j.log.json(), delay))
 }
 
 // settleForward finishes a sign-up whose identity exists.

@@ -203,9 +203,10 @@ func (s *Service) provision(ctx context.Context, j *job, login identity.User) *R
 		return nil
 	}
 	if errors.Is(err, identity.ErrNotFound) {
-		s.withdraw(ctx, j, login)
-		_ = s.park(ctx, j, errLoginGone)
-		return nil
+		if err = s.withdraw(ctx, j, login); err == nil {
+			_ = s.park(ctx, j, errLoginGone)
+			return nil
+		}
 	}
 	var result *Result
 	if err == nil {

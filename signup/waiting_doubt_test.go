@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"homeroom/catalog"
+	"homeroom/identity"
 	"homeroom/signup"
 )
 
@@ -116,6 +117,51 @@ func TestAnOperatorIsToldThatTheCatalogIsAway(t *testing.T) {
 	for _, err := range []error{errApprove, service.Reject(t.Context(), uuid.New(), signup.Actor{}), service.RemindVerification(t.Context(), uuid.New())} {
 		if !unreachable(err) {
 			t.Errorf("got %v", err)
+		}
+	}
+}
+
+// placing is a provider that makes organizations, and from which logins vanish.
+type placing struct {
+	identity.Provider
+	vanish   func()
+	withdraw func() error
+}
+
+func (placing) Enrols() bool                  { return true }
+func (placing) Prepare(context.Context) error { return nil }
+
+func (p placing) Enrol(context.Context, identity.Enrolment) (identity.Place, error) {
+	p.vanish()
+	return identity.Place{}, identity.ErrNotFound
+}
+
+func (p placing) Withdraw(context.Context, identity.Enrolment) error { return p.withdraw() }
+
+// TestNoOrganizationStaysOfALoginThatIsGone: the provider cannot be reached when the place of a login is to be taken back.
+func TestNoOrganizationStaysOfALoginThatIsGone(t *testing.T) {
+	t.Parallel()
+	b := setup(t, 1)
+	unreachable := []error{&identity.Unavailable{Err: net.ErrClosed}, &identity.Unavailable{Err: net.ErrClosed}}
+	service := b.newService(t, func(c *signup.Config) {
+		c.Identity = placing{Provider: c.Identity, vanish: b.auth0.DeleteAll, withdraw: func() (err error) {
+			if len(unreachable) > 0 {
+				err, unreachable = unreachable[0], unreachable[1:]
+			}
+			return err
+		}}
+	})
+	outcome, err := service.Begin(t.Context(), request())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []catalog.Status{catalog.Provisioning, catalog.Provisioning, catalog.Failed} {
+		if view, err := service.View(t.Context(), outcome.SignupID); err != nil || view.Status != want {
+			t.Errorf("%+v, %v, want %s", view, err, want)
+		}
+		b.exec(t, "update signups set check_at = now() where check_at is not null")
+		if err := service.ReconcileOnce(t.Context()); err != nil {
+			t.Fatal(err)
 		}
 	}
 }

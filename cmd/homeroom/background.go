@@ -28,6 +28,9 @@ func (a *app) relay() (*jobs.Relay, error) {
 	fanOuts := []jobs.FanOut{a.webhooks.FanOut}
 	if a.mails != nil {
 		fanOuts = append(fanOuts, a.mails.FanOutTx)
+		if a.cfg.choosesLater() {
+			fanOuts = append(fanOuts, a.askForPasswords)
+		}
 	}
 	return jobs.NewRelay(jobs.RelayConfig{Catalog: a.catalog, FanOuts: fanOuts, Logger: a.logger})
 }

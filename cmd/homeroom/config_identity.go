@@ -78,6 +78,9 @@ func (c config) requireIdentity() error {
 	} else if c.audience() == "" {
 		needed["HOMEROOM_TOKEN_AUDIENCE"] = ""
 	}
+	if c.choosesLater() {
+		needed["HOMEROOM_SMTP_URL"] = c.SMTPURL.Reveal()
+	}
 	var missing []string
 	for name, value := range needed {
 		if value == "" {

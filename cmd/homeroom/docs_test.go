@@ -48,10 +48,13 @@ func TestDocumentsLinkToWhatIsThere(t *testing.T) {
 func TestDocumentsNameVariablesThatExist(t *testing.T) {
 	t.Parallel()
 	others := map[string]bool{ // read before there is a configuration, by tests, or to be filled in by the reader
-		"HOMEROOM_PG_BIN": true, "HOMEROOM_TEST_POSTGRES_URL": true, "HOMEROOM_STATE_DIR": true, "HOMEROOM_KILL_AT": true,
-		"HOMEROOM_SERVER_": true, "AUTH0_": true, "HOMEROOM_": true,
+		"HOMEROOM_PG_BIN": true, "HOMEROOM_TEST_POSTGRES_URL": true, "HOMEROOM_TEST_TENANTS": true,
+		"HOMEROOM_STATE_DIR": true, "HOMEROOM_KILL_AT": true,
+		"HOMEROOM_SERVER_": true, "AUTH0_": true, "HOMEROOM_": true, "SCIM_": true,
+		// codes of errors
+		"IDENTITY_UNAVAILABLE": true, "SIGNUP_CLOSED": true, "SIGNUP_BUDGET": true,
 	}
-	name := regexp.MustCompile(`\b(HOMEROOM|AUTH0)_[A-Z0-9_]*`)
+	name := regexp.MustCompile(`\b(HOMEROOM|AUTH0|SCIM|BEYOND_IDENTITY|SIGNUP|HOSTED|CAPTCHA|PROVISION|IDENTITY)_[A-Z0-9_]*`)
 	for _, file := range documents(t) {
 		text, err := os.ReadFile(file)
 		if err != nil {

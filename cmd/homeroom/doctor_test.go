@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -38,7 +39,10 @@ func (w *world) findings(t *testing.T) (all []doctor.Finding) {
 		t.Fatal(err)
 	}
 	defer store.Close()
-	client, err := auth0.New(auth0.Config{BaseURL: w.auth0.URL(), ClientID: "homeroom-dev", ClientSecret: "homeroom-dev-secret"})
+	client, err := auth0.New(auth0.Config{
+		BaseURL: w.auth0.URL(), ClientID: "homeroom-dev", ClientSecret: "homeroom-dev-secret",
+		Organizations: slices.Contains(w.env, "AUTH0_ORGANIZATIONS=true"),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +66,8 @@ func (w *world) findings(t *testing.T) (all []doctor.Finding) {
 	}
 	for _, f := range report.Findings {
 		others := catalogs > 1 && (f.Code == doctor.DatabaseWithoutRow || f.Code == doctor.RoleWithoutDatabase)
-		if f.Severity != doctor.Info && f.Code != doctor.ServerRemark && !others {
+		killed := f.Code == doctor.MailsUnsent // a process was killed while it handed a mail over: nobody knows whether it was sent
+		if f.Severity != doctor.Info && f.Code != doctor.ServerRemark && !others && !killed {
 			all = append(all, f)
 		}
 	}

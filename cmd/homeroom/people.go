@@ -2,16 +2,26 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"net/url"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 
+	"homeroom/auth0"
+	"homeroom/catalog"
 	"homeroom/identity"
 	"homeroom/mail"
 	"homeroom/messages"
 )
+
+// choosesLater tells whether people choose their passwords by a link, after they have signed up.
+func (c config) choosesLater() bool {
+	return c.IdentityProvider == "auth0" && c.Auth0Login == auth0.LoginTicket
+}
 
 // ticketLasts is how long a link with which a person chooses a password is good.
 const ticketLasts = 5 * 24 * time.Hour
@@ -52,12 +62,40 @@ func (l links) PasswordSet(ctx context.Context, signup uuid.UUID) (string, error
 	return ticket.Reveal(), err
 }
 
+// askForPasswords writes to everybody who has a login with a password that nobody knows, and has them choose one.
+func (a *app) askForPasswords(ctx context.Context, tx pgx.Tx, events []catalog.OutboxEvent) error {
+	for _, event := range events {
+		if event.Type != catalog.UserCreated {
+			continue
+		}
+		var result struct{ User struct{ ID uuid.UUID } }
+		if err := json.Unmarshal(event.Data, &result); err != nil {
+			return fmt.Errorf("read event %s: %w", event.ID, err)
+		}
+		user, err := a.catalog.UserByID(ctx, result.User.ID)
+		if errors.Is(err, catalog.ErrNotFound) {
+			continue // gone since
+		}
+		if err != nil {
+			return err
+		}
+		event.Data, err = json.Marshal(catalog.Notice{Email: user.Email, Locale: user.Locale, Name: or(user.GivenName, user.Name)})
+		if err != nil {
+			return err
+		}
+		if err := a.mails.WriteTx(ctx, tx, mail.SetPassword, event); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // texts are what people read.
 func (c config) texts() (*messages.Texts, error) {
 	return messages.New(messages.Config{Dir: c.Messages, Default: c.Language})
 }
 
-// mails makes the service that writes to people, or nil where none does.
+// newMails makes the service that writes to people, or nil where none does.
 func (a *app) newMails(queue mail.Queue) (*mail.Service, error) {
 	c := a.cfg
 	if c.SMTPURL == "" {

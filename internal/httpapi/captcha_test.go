@@ -3,6 +3,7 @@ package httpapi_test
 import (
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -77,9 +78,7 @@ func TestCaptcha(t *testing.T) {
 	w := setup(t, options{api: site.guard(t, nil)})
 	send := func(token any, members map[string]any, headers ...string) reply {
 		all := map[string]any{"captchaToken": token}
-		for name, value := range members {
-			all[name] = value
-		}
+		maps.Copy(all, members)
 		return w.call("POST", "/users", newForm(t, all), headers...)
 	}
 	refused := func(r reply, codes ...string) {
@@ -93,6 +92,7 @@ func TestCaptcha(t *testing.T) {
 	refused(send("good-0", map[string]any{"email": "x"}), "email invalid_format")
 	equal(t, 0, len(site.questions()), "a token is good once, and not spent on what cannot be")
 	refused(send("made-up", nil), "captchaToken invalid")
+	refused(send(nil, nil, "Idempotency-Key: a-key-that-nobody-has-used"), "captchaToken required")
 	equal(t, 0, len(w.auth0.Users()))
 
 	const repeat = "Idempotency-Key: 0123456789abcdef"

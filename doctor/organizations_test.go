@@ -1,0 +1,196 @@
+package doctor_test
+
+import (
+	"errors"
+	"slices"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"homeroom/auth0"
+	"homeroom/auth0/auth0test"
+	"homeroom/catalog"
+	"homeroom/doctor"
+	"homeroom/identity"
+	"homeroom/signup"
+)
+
+func withPlaces(c *auth0.Config) {
+	c.Organizations, c.OwnerRole, c.MemberRole = true, "owner", "member"
+}
+
+// seedOrganization makes an organization that nobody is in.
+func (w *world) seedOrganization(name string, tenantID uuid.UUID) string {
+	w.Helper()
+	id, err := w.auth0.SeedOrganization(name, map[string]string{"tenant_id": tenantID.String()})
+	if err != nil {
+		w.Fatal(err)
+	}
+	return id
+}
+
+// place is the place of somebody at a school.
+func place(result *signup.Result, role string) identity.Enrolment {
+	return identity.Enrolment{
+		UserID: result.User.IdentityID, OurID: result.User.ID, TenantID: result.School.ID, SignupID: result.SignupID,
+		SchoolName: result.School.Name, Slug: result.School.Slug, Role: role,
+	}
+}
+
+func TestOrganizations(t *testing.T) {
+	t.Parallel()
+	w := setup(t, 1, withPlaces)
+	school := w.school()
+	member := w.begin(w.invited(school.School.ID))
+	organization := func() string { return value[string](w, "select organization_id from tenants where state = 'ready'") }
+	first := organization()
+	elsewhere := identity.Enrolment{UserID: "auth0|eve", TenantID: uuid.New(), SignupID: uuid.New(), SchoolName: "Elsewhere", Slug: "elsewhere", Role: identity.RoleOwner}
+	run(t, w, []situation{
+		{
+			name: "of a tenant that nobody knows", finds: "organization_without_school",
+			make: func(w *world) { w.seedOrganization("nobodys", uuid.New()) },
+		},
+		{
+			name: "of a tenant that nobody knows, with somebody in it", finds: "organization_without_school", leaves: "organization_without_school",
+			make: func(w *world) {
+				if err := w.auth0.Seed(carrying("eve", "eve@elsewhere.example", nil)); err != nil {
+					w.Fatal(err)
+				}
+				if _, err := w.client.Enrol(w.Context(), elsewhere); err != nil {
+					w.Fatal(err)
+				}
+			},
+			mend: func(w *world) {
+				if err := w.client.Withdraw(w.Context(), elsewhere); err != nil {
+					w.Fatal(err)
+				}
+			},
+		},
+		{
+			name: "of a spare", finds: "organization_without_school",
+			make: func(w *world) {
+				w.seedOrganization("late", value[uuid.UUID](w, "select id from tenants where state = 'spare'"))
+			},
+		},
+		{
+			name: "a second one of a school", finds: "organization_without_school",
+			make: func(w *world) { w.seedOrganization("second", school.School.ID) },
+		},
+		{
+			name: "that the catalog has not", finds: "organization_without_school",
+			make: func(w *world) { w.sql("update tenants set organization_id = null") },
+		},
+		{
+			name: "another than the catalog has", finds: "organization_missing organization_without_school",
+			make: func(w *world) { w.sql("update tenants set organization_id = 'org_another' where state = 'ready'") },
+		},
+		{
+			name: "that somebody has removed", finds: "organization_missing",
+			make: func(w *world) {
+				for role, result := range map[string]*signup.Result{identity.RoleMember: member, identity.RoleOwner: school} {
+					if err := w.client.Withdraw(w.Context(), place(result, role)); err != nil {
+						w.Fatal(err)
+					}
+				}
+				if left := w.auth0.Organizations(); len(left) != 0 {
+					w.Fatalf("still there: %+v", left)
+				}
+			},
+		},
+		{
+			name: "of a school without an owner, removed", finds: "organization_missing", leaves: "organization_missing",
+			make: func(w *world) {
+				w.sql("update users set role = 'member' where role = 'owner'")
+				w.sql("update tenants set organization_id = 'org_away' where state = 'ready'")
+				for _, result := range []*signup.Result{member, school} {
+					if err := w.client.Withdraw(w.Context(), place(result, identity.RoleMember)); err != nil {
+						w.Fatal(err)
+					}
+				}
+			},
+			mend: func(w *world) {
+				w.sql("update users set role = 'owner' where id = $1", school.User.ID)
+				w.fix(w.finds("organization_missing"))
+			},
+		},
+	})
+	now := organization()
+	for role, result := range map[string]*signup.Result{"member": member, "owner": school} {
+		if roles := w.auth0.MemberRoles(now, result.User.IdentityID); !slices.Equal(roles, []string{role}) {
+			t.Errorf("the %s has the roles %v", role, roles)
+		}
+	}
+	if all := w.auth0.Organizations(); now == first || len(all) != 1 || all[0].ID != now {
+		t.Errorf("the catalog has %s, and there are %+v", now, all)
+	}
+}
+
+// What somebody has come for since the look is left alone.
+func TestAnOrganizationIsLookedAtAgain(t *testing.T) {
+	t.Parallel()
+	w := setup(t, 0, withPlaces)
+	school := w.school()
+	real := value[string](w, "select organization_id from tenants")
+	changed := func(name string, report doctor.Report) {
+		t.Helper()
+		told := 0
+		err := w.doctor.Fix(t.Context(), report, func(_ doctor.Finding, err error) {
+			if told++; !errors.Is(err, catalog.ErrStateChanged) {
+				t.Errorf("%s: the repair says %v", name, err)
+			}
+		})
+		if err != nil || told != 1 {
+			t.Errorf("%s: %d repairs, %v", name, told, err)
+		}
+	}
+	stray := w.seedOrganization("stray", school.School.ID)
+	report := w.finds("organization_without_school")
+	w.sql("update tenants set organization_id = $1", stray)
+	changed("one that is a school's by now", report)
+	w.sql("update tenants set organization_id = $1", real)
+	w.fix(report)
+	w.finds("")
+
+	w.sql("update tenants set organization_id = null")
+	report = w.finds("organization_without_school")
+	w.sql("update tenants set organization_id = 'org_another'")
+	changed("a school that has one by now", report)
+
+	report = w.finds("organization_missing organization_without_school")
+	report.Findings = report.Findings[:1]
+	w.sql("update tenants set state = 'suspended'")
+	changed("a school that was suspended", report)
+	w.sql("update tenants set state = 'ready', organization_id = $1", real)
+	w.finds("")
+}
+
+// A list of organizations that breaks off, or that is not made any more, says nothing of what is missing.
+func TestOrganizationsThatAreNotListed(t *testing.T) {
+	t.Parallel()
+	w := setup(t, 0, withPlaces)
+	w.school()
+	w.auth0.Inject(auth0test.Fault{Method: "GET", Path: "/api/v2/organizations", Kind: auth0test.FaultStatusBefore, Status: 500, Times: -1})
+	w.finds("identities_unreachable")
+	w.auth0.ClearFaults()
+	w.finds("")
+	w.sql("update tenants set organization_id = 'org_of_long_ago'")
+	w.config.Identity = w.newClient()
+	w.doctor = w.newDoctor(w.config)
+	w.finds("")
+}
+
+// So many that differ are told, and only some are asked for.
+func TestOrganizationsOfAnotherTenantOfTheProvider(t *testing.T) {
+	t.Parallel()
+	w := setup(t, 0, withPlaces)
+	for range 60 {
+		w.seedOrganization("of-"+uuid.NewString(), uuid.New())
+	}
+	found := map[doctor.Code]int{}
+	for _, f := range w.examine().Findings {
+		found[f.Code]++
+	}
+	if found[doctor.IdentitiesUnconfirmed] != 1 || found[doctor.OrganizationWithoutSchool] != 50 || len(found) != 2 {
+		t.Errorf("found %v", found)
+	}
+}
