@@ -18,7 +18,7 @@ func modelRuns() int {
 	if raceDetector {
 		return 400
 	}
-	return 10_000
+	return 8_000
 }
 
 var shapes = []shape{

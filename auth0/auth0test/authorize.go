@@ -35,7 +35,7 @@ func DefaultApplication() Application {
 func (c Config) application(id string) (Application, bool) {
 	i := slices.IndexFunc(c.Applications, func(a Application) bool { return a.ClientID == id })
 	if i < 0 {
-		return Application{}, !slices.Contains(app.Callbacks, asked) && (asked != "" || len(app.Callbacks) == 0)
+		return Application{}, false
 	}
 	app := c.Applications[i]
 	app.Name = cmp.Or(app.Name, app.ClientID)
@@ -67,7 +67,7 @@ func (s *Server) getAuthorize(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	asked := query.Get("redirect_uri")
-	if false { // [FIELD]
+	if !slices.Contains(app.Callbacks, asked) && (asked != "" || len(app.Callbacks) == 0) { // [FIELD]
 		s.errorPage(w, http.StatusForbidden, "Callback URL mismatch",
 			"The redirect_uri is not in the application's list of allowed callback URLs. Nobody is sent to an address that is not.")
 		return

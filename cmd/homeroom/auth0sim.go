@@ -28,6 +28,12 @@ func (c auth0simCommand) Run(ctx context.Context, p program) error {
 		ClientSecret: or(vars["AUTH0_CLIENT_SECRET"], "homeroom-dev-secret"),
 		Audience:     or(vars["AUTH0_AUDIENCE"], "https://api.homeroom.test"), ManagementAudience: vars["AUTH0_MANAGEMENT_AUDIENCE"],
 	}
+	web := auth0test.DefaultApplication()
+	web.ClientID, web.Secret = or(vars["HOSTED_CLIENT_ID"], web.ClientID), or(vars["HOSTED_CLIENT_SECRET"], web.Secret)
+	if callback := vars["HOSTED_REDIRECT_URL"]; callback != "" {
+		web.Callbacks = []string{callback}
+	}
+	cfg.Applications = []auth0test.Application{web}
 	simulator, err := auth0test.New(cfg)
 	if err != nil {
 		return err
@@ -37,8 +43,9 @@ func (c auth0simCommand) Run(ctx context.Context, p program) error {
 		return fmt.Errorf("listen: %w", err)
 	}
 	fmt.Fprintf(p.stdout, "The Auth0 simulator is for development only: whoever reaches it can get any token.\n\n"+
-		"export AUTH0_BASE_URL=%s\nexport AUTH0_CLIENT_ID=%s\nexport AUTH0_CLIENT_SECRET=%s\nexport AUTH0_AUDIENCE=%s\n",
-		base, cfg.ClientID, cfg.ClientSecret, cfg.Audience)
+		"export AUTH0_BASE_URL=%s\nexport AUTH0_CLIENT_ID=%s\nexport AUTH0_CLIENT_SECRET=%s\nexport AUTH0_AUDIENCE=%s\n"+
+		"export HOSTED_CLIENT_ID=%s\nexport HOSTED_CLIENT_SECRET=%s\nexport HOSTED_REDIRECT_URL=%s\n",
+		base, cfg.ClientID, cfg.ClientSecret, cfg.Audience, web.ClientID, web.Secret, web.Callbacks[0])
 	return serveUntil(ctx, listener, simulator)
 }
 

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -29,9 +30,10 @@ type site struct {
 	answer func(w http.ResponseWriter, n int) bool
 }
 
-func newSite(t *testing.T) *site {
+// newSite starts one; answer may be nil.
+func newSite(t *testing.T, answer func(w http.ResponseWriter, n int) bool) *site {
 	t.Helper()
-	s := &site{used: map[string]string{}}
+	s := &site{used: map[string]string{}, answer: answer}
 	s.Server = httptest.NewServer(http.HandlerFunc(s.verify))
 	t.Cleanup(s.Close)
 	return s
@@ -72,6 +74,13 @@ func (s *site) verify(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// questions are those that were asked.
+func (s *site) questions() []url.Values {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.asked)
+}
+
 func verifier(t *testing.T, s *site, change func(*captcha.Config)) *captcha.Verifier {
 	t.Helper()
 	cfg := captcha.Config{Provider: captcha.HCaptcha, Secret: siteSecret, VerifyURL: s.URL, Timeout: time.Second}
@@ -103,26 +112,26 @@ func TestVerify(t *testing.T) {
 	for _, provider := range []captcha.Provider{captcha.Turnstile, captcha.HCaptcha} {
 		t.Run(string(provider), func(t *testing.T) {
 			t.Parallel()
-			s := newSite(t)
+			s := newSite(t, nil)
 			v := verifier(t, s, func(cfg *captcha.Config) { cfg.Provider = provider })
 			ask := func(token string) error {
 				return v.Verify(t.Context(), captcha.Question{Token: token, RemoteIP: "198.51.100.7"})
 			}
 			want(t, ask("good-1"), nil, "a good token")
-			if got := s.asked[0].Get("remoteip"); got != "198.51.100.7" {
+			if got := s.questions()[0].Get("remoteip"); got != "198.51.100.7" {
 				t.Fatalf("remoteip is %q", got)
 			}
-			if got := s.asked[0].Has("idempotency_key"); got != (provider == captcha.Turnstile) {
+			if got := s.questions()[0].Has("idempotency_key"); got != (provider == captcha.Turnstile) {
 				t.Fatalf("an idempotency key was sent: %v", got)
 			}
 			want(t, ask("good-1"), captcha.ErrExpired, "a token that was used")
 			want(t, ask("old"), captcha.ErrExpired, "a token that is too old")
 			want(t, ask("made-up"), captcha.ErrInvalid, "a token that somebody made up")
-			before := len(s.asked)
+			before := len(s.questions())
 			for _, token := range []string{"", "good 1", "good\n", "gööd", strings.Repeat("g", 8193)} {
 				want(t, ask(token), captcha.ErrInvalid, "what is no token")
 			}
-			if len(s.asked) != before {
+			if len(s.questions()) != before {
 				t.Fatal("the provider was asked about what is no token")
 			}
 		})
@@ -136,7 +145,7 @@ func TestRepetition(t *testing.T) {
 	}
 	t.Run("of the same request may bring the same token to Turnstile", func(t *testing.T) {
 		t.Parallel()
-		v := verifier(t, newSite(t), turnstile)
+		v := verifier(t, newSite(t, nil), turnstile)
 		want(t, ask(t, v, "a"), nil, "the first time")
 		want(t, ask(t, v, "a"), nil, "the same request")
 		want(t, ask(t, v, "b"), captcha.ErrExpired, "another request")
@@ -149,14 +158,11 @@ func TestRepetition(t *testing.T) {
 			}
 			return false
 		}
-		s := newSite(t)
-		s.answer = lost
-		want(t, ask(t, verifier(t, s, turnstile), ""), nil, "Turnstile")
-		s = newSite(t)
-		s.answer = lost
+		want(t, ask(t, verifier(t, newSite(t, lost), turnstile), ""), nil, "Turnstile")
+		s := newSite(t, lost)
 		want(t, ask(t, verifier(t, s, nil), ""), captcha.ErrUnavailable, "hCaptcha, which would say that the token was used")
-		if len(s.asked) != 1 {
-			t.Fatalf("hCaptcha was asked %d times", len(s.asked))
+		if n := len(s.questions()); n != 1 {
+			t.Fatalf("hCaptcha was asked %d times", n)
 		}
 	})
 }
@@ -166,7 +172,7 @@ func TestHostnames(t *testing.T) {
 	for hosts, wanted := range map[string]error{
 		"app.lincoln.example": nil, "x.example,APP.lincoln.example": nil, "lincoln.example": captcha.ErrInvalid, "": nil,
 	} {
-		v := verifier(t, newSite(t), func(cfg *captcha.Config) {
+		v := verifier(t, newSite(t, nil), func(cfg *captcha.Config) {
 			if hosts != "" {
 				cfg.Hostnames = strings.Split(hosts, ",")
 			}
@@ -198,21 +204,20 @@ func TestNoClearYes(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := newSite(t)
-			s.answer = answer
+			s := newSite(t, answer)
 			want(t, verifier(t, s, turnstile).Verify(t.Context(), captcha.Question{Token: "good-1"}), captcha.ErrUnavailable, name)
 		})
 	}
 	t.Run("silence", func(t *testing.T) {
 		t.Parallel()
-		s := newSite(t)
 		asked := make(chan struct{}, 2)
-		s.Config.Handler = http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		silent := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 			asked <- struct{}{}
 			_, _ = io.Copy(io.Discard, r.Body) // only then is the end of the connection noticed
 			<-r.Context().Done()
-		})
-		v := verifier(t, s, func(cfg *captcha.Config) { turnstile(cfg); cfg.Timeout = 100 * time.Millisecond })
+		}))
+		t.Cleanup(silent.Close)
+		v := verifier(t, &site{Server: silent}, func(cfg *captcha.Config) { turnstile(cfg); cfg.Timeout = 100 * time.Millisecond })
 		want(t, v.Verify(t.Context(), captcha.Question{Token: "good-1"}), captcha.ErrUnavailable, "silence")
 		if len(asked) != 1 {
 			t.Fatalf("asked %d times within the time for one question", len(asked))
@@ -220,7 +225,7 @@ func TestNoClearYes(t *testing.T) {
 	})
 	t.Run("nobody there", func(t *testing.T) {
 		t.Parallel()
-		s := newSite(t)
+		s := newSite(t, nil)
 		s.Close()
 		want(t, verifier(t, s, turnstile).Verify(t.Context(), captcha.Question{Token: "good-1"}), captcha.ErrUnavailable, "nobody")
 	})
