@@ -26,7 +26,7 @@ ifneq ($(call writable,$(or $(XDG_STATE_HOME),$(HOME))),yes)
 export XDG_STATE_HOME := $(call scratch,state)
 endif
 
-.PHONY: help run build test soak bench lint fmt check-go
+.PHONY: help run build test soak bench lint fmt disposable check-go
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -75,6 +75,16 @@ lint: check-go ## Run golangci-lint, the installed one where its version is ours
 
 fmt: check-go ## Format the Go files
 	@gofmt -w $$($(GO) list -f '{{.Dir}}' ./...)
+
+# The list is kept by the project disposable-email-domains, and dedicated to the public (CC0). npm has a copy of each version.
+disposable: ## Fetch today's list of disposable e-mail domains into signup/disposable.txt
+	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && cd "$$dir" && \
+		npm pack --silent disposable-email-domains-js >/dev/null && tar xzf *.tgz && { \
+			echo "# Domains that give e-mail addresses away for minutes: the list of disposable-email-domains (CC0 1.0), as of"; \
+			echo "# disposable-email-domains-js $$(node -p 'require("./package/package.json").version'). make disposable fetches a newer one."; \
+			node -p 'Array.from(new Set(require("./package/dist/dict/disposable_email_blocklist.json"))).sort().join("\n")'; \
+		} >list.txt && [ "$$(wc -l <list.txt)" -gt 1000 ] && \
+		mv list.txt "$(CURDIR)/signup/disposable.txt" && wc -l "$(CURDIR)/signup/disposable.txt"
 
 # What is missing is said in a sentence, before the tools say it in theirs.
 check-go:

@@ -87,10 +87,12 @@ func (e *examination) claims(strangers []identity.User) (claims []claim) {
 }
 
 func (e *examination) addStranger(login identity.User) {
-	detail := fmt.Sprintf("it carries sign-up %s, which the catalog does not know, and database %q, which is on no server here",
+	detail := fmt.Sprintf(
+		"it carries sign-up %s, which the catalog does not know, and database %q, which is on no server here",
 		login.Metadata.SignupID, login.Metadata.Database)
 	if login.Metadata.Database == "" {
-		detail = fmt.Sprintf("it carries sign-up %s, which the catalog does not know, and had no database yet", login.Metadata.SignupID)
+		detail = fmt.Sprintf("it carries sign-up %s, which the catalog does not know, and had no database yet",
+			login.Metadata.SignupID)
 	}
 	e.add(Finding{Code: IdentityWithoutSignup, Subject: login.ID, Detail: detail})
 }
@@ -127,12 +129,12 @@ func schoolOf(login identity.User, id tenant.ID, server, detail string) Finding 
 
 // compareTaken judges a login without a sign-up whose tenant has a row.
 func (e *examination) compareTaken(ctx context.Context, c claim, t catalog.SurveyedTenant) {
-	finding := schoolOf(c.owner, c.id, t.Server, ", and its tenant is another sign-up's there: another school's by now, or the one that this "+
-		"person had joined")
+	finding := schoolOf(c.owner, c.id, t.Server,
+		", and its tenant is another sign-up's there: another school's by now, or the one that this person had joined")
 	if t.State == catalog.Spare {
 		finding = schoolOf(c.owner, c.id, t.Server, ", and takes its tenant for a spare, which the next school would be given")
 		if server, ok := e.cfg.Servers[t.Server]; ok {
-			seen := e.peek(ctx, found{server: server, name: t.Database, id: c.id, FoundDatabase: e.servers[t.Server].Databases[t.Database]})
+			seen := e.peek(ctx, found{server, t.Database, c.id, e.servers[t.Server].Databases[t.Database]})
 			finding = e.adoptable(finding, c, server, seen)
 		}
 	}

@@ -185,7 +185,8 @@ func inUse(t catalog.SurveyedTenant) bool {
 // removeOrganization removes an organization that nobody is in, if nobody has come for it meanwhile.
 func (e *examination) removeOrganization(f Finding, org identity.Organization) Finding {
 	lister, _ := e.organizer()
-	return f.mended("remove the organization, if nobody is in it", "organization "+org.ID, func(ctx context.Context) error {
+	by := "remove the organization, if nobody is in it"
+	return f.mended(by, "organization "+org.ID, func(ctx context.Context) error {
 		now, err := e.cfg.Catalog.Survey(ctx)
 		if err != nil {
 			return err
@@ -208,13 +209,13 @@ func (e *examination) recordOrganization(f Finding, t catalog.SurveyedTenant, or
 	})
 }
 
-// bereft are the schools whose organization is not in the list.
+// bereft are the schools whose organization is not in the list. A school that has changed a short while ago is given time, for
+// neither that list nor the one of its people need show yet who came then.
 func (e *examination) bereft() (bereft []catalog.SurveyedTenant) {
 	for id := range e.after.Tenants {
 		t, steady := e.steady(id)
 		_, listed := e.organizations.byID[t.OrganizationID]
-		if steady && !listed && t.State == catalog.Ready && t.OrganizationID != "" &&
-			e.before.Tenants[id].OrganizationID == t.OrganizationID {
+		if steady && !listed && t.State == catalog.Ready && t.OrganizationID != "" && e.before.Tenants[id].Idle {
 			bereft = append(bereft, t)
 		}
 	}
@@ -242,7 +243,8 @@ func (e *examination) enrolAgain(f Finding, t catalog.SurveyedTenant) Finding {
 		return f
 	}
 	lister, _ := e.organizer()
-	return f.mended("make it anew, and let the school's people in again", "organization of "+t.Database, func(ctx context.Context) error {
+	by := "make it anew, and let the school's people in again"
+	return f.mended(by, "organization of "+t.Database, func(ctx context.Context) error {
 		if _, err := e.unchanged(ctx, t); err != nil {
 			return err
 		}

@@ -44,14 +44,21 @@ func TestOrganizations(t *testing.T) {
 	member := w.begin(w.invited(school.School.ID))
 	organization := func() string { return value[string](w, "select organization_id from tenants where state = 'ready'") }
 	first := organization()
-	elsewhere := identity.Enrolment{UserID: "auth0|eve", TenantID: uuid.New(), SignupID: uuid.New(), SchoolName: "Elsewhere", Slug: "elsewhere", Role: identity.RoleOwner}
+	elsewhere := identity.Enrolment{
+		UserID: "auth0|eve", TenantID: uuid.New(), SignupID: uuid.New(), SchoolName: "Elsewhere", Slug: "elsewhere", Role: identity.RoleOwner,
+	}
+	// recorded is what the catalog has had for long.
+	recorded := func(w *world, organization string) {
+		w.sql("update tenants set organization_id = $1, updated_at = now() - interval '16 minutes' where state = 'ready'", organization)
+	}
 	run(t, w, []situation{
 		{
 			name: "of a tenant that nobody knows", finds: "organization_without_school",
 			make: func(w *world) { w.seedOrganization("nobodys", uuid.New()) },
 		},
 		{
-			name: "of a tenant that nobody knows, with somebody in it", finds: "organization_without_school", leaves: "organization_without_school",
+			name:  "of a tenant that nobody knows, with somebody in it",
+			finds: "organization_without_school", leaves: "organization_without_school",
 			make: func(w *world) {
 				if err := w.auth0.Seed(carrying("eve", "eve@elsewhere.example", nil)); err != nil {
 					w.Fatal(err)
@@ -82,7 +89,7 @@ func TestOrganizations(t *testing.T) {
 		},
 		{
 			name: "another than the catalog has", finds: "organization_missing organization_without_school",
-			make: func(w *world) { w.sql("update tenants set organization_id = 'org_another' where state = 'ready'") },
+			make: func(w *world) { recorded(w, "org_another") },
 		},
 		{
 			name: "that somebody has removed", finds: "organization_missing",
@@ -95,13 +102,15 @@ func TestOrganizations(t *testing.T) {
 				if left := w.auth0.Organizations(); len(left) != 0 {
 					w.Fatalf("still there: %+v", left)
 				}
+				w.finds("") // it is given time
+				recorded(w, organization())
 			},
 		},
 		{
 			name: "of a school without an owner, removed", finds: "organization_missing", leaves: "organization_missing",
 			make: func(w *world) {
 				w.sql("update users set role = 'member' where role = 'owner'")
-				w.sql("update tenants set organization_id = 'org_away' where state = 'ready'")
+				recorded(w, "org_away")
 				for _, result := range []*signup.Result{member, school} {
 					if err := w.client.Withdraw(w.Context(), place(result, identity.RoleMember)); err != nil {
 						w.Fatal(err)
@@ -153,7 +162,7 @@ func TestAnOrganizationIsLookedAtAgain(t *testing.T) {
 
 	w.sql("update tenants set organization_id = null")
 	report = w.finds("organization_without_school")
-	w.sql("update tenants set organization_id = 'org_another'")
+	w.sql("update tenants set organization_id = 'org_another', updated_at = now() - interval '16 minutes'")
 	changed("a school that has one by now", report)
 
 	report = w.finds("organization_missing organization_without_school")
@@ -169,11 +178,14 @@ func TestOrganizationsThatAreNotListed(t *testing.T) {
 	t.Parallel()
 	w := setup(t, 0, withPlaces)
 	w.school()
-	w.auth0.Inject(auth0test.Fault{Method: "GET", Path: "/api/v2/organizations", Kind: auth0test.FaultStatusBefore, Status: 500, Times: -1})
+	w.auth0.Inject(auth0test.Fault{
+		Method: "GET", Path: "/api/v2/organizations", Kind: auth0test.FaultStatusBefore, Status: 500, Times: -1,
+	})
 	w.finds("identities_unreachable")
 	w.auth0.ClearFaults()
 	w.finds("")
-	w.sql("update tenants set organization_id = 'org_of_long_ago'")
+	w.sql("update tenants set organization_id = 'org_of_long_ago', updated_at = now() - interval '16 minutes'")
+	w.finds("organization_missing organization_without_school")
 	w.config.Identity = w.newClient()
 	w.doctor = w.newDoctor(w.config)
 	w.finds("")

@@ -6,11 +6,13 @@ import "fmt"
 func (e *examination) compareUntold() {
 	untold := e.after.Untold
 	if n := untold.Events; n > 0 {
-		e.add(Finding{Code: EventsWaiting, Subject: "events", Detail: count(n, "event") + " waited to be handed on for more than ten minutes"})
+		detail := count(n, "event") + " waited to be handed on for more than ten minutes"
+		e.add(Finding{Code: EventsWaiting, Subject: "events", Detail: detail})
 	}
 	if untold.MailsFailed+untold.MailsUnknown > 0 {
 		e.add(Finding{Code: MailsUnsent, Subject: "mails", Detail: fmt.Sprintf(
-			"within a day %s could not be sent, and of %d nobody knows whether it was", count(untold.MailsFailed, "mail"), untold.MailsUnknown)})
+			"within a day %s could not be sent, and of %d nobody knows whether it was",
+			count(untold.MailsFailed, "mail"), untold.MailsUnknown)})
 	}
 	if n := untold.Deliveries; n > 0 {
 		e.add(Finding{Code: DeliveriesDead, Subject: "webhooks", Detail: fmt.Sprintf(

@@ -9,19 +9,18 @@ import (
 	"strings"
 )
 
-// bestKnown are the services that give addresses away which most people know, written down by ourselves in November 2026.
-// It is short on purpose: there are tens of thousands more, new ones every day, so that a list that is as old as a program
-// helps little. docs/signup-rules.md tells how to keep a long one beside the program.
+// kept is the list of https://github.com/disposable-email-domains/disposable-email-domains (CC0 1.0); `make disposable`
+// fetches today's. New domains come every day, so docs/signup-rules.md tells how to keep a newer list beside the program.
 //
 //go:embed disposable.txt
-var bestKnown string
+var kept string
 
 // Disposable are domains that give addresses away for minutes. They stand for their subdomains too.
 type Disposable map[string]struct{}
 
-// BestKnownDisposable is the list that comes with the program.
-func BestKnownDisposable() Disposable {
-	list, err := ReadDisposable(strings.NewReader(bestKnown))
+// KeptDisposable is the list that comes with the program.
+func KeptDisposable() Disposable {
+	list, err := ReadDisposable(strings.NewReader(kept))
 	if err != nil {
 		panic(err) // its test would have failed
 	}

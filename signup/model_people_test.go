@@ -26,9 +26,9 @@ func (m *machine) people() {
 		m.invite()
 	case n < 3 && m.shape.verify:
 		m.followLink()
-	case n < 4 && m.shape.approve:
+	case n < 5 && m.shape.approve:
 		m.judge()
-	case (n == 5 || n == 4 && m.shape.strangers) && m.shape.logins:
+	case (n == 5 || n == 6 && m.shape.strangers) && m.shape.logins:
 		m.changeLogin()
 	case n == 7 && (m.shape.verify || m.shape.approve):
 		m.tell("a long time goes by")

@@ -57,8 +57,8 @@ func TestEmailRules(t *testing.T) {
 		{"a subdomain of a denied one", signup.Rules{DeniedDomains: domains("@other.example")}, "ada@mail.other.example", notAllowed},
 		{"a neighbour of a denied one", signup.Rules{DeniedDomains: domains("other.example")}, "ada@another.example", nil},
 		{"denied within allowed", signup.Rules{AllowedDomains: domains("a.example"), DeniedDomains: domains("x.a.example")}, "ada@x.a.example", notAllowed},
-		{"a disposable address", signup.Rules{Disposable: signup.BestKnownDisposable().Has}, "ada@x.mailinator.com", notAllowed},
-		{"an address that lasts", signup.Rules{Disposable: signup.BestKnownDisposable().Has}, "ada@notmailinator.com", nil},
+		{"a disposable address", signup.Rules{Disposable: signup.KeptDisposable().Has}, "ada@x.mailinator.com", notAllowed},
+		{"an address that lasts", signup.Rules{Disposable: signup.KeptDisposable().Has}, "ada@notmailinator.com", nil},
 		{"a sub-address", signup.Rules{NoSubAddresses: true}, "ada+x@lincoln.example", subAddress},
 		{"an address with a dash", signup.Rules{NoSubAddresses: true}, "ada-x@lincoln.example", nil},
 	}

@@ -86,7 +86,7 @@ func (c DoorConfig) rules() (signup.Rules, error) {
 	if c.SignupDisposable != "deny" {
 		return rules, nil
 	}
-	rules.Disposable = signup.BestKnownDisposable().Has
+	rules.Disposable = signup.KeptDisposable().Has
 	if c.SignupDisposableList == "" {
 		return rules, nil
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"homeroom/auth0"
 	"homeroom/auth0/auth0test"
 	"homeroom/internal/pgtest"
 	"homeroom/mail/mailtest"
@@ -322,9 +323,15 @@ func loginRemoved(t *testing.T, w *peopleWorld, victim *process, s school) {
 		w.approve(t, victim, s)
 		return len(w.organizationsOf(t, s)) == 1, err
 	})
-	users := slices.DeleteFunc(w.auth0.Users(), func(u auth0test.User) bool { return u.Email == s.Email })
-	w.auth0.DeleteAll()
-	if err := w.auth0.Seed(users...); err != nil {
+	client, err := auth0.New(auth0.Config{BaseURL: w.auth0.URL(), ClientID: "homeroom-dev", ClientSecret: "homeroom-dev-secret"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	users, err := client.LookupEmail(t.Context(), s.Email)
+	if err != nil || len(users) != 1 {
+		t.Fatalf("%d logins, %v", len(users), err)
+	}
+	if err := client.Delete(t.Context(), users[0].OurID); err != nil {
 		t.Fatal(err)
 	}
 	w.auth0.ClearFaults()

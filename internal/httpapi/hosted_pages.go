@@ -169,7 +169,7 @@ func (s *server) endHosted(c *gin.Context, says messages.Localizer, trip hosted.
 		}
 		if e.again {
 			page.Link = beginLink(says, trip)
-		} else if e.kind == emailExists {
+		} else if e.kind == emailExists || e.kind == schoolExists {
 			page.Link = s.loginLink(says)
 		}
 		s.show(c, says, e.kind.Status, page)
@@ -221,11 +221,13 @@ func endingOf(err error) (ending, bool) {
 	case errors.Is(err, signup.ErrEmailExists):
 		return ending{emailExists, "page.hosted.exists", false}, true
 	case errors.Is(err, signup.ErrHasSchool):
-		return ending{emailExists, "page.hosted.has_school", false}, true
-	case errors.Is(err, signup.ErrClosed), errors.Is(err, signup.ErrInvitationNeeded):
-		return ending{forbidden, "page.closed", false}, true
+		return ending{schoolExists, "page.hosted.has_school", false}, true
+	case errors.Is(err, signup.ErrClosed):
+		return ending{signupClosed, "page.closed", false}, true
+	case errors.Is(err, signup.ErrInvitationNeeded):
+		return ending{invitationRequired, "page.closed", false}, true
 	case errors.Is(err, signup.ErrInvitationGone):
-		return ending{notFound, "page.invitation.expired", false}, true
+		return ending{invitationGone, "page.invitation.expired", false}, true
 	}
 	return ending{}, false
 }
