@@ -101,7 +101,8 @@ func adoptTx(ctx context.Context, tx pgx.Tx, a Adoption, result json.RawMessage)
 				nullif(@organization_id, ''), @created_at, now())
 			on conflict (id) do update
 			set state = 'ready', name = excluded.name, slug = excluded.slug, schema_version = excluded.schema_version,
-				fingerprint = excluded.fingerprint, organization_id = excluded.organization_id, created_at = excluded.created_at, ready_at = now(), updated_at = now()
+				fingerprint = excluded.fingerprint, organization_id = excluded.organization_id,
+				created_at = excluded.created_at, ready_at = now(), updated_at = now()
 			where tenants.state = 'spare' and tenants.server = excluded.server and tenants.database = excluded.database
 			returning id
 		), owner as (

@@ -130,7 +130,8 @@ func TestSurveyOfWhatIsUntold(t *testing.T) {
 		('a', now() - interval '11 minutes', null), ('b', now() - interval '11 minutes', now()), ('c', now() - interval '9 minutes', null)`)
 	exec(t, store, `insert into mails (event_id, kind, recipient, state, finished_at)
 		select gen_random_uuid(), 'x', 'ada@lincoln.example', state, now() - age
-		from (values ('failed', interval '1 hour'), ('failed', '25 hours'), ('unknown', '1 hour'), ('unknown', '2 hours'), ('sent', '1 hour')) as made (state, age)`)
+		from (values ('failed', interval '1 hour'), ('failed', '25 hours'), ('unknown', '1 hour'),
+			('unknown', '2 hours'), ('sent', '1 hour')) as made (state, age)`)
 	exec(t, store, `insert into webhook_deliveries (id, event_id, endpoint_id, state, next_attempt_at, ended_at)
 		select gen_random_uuid(), id, $1, case type when 'c' then 'delivered' else 'dead' end, null,
 			now() - case type when 'b' then interval '25 hours' else interval '1 hour' end

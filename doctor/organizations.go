@@ -159,7 +159,7 @@ func (e *examination) compareStray(ctx context.Context, org identity.Organizatio
 	case t.State == catalog.Deleted:
 		finding.Detail = fmt.Sprintf("organization %q is of a school that was deleted", org.Name)
 	case t.OrganizationID != "":
-		finding.Detail = fmt.Sprintf("organization %q is of a school whose organization is %s in the catalog", org.Name, t.OrganizationID)
+		finding.Detail = fmt.Sprintf("organization %q is of a school that has %s in the catalog", org.Name, t.OrganizationID)
 	default:
 		finding.Detail = fmt.Sprintf("organization %q is of tenant %s, which has none in the catalog", org.Name, t.Database)
 	}

@@ -139,7 +139,7 @@ func TestAnOrganizationIsLookedAtAgain(t *testing.T) {
 	t.Parallel()
 	w := setup(t, 0, withPlaces)
 	school := w.school()
-	real := value[string](w, "select organization_id from tenants")
+	recorded := value[string](w, "select organization_id from tenants")
 	changed := func(name string, report doctor.Report) {
 		t.Helper()
 		told := 0
@@ -156,7 +156,7 @@ func TestAnOrganizationIsLookedAtAgain(t *testing.T) {
 	report := w.finds("organization_without_school")
 	w.sql("update tenants set organization_id = $1", stray)
 	changed("one that is a school's by now", report)
-	w.sql("update tenants set organization_id = $1", real)
+	w.sql("update tenants set organization_id = $1", recorded)
 	w.fix(report)
 	w.finds("")
 
@@ -169,7 +169,7 @@ func TestAnOrganizationIsLookedAtAgain(t *testing.T) {
 	report.Findings = report.Findings[:1]
 	w.sql("update tenants set state = 'suspended'")
 	changed("a school that was suspended", report)
-	w.sql("update tenants set state = 'ready', organization_id = $1", real)
+	w.sql("update tenants set state = 'ready', organization_id = $1", recorded)
 	w.finds("")
 }
 

@@ -152,7 +152,8 @@ func TestLoginsThatWereTakenOn(t *testing.T) {
 			make: func(w *world) { removed(w, social) }, mend: restore,
 		},
 		{
-			name: "and lead to another tenant", finds: "identity_mismatch identity_mismatch", leaves: "identity_mismatch identity_mismatch",
+			name:  "and lead to another tenant",
+			finds: "identity_mismatch identity_mismatch", leaves: "identity_mismatch identity_mismatch",
 			make: func(w *world) {
 				for _, id := range []string{native, social} {
 					remake(w, id, func(u *auth0test.User) { u.AppMetadata["tenant_id"] = uuid.NewString() })
@@ -177,7 +178,8 @@ func TestLoginsThatWereTakenOn(t *testing.T) {
 		{
 			name: "by another's sign-up", finds: "identity_mismatch", leaves: "identity_mismatch",
 			make: func(w *world) {
-				if err := w.auth0.Seed(carrying("another", "mallory@lincoln.example", map[string]any{"signup_id": left.String()})); err != nil {
+				metadata := map[string]any{"signup_id": left.String()}
+				if err := w.auth0.Seed(carrying("another", "mallory@lincoln.example", metadata)); err != nil {
 					w.Fatal(err)
 				}
 			},

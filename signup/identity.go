@@ -49,7 +49,7 @@ func (s *Service) ensureIdentity(ctx context.Context, req Request, j *job, probe
 			if !errors.Is(lookup, identity.ErrNotFound) {
 				return found, unknown(lookup)
 			}
-			removed, lookup := s.removeLeftover(ctx, req.Email)
+			removed, lookup := s.removeLeftover(ctx, req.Email, j.signup)
 			if removed && attempt < 3 {
 				continue
 			}
@@ -71,8 +71,8 @@ func (s *Service) ensureIdentity(ctx context.Context, req Request, j *job, probe
 
 // removeLeftover removes the identity that a sign-up of ours left at the provider after it had expired, and that the
 // reconciler has not met yet, or finds that it has just been removed. Any other identity with this e-mail is somebody's
-// account, and stays.
-func (s *Service) removeLeftover(ctx context.Context, email string) (removed bool, err error) {
+// account, and stays. One that another worker has just made for this very sign-up stays too, and is found at the next try.
+func (s *Service) removeLeftover(ctx context.Context, email string, signup catalog.Signup) (removed bool, err error) {
 	users, err := s.cfg.Identity.LookupEmail(ctx, email)
 	if err != nil {
 		return false, err
@@ -81,11 +81,18 @@ func (s *Service) removeLeftover(ctx context.Context, email string) (removed boo
 		return true, nil
 	}
 	for _, user := range users {
+		if user.OurID == signup.UserID {
+			return true, nil
+		}
 		row, err := s.signupOf(ctx, user)
 		if err != nil || row.Status != catalog.Expired || row.IdentityID != nil {
 			continue // not ours to remove
 		}
-		if own, err := s.lookupOwn(ctx, row); err != nil || own.ID != user.ID {
+		own, err := s.lookupOwn(ctx, row)
+		if errors.Is(err, identity.ErrNotFound) {
+			return true, nil // by somebody else, just now
+		}
+		if err != nil || own.ID != user.ID {
 			continue
 		}
 		s.cfg.Logger.Warn("removing an identity that was left by an expired sign-up", "signup", row.ID)

@@ -139,6 +139,9 @@ func (m *machine) answered(c *client, t *task, sent secret.String, outcome signu
 		if !m.shape.verify && !m.shape.approve {
 			m.fail("client %d was answered %s", c.number, outcome.Status)
 		}
+		if m.catalog.signup(outcome.SignupID).InvitationID != nil {
+			m.fail("client %d was invited, and waits", c.number)
+		}
 		m.seen["answer: "+string(outcome.Status)]++
 		c.done = m.quiet && m.shape.conceal && m.active(c.request.Email)
 	case errors.Is(err, signup.ErrParked):

@@ -51,6 +51,7 @@ func newMachine(shape shape, choices *choices) *machine {
 		shape: shape, choices: choices, began: time.Now(), faults: true, locks: map[string]*session{}, away: map[string]bool{},
 		names: map[uuid.UUID]string{}, count: map[string]int{}, owners: map[uuid.UUID]uuid.UUID{}, schools: map[uuid.UUID]uuid.UUID{},
 		freed: map[string]time.Time{}, approved: map[uuid.UUID]bool{}, admitted: map[uuid.UUID]bool{}, closed: map[string]bool{},
+		waiting: map[uuid.UUID]time.Time{},
 	}}
 	for i := range shape.servers {
 		name := fmt.Sprintf("server%d", i+1)

@@ -194,7 +194,11 @@ func (r registrySim) Undo(ctx context.Context, s catalog.Signup, steps, problem 
 // Expire implements signup.Registry.
 func (r registrySim) Expire(ctx context.Context, s catalog.Signup, steps, problem json.RawMessage, delay time.Duration) error {
 	return r.change(ctx, "expire", s.ID, func(rows *rows) error {
-		return r.freeing(s, rows.expire(s, steps, problem, delay))
+		err := r.freeing(s, rows.expire(s, steps, problem, delay))
+		if since, waits := r.w.waiting[s.ID]; err == nil && waits && time.Since(since) < patience {
+			r.w.fail("%s was given up after %s", r.w.name(s.ID), time.Since(since))
+		}
+		return err
 	})
 }
 

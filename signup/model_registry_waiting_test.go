@@ -15,7 +15,13 @@ import (
 
 // Wait implements signup.Registry.
 func (r registrySim) Wait(ctx context.Context, like catalog.Signup, identity catalog.Identity, status catalog.Status, steps json.RawMessage, patience time.Duration) error {
-	return r.change(ctx, "wait", like.ID, func(rows *rows) error { return rows.wait(like, identity, status, steps, patience) })
+	return r.change(ctx, "wait", like.ID, func(rows *rows) error {
+		err := rows.wait(like, identity, status, steps, patience)
+		if err == nil {
+			r.w.waiting[like.ID] = time.Now()
+		}
+		return err
+	})
 }
 
 // Admit implements signup.Registry. The real one is a transaction, of which nobody sees a part.
@@ -63,6 +69,7 @@ func (r registrySim) ReserveQuietly(ctx context.Context, want catalog.Reservatio
 		if err == nil {
 			r.w.christen(want.SignupID, "sign-up ")
 			r.w.names[want.UserID] = "user of " + r.w.name(want.SignupID)
+			r.w.waiting[want.SignupID] = time.Now()
 		}
 		return answer{held, isNew}, err
 	})

@@ -59,6 +59,8 @@ type world struct {
 	// logins that somebody has removed at the provider.
 	approved, admitted map[uuid.UUID]bool
 	closed             map[string]bool
+	// waiting has since when a sign-up waits for a person.
+	waiting map[uuid.UUID]time.Time
 
 	mu      sync.Mutex
 	arrived []*call

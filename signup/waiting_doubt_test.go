@@ -165,3 +165,35 @@ func TestNoOrganizationStaysOfALoginThatIsGone(t *testing.T) {
 		}
 	}
 }
+
+// overtaken is a provider at which another worker makes the login between two calls of this one.
+type overtaken struct {
+	identity.Provider
+	wanted *identity.NewUser
+}
+
+func (o *overtaken) Create(ctx context.Context, user identity.NewUser) (identity.User, error) {
+	if o.wanted == nil {
+		o.wanted = &user
+		return identity.User{}, identity.ErrExists
+	}
+	return o.Provider.Create(ctx, user)
+}
+
+func (o *overtaken) LookupEmail(ctx context.Context, email string) ([]identity.User, error) {
+	if _, err := o.Provider.Create(ctx, *o.wanted); err != nil {
+		return nil, err
+	}
+	return o.Provider.LookupEmail(ctx, email)
+}
+
+// TestALoginThatAnotherWorkerMakesMeanwhileIsNobodyElses: of two that make the login of a concealed sign-up, the one after its
+// answer and the one for its confirmation, the slower finds the e-mail taken.
+func TestALoginThatAnotherWorkerMakesMeanwhileIsNobodyElses(t *testing.T) {
+	t.Parallel()
+	b := setup(t, 1)
+	service := b.newService(t, func(c *signup.Config) { c.Identity = &overtaken{Provider: c.Identity} })
+	if outcome, err := service.Begin(t.Context(), request()); err != nil || outcome.Result == nil {
+		t.Errorf("%+v, %v", outcome, err)
+	}
+}

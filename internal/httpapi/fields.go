@@ -114,7 +114,7 @@ func (s *server) askedOnly(schema *huma.Schema) {
 	if s.cfg.Captcha == nil {
 		forget(schema, captchaField)
 	}
-	if schema.Properties["invitation"] != nil {
+	if schema.Properties["invitation"] != nil && !slices.Contains(schema.Required, "invitation") {
 		schema.AnyOf = []*huma.Schema{{Required: []string{"schoolName"}}, {Required: []string{"invitation"}}}
 	}
 	for _, field := range append([]string{"givenName", "familyName"}, identity.ProfileFields...) {

@@ -40,25 +40,38 @@ func (s *server) registerNewSchools() {
 	}, s.postAcceptance)
 }
 
-// newSchool is the body of POST /schools. It reads itself, as newUser does.
-type newSchool struct {
-	SchoolName string `json:"schoolName" minLength:"2" maxLength:"100" doc:"The school's name, in any script." example:"Lincoln High"`
+// PersonFields are what a person may tell of themselves in a body; what is not asked for here is left out of the document, and
+// refused. It is exported, as huma does not look into embedded structs that are not.
+type PersonFields struct {
 	GivenName  string `json:"givenName,omitempty" minLength:"1" maxLength:"100" doc:"As the person writes it." example:"Ada"`
 	FamilyName string `json:"familyName,omitempty" minLength:"1" maxLength:"100" doc:"As the person writes it." example:"Lovelace"`
 	Name       string `json:"name,omitempty" minLength:"2" maxLength:"100" doc:"The whole name, as the person writes it." example:"Ada Lovelace"`
-
-	wrong []FieldProblem
+	Company    string `json:"company,omitempty" maxLength:"200" doc:"Who the person works for." example:"Lincoln School Trust"`
+	Phone      string `json:"phone,omitempty" doc:"A telephone number with its country code." example:"+441632960961"`
+	Address    string `json:"address,omitempty" maxLength:"200" doc:"Street and number." example:"12 Chalk Lane"`
+	Region     string `json:"region,omitempty" maxLength:"200" doc:"State, county or canton." example:"Kent"`
+	Locality   string `json:"locality,omitempty" maxLength:"200" doc:"Town." example:"Lincoln"`
+	PostalCode string `json:"postalCode,omitempty" maxLength:"200" doc:"As the post has it." example:"LN1 1AA"`
 }
 
-// UnmarshalJSON takes the members one by one.
-func (n *newSchool) UnmarshalJSON(text []byte) error {
-	o, err := readObject(text)
-	if err != nil {
-		return err
-	}
-	n.SchoolName, n.GivenName, n.FamilyName, n.Name = o.text("schoolName"), o.text("givenName"), o.text("familyName"), o.text("name")
-	n.wrong = o.end()
-	return nil
+// takePerson takes those members.
+func (s *server) takePerson(o *object, req *signup.Request) {
+	req.GivenName, req.FamilyName, req.Name = o.text("givenName"), o.text("familyName"), o.text("name")
+	req.Profile = s.takeProfile(o)
+}
+
+// newSchool is the body of POST /schools.
+type newSchool struct {
+	SchoolName string `json:"schoolName" minLength:"2" maxLength:"100" doc:"The school's name, in any script." example:"Lincoln High"`
+	PersonFields
+
+	members *object
+}
+
+// UnmarshalJSON splits the object; the handler, which knows what is asked for, takes the members one by one.
+func (n *newSchool) UnmarshalJSON(text []byte) (err error) {
+	n.members, err = readObject(text)
+	return err
 }
 
 // LoginHeaders are those of a request that begins a sign-up.
@@ -74,28 +87,25 @@ type postSchoolInput struct {
 }
 
 func (s *server) postSchool(ctx context.Context, in *postSchoolInput) (*postUserOutput, error) {
-	return s.beginWithLogin(ctx, in.LoginHeaders, in.Body.wrong, signup.Request{
-		SchoolName: in.Body.SchoolName, GivenName: in.Body.GivenName, FamilyName: in.Body.FamilyName, Name: in.Body.Name,
-	})
+	o := in.Body.members
+	req := signup.Request{SchoolName: o.text("schoolName")}
+	s.takePerson(o, &req)
+	return s.beginWithLogin(ctx, in.LoginHeaders, o.end(), req)
 }
 
 // acceptance is the body of POST /invitations/accept.
 type acceptance struct {
-	Invitation string `json:"invitation" minLength:"43" maxLength:"43" doc:"The token from the invitation's link." example:"5uD0…"`
+	Invitation string `json:"invitation" minLength:"43" maxLength:"43" doc:"The token from the invitation's link."`
 	SchoolName string `json:"schoolName,omitempty" minLength:"2" maxLength:"100" doc:"The name of the school, where the invitation is to sign one up." example:"Lincoln High"`
+	PersonFields
 
-	wrong []FieldProblem
+	members *object
 }
 
-// UnmarshalJSON takes the members one by one.
-func (a *acceptance) UnmarshalJSON(text []byte) error {
-	o, err := readObject(text)
-	if err != nil {
-		return err
-	}
-	a.Invitation, a.SchoolName = o.text("invitation"), o.text("schoolName")
-	a.wrong = o.end()
-	return nil
+// UnmarshalJSON splits the object, as that of newSchool does.
+func (a *acceptance) UnmarshalJSON(text []byte) (err error) {
+	a.members, err = readObject(text)
+	return err
 }
 
 type acceptanceInput struct {
@@ -104,13 +114,14 @@ type acceptanceInput struct {
 }
 
 func (s *server) postAcceptance(ctx context.Context, in *acceptanceInput) (*postUserOutput, error) {
-	wrong := in.Body.wrong
-	if in.Body.Invitation == "" {
+	o := in.Body.members
+	req := signup.Request{Invitation: o.text("invitation"), SchoolName: o.text("schoolName")}
+	s.takePerson(o, &req)
+	wrong := o.end()
+	if req.Invitation == "" {
 		wrong = append(wrong, FieldProblem{"invitation", "required", "Send the token from the invitation's link."})
 	}
-	return s.beginWithLogin(ctx, in.LoginHeaders, wrong, signup.Request{
-		SchoolName: in.Body.SchoolName, Invitation: in.Body.Invitation,
-	})
+	return s.beginWithLogin(ctx, in.LoginHeaders, wrong, req)
 }
 
 // beginWithLogin begins a sign-up with the login of the access token.

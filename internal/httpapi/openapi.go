@@ -109,7 +109,7 @@ func (s *server) signupResponses() map[string]*huma.Response {
 func (s *server) document() *huma.OpenAPI {
 	doc := s.api.OpenAPI()
 	for name, schema := range doc.Components.Schemas.Map() {
-		if name == "NewUser" || name == "PasswordAccount" {
+		if slices.Contains([]string{"NewUser", "NewSchool", "Acceptance", "PasswordAccount"}, name) {
 			s.askedOnly(schema)
 		}
 		describeProperties(name, schema)
