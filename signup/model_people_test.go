@@ -181,6 +181,7 @@ func (m *machine) wentOn(id uuid.UUID, how string, outcome signup.Outcome, err e
 		}
 	case errors.As(err, &unavailable), errors.Is(err, signup.ErrInProgress), errors.Is(err, signup.ErrNotWaiting) && how == "approved":
 	case m.shape.conceal && (errors.As(err, &validation) || isRejected(err)):
+	case m.shape.conceal && errors.Is(err, signup.ErrEmailExists) && row.Status == catalog.Expired: // it is another's by now
 	case errors.Is(err, signup.ErrParked) && m.strange:
 	default:
 		m.fail("%s, being %s, was answered: %v", m.name(id), how, err)

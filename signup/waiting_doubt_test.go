@@ -102,6 +102,32 @@ func (b *bundle) looksAgain(t *testing.T) {
 	}
 }
 
+// TestALoginThatIsMadeAgainAfterItsEndIsRemovedAgain: of two creates, the one whose answer was lost takes effect only when the
+// login that the other made has been removed.
+func TestALoginThatIsMadeAgainAfterItsEndIsRemovedAgain(t *testing.T) {
+	t.Parallel()
+	b := setup(t, 0, withApproval)
+	var provider identity.Provider
+	b.newService(t, func(c *signup.Config) { provider = c.Identity })
+	id := b.waits(t, request(), catalog.AwaitingApproval)
+	row, err := b.catalog.Signup(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.expireNow(t, id)
+	late := identity.NewUser{
+		ID: row.UserID, Email: row.Email, Password: password,
+		Metadata: identity.Metadata{SchoolName: row.SchoolName, SignupID: id.String()},
+	}
+	if _, err := provider.Create(t.Context(), late); err != nil {
+		t.Fatal(err)
+	}
+	b.looksAgain(t)
+	if users := b.auth0.Users(); len(users) != 0 {
+		t.Errorf("users are left: %+v", users)
+	}
+}
+
 // away is a registry that cannot be asked.
 type away struct{ signup.Registry }
 
