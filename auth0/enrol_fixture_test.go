@@ -23,7 +23,7 @@ var ours = map[string]string{identity.RoleOwner: "owner", identity.RoleAdmin: "s
 func isWrite(r *http.Request) bool { return changes(r.Method, r.URL.Path) }
 
 func changes(method, path string) bool {
-	return method != http.MethodGet && strings.HasPrefix(path, "/api/v2/") && !(method == http.MethodPost && path == "/api/v2/users")
+	return method != http.MethodGet && strings.HasPrefix(path, "/api/v2/") && (method != http.MethodPost || path != "/api/v2/users")
 }
 
 func enrolFixture(t *testing.T, tenant *auth0test.Server, cfg auth0.Config, now *clock) *identitytest.EnrolFixture {

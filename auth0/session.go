@@ -86,7 +86,7 @@ func (c *Client) loginFailure(req call, ans answer) error {
 	cause := c.quote(req, ans.status, p.Code, p.Description)
 	refusal, known := loginRefusals[p.Code]
 	switch {
-	case known && !(p.Code == "access_denied" && notForUs.MatchString(p.Description)):
+	case known && (p.Code != "access_denied" || !notForUs.MatchString(p.Description)):
 		refusal.Field = "password"
 		return &refusal
 	case passing(ans.status):

@@ -45,7 +45,7 @@ func (c *Client) Create(ctx context.Context, user identity.NewUser) (identity.Us
 	if c.cfg.OwnMails {
 		wanted.EmailVerified, wanted.VerifyEmail = new(bool), new(bool)
 	}
-	body, err := json.Marshal(wanted)
+	body, err := json.Marshal(wanted) //nolint:gosec // the password is what Auth0 is to be told
 	if err != nil {
 		return identity.User{}, fmt.Errorf("create user: encode body: %w", err)
 	}

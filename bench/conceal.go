@@ -47,25 +47,9 @@ func conceal(ctx context.Context, b *bed) (results, error) {
 	if err != nil {
 		return results{}, err
 	}
-	addresses := slices.Clone(known)
-	for len(addresses) < 2*len(known) {
-		addresses = append(addresses, strings.ToLower(rand.Text())+"@school.example")
-	}
-	mrand.Shuffle(len(addresses), func(i, j int) { addresses[i], addresses[j] = addresses[j], addresses[i] })
-	isKnown := map[string]bool{}
-	for _, address := range known {
-		isKnown[address] = true
-	}
-	took := map[bool][]time.Duration{}
-	for i, address := range addresses {
-		d, err := door.ask(ctx, address)
-		ours.signup.WaitConcealed() // what is done after the answer has ended before the next is asked
-		if err != nil {
-			return results{}, err
-		}
-		if i >= len(addresses)/20 { // the first ones warm everything up
-			took[isKnown[address]] = append(took[isKnown[address]], d)
-		}
+	took, err := ours.askAll(ctx, door, known)
+	if err != nil {
+		return results{}, err
 	}
 	chance, z := ranks(took[false], took[true])
 	return results{
@@ -79,6 +63,32 @@ func conceal(ctx context.Context, b *bed) (results, error) {
 			{What: "  deviation from chance, in standard errors (Mann-Whitney)", Value: z, Unit: "σ"},
 		},
 	}, nil
+}
+
+// askAll asks for known addresses and as many new ones, in random order. It returns how long each answer took, by whether the
+// address was known.
+func (h *homeroom) askAll(ctx context.Context, door *front, known []string) (map[bool][]time.Duration, error) {
+	addresses := slices.Clone(known)
+	for len(addresses) < 2*len(known) {
+		addresses = append(addresses, strings.ToLower(rand.Text())+"@school.example")
+	}
+	mrand.Shuffle(len(addresses), func(i, j int) { addresses[i], addresses[j] = addresses[j], addresses[i] })
+	isKnown := map[string]bool{}
+	for _, address := range known {
+		isKnown[address] = true
+	}
+	took := map[bool][]time.Duration{}
+	for i, address := range addresses {
+		d, err := door.ask(ctx, address)
+		h.signup.WaitConcealed() // what is done after the answer has ended before the next is asked
+		if err != nil {
+			return nil, err
+		}
+		if i >= len(addresses)/20 { // the first ones warm everything up
+			took[isKnown[address]] = append(took[isKnown[address]], d)
+		}
+	}
+	return took, nil
 }
 
 // ask signs up, and returns how long the answer took.

@@ -10,7 +10,7 @@ import (
 )
 
 // secretOverlap is how long the secret before the present one goes on signing.
-const secretOverlap = "interval '24 hours'"
+const secretOverlap = "interval '24 hours'" //nolint:gosec // a length of time
 
 // WebhookEndpoint is an address outside that is told of events.
 type WebhookEndpoint struct {

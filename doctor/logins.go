@@ -132,11 +132,11 @@ func (e *examination) nextOf(users []uuid.UUID) []uuid.UUID {
 	}
 	e.Doctor.mu.Lock()
 	defer e.Doctor.mu.Unlock()
-	from, _ := slices.BinarySearchFunc(users, e.Doctor.asked, func(id, last uuid.UUID) int {
+	from, _ := slices.BinarySearchFunc(users, e.asked, func(id, last uuid.UUID) int {
 		return cmp.Or(slices.Compare(id[:], last[:]), -1)
 	})
 	turn := slices.Concat(users[from:], users[:from])[:mostLookups]
-	e.Doctor.asked = turn[len(turn)-1]
+	e.asked = turn[len(turn)-1]
 	return turn
 }
 

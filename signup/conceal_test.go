@@ -25,8 +25,10 @@ func (b *bundle) concealed(t *testing.T, id uuid.UUID) string {
 	for i := range view.Steps {
 		view.Steps[i].StartedAt, view.Steps[i].DurationMS = view.Steps[0].StartedAt, 0
 	}
-	text, err := json.Marshal(map[string]any{"status": view.Status, "steps": len(view.Steps), "last": view.Steps[len(view.Steps)-1].Name,
-		"user": view.User, "school": view.School, "problem": view.Problem})
+	text, err := json.Marshal(map[string]any{
+		"status": view.Status, "steps": len(view.Steps), "last": view.Steps[len(view.Steps)-1].Name,
+		"user": view.User, "school": view.School, "problem": view.Problem,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

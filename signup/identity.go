@@ -12,20 +12,23 @@ import (
 	"homeroom/internal/killpoint"
 )
 
-// ensureIdentity makes the login, or finds the one that an attempt whose answer was lost has made. It never sends a
-// create again before it has looked.
+// ensureIdentity makes the login, finds the one that an attempt whose answer was lost has made, or takes on the one that the
+// person has.
 func (s *Service) ensureIdentity(ctx context.Context, req Request, j *job, probe bool) (identity.User, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.IdentityTimeout)
 	defer cancel()
 	if err := s.prepare(ctx); err != nil {
-		if probe {
-			j.doubt, err = true, unknown(err)
-		}
-		return identity.User{}, err
+		j.doubt = probe
+		return identity.User{}, inDoubt(err, probe)
 	}
 	if j.signup.IdentityID != nil {
 		return s.adoptIdentity(ctx, j)
 	}
+	return s.createIdentity(ctx, req, j, probe)
+}
+
+// createIdentity makes the login, or finds it. It never sends a create again before it has looked.
+func (s *Service) createIdentity(ctx context.Context, req Request, j *job, probe bool) (identity.User, error) {
 	user := identity.NewUser{
 		ID: j.signup.UserID, Email: req.Email, Password: req.Password,
 		GivenName: req.GivenName, FamilyName: req.FamilyName, Name: req.Name, Profile: req.Profile,
@@ -134,6 +137,14 @@ func pause(ctx context.Context, d time.Duration) bool {
 	case <-timer.C:
 		return true
 	}
+}
+
+// inDoubt is what a failure comes to where an earlier attempt may have made the identity.
+func inDoubt(err error, doubt bool) error {
+	if doubt {
+		return unknown(err)
+	}
+	return err
 }
 
 // unknown turns a failure that says nothing of an earlier attempt into what it leaves: nobody knows whether the identity

@@ -124,8 +124,10 @@ func (p *pair) invite(t *rapid.T) {
 		ID: p.newID(), Email: fmt.Sprintf("ada%d@lincoln.example", rapid.IntRange(1, 2).Draw(t, "invited")), Role: "member", InvitedBy: "operator",
 		Lasts: lease.Draw(t, "lasts"),
 	}
-	if found := p.anyTenant(t); p.simulated.tenant(found) != nil && rapid.Bool().Draw(t, "to a school") {
-		n.TenantID = &found
+	for _, school := range p.simulated.tenants { // one that is ready, and so will not go away
+		if school.State == catalog.Ready {
+			n.TenantID = &school.ID
+		}
 	}
 	if len(p.invitations) > 0 && rapid.IntRange(0, 2).Draw(t, "revoke") == 1 {
 		id := p.anyInvitation(t)

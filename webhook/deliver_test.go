@@ -103,10 +103,12 @@ func TestAnswers(t *testing.T) {
 		problem string
 		least   time.Duration
 	}{
-		"200 with a body":             {func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, 100_000)) }, "delivered", 200, "", 0},
-		"202":                         {status(202), "delivered", 202, "", 0},
-		"299":                         {status(299), "delivered", 299, "", 0},
-		"a redirect":                  {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, moved.URL, 307) }, "pending", 307, "it answered 307, and redirects are not followed", 5 * time.Second},
+		"200 with a body": {func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, 100_000)) }, "delivered", 200, "", 0},
+		"202":             {status(202), "delivered", 202, "", 0},
+		"299":             {status(299), "delivered", 299, "", 0},
+		"a redirect": {func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, moved.URL, http.StatusTemporaryRedirect)
+		}, "pending", 307, "it answered 307, and redirects are not followed", 5 * time.Second},
 		"304":                         {status(304), "pending", 304, "it answered 304, and redirects are not followed", 5 * time.Second},
 		"400":                         {status(400), "pending", 400, "it answered 400", 5 * time.Second},
 		"404":                         {status(404), "pending", 404, "it answered 404", 5 * time.Second},

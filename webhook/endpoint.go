@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/google/uuid"
@@ -160,9 +161,7 @@ func (s *Service) Ping(ctx context.Context, by By, id uuid.UUID) (Outcome, error
 // record tells the audit what was done with an endpoint. Its URL is left out, as receivers put tokens there.
 func (s *Service) record(ctx context.Context, tx pgx.Tx, by By, action string, id uuid.UUID, more map[string]any) error {
 	details := map[string]any{"webhook": id}
-	for name, value := range more {
-		details[name] = value
-	}
+	maps.Copy(details, more)
 	text, err := json.Marshal(details)
 	if err != nil {
 		return fmt.Errorf("write audit details: %w", err)

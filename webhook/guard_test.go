@@ -174,7 +174,7 @@ func TestANameThatResolvesToAnotherAddressTheNextTime(t *testing.T) {
 
 func TestTLS(t *testing.T) {
 	t.Parallel()
-	secure := httptest.NewUnstartedServer(http.HandlerFunc(status(204)))
+	secure := httptest.NewUnstartedServer(status(204))
 	secure.Config.ErrorLog = log.New(io.Discard, "", 0) // it tells of every handshake that we break
 	secure.StartTLS()
 	t.Cleanup(secure.Close)

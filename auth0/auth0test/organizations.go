@@ -2,6 +2,7 @@ package auth0test
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"regexp"
 	"slices"
@@ -156,9 +157,7 @@ func (s *Server) fillOrganization(org *Organization, members map[string]any) *pr
 // mergeMetadata adds and replaces; null removes [GUESS], as it does in users.
 func (o *Organization) mergeMetadata(patch map[string]any) *problem {
 	merged := map[string]string{}
-	for name, value := range o.Metadata {
-		merged[name] = value
-	}
+	maps.Copy(merged, o.Metadata)
 	for name, value := range patch {
 		text, ok := value.(string)
 		switch {

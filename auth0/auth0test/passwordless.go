@@ -19,23 +19,23 @@ func (s *Server) startPasswordless(w http.ResponseWriter, r *http.Request) {
 		Connection   string `json:"connection"`
 		Email        string `json:"email"`
 	}
-	refuse := func(status int, code, description string) {
-		(&oauthError{Status: status, Code: code, Description: description}).write(w)
+	refuse := func(code, description string) {
+		(&oauthError{Status: http.StatusBadRequest, Code: code, Description: description}).write(w)
 	}
 	err := json.NewDecoder(r.Body).Decode(&body)
 	conn, ok := s.cfg.connection(body.Connection)
 	switch {
 	case err != nil:
-		refuse(http.StatusBadRequest, "bad.request", "Malformed body")
+		refuse("bad.request", "Malformed body")
 		return
 	case body.ClientID != s.cfg.ClientID:
-		refuse(http.StatusBadRequest, "bad.client_id", "Missing required property: client_id")
+		refuse("bad.client_id", "Missing required property: client_id")
 		return
 	case !ok || conn.Strategy != strategyEmail:
-		refuse(http.StatusBadRequest, "bad.connection", "Connection does not exist")
+		refuse("bad.connection", "Connection does not exist")
 		return
 	case !isEmail(body.Email):
-		refuse(http.StatusBadRequest, "bad.email", "error in email - email format validation failed: "+body.Email)
+		refuse("bad.email", "error in email - email format validation failed: "+body.Email)
 		return
 	}
 	email := strings.ToLower(body.Email)

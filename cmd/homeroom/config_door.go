@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -90,12 +91,11 @@ func (c DoorConfig) rules() (signup.Rules, error) {
 	if c.SignupDisposableList == "" {
 		return rules, nil
 	}
-	file, err := os.Open(c.SignupDisposableList)
+	text, err := os.ReadFile(c.SignupDisposableList)
 	if err != nil {
 		return signup.Rules{}, fmt.Errorf("SIGNUP_DISPOSABLE_LIST: %w", err)
 	}
-	defer file.Close()
-	list, err := signup.ReadDisposable(file)
+	list, err := signup.ReadDisposable(bytes.NewReader(text))
 	if err != nil {
 		return signup.Rules{}, fmt.Errorf("SIGNUP_DISPOSABLE_LIST: %s: %w", c.SignupDisposableList, err)
 	}

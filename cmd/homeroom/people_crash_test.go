@@ -120,6 +120,7 @@ func (c peopleCrash) run(t *testing.T, w *peopleWorld, s school) {
 	}
 	c.mend(t, w, survivor, s)
 	w.settledWith(t)
+	w.settled(t) // and the stock is full
 	w.audit(t)
 	survivor.kill()
 }

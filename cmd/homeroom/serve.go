@@ -71,6 +71,11 @@ func serve(ctx context.Context, cfg config, options serveOptions) error {
 		return err
 	}
 	defer pools.Close()
+	return a.serve(ctx, pools, options)
+}
+
+// serve runs the service on pools for the tenants.
+func (a *app) serve(ctx context.Context, pools *tenant.Pools, options serveOptions) error {
 	// River logs its own comings and goings; only what goes wrong is of interest here.
 	runner, err := jobs.NewRunner(a.catalog.Pool(), a.handlers(), warnings(options.logger))
 	if err != nil {
@@ -88,7 +93,7 @@ func serve(ctx context.Context, cfg config, options serveOptions) error {
 	if err != nil {
 		return err
 	}
-	listener, err := net.Listen("tcp", cfg.Addr)
+	listener, err := net.Listen("tcp", a.cfg.Addr)
 	if err != nil {
 		return fmt.Errorf("listen (HOMEROOM_ADDR says where): %w", err)
 	}

@@ -78,9 +78,16 @@ func (h hook) events() string { return or(strings.Join(h.Events, " "), "all") }
 func (h hook) rows() [][]string {
 	var rows [][]string
 	for _, row := range [][]string{
-		{"id", h.ID}, {"url", h.URL}, {"description", h.Description}, {"events", h.events()}, {"state", h.state()},
-		{"disabled because", h.DisabledBecause}, {"created", h.CreatedAt + " by " + h.CreatedBy}, {"rotated", h.RotatedAt},
-		{"old secret signs until", h.PreviousSecretUntil}, {"secret", h.Secret},
+		{"id", h.ID},
+		{"url", h.URL},
+		{"description", h.Description},
+		{"events", h.events()},
+		{"state", h.state()},
+		{"disabled because", h.DisabledBecause},
+		{"created", h.CreatedAt + " by " + h.CreatedBy},
+		{"rotated", h.RotatedAt},
+		{"old secret signs until", h.PreviousSecretUntil},
+		{"secret", h.Secret},
 	} {
 		if row[1] != "" {
 			rows = append(rows, row)
