@@ -27,10 +27,11 @@ func (c *Client) Find(ctx context.Context, id string) (identity.User, error) {
 	return found, nil
 }
 
-// Adopt writes our four members of app_metadata, and no others: Auth0 merges at the first level. One that is empty is
-// sent as null, which removes what a former sign-up may have left. It implements [identity.Adopter].
+// Adopt writes our members of app_metadata that are not empty, and no others: Auth0 merges at the first level. An adoption that
+// does not name a tenant yet must not take one away, since it may be late and the next one have arrived before it. It
+// implements [identity.Adopter].
 func (c *Client) Adopt(ctx context.Context, id string, metadata identity.Metadata) (identity.User, error) {
-	adopted, err := c.patch(ctx, id, map[string]any{"app_metadata": metadataPatch(metadata)})
+	adopted, err := c.patch(ctx, id, map[string]any{"app_metadata": metadata}) // whose empty members are left out
 	if err != nil {
 		return identity.User{}, fmt.Errorf("adopt user: %w", err)
 	}
@@ -38,15 +39,15 @@ func (c *Client) Adopt(ctx context.Context, id string, metadata identity.Metadat
 }
 
 // Release removes our members of app_metadata again. It looks first, for Auth0 has no conditions on a change: a login that
-// another sign-up adopts in that very moment would lose its metadata, and gets it back when that one repeats its step. It
-// implements [identity.Adopter].
+// another sign-up adopts in that very moment would lose its metadata. The registry keeps others from adopting a login that is
+// being released. It implements [identity.Adopter].
 func (c *Client) Release(ctx context.Context, id, signupID string) error {
 	found, err := c.Find(ctx, id)
 	if errors.Is(err, identity.ErrNotFound) || err == nil && found.Metadata.SignupID != signupID {
 		return nil
 	}
 	if err == nil {
-		_, err = c.patch(ctx, id, map[string]any{"app_metadata": metadataPatch(identity.Metadata{})})
+		_, err = c.patch(ctx, id, map[string]any{"app_metadata": nothingOfOurs})
 	}
 	if err != nil && !errors.Is(err, identity.ErrNotFound) {
 		return fmt.Errorf("release user: %w", err)
@@ -63,18 +64,8 @@ func (c *Client) Verify(ctx context.Context, id string) error {
 	return nil
 }
 
-// metadataPatch always has all members: Auth0 takes {} as a wish to remove everybody's.
-func metadataPatch(m identity.Metadata) map[string]any {
-	patch := map[string]any{
-		"tenant_id": m.TenantID, "database": m.Database, "school_name": m.SchoolName, "signup_id": m.SignupID,
-	}
-	for name, value := range patch {
-		if value == "" {
-			patch[name] = nil
-		}
-	}
-	return patch
-}
+// nothingOfOurs removes our members, and nobody else's: Auth0 takes {} as a wish to remove everybody's.
+var nothingOfOurs = map[string]any{"tenant_id": nil, "database": nil, "school_name": nil, "signup_id": nil}
 
 // patch changes a user. It may be repeated: whatever it sets, it sets to the same.
 func (c *Client) patch(ctx context.Context, id string, members map[string]any) (identity.User, error) {

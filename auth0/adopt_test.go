@@ -78,17 +78,16 @@ func TestALoginIsAdoptedAndReleased(t *testing.T) {
 	}
 }
 
-func TestAdoptingRemovesWhatAFormerSignUpLeft(t *testing.T) {
+func TestAnAdoptionThatIsLateTakesNoTenantAway(t *testing.T) {
 	t.Parallel()
 	tenant := startTenant(t)
 	client, _ := tapped(t, tenant)
 	id := strangers(t, tenant)
-	for _, m := range []identity.Metadata{
-		{TenantID: "t", Database: "d", SchoolName: "s", SignupID: "u"}, {SchoolName: "s2", SignupID: "u2"},
-	} {
+	whole := identity.Metadata{TenantID: "t", Database: "d", SchoolName: "s", SignupID: "u"}
+	for _, m := range []identity.Metadata{whole, {SchoolName: "s", SignupID: "u"}} {
 		adopted, err := client.Adopt(t.Context(), id, m)
-		if err != nil || adopted.Metadata != m {
-			t.Errorf("adopted %+v, %v; want %+v", adopted.Metadata, err, m)
+		if err != nil || adopted.Metadata != whole {
+			t.Errorf("adopted %+v, %v; want %+v", adopted.Metadata, err, whole)
 		}
 	}
 }

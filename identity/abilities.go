@@ -96,8 +96,8 @@ func EnrollerOf(p Provider) (Enroller, bool) {
 type Adopter interface {
 	// Find reads a login. It fails with [ErrNotFound] when there is none.
 	Find(ctx context.Context, id string) (User, error)
-	// Adopt writes our metadata on a login, and leaves what others wrote. It may be repeated. It fails with [ErrNotFound]
-	// when there is no such login.
+	// Adopt writes our metadata on a login, and leaves what others wrote, and what is empty in ours: only Release takes
+	// anything away. It may be repeated. It fails with [ErrNotFound] when there is no such login.
 	Adopt(ctx context.Context, id string, metadata Metadata) (User, error)
 	// Release takes our metadata off a login again if it still carries this sign-up's id; one that does not, or is gone,
 	// is a success.

@@ -74,9 +74,9 @@ type NewUser struct {
 type Metadata struct {
 	TenantID   string `json:"tenant_id,omitempty"`
 	Database   string `json:"database,omitempty"`
-	SchoolName string `json:"school_name"`
+	SchoolName string `json:"school_name,omitempty"`
 	// SignupID tells whose work this login is: only one that carries the id of our sign-up may be adopted or deleted.
-	SignupID string `json:"signup_id"`
+	SignupID string `json:"signup_id,omitempty"`
 }
 
 // User is a login as the provider has it.
