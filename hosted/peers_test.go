@@ -21,13 +21,14 @@ import (
 	"homeroom/hosted"
 	"homeroom/identity"
 	"homeroom/internal/browsertest"
+	"homeroom/internal/npmtest"
 )
 
 // TestACertifiedProvider goes the whole way with one that others have written: node's oidc-provider. It tells the e-mail
 // address to those who ask only, names itself in its answers, and insists on PKCE.
 func TestACertifiedProvider(t *testing.T) {
 	t.Parallel()
-	folder := npm(t, "oidc-provider", "9.13.3")
+	folder := npmtest.Install(t, "oidc-provider@9.13.3")
 	for method, secret := range map[string]string{"basic": "homeroom-web-secret", "post": "homeroom-web-secret", "none": ""} {
 		t.Run(method, func(t *testing.T) {
 			t.Parallel()
@@ -58,7 +59,7 @@ func TestACertifiedProvider(t *testing.T) {
 
 func TestOtherEndsAtACertifiedProvider(t *testing.T) {
 	t.Parallel()
-	folder := npm(t, "oidc-provider", "9.13.3")
+	folder := npmtest.Install(t, "oidc-provider@9.13.3")
 	change := func(*hosted.Config) {}
 	d := setup(t, func(callback string) hosted.Config {
 		cfg := at(node(t, nil, "testdata/oidc-provider.mjs", folder, callback))(callback)
@@ -91,7 +92,7 @@ func TestOtherEndsAtACertifiedProvider(t *testing.T) {
 // test stands in for: it sends what auth0.js would.
 func TestAnotherSimulatorOfAuth0(t *testing.T) {
 	t.Parallel()
-	folder := npm(t, "@simulacrum/auth0-simulator", "0.11.4")
+	folder := npmtest.Install(t, "@simulacrum/auth0-simulator@0.11.4")
 	home := t.TempDir()
 	trusted := certify(t, filepath.Join(home, ".simulacrum", "certs"))
 	issuer := node(t, []string{"HOME=" + home}, "testdata/auth0-simulator.mjs", folder) + "/"

@@ -2,7 +2,6 @@ package mail_test
 
 import (
 	"bufio"
-	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -11,19 +10,17 @@ import (
 	"crypto/x509/pkix"
 	"encoding/json"
 	"encoding/pem"
-	"errors"
-	"fmt"
 	"math/big"
 	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"homeroom/catalog"
+	"homeroom/internal/npmtest"
 	"homeroom/internal/secret"
 	"homeroom/mail"
 )
@@ -77,7 +74,7 @@ func startNodemailer(t *testing.T, secure bool) nodemailer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	process := exec.CommandContext(t.Context(), "node", "testdata/smtp-server.cjs", library(t, "smtp-server", smtpServer))
+	process := exec.CommandContext(t.Context(), "node", "testdata/smtp-server.cjs", npmtest.Install(t, "smtp-server@"+smtpServer))
 	process.Stdin = strings.NewReader(string(input) + "\n")
 	process.Stderr = os.Stderr
 	out, err := process.StdoutPipe()
@@ -106,46 +103,6 @@ func startNodemailer(t *testing.T, secure bool) nodemailer {
 	n.next(&started)
 	n.port = started.Port
 	return n
-}
-
-// library is the folder in which an npm package is installed, once for all tests of this user. Those that install at the
-// same time do so in folders of their own, and the first to be done gives its folder the name.
-func library(t *testing.T, name, version string) string {
-	t.Helper()
-	for _, program := range []string{"node", "npm"} {
-		if _, err := exec.LookPath(program); err != nil {
-			t.Fatalf("%s is needed for this test: apt-get install nodejs npm, or brew install node", program)
-		}
-	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	folder := filepath.Join(cache, "homeroom-test", name+"-"+version)
-	if _, err := os.Stat(folder); err == nil {
-		return folder
-	}
-	if err := os.MkdirAll(filepath.Dir(folder), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	mine, err := os.MkdirTemp(filepath.Dir(folder), name+"-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer os.RemoveAll(mine)
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-	defer cancel()
-	out, err := exec.CommandContext(ctx, "npm", "install", "--no-save", "--no-audit", "--no-fund", "--prefix", mine,
-		fmt.Sprintf("%s@%s", name, version)).CombinedOutput()
-	if err != nil {
-		t.Fatalf("npm cannot install %s, which this test needs; is its registry reachable? %v\n%s", name, err, out)
-	}
-	if err := os.Rename(mine, folder); err != nil && !errors.Is(err, os.ErrExist) {
-		if _, there := os.Stat(folder); there != nil {
-			t.Fatal(err)
-		}
-	}
-	return folder
 }
 
 func TestNodemailersServer(t *testing.T) {

@@ -2,25 +2,22 @@ package scim_test
 
 import (
 	"bufio"
-	"context"
 	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"homeroom/identity"
 	"homeroom/identity/identitytest"
 	"homeroom/internal/flaky"
+	"homeroom/internal/npmtest"
 	"homeroom/scim"
 )
 
@@ -115,7 +112,7 @@ func heads(t *testing.T, address *url.URL) []string {
 // startScimmy runs the server until the test ends.
 func startScimmy(t *testing.T) *url.URL {
 	t.Helper()
-	command := exec.CommandContext(t.Context(), "node", "testdata/server.mjs", scimmy(t))
+	command := exec.CommandContext(t.Context(), "node", "testdata/server.mjs", npmtest.Install(t, "scimmy@1.3.5", "scimmy-routers@1.3.2", "express@4.22.3"))
 	var complaints strings.Builder
 	command.Stderr = &complaints
 	stdin, err := command.StdinPipe() // it ends with this, should this process be killed
@@ -140,44 +137,4 @@ func startScimmy(t *testing.T) *url.URL {
 		t.Fatalf("the SCIM server did not start: %v\n%s", err, complaints.String())
 	}
 	return &url.URL{Scheme: "http", Host: "127.0.0.1:" + strings.TrimSpace(port)}
-}
-
-// installs tells the folders of several installations by one process apart.
-var installs atomic.Int64
-
-// scimmy is the folder in which the libraries are installed, once for all tests of this user. Those that install at the
-// same time do so in folders of their own, and the first to be done gives its folder the name.
-func scimmy(t *testing.T) string {
-	t.Helper()
-	for _, program := range []string{"node", "npm"} {
-		if _, err := exec.LookPath(program); err != nil {
-			t.Fatalf("%s is needed for this test: apt-get install nodejs npm, or brew install node", program)
-		}
-	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	folder := filepath.Join(cache, "homeroom-test", "scimmy-1.3.5")
-	if _, err := os.Stat(folder); err == nil {
-		return folder
-	}
-	mine := folder + "-" + strconv.Itoa(os.Getpid()) + "-" + strconv.FormatInt(installs.Add(1), 10)
-	if err := os.MkdirAll(mine, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	defer os.RemoveAll(mine)
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-	defer cancel()
-	out, err := exec.CommandContext(ctx, "npm", "install", "--no-save", "--no-audit", "--no-fund", "--prefix", mine,
-		"scimmy@1.3.5", "scimmy-routers@1.3.2", "express@4.22.3").CombinedOutput()
-	if err != nil {
-		t.Fatalf("npm cannot install scimmy, which this test needs; is its registry reachable? %v\n%s", err, out)
-	}
-	if err := os.Rename(mine, folder); err != nil {
-		if _, there := os.Stat(folder); there != nil {
-			t.Fatal(err)
-		}
-	}
-	return folder
 }

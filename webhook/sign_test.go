@@ -2,13 +2,9 @@ package webhook_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -18,6 +14,7 @@ import (
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
 	"homeroom/catalog"
+	"homeroom/internal/npmtest"
 )
 
 func TestRequestsFollowStandardWebhooks(t *testing.T) {
@@ -137,7 +134,7 @@ func nodeVerifies(t *testing.T, secrets []string, calls []call) string {
 	}
 	input, err := json.Marshal(requests)
 	check(t, err)
-	command := exec.CommandContext(t.Context(), "node", "testdata/verify.mjs", library(t, "standardwebhooks", "1.1.1"))
+	command := exec.CommandContext(t.Context(), "node", "testdata/verify.mjs", npmtest.Install(t, "standardwebhooks@1.1.1"))
 	command.Stdin = bytes.NewReader(input)
 	out, err := command.CombinedOutput()
 	if err != nil {
@@ -150,38 +147,4 @@ func nodeVerifies(t *testing.T, secrets []string, calls []call) string {
 		found = append(found, strconv.FormatBool(payload != nil && payload.Type != ""))
 	}
 	return strings.Join(found, " ")
-}
-
-// library is the folder in which an npm package is installed, once for all tests of this user. Those that install at the
-// same time do so in folders of their own, and the first to be done gives its folder the name.
-func library(t *testing.T, name, version string) string {
-	t.Helper()
-	for _, program := range []string{"node", "npm"} {
-		if _, err := exec.LookPath(program); err != nil {
-			t.Fatalf("%s is needed for this test: apt-get install nodejs npm, or brew install node", program)
-		}
-	}
-	cache, err := os.UserCacheDir()
-	check(t, err)
-	folder := filepath.Join(cache, "homeroom-test", name+"-"+version)
-	if _, err := os.Stat(folder); err == nil {
-		return folder
-	}
-	check(t, os.MkdirAll(filepath.Dir(folder), 0o755))
-	mine, err := os.MkdirTemp(filepath.Dir(folder), name+"-")
-	check(t, err)
-	defer os.RemoveAll(mine)
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-	defer cancel()
-	out, err := exec.CommandContext(ctx, "npm", "install", "--no-save", "--no-audit", "--no-fund", "--prefix", mine,
-		fmt.Sprintf("%s@%s", name, version)).CombinedOutput()
-	if err != nil {
-		t.Fatalf("npm cannot install %s, which this test needs; is its registry reachable? %v\n%s", name, err, out)
-	}
-	if err := os.Rename(mine, folder); err != nil && !errors.Is(err, os.ErrExist) {
-		if _, there := os.Stat(folder); there != nil {
-			t.Fatal(err)
-		}
-	}
-	return folder
 }

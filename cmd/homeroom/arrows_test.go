@@ -47,6 +47,7 @@ var arrows = map[string][]string{
 		"signup", "fleet", "catalog", "tenant", "identity", "migrations", "internal/postgres", "internal/secret", "internal/captcha",
 		"webhook", "messages", "hosted",
 	},
+	"internal/npmtest":      {},
 	"internal/browsertest":  {},
 	"internal/devpg":        {"internal/secret"},
 	"internal/pgtest":       {"internal/devpg"},
