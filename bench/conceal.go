@@ -13,13 +13,16 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"homeroom/migrations"
 )
 
 // conceal measures whether the time of an answer tells if an e-mail has an account, where that is to be concealed: sign-ups
-// with new and with known addresses in random order, one after the other, as somebody would who wants to find out.
+// with new and with known addresses in random order, as somebody would send them who wants to find out.
 func conceal(ctx context.Context, b *bed) (results, error) {
 	set, err := migrations.Load(os.DirFS(b.migrations))
 	if err != nil {
@@ -55,8 +58,8 @@ func conceal(ctx context.Context, b *bed) (results, error) {
 	return results{
 		title: "WHETHER AN E-MAIL HAS AN ACCOUNT",
 		lines: []line{
-			describe("sign-up with a new address", 1, took[false]),
-			describe("sign-up with an address that has an account", 1, took[true]),
+			describe("sign-up with a new address", mostClients, took[false]),
+			describe("sign-up with an address that has an account", mostClients, took[true]),
 		},
 		verdicts: []verdict{
 			atMost("a guess from the time is right, one of two addresses new", 100*max(chance, 1-chance), "%", 53),
@@ -78,17 +81,23 @@ func (h *homeroom) askAll(ctx context.Context, door *front, known []string) (map
 		isKnown[address] = true
 	}
 	took := map[bool][]time.Duration{}
+	var mu sync.Mutex
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(mostClients)
 	for i, address := range addresses {
-		d, err := door.ask(ctx, address)
-		h.signup.WaitConcealed() // what is done after the answer has ended before the next is asked
-		if err != nil {
-			return nil, err
-		}
-		if i >= len(addresses)/20 { // the first ones warm everything up
-			took[isKnown[address]] = append(took[isKnown[address]], d)
-		}
+		group.Go(func() error {
+			d, err := door.ask(ctx, address)
+			mu.Lock()
+			defer mu.Unlock()
+			if i >= len(addresses)/20 { // the first ones warm everything up
+				took[isKnown[address]] = append(took[isKnown[address]], d)
+			}
+			return err
+		})
 	}
-	return took, nil
+	err := group.Wait()
+	h.signup.WaitConcealed()
+	return took, err
 }
 
 // ask signs up, and returns how long the answer took.

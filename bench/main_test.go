@@ -31,7 +31,7 @@ func TestRun(t *testing.T) {
 		}
 	}
 	args := []string{
-		"-rounds=1", "-signups=2", "-tenants=2", "-scale=1,2", "-catalog=5", "-migrations=../migrations/tenant", "-json", "-dir=" + dir,
+		"-rounds=1", "-signups=2", "-tries=20", "-tenants=2", "-scale=1,2", "-catalog=5", "-migrations=../migrations/tenant", "-json", "-dir=" + dir,
 	}
 	var out bytes.Buffer
 	if err := run(t.Context(), args, &out, io.Discard); err != nil {
@@ -41,7 +41,7 @@ func TestRun(t *testing.T) {
 	if err := json.Unmarshal(out.Bytes(), &r); err != nil {
 		t.Fatal(err)
 	}
-	if len(r.Lines) != 35 || len(r.Verdicts) != 38 {
+	if len(r.Lines) != 37 || len(r.Verdicts) != 40 {
 		t.Errorf("%d lines and %d verdicts", len(r.Lines), len(r.Verdicts))
 	}
 	for _, l := range r.Lines {
