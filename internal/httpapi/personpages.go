@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"html/template"
 	"net/http"
+	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/gin-gonic/gin"
@@ -175,14 +177,30 @@ func (s *server) showInvitation(c *gin.Context, says messages.Localizer, token s
 		s.showText(c, says, http.StatusGone, "page.invitation.expired")
 		return
 	}
+	text := says.Text("page.invitation.text_school", nil)
+	if err == nil && invitation.TenantID != nil {
+		var school catalog.Tenant
+		school, err = s.cfg.Catalog.TenantByID(c.Request.Context(), *invitation.TenantID)
+		text = says.Text("page.invitation.text", map[string]any{"SchoolName": school.Name})
+	}
 	if err != nil {
 		s.showProblem(c, says, err)
 		return
 	}
-	page := personPage{Title: says.Text("page.invitation.title", nil), Problem: problem}
+	page := personPage{
+		Title: says.Text("page.invitation.title", nil), Text: text, Problem: problem, Form: s.invitationForm(c, says, token, invitation, wrong),
+	}
+	if s.cfg.Hosted != nil { // for who has a login
+		page.Link = &personLink{URL: "/register?invitation=" + url.QueryEscape(token), Text: says.Text("page.login.link", nil)}
+	}
+	s.show(c, says, status, page)
+}
+
+// invitationForm asks for what a new login needs, filled in with what was sent before, passwords apart.
+func (s *server) invitationForm(c *gin.Context, says messages.Localizer, token string, invitation catalog.Invitation, wrong map[string]string) *personForm {
 	form := &personForm{Action: "/invitation", Button: says.Text("page.invitation.button", nil)}
 	add := func(f personField) {
-		if f.Label == "" && f.Type != "hidden" {
+		if f.Type != "hidden" {
 			f.Label = says.Text("page.field."+f.Name, nil)
 		}
 		if f.Value == "" && f.Type != "password" {
@@ -193,33 +211,20 @@ func (s *server) showInvitation(c *gin.Context, says messages.Localizer, token s
 	}
 	add(personField{Name: "token", Type: "hidden", Value: token})
 	if invitation.TenantID == nil {
-		page.Text = says.Text("page.invitation.text_school", nil)
 		add(personField{Name: "schoolName", Type: "text", Autocomplete: "organization", Required: true})
-	} else {
-		school, err := s.cfg.Catalog.TenantByID(c.Request.Context(), *invitation.TenantID)
-		if err != nil {
-			s.showProblem(c, says, err)
-			return
-		}
-		page.Text = says.Text("page.invitation.text", map[string]any{"SchoolName": school.Name})
 	}
 	add(personField{Name: "email", Type: "email", Value: invitation.Email, Autocomplete: "username", ReadOnly: true})
 	rules := s.cfg.Signup.Rules()
 	if !rules.NoPassword {
 		add(personField{Name: "password", Type: "password", Autocomplete: "new-password", Required: true})
 	}
-	autocomplete := map[string]string{
-		"givenName": "given-name", "familyName": "family-name", "company": "organization", "phone": "tel", "address": "street-address",
-		"region": "address-level1", "locality": "address-level2", "postalCode": "postal-code",
-	}
-	for _, name := range append([]string{"givenName", "familyName"}, identity.ProfileFields...) {
+	for _, name := range personFields {
 		presence, asked := rules.Fields[name]
-		if asked || name == "givenName" || name == "familyName" {
-			add(personField{Name: name, Type: "text", Autocomplete: autocomplete[name], Required: presence == signup.Required})
+		if asked || !slices.Contains(identity.ProfileFields, name) {
+			add(personField{Name: name, Type: "text", Autocomplete: autocompletes[name], Required: presence == signup.Required})
 		}
 	}
-	page.Form = form
-	s.show(c, says, status, page)
+	return form
 }
 
 // acceptOnPage accepts an invitation with a new login.

@@ -75,7 +75,7 @@ func NewRunner(pool *pgxpool.Pool, handlers Handlers, logger *slog.Logger) (*Run
 		addWebhooks(work, handlers.Webhooks)
 	}
 	if handlers.Mails != nil {
-		addMails(work, handlers.Mails)
+		addMails(work, pool, handlers.Mails)
 	}
 	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{
 		Schema:               schema,

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river"
 )
 
@@ -40,10 +41,14 @@ func (q *Queue) SendMailTx(ctx context.Context, tx pgx.Tx, mail uuid.UUID) error
 }
 
 // addMails has the mailer called, which tells when there is more to do.
-func addMails(work *work, mailer Mailer) {
+func addMails(work *work, pool *pgxpool.Pool, mailer Mailer) {
 	work.queues[mailsQueue] = river.QueueConfig{MaxWorkers: mailsAtOnce}
 	river.AddWorker(work.workers, river.WorkFunc(func(ctx context.Context, job *river.Job[SendMail]) error {
-		again, err := mailer.Send(ctx, job.Args.MailID)
+		var again time.Duration
+		err := holding(ctx, pool, job.ID, func() (err error) {
+			again, err = mailer.Send(ctx, job.Args.MailID)
+			return err
+		})
 		if err == nil && again > 0 {
 			return river.JobSnooze(again)
 		}

@@ -16,6 +16,7 @@ import (
 // process from a slow one: many minutes, in which a tenant may be without its database. So whoever works on a
 // re-provisioning holds an advisory lock of the job on a session of its own, and a running job whose lock is free is made
 // available again. A process that lost only that session goes on beside the next one: the tenant's lock keeps them apart.
+// The same goes for whoever sends a mail, for which somebody waits; the mail's row keeps two of them apart.
 
 // rescueEvery is how often a process looks for jobs that nobody works on, and how old an attempt must be for that: taking a
 // job and taking its lock are two steps.
@@ -64,7 +65,8 @@ func rescueOnce(ctx context.Context, pool *pgxpool.Pool) error {
 	rows, err := pool.Query(ctx, `
 		select id
 		from `+schema+`.river_job
-		where state = 'running' and kind = $1 and attempted_at < now() - $2::interval`, ReprovisionTenant{}.Kind(), rescueEvery)
+		where state = 'running' and kind = any($1) and attempted_at < now() - $2::interval`,
+		[]string{ReprovisionTenant{}.Kind(), SendMail{}.Kind()}, rescueEvery)
 	if err != nil {
 		return err
 	}
