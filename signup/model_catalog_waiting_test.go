@@ -98,10 +98,10 @@ func (p *pair) expireTx(t *rapid.T) {
 }
 
 // together does the same in a transaction and to a copy of the rows, and keeps both or neither.
-func (p *pair) together(t *rapid.T, what string, real func(tx pgx.Tx) error, simulated func(r *rows) error) {
+func (p *pair) together(t *rapid.T, what string, actual func(tx pgx.Tx) error, simulated func(r *rows) error) {
 	roll, back := rapid.IntRange(0, 3).Draw(t, "roll back") == 1, errors.New("roll back")
 	err := p.real.InTx(t.Context(), func(tx pgx.Tx) error {
-		err := real(tx)
+		err := actual(tx)
 		if err == nil && roll {
 			return back
 		}

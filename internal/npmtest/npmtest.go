@@ -28,17 +28,18 @@ func Install(t testing.TB, packages ...string) string {
 	if _, err := os.Stat(folder); err == nil {
 		return folder
 	}
-	if err := os.MkdirAll(filepath.Dir(folder), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(folder), 0o750); err != nil {
 		t.Fatal(err)
 	}
 	mine, err := os.MkdirTemp(filepath.Dir(folder), "installing-")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer os.RemoveAll(mine)
+	defer func() { _ = os.RemoveAll(mine) }() // it has another name by then, unless somebody was faster
 	ctx, cancel := context.WithTimeout(t.Context(), installing)
 	defer cancel()
 	args := append([]string{"install", "--no-save", "--no-audit", "--no-fund", "--prefix", mine}, packages...)
+	//nolint:gosec // the packages stand in the tests
 	if out, err := exec.CommandContext(ctx, "npm", args...).CombinedOutput(); err != nil {
 		t.Fatalf("npm cannot install %s, which this test needs; is its registry reachable? %v\n%s", strings.Join(packages, " "), err, out)
 	}
