@@ -2,8 +2,11 @@ package httpapi
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -20,7 +23,7 @@ const inviteSchools = "invite:schools"
 func (s *server) registerInvitations() {
 	refusals := []int{
 		http.StatusBadRequest, http.StatusForbidden, http.StatusNotFound, http.StatusConflict, http.StatusRequestEntityTooLarge,
-		http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity,
+		http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity, http.StatusTooManyRequests,
 	}
 	const who = "\n\nFor the school's owner and admins, and for operators with the permission `update:tenants`."
 	register(s, anyUser, huma.Operation{
@@ -180,9 +183,39 @@ func (s *server) postInvitation(ctx context.Context, in *postInvitationInput) (*
 	if len(in.Body.wrong) > 0 {
 		return nil, invalidFields(in.Body.wrong...)
 	}
+	if err := s.takeInvitation(ctx, school.ID, in.Body.Email); err != nil {
+		return nil, err
+	}
 	wish := in.Body.wish(actor(ctx))
 	wish.Tenant, wish.ByName = &school.ID, by
 	return s.invite(ctx, wish)
+}
+
+// Anybody may sign a school up, so a school may not have us write to anybody as often as it likes.
+var (
+	invitationsOfSchool  = catalog.Allowance{Count: 200, Window: 24 * time.Hour}
+	invitationsOfAddress = catalog.Allowance{Count: 3, Window: time.Hour}
+)
+
+// takeInvitation takes one from what a school may send, and one from what it may send to this address.
+func (s *server) takeInvitation(ctx context.Context, school uuid.UUID, email string) error {
+	address := sha256.Sum256([]byte(strings.ToLower(strings.TrimSpace(email)))) // the allowances hold nobody's address
+	for _, limit := range []struct {
+		key       string
+		allowance catalog.Allowance
+	}{
+		{fmt.Sprintf("invitation %s %x", school, address), invitationsOfAddress},
+		{"invitations " + school.String(), invitationsOfSchool},
+	} {
+		grant, err := s.cfg.Catalog.TakeAllowance(ctx, limit.key, limit.allowance, "")
+		if err != nil {
+			return err
+		}
+		if !grant.Allowed {
+			return newProblem(rateLimited, "The mail has been sent several times. Try again later.").after(grant.RetryAfter)
+		}
+	}
+	return nil
 }
 
 func (s *server) postSchoolInvitation(ctx context.Context, in *postSchoolInvitationInput) (*invitationOutput, error) {

@@ -137,6 +137,15 @@ func TestPeopleAreInvited(t *testing.T) {
 		equal(t, 201, r.Status, r.Body)
 		equal(t, made.School.ID.String(), r.json(t)["school"].(map[string]any)["id"])
 	})
+	t.Run("no address is written to all the time", func(t *testing.T) {
+		for range 3 {
+			equal(t, 201, w.call("POST", path, `{"email":"often@lincoln.example"}`, owner).Status)
+		}
+		r := w.call("POST", path, `{"email":" Often@lincoln.example"}`, owner)
+		equal(t, 429, r.Status, r.Body)
+		truth(t, r.Header.Get("Retry-After") != "", r.Header)
+		equal(t, 201, w.call("POST", path, `{"email":"another@lincoln.example"}`, owner).Status)
+	})
 	t.Run("everything wrong is told", func(t *testing.T) {
 		r := w.call("POST", path, `{"email":"no","role":"owner","lastsDays":90,"x":1}`, owner)
 		equal(t, 422, r.Status, r.Body)
