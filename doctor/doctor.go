@@ -1,4 +1,4 @@
-// Package doctor compares the identity provider, the catalog and the servers with one another, in all directions, and mends
+// Package doctor compares the identity provider, the catalog and the servers with one another, in all directions, and repairs
 // what is provably ours.
 //
 // It is the auditor that the crash tests use, shipped as `homeroom doctor`. A look changes nothing. While the service works,

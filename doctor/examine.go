@@ -48,8 +48,8 @@ func (d *Doctor) Examine(ctx context.Context, options Options) (Report, error) {
 		found.findings = both(first.findings, found.findings)
 	}
 	return Report{
-		Findings: slices.Concat([]Finding{}, found.findings), Skipped: found.skipped, Counts: first.counts, StartedAt: first.before.At,
-		Took: time.Since(started),
+		Findings: append([]Finding{}, found.findings...), Skipped: found.skipped, Counts: first.counts, StartedAt: first.before.At,
+		Took: time.Since(started), options: options,
 	}, nil
 }
 

@@ -39,13 +39,15 @@ type Finding struct {
 	Advice string `json:"advice"`
 	// Fix is what [Doctor.Fix] would do; empty when only a person can.
 	Fix string `json:"fix,omitempty"`
+	// Next are the steps that a person can take, in their order; empty where none can be told in advance.
+	Next []Step `json:"nextSteps"`
 
 	repair repair
 }
 
 // repair does what Fix says. It looks again before it acts, and may be done twice.
 type repair struct {
-	// key is the same for findings that one repair mends.
+	// key is the same for findings that one repair removes.
 	key string
 	do  func(ctx context.Context) error
 }
@@ -76,6 +78,9 @@ type Report struct {
 	Counts    Counts        `json:"lookedAt"`
 	StartedAt time.Time     `json:"startedAt"`
 	Took      time.Duration `json:"-"`
+
+	// options are those of the examination, for the look after the repairs.
+	options Options
 }
 
 // Sick tells whether something is wrong: a finding that is more than information.
@@ -101,6 +106,9 @@ func (e *examination) add(f Finding) {
 	}
 	f.Severity = cmp.Or(f.Severity, kind.severity)
 	f.Advice = cmp.Or(f.Advice, kind.advice)
+	if f.Next == nil {
+		f.Next = []Step{}
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.findings = append(e.findings, f)
@@ -111,8 +119,8 @@ func about(code Code, t catalog.SurveyedTenant, detail string) Finding {
 	return Finding{Code: code, Subject: cmp.Or(t.Slug, t.Database), Server: t.Server, TenantID: &t.ID, Detail: detail}
 }
 
-// mended completes a finding with its repair.
-func (f Finding) mended(by, key string, do func(ctx context.Context) error) Finding {
+// repairedBy completes a finding with its repair.
+func (f Finding) repairedBy(by, key string, do func(ctx context.Context) error) Finding {
 	f.Fix, f.repair = by, repair{key: key, do: do}
 	return f
 }

@@ -6,12 +6,15 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
+
+	"github.com/google/uuid"
 
 	"homeroom/catalog"
 	"homeroom/internal/killpoint"
 )
 
-// Plan lists the findings of a report that Fix would mend, in the order in which it would.
+// Plan lists the findings of a report that Fix would repair, in the order in which it would.
 func (d *Doctor) Plan(report Report) []Finding {
 	plan := slices.DeleteFunc(slices.Clone(report.Findings), func(f Finding) bool { return f.repair.do == nil })
 	// What a school has comes before what may serve as a spare.
@@ -26,31 +29,80 @@ func turnOf(f Finding) int {
 	return 1
 }
 
-// Fix mends what a report of this process has found, one finding after the other, and tells how each went. Every repair looks
-// again before it acts, and leaves alone what has changed since: then its error is [catalog.ErrStateChanged]. Findings with
-// the same repair are mended by one. It fails when ctx ends.
-func (d *Doctor) Fix(ctx context.Context, report Report, told func(Finding, error)) error {
+// StillThereError says that a repair ended without an error, and that its finding is there all the same.
+type StillThereError struct {
+	// Finding is what the look after the repairs found.
+	Finding Finding
+}
+
+// Error implements error. It says what a person must do.
+func (e *StillThereError) Error() string {
+	text := "it was tried, and is still so: " + e.Finding.Detail + ". " + e.Finding.Advice
+	for _, step := range e.Finding.Next {
+		text += " " + step.String()
+	}
+	return strings.TrimRight(text, ".")
+}
+
+// Fix repairs what a report of this process has found, one finding after the other. Every repair looks again before it acts,
+// and leaves alone what has changed since: then its error is [catalog.ErrStateChanged]. Findings with the same repair are
+// repaired by one.
+//
+// When all are done it examines again, as the report's examination did, and only then tells how each finding went: nil for one
+// that is gone, which is kept in the audit, and a [*StillThereError] for one that is not. It returns what that examination
+// found. It fails when ctx ends; what was repaired until then is not in the audit, and the next examination finds what is left.
+func (d *Doctor) Fix(ctx context.Context, report Report, told func(Finding, error)) (Report, error) {
+	plan := d.Plan(report)
 	done := map[string]error{}
-	for _, finding := range d.Plan(report) {
-		err, again := done[finding.repair.key]
-		if !again {
-			killpoint.Here("doctor.chosen")
-			if err = finding.repair.do(ctx); err == nil {
-				killpoint.Here("doctor.mended")
-				err = d.record(ctx, finding)
-			}
-			killpoint.Here("doctor.recorded")
-			done[finding.repair.key] = err
+	for _, finding := range plan {
+		if _, again := done[finding.repair.key]; again {
+			continue
 		}
+		killpoint.Here("doctor.chosen")
+		err := finding.repair.do(ctx)
 		if ctx.Err() != nil {
-			return ctx.Err()
+			return report, ctx.Err()
+		}
+		if err == nil {
+			killpoint.Here("doctor.repaired")
+		}
+		done[finding.repair.key] = err
+	}
+	after, err := d.Examine(ctx, report.options)
+	if err != nil {
+		return report, fmt.Errorf("look whether the repairs have helped: %w", err)
+	}
+	recorded := map[string]bool{}
+	for _, finding := range plan {
+		err := done[finding.repair.key]
+		if err == nil {
+			err = after.stillThere(finding)
+		}
+		if err == nil && !recorded[finding.repair.key] {
+			err = d.record(ctx, finding)
+			recorded[finding.repair.key] = true
+			killpoint.Here("doctor.recorded")
 		}
 		told(finding, err)
 	}
-	return nil
+	return after, ctx.Err()
 }
 
-// record keeps for ever what was mended.
+// stillThere is an error when a report has the same finding.
+func (r Report) stillThere(f Finding) error {
+	i := slices.IndexFunc(r.Findings, func(g Finding) bool {
+		return g.key() == f.key() && equal(g.SignupID, f.SignupID)
+	})
+	if i < 0 {
+		return nil
+	}
+	return &StillThereError{r.Findings[i]}
+}
+
+// equal compares two ids that may be missing.
+func equal(a, b *uuid.UUID) bool { return a == nil && b == nil || a != nil && b != nil && *a == *b }
+
+// record keeps for ever what was repaired.
 func (d *Doctor) record(ctx context.Context, f Finding) error {
 	details, err := json.Marshal(map[string]string{"code": string(f.Code), "subject": f.Subject, "server": f.Server, "fix": f.Fix})
 	if err != nil {

@@ -1,7 +1,9 @@
 package doctor_test
 
 import (
+	"context"
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/google/uuid"
@@ -99,7 +101,7 @@ func TestRepairsLookAgain(t *testing.T) {
 		report := w.finds(c.finds)
 		c.change()
 		told := 0
-		err := w.doctor.Fix(t.Context(), report, func(f doctor.Finding, err error) {
+		_, err := w.doctor.Fix(t.Context(), report, func(f doctor.Finding, err error) {
 			if told++; !errors.Is(err, catalog.ErrStateChanged) {
 				t.Errorf("%s: the repair says %v", c.name, err)
 			}
@@ -120,7 +122,7 @@ func TestOneRepairMendsAllOfATenant(t *testing.T) {
 	w.root("postgres", "alter database "+school+" allow_connections false", "alter role "+school+" nologin")
 	report := w.finds("database_closed role_out_of_order")
 	told := 0
-	if err := w.doctor.Fix(t.Context(), report, func(doctor.Finding, error) { told++ }); err != nil || told != 2 {
+	if _, err := w.doctor.Fix(t.Context(), report, func(doctor.Finding, error) { told++ }); err != nil || told != 2 {
 		t.Errorf("%d were told, %v", told, err)
 	}
 	if n := value[int](w, "select count(*) from audit_events where action = 'doctor.fix'"); n != 1 {
@@ -139,5 +141,34 @@ func TestWhatIsQuarantinedIsNotMended(t *testing.T) {
 	w.root("postgres", "alter database "+school+" allow_connections false")
 	if plan := w.doctor.Plan(w.finds("database_closed tenant_quarantined")); len(plan) != 0 {
 		t.Errorf("it plans %+v", plan)
+	}
+}
+
+// A repair that ended without an error and changed nothing is told as failed, with what a person can do, and is not in the audit.
+func TestARepairThatDoesNotHelpIsNotCalledOne(t *testing.T) {
+	t.Parallel()
+	w := setup(t, 0)
+	gone := uuid.New()
+	cfg := w.config
+	cfg.CancelJob = func(context.Context, int64) error { return nil }
+	cfg.Jobs = func(context.Context) ([]doctor.Job, error) {
+		return []doctor.Job{{ID: 7, Kind: "finish", State: "available", SignupID: &gone}}, nil
+	}
+	d := w.newDoctor(cfg)
+	report, err := d.Examine(t.Context(), doctor.Options{})
+	if err != nil || codes(report) != "job_without_row" {
+		t.Fatalf("%v%s", err, describe(report))
+	}
+	var failed *doctor.StillThereError
+	after, err := d.Fix(t.Context(), report, func(_ doctor.Finding, err error) {
+		if !errors.As(err, &failed) || !strings.Contains(err.Error(), "Somebody has deleted a row by hand") {
+			t.Errorf("it says %v", err)
+		}
+	})
+	if err != nil || failed == nil || codes(after) != "job_without_row" {
+		t.Errorf("%v, %v%s", err, failed, describe(after))
+	}
+	if n := value[int](w, "select count(*) from audit_events where action = 'doctor.fix'"); n != 0 {
+		t.Errorf("%d repairs are in the audit", n)
 	}
 }

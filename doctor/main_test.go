@@ -252,7 +252,7 @@ func (w *world) finds(want string) doctor.Report {
 // fix mends what was found.
 func (w *world) fix(report doctor.Report) {
 	w.Helper()
-	err := w.doctor.Fix(w.Context(), report, func(f doctor.Finding, err error) {
+	_, err := w.doctor.Fix(w.Context(), report, func(f doctor.Finding, err error) {
 		if err != nil {
 			w.Errorf("%s on %s: %s: %v", f.Code, f.Subject, f.Fix, err)
 		}

@@ -186,7 +186,7 @@ func inUse(t catalog.SurveyedTenant) bool {
 func (e *examination) removeOrganization(f Finding, org identity.Organization) Finding {
 	lister, _ := e.organizer()
 	by := "remove the organization, if nobody is in it"
-	return f.mended(by, "organization "+org.ID, func(ctx context.Context) error {
+	return f.repairedBy(by, "organization "+org.ID, func(ctx context.Context) error {
 		now, err := e.cfg.Catalog.Survey(ctx)
 		if err != nil {
 			return err
@@ -204,7 +204,7 @@ func (e *examination) removeOrganization(f Finding, org identity.Organization) F
 
 // recordOrganization writes into the catalog which organization a school has.
 func (e *examination) recordOrganization(f Finding, t catalog.SurveyedTenant, org identity.Organization) Finding {
-	return f.mended("record it as the school's", "organization of "+t.Database, func(ctx context.Context) error {
+	return f.repairedBy("record it as the school's", "organization of "+t.Database, func(ctx context.Context) error {
 		return e.cfg.Catalog.SetOrganization(ctx, t.ID, "", org.ID)
 	})
 }
@@ -244,7 +244,7 @@ func (e *examination) enrolAgain(f Finding, t catalog.SurveyedTenant) Finding {
 	}
 	lister, _ := e.organizer()
 	by := "make it anew, and let the school's people in again"
-	return f.mended(by, "organization of "+t.Database, func(ctx context.Context) error {
+	return f.repairedBy(by, "organization of "+t.Database, func(ctx context.Context) error {
 		if _, err := e.unchanged(ctx, t); err != nil {
 			return err
 		}

@@ -143,7 +143,7 @@ func TestAnOrganizationIsLookedAtAgain(t *testing.T) {
 	changed := func(name string, report doctor.Report) {
 		t.Helper()
 		told := 0
-		err := w.doctor.Fix(t.Context(), report, func(_ doctor.Finding, err error) {
+		_, err := w.doctor.Fix(t.Context(), report, func(_ doctor.Finding, err error) {
 			if told++; !errors.Is(err, catalog.ErrStateChanged) {
 				t.Errorf("%s: the repair says %v", name, err)
 			}

@@ -209,7 +209,7 @@ func TestALoginThatWasTakenOnStays(t *testing.T) {
 	}
 	// Somebody looks at the sign-up again: it is left alone.
 	w.sql("update signups set check_at = now() + interval '1 hour' where id = $1", id)
-	err := w.doctor.Fix(t.Context(), report, func(_ doctor.Finding, err error) {
+	_, err := w.doctor.Fix(t.Context(), report, func(_ doctor.Finding, err error) {
 		if !errors.Is(err, catalog.ErrStateChanged) {
 			t.Errorf("the repair says %v", err)
 		}

@@ -25,7 +25,7 @@ func (e *examination) ensure(f Finding, t catalog.SurveyedTenant) Finding {
 	if t.State == catalog.Quarantined || held || t.Lineage != schema.Lineage() {
 		return f
 	}
-	return f.mended("run the tenant's provisioning steps again", "ensure "+t.Database, func(ctx context.Context) error {
+	return f.repairedBy("run the tenant's provisioning steps again", "ensure "+t.Database, func(ctx context.Context) error {
 		row, err := e.unchanged(ctx, t)
 		if err != nil {
 			return err
@@ -53,7 +53,7 @@ func (d *Doctor) unchanged(ctx context.Context, t catalog.SurveyedTenant) (catal
 
 // recordHealth writes into the catalog what the database shows.
 func (e *examination) recordHealth(f Finding, t catalog.SurveyedTenant) Finding {
-	return f.mended("record what the database shows", "health "+t.Database, func(ctx context.Context) error {
+	return f.repairedBy("record what the database shows", "health "+t.Database, func(ctx context.Context) error {
 		seen, err := e.cfg.Servers[t.Server].Inspect(ctx, tenant.ID(t.ID), t.PasswordRotation)
 		if err != nil {
 			return err
@@ -67,7 +67,7 @@ func (e *examination) recordHealth(f Finding, t catalog.SurveyedTenant) Finding 
 
 // rebuild has a spare without a database made again.
 func (e *examination) rebuild(f Finding, t catalog.SurveyedTenant) Finding {
-	return f.mended("have the keeper of spares make it again", "rebuild "+t.Database, func(ctx context.Context) error {
+	return f.repairedBy("have the keeper of spares make it again", "rebuild "+t.Database, func(ctx context.Context) error {
 		facts, err := e.cfg.Servers[t.Server].Facts(ctx, tenant.ID(t.ID))
 		if err != nil {
 			return err
@@ -82,7 +82,7 @@ func (e *examination) rebuild(f Finding, t catalog.SurveyedTenant) Finding {
 // dropInvalid drops what is left of a spare's database, which nobody had and nobody can open. From building on no school can
 // claim the spare; a crash in between leaves it there, where it is found again.
 func (e *examination) dropInvalid(f Finding, t catalog.SurveyedTenant) Finding {
-	return f.mended("drop what is left of it, and have the keeper of spares make it again", "rebuild "+t.Database, func(ctx context.Context) error {
+	return f.repairedBy("drop what is left of it, and have the keeper of spares make it again", "rebuild "+t.Database, func(ctx context.Context) error {
 		if t.State == catalog.Spare {
 			if err := e.cfg.Catalog.RebuildSpare(ctx, t.ID); err != nil {
 				return err
@@ -99,7 +99,7 @@ func (e *examination) dropInvalid(f Finding, t catalog.SurveyedTenant) Finding {
 // dropRole drops a role that has neither a database nor a row.
 func (e *examination) dropRole(f Finding, id tenant.ID) Finding {
 	server := e.cfg.Servers[f.Server]
-	return f.mended("drop the role", "role "+f.Server+" "+f.Subject, func(ctx context.Context) error {
+	return f.repairedBy("drop the role", "role "+f.Server+" "+f.Subject, func(ctx context.Context) error {
 		_, err := e.cfg.Catalog.TenantByID(ctx, id.UUID())
 		if err == nil {
 			return fmt.Errorf("tenant %s has a row: %w", id, catalog.ErrStateChanged)
@@ -113,14 +113,14 @@ func (e *examination) dropRole(f Finding, id tenant.ID) Finding {
 
 // dropTemplate drops a template that this program does not use.
 func (e *examination) dropTemplate(f Finding) Finding {
-	return f.mended("drop the template", "template "+f.Server+" "+f.Subject, func(ctx context.Context) error {
+	return f.repairedBy("drop the template", "template "+f.Server+" "+f.Subject, func(ctx context.Context) error {
 		return e.cfg.Servers[f.Server].DropTemplate(ctx, f.Subject)
 	})
 }
 
 // deleteIdentity removes the login of a sign-up that is over, as the reconciler does.
 func (e *examination) deleteIdentity(f Finding, row catalog.Signup) Finding {
-	return f.mended("delete the login", "identity "+f.Subject, func(ctx context.Context) error {
+	return f.repairedBy("delete the login", "identity "+f.Subject, func(ctx context.Context) error {
 		now, err := e.cfg.Catalog.Signup(ctx, row.ID)
 		if err != nil {
 			return err
@@ -149,7 +149,7 @@ func (e *examination) releaseIdentity(f Finding, row catalog.Signup) Finding {
 	if !ok {
 		return f
 	}
-	return f.mended("take off the login what the sign-up wrote on it", "identity "+f.Subject, func(ctx context.Context) error {
+	return f.repairedBy("take off the login what the sign-up wrote on it", "identity "+f.Subject, func(ctx context.Context) error {
 		now, err := e.cfg.Catalog.Signup(ctx, row.ID)
 		if err != nil {
 			return err
@@ -166,13 +166,13 @@ func (e *examination) settle(f Finding) Finding {
 	if e.cfg.Reconcile == nil {
 		return f
 	}
-	return f.mended("settle it, as the reconciler of a running service does", "settle", e.cfg.Reconcile)
+	return f.repairedBy("settle it, as the reconciler of a running service does", "settle", e.cfg.Reconcile)
 }
 
 // reopen takes a parked sign-up up again. Every step looks for itself what there is to do, and it is parked again when the
 // cause is still there.
 func (e *examination) reopen(f Finding, s catalog.SurveyedSignup) Finding {
-	return f.mended("take it up again", "reopen "+s.ID.String(), func(ctx context.Context) error {
+	return f.repairedBy("take it up again", "reopen "+s.ID.String(), func(ctx context.Context) error {
 		if err := e.cfg.Catalog.Reopen(ctx, s.ID); err != nil || e.cfg.Reconcile == nil {
 			return err
 		}
@@ -192,12 +192,12 @@ func (e *examination) cancelJob(f Finding, job Job) Finding {
 	if e.cfg.CancelJob == nil {
 		return f
 	}
-	return f.mended("cancel the job", f.Subject, func(ctx context.Context) error { return e.cfg.CancelJob(ctx, job.ID) })
+	return f.repairedBy("cancel the job", f.Subject, func(ctx context.Context) error { return e.cfg.CancelJob(ctx, job.ID) })
 }
 
 // adopt writes a forgotten school's rows, once its login and its database have been asked again.
 func (e *examination) adopt(f Finding, login identity.User, server *tenant.Server) Finding {
-	return f.mended("write its tenant, user and sign-up into the catalog again", "adopt "+f.Subject, func(ctx context.Context) error {
+	return f.repairedBy("write its tenant, user and sign-up into the catalog again", "adopt "+f.Subject, func(ctx context.Context) error {
 		now, err := e.again(ctx, login)
 		if err != nil {
 			return err
@@ -255,7 +255,7 @@ func (d *Doctor) adoption(f Finding, login identity.User, server *tenant.Server,
 
 // adoptSpare writes the row of a forgotten spare, once it has been looked into again.
 func (e *examination) adoptSpare(f Finding, db found) Finding {
-	return f.mended("keep it as a spare", "adopt "+f.Subject, func(ctx context.Context) error {
+	return f.repairedBy("keep it as a spare", "adopt "+f.Subject, func(ctx context.Context) error {
 		seen, err := look(ctx, db.server, db.id)
 		if err != nil {
 			return err

@@ -162,7 +162,7 @@ func TestAParkedSignupStaysParkedWhileItsCauseIsThere(t *testing.T) {
 		t.Errorf("it says %q", detail)
 	}
 	var failed error
-	if err := w.doctor.Fix(t.Context(), report, func(_ doctor.Finding, err error) { failed = err }); err != nil || failed == nil {
+	if _, err := w.doctor.Fix(t.Context(), report, func(_ doctor.Finding, err error) { failed = err }); err != nil || failed == nil {
 		t.Errorf("the repair says %v, %v", failed, err)
 	}
 	w.finds("signup_parked")

@@ -17,7 +17,7 @@ import (
 )
 
 type doctorCommand struct {
-	Fix     bool     `help:"Mend what is provably ours, after printing the plan. Databases that hold data are never dropped."`
+	Fix     bool     `help:"Repair what is provably ours, after printing the plan. Databases that hold data are never dropped."`
 	Yes     bool     `help:"With --fix: do not ask. Needed where nobody can be asked."`
 	Tenant  []string `help:"Only these tenants: id, slug or database. May be repeated." placeholder:"TENANT"`
 	Shallow bool     `help:"Do not open the tenants' databases."`
@@ -44,7 +44,7 @@ func (c doctorCommand) Run(ctx context.Context, p program) error {
 		}
 		var repairs []repaired
 		if plan := d.Plan(report); c.Fix && len(plan) > 0 {
-			if report, repairs, err = c.mend(ctx, p, d, options, report, plan); err != nil {
+			if report, repairs, err = c.repair(ctx, p, d, report, plan); err != nil {
 				return err
 			}
 		}
@@ -58,8 +58,8 @@ func (c doctorCommand) Run(ctx context.Context, p program) error {
 	})
 }
 
-// mend prints the plan, does it, and looks again.
-func (c doctorCommand) mend(ctx context.Context, p program, d *doctor.Doctor, options doctor.Options, report doctor.Report, plan []doctor.Finding,
+// repair prints the plan, does it, and looks again.
+func (c doctorCommand) repair(ctx context.Context, p program, d *doctor.Doctor, report doctor.Report, plan []doctor.Finding,
 ) (doctor.Report, []repaired, error) {
 	told := p.stdout
 	if c.Output != "table" {
@@ -67,20 +67,16 @@ func (c doctorCommand) mend(ctx context.Context, p program, d *doctor.Doctor, op
 	}
 	printPlan(told, plan)
 	if !c.Yes && !agreed(told) {
-		fmt.Fprint(told, "Nothing was mended.\n\n")
+		fmt.Fprint(told, "Nothing was repaired.\n\n")
 		return report, nil, nil
 	}
 	repairs := []repaired{}
-	err := d.Fix(ctx, report, func(f doctor.Finding, err error) {
+	report, err := d.Fix(ctx, report, func(f doctor.Finding, err error) {
 		r := repaired{Finding: f, Problem: problemOf(err)}
 		repairs = append(repairs, r)
 		printRepair(told, r)
 	})
 	fmt.Fprintln(told)
-	if err != nil {
-		return report, repairs, err
-	}
-	report, err = d.Examine(ctx, options)
 	return report, repairs, err
 }
 

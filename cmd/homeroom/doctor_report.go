@@ -115,11 +115,11 @@ func lookedAt(report doctor.Report) string {
 
 // verdictOn says what was found, and what can be done about it. fixed tells that it has been done.
 func verdictOn(report doctor.Report, fixed bool) string {
-	counts, mendable := map[doctor.Severity]int{}, 0
+	counts, repairable := map[doctor.Severity]int{}, 0
 	for _, f := range report.Findings {
 		counts[f.Severity]++
 		if f.Fix != "" {
-			mendable++
+			repairable++
 		}
 	}
 	var parts []string
@@ -135,8 +135,8 @@ func verdictOn(report doctor.Report, fixed bool) string {
 		return "Nothing is wrong."
 	}
 	found := "Found " + strings.Join(parts, ", ") + "."
-	if mendable > 0 && !fixed {
-		found += fmt.Sprintf(" homeroom doctor --fix would mend %d of them.", mendable)
+	if repairable > 0 && !fixed {
+		found += fmt.Sprintf(" homeroom doctor --fix would repair %d of them.", repairable)
 	}
 	return found
 }
@@ -158,7 +158,7 @@ func amount(n int, what string) string {
 	return digits + " " + what + "s"
 }
 
-// printPlan tells what would be mended, in its order.
+// printPlan tells what would be repaired, in its order.
 func printPlan(w io.Writer, plan []doctor.Finding) {
 	fmt.Fprintf(w, "The plan:\n\n")
 	for i, f := range plan {
@@ -170,8 +170,8 @@ func printPlan(w io.Writer, plan []doctor.Finding) {
 // printRepair tells how a repair went.
 func printRepair(w io.Writer, r repaired) {
 	if r.Problem == "" {
-		fmt.Fprintf(w, "mended   %s (%s)\n", r.Subject, r.Code)
+		fmt.Fprintf(w, "repaired  %s (%s)\n", r.Subject, r.Code)
 		return
 	}
-	printWrapped(w, "failed   ", fmt.Sprintf("%s (%s): %s", r.Subject, r.Code, r.Problem))
+	printWrapped(w, "failed    ", fmt.Sprintf("%s (%s): %s", r.Subject, r.Code, r.Problem))
 }

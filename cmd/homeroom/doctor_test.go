@@ -113,7 +113,7 @@ func TestDoctor(t *testing.T) {
 	code, out, _ := w.homeroom(t, "doctor")
 	for _, want := range []string{
 		"error    database_closed\n", "lincoln-high (main): the database accepts no connections.\n", "--fix:  Run the tenant's provisioning steps again.",
-		"Advice: Find out who closed it.", "Found 1 error. homeroom doctor --fix would mend 1 of them.\n",
+		"Advice: Find out who closed it.", "Found 1 error. homeroom doctor --fix would repair 1 of them.\n",
 	} {
 		if code != exitFailures || !strings.Contains(out, want) {
 			t.Errorf("exit code %d, and it does not say %q:\n%s", code, want, out)
@@ -144,12 +144,12 @@ func TestDoctor(t *testing.T) {
 
 	// Nobody sits at the terminal of a test.
 	if code, out, _ := w.homeroom(t, "doctor", "--fix"); code != exitFailures || !strings.Contains(out, "lincoln-high (database_closed): run the tenant's provisioning steps again.") ||
-		!strings.Contains(out, "Nothing was mended.") {
+		!strings.Contains(out, "Nothing was repaired.") {
 		t.Errorf("without a yes: exit code %d: %s", code, out)
 	}
 	code, out, errs := w.homeroom(t, "doctor", "--fix", "--yes", "-o", "json")
 	if err := json.Unmarshal([]byte(out), &report); err != nil || code != exitOK || len(report.Findings) != 0 || len(report.Repairs) != 1 ||
-		report.Repairs[0].Problem != "" || !strings.Contains(errs, "mended   lincoln-high (database_closed)") {
+		report.Repairs[0].Problem != "" || !strings.Contains(errs, "repaired  lincoln-high (database_closed)") {
 		t.Errorf("exit code %d, %v: %s%s", code, err, out, errs)
 	}
 	w.audit(t)
@@ -159,7 +159,7 @@ func TestDoctor(t *testing.T) {
 	if _, err := dial(t, w.serverURL).Exec(t.Context(), "alter database "+database+" allow_connections false"); err != nil {
 		t.Fatal(err)
 	}
-	if code, out, _ := w.homeroom(t, "doctor", "--fix", "--yes"); code != exitOK || !strings.Contains(out, "mended   lincoln-high") ||
+	if code, out, _ := w.homeroom(t, "doctor", "--fix", "--yes"); code != exitOK || !strings.Contains(out, "repaired  lincoln-high") ||
 		!strings.HasSuffix(out, "Nothing is wrong.\n") {
 		t.Errorf("exit code %d: %s", code, out)
 	}

@@ -63,7 +63,7 @@ func newOrdinaryWorld(t *testing.T, postgres *devpg.Server, catalog string, spar
 
 // mendingPoints are those of the doctor's repairs.
 var mendingPoints = []string{
-	"doctor.chosen:2", "doctor.mended", "doctor.recorded:2", "doctor.rebuilding", "tenant.set_aside_dropped", "tenant.role_dropped",
+	"doctor.chosen:2", "doctor.repaired", "doctor.recorded:2", "doctor.rebuilding", "tenant.set_aside_dropped", "tenant.role_dropped",
 	"template.unmarked",
 }
 

@@ -1,0 +1,57 @@
+package doctor
+
+import (
+	"homeroom/catalog"
+)
+
+// Step is what a person can do next about a finding, so exactly that a program could. One of Command and SQL is set.
+type Step struct {
+	// Text says what the step does, and who can do it.
+	Text string `json:"text"`
+	// Command is a line for a shell.
+	Command string `json:"command,omitempty"`
+	// SQL is to be run in Database: one of the finding's server, or the catalog's own, which [InCatalog] stands for.
+	SQL      string `json:"sql,omitempty"`
+	Database string `json:"database,omitempty"`
+}
+
+// InCatalog is the Database of a [Step] whose SQL is for the catalog.
+const InCatalog = "(the catalog)"
+
+// maintenanceDatabase is where statements about databases and roles are run.
+const maintenanceDatabase = "postgres"
+
+// String is the step in one line.
+func (s Step) String() string {
+	if s.Command != "" {
+		return s.Text + ": " + s.Command
+	}
+	return s.Text + ", in database " + s.Database + ": " + s.SQL
+}
+
+// next adds steps to a finding.
+func (f Finding) next(steps ...Step) Finding {
+	f.Next = append(f.Next, steps...)
+	return f
+}
+
+// asSuperuser is a statement that needs a superuser of the finding's server.
+func asSuperuser(database, sql string) Step {
+	return Step{Text: "As a superuser run", SQL: sql, Database: database}
+}
+
+// asOwner is a statement that our own role may run too.
+func asOwner(database, sql string) Step {
+	return Step{Text: "As a superuser, or as the role in the server's URL, run", SQL: sql, Database: database}
+}
+
+// inCatalog is a statement for the catalog.
+func inCatalog(text, sql string) Step { return Step{Text: text, SQL: sql, Database: InCatalog} }
+
+// command is a command line of this program.
+func command(text, line string) Step { return Step{Text: text, Command: "homeroom " + line} }
+
+// repairTenant is the command that repairs what the doctor has a repair for.
+func repairTenant(t catalog.SurveyedTenant) Step {
+	return command("Repair it", "doctor --fix --yes --tenant "+t.Database)
+}
