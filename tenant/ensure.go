@@ -90,61 +90,6 @@ func (s *Server) ensure(ctx context.Context, r *recorder, id ID, rotation int) (
 	return schema, err
 }
 
-// state is what a server has of a tenant.
-type state struct {
-	database bool
-	// invalid: a DROP DATABASE of it was begun and interrupted. Postgres allows nothing but to drop it again.
-	invalid bool
-	// marked: it carries the comment that we gave it. ours: its owner is the owner role.
-	marked, ours bool
-	// open: it accepts connections. closed to everybody but its role is told by access.
-	open   bool
-	access bool
-	role   bool
-	// roleInOrder: the role has the attributes, the membership and the setting that createRole gives it.
-	roleInOrder bool
-}
-
-// databaseState and roleState are what we look at in a tenant's database, the row db, and in its role, the row role. $1 is
-// the owner role, $2 the group, $3 the connection limit.
-const (
-	databaseState = `
-		coalesce(db.datconnlimit = -2, false),
-		coalesce(split_part(shobj_description(db.oid, 'pg_database'), e'\n', 1), ''),
-		coalesce(pg_get_userbyid(db.datdba) = $1, false),
-		coalesce(db.datallowconn, false),
-		coalesce((
-			select array_agg(pg_get_userbyid(grantee) || ' ' || privilege_type order by privilege_type)
-			from aclexplode(coalesce(db.datacl, acldefault('d', db.datdba)))
-			where grantee <> db.datdba
-		) = array[db.datname || ' CONNECT'], false)`
-	roleState = `
-		coalesce(role.rolcanlogin and role.rolinherit and role.rolconnlimit = $3
-			and not (role.rolsuper or role.rolcreatedb or role.rolcreaterole or role.rolreplication or role.rolbypassrls)
-			and (select setconfig from pg_db_role_setting where setrole = role.oid and setdatabase = 0)
-				= array['search_path=public']
-			and (select array_agg(distinct pg_get_userbyid(roleid)) from pg_auth_members where member = role.oid) = array[$2]::name[],
-			false)`
-)
-
-// probe looks at everything about a tenant that the server's shared catalogs tell, in one round trip.
-func (s *Server) probe(ctx context.Context, conn *pgx.Conn, id ID) (state, error) {
-	var found state
-	var comment string
-	err := conn.QueryRow(ctx, `
-		select db.oid is not null, `+databaseState+`, role.oid is not null, `+roleState+`
-		from (select $4::text as name) as wanted
-		left join pg_database db on db.datname = wanted.name
-		left join pg_roles role on role.rolname = wanted.name`,
-		ownerRole, groupRole, s.cfg.ConnectionLimit, id.Database()).
-		Scan(&found.database, &found.invalid, &comment, &found.ours, &found.open, &found.access, &found.role, &found.roleInOrder)
-	if err != nil {
-		return state{}, fmt.Errorf("look at database %s: %w", id.Database(), err)
-	}
-	found.marked = comment == marker(id)
-	return found, nil
-}
-
 const markerPrefix = "homeroom tenant "
 
 // marker is the comment on a tenant's database that says whose it is.
@@ -188,7 +133,7 @@ func (s *Server) ensureDatabase(ctx context.Context, conn *pgx.Conn, id ID, foun
 // copied from its template, and PUBLIC may enter a new one. The password of an existing role can only be proven by
 // using it.
 func (s *Server) ensureAccess(ctx context.Context, conn *pgx.Conn, id ID, rotation int, found state) (string, error) {
-	inOrder := found.database && found.access && found.open && found.marked && found.role && found.roleInOrder
+	inOrder := found.database && found.access && found.open && found.marked && found.role && len(found.roleWrong) == 0
 	if inOrder && s.canLogin(ctx, id, rotation) {
 		return "", nil
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"homeroom/internal/postgres"
 	"homeroom/migrations"
 )
 
@@ -19,6 +20,9 @@ type Inspection struct {
 	Schema Schema
 	// Grants: the tenant's role may do inside what it should; nothing is missing.
 	Grants bool
+	// VersionRows is how many rows schema_migrations has; 0 where it is not there. One is right; with more, any of them may be
+	// taken for the version.
+	VersionRows int
 }
 
 // Inspect opens a tenant's database and looks at what Ensure would look at. It takes no lock and changes nothing.
@@ -33,6 +37,9 @@ func (s *Server) Inspect(ctx context.Context, id ID, rotation int) (Inspection, 
 			return err
 		}
 		found.Grants = !missing
+		if found.VersionRows, err = versionRows(ctx, conn); err != nil {
+			return err
+		}
 		found.Schema, err = describe(ctx, conn)
 		return err
 	})
@@ -41,6 +48,18 @@ func (s *Server) Inspect(ctx context.Context, id ID, rotation int) (Inspection, 
 	}
 	found.Login = s.canLogin(ctx, id, rotation)
 	return found, nil
+}
+
+// versionRows counts the rows of the version table.
+func versionRows(ctx context.Context, conn *pgx.Conn) (rows int, err error) {
+	err = conn.QueryRow(ctx, "select count(*) from schema_migrations").Scan(&rows)
+	if postgres.IsCode(err, "42P01") { // undefined_table
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("count the rows of schema_migrations: %w", err)
+	}
+	return rows, nil
 }
 
 // Empty tells whether no table of a tenant's database but the version's has a row. What belongs to an extension does not

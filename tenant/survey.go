@@ -19,6 +19,10 @@ type Survey struct {
 	Roles     map[string]FoundRole
 	Templates []FoundTemplate
 	Kept      []FoundKept
+	// Shared are the owner's and the group's roles.
+	Shared []FoundSharedRole
+	// EnteredByAll are the other databases that PUBLIC or the tenants' group may enter, and with them every tenant's role.
+	EnteredByAll []string
 }
 
 // FoundDatabase is a database with a tenant's name.
@@ -31,6 +35,12 @@ type FoundDatabase struct {
 	Open, Access bool
 	// Invalid: its dropping was begun and interrupted.
 	Invalid bool
+	// Wrong is what else is not as Ensure leaves it, in words: "connection limit 0", "marked as a template", "setting
+	// default_transaction_read_only=on". Settings that the template has too are right.
+	Wrong []string
+	// CollationChanged: the system's library sorts text by other rules than when the database was made. Its indexes on text
+	// may be wrong until they are rebuilt: REINDEX DATABASE, then ALTER DATABASE … REFRESH COLLATION VERSION.
+	CollationChanged bool
 	// Connections is how many sessions are in it.
 	Connections int
 }
@@ -39,6 +49,15 @@ type FoundDatabase struct {
 type FoundRole struct {
 	// InOrder: it has the attributes, the membership and the setting that Ensure gives it, and no others. Login: it may log in.
 	InOrder, Login bool
+	// Wrong is what is not in order, in words: "superuser", "member of pg_read_all_data", "setting work_mem=1GB".
+	Wrong []string
+}
+
+// FoundSharedRole is one of the two roles that all tenants of a server share: the owner and the group.
+type FoundSharedRole struct {
+	Name string
+	// Wrong is what is not as Prepare leaves it, in words, as in [FoundRole]; "is missing" when it is not there.
+	Wrong []string
 }
 
 // FoundTemplate is a database with a template's name.
@@ -48,6 +67,10 @@ type FoundTemplate struct {
 	Version uint
 	// Complete: it is marked as a template, and bears its reference. Current: new tenants of this program are cloned from it.
 	Complete, Current bool
+	// Invalid, CollationChanged, Open and Connections are as in [FoundDatabase]. A complete template is closed, and empty of
+	// sessions.
+	Invalid, CollationChanged, Open bool
+	Connections                     int
 }
 
 // FoundKept is a tenant's database that was set aside.
@@ -64,41 +87,77 @@ type FoundKept struct {
 
 var templatePattern = regexp.MustCompile(`^homeroom_template_([0-9]+)_[0-9a-f]{12}$`)
 
-// Survey looks for everything on the server that bears our names, in two queries whatever the number of tenants. It takes no
+// Survey looks for everything on the server that bears our names, in a few queries whatever the number of tenants. It takes no
 // lock: what is being made or changed meanwhile is seen half done.
 func (s *Server) Survey(ctx context.Context) (Survey, error) {
 	survey := Survey{Databases: map[string]FoundDatabase{}, Roles: map[string]FoundRole{}}
 	rows, err := s.maintenance.Query(ctx, `
-		select db.datname::text, `+databaseState+`, db.datistemplate, coalesce(sessions.count, 0), `+majorVersion+`
+		select db.datname::text, `+databaseState+`, db.datistemplate, coalesce(sessions.count, 0), `+majorVersion+`, `+collationChanged+`
 		from pg_database db
 		left join (select datid, count(*) from pg_stat_activity group by datid) as sessions on sessions.datid = db.oid
-		where $2::text is not null and $3::int is not null and db.datname ~ '^(t_|homeroom_template_)'`,
-		ownerRole, groupRole, s.cfg.ConnectionLimit)
+		where db.datname ~ '^(t_|homeroom_template_)'`, s.expected())
 	if err == nil {
 		var found foundDatabase
-		_, err = pgx.ForEachRow(rows, found.targets(), func() error { s.sort(found, &survey); return nil })
-	}
-	if err != nil {
-		return Survey{}, fmt.Errorf("survey databases of server %s: %w", s.cfg.Name, err)
-	}
-	rows, err = s.maintenance.Query(ctx, `
-		select role.rolname::text, role.rolcanlogin, `+roleState+`
-		from pg_roles role
-		where $1::text is not null and role.rolname ~ '^t_'`, ownerRole, groupRole, s.cfg.ConnectionLimit)
-	if err == nil {
-		var name string
-		var role FoundRole
-		_, err = pgx.ForEachRow(rows, []any{&name, &role.Login, &role.InOrder}, func() error {
-			if databasePattern.MatchString(name) {
-				survey.Roles[name] = role
-			}
+		_, err = pgx.ForEachRow(rows, found.targets(), func() error {
+			s.sort(found, &survey)
+			found.Wrong = nil // the next row must not be read into the same array
 			return nil
 		})
 	}
 	if err != nil {
+		return Survey{}, fmt.Errorf("survey databases of server %s: %w", s.cfg.Name, err)
+	}
+	if err := s.surveyRoles(ctx, &survey); err != nil {
 		return Survey{}, fmt.Errorf("survey roles of server %s: %w", s.cfg.Name, err)
 	}
-	return survey, nil
+	survey.EnteredByAll, err = s.enteredByAll(ctx)
+	return survey, err
+}
+
+func (s *Server) surveyRoles(ctx context.Context, survey *Survey) error {
+	rows, err := s.maintenance.Query(ctx, `
+		select role.rolname::text, role.rolcanlogin, `+roleState+`
+		from pg_roles role
+		left join (`+roleSettings+`) as settings on settings.setrole = role.oid
+		where role.rolname ~ '^t_'`, s.expected())
+	if err != nil {
+		return err
+	}
+	var name string
+	var role FoundRole
+	_, err = pgx.ForEachRow(rows, []any{&name, &role.Login, &role.Wrong}, func() error {
+		if databasePattern.MatchString(name) {
+			role.InOrder = len(role.Wrong) == 0
+			survey.Roles[name] = role
+		}
+		role.Wrong = nil
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	rows, err = s.maintenance.Query(ctx, sharedRoles, s.expected())
+	if err == nil {
+		survey.Shared, err = pgx.CollectRows(rows, pgx.RowToStructByPos[FoundSharedRole])
+	}
+	return err
+}
+
+// enteredByAll are the databases besides tenants' and templates that every tenant's role may enter.
+func (s *Server) enteredByAll(ctx context.Context) ([]string, error) {
+	rows, err := s.maintenance.Query(ctx, `
+		select datname::text from pg_database
+		where datallowconn and datname !~ '^(t_|homeroom_template_)' and coalesce(has_database_privilege(to_regrole($1)::oid, oid, 'connect'),
+			has_database_privilege('public', oid, 'connect'))
+		order by datname`, groupRole)
+	var names []string
+	if err == nil {
+		names, err = pgx.CollectRows(rows, pgx.RowTo[string])
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look which databases of server %s everybody may enter: %w", s.cfg.Name, err)
+	}
+	return names, nil
 }
 
 // foundDatabase is a row of the survey.
@@ -110,7 +169,9 @@ type foundDatabase struct {
 }
 
 func (f *foundDatabase) targets() []any {
-	return []any{&f.name, &f.Invalid, &f.comment, &f.Ours, &f.Open, &f.Access, &f.template, &f.Connections, &f.major}
+	return []any{
+		&f.name, &f.Invalid, &f.comment, &f.Ours, &f.Open, &f.Access, &f.Wrong, &f.template, &f.Connections, &f.major, &f.CollationChanged,
+	}
 }
 
 // sort puts a database where its name belongs, unless it is none of ours.
@@ -132,6 +193,7 @@ func (s *Server) sort(found foundDatabase, survey *Survey) {
 		survey.Templates = append(survey.Templates, FoundTemplate{
 			Name: found.name, Version: uint(version), Current: found.name == s.Template(),
 			Complete: found.template && found.comment == referenceHeader(found.major),
+			Invalid:  found.Invalid, CollationChanged: found.CollationChanged, Open: found.Open, Connections: found.Connections,
 		})
 	}
 }

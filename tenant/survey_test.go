@@ -1,6 +1,9 @@
 package tenant_test
 
 import (
+	"reflect"
+	"slices"
+	"strings"
 	"testing"
 
 	"homeroom/internal/pgtest"
@@ -43,6 +46,7 @@ func TestSurveyFindsEverythingThatBearsOurNames(t *testing.T) {
 		foreign: {Open: true},
 	}
 	for id, w := range want {
+		w.Wrong = []string{}
 		got := survey.Databases[id.Database()]
 		switch w.MarkedAs = &id; id {
 		case stolen:
@@ -53,15 +57,19 @@ func TestSurveyFindsEverythingThatBearsOurNames(t *testing.T) {
 		if (got.MarkedAs == nil) != (w.MarkedAs == nil) || got.MarkedAs != nil && *got.MarkedAs != *w.MarkedAs {
 			t.Errorf("%s is marked as %v, want %v", id, got.MarkedAs, w.MarkedAs)
 		}
-		if got.MarkedAs, w.MarkedAs = nil, nil; got != w {
+		if got.MarkedAs, w.MarkedAs = nil, nil; !reflect.DeepEqual(got, w) {
 			t.Errorf("%s: %+v, want %+v", id, got, w)
 		}
 	}
 	if len(survey.Databases) != 6 || len(survey.Roles) != 6 { // the older server's tenant; the role of the one set aside
 		t.Errorf("%d databases and %d roles, want 6 and 6: %+v", len(survey.Databases), len(survey.Roles), survey)
 	}
-	for id, role := range map[tenant.ID]tenant.FoundRole{good: {InOrder: true, Login: true}, closed: {}, stolen: {Login: true}} {
-		if got := survey.Roles[id.Database()]; got != role {
+	for id, role := range map[tenant.ID]tenant.FoundRole{
+		good:   {InOrder: true, Login: true, Wrong: []string{}},
+		closed: {Wrong: []string{"may not log in"}},
+		stolen: {Login: true, Wrong: []string{"setting search_path=pg_temp", "lacks setting search_path=public"}},
+	} {
+		if got := survey.Roles[id.Database()]; !reflect.DeepEqual(got, role) {
 			t.Errorf("role of %s: %+v, want %+v", id, got, role)
 		}
 	}
@@ -80,6 +88,103 @@ func TestSurveyFindsEverythingThatBearsOurNames(t *testing.T) {
 		if template != want {
 			t.Errorf("template %+v, want %+v", template, want)
 		}
+	}
+}
+
+func TestSurveyTellsWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	own := pgtest.Private(t, nil)
+	root := connect(t, own.URL("postgres"))
+	server := openAt(t, own.URL("postgres"), nil)
+	wrong := func(id tenant.ID) []string {
+		survey, err := server.Survey(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return slices.Concat(survey.Databases[id.Database()].Wrong, survey.Roles[id.Database()].Wrong)
+	}
+	other := ensure(t, server)
+	for damage, want := range map[string][]string{
+		"select 1":                                                  nil,
+		"alter database %s connection limit 0":                      {"connection limit 0"},
+		"alter database %s is_template true":                        {"marked as a template"},
+		"alter database %s set default_transaction_read_only = on":  {"setting default_transaction_read_only=on"},
+		"alter role %s in database %[1]s set search_path = pg_temp": {"setting search_path=pg_temp in database %s"},
+		"alter role %s set work_mem = '1GB'":                        {"setting work_mem=1GB"},
+		"alter role %s superuser createdb createrole":               {"superuser", "may create databases", "may create roles"},
+		"alter role %s replication bypassrls noinherit":             {"may replicate", "bypasses row security", "does not inherit"},
+		"alter role %s connection limit 0 valid until '2020-01-01'": {"connection limit 0", "valid until 2020-01-01 00:00:00+00"},
+		"grant pg_read_all_data to %s":                              {"member of pg_read_all_data"},
+		"grant homeroom_owner to %s":                                {"member of homeroom_owner"},
+		"grant %s to pg_monitor":                                    {"granted to pg_monitor"},
+		"revoke homeroom_tenant from %s":                            {"is no member of homeroom_tenant"},
+		"grant " + other.Database() + " to %s":                      {"member of " + other.Database()},
+	} {
+		id := ensure(t, server)
+		exec(t, root, "set timezone = 'UTC'; "+strings.ReplaceAll(strings.ReplaceAll(damage, "%[1]s", id.Database()), "%s", id.Database()))
+		for i := range want {
+			want[i] = strings.ReplaceAll(want[i], "%s", id.Database())
+		}
+		got := wrong(id)
+		slices.Sort(got)
+		slices.Sort(want)
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: %q, want %q", damage, got, want)
+		}
+	}
+}
+
+func TestSurveyTellsOfRolesAndDatabasesThatAllTenantsShare(t *testing.T) {
+	t.Parallel()
+	own := pgtest.Private(t, nil)
+	root := connect(t, own.URL("postgres"))
+	server := openAt(t, own.URL("postgres"), nil)
+	look := func() tenant.Survey {
+		survey, err := server.Survey(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return survey
+	}
+	shared := func(owner, group []string) []tenant.FoundSharedRole {
+		return []tenant.FoundSharedRole{{Name: "homeroom_owner", Wrong: owner}, {Name: "homeroom_tenant", Wrong: group}}
+	}
+	missing := []string{"is missing"}
+	if got := look(); !reflect.DeepEqual(got.Shared, shared(missing, missing)) || !slices.Equal(got.EnteredByAll, []string{"postgres", "template1"}) {
+		t.Errorf("a new server: %+v, entered %q", got.Shared, got.EnteredByAll)
+	}
+	ensure(t, server)
+	if got := look(); !reflect.DeepEqual(got.Shared, shared([]string{}, []string{})) || len(got.EnteredByAll) != 0 {
+		t.Errorf("a server with a tenant: %+v, entered %q", got.Shared, got.EnteredByAll)
+	}
+	exec(t, root, "create database closed")
+	exec(t, root, "revoke all on database closed from public")
+	exec(t, root, "grant connect on database closed to homeroom_tenant")
+	exec(t, root, "create database catalog")
+	exec(t, root, "alter role homeroom_owner login superuser; alter role homeroom_owner set search_path = pg_temp")
+	exec(t, root, "grant pg_read_all_data to homeroom_tenant")
+	got := look()
+	if want := shared([]string{"may log in", "superuser", "setting search_path=pg_temp"}, []string{"member of pg_read_all_data"}); !reflect.DeepEqual(got.Shared, want) {
+		t.Errorf("shared roles: %+v, want %+v", got.Shared, want)
+	}
+	if want := []string{"catalog", "closed"}; !slices.Equal(got.EnteredByAll, want) {
+		t.Errorf("entered by all: %q, want %q", got.EnteredByAll, want)
+	}
+}
+
+func TestSurveyTellsOfCollationsThatHaveChanged(t *testing.T) {
+	t.Parallel()
+	own := pgtest.Private(t, nil)
+	root := connect(t, own.URL("postgres"))
+	server := openAt(t, own.URL("postgres"), nil)
+	id := ensure(t, server)
+	exec(t, root, "update pg_database set datcollversion = '153.14' where datname in ($1, $2)", id.Database(), server.Template())
+	survey, err := server.Survey(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !survey.Databases[id.Database()].CollationChanged || !survey.Templates[0].CollationChanged {
+		t.Errorf("not told: %+v", survey)
 	}
 }
 
@@ -133,15 +238,15 @@ func TestInspectTellsWhatEnsureWouldMend(t *testing.T) {
 	server := open(t, nil)
 	id := ensure(t, server)
 	found, err := server.Inspect(t.Context(), id, 0)
-	if err != nil || !found.Login || !found.Grants || found.Status.State != migrations.Current {
+	if err != nil || !found.Login || !found.Grants || found.Status.State != migrations.Current || found.VersionRows != 1 {
 		t.Fatalf("a healthy tenant: %+v, %v", found, err)
 	}
 	same(t, "a healthy tenant", referenceOf(t, server), found.Schema)
 	inside := connect(t, rootURL(t, id.Database()))
 	exec(t, inside, "revoke select on orders from homeroom_tenant")
-	exec(t, inside, "update schema_migrations set version = 3")
+	exec(t, inside, "update schema_migrations set version = 3; insert into schema_migrations values (2, false)")
 	found, err = server.Inspect(t.Context(), id, 1) // another rotation's password
-	if err != nil || found.Login || found.Grants || found.Status.State != migrations.Behind {
+	if err != nil || found.Login || found.Grants || found.Status.State != migrations.Behind || found.VersionRows != 2 {
 		t.Errorf("a damaged tenant: %+v, %v", found, err)
 	}
 	if _, err := server.Inspect(t.Context(), tenant.NewID(), 0); err == nil {
