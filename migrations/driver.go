@@ -182,7 +182,7 @@ func (d *driver) Run(migration io.Reader) error {
 	}
 	version := d.pending
 	d.pending = nil
-	text := string(content)
+	text := normalized(string(content))
 	err = readable(text)
 	if err != nil {
 		return d.failed(version, script{}, -1, err)

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -13,9 +15,15 @@ import (
 
 const namePattern = "<number>_<name>.up.sql or <number>_<name>.down.sql, such as 000001_pupils.up.sql"
 
-// Load reads the migrations of a folder: the files of its top level whose names end in .sql. Numbers may have gaps, and
-// may be times, as golang-migrate makes them; a down file may be missing, but not be without its up file. Load refuses
-// everything that would surprise later, in a school's database, with the file and the line, and reports all it finds.
+// migrationName matches what [Load] reads or refuses: names that golang-migrate would take, whatever their ending and case,
+// and names of SQL files. Others, a README for example, are ignored.
+var migrationName = regexp.MustCompile(`(?i)^[0-9].*\.(up|down)(\.|$)|\.(sql|pgsql|psql)$`)
+
+// Load reads the migrations of a folder: the files of its top level whose names end in .up.sql or .down.sql. Numbers may
+// have gaps, and may be times, as golang-migrate makes them; a down file may be missing, but not be without its up file.
+// Load refuses everything that would surprise later, in a school's database, with the file and the line, and reports all
+// it finds. Line ends are read as "\n" and a byte order mark is left out, so that both are without effect on what runs and
+// on all hashes.
 //
 // Only the newest number is recorded in a database. A file added later with a number below it is therefore never run:
 // number new files above all others.
@@ -26,9 +34,14 @@ func Load(fsys fs.FS) (*Set, error) {
 	}
 	l := loader{fsys: fsys, files: map[uint]*File{}}
 	for _, entry := range entries {
-		if !entry.IsDir() && strings.HasSuffix(entry.Name(), ".sql") {
-			l.read(entry.Name())
+		if !migrationName.MatchString(entry.Name()) {
+			continue
 		}
+		if entry.IsDir() {
+			l.refuse("%s: is a folder: a migration is a file", entry.Name())
+			continue
+		}
+		l.read(entry.Name())
 	}
 	files := l.sorted()
 	if len(files) == 0 && len(l.errs) == 0 {
@@ -54,7 +67,11 @@ func (l *loader) refuse(format string, args ...any) {
 func (l *loader) read(name string) {
 	parsed, err := source.Parse(name)
 	if err != nil || !strings.HasSuffix(name, "."+string(parsed.Direction)+".sql") || parsed.Version == 0 {
-		l.refuse("%s: a migration is named %s, with a number from 1", name, namePattern)
+		l.refuse("%s: a migration is named %s, with a number from 1: rename it, or move it out of the folder", name, namePattern)
+		return
+	}
+	if parsed.Version > math.MaxInt64 {
+		l.refuse("%s: its number is above %d, the largest that the version table can hold", name, math.MaxInt64)
 		return
 	}
 	content, err := fs.ReadFile(l.fsys, name)
@@ -62,7 +79,7 @@ func (l *loader) read(name string) {
 		l.refuse("read %s: %w", name, err)
 		return
 	}
-	text := string(content)
+	text := normalized(string(content))
 	if err := readable(text); err != nil {
 		l.refuse("%s: %w", name, err)
 		return
@@ -111,13 +128,17 @@ func (l *loader) sorted() []File {
 	return files
 }
 
-// readable refuses bytes that cannot be sent to Postgres, or would be part of the first statement.
+// normalized is a text without what editors and version control systems change by themselves: the byte order mark and the
+// carriage returns of line ends.
+func normalized(text string) string {
+	return strings.ReplaceAll(strings.TrimPrefix(text, "\ufeff"), "\r\n", "\n")
+}
+
+// readable refuses bytes that cannot be sent to Postgres.
 func readable(text string) error {
 	switch {
 	case !utf8.ValidString(text):
 		return errors.New("not UTF-8: save it in that encoding")
-	case strings.HasPrefix(text, "\ufeff"):
-		return errors.New("starts with a byte order mark: save it without one")
 	case strings.ContainsRune(text, 0):
 		return errors.New("contains a zero byte")
 	}

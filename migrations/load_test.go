@@ -43,10 +43,34 @@ func TestLoad(t *testing.T) {
 		files fstest.MapFS
 		want  []string
 	}{
-		"an empty folder":       {fstest.MapFS{"notes.txt": file("")}, []string{"the folder has none", "000001_pupils.up.sql"}},
-		"a name without number": {fstest.MapFS{"pupils.sql": file("")}, []string{"pupils.sql: a migration is named <number>_"}},
-		"number zero":           {fstest.MapFS{"0_a.up.sql": file("")}, []string{"0_a.up.sql", "number from 1"}},
-		"a name with more":      {fstest.MapFS{"1_a.up.old.sql": file("")}, []string{"1_a.up.old.sql: a migration is named"}},
+		"an empty folder": {fstest.MapFS{"notes.txt": file("")}, []string{"the folder has none", "000001_pupils.up.sql"}},
+		"names that golang-migrate takes and Homeroom would not run": {
+			fstest.MapFS{
+				"1_a.up.sql": file(""), "2_b.up.SQL": file(""), "3_c.up.pgsql": file(""), "4_d.up.sql.bak": file(""), "5_e.UP.sql": file(""),
+				"6_f.SQL": file(""), "7_g.down.psql": file(""),
+			},
+			[]string{
+				"2_b.up.SQL: a migration is named", "3_c.up.pgsql: a migration is named", "4_d.up.sql.bak: a migration is named",
+				"5_e.UP.sql: a migration is named", "6_f.SQL: a migration is named", "7_g.down.psql: a migration is named", "rename it",
+			},
+		},
+		"a folder with the name of a migration": {fstest.MapFS{"1_a.up.sql/x": file("")}, []string{"1_a.up.sql: is a folder"}},
+		"a number that no bigint holds": {
+			fstest.MapFS{"1_a.up.sql": file(""), "9223372036854775808_big.up.sql": file(""), "18446744073709551616_b.up.sql": file("")},
+			[]string{"9223372036854775808_big.up.sql: its number is above 9223372036854775807", "18446744073709551616_b.up.sql: a migration is named"},
+		},
+		"the marker behind a comment": {
+			fstest.MapFS{"1_a.up.sql": file("-- Copyright\n-- no-transaction\nvacuum")},
+			[]string{`1_a.up.sql:2: "-- no-transaction" counts only as the whole first line`, "move it there"},
+		},
+		"the marker with more in its line": {
+			fstest.MapFS{"1_a.up.sql": file("-- no-transaction: big table\nvacuum")},
+			[]string{"1_a.up.sql:1:", "without anything else in that line"},
+		},
+		"the marker behind a statement": {fstest.MapFS{"1_a.up.sql": file("select 1;\n--NO-TRANSACTION\nvacuum")}, []string{"1_a.up.sql:2:"}},
+		"a name without number":         {fstest.MapFS{"pupils.sql": file("")}, []string{"pupils.sql: a migration is named <number>_"}},
+		"number zero":                   {fstest.MapFS{"0_a.up.sql": file("")}, []string{"0_a.up.sql", "number from 1"}},
+		"a name with more":              {fstest.MapFS{"1_a.up.old.sql": file("")}, []string{"1_a.up.old.sql: a migration is named"}},
 		"one number twice": {
 			fstest.MapFS{"1_a.up.sql": file(""), "01_b.up.sql": file("")},
 			[]string{"1_a.up.sql: 01_b.up.sql has the same number"},
@@ -58,7 +82,6 @@ func TestLoad(t *testing.T) {
 		"a down file without its up file":      {fstest.MapFS{"1_a.down.sql": file("")}, []string{"1_a.down.sql: there is no up file"}},
 		"a down file with another name":        {fstest.MapFS{"1_a.up.sql": file(""), "1_b.down.sql": file("")}, []string{"1_b.down.sql", "1_a.up.sql", "must match"}},
 		"other encodings":                      {fstest.MapFS{"1_a.up.sql": file("-- caf\xe9")}, []string{"1_a.up.sql: not UTF-8"}},
-		"a byte order mark":                    {fstest.MapFS{"1_a.up.sql": file("\ufeffselect 1")}, []string{"byte order mark"}},
 		"a zero byte":                          {fstest.MapFS{"1_a.up.sql": file("select 1\x00")}, []string{"zero byte"}},
 		"two statements outside a transaction": {fstest.MapFS{"1_a.up.sql": file("-- no-transaction\nvacuum;\nvacuum;")}, []string{"1_a.up.sql:1:", "exactly one statement", "not 2"}},
 		"every fault at once": {
@@ -101,6 +124,25 @@ func TestHash(t *testing.T) {
 	}
 }
 
+// Line ends and a byte order mark come and go with editors and checkouts.
+func TestHashesDoNotDependOnLineEnds(t *testing.T) {
+	t.Parallel()
+	unix := load(t, "create table a ();\nselect 1;\n", "select 2;\n")
+	for name, other := range map[string]*migrations.Set{
+		"windows line ends": load(t, "create table a ();\r\nselect 1;\r\n", "select 2;\r\n"),
+		"a byte order mark": load(t, "\ufeffcreate table a ();\nselect 1;\n", "\ufeffselect 2;\n"),
+	} {
+		if other.Lineage() != unix.Lineage() || other.Hash() != unix.Hash() {
+			t.Errorf("%s: lineage %s and hash %s, want %s and %s", name, other.Lineage(), other.Hash(), unix.Lineage(), unix.Hash())
+		}
+		up(t, other, newDatabase(t))
+	}
+	// These are in catalogs and in the names of templates.
+	if unix.Lineage() != "4bca42b4ca45" || unix.Hash() != "04d51099f166" {
+		t.Errorf("the hashes of files have changed: %s and %s", unix.Lineage(), unix.Hash())
+	}
+}
+
 func TestStatementsThatAreRefused(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
@@ -113,16 +155,21 @@ func TestStatementsThatAreRefused(t *testing.T) {
 		"rollback":                            ":1: ROLLBACK is not allowed",
 		"/* a\n /* b */ */ -- c\nbegin":       ":3: BEGIN is not allowed",
 
-		"select 'a''b', E'it\\'s', U&'x', $$y$$, $t$z$t$;\nend":                                    ":2: END is not allowed",
-		"select \"begin\" from b;\ncommit":                                                         ":2: COMMIT is not allowed",
-		"create function f() returns int begin atomic select case when true then 1 end; end;\nend": ":2: END is not allowed",
-		"select a$b$c; commit; select a$b$c":                                                       ":1: COMMIT is not allowed",
-		"select 1;\nselect 'it":                                                                    ":2: this quote never ends",
-		"select 1;\n/* /* */":                                                                      ":2: this comment never ends",
-		"\nselect $a$ b $c$":                                                                       ":2: this $a$ quote never ends",
-		"select \"a":                                                                               ":1: this quote never ends",
-		"\\connect other":                                                                          ":1: psql's backslash commands",
-		"copy t (a) from stdin;\n1\n\\.":                                                           ":1: COPY … FROM STDIN cannot run here",
+		"select 'a''b', E'it\\'s', U&'x', $$y$$, $t$z$t$;\nend":                                                                      ":2: END is not allowed",
+		"select \"begin\" from b;\ncommit":                                                                                           ":2: COMMIT is not allowed",
+		"create function f() returns int begin atomic select case when true then 1 end; end;\nend":                                   ":2: END is not allowed",
+		"create function f() returns int language sql begin atomic select 2 as case; end;\ncommit":                                   ":2: COMMIT is not allowed",
+		"create function f() returns int language sql begin atomic select 2 case; end;\ncommit":                                      ":2: COMMIT is not allowed",
+		"create function f() returns int language sql begin atomic select 1 end; end;\ncommit":                                       ":2: COMMIT is not allowed",
+		"create function begin() returns int language sql as 'select 1';\ncommit":                                                    ":2: COMMIT is not allowed",
+		"create function f() returns int language sql begin atomic select case when (select 1 end) = 1 then 2 end end; end;\ncommit": ":2: COMMIT is not allowed",
+		"select a$b$c; commit; select a$b$c":                                                                                         ":1: COMMIT is not allowed",
+		"select 1;\nselect 'it":                                                                                                      ":2: this quote never ends",
+		"select 1;\n/* /* */":                                                                                                        ":2: this comment never ends",
+		"\nselect $a$ b $c$":                                                                                                         ":2: this $a$ quote never ends",
+		"select \"a":                                                                                                                 ":1: this quote never ends",
+		"\\connect other":                                                                                                            ":1: psql's backslash commands",
+		"copy t (a) from stdin;\n1\n\\.":                                                                                             ":1: COPY … FROM STDIN cannot run here",
 	} {
 		_, err := migrations.Load(folder(text))
 		if err == nil || !strings.Contains(err.Error(), "000001_step.up.sql"+want) {
@@ -145,13 +192,18 @@ func TestStatementsThatRun(t *testing.T) {
 		"body of a function": "create table a (); create function f(i int) returns int language sql begin atomic select 1; " +
 			"select case when i = 1 then 2 else 3 end; end; select f(1);",
 		"body of a procedure": "create table a (i int); create or replace procedure p() begin atomic insert into a values (1); end; call p();",
-		"rule with commands":  "create table a (); create rule r as on insert to a do also (select 1; select 2);",
-		"savepoints":          "create table a (); savepoint s; create table b (); rollback to savepoint s; release s;",
-		"prepared statement":  "create table a (); prepare q as select 1; execute q; deallocate q",
-		"windows line ends":   "create table a ();\r\nselect 1;\r\n",
-		"locks and cursors":   "create table a (); lock table a; declare c cursor for select 1; fetch c;",
-		"rows of an answer":   "create table a (); select * from generate_series(1, 5000)",
-		"time zone text":      "create table a (); select '$1', 1e5, 12.5::numeric, $$$$",
+		"labels in a body": "create table a (begin_at int, \"end\" int); create function f() returns int language sql begin atomic " +
+			"select 1 as end; select a.end from a; select 2 as case; select 3 case, 4 end; select case when a.end > 1 then (select 5 end) end end from a; end; " +
+			"create procedure g() language sql begin atomic end;",
+		"functions named begin": "create table a (); create function begin() returns int language sql as 'select 1'; " +
+			"create function public.begin(int) returns int language sql begin atomic select 1; end; select 1;",
+		"rule with commands": "create table a (); create rule r as on insert to a do also (select 1; select 2);",
+		"savepoints":         "create table a (); savepoint s; create table b (); rollback to savepoint s; release s;",
+		"prepared statement": "create table a (); prepare q as select 1; execute q; deallocate q",
+		"windows line ends":  "create table a ();\r\nselect 1;\r\n",
+		"locks and cursors":  "create table a (); lock table a; declare c cursor for select 1; fetch c;",
+		"rows of an answer":  "create table a (); select * from generate_series(1, 5000)",
+		"time zone text":     "create table a (); select '$1', 1e5, 12.5::numeric, $$$$",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

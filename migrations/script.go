@@ -2,6 +2,7 @@ package migrations
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -36,7 +37,8 @@ func (e *lineError) Error() string { return fmt.Sprintf("%d: %s", e.line, e.mess
 // parse finds the statements of a script. It refuses one that would end our transaction, or swallow what we put behind
 // it: own transaction commands, and quotes or comments that never end.
 func parse(text string) (script, error) {
-	p := parser{text: text}
+	first, _, _ := strings.Cut(text, "\n")
+	p := parser{text: text, marked: strings.TrimSpace(first) == noTransaction}
 	for p.at < len(text) {
 		if err := p.next(); err != nil {
 			return script{}, err
@@ -45,8 +47,7 @@ func parse(text string) (script, error) {
 	if err := p.finish(); err != nil {
 		return script{}, err
 	}
-	first, _, _ := strings.Cut(text, "\n")
-	parts := script{text: text, statements: p.found, transactional: strings.TrimSpace(first) != noTransaction}
+	parts := script{text: text, statements: p.found, transactional: !p.marked}
 	if !parts.transactional && len(parts.statements) != 1 {
 		return script{}, &lineError{1, fmt.Sprintf("%q needs exactly one statement in the file, not %d: only one can fail without "+
 			"leaving others applied", noTransaction, len(parts.statements))}
@@ -56,17 +57,19 @@ func parse(text string) (script, error) {
 
 // parser knows as much of Postgres's lexical rules as psql does to find the end of a statement.
 type parser struct {
-	text  string
-	at    int
-	found []statement
+	text   string
+	at     int
+	found  []statement
+	marked bool // whether the first line is [noTransaction]
 
 	open   bool     // whether a statement has begun
 	start  int      // where it began
 	tokens []string // its first tokens, without comments
 	words  []string // its first words, upper case
-	last   string   // its latest word
+	last   string   // its latest token, upper case
 	parens int
-	begins int // depth of BEGIN ATOMIC … END and the CASE … END in it
+	body   bool  // whether it is inside BEGIN ATOMIC … END
+	cases  []int // the CASE … END that are open in there, by the parentheses around them
 }
 
 // next consumes one token.
@@ -75,14 +78,13 @@ func (p *parser) next() error {
 	c := rest[0]
 	switch {
 	case strings.HasPrefix(rest, "--"):
-		p.at += lengthTo(rest, "\n")
-		return nil
+		return p.lineComment(rest[:lengthTo(rest, "\n")])
 	case strings.HasPrefix(rest, "/*"):
 		return p.comment()
 	case strings.IndexByte(" \t\r\n\f\v", c) >= 0:
 		p.at++
 		return nil
-	case c == ';' && p.parens == 0 && p.begins == 0:
+	case c == ';' && p.parens == 0 && !p.body:
 		err := p.finish()
 		p.at++
 		return err
@@ -92,9 +94,11 @@ func (p *parser) next() error {
 	}
 	from := p.at
 	err := p.token(c)
+	token := p.text[from:min(p.at, len(p.text))]
 	if len(p.tokens) < keptTokens {
-		p.tokens = append(p.tokens, p.text[from:min(p.at, len(p.text))])
+		p.tokens = append(p.tokens, token)
 	}
+	p.last = strings.ToUpper(token)
 	return err
 }
 
@@ -128,12 +132,28 @@ func (p *parser) finish() error {
 			"(see \""+noTransaction+"\" for a statement that cannot)")
 	}
 	p.found = append(p.found, statement{p.start, p.at, p.tokens})
-	p.open, p.tokens, p.words, p.last, p.parens, p.begins = false, nil, nil, "", 0, 0
+	p.open, p.tokens, p.words, p.last, p.parens, p.body, p.cases = false, nil, nil, "", 0, false, nil
 	return nil
 }
 
 func (p *parser) fault(at int, message string) error {
 	return &lineError{lineAt(p.text, at), message}
+}
+
+// misplaced matches a comment that is meant as [noTransaction] and is not: before the first statement also one with more in
+// it. It would have no effect, and its statement would fail.
+var misplaced = map[bool]*regexp.Regexp{
+	true:  regexp.MustCompile(`(?i)^--+\s*no-transaction\b`),
+	false: regexp.MustCompile(`(?i)^--+\s*no-transaction\s*$`),
+}
+
+// lineComment skips a comment to the end of its line.
+func (p *parser) lineComment(comment string) error {
+	if first := !p.open && len(p.found) == 0; !p.marked && misplaced[first].MatchString(comment) {
+		return p.fault(p.at, fmt.Sprintf("%q counts only as the whole first line of a file: move it there, without anything else in that line", noTransaction))
+	}
+	p.at += len(comment)
+	return nil
 }
 
 // comment skips a block comment; they nest.
@@ -208,16 +228,35 @@ func (p *parser) word() error {
 		p.words = append(p.words, word)
 	}
 	switch {
-	case word == "BEGIN" && p.parens == 0 && createsRoutine(p.words), word == "CASE" && p.begins > 0:
-		p.begins++
-	case word == "END" && p.begins > 0:
-		p.begins--
+	case p.body:
+		p.bodyWord(word)
+	case word == "ATOMIC" && p.last == "BEGIN" && p.parens == 0 && createsRoutine(p.words):
+		p.body = true
 	case word == "STDIN" && p.last == "FROM" && p.words[0] == "COPY":
 		return p.fault(p.start, "COPY … FROM STDIN cannot run here: write INSERT (pg_dump --inserts does)")
 	}
-	p.last = word
 	return nil
 }
+
+// bodyWord notes a word of a BEGIN ATOMIC body. END ends a CASE, or the body where a statement could begin; anywhere else
+// END and CASE are the names of columns, which Postgres takes without quotes after AS, after a dot, and as the last word of
+// a column.
+func (p *parser) bodyWord(word string) {
+	label := p.last == "AS" || p.last == "."
+	innermost := len(p.cases) - 1
+	switch {
+	case label || word != "CASE" && word != "END":
+	case word == "CASE" && !afterLabel.MatchString(p.text[p.at:]):
+		p.cases = append(p.cases, p.parens)
+	case word == "END" && innermost >= 0 && p.cases[innermost] == p.parens:
+		p.cases = p.cases[:innermost]
+	case word == "END" && (p.last == ";" || p.last == "ATOMIC"):
+		p.body = false
+	}
+}
+
+// afterLabel matches what can follow the name of a column, and cannot follow CASE.
+var afterLabel = regexp.MustCompile(`^(?i)(\s|--.*\n|/\*(?s:.*?)\*/)*([,;)]|$|(FROM|INTO|WHERE|GROUP|HAVING|WINDOW|ORDER|LIMIT|OFFSET|FETCH|FOR|UNION|INTERSECT|EXCEPT)\b)`)
 
 // createsRoutine tells whether a statement is one that may have a BEGIN ATOMIC body.
 func createsRoutine(words []string) bool {
