@@ -9,13 +9,13 @@ package hosted
 import (
 	"crypto/hkdf"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"maps"
 	"net"
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -84,36 +84,42 @@ var ours = []string{
 	"response_mode", "response_type", "scope", "state",
 }
 
+// ConfigError says which field of a [Config] is wrong.
+type ConfigError struct{ Field, What string }
+
+// Error implements error.
+func (e *ConfigError) Error() string { return "hosted registration: " + e.Field + ": " + e.What }
+
 func (c Config) validate() error {
-	for name, text := range map[string]string{"issuer": c.Issuer, "redirect URL": c.RedirectURL, "register URL": c.RegisterURL} {
-		if text == "" && name == "register URL" {
+	for _, field := range []struct{ name, text string }{{"Issuer", c.Issuer}, {"RedirectURL", c.RedirectURL}, {"RegisterURL", c.RegisterURL}} {
+		if field.text == "" && field.name == "RegisterURL" {
 			continue
 		}
-		u, err := absolute(text)
+		u, err := absolute(field.text)
 		if err != nil {
-			return fmt.Errorf("hosted registration: the %s: %w", name, err)
+			return &ConfigError{field.name, err.Error()}
 		}
-		if name == "issuer" && u.RawQuery != "" {
-			return errors.New("hosted registration: the issuer has no query")
+		if field.name == "Issuer" && u.RawQuery != "" {
+			return &ConfigError{field.name, "an issuer has no query"}
 		}
 	}
 	for _, text := range c.ReturnURLs {
 		if u, err := absolute(text); err != nil || u.RawQuery != "" {
-			return fmt.Errorf("hosted registration: the return URL %q must be an https address without a query", text)
+			return &ConfigError{"ReturnURLs", strconv.Quote(text) + " must be an https address without a query"}
 		}
 	}
 	for name := range c.Params {
 		if slices.Contains(ours, name) {
-			return fmt.Errorf("hosted registration: the parameter %s is not for configuration", name)
+			return &ConfigError{"Params", "the parameter " + name + " is not for configuration"}
 		}
 	}
 	switch {
 	case c.ClientID == "":
-		return errors.New("hosted registration needs a client id")
+		return &ConfigError{"ClientID", "it is required"}
 	case len(c.Key) < 32:
-		return errors.New("hosted registration needs a key of at least 32 bytes")
+		return &ConfigError{"Key", "it must have at least 32 bytes"}
 	case c.Lifetime < time.Minute:
-		return errors.New("hosted registration: people need a minute at least")
+		return &ConfigError{"Lifetime", "people need a minute at least"}
 	}
 	return nil
 }

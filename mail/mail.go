@@ -117,6 +117,18 @@ func New(cfg Config) (*Service, error) {
 	return s, err
 }
 
+// CheckAddress finds what is wrong with a sender, or with an address for answers.
+func CheckAddress(text string) error {
+	_, err := parseAddress(text)
+	return err
+}
+
+// CheckTemplates finds what is wrong with a folder of templates.
+func CheckTemplates(dir string) error {
+	_, err := readTemplates(dir)
+	return err
+}
+
 // parseAddress reads an address of the operator's. Its domain may be in any script.
 func parseAddress(text string) (netmail.Address, error) {
 	address, err := netmail.ParseAddress(text)

@@ -31,11 +31,17 @@ type server struct {
 	tls      *tls.Config
 }
 
+// CheckServer finds what is wrong with the URL of a mail server. Its error quotes nothing of it but what it says of STARTTLS.
+func CheckServer(url string) error {
+	_, err := parseServer(secret.String(url), nil)
+	return err
+}
+
 // parseServer reads the server's URL. Its errors quote nothing of it but what it says of STARTTLS.
 func parseServer(text secret.String, trust *tls.Config) (server, error) {
 	u, err := url.Parse(text.Reveal())
 	if err != nil || u.Hostname() == "" || (u.Scheme != "smtp" && u.Scheme != "smtps") || strings.Trim(u.Path, "/") != "" {
-		return server{}, errors.New("the mail server is not a URL such as smtp://user:password@mail.lincoln.example:587")
+		return server{}, errors.New("use a URL such as smtp://user:password@mail.lincoln.example:587")
 	}
 	s := server{host: u.Hostname(), port: u.Port(), user: u.User.Username(), implicit: u.Scheme == "smtps"}
 	s.policy = gomail.TLSMandatory

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,6 +14,9 @@ import (
 // oauthProviders are the names under which a provider may be asked for. An operator says what the identity provider calls
 // them.
 var oauthProviders = []string{"google", "github", "gitlab", "azure-ad", "slack"}
+
+// OAuthProviders are the names of the ways in that [Config.OAuth] may have.
+func OAuthProviders() []string { return slices.Clone(oauthProviders) }
 
 // oAuthStart describes the beginning of an account by OAuth.
 type oAuthStart struct {
