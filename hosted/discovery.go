@@ -121,7 +121,7 @@ func (p *Provider) misdescribed(err error) error {
 		return err
 	}
 	return &identity.Misconfigured{
-		Hint: "look at HOSTED_ISSUER: its /.well-known/openid-configuration must be a description that names this very issuer",
+		Hint: "look at HOMEROOM_HOSTED_ISSUER: its /.well-known/openid-configuration must be a description that names this very issuer",
 		Err:  fmt.Errorf("ask %s for its description: %s", p.cfg.Issuer, quoted(err.Error())),
 	}
 }

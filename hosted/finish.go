@@ -87,7 +87,7 @@ func (p *Provider) explain(a answer) error {
 		return &identity.Unavailable{Err: fmt.Errorf("it sent the person back with %s", told)}
 	}
 	return &identity.Misconfigured{
-		Hint: "look at HOSTED_CLIENT_ID, HOSTED_SCOPES, HOSTED_PARAMS and the application at the provider",
+		Hint: "look at HOMEROOM_HOSTED_CLIENT_ID, HOMEROOM_HOSTED_SCOPES, HOMEROOM_HOSTED_PARAMS and the application at the provider",
 		Err:  fmt.Errorf("it sent the person back with %s", told),
 	}
 }

@@ -92,7 +92,7 @@ func (p *Provider) exchange(ctx context.Context, provider *endpoints, code, veri
 		return nil, fmt.Errorf("%w: the provider does not take the code: %q", ErrExpired, quoted(refused.ErrorDescription, secrets...))
 	case errors.As(err, &refused):
 		return nil, &identity.Misconfigured{
-			Hint: "look at HOSTED_CLIENT_ID, HOSTED_CLIENT_SECRET and HOSTED_REDIRECT_URL, and at the application at the provider",
+			Hint: "look at HOMEROOM_HOSTED_CLIENT_ID, HOMEROOM_HOSTED_CLIENT_SECRET and HOMEROOM_HOSTED_REDIRECT_URL, and at the application at the provider",
 			Err: fmt.Errorf("exchange the code: it answered %d %q: %q",
 				refused.Response.StatusCode, quoted(refused.ErrorCode, secrets...), quoted(refused.ErrorDescription, secrets...)),
 		}

@@ -91,7 +91,7 @@ func (a *app) provider() identity.Provider {
 	if err := a.cfg.requireIdentity(); err != nil {
 		return unconfigured{err}
 	}
-	provider, err := a.newProvider()
+	provider, err := a.cfg.newProvider(a.logger)
 	if err != nil {
 		return unconfigured{err}
 	}
@@ -109,6 +109,9 @@ func (a *app) newSignup(queue signup.Queue) (*signup.Service, error) {
 		Spares: a.cfg.Spares, Rules: rules, Logger: a.logger,
 	}
 	if _, none := a.identity.(unconfigured); !none {
+		if err := problemsError(a.cfg.abilityProblems(a.identity)); err != nil {
+			return nil, err
+		}
 		a.cfg.waiting(&cfg)
 	}
 	return signup.New(cfg)

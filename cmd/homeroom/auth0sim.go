@@ -9,8 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/caarlos0/env/v11"
-
 	"homeroom/auth0/auth0test"
 )
 
@@ -21,7 +19,11 @@ type auth0simCommand struct {
 
 // Run runs the simulator until ctx ends.
 func (c auth0simCommand) Run(ctx context.Context, p program) error {
-	vars := env.ToMap(p.environ)
+	from, wrong := readEnvironment(p.environ)
+	if err := problemsError(wrong); err != nil {
+		return err
+	}
+	vars := from.values
 	base := strings.TrimRight(or(c.URL, or(vars["AUTH0_BASE_URL"], "http://"+c.Addr)), "/")
 	cfg := auth0test.Config{
 		BaseURL: base, ClientID: or(vars["AUTH0_CLIENT_ID"], "homeroom-dev"),
@@ -29,8 +31,8 @@ func (c auth0simCommand) Run(ctx context.Context, p program) error {
 		Audience:     or(vars["AUTH0_AUDIENCE"], "https://api.homeroom.test"), ManagementAudience: vars["AUTH0_MANAGEMENT_AUDIENCE"],
 	}
 	web := auth0test.DefaultApplication()
-	web.ClientID, web.Secret = or(vars["HOSTED_CLIENT_ID"], web.ClientID), or(vars["HOSTED_CLIENT_SECRET"], web.Secret)
-	if callback := vars["HOSTED_REDIRECT_URL"]; callback != "" {
+	web.ClientID, web.Secret = or(vars["HOMEROOM_HOSTED_CLIENT_ID"], web.ClientID), or(vars["HOMEROOM_HOSTED_CLIENT_SECRET"], web.Secret)
+	if callback := vars["HOMEROOM_HOSTED_REDIRECT_URL"]; callback != "" {
 		web.Callbacks = []string{callback}
 	}
 	cfg.Applications = []auth0test.Application{web}
@@ -44,7 +46,7 @@ func (c auth0simCommand) Run(ctx context.Context, p program) error {
 	}
 	fmt.Fprintf(p.stdout, "The Auth0 simulator is for development only: whoever reaches it can get any token.\n\n"+
 		"export AUTH0_BASE_URL=%s\nexport AUTH0_CLIENT_ID=%s\nexport AUTH0_CLIENT_SECRET=%s\nexport AUTH0_AUDIENCE=%s\n"+
-		"export HOSTED_CLIENT_ID=%s\nexport HOSTED_CLIENT_SECRET=%s\nexport HOSTED_REDIRECT_URL=%s\n",
+		"export HOMEROOM_HOSTED_CLIENT_ID=%s\nexport HOMEROOM_HOSTED_CLIENT_SECRET=%s\nexport HOMEROOM_HOSTED_REDIRECT_URL=%s\n",
 		base, cfg.ClientID, cfg.ClientSecret, cfg.Audience, web.ClientID, web.Secret, web.Callbacks[0])
 	return serveUntil(ctx, listener, simulator)
 }

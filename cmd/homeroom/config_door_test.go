@@ -24,7 +24,7 @@ func doorOf(t *testing.T, provider identity.Provider, environ ...string) (signup
 		return signup.Rules{}, httpapi.Config{}, err
 	}
 	var api httpapi.Config
-	return rules, api, cfg.door(&api, provider)
+	return rules, api, problemsError(cfg.door(&api, provider))
 }
 
 func TestTheDoorIsOpenByDefault(t *testing.T) {
@@ -48,10 +48,10 @@ func TestTheDoorIsAsConfigured(t *testing.T) {
 		t.Fatal(err)
 	}
 	cfg, err := readConfig(valid(
-		"SIGNUP_ALLOWED_DOMAINS=lincoln.example,Müll.example", "SIGNUP_DENIED_DOMAINS=x.lincoln.example", "SIGNUP_DISPOSABLE=deny",
-		"SIGNUP_DISPOSABLE_LIST="+list, "SIGNUP_SUBADDRESS=deny", "SIGNUP_FIELDS=givenName:required,phone", "SIGNUP_BUDGET_MINUTE=3",
-		"SIGNUP_BUDGET_DAY=40", "SIGNUP_OAUTH=google=google-oauth2, azure-ad=windowslive", "CAPTCHA=hcaptcha", "CAPTCHA_SECRET=hush-hush",
-		"CAPTCHA_HOSTNAMES=a.example,b.example",
+		"HOMEROOM_SIGNUP_ALLOWED_DOMAINS=lincoln.example,Müll.example", "HOMEROOM_SIGNUP_DENIED_DOMAINS=x.lincoln.example", "HOMEROOM_SIGNUP_DISPOSABLE=deny",
+		"HOMEROOM_SIGNUP_DISPOSABLE_LIST="+list, "HOMEROOM_SIGNUP_SUBADDRESS=deny", "HOMEROOM_SIGNUP_FIELDS=givenName:required,phone", "HOMEROOM_SIGNUP_BUDGET_MINUTE=3",
+		"HOMEROOM_SIGNUP_BUDGET_DAY=40", "HOMEROOM_SIGNUP_OAUTH=google=google-oauth2, azure-ad=windowslive", "HOMEROOM_CAPTCHA=hcaptcha", "HOMEROOM_CAPTCHA_SECRET=hush-hush",
+		"HOMEROOM_CAPTCHA_HOSTNAMES=a.example,b.example",
 	))
 	if err != nil {
 		t.Fatal(err)
@@ -71,7 +71,7 @@ func TestTheDoorIsAsConfigured(t *testing.T) {
 		t.Errorf("the rules are %+v", rules)
 	}
 	var api httpapi.Config
-	if err := cfg.door(&api, unconfigured{}); err != nil {
+	if err := problemsError(cfg.door(&api, unconfigured{})); err != nil {
 		t.Fatal(err)
 	}
 	ways := map[string]string{"google": "google-oauth2", "azure-ad": "windowslive"}
@@ -86,22 +86,22 @@ func TestTheDoorIsAsConfigured(t *testing.T) {
 func TestTheDoorDoesNotOpenWhenMisconfigured(t *testing.T) {
 	t.Parallel()
 	for setting, want := range map[string]string{
-		"SIGNUP_ALLOWED_DOMAINS=lincoln":             "lincoln.example",
-		"SIGNUP_DENIED_DOMAINS=*.lincoln.example":    "is not the name of a domain",
-		"SIGNUP_DISPOSABLE=maybe":                    "allow or deny",
-		"SIGNUP_DISPOSABLE=deny LIST=/not/there":     "SIGNUP_DISPOSABLE_LIST",
-		"SIGNUP_SUBADDRESS=no":                       "allow or deny",
-		"SIGNUP_FIELDS=shoeSize:required":            "givenName, familyName, company",
-		"SIGNUP_OAUTH=google":                        "google=google-oauth2",
-		"SIGNUP_OAUTH_RATE=often":                    "5/1h",
-		"SIGNUP_SESSION=true":                        "logs nobody in",
-		"CAPTCHA=recaptcha CAPTCHA_SECRET=hush-hush": "turnstile or hcaptcha",
-		"CAPTCHA=turnstile":                          "secret",
-		"SIGNUP_BUDGET_DAY=many":                     "SignupBudgetDay",
+		"HOMEROOM_SIGNUP_ALLOWED_DOMAINS=lincoln":                      "lincoln.example",
+		"HOMEROOM_SIGNUP_DENIED_DOMAINS=*.lincoln.example":             "is not the name of a domain",
+		"HOMEROOM_SIGNUP_DISPOSABLE=maybe":                             "allow or deny",
+		"HOMEROOM_SIGNUP_DISPOSABLE=deny LIST=/not/there":              "HOMEROOM_SIGNUP_DISPOSABLE_LIST",
+		"HOMEROOM_SIGNUP_SUBADDRESS=no":                                "allow or deny",
+		"HOMEROOM_SIGNUP_FIELDS=shoeSize:required":                     "givenName, familyName, company",
+		"HOMEROOM_SIGNUP_OAUTH=google":                                 "google=google-oauth2",
+		"HOMEROOM_SIGNUP_OAUTH_RATE=often":                             "5/1h",
+		"HOMEROOM_SIGNUP_SESSION=true":                                 "logs nobody in",
+		"HOMEROOM_CAPTCHA=recaptcha HOMEROOM_CAPTCHA_SECRET=hush-hush": "turnstile or hcaptcha",
+		"HOMEROOM_CAPTCHA=turnstile":                                   "secret",
+		"HOMEROOM_SIGNUP_BUDGET_DAY=many":                              "HOMEROOM_SIGNUP_BUDGET_DAY",
 	} {
 		t.Run(setting, func(t *testing.T) {
 			t.Parallel()
-			environ := strings.Fields(strings.Replace(setting, " LIST=", " SIGNUP_DISPOSABLE_LIST=", 1))
+			environ := strings.Fields(strings.Replace(setting, " LIST=", " HOMEROOM_SIGNUP_DISPOSABLE_LIST=", 1))
 			_, _, err := doorOf(t, unconfigured{}, environ...)
 			if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hush-hush") {
 				t.Errorf("the error is %v, want %q", err, want)

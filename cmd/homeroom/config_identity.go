@@ -2,12 +2,13 @@ package main
 
 import (
 	"fmt"
-	"slices"
+	"log/slog"
 	"strings"
 
 	"homeroom/auth0"
 	"homeroom/beyondidentity"
 	"homeroom/identity"
+	"homeroom/internal/httpapi"
 	"homeroom/internal/secret"
 	"homeroom/scim"
 )
@@ -15,83 +16,115 @@ import (
 // IdentityConfig is the part of the environment that is about logins: which provider there is, and what only one of them
 // needs.
 type IdentityConfig struct {
-	IdentityProvider string `env:"IDENTITY_PROVIDER" envDefault:"auth0" help:"who keeps the logins: auth0, scim or beyondidentity"`
-	TokenIssuer      string `env:"HOMEROOM_TOKEN_ISSUER" help:"who signs the access tokens of operators and users, exactly as their claim iss says; Auth0 when empty"`
-	TokenKeysURL     string `env:"HOMEROOM_TOKEN_KEYS_URL" help:"where the issuer publishes its keys (JWKS); .well-known/jwks.json below the issuer when empty"`
+	IdentityProvider string `env:"HOMEROOM_IDENTITY_PROVIDER" choices:"auth0,scim,beyondidentity" envDefault:"auth0" help:"who keeps the logins: auth0, scim or beyondidentity"`
+	TokenIssuer      string `env:"HOMEROOM_TOKEN_ISSUER" is:"url" help:"who signs the access tokens of operators and users, exactly as their claim iss says; Auth0 when empty"`
+	TokenKeysURL     string `env:"HOMEROOM_TOKEN_KEYS_URL" is:"url" help:"where the issuer publishes its keys (JWKS); .well-known/jwks.json below the issuer when empty"`
 	TokenAudience    string `env:"HOMEROOM_TOKEN_AUDIENCE" help:"the audience of the access tokens; $AUTH0_AUDIENCE when empty"`
 
-	Auth0Login                  string `env:"AUTH0_LOGIN" envDefault:"password" help:"how people log in: password; email, with a code that Auth0 mails; ticket, with a password that they choose by a link in a mail"`
+	Auth0Login                  string `env:"AUTH0_LOGIN" choices:"password,email,ticket" envDefault:"password" help:"how people log in: password; email, with a code that Auth0 mails; ticket, with a password that they choose by a link in a mail"`
 	Auth0PasswordlessConnection string `env:"AUTH0_PASSWORDLESS_CONNECTION" envDefault:"email" help:"the passwordless connection that users are made in with AUTH0_LOGIN=email"`
 	Auth0OwnerRole              string `env:"AUTH0_OWNER_ROLE" help:"name of the Auth0 role of whoever signs a school up; none when empty"`
 	Auth0AdminRole              string `env:"AUTH0_ADMIN_ROLE" help:"name of the Auth0 role of a school's admins; none when empty"`
 	Auth0MemberRole             string `env:"AUTH0_MEMBER_ROLE" help:"name of the Auth0 role of a school's other people; none when empty"`
 	Auth0Organizations          bool   `env:"AUTH0_ORGANIZATIONS" envDefault:"false" help:"gives each school an Auth0 organization, with its people as members"`
 
-	SCIMBaseURL          string        `env:"SCIM_BASE_URL" help:"the SCIM 2.0 server, such as https://api.asgardeo.io/t/lincoln"`
-	SCIMTokenURL         string        `env:"SCIM_TOKEN_URL" help:"its OAuth token endpoint; $SCIM_BASE_URL/oauth2/token when empty"`
+	SCIMBaseURL          string        `env:"SCIM_BASE_URL" is:"url" help:"the SCIM 2.0 server, such as https://api.asgardeo.io/t/lincoln"`
+	SCIMTokenURL         string        `env:"SCIM_TOKEN_URL" is:"url" help:"its OAuth token endpoint; $SCIM_BASE_URL/oauth2/token when empty"`
 	SCIMClientID         string        `env:"SCIM_CLIENT_ID" help:"the application that may manage users, by the client credentials grant"`
 	SCIMClientSecret     secret.String `env:"SCIM_CLIENT_SECRET" help:"its secret"`
 	SCIMToken            secret.String `env:"SCIM_TOKEN" help:"a bearer token that does not end, for servers that want one instead of a client"`
 	SCIMScope            string        `env:"SCIM_SCOPE" help:"what the token is asked to be good for; what is needed at Asgardeo when empty"`
 	SCIMUserNamePrefix   string        `env:"SCIM_USERNAME_PREFIX" help:"what stands before the e-mail in user names, such as DEFAULT/ at Asgardeo"`
-	SCIMUsersPath        string        `env:"SCIM_USERS_PATH" help:"where users are, below the base URL; /scim2/Users when empty"`
-	SCIMRolesPath        string        `env:"SCIM_ROLES_PATH" help:"where roles are; /scim2/v2/Roles when empty. One that ends in /Groups has groups stand for roles"`
-	SCIMApplicationsPath string        `env:"SCIM_APPLICATIONS_PATH" help:"where applications are; /api/server/v1/applications when empty"`
+	SCIMUsersPath        string        `env:"SCIM_USERS_PATH" is:"path" help:"where users are, below the base URL; /scim2/Users when empty"`
+	SCIMRolesPath        string        `env:"SCIM_ROLES_PATH" is:"path" help:"where roles are; /scim2/v2/Roles when empty. One that ends in /Groups has groups stand for roles"`
+	SCIMApplicationsPath string        `env:"SCIM_APPLICATIONS_PATH" is:"path" help:"where applications are; /api/server/v1/applications when empty"`
 	SCIMApplication      string        `env:"SCIM_APPLICATION" help:"name of the application that the roles belong to; none when empty"`
 	SCIMAdminRole        string        `env:"SCIM_ADMIN_ROLE" help:"display name of the role of owners and admins; none when empty"`
 	SCIMMemberRole       string        `env:"SCIM_MEMBER_ROLE" help:"display name of the role of other people; none when empty"`
 
-	BeyondIdentityBaseURL      string        `env:"BEYOND_IDENTITY_BASE_URL" help:"the region's API; https://api.byndid.com when empty"`
+	BeyondIdentityBaseURL      string        `env:"BEYOND_IDENTITY_BASE_URL" is:"url" help:"the region's API; https://api.byndid.com when empty"`
 	BeyondIdentityAPIToken     secret.String `env:"BEYOND_IDENTITY_API_TOKEN" help:"an API token from the Admin Console"`
 	BeyondIdentityClientID     string        `env:"BEYOND_IDENTITY_CLIENT_ID" help:"instead of an API token: a client from the Admin Console"`
 	BeyondIdentityClientSecret secret.String `env:"BEYOND_IDENTITY_CLIENT_SECRET" help:"its secret"`
-	BeyondIdentityVersion      string        `env:"BEYOND_IDENTITY_VERSION" help:"v1 or v2; v1 with an API token and v2 with a client when empty"`
+	BeyondIdentityVersion      string        `env:"BEYOND_IDENTITY_VERSION" choices:"v1,v2" help:"v1 or v2; v1 with an API token and v2 with a client when empty"`
 }
 
 // requireIdentity checks what only the service needs, and not the commands that work on databases alone.
-func (c config) requireIdentity() error {
-	needed := map[string]string{}
+func (c config) requireIdentity() error { return problemsError(c.identityProblems()) }
+
+// identityProblems are what the service lacks of the identity provider.
+func (c config) identityProblems() (wrong []problem) {
+	need := func(name, value, why string) {
+		if value == "" {
+			wrong = append(wrong, problem{name, "is not set: " + why})
+		}
+	}
+	why := fmt.Sprintf("HOMEROOM_IDENTITY_PROVIDER=%s needs it", c.IdentityProvider)
 	switch c.IdentityProvider {
 	case "auth0":
-		needed = map[string]string{
-			"AUTH0_DOMAIN": c.Auth0BaseURL, "AUTH0_CLIENT_ID": c.Auth0ClientID, "AUTH0_CLIENT_SECRET": c.Auth0ClientSecret.Reveal(),
-		}
+		need("AUTH0_DOMAIN", c.Auth0BaseURL, why+", the Auth0 tenant, such as lincoln.eu.auth0.com")
+		need("AUTH0_CLIENT_ID", c.Auth0ClientID, why+", the machine-to-machine application")
+		need("AUTH0_CLIENT_SECRET", c.Auth0ClientSecret.Reveal(), why+", that application's secret")
 	case "scim":
-		needed["SCIM_BASE_URL"] = c.SCIMBaseURL
+		need("SCIM_BASE_URL", c.SCIMBaseURL, why)
 		if c.SCIMToken == "" {
-			needed["SCIM_CLIENT_ID"], needed["SCIM_CLIENT_SECRET"] = c.SCIMClientID, c.SCIMClientSecret.Reveal()
+			need("SCIM_CLIENT_ID", c.SCIMClientID, why+", or SCIM_TOKEN")
+			need("SCIM_CLIENT_SECRET", c.SCIMClientSecret.Reveal(), why+", or SCIM_TOKEN")
+		}
+		if c.SCIMApplication != "" && c.SCIMAdminRole == "" && c.SCIMMemberRole == "" {
+			wrong = append(wrong, problem{"SCIM_APPLICATION", "says whose roles are given, and needs SCIM_ADMIN_ROLE or SCIM_MEMBER_ROLE"})
 		}
 	case "beyondidentity":
-		if c.BeyondIdentityClientID == "" {
-			needed["BEYOND_IDENTITY_API_TOKEN"] = c.BeyondIdentityAPIToken.Reveal()
-		} else {
-			needed["BEYOND_IDENTITY_CLIENT_SECRET"] = c.BeyondIdentityClientSecret.Reveal()
-		}
-	default:
-		return fmt.Errorf("IDENTITY_PROVIDER is %q: use auth0, scim or beyondidentity", c.IdentityProvider)
+		wrong = append(wrong, c.beyondIdentityProblems()...)
 	}
-	if c.TokenIssuer == "" && c.Auth0BaseURL == "" {
-		needed["HOMEROOM_TOKEN_ISSUER"] = ""
+	if c.TokenIssuer == "" && c.Auth0BaseURL == "" && c.IdentityProvider != "auth0" {
+		need("HOMEROOM_TOKEN_ISSUER", "", "it says who signs the access tokens, exactly as their claim iss does")
 	}
-	if c.audience() == "" && c.IdentityProvider == "auth0" {
-		needed["AUTH0_AUDIENCE"] = ""
-	} else if c.audience() == "" {
-		needed["HOMEROOM_TOKEN_AUDIENCE"] = ""
+	if c.IdentityProvider == "auth0" {
+		need("AUTH0_AUDIENCE", c.audience(), "access tokens are checked against it, the identifier of Homeroom's own API at Auth0")
+	} else {
+		need("HOMEROOM_TOKEN_AUDIENCE", c.audience(), "access tokens are checked against it")
 	}
 	if c.choosesLater() {
-		needed["HOMEROOM_SMTP_URL"] = c.SMTPURL.Reveal()
+		need("HOMEROOM_SMTP_URL", c.SMTPURL.Reveal(), "AUTH0_LOGIN=ticket needs a mail server, since people choose their passwords by a link in a mail")
 	}
-	var missing []string
-	for name, value := range needed {
-		if value == "" {
-			missing = append(missing, name)
-		}
-	}
-	if len(missing) > 0 {
-		slices.Sort(missing)
-		return fmt.Errorf("set %s (homeroom help config tells what they are)", strings.Join(missing, ", "))
+	return wrong
+}
+
+// beyondIdentityProblems: there is either an API token or a client.
+func (c config) beyondIdentityProblems() []problem {
+	token, id, secret := c.BeyondIdentityAPIToken != "", c.BeyondIdentityClientID != "", c.BeyondIdentityClientSecret != ""
+	switch {
+	case token && (id || secret):
+		return []problem{{"BEYOND_IDENTITY_API_TOKEN", "is set, and a client (BEYOND_IDENTITY_CLIENT_ID, BEYOND_IDENTITY_CLIENT_SECRET) too: remove one of the two ways"}}
+	case id && !secret:
+		return []problem{{"BEYOND_IDENTITY_CLIENT_SECRET", "is not set: BEYOND_IDENTITY_CLIENT_ID needs it"}}
+	case secret && !id:
+		return []problem{{"BEYOND_IDENTITY_CLIENT_ID", "is not set: BEYOND_IDENTITY_CLIENT_SECRET needs it"}}
+	case !token && !id:
+		return []problem{{"BEYOND_IDENTITY_API_TOKEN", "is not set: HOMEROOM_IDENTITY_PROVIDER=beyondidentity needs it, or a client (BEYOND_IDENTITY_CLIENT_ID, BEYOND_IDENTITY_CLIENT_SECRET)"}}
 	}
 	return nil
+}
+
+// serviceProblems are what the service needs beyond what every command does, where each variable by itself is well formed.
+// Whatever can be made without a connection is made once, since its maker knows best what it needs.
+func (c config) serviceProblems(known []problem) []problem {
+	wrong := without(c.identityProblems(), known)
+	if _, err := c.rules(); err != nil {
+		wrong = append(wrong, problem{"HOMEROOM_SIGNUP_DISPOSABLE_LIST", fmt.Sprintf("is %s: %v", quoted(c.SignupDisposableList), err)})
+	}
+	if len(known)+len(wrong) > 0 {
+		return wrong
+	}
+	provider, err := c.newProvider(slog.New(slog.DiscardHandler))
+	if err != nil {
+		return append(wrong, problem{"HOMEROOM_IDENTITY_PROVIDER", fmt.Sprintf("is %s, whose settings do not fit together: %v", c.IdentityProvider, err)})
+	}
+	wrong = append(wrong, c.abilityProblems(provider)...)
+	var api httpapi.Config
+	wrong = append(wrong, c.door(&api, provider)...)
+	return append(wrong, c.hosted(&api, provider)...)
 }
 
 // issuer, keysURL and audience are what access tokens are checked against.
@@ -112,20 +145,19 @@ func (c config) keysURL() string {
 func (c config) audience() string { return or(c.TokenAudience, c.Auth0Audience) }
 
 // newProvider makes the client of the identity provider.
-func (a *app) newProvider() (identity.Provider, error) {
-	c := a.cfg
+func (c config) newProvider(logger *slog.Logger) (identity.Provider, error) {
 	switch c.IdentityProvider {
 	case "scim":
 		return scim.New(scim.Config{
 			BaseURL: c.SCIMBaseURL, TokenURL: c.SCIMTokenURL, ClientID: c.SCIMClientID, ClientSecret: c.SCIMClientSecret, Scope: c.SCIMScope,
 			Token: c.SCIMToken, UserNamePrefix: c.SCIMUserNamePrefix, UsersPath: c.SCIMUsersPath, RolesPath: c.SCIMRolesPath,
 			ApplicationsPath: c.SCIMApplicationsPath, Application: c.SCIMApplication, AdminRole: c.SCIMAdminRole,
-			MemberRole: c.SCIMMemberRole, Logger: a.logger,
+			MemberRole: c.SCIMMemberRole, Logger: logger,
 		})
 	case "beyondidentity":
 		return beyondidentity.New(beyondidentity.Config{
 			BaseURL: c.BeyondIdentityBaseURL, Version: beyondidentity.Version(c.BeyondIdentityVersion), APIToken: c.BeyondIdentityAPIToken,
-			ClientID: c.BeyondIdentityClientID, ClientSecret: c.BeyondIdentityClientSecret, Logger: a.logger,
+			ClientID: c.BeyondIdentityClientID, ClientSecret: c.BeyondIdentityClientSecret, Logger: logger,
 		})
 	}
 	return auth0.New(auth0.Config{
@@ -133,6 +165,6 @@ func (a *app) newProvider() (identity.Provider, error) {
 		ManagementAudience: c.Auth0ManagementAudience, Connection: c.Auth0Connection, CustomDomain: c.Auth0CustomDomain,
 		Login: c.Auth0Login, PasswordlessConnection: c.Auth0PasswordlessConnection, OwnMails: c.verifyFirst(),
 		OwnerRole: c.Auth0OwnerRole, AdminRole: c.Auth0AdminRole, MemberRole: c.Auth0MemberRole, Organizations: c.Auth0Organizations,
-		Audience: c.Auth0Audience, Logger: a.logger,
+		Audience: c.Auth0Audience, Logger: logger,
 	})
 }

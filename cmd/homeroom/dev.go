@@ -18,6 +18,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/caarlos0/env/v11"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/term"
 
@@ -76,7 +77,7 @@ func (devCommand) Run(ctx context.Context, p program) error {
 
 // devServe runs the service with the settings; what the user's environment says comes first.
 func devServe(ctx context.Context, p program, settings settings, postgres *devpg.Server, mails *mailtest.Server) error {
-	cfg, err := readConfig(settings.under(p.environ))
+	cfg, err := readServiceConfig(settings.under(p.environ))
 	if err != nil {
 		return err
 	}
@@ -85,6 +86,7 @@ func devServe(ctx context.Context, p program, settings settings, postgres *devpg
 	}
 	logger := slog.New(slog.NewTextHandler(p.stderr, nil))
 	slog.SetDefault(logger)
+	tellOldNames(logger, cfg.old)
 	group, ctx := errgroup.WithContext(ctx)
 	ended := postgres.Done()
 	group.Go(func() error {
@@ -154,13 +156,13 @@ func loadSettings(path string) (settings, error) {
 		return s, err
 	}
 	return settings{
-		"HOMEROOM_TENANT_KEY":      base64.StdEncoding.EncodeToString(randomKey()),
-		"HOMEROOM_ALLOW_SUPERUSER": "true",
-		"HOMEROOM_SIGNUP_RATE":     "off",
-		"SIGNUP_OAUTH_RATE":        "off",
-		"AUTH0_CLIENT_ID":          "homeroom-dev",
-		"AUTH0_CLIENT_SECRET":      rand.Text(),
-		"AUTH0_AUDIENCE":           "https://api.homeroom.test",
+		"HOMEROOM_TENANT_KEY":        base64.StdEncoding.EncodeToString(randomKey()),
+		"HOMEROOM_ALLOW_SUPERUSER":   "true",
+		"HOMEROOM_SIGNUP_RATE":       "off",
+		"HOMEROOM_SIGNUP_OAUTH_RATE": "off",
+		"AUTH0_CLIENT_ID":            "homeroom-dev",
+		"AUTH0_CLIENT_SECRET":        rand.Text(),
+		"AUTH0_AUDIENCE":             "https://api.homeroom.test",
 	}, nil
 }
 
@@ -178,7 +180,7 @@ func readSettings(path string) (settings, error) {
 	s := settings{}
 	for line := range strings.Lines(string(text)) {
 		if name, value, ok := strings.Cut(strings.TrimSpace(line), "="); ok {
-			s[name] = value
+			s[present(name)] = value
 		}
 	}
 	return s, nil
@@ -197,13 +199,22 @@ func (s settings) save(path string) error {
 	return os.Rename(fresh, path)
 }
 
-// under is the environment with the settings beneath it.
+// under is the environment with the settings beneath it: what the environment says, under whatever name or in a file, comes
+// first.
 func (s settings) under(environ []string) []string {
-	all := make([]string, 0, len(s)+len(environ))
-	for name, value := range s {
-		all = append(all, name+"="+value)
+	said := map[string]bool{}
+	for name, value := range env.ToMap(environ) {
+		if value != "" {
+			said[strings.TrimSuffix(present(name), "_FILE")] = true
+		}
 	}
-	return append(all, environ...)
+	all := slices.Clone(environ)
+	for name, value := range s {
+		if !said[name] {
+			all = append(all, name+"="+value)
+		}
+	}
+	return all
 }
 
 // readDevConfig is readConfig, except that without a catalog in the environment the settings of the development server

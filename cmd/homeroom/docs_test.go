@@ -61,7 +61,8 @@ func TestDocumentsNameVariablesThatExist(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, variable := range name.FindAllString(string(text), -1) {
-			if !known(variable) && !others[variable] {
+			old := oldNames[variable] != "" && filepath.Base(file) == "CHANGELOG.md" // it tells of earlier versions
+			if !known(variable) && !others[variable] && !old {
 				t.Errorf("%s speaks of %s, which Homeroom does not read", file, variable)
 			}
 		}

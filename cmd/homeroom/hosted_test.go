@@ -21,8 +21,8 @@ func TestServeSignsUpOnTheProvidersPage(t *testing.T) {
 	postgres := pgtest.Private(t, nil)
 	w := newWorld(t, postgres.URL("catalog"), postgres.URL("postgres"), 1)
 	app := auth0test.DefaultApplication()
-	p := w.start(t, "HOSTED_CLIENT_ID="+app.ClientID, "HOSTED_CLIENT_SECRET="+app.Secret, "HOSTED_REDIRECT_URL="+front+"/callback",
-		"HOSTED_RETURN_URLS=https://app.lincoln.example/welcome")
+	p := w.start(t, "HOMEROOM_HOSTED_CLIENT_ID="+app.ClientID, "HOMEROOM_HOSTED_CLIENT_SECRET="+app.Secret, "HOMEROOM_HOSTED_REDIRECT_URL="+front+"/callback",
+		"HOMEROOM_HOSTED_RETURN_URLS=https://app.lincoln.example/welcome")
 	if p.url == "" {
 		t.Fatalf("it does not serve: %s", p.logs)
 	}
@@ -54,26 +54,26 @@ func TestServeSignsUpOnTheProvidersPage(t *testing.T) {
 
 func TestHostedConfiguration(t *testing.T) {
 	t.Parallel()
-	base := []string{"HOMEROOM_CATALOG_URL=postgres://x/y", "HOMEROOM_TENANT_KEY=" + strings.Repeat("A", 43) + "=", "AUTH0_DOMAIN=lincoln.eu.auth0.com"}
+	base := valid("AUTH0_DOMAIN=lincoln.eu.auth0.com")
 	for name, c := range map[string]struct {
 		environ []string
 		wrong   string // empty where it is accepted
 		none    bool
 	}{
 		"nothing":                       {nil, "", true},
-		"a client":                      {[]string{"HOSTED_CLIENT_ID=x", "HOMEROOM_URL=https://homeroom.lincoln.example"}, "", false},
-		"on this machine":               {[]string{"HOSTED_CLIENT_ID=x"}, "", false},
-		"its own parameters":            {[]string{"HOSTED_CLIENT_ID=x", "HOSTED_PARAMS=organization_id=1, environment_id=dev"}, "", false},
-		"no parameters":                 {[]string{"HOSTED_CLIENT_ID=x", "HOSTED_PARAMS=none"}, "", false},
-		"no client":                     {[]string{"HOSTED_ISSUER=https://id.lincoln.example"}, "HOSTED_CLIENT_ID", false},
-		"a provider that adopts nobody": {[]string{"HOSTED_CLIENT_ID=x"}, "cannot take on", false},
-		"another tenant":                {[]string{"HOSTED_CLIENT_ID=x", "HOSTED_ISSUER=https://other.eu.auth0.com/"}, "another Auth0 tenant", false},
-		"a custom domain":               {[]string{"HOSTED_CLIENT_ID=x", "HOSTED_ISSUER=https://id.lincoln.example/", "AUTH0_CUSTOM_DOMAIN=id.lincoln.example"}, "", false},
-		"another keeper":                {[]string{"HOSTED_CLIENT_ID=x", "HOSTED_ISSUER=https://id.lincoln.example/", "IDENTITY_PROVIDER=scim"}, "", false},
-		"a fixed state":                 {[]string{"HOSTED_CLIENT_ID=x", "HOSTED_PARAMS=state=1"}, "state", false},
-		"half a parameter":              {[]string{"HOSTED_CLIENT_ID=x", "HOSTED_PARAMS=organization"}, "organization", false},
-		"a plain return":                {[]string{"HOSTED_CLIENT_ID=x", "HOSTED_RETURN_URLS=http://app.lincoln.example/"}, "app.lincoln.example", false},
-		"a plain service":               {[]string{"HOSTED_CLIENT_ID=x", "HOMEROOM_URL=http://homeroom.lincoln.example"}, "redirect", false},
+		"a client":                      {[]string{"HOMEROOM_HOSTED_CLIENT_ID=x", "HOMEROOM_URL=https://homeroom.lincoln.example"}, "", false},
+		"on this machine":               {[]string{"HOMEROOM_HOSTED_CLIENT_ID=x"}, "", false},
+		"its own parameters":            {[]string{"HOMEROOM_HOSTED_CLIENT_ID=x", "HOMEROOM_HOSTED_PARAMS=organization_id=1, environment_id=dev"}, "", false},
+		"no parameters":                 {[]string{"HOMEROOM_HOSTED_CLIENT_ID=x", "HOMEROOM_HOSTED_PARAMS=none"}, "", false},
+		"no client":                     {[]string{"HOMEROOM_HOSTED_ISSUER=https://id.lincoln.example"}, "HOMEROOM_HOSTED_CLIENT_ID", false},
+		"a provider that adopts nobody": {[]string{"HOMEROOM_HOSTED_CLIENT_ID=x"}, "cannot take on", false},
+		"another tenant":                {[]string{"HOMEROOM_HOSTED_CLIENT_ID=x", "HOMEROOM_HOSTED_ISSUER=https://other.eu.auth0.com/"}, "another Auth0 tenant", false},
+		"a custom domain":               {[]string{"HOMEROOM_HOSTED_CLIENT_ID=x", "HOMEROOM_HOSTED_ISSUER=https://id.lincoln.example/", "AUTH0_CUSTOM_DOMAIN=id.lincoln.example"}, "", false},
+		"another keeper":                {[]string{"HOMEROOM_HOSTED_CLIENT_ID=x", "HOMEROOM_HOSTED_ISSUER=https://id.lincoln.example/", "HOMEROOM_IDENTITY_PROVIDER=scim"}, "", false},
+		"a fixed state":                 {[]string{"HOMEROOM_HOSTED_CLIENT_ID=x", "HOMEROOM_HOSTED_PARAMS=state=1"}, "state", false},
+		"half a parameter":              {[]string{"HOMEROOM_HOSTED_CLIENT_ID=x", "HOMEROOM_HOSTED_PARAMS=organization"}, "organization", false},
+		"a plain return":                {[]string{"HOMEROOM_HOSTED_CLIENT_ID=x", "HOMEROOM_HOSTED_RETURN_URLS=http://app.lincoln.example/"}, "app.lincoln.example", false},
+		"a plain service":               {[]string{"HOMEROOM_HOSTED_CLIENT_ID=x", "HOMEROOM_URL=http://homeroom.lincoln.example"}, "HOMEROOM_URL cannot be used", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -84,7 +84,7 @@ func TestHostedConfiguration(t *testing.T) {
 				if name == "a provider that adopts nobody" {
 					provider = unconfigured{}
 				}
-				err = cfg.hosted(&api, provider)
+				err = problemsError(cfg.hosted(&api, provider))
 			}
 			if (err == nil) != (c.wrong == "") || err != nil && !strings.Contains(err.Error(), c.wrong) {
 				t.Fatalf("it says %v, want %q", err, c.wrong)
@@ -101,9 +101,9 @@ func TestTheDevelopmentServersApplication(t *testing.T) {
 	for environ, callback := range map[string]string{
 		"": "http://127.0.0.1:8080/callback", "HOMEROOM_ADDR=127.0.0.1:8081": "http://127.0.0.1:8081/callback",
 		"HOMEROOM_ADDR=:8081": "http://127.0.0.1:8081/callback", "HOMEROOM_ADDR=[::1]:8081": "http://[::1]:8081/callback",
-		"HOMEROOM_ADDR=127.0.0.1:0": "", "IDENTITY_PROVIDER=scim": "", "AUTH0_DOMAIN=lincoln.eu.auth0.com": "",
+		"HOMEROOM_ADDR=127.0.0.1:0": "", "HOMEROOM_IDENTITY_PROVIDER=scim": "", "AUTH0_DOMAIN=lincoln.eu.auth0.com": "",
 	} {
-		s := settings{"HOSTED_CLIENT_SECRET": "kept"}
+		s := settings{"HOMEROOM_HOSTED_CLIENT_SECRET": "kept"}
 		apps := s.application([]string{environ})
 		if callback == "" {
 			if len(apps) != 0 || len(s) != 0 {
@@ -111,7 +111,7 @@ func TestTheDevelopmentServersApplication(t *testing.T) {
 			}
 			continue
 		}
-		if len(apps) != 1 || apps[0].Callbacks[0] != callback || s["HOSTED_REDIRECT_URL"] != callback || apps[0].Secret != "kept" {
+		if len(apps) != 1 || apps[0].Callbacks[0] != callback || s["HOMEROOM_HOSTED_REDIRECT_URL"] != callback || apps[0].Secret != "kept" {
 			t.Errorf("%s: %+v, %v", environ, apps, s)
 		}
 	}

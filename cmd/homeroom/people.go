@@ -91,7 +91,7 @@ func (a *app) askForPasswords(ctx context.Context, tx pgx.Tx, events []catalog.O
 }
 
 // texts are what people read.
-func (c config) texts() (*messages.Texts, error) {
+func (c PeopleConfig) texts() (*messages.Texts, error) {
 	return messages.New(messages.Config{Dir: c.Messages, Default: c.Language})
 }
 

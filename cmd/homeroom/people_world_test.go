@@ -28,13 +28,13 @@ func newPeopleWorld(t *testing.T, w *world, gate gate) *peopleWorld {
 	}
 	t.Cleanup(func() { _ = mails.Close() })
 	w.env = []string{
-		"PROVISION_AFTER=verified", "HOMEROOM_SMTP_URL=" + mails.URL(), "HOMEROOM_MAIL_FROM=no-reply@homeroom.test",
+		"HOMEROOM_PROVISION_AFTER=verified", "HOMEROOM_SMTP_URL=" + mails.URL(), "HOMEROOM_MAIL_FROM=no-reply@homeroom.test",
 		"AUTH0_OWNER_ROLE=owner", "AUTH0_ORGANIZATIONS=true", "HOMEROOM_URL=http://homeroom.test",
 	}
 	if gate == concealed {
-		w.env = append(w.env, "SIGNUP_CONCEAL_EXISTING=true")
+		w.env = append(w.env, "HOMEROOM_SIGNUP_CONCEAL_EXISTING=true")
 	} else {
-		w.env = append(w.env, "SIGNUP_MODE=approve")
+		w.env = append(w.env, "HOMEROOM_SIGNUP_MODE=approve")
 	}
 	return &peopleWorld{w, mails}
 }

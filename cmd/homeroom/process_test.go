@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -42,7 +43,7 @@ var binary = sync.OnceValues(func() (string, error) {
 	return path, nil
 })
 
-var testKey = bytes.Repeat([]byte{5}, 32)
+var testKey = func() []byte { key := sha256.Sum256([]byte("the key of the tests")); return key[:] }()
 
 // world is what a service runs in: a catalog and servers on real Postgres, and the simulator.
 type world struct {

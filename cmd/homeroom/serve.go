@@ -37,12 +37,13 @@ type serveCommand struct {
 
 // Run runs the service until ctx ends.
 func (c serveCommand) Run(ctx context.Context, p program) error {
-	cfg, err := readConfig(p.environ)
+	cfg, err := readServiceConfig(p.environ)
 	if err != nil {
 		return err
 	}
 	logger := p.logger()
 	slog.SetDefault(logger)
+	tellOldNames(logger, cfg.old)
 	return serve(ctx, cfg, serveOptions{logger: logger, migrate: c.Migrate})
 }
 
@@ -55,9 +56,6 @@ type serveOptions struct {
 
 // serve runs the service: HTTP, jobs, the reconciler, the keeper of spares, and the fleet's migration if asked.
 func serve(ctx context.Context, cfg config, options serveOptions) error {
-	if err := cfg.requireIdentity(); err != nil {
-		return err
-	}
 	a, err := openApp(ctx, cfg, options.logger, serveParallel)
 	if err != nil {
 		return err
@@ -159,11 +157,8 @@ func (a *app) handler(pools *tenant.Pools, runner *jobs.Runner, all *fleet.Fleet
 		},
 		Version: version(), Logger: a.logger,
 	}
-	if err := a.cfg.door(&cfg, a.identity); err != nil {
-		return nil, err
-	}
-	if err := a.cfg.hosted(&cfg, a.identity); err != nil {
-		return nil, err
+	if wrong := append(a.cfg.door(&cfg, a.identity), a.cfg.hosted(&cfg, a.identity)...); len(wrong) > 0 {
+		return nil, problemsError(wrong)
 	}
 	api, err := httpapi.New(cfg)
 	if err != nil {

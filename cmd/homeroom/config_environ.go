@@ -1,0 +1,144 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/caarlos0/env/v11"
+)
+
+// oldNames are the names that variables had in earlier versions, with the present ones. They go on working.
+var oldNames = map[string]string{
+	"IDENTITY_PROVIDER":         "HOMEROOM_IDENTITY_PROVIDER",
+	"PROVISION_AFTER":           "HOMEROOM_PROVISION_AFTER",
+	"SIGNUP_MODE":               "HOMEROOM_SIGNUP_MODE",
+	"SIGNUP_CONCEAL_EXISTING":   "HOMEROOM_SIGNUP_CONCEAL_EXISTING",
+	"SIGNUP_PATIENCE":           "HOMEROOM_SIGNUP_PATIENCE",
+	"SIGNUP_ALLOWED_DOMAINS":    "HOMEROOM_SIGNUP_ALLOWED_DOMAINS",
+	"SIGNUP_DENIED_DOMAINS":     "HOMEROOM_SIGNUP_DENIED_DOMAINS",
+	"SIGNUP_DISPOSABLE":         "HOMEROOM_SIGNUP_DISPOSABLE",
+	"SIGNUP_DISPOSABLE_LIST":    "HOMEROOM_SIGNUP_DISPOSABLE_LIST",
+	"SIGNUP_SUBADDRESS":         "HOMEROOM_SIGNUP_SUBADDRESS",
+	"SIGNUP_FIELDS":             "HOMEROOM_SIGNUP_FIELDS",
+	"SIGNUP_BUDGET_MINUTE":      "HOMEROOM_SIGNUP_BUDGET_MINUTE",
+	"SIGNUP_BUDGET_DAY":         "HOMEROOM_SIGNUP_BUDGET_DAY",
+	"SIGNUP_SESSION":            "HOMEROOM_SIGNUP_SESSION",
+	"SIGNUP_OAUTH":              "HOMEROOM_SIGNUP_OAUTH",
+	"SIGNUP_OAUTH_RATE":         "HOMEROOM_SIGNUP_OAUTH_RATE",
+	"CAPTCHA":                   "HOMEROOM_CAPTCHA",
+	"CAPTCHA_SECRET":            "HOMEROOM_CAPTCHA_SECRET",
+	"CAPTCHA_SECRET_FILE":       "HOMEROOM_CAPTCHA_SECRET_FILE",
+	"CAPTCHA_VERIFY_URL":        "HOMEROOM_CAPTCHA_VERIFY_URL",
+	"CAPTCHA_HOSTNAMES":         "HOMEROOM_CAPTCHA_HOSTNAMES",
+	"HOSTED_ISSUER":             "HOMEROOM_HOSTED_ISSUER",
+	"HOSTED_CLIENT_ID":          "HOMEROOM_HOSTED_CLIENT_ID",
+	"HOSTED_CLIENT_SECRET":      "HOMEROOM_HOSTED_CLIENT_SECRET",
+	"HOSTED_CLIENT_SECRET_FILE": "HOMEROOM_HOSTED_CLIENT_SECRET_FILE",
+	"HOSTED_REDIRECT_URL":       "HOMEROOM_HOSTED_REDIRECT_URL",
+	"HOSTED_SCOPES":             "HOMEROOM_HOSTED_SCOPES",
+	"HOSTED_PARAMS":             "HOMEROOM_HOSTED_PARAMS",
+	"HOSTED_REGISTER_URL":       "HOMEROOM_HOSTED_REGISTER_URL",
+	"HOSTED_RETURN_URLS":        "HOMEROOM_HOSTED_RETURN_URLS",
+	"HOSTED_RATE":               "HOMEROOM_HOSTED_RATE",
+}
+
+// present is the name that a variable has today.
+func present(name string) string { return or(oldNames[name], name) }
+
+// environment is what the variables say, by their present names. An empty variable is one that is not set.
+type environment struct {
+	values map[string]string
+	// sources tell where each value comes from: the environment, or a file.
+	sources map[string]string
+	// old are the old names in use, in order.
+	old []string
+}
+
+// readEnvironment reads the environment, and the files that it names for secrets. What is wrong with a variable is told,
+// and leaves it out.
+func readEnvironment(environ []string) (environment, []problem) {
+	e := environment{values: map[string]string{}, sources: map[string]string{}}
+	var wrong []problem
+	given := env.ToMap(environ)
+	names := map[string]string{} // as they are written, by the present name
+	for _, written := range slices.Sorted(maps.Keys(given)) {
+		name := present(written)
+		if given[written] == "" {
+			continue
+		}
+		if first, twice := names[name]; twice && given[first] != given[written] {
+			wrong = append(wrong, problem{name, fmt.Sprintf("is set by its old name %s too, to something else: remove that", otherThan(name, first, written))})
+		} else if !twice {
+			names[name] = written
+		}
+		if name != written {
+			e.old = append(e.old, written)
+		}
+	}
+	for name, written := range names {
+		e.values[name], e.sources[name] = given[written], "environment"
+	}
+	wrong = append(wrong, e.readFiles()...)
+	return e, wrong
+}
+
+// otherThan is that of two names which is not this one.
+func otherThan(name, one, other string) string {
+	if one == name {
+		return other
+	}
+	return one
+}
+
+// readFiles replaces every NAME_FILE of a secret by NAME with the file's content.
+func (e environment) readFiles() (wrong []problem) {
+	for _, name := range slices.Sorted(maps.Keys(e.values)) {
+		plain, isFile := strings.CutSuffix(name, "_FILE")
+		if !isFile || (!isSecret(plain) && !serverName.MatchString(plain)) {
+			continue
+		}
+		path := e.values[name]
+		content, err := readSecret(path)
+		switch {
+		case e.values[plain] != "":
+			wrong = append(wrong, problem{plain, fmt.Sprintf("is set, and %s too: remove one", name)})
+		case err != nil:
+			wrong = append(wrong, problem{name, err.Error()})
+		default:
+			e.values[plain], e.sources[plain] = content, "file "+path
+		}
+	}
+	return wrong
+}
+
+// byteOrderMark is what some editors begin a file with.
+const byteOrderMark = "\ufeff"
+
+// readSecret reads a file with a secret. The white space around it, and a byte order mark, do not belong to it.
+func readSecret(path string) (string, error) {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return "", fmt.Errorf("names a file that cannot be read: %w", err)
+	}
+	text := strings.TrimSpace(strings.TrimPrefix(string(content), byteOrderMark))
+	switch {
+	case strings.ContainsRune(text, 0) || strings.HasPrefix(text, "\xff\xfe") || strings.HasPrefix(text, "\xfe\xff"):
+		return "", fmt.Errorf("names %s, which is no text in UTF-8: save it as UTF-8", path)
+	case text == "":
+		return "", fmt.Errorf("names %s, which is empty: write the secret into it", path)
+	case strings.ContainsAny(text, "\r\n"):
+		return "", fmt.Errorf("names %s, which has several lines: leave the secret alone in it", path)
+	}
+	return text, nil
+}
+
+// tellOldNames says once which variables have another name now.
+func tellOldNames(logger *slog.Logger, old []string) {
+	for _, name := range old {
+		logger.Warn("a variable has a new name; the old one still works", "old", name, "new", present(name))
+	}
+}
