@@ -30,7 +30,8 @@ func (id ID) Database() string { return "t_" + encoding.EncodeToString(id[:]) }
 
 var databasePattern = regexp.MustCompile(`^t_[a-z2-7]{26}$`)
 
-// ParseDatabase is the inverse of [ID.Database].
+// ParseDatabase is the inverse of [ID.Database]. The last letter of a name has bits to spare: names that differ only in those
+// are no tenant's.
 func ParseDatabase(name string) (ID, error) {
 	if !databasePattern.MatchString(name) {
 		return ID{}, fmt.Errorf("%q is not the name of a tenant's database", name)
@@ -38,6 +39,9 @@ func ParseDatabase(name string) (ID, error) {
 	var id ID
 	if _, err := encoding.Decode(id[:], []byte(name[2:])); err != nil {
 		return ID{}, fmt.Errorf("%q is not the name of a tenant's database: %w", name, err)
+	}
+	if id.Database() != name {
+		return ID{}, fmt.Errorf("%q is not the name of a tenant's database: no id is written so", name)
 	}
 	return id, nil
 }

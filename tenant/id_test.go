@@ -30,6 +30,7 @@ func TestParseDatabaseRefusesWhatItDidNotMake(t *testing.T) {
 	for _, name := range []string{
 		"", "t_", "postgres", "t_aaaaaaaaaaaaaaaaaaaaaaaaa", "t_aaaaaaaaaaaaaaaaaaaaaaaaaaa", "t_AAAAAAAAAAAAAAAAAAAAAAAAAA",
 		"t_aaaaaaaaaaaaaaaaaaaaaaaaa1", `t_aaaaaaaaaaaaaaaaaaaaaaaaa"`, "t_aaaaaaaaaaaaaaaaaaaaaaaaaa\n", "x_aaaaaaaaaaaaaaaaaaaaaaaaaa",
+		"t_aaaaaaaaaaaaaaaaaaaaaaaaab", "t_dddddddddddddddddddddddddd", // bits beyond the 16th byte are set
 	} {
 		if id, err := tenant.ParseDatabase(name); err == nil {
 			t.Errorf("%q reads as %s", name, id)

@@ -62,8 +62,8 @@ func versionRows(ctx context.Context, conn *pgx.Conn) (rows int, err error) {
 	return rows, nil
 }
 
-// Empty tells whether no table of a tenant's database but the version's has a row. What belongs to an extension does not
-// count. A table that it may not read is an error, never empty.
+// Empty tells whether no table of a tenant's database but the version's has a row, and there is no large object. What belongs
+// to an extension does not count. A table that it may not read is an error, never empty.
 func (s *Server) Empty(ctx context.Context, id ID) (bool, error) {
 	var filled bool
 	err := s.inside(ctx, id, func(conn *pgx.Conn) error {
@@ -82,9 +82,10 @@ func (s *Server) Empty(ctx context.Context, id ID) (bool, error) {
 			return err
 		}
 		tests, err := pgx.CollectRows(rows, pgx.RowTo[string])
-		if err != nil || len(tests) == 0 {
+		if err != nil {
 			return err
 		}
+		tests = append(tests, "exists (select from pg_largeobject_metadata)")
 		return conn.QueryRow(ctx, "select "+strings.Join(tests, " or ")).Scan(&filled)
 	})
 	if err != nil {

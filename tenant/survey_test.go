@@ -263,6 +263,7 @@ func TestEmpty(t *testing.T) {
 		"insert into shop.items (name) values ('soup'); alter table shop.items force row level security": false,
 		"create table public.more as select 1 as i":                                                      false,
 		"create table public.more (i int)":                                                               true,
+		"select lo_from_bytea(0, 'soup')":                                                                false,
 	} {
 		t.Run(statement, func(t *testing.T) {
 			t.Parallel()

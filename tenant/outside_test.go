@@ -1,0 +1,46 @@
+package tenant_test
+
+import (
+	"testing"
+
+	"homeroom/internal/pgtest"
+	"homeroom/internal/secret"
+	"homeroom/tenant"
+)
+
+func TestARenamedDatabaseIsFoundByItsComment(t *testing.T) {
+	t.Parallel()
+	postgres := pgtest.Private(t, nil)
+	server := openAt(t, postgres.URL("postgres"), nil)
+	renamed, untouched, kept := ensure(t, server), ensure(t, server), ensure(t, server)
+	if err := server.SetAside(t.Context(), kept, tenant.KeptName(kept, value2026)); err != nil {
+		t.Fatal(err)
+	}
+	exec(t, connect(t, postgres.URL("postgres")), "alter database "+renamed.Database()+` rename to "Lincoln High, old"`)
+	found, err := server.Renamed(t.Context())
+	if err != nil || len(found) != 1 || found[renamed] != "Lincoln High, old" {
+		t.Errorf("found %v, %v; %s and %s are not renamed", found, err, untouched, kept)
+	}
+}
+
+func TestTheNotificationQueueIsMeasured(t *testing.T) {
+	t.Parallel()
+	postgres := pgtest.Private(t, nil)
+	server, err := tenant.Open(tenant.Config{URL: secret.String(postgres.URL("postgres")), Key: key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	if usage, err := server.NotificationQueue(t.Context()); err != nil || usage != 0 {
+		t.Errorf("an unused queue is at %v, %v", usage, err)
+	}
+	// Who listens and stays in a transaction keeps the queue from being emptied.
+	listener, sender := connect(t, postgres.URL("postgres")), connect(t, postgres.URL("postgres"))
+	exec(t, listener, "listen bell")
+	exec(t, listener, "begin")
+	exec(t, listener, "select 1")
+	exec(t, sender, "select pg_notify('bell', n || repeat('x', 7900)) from generate_series(1, 1000) as n")
+	if usage, err := server.NotificationQueue(t.Context()); err != nil || usage <= 0 {
+		t.Errorf("the queue is at %v, %v", usage, err)
+	}
+}
