@@ -20,10 +20,10 @@ import (
 
 	"github.com/caarlos0/env/v11"
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/term"
 
 	"homeroom/auth0/auth0test"
 	"homeroom/internal/devpg"
+	"homeroom/internal/display"
 	"homeroom/mail/mailtest"
 )
 
@@ -240,7 +240,8 @@ func readDevConfig(p program) (config, error) {
 // welcome tells how to use what runs now.
 func welcome(w io.Writer, addr string, cfg config, postgres *devpg.Server) {
 	bold, plain := "", ""
-	if file, ok := w.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
+	w = display.Unwrap(w)
+	if terminal(w) != nil {
 		bold, plain = "\x1b[1m", "\x1b[0m"
 	}
 	me := os.Args[0]

@@ -11,6 +11,7 @@ import (
 	"github.com/rivo/uniseg"
 
 	"homeroom/doctor"
+	"homeroom/internal/display"
 )
 
 // pageWidth is how wide the report is at most, where names allow it.
@@ -170,7 +171,7 @@ func printPlan(w io.Writer, plan []doctor.Finding) {
 // printRepair tells how a repair went.
 func printRepair(w io.Writer, r repaired) {
 	if r.Problem == "" {
-		fmt.Fprintf(w, "repaired  %s (%s)\n", r.Subject, r.Code)
+		fmt.Fprintf(w, "repaired  %s (%s)\n", display.Text(r.Subject), r.Code)
 		return
 	}
 	printWrapped(w, "failed    ", fmt.Sprintf("%s (%s): %s", r.Subject, r.Code, r.Problem))

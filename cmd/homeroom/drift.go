@@ -8,6 +8,7 @@ import (
 
 	"homeroom/catalog"
 	"homeroom/fleet"
+	"homeroom/internal/display"
 	"homeroom/tenant"
 )
 
@@ -82,7 +83,7 @@ func printDrift(w io.Writer, drift fleet.Drift) {
 		fmt.Fprintln(w)
 	}
 	for problem, tenants := range drift.Failed {
-		fmt.Fprintf(w, "%s could not be looked at: %s\n    %s\n\n", tenantCount(len(tenants)), names(tenants), problem)
+		fmt.Fprintf(w, "%s could not be looked at: %s\n    %s\n\n", tenantCount(len(tenants)), names(tenants), display.Text(problem))
 	}
 	if drift.Drifted() == 0 {
 		fmt.Fprintf(w, "%s looked at, and none differs from what its version should be.\n", tenantCount(drift.Looked))
@@ -92,6 +93,9 @@ func printDrift(w io.Writer, drift fleet.Drift) {
 }
 
 func printDifference(w io.Writer, d tenant.Difference) {
+	for _, text := range []*string{&d.Kind, &d.Name, &d.Want, &d.Got} {
+		*text = display.Text(*text)
+	}
 	switch {
 	case d.Got == "":
 		fmt.Fprintf(w, "    missing  %s %s  %s\n", d.Kind, d.Name, d.Want)

@@ -19,6 +19,8 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"homeroom/internal/display"
 )
 
 // The exit codes that callers rely on.
@@ -64,6 +66,7 @@ func (e exitError) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 
 // run runs the command line and returns the exit code.
 func run(ctx context.Context, args []string, p program) int {
+	p.stdout, p.stderr = display.Writer(p.stdout), display.Writer(p.stderr)
 	var cli commands
 	exit := -1
 	parser, err := kong.New(&cli,

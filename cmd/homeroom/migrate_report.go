@@ -12,6 +12,7 @@ import (
 
 	"homeroom/catalog"
 	"homeroom/fleet"
+	"homeroom/internal/display"
 )
 
 // plan prints what a run would do.
@@ -35,7 +36,7 @@ func (c migrateRun) plan(ctx context.Context, p program, all *fleet.Fleet, optio
 		MaxFailures int               `json:"maxFailures"`
 		Files       map[uint][]string `json:"files"`
 		Tenants     []entry           `json:"tenants"`
-	}{plan.To, plan.Down, slices.Concat([]int{}, plan.Waves), plan.Canaries, plan.MaxFailures, plan.Files, entries(plan.Tenants)}
+	}{plan.To, plan.Down, plan.Waves, plan.Canaries, plan.MaxFailures, plan.Files, entries(plan.Tenants)}
 	header := []string{"SCHOOL", "DATABASE", "SERVER", "STATUS", "FROM", "TO", "FILES"}
 	if c.Output != "table" {
 		return c.print(p.stdout, header, rows, items)
@@ -152,6 +153,7 @@ func printFailures(w io.Writer, outcomes []catalog.Outcome) {
 	slices.SortStableFunc(causes, func(a, b string) int { return len(byCause[b]) - len(byCause[a]) })
 	for _, cause := range causes {
 		failed := byCause[cause]
+		cause = display.Text(cause)
 		if len(failed) == 1 {
 			fmt.Fprintf(w, "failed  %s  (version %d)\n        %s\n", name(failed[0]), failed[0].ToVersion, cause)
 			continue

@@ -2,11 +2,12 @@ package main
 
 import (
 	"encoding/csv"
-	"encoding/json"
 	"io"
 	"strings"
 
 	"github.com/rivo/uniseg"
+
+	"homeroom/internal/display"
 )
 
 // output is the choice of a form for lists.
@@ -18,21 +19,32 @@ type output struct {
 func (o output) print(w io.Writer, header []string, rows [][]string, items any) error {
 	switch o.Output {
 	case "json":
-		encoder := json.NewEncoder(w)
-		encoder.SetIndent("", "  ")
-		return encoder.Encode(items)
+		return display.JSON(w, items, "  ")
 	case "csv":
 		out := csv.NewWriter(w)
 		if err := out.Write(header); err != nil {
 			return err
 		}
-		return out.WriteAll(rows)
+		return out.WriteAll(each(rows, display.Cell))
 	}
 	return printTable(w, append([][]string{header}, rows...))
 }
 
+// each applies a function to every cell.
+func each(rows [][]string, f func(string) string) [][]string {
+	all := make([][]string, len(rows))
+	for i, row := range rows {
+		all[i] = make([]string, len(row))
+		for j, cell := range row {
+			all[i][j] = f(cell)
+		}
+	}
+	return all
+}
+
 // printTable aligns columns by what a terminal shows: a Chinese character takes two cells, an accent none.
 func printTable(w io.Writer, rows [][]string) error {
+	rows = each(rows, display.Text)
 	var widths []int
 	for _, row := range rows {
 		for i, cell := range row {

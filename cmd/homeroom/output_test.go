@@ -21,6 +21,22 @@ func TestPsqlGetsItsOwnArguments(t *testing.T) {
 	}
 }
 
+// TestNothingInAListTakesEffect: a school's name, or a cause with a pupil's entry in it, is shown and not done.
+func TestNothingInAListTakesEffect(t *testing.T) {
+	t.Parallel()
+	header := []string{"NAME", "PROBLEM"}
+	rows := [][]string{{"=cmd|' /C calc'!A1", "a\x1b]0;owned\a\nb"}, {"-", "\u009b2J\u202e"}}
+	for form, want := range map[string]string{
+		"table": "NAME                PROBLEM\n=cmd|' /C calc'!A1  a\\u001b]0;owned\\u0007\\u000ab\n-                   \\u009b2J\\u202e\n",
+		"csv":   "NAME,PROBLEM\n'=cmd|' /C calc'!A1,a\\u001b]0;owned\\u0007\\u000ab\n-,\\u009b2J\\u202e\n",
+	} {
+		var out bytes.Buffer
+		if err := (output{form}).print(&out, header, rows, nil); err != nil || out.String() != want {
+			t.Errorf("%s: %v\n%s\nwant\n%s", form, err, out.String(), want)
+		}
+	}
+}
+
 func TestListsInEveryForm(t *testing.T) {
 	t.Parallel()
 	header := []string{"SLUG", "NAME", "VERSION"}

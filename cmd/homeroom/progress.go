@@ -10,14 +10,24 @@ import (
 	"golang.org/x/term"
 
 	"homeroom/fleet"
+	"homeroom/internal/display"
 )
 
 // progress shows how far a run is: a bar on a terminal, a line now and then elsewhere.
 func progress(w io.Writer) func(fleet.Progress) {
-	if file, ok := w.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
-		return bar(w)
+	if file := terminal(w); file != nil {
+		return bar(file)
 	}
 	return lines(w)
+}
+
+// terminal is the terminal that a writer leads to, or nil. What is written to it directly is not escaped.
+func terminal(w io.Writer) *os.File {
+	file, ok := display.Unwrap(w).(*os.File)
+	if !ok || !term.IsTerminal(int(file.Fd())) {
+		return nil
+	}
+	return file
 }
 
 func bar(w io.Writer) func(fleet.Progress) {
@@ -63,11 +73,11 @@ func lines(w io.Writer) func(fleet.Progress) {
 
 // counter counts on a terminal, and says nothing elsewhere.
 func counter(w io.Writer, what string) func(n int) {
-	file, ok := w.(*os.File)
-	if !ok || !term.IsTerminal(int(file.Fd())) {
+	file := terminal(w)
+	if file == nil {
 		return nil
 	}
-	bar := progressbar.NewOptions(-1, progressbar.OptionSetWriter(w), progressbar.OptionSetDescription(what),
+	bar := progressbar.NewOptions(-1, progressbar.OptionSetWriter(file), progressbar.OptionSetDescription(what),
 		progressbar.OptionShowCount(), progressbar.OptionClearOnFinish(), progressbar.OptionThrottle(50*time.Millisecond))
 	return func(n int) { _ = bar.Set(n) }
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"homeroom/catalog"
+	"homeroom/internal/display"
 	"homeroom/signup"
 	"homeroom/tenant"
 )
@@ -169,7 +170,7 @@ func (c tenantReprovision) Run(ctx context.Context, p program) error {
 		wish := signup.Reprovision{Tenant: c.Tenant, Fresh: c.Fresh, Confirm: c.Confirm, Actor: operator()}
 		t, kept, err := a.signup.ReprovisionNow(ctx, wish, func(steps []tenant.Step) {
 			if last := steps[len(steps)-1]; last.Status != tenant.Running {
-				fmt.Fprintf(p.stdout, "%-10s %-6s %5d ms  %s\n", last.Name, last.Status, last.DurationMS, or(last.Changed, "in order"))
+				fmt.Fprintf(p.stdout, "%-10s %-6s %5d ms  %s\n", last.Name, last.Status, last.DurationMS, display.Text(or(last.Changed, "in order")))
 			}
 		})
 		switch {
@@ -231,7 +232,7 @@ func (c tenantPsql) Run(ctx context.Context, p program) error {
 	if mode := u.Query().Get("sslmode"); mode != "" {
 		command.Env = append(command.Env, "PGSSLMODE="+mode)
 	}
-	command.Stdin, command.Stdout, command.Stderr = os.Stdin, p.stdout, p.stderr
+	command.Stdin, command.Stdout, command.Stderr = os.Stdin, display.Unwrap(p.stdout), display.Unwrap(p.stderr)
 	var failed *exec.ExitError
 	if err := command.Run(); errors.As(err, &failed) {
 		return exitError(failed.ExitCode())

@@ -3,7 +3,6 @@ package httpapi
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"homeroom/internal/display"
 	"homeroom/signup"
 )
 
@@ -124,10 +124,11 @@ type stream struct {
 
 // send writes a view, unless it is what was sent last.
 func (s *stream) send(view followed) error {
-	data, err := json.Marshal(view)
-	if err != nil {
+	var text bytes.Buffer
+	if err := display.JSON(&text, view, ""); err != nil {
 		return fmt.Errorf("write event: %w", err)
 	}
+	data := bytes.TrimSpace(text.Bytes())
 	if bytes.Equal(data, s.last) {
 		return nil
 	}

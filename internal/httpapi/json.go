@@ -9,6 +9,8 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"homeroom/internal/display"
 )
 
 // deepest is how deep the JSON of a request may be nested. Ours has one level.
@@ -16,8 +18,11 @@ const deepest = 8
 
 // strictJSON reads requests: one value in UTF-8, no member twice, nothing after it. encoding/json would take the last of
 // two members, names in any letter case, and other bytes as if they were characters, so that a proxy in front of us could
-// have understood another request than we do.
-var strictJSON = huma.Format{Marshal: huma.DefaultJSONFormat.Marshal, Unmarshal: readStrictly}
+// have understood another request than we do. Answers are written without a list that is null.
+var strictJSON = huma.Format{
+	Marshal:   func(w io.Writer, value any) error { return display.JSON(w, value, "") },
+	Unmarshal: readStrictly,
+}
 
 // malformed is what callers are told of a body that cannot be read. It quotes nothing of it.
 type malformed string

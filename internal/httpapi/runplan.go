@@ -3,7 +3,6 @@ package httpapi
 import (
 	"context"
 	"net/http"
-	"slices"
 	"strconv"
 
 	"github.com/google/uuid"
@@ -46,11 +45,11 @@ func (s *server) answerPlan(ctx context.Context, options fleet.Options) (*postMi
 		return nil, err
 	}
 	view := MigrationPlan{
-		To: plan.To, Down: plan.Down, Total: len(plan.Tenants), Waves: slices.Concat([]int{}, plan.Waves), Canaries: plan.Canaries,
+		To: plan.To, Down: plan.Down, Total: len(plan.Tenants), Waves: plan.Waves, Canaries: plan.Canaries,
 		MaxFailures: plan.MaxFailures, Concurrency: plan.Concurrency, Files: map[string][]string{}, Tenants: []PlannedTenant{},
 	}
 	for from, files := range plan.Files {
-		view.Files[strconv.FormatUint(uint64(from), 10)] = slices.Concat([]string{}, files)
+		view.Files[strconv.FormatUint(uint64(from), 10)] = files
 	}
 	for _, t := range plan.Tenants[:min(mostPlanned, len(plan.Tenants))] {
 		view.Tenants = append(view.Tenants, PlannedTenant{
