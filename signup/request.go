@@ -7,8 +7,6 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"golang.org/x/text/unicode/norm"
-
 	"homeroom/identity"
 	"homeroom/internal/secret"
 )
@@ -70,18 +68,7 @@ func (r Request) Normalise(rules Rules) (Request, error) {
 	var v validation
 	r.Email = v.email(r.Email)
 	v.allowed(r.Email, rules)
-	switch n := len(r.Password.Reveal()); {
-	case r.Login != nil || rules.NoPassword:
-		if n > 0 {
-			v.add("password", "unexpected", "Leave it out: nobody chooses a password here.")
-		}
-	case n == 0:
-		v.add("password", "required", "Choose a password.")
-	case n < 8:
-		v.add("password", "too_short", "Use at least 8 characters.")
-	case n > 72:
-		v.add("password", "too_long", "Use at most 72 bytes; longer passwords would be cut.")
-	}
+	v.password(r.Password, r.Login == nil && !rules.NoPassword)
 	r.SchoolName = v.name("schoolName", r.SchoolName, 2, r.Invitation == "") // an invitation may name it
 	r.GivenName = v.name("givenName", r.GivenName, 1, rules.Fields["givenName"] == Required)
 	r.FamilyName = v.name("familyName", r.FamilyName, 1, rules.Fields["familyName"] == Required)
@@ -118,21 +105,41 @@ func (v *validation) email(text string) string {
 	return email
 }
 
-// name trims a name and brings it to Unicode's composed form, so that names that look the same are the same. Any script
-// goes; characters that nobody can see, or that turn the direction of the text around them, do not.
+// password checks a password, or that there is none where nobody chooses one. What cannot be typed on every keyboard is
+// good; control characters are not, because programs on the way to the provider cut a password at a NUL or a line's end.
+func (v *validation) password(password secret.String, chosen bool) {
+	switch text := password.Reveal(); {
+	case !chosen:
+		if text != "" {
+			v.add("password", "unexpected", "Leave it out: nobody chooses a password here.")
+		}
+	case text == "":
+		v.add("password", "required", "Choose a password.")
+	case !utf8.ValidString(text), strings.ContainsFunc(text, unicode.IsControl):
+		v.add("password", "invalid_characters", "Use no control characters.")
+	case len(text) < 8:
+		v.add("password", "too_short", "Use at least 8 characters.")
+	case len(text) > 72:
+		v.add("password", "too_long", "Use at most 72 bytes; longer passwords would be cut.")
+	}
+}
+
+// name trims a name and brings it to Unicode's composed form with single spaces, so that names that look the same are the
+// same. Any script goes; characters that nobody can see, or that turn the direction of the text around them, do not.
 func (v *validation) name(field, text string, least int, required bool) string {
 	return v.text(field, text, least, 100, required)
 }
 
 func (v *validation) text(field, text string, least, most int, required bool) string {
-	text = norm.NFC.String(strings.TrimSpace(text))
+	valid := utf8.ValidString(text)
+	text = tidy(text)
 	length := utf8.RuneCountInString(text)
 	switch {
 	case text == "" && required:
 		v.add(field, "required", "Enter a name.")
 	case text == "":
-	case !utf8.ValidString(text), strings.ContainsFunc(text, unprintable):
-		v.add(field, "invalid_characters", "Leave out control characters and characters that change the direction of text.")
+	case !valid, strings.ContainsFunc(text, unprintable), hidden(text):
+		v.add(field, "invalid_characters", "Leave out control characters, invisible characters, and characters that change the direction of text.")
 	case length < least:
 		v.add(field, "too_short", fmt.Sprintf("Use at least %d characters.", least))
 	case length > most:
@@ -141,16 +148,4 @@ func (v *validation) text(field, text string, least, most int, required bool) st
 		v.add(field, "invalid_characters", "Use at least one letter, digit or sign that can be seen.")
 	}
 	return text
-}
-
-// unprintable tells control characters, line separators, unassigned and private code points, and the explicit
-// directional formatting characters of Unicode's UAX #9 from the characters of a name.
-func unprintable(r rune) bool {
-	return unicode.Is(unicode.Cc, r) || unicode.Is(unicode.Co, r) || r == '\u2028' || r == '\u2029' || r == '\ufeff' ||
-		(r >= '\u202a' && r <= '\u202e') || (r >= '\u2066' && r <= '\u2069') || (r >= '\ufff9' && r <= '\ufffb') ||
-		r >= 0xe0000 && r <= 0xe007f || r&0xfffe == 0xfffe
-}
-
-func visible(r rune) bool {
-	return unicode.IsLetter(r) || unicode.IsNumber(r) || unicode.IsSymbol(r) || unicode.IsPunct(r)
 }

@@ -39,6 +39,10 @@ func TestNormaliseFindsEveryFaultAtOnce(t *testing.T) {
 		"a school name with a NUL":    {func(r *signup.Request) { r.SchoolName = "Lin\x00coln" }, []string{"schoolName invalid_characters"}},
 		"a school name with a tab":    {func(r *signup.Request) { r.SchoolName = "Lin\tcoln" }, []string{"schoolName invalid_characters"}},
 		"a school name of bad UTF-8":  {func(r *signup.Request) { r.SchoolName = "Lin\xffcoln" }, []string{"schoolName invalid_characters"}},
+		"a password with a NUL":       {func(r *signup.Request) { r.Password = "Chalk-and\x00-Cheese-42" }, []string{"password invalid_characters"}},
+		"a password with a line end":  {func(r *signup.Request) { r.Password = "Chalk-and-Cheese-42\n" }, []string{"password invalid_characters"}},
+		"a password of bad UTF-8":     {func(r *signup.Request) { r.Password = "Chalk-and-\xff-Cheese" }, []string{"password invalid_characters"}},
+		"a password with spaces":      {func(r *signup.Request) { r.Password = " chalk \u00e9t caf\u00e9 🧀 " }, nil},
 		"a family name of one letter": {func(r *signup.Request) { r.FamilyName = "李" }, nil},
 		"an idempotency key of 256":   {func(r *signup.Request) { r.IdempotencyKey = strings.Repeat("k", 256) }, []string{"Idempotency-Key invalid_format"}},
 		"an idempotency key with a é": {func(r *signup.Request) { r.IdempotencyKey = strings.Repeat("é", 16) }, []string{"Idempotency-Key invalid_format"}},
@@ -62,6 +66,50 @@ func TestNormaliseFindsEveryFaultAtOnce(t *testing.T) {
 				t.Errorf("got %v, want %v", got, c.want)
 			}
 		})
+	}
+}
+
+// TestANameHasNothingThatNobodySees: alone it would be a school without a name, and among letters a second school with the
+// name of the first.
+func TestANameHasNothingThatNobodySees(t *testing.T) {
+	t.Parallel()
+	name := func(text string) (string, error) {
+		req := request()
+		req.SchoolName = text
+		req, err := req.Normalise(signup.Rules{})
+		return req.SchoolName, err
+	}
+	for _, r := range []rune{
+		'\u3164', '\u2800', '\u115f', '\u1160', '\uffa0', '\u200b', '\u2060', '\u2062', '\u00ad', '\u200e', '\u200f', '\u061c', '\ufe0f',
+		'\u034f', '\u17b4', '\u180e', '\u200c', '\u200d', '\U0001d159', '\U000e0100', '\U000e0041', '\ufeff', '\U0001bca0',
+	} {
+		for _, text := range []string{string(r), strings.Repeat(string(r), 3), " " + string(r) + " " + string(r), string(r) + "Lincoln", "Lincoln " + string(r), "Lin" + string(r) + "coln 4" + string(r) + "2"} {
+			_, err := name(text)
+			var invalid *signup.ValidationError
+			if !errors.As(err, &invalid) || invalid.Fields[0] != (signup.FieldError{
+				Field: "schoolName", Code: "invalid_characters",
+				Message: "Leave out control characters, invisible characters, and characters that change the direction of text.",
+			}) {
+				t.Errorf("%U in %q: %v", r, text, err)
+			}
+		}
+	}
+	for text, want := range map[string]string{
+		"  Lincoln   High ":                  "Lincoln High",
+		"Lincoln\u00a0\u2003High":            "Lincoln High",
+		"東京\u3000小学校":                        "東京 小学校",
+		"e\u0301cole":                        "\u00e9cole",
+		"می\u200cخواهم":                      "می\u200cخواهم",
+		"क्\u200dष":                          "क्\u200dष",
+		"葛\U000e0100城小学校":                    "葛\U000e0100城小学校",
+		"School ❤\ufe0f":                     "School ❤\ufe0f",
+		"👩\u200d🏫 and 🏳\ufe0f\u200d🌈 school": "👩\u200d🏫 and 🏳\ufe0f\u200d🌈 school",
+		"Room 1\ufe0f\u20e3":                 "Room 1\ufe0f\u20e3",
+		"\u0605 24":                          "\u0605 24",
+	} {
+		if got, err := name(text); err != nil || got != want {
+			t.Errorf("%q: got %q, %v; want %q", text, got, err, want)
+		}
 	}
 }
 

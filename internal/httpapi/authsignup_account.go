@@ -85,7 +85,7 @@ func (s *server) validateAccount(req signup.Request, wrong []FieldProblem) error
 	}
 	var kept []FieldProblem
 	for _, problem := range all {
-		if problem.Field == "password" && !told["password"] && !s.cfg.Signup.Rules().NoPassword && problem.Code != "too_long" {
+		if problem.Field == "password" && !told["password"] && !s.cfg.Signup.Rules().NoPassword && problem.Code != "too_long" && problem.Code != "invalid_characters" {
 			continue // said in the words of these rules below
 		}
 		kept = append(kept, problem)
