@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -145,7 +146,7 @@ func (a *app) handler(pools *tenant.Pools, runner *jobs.Runner, all *fleet.Fleet
 	cfg := httpapi.Config{
 		Signup: a.signup, Catalog: a.catalog, Fleet: all, Servers: a.servers, Pools: pools, Webhooks: a.webhooks,
 		Issuer: a.cfg.issuer(), JWKSURL: a.cfg.keysURL(), Audience: a.cfg.audience(),
-		Texts: a.texts, Mailbox: a.cfg.mailbox, AppURL: a.cfg.AppURL,
+		Texts: a.texts, Mailbox: a.cfg.mailbox, PublicURL: strings.TrimRight(a.cfg.URL, "/"), AppURL: a.cfg.AppURL,
 		SignupRate: a.cfg.SignupRate.allowance, TrustedProxies: a.cfg.TrustedProxies, AllowedOrigins: a.cfg.AllowedOrigins,
 		Ready: func(ctx context.Context) error {
 			select {

@@ -34,8 +34,9 @@ func permitted(permission string) access { return access{token: true, permission
 
 // register adds an operation. There is no other way to add one, so none is open by oversight.
 func register[I, O any](s *server, who access, op huma.Operation, handler func(context.Context, *I) (*O, error)) {
-	op.Middlewares = append(huma.Middlewares{s.bounded, s.guard(who)}, op.Middlewares...)
+	op.Middlewares = append(huma.Middlewares{s.announced, s.bounded, s.guard(who)}, op.Middlewares...)
 	op.Errors = append(op.Errors, http.StatusInternalServerError)
+	op.Security = []map[string][]string{} // said in the document: nobody needs a token
 	if !who.public {
 		op.Security = []map[string][]string{{"accessToken": {}}}
 		op.Errors = append(op.Errors, http.StatusUnauthorized, http.StatusServiceUnavailable)

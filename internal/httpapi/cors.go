@@ -21,19 +21,25 @@ func validOrigins(origins []string) error {
 }
 
 // cors lets pages of the allowed origins, compared letter by letter, call the API. Credentials of the browser are never
-// among what they may send: callers show a token.
+// among what they may send: callers show a token. What a browser asks before a page of another origin may call is answered
+// with the reason why it may not.
 func (s *server) cors(c *gin.Context) {
-	if len(s.cfg.AllowedOrigins) == 0 {
-		return
-	}
 	h := c.Writer.Header()
-	h.Add("Vary", "Origin")
+	if len(s.cfg.AllowedOrigins) > 0 {
+		h.Add("Vary", "Origin")
+	}
 	origin := c.GetHeader("Origin")
+	preflight := c.Request.Method == http.MethodOptions && origin != "" && c.GetHeader("Access-Control-Request-Method") != ""
 	if !slices.Contains(s.cfg.AllowedOrigins, origin) {
+		if preflight {
+			writeProblem(c.Writer, c.Request, newProblem(forbidden,
+				"Pages of other origins may not call this API (CORS). The operator allows an origin with HOMEROOM_ALLOWED_ORIGINS."))
+			c.Abort()
+		}
 		return
 	}
 	h.Set("Access-Control-Allow-Origin", origin)
-	if c.Request.Method != http.MethodOptions || c.GetHeader("Access-Control-Request-Method") == "" {
+	if !preflight {
 		h.Set("Access-Control-Expose-Headers",
 			"Location, Preference-Applied, RateLimit, RateLimit-Policy, Retry-After, WWW-Authenticate, X-Request-Id")
 		return

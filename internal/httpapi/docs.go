@@ -40,14 +40,10 @@ func (s *server) registerPages(router *gin.Engine) error {
 	if err := templates.ExecuteTemplate(&page, "docs.html", newDocsPage(doc, s.operations)); err != nil {
 		return fmt.Errorf("write documentation: %w", err)
 	}
-	get := func(path string, handler gin.HandlerFunc) {
-		router.GET(path, handler)
-		router.HEAD(path, handler)
-	}
-	get("/", func(c *gin.Context) { c.Redirect(http.StatusFound, "/docs") })
-	get("/openapi.json", func(c *gin.Context) { c.Data(http.StatusOK, "application/json", document) })
-	get("/docs", func(c *gin.Context) { writePage(c, page.Bytes()) })
-	get("/docs/style.css", func(c *gin.Context) {
+	router.GET("/", func(c *gin.Context) { c.Redirect(http.StatusFound, "/docs") })
+	router.GET("/openapi.json", func(c *gin.Context) { c.Data(http.StatusOK, "application/json", document) })
+	router.GET("/docs", func(c *gin.Context) { writePage(c, page.Bytes()) })
+	router.GET("/docs/style.css", func(c *gin.Context) {
 		c.Header("Cache-Control", "max-age=3600")
 		c.Data(http.StatusOK, "text/css; charset=utf-8", style)
 	})
@@ -58,7 +54,7 @@ func (s *server) registerPages(router *gin.Engine) error {
 				return err
 			}
 		}
-		get(k.path(), func(c *gin.Context) { explain(c, written[s.language(c).Tag()]) })
+		router.GET(k.path(), func(c *gin.Context) { explain(c, written[s.language(c).Tag()]) })
 	}
 	return nil
 }

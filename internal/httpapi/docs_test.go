@@ -3,12 +3,15 @@ package httpapi_test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/gin-gonic/gin"
+
+	"homeroom/internal/httpapi"
 )
 
 // pages are the routes that are no operations of the API.
@@ -45,10 +48,30 @@ func TestOpenAPI(t *testing.T) {
 		for _, route := range w.handler.(*gin.Engine).Routes() {
 			path := parameter.ReplaceAllString(route.Path, "{$1}")
 			if !slices.Contains(pages, path) && !strings.HasPrefix(path, "/problems/") {
-				truth(t, documented[route.Method+" "+path], "not documented: ", route.Method, " ", path)
+				truth(t, documented[strings.Replace(route.Method, "HEAD", "GET", 1)+" "+path], "not documented: ", route.Method, " ", path)
 			}
 		}
 		truth(t, len(documented) >= 10, documented)
+	})
+	t.Run("says where the service is, and who may use what", func(t *testing.T) {
+		server := doc["servers"].([]any)[0].(map[string]any)
+		equal(t, "/", server["url"], "the address from which the document was fetched")
+		schemes := doc["components"].(map[string]any)["securitySchemes"].(map[string]any)
+		operations(doc, func(method, path string, op map[string]any) {
+			needs, said := op["security"].([]any)
+			truth(t, said, method, path)
+			route := method + " " + strings.NewReplacer("{", ":", "}", "").Replace(path)
+			equal(t, slices.Contains(public, route), len(needs) == 0, method, path)
+			for _, need := range needs {
+				for scheme := range need.(map[string]any) {
+					truth(t, schemes[scheme] != nil, scheme)
+				}
+			}
+			refusals := func(status string) bool { return strings.HasPrefix(status, "4") }
+			truth(t, slices.ContainsFunc(slices.Collect(maps.Keys(op["responses"].(map[string]any))), refusals), "no refusal: ", method, path)
+		})
+		other := setup(t, options{noSpare: true, api: func(c *httpapi.Config) { c.PublicURL = "https://homeroom.lincoln.example" }})
+		equal(t, "https://homeroom.lincoln.example", openAPI(t, other)["servers"].([]any)[0].(map[string]any)["url"])
 	})
 	t.Run("says what everything is", func(t *testing.T) {
 		ids := map[string]bool{}

@@ -67,7 +67,7 @@ func newDocsPage(doc *huma.OpenAPI, operations []*huma.Operation) docsPage {
 
 func newDocsCall(doc *huma.OpenAPI, op *huma.Operation) docsCall {
 	call := docsCall{
-		ID: op.OperationID, Method: op.Method, Path: op.Path, Summary: op.Summary, Text: prose(op.Description), Token: op.Security != nil,
+		ID: op.OperationID, Method: op.Method, Path: op.Path, Summary: op.Summary, Text: prose(op.Description), Token: len(op.Security) > 0,
 	}
 	for _, p := range op.Parameters {
 		call.Parameters = append(call.Parameters, docsField{
@@ -180,7 +180,7 @@ func curl(op *huma.Operation, body map[string]any) string {
 		line += " -N"
 	}
 	line += " $HOMEROOM" + path
-	if op.Security != nil {
+	if len(op.Security) > 0 {
 		line += " \\\n  -H \"Authorization: Bearer $TOKEN\""
 	}
 	if len(body) > 0 {

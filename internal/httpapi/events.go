@@ -65,6 +65,9 @@ func (s *server) events(ctx context.Context, name, lastID string, look func(cont
 	if lastID == finalEvent && view.Final() {
 		return &huma.StreamResponse{Body: func(ctx huma.Context) { ctx.SetStatus(http.StatusNoContent) }}, nil
 	}
+	if requestOf(ctx).head {
+		return &huma.StreamResponse{Body: beginStream}, nil
+	}
 	select {
 	case s.streams <- struct{}{}:
 	default:
@@ -72,15 +75,19 @@ func (s *server) events(ctx context.Context, name, lastID string, look func(cont
 	}
 	return &huma.StreamResponse{Body: func(hctx huma.Context) {
 		defer func() { <-s.streams }()
-		hctx.SetHeader("Content-Type", "text/event-stream")
-		hctx.SetHeader("X-Accel-Buffering", "no") // nginx would keep the events back
-		hctx.SetStatus(http.StatusOK)
+		beginStream(hctx)
 		out := &stream{name: name, w: hctx.BodyWriter(), control: requestOf(ctx).control}
 		err := s.follow(ctx, view, look, out)
 		if request := requestOf(ctx); err != nil && ctx.Err() == nil {
 			request.cause = err
 		}
 	}}, nil
+}
+
+func beginStream(ctx huma.Context) {
+	ctx.SetHeader("Content-Type", "text/event-stream")
+	ctx.SetHeader("X-Accel-Buffering", "no") // nginx would keep the events back
+	ctx.SetStatus(http.StatusOK)
 }
 
 // follow sends the view and every change of it, until one is final, the client or the server goes, or time is up.

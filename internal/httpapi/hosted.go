@@ -27,6 +27,9 @@ func (s *server) registerHosted(router gin.IRouter) {
 	if s.cfg.Hosted == nil {
 		return
 	}
+	for _, path := range []string{registerPath, callbackPath} { // GET begins or ends something there, which HEAD must not
+		router.HEAD(path, func(c *gin.Context) { c.Status(http.StatusOK) })
+	}
 	router.GET(registerPath, s.startHosted)
 	router.GET(callbackPath, s.finishHosted)
 	router.POST(finishPath, s.ownForm, limitForm, s.goOnHosted)

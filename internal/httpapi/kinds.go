@@ -30,7 +30,7 @@ var kinds = []*kind{
 var (
 	malformedRequest = &kind{
 		"MALFORMED_REQUEST", http.StatusBadRequest, "Malformed request",
-		"The body could not be read as one JSON object: it is not JSON, names a member twice, goes on after its end, holds bytes that are not UTF-8, or did not arrive completely.",
+		"The body could not be read as one JSON object: it is not JSON, names a member twice, goes on after its end, holds bytes that are not UTF-8, or did not arrive completely. Or a header of which there is one at most was sent more than once.",
 		"Send exactly one JSON object in UTF-8. Most JSON libraries do when they are given a plain object.",
 	}
 	unauthenticated = &kind{
@@ -40,7 +40,7 @@ var (
 	}
 	forbidden = &kind{
 		"FORBIDDEN", http.StatusForbidden, "Not allowed",
-		"The token is good, but does not carry the permission that the operation needs; the detail names it. Or the school has been suspended.",
+		"The token is good, but does not carry the permission that the operation needs; the detail names it. Or the school has been suspended. Or a page of an origin that is not allowed wants to call the API.",
 		"Grant the permission to the user or the application. At Auth0, the API needs “Enable RBAC” and “Add Permissions in the Access Token”; then get a new token.",
 	}
 	signupClosed = &kind{
@@ -100,8 +100,8 @@ var (
 	}
 	unsupportedMediaType = &kind{
 		"UNSUPPORTED_MEDIA_TYPE", http.StatusUnsupportedMediaType, "Unsupported media type",
-		"The body does not say that it is JSON in UTF-8.",
-		"Send `Content-Type: application/json`.",
+		"The body does not say that it is JSON in UTF-8. Or it is compressed.",
+		"Send `Content-Type: application/json`, and no `Content-Encoding`.",
 	}
 	validationError = &kind{
 		"VALIDATION_ERROR", http.StatusUnprocessableEntity, "Invalid input",

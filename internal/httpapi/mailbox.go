@@ -42,12 +42,9 @@ func (s *server) registerMailbox(router *gin.Engine) error {
 		return fmt.Errorf("read pages of the mailbox: %w", err)
 	}
 	box := &mailboxPages{s.cfg.Mailbox, templates}
-	for path, handler := range map[string]gin.HandlerFunc{
-		mailboxPath: box.list, mailboxPath + "/:number": box.show, mailboxPath + "/:number/html": box.frame,
-	} {
-		router.GET(path, handler)
-		router.HEAD(path, handler)
-	}
+	router.GET(mailboxPath, box.list)
+	router.GET(mailboxPath+"/:number", box.show)
+	router.GET(mailboxPath+"/:number/html", box.frame)
 	return nil
 }
 
@@ -82,6 +79,7 @@ func (m *mailboxPages) frame(c *gin.Context) {
 		return
 	}
 	c.Header("Content-Security-Policy", framePolicy)
+	c.Header("X-Frame-Options", "SAMEORIGIN")
 	// Links are to open in a window of their own: in the frame they could not be used.
 	page := strings.Replace(mail.HTML, "<head>", `<head><base target="_blank">`, 1)
 	c.Data(http.StatusOK, "text/html; charset=utf-8", []byte(page))

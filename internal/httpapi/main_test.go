@@ -257,6 +257,15 @@ func (w *world) try(method, path string, body io.Reader, headers ...string) (rep
 	return reply{res.StatusCode, res.Header, string(text)}, err
 }
 
+// read reads an answer.
+func read(t *testing.T, res *http.Response) reply {
+	t.Helper()
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	check(t, err)
+	return reply{res.StatusCode, res.Header, string(text)}
+}
+
 var client = &http.Client{
 	Timeout:       30 * time.Second,
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },

@@ -23,8 +23,11 @@ type request struct {
 	id string
 	// client is the caller's address, network what the limit of sign-ups counts by.
 	client, network string
-	// hasBody tells whether a body may be coming.
+	// hasBody tells whether a body may be coming, and length of how many bytes: -1 where the request does not say.
 	hasBody bool
+	length  int64
+	// head asks for the headers of an answer alone.
+	head    bool
 	control *http.ResponseController
 	// headers are those of the answer.
 	headers http.Header
@@ -49,7 +52,8 @@ var saneID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 // the log: they hold addresses of people, ids that are permissions, and secrets.
 func (s *server) begin(c *gin.Context) {
 	r := &request{
-		id: c.GetHeader("X-Request-Id"), hasBody: c.Request.ContentLength != 0, control: http.NewResponseController(c.Writer),
+		id: c.GetHeader("X-Request-Id"), hasBody: c.Request.ContentLength != 0, length: c.Request.ContentLength,
+		head: c.Request.Method == http.MethodHead, control: http.NewResponseController(c.Writer),
 		headers: c.Writer.Header(), language: func() messages.Localizer { return s.language(c) },
 	}
 	if !saneID.MatchString(r.id) {
@@ -119,14 +123,25 @@ func (s *server) recover(c *gin.Context) {
 	c.Next()
 }
 
-// secureHeaders are on every answer; pages add a content security policy of their own.
-func secureHeaders(c *gin.Context) {
+// secureHeaders are on every answer; pages add a content security policy of their own. Where the service is reached by
+// HTTPS, browsers are told to use nothing else.
+func (s *server) secureHeaders(c *gin.Context) {
 	h := c.Writer.Header()
+	if strings.HasPrefix(s.cfg.PublicURL, "https://") {
+		h.Set("Strict-Transport-Security", "max-age=31536000")
+	}
+	h.Set("X-Frame-Options", "DENY")
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	h.Set("Permissions-Policy", noFeatures)
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Cache-Control", "no-store")
 	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 }
+
+// noFeatures keeps a page, and whatever could be brought into one, from what a browser can do beyond showing text.
+const noFeatures = "accelerometer=(), browsing-topics=(), camera=(), display-capture=(), geolocation=(), gyroscope=(), magnetometer=(), " +
+	"microphone=(), midi=(), payment=(), publickey-credentials-get=(), screen-wake-lock=(), serial=(), usb=(), xr-spatial-tracking=()"
 
 // readable refuses text that Postgres cannot hold, wherever in the URL it stands: NUL, and bytes that are not UTF-8.
 func readable(c *gin.Context) {

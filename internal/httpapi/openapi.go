@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"net/http"
 	"reflect"
 	"slices"
@@ -30,13 +31,15 @@ func (s *server) humaConfig() huma.Config {
 	return huma.Config{
 		OpenAPI: &huma.OpenAPI{
 			OpenAPI: "3.1.0",
+			Servers: []*huma.Server{{URL: cmp.Or(s.cfg.PublicURL, "/"), Description: "This service."}},
 			Info: &huma.Info{
 				Title:   "Homeroom",
 				Version: s.cfg.Version,
+				License: &huma.License{Name: "Apache License 2.0", Identifier: "Apache-2.0"},
 				Description: "Every school has its own Postgres database. One request signs a school up; the rest is for its users and for operators.\n\n" +
 					"Errors are problem documents (RFC 9457): `code` is for programs, `detail` for people, in the language of `Accept-Language`, and " +
 					"`type` leads to a page with the cure. " +
-					"Each answer has an `X-Request-Id`.",
+					"Each answer has an `X-Request-Id`. HEAD is answered wherever GET is.",
 			},
 			OnAddOperation: []huma.AddOpFunc{func(_ *huma.OpenAPI, op *huma.Operation) { s.operations = append(s.operations, op) }},
 			Tags: []*huma.Tag{
@@ -169,9 +172,9 @@ func possible(op *huma.Operation, k *kind) bool {
 	case emailExists, idempotencyMismatch, schoolExists, signupClosed, invitationRequired:
 		return begins
 	case identityUnavailable:
-		return begins || op.Security != nil
+		return begins || len(op.Security) > 0
 	case forbidden:
-		return op.Security != nil
+		return len(op.Security) > 0
 	case invitationGone:
 		return begins || strings.HasSuffix(op.OperationID, "Invitation")
 	case linkGone:
@@ -179,7 +182,7 @@ func possible(op *huma.Operation, k *kind) bool {
 	case notWaiting:
 		return slices.Contains(judging, op.OperationID)
 	case signupBudget:
-		return begins && op.Security == nil
+		return begins && len(op.Security) == 0
 	case busy:
 		return !slices.Contains(neverBusy, op.OperationID)
 	}

@@ -65,6 +65,12 @@ func (s *server) registerPersonPages(router gin.IRouter) error {
 
 // limitForm refuses what no form of ours sends.
 func limitForm(c *gin.Context) {
+	if c.Request.ContentLength > largestForm {
+		c.Header("Connection", "close")
+		writeProblem(c.Writer, c.Request, refusal(http.StatusRequestEntityTooLarge, largestForm, "", nil))
+		c.Abort()
+		return
+	}
 	c.Request.Body = http.MaxBytesReader(c.Writer, c.Request.Body, largestForm)
 	if !strings.HasPrefix(c.GetHeader("Content-Type"), "application/x-www-form-urlencoded") || c.Request.ParseForm() != nil {
 		writeProblem(c.Writer, c.Request, newProblem(malformedRequest, "The body is not a form of this page."))

@@ -15,12 +15,13 @@ func (s *server) registerProbes() {
 	register(s, everybody, huma.Operation{
 		OperationID: "live", Method: http.MethodGet, Path: "/livez", Tags: []string{tagHealth},
 		Summary: "Is the process alive?", Description: "Nothing is checked: an answer is the answer.",
+		Errors: []int{http.StatusUnprocessableEntity},
 	}, func(context.Context, *struct{}) (*healthOutput, error) { return &healthOutput{Health{"ok"}}, nil })
 	register(s, everybody, huma.Operation{
 		OperationID: "ready", Method: http.MethodGet, Path: "/readyz", Tags: []string{tagHealth},
 		Summary:     "Can the service do its work?",
 		Description: "Checks the registry and the job runner; neither the identity provider nor the schools' databases.",
-		Errors:      []int{http.StatusServiceUnavailable},
+		Errors:      []int{http.StatusUnprocessableEntity, http.StatusServiceUnavailable},
 	}, s.getReady)
 }
 

@@ -196,9 +196,7 @@ func writeProblem(w http.ResponseWriter, r *http.Request, p *Problem) {
 	}
 	w.Header().Set("Content-Type", p.ContentType(""))
 	w.WriteHeader(p.Status)
-	if r.Method != http.MethodHead {
-		_, _ = w.Write(append(body, '\n')) // the caller may be gone
-	}
+	_, _ = w.Write(append(body, '\n')) // the caller may be gone; the answer to HEAD ends before it
 }
 
 // note completes a problem that is about to be written, and leaves its cause for the line in the log.

@@ -83,6 +83,9 @@ type Config struct {
 	Texts *messages.Texts
 	// Mailbox, if not nil, is shown at /dev/mailbox: the mails that the development server has kept. Defaults to none.
 	Mailbox Mailbox
+	// PublicURL is where people and programs reach the API, without a closing slash, such as https://homeroom.lincoln.example.
+	// Defaults to the address that the caller of a document has used.
+	PublicURL string
 	// AppURL is where people log in, for links on pages. Defaults to no such links.
 	AppURL string
 	// Version is the program's, for the OpenAPI document. Defaults to "dev".
@@ -191,10 +194,8 @@ func New(cfg Config) (http.Handler, error) {
 	if err := router.SetTrustedProxies(nil); err != nil { // see clientAddress, which reads the header instead of gin
 		return nil, err
 	}
-	router.Use(s.begin, s.recover, secureHeaders, s.cors, readable)
-	router.NoRoute(func(c *gin.Context) {
-		writeProblem(c.Writer, c.Request, newProblem(notFound, "There is nothing at this path. See /docs for what there is."))
-	})
+	router.Use(s.begin, s.recover, s.secureHeaders, s.cors, wellFormed, readable)
+	router.NoRoute(nothingAt)
 	router.NoMethod(func(c *gin.Context) {
 		writeProblem(c.Writer, c.Request, newProblem(methodNotAllowed, "This path has no such method. The Allow header lists those it has."))
 	})
@@ -219,6 +220,7 @@ func New(cfg Config) (http.Handler, error) {
 	if err := s.registerMailbox(router); err != nil {
 		return nil, err
 	}
+	answerHead(router)
 	return router, nil
 }
 
