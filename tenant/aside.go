@@ -78,18 +78,42 @@ func setAside(ctx context.Context, conn *pgx.Conn, id ID, kept string, role bool
 	return nil
 }
 
-// endSessions ends the sessions of clients in a tenant's database. Postgres's own, such as autovacuum's, belong to nobody
-// and give way by themselves.
+// endSessions ends the sessions of clients in a database. Postgres's own, such as autovacuum's, belong to nobody and give way
+// by themselves.
 func endSessions(ctx context.Context, conn *pgx.Conn, id ID) error {
 	_, err := conn.Exec(ctx, `
 		select pg_terminate_backend(pid, 5000)
 		from pg_stat_activity
 		where datname = $1 and pid <> pg_backend_pid() and usesysid is not null`, id.Database())
-	if postgres.IsCode(err, "42501") {
-		return fmt.Errorf("end its sessions: our role needs this of a superuser: grant pg_signal_backend to %s: %w", pgx.Identifier{conn.Config().User}.Sanitize(), err)
+	if postgres.IsCode(err, "42501") { // insufficient_privilege
+		err = errors.Join(err, occupied(ctx, conn, id.Database()))
 	}
 	if err != nil {
 		return fmt.Errorf("end its sessions: %w", err)
 	}
 	return nil
+}
+
+// occupied says whose sessions are in a database, and what we need in order to end them; nil when there are none.
+func occupied(ctx context.Context, conn *pgx.Conn, database string) error {
+	var sessions string
+	var super, signal bool
+	err := conn.QueryRow(ctx, `
+		select coalesce(string_agg(format('role %s with %s (process %s)', usename, coalesce(nullif(application_name, ''), 'an unnamed program'), pid), ', ' order by pid), ''),
+			coalesce(bool_or(rolsuper), false),
+			(select pg_has_role(oid, 'pg_signal_backend', 'usage') from pg_roles where rolname = current_user)
+		from pg_stat_activity
+		join pg_roles on pg_roles.oid = usesysid
+		where datname = $1 and pid <> pg_backend_pid()`, database).Scan(&sessions, &super, &signal)
+	switch {
+	case err != nil:
+		return fmt.Errorf("look who is in database %s: %w", database, err)
+	case sessions == "":
+		return nil
+	case !signal:
+		return fmt.Errorf("in it: %s; our role needs this of a superuser: grant pg_signal_backend to %s", sessions, pgx.Identifier{conn.Config().User}.Sanitize())
+	case super:
+		return fmt.Errorf("in it: %s; only a superuser can end the sessions of superusers, or they themselves", sessions)
+	}
+	return fmt.Errorf("in it: %s", sessions)
 }

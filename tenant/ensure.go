@@ -47,7 +47,7 @@ func (r Result) Changed() bool {
 func (s *Server) Ensure(ctx context.Context, id ID, rotation int, progress Progress) (Result, error) {
 	r := &recorder{tell: progress}
 	schema, err := s.ensure(ctx, r, id, rotation)
-	if postgres.IsCode(err, "3D000") { // the template is gone although we had seen it: somebody dropped it
+	if errors.Is(err, errTemplateChanged) || postgres.IsCode(err, "3D000") { // somebody has dropped it in this very moment
 		s.forget()
 		r.steps = nil
 		schema, err = s.ensure(ctx, r, id, rotation)
@@ -119,6 +119,9 @@ func (s *Server) ensureDatabase(ctx context.Context, conn *pgx.Conn, id ID, foun
 		return "", nil
 	}
 	killpoint.Here("tenant.database_wanted")
+	if err := s.checkTemplate(ctx, conn); err != nil {
+		return "", err
+	}
 	err := s.createDatabase(ctx, conn, "create database "+name+" owner "+quote(ownerRole)+" template "+quote(s.Template())+
 		" allow_connections false")
 	if err != nil {

@@ -203,29 +203,6 @@ func TestEnsureManyTimesAtOnceMakesOneTenant(t *testing.T) {
 	connect(t, server.URL(id, 0).Reveal())
 }
 
-func TestTemplate(t *testing.T) {
-	t.Parallel()
-	own := pgtest.Private(t, nil)
-	root := connect(t, own.URL("postgres"))
-
-	t.Run("one that a dead process left half made is built again", func(t *testing.T) {
-		server := openAt(t, own.URL("postgres"), nil)
-		exec(t, root, "create database "+server.Template()) // no mark, no schema
-		ensure(t, server)
-		if !value[bool](t, root, "select datistemplate and not datallowconn from pg_database where datname = $1", server.Template()) {
-			t.Error("the template is not marked and closed")
-		}
-	})
-	t.Run("one that is dropped behind our back is built again", func(t *testing.T) {
-		server := openAt(t, own.URL("postgres"), nil)
-		ensure(t, server)
-		exec(t, root, "alter database "+server.Template()+" is_template false")
-		exec(t, root, "drop database "+server.Template())
-		id := ensure(t, server)
-		connect(t, server.URL(id, 0).Reveal())
-	})
-}
-
 func TestEnsureWorksForAProvisionerThatIsNoSuperuser(t *testing.T) {
 	t.Parallel()
 	own := pgtest.Private(t, nil)

@@ -23,6 +23,10 @@ type Inspection struct {
 	// VersionRows is how many rows schema_migrations has; 0 where it is not there. One is right; with more, any of them may be
 	// taken for the version.
 	VersionRows int
+	// OpenFunctions are the functions that [CloseFunctions] takes from PUBLIC, where it was not run: with them the tenant's role
+	// can stop the whole server. LargeObjects is how many large objects there are, which belong to no schema.
+	OpenFunctions []string
+	LargeObjects  int
 }
 
 // Inspect opens a tenant's database and looks at what Ensure would look at. It takes no lock and changes nothing.
@@ -39,6 +43,12 @@ func (s *Server) Inspect(ctx context.Context, id ID, rotation int) (Inspection, 
 		found.Grants = !missing
 		if found.VersionRows, err = versionRows(ctx, conn); err != nil {
 			return err
+		}
+		if found.OpenFunctions, err = openFunctions(ctx, conn); err != nil {
+			return err
+		}
+		if err := conn.QueryRow(ctx, "select count(*) from pg_largeobject_metadata").Scan(&found.LargeObjects); err != nil {
+			return fmt.Errorf("count large objects: %w", err)
 		}
 		found.Schema, err = describe(ctx, conn)
 		return err

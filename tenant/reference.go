@@ -20,24 +20,17 @@ func (s *Server) Reference(ctx context.Context) (Schema, error) {
 	return s.reference, nil
 }
 
-// referenceHeader is the first line of the comment that a complete template bears; the schema's lines follow. A template
-// that was described in another way, or by another major version of Postgres, which may print definitions otherwise, is
-// made again.
-func referenceHeader(major int) string {
-	return fmt.Sprintf("homeroom schema %s of Postgres %d", fingerprintFormat, major)
-}
-
 // majorVersion is Postgres's, in SQL.
 const majorVersion = "current_setting('server_version_num')::int / 10000"
 
-// readReference is the schema that the template bears; nil when it is incomplete, or not there at all.
-func readReference(ctx context.Context, conn *pgx.Conn, name string) (Schema, error) {
-	var comment string
-	var major int
+// readReference is the schema that the template bears; nil when it is incomplete, was changed, sorts text by rules that have
+// changed since, or is not there at all.
+func readReference(ctx context.Context, conn *pgx.Conn, name string, from base) (Schema, error) {
+	var comment, row string
 	err := conn.QueryRow(ctx, `
-		select coalesce(shobj_description(oid, 'pg_database'), ''), `+majorVersion+`
-		from pg_database
-		where datname = $1 and datistemplate`, name).Scan(&comment, &major)
+		select coalesce(shobj_description(oid, 'pg_database'), ''), xmin::text
+		from pg_database db
+		where datname = $1 and datistemplate and datconnlimit <> -2 and not `+collationChanged, name).Scan(&comment, &row)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil
 	}
@@ -45,7 +38,7 @@ func readReference(ctx context.Context, conn *pgx.Conn, name string) (Schema, er
 		return nil, fmt.Errorf("read reference of %s: %w", name, err)
 	}
 	lines := strings.Split(comment, "\n")
-	if lines[0] != referenceHeader(major) {
+	if !from.completes(lines[0], row) {
 		return nil, nil
 	}
 	return Schema(lines[1:]), nil
@@ -53,14 +46,13 @@ func readReference(ctx context.Context, conn *pgx.Conn, name string) (Schema, er
 
 // writeReference puts the schema on the template as its comment. A comment takes no parameter, so Postgres itself makes a
 // literal of it.
-func writeReference(ctx context.Context, conn *pgx.Conn, name string, schema Schema) error {
-	var major int
-	if err := conn.QueryRow(ctx, "select "+majorVersion).Scan(&major); err != nil {
-		return fmt.Errorf("ask for Postgres's version: %w", err)
+func writeReference(ctx context.Context, conn *pgx.Conn, name string, from base, schema Schema) error {
+	var row, statement string
+	err := conn.QueryRow(ctx, "select xmin::text from pg_database where datname = $1", name).Scan(&row)
+	if err == nil {
+		comment := from.header(row) + "\n" + strings.Join(schema, "\n")
+		err = conn.QueryRow(ctx, "select format('comment on database %I is %L', $1::text, $2::text)", name, comment).Scan(&statement)
 	}
-	var statement string
-	comment := referenceHeader(major) + "\n" + strings.Join(schema, "\n")
-	err := conn.QueryRow(ctx, "select format('comment on database %I is %L', $1::text, $2::text)", name, comment).Scan(&statement)
 	if err == nil {
 		_, err = conn.Exec(ctx, statement, pgx.QueryExecModeSimpleProtocol)
 	}

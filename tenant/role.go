@@ -7,7 +7,9 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
+	"maps"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -49,7 +51,8 @@ func mac(key []byte, message string) []byte {
 	return h.Sum(nil)
 }
 
-// URL is the address of a tenant's database, with the tenant's own credentials.
+// URL is the address of a tenant's database, with the tenant's own credentials. Of the parameters of the server's URL it keeps
+// those that say how to connect: the others are about our own pools, statements and role.
 func (s *Server) URL(id ID, rotation int) secret.String {
 	u, err := url.Parse(s.cfg.URL.Reveal())
 	if err != nil {
@@ -57,7 +60,18 @@ func (s *Server) URL(id ID, rotation int) secret.String {
 	}
 	u.User = url.UserPassword(id.Database(), s.password(id, rotation).Reveal())
 	u.Path = "/" + id.Database()
+	parameters := u.Query()
+	maps.DeleteFunc(parameters, func(name string, _ []string) bool {
+		return !strings.HasPrefix(name, "ssl") && !slices.Contains(connectParameters, name)
+	})
+	u.RawQuery = parameters.Encode()
 	return secret.String(u.String())
+}
+
+// connectParameters are the parameters of a URL, besides those of TLS, that hold for every role and database.
+var connectParameters = []string{
+	"host", "port", "connect_timeout", "target_session_attrs", "channel_binding", "require_auth",
+	"krbsrvname", "krbspn", "min_protocol_version", "max_protocol_version",
 }
 
 // roleOptions are the attributes of a tenant's role. The attributes that a role may not have (SUPERUSER and the like) are

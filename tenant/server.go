@@ -140,7 +140,8 @@ func Open(cfg Config) (*Server, error) {
 	return &Server{cfg: cfg, maintenance: pool}, nil
 }
 
-// setParams gives a connection the settings that bound its waits. client_connection_check_interval makes the server
+// setParams gives a connection the settings that bound its waits, whatever the server's, the database's or the role's own are: a
+// session that holds a lock is idle while another one fills a template. client_connection_check_interval makes the server
 // give up a statement, a CREATE DATABASE for example, soon after we died; until it has noticed, the tenant's lock, held
 // by the same connection, keeps everybody else out.
 func setParams(conn *pgx.ConnConfig, lockTimeout, statementTimeout time.Duration) {
@@ -149,6 +150,9 @@ func setParams(conn *pgx.ConnConfig, lockTimeout, statementTimeout time.Duration
 	params["client_connection_check_interval"] = "250ms"
 	params["lock_timeout"] = milliseconds(lockTimeout)
 	params["statement_timeout"] = milliseconds(statementTimeout)
+	params["idle_session_timeout"] = "0"
+	params["idle_in_transaction_session_timeout"] = "0"
+	params["quote_all_identifiers"] = "off" // it would be written into what we set and compare
 }
 
 func milliseconds(d time.Duration) string { return fmt.Sprintf("%dms", d.Milliseconds()) }
@@ -172,10 +176,17 @@ func (s *Server) Close() { s.maintenance.Close() }
 
 // connect opens a connection of its own to a database, acting as the owner of what is in it.
 func (s *Server) connect(ctx context.Context, database string) (*pgx.Conn, error) {
+	return s.connectAs(ctx, database, ownerRole)
+}
+
+// connectAs is connect acting as another role, or as our own where role is empty.
+func (s *Server) connectAs(ctx context.Context, database, role string) (*pgx.Conn, error) {
 	cfg := s.maintenance.Config().ConnConfig
 	cfg.Database = database
 	setParams(cfg, s.cfg.MigrateLockTimeout, 0) // a migration takes as long as it takes
-	cfg.RuntimeParams["role"] = ownerRole
+	if role != "" {
+		cfg.RuntimeParams["role"] = role
+	}
 	conn, err := pgx.ConnectConfig(ctx, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("connect to database %s: %w", database, err)

@@ -65,7 +65,7 @@ type FoundTemplate struct {
 	Name string
 	// Version is the schema version it was made for.
 	Version uint
-	// Complete: it is marked as a template, and bears its reference. Current: new tenants of this program are cloned from it.
+	// Complete: it is marked as a template, bears its reference, and nobody has altered it since. Current: new tenants of this program are cloned from it.
 	Complete, Current bool
 	// Invalid, CollationChanged, Open and Connections are as in [FoundDatabase]. A complete template is closed, and empty of
 	// sessions.
@@ -91,15 +91,24 @@ var templatePattern = regexp.MustCompile(`^homeroom_template_([0-9]+)_[0-9a-f]{1
 // lock: what is being made or changed meanwhile is seen half done.
 func (s *Server) Survey(ctx context.Context) (Survey, error) {
 	survey := Survey{Databases: map[string]FoundDatabase{}, Roles: map[string]FoundRole{}}
+	conn, err := s.maintenance.Acquire(ctx)
+	if err != nil {
+		return Survey{}, fmt.Errorf("connect to server %s: %w", s.cfg.Name, err)
+	}
+	from, err := lookAtBase(ctx, conn.Conn())
+	conn.Release()
+	if err != nil {
+		return Survey{}, fmt.Errorf("survey server %s: %w", s.cfg.Name, err)
+	}
 	rows, err := s.maintenance.Query(ctx, `
-		select db.datname::text, `+databaseState+`, db.datistemplate, coalesce(sessions.count, 0), `+majorVersion+`, `+collationChanged+`
+		select db.datname::text, `+databaseState+`, db.datistemplate, coalesce(sessions.count, 0), db.xmin::text, `+collationChanged+`
 		from pg_database db
 		left join (select datid, count(*) from pg_stat_activity group by datid) as sessions on sessions.datid = db.oid
 		where db.datname ~ '^(t_|homeroom_template_)'`, s.expected())
 	if err == nil {
 		var found foundDatabase
 		_, err = pgx.ForEachRow(rows, found.targets(), func() error {
-			s.sort(found, &survey)
+			s.sort(found, from, &survey)
 			found.Wrong = nil // the next row must not be read into the same array
 			return nil
 		})
@@ -163,19 +172,18 @@ func (s *Server) enteredByAll(ctx context.Context) ([]string, error) {
 // foundDatabase is a row of the survey.
 type foundDatabase struct {
 	FoundDatabase
-	name, comment string
-	template      bool
-	major         int
+	name, comment, row string
+	template           bool
 }
 
 func (f *foundDatabase) targets() []any {
 	return []any{
-		&f.name, &f.Invalid, &f.comment, &f.Ours, &f.Open, &f.Access, &f.Wrong, &f.template, &f.Connections, &f.major, &f.CollationChanged,
+		&f.name, &f.Invalid, &f.comment, &f.Ours, &f.Open, &f.Access, &f.Wrong, &f.template, &f.Connections, &f.row, &f.CollationChanged,
 	}
 }
 
 // sort puts a database where its name belongs, unless it is none of ours.
-func (s *Server) sort(found foundDatabase, survey *Survey) {
+func (s *Server) sort(found foundDatabase, from base, survey *Survey) {
 	found.MarkedAs = markedAs(found.comment)
 	template := templatePattern.FindStringSubmatch(found.name)
 	switch {
@@ -192,7 +200,7 @@ func (s *Server) sort(found foundDatabase, survey *Survey) {
 		version, _ := strconv.ParseUint(template[1], 10, 0)
 		survey.Templates = append(survey.Templates, FoundTemplate{
 			Name: found.name, Version: uint(version), Current: found.name == s.Template(),
-			Complete: found.template && found.comment == referenceHeader(found.major),
+			Complete: found.template && from.completes(found.comment, found.row),
 			Invalid:  found.Invalid, CollationChanged: found.CollationChanged, Open: found.Open, Connections: found.Connections,
 		})
 	}

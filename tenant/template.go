@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	_ "embed"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"regexp"
 
@@ -23,10 +24,10 @@ var grants string
 // generatedName matches the names besides the tenants' own that may become identifiers.
 var generatedName = regexp.MustCompile(`^(homeroom_(owner|tenant)|homeroom_template_[0-9]+_[0-9a-f]{12}|t_[a-z2-7]{26}_kept_[0-9]{14})$`)
 
-// Template is the name of the database that new tenants are cloned from: the schema version, and a hash of the migrations
-// and grants that made it. A changed schema is a new template; a template is never changed.
+// Template is the name of the database that new tenants are cloned from: the schema version, and a hash of the migrations,
+// grants and closed functions that made it. A changed schema is a new template; a template is never changed.
 func (s *Server) Template() string {
-	sum := sha256.Sum256([]byte(s.cfg.Migrations.Hash() + grants))
+	sum := sha256.Sum256([]byte(s.cfg.Migrations.Hash() + grants + CloseFunctions))
 	return fmt.Sprintf("homeroom_template_%d_%s", s.cfg.Migrations.Latest(), hex.EncodeToString(sum[:6]))
 }
 
@@ -130,12 +131,19 @@ func closeToPublic(us string) string {
 		"; revoke connect, temporary on database postgres, template1 from public"
 }
 
-// ensureTemplate makes the template unless it is there, and remembers its schema. IS_TEMPLATE is set last, as the mark of
-// completion: a database of that name without it was left by a process that died, and is made again.
+// errTemplateChanged says that the template is not any more what it was when we looked at it first.
+var errTemplateChanged = errors.New("the template was changed or dropped")
+
+// ensureTemplate makes the template unless it is there, and remembers its schema. Its reference is written last, as the mark of
+// completion: a database of that name without it was left by a process that died, or changed by hand, and is made again.
 func (s *Server) ensureTemplate(ctx context.Context) error {
 	name := s.Template()
-	err := s.lockedPatiently(ctx, name, func(conn *pgx.Conn) (err error) {
-		if s.reference, err = readReference(ctx, conn, name); err != nil || s.reference != nil {
+	err := s.lockedPatiently(ctx, name, func(conn *pgx.Conn) error {
+		from, err := lookAtBase(ctx, conn)
+		if err != nil {
+			return err
+		}
+		if s.reference, err = readReference(ctx, conn, name, from); err != nil || s.reference != nil {
 			return err
 		}
 		s.reference, err = s.buildTemplate(ctx, conn, name)
@@ -147,6 +155,19 @@ func (s *Server) ensureTemplate(ctx context.Context) error {
 	return nil
 }
 
+// checkTemplate fails with errTemplateChanged unless the template is as ensureTemplate left it.
+func (s *Server) checkTemplate(ctx context.Context, conn *pgx.Conn) error {
+	from, err := lookAtBase(ctx, conn)
+	if err != nil {
+		return err
+	}
+	reference, err := readReference(ctx, conn, s.Template(), from)
+	if err == nil && reference == nil {
+		return errTemplateChanged
+	}
+	return err
+}
+
 func (s *Server) buildTemplate(ctx context.Context, conn *pgx.Conn, name string) (Schema, error) {
 	if err := s.admit(ctx, conn); err != nil {
 		return nil, err
@@ -154,7 +175,11 @@ func (s *Server) buildTemplate(ctx context.Context, conn *pgx.Conn, name string)
 	if err := dropTemplate(ctx, conn, name); err != nil {
 		return nil, err
 	}
-	err := s.createDatabase(ctx, conn, "create database "+quote(name)+" owner "+quote(ownerRole)+" template template0")
+	from, err := s.freshBase(ctx, conn)
+	if err != nil {
+		return nil, err
+	}
+	err = s.createDatabase(ctx, conn, "create database "+quote(name)+" owner "+quote(ownerRole)+" template "+from.name())
 	if err != nil {
 		return nil, err
 	}
@@ -162,38 +187,75 @@ func (s *Server) buildTemplate(ctx context.Context, conn *pgx.Conn, name string)
 	if _, err := conn.Exec(ctx, "revoke all on database "+quote(name)+" from public"); err != nil {
 		return nil, err
 	}
+	if from.super {
+		if err := s.closeFunctions(ctx, name); err != nil {
+			return nil, err
+		}
+	}
 	schema, err := s.fillTemplate(ctx, name)
 	if err != nil {
 		return nil, err
 	}
 	killpoint.Here("template.filled")
-	if err := writeReference(ctx, conn, name, schema); err != nil {
+	if _, err := conn.Exec(ctx, "alter database "+quote(name)+" allow_connections false is_template true connection limit -1"); err != nil {
+		return nil, err
+	}
+	killpoint.Here("template.altered")
+	if err := writeReference(ctx, conn, name, from, schema); err != nil {
 		return nil, err
 	}
 	killpoint.Here("template.described")
-	for _, option := range []string{"allow_connections false", "is_template true"} {
-		if _, err := conn.Exec(ctx, "alter database "+quote(name)+" "+option); err != nil {
-			return nil, err
-		}
-		killpoint.Here("template.altered")
-	}
 	return schema, nil
 }
 
-// dropTemplate drops a template, if there is one of this name, complete or not.
-func dropTemplate(ctx context.Context, conn *pgx.Conn, name string) error {
-	_, err := conn.Exec(ctx, "alter database "+quote(name)+" is_template false")
-	if err != nil && !postgres.IsCode(err, "3D000", "55000") { // there is none; its dropping was begun and interrupted
+// freshBase is the base, with the present rules for sorting text: it has nothing that is sorted by them.
+func (s *Server) freshBase(ctx context.Context, conn *pgx.Conn) (base, error) {
+	from, err := lookAtBase(ctx, conn)
+	if err != nil || !from.stale {
+		return from, err
+	}
+	if _, err := conn.Exec(ctx, "alter database "+baseDatabase+" refresh collation version"); err != nil {
+		return base{}, fmt.Errorf("refresh the collation version of database %s: %w", baseDatabase, err)
+	}
+	return lookAtBase(ctx, conn)
+}
+
+// closeFunctions takes from PUBLIC in a database what a superuser alone may take.
+func (s *Server) closeFunctions(ctx context.Context, database string) error {
+	conn, err := s.connectAs(ctx, database, "")
+	if err != nil {
 		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	if _, err := conn.Exec(ctx, CloseFunctions); err != nil {
+		return fmt.Errorf("close functions in database %s: %w", database, err)
+	}
+	return nil
+}
+
+// dropTemplate drops a template, if there is one of this name, complete or not. Sessions in it are ended. One whose dropping was
+// begun and interrupted can be dropped again, and nothing else: at an ALTER Postgres ends the session.
+func dropTemplate(ctx context.Context, conn *pgx.Conn, name string) error {
+	var invalid bool
+	err := conn.QueryRow(ctx, "select datconnlimit = -2 from pg_database where datname = $1", name).Scan(&invalid)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil
+	}
+	if err == nil && !invalid {
+		if _, err = conn.Exec(ctx, "alter database "+quote(name)+" is_template false"); err == nil {
+			killpoint.Here("template.unmarked")
+		}
 	}
 	if err == nil {
-		killpoint.Here("template.unmarked")
+		_, err = conn.Exec(ctx, "drop database if exists "+quote(name)+" with (force)")
 	}
-	if _, err := conn.Exec(ctx, "drop database if exists "+quote(name)+" with (force)"); err != nil {
-		return err
+	if postgres.IsCode(err, "42501", "55006") { // insufficient_privilege, object_in_use
+		return errors.Join(err, occupied(ctx, conn, name))
 	}
-	killpoint.Here("template.dropped")
-	return nil
+	if err == nil {
+		killpoint.Here("template.dropped")
+	}
+	return err
 }
 
 // fillTemplate runs the grants, which hold for whatever the owner makes afterwards, then the migrations, and describes what

@@ -95,9 +95,8 @@ var crashes = []crash{
 
 // preparations are the points on the way to a server's first tenant, in their order.
 var preparations = []string{
-	"server.role_created", "server.owner_joined", "server.role_created", "server.closed", "template.dropped", "template.created",
-	"template.unmarked", "migrations.before_file", "migrations.file_committed", "template.filled", "template.described", "template.altered:1",
-	"template.altered:2",
+	"server.role_created", "server.owner_joined", "server.role_created", "server.closed", "template.created", "template.unmarked",
+	"template.dropped", "migrations.before_file", "migrations.file_committed", "template.filled", "template.altered", "template.described",
 }
 
 // lanes is how many worlds work on the crashes with as many spares, one after the other in each.

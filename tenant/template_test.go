@@ -1,0 +1,146 @@
+package tenant_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"homeroom/internal/pgtest"
+	"homeroom/tenant"
+)
+
+func TestTemplate(t *testing.T) {
+	t.Parallel()
+	own := pgtest.Private(t, nil)
+	root := connect(t, own.URL("postgres"))
+
+	t.Run("one that a dead process left half made is built again", func(t *testing.T) {
+		server := openAt(t, own.URL("postgres"), nil)
+		exec(t, root, "create database "+server.Template()) // no mark, no schema
+		ensure(t, server)
+		if !value[bool](t, root, "select datistemplate and not datallowconn from pg_database where datname = $1", server.Template()) {
+			t.Error("the template is not marked and closed")
+		}
+	})
+	t.Run("one that is dropped behind our back is built again", func(t *testing.T) {
+		server := openAt(t, own.URL("postgres"), nil)
+		ensure(t, server)
+		exec(t, root, "alter database "+server.Template()+" is_template false")
+		exec(t, root, "drop database "+server.Template())
+		id := ensure(t, server)
+		connect(t, server.URL(id, 0).Reveal())
+	})
+	t.Run("one whose dropping was interrupted is dropped and built again", func(t *testing.T) {
+		server := openAt(t, own.URL("postgres"), nil)
+		ensure(t, server)
+		exec(t, root, "update pg_database set datconnlimit = -2, datistemplate = false where datname = $1", server.Template())
+		ensure(t, openAt(t, own.URL("postgres"), nil)) // found at the start
+		exec(t, root, "update pg_database set datconnlimit = -2, datistemplate = false where datname = $1", server.Template())
+		ensure(t, server) // found at work
+	})
+	t.Run("one that was changed by hand is built again, and ends the session that did it", func(t *testing.T) {
+		server := openAt(t, own.URL("postgres"), nil)
+		ensure(t, server)
+		exec(t, root, "alter database "+server.Template()+" allow_connections true")
+		inside, err := pgx.Connect(t.Context(), own.URL(server.Template()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		exec(t, inside, "create table stray (i int)")
+		exec(t, root, "alter database "+server.Template()+" allow_connections false")
+		survey, err := server.Survey(t.Context())
+		if err != nil || survey.Templates[0].Complete || survey.Templates[0].Connections != 1 {
+			t.Errorf("survey: %+v, %v", survey.Templates, err)
+		}
+		clone := connect(t, own.URL(ensure(t, server).Database()))
+		if value[bool](t, clone, "select to_regclass('stray') is not null") {
+			t.Error("a new tenant has the stray table")
+		}
+		if inside.Ping(t.Context()) == nil {
+			t.Error("the session in the template goes on")
+		}
+	})
+	t.Run("one that sorts text by former rules is built again", func(t *testing.T) {
+		server := openAt(t, own.URL("postgres"), nil)
+		ensure(t, server)
+		exec(t, root, "update pg_database set datcollversion = '153.14' where datname = $1", server.Template())
+		survey, err := server.Survey(t.Context())
+		if err != nil || !survey.Templates[0].CollationChanged {
+			t.Errorf("survey: %+v, %v", survey.Templates, err)
+		}
+		ensure(t, server)
+	})
+	t.Run("an outdated one whose dropping was interrupted is dropped", func(t *testing.T) {
+		server := openAt(t, own.URL("postgres"), nil)
+		older := openAt(t, own.URL("postgres"), func(c *tenant.Config) { c.Migrations = load(t, ownSchema[:1]...) })
+		ensure(t, older)
+		exec(t, root, "update pg_database set datconnlimit = -2, datistemplate = false where datname = $1", older.Template())
+		if err := server.DropTemplate(t.Context(), older.Template()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestATemplateWithASessionThatWeMayNotEnd: an administrator has opened it and is still in it.
+func TestATemplateWithASessionThatWeMayNotEnd(t *testing.T) {
+	t.Parallel()
+	own := pgtest.Private(t, nil)
+	root := connect(t, own.URL("postgres"))
+	exec(t, root, "create role provisioner login createdb createrole password 'secret'; grant pg_signal_backend to provisioner")
+	server := openAt(t, withUser(t, own.URL("postgres"), "provisioner", "secret"), nil)
+	id := ensure(t, server)
+	exec(t, root, "alter database "+server.Template()+" allow_connections true")
+	inside := connect(t, own.URL(server.Template())+"&application_name=console")
+	if _, err := server.Ensure(t.Context(), tenant.NewID(), 0, nil); err == nil || !strings.Contains(err.Error(), "role postgres with console") {
+		t.Errorf("a new tenant: got %v, want whose session it is", err)
+	}
+	if err := inside.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ensure(t, server)
+	if err := connect(t, own.URL(id.Database())).Ping(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	err := server.SetAside(t.Context(), id, tenant.KeptName(id, value2026))
+	if err == nil || !strings.Contains(err.Error(), "only a superuser can end") || strings.Contains(err.Error(), "grant pg_signal_backend") {
+		t.Errorf("set aside: got %v, want whose session it is", err)
+	}
+}
+
+// TestAServerWhoseTimeoutsAreShort: ours are our own, or a template that takes longer than they last could never be made.
+func TestAServerWhoseTimeoutsAreShort(t *testing.T) {
+	t.Parallel()
+	own := pgtest.Private(t, map[string]string{
+		"idle_session_timeout": "1ms", "statement_timeout": "1ms", "idle_in_transaction_session_timeout": "1ms", "lock_timeout": "1ms",
+		"quote_all_identifiers": "on",
+	})
+	server := openAt(t, own.URL("postgres"), nil)
+	id := ensure(t, server)
+	again, err := server.Ensure(t.Context(), id, 0, nil)
+	if err != nil || again.Changed() {
+		t.Errorf("a second time: %v %+v", err, again.Steps)
+	}
+}
+
+// TestParametersOfTheServersURL: those about pools, statements and roles are none of the tenants'.
+func TestParametersOfTheServersURL(t *testing.T) {
+	t.Parallel()
+	address := pgtest.Server(t).URL("postgres")
+	separator := "?"
+	if strings.Contains(address, "?") {
+		separator = "&"
+	}
+	server := openAt(t, address+separator+"pool_max_conns=7&statement_cache_capacity=10&application_name=x&search_path=pg_temp&user=postgres&connect_timeout=9", nil)
+	id := ensure(t, server)
+	if found, err := server.Inspect(t.Context(), id, 0); err != nil || !found.Login {
+		t.Errorf("the tenant's role cannot enter: %+v, %v", found.Login, err)
+	}
+	own := connect(t, server.URL(id, 0).Reveal())
+	if user := value[string](t, own, "select current_user"); user != id.Database() {
+		t.Errorf("entered as %s", user)
+	}
+	if !strings.Contains(server.URL(id, 0).Reveal(), "connect_timeout=9") {
+		t.Error("how to connect is lost")
+	}
+}
