@@ -42,7 +42,7 @@ func (r Result) Changed() bool {
 // order is not touched, what is missing is made, data is never dropped. It may be called again at any time; a call that
 // dies leaves at worst a database that nobody can enter, which the next call completes.
 //
-// It fails with [ErrForeign], with [ErrHalfDropped], with [ErrBusy], with [ErrDiskLow] before anything is made, with a
+// It fails with [ErrForeign], with an [*UnrepairedError] for what our role may not put in order, with [ErrHalfDropped], with [ErrBusy], with [ErrDiskLow] before anything is made, with a
 // *migrations.Error when a migration fails, or with what Postgres said.
 func (s *Server) Ensure(ctx context.Context, id ID, rotation int, progress Progress) (Result, error) {
 	r := &recorder{tell: progress}
@@ -111,6 +111,9 @@ func (s *Server) ensureDatabase(ctx context.Context, conn *pgx.Conn, id ID, foun
 		killpoint.Here("tenant.invalid_dropped")
 	case found.database && !found.ours:
 		if _, err := conn.Exec(ctx, "alter database "+name+" owner to "+quote(ownerRole)); err != nil {
+			if postgres.IsCode(err, "42501") { // "must be owner"
+				err = &UnrepairedError{[]string{"another role owns the database"}, []string{"alter database " + name + " owner to " + quote(ownerRole)}}
+			}
 			return "", fmt.Errorf("give database %s back to its owner: %w", id.Database(), err)
 		}
 		killpoint.Here("tenant.owner_restored")
@@ -134,24 +137,50 @@ func (s *Server) ensureDatabase(ctx context.Context, conn *pgx.Conn, id ID, foun
 // ensureAccess makes the tenant's role, lets it, and nobody else, into the tenant's database, marks that as ours, and opens
 // it: all in one transaction, so there is no moment in which somebody else could enter. Rights on a database are not
 // copied from its template, and PUBLIC may enter a new one. The password of an existing role can only be proven by
-// using it.
+// using it. What was repaired is looked at again: it fails with an *UnrepairedError for what our role may not change.
 func (s *Server) ensureAccess(ctx context.Context, conn *pgx.Conn, id ID, rotation int, found state) (string, error) {
-	inOrder := found.database && found.access && found.open && found.marked && found.role && len(found.roleWrong) == 0
+	right := len(found.roleWrong) == 0 && len(found.databaseWrong) == 0
+	inOrder := found.database && found.access && found.open && found.marked && found.role && right
 	if inOrder && s.canLogin(ctx, id, rotation) {
 		return "", nil
 	}
+	if !right {
+		if err := s.restore(ctx, conn, id); err != nil {
+			return "", fmt.Errorf("restore role and database %s: %w", id.Database(), err)
+		}
+	}
+	err := s.letIn(ctx, conn, id, rotation, found)
+	if postgres.IsCode(err, "42501") { // what it may not do to a superuser's role, for example
+		err = errors.Join(err, s.confirm(ctx, conn, id, rotation))
+	}
+	if err != nil {
+		return "", fmt.Errorf("set who may enter database %s: %w", id.Database(), err)
+	}
+	killpoint.Here("tenant.opened")
+	if found.database || found.role || !right {
+		if err := s.confirm(ctx, conn, id, rotation); err != nil {
+			return "", fmt.Errorf("restore role and database %s: %w", id.Database(), err)
+		}
+	}
+	if found.database {
+		return "restored", nil
+	}
+	return "opened to its role alone", nil
+}
+
+// letIn is the transaction of ensureAccess.
+func (s *Server) letIn(ctx context.Context, conn *pgx.Conn, id ID, rotation int, found state) error {
 	database, role := quote(id.Database()), quote(id.Database())
 	statements := []string{"begin"}
 	if found.role {
-		statements = append(statements, "alter role "+role+" reset all", s.repairRole(id, rotation),
-			"revoke all on database "+database+" from "+role)
+		statements = append(statements, s.setPassword(id, rotation), "revoke all on database "+database+" from "+role)
 	} else {
 		statements = append(statements, s.createRole(id, rotation))
 	}
 	if found.database {
 		strangers, err := s.strangers(ctx, conn, id)
 		if err != nil {
-			return "", err
+			return err
 		}
 		for _, stranger := range strangers {
 			statements = append(statements, "revoke all on database "+database+" from "+pgx.Identifier{stranger}.Sanitize())
@@ -163,31 +192,32 @@ func (s *Server) ensureAccess(ctx context.Context, conn *pgx.Conn, id ID, rotati
 		"comment on database "+database+" is '"+marker(id)+"'",
 		"alter database "+database+" allow_connections true",
 		"commit")
-	if _, err := conn.Exec(ctx, strings.Join(statements, "; ")); err != nil {
+	_, err := conn.Exec(ctx, strings.Join(statements, "; "))
+	if err != nil {
 		_, _ = conn.Exec(ctx, "rollback")
-		return "", fmt.Errorf("set who may enter database %s: %w", id.Database(), err)
 	}
-	killpoint.Here("tenant.opened")
-	if found.database {
-		return "restored", nil
-	}
-	return "opened to its role alone", nil
+	return err
 }
 
 // canLogin tries the tenant's own way in. That it has all its connections in use is no
 // reason to repair it.
 func (s *Server) canLogin(ctx context.Context, id ID, rotation int) bool {
+	err := s.login(ctx, id, rotation)
+	return err == nil || postgres.IsCode(err, "53300") // too_many_connections
+}
+
+// login enters a tenant's database by its own way, and leaves.
+func (s *Server) login(ctx context.Context, id ID, rotation int) error {
 	cfg, err := pgx.ParseConfig(s.URL(id, rotation).Reveal())
 	if err != nil {
-		return false
+		return fmt.Errorf("read the URL of tenant %s", id)
 	}
 	postgres.NoticeLoss(cfg)
 	conn, err := pgx.ConnectConfig(ctx, cfg)
 	if err != nil {
-		return postgres.IsCode(err, "53300") // too_many_connections
+		return err
 	}
-	_ = conn.Close(ctx)
-	return true
+	return conn.Close(ctx)
 }
 
 // strangers are the roles besides the owner and the tenant that have a right on the database. Their names were read from

@@ -129,6 +129,9 @@ func TestEnsureRestoresWhatWasRemovedByHand(t *testing.T) {
 			exec(t, inside, "revoke all on all tables in schema public from homeroom_tenant")
 			exec(t, inside, "revoke all on schema public from homeroom_tenant")
 		},
+		"the schema, which the group may change": func(t *testing.T, _, inside *pgx.Conn, _ tenant.ID) {
+			exec(t, inside, "grant create on schema public to homeroom_tenant")
+		},
 		"one grant too many": func(t *testing.T, _, inside *pgx.Conn, _ tenant.ID) {
 			exec(t, inside, "grant update on schema_migrations to homeroom_tenant")
 		},

@@ -15,7 +15,7 @@ begin
         select nspname from pg_namespace
         where nspname !~ '^pg_' and nspname <> 'information_schema' and pg_has_role(current_user, nspowner, 'usage')
     loop
-        execute format('revoke all on schema %I from public', item.nspname);
+        execute format('revoke all on schema %I from public, homeroom_tenant', item.nspname);
         execute format('grant usage on schema %I to homeroom_tenant', item.nspname);
     end loop;
 

@@ -75,7 +75,7 @@ var connectParameters = []string{
 }
 
 // roleOptions are the attributes of a tenant's role. The attributes that a role may not have (SUPERUSER and the like) are
-// left out: they are off for a new role, only a superuser could have set them, and only one may name them.
+// left out: they are off for a new role, and where our role may not give them, it may not even name them.
 func (s *Server) roleOptions() string {
 	return fmt.Sprintf("login inherit connection limit %d", s.cfg.ConnectionLimit)
 }
@@ -87,11 +87,9 @@ func (s *Server) createRole(id ID, rotation int) string {
 		role, s.roleOptions(), s.verifier(id, rotation), quote(groupRole), role)
 }
 
-// repairRole is the SQL that brings an existing role back to what createRole makes.
-func (s *Server) repairRole(id ID, rotation int) string {
-	role := quote(id.Database())
-	return fmt.Sprintf("alter role %s %s password '%s'; grant %s to %s; alter role %s set search_path = public",
-		role, s.roleOptions(), s.verifier(id, rotation), quote(groupRole), role, role)
+// setPassword is the SQL that gives an existing role the derived password of a rotation.
+func (s *Server) setPassword(id ID, rotation int) string {
+	return fmt.Sprintf("alter role %s password '%s'", quote(id.Database()), s.verifier(id, rotation))
 }
 
 // quote makes an SQL identifier of a name that we generated. Anything else is a programming mistake, and stops here

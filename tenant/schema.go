@@ -97,6 +97,12 @@ func (s *Server) ensureSchema(ctx context.Context, id ID) (result schemaFound, c
 				return fmt.Errorf("restore grants in database %s: %w", id.Database(), err)
 			}
 			killpoint.Here("tenant.granted")
+			if missing, err = grantsMissing(ctx, conn); err != nil {
+				return err
+			}
+			if missing {
+				return fmt.Errorf("grants in database %s are still not right: another role than the owner has given or taken them; compare them with grants.sql", id.Database())
+			}
 			changes = append(changes, "grants restored")
 		}
 		schema, err := describe(ctx, conn)

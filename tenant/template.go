@@ -43,6 +43,12 @@ func (s *Server) Prepare(ctx context.Context) error {
 		if err := ensureSharedRoles(ctx, conn); err != nil {
 			return err
 		}
+		var unrepaired *UnrepairedError
+		if err := s.restoreSharedRoles(ctx, conn); errors.As(err, &unrepaired) {
+			s.cfg.Logger.Warn("the roles that all tenants share are not in order", "server", s.cfg.Name, "cause", err)
+		} else if err != nil {
+			return err
+		}
 		return s.closeSharedDatabases(ctx, conn)
 	})
 	if err != nil {

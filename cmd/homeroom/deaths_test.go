@@ -217,6 +217,11 @@ func ungranted(t *testing.T, w *world, database string) {
 	}
 }
 
+// unlimited gives the tenant's database a setting that it should not have.
+func unlimited(t *testing.T, w *world, database string) {
+	w.superuser(t, "alter database "+database+" set work_mem = '1GB'")
+}
+
 func taken(t *testing.T, w *world, database string) {
 	w.superuser(t, "alter database "+database+" owner to postgres")
 }

@@ -77,6 +77,7 @@ var crashes = []crash{
 	{point: "reprovision.quarantined", provoke: reprovision(plain, foreign), between: ours},
 	{point: "tenant.migrated", provoke: reprovision(plain, nil)},
 	{point: "tenant.granted", provoke: reprovision(plain, ungranted)},
+	{point: "tenant.restored", provoke: reprovision(plain, unlimited)},
 	{point: "tenant.owner_restored", provoke: reprovision(plain, taken)},
 	{point: "tenant.invalid_dropped", provoke: reprovision(plain, invalidUnmarked)},
 	{point: "tenant.opened", provoke: reprovision(plain, dropped)},

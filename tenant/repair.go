@@ -1,0 +1,170 @@
+package tenant
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"homeroom/internal/killpoint"
+	"homeroom/internal/postgres"
+)
+
+// UnrepairedError says what of a tenant, or of the roles that all tenants share, is still wrong after a repair. Our role may not
+// change it; a superuser can.
+type UnrepairedError struct {
+	// What is wrong, in words, as in [FoundRole] and [FoundDatabase].
+	What []string
+	// Statements are the SQL that a superuser runs.
+	Statements []string
+}
+
+// Error implements error.
+func (e *UnrepairedError) Error() string {
+	return fmt.Sprintf("our role may not repair this: %s; as a superuser, run: %s", strings.Join(e.What, ", "), strings.Join(e.Statements, "; "))
+}
+
+// The statements that put right what roleState, databaseState and sharedRoles find wrong.
+const (
+	attributeRemedies = `
+			select format('alter role %I nosuperuser', role.rolname) where role.rolsuper
+			union all select format('alter role %I nocreatedb', role.rolname) where role.rolcreatedb
+			union all select format('alter role %I nocreaterole', role.rolname) where role.rolcreaterole
+			union all select format('alter role %I noreplication', role.rolname) where role.rolreplication
+			union all select format('alter role %I nobypassrls', role.rolname) where role.rolbypassrls
+			union all select format('alter role %I in database %I reset all', role.rolname, datname)
+			from pg_db_role_setting join pg_database on pg_database.oid = setdatabase where setrole = role.oid`
+	roleRemedies = attributeRemedies + `
+			union all select format('alter role %I login', role.rolname) where not role.rolcanlogin
+			union all select format('alter role %I inherit', role.rolname) where not role.rolinherit
+			union all select format('alter role %I connection limit %s', role.rolname, @connections::int) where role.rolconnlimit <> @connections::int
+			union all select format('alter role %I valid until ''infinity''', role.rolname) where role.rolvaliduntil <> 'infinity'
+			union all select format('alter role %I reset all; alter role %1$I set search_path = public', role.rolname)
+			where coalesce((select setconfig from pg_db_role_setting where setrole = role.oid and setdatabase = 0), '{}') <> '{search_path=public}'
+			union all select format('revoke %I from %I', pg_get_userbyid(roleid), role.rolname)
+			from pg_auth_members where member = role.oid and pg_get_userbyid(roleid) <> @group::text group by roleid
+			union all select format('grant %I to %I', @group::text, role.rolname)
+			where not exists (select from pg_auth_members where member = role.oid and roleid = to_regrole(@group::text))
+			union all select format('revoke %I from %I', role.rolname, pg_get_userbyid(member))
+			from pg_auth_members where roleid = role.oid and pg_get_userbyid(member) <> current_user group by member`
+	// A setting is given as set_config takes it, since ALTER DATABASE would take a list of names for one name.
+	databaseRemedies = `
+			select format('alter database %I connection limit -1', db.datname) where db.datconnlimit not in (-1, -2)
+			union all select format('alter database %I is_template false', db.datname) where db.datistemplate
+			union all select format('alter database %I reset all', db.datname) where exists (` + databaseSettings + ` except ` + templateSettings + `)
+			union all select format('select set_config(%L, %L, true); alter database %I set %1$I from current',
+				split_part(setting, '=', 1), substr(setting, position('=' in setting) + 1), db.datname)
+			from pg_db_role_setting, unnest(setconfig) as setting
+			where setrole = 0 and setdatabase = (select oid from pg_database where datname = @template::text)
+				and array(` + databaseSettings + ` order by 1) <> array(` + templateSettings + ` order by 1)`
+	sharedRemedies = attributeRemedies + `
+			union all select format('alter role %I nologin', role.rolname) where role.rolcanlogin
+			union all select format('alter role %I reset all', role.rolname)
+			where exists (select from pg_db_role_setting where setrole = role.oid and setdatabase = 0)
+			union all select format('revoke %I from %I', pg_get_userbyid(roleid), role.rolname)
+			from pg_auth_members where member = role.oid group by roleid`
+)
+
+// restore puts a tenant's role and database in order, as far as our role may, each statement by itself: one that is refused keeps
+// no other from being done. What is left is found by a second look.
+func (s *Server) restore(ctx context.Context, conn *pgx.Conn, id ID) error {
+	statements, err := s.remedies(ctx, conn, id)
+	if err != nil {
+		return err
+	}
+	return runAllowed(ctx, conn, statements)
+}
+
+// remedies are the statements that put right what is wrong with a tenant's role and database.
+func (s *Server) remedies(ctx context.Context, conn *pgx.Conn, id ID) ([]string, error) {
+	arguments := s.expected()
+	arguments["name"] = id.Database()
+	statements, err := texts(ctx, conn, `
+		select remedy from pg_roles role, lateral (`+roleRemedies+`) as remedies (remedy) where role.rolname = @name::text
+		union all
+		select remedy from pg_database db, lateral (`+databaseRemedies+`) as remedies (remedy) where db.datname = @name::text`, arguments)
+	if err != nil {
+		return nil, fmt.Errorf("look how to repair %s: %w", id.Database(), err)
+	}
+	return statements, nil
+}
+
+// runAllowed runs statements, and passes over those that our role may not run.
+func runAllowed(ctx context.Context, conn *pgx.Conn, statements []string) error {
+	for _, statement := range statements {
+		_, err := conn.Exec(ctx, statement, pgx.QueryExecModeSimpleProtocol)
+		if err != nil && !postgres.IsCode(err, "42501") { // insufficient_privilege
+			return fmt.Errorf("%s: %w", statement, err)
+		}
+		killpoint.Here("tenant.restored")
+	}
+	return nil
+}
+
+// confirm looks again, after a repair: it fails with an *UnrepairedError for what is still wrong.
+func (s *Server) confirm(ctx context.Context, conn *pgx.Conn, id ID, rotation int) error {
+	found, err := s.probe(ctx, conn, id)
+	if err != nil {
+		return err
+	}
+	left, err := s.remedies(ctx, conn, id)
+	if err != nil {
+		return err
+	}
+	if what := slices.Concat(found.databaseWrong, found.roleWrong); len(what) > 0 {
+		return &UnrepairedError{What: what, Statements: left}
+	}
+	if !found.access || !found.open || !found.marked {
+		return errors.New("who may enter it has been changed again meanwhile")
+	}
+	if err := s.login(ctx, id, rotation); postgres.IsCode(err, "28P01") { // invalid_password
+		return fmt.Errorf("its role still cannot enter with the derived password: %w", err)
+	}
+	return nil
+}
+
+// RepairShared puts the roles that all tenants share in order, and makes them and the template where they are missing. It fails
+// with an *UnrepairedError for what our role may not change.
+func (s *Server) RepairShared(ctx context.Context) error {
+	s.forget()
+	if err := s.Prepare(ctx); err != nil {
+		return err
+	}
+	return s.locked(ctx, "server", func(conn *pgx.Conn) error { return s.restoreSharedRoles(ctx, conn) })
+}
+
+// restoreSharedRoles puts right what sharedRoles finds wrong.
+func (s *Server) restoreSharedRoles(ctx context.Context, conn *pgx.Conn) error {
+	remedies := func() ([]string, error) {
+		return texts(ctx, conn, `
+			select remedy from pg_roles role, lateral (`+sharedRemedies+`) as remedies (remedy)
+			where role.rolname in (@owner::text, @group::text)`, s.expected())
+	}
+	statements, err := remedies()
+	if err != nil || len(statements) == 0 {
+		return err
+	}
+	if err := runAllowed(ctx, conn, statements); err != nil {
+		return err
+	}
+	if statements, err = remedies(); err != nil || len(statements) == 0 {
+		return err
+	}
+	what, err := texts(ctx, conn, "select name || ': ' || unnest(wrong) from ("+sharedRoles+") as shared (name, wrong)", s.expected())
+	if err != nil {
+		return err
+	}
+	return &UnrepairedError{What: what, Statements: statements}
+}
+
+// texts are the rows of a query with one column.
+func texts(ctx context.Context, conn *pgx.Conn, query string, arguments pgx.NamedArgs) ([]string, error) {
+	rows, err := conn.Query(ctx, query, arguments)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[string])
+}
