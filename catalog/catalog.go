@@ -10,6 +10,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -21,7 +23,7 @@ import (
 
 // Store reads and writes the registry. It may be used from many goroutines.
 type Store struct {
-	pool *pgxpool.Pool
+	pool pool
 }
 
 // Config says where the registry is.
@@ -48,26 +50,53 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err := migrate(ctx, poolConfig.ConnConfig); err != nil {
 		return nil, err
 	}
-	pool, err := pgxpool.NewWithConfig(ctx, poolConfig)
+	setParams(poolConfig.ConnConfig, statementTimeout)
+	connections, err := pgxpool.NewWithConfig(ctx, poolConfig)
 	if err != nil {
 		return nil, fmt.Errorf("connect to the catalog: %w", err)
 	}
-	return &Store{pool: pool}, nil
+	return &Store{pool: pool{connections}}, nil
+}
+
+// statementTimeout bounds a statement of the pool, for the case that whoever waited for it has gone.
+const statementTimeout = 2 * time.Minute
+
+// setParams makes a session independent of what the server, the database and the role set for others: our transactions are
+// written for read committed, a migration takes as long as it takes, and a session that holds a lock may be idle. What the
+// URL says itself stays.
+func setParams(cfg *pgx.ConnConfig, statementTimeout time.Duration) {
+	for name, value := range map[string]string{
+		"application_name":                    "homeroom",
+		"default_transaction_isolation":       "read committed",
+		"idle_in_transaction_session_timeout": "5min",
+		"idle_session_timeout":                "0",
+		"lock_timeout":                        "0",
+		"statement_timeout":                   strconv.FormatInt(statementTimeout.Milliseconds(), 10),
+	} {
+		if _, said := cfg.RuntimeParams[name]; !said {
+			cfg.RuntimeParams[name] = value
+		}
+	}
 }
 
 // migrate brings the schema up to date on a connection of its own.
 func migrate(ctx context.Context, cfg *pgx.ConnConfig) error {
-	conn, err := pgx.ConnectConfig(ctx, cfg)
+	cfg = cfg.Copy()
+	setParams(cfg, 0)
+	conn, err := postgres.Connect(ctx, cfg)
 	if postgres.IsCode(err, "3D000") { // invalid_catalog_name: the database does not exist
 		if err := createDatabase(ctx, cfg); err != nil {
 			return err
 		}
-		conn, err = pgx.ConnectConfig(ctx, cfg)
+		conn, err = postgres.Connect(ctx, cfg)
 	}
 	if err != nil {
 		return fmt.Errorf("connect to the catalog: %w", err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
+	if err := postgres.CheckDirect(ctx, conn); err != nil {
+		return err
+	}
 	if _, err := migrations.Catalog().Up(ctx, conn); err != nil {
 		return fmt.Errorf("migrate the catalog: %w", err)
 	}
@@ -104,7 +133,7 @@ func closeToPublic(ctx context.Context, conn *pgx.Conn) error {
 func createDatabase(ctx context.Context, cfg *pgx.ConnConfig) error {
 	maintenance := cfg.Copy()
 	maintenance.Database = "postgres"
-	conn, err := pgx.ConnectConfig(ctx, maintenance)
+	conn, err := postgres.Connect(ctx, maintenance)
 	if err != nil {
 		return fmt.Errorf("connect to database postgres to create the catalog's: %w", err)
 	}
@@ -121,14 +150,26 @@ func createDatabase(ctx context.Context, cfg *pgx.ConnConfig) error {
 func (s *Store) Close() { s.pool.Close() }
 
 // Pool returns the connections, for what shares the catalog's database and its transactions (the job queue).
-func (s *Store) Pool() *pgxpool.Pool { return s.pool }
+func (s *Store) Pool() *pgxpool.Pool { return s.pool.Pool }
 
-// Ping checks that the registry answers.
-func (s *Store) Ping(ctx context.Context) error { return s.pool.Ping(ctx) }
+// ErrReadOnly means that the catalog answers and takes no writes: it is a standby, or its server has been made read-only, as
+// managed ones are when their disk is full.
+var ErrReadOnly = errors.New("the catalog is read-only")
 
-// InTx runs f in a transaction, and commits it unless f fails.
+// Ping checks that the registry answers, and takes writes. It fails with [ErrReadOnly] where it does not.
+func (s *Store) Ping(ctx context.Context) error {
+	var readOnly bool
+	err := s.pool.QueryRow(ctx, `select current_setting('transaction_read_only')::bool`).Scan(&readOnly)
+	if err == nil && readOnly {
+		err = ErrReadOnly
+	}
+	return err
+}
+
+// InTx runs f in a transaction, and commits it unless f fails. Where Postgres undoes it for the sake of another session, f
+// is called again: what it leaves outside of the transaction must be the same then.
 func (s *Store) InTx(ctx context.Context, f func(pgx.Tx) error) error {
-	return pgx.BeginFunc(ctx, s.pool, f)
+	return repeat(ctx, func() error { return pgx.BeginFunc(ctx, s.pool, f) })
 }
 
 // querier is what a pool and a transaction have in common.
@@ -140,21 +181,16 @@ type querier interface {
 
 // one reads the single row of a query as a T, matching columns and fields by name.
 func one[T any](ctx context.Context, q querier, sql string, args ...any) (T, error) {
-	rows, err := q.Query(ctx, sql, args...)
-	if err != nil {
-		var zero T
-		return zero, err
-	}
-	return pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[T])
+	return collect(ctx, q, sql, args, func(rows pgx.Rows) (T, error) {
+		return pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[T])
+	})
 }
 
 // many reads all rows of a query as Ts.
 func many[T any](ctx context.Context, q querier, sql string, args ...any) ([]T, error) {
-	rows, err := q.Query(ctx, sql, args...)
-	if err != nil {
-		return nil, err
-	}
-	return pgx.CollectRows(rows, pgx.RowToStructByName[T])
+	return collect(ctx, q, sql, args, func(rows pgx.Rows) ([]T, error) {
+		return pgx.CollectRows(rows, pgx.RowToStructByName[T])
+	})
 }
 
 // withoutSecrets drops the URL that pgx quotes in its parse errors, since it may hold a password.

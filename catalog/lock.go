@@ -32,7 +32,11 @@ func (s *Store) Exclusive(ctx context.Context, name string, f func(ctx context.C
 	}()
 	watched, stop := watch(ctx, conn.Conn())
 	defer stop()
-	return true, f(watched)
+	err = f(watched)
+	if err != nil && ctx.Err() == nil && watched.Err() != nil { // else "context canceled" would be all that is said
+		err = fmt.Errorf("%w (%w)", context.Cause(watched), err)
+	}
+	return true, err
 }
 
 // watch ends the context when the session that holds a lock is lost, since the lock is lost with it and somebody else may

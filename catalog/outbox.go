@@ -93,6 +93,7 @@ func emit(ctx context.Context, q querier, event OutboxEvent) error {
 func (s *Store) RelayEvents(ctx context.Context, limit int, f func(tx pgx.Tx, events []OutboxEvent) error) (int, error) {
 	var relayed int
 	err := s.InTx(ctx, func(tx pgx.Tx) error {
+		relayed = 0
 		events, err := many[OutboxEvent](ctx, tx, `
 			select id, number, type, tenant_id, signup_id, data, created_at
 			from outbox_events

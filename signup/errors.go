@@ -8,7 +8,6 @@ import (
 	"homeroom/catalog"
 	"homeroom/identity"
 	"homeroom/internal/killpoint"
-	"homeroom/internal/postgres"
 )
 
 var (
@@ -78,7 +77,7 @@ func (s *Service) unavailable(err error) error {
 	if errors.Is(err, catalog.ErrNoRoom) {
 		return &Unavailable{What: Capacity, RetryAfter: time.Minute, Err: err}
 	}
-	if !postgres.Unreachable(err) {
+	if !catalog.Unavailable(err) {
 		return err // a defect of ours, which trying again does not mend
 	}
 	return &Unavailable{What: Catalog, RetryAfter: 2 * time.Second, Err: err}

@@ -10,6 +10,7 @@ import (
 	"homeroom/fleet"
 	"homeroom/identity"
 	"homeroom/internal/jobs"
+	"homeroom/internal/postgres"
 	"homeroom/mail"
 	"homeroom/messages"
 	"homeroom/signup"
@@ -43,6 +44,9 @@ func openApp(ctx context.Context, cfg config, logger *slog.Logger, parallel int)
 		}
 	}()
 	if a.catalog, err = catalog.Open(ctx, catalog.Config{URL: cfg.CatalogURL.Reveal()}); err != nil {
+		if errors.Is(err, postgres.ErrPooler) {
+			err = fmt.Errorf("HOMEROOM_CATALOG_URL: %w", err)
+		}
 		if cfg.ofDev {
 			err = fmt.Errorf("HOMEROOM_CATALOG_URL is not set, and homeroom dev does not seem to run: %w", err)
 		}

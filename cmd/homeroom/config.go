@@ -201,3 +201,11 @@ func servers(vars map[string]string) map[string]secret.String {
 	}
 	return found
 }
+
+// serverVariable is the variable that holds the URL of a server.
+func (c config) serverVariable(name string) string {
+	if variable := "HOMEROOM_SERVER_" + strings.ToUpper(name) + "_URL"; c.values[variable] != "" {
+		return variable
+	}
+	return "HOMEROOM_CATALOG_URL"
+}

@@ -2,8 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"homeroom/internal/postgres"
 	"homeroom/tenant"
@@ -18,6 +21,9 @@ const mostConnections = 2*serveParallel + poolTenants*poolConns
 // its cure.
 func (a *app) selfCheck(ctx context.Context) error {
 	for name, server := range a.servers {
+		if err := a.checkDirect(ctx, name); err != nil {
+			return err
+		}
 		remarks, err := server.Check(ctx, tenant.CheckOptions{Connections: mostConnections})
 		if postgres.Unreachable(err) { // its tenants wait; those of the other servers need not
 			a.logger.Warn("cannot reach a server to look at it", "server", name, "cause", err)
@@ -37,6 +43,27 @@ func (a *app) selfCheck(ctx context.Context) error {
 				a.logger.Warn("a server is not set up well", "server", name, "what", remark.What, "mend", remark.Mend)
 			}
 		}
+	}
+	return nil
+}
+
+// checkDirect refuses a server's URL that leads to a connection pooler. Whatever else is in the way is found later.
+func (a *app) checkDirect(ctx context.Context, name string) error {
+	pool, err := pgxpool.ParseConfig(a.cfg.servers[name].Reveal()) // which knows the settings of pools, too
+	if err != nil {
+		return fmt.Errorf("%s is not a Postgres URL", a.cfg.serverVariable(name))
+	}
+	cfg := pool.ConnConfig
+	cfg.Database = "postgres"
+	postgres.NoticeLoss(cfg)
+	cfg.RuntimeParams["client_connection_check_interval"] = "250ms" // as all connections there
+	conn, err := postgres.Connect(ctx, cfg)
+	if err == nil {
+		defer conn.Close(context.WithoutCancel(ctx))
+		err = postgres.CheckDirect(ctx, conn)
+	}
+	if errors.Is(err, postgres.ErrPooler) {
+		return fmt.Errorf("%s: %w", a.cfg.serverVariable(name), err)
 	}
 	return nil
 }

@@ -13,7 +13,6 @@ import (
 	"homeroom/catalog"
 	"homeroom/fleet"
 	"homeroom/identity"
-	"homeroom/internal/postgres"
 	"homeroom/signup"
 )
 
@@ -118,7 +117,7 @@ func problemOf(err error) *Problem {
 		return unavailableProblem(unavailable)
 	case errors.As(err, &unreachable):
 		return newProblem(busy, "The school's database cannot be reached at this moment.").after(5 * time.Second).because(err)
-	case postgres.Unreachable(err):
+	case catalog.Unavailable(err):
 		return newProblem(catalogUnavailable, "The service's registry cannot be reached at this moment.").after(2 * time.Second).because(err)
 	}
 	return newProblem(internal, "Something went wrong on our side. It has been logged under the request id.").because(err)
