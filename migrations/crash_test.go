@@ -248,6 +248,9 @@ func TestTheLockOutlivesTheCommit(t *testing.T) {
 		create function wait() returns trigger language plpgsql as 'begin perform pg_advisory_xact_lock(1); return null; end';
 		create constraint trigger waits after insert on a deferrable initially deferred for each row execute function wait();
 		insert into a values (1)`)
+	if _, err := set.UpTo(t.Context(), conn, 1); err != nil {
+		t.Fatal(err)
+	}
 	done := make(chan error, 1)
 	go func() { _, err := set.Up(t.Context(), conn); done <- err }()
 	awaitTrue(t, other, "exists (select from pg_locks join pg_database d on d.oid = database where datname = current_database() and not granted)")

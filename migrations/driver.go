@@ -38,9 +38,10 @@ type driver struct {
 var _ database.Driver = (*driver)(nil)
 
 // NewDriver makes a golang-migrate driver on a connection, for one use: all it does ends with ctx. It needs a session
-// of its own (no transaction, no transaction pooler in between), and leaves the connection open and usable. Whatever a
-// file changes with SET is reset after it, so that the next one finds the session that a fresh connection would be;
-// settings of the caller must therefore be given when connecting (RuntimeParams), except the role, which stays.
+// of its own (no transaction, no transaction pooler in between), and leaves the connection open. What a file changes with
+// SET, its role among it, is reset after it, to what was given when connecting (RuntimeParams). Nothing else of the session
+// is: temporary tables, prepared statements or advisory locks of a file are still there for the next one. [Set.Up] gives
+// each file a session of its own.
 //
 // A "no-transaction" file that fails is undone where that can be told, and the former version recorded; one that was
 // interrupted leaves golang-migrate with a dirty database, which [Set.Up] and [Set.DownTo] settle.
@@ -116,7 +117,7 @@ func (d *driver) record(version int, dirty bool) error {
 	if !dirty {
 		release = d.release()
 	}
-	if _, err := d.send(beforeFile + row + "COMMIT" + release); err != nil {
+	if _, err := d.send(beforeFile + ownRole + row + "COMMIT" + release); err != nil {
 		return fmt.Errorf("record schema version %d: %w", version, err)
 	}
 	if !dirty {
@@ -144,7 +145,7 @@ func (d *driver) release() string {
 }
 
 // send executes a message that begins and commits a transaction, and leaves none open when it fails.
-func (d *driver) send(sql string) (done int, err error) {
+func (d *driver) send(sql string) (done []string, err error) {
 	done, err = execute(d.ctx, d.conn, sql)
 	if err != nil && !d.conn.IsClosed() && d.conn.PgConn().TxStatus() != idle {
 		if _, rollback := d.conn.Exec(d.ctx, "ROLLBACK"); rollback != nil {
@@ -185,42 +186,16 @@ func (d *driver) Run(migration io.Reader) error {
 	text := normalized(string(content))
 	err = readable(text)
 	if err != nil {
-		return d.failed(version, script{}, -1, err)
+		return failed(version, err)
 	}
 	parts, err := parse(text)
 	if err != nil {
-		return d.failed(version, script{}, -1, err)
+		return failed(version, err)
 	}
 	if parts.transactional {
 		return d.runInTransaction(version, parts)
 	}
 	return d.runAlone(version, parts)
-}
-
-const beforeFile = "BEGIN;\n"
-
-// runInTransaction sends the file and its version as one message: one round trip, and one commit for both.
-func (d *driver) runInTransaction(version *int, parts script) error {
-	row, release := "", ""
-	if version != nil {
-		var err error
-		if row, err = d.versionRow(*version, false); err != nil {
-			return err
-		}
-		release = d.release()
-	}
-	killpoint.Here("migrations.before_file")
-	// The line break ends a trailing comment, the semicolon an unfinished statement; after a finished one it is nothing.
-	done, err := d.send(beforeFile + parts.text + "\n;\n" + row + "COMMIT;\nRESET ALL" + release)
-	if err != nil {
-		return d.failed(version, parts, done-1, err)
-	}
-	killpoint.Here("migrations.file_committed")
-	if version != nil {
-		d.written = version
-		d.recorded(*version, false, release != "")
-	}
-	return nil
 }
 
 // runAlone runs a "no-transaction" file. From the dirty row to SetVersion(v, false) a crash leaves the database dirty,
@@ -248,18 +223,23 @@ func (d *driver) runAlone(version *int, parts script) error {
 	if version != nil {
 		d.undo(parts, former, err)
 	}
-	return d.failed(version, parts, done, err)
+	failure := failed(version, err)
+	var refused *pgconn.PgError
+	if errors.As(err, &refused) {
+		failure.locate(parts, len(done), int(refused.Position), func(position int) int { return position - 1 })
+	}
+	return failure
 }
 
 // idle is the transaction status of a connection that is in none.
 const idle = 'I'
 
-// execute sends SQL as one message of the simple protocol, and counts the statements that succeeded.
-func execute(ctx context.Context, conn *pgx.Conn, sql string) (done int, err error) {
+// execute sends SQL as one message of the simple protocol, and returns the tags of the statements that succeeded.
+func execute(ctx context.Context, conn *pgx.Conn, sql string) (done []string, err error) {
 	results := conn.PgConn().Exec(ctx, sql)
 	for results.NextResult() {
-		if _, err := results.ResultReader().Close(); err == nil {
-			done++
+		if tag, err := results.ResultReader().Close(); err == nil {
+			done = append(done, tag.String())
 		}
 	}
 	return done, results.Close()
@@ -279,19 +259,15 @@ func (d *driver) Drop() error {
 	return nil
 }
 
-// failed describes the failure of a file's statement; number counts the statements before it.
-func (d *driver) failed(version *int, parts script, number int, err error) error {
+// failed is the failure of a file.
+func failed(version *int, err error) *Error {
 	failure := &Error{Err: err}
 	if version != nil && *version > 0 {
 		failure.Version = uint(*version)
 	}
-	var refused *pgconn.PgError
 	var fault *lineError
-	switch {
-	case errors.As(err, &fault):
+	if errors.As(err, &fault) {
 		failure.Line, failure.Err = fault.line, errors.New(fault.message)
-	case errors.As(err, &refused):
-		failure.locate(parts, number, int(refused.Position))
 	}
 	return failure
 }

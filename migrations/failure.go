@@ -6,8 +6,9 @@ import (
 	"unicode/utf8"
 )
 
-// Error is a migration that failed. Nothing of it is left in the database, unless its file is a "no-transaction" one and
-// what it left could not be removed at once: then the database is dirty, until the next run looks at it.
+// Error is a migration that failed. Nothing of it is left in the database, with two exceptions. Where Committed is true, the
+// file has itself committed a part. Where its file is a "no-transaction" one and what it left could not be removed at once,
+// the database is dirty, until the next run looks at it.
 //
 // Err is the cause, a *[pgconn.PgError] when Postgres refused a statement. The text leaves out Postgres's DETAIL, which
 // quotes rows.
@@ -20,6 +21,8 @@ type Error struct {
 	Line int
 	// Statement is the beginning of the statement that failed.
 	Statement string
+	// Committed says that the file has committed its own transaction: a part of it stays, and its version is not recorded.
+	Committed bool
 	Err       error
 }
 
@@ -46,11 +49,12 @@ func (e *Error) Error() string {
 func (e *Error) Unwrap() error { return e.Err }
 
 // locate finds the line and the statement. Postgres tells a position, in characters of the whole message, only for
-// faults it finds while reading a statement; for the others the number of statements before it tells.
-func (e *Error) locate(parts script, number, position int) {
+// faults it finds while reading a statement; for the others the number of statements before it tells. offset turns a
+// position into a place in the text, in characters.
+func (e *Error) locate(parts script, number, position int, offset func(position int) int) {
 	at := -1
 	if position > 0 {
-		at = byteAt(parts.text, position-1-parts.prefix())
+		at = byteAt(parts.text, offset(position))
 		for i, s := range parts.statements {
 			if at >= s.start {
 				number = i
@@ -60,17 +64,14 @@ func (e *Error) locate(parts script, number, position int) {
 	if number < 0 || number >= len(parts.statements) || at > parts.statements[number].end {
 		return // Not in the file: the commit, or our own version row.
 	}
-	s := parts.statements[number]
-	e.Line = lineAt(parts.text, max(at, s.start))
-	e.Statement = excerpt(parts.text[s.start:s.end])
+	e.blame(parts, max(at, parts.statements[number].start), number)
 }
 
-// prefix is how many characters were sent before the text.
-func (s script) prefix() int {
-	if s.transactional {
-		return len(beforeFile)
-	}
-	return 0
+// blame names a place in a statement.
+func (e *Error) blame(parts script, at, number int) {
+	s := parts.statements[number]
+	e.Line = lineAt(parts.text, at)
+	e.Statement = excerpt(parts.text[s.start:s.end])
 }
 
 // byteAt turns a count of characters into one of bytes, clipped to the text.

@@ -75,7 +75,9 @@ func TestInterruptedCreateIndex(t *testing.T) {
 	conn := connect(t, url)
 	set := load(t, "create table a (n int)", makeIndex, "create table b ()")
 	upTo(t, set, conn, 1)
-	interrupt(t, url, "insert into a values (1)", halfMade, set.Up)
+	interrupt(t, url, "insert into a values (1)", halfMade, func(ctx context.Context, conn *pgx.Conn) (migrations.Result, error) {
+		return set.UpTo(ctx, conn, 2)
+	})
 	wantStatus(t, set, conn, migrations.Status{State: migrations.Dirty, Version: 2, Dirty: true})
 	wantIndexes(t, conn, "a_n false")
 
@@ -94,12 +96,13 @@ func TestInterruptedAfterTheStatement(t *testing.T) {
 	url := pgtest.Database(t)
 	conn := connect(t, url)
 	set := both(t, [2]string{"create table a (n int)", "drop table a"}, [2]string{makeIndex, removeIndex})
+	upTo(t, set, conn, 1)
 	stopAtRecord(t, url, 2, set.Up)
 	wantStatus(t, set, conn, migrations.Status{State: migrations.Dirty, Version: 2, Dirty: true})
 	if result := up(t, set, conn); result.From != 2 || result.Applied != nil || !strings.Contains(result.Resolved, "is there and valid; the version is 2") {
 		t.Errorf("up: %+v", result)
 	}
-	stopAtRecord(t, url, 1, func(ctx context.Context, conn *pgx.Conn) (migrations.Result, error) { return set.DownTo(ctx, conn, 0) })
+	stopAtRecord(t, url, 1, func(ctx context.Context, conn *pgx.Conn) (migrations.Result, error) { return set.DownTo(ctx, conn, 1) })
 	wantStatus(t, set, conn, migrations.Status{State: migrations.Dirty, Version: 2, Dirty: true})
 	result, err := set.DownTo(t.Context(), conn, 0)
 	if err != nil || result.From != 1 || result.To != 0 || len(result.Applied) != 1 || !strings.Contains(result.Resolved, "the version is 1") {

@@ -38,72 +38,106 @@ func (g goal) needed() string {
 	return fmt.Sprintf("(v.dirty or v.version %s %d) is not false", beyond, g.version)
 }
 
-// run locks the database if there is something to do, and does it.
-func (s *Set) run(ctx context.Context, conn *pgx.Conn, g goal) (Result, error) {
+// run brings a database to a goal, each file in a session of its own: a single one in that of conn, several each on a new
+// connection like it, which is closed before the next. What a file does to its session is therefore gone when the next one
+// begins, as it is where the files run on different days. The session that runs a file has the locks, from before the file
+// to its commit.
+func (s *Set) run(ctx context.Context, conn *pgx.Conn, g goal) (result Result, err error) {
 	if conn.PgConn().TxStatus() != idle {
 		return Result{}, errors.New("migrate: the connection is in a transaction, which a migration would commit")
 	}
+	more, err := s.runNext(ctx, conn, g, false, &result)
+	for more && err == nil {
+		more, err = s.runInNewSession(ctx, conn.Config(), g, &result)
+	}
+	return result, err
+}
+
+// runInNewSession is runNext on a connection of its own.
+func (s *Set) runInNewSession(ctx context.Context, cfg *pgx.ConnConfig, g goal, result *Result) (more bool, err error) {
+	conn, err := pgx.ConnectConfig(ctx, cfg)
+	if err != nil {
+		return false, fmt.Errorf("connect for the next migration: %w", err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	return s.runNext(ctx, conn, g, true, result)
+}
+
+// runNext locks the database if there is something to do, and runs the next file, unless it is one of several and the session
+// is the caller's, not ours. It reports whether more are to be run.
+func (s *Set) runNext(ctx context.Context, conn *pgx.Conn, g goal, ours bool, result *Result) (more bool, err error) {
 	d := newDriver(ctx, conn)
 	for wait := firstPoll; ; wait = min(2*wait, lastPoll) {
 		locked, err := d.lookAndLock(g.needed())
 		if err != nil {
-			return Result{}, err
+			return false, err
 		}
 		status := s.classify(*d.seen)
 		switch {
 		case d.locks != nil:
-			result, err := s.runLocked(d, g, status)
-			return result, errors.Join(err, d.Close())
+			more, err := s.runLocked(d, g, status, ours, result)
+			return more, errors.Join(err, d.Close())
 		case g.reached(status):
-			return Result{From: status.Version, To: status.Version}, nil
+			result.reach(status.Version)
+			return false, nil
 		case status.State == Unknown:
-			return Result{From: status.Version, To: status.Version}, s.refuse(status, "")
+			result.reach(status.Version)
+			return false, s.refuse(status, "")
 		}
 		if err := pause(ctx, wait, locked); err != nil {
-			return Result{}, err
+			return false, err
 		}
 	}
 }
 
-// runLocked runs the files to the goal. Only here is a dirty database one that was left so: without the lock another
+// runLocked is runNext once the database is locked. Only here is a dirty database one that was left so: without the lock another
 // process may be at work.
-func (s *Set) runLocked(d *driver, g goal, status Status) (result Result, err error) {
+func (s *Set) runLocked(d *driver, g goal, status Status, ours bool, result *Result) (more bool, err error) {
 	if status.State == Dirty {
-		if result.Resolved, err = s.resolve(d, status); err != nil {
-			return Result{From: status.Version, To: status.Version}, err
+		resolved, err := s.resolve(d, status)
+		if err != nil {
+			result.reach(status.Version)
+			return false, err
 		}
+		result.Resolved = resolved
 		status = s.classify(*d.seen)
 	}
-	result.From, result.To = status.Version, status.Version
+	result.reach(status.Version)
 	if g.reached(status) {
-		return result, nil
+		return false, nil
 	}
 	if status.State != Behind && status.State != Current {
-		return result, s.refuse(status, "")
+		return false, s.refuse(status, "")
 	}
 	steps, err := s.steps(status.Version, g.version)
 	if err != nil {
-		return result, err
+		return false, err
 	}
+	if len(steps) > 1 && !ours {
+		return true, nil
+	}
+	if err := s.runStep(d, status.Version, steps[0]); err != nil {
+		return false, err
+	}
+	result.reach(steps[0].to)
+	result.Applied = append(result.Applied, steps[0].file)
+	return len(steps) > 1, nil
+}
+
+// runStep has golang-migrate run one file, and the lock given back with its version.
+func (s *Set) runStep(d *driver, from uint, step step) error {
 	engine, stepper, err := s.engine(d)
 	if err != nil {
-		return result, err
+		return err
 	}
-	for i, step := range steps {
-		stepper.version = number(result.To)
-		d.last = i == len(steps)-1
-		// One step at a time: golang-migrate leaves goroutines behind when a file fails and others follow it.
-		if err := engine.Steps(step.by()); err != nil {
-			var failure *Error
-			if errors.As(err, &failure) {
-				failure.File = step.name()
-			}
-			return result, err
-		}
-		result.To = step.to
-		result.Applied = append(result.Applied, step.file)
+	stepper.version, d.last = number(from), true
+	// One step at a time: golang-migrate leaves goroutines behind when a file fails and others follow it.
+	err = engine.Steps(step.by())
+	var failure *Error
+	if errors.As(err, &failure) {
+		failure.File = step.name()
 	}
-	return result, nil
+	return err
 }
 
 // number is golang-migrate's number for a version.

@@ -16,13 +16,26 @@ type Result struct {
 	// Resolved says what was found and done about a file that an earlier run left interrupted; empty when there was
 	// none. From is the version after that.
 	Resolved string
+	seen     bool
+}
+
+// reach notes the version that a database has now.
+func (r *Result) reach(version uint) {
+	if !r.seen {
+		r.From, r.seen = version, true
+	}
+	r.To = version
 }
 
 // Up brings the database of conn to the newest version. On a current database, or one that a newer binary has brought
-// further, it does nothing, in one round trip and without a lock. A database that is behind takes one to lock and look,
-// and one for each file, the last of which gives the lock back; a "no-transaction" file takes three.
+// further, it does nothing, in one round trip and without a lock. A database that is behind by one file takes two: one to
+// lock and look, and one for the file, which gives the lock back; a "no-transaction" file takes four.
 //
-// A file that fails is an *[Error]: the files before it stay applied, nothing of it does, and the connection is usable.
+// Each file runs in a session of its own: a single one on conn, several on new connections with the same configuration, one
+// after another. So conn is used up when anything was applied: what a single file did to its session, such as temporary
+// tables, is still there.
+//
+// A file that fails is an *[Error], and the files before it stay applied.
 // A state that no file may be run on is a *[StateError]. Of several processes that call Up at once one runs the files,
 // and the others wait for it as long as ctx lets them. When ctx ends during a file, the connection is closed; the file
 // is applied with its version, or not at all. A server that does not notice goes on with the file, and keeps others out
@@ -32,7 +45,7 @@ type Result struct {
 // effect: it records the version if so, else removes what is half made (the invalid index of a CREATE INDEX
 // CONCURRENTLY) and runs the file again. Where that cannot be told, it is a *[StateError] that says how to go on.
 //
-// See [NewDriver] for what the connection must be, and which of its settings are kept.
+// See [NewDriver] for what the connection must be.
 func (s *Set) Up(ctx context.Context, conn *pgx.Conn) (Result, error) {
 	return s.UpTo(ctx, conn, s.Latest())
 }

@@ -49,3 +49,37 @@ func TestAMigrationThatWaitsForATableGivesUpBeforeItsReadersDo(t *testing.T) {
 		t.Errorf("again: %+v, %v", result, err)
 	}
 }
+
+// TestFilesLeaveNothingToOneAnother: the template, which runs all files at once, and tenants that run them one by one get the
+// same, whatever the files do to their sessions; and what is made afterwards is the owner's.
+func TestFilesLeaveNothingToOneAnother(t *testing.T) {
+	t.Parallel()
+	const leave = "; create temp table ids_to_move as select 1; prepare q as select 1; select pg_advisory_lock(42); " +
+		"set session characteristics as transaction read only; set role none; select set_config('search_path', '', false)"
+	files := [][2]string{
+		{"create table a (id int)" + leave, ""}, {"create table b (id int)" + leave, ""}, {"create table c (id int)" + leave, ""},
+	}
+	server := func(n int) *tenant.Server {
+		return open(t, func(c *tenant.Config) { c.Migrations = load(t, files[:n]...) })
+	}
+	migrated := ensure(t, server(1))
+	repaired := ensure(t, server(1))
+	for n := 2; n <= 3; n++ {
+		if _, err := server(n).Migrate(t.Context(), migrated); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := server(n).Ensure(t.Context(), repaired, 0, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	now := server(3)
+	cloned := schemaOf(t, now, ensure(t, now))
+	same(t, "migrated one by one", cloned, schemaOf(t, now, migrated))
+	same(t, "repaired one by one", cloned, schemaOf(t, now, repaired))
+	owners := "select string_agg(distinct relowner::regrole::text, ' ') from pg_class where relnamespace = 'public'::regnamespace"
+	for _, id := range []tenant.ID{migrated, repaired} {
+		if got := value[string](t, connect(t, rootURL(t, id.Database())), owners); got != "homeroom_owner" {
+			t.Errorf("owners of what the files made: %s", got)
+		}
+	}
+}

@@ -63,7 +63,12 @@ func (s *Server) Status(ctx context.Context, id ID) (migrations.Status, error) {
 
 // inside runs f on a connection to the tenant's database, as the owner of what is in it.
 func (s *Server) inside(ctx context.Context, id ID, f func(conn *pgx.Conn) error) error {
-	conn, err := s.connect(ctx, id.Database())
+	return s.inDatabase(ctx, id.Database(), f)
+}
+
+// inDatabase is inside for any database of ours.
+func (s *Server) inDatabase(ctx context.Context, name string, f func(conn *pgx.Conn) error) error {
+	conn, err := s.connect(ctx, name)
 	if err != nil {
 		return err
 	}
@@ -80,7 +85,7 @@ type schemaFound struct {
 // ensureSchema migrates, and gives back the rights inside the database that are missing.
 func (s *Server) ensureSchema(ctx context.Context, id ID) (result schemaFound, changed string, err error) {
 	var changes []string
-	err = s.inside(ctx, id, func(conn *pgx.Conn) (err error) {
+	migrate := func(conn *pgx.Conn) (err error) {
 		if result.Result, err = s.cfg.Migrations.Up(ctx, conn); err != nil {
 			return err
 		}
@@ -88,6 +93,9 @@ func (s *Server) ensureSchema(ctx context.Context, id ID) (result schemaFound, c
 		if result.From != result.To {
 			changes = append(changes, fmt.Sprintf("migrated from version %d to %d", result.From, result.To))
 		}
+		return nil
+	}
+	restore := func(conn *pgx.Conn) error {
 		missing, err := grantsMissing(ctx, conn)
 		if err != nil {
 			return err
@@ -108,7 +116,16 @@ func (s *Server) ensureSchema(ctx context.Context, id ID) (result schemaFound, c
 		schema, err := describe(ctx, conn)
 		result.Fingerprint = schema.Fingerprint()
 		return err
+	}
+	err = s.inside(ctx, id, func(conn *pgx.Conn) error {
+		if err := migrate(conn); err != nil || len(result.Applied) > 0 {
+			return err
+		}
+		return restore(conn)
 	})
+	if err == nil && len(result.Applied) > 0 { // a session that no file has used
+		err = s.inside(ctx, id, restore)
+	}
 	return result, strings.Join(changes, ", "), err
 }
 

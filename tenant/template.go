@@ -266,20 +266,23 @@ func dropTemplate(ctx context.Context, conn *pgx.Conn, name string) error {
 
 // fillTemplate runs the grants, which hold for whatever the owner makes afterwards, then the migrations, and describes what
 // they have made.
-func (s *Server) fillTemplate(ctx context.Context, name string) (Schema, error) {
-	conn, err := s.connect(ctx, name)
+func (s *Server) fillTemplate(ctx context.Context, name string) (schema Schema, err error) {
+	err = s.inDatabase(ctx, name, func(conn *pgx.Conn) error {
+		if _, err := conn.Exec(ctx, grants); err != nil {
+			return fmt.Errorf("set default privileges: %w", err)
+		}
+		_, err := s.cfg.Migrations.Up(ctx, conn)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
-	defer conn.Close(context.WithoutCancel(ctx))
-	if _, err := conn.Exec(ctx, grants); err != nil {
-		return nil, fmt.Errorf("set default privileges: %w", err)
-	}
-	if _, err := s.cfg.Migrations.Up(ctx, conn); err != nil {
-		return nil, err
-	}
-	if _, err := conn.Exec(ctx, grants); err != nil { // the version table is there only now
-		return nil, fmt.Errorf("grant: %w", err)
-	}
-	return describe(ctx, conn)
+	err = s.inDatabase(ctx, name, func(conn *pgx.Conn) (err error) { // a session that no file has used
+		if _, err := conn.Exec(ctx, grants); err != nil { // the version table is there only now
+			return fmt.Errorf("grant: %w", err)
+		}
+		schema, err = describe(ctx, conn)
+		return err
+	})
+	return schema, err
 }

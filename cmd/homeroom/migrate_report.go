@@ -122,7 +122,7 @@ func summary(w io.Writer, report fleet.Report, version uint) {
 		fmt.Fprintf(w, "The run stopped: %s\n%s as before.\n", *run.Problem, left(run))
 	}
 	if run.Failed > 0 {
-		fmt.Fprintln(w, "The failed ones are as they were before the file that failed; those whose schema is to blame are quarantined.\n"+
+		fmt.Fprintln(w, "The failed ones are as they were before the file that failed, unless its cause says that something stays; those whose schema is to blame are quarantined.\n"+
 			"Mend the cause and run homeroom migrate again: it takes up just the ones that are behind.")
 	}
 }

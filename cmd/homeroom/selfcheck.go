@@ -12,9 +12,9 @@ import (
 	"homeroom/tenant"
 )
 
-// mostConnections is how many connections one process opens to a server at most: to provision and migrate, and for requests
-// to tenants' databases.
-const mostConnections = 2*serveParallel + poolTenants*poolConns
+// mostConnections is how many connections one process opens to a server at most: to provision and migrate, which takes up to
+// three for a tenant that runs several files, and for requests to tenants' databases.
+const mostConnections = 3*serveParallel + poolTenants*poolConns
 
 // selfCheck looks at the servers before anything is done there: it refuses what must not be (a superuser's URL, for one:
 // whoever takes over a service that holds one holds the server's machine), and warns of what will hurt one day, each with
