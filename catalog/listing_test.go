@@ -95,11 +95,20 @@ func TestTakeAllowance(t *testing.T) {
 	if _, err := store.Reserve(t.Context(), wish(1)); err != nil {
 		t.Fatal(err)
 	}
-	if grant, err := store.TakeAllowance(t.Context(), "one", five, wish(1).IdempotencyKey); err != nil || !grant.Allowed {
+	if grant, err := store.TakeAllowance(t.Context(), "one", five, wish(1).IdempotencyKey); err != nil || !grant.Allowed || grant.Taken {
 		t.Errorf("a repetition: %+v, %v", grant, err)
 	}
 	exec(t, store, "update rate_limits set full_at = full_at - interval '13 minutes'")
 	if grant, err := store.TakeAllowance(t.Context(), "one", five, ""); err != nil || !grant.Allowed {
 		t.Errorf("after 13 minutes: %+v, %v", grant, err)
+	}
+	if err := store.ReturnAllowance(t.Context(), "one", five); err != nil {
+		t.Fatal(err)
+	}
+	if grant, err := store.TakeAllowance(t.Context(), "one", five, ""); err != nil || !grant.Taken {
+		t.Errorf("one that was returned: %+v, %v", grant, err)
+	}
+	if grant, err := store.TakeAllowance(t.Context(), "one", five, ""); err != nil || grant.Allowed {
+		t.Errorf("one more than was returned: %+v, %v", grant, err)
 	}
 }

@@ -19,6 +19,8 @@ type Allowance struct {
 type Grant struct {
 	// Allowed tells whether it may be done.
 	Allowed bool
+	// Taken tells whether one was taken for it, and not for a repetition, which costs nothing.
+	Taken bool
 	// Remaining is how many more are allowed at once.
 	Remaining int
 	// RetryAfter is how long until the next is allowed; zero when one is.
@@ -44,7 +46,7 @@ func (s *Store) TakeAllowance(ctx context.Context, key string, allowance Allowan
 		returning full_at - now()`,
 		key, interval, allowance.Window, idempotencyKey).Scan(&untilFull)
 	if err == nil {
-		return Grant{Allowed: true, Remaining: int((allowance.Window - untilFull) / interval)}, nil
+		return Grant{Allowed: true, Taken: true, Remaining: int((allowance.Window - untilFull) / interval)}, nil
 	}
 	if !errors.Is(err, pgx.ErrNoRows) {
 		return Grant{}, fmt.Errorf("take from the allowance: %w", err)
@@ -69,6 +71,16 @@ func (s *Store) refused(ctx context.Context, key string, allowance Allowance, in
 		return Grant{Allowed: true, Remaining: remaining}, nil
 	}
 	return Grant{Remaining: remaining, RetryAfter: max(wait, time.Second)}, nil
+}
+
+// ReturnAllowance gives one back that was taken for something which was then refused.
+func (s *Store) ReturnAllowance(ctx context.Context, key string, allowance Allowance) error {
+	_, err := s.pool.Exec(ctx, `update rate_limits set full_at = full_at - $2::interval where key = $1`,
+		key, allowance.Window/time.Duration(allowance.Count))
+	if err != nil {
+		return fmt.Errorf("return to the allowance: %w", err)
+	}
+	return nil
 }
 
 // ForgetAllowances removes the rows of clients that are back at their full allowance.

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"errors"
+	"net/http"
 	"slices"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -66,15 +67,20 @@ func (s *server) letIn(ctx context.Context, n newcomer, validate func(signup.Req
 	return s.beginSignup(ctx, n.request)
 }
 
-// beginSignup begins a sign-up, wherever it comes from, if the whole service takes one more. One that cannot be costs nothing.
+// beginSignup begins a sign-up, wherever it comes from, if the whole service takes one more. One that is refused costs nothing.
 func (s *server) beginSignup(ctx context.Context, req signup.Request) (signup.Outcome, error) {
 	if _, err := req.Normalise(s.cfg.Signup.Rules()); err != nil {
 		return signup.Outcome{}, err
 	}
-	if err := s.takeBudget(ctx, req.IdempotencyKey); err != nil {
+	taken, err := s.takeBudget(ctx, req.IdempotencyKey)
+	if err != nil {
 		return signup.Outcome{}, err
 	}
-	return s.cfg.Signup.Begin(ctx, req)
+	outcome, err := s.cfg.Signup.Begin(ctx, req)
+	if err != nil && problemOf(err).Status < http.StatusInternalServerError {
+		s.giveBack(ctx, taken) // nothing was built; what failed on our side may yet be
+	}
+	return outcome, err
 }
 
 // validateUser puts what could not be read and what must not be together, one problem for a field.

@@ -21,8 +21,8 @@ import (
 // request is what is known of a request while it is answered.
 type request struct {
 	id string
-	// client is the caller's address, network what the limit of sign-ups counts by.
-	client, network string
+	// client is the caller's address; network and site are what limits count by, and an IPv4 address has no site.
+	client, network, site string
 	// hasBody tells whether a body may be coming, and length of how many bytes: -1 where the request does not say.
 	hasBody bool
 	length  int64
@@ -60,7 +60,7 @@ func (s *server) begin(c *gin.Context) {
 		r.id = uuid.NewString()
 	}
 	address := clientAddress(c.Request, s.cfg.TrustedProxies)
-	r.client, r.network = address.String(), network(address)
+	r.client, r.network, r.site = address.String(), network(address), site(address)
 	c.Header("X-Request-Id", r.id)
 	c.Request = c.Request.WithContext(context.WithValue(c.Request.Context(), requestKey{}, r))
 	began := time.Now()
