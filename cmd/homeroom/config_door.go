@@ -2,9 +2,11 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"homeroom/identity"
@@ -22,8 +24,8 @@ type DoorConfig struct {
 	SignupDisposableList string        `env:"HOMEROOM_SIGNUP_DISPOSABLE_LIST" is:"file" help:"file with the domains of such services, one on each line, instead of the list that is built in"`
 	SignupSubaddress     string        `env:"HOMEROOM_SIGNUP_SUBADDRESS" choices:"allow,deny" envDefault:"allow" help:"allow or deny e-mail addresses such as ada+school@lincoln.example, of which a person has any number"`
 	SignupFields         fields        `env:"HOMEROOM_SIGNUP_FIELDS" help:"what else a sign-up asks for, such as givenName:required,phone,company: of givenName, familyName, company, phone, address, region, locality, postalCode"`
-	SignupBudgetMinute   int           `env:"HOMEROOM_SIGNUP_BUDGET_MINUTE" envDefault:"0" help:"sign-ups a minute that the whole service takes; no limit when 0"`
-	SignupBudgetDay      int           `env:"HOMEROOM_SIGNUP_BUDGET_DAY" envDefault:"0" help:"sign-ups a day that the whole service takes; no limit when 0"`
+	SignupBudgetMinute   budget        `env:"HOMEROOM_SIGNUP_BUDGET_MINUTE" help:"sign-ups a minute that the whole service takes; no limit when 0. 60 when empty, or no limit where HOMEROOM_SIGNUP_RATE is off"`
+	SignupBudgetDay      budget        `env:"HOMEROOM_SIGNUP_BUDGET_DAY" help:"sign-ups a day that the whole service takes; no limit when 0. 2000 when empty, or no limit where HOMEROOM_SIGNUP_RATE is off"`
 	SignupSession        bool          `env:"HOMEROOM_SIGNUP_SESSION" envDefault:"false" help:"has /api/auth/sign-up log people in who have signed up, where the identity provider can"`
 	SignupOAuth          oauthWays     `env:"HOMEROOM_SIGNUP_OAUTH" help:"what the identity provider calls the ways in that /api/auth/sign-up offers, such as google=google-oauth2,github=github; of google, github, gitlab, azure-ad, slack"`
 	SignupOAuthRate      rate          `env:"HOMEROOM_SIGNUP_OAUTH_RATE" envDefault:"20/1h" help:"sign-ups by OAuth that a client address may begin, such as 20/1h; off"`
@@ -49,6 +51,35 @@ type fields struct{ asked signup.Fields }
 func (f *fields) UnmarshalText(text []byte) (err error) {
 	f.asked, err = signup.ReadFields(string(text))
 	return err
+}
+
+// budget is a number of sign-ups, where one was set.
+type budget struct{ count *int }
+
+// UnmarshalText reads "60".
+func (b *budget) UnmarshalText(text []byte) error {
+	n, err := strconv.Atoi(string(text))
+	if err != nil || n < 0 {
+		return errors.New("use a number of sign-ups such as 60, or 0 for no limit")
+	}
+	b.count = &n
+	return nil
+}
+
+// signupBudget is what the whole service takes. Unless something else is set, it bounds what somebody with many addresses can
+// have built; an operator who has lifted the limit for each address (not limited) wants no other.
+func (c DoorConfig) signupBudget(limited bool) httpapi.Budget {
+	var all httpapi.Budget
+	if limited {
+		all = httpapi.Budget{Minute: 60, Day: 2000}
+	}
+	if n := c.SignupBudgetMinute.count; n != nil {
+		all.Minute = *n
+	}
+	if n := c.SignupBudgetDay.count; n != nil {
+		all.Day = *n
+	}
+	return all
 }
 
 // oauthWays are the identity provider's names of ways in, by ours.
@@ -97,7 +128,7 @@ func (c DoorConfig) rules() (signup.Rules, error) {
 
 // door has the API let people in as configured, and finds what is wrong with that.
 func (c DoorConfig) door(into *httpapi.Config, provider identity.Provider) (wrong []problem) {
-	into.SignupBudget = httpapi.Budget{Minute: c.SignupBudgetMinute, Day: c.SignupBudgetDay}
+	into.SignupBudget = c.signupBudget(into.SignupRate != nil)
 	into.OAuth, into.OAuthRate = c.SignupOAuth.names, c.SignupOAuthRate.allowance
 	if c.SignupSession {
 		sessions, ok := provider.(identity.SessionOpener)

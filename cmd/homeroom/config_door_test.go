@@ -83,6 +83,29 @@ func TestTheDoorIsAsConfigured(t *testing.T) {
 	}
 }
 
+func TestTheWholeServiceTakesABoundedNumberOfSignUps(t *testing.T) {
+	t.Parallel()
+	for settings, want := range map[string]httpapi.Budget{
+		"":                              {Minute: 60, Day: 2000},
+		"HOMEROOM_SIGNUP_RATE=off":      {},
+		"HOMEROOM_SIGNUP_BUDGET_DAY=40": {Minute: 60, Day: 40},
+		"HOMEROOM_SIGNUP_BUDGET_MINUTE=0 HOMEROOM_SIGNUP_BUDGET_DAY=0": {},
+		"HOMEROOM_SIGNUP_RATE=off HOMEROOM_SIGNUP_BUDGET_MINUTE=7":     {Minute: 7},
+	} {
+		cfg, err := readConfig(valid(strings.Fields(settings)...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		api := httpapi.Config{SignupRate: cfg.SignupRate.allowance}
+		if err := problemsError(cfg.door(&api, unconfigured{})); err != nil {
+			t.Fatal(err)
+		}
+		if api.SignupBudget != want {
+			t.Errorf("%q: %+v, want %+v", settings, api.SignupBudget, want)
+		}
+	}
+}
+
 func TestTheDoorDoesNotOpenWhenMisconfigured(t *testing.T) {
 	t.Parallel()
 	for setting, want := range map[string]string{
