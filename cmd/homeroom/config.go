@@ -80,6 +80,7 @@ func parseConfig(environ []string) (config, []problem) {
 	wrong = append(wrong, from.check()...)
 	for _, p := range wrong {
 		delete(from.values, p.Variable) // what else is wrong is looked for without it
+		from.sources[p.Variable] = sourceWrong
 	}
 	cfg, err := env.ParseAsWithOptions[config](env.Options{Environment: from.values})
 	wrong = append(wrong, parseProblems(err, from.values)...)

@@ -52,11 +52,14 @@ func present(name string) string { return or(oldNames[name], name) }
 // environment is what the variables say, by their present names. An empty variable is one that is not set.
 type environment struct {
 	values map[string]string
-	// sources tell where each value comes from: the environment, or a file.
+	// sources tell where each value comes from: the environment, or a file. Of one that is left out they say [sourceWrong].
 	sources map[string]string
 	// old are the old names in use, in order.
 	old []string
 }
+
+// sourceWrong is the source of a value that cannot be used.
+const sourceWrong = "wrong"
 
 // readEnvironment reads the environment, and the files that it names for secrets. What is wrong with a variable is told,
 // and leaves it out.

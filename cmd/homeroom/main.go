@@ -33,17 +33,21 @@ const (
 
 // commands is the command line.
 type commands struct {
-	Dev      devCommand      `cmd:"" help:"Run everything on this machine: Postgres, an Auth0 simulator and the service."`
-	Serve    serveCommand    `cmd:"" help:"Run the service."`
-	Migrate  migrateCommand  `cmd:"" help:"Bring tenants' databases up to date, and look after such runs. Exits with 3 when some failed."`
-	Tenant   tenantCommand   `cmd:"" help:"Look at single tenants, and repair them."`
-	Signup   signupCommand   `cmd:"" help:"Look after the sign-ups that wait for approval, and invite people."`
-	Webhook  webhookCommand  `cmd:"" help:"Look after the addresses that are told of what happens."`
-	Doctor   doctorCommand   `cmd:"" help:"Compare the identity provider, the catalog and the servers, and mend what is provably ours. Exits with 3 when something is wrong."`
-	Auth0sim auth0simCommand `cmd:"" name:"auth0sim" help:"Run the Auth0 simulator by itself."`
-	Token    tokenCommand    `cmd:"" help:"Get an access token from the simulator, to call the API as an operator or a user."`
-	Help     helpCommand     `cmd:"" help:"Explain a topic: config."`
-	Version  versionCommand  `cmd:"" help:"Print the version."`
+	Dev        devCommand        `cmd:"" help:"Run everything on this machine, to try it."`
+	Serve      serveCommand      `cmd:"" help:"Run the service."`
+	Migrate    migrateCommand    `cmd:"" help:"Bring tenants' databases up to date."`
+	Tenant     tenantCommand     `cmd:"" help:"Look at single tenants, and repair them."`
+	Signup     signupCommand     `cmd:"" help:"Approve sign-ups, and invite people."`
+	Webhook    webhookCommand    `cmd:"" help:"Look after the addresses that are told of what happens."`
+	Doctor     doctorCommand     `cmd:"" help:"Find what is wrong anywhere, and repair it on request."`
+	Config     configCommand     `cmd:"" help:"Check and show the settings."`
+	Auth0sim   auth0simCommand   `cmd:"" name:"auth0sim" help:"Run the Auth0 simulator by itself."`
+	Token      tokenCommand      `cmd:"" help:"Get an access token from the simulator."`
+	Completion completionCommand `cmd:"" help:"Print what makes a shell complete the command line."`
+	Help       helpCommand       `cmd:"" help:"Explain a command, or all settings: help config."`
+	Version    versionCommand    `cmd:"" help:"Print the version, as --version and -v do."`
+
+	Complete completeCommand `cmd:"" name:"__complete" hidden:"" help:"What a shell asks while a command line is written."`
 }
 
 // program is what a command is given: the world outside, so that tests can give another.
@@ -67,23 +71,13 @@ func (e exitError) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 // run runs the command line and returns the exit code.
 func run(ctx context.Context, args []string, p program) int {
 	p.stdout, p.stderr = display.Writer(p.stdout), display.Writer(p.stderr)
-	var cli commands
 	exit := -1
-	parser, err := kong.New(&cli,
-		kong.Name("homeroom"),
-		kong.Description("Every school signs up with one request and gets a Postgres database of its own."),
-		kong.Writers(p.stdout, p.stderr),
-		kong.Exit(func(code int) { exit = code }),
-		kong.UsageOnError(),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
-		kong.BindTo(ctx, (*context.Context)(nil)),
-		kong.Bind(p),
-	)
-	if err != nil {
-		panic(err) // the struct above is wrong
-	}
+	parser := newParser(p, func(code int) { exit = code }, kong.BindTo(ctx, (*context.Context)(nil)))
 	if len(args) == 0 {
 		args = []string{"--help"}
+	}
+	if args[0] == "--version" || args[0] == "-v" {
+		args = []string{"version"}
 	}
 	parsed, err := parser.Parse(withoutReading(args))
 	if exit >= 0 { // help was asked for and printed
@@ -100,10 +94,30 @@ func run(ctx context.Context, args []string, p program) int {
 		return exitOK
 	case errors.As(err, &code):
 		return int(code)
+	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+		fmt.Fprintln(p.stderr, "homeroom: stopped before it was done:", context.Cause(ctx))
+		return exitCannot
 	default:
 		fmt.Fprintln(p.stderr, "homeroom:", err)
 		return exitCannot
 	}
+}
+
+// newParser makes the parser of the command line.
+func newParser(p program, exit func(code int), options ...kong.Option) *kong.Kong {
+	parser, err := kong.New(&commands{}, append(options,
+		kong.Name("homeroom"),
+		kong.Description("Every school signs up with one request and gets a Postgres database of its own."),
+		kong.Writers(p.stdout, p.stderr),
+		kong.Exit(exit),
+		kong.UsageOnError(),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: helpWidth}),
+		kong.Bind(p),
+	)...)
+	if err != nil {
+		panic(err) // the struct above is wrong
+	}
+	return parser
 }
 
 // withoutReading keeps the arguments that are psql's from being read as ours: `tenant psql SCHOOL -Atc …`.

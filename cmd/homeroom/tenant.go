@@ -6,11 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/url"
-	"os"
-	"os/exec"
 	"strconv"
-	"strings"
 	"time"
 
 	"homeroom/catalog"
@@ -193,51 +189,4 @@ func or(text, otherwise string) string {
 		return otherwise
 	}
 	return text
-}
-
-type tenantPsql struct {
-	Tenant string   `arg:"" help:"Id, slug or database."`
-	Args   []string `arg:"" optional:"" passthrough:"" help:"Arguments for psql, such as -c 'select 1'."`
-}
-
-// Run starts psql with the tenant's own credentials, which travel in the environment: a command line is for all to see.
-func (c tenantPsql) Run(ctx context.Context, p program) error {
-	var address string
-	err := withApp(ctx, p, func(a *app) error {
-		t, server, err := a.find(ctx, c.Tenant)
-		if err == nil {
-			address = server.URL(tenant.ID(t.ID), t.PasswordRotation).Reveal()
-		}
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	psql, err := exec.LookPath("psql")
-	if err != nil {
-		return errors.New("psql is not installed: apt-get install postgresql-client, or brew install libpq")
-	}
-	u, err := url.Parse(address)
-	if err != nil {
-		return errors.New("the server's URL is not valid")
-	}
-	password, _ := u.User.Password()
-	args := c.Args
-	if len(args) > 0 && args[0] == "--" {
-		args = args[1:]
-	}
-	command := exec.CommandContext(ctx, psql, args...)
-	command.Env = append(os.Environ(), "PGHOST="+u.Hostname(), "PGPORT="+or(u.Port(), "5432"), "PGUSER="+u.User.Username(),
-		"PGPASSWORD="+password, "PGDATABASE="+strings.TrimPrefix(u.Path, "/"))
-	if mode := u.Query().Get("sslmode"); mode != "" {
-		command.Env = append(command.Env, "PGSSLMODE="+mode)
-	}
-	command.Stdin, command.Stdout, command.Stderr = os.Stdin, display.Unwrap(p.stdout), display.Unwrap(p.stderr)
-	var failed *exec.ExitError
-	if err := command.Run(); errors.As(err, &failed) {
-		return exitError(failed.ExitCode())
-	} else if err != nil {
-		return fmt.Errorf("run psql: %w", err)
-	}
-	return nil
 }
