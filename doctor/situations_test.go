@@ -164,8 +164,11 @@ func TestDatabases(t *testing.T) {
 			name: "template of another version", finds: "template_old",
 			make: func(w *world) {
 				w.root("postgres", "create database homeroom_template_1_0123456789ab template "+w.server.Template(),
-					"comment on database homeroom_template_1_0123456789ab is 'homeroom schema 1 of Postgres "+major(w)+"'",
-					"alter database homeroom_template_1_0123456789ab is_template true")
+					"alter database homeroom_template_1_0123456789ab is_template true",
+					`do $$ begin execute (
+						select format('comment on database %I is %L', datname, 'homeroom schema 1 of Postgres `+major(w)+`, row ' || xmin || ', closed by a superuser')
+						from pg_database where datname = 'homeroom_template_1_0123456789ab'
+					); end $$`)
 			},
 		},
 		{
@@ -175,7 +178,11 @@ func TestDatabases(t *testing.T) {
 		{
 			name: "incomplete template that is in use", finds: "template_incomplete", leaves: "template_incomplete",
 			make: func(w *world) { w.root("postgres", "alter database "+w.server.Template()+" is_template false") },
-			mend: func(w *world) { w.root("postgres", "alter database "+w.server.Template()+" is_template true") },
+			mend: func(w *world) {
+				if err := w.server.RepairShared(w.Context()); err != nil {
+					w.Fatal(err)
+				}
+			},
 		},
 		{
 			name: "kept", finds: "kept_database", leaves: "kept_database",
