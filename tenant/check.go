@@ -30,6 +30,12 @@ const (
 	RemarkNoCreateRole = "no-createrole"
 	// RemarkNoSignal: its role may not end sessions.
 	RemarkNoSignal = "no-signal"
+	// RemarkNoStats: its role may not see how long the tenants' transactions last, and so not end them.
+	RemarkNoStats = "no-stats"
+	// RemarkOpenFunctions: tenants may run the functions with which one of them can stop all.
+	RemarkOpenFunctions = "open-functions"
+	// RemarkPrepared: a tenant may prepare transactions, which hold what they hold even when its sessions have ended.
+	RemarkPrepared = "prepared-transactions"
 	// RemarkOpen: tenants may enter the databases that every server comes with.
 	RemarkOpen = "open-to-public"
 	// RemarkRecovery: a restart after a crash takes long with so many databases.
@@ -84,7 +90,9 @@ const (
 type serverLook struct {
 	us                            string // our role, quoted
 	super, createDB, createRole   bool
-	signal                        bool
+	signal, stats                 bool
+	base                          bool // templates are built from a base without the functions that stop all
+	prepared                      int  // how many transactions may be prepared
 	version, open, mine, database int
 	recovery                      *string
 	usable                        *int          // the connections that are not reserved
@@ -93,7 +101,10 @@ type serverLook struct {
 
 func lookAtServer(ctx context.Context, conn *pgx.Conn, now func() time.Time) (look serverLook, err error) {
 	err = conn.QueryRow(ctx, `
-		select quote_ident(rolname), rolsuper, rolcreatedb, rolcreaterole, pg_has_role(oid, 'pg_signal_backend', 'usage'), `+majorVersion+`,
+		select quote_ident(rolname), rolsuper, rolcreatedb, rolcreaterole, pg_has_role(oid, 'pg_signal_backend', 'usage'),
+			pg_has_role(oid, 'pg_read_all_stats', 'usage'), `+majorVersion+`,
+			exists (select from pg_database where datname = $1 and datistemplate and not datallowconn),
+			current_setting('max_prepared_transactions')::int,
 			(select count(*) from pg_database),
 			(select setting from pg_settings where name = 'recovery_init_sync_method'),
 			(
@@ -102,8 +113,9 @@ func lookAtServer(ctx context.Context, conn *pgx.Conn, now func() time.Time) (lo
 				having bool_or(name = 'max_connections')
 			)
 		from pg_roles
-		where rolname = current_user`).
-		Scan(&look.us, &look.super, &look.createDB, &look.createRole, &look.signal, &look.version, &look.database, &look.recovery, &look.usable)
+		where rolname = current_user`, baseDatabase).
+		Scan(&look.us, &look.super, &look.createDB, &look.createRole, &look.signal, &look.stats, &look.version, &look.base, &look.prepared,
+			&look.database, &look.recovery, &look.usable)
 	if err != nil {
 		return look, err
 	}
@@ -149,6 +161,20 @@ func (s *Server) rights(look serverLook) (remarks []Remark) {
 			"grant pg_signal_backend to " + look.us,
 		})
 	}
+	if !look.stats {
+		remarks = append(remarks, Remark{
+			RemarkNoStats, false,
+			"its role may not see how long transactions last: a tenant's that holds up the others is not ended",
+			"grant pg_read_all_stats to " + look.us,
+		})
+	}
+	if !look.base {
+		remarks = append(remarks, Remark{
+			RemarkOpenFunctions, false,
+			"tenants may run functions with which one of them can stop the whole server, pg_advisory_lock among them",
+			"as a superuser, run examples/provisioner.sql, which makes the database " + baseDatabase + " that templates are built from",
+		})
+	}
 	if look.mine < look.open {
 		remarks = append(remarks, Remark{
 			RemarkOpen, false,
@@ -166,6 +192,13 @@ func settings(look serverLook, expected CheckOptions) (remarks []Remark) {
 			RemarkRecovery, false,
 			fmt.Sprintf("it has %d databases and recovery_init_sync_method = fsync: a restart after a crash takes about a minute for every thousand", look.database),
 			"on Linux: alter system set recovery_init_sync_method = 'syncfs'; select pg_reload_conf()",
+		})
+	}
+	if look.prepared > 0 {
+		remarks = append(remarks, Remark{
+			RemarkPrepared, false,
+			"tenants may prepare transactions, which hold locks and old rows even when the session has ended",
+			"alter system set max_prepared_transactions = 0, and restart the server",
 		})
 	}
 	if look.usable != nil && *look.usable < expected.Connections {

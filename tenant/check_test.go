@@ -40,9 +40,9 @@ func TestCheckRemarksOnWhatOurRoleMayDo(t *testing.T) {
 		tooMuch = ""
 	}
 	for role, want := range map[string]string{
-		"login createdb createrole": tooMuch + "no-signal open-to-public disk-unknown",
-		"login createrole":          tooMuch + "no-createdb! no-signal open-to-public disk-unknown",
-		"login createdb":            "no-createrole! no-signal open-to-public disk-unknown",
+		"login createdb createrole": tooMuch + "no-signal no-stats open-functions open-to-public disk-unknown",
+		"login createrole":          tooMuch + "no-createdb! no-signal no-stats open-functions open-to-public disk-unknown",
+		"login createdb":            "no-createrole! no-signal no-stats open-functions open-to-public disk-unknown",
 	} {
 		name := strings.ReplaceAll(role, " ", "_")
 		exec(t, root, "create role "+name+" "+role+" password 'secret'")
@@ -66,6 +66,8 @@ func TestCheckRemarksOnWhatOurRoleMayDo(t *testing.T) {
 		case tenant.RemarkDiskUnknown:
 			_, statement, _ := strings.Cut(remark.Mend, "then: ")
 			exec(t, root, statement)
+		case tenant.RemarkOpenFunctions:
+			pgtest.Script(t, own.URL, "../examples/provisioner.sql")
 		default:
 			exec(t, root, remark.Mend)
 		}
@@ -85,6 +87,10 @@ func TestCheckRemarksOnHowTheServerIsSetUp(t *testing.T) {
 		if got := codes(t, server, tenant.CheckOptions{Now: now}); got != want {
 			t.Errorf("a clock %s off: %q, want %q", difference, got, want)
 		}
+	}
+	prepares := openAt(t, pgtest.Private(t, map[string]string{"max_prepared_transactions": "5"}).URL("postgres"), nil)
+	if got := codes(t, prepares, tenant.CheckOptions{}); got != "superuser! prepared-transactions" {
+		t.Errorf("prepared transactions: %q", got)
 	}
 	for connections, want := range map[int]string{37: "superuser!", 38: "superuser! few-connections"} {
 		if got := codes(t, server, tenant.CheckOptions{Connections: connections}); got != want {

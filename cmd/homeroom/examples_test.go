@@ -45,17 +45,11 @@ func makeSecrets(t *testing.T) string {
 // own starts a server, makes the provisioner's role on it as the documentation says, and returns the role's URL.
 func own(t *testing.T) (superuser func(database string) string, provisioner string) {
 	t.Helper()
-	script, err := os.ReadFile(filepath.Join(root, "examples/provisioner.sql"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	postgres := pgtest.Private(t, nil)
-	conn := connect(t, postgres.URL("postgres"))
 	for range 2 { // it may be run again
-		if _, err := conn.Exec(t.Context(), string(script)); err != nil {
-			t.Fatalf("provisioner.sql: %v", err)
-		}
+		pgtest.Script(t, postgres.URL, filepath.Join(root, "examples/provisioner.sql"))
 	}
+	conn := connect(t, postgres.URL("postgres"))
 	if _, err := conn.Exec(t.Context(), "alter role homeroom password 'secret'"); err != nil {
 		t.Fatal(err)
 	}
