@@ -69,14 +69,14 @@ func recordOutcomes(ctx context.Context, q querier, run uuid.UUID, outcomes []Ou
 				quarantine_cause = case when quarantine_kind = 'replaced' then quarantine_cause end,
 				quarantine_kind = case when quarantine_kind = 'replaced' then quarantine_kind end,
 				wanted_at = null,
-				updated_at = now()
+				updated_at = now(), `+keepClaimable+`
 			from outcome, migration_runs run
 			where tenants.id = outcome.tenant_id and outcome.state = 'done' and tenants.state <> 'deleted'
 				and run.id = $1
 		)
 		update tenants
 		set resume_state = coalesce(resume_state, tenants.state), state = 'quarantined', quarantine_kind = 'migration',
-			quarantine_cause = outcome.problem, schema_version = outcome.to_version, wanted_at = null, updated_at = now(),
+			quarantine_cause = outcome.problem, schema_version = outcome.to_version, wanted_at = null, updated_at = now(), `+keepClaimable+`,
 			fingerprint = case when schema_version = outcome.to_version then fingerprint end
 		from outcome
 		where tenants.id = outcome.tenant_id and outcome.state = 'failed' and outcome.counts and tenants.state <> 'deleted'

@@ -109,15 +109,15 @@ func reserveOnce(ctx context.Context, q querier, r Reservation) (Held, error) {
 	return reserved, err
 }
 
-// claimSpare takes the oldest spare that nobody else is taking at this moment.
+// claimSpare takes the oldest spare that can be claimed and that nobody else is taking at this moment.
 const claimSpare = `
 	with tenant as (
 		update tenants
-		set state = 'reserved', name = @school_name, slug = @slug, created_at = now(), updated_at = now()
+		set state = 'reserved', name = @school_name, slug = @slug, created_at = now(), updated_at = now(), ` + keepClaimable + `
 		where id = (
 			select id
 			from tenants
-			where state = 'spare' and lineage = @lineage and schema_version >= @schema_version
+			where state = 'spare' and ` + claimable + ` and lineage = @lineage and schema_version >= @schema_version
 				and server in (select name from servers where name = any(@servers) and weight > 0)
 			order by created_at
 			for update skip locked
@@ -259,17 +259,8 @@ func (s *Store) admitOnce(ctx context.Context, signup Signup, r Reservation) (he
 		if err != nil {
 			return err
 		}
-		for _, claim := range []string{claimSpare, placeTenant} {
-			held.Tenant, err = one[Tenant](ctx, tx, claim+` select * from tenant`, r.args())
-			if !errors.Is(err, pgx.ErrNoRows) {
-				break
-			}
-		}
-		if errors.Is(err, pgx.ErrNoRows) {
-			return ErrNoRoom
-		}
-		if err != nil {
-			return known(err)
+		if held.Tenant, err = takeTenant(ctx, tx, r); err != nil {
+			return err
 		}
 		held.Signup, err = one[Signup](ctx, tx, `
 			with signup as (
@@ -290,6 +281,17 @@ func (s *Store) admitOnce(ctx context.Context, signup Signup, r Reservation) (he
 		return Held{}, fmt.Errorf("admit sign-up %s: %w", signup.ID, err)
 	}
 	return held, nil
+}
+
+// takeTenant claims a spare for a school, or makes the row of a tenant to be built.
+func takeTenant(ctx context.Context, tx pgx.Tx, r Reservation) (tenant Tenant, err error) {
+	for _, claim := range []string{claimSpare, placeTenant} {
+		tenant, err = one[Tenant](ctx, tx, claim+` select * from tenant`, r.args())
+		if !errors.Is(err, pgx.ErrNoRows) {
+			return tenant, known(err)
+		}
+	}
+	return Tenant{}, ErrNoRoom
 }
 
 // ReserveQuietly writes a school's sign-up that waits for its e-mail to be confirmed, whether or not the e-mail has an account:

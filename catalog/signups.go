@@ -285,7 +285,7 @@ const freeTenant = `
 			update tenants
 			set state = case when tenants.state = 'quarantined' then tenants.state else 'spare' end,
 				resume_state = case when tenants.state = 'quarantined' then 'spare' end,
-				name = null, slug = null, updated_at = now()
+				name = null, slug = null, updated_at = now(), ` + keepClaimable + `
 			from held
 			where tenants.id = held.tenant_id and 'reserved' in (tenants.state, tenants.resume_state)
 		), gone_tenant as (
@@ -315,7 +315,7 @@ func expire(ctx context.Context, q querier, signup Signup, steps, problem json.R
 			delete from users using held where users.id = held.user_id
 		), kept_tenant as (
 			update tenants
-			set slug = 'expired-' || held.id, updated_at = now()
+			set slug = 'expired-' || held.id, updated_at = now(), `+keepClaimable+`
 			from held
 			where tenants.id = held.tenant_id and held.kind = 'school'
 		)

@@ -2,7 +2,23 @@ package catalog
 
 import (
 	"context"
+	"errors"
 	"fmt"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+)
+
+// A spare is given to a school only while it is certain that no school has ever had it. Whoever creates its database writes
+// into its row which transaction that is and in which instance of the catalog (the Postgres process and the database), and
+// every later change that keeps it nobody's writes the same again. A row that was restored from a backup, copied, or edited
+// by hand was written by another transaction, and a catalog that was restored, failed over or restarted is another
+// instance: after that, none of the spares of before can be claimed, and the keeper of spares replaces them.
+const (
+	// claimable tells it of a row of the table tenants.
+	claimable = `tenants.xmin = claimable_xid and claimable_in = (select catalog_instance())`
+	// keepClaimable is for the SET of an update that leaves the tenant as much nobody's as it was.
+	keepClaimable = `claimable_xid = case when tenants.xmin = claimable_xid then pg_current_xact_id()::xid end`
 )
 
 // Spares counts the spares of a server that a sign-up could claim now: of this lineage, at this version or a newer one.
@@ -11,22 +27,114 @@ func (s *Store) Spares(ctx context.Context, server, lineage string, version uint
 	err := s.pool.QueryRow(ctx, `
 		select count(*)
 		from tenants
-		where server = $1 and state = 'spare' and lineage = $2 and schema_version >= $3`, server, lineage, version).Scan(&n)
+		where server = $1 and state = 'spare' and `+claimable+` and lineage = $2 and schema_version >= $3`,
+		server, lineage, version).Scan(&n)
 	if err != nil {
 		return 0, fmt.Errorf("count spares on server %s: %w", server, err)
 	}
 	return n, nil
 }
 
-// UnfinishedSpares lists the spares of a server that are being built, by a worker that lives or by one that died.
-func (s *Store) UnfinishedSpares(ctx context.Context, server, lineage string) ([]Tenant, error) {
+// DiscardableSpares lists the spares of a server that will never be given to a school: those whose builder died, and those
+// of which it is not certain any more that nobody has them. The caller must be the only one that builds spares there.
+func (s *Store) DiscardableSpares(ctx context.Context, server, lineage string) ([]Tenant, error) {
 	tenants, err := many[Tenant](ctx, s.pool, `
 		select `+tenantColumns+`
 		from tenants
-		where server = $1 and lineage = $2 and state = 'building' and name is null
+		where server = $1 and lineage = $2 and name is null
+			and (state = 'building' or state = 'spare' and (`+claimable+`) is not true)
 		order by created_at`, server, lineage)
 	if err != nil {
-		return nil, fmt.Errorf("list unfinished spares on server %s: %w", server, err)
+		return nil, fmt.Errorf("list discardable spares on server %s: %w", server, err)
 	}
 	return tenants, nil
+}
+
+// DeleteSpare deletes the row of a spare that cannot be claimed and whose database is gone. It fails with
+// [ErrStateChanged] when it has become anything else meanwhile.
+func (s *Store) DeleteSpare(ctx context.Context, id uuid.UUID) error {
+	return changeOne(ctx, s.pool, "delete spare", id, `
+		delete from tenants
+		where id = $1 and name is null and (state = 'building' or state = 'spare' and (`+claimable+`) is not true)`, id)
+}
+
+// ReplaceTenant gives a sign-up another tenant, as [Store.Reserve] does, because the spare that it claimed cannot be given to
+// a school. That one becomes a spare that nobody can claim. Of the reservation it takes what is about the tenant.
+//
+// It fails with [ErrNoRoom], and with [ErrStateChanged] when the sign-up has gone on, or ended.
+func (s *Store) ReplaceTenant(ctx context.Context, signup Signup, r Reservation) (tenant Tenant, err error) {
+	wish := r.Slug
+	for try := 1; ; try++ {
+		err = s.InTx(ctx, func(tx pgx.Tx) error {
+			tenant, err = replaceTenantTx(ctx, tx, signup, r)
+			return err
+		})
+		if !errors.Is(err, errSlugTaken) || try == 10 {
+			break
+		}
+		if r.Slug, err = nextSlug(ctx, s.pool, wish, try); err != nil {
+			break
+		}
+	}
+	if err != nil {
+		return Tenant{}, fmt.Errorf("replace the tenant of sign-up %s: %w", signup.ID, err)
+	}
+	return tenant, nil
+}
+
+func replaceTenantTx(ctx context.Context, tx pgx.Tx, signup Signup, r Reservation) (Tenant, error) {
+	err := changeOne(ctx, tx, "take back tenant of sign-up", signup.ID, `
+		with held as (
+			select tenant_id
+			from signups
+			where id = $1 and lease_epoch = $2 and status in ('pending', 'provisioning') and tenant_id = $3
+			for update
+		)
+		update tenants
+		set state = 'spare', name = null, slug = null, claimable_xid = null, claimable_in = null, updated_at = now()
+		from held
+		where tenants.id = held.tenant_id and tenants.state = 'reserved'`, signup.ID, signup.LeaseEpoch, signup.TenantID)
+	if err != nil {
+		return Tenant{}, err
+	}
+	tenant, err := takeTenant(ctx, tx, r)
+	if err != nil {
+		return Tenant{}, err
+	}
+	return tenant, changeOne(ctx, tx, "give another tenant to sign-up", signup.ID, `
+		with signup as (
+			update signups set tenant_id = $2, updated_at = now() where id = $1 returning user_id
+		)
+		update users set tenant_id = $2, updated_at = now() from signup where users.id = signup.user_id`, signup.ID, tenant.ID)
+}
+
+// UnmarkedTenant is a tenant whose database is not marked as in use on its server yet.
+type UnmarkedTenant struct {
+	ID uuid.UUID
+	// SignupID is the sign-up that made it.
+	SignupID uuid.UUID
+}
+
+// UnmarkedTenants lists tenants of a server that a school has and whose databases are not marked, at most limit.
+func (s *Store) UnmarkedTenants(ctx context.Context, server string, limit int) ([]UnmarkedTenant, error) {
+	tenants, err := many[UnmarkedTenant](ctx, s.pool, `
+		select tenants.id, signups.id as signup_id
+		from tenants
+		join signups on signups.tenant_id = tenants.id and signups.kind = 'school' and signups.status = 'ready'
+		where server = $1 and marked_at is null and tenants.name is not null
+			and tenants.state not in ('reserved', 'building', 'deleting', 'deleted')
+		limit $2`, server, limit)
+	if err != nil {
+		return nil, fmt.Errorf("list unmarked tenants of server %s: %w", server, err)
+	}
+	return tenants, nil
+}
+
+// TenantsMarked records that the databases of these tenants are marked as in use.
+func (s *Store) TenantsMarked(ctx context.Context, ids []uuid.UUID) error {
+	_, err := s.pool.Exec(ctx, `update tenants set marked_at = now() where id = any($1)`, ids)
+	if err != nil {
+		return fmt.Errorf("record that %d databases are marked: %w", len(ids), err)
+	}
+	return nil
 }

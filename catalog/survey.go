@@ -41,6 +41,8 @@ type SurveyedTenant struct {
 	HeldAt           *uint
 	// OrganizationID is the identity provider's organization for the school; empty where it has none.
 	OrganizationID string
+	// Claimable: it is a spare, and certainly nobody's, so the next school may be given it.
+	Claimable bool
 	// Idle: nothing has changed in its row for a quarter of an hour.
 	Idle bool
 }
@@ -84,7 +86,7 @@ type Untold struct {
 const surveyTenants = `
 	select id, server, database, state, resume_state, quarantine_kind, quarantine_cause, coalesce(name, '') as name,
 		coalesce(slug, '') as slug, lineage, schema_version, password_rotation, fingerprint, held_at,
-		coalesce(organization_id, '') as organization_id,
+		coalesce(organization_id, '') as organization_id, coalesce(state = 'spare' and ` + claimable + `, false) as claimable,
 		updated_at < now() - interval '15 minutes' as idle
 	from tenants`
 

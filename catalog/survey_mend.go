@@ -15,11 +15,11 @@ import (
 func (s *Store) SetHealth(ctx context.Context, row SurveyedTenant, health Health) error {
 	return changeOne(ctx, s.pool, "record health of tenant", row.ID, `
 		update tenants
-		set schema_version = $4, fingerprint = coalesce(nullif($5, ''), fingerprint), updated_at = now()
+		set schema_version = $4, fingerprint = coalesce(nullif($5, ''), fingerprint), updated_at = now(), `+keepClaimable+`
 		where id = $1 and state = $2 and schema_version = $3`, row.ID, row.State, row.SchemaVersion, health.Version, health.Fingerprint)
 }
 
-// RebuildSpare takes a spare back to where the keeper of spares builds it anew. It fails with [ErrStateChanged] when it has
+// RebuildSpare takes a spare out of stock: the keeper of spares removes what there is of it, and builds another. It fails with [ErrStateChanged] when it has
 // been claimed.
 func (s *Store) RebuildSpare(ctx context.Context, id uuid.UUID) error {
 	return changeOne(ctx, s.pool, "rebuild spare", id, `
@@ -125,18 +125,4 @@ func adoptTx(ctx context.Context, tx pgx.Tx, a Adoption, result json.RawMessage)
 		"email_verified": a.EmailVerified, "organization_id": a.OrganizationID,
 		"created_at": a.CreatedAt, "result": result, "actor": a.Actor,
 	})
-}
-
-// AdoptSpare writes the row of a spare that the registry has forgotten and that is ready to be claimed. It fails with
-// [ErrStateChanged] when there is a row.
-func (s *Store) AdoptSpare(ctx context.Context, spare NewSpare, health Health, actor string) error {
-	return changeOne(ctx, s.pool, "adopt spare", spare.ID, `
-		with tenant as (
-			insert into tenants (id, server, database, lineage, state, schema_version, fingerprint)
-			values ($1, $2, $3, $4, 'spare', $5, nullif($6, ''))
-			returning id
-		)
-		insert into audit_events (actor, action, tenant_id)
-		select $7, 'spare.adopt', id
-		from tenant`, spare.ID, spare.Server, spare.Database, spare.Lineage, health.Version, health.Fingerprint, actor)
 }

@@ -253,15 +253,4 @@ func TestAdopt(t *testing.T) {
 	if err != nil || len(events) != 1 || events[0].Action != "tenant.adopt" || events[0].Actor != "test" {
 		t.Errorf("%+v, %v", events, err)
 	}
-
-	spare := catalog.NewSpare{ID: uuid.Must(uuid.NewV7()), Server: "main", Database: database(uuid.New()), Lineage: "lunch"}
-	if err := store.AdoptSpare(t.Context(), spare, catalog.Health{Version: 3, Fingerprint: "f"}, "test"); err != nil {
-		t.Fatal(err)
-	}
-	if n, err := store.Spares(t.Context(), "main", "lunch", 3); err != nil || n != 1 {
-		t.Errorf("%d spares, %v", n, err)
-	}
-	if err := store.AdoptSpare(t.Context(), spare, catalog.Health{}, "test"); !errors.Is(err, catalog.ErrStateChanged) {
-		t.Errorf("again: %v", err)
-	}
 }

@@ -130,7 +130,8 @@ func insertSpare(ctx context.Context, q querier, spare NewSpare) error {
 	return nil
 }
 
-// SpareBuilt marks a spare as ready to be claimed. It fails with [ErrStateChanged] when it is not building.
+// SpareBuilt marks a spare as ready to be claimed. Only the process that has just created its database may call it: nobody else
+// can know that no school has ever had that. It fails with [ErrStateChanged] when the spare is not building.
 func (s *Store) SpareBuilt(ctx context.Context, id uuid.UUID, health Health, steps json.RawMessage) error {
 	return spareBuilt(ctx, s.pool, id, health, steps)
 }
@@ -143,7 +144,8 @@ func (s *Store) SpareBuiltTx(ctx context.Context, tx pgx.Tx, id uuid.UUID, healt
 func spareBuilt(ctx context.Context, q querier, id uuid.UUID, health Health, steps json.RawMessage) error {
 	return changeOne(ctx, q, "mark spare built", id, `
 		update tenants
-		set state = 'spare', schema_version = $2, fingerprint = nullif($3, ''), steps = $4, updated_at = now()
+		set state = 'spare', schema_version = $2, fingerprint = nullif($3, ''), steps = $4, updated_at = now(),
+			claimable_xid = pg_current_xact_id()::xid, claimable_in = catalog_instance()
 		where id = $1 and state = 'building' and name is null`, id, health.Version, health.Fingerprint, steps)
 }
 
@@ -160,7 +162,7 @@ func (s *Store) SetStepsTx(ctx context.Context, tx pgx.Tx, id uuid.UUID, steps j
 func setSteps(ctx context.Context, q querier, id uuid.UUID, steps json.RawMessage) error {
 	return changeOne(ctx, q, "record steps of tenant", id, `
 		update tenants
-		set steps = $2, updated_at = now()
+		set steps = $2, updated_at = now(), `+keepClaimable+`
 		where id = $1`, id, steps)
 }
 
@@ -185,7 +187,7 @@ func healthy(ctx context.Context, q querier, id uuid.UUID, health Health) error 
 	return changeOne(ctx, q, "mark tenant healthy", id, `
 		update tenants
 		set schema_version = $2, fingerprint = coalesce(nullif($3, ''), fingerprint), state = coalesce(resume_state, state),
-			resume_state = null, quarantine_cause = null, quarantine_kind = null, updated_at = now()
+			resume_state = null, quarantine_cause = null, quarantine_kind = null, updated_at = now(), `+keepClaimable+`
 		where id = $1 and state <> 'deleted'`, id, health.Version, health.Fingerprint)
 }
 
@@ -203,7 +205,7 @@ func quarantine(ctx context.Context, q querier, id uuid.UUID, kind QuarantineKin
 	return changeOne(ctx, q, "quarantine tenant", id, `
 		update tenants
 		set resume_state = coalesce(resume_state, state), state = 'quarantined', quarantine_kind = $2, quarantine_cause = $3,
-			updated_at = now()
+			updated_at = now(), `+keepClaimable+`
 		where id = $1 and state <> 'deleted'`, id, kind, cause)
 }
 
@@ -238,7 +240,7 @@ func changeOne(ctx context.Context, q querier, what string, id uuid.UUID, sql st
 // recorded.
 func (s *Store) SetFingerprint(ctx context.Context, id uuid.UUID, health Health) error {
 	_, err := s.pool.Exec(ctx, `
-		update tenants set fingerprint = $3
+		update tenants set fingerprint = $3, `+keepClaimable+`
 		where id = $1 and schema_version = $2 and fingerprint is distinct from $3`, id, health.Version, health.Fingerprint)
 	if err != nil {
 		return fmt.Errorf("record fingerprint of tenant %s: %w", id, err)

@@ -70,22 +70,31 @@ func (e *examination) compareIdentities(ctx context.Context) (strangers []identi
 			Detail: fmt.Sprintf("%d of %s and users differ; only %d were looked at one by one", suspects, count(e.logins.looked, "login"), mostLookups),
 		})
 	}
-	asked := 0
+	asked, unreachable := 0, false
 	for _, login := range odd {
-		if asked++; asked > mostLookups {
-			return strangers, nil
+		if asked++; asked > mostLookups || unreachable {
+			stranger, err := e.listedStranger(ctx, login)
+			if err != nil {
+				return nil, err
+			}
+			if stranger && e.hasDatabase(login) {
+				strangers = append(strangers, login)
+			}
+			continue
 		}
 		stranger, err := e.compareLogin(ctx, login)
 		switch {
 		case err != nil && ctx.Err() == nil:
 			e.add(Finding{Code: IdentitiesUnreachable, Subject: "identity provider", Detail: reason(err)})
-			e.logins.listed = false
-			return strangers, nil
+			e.logins.listed, unreachable = false, true
 		case err != nil:
 			return nil, err
 		case stranger != nil:
 			strangers = append(strangers, *stranger)
 		}
+	}
+	if unreachable {
+		return strangers, nil
 	}
 	if left := max(0, mostLookups-asked); len(absent) > left {
 		absent = absent[:left]
@@ -187,6 +196,29 @@ func (e *examination) compareLogin(ctx context.Context, listed identity.User) (s
 		e.addLeft(login, signup)
 	}
 	return nil, err // else under way, or parked, or finished since
+}
+
+// listedStranger reports whether the catalog does not know the sign-up of a login, as far as the list tells. A repair asks the
+// provider for the login again.
+func (e *examination) listedStranger(ctx context.Context, login identity.User) (bool, error) {
+	if user, ok := userOf(login, e.after); ok && user.Active || login.Metadata.SignupID == "" {
+		return false, nil
+	}
+	_, err := e.cfg.Catalog.Signup(ctx, parseID(login.Metadata.SignupID))
+	if errors.Is(err, catalog.ErrNotFound) {
+		return true, nil
+	}
+	return false, err
+}
+
+// hasDatabase reports whether a login names a tenant whose database is on a server here. That one is somebody's.
+func (e *examination) hasDatabase(login identity.User) bool {
+	for _, survey := range e.servers {
+		if _, ok := survey.Databases[login.Metadata.Database]; ok {
+			return true
+		}
+	}
+	return false
 }
 
 // isOf tells whether a login is the one that a sign-up made, or took on.

@@ -164,8 +164,8 @@ func (e *examination) adoptable(finding Finding, c claim, server *tenant.Server,
 	return finding
 }
 
-// compareNobodys judges a database without a row that no login names. An empty one of the newest version may serve as a
-// spare, if all logins were looked at.
+// compareNobodys judges a database without a row that no login names. That it is empty does not make it nobody's: its school
+// may have written nothing yet, and its login may be one that the provider does not list.
 func (e *examination) compareNobodys(ctx context.Context, db found) {
 	uid := db.id.UUID()
 	finding := Finding{Code: DatabaseWithoutRow, Subject: db.name, Server: db.server.Name(), TenantID: &uid}
@@ -178,6 +178,8 @@ func (e *examination) compareNobodys(ctx context.Context, db found) {
 		finding.Detail = "a database with a tenant's name that Homeroom did not make"
 	case db.MarkedAs != nil && *db.MarkedAs != db.id:
 		finding.Detail = "the database bears the mark of another tenant, " + db.MarkedAs.String()
+	case db.InUse != "":
+		finding.Severity, finding.Detail = Error, fmt.Sprintf("a school has it, which the catalog does not know: it is marked as %q", db.InUse)
 	case db.Invalid:
 		finding.Detail = "its dropping was begun and interrupted"
 	case seen == nil:
@@ -186,20 +188,11 @@ func (e *examination) compareNobodys(ctx context.Context, db found) {
 		finding.Detail = "our key does not open it: another Homeroom's, or the key has changed since"
 	case !seen.empty:
 		finding.Detail = "our key opens it, it holds data, and no login that is known names it"
-	case !e.logins.listed, e.unfingered(seen):
-		finding.Detail = "our key opens it, and it is empty"
 	default:
-		finding.Detail = "our key opens it, it is empty, and no login names it"
-		finding = e.adoptSpare(finding, db)
+		finding.Detail = "our key opens it, it holds no rows, is not marked as in use, and no login that is known names it"
+		finding = e.discard(finding, db)
 	}
 	e.add(finding)
-}
-
-// unfingered tells whether a database is not just what a spare of this program's version is.
-func (e *examination) unfingered(seen *inspection) bool {
-	latest := e.cfg.Servers.Migrations().Latest()
-	want, known := e.references[latest]
-	return seen.Status.Version != latest || !trustworthy(seen.Status) || known && seen.Schema.Fingerprint() != want
 }
 
 // peek looks into a database that has no row; nil when that is not to be, or not possible.

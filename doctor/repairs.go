@@ -195,6 +195,20 @@ func (e *examination) cancelJob(f Finding, job Job) Finding {
 	return f.repairedBy("cancel the job", f.Subject, func(ctx context.Context) error { return e.cfg.CancelJob(ctx, job.ID) })
 }
 
+// discard drops a database that nobody has, if it still holds nothing.
+func (e *examination) discard(f Finding, db found) Finding {
+	return f.repairedBy("drop the empty database and its role", "discard "+f.Subject, func(ctx context.Context) error {
+		_, err := e.cfg.Catalog.TenantByID(ctx, db.id.UUID())
+		if err == nil {
+			return fmt.Errorf("tenant %s has a row now: %w", db.name, catalog.ErrStateChanged)
+		}
+		if !errors.Is(err, catalog.ErrNotFound) {
+			return err
+		}
+		return db.server.Discard(ctx, db.id)
+	})
+}
+
 // adopt writes a forgotten school's rows, once its login and its database have been asked again.
 func (e *examination) adopt(f Finding, login identity.User, server *tenant.Server) Finding {
 	return f.repairedBy("write its tenant, user and sign-up into the catalog again", "adopt "+f.Subject, func(ctx context.Context) error {
@@ -251,20 +265,4 @@ func (d *Doctor) adoption(f Finding, login identity.User, server *tenant.Server,
 		})
 	}
 	return a
-}
-
-// adoptSpare writes the row of a forgotten spare, once it has been looked into again.
-func (e *examination) adoptSpare(f Finding, db found) Finding {
-	return f.repairedBy("keep it as a spare", "adopt "+f.Subject, func(ctx context.Context) error {
-		seen, err := look(ctx, db.server, db.id)
-		if err != nil {
-			return err
-		}
-		if !seen.Login || !seen.empty || e.unfingered(&seen) {
-			return fmt.Errorf("database %s is not as it was: %w", db.name, catalog.ErrStateChanged)
-		}
-		spare := catalog.NewSpare{ID: db.id.UUID(), Server: db.server.Name(), Database: db.name, Lineage: db.server.Migrations().Lineage()}
-		health := catalog.Health{Version: seen.Status.Version, Fingerprint: seen.Schema.Fingerprint()}
-		return e.cfg.Catalog.AdoptSpare(ctx, spare, health, e.cfg.Actor)
-	})
 }

@@ -67,6 +67,7 @@ func (p *pair) newID() uuid.UUID {
 // pairCalls are drawn from. Those that begin something come up more often.
 var pairCalls = []func(p *pair, t *rapid.T){
 	(*pair).reserve, (*pair).reserve, (*pair).reserve, (*pair).insertSpare, (*pair).insertSpare, (*pair).spareBuilt, (*pair).spareBuilt,
+	(*pair).replaceTenant, (*pair).replaceTenant, (*pair).deleteSpare,
 	(*pair).take, (*pair).take, (*pair).due, (*pair).hold, (*pair).hold, (*pair).identityMade, (*pair).finish, (*pair).finish,
 	(*pair).giveUp, (*pair).giveUp, (*pair).giveUp, (*pair).changeTenant, (*pair).changeTenant, (*pair).changeTenant,
 	(*pair).find, (*pair).count,
@@ -228,6 +229,22 @@ func (p *pair) spareBuilt(t *rapid.T) {
 	same(t, "spare built", nil, p.real.SpareBuilt(t.Context(), id, health, steps), nil, p.simulated.spareBuilt(id, health, steps))
 }
 
+func (p *pair) replaceTenant(t *rapid.T) {
+	row, want := p.anySignup(t), p.reservation(t)
+	found, err := p.real.ReplaceTenant(t.Context(), *row, want)
+	simulated, simulatedErr := p.simulated.replaceTenant(*row, want)
+	same(t, "replace tenant", found, err, simulated, simulatedErr)
+	if err == nil {
+		row.TenantID = &found.ID
+		p.tenants = append(p.tenants, found.ID)
+	}
+}
+
+func (p *pair) deleteSpare(t *rapid.T) {
+	id := p.anyTenant(t)
+	same(t, "delete spare", nil, p.real.DeleteSpare(t.Context(), id), nil, p.simulated.deleteSpare(id))
+}
+
 func anyHealth(t *rapid.T) catalog.Health {
 	return catalog.Health{
 		Version:     rapid.SampledFrom([]uint{3, 3, 2, 4}).Draw(t, "version"),
@@ -330,8 +347,8 @@ func (p *pair) count(t *rapid.T) {
 	for _, server := range []string{"main", "big", "shut", "unknown"} {
 		spares, err := p.real.Spares(ctx, server, "lunch", 3)
 		same(t, "spares", spares, err, len(p.simulated.stock(server, "lunch", catalog.Spare, 3)), nil)
-		unfinished, err := p.real.UnfinishedSpares(ctx, server, "lunch")
-		same(t, "unfinished spares", len(unfinished), err, len(p.simulated.stock(server, "lunch", catalog.Building, 0)), nil)
+		discardable, err := p.real.DiscardableSpares(ctx, server, "lunch")
+		same(t, "discardable spares", len(discardable), err, len(p.simulated.discardable(server, "lunch")), nil)
 		room, err := p.real.Room(ctx, server, limit)
 		simulated, simulatedErr := p.simulated.room(server, limit)
 		same(t, "room", room, err, simulated, simulatedErr)

@@ -81,12 +81,36 @@ func (r registrySim) Exclusive(ctx context.Context, name string, f func(ctx cont
 	return true, f(ctx)
 }
 
-// UnfinishedSpares implements signup.Registry.
-func (r registrySim) UnfinishedSpares(ctx context.Context, server, lineage string) ([]catalog.Tenant, error) {
-	return read(ctx, r, "unfinished spares", uuid.Nil, server, func(rows *rows) ([]catalog.Tenant, error) {
-		return rows.stock(server, lineage, catalog.Building, 0), nil
+// DiscardableSpares implements signup.Registry.
+func (r registrySim) DiscardableSpares(ctx context.Context, server, lineage string) ([]catalog.Tenant, error) {
+	return read(ctx, r, "discardable spares", uuid.Nil, server, func(rows *rows) ([]catalog.Tenant, error) {
+		return rows.discardable(server, lineage), nil
 	})
 }
+
+// DeleteSpare implements signup.Registry.
+func (r registrySim) DeleteSpare(ctx context.Context, id uuid.UUID) error {
+	return r.change(ctx, "delete spare", id, func(rows *rows) error { return rows.deleteSpare(id) })
+}
+
+// ReplaceTenant implements signup.Registry. The real one is a transaction, of which nobody sees a part.
+func (r registrySim) ReplaceTenant(ctx context.Context, like catalog.Signup, want catalog.Reservation) (catalog.Tenant, error) {
+	return write(ctx, r, "replace tenant", like.ID, "", func(rows *rows) (catalog.Tenant, error) {
+		t, err := rows.replaceTenant(like, want)
+		if err == nil {
+			r.w.christen(t.ID, "tenant ")
+		}
+		return t, err
+	})
+}
+
+// UnmarkedTenants implements signup.Registry. The model leaves the marks to the tests of a restored catalog.
+func (registrySim) UnmarkedTenants(context.Context, string, int) ([]catalog.UnmarkedTenant, error) {
+	return nil, nil
+}
+
+// TenantsMarked implements signup.Registry.
+func (registrySim) TenantsMarked(context.Context, []uuid.UUID) error { return nil }
 
 // Spares implements signup.Registry.
 func (r registrySim) Spares(ctx context.Context, server, lineage string, version uint) (int, error) {

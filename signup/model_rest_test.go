@@ -268,8 +268,9 @@ func (m *machine) tenantsInOrder() {
 	known := map[string]bool{}
 	for _, t := range m.catalog.tenants {
 		known[t.Database] = true
-		switch t.State {
-		case catalog.Ready, catalog.Spare:
+		switch {
+		case t.State == catalog.Spare && m.catalog.unclaimable[t.ID]: // the keeper is still to discard it
+		case t.State == catalog.Ready, t.State == catalog.Spare:
 			i := slices.IndexFunc(m.servers, func(s *serverSim) bool { return s.name == t.Server })
 			if d := m.servers[i].find(t.Database); d == nil || d.closed {
 				m.fail("%s is %s, and nobody can enter its database", m.name(t.ID), t.State)
@@ -277,7 +278,7 @@ func (m *machine) tenantsInOrder() {
 			if _, owned := m.owners[t.ID]; owned != (t.State == catalog.Ready) {
 				m.fail("%s is %s, though its owner says otherwise", m.name(t.ID), t.State)
 			}
-		case catalog.Building:
+		case t.State == catalog.Building:
 			if t.Name != "" && !m.strange {
 				m.fail("%s is being built, and nobody does it", m.name(t.ID))
 			}

@@ -131,11 +131,58 @@ func (r *rows) quarantine(id uuid.UUID, kind catalog.QuarantineKind, cause strin
 	return nil
 }
 
+// discardable are the spares of a server that will never be given to a school.
+func (r *rows) discardable(server, lineage string) []catalog.Tenant {
+	return slices.DeleteFunc(slices.Clone(r.tenants), func(t catalog.Tenant) bool {
+		return t.Server != server || t.Lineage != lineage || !r.canDiscard(t)
+	})
+}
+
+func (r *rows) canDiscard(t catalog.Tenant) bool {
+	return t.Name == "" && (t.State == catalog.Building || t.State == catalog.Spare && r.unclaimable[t.ID])
+}
+
+func (r *rows) deleteSpare(id uuid.UUID) error {
+	t := r.tenant(id)
+	if t == nil || !r.canDiscard(*t) {
+		return catalog.ErrStateChanged
+	}
+	r.tenants = slices.DeleteFunc(r.tenants, func(t catalog.Tenant) bool { return t.ID == id })
+	return nil
+}
+
+func (r *rows) replaceTenant(like catalog.Signup, want catalog.Reservation) (catalog.Tenant, error) {
+	row := r.held(like, catalog.Pending, catalog.Provisioning)
+	if row == nil || row.TenantID == nil || like.TenantID == nil || *row.TenantID != *like.TenantID {
+		return catalog.Tenant{}, catalog.ErrStateChanged
+	}
+	former := r.tenant(*row.TenantID)
+	if former == nil || former.State != catalog.Reserved {
+		return catalog.Tenant{}, catalog.ErrStateChanged
+	}
+	after := r.clone()
+	former = after.tenant(former.ID)
+	former.State, former.Name, former.Slug = catalog.Spare, "", ""
+	if after.unclaimable == nil {
+		after.unclaimable = map[uuid.UUID]bool{}
+	}
+	after.unclaimable[former.ID] = true
+	t, spare, err := after.tenantFor(&want)
+	if err != nil {
+		return catalog.Tenant{}, err
+	}
+	after.settleIn(t, spare, want)
+	id := t.ID
+	after.signup(row.ID).TenantID, after.user(row.UserID).TenantID = &id, id
+	*r = *after
+	return *r.tenant(id), nil
+}
+
 // stock are the tenants of a server that no school has: those in this state, of this lineage, at this version or newer.
 func (r *rows) stock(server, lineage string, state catalog.State, version uint) []catalog.Tenant {
 	var found []catalog.Tenant
 	for _, t := range r.tenants {
-		if t.Server == server && t.Lineage == lineage && t.State == state && t.Name == "" && t.SchemaVersion >= version {
+		if t.Server == server && t.Lineage == lineage && t.State == state && t.Name == "" && t.SchemaVersion >= version && !r.unclaimable[t.ID] {
 			found = append(found, t)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -24,6 +25,8 @@ type rows struct {
 	users   []userRow
 	signups []catalog.Signup
 	jobs    []job
+	// unclaimable are the spares of which it is not certain any more that nobody has them.
+	unclaimable map[uuid.UUID]bool
 
 	invitations []catalog.Invitation
 	mails       []mail
@@ -50,7 +53,7 @@ func (r *rows) clone() *rows {
 	return &rows{
 		servers: r.servers, tenants: slices.Clone(r.tenants), users: slices.Clone(r.users),
 		signups: slices.Clone(r.signups), jobs: slices.Clone(r.jobs),
-		invitations: slices.Clone(r.invitations), mails: slices.Clone(r.mails),
+		invitations: slices.Clone(r.invitations), mails: slices.Clone(r.mails), unclaimable: maps.Clone(r.unclaimable),
 	}
 }
 
@@ -203,7 +206,7 @@ func (r *rows) place(want catalog.Reservation) (t *catalog.Tenant, spare bool) {
 		}
 	}
 	for _, row := range r.tenants {
-		if row.State == catalog.Spare && row.Lineage == want.Lineage && row.SchemaVersion >= want.SchemaVersion &&
+		if row.State == catalog.Spare && !r.unclaimable[row.ID] && row.Lineage == want.Lineage && row.SchemaVersion >= want.SchemaVersion &&
 			slices.ContainsFunc(servers, func(s catalog.Server) bool { return s.Name == row.Server }) {
 			return &row, true
 		}

@@ -98,6 +98,7 @@ func (s serverPort) Ensure(ctx context.Context, id tenant.ID, _ int, progress te
 	if err := s.do(ctx, session, id, "lock", nil); err != nil {
 		return tenant.Result{}, err
 	}
+	created := s.server.find(id.Database()) == nil
 	for _, step := range []struct {
 		name string
 		f    func() error
@@ -113,7 +114,7 @@ func (s serverPort) Ensure(ctx context.Context, id tenant.ID, _ int, progress te
 			return tenant.Result{}, err
 		}
 	}
-	return tenant.Result{Version: tenantSchema.Latest()}, nil
+	return tenant.Result{Version: tenantSchema.Latest(), Created: created}, nil
 }
 
 // Admits implements signup.Server.
@@ -156,6 +157,41 @@ func (s serverPort) SetAside(ctx context.Context, id tenant.ID, kept string) err
 			return tenant.ErrForeign
 		}
 		found.name, found.closed = kept, true
+		return nil
+	})
+}
+
+// CheckSpare implements signup.Server.
+func (s serverPort) CheckSpare(ctx context.Context, id tenant.ID, _ string) error {
+	return s.do(ctx, &session{}, id, "check spare", func() error {
+		found := s.server.find(id.Database())
+		switch {
+		case found == nil || found.closed:
+			return tenant.ErrMissing
+		case found.foreign:
+			return tenant.ErrForeign
+		}
+		return nil
+	})
+}
+
+// MarkInUse implements signup.Server.
+func (serverPort) MarkInUse(context.Context, map[tenant.ID]string) ([]tenant.ID, error) {
+	return nil, nil
+}
+
+// Discard implements signup.Server.
+func (s serverPort) Discard(ctx context.Context, id tenant.ID) error {
+	session := &session{}
+	defer session.close()
+	if err := s.do(ctx, session, id, "lock", nil); err != nil {
+		return err
+	}
+	return s.do(ctx, session, id, "discard", func() error {
+		if found := s.server.find(id.Database()); found != nil && found.foreign {
+			return tenant.ErrForeign
+		}
+		s.server.databases = slices.DeleteFunc(s.server.databases, func(d database) bool { return d.name == id.Database() })
 		return nil
 	})
 }

@@ -104,5 +104,5 @@ func (s *Service) admit(ctx context.Context, j *job) error {
 	}
 	j.signup, j.tenant = held.Signup, held.Tenant
 	s.wakeKeeper()
-	return nil
+	return s.ensureSpare(ctx, j, false)
 }

@@ -85,13 +85,17 @@ type tenantRows interface {
 // spareRows are the spares of the registry.
 type spareRows interface {
 	Exclusive(ctx context.Context, name string, f func(ctx context.Context) error) (ran bool, err error)
-	UnfinishedSpares(ctx context.Context, server, lineage string) ([]catalog.Tenant, error)
+	DiscardableSpares(ctx context.Context, server, lineage string) ([]catalog.Tenant, error)
+	DeleteSpare(ctx context.Context, id uuid.UUID) error
 	Spares(ctx context.Context, server, lineage string, version uint) (int, error)
 	Room(ctx context.Context, server string, limit int) (int, error)
 	InsertSpare(ctx context.Context, spare catalog.NewSpare) error
 	SpareBuilt(ctx context.Context, id uuid.UUID, health catalog.Health, steps json.RawMessage) error
 	CloseServer(ctx context.Context, name, because string) (changed bool, err error)
 	OpenServer(ctx context.Context, name string) (changed bool, err error)
+	ReplaceTenant(ctx context.Context, signup catalog.Signup, r catalog.Reservation) (catalog.Tenant, error)
+	UnmarkedTenants(ctx context.Context, server string, limit int) ([]catalog.UnmarkedTenant, error)
+	TenantsMarked(ctx context.Context, ids []uuid.UUID) error
 }
 
 var _ Registry = (*catalog.Store)(nil)
@@ -110,6 +114,9 @@ type Server interface {
 	Admits(ctx context.Context) error
 	Ensure(ctx context.Context, id tenant.ID, rotation int, progress tenant.Progress) (tenant.Result, error)
 	SetAside(ctx context.Context, id tenant.ID, kept string) error
+	CheckSpare(ctx context.Context, id tenant.ID, holder string) error
+	MarkInUse(ctx context.Context, holders map[tenant.ID]string) ([]tenant.ID, error)
+	Discard(ctx context.Context, id tenant.ID) error
 }
 
 var _ Server = (*tenant.Server)(nil)

@@ -54,6 +54,9 @@ func (s *Service) ReconcileOnce(ctx context.Context) error {
 	if err := s.cfg.Catalog.ForgetAllowances(ctx); err != nil {
 		return err
 	}
+	if err := s.MarkTenants(ctx); err != nil {
+		s.cfg.Logger.Warn("mark databases as in use", "cause", err)
+	}
 	for {
 		due, err := s.cfg.Catalog.Due(ctx, s.cfg.Lease, atOnce)
 		if err != nil || len(due) == 0 {
@@ -147,7 +150,10 @@ func (s *Service) settleForward(ctx context.Context, j *job, login identity.User
 			return // the lease ends, and it is due again
 		}
 	}
-	if mustBuild(j.tenant) || s.needsPlace(j, login) {
+	if err := s.ensureSpare(ctx, j, true); err != nil {
+		return
+	}
+	if j.mustBuild() || s.needsPlace(j, login) {
 		s.beginRest(j, login)
 		known := catalog.Identity{ID: login.ID, EmailVerified: login.EmailVerified}
 		if err := s.cfg.Catalog.IdentityMade(ctx, j.signup, known, j.log.json(), s.cfg.Lease); err != nil {

@@ -23,6 +23,8 @@ type job struct {
 	// role is the person's at the school.
 	role string
 	log  log
+	// rebuild: its tenant's database could not be seen, and must be made sure of before it finishes.
+	rebuild bool
 	// doubt: a create was sent whose outcome is unknown, by this worker or by one before it.
 	doubt bool
 }
@@ -55,6 +57,9 @@ func (s *Service) load(ctx context.Context, row catalog.Signup) (*job, error) {
 // the identity.
 func (s *Service) run(ctx context.Context, req Request, j *job, probe bool) (Outcome, error) {
 	ctx = context.WithoutCancel(ctx) // from here on the work is finished, whether or not anybody waits for it
+	if err := s.ensureSpare(ctx, j, probe); err != nil {
+		return Outcome{}, err
+	}
 	login, err := s.ensureIdentity(ctx, req, j, probe)
 	if err != nil {
 		return Outcome{}, s.identityFailed(ctx, j, err)
@@ -69,7 +74,7 @@ func (s *Service) run(ctx context.Context, req Request, j *job, probe bool) (Out
 			return Outcome{}, s.unavailable(err)
 		}
 	}
-	if mustBuild(j.tenant) || s.needsPlace(j, login) {
+	if j.mustBuild() || s.needsPlace(j, login) {
 		return s.complete(ctx, j, login, req.Async)
 	}
 	result, err := s.finish(ctx, j, login, identity.Place{}, catalog.Health{Version: j.tenant.SchemaVersion})
@@ -80,8 +85,8 @@ func (s *Service) run(ctx context.Context, req Request, j *job, probe bool) (Out
 	return Outcome{SignupID: j.signup.ID, Status: catalog.SignedUp, Result: result}, nil
 }
 
-// mustBuild tells a tenant without a database from a claimed spare.
-func mustBuild(t catalog.Tenant) bool { return t.State == catalog.Building }
+// mustBuild reports whether the tenant's database must be made, or be made sure of: it is no claimed spare.
+func (j *job) mustBuild() bool { return j.tenant.State == catalog.Building || j.rebuild }
 
 // park leaves a sign-up to a person.
 func (s *Service) park(ctx context.Context, j *job, cause error) error {
@@ -249,7 +254,7 @@ func (s *Service) ensureRest(ctx context.Context, j *job, login identity.User) (
 			return place, catalog.Health{}, fmt.Errorf("give the login its place: %w", err)
 		}
 	}
-	if !mustBuild(j.tenant) {
+	if !j.mustBuild() {
 		return place, catalog.Health{Version: j.tenant.SchemaVersion}, nil
 	}
 	if s.needsPlace(j, login) {

@@ -162,7 +162,8 @@ type Service struct {
 	// later are the logins that are made after the answer.
 	later sync.WaitGroup
 	// claimed wakes the keeper of spares.
-	claimed chan struct{}
+	claimed  chan struct{}
+	discards discards
 }
 
 // New makes a Service. Nothing runs until its methods are called.

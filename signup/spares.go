@@ -65,14 +65,15 @@ func (s *Service) FillSpares(ctx context.Context) error {
 	return all
 }
 
-// fillServer completes what was begun, then builds what is missing. Where the server's disk is low it builds nothing, and no
-// sign-up is placed there, until there is room again.
+// fillServer builds what is missing, then discards the spares that will never be given to a school: those whose builder died,
+// and those of before a change of the catalog's instance. Where the server's disk is low it builds nothing, and no sign-up
+// is placed there, until there is room again.
 func (s *Service) fillServer(ctx context.Context, server Server) error {
 	if closed, err := s.closeIfLow(ctx, server); closed || err != nil {
 		return err
 	}
 	schema := server.Migrations()
-	unfinished, err := s.cfg.Catalog.UnfinishedSpares(ctx, server.Name(), schema.Lineage())
+	discardable, err := s.cfg.Catalog.DiscardableSpares(ctx, server.Name(), schema.Lineage())
 	if err != nil {
 		return err
 	}
@@ -80,17 +81,14 @@ func (s *Service) fillServer(ctx context.Context, server Server) error {
 	if err != nil {
 		return err
 	}
-	missing := s.cfg.Spares - ready - len(unfinished)
+	missing := s.cfg.Spares - ready
 	if missing > 0 {
 		if missing, err = s.cfg.Catalog.Room(ctx, server.Name(), missing); err != nil {
 			return err
 		}
 	}
-	group, ctx := errgroup.WithContext(ctx)
+	var group errgroup.Group
 	group.SetLimit(refillAtOnce)
-	for _, row := range unfinished {
-		group.Go(func() error { return s.buildSpare(ctx, server, tenant.ID(row.ID), row.PasswordRotation) })
-	}
 	for range missing {
 		group.Go(func() error {
 			id := tenant.NewID()
@@ -101,10 +99,33 @@ func (s *Service) fillServer(ctx context.Context, server Server) error {
 				return err
 			}
 			killpoint.Here("spare.inserted")
-			return s.buildSpare(ctx, server, id, 0)
+			return s.buildSpare(ctx, server, id)
 		})
 	}
-	return group.Wait()
+	err = group.Wait()
+	for _, row := range discardable {
+		s.discardSpare(ctx, server, row)
+	}
+	return err
+}
+
+// discardSpare removes a spare that cannot be claimed, if it is certainly nobody's. Else it stays as it is, for the doctor.
+func (s *Service) discardSpare(ctx context.Context, server Server, row catalog.Tenant) {
+	if !s.discards.due(row.ID) {
+		return
+	}
+	err := server.Discard(ctx, tenant.ID(row.ID))
+	if err == nil {
+		killpoint.Here("spare.discarded")
+		err = s.cfg.Catalog.DeleteSpare(ctx, row.ID)
+	}
+	if err != nil && ctx.Err() == nil {
+		if errors.Is(err, tenant.ErrInUse) || errors.Is(err, tenant.ErrForeign) || errors.Is(err, tenant.ErrHalfDropped) {
+			s.discards.failed(row.ID)
+		}
+		s.cfg.Logger.Warn("a spare that cannot be claimed is kept: look at it with homeroom doctor", "tenant", row.ID,
+			"server", server.Name(), "cause", err)
+	}
 }
 
 // closeIfLow closes a server in the registry while its disk is low, and opens it afterwards.
@@ -127,11 +148,18 @@ func (s *Service) closeIfLow(ctx context.Context, server Server) (closed bool, e
 	return true, err
 }
 
-// buildSpare makes the database of a spare whose row is written, and marks the row last.
-func (s *Service) buildSpare(ctx context.Context, server Server, id tenant.ID, rotation int) error {
-	result, err := server.Ensure(ctx, id, rotation, nil)
+// errNotNew says that the database of a new spare was there before.
+var errNotNew = errors.New("its database was there before it was built")
+
+// buildSpare makes the database of a spare whose row is written, and marks the row last. Only a database that this very call
+// has created is surely nobody's.
+func (s *Service) buildSpare(ctx context.Context, server Server, id tenant.ID) error {
+	result, err := server.Ensure(ctx, id, 0, nil)
 	if err != nil {
 		return err
+	}
+	if !result.Created {
+		return fmt.Errorf("build spare %s: %w", id, errNotNew)
 	}
 	killpoint.Here("spare.built")
 	steps, err := json.Marshal(result.Steps)

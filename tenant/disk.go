@@ -169,12 +169,6 @@ func isHere(ctx context.Context, conn *pgx.Conn, folder string, port int) (bool,
 	if len(lines) < 4 || strings.TrimSpace(lines[3]) != strconv.Itoa(port) {
 		return false, nil
 	}
-	var identifier int64
-	if err := conn.QueryRow(ctx, "select system_identifier from pg_control_system()").Scan(&identifier); err != nil {
-		if postgres.IsCode(err, "42501") {
-			return false, nil
-		}
-		return false, err
-	}
-	return binary.NativeEndian.Uint64(control) == uint64(identifier), nil
+	identifier, err := systemIdentifier(ctx, conn)
+	return err == nil && binary.NativeEndian.Uint64(control) == identifier, err
 }

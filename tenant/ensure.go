@@ -26,6 +26,8 @@ type Result struct {
 	// Fingerprint is that of the database's schema; see [Schema.Fingerprint].
 	Fingerprint string
 	Steps       []Step
+	// Created: this very call created the database, so it is certainly nobody else's.
+	Created bool
 }
 
 // Changed tells whether anything had to be made.
@@ -55,7 +57,7 @@ func (s *Server) Ensure(ctx context.Context, id ID, rotation int, progress Progr
 	if err != nil {
 		return Result{Steps: r.steps}, fmt.Errorf("provision tenant %s: %w", id, err)
 	}
-	return Result{Version: schema.To, Fingerprint: schema.Fingerprint, Steps: r.steps}, nil
+	return Result{Version: schema.To, Fingerprint: schema.Fingerprint, Steps: r.steps, Created: schema.created}, nil
 }
 
 func (s *Server) ensure(ctx context.Context, r *recorder, id ID, rotation int) (schema schemaFound, err error) {
@@ -80,7 +82,7 @@ func (s *Server) ensure(ctx context.Context, r *recorder, id ID, rotation int) (
 		}
 		return r.step(StepSchema, func() (changed string, err error) {
 			if !found.database { // cloned a moment ago
-				schema.To, schema.Fingerprint = s.cfg.Migrations.Latest(), reference.Fingerprint()
+				schema.To, schema.Fingerprint, schema.created = s.cfg.Migrations.Latest(), reference.Fingerprint(), true
 				return "", nil
 			}
 			schema, changed, err = s.ensureSchema(ctx, id)
@@ -189,7 +191,7 @@ func (s *Server) letIn(ctx context.Context, conn *pgx.Conn, id ID, rotation int,
 	statements = append(statements,
 		"revoke all on database "+database+" from public",
 		"grant connect on database "+database+" to "+role,
-		"comment on database "+database+" is '"+marker(id)+"'",
+		"comment on database "+database+" is "+quoteLiteral(strings.TrimSuffix(marker(id)+"\n"+found.use, "\n")),
 		"alter database "+database+" allow_connections true",
 		"commit")
 	_, err := conn.Exec(ctx, strings.Join(statements, "; "))

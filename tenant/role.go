@@ -23,6 +23,15 @@ func (s *Server) password(id ID, rotation int) secret.String {
 	return secret.String(base64.RawURLEncoding.EncodeToString(s.derive("password", id, rotation, 24)))
 }
 
+// KeyCheck is a value by which a tenant key is recognised. The key cannot be computed from it.
+func KeyCheck(key []byte) []byte {
+	check, err := hkdf.Key(sha256.New, key, nil, "homeroom tenant key check", sha256.Size)
+	if err != nil {
+		panic(err) // only for a length beyond 8 kB
+	}
+	return check
+}
+
 func (s *Server) derive(what string, id ID, rotation, length int) []byte {
 	key, err := hkdf.Key(sha256.New, s.cfg.Key, nil, fmt.Sprintf("homeroom tenant %s %s %d", what, id, rotation), length)
 	if err != nil {

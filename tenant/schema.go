@@ -80,6 +80,8 @@ func (s *Server) inDatabase(ctx context.Context, name string, f func(conn *pgx.C
 type schemaFound struct {
 	migrations.Result
 	Fingerprint string
+	// created: its database was created a moment ago.
+	created bool
 }
 
 // ensureSchema migrates, and gives back the rights inside the database that are missing.

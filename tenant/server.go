@@ -110,14 +110,24 @@ type Server struct {
 	cfg Config
 	// maintenance has at most cfg.Parallel connections, each of which may hold one tenant's lock.
 	maintenance *pgxpool.Pool
+	// lookups has the connections for short queries, so that those do not wait for a long work's end.
+	lookups *pgxpool.Pool
 	// prepared guards what [Server.Prepare] does once.
 	prepared sync.Mutex
 	ready    bool
 	// reference is the template's schema, once ready.
 	reference Schema
 	// disk is what was last measured.
-	disk disk
+	disk    disk
+	cluster cluster
 }
+
+const (
+	// maxLookups is how many connections to a server there are for short queries.
+	maxLookups = 4
+	// lookupTimeout bounds such a query.
+	lookupTimeout = 5 * time.Second
+)
 
 // Open makes a Server. It connects only when it is used.
 func Open(cfg Config) (*Server, error) {
@@ -133,11 +143,19 @@ func Open(cfg Config) (*Server, error) {
 	poolConfig.ConnConfig.Database = maintenanceDatabase
 	postgres.NoticeLoss(poolConfig.ConnConfig)
 	setParams(poolConfig.ConnConfig, cfg.LockTimeout, cfg.CreateTimeout)
-	pool, err := pgxpool.NewWithConfig(context.Background(), poolConfig)
-	if err != nil {
+	s := &Server{cfg: cfg}
+	poolConfig.AfterConnect = s.checkCluster
+	if s.maintenance, err = pgxpool.NewWithConfig(context.Background(), poolConfig); err != nil {
 		return nil, fmt.Errorf("connect to server %s: %w", cfg.Name, err)
 	}
-	return &Server{cfg: cfg, maintenance: pool}, nil
+	lookups := poolConfig.Copy()
+	lookups.MaxConns = maxLookups
+	setParams(lookups.ConnConfig, lookupTimeout, lookupTimeout)
+	if s.lookups, err = pgxpool.NewWithConfig(context.Background(), lookups); err != nil {
+		s.maintenance.Close()
+		return nil, fmt.Errorf("connect to server %s: %w", cfg.Name, err)
+	}
+	return s, nil
 }
 
 // setParams gives a connection the settings that bound its waits, whatever the server's, the database's or the role's own are: a
@@ -172,7 +190,10 @@ func (s *Server) Ping(ctx context.Context) error {
 }
 
 // Close closes its connections.
-func (s *Server) Close() { s.maintenance.Close() }
+func (s *Server) Close() {
+	s.lookups.Close()
+	s.maintenance.Close()
+}
 
 // connect opens a connection of its own to a database, acting as the owner of what is in it.
 func (s *Server) connect(ctx context.Context, database string) (*pgx.Conn, error) {

@@ -14,6 +14,8 @@ type state struct {
 	invalid bool
 	// marked: it carries the comment that we gave it. ours: its owner is the owner role.
 	marked, ours bool
+	// use is the second line of the comment, when the database is marked as in use.
+	use string
 	// open: it accepts connections. closed to everybody but its role is told by access.
 	open   bool
 	access bool
@@ -29,6 +31,7 @@ const (
 	databaseState = `
 		coalesce(db.datconnlimit = -2, false),
 		coalesce(split_part(shobj_description(db.oid, 'pg_database'), e'\n', 1), ''),
+		coalesce(split_part(shobj_description(db.oid, 'pg_database'), e'\n', 2), ''),
 		coalesce(pg_get_userbyid(db.datdba) = @owner::text, false),
 		coalesce(db.datallowconn, false),
 		coalesce((
@@ -118,7 +121,7 @@ func (s *Server) probe(ctx context.Context, conn *pgx.Conn, id ID) (state, error
 		left join pg_database db on db.datname = wanted.name
 		left join pg_roles role on role.rolname = wanted.name
 		left join (`+roleSettings+`) as settings on settings.setrole = role.oid`, arguments).
-		Scan(&found.database, &found.invalid, &comment, &found.ours, &found.open, &found.access, &found.databaseWrong,
+		Scan(&found.database, &found.invalid, &comment, &found.use, &found.ours, &found.open, &found.access, &found.databaseWrong,
 			&found.role, &found.roleWrong)
 	if err != nil {
 		return state{}, fmt.Errorf("look at database %s: %w", id.Database(), err)

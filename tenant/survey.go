@@ -33,6 +33,8 @@ type FoundDatabase struct {
 	Ours bool
 	// Open: it accepts connections. Access: nobody but the tenant's role may connect, and that may do nothing else.
 	Open, Access bool
+	// InUse is the mark that somebody has it, with its holder; empty when it has none. See [Server.MarkInUse].
+	InUse string
 	// Invalid: its dropping was begun and interrupted.
 	Invalid bool
 	// Wrong is what else is not as Ensure leaves it, in words: "connection limit 0", "marked as a template", "setting
@@ -178,7 +180,7 @@ type foundDatabase struct {
 
 func (f *foundDatabase) targets() []any {
 	return []any{
-		&f.name, &f.Invalid, &f.comment, &f.Ours, &f.Open, &f.Access, &f.Wrong, &f.template, &f.Connections, &f.row, &f.CollationChanged,
+		&f.name, &f.Invalid, &f.comment, &f.InUse, &f.Ours, &f.Open, &f.Access, &f.Wrong, &f.template, &f.Connections, &f.row, &f.CollationChanged,
 	}
 }
 

@@ -56,6 +56,27 @@ func weakly(t *testing.T, _ *world, victim *process, s school) {
 	}
 }
 
+// unclaimable has the spares be those of a catalog that was restored.
+func unclaimable(t *testing.T, w *world, _ *process, _ school) {
+	t.Helper()
+	if _, err := w.pool.Exec(t.Context(), "update tenants set claimable_in = 'another' where state = 'spare'"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// withoutDatabase posts a school whose spare has lost its database.
+func withoutDatabase(t *testing.T, w *world, victim *process, s school) {
+	t.Helper()
+	w.superuser(t, "drop database "+w.databases(t, "state = 'spare' and "+claimable+" order by created_at")[0])
+	posts(t, w, victim, s)
+}
+
+// succeeds posts a school that gets its answer; the process dies afterwards.
+func succeeds(t *testing.T, _ *world, victim *process, s school) {
+	t.Helper()
+	s.mustSucceed(t, victim.url)
+}
+
 // weaklyInDoubt: an earlier attempt may still be on its way.
 func weaklyInDoubt(t *testing.T, w *world, victim *process, s school) {
 	t.Helper()

@@ -69,6 +69,12 @@ var crashes = []crash{
 	{point: "tenant.opened", spares: 2, provoke: nothing, mend: nothing},
 	{point: "spare.built", spares: 2, provoke: nothing, mend: nothing},
 	{point: "spare.marked", spares: 2, provoke: nothing, mend: nothing},
+	{point: "tenant.discard_closed", spares: 2, provoke: unclaimable, mend: nothing},
+	{point: "tenant.discard_unmarked", spares: 2, provoke: unclaimable, mend: nothing},
+	{point: "tenant.discard_dropped", spares: 2, provoke: unclaimable, mend: nothing},
+	{point: "spare.discarded", spares: 2, provoke: unclaimable, mend: nothing},
+	{point: "signup.tenant_replaced", spares: 1, provoke: withoutDatabase},
+	{point: "signup.tenants_marked", spares: 1, provoke: succeeds},
 
 	{point: "reprovision.accepted", provoke: reprovision(plain, nil)},
 	{point: "reprovision.begun", provoke: reprovision(plain, nil)},

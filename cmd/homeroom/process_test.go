@@ -238,14 +238,18 @@ func (w *world) settled(t *testing.T) {
 	})
 }
 
-// underWay counts unfinished sign-ups and re-provisionings, tenants that are held or half built, and missing spares.
+// claimable is the condition that a spare may be given to a school.
+const claimable = "tenants.xmin = claimable_xid and claimable_in = catalog_instance()"
+
+// underWay counts unfinished sign-ups and re-provisionings, tenants that are held or half built, missing spares, and those to be discarded.
 func (w *world) underWay(ctx context.Context) (int, error) {
 	return w.number(ctx, `
 		select (select count(*) from signups where status in ('pending', 'provisioning'))
 			+ (select count(*) from tenants where state in ('building', 'reserved')
 				and not exists (select from signups where tenant_id = tenants.id and status = 'expired'))
 			+ (select count(*) from river.river_job where kind = 'reprovision_tenant' and finalized_at is null)
-			+ greatest(0, `+fmt.Sprint(w.spares)+` - (select count(*) from tenants where state = 'spare'))`)
+			+ (select count(*) from tenants where state = 'spare' and (`+claimable+`) is not true)
+			+ greatest(0, `+fmt.Sprint(w.spares)+` - (select count(*) from tenants where state = 'spare' and `+claimable+`))`)
 }
 
 // audit checks what must hold after any crash: the doctor finds nothing, and everything is usable, whatever the doctor says.

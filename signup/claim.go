@@ -1,0 +1,136 @@
+package signup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"homeroom/catalog"
+	"homeroom/internal/killpoint"
+	"homeroom/tenant"
+)
+
+// A claimed spare is looked at once more on its server before anything names it. The catalog's row says that no school has
+// ever had it (see the package catalog); the look says that its database is there, and that the server agrees.
+
+// replacements is how many claimed spares in a row are replaced before a sign-up is put off.
+const replacements = 3
+
+// ensureSpare makes sure that the spare that a sign-up has claimed can be given to it. One that cannot is replaced by
+// another. Once an identity may name the tenant, nothing is replaced any more: its database is made sure of by the
+// provisioning step, or, where it is in use by somebody else, a person must look.
+func (s *Service) ensureSpare(ctx context.Context, j *job, named bool) error {
+	if j.signup.Kind != catalog.School || j.tenant.State != catalog.Reserved {
+		return nil
+	}
+	wish := s.placement(j.signup.SchoolName)
+	for range replacements {
+		err := s.checkSpare(ctx, j)
+		switch {
+		case err == nil:
+			return nil
+		case named && errors.Is(err, tenant.ErrInUse):
+			return s.park(ctx, j, err)
+		case named:
+			j.rebuild = true
+			return nil
+		}
+		s.cfg.Logger.Error("a claimed spare cannot be given to a school; taking another", "signup", j.signup.ID,
+			"tenant", j.tenant.ID, "server", j.tenant.Server, "cause", err)
+		if !errors.Is(err, tenant.ErrMissing) && !errors.Is(err, tenant.ErrForeign) && !errors.Is(err, tenant.ErrInUse) {
+			away := j.tenant.Server // it does not answer
+			wish.Servers = slices.DeleteFunc(slices.Clone(wish.Servers), func(name string) bool { return name == away })
+		}
+		replaced, err := s.cfg.Catalog.ReplaceTenant(ctx, j.signup, wish)
+		if errors.Is(err, catalog.ErrNoRoom) {
+			j.rebuild = true // when its server answers again
+			return nil
+		}
+		if err != nil {
+			return s.unavailable(err)
+		}
+		killpoint.Here("signup.tenant_replaced")
+		j.tenant, j.signup.TenantID = replaced, &replaced.ID
+		if j.tenant.State != catalog.Reserved {
+			return nil // it is built for this sign-up
+		}
+	}
+	return s.unavailable(fmt.Errorf("sign-up %s: %d spares in a row could not be given away", j.signup.ID, replacements))
+}
+
+func (s *Service) checkSpare(ctx context.Context, j *job) error {
+	server, err := s.cfg.Servers.Get(j.tenant.Server)
+	if err != nil {
+		return err
+	}
+	return server.CheckSpare(ctx, tenant.ID(j.tenant.ID), j.signup.ID.String())
+}
+
+// discards remembers which spares could not be discarded, so that they are not tried all the time.
+type discards struct {
+	mu      sync.Mutex
+	retryAt map[uuid.UUID]time.Time
+}
+
+// discardEvery is how long after a failure a spare is tried again.
+const discardEvery = 10 * time.Minute
+
+func (d *discards) due(id uuid.UUID) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	at, failed := d.retryAt[id]
+	return !failed || time.Now().After(at)
+}
+
+func (d *discards) failed(id uuid.UUID) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.retryAt == nil {
+		d.retryAt = map[uuid.UUID]time.Time{}
+	}
+	d.retryAt[id] = time.Now().Add(discardEvery)
+}
+
+// marksAtOnce bounds how many databases of a server are marked by one pass.
+const marksAtOnce = 500
+
+// MarkTenants marks the databases that schools have got lately as in use, on their servers. A catalog that is restored to a
+// time before that cannot take them for nobody's.
+func (s *Service) MarkTenants(ctx context.Context) (all error) {
+	for _, name := range s.cfg.Servers.Names() {
+		if err := s.markTenants(ctx, name); err != nil {
+			all = errors.Join(all, err)
+		}
+	}
+	return all
+}
+
+func (s *Service) markTenants(ctx context.Context, name string) error {
+	unmarked, err := s.cfg.Catalog.UnmarkedTenants(ctx, name, marksAtOnce)
+	if err != nil || len(unmarked) == 0 {
+		return err
+	}
+	server, err := s.cfg.Servers.Get(name)
+	if err != nil {
+		return err
+	}
+	holders := make(map[tenant.ID]string, len(unmarked))
+	for _, row := range unmarked {
+		holders[tenant.ID(row.ID)] = row.SignupID.String()
+	}
+	marked, err := server.MarkInUse(ctx, holders)
+	if err != nil || len(marked) == 0 {
+		return err
+	}
+	killpoint.Here("signup.tenants_marked")
+	ids := make([]uuid.UUID, len(marked))
+	for i, id := range marked {
+		ids[i] = id.UUID()
+	}
+	return s.cfg.Catalog.TenantsMarked(ctx, ids)
+}

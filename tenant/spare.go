@@ -1,0 +1,199 @@
+package tenant
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"homeroom/internal/killpoint"
+)
+
+// ErrInUse says that a tenant's database belongs to somebody: it is marked as in use, holds rows, or has sessions in it.
+var ErrInUse = errors.New("the database is in use")
+
+// ErrMissing says that a tenant has no database, or one that nobody can enter.
+var ErrMissing = errors.New("there is no such database to be entered")
+
+// usePrefix begins the second line of the comment on a tenant's database once it is in use. What follows is the holder.
+const usePrefix = "in use by "
+
+// CheckSpare looks whether the database of a claimed spare can be given to the holder: it is there, ours, open, and not
+// marked as in use by anybody else. It fails with [ErrMissing], [ErrForeign], [ErrInUse], or with what Postgres said. It is
+// one short query on a connection that no long work holds.
+func (s *Server) CheckSpare(ctx context.Context, id ID, holder string) error {
+	err := func() error {
+		var open, ours bool
+		var comment string
+		err := s.lookups.QueryRow(ctx, `
+			select datallowconn and datconnlimit <> -2, coalesce(pg_get_userbyid(datdba) = $2, false),
+				coalesce(shobj_description(oid, 'pg_database'), '')
+			from pg_database
+			where datname = $1`, id.Database(), ownerRole).Scan(&open, &ours, &comment)
+		mark, use, _ := strings.Cut(comment, "\n")
+		switch {
+		case errors.Is(err, pgx.ErrNoRows), err == nil && !open:
+			return ErrMissing
+		case err != nil:
+			return err
+		case mark != marker(id) || !ours:
+			return ErrForeign
+		case use != "" && use != usePrefix+holder:
+			return fmt.Errorf("%w: it is marked as %q", ErrInUse, use)
+		}
+		return nil
+	}()
+	if err != nil {
+		return fmt.Errorf("check spare %s on server %s: %w", id.Database(), s.cfg.Name, err)
+	}
+	return nil
+}
+
+// MarkInUse marks the databases of these tenants as in use by their holders, all in one transaction, and returns those that
+// are marked now. One that is missing or not ours is left out. A mark can be made again, and is never taken away.
+func (s *Server) MarkInUse(ctx context.Context, holders map[ID]string) ([]ID, error) {
+	names := make([]string, 0, len(holders))
+	for id := range holders {
+		names = append(names, id.Database())
+	}
+	var marked []ID
+	err := func() error {
+		rows, err := s.lookups.Query(ctx, `
+			select datname::text, split_part(coalesce(shobj_description(oid, 'pg_database'), ''), e'\n', 1)
+			from pg_database
+			where datname = any($1) and pg_get_userbyid(datdba) = $2`, names, ownerRole)
+		if err != nil {
+			return err
+		}
+		var name, mark string
+		var statements []string
+		_, err = pgx.ForEachRow(rows, []any{&name, &mark}, func() error {
+			id, err := ParseDatabase(name)
+			if err != nil || mark != marker(id) {
+				return nil //nolint:nilerr // not ours to mark
+			}
+			marked = append(marked, id)
+			statements = append(statements, "comment on database "+quote(name)+" is "+quoteLiteral(marker(id)+"\n"+usePrefix+holders[id]))
+			return nil
+		})
+		if err != nil || len(statements) == 0 {
+			return err
+		}
+		_, err = s.lookups.Exec(ctx, strings.Join(statements, "; ")) // one message is one transaction
+		return err
+	}()
+	if err != nil {
+		return nil, fmt.Errorf("mark %d databases of server %s as in use: %w", len(holders), s.cfg.Name, err)
+	}
+	return marked, nil
+}
+
+// quoteLiteral makes an SQL string of a text.
+func quoteLiteral(text string) string {
+	return "e'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`, "\n", `\n`).Replace(text) + "'"
+}
+
+// Discard drops the database and the role of a spare that will never be given to a school, under the tenant's lock. It drops
+// only what is nobody's, as far as the server tells: it fails with [ErrInUse] for a database that is marked as in use, has
+// sessions in it, or holds rows; with [ErrForeign] for one that Homeroom did not make; and with [ErrHalfDropped] for one
+// whose dropping somebody else has begun. Where there is nothing, it does nothing. A call that dies is finished by the next.
+func (s *Server) Discard(ctx context.Context, id ID) error {
+	err := s.locked(ctx, id.String(), func(conn *pgx.Conn) error {
+		found, err := s.probe(ctx, conn, id)
+		switch {
+		case err != nil:
+			return err
+		case found.database && !found.marked && !found.ours:
+			return ErrForeign
+		case found.invalid && found.marked:
+			return ErrHalfDropped
+		case found.use != "":
+			return fmt.Errorf("%w: it is marked as %q", ErrInUse, found.use)
+		case found.database && found.marked:
+			if err := s.checkEmpty(ctx, conn, id, found); err != nil {
+				return err
+			}
+		}
+		// What is left was never opened to anybody, or has just been found empty.
+		return s.discard(ctx, conn, id, found)
+	})
+	if err != nil {
+		return fmt.Errorf("discard spare %s: %w", id.Database(), err)
+	}
+	return nil
+}
+
+// checkEmpty fails with [ErrInUse] unless a database has neither sessions nor rows. Its role can not come back in meanwhile;
+// it can again when the database is in use.
+func (s *Server) checkEmpty(ctx context.Context, conn *pgx.Conn, id ID, found state) (err error) {
+	if found.role {
+		if _, err := conn.Exec(ctx, "alter role "+quote(id.Database())+" nologin"); err != nil {
+			return err
+		}
+		defer func() {
+			if err != nil {
+				_, login := conn.Exec(context.WithoutCancel(ctx), "alter role "+quote(id.Database())+" login")
+				err = errors.Join(err, login)
+			}
+		}()
+	}
+	killpoint.Here("tenant.discard_closed")
+	if err := s.awaitNoSessions(ctx, conn, id); err != nil {
+		return err
+	}
+	empty, err := s.Empty(ctx, id)
+	if err == nil && !empty {
+		err = fmt.Errorf("%w: it holds rows", ErrInUse)
+	}
+	return err
+}
+
+// awaitNoSessions waits a moment for sessions in a database that are about to end, and fails with [ErrInUse] when one stays.
+func (s *Server) awaitNoSessions(ctx context.Context, conn *pgx.Conn, id ID) error {
+	for deadline := time.Now().Add(sessionsEndWithin); ; {
+		var sessions int
+		err := conn.QueryRow(ctx, `
+			select count(*) from pg_stat_activity where datname = $1 and usesysid is not null`, id.Database()).Scan(&sessions)
+		switch {
+		case err != nil:
+			return err
+		case sessions == 0:
+			return nil
+		case time.Now().After(deadline):
+			return fmt.Errorf("%w: it has %d sessions", ErrInUse, sessions)
+		}
+		if _, err := conn.Exec(ctx, "select pg_sleep(0.05)"); err != nil {
+			return err
+		}
+	}
+}
+
+// sessionsEndWithin is how long a session may take to end after its client has gone.
+const sessionsEndWithin = 2 * time.Second
+
+// discard drops what there is. The comment goes first: a database whose dropping is interrupted then shows that it was ours
+// to drop.
+func (s *Server) discard(ctx context.Context, conn *pgx.Conn, id ID, found state) error {
+	name := quote(id.Database())
+	if found.database {
+		if !found.invalid {
+			if _, err := conn.Exec(ctx, "comment on database "+name+" is null"); err != nil {
+				return err
+			}
+			killpoint.Here("tenant.discard_unmarked")
+		}
+		if _, err := conn.Exec(ctx, "drop database "+name); err != nil {
+			return err
+		}
+		killpoint.Here("tenant.discard_dropped")
+	}
+	if found.role {
+		if _, err := conn.Exec(ctx, "drop role "+name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
