@@ -53,6 +53,8 @@ type Config struct {
 	Issuer string
 	// JWKSURL is where the issuer publishes its keys. Defaults to Issuer + ".well-known/jwks.json".
 	JWKSURL string
+	// KeysFor is how long the issuer's keys are believed at most before they are fetched again. Defaults to 5 minutes.
+	KeysFor time.Duration
 	// Audience identifies this API in the access tokens. Required.
 	Audience string
 	// SignupRate is how often one client address may sign up. Defaults to no limit.
@@ -99,6 +101,9 @@ type Config struct {
 func (c Config) withDefaults() Config {
 	if c.JWKSURL == "" {
 		c.JWKSURL = c.Issuer + ".well-known/jwks.json"
+	}
+	if c.KeysFor == 0 {
+		c.KeysFor = keysFor
 	}
 	if c.Ready == nil && c.Catalog != nil {
 		c.Ready = c.Catalog.Ping
@@ -185,7 +190,7 @@ func New(cfg Config) (http.Handler, error) {
 	}
 	s := &server{
 		cfg:     cfg,
-		tokens:  newVerifier(cfg.Issuer, cfg.JWKSURL, cfg.Audience),
+		tokens:  newVerifier(cfg.Issuer, cfg.JWKSURL, cfg.Audience, cfg.KeysFor),
 		streams: make(chan struct{}, mostStreams),
 	}
 	router := gin.New()

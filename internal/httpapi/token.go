@@ -1,30 +1,22 @@
 package httpapi
 
 import (
-	"bytes"
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
+	"math"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
-	"golang.org/x/time/rate"
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
-const (
-	// keysTimeout bounds one fetch of the issuer's keys.
-	keysTimeout = 5 * time.Second
-	// keysEvery and keysAtOnce bound how often tokens that name unknown keys make us fetch.
-	keysEvery  = 30 * time.Second
-	keysAtOnce = 3
-	// largestKeys bounds the answer.
-	largestKeys = 1 << 20
-)
+// clockSkew is how far the issuer's clock may be ahead of ours.
+const clockSkew = time.Minute
 
 // claims are what we read from an access token.
 type claims struct {
@@ -40,17 +32,14 @@ func (c claims) allows(permission string) bool {
 }
 
 // verifier checks access tokens.
-type verifier struct{ oidc *oidc.IDTokenVerifier }
+type verifier struct {
+	oidc             *oidc.IDTokenVerifier
+	issuer, audience string
+}
 
-// newVerifier sends nothing; the keys are fetched with the first token, and again when one names a key that is new.
-func newVerifier(issuer, jwksURL, audience string) *verifier {
-	client := &http.Client{
-		Timeout:       keysTimeout,
-		Transport:     &keysTransport{next: http.DefaultTransport, limit: rate.NewLimiter(rate.Every(keysEvery), keysAtOnce)},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
-	keys := oidc.NewRemoteKeySet(oidc.ClientContext(context.Background(), client), jwksURL)
-	return &verifier{oidc: oidc.NewVerifier(issuer, keySet{keys}, &oidc.Config{
+// newVerifier sends nothing; the keys are fetched with the first token (see issuerKeys).
+func newVerifier(issuer, jwksURL, audience string, keysFor time.Duration) *verifier {
+	return &verifier{issuer: issuer, audience: audience, oidc: oidc.NewVerifier(issuer, newIssuerKeys(jwksURL, keysFor), &oidc.Config{
 		ClientID: audience, SupportedSigningAlgs: []string{oidc.RS256},
 	})}
 }
@@ -60,89 +49,100 @@ var errKeys = errors.New("fetch the issuer's keys")
 
 // verify reads a token. Its error is about the token, unless it is errKeys.
 func (v *verifier) verify(ctx context.Context, token string) (claims, error) {
-	if strings.Count(token, ".") != 2 || strings.ContainsAny(token, "{} ") { // no other serialisation than the compact one
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 || strings.ContainsAny(token, "{} ") { // no other serialisation than the compact one
 		return claims{}, errors.New("it is not a JWT")
 	}
 	var fetch error
-	parsed, err := v.oidc.Verify(context.WithValue(ctx, fetchKey{}, &fetch), token)
+	_, err := v.oidc.Verify(context.WithValue(ctx, fetchKey{}, &fetch), token)
 	if fetch != nil {
 		return claims{}, fmt.Errorf("%w: %w", errKeys, fetch)
 	}
 	if err != nil {
 		return claims{}, err
 	}
-	var c claims
-	if err := parsed.Claims(&c); err != nil {
+	if err := checkType(parts[0]); err != nil {
+		return claims{}, err
+	}
+	return v.strictClaims(parts[1], time.Now())
+}
+
+// checkType refuses tokens that say they are something else than an access token: RFC 9068 calls those at+jwt, and Auth0 JWT.
+func checkType(part string) error {
+	var header struct {
+		Type *string `json:"typ"`
+	}
+	if err := decodeStrictly(part, &header, "alg", "kid", "typ"); err != nil {
+		return fmt.Errorf("read header: %w", err)
+	}
+	if header.Type == nil {
+		return nil
+	}
+	switch name := strings.TrimPrefix(strings.ToLower(*header.Type), "application/"); name {
+	case "jwt", "at+jwt":
+		return nil
+	}
+	return errors.New("its type is not that of an access token")
+}
+
+// strictClaims reads claims that a signature has shown to be the issuer's. go-oidc reads them with encoding/json, which takes
+// the last of two members, names in any letter case, and numbers in quotes; another reader of the same token, such as a
+// gateway, may have read it in another way.
+func (v *verifier) strictClaims(part string, now time.Time) (claims, error) {
+	var read struct {
+		claims
+		Issuer          string         `json:"iss"`
+		Audience        jsontext.Value `json:"aud"`
+		AuthorizedParty string         `json:"azp"`
+		Expiry          *float64       `json:"exp"`
+		NotBefore       float64        `json:"nbf"`
+		IssuedAt        float64        `json:"iat"`
+	}
+	err := decodeStrictly(part, &read, "iss", "sub", "aud", "azp", "exp", "nbf", "iat", "scope", "permissions")
+	if err != nil {
 		return claims{}, fmt.Errorf("read claims: %w", err)
 	}
-	if c.Subject == "" {
+	audience := make([]string, 1)
+	if read.Audience.Kind() == '[' {
+		err = json.Unmarshal(read.Audience, &audience)
+	} else {
+		err = json.Unmarshal(read.Audience, &audience[0])
+	}
+	seconds := float64(now.UnixNano()) / 1e9
+	ahead := seconds + clockSkew.Seconds()
+	switch {
+	case err != nil:
+		return claims{}, errors.New("its audience is neither text nor a list of texts")
+	case read.Subject == "":
 		return claims{}, errors.New("it has no subject")
+	case read.Issuer != v.issuer || !slices.Contains(audience, v.audience):
+		return claims{}, errors.New("it is from another issuer, or for another audience")
+	case read.Expiry == nil || math.Floor(*read.Expiry) <= seconds:
+		return claims{}, errors.New("it has expired")
+	case read.NotBefore > ahead || read.IssuedAt > ahead:
+		return claims{}, errors.New("it is from the future")
 	}
-	return c, nil
+	return read.claims, nil
 }
 
-// fetchKey finds in a context where keySet leaves the error of a fetch, whose kind go-oidc's verifier does not pass on.
-type fetchKey struct{}
-
-type keySet struct{ *oidc.RemoteKeySet }
-
-// VerifySignature implements [oidc.KeySet].
-func (k keySet) VerifySignature(ctx context.Context, token string) ([]byte, error) {
-	payload, err := k.RemoteKeySet.VerifySignature(ctx, token)
-	if errors.Is(err, errKeys) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		if fetch, ok := ctx.Value(fetchKey{}).(*error); ok {
-			*fetch = err
+// decodeStrictly reads a part of a token: members that stand there once, and known ones in no other letter case.
+func decodeStrictly(part string, into any, known ...string) error {
+	text, err := base64.RawURLEncoding.DecodeString(part)
+	if err != nil {
+		return err
+	}
+	var members map[string]jsontext.Value
+	if err := json.Unmarshal(text, &members); err != nil { // refuses duplicates at every depth
+		return errors.New("it is not an object whose members stand there once")
+	}
+	for name := range members {
+		same := func(k string) bool { return strings.EqualFold(k, name) }
+		if i := slices.IndexFunc(known, same); i >= 0 && known[i] != name {
+			return fmt.Errorf("it has the member %s in another letter case", known[i])
 		}
 	}
-	return payload, err
-}
-
-// keysTransport fetches the issuer's keys, and repeats the last answer while it may not fetch again: go-oidc fetches for
-// every token that names an unknown key, and anybody can make such tokens.
-type keysTransport struct {
-	next  http.RoundTripper
-	limit *rate.Limiter
-
-	mu   sync.Mutex
-	last []byte // nil until a fetch has succeeded
-	err  error
-}
-
-// RoundTrip implements [http.RoundTripper].
-func (t *keysTransport) RoundTrip(r *http.Request) (*http.Response, error) {
-	t.mu.Lock() // go-oidc has one fetch in flight at a time anyway
-	defer t.mu.Unlock()
-	if t.limit.Allow() {
-		body, err := t.fetch(r)
-		if err == nil {
-			t.last = body
-		}
-		t.err = err
+	if err := json.Unmarshal(text, into); err != nil {
+		return errors.New("a member is not of the type that it should be")
 	}
-	if t.last == nil {
-		return nil, fmt.Errorf("%w: %w", errKeys, t.err)
-	}
-	return &http.Response{
-		StatusCode: http.StatusOK, Status: "200 OK", Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(bytes.NewReader(t.last)), Request: r,
-	}, nil
-}
-
-func (t *keysTransport) fetch(r *http.Request) ([]byte, error) {
-	res, err := t.next.RoundTrip(r)
-	if err != nil {
-		return nil, err
-	}
-	defer res.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(res.Body, largestKeys))
-	if err != nil {
-		return nil, err
-	}
-	if res.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("it answered %s", res.Status)
-	}
-	if !bytes.Contains(body, []byte(`"keys"`)) {
-		return nil, errors.New("its answer holds no keys")
-	}
-	return body, nil
+	return nil
 }

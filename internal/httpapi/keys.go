@@ -1,0 +1,158 @@
+package httpapi
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+	"golang.org/x/time/rate"
+)
+
+const (
+	// keysFor is how long the issuer's keys are believed at most, and keysForLeast at least, whatever its Cache-Control says.
+	keysFor      = 5 * time.Minute
+	keysForLeast = time.Minute
+	// keysAgain is when a fetch that has failed is repeated. The keys from before are believed meanwhile.
+	keysAgain = 30 * time.Second
+	// keysTimeout bounds one fetch.
+	keysTimeout = 5 * time.Second
+	// keysEvery and keysAtOnce bound how often tokens that name unknown keys make us fetch.
+	keysEvery  = 30 * time.Second
+	keysAtOnce = 3
+	// largestKeys bounds the answer.
+	largestKeys = 1 << 20
+)
+
+// issuerKeys checks signatures with the keys that the issuer publishes. They are fetched with the first token, when a token
+// names one that is new, and when they are old: a key that the issuer has withdrawn is refused from then on. While the issuer
+// cannot be asked, its last good answer holds.
+//
+// go-oidc's key set never forgets a key. So each period has a key set of its own.
+type issuerKeys struct {
+	url     string
+	client  *http.Client
+	fetches *keysTransport
+
+	mu    sync.Mutex
+	set   *oidc.RemoteKeySet
+	began time.Time
+}
+
+func newIssuerKeys(url string, atMost time.Duration) *issuerKeys {
+	fetches := &keysTransport{
+		next: http.DefaultTransport, limit: rate.NewLimiter(rate.Every(keysEvery), keysAtOnce), atMost: atMost,
+	}
+	fetches.goodFor.Store(int64(atMost))
+	return &issuerKeys{url: url, fetches: fetches, client: &http.Client{
+		Timeout: keysTimeout, Transport: fetches,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
+}
+
+// current is the key set of this period.
+func (k *issuerKeys) current() *oidc.RemoteKeySet {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.set == nil || time.Since(k.began) >= time.Duration(k.fetches.goodFor.Load()) {
+		k.fetches.due.Store(true)
+		k.set = oidc.NewRemoteKeySet(oidc.ClientContext(context.Background(), k.client), k.url)
+		k.began = time.Now()
+	}
+	return k.set
+}
+
+// fetchKey finds in a context where issuerKeys leaves the error of a fetch, whose kind go-oidc's verifier does not pass on.
+type fetchKey struct{}
+
+// VerifySignature implements [oidc.KeySet].
+func (k *issuerKeys) VerifySignature(ctx context.Context, token string) ([]byte, error) {
+	payload, err := k.current().VerifySignature(ctx, token)
+	if errors.Is(err, errKeys) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		if fetch, ok := ctx.Value(fetchKey{}).(*error); ok {
+			*fetch = err
+		}
+	}
+	return payload, err
+}
+
+// keysTransport fetches the issuer's keys, and repeats the last good answer while it may not or cannot: go-oidc fetches for
+// every token that names an unknown key, and anybody can make such tokens.
+type keysTransport struct {
+	next   http.RoundTripper
+	limit  *rate.Limiter
+	atMost time.Duration
+	// due has the next request fetched whatever the limit says: a new period has begun.
+	due atomic.Bool
+	// goodFor is how long what was fetched is believed, a [time.Duration].
+	goodFor atomic.Int64
+
+	mu   sync.Mutex
+	last []byte // nil until a fetch has succeeded
+	err  error
+}
+
+// RoundTrip implements [http.RoundTripper].
+func (t *keysTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	t.mu.Lock() // go-oidc has one fetch in flight at a time anyway
+	defer t.mu.Unlock()
+	if due := t.due.CompareAndSwap(true, false) && t.last != nil; due || t.limit.Allow() {
+		body, lasts, err := t.fetch(r)
+		if err == nil {
+			t.last = body
+		}
+		t.err = err
+		t.goodFor.Store(int64(lasts))
+	}
+	if t.last == nil {
+		return nil, fmt.Errorf("%w: %w", errKeys, t.err)
+	}
+	return &http.Response{
+		StatusCode: http.StatusOK, Status: "200 OK", Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(bytes.NewReader(t.last)), Request: r,
+	}, nil
+}
+
+// fetch asks the issuer. It tells how long what came of it holds, the failure too.
+func (t *keysTransport) fetch(r *http.Request) (body []byte, lasts time.Duration, err error) {
+	again := min(keysAgain, t.atMost)
+	res, err := t.next.RoundTrip(r)
+	if err != nil {
+		return nil, again, err
+	}
+	defer res.Body.Close()
+	if body, err = io.ReadAll(io.LimitReader(res.Body, largestKeys)); err != nil {
+		return nil, again, err
+	}
+	if res.StatusCode != http.StatusOK {
+		return nil, again, fmt.Errorf("it answered %s", res.Status)
+	}
+	if !bytes.Contains(body, []byte(`"keys"`)) {
+		return nil, again, errors.New("its answer holds no keys")
+	}
+	return body, min(max(maxAge(res.Header), keysForLeast), t.atMost), nil
+}
+
+// maxAge is how long an answer may be kept as its Cache-Control says: as long as we like where it does not say.
+func maxAge(h http.Header) time.Duration {
+	for directive := range strings.SplitSeq(strings.Join(h.Values("Cache-Control"), ","), ",") {
+		name, value, _ := strings.Cut(strings.ToLower(strings.TrimSpace(directive)), "=")
+		switch name {
+		case "no-store", "no-cache":
+			return 0
+		case "max-age":
+			if seconds, err := strconv.Atoi(strings.Trim(value, `"`)); err == nil && seconds >= 0 {
+				return time.Duration(min(seconds, 86400)) * time.Second
+			}
+		}
+	}
+	return keysFor
+}
