@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/caarlos0/env/v11"
 
@@ -21,6 +22,8 @@ import (
 type config struct {
 	Addr             string         `env:"HOMEROOM_ADDR" is:"address" envDefault:"127.0.0.1:8080" help:"where it listens"`
 	MetricsAddr      string         `env:"HOMEROOM_METRICS_ADDR" is:"address" help:"where GET /metrics is answered for Prometheus, such as 127.0.0.1:9090; nowhere when empty. Whoever reaches it can read it"`
+	MaxConnections   int            `env:"HOMEROOM_MAX_CONNECTIONS" envDefault:"4000" help:"HTTP connections that a process has at the same time; others wait. No limit when 0"`
+	ShutdownDelay    time.Duration  `env:"HOMEROOM_SHUTDOWN_DELAY" envDefault:"5s" is:"delay" help:"how long a process that was told to stop goes on taking requests, while GET /readyz answers 503, so that load balancers notice"`
 	CatalogURL       secret.String  `env:"HOMEROOM_CATALOG_URL" is:"postgres" help:"Postgres URL of the catalog; its database is made when it is missing and the role may"`
 	TenantKey        tenantKey      `env:"HOMEROOM_TENANT_KEY" help:"32 bytes or more in base64, from which the tenants' passwords are derived: openssl rand -base64 32"`
 	TenantMigrations string         `env:"HOMEROOM_TENANT_MIGRATIONS" is:"folder" help:"folder with the tenants' migrations, instead of the embedded school-lunch schema"`

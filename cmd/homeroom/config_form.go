@@ -23,6 +23,7 @@ import (
 // where no secret can be in it.
 var forms = map[string]func(value string) error{
 	"address":     isListenAddress,
+	"delay":       isDelay,
 	"domain":      isDomain,
 	"file":        isFile,
 	"folder":      isFolder,
@@ -59,6 +60,13 @@ func isBool(value string) error {
 func isDuration(value string) error {
 	if d, err := time.ParseDuration(value); err != nil || d < time.Minute {
 		return errors.New("use a time of one minute or more, such as 90m or 48h")
+	}
+	return nil
+}
+
+func isDelay(value string) error {
+	if d, err := time.ParseDuration(value); err != nil || d < 0 || d > 5*time.Minute {
+		return errors.New("use a time of at most 5m, such as 0s or 10s")
 	}
 	return nil
 }

@@ -13,6 +13,8 @@ import (
 // badValues are values that a variable must not have, with words that the message must hold.
 var badValues = map[string][][2]string{
 	"HOMEROOM_ADDR":                    {{"8080", "127.0.0.1:8080"}, {"127.0.0.1:http", "127.0.0.1:8080"}, {":99999", "127.0.0.1:8080"}},
+	"HOMEROOM_MAX_CONNECTIONS":         {{"-5", "a whole number from 0"}},
+	"HOMEROOM_SHUTDOWN_DELAY":          {{"5", "10s"}, {"-1s", "10s"}, {"1h", "10s"}},
 	"HOMEROOM_METRICS_ADDR":            {{"9090", "an address and a port"}},
 	"HOMEROOM_CATALOG_URL":             postgresURLs,
 	"HOMEROOM_SERVER_MAIN_URL":         postgresURLs,
@@ -63,8 +65,8 @@ var badValues = map[string][][2]string{
 	"HOMEROOM_SIGNUP_DISPOSABLE_LIST": {{"/not/there", "name a file"}},
 	"HOMEROOM_SIGNUP_SUBADDRESS":      {{"no", "allow or deny"}},
 	"HOMEROOM_SIGNUP_FIELDS":          {{"shoeSize:required", "givenName, familyName, company"}},
-	"HOMEROOM_SIGNUP_BUDGET_MINUTE":   {{"-1", "a whole number"}},
-	"HOMEROOM_SIGNUP_BUDGET_DAY":      {{"many", "a whole number"}},
+	"HOMEROOM_SIGNUP_BUDGET_MINUTE":   {{"-1", "such as 60"}},
+	"HOMEROOM_SIGNUP_BUDGET_DAY":      {{"many", "such as 60"}},
 	"HOMEROOM_SIGNUP_SESSION":         {{"yes", "true or false"}},
 	"HOMEROOM_SIGNUP_OAUTH":           {{"google", "google=google-oauth2"}, {"myspace=x", "google, github, gitlab, azure-ad or slack"}},
 	"HOMEROOM_SIGNUP_OAUTH_RATE":      {{"often", "5/1h"}},

@@ -68,6 +68,7 @@ func (devCommand) Run(ctx context.Context, p program) error {
 	}
 	defer func() { _ = mails.Close() }() // what it holds ends with it
 	settings["HOMEROOM_SMTP_URL"], settings["HOMEROOM_MAIL_FROM"] = mails.URL(), "no-reply@homeroom.test"
+	settings["HOMEROOM_SHUTDOWN_DELAY"] = "0s" // nothing stands before it
 	settings["HOMEROOM_WEBHOOK_ALLOW"] = "127.0.0.0/8,::1/128"
 	if err := settings.save(filepath.Join(dir, settingsFile)); err != nil {
 		return err

@@ -141,7 +141,7 @@ func (w *world) launchArgs(t *testing.T, path string, args []string, extra ...st
 	t.Helper()
 	p := &process{cmd: exec.Command(path, args...), logs: &logs{}, done: make(chan struct{}), serving: make(chan string, 1)}
 	p.cmd.Env = slices.Concat([]string{
-		"HOMEROOM_ADDR=127.0.0.1:0", "HOMEROOM_CATALOG_URL=" + w.catalogURL, "HOMEROOM_SERVER_MAIN_URL=" + w.serverURL,
+		"HOMEROOM_ADDR=127.0.0.1:0", "HOMEROOM_SHUTDOWN_DELAY=0s", "HOMEROOM_CATALOG_URL=" + w.catalogURL, "HOMEROOM_SERVER_MAIN_URL=" + w.serverURL,
 		"HOMEROOM_TENANT_KEY=" + base64.StdEncoding.EncodeToString(testKey), "HOMEROOM_ALLOW_SUPERUSER=true",
 		"HOMEROOM_SIGNUP_RATE=off", fmt.Sprintf("HOMEROOM_SPARES=%d", w.spares),
 		"AUTH0_BASE_URL=" + w.auth0.URL(), "AUTH0_CLIENT_ID=homeroom-dev", "AUTH0_CLIENT_SECRET=homeroom-dev-secret",

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/net/netutil"
 	"golang.org/x/sync/errgroup"
 
 	"homeroom/fleet"
@@ -88,13 +89,16 @@ func (a *app) serve(ctx context.Context, pools *tenant.Pools, options serveOptio
 	if err != nil {
 		return err
 	}
-	handler, err := a.handler(pools, runner, all, relay)
+	handler, err := a.handler(ctx, pools, runner, all, relay)
 	if err != nil {
 		return err
 	}
 	listener, err := net.Listen("tcp", a.cfg.Addr)
 	if err != nil {
 		return fmt.Errorf("listen (HOMEROOM_ADDR says where): %w", err)
+	}
+	if a.cfg.MaxConnections > 0 {
+		listener = netutil.LimitListener(listener, a.cfg.MaxConnections)
 	}
 	watcher, door, err := a.newWatcher()
 	if err != nil {
@@ -116,10 +120,9 @@ func (a *app) serve(ctx context.Context, pools *tenant.Pools, options serveOptio
 	return group.Wait()
 }
 
-// end waits for ctx to end, and then lets end what runs: jobs, and the logins that are made after an answer.
+// end waits for ctx to end, and then lets the jobs that run end.
 func (a *app) end(ctx context.Context, runner *jobs.Runner) error {
 	<-ctx.Done()
-	a.signup.WaitConcealed()
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
 	defer cancel()
 	return runner.Stop(stopping)
@@ -141,19 +144,22 @@ func (a *app) startBackground(ctx context.Context, group *errgroup.Group, all *f
 	}
 }
 
-// handler is the HTTP API over the app. What a request has made happen is told at once.
-func (a *app) handler(pools *tenant.Pools, runner *jobs.Runner, all *fleet.Fleet, relay *jobs.Relay) (http.Handler, error) {
+// handler is the HTTP API over the app. What a request has made happen is told at once. Once ctx has ended the service is not
+// ready, and every answer ends its connection, so that clients go elsewhere by themselves.
+func (a *app) handler(ctx context.Context, pools *tenant.Pools, runner *jobs.Runner, all *fleet.Fleet, relay *jobs.Relay) (http.Handler, error) {
 	cfg := httpapi.Config{
 		Signup: a.signup, Catalog: a.catalog, Fleet: all, Servers: a.servers, Pools: pools, Webhooks: a.webhooks,
 		Issuer: a.cfg.issuer(), JWKSURL: a.cfg.keysURL(), Audience: a.cfg.audience(),
 		Texts: a.texts, Mailbox: a.cfg.mailbox, PublicURL: strings.TrimRight(a.cfg.URL, "/"), AppURL: a.cfg.AppURL,
 		SignupRate: a.cfg.SignupRate.allowance, TrustedProxies: a.cfg.TrustedProxies, AllowedOrigins: a.cfg.AllowedOrigins,
-		Ready: func(ctx context.Context) error {
+		Ready: func(asked context.Context) error {
 			select {
+			case <-ctx.Done():
+				return errors.New("the service is stopping")
 			case <-runner.Stopped():
 				return errors.New("the job runner has stopped")
 			default:
-				return a.catalog.Ping(ctx)
+				return a.catalog.Ping(asked)
 			}
 		},
 		Version: version(), Logger: a.logger,
@@ -166,6 +172,9 @@ func (a *app) handler(pools *tenant.Pools, runner *jobs.Runner, all *fleet.Fleet
 		return nil, err
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if ctx.Err() != nil {
+			w.Header().Set("Connection", "close")
+		}
 		api.ServeHTTP(w, r)
 		if r.Method != http.MethodGet && r.Method != http.MethodHead || r.URL.Path == "/callback" { // by which people sign up
 			relay.Nudge()
@@ -173,7 +182,8 @@ func (a *app) handler(pools *tenant.Pools, runner *jobs.Runner, all *fleet.Fleet
 	}), nil
 }
 
-// listen answers requests until ctx ends, and then lets those that run end.
+// listen answers requests until ctx ends, goes on for a while, in which load balancers and clients take note of that, and then
+// lets those that run end, with the logins that are made after an answer.
 func (a *app) listen(ctx context.Context, listener net.Listener, handler http.Handler) error {
 	server := httpapi.NewServer(a.cfg.Addr, handler)
 	failed := make(chan error, 1)
@@ -183,6 +193,8 @@ func (a *app) listen(ctx context.Context, listener net.Listener, handler http.Ha
 		return fmt.Errorf("serve HTTP: %w", err)
 	case <-ctx.Done():
 	}
+	wait(context.WithoutCancel(ctx), a.cfg.ShutdownDelay)
+	defer a.signup.WaitConcealed()
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
 	defer cancel()
 	if err := server.Shutdown(stopping); err != nil {
