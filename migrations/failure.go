@@ -1,17 +1,22 @@
 package migrations
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"homeroom/internal/display"
 )
 
 // Error is a migration that failed. Nothing of it is left in the database, with two exceptions. Where Committed is true, the
 // file has itself committed a part. Where its file is a "no-transaction" one and what it left could not be removed at once,
 // the database is dirty, until the next run looks at it.
 //
-// Err is the cause, a *[pgconn.PgError] when Postgres refused a statement. The text leaves out Postgres's DETAIL, which
-// quotes rows.
+// Err is the cause, a *[pgconn.PgError] when Postgres refused a statement. Its own text may quote rows: that of an Error does
+// not, and has no control characters.
 type Error struct {
 	// Version is the one the database was to get.
 	Version uint
@@ -24,6 +29,8 @@ type Error struct {
 	// Committed says that the file has committed its own transaction: a part of it stays, and its version is not recorded.
 	Committed bool
 	Err       error
+
+	text string // of the file
 }
 
 // Error implements error.
@@ -38,11 +45,20 @@ func (e *Error) Error() string {
 	case e.Line > 0:
 		fmt.Fprintf(&b, "line %d: ", e.Line)
 	}
-	b.WriteString(e.Err.Error())
+	b.WriteString(e.Reason())
 	if e.Statement != "" {
 		fmt.Fprintf(&b, ", in: %s", e.Statement)
 	}
 	return b.String()
+}
+
+// Reason is the cause, without what it may quote of rows; see [Error].
+func (e *Error) Reason() string {
+	var refused *pgconn.PgError
+	if errors.As(e.Err, &refused) {
+		return refusal(refused, e.text)
+	}
+	return display.Text(e.Err.Error())
 }
 
 // Unwrap returns the cause.
@@ -52,6 +68,7 @@ func (e *Error) Unwrap() error { return e.Err }
 // faults it finds while reading a statement; for the others the number of statements before it tells. offset turns a
 // position into a place in the text, in characters.
 func (e *Error) locate(parts script, number, position int, offset func(position int) int) {
+	e.text = parts.text
 	at := -1
 	if position > 0 {
 		at = byteAt(parts.text, offset(position))
@@ -90,7 +107,7 @@ func byteAt(text string, characters int) int {
 // excerpt is the beginning of a statement, on one line.
 func excerpt(text string) string {
 	const limit = 120
-	text = strings.Join(strings.Fields(text), " ")
+	text = display.Text(strings.Join(strings.Fields(text), " "))
 	if utf8.RuneCountInString(text) <= limit {
 		return text
 	}

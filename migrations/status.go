@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
+
+	"homeroom/internal/display"
 )
 
 // State is how a database stands to a [Set].
@@ -39,7 +41,7 @@ type StateError struct {
 
 // Error implements error.
 func (e *StateError) Error() string {
-	return fmt.Sprintf("the database is %s at version %d: %s", e.Status.State, e.Status.Version, e.Advice)
+	return display.Text(fmt.Sprintf("the database is %s at version %d: %s", e.Status.State, e.Status.Version, e.Advice))
 }
 
 // Status tells where the database of conn stands. It takes no lock and changes nothing; one round trip, and one or two

@@ -233,13 +233,12 @@ func openRunProblem(run catalog.Run) *Problem {
 		run.ID, run.ToVersion, run.State, run.Done+run.Failed, run.Total)).after(10 * time.Second)
 }
 
-// fileProblem tells which file cannot be run. The files are the operators' own; what Postgres says of them holds no row, as
-// the template has none.
+// fileProblem tells which file cannot be run, and why.
 func fileProblem(e *migrations.Error) *Problem {
 	place := e.File
 	if e.Line > 0 {
 		place = fmt.Sprintf("%s, line %d", e.File, e.Line)
 	}
 	return invalidFields(FieldProblem{"to", "migration_failed", fmt.Sprintf(
-		"No tenant was touched: the template for version %d cannot be built. %s: %s", e.Version, place, e.Err)})
+		"No tenant was touched: the template for version %d cannot be built. %s: %s", e.Version, place, e.Reason())})
 }

@@ -1,0 +1,171 @@
+package migrations
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"homeroom/internal/display"
+)
+
+// refusal is what may be told of an error of Postgres that a statement of a file has caused. Its DETAIL quotes rows, and so do
+// many messages; who reads this may look after the databases, and is not to read what is in them.
+//
+// A message is told when its class tells only of objects and of the server, and the statement itself was refused rather than
+// a function that it called, which may raise anything. Even then a quoted part is told only when the file has it, or it is
+// the name of the object that Postgres means. Of all else the condition is told in our own words, with the names.
+func refusal(refused *pgconn.PgError, file string) string {
+	message, told := refused.Message, literal(refused.Message, file)
+	if !told && tellable(refused) {
+		message, told = withoutValues(refused, file), true
+	}
+	if !told {
+		message = condition(refused.Code) + about(refused)
+	}
+	return display.Text(fmt.Sprintf("%s: %s (SQLSTATE %s)", refused.Severity, message, refused.Code))
+}
+
+// literal reports whether a message is a string of the file, as that of a RAISE without parameters is.
+func literal(message, file string) bool {
+	return message != "" && strings.Contains(file, "'"+strings.ReplaceAll(message, "'", "''")+"'")
+}
+
+// tellableClasses are the classes of SQLSTATE whose messages, when Postgres itself makes them, have nothing of a row but in
+// quotes: syntax and names, what is not supported, constraints, transactions, dependencies, limits, states, resources.
+var tellableClasses = []string{"0A", "21", "23", "25", "2B", "3D", "3F", "40", "42", "44", "53", "54", "55", "57", "58"}
+
+func tellable(refused *pgconn.PgError) bool {
+	// The context of a statement that waits or checks, such as "while updating tuple …", is one line; that of a function
+	// has its own.
+	own := refused.Where == "" || strings.HasPrefix(refused.Where, "while ") && !strings.Contains(refused.Where, "\n")
+	return own && refused.InternalQuery == "" && len(refused.Code) == 5 && slices.Contains(tellableClasses, refused.Code[:2])
+}
+
+// quoted matches what Postgres quotes, in any of its languages.
+var quoted = regexp.MustCompile(`(["«»„“”])([^"«»„“”]*)(["«»„“”])`)
+
+// withoutValues is the message without the quoted parts that are neither in the file nor names.
+func withoutValues(refused *pgconn.PgError, file string) string {
+	known := objectNames(refused)
+	return quoted.ReplaceAllStringFunc(refused.Message, func(part string) string {
+		found := quoted.FindStringSubmatch(part)
+		if slices.Contains(known, found[2]) || mentions(file, found[2]) {
+			return part
+		}
+		return found[1] + "…" + found[3]
+	})
+}
+
+// mentions reports whether a text has these words, and not only as a part of longer ones.
+func mentions(text, words string) bool {
+	if words == "" {
+		return true
+	}
+	for at := 0; ; {
+		i := strings.Index(text[at:], words)
+		if i < 0 {
+			return false
+		}
+		at += i
+		before, _ := utf8.DecodeLastRuneInString(text[:at])
+		after, _ := utf8.DecodeRuneInString(text[at+len(words):])
+		if !inWord(before) && !inWord(after) {
+			return true
+		}
+		at++
+	}
+}
+
+func inWord(r rune) bool {
+	return r != utf8.RuneError && (r == '_' || unicode.IsLetter(r) || unicode.IsDigit(r))
+}
+
+// objectNames are those of the objects that an error is about.
+func objectNames(refused *pgconn.PgError) []string {
+	return slices.DeleteFunc([]string{
+		refused.SchemaName, refused.TableName, refused.ColumnName, refused.DataTypeName, refused.ConstraintName,
+	}, func(name string) bool { return name == "" })
+}
+
+// about names what an error is about.
+func about(refused *pgconn.PgError) string {
+	var parts []string
+	for _, part := range []struct{ kind, name string }{
+		{"table", refused.TableName}, {"column", refused.ColumnName}, {"type", refused.DataTypeName}, {"constraint", refused.ConstraintName},
+	} {
+		if part.name != "" {
+			parts = append(parts, fmt.Sprintf("%s %q", part.kind, part.name))
+		}
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(parts, ", ") + ")"
+}
+
+// conditions are the errors that data of a tenant cause most often; see
+// https://www.postgresql.org/docs/current/errcodes-appendix.html.
+var conditions = map[string]string{
+	"22001": "a text is too long for its type",
+	"22003": "a number is out of the range of its type",
+	"22004": "a value is null where none may be",
+	"22007": "a text is no date or time",
+	"22008": "a date or time is out of range",
+	"22012": "something is divided by zero",
+	"22021": "a text has bytes that its encoding does not have",
+	"22023": "a value is not allowed as a parameter",
+	"22P02": "a text cannot be read as the type that it is turned into",
+	"22P05": "a character does not exist in another encoding",
+	"23502": "a value is null where none may be",
+	"23503": "a row refers to one that does not exist, or is referred to",
+	"23505": "two rows have the same value where it must be unique",
+	"23514": "a row breaks a check",
+	"23P01": "two rows exclude each other",
+	"40001": "the transaction was in conflict with another",
+	"40P01": "the transaction was in a deadlock with another",
+	"55000": "an object is not in the state that this needs",
+	"55P03": "a lock could not be had in time",
+	"57014": "the statement was cancelled",
+	"P0001": "the file or a function raised an exception",
+	"P0002": "a function found no row where it needs one",
+	"P0003": "a function found several rows where it needs one",
+	"P0004": "an assertion of a function failed",
+}
+
+// classes are all other errors.
+var classes = map[string]string{
+	"0A": "a feature is not supported",
+	"21": "there are more rows than there may be",
+	"22": "a value does not fit",
+	"23": "a row breaks a constraint",
+	"25": "the transaction is in a state that does not allow this",
+	"2B": "other objects depend on this one",
+	"2F": "a function of SQL failed",
+	"38": "a function outside SQL failed",
+	"39": "a function outside SQL was called wrongly",
+	"40": "the transaction was rolled back",
+	"42": "a statement has a mistake, or lacks a permission",
+	"53": "the server lacks a resource",
+	"54": "a limit of Postgres is exceeded",
+	"55": "an object is not in the state that this needs",
+	"57": "an operator or the server intervened",
+	"58": "the server's system failed",
+	"P0": "a function in PL/pgSQL failed",
+	"XX": "Postgres failed inside",
+}
+
+// condition is what a SQLSTATE says, in our words.
+func condition(code string) string {
+	if words, known := conditions[code]; known {
+		return words
+	}
+	if len(code) == 5 && classes[code[:2]] != "" {
+		return classes[code[:2]]
+	}
+	return "Postgres refused the statement"
+}
