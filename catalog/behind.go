@@ -29,8 +29,8 @@ type BehindFilter struct {
 }
 
 // Behind lists the tenants whose database is older than the version, in the order of a run: canaries, then those that
-// somebody waits for, then schools before spares, oldest version first, and the quarantined ones last: a run is their way
-// back. The ones that are up to date cost nothing.
+// somebody waits for, then schools before spares, oldest version first, and the quarantined ones last, unless they are
+// canaries: a run is their way back. The ones that are up to date cost nothing.
 func (s *Store) Behind(ctx context.Context, filter BehindFilter) ([]Tenant, error) {
 	tenants, err := many[Tenant](ctx, s.pool, `
 		select `+tenantColumns+`
@@ -42,7 +42,7 @@ func (s *Store) Behind(ctx context.Context, filter BehindFilter) ([]Tenant, erro
 			and (cardinality($3::text[]) = 0 and held_at is null or slug = any($3) or database = any($3) or id::text = any($3))
 			and (not $9 or wanted_at is not null)
 			and not exists (select from migration_outcomes where run_id = $4 and tenant_id = tenants.id)
-		order by state = 'quarantined', canary desc, wanted_at, (name is null), schema_version, created_at, id
+		order by canary desc, state = 'quarantined', wanted_at, (name is null), schema_version, created_at, id
 		limit nullif($8, 0)`,
 		filter.Version, filter.Servers, emptyNotNil(filter.Only), filter.NotIn, filter.Lineage, filter.SkipQuarantined, filter.Down,
 		filter.Limit, filter.Wanted)

@@ -119,7 +119,7 @@ func (s *Store) FinishRun(ctx context.Context, id uuid.UUID, state RunState, pro
 		where id = $1 and state = 'running'`, id, state, problem)
 }
 
-// PauseRun has the workers of a run stop after the tenants they are at. It fails with [ErrStateChanged] when the run is not
+// PauseRun has the workers of a run stop, with the migrations that are going on, within a second. It fails with [ErrStateChanged] when the run is not
 // running.
 func (s *Store) PauseRun(ctx context.Context, id uuid.UUID, by string) error {
 	return pauseRun(ctx, s.pool, id, by)

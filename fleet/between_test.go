@@ -95,6 +95,12 @@ func TestNoAutomaticRunFollowsOneThatStoppedMeanwhile(t *testing.T) {
 	all := b.fleetWith(t, between{Store: b.catalog, beforeBehind: func(catalog.BehindFilter) {
 		err := b.catalog.StartRun(t.Context(), other)
 		if err == nil {
+			err = b.catalog.RecordOutcomes(t.Context(), other.ID, []catalog.Outcome{{
+				TenantID: b.ids[0].UUID(), Database: b.ids[0].Database(), State: "failed", FromVersion: 2, ToVersion: 2,
+				Problem: new("it does not fit"), Attempts: 1, Counts: true,
+			}})
+		}
+		if err == nil {
 			err = b.catalog.FinishRun(t.Context(), other.ID, catalog.RunStopped, "the canary failed")
 		}
 		if err != nil {

@@ -214,7 +214,7 @@ func TestALockThatSomebodyHoldsFailsATenantWithoutAQuarantine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	report, err := all.Run(t.Context(), fleet.Options{By: "test"})
+	report, err := all.Run(t.Context(), fleet.Options{By: "test", Canaries: new(0)})
 	if err != nil || report.Run.Done != 1 || report.Run.Failed != 1 || report.Outcomes[0].Attempts < 2 {
 		t.Fatalf("%+v, %v", report, err)
 	}

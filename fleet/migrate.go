@@ -3,9 +3,11 @@ package fleet
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"homeroom/catalog"
+	"homeroom/internal/display"
 	"homeroom/internal/killpoint"
 	"homeroom/internal/postgres"
 	"homeroom/migrations"
@@ -21,20 +23,20 @@ const (
 	stateFailed = "failed"
 )
 
-// errHalted says that the pass ended while a tenant waited for its next try.
-var errHalted = errors.New("the run was paused or stopped")
+// errEnded says that the pass ended while a tenant waited for its next try.
+var errEnded = errors.New("the run has stopped")
 
-// migrateOne migrates a tenant. Its error says that the tenant's server does not answer, that the pass or ctx has ended:
+// migrateOne migrates a tenant. Its error says that the tenant's server does not answer, or that ctx or the pass has ended:
 // nothing of the tenant.
 func (p *pass) migrateOne(ctx context.Context, t catalog.Tenant) (catalog.Outcome, error) {
 	started := time.Now()
 	killpoint.Here("fleet.tenant_chosen")
 	result, attempts, err := p.try(ctx, t)
 	killpoint.Here("fleet.tenant_tried")
-	if ctx.Err() != nil {
+	if err != nil && ctx.Err() != nil {
 		return catalog.Outcome{}, ctx.Err()
 	}
-	if errors.Is(err, errHalted) {
+	if errors.Is(err, errEnded) {
 		return catalog.Outcome{}, err
 	}
 	if postgres.Unreachable(err) {
@@ -58,7 +60,7 @@ func (p *pass) migrateOne(ctx context.Context, t catalog.Tenant) (catalog.Outcom
 		if result.From == 0 && len(result.Applied) == 0 { // nobody has seen the database
 			outcome.ToVersion = t.SchemaVersion
 		}
-		p.cfg.Logger.Error("migrate a tenant", "tenant", t.ID, "slug", t.Slug, "database", t.Database, "cause", err)
+		p.cfg.Logger.Error("migrate a tenant", "tenant", t.ID, "slug", t.Slug, "database", t.Database, "cause", problem)
 	}
 	return outcome, nil
 }
@@ -83,11 +85,11 @@ func (p *pass) try(ctx context.Context, t catalog.Tenant) (result migrations.Res
 		} else {
 			result, err = server.MigrateTo(ctx, tenant.ID(t.ID), p.run.ToVersion)
 		}
-		if err == nil || !passing(err) || attempts > 1 && time.Now().After(until) {
+		if err == nil || !retryable(err) || attempts > 1 && time.Now().After(until) {
 			return result, attempts, err
 		}
 		if p.ended(t.Server) {
-			return result, attempts, errHalted
+			return result, attempts, errEnded
 		}
 		if pause(ctx, wait/2+p.jitter(wait)) != nil {
 			return result, attempts, err
@@ -99,28 +101,47 @@ func (p *pass) try(ctx context.Context, t catalog.Tenant) (result migrations.Res
 func cause(err error) string {
 	var failed *migrations.Error
 	var state *migrations.StateError
+	var locked *migrations.LockedError
 	switch {
 	case errors.As(err, &failed):
 		return failed.Error()
 	case errors.As(err, &state):
 		return state.Error()
+	case errors.Is(err, migrations.ErrReadOnly):
+		return migrations.ErrReadOnly.Error()
+	case errors.As(err, &locked):
+		return locked.Error()
 	case errors.Is(err, tenant.ErrBusy):
 		return tenant.ErrBusy.Error()
 	}
-	return err.Error()
+	return oneLine(err)
 }
 
-// passing tells causes that lie outside the tenant: a lock somebody holds, a server that does not answer, a deadlock. They
-// fail the tenant in this run, and do not quarantine it.
+// oneLine is the text of an error as it is kept, also of several that are joined.
+func oneLine(err error) string { return display.Text(strings.ReplaceAll(err.Error(), "\n", "; ")) }
+
+// passing reports whether a cause lies outside the tenant: a lock somebody holds, a server that does not answer, a deadlock.
+// Such a cause fails the tenant in this run, and does not quarantine it.
+//
+// What Postgres says of a file's own statement is the file's fault, whatever its code, unless another session is in the way.
+// The rest happens to the session before or between files.
 func passing(err error) bool {
-	if errors.Is(err, tenant.ErrBusy) {
-		return true
-	}
 	var state *migrations.StateError
-	if errors.As(err, &state) {
+	var file *migrations.Error
+	switch {
+	case errors.Is(err, tenant.ErrBusy), errors.Is(err, migrations.ErrReadOnly):
+		return true
+	case errors.As(err, &state):
+		return false
+	case postgres.IsCode(err, "55P03", "40001", "40P01"): // lock_not_available, serialization_failure, deadlock_detected
+		return true
+	case errors.As(err, &file) && postgres.Refused(err):
 		return false
 	}
-	// lock_not_available, serialization_failure, deadlock_detected; and object_not_in_prerequisite_state and
-	// read_only_sql_transaction: a database that is closed for a while, a server that is a standby now.
-	return postgres.IsCode(err, "55P03", "40001", "40P01", "55000", "25006") || postgres.Unreachable(err)
+	// object_not_in_prerequisite_state and read_only_sql_transaction: a database that is closed for a while, a standby.
+	return postgres.IsCode(err, "55000", "25006") || postgres.Unreachable(err)
 }
+
+// retryable reports whether another try may help: the cause passes, or somebody has ended the session. Where that happens
+// again and again, it is the file that does it.
+func retryable(err error) bool { return passing(err) || postgres.SessionEnded(err) }

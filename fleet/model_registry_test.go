@@ -111,7 +111,7 @@ func (r registrySim) RunByID(ctx context.Context, id uuid.UUID) (catalog.Run, er
 	c.told = func(value any, err error) {
 		if c.holder != nil && err == nil {
 			now := value.(catalog.Run)
-			c.holder.run, c.holder.counting = r.w.rows.run(id), now.Counting
+			c.holder.run, c.holder.counting, c.holder.known = r.w.rows.run(id), now.Counting, now.Done+now.Failed
 			c.holder.over = c.holder.over || now.State != catalog.RunRunning
 			c.holder.looks = true
 		}

@@ -45,6 +45,8 @@ func (w *world) begins(c *call) {
 		w.fail("a canary of run %d has failed by its outcomes, and %s is begun", r.number, t.Slug)
 	case row.Counting > r.MaxFailures:
 		w.fail("%d tenants of run %d have failed by its outcomes, and %s is begun", row.Counting, r.number, t.Slug)
+	case r.Total > r.Canaries && len(r.outcomes) < r.Canaries && len(s.begun) > r.Canaries-s.known:
+		w.fail("%s is begun in run %d before all canaries are done", t.Slug, r.number)
 	case r.has(t.ID):
 		w.fail("%s has an outcome in run %d, and is begun again", t.Slug, r.number)
 	case len(r.OnlyTenants) == 0 && t.HeldAt != nil:
@@ -58,7 +60,7 @@ func (r *run) canaryFailed() bool {
 		return false
 	}
 	return slices.ContainsFunc(r.outcomes[:min(r.Canaries, len(r.outcomes))], func(o catalog.Outcome) bool {
-		return o.State == "failed" && o.Counts
+		return o.State == "failed"
 	})
 }
 
@@ -106,7 +108,7 @@ func (w *world) mayStart(by *task, started *run) {
 			continue
 		}
 		// One that began and ended since the service looked could not be known.
-		if r.number <= by.known && (r.State == catalog.RunStopped || r.State == catalog.RunAborted) {
+		if r.number <= by.known && (r.State == catalog.RunStopped && r.row().Counting > 0 || r.State == catalog.RunAborted) {
 			w.fail("run %d is %s, and a service begins run %d with the same files", r.number, r.State, started.number)
 		}
 		return

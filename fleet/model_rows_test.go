@@ -161,7 +161,7 @@ func (r *rows) behind(filter catalog.BehindFilter) []catalog.Tenant {
 		return 0
 	}
 	slices.SortStableFunc(tenants, func(a, b catalog.Tenant) int {
-		return cmp.Or(truth(a.State == catalog.Quarantined)-truth(b.State == catalog.Quarantined), truth(b.Canary)-truth(a.Canary),
+		return cmp.Or(truth(b.Canary)-truth(a.Canary), truth(a.State == catalog.Quarantined)-truth(b.State == catalog.Quarantined),
 			int(a.SchemaVersion)-int(b.SchemaVersion))
 	})
 	if filter.Limit > 0 && len(tenants) > filter.Limit {

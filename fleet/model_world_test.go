@@ -62,6 +62,7 @@ type session struct {
 	closed bool
 
 	run      *run
+	known    int  // how many outcomes the run had when the work began
 	over     bool // it knows that its run is paused or over
 	looks    bool // it is looking
 	canaries bool // it is at the canaries

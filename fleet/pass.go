@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
 
 	"homeroom/catalog"
@@ -31,9 +30,6 @@ func ProgressOf(run catalog.Run) Progress {
 	}
 }
 
-// lookEvery is how often a pass looks whether it was paused or aborted, and which tenants somebody waits for.
-const lookEvery = 300 * time.Millisecond
-
 // pass is this process's work on a run.
 type pass struct {
 	*Fleet
@@ -42,20 +38,11 @@ type pass struct {
 
 	mu       sync.Mutex
 	progress Progress
-	counting int              // failures that count against the budget
-	gone     map[string]error // servers that stopped answering
-	verdict  verdict
+	counting int               // failures that count against the budget
+	gone     map[string]error  // servers that stopped answering
+	problem  string            // why it ends early: a canary failed, or too many
+	queues   map[string]*queue // what is left of the wave, by server
 }
-
-// verdict is why a pass ends before it has looked at every tenant.
-type verdict struct {
-	// problem says that a canary failed, or too many.
-	problem string
-	// elsewhere: somebody paused or aborted the run.
-	elsewhere bool
-}
-
-func (v verdict) halt() bool { return v.problem != "" || v.elsewhere }
 
 func newPass(f *Fleet, run catalog.Run, tell func(Progress)) *pass {
 	return &pass{Fleet: f, run: run, tell: tell, progress: ProgressOf(run), counting: run.Counting, gone: map[string]error{}}
@@ -64,7 +51,7 @@ func newPass(f *Fleet, run catalog.Run, tell func(Progress)) *pass {
 // recall tells why the run must stop by what is recorded already: its process may have ended, or somebody paused it, between
 // the failure and the end of the run.
 func (p *pass) recall(ctx context.Context) (problem string, err error) {
-	if p.run.Counting == 0 {
+	if p.run.Failed == 0 {
 		return "", nil
 	}
 	outcomes, err := p.cfg.Catalog.Outcomes(ctx, p.run.ID)
@@ -79,10 +66,12 @@ func (p *pass) recall(ctx context.Context) (problem string, err error) {
 	}
 	counting := 0
 	for i, outcome := range outcomes {
-		if outcome.State != stateFailed || !outcome.Counts {
+		if outcome.State != stateFailed {
 			continue
 		}
-		counting++
+		if outcome.Counts {
+			counting++
+		}
 		if problem := p.tooMuch(outcome, i < canaries, counting); problem != "" {
 			return problem, nil
 		}
@@ -90,12 +79,15 @@ func (p *pass) recall(ctx context.Context) (problem string, err error) {
 	return "", nil
 }
 
-// tooMuch tells why a failure that counts, the run's so many-th, stops the run; empty when it does not.
+// tooMuch tells why a failure stops the run, after so many that count; empty when it does not. A canary stops it for whatever
+// cause: the tenants after it are safe only when all canaries are at the version.
 func (p *pass) tooMuch(outcome catalog.Outcome, canary bool, counting int) string {
 	switch {
+	case canary && outcome.Counts:
+		return fmt.Sprintf("the canary %s failed, so no tenant after the canaries was touched: %s", nameOf(outcome), *outcome.Problem)
 	case canary:
-		return fmt.Sprintf("the canary %s failed, so no other tenant was touched: %s", nameOf(outcome), *outcome.Problem)
-	case counting > p.run.MaxFailures:
+		return fmt.Sprintf("the canary %s could not be migrated yet, so no tenant after the canaries was touched: %s", nameOf(outcome), *outcome.Problem)
+	case outcome.Counts && counting > p.run.MaxFailures:
 		return fmt.Sprintf("%d tenants failed, and %d may; the last cause: %s", counting, p.run.MaxFailures, *outcome.Problem)
 	}
 	return ""
@@ -126,9 +118,43 @@ func (p *pass) away() error {
 	return all
 }
 
-// wave migrates these tenants, those of each server side by side, and records how it went.
-func (p *pass) wave(ctx context.Context, number int, tenants []catalog.Tenant) (verdict, error) {
-	p.begin(number)
+// next lists the next tenants of a wave, left of them. missing is a canary that nobody reaches: one that is marked, or that was
+// begun when its server stopped answering. No other tenant takes its place.
+func (p *pass) next(ctx context.Context, wave, left int, servers []string) (tenants []catalog.Tenant, missing, err error) {
+	reachable := p.reachable(servers)
+	if wave > 0 || len(waves(p.run.Total, p.run.Canaries)) == 1 {
+		tenants, err = p.cfg.Catalog.Behind(ctx, p.filter(left, reachable))
+		return tenants, nil, err
+	}
+	const held = "so no tenant after the canaries was touched"
+	if gone := p.away(); gone != nil {
+		return nil, fmt.Errorf("a canary could not be reached, %s: %w", held, gone), nil
+	}
+	tenants, err = p.cfg.Catalog.Behind(ctx, p.filter(left, p.cfg.Servers.Names()))
+	others := false
+	for _, t := range tenants {
+		away := !slices.Contains(reachable, t.Server)
+		if away && t.Canary {
+			return nil, fmt.Errorf("the canary %s could not be reached, %s", or(t.Slug, t.Database), held), err
+		}
+		others = others || away
+	}
+	if err == nil && others {
+		tenants, err = p.cfg.Catalog.Behind(ctx, p.filter(left, reachable))
+	}
+	return tenants, nil, err
+}
+
+// filter chooses the next tenants of the run.
+func (p *pass) filter(limit int, servers []string) catalog.BehindFilter {
+	return catalog.BehindFilter{
+		Lineage: p.run.Lineage, Version: p.run.ToVersion, Down: p.run.Direction == directionDown, Servers: servers,
+		Only: p.run.OnlyTenants, SkipQuarantined: p.run.SkipQuarantined, NotIn: p.run.ID, Limit: limit,
+	}
+}
+
+// wave migrates these tenants, those of each server side by side, and records how it went. problem says why the run must stop.
+func (p *pass) wave(ctx context.Context, number int, tenants []catalog.Tenant) (problem string, err error) {
 	queues := map[string]*queue{}
 	for _, t := range tenants {
 		if queues[t.Server] == nil {
@@ -136,33 +162,25 @@ func (p *pass) wave(ctx context.Context, number int, tenants []catalog.Tenant) (
 		}
 		queues[t.Server].tenants = append(queues[t.Server].tenants, t)
 	}
+	p.begin(number, queues)
 	ledger := newLedger(p.cfg.Catalog, p.run.ID)
-	looking, stop := context.WithCancel(ctx)
-	looked := make(chan struct{})
-	go func() {
-		defer close(looked)
-		p.look(looking, queues)
-	}()
 	group, working := errgroup.WithContext(ctx)
 	for name, queue := range queues {
 		for range min(p.run.Concurrency, len(queue.tenants)) {
 			group.Go(func() error { return p.drain(working, name, queue, ledger) })
 		}
 	}
-	err := group.Wait()
-	stop()
-	<-looked
-	err = errors.Join(err, ledger.close())
+	err = errors.Join(group.Wait(), ledger.close())
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.verdict, err
+	return p.problem, err
 }
 
-// begin notes the number of the wave.
-func (p *pass) begin(number int) {
+// begin notes the number of the wave, and what is in it.
+func (p *pass) begin(number int, queues map[string]*queue) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.progress.Wave = number + 1
+	p.progress.Wave, p.queues = number+1, queues
 }
 
 // drain migrates tenants of a server until there are none left, or the pass ends.
@@ -174,15 +192,15 @@ func (p *pass) drain(ctx context.Context, server string, queue *queue, ledger *l
 		}
 		outcome, err := p.migrateOne(ctx, t)
 		switch {
-		case ctx.Err() != nil:
+		case err != nil && ctx.Err() != nil:
 			return ctx.Err()
-		case errors.Is(err, errHalted):
+		case errors.Is(err, errEnded):
 			return nil
 		case err != nil:
 			p.lose(server, err)
 			return nil
 		}
-		if err := ledger.add(ctx, outcome); err != nil {
+		if err := ledger.add(outcome); err != nil {
 			return err
 		}
 		p.count(outcome)
@@ -194,7 +212,7 @@ func (p *pass) drain(ctx context.Context, server string, queue *queue, ledger *l
 func (p *pass) ended(server string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.verdict.halt() || p.gone[server] != nil
+	return p.problem != "" || p.gone[server] != nil
 }
 
 // lose leaves out a server that stopped answering.
@@ -217,10 +235,12 @@ func (p *pass) count(outcome catalog.Outcome) {
 	} else {
 		p.progress.Failed++
 	}
-	if outcome.State == stateFailed && outcome.Counts {
-		p.counting++
-		if problem := p.tooMuch(outcome, canary, p.counting); problem != "" {
-			p.verdict.problem = problem
+	if outcome.State == stateFailed {
+		if outcome.Counts {
+			p.counting++
+		}
+		if problem := p.tooMuch(outcome, canary, p.counting); problem != "" && p.problem == "" {
+			p.problem = problem
 		}
 	}
 	p.progress.Total = max(p.progress.Total, p.progress.Done+p.progress.Failed)
@@ -237,71 +257,9 @@ func nameOf(outcome catalog.Outcome) string {
 	return outcome.Database
 }
 
-// look watches for an operator who pauses or aborts the run, and moves the tenants that somebody waits for to the front.
-func (p *pass) look(ctx context.Context, queues map[string]*queue) {
-	ticker := time.NewTicker(lookEvery)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
-		state, err := p.cfg.Catalog.RunStateNow(ctx, p.run.ID)
-		if err == nil && state != catalog.RunRunning {
-			p.mu.Lock()
-			p.verdict.elsewhere = true
-			p.mu.Unlock()
-			return
-		}
-		var wanted []catalog.Tenant
-		if err == nil {
-			wanted, err = p.wanted(ctx)
-		}
-		if err != nil && ctx.Err() == nil {
-			p.cfg.Logger.Warn("look after a migration run", "run", p.run.ID, "cause", err)
-		}
-		for _, t := range slices.Backward(wanted) {
-			if queue := queues[t.Server]; queue != nil {
-				queue.promote(t.ID)
-			}
-		}
+func or(text, otherwise string) string {
+	if text == "" {
+		return otherwise
 	}
-}
-
-// wanted lists the tenants that somebody waits for, the longest first.
-func (p *pass) wanted(ctx context.Context) ([]catalog.Tenant, error) {
-	return p.cfg.Catalog.Behind(ctx, catalog.BehindFilter{
-		Lineage: p.run.Lineage, Version: p.run.ToVersion, Down: p.run.Direction == directionDown, Servers: p.cfg.Servers.Names(),
-		Only: p.run.OnlyTenants, NotIn: p.run.ID, Limit: 100, Wanted: true,
-	})
-}
-
-// queue is the tenants of one server that a wave has not begun.
-type queue struct {
-	mu      sync.Mutex
-	tenants []catalog.Tenant
-}
-
-func (q *queue) pop() (catalog.Tenant, bool) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if len(q.tenants) == 0 {
-		return catalog.Tenant{}, false
-	}
-	t := q.tenants[0]
-	q.tenants = q.tenants[1:]
-	return t, true
-}
-
-// promote makes a tenant the next one, if it is there.
-func (q *queue) promote(id uuid.UUID) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	i := slices.IndexFunc(q.tenants, func(t catalog.Tenant) bool { return t.ID == id })
-	if i > 0 {
-		t := q.tenants[i]
-		copy(q.tenants[1:i+1], q.tenants[:i])
-		q.tenants[0] = t
-	}
+	return text
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/google/uuid"
 
@@ -48,6 +49,9 @@ type Plan struct {
 	Waves []int
 	// Canaries, MaxFailures and Concurrency are what Options said, or their defaults.
 	Canaries, MaxFailures, Concurrency int
+
+	// waiting is a canary that is behind and quarantined, where Options leave such tenants out.
+	waiting *catalog.Tenant
 }
 
 // ErrMixed says that some of the chosen tenants are above a version and others below.
@@ -68,7 +72,7 @@ func (f *Fleet) plan(ctx context.Context, options Options, servers []string) (Pl
 		plan.Concurrency = options.Concurrency
 	}
 	filter := catalog.BehindFilter{
-		Lineage: schema.Lineage(), Version: plan.To, Servers: servers, Only: options.Only, SkipQuarantined: options.SkipQuarantined,
+		Lineage: schema.Lineage(), Version: plan.To, Servers: servers, Only: options.Only,
 	}
 	var err error
 	if plan.Tenants, err = f.cfg.Catalog.Behind(ctx, filter); err != nil {
@@ -87,8 +91,22 @@ func (f *Fleet) plan(ctx context.Context, options Options, servers []string) (Pl
 			plan.Tenants, plan.Down = above, true
 		}
 	}
+	if options.SkipQuarantined {
+		plan.skipQuarantined()
+	}
 	plan.limit(options)
 	return plan, f.listFiles(&plan)
+}
+
+// skipQuarantined leaves out the tenants that wait for a person.
+func (p *Plan) skipQuarantined() {
+	p.Tenants = slices.DeleteFunc(p.Tenants, func(t catalog.Tenant) bool {
+		quarantined := t.State == catalog.Quarantined
+		if quarantined && t.Canary && p.waiting == nil {
+			p.waiting = &t
+		}
+		return quarantined
+	})
 }
 
 // limit sets the waves and the error budget.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -41,6 +42,17 @@ func (e *HaltedError) Error() string {
 		e.Run.ToVersion, e.Run.State, *e.Run.Problem)
 }
 
+// CanaryError says that a run which leaves out quarantined tenants is not begun, because a canary is one of them: no other
+// tenant goes first in its place.
+type CanaryError struct{ Tenant catalog.Tenant }
+
+// Error implements error.
+func (e *CanaryError) Error() string {
+	name := or(e.Tenant.Slug, e.Tenant.Database)
+	return fmt.Sprintf("the canary %s is quarantined, so the tenants after it are not migrated: mend its cause and run homeroom migrate, "+
+		"or take the mark from it with homeroom tenant canary %s --off", name, name)
+}
+
 // ErrNothing says that no tenant is behind.
 var ErrNothing = errors.New("there is nothing to migrate")
 
@@ -51,8 +63,8 @@ const followEvery = 250 * time.Millisecond
 const runLock = "migration run"
 
 // Start opens a run, which some process's [Fleet.Work] then does. It fails with [ErrNothing], with [catalog.ErrRunActive] or a
-// *[PausedError] when another run is open, with a *[HaltedError] when it is automatic and its like has just failed, or when
-// the new template cannot be built: then no run is opened. Servers that cannot be reached are left out.
+// *[PausedError] when another run is open, with a *[HaltedError] when it is automatic and its like has just failed, with a
+// *[CanaryError], or when the new template cannot be built: then no run is opened. Servers that cannot be reached are left out.
 func (f *Fleet) Start(ctx context.Context, options Options) (catalog.Run, error) {
 	servers, unreachable, err := f.prepare(ctx)
 	if err != nil {
@@ -64,6 +76,9 @@ func (f *Fleet) Start(ctx context.Context, options Options) (catalog.Run, error)
 	plan, err := f.plan(ctx, options, servers)
 	if err == nil && len(plan.Tenants) == 0 {
 		err = errors.Join(ErrNothing, unreachable)
+	}
+	if err == nil && plan.waiting != nil && plan.Canaries > 0 {
+		err = &CanaryError{*plan.waiting}
 	}
 	if err == nil {
 		// Last, because another process's run may have come and gone since: a template takes a while to build.
@@ -80,7 +95,8 @@ func (f *Fleet) Start(ctx context.Context, options Options) (catalog.Run, error)
 	return f.cfg.Catalog.RunByID(ctx, wanted.ID)
 }
 
-// halted fails with a *[HaltedError] when a run is automatic whose like has just failed. One like it that is open is
+// halted fails with a *[HaltedError] when a run is automatic whose like has just failed. One that was stopped for a cause that
+// passes, such as a lock in a canary, is none: the next tries again. One like it that is open is
 // [catalog.ErrRunActive]: how it ends is not known.
 func (f *Fleet) halted(ctx context.Context, options Options) error {
 	if !options.Automatic {
@@ -92,7 +108,7 @@ func (f *Fleet) halted(ctx context.Context, options Options) error {
 		return nil
 	case err != nil:
 		return err
-	case latest.State == catalog.RunStopped || latest.State == catalog.RunAborted:
+	case latest.State == catalog.RunStopped && latest.Counting > 0 || latest.State == catalog.RunAborted:
 		return &HaltedError{latest}
 	case latest.State.Open():
 		return catalog.ErrRunActive
@@ -263,13 +279,37 @@ func (f *Fleet) workOn(ctx context.Context, id uuid.UUID, tell func(Progress)) (
 	})
 }
 
-// work does a run, alone, wave by wave.
+// errHalted is why the context of a pass ends whose run was paused or aborted.
+var errHalted = errors.New("the run was paused or aborted")
+
+// work does a run, alone, until it is over, paused or aborted.
 func (f *Fleet) work(ctx context.Context, run catalog.Run, tell func(Progress)) error {
-	servers, unreachable, err := f.prepare(ctx)
-	if err != nil {
-		return f.finish(ctx, run, catalog.RunFailed, err.Error())
-	}
 	pass := newPass(f, run, tell)
+	watched, halt := context.WithCancelCause(ctx)
+	var watching sync.WaitGroup
+	watching.Go(func() { pass.watch(watched, halt) })
+	err := f.waves(watched, pass)
+	halt(nil)
+	watching.Wait()
+	if !errors.Is(context.Cause(watched), errHalted) {
+		return err
+	}
+	if err != nil && !errors.Is(err, context.Canceled) {
+		f.cfg.Logger.Warn("leave a migration run that was paused or aborted", "run", run.ID, "cause", err)
+	}
+	return nil
+}
+
+// waves does a run wave by wave.
+func (f *Fleet) waves(ctx context.Context, pass *pass) error {
+	run := pass.run
+	servers, unreachable, err := f.prepare(ctx)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil {
+		return f.finish(ctx, run, catalog.RunFailed, oneLine(err))
+	}
 	problem, err := pass.recall(ctx)
 	if err != nil {
 		return err
@@ -279,12 +319,12 @@ func (f *Fleet) work(ctx context.Context, run catalog.Run, tell func(Progress)) 
 	}
 	for {
 		wave, left := waveOf(run.Total, run.Canaries, pass.handled())
-		tenants, err := f.cfg.Catalog.Behind(ctx, catalog.BehindFilter{
-			Lineage: run.Lineage, Version: run.ToVersion, Down: run.Direction == directionDown, Servers: pass.reachable(servers),
-			Only: run.OnlyTenants, SkipQuarantined: run.SkipQuarantined, NotIn: run.ID, Limit: left,
-		})
+		tenants, missing, err := pass.next(ctx, wave, left, servers)
 		if err != nil {
 			return err
+		}
+		if missing != nil {
+			return f.finishPass(ctx, run, errors.Join(missing, unreachable))
 		}
 		if len(tenants) == 0 {
 			return f.finishPass(ctx, run, errors.Join(unreachable, pass.away()))
@@ -293,15 +333,13 @@ func (f *Fleet) work(ctx context.Context, run catalog.Run, tell func(Progress)) 
 		if state, err := f.cfg.Catalog.RunStateNow(ctx, run.ID); err != nil || state != catalog.RunRunning {
 			return err
 		}
-		verdict, err := pass.wave(ctx, wave, tenants)
-		switch {
-		case err != nil:
+		problem, err := pass.wave(ctx, wave, tenants)
+		if err != nil {
 			return err
-		case verdict.elsewhere: // paused or aborted
-			return nil
-		case verdict.problem != "":
-			f.cfg.Logger.Error("stopped a migration run", "run", run.ID, "cause", verdict.problem)
-			return f.finish(ctx, run, catalog.RunStopped, verdict.problem)
+		}
+		if problem != "" {
+			f.cfg.Logger.Error("stopped a migration run", "run", run.ID, "cause", problem)
+			return f.finish(ctx, run, catalog.RunStopped, problem)
 		}
 		killpoint.Here("fleet.wave_done")
 	}
@@ -310,7 +348,7 @@ func (f *Fleet) work(ctx context.Context, run catalog.Run, tell func(Progress)) 
 // finishPass ends a run that has looked at every tenant it could.
 func (f *Fleet) finishPass(ctx context.Context, run catalog.Run, away error) error {
 	if away != nil {
-		return f.finish(ctx, run, catalog.RunFailed, away.Error())
+		return f.finish(ctx, run, catalog.RunFailed, oneLine(away))
 	}
 	return f.finish(ctx, run, catalog.RunDone, "")
 }

@@ -227,6 +227,7 @@ func (d *driver) runAlone(version *int, parts script) error {
 	var refused *pgconn.PgError
 	if errors.As(err, &refused) {
 		failure.locate(parts, len(done), int(refused.Position), func(position int) int { return position - 1 })
+		return d.explain(failure, refused)
 	}
 	return failure
 }

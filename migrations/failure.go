@@ -28,7 +28,9 @@ type Error struct {
 	Statement string
 	// Committed says that the file has committed its own transaction: a part of it stays, and its version is not recorded.
 	Committed bool
-	Err       error
+	// Holders are the roles of other sessions with locks on tables, with commas, where the statement waited too long for one.
+	Holders string
+	Err     error
 
 	text string // of the file
 }
@@ -49,16 +51,46 @@ func (e *Error) Error() string {
 	if e.Statement != "" {
 		fmt.Fprintf(&b, ", in: %s", e.Statement)
 	}
+	if e.Holders != "" {
+		fmt.Fprintf(&b, "; sessions of these roles hold locks on tables: %s", display.Text(e.Holders))
+	}
 	return b.String()
+}
+
+// ErrReadOnly says that a database takes no changes at this moment, whatever the file: its server is a standby, or it has been
+// set to read only.
+var ErrReadOnly = errors.New("the database takes no changes at this moment: its server is a standby, or it has default_transaction_read_only")
+
+const (
+	readOnly         = "25006" // a change in a transaction that may make none
+	lockNotAvailable = "55P03"
+)
+
+// explain adds what the database tells of a refusal, once the file's transaction is over.
+func (d *driver) explain(failure *Error, refused *pgconn.PgError) error {
+	if refused.Code == readOnly && d.closedForWriting() {
+		return ErrReadOnly
+	}
+	if refused.Code == lockNotAvailable {
+		failure.Holders, _ = d.holders("locktype = 'relation' and relation >= 16384") // those of users' tables; a hint, and no more
+	}
+	return failure
+}
+
+// closedForWriting reports whether it is not the file that made its transaction read only.
+func (d *driver) closedForWriting() (closed bool) {
+	err := d.ask("select pg_is_in_recovery() or current_setting('default_transaction_read_only')::bool", &closed)
+	return err == nil && closed
 }
 
 // Reason is the cause, without what it may quote of rows; see [Error].
 func (e *Error) Reason() string {
 	var refused *pgconn.PgError
+	text := e.Err.Error()
 	if errors.As(e.Err, &refused) {
-		return refusal(refused, e.text)
+		text = strings.ReplaceAll(text, refused.Error(), refusal(refused, e.text))
 	}
-	return display.Text(e.Err.Error())
+	return display.Text(text)
 }
 
 // Unwrap returns the cause.

@@ -9,6 +9,8 @@ import (
 
 	"github.com/golang-migrate/migrate/v4/database"
 	"github.com/jackc/pgx/v5"
+
+	"homeroom/internal/display"
 )
 
 // lockIDs are the session advisory locks that let one process at a time migrate a database.
@@ -93,17 +95,18 @@ func (d *driver) lookAndLock(needed string) (locked *bool, err error) {
 	return locked, nil
 }
 
-// Lock waits until no other process migrates this database, or the context ends.
+// Lock waits until no other process migrates this database, or fails as [Set.Up] does.
 func (d *driver) Lock() error {
 	if d.locks != nil {
 		return database.ErrLocked
 	}
-	for wait := firstPoll; ; wait = min(2*wait, lastPoll) {
+	turn := turn{driver: d}
+	for {
 		locked, err := d.lookAndLock("true")
 		if err != nil || d.locks != nil {
 			return err
 		}
-		if err := pause(d.ctx, wait, locked); err != nil {
+		if err := turn.await(locked); err != nil {
 			return err
 		}
 	}
@@ -128,17 +131,81 @@ func (d *driver) Unlock() error {
 	return nil
 }
 
-// pause waits before the next try, unless the last one was none.
-func pause(ctx context.Context, d time.Duration, locked *bool) error {
+// LockedError says that another session has held the lock of this database's migrations for longer than lock_timeout. Anybody
+// who may enter the database can take that lock, also by mistake.
+type LockedError struct {
+	// Roles are those of the sessions that hold it, with commas; empty when it has just been given back.
+	Roles string
+}
+
+// Error implements error.
+func (e *LockedError) Error() string {
+	if e.Roles == "" {
+		return "another session held the lock of this database's migrations until just now"
+	}
+	return "the lock of this database's migrations is held by a session of role " + display.Text(e.Roles)
+}
+
+// turn waits for the lock, with pauses between the tries that grow.
+type turn struct {
+	*driver
+	wait  time.Duration
+	until time.Time // zero: as long as the context lets
+}
+
+// await waits before the next try, unless the last one was none. It fails when the context ends, or the lock_timeout of the
+// session has passed.
+func (t *turn) await(locked *bool) error {
 	if locked == nil {
 		return nil
 	}
-	timer := time.NewTimer(d)
+	if t.wait == 0 {
+		var milliseconds int
+		if err := t.ask("select setting::int from pg_settings where name = 'lock_timeout'", &milliseconds); err != nil {
+			return fmt.Errorf("read lock_timeout: %w", err)
+		}
+		if milliseconds > 0 {
+			t.until = time.Now().Add(time.Duration(milliseconds) * time.Millisecond)
+		}
+	}
+	if !t.until.IsZero() && time.Now().After(t.until) {
+		return t.heldBy()
+	}
+	t.wait = min(max(2*t.wait, firstPoll), lastPoll)
+	timer := time.NewTimer(t.wait)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("wait for another migration of this database: %w", context.Cause(ctx))
+	case <-t.ctx.Done():
+		return fmt.Errorf("wait for another migration of this database: %w", context.Cause(t.ctx))
 	}
+}
+
+// heldBy is a *[LockedError].
+func (t *turn) heldBy() error {
+	ids, err := lockIDsOf(*t.seen)
+	if err != nil {
+		return err
+	}
+	roles, err := t.holders(fmt.Sprintf("locktype = 'advisory' and objsubid = 1 and (classid::bigint << 32) + objid::bigint in (%s, %s)",
+		ids.program, ids.command))
+	if err != nil {
+		return fmt.Errorf("find out who holds the lock of the migrations: %w", err)
+	}
+	return &LockedError{roles}
+}
+
+// holders are the roles of the other sessions that hold locks of this kind in the database.
+func (d *driver) holders(locks string) (roles string, err error) {
+	err = d.ask(`select coalesce(string_agg(distinct coalesce(usename, '?'), ', '), '')
+		from pg_locks left join pg_stat_activity using (pid)
+		where granted and pid <> pg_backend_pid() and database = (select oid from pg_database where datname = current_database())
+			and `+locks, &roles)
+	return roles, err
+}
+
+// ask reads one value outside the migration.
+func (d *driver) ask(sql string, into any) error {
+	return d.conn.QueryRow(d.ctx, sql, pgx.QueryExecModeSimpleProtocol).Scan(into)
 }

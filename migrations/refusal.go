@@ -46,19 +46,24 @@ func tellable(refused *pgconn.PgError) bool {
 	return own && refused.InternalQuery == "" && len(refused.Code) == 5 && slices.Contains(tellableClasses, refused.Code[:2])
 }
 
-// quoted matches what Postgres quotes, in any of its languages.
-var quoted = regexp.MustCompile(`(["«»„“”])([^"«»„“”]*)(["«»„“”])`)
+// quotes are what Postgres puts around names and values, in any of its languages.
+const quotes = `"«»„“”`
 
-// withoutValues is the message without the quoted parts that are neither in the file nor names.
+var (
+	quoted         = regexp.MustCompile("[" + quotes + "]([^" + quotes + "]*)[" + quotes + "]")
+	quotedTogether = regexp.MustCompile("[" + quotes + "].*[" + quotes + "]")
+)
+
+// withoutValues is the message; where a quoted part is neither in the file nor a name, all from the first quote to the last is
+// left out, since a value may have quotes in it.
 func withoutValues(refused *pgconn.PgError, file string) string {
 	known := objectNames(refused)
-	return quoted.ReplaceAllStringFunc(refused.Message, func(part string) string {
-		found := quoted.FindStringSubmatch(part)
-		if slices.Contains(known, found[2]) || mentions(file, found[2]) {
-			return part
+	for _, part := range quoted.FindAllStringSubmatch(refused.Message, -1) {
+		if !slices.Contains(known, part[1]) && !mentions(file, part[1]) {
+			return quotedTogether.ReplaceAllString(refused.Message, `"…"`)
 		}
-		return found[1] + "…" + found[3]
-	})
+	}
+	return refused.Message
 }
 
 // mentions reports whether a text has these words, and not only as a part of longer ones.

@@ -10,8 +10,8 @@ import (
 	"homeroom/migrations"
 )
 
-// entry is what a pupil has written into a row. It has what would take effect on a terminal.
-const entry = "\x1b]0;owned\a\u009b2J\u202eCANARY"
+// entry is what a pupil has written into a row. It has what would take effect on a terminal, and quotes.
+const entry = "\x1b]0;owned\a\u009b2J\u202eCANARY \"CANARY\" \"x"
 
 // TestAFailureQuotesNoRow has files fail on a row, in all the ways in which Postgres quotes values.
 func TestAFailureQuotesNoRow(t *testing.T) {

@@ -67,7 +67,8 @@ func (s *Set) runInNewSession(ctx context.Context, cfg *pgx.ConnConfig, g goal, 
 // is the caller's, not ours. It reports whether more are to be run.
 func (s *Set) runNext(ctx context.Context, conn *pgx.Conn, g goal, ours bool, result *Result) (more bool, err error) {
 	d := newDriver(ctx, conn)
-	for wait := firstPoll; ; wait = min(2*wait, lastPoll) {
+	turn := turn{driver: d}
+	for {
 		locked, err := d.lookAndLock(g.needed())
 		if err != nil {
 			return false, err
@@ -84,7 +85,8 @@ func (s *Set) runNext(ctx context.Context, conn *pgx.Conn, g goal, ours bool, re
 			result.reach(status.Version)
 			return false, s.refuse(status, "")
 		}
-		if err := pause(ctx, wait, locked); err != nil {
+		if err := turn.await(locked); err != nil {
+			result.reach(status.Version)
 			return false, err
 		}
 	}

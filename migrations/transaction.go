@@ -114,6 +114,7 @@ func (d *driver) failedInTransaction(version *int, t transaction, row string, do
 	if !errors.As(err, &refused) {
 		return failure
 	}
+	failure.text = t.parts.text
 	number := t.statement(len(done))
 	behind := number - len(t.parts.statements)
 	switch {
@@ -133,7 +134,7 @@ func (d *driver) failedInTransaction(version *int, t transaction, row string, do
 	default:
 		failure.locate(t.parts, number, int(refused.Position), t.offset)
 	}
-	return failure
+	return d.explain(failure, refused)
 }
 
 // ours reports whether Postgres has refused to release our savepoint, which is so when the file has ended the transaction.

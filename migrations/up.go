@@ -37,7 +37,8 @@ func (r *Result) reach(version uint) {
 //
 // A file that fails is an *[Error], and the files before it stay applied.
 // A state that no file may be run on is a *[StateError]. Of several processes that call Up at once one runs the files,
-// and the others wait for it as long as ctx lets them. When ctx ends during a file, the connection is closed; the file
+// and the others wait for it: as long as ctx lets them, and where the session has a lock_timeout, no longer than that; then it
+// is a *[LockedError]. When ctx ends during a file, the connection is closed; the file
 // is applied with its version, or not at all. A server that does not notice goes on with the file, and keeps others out
 // until its end: connect with client_connection_check_interval.
 //

@@ -2,6 +2,7 @@ package tenant
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -46,9 +47,18 @@ func (s *Server) migrate(ctx context.Context, id ID, run func(conn *pgx.Conn) (m
 		})
 	})
 	if err != nil {
-		return result, fmt.Errorf("migrate tenant %s: %w", id, err)
+		return result, fmt.Errorf("migrate tenant %s: %w", id, busy(err))
 	}
 	return result, nil
+}
+
+// busy makes a lock that somebody holds inside the tenant's database an [ErrBusy], which keeps the cause.
+func busy(err error) error {
+	var locked *migrations.LockedError
+	if errors.As(err, &locked) {
+		return fmt.Errorf("%w: %w", ErrBusy, err)
+	}
+	return err
 }
 
 // Status tells how a tenant's schema compares with ours. It takes no lock and changes nothing.
@@ -89,7 +99,7 @@ func (s *Server) ensureSchema(ctx context.Context, id ID) (result schemaFound, c
 	var changes []string
 	migrate := func(conn *pgx.Conn) (err error) {
 		if result.Result, err = s.cfg.Migrations.Up(ctx, conn); err != nil {
-			return err
+			return busy(err)
 		}
 		killpoint.Here("tenant.migrated")
 		if result.From != result.To {

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/google/uuid"
-
 	"homeroom/fleet"
 	"homeroom/internal/jobs"
 )
@@ -69,19 +67,22 @@ func (a *app) workOnRuns(ctx context.Context, all *fleet.Fleet) {
 // person are tried once, at the start.
 func (a *app) keepMigrated(ctx context.Context, all *fleet.Fleet) {
 	options := fleet.Options{By: "serve on " + hostname(), Automatic: true}
-	var told uuid.UUID // the run for whose sake none is begun
+	told := "" // why none is begun
 	for {
 		report, err := all.Run(ctx, options)
 		options.SkipQuarantined = true
 		var halted *fleet.HaltedError
 		var paused *fleet.PausedError
+		var canary *fleet.CanaryError
 		switch {
 		case ctx.Err() != nil:
 			return
-		case errors.As(err, &halted) && halted.Run.ID != told:
-			told = halted.Run.ID
-			a.logger.Warn("tenants stay behind", "cause", err)
-		case errors.As(err, &halted), errors.As(err, &paused):
+		case errors.As(err, &halted), errors.As(err, &canary):
+			if told != err.Error() {
+				told = err.Error()
+				a.logger.Warn("tenants stay behind", "cause", err)
+			}
+		case errors.As(err, &paused):
 		case err != nil:
 			a.logger.Error("migrate the fleet", "cause", err)
 		case report.Run.Total > 0:

@@ -16,9 +16,9 @@ type migrateCommand struct {
 	Run    migrateRun    `cmd:"" default:"withargs" help:"Bring tenants to the newest version, or to another. What migrate does by itself."`
 	List   migrateList   `cmd:"" help:"List the runs, newest first."`
 	Show   migrateShow   `cmd:"" help:"Show how a run goes or went."`
-	Pause  migratePause  `cmd:"" help:"Let the open run stop after the tenants it is at."`
+	Pause  migratePause  `cmd:"" help:"Stop the open run until it is resumed. The tenants that it is at stay as they are."`
 	Resume migrateResume `cmd:"" help:"Let the paused run go on."`
-	Abort  migrateAbort  `cmd:"" help:"End the open run. What it has done stays."`
+	Abort  migrateAbort  `cmd:"" help:"End the open run, with the migrations that are going on. What it has done stays."`
 }
 
 type migrateRun struct {

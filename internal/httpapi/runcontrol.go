@@ -30,7 +30,7 @@ func (s *server) registerRunControl() {
 		{
 			runChange{"pause", catalog.RunPaused, (*catalog.Store).PauseRunTx},
 			"Pause a run",
-			"The tenants in work are finished first; no further one is begun. No other run can be started meanwhile.",
+			"The migrations that are going on are cancelled within a second or two, and their tenants are as before the file. No other run can be started meanwhile.",
 		},
 		{
 			runChange{"resume", catalog.RunRunning, (*catalog.Store).ResumeRunTx},
@@ -40,7 +40,7 @@ func (s *server) registerRunControl() {
 		{
 			runChange{"abort", catalog.RunAborted, (*catalog.Store).AbortRunTx},
 			"Abort a run",
-			"Ends it. What it has done stays, the tenants in work are finished, and the others are as they were.",
+			"Ends it. What it has done stays. The migrations that are going on are cancelled within a second or two, and their tenants are as before the file.",
 		},
 	} {
 		register(s, permitted(migrateTenants), huma.Operation{

@@ -23,6 +23,18 @@ func IsCode(err error, codes ...string) bool {
 	return slices.Contains(codes, pg.Code)
 }
 
+// Refused reports whether the error is Postgres's word, and not that of the way to it.
+func Refused(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg)
+}
+
+// SessionEnded reports whether Postgres said that it ends the session with this error, as at a shutdown.
+func SessionEnded(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && (pg.SeverityUnlocalized == "FATAL" || pg.SeverityUnlocalized == "PANIC")
+}
+
 // Unreachable tells errors of the way to Postgres, which pass, from those of a statement, which do not.
 func Unreachable(err error) bool {
 	var pg *pgconn.PgError

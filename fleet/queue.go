@@ -1,0 +1,93 @@
+package fleet
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"homeroom/catalog"
+)
+
+// watchEvery is how often a pass looks whether it was paused or aborted, and which tenants somebody waits for.
+const watchEvery = 300 * time.Millisecond
+
+// watch ends the pass when an operator has paused or aborted its run, with the migrations that are going on: their
+// transactions are undone, and the tenants are as before. Meanwhile it moves the tenants that somebody waits for to the front.
+func (p *pass) watch(ctx context.Context, halt context.CancelCauseFunc) {
+	ticker := time.NewTicker(watchEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		state, err := p.cfg.Catalog.RunStateNow(ctx, p.run.ID)
+		if err == nil && state != catalog.RunRunning {
+			halt(errHalted)
+			return
+		}
+		if err == nil {
+			err = p.promoteWanted(ctx)
+		}
+		if err != nil && ctx.Err() == nil {
+			p.cfg.Logger.Warn("watch a migration run", "run", p.run.ID, "cause", err)
+		}
+	}
+}
+
+// promoteWanted moves the tenants of this wave that somebody waits for to the front, the one that has waited longest first.
+func (p *pass) promoteWanted(ctx context.Context) error {
+	p.mu.Lock()
+	queues := p.queues
+	p.mu.Unlock()
+	if queues == nil {
+		return nil
+	}
+	wanted, err := p.wanted(ctx)
+	for _, t := range slices.Backward(wanted) {
+		if queue := queues[t.Server]; queue != nil {
+			queue.promote(t.ID)
+		}
+	}
+	return err
+}
+
+// wanted lists the tenants that somebody waits for, the longest first.
+func (p *pass) wanted(ctx context.Context) ([]catalog.Tenant, error) {
+	filter := p.filter(100, p.cfg.Servers.Names())
+	filter.Wanted = true
+	return p.cfg.Catalog.Behind(ctx, filter)
+}
+
+// queue is the tenants of one server that a wave has not begun.
+type queue struct {
+	mu      sync.Mutex
+	tenants []catalog.Tenant
+}
+
+func (q *queue) pop() (catalog.Tenant, bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.tenants) == 0 {
+		return catalog.Tenant{}, false
+	}
+	t := q.tenants[0]
+	q.tenants = q.tenants[1:]
+	return t, true
+}
+
+// promote makes a tenant the next one, if it is there.
+func (q *queue) promote(id uuid.UUID) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	i := slices.IndexFunc(q.tenants, func(t catalog.Tenant) bool { return t.ID == id })
+	if i > 0 {
+		t := q.tenants[i]
+		copy(q.tenants[1:i+1], q.tenants[:i])
+		q.tenants[0] = t
+	}
+}
