@@ -131,7 +131,7 @@ func passing(err error) bool {
 	switch {
 	case errors.Is(err, tenant.ErrBusy), errors.Is(err, migrations.ErrReadOnly):
 		return true
-	case errors.As(err, &state):
+	case errors.As(err, &state), errors.As(err, &file) && file.Committed:
 		return false
 	case postgres.IsCode(err, "55P03", "40001", "40P01"): // lock_not_available, serialization_failure, deadlock_detected
 		return true

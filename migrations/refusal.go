@@ -36,14 +36,19 @@ func literal(message, file string) bool {
 }
 
 // tellableClasses are the classes of SQLSTATE whose messages, when Postgres itself makes them, have nothing of a row but in
-// quotes: syntax and names, what is not supported, constraints, transactions, dependencies, limits, states, resources.
-var tellableClasses = []string{"0A", "21", "23", "25", "2B", "3D", "3F", "40", "42", "44", "53", "54", "55", "57", "58"}
+// quotes: syntax and names, what is not supported, constraints, transactions, dependencies, limits, states, resources. Of those
+// about values, three codes have messages without any.
+var (
+	tellableClasses = []string{"0A", "21", "23", "25", "2B", "3D", "3F", "40", "42", "44", "53", "54", "55", "57", "58"}
+	tellableCodes   = []string{"22001", "22004", "22012"}
+)
 
 func tellable(refused *pgconn.PgError) bool {
 	// The context of a statement that waits or checks, such as "while updating tuple …", is one line; that of a function
 	// has its own.
 	own := refused.Where == "" || strings.HasPrefix(refused.Where, "while ") && !strings.Contains(refused.Where, "\n")
-	return own && refused.InternalQuery == "" && len(refused.Code) == 5 && slices.Contains(tellableClasses, refused.Code[:2])
+	return own && refused.InternalQuery == "" && len(refused.Code) == 5 &&
+		(slices.Contains(tellableClasses, refused.Code[:2]) || slices.Contains(tellableCodes, refused.Code))
 }
 
 // quotes are what Postgres puts around names and values, in any of its languages.
