@@ -68,6 +68,9 @@ func openApp(ctx context.Context, cfg config, logger *slog.Logger, parallel int)
 	if err = a.catalog.RegisterServers(ctx, a.servers.Names()); err != nil {
 		return nil, err
 	}
+	if err = a.expectClusters(ctx); err != nil {
+		return nil, err
+	}
 	queue, err := jobs.NewQueue(a.catalog.Pool())
 	if err != nil {
 		return nil, err

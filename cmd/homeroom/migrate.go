@@ -136,6 +136,9 @@ func withFleet(ctx context.Context, p program, concurrency int, f func(a *app, a
 		return err
 	}
 	defer a.close()
+	if err := a.checkInstallation(ctx); err != nil {
+		return err
+	}
 	all, err := a.fleet(concurrency)
 	if err != nil {
 		return err

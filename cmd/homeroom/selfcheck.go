@@ -20,6 +20,9 @@ const mostConnections = 3*serveParallel + poolTenants*poolConns
 // whoever takes over a service that holds one holds the server's machine), and warns of what will hurt one day, each with
 // its cure.
 func (a *app) selfCheck(ctx context.Context) error {
+	if err := a.checkInstallation(ctx); err != nil {
+		return err
+	}
 	for name, server := range a.servers {
 		if err := a.checkDirect(ctx, name); err != nil {
 			return err
