@@ -37,6 +37,8 @@ var (
 	ErrParked = errors.New("this sign-up needs an operator")
 	// ErrNotProvisioned says that a tenant is not in a state in which it can be provisioned again.
 	ErrNotProvisioned = errors.New("the tenant is being built or deleted")
+	// ErrOtherSchema says that a tenant's schema comes from other migrations than this program has.
+	ErrOtherSchema = errors.New("its schema comes from other migrations than this program has: look at HOMEROOM_TENANT_MIGRATIONS")
 	// ErrConfirm says that a dangerous wish was not confirmed with the tenant's slug.
 	ErrConfirm = errors.New("the confirmation is not the tenant's slug")
 )

@@ -30,7 +30,7 @@ type Reprovision struct {
 // Reprovision accepts the wish; the work is done by a job that calls [Service.RunReprovision], and the tenant's steps tell
 // how it goes. kept is the name that the old database will have, if any.
 //
-// It fails with [catalog.ErrNotFound], [ErrConfirm] or [ErrNotProvisioned].
+// It fails with [catalog.ErrNotFound], [ErrConfirm], [ErrNotProvisioned] or [ErrOtherSchema].
 func (s *Service) Reprovision(ctx context.Context, wish Reprovision) (t catalog.Tenant, kept string, err error) {
 	t, kept, err = s.checkWish(ctx, wish)
 	if err != nil {
@@ -93,7 +93,7 @@ func (s *Service) checkLineage(t catalog.Tenant) error {
 	if t.Lineage == s.cfg.Servers.Migrations().Lineage() {
 		return nil
 	}
-	return fmt.Errorf("the schema of tenant %s comes from other migrations than this program has: look at HOMEROOM_TENANT_MIGRATIONS", t.ID)
+	return fmt.Errorf("tenant %s: %w", t.ID, ErrOtherSchema)
 }
 
 // beginTx records the wish. A tenant whose database is about to be set aside is quarantined until it has the new one, so

@@ -23,7 +23,7 @@ func (k *kind) path() string { return "/problems/" + k.Slug() }
 // kinds are all of them, by status.
 var kinds = []*kind{
 	malformedRequest, unauthenticated, forbidden, signupClosed, invitationRequired, notFound, methodNotAllowed, emailExists,
-	schoolExists, notWaiting, inProgress, invitationGone, linkGone, tooLarge, unsupportedMediaType, validationError,
+	schoolExists, notWaiting, inProgress, otherSchema, invitationGone, linkGone, tooLarge, unsupportedMediaType, validationError,
 	idempotencyMismatch, rateLimited, internal, identityUnavailable, catalogUnavailable, busy, signupBudget,
 }
 
@@ -82,6 +82,11 @@ var (
 		"IN_PROGRESS", http.StatusConflict, "In progress",
 		"The same request, told by its Idempotency-Key, is being worked on; or the tenant is being built or deleted; or another run over the fleet is open, which the detail names.",
 		"Wait for as long as Retry-After says, and send the same request again. It is never carried out twice. Without Retry-After, waiting is no use: a paused run must be resumed or aborted first.",
+	}
+	otherSchema = &kind{
+		"OTHER_SCHEMA", http.StatusConflict, "Another schema",
+		"The tenant was made by other migrations than this service has, so none of its files may run there.",
+		"Do it by a service or a command with the tenant's own migrations (`HOMEROOM_TENANT_MIGRATIONS`). Sending the request again is no use.",
 	}
 	invitationGone = &kind{
 		"INVITATION_GONE", http.StatusGone, "Invitation gone",

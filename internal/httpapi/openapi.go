@@ -181,6 +181,8 @@ func possible(op *huma.Operation, k *kind) bool {
 		return false // pages alone have links
 	case notWaiting:
 		return slices.Contains(judging, op.OperationID)
+	case otherSchema:
+		return op.OperationID == "reprovisionTenant"
 	case signupBudget:
 		return begins && len(op.Security) == 0
 	case busy:

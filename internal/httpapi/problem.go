@@ -150,6 +150,8 @@ func signupRefusal(err error) *Problem {
 		return newProblem(internal, "This sign-up needs an operator. Please tell the service's operator the request id.").because(err)
 	case errors.Is(err, signup.ErrNotProvisioned):
 		return newProblem(inProgress, "The tenant is being built or deleted.").after(5 * time.Second)
+	case errors.Is(err, signup.ErrOtherSchema):
+		return newProblem(otherSchema, "The tenant's schema comes from other migrations than this service has.").because(err)
 	case errors.Is(err, signup.ErrConfirm):
 		return invalidFields(FieldProblem{"confirm", "mismatch", "Repeat the tenant's slug to confirm."})
 	}

@@ -139,3 +139,20 @@ func TestReprovision(t *testing.T) {
 	equal(t, "auth0|operator", events[0].Actor)
 	equal(t, r.Header.Get("X-Request-Id"), *events[0].RequestID)
 }
+
+// A tenant that other migrations have made is refused, and nothing is begun.
+func TestReprovisionOfAnotherSchema(t *testing.T) {
+	t.Parallel()
+	w := setup(t, options{})
+	school := w.signUp("ada@lincoln.example", "Lincoln High").School
+	_, err := w.catalog.Pool().Exec(t.Context(), "update tenants set lineage = 'other' where id = $1", school.ID)
+	check(t, err)
+	r := w.call("POST", "/tenants/lincoln-high/reprovision", "", w.bearer("update:tenants"))
+	equal(t, 409, r.Status, r.Body)
+	equal(t, "OTHER_SCHEMA", r.json(t)["code"])
+	lacks(t, r.Body, "HOMEROOM_")
+	events, err := w.catalog.Events(t.Context(), school.ID, 10)
+	check(t, err)
+	truth(t, len(events) > 0 && events[0].Action != "tenant.reprovision", "it was begun", events)
+	equal(t, 200, w.call("GET", "/problems/other-schema", "").Status)
+}
