@@ -20,7 +20,7 @@ import (
 // of Postgres (newer ones print some definitions otherwise).
 //
 // It covers schemas, tables, columns, constraints, indexes, views, sequences, functions, triggers, policies, rules, types,
-// extensions, event triggers, grants and default privileges. It does not tell what an extension brings, owners when they
+// extensions, event triggers, grants, default privileges, and settings of the database. It does not tell what an extension brings, owners when they
 // are ours, comments, statistics, the order of columns, and foreign tables.
 type Schema []string
 

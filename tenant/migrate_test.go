@@ -83,3 +83,42 @@ func TestFilesLeaveNothingToOneAnother(t *testing.T) {
 		}
 	}
 }
+
+// TestSettingsOfTheDatabaseArePartOfTheSchema: whether a database was cloned or migrated, it has what the files set for it, and
+// a database that lacks it is told from the others.
+func TestSettingsOfTheDatabaseArePartOfTheSchema(t *testing.T) {
+	t.Parallel()
+	const set = `do $$ begin
+		execute format('alter database %I set timezone to ''Pacific/Auckland''', current_database());
+		execute format('alter database %I set search_path to "$user", public, "a, b"', current_database());
+		execute format('alter database %I set application_name to ''it''''s = fine''', current_database());
+	end $$`
+	files := [][2]string{{"create table a (id int)", ""}, {set, ""}, {"create table zone as select current_setting('timezone') as zone", ""}}
+	server := func(n int) *tenant.Server {
+		return open(t, func(c *tenant.Config) { c.Migrations = load(t, files[:n]...) })
+	}
+	migrated := ensure(t, server(1))
+	now := server(3)
+	if _, err := now.Migrate(t.Context(), migrated); err != nil {
+		t.Fatal(err)
+	}
+	cloned := ensure(t, now)
+	reference := referenceOf(t, now)
+	for name, id := range map[string]tenant.ID{"cloned": cloned, "migrated": migrated} {
+		same(t, name, reference, schemaOf(t, now, id))
+		conn := connect(t, now.URL(id, 0).Reveal())
+		for query, want := range map[string]string{
+			"select current_setting('timezone')":         "Pacific/Auckland",
+			"select current_setting('application_name')": "it's = fine",
+			"select zone from zone":                      "Pacific/Auckland", // a later file's session has it already
+		} {
+			if got := value[string](t, conn, query); got != want {
+				t.Errorf("%s, %s: %q, want %q", name, query, got, want)
+			}
+		}
+	}
+	exec(t, connect(t, rootURL(t, "postgres")), "alter database "+cloned.Database()+" reset timezone")
+	if differences := reference.Diff(schemaOf(t, now, cloned)); len(differences) != 1 || differences[0].String() != `missing setting TimeZone` {
+		t.Errorf("differences: %v", differences)
+	}
+}

@@ -153,4 +153,10 @@ select oid as pg_default_acl, 'default_privileges' as kind,
         case defaclobjtype when 'r' then 'tables' when 'S' then 'sequences' when 'f' then 'functions' when 'T' then 'types' else 'schemas' end) as name,
     defaclrole::regrole as owner,
     array_to_string(defaclacl, e'\n') as privileges
-from pg_default_acl
+from pg_default_acl;
+
+-- What a migration has set for the whole database.
+select setdatabase as pg_database, 'setting' as kind, split_part(setting, '=', 1) as name,
+    substr(setting, position('=' in setting) + 1) as is
+from pg_db_role_setting, unnest(setconfig) as setting
+where setrole = 0 and setdatabase = (select oid from pg_database where datname = current_database())
