@@ -131,20 +131,31 @@ func (s *server) reject(ctx context.Context, in *SignupPath) (*struct{}, error) 
 	return nil, s.cfg.Signup.Reject(ctx, id, actor(ctx))
 }
 
-// verificationMails is how often an address is sent the mail with its link.
-var verificationMails = catalog.Allowance{Count: 3, Window: time.Hour}
+// verificationMails is how often an address is sent the mail with its link, and verificationMailsOfClient how often one client
+// address may ask for such mails.
+var (
+	verificationMails         = catalog.Allowance{Count: 3, Window: time.Hour}
+	verificationMailsOfClient = catalog.Allowance{Count: 30, Window: time.Hour}
+)
 
 func (s *server) postVerificationMail(ctx context.Context, in *SignupPath) (*struct{}, error) {
 	id, err := signupID(in.ID)
 	if err != nil {
 		return nil, err
 	}
-	grant, err := s.cfg.Catalog.TakeAllowance(ctx, "verification mail of "+id.String(), verificationMails, "")
+	if _, err := s.cfg.Signup.View(ctx, id); err != nil { // an id that nobody has leaves no row
+		return nil, err
+	}
+	var limits []limit
+	if s.cfg.SignupRate != nil {
+		limits = s.ofCaller(ctx, "verification mail", verificationMailsOfClient)
+	}
+	all, err := s.takeAll(ctx, append(limits, limit{"verification mail of " + id.String(), verificationMails}), "")
 	if err != nil {
 		return nil, err
 	}
-	if !grant.Allowed {
-		return nil, newProblem(rateLimited, "The mail has been sent several times. Try again later.").after(grant.RetryAfter)
+	if all.refused != nil {
+		return nil, newProblem(rateLimited, "The mail has been sent several times. Try again later.").after(all.last.RetryAfter)
 	}
 	return nil, s.cfg.Signup.RemindVerification(ctx, id)
 }

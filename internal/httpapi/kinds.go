@@ -120,7 +120,7 @@ var (
 	}
 	rateLimited = &kind{
 		"RATE_LIMITED", http.StatusTooManyRequests, "Too many requests",
-		"This client address has signed up too often.",
+		"This client address or this login has sent too many requests, or a mail was asked for too often.",
 		"Wait for as long as Retry-After says. Repetitions with the Idempotency-Key of an earlier request are not counted.",
 	}
 	internal = &kind{

@@ -23,6 +23,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humagin"
 	"github.com/gin-gonic/gin"
+	"github.com/maypok86/otter/v2"
 
 	"homeroom/catalog"
 	"homeroom/fleet"
@@ -152,6 +153,8 @@ type server struct {
 	tokens *verifier
 	// person is the template of the pages for people.
 	person *template.Template
+	// logins are what the identity provider has just said of logins.
+	logins *otter.Cache[string, identity.User]
 	// operations are in the order in which they were registered, which is that of the documentation.
 	operations []*huma.Operation
 	// streams bounds the event streams that are open at the same time.
@@ -192,6 +195,10 @@ func New(cfg Config) (http.Handler, error) {
 		cfg:     cfg,
 		tokens:  newVerifier(cfg.Issuer, cfg.JWKSURL, cfg.Audience, cfg.KeysFor),
 		streams: make(chan struct{}, mostStreams),
+	}
+	var err error
+	if s.logins, err = newLogins(); err != nil {
+		return nil, err
 	}
 	router := gin.New()
 	router.RedirectTrailingSlash = false
