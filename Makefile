@@ -33,11 +33,16 @@ help: ## List the targets
 	@echo
 	@echo "  make test RUN=TestSignUp PKG=./signup ARGS='-v -count=1'   runs some tests, and hands ARGS to go test"
 
+# Each tenth module that is fetched, and each hundredth package that is compiled, is told. Errors are left to go build.
+fetch = $(GO) mod download -x 2>&1 | awk '/^\# get .*\.zip: 200/ && ++n % 10 == 0 { print "  " n " modules fetched"; fflush() }' || true
+compile = all=$$($(GO) list -deps ./cmd/homeroom 2>/dev/null | wc -l); $(GO) build -v -o bin/homeroom ./cmd/homeroom 2>&1 | \
+	awk -v all=$$all '/^[a-z0-9.]+(\/|$$)/ && ++n % 100 == 0 { print "  " n " of at most " all+0 " packages compiled"; fflush() }' || true
+
 run: build ## Build Homeroom and run all of it on this machine: Postgres, an Auth0 simulator, the service
 	@exec bin/homeroom dev
 
 build: check-go ## Build bin/homeroom
-	@test -e bin/homeroom || echo "Building bin/homeroom. The first time this takes a minute or two."
+	@test -e bin/homeroom || { echo "Building bin/homeroom. The first time this takes some minutes."; $(fetch); $(compile); }
 	@$(GO) build -o bin/homeroom ./cmd/homeroom
 
 # -parallel: most tests of whole processes wait, for a lease to end or a server to start, and need no core for that.
@@ -54,7 +59,7 @@ test: check-go ## Run all tests, with the race detector where there is a C compi
 		race=; \
 		echo "Without the race detector: it needs cgo and a C compiler (apt-get install gcc libc6-dev, or xcode-select --install)."; \
 	fi; \
-	set -x; $(GO) test $$race -parallel 8 -timeout 20m $(if $(RUN),-run '$(RUN)') $(ARGS) $(PKG)
+	set -x; $(GO) run ./internal/testrun $$race -parallel 8 -timeout 20m $(if $(RUN),-run '$(RUN)') $(ARGS) $(PKG)
 
 # The test is built first, and run where its package is, so that it can print while it runs.
 SOAK ?= 10m

@@ -21,6 +21,7 @@ var arrows = map[string][]string{
 	"internal/killpoint": {},
 	"internal/postgres":  {},
 	"internal/display":   {},
+	"internal/testrun":   {},
 	"internal/captcha":   {"internal/secret"},
 	"migrations":         {"internal/killpoint", "internal/display"},
 	"identity":           {"internal/secret"},
