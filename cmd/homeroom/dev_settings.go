@@ -1,0 +1,111 @@
+package main
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/caarlos0/env/v11"
+
+	"homeroom/internal/devpg"
+)
+
+// settingsFile is where the settings of the development server are, for commands in another terminal.
+const settingsFile = "dev.env"
+
+// settings are environment variables.
+type settings map[string]string
+
+// loadSettings reads the settings of the last start, or makes those of the first.
+func loadSettings(path string) (settings, error) {
+	s, err := readSettings(path)
+	if !errors.Is(err, os.ErrNotExist) {
+		return s, err
+	}
+	return settings{
+		"HOMEROOM_TENANT_KEY":        base64.StdEncoding.EncodeToString(randomKey()),
+		"HOMEROOM_ALLOW_SUPERUSER":   "true",
+		"HOMEROOM_SIGNUP_RATE":       "off",
+		"HOMEROOM_SIGNUP_OAUTH_RATE": "off",
+		"AUTH0_CLIENT_ID":            "homeroom-dev",
+		"AUTH0_CLIENT_SECRET":        rand.Text(),
+		"AUTH0_AUDIENCE":             "https://api.homeroom.test",
+	}, nil
+}
+
+func randomKey() []byte {
+	key := make([]byte, 32)
+	_, _ = rand.Read(key) // never fails, see its documentation
+	return key
+}
+
+func readSettings(path string) (settings, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	s := settings{}
+	for line := range strings.Lines(string(text)) {
+		if name, value, ok := strings.Cut(strings.TrimSpace(line), "="); ok {
+			s[present(name)] = value
+		}
+	}
+	return s, nil
+}
+
+// save writes the settings, for their owner's eyes only.
+func (s settings) save(path string) error {
+	var text strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(s)) {
+		fmt.Fprintf(&text, "%s=%s\n", name, s[name])
+	}
+	fresh := path + ".new"
+	if err := os.WriteFile(fresh, []byte(text.String()), 0o600); err != nil {
+		return fmt.Errorf("keep the settings: %w", err)
+	}
+	return os.Rename(fresh, path)
+}
+
+// under is the environment with the settings beneath it: what the environment says, under whatever name or in a file, comes
+// first.
+func (s settings) under(environ []string) []string {
+	said := map[string]bool{}
+	for name, value := range env.ToMap(environ) {
+		if value != "" {
+			said[strings.TrimSuffix(present(name), "_FILE")] = true
+		}
+	}
+	all := slices.Clone(environ)
+	for name, value := range s {
+		if !said[name] {
+			all = append(all, name+"="+value)
+		}
+	}
+	return all
+}
+
+// readDevConfig is readConfig, except that without a catalog in the environment the settings of the development server
+// count. It serves commands in another terminal.
+func readDevConfig(p program) (config, error) {
+	cfg, err := readConfig(p.environ)
+	if err == nil || slices.ContainsFunc(p.environ, func(v string) bool { return strings.HasPrefix(v, "HOMEROOM_CATALOG_URL") }) {
+		return cfg, err
+	}
+	dir, look := devpg.StateDir()
+	if look != nil {
+		return cfg, err
+	}
+	s, look := readSettings(filepath.Join(dir, settingsFile))
+	if look != nil {
+		return cfg, err
+	}
+	cfg, err = readConfig(s.under(p.environ))
+	cfg.ofDev = true
+	return cfg, err
+}
