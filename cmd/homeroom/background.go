@@ -5,8 +5,12 @@ import (
 	"errors"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"homeroom/fleet"
 	"homeroom/internal/jobs"
+	"homeroom/internal/metrics"
+	"homeroom/tenant"
 )
 
 const (
@@ -92,6 +96,21 @@ func (a *app) keepMigrated(ctx context.Context, all *fleet.Fleet) {
 		if !wait(ctx, migrateEvery) {
 			return
 		}
+	}
+}
+
+// watchSessions ends the sessions with which a tenant could stop the others, until ctx ends.
+func (a *app) watchSessions(ctx context.Context, group *errgroup.Group, m *metrics.Metrics) {
+	longest := time.Duration(a.cfg.MaxTransaction)
+	if longest == 0 {
+		longest = -1 // off
+	}
+	for _, server := range a.servers {
+		watch := server.NewWatch(tenant.WatchConfig{
+			MaxLocks: a.cfg.MaxLocks, MaxTransaction: longest, Logger: a.logger,
+			Ended: func(s tenant.EndedSession) { m.SessionEnded(s.Server, s.Reason) },
+		})
+		group.Go(func() error { watch.Run(ctx); return nil })
 	}
 }
 

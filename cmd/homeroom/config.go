@@ -33,6 +33,8 @@ type config struct {
 	AllowedOrigins   []string       `env:"HOMEROOM_ALLOWED_ORIGINS" is:"origin" help:"origins of the SPA, separated by commas, that browsers may call from"`
 	AllowSuperuser   bool           `env:"HOMEROOM_ALLOW_SUPERUSER" envDefault:"false" help:"lets the servers' URLs belong to a superuser, or on Postgres 15 and older to a role with CREATEROLE, which is as good as one"`
 	MinFreeDisk      size           `env:"HOMEROOM_MIN_FREE_DISK" envDefault:"1GiB" help:"how much disk must be free on a server for another database to be made there, where that can be told; off"`
+	MaxLocks         int            `env:"HOMEROOM_TENANT_MAX_LOCKS" envDefault:"0" help:"how many locks the sessions of one tenant may hold before they are ended; 0 is a quarter of what the server has room for"`
+	MaxTransaction   limit          `env:"HOMEROOM_TENANT_MAX_TRANSACTION" envDefault:"30m" help:"how long a transaction of a tenant may last before its session is ended; off"`
 
 	WebhookAllow []netip.Prefix `env:"HOMEROOM_WEBHOOK_ALLOW" help:"CIDRs, separated by commas, that webhooks may be sent to though they are not on the internet, and by plain http:// too; none when empty"`
 

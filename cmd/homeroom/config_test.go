@@ -27,6 +27,8 @@ var badValues = map[string][][2]string{
 	"HOMEROOM_ALLOWED_ORIGINS":         {{"app.lincoln.example", "https://app.lincoln.example"}, {"https://a.example/", "without a slash"}, {"*", "use origins"}},
 	"HOMEROOM_ALLOW_SUPERUSER":         {{"yes", "true or false"}},
 	"HOMEROOM_MIN_FREE_DISK":           {{"lots", "2GiB"}, {"-1GiB", "2GiB"}},
+	"HOMEROOM_TENANT_MAX_LOCKS":        {{"-1", "a whole number from 0"}, {"many", "a whole number from 0"}},
+	"HOMEROOM_TENANT_MAX_TRANSACTION":  {{"30", "such as 30m, or off"}, {"-1h", "such as 30m, or off"}},
 	"HOMEROOM_WEBHOOK_ALLOW":           {{"localhost", "10.0.0.0/8"}},
 	"AUTH0_DOMAIN":                     {{"https://lincoln.eu.auth0.com", "without https://"}, {"lincoln.eu.auth0.com/", "without a slash"}},
 	"AUTH0_BASE_URL":                   {{"lincoln.eu.auth0.com", "use an address"}, {"https://u:hush-hush@lincoln.eu.auth0.com", "leave the user"}},

@@ -83,6 +83,23 @@ func (r *rate) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// limit bounds how long something may last; 0 is no bound.
+type limit time.Duration
+
+// UnmarshalText reads "30m" or "off".
+func (l *limit) UnmarshalText(text []byte) error {
+	if string(text) == "off" {
+		*l = 0
+		return nil
+	}
+	d, err := time.ParseDuration(string(text))
+	if err != nil || d < time.Second {
+		return errors.New("use a duration of a second or more, such as 30m, or off")
+	}
+	*l = limit(d)
+	return nil
+}
+
 // size is a number of bytes.
 type size int64
 

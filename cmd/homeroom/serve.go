@@ -117,6 +117,7 @@ func (a *app) serve(ctx context.Context, pools *tenant.Pools, options serveOptio
 	a.startBackground(ctx, group, all, options.migrate)
 	group.Go(func() error { relay.Run(ctx); return nil })
 	watcher.start(ctx, group, door)
+	a.watchSessions(ctx, group, watcher.metrics)
 	options.logger.Info("serving", "addr", listener.Addr().String())
 	if options.ready != nil {
 		options.ready(listener.Addr().String())

@@ -32,6 +32,7 @@ type Metrics struct {
 	findings *prometheus.GaugeVec
 	lastRun  prometheus.Gauge
 	duration prometheus.Gauge
+	ended    *prometheus.CounterVec
 }
 
 // New makes Metrics, with those of the Go runtime and of the process.
@@ -57,8 +58,12 @@ func New(cfg Config) (*Metrics, error) {
 		duration: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "homeroom_doctor_duration_seconds", Help: "How long the last examination of this process took.",
 		}),
+		ended: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "homeroom_tenant_sessions_ended_total",
+			Help: "Sessions of tenants' roles that this process has ended, because they could have stopped the other tenants, by server and reason.",
+		}, []string{"server", "reason"}),
 	}
-	m.registry.MustRegister(m.findings, m.lastRun, m.duration, newFleet(cfg),
+	m.registry.MustRegister(m.findings, m.lastRun, m.duration, m.ended, newFleet(cfg),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m, nil
 }
@@ -92,6 +97,9 @@ func (m *Metrics) Examined(findings map[Finding]int, at time.Time, took time.Dur
 	m.lastRun.Set(float64(at.UnixMilli()) / 1000)
 	m.duration.Set(took.Seconds())
 }
+
+// SessionEnded tells of a session of a tenant's role that was ended.
+func (m *Metrics) SessionEnded(server, reason string) { m.ended.WithLabelValues(server, reason).Inc() }
 
 // Forget says that another process examines from now on, so that what this one has found is not taken for the present.
 func (m *Metrics) Forget() {

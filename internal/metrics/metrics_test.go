@@ -62,11 +62,13 @@ func TestWhatPrometheusReads(t *testing.T) {
 		t.Fatal(err)
 	}
 	fresh.Examined(map[metrics.Finding]int{{Code: "role_missing", Severity: "error"}: 2}, time.Unix(1800000000, 0), 1500*time.Millisecond)
+	fresh.SessionEnded("main", "locks")
 	text := scrape(t, fresh)
 	for _, want := range []string{
 		`homeroom_tenants{state="building"} 1`, `homeroom_migration_run_tenants{direction="up",outcome="left",state="running"} 7`,
 		`homeroom_doctor_findings{code="role_missing",severity="error"} 2`, "homeroom_doctor_last_run_timestamp_seconds 1.8e+09",
-		"homeroom_doctor_duration_seconds 1.5", "go_goroutines ",
+		"homeroom_doctor_duration_seconds 1.5", `homeroom_tenant_sessions_ended_total{reason="locks",server="main"} 1`,
+		"go_goroutines ",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("it does not tell %s", want)

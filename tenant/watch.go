@@ -1,0 +1,233 @@
+package tenant
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// WatchConfig bounds what the sessions of tenants' roles may hold of what all databases of a server share.
+type WatchConfig struct {
+	// Every is how often the watch looks. Defaults to 2 s.
+	Every time.Duration
+	// MaxLocks is how many locks the sessions of one tenant's role may hold together; where they hold more, those with most are
+	// ended. A role can take one for every savepoint, and when the server has no memory left for locks, nobody can work or
+	// connect. Defaults to a quarter of what the server has room for. All tenants together may hold twice as many.
+	MaxLocks int
+	// MaxTransaction is how long a transaction may last. A longer one keeps rows that are gone from being removed, in the
+	// catalogs that all databases share too, and the queue of notifications from being emptied. Defaults to 30 min; a
+	// negative one is no limit.
+	MaxTransaction time.Duration
+	// Ended, if not nil, is told of each session that was ended.
+	Ended func(EndedSession)
+	// Logger is where that is told. Defaults to slog.Default().
+	Logger *slog.Logger
+}
+
+// A notification queue that is as full as queueFull is emptied by ending the transactions that last longer than
+// queueTransaction: only they can hold it.
+const (
+	queueFull        = 0.1
+	queueTransaction = 10 * time.Second
+)
+
+// The reasons for which the watch ends a session.
+const (
+	EndedForLocks       = "locks"
+	EndedForTransaction = "transaction"
+	EndedForQueue       = "notification_queue"
+)
+
+// EndedSession is a session that the watch has ended.
+type EndedSession struct {
+	Server string
+	Tenant ID
+	// Reason is one of the reasons above.
+	Reason string
+	// Locks is how many locks it held, Transaction how long its transaction has lasted.
+	Locks       int
+	Transaction time.Duration
+	process     int
+	role        uint32
+}
+
+// Watch looks at the sessions of a server's tenants, and ends those with which one of them could stop the others. It is for one
+// goroutine.
+type Watch struct {
+	server *Server
+	cfg    WatchConfig
+	// conn is kept open, in a transaction: when the server has no memory left for locks, nobody can connect, or read a catalog that
+	// all databases share, without having its lock already. The transaction has no snapshot between two looks, so it keeps
+	// nothing from being removed. It was begun at begun.
+	conn  *pgx.Conn
+	begun time.Time
+}
+
+// heldFor is how long the watch holds its locks on the catalogs before it lets somebody else have them for a moment.
+const heldFor = time.Minute
+
+// NewWatch makes a Watch. It connects when it looks first.
+func (s *Server) NewWatch(cfg WatchConfig) *Watch {
+	cfg.Every = cmp.Or(cfg.Every, 2*time.Second)
+	cfg.MaxTransaction = cmp.Or(cfg.MaxTransaction, 30*time.Minute)
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
+	}
+	return &Watch{server: s, cfg: cfg}
+}
+
+// Run looks until ctx ends.
+func (w *Watch) Run(ctx context.Context) {
+	defer w.close(ctx)
+	failing := false
+	ticker := time.NewTicker(w.cfg.Every)
+	defer ticker.Stop()
+	for {
+		_, err := w.Look(ctx)
+		if err != nil && !failing && ctx.Err() == nil { // once for each outage
+			w.cfg.Logger.Warn("watch the tenants' sessions", "server", w.server.Name(), "cause", err)
+		}
+		failing = err != nil
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+func (w *Watch) close(ctx context.Context) {
+	if w.conn != nil {
+		_ = w.conn.Close(context.WithoutCancel(ctx))
+		w.conn = nil
+	}
+}
+
+// Look looks once, and returns the sessions that it has ended.
+func (w *Watch) Look(ctx context.Context) (ended []EndedSession, err error) {
+	if err := w.hold(ctx); err != nil {
+		return nil, fmt.Errorf("look at the sessions of server %s: %w", w.server.Name(), err)
+	}
+	sessions, limit, queue, err := w.sessions(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("look at the sessions of server %s: %w", w.server.Name(), err)
+	}
+	for _, session := range w.choose(sessions, cmp.Or(w.cfg.MaxLocks, limit), queue) {
+		if err := w.end(ctx, session); err != nil {
+			return ended, err
+		}
+		ended = append(ended, session)
+	}
+	return ended, nil
+}
+
+// hold connects, and begins the transaction that holds the locks on the catalogs which a look reads.
+func (w *Watch) hold(ctx context.Context) (err error) {
+	if w.conn == nil || w.conn.IsClosed() {
+		if w.conn, err = w.server.connectAs(ctx, maintenanceDatabase, ""); err != nil {
+			w.conn = nil
+			return err
+		}
+	}
+	if w.conn.PgConn().TxStatus() == 'T' && time.Since(w.begun) < heldFor {
+		return nil
+	}
+	if w.conn.PgConn().TxStatus() != 'I' {
+		if _, err := w.conn.Exec(ctx, "rollback"); err != nil {
+			return err
+		}
+	}
+	w.begun = time.Now()
+	_, err = w.conn.Exec(ctx, "begin isolation level read committed; select from pg_roles, pg_auth_members limit 0", pgx.QueryExecModeSimpleProtocol)
+	return err
+}
+
+// sessions are those of the tenants' roles, the most locks first. It asks the functions behind the views, which need no lock
+// that is not always to be had. limit is a quarter of the locks that the server has room for, queue how full the queue of
+// notifications is.
+func (w *Watch) sessions(ctx context.Context) (sessions []EndedSession, limit int, queue float64, err error) {
+	if _, err := w.conn.Exec(ctx, "select pg_stat_clear_snapshot()"); err != nil { // a transaction sees the sessions of its first look
+		return nil, 0, 0, err
+	}
+	err = w.conn.QueryRow(ctx, `
+		select current_setting('max_locks_per_transaction')::int
+			* (current_setting('max_connections')::int + current_setting('max_prepared_transactions')::int) / 4, pg_notification_queue_usage()`).
+		Scan(&limit, &queue)
+	if err != nil {
+		return nil, 0, 0, err
+	}
+	rows, err := w.conn.Query(ctx, `
+		select session.pid, session.usesysid, rolname::text, coalesce(held.locks, 0),
+			coalesce(extract(epoch from clock_timestamp() - session.xact_start), 0)::float8
+		from pg_stat_get_activity(null) as session
+		join pg_roles on pg_roles.oid = session.usesysid
+		left join (select pid, count(*)::int as locks from pg_lock_status() where granted group by pid) as held on held.pid = session.pid
+		where rolname ~ '^t_[a-z2-7]{26}$'
+		order by 4 desc, 1`)
+	if err != nil {
+		return nil, 0, 0, err
+	}
+	var name string
+	var seconds float64
+	var session EndedSession
+	_, err = pgx.ForEachRow(rows, []any{&session.process, &session.role, &name, &session.Locks, &seconds}, func() error {
+		id, err := ParseDatabase(name)
+		if err != nil {
+			return nil //nolint:nilerr // it is no tenant's
+		}
+		session.Server, session.Tenant, session.Transaction = w.server.Name(), id, time.Duration(seconds*float64(time.Second))
+		sessions = append(sessions, session)
+		return nil
+	})
+	return sessions, limit, queue, err
+}
+
+// choose chooses the sessions to be ended, each for the first reason that holds.
+func (w *Watch) choose(sessions []EndedSession, maxLocks int, queue float64) (chosen []EndedSession) {
+	all, byTenant := 0, map[ID]int{}
+	for _, session := range sessions {
+		all += session.Locks
+		byTenant[session.Tenant] += session.Locks
+	}
+	for _, session := range sessions {
+		switch {
+		case session.Locks > 1 && (byTenant[session.Tenant] > maxLocks || all > 2*maxLocks):
+			session.Reason = EndedForLocks
+			all -= session.Locks
+			byTenant[session.Tenant] -= session.Locks
+		case w.cfg.MaxTransaction > 0 && session.Transaction > w.cfg.MaxTransaction:
+			session.Reason = EndedForTransaction
+		case queue >= queueFull && session.Transaction > queueTransaction:
+			session.Reason = EndedForQueue
+		default:
+			continue
+		}
+		chosen = append(chosen, session)
+	}
+	return slices.Clip(chosen)
+}
+
+// end ends a session, if it still is that of the role.
+func (w *Watch) end(ctx context.Context, session EndedSession) error {
+	var done bool
+	err := w.conn.QueryRow(ctx, "select pg_terminate_backend(pid) from pg_stat_get_activity($1) where usesysid = $2", session.process, session.role).Scan(&done)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil // it has ended by itself
+	}
+	if err != nil {
+		return fmt.Errorf("end process %d of tenant %s on server %s: %w", session.process, session.Tenant, session.Server, err)
+	}
+	w.cfg.Logger.Warn("ended a session of a tenant's role, which could have stopped the other tenants", "server", session.Server,
+		"tenant", session.Tenant, "reason", session.Reason, "process", session.process, "locks", session.Locks,
+		"transaction", session.Transaction.Round(time.Second))
+	if w.cfg.Ended != nil {
+		w.cfg.Ended(session)
+	}
+	return nil
+}

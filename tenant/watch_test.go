@@ -1,0 +1,107 @@
+package tenant_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"homeroom/internal/pgtest"
+	"homeroom/tenant"
+)
+
+// savepoints are a transaction that takes a lock for each of so many savepoints, which no right can take away.
+func savepoints(n int) string {
+	var sql strings.Builder
+	sql.WriteString("begin;")
+	for i := range n {
+		fmt.Fprintf(&sql, "savepoint s; insert into lunch_weeks (starts_on) values (date '2000-01-03' + 7 * %d);", i)
+	}
+	return sql.String()
+}
+
+// ended looks once, and checks whose sessions were ended, and why.
+func ended(t *testing.T, watch *tenant.Watch, want map[tenant.ID]string) {
+	t.Helper()
+	sessions, err := watch.Look(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, session := range sessions {
+		if want[session.Tenant] != session.Reason {
+			t.Errorf("ended a session of %s for %q, want %q", session.Tenant, session.Reason, want[session.Tenant])
+		}
+	}
+	if len(sessions) != len(want) {
+		t.Errorf("ended %d sessions, want %d: %+v", len(sessions), len(want), sessions)
+	}
+}
+
+func TestTheWatchGivesTheServerBackWhenATenantHoldsAllLocks(t *testing.T) {
+	t.Parallel()
+	own := pgtest.Private(t, map[string]string{"max_locks_per_transaction": "10", "max_connections": "40"})
+	server := openAt(t, own.URL("postgres"), nil)
+	hostile, other := ensure(t, server), ensure(t, server)
+	watch := server.NewWatch(tenant.WatchConfig{})
+	ended(t, watch, nil)
+	conn := connect(t, server.URL(hostile, 0).Reveal())
+	if _, err := conn.Exec(t.Context(), savepoints(10000), pgx.QueryExecModeSimpleProtocol); err == nil {
+		t.Fatal("the server has room for as many locks")
+	} else {
+		refused(t, "the tenant itself", err, "53200")
+	}
+	if _, err := pgx.Connect(t.Context(), server.URL(other, 0).Reveal()); err == nil {
+		t.Fatal("another tenant can connect: nothing was used up")
+	}
+	ended(t, watch, map[tenant.ID]string{hostile: tenant.EndedForLocks})
+	exec(t, connect(t, server.URL(other, 0).Reveal()), "insert into lunch_weeks (starts_on) values ('2026-11-23')")
+}
+
+func TestTheWatchEndsWhatIsBeyondItsLimits(t *testing.T) {
+	t.Parallel()
+	own := pgtest.Private(t, nil)
+	root := connect(t, own.URL("postgres"))
+	pgtest.Script(t, own.URL, "../examples/provisioner.sql")
+	exec(t, root, "alter role homeroom password 'secret'")
+	server := openAt(t, withUser(t, own.URL("postgres"), "homeroom", "secret"), nil)
+	good, greedy, slow := ensure(t, server), ensure(t, server), ensure(t, server)
+	enter := func(id tenant.ID, sql string) *pgx.Conn {
+		conn := connect(t, server.URL(id, 0).Reveal())
+		exec(t, conn, sql, pgx.QueryExecModeSimpleProtocol)
+		return conn
+	}
+	usual := enter(good, "begin; select * from lunch_weeks")
+	enter(greedy, savepoints(50))
+	enter(greedy, savepoints(0)+"select 1")
+	ended(t, server.NewWatch(tenant.WatchConfig{}), nil)
+	ended(t, server.NewWatch(tenant.WatchConfig{MaxLocks: 40}), map[tenant.ID]string{greedy: tenant.EndedForLocks})
+
+	exec(t, usual, "commit")
+	idle := enter(good, "select 1")
+	enter(slow, "begin; select * from lunch_weeks")
+	var told []tenant.EndedSession
+	watch := server.NewWatch(tenant.WatchConfig{MaxTransaction: time.Nanosecond, Ended: func(s tenant.EndedSession) { told = append(told, s) }})
+	sessions, err := watch.Look(t.Context())
+	if err != nil || len(sessions) != 2 || len(told) != 2 { // the second of the greedy one's too
+		t.Fatalf("ended %+v, told %+v, %v", sessions, told, err)
+	}
+	exec(t, idle, "select 1")
+	ended(t, server.NewWatch(tenant.WatchConfig{MaxTransaction: -1}), nil)
+}
+
+// TestTheWatchLooksAgainWhenItsConnectionWasLost, after a restart of the server for example.
+func TestTheWatchLooksAgainWhenItsConnectionWasLost(t *testing.T) {
+	t.Parallel()
+	own := pgtest.Private(t, nil)
+	server := openAt(t, own.URL("postgres"), nil)
+	watch := server.NewWatch(tenant.WatchConfig{})
+	ended(t, watch, nil)
+	root := connect(t, own.URL("postgres"))
+	exec(t, root, "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'homeroom' and pid <> pg_backend_pid()")
+	if _, err := watch.Look(t.Context()); err == nil {
+		t.Error("looked on a connection that was ended")
+	}
+	ended(t, watch, nil)
+}
