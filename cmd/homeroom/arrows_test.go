@@ -35,7 +35,8 @@ var arrows = map[string][]string{
 	"signup": {
 		"catalog", "tenant", "identity", "migrations", "internal/postgres", "internal/secret", "internal/killpoint",
 	},
-	"fleet": {"catalog", "tenant", "migrations", "internal/postgres", "internal/killpoint", "internal/display"},
+	"fleet":     {"catalog", "tenant", "migrations", "internal/postgres", "internal/killpoint", "internal/display"},
+	"lifecycle": {"catalog", "tenant", "internal/killpoint"},
 	"doctor": {
 		"signup", "catalog", "tenant", "identity", "migrations", "internal/postgres", "internal/killpoint",
 	},
@@ -47,7 +48,7 @@ var arrows = map[string][]string{
 	"internal/jobs":    {"signup", "webhook", "catalog", "internal/killpoint"},
 	"internal/httpapi": {
 		"signup", "fleet", "catalog", "tenant", "identity", "migrations", "internal/postgres", "internal/secret", "internal/captcha",
-		"webhook", "messages", "hosted", "internal/display",
+		"webhook", "messages", "hosted", "lifecycle", "internal/display",
 	},
 	"internal/npmtest":      {},
 	"internal/browsertest":  {},
@@ -61,7 +62,7 @@ var arrows = map[string][]string{
 	"cmd/homeroom": {
 		"auth0", "auth0/auth0test", "beyondidentity", "scim", "catalog", "doctor", "fleet", "identity",
 		"internal/devpg", "internal/captcha", "internal/display", "internal/httpapi", "internal/jobs", "internal/metrics", "internal/postgres", "internal/secret", "migrations", "signup", "tenant", "webhook", "mail", "mail/mailtest", "messages",
-		"hosted",
+		"hosted", "lifecycle",
 	},
 	"bench": {
 		"auth0", "auth0/auth0test", "catalog", "fleet", "identity", "internal/devpg", "internal/httpapi", "internal/jobs",

@@ -215,6 +215,36 @@ func reprovision(fresh bool, damage func(t *testing.T, w *world, database string
 	}
 }
 
+// rotate signs the school up, and gives its role a new password.
+func rotate(t *testing.T, w *world, victim *process, s school) {
+	t.Helper()
+	maker := w.start(t)
+	s.mustSucceed(t, maker.url)
+	w.settled(t)
+	maker.kill()
+	_, _, _ = w.operator(t.Context(), victim.url, http.MethodPost, "/tenants/"+slugOf(t, w, s)+"/rotate", `{}`) // it dies meanwhile
+}
+
+// slugOf is the slug of the school that a sign-up has made.
+func slugOf(t *testing.T, w *world, s school) (slug string) {
+	t.Helper()
+	err := w.pool.QueryRow(t.Context(), "select slug from tenants where id = (select tenant_id from signups where email = $1)", s.Email).Scan(&slug)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slug
+}
+
+// rotatedAgain: the operator repeats what was cut off.
+func rotatedAgain(t *testing.T, w *world, survivor *process, s school) {
+	t.Helper()
+	status, text, err := w.operator(t.Context(), survivor.url, http.MethodPost, "/tenants/"+slugOf(t, w, s)+"/rotate", `{"endSessions":true}`)
+	if err != nil || status != http.StatusAccepted {
+		t.Fatalf("%d %s %v", status, text, err)
+	}
+	comesBack(t, w, survivor, s)
+}
+
 const (
 	plain = false
 	fresh = true

@@ -87,6 +87,8 @@ var crashes = []crash{
 	{point: "tenant.owner_restored", provoke: reprovision(plain, taken)},
 	{point: "tenant.invalid_dropped", provoke: reprovision(plain, invalidUnmarked)},
 	{point: "tenant.opened", provoke: reprovision(plain, dropped)},
+	{point: "rotate.recorded", provoke: rotate, mend: rotatedAgain},
+	{point: "tenant.rotated", provoke: rotate},
 	{point: "reprovision.accepted", provoke: reprovision(fresh, nil)},
 	{point: "reprovision.begun", provoke: reprovision(fresh, nil)},
 	{point: "tenant.set_aside_closed", provoke: reprovision(fresh, nil)},

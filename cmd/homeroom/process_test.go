@@ -276,7 +276,11 @@ func (w *world) usable(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		conn, err := pgx.Connect(t.Context(), w.server.URL(id, 0).Reveal())
+		var rotation int
+		if err := w.pool.QueryRow(t.Context(), "select password_rotation from tenants where id = $1", id.UUID()).Scan(&rotation); err != nil {
+			t.Fatal(err)
+		}
+		conn, err := pgx.Connect(t.Context(), w.server.URL(id, rotation).Reveal())
 		if err != nil {
 			t.Errorf("database %s: %v", database, err)
 			continue

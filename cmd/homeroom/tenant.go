@@ -11,6 +11,7 @@ import (
 
 	"homeroom/catalog"
 	"homeroom/internal/display"
+	"homeroom/lifecycle"
 	"homeroom/signup"
 	"homeroom/tenant"
 )
@@ -19,6 +20,7 @@ type tenantCommand struct {
 	List        tenantList        `cmd:"" help:"List tenants, newest first."`
 	Show        tenantShow        `cmd:"" help:"Show everything about a tenant."`
 	Reprovision tenantReprovision `cmd:"" help:"Run every provisioning step again, adding what is missing."`
+	Rotate      tenantRotate      `cmd:"" help:"Give the tenant's role a new password."`
 	Drift       tenantDrift       `cmd:"" help:"Find tenants whose schema is not what its version should be. Exits with 3 when there are some."`
 	Canary      tenantCanary      `cmd:"" help:"Have a tenant go first in every run over the fleet."`
 	Psql        tenantPsql        `cmd:"" help:"Open a tenant's database in psql, with the tenant's own role."`
@@ -180,6 +182,29 @@ func (c tenantReprovision) Run(ctx context.Context, p program) error {
 		if kept != "" {
 			fmt.Fprintf(p.stdout, "The old database is kept, closed, as %s.\n", kept)
 		}
+		return nil
+	})
+}
+
+type tenantRotate struct {
+	Tenant      string `arg:"" help:"Id, slug or database."`
+	EndSessions bool   `help:"End the sessions of the tenant's role too, as after a theft of the password."`
+}
+
+// Run gives the tenant's role a new password.
+func (c tenantRotate) Run(ctx context.Context, p program) error {
+	return withApp(ctx, p, func(a *app) error {
+		wish := lifecycle.Rotation{Tenant: c.Tenant, EndSessions: c.EndSessions, Actor: operator()}
+		t, err := lifecycle.Rotate(ctx, a.catalog, a.servers, wish)
+		switch {
+		case errors.Is(err, catalog.ErrNotFound):
+			return fmt.Errorf("there is no tenant %q: homeroom tenant list shows all", c.Tenant)
+		case err != nil && t.PasswordRotation > 0:
+			return fmt.Errorf("%w; the catalog has rotation %d already: repeat it, or run homeroom tenant reprovision %s", err, t.PasswordRotation, c.Tenant)
+		case err != nil:
+			return err
+		}
+		fmt.Fprintf(p.stdout, "The role of %s has the password of rotation %d. The former one is refused.\n", display.Text(or(t.Name, t.Database)), t.PasswordRotation)
 		return nil
 	})
 }

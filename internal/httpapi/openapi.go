@@ -126,7 +126,7 @@ func (s *server) document() *huma.OpenAPI {
 
 // describeProperties adds what the types themselves do not say.
 func describeProperties(name string, schema *huma.Schema) {
-	if !slices.Contains([]string{"NewUser", "PasswordAccount", "OAuthStart", "Reprovision", "NewMigration", "NewWebhook", "NoMembers", "WebhookChange"}, name) {
+	if !slices.Contains([]string{"NewUser", "PasswordAccount", "OAuthStart", "Reprovision", "Rotate", "NewMigration", "NewWebhook", "NoMembers", "WebhookChange"}, name) {
 		schema.AdditionalProperties = nil // answers may grow; only requests are closed
 	}
 	for property, text := range propertyTexts[name] {

@@ -13,6 +13,7 @@ import (
 	"homeroom/catalog"
 	"homeroom/fleet"
 	"homeroom/identity"
+	"homeroom/lifecycle"
 	"homeroom/signup"
 )
 
@@ -148,7 +149,7 @@ func signupRefusal(err error) *Problem {
 		return newProblem(idempotencyMismatch, "This Idempotency-Key was used for another request. Use a new one for a new request.")
 	case errors.Is(err, signup.ErrParked):
 		return newProblem(internal, "This sign-up needs an operator. Please tell the service's operator the request id.").because(err)
-	case errors.Is(err, signup.ErrNotProvisioned):
+	case errors.Is(err, signup.ErrNotProvisioned), errors.Is(err, lifecycle.ErrNotProvisioned):
 		return newProblem(inProgress, "The tenant is being built or deleted.").after(5 * time.Second)
 	case errors.Is(err, signup.ErrOtherSchema):
 		return newProblem(otherSchema, "The tenant's schema comes from other migrations than this service has.").because(err)

@@ -28,6 +28,7 @@ func (s *server) registerTenants() {
 		Errors:      []int{http.StatusNotFound},
 	}, s.getTenant)
 	s.registerReprovision()
+	s.registerRotate()
 }
 
 // Tenant is a school's place, as a list shows it.

@@ -156,3 +156,25 @@ func TestReprovisionOfAnotherSchema(t *testing.T) {
 	truth(t, len(events) > 0 && events[0].Action != "tenant.reprovision", "it was begun", events)
 	equal(t, 200, w.call("GET", "/problems/other-schema", "").Status)
 }
+
+func TestRotate(t *testing.T) {
+	t.Parallel()
+	w := setup(t, options{})
+	school := w.signUp("ada@lincoln.example", "Lincoln High").School
+	path := "/tenants/lincoln-high/rotate"
+	equal(t, 403, w.call("POST", path, "", w.bearer("read:tenants")).Status, "reading is not changing")
+	for i, text := range []string{"", `{}`, `{"endSessions":true}`} {
+		r := w.call("POST", path, text, w.bearer("update:tenants"))
+		equal(t, 202, r.Status, r.Body)
+		equal(t, "/tenants/"+school.ID.String(), r.Header.Get("Location"))
+		lacks(t, r.Body, "password", "rotation")
+		row, err := w.catalog.TenantByID(t.Context(), school.ID)
+		check(t, err)
+		equal(t, i+1, row.PasswordRotation)
+	}
+	r := w.call("POST", path, `{"endSessions":"yes","drop":1}`, w.bearer("update:tenants"))
+	equal(t, 422, r.Status, r.Body)
+	equal(t, []string{"endSessions wrong_type", "drop unknown_field"}, fieldCodes(t, r))
+	equal(t, 404, w.call("POST", "/tenants/nobody/rotate", "", w.bearer("update:tenants")).Status)
+	equal(t, 200, w.call("GET", "/me", "", w.first()).Status)
+}

@@ -1,0 +1,77 @@
+// Package lifecycle does to a tenant what reaches into the catalog and the tenant's server: it gives its role a new password.
+package lifecycle
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"homeroom/catalog"
+	"homeroom/internal/killpoint"
+	"homeroom/tenant"
+)
+
+// ErrNotProvisioned says that the tenant is being built, or deleted.
+var ErrNotProvisioned = errors.New("the tenant has no database that is in use")
+
+// Rotation is an operator's request for a new password of a tenant's role.
+type Rotation struct {
+	// Tenant is its id, slug or database.
+	Tenant string
+	// EndSessions ends the sessions of the role too, as after a theft of the password. Without it they go on, and no query
+	// fails of whoever reads the rotation in the catalog.
+	EndSessions bool
+	// Actor is who wants it, and RequestID in which request, for the audit.
+	Actor, RequestID string
+}
+
+// Rotate raises the tenant's rotation in the catalog, and gives its role the password of that. From its return on the former
+// password is refused.
+//
+// When the process dies in between, or the server cannot be reached, the catalog has the new rotation and the role the former
+// password: the doctor tells that the login is refused. Another rotation, a re-provisioning or `doctor --fix` completes it. It fails with
+// [catalog.ErrNotFound], [ErrNotProvisioned], or as [tenant.Server.Rotate] does.
+func Rotate(ctx context.Context, store *catalog.Store, servers tenant.Servers, wish Rotation) (catalog.Tenant, error) {
+	t, err := store.Tenant(ctx, wish.Tenant)
+	if err != nil {
+		return t, err
+	}
+	server, err := servers.Get(t.Server)
+	if err != nil {
+		return t, err
+	}
+	err = store.InTx(ctx, func(tx pgx.Tx) (err error) {
+		if t, err = store.RaiseRotationTx(ctx, tx, t.ID); err != nil {
+			return err
+		}
+		return recordTx(ctx, tx, store, wish, t)
+	})
+	if errors.Is(err, catalog.ErrStateChanged) {
+		return t, fmt.Errorf("tenant %s is %s: %w", t.ID, t.State, ErrNotProvisioned)
+	}
+	if err != nil {
+		return t, err
+	}
+	killpoint.Here("rotate.recorded")
+	present := func(ctx context.Context) (int, error) {
+		row, err := store.TenantByID(ctx, t.ID)
+		return row.PasswordRotation, err
+	}
+	return t, server.Rotate(ctx, tenant.ID(t.ID), present, wish.EndSessions)
+}
+
+// recordTx writes into the audit who has rotated.
+func recordTx(ctx context.Context, tx pgx.Tx, store *catalog.Store, wish Rotation, t catalog.Tenant) error {
+	details, err := json.Marshal(map[string]any{"rotation": t.PasswordRotation, "endSessions": wish.EndSessions})
+	if err != nil {
+		return fmt.Errorf("write audit details: %w", err)
+	}
+	event := catalog.Event{Actor: wish.Actor, Action: "tenant.rotate", TenantID: &t.ID, Details: details}
+	if wish.RequestID != "" {
+		event.RequestID = &wish.RequestID
+	}
+	return store.RecordTx(ctx, tx, event)
+}

@@ -1,0 +1,51 @@
+package tenant
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"homeroom/internal/killpoint"
+	"homeroom/internal/postgres"
+)
+
+// Rotate gives a tenant's role the password of a rotation, under the tenant's lock. The rotation is asked for once the lock is
+// held, so that of two that change it at the same time the later one's password stays. The sessions of the role go on, unless
+// endSessions: what somebody opened with a stolen password would go on too. Done again, it does the same.
+func (s *Server) Rotate(ctx context.Context, id ID, rotation func(ctx context.Context) (int, error), endSessions bool) error {
+	err := s.locked(ctx, id.String(), func(conn *pgx.Conn) error {
+		present, err := rotation(ctx)
+		if err != nil {
+			return err
+		}
+		if _, err := conn.Exec(ctx, s.setPassword(id, present)); err != nil {
+			return fmt.Errorf("set the password of role %s: %w", id.Database(), err)
+		}
+		killpoint.Here("tenant.rotated")
+		if err := s.login(ctx, id, present); postgres.IsCode(err, "28P01") { // invalid_password
+			return fmt.Errorf("enter with the new password: %w", err)
+		}
+		if !endSessions {
+			return nil
+		}
+		return endSessionsOf(ctx, conn, id)
+	})
+	if err != nil {
+		return fmt.Errorf("rotate the password of tenant %s: %w", id, err)
+	}
+	return nil
+}
+
+// endSessionsOf ends the sessions of a tenant's role.
+func endSessionsOf(ctx context.Context, conn *pgx.Conn, id ID) error {
+	_, err := conn.Exec(ctx, "select pg_terminate_backend(pid, 5000) from pg_stat_activity where usename = $1", id.Database())
+	if postgres.IsCode(err, "42501") { // insufficient_privilege
+		err = errors.Join(err, occupied(ctx, conn, id.Database()))
+	}
+	if err != nil {
+		return fmt.Errorf("end the sessions of role %s: %w", id.Database(), err)
+	}
+	return nil
+}
