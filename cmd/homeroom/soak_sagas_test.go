@@ -44,7 +44,7 @@ const stormWorlds = 4
 func sagas(t *testing.T, until time.Time) {
 	begin := time.Now()
 	y := newTally("sign-ups", "kills", "Postgres crashes", "network faults", "provider faults", "re-provisionings", "fresh re-provisionings",
-		"migrations added", "lost", "duplicate", "orphan", "findings", "wrong answers", "unhealthy")
+		"migrations added", "hostile sessions", "rotations", "lost", "duplicate", "orphan", "findings", "wrong answers", "unhealthy")
 	var mu sync.Mutex
 	var waits []time.Duration
 	t.Run("sagas", func(t *testing.T) {
@@ -128,7 +128,7 @@ func (s *storm) rage(t *testing.T, lot *rand.Rand, schools int, until time.Time)
 	t.Helper()
 	ctx, calm := context.WithCancel(t.Context())
 	var weather, clients sync.WaitGroup
-	for _, happens := range []func(context.Context, *testing.T, *rand.Rand){s.kills, s.crashes, s.network, s.operators, s.releases} {
+	for _, happens := range []func(context.Context, *testing.T, *rand.Rand){s.kills, s.crashes, s.network, s.operators, s.releases, s.hostiles} {
 		own := rand.New(rand.NewPCG(lot.Uint64(), lot.Uint64()))
 		weather.Go(func() { happens(ctx, t, own) })
 	}

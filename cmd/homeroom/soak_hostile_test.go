@@ -1,0 +1,97 @@
+//go:build soak
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"homeroom/internal/secret"
+	"homeroom/tenant"
+)
+
+// hostiles have schools' roles do their worst beside the sign-ups, and rotate their passwords. The service's own watch must end
+// what they hold: the sign-ups go on, and in the end all is healthy.
+func (s *storm) hostiles(ctx context.Context, t *testing.T, lot *rand.Rand) {
+	server, err := tenant.Open(tenant.Config{URL: secret.String(s.postgres.URL("postgres")), Key: testKey})
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer server.Close()
+	for {
+		pauseFor(ctx, 1000+lot.IntN(4000))
+		if ctx.Err() != nil {
+			return
+		}
+		var id uuid.UUID
+		var slug string
+		var rotation int
+		err := s.pool.QueryRow(ctx, "select id, slug, password_rotation from tenants where state = 'ready' order by random() limit 1").Scan(&id, &slug, &rotation)
+		if err != nil {
+			continue
+		}
+		attack := attacks[lot.IntN(len(attacks))]
+		if s.attack(ctx, server.URL(tenant.ID(id), rotation), attack) {
+			s.y.add("hostile sessions", 1)
+		}
+		if lot.IntN(3) == 0 {
+			status, text, err := s.operator(ctx, s.url(), http.MethodPost, "/tenants/"+slug+"/rotate", `{"endSessions":true}`)
+			switch {
+			case err != nil:
+			case status == http.StatusAccepted:
+				s.y.add("rotations", 1)
+			case status != http.StatusServiceUnavailable && status != http.StatusConflict:
+				s.y.fail("wrong answers", "rotate: %d %s", status, text)
+			}
+		}
+	}
+}
+
+// attacks are what a role may do, or try.
+var attacks = []string{
+	"select pg_advisory_lock(g) from generate_series(1, 15000) g",
+	savepointsOf(20000),
+	"listen x; begin; select 1",
+	"begin; select count(*) from lunch_weeks",
+	"set work_mem = '64kB'; select repeat(g::text, 50) from generate_series(1, 100000) g order by 1",
+}
+
+// savepointsOf is a transaction that takes so many locks.
+func savepointsOf(n int) string {
+	var sql strings.Builder
+	sql.WriteString("begin;")
+	for i := range n {
+		fmt.Fprintf(&sql, "savepoint s; insert into lunch_weeks (starts_on) values (date '1700-01-04' + 7 * %d);", i)
+	}
+	return sql.String()
+}
+
+// attack holds what it can get for as long as it is let, ten seconds at most, and reports whether it had come in.
+func (s *storm) attack(ctx context.Context, url secret.String, attack string) bool {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, url.Reveal())
+	if err != nil {
+		return false
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	if _, err = conn.Exec(ctx, attack, pgx.QueryExecModeSimpleProtocol); err == nil && strings.Contains(attack, "advisory") {
+		s.y.fail("hostile sessions", "%s was let", attack)
+	}
+	for ctx.Err() == nil && !conn.IsClosed() {
+		pauseFor(ctx, 500)
+		if err := conn.Ping(ctx); err != nil {
+			break
+		}
+	}
+	return true
+}
