@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -16,8 +17,6 @@ import (
 )
 
 const (
-	// mostStreams is how many event streams a process serves at the same time; each asks the catalog a few times a second.
-	mostStreams = 200
 	// longestStream is when a stream ends in any case. Browsers connect again by themselves.
 	longestStream = 10 * time.Minute
 	// heartbeatEvery keeps proxies from taking a quiet stream for a dead one.
@@ -54,8 +53,8 @@ func streaming(op huma.Operation, name, path, example string) huma.Operation {
 	return op
 }
 
-// events begins a stream of what look finds. Until it has begun, problems are answered as everywhere.
-func (s *server) events(ctx context.Context, name, lastID string, look func(context.Context) (followed, error)) (*huma.StreamResponse, error) {
+// events begins a stream of what look finds of the thing with this id. Until it has begun, problems are answered as everywhere.
+func (s *server) events(ctx context.Context, name, id, lastID string, look func(context.Context) (followed, error)) (*huma.StreamResponse, error) {
 	bounded, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	view, err := look(bounded)
@@ -68,16 +67,18 @@ func (s *server) events(ctx context.Context, name, lastID string, look func(cont
 	if requestOf(ctx).head {
 		return &huma.StreamResponse{Body: beginStream}, nil
 	}
-	select {
-	case s.streams <- struct{}{}:
-	default:
+	thing := name + " " + strings.ToLower(id)
+	leave := s.streams.enter(sharesOf(ctx, thing))
+	if leave == nil {
 		return nil, newProblem(busy, "Too many event streams are open. Ask for the present state instead.").after(5 * time.Second)
 	}
 	return &huma.StreamResponse{Body: func(hctx huma.Context) {
-		defer func() { <-s.streams }()
+		defer leave()
 		beginStream(hctx)
 		out := &stream{name: name, w: hctx.BodyWriter(), control: requestOf(ctx).control}
-		err := s.follow(ctx, view, look, out)
+		news, part := s.streams.follow(thing, view, look)
+		defer part()
+		err := s.follow(ctx, news, out)
 		if request := requestOf(ctx); err != nil && ctx.Err() == nil {
 			request.cause = err
 		}
@@ -90,15 +91,18 @@ func beginStream(ctx huma.Context) {
 	ctx.SetStatus(http.StatusOK)
 }
 
-// follow sends the view and every change of it, until one is final, the client or the server goes, or time is up.
-func (s *server) follow(ctx context.Context, view followed, look func(context.Context) (followed, error), out *stream) error {
+// follow sends what there is and every change of it, until it is final, the client or the server goes, or time is up.
+func (s *server) follow(ctx context.Context, news *feed, out *stream) error {
 	ctx, cancel := context.WithTimeout(ctx, longestStream)
 	defer cancel()
 	draining, _ := ctx.Value(drainingKey{}).(chan struct{})
-	poll, heartbeat := time.NewTicker(s.cfg.PollEvery), time.NewTicker(heartbeatEvery)
-	defer poll.Stop()
+	heartbeat := time.NewTicker(heartbeatEvery)
 	defer heartbeat.Stop()
 	for {
+		view, failed, changed := news.state()
+		if failed != nil {
+			return failed // the client connects again
+		}
 		if err := out.send(view); err != nil || view.Final() {
 			return err
 		}
@@ -111,12 +115,7 @@ func (s *server) follow(ctx context.Context, view followed, look func(context.Co
 			if err := out.write(": still here\n\n"); err != nil {
 				return err
 			}
-		case <-poll.C:
-			next, err := look(ctx)
-			if err != nil {
-				return err // the client connects again
-			}
-			view = next
+		case <-changed:
 		}
 	}
 }

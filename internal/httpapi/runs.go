@@ -126,7 +126,7 @@ type runEventsInput struct {
 }
 
 func (s *server) getRunEvents(ctx context.Context, in *runEventsInput) (*huma.StreamResponse, error) {
-	return s.events(ctx, "migration", in.LastEventID, func(ctx context.Context) (followed, error) { return s.viewRun(ctx, in.ID) })
+	return s.events(ctx, "migration", in.ID, in.LastEventID, func(ctx context.Context) (followed, error) { return s.viewRun(ctx, in.ID) })
 }
 
 // viewRun finds a run with its failures. Whatever is no id is as unknown as an id that no run has.

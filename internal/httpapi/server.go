@@ -157,8 +157,7 @@ type server struct {
 	logins *otter.Cache[string, identity.User]
 	// operations are in the order in which they were registered, which is that of the documentation.
 	operations []*huma.Operation
-	// streams bounds the event streams that are open at the same time.
-	streams chan struct{}
+	streams    *streams
 	// wanting holds the ids of the tenants that are being moved to the front of a run.
 	wanting sync.Map
 }
@@ -194,7 +193,7 @@ func New(cfg Config) (http.Handler, error) {
 	s := &server{
 		cfg:     cfg,
 		tokens:  newVerifier(cfg.Issuer, cfg.JWKSURL, cfg.Audience, cfg.KeysFor),
-		streams: make(chan struct{}, mostStreams),
+		streams: newStreams(cfg.PollEvery),
 	}
 	var err error
 	if s.logins, err = newLogins(); err != nil {

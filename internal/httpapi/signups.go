@@ -60,7 +60,7 @@ type signupEventsInput struct {
 }
 
 func (s *server) getSignupEvents(ctx context.Context, in *signupEventsInput) (*huma.StreamResponse, error) {
-	return s.events(ctx, "signup", in.LastEventID, func(ctx context.Context) (followed, error) { return s.viewSignup(ctx, in.ID) })
+	return s.events(ctx, "signup", in.ID, in.LastEventID, func(ctx context.Context) (followed, error) { return s.viewSignup(ctx, in.ID) })
 }
 
 // viewSignup finds a sign-up. Whatever is no id is as unknown as an id that nobody has.
