@@ -94,6 +94,8 @@ func (s *Service) checkURL(text string, into *string) (code, message string) {
 		return "not_https", "Use https://. Plain http:// is for networks that the operator allows."
 	case literal == nil && !s.guard.admits(addr):
 		return "address_refused", "This address is not on the internet, and the operator does not allow it."
+	case u.Scheme == "https" && u.Port() != "" && port != tlsPort && (len(s.cfg.Allow) == 0 || literal == nil && !s.guard.allows(addr)):
+		return "port_refused", "Use port 443. Other ports are for networks that the operator allows."
 	}
 	*into = u.String()
 	return "", ""

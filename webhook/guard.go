@@ -18,10 +18,14 @@ type guard struct {
 // azureWire is an address of Azure's host agent, which answers with secrets of the machine, among those of the internet.
 var azureWire = netip.MustParsePrefix("168.63.129.16/32")
 
-// newGuard lets in what is on the internet by IANA's registries of special addresses, and what is allowed. NAT64, 6to4 and
-// Teredo, behind which a private IPv4 address can hide, are not.
+// tlsPort is the only port that is called on the internet: what listens on others may be no receiver of webhooks, and is
+// attacked from our address.
+const tlsPort = 443
+
+// newGuard lets in what is on the internet by IANA's registries of special addresses, on the port of HTTPS, and what is
+// allowed, on any port. NAT64, 6to4 and Teredo, behind which a private IPv4 address can hide, are not.
 func newGuard(allow []netip.Prefix) *guard {
-	return &guard{allow: allow, public: ssrf.New(ssrf.WithAnyPort(), ssrf.WithDeniedV4Prefixes(azureWire))}
+	return &guard{allow: allow, public: ssrf.New(ssrf.WithPorts(tlsPort), ssrf.WithDeniedV4Prefixes(azureWire))}
 }
 
 // internet is a [net.Dialer]'s Control: it refuses what is neither on the internet nor allowed.
@@ -29,8 +33,12 @@ func (g *guard) internet(network, address string, conn syscall.RawConn) error {
 	if g.allowedOnly(network, address, conn) == nil {
 		return nil
 	}
-	if err := g.public.Safe(network, address, conn); err != nil {
+	target, err := netip.ParseAddrPort(address)
+	if err != nil || g.public.SafeAddr(target.Addr()) != nil {
 		return refuse(address)
+	}
+	if g.public.Safe(network, address, conn) != nil {
+		return &refusedError{fmt.Sprintf("the port %d of %s", target.Port(), target.Addr())}
 	}
 	return nil
 }
@@ -59,17 +67,17 @@ func (g *guard) admits(addr netip.Addr) bool {
 	return g.allows(addr) || g.public.SafeAddr(addr.Unmap()) == nil
 }
 
-// refusedError says that an address may not be called.
-type refusedError struct{ address string }
+// refusedError says what may not be called.
+type refusedError struct{ what string }
 
 // Error implements error.
 func (e *refusedError) Error() string {
-	return fmt.Sprintf("the address %s is not one that may be called", e.address)
+	return e.what + " is not one that may be called"
 }
 
 func refuse(address string) error {
 	if target, err := netip.ParseAddrPort(address); err == nil {
 		address = target.Addr().String()
 	}
-	return &refusedError{address}
+	return &refusedError{"the address " + address}
 }

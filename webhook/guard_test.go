@@ -43,9 +43,21 @@ func TestAddressesThatAreRefused(t *testing.T) {
 		_, _, err = b.service.Add(t.Context(), me, webhook.Wish{URL: "https://" + host + ":8443/hooks"})
 		equal(t, "url address_refused", invalid(err), host+" with a port")
 	}
-	for _, host := range []string{"93.184.215.14", "8.8.8.8:8443", "[2606:4700::1111]", "[2606:4700::1111]:8443", "100.63.0.1", "172.32.0.1", "hooks.lincoln.example"} {
+	for _, host := range []string{"93.184.215.14", "8.8.8.8:443", "[2606:4700::1111]", "[2606:4700::1111]:443", "100.63.0.1", "172.32.0.1", "hooks.lincoln.example"} {
 		_, _, err := b.service.Add(t.Context(), me, webhook.Wish{URL: "https://" + host + "/hooks"})
 		check(t, err)
+	}
+	for _, host := range []string{"8.8.8.8:8443", "8.8.8.8:22", "8.8.8.8:80", "[2606:4700::1111]:6379", "hooks.lincoln.example:8443"} {
+		_, _, err := b.service.Add(t.Context(), me, webhook.Wish{URL: "https://" + host + "/hooks"})
+		equal(t, "url port_refused", invalid(err), host)
+	}
+	allowing := b.serviceOn(b.catalog, func(c *webhook.Config) { c.Allow = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")} })
+	for text, want := range map[string]string{
+		"https://10.1.2.3:8443": "", "http://10.1.2.3:3000": "", "https://8.8.8.8:8443": "url port_refused",
+		"https://hooks.lincoln.example:8443": "", // where it leads is known when it is called
+	} {
+		_, _, err := allowing.Add(t.Context(), me, webhook.Wish{URL: text})
+		equal(t, want, invalid(err), text)
 	}
 }
 
@@ -85,11 +97,21 @@ func TestURLs(t *testing.T) {
 		equal(t, want, invalid(err), text)
 	}
 	equal(t, 0, value[int](b, `select count(*) from webhook_endpoints`), "webhooks")
-	endpoint, _, err := strict.Add(t.Context(), me, webhook.Wish{URL: "  https://Hooks.Lincoln.example:8443/a?token=1  ", Events: []string{"user.created", "tenant.ready", "user.created"}})
+	endpoint, _, err := strict.Add(t.Context(), me, webhook.Wish{URL: "  https://Hooks.Lincoln.example:443/a?token=1  ", Events: []string{"user.created", "tenant.ready", "user.created"}})
 	check(t, err)
-	equal(t, "https://Hooks.Lincoln.example:8443/a?token=1", endpoint.URL, "the URL that is kept")
+	equal(t, "https://Hooks.Lincoln.example:443/a?token=1", endpoint.URL, "the URL that is kept")
 	equal(t, "tenant.ready user.created", strings.Join(endpoint.Events, " "), "the events that are kept")
 
+	t.Run("a name that leads to another port of the internet", func(t *testing.T) {
+		names := serveNames(t)
+		names.now("93.184.215.14")
+		service := b.serviceOn(b.catalog, func(c *webhook.Config) { c.Resolver = names.resolver() })
+		endpoint, _, err := service.Add(t.Context(), me, webhook.Wish{URL: "https://hooks.lincoln.example:8443/hooks"})
+		check(t, err)
+		outcome, err := service.Ping(t.Context(), me, endpoint.ID)
+		check(t, err)
+		equal(t, "the port 8443 of 93.184.215.14 is not one that may be called", outcome.Problem, "no connection is made")
+	})
 	t.Run("plain HTTP is for networks that are allowed", func(t *testing.T) {
 		for text, want := range map[string]string{
 			"http://127.0.0.1:3000": "", "http://localhost:3000": "", "http://127.0.0.2:3000": "url not_https", "http://93.184.215.14": "url not_https",

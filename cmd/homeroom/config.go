@@ -36,7 +36,7 @@ type config struct {
 	MaxLocks         int            `env:"HOMEROOM_TENANT_MAX_LOCKS" envDefault:"0" help:"how many locks the sessions of one tenant may hold before they are ended; 0 is a quarter of what the server has room for"`
 	MaxTransaction   limit          `env:"HOMEROOM_TENANT_MAX_TRANSACTION" envDefault:"30m" help:"how long a transaction of a tenant may last before its session is ended; off"`
 
-	WebhookAllow []netip.Prefix `env:"HOMEROOM_WEBHOOK_ALLOW" help:"CIDRs, separated by commas, that webhooks may be sent to though they are not on the internet, and by plain http:// too; none when empty"`
+	WebhookAllow []netip.Prefix `env:"HOMEROOM_WEBHOOK_ALLOW" help:"CIDRs, separated by commas, that webhooks may be sent to though they are not on the internet, by plain http:// and on other ports than 443 too; none when empty"`
 
 	Auth0Domain             string        `env:"AUTH0_DOMAIN" is:"domain" help:"the Auth0 tenant, such as lincoln.eu.auth0.com"`
 	Auth0BaseURL            string        `env:"AUTH0_BASE_URL" is:"url" help:"its URL, for a simulator; https://$AUTH0_DOMAIN when empty. The issuer of tokens is this with a closing slash"`
