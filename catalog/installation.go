@@ -26,6 +26,15 @@ func (s *Store) CheckTenantKey(ctx context.Context, check []byte) (same bool, er
 	return bytes.Equal(recorded, check), nil
 }
 
+// TenantKeyCheck is the recorded check value of the tenant key; nil when none is. It changes nothing.
+func (s *Store) TenantKeyCheck(ctx context.Context) (check []byte, err error) {
+	err = s.pool.QueryRow(ctx, `select (select tenant_key_check from installation)`).Scan(&check)
+	if err != nil {
+		return nil, fmt.Errorf("read the tenant key's check value: %w", known(err))
+	}
+	return check, nil
+}
+
 // SetTenantKeyCheck records that the tenants' passwords come from another key from now on.
 func (s *Store) SetTenantKeyCheck(ctx context.Context, check []byte, actor string) error {
 	_, err := s.pool.Exec(ctx, `

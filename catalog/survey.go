@@ -21,6 +21,8 @@ type Survey struct {
 	// Signups are those that hold a tenant or a user, or that somebody must still look at. What was undone is not among them.
 	Signups map[uuid.UUID]SurveyedSignup
 	Untold  Untold
+	// Self is what the registry's own database is like.
+	Self Self
 	// Migrating: a run over the fleet is open, so that databases may be ahead of their rows.
 	Migrating bool
 }
@@ -43,8 +45,9 @@ type SurveyedTenant struct {
 	OrganizationID string
 	// Claimable: it is a spare, and certainly nobody's, so the next school may be given it.
 	Claimable bool
-	// Idle: nothing has changed in its row for a quarter of an hour.
-	Idle bool
+	// Idle: nothing has changed in its row for a quarter of an hour. Unfinished: it is being built, and that for more than three
+	// minutes.
+	Idle, Unfinished bool
 }
 
 // SurveyedUser is what an auditor needs of a [User].
@@ -87,7 +90,8 @@ const surveyTenants = `
 	select id, server, database, state, resume_state, quarantine_kind, quarantine_cause, coalesce(name, '') as name,
 		coalesce(slug, '') as slug, lineage, schema_version, password_rotation, fingerprint, held_at,
 		coalesce(organization_id, '') as organization_id, coalesce(state = 'spare' and ` + claimable + `, false) as claimable,
-		updated_at < now() - interval '15 minutes' as idle
+		updated_at < now() - interval '15 minutes' as idle,
+		state = 'building' and updated_at < now() - interval '3 minutes' as unfinished
 	from tenants`
 
 const surveyUsers = `
@@ -139,7 +143,10 @@ func (s *Store) Survey(ctx context.Context) (Survey, error) {
 		if survey.Signups, err = byID(ctx, tx, surveySignups, func(s SurveyedSignup) uuid.UUID { return s.ID }); err != nil {
 			return err
 		}
-		survey.Untold, err = one[Untold](ctx, tx, surveyUntold)
+		if survey.Untold, err = one[Untold](ctx, tx, surveyUntold); err != nil {
+			return err
+		}
+		survey.Self, err = surveySelf(ctx, tx)
 		return err
 	})
 	if err != nil {

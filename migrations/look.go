@@ -74,7 +74,7 @@ func lookAfter(ctx context.Context, conn *pgx.Conn, schema string, try *lockTry)
 	found = sight{database: string(row[0]), schema: string(row[1]), versioned: true, version: nilVersion}
 	switch {
 	case found.schema == "":
-		return sight{}, locked, errPath
+		return sight{}, locked, ErrNoSchema
 	case found.schema != schema:
 		return lookAfter(ctx, conn, found.schema, nil)
 	case row[2] != nil && row[3] != nil:
@@ -84,7 +84,8 @@ func lookAfter(ctx context.Context, conn *pgx.Conn, schema string, try *lockTry)
 	return found, locked, err
 }
 
-var errPath = errors.New("the search_path names no schema that exists")
+// ErrNoSchema says that the current schema cannot be told: the one that the search_path names was dropped, or may not be used.
+var ErrNoSchema = errors.New("the search_path names no schema that exists")
 
 // lookOtherwise finds out why the version table could not be read, with another try to lock: most often the database is
 // empty.
@@ -104,7 +105,7 @@ func lookOtherwise(ctx context.Context, conn *pgx.Conn, schema string, try *lock
 	found = sight{database: string(row[0]), schema: string(row[1]), versioned: is(row[2]), tables: is(row[3]), version: nilVersion}
 	switch {
 	case found.schema == "":
-		return sight{}, locked, errPath
+		return sight{}, locked, ErrNoSchema
 	case !found.versioned:
 		return found, locked, nil
 	case found.schema == schema && refused.Code != undefinedTable:

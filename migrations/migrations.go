@@ -67,6 +67,9 @@ type File struct {
 	down     string
 }
 
+// SQL is the text of the up file.
+func (f File) SQL() string { return f.up }
+
 // Latest is the newest version, the one [Set.Up] leads to.
 func (s *Set) Latest() uint { return s.files[len(s.files)-1].Version }
 
