@@ -18,7 +18,7 @@ const (
 	pageSize = 100
 	maxPages = 10
 	// listFields is what remoteUser reads: a profile may be large otherwise.
-	listFields = "user_id,email,email_verified,created_at,app_metadata"
+	listFields = "user_id,email,email_verified,blocked,created_at,app_metadata"
 	// created_at counts milliseconds.
 	searchTime = "2006-01-02T15:04:05.000Z"
 )

@@ -139,7 +139,7 @@ func TestListAsksForWhatItReads(t *testing.T) {
 		want := url.Values{
 			"search_engine": {"v3"}, "q": {q + more}, "sort": {"created_at:1"}, "page": {"0"}, "per_page": {"100"},
 			"include_totals": {"true"}, "include_fields": {"true"},
-			"fields": {"user_id,email,email_verified,created_at,app_metadata"},
+			"fields": {"user_id,email,email_verified,blocked,created_at,app_metadata"},
 		}
 		if got := tap.requests[i].URL.Query(); !maps.EqualFunc(got, want, slices.Equal) {
 			t.Errorf("search %d asked for %v\nwant %v", i, got, want)

@@ -129,6 +129,7 @@ type remoteUser struct {
 	UserID        string         `json:"user_id"`
 	Email         string         `json:"email"`
 	EmailVerified bool           `json:"email_verified"`
+	Blocked       any            `json:"blocked"`
 	CreatedAt     any            `json:"created_at"`
 	AppMetadata   map[string]any `json:"app_metadata"`
 }
@@ -146,7 +147,7 @@ func (u remoteUser) user(idPrefix string) identity.User {
 	text := func(v any) string { s, _ := v.(string); return s }
 	created, _ := time.Parse(time.RFC3339, text(u.CreatedAt))
 	return identity.User{
-		ID: u.UserID, OurID: ourID(idPrefix, u.UserID), Email: u.Email, EmailVerified: u.EmailVerified, CreatedAt: created,
+		ID: u.UserID, OurID: ourID(idPrefix, u.UserID), Email: u.Email, EmailVerified: u.EmailVerified, Blocked: u.Blocked == true, CreatedAt: created,
 		Metadata: identity.Metadata{
 			TenantID:   text(u.AppMetadata["tenant_id"]),
 			Database:   text(u.AppMetadata["database"]),

@@ -88,6 +88,8 @@ type User struct {
 	OurID         uuid.UUID
 	Email         string
 	EmailVerified bool
+	// Blocked: the provider lets nobody in with this login. It is false where the provider does not tell.
+	Blocked bool
 	// CreatedAt is the provider's time of creation; zero when it does not tell.
 	CreatedAt time.Time
 	Metadata  Metadata

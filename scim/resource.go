@@ -101,6 +101,8 @@ type remoteUser struct {
 	Meta   struct {
 		Created any `json:"created"`
 	} `json:"meta"`
+	// Active is false for a person who may not log in.
+	Active any `json:"active"`
 	// WSO2 is Asgardeo's own extension.
 	WSO2 struct {
 		EmailVerified any `json:"emailVerified"`
@@ -138,7 +140,7 @@ func (c *Client) user(u remoteUser) identity.User {
 	created, _ := time.Parse(time.RFC3339, text)
 	return identity.User{
 		ID: u.ID, OurID: ourID(u.ExternalID), Email: u.email(c.cfg.UserNamePrefix),
-		EmailVerified: u.WSO2.EmailVerified == true || u.WSO2.EmailVerified == "true", CreatedAt: created,
+		EmailVerified: u.WSO2.EmailVerified == true || u.WSO2.EmailVerified == "true", Blocked: u.Active == false, CreatedAt: created,
 	}
 }
 
