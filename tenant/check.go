@@ -221,6 +221,7 @@ func settings(look serverLook, expected CheckOptions) (remarks []Remark) {
 // diskRemarks are the remarks on the free disk.
 func (s *Server) diskRemarks(look serverLook, free int64, known bool) []Remark {
 	switch {
+	case !known && s.cfg.MinFreeDisk == 0: // nobody wants to know
 	case !known:
 		return []Remark{{
 			RemarkDiskUnknown, false,

@@ -46,16 +46,22 @@ func TestCheckRemarksOnWhatOurRoleMayDo(t *testing.T) {
 	} {
 		name := strings.ReplaceAll(role, " ", "_")
 		exec(t, root, "create role "+name+" "+role+" password 'secret'")
-		server := openAt(t, withUser(t, own.URL("postgres"), name, "secret"), nil)
+		address := withUser(t, own.URL("postgres"), name, "secret")
+		server := openAt(t, address, func(c *tenant.Config) { c.MinFreeDisk = 1 })
 		if got := codes(t, server, tenant.CheckOptions{}); got != want {
 			t.Errorf("%s: %q, want %q", role, got, want)
 		}
+	}
+	// Who wants no floor is not told that it cannot be kept.
+	address := withUser(t, own.URL("postgres"), "login_createdb", "secret")
+	if got := codes(t, openAt(t, address, nil), tenant.CheckOptions{}); strings.Contains(got, "disk") {
+		t.Errorf("without a floor: %q", got)
 	}
 	if got := codes(t, openAt(t, own.URL("postgres"), nil), tenant.CheckOptions{}); got != "superuser!" {
 		t.Errorf("a superuser: %q", got)
 	}
 	// What the remarks say, done.
-	server := openAt(t, withUser(t, own.URL("postgres"), "login_createdb_createrole", "secret"), nil)
+	server := openAt(t, withUser(t, own.URL("postgres"), "login_createdb_createrole", "secret"), func(c *tenant.Config) { c.MinFreeDisk = 1 })
 	remarks, err := server.Check(t.Context(), tenant.CheckOptions{})
 	if err != nil {
 		t.Fatal(err)

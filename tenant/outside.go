@@ -40,3 +40,15 @@ func (s *Server) NotificationQueue(ctx context.Context) (usage float64, err erro
 	}
 	return usage, nil
 }
+
+// SchemaOwner is the role that owns the schema public of a tenant's database; empty when the schema was dropped.
+func (s *Server) SchemaOwner(ctx context.Context, id ID) (owner string, err error) {
+	err = s.inside(ctx, id, func(conn *pgx.Conn) error {
+		return conn.QueryRow(ctx, `
+			select coalesce((select pg_get_userbyid(nspowner)::text from pg_namespace where nspname = 'public'), '')`).Scan(&owner)
+	})
+	if err != nil {
+		return "", fmt.Errorf("look at the schema public of database %s: %w", id.Database(), err)
+	}
+	return owner, nil
+}
