@@ -12,6 +12,7 @@ const (
 	IdentitiesUnconfirmed   Code = "identities_unconfirmed"
 	IdentitiesUnreachable   Code = "identities_unreachable"
 	LostSchool              Code = "lost_school"
+	IdentityBlocked         Code = "identity_blocked"
 )
 
 // What can be wrong with the schools' organizations at the identity provider.
@@ -40,6 +41,15 @@ const (
 	TemplateOld         Code = "template_old"
 	TemplateIncomplete  Code = "template_incomplete"
 	KeptDatabase        Code = "kept_database"
+	DatabaseRenamed     Code = "database_renamed"
+	DatabaseSettings    Code = "database_settings"
+	DatabaseForAll      Code = "database_for_all"
+	DatabasesMissing    Code = "databases_missing"
+	LoginsRefused       Code = "logins_refused"
+	TenantKeyDiffers    Code = "tenant_key_differs"
+	SpareUnfinished     Code = "spare_unfinished"
+	TemplateOpen        Code = "template_open"
+	FunctionsOpen       Code = "functions_open"
 )
 
 // What can be wrong with schemas.
@@ -48,6 +58,11 @@ const (
 	VersionDiffers     Code = "version_differs"
 	FingerprintDiffers Code = "fingerprint_differs"
 	SchemaDrift        Code = "schema_drift"
+	SchemaMissing      Code = "schema_missing"
+	SchemaOwner        Code = "schema_owner"
+	VersionFalse       Code = "version_false"
+	LineageDiffers     Code = "lineage_differs"
+	ReferenceDiffers   Code = "reference_differs"
 )
 
 // What can be wrong within the catalog.
@@ -63,6 +78,10 @@ const (
 	TenantQuarantined   Code = "tenant_quarantined"
 	JobWithoutRow       Code = "job_without_row"
 	JobStuck            Code = "job_stuck"
+	TenantDeleted       Code = "tenant_deleted"
+	RunPaused           Code = "run_paused"
+	CatalogIncomplete   Code = "catalog_incomplete"
+	CatalogReadable     Code = "catalog_readable"
 )
 
 // What can be wrong with servers.
@@ -71,6 +90,12 @@ const (
 	ServerUnreachable    Code = "server_unreachable"
 	ServerRemark         Code = "server_remark"
 	SpareOnUnknownServer Code = "spare_on_unknown_server"
+	ServerClosed         Code = "server_closed"
+	NoServerOpen         Code = "no_server_open"
+	StockEmpty           Code = "stock_empty"
+	SharedRole           Code = "shared_role"
+	CollationChanged     Code = "collation_changed"
+	NotificationQueue    Code = "notification_queue"
 )
 
 // What others have not been told.
@@ -100,6 +125,7 @@ var kinds = map[Code]kind{
 	IdentityOfExpiredSignup: {Warning, "The person was told that the sign-up failed, and cannot sign up again with this e-mail until the next " +
 		"sign-up meets the leftover and removes it."},
 	IdentityMissing: {Error, "Nobody can log in to this school. Find out who deleted the login at the provider; a new one needs the same id."},
+	IdentityBlocked: {Warning, "This person cannot log in. Ask who blocked the login; it is unblocked at the provider."},
 	IdentityMismatch: {Error, "Compare the login's app_metadata and e-mail with the catalog, and correct the one that is wrong. A token is made of the " +
 		"provider's side."},
 	IdentitiesUnconfirmed: {Warning, "So many differ that the list itself is suspect: look whether AUTH0_CONNECTION and the tenant are the right ones."},
@@ -135,25 +161,64 @@ var kinds = map[Code]kind{
 	TemplateIncomplete: {Info, "A process is making it, or has died over it. It is made again when it is needed."},
 	KeptDatabase:       {Info, "When the school misses nothing in its new database, drop it as superuser."},
 
-	SchemaUnclear:      {Error, "Nobody can tell which version it has. homeroom migrate tells what to do."},
+	SchemaUnclear: {Error, "The version it records cannot be believed. homeroom tenant reprovision with its id, slug or database tells what it stopped " +
+		"at: compare its schema with the migration files, and record the version that it really has in schema_migrations."},
 	VersionDiffers:     {Warning, "Somebody has migrated it with another tool, or a backup of it was restored."},
 	FingerprintDiffers: {Info, "What the catalog remembers of its schema is out of date; nothing is wrong with the database."},
 	SchemaDrift:        {Warning, "Somebody has changed its schema by hand. homeroom tenant drift --tenant tells in what it differs."},
+	SchemaMissing: {Error, "The school's data is gone from this database. Make a new one, which keeps the old one aside, and load a backup " +
+		"into it."},
+	SchemaOwner: {Error, "Find out who changed it. Nothing is lost: give the schema back."},
+	VersionFalse: {Error, "Somebody has edited schema_migrations by hand, or a newer program has migrated it: then look with that one. Nothing " +
+		"is recorded in the catalog before it is clear."},
+	LineageDiffers: {Error, "Somebody has changed the tenant's row by hand: no run over the fleet takes it."},
+	ReferenceDiffers: {Warning, "A migration file was changed after it had run for these tenants, or one was added between others. Bring the " +
+		"file back as it was, and write a new migration for the difference."},
+
+	DatabaseRenamed: {Error, "Nothing is lost: give it its name back. Nobody may be connected to it meanwhile."},
+	DatabaseSettings: {Error, "Somebody has set something on this database that no tenant has. It can keep the school out, or make its data read-only. " +
+		reprovision},
+	DatabaseForAll: {Info, "A database that is not the tenants' lets PUBLIC or homeroom_tenant in. They see what it shows to everybody."},
+	DatabasesMissing: {Error, "Most databases of one server do not go missing one by one: look first whether the server's URL leads to the right one. " +
+		"Nothing is repaired. Else restore the server from a backup."},
+	LoginsRefused: {Error, "Most passwords are not changed one by one: look first whether HOMEROOM_TENANT_KEY is the right one, then at pg_hba.conf. " +
+		"Without the catalog's check value of the key nothing is repaired: that would give every role another password."},
+	TenantKeyDiffers: {Error, "Set the former HOMEROOM_TENANT_KEY again: nothing is repaired with this one. If it was changed on purpose, " +
+		"docs/operations.md, New secrets."},
+	SpareUnfinished: {Warning, "No service makes it, or it cannot be made: look whether homeroom serve runs, and at its log for \"fill the stock of spares\"."},
+	TemplateOpen:    {Warning, "Somebody has opened it, and may have changed what new schools get. While a session is in it, no database can be made."},
+
+	FunctionsOpen: {Info, "With them one tenant can stop the whole server. Databases that were made before the template closed them still have them " +
+		"open, and so has the template where no superuser has made its base (examples/provisioner.sql)."},
+
+	TenantDeleted:     {Error, "Somebody has changed rows by hand: compare with a backup."},
+	RunPaused:         {Warning, "The tenants that are left stay at their version, and no other run can start."},
+	CatalogIncomplete: {Error, "Somebody has dropped it by hand. Make it again; folder migrations/catalog has all definitions."},
+	CatalogReadable:   {Error, "Tenants may read who the schools and their people are. Take the right away, and find out who granted it."},
+	ServerClosed:      {Warning, "It is opened again by itself when its disk has room."},
+	NoServerOpen:      {Error, "No school can sign up once the spares are used up."},
+	StockEmpty:        {Warning, "Sign-ups wait for their database to be made. Look whether homeroom serve runs, and at its log for \"fill the stock of spares\"."},
+	SharedRole:        {Error, "All tenants share this role: what it may do, they all may do."},
+	CollationChanged: {Warning, "The operating system's or ICU's library was upgraded. Rebuild the indexes, then record the new version. Writes to the " +
+		"tables wait meanwhile."},
+	NotificationQueue: {Warning, "When it is full, every NOTIFY on the server fails. End the session that keeps it from being emptied; Postgres's log " +
+		"names it."},
 
 	SignupUnattended:    {Error, "No service works on the catalog, or none gets anywhere: look whether homeroom serve runs, and at its log."},
-	SignupParked:        {Error, "Compare the login at the provider with the sign-up's row, and mend the cause first."},
+	SignupParked:        {Error, "Compare the login at the provider with the sign-up's row, and repair the cause first."},
 	SignupWithoutSchool: {Error, "The person was told that the school is ready. Somebody has changed rows by hand: compare with a backup."},
 	UserWithoutTenant:   {Error, "Somebody has changed rows by hand: compare with a backup."},
 	UserWithoutSignup:   {Warning, "It keeps its e-mail from signing up. Somebody has deleted a sign-up's row by hand; if the user is nobody's, delete it too."},
 	TenantWithoutUser:   {Error, "Nobody can use this school. Somebody has changed rows by hand: compare with a backup."},
 	TenantHeldByNobody:  {Warning, "No sign-up will ever finish it. Somebody has changed rows by hand: compare with a backup."},
 	TenantShared:        {Error, "Two schools may read one another's data. Suspend one and look at once: this must be impossible."},
-	TenantQuarantined:   {Warning, "Mend the cause, then homeroom migrate or homeroom tenant reprovision."},
+	TenantQuarantined:   {Warning, "Repair the cause, then homeroom migrate or homeroom tenant reprovision."},
 	JobWithoutRow:       {Warning, "It fails until it has used up its tries. Somebody has deleted a row by hand."},
 	JobStuck:            {Warning, "Its process has died, and no other has taken it up: look whether homeroom serve runs."},
 
-	EventsWaiting:  {Warning, "Mails and webhooks wait with them: look whether homeroom serve runs, and at its log."},
-	MailsUnsent:    {Warning, "The table mails has the problem of each. Mend the cause: people wait for them. docs/mail.md tells more."},
+	EventsWaiting: {Warning, "Mails and webhooks wait with them: look whether homeroom serve runs, and at its log."},
+	MailsUnsent: {Warning, "The table mails has the problem of each: repair the cause. No mail is sent twice by itself, so the person must act: on the " +
+		"page that waits for the mail, \"send it again\"; an invitation is made again by whoever invited. docs/mail.md tells more."},
 	DeliveriesDead: {Warning, "homeroom webhook deliveries shows them. When the receiver is well again, replay them."},
 
 	ServerUnknown:        {Error, "Set HOMEROOM_SERVER_<NAME>_URL in every process: nobody can use these schools from here."},

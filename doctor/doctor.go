@@ -34,6 +34,13 @@ type Config struct {
 	// Reconcile settles the sign-ups that are due, for repairs of sign-ups. Without it a running service does that, within
 	// seconds.
 	Reconcile func(ctx context.Context) error
+	// KeyCheck is the check value of the tenant key ([tenant.KeyCheck]), to be compared with the catalog's. Without it nobody knows
+	// whether the key is the right one.
+	KeyCheck []byte
+	// Spares is how many spares the service keeps on each server. Defaults to 0: an empty stock is as it should be.
+	Spares int
+	// QueueFilling is the share of a server's queue of notifications from which it is told, from 0 to 1. Defaults to 0.25.
+	QueueFilling float64
 	// Tolerate are the codes of remarks on servers ([tenant.Remark]) that are known and wanted so.
 	Tolerate []string
 	// Actor is who repairs, for the audit. Defaults to "homeroom doctor".
@@ -53,6 +60,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Concurrency == 0 {
 		c.Concurrency = 4
+	}
+	if c.QueueFilling == 0 {
+		c.QueueFilling = 0.25
 	}
 	if c.Pause == 0 {
 		c.Pause = time.Second

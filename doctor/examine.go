@@ -47,9 +47,10 @@ func (d *Doctor) Examine(ctx context.Context, options Options) (Report, error) {
 		}
 		found.findings = both(first.findings, found.findings)
 	}
+	found.group()
 	return Report{
 		Findings: append([]Finding{}, found.findings...), Skipped: found.skipped, Counts: first.counts, StartedAt: first.before.At,
-		Took: time.Since(started), options: options,
+		Took: time.Since(started), NotificationQueues: first.queues, options: options,
 	}, nil
 }
 
@@ -85,8 +86,15 @@ type examination struct {
 	// before and after are the catalog, around everything else.
 	before, after catalog.Survey
 	servers       map[string]tenant.Survey
+	// renamed are the databases that bear another name than their tenant's, by the server; queues is how full its queue of
+	// notifications is. remarked are the servers' remarks.
+	renamed map[string]map[tenant.ID]string
+	queues  map[string]float64
+	// key is the check value of the tenant key that the catalog has; nil when it has none.
+	key           []byte
+	remarked      map[string]bool
 	jobs          []Job
-	references    map[uint]string
+	references    map[uint]catalog.Reference
 	logins        logins
 	organizations organizations
 	// opened are the tenants whose databases are looked into.
@@ -94,6 +102,8 @@ type examination struct {
 
 	mu       sync.Mutex
 	findings []Finding
+	// suspect are the tenants that a finding on their server is about.
+	suspect map[uuid.UUID]bool
 	// inspections are what was seen inside.
 	inspections map[uuid.UUID]inspection
 	skipped     []string
@@ -104,15 +114,21 @@ type examination struct {
 type inspection struct {
 	tenant.Inspection
 	empty bool
-	err   error
+	// schemaOwner is who owns the schema public, where that was looked at.
+	schemaOwner string
+	err         error
 }
 
 // look reads everything, in an order in which a row is read after the thing it must precede, and compares.
 func (d *Doctor) look(ctx context.Context, options Options, former *examination) (_ *examination, err error) {
 	e := &examination{
 		Doctor: d, options: options, former: former, servers: map[string]tenant.Survey{}, inspections: map[uuid.UUID]inspection{},
+		renamed: map[string]map[tenant.ID]string{}, queues: map[string]float64{}, remarked: map[string]bool{}, suspect: map[uuid.UUID]bool{},
 	}
 	if e.before, err = d.cfg.Catalog.Survey(ctx); err != nil {
+		return nil, err
+	}
+	if e.key, err = d.cfg.Catalog.TenantKeyCheck(ctx); err != nil {
 		return nil, err
 	}
 	if err := e.narrow(); err != nil {
@@ -130,15 +146,18 @@ func (d *Doctor) look(ctx context.Context, options Options, former *examination)
 	}
 	e.compareRows()
 	e.compareUntold()
+	e.compareCatalog()
 	if err := e.compareJobs(ctx); err != nil {
 		return nil, err
 	}
 	e.compareServers()
 	e.compareInside()
+	e.compareFunctions()
 	strangers, err := e.compareIdentities(ctx)
 	if err != nil {
 		return nil, err
 	}
+	e.compareBlocked()
 	if err := e.compareLost(ctx, strangers); err != nil {
 		return nil, err
 	}
@@ -208,6 +227,14 @@ func (e *examination) surveyServers(ctx context.Context) error {
 	for name, server := range e.cfg.Servers {
 		group.Go(func() error {
 			survey, err := server.Survey(ctx)
+			var renamed map[tenant.ID]string
+			if err == nil && e.misses(name, survey) {
+				renamed, err = server.Renamed(ctx)
+			}
+			var queue float64
+			if err == nil {
+				queue, err = server.NotificationQueue(ctx)
+			}
 			if err != nil {
 				if ctx.Err() != nil {
 					return ctx.Err()
@@ -216,13 +243,23 @@ func (e *examination) surveyServers(ctx context.Context) error {
 				return nil
 			}
 			e.mu.Lock()
-			e.servers[name] = survey
+			e.servers[name], e.renamed[name], e.queues[name] = survey, renamed, queue
 			e.mu.Unlock()
 			e.remark(ctx, name, server)
 			return nil
 		})
 	}
 	return group.Wait()
+}
+
+// misses tells whether a tenant of a server has no database.
+func (e *examination) misses(server string, survey tenant.Survey) bool {
+	for _, t := range e.before.Tenants {
+		if _, exists := survey.Databases[t.Database]; t.Server == server && !exists {
+			return true
+		}
+	}
+	return false
 }
 
 // count sums up what was looked at.

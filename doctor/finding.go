@@ -43,6 +43,8 @@ type Finding struct {
 	Next []Step `json:"nextSteps"`
 
 	repair repair
+	// fingerprint is that of a schema which is not its version's.
+	fingerprint string
 }
 
 // repair does what Fix says. It looks again before it acts, and may be done twice.
@@ -78,6 +80,8 @@ type Report struct {
 	Counts    Counts        `json:"lookedAt"`
 	StartedAt time.Time     `json:"startedAt"`
 	Took      time.Duration `json:"-"`
+	// NotificationQueues is how full each server's queue of notifications is, from 0 to 1.
+	NotificationQueues map[string]float64 `json:"notificationQueues"`
 
 	// options are those of the examination, for the look after the repairs.
 	options Options
@@ -108,6 +112,9 @@ func (e *examination) add(f Finding) {
 	f.Advice = cmp.Or(f.Advice, kind.advice)
 	if f.Next == nil {
 		f.Next = []Step{}
+	}
+	if f.repair.do != nil && !slices.ContainsFunc(f.Next, Step.repairs) {
+		f.Next = slices.Concat([]Step{repairAll}, f.Next)
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -68,7 +68,7 @@ func TestIdentities(t *testing.T) {
 			mend: restore,
 		},
 		{
-			name: "of an expired sign-up", finds: "identity_of_expired_signup",
+			name: "of an expired sign-up", unfollowed: true, finds: "identity_of_expired_signup",
 			make: func(w *world) {
 				user := uuid.NewString()
 				w.sql(`insert into signups (id, request_hash, user_id, email, school_name, status, finished_at)

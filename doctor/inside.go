@@ -3,8 +3,10 @@ package doctor
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
@@ -22,9 +24,9 @@ func (e *examination) inspect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	e.references = map[uint]string{}
+	e.references = map[uint]catalog.Reference{}
 	for _, reference := range references {
-		e.references[reference.Version] = reference.Fingerprint
+		e.references[reference.Version] = reference
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(e.cfg.Concurrency)
@@ -80,7 +82,7 @@ func (e *examination) rotate(all []catalog.SurveyedTenant) []catalog.SurveyedTen
 
 // accused tells whether anything was found about a tenant.
 func (e *examination) accused(id uuid.UUID) bool {
-	return slices.ContainsFunc(e.findings, func(f Finding) bool { return f.TenantID != nil && *f.TenantID == id })
+	return e.suspect[id] || slices.ContainsFunc(e.findings, func(f Finding) bool { return f.TenantID != nil && *f.TenantID == id })
 }
 
 // inspectOne looks into one database.
@@ -89,9 +91,15 @@ func (e *examination) inspectOne(ctx context.Context, server *tenant.Server, id 
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
+	found := inspection{Inspection: seen, err: err}
+	if errors.Is(err, migrations.ErrNoSchema) {
+		if found.schemaOwner, err = server.SchemaOwner(ctx, id); err != nil {
+			found.err = err
+		}
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.inspections[id.UUID()] = inspection{Inspection: seen, err: err}
+	e.inspections[id.UUID()] = found
 	return nil
 }
 
@@ -109,15 +117,57 @@ func (e *examination) compareInside() {
 			e.compareSchema(t, seen)
 		case opened && postgres.Unreachable(seen.err):
 			e.add(Finding{Code: ServerUnreachable, Subject: t.Server, Server: t.Server, TenantID: &t.ID, Detail: reason(seen.err)})
+		case opened && errors.Is(seen.err, migrations.ErrNoSchema):
+			e.compareNoSchema(t, seen)
 		case opened:
 			e.add(about(DatabaseUnreadable, t, reason(seen.err)))
+		case !e.exists(t): // that is told alone
 		case t.Lineage == e.cfg.Servers.Migrations().Lineage() && t.Fingerprint != nil && !beingMade(t) && t.State != catalog.Quarantined:
-			if want := e.references[t.SchemaVersion]; want != "" && want != *t.Fingerprint {
-				e.add(about(SchemaDrift, t, fmt.Sprintf("when it was last looked at, its schema was not that of version %d", t.SchemaVersion)))
+			if want := e.references[t.SchemaVersion].Fingerprint; want != "" && want != *t.Fingerprint {
+				e.add(drift(t, *t.Fingerprint, fmt.Sprintf("when it was last looked at, its schema was not that of version %d", t.SchemaVersion)))
 			}
 		}
 	}
 }
+
+// exists tells whether a tenant has a database, as far as its server was looked at.
+func (e *examination) exists(t catalog.SurveyedTenant) bool {
+	survey, looked := e.servers[t.Server]
+	_, ok := survey.Databases[t.Database]
+	return ok || !looked
+}
+
+// compareFunctions tells of the functions that everybody may run in tenants' databases. They come with the template, so it is one
+// finding for all of a server.
+func (e *examination) compareFunctions() {
+	findings := map[string]*Finding{}
+	tenants, functions := map[string]int{}, map[string][]string{}
+	for _, t := range e.opened {
+		seen := e.inspections[t.ID]
+		if len(seen.OpenFunctions) == 0 {
+			continue
+		}
+		f := findings[t.Server]
+		if f == nil {
+			f = &Finding{Code: FunctionsOpen, Subject: t.Server, Server: t.Server}
+			findings[t.Server] = f
+		}
+		tenants[t.Server]++
+		e.suspect[t.ID] = true
+		functions[t.Server] = append(functions[t.Server], seen.OpenFunctions...)
+		if tenants[t.Server] <= mostSteps {
+			*f = f.next(asSuperuser(t.Database, tenant.CloseFunctions))
+		}
+	}
+	for server, f := range findings {
+		names := slices.Compact(slices.Sorted(slices.Values(functions[server])))
+		f.Detail = fmt.Sprintf("in the databases of %s everybody may run %s", count(tenants[server], "tenant"), strings.Join(names, ", "))
+		e.add(*f)
+	}
+}
+
+// mostSteps bounds the steps that are the same for many databases: the next examination tells of the rest.
+const mostSteps = 20
 
 // compareRights looks at whether the school can work in its database.
 func (e *examination) compareRights(t catalog.SurveyedTenant, seen inspection) {
@@ -130,30 +180,4 @@ func (e *examination) compareRights(t catalog.SurveyedTenant, seen inspection) {
 	if !seen.Grants {
 		e.add(e.ensure(about(GrantsMissing, t, "rights inside the database are not as they should be"), t))
 	}
-}
-
-// compareSchema looks at whether the schema is what the catalog says, and what its version should be. Of other migrations'
-// versions nothing can be said. While a run over the fleet is open, databases are ahead of their rows.
-func (e *examination) compareSchema(t catalog.SurveyedTenant, seen inspection) {
-	if t.Lineage != e.cfg.Servers.Migrations().Lineage() || e.before.Migrating || e.after.Migrating {
-		return
-	}
-	fingerprint := seen.Schema.Fingerprint()
-	want, known := e.references[seen.Status.Version]
-	switch {
-	case !trustworthy(seen.Status):
-		e.add(about(SchemaUnclear, t, fmt.Sprintf("the schema is %s at version %d", seen.Status.State, seen.Status.Version)))
-	case seen.Status.Version != t.SchemaVersion:
-		detail := fmt.Sprintf("the catalog says version %d, the database has %d", t.SchemaVersion, seen.Status.Version)
-		e.add(e.recordHealth(about(VersionDiffers, t, detail), t))
-	case known && fingerprint != want:
-		e.add(about(SchemaDrift, t, fmt.Sprintf("its schema is not that of version %d", t.SchemaVersion)))
-	case t.Fingerprint != nil && fingerprint != *t.Fingerprint:
-		e.add(e.recordHealth(about(FingerprintDiffers, t, "its schema is not what the catalog remembers"), t))
-	}
-}
-
-// trustworthy tells whether the version that a database records can be believed.
-func trustworthy(status migrations.Status) bool {
-	return status.State == migrations.Current || status.State == migrations.Behind || status.State == migrations.Ahead
 }

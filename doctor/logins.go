@@ -25,6 +25,8 @@ type logins struct {
 	// odd are those that the catalog does not explain, absent the users whose login was not in the list.
 	odd    []identity.User
 	absent []uuid.UUID
+	// blocked are those that the provider lets nobody in with.
+	blocked []identity.User
 	// turn are users whose login no list shows, and whose turn it is to be asked for.
 	turn []uuid.UUID
 }
@@ -82,6 +84,7 @@ func (e *examination) listAll(ctx context.Context) error {
 	err := e.lister().List(ctx, func(login identity.User) error {
 		e.logins.looked++
 		delete(users, login.ID)
+		e.noteBlocked(login)
 		if e.mismatch(login, e.before) != "" {
 			e.logins.odd = append(e.logins.odd, login)
 		}
@@ -146,6 +149,14 @@ var errCannotAsk = errors.New("the identity provider cannot be asked for this lo
 // loginOf asks for the login of an active user: by the provider's id where that is possible, for one that was taken on has no
 // id of ours.
 func (e *examination) loginOf(ctx context.Context, user catalog.SurveyedUser) (identity.User, error) {
+	login, err := e.askFor(ctx, user)
+	if err == nil {
+		e.noteBlocked(login)
+	}
+	return login, err
+}
+
+func (e *examination) askFor(ctx context.Context, user catalog.SurveyedUser) (identity.User, error) {
 	if adopter, ok := e.cfg.Identity.(identity.Adopter); ok {
 		return adopter.Find(ctx, user.IdentityID)
 	}
@@ -153,6 +164,21 @@ func (e *examination) loginOf(ctx context.Context, user catalog.SurveyedUser) (i
 		return identity.User{}, errCannotAsk
 	}
 	return e.cfg.Identity.Lookup(ctx, user.ID)
+}
+
+func (e *examination) noteBlocked(login identity.User) {
+	if login.Blocked {
+		e.logins.blocked = append(e.logins.blocked, login)
+	}
+}
+
+// compareBlocked tells of active users whom the provider does not let in.
+func (e *examination) compareBlocked() {
+	for _, login := range e.logins.blocked {
+		if user, ok := userOf(login, e.after); ok && user.Active && user.IdentityID == login.ID {
+			e.add(Finding{Code: IdentityBlocked, Subject: login.ID, TenantID: &user.TenantID, Detail: "the login is blocked at the identity provider"})
+		}
+	}
 }
 
 // again asks for a login that was listed, as it is now, where the provider can be asked for it.

@@ -210,7 +210,7 @@ func TestDatabasesWithoutARow(t *testing.T) {
 			make: func(w *world) {
 				id = build(w.server)
 				w.root(id.Database(), "update schema_migrations set version = version - 1")
-			}, mend: drop,
+			},
 		},
 		{
 			name: "foreign", finds: "database_without_row", leaves: "database_without_row",

@@ -162,7 +162,7 @@ func TestLoginsThatWereTakenOn(t *testing.T) {
 			mend: restore,
 		},
 		{
-			name: "by a sign-up that is over", finds: "identity_of_expired_signup",
+			name: "by a sign-up that is over", unfollowed: true, finds: "identity_of_expired_signup",
 			make: func(w *world) {
 				id := "auth0|5f7c8ec7c33c6c004bbafe82"
 				w.sql(`insert into signups (id, request_hash, user_id, identity_id, email, school_name, status, finished_at)
@@ -234,7 +234,7 @@ func TestThoseWhoWait(t *testing.T) {
 	w.doctor = w.newDoctor(w.config)
 	run(t, w, []situation{
 		{
-			name: "for too long", finds: "signup_unattended signup_unattended",
+			name: "for too long", unfollowed: true, finds: "signup_unattended signup_unattended",
 			make: func(w *world) {
 				w.waits(verifying, request(), catalog.AwaitingVerification)
 				w.waits(approving, request(), catalog.AwaitingApproval)
@@ -242,7 +242,7 @@ func TestThoseWhoWait(t *testing.T) {
 			},
 		},
 		{
-			name: "and were parked before, without a tenant", finds: "signup_parked",
+			name: "and were parked before, without a tenant", unfollowed: true, finds: "signup_parked",
 			make: func(w *world) {
 				id := w.waits(verifying, request(), catalog.AwaitingVerification)
 				w.sql("update users set identity_id = null")

@@ -17,6 +17,9 @@ import (
 	"homeroom/tenant"
 )
 
+// ensureKey begins the keys of the repairs that provision a tenant again, and so give its role the password of our key.
+const ensureKey = "ensure "
+
 // ensure brings a tenant's database back into order. That also brings its schema to the newest version, so one that an
 // operator holds at an older version is left to a person, like those that are quarantined or have other migrations.
 func (e *examination) ensure(f Finding, t catalog.SurveyedTenant) Finding {
@@ -25,7 +28,7 @@ func (e *examination) ensure(f Finding, t catalog.SurveyedTenant) Finding {
 	if t.State == catalog.Quarantined || held || t.Lineage != schema.Lineage() {
 		return f
 	}
-	return f.repairedBy("run the tenant's provisioning steps again", "ensure "+t.Database, func(ctx context.Context) error {
+	return f.next(repairTenant(t)).repairedBy("run the tenant's provisioning steps again", ensureKey+t.Database, func(ctx context.Context) error {
 		row, err := e.unchanged(ctx, t)
 		if err != nil {
 			return err
@@ -53,7 +56,7 @@ func (d *Doctor) unchanged(ctx context.Context, t catalog.SurveyedTenant) (catal
 
 // recordHealth writes into the catalog what the database shows.
 func (e *examination) recordHealth(f Finding, t catalog.SurveyedTenant) Finding {
-	return f.repairedBy("record what the database shows", "health "+t.Database, func(ctx context.Context) error {
+	return f.next(repairTenant(t)).repairedBy("record what the database shows", "health "+t.Database, func(ctx context.Context) error {
 		seen, err := e.cfg.Servers[t.Server].Inspect(ctx, tenant.ID(t.ID), t.PasswordRotation)
 		if err != nil {
 			return err
@@ -67,7 +70,7 @@ func (e *examination) recordHealth(f Finding, t catalog.SurveyedTenant) Finding 
 
 // rebuild has a spare without a database made again.
 func (e *examination) rebuild(f Finding, t catalog.SurveyedTenant) Finding {
-	return f.repairedBy("have the keeper of spares make it again", "rebuild "+t.Database, func(ctx context.Context) error {
+	return f.next(repairTenant(t)).repairedBy("have the keeper of spares make it again", "rebuild "+t.Database, func(ctx context.Context) error {
 		facts, err := e.cfg.Servers[t.Server].Facts(ctx, tenant.ID(t.ID))
 		if err != nil {
 			return err
@@ -82,7 +85,7 @@ func (e *examination) rebuild(f Finding, t catalog.SurveyedTenant) Finding {
 // dropInvalid drops what is left of a spare's database, which nobody had and nobody can open. From building on no school can
 // claim the spare; a crash in between leaves it there, where it is found again.
 func (e *examination) dropInvalid(f Finding, t catalog.SurveyedTenant) Finding {
-	return f.repairedBy("drop what is left of it, and have the keeper of spares make it again", "rebuild "+t.Database, func(ctx context.Context) error {
+	return f.next(repairTenant(t)).repairedBy("drop what is left of it, and have the keeper of spares make it again", "rebuild "+t.Database, func(ctx context.Context) error {
 		if t.State == catalog.Spare {
 			if err := e.cfg.Catalog.RebuildSpare(ctx, t.ID); err != nil {
 				return err
@@ -108,6 +111,13 @@ func (e *examination) dropRole(f Finding, id tenant.ID) Finding {
 			return err
 		}
 		return server.DropRole(ctx, id)
+	})
+}
+
+// prepare brings what all tenants of a server share back into order: the two roles, and the template.
+func (e *examination) prepare(f Finding, by string) Finding {
+	return f.repairedBy(by, "prepare "+f.Server, func(ctx context.Context) error {
+		return e.cfg.Servers[f.Server].RepairShared(ctx)
 	})
 }
 

@@ -34,7 +34,7 @@ func (e *examination) compareRows() {
 		case u.Active:
 			owners[u.TenantID]++
 			if schoolless(t) {
-				e.add(userFinding(UserWithoutTenant, u, fmt.Sprintf("the user is active, and tenant %s is %s", t.Database, t.State)))
+				e.add(schoollessFinding(u, t))
 			}
 		case !byUser[u.ID]:
 			e.add(userFinding(UserWithoutSignup, u, "the user is pending, and no sign-up is about it"))
@@ -59,6 +59,18 @@ func leaving(t catalog.SurveyedTenant) bool {
 	return t.State == catalog.Deleting || t.State == catalog.Deleted
 }
 
+// schoollessFinding is about an active user whose tenant is no school's. A spare is the worst of those: others would be given it.
+func schoollessFinding(u catalog.SurveyedUser, t catalog.SurveyedTenant) Finding {
+	finding := userFinding(UserWithoutTenant, u, fmt.Sprintf("the user is active, and tenant %s is %s", t.Database, t.State))
+	if t.State == catalog.Spare {
+		finding.Detail += ": the next school would be given this user's database"
+		finding.Advice = "Take it out of the stock at once, then compare with a backup: somebody has changed rows by hand."
+		finding = finding.next(inCatalog("In the catalog run", fmt.Sprintf("update tenants set state = 'quarantined', resume_state = 'spare', "+
+			"quarantine_kind = 'database', quarantine_cause = 'an active user has it' where id = '%s' and state = 'spare'", t.ID)))
+	}
+	return finding
+}
+
 func userFinding(code Code, u catalog.SurveyedUser, detail string) Finding {
 	f := Finding{Code: code, Subject: "user " + u.ID.String(), Detail: detail}
 	if u.TenantID != uuid.Nil {
@@ -69,6 +81,10 @@ func userFinding(code Code, u catalog.SurveyedUser, detail string) Finding {
 
 // compareTenant looks at who holds a tenant.
 func (e *examination) compareTenant(t catalog.SurveyedTenant, holders []catalog.SurveyedSignup, owners int) {
+	if t.State == catalog.Deleted {
+		e.compareDeleted(t, owners)
+		return
+	}
 	replaced := t.QuarantineKind != nil && *t.QuarantineKind == catalog.BeingReplaced
 	if t.State == catalog.Quarantined && (t.Idle || !replaced) {
 		e.add(about(TenantQuarantined, t, *t.QuarantineCause))

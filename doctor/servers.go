@@ -3,7 +3,9 @@ package doctor
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 
 	"homeroom/catalog"
 	"homeroom/tenant"
@@ -26,6 +28,7 @@ func (e *examination) compareServers() {
 			e.compareOutside(t, survey)
 		}
 	}
+	e.compareQueues()
 	for server, n := range elsewhere {
 		e.add(Finding{Code: ServerUnknown, Subject: server, Server: server, Detail: fmt.Sprintf("the catalog has %s on it, and it is not configured here", count(n, "school"))})
 	}
@@ -35,6 +38,8 @@ func (e *examination) compareServers() {
 	for server, survey := range e.servers {
 		e.compareRoles(server, survey)
 		e.compareTemplates(server, survey)
+		e.compareShared(server, survey)
+		e.compareCollations(server, survey)
 	}
 }
 
@@ -43,78 +48,6 @@ func count(n int, what string) string {
 		return "1 " + what
 	}
 	return fmt.Sprintf("%d %ss", n, what)
-}
-
-// compareOutside looks at a tenant's database and role from outside. What keeps others from being true is told alone.
-func (e *examination) compareOutside(t catalog.SurveyedTenant, survey tenant.Survey) {
-	db, exists := survey.Databases[t.Database]
-	role, hasRole := survey.Roles[t.Database]
-	switch {
-	case beingMade(t):
-		// A spare whose dropping was interrupted is made again, and stops half-way at what is left of it.
-		if exists && db.Invalid && t.Name == "" && t.State == catalog.Building {
-			e.add(e.dropInvalid(about(DatabaseInvalid, t, "its dropping was begun and interrupted; nobody had it yet"), t))
-		}
-	case !exists:
-		finding := about(DatabaseMissing, t, fmt.Sprintf("the tenant is %s, and has no database", t.State))
-		if t.State == catalog.Spare {
-			finding.Severity, finding.Advice = Warning, "No school has it yet."
-			finding = e.rebuild(finding, t)
-		}
-		e.add(finding)
-	case db.MarkedAs != nil && db.MarkedAs.UUID() != t.ID:
-		e.add(about(DatabaseForeign, t, "the database bears the mark of another tenant, "+db.MarkedAs.String()))
-	case db.MarkedAs == nil && !db.Ours:
-		e.add(about(DatabaseForeign, t, "a database of its name is there that Homeroom did not make"))
-	case db.Invalid:
-		finding := about(DatabaseInvalid, t, "its dropping was begun and interrupted; nothing of it can be opened any more")
-		if t.State == catalog.Spare {
-			finding = e.dropInvalid(finding, t)
-		}
-		e.add(finding)
-	default:
-		e.compareAccess(t, db, role, hasRole)
-	}
-}
-
-// beingMade tells whether nothing can be expected of a tenant's database, since somebody makes, replaces or removes it.
-func beingMade(t catalog.SurveyedTenant) bool {
-	return t.State == catalog.Building || leaving(t) || t.ResumeState != nil && *t.ResumeState == catalog.Building ||
-		t.QuarantineKind != nil && *t.QuarantineKind == catalog.BeingReplaced
-}
-
-// compareAccess looks at who may enter a database that is there and ours.
-func (e *examination) compareAccess(t catalog.SurveyedTenant, db tenant.FoundDatabase, role tenant.FoundRole, hasRole bool) {
-	for _, wrong := range []struct {
-		code   Code
-		is     bool
-		detail string
-	}{
-		{DatabaseOwner, !db.Ours, "another role owns the database"},
-		{DatabaseUnmarked, db.MarkedAs == nil, "the database has lost the comment that says whose it is"},
-		{DatabaseClosed, !db.Open, "the database accepts no connections"},
-		{RoleMissing, !hasRole, "the tenant's role is not there"},
-		{RoleOutOfOrder, hasRole && !role.InOrder, roleDetail(role)},
-		{DatabaseAccess, hasRole && !db.Access, "other roles than the tenant's have rights on the database, or the tenant's has too few or too many"},
-	} {
-		if wrong.is {
-			e.add(e.ensure(about(wrong.code, t, wrong.detail), t))
-		}
-	}
-}
-
-func roleDetail(role tenant.FoundRole) string {
-	if !role.Login {
-		return "the tenant's role may not log in"
-	}
-	return "the tenant's role has other rights, memberships or settings than a tenant's"
-}
-
-// sound tells whether a tenant's database can be opened, as far as can be told from outside.
-func sound(t catalog.SurveyedTenant, survey tenant.Survey) bool {
-	db, ok := survey.Databases[t.Database]
-	role, hasRole := survey.Roles[t.Database]
-	return ok && hasRole && role.InOrder && db.Ours && db.Open && db.Access && !db.Invalid && db.MarkedAs != nil && db.MarkedAs.UUID() == t.ID
 }
 
 // compareRoles looks for roles that belong to nothing.
@@ -139,14 +72,18 @@ func keptOf(survey tenant.Survey, id tenant.ID) bool {
 	return false
 }
 
-// compareTemplates tells of templates that are not used, and of databases that were set aside.
+// compareTemplates tells of templates that are not used or not closed, and of databases that were set aside.
 func (e *examination) compareTemplates(server string, survey tenant.Survey) {
 	for _, template := range survey.Templates {
 		finding := Finding{Code: TemplateOld, Subject: template.Name, Server: server}
 		switch {
+		case template.Current && (template.Connections > 0 || template.Complete && template.Open):
+			finding.Code = TemplateOpen
+			finding.Detail = fmt.Sprintf("the template for new tenants is open, with %s in it", count(template.Connections, "session"))
+			e.add(e.prepare(finding, "make the template again"))
 		case !template.Complete && template.Current:
-			finding.Code, finding.Detail = TemplateIncomplete, "the template for new tenants is not complete"
-			e.add(finding)
+			finding.Code, finding.Detail = TemplateIncomplete, "the template for new tenants is not complete, or somebody has changed it"
+			e.add(e.prepare(finding, "make the template again"))
 		case !template.Complete:
 			finding.Code, finding.Detail = TemplateIncomplete, fmt.Sprintf("a template of schema version %d is not complete", template.Version)
 			e.add(e.dropTemplate(finding))
@@ -160,7 +97,82 @@ func (e *examination) compareTemplates(server string, survey tenant.Survey) {
 		e.add(Finding{
 			Code: KeptDatabase, Subject: kept.Name, Server: server, TenantID: &id,
 			Detail: "a database that was set aside on " + kept.At.Format("2 January 2006") + " when the tenant was given a new one",
-		})
+		}.next(asOwner(maintenanceDatabase, "drop database "+kept.Name)))
+	}
+}
+
+// compareShared looks at the two roles that all tenants of a server share, and at the databases that all of them may enter.
+func (e *examination) compareShared(server string, survey tenant.Survey) {
+	if len(survey.Databases) == 0 {
+		return // nothing was made there yet
+	}
+	for _, role := range survey.Shared {
+		if len(role.Wrong) == 0 {
+			continue
+		}
+		finding := Finding{Code: SharedRole, Subject: role.Name, Server: server, Detail: "the role is not as it should be: " + strings.Join(role.Wrong, ", ")}
+		finding = e.prepare(finding, "restore the shared roles")
+		e.add(finding.next(superuserSteps(role.Name, role.Wrong)...))
+	}
+	for _, name := range survey.EnteredByAll {
+		finding := Finding{Code: DatabaseForAll, Subject: name, Server: server, Detail: "every tenant's role may enter this database"}
+		switch {
+		case name == e.after.Self.Database: // what can be read there is another finding
+			continue
+		case name == "postgres" || name == "template1":
+			finding.Severity = Warning
+			if e.remarked[server+" "+tenant.RemarkOpen] || slices.Contains(e.cfg.Tolerate, tenant.RemarkOpen) {
+				continue
+			}
+		}
+		e.add(finding.next(asSuperuser(maintenanceDatabase, "revoke connect, temporary on database "+quote(name)+" from public, homeroom_tenant")))
+	}
+}
+
+// compareCollations tells of databases whose indexes on text may be wrong, since the machine sorts text by other rules than
+// when they were made. One upgrade is the cause for all of a server, so it is one finding.
+func (e *examination) compareCollations(server string, survey tenant.Survey) {
+	finding := Finding{Code: CollationChanged, Subject: server, Server: server}
+	var names []string
+	for _, name := range slices.Sorted(maps.Keys(survey.Databases)) {
+		if survey.Databases[name].CollationChanged && !survey.Databases[name].Invalid {
+			names = append(names, name)
+			finding = finding.next(
+				asOwner(name, "reindex database "+name),
+				asOwner(maintenanceDatabase, "alter database "+name+" refresh collation version"))
+		}
+	}
+	for _, template := range survey.Templates {
+		if template.CollationChanged && template.Current {
+			names = append(names, template.Name+" (the template, which is made again by itself)")
+		}
+	}
+	if len(finding.Next) > 0 {
+		finding.Detail = fmt.Sprintf("its library sorts text by other rules than when %s made: indexes on text may be wrong until they are rebuilt: %s",
+			map[bool]string{true: "this database was", false: "these databases were"}[len(names) == 1], strings.Join(names, ", "))
+		e.add(finding)
+	}
+}
+
+// queueNearEnd is the share of the notification queue from which it is an error.
+const queueNearEnd = 0.75
+
+// compareQueues tells of servers whose queue of NOTIFY fills up.
+func (e *examination) compareQueues() {
+	for server, usage := range e.queues {
+		if usage < e.cfg.QueueFilling {
+			continue
+		}
+		finding := Finding{
+			Code: NotificationQueue, Subject: server, Server: server,
+			Detail: fmt.Sprintf("its queue of notifications is %.2g %% full", usage*100),
+		}
+		if usage >= queueNearEnd {
+			finding.Severity = Error
+		}
+		e.add(finding.next(asSuperuser(maintenanceDatabase,
+			"select pg_terminate_backend(pid) from pg_stat_activity where state like 'idle in transaction%' order by xact_start limit 1").
+			where("End the session that has been in a transaction for the longest time, unless Postgres's log names another")))
 	}
 }
 
@@ -174,6 +186,9 @@ func (e *examination) remark(ctx context.Context, name string, server *tenant.Se
 		e.cfg.Logger.Warn("check a server", "server", name, "cause", err)
 	}
 	for _, remark := range remarks {
+		e.mu.Lock()
+		e.remarked[name+" "+remark.Code] = true
+		e.mu.Unlock()
 		if !slices.Contains(e.cfg.Tolerate, remark.Code) {
 			e.add(Finding{Code: ServerRemark, Subject: remark.Code, Server: name, Detail: remark.What, Advice: remark.Mend})
 		}

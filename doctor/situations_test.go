@@ -19,6 +19,8 @@ type situation struct {
 	// leaves are the codes that are left after Fix, which the situation must then mend by hand.
 	leaves string
 	mend   func(w *world)
+	// unfollowed: the steps are not followed, because the situation cannot be made twice.
+	unfollowed bool
 }
 
 // run makes every situation, one after the other in one world, and sees that it is found, and mended or left alone.
@@ -46,12 +48,30 @@ func run(t *testing.T, w *world, situations []situation) {
 			if s.leaves != "" && s.mend == nil {
 				t.Fatal("the situation stays")
 			}
+			if !s.unfollowed {
+				s.follow(w)
+			}
 		})
 		if !ok {
 			break
 		}
 	}
 	w.T = t
+}
+
+// follow makes a situation again, follows the steps of what is found, to the letter, and sees that nothing is wrong any more.
+func (s situation) follow(w *world) {
+	w.Helper()
+	s.make(w)
+	all := w.followAll(w.finds(s.finds))
+	if !all && s.mend != nil {
+		s.mend(w)
+	}
+	if !all {
+		w.fix(w.examine())
+	}
+	w.fill()
+	w.finds("")
 }
 
 func TestDatabases(t *testing.T) {
@@ -62,6 +82,11 @@ func TestDatabases(t *testing.T) {
 	run(t, w, []situation{
 		{
 			name: "missing of a school", finds: "database_missing", leaves: "database_missing",
+			make: func(w *world) { w.root("postgres", "drop database "+school+" with (force)") },
+			mend: func(w *world) { w.homeroom("homeroom tenant reprovision " + school) },
+		},
+		{
+			name: "renamed", finds: "database_renamed", leaves: "database_renamed",
 			make: func(w *world) { w.root("postgres", "alter database "+school+" rename to away") },
 			mend: func(w *world) { w.root("postgres", "alter database away rename to "+school) },
 		},
@@ -77,6 +102,7 @@ func TestDatabases(t *testing.T) {
 			mend: func(w *world) {
 				w.root("postgres", "drop database "+school, "alter database away rename to "+school)
 			},
+			unfollowed: true, // by TestSparesThatAreNotFinished: the old database would stay
 		},
 		{
 			name: "marked as another's", finds: "database_foreign", leaves: "database_foreign",
@@ -150,11 +176,10 @@ func TestDatabases(t *testing.T) {
 			make: func(w *world) { w.root(school, "revoke select on lunch_weeks from homeroom_tenant") },
 		},
 		{
-			name: "that cannot be entered", finds: "database_unreadable", leaves: "database_unreadable",
+			name: "that cannot be entered", finds: "database_settings database_unreadable",
 			make: func(w *world) {
 				w.root("postgres", "alter database "+school+" set session_preload_libraries = 'nothing'")
 			},
-			mend: func(w *world) { w.root("postgres", "alter database "+school+" reset session_preload_libraries") },
 		},
 		{
 			name: "role of nobody", finds: "role_without_database",
@@ -176,13 +201,8 @@ func TestDatabases(t *testing.T) {
 			make: func(w *world) { w.root("postgres", "create database homeroom_template_2_0123456789ab") },
 		},
 		{
-			name: "incomplete template that is in use", finds: "template_incomplete", leaves: "template_incomplete",
+			name: "incomplete template that is in use", finds: "template_incomplete",
 			make: func(w *world) { w.root("postgres", "alter database "+w.server.Template()+" is_template false") },
-			mend: func(w *world) {
-				if err := w.server.RepairShared(w.Context()); err != nil {
-					w.Fatal(err)
-				}
-			},
 		},
 		{
 			name: "kept", finds: "kept_database", leaves: "kept_database",
@@ -307,7 +327,7 @@ func TestBoundedPassesOpenEveryDatabaseInTurn(t *testing.T) {
 		t.Errorf("a shallow look opened %d and found %q, %v", report.Counts.Opened, codes(report), err)
 	}
 	w.sql("update tenants set fingerprint = 'another'")
-	if report, err = w.doctor.Examine(t.Context(), doctor.Options{}); err != nil || codes(report) != "schema_drift schema_drift schema_drift" {
+	if report, err = w.doctor.Examine(t.Context(), doctor.Options{}); err != nil || codes(report) != "reference_differs" {
 		t.Errorf("a shallow look found %q, %v", codes(report), err)
 	}
 }

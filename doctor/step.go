@@ -1,6 +1,10 @@
 package doctor
 
 import (
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
 	"homeroom/catalog"
 )
 
@@ -35,6 +39,15 @@ func (f Finding) next(steps ...Step) Finding {
 	return f
 }
 
+// where says when a step is the right one.
+func (s Step) where(condition string) Step {
+	s.Text = condition + ": " + strings.ToLower(s.Text[:1]) + s.Text[1:]
+	return s
+}
+
+// quote makes an SQL identifier of a name that others chose.
+func quote(name string) string { return pgx.Identifier{name}.Sanitize() }
+
 // asSuperuser is a statement that needs a superuser of the finding's server.
 func asSuperuser(database, sql string) Step {
 	return Step{Text: "As a superuser run", SQL: sql, Database: database}
@@ -55,3 +68,9 @@ func command(text, line string) Step { return Step{Text: text, Command: "homeroo
 func repairTenant(t catalog.SurveyedTenant) Step {
 	return command("Repair it", "doctor --fix --yes --tenant "+t.Database)
 }
+
+// repairAll is the command that repairs everything that the doctor has a repair for.
+var repairAll = command("Repair it", "doctor --fix --yes")
+
+// repairs tells whether a step is a command of the doctor's own.
+func (s Step) repairs() bool { return strings.HasPrefix(s.Command, "homeroom doctor --fix") }

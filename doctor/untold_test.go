@@ -37,7 +37,7 @@ func TestUntold(t *testing.T) {
 			},
 		},
 		{
-			name: "a webhook's delivery", finds: "deliveries_dead", leaves: "deliveries_dead",
+			name: "a webhook's delivery", unfollowed: true, finds: "deliveries_dead", leaves: "deliveries_dead",
 			make: func(w *world) {
 				w.sql(`insert into webhook_deliveries (id, event_id, endpoint_id, state, next_attempt_at, ended_at)
 					values (gen_random_uuid(), $1, $2, 'dead', null, now())`, event, webhook)

@@ -14,6 +14,7 @@ import (
 	"homeroom/catalog"
 	"homeroom/doctor"
 	"homeroom/internal/jobs"
+	"homeroom/tenant"
 )
 
 type doctorCommand struct {
@@ -112,7 +113,7 @@ func (a *app) doctor(actor string) (*doctor.Doctor, error) {
 	}
 	cfg := doctor.Config{
 		Catalog: a.catalog, Servers: a.servers, Identity: a.identity, Jobs: a.unfinishedJobs, CancelJob: queue.Cancel,
-		Reconcile: a.signup.ReconcileOnce, Actor: actor, Logger: a.logger,
+		Reconcile: a.signup.ReconcileOnce, KeyCheck: tenant.KeyCheck(a.cfg.TenantKey), Spares: a.cfg.Spares, Actor: actor, Logger: a.logger,
 	}
 	if _, missing := a.identity.(unconfigured); missing {
 		cfg.Identity, cfg.Reconcile = nil, nil // without logins, no sign-up can be settled

@@ -1,0 +1,110 @@
+package doctor
+
+import (
+	"fmt"
+	"time"
+
+	"homeroom/catalog"
+)
+
+// compareCatalog looks at the catalog's own database, and at whether it lets work go on.
+func (e *examination) compareCatalog() {
+	if e.only != nil {
+		return
+	}
+	self := e.after.Self
+	for _, object := range self.Missing {
+		finding := Finding{Code: CatalogIncomplete, Subject: object.Name, Detail: "the " + object.Kind + " is not in the catalog any more, or is disabled"}
+		if object.SQL != "" {
+			finding = finding.next(inCatalog("In the catalog run", dropFirst(object)+object.SQL))
+		}
+		e.add(finding)
+	}
+	for _, role := range self.ReadableBy {
+		e.add(Finding{Code: CatalogReadable, Subject: role, Detail: role + " may read tables of the catalog, and every tenant's role with it"}.
+			next(inCatalog("In the catalog run", "revoke all on all tables in schema public from "+role)))
+	}
+	for _, run := range self.Paused {
+		e.add(Finding{
+			Code: RunPaused, Subject: run.ID,
+			Detail: fmt.Sprintf("%s paused this run over the fleet, and nothing has happened in it since %s", run.ChangedBy, run.Since.UTC().Format(time.RFC3339)),
+		}.next(command("Let it go on (homeroom migrate abort ends it instead)", "migrate resume")))
+	}
+	e.comparePlaces(self.Servers)
+}
+
+// dropFirst is for an object that may be there in a state in which it has no effect.
+func dropFirst(object catalog.MissingObject) string {
+	if object.Kind == "index" {
+		return "drop index if exists " + object.Name + "; "
+	}
+	return ""
+}
+
+// comparePlaces looks at whether new schools find a place.
+func (e *examination) comparePlaces(servers []catalog.SurveyedServer) {
+	var open, configured int
+	for _, server := range servers {
+		if _, ok := e.cfg.Servers[server.Name]; !ok {
+			continue
+		}
+		configured++
+		if server.Open {
+			open++
+		}
+		if server.ClosedBecause != nil {
+			e.add(Finding{
+				Code: ServerClosed, Subject: server.Name, Server: server.Name,
+				Detail: "for more than a day no database has been made on it: " + *server.ClosedBecause,
+			}.next(openServer(server)))
+		}
+		if e.cfg.Spares > 0 && server.Open && server.Spares == 0 && server.Settled && e.hasSchools() {
+			e.add(Finding{Code: StockEmpty, Subject: server.Name, Server: server.Name, Detail: "it has no spare, and none is being made"})
+		}
+	}
+	if open > 0 || configured == 0 {
+		return
+	}
+	finding := Finding{Code: NoServerOpen, Subject: "servers", Detail: "every server is closed, full or has weight 0"}
+	for _, server := range servers {
+		if _, ok := e.cfg.Servers[server.Name]; ok {
+			finding = finding.next(openServer(server))
+		}
+	}
+	e.add(finding)
+}
+
+func (e *examination) hasSchools() bool {
+	for _, t := range e.after.Tenants {
+		if t.Name != "" && !leaving(t) {
+			return true
+		}
+	}
+	return false
+}
+
+// openServer is the statement that lets databases be made on a server again.
+func openServer(server catalog.SurveyedServer) Step {
+	return inCatalog("When its cause is gone, in the catalog run", fmt.Sprintf(
+		"update servers set weight = greatest(weight, 1), closed_because = null, closed_at = null, "+
+			"capacity = case when capacity > (select count(*) from tenants where server = servers.name and state <> 'deleted') then capacity end "+
+			"where name = '%s'", server.Name))
+}
+
+// compareDeleted looks at a tenant that the catalog says is deleted.
+func (e *examination) compareDeleted(t catalog.SurveyedTenant, owners int) {
+	_, exists := e.servers[t.Server].Databases[t.Database]
+	switch {
+	case owners > 0:
+		finding := about(TenantDeleted, t, fmt.Sprintf("the catalog says that it is deleted, and it has %s", count(owners, "active user")))
+		if exists {
+			finding.Detail += ", and its database is there"
+			finding = finding.next(inCatalog("If nobody meant to delete it, in the catalog run", fmt.Sprintf("update tenants set state = 'ready' where id = '%s'", t.ID)))
+		}
+		e.add(finding)
+	case exists:
+		finding := about(TenantDeleted, t, "the catalog says that it is deleted, and its database is there")
+		finding.Severity = Warning
+		e.add(finding)
+	}
+}

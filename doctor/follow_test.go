@@ -1,0 +1,145 @@
+package doctor_test
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+
+	"homeroom/doctor"
+)
+
+// unadvised are the codes whose findings carry no step that removes them, and why.
+var unadvised = map[doctor.Code]string{
+	doctor.IdentityWithoutSignup:     "only a person knows whose the login is",
+	doctor.IdentityMissing:           "the login must be made again at the provider",
+	doctor.IdentityMismatch:          "only a person knows which side is right",
+	doctor.IdentityBlocked:           "whoever blocked the login had a reason",
+	doctor.IdentitiesUnconfirmed:     "the cause is in the configuration",
+	doctor.IdentitiesUnreachable:     "the provider must answer again",
+	doctor.OrganizationWithoutSchool: "only a person knows whose it is, where people are in it",
+	doctor.OrganizationMissing:       "where no owner is known, a person must make it",
+	doctor.DatabaseWithoutRow:        "only a person knows whose the database is",
+	doctor.DatabaseUnreadable:        "the cause is Postgres's own, in its words",
+	doctor.DatabasesMissing:          "the cause is in the configuration, or the server is lost",
+	doctor.LoginsRefused:             "the cause is in the configuration",
+	doctor.TenantKeyDiffers:          "the cause is in the configuration",
+	doctor.SpareUnfinished:           "the cause is in the log of the service",
+	doctor.SchemaDrift:               "only a person knows which of the two schemas is right; the step shows the difference",
+	doctor.ReferenceDiffers:          "the file must be brought back; the step shows the difference",
+	doctor.SignupWithoutSchool:       "rows were changed by hand: a backup tells what they were",
+	doctor.UserWithoutSignup:         "likewise",
+	doctor.TenantWithoutUser:         "likewise",
+	doctor.TenantHeldByNobody:        "likewise",
+	doctor.TenantShared:              "likewise",
+	doctor.TenantQuarantined:         "its cause is told, and is of many kinds",
+	doctor.JobStuck:                  "a service must run",
+	doctor.EventsWaiting:             "a service must run",
+	doctor.MailsUnsent:               "the person that waits for the mail asks for it again",
+	doctor.DeliveriesDead:            "the receiver must be well again",
+	doctor.ServerUnknown:             "the cause is in the configuration",
+	doctor.SpareOnUnknownServer:      "the cause is in the configuration",
+	doctor.ServerUnreachable:         "the server must answer again",
+	doctor.ServerRemark:              "the remark's own advice is followed in package tenant",
+	doctor.StockEmpty:                "a service must run",
+}
+
+// binary is the program, built once.
+var binary = sync.OnceValues(func() (string, error) {
+	folder, err := os.MkdirTemp("", "homeroom-doctor-test")
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(folder, "homeroom")
+	build := exec.Command("go", "build", "-o", path, "../cmd/homeroom")
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build: %w: %s", err, out)
+	}
+	return folder, nil
+})
+
+// homeroom runs a command line as a shell does. Exit code 3 says that something is wrong, which may be something else.
+func (w *world) homeroom(line string) {
+	w.Helper()
+	folder, err := binary()
+	if err != nil {
+		w.Fatal(err)
+	}
+	shell := exec.CommandContext(w.Context(), "sh", "-c", line)
+	shell.Env = append(os.Environ(), "PATH="+folder+":"+os.Getenv("PATH"),
+		"HOMEROOM_CATALOG_URL="+w.postgres.URL("catalog"), "HOMEROOM_SERVER_MAIN_URL="+w.postgres.URL("postgres"), "HOMEROOM_ALLOW_SUPERUSER=true",
+		"HOMEROOM_TENANT_KEY="+base64.StdEncoding.EncodeToString(key), "HOMEROOM_MIN_FREE_DISK=off", "AUTH0_BASE_URL="+w.auth0.URL(),
+		"AUTH0_CLIENT_ID=homeroom-dev", "AUTH0_CLIENT_SECRET=homeroom-dev-secret", "AUTH0_AUDIENCE=https://api.homeroom.test",
+		fmt.Sprintf("AUTH0_ORGANIZATIONS=%t", w.client.Organizes()))
+	out, err := shell.CombinedOutput()
+	var exit *exec.ExitError
+	if err != nil && (!errors.As(err, &exit) || exit.ExitCode() != 3) {
+		w.Fatalf("%s: %v: %s", line, err, out)
+	}
+}
+
+// follow does what a step says, to the letter.
+func (w *world) follow(step doctor.Step) {
+	w.Helper()
+	switch {
+	case step.Command != "":
+		w.homeroom(step.Command)
+	case step.Database == doctor.InCatalog:
+		w.root("catalog", step.SQL)
+	default:
+		w.root(step.Database, step.SQL)
+	}
+}
+
+// followAll does what the steps of all findings say, and reports whether there are some for all of them.
+func (w *world) followAll(report doctor.Report) (all bool) {
+	w.Helper()
+	all = true
+	done := map[doctor.Step]bool{}
+	for _, f := range report.Findings {
+		if unadvised[f.Code] != "" && f.Fix == "" {
+			all = false
+		} else if len(f.Next) == 0 {
+			w.Errorf("%s has no step, and is not listed as one that has none", f.Code)
+		}
+		for _, step := range f.Next {
+			if !done[step] {
+				w.follow(step)
+			}
+			done[step] = true
+		}
+	}
+	return all
+}
+
+// TestEveryCodeIsInATest looks for every code among those that the tests of this package find.
+func TestEveryCodeIsInATest(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("*_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]bool{}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, quoted := range regexp.MustCompile(`"[a-z_ ]+"`).FindAllString(string(text), -1) {
+			for _, code := range strings.Fields(strings.Trim(quoted, `"`)) {
+				found[code] = true
+			}
+		}
+	}
+	for _, code := range doctor.Codes() {
+		if !found[string(code)] {
+			t.Errorf("no test finds %s", code)
+		}
+	}
+}

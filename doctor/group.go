@@ -1,0 +1,149 @@
+package doctor
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// severalAtLeast is from how many findings of one kind on one cause is told, rather than on each.
+const severalAtLeast = 3
+
+// group puts one finding in the place of those that have one cause: another server behind a server's URL, another key, a
+// migration file that was changed. None of them has a repair: the cause must be repaired, and then nothing else is wrong.
+func (e *examination) group() {
+	if e.key != nil && e.cfg.KeyCheck != nil && !bytes.Equal(e.key, e.cfg.KeyCheck) {
+		e.groupByKey()
+	}
+	for server := range e.servers {
+		used, opened := e.counted(server)
+		e.merge(used, func(f Finding) bool { return f.Code == DatabaseMissing && f.Server == server }, func(n int) Finding {
+			return Finding{
+				Code: DatabasesMissing, Subject: server, Server: server,
+				Detail: fmt.Sprintf("the databases of %d of %s are not there", n, count(used, "tenant")),
+			}
+		})
+		e.groupRefused(server, opened)
+	}
+	same := map[string]bool{}
+	for _, f := range e.findings {
+		if f.fingerprint == "" || same[f.fingerprint] {
+			continue
+		}
+		same[f.fingerprint] = true
+		version := e.after.Tenants[*f.TenantID].SchemaVersion
+		var names []string
+		e.merge(0, func(g Finding) bool {
+			is := g.fingerprint == f.fingerprint && e.after.Tenants[*g.TenantID].SchemaVersion == version
+			if is {
+				names = append(names, g.Subject)
+			}
+			return is
+		}, func(n int) Finding {
+			names = slices.Compact(slices.Sorted(slices.Values(names)))
+			shown := strings.Join(names[:min(len(names), 10)], ", ")
+			if len(names) > 10 {
+				shown += " and others"
+			}
+			return Finding{
+				Code: ReferenceDiffers, Subject: fmt.Sprintf("schema version %d", version),
+				Detail: fmt.Sprintf("%d tenants have one and the same other schema at this version than new ones get: %s", n, shown),
+			}.next(f.Next...)
+		})
+	}
+	sortFindings(e.findings)
+}
+
+// merge puts one finding in the place of several, if they are more than half of so many things, and reports whether it did. gone sees those that go.
+func (e *examination) merge(of int, is func(Finding) bool, one func(n int) Finding, gone ...func(Finding)) bool {
+	n := 0
+	for _, f := range e.findings {
+		if is(f) {
+			n++
+		}
+	}
+	if n < severalAtLeast || 2*n <= of {
+		return false
+	}
+	for _, f := range e.findings {
+		for _, see := range gone {
+			if is(f) {
+				see(f)
+			}
+		}
+	}
+	e.findings = slices.DeleteFunc(e.findings, is)
+	e.add(one(n))
+	return true
+}
+
+func refused(f Finding) bool { return f.Code == LoginRefused || f.Code == SpareUnusable }
+
+// groupByKey tells alone that the tenant key is another one. Nothing is repaired with it: what it would change is right now.
+func (e *examination) groupByKey() {
+	e.findings = slices.DeleteFunc(e.findings, refused)
+	e.dropRepairs(func(Finding) bool { return true })
+	e.add(Finding{Code: TenantKeyDiffers, Subject: "HOMEROOM_TENANT_KEY", Detail: "the passwords of this catalog's tenants come from another key"})
+}
+
+// groupRefused tells of one server whose roles are refused. All of them are given their passwords again only where the catalog
+// says that the key is the right one.
+func (e *examination) groupRefused(server string, opened int) {
+	var repairs []repair
+	merged := e.merge(opened, func(f Finding) bool { return refused(f) && f.Server == server }, func(n int) Finding {
+		return Finding{
+			Code: LoginsRefused, Subject: server, Server: server, Detail: fmt.Sprintf(
+				"the roles of %d of %s that were tried cannot enter their databases with the passwords of HOMEROOM_TENANT_KEY", n, count(opened, "tenant")),
+		}
+	}, func(f Finding) { repairs = append(repairs, f.repair) })
+	if !merged {
+		return
+	}
+	if e.key == nil || e.cfg.KeyCheck == nil {
+		e.dropRepairs(func(f Finding) bool { return f.Server == server && strings.HasPrefix(f.repair.key, ensureKey) })
+		return
+	}
+	i := slices.IndexFunc(e.findings, func(f Finding) bool { return f.Code == LoginsRefused && f.Server == server })
+	e.findings[i] = e.findings[i].next(repairAll).repairedBy("run the provisioning steps of these tenants again", "logins "+server, func(ctx context.Context) error {
+		var all error
+		for _, r := range repairs {
+			if r.do != nil && ctx.Err() == nil {
+				all = errors.Join(all, r.do(ctx))
+			}
+		}
+		return all
+	})
+}
+
+// dropRepairs takes the repairs from findings.
+func (e *examination) dropRepairs(of func(Finding) bool) {
+	for i, f := range e.findings {
+		if of(f) {
+			f.Fix, f.repair = "", repair{}
+			f.Next = slices.DeleteFunc(slices.Clone(f.Next), Step.repairs)
+			e.findings[i] = f
+		}
+	}
+}
+
+// counted is how many tenants of a server are in use, and how many of them were looked into in the first look.
+func (e *examination) counted(server string) (used, opened int) {
+	for id, t := range e.after.Tenants {
+		if t.Server == server && !beingMade(t) && (e.only == nil || e.only[id]) {
+			used++
+		}
+	}
+	first := e
+	if e.former != nil {
+		first = e.former
+	}
+	for id, seen := range first.inspections {
+		if seen.err == nil && e.after.Tenants[id].Server == server {
+			opened++
+		}
+	}
+	return used, opened
+}

@@ -1,0 +1,169 @@
+package doctor
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"homeroom/catalog"
+	"homeroom/tenant"
+)
+
+// compareOutside looks at a tenant's database and role from outside. What keeps others from being true is told alone.
+func (e *examination) compareOutside(t catalog.SurveyedTenant, survey tenant.Survey) {
+	db, exists := survey.Databases[t.Database]
+	role, hasRole := survey.Roles[t.Database]
+	switch {
+	case t.State == catalog.Deleted:
+	case exists && isForeign(t, db):
+		e.compareForeign(t, db)
+	case beingMade(t):
+		e.compareUnfinished(t, db, exists)
+	case !exists:
+		e.compareMissing(t)
+	case db.Invalid:
+		finding := about(DatabaseInvalid, t, "its dropping was begun and interrupted; nothing of it can be opened any more")
+		if t.State == catalog.Spare {
+			finding = e.dropInvalid(finding, t)
+		} else {
+			finding = finding.next(makeAnew(t, true))
+		}
+		e.add(finding)
+	default:
+		e.compareAccess(t, db, role, hasRole)
+	}
+}
+
+// isForeign tells whether the database that has a tenant's name is somebody else's.
+func isForeign(t catalog.SurveyedTenant, db tenant.FoundDatabase) bool {
+	return db.MarkedAs != nil && db.MarkedAs.UUID() != t.ID || db.MarkedAs == nil && !db.Ours
+}
+
+// compareForeign tells of a database that has a tenant's name and is not the tenant's. That no building can go on over it
+// matters as much as that a school cannot use it.
+func (e *examination) compareForeign(t catalog.SurveyedTenant, db tenant.FoundDatabase) {
+	finding := about(DatabaseForeign, t, "a database of its name is there that Homeroom did not make")
+	if db.MarkedAs != nil {
+		finding.Detail = "the database bears the mark of another tenant, " + db.MarkedAs.String()
+		finding = finding.next(asOwner(maintenanceDatabase, "comment on database "+t.Database+" is null").where("If it is this tenant's after all"), repairTenant(t).where("And then"))
+	} else {
+		finding = finding.next(asSuperuser(maintenanceDatabase, fmt.Sprintf("alter database %s rename to %s_foreign", t.Database, t.Database)))
+	}
+	switch {
+	case beingMade(t) && t.Name == "":
+		finding.Severity, finding.Advice = Warning, "The keeper of spares stops at it. Find out who made it, and rename it."
+	case db.MarkedAs == nil:
+		finding = finding.next(makeAnew(t, false))
+	}
+	e.add(finding)
+}
+
+// makeAnew is the command that gives a tenant a new, empty database.
+func makeAnew(t catalog.SurveyedTenant, fresh bool) Step {
+	line := "tenant reprovision " + t.Database
+	if fresh {
+		line += " --fresh --confirm " + t.Slug
+	}
+	return command("Make a new, empty database for it", line)
+}
+
+// compareUnfinished looks at a tenant whose database is being made, replaced or removed.
+func (e *examination) compareUnfinished(t catalog.SurveyedTenant, db tenant.FoundDatabase, exists bool) {
+	spare := t.State == catalog.Building && t.Name == ""
+	switch {
+	case spare && exists && db.Invalid:
+		// A spare whose dropping was interrupted is made again, and stops half-way at what is left of it.
+		e.add(e.dropInvalid(about(DatabaseInvalid, t, "its dropping was begun and interrupted; nobody had it yet"), t))
+	case spare && t.Unfinished:
+		e.add(about(SpareUnfinished, t, "it has been in the making for more than three minutes"))
+	}
+}
+
+// compareMissing tells of a tenant without a database. One that was renamed still says in its comment whose it is.
+func (e *examination) compareMissing(t catalog.SurveyedTenant) {
+	name, renamed := e.renamed[t.Server][tenant.ID(t.ID)]
+	if renamed && t.State != catalog.Spare { // a spare is made again, whatever became of the old one
+		e.add(about(DatabaseRenamed, t, fmt.Sprintf("its database has been renamed: the comment of %q says that it is this tenant's", name)).
+			next(asSuperuser(maintenanceDatabase, fmt.Sprintf("alter database %s rename to %s", quote(name), t.Database))))
+		return
+	}
+	finding := about(DatabaseMissing, t, fmt.Sprintf("the tenant is %s, and has no database", t.State))
+	if t.State == catalog.Spare {
+		finding.Severity, finding.Advice = Warning, "No school has it yet."
+		finding = e.rebuild(finding, t)
+	} else {
+		finding = finding.next(makeAnew(t, false).where("If there is no backup"))
+	}
+	e.add(finding)
+}
+
+// beingMade tells whether nothing can be expected of a tenant's database, since somebody makes, replaces or removes it.
+func beingMade(t catalog.SurveyedTenant) bool {
+	return t.State == catalog.Building || leaving(t) || t.ResumeState != nil && *t.ResumeState == catalog.Building ||
+		t.QuarantineKind != nil && *t.QuarantineKind == catalog.BeingReplaced
+}
+
+// compareAccess looks at who may enter a database that is there and ours.
+func (e *examination) compareAccess(t catalog.SurveyedTenant, db tenant.FoundDatabase, role tenant.FoundRole, hasRole bool) {
+	for _, wrong := range []struct {
+		code   Code
+		is     bool
+		detail string
+		next   []Step
+	}{
+		{DatabaseOwner, !db.Ours, "another role owns the database", []Step{
+			asSuperuser(maintenanceDatabase, "alter database "+t.Database+" owner to homeroom_owner").where("If the repair may not"),
+		}},
+		{DatabaseUnmarked, db.MarkedAs == nil, "the database has lost the comment that says whose it is", nil},
+		{DatabaseClosed, !db.Open, "the database accepts no connections", nil},
+		{DatabaseSettings, len(db.Wrong) > 0, "the database has what a tenant's should not have: " + strings.Join(db.Wrong, ", "), nil},
+		{RoleMissing, !hasRole, "the tenant's role is not there", nil},
+		{RoleOutOfOrder, hasRole && !role.InOrder, "the tenant's role is not as it should be: " + strings.Join(role.Wrong, ", "), superuserSteps(t.Database, role.Wrong)},
+		{DatabaseAccess, hasRole && !db.Access, "other roles than the tenant's have rights on the database, or the tenant's has too few or too many", nil},
+	} {
+		if wrong.is {
+			finding := e.ensure(about(wrong.code, t, wrong.detail), t)
+			finding.Next = append(finding.Next, wrong.next...)
+			e.add(finding)
+		}
+	}
+}
+
+// sound tells whether a tenant's database can be opened, as far as can be told from outside.
+func sound(t catalog.SurveyedTenant, survey tenant.Survey) bool {
+	db, ok := survey.Databases[t.Database]
+	role, hasRole := survey.Roles[t.Database]
+	return ok && hasRole && role.InOrder && db.Ours && db.Open && db.Access && !db.Invalid && db.MarkedAs != nil && db.MarkedAs.UUID() == t.ID &&
+		!slices.ContainsFunc(db.Wrong, func(what string) bool { return strings.HasPrefix(what, "connection limit") })
+}
+
+// superuserSteps are the statements that take from a role what only a superuser may take; none where the repair needs none. What
+// is wrong is in the words of [tenant.FoundRole].
+func superuserSteps(role string, wrong []string) (steps []Step) {
+	for _, what := range wrong {
+		if sql := roleStatement(role, what); sql != "" {
+			steps = append(steps, asSuperuser(maintenanceDatabase, sql).where("If the repair may not"))
+		}
+	}
+	return steps
+}
+
+// attributes are the statements that take an attribute from a role.
+var attributes = map[string]string{
+	"superuser": "nosuperuser", "may create databases": "nocreatedb", "may create roles": "nocreaterole", "may replicate": "noreplication",
+	"bypasses row security": "nobypassrls", "may log in": "nologin",
+}
+
+// roleStatement is the statement that puts right what is wrong with a role; empty where that takes more than one.
+func roleStatement(role, what string) string {
+	if option, ok := attributes[what]; ok {
+		return "alter role " + role + " " + option
+	}
+	if of, ok := strings.CutPrefix(what, "member of "); ok {
+		return "revoke " + quote(of) + " from " + role
+	}
+	if to, ok := strings.CutPrefix(what, "granted to "); ok {
+		return "revoke " + role + " from " + quote(to)
+	}
+	return ""
+}
