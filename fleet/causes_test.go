@@ -146,9 +146,11 @@ func (b *bundle) hold(t *testing.T, id tenant.ID, sql string) (release func()) {
 	return release
 }
 
-// migrationLock is SQL by which a session takes the lock of a database's migrations.
+// migrationLock is SQL by which a session takes the lock of a database's migrations. The tenant's role may not do that any more,
+// but could in databases that were made before.
 func migrationLock(t *testing.T, id tenant.ID) string {
 	t.Helper()
+	exec(t, id, "grant execute on function pg_advisory_lock(bigint) to public")
 	lock, err := migrate.GenerateAdvisoryLockId(id.Database(), "public", "schema_migrations")
 	if err != nil {
 		t.Fatal(err)
