@@ -185,6 +185,11 @@ func (r registrySim) WithDatabase(context.Context, string, []string) ([]catalog.
 	return nil, nil
 }
 
+// Standings implements fleet.Registry.
+func (r registrySim) Standings(context.Context, string, []string) ([]catalog.Standing, error) {
+	return nil, nil
+}
+
 // Unseen implements fleet.Registry.
 func (r registrySim) Unseen(ctx context.Context, _ string, servers []string, limit int) ([]catalog.Tenant, error) {
 	return ask(ctx, r.w, r.call("unseen", ""), func() (tenants []catalog.Tenant, err error) {

@@ -67,6 +67,11 @@ func (s serverSim) Look(ctx context.Context, id tenant.ID) (tenant.Schema, uint,
 	return schemaAt(version), version, err
 }
 
+// Status implements fleet.Server.
+func (s serverSim) Status(context.Context, tenant.ID) (migrations.Status, error) {
+	return migrations.Status{}, nil
+}
+
 // MigrateTo implements fleet.Server.
 func (s serverSim) MigrateTo(ctx context.Context, id tenant.ID, version uint) (migrations.Result, error) {
 	return s.migrate(ctx, id, version, false)

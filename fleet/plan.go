@@ -49,6 +49,8 @@ type Plan struct {
 	Waves []int
 	// Canaries, MaxFailures and Concurrency are what Options said, or their defaults.
 	Canaries, MaxFailures, Concurrency int
+	// Standing is how all tenants stand to the version now, as the catalog knows.
+	Standing Standing
 
 	// waiting is a canary that is behind and quarantined, where Options leave such tenants out.
 	waiting *catalog.Tenant
@@ -59,7 +61,11 @@ var ErrMixed = errors.New("some of these tenants are above that version and some
 
 // Plan tells what a run would do. It changes nothing.
 func (f *Fleet) Plan(ctx context.Context, options Options) (Plan, error) {
-	return f.plan(ctx, options, f.cfg.Servers.Names())
+	plan, err := f.plan(ctx, options, f.cfg.Servers.Names())
+	if err == nil {
+		plan.Standing, err = f.standing(ctx, options)
+	}
+	return plan, err
 }
 
 func (f *Fleet) plan(ctx context.Context, options Options, servers []string) (Plan, error) {

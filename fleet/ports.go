@@ -37,6 +37,7 @@ type runRows interface {
 // tenantRows are the tenants of the registry, as runs and whoever looks for drift choose them.
 type tenantRows interface {
 	Behind(ctx context.Context, filter catalog.BehindFilter) ([]catalog.Tenant, error)
+	Standings(ctx context.Context, lineage string, only []string) ([]catalog.Standing, error)
 	WithDatabase(ctx context.Context, lineage string, only []string) ([]catalog.Tenant, error)
 	Unseen(ctx context.Context, lineage string, servers []string, limit int) ([]catalog.Tenant, error)
 	LookLater(ctx context.Context, tenants []catalog.Tenant) error
@@ -58,6 +59,7 @@ type Server interface {
 	Reference(ctx context.Context) (tenant.Schema, error)
 	MigrateTo(ctx context.Context, id tenant.ID, version uint) (migrations.Result, error)
 	UndoTo(ctx context.Context, id tenant.ID, version uint) (migrations.Result, error)
+	Status(ctx context.Context, id tenant.ID) (migrations.Status, error)
 	Look(ctx context.Context, id tenant.ID) (schema tenant.Schema, version uint, err error)
 }
 

@@ -30,7 +30,7 @@ func TestNoListIsNull(t *testing.T) {
 	database := makeTenants(t, w.catalogURL, w.serverURL, "../../migrations/tenant", 1)[0].Database()
 	given := map[string]string{
 		"migrate run": "", "migrate list": "", "migrate show": id.String(), "tenant list": "", "tenant show": database, "tenant drift": "",
-		"doctor": "", "signup list": "", "webhook add": "https://example.com/b", "webhook list": "", "webhook show": hook.ID,
+		"config show": "", "doctor": "", "signup list": "", "webhook add": "https://example.com/b", "webhook list": "", "webhook show": hook.ID,
 		"webhook rotate": hook.ID, "webhook deliveries": hook.ID, "webhook ping": hook.ID,
 	}
 	for _, name := range withLists(t) {

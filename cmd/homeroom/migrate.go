@@ -61,7 +61,11 @@ func (c migrateRun) Run(ctx context.Context, p program) error {
 		if err == nil {
 			err = c.takeFingerprints(ctx, p, all)
 		}
-		if printed := c.report(p.stdout, report, all.Version()); err == nil {
+		var standing *fleet.Standing
+		if err == nil && (report.Run.Total == 0 || report.Run.State == catalog.RunDone) {
+			standing, err = c.standing(ctx, p, all, options, report)
+		}
+		if printed := c.report(p, report, standing); err == nil {
 			err = printed
 		}
 		return err
@@ -79,6 +83,19 @@ func (c migrateRun) takeFingerprints(ctx context.Context, p program, all *fleet.
 		return err
 	}
 	return nil
+}
+
+// standing tells how the tenants stand when the run is over.
+func (c migrateRun) standing(ctx context.Context, p program, all *fleet.Fleet, options fleet.Options, report fleet.Report) (*fleet.Standing, error) {
+	var tell func(int)
+	if !c.NoProgress {
+		tell = counter(p.stderr, "databases looked at")
+	}
+	standing, err := all.Standing(ctx, options, report.Outcomes, tell)
+	if err != nil {
+		return nil, err
+	}
+	return &standing, nil
 }
 
 func (c migrateRun) check() error {

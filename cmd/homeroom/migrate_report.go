@@ -35,8 +35,9 @@ func (c migrateRun) plan(ctx context.Context, p program, all *fleet.Fleet, optio
 		Canaries    int               `json:"canaries"`
 		MaxFailures int               `json:"maxFailures"`
 		Files       map[uint][]string `json:"files"`
+		Others      int               `json:"otherMigrations"`
 		Tenants     []entry           `json:"tenants"`
-	}{plan.To, plan.Down, plan.Waves, plan.Canaries, plan.MaxFailures, plan.Files, entries(plan.Tenants)}
+	}{plan.To, plan.Down, plan.Waves, plan.Canaries, plan.MaxFailures, plan.Files, plan.Standing.Others, entries(plan.Tenants)}
 	header := []string{"SCHOOL", "DATABASE", "SERVER", "STATUS", "FROM", "TO", "FILES"}
 	if c.Output != "table" {
 		return c.print(p.stdout, header, rows, items)
@@ -51,6 +52,9 @@ func (c migrateRun) plan(ctx context.Context, p program, all *fleet.Fleet, optio
 		fmt.Fprintf(p.stdout, "From version %d: %s\n", from, orDash(strings.Join(plan.Files[from], ", ")))
 	}
 	fmt.Fprintf(p.stdout, "%s to migrate to version %d.%s\n", tenantCount(len(plan.Tenants)), plan.To, waveSentence(plan))
+	if !plan.Down && plan.Standing.At+len(plan.Tenants) < plan.Standing.Total() {
+		c.printStanding(p.stdout, plan.Standing)
+	}
 	return nil
 }
 
@@ -79,31 +83,33 @@ func cut(rows [][]string, columns int) [][]string {
 	return short
 }
 
-// report prints what went wrong, then the sum. Its error carries the exit code.
-func (c migrateRun) report(w io.Writer, report fleet.Report, version uint) error {
+// report prints what went wrong, then the sum, then how all tenants stand, where that is known. Its error carries the exit code.
+func (c migrateRun) report(p program, report fleet.Report, standing *fleet.Standing) error {
+	run, told := report.Run, p.stdout
 	if c.Output != "table" {
-		if err := c.print(w, outcomeHeader, outcomeRows(report.Outcomes), report.Outcomes); err != nil {
+		told = p.stderr // the list goes elsewhere
+		if err := c.print(p.stdout, outcomeHeader, outcomeRows(report.Outcomes), report.Outcomes); err != nil {
 			return err
 		}
-	} else {
-		summary(w, report, version)
+	} else if run.Total > 0 {
+		summary(p.stdout, report)
 	}
-	run := report.Run
+	if standing != nil && (!standing.Clean() || run.Total == 0 && c.Output == "table") {
+		c.printStanding(told, *standing)
+	}
 	switch {
 	case run.Failed > 0 || run.State == catalog.RunStopped:
 		return exitError(exitFailures)
 	case run.Total > 0 && run.State != catalog.RunDone:
 		return exitError(exitCannot)
+	case standing != nil && standing.Short():
+		return exitError(exitFailures)
 	}
 	return nil
 }
 
-func summary(w io.Writer, report fleet.Report, version uint) {
+func summary(w io.Writer, report fleet.Report) {
 	run := report.Run
-	if run.Total == 0 {
-		fmt.Fprintf(w, "All tenants are at version %d.\n", version)
-		return
-	}
 	if report.Joined {
 		fmt.Fprintf(w, "This is the run that %s had started.\n", run.StartedBy)
 	}

@@ -24,6 +24,7 @@ type MigrationPlan struct {
 	MaxFailures int                 `json:"maxFailures" doc:"How many tenants may fail before the run stops." example:"12"`
 	Concurrency int                 `json:"concurrency" doc:"How many tenants of a server are migrated at the same time." example:"8"`
 	Files       map[string][]string `json:"files" doc:"The files that a tenant runs, in order, by the version that it has. Empty for a version that this service does not know: such a tenant fails."`
+	Others      int                 `json:"otherMigrations" doc:"How many tenants have another set of migrations, by its first file. No run of this service touches them." example:"0"`
 	Tenants     []PlannedTenant     `json:"tenants" doc:"The first 1,000 of them, in the order of the run."`
 }
 
@@ -46,7 +47,8 @@ func (s *server) answerPlan(ctx context.Context, options fleet.Options) (*postMi
 	}
 	view := MigrationPlan{
 		To: plan.To, Down: plan.Down, Total: len(plan.Tenants), Waves: plan.Waves, Canaries: plan.Canaries,
-		MaxFailures: plan.MaxFailures, Concurrency: plan.Concurrency, Files: map[string][]string{}, Tenants: []PlannedTenant{},
+		MaxFailures: plan.MaxFailures, Concurrency: plan.Concurrency, Files: map[string][]string{},
+		Others: plan.Standing.Others, Tenants: []PlannedTenant{},
 	}
 	for from, files := range plan.Files {
 		view.Files[strconv.FormatUint(uint64(from), 10)] = files
