@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"slices"
 )
 
 // childEnv, when set, makes this program one of its own children instead of the benchmark; its value says which.
@@ -18,6 +19,7 @@ const childEnv = "HOMEROOM_BENCH_CHILD"
 var children = map[string]func(stdin io.Reader, stdout io.Writer) error{
 	"simulator": serveSimulator,
 	"pools":     servePools,
+	"service":   serveService,
 }
 
 // child is this program in a process of its own. It lives as long as its standard input is open: however we end, it ends too.
@@ -27,8 +29,8 @@ type child struct {
 	stdout  *bufio.Reader
 }
 
-// startChild runs this program again.
-func startChild(ctx context.Context, name string) (*child, error) {
+// startChild runs this program again, with further environment variables.
+func startChild(ctx context.Context, name string, environ ...string) (*child, error) {
 	if os.Getenv(childEnv) != "" { // a program that does not heed the variable would start itself for ever
 		return nil, fmt.Errorf("start %s: this process was to be a child", name)
 	}
@@ -37,7 +39,7 @@ func startChild(ctx context.Context, name string) (*child, error) {
 		return nil, fmt.Errorf("find this program: %w", err)
 	}
 	command := exec.CommandContext(context.WithoutCancel(ctx), self)
-	command.Env = append(os.Environ(), childEnv+"="+name)
+	command.Env = slices.Concat(os.Environ(), environ, []string{childEnv + "=" + name})
 	command.Stderr = os.Stderr
 	stdin, err := command.StdinPipe()
 	if err != nil {

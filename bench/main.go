@@ -26,7 +26,7 @@ import (
 type options struct {
 	rounds, signups  int
 	tenants, catalog int
-	tries            int
+	tries, spares    int
 	scale            []int
 	only             []string
 	json             bool
@@ -45,7 +45,7 @@ type section struct {
 }
 
 // The fleet's section comes last: it leaves the tenants with migrations that the others do not expect.
-var sections = []section{{"signups", signups}, {"startup", startup}, {"scale", scale}, {"memory", memory}, {"conceal", conceal}, {"fleet", migrateFleet}}
+var sections = []section{{"signups", signups}, {"service", service}, {"startup", startup}, {"scale", scale}, {"memory", memory}, {"conceal", conceal}, {"fleet", migrateFleet}}
 
 func main() {
 	if name := os.Getenv(childEnv); name != "" {
@@ -114,7 +114,8 @@ func readOptions(args []string, usage io.Writer) (options, error) {
 	flags.StringVar(&levels, "scale", "10,100,1000", "`numbers` of tenants at which sign-ups and the start-up check are compared")
 	flags.IntVar(&o.catalog, "catalog", 10_000, "tenants in the catalog of the large start-up check, as rows only")
 	flags.IntVar(&o.tries, "tries", 6000, "sign-ups with which the conceal section tries to find out whether an e-mail has an account")
-	flags.StringVar(&only, "only", "", "`sections` to run, separated by commas: signups, startup, scale, memory, conceal, fleet (default all)")
+	flags.IntVar(&o.spares, "spares", 64, "spares that the running service keeps")
+	flags.StringVar(&only, "only", "", "`sections` to run, separated by commas: signups, service, startup, scale, memory, conceal, fleet (default all)")
 	flags.BoolVar(&o.json, "json", false, "print the results as JSON")
 	flags.StringVar(&o.migrations, "migrations", "migrations/tenant", "`folder` of the tenants' migrations")
 	flags.StringVar(&o.dir, "dir", os.TempDir(), "`folder` on the disk to measure; all that is put there is removed again")
@@ -138,7 +139,7 @@ func readOptions(args []string, usage io.Writer) (options, error) {
 	}
 	slices.Sort(o.scale)
 	o.scale = slices.Compact(o.scale)
-	if flags.NArg() > 0 || min(o.rounds, o.signups, o.tenants, o.catalog, o.scale[0]) < 1 {
+	if flags.NArg() > 0 || min(o.rounds, o.signups, o.spares, o.tenants, o.catalog, o.scale[0]) < 1 {
 		return o, errors.New("all numbers must be at least 1, and there are no arguments besides the flags: see -help")
 	}
 	return o, nil

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -21,8 +22,14 @@ type contestant struct {
 	units int
 	// prepare runs before each turn, off the clock. It may be nil.
 	prepare func(ctx context.Context) error
+	// start runs right before each turn, after the checkpoint and off the clock. It may be nil.
+	start func(ctx context.Context) error
+	// rest runs after each turn, off the clock. It may be nil.
+	rest func(ctx context.Context) error
 	// work does one piece. elsewhere is the part of its time that is somebody else's.
 	work func(ctx context.Context) (elsewhere time.Duration, err error)
+	// settle runs after the last turn, for what of own can be known only then. It may be nil.
+	settle func(ctx context.Context) error
 	// ownName describes the time that is left without elsewhere; empty when it is not of interest.
 	ownName string
 
@@ -58,13 +65,18 @@ func (b *bed) race(
 	}
 	found := results{title: title}
 	for _, c := range all {
+		if c.settle != nil {
+			if err := c.settle(ctx); err != nil {
+				return results{}, fmt.Errorf("%s: %w", c.name, err)
+			}
+		}
 		found.lines = append(found.lines, c.lines()...)
 	}
 	return found, nil
 }
 
 // turn is one turn of a contestant.
-func (b *bed) turn(ctx context.Context, c *contestant, counted bool) error {
+func (b *bed) turn(ctx context.Context, c *contestant, counted bool) (err error) {
 	if c.prepare != nil {
 		if err := c.prepare(ctx); err != nil {
 			return err
@@ -73,13 +85,21 @@ func (b *bed) turn(ctx context.Context, c *contestant, counted bool) error {
 	if err := b.checkpoint(ctx); err != nil {
 		return err
 	}
+	if c.start != nil {
+		if err := c.start(ctx); err != nil {
+			return err
+		}
+	}
+	if c.rest != nil {
+		defer func() { err = errors.Join(err, c.rest(ctx)) }()
+	}
 	var taken atomic.Int64
-	group, ctx := errgroup.WithContext(ctx)
+	group, groupCtx := errgroup.WithContext(ctx)
 	began := time.Now()
 	for range c.clients {
 		group.Go(func() error {
 			for int(taken.Add(1)) <= c.pieces {
-				if err := c.piece(ctx, counted); err != nil {
+				if err := c.piece(groupCtx, counted); err != nil {
 					return err
 				}
 			}

@@ -50,32 +50,41 @@ func newFront(handler http.Handler, provider *stopwatch) (*front, error) {
 
 // signUp signs a new school up and makes sure that it got a database. It returns the provider's part of the time.
 func (f *front) signUp(ctx context.Context) (time.Duration, error) {
+	email, _, err := f.post(ctx)
+	return f.provider.take(email), err
+}
+
+// post signs a new school up and makes sure that it got a database.
+func (f *front) post(ctx context.Context) (email string, signup uuid.UUID, err error) {
 	word := strings.ToLower(rand.Text())
 	form := schoolForm{Email: word + "@school.example", Password: "Chalk-and-Cheese-42", SchoolName: "School " + word}
 	body, err := json.Marshal(form)
 	if err != nil {
-		return 0, err
+		return "", uuid.Nil, err
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, f.url, bytes.NewReader(body))
 	if err != nil {
-		return 0, err
+		return "", uuid.Nil, err
 	}
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("Idempotency-Key", uuid.NewString())
 	response, err := f.client.Do(request)
 	if err != nil {
-		return 0, err
+		return "", uuid.Nil, err
 	}
 	defer response.Body.Close()
 	text, err := io.ReadAll(response.Body)
 	if err != nil {
-		return 0, err
+		return "", uuid.Nil, err
 	}
-	var answer struct{ School struct{ Database string } }
+	var answer struct {
+		SignupID uuid.UUID
+		School   struct{ Database string }
+	}
 	if err := json.Unmarshal(text, &answer); err != nil || response.StatusCode != http.StatusCreated || answer.School.Database == "" {
-		return 0, fmt.Errorf("the sign-up was answered %s: %s", response.Status, text)
+		return "", uuid.Nil, fmt.Errorf("the sign-up was answered %s: %s", response.Status, text)
 	}
-	return f.provider.take(form.Email), nil
+	return form.Email, answer.SignupID, nil
 }
 
 // signups measures sign-ups with a spare, without one, and the naive way; and, as floors, the CREATE DATABASE and the
