@@ -23,6 +23,9 @@ type RelayConfig struct {
 	FanOuts []FanOut
 	// Every is how often it looks without being nudged. Defaults to 1 s.
 	Every time.Duration
+	// Gather is how long it waits after a nudge for more to happen, so that people who sign up one after the other do not each
+	// have a transaction beside them that hands on what the one before has made happen. Defaults to 200 ms.
+	Gather time.Duration
 	// KeepFor is how long events are kept. Defaults to 30 days.
 	KeepFor time.Duration
 	// Logger is told what goes wrong. Defaults to slog.Default().
@@ -54,6 +57,9 @@ func NewRelay(cfg RelayConfig) (*Relay, error) {
 	if cfg.Every == 0 {
 		cfg.Every = time.Second
 	}
+	if cfg.Gather == 0 {
+		cfg.Gather = killpoint.Hasten(200 * time.Millisecond)
+	}
 	if cfg.KeepFor == 0 {
 		cfg.KeepFor = 30 * 24 * time.Hour
 	}
@@ -63,7 +69,7 @@ func NewRelay(cfg RelayConfig) (*Relay, error) {
 	return &Relay{cfg: cfg, nudge: make(chan struct{}, 1)}, nil
 }
 
-// Nudge has it look now. It returns at once, and may be called from anywhere.
+// Nudge has it look soon. It returns at once, and may be called from anywhere.
 func (r *Relay) Nudge() {
 	select {
 	case r.nudge <- struct{}{}:
@@ -87,6 +93,13 @@ func (r *Relay) Run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-r.nudge:
+			if !wait(ctx, r.cfg.Gather) {
+				return
+			}
+			select {
+			case <-r.nudge: // it is about to look at that too
+			default:
+			}
 		case <-look.C:
 		case <-forget.C:
 			if err := r.Forget(ctx); err != nil && ctx.Err() == nil {
