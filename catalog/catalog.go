@@ -32,6 +32,9 @@ type Config struct {
 	URL string
 	// MaxConns bounds the connections of this process to the catalog. Defaults to 20.
 	MaxConns int32
+	// Warm is how many connections are open from the start, and every connection then knows the statements of a sign-up before
+	// anybody needs it. Defaults to 0.
+	Warm int32
 }
 
 // Open connects to the registry, creates its database when it is missing and its role may, and brings its schema to
@@ -51,11 +54,19 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		return nil, err
 	}
 	setParams(poolConfig.ConnConfig, statementTimeout)
+	if cfg.Warm > 0 {
+		poolConfig.MinConns, poolConfig.AfterConnect = min(cfg.Warm, poolConfig.MaxConns), prepare
+	}
 	connections, err := pgxpool.NewWithConfig(ctx, poolConfig)
 	if err != nil {
 		return nil, fmt.Errorf("connect to the catalog: %w", err)
 	}
-	return &Store{pool: pool{connections}}, nil
+	s := &Store{pool: pool{connections}}
+	if err := s.warm(ctx, min(cfg.Warm, poolConfig.MaxConns)); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
 }
 
 // statementTimeout bounds a statement of the pool, for the case that whoever waited for it has gone.

@@ -27,6 +27,16 @@ type Grant struct {
 	RetryAfter time.Duration
 }
 
+// takeAllowance takes one, unless there is none or the key is of a known sign-up.
+const takeAllowance = `
+		insert into rate_limits as r (key, full_at)
+		select $1, now() + $2::interval
+		where $4 = '' or not exists (select from signups where idempotency_key = $4)
+		on conflict (key) do update
+		set full_at = greatest(r.full_at, now()) + $2::interval
+		where greatest(r.full_at, now()) + $2::interval <= now() + $3::interval
+		returning full_at - now()`
+
 // TakeAllowance asks for one of the allowance of the key, which all processes share. A repetition of a known sign-up,
 // told by its idempotency key, costs nothing.
 //
@@ -36,15 +46,7 @@ type Grant struct {
 func (s *Store) TakeAllowance(ctx context.Context, key string, allowance Allowance, idempotencyKey string) (Grant, error) {
 	interval := allowance.Window / time.Duration(allowance.Count)
 	var untilFull time.Duration
-	err := s.pool.QueryRow(ctx, `
-		insert into rate_limits as r (key, full_at)
-		select $1, now() + $2::interval
-		where $4 = '' or not exists (select from signups where idempotency_key = $4)
-		on conflict (key) do update
-		set full_at = greatest(r.full_at, now()) + $2::interval
-		where greatest(r.full_at, now()) + $2::interval <= now() + $3::interval
-		returning full_at - now()`,
-		key, interval, allowance.Window, idempotencyKey).Scan(&untilFull)
+	err := s.pool.QueryRow(ctx, takeAllowance, key, interval, allowance.Window, idempotencyKey).Scan(&untilFull)
 	if err == nil {
 		return Grant{Allowed: true, Taken: true, Remaining: int((allowance.Window - untilFull) / interval)}, nil
 	}

@@ -217,9 +217,8 @@ func (s *Store) FinishTx(ctx context.Context, tx pgx.Tx, signup Signup, identity
 	return finish(ctx, tx, signup, identity, health, steps, result)
 }
 
-// finish is one statement, so that the path of a sign-up has one round trip and one commit for it.
-func finish(ctx context.Context, q querier, signup Signup, identity Identity, health Health, steps, result json.RawMessage) error {
-	return changeOne(ctx, q, "finish sign-up", signup.ID, `
+// finishSignup is one statement, so that the path of a sign-up has one round trip and one commit for it.
+const finishSignup = `
 		with done as (
 			update signups
 			set status = 'ready', result = $6, steps = $5, check_at = null, finished_at = now(), updated_at = now()
@@ -254,7 +253,10 @@ func finish(ctx context.Context, q querier, signup Signup, identity Identity, he
 			ready_at = coalesce(ready_at, now()),
 			updated_at = now()
 		from done
-		where tenants.id = done.tenant_id and (kind = 'member' or tenants.state in ('reserved', 'building', 'quarantined'))`,
+		where tenants.id = done.tenant_id and (kind = 'member' or tenants.state in ('reserved', 'building', 'quarantined'))`
+
+func finish(ctx context.Context, q querier, signup Signup, identity Identity, health Health, steps, result json.RawMessage) error {
+	return changeOne(ctx, q, "finish sign-up", signup.ID, finishSignup,
 		signup.ID, signup.LeaseEpoch, identity.ID, identity.EmailVerified, steps, result, health.Version, health.Fingerprint,
 		identity.OrganizationID)
 }

@@ -43,7 +43,7 @@ func openApp(ctx context.Context, cfg config, logger *slog.Logger, parallel int)
 			a.close()
 		}
 	}()
-	if a.catalog, err = catalog.Open(ctx, catalog.Config{URL: cfg.CatalogURL.Reveal()}); err != nil {
+	if a.catalog, err = catalog.Open(ctx, catalog.Config{URL: cfg.CatalogURL.Reveal(), Warm: cfg.warm}); err != nil {
 		if errors.Is(err, postgres.ErrPooler) {
 			err = fmt.Errorf("HOMEROOM_CATALOG_URL: %w", err)
 		}

@@ -59,6 +59,8 @@ type config struct {
 	migrations *migrations.Set
 	// ofDev tells that the catalog is the development server's.
 	ofDev bool
+	// warm is how many connections to the catalog are open from the start.
+	warm int32
 	// mailbox holds the mails that the development server has kept; nil everywhere else.
 	mailbox httpapi.Mailbox
 }

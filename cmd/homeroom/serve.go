@@ -27,6 +27,9 @@ const drain = 25 * time.Second
 // background, and as many more so that sign-ups and repairs need not wait for it.
 const serveParallel = 16
 
+// warmConns is how many connections to the catalog are open before anybody signs up.
+const warmConns = 8
+
 // The service has pools for as many tenants as this, of as many connections each.
 const (
 	poolTenants = 100
@@ -60,6 +63,7 @@ type serveOptions struct {
 
 // serve runs the service: HTTP, jobs, the reconciler, the keeper of spares, and the fleet's migration if asked.
 func serve(ctx context.Context, cfg config, options serveOptions) error {
+	cfg.warm = warmConns
 	a, err := openApp(ctx, cfg, options.logger, serveParallel)
 	if err != nil {
 		return err
