@@ -90,8 +90,8 @@ func TestReserve(t *testing.T) {
 		if _, err := store.Reserve(t.Context(), again); !errors.Is(err, catalog.ErrKeyTaken) {
 			t.Errorf("same key: %v", err)
 		}
-		if ready, err := store.Spares(t.Context(), "main", "lunch", 3); err != nil || ready != 1 {
-			t.Errorf("%d spares, %v; want 1", ready, err)
+		if s, err := store.Stock(t.Context(), "main", "lunch", 3); err != nil || s.Ready != 1 {
+			t.Errorf("%d spares, %v; want 1", s.Ready, err)
 		}
 	})
 	t.Run("takes no spare of a server with weight 0", func(t *testing.T) {
@@ -201,8 +201,8 @@ func TestUndoLeavesNothing(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if ready, err := store.Spares(t.Context(), "main", "lunch", 3); err != nil || ready != stock {
-				t.Errorf("%d spares, %v; want %d", ready, err, stock)
+			if s, err := store.Stock(t.Context(), "main", "lunch", 3); err != nil || s.Ready != stock {
+				t.Errorf("%d spares, %v; want %d", s.Ready, err, stock)
 			}
 			if n := value[int](t, store, "select count(*) from users"); n != 0 {
 				t.Errorf("%d users are left", n)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -21,18 +22,40 @@ const (
 	keepClaimable = `claimable_xid = case when tenants.xmin = claimable_xid then pg_current_xact_id()::xid end`
 )
 
-// Spares counts the spares of a server that a sign-up could claim now: of this lineage, at this version or a newer one.
-func (s *Store) Spares(ctx context.Context, server, lineage string, version uint) (int, error) {
-	var n int
-	err := s.pool.QueryRow(ctx, `
-		select count(*)
-		from tenants
-		where server = $1 and state = 'spare' and `+claimable+` and lineage = $2 and schema_version >= $3`,
-		server, lineage, version).Scan(&n)
+// Stock is how a server stands with its spares of one lineage, and how busy people are signing up.
+type Stock struct {
+	// Ready are the spares that a sign-up could claim now, at the version asked for or a newer one.
+	Ready int
+	// Discardable are those that nobody will be given: see [Store.DiscardableSpares]. One that is being built is among them.
+	Discardable int
+	// Begun are the spares that are being built, or were when their builder failed or died, for 10 minutes at most.
+	Begun int
+	// Waiting is how many schools have begun to wait for a database on the server within the last 30 s.
+	Waiting int
+	// Quiet is how long ago the last school signed up, on any server; a day where that is longer or never was.
+	Quiet time.Duration
+}
+
+// Stock tells how a server stands with its spares: one statement, which changes nothing.
+func (s *Store) Stock(ctx context.Context, server, lineage string, version uint) (Stock, error) {
+	stock, err := one[Stock](ctx, s.pool, `
+		with spare as (
+			select state, created_at, schema_version, coalesce(`+claimable+`, false) as claimable
+			from tenants
+			where server = $1 and lineage = $2 and name is null and state in ('spare', 'building')
+		)
+		select
+			count(*) filter (where state = 'spare' and claimable and schema_version >= $3) as ready,
+			count(*) filter (where state = 'building' or not claimable) as discardable,
+			count(*) filter (where state = 'building' and created_at > now() - interval '10 min') as begun,
+			(select count(*) from tenants
+				where server = $1 and state = 'building' and name is not null and created_at > now() - interval '30 s') as waiting,
+			coalesce(least(now() - (select max(created_at) from tenants where name is not null), '1 day'), '1 day') as quiet
+		from spare`, server, lineage, version)
 	if err != nil {
-		return 0, fmt.Errorf("count spares on server %s: %w", server, err)
+		return Stock{}, fmt.Errorf("count spares on server %s: %w", server, err)
 	}
-	return n, nil
+	return stock, nil
 }
 
 // DiscardableSpares lists the spares of a server that will never be given to a school: those whose builder died, and those

@@ -112,10 +112,10 @@ func (registrySim) UnmarkedTenants(context.Context, string, int) ([]catalog.Unma
 // TenantsMarked implements signup.Registry.
 func (registrySim) TenantsMarked(context.Context, []uuid.UUID) error { return nil }
 
-// Spares implements signup.Registry.
-func (r registrySim) Spares(ctx context.Context, server, lineage string, version uint) (int, error) {
-	return read(ctx, r, "spares", uuid.Nil, server, func(rows *rows) (int, error) {
-		return len(rows.stock(server, lineage, catalog.Spare, version)), nil
+// Stock implements signup.Registry.
+func (r registrySim) Stock(ctx context.Context, server, lineage string, version uint) (catalog.Stock, error) {
+	return read(ctx, r, "stock", uuid.Nil, server, func(rows *rows) (catalog.Stock, error) {
+		return rows.count(server, lineage, version), nil
 	})
 }
 

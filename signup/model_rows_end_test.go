@@ -189,6 +189,29 @@ func (r *rows) stock(server, lineage string, state catalog.State, version uint) 
 	return found
 }
 
+// count is how a server stands with its spares.
+func (r *rows) count(server, lineage string, version uint) catalog.Stock {
+	const day = 24 * time.Hour
+	found := catalog.Stock{
+		Ready: len(r.stock(server, lineage, catalog.Spare, version)), Discardable: len(r.discardable(server, lineage)), Quiet: day,
+	}
+	for _, t := range r.discardable(server, lineage) {
+		if t.State == catalog.Building && time.Since(t.CreatedAt) < 10*time.Minute {
+			found.Begun++
+		}
+	}
+	for _, t := range r.tenants {
+		if t.Name == "" {
+			continue
+		}
+		found.Quiet = min(found.Quiet, time.Since(t.CreatedAt))
+		if t.State == catalog.Building && t.Server == server && time.Since(t.CreatedAt) < 30*time.Second {
+			found.Waiting++
+		}
+	}
+	return found
+}
+
 func (r *rows) room(server string, limit int) (int, error) {
 	for _, s := range r.servers {
 		switch {

@@ -103,6 +103,6 @@ func (s *Service) admit(ctx context.Context, j *job) error {
 		return fmt.Errorf("give sign-up %s a tenant: %w", j.signup.ID, err)
 	}
 	j.signup, j.tenant = held.Signup, held.Tenant
-	s.wakeKeeper()
+	s.wakeKeeper(j.tenant.Server)
 	return s.ensureSpare(ctx, j, false)
 }

@@ -87,7 +87,7 @@ type spareRows interface {
 	Exclusive(ctx context.Context, name string, f func(ctx context.Context) error) (ran bool, err error)
 	DiscardableSpares(ctx context.Context, server, lineage string) ([]catalog.Tenant, error)
 	DeleteSpare(ctx context.Context, id uuid.UUID) error
-	Spares(ctx context.Context, server, lineage string, version uint) (int, error)
+	Stock(ctx context.Context, server, lineage string, version uint) (catalog.Stock, error)
 	Room(ctx context.Context, server string, limit int) (int, error)
 	InsertSpare(ctx context.Context, spare catalog.NewSpare) error
 	SpareBuilt(ctx context.Context, id uuid.UUID, health catalog.Health, steps json.RawMessage) error

@@ -166,7 +166,7 @@ func (s *Service) settleForward(ctx context.Context, j *job, login identity.User
 		_, err := s.finish(ctx, j, login, identity.Place{}, catalog.Health{Version: j.tenant.SchemaVersion})
 		s.warn("finish a sign-up", j.signup, err)
 	}
-	s.wakeKeeper()
+	s.wakeKeeper(j.tenant.Server)
 }
 
 // settleIdentity finds the login of a sign-up, or takes it on where that may not have happened yet.

@@ -81,7 +81,7 @@ func (s *Service) run(ctx context.Context, req Request, j *job, probe bool) (Out
 	if err != nil {
 		return Outcome{}, err
 	}
-	s.wakeKeeper()
+	s.wakeKeeper(j.tenant.Server)
 	return Outcome{SignupID: j.signup.ID, Status: catalog.SignedUp, Result: result}, nil
 }
 
@@ -184,7 +184,7 @@ func (s *Service) complete(ctx context.Context, j *job, login identity.User, asy
 		if result := s.provision(ctx, j, login); result != nil {
 			outcome.Status, outcome.Result = catalog.SignedUp, result
 		}
-		s.wakeKeeper()
+		s.wakeKeeper(j.tenant.Server)
 		done <- outcome
 	}()
 	if !async {

@@ -161,8 +161,8 @@ type Service struct {
 	linkKey []byte
 	// later are the logins that are made after the answer.
 	later sync.WaitGroup
-	// claimed wakes the keeper of spares.
-	claimed  chan struct{}
+	// claimed wakes the keeper of a server's spares.
+	claimed  map[string]chan struct{}
 	discards discards
 }
 
@@ -180,7 +180,7 @@ func New(cfg Config) (*Service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("derive key: %w", err)
 	}
-	return &Service{cfg: cfg, hashKey: hashKey, linkKey: linkKey, claimed: make(chan struct{}, 1)}, nil
+	return &Service{cfg: cfg, hashKey: hashKey, linkKey: linkKey, claimed: wakers(cfg.Servers.Names())}, nil
 }
 
 // hash recognises a repetition of a request. It is keyed, and leaves the password out: a plain hash of the whole would

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
 
 	"homeroom/catalog"
@@ -14,49 +15,177 @@ import (
 	"homeroom/tenant"
 )
 
-const (
+var (
 	// refillEvery is how often the stock of spares is looked at when nobody claims one.
-	refillEvery = 10 * time.Second
-	// refillAtOnce is how many spares a process builds at the same time: enough to keep up, few enough to leave the disk
-	// to the sign-ups.
-	refillAtOnce = 2
+	refillEvery = killpoint.Hasten(10 * time.Second)
+	// lookAfter is how long after a claim the stock is looked at: claims that come together are one look.
+	lookAfter = killpoint.Hasten(100 * time.Millisecond)
+	// calm is for how long nobody must have signed up for a spare to be built, as long as there are enough: a clone keeps the
+	// disk busy for which every sign-up waits twice.
+	calm = killpoint.Hasten(400 * time.Millisecond)
 )
 
-// KeepSpares keeps the stock of spares on every server, until ctx ends. Every process runs it; one at a time fills a
-// server. A spare whose builder died is completed by the next.
+// fillAtOnce is how many spares FillSpares builds at the same time.
+const fillAtOnce = 2
+
+// KeepSpares keeps the stock of spares on every server, until ctx ends. Every process runs it; on each server one of them at a
+// time builds, one spare after the other. It gives way to people: while they sign up it builds nothing, unless less than half
+// of the stock is left, and while several wait for databases of their own it builds nothing at all.
 func (s *Service) KeepSpares(ctx context.Context) error {
-	ticker := time.NewTicker(killpoint.Hasten(refillEvery))
-	defer ticker.Stop()
+	var keepers errgroup.Group // each on its own: a server that does not answer holds up no other
+	for _, name := range s.cfg.Servers.Names() {
+		keepers.Go(func() error { s.keepServer(ctx, name); return nil })
+	}
+	return keepers.Wait()
+}
+
+func (s *Service) keepServer(ctx context.Context, name string) {
 	for {
-		if err := s.FillSpares(ctx); err != nil && ctx.Err() == nil {
-			s.cfg.Logger.Error("fill the stock of spares", "cause", err)
+		wait, err := s.refill(ctx, name)
+		if err != nil && ctx.Err() == nil {
+			s.cfg.Logger.Error("fill the stock of spares", "server", name, "cause", err)
 		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-ticker.C:
-		case <-s.claimed:
+		if wait >= refillEvery {
+			wait = s.untilClaim(ctx, name, wait)
+		}
+		if !pause(ctx, wait) {
+			return
 		}
 	}
 }
 
-// wakeKeeper tells KeepSpares of this process that a spare was claimed.
-func (s *Service) wakeKeeper() {
+// untilClaim waits for as long at most, or until a spare is claimed. It returns how long to wait then: others may be claimed
+// at the same moment.
+func (s *Service) untilClaim(ctx context.Context, server string, wait time.Duration) time.Duration {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
 	select {
-	case s.claimed <- struct{}{}:
-	default: // it has been told already
+	case <-ctx.Done():
+		return 0
+	case <-timer.C:
+		return 0
+	case <-s.claimed[server]:
+		return lookAfter
 	}
 }
 
-// FillSpares builds the spares that are missing now, unless another process is at it.
+// wakers are what wakes the keepers of these servers' spares.
+func wakers(servers []string) map[string]chan struct{} {
+	all := map[string]chan struct{}{}
+	for _, name := range servers {
+		all[name] = make(chan struct{}, 1)
+	}
+	return all
+}
+
+// wakeKeeper tells KeepSpares of this process that a spare of the server was claimed, or that the work on one for a school has
+// ended.
+func (s *Service) wakeKeeper(server string) {
+	select {
+	case s.claimed[server] <- struct{}{}:
+	default: // it has been told already, or the server is not configured here
+	}
+}
+
+// refill builds the spares that are missing on a server, one after the other, and then discards those that nobody will be
+// given, until there is nothing left to do or people come first. It returns how long to wait before the next look.
+func (s *Service) refill(ctx context.Context, name string) (time.Duration, error) {
+	server, err := s.cfg.Servers.Get(name)
+	if err != nil {
+		return refillEvery, err
+	}
+	for ctx.Err() == nil {
+		stock, err := s.stock(ctx, server)
+		if err != nil {
+			return refillEvery, err
+		}
+		wait := s.giveWay(stock)
+		if wait > 0 && wait < refillEvery {
+			return wait, nil
+		}
+		if closed, err := s.closeIfLow(ctx, server); closed || err != nil {
+			return refillEvery, err
+		}
+		if s.missing(stock) == 0 && stock.Discardable == 0 {
+			return refillEvery, nil
+		}
+		more := false
+		_, err = s.exclusively(ctx, server, func(ctx context.Context) (err error) {
+			more, err = s.refillNext(ctx, server)
+			return err
+		})
+		if err != nil || !more { // another process is at it, or nothing can be done
+			return refillEvery, err
+		}
+	}
+	return 0, nil
+}
+
+// exclusively runs f unless another process fills the stock of the server.
+func (s *Service) exclusively(ctx context.Context, server Server, f func(ctx context.Context) error) (bool, error) {
+	return s.cfg.Catalog.Exclusive(ctx, "spares of server "+server.Name(), f)
+}
+
+func (s *Service) stock(ctx context.Context, server Server) (catalog.Stock, error) {
+	schema := server.Migrations()
+	return s.cfg.Catalog.Stock(ctx, server.Name(), schema.Lineage(), schema.Latest())
+}
+
+// missing is how many spares must be built. Where more than a stock of them has lately been begun and could neither be
+// completed nor discarded, something is wrong with the server, and no more are begun for a while.
+func (s *Service) missing(stock catalog.Stock) int {
+	if stock.Begun > s.cfg.Spares {
+		return 0
+	}
+	return max(s.cfg.Spares-stock.Ready, 0)
+}
+
+// giveWay is how long to wait before anything is done about the stock; zero is now.
+func (s *Service) giveWay(stock catalog.Stock) time.Duration {
+	missing := s.missing(stock)
+	enough := stock.Ready >= max(s.cfg.Spares/2, 1)
+	switch {
+	case missing == 0 && stock.Discardable == 0:
+		return refillEvery
+	case stock.Waiting > 1:
+		return calm
+	case (enough || missing == 0) && stock.Quiet < calm:
+		return calm - stock.Quiet
+	}
+	return 0
+}
+
+// refillNext builds one spare that is missing, or else discards one. It reports whether it did. Nobody else builds there, so
+// what looks unfinished is.
+func (s *Service) refillNext(ctx context.Context, server Server) (bool, error) {
+	stock, err := s.stock(ctx, server)
+	if err != nil {
+		return false, err
+	}
+	if s.missing(stock) > 0 {
+		var room int
+		if room, err = s.cfg.Catalog.Room(ctx, server.Name(), 1); room > 0 && err == nil {
+			if err = s.buildSpare(ctx, server); err == nil {
+				return true, nil
+			}
+		}
+	}
+	rows, listErr := s.cfg.Catalog.DiscardableSpares(ctx, server.Name(), server.Migrations().Lineage())
+	for _, row := range rows {
+		if s.discardSpare(ctx, server, row) {
+			return true, err
+		}
+	}
+	return false, errors.Join(err, listErr)
+}
+
+// FillSpares builds all spares that are missing now, whoever signs up meanwhile, unless another process is at it.
 func (s *Service) FillSpares(ctx context.Context) error {
 	var all error
 	for _, name := range s.cfg.Servers.Names() {
 		server, err := s.cfg.Servers.Get(name)
 		if err == nil {
-			_, err = s.cfg.Catalog.Exclusive(ctx, "spares of server "+name, func(ctx context.Context) error {
-				return s.fillServer(ctx, server)
-			})
+			_, err = s.exclusively(ctx, server, func(ctx context.Context) error { return s.fillServer(ctx, server) })
 		}
 		if err != nil {
 			all = errors.Join(all, fmt.Errorf("server %s: %w", name, err))
@@ -72,35 +201,24 @@ func (s *Service) fillServer(ctx context.Context, server Server) error {
 	if closed, err := s.closeIfLow(ctx, server); closed || err != nil {
 		return err
 	}
-	schema := server.Migrations()
-	discardable, err := s.cfg.Catalog.DiscardableSpares(ctx, server.Name(), schema.Lineage())
+	discardable, err := s.cfg.Catalog.DiscardableSpares(ctx, server.Name(), server.Migrations().Lineage())
 	if err != nil {
 		return err
 	}
-	ready, err := s.cfg.Catalog.Spares(ctx, server.Name(), schema.Lineage(), schema.Latest())
+	stock, err := s.stock(ctx, server)
 	if err != nil {
 		return err
 	}
-	missing := s.cfg.Spares - ready
+	missing := s.missing(stock)
 	if missing > 0 {
 		if missing, err = s.cfg.Catalog.Room(ctx, server.Name(), missing); err != nil {
 			return err
 		}
 	}
-	var group errgroup.Group
-	group.SetLimit(refillAtOnce)
+	var group errgroup.Group // one that fails keeps no other from being built
+	group.SetLimit(fillAtOnce)
 	for range missing {
-		group.Go(func() error {
-			id := tenant.NewID()
-			spare := catalog.NewSpare{
-				ID: id.UUID(), Server: server.Name(), Database: id.Database(), Lineage: schema.Lineage(),
-			}
-			if err := s.cfg.Catalog.InsertSpare(ctx, spare); err != nil {
-				return err
-			}
-			killpoint.Here("spare.inserted")
-			return s.buildSpare(ctx, server, id)
-		})
+		group.Go(func() error { return s.buildSpare(ctx, server) })
 	}
 	err = group.Wait()
 	for _, row := range discardable {
@@ -109,22 +227,49 @@ func (s *Service) fillServer(ctx context.Context, server Server) error {
 	return err
 }
 
-// discardSpare removes a spare that cannot be claimed, if it is certainly nobody's. Else it stays as it is, for the doctor.
-func (s *Service) discardSpare(ctx context.Context, server Server, row catalog.Tenant) {
+// discardSpare removes a spare that cannot be claimed, if it is certainly nobody's. Else it stays as it is, for the doctor, and
+// its row says why. It reports whether it is gone.
+func (s *Service) discardSpare(ctx context.Context, server Server, row catalog.Tenant) bool {
 	if !s.discards.due(row.ID) {
-		return
+		return false
 	}
+	began := time.Now()
 	err := server.Discard(ctx, tenant.ID(row.ID))
 	if err == nil {
 		killpoint.Here("spare.discarded")
 		err = s.cfg.Catalog.DeleteSpare(ctx, row.ID)
 	}
-	if err != nil && ctx.Err() == nil {
-		if errors.Is(err, tenant.ErrInUse) || errors.Is(err, tenant.ErrForeign) || errors.Is(err, tenant.ErrHalfDropped) {
-			s.discards.failed(row.ID)
-		}
-		s.cfg.Logger.Warn("a spare that cannot be claimed is kept: look at it with homeroom doctor", "tenant", row.ID,
-			"server", server.Name(), "cause", err)
+	if err == nil {
+		return true
+	}
+	if ctx.Err() != nil {
+		return false
+	}
+	if errors.Is(err, tenant.ErrInUse) || errors.Is(err, tenant.ErrForeign) || errors.Is(err, tenant.ErrHalfDropped) {
+		s.discards.failed(row.ID)
+		s.noteSteps(ctx, row.ID, []tenant.Step{{
+			Name: stepDiscard, Status: tenant.Failed, StartedAt: began.UTC(), DurationMS: time.Since(began).Milliseconds(), Problem: err.Error(),
+		}})
+	}
+	s.cfg.Logger.Warn("a spare that cannot be claimed is kept: look at it with homeroom doctor", "tenant", row.ID,
+		"server", server.Name(), "cause", err)
+	return false
+}
+
+// stepDiscard is the step that the row of a spare tells of when it could not be discarded.
+const stepDiscard = "discard"
+
+// noteSteps has the row of a spare say how far it came, and why no further.
+func (s *Service) noteSteps(ctx context.Context, id uuid.UUID, steps []tenant.Step) {
+	if len(steps) == 0 {
+		return
+	}
+	text, err := json.Marshal(steps)
+	if err == nil {
+		err = s.cfg.Catalog.SetSteps(ctx, id, text)
+	}
+	if err != nil && !errors.Is(err, catalog.ErrStateChanged) && ctx.Err() == nil {
+		s.cfg.Logger.Warn("note on a spare's row what went wrong", "tenant", id, "cause", err)
 	}
 }
 
@@ -151,15 +296,24 @@ func (s *Service) closeIfLow(ctx context.Context, server Server) (closed bool, e
 // errNotNew says that the database of a new spare was there before.
 var errNotNew = errors.New("its database was there before it was built")
 
-// buildSpare makes the database of a spare whose row is written, and marks the row last. Only a database that this very call
-// has created is surely nobody's.
-func (s *Service) buildSpare(ctx context.Context, server Server, id tenant.ID) error {
-	result, err := server.Ensure(ctx, id, 0, nil)
-	if err != nil {
+// buildSpare writes the row of a spare, makes its database, and marks the row last. Only a database that this very call has
+// created is surely nobody's.
+func (s *Service) buildSpare(ctx context.Context, server Server) error {
+	id := tenant.NewID()
+	spare := catalog.NewSpare{
+		ID: id.UUID(), Server: server.Name(), Database: id.Database(), Lineage: server.Migrations().Lineage(),
+	}
+	if err := s.cfg.Catalog.InsertSpare(ctx, spare); err != nil {
 		return err
 	}
-	if !result.Created {
-		return fmt.Errorf("build spare %s: %w", id, errNotNew)
+	killpoint.Here("spare.inserted")
+	result, err := server.Ensure(ctx, id, 0, nil)
+	if err == nil && !result.Created {
+		err = fmt.Errorf("build spare %s: %w", id, errNotNew)
+	}
+	if err != nil {
+		s.noteSteps(ctx, id.UUID(), result.Steps)
+		return err
 	}
 	killpoint.Here("spare.built")
 	steps, err := json.Marshal(result.Steps)

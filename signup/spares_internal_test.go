@@ -1,0 +1,44 @@
+package signup
+
+import (
+	"testing"
+	"time"
+
+	"homeroom/catalog"
+)
+
+func TestTheKeeperOfSparesGivesWayToPeople(t *testing.T) {
+	t.Parallel()
+	s := &Service{cfg: Config{Spares: 8}}
+	for name, c := range map[string]struct {
+		stock catalog.Stock
+		want  time.Duration
+	}{
+		"full":                               {catalog.Stock{Ready: 8, Quiet: time.Hour}, refillEvery},
+		"one is missing and nobody signs up": {catalog.Stock{Ready: 7, Quiet: calm}, 0},
+		"one is missing and somebody has just signed up": {catalog.Stock{Ready: 7, Quiet: calm / 4}, calm - calm/4},
+		"half of it is left while people sign up":        {catalog.Stock{Ready: 4}, calm},
+		"less than half of it is left":                   {catalog.Stock{Ready: 3}, 0},
+		"nothing is left and one school waits":           {catalog.Stock{Waiting: 1}, 0},
+		"nothing is left and several schools wait":       {catalog.Stock{Waiting: 2}, calm},
+		"one can be discarded":                           {catalog.Stock{Ready: 8, Discardable: 1, Quiet: time.Hour}, 0},
+		"one can be discarded while people sign up":      {catalog.Stock{Ready: 8, Discardable: 1}, calm},
+		"none of a whole stock could be built":           {catalog.Stock{Discardable: 9, Begun: 9, Quiet: time.Hour}, 0},
+	} {
+		if got := s.giveWay(c.stock); got != c.want {
+			t.Errorf("%s: it waits %s, want %s", name, got, c.want)
+		}
+	}
+}
+
+func TestNoMoreSparesAreBegunWhereNoneCanBeBuilt(t *testing.T) {
+	t.Parallel()
+	s := &Service{cfg: Config{Spares: 2}}
+	for stock, want := range map[catalog.Stock]int{
+		{}: 2, {Ready: 2}: 0, {Ready: 3}: 0, {Discardable: 9}: 2, {Discardable: 2, Begun: 2}: 2, {Discardable: 3, Begun: 3}: 0,
+	} {
+		if got := s.missing(stock); got != want {
+			t.Errorf("%+v: %d are begun, want %d", stock, got, want)
+		}
+	}
+}

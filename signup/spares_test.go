@@ -1,0 +1,62 @@
+package signup_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"homeroom/catalog"
+	"homeroom/internal/pgtest"
+	"homeroom/migrations"
+	"homeroom/tenant"
+)
+
+// TestASpareThatCannotBeCompletedStopsNoOther: somebody else's database has the name of one that was begun. Several processes
+// keep the stock full all the same, no fuller, and the row says what is in the way.
+func TestASpareThatCannotBeCompletedStopsNoOther(t *testing.T) {
+	t.Parallel()
+	b := setup(t, 2)
+	id := tenant.NewID()
+	spare := catalog.NewSpare{ID: id.UUID(), Server: "main", Database: id.Database(), Lineage: migrations.Tenant().Lineage()}
+	if err := b.catalog.InsertSpare(t.Context(), spare); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := pgx.Connect(t.Context(), pgtest.Server(t).URL("postgres"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	if _, err := conn.Exec(t.Context(), "create database "+id.Database()); err != nil {
+		t.Fatal(err)
+	}
+	b.exec(t, "delete from tenants where state = 'spare'")
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error)
+	const processes = 2
+	for range processes {
+		go func() { ended <- b.service.KeepSpares(ctx) }()
+	}
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
+	for b.number(t, `select count(*) filter (where state = 'spare')
+		+ count(*) filter (where id = $1 and steps @> '[{"name": "discard", "status": "failed"}]') from tenants`, id.UUID()) < 3 {
+		<-ticker.C
+	}
+	stop()
+	for range processes {
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+	if n := b.number(t, "select count(*) from tenants where state = 'spare'"); n != 2 {
+		t.Errorf("%d spares, want 2", n)
+	}
+	if n := b.number(t, "select count(*) from tenants where id = $1 and steps::text like '%Homeroom did not make%'", id.UUID()); n != 1 {
+		t.Error("its row does not say what is in the way")
+	}
+	if _, err := conn.Exec(t.Context(), "drop database "+id.Database()); err != nil {
+		t.Error(err)
+	}
+}
