@@ -193,17 +193,20 @@ func (s *served) full(ctx context.Context) error {
 
 // hide takes spares out of the stock but for so many; a negative number puts all of them back.
 func (s *served) hide(ctx context.Context, left int) error {
-	sql := `update tenants set state = 'suspended', name = 'Hidden', slug = 'hidden-' || replace(database, '_', '-')
+	sql := `update tenants set state = 'suspended', name = 'Hidden', slug = 'hidden-' || replace(database, '_', '-'), ` + stillClaimable + `
 		where id in (select id from tenants where state = 'spare' order by created_at desc offset $1)`
 	args := []any{left}
 	if left < 0 {
-		sql, args = `update tenants set state = 'spare', name = null, slug = null where slug like 'hidden-%'`, nil
+		sql, args = `update tenants set state = 'spare', name = null, slug = null, `+stillClaimable+` where slug like 'hidden-%'`, nil
 	}
 	if _, err := s.catalog.Exec(ctx, sql, args...); err != nil {
 		return fmt.Errorf("set the stock of spares: %w", err)
 	}
 	return nil
 }
+
+// stillClaimable has a spare count as nobody's although its row is changed here; see the package catalog.
+const stillClaimable = `claimable_xid = pg_current_xact_id()::xid`
 
 // until waits for a condition.
 func (s *served) until(ctx context.Context, sql string, args ...any) error {

@@ -179,7 +179,8 @@ func newStock(ctx context.Context, b *bed, ours *homeroom) (*stock, error) {
 
 // full puts all spares back. Each sign-up of the next turn then finds one.
 func (s *stock) full(ctx context.Context) error {
-	return s.set(ctx, `update tenants set state = 'spare', name = null, slug = null, ready_at = null where database = any($1)`)
+	return s.set(ctx, `update tenants set state = 'spare', name = null, slug = null, ready_at = null, `+stillClaimable+`,
+		claimable_in = catalog_instance() where database = any($1)`)
 }
 
 // empty hides them. Each sign-up of the next turn then has its database made.
