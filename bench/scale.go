@@ -7,6 +7,8 @@ import (
 	"os"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"homeroom/migrations"
 )
 
@@ -60,8 +62,7 @@ func scale(ctx context.Context, b *bed) (_ results, err error) {
 	return found, errors.Join(b.setting(ctx, "autovacuum", "default"), ctx.Err())
 }
 
-// openLevel makes a level; the one of the size that all sections share is on the shared server. Its spares are rows alone,
-// because a sign-up does not look at the database of the spare that it takes.
+// openLevel makes a level; the one of the size that all sections share is on the shared server.
 func (b *bed) openLevel(ctx context.Context, tenants int) (_ *level, err error) {
 	l := &level{alone: tenants != b.tenants}
 	ground := b
@@ -85,7 +86,7 @@ func (b *bed) openLevel(ctx context.Context, tenants int) (_ *level, err error) 
 	if err != nil {
 		return nil, err
 	}
-	if l.schools, err = newHomeroom(ctx, ground, "catalog_of_schools", set, 0); err != nil {
+	if l.schools, err = newHomeroom(ctx, ground, "catalog_of_schools", set, 3*ground.signups); err != nil {
 		return nil, err
 	}
 	spares, err := l.enrol(ctx)
@@ -116,7 +117,14 @@ func (l *level) enrol(ctx context.Context) (spares []string, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("copy tenants: %w", err)
 	}
-	return l.fill(ctx, l.schools.catalog, 3*l.signups)
+	if err := l.withoutSync(ctx, l.schools.signup.FillSpares); err != nil {
+		return nil, err
+	}
+	made, err := l.schools.catalog.Pool().Query(ctx, "select database from tenants where state = 'spare'")
+	if err != nil {
+		return nil, fmt.Errorf("list spares: %w", err)
+	}
+	return pgx.CollectRows(made, pgx.RowTo[string])
 }
 
 // awake prepares a level's turn: its spares are back on the shelf, its server has written what it had to, and the other
