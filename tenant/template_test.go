@@ -1,6 +1,7 @@
 package tenant_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -142,5 +143,34 @@ func TestParametersOfTheServersURL(t *testing.T) {
 	}
 	if !strings.Contains(server.URL(id, 0).Reveal(), "connect_timeout=9") {
 		t.Error("how to connect is lost")
+	}
+}
+
+// TestTenantsHaveTheSettingsOfTheTemplate, such as a migration gives them, and no others. A clone does not copy them by itself.
+func TestTenantsHaveTheSettingsOfTheTemplate(t *testing.T) {
+	t.Parallel()
+	own := pgtest.Private(t, nil)
+	root := connect(t, own.URL("postgres"))
+	server := openAt(t, own.URL("postgres"), nil)
+	before := ensure(t, server)
+	settings := func(database string) []string {
+		return value[[]string](t, root, `
+			select coalesce((select setconfig from pg_db_role_setting where setrole = 0 and setdatabase = pg_database.oid), '{}')
+			from pg_database where datname = $1`, database)
+	}
+	exec(t, root, "alter database "+server.Template()+" set search_path = public, 'a \"strange\" name'")
+	exec(t, root, "alter database "+server.Template()+" set work_mem = '8MB'")
+	exec(t, root, "alter database "+before.Database()+" set default_transaction_read_only = on")
+	want := settings(server.Template())
+	for _, id := range []tenant.ID{before, tenant.NewID()} {
+		if _, err := server.Ensure(t.Context(), id, 0, nil); err != nil {
+			t.Fatal(err)
+		}
+		if got := settings(id.Database()); !slices.Equal(got, want) {
+			t.Errorf("%q, want %q", got, want)
+		}
+		if again, err := server.Ensure(t.Context(), id, 0, nil); err != nil || again.Changed() {
+			t.Errorf("a second time: %v %+v", err, again.Steps)
+		}
 	}
 }

@@ -27,6 +27,7 @@ func TestUnreachable(t *testing.T) {
 		{&pgconn.PgError{Code: "3D000"}, false}, // invalid_catalog_name
 		{&pgconn.PgError{Code: "57P01"}, true},  // admin_shutdown
 		{&pgconn.PgError{Code: "53300"}, true},  // too_many_connections
+		{&pgconn.PgError{Code: "53200"}, true},  // out_of_memory, for locks too
 		{&pgconn.PgError{Code: "08006"}, true},  // connection_failure
 		{refused, true},
 		{io.ErrUnexpectedEOF, true},
