@@ -78,12 +78,17 @@ func (w *world) findings(t *testing.T) (all []doctor.Finding) {
 func (w *world) homeroom(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	var out, errs bytes.Buffer
-	code = run(t.Context(), args, program{environ: []string{
+	code = run(t.Context(), args, program{environ: w.environ(), stdout: &out, stderr: &errs})
+	return code, out.String(), errs.String()
+}
+
+// environ is the configuration of the commands.
+func (w *world) environ() []string {
+	return []string{
 		"HOMEROOM_CATALOG_URL=" + w.catalogURL, "HOMEROOM_SERVER_MAIN_URL=" + w.serverURL, "HOMEROOM_ALLOW_SUPERUSER=true",
 		"HOMEROOM_TENANT_KEY=" + base64.StdEncoding.EncodeToString(testKey), "AUTH0_BASE_URL=" + w.auth0.URL(),
 		"AUTH0_CLIENT_ID=homeroom-dev", "AUTH0_CLIENT_SECRET=homeroom-dev-secret", "AUTH0_AUDIENCE=https://api.homeroom.test",
-	}, stdout: &out, stderr: &errs})
-	return code, out.String(), errs.String()
+	}
 }
 
 // closed is a world with a school whose database somebody has closed, and a spare.
