@@ -8,10 +8,12 @@ COPY go.mod go.sum ./
 RUN --mount=type=cache,target=/go/pkg/mod go mod download
 COPY . .
 RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
-    CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags="-s -w" -o /out/homeroom ./cmd/homeroom
+    CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags="-s -w" -o /out/homeroom ./cmd/homeroom && \
+    make notices NOTICES=/out/THIRD_PARTY_NOTICES.txt
 
 FROM gcr.io/distroless/static-debian12:nonroot
 COPY --from=build /out/homeroom /usr/local/bin/homeroom
+COPY --from=build /out/THIRD_PARTY_NOTICES.txt /usr/share/doc/homeroom/
 # Inside a container loopback reaches nobody.
 ENV HOMEROOM_ADDR=0.0.0.0:8080
 EXPOSE 8080

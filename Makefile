@@ -4,6 +4,10 @@ GO       ?= go
 PKG      ?= ./...
 LINTER   := github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 LINT_VER := v2.15.0
+VULN     := golang.org/x/vuln/cmd/govulncheck
+VULN_VER := v1.9.0
+SBOM     := github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod
+SBOM_VER := v1.10.0
 
 # Inside a checkout that belongs to somebody else git refuses to answer, and go build stops at that. The version is then
 # left out of the binary.
@@ -26,7 +30,7 @@ ifneq ($(call writable,$(or $(XDG_STATE_HOME),$(HOME))),yes)
 export XDG_STATE_HOME := $(call scratch,state)
 endif
 
-.PHONY: help run build test soak bench lint fmt disposable check-go
+.PHONY: help run build test soak bench fuzz lint vuln sbom notices fmt disposable check-go
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -67,6 +71,15 @@ soak: check-go ## Crash everything for SOAK=10m: pairs of kill points, then sign
 	@$(GO) test -c -tags soak -o bin/homeroom-soak ./cmd/homeroom
 	@cd cmd/homeroom && ../../bin/homeroom-soak -test.run '^TestSoak$$' -test.timeout 0 -test.parallel 64 -for $(SOAK) $(ARGS)
 
+# The seeds of all fuzz targets run with every go test; this looks for new ones.
+FUZZ ?= 30s
+fuzz: check-go ## Fuzz each parser of what comes from outside for FUZZ=30s
+	@grep -rl --include='*_test.go' '^func Fuzz' . | while read -r file; do \
+		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z]*\)(.*/\1/p' "$$file"); do \
+			$(GO) test "$$(dirname "$$file")" -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZ) || exit 1; \
+		done; \
+	done
+
 bench: check-go ## Measure sign-ups, start-up and fleet migrations, as ratios to bare Postgres
 	@$(GO) run ./bench $(ARGS)
 
@@ -77,6 +90,23 @@ lint: check-go ## Run golangci-lint, the installed one where its version is ours
 		echo "golangci-lint $(LINT_VER) is not installed. Building it, which takes some minutes the first time."; \
 		$(GO) run $(LINTER)@$(LINT_VER) run $(ARGS); \
 	fi
+
+vuln: check-go ## Look for known vulnerabilities in what the program calls; needs the database at vuln.go.dev
+	@$(GO) run $(VULN)@$(VULN_VER) ./...
+
+sbom: check-go ## Write bin/homeroom.cdx.json, the modules in the program with their licences (CycloneDX)
+	@mkdir -p bin && $(GO) run $(SBOM)@$(SBOM_VER) app -json -licenses -main cmd/homeroom -output bin/homeroom.cdx.json .
+
+# Each module that the program is built from, with the texts that its licence wants to be passed on. The modules are at their paths.
+NOTICES ?= bin/THIRD_PARTY_NOTICES.txt
+notices: check-go ## Write bin/THIRD_PARTY_NOTICES.txt, the licences of all modules in the program
+	@mkdir -p "$$(dirname "$(NOTICES)")"
+	@$(GO) list -deps -f '{{with .Module}}{{if not .Main}}{{.Path}} {{.Version}} {{.Dir}}{{end}}{{end}}' ./cmd/homeroom | sort -u | \
+		while read -r path version dir; do \
+			files=$$(find "$$dir" -maxdepth 1 -type f \( -iname 'license*' -o -iname 'licence*' -o -iname 'copying*' -o -iname 'notice*' \) | sort); \
+			[ -n "$$files" ] || { echo "$$path has no licence" >&2; exit 1; }; \
+			printf '\n==== %s %s ====\n\n' "$$path" "$$version"; cat $$files; \
+		done >"$(NOTICES)"
 
 fmt: check-go ## Format the Go files
 	@gofmt -w $$($(GO) list -f '{{.Dir}}' ./...)

@@ -16,6 +16,7 @@ import (
 type composeFile struct {
 	Services map[string]composeService
 	Volumes  map[string]any
+	Networks map[string]struct{ Internal bool }
 	Secrets  map[string]struct{ File string }
 }
 
@@ -26,6 +27,10 @@ type composeService struct {
 	Environment  map[string]string
 	Secrets      []string
 	Volumes      []string
+	Networks     []string
+	ReadOnly     bool                                  `yaml:"read_only"`
+	CapDrop      []string                              `yaml:"cap_drop"`
+	SecurityOpt  []string                              `yaml:"security_opt"`
 	DependsOn    map[string]struct{ Condition string } `yaml:"depends_on"`
 }
 
@@ -97,6 +102,27 @@ func parses(t *testing.T, args []string) {
 	}
 	if _, err := parser.Parse(args); err != nil {
 		t.Errorf("homeroom %s: %v", strings.Join(args, " "), err)
+	}
+}
+
+func TestComposeGivesServicesNoMoreThanTheyNeed(t *testing.T) {
+	t.Parallel()
+	file := readCompose(t)
+	for name, service := range file.Services {
+		if !service.ReadOnly || !slices.Equal(service.CapDrop, []string{"ALL"}) || !slices.Contains(service.SecurityOpt, "no-new-privileges:true") {
+			t.Errorf("service %s may write to its image, or has rights left: %+v", name, service)
+		}
+		if len(service.Networks) == 0 {
+			t.Errorf("service %s is in the network of all", name)
+		}
+		for variable := range service.Environment {
+			if strings.HasSuffix(variable, "PASSWORD") || strings.HasSuffix(variable, "SECRET") && name != "simulator" {
+				t.Errorf("service %s has a secret in its environment: %s", name, variable)
+			}
+		}
+	}
+	if nets := file.Services["postgres"].Networks; !slices.Equal(nets, []string{"database"}) || !file.Networks["database"].Internal {
+		t.Errorf("Postgres is in %q, of %+v", nets, file.Networks)
 	}
 }
 
