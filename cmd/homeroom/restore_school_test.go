@@ -63,7 +63,7 @@ func TestOneSchoolIsRestoredAsDocumented(t *testing.T) {
 			t.Fatalf("%v of\n%s\n%s", err, commands, out)
 		}
 	}
-	slug := slugOf(t, w, database)
+	slug := slugByDatabase(t, w, database)
 	shell(strings.ReplaceAll(save, "lincoln-high", slug))
 	shell(strings.ReplaceAll(restore, "lincoln-high", slug))
 	var days, versions int
@@ -79,7 +79,7 @@ func TestOneSchoolIsRestoredAsDocumented(t *testing.T) {
 	}
 }
 
-func slugOf(t *testing.T, w *world, database string) (slug string) {
+func slugByDatabase(t *testing.T, w *world, database string) (slug string) {
 	t.Helper()
 	if err := w.pool.QueryRow(t.Context(), "select slug from tenants where database = $1", database).Scan(&slug); err != nil {
 		t.Fatal(err)
