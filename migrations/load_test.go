@@ -137,6 +137,9 @@ func TestHashesDoNotDependOnLineEnds(t *testing.T) {
 		}
 		up(t, other, newDatabase(t))
 	}
+	if unix.WindowsLineage() != "8f04662cbc88" {
+		t.Errorf("the lineage that an earlier program gave to windows line ends is %s", unix.WindowsLineage())
+	}
 	// These are in catalogs and in the names of templates.
 	if unix.Lineage() != "4bca42b4ca45" || unix.Hash() != "04d51099f166" {
 		t.Errorf("the hashes of files have changed: %s and %s", unix.Lineage(), unix.Hash())

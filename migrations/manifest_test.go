@@ -19,6 +19,8 @@ var update = flag.Bool("update", false, "append the new migrations to sums.txt")
 
 const manifest = "sums.txt"
 
+var sixDigits = regexp.MustCompile(`^[0-9]{6}_`)
+
 // Up files that databases have are history: an edit would split the old databases from the new ones.
 func TestManifest(t *testing.T) {
 	content, err := os.ReadFile(manifest)
@@ -96,7 +98,11 @@ func compare(sums string, fsys fs.FS, folders ...string) (added, faults []string
 				fault("%v", err)
 			}
 			sum := fmt.Sprintf("%x", sha256.Sum256(content))
-			if number := fmt.Sprintf("%06d", i+1); !strings.HasPrefix(path.Base(name), number+"_") {
+			number, file := fmt.Sprintf("%06d", i+1), path.Base(name)
+			if folder == "catalog" && sixDigits.MatchString(file) {
+				number = file[:6] // whose numbers are given out before the files are written: one may come to nothing
+			}
+			if !strings.HasPrefix(file, number+"_") {
 				fault("%s must have the number %s, six digits: the embedded files have no gaps", name, number)
 			}
 			if _, err := fs.Stat(fsys, strings.TrimSuffix(name, ".up.sql")+".down.sql"); err != nil {

@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"strings"
 	"sync"
 )
 
@@ -81,6 +82,13 @@ func (s *Set) Hash() string { return s.hash }
 // keeps the migrations of one schema from the databases of another, where a version number means something else.
 func (s *Set) Lineage() string { return hashOf(s.files[:1]) }
 
+// WindowsLineage is the lineage that earlier programs gave to tenants when the first file had the line ends of Windows.
+func (s *Set) WindowsLineage() string {
+	first := s.files[0]
+	first.up = strings.ReplaceAll(first.up, "\n", "\r\n")
+	return hashOf([]File{first})
+}
+
 // Files are the migrations, oldest first.
 func (s *Set) Files() []File { return slices.Clone(s.files) }
 
@@ -95,6 +103,12 @@ func (s *Set) find(version uint) (int, bool) {
 		}
 		return 0
 	})
+}
+
+// ContentHash is that of what an up file does, whatever its name and its line ends.
+func (f File) ContentHash() string {
+	sum := sha256.Sum256([]byte(f.up))
+	return hex.EncodeToString(sum[:])
 }
 
 // hashOf covers the up files only: a corrected down file must not make a new template.

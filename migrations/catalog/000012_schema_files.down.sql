@@ -1,0 +1,2 @@
+alter table schema_references drop column postgres, drop column grants;
+drop table schema_files;
