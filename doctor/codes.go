@@ -63,6 +63,8 @@ const (
 	VersionFalse       Code = "version_false"
 	LineageDiffers     Code = "lineage_differs"
 	ReferenceDiffers   Code = "reference_differs"
+	MigrationsChanged  Code = "migrations_changed"
+	MigrationsOfOthers Code = "migrations_of_others"
 )
 
 // What can be wrong within the catalog.
@@ -203,6 +205,11 @@ var kinds = map[Code]kind{
 		"tables wait meanwhile."},
 	NotificationQueue: {Warning, "When it is full, every NOTIFY on the server fails. End the session that keeps it from being emptied; Postgres's log " +
 		"names it."},
+
+	MigrationsChanged: {Error, "Nothing is made or migrated with these files, and homeroom serve is not ready. Correct the folder that " +
+		"HOMEROOM_TENANT_MIGRATIONS names."},
+	MigrationsOfOthers: {Info, "No run takes them, and none of these files may run there. Where nobody meant that, the first file was changed: " +
+		"bring back what it was. docs/own-schema.md tells more."},
 
 	SignupUnattended:    {Error, "No service works on the catalog, or none gets anywhere: look whether homeroom serve runs, and at its log."},
 	SignupParked:        {Error, "Compare the login at the provider with the sign-up's row, and repair the cause first."},

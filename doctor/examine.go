@@ -150,6 +150,9 @@ func (d *Doctor) look(ctx context.Context, options Options, former *examination)
 	if err := e.compareJobs(ctx); err != nil {
 		return nil, err
 	}
+	if err := e.compareFiles(ctx); err != nil {
+		return nil, err
+	}
 	e.compareServers()
 	e.compareInside()
 	e.compareFunctions()

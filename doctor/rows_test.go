@@ -184,7 +184,7 @@ func TestServers(t *testing.T) {
 			name: "spares on a server that is not configured", finds: "spare_on_unknown_server", leaves: "spare_on_unknown_server",
 			make: func(w *world) {
 				w.sql(`insert into tenants (id, server, database, lineage, state) values ('0199c1b0-0000-7000-8000-000000000002', 'second',
-					't_aaaaaaaaaaaaaaaaaaaaaaaaab', 'x', 'spare')`)
+					't_aaaaaaaaaaaaaaaaaaaaaaaaab', '` + w.server.Migrations().Lineage() + `', 'spare')`)
 			},
 			mend: func(w *world) { w.sql("delete from tenants where server = 'second'") },
 		},

@@ -92,7 +92,7 @@ func (f *Fleet) prepare(ctx context.Context) (servers []string, unreachable, err
 				return nil
 			}
 			if err == nil {
-				err = f.keepReference(ctx, name, schema)
+				err = f.keepReference(ctx, server, name, schema)
 			}
 			mu.Lock()
 			defer mu.Unlock()
@@ -105,16 +105,34 @@ func (f *Fleet) prepare(ctx context.Context) (servers []string, unreachable, err
 }
 
 // keepReference records what the newest schema looks like, so that drift can be told from it when the template is gone.
-func (f *Fleet) keepReference(ctx context.Context, server string, schema tenant.Schema) error {
-	if _, done := f.referenced.Load(server); done {
+// Where something else is known of this version, it fails and says in what the two differ.
+func (f *Fleet) keepReference(ctx context.Context, server Server, name string, schema tenant.Schema) error {
+	if _, done := f.referenced.Load(name); done {
 		return nil
 	}
+	postgres, grants, err := server.Basis(ctx)
+	if err != nil {
+		return err
+	}
 	migrations := f.cfg.Servers.Migrations()
-	err := f.cfg.Catalog.SetReference(ctx, catalog.Reference{
+	err = f.cfg.Catalog.SetReference(ctx, catalog.Reference{
 		Lineage: migrations.Lineage(), Version: migrations.Latest(), Fingerprint: schema.Fingerprint(), Lines: schema,
+		Postgres: postgres, Grants: grants,
 	})
+	var differs *catalog.ReferenceError
+	if errors.As(err, &differs) {
+		for i, difference := range tenant.Schema(differs.Known.Lines).Diff(schema) {
+			if i == mostDifferences {
+				break
+			}
+			err = fmt.Errorf("%w; %s", err, difference)
+		}
+	}
 	if err == nil {
-		f.referenced.Store(server, true)
+		f.referenced.Store(name, true)
 	}
 	return err
 }
+
+// mostDifferences is how many differences an error lists.
+const mostDifferences = 5

@@ -58,6 +58,11 @@ func (s serverSim) Reference(ctx context.Context) (tenant.Schema, error) {
 	return schemaAt(s.proc.set.Latest()), s.exec(ctx, s.call("reference", ""), func() error { return nil })
 }
 
+// Basis implements fleet.Server. It is one for all.
+func (s serverSim) Basis(context.Context) (postgres int, grants string, err error) {
+	return 15, "", nil
+}
+
 func schemaAt(version uint) tenant.Schema { return tenant.Schema{fmt.Sprintf("version %d", version)} }
 
 // Look implements fleet.Server.

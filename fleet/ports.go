@@ -57,6 +57,7 @@ type Servers interface {
 type Server interface {
 	Ping(ctx context.Context) error
 	Reference(ctx context.Context) (tenant.Schema, error)
+	Basis(ctx context.Context) (postgres int, grants string, err error)
 	MigrateTo(ctx context.Context, id tenant.ID, version uint) (migrations.Result, error)
 	UndoTo(ctx context.Context, id tenant.ID, version uint) (migrations.Result, error)
 	Status(ctx context.Context, id tenant.ID) (migrations.Status, error)

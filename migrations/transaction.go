@@ -110,6 +110,7 @@ func (d *driver) runInTransaction(version *int, parts script) error {
 // failedInTransaction describes the failure of a file; done are the tags of the statements that succeeded.
 func (d *driver) failedInTransaction(version *int, t transaction, row string, done []string, err error) error {
 	failure := failed(version, err)
+	failure.text = t.parts.text
 	var refused *pgconn.PgError
 	if !errors.As(err, &refused) {
 		return failure

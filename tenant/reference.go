@@ -23,6 +23,15 @@ func (s *Server) Reference(ctx context.Context) (Schema, error) {
 // majorVersion is Postgres's, in SQL.
 const majorVersion = "current_setting('server_version_num')::int / 10000"
 
+// Basis is what a description of a schema depends on besides the files: the major version of the server's Postgres, which
+// prints it, and a hash of the rights that this program gives in each database.
+func (s *Server) Basis(ctx context.Context) (postgres int, granted string, err error) {
+	if err := s.maintenance.QueryRow(ctx, "select "+majorVersion).Scan(&postgres); err != nil {
+		return 0, "", fmt.Errorf("ask for Postgres's version: %w", err)
+	}
+	return postgres, shortHash(fingerprintFormat + grants + CloseFunctions), nil
+}
+
 // readReference is the schema that the template bears; nil when it is incomplete, was changed, sorts text by rules that have
 // changed since, or is not there at all.
 func readReference(ctx context.Context, conn *pgx.Conn, name string, from base) (Schema, error) {

@@ -62,6 +62,9 @@ type Config struct {
 	// MinFreeDisk is how many bytes must be free on the server's disk for another database to be made there; see
 	// [ErrDiskLow]. Defaults to 0: no floor.
 	MinFreeDisk int64
+	// Vet is asked before tenants are made or migrated with the migrations; its error is why they must not be. Defaults to nil:
+	// nothing is asked.
+	Vet func(ctx context.Context) error
 	// Logger is where warnings go. Defaults to slog.Default().
 	Logger *slog.Logger
 }

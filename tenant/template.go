@@ -27,13 +27,25 @@ var generatedName = regexp.MustCompile(`^(homeroom_(owner|tenant)|homeroom_templ
 // Template is the name of the database that new tenants are cloned from: the schema version, and a hash of the migrations,
 // grants and closed functions that made it. A changed schema is a new template; a template is never changed.
 func (s *Server) Template() string {
-	sum := sha256.Sum256([]byte(s.cfg.Migrations.Hash() + grants + CloseFunctions))
-	return fmt.Sprintf("homeroom_template_%d_%s", s.cfg.Migrations.Latest(), hex.EncodeToString(sum[:6]))
+	return fmt.Sprintf("homeroom_template_%d_%s", s.cfg.Migrations.Latest(), shortHash(s.cfg.Migrations.Hash()+grants+CloseFunctions))
+}
+
+// shortHash is twelve hexadecimal digits.
+func shortHash(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:6])
 }
 
 // Prepare makes what all tenants of a server share: the two roles, the doors closed to PUBLIC, the template. It does
 // nothing when all of it is there. A migration that cannot run fails here, before any tenant is touched.
+//
+// The migrations are vetted each time, since another process may have migrated tenants with others meanwhile.
 func (s *Server) Prepare(ctx context.Context) error {
+	if s.cfg.Vet != nil {
+		if err := s.cfg.Vet(ctx); err != nil {
+			return err
+		}
+	}
 	s.prepared.Lock()
 	defer s.prepared.Unlock()
 	if s.ready {

@@ -60,6 +60,7 @@ func openApp(ctx context.Context, cfg config, logger *slog.Logger, parallel int)
 		a.servers[name], err = tenant.Open(tenant.Config{
 			Name: name, URL: url, Key: cfg.TenantKey, Migrations: cfg.migrations, Parallel: parallel,
 			MinFreeDisk: int64(cfg.MinFreeDisk), Logger: logger,
+			Vet: func(ctx context.Context) error { return a.catalog.KeepFiles(ctx, cfg.migrations) },
 		})
 		if err != nil {
 			return nil, err
@@ -69,6 +70,9 @@ func openApp(ctx context.Context, cfg config, logger *slog.Logger, parallel int)
 		return nil, err
 	}
 	if err = a.expectClusters(ctx); err != nil {
+		return nil, err
+	}
+	if err = a.catalog.AdoptLineage(ctx, cfg.migrations.WindowsLineage(), cfg.migrations.Lineage()); err != nil {
 		return nil, err
 	}
 	queue, err := jobs.NewQueue(a.catalog.Pool())

@@ -45,6 +45,9 @@ func (c migrateRun) Run(ctx context.Context, p program) error {
 			By: operator(), Only: c.Tenant, To: c.To, Canaries: c.Canaries, MaxFailures: c.MaxFailures, Concurrency: c.Concurrency,
 		}
 		if c.Plan {
+			if err := a.catalog.CheckFiles(ctx, a.cfg.migrations); err != nil {
+				return err
+			}
 			return c.plan(ctx, p, all, options)
 		}
 		if !c.NoProgress {

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/net/netutil"
 	"golang.org/x/sync/errgroup"
 
+	"homeroom/catalog"
 	"homeroom/fleet"
 	"homeroom/internal/httpapi"
 	"homeroom/internal/jobs"
@@ -70,6 +71,12 @@ func serve(ctx context.Context, cfg config, options serveOptions) error {
 	}
 	defer a.close()
 	if err := a.selfCheck(ctx); err != nil {
+		return err
+	}
+	if err := a.catalog.KeepFiles(ctx, cfg.migrations); catalog.ChangedFiles(err) != nil {
+		options.logger.Error("this process serves, but is not ready: it makes and migrates no database until its migration files are corrected",
+			"variable", "HOMEROOM_TENANT_MIGRATIONS", "cause", err)
+	} else if err != nil {
 		return err
 	}
 	pools, err := tenant.NewPools(tenant.PoolsConfig{Tenants: poolTenants, Conns: poolConns})
@@ -168,7 +175,10 @@ func (a *app) handler(ctx context.Context, pools *tenant.Pools, runner *jobs.Run
 			case <-runner.Stopped():
 				return errors.New("the job runner has stopped")
 			default:
-				return a.catalog.Ping(asked)
+				if err := a.catalog.Ping(asked); err != nil {
+					return err
+				}
+				return a.catalog.CheckFiles(asked, a.cfg.migrations)
 			}
 		},
 		Version: version(), Logger: a.logger,

@@ -85,8 +85,8 @@ var (
 	}
 	otherSchema = &kind{
 		"OTHER_SCHEMA", http.StatusConflict, "Another schema",
-		"The tenant was made by other migrations than this service has, so none of its files may run there.",
-		"Do it by a service or a command with the tenant's own migrations (`HOMEROOM_TENANT_MIGRATIONS`). Sending the request again is no use.",
+		"The tenant was made by other migrations than this service has, so none of its files may run there. Or files of the service that have run in tenants' databases were changed.",
+		"Give the service or the command the tenant's own migrations, as they were (`HOMEROOM_TENANT_MIGRATIONS`). Sending the request again is no use.",
 	}
 	invitationGone = &kind{
 		"INVITATION_GONE", http.StatusGone, "Invitation gone",

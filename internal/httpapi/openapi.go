@@ -182,7 +182,7 @@ func possible(op *huma.Operation, k *kind) bool {
 	case notWaiting:
 		return slices.Contains(judging, op.OperationID)
 	case otherSchema:
-		return op.OperationID == "reprovisionTenant"
+		return slices.Contains([]string{"reprovisionTenant", "startMigration", "migrateTenant"}, op.OperationID)
 	case signupBudget:
 		return begins && len(op.Security) == 0
 	case busy:

@@ -110,6 +110,8 @@ func problemOf(err error) *Problem {
 		return invalidFields(FieldProblem{rejected.Field, rejected.Code, rejected.Message}).because(err)
 	case errors.Is(err, fleet.ErrMixed):
 		return invalidFields(FieldProblem{"to", "mixed", "Some of these tenants are above that version and some below. Take them in two runs."})
+	case catalog.ChangedFiles(err) != nil:
+		return newProblem(otherSchema, "The service's migration files are not those that made the tenants; its log tells which differ.").because(err)
 	case errors.Is(err, catalog.ErrBadCursor):
 		return invalidFields(FieldProblem{"cursor", "invalid_format", "Use the nextCursor of the page before, unchanged."})
 	case errors.Is(err, catalog.ErrNotFound):
