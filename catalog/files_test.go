@@ -156,19 +156,24 @@ func TestAKnownReferenceIsNotOverwritten(t *testing.T) {
 	}
 }
 
-func TestTenantsOfOtherLineagesAreCounted(t *testing.T) {
+func TestTenantsOfALineageThatIsComputedAnew(t *testing.T) {
 	t.Parallel()
 	store := setup(t)
 	for _, lineage := range []string{"lunch", "library", "old"} {
 		tenantAt(t, store, lineage, 3)
 	}
-	if n, err := store.OfOtherLineages(t.Context(), "lunch"); err != nil || n != 2 {
-		t.Errorf("%d tenants of others, %v", n, err)
-	}
-	if err := store.AdoptLineage(t.Context(), "old", "lunch"); err != nil {
+	if err := store.SetReference(t.Context(), catalog.Reference{Lineage: "old", Version: 3, Fingerprint: "a", Lines: []string{}}); err != nil {
 		t.Fatal(err)
 	}
-	if n, err := store.OfOtherLineages(t.Context(), "lunch"); err != nil || n != 1 {
-		t.Errorf("after the adoption: %d tenants of others, %v", n, err)
+	for range 2 {
+		if err := store.AdoptLineage(t.Context(), "old", "lunch"); err != nil {
+			t.Fatal(err)
+		}
+		if got := value[string](t, store, "select string_agg(lineage, ' ' order by lineage) from tenants"); got != "library lunch lunch" {
+			t.Errorf("lineages are %s", got)
+		}
+		if n := value[int](t, store, "select count(*) from schema_references"); n != 0 {
+			t.Errorf("%d references of what had other line ends are kept", n)
+		}
 	}
 }

@@ -102,19 +102,6 @@ func (s *Store) AdoptLineageTx(ctx context.Context, tx pgx.Tx, from, to string) 
 	return nil
 }
 
-// OfOtherLineages counts the tenants with a database whose schema comes from other migrations. No run takes them.
-func (s *Store) OfOtherLineages(ctx context.Context, lineage string) (int, error) {
-	var n int
-	err := s.pool.QueryRow(ctx, `
-		select count(*)
-		from tenants
-		where lineage <> $1 and state in ('spare', 'reserved', 'ready', 'suspended', 'quarantined')`, lineage).Scan(&n)
-	if err != nil {
-		return 0, fmt.Errorf("count tenants of other migrations: %w", err)
-	}
-	return n, nil
-}
-
 // References lists the references of a schema's versions, oldest first.
 func (s *Store) References(ctx context.Context, lineage string) ([]Reference, error) {
 	references, err := many[Reference](ctx, s.pool, `
