@@ -78,7 +78,32 @@ func printFindings(w io.Writer, findings []doctor.Finding) {
 		printWrapped(w, "         --fix:  ", upperFirst(first.Fix)+".")
 	}
 	printWrapped(w, "         Advice: ", strings.TrimRight(first.Advice, ".")+".")
+	printSteps(w, findings)
 	fmt.Fprintln(w)
+}
+
+// printSteps shows what can be done next, each step once. Commands and statements are lines of their own, to be copied.
+func printSteps(w io.Writer, findings []doctor.Finding) {
+	const shown = 20
+	var steps []doctor.Step
+	for _, f := range findings {
+		for _, step := range f.Next {
+			if !slices.Contains(steps, step) {
+				steps = append(steps, step)
+			}
+		}
+	}
+	for _, step := range steps[:min(shown, len(steps))] {
+		text, line := step.Text, step.Command
+		if step.SQL != "" {
+			text, line = step.Text+", in database "+step.Database, step.SQL
+		}
+		printWrapped(w, "         Next:   ", text+":")
+		fmt.Fprintln(w, "           "+line)
+	}
+	if more := len(steps) - shown; more > 0 {
+		fmt.Fprintf(w, "         and %s more: homeroom doctor -o json lists all\n", amount(more, "step"))
+	}
 }
 
 func upperFirst(text string) string { return strings.ToUpper(text[:1]) + text[1:] }

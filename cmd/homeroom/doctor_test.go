@@ -118,7 +118,7 @@ func TestDoctor(t *testing.T) {
 	code, out, _ := w.homeroom(t, "doctor")
 	for _, want := range []string{
 		"error    database_closed\n", "lincoln-high (main): the database accepts no connections.\n", "--fix:  Run the tenant's provisioning steps again.",
-		"Advice: Find out who closed it.", "Found 1 error. homeroom doctor --fix would repair 1 of them.\n",
+		"Advice: Find out who closed it.", "Next:   Repair it:\n           homeroom doctor --fix --yes --tenant t_", "Found 1 error. homeroom doctor --fix would repair 1 of them.\n",
 	} {
 		if code != exitFailures || !strings.Contains(out, want) {
 			t.Errorf("exit code %d, and it does not say %q:\n%s", code, want, out)
