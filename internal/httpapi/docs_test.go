@@ -138,7 +138,7 @@ func TestPages(t *testing.T) {
 	})
 	t.Run("every kind of error has a page", func(t *testing.T) {
 		list := regexp.MustCompile(`href="(/problems/[a-z-]+)"`).FindAllStringSubmatch(w.call("GET", "/docs", "").Body, -1)
-		equal(t, 23, len(list))
+		equal(t, 24, len(list))
 		for _, match := range list {
 			page := w.call("GET", match[1], "", "Accept: text/html,*/*")
 			equal(t, 200, page.Status)
