@@ -1,6 +1,7 @@
 package mail
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -123,9 +124,7 @@ func (s *Service) read(ctx context.Context, tx pgx.Tx, kind Kind, event catalog.
 	case Invitation: // by somebody who is known, to somebody of their choice
 		said.SchoolName, said.Role, said.InvitedBy = notice.SchoolName, notice.Role, notice.InvitedBy
 		said.InvitationID = notice.InvitationID
-	case SetPassword:
-		said.Name = notice.Name
-	case Waiting, Rejected, AlreadyRegistered:
+	case SetPassword, Waiting, Rejected, AlreadyRegistered:
 		said.ExpiresAt = nil // is of the sign-up, and nothing to the person
 	}
 	return notice, said, nil
@@ -137,6 +136,7 @@ func (s *Service) readResult(ctx context.Context, tx pgx.Tx, event catalog.Outbo
 		User struct {
 			ID              uuid.UUID
 			Email           string
+			EmailVerified   bool
 			GivenName, Name string
 		}
 		School struct{ Name, Slug string }
@@ -146,10 +146,9 @@ func (s *Service) readResult(ctx context.Context, tx pgx.Tx, event catalog.Outbo
 	if err != nil {
 		return catalog.Notice{}, content{}, err
 	}
-	name := result.User.GivenName
-	if name == "" {
-		name = result.User.Name
+	notice, said := catalog.Notice{Email: result.User.Email, Locale: locale}, content{}
+	if result.User.EmailVerified { // else these may be a stranger's words
+		said = content{Name: cmp.Or(result.User.GivenName, result.User.Name), SchoolName: result.School.Name, Slug: result.School.Slug}
 	}
-	return catalog.Notice{Email: result.User.Email, Locale: locale},
-		content{Name: name, SchoolName: result.School.Name, Slug: result.School.Slug}, nil
+	return notice, said, nil
 }

@@ -56,12 +56,40 @@ func TestASchoolThatIsReady(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
 	result := `{"signupId":"` + uuid.NewString() + `","user":{"id":"` + uuid.NewString() + `","identityId":"auth0|1",
-		"email":"ada@lincoln.example","givenName":"Ada"},"school":{"name":"Lincoln High","slug":"lincoln-high","database":"t_x"}}`
+		"email":"ada@lincoln.example","emailVerified":true,"givenName":"Ada"},"school":{"name":"Lincoln High","slug":"lincoln-high","database":"t_x"}}`
 	jobs := w.tell(catalog.OutboxEvent{ID: uuid.New(), Type: catalog.TenantReady, Data: json.RawMessage(result)})
 	w.send(jobs[0])
 	l := parse(t, w.taken(1)[0].Raw)
 	if l.subject != "Lincoln High is ready" || !strings.Contains(l.text, "Hello Ada,") || !strings.Contains(l.text, "lincoln-high") {
 		t.Errorf("%q: %q", l.subject, l.text)
+	}
+}
+
+// TestWhoHasConfirmedNothingReadsNoStrangersWords: anybody may sign up with anybody's address, and with words of theirs.
+func TestWhoHasConfirmedNothingReadsNoStrangersWords(t *testing.T) {
+	t.Parallel()
+	for _, locale := range []string{"en", "de", "fr", "es"} {
+		w := setup(t)
+		user := uuid.New()
+		w.exec(`insert into users (id, email, locale) values ($1, 'ada@lincoln.example', $2)`, user, locale)
+		jobs := w.tell(
+			catalog.OutboxEvent{ID: uuid.New(), Type: catalog.TenantReady, Data: json.RawMessage(`{"user":{"id":"` + user.String() + `",
+				"email":"ada@lincoln.example","emailVerified":false,"givenName":"STRANGE","name":"STRANGE"},
+				"school":{"name":"STRANGE school","slug":"strange-school"}}`)},
+			notice(catalog.SignupAwaitingVerification, catalog.Notice{Email: "ada@lincoln.example", Locale: locale, Name: "STRANGE", SchoolName: "STRANGE"}),
+			notice(catalog.SignupAwaitingApproval, catalog.Notice{Email: "ada@lincoln.example", Locale: locale, Name: "STRANGE", SchoolName: "STRANGE"}),
+			notice(catalog.SignupRejected, catalog.Notice{Email: "ada@lincoln.example", Locale: locale, Name: "STRANGE", SchoolName: "STRANGE"}),
+			notice(catalog.SignupRepeated, catalog.Notice{Email: "ada@lincoln.example", Locale: locale, Name: "STRANGE", SchoolName: "STRANGE"}),
+		)
+		for _, job := range jobs {
+			w.send(job)
+		}
+		for _, m := range w.taken(5) {
+			l := parse(t, m.Raw)
+			if strings.Contains(strings.ToLower(l.subject+l.text+l.html), "strange") || strings.Contains(l.subject, "{{") || l.subject == "" {
+				t.Errorf("%s: %q: %q", locale, l.subject, l.text)
+			}
+		}
 	}
 }
 

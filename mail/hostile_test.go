@@ -45,7 +45,7 @@ func TestNamesCannotSendTheirOwnWords(t *testing.T) {
 			if strings.ContainsAny(l.subject, "\r\n") || len(l.subject) > 500 {
 				t.Errorf("the subject is %q", l.subject)
 			}
-			if found := regexp.MustCompile(`evil\.example|://evil`).FindString(l.text + l.html); found != "" {
+			if found := regexp.MustCompile(`evil\.example|://evil`).FindString(l.subject + l.text + l.html); found != "" {
 				t.Errorf("a mail program would make a link of %q", found)
 			}
 			for line := range strings.SplitSeq(string(raw), "\r\n") {

@@ -59,8 +59,7 @@ func (s *Service) page(ctx context.Context, m catalog.Mail) (Page, error) {
 	}
 	w.write(&p, said, s.replyTo != nil)
 	p.Heading = w.own("subject")
-	w.data["SchoolName"] = clean(said.SchoolName) // a header has no links
-	p.Subject = oneLine(w.own("subject"))
+	p.Subject = oneLine(p.Heading)
 	return p, nil
 }
 
@@ -86,8 +85,11 @@ func (w words) own(part string) string {
 
 // write fills in what depends on the kind.
 func (w *words) write(p *Page, said content, answers bool) {
-	if Kind(w.kind) == Invitation && said.SchoolName == "" {
+	switch {
+	case Kind(w.kind) == Invitation && said.SchoolName == "":
 		w.variant = "_school"
+	case Kind(w.kind) == SchoolReady && said.SchoolName == "": // whose e-mail nobody has confirmed
+		w.variant = "_unnamed"
 	}
 	p.Paragraphs = []string{w.own("text")}
 	if said.InvitedBy != "" {
