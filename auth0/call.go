@@ -33,6 +33,8 @@ type call struct {
 	creates bool
 	// branded is true when what Auth0 makes of it speaks of a domain: a mail, a link.
 	branded bool
+	// setsPassword is true when the password that a person has chosen may be refused.
+	setsPassword bool
 	// login is true for a person's login, which has limits of its own; client is that person's address, if known.
 	login  bool
 	client string

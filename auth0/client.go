@@ -34,6 +34,7 @@ var (
 	_ identity.Ticketer      = (*Client)(nil)
 	_ identity.Passwordless  = (*Client)(nil)
 
+	_ identity.PasswordSetter     = (*Client)(nil)
 	_ identity.OrganizationLister = (*Client)(nil)
 )
 

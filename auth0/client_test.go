@@ -59,6 +59,16 @@ type clock struct{ ahead atomic.Int64 }
 func (c *clock) Now() time.Time          { return time.Now().Add(time.Duration(c.ahead.Load())) }
 func (c *clock) advance(d time.Duration) { c.ahead.Add(int64(d)) }
 
+// opener logs people in, in a tenant where they have passwords.
+func opener(t *testing.T, tenant *auth0test.Server, cfg auth0.Config) func(string, secret.String) bool {
+	cfg.Audience = tenant.Config().Audience
+	client := newClient(t, cfg)
+	return func(email string, password secret.String) bool {
+		_, err := client.OpenSession(t.Context(), email, password, "")
+		return err == nil
+	}
+}
+
 func fixture(t *testing.T, tenant *auth0test.Server, cfg auth0.Config, now *clock) identitytest.Fixture {
 	cfg.Now = now.Now
 	cfg.OwnerRole, cfg.AdminRole, cfg.MemberRole = "owner", "staff", "pupil"
@@ -73,6 +83,7 @@ func fixture(t *testing.T, tenant *auth0test.Server, cfg auth0.Config, now *cloc
 		Creates:      func() int { return tenant.CountCalls(http.MethodPost, "/api/v2/users") },
 		Password:     password,
 		WeakPassword: "weak-canary",
+		Opens:        opener(t, tenant, cfg),
 		List: &identitytest.ListFixture{
 			Inject: func(kind identitytest.Fault, skip int) {
 				fault := faults[kind]

@@ -138,7 +138,7 @@ var fields = map[string]identity.Rejected{
 
 // rejection is the refusal of a field that a person filled in; nil when it is not one.
 func (c *Client) rejection(req call, status int, code, message string) *identity.Rejected {
-	if status != http.StatusBadRequest || req.route != routeUsers || !req.creates {
+	if status != http.StatusBadRequest || (req.route != routeUsers || !req.creates) && !req.setsPassword {
 		return nil
 	}
 	message = strings.Join(strings.Fields(message), " ")

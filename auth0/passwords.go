@@ -47,6 +47,26 @@ func randomPassword() secret.String {
 	return secret.String(password.String())
 }
 
+// SetPassword replaces the password of a user of our connection. It implements [identity.PasswordSetter].
+func (c *Client) SetPassword(ctx context.Context, id string, password secret.String) error {
+	body, err := json.Marshal(map[string]string{"password": password.Reveal(), "connection": c.cfg.connection()})
+	if err != nil {
+		return fmt.Errorf("set password: encode body: %w", err)
+	}
+	req := call{
+		method: http.MethodPatch, route: routeUser, id: id, json: body, scope: scopeUpdate, branded: true, setsPassword: true,
+		private: []string{password.Reveal()},
+	}
+	ans, err := c.do(ctx, req)
+	if err != nil {
+		return fmt.Errorf("set password: %w", err)
+	}
+	if ans.status != http.StatusOK {
+		return fmt.Errorf("set password: %w", c.failure(req, ans))
+	}
+	return nil
+}
+
 // PasswordTicket makes a link to Auth0's page for a new password. A second one made after a lost answer does no harm: both
 // work until their time is over. It implements [identity.Ticketer].
 func (c *Client) PasswordTicket(ctx context.Context, id, returnTo string, ttl time.Duration) (secret.String, error) {

@@ -42,7 +42,10 @@ func (c *Client) Create(ctx context.Context, user identity.NewUser) (identity.Us
 		GivenName: user.GivenName, FamilyName: user.FamilyName, Name: user.Name,
 		UserMetadata: user.Profile, AppMetadata: user.Metadata,
 	}
-	if c.cfg.OwnMails {
+	switch {
+	case user.EmailVerified:
+		wanted.EmailVerified = &user.EmailVerified // Auth0 sends no mail then
+	case c.cfg.OwnMails:
 		wanted.EmailVerified, wanted.VerifyEmail = new(bool), new(bool)
 	}
 	body, err := json.Marshal(wanted) //nolint:gosec // the password is what Auth0 is to be told

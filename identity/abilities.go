@@ -111,6 +111,13 @@ type Verifier interface {
 	Verify(ctx context.Context, id string) error
 }
 
+// PasswordSetter is an optional ability of a [Provider] that [TakesPassword]: to give a login that we made another password.
+type PasswordSetter interface {
+	// SetPassword replaces the password; the old one opens nothing any more. It may be repeated. It fails with a *[Rejected]
+	// when the provider refuses the password, and with [ErrNotFound] when there is no such login. The id is the provider's.
+	SetPassword(ctx context.Context, id string, password secret.String) error
+}
+
 // Session is a login that has just been used.
 type Session struct {
 	// Token is the access token for the service's own API.

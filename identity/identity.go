@@ -2,7 +2,7 @@
 //
 // [Provider] is the extension point: the packages auth0, scim and beyondidentity implement it, and identitytest holds the
 // cases that every implementation must pass, lost answers included. What a provider may be able to do besides is in small
-// interfaces of their own: [Lister], [Enroller], [Adopter], [Verifier], [SessionOpener], [Ticketer],
+// interfaces of their own: [Lister], [Enroller], [Adopter], [Verifier], [PasswordSetter], [SessionOpener], [Ticketer],
 // [OrganizationLister].
 package identity
 
@@ -58,6 +58,8 @@ type NewUser struct {
 	ID uuid.UUID
 	// Email is normalised: lower case, no surrounding space.
 	Email string
+	// EmailVerified says that the person has shown that the e-mail is theirs. A provider that can be told so is.
+	EmailVerified bool
 	// Password is handed to the provider and kept nowhere. It is empty where [TakesPassword] is false.
 	Password secret.String
 	// GivenName, FamilyName and Name are optional.

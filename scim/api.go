@@ -17,6 +17,7 @@ const (
 	scopeCreate       = "internal_user_mgt_create"
 	scopeList         = "internal_user_mgt_list"
 	scopeView         = "internal_user_mgt_view"
+	scopeUpdate       = "internal_user_mgt_update"
 	scopeDelete       = "internal_user_mgt_delete"
 	scopeRoles        = "internal_role_mgt_view"
 	scopeRoleUpdate   = "internal_role_mgt_update"

@@ -113,7 +113,8 @@ var nameCodes = map[string]bool{"31301": true, "30007": true}
 
 // rejection is the refusal of a field that a person filled in; nil when it is not one.
 func (c *Client) rejection(req remote.Call, status int, p problem) *identity.Rejected {
-	if status != http.StatusBadRequest || !req.Creates {
+	setsPassword := req.Method == http.MethodPatch && req.Route == c.cfg.UsersPath+resource
+	if status != http.StatusBadRequest || !req.Creates && !setsPassword {
 		return nil
 	}
 	number := ""

@@ -35,6 +35,8 @@ var (
 	_ identity.Enroller  = (*Client)(nil)
 	_ identity.Adopter   = (*Client)(nil)
 	_ identity.Forgetful = (*Client)(nil)
+
+	_ identity.PasswordSetter = (*Client)(nil)
 )
 
 // Config says which server to talk to, and as whom.
@@ -134,7 +136,7 @@ func (c Config) withDefaults() Config {
 	c.ApplicationsPath = cmp.Or(strings.TrimRight(c.ApplicationsPath, "/"), applicationsPath)
 	if c.Scope == "" {
 		c.Scope = strings.Join([]string{
-			scopeCreate, scopeList, scopeView, scopeDelete, scopeRoles, scopeRoleUpdate, scopeApplications,
+			scopeCreate, scopeList, scopeView, scopeUpdate, scopeDelete, scopeRoles, scopeRoleUpdate, scopeApplications,
 		}, " ")
 	}
 	return c

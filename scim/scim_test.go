@@ -2,6 +2,7 @@ package scim_test
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -87,8 +88,11 @@ func fixture(t *testing.T, quirks scimtest.Quirks) identitytest.Fixture {
 		Creates:      func() int { return server.CountCalls(http.MethodPost, usersAt) },
 		Password:     password,
 		WeakPassword: "weak-canary",
-		OwnIDs:       true,
-		LooseIDs:     true,
+		Opens: func(email string, password secret.String) bool {
+			return slices.ContainsFunc(server.Users(), func(u scimtest.User) bool { return u.Email == email && u.Password == password.Reveal() })
+		},
+		OwnIDs:   true,
+		LooseIDs: true,
 		Enrol: &identitytest.EnrolFixture{
 			Roles: []string{identity.RoleOwner, identity.RoleAdmin},
 			Inject: func(kind identitytest.Fault, skip int) {

@@ -13,6 +13,7 @@ import (
 
 	"homeroom/identity"
 	"homeroom/internal/remote"
+	"homeroom/internal/secret"
 )
 
 // Create makes the user. The server compares user names, which are made of e-mails, without regard to letter case; that
@@ -102,6 +103,25 @@ func distinct(users []remoteUser) []remoteUser {
 		seen[u.ID] = true
 		return twice
 	})
+}
+
+// SetPassword replaces the password (RFC 7644, section 3.5.2.3). It implements [identity.PasswordSetter].
+func (c *Client) SetPassword(ctx context.Context, id string, password secret.String) error {
+	req := remote.Call{
+		Method: http.MethodPatch, Route: c.cfg.UsersPath + resource, ID: id, Type: mediaType, Private: []string{password.Reveal()},
+		Body: map[string]any{
+			"schemas":    []string{schemaPatch},
+			"Operations": []any{map[string]any{"op": "replace", "value": map[string]string{"password": password.Reveal()}}},
+		},
+	}
+	ans, err := c.remote.Do(ctx, req)
+	if err == nil && ans.Status != http.StatusOK && ans.Status != http.StatusNoContent {
+		err = c.failure(req, ans, scopeUpdate)
+	}
+	if err != nil {
+		return fmt.Errorf("set password: %w", err)
+	}
+	return nil
 }
 
 // Delete removes the user whose externalId is ours. It looks before each try, so that its outcome is never unknown. It

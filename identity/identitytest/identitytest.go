@@ -51,6 +51,9 @@ type Fixture struct {
 	Password secret.String
 	// WeakPassword is one that the provider refuses, just as odd.
 	WeakPassword secret.String
+	// Opens reports whether a password opens the login of an e-mail. It is for a provider that is an
+	// [identity.PasswordSetter], where the server can be asked; nil otherwise.
+	Opens func(email string, password secret.String) bool
 	// OwnIDs is true for a provider that chooses [identity.User.ID] by itself and keeps ours beside it.
 	OwnIDs bool
 	// LooseIDs is true for a provider that takes an id of ours a second time with another e-mail, as SCIM's externalId is.
@@ -89,6 +92,10 @@ var cases = []struct {
 	{"of many creates of one e-mail exactly one wins", oneWinner},
 	{"many different logins are made at once", manyAtOnce},
 	{"a weak password is refused by field, where there are passwords", weakPassword},
+	{"a password is replaced, where that can be done", setting(replacesPassword)},
+	{"a weak password does not replace another", setting(keepsPassword)},
+	{"a login that is gone gets no password", setting(noPassword)},
+	{"an e-mail that is confirmed already is made as such, where the provider can be told", confirmedBefore},
 	{"a cancelled context sends nothing", cancelled},
 	{"a refused token is renewed, unseen", unauthorized},
 	{"a rate limit is temporary and says how long", throttled},

@@ -162,6 +162,7 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("POST /scim2/Users", s.managed("internal_user_mgt_create", s.createUser))
 	mux.HandleFunc("GET /scim2/Users", s.managed("internal_user_mgt_list", s.listUsers))
 	mux.HandleFunc("GET /scim2/Users/{id}", s.managed("internal_user_mgt_view", s.getUser))
+	mux.HandleFunc("PATCH /scim2/Users/{id}", s.managed("internal_user_mgt_update", s.patchUser))
 	mux.HandleFunc("DELETE /scim2/Users/{id}", s.managed("internal_user_mgt_delete", s.deleteUser))
 	mux.HandleFunc("GET /scim2/v2/Roles", s.managed("internal_role_mgt_view", s.listRoles))
 	mux.HandleFunc("PATCH /scim2/v2/Roles/{id}", s.managed("internal_role_mgt_update", s.patchRole))

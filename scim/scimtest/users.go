@@ -116,6 +116,33 @@ func (s *Server) getUser(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, mediaType, s.show(u))
 }
 
+// patchUser replaces a password, and knows no other change.
+func (s *Server) patchUser(w http.ResponseWriter, r *http.Request) {
+	var body struct {
+		Operations []struct {
+			Op    string
+			Value struct{ Password string }
+		}
+	}
+	if err := json.NewDecoder(r.Body).Decode(&body); err != nil || len(body.Operations) != 1 || body.Operations[0].Op != "replace" {
+		s.refuse(w, http.StatusBadRequest, "invalidSyntax", "Request is unparsable, syntactically incorrect, or violates schema.")
+		return
+	}
+	if complaint := weak(body.Operations[0].Value.Password); complaint != "" {
+		s.refuse(w, http.StatusBadRequest, "invalidValue", "20035 - "+complaint)
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	u := s.users[r.PathValue("id")]
+	if u == nil {
+		s.noUser(w, r)
+		return
+	}
+	u.Password = body.Operations[0].Value.Password
+	writeJSON(w, http.StatusOK, mediaType, s.show(u))
+}
+
 func (s *Server) deleteUser(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

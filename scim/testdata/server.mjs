@@ -28,11 +28,12 @@ SCIMMY.Resources.declare(SCIMMY.Resources.User)
   .extend(SCIMMY.Schemas.EnterpriseUser)
   .ingress((resource, instance) => {
     const user = plain(instance); // without the password, which the schema never returns
-    if ((instance.password ?? "").length < 12) refuse(400, "invalidValue", "The password is too weak");
+    const changed = instance.password === undefined && resource.id; // whose password stays
+    if (!changed && (instance.password ?? "").length < 12) refuse(400, "invalidValue", "The password is too weak");
     for (const other of users.values()) {
-      if (other.userName.toLowerCase() === user.userName.toLowerCase()) refuse(409, "uniqueness", "The userName is taken");
+      if (other.id !== resource.id && other.userName.toLowerCase() === user.userName.toLowerCase()) refuse(409, "uniqueness", "The userName is taken");
     }
-    const stored = { ...user, id: randomUUID() };
+    const stored = { ...user, id: resource.id ?? randomUUID() };
     users.set(stored.id, stored);
     return stored;
   })

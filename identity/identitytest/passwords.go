@@ -1,0 +1,81 @@
+package identitytest
+
+import (
+	"errors"
+
+	"homeroom/identity"
+	"homeroom/internal/secret"
+)
+
+// setting has a case run only with a provider that is an [identity.PasswordSetter]; others have nothing to show.
+func setting(run func(*setup, identity.PasswordSetter)) func(*setup) {
+	return func(s *setup) {
+		setter, ok := s.Provider.(identity.PasswordSetter)
+		if ok && identity.TakesPassword(s.Provider) {
+			run(s, setter)
+		}
+	}
+}
+
+const replacement secret.String = "Replaced-canary-9"
+
+// opens checks which of the two passwords a login has.
+func (s *setup) opens(user identity.NewUser, password, not secret.String) {
+	s.Helper()
+	if s.Opens == nil {
+		return
+	}
+	if !s.Opens(user.Email, password) {
+		s.Error("the password opens nothing")
+	}
+	if s.Opens(user.Email, not) {
+		s.Error("the other password opens the login")
+	}
+}
+
+func replacesPassword(s *setup, setter identity.PasswordSetter) {
+	user := s.newUser()
+	made := s.create(user)
+	s.opens(user, user.Password, replacement)
+	for range 2 {
+		if err := setter.SetPassword(s.Context(), made.ID, replacement); err != nil {
+			s.Fatalf("set password: %v", err)
+		}
+		s.opens(user, replacement, user.Password)
+	}
+	s.find(user)
+}
+
+func keepsPassword(s *setup, setter identity.PasswordSetter) {
+	user := s.newUser()
+	made := s.create(user)
+	err := setter.SetPassword(s.Context(), made.ID, s.WeakPassword)
+	s.quiet(err)
+	var rejected *identity.Rejected
+	if !errors.As(err, &rejected) || rejected.Field != "password" || rejected.Code == "" || rejected.Message == "" {
+		s.Fatalf("set a weak password: %v; want a *identity.Rejected for the field password", err)
+	}
+	s.opens(user, user.Password, s.WeakPassword)
+}
+
+func noPassword(s *setup, setter identity.PasswordSetter) {
+	user := s.newUser()
+	made := s.create(user)
+	if err := s.Provider.Delete(s.Context(), user.ID); err != nil {
+		s.Fatalf("delete: %v", err)
+	}
+	s.is(setter.SetPassword(s.Context(), made.ID, replacement), identity.ErrNotFound)
+}
+
+func confirmedBefore(s *setup) {
+	user := s.newUser()
+	user.EmailVerified = true
+	made := s.create(user)
+	found, err := s.Provider.Lookup(s.Context(), user.ID)
+	if err != nil {
+		s.Fatalf("look up: %v", err)
+	}
+	if _, told := s.Provider.(identity.Verifier); told && !(made.EmailVerified && found.EmailVerified) {
+		s.Error("the provider does not say that the e-mail is verified")
+	}
+}
