@@ -95,9 +95,7 @@ func (h *homeroom) askAll(ctx context.Context, door *front, known []string) (map
 			return err
 		})
 	}
-	err := group.Wait()
-	h.signup.WaitConcealed()
-	return took, err
+	return took, group.Wait()
 }
 
 // ask signs up, and returns how long the answer took.

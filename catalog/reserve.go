@@ -230,7 +230,8 @@ func reserveWaiting(ctx context.Context, q querier, r Reservation) (Held, error)
 // Admit gives a sign-up that has no tenant one, as [Store.Reserve] does, and puts it into provisioning under a new lease. Of
 // the reservation it takes what is about the tenant and the lease.
 //
-// It fails with [ErrNoRoom], and with [ErrStateChanged] when the sign-up has gone on, or ended.
+// A person who was unconfirmed becomes the user of their e-mail. It fails with [ErrEmailTaken] when somebody else is, with
+// [ErrNoRoom], and with [ErrStateChanged] when the sign-up has gone on, or ended.
 func (s *Store) Admit(ctx context.Context, signup Signup, r Reservation) (Held, error) {
 	wish := r.Slug
 	for try := 1; ; try++ {
@@ -270,12 +271,14 @@ func (s *Store) admitOnce(ctx context.Context, signup Signup, r Reservation) (he
 				where id = $1
 				returning `+signupColumns+`
 			), person as (
-				update users set tenant_id = $2, email_verified = email_verified or $4, updated_at = now()
+				update users
+				set tenant_id = $2, email_verified = email_verified or $4,
+					state = case when state = 'unconfirmed' then 'pending' else state end, updated_at = now()
 				from signup
 				where users.id = signup.user_id
 			)
 			select * from signup`, signup.ID, held.Tenant.ID, r.Lease, signup.Status == AwaitingVerification)
-		return err
+		return known(err)
 	})
 	if err != nil {
 		return Held{}, fmt.Errorf("admit sign-up %s: %w", signup.ID, err)
@@ -292,56 +295,6 @@ func takeTenant(ctx context.Context, tx pgx.Tx, r Reservation) (tenant Tenant, e
 		}
 	}
 	return Tenant{}, ErrNoRoom
-}
-
-// ReserveQuietly writes a school's sign-up that waits for its e-mail to be confirmed, whether or not the e-mail has an account:
-// one statement and one commit either way, and rows that look the same to whoever knows the sign-up's id. Its owner is told
-// by mail which it is, if tell says so. New tells whether there was no account.
-//
-// It fails with [ErrKeyTaken].
-func (s *Store) ReserveQuietly(ctx context.Context, r Reservation, tell bool, patience time.Duration) (held Held, isNew bool, err error) {
-	args := r.args()
-	args["tell"], args["patience"] = tell, patience
-	row, err := one[struct {
-		CheckAt    *time.Time
-		SignedUpAt time.Time
-		IsNew      bool
-	}](ctx, s.pool, `
-		with person as (
-			insert into users (id, email, given_name, family_name, name, profile, locale, role)
-			values (@user_id, @email, nullif(@given_name, ''), nullif(@family_name, ''), nullif(@name, ''),
-				@profile, nullif(@locale, ''), @role)
-			on conflict (email) where state <> 'deleted' do nothing
-			returning id
-		), signup as (
-			insert into signups (id, idempotency_key, request_hash, user_id, email, school_name, steps, kind, status, check_at)
-			values (@signup_id, nullif(@idempotency_key, ''), @request_hash, @user_id, @email, @school_name, @steps, @kind,
-				'awaiting_verification', now() + @patience::interval)
-			returning id, check_at, created_at
-		), standing as (
-			select exists (select from person) as is_new,
-				(select signups.id
-					from signups
-					join users on users.id = signups.user_id
-					where users.email = @email and users.state = 'pending' and signups.status = 'awaiting_verification'
-					limit 1) as waiting
-		), told as (
-			insert into outbox_events (type, signup_id, data)
-			select case when is_new or waiting is not null then 'signup.awaiting_verification' else 'signup.repeated' end,
-				coalesce(waiting, signup.id),
-				jsonb_strip_nulls(jsonb_build_object('email', @email::text, 'locale', nullif(@locale::text, ''),
-					'name', nullif(coalesce(nullif(@given_name::text, ''), @name), ''), 'schoolName', @school_name::text,
-					'expiresAt', check_at))
-			from signup, standing
-			where @tell
-		)
-		select check_at, created_at as signed_up_at, is_new from signup, standing`, args)
-	if err != nil {
-		return Held{}, false, fmt.Errorf("reserve quietly: %w", known(err))
-	}
-	held = r.held(row.CheckAt, row.SignedUpAt)
-	held.Signup.Status = AwaitingVerification
-	return held, row.IsNew, nil
 }
 
 // keyTaken is [ErrKeyTaken] when a sign-up has this key.

@@ -18,7 +18,8 @@ type Status string
 const (
 	// Pending: reserved, and its identity is not known to exist.
 	Pending Status = "pending"
-	// AwaitingVerification: the identity exists, its e-mail must be verified first.
+	// AwaitingVerification: the e-mail must be confirmed first. No identity has been made, unless a confirmation was
+	// interrupted.
 	AwaitingVerification Status = "awaiting_verification"
 	// AwaitingApproval: the identity exists, an operator must agree first.
 	AwaitingApproval Status = "awaiting_approval"
@@ -168,14 +169,15 @@ func (s *Store) IdentityMadeTx(ctx context.Context, tx pgx.Tx, signup Signup, id
 			returning user_id
 		)
 		update users
-		set identity_id = $4, email_verified = $5, updated_at = now()
+		set identity_id = $4, email_verified = email_verified or $5, updated_at = now()
 		from changed
 		where users.id = changed.user_id`,
 		signup.ID, signup.LeaseEpoch, steps, identity.ID, identity.EmailVerified, lease)
 }
 
 // Wait records that the identity exists, and that the sign-up waits for a person in one of the statuses that are for that,
-// until patience has passed. Whoever is to be told is, by mail.
+// until patience has passed. Whoever is to be told is, by mail. An unconfirmed person whose e-mail is verified becomes its
+// user; it fails with [ErrEmailTaken] when somebody else is.
 func (s *Store) Wait(ctx context.Context, signup Signup, identity Identity, status Status, steps json.RawMessage, patience time.Duration) error {
 	return changeOne(ctx, s.pool, "let wait sign-up", signup.ID, `
 		with waits as (
@@ -191,19 +193,11 @@ func (s *Store) Wait(ctx context.Context, signup Signup, identity Identity, stat
 			where users.id = waits.user_id
 		)
 		update users
-		set identity_id = $3, email_verified = $4, updated_at = now()
+		set identity_id = $3, email_verified = email_verified or $4,
+			state = case when state = 'unconfirmed' and $4 then 'pending' else state end, updated_at = now()
 		from waits
 		where users.id = waits.user_id`,
 		signup.ID, signup.LeaseEpoch, identity.ID, identity.EmailVerified, string(status), steps, patience)
-}
-
-// IdentityKnown records the login of a sign-up that waits, and changes nothing else of it.
-func (s *Store) IdentityKnown(ctx context.Context, signup Signup, identity Identity) error {
-	return changeOne(ctx, s.pool, "record login of sign-up", signup.ID, `
-		update users
-		set identity_id = $2, updated_at = now()
-		from signups
-		where signups.id = $1 and users.id = user_id and status = 'awaiting_verification'`, signup.ID, identity.ID)
 }
 
 // Finish makes a sign-up ready: user active, tenant ready, result kept. A tenant that was quarantined while the sign-up
@@ -226,7 +220,7 @@ const finishSignup = `
 			returning id, user_id, tenant_id, kind, invitation_id
 		), owner as (
 			update users
-			set state = 'active', identity_id = $3, email_verified = $4, updated_at = now()
+			set state = 'active', identity_id = $3, email_verified = email_verified or $4, updated_at = now()
 			from done
 			where users.id = done.user_id
 		), audit as (

@@ -54,16 +54,23 @@ func (s *Store) UserByID(ctx context.Context, id uuid.UUID) (User, error) {
 	return user, nil
 }
 
-// UserByEmail finds the live user with this normalised e-mail, a pending one included.
+// UserByEmail finds the live user with this normalised e-mail, a pending one included. Somebody whose sign-up waits until the
+// e-mail is confirmed is not its user yet.
 func (s *Store) UserByEmail(ctx context.Context, email string) (User, error) {
 	user, err := one[User](ctx, s.pool, `
 		select `+userColumns+`
 		from users
-		where email = $1 and state <> 'deleted'`, email)
+		where email = $1 and state in ('pending', 'active')`, email)
 	if err != nil {
 		return User{}, fmt.Errorf("find user by e-mail: %w", known(err))
 	}
 	return user, nil
+}
+
+// EmailProven records that a user has shown that their e-mail is theirs.
+func (s *Store) EmailProven(ctx context.Context, id uuid.UUID) error {
+	return changeOne(ctx, s.pool, "record the proven e-mail of user", id, `
+		update users set email_verified = true, updated_at = now() where id = $1 and state = 'active'`, id)
 }
 
 // DisplayName is what others call the person: their name, or what is left of it; never the e-mail. It may be empty.

@@ -2,10 +2,12 @@ package catalog
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 )
 
 // WaitingSignup is a sign-up that waits for an operator, as one needs it to judge.
@@ -37,4 +39,64 @@ func (s *Store) WaitingSignups(ctx context.Context, after uuid.UUID, limit int) 
 		return nil, fmt.Errorf("list sign-ups that wait: %w", err)
 	}
 	return signups, nil
+}
+
+// ReserveUnconfirmed writes a school's sign-up that waits until its e-mail is confirmed, and its person, who is nobody's user
+// before that: any number of such sign-ups may wait with one e-mail. A mail to its owner is written with it, if tell says so:
+// the link that confirms it, or, where the e-mail has an account, that it has one.
+//
+// Without conceal a sign-up whose e-mail has an account fails with [ErrEmailTaken]. With it, one statement and one commit write
+// the same rows either way. It fails with [ErrKeyTaken], and with [ErrIdentityTaken] when an unfinished sign-up has the login.
+func (s *Store) ReserveUnconfirmed(ctx context.Context, r Reservation, conceal, tell bool, patience time.Duration) (Held, error) {
+	args := r.args()
+	args["conceal"], args["tell"], args["patience"] = conceal, tell, patience
+	row, err := one[struct {
+		CheckAt    *time.Time
+		SignedUpAt time.Time
+	}](ctx, s.pool, `
+		with account as (
+			select exists (select from users where email = @email and state in ('pending', 'active')) as exists
+		), person as (
+			insert into users (id, email, given_name, family_name, name, profile, locale, role, state)
+			select @user_id, @email, nullif(@given_name, ''), nullif(@family_name, ''), nullif(@name, ''), @profile,
+				nullif(@locale, ''), @role, 'unconfirmed'
+			from account
+			where @conceal or not account.exists
+			returning id
+		), signup as (
+			insert into signups (id, idempotency_key, request_hash, user_id, email, school_name, steps, kind, identity_id, status,
+				check_at)
+			select @signup_id, nullif(@idempotency_key, ''), @request_hash, person.id, @email, @school_name, @steps, @kind,
+				nullif(@identity_id, ''), 'awaiting_verification', now() + @patience::interval
+			from person
+			returning id, check_at, created_at
+		), told as (
+			insert into outbox_events (type, signup_id, data)
+			select case when account.exists then 'signup.repeated' else 'signup.awaiting_verification' end, signup.id,
+				jsonb_strip_nulls(jsonb_build_object('email', @email::text, 'locale', nullif(@locale::text, ''),
+					'name', nullif(coalesce(nullif(@given_name::text, ''), @name), ''), 'schoolName', @school_name::text,
+					'expiresAt', check_at))
+			from signup, account
+			where @tell
+		)
+		select check_at, created_at as signed_up_at from signup`, args)
+	if errors.Is(err, pgx.ErrNoRows) {
+		err = ErrEmailTaken
+	}
+	if err != nil {
+		return Held{}, fmt.Errorf("reserve unconfirmed: %w", known(err))
+	}
+	held := r.held(row.CheckAt, row.SignedUpAt)
+	held.Signup.Status = AwaitingVerification
+	return held, nil
+}
+
+// SignupByLogin finds the unfinished sign-up of a login that existed before it.
+func (s *Store) SignupByLogin(ctx context.Context, identityID string) (Signup, error) {
+	signup, err := one[Signup](ctx, s.pool, `
+		select `+signupColumns+` from signups where identity_id = $1 and check_at is not null`, identityID)
+	if err != nil {
+		return Signup{}, fmt.Errorf("find the sign-up of a login: %w", known(err))
+	}
+	return signup, nil
 }

@@ -23,6 +23,8 @@ type Trip struct {
 	SchoolName string `json:"school,omitempty"`
 	Locales    string `json:"locales,omitempty"`
 	Invitation string `json:"invitation,omitempty"`
+	// Confirm is the secret of the sign-up that is to be confirmed; empty for a registration.
+	Confirm string `json:"confirm,omitempty"`
 	// ReturnTo is where the person is sent on to; empty is nowhere.
 	ReturnTo string `json:"return,omitempty"`
 	// Silent tells that nothing was to be shown (prompt=none).

@@ -33,6 +33,8 @@ type Options struct {
 	// Invitation is a secret from an invitation's mail. With an Organization it is the provider's, and handed to it; without
 	// one it is ours, and kept for the end.
 	Invitation string
+	// Confirm is a secret from the mail of a sign-up, which is confirmed with the login: the person logs in, and does not register.
+	Confirm string
 }
 
 const (
@@ -68,6 +70,8 @@ func (o Options) check() error {
 		return &OptionError{"organization"}
 	case !matches(secretPattern, o.Invitation):
 		return &OptionError{"invitation"}
+	case !matches(secretPattern, o.Confirm):
+		return &OptionError{"confirm"}
 	}
 	return nil
 }
@@ -100,7 +104,7 @@ func (p *Provider) Start(r *http.Request, o Options) (Started, error) {
 	}
 	m := memory{
 		Nonce: random(), Verifier: oauth2.GenerateVerifier(), BeganAt: p.cfg.Now().Unix(), Organization: o.Organization,
-		Trip: Trip{ID: random(), SchoolName: o.SchoolName, ReturnTo: returnTo, Locales: o.Locales, Silent: o.Prompt == "none"},
+		Trip: Trip{ID: random(), SchoolName: o.SchoolName, ReturnTo: returnTo, Locales: o.Locales, Silent: o.Prompt == "none", Confirm: o.Confirm},
 	}
 	if o.Organization == "" {
 		m.Trip.Invitation = o.Invitation
@@ -128,11 +132,16 @@ func (p *Provider) authorizationURL(provider *endpoints, m memory, o Options) st
 	if o.Organization != "" {
 		add("invitation", o.Invitation)
 	}
-	if o.Prompt == "" && provider.knowsPromptCreate && p.cfg.RegisterURL == "" {
+	if o.Prompt == "" && o.Confirm == "" && provider.knowsPromptCreate && p.cfg.RegisterURL == "" {
 		add("prompt", "create")
 	}
 	maps.Copy(params, p.cfg.Params)
 	add("prompt", o.Prompt)
+	if o.Confirm != "" {
+		// Whoever confirms uses the login now: a session that somebody else began in this browser would not do.
+		delete(params, "screen_hint")
+		params["prompt"] = "login"
+	}
 
 	options := []oauth2.AuthCodeOption{oauth2.S256ChallengeOption(m.Verifier), oauth2.SetAuthURLParam("nonce", m.Nonce)}
 	for name, value := range params {

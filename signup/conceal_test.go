@@ -2,13 +2,11 @@ package signup_test
 
 import (
 	"encoding/json"
-	"errors"
 	"strings"
 	"testing"
 
 	"github.com/google/uuid"
 
-	"homeroom/auth0/auth0test"
 	"homeroom/catalog"
 	"homeroom/signup"
 )
@@ -40,15 +38,13 @@ func TestWhetherAnEmailHasAnAccountIsConcealed(t *testing.T) {
 	b := setup(t, 1, conceal)
 	known := request()
 	first := b.waits(t, known, catalog.AwaitingVerification)
-	b.service.WaitConcealed()
-	if _, err := b.service.Activate(t.Context(), b.service.ActivationToken(first), ""); err != nil {
+	if _, err := b.service.Activate(t.Context(), b.service.ActivationToken(first), chosen); err != nil {
 		t.Fatal(err)
 	}
 
 	fresh, again := request(), request()
 	again.Email = known.Email
 	one, two := b.waits(t, fresh, catalog.AwaitingVerification), b.waits(t, again, catalog.AwaitingVerification)
-	b.service.WaitConcealed()
 	if x, y := b.concealed(t, one), b.concealed(t, two); x != y {
 		t.Errorf("a new e-mail looks like\n%s\nand a known one like\n%s", x, y)
 	}
@@ -73,35 +69,6 @@ func TestWhetherAnEmailHasAnAccountIsConcealed(t *testing.T) {
 	}
 }
 
-func TestAConcealedSignUpAsksForThePasswordAgainWhereItMust(t *testing.T) {
-	t.Parallel()
-	b := setup(t, 1, conceal)
-	b.auth0.Inject(auth0test.Fault{Method: "POST", Path: "/api/v2/users", Kind: auth0test.FaultStatusBefore, Status: 503, Times: 100})
-	id := b.waits(t, request(), catalog.AwaitingVerification)
-	b.service.WaitConcealed()
-	b.auth0.ClearFaults()
-	token := b.service.ActivationToken(id)
-	row, err := b.service.LookActivation(t.Context(), token)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if ask, err := b.service.NeedsPassword(t.Context(), row); err != nil || !ask {
-		t.Fatalf("it asks for none: %v, %v", ask, err)
-	}
-	var invalid *signup.ValidationError
-	if _, err := b.service.Activate(t.Context(), token, ""); !errors.As(err, &invalid) || invalid.Fields[0].Field != "password" {
-		t.Errorf("without a password: %v", err)
-	}
-	if _, err := b.service.Activate(t.Context(), token, "weakweak"); !rejected("password")(err) {
-		t.Errorf("with a weak password: %v", err)
-	}
-	outcome, err := b.service.Activate(t.Context(), token, password)
-	if err != nil || outcome.Result == nil {
-		t.Fatalf("%+v, %v", outcome, err)
-	}
-	b.usable(t, outcome.Result.School.Database)
-}
-
 func TestAnAddressIsNotFloodedWithMails(t *testing.T) {
 	t.Parallel()
 	b := setup(t, 0, conceal)
@@ -110,7 +77,6 @@ func TestAnAddressIsNotFloodedWithMails(t *testing.T) {
 		req.IdempotencyKey = uuid.NewString()
 		b.waits(t, req, catalog.AwaitingVerification)
 	}
-	b.service.WaitConcealed()
 	if n := len(b.events(t)); n != 3 {
 		t.Errorf("%d mails, want 3", n)
 	}

@@ -23,6 +23,10 @@ var (
 	ErrInvitationGone = errors.New("the invitation is not open any more")
 	// ErrLinkGone says that the link of a mail is not known, or was not followed in time.
 	ErrLinkGone = errors.New("the link is not good any more")
+	// ErrLoginNeeded says that a sign-up is confirmed with the login that it was begun with.
+	ErrLoginNeeded = errors.New("the sign-up is confirmed with its login")
+	// ErrOtherLogin says that a sign-up was begun with another login, or with none.
+	ErrOtherLogin = errors.New("the sign-up was begun with another login")
 	// ErrNotWaiting says that a sign-up does not wait for what was done.
 	ErrNotWaiting = errors.New("the sign-up does not wait for this")
 	// ErrCannotAdopt says that the identity provider cannot take on logins that exist.
@@ -42,6 +46,15 @@ var (
 	// ErrConfirm says that a dangerous wish was not confirmed with the tenant's slug.
 	ErrConfirm = errors.New("the confirmation is not the tenant's slug")
 )
+
+// TooManyMails says that an address has been written to as often as it may be for now.
+type TooManyMails struct {
+	// RetryAfter is how long until the next mail is allowed.
+	RetryAfter time.Duration
+}
+
+// Error implements error.
+func (e *TooManyMails) Error() string { return "the address has been sent several mails" }
 
 // Unavailable says that something the sign-up needs cannot work now. The same request with the same key goes on later.
 type Unavailable struct {

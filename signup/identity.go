@@ -32,7 +32,7 @@ func (s *Service) createIdentity(ctx context.Context, req Request, j *job, probe
 	user := identity.NewUser{
 		ID: j.signup.UserID, Email: req.Email, Password: req.Password,
 		GivenName: req.GivenName, FamilyName: req.FamilyName, Name: req.Name, Profile: req.Profile,
-		Metadata: j.metadata(),
+		Metadata: j.metadata(), EmailVerified: j.verified,
 	}
 	doubt := func(err error) error { return err }
 	if probe {
@@ -62,6 +62,7 @@ func (s *Service) createIdentity(ctx context.Context, req Request, j *job, probe
 			return identity.User{}, err // somebody else's
 		}
 		if !identity.OutcomeUnknown(err) || attempt == 3 {
+			j.made = err == nil
 			return made, doubt(err)
 		}
 		s.cfg.Logger.Warn("the answer to a create was lost; looking for the identity", "signup", j.signup.ID, "cause", err)

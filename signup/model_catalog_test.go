@@ -71,7 +71,7 @@ var pairCalls = []func(p *pair, t *rapid.T){
 	(*pair).take, (*pair).take, (*pair).due, (*pair).hold, (*pair).hold, (*pair).identityMade, (*pair).finish, (*pair).finish,
 	(*pair).giveUp, (*pair).giveUp, (*pair).giveUp, (*pair).changeTenant, (*pair).changeTenant, (*pair).changeTenant,
 	(*pair).find, (*pair).count,
-	(*pair).reserveQuietly, (*pair).wait, (*pair).wait, (*pair).admit, (*pair).admit, (*pair).identityKnown, (*pair).expireTx, (*pair).invite,
+	(*pair).reserveUnconfirmed, (*pair).reserveUnconfirmed, (*pair).wait, (*pair).wait, (*pair).admit, (*pair).admit, (*pair).signupByLogin, (*pair).expireTx, (*pair).invite,
 }
 
 // same compares the answers of the two.

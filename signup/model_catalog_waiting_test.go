@@ -51,16 +51,26 @@ func (p *pair) comeOtherwise(t *rapid.T, want *catalog.Reservation) {
 	}
 }
 
-func (p *pair) reserveQuietly(t *rapid.T) {
-	want, tell := p.reservation(t), rapid.Bool().Draw(t, "tell")
+func (p *pair) reserveUnconfirmed(t *rapid.T) {
+	want, conceal, tell := p.reservation(t), rapid.Bool().Draw(t, "conceal"), rapid.Bool().Draw(t, "tell")
+	if rapid.IntRange(0, 3).Draw(t, "own login") == 1 {
+		want.IdentityID = anyIdentity.Draw(t, "identity").ID
+	}
 	patience := lease.Draw(t, "patience")
-	held, isNew, err := p.real.ReserveQuietly(t.Context(), want, tell, patience)
-	simulated, simulatedNew, simulatedErr := p.simulated.reserveQuietly(want, tell, patience)
-	same(t, "reserve quietly", held, err, simulated, simulatedErr)
-	same(t, "whether it is new", isNew, nil, simulatedNew, nil)
+	held, err := p.real.ReserveUnconfirmed(t.Context(), want, conceal, tell, patience)
+	simulated, simulatedErr := p.simulated.reserveUnconfirmed(want, conceal, tell, patience)
+	same(t, "reserve unconfirmed", held, err, simulated, simulatedErr)
 	if err == nil {
 		p.signups = append(p.signups, held.Signup)
 	}
+}
+
+// signupByLogin looks for the sign-up of a login.
+func (p *pair) signupByLogin(t *rapid.T) {
+	id := anyIdentity.Draw(t, "identity").ID
+	found, err := p.real.SignupByLogin(t.Context(), id)
+	simulated, simulatedErr := p.simulated.signupByLogin(id)
+	same(t, "sign-up by login", found.ID, err, simulated.ID, simulatedErr)
 }
 
 func (p *pair) wait(t *rapid.T) {
@@ -82,11 +92,6 @@ func (p *pair) admit(t *rapid.T) {
 		*row = held.Signup
 		p.tenants = append(p.tenants, held.Tenant.ID)
 	}
-}
-
-func (p *pair) identityKnown(t *rapid.T) {
-	row, identity := *p.anySignup(t), anyIdentity.Draw(t, "identity")
-	same(t, "identity known", nil, p.real.IdentityKnown(t.Context(), row, identity), nil, p.simulated.identityKnown(row, identity))
 }
 
 // expireTx expires a sign-up in a transaction, which may be rolled back.

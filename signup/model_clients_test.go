@@ -143,7 +143,7 @@ func (m *machine) answered(c *client, t *task, sent secret.String, outcome signu
 			m.fail("client %d was invited, and waits", c.number)
 		}
 		m.seen["answer: "+string(outcome.Status)]++
-		c.done = m.quiet && m.shape.conceal && m.active(c.request.Email)
+		c.done = m.quiet && m.shape.verify && m.hasAccount(c.request.Email) // which the mail, or its page, tells
 	case errors.Is(err, signup.ErrParked):
 		c.done = true
 		if !m.strange {
@@ -160,7 +160,7 @@ func (m *machine) answered(c *client, t *task, sent secret.String, outcome signu
 	}
 }
 
-// active tells whether an e-mail has an account that can be used.
-func (m *machine) active(email string) bool {
-	return slices.ContainsFunc(m.catalog.users, func(u userRow) bool { return u.Email == email && u.state == "active" })
+// hasAccount reports whether an e-mail has a user, or a login at the provider that no sign-up has made.
+func (m *machine) hasAccount(email string) bool {
+	return slices.ContainsFunc(m.logins, func(l login) bool { return l.email == email && l.our == uuid.Nil }) || slices.ContainsFunc(m.catalog.users, func(u userRow) bool { return u.Email == email && u.state == "active" })
 }

@@ -17,6 +17,7 @@ type login struct {
 	our      uuid.UUID // ours, with which it was made; zero where a person made it
 	email    string
 	verified bool
+	password string
 	meta     identity.Metadata
 	// signup and tenant are what the metadata name.
 	signup, tenant uuid.UUID
@@ -45,10 +46,14 @@ var (
 	_ identity.Enroller  = providerSim{}
 	_ identity.Adopter   = providerSim{}
 	_ identity.Verifier  = providerSim{}
+
+	_ identity.PasswordSetter = providerSim{}
 )
 
 // weak is the password that the provider refuses.
 const weak = "weak-password"
+
+var refusedPassword = &identity.Rejected{Field: "password", Code: "too_weak", Message: "Choose another."}
 
 func (p providerSim) call(what string, about uuid.UUID, detail string) *call {
 	return &call{
@@ -101,11 +106,13 @@ func (p providerSim) Create(ctx context.Context, user identity.NewUser) (identit
 		taken := slices.ContainsFunc(p.w.logins, func(l login) bool { return l.email == user.Email || l.our == user.ID })
 		switch {
 		case user.Password.Reveal() == weak:
-			return identity.User{}, &identity.Rejected{Field: "password", Code: "too_weak", Message: "Choose another."}
+			return identity.User{}, refusedPassword
 		case taken:
 			return identity.User{}, identity.ErrExists
 		}
-		made := login{id: "sim|" + user.ID.String(), our: user.ID, email: user.Email}
+		made := login{
+			id: "sim|" + user.ID.String(), our: user.ID, email: user.Email, verified: user.EmailVerified, password: user.Password.Reveal(),
+		}
 		made.tell(user.Metadata)
 		p.w.logins = append(p.w.logins, made)
 		return p.user(made), nil

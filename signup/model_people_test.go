@@ -56,7 +56,7 @@ func (m *machine) comeToWait() {
 	}
 	if m.shape.verify && m.shape.approve && m.choices.next(2) == 1 {
 		for _, mail := range m.catalog.mails {
-			m.activate(mail.signup, password)
+			m.activate(mail.signup, chosen)
 			m.drain()
 		}
 	}
@@ -83,22 +83,44 @@ func (m *machine) followLink() {
 		return
 	}
 	followed := mails[m.choices.next(len(mails))]
-	chosen := []secret.String{password, password, weak, ""}[m.choices.next(4)]
+	enters := []secret.String{chosen, "Chosen-0therwise", weak, ""}[m.choices.next(4)]
 	for range 1 + m.choices.next(2) {
-		m.activate(followed.signup, chosen)
+		m.activate(followed.signup, enters)
 	}
 }
 
-func (m *machine) activate(id uuid.UUID, chosen secret.String) {
+// chosen is the password that people choose who confirm their e-mail. Sign-ups send another one.
+const chosen secret.String = "Chosen-at-last-7"
+
+// activate has somebody confirm a sign-up, with the login that it was begun with if there is one.
+func (m *machine) activate(id uuid.UUID, enters secret.String) {
 	p := m.somebody()
 	if p == nil {
 		return
 	}
 	service := m.services[p]
-	token := service.ActivationToken(id)
-	m.world.begin(&task{what: "confirming " + m.name(id), proc: p, then: func(t *task) {
+	token, row := service.ActivationToken(id), *m.catalog.signup(id)
+	alone := !slices.ContainsFunc(m.tasks, func(t *task) bool { return t.confirms == id && !t.over && !t.proc.dead() })
+	m.world.begin(&task{what: "confirming " + m.name(id), proc: p, confirms: id, then: func(t *task) {
 		m.wentOn(id, "confirmed", t.value.(signup.Outcome), t.err)
-	}}, func(ctx context.Context) (any, error) { return service.Activate(ctx, token, chosen) })
+		if t.err == nil && alone && row.Status == catalog.AwaitingVerification && row.IdentityID == nil {
+			m.opensWith(t, row, enters)
+		}
+	}}, func(ctx context.Context) (any, error) {
+		if row.IdentityID != nil {
+			return service.ActivateLogin(ctx, token, *row.IdentityID)
+		}
+		return service.Activate(ctx, token, enters)
+	})
+}
+
+// opensWith looks whether a login that has just been confirmed has the password that was chosen, unless somebody else was at it.
+func (m *machine) opensWith(t *task, row catalog.Signup, password secret.String) {
+	others := slices.ContainsFunc(m.tasks[t.number+1:], func(other *task) bool { return other.confirms == row.ID }) ||
+		slices.ContainsFunc(m.late, func(c *call) bool { return c.system == "identity" })
+	if l := m.loginOf(&row); l != nil && !others && l.password != password.Reveal() {
+		m.fail("%s was confirmed with one password, and its login has another", m.name(row.ID))
+	}
 }
 
 // judge has an operator approve or reject a sign-up, at times one that does not wait for that.
@@ -180,12 +202,21 @@ func (m *machine) wentOn(id uuid.UUID, how string, outcome signup.Outcome, err e
 			m.fail("the link of %s is said to be gone, and it is %s", m.name(id), row.Status)
 		}
 	case errors.As(err, &unavailable), errors.Is(err, signup.ErrInProgress), errors.Is(err, signup.ErrNotWaiting) && how == "approved":
-	case m.shape.conceal && (errors.As(err, &validation) || isRejected(err)):
-	case m.shape.conceal && errors.Is(err, signup.ErrEmailExists) && row.Status == catalog.Expired: // it is another's by now
+	case m.shape.verify && (errors.As(err, &validation) || isRejected(err)):
+	case errors.Is(err, signup.ErrEmailExists) && how == "confirmed":
+		if !m.emailGone(row.Email) {
+			m.fail("the e-mail of %s is said to be taken, which it is not", m.name(id))
+		}
 	case errors.Is(err, signup.ErrParked) && m.strange:
 	default:
 		m.fail("%s, being %s, was answered: %v", m.name(id), how, err)
 	}
+}
+
+// emailGone reports whether an e-mail has a user or a login, or had one just now.
+func (m *machine) emailGone(email string) bool {
+	_, freed := m.freed[email]
+	return freed || m.catalog.emailTaken(email) || slices.ContainsFunc(m.logins, func(l login) bool { return l.email == email })
 }
 
 // changeLogin has a person confirm their e-mail at the provider, and where there are strangers somebody remove a login there.
@@ -273,7 +304,7 @@ func (m *machine) everybodyGoesOn() {
 			})
 			switch {
 			case s.Status == catalog.AwaitingVerification && told:
-				m.activate(s.ID, password)
+				m.activate(s.ID, chosen)
 			case s.Status == catalog.AwaitingApproval:
 				m.approve(s.ID)
 			default:

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"homeroom/identity"
+	"homeroom/internal/secret"
 )
 
 // What the simulated provider does besides making logins.
@@ -68,6 +69,15 @@ func (p providerSim) Release(ctx context.Context, id, signupID string) error {
 // Verify implements identity.Verifier.
 func (p providerSim) Verify(ctx context.Context, id string) error {
 	_, err := p.patch(ctx, "verify", id, func(l *login) { l.verified = true })
+	return err
+}
+
+// SetPassword implements identity.PasswordSetter.
+func (p providerSim) SetPassword(ctx context.Context, id string, password secret.String) error {
+	if password.Reveal() == weak {
+		return refusedPassword
+	}
+	_, err := p.patch(ctx, "set password", id, func(l *login) { l.password = password.Reveal() })
 	return err
 }
 

@@ -58,27 +58,28 @@ func (r registrySim) EmitTx(ctx context.Context, tx pgx.Tx, event catalog.Outbox
 	})
 }
 
-// ReserveQuietly implements signup.Registry.
-func (r registrySim) ReserveQuietly(ctx context.Context, want catalog.Reservation, tell bool, patience time.Duration) (catalog.Held, bool, error) {
-	type answer struct {
-		held  catalog.Held
-		isNew bool
-	}
-	a, err := write(ctx, r, "reserve quietly", uuid.Nil, want.Email+" "+want.IdempotencyKey, func(rows *rows) (answer, error) {
-		held, isNew, err := rows.reserveQuietly(want, tell, patience)
+// ReserveUnconfirmed implements signup.Registry.
+func (r registrySim) ReserveUnconfirmed(ctx context.Context, want catalog.Reservation, conceal, tell bool, patience time.Duration) (catalog.Held, error) {
+	return write(ctx, r, "reserve unconfirmed", uuid.Nil, want.Email+" "+want.IdempotencyKey, func(rows *rows) (catalog.Held, error) {
+		held, err := rows.reserveUnconfirmed(want, conceal, tell, patience)
 		if err == nil {
 			r.w.christen(want.SignupID, "sign-up ")
 			r.w.names[want.UserID] = "user of " + r.w.name(want.SignupID)
 			r.w.waiting[want.SignupID] = time.Now()
 		}
-		return answer{held, isNew}, err
+		return held, err
 	})
-	return a.held, a.isNew, err
 }
 
-// IdentityKnown implements signup.Registry.
-func (r registrySim) IdentityKnown(ctx context.Context, like catalog.Signup, identity catalog.Identity) error {
-	return r.change(ctx, "identity known", like.ID, func(rows *rows) error { return rows.identityKnown(like, identity) })
+// SignupByLogin implements signup.Registry.
+func (r registrySim) SignupByLogin(ctx context.Context, id string) (catalog.Signup, error) {
+	about, detail := nameOf(id)
+	return read(ctx, r, "sign-up by login", about, detail, func(rows *rows) (catalog.Signup, error) { return rows.signupByLogin(id) })
+}
+
+// EmailProven implements signup.Registry. Nobody asks for it here.
+func (r registrySim) EmailProven(ctx context.Context, id uuid.UUID) error {
+	return r.change(ctx, "e-mail proven", id, func(*rows) error { return nil })
 }
 
 // TakeAllowance implements signup.Registry. Nobody writes too many mails here.

@@ -3,6 +3,8 @@ package signup_test
 import (
 	"slices"
 
+	"github.com/google/uuid"
+
 	"homeroom/catalog"
 )
 
@@ -17,8 +19,15 @@ func (w *world) lawful(s *catalog.Signup) {
 	if w.shape.approve && !w.approved[s.ID] {
 		w.fail("%s got a tenant, and nobody has approved of it", w.name(s.ID))
 	}
-	if l := w.loginOf(s); w.shape.verify && l != nil && !l.verified {
+	l := w.loginOf(s)
+	if l == nil || !w.shape.verify {
+		return
+	}
+	if !l.verified {
 		w.fail("%s got a tenant, and its e-mail is not confirmed", w.name(s.ID))
+	}
+	if l.our != uuid.Nil && l.password == password {
+		w.fail("%s got a tenant, and its login has a password that nobody has shown to be the owner's", w.name(s.ID))
 	}
 }
 

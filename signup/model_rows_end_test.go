@@ -252,10 +252,10 @@ func (r *rows) spareBuilt(id uuid.UUID, health catalog.Health, steps json.RawMes
 	return nil
 }
 
-// findUser finds the user with this normalised e-mail.
+// findUser finds the user with this normalised e-mail. Somebody who waits until it is confirmed is none.
 func (r *rows) findUser(email string) (catalog.User, error) {
 	for _, u := range r.users {
-		if strings.EqualFold(u.Email, email) {
+		if strings.EqualFold(u.Email, email) && u.state != "unconfirmed" {
 			return u.User, nil
 		}
 	}

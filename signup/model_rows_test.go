@@ -35,7 +35,7 @@ type rows struct {
 // userRow is a user and what [catalog.User] leaves out.
 type userRow struct {
 	catalog.User
-	state string // pending or active
+	state string // unconfirmed, pending or active
 }
 
 // job is what the queue holds. It goes when it has been done.
@@ -113,7 +113,7 @@ func (r *rows) reserve(want catalog.Reservation) (catalog.Held, error) {
 	if want.IdentityID != "" && (r.identityTaken(want.IdentityID, want.UserID) || r.identityHeld(want.IdentityID)) {
 		return catalog.Held{}, catalog.ErrIdentityTaken
 	}
-	if slices.ContainsFunc(r.users, func(u userRow) bool { return u.Email == want.Email }) {
+	if r.emailTaken(want.Email) {
 		return catalog.Held{}, catalog.ErrEmailTaken
 	}
 	user, row := newUser(want), newRow(want)
@@ -302,8 +302,14 @@ func (r *rows) identityMade(like catalog.Signup, identity catalog.Identity, step
 	}
 	row.Status, row.Steps, row.CheckAt = catalog.Provisioning, steps, in(lease)
 	user := r.user(row.UserID)
-	user.IdentityID, user.EmailVerified = identity.ID, identity.EmailVerified
+	user.IdentityID, user.EmailVerified = identity.ID, user.EmailVerified || identity.EmailVerified
 	return nil
+}
+
+// emailTaken tells whether an e-mail has a user: somebody whose sign-up waits until it is confirmed is none.
+func (r *rows) emailTaken(email string) bool {
+	_, err := r.findUser(email)
+	return err == nil
 }
 
 func (r *rows) identityTaken(identity string, by uuid.UUID) bool {
@@ -330,7 +336,7 @@ func (r *rows) finish(like catalog.Signup, identity catalog.Identity, health cat
 	}
 	row.Status, row.Result, row.Steps, row.CheckAt, row.FinishedAt = catalog.SignedUp, result, steps, nil, in(0)
 	if user := r.user(row.UserID); user != nil {
-		user.state, user.IdentityID, user.EmailVerified = "active", identity.ID, identity.EmailVerified
+		user.state, user.IdentityID, user.EmailVerified = "active", identity.ID, user.EmailVerified || identity.EmailVerified
 	}
 	r.accept(row.InvitationID)
 	t := r.tenant(*row.TenantID)

@@ -34,12 +34,19 @@ func (r *rows) wait(like catalog.Signup, identity catalog.Identity, status catal
 	if user != nil && r.identityTaken(identity.ID, row.UserID) {
 		return catalog.ErrIdentityTaken
 	}
+	becomesUser := user != nil && user.state == "unconfirmed" && identity.EmailVerified
+	if becomesUser && r.emailTaken(user.Email) {
+		return catalog.ErrEmailTaken
+	}
 	row.Status, row.Steps, row.CheckAt = status, steps, in(patience)
 	row.LeaseEpoch++
 	if user == nil {
 		return catalog.ErrStateChanged // it waits all the same, as it is one statement
 	}
-	user.IdentityID, user.EmailVerified = identity.ID, identity.EmailVerified
+	user.IdentityID, user.EmailVerified = identity.ID, user.EmailVerified || identity.EmailVerified
+	if becomesUser {
+		user.state = "pending"
+	}
 	r.tell("signup."+string(status), row.ID, user.Email)
 	return nil
 }
@@ -57,8 +64,15 @@ func (r *rows) admit(like catalog.Signup, want catalog.Reservation) (catalog.Hel
 	if r.slugTaken(want.Slug) {
 		want.Slug = r.nextSlug(want.Slug)
 	}
+	user := r.user(row.UserID)
+	if user != nil && user.state == "unconfirmed" {
+		if r.emailTaken(user.Email) {
+			return catalog.Held{}, catalog.ErrEmailTaken
+		}
+		user.state = "pending"
+	}
 	r.settleIn(t, spare, want)
-	if user := r.user(row.UserID); user != nil {
+	if user != nil {
 		user.TenantID = t.ID
 		user.EmailVerified = user.EmailVerified || like.Status == catalog.AwaitingVerification
 	}
@@ -67,44 +81,38 @@ func (r *rows) admit(like catalog.Signup, want catalog.Reservation) (catalog.Hel
 	return catalog.Held{Signup: *row, Tenant: *t}, nil
 }
 
-// reserveQuietly writes a sign-up that waits for its e-mail to be confirmed, whether or not the e-mail has an account.
-func (r *rows) reserveQuietly(want catalog.Reservation, tell bool, patience time.Duration) (held catalog.Held, isNew bool, err error) {
-	if r.keyTaken(want.IdempotencyKey) {
-		return catalog.Held{}, false, catalog.ErrKeyTaken
+// reserveUnconfirmed writes a sign-up that waits for its e-mail to be confirmed.
+func (r *rows) reserveUnconfirmed(want catalog.Reservation, conceal, tell bool, patience time.Duration) (catalog.Held, error) {
+	_, noAccount := r.findUser(want.Email)
+	switch {
+	case noAccount == nil && !conceal:
+		return catalog.Held{}, catalog.ErrEmailTaken
+	case r.keyTaken(want.IdempotencyKey):
+		return catalog.Held{}, catalog.ErrKeyTaken
+	case want.IdentityID != "" && r.identityHeld(want.IdentityID):
+		return catalog.Held{}, catalog.ErrIdentityTaken
 	}
-	kind, about := catalog.SignupAwaitingVerification, want.SignupID
-	if user, err := r.findUser(want.Email); err != nil {
-		isNew = true
-		r.users = append(r.users, newUser(want))
-	} else {
-		i := slices.IndexFunc(r.signups, func(s catalog.Signup) bool { return s.UserID == user.ID })
-		if waits := i >= 0 && r.signups[i].Status == catalog.AwaitingVerification; waits {
-			about = r.signups[i].ID
-		} else {
-			kind = catalog.SignupRepeated
-		}
+	user, row := newUser(want), newRow(want)
+	user.state, user.IdentityID = "unconfirmed", ""
+	row.Status, row.CheckAt, row.InvitationID = catalog.AwaitingVerification, in(patience), nil
+	r.users, r.signups = append(r.users, user), append(r.signups, row)
+	if tell && noAccount == nil {
+		r.tell(catalog.SignupRepeated, row.ID, want.Email)
+	} else if tell {
+		r.tell(catalog.SignupAwaitingVerification, row.ID, want.Email)
 	}
-	row := newRow(want)
-	row.Status, row.CheckAt = catalog.AwaitingVerification, in(patience)
-	r.signups = append(r.signups, row)
-	if tell {
-		r.tell(kind, about, want.Email)
-	}
-	row.IdempotencyKey = nil // as the answer has it
-	return catalog.Held{Signup: row}, isNew, nil
+	row.IdempotencyKey, row.InvitationID = nil, want.InvitationID // as the answer has it
+	return catalog.Held{Signup: row}, nil
 }
 
-// identityKnown records the login of a sign-up that waits.
-func (r *rows) identityKnown(like catalog.Signup, identity catalog.Identity) error {
-	row := r.signup(like.ID)
-	if row == nil || row.Status != catalog.AwaitingVerification || r.user(row.UserID) == nil {
-		return catalog.ErrStateChanged
+// signupByLogin finds the unfinished sign-up of a login.
+func (r *rows) signupByLogin(id string) (catalog.Signup, error) {
+	for _, s := range r.signups {
+		if s.IdentityID != nil && *s.IdentityID == id && s.CheckAt != nil {
+			return s, nil
+		}
 	}
-	if r.identityTaken(identity.ID, row.UserID) {
-		return catalog.ErrIdentityTaken
-	}
-	r.user(row.UserID).IdentityID = identity.ID
-	return nil
+	return catalog.Signup{}, catalog.ErrNotFound
 }
 
 // invite writes an invitation, or renews the one that is open.

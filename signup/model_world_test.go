@@ -82,17 +82,18 @@ func (p *process) dead() bool {
 
 // task is something that a process was asked to do: a request, a pass of the reconciler.
 type task struct {
-	number int
-	what   string
-	proc   *process
-	cancel context.CancelFunc
-	began  time.Time
-	over   bool
-	value  any
-	err    error
-	client *client       // whose request it is, if any
-	job    int           // which job it is, if any
-	then   func(t *task) // told by the driver when the task ends, unless its process has died
+	number   int
+	what     string
+	proc     *process
+	cancel   context.CancelFunc
+	began    time.Time
+	over     bool
+	value    any
+	err      error
+	confirms uuid.UUID     // the sign-up that it confirms, if any
+	client   *client       // whose request it is, if any
+	job      int           // which job it is, if any
+	then     func(t *task) // told by the driver when the task ends, unless its process has died
 }
 
 type taskKey struct{}

@@ -106,6 +106,30 @@ func (s *Service) removeIdentity(ctx context.Context, row catalog.Signup) error 
 	return adopter.Release(ctx, *row.IdentityID, row.ID.String())
 }
 
+// EmailProven reports whether a user has shown that their e-mail is theirs: to us, or, by now, to the identity provider, which
+// is then recorded. It fails with an *[Unavailable].
+func (s *Service) EmailProven(ctx context.Context, user catalog.User) (bool, error) {
+	if user.EmailVerified {
+		return true, nil
+	}
+	login, err := s.cfg.Identity.Lookup(ctx, user.ID)
+	made := err == nil && login.ID == user.IdentityID
+	if adopter, ok := s.cfg.Identity.(identity.Adopter); ok && errors.Is(err, identity.ErrNotFound) {
+		login, err = adopter.Find(ctx, user.IdentityID)
+	}
+	switch {
+	case errors.Is(err, identity.ErrNotFound):
+		return false, nil
+	case err != nil:
+		return false, identityUnavailable(err)
+	}
+	// Where people choose no password with us, a login that we made is used only by who has read the mail to its address.
+	if !(login.EmailVerified && login.Email == user.Email) && !(made && s.cfg.Rules.NoPassword) {
+		return false, nil
+	}
+	return true, s.unavailable(s.cfg.Catalog.EmailProven(ctx, user.ID))
+}
+
 // Login finds the login that an access token is of. It fails with [ErrNoPerson] when that is no person's, with
 // [ErrCannotAdopt], and with an *[Unavailable].
 func (s *Service) Login(ctx context.Context, id string) (identity.User, error) {

@@ -27,6 +27,7 @@ type Registry interface {
 	UserByID(ctx context.Context, id uuid.UUID) (catalog.User, error)
 	UserByEmail(ctx context.Context, email string) (catalog.User, error)
 	UserByIdentity(ctx context.Context, identityID string) (catalog.User, error)
+	EmailProven(ctx context.Context, id uuid.UUID) error
 	TakeAllowance(ctx context.Context, key string, allowance catalog.Allowance, idempotencyKey string) (catalog.Grant, error)
 	ForgetAllowances(ctx context.Context) error
 }
@@ -55,8 +56,8 @@ type signupRows interface {
 // waitingRows are what the registry does with sign-ups that wait for a person.
 type waitingRows interface {
 	Wait(ctx context.Context, signup catalog.Signup, identity catalog.Identity, status catalog.Status, steps json.RawMessage, patience time.Duration) error
-	ReserveQuietly(ctx context.Context, r catalog.Reservation, tell bool, patience time.Duration) (held catalog.Held, isNew bool, err error)
-	IdentityKnown(ctx context.Context, signup catalog.Signup, identity catalog.Identity) error
+	ReserveUnconfirmed(ctx context.Context, r catalog.Reservation, conceal, tell bool, patience time.Duration) (catalog.Held, error)
+	SignupByLogin(ctx context.Context, identityID string) (catalog.Signup, error)
 	Admit(ctx context.Context, signup catalog.Signup, r catalog.Reservation) (catalog.Held, error)
 	ExpireTx(ctx context.Context, tx pgx.Tx, signup catalog.Signup, steps, problem json.RawMessage, delay time.Duration) error
 	EmitTx(ctx context.Context, tx pgx.Tx, event catalog.OutboxEvent) error

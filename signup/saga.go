@@ -25,12 +25,16 @@ type job struct {
 	log  log
 	// rebuild: its tenant's database could not be seen, and must be made sure of before it finishes.
 	rebuild bool
+	// verified: the person has shown that the e-mail is theirs, whatever the provider says.
+	verified bool
+	// made: this worker has made the login, with its request's password.
+	made bool
 	// doubt: a create was sent whose outcome is unknown, by this worker or by one before it.
 	doubt bool
 }
 
 func newJob(held catalog.Held, req Request, role string, log log) *job {
-	j := &job{signup: held.Signup, tenant: held.Tenant, role: role, log: log}
+	j := &job{signup: held.Signup, tenant: held.Tenant, role: role, log: log, verified: held.Signup.InvitationID != nil}
 	j.names.GivenName, j.names.FamilyName, j.names.Name = req.GivenName, req.FamilyName, req.Name
 	return j
 }
@@ -48,7 +52,7 @@ func (s *Service) load(ctx context.Context, row catalog.Signup) (*job, error) {
 	if err != nil {
 		return nil, err
 	}
-	j := &job{signup: row, tenant: tenant, role: user.Role, log: readLog(row.Steps)}
+	j := &job{signup: row, tenant: tenant, role: user.Role, log: readLog(row.Steps), verified: user.EmailVerified || row.InvitationID != nil}
 	j.names.GivenName, j.names.FamilyName, j.names.Name = user.GivenName, user.FamilyName, user.Name
 	return j, nil
 }
@@ -112,6 +116,7 @@ func problemJSON(code string) json.RawMessage {
 func (s *Service) finish(ctx context.Context, j *job, login identity.User, place identity.Place, health catalog.Health) (*Result, error) {
 	j.log.begin(stepFinish, j.signup.LeaseEpoch)
 	j.log.end("")
+	login.EmailVerified = login.EmailVerified || j.verified
 	result := j.result(login, health.Version)
 	text, err := json.Marshal(result)
 	if err != nil {

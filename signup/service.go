@@ -22,7 +22,6 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -138,12 +137,12 @@ func (c Config) validate() error {
 // validateAbilities checks that the identity provider can do what the configuration asks of it.
 func (c Config) validateAbilities() error {
 	_, adopts := c.Identity.(identity.Adopter)
-	_, verifies := c.Identity.(identity.Verifier)
+	_, sets := c.Identity.(identity.PasswordSetter)
 	switch {
 	case c.Conceal && !c.VerifyFirst:
 		return errors.New("whether an e-mail has an account can only be concealed when every sign-up waits for its e-mail to be confirmed")
-	case c.VerifyFirst && !verifies:
-		return errors.New("schools cannot wait for a confirmed e-mail: this identity provider cannot be told of it")
+	case c.VerifyFirst && !c.Rules.NoPassword && !sets:
+		return errors.New("schools cannot wait for a confirmed e-mail: this identity provider cannot be told the password that is chosen then")
 	case (c.VerifyFirst || c.Mode == WithApproval) && identity.KeepsMetadata(c.Identity) && !adopts:
 		return errors.New("schools cannot wait: this identity provider cannot be told later which school a login belongs to")
 	}
@@ -159,8 +158,6 @@ type Service struct {
 	hashKey []byte
 	// linkKey makes the secrets in the links of mails.
 	linkKey []byte
-	// later are the logins that are made after the answer.
-	later sync.WaitGroup
 	// claimed wakes the keeper of a server's spares.
 	claimed  map[string]chan struct{}
 	discards discards
@@ -220,8 +217,8 @@ func (s *Service) Begin(ctx context.Context, req Request) (Outcome, error) {
 	if err != nil {
 		return Outcome{}, err
 	}
-	if s.cfg.Conceal && plan.gate == catalog.AwaitingVerification && req.Login == nil {
-		return s.beginConcealed(ctx, req, plan)
+	if plan.gate == catalog.AwaitingVerification {
+		return s.beginUnconfirmed(ctx, req, plan)
 	}
 	// A conflict with a sign-up that died settles that one, and leaves the way free at most once for the key and once for
 	// the e-mail.
@@ -352,6 +349,9 @@ func (s *Service) repeatEmail(ctx context.Context, req Request) (Outcome, bool, 
 	if req.Login != nil {
 		if _, err := s.cfg.Catalog.UserByIdentity(ctx, req.Login.ID); err == nil {
 			return Outcome{}, false, ErrHasSchool
+		}
+		if row, err := s.cfg.Catalog.SignupByLogin(ctx, req.Login.ID); err == nil && row.Status == catalog.AwaitingVerification {
+			return Outcome{SignupID: row.ID, Status: row.Status}, false, nil // its mail is on the way
 		}
 	}
 	user, err := s.cfg.Catalog.UserByEmail(ctx, req.Email)

@@ -15,7 +15,6 @@ import (
 	"homeroom/catalog"
 	"homeroom/identity"
 	"homeroom/internal/killpoint"
-	"homeroom/internal/secret"
 )
 
 // wait lets a sign-up wait for a person. Its lease ends only when it has waited for too long.
@@ -25,6 +24,9 @@ func (s *Service) wait(ctx context.Context, j *job, login identity.User, gate ca
 		j.log.json(), s.cfg.Patience)
 	if errors.Is(err, catalog.ErrStateChanged) {
 		return s.takenOver(ctx, j)
+	}
+	if errors.Is(err, catalog.ErrEmailTaken) { // confirmed by another sign-up, just now
+		return Outcome{}, ErrEmailExists
 	}
 	if err != nil {
 		return Outcome{}, s.unavailable(err)
@@ -66,66 +68,6 @@ func (s *Service) readLink(purpose, token string) (uuid.UUID, error) {
 		return uuid.Nil, ErrLinkGone
 	}
 	return id, nil
-}
-
-// LookActivation tells what an activation link is about, and changes nothing: programs that scan mails follow links. It
-// fails with [ErrLinkGone].
-func (s *Service) LookActivation(ctx context.Context, token string) (catalog.Signup, error) {
-	id, err := s.readLink("activate", token)
-	if err != nil {
-		return catalog.Signup{}, err
-	}
-	row, err := s.cfg.Catalog.Signup(ctx, id)
-	switch {
-	case errors.Is(err, catalog.ErrNotFound):
-		return catalog.Signup{}, ErrLinkGone
-	case err != nil:
-		return catalog.Signup{}, s.unavailable(err)
-	case row.Status == catalog.Expired, row.Status == catalog.Failed && row.TenantID == nil, row.Status == catalog.Pending:
-		return catalog.Signup{}, ErrLinkGone
-	}
-	return row, nil
-}
-
-// Activate confirms the e-mail address of a sign-up that waits for that, and goes on with it. Doing it again answers how it
-// stands. It fails with [ErrLinkGone] when it is too late, with [ErrInProgress] when that is being decided, and with an
-// *[Unavailable].
-//
-// password is for a sign-up of which [Service.NeedsPassword] is true, and ignored otherwise. Such a one also fails with a
-// *[ValidationError], a *[identity.Rejected], and with [ErrEmailExists] when the provider has an account of somebody else
-// under the address.
-func (s *Service) Activate(ctx context.Context, token string, password secret.String) (Outcome, error) {
-	row, err := s.LookActivation(ctx, token)
-	if err != nil {
-		return Outcome{}, err
-	}
-	if row.Status != catalog.AwaitingVerification {
-		return s.standing(row)
-	}
-	ctx = context.WithoutCancel(ctx)
-	login, err := s.lookupOwn(ctx, row)
-	switch {
-	case errors.Is(err, identity.ErrNotFound) && s.cfg.Conceal:
-		if login, err = s.makeNow(ctx, row, Request{Password: password}); err != nil {
-			return Outcome{}, err
-		}
-	case errors.Is(err, identity.ErrNotFound), errors.Is(err, errNotOurs):
-		return Outcome{}, ErrLinkGone
-	case err != nil:
-		return Outcome{}, identityUnavailable(err)
-	}
-	if !login.EmailVerified {
-		verifier, ok := s.cfg.Identity.(identity.Verifier)
-		if !ok {
-			return Outcome{}, errors.New("this identity provider cannot be told of a confirmed e-mail")
-		}
-		if err := verifier.Verify(ctx, login.ID); err != nil {
-			return Outcome{}, identityUnavailable(err)
-		}
-		login.EmailVerified = true
-	}
-	killpoint.Here("signup.email_verified")
-	return s.goOn(ctx, row, login)
 }
 
 // Approve lets a sign-up in that waits for an operator. It fails with [catalog.ErrNotFound], with [ErrNotWaiting],
@@ -190,28 +132,6 @@ func (s *Service) Reject(ctx context.Context, id uuid.UUID, by Actor) error {
 	return s.unavailable(err)
 }
 
-// RemindVerification has the mail that confirms a sign-up's e-mail address sent again. It fails with [catalog.ErrNotFound],
-// and with [ErrNotWaiting].
-func (s *Service) RemindVerification(ctx context.Context, id uuid.UUID) error {
-	row, err := s.cfg.Catalog.Signup(ctx, id)
-	if err != nil {
-		return s.unavailable(err)
-	}
-	if row.Status != catalog.AwaitingVerification {
-		return ErrNotWaiting
-	}
-	user, err := s.cfg.Catalog.UserByID(ctx, row.UserID)
-	if errors.Is(err, catalog.ErrNotFound) && s.cfg.Conceal {
-		return nil // it stands for an account that exists, whose owner has been told
-	}
-	if err != nil {
-		return s.unavailable(err)
-	}
-	return s.unavailable(s.cfg.Catalog.InTx(ctx, func(tx pgx.Tx) error {
-		return s.cfg.Catalog.EmitTx(ctx, tx, noticeEvent(catalog.SignupAwaitingVerification, row, user))
-	}))
-}
-
 // goOn takes a sign-up past the gate at which it has waited: to the next, or to its school.
 func (s *Service) goOn(ctx context.Context, row catalog.Signup, login identity.User) (Outcome, error) {
 	j, err := s.load(ctx, row)
@@ -228,6 +148,9 @@ func (s *Service) goOn(ctx context.Context, row catalog.Signup, login identity.U
 	err = s.admit(ctx, j)
 	if errors.Is(err, catalog.ErrStateChanged) { // somebody else was faster, or it has just expired
 		return s.standingNow(ctx, row)
+	}
+	if errors.Is(err, catalog.ErrEmailTaken) { // confirmed by another sign-up, just now
+		return Outcome{}, ErrEmailExists
 	}
 	if err != nil {
 		return Outcome{}, s.unavailable(err)

@@ -42,7 +42,7 @@ func TestAConfirmationThatComesTooLateSaysSo(t *testing.T) {
 		late := b.newService(t, verifyFirst, func(c *signup.Config) {
 			c.Catalog = meanwhile{Registry: c.Catalog, beforeUser: func() { b.expireNow(t, id) }}
 		})
-		if outcome, err := late.Activate(t.Context(), b.service.ActivationToken(id), ""); !errors.Is(err, signup.ErrLinkGone) {
+		if outcome, err := late.Activate(t.Context(), b.service.ActivationToken(id), chosen); !errors.Is(err, signup.ErrLinkGone) {
 			t.Errorf("%+v, %v", outcome, err)
 		}
 	})
@@ -53,23 +53,7 @@ func TestAConfirmationThatComesTooLateSaysSo(t *testing.T) {
 				b.exec(t, "update signups set lease_epoch = lease_epoch + 1 where id = $1", id)
 			}}
 		})
-		if outcome, err := late.Activate(t.Context(), b.service.ActivationToken(id), ""); !errors.Is(err, signup.ErrInProgress) {
-			t.Errorf("%+v, %v", outcome, err)
-		}
-	})
-	t.Run("when it had no login yet", func(t *testing.T) {
-		req := request()
-		quietly := b.newService(t, conceal)
-		outcome, err := quietly.Begin(t.Context(), req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		quietly.WaitConcealed()
-		b.auth0.DeleteAll()
-		late := b.newService(t, conceal, func(c *signup.Config) {
-			c.Catalog = meanwhile{Registry: c.Catalog, beforeUser: func() { b.expireNow(t, outcome.SignupID) }}
-		})
-		if outcome, err := late.Activate(t.Context(), b.service.ActivationToken(outcome.SignupID), password); !errors.Is(err, signup.ErrLinkGone) {
+		if outcome, err := late.Activate(t.Context(), b.service.ActivationToken(id), chosen); !errors.Is(err, signup.ErrInProgress) {
 			t.Errorf("%+v, %v", outcome, err)
 		}
 	})
@@ -213,8 +197,8 @@ func (o *overtaken) LookupEmail(ctx context.Context, email string) ([]identity.U
 	return o.Provider.LookupEmail(ctx, email)
 }
 
-// TestALoginThatAnotherWorkerMakesMeanwhileIsNobodyElses: of two that make the login of a concealed sign-up, the one after its
-// answer and the one for its confirmation, the slower finds the e-mail taken.
+// TestALoginThatAnotherWorkerMakesMeanwhileIsNobodyElses: of two that make the login of a sign-up, such as two confirmations at
+// once, the slower finds the e-mail taken.
 func TestALoginThatAnotherWorkerMakesMeanwhileIsNobodyElses(t *testing.T) {
 	t.Parallel()
 	b := setup(t, 1)

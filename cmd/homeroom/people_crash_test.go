@@ -9,6 +9,7 @@ import (
 	"homeroom/auth0"
 	"homeroom/auth0/auth0test"
 	"homeroom/internal/pgtest"
+	"homeroom/internal/secret"
 )
 
 // gate is a kind of world in which schools wait for people, and have a place at the provider.
@@ -32,9 +33,10 @@ type peopleCrash struct {
 }
 
 var peopleCrashes = []peopleCrash{
-	{point: "signup.waits", gate: verifiedApproved},
-	{point: "signup.waits:2", gate: verifiedApproved},
+	{point: "signup.unconfirmed", gate: verifiedApproved},
+	{point: "signup.login_confirmed", gate: verifiedApproved, provoke: confirmsWith("Interrupted-Horse-1"), mend: opensWithTheLast},
 	{point: "signup.email_verified", gate: verifiedApproved},
+	{point: "signup.waits", gate: verifiedApproved},
 	{point: "signup.admitted", gate: verifiedApproved},
 	{point: "signup.identity_recorded", gate: verifiedApproved},
 	{point: "signup.login_told", gate: verifiedApproved},
@@ -46,9 +48,8 @@ var peopleCrashes = []peopleCrash{
 	{point: "signup.adoption_wanted", gate: verifiedApproved, provoke: adopts, mend: adopted},
 	{point: "signup.withdrawn", gate: verifiedApproved, provoke: loginRemoved, mend: noOrganization},
 
-	{point: "signup.concealed", gate: concealed},
-	{point: "signup.made_quietly", gate: concealed},
-	{point: "signup.made_at_last", gate: concealed, provoke: confirmedWithPassword},
+	{point: "signup.unconfirmed", gate: concealed},
+	{point: "signup.login_confirmed", gate: concealed, provoke: confirmsWith("Interrupted-Horse-1"), mend: opensWithTheLast},
 	{point: "signup.email_verified", gate: concealed},
 }
 
@@ -111,7 +112,7 @@ func rejects(t *testing.T, w *peopleWorld, victim *process, s school) {
 	t.Helper()
 	eventually(t, "the death of the process", func() (bool, error) {
 		_, body, err := s.post(t.Context(), victim.url)
-		w.confirm(t, victim, s, "")
+		w.confirm(t, victim, s, chosenPassword)
 		w.decide(t, victim, s, "reject")
 		return dead(victim)(), fmt.Errorf("%s %w", body, err)
 	})
@@ -177,7 +178,7 @@ func loginRemoved(t *testing.T, w *peopleWorld, victim *process, s school) {
 	w.auth0.Inject(auth0test.Fault{Method: "POST", Path: "/api/v2/organizations/", Kind: auth0test.FaultStatusBefore, Times: -1})
 	eventually(t, "the organization", func() (bool, error) {
 		_, _, err := s.post(t.Context(), victim.url)
-		w.confirm(t, victim, s, "")
+		w.confirm(t, victim, s, chosenPassword)
 		w.approve(t, victim, s)
 		return len(w.organizationsOf(t, s)) == 1, err
 	})
@@ -227,19 +228,40 @@ func noOrganization(t *testing.T, w *peopleWorld, _ *process, s school) {
 	w.exec(t, `update signups set status = 'expired', check_at = now() where email = $1`, s.Email)
 }
 
-// confirmedWithPassword: the login could not be made after the answer, so the page asks for the password again.
-func confirmedWithPassword(t *testing.T, w *peopleWorld, victim *process, s school) {
-	t.Helper()
-	before := w.auth0.CountCalls("POST", "/api/v2/users")
-	w.auth0.Inject(auth0test.Fault{Method: "POST", Path: "/api/v2/users", Kind: auth0test.FaultStatusBefore, Times: -1})
-	if status, body, err := s.post(t.Context(), victim.url); status != http.StatusAccepted {
-		t.Fatalf("answered %d %s %v", status, body, err)
-	}
-	eventually(t, "the death of the process", func() (bool, error) {
-		if w.auth0.CountCalls("POST", "/api/v2/users") >= before+3 { // all its attempts
-			w.auth0.ClearFaults()
-			w.confirm(t, victim, s, s.password(t))
+// confirmsWith has the owner of the e-mail confirm it with a password, until the process dies of that.
+func confirmsWith(password string) func(*testing.T, *peopleWorld, *process, school) {
+	return func(t *testing.T, w *peopleWorld, victim *process, s school) {
+		t.Helper()
+		if status, body, err := s.post(t.Context(), victim.url); status != http.StatusAccepted {
+			t.Fatalf("answered %d %s %v", status, body, err)
 		}
-		return dead(victim)(), nil
+		eventually(t, "the death of the process", func() (bool, error) {
+			w.confirm(t, victim, s, password)
+			return dead(victim)(), nil
+		})
+	}
+}
+
+// opensWithTheLast: the owner confirms once more, with another password, and that is the one that opens the account.
+func opensWithTheLast(t *testing.T, w *peopleWorld, survivor *process, s school) {
+	t.Helper()
+	const last = "Last-Horse-22"
+	eventually(t, "the school", func() (bool, error) {
+		w.confirm(t, survivor, s, last)
+		w.approve(t, survivor, s)
+		return w.ready(t, s), nil
 	})
+	w.placed(t, s)
+	cfg := w.auth0.Config()
+	client, err := auth0.New(auth0.Config{
+		BaseURL: w.auth0.URL(), ClientID: cfg.ClientID, ClientSecret: secret.String(cfg.ClientSecret), Audience: cfg.Audience,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for password, opens := range map[secret.String]bool{last: true, "Interrupted-Horse-1": false, secret.String(s.password(t)): false} {
+		if _, err := client.OpenSession(t.Context(), s.Email, password, ""); (err == nil) != opens {
+			t.Errorf("a password opens the account: %v, want %v; %v", err == nil, opens, err)
+		}
+	}
 }

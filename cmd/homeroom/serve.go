@@ -202,7 +202,7 @@ func (a *app) handler(ctx context.Context, pools *tenant.Pools, runner *jobs.Run
 }
 
 // listen answers requests until ctx ends, goes on for a while, in which load balancers and clients take note of that, and then
-// lets those that run end, with the logins that are made after an answer.
+// lets those that run end.
 func (a *app) listen(ctx context.Context, listener net.Listener, handler http.Handler) error {
 	server := httpapi.NewServer(a.cfg.Addr, handler)
 	failed := make(chan error, 1)
@@ -213,7 +213,6 @@ func (a *app) listen(ctx context.Context, listener net.Listener, handler http.Ha
 	case <-ctx.Done():
 	}
 	wait(context.WithoutCancel(ctx), a.cfg.ShutdownDelay)
-	defer a.signup.WaitConcealed()
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
 	defer cancel()
 	if err := server.Shutdown(stopping); err != nil {

@@ -131,12 +131,9 @@ func (s *server) reject(ctx context.Context, in *SignupPath) (*struct{}, error) 
 	return nil, s.cfg.Signup.Reject(ctx, id, actor(ctx))
 }
 
-// verificationMails is how often an address is sent the mail with its link, and verificationMailsOfClient how often one client
-// address may ask for such mails.
-var (
-	verificationMails         = catalog.Allowance{Count: 3, Window: time.Hour}
-	verificationMailsOfClient = catalog.Allowance{Count: 30, Window: time.Hour}
-)
+// verificationMailsOfClient is how often one client address may ask for the mail with a link again. How often an address is
+// written to, [signup.Service.RemindVerification] counts.
+var verificationMailsOfClient = catalog.Allowance{Count: 30, Window: time.Hour}
 
 func (s *server) postVerificationMail(ctx context.Context, in *SignupPath) (*struct{}, error) {
 	id, err := signupID(in.ID)
@@ -146,16 +143,14 @@ func (s *server) postVerificationMail(ctx context.Context, in *SignupPath) (*str
 	if _, err := s.cfg.Signup.View(ctx, id); err != nil { // an id that nobody has leaves no row
 		return nil, err
 	}
-	var limits []limit
 	if s.cfg.SignupRate != nil {
-		limits = s.ofCaller(ctx, "verification mail", verificationMailsOfClient)
-	}
-	all, err := s.takeAll(ctx, append(limits, limit{"verification mail of " + id.String(), verificationMails}), "")
-	if err != nil {
-		return nil, err
-	}
-	if all.refused != nil {
-		return nil, newProblem(rateLimited, "The mail has been sent several times. Try again later.").after(all.last.RetryAfter)
+		all, err := s.takeAll(ctx, s.ofCaller(ctx, "verification mail", verificationMailsOfClient), "")
+		if err != nil {
+			return nil, err
+		}
+		if all.refused != nil {
+			return nil, newProblem(rateLimited, "The mail has been sent several times. Try again later.").after(all.last.RetryAfter)
+		}
 	}
 	return nil, s.cfg.Signup.RemindVerification(ctx, id)
 }

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"reflect"
@@ -117,7 +118,7 @@ type AuthPending struct {
 type AuthAccepted struct {
 	Success bool        `json:"success" doc:"true"`
 	Data    AuthPending `json:"data" doc:"What goes on."`
-	Message string      `json:"message" doc:"For people." example:"Check your e-mail to confirm the account"`
+	Message string      `json:"message" doc:"For people." example:"Follow the link in the mail."`
 }
 
 // postAuthSignup signs somebody up, or begins to.
@@ -135,7 +136,7 @@ func (s *server) postAuthSignup(ctx context.Context, in *authSignupInput) (*auth
 	if outcome.Result == nil {
 		out.Status = http.StatusAccepted
 		out.Body = AuthAccepted{
-			Success: true, Message: pendingMessage(outcome.Status),
+			Success: true, Message: cmp.Or(s.nextStep(ctx, outcome.Status), pendingMessage(outcome.Status)),
 			Data: AuthPending{AuthSignup{ID: outcome.SignupID, Status: outcome.Status}},
 		}
 		return out, nil
@@ -145,10 +146,7 @@ func (s *server) postAuthSignup(ctx context.Context, in *authSignupInput) (*auth
 }
 
 func pendingMessage(status catalog.Status) string {
-	switch status {
-	case catalog.AwaitingVerification:
-		return "Check your e-mail to confirm the account"
-	case catalog.AwaitingApproval:
+	if status == catalog.AwaitingApproval {
 		return "Account awaits approval"
 	}
 	return "Account is being created"

@@ -34,6 +34,7 @@ func (s *server) registerHosted(router gin.IRouter) {
 	router.GET(callbackPath, s.finishHosted)
 	router.POST(finishPath, s.ownForm, limitForm, s.goOnHosted)
 	router.GET(standingPath+":id", s.showStanding)
+	router.POST(standingPath+":id", limitForm, s.resendOnPage)
 }
 
 // ownForm refuses forms that another site has sent. What is in the cookie would go on only with its own registration; the
@@ -57,7 +58,7 @@ func (s *server) startHosted(c *gin.Context) {
 	options := hosted.Options{
 		SchoolName: strings.TrimSpace(c.Query("school_name")), ReturnTo: c.Query("return_to"), LoginHint: c.Query("login_hint"),
 		Locales: strings.Join(strings.Fields(c.Query("ui_locales")), " "), Prompt: c.Query("prompt"), Connection: c.Query("connection"),
-		Organization: c.Query("organization"), Invitation: c.Query("invitation"),
+		Organization: c.Query("organization"), Invitation: c.Query("invitation"), Confirm: c.Query("confirm"),
 	}
 	if err := s.foresee(ctx, &options); err != nil {
 		s.endHosted(c, says, hosted.Trip{}, err)
@@ -74,8 +75,14 @@ func (s *server) startHosted(c *gin.Context) {
 	c.Redirect(http.StatusFound, started.URL)
 }
 
-// foresee looks whether the school's name and the invitation are good. Whoever was invited signs up with the address that was.
+// foresee looks whether the school's name and the invitation are good, or the link that is to be confirmed. Whoever was invited
+// signs up with the address that was.
 func (s *server) foresee(ctx context.Context, options *hosted.Options) error {
+	if options.Confirm != "" {
+		row, err := s.cfg.Signup.LookActivation(ctx, options.Confirm)
+		options.LoginHint = row.Email
+		return err
+	}
 	if options.SchoolName != "" {
 		if _, _, err := s.cfg.Signup.Available(ctx, options.SchoolName); err != nil {
 			return err
@@ -125,6 +132,10 @@ func (s *server) goOnHosted(c *gin.Context) {
 // signUpHosted runs the saga for a person whom the provider has named. The registration's id is its idempotency key: the
 // page may be loaded again, and an answer that is lost is given again.
 func (s *server) signUpHosted(c *gin.Context, says messages.Localizer, trip hosted.Trip, person hosted.Person) {
+	if trip.Confirm != "" {
+		s.confirmHosted(c, says, trip, person)
+		return
+	}
 	ctx := c.Request.Context()
 	req := s.hostedRequest(c, says, trip, person)
 	if req.SchoolName == "" && req.Invitation == "" {
@@ -182,6 +193,19 @@ func (s *server) hold(c *gin.Context, says messages.Localizer, trip hosted.Trip,
 	return true
 }
 
+// resendOnPage has the mail sent again that confirms a sign-up, and shows how that stands.
+func (s *server) resendOnPage(c *gin.Context) {
+	id, err := signupID(c.Param("id"))
+	if err == nil {
+		err = s.cfg.Signup.RemindVerification(c.Request.Context(), id)
+	}
+	if err != nil && !errors.Is(err, signup.ErrNotWaiting) {
+		s.showProblem(c, s.language(c, c.Query("ui_locales")), err)
+		return
+	}
+	c.Redirect(http.StatusSeeOther, standing(id.String(), c.Query("ui_locales")))
+}
+
 // showStanding is where a person without an application sees the school come into being. Knowing the id is the permission.
 func (s *server) showStanding(c *gin.Context) {
 	says := s.language(c, c.Query("ui_locales"))
@@ -194,10 +218,13 @@ func (s *server) showStanding(c *gin.Context) {
 	case catalog.SignedUp:
 		s.show(c, says, http.StatusOK, personPage{
 			Title: says.Text("page.hosted.ready_title", map[string]any{"SchoolName": view.School.Name}),
-			Text:  says.Text("page.hosted.ready", nil), Link: s.loginLink(says),
+			Text:  s.loginText(says, "page.hosted.ready"), Link: s.loginLink(says),
 		})
 	case catalog.AwaitingVerification:
-		s.showText(c, says, http.StatusOK, "page.hosted.confirm")
+		s.show(c, says, http.StatusOK, personPage{
+			Title: says.Text("page.hosted.confirm_title", nil), Text: says.Text("page.hosted.confirm", nil),
+			Form: &personForm{Action: standing(view.SignupID.String(), c.Query("ui_locales")), Button: says.Text("page.hosted.resend", nil)},
+		})
 	case catalog.AwaitingApproval:
 		s.show(c, says, http.StatusOK, personPage{Title: says.Text("page.waiting.title", nil), Text: says.Text("page.waiting.text", nil)})
 	case catalog.Failed, catalog.Expired:

@@ -226,6 +226,10 @@ func endingOf(err error) (ending, bool) {
 		return ending{signupClosed, "page.closed", false}, true
 	case errors.Is(err, signup.ErrInvitationNeeded):
 		return ending{invitationRequired, "page.closed", false}, true
+	case errors.Is(err, signup.ErrLinkGone):
+		return ending{linkGone, "page.activation.expired", false}, true
+	case errors.Is(err, signup.ErrOtherLogin):
+		return ending{forbidden, "page.hosted.other_login", false}, true
 	case errors.Is(err, signup.ErrInvitationGone):
 		return ending{invitationGone, "page.invitation.expired", false}, true
 	}

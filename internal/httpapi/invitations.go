@@ -183,9 +183,41 @@ func (s *server) postInvitation(ctx context.Context, in *postInvitationInput) (*
 	if len(in.Body.wrong) > 0 {
 		return nil, invalidFields(in.Body.wrong...)
 	}
+	if err := s.mayWrite(ctx); err != nil {
+		return nil, err
+	}
 	wish := in.Body.wish(actor(ctx))
 	wish.Tenant, wish.ByName = &school.ID, by
 	return s.invite(ctx, wish, school.ID.String(), invitationsOfSchool)
+}
+
+// proofs is how often it is looked up at the identity provider whether somebody has confirmed their e-mail.
+var proofs = catalog.Allowance{Count: 10, Window: time.Hour}
+
+// mayWrite refuses somebody whose own e-mail nobody has confirmed: they could be anybody, and have us write to others. Operators
+// may.
+func (s *server) mayWrite(ctx context.Context) error {
+	claims := claimsOf(ctx)
+	if claims.allows("update:tenants") {
+		return nil
+	}
+	user, err := s.cfg.Catalog.UserByIdentity(ctx, claims.Subject)
+	if err != nil || user.EmailVerified {
+		return err
+	}
+	grant, err := s.cfg.Catalog.TakeAllowance(ctx, "proof of "+user.ID.String(), proofs, "")
+	if err != nil {
+		return err
+	}
+	proven := false
+	if grant.Allowed {
+		proven, err = s.cfg.Signup.EmailProven(ctx, user)
+	}
+	if err == nil && !proven {
+		err = newProblem(forbidden, "Confirm your own e-mail address first: only then can you invite others. "+
+			"Follow the link in the mail of the identity provider, or reset your password there.")
+	}
+	return err
 }
 
 // Anybody may sign a school up, so a school may not have us write to anybody as often as it likes. An operator's token may be

@@ -39,6 +39,7 @@ func (s *server) registerNewSchools() {
 		Middlewares: huma.Middlewares{s.requireJSON},
 		Responses:   s.signupResponses(),
 	}, s.postAcceptance)
+	s.registerConfirmation()
 }
 
 // PersonFields are what a person may tell of themselves in a body; what is not asked for here is left out of the document, and

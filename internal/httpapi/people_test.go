@@ -62,6 +62,7 @@ func TestPeopleAreInvited(t *testing.T) {
 	w := setup(t, options{noSpare: true})
 	made := w.signUp("ada@lincoln.example", "Lincoln High")
 	owner := w.as(made.User.IdentityID)
+	w.prove(made.User.IdentityID)
 	path := "/tenants/" + made.School.Slug + "/invitations"
 
 	r := w.call("POST", path, `{"email":"Grace@Lincoln.example","role":"admin"}`, owner)
@@ -177,7 +178,7 @@ func TestSignUpsWaitForPeople(t *testing.T) {
 		equal(t, 200, r.Status, r.Body)
 		holds(t, r.Body, "ada@lincoln.example", `method="post"`, token)
 		equal(t, "awaiting_verification", w.call("GET", location, "").json(t)["status"])
-		r = w.form("/activate", "token", token)
+		r = w.form("/activate", "token", token, "password", "Chalk-and-Cheese-43")
 		equal(t, 200, r.Status, r.Body)
 		equal(t, "awaiting_approval", w.call("GET", location, "").json(t)["status"])
 		equal(t, 200, w.call("GET", "/activate?token="+token, "").Status)
@@ -206,7 +207,7 @@ func TestSignUpsWaitForPeople(t *testing.T) {
 	t.Run("or reject", func(t *testing.T) {
 		r := w.call("POST", "/users", `{"email":"bob@lincoln.example","password":"Chalk-and-Cheese-42","schoolName":"Lincoln High"}`)
 		location := r.Header.Get("Location")
-		w.form("/activate", "token", w.signup.ActivationToken(uuid.MustParse(strings.TrimPrefix(location, "/signups/"))))
+		w.form("/activate", "token", w.signup.ActivationToken(uuid.MustParse(strings.TrimPrefix(location, "/signups/"))), "password", "Chalk-and-Cheese-43")
 		equal(t, 204, w.call("POST", location+"/reject", "", w.operator("approve:signups")).Status)
 		equal(t, "expired", w.call("GET", location, "").json(t)["status"])
 	})

@@ -101,74 +101,9 @@ func (s *server) showProblem(c *gin.Context, says messages.Localizer, err error)
 	s.show(c, says, p.Status, personPage{Title: title, Text: text})
 }
 
-func (s *server) askActivation(c *gin.Context) {
-	says := s.language(c)
-	token := c.Query("token")
-	row, err := s.cfg.Signup.LookActivation(c.Request.Context(), token)
-	switch {
-	case errors.Is(err, signup.ErrLinkGone):
-		s.showText(c, says, http.StatusGone, "page.activation.expired")
-	case err != nil:
-		s.showProblem(c, says, err)
-	case row.Status != catalog.AwaitingVerification:
-		s.showText(c, says, http.StatusOK, "page.activation.done")
-	default:
-		s.showActivation(c, says, http.StatusOK, token, row, "")
-	}
-}
-
-// showActivation writes the page with the button that confirms an address, with what was wrong with a password before.
-func (s *server) showActivation(c *gin.Context, says messages.Localizer, status int, token string, row catalog.Signup, wrong string) {
-	form := &personForm{
-		Action: "/activate", Button: says.Text("page.activation.button", nil),
-		Fields: []personField{{Name: "token", Type: "hidden", Value: token}},
-	}
-	ask, err := s.cfg.Signup.NeedsPassword(c.Request.Context(), row)
-	if err != nil {
-		s.showProblem(c, says, err)
-		return
-	}
-	if ask {
-		form.Fields = append(form.Fields, personField{
-			Name: "password", Label: says.Text("page.field.password", nil), Type: "password", Autocomplete: "new-password", Required: true,
-			Problem: wrong,
-		})
-	}
-	s.show(c, says, status, personPage{
-		Title: says.Text("page.activation.title", nil),
-		Text:  says.Text("page.activation.text", map[string]any{"Email": row.Email}),
-		Form:  form,
-	})
-}
-
 // showText writes a page of two texts: id, and id with _title.
 func (s *server) showText(c *gin.Context, says messages.Localizer, status int, id string) {
 	s.show(c, says, status, personPage{Title: says.Text(id+"_title", nil), Text: says.Text(id, nil)})
-}
-
-func (s *server) activate(c *gin.Context) {
-	says := s.language(c)
-	token := c.PostForm("token")
-	outcome, err := s.cfg.Signup.Activate(c.Request.Context(), token, secret.String(c.PostForm("password")))
-	p := problemOf(err)
-	switch {
-	case errors.Is(err, signup.ErrLinkGone):
-		s.showText(c, says, http.StatusGone, "page.activation.expired")
-	case err != nil && p.Code == validationError.Code:
-		row, look := s.cfg.Signup.LookActivation(c.Request.Context(), token)
-		if look != nil {
-			s.showProblem(c, says, look)
-			return
-		}
-		p.note(c.Request.Context(), c.Writer.Header())
-		s.showActivation(c, says, p.Status, token, row, p.Errors[0].Message)
-	case err != nil:
-		s.showProblem(c, says, err)
-	case outcome.Status == catalog.AwaitingApproval:
-		s.show(c, says, http.StatusOK, personPage{Title: says.Text("page.waiting.title", nil), Text: says.Text("page.waiting.text", nil)})
-	default:
-		s.showText(c, says, http.StatusOK, "page.activation.success")
-	}
 }
 
 func (s *server) askInvitation(c *gin.Context) {
@@ -263,7 +198,7 @@ func (s *server) acceptOnPage(c *gin.Context) {
 	switch {
 	case err == nil && outcome.Status == catalog.SignedUp:
 		s.show(c, says, http.StatusCreated, personPage{
-			Title: says.Text("page.invitation.success_title", nil), Text: says.Text("page.invitation.success", nil), Link: s.loginLink(says),
+			Title: says.Text("page.invitation.success_title", nil), Text: s.loginText(says, "page.invitation.success"), Link: s.loginLink(says),
 		})
 	case err == nil:
 		s.showText(c, says, http.StatusAccepted, "page.invitation.going")
@@ -280,6 +215,15 @@ func (s *server) acceptOnPage(c *gin.Context) {
 	default:
 		s.showProblem(c, says, err)
 	}
+}
+
+// loginText is a text that tells people to log in: id where a link to that stands below it, and id with _elsewhere where we do
+// not know of any.
+func (s *server) loginText(says messages.Localizer, id string) string {
+	if s.cfg.AppURL == "" {
+		id += "_elsewhere"
+	}
+	return says.Text(id, nil)
 }
 
 // loginLink leads to where people log in, if that is known.

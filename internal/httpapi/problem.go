@@ -128,6 +128,7 @@ func problemOf(err error) *Problem {
 
 // signupRefusal is the part of the table for the errors that sign-ups name.
 func signupRefusal(err error) *Problem {
+	var often *signup.TooManyMails
 	switch {
 	case errors.Is(err, signup.ErrEmailExists):
 		return newProblem(emailExists, "An account with this e-mail exists. Log in instead, or reset its password.")
@@ -143,6 +144,12 @@ func signupRefusal(err error) *Problem {
 		return newProblem(invitationGone, "The invitation is not open any more. Ask for another one.")
 	case errors.Is(err, signup.ErrLinkGone):
 		return newProblem(linkGone, "The link is not good any more.")
+	case errors.Is(err, signup.ErrLoginNeeded):
+		return newProblem(forbidden, "This sign-up is confirmed with the login that it was begun with. Log in, and confirm it there.")
+	case errors.Is(err, signup.ErrOtherLogin):
+		return newProblem(forbidden, "This sign-up was begun with another login. Log in with that one to confirm it.")
+	case errors.As(err, &often):
+		return newProblem(rateLimited, "The mail has been sent several times. Try again later.").after(often.RetryAfter)
 	case errors.Is(err, signup.ErrNotWaiting):
 		return newProblem(notWaiting, "The sign-up does not wait for this any more.")
 	case errors.Is(err, signup.ErrInProgress):

@@ -77,6 +77,7 @@ type postUserOutput struct {
 type Accepted struct {
 	SignupID uuid.UUID      `json:"signupId" doc:"Find it at /signups/{id}."`
 	Status   catalog.Status `json:"status" doc:"How far it is." example:"provisioning"`
+	Message  string         `json:"message,omitempty" doc:"What the person has to do next, where the sign-up waits until the e-mail address is confirmed." example:"Follow the link in the mail."`
 }
 
 // postUser signs a school up.
@@ -86,7 +87,23 @@ func (s *server) postUser(ctx context.Context, in *postUserInput) (*postUserOutp
 	if err != nil {
 		return nil, err
 	}
-	return begun(outcome, n.request.Async), nil
+	out := begun(outcome, n.request.Async)
+	if accepted, ok := out.Body.(Accepted); ok {
+		accepted.Message = s.nextStep(ctx, outcome.Status)
+		out.Body = accepted
+	}
+	return out, nil
+}
+
+// nextStep tells somebody who has signed up without a login what they have to do; empty where that is nothing.
+func (s *server) nextStep(ctx context.Context, status catalog.Status) string {
+	switch {
+	case status != catalog.AwaitingVerification:
+		return ""
+	case s.cfg.Signup.Rules().NoPassword:
+		return requestOf(ctx).language().Text("next.confirm", nil)
+	}
+	return requestOf(ctx).language().Text("next.confirm_password", nil)
 }
 
 // preferAsync reads the Prefer header (RFC 7240).

@@ -1,0 +1,183 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/gin-gonic/gin"
+
+	"homeroom/catalog"
+	"homeroom/hosted"
+	"homeroom/internal/secret"
+	"homeroom/messages"
+	"homeroom/signup"
+)
+
+// askActivation shows what a confirmation's link is about. It asks nobody but the registry.
+func (s *server) askActivation(c *gin.Context) {
+	says := s.language(c)
+	token := c.Query("token")
+	row, err := s.cfg.Signup.LookActivation(c.Request.Context(), token)
+	switch {
+	case errors.Is(err, signup.ErrLinkGone):
+		s.showText(c, says, http.StatusGone, "page.activation.expired")
+	case err != nil:
+		s.showProblem(c, says, err)
+	case row.Status != catalog.AwaitingVerification:
+		s.showText(c, says, http.StatusOK, "page.activation.done")
+	default:
+		s.showActivation(c, says, http.StatusOK, token, row, "")
+	}
+}
+
+// showActivation writes the page on which an address is confirmed: what it is for, and the password to be chosen, with what was
+// wrong with one before. The school's name is somebody else's words, perhaps: it stands in a field of its own.
+func (s *server) showActivation(c *gin.Context, says messages.Localizer, status int, token string, row catalog.Signup, wrong string) {
+	page := personPage{Title: says.Text("page.activation.title", nil), Text: says.Text("page.activation.text", nil)}
+	form := &personForm{
+		Action: "/activate", Button: says.Text("page.activation.button", nil),
+		Fields: []personField{
+			{Name: "token", Type: "hidden", Value: token},
+			{Name: "schoolName", Label: says.Text("page.field.schoolName", nil), Type: "text", Value: row.SchoolName, ReadOnly: true},
+			{Name: "email", Label: says.Text("page.field.email", nil), Type: "email", Value: row.Email, Autocomplete: "username", ReadOnly: true},
+		},
+	}
+	switch {
+	case row.IdentityID != nil:
+		page.Text, form.Button = says.Text("page.activation.text_login", nil), ""
+		page.Link = s.confirmLink(says, token)
+	case s.cfg.Signup.NeedsPassword(row):
+		page.Text = says.Text("page.activation.text_password", nil)
+		form.Fields = append(form.Fields, personField{
+			Name: "password", Label: says.Text("page.field.password", nil), Type: "password", Autocomplete: "new-password", Required: true,
+			Problem: wrong,
+		})
+	}
+	page.Form = form
+	s.show(c, says, status, page)
+}
+
+// confirmLink leads to where somebody logs in and confirms a sign-up with their login; nil where there is no such place.
+func (s *server) confirmLink(says messages.Localizer, token string) *personLink {
+	link := &personLink{Text: says.Text("page.activation.login", nil)}
+	switch {
+	case s.cfg.Hosted != nil:
+		link.URL = registerPath + "?confirm=" + url.QueryEscape(token)
+	case s.cfg.AppURL != "":
+		link.URL = hosted.WithQuery(s.cfg.AppURL, map[string]string{"confirm": token})
+	default:
+		return nil
+	}
+	return link
+}
+
+func (s *server) activate(c *gin.Context) {
+	says, ctx := s.language(c), c.Request.Context()
+	token := c.PostForm("token")
+	outcome, err := s.cfg.Signup.Activate(ctx, token, secret.String(c.PostForm("password")))
+	p := problemOf(err)
+	ask := errors.Is(err, signup.ErrLoginNeeded)
+	switch {
+	case errors.Is(err, signup.ErrLinkGone):
+		s.showText(c, says, http.StatusGone, "page.activation.expired")
+	case errors.Is(err, signup.ErrEmailExists):
+		p.note(ctx, c.Writer.Header())
+		s.show(c, says, p.Status, personPage{
+			Title: says.Text("page.activation.exists_title", nil), Text: says.Text("page.activation.exists", nil), Link: s.loginLink(says),
+		})
+	case err != nil && (ask || p.Code == validationError.Code):
+		row, look := s.cfg.Signup.LookActivation(ctx, token)
+		if look != nil {
+			s.showProblem(c, says, look)
+			return
+		}
+		p.note(ctx, c.Writer.Header())
+		wrong := ""
+		if !ask {
+			wrong = p.Errors[0].Message
+		}
+		s.showActivation(c, says, p.Status, token, row, wrong)
+	case err != nil:
+		s.showProblem(c, says, err)
+	default:
+		s.showActivated(c, says, outcome)
+	}
+}
+
+// showActivated tells how a sign-up goes on whose e-mail has been confirmed.
+func (s *server) showActivated(c *gin.Context, says messages.Localizer, outcome signup.Outcome) {
+	if outcome.Status == catalog.AwaitingApproval {
+		s.show(c, says, http.StatusOK, personPage{Title: says.Text("page.waiting.title", nil), Text: says.Text("page.waiting.text", nil)})
+		return
+	}
+	s.show(c, says, http.StatusOK, personPage{
+		Title: says.Text("page.activation.success_title", nil), Text: says.Text("page.activation.success", nil), Link: s.loginLink(says),
+	})
+}
+
+// confirmHosted confirms a sign-up with the login that the person has just used on the provider's pages.
+func (s *server) confirmHosted(c *gin.Context, says messages.Localizer, trip hosted.Trip, person hosted.Person) {
+	outcome, err := s.cfg.Signup.ActivateLogin(c.Request.Context(), trip.Confirm, person.Login.ID)
+	switch {
+	case err == nil:
+		s.drop(c, trip)
+		s.showActivated(c, says, outcome)
+	case errors.Is(err, signup.ErrInProgress), problemOf(err).Status == http.StatusServiceUnavailable:
+		s.offerAgain(c, says, trip, person, err)
+	default:
+		s.endHosted(c, says, trip, err)
+	}
+}
+
+// confirmation is the body of POST /schools/confirm.
+type confirmation struct {
+	Token string `json:"token" minLength:"43" maxLength:"43" doc:"The token from the link in the mail."`
+
+	wrong []FieldProblem
+}
+
+// UnmarshalJSON takes the members one by one.
+func (b *confirmation) UnmarshalJSON(text []byte) error {
+	o, err := readObject(text)
+	if err != nil {
+		return err
+	}
+	b.Token = o.text("token")
+	b.wrong = o.end()
+	return nil
+}
+
+type confirmationInput struct{ Body confirmation }
+
+// postConfirmation confirms the e-mail of a sign-up that was begun with the login of the access token.
+func (s *server) postConfirmation(ctx context.Context, in *confirmationInput) (*postUserOutput, error) {
+	if len(in.Body.wrong) > 0 {
+		return nil, invalidFields(in.Body.wrong...)
+	}
+	outcome, err := s.cfg.Signup.ActivateLogin(ctx, in.Body.Token, claimsOf(ctx).Subject)
+	if err != nil {
+		return nil, err
+	}
+	return begun(outcome, false), nil
+}
+
+// registerConfirmation adds the way to confirm a sign-up for programs.
+func (s *server) registerConfirmation() {
+	register(s, anyUser, huma.Operation{
+		OperationID: "confirmSchool", Method: http.MethodPost, Path: "/schools/confirm", Tags: []string{tagSignup},
+		Summary: "Confirm the e-mail address of a sign-up that was begun with a login",
+		Description: "For a sign-up of `POST /schools` or hosted registration that waits until its e-mail address is confirmed. " +
+			"The link in the mail shows whose the address is, the access token whose the login is; only both together confirm the sign-up. " +
+			"The page behind the link sends the browser to the application's login with `confirm`, the token. The answers are those of `POST /users`.",
+		DefaultStatus: http.StatusCreated, MaxBodyBytes: largestBody, SkipValidateBody: true,
+		Errors: []int{
+			http.StatusBadRequest, http.StatusForbidden, http.StatusConflict, http.StatusGone, http.StatusRequestEntityTooLarge,
+			http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity, http.StatusServiceUnavailable,
+		},
+		Middlewares: huma.Middlewares{s.requireJSON},
+		Responses:   s.signupResponses(),
+	}, s.postConfirmation)
+}

@@ -1,0 +1,213 @@
+package signup
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"homeroom/catalog"
+	"homeroom/identity"
+	"homeroom/internal/killpoint"
+	"homeroom/internal/secret"
+)
+
+// LookActivation tells what an activation link is about, and changes nothing: programs that scan mails follow links. It
+// fails with [ErrLinkGone].
+func (s *Service) LookActivation(ctx context.Context, token string) (catalog.Signup, error) {
+	id, err := s.readLink("activate", token)
+	if err != nil {
+		return catalog.Signup{}, err
+	}
+	row, err := s.cfg.Catalog.Signup(ctx, id)
+	switch {
+	case errors.Is(err, catalog.ErrNotFound):
+		return catalog.Signup{}, ErrLinkGone
+	case err != nil:
+		return catalog.Signup{}, s.unavailable(err)
+	case row.Status == catalog.Expired, row.Status == catalog.Failed && row.TenantID == nil, row.Status == catalog.Pending:
+		return catalog.Signup{}, ErrLinkGone
+	}
+	return row, nil
+}
+
+// NeedsPassword reports whether whoever confirms the e-mail of a sign-up chooses the password of its login: always, where the
+// sign-up makes one and the provider takes passwords.
+func (s *Service) NeedsPassword(row catalog.Signup) bool {
+	return row.IdentityID == nil && !s.cfg.Rules.NoPassword
+}
+
+// Activate confirms the e-mail address of a sign-up that waits for that, makes its login with this password, and goes on with
+// it. The password of the request that began it is not known any more: only who receives the mail chooses one. A login that an
+// interrupted confirmation has left gets this password.
+//
+// Doing it again answers how the sign-up stands, and changes no password. It fails with [ErrLinkGone] when it is too late, with
+// [ErrInProgress] when that is being decided, with [ErrEmailExists] when the address has an account, with [ErrLoginNeeded] for
+// a sign-up with a login that existed before it, with a *[ValidationError], a *[identity.Rejected], and an *[Unavailable].
+func (s *Service) Activate(ctx context.Context, token string, password secret.String) (Outcome, error) {
+	row, err := s.LookActivation(ctx, token)
+	if err != nil {
+		return Outcome{}, err
+	}
+	if row.Status != catalog.AwaitingVerification {
+		return s.standing(row)
+	}
+	if row.IdentityID != nil {
+		return Outcome{}, ErrLoginNeeded
+	}
+	return s.confirm(context.WithoutCancel(ctx), row, password)
+}
+
+// ActivateLogin confirms the e-mail address of a sign-up with a login that existed before it. The link shows whose the address
+// is, but not whose the login: somebody else may have made it with this address. So the person shows both at once; login is
+// the provider's id of the login that they have just used. It fails as [Service.Activate] does, and with [ErrOtherLogin].
+func (s *Service) ActivateLogin(ctx context.Context, token, login string) (Outcome, error) {
+	row, err := s.LookActivation(ctx, token)
+	if err != nil {
+		return Outcome{}, err
+	}
+	if row.IdentityID == nil || *row.IdentityID != login {
+		return Outcome{}, ErrOtherLogin
+	}
+	if row.Status != catalog.AwaitingVerification {
+		return s.standing(row)
+	}
+	return s.confirm(context.WithoutCancel(ctx), row, "")
+}
+
+// confirm makes sure of the login of a sign-up whose e-mail is proven, and goes on.
+func (s *Service) confirm(ctx context.Context, row catalog.Signup, password secret.String) (Outcome, error) {
+	switch taken, err := s.emailTaken(ctx, row); {
+	case err != nil:
+		return Outcome{}, err
+	case taken:
+		return Outcome{}, ErrEmailExists
+	}
+	login, err := s.confirmedLogin(ctx, row, password)
+	if err != nil {
+		return Outcome{}, err
+	}
+	if verifier, ok := s.cfg.Identity.(identity.Verifier); ok && !login.EmailVerified {
+		if err := verifier.Verify(ctx, login.ID); err != nil {
+			return Outcome{}, identityUnavailable(err)
+		}
+	}
+	login.EmailVerified = true
+	killpoint.Here("signup.email_verified")
+	return s.goOn(ctx, row, login)
+}
+
+// emailTaken reports whether somebody else is the user of a sign-up's e-mail by now.
+func (s *Service) emailTaken(ctx context.Context, row catalog.Signup) (bool, error) {
+	user, err := s.cfg.Catalog.UserByEmail(ctx, row.Email)
+	if errors.Is(err, catalog.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil && user.ID != row.UserID, s.unavailable(err)
+}
+
+// confirmedLogin makes the login of a sign-up whose e-mail is proven, with the password that was chosen for it, or takes on the
+// one that the person has.
+func (s *Service) confirmedLogin(ctx context.Context, row catalog.Signup, password secret.String) (identity.User, error) {
+	user, err := s.cfg.Catalog.UserByID(ctx, row.UserID)
+	if errors.Is(err, catalog.ErrNotFound) {
+		return identity.User{}, ErrLinkGone // it has just expired
+	}
+	if err != nil {
+		return identity.User{}, s.unavailable(err)
+	}
+	req := Request{
+		Email: user.Email, Password: password, SchoolName: row.SchoolName, GivenName: user.GivenName, FamilyName: user.FamilyName,
+		Name: user.Name, Profile: user.Profile,
+	}
+	if row.IdentityID != nil {
+		req.Login = &identity.User{ID: *row.IdentityID}
+	}
+	if req, err = req.Normalise(s.confirmationRules()); err != nil {
+		return identity.User{}, err
+	}
+	j := newJob(catalog.Held{Signup: row}, req, identity.RoleOwner, nil)
+	j.verified = true
+	login, err := s.ensureIdentity(ctx, req, j, true)
+	if err == nil && !j.made && s.NeedsPassword(row) {
+		err = s.setPassword(ctx, login, password)
+	}
+	var rejected *identity.Rejected
+	switch {
+	case errors.Is(err, identity.ErrExists):
+		return identity.User{}, ErrEmailExists
+	case errors.Is(err, errNotOurs), row.IdentityID != nil && errors.Is(err, identity.ErrNotFound):
+		return identity.User{}, ErrLinkGone
+	case errors.As(err, &rejected):
+		return identity.User{}, rejected
+	case err != nil:
+		return identity.User{}, identityUnavailable(err)
+	}
+	killpoint.Here("signup.login_confirmed")
+	return login, nil
+}
+
+// setPassword gives the login that an earlier confirmation made, and did not live to tell of, the password of this one.
+func (s *Service) setPassword(ctx context.Context, login identity.User, password secret.String) error {
+	setter, ok := s.cfg.Identity.(identity.PasswordSetter)
+	if !ok { // see validateAbilities
+		return errors.New("this identity provider cannot be told another password")
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.IdentityTimeout)
+	defer cancel()
+	return setter.SetPassword(ctx, login.ID, password)
+}
+
+// confirmationRules are those by which the sign-up was judged when it began, and not stricter ones of today.
+func (s *Service) confirmationRules() Rules {
+	fields := Fields{}
+	for _, name := range identity.ProfileFields {
+		fields[name] = Optional
+	}
+	return Rules{NoPassword: s.cfg.Rules.NoPassword, Fields: fields}
+}
+
+// remindersPerAddress is how often one address is sent a link because somebody asks for it again.
+var remindersPerAddress = catalog.Allowance{Count: 3, Window: time.Hour}
+
+// RemindVerification has the mail that confirms a sign-up's e-mail address sent again; where the address has an account by now,
+// a mail says that instead. The two take the same time, and write the same rows. It fails with [catalog.ErrNotFound], with
+// [ErrNotWaiting], and with *[TooManyMails].
+func (s *Service) RemindVerification(ctx context.Context, id uuid.UUID) error {
+	if s.cfg.Conceal {
+		defer waitForMultiple(time.Now(), concealedTime)
+	}
+	row, err := s.cfg.Catalog.Signup(ctx, id)
+	if err != nil {
+		return s.unavailable(err)
+	}
+	if row.Status != catalog.AwaitingVerification {
+		return ErrNotWaiting
+	}
+	user, err := s.cfg.Catalog.UserByID(ctx, row.UserID)
+	if errors.Is(err, catalog.ErrNotFound) {
+		return ErrNotWaiting // it has just ended
+	}
+	if err != nil {
+		return s.unavailable(err)
+	}
+	grant, err := s.cfg.Catalog.TakeAllowance(ctx, "reminder to "+s.nameless(row.Email), remindersPerAddress, "")
+	if err != nil {
+		return s.unavailable(err)
+	}
+	if !grant.Allowed {
+		return &TooManyMails{RetryAfter: grant.RetryAfter}
+	}
+	kind := catalog.SignupAwaitingVerification
+	switch taken, err := s.emailTaken(ctx, row); {
+	case err != nil:
+		return err
+	case taken:
+		kind = catalog.SignupRepeated
+	}
+	return s.unavailable(s.cfg.Catalog.InTx(ctx, func(tx pgx.Tx) error {
+		return s.cfg.Catalog.EmitTx(ctx, tx, noticeEvent(kind, row, user))
+	}))
+}
