@@ -300,6 +300,7 @@ func (s *Service) repeatKeyed(ctx context.Context, req Request) (outcome Outcome
 		return Outcome{}, false, s.unavailable(err)
 	}
 	outcome, err = s.repeatKey(ctx, req, row)
+	outcome.Repeated = err == nil
 	return outcome, false, err
 }
 

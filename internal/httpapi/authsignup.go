@@ -68,6 +68,7 @@ type authSignupInput struct {
 type authSignupOutput struct {
 	Status    int
 	Location  string         `header:"Location" doc:"Where the sign-up can be looked at."`
+	Replayed  string         `header:"Idempotent-Replayed" doc:"true for a repetition of an earlier request, as for POST /users."`
 	SetCookie []*http.Cookie `header:"Set-Cookie" doc:"What the browser must bring back from the provider (OAuth)."`
 	RateHeaders
 	Body any
@@ -133,6 +134,9 @@ func (s *server) postAuthSignup(ctx context.Context, in *authSignupInput) (*auth
 		return nil, enveloped(inAuthWords(err))
 	}
 	out := &authSignupOutput{Status: http.StatusCreated, Location: "/signups/" + outcome.SignupID.String()}
+	if outcome.Repeated {
+		out.Replayed = "true"
+	}
 	if outcome.Result == nil {
 		out.Status = http.StatusAccepted
 		out.Body = AuthAccepted{

@@ -41,7 +41,7 @@ func (s *server) cors(c *gin.Context) {
 	h.Set("Access-Control-Allow-Origin", origin)
 	if !preflight {
 		h.Set("Access-Control-Expose-Headers",
-			"Location, Preference-Applied, RateLimit, RateLimit-Policy, Retry-After, WWW-Authenticate, X-Request-Id")
+			"Idempotent-Replayed, Location, Preference-Applied, RateLimit, RateLimit-Policy, Retry-After, WWW-Authenticate, X-Request-Id")
 		return
 	}
 	h.Add("Vary", "Access-Control-Request-Method, Access-Control-Request-Headers")

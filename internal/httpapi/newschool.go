@@ -157,6 +157,9 @@ func begun(outcome signup.Outcome, async bool) *postUserOutput {
 	out := &postUserOutput{
 		Status: http.StatusCreated, Location: "/signups/" + outcome.SignupID.String(), Body: outcome.Result,
 	}
+	if outcome.Repeated {
+		out.Replayed = "true"
+	}
 	if outcome.Result == nil {
 		out.Status = http.StatusAccepted
 		out.Body = Accepted{SignupID: outcome.SignupID, Status: outcome.Status}

@@ -217,3 +217,50 @@ func (w *world) prove(login string) {
 	check(w.t, err)
 	check(w.t, identity.Verifier(client).Verify(w.t.Context(), login))
 }
+
+// TestARepetitionWithAnotherPasswordSaysThatItIsOne: the first password stays, and nobody is told otherwise.
+func TestARepetitionWithAnotherPasswordSaysThatItIsOne(t *testing.T) {
+	t.Parallel()
+	for name, gate := range map[string]func(*signup.Config){"created": func(*signup.Config) {}, "verified": gates["verified"]} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := setup(t, options{signup: gate})
+			key := "Idempotency-Key: 5f0c6f0e-5d4b-4f57-9a43-7d1c4f6a2b10"
+			first := w.call("POST", "/users", newcomer("Lincoln High", owners), key)
+			equal(t, "", first.Header.Get("Idempotent-Replayed"))
+			again := w.call("POST", "/users", newcomer("Lincoln High", "Typed-Again-33"), key)
+			equal(t, first.Status, again.Status, again.Body)
+			equal(t, first.Body, again.Body)
+			equal(t, "true", again.Header.Get("Idempotent-Replayed"))
+			truth(t, !w.opens("ada@lincoln.example", "Typed-Again-33"), "the second password opens the account")
+			if name == "verified" {
+				holds(t, again.Body, "asks for the password", "not kept")
+			}
+		})
+	}
+}
+
+// TestTheMailMayBeAskedForAgain tells nobody by its answer whether the address has an account, and writes the same either way.
+func TestTheMailMayBeAskedForAgain(t *testing.T) {
+	t.Parallel()
+	w := setup(t, options{signup: gates["concealed"]})
+	owner := w.signsUp("/users", newcomer("Lincoln High", owners))
+	equal(t, http.StatusOK, w.form("/activate", "token", w.signup.ActivationToken(owner), "password", owners.Reveal()).Status)
+	known := w.signsUp("/users", newcomer("Attackers School", strangers))
+	fresh := w.signsUp("/users", strings.Replace(newcomer("Lincoln High", owners), "ada@", "bob@", 1))
+	for range 3 {
+		for _, id := range []uuid.UUID{known, fresh} {
+			equal(t, http.StatusAccepted, w.call("POST", "/signups/"+id.String()+"/verification-email", "").Status)
+		}
+	}
+	for _, id := range []uuid.UUID{known, fresh} {
+		equal(t, http.StatusTooManyRequests, w.call("POST", "/signups/"+id.String()+"/verification-email", "").Status)
+		var told int
+		check(t, w.catalog.Pool().QueryRow(t.Context(), "select count(*) from outbox_events where signup_id = $1", id).Scan(&told))
+		equal(t, 4, told)
+	}
+	var kinds int
+	check(t, w.catalog.Pool().QueryRow(t.Context(),
+		"select count(*) from outbox_events where signup_id = $1 and type = 'signup.repeated'", known).Scan(&kinds))
+	equal(t, 4, kinds, "a link was sent for an address that has an account")
+}

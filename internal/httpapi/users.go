@@ -69,6 +69,7 @@ type postUserOutput struct {
 	Status            int
 	Location          string `header:"Location" doc:"Where the sign-up can be looked at." example:"/signups/8c1f5a0e-3b0d-4c1e-9d2a-6f0b7c8d9e10"`
 	PreferenceApplied string `header:"Preference-Applied" doc:"respond-async, where it made a difference."`
+	Replayed          string `header:"Idempotent-Replayed" doc:"true for a repetition of an earlier request, told by its Idempotency-Key. Its password is not compared: the account has the one that it was made with."`
 	RateHeaders
 	Body any
 }
