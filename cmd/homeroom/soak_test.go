@@ -77,7 +77,7 @@ func percentile(all []time.Duration, part float64) time.Duration {
 // lot is a source of chance of its own for each world, so that a seed draws the same in each whatever the others do.
 func lot(world int) *rand.Rand { return rand.New(rand.NewPCG(*soakSeed, uint64(world))) }
 
-// TestSoak runs both parts.
+// TestSoak runs all parts.
 func TestSoak(t *testing.T) {
 	if _, err := binary(); err != nil {
 		t.Fatal(err)
@@ -90,6 +90,9 @@ func TestSoak(t *testing.T) {
 	}
 	if *soakPairs > 0 {
 		runPairs(t, begin.Add(time.Duration(*soakPairs*float64(*soakFor))))
+	}
+	if *soakRestores > 0 {
+		restores(t)
 	}
 	if *soakSagas > 0 {
 		sagas(t, begin.Add(*soakFor))
