@@ -167,6 +167,9 @@ func (r *rows) replaceTenant(like catalog.Signup, want catalog.Reservation) (cat
 		after.unclaimable = map[uuid.UUID]bool{}
 	}
 	after.unclaimable[former.ID] = true
+	if after.slugTaken(want.Slug) { // the next one is looked for once the first try has been rolled back
+		want.Slug = r.nextSlug(want.Slug)
+	}
 	t, spare, err := after.tenantFor(&want)
 	if err != nil {
 		return catalog.Tenant{}, err
