@@ -15,6 +15,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"homeroom/identity"
+	"homeroom/internal/jwks"
 )
 
 const (
@@ -79,6 +80,7 @@ func (p *Provider) describe(ctx context.Context) (*endpoints, error) {
 			return nil, p.misdescribed(err)
 		}
 	}
+	keys := jwks.New(jwks.Config{URL: told.Keys, Transport: p.client.Transport, Now: p.cfg.Now})
 	e := &endpoints{
 		oidc: provider, namesItself: told.Issuer, knowsPromptCreate: slices.Contains(told.Prompts, "create"),
 		takesSecretInBody: slices.Contains(told.AuthMethods, "client_secret_post"),
@@ -86,7 +88,7 @@ func (p *Provider) describe(ctx context.Context) (*endpoints, error) {
 			ClientID: p.cfg.ClientID, ClientSecret: p.cfg.ClientSecret.Reveal(), Endpoint: provider.Endpoint(),
 			RedirectURL: p.cfg.RedirectURL, Scopes: p.cfg.Scopes,
 		},
-		verifier: oidc.NewVerifier(p.cfg.Issuer, keySet{oidc.NewRemoteKeySet(ctx, told.Keys)}, &oidc.Config{
+		verifier: oidc.NewVerifier(p.cfg.Issuer, keys, &oidc.Config{
 			ClientID: p.cfg.ClientID, SupportedSigningAlgs: asymmetric(told.Algorithms), Now: p.cfg.Now,
 		}),
 	}
@@ -152,20 +154,4 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	res.Body = io.NopCloser(bytes.NewReader(body))
 	return res, nil
-}
-
-// keySet keeps the reason why keys could not be fetched, which go-oidc's verifier does not pass on.
-type keySet struct{ *oidc.RemoteKeySet }
-
-// fetchKey finds in a context where keySet leaves that reason.
-type fetchKey struct{}
-
-// VerifySignature implements [oidc.KeySet].
-func (k keySet) VerifySignature(ctx context.Context, token string) ([]byte, error) {
-	payload, err := k.RemoteKeySet.VerifySignature(ctx, token)
-	var unavailable *identity.Unavailable
-	if reason, ok := ctx.Value(fetchKey{}).(*error); ok && errors.As(err, &unavailable) {
-		*reason = unavailable
-	}
-	return payload, err
 }

@@ -8,6 +8,9 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
 
 	"homeroom/auth0/auth0test"
 	"homeroom/hosted"
@@ -84,6 +87,38 @@ func TestKeysMayChange(t *testing.T) {
 	}
 	browser.Get(d.url + "/register")
 	d.wantLogin("ada@lincoln.example")
+}
+
+// The provider withdraws a key that somebody has got hold of.
+func TestAWithdrawnKeyIsNotBelievedForLong(t *testing.T) {
+	t.Parallel()
+	g := newRogue(t)
+	var published atomic.Value
+	published.Store("1")
+	g.keys = func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Cache-Control", "max-age=60")
+		key := rogueKey()
+		if published.Load() != "1" {
+			key = newOwnKey()
+		}
+		writeJSON(w, jose.JSONWebKeySet{Keys: []jose.JSONWebKey{
+			{Key: key.Public(), KeyID: published.Load().(string), Algorithm: "RS256", Use: "sig"},
+		}})
+	}
+	j := depart(t, g)
+	j.comeBack(nil)
+	j.wantLogin("ada@lincoln.example")
+	published.Store("2")
+	comesAgain := func() {
+		j.again()
+		g.claims["nonce"] = j.asked.Get("nonce")
+		j.comeBack(nil)
+	}
+	comesAgain() // within the minute
+	j.wantLogin("ada@lincoln.example")
+	j.clock.advance(time.Minute + time.Second)
+	comesAgain()
+	j.wantErr(hosted.ErrUntrusted)
 }
 
 func TestClaimsThatAreNotInTheTokenAreAskedFor(t *testing.T) {
@@ -190,6 +225,10 @@ func TestKeysThatCannotBeFetchedAreNoReasonForDistrust(t *testing.T) {
 	j := depart(t, g)
 	if got := j.comeBack(nil); !identity.Temporary(got.err) {
 		t.Errorf("it ended with %v", got.err)
+	}
+	g.keys = http.NotFound
+	if got := depart(t, g).comeBack(nil); !identity.Temporary(got.err) {
+		t.Errorf("without any keys it ended with %v", got.err)
 	}
 }
 

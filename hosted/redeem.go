@@ -14,6 +14,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"homeroom/identity"
+	"homeroom/internal/jwks"
 )
 
 // skew is by how much the provider's clock may differ from ours.
@@ -112,9 +113,12 @@ func (p *Provider) verify(ctx context.Context, provider *endpoints, raw, accessT
 		return distrust("the ID token is no JWT")
 	}
 	var fetch error
-	id, err := provider.verifier.Verify(context.WithValue(ctx, fetchKey{}, &fetch), raw)
+	id, err := provider.verifier.Verify(jwks.WithFetchError(ctx, &fetch), raw)
+	if fetch != nil && !identity.Temporary(fetch) {
+		fetch = &identity.Unavailable{Err: fetch}
+	}
 	if fetch != nil {
-		return nil, claims{}, fmt.Errorf("fetch the provider's keys: %w", fetch)
+		return nil, claims{}, fmt.Errorf("check the ID token: %w", fetch)
 	}
 	if err != nil {
 		return distrust("%s", quoted(err.Error(), raw, accessToken))

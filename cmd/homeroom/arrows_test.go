@@ -22,6 +22,7 @@ var arrows = map[string][]string{
 	"internal/postgres":  {},
 	"internal/display":   {},
 	"internal/testrun":   {},
+	"internal/jwks":      {},
 	"internal/captcha":   {"internal/secret"},
 	"migrations":         {"internal/killpoint", "internal/display"},
 	"identity":           {"internal/secret"},
@@ -29,7 +30,7 @@ var arrows = map[string][]string{
 	"tenant":             {"migrations", "internal/postgres", "internal/secret", "internal/killpoint"},
 	"auth0":              {"identity", "internal/secret"},
 	"internal/remote":    {"identity", "internal/secret"},
-	"hosted":             {"identity", "internal/secret"},
+	"hosted":             {"identity", "internal/jwks", "internal/secret"},
 	"scim":               {"identity", "internal/remote", "internal/secret"},
 	"beyondidentity":     {"identity", "internal/remote", "internal/secret"},
 	"signup": {
@@ -48,7 +49,7 @@ var arrows = map[string][]string{
 	"internal/jobs":    {"signup", "webhook", "catalog", "internal/killpoint"},
 	"internal/httpapi": {
 		"signup", "fleet", "catalog", "tenant", "identity", "migrations", "internal/postgres", "internal/secret", "internal/captcha",
-		"webhook", "messages", "hosted", "lifecycle", "internal/display",
+		"webhook", "messages", "hosted", "lifecycle", "internal/display", "internal/jwks",
 	},
 	"internal/npmtest":      {},
 	"internal/browsertest":  {},

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+
+	"homeroom/internal/jwks"
 )
 
 // requestTimeout bounds what is done for a request, event streams apart: longer than a sign-up waits for its tenant and
@@ -95,7 +97,7 @@ func (s *server) authenticate(ctx huma.Context) (claims, error) {
 		return claims{}, p
 	}
 	found, err := s.tokens.verify(ctx.Context(), token)
-	if errors.Is(err, errKeys) {
+	if errors.Is(err, jwks.ErrFetch) {
 		return claims{}, newProblem(identityUnavailable, "The access token cannot be checked at this moment.").
 			after(5 * time.Second).because(err)
 	}

@@ -30,6 +30,7 @@ import (
 	"homeroom/hosted"
 	"homeroom/identity"
 	"homeroom/internal/captcha"
+	"homeroom/internal/jwks"
 	"homeroom/messages"
 	"homeroom/signup"
 	"homeroom/tenant"
@@ -104,7 +105,7 @@ func (c Config) withDefaults() Config {
 		c.JWKSURL = c.Issuer + ".well-known/jwks.json"
 	}
 	if c.KeysFor == 0 {
-		c.KeysFor = keysFor
+		c.KeysFor = jwks.DefaultAtMost
 	}
 	if c.Ready == nil && c.Catalog != nil {
 		c.Ready = c.Catalog.Ping

@@ -13,6 +13,8 @@ import (
 	"github.com/coreos/go-oidc/v3/oidc"
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"homeroom/internal/jwks"
 )
 
 // clockSkew is how far the issuer's clock may be ahead of ours.
@@ -37,26 +39,23 @@ type verifier struct {
 	issuer, audience string
 }
 
-// newVerifier sends nothing; the keys are fetched with the first token (see issuerKeys).
+// newVerifier sends nothing; the keys are fetched with the first token (see jwks.Set).
 func newVerifier(issuer, jwksURL, audience string, keysFor time.Duration) *verifier {
-	return &verifier{issuer: issuer, audience: audience, oidc: oidc.NewVerifier(issuer, newIssuerKeys(jwksURL, keysFor), &oidc.Config{
+	return &verifier{issuer: issuer, audience: audience, oidc: oidc.NewVerifier(issuer, jwks.New(jwks.Config{URL: jwksURL, AtMost: keysFor}), &oidc.Config{
 		ClientID: audience, SupportedSigningAlgs: []string{oidc.RS256},
 	})}
 }
 
-// errKeys says that a token could not be judged, because the issuer's keys could not be fetched.
-var errKeys = errors.New("fetch the issuer's keys")
-
-// verify reads a token. Its error is about the token, unless it is errKeys.
+// verify reads a token. Its error is about the token, unless it is [jwks.ErrFetch].
 func (v *verifier) verify(ctx context.Context, token string) (claims, error) {
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 || strings.ContainsAny(token, "{} ") { // no other serialisation than the compact one
 		return claims{}, errors.New("it is not a JWT")
 	}
 	var fetch error
-	_, err := v.oidc.Verify(context.WithValue(ctx, fetchKey{}, &fetch), token)
+	_, err := v.oidc.Verify(jwks.WithFetchError(ctx, &fetch), token)
 	if fetch != nil {
-		return claims{}, fmt.Errorf("%w: %w", errKeys, fetch)
+		return claims{}, fmt.Errorf("%w: %w", jwks.ErrFetch, fetch)
 	}
 	if err != nil {
 		return claims{}, err

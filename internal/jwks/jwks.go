@@ -1,4 +1,5 @@
-package httpapi
+// Package jwks checks signatures with the keys that an issuer publishes, and forgets a key that the issuer has withdrawn.
+package jwks
 
 import (
 	"bytes"
@@ -18,8 +19,7 @@ import (
 )
 
 const (
-	// keysFor is how long the issuer's keys are believed at most, and keysForLeast at least, whatever its Cache-Control says.
-	keysFor      = 5 * time.Minute
+	// keysForLeast is how long the issuer's keys are believed at least, whatever its Cache-Control says.
 	keysForLeast = time.Minute
 	// keysAgain is when a fetch that has failed is repeated. The keys from before are believed meanwhile.
 	keysAgain = 30 * time.Second
@@ -32,13 +32,32 @@ const (
 	largestKeys = 1 << 20
 )
 
-// issuerKeys checks signatures with the keys that the issuer publishes. They are fetched with the first token, when a token
-// names one that is new, and when they are old: a key that the issuer has withdrawn is refused from then on. While the issuer
-// cannot be asked, its last good answer holds.
+// DefaultAtMost is how long keys are believed at most, unless a [Config] says otherwise.
+const DefaultAtMost = 5 * time.Minute
+
+// ErrFetch says that a signature could not be judged, because the issuer's keys could not be fetched.
+var ErrFetch = errors.New("fetch the issuer's keys")
+
+// Config says whose keys they are.
+type Config struct {
+	// URL is where they are published. Required.
+	URL string
+	// AtMost is how long they are believed at most. Defaults to [DefaultAtMost].
+	AtMost time.Duration
+	// Transport carries the requests. Defaults to http.DefaultTransport.
+	Transport http.RoundTripper
+	// Now is the clock. Defaults to time.Now.
+	Now func() time.Time
+}
+
+// Set holds an issuer's keys. They are fetched with the first token, when a token names one that is new, and when they are
+// old: a key that the issuer has withdrawn is refused from then on. While the issuer cannot be asked, its last good answer
+// holds. It is an [oidc.KeySet], and may be used by many goroutines.
 //
 // go-oidc's key set never forgets a key. So each period has a key set of its own.
-type issuerKeys struct {
+type Set struct {
 	url     string
+	now     func() time.Time
 	client  *http.Client
 	fetches *keysTransport
 
@@ -47,36 +66,52 @@ type issuerKeys struct {
 	began time.Time
 }
 
-func newIssuerKeys(url string, atMost time.Duration) *issuerKeys {
-	fetches := &keysTransport{
-		next: http.DefaultTransport, limit: rate.NewLimiter(rate.Every(keysEvery), keysAtOnce), atMost: atMost,
+var _ oidc.KeySet = (*Set)(nil)
+
+// New sends nothing.
+func New(cfg Config) *Set {
+	if cfg.AtMost == 0 {
+		cfg.AtMost = DefaultAtMost
 	}
-	fetches.goodFor.Store(int64(atMost))
-	return &issuerKeys{url: url, fetches: fetches, client: &http.Client{
+	if cfg.Transport == nil {
+		cfg.Transport = http.DefaultTransport
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	fetches := &keysTransport{next: cfg.Transport, limit: rate.NewLimiter(rate.Every(keysEvery), keysAtOnce), atMost: cfg.AtMost}
+	fetches.goodFor.Store(int64(cfg.AtMost))
+	return &Set{url: cfg.URL, now: cfg.Now, fetches: fetches, client: &http.Client{
 		Timeout: keysTimeout, Transport: fetches,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 }
 
 // current is the key set of this period.
-func (k *issuerKeys) current() *oidc.RemoteKeySet {
+func (k *Set) current() *oidc.RemoteKeySet {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.set == nil || time.Since(k.began) >= time.Duration(k.fetches.goodFor.Load()) {
+	if k.set == nil || k.now().Sub(k.began) >= time.Duration(k.fetches.goodFor.Load()) {
 		k.fetches.due.Store(true)
 		k.set = oidc.NewRemoteKeySet(oidc.ClientContext(context.Background(), k.client), k.url)
-		k.began = time.Now()
+		k.began = k.now()
 	}
 	return k.set
 }
 
-// fetchKey finds in a context where issuerKeys leaves the error of a fetch, whose kind go-oidc's verifier does not pass on.
+// fetchKey finds in a context where a Set leaves the error of a fetch.
 type fetchKey struct{}
 
+// WithFetchError has a Set leave the error of a fetch in err, because go-oidc's verifier does not pass on its kind: it wraps
+// [ErrFetch], or is the context's own.
+func WithFetchError(ctx context.Context, err *error) context.Context {
+	return context.WithValue(ctx, fetchKey{}, err)
+}
+
 // VerifySignature implements [oidc.KeySet].
-func (k *issuerKeys) VerifySignature(ctx context.Context, token string) ([]byte, error) {
+func (k *Set) VerifySignature(ctx context.Context, token string) ([]byte, error) {
 	payload, err := k.current().VerifySignature(ctx, token)
-	if errors.Is(err, errKeys) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+	if errors.Is(err, ErrFetch) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		if fetch, ok := ctx.Value(fetchKey{}).(*error); ok {
 			*fetch = err
 		}
@@ -113,7 +148,7 @@ func (t *keysTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 		t.goodFor.Store(int64(lasts))
 	}
 	if t.last == nil {
-		return nil, fmt.Errorf("%w: %w", errKeys, t.err)
+		return nil, fmt.Errorf("%w: %w", ErrFetch, t.err)
 	}
 	return &http.Response{
 		StatusCode: http.StatusOK, Status: "200 OK", Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
@@ -154,5 +189,5 @@ func maxAge(h http.Header) time.Duration {
 			}
 		}
 	}
-	return keysFor
+	return DefaultAtMost
 }

@@ -1,4 +1,4 @@
-package httpapi
+package jwks
 
 import (
 	"net/http"
@@ -10,9 +10,9 @@ import (
 func TestHowLongKeysAreBelieved(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]time.Duration{
-		"": keysFor, "public": keysFor, "max-age=90": 90 * time.Second, "public, max-age=15, stale-if-error=86400": 15 * time.Second,
-		`Max-Age="200"`: 200 * time.Second, "no-store": 0, "no-cache, max-age=300": 0, "max-age=soon": keysFor, "max-age=-1": keysFor,
-		"s-maxage=1": keysFor, "max-age=999999999": 24 * time.Hour,
+		"": DefaultAtMost, "public": DefaultAtMost, "max-age=90": 90 * time.Second, "public, max-age=15, stale-if-error=86400": 15 * time.Second,
+		`Max-Age="200"`: 200 * time.Second, "no-store": 0, "no-cache, max-age=300": 0, "max-age=soon": DefaultAtMost, "max-age=-1": DefaultAtMost,
+		"s-maxage=1": DefaultAtMost, "max-age=999999999": 24 * time.Hour,
 	} {
 		if got := maxAge(http.Header{"Cache-Control": {text}}); got != want {
 			t.Errorf("%q: %v, want %v", text, got, want)
