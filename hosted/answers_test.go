@@ -50,8 +50,8 @@ func TestAnswersToTheCodeAreSorted(t *testing.T) {
 		body   string
 		want   any
 	}{
-		"used":           {403, `{"error":"invalid_grant","error_description":"Invalid authorization code canary-code"}`, hosted.ErrExpired},
-		"wrong verifier": {401, `{"error":"invalid_grant","error_description":"VERIFIER"}`, hosted.ErrExpired},
+		"used":           {403, `{"error":"invalid_grant","error_description":"Invalid authorization code canary-code"}`, hosted.ErrUsed},
+		"wrong verifier": {401, `{"error":"invalid_grant","error_description":"VERIFIER"}`, hosted.ErrUsed},
 		"wrong secret":   {401, `{"error":"access_denied","error_description":"homeroom-web-secret"}`, &misconfigured},
 		"wrong client":   {401, `{"error":"invalid_client"}`, &misconfigured},
 		"plain text":     {404, `no canary-code here`, &misconfigured},

@@ -316,14 +316,14 @@ func TestCodesOfOthersAreNotTaken(t *testing.T) {
 	stolen, own := sentBack(victim, "victim@lincoln.example"), sentBack(thief, "eve@evil.example")
 	own.Set("code", stolen.Get("code"))
 	goOn(t, d, thief, own)
-	d.wantErr(hosted.ErrExpired)
+	d.wantErr(hosted.ErrUsed)
 	without(t, d.last().err.Error(), stolen.Get("code"))
 
 	// The victim's own browser can still use it, once.
 	goOn(t, d, victim, stolen)
 	d.wantLogin("victim@lincoln.example")
 	goOn(t, d, victim, stolen)
-	d.wantErr(hosted.ErrExpired)
+	d.wantErr(hosted.ErrUsed)
 }
 
 func TestMixUpBetweenTwoProviders(t *testing.T) {

@@ -29,6 +29,8 @@ type Trip struct {
 	ReturnTo string `json:"return,omitempty"`
 	// Silent tells that nothing was to be shown (prompt=none).
 	Silent bool `json:"silent,omitempty"`
+	// SignupID is what came of the registration; empty until it is finished (see [Provider.Done]).
+	SignupID string `json:"signup,omitempty"`
 }
 
 // memory is what a cookie holds. Once the provider has told who it is, the answer takes the place of the question.
@@ -157,7 +159,9 @@ func (p *Provider) tidy(r *http.Request) []*http.Cookie {
 		}
 		open = append(open, m)
 	}
-	slices.SortFunc(open, func(a, b memory) int { return cmp.Compare(a.BeganAt, b.BeganAt) })
+	slices.SortFunc(open, func(a, b memory) int { // those that are finished go first
+		return cmp.Or(cmp.Compare(b.Trip.SignupID, a.Trip.SignupID), cmp.Compare(a.BeganAt, b.BeganAt))
+	})
 	for _, m := range open[:max(0, len(open)-mostCookies+1)] {
 		ends = append(ends, p.Drop(m.Trip))
 	}
@@ -167,15 +171,27 @@ func (p *Provider) tidy(r *http.Request) []*http.Cookie {
 // Drop is the cookie that ends a registration in the browser.
 func (p *Provider) Drop(trip Trip) *http.Cookie { return p.cookie(trip.ID, "", 0) }
 
+// Done is the cookie of a registration that is finished, for another lifetime: [Provider.Finish] and [Provider.Held] tell what
+// came of it when its page is loaded again.
+func (p *Provider) Done(trip Trip, signupID string) (*http.Cookie, error) {
+	return p.seal(memory{
+		Trip: Trip{ID: trip.ID, Locales: trip.Locales, ReturnTo: trip.ReturnTo, SignupID: signupID}, BeganAt: p.cfg.Now().Unix(),
+	})
+}
+
 // Hold is the cookie with which a registration rests whose person is known, for another lifetime: the school's name is still
 // to be asked for, or what comes next cannot be done now. [Provider.Held] finds it again.
 func (p *Provider) Hold(trip Trip, person Person) (*http.Cookie, error) {
 	return p.seal(memory{Trip: trip, Person: &person, BeganAt: p.cfg.Now().Unix()})
 }
 
-// Held finds a registration that rests, by its [Trip.ID]. It fails with [ErrMixedUp] and [ErrExpired].
+// Held finds a registration that rests, by its [Trip.ID]. There is no person once it is finished: the trip has its
+// SignupID. It fails with [ErrMixedUp] and [ErrExpired].
 func (p *Provider) Held(r *http.Request, id string) (Trip, Person, error) {
 	m, err := p.remember(r, id)
+	if err == nil && m.Trip.SignupID != "" {
+		return m.Trip, Person{}, nil
+	}
 	if err == nil && m.Person == nil {
 		err = fmt.Errorf("%w: the provider has not answered yet", ErrMixedUp)
 	}

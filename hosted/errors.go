@@ -14,8 +14,10 @@ var (
 	ErrRefused = errors.New("the person refused")
 	// ErrLoginRequired says that nothing was to be shown (prompt=none), and something must be.
 	ErrLoginRequired = errors.New("the person must be asked")
-	// ErrExpired says that it took too long, or that the answer was used before.
-	ErrExpired = errors.New("the registration has taken too long, or was finished before")
+	// ErrExpired says that it took too long.
+	ErrExpired = errors.New("the registration has taken too long")
+	// ErrUsed says that the provider does not take the answer's code: it was used before, or it is too old.
+	ErrUsed = errors.New("the answer was used before, or is too old")
 	// ErrMixedUp says that the answer is not one to a question of this browser.
 	ErrMixedUp = errors.New("the answer does not belong to a registration of this browser")
 	// ErrUntrusted says that what the provider told of the person does not hold up.

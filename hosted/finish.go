@@ -1,6 +1,7 @@
 package hosted
 
 import (
+	"context"
 	"crypto/subtle"
 	"fmt"
 	"net/http"
@@ -12,9 +13,10 @@ import (
 
 // Finish reads what the provider has sent the browser back with. The trip is that of the browser's cookie; it is known with
 // most errors too, and zero with [ErrMixedUp]. A registration that rests (see [Provider.Hold]) is found as it was: an answer
-// is used once, and the person may load the page again.
+// is used once, and the person may load the page again. One that is finished (see [Provider.Done]) has no person any more, and
+// the trip has its SignupID. The same answer several times at once is redeemed once for all.
 //
-// It fails with [ErrMixedUp], [ErrExpired], [ErrRefused], [ErrLoginRequired], [ErrUntrusted], [ErrNoEmail], an
+// It fails with [ErrMixedUp], [ErrExpired], [ErrUsed], [ErrRefused], [ErrLoginRequired], [ErrUntrusted], [ErrNoEmail], an
 // *[identity.Unavailable] or an *[identity.Misconfigured]. None of their texts holds a code, a token or a secret.
 func (p *Provider) Finish(r *http.Request) (Trip, Person, error) {
 	answer, err := readAnswer(r.URL.Query())
@@ -24,6 +26,9 @@ func (p *Provider) Finish(r *http.Request) (Trip, Person, error) {
 	m, err := p.remember(r, answer.state)
 	if err != nil {
 		return m.Trip, Person{}, err
+	}
+	if m.Trip.SignupID != "" {
+		return m.Trip, Person{}, nil
 	}
 	if m.Person != nil {
 		return m.Trip, *m.Person, nil
@@ -38,8 +43,11 @@ func (p *Provider) Finish(r *http.Request) (Trip, Person, error) {
 	if answer.failure != "" {
 		return m.Trip, Person{}, p.explain(answer)
 	}
-	person, err := p.redeem(r.Context(), provider, answer.code, m)
-	return m.Trip, person, err
+	person, err, _ := p.redeeming.Do(m.Trip.ID+" "+answer.code, func() (any, error) {
+		// A browser that asks again at once lets go of its first request, whose code cannot be given twice.
+		return p.redeem(context.WithoutCancel(r.Context()), provider, answer.code, m)
+	})
+	return m.Trip, person.(Person), err
 }
 
 // answer is the query of a callback.

@@ -149,8 +149,9 @@ type Provider struct {
 	secure bool
 	key    []byte
 
-	asking singleflight.Group
-	found  atomic.Pointer[endpoints] // nil until the provider has told
+	asking    singleflight.Group
+	redeeming singleflight.Group
+	found     atomic.Pointer[endpoints] // nil until the provider has told
 }
 
 // New makes a Provider. It sends nothing: the provider is asked when the first person comes.

@@ -52,7 +52,7 @@ func TestACertifiedProvider(t *testing.T) {
 				t.Errorf("the trip is %+v", d.last().trip)
 			}
 			browser.Get(page.URL.String()) // the code a second time
-			d.wantErr(hosted.ErrExpired)
+			d.wantErr(hosted.ErrUsed)
 		})
 	}
 }

@@ -90,7 +90,7 @@ func (p *Provider) exchange(ctx context.Context, provider *endpoints, code, veri
 	case errors.As(err, &unavailable):
 		return nil, fmt.Errorf("exchange the code: %w", unavailable)
 	case errors.As(err, &refused) && refused.ErrorCode == "invalid_grant":
-		return nil, fmt.Errorf("%w: the provider does not take the code: %q", ErrExpired, quoted(refused.ErrorDescription, secrets...))
+		return nil, fmt.Errorf("%w: the provider does not take the code: %q", ErrUsed, quoted(refused.ErrorDescription, secrets...))
 	case errors.As(err, &refused):
 		return nil, &identity.Misconfigured{
 			Hint: "look at HOMEROOM_HOSTED_CLIENT_ID, HOMEROOM_HOSTED_CLIENT_SECRET and HOMEROOM_HOSTED_REDIRECT_URL, and at the application at the provider",

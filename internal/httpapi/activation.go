@@ -120,11 +120,15 @@ func (s *server) showActivated(c *gin.Context, says messages.Localizer, outcome 
 
 // confirmHosted confirms a sign-up with the login that the person has just used on the provider's pages.
 func (s *server) confirmHosted(c *gin.Context, says messages.Localizer, trip hosted.Trip, person hosted.Person) {
-	outcome, err := s.cfg.Signup.ActivateLogin(c.Request.Context(), trip.Confirm, person.Login.ID)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.Request.Context()), requestTimeout)
+	defer cancel()
+	outcome, err := s.cfg.Signup.ActivateLogin(ctx, trip.Confirm, person.Login.ID)
 	switch {
 	case err == nil:
-		s.drop(c, trip)
-		s.showActivated(c, says, outcome)
+		if s.finished(c, says, trip, outcome.SignupID) {
+			s.showActivated(c, says, outcome)
+		}
+	case errors.Is(err, signup.ErrInProgress) && s.leadOn(c, trip): // by another request of this person
 	case errors.Is(err, signup.ErrInProgress), problemOf(err).Status == http.StatusServiceUnavailable:
 		s.offerAgain(c, says, trip, person, err)
 	default:

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/gin-gonic/gin"
+	"github.com/google/uuid"
 
 	"homeroom/catalog"
 	"homeroom/hosted"
@@ -111,6 +112,9 @@ func (s *server) finishHosted(c *gin.Context) {
 		c.Redirect(http.StatusSeeOther, hosted.WithQuery(trip.ReturnTo, map[string]string{"error": "login_required"}))
 		return
 	}
+	if errors.Is(err, hosted.ErrUsed) && s.leadOn(c, trip) {
+		return
+	}
 	if err != nil {
 		s.endHosted(c, says, trip, err)
 		return
@@ -130,13 +134,19 @@ func (s *server) goOnHosted(c *gin.Context) {
 }
 
 // signUpHosted runs the saga for a person whom the provider has named. The registration's id is its idempotency key: the
-// page may be loaded again, and an answer that is lost is given again.
+// page may be loaded again, and an answer that is lost is given again. A browser that goes stops nothing: the person's next
+// request finds what came of this one.
 func (s *server) signUpHosted(c *gin.Context, says messages.Localizer, trip hosted.Trip, person hosted.Person) {
+	if trip.SignupID != "" {
+		s.leadBack(c, says, trip)
+		return
+	}
 	if trip.Confirm != "" {
 		s.confirmHosted(c, says, trip, person)
 		return
 	}
-	ctx := c.Request.Context()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.Request.Context()), requestTimeout)
+	defer cancel()
 	req := s.hostedRequest(c, says, trip, person)
 	if req.SchoolName == "" && req.Invitation == "" {
 		s.askForRest(c, says, trip, person, http.StatusOK, nil)
@@ -146,8 +156,8 @@ func (s *server) signUpHosted(c *gin.Context, says messages.Localizer, trip host
 	var invalid *signup.ValidationError
 	switch {
 	case err == nil:
-		s.drop(c, trip)
-		s.sendOn(c, trip, outcome)
+		s.sendOn(c, trip, outcome.SignupID, outcome.Status)
+	case errors.Is(err, signup.ErrInProgress) && s.leadOn(c, trip): // by another request of this person
 	case errors.As(err, &invalid) && askable(invalid):
 		problemOf(err).note(ctx, c.Writer.Header())
 		s.askForRest(c, says, trip, person, http.StatusUnprocessableEntity, invalid)
@@ -158,14 +168,29 @@ func (s *server) signUpHosted(c *gin.Context, says messages.Localizer, trip host
 	}
 }
 
-// sendOn tells the application that began how the sign-up stands, or the person where there is none.
-func (s *server) sendOn(c *gin.Context, trip hosted.Trip, outcome signup.Outcome) {
-	id := outcome.SignupID.String()
+// sendOn tells the application that began how the sign-up stands, or the person where there is none. The same page
+// leads there again for a while.
+func (s *server) sendOn(c *gin.Context, trip hosted.Trip, signupID uuid.UUID, status catalog.Status) {
+	if !s.finished(c, s.language(c, trip.Locales), trip, signupID) {
+		return
+	}
+	id := signupID.String()
 	if trip.ReturnTo == "" {
 		c.Redirect(http.StatusSeeOther, standing(id, trip.Locales))
 		return
 	}
-	c.Redirect(http.StatusSeeOther, hosted.WithQuery(trip.ReturnTo, map[string]string{"signup_id": id, "status": string(outcome.Status)}))
+	c.Redirect(http.StatusSeeOther, hosted.WithQuery(trip.ReturnTo, map[string]string{"signup_id": id, "status": string(status)}))
+}
+
+// finished has the browser remember what came of a registration. It answers when that fails.
+func (s *server) finished(c *gin.Context, says messages.Localizer, trip hosted.Trip, signupID uuid.UUID) bool {
+	cookie, err := s.cfg.Hosted.Done(trip, signupID.String())
+	if err != nil {
+		s.showProblem(c, says, err)
+		return false
+	}
+	http.SetCookie(c.Writer, cookie)
+	return true
 }
 
 // standing is the address of the page that shows how a sign-up stands.

@@ -33,7 +33,7 @@ func (s *server) hostedRequest(c *gin.Context, says messages.Localizer, trip hos
 	req := signup.Request{
 		Login: &login, Email: login.Email, SchoolName: entered("schoolName", trip.SchoolName), Invitation: trip.Invitation,
 		GivenName: person.GivenName, FamilyName: person.FamilyName, Name: person.Name,
-		Profile: map[string]string{}, IdempotencyKey: "hosted." + trip.ID,
+		Profile: map[string]string{}, IdempotencyKey: keyOf(trip),
 	}
 	for _, wish := range append(strings.Fields(trip.Locales), person.Locale, says.Tag()) {
 		if req.Locale = locale(wish); req.Locale != "" {
@@ -209,7 +209,7 @@ func endingOf(err error) (ending, bool) {
 		return ending{forbidden, "page.refused", true}, true
 	case errors.Is(err, hosted.ErrLoginRequired):
 		return ending{unauthenticated, "page.hosted.asked", true}, true
-	case errors.Is(err, hosted.ErrExpired):
+	case errors.Is(err, hosted.ErrExpired), errors.Is(err, hosted.ErrUsed):
 		return ending{malformedRequest, "page.hosted.expired", true}, true
 	case errors.Is(err, hosted.ErrMixedUp):
 		return ending{malformedRequest, "page.hosted.strange", true}, true

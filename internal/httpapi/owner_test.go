@@ -186,6 +186,8 @@ func TestAHostedSignUpIsConfirmedWithItsLogin(t *testing.T) {
 	page = v.browser.Submit(page, "Continue", map[string]string{"email": "ada@lincoln.example", "password": password})
 	wantPage(t, page, http.StatusOK, "Thank you")
 	equal(t, "ready", v.call("GET", "/signups/"+id.String(), "").json(t)["status"])
+	again := v.browser.Get(page.URL.String()) // loaded again
+	wantPage(t, again, http.StatusOK, "Lincoln High is ready")
 
 	t.Run("and a wrong link is gone", func(t *testing.T) {
 		page := v.browser.Get(front + "/register?" + url.Values{"confirm": {"x"}}.Encode())
