@@ -28,6 +28,15 @@ func (s *Store) RebuildSpare(ctx context.Context, id uuid.UUID) error {
 		where id = $1 and state = 'spare'`, id)
 }
 
+// WithdrawSpare takes a spare out of stock without touching its database: nobody can claim it any more. It fails with
+// [ErrStateChanged] when nobody could, or it has been claimed.
+func (s *Store) WithdrawSpare(ctx context.Context, id uuid.UUID) error {
+	return changeOne(ctx, s.pool, "withdraw spare", id, `
+		update tenants
+		set claimable_xid = null, claimable_in = null, updated_at = now()
+		where id = $1 and state = 'spare' and `+claimable, id)
+}
+
 // SetOrganization records which organization a school has at the identity provider now. It fails with [ErrStateChanged] when
 // the one that was seen, which may be none, is not recorded any more.
 func (s *Store) SetOrganization(ctx context.Context, id uuid.UUID, seen, now string) error {

@@ -161,6 +161,15 @@ func TestMendingExpectsWhatWasSeen(t *testing.T) {
 	if err := store.SetHealth(t.Context(), seen, catalog.Health{Version: 5}); !errors.Is(err, catalog.ErrStateChanged) {
 		t.Errorf("of another version: %v", err)
 	}
+	if err := store.WithdrawSpare(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	if row := survey(t, store).Tenants[id]; row.Claimable || row.State != catalog.Spare {
+		t.Errorf("%+v", row)
+	}
+	if err := store.WithdrawSpare(t.Context(), id); !errors.Is(err, catalog.ErrStateChanged) {
+		t.Errorf("withdrawn again: %v", err)
+	}
 	if err := store.RebuildSpare(t.Context(), id); err != nil {
 		t.Fatal(err)
 	}

@@ -48,6 +48,7 @@ const (
 	LoginsRefused       Code = "logins_refused"
 	TenantKeyDiffers    Code = "tenant_key_differs"
 	SpareUnfinished     Code = "spare_unfinished"
+	SpareWithData       Code = "spare_with_data"
 	TemplateOpen        Code = "template_open"
 	FunctionsOpen       Code = "functions_open"
 )
@@ -188,7 +189,9 @@ var kinds = map[Code]kind{
 	TenantKeyDiffers: {Error, "Set the former HOMEROOM_TENANT_KEY again: nothing is repaired with this one. If it was changed on purpose, " +
 		"docs/operations.md, New secrets."},
 	SpareUnfinished: {Warning, "No service makes it, or it cannot be made: look whether homeroom serve runs, and at its log for \"fill the stock of spares\"."},
-	TemplateOpen:    {Warning, "Somebody has opened it, and may have changed what new schools get. While a session is in it, no database can be made."},
+	SpareWithData: {Error, "Look into it as superuser: whose is it? While nobody knows, it is neither given to a school nor dropped. If it is nobody's, drop " +
+		"the database; the keeper of spares removes the rest."},
+	TemplateOpen: {Warning, "Somebody has opened it, and may have changed what new schools get. While a session is in it, no database can be made."},
 
 	FunctionsOpen: {Info, "With them one tenant can stop the whole server. Databases that were made before the template closed them still have them " +
 		"open, and so has the template where no superuser has made its base (examples/provisioner.sql)."},

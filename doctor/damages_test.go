@@ -325,6 +325,10 @@ func TestAUserWhoseTenantIsASpare(t *testing.T) {
 	w := setup(t, 0)
 	w.school()
 	w.sql("update tenants set state = 'spare', name = null, slug = null where state = 'ready'")
+	if report := w.finds("user_without_tenant"); strings.Contains(report.Findings[0].Detail, "the next school") {
+		t.Error("nobody is given a spare whose row was changed by hand: ", describe(report))
+	}
+	w.sql(claimableAgain)
 	report := w.finds("user_without_tenant")
 	if !strings.Contains(report.Findings[0].Detail, "the next school would be given") {
 		t.Error(describe(report))

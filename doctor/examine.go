@@ -114,6 +114,8 @@ type examination struct {
 type inspection struct {
 	tenant.Inspection
 	empty bool
+	// filled: it is a spare, and holds rows.
+	filled bool
 	// schemaOwner is who owns the schema public, where that was looked at.
 	schemaOwner string
 	err         error
@@ -167,6 +169,7 @@ func (d *Doctor) look(ctx context.Context, options Options, former *examination)
 	if err := e.compareOrganizations(ctx); err != nil {
 		return nil, err
 	}
+	e.dropSaid()
 	e.findings = slices.DeleteFunc(e.findings, func(f Finding) bool { return !e.concerns(f) })
 	sortFindings(e.findings)
 	e.findings = slices.CompactFunc(e.findings, func(a, b Finding) bool { return a.key() == b.key() })

@@ -88,10 +88,11 @@ func (d *Doctor) Fix(ctx context.Context, report Report, told func(Finding, erro
 	return after, ctx.Err()
 }
 
-// stillThere is an error when a report has the same finding.
+// stillThere is an error when a report has the same finding. What is less severe now, and left to a person, was repaired as far
+// as it can be.
 func (r Report) stillThere(f Finding) error {
 	i := slices.IndexFunc(r.Findings, func(g Finding) bool {
-		return g.key() == f.key() && equal(g.SignupID, f.SignupID)
+		return g.key() == f.key() && equal(g.SignupID, f.SignupID) && ranks[g.Severity] <= ranks[f.Severity]
 	})
 	if i < 0 {
 		return nil

@@ -31,6 +31,7 @@ var unadvised = map[doctor.Code]string{
 	doctor.LoginsRefused:             "the cause is in the configuration",
 	doctor.TenantKeyDiffers:          "the cause is in the configuration",
 	doctor.SpareUnfinished:           "the cause is in the log of the service",
+	doctor.SpareWithData:             "only a person knows whose the data is, where it cannot be claimed",
 	doctor.SchemaDrift:               "only a person knows which of the two schemas is right; the step shows the difference",
 	doctor.ReferenceDiffers:          "the file must be brought back; the step shows the difference",
 	doctor.SignupWithoutSchool:       "rows were changed by hand: a backup tells what they were",

@@ -32,7 +32,7 @@ func (e *examination) inspect(ctx context.Context) error {
 	group.SetLimit(e.cfg.Concurrency)
 	for _, t := range e.opened {
 		group.Go(func() error {
-			return e.inspectOne(ctx, e.cfg.Servers[t.Server], tenant.ID(t.ID), t.PasswordRotation)
+			return e.inspectOne(ctx, e.cfg.Servers[t.Server], t)
 		})
 	}
 	return group.Wait()
@@ -86,12 +86,16 @@ func (e *examination) accused(id uuid.UUID) bool {
 }
 
 // inspectOne looks into one database.
-func (e *examination) inspectOne(ctx context.Context, server *tenant.Server, id tenant.ID, rotation int) error {
-	seen, err := server.Inspect(ctx, id, rotation)
+func (e *examination) inspectOne(ctx context.Context, server *tenant.Server, t catalog.SurveyedTenant) error {
+	id := tenant.ID(t.ID)
+	seen, err := server.Inspect(ctx, id, t.PasswordRotation)
+	found := inspection{Inspection: seen, err: err}
+	if err == nil && t.State == catalog.Spare {
+		found.filled = e.filled(ctx, server, id)
+	}
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	found := inspection{Inspection: seen, err: err}
 	if errors.Is(err, migrations.ErrNoSchema) {
 		if found.schemaOwner, err = server.SchemaOwner(ctx, id); err != nil {
 			found.err = err
@@ -115,6 +119,9 @@ func (e *examination) compareInside() {
 		case opened && seen.err == nil:
 			e.compareRights(t, seen)
 			e.compareSchema(t, seen)
+			if seen.filled && !e.seeded(t) {
+				e.addSpareWithData(t, "its tables hold rows")
+			}
 		case opened && postgres.Unreachable(seen.err):
 			e.add(Finding{Code: ServerUnreachable, Subject: t.Server, Server: t.Server, TenantID: &t.ID, Detail: reason(seen.err)})
 		case opened && errors.Is(seen.err, migrations.ErrNoSchema):

@@ -132,7 +132,11 @@ func (e *examination) compareTaken(ctx context.Context, c claim, t catalog.Surve
 	finding := schoolOf(c.owner, c.id, t.Server,
 		", and its tenant is another sign-up's there: another school's by now, or the one that this person had joined")
 	if t.State == catalog.Spare {
-		finding = schoolOf(c.owner, c.id, t.Server, ", and takes its tenant for a spare, which the next school would be given")
+		would := ""
+		if t.Claimable {
+			would = ", which the next school would be given"
+		}
+		finding = schoolOf(c.owner, c.id, t.Server, ", and takes its tenant for a spare"+would)
 		if server, ok := e.cfg.Servers[t.Server]; ok {
 			seen := e.peek(ctx, found{server, t.Database, c.id, e.servers[t.Server].Databases[t.Database]})
 			finding = e.adoptable(finding, c, server, seen)

@@ -86,14 +86,17 @@ func TestARestoredCatalog(t *testing.T) {
 	w.finds("")
 }
 
+// claimableAgain has the next school be given a spare of which nobody can tell any more that it is nobody's, as a program of before
+// would have.
+const claimableAgain = "update tenants set claimable_xid = pg_current_xact_id()::xid, claimable_in = catalog_instance() where state = 'spare'"
+
 func TestALostSchoolWhoseTenantAnotherHas(t *testing.T) {
 	t.Parallel()
 	w := setup(t, 1)
 	copyOf(w)
 	lost := w.school()
 	restore(w)
-	// A program of before would have taken it for nobody's.
-	w.sql("update tenants set claimable_xid = pg_current_xact_id()::xid, claimable_in = catalog_instance()")
+	w.sql(claimableAgain)
 	taken := w.school()
 	if taken.School.ID != lost.School.ID {
 		t.Fatal("the situation has not come about")

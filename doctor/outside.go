@@ -31,6 +31,9 @@ func (e *examination) compareOutside(t catalog.SurveyedTenant, survey tenant.Sur
 		e.add(finding)
 	default:
 		e.compareAccess(t, db, role, hasRole)
+		if t.State == catalog.Spare && db.InUse != "" {
+			e.addSpareWithData(t, fmt.Sprintf("it is marked as %q", db.InUse))
+		}
 	}
 }
 

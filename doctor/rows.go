@@ -63,7 +63,9 @@ func leaving(t catalog.SurveyedTenant) bool {
 func schoollessFinding(u catalog.SurveyedUser, t catalog.SurveyedTenant) Finding {
 	finding := userFinding(UserWithoutTenant, u, fmt.Sprintf("the user is active, and tenant %s is %s", t.Database, t.State))
 	if t.State == catalog.Spare {
-		finding.Detail += ": the next school would be given this user's database"
+		if t.Claimable {
+			finding.Detail += ": the next school would be given this user's database"
+		}
 		finding.Advice = "Take it out of the stock at once, then compare with a backup: somebody has changed rows by hand."
 		finding = finding.next(inCatalog("In the catalog run", fmt.Sprintf("update tenants set state = 'quarantined', resume_state = 'spare', "+
 			"quarantine_kind = 'database', quarantine_cause = 'an active user has it' where id = '%s' and state = 'spare'", t.ID)))
