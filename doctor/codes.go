@@ -186,8 +186,8 @@ var kinds = map[Code]kind{
 		"Nothing is repaired. Else restore the server from a backup."},
 	LoginsRefused: {Error, "Most passwords are not changed one by one: look first whether HOMEROOM_TENANT_KEY is the right one, then at pg_hba.conf. " +
 		"Without the catalog's check value of the key nothing is repaired: that would give every role another password."},
-	TenantKeyDiffers: {Error, "Set the former HOMEROOM_TENANT_KEY again: nothing is repaired with this one. If it was changed on purpose, " +
-		"docs/operations.md, New secrets."},
+	TenantKeyDiffers: {Error, "Set the former HOMEROOM_TENANT_KEY again: nothing is repaired with this one. If it was changed on purpose, stop " +
+		"every process of Homeroom, then: homeroom doctor --fix --new-tenant-key"},
 	SpareUnfinished: {Warning, "No service makes it, or it cannot be made: look whether homeroom serve runs, and at its log for \"fill the stock of spares\"."},
 	SpareWithData: {Error, "Look into it as superuser: whose is it? While nobody knows, it is neither given to a school nor dropped. If it is nobody's, drop " +
 		"the database; the keeper of spares removes the rest."},

@@ -26,6 +26,9 @@ type Options struct {
 	Open int
 	// Only narrows to these tenants: ids, slugs or databases. All of theirs are opened, unless Open is 0.
 	Only []string
+	// NewTenantKey: the tenant key was changed on purpose. [Doctor.Fix] then records it first, and gives the roles that it does not
+	// open their new passwords. Nothing of this can be done with Open 0, or with Only.
+	NewTenantKey bool
 }
 
 // Examine looks at everything, and changes nothing. What was found wrong is looked at again, and told when it still is.

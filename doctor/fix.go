@@ -17,16 +17,19 @@ import (
 // Plan lists the findings of a report that Fix would repair, in the order in which it would.
 func (d *Doctor) Plan(report Report) []Finding {
 	plan := slices.DeleteFunc(slices.Clone(report.Findings), func(f Finding) bool { return f.repair.do == nil })
-	// What a school has comes before what may serve as a spare.
+	// A new key comes before what is done with it, and what a school has before what may serve as a spare.
 	slices.SortStableFunc(plan, func(a, b Finding) int { return cmp.Compare(turnOf(a), turnOf(b)) })
 	return plan
 }
 
 func turnOf(f Finding) int {
-	if f.Code == LostSchool {
+	switch f.Code {
+	case TenantKeyDiffers:
 		return 0
+	case LostSchool:
+		return 1
 	}
-	return 1
+	return 2
 }
 
 // StillThereError says that a repair ended without an error, and that its finding is there all the same.
@@ -50,7 +53,7 @@ func (e *StillThereError) Error() string {
 //
 // When all are done it examines again, as the report's examination did, and only then tells how each finding went: nil for one
 // that is gone, which is kept in the audit, and a [*StillThereError] for one that is not. It returns what that examination
-// found. It fails when ctx ends; what was repaired until then is not in the audit, and the next examination finds what is left.
+// found. It fails when ctx ends, or a new tenant key cannot be recorded; what was repaired until then is not in the audit, and the next examination finds what is left.
 func (d *Doctor) Fix(ctx context.Context, report Report, told func(Finding, error)) (Report, error) {
 	plan := d.Plan(report)
 	done := map[string]error{}
@@ -65,6 +68,9 @@ func (d *Doctor) Fix(ctx context.Context, report Report, told func(Finding, erro
 		}
 		if err == nil {
 			killpoint.Here("doctor.repaired")
+		}
+		if err != nil && finding.Code == TenantKeyDiffers {
+			return report, err // no role may get a password of a key that is not recorded
 		}
 		done[finding.repair.key] = err
 	}

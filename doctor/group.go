@@ -13,9 +13,12 @@ import (
 const severalAtLeast = 3
 
 // group puts one finding in the place of those that have one cause: another server behind a server's URL, another key, a
-// migration file that was changed. None of them has a repair: the cause must be repaired, and then nothing else is wrong.
+// migration file that was changed. Most of them have no repair: the cause must be repaired, and then nothing else is wrong.
 func (e *examination) group() {
-	if e.key != nil && e.cfg.KeyCheck != nil && !bytes.Equal(e.key, e.cfg.KeyCheck) {
+	switch other := e.cfg.KeyCheck != nil && !bytes.Equal(e.key, e.cfg.KeyCheck); {
+	case other && e.options.NewTenantKey:
+		e.add(e.recordKey(keyDiffers))
+	case other && e.key != nil:
 		e.groupByKey()
 	}
 	for server := range e.servers {
@@ -86,7 +89,14 @@ func refused(f Finding) bool { return f.Code == LoginRefused || f.Code == SpareU
 func (e *examination) groupByKey() {
 	e.findings = slices.DeleteFunc(e.findings, refused)
 	e.dropRepairs(func(Finding) bool { return true })
-	e.add(Finding{Code: TenantKeyDiffers, Subject: "HOMEROOM_TENANT_KEY", Detail: "the passwords of this catalog's tenants come from another key"})
+	e.add(keyDiffers)
+}
+
+var keyDiffers = Finding{Code: TenantKeyDiffers, Subject: "HOMEROOM_TENANT_KEY", Detail: "the passwords of this catalog's tenants come from another key"}
+
+// keyCertain tells whether the tenant key is the right one: its check value is in the catalog, or it is about to be.
+func (e *examination) keyCertain() bool {
+	return e.cfg.KeyCheck != nil && (e.key != nil || e.options.NewTenantKey)
 }
 
 // groupRefused tells of one server whose roles are refused. All of them are given their passwords again only where the catalog
@@ -102,12 +112,12 @@ func (e *examination) groupRefused(server string, opened int) {
 	if !merged {
 		return
 	}
-	if e.key == nil || e.cfg.KeyCheck == nil {
+	if !e.keyCertain() {
 		e.dropRepairs(func(f Finding) bool { return f.Server == server && strings.HasPrefix(f.repair.key, ensureKey) })
 		return
 	}
 	i := slices.IndexFunc(e.findings, func(f Finding) bool { return f.Code == LoginsRefused && f.Server == server })
-	e.findings[i] = e.findings[i].next(repairAll).repairedBy("run the provisioning steps of these tenants again", "logins "+server, func(ctx context.Context) error {
+	e.findings[i] = e.findings[i].next(repairAll).repairedBy("run the provisioning steps of these tenants again, which gives their roles the passwords of this key", "logins "+server, func(ctx context.Context) error {
 		var all error
 		for _, r := range repairs {
 			if r.do != nil && ctx.Err() == nil {

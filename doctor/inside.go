@@ -180,9 +180,9 @@ const mostSteps = 20
 func (e *examination) compareRights(t catalog.SurveyedTenant, seen inspection) {
 	switch {
 	case !seen.Login && t.State == catalog.Spare:
-		e.add(e.ensure(about(SpareUnusable, t, "the spare's role cannot enter it with the derived password"), t))
+		e.add(e.ensureLogin(about(SpareUnusable, t, "the spare's role cannot enter it with the derived password"), t))
 	case !seen.Login:
-		e.add(e.ensure(about(LoginRefused, t, "the tenant's role cannot enter the database with the derived password"), t))
+		e.add(e.ensureLogin(about(LoginRefused, t, "the tenant's role cannot enter the database with the derived password"), t))
 	}
 	if !seen.Grants {
 		e.add(e.ensure(about(GrantsMissing, t, "rights inside the database are not as they should be"), t))

@@ -45,6 +45,27 @@ func (e *examination) ensure(f Finding, t catalog.SurveyedTenant) Finding {
 	})
 }
 
+// ensureLogin is ensure for a role that is refused. A tenant that must keep its version is only given its password.
+func (e *examination) ensureLogin(f Finding, t catalog.SurveyedTenant) Finding {
+	if f = e.ensure(f, t); f.Fix != "" {
+		return f
+	}
+	return f.next(repairTenant(t)).repairedBy("give the role its password again", ensureKey+t.Database, func(ctx context.Context) error {
+		return e.cfg.Servers[t.Server].Rotate(ctx, tenant.ID(t.ID), func(ctx context.Context) (int, error) {
+			row, err := e.unchanged(ctx, t)
+			return row.PasswordRotation, err
+		}, false)
+	})
+}
+
+// recordKey has the catalog know the tenant key from which the passwords come from now on. The roles' own passwords are other
+// findings, and repaired after it: whoever dies in between leaves roles that the next repair of the same key finds refused.
+func (e *examination) recordKey(f Finding) Finding {
+	return f.next(command("Repair it", "doctor --fix --yes --new-tenant-key")).repairedBy("record that the tenants' passwords come from this key from now on", "tenant key", func(ctx context.Context) error {
+		return e.cfg.Catalog.SetTenantKeyCheck(ctx, e.cfg.KeyCheck, e.cfg.Actor)
+	})
+}
+
 // unchanged is a tenant's row, if it still is in the state in which it was found.
 func (d *Doctor) unchanged(ctx context.Context, t catalog.SurveyedTenant) (catalog.Tenant, error) {
 	row, err := d.cfg.Catalog.TenantByID(ctx, t.ID)

@@ -18,11 +18,25 @@ import (
 )
 
 type doctorCommand struct {
-	Fix     bool     `help:"Repair what is provably ours, after printing the plan. Databases that hold data are never dropped."`
-	Yes     bool     `help:"With --fix: do not ask. Needed where nobody can be asked."`
-	Tenant  []string `help:"Only these tenants: id, slug or database. May be repeated." placeholder:"TENANT"`
-	Shallow bool     `help:"Do not open the tenants' databases."`
+	Fix          bool     `help:"Repair what is provably ours, after printing the plan. Databases that hold data are never dropped."`
+	Yes          bool     `help:"With --fix: do not ask. Needed where nobody can be asked."`
+	Tenant       []string `help:"Only these tenants: id, slug or database. May be repeated." placeholder:"TENANT"`
+	Shallow      bool     `help:"Do not open the tenants' databases."`
+	NewTenantKey bool     `help:"With --fix: HOMEROOM_TENANT_KEY was changed on purpose. Records that, then gives every tenant's role its new password."`
 	output
+}
+
+// Validate refuses what would change the key of all tenants, and the passwords of some.
+func (c doctorCommand) Validate() error {
+	switch {
+	case !c.NewTenantKey:
+		return nil
+	case !c.Fix:
+		return errors.New("--new-tenant-key only goes with --fix")
+	case c.Shallow || len(c.Tenant) > 0:
+		return errors.New("--new-tenant-key is about all tenants' passwords: leave out --shallow and --tenant")
+	}
+	return nil
 }
 
 // Run compares the identity provider, the catalog and the servers. It exits with 3 when something is wrong, and stays so.
@@ -32,7 +46,7 @@ func (c doctorCommand) Run(ctx context.Context, p program) error {
 		if err != nil {
 			return err
 		}
-		options := doctor.Options{Open: doctor.All, Only: c.Tenant}
+		options := doctor.Options{Open: doctor.All, Only: c.Tenant, NewTenantKey: c.NewTenantKey}
 		if c.Shallow {
 			options.Open = 0
 		}

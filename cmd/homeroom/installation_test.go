@@ -2,10 +2,16 @@ package main
 
 import (
 	"encoding/base64"
+	"errors"
+	"net/http"
+	"os/exec"
 	"strings"
 	"testing"
 
+	"homeroom/auth0/auth0test"
 	"homeroom/internal/pgtest"
+	"homeroom/internal/secret"
+	"homeroom/tenant"
 )
 
 // TestServeRefusesWhatIsNotOfThisInstallation starts the service with another tenant key, and with a server's URL that leads to
@@ -50,6 +56,92 @@ func TestServeRefusesWhatIsNotOfThisInstallation(t *testing.T) {
 	newSchool(1).mustSucceed(t, p.url)
 	p.stopWhen(t, w)
 	w.audit(t)
+}
+
+// TestANewTenantKey changes the key on purpose, with a process that dies while it gives the roles their new passwords.
+func TestANewTenantKey(t *testing.T) {
+	t.Parallel()
+	postgres := pgtest.Private(t, nil)
+	w := newWorld(t, postgres.URL("catalog"), postgres.URL("postgres"), 1)
+	before := w.start(t)
+	newSchool(1).mustSucceed(t, before.url)
+	w.me(t, before)
+	before.stopWhen(t, w)
+	key := []byte("another key of thirty-two bytes!")
+	env := "HOMEROOM_TENANT_KEY=" + base64.StdEncoding.EncodeToString(key)
+
+	if p := w.start(t, env); p.url != "" {
+		t.Fatal("it serves with another key")
+	}
+	code, out := w.output(t, env, "doctor", "--fix", "--yes")
+	if code != exitFailures || !strings.Contains(out, "tenant_key_differs") || !strings.Contains(out, "--new-tenant-key") {
+		t.Errorf("exit code %d: %s", code, out)
+	}
+	for _, args := range [][]string{
+		{"doctor", "--new-tenant-key"}, {"doctor", "--fix", "--new-tenant-key", "--shallow"}, {"doctor", "--fix", "--new-tenant-key", "--tenant", "x"},
+	} {
+		if code, out := w.output(t, env, args...); code != exitUsage {
+			t.Errorf("%v: exit code %d: %s", args, code, out)
+		}
+	}
+	code, out = w.output(t, env, "doctor", "--fix", "--new-tenant-key") // nobody can be asked
+	if code != exitFailures || !strings.Contains(out, "Nothing was repaired.") {
+		t.Errorf("exit code %d: %s", code, out)
+	}
+	w.audit(t) // with the former key
+
+	w.run(t, []string{"doctor", "--fix", "--yes", "--new-tenant-key"}, env, "HOMEROOM_KILL_AT=doctor.repaired:2").waitDead(t)
+	if code, out := w.output(t, env, "doctor"); code != exitFailures || strings.Contains(out, "login_refused") || !strings.Contains(out, "spare_unusable") {
+		t.Errorf("after its death: exit code %d: %s", code, out)
+	}
+	if code, out := w.output(t, env, "doctor", "--fix", "--yes"); code != exitOK {
+		t.Errorf("exit code %d: %s", code, out)
+	}
+	if n, err := w.number(t.Context(), "select count(*) from audit_events where action = 'tenant_key.change'"); err != nil || n != 1 {
+		t.Errorf("%d changes of the key are recorded, %v", n, err)
+	}
+	if p := w.start(t); p.url != "" {
+		t.Error("it serves with the former key")
+	}
+	after := w.start(t, env)
+	w.me(t, after)
+	after.stopWhen(t, w)
+	var err error
+	if w.server, err = tenant.Open(tenant.Config{URL: secret.String(w.serverURL), Key: key}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.server.Close)
+	w.audit(t)
+}
+
+// output runs a command in a process of its own, and returns all that it wrote.
+func (w *world) output(t *testing.T, env string, args ...string) (code int, text string) {
+	t.Helper()
+	path, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), path, args...)
+	cmd.Env = append(w.environ(), env)
+	out, err := cmd.CombinedOutput()
+	if _, exited := errors.AsType[*exec.ExitError](err); err != nil && !exited {
+		t.Fatal(err)
+	}
+	return cmd.ProcessState.ExitCode(), string(out)
+}
+
+// me has the only school's owner ask for it, which enters its database.
+func (w *world) me(t *testing.T, p *process) {
+	t.Helper()
+	var login string
+	if err := w.pool.QueryRow(t.Context(), "select identity_id from users").Scan(&login); err != nil {
+		t.Fatal(err)
+	}
+	token := w.auth0.IssueToken(auth0test.TokenRequest{Subject: login})
+	status, body, err := request(t.Context(), p.url, http.MethodGet, "/me", "", "Authorization", "Bearer "+token)
+	if err != nil || status != http.StatusOK {
+		t.Errorf("/me: %d, %s, %v; it logged\n%s", status, body, err, p.logs)
+	}
 }
 
 // databasesOf are the databases with a tenant's or a template's name.
