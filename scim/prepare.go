@@ -63,7 +63,10 @@ func (c *Client) application(ctx context.Context) (string, error) {
 		return "", nil
 	}
 	var page struct {
-		Applications []struct{ ID, Name string } `json:"applications"`
+		Applications []struct {
+			ID   text
+			Name string
+		} `json:"applications"`
 	}
 	err := c.find(ctx, c.cfg.ApplicationsPath, equal("name", c.cfg.Application), scopeApplications, &page)
 	if err != nil {
@@ -72,7 +75,7 @@ func (c *Client) application(ctx context.Context) (string, error) {
 	var ids []string
 	for _, a := range page.Applications {
 		if a.Name == c.cfg.Application {
-			ids = append(ids, a.ID)
+			ids = append(ids, string(a.ID))
 		}
 	}
 	return only(ids, "application", c.cfg.Application, "SCIM_APPLICATION")
@@ -82,10 +85,10 @@ func (c *Client) application(ctx context.Context) (string, error) {
 func (c *Client) roleID(ctx context.Context, name, application, setting string) (string, error) {
 	var page struct {
 		Resources []struct {
-			ID          string `json:"id"`
+			ID          text   `json:"id"`
 			DisplayName string `json:"displayName"`
 			Audience    struct {
-				Value string `json:"value"`
+				Value text `json:"value"`
 			} `json:"audience"`
 		} `json:"Resources"`
 	}
@@ -98,9 +101,9 @@ func (c *Client) roleID(ctx context.Context, name, application, setting string) 
 	}
 	var ids []string
 	for _, r := range page.Resources {
-		theirs := application != "" && r.Audience.Value != "" && r.Audience.Value != application
+		theirs := application != "" && r.Audience.Value != "" && string(r.Audience.Value) != application
 		if r.DisplayName == name && !theirs {
-			ids = append(ids, r.ID)
+			ids = append(ids, string(r.ID))
 		}
 	}
 	return only(ids, "role", name, setting)

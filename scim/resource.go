@@ -1,7 +1,6 @@
 package scim
 
 import (
-	"encoding/json"
 	"strings"
 	"time"
 
@@ -74,41 +73,6 @@ type entry struct {
 	Primary bool   `json:"primary,omitempty"`
 }
 
-// UnmarshalJSON reads an entry leniently. Asgardeo shows an e-mail that has nothing besides its value as a bare string,
-// and what else others put there must not hide a user.
-func (e *entry) UnmarshalJSON(raw []byte) error {
-	if err := json.Unmarshal(raw, &e.Value); err == nil {
-		return nil
-	}
-	var members map[string]any
-	if err := json.Unmarshal(raw, &members); err != nil {
-		return nil //nolint:nilerr // neither a text nor an object tells us nothing
-	}
-	e.Value, _ = members["value"].(string)
-	e.Primary, _ = members["primary"].(bool)
-	return nil
-}
-
-// remoteUser is a user as the server shows one, as far as we read it.
-type remoteUser struct {
-	ID         string  `json:"id"`
-	ExternalID string  `json:"externalId"`
-	UserName   string  `json:"userName"`
-	Emails     []entry `json:"emails"`
-	// Roles and Groups are what the person has or is in. A server may leave them out.
-	Roles  []entry `json:"roles"`
-	Groups []entry `json:"groups"`
-	Meta   struct {
-		Created any `json:"created"`
-	} `json:"meta"`
-	// Active is false for a person who may not log in.
-	Active any `json:"active"`
-	// WSO2 is Asgardeo's own extension.
-	WSO2 struct {
-		EmailVerified any `json:"emailVerified"`
-	} `json:"urn:scim:wso2:schema"`
-}
-
 // has tells whether an e-mail is among the user's.
 func (u remoteUser) has(email, prefix string) bool {
 	for _, e := range u.Emails {
@@ -116,7 +80,7 @@ func (u remoteUser) has(email, prefix string) bool {
 			return true
 		}
 	}
-	return strings.EqualFold(u.UserName, prefix+email) || strings.EqualFold(u.UserName, email)
+	return strings.EqualFold(string(u.UserName), prefix+email) || strings.EqualFold(string(u.UserName), email)
 }
 
 // email is the primary e-mail, or else the first, or else the user name if it is one.
@@ -129,18 +93,17 @@ func (u remoteUser) email(prefix string) string {
 	if len(u.Emails) > 0 {
 		return u.Emails[0].Value
 	}
-	if name := strings.TrimPrefix(u.UserName, prefix); strings.Contains(name, "@") {
+	if name := strings.TrimPrefix(string(u.UserName), prefix); strings.Contains(name, "@") {
 		return name
 	}
 	return ""
 }
 
 func (c *Client) user(u remoteUser) identity.User {
-	text, _ := u.Meta.Created.(string)
-	created, _ := time.Parse(time.RFC3339, text)
+	created, _ := time.Parse(time.RFC3339, string(u.Created))
 	return identity.User{
-		ID: u.ID, OurID: ourID(u.ExternalID), Email: u.email(c.cfg.UserNamePrefix),
-		EmailVerified: u.WSO2.EmailVerified == true || u.WSO2.EmailVerified == "true", Blocked: u.Active == false, CreatedAt: created,
+		ID: string(u.ID), OurID: ourID(string(u.ExternalID)), Email: u.email(c.cfg.UserNamePrefix),
+		EmailVerified: isText(u.EmailVerified, "true"), Blocked: isText(u.Active, "false"), CreatedAt: created,
 	}
 }
 

@@ -121,6 +121,12 @@ func TestProvider(t *testing.T) {
 			BareSchemas: true, NumericStatus: true, DuplicateIsBadRequest: true, QuotedPaths: true, NoTarget: true,
 			EmptyIs404: true, LooseFilters: true, ObjectEmails: true, HidesRoles: true,
 		},
+		"a server with numbers for ids, and a single e-mail": {NumericIDs: true, ObjectEmails: true, Reshape: func(user map[string]any) {
+			if emails, ok := user["emails"].([]map[string]any); ok {
+				user["emails"] = emails[1]
+			}
+			user["meta"], user["active"], user["urn:scim:wso2:schema"] = "none", "True", []string{}
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

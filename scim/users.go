@@ -1,11 +1,13 @@
 package scim
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
+	"path"
 	"slices"
 	"strings"
 
@@ -32,24 +34,40 @@ func (c *Client) Create(ctx context.Context, user identity.NewUser) (identity.Us
 		return identity.User{}, fmt.Errorf("create user: %w", c.failure(req, ans, scopeCreate))
 	}
 	var made remoteUser
-	if err := ans.Decode(&made); err != nil || made.ID == "" {
+	if err := ans.Decode(&made); err != nil {
 		return identity.User{}, fmt.Errorf("create user: %w", &identity.Unavailable{Unknown: true, Err: remote.ErrUnreadable})
 	}
-	if made.ExternalID != user.ID.String() {
-		return identity.User{}, fmt.Errorf("create user: %w", c.forgot(ctx, made))
+	if err := readable([]remoteUser{made}, fieldID, fieldEmails); err != nil {
+		made.ID = cmp.Or(made.ID, lastSegment(cmp.Or(ans.Header.Get("Location"), string(made.Location))))
+		return identity.User{}, fmt.Errorf("create user: %w", c.takeBack(ctx, made, err))
+	}
+	if string(made.ExternalID) != user.ID.String() {
+		return identity.User{}, fmt.Errorf("create user: %w", c.takeBack(ctx, made, &identity.Misconfigured{
+			Hint: "have the SCIM server keep the attribute externalId (at Asgardeo: Attributes, SCIM 2.0, Core Schema)", Err: errForgotten,
+		}))
 	}
 	return c.user(made), nil
 }
 
-// forgot takes back a user whom the server made without our id, for nobody would find them again.
-func (c *Client) forgot(ctx context.Context, made remoteUser) error {
-	err := errors.New("the server did not keep the externalId of a new user")
-	if failed := c.remove(context.WithoutCancel(ctx), made.ID); failed != nil {
-		return &identity.Unavailable{Unknown: true, Err: fmt.Errorf("%w, and the user is left: %w", err, failed)}
+// takeBack removes a user whom the server made in a way that nobody would find or understand again, and returns why.
+func (c *Client) takeBack(ctx context.Context, made remoteUser, why error) error {
+	failed := errors.New("the answer does not say who it is")
+	if made.ID != "" {
+		failed = c.remove(context.WithoutCancel(ctx), string(made.ID))
 	}
-	return &identity.Misconfigured{
-		Hint: "have the SCIM server keep the attribute externalId (at Asgardeo: Attributes, SCIM 2.0, Core Schema)", Err: err,
+	if failed != nil {
+		return &identity.Unavailable{Unknown: true, Err: fmt.Errorf("%w, and the user is left: %w", why, failed)}
 	}
+	return why
+}
+
+// lastSegment is the id at the end of a user's address; empty where there is none.
+func lastSegment(address string) text {
+	u, err := url.Parse(address)
+	if err != nil || u.Path == "" {
+		return ""
+	}
+	return text(path.Base(u.Path))
 }
 
 // Lookup finds the user whose externalId is ours. It implements [identity.Provider].
@@ -86,8 +104,12 @@ func (c *Client) LookupEmail(ctx context.Context, email string) ([]identity.User
 	if err != nil {
 		return nil, fmt.Errorf("look up user by name: %w", err)
 	}
+	found = distinct(append(found, named...))
+	if err := readable(found, fieldEmails); err != nil {
+		return nil, fmt.Errorf("look up user by e-mail: %w", err)
+	}
 	users := []identity.User{}
-	for _, u := range distinct(append(found, named...)) {
+	for _, u := range found {
 		if u.has(email, c.cfg.UserNamePrefix) {
 			users = append(users, c.user(u))
 		}
@@ -97,7 +119,7 @@ func (c *Client) LookupEmail(ctx context.Context, email string) ([]identity.User
 
 // distinct leaves out who was there before: Asgardeo's server has been seen to list a user twice.
 func distinct(users []remoteUser) []remoteUser {
-	seen := map[string]bool{}
+	seen := map[text]bool{}
 	return slices.DeleteFunc(users, func(u remoteUser) bool {
 		twice := seen[u.ID]
 		seen[u.ID] = true
@@ -132,7 +154,7 @@ func (c *Client) Delete(ctx context.Context, id uuid.UUID) error {
 		return fmt.Errorf("delete user %s: %w", id, err)
 	}
 	for _, u := range found {
-		if err := c.remove(ctx, u.ID); err != nil {
+		if err := c.remove(ctx, string(u.ID)); err != nil {
 			return fmt.Errorf("delete user %s: %w", id, err)
 		}
 	}
@@ -161,7 +183,7 @@ func (c *Client) ours(ctx context.Context, id uuid.UUID) ([]remoteUser, error) {
 	if err != nil {
 		return nil, err
 	}
-	return slices.DeleteFunc(distinct(found), func(u remoteUser) bool { return u.ExternalID != id.String() }), nil
+	return slices.DeleteFunc(distinct(found), func(u remoteUser) bool { return string(u.ExternalID) != id.String() }), nil
 }
 
 // search asks for users by a filter. What it finds must still be compared with what was asked for.
@@ -189,6 +211,9 @@ func (c *Client) search(ctx context.Context, filter string, private ...string) (
 	if err := ans.Decode(&page); err != nil || page.Total == nil || *page.Total > 0 && len(page.Resources) == 0 {
 		return nil, &identity.Unavailable{Err: remote.ErrUnreadable}
 	}
+	if err := readable(page.Resources, fieldID); err != nil {
+		return nil, err
+	}
 	return page.Resources, nil
 }
 
@@ -203,7 +228,13 @@ func (c *Client) read(ctx context.Context, id string) (remoteUser, error) {
 	if ans.Status != http.StatusOK {
 		return found, c.failure(req, ans, scopeView)
 	}
-	if err := ans.Decode(&found); err != nil || found.ID != id {
+	if err := ans.Decode(&found); err != nil {
+		return found, &identity.Unavailable{Err: remote.ErrUnreadable}
+	}
+	if err := readable([]remoteUser{found}, fieldID, fieldEmails); err != nil {
+		return found, err
+	}
+	if string(found.ID) != id {
 		return found, &identity.Unavailable{Err: remote.ErrUnreadable}
 	}
 	return found, nil

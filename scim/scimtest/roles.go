@@ -16,7 +16,7 @@ func (s *Server) listRoles(w http.ResponseWriter, r *http.Request) {
 	found := []map[string]any{}
 	for _, held := range s.roles {
 		if s.isRole(held, terms) {
-			found = append(found, held.show())
+			found = append(found, s.showRole(held))
 		}
 	}
 	s.list(w, found, "Role not found in the system.")
@@ -40,12 +40,12 @@ func (s *Server) isRole(held *role, terms []term) bool {
 	return true
 }
 
-func (held *role) show() map[string]any {
+func (s *Server) showRole(held *role) map[string]any {
 	audience := map[string]string{"type": "organization"}
 	if held.Audience != "" {
 		audience = map[string]string{"type": "application", "value": held.Audience}
 	}
-	return map[string]any{"id": held.ID, "displayName": held.Name, "audience": audience}
+	return map[string]any{"id": s.shownID(held.ID), "displayName": held.Name, "audience": audience}
 }
 
 // The two ways of writing the path of one user.
@@ -104,7 +104,7 @@ func (s *Server) patchRole(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	writeJSON(w, http.StatusOK, mediaType, changed.show())
+	writeJSON(w, http.StatusOK, mediaType, s.showRole(changed))
 }
 
 // listApplications has a shape of its own: the management API is not SCIM [DOC].
@@ -118,10 +118,10 @@ func (s *Server) listApplications(w http.ResponseWriter, r *http.Request) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	found := []map[string]string{}
+	found := []map[string]any{}
 	for _, a := range s.applications {
 		if len(terms) == 1 && terms[0].attribute == "name" && s.matches(a.Name, terms[0].value, false) {
-			found = append(found, map[string]string{"id": a.ID, "name": a.Name})
+			found = append(found, map[string]any{"id": s.shownID(a.ID), "name": a.Name})
 		}
 	}
 	writeJSON(w, http.StatusOK, "application/json", map[string]any{

@@ -11,8 +11,10 @@ import (
 	"cmp"
 	"encoding/json"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -59,6 +61,10 @@ type Quirks struct {
 	HidesRoles bool
 	// ForgetsExternalIDs drops the externalId of new users.
 	ForgetsExternalIDs bool
+	// NumericIDs has numbers for the ids of users and roles.
+	NumericIDs bool
+	// Reshape, if not nil, changes how a user is shown.
+	Reshape func(user map[string]any)
 }
 
 // Organization is the path under which everything is.
@@ -69,6 +75,7 @@ type Server struct {
 	*flaky.Server
 	cfg Config
 
+	made         atomic.Int64
 	mu           sync.Mutex
 	users        map[string]*User
 	names        map[string]*User // by user name, in lower case
@@ -150,6 +157,22 @@ func newServer(cfg Config) *Server {
 	return s
 }
 
+// newID is the id of whatever is made.
+func (s *Server) newID() string {
+	if s.cfg.Quirks.NumericIDs {
+		return strconv.FormatInt(9007199254740993+s.made.Add(1), 10) // more than a float64 holds
+	}
+	return uuid.NewString()
+}
+
+// shownID is an id as answers have it.
+func (s *Server) shownID(id string) any {
+	if s.cfg.Quirks.NumericIDs {
+		return json.Number(id)
+	}
+	return id
+}
+
 // URL is the organization's base URL, without a closing slash.
 func (s *Server) URL() string { return s.Address() + Organization }
 
@@ -184,7 +207,7 @@ func (s *Server) Users() []User {
 // Put adds a user whom nobody created through the API, such as one who signed up on Asgardeo's own page. An empty ID is
 // chosen.
 func (s *Server) Put(u User) string {
-	u.ID = cmp.Or(u.ID, uuid.NewString())
+	u.ID = cmp.Or(u.ID, s.newID())
 	if u.CreatedAt.IsZero() {
 		u.CreatedAt = s.cfg.Now()
 	}
@@ -198,7 +221,7 @@ func (s *Server) Put(u User) string {
 func (s *Server) AddApplication(name string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	id := uuid.NewString()
+	id := s.newID()
 	s.applications = append(s.applications, application{id, name})
 	return id
 }
@@ -207,7 +230,7 @@ func (s *Server) AddApplication(name string) string {
 func (s *Server) AddRole(name, application string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r := &role{ID: uuid.NewString(), Name: name, Audience: application, members: map[string]bool{}}
+	r := &role{ID: s.newID(), Name: name, Audience: application, members: map[string]bool{}}
 	s.roles = append(s.roles, r)
 	return r.ID
 }

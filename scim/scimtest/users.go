@@ -6,12 +6,10 @@ import (
 	"strings"
 	"time"
 	"unicode"
-
-	"github.com/google/uuid"
 )
 
 func (s *Server) createUser(w http.ResponseWriter, r *http.Request) {
-	body, u := map[string]any{}, &User{ID: uuid.NewString(), CreatedAt: s.cfg.Now().UTC()}
+	body, u := map[string]any{}, &User{ID: s.newID(), CreatedAt: s.cfg.Now().UTC()}
 	if err := json.NewDecoder(r.Body).Decode(&body); err != nil || r.Header.Get("Content-Type") != mediaType {
 		s.refuse(w, http.StatusBadRequest, "invalidSyntax", "Request is unparsable, syntactically incorrect, or violates schema.")
 		return
@@ -167,7 +165,7 @@ func (s *Server) noUser(w http.ResponseWriter, r *http.Request) {
 func (s *Server) show(u *User) map[string]any {
 	shown := map[string]any{
 		"schemas": []string{"urn:ietf:params:scim:schemas:core:2.0:User", "urn:scim:wso2:schema"},
-		"id":      u.ID, "userName": u.UserName,
+		"id":      s.shownID(u.ID), "userName": u.UserName,
 		"meta": map[string]string{
 			"resourceType": "User", "created": u.CreatedAt.Format(time.RFC3339Nano), "location": s.URL() + "/scim2/Users/" + u.ID,
 		},
@@ -185,13 +183,16 @@ func (s *Server) show(u *User) map[string]any {
 	}
 	if !s.cfg.Quirks.HidesRoles {
 		// Everybody has this one [DOC].
-		roles := []map[string]string{{"value": "everyone", "display": "everyone", "audienceType": "organization"}}
+		roles := []map[string]any{{"value": "everyone", "display": "everyone", "audienceType": "organization"}}
 		for _, held := range s.roles {
 			if held.members[u.ID] {
-				roles = append(roles, map[string]string{"value": held.ID, "display": held.Name, "audienceValue": held.Audience})
+				roles = append(roles, map[string]any{"value": s.shownID(held.ID), "display": held.Name, "audienceValue": held.Audience})
 			}
 		}
 		shown["roles"] = roles
+	}
+	if s.cfg.Quirks.Reshape != nil {
+		s.cfg.Quirks.Reshape(shown)
 	}
 	return shown
 }
