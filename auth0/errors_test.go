@@ -340,22 +340,61 @@ func (d diverting) RoundTrip(r *http.Request) (*http.Response, error) {
 
 func TestASlowTenantLeavesTheOutcomeUnknown(t *testing.T) {
 	t.Parallel()
-	tenant := &oddTenant{api: func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }}
-	client := tenant.serve(t, func(c *auth0.Config) { c.Timeout = 200 * time.Millisecond })
-	if err := client.Warm(context.Background()); err != nil {
-		t.Fatal(err)
-	}
-	_, err := client.Create(context.Background(), newUser())
+	sent := make(chan struct{}, 10)
+	tenant := &oddTenant{api: func(_ http.ResponseWriter, r *http.Request) {
+		sent <- struct{}{}
+		<-r.Context().Done()
+	}}
+	client := tenant.serve(t, func(*auth0.Config) {})
+	_, err := client.Create(expiring{t.Context(), sent, make(chan struct{})}.start(), newUser())
 	checkError(t, err, unknown)
 	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("error is %v, want one that wraps context.DeadlineExceeded", err)
 	}
 	id := newUser().ID
-	_, err = client.Lookup(context.Background(), id)
+	_, err = client.Lookup(expiring{t.Context(), sent, make(chan struct{})}.start(), id)
 	checkError(t, err, temporary)
 	for _, call := range []string{"POST /api/v2/users", "GET /api/v2/users/auth0|" + id.String()} {
 		if n := tenant.count(call); n != 1 {
 			t.Errorf("%s was sent %d times, want once: a tenant that is too slow is not asked again", call, n)
 		}
+	}
+}
+
+func TestEachExchangeIsBounded(t *testing.T) {
+	t.Parallel()
+	tenant := &oddTenant{api: func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }}
+	client := tenant.serve(t, func(c *auth0.Config) { c.Timeout = time.Millisecond })
+	_, err := client.Lookup(t.Context(), newUser().ID)
+	checkError(t, err, temporary)
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("error is %v, want one that wraps context.DeadlineExceeded", err)
+	}
+}
+
+// expiring is a context whose deadline comes when a request has been sent.
+type expiring struct {
+	context.Context
+	sent, over chan struct{}
+}
+
+func (e expiring) start() expiring {
+	go func() {
+		<-e.sent
+		close(e.over)
+	}()
+	return e
+}
+
+// Done implements [context.Context].
+func (e expiring) Done() <-chan struct{} { return e.over }
+
+// Err implements [context.Context].
+func (e expiring) Err() error {
+	select {
+	case <-e.over:
+		return context.DeadlineExceeded
+	default:
+		return nil
 	}
 }

@@ -58,6 +58,9 @@ type Fault struct {
 	Times int
 	// Delay is FaultSlow's wait. For other kinds it comes on top, before the answer; FaultHang needs none.
 	Delay time.Duration
+	// Held, if it is not nil, is called where FaultSlow and FaultHang begin to wait, with the work done if WorkFirst says so.
+	// FaultSlow waits for its return besides. The controls do not have it.
+	Held func()
 	// WorkFirst is for FaultSlow and FaultHang: the user is stored (or read) before the wait. Defaults to false.
 	WorkFirst bool
 	// Status is what the two status kinds answer. Defaults to 503.
@@ -126,6 +129,9 @@ func (l *faultList) take(r *http.Request) (Fault, bool) {
 // in the fault's way. The log comes before the wire, so that whoever saw the failure finds the call.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, f Fault, call *callEntry) {
 	a := s.faultAnswer(r, f)
+	if f.Held != nil && (f.Kind == FaultSlow || f.Kind == FaultHang) {
+		f.Held()
+	}
 	switch f.Kind {
 	case FaultLostAnswer, FaultResetBefore:
 		s.wait(r.Context(), f.Delay)
