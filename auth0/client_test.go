@@ -70,7 +70,7 @@ func opener(t *testing.T, tenant *auth0test.Server, cfg auth0.Config) func(strin
 }
 
 func fixture(t *testing.T, tenant *auth0test.Server, cfg auth0.Config, now *clock) identitytest.Fixture {
-	cfg.Now = now.Now
+	cfg.Now, cfg.Timeout = now.Now, time.Minute // a busy machine is not a slow tenant
 	cfg.OwnerRole, cfg.AdminRole, cfg.MemberRole = "owner", "staff", "pupil"
 	return identitytest.Fixture{
 		Enrol:    enrolFixture(t, tenant, cfg, now),

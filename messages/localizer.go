@@ -30,27 +30,40 @@ type spoken struct {
 // (separated by spaces), or a single tag; the first that names a language we speak wins, and the service's own is for the
 // rest.
 func (t *Texts) For(preferences ...string) Localizer {
-	tag := t.tags[0]
 	for _, preference := range preferences {
-		wanted, _, err := language.ParseAcceptLanguage(header(preference))
-		if err != nil || len(wanted) == 0 {
-			continue
-		}
-		if _, i, sure := t.matcher.Match(wanted...); sure != language.No {
-			tag = t.tags[i]
-			break
+		if says, speaks := t.Speaks(preference); speaks {
+			return says
 		}
 	}
-	return t.spoken[tag]
+	return t.spoken[t.tags[0]]
 }
 
-// header writes a preference as an Accept-Language header.
-func header(preference string) string {
-	preference = preference[:min(len(preference), longestPreference)]
-	if strings.ContainsAny(preference, ",;") {
-		return preference
+// Speaks chooses the language of one preference (see [Texts.For]), and tells whether it names one that we speak.
+func (t *Texts) Speaks(preference string) (says Localizer, speaks bool) {
+	wanted := languages(preference)
+	if len(wanted) == 0 {
+		return Localizer{}, false
 	}
-	return strings.Join(strings.Fields(preference), ",")
+	_, i, sure := t.matcher.Match(wanted...)
+	return t.spoken[t.tags[i]], sure != language.No
+}
+
+// languages reads a preference. A part of it that names no language hides none of the others.
+func languages(preference string) []language.Tag {
+	preference = preference[:min(len(preference), longestPreference)]
+	parts := strings.Split(preference, ",")
+	if !strings.ContainsAny(preference, ",;") {
+		parts = strings.Fields(preference)
+	}
+	parts = slices.DeleteFunc(parts, func(part string) bool {
+		_, _, err := language.ParseAcceptLanguage(part)
+		return err != nil
+	})
+	wanted, _, err := language.ParseAcceptLanguage(strings.Join(parts, ","))
+	if err != nil {
+		return nil
+	}
+	return wanted
 }
 
 // in is the localizer of a language.

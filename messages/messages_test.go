@@ -68,6 +68,8 @@ func TestTheFirstPreferenceThatIsSpokenWins(t *testing.T) {
 		"an underscore":               {[]string{"es_MX"}, "es"},
 		"a header":                    {[]string{"en-GB;q=0.5, de;q=0.9"}, "de"},
 		"ui_locales":                  {[]string{"nl es en"}, "es"},
+		"one that names nothing":      {[]string{"zz-ZZ x_1 es"}, "es"},
+		"the same in a header":        {[]string{"zz-ZZ;q=0.9, de;q=0.1, es;q=0.5"}, "es"},
 		"the second is spoken":        {[]string{"ja", "de"}, "de"},
 		"the first before the second": {[]string{"en", "de"}, "en"},
 		"nothing is spoken":           {[]string{"ja, zh;q=0.8"}, "fr"},

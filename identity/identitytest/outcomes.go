@@ -8,7 +8,7 @@ import (
 )
 
 // patience is how long a create may hang: long enough to be sent on a busy machine.
-const patience = 700 * time.Millisecond
+const patience = 3 * time.Second
 
 // unknown is the case of a create that is broken off by fault; done says whether the login is there all the same.
 func unknown(fault Fault, done bool) func(*setup) {

@@ -18,7 +18,7 @@ import (
 
 // askActivation shows what a confirmation's link is about. It asks nobody but the registry.
 func (s *server) askActivation(c *gin.Context) {
-	says := s.language(c)
+	says := s.pageLanguage(c)
 	token := c.Query("token")
 	row, err := s.cfg.Signup.LookActivation(c.Request.Context(), token)
 	switch {
@@ -75,7 +75,7 @@ func (s *server) confirmLink(says messages.Localizer, token string) *personLink 
 }
 
 func (s *server) activate(c *gin.Context) {
-	says, ctx := s.language(c), c.Request.Context()
+	says, ctx := s.pageLanguage(c), c.Request.Context()
 	token := c.PostForm("token")
 	outcome, err := s.cfg.Signup.Activate(ctx, token, secret.String(c.PostForm("password")))
 	p := problemOf(err)

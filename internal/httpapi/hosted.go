@@ -42,7 +42,7 @@ func (s *server) registerHosted(router gin.IRouter) {
 // person is spared that somebody else names their school.
 func (s *server) ownForm(c *gin.Context) {
 	if err := http.NewCrossOriginProtection().Check(c.Request); err != nil {
-		s.endHosted(c, s.language(c), hosted.Trip{}, errors.Join(hosted.ErrMixedUp, err))
+		s.endHosted(c, s.pageLanguage(c), hosted.Trip{}, errors.Join(hosted.ErrMixedUp, err))
 		c.Abort()
 	}
 }
@@ -51,7 +51,7 @@ func (s *server) ownForm(c *gin.Context) {
 // has just registered.
 func (s *server) startHosted(c *gin.Context) {
 	ctx, r := c.Request.Context(), c.Request
-	says := s.language(c, c.Query("ui_locales"))
+	says := s.pageLanguage(c)
 	if err := s.take(ctx, "register", s.cfg.HostedRate, ""); err != nil {
 		s.showProblem(c, says, err)
 		return
@@ -102,11 +102,11 @@ func (s *server) foresee(ctx context.Context, options *hosted.Options) error {
 // finishHosted takes what the provider has sent the browser back with, and signs the person up.
 func (s *server) finishHosted(c *gin.Context) {
 	if err := s.take(c.Request.Context(), "callback", s.cfg.HostedRate, ""); err != nil {
-		s.showProblem(c, s.language(c), err)
+		s.showProblem(c, s.pageLanguage(c), err)
 		return
 	}
 	trip, person, err := s.cfg.Hosted.Finish(c.Request)
-	says := s.language(c, trip.Locales)
+	says := s.pageLanguage(c, trip.Locales)
 	if errors.Is(err, hosted.ErrLoginRequired) && trip.Silent && trip.ReturnTo != "" {
 		s.drop(c, trip)
 		c.Redirect(http.StatusSeeOther, hosted.WithQuery(trip.ReturnTo, map[string]string{"error": "login_required"}))
@@ -125,7 +125,7 @@ func (s *server) finishHosted(c *gin.Context) {
 // goOnHosted takes the form that asks for what the provider could not tell, or that tries again.
 func (s *server) goOnHosted(c *gin.Context) {
 	trip, person, err := s.cfg.Hosted.Held(c.Request, c.PostForm("state"))
-	says := s.language(c, trip.Locales)
+	says := s.pageLanguage(c, trip.Locales)
 	if err != nil {
 		s.endHosted(c, says, trip, err)
 		return
@@ -171,7 +171,7 @@ func (s *server) signUpHosted(c *gin.Context, says messages.Localizer, trip host
 // sendOn tells the application that began how the sign-up stands, or the person where there is none. The same page
 // leads there again for a while.
 func (s *server) sendOn(c *gin.Context, trip hosted.Trip, signupID uuid.UUID, status catalog.Status) {
-	if !s.finished(c, s.language(c, trip.Locales), trip, signupID) {
+	if !s.finished(c, s.pageLanguage(c, trip.Locales), trip, signupID) {
 		return
 	}
 	id := signupID.String()
@@ -225,7 +225,7 @@ func (s *server) resendOnPage(c *gin.Context) {
 		err = s.cfg.Signup.RemindVerification(c.Request.Context(), id)
 	}
 	if err != nil && !errors.Is(err, signup.ErrNotWaiting) {
-		s.showProblem(c, s.language(c, c.Query("ui_locales")), err)
+		s.showProblem(c, s.pageLanguage(c), err)
 		return
 	}
 	c.Redirect(http.StatusSeeOther, standing(id.String(), c.Query("ui_locales")))
@@ -233,7 +233,7 @@ func (s *server) resendOnPage(c *gin.Context) {
 
 // showStanding is where a person without an application sees the school come into being. Knowing the id is the permission.
 func (s *server) showStanding(c *gin.Context) {
-	says := s.language(c, c.Query("ui_locales"))
+	says := s.pageLanguage(c)
 	view, err := s.viewSignup(c.Request.Context(), c.Param("id"))
 	if err != nil {
 		s.showProblem(c, says, err)

@@ -1,8 +1,10 @@
 package httpapi
 
 import (
+	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/gin-gonic/gin"
 	"golang.org/x/text/language"
@@ -18,6 +20,30 @@ func (s *server) language(c *gin.Context, preferences ...string) messages.Locali
 	h.Set("Content-Language", says.Tag())
 	if !slices.Contains(h.Values("Vary"), "Accept-Language") {
 		h.Add("Vary", "Accept-Language")
+	}
+	return says
+}
+
+// languageCookie remembers the language of a person's pages for as long as languageFor.
+const (
+	languageCookie = "homeroom-language"
+	languageFor    = 30 * 24 * time.Hour
+)
+
+// pageLanguage chooses the language of a page: what its address asks for (ui_locales), which later pages of this browser keep
+// to; what is known from elsewhere; what an earlier page was asked for; and then the request's own header.
+func (s *server) pageLanguage(c *gin.Context, known ...string) messages.Localizer {
+	asked := c.Query("ui_locales")
+	remembered, _ := c.Cookie(languageCookie) // empty where there is none
+	says := s.language(c, append(append([]string{asked}, known...), remembered)...)
+	if _, speaks := s.cfg.Texts.Speaks(asked); speaks {
+		http.SetCookie(c.Writer, &http.Cookie{ //nolint:gosec // a language is no secret, and is remembered without https too
+			Name: languageCookie, Value: says.Tag(), Path: "/", MaxAge: int(languageFor / time.Second), HttpOnly: true,
+			SameSite: http.SameSiteLaxMode,
+		})
+	}
+	if request := requestOf(c.Request.Context()); request != nil { // what is wrong is told in it too
+		request.language = func() messages.Localizer { return says }
 	}
 	return says
 }

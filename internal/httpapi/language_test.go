@@ -2,12 +2,15 @@ package httpapi_test
 
 import (
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"homeroom/catalog"
 	"homeroom/internal/httpapi"
 	"homeroom/messages"
 )
@@ -101,4 +104,44 @@ func TestCORSKeepsItsOwnVary(t *testing.T) {
 	equal(t, http.StatusUnauthorized, r.Status)
 	vary := strings.Join(r.Header.Values("Vary"), ", ")
 	holds(t, vary, "Origin", "Accept-Language")
+}
+
+// TestALinksLanguageDecidesThePages: the simulator's pages are in its own languages; these are ours.
+func TestALinksLanguageDecidesThePages(t *testing.T) {
+	t.Parallel()
+	v := setupHosted(t, options{api: func(c *httpapi.Config) {
+		c.HostedRate = &catalog.Allowance{Count: 12, Window: time.Hour}
+	}}, nil)
+	wants := func(language, path string) {
+		t.Helper()
+		if page := v.browser.Get(front + path); page.Language() != language {
+			t.Errorf("%s came in %q: %s", path, page.Language(), page.Text())
+		}
+	}
+	pages := []string{
+		"/activate?token=x", "/invitation?token=x", "/callback?code=x&state=y", "/register/status/x", "/register?return_to=x", "/register?school_name=x",
+	}
+	for _, page := range pages {
+		wants("en", page)
+	}
+	for i, c := range []struct{ asked, language string }{
+		{"fr-CA", "fr"}, {"zz-ZZ x_1 ja de-CH fr", "de"}, {"es", "es"}, {"fr-CA fr en", "fr"},
+	} {
+		separator := map[bool]string{true: "&", false: "?"}[strings.Contains(pages[i], "?")]
+		wants(c.language, pages[i]+separator+"ui_locales="+url.QueryEscape(c.asked))
+		for _, page := range pages[:4] { // later ones, without it
+			wants(c.language, page)
+		}
+	}
+	wants("fr", "/activate?token=x&ui_locales=ja") // which we do not speak
+	wants("fr", "/activate?token=x&ui_locales=%3Cscript%3E")
+	wants("en", "/callback?code=x&state=y&ui_locales=en")
+	for range 20 { // until it is too often
+		v.browser.Get(front + "/register?return_to=x")
+	}
+	page := v.browser.Get(front + "/register?ui_locales=fr-CA")
+	equal(t, http.StatusTooManyRequests, page.Status)
+	equal(t, "fr", page.Language())
+	equal(t, "Trop de requêtes", page.Heading())
+	equal(t, http.StatusNotFound, v.call("GET", "/register/status/x", "", "Accept-Language: es").Status)
 }

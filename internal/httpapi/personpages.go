@@ -107,7 +107,7 @@ func (s *server) showText(c *gin.Context, says messages.Localizer, status int, i
 }
 
 func (s *server) askInvitation(c *gin.Context) {
-	says := s.language(c)
+	says := s.pageLanguage(c)
 	s.showInvitation(c, says, c.Query("token"), http.StatusOK, nil, "")
 }
 
@@ -170,7 +170,7 @@ func (s *server) invitationForm(c *gin.Context, says messages.Localizer, token s
 
 // acceptOnPage accepts an invitation with a new login.
 func (s *server) acceptOnPage(c *gin.Context) {
-	says, ctx, token := s.language(c), c.Request.Context(), c.PostForm("token")
+	says, ctx, token := s.pageLanguage(c), c.Request.Context(), c.PostForm("token")
 	invitation, err := s.cfg.Signup.Invitation(ctx, token)
 	if errors.Is(err, signup.ErrInvitationGone) {
 		s.showText(c, says, http.StatusGone, "page.invitation.expired")
