@@ -1,6 +1,8 @@
 package tenant_test
 
 import (
+	"context"
+	"math"
 	"testing"
 
 	"homeroom/internal/pgtest"
@@ -42,5 +44,15 @@ func TestTheNotificationQueueIsMeasured(t *testing.T) {
 	exec(t, sender, "select pg_notify('bell', n || repeat('x', 7900)) from generate_series(1, 1000) as n")
 	if usage, err := server.NotificationQueue(t.Context()); err != nil || usage <= 0 {
 		t.Errorf("the queue is at %v, %v", usage, err)
+	}
+	var told []float64
+	watch := server.NewWatch(tenant.WatchConfig{Queue: func(usage float64) { told = append(told, usage) }})
+	if _, err := watch.Look(t.Context()); err != nil || len(told) != 1 || told[0] <= 0 {
+		t.Errorf("the watch tells %v, %v", told, err)
+	}
+	canceled, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := watch.Look(canceled); err == nil || len(told) != 2 || !math.IsNaN(told[1]) {
+		t.Errorf("a watch that cannot look tells %v, %v", told, err)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"slices"
 	"time"
 
@@ -24,6 +25,8 @@ type WatchConfig struct {
 	// catalogs that all databases share too, and the queue of notifications from being emptied. Defaults to 30 min; a
 	// negative one is no limit.
 	MaxTransaction time.Duration
+	// Queue, if not nil, is told at each look how full the queue of notifications is, from 0 to 1; NaN where it cannot be read.
+	Queue func(usage float64)
 	// Ended, if not nil, is told of each session that was ended.
 	Ended func(EndedSession)
 	// Logger is where that is told. Defaults to slog.Default().
@@ -111,10 +114,10 @@ func (w *Watch) close(ctx context.Context) {
 
 // Look looks once, and returns the sessions that it has ended.
 func (w *Watch) Look(ctx context.Context) (ended []EndedSession, err error) {
-	if err := w.hold(ctx); err != nil {
-		return nil, fmt.Errorf("look at the sessions of server %s: %w", w.server.Name(), err)
-	}
 	sessions, limit, queue, err := w.sessions(ctx)
+	if w.cfg.Queue != nil {
+		w.cfg.Queue(queue)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("look at the sessions of server %s: %w", w.server.Name(), err)
 	}
@@ -150,17 +153,21 @@ func (w *Watch) hold(ctx context.Context) (err error) {
 
 // sessions are those of the tenants' roles, the most locks first. It asks the functions behind the views, which need no lock
 // that is not always to be had. limit is a quarter of the locks that the server has room for, queue how full the queue of
-// notifications is.
+// notifications is, NaN where that cannot be read.
 func (w *Watch) sessions(ctx context.Context) (sessions []EndedSession, limit int, queue float64, err error) {
+	queue = math.NaN()
+	if err := w.hold(ctx); err != nil {
+		return nil, 0, queue, err
+	}
 	if _, err := w.conn.Exec(ctx, "select pg_stat_clear_snapshot()"); err != nil { // a transaction sees the sessions of its first look
-		return nil, 0, 0, err
+		return nil, 0, queue, err
 	}
 	err = w.conn.QueryRow(ctx, `
 		select current_setting('max_locks_per_transaction')::int
 			* (current_setting('max_connections')::int + current_setting('max_prepared_transactions')::int) / 4, pg_notification_queue_usage()`).
 		Scan(&limit, &queue)
 	if err != nil {
-		return nil, 0, 0, err
+		return nil, 0, queue, err
 	}
 	rows, err := w.conn.Query(ctx, `
 		select session.pid, session.usesysid, rolname::text, coalesce(held.locks, 0),
@@ -171,7 +178,7 @@ func (w *Watch) sessions(ctx context.Context) (sessions []EndedSession, limit in
 		where rolname ~ '^t_[a-z2-7]{26}$'
 		order by 4 desc, 1`)
 	if err != nil {
-		return nil, 0, 0, err
+		return nil, 0, queue, err
 	}
 	var name string
 	var seconds float64

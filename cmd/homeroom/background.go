@@ -109,6 +109,7 @@ func (a *app) watchSessions(ctx context.Context, group *errgroup.Group, m *metri
 		watch := server.NewWatch(tenant.WatchConfig{
 			MaxLocks: a.cfg.MaxLocks, MaxTransaction: longest, Logger: a.logger,
 			Ended: func(s tenant.EndedSession) { m.SessionEnded(s.Server, s.Reason) },
+			Queue: func(usage float64) { m.NotificationQueue(server.Name(), usage) },
 		})
 		group.Go(func() error { watch.Run(ctx); return nil })
 	}

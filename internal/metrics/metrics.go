@@ -33,6 +33,7 @@ type Metrics struct {
 	lastRun  prometheus.Gauge
 	duration prometheus.Gauge
 	ended    *prometheus.CounterVec
+	queue    *prometheus.GaugeVec
 }
 
 // New makes Metrics, with those of the Go runtime and of the process.
@@ -62,8 +63,12 @@ func New(cfg Config) (*Metrics, error) {
 			Name: "homeroom_tenant_sessions_ended_total",
 			Help: "Sessions of tenants' roles that this process has ended, because they could have stopped the other tenants, by server and reason.",
 		}, []string{"server", "reason"}),
+		queue: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "homeroom_notification_queue_usage",
+			Help: "How full a server's queue of NOTIFY is, from 0 to 1, at the last look a few seconds ago; NaN where it cannot be told.",
+		}, []string{"server"}),
 	}
-	m.registry.MustRegister(m.findings, m.lastRun, m.duration, m.ended, newFleet(cfg),
+	m.registry.MustRegister(m.findings, m.lastRun, m.duration, m.ended, m.queue, newFleet(cfg),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m, nil
 }
@@ -100,6 +105,11 @@ func (m *Metrics) Examined(findings map[Finding]int, at time.Time, took time.Dur
 
 // SessionEnded tells of a session of a tenant's role that was ended.
 func (m *Metrics) SessionEnded(server, reason string) { m.ended.WithLabelValues(server, reason).Inc() }
+
+// NotificationQueue tells how full a server's queue of NOTIFY is, from 0 to 1; NaN is not known.
+func (m *Metrics) NotificationQueue(server string, usage float64) {
+	m.queue.WithLabelValues(server).Set(usage)
+}
 
 // Forget says that another process examines from now on, so that what this one has found is not taken for the present.
 func (m *Metrics) Forget() {

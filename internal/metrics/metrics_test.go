@@ -1,6 +1,7 @@
 package metrics_test
 
 import (
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -63,11 +64,14 @@ func TestWhatPrometheusReads(t *testing.T) {
 	}
 	fresh.Examined(map[metrics.Finding]int{{Code: "role_missing", Severity: "error"}: 2}, time.Unix(1800000000, 0), 1500*time.Millisecond)
 	fresh.SessionEnded("main", "locks")
+	fresh.NotificationQueue("main", 0.25)
+	fresh.NotificationQueue("second", math.NaN())
 	text := scrape(t, fresh)
 	for _, want := range []string{
 		`homeroom_tenants{state="building"} 1`, `homeroom_migration_run_tenants{direction="up",outcome="left",state="running"} 7`,
 		`homeroom_doctor_findings{code="role_missing",severity="error"} 2`, "homeroom_doctor_last_run_timestamp_seconds 1.8e+09",
 		"homeroom_doctor_duration_seconds 1.5", `homeroom_tenant_sessions_ended_total{reason="locks",server="main"} 1`,
+		`homeroom_notification_queue_usage{server="main"} 0.25`, `homeroom_notification_queue_usage{server="second"} NaN`,
 		"go_goroutines ",
 	} {
 		if !strings.Contains(text, want) {
