@@ -10,7 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Event is something that somebody did, kept for ever.
+// Event is something that somebody did.
 type Event struct {
 	ID int64
 	At time.Time

@@ -192,17 +192,3 @@ func (s *Store) QueueMailTx(ctx context.Context, tx pgx.Tx, id uuid.UUID) error 
 	}
 	return nil
 }
-
-// ForgetMails removes mails that were written longer ago than age, at most limit at a time, and returns how many.
-func (s *Store) ForgetMails(ctx context.Context, age time.Duration, limit int) (int64, error) {
-	tag, err := s.pool.Exec(ctx, `
-		delete from mails
-		where id in (
-			select id from mails
-			where created_at < now() - $1::interval and state not in ('queued', 'sending')
-			limit $2)`, age, limit)
-	if err != nil {
-		return 0, fmt.Errorf("forget mails: %w", err)
-	}
-	return tag.RowsAffected(), nil
-}

@@ -130,15 +130,3 @@ func (s *Store) OutboxEventByID(ctx context.Context, id uuid.UUID) (OutboxEvent,
 	}
 	return event, nil
 }
-
-// ForgetEvents removes what was handed on longer ago than age, at most limit at a time, and returns how many.
-func (s *Store) ForgetEvents(ctx context.Context, age time.Duration, limit int) (int64, error) {
-	tag, err := s.pool.Exec(ctx, `
-		delete from outbox_events
-		where id in (
-			select id from outbox_events where created_at < now() - $1::interval and relayed_at is not null limit $2)`, age, limit)
-	if err != nil {
-		return 0, fmt.Errorf("forget events: %w", err)
-	}
-	return tag.RowsAffected(), nil
-}

@@ -84,11 +84,3 @@ func (s *Store) ReturnAllowance(ctx context.Context, key string, allowance Allow
 	}
 	return nil
 }
-
-// ForgetAllowances removes the rows of clients that are back at their full allowance.
-func (s *Store) ForgetAllowances(ctx context.Context) error {
-	if _, err := s.pool.Exec(ctx, `delete from rate_limits where full_at < now()`); err != nil {
-		return fmt.Errorf("forget allowances: %w", err)
-	}
-	return nil
-}

@@ -17,7 +17,6 @@ import (
 	"log/slog"
 	netmail "net/mail"
 	"strings"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -69,8 +68,6 @@ type Config struct {
 	Texts *messages.Texts
 	// TLS is how servers are trusted. Defaults to the system's authorities.
 	TLS *tls.Config
-	// KeepFor is how long mails are remembered. Defaults to 30 days.
-	KeepFor time.Duration
 	// Logger is told what becomes of mails, never their addresses. Defaults to slog.Default().
 	Logger *slog.Logger
 }
@@ -90,7 +87,6 @@ func New(cfg Config) (*Service, error) {
 		return nil, errors.New("mails need a catalog, a queue and links")
 	}
 	cfg.Product = cmp.Or(cfg.Product, "Homeroom")
-	cfg.KeepFor = cmp.Or(cfg.KeepFor, 30*24*time.Hour)
 	cfg.Logger = cmp.Or(cfg.Logger, slog.Default())
 	var err error
 	if cfg.Texts == nil {
@@ -159,8 +155,8 @@ func isPlain(address string) bool {
 	return ok && local != "" && domain != "" && len(address) <= 254
 }
 
-// Forget gives up on mails whose sender has died, and removes old ones. It is called every now and then.
-func (s *Service) Forget(ctx context.Context) error {
+// GiveUpLost gives up on mails whose sender has died. It is called every now and then.
+func (s *Service) GiveUpLost(ctx context.Context) error {
 	lost, err := s.cfg.Catalog.LoseMails(ctx)
 	if err != nil {
 		return err
@@ -168,13 +164,7 @@ func (s *Service) Forget(ctx context.Context) error {
 	if lost > 0 {
 		s.cfg.Logger.Warn("mails whose answer was lost are not sent again", "count", lost)
 	}
-	for {
-		const batch = 500
-		n, err := s.cfg.Catalog.ForgetMails(ctx, s.cfg.KeepFor, batch)
-		if err != nil || n < batch {
-			return err
-		}
-	}
+	return nil
 }
 
 // Again sends a mail that has failed, or whose answer was lost, as an operator wishes. It fails with

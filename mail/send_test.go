@@ -247,14 +247,14 @@ func TestAnOperatorSendsAgain(t *testing.T) {
 	w.taken(1)
 }
 
-func TestOldMailsAreForgotten(t *testing.T) {
+func TestOldMailsAreDeleted(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
 	old, young, waiting := w.activation(), w.activation(), w.activation()
 	w.send(old)
 	w.send(young)
 	w.exec(`update mails set created_at = now() - interval '31 days' where id = any($1)`, []uuid.UUID{old, waiting})
-	if err := w.mail.Forget(t.Context()); err != nil {
+	if _, err := w.catalog.DeleteOld(t.Context(), catalog.MailsTable, 30*24*time.Hour, 10); err != nil {
 		t.Fatal(err)
 	}
 	w.is(young, catalog.MailSent)

@@ -231,9 +231,6 @@ func (r registrySim) Park(ctx context.Context, s catalog.Signup, steps, problem 
 	return r.change(ctx, "park", s.ID, func(rows *rows) error { return rows.park(s, steps, problem) })
 }
 
-// ForgetAllowances implements signup.Registry.
-func (r registrySim) ForgetAllowances(context.Context) error { return nil }
-
 // SlugFree implements signup.Registry.
 func (r registrySim) SlugFree(context.Context, string) (bool, error) {
 	return false, errors.ErrUnsupported // no part of the saga

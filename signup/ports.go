@@ -29,7 +29,6 @@ type Registry interface {
 	UserByIdentity(ctx context.Context, identityID string) (catalog.User, error)
 	EmailProven(ctx context.Context, id uuid.UUID) error
 	TakeAllowance(ctx context.Context, key string, allowance catalog.Allowance, idempotencyKey string) (catalog.Grant, error)
-	ForgetAllowances(ctx context.Context) error
 }
 
 // signupRows are the sign-ups of the registry: how they are found, held and ended.

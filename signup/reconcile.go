@@ -51,9 +51,6 @@ func (s *Service) Reconcile(ctx context.Context) error {
 
 // ReconcileOnce settles all sign-ups that are due now.
 func (s *Service) ReconcileOnce(ctx context.Context) error {
-	if err := s.cfg.Catalog.ForgetAllowances(ctx); err != nil {
-		return err
-	}
 	if err := s.MarkTenants(ctx); err != nil {
 		s.cfg.Logger.Warn("mark databases as in use", "cause", err)
 	}

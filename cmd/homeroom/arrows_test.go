@@ -41,12 +41,13 @@ var arrows = map[string][]string{
 	"doctor": {
 		"signup", "catalog", "tenant", "identity", "migrations", "internal/postgres", "internal/killpoint",
 	},
-	"internal/metrics": {"catalog"},
-	"messages":         {},
-	"mail":             {"catalog", "messages", "internal/secret"},
-	"mail/mailtest":    {},
-	"webhook":          {"catalog", "internal/secret", "internal/killpoint"},
-	"internal/jobs":    {"signup", "webhook", "catalog", "internal/killpoint"},
+	"internal/metrics":   {"catalog"},
+	"internal/retention": {"catalog", "internal/killpoint"},
+	"messages":           {},
+	"mail":               {"catalog", "messages", "internal/secret"},
+	"mail/mailtest":      {},
+	"webhook":            {"catalog", "internal/secret", "internal/killpoint"},
+	"internal/jobs":      {"signup", "webhook", "catalog", "internal/killpoint"},
 	"internal/httpapi": {
 		"signup", "fleet", "catalog", "tenant", "identity", "migrations", "internal/postgres", "internal/secret", "internal/captcha",
 		"webhook", "messages", "hosted", "lifecycle", "internal/display", "internal/jwks",
@@ -62,7 +63,7 @@ var arrows = map[string][]string{
 	"identity/identitytest": {"identity", "internal/secret"},
 	"cmd/homeroom": {
 		"auth0", "auth0/auth0test", "beyondidentity", "scim", "catalog", "doctor", "fleet", "identity",
-		"internal/devpg", "internal/captcha", "internal/display", "internal/httpapi", "internal/jobs", "internal/metrics", "internal/postgres", "internal/secret", "migrations", "signup", "tenant", "webhook", "mail", "mail/mailtest", "messages",
+		"internal/devpg", "internal/captcha", "internal/display", "internal/httpapi", "internal/jobs", "internal/metrics", "internal/postgres", "internal/retention", "internal/secret", "migrations", "signup", "tenant", "webhook", "mail", "mail/mailtest", "messages",
 		"hosted", "lifecycle",
 	},
 	"bench": {

@@ -10,6 +10,7 @@ import (
 	"homeroom/fleet"
 	"homeroom/internal/jobs"
 	"homeroom/internal/metrics"
+	"homeroom/internal/retention"
 	"homeroom/tenant"
 )
 
@@ -21,8 +22,8 @@ const (
 	migrateEvery = time.Minute
 	// fingerprintEvery is how often a service looks for tenants that were migrated and whose schema nobody has looked at.
 	fingerprintEvery = 10 * time.Second
-	// forgetEvery is how often a service looks for mails that are too old to matter.
-	forgetEvery = time.Hour
+	// lostMailsEvery is how often a service looks for mails whose sender has died.
+	lostMailsEvery = time.Hour
 )
 
 // relay hands on what has happened.
@@ -46,13 +47,24 @@ func (a *app) handlers() jobs.Handlers {
 	return handlers
 }
 
-// forgetMails removes the mails that are too old to matter, until ctx ends.
-func (a *app) forgetMails(ctx context.Context) {
-	for wait(ctx, forgetEvery) {
-		if err := a.mails.Forget(ctx); err != nil && ctx.Err() == nil {
-			a.logger.Warn("forget old mails", "cause", err)
+// giveUpLostMails gives up on mails whose sender has died, until ctx ends.
+func (a *app) giveUpLostMails(ctx context.Context) {
+	for {
+		if err := a.mails.GiveUpLost(ctx); err != nil && ctx.Err() == nil {
+			a.logger.Warn("give up on lost mails", "cause", err)
+		}
+		if !wait(ctx, lostMailsEvery) {
+			return
 		}
 	}
+}
+
+// sweeper deletes the rows of the catalog that have been kept for as long as they are to be.
+func (a *app) sweeper() (*retention.Sweeper, error) {
+	return retention.New(retention.Config{
+		Catalog: a.catalog, Signups: time.Duration(a.cfg.KeepSignups), Events: time.Duration(a.cfg.KeepEvents),
+		Runs: time.Duration(a.cfg.KeepRuns), Audit: time.Duration(a.cfg.KeepAudit), Logger: a.logger,
+	})
 }
 
 // workOnRuns does the runs that others have started, until ctx ends.

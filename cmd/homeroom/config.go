@@ -51,6 +51,7 @@ type config struct {
 	PeopleConfig
 	DoorConfig
 	HostedConfig
+	KeepConfig
 
 	environment
 	// servers are the HOMEROOM_SERVER_<NAME>_URL by name.

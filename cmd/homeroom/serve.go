@@ -119,6 +119,10 @@ func (a *app) serve(ctx context.Context, pools *tenant.Pools, options serveOptio
 	if err != nil {
 		return err
 	}
+	sweeper, err := a.sweeper()
+	if err != nil {
+		return err
+	}
 	if err := runner.Start(context.WithoutCancel(ctx)); err != nil {
 		return err
 	}
@@ -127,6 +131,7 @@ func (a *app) serve(ctx context.Context, pools *tenant.Pools, options serveOptio
 	group.Go(func() error { return a.end(ctx, runner) })
 	a.startBackground(ctx, group, all, options.migrate)
 	group.Go(func() error { relay.Run(ctx); return nil })
+	group.Go(func() error { sweeper.Run(ctx); return nil })
 	watcher.start(ctx, group, door)
 	a.watchSessions(ctx, group, watcher.metrics)
 	options.logger.Info("serving", "addr", listener.Addr().String())
@@ -153,7 +158,7 @@ func (a *app) startBackground(ctx context.Context, group *errgroup.Group, all *f
 	group.Go(func() error { a.workOnRuns(ctx, all); return nil })
 	group.Go(func() error { a.takeFingerprints(ctx, all); return nil })
 	if a.mails != nil {
-		group.Go(func() error { a.forgetMails(ctx); return nil })
+		group.Go(func() error { a.giveUpLostMails(ctx); return nil })
 	}
 	if migrate {
 		group.Go(func() error { a.keepMigrated(ctx, all); return nil })

@@ -26,8 +26,6 @@ type RelayConfig struct {
 	// Gather is how long it waits after a nudge for more to happen, so that people who sign up one after the other do not each
 	// have a transaction beside them that hands on what the one before has made happen. Defaults to 200 ms.
 	Gather time.Duration
-	// KeepFor is how long events are kept. Defaults to 30 days.
-	KeepFor time.Duration
 	// Logger is told what goes wrong. Defaults to slog.Default().
 	Logger *slog.Logger
 }
@@ -39,14 +37,12 @@ type Relay struct {
 }
 
 const (
-	// relayBatch is how many events are handed on in one transaction, and forgotten by one statement.
+	// relayBatch is how many events are handed on in one transaction.
 	relayBatch = 200
 	// relayTimeout bounds such a transaction: it only writes rows.
 	relayTimeout = 20 * time.Second
 	// relayPause is how long a relay that has failed waits, so that its log stays readable.
 	relayPause = 5 * time.Second
-	// forgetEvery is how often old events are looked for.
-	forgetEvery = time.Hour
 )
 
 // NewRelay makes a Relay.
@@ -59,9 +55,6 @@ func NewRelay(cfg RelayConfig) (*Relay, error) {
 	}
 	if cfg.Gather == 0 {
 		cfg.Gather = killpoint.Hasten(200 * time.Millisecond)
-	}
-	if cfg.KeepFor == 0 {
-		cfg.KeepFor = 30 * 24 * time.Hour
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
@@ -79,9 +72,8 @@ func (r *Relay) Nudge() {
 
 // Run hands on events until ctx ends.
 func (r *Relay) Run(ctx context.Context) {
-	look, forget := time.NewTicker(r.cfg.Every), time.NewTicker(forgetEvery)
+	look := time.NewTicker(r.cfg.Every)
 	defer look.Stop()
-	defer forget.Stop()
 	for {
 		if _, err := r.Drain(ctx); err != nil && ctx.Err() == nil {
 			r.cfg.Logger.Error("hand on events", "cause", err)
@@ -101,10 +93,6 @@ func (r *Relay) Run(ctx context.Context) {
 			default:
 			}
 		case <-look.C:
-		case <-forget.C:
-			if err := r.Forget(ctx); err != nil && ctx.Err() == nil {
-				r.cfg.Logger.Warn("forget old events", "cause", err)
-			}
 		}
 	}
 }
@@ -136,16 +124,6 @@ func (r *Relay) batch(ctx context.Context) (int, error) {
 		killpoint.Here("relay.handed_on")
 	}
 	return n, err
-}
-
-// Forget removes events that are too old, with all that is kept of handing them on.
-func (r *Relay) Forget(ctx context.Context) error {
-	for {
-		n, err := r.cfg.Catalog.ForgetEvents(ctx, r.cfg.KeepFor, relayBatch)
-		if err != nil || n < relayBatch {
-			return err
-		}
-	}
 }
 
 // wait tells whether ctx lasted as long.

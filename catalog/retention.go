@@ -1,0 +1,111 @@
+package catalog
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Table is a table of the registry whose old rows are deleted.
+type Table string
+
+// The tables whose old rows are deleted. Those of tenants, of users, and of sign-ups that have a tenant stay.
+const (
+	// SignupsTable: sign-ups that ended without a school, counted from their end. One that somebody still looks after, or that
+	// holds a user, stays.
+	SignupsTable Table = "signups"
+	// InvitationsTable: invitations that were accepted, revoked or too late, counted from then. One that an unfinished sign-up
+	// answers stays.
+	InvitationsTable Table = "invitations"
+	// OutboxTable: what was handed on, with its deliveries to webhooks, counted from when it happened. An event with a delivery
+	// that is still to be sent stays.
+	OutboxTable Table = "outbox_events"
+	// MailsTable: mails that were sent or given up, counted from when they were written. Those of an unfinished sign-up stay.
+	MailsTable Table = "mails"
+	// OutcomesTable and RunsTable: runs over the fleet, counted from their end, and how they went for each tenant. A run goes
+	// after its outcomes. One that keeps its like from being begun by itself stays.
+	OutcomesTable Table = "migration_outcomes"
+	RunsTable     Table = "migration_runs"
+	// AuditTable: what somebody did, counted from then.
+	AuditTable Table = "audit_events"
+	// AllowancesTable: clients, counted from when they are back at their full allowance.
+	AllowancesTable Table = "rate_limits"
+)
+
+// overRuns are the runs that may go. The newest by some files that was stopped or aborted keeps the next from being begun by
+// itself, as [Store.LatestRun] tells.
+const overRuns = `
+	select id
+	from migration_runs run
+	where finished_at < now() - $1::interval and not (
+		state in ('stopped', 'aborted') and only_tenants = '{}' and direction = 'up' and not exists (
+			select from migration_runs newer
+			where newer.schema_hash = run.schema_hash and newer.only_tenants = '{}' and newer.direction = 'up'
+				and (newer.started_at, newer.id) > (run.started_at, run.id)))`
+
+// old finds the oldest rows of a table that ended longer ago than $1, at most $2, and locks them. Each is read along an index.
+var old = map[Table]string{
+	SignupsTable: `
+		select ctid from signups
+		where status in ('failed', 'expired') and check_at is null and tenant_id is null and finished_at < now() - $1::interval
+			and not exists (select from users where users.id = user_id and users.state <> 'deleted')
+		order by finished_at`,
+	InvitationsTable: `
+		select ctid from invitations
+		where coalesce(accepted_at, revoked_at, expires_at) < now() - $1::interval
+			and not exists (select from signups where invitation_id = invitations.id and check_at is not null)
+		order by coalesce(accepted_at, revoked_at, expires_at)`,
+	OutboxTable: `
+		select ctid from outbox_events
+		where created_at < now() - $1::interval and relayed_at is not null
+			and not exists (select from webhook_deliveries where event_id = outbox_events.id and state = 'pending')
+		order by created_at`,
+	MailsTable: `
+		select ctid from mails
+		where created_at < now() - $1::interval and state not in ('queued', 'sending')
+			and not exists (select from signups where signups.id = signup_id and check_at is not null)
+		order by created_at`,
+	OutcomesTable: `
+		select ctid from migration_outcomes
+		where run_id in (` + overRuns + `)
+		order by run_id, tenant_id`,
+	RunsTable: `
+		select ctid from migration_runs
+		where id in (` + overRuns + `) and not exists (select from migration_outcomes where run_id = migration_runs.id)
+		order by started_at`,
+	// Their numbers are in the order of time, so that the first ones tell whether there is anything to do.
+	AuditTable: `
+		select ctid from audit_events
+		where id in (select id from audit_events order by id limit $2) and at < now() - $1::interval
+		order by id`,
+	AllowancesTable: `
+		select ctid from rate_limits
+		where full_at < now() - $1::interval
+		order by full_at`,
+}
+
+// DeleteOld deletes the oldest rows of a table that ended longer ago than age, at most limit, and returns how many. It waits for
+// nobody: rows that somebody holds are left for the next time.
+func (s *Store) DeleteOld(ctx context.Context, table Table, age time.Duration, limit int) (int64, error) {
+	return deleteOld(ctx, s.pool, table, age, limit)
+}
+
+// DeleteOldTx is [Store.DeleteOld] in the caller's transaction.
+func (s *Store) DeleteOldTx(ctx context.Context, tx pgx.Tx, table Table, age time.Duration, limit int) (int64, error) {
+	return deleteOld(ctx, tx, table, age, limit)
+}
+
+func deleteOld(ctx context.Context, q querier, table Table, age time.Duration, limit int) (int64, error) {
+	// A row that is locked stays where it is.
+	tag, err := q.Exec(ctx, `
+		delete from `+string(table)+`
+		where ctid = any(array(`+old[table]+`
+			limit $2
+			for update of `+string(table)+` skip locked))`, age, limit)
+	if err != nil {
+		return 0, fmt.Errorf("delete old rows of %s: %w", table, err)
+	}
+	return tag.RowsAffected(), nil
+}

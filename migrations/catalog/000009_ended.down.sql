@@ -1,0 +1,2 @@
+drop index invitations_ended;
+drop index signups_ended;
