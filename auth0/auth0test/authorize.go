@@ -32,6 +32,11 @@ func DefaultApplication() Application {
 	}
 }
 
+func (s *Server) knowsClient(id string) bool {
+	_, ok := s.cfg.application(id)
+	return ok || id == s.cfg.ClientID
+}
+
 func (c Config) application(id string) (Application, bool) {
 	i := slices.IndexFunc(c.Applications, func(a Application) bool { return a.ClientID == id })
 	if i < 0 {

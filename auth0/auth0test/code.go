@@ -137,6 +137,10 @@ func (s *Server) personClaims(user User, scope string) map[string]any {
 
 // getUserInfo is GET /userinfo. The refusal is recorded.
 func (s *Server) getUserInfo(w http.ResponseWriter, r *http.Request) {
+	if r.Header.Get("Authorization") == "" { // recorded without a body
+		w.WriteHeader(http.StatusUnauthorized)
+		return
+	}
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	granted, ok := s.browser.access(token, s.now())
 	user, known := s.User(granted.userID)

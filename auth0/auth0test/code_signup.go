@@ -66,9 +66,8 @@ func (s *Server) postSignup(w http.ResponseWriter, r *http.Request) {
 // checkSignup finds the connection, and refuses what it cannot take. Where no other mark is, this is a [GUESS].
 func (s *Server) checkSignup(body signupBody) (Connection, *signupProblem) {
 	conn, ok := s.cfg.connection(body.Connection)
-	_, known := s.cfg.application(body.ClientID)
 	switch {
-	case !known && body.ClientID != s.cfg.ClientID:
+	case !s.knowsClient(body.ClientID):
 		return conn, badSignup("invalid_client", "Invalid client")
 	case !ok || conn.Strategy != strategyDatabase:
 		return conn, badSignup("invalid_signup", "Invalid sign up")

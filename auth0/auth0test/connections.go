@@ -77,7 +77,7 @@ func (s *Server) getConnection(w http.ResponseWriter, r *http.Request) {
 		connectionMissing().write(w)
 		return
 	}
-	writeJSON(w, http.StatusOK, conn.shown())
+	writeJSON(w, http.StatusOK, selectFields(r, []map[string]any{conn.shown()})[0])
 }
 
 var orgConnectionSchema = []property{

@@ -80,7 +80,7 @@ func writeListing[T any](w http.ResponseWriter, r *http.Request, name string, it
 		return
 	}
 	start := min(page*size, len(items))
-	shown := items[start:min(start+size, len(items))]
+	shown := selectFields(r, items[start:min(start+size, len(items))])
 	if query.Get("include_totals") != "true" {
 		writeJSON(w, http.StatusOK, shown)
 		return
@@ -105,7 +105,7 @@ func writeCheckpoint[T any](w http.ResponseWriter, r *http.Request, name string,
 	from := r.URL.Query().Get("from")
 	items = slices.DeleteFunc(items, func(item T) bool { return idOf(item) <= from })
 	shown := items[:min(take, len(items))]
-	answer := map[string]any{name: shown}
+	answer := map[string]any{name: selectFields(r, shown)}
 	if len(items) > take || name == "members" && len(shown) > 0 {
 		answer["next"] = idOf(shown[len(shown)-1])
 	}

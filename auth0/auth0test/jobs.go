@@ -24,6 +24,9 @@ var verificationSchema = []property{
 // later: here it fails, like the recorded one did, for whoever is verified already.
 func (s *Server) createVerification(w http.ResponseWriter, r *http.Request) {
 	members, refusal := readChecked(r, verificationSchema, "user_id")
+	if id, given := members["client_id"].(string); refusal == nil && given && !s.knowsClient(id) {
+		refusal = badBody("client_id " + id + " does not exist") // recorded as a refusal; its words are a [GUESS]
+	}
 	if refusal != nil {
 		refusal.write(w)
 		return

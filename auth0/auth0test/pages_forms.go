@@ -107,11 +107,11 @@ func (s *Server) postForm(w http.ResponseWriter, r *http.Request) {
 	var message string
 	switch r.URL.Path {
 	case socialPath:
-		user, message = s.socialLogin(s.socialOf(a, r), email)
+		user, message = s.socialLogin(r, s.socialOf(a, r), email)
 	case signupPath:
-		user, message = s.signUp(s.database(a), email, password)
+		user, message = s.signUp(r, s.database(a), email, password)
 	default:
-		if user, ok = s.login(s.database(a).Name, email, password); !ok {
+		if user, ok = s.login(r, s.database(a).Name, email, password); !ok {
 			message = "Wrong email or password"
 		}
 	}
@@ -130,7 +130,7 @@ func (s *Server) postForm(w http.ResponseWriter, r *http.Request) {
 }
 
 // signUp makes a user as the page of Auth0 does: a mail goes out, and the person is logged in before it is answered.
-func (s *Server) signUp(conn Connection, email, password string) (user User, message string) {
+func (s *Server) signUp(r *http.Request, conn Connection, email, password string) (user User, message string) {
 	switch {
 	case conn.NoSignup:
 		return User{}, "Public signup is disabled"
@@ -145,12 +145,12 @@ func (s *Server) signUp(conn Connection, email, password string) (user User, mes
 	if refusal := s.insert(user, hashPassword(password), true); refusal != nil {
 		return User{}, refusal.Message
 	}
-	user, _ = s.login(conn.Name, email, password)
+	user, _ = s.login(r, conn.Name, email, password)
 	return user, ""
 }
 
 // socialLogin finds the account at the pretended provider, or makes it. Its id is told by the address alone.
-func (s *Server) socialLogin(connection, email string) (user User, message string) {
+func (s *Server) socialLogin(r *http.Request, connection, email string) (user User, message string) {
 	email = strings.ToLower(email)
 	if !isEmail(email) || connection == "" {
 		return User{}, "Email is not valid."
@@ -160,10 +160,24 @@ func (s *Server) socialLogin(connection, email string) (user User, message strin
 	user = s.newUser(Connection{Name: connection}, map[string]any{"email": email, "email_verified": true})
 	user.ID = connection + "|" + number
 	user.Identities = []Identity{{Connection: connection, UserID: number, Provider: connection, IsSocial: true}}
-	if known, ok := s.User(user.ID); ok {
-		user = known
-	} else if refusal := s.insert(user, "", false); refusal != nil {
-		return User{}, refusal.Message
+	if _, known := s.User(user.ID); !known {
+		if refusal := s.insert(user, "", false); refusal != nil {
+			return User{}, refusal.Message
+		}
 	}
-	return user, ""
+	return s.socialLoggedIn(r, user.ID), ""
+}
+
+// socialLoggedIn counts a login of an account that is there.
+func (s *Server) socialLoggedIn(r *http.Request, id string) User {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	rec, ok := s.users[id]
+	if !ok { // removed this moment
+		return User{}
+	}
+	if rec.User.Blocked == nil || !*rec.User.Blocked {
+		s.loggedIn(r, rec)
+	}
+	return rec.User.clone()
 }

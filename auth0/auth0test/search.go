@@ -134,7 +134,7 @@ func (s *Server) listUsers(w http.ResponseWriter, r *http.Request) {
 var userFields = strings.Split("phone_number,email,email_verified,picture,username,user_id,name,nickname,created_at,"+
 	"identities,app_metadata,user_metadata,last_ip,last_login,logins_count,updated_at,blocked,family_name,given_name", ",")
 
-// checkSearch refuses what the schema of the query does not have; the words are those of other refusals [GUESS], except
+// checkSearch takes q without search_engine, as recorded. It refuses what the schema of the query does not have; the words are those of other refusals [GUESS], except
 // of fields [FIELD] and of search_engine [DOC].
 func checkSearch(query url.Values) *problem {
 	var unknown []string
@@ -169,8 +169,6 @@ func checkSearch(query url.Values) *problem {
 		return refused("You are not allowed to use search_engine=v2. Use search_engine=v3 instead.")
 	case engine != "" && engine != "v3":
 		return badParameter("No enum match for: "+engine, "search_engine")
-	case engine == "" && query.Get("q") != "":
-		return refused("The 'q' parameter is available only if you specify 'search_engine=v2|v3'.")
 	}
 	return nil
 }
@@ -235,17 +233,17 @@ func parseSort(text string) (order func(a, b User) int, refusal *problem) {
 }
 
 // selectFields leaves the members that the query's fields names, or, with include_fields=false, all others.
-func selectFields(r *http.Request, users []User) []any {
-	selected := make([]any, len(users))
+func selectFields[T any](r *http.Request, shown []T) []any {
+	selected := make([]any, len(shown))
 	names := strings.Split(r.URL.Query().Get("fields"), ",")
 	drop := r.URL.Query().Get("include_fields") == "false"
-	for i, user := range users {
-		selected[i] = user
+	for i, one := range shown {
+		selected[i] = one
 		if names[0] == "" {
 			continue
 		}
 		var members map[string]json.RawMessage
-		raw, _ := json.Marshal(user) // it came as JSON
+		raw, _ := json.Marshal(one) // it came as JSON
 		_ = json.Unmarshal(raw, &members)
 		maps.DeleteFunc(members, func(name string, _ json.RawMessage) bool { return slices.Contains(names, name) == drop })
 		selected[i] = members

@@ -102,7 +102,6 @@ func TestSearchRefuses(t *testing.T) {
 	}
 	const about = "Query validation error: '"
 	for _, c := range []struct{ name, value, code, message string }{
-		{"q", "email:bob", "invalid_query_string", "The 'q' parameter is available only if you specify 'search_engine=v2|v3'."},
 		{"search_engine", "v1", "invalid_query_string", "You are not allowed to use search_engine=v1."},
 		{"search_engine", "v2", "invalid_query_string", "You are not allowed to use search_engine=v2. Use search_engine=v3 instead."},
 		{"search_engine", "v4", "invalid_query_string", about + "No enum match for: v4' on property search_engine (The version of the search engine)."},

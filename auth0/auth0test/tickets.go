@@ -15,6 +15,8 @@ type ticket struct {
 	UserID    string    `json:"user_id"`
 	ResultURL string    `json:"result_url,omitempty"`
 	Expires   time.Time `json:"expires"`
+	// password is what its use sets, without a page that asks for one. It is in no state file.
+	password string
 	// Verifies is whether its use proves the e-mail.
 	Verifies bool `json:"verifies,omitempty"`
 }
@@ -41,6 +43,7 @@ var (
 	passwordTicketSchema = append(slices.Clone(verifyTicketSchema), []property{
 		{name: "connection_id", kind: "string", min: 1, description: "ID of the connection. If provided, allows the user to be specified using email instead of user_id."},
 		{name: "email", kind: "string", format: "email", description: "Email address of the user for whom the tickets should be created."},
+		{name: "new_password", kind: "string", min: 1, description: "The password to be set for the user once the ticket is used."}, // recorded, and in the documents no more
 		{name: "mark_email_as_verified", kind: "boolean", description: "Whether to set the email_verified attribute to true (true) or whether it should not be updated (false)."},
 	}...)
 )
@@ -76,6 +79,7 @@ func (s *Server) createTicket(w http.ResponseWriter, r *http.Request, kind strin
 	}
 	issued := &ticket{ID: randomText(32), Kind: kind, UserID: rec.User.ID, Expires: s.now().Add(life), Verifies: kind == verifyPath}
 	issued.ResultURL, _ = members["result_url"].(string)
+	issued.password, _ = members["new_password"].(string)
 	if marks, _ := members["mark_email_as_verified"].(bool); marks {
 		issued.Verifies = true
 	}
@@ -153,10 +157,14 @@ func expiredPage(w http.ResponseWriter) {
 func (s *Server) getReset(w http.ResponseWriter, r *http.Request) {
 	id := r.URL.Query().Get("ticket")
 	s.mu.Lock()
-	_, ok := s.takeTicket(id, false, resetPath)
+	found, ok := s.takeTicket(id, false, resetPath)
 	s.mu.Unlock()
 	if !ok {
 		expiredPage(w)
+		return
+	}
+	if found.password != "" {
+		s.usePassword(w, r, id, found.password)
 		return
 	}
 	writePage(w, http.StatusOK, resetPage{Title: "Choose a password", Ticket: id, Action: r.URL.Path})
@@ -164,7 +172,10 @@ func (s *Server) getReset(w http.ResponseWriter, r *http.Request) {
 
 // postReset sets the password. A weak one leaves the ticket as it is.
 func (s *Server) postReset(w http.ResponseWriter, r *http.Request) {
-	id, password := r.PostFormValue("ticket"), r.PostFormValue("password")
+	s.usePassword(w, r, r.PostFormValue("ticket"), r.PostFormValue("password"))
+}
+
+func (s *Server) usePassword(w http.ResponseWriter, r *http.Request, id, password string) {
 	s.mu.Lock()
 	found, ok := s.takeTicket(id, true, resetPath)
 	s.mu.Unlock()

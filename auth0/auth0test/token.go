@@ -49,7 +49,7 @@ func (s *Server) postToken(w http.ResponseWriter, r *http.Request) {
 	case grantClientCredentials:
 		answer, refusal = s.grantClient(w.Header(), params)
 	case grantPassword, grantPasswordRealm:
-		answer, refusal = s.grantUser(params)
+		answer, refusal = s.grantUser(r, params)
 	case grantAuthorizationCode:
 		answer, refusal = s.grantCode(r, params)
 	}
@@ -175,7 +175,7 @@ func (s *Server) tokenAnswer(token, scope string) tokenAnswer {
 }
 
 // grantUser logs a person in with a password. Recorded: the same refusal for an unknown e-mail and a wrong password.
-func (s *Server) grantUser(params url.Values) (tokenAnswer, *oauthError) {
+func (s *Server) grantUser(r *http.Request, params url.Values) (tokenAnswer, *oauthError) {
 	realm := params.Get("realm")
 	if realm == "" {
 		realm = s.cfg.Connections[0].Name
@@ -184,7 +184,7 @@ func (s *Server) grantUser(params url.Values) (tokenAnswer, *oauthError) {
 	if audience != "" && audience != s.cfg.Audience {
 		return tokenAnswer{}, badTokenRequest("invalid audience specified for password grant exchange")
 	}
-	user, ok := s.login(realm, params.Get("username"), params.Get("password"))
+	user, ok := s.login(r, realm, params.Get("username"), params.Get("password"))
 	if !ok {
 		return tokenAnswer{}, &oauthError{
 			Status: http.StatusForbidden, Code: "invalid_grant", Description: "Wrong email or password.",

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -37,6 +38,8 @@ type User struct {
 	LastPasswordReset Time `json:"last_password_reset,omitzero"`
 	LastLogin         Time `json:"last_login,omitzero"`
 	LoginsCount       int  `json:"logins_count,omitempty"`
+	// LastIP is where the last login came from.
+	LastIP string `json:"last_ip,omitempty"`
 }
 
 // Identity says in which connection a user is.
@@ -203,7 +206,7 @@ func defaultPicture(email string) string {
 }
 
 // login checks a password; the user may be named by e-mail or username.
-func (s *Server) login(connection, name, password string) (User, bool) {
+func (s *Server) login(r *http.Request, connection, name, password string) (User, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	name = strings.ToLower(name)
@@ -215,12 +218,19 @@ func (s *Server) login(connection, name, password string) (User, bool) {
 		return User{}, false
 	}
 	if rec.User.Blocked == nil || !*rec.User.Blocked {
-		rec.User.LastLogin = s.stamp()
-		rec.User.LoginsCount++
-		s.reindex(rec.User)
-		s.mustSave()
+		s.loggedIn(r, rec)
 	}
 	return rec.User.clone(), true
+}
+
+// loggedIn counts a login. An application that logs people in names their address in a header [DOC]. It needs s.mu.
+func (s *Server) loggedIn(r *http.Request, rec *record) {
+	address, _, _ := net.SplitHostPort(r.RemoteAddr)
+	rec.User.LastIP = cmp.Or(r.Header.Get("Auth0-Forwarded-For"), address)
+	rec.User.LastLogin = s.stamp()
+	rec.User.LoginsCount++
+	s.reindex(rec.User)
+	s.mustSave()
 }
 
 func (s *Server) stamp() Time { return Time{s.now().UTC().Truncate(time.Millisecond)} }
