@@ -240,6 +240,7 @@ func TestErrorsSayWhatIsKnown(t *testing.T) {
 		"another field":                   {create, 400, violation("user.shoe_size"), operators("BEYOND_IDENTITY_VERSION")},
 		"a right that is missing":         {create, 403, `{"code":"forbidden","message":"token-canary"}`, operators("users:create")},
 		"a right to read":                 {lookup, 403, `{"code":"forbidden"}`, operators("users:read")},
+		"a token of version 1 alone":      {lookup, 401, `{"code":"unauthorized"}`, operators("BEYOND_IDENTITY_CLIENT_ID")},
 		"a refused token":                 {lookup, 401, `{"code":"unauthorized"}`, operators("BEYOND_IDENTITY_API_TOKEN")},
 		"another address":                 {lookup, 404, `<html>`, operators("BEYOND_IDENTITY_BASE_URL")},
 		"a redirection":                   {lookup, 302, ``, operators("BEYOND_IDENTITY_BASE_URL")},

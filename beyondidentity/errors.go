@@ -44,6 +44,12 @@ func (c *Client) failure(req remote.Call, ans remote.Answer, scope string) error
 	p := readProblem(ans)
 	cause := c.remote.Quote(req, ans, p.code, p.message)
 	hint := func(text string) error { return &identity.Misconfigured{Hint: text, Err: cause} }
+	if refused := ans.Status == http.StatusUnauthorized || ans.Status == http.StatusForbidden; refused && c.cfg.Version == V1 && !req.Creates {
+		// Version 1 documents no way to find a user, or to remove one.
+		return hint("BEYOND_IDENTITY_API_TOKEN is not good for version 2 of the API, where users are found and removed: make a client " +
+			"in the Admin Console with the scopes " + scopeCreate + ", " + scopeRead + " and " + scopeDelete +
+			", set BEYOND_IDENTITY_CLIENT_ID and BEYOND_IDENTITY_CLIENT_SECRET, and remove the token")
+	}
 	said := p.code != "" || p.message != ""
 
 	switch {
