@@ -96,6 +96,7 @@ const (
 	ServerClosed         Code = "server_closed"
 	NoServerOpen         Code = "no_server_open"
 	StockEmpty           Code = "stock_empty"
+	ServerIsAnother      Code = "server_is_another_cluster"
 	SharedRole           Code = "shared_role"
 	CollationChanged     Code = "collation_changed"
 	NotificationQueue    Code = "notification_queue"
@@ -231,8 +232,10 @@ var kinds = map[Code]kind{
 		"page that waits for the mail, \"send it again\"; an invitation is made again by whoever invited. docs/mail.md tells more."},
 	DeliveriesDead: {Warning, "homeroom webhook deliveries shows them. When the receiver is well again, replay them."},
 
-	ServerUnknown:        {Error, "Set HOMEROOM_SERVER_<NAME>_URL in every process: nobody can use these schools from here."},
-	ServerUnreachable:    {Warning, "What is on it was not looked at. Look again when it is back."},
+	ServerUnknown:     {Error, "Set HOMEROOM_SERVER_<NAME>_URL in every process: nobody can use these schools from here."},
+	ServerUnreachable: {Warning, "What is on it was not looked at. Look again when it is back."},
+	ServerIsAnother: {Error, "Correct the URL: nothing is made or repaired there. If the databases were moved there, bring all of them with their comments, as " +
+		"pg_dumpall and pg_dump --create do; the doctor then offers to record it."},
 	ServerRemark:         {Warning, "See docs/operations.md."},
 	SpareOnUnknownServer: {Warning, "They are never claimed from here. Set HOMEROOM_SERVER_<NAME>_URL, or delete the rows if the server is gone for good."},
 }

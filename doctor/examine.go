@@ -201,7 +201,7 @@ func (e *examination) narrow() error {
 
 // concerns tells whether a finding is about what was asked for.
 func (e *examination) concerns(f Finding) bool {
-	return e.only == nil || f.Code == ServerUnreachable || f.Code == IdentitiesUnreachable || f.TenantID != nil && e.only[*f.TenantID]
+	return e.only == nil || f.Code == ServerUnreachable || f.Code == ServerIsAnother || f.Code == IdentitiesUnreachable || f.TenantID != nil && e.only[*f.TenantID]
 }
 
 // read reads what is not in the catalog: the servers, then the databases on them, and meanwhile the identities and jobs.
@@ -248,7 +248,7 @@ func (e *examination) surveyServers(ctx context.Context) error {
 				if ctx.Err() != nil {
 					return ctx.Err()
 				}
-				e.add(Finding{Code: ServerUnreachable, Subject: name, Server: name, Detail: reason(err)})
+				e.addUnsurveyed(ctx, name, err)
 				return nil
 			}
 			e.mu.Lock()

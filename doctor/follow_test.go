@@ -47,6 +47,7 @@ var unadvised = map[doctor.Code]string{
 	doctor.ServerUnknown:             "the cause is in the configuration",
 	doctor.SpareOnUnknownServer:      "the cause is in the configuration",
 	doctor.ServerUnreachable:         "the server must answer again",
+	doctor.ServerIsAnother:           "the cause is in the configuration, unless all databases are there",
 	doctor.ServerRemark:              "the remark's own advice is followed in package tenant",
 	doctor.StockEmpty:                "a service must run",
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"net/http"
+	"net/url"
 	"os/exec"
 	"strings"
 	"testing"
@@ -108,6 +109,55 @@ func TestANewTenantKey(t *testing.T) {
 	after.stopWhen(t, w)
 	var err error
 	if w.server, err = tenant.Open(tenant.Config{URL: secret.String(w.serverURL), Key: key}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.server.Close)
+	w.audit(t)
+}
+
+// TestTenantsMovedToAnotherCluster moves everything on a server with Postgres's own tools.
+func TestTenantsMovedToAnotherCluster(t *testing.T) {
+	t.Parallel()
+	former, now := pgtest.Private(t, nil), pgtest.Private(t, nil)
+	w := newWorld(t, former.URL("catalog"), former.URL("postgres"), 1)
+	p := w.start(t)
+	newSchool(1).mustSucceed(t, p.url)
+	p.stopWhen(t, w)
+	env := "HOMEROOM_SERVER_MAIN_URL=" + now.URL("postgres")
+	code, out := w.output(t, env, "doctor", "--fix", "--yes")
+	if code != exitFailures || !strings.Contains(out, "server_is_another_cluster") || !strings.Contains(out, "0 of 2 tenants") {
+		t.Errorf("exit code %d: %s", code, out)
+	}
+	dump := exec.CommandContext(t.Context(), "sh", "-c",
+		`pg_dumpall --exclude-database=catalog -d "$1" | grep -v "ROLE postgres" | psql -q -d "$2"`, "sh", former.URL("postgres"), now.URL("postgres"))
+	at, err := url.Parse(former.URL("postgres"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	password, _ := at.User.Password()
+	dump.Env = append(dump.Environ(), "PGPASSWORD="+password) // pg_dumpall calls pg_dump without the one in the URL
+	if out, err := dump.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	for _, database := range []string{"postgres", "template1"} { // whose rights pg_dumpall leaves behind
+		if _, err := dial(t, now.URL("postgres")).Exec(t.Context(), "revoke connect, temporary on database "+database+" from public, homeroom_tenant"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if p := w.start(t, env); p.url != "" {
+		t.Error("it serves before the move is recorded")
+	}
+	if code, out := w.output(t, env, "doctor", "--fix", "--yes"); code != exitOK || !strings.Contains(out, "repaired  main (server_is_another_cluster)") {
+		t.Errorf("exit code %d: %s", code, out)
+	}
+	p = w.start(t, env)
+	w.me(t, p)
+	p.stopWhen(t, w)
+	if p := w.start(t); p.url != "" {
+		t.Error("it serves with the former cluster")
+	}
+	w.serverURL = now.URL("postgres")
+	if w.server, err = tenant.Open(tenant.Config{URL: secret.String(w.serverURL), Key: testKey}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(w.server.Close)
