@@ -141,7 +141,7 @@ func (s *Server) checkAuthorization(a *authorization, query url.Values) *refused
 	case a.audience != "" && a.audience != s.cfg.Audience:
 		return &refusedRequest{"access_denied", "Service not found: " + a.audience} // [FIELD]
 	}
-	if conn, ok := s.cfg.connection(a.connection); a.connection != "" && !s.social(a.connection) && (!ok || conn.Strategy != strategyDatabase) {
+	if conn, ok := s.connection(a.connection); a.connection != "" && !s.social(a.connection) && (!ok || conn.Strategy != strategyDatabase) {
 		return bad("the connection was not found")
 	}
 	if a.organization == "" && a.invitation != "" {

@@ -65,7 +65,7 @@ func (s *Server) postSignup(w http.ResponseWriter, r *http.Request) {
 
 // checkSignup finds the connection, and refuses what it cannot take. Where no other mark is, this is a [GUESS].
 func (s *Server) checkSignup(body signupBody) (Connection, *signupProblem) {
-	conn, ok := s.cfg.connection(body.Connection)
+	conn, ok := s.connection(body.Connection)
 	switch {
 	case !s.knowsClient(body.ClientID):
 		return conn, badSignup("invalid_client", "Invalid client")

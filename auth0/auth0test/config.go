@@ -115,7 +115,7 @@ const (
 var allScopes = []string{
 	"read:users", "update:users", "delete:users", "create:users",
 	"read:users_app_metadata", "update:users_app_metadata", "delete:users_app_metadata", "create:users_app_metadata",
-	"create:user_tickets", "read:connections", "read:roles", "create:roles", "delete:roles",
+	"create:user_tickets", "read:connections", "create:connections", "update:connections", "delete:connections", "read:roles", "create:roles", "delete:roles",
 	"read:role_members", "create:role_members", "delete:role_members",
 	"read:organizations", "create:organizations", "update:organizations", "delete:organizations",
 	"read:organization_members", "create:organization_members", "delete:organization_members",
@@ -177,14 +177,6 @@ func (c Config) validate() error {
 		}
 	}
 	return nil
-}
-
-func (c Config) connection(name string) (Connection, bool) {
-	i := slices.IndexFunc(c.Connections, func(conn Connection) bool { return conn.Name == name })
-	if i < 0 {
-		return Connection{}, false
-	}
-	return c.Connections[i], true
 }
 
 func (c Config) issuer() string { return c.BaseURL + "/" }

@@ -35,35 +35,13 @@ func noConnection() *problem {
 	return &problem{Status: http.StatusNotFound, Message: "No connection found by that id"}
 }
 
-func (c Config) connectionByID(id string) (Connection, bool) {
-	for _, conn := range c.Connections {
-		if connectionID(conn.Name) == id {
-			return conn, true
-		}
-	}
-	return Connection{}, false
-}
-
-// shown is what the Management API shows of a connection, as far as the simulator knows it.
-func (c Connection) shown() map[string]any {
-	options := map[string]any{"brute_force_protection": true}
-	if c.Strategy == strategyDatabase {
-		options["passwordPolicy"] = c.Policy
-		options["requires_username"] = c.RequiresUsername
-	}
-	return map[string]any{
-		"id": connectionID(c.Name), "name": c.Name, "strategy": c.Strategy, "options": options, "realms": []string{c.Name},
-		"is_domain_connection": false, "enabled_clients": []string{},
-	}
-}
-
 // listConnections filters by the exact name, and by strategies.
 func (s *Server) listConnections(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
 	shown := []map[string]any{}
-	for _, conn := range s.cfg.Connections {
-		if query.Has("name") && query.Get("name") != conn.Name ||
-			query.Has("strategy") && !slices.Contains(query["strategy"], conn.Strategy) {
+	for _, conn := range s.connections() {
+		if query.Has("name") && query.Get("name") != conn.Connection.Name ||
+			query.Has("strategy") && !slices.Contains(query["strategy"], conn.Connection.Strategy) {
 			continue
 		}
 		shown = append(shown, conn.shown())
@@ -72,7 +50,7 @@ func (s *Server) listConnections(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) getConnection(w http.ResponseWriter, r *http.Request) {
-	conn, ok := s.cfg.connectionByID(r.PathValue("id"))
+	conn, ok := s.connectionByID(r.PathValue("id"))
 	if !ok {
 		connectionMissing().write(w)
 		return
@@ -101,7 +79,7 @@ func (s *Server) readOrgConnection(members map[string]any) (OrgConnection, *prob
 		ShowAsButton:            is("show_as_button", true),
 		SignupEnabled:           is("is_signup_enabled", false),
 	}
-	if _, ok := s.cfg.connectionByID(enabled.ConnectionID); !ok {
+	if _, ok := s.connectionByID(enabled.ConnectionID); !ok {
 		return OrgConnection{}, noConnection()
 	}
 	if enabled.SignupEnabled && !enabled.AssignMembershipOnLogin { // recorded as a refusal; its words are a [GUESS]
@@ -114,8 +92,8 @@ func (s *Server) readOrgConnection(members map[string]any) (OrgConnection, *prob
 func (s *Server) shownConnections(org *Organization) []shownConnection {
 	shown := []shownConnection{}
 	for _, enabled := range org.Connections {
-		conn, _ := s.cfg.connectionByID(enabled.ConnectionID)
-		shown = append(shown, shownConnection{enabled, namedConnection{conn.Name, conn.Strategy}})
+		conn, _ := s.connectionByID(enabled.ConnectionID)
+		shown = append(shown, shownConnection{enabled, namedConnection{conn.Connection.Name, conn.Connection.Strategy}})
 	}
 	return shown
 }

@@ -55,7 +55,7 @@ func (s *Server) creatingConnection(members map[string]any) (Connection, *proble
 	bad := func(message, code string) (Connection, *problem) {
 		return Connection{}, &problem{Status: http.StatusBadRequest, Message: message, Code: code}
 	}
-	connection, ok := s.cfg.connection(members["connection"].(string))
+	connection, ok := s.connection(members["connection"].(string))
 	username, hasUsername := members["username"].(string)
 	switch {
 	case !ok:

@@ -12,6 +12,8 @@ import (
 // directory is what a tenant keeps besides users: roles, organizations, and what leads to them. It is a part of the state
 // file. Server.mu guards it.
 type directory struct {
+	// Connections are as the settings have them until one is changed; nil until then.
+	Connections   []heldConnection    `json:"connections,omitempty"`
 	Roles         []*Role             `json:"roles"`
 	UserRoles     map[string][]string `json:"user_roles"` // ids of roles, by user id
 	Organizations []*Organization     `json:"organizations"`

@@ -70,12 +70,12 @@ func (s *Server) showForm(w http.ResponseWriter, r *http.Request, a *authorizati
 
 // database is the connection that the pages log in to.
 func (s *Server) database(a *authorization) Connection {
-	if conn, ok := s.cfg.connection(a.connection); ok && conn.Strategy == strategyDatabase {
+	if conn, ok := s.connection(a.connection); ok && conn.Strategy == strategyDatabase {
 		return conn
 	}
-	for _, conn := range s.cfg.Connections {
-		if conn.Strategy == strategyDatabase {
-			return conn
+	for _, conn := range s.connections() {
+		if conn.Connection.Strategy == strategyDatabase {
+			return conn.Connection
 		}
 	}
 	return Connection{NoSignup: true}

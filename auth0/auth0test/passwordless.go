@@ -23,7 +23,7 @@ func (s *Server) startPasswordless(w http.ResponseWriter, r *http.Request) {
 		(&oauthError{Status: http.StatusBadRequest, Code: code, Description: description}).write(w)
 	}
 	err := json.NewDecoder(r.Body).Decode(&body)
-	conn, ok := s.cfg.connection(body.Connection)
+	conn, ok := s.connection(body.Connection)
 	switch {
 	case err != nil:
 		refuse("bad.request", "Malformed body")

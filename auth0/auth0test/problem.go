@@ -18,6 +18,7 @@ const (
 	codeCustomDomainConflict = "custom_domain_conflict"
 	codeTooManyRequests      = "too_many_requests"
 	codeOrganizationConflict = "organization_conflict"
+	codeConnectionConflict   = "connection_conflict"
 )
 
 // problem is an error of the Management API.

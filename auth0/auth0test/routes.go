@@ -18,7 +18,10 @@ func (s *Server) routeDirectory(mux *http.ServeMux) {
 	on("GET /api/v2/users/{id}/organizations", s.listUserOrganizations, "read:users", "read:organizations")
 
 	on("GET /api/v2/connections", s.listConnections, "read:connections")
+	on("POST /api/v2/connections", s.createConnection, "create:connections")
 	on("GET /api/v2/connections/{id}", s.getConnection, "read:connections")
+	on("PATCH /api/v2/connections/{id}", s.updateConnection, "update:connections")
+	on("DELETE /api/v2/connections/{id}", s.deleteConnection, "delete:connections")
 
 	on("POST /api/v2/tickets/password-change", s.createPasswordTicket, "create:user_tickets")
 	on("POST /api/v2/tickets/email-verification", s.createVerifyTicket, "create:user_tickets")

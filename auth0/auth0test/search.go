@@ -57,8 +57,8 @@ func (s *Server) listUsersByEmail(w http.ResponseWriter, r *http.Request) {
 	}
 	users := []User{}
 	s.mu.Lock()
-	for _, connection := range s.cfg.Connections {
-		if rec, ok := s.logins[loginName{connection.Name, byEmail, email}]; ok {
+	for _, connection := range s.connections() {
+		if rec, ok := s.logins[loginName{connection.Connection.Name, byEmail, email}]; ok {
 			users = append(users, rec.User.clone())
 		}
 	}

@@ -34,7 +34,7 @@ func (s *Server) grown(user User) User {
 	user.Picture = cmp.Or(user.Picture, defaultPicture(user.Email))
 	if len(user.Identities) == 0 {
 		provider, id, _ := strings.Cut(user.ID, "|")
-		user.Identities = []Identity{{Connection: s.cfg.Connections[0].Name, UserID: id, Provider: provider}}
+		user.Identities = []Identity{{Connection: s.firstConnection(), UserID: id, Provider: provider}}
 	}
 	if user.CreatedAt.IsZero() {
 		user.CreatedAt = s.stamp()

@@ -20,6 +20,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -47,6 +48,7 @@ type Server struct {
 	mails  []Mail
 	// directory has roles, organizations, tickets.
 	directory *directory
+	held      atomic.Pointer[[]heldConnection]
 
 	closed context.CancelFunc // ends answers that are being held back
 	life   context.Context    //nolint:containedctx // the server's own life, not a request's
@@ -72,6 +74,7 @@ func New(cfg Config) (*Server, error) {
 
 		directory: newDirectory(cfg.Roles),
 	}
+	s.holdConfigured()
 	s.life, s.closed = context.WithCancel(context.Background())
 	if err := s.load(); err != nil {
 		return nil, err

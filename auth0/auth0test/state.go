@@ -80,6 +80,9 @@ func (s *Server) restore(raw []byte) error {
 	s.mails = saved.Mails
 	if saved.Directory != nil {
 		s.directory = saved.Directory
+		if s.directory.Connections != nil {
+			s.held.Store(&s.directory.Connections)
+		}
 		if s.directory.UserRoles == nil {
 			s.directory.UserRoles = map[string][]string{}
 		}

@@ -96,7 +96,7 @@ func (s *Server) ticketUser(members map[string]any) (*record, *problem) {
 	id, _ := members["user_id"].(string)
 	email, _ := members["email"].(string)
 	connID, _ := members["connection_id"].(string)
-	conn, known := s.cfg.connectionByID(connID)
+	conn, known := s.connectionByID(connID)
 	var rec *record
 	switch {
 	case id != "":
@@ -104,7 +104,7 @@ func (s *Server) ticketUser(members map[string]any) (*record, *problem) {
 	case email == "" || connID == "": // [GUESS]
 		return nil, badBody("Missing required property: user_id")
 	case known:
-		rec = s.logins[loginName{conn.Name, byEmail, email}]
+		rec = s.logins[loginName{conn.Connection.Name, byEmail, email}]
 	}
 	if rec == nil {
 		return nil, userMissing()

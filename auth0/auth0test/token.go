@@ -178,7 +178,7 @@ func (s *Server) tokenAnswer(token, scope string) tokenAnswer {
 func (s *Server) grantUser(r *http.Request, params url.Values) (tokenAnswer, *oauthError) {
 	realm := params.Get("realm")
 	if realm == "" {
-		realm = s.cfg.Connections[0].Name
+		realm = s.firstConnection()
 	}
 	audience := params.Get("audience")
 	if audience != "" && audience != s.cfg.Audience {

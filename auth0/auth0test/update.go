@@ -71,7 +71,7 @@ func (s *Server) patch(id string, members map[string]any) (User, *problem) {
 		return User{}, refusal
 	}
 	if password, ok := members["password"].(string); ok {
-		connection, _ := s.cfg.connection(user.Identities[0].Connection)
+		connection, _ := s.connection(user.Identities[0].Connection)
 		former := hashes[:min(len(hashes), connection.History)]
 		if refusal := connection.checkPassword(password, user, former); refusal != nil {
 			return User{}, refusal
@@ -92,7 +92,7 @@ func (s *Server) patch(id string, members map[string]any) (User, *problem) {
 // patchLogin changes what a person logs in with, which must stay unique. It needs s.mu.
 func (s *Server) patchLogin(user *User, members map[string]any) *problem {
 	if name, ok := members["connection"].(string); ok {
-		if _, known := s.cfg.connection(name); !known {
+		if _, known := s.connection(name); !known {
 			return &problem{
 				Status: http.StatusBadRequest, Code: codeConnectionMissing, Message: "The connection does not exist.",
 			}

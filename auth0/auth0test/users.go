@@ -119,7 +119,7 @@ func (s *Server) DeleteAll() {
 	clear(s.logins)
 	clear(s.index)
 	s.mails = nil
-	s.directory = &directory{Roles: s.directory.Roles, UserRoles: map[string][]string{}}
+	s.directory = &directory{Connections: s.directory.Connections, Roles: s.directory.Roles, UserRoles: map[string][]string{}}
 	s.mustSave()
 }
 
