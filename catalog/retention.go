@@ -45,7 +45,7 @@ const overRuns = `
 			where newer.schema_hash = run.schema_hash and newer.only_tenants = '{}' and newer.direction = 'up'
 				and (newer.started_at, newer.id) > (run.started_at, run.id)))`
 
-// old finds the oldest rows of a table that ended longer ago than $1, at most $2, and locks them. Each is read along an index.
+// old finds the rows of a table that ended longer ago than $1, the oldest first. Each is read along an index.
 var old = map[Table]string{
 	SignupsTable: `
 		select ctid from signups
@@ -69,16 +69,15 @@ var old = map[Table]string{
 		order by created_at`,
 	OutcomesTable: `
 		select ctid from migration_outcomes
-		where run_id in (` + overRuns + `)
-		order by run_id, tenant_id`,
+		where run_id in (` + overRuns + `)`,
 	RunsTable: `
 		select ctid from migration_runs
 		where id in (` + overRuns + `) and not exists (select from migration_outcomes where run_id = migration_runs.id)
 		order by started_at`,
-	// Their numbers are in the order of time, so that the first ones tell whether there is anything to do.
+	// Their numbers are in the order of time, so that the first ones tell whether there is anything to do: no other is read.
 	AuditTable: `
 		select ctid from audit_events
-		where id in (select id from audit_events order by id limit $2) and at < now() - $1::interval
+		where id <= (select max(id) from (select id from audit_events order by id limit $2) as first) and at < now() - $1::interval
 		order by id`,
 	AllowancesTable: `
 		select ctid from rate_limits
