@@ -124,16 +124,26 @@ func (s *Server) ensureDatabase(ctx context.Context, conn *pgx.Conn, id ID, foun
 		return "", nil
 	}
 	killpoint.Here("tenant.database_wanted")
-	if err := s.checkTemplate(ctx, conn); err != nil {
-		return "", err
-	}
-	err := s.createDatabase(ctx, conn, "create database "+name+" owner "+quote(ownerRole)+" template "+quote(s.Template())+
-		" allow_connections false")
-	if err != nil {
+	if err := s.clone(ctx, conn, name); err != nil {
 		return "", fmt.Errorf("create database %s: %w", id.Database(), err)
 	}
 	killpoint.Here("tenant.database_created")
 	return "created from " + s.Template(), nil
+}
+
+// clone makes a database of the template, closed to everybody, as one of [MaxClones] that this process makes at a time.
+func (s *Server) clone(ctx context.Context, conn *pgx.Conn, name string) error {
+	select {
+	case s.clones <- struct{}{}:
+		defer func() { <-s.clones }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if err := s.checkTemplate(ctx, conn); err != nil {
+		return err
+	}
+	return s.createDatabase(ctx, conn, "create database "+name+" owner "+quote(ownerRole)+" template "+quote(s.Template())+
+		" allow_connections false")
 }
 
 // ensureAccess makes the tenant's role, lets it, and nobody else, into the tenant's database, marks that as ours, and opens

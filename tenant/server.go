@@ -113,6 +113,8 @@ type Server struct {
 	cfg Config
 	// maintenance has at most cfg.Parallel connections, each of which may hold one tenant's lock.
 	maintenance *pgxpool.Pool
+	// clones has an element for each database that is being cloned.
+	clones chan struct{}
 	// lookups has the connections for short queries, so that those do not wait for a long work's end.
 	lookups *pgxpool.Pool
 	// prepared guards what [Server.Prepare] does once.
@@ -124,6 +126,10 @@ type Server struct {
 	disk    disk
 	cluster cluster
 }
+
+// MaxClones is how many databases this process makes on a server at the same time. More take longer in sum: they wait for the
+// same disk and the same write-ahead log.
+const MaxClones = 3
 
 const (
 	// maxLookups is how many connections to a server there are for short queries.
@@ -146,7 +152,7 @@ func Open(cfg Config) (*Server, error) {
 	poolConfig.ConnConfig.Database = maintenanceDatabase
 	postgres.NoticeLoss(poolConfig.ConnConfig)
 	setParams(poolConfig.ConnConfig, cfg.LockTimeout, cfg.CreateTimeout)
-	s := &Server{cfg: cfg}
+	s := &Server{cfg: cfg, clones: make(chan struct{}, MaxClones)}
 	poolConfig.AfterConnect = s.checkCluster
 	if s.maintenance, err = pgxpool.NewWithConfig(context.Background(), poolConfig); err != nil {
 		return nil, fmt.Errorf("connect to server %s: %w", cfg.Name, err)
