@@ -156,12 +156,12 @@ type Identity struct {
 
 // IdentityMade records that the identity exists and that the database is being made, and begins a new lease.
 func (s *Store) IdentityMade(ctx context.Context, signup Signup, identity Identity, steps json.RawMessage, lease time.Duration) error {
-	return s.InTx(ctx, func(tx pgx.Tx) error { return s.IdentityMadeTx(ctx, tx, signup, identity, steps, lease) })
+	return changeOne(ctx, s.pool, "record identity of sign-up", signup.ID, identityMade,
+		signup.ID, signup.LeaseEpoch, steps, identity.ID, identity.EmailVerified, lease)
 }
 
-// IdentityMadeTx is [Store.IdentityMade] in the caller's transaction.
-func (s *Store) IdentityMadeTx(ctx context.Context, tx pgx.Tx, signup Signup, identity Identity, steps json.RawMessage, lease time.Duration) error {
-	return changeOne(ctx, tx, "record identity of sign-up", signup.ID, `
+// identityMade is one statement, so that it has one round trip and one commit.
+const identityMade = `
 		with changed as (
 			update signups
 			set status = 'provisioning', steps = $3, check_at = now() + $6::interval, updated_at = now()
@@ -171,9 +171,7 @@ func (s *Store) IdentityMadeTx(ctx context.Context, tx pgx.Tx, signup Signup, id
 		update users
 		set identity_id = $4, email_verified = email_verified or $5, updated_at = now()
 		from changed
-		where users.id = changed.user_id`,
-		signup.ID, signup.LeaseEpoch, steps, identity.ID, identity.EmailVerified, lease)
-}
+		where users.id = changed.user_id`
 
 // Wait records that the identity exists, and that the sign-up waits for a person in one of the statuses that are for that,
 // until patience has passed. Whoever is to be told is, by mail. An unconfirmed person whose e-mail is verified becomes its

@@ -77,8 +77,8 @@ func (c Config) withDefaults() Config {
 type Job struct {
 	ID          int64
 	Kind, State string
-	// SignupID or TenantID is what it is about.
-	SignupID, TenantID *uuid.UUID
+	// TenantID is what it is about, if it is about a tenant.
+	TenantID *uuid.UUID
 	// Stuck: it has been running for longer than a job may.
 	Stuck bool
 }

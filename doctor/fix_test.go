@@ -152,7 +152,7 @@ func TestARepairThatDoesNotHelpIsNotCalledOne(t *testing.T) {
 	cfg := w.config
 	cfg.CancelJob = func(context.Context, int64) error { return nil }
 	cfg.Jobs = func(context.Context) ([]doctor.Job, error) {
-		return []doctor.Job{{ID: 7, Kind: "finish", State: "available", SignupID: &gone}}, nil
+		return []doctor.Job{{ID: 7, Kind: "finish", State: "available", TenantID: &gone}}, nil
 	}
 	d := w.newDoctor(cfg)
 	report, err := d.Examine(t.Context(), doctor.Options{})

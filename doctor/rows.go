@@ -2,9 +2,7 @@ package doctor
 
 import (
 	"cmp"
-	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -151,18 +149,11 @@ func parkedDetail(s catalog.SurveyedSignup) string {
 }
 
 // compareJobs looks for jobs that lead nowhere. A job is written together with what it is about, or after it.
-func (e *examination) compareJobs(ctx context.Context) error {
+func (e *examination) compareJobs() {
 	for _, job := range e.jobs {
-		finding := Finding{Subject: fmt.Sprintf("job %d", job.ID), TenantID: job.TenantID, SignupID: job.SignupID}
-		lost := job.TenantID != nil && !e.known(*job.TenantID)
-		if job.SignupID != nil {
-			_, err := e.cfg.Catalog.Signup(ctx, *job.SignupID)
-			if lost = errors.Is(err, catalog.ErrNotFound); err != nil && !lost {
-				return err
-			}
-		}
+		finding := Finding{Subject: fmt.Sprintf("job %d", job.ID), TenantID: job.TenantID}
 		switch {
-		case lost:
+		case job.TenantID != nil && !e.known(*job.TenantID):
 			finding.Code, finding.Detail = JobWithoutRow, "what this "+job.Kind+" is about has no row in the catalog"
 			e.add(e.cancelJob(finding, job))
 		case job.Stuck:
@@ -170,5 +161,4 @@ func (e *examination) compareJobs(ctx context.Context) error {
 			e.add(finding)
 		}
 	}
-	return nil
 }

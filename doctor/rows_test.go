@@ -3,7 +3,6 @@ package doctor_test
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -96,21 +95,6 @@ func TestRows(t *testing.T) {
 			mend: func(w *world) { w.sql("delete from signups where school_name = 'Other'") },
 		},
 		{
-			name: "a job for a sign-up that is not there", finds: "job_without_row",
-			make: func(w *world) {
-				tx, err := w.catalog.Pool().Begin(w.Context())
-				if err == nil {
-					err = w.queue.FinishSignupTx(w.Context(), tx, uuid.New(), time.Hour)
-				}
-				if err == nil {
-					err = tx.Commit(w.Context())
-				}
-				if err != nil {
-					w.Fatal(err)
-				}
-			},
-		},
-		{
 			name: "a job for a tenant that is not there", finds: "job_without_row",
 			make: func(w *world) {
 				tx, err := w.catalog.Pool().Begin(w.Context())
@@ -143,8 +127,8 @@ func TestRows(t *testing.T) {
 			mend: func(w *world) { w.sql("delete from river.river_job where finalized_at is null") },
 		},
 	})
-	if n := value[int](w, "select count(*) from audit_events where action = 'doctor.fix' and actor = 'homeroom doctor'"); n != 5 {
-		t.Errorf("%d repairs are recorded, want 5", n)
+	if n := value[int](w, "select count(*) from audit_events where action = 'doctor.fix' and actor = 'homeroom doctor'"); n != 4 {
+		t.Errorf("%d repairs are recorded, want 4", n)
 	}
 }
 

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"pgregory.net/rapid"
 
 	"homeroom/catalog"
@@ -287,9 +286,8 @@ var anyIdentity = rapid.SampledFrom([]catalog.Identity{{ID: "sim|1"}, {ID: "sim|
 
 func (p *pair) identityMade(t *rapid.T) {
 	row, identity, lease, steps := *p.anySignup(t), anyIdentity.Draw(t, "identity"), lease.Draw(t, "lease"), json.RawMessage(`[3]`)
-	p.together(t, "identity made", func(tx pgx.Tx) error {
-		return p.real.IdentityMadeTx(t.Context(), tx, row, identity, steps, lease)
-	}, func(r *rows) error { return r.identityMade(row, identity, steps, lease) })
+	same(t, "identity made", nil, p.real.IdentityMade(t.Context(), row, identity, steps, lease),
+		nil, p.simulated.identityMade(row, identity, steps, lease))
 }
 
 func (p *pair) finish(t *rapid.T) {

@@ -202,9 +202,6 @@ func (m *machine) runJob() {
 	}
 	j, service := m.catalog.jobs[i], m.services[p]
 	work := func(ctx context.Context) (any, error) {
-		if j.signup != uuid.Nil {
-			return nil, service.Settle(ctx, j.signup)
-		}
 		return nil, service.RunReprovision(ctx, j.tenant, j.kept)
 	}
 	m.world.begin(&task{what: fmt.Sprintf("job %d", j.number), proc: p, job: j.number, then: func(t *task) {

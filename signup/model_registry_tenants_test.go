@@ -151,21 +151,11 @@ type queueSim struct{ registry registrySim }
 
 var _ signup.Queue = queueSim{}
 
-// FinishSignupTx implements signup.Queue.
-func (q queueSim) FinishSignupTx(ctx context.Context, tx pgx.Tx, id uuid.UUID, delay time.Duration) error {
-	return q.insert(ctx, tx, id, job{signup: id, due: time.Now().Add(delay)})
-}
-
 // ReprovisionTx implements signup.Queue.
 func (q queueSim) ReprovisionTx(ctx context.Context, tx pgx.Tx, id uuid.UUID, kept string) error {
-	return q.insert(ctx, tx, id, job{tenant: id, kept: kept, due: time.Now()})
-}
-
-func (q queueSim) insert(ctx context.Context, tx pgx.Tx, about uuid.UUID, j job) error {
-	return q.registry.inTx(ctx, tx, "queue job", about, func(rows *rows) error {
+	return q.registry.inTx(ctx, tx, "queue job", id, func(rows *rows) error {
 		q.registry.w.jobs++
-		j.number = q.registry.w.jobs
-		rows.jobs = append(rows.jobs, j)
+		rows.jobs = append(rows.jobs, job{number: q.registry.w.jobs, tenant: id, kept: kept, due: time.Now()})
 		return nil
 	})
 }

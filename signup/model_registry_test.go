@@ -176,11 +176,6 @@ func (r registrySim) IdentityMade(ctx context.Context, s catalog.Signup, identit
 	return r.change(ctx, "identity made", s.ID, func(rows *rows) error { return rows.identityMade(s, identity, steps, lease) })
 }
 
-// IdentityMadeTx implements signup.Registry.
-func (r registrySim) IdentityMadeTx(ctx context.Context, tx pgx.Tx, s catalog.Signup, identity catalog.Identity, steps json.RawMessage, lease time.Duration) error {
-	return r.inTx(ctx, tx, "identity made", s.ID, func(rows *rows) error { return rows.identityMade(s, identity, steps, lease) })
-}
-
 // Finish implements signup.Registry.
 func (r registrySim) Finish(ctx context.Context, s catalog.Signup, identity catalog.Identity, health catalog.Health, steps, result json.RawMessage) error {
 	return r.change(ctx, "finish", s.ID, func(rows *rows) error { return rows.finish(s, identity, health, steps, result) })

@@ -41,7 +41,6 @@ type userRow struct {
 // job is what the queue holds. It goes when it has been done.
 type job struct {
 	number int
-	signup uuid.UUID // settle this sign-up, or
 	tenant uuid.UUID // reprovision this tenant
 	kept   string
 	due    time.Time

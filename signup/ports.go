@@ -44,7 +44,6 @@ type signupRows interface {
 	RetryLater(ctx context.Context, signup catalog.Signup, steps json.RawMessage, delay time.Duration) error
 
 	IdentityMade(ctx context.Context, signup catalog.Signup, identity catalog.Identity, steps json.RawMessage, lease time.Duration) error
-	IdentityMadeTx(ctx context.Context, tx pgx.Tx, signup catalog.Signup, identity catalog.Identity, steps json.RawMessage, lease time.Duration) error
 	Finish(ctx context.Context, signup catalog.Signup, identity catalog.Identity, health catalog.Health, steps, result json.RawMessage) error
 	Undo(ctx context.Context, signup catalog.Signup, steps, problem json.RawMessage) error
 	Expire(ctx context.Context, signup catalog.Signup, steps, problem json.RawMessage, delay time.Duration) error

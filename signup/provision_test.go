@@ -23,9 +23,6 @@ func TestAsyncAnswersBeforeTheDatabaseIsBuilt(t *testing.T) {
 	if err != nil || outcome.Status != catalog.Provisioning || outcome.Result != nil {
 		t.Fatalf("%+v, %v", outcome, err)
 	}
-	if n := b.number(t, "select count(*) from river.river_job where kind = 'finish_signup' and args->>'signup_id' = $1", outcome.SignupID.String()); n != 1 {
-		t.Errorf("%d alarms are set, want 1", n)
-	}
 	ticker := time.NewTicker(20 * time.Millisecond)
 	defer ticker.Stop()
 	for {
@@ -41,8 +38,8 @@ func TestAsyncAnswersBeforeTheDatabaseIsBuilt(t *testing.T) {
 	}
 }
 
-// TestTheAlarmFinishesABuildWhoseWorkerDied settles by the alarm alone, without the reconciler.
-func TestTheAlarmFinishesABuildWhoseWorkerDied(t *testing.T) {
+// What a sign-up needs after a crash is in its row: no job is made for it.
+func TestTheReconcilerFinishesABuildWhoseWorkerDied(t *testing.T) {
 	t.Parallel()
 	b := setup(t, 0)
 	req := request()
@@ -63,7 +60,10 @@ func TestTheAlarmFinishesABuildWhoseWorkerDied(t *testing.T) {
 		t.Fatalf("%+v, %v", outcome, err)
 	}
 	b.exec(t, "update signups set check_at = now(), lease_epoch = lease_epoch + 1")
-	if err := b.service.Settle(t.Context(), outcome.SignupID); err != nil {
+	if n := b.number(t, "select count(*) from river.river_job"); n != 0 {
+		t.Errorf("%d jobs, want none", n)
+	}
+	if err := b.service.ReconcileOnce(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	view, err := b.service.View(t.Context(), outcome.SignupID)
@@ -71,9 +71,6 @@ func TestTheAlarmFinishesABuildWhoseWorkerDied(t *testing.T) {
 		t.Fatalf("%+v, %v", view, err)
 	}
 	b.usable(t, view.School.Database)
-	if err := b.service.Settle(t.Context(), outcome.SignupID); err != nil {
-		t.Errorf("an alarm for a finished sign-up: %v", err)
-	}
 }
 
 // What a dead process has begun is nobody's only as far as anybody remembers: it is replaced, not completed.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
 
 	"homeroom/catalog"
@@ -68,19 +67,6 @@ func (s *Service) ReconcileOnce(ctx context.Context) error {
 		}
 		_ = group.Wait()
 	}
-}
-
-// Settle takes a sign-up to its end, if nobody holds it. It is what the alarm set by Begin calls.
-func (s *Service) Settle(ctx context.Context, id uuid.UUID) error {
-	row, err := s.cfg.Catalog.TakeOver(ctx, id, s.cfg.Lease)
-	if errors.Is(err, catalog.ErrStateChanged) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	s.settle(ctx, row)
-	return nil
 }
 
 // settle goes on with a sign-up that this worker has just taken over, without its password: forward when the identity

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"homeroom/catalog"
 	"homeroom/identity"
 	"homeroom/internal/killpoint"
@@ -166,16 +164,11 @@ func (s *Service) takenOver(ctx context.Context, j *job) (Outcome, error) {
 }
 
 // complete does what is left once the identity exists: its place at the school, and the tenant of a sign-up that found no
-// spare. The identity is recorded first, with an alarm for the case that this process dies.
+// spare. The identity is recorded first, with a new lease: if this process dies, the reconciler goes on when that ends.
 func (s *Service) complete(ctx context.Context, j *job, login identity.User, async bool) (Outcome, error) {
 	s.beginRest(j, login)
-	err := s.cfg.Catalog.InTx(ctx, func(tx pgx.Tx) error {
-		known := catalog.Identity{ID: login.ID, EmailVerified: login.EmailVerified}
-		if err := s.cfg.Catalog.IdentityMadeTx(ctx, tx, j.signup, known, j.log.json(), s.cfg.Lease); err != nil {
-			return err
-		}
-		return s.cfg.Queue.FinishSignupTx(ctx, tx, j.signup.ID, s.cfg.Lease+time.Second)
-	})
+	known := catalog.Identity{ID: login.ID, EmailVerified: login.EmailVerified}
+	err := s.cfg.Catalog.IdentityMade(ctx, j.signup, known, j.log.json(), s.cfg.Lease)
 	if errors.Is(err, catalog.ErrStateChanged) {
 		return s.takenOver(ctx, j)
 	}

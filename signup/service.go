@@ -35,8 +35,6 @@ import (
 
 // Queue takes work that must be done later, in the transaction that makes it necessary.
 type Queue interface {
-	// FinishSignupTx has [Service.Settle] called for the sign-up after the delay.
-	FinishSignupTx(ctx context.Context, tx pgx.Tx, signup uuid.UUID, delay time.Duration) error
 	// ReprovisionTx has [Service.RunReprovision] called for the tenant.
 	ReprovisionTx(ctx context.Context, tx pgx.Tx, tenant uuid.UUID, kept string) error
 }

@@ -164,8 +164,6 @@ type queue struct {
 	jobs []func(context.Context, *signup.Service) error
 }
 
-func (q *queue) FinishSignupTx(context.Context, pgx.Tx, uuid.UUID, time.Duration) error { return nil }
-
 func (q *queue) ReprovisionTx(_ context.Context, _ pgx.Tx, id uuid.UUID, kept string) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()

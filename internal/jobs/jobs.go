@@ -60,7 +60,7 @@ const (
 // Handlers are what the jobs call. Each kind of work has a queue of its own, which only processes with a handler for it
 // take from: the others leave its jobs to them.
 type Handlers struct {
-	// Signups finishes sign-ups and provisions tenants again.
+	// Signups provisions tenants again.
 	Signups *signup.Service
 	// Webhooks tells endpoints outside of events.
 	Webhooks *webhook.Service

@@ -3,7 +3,6 @@ package jobs
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -12,14 +11,6 @@ import (
 
 	"homeroom/signup"
 )
-
-// FinishSignup settles a sign-up whose process may have died.
-type FinishSignup struct {
-	SignupID uuid.UUID `json:"signup_id"`
-}
-
-// Kind implements river.JobArgs.
-func (FinishSignup) Kind() string { return "finish_signup" }
 
 // ReprovisionTenant runs every provisioning step of a tenant again.
 type ReprovisionTenant struct {
@@ -33,15 +24,6 @@ func (ReprovisionTenant) Kind() string { return "reprovision_tenant" }
 
 var _ signup.Queue = (*Queue)(nil)
 
-// FinishSignupTx implements [signup.Queue].
-func (q *Queue) FinishSignupTx(ctx context.Context, tx pgx.Tx, id uuid.UUID, delay time.Duration) error {
-	_, err := q.client.InsertTx(ctx, tx, FinishSignup{SignupID: id}, &river.InsertOpts{ScheduledAt: time.Now().Add(delay)})
-	if err != nil {
-		return fmt.Errorf("queue the end of sign-up %s: %w", id, err)
-	}
-	return nil
-}
-
 // ReprovisionTx implements [signup.Queue].
 func (q *Queue) ReprovisionTx(ctx context.Context, tx pgx.Tx, tenant uuid.UUID, kept string) error {
 	_, err := q.client.InsertTx(ctx, tx, ReprovisionTenant{TenantID: tenant, Kept: kept}, &river.InsertOpts{MaxAttempts: 100})
@@ -54,9 +36,6 @@ func (q *Queue) ReprovisionTx(ctx context.Context, tx pgx.Tx, tenant uuid.UUID, 
 // addSignups has the service called, from River's default queue.
 func addSignups(work *work, pool *pgxpool.Pool, service *signup.Service) {
 	work.queues[river.QueueDefault] = river.QueueConfig{MaxWorkers: 8}
-	river.AddWorker(work.workers, river.WorkFunc(func(ctx context.Context, job *river.Job[FinishSignup]) error {
-		return service.Settle(ctx, job.Args.SignupID)
-	}))
 	river.AddWorker(work.workers, river.WorkFunc(func(ctx context.Context, job *river.Job[ReprovisionTenant]) error {
 		err := holding(ctx, pool, job.ID, func() error { return service.RunReprovision(ctx, job.Args.TenantID, job.Args.Kept) })
 		if signup.NeedsPerson(err) {

@@ -13,8 +13,8 @@ import (
 type Unfinished struct {
 	ID          int64
 	Kind, State string
-	// SignupID or TenantID is what it is about.
-	SignupID, TenantID *uuid.UUID
+	// TenantID is what it is about, if it is about a tenant.
+	TenantID *uuid.UUID
 	// Stuck: it has been running for longer than any attempt may, so that its process has died and no other has taken it up.
 	Stuck bool
 }
@@ -22,7 +22,7 @@ type Unfinished struct {
 // ListUnfinished lists the jobs that are not finished, by the clock of the catalog's server.
 func ListUnfinished(ctx context.Context, pool *pgxpool.Pool) ([]Unfinished, error) {
 	rows, err := pool.Query(ctx, `
-		select id, kind, state::text, (args->>'signup_id')::uuid as signup_id, (args->>'tenant_id')::uuid as tenant_id,
+		select id, kind, state::text, (args->>'tenant_id')::uuid as tenant_id,
 			state = 'running' and attempted_at < now() - interval '15 minutes' as stuck
 		from `+schema+`.river_job
 		where finalized_at is null
