@@ -12,7 +12,9 @@ import (
 // More clones at a time would take longer in sum. The template is locked here, so that none can end.
 func TestAFewDatabasesAreClonedAtATime(t *testing.T) {
 	t.Parallel()
-	server := open(t, func(c *tenant.Config) { c.Migrations = load(t, [2]string{"create table few (id int)", "drop table few"}) })
+	server := open(t, func(c *tenant.Config) {
+		c.Migrations = load(t, [2]string{"create table few (id int)", "drop table few"})
+	})
 	if err := server.Prepare(t.Context()); err != nil {
 		t.Fatal(err)
 	}

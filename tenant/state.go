@@ -78,14 +78,15 @@ const (
 	roleGranted = `
 			select 'granted to ' || pg_get_userbyid(member) from pg_auth_members
 			where roleid = role.oid and pg_get_userbyid(member) <> current_user group by member`
-	// roleSettings are those of the roles, by the role, for roleState to find in the row settings.
-	roleSettings = `
-			select setrole, array_agg('setting ' || setting || coalesce(' in database ' || datname, '')) as list
+	// roleSettings are those of the roles, by the role, for roleState to find in the row settings. A look at one role asks for
+	// oneRoleSettings, which are as few however many tenants there are.
+	roleSettings    = "select setrole, " + settingsList + " where setrole <> 0 group by setrole"
+	oneRoleSettings = "select " + settingsList + " where setrole = role.oid"
+	settingsList    = `
+			array_agg('setting ' || setting || coalesce(' in database ' || datname, '')) as list
 			from pg_db_role_setting
 			cross join unnest(setconfig) as setting
-			left join pg_database on pg_database.oid = setdatabase
-			where setrole <> 0
-			group by setrole`
+			left join pg_database on pg_database.oid = setdatabase`
 	// sharedRoles are the owner and the group, and what is wrong with each. Members of the group are the tenants, members of the
 	// owner we ourselves; a tenant's role that is one is out of order itself.
 	sharedRoles = `
@@ -120,7 +121,7 @@ func (s *Server) probe(ctx context.Context, conn *pgx.Conn, id ID) (state, error
 		from (select @name::text as name) as wanted
 		left join pg_database db on db.datname = wanted.name
 		left join pg_roles role on role.rolname = wanted.name
-		left join (`+roleSettings+`) as settings on settings.setrole = role.oid`, arguments).
+		left join lateral (`+oneRoleSettings+`) as settings on true`, arguments).
 		Scan(&found.database, &found.invalid, &comment, &found.use, &found.ours, &found.open, &found.access, &found.databaseWrong,
 			&found.role, &found.roleWrong)
 	if err != nil {
