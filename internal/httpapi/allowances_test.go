@@ -90,6 +90,7 @@ func TestAnInvitedAddressIsOneInEverySpelling(t *testing.T) {
 	t.Parallel()
 	w := setup(t, options{})
 	made := w.signUp("ada@lincoln.example", "Lincoln High")
+	w.prove(made.User.IdentityID)
 	for path, who := range map[string]string{
 		"/tenants/" + made.School.Slug + "/invitations": w.as(made.User.IdentityID),
 		"/invitations": w.operator("invite:schools"),
