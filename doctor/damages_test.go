@@ -25,7 +25,7 @@ func TestDamagedRolesAndDatabases(t *testing.T) {
 	var all []situation
 	for _, damage := range []struct{ finds, sql string }{
 		{"database_settings", "alter database %s connection limit 0"},
-		{"database_settings", "alter database %s set default_transaction_read_only = on"},
+		{"database_settings schema_drift", "alter database %s set default_transaction_read_only = on"},
 		{"database_settings", "alter database %s is_template true"},
 		{"role_out_of_order", "alter role %[1]s in database %[1]s set search_path = pg_catalog"},
 		{"role_out_of_order", "alter role %s superuser"},
@@ -155,7 +155,7 @@ func TestDamagedSchemas(t *testing.T) {
 			mend: func(w *world) { w.followAll(w.examine()) },
 		},
 		{
-			name: "a row with other migrations", finds: "lineage_differs", leaves: "lineage_differs",
+			name: "a row with other migrations", finds: "lineage_differs migrations_of_others", leaves: "lineage_differs migrations_of_others",
 			make: func(w *world) { w.sql("update tenants set lineage = 'others'") },
 			mend: func(w *world) { w.sql("update tenants set lineage = $1", w.server.Migrations().Lineage()) },
 		},

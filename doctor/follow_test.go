@@ -32,6 +32,8 @@ var unadvised = map[doctor.Code]string{
 	doctor.TenantKeyDiffers:          "the cause is in the configuration",
 	doctor.SpareUnfinished:           "the cause is in the log of the service",
 	doctor.SpareWithData:             "only a person knows whose the data is, where it cannot be claimed",
+	doctor.MigrationsChanged:         "the cause is in the folder of migrations",
+	doctor.MigrationsOfOthers:        "the cause is in the folder of migrations",
 	doctor.SchemaDrift:               "only a person knows which of the two schemas is right; the step shows the difference",
 	doctor.ReferenceDiffers:          "the file must be brought back; the step shows the difference",
 	doctor.SignupWithoutSchool:       "rows were changed by hand: a backup tells what they were",
