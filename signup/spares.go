@@ -194,8 +194,8 @@ func (s *Service) FillSpares(ctx context.Context) error {
 	return all
 }
 
-// fillServer builds what is missing, then discards the spares that will never be given to a school: those whose builder died,
-// and those of before a change of the catalog's instance. Where the server's disk is low it builds nothing, and no sign-up
+// fillServer discards the spares that will never be given to a school, those whose builder died and those of before a change of
+// the catalog's instance, and then builds what is missing. Where the server's disk is low it builds nothing, and no sign-up
 // is placed there, until there is room again.
 func (s *Service) fillServer(ctx context.Context, server Server) error {
 	if closed, err := s.closeIfLow(ctx, server); closed || err != nil {
@@ -204,6 +204,9 @@ func (s *Service) fillServer(ctx context.Context, server Server) error {
 	discardable, err := s.cfg.Catalog.DiscardableSpares(ctx, server.Name(), server.Migrations().Lineage())
 	if err != nil {
 		return err
+	}
+	for _, row := range discardable {
+		s.discardSpare(ctx, server, row)
 	}
 	stock, err := s.stock(ctx, server)
 	if err != nil {
@@ -220,11 +223,7 @@ func (s *Service) fillServer(ctx context.Context, server Server) error {
 	for range missing {
 		group.Go(func() error { return s.buildSpare(ctx, server) })
 	}
-	err = group.Wait()
-	for _, row := range discardable {
-		s.discardSpare(ctx, server, row)
-	}
-	return err
+	return group.Wait()
 }
 
 // discardSpare removes a spare that cannot be claimed, if it is certainly nobody's. Else it stays as it is, for the doctor, and

@@ -83,7 +83,7 @@ func (s *Server) ensure(ctx context.Context, r *recorder, id ID, rotation int) (
 		return r.step(StepSchema, func() (changed string, err error) {
 			if !found.database { // cloned a moment ago
 				schema.To, schema.Fingerprint, schema.created = s.cfg.Migrations.Latest(), reference.Fingerprint(), true
-				return "", nil
+				return "", s.noteCloned(ctx, id)
 			}
 			schema, changed, err = s.ensureSchema(ctx, id)
 			return changed, err

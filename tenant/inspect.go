@@ -77,21 +77,7 @@ func versionRows(ctx context.Context, conn *pgx.Conn) (rows int, err error) {
 func (s *Server) Empty(ctx context.Context, id ID) (bool, error) {
 	var filled bool
 	err := s.inside(ctx, id, func(conn *pgx.Conn) error {
-		// Without this, a policy that binds the owner would hide rows; with it, that is an error.
-		if _, err := conn.Exec(ctx, "set row_security = off"); err != nil {
-			return err
-		}
-		rows, err := conn.Query(ctx, `
-			select format('exists (select from only %I.%I)', nspname, relname)
-			from pg_class
-			join pg_namespace on pg_namespace.oid = relnamespace
-			where relkind = 'r' and nspname !~ '^pg_' and nspname <> 'information_schema'
-				and not (nspname = 'public' and relname = 'schema_migrations')
-				and not exists (select from pg_depend where classid = 'pg_class'::regclass and objid = pg_class.oid and deptype = 'e')`)
-		if err != nil {
-			return err
-		}
-		tests, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		tests, err := ownTables(ctx, conn, `format('exists (select from only %I.%I)', nspname, relname)`)
 		if err != nil {
 			return err
 		}
@@ -102,4 +88,24 @@ func (s *Server) Empty(ctx context.Context, id ID) (bool, error) {
 		return false, fmt.Errorf("look whether database %s is empty: %w", id.Database(), err)
 	}
 	return !filled, nil
+}
+
+// ownTables reads an expression for each table of a tenant's database but the version's and those of extensions, in a session that
+// may read all of their rows.
+func ownTables(ctx context.Context, conn *pgx.Conn, expression string) ([]string, error) {
+	// Without this, a policy that binds the owner would hide rows; with it, that is an error.
+	if _, err := conn.Exec(ctx, "set row_security = off"); err != nil {
+		return nil, err
+	}
+	rows, err := conn.Query(ctx, `
+		select `+expression+`
+		from pg_class
+		join pg_namespace on pg_namespace.oid = relnamespace
+		where relkind = 'r' and nspname !~ '^pg_' and nspname <> 'information_schema'
+			and not (nspname = 'public' and relname = 'schema_migrations')
+			and not exists (select from pg_depend where classid = 'pg_class'::regclass and objid = pg_class.oid and deptype = 'e')`)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[string])
 }

@@ -125,6 +125,7 @@ type Server struct {
 	// disk is what was last measured.
 	disk    disk
 	cluster cluster
+	cloned  cloned
 }
 
 // MaxClones is how many databases this process makes on a server at the same time. More take longer in sum: they wait for the

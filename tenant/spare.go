@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -146,9 +148,66 @@ func (s *Server) checkEmpty(ctx context.Context, conn *pgx.Conn, id ID, found st
 	}
 	empty, err := s.Empty(ctx, id)
 	if err == nil && !empty {
+		empty, err = s.asCloned(ctx, id)
+	}
+	if err == nil && !empty {
 		err = fmt.Errorf("%w: it holds rows", ErrInUse)
 	}
 	return err
+}
+
+// cloned is what a database holds that has just been cloned: the rows that the migrations have written.
+type cloned struct {
+	mu       sync.Mutex
+	template string
+	contents string
+}
+
+// noteCloned remembers what a database holds that this process has just created, and that nobody can have written to. It looks
+// once for a template.
+func (s *Server) noteCloned(ctx context.Context, id ID) error {
+	s.cloned.mu.Lock()
+	defer s.cloned.mu.Unlock()
+	if s.cloned.template == s.Template() {
+		return nil
+	}
+	contents, err := s.contents(ctx, id)
+	if err == nil {
+		s.cloned.template, s.cloned.contents = s.Template(), contents
+	}
+	return err
+}
+
+// asCloned reports whether a database holds exactly the rows of one that has just been cloned. As long as this process has
+// created none, nobody knows.
+func (s *Server) asCloned(ctx context.Context, id ID) (bool, error) {
+	s.cloned.mu.Lock()
+	known := s.cloned.template == s.Template()
+	want := s.cloned.contents
+	s.cloned.mu.Unlock()
+	if !known {
+		return false, nil
+	}
+	contents, err := s.contents(ctx, id)
+	return err == nil && contents == want, err
+}
+
+// contents is a digest of all rows and large objects of a tenant's database; see [Server.Empty].
+func (s *Server) contents(ctx context.Context, id ID) (digest string, err error) {
+	err = s.inside(ctx, id, func(conn *pgx.Conn) error {
+		tables, err := ownTables(ctx, conn, `format('(select %L || coalesce(md5(string_agg(md5(one::text), '''' order by md5(one::text))), '''') from only %I.%I as one)',
+			nspname || '.' || relname, nspname, relname)`)
+		if err != nil {
+			return err
+		}
+		slices.Sort(tables)
+		tables = append(tables, "(select count(*)::text from pg_largeobject_metadata)")
+		return conn.QueryRow(ctx, "select md5(concat_ws(' ', "+strings.Join(tables, ", ")+"))").Scan(&digest)
+	})
+	if err != nil {
+		return "", fmt.Errorf("read the contents of database %s: %w", id.Database(), err)
+	}
+	return digest, nil
 }
 
 // awaitNoSessions waits a moment for sessions in a database that are about to end, and fails with [ErrInUse] when one stays.

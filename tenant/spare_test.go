@@ -1,0 +1,58 @@
+package tenant_test
+
+import (
+	"errors"
+	"slices"
+	"testing"
+
+	"homeroom/tenant"
+)
+
+// A spare is discarded only when it holds just what its template does: nothing, or the rows that the migrations have written.
+func TestDiscardDropsOnlyWhatNobodyHas(t *testing.T) {
+	t.Parallel()
+	seeded := append(slices.Clone(ownSchema), [2]string{
+		"insert into shop.items (name) values ('soup'), ('bread')", "delete from shop.items",
+	})
+	server := open(t, func(c *tenant.Config) { c.Migrations = load(t, seeded...) })
+	for name, c := range map[string]struct {
+		statement string
+		discarded bool
+	}{
+		"as it was cloned": {"select 1", true},
+		"a row more":       {"insert into shop.items (name) values ('salad')", false},
+		"a row changed":    {"update shop.items set name = 'stew' where name = 'soup'", false},
+		"a large object":   {"select lo_from_bytea(0, 'soup')", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			id := ensure(t, server)
+			exec(t, connect(t, rootURL(t, id.Database())), "set role homeroom_owner; "+c.statement)
+			endSessions(t, id)
+			err := server.Discard(t.Context(), id)
+			facts, factsErr := server.Facts(t.Context(), id)
+			if factsErr != nil || facts.Exists == c.discarded || c.discarded != (err == nil) || err != nil && !errors.Is(err, tenant.ErrInUse) {
+				t.Errorf("%v; there is a database: %v, %v", err, facts.Exists, factsErr)
+			}
+		})
+	}
+	marked := ensure(t, server)
+	if _, err := server.MarkInUse(t.Context(), map[tenant.ID]string{marked: "a school"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Discard(t.Context(), marked); !errors.Is(err, tenant.ErrInUse) {
+		t.Errorf("a database that is marked as in use: %v", err)
+	}
+	if err := server.CheckSpare(t.Context(), marked, "another school"); !errors.Is(err, tenant.ErrInUse) {
+		t.Errorf("a spare that another school has: %v", err)
+	}
+	if err := server.CheckSpare(t.Context(), marked, "a school"); err != nil {
+		t.Errorf("a spare that this school has: %v", err)
+	}
+}
+
+// endSessions ends the test's own sessions in a tenant's database.
+func endSessions(t *testing.T, id tenant.ID) {
+	t.Helper()
+	exec(t, connect(t, rootURL(t, "postgres")), "select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = '"+id.Database()+"'")
+}
