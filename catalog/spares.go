@@ -28,7 +28,8 @@ type Stock struct {
 	Ready int
 	// Discardable are those that nobody will be given: see [Store.DiscardableSpares]. One that is being built is among them.
 	Discardable int
-	// Begun are the spares that are being built, or were when their builder failed or died, for 10 minutes at most.
+	// Begun are the spares that are being built, or were when their builder failed or died, for 10 minutes at most. One that the
+	// keeper has found to be somebody's is not among them.
 	Begun int
 	// Waiting is how many schools have begun to wait for a database on the server within the last 30 s.
 	Waiting int
@@ -40,14 +41,15 @@ type Stock struct {
 func (s *Store) Stock(ctx context.Context, server, lineage string, version uint) (Stock, error) {
 	stock, err := one[Stock](ctx, s.pool, `
 		with spare as (
-			select state, created_at, schema_version, coalesce(`+claimable+`, false) as claimable
+			select state, created_at, schema_version, steps, coalesce(`+claimable+`, false) as claimable
 			from tenants
 			where server = $1 and lineage = $2 and name is null and state in ('spare', 'building')
 		)
 		select
 			count(*) filter (where state = 'spare' and claimable and schema_version >= $3) as ready,
 			count(*) filter (where state = 'building' or not claimable) as discardable,
-			count(*) filter (where state = 'building' and created_at > now() - interval '10 min') as begun,
+			count(*) filter (where state = 'building' and created_at > now() - interval '10 min'
+				and not steps @> '[{"name": "discard"}]') as begun,
 			(select count(*) from tenants
 				where server = $1 and state = 'building' and name is not null and created_at > now() - interval '30 s') as waiting,
 			coalesce(least(now() - (select max(created_at) from tenants where name is not null), '1 day'), '1 day') as quiet

@@ -199,7 +199,7 @@ func (r *rows) count(server, lineage string, version uint) catalog.Stock {
 		Ready: len(r.stock(server, lineage, catalog.Spare, version)), Discardable: len(r.discardable(server, lineage)), Quiet: day,
 	}
 	for _, t := range r.discardable(server, lineage) {
-		if t.State == catalog.Building && time.Since(t.CreatedAt) < 10*time.Minute {
+		if t.State == catalog.Building && time.Since(t.CreatedAt) < 10*time.Minute && !strings.Contains(string(t.Steps), `"discard"`) {
 			found.Begun++
 		}
 	}
