@@ -48,7 +48,8 @@ func startService(ctx context.Context, b *bed, catalog, folder string, spares in
 		"HOMEROOM_TENANT_KEY="+base64.StdEncoding.EncodeToString(key[:]),
 		"HOMEROOM_TENANT_MIGRATIONS="+folder,
 		fmt.Sprintf("HOMEROOM_SPARES=%d", spares),
-		"HOMEROOM_SIGNUP_RATE=1000000/1h", // nobody reaches it: counting them is a part of every sign-up
+		// Nobody reaches these: counting is a part of every sign-up.
+		"HOMEROOM_SIGNUP_RATE=1000000/1h", "HOMEROOM_SIGNUP_BUDGET_MINUTE=1000000", "HOMEROOM_SIGNUP_BUDGET_DAY=10000000",
 		"HOMEROOM_ALLOW_SUPERUSER=true",
 		"AUTH0_BASE_URL="+b.auth0.url, "AUTH0_CLIENT_ID="+b.auth0.clientID, "AUTH0_CLIENT_SECRET="+b.auth0.clientSecret,
 		"AUTH0_AUDIENCE="+b.auth0.audience, "AUTH0_MANAGEMENT_AUDIENCE="+b.auth0.management)
