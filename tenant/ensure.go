@@ -83,7 +83,8 @@ func (s *Server) ensure(ctx context.Context, r *recorder, id ID, rotation int) (
 		return r.step(StepSchema, func() (changed string, err error) {
 			if !found.database { // cloned a moment ago
 				schema.To, schema.Fingerprint, schema.created = s.cfg.Migrations.Latest(), reference.Fingerprint(), true
-				return "", s.noteCloned(ctx, id)
+				s.noteCloned(ctx, id)
+				return "", nil
 			}
 			schema, changed, err = s.ensureSchema(ctx, id)
 			return changed, err

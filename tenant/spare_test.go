@@ -51,6 +51,14 @@ func TestDiscardDropsOnlyWhatNobodyHas(t *testing.T) {
 	}
 }
 
+// Rows that even the owner may not read keep nobody from having a database.
+func TestATenantWhoseRowsTheOwnerMayNotRead(t *testing.T) {
+	t.Parallel()
+	ensure(t, open(t, func(c *tenant.Config) {
+		c.Migrations = load(t, [2]string{"create table secrets (i int); alter table secrets enable row level security, force row level security", "drop table secrets"})
+	}))
+}
+
 // endSessions ends the test's own sessions in a tenant's database.
 func endSessions(t *testing.T, id tenant.ID) {
 	t.Helper()
