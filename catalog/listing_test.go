@@ -3,10 +3,12 @@ package catalog_test
 import (
 	"encoding/json"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
 
 	"homeroom/catalog"
 )
@@ -102,7 +104,7 @@ func TestTakeAllowance(t *testing.T) {
 	if grant, err := store.TakeAllowance(t.Context(), "one", five, ""); err != nil || !grant.Allowed {
 		t.Errorf("after 13 minutes: %+v, %v", grant, err)
 	}
-	if err := store.ReturnAllowance(t.Context(), "one", five); err != nil {
+	if err := store.ReturnAllowances(t.Context(), []catalog.Limit{{Key: "one", Allowance: five}}); err != nil {
 		t.Fatal(err)
 	}
 	if grant, err := store.TakeAllowance(t.Context(), "one", five, ""); err != nil || !grant.Taken {
@@ -110,5 +112,32 @@ func TestTakeAllowance(t *testing.T) {
 	}
 	if grant, err := store.TakeAllowance(t.Context(), "one", five, ""); err != nil || grant.Allowed {
 		t.Errorf("one more than was returned: %+v, %v", grant, err)
+	}
+}
+
+func TestTakeAllowancesTakesOneOfEachOrNone(t *testing.T) {
+	t.Parallel()
+	store := setup(t)
+	limits := []catalog.Limit{
+		{Key: "wide", Allowance: catalog.Allowance{Count: 20, Window: 24 * time.Hour}},
+		{Key: "narrow", Allowance: catalog.Allowance{Count: 5, Window: 24 * time.Hour}},
+	}
+	var allowed atomic.Int32
+	var group errgroup.Group
+	for range 12 {
+		group.Go(func() error {
+			grants, err := store.TakeAllowances(t.Context(), limits, "")
+			if err == nil && grants[0].Allowed && grants[1].Allowed {
+				allowed.Add(1)
+			}
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil || allowed.Load() != 5 {
+		t.Fatalf("%d of 12 at once are allowed, %v; want 5", allowed.Load(), err)
+	}
+	grants, err := store.TakeAllowances(t.Context(), limits, "")
+	if err != nil || !grants[0].Allowed || grants[0].Taken || grants[0].Remaining != 15 || grants[1].Allowed || grants[1].RetryAfter < 4*time.Hour {
+		t.Errorf("%+v, %v; want a refusal of the narrow one, and 15 left of the wide one", grants, err)
 	}
 }

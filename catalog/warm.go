@@ -9,7 +9,7 @@ import (
 
 // signupStatements are those that a person who signs a school up waits for.
 func signupStatements(ctx context.Context) ([]string, error) {
-	statements := []string{takeAllowance, identityMade, finishSignup}
+	statements := []string{takeAllowances, identityMade, finishSignup}
 	for _, claim := range []string{claimSpare, placeTenant} {
 		sql, _, err := Reservation{}.args().RewriteQuery(ctx, nil, claim+reserveRest, nil)
 		if err != nil {

@@ -149,7 +149,7 @@ func (s *server) postVerificationMail(ctx context.Context, in *SignupPath) (*str
 			return nil, err
 		}
 		if all.refused != nil {
-			return nil, newProblem(rateLimited, "The mail has been sent several times. Try again later.").after(all.last.RetryAfter)
+			return nil, newProblem(rateLimited, "The mail has been sent several times. Try again later.").after(all.retryAfter)
 		}
 	}
 	return nil, s.cfg.Signup.RemindVerification(ctx, id)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"homeroom/catalog"
 	"homeroom/identity"
 	"homeroom/internal/secret"
 	"homeroom/signup"
@@ -58,6 +59,13 @@ func (s *server) letIn(ctx context.Context, n newcomer, validate func(signup.Req
 	if err := validate(n.request, append(n.wrong, s.missingToken(n, repeats)...)); err != nil {
 		return signup.Outcome{}, err
 	}
+	if s.cfg.Captcha == nil { // nothing comes between the two
+		taken, err := s.takeWithBudget(ctx, "signup", s.cfg.SignupRate, s.budget(), n.request.IdempotencyKey)
+		if err != nil {
+			return signup.Outcome{}, err
+		}
+		return s.beginWithin(ctx, n.request, taken)
+	}
 	if err := s.takeSignup(ctx, n.request.IdempotencyKey); err != nil {
 		return signup.Outcome{}, err
 	}
@@ -67,7 +75,7 @@ func (s *server) letIn(ctx context.Context, n newcomer, validate func(signup.Req
 	return s.beginSignup(ctx, n.request)
 }
 
-// beginSignup begins a sign-up, wherever it comes from, if the whole service takes one more. One that is refused costs nothing.
+// beginSignup begins a sign-up, wherever it comes from, if the whole service takes one more.
 func (s *server) beginSignup(ctx context.Context, req signup.Request) (signup.Outcome, error) {
 	if _, err := req.Normalise(s.cfg.Signup.Rules()); err != nil {
 		return signup.Outcome{}, err
@@ -76,6 +84,11 @@ func (s *server) beginSignup(ctx context.Context, req signup.Request) (signup.Ou
 	if err != nil {
 		return signup.Outcome{}, err
 	}
+	return s.beginWithin(ctx, req, taken)
+}
+
+// beginWithin begins a sign-up for which this was taken from the budget. One that is refused costs nothing.
+func (s *server) beginWithin(ctx context.Context, req signup.Request, taken []catalog.Limit) (signup.Outcome, error) {
 	outcome, err := s.cfg.Signup.Begin(ctx, req)
 	if err != nil && problemOf(err).Status < http.StatusInternalServerError {
 		s.giveBack(ctx, taken) // nothing was built; what failed on our side may yet be

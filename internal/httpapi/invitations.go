@@ -230,13 +230,15 @@ var (
 
 // invitationLimits are what one sender may send, and what it may send to this address. An address in another spelling is the
 // same, and so is one with something behind a plus sign, which most providers deliver to the same person.
-func invitationLimits(sender, email string, ofSender catalog.Allowance) []limit {
-	limits := []limit{{"invitations " + sender, ofSender}}
+func invitationLimits(sender, email string, ofSender catalog.Allowance) []catalog.Limit {
+	limits := []catalog.Limit{{Key: "invitations " + sender, Allowance: ofSender}}
 	if normal, err := signup.NormaliseEmail(email); err == nil {
 		local, domain, _ := strings.Cut(normal, "@")
 		local, _, _ = strings.Cut(local, "+")
 		address := sha256.Sum256([]byte(local + "@" + domain)) // the limits hold nobody's address
-		limits = append(limits, limit{fmt.Sprintf("invitation %s %x", sender, address), invitationsOfAddress})
+		limits = append(limits, catalog.Limit{
+			Key: fmt.Sprintf("invitation %s %x", sender, address), Allowance: invitationsOfAddress,
+		})
 	}
 	return limits
 }
@@ -256,7 +258,7 @@ func (s *server) invite(ctx context.Context, wish signup.Invite, sender string, 
 		return nil, err
 	}
 	if all.refused != nil {
-		return nil, newProblem(rateLimited, "The mail has been sent several times. Try again later.").after(all.last.RetryAfter)
+		return nil, newProblem(rateLimited, "The mail has been sent several times. Try again later.").after(all.retryAfter)
 	}
 	made, err := s.cfg.Signup.Invite(ctx, wish)
 	if err != nil {

@@ -37,12 +37,12 @@ func (s *server) login(ctx context.Context, subject string) (identity.User, erro
 		return known, nil
 	}
 	name := sha256.Sum256([]byte(subject)) // the limits hold no names of logins
-	all, err := s.takeAll(ctx, []limit{{fmt.Sprintf("login %x", name[:16]), loginsOfSubject}}, "")
+	all, err := s.takeAll(ctx, []catalog.Limit{{Key: fmt.Sprintf("login %x", name[:16]), Allowance: loginsOfSubject}}, "")
 	if err != nil {
 		return identity.User{}, err
 	}
 	if all.refused != nil {
-		return identity.User{}, newProblem(rateLimited, "Too many requests with this login. Try again later.").after(all.last.RetryAfter)
+		return identity.User{}, newProblem(rateLimited, "Too many requests with this login. Try again later.").after(all.retryAfter)
 	}
 	found, err := s.cfg.Signup.Login(ctx, subject)
 	if err == nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"homeroom/catalog"
@@ -14,53 +15,40 @@ import (
 // many of them, and a site may have many subscribers.
 const networksOfSite = 8
 
-// limit is an allowance with the key by which all processes count it.
-type limit struct {
-	key       string
-	allowance catalog.Allowance
-}
-
 // grants are what was taken of some limits.
 type grants struct {
 	// taken are the limits of which one was taken, to be given back.
-	taken []limit
-	// refused is the limit of which there was none; nil where all were granted.
-	refused *limit
-	// last is what the last limit that was asked has answered.
-	last catalog.Grant
+	taken []catalog.Limit
+	// each is the answer for each limit, in their order.
+	each []catalog.Grant
+	// refused is the limit of which there was none, nil where all were granted, and retryAfter when there is one.
+	refused    *catalog.Limit
+	retryAfter time.Duration
 }
 
-// takeAll takes one of each limit, or of none: what was taken before a limit refuses is given back. A limit that cannot be
-// counted is closed.
-func (s *server) takeAll(ctx context.Context, limits []limit, idempotencyKey string) (grants, error) {
-	var all grants
-	for _, one := range limits {
-		grant, err := s.cfg.Catalog.TakeAllowance(ctx, one.key, one.allowance, idempotencyKey)
-		if err == nil && grant.Allowed {
-			all.last = grant
-			if grant.Taken {
-				all.taken = append(all.taken, one)
-			}
-			continue
+// takeAll takes one of each limit, or of none. A limit that cannot be counted is closed.
+func (s *server) takeAll(ctx context.Context, limits []catalog.Limit, idempotencyKey string) (all grants, err error) {
+	if all.each, err = s.cfg.Catalog.TakeAllowances(ctx, limits, idempotencyKey); err != nil {
+		return grants{}, uncounted(err)
+	}
+	for i, grant := range all.each {
+		switch {
+		case !grant.Allowed:
+			all.refused, all.retryAfter = &limits[i], grant.RetryAfter
+			return all, nil
+		case grant.Taken:
+			all.taken = append(all.taken, limits[i])
 		}
-		s.giveBack(ctx, all.taken)
-		if err != nil {
-			return grants{}, uncounted(err)
-		}
-		return grants{refused: &one, last: grant}, nil
 	}
 	return all, nil
 }
 
 // giveBack returns what was taken for something that was then refused. Where that fails, the limits refill by themselves.
-func (s *server) giveBack(ctx context.Context, taken []limit) {
+func (s *server) giveBack(ctx context.Context, taken []catalog.Limit) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
-	for _, one := range taken {
-		if err := s.cfg.Catalog.ReturnAllowance(ctx, one.key, one.allowance); err != nil {
-			s.cfg.Logger.WarnContext(ctx, "cannot give an allowance back; it refills by itself", "cause", err)
-			return
-		}
+	if err := s.cfg.Catalog.ReturnAllowances(ctx, taken); err != nil {
+		s.cfg.Logger.WarnContext(ctx, "cannot give an allowance back; it refills by itself", "cause", err)
 	}
 }
 
@@ -69,34 +57,55 @@ func (s *server) takeSignup(ctx context.Context, idempotencyKey string) error {
 	return s.take(ctx, "signup", s.cfg.SignupRate, idempotencyKey)
 }
 
-// take takes one from an allowance of the caller's network and its site, and tells what the network has left in headers
-// (draft-ietf-httpapi-ratelimit-headers) that go with every answer from here on.
+// take takes one from an allowance of the caller's network and its site.
 func (s *server) take(ctx context.Context, name string, allowance *catalog.Allowance, idempotencyKey string) error {
-	if allowance == nil {
-		return nil
-	}
-	all, err := s.takeAll(ctx, s.ofCaller(ctx, name, *allowance), idempotencyKey)
-	if err != nil {
-		return err
-	}
-	policy, left := describeRate(name, *allowance, all.last)
-	headers := requestOf(ctx).headers
-	headers.Set("RateLimit-Policy", policy)
-	headers.Set("RateLimit", left)
-	if all.refused != nil {
-		return newProblem(rateLimited, "Too many sign-ups from this address. Try again later.").after(all.last.RetryAfter)
-	}
-	return nil
+	_, err := s.takeWithBudget(ctx, name, allowance, nil, idempotencyKey)
+	return err
 }
 
-// ofCaller are the limits by which a caller's address is counted. That of the site comes first: networks of a site that has
-// used its own up leave no rows.
-func (s *server) ofCaller(ctx context.Context, name string, allowance catalog.Allowance) []limit {
+// takeBudget takes one sign-up from what the whole service has, and returns what to give back should it be refused. A
+// repetition of a known one costs nothing.
+func (s *server) takeBudget(ctx context.Context, idempotencyKey string) ([]catalog.Limit, error) {
+	return s.takeWithBudget(ctx, "", nil, s.budget(), idempotencyKey)
+}
+
+// takeWithBudget takes one from an allowance of the caller's network and its site, where there is one, and one from the budget, all
+// or none in one statement. It tells what the network has left in headers (draft-ietf-httpapi-ratelimit-headers) that go with
+// every answer from here on, and returns what was taken from the budget.
+func (s *server) takeWithBudget(ctx context.Context, name string, allowance *catalog.Allowance, budget []catalog.Limit, idempotencyKey string) (
+	[]catalog.Limit, error,
+) {
+	var caller []catalog.Limit
+	if allowance != nil {
+		caller = s.ofCaller(ctx, name, *allowance)
+	}
+	all, err := s.takeAll(ctx, slices.Concat(caller, budget), idempotencyKey)
+	if err != nil {
+		return nil, err
+	}
+	if allowance != nil {
+		policy, left := describeRate(name, *allowance, all.each[len(caller)-1])
+		headers := requestOf(ctx).headers
+		headers.Set("RateLimit-Policy", policy)
+		headers.Set("RateLimit", left)
+	}
+	switch {
+	case all.refused == nil:
+		return all.taken[min(len(caller), len(all.taken)):], nil
+	case slices.Contains(caller, *all.refused):
+		return nil, newProblem(rateLimited, "Too many sign-ups from this address. Try again later.").after(all.retryAfter)
+	}
+	return nil, newProblem(signupBudget, "The service takes no more sign-ups at this moment. Try again later.").
+		after(all.retryAfter).because(errors.New(all.refused.Key + " are used up"))
+}
+
+// ofCaller are the limits by which a caller's address is counted: its network, after its site.
+func (s *server) ofCaller(ctx context.Context, name string, allowance catalog.Allowance) []catalog.Limit {
 	request := requestOf(ctx)
-	limits := []limit{{name + " " + request.network, allowance}}
+	limits := []catalog.Limit{{Key: name + " " + request.network, Allowance: allowance}}
 	if request.site != "" {
 		wide := catalog.Allowance{Count: allowance.Count * networksOfSite, Window: allowance.Window}
-		limits = append([]limit{{name + " " + request.site, wide}}, limits...)
+		limits = append([]catalog.Limit{{Key: name + " " + request.site, Allowance: wide}}, limits...)
 	}
 	return limits
 }
@@ -109,25 +118,15 @@ func uncounted(err error) *Problem {
 // Budget is how many sign-ups the whole service takes, whoever they come from; zero is no limit.
 type Budget struct{ Minute, Day int }
 
-// takeBudget takes one sign-up from what the whole service has, and returns what to give back should it be refused. A
-// repetition of a known one costs nothing. How much is left is nobody's business, so no header tells.
-func (s *server) takeBudget(ctx context.Context, idempotencyKey string) ([]limit, error) {
-	var limits []limit
+// budget are the limits of the whole service. How much of them is left is nobody's business, so no header tells.
+func (s *server) budget() (limits []catalog.Limit) {
 	if n := s.cfg.SignupBudget.Minute; n > 0 {
-		limits = append(limits, limit{"all signups of a minute", catalog.Allowance{Count: n, Window: time.Minute}})
+		limits = append(limits, catalog.Limit{Key: "all signups of a minute", Allowance: catalog.Allowance{Count: n, Window: time.Minute}})
 	}
 	if n := s.cfg.SignupBudget.Day; n > 0 {
-		limits = append(limits, limit{"all signups of a day", catalog.Allowance{Count: n, Window: 24 * time.Hour}})
+		limits = append(limits, catalog.Limit{Key: "all signups of a day", Allowance: catalog.Allowance{Count: n, Window: 24 * time.Hour}})
 	}
-	all, err := s.takeAll(ctx, limits, idempotencyKey)
-	if err != nil {
-		return nil, err
-	}
-	if all.refused != nil {
-		return nil, newProblem(signupBudget, "The service takes no more sign-ups at this moment. Try again later.").
-			after(all.last.RetryAfter).because(errors.New(all.refused.key + " are used up"))
-	}
-	return all.taken, nil
+	return limits
 }
 
 // RateHeaders describes the headers that takeSignup writes, for the OpenAPI document.
