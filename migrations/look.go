@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -72,9 +73,10 @@ func lookAfter(ctx context.Context, conn *pgx.Conn, schema string, try *lockTry)
 	}
 	row := rows[len(rows)-1]
 	found = sight{database: string(row[0]), schema: string(row[1]), versioned: true, version: nilVersion}
+	if err := lasts(found.schema); err != nil {
+		return sight{}, locked, err
+	}
 	switch {
-	case found.schema == "":
-		return sight{}, locked, ErrNoSchema
 	case found.schema != schema:
 		return lookAfter(ctx, conn, found.schema, nil)
 	case row[2] != nil && row[3] != nil:
@@ -86,6 +88,20 @@ func lookAfter(ctx context.Context, conn *pgx.Conn, schema string, try *lockTry)
 
 // ErrNoSchema says that the current schema cannot be told: the one that the search_path names was dropped, or may not be used.
 var ErrNoSchema = errors.New("the search_path names no schema that exists")
+
+// errTemporarySchema is an ErrNoSchema.
+var errTemporarySchema = fmt.Errorf("%w for longer than a session: it begins with pg_temp", ErrNoSchema)
+
+// lasts refuses a current schema in which nothing can be made to stay: none, or that of a session's temporary tables.
+func lasts(schema string) error {
+	switch {
+	case schema == "":
+		return ErrNoSchema
+	case strings.HasPrefix(schema, "pg_temp_"):
+		return errTemporarySchema
+	}
+	return nil
+}
 
 // lookOtherwise finds out why the version table could not be read, with another try to lock: most often the database is
 // empty.
@@ -103,9 +119,10 @@ func lookOtherwise(ctx context.Context, conn *pgx.Conn, schema string, try *lock
 	}
 	row := rows[len(rows)-1]
 	found = sight{database: string(row[0]), schema: string(row[1]), versioned: is(row[2]), tables: is(row[3]), version: nilVersion}
+	if err := lasts(found.schema); err != nil {
+		return sight{}, locked, err
+	}
 	switch {
-	case found.schema == "":
-		return sight{}, locked, ErrNoSchema
 	case !found.versioned:
 		return found, locked, nil
 	case found.schema == schema && refused.Code != undefinedTable:

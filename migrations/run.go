@@ -29,6 +29,14 @@ func (g goal) reached(status Status) bool {
 	return status.Version >= g.version
 }
 
+// before reports whether a version is passed on the way to another.
+func (g goal) before(version, other uint) bool {
+	if g.down {
+		return version > other
+	}
+	return version < other
+}
+
 // needed is reached's opposite as SQL over v, the version row. It may be true too often, never false too often.
 func (g goal) needed() string {
 	beyond := "<"
@@ -103,6 +111,11 @@ func (s *Set) runLocked(d *driver, g goal, status Status, ours bool, result *Res
 		}
 		result.Resolved = resolved
 		status = s.classify(*d.seen)
+	}
+	if back := len(result.Applied) > 0 && g.before(status.Version, result.To); back {
+		return false, fmt.Errorf("migrate: %s was run a moment ago, and the database is at version %d again. Either another process brings it "+
+			"there, or something takes back what is written to %s.schema_migrations: look for a trigger or a rule on that table",
+			result.Applied[len(result.Applied)-1].Name, status.Version, d.seen.schema)
 	}
 	result.reach(status.Version)
 	if g.reached(status) {

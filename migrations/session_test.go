@@ -45,6 +45,32 @@ func TestEachFileHasASessionOfItsOwn(t *testing.T) {
 	wantNoLocks(t, connect(t, conn.Config().ConnString()))
 }
 
+// What is made there would be gone with the session, and the next one would begin anew.
+func TestASearchPathOfTemporaryTablesIsRefused(t *testing.T) {
+	t.Parallel()
+	conn := connect(t, param(t, pgtest.Database(t), "search_path", "pg_temp"))
+	for _, set := range []*migrations.Set{load(t, "create table a ()"), load(t, "create table a ()", "create table b ()")} {
+		if _, err := set.Up(t.Context(), conn); !errors.Is(err, migrations.ErrNoSchema) || !strings.Contains(err.Error(), "pg_temp") {
+			t.Errorf("got %v, want to be told about pg_temp", err)
+		}
+		if _, err := set.Status(t.Context(), conn); !errors.Is(err, migrations.ErrNoSchema) {
+			t.Errorf("status: %v", err)
+		}
+	}
+}
+
+func TestAVersionThatIsTakenBackEndsTheRun(t *testing.T) {
+	t.Parallel()
+	conn := newDatabase(t)
+	up(t, load(t, "create table a ()"), conn)
+	exec(t, conn, `create function nothing() returns trigger language plpgsql as 'begin return null; end';
+		create trigger t before insert or update on schema_migrations for each row execute function nothing()`)
+	result, err := load(t, "create table a ()", "create table if not exists b ()", "create table c ()").Up(t.Context(), conn)
+	if err == nil || !strings.Contains(err.Error(), "000002_step.up.sql was run a moment ago") || len(result.Applied) != 1 {
+		t.Errorf("%+v, %v; want to be told of the version that is gone", result, err)
+	}
+}
+
 // However a file has changed its role, the version row and later files belong to the connection's.
 func TestARoleEndsWithItsFile(t *testing.T) {
 	t.Parallel()

@@ -169,11 +169,13 @@ func Open(cfg Config) (*Server, error) {
 }
 
 // setParams gives a connection the settings that bound its waits, whatever the server's, the database's or the role's own are: a
-// session that holds a lock is idle while another one fills a template. client_connection_check_interval makes the server
+// session that holds a lock is idle while another one fills a template. A search_path of the URL is left out: what the
+// migrations make belongs where the tenants' roles look for it. client_connection_check_interval makes the server
 // give up a statement, a CREATE DATABASE for example, soon after we died; until it has noticed, the tenant's lock, held
 // by the same connection, keeps everybody else out.
 func setParams(conn *pgx.ConnConfig, lockTimeout, statementTimeout time.Duration) {
 	params := conn.RuntimeParams
+	delete(params, "search_path")
 	params["application_name"] = "homeroom"
 	params["client_connection_check_interval"] = "250ms"
 	params["lock_timeout"] = milliseconds(lockTimeout)
