@@ -82,6 +82,7 @@ func setParams(cfg *pgx.ConnConfig, statementTimeout time.Duration) {
 		"idle_in_transaction_session_timeout": "5min",
 		"idle_session_timeout":                "0",
 		"lock_timeout":                        "0",
+		"random_page_cost":                    "1.1", // the catalog is small, and in memory: a plan that was made while a table was empty stays good
 		"statement_timeout":                   strconv.FormatInt(statementTimeout.Milliseconds(), 10),
 	} {
 		if _, said := cfg.RuntimeParams[name]; !said {

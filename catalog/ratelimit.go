@@ -3,6 +3,7 @@ package catalog
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -21,6 +22,11 @@ type Limit struct {
 // step is how long it takes until one more is allowed.
 func (l Limit) step() time.Duration { return l.Window / time.Duration(l.Count) }
 
+// remaining is how many more are allowed at once.
+func (l Limit) remaining(untilFull time.Duration) int {
+	return max(int((l.Window-untilFull)/l.step()), 0)
+}
+
 // Grant is the answer to a request for one of a limit's allowance.
 type Grant struct {
 	// Allowed tells whether it may be done.
@@ -33,35 +39,31 @@ type Grant struct {
 	RetryAfter time.Duration
 }
 
-// takeAllowances takes one of each limit, or of none where a limit has none left or the key is of a known sign-up. Two that run
-// at once may both find room; the second then finds no room for a single limit only when it writes.
+// takeAllowances takes one of each limit, or of none where a limit has none left or the key is of a known sign-up. Of two that
+// run at once both may find room, and the second then finds none for a limit when it writes.
 const takeAllowances = `
 		with wanted as (
-			select key, step, span, n
-			from unnest($1::text[], $2::interval[], $3::interval[]) with ordinality as w (key, step, span, n)
-		), known as (
-			select $4 <> '' and exists (select from signups where idempotency_key = $4) as repetition
-		), room as (
-			select bool_and(greatest(full_at, now()) + step <= now() + span) as enough
-			from wanted left join rate_limits using (key)
-		), taken as (
-			insert into rate_limits as r (key, full_at)
-			select key, now() + step from wanted, known, room
-			where enough and not repetition
-			order by key
-			on conflict (key) do update
-			set full_at = greatest(r.full_at, now()) + (excluded.full_at - now())
-			where greatest(r.full_at, now()) + (excluded.full_at - now())
-				<= now() + (select span from wanted where wanted.key = excluded.key)
-			returning key, full_at
+			select key, step, span
+			from unnest($1::text[], $2::interval[], $3::interval[]) as w (key, step, span)
 		)
-		select taken.key is not null as taken, repetition,
-			coalesce(greatest(coalesce(taken.full_at, r.full_at) - now(), interval '0'), interval '0') as until_full
+		insert into rate_limits as r (key, full_at)
+		select key, now() + step
 		from wanted
-		cross join known
-		left join taken using (key)
-		left join rate_limits r using (key)
-		order by n`
+		where ($4 = '' or not exists (select from signups where idempotency_key = $4))
+			and not exists (
+				select from wanted join rate_limits using (key) where greatest(full_at, now()) + step > now() + span)
+		order by key
+		on conflict (key) do update
+		set full_at = greatest(r.full_at, now()) + (excluded.full_at - now())
+		where greatest(r.full_at, now()) + (excluded.full_at - now())
+			<= now() + (select span from wanted where wanted.key = excluded.key)
+		returning key, full_at - now() as until_full`
+
+// lookAtAllowances tells a repetition, and how long each limit takes until it is full; null where it is.
+const lookAtAllowances = `
+		select wanted.key, full_at - now() as until_full, exists (select from signups where idempotency_key = $2) as repetition
+		from unnest($1::text[]) as wanted (key)
+		left join rate_limits on rate_limits.key = wanted.key and full_at > now()`
 
 // TakeAllowance is [Store.TakeAllowances] for one limit.
 func (s *Store) TakeAllowance(ctx context.Context, key string, allowance Allowance, idempotencyKey string) (Grant, error) {
@@ -83,39 +85,62 @@ func (s *Store) TakeAllowances(ctx context.Context, limits []Limit, idempotencyK
 		return nil, nil
 	}
 	keys, steps, spans := columns(limits)
-	rows, err := many[struct {
-		Taken, Repetition bool
-		UntilFull         time.Duration
-	}](ctx, s.pool, takeAllowances, keys, steps, spans, idempotencyKey)
+	taken, err := many[counted](ctx, s.pool, takeAllowances, keys, steps, spans, idempotencyKey)
+	if err == nil && len(taken) < len(limits) {
+		return s.refused(ctx, limits, taken, idempotencyKey)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("take from the allowance: %w", err)
 	}
 	grants := make([]Grant, len(limits))
-	var taken []Limit
-	for i, row := range rows {
-		limit := limits[i]
-		missing := row.UntilFull + limit.step() - limit.Window
-		grants[i] = Grant{
-			Allowed: row.Taken || row.Repetition || missing <= 0, Taken: row.Taken,
-			Remaining: max(int((limit.Window-row.UntilFull)/limit.step()), 0),
-		}
-		if !grants[i].Allowed {
-			grants[i].RetryAfter = max(missing, time.Second)
-		}
-		if row.Taken {
-			taken = append(taken, limit)
-		}
+	for _, row := range taken {
+		i := slices.Index(keys, row.Key)
+		grants[i] = Grant{Allowed: true, Taken: true, Remaining: limits[i].remaining(*row.UntilFull)}
 	}
-	if len(taken) == 0 || len(taken) == len(limits) {
-		return grants, nil
+	return grants, nil
+}
+
+// counted is the row of a limit.
+type counted struct {
+	Key       string
+	UntilFull *time.Duration
+}
+
+// refused gives back what was taken of some limits, where another request was faster at the others, and tells a repetition, which is
+// always allowed, from allowances that are used up, and how long that lasts.
+func (s *Store) refused(ctx context.Context, limits []Limit, taken []counted, idempotencyKey string) ([]Grant, error) {
+	keys, _, _ := columns(limits)
+	var back []Limit
+	for _, row := range taken {
+		back = append(back, limits[slices.Index(keys, row.Key)])
 	}
-	for i := range grants { // somebody else was faster at one of them
-		if !grants[i].Taken {
-			grants[i] = Grant{RetryAfter: time.Second}
+	if err := s.ReturnAllowances(ctx, back); err != nil {
+		return nil, err
+	}
+	rows, err := many[struct {
+		counted
+		Repetition bool
+	}](ctx, s.pool, lookAtAllowances, keys, idempotencyKey)
+	if err != nil {
+		return nil, fmt.Errorf("read the allowance: %w", err)
+	}
+	grants, allowed := make([]Grant, len(limits)), true
+	for _, row := range rows {
+		i := slices.Index(keys, row.Key)
+		var untilFull time.Duration
+		if row.UntilFull != nil {
+			untilFull = *row.UntilFull
 		}
-		grants[i].Taken = false
+		grants[i] = Grant{Allowed: true, Remaining: limits[i].remaining(untilFull)}
+		if missing := untilFull + limits[i].step() - limits[i].Window; missing > 0 && !row.Repetition {
+			grants[i] = Grant{RetryAfter: max(missing, time.Second)}
+		}
+		allowed = allowed && grants[i].Allowed && !row.Repetition
 	}
-	return grants, s.ReturnAllowances(ctx, taken)
+	if allowed { // there was none a moment ago
+		grants[0] = Grant{RetryAfter: time.Second}
+	}
+	return grants, nil
 }
 
 // ReturnAllowances gives one of each limit back that was taken for something which was then refused.

@@ -81,8 +81,7 @@ var old = map[Table]string{
 		order by id`,
 	AllowancesTable: `
 		select ctid from rate_limits
-		where full_at < now() - $1::interval
-		order by full_at`,
+		where full_at < now() - $1::interval`,
 }
 
 // DeleteOld deletes the oldest rows of a table that ended longer ago than age, at most limit, and returns how many. It waits for
