@@ -25,8 +25,8 @@ const (
 	AwaitingApproval Status = "awaiting_approval"
 	// Provisioning: the identity exists, the database is being made.
 	Provisioning Status = "provisioning"
-	// SignedUp: the school can be used.
-	SignedUp Status = "ready"
+	// SignupReady: the school can be used.
+	SignupReady Status = "ready"
 	// Failed: definitely refused, nothing of it is left.
 	Failed Status = "failed"
 	// Expired: its worker died before the identity existed; nothing of it is left.

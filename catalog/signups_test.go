@@ -176,7 +176,7 @@ func TestFinishActivatesEverythingAtOnce(t *testing.T) {
 	if user, err := store.UserByIdentity(t.Context(), "auth0|1"); err != nil || user.TenantID != tenant.ID {
 		t.Errorf("user %+v, %v", user, err)
 	}
-	if row, err := store.Signup(t.Context(), held.Signup.ID); err != nil || row.Status != catalog.SignedUp || row.CheckAt != nil {
+	if row, err := store.Signup(t.Context(), held.Signup.ID); err != nil || row.Status != catalog.SignupReady || row.CheckAt != nil {
 		t.Errorf("sign-up %+v, %v", row, err)
 	}
 	if events, err := store.Events(t.Context(), tenant.ID, 10); err != nil || len(events) != 1 || events[0].Action != "tenant.ready" {

@@ -252,7 +252,7 @@ func TestAdopt(t *testing.T) {
 		t.Errorf("%+v, %v", row, err)
 	}
 	signup, err := store.Signup(t.Context(), second.SignupID)
-	if err != nil || signup.Status != catalog.SignedUp || string(signup.Result) != `{"slug": "lincoln-high-2"}` || signup.CheckAt != nil {
+	if err != nil || signup.Status != catalog.SignupReady || string(signup.Result) != `{"slug": "lincoln-high-2"}` || signup.CheckAt != nil {
 		t.Errorf("%+v, %v", signup, err)
 	}
 	if user, err := store.UserByIdentity(t.Context(), second.IdentityID); err != nil || user.TenantID != id {

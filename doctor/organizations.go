@@ -122,7 +122,7 @@ func (e *examination) strays() (strays []identity.Organization) {
 func explainedBy(survey catalog.Survey, all map[string]identity.Organization) map[string]bool {
 	underWay := map[uuid.UUID]bool{} // sign-ups and tenants
 	for id, s := range survey.Signups {
-		if s.Status == catalog.SignedUp {
+		if s.Status == catalog.SignupReady {
 			continue
 		}
 		if underWay[id] = true; s.TenantID != nil {

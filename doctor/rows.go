@@ -117,7 +117,7 @@ func (e *examination) compareSignup(s catalog.SurveyedSignup) {
 	case s.Status == catalog.Failed:
 		finding.Code, finding.Detail = SignupParked, parkedDetail(s)
 		e.add(e.reopen(finding, s))
-	case s.Status == catalog.SignedUp && s.TenantID != nil && !leaving(e.after.Tenants[*s.TenantID]):
+	case s.Status == catalog.SignupReady && s.TenantID != nil && !leaving(e.after.Tenants[*s.TenantID]):
 		u, ok := e.after.Users[s.UserID]
 		if ok && u.Active && u.TenantID == *s.TenantID {
 			return

@@ -36,7 +36,7 @@ func TestBegin(t *testing.T) {
 				t.Errorf("app metadata %v, want %v", user.AppMetadata, want)
 			}
 			view, err := b.service.View(t.Context(), result.SignupID)
-			if err != nil || view.Status != catalog.SignedUp || !reflect.DeepEqual(view.User, &result.User) || !view.Final() {
+			if err != nil || view.Status != catalog.SignupReady || !reflect.DeepEqual(view.User, &result.User) || !view.Final() {
 				t.Errorf("view %+v, %v", view, err)
 			}
 			var steps []string

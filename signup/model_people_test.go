@@ -190,7 +190,7 @@ func (m *machine) wentOn(id uuid.UUID, how string, outcome signup.Outcome, err e
 	var validation *signup.ValidationError
 	row := m.catalog.signup(id)
 	switch {
-	case err == nil && (outcome.Status == catalog.SignedUp || outcome.Status == catalog.Provisioning):
+	case err == nil && (outcome.Status == catalog.SignupReady || outcome.Status == catalog.Provisioning):
 		m.seen[how]++
 		m.promises = append(m.promises, id)
 	case err == nil && outcome.Status == catalog.AwaitingApproval && how == "confirmed" && m.shape.approve:

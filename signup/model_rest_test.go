@@ -137,7 +137,7 @@ func (w *world) fail(format string, args ...any) {
 func (w *world) check() {
 	for i := range w.catalog.signups {
 		s := &w.catalog.signups[i]
-		if school, ok := w.schools[s.ID]; ok && (s.Status != catalog.SignedUp || s.TenantID == nil || *s.TenantID != school) {
+		if school, ok := w.schools[s.ID]; ok && (s.Status != catalog.SignupReady || s.TenantID == nil || *s.TenantID != school) {
 			w.fail("%s was ready and is not any more", w.name(s.ID))
 		}
 		if s.TenantID == nil {
@@ -152,7 +152,7 @@ func (w *world) check() {
 				w.fail("the identity of %s names %s, which belongs to %s", w.name(l.signup), w.name(l.tenant), w.name(s.ID))
 			}
 		}
-		if s.Status != catalog.SignedUp {
+		if s.Status != catalog.SignupReady {
 			continue
 		}
 		if owner, ok := w.owners[*s.TenantID]; ok && owner != s.ID {
@@ -178,7 +178,7 @@ func (m *machine) acknowledged(c *client, result *signup.Result) {
 	}
 	row := m.catalog.signup(result.SignupID)
 	switch {
-	case row == nil || row.Status != catalog.SignedUp:
+	case row == nil || row.Status != catalog.SignupReady:
 		m.fail("client %d was told that %s is ready, which it is not", c.number, m.name(result.SignupID))
 	case row.Email != c.request.Email || result.User.Email != c.request.Email:
 		m.fail("client %d was told of somebody else's school", c.number)
@@ -225,11 +225,11 @@ func (m *machine) inOrder() {
 	for _, s := range m.catalog.signups {
 		parked := s.Status == catalog.Failed && s.TenantID != nil
 		switch {
-		case s.Status != catalog.SignedUp && s.Status != catalog.Failed && s.Status != catalog.Expired, s.CheckAt != nil:
+		case s.Status != catalog.SignupReady && s.Status != catalog.Failed && s.Status != catalog.Expired, s.CheckAt != nil:
 			m.fail("%s is unfinished: %s", m.name(s.ID), s.Status)
 		case parked && !m.strange:
 			m.fail("%s waits for a person", m.name(s.ID))
-		case s.Status == catalog.SignedUp:
+		case s.Status == catalog.SignupReady:
 			m.wholeSchool(s)
 		}
 	}
@@ -306,7 +306,7 @@ func (m *machine) allAnswered() {
 		if c.promised == uuid.Nil {
 			continue
 		}
-		if s := m.catalog.signup(c.promised); s == nil || s.Status != catalog.SignedUp && !m.strange {
+		if s := m.catalog.signup(c.promised); s == nil || s.Status != catalog.SignupReady && !m.strange {
 			m.fail("client %d was promised %s, which came to nothing", c.number, m.name(c.promised))
 		}
 	}

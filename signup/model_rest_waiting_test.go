@@ -60,7 +60,7 @@ func (m *machine) loginInOrder(s *catalog.Signup) {
 func (m *machine) loginsInOrder() {
 	for _, l := range m.logins {
 		s := m.catalog.signup(l.signup)
-		if l.meta.SignupID != "" && (s == nil || s.Status != catalog.SignedUp && s.TenantID == nil) {
+		if l.meta.SignupID != "" && (s == nil || s.Status != catalog.SignupReady && s.TenantID == nil) {
 			m.fail("the identity of %s is an orphan", m.name(l.signup))
 		}
 	}
@@ -83,11 +83,11 @@ func (m *machine) organizationsInOrder() {
 		}
 		s := m.catalog.signups[at]
 		owner := m.loginOf(&s)
-		gone := owner == nil && s.Status == catalog.SignedUp // somebody has removed it since
+		gone := owner == nil && s.Status == catalog.SignupReady // somebody has removed it since
 		switch {
 		case slices.ContainsFunc(m.organizations[:i], func(other *organization) bool { return other.tenant == o.tenant }):
 			m.fail("%s has two organizations", m.name(o.tenant))
-		case s.Status != catalog.SignedUp && !m.strange:
+		case s.Status != catalog.SignupReady && !m.strange:
 			m.fail("there is an organization for %s, which is %s", m.name(s.ID), s.Status)
 		case !gone && (owner == nil || !o.members[owner.id]):
 			m.fail("there is an organization for %s, and its owner is no member", m.name(s.ID))
@@ -98,7 +98,7 @@ func (m *machine) organizationsInOrder() {
 // promisesKept looks at the sign-ups that were confirmed or approved.
 func (m *machine) promisesKept() {
 	for _, id := range m.promises {
-		if s := m.catalog.signup(id); s.Status != catalog.SignedUp && !m.strange {
+		if s := m.catalog.signup(id); s.Status != catalog.SignupReady && !m.strange {
 			m.fail("%s was confirmed or approved, and is %s", m.name(id), s.Status)
 		}
 	}
@@ -107,7 +107,7 @@ func (m *machine) promisesKept() {
 // invitationsInOrder looks at those that were answered.
 func (m *machine) invitationsInOrder() {
 	for _, s := range m.catalog.signups {
-		if s.InvitationID == nil || s.Status != catalog.SignedUp {
+		if s.InvitationID == nil || s.Status != catalog.SignupReady {
 			continue
 		}
 		switch i, err := m.catalog.invitation(*s.InvitationID); {

@@ -333,7 +333,7 @@ func (r *rows) finish(like catalog.Signup, identity catalog.Identity, health cat
 	if r.identityTaken(identity.ID, row.UserID) {
 		return catalog.ErrIdentityTaken
 	}
-	row.Status, row.Result, row.Steps, row.CheckAt, row.FinishedAt = catalog.SignedUp, result, steps, nil, in(0)
+	row.Status, row.Result, row.Steps, row.CheckAt, row.FinishedAt = catalog.SignupReady, result, steps, nil, in(0)
 	if user := r.user(row.UserID); user != nil {
 		user.state, user.IdentityID, user.EmailVerified = "active", identity.ID, user.EmailVerified || identity.EmailVerified
 	}

@@ -67,7 +67,7 @@ func TestTheReconcilerFinishesABuildWhoseWorkerDied(t *testing.T) {
 		t.Fatal(err)
 	}
 	view, err := b.service.View(t.Context(), outcome.SignupID)
-	if err != nil || view.Status != catalog.SignedUp {
+	if err != nil || view.Status != catalog.SignupReady {
 		t.Fatalf("%+v, %v", view, err)
 	}
 	b.usable(t, view.School.Database)

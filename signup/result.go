@@ -64,7 +64,7 @@ type View struct {
 
 // Final tells whether the view will not change any more.
 func (v View) Final() bool {
-	return v.Status == catalog.SignedUp || v.Status == catalog.Failed || v.Status == catalog.Expired
+	return v.Status == catalog.SignupReady || v.Status == catalog.Failed || v.Status == catalog.Expired
 }
 
 // view reads a sign-up's row.

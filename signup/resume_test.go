@@ -50,7 +50,7 @@ func TestTheProviderIsAway(t *testing.T) {
 		status catalog.Status
 		users  int
 	}{
-		"after it has made the user":  {auth0test.FaultLostAnswer, catalog.SignedUp, 1},
+		"after it has made the user":  {auth0test.FaultLostAnswer, catalog.SignupReady, 1},
 		"before it has made the user": {auth0test.FaultStatusBefore, catalog.Expired, 0},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -84,7 +84,7 @@ func (s *Service) run(ctx context.Context, req Request, j *job, probe bool) (Out
 		return Outcome{}, err
 	}
 	s.wakeKeeper(j.tenant.Server)
-	return Outcome{SignupID: j.signup.ID, Status: catalog.SignedUp, Result: result}, nil
+	return Outcome{SignupID: j.signup.ID, Status: catalog.SignupReady, Result: result}, nil
 }
 
 // mustBuild reports whether the tenant's database must be made, or be made sure of: it is no claimed spare.
@@ -147,7 +147,7 @@ func (s *Service) takenOver(ctx context.Context, j *job) (Outcome, error) {
 		return Outcome{}, s.unavailable(err)
 	}
 	switch {
-	case row.Status == catalog.SignedUp:
+	case row.Status == catalog.SignupReady:
 		result, err := stored(row)
 		return Outcome{SignupID: row.ID, Status: row.Status, Result: result}, err
 	case row.Status == catalog.Failed && row.TenantID != nil:
@@ -180,7 +180,7 @@ func (s *Service) complete(ctx context.Context, j *job, login identity.User, asy
 	go func() {
 		outcome := Outcome{SignupID: j.signup.ID, Status: catalog.Provisioning}
 		if result := s.provision(ctx, j, login); result != nil {
-			outcome.Status, outcome.Result = catalog.SignedUp, result
+			outcome.Status, outcome.Result = catalog.SignupReady, result
 		}
 		s.wakeKeeper(j.tenant.Server)
 		done <- outcome

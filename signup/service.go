@@ -317,7 +317,7 @@ func (s *Service) repeatKey(ctx context.Context, req Request, row catalog.Signup
 		return Outcome{}, ErrKeyReused
 	}
 	switch row.Status {
-	case catalog.SignedUp:
+	case catalog.SignupReady:
 		result, err := stored(row)
 		return Outcome{SignupID: row.ID, Status: row.Status, Result: result}, err
 	case catalog.Provisioning, catalog.AwaitingVerification, catalog.AwaitingApproval:

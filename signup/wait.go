@@ -174,7 +174,7 @@ func (s *Service) standingNow(ctx context.Context, before catalog.Signup) (Outco
 // standing is how a sign-up stands whose gate has been passed before.
 func (s *Service) standing(row catalog.Signup) (Outcome, error) {
 	switch row.Status {
-	case catalog.SignedUp:
+	case catalog.SignupReady:
 		result, err := stored(row)
 		return Outcome{SignupID: row.ID, Status: row.Status, Result: result}, err
 	case catalog.Expired:

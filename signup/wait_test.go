@@ -238,7 +238,7 @@ func TestAConfirmationOutlivesItsProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	view, err := b.service.View(t.Context(), id)
-	if err != nil || view.Status != catalog.SignedUp {
+	if err != nil || view.Status != catalog.SignupReady {
 		t.Fatalf("%+v, %v", view, err)
 	}
 	user, _ := b.auth0.User(view.User.IdentityID)

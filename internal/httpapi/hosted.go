@@ -240,7 +240,7 @@ func (s *server) showStanding(c *gin.Context) {
 		return
 	}
 	switch view.Status {
-	case catalog.SignedUp:
+	case catalog.SignupReady:
 		s.show(c, says, http.StatusOK, personPage{
 			Title: says.Text("page.hosted.ready_title", map[string]any{"SchoolName": view.School.Name}),
 			Text:  s.loginText(says, "page.hosted.ready"), Link: s.loginLink(says),

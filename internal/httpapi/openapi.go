@@ -142,7 +142,7 @@ func describeProperties(name string, schema *huma.Schema) {
 	if name == "Signup" {
 		schema.Properties["problem"].Type = huma.TypeObject
 		schema.Properties["status"].Enum = []any{
-			catalog.Pending, catalog.AwaitingVerification, catalog.Provisioning, catalog.SignedUp, catalog.Failed, catalog.Expired,
+			catalog.Pending, catalog.AwaitingVerification, catalog.Provisioning, catalog.SignupReady, catalog.Failed, catalog.Expired,
 		}
 	}
 }

@@ -196,7 +196,7 @@ func (s *server) acceptOnPage(c *gin.Context) {
 	outcome, err := s.beginSignup(ctx, req)
 	p := problemOf(err)
 	switch {
-	case err == nil && outcome.Status == catalog.SignedUp:
+	case err == nil && outcome.Status == catalog.SignupReady:
 		s.show(c, says, http.StatusCreated, personPage{
 			Title: says.Text("page.invitation.success_title", nil), Text: s.loginText(says, "page.invitation.success"), Link: s.loginLink(says),
 		})
