@@ -123,7 +123,7 @@ var plain = map[Code]bool{
 
 const reprovision = "Or: homeroom tenant reprovision with its id, slug or database."
 
-// kinds has a line for every code. docs/operations.md has one too.
+// kinds has a line for every code. docs/recover.md has one too.
 var kinds = map[Code]kind{
 	IdentityWithoutSignup: {Warning, "Perhaps another Homeroom uses the same tenant of the provider. If it is nobody's, delete the login there."},
 	IdentityOfExpiredSignup: {Warning, "The person was told that the sign-up failed, and cannot sign up again with this e-mail until the next " +
@@ -236,7 +236,7 @@ var kinds = map[Code]kind{
 	ServerUnreachable: {Warning, "What is on it was not looked at. Look again when it is back."},
 	ServerIsAnother: {Error, "Correct the URL: nothing is made or repaired there. If the databases were moved there, bring all of them with their comments, as " +
 		"pg_dumpall and pg_dump --create do; the doctor then offers to record it."},
-	ServerRemark:         {Warning, "See docs/operations.md."},
+	ServerRemark:         {Warning, "See docs/install.md."},
 	SpareOnUnknownServer: {Warning, "They are never claimed from here. Set HOMEROOM_SERVER_<NAME>_URL, or delete the rows if the server is gone for good."},
 }
 

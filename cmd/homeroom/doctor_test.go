@@ -244,13 +244,13 @@ func TestTheServiceExamines(t *testing.T) {
 
 func TestEveryFindingIsDocumented(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile(filepath.Join(root, "docs/operations.md"))
+	text, err := os.ReadFile(filepath.Join(root, "docs/recover.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, code := range doctor.Codes() {
 		if !strings.Contains(string(text), fmt.Sprintf("| `%s` | ", code)) {
-			t.Errorf("operations.md has no line for %s", code)
+			t.Errorf("recover.md has no line for %s", code)
 		}
 	}
 }

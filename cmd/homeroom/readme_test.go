@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 )
 
 // readmeBlocks are the commands of the README, in its order.
@@ -59,10 +60,27 @@ func TestReadmeCommands(t *testing.T) {
 	}
 }
 
-// The map of the packages says what their own comments say.
-func TestReadmeMapsThePackages(t *testing.T) {
+// A newcomer reads the README from its first line to its last, in a terminal too.
+func TestTheReadmeIsShort(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile(filepath.Join(root, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if words := len(strings.Fields(string(text))); words > 900 {
+		t.Errorf("the README has %d words, want at most 900", words)
+	}
+	for i, line := range strings.Split(string(text), "\n") {
+		if n := utf8.RuneCountInString(line); n > 120 {
+			t.Errorf("line %d has %d columns, want at most 120", i+1, n)
+		}
+	}
+}
+
+// The map of the packages says what their own comments say.
+func TestTheArchitectureMapsThePackages(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile(filepath.Join(root, "docs/architecture.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,8 +92,8 @@ func TestReadmeMapsThePackages(t *testing.T) {
 		}
 		says := strings.TrimSuffix(introduction.ReplaceAllString(p.Doc, ""), ".")
 		says = strings.NewReplacer("[", "", "]", "").Replace(says)
-		if line := "| [`" + name + "`](" + name + ") | " + says + " |"; !strings.Contains(string(text), line) {
-			t.Errorf("the README's map lacks this line:\n%s", line)
+		if line := "| [`" + name + "`](../" + name + ") | " + says + " |"; !strings.Contains(string(text), line) {
+			t.Errorf("docs/architecture.md lacks this line:\n%s", line)
 		}
 	}
 }

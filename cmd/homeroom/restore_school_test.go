@@ -13,22 +13,22 @@ import (
 	"homeroom/internal/pgtest"
 )
 
-// restoreCommands are the commands with which operations.md saves and restores one school.
+// restoreCommands are the commands with which recover.md saves and restores one school.
 func restoreCommands(t *testing.T) (save, restore string) {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(root, "docs/operations.md"))
+	text, err := os.ReadFile(filepath.Join(root, "docs/recover.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, section, _ := strings.Cut(string(text), "* **One school**")
 	blocks := regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(section, 2)
 	if len(blocks) != 2 || !strings.Contains(blocks[0][1], "pg_dump") || !strings.Contains(blocks[1][1], "pg_restore") {
-		t.Fatalf("operations.md does not tell how to restore one school: %q", blocks)
+		t.Fatalf("recover.md does not tell how to restore one school: %q", blocks)
 	}
 	return blocks[0][1], blocks[1][1]
 }
 
-// TestOneSchoolIsRestoredAsDocumented runs the commands of operations.md.
+// TestOneSchoolIsRestoredAsDocumented runs the commands of recover.md.
 func TestOneSchoolIsRestoredAsDocumented(t *testing.T) {
 	t.Parallel()
 	save, restore := restoreCommands(t)
