@@ -16,6 +16,8 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
+
+	"homeroom/internal/wait"
 )
 
 const (
@@ -220,10 +222,8 @@ func (s *served) until(ctx context.Context, sql string, args ...any) error {
 		if there {
 			return nil
 		}
-		select {
-		case <-ctx.Done():
+		if wait.For(ctx, 50*time.Millisecond) != nil {
 			return errors.New("the service does not get where it should")
-		case <-time.After(50 * time.Millisecond):
 		}
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"homeroom/internal/wait"
 )
 
 // countWait is how long Postgres may take to tell what its sessions have done.
@@ -40,7 +42,7 @@ func (s *served) count(ctx context.Context) ([]verdict, error) {
 				}
 			}
 		}
-		if err := pause(ctx, countWait); err != nil {
+		if err := wait.For(ctx, countWait); err != nil {
 			return nil, err
 		}
 		if at[i], err = s.counters(ctx); err != nil {
@@ -74,13 +76,4 @@ func (s *served) counters(ctx context.Context) (counters, error) {
 		return counters{}, fmt.Errorf("read the counters: %w", err)
 	}
 	return pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[counters])
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(d):
-		return nil
-	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"homeroom/internal/postgres"
+	"homeroom/internal/wait"
 )
 
 // mostTries is how often what conflicts with others' work is done at most.
@@ -63,12 +64,9 @@ func repeat(ctx context.Context, f func() error) error {
 		if try == mostTries || !postgres.IsCode(err, "40001", "40P01") { // serialization_failure, deadlock_detected
 			return err
 		}
-		pause := time.NewTimer(rand.N(time.Duration(try) * 10 * time.Millisecond)) //nolint:gosec // not a secret
-		select {
-		case <-ctx.Done():
-			pause.Stop()
+		pause := rand.N(time.Duration(try) * 10 * time.Millisecond) //nolint:gosec // not a secret
+		if wait.For(ctx, pause) != nil {
 			return err
-		case <-pause.C:
 		}
 	}
 }

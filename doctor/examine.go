@@ -13,6 +13,7 @@ import (
 
 	"homeroom/catalog"
 	"homeroom/internal/postgres"
+	"homeroom/internal/wait"
 	"homeroom/tenant"
 )
 
@@ -42,7 +43,7 @@ func (d *Doctor) Examine(ctx context.Context, options Options) (Report, error) {
 	}
 	found := first
 	if slices.ContainsFunc(first.findings, func(f Finding) bool { return !plain[f.Code] }) {
-		if err := pause(ctx, d.cfg.Pause); err != nil {
+		if err := wait.For(ctx, d.cfg.Pause); err != nil {
 			return Report{}, err
 		}
 		if found, err = d.look(ctx, options, first); err != nil {
@@ -64,17 +65,6 @@ func both(first, second []Finding) []Finding {
 		seen[f.key()] = true
 	}
 	return slices.DeleteFunc(second, func(f Finding) bool { return !seen[f.key()] })
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
 }
 
 // examination is one look at everything.

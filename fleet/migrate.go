@@ -10,6 +10,7 @@ import (
 	"homeroom/internal/display"
 	"homeroom/internal/killpoint"
 	"homeroom/internal/postgres"
+	"homeroom/internal/wait"
 	"homeroom/migrations"
 	"homeroom/tenant"
 )
@@ -78,7 +79,7 @@ func (p *pass) try(ctx context.Context, t catalog.Tenant) (result migrations.Res
 		return migrations.Result{}, 1, err
 	}
 	until := time.Now().Add(p.cfg.RetryFor)
-	for wait := firstRetry; ; wait = min(2*wait, lastRetry) {
+	for delay := firstRetry; ; delay = min(2*delay, lastRetry) {
 		attempts++
 		if p.run.Direction == directionDown {
 			result, err = server.UndoTo(ctx, tenant.ID(t.ID), p.run.ToVersion)
@@ -91,7 +92,7 @@ func (p *pass) try(ctx context.Context, t catalog.Tenant) (result migrations.Res
 		if p.ended(t.Server) {
 			return result, attempts, errEnded
 		}
-		if pause(ctx, wait/2+p.jitter(wait)) != nil {
+		if wait.For(ctx, delay/2+p.jitter(delay)) != nil {
 			return result, attempts, err
 		}
 	}

@@ -12,6 +12,7 @@ import (
 
 	"homeroom/catalog"
 	"homeroom/internal/killpoint"
+	"homeroom/internal/wait"
 )
 
 // Report is how a run ended, or how far it is when it was paused.
@@ -179,7 +180,7 @@ func (f *Fleet) Run(ctx context.Context, options Options) (Report, error) {
 		if run.ID != uuid.Nil {
 			return f.follow(ctx, run, joined, options.Progress)
 		}
-		if err := pause(ctx, followEvery); err != nil { // another run, which must end first
+		if err := wait.For(ctx, followEvery); err != nil { // another run, which must end first
 			return Report{}, err
 		}
 	}
@@ -232,7 +233,7 @@ func (f *Fleet) follow(ctx context.Context, run catalog.Run, joined bool, tell f
 		if tell != nil {
 			tell(ProgressOf(now))
 		}
-		if err := pause(ctx, followEvery); err != nil {
+		if err := wait.For(ctx, followEvery); err != nil {
 			return f.report(ctx, run.ID, joined, err)
 		}
 	}
@@ -362,16 +363,4 @@ func (f *Fleet) finish(ctx context.Context, run catalog.Run, state catalog.RunSt
 	}
 	killpoint.Here("fleet.finished")
 	return err
-}
-
-// pause waits, or fails when ctx ends.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
 }

@@ -31,7 +31,7 @@ func TestErrorsOfTheProviderAreSorted(t *testing.T) {
 			if !endedWith(got.err, want) {
 				t.Errorf("it ended with %v", got.err)
 			}
-			if strings.Contains(got.err.Error(), "\n") || len(got.err.Error()) > 500 {
+			if strings.Contains(got.err.Error(), "\n") || len(got.err.Error()) > 600 {
 				t.Errorf("the log would hold %q", got.err.Error())
 			}
 			if got.trip.ReturnTo != returnURL || j.rogue.exchanged != nil {

@@ -16,6 +16,7 @@ import (
 
 	"homeroom/identity"
 	"homeroom/internal/jwks"
+	"homeroom/internal/secret"
 )
 
 const (
@@ -124,7 +125,7 @@ func (p *Provider) misdescribed(err error) error {
 	}
 	return &identity.Misconfigured{
 		Hint: "look at HOMEROOM_HOSTED_ISSUER: its /.well-known/openid-configuration must be a description that names this very issuer",
-		Err:  fmt.Errorf("ask %s for its description: %s", p.cfg.Issuer, quoted(err.Error())),
+		Err:  fmt.Errorf("ask %s for its description: %s", p.cfg.Issuer, secret.Redact(err.Error())),
 	}
 }
 

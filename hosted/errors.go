@@ -3,8 +3,6 @@ package hosted
 import (
 	"errors"
 	"fmt"
-	"strings"
-	"unicode"
 )
 
 // What may become of a registration. Besides these there are *[identity.Unavailable], when the provider cannot answer now, and
@@ -33,23 +31,3 @@ type OptionError struct{ Option string }
 
 // Error implements error.
 func (e *OptionError) Error() string { return fmt.Sprintf("the option %s cannot be used", e.Option) }
-
-// quoted makes what somebody else has written fit for a log: one line, not long, and without the secrets.
-func quoted(text string, secrets ...string) string {
-	for _, s := range secrets {
-		if s != "" {
-			text = strings.ReplaceAll(text, s, "[redacted]")
-		}
-	}
-	text = strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return ' '
-		}
-		return r
-	}, text)
-	const most = 200
-	if runes := []rune(text); len(runes) > most {
-		text = string(runes[:most]) + "…"
-	}
-	return text
-}

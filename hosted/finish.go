@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"homeroom/identity"
+	"homeroom/internal/secret"
 )
 
 // Finish reads what the provider has sent the browser back with. The trip is that of the browser's cookie; it is known with
@@ -85,7 +86,7 @@ func (p *Provider) checkIssuer(provider *endpoints, issuer string) error {
 
 // explain sorts the errors of OAuth 2.0 and OpenID Connect. The texts come through the browser, and are for the log alone.
 func (p *Provider) explain(a answer) error {
-	told := fmt.Sprintf("%q: %q", quoted(a.failure), quoted(a.description))
+	told := fmt.Sprintf("%q: %q", secret.Redact(a.failure), secret.Redact(a.description))
 	switch {
 	case slices.Contains([]string{"access_denied", "unauthorized"}, a.failure): // the latter: a rule at Auth0 did not let the person in
 		return fmt.Errorf("%w: %s", ErrRefused, told)

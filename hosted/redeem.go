@@ -15,6 +15,7 @@ import (
 
 	"homeroom/identity"
 	"homeroom/internal/jwks"
+	"homeroom/internal/secret"
 )
 
 // skew is by how much the provider's clock may differ from ours.
@@ -90,12 +91,12 @@ func (p *Provider) exchange(ctx context.Context, provider *endpoints, code, veri
 	case errors.As(err, &unavailable):
 		return nil, fmt.Errorf("exchange the code: %w", unavailable)
 	case errors.As(err, &refused) && refused.ErrorCode == "invalid_grant":
-		return nil, fmt.Errorf("%w: the provider does not take the code: %q", ErrUsed, quoted(refused.ErrorDescription, secrets...))
+		return nil, fmt.Errorf("%w: the provider does not take the code: %q", ErrUsed, secret.Redact(refused.ErrorDescription, secrets...))
 	case errors.As(err, &refused):
 		return nil, &identity.Misconfigured{
 			Hint: "look at HOMEROOM_HOSTED_CLIENT_ID, HOMEROOM_HOSTED_CLIENT_SECRET and HOMEROOM_HOSTED_REDIRECT_URL, and at the application at the provider",
 			Err: fmt.Errorf("exchange the code: it answered %d %q: %q",
-				refused.Response.StatusCode, quoted(refused.ErrorCode, secrets...), quoted(refused.ErrorDescription, secrets...)),
+				refused.Response.StatusCode, secret.Redact(refused.ErrorCode, secrets...), secret.Redact(refused.ErrorDescription, secrets...)),
 		}
 	}
 	return nil, fmt.Errorf("%w: its answer to the code cannot be read", ErrUntrusted) // what it is may quote a token
@@ -121,7 +122,7 @@ func (p *Provider) verify(ctx context.Context, provider *endpoints, raw, accessT
 		return nil, claims{}, fmt.Errorf("check the ID token: %w", fetch)
 	}
 	if err != nil {
-		return distrust("%s", quoted(err.Error(), raw, accessToken))
+		return distrust("%s", secret.Redact(err.Error(), raw, accessToken))
 	}
 	var said claims
 	if err := id.Claims(&said); err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"homeroom/internal/display"
+	"homeroom/internal/wait"
 )
 
 // lockIDs are the session advisory locks that let one process at a time migrate a database.
@@ -44,7 +45,8 @@ const (
 // lockTry is a try to take the locks of a database, if it is the one they are for and there is something to do.
 //
 // It never waits in the server: a session that waits in pg_advisory_lock holds a snapshot, for which CREATE INDEX
-// CONCURRENTLY in the process that has the lock would wait in turn.
+// CONCURRENTLY in the process that has the lock would wait in turn. postgres.Lock has the same policy; it takes one lock, and
+// this takes two at once, and in the round trip that looks at the version.
 type lockTry struct {
 	ids    lockIDs
 	here   string // SQL: whether the locks are for this database and schema
@@ -172,14 +174,10 @@ func (t *turn) await(locked *bool) error {
 		return t.heldBy()
 	}
 	t.wait = min(max(2*t.wait, firstPoll), lastPoll)
-	timer := time.NewTimer(t.wait)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-t.ctx.Done():
+	if wait.For(t.ctx, t.wait) != nil {
 		return fmt.Errorf("wait for another migration of this database: %w", context.Cause(t.ctx))
 	}
+	return nil
 }
 
 // heldBy is a *[LockedError].

@@ -10,6 +10,7 @@ import (
 	"homeroom/catalog"
 	"homeroom/identity"
 	"homeroom/internal/killpoint"
+	"homeroom/internal/wait"
 )
 
 // ensureIdentity makes the login, finds the one that an attempt whose answer was lost has made, or takes on the one that the
@@ -67,7 +68,7 @@ func (s *Service) createIdentity(ctx context.Context, req Request, j *job, probe
 		}
 		s.cfg.Logger.Warn("the answer to a create was lost; looking for the identity", "signup", j.signup.ID, "cause", err)
 		probe, doubt, j.doubt = true, unknown, true
-		if !pause(ctx, time.Duration(attempt)*200*time.Millisecond) {
+		if wait.For(ctx, time.Duration(attempt)*200*time.Millisecond) != nil {
 			return made, err
 		}
 	}
@@ -126,18 +127,6 @@ func (s *Service) prepare(ctx context.Context) error {
 		return nil
 	}
 	return enroller.Prepare(ctx)
-}
-
-// pause waits, and tells whether ctx lasted.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
 }
 
 // inDoubt is what a failure comes to where an earlier attempt may have made the identity.

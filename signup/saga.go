@@ -10,6 +10,7 @@ import (
 	"homeroom/catalog"
 	"homeroom/identity"
 	"homeroom/internal/killpoint"
+	"homeroom/internal/wait"
 	"homeroom/tenant"
 )
 
@@ -132,7 +133,7 @@ func (s *Service) finish(ctx context.Context, j *job, login identity.User, place
 			outcome, err := s.takenOver(ctx, j)
 			return outcome.Result, err
 		}
-		if attempt == 3 || !pause(ctx, time.Duration(attempt)*300*time.Millisecond) {
+		if attempt == 3 || wait.For(ctx, time.Duration(attempt)*300*time.Millisecond) != nil {
 			return nil, s.unavailable(err) // the lease ends, and the reconciler goes on
 		}
 	}

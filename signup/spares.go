@@ -12,6 +12,7 @@ import (
 
 	"homeroom/catalog"
 	"homeroom/internal/killpoint"
+	"homeroom/internal/wait"
 	"homeroom/tenant"
 )
 
@@ -41,14 +42,14 @@ func (s *Service) KeepSpares(ctx context.Context) error {
 
 func (s *Service) keepServer(ctx context.Context, name string) {
 	for {
-		wait, err := s.refill(ctx, name)
+		next, err := s.refill(ctx, name)
 		if err != nil && ctx.Err() == nil {
 			s.cfg.Logger.Error("fill the stock of spares", "server", name, "cause", err)
 		}
-		if wait >= refillEvery {
-			wait = s.untilClaim(ctx, name, wait)
+		if next >= refillEvery {
+			next = s.untilClaim(ctx, name, next)
 		}
-		if !pause(ctx, wait) {
+		if wait.For(ctx, next) != nil {
 			return
 		}
 	}

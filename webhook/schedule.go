@@ -2,8 +2,6 @@ package webhook
 
 import (
 	"math/rand/v2"
-	"net/http"
-	"strconv"
 	"time"
 )
 
@@ -25,15 +23,4 @@ func pause(attempt int, wish time.Duration) (time.Duration, bool) {
 	}
 	d := max(pauses[max(attempt, 1)-1], min(wish, longestWish))
 	return d + rand.N(d/10), true
-}
-
-// retryAfter reads the header of that name; zero where there is none that makes sense.
-func retryAfter(text string, now time.Time) time.Duration {
-	if seconds, err := strconv.ParseUint(text, 10, 31); err == nil {
-		return time.Duration(seconds) * time.Second
-	}
-	if at, err := http.ParseTime(text); err == nil {
-		return max(at.Sub(now), 0)
-	}
-	return 0
 }

@@ -19,6 +19,7 @@ import (
 
 	"homeroom/catalog"
 	"homeroom/internal/secret"
+	"homeroom/internal/wait"
 )
 
 // largestAnswer is how much of a receiver's answer is read. It says nothing that we want to know, but a receiver whose
@@ -137,7 +138,7 @@ func judge(res *http.Response, took time.Duration) Outcome {
 	default:
 		o.Problem = fmt.Sprintf("it answered %d", o.Status)
 	}
-	o.retryAfter = retryAfter(res.Header.Get("Retry-After"), time.Now())
+	o.retryAfter, _ = wait.RetryAfter(res.Header, time.Now())
 	return o
 }
 

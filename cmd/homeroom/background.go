@@ -11,6 +11,7 @@ import (
 	"homeroom/internal/jobs"
 	"homeroom/internal/metrics"
 	"homeroom/internal/retention"
+	"homeroom/internal/wait"
 	"homeroom/tenant"
 )
 
@@ -53,7 +54,7 @@ func (a *app) giveUpLostMails(ctx context.Context) {
 		if err := a.mails.GiveUpLost(ctx); err != nil && ctx.Err() == nil {
 			a.logger.Warn("give up on lost mails", "cause", err)
 		}
-		if !wait(ctx, lostMailsEvery) {
+		if wait.For(ctx, lostMailsEvery) != nil {
 			return
 		}
 	}
@@ -73,7 +74,7 @@ func (a *app) workOnRuns(ctx context.Context, all *fleet.Fleet) {
 		if _, err := all.Work(ctx); err != nil && ctx.Err() == nil {
 			a.logger.Error("work on a migration run", "cause", err)
 		}
-		if !wait(ctx, workEvery) {
+		if wait.For(ctx, workEvery) != nil {
 			return
 		}
 	}
@@ -105,7 +106,7 @@ func (a *app) keepMigrated(ctx context.Context, all *fleet.Fleet) {
 			a.logger.Info("migrated the fleet", "run", report.Run.ID, "state", report.Run.State, "done", report.Run.Done,
 				"failed", report.Run.Failed, "joined", report.Joined)
 		}
-		if !wait(ctx, migrateEvery) {
+		if wait.For(ctx, migrateEvery) != nil {
 			return
 		}
 	}
@@ -129,21 +130,9 @@ func (a *app) watchSessions(ctx context.Context, group *errgroup.Group, m *metri
 
 // takeFingerprints looks at the schemas of tenants that were migrated, until ctx ends.
 func (a *app) takeFingerprints(ctx context.Context, all *fleet.Fleet) {
-	for wait(ctx, fingerprintEvery) {
+	for wait.For(ctx, fingerprintEvery) == nil {
 		if err := all.TakeFingerprints(ctx, nil); err != nil && ctx.Err() == nil {
 			a.logger.Warn("take fingerprints of tenants' schemas", "cause", err)
 		}
-	}
-}
-
-// wait tells whether ctx lasted as long.
-func wait(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
 	}
 }

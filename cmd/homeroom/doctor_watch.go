@@ -12,6 +12,7 @@ import (
 	"homeroom/catalog"
 	"homeroom/doctor"
 	"homeroom/internal/metrics"
+	"homeroom/internal/wait"
 )
 
 const (
@@ -63,11 +64,11 @@ func (w *watcher) start(ctx context.Context, group *errgroup.Group, door net.Lis
 // run examines until ctx ends. Of all processes one does, for as long as it lives; the others ask now and then whether it
 // still does.
 func (w *watcher) run(ctx context.Context) {
-	for wait(ctx, examineFirst) {
+	for wait.For(ctx, examineFirst) == nil {
 		_, err := w.catalog.Exclusive(ctx, "doctor", func(ctx context.Context) error {
 			for {
 				w.pass(ctx)
-				if !wait(ctx, examineEvery) {
+				if wait.For(ctx, examineEvery) != nil {
 					return context.Cause(ctx)
 				}
 			}

@@ -18,6 +18,7 @@ import (
 	"homeroom/fleet"
 	"homeroom/internal/httpapi"
 	"homeroom/internal/jobs"
+	"homeroom/internal/wait"
 	"homeroom/tenant"
 )
 
@@ -217,7 +218,7 @@ func (a *app) listen(ctx context.Context, listener net.Listener, handler http.Ha
 		return fmt.Errorf("serve HTTP: %w", err)
 	case <-ctx.Done():
 	}
-	wait(context.WithoutCancel(ctx), a.cfg.ShutdownDelay)
+	_ = wait.For(context.WithoutCancel(ctx), a.cfg.ShutdownDelay)
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
 	defer cancel()
 	if err := server.Shutdown(stopping); err != nil {

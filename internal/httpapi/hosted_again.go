@@ -9,6 +9,7 @@ import (
 
 	"homeroom/catalog"
 	"homeroom/hosted"
+	"homeroom/internal/wait"
 	"homeroom/messages"
 )
 
@@ -33,10 +34,8 @@ func (s *server) leadOn(c *gin.Context, trip hosted.Trip) bool {
 		case err != nil && (!errors.Is(err, catalog.ErrNotFound) || look >= knownSoon):
 			return false
 		}
-		select {
-		case <-ctx.Done():
+		if wait.For(ctx, knownEvery) != nil {
 			return false
-		case <-time.After(knownEvery):
 		}
 	}
 	return false

@@ -10,6 +10,7 @@ import (
 
 	"homeroom/catalog"
 	"homeroom/internal/killpoint"
+	"homeroom/internal/wait"
 )
 
 // FanOut makes jobs of what has happened, in the transaction that marks it as handed on, and passes over what is nothing to
@@ -77,7 +78,7 @@ func (r *Relay) Run(ctx context.Context) {
 	for {
 		if _, err := r.Drain(ctx); err != nil && ctx.Err() == nil {
 			r.cfg.Logger.Error("hand on events", "cause", err)
-			if !wait(ctx, relayPause) {
+			if wait.For(ctx, relayPause) != nil {
 				return
 			}
 		}
@@ -85,7 +86,7 @@ func (r *Relay) Run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-r.nudge:
-			if !wait(ctx, r.cfg.Gather) {
+			if wait.For(ctx, r.cfg.Gather) != nil {
 				return
 			}
 			select {
@@ -124,16 +125,4 @@ func (r *Relay) batch(ctx context.Context) (int, error) {
 		killpoint.Here("relay.handed_on")
 	}
 	return n, err
-}
-
-// wait tells whether ctx lasted as long.
-func wait(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
 }

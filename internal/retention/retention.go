@@ -13,6 +13,7 @@ import (
 
 	"homeroom/catalog"
 	"homeroom/internal/killpoint"
+	"homeroom/internal/wait"
 )
 
 // Config is what a Sweeper needs. How long something is kept is for ever where it is zero.
@@ -90,7 +91,7 @@ func New(cfg Config) (*Sweeper, error) {
 
 // Run sweeps now and then, until ctx ends.
 func (s *Sweeper) Run(ctx context.Context) {
-	for next := firstSweep; wait(ctx, next); next = sweepEvery {
+	for next := firstSweep; wait.For(ctx, next) == nil; next = sweepEvery {
 		if err := s.Sweep(ctx); err != nil && ctx.Err() == nil {
 			s.cfg.Logger.Warn("delete old rows", "cause", err)
 		}
@@ -119,18 +120,8 @@ func (s *Sweeper) sweepTable(ctx context.Context, r rule) (deleted int64, err er
 	for {
 		n, err := s.cfg.Catalog.DeleteOld(ctx, r.table, r.keep, s.cfg.Batch)
 		deleted += n
-		if err != nil || n < int64(s.cfg.Batch) || !wait(ctx, s.cfg.Pause) {
+		if err != nil || n < int64(s.cfg.Batch) || wait.For(ctx, s.cfg.Pause) != nil {
 			return deleted, err
 		}
-	}
-}
-
-// wait reports whether ctx lasted as long.
-func wait(ctx context.Context, d time.Duration) bool {
-	select {
-	case <-ctx.Done():
-		return false
-	case <-time.After(d):
-		return true
 	}
 }
