@@ -2,27 +2,20 @@ package auth0
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 
 	"homeroom/identity"
+	"homeroom/internal/remote"
 )
 
 // Find reads the user with an id of Auth0's, of any connection. It implements [identity.Adopter].
 func (c *Client) Find(ctx context.Context, id string) (identity.User, error) {
-	req := call{method: http.MethodGet, route: routeUser, id: id, scope: scopeRead}
-	ans, err := c.do(ctx, req)
+	req := call{Call: remote.Call{Method: http.MethodGet, Route: routeUser, ID: id}, scope: scopeRead}
+	found, err := c.exchangeUser(ctx, req, id)
 	if err != nil {
 		return identity.User{}, fmt.Errorf("find user: %w", err)
-	}
-	if ans.status != http.StatusOK {
-		return identity.User{}, fmt.Errorf("find user: %w", c.failure(req, ans))
-	}
-	found, err := c.decodeUser(ans.body, id)
-	if err != nil {
-		return identity.User{}, fmt.Errorf("find user: %w", &identity.Unavailable{Err: err})
 	}
 	return found, nil
 }
@@ -69,21 +62,8 @@ var nothingOfOurs = map[string]any{"tenant_id": nil, "database": nil, "school_na
 
 // patch changes a user. It may be repeated: whatever it sets, it sets to the same.
 func (c *Client) patch(ctx context.Context, id string, members map[string]any) (identity.User, error) {
-	body, err := json.Marshal(members)
-	if err != nil {
-		return identity.User{}, fmt.Errorf("encode body: %w", err)
-	}
-	req := call{method: http.MethodPatch, route: routeUser, id: id, json: body, scope: scopeUpdate}
-	ans, err := c.do(ctx, req)
-	if err != nil {
-		return identity.User{}, err
-	}
-	if ans.status != http.StatusOK {
-		return identity.User{}, c.failure(req, ans)
-	}
-	changed, err := c.decodeUser(ans.body, id)
-	if err != nil {
-		return identity.User{}, &identity.Unavailable{Err: err}
-	}
-	return changed, nil
+	return c.exchangeUser(ctx, call{
+		Call:  remote.Call{Method: http.MethodPatch, Route: routeUser, ID: id, Body: members},
+		scope: scopeUpdate,
+	}, id)
 }

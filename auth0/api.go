@@ -1,7 +1,5 @@
 package auth0
 
-import "time"
-
 // Where things are. https://auth0.com/docs/api/management/v2 and https://auth0.com/docs/api/authentication.
 const (
 	managementPath = "/api/v2/"
@@ -98,13 +96,4 @@ const (
 	headerDomain    = "auth0-custom-domain"
 	// headerForwarded tells for whom a login is tried, so that Auth0 blocks that person's address rather than ours.
 	headerForwarded = "auth0-forwarded-for"
-)
-
-const (
-	// maxAnswer is far above the largest user that Auth0 returns (1 MB).
-	maxAnswer = 4 << 20
-	// maxRetryAfter bounds what a header may ask for: resets of more than an hour ahead have been seen.
-	maxRetryAfter = time.Minute
-	// attempts is how often a call that can do no harm is tried.
-	attempts = 3
 )

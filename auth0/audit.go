@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"homeroom/identity"
+	"homeroom/internal/remote"
 )
 
 // Organizes tells whether each school gets an organization. It implements [identity.OrganizationLister].
@@ -56,13 +57,14 @@ func (c *Client) organizationPage(ctx context.Context, from string) ([]organizat
 	}
 	for try := 1; ; try++ {
 		err := c.exchange(ctx, call{
-			method: http.MethodGet, route: routeOrganizations, query: query, scope: scopeReadOrganization,
+			Call:  remote.Call{Method: http.MethodGet, Route: routeOrganizations, Query: query},
+			scope: scopeReadOrganization,
 		}, &page)
 		var throttled *identity.Unavailable
 		if err == nil && (page.Organizations == nil || page.Next == from && from != "") {
-			err = &identity.Unavailable{Err: errUnreadable}
+			err = &identity.Unavailable{Err: remote.ErrUnreadable}
 		}
-		if try == attempts || !errors.As(err, &throttled) || !throttled.Throttled {
+		if try == remote.Attempts || !errors.As(err, &throttled) || !throttled.Throttled {
 			return page.Organizations, page.Next, err
 		}
 	}
@@ -87,7 +89,8 @@ func (c *Client) Deserted(ctx context.Context, id string) (bool, error) {
 func (c *Client) RemoveDeserted(ctx context.Context, listed identity.Organization) (bool, error) {
 	var org organization
 	err := c.exchange(ctx, call{
-		method: http.MethodGet, route: routeOrganization, id: listed.ID, scope: scopeReadOrganization, missing: errNoOrganization,
+		Call:  remote.Call{Method: http.MethodGet, Route: routeOrganization, ID: listed.ID},
+		scope: scopeReadOrganization, missing: errNoOrganization,
 	}, &org)
 	if errors.Is(err, errNoOrganization) {
 		return true, nil

@@ -15,13 +15,10 @@ package auth0
 
 import (
 	"context"
-	"fmt"
-	"net/http"
-	"time"
-
-	"github.com/go-resty/resty/v2"
 
 	"homeroom/identity"
+	"homeroom/internal/remote"
+	"homeroom/internal/secret"
 )
 
 var (
@@ -41,8 +38,7 @@ var (
 // Client talks to one tenant. It may be used by many goroutines.
 type Client struct {
 	cfg    Config
-	http   *resty.Client
-	tokens *tokens
+	remote *remote.Client
 	limits *limits
 	places *places
 }
@@ -53,48 +49,26 @@ func New(cfg Config) (*Client, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	c := &Client{cfg: cfg, http: newHTTP(cfg), limits: newLimits(cfg.Now, cfg.MaxWait), places: newPlaces()}
-	c.tokens = &tokens{fetch: c.fetchToken, now: cfg.Now, log: cfg.Logger, patience: cfg.MaxWait + 2*cfg.Timeout}
+	c := &Client{cfg: cfg, limits: newLimits(cfg.Now, cfg.MaxWait), places: newPlaces()}
+	var err error
+	c.remote, err = remote.New(remote.Config{
+		Name: "auth0", BaseURL: cfg.BaseURL, Hidden: []secret.String{cfg.ClientSecret},
+		Token: remote.Grant(remote.Credentials{
+			URL: routeToken, ClientID: cfg.ClientID, ClientSecret: cfg.ClientSecret, InForm: true,
+			Audience: cfg.ManagementAudience, Refused: cfg.tokenHint,
+		}),
+		RetryAfter: c.limits.untilReset, Gate: c.limits,
+		LogHeaders: map[string]string{
+			"request_id": headerRequestID, "rate_limit": headerLimit, "rate_remaining": headerRemaining,
+		},
+		Timeout: cfg.Timeout, MaxWait: cfg.MaxWait, Now: cfg.Now, Logger: cfg.Logger, Transport: cfg.Transport,
+	})
+	if err != nil {
+		return nil, err
+	}
 	return c, nil
 }
 
 // Warm fetches the access token and leaves a connection open, so that the first sign-up does not pay for them. Its error
 // tells early that the tenant is unreachable or refuses our credentials; the client may be used all the same.
-func (c *Client) Warm(ctx context.Context) error {
-	if _, err := c.tokens.get(ctx); err != nil {
-		return fmt.Errorf("warm up: %w", err)
-	}
-	return nil
-}
-
-// newHTTP makes a resty client without what resty.New would add: a cookie jar (Auth0 sets cookies, and we are no
-// browser) and redirects (a 307 would carry a password to wherever it points).
-func newHTTP(cfg Config) *resty.Client {
-	r := resty.NewWithClient(&http.Client{
-		Transport:     cfg.Transport,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	})
-	return r.SetBaseURL(cfg.BaseURL).
-		SetHeader("Accept", "application/json").
-		SetHeader("User-Agent", "homeroom").
-		SetResponseBodyLimit(maxAnswer).
-		SetLogger(silent{}).SetDisableWarn(true)
-}
-
-// newTransport keeps more connections than net/http's two per host, and drops idle ones before a load balancer
-// between us and the tenant is likely to: a connection closed under a create leaves its outcome unknown.
-func newTransport() *http.Transport {
-	t := http.DefaultTransport.(*http.Transport).Clone()
-	t.MaxIdleConns = 128
-	t.MaxIdleConnsPerHost = 64
-	t.IdleConnTimeout = 50 * time.Second
-	t.HTTP2 = &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 5 * time.Second}
-	return t
-}
-
-// silent is resty's logger: requests hold passwords and tokens, so resty prints nothing.
-type silent struct{}
-
-func (silent) Errorf(string, ...any) {}
-func (silent) Warnf(string, ...any)  {}
-func (silent) Debugf(string, ...any) {}
+func (c *Client) Warm(ctx context.Context) error { return c.remote.Warm(ctx) }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"homeroom/identity"
+	"homeroom/internal/remote"
 	"homeroom/internal/secret"
 )
 
@@ -78,24 +79,16 @@ func (c Config) withDefaults() Config {
 	c.Connection = cmp.Or(c.Connection, "Username-Password-Authentication")
 	c.Login = cmp.Or(c.Login, LoginPassword)
 	c.PasswordlessConnection = cmp.Or(c.PasswordlessConnection, "email")
-	c.Timeout = cmp.Or(c.Timeout, 10*time.Second)
 	c.MaxWait = cmp.Or(c.MaxWait, 10*time.Second)
 	if c.Now == nil {
 		c.Now = time.Now
-	}
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
-	}
-	if c.Transport == nil {
-		c.Transport = newTransport()
 	}
 	return c
 }
 
 func (c Config) validate() error {
 	base, err := url.Parse(c.BaseURL)
-	if err != nil || base.Host == "" || base.Path != "" || base.RawQuery != "" || base.User != nil ||
-		(base.Scheme != "https" && base.Scheme != "http") {
+	if err != nil || base.Path != "" || remote.CheckURL(c.BaseURL) != nil {
 		return errors.New("auth0: BaseURL must be an address such as https://tenant.eu.auth0.com")
 	}
 	if c.ClientID == "" || c.ClientSecret == "" {

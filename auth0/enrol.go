@@ -2,13 +2,13 @@ package auth0
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"slices"
 
 	"homeroom/identity"
+	"homeroom/internal/remote"
 )
 
 // Enrols tells whether roles or organizations are set up. It implements [identity.Enroller].
@@ -98,7 +98,7 @@ func (c *Client) giveRole(ctx context.Context, e identity.Enrolment, ids *knownI
 		return nil
 	}
 	return c.changed(c.exchange(ctx, call{
-		method: http.MethodPost, route: routeUserRoles, id: e.UserID, json: idList("roles", role),
+		Call:  remote.Call{Method: http.MethodPost, Route: routeUserRoles, ID: e.UserID, Body: idList("roles", role)},
 		scope: scopeUpdate + " " + scopeGiveRole, missing: errChanged,
 	}, nil))
 }
@@ -109,7 +109,7 @@ func (c *Client) takeRole(ctx context.Context, e identity.Enrolment, ids *knownI
 		return nil
 	}
 	err := c.exchange(ctx, call{
-		method: http.MethodDelete, route: routeUserRoles, id: e.UserID, json: idList("roles", role),
+		Call:  remote.Call{Method: http.MethodDelete, Route: routeUserRoles, ID: e.UserID, Body: idList("roles", role)},
 		scope: scopeUpdate + " " + scopeTakeRole, missing: identity.ErrNotFound,
 	}, nil)
 	return gone(err)
@@ -120,7 +120,7 @@ func (c *Client) ensureMember(ctx context.Context, org organization, e identity.
 		return nil
 	}
 	err := c.exchange(ctx, call{
-		method: http.MethodPost, route: routeMembers, id: org.ID, json: idList("members", e.UserID),
+		Call:  remote.Call{Method: http.MethodPost, Route: routeMembers, ID: org.ID, Body: idList("members", e.UserID)},
 		scope: scopeAddMember, missing: errChanged,
 	}, nil)
 	var misconfigured *identity.Misconfigured
@@ -138,7 +138,7 @@ func (c *Client) ensureMember(ctx context.Context, org organization, e identity.
 
 func (c *Client) removeMember(ctx context.Context, org organization, userID string) error {
 	return gone(c.exchange(ctx, call{
-		method: http.MethodDelete, route: routeMembers, id: org.ID, json: idList("members", userID),
+		Call:  remote.Call{Method: http.MethodDelete, Route: routeMembers, ID: org.ID, Body: idList("members", userID)},
 		scope: scopeRemoveMember, missing: identity.ErrNotFound,
 	}, nil))
 }
@@ -149,7 +149,10 @@ func (c *Client) ensureMemberRole(ctx context.Context, org organization, e ident
 		return nil
 	}
 	return c.changed(c.exchange(ctx, call{
-		method: http.MethodPost, route: routeMemberRoles, id: org.ID, other: e.UserID, json: idList("roles", role),
+		Call: remote.Call{
+			Method: http.MethodPost, Route: routeMemberRoles, ID: org.ID, Other: e.UserID,
+			Body: idList("roles", role),
+		},
 		scope: scopeGiveMemberRole, missing: errChanged,
 	}, nil))
 }
@@ -160,7 +163,10 @@ func (c *Client) removeMemberRole(ctx context.Context, org organization, e ident
 		return nil
 	}
 	return gone(c.exchange(ctx, call{
-		method: http.MethodDelete, route: routeMemberRoles, id: org.ID, other: e.UserID, json: idList("roles", role),
+		Call: remote.Call{
+			Method: http.MethodDelete, Route: routeMemberRoles, ID: org.ID, Other: e.UserID,
+			Body: idList("roles", role),
+		},
 		scope: scopeTakeMemberRole, missing: identity.ErrNotFound,
 	}, nil))
 }
@@ -185,10 +191,4 @@ func gone(err error) error {
 }
 
 // idList is the body that names one thing to add or to remove.
-func idList(name, id string) []byte {
-	body, err := json.Marshal(map[string][]string{name: {id}})
-	if err != nil {
-		panic("auth0: encode an id: " + err.Error()) // a string always can be
-	}
-	return body
-}
+func idList(name, id string) map[string][]string { return map[string][]string{name: {id}} }

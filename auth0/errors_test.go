@@ -117,6 +117,7 @@ func TestCreateClassifiesAnswers(t *testing.T) {
 		"bad gateway":             {refusal{502, "<html>" + password + "</html>"}, unknown, nil},
 		"unavailable":             {refusal{503, ""}, unknown, nil},
 		"gateway timeout":         {refusal{504, ""}, unknown, nil},
+		"not implemented":         {refusal{501, ""}, misconfigured, []string{"501"}},
 		"success of another kind": {refusal{202, ""}, unknown, nil},
 		"success without a body":  {refusal{201, ""}, unknown, nil},
 		"success of a portal":     {refusal{200, "<html>Welcome</html>"}, unknown, nil},

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"homeroom/identity"
+	"homeroom/internal/remote"
+	"homeroom/internal/wait"
 )
 
 // limits holds a limiter for each kind of call that Auth0's plans count apart. Where a plan counts them together, the
@@ -35,42 +37,63 @@ func newLimits(now func() time.Time, maxWait time.Duration) *limits {
 	}
 }
 
-func (l *limits) of(req call) *limiter {
-	reads := req.method == http.MethodGet
+func (l *limits) of(req remote.Call) *limiter {
+	reads := req.Method == http.MethodGet
 	switch {
-	case req.login:
+	case isLogin(req):
 		return l.login
-	case req.route == routeToken:
+	case req.Route == routeToken:
 		return l.token
-	case strings.HasPrefix(req.route, routeMembers) && !reads:
+	case strings.HasPrefix(req.Route, routeMembers) && !reads:
 		return l.member
-	case strings.HasPrefix(req.route, routeOrganizations) && reads:
+	case strings.HasPrefix(req.Route, routeOrganizations) && reads:
 		return l.organizationRead
-	case strings.HasPrefix(req.route, routeOrganizations):
+	case strings.HasPrefix(req.Route, routeOrganizations):
 		return l.organizationWrite
-	case !strings.HasPrefix(req.route, routeUsers): // users-by-email has it too
+	case !strings.HasPrefix(req.Route, routeUsers): // users-by-email has it too
 		return l.others
 	case reads:
 		return l.read
-	case req.method == http.MethodDelete:
+	case req.Method == http.MethodDelete:
 		return l.remove
 	default:
 		return l.write
 	}
 }
 
-// pause lets no call through for a while, after a 429. One of the Management API does not say which limit was hit, so it
-// holds for all its calls; the token endpoint has a limit of its own.
-func (l *limits) pause(req call, d time.Duration) {
-	if req.route == routeToken {
-		l.token.pause(d)
+// isLogin reports whether the call is a person's login.
+func isLogin(req remote.Call) bool { return req.Form.Get("grant_type") == grantRealm }
+
+// Wait implements [remote.Gate].
+func (l *limits) Wait(ctx context.Context, req remote.Call) error { return l.of(req).wait(ctx) }
+
+// Learn implements [remote.Gate]. A login tells of a person's limits, not of ours.
+//
+// A 429 of the Management API does not say which limit was hit, so it holds for all its calls; the token endpoint has a
+// limit of its own.
+func (l *limits) Learn(req remote.Call, ans remote.Answer, sent time.Time, pause time.Duration) {
+	if isLogin(req) {
+		return
+	}
+	l.of(req).learn(ans, sent)
+	if req.Route == routeToken {
+		l.token.pause(pause)
 		return
 	}
 	for _, one := range []*limiter{
 		l.read, l.write, l.remove, l.organizationRead, l.organizationWrite, l.member, l.others,
 	} {
-		one.pause(d)
+		one.pause(pause)
 	}
+}
+
+// untilReset is how long an answer without Retry-After asks to wait.
+func (l *limits) untilReset(ans remote.Answer) time.Duration {
+	reset, err := strconv.ParseInt(ans.Header.Get(headerReset), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return time.Unix(reset, 0).Sub(l.token.now())
 }
 
 // limiter mirrors a token bucket of the tenant: calls take from it at once, and what answers tell corrects it. Until the
@@ -109,7 +132,7 @@ func (l *limiter) wait(ctx context.Context) error {
 	deadline, ok := ctx.Deadline()
 	if expected > l.maxWait || (ok && time.Until(deadline) < expected) {
 		l.mu.Unlock()
-		return throttled(expected, errThrottled)
+		return remote.Throttled(expected, errThrottled)
 	}
 	l.queued++
 	l.mu.Unlock()
@@ -117,7 +140,7 @@ func (l *limiter) wait(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, l.maxWait, errThrottled)
 	defer cancel()
 	if err := l.queue(ctx); err != nil {
-		return throttled(expected, fmt.Errorf("wait for the tenant's rate limit: %w", err))
+		return remote.Throttled(expected, fmt.Errorf("wait for the tenant's rate limit: %w", err))
 	}
 	return nil
 }
@@ -144,11 +167,7 @@ func (l *limiter) queue(ctx context.Context) error {
 			return nil
 		}
 		l.mu.Unlock()
-		timer := time.NewTimer(d)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
+		if wait.For(ctx, d) != nil {
 			return context.Cause(ctx)
 		}
 	}
@@ -178,15 +197,12 @@ func (l *limiter) refill(now time.Time) {
 // first, one after the other, and leaves half of the rate to those for whom somebody does.
 func (l *limiter) yield(ctx context.Context) error {
 	l.mu.Lock()
-	timer := time.NewTimer(2 * l.interval)
+	d := 2 * l.interval
 	l.mu.Unlock()
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return &identity.Unavailable{Err: fmt.Errorf("leave others their turn: %w", ctx.Err())}
+	if err := wait.For(ctx, d); err != nil {
+		return &identity.Unavailable{Err: fmt.Errorf("leave others their turn: %w", err)}
 	}
+	return nil
 }
 
 func (l *limiter) pause(d time.Duration) {
@@ -198,10 +214,10 @@ func (l *limiter) pause(d time.Duration) {
 }
 
 // learn takes in what the answer to a call that was sent at a time tells of the bucket.
-func (l *limiter) learn(ans answer, sent time.Time) {
-	limit, _ := strconv.Atoi(ans.header.Get(headerLimit))
-	remaining, errRemaining := strconv.Atoi(ans.header.Get(headerRemaining))
-	reset, errReset := strconv.ParseInt(ans.header.Get(headerReset), 10, 64)
+func (l *limiter) learn(ans remote.Answer, sent time.Time) {
+	limit, _ := strconv.Atoi(ans.Header.Get(headerLimit))
+	remaining, errRemaining := strconv.Atoi(ans.Header.Get(headerRemaining))
+	reset, errReset := strconv.ParseInt(ans.Header.Get(headerReset), 10, 64)
 
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -209,11 +225,11 @@ func (l *limiter) learn(ans answer, sent time.Time) {
 		return
 	}
 	remaining = min(max(remaining, 0), limit)
-	window := min(max(time.Unix(reset, 0).Sub(sent), time.Second), maxRetryAfter)
+	window := min(max(time.Unix(reset, 0).Sub(sent), time.Second), remote.MaxRetryAfter)
 	if l.burst != limit {
 		l.burst, l.measured, l.tokens, l.counted = limit, false, float64(remaining), l.now()
 	}
-	l.measure(window, remaining, ans.status == http.StatusTooManyRequests)
+	l.measure(window, remaining, ans.Status == http.StatusTooManyRequests)
 	l.refill(l.now())
 	// Fewer than we count: other programs spend too. More: calls that were sent later are not in it yet.
 	if remaining < int(l.tokens) {
@@ -239,8 +255,4 @@ func (l *limiter) measure(window time.Duration, remaining int, refused bool) {
 	if !l.measured || refused || interval < l.interval {
 		l.interval, l.measured = interval+1, true // never zero
 	}
-}
-
-func throttled(after time.Duration, err error) error {
-	return &identity.Unavailable{Throttled: true, RetryAfter: min(max(after, time.Millisecond), maxRetryAfter), Err: err}
 }

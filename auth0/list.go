@@ -2,7 +2,6 @@ package auth0
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -11,6 +10,7 @@ import (
 	"time"
 
 	"homeroom/identity"
+	"homeroom/internal/remote"
 )
 
 // What a search shows, whatever is asked: https://auth0.com/docs/manage-users/user-search/list-and-search-users.
@@ -94,24 +94,27 @@ func (c *Client) search(ctx context.Context, at position) ([]identity.User, erro
 		q += " AND created_at:[" + at.from.UTC().Format(searchTime) + " TO *]"
 	}
 	req := call{
-		method: http.MethodGet, route: routeUsers, scope: scopeRead,
-		query: url.Values{
-			"search_engine": {"v3"}, "q": {q}, "sort": {"created_at:1"}, "fields": {listFields}, "include_fields": {"true"},
-			"page": {strconv.Itoa(at.page)}, "per_page": {strconv.Itoa(pageSize)}, "include_totals": {"true"},
+		Call: remote.Call{
+			Method: http.MethodGet, Route: routeUsers,
+			Query: url.Values{
+				"search_engine": {"v3"}, "q": {q}, "sort": {"created_at:1"}, "fields": {listFields}, "include_fields": {"true"},
+				"page": {strconv.Itoa(at.page)}, "per_page": {strconv.Itoa(pageSize)}, "include_totals": {"true"},
+			},
 		},
+		scope: scopeRead,
 	}
-	ans, err := c.do(ctx, req)
+	ans, err := c.remote.Do(ctx, req.Call)
 	// A list of many pages would hardly ever end if one 429 ended it. The limiter waits before the call is sent again.
-	for try := 1; try < attempts && err == nil && ans.status == http.StatusTooManyRequests; try++ {
-		ans, err = c.do(ctx, req)
+	for try := 1; try < remote.Attempts && err == nil && ans.Status == http.StatusTooManyRequests; try++ {
+		ans, err = c.remote.Do(ctx, req.Call)
 	}
 	if err != nil {
 		return nil, err
 	}
-	if ans.status != http.StatusOK {
+	if ans.Status != http.StatusOK {
 		return nil, c.failure(req, ans)
 	}
-	users, err := c.decodePage(ans.body, at)
+	users, err := c.decodePage(ans, at)
 	if err != nil {
 		return nil, &identity.Unavailable{Err: err}
 	}
@@ -125,16 +128,16 @@ func phrase(text string) string {
 
 // decodePage reads a page and checks that it is the one that was asked for, whole and in order: the end of a list, and
 // where to go on, are told by nothing else.
-func (c *Client) decodePage(body []byte, at position) ([]identity.User, error) {
+func (c *Client) decodePage(ans remote.Answer, at position) ([]identity.User, error) {
 	var page struct {
 		Start  int          `json:"start"`
 		Limit  int          `json:"limit"`
 		Length int          `json:"length"`
 		Users  []remoteUser `json:"users"`
 	}
-	if err := json.Unmarshal(body, &page); err != nil || page.Users == nil ||
+	if err := ans.Decode(&page); err != nil || page.Users == nil ||
 		page.Start != at.page*pageSize || page.Limit != pageSize || page.Length != len(page.Users) {
-		return nil, errUnreadable
+		return nil, remote.ErrUnreadable
 	}
 	users := make([]identity.User, len(page.Users))
 	earliest := at.from
@@ -142,7 +145,7 @@ func (c *Client) decodePage(body []byte, at position) ([]identity.User, error) {
 		users[i] = u.user(c.cfg.idPrefix())
 		made := millisecond(users[i])
 		if u.UserID == "" || made.IsZero() || made.Before(earliest) {
-			return nil, errUnreadable
+			return nil, remote.ErrUnreadable
 		}
 		earliest = made
 	}

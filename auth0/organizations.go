@@ -2,7 +2,6 @@ package auth0
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -13,6 +12,8 @@ import (
 	"strings"
 
 	"homeroom/identity"
+	"homeroom/internal/remote"
+	"homeroom/internal/wait"
 )
 
 // organization is one as far as we read it. What others may have written (metadata) is read leniently.
@@ -79,7 +80,8 @@ func (c *Client) claim(ctx context.Context, name string, e identity.Enrolment, i
 			return found, nil
 		}
 		// Neither made nor there: the request was lost on its way, or the other one was removed meanwhile.
-		if !errors.Is(errLook, errNoOrganization) || attempt == attempts || !pause(ctx, attempt) {
+		if !errors.Is(errLook, errNoOrganization) || attempt == remote.Attempts ||
+			wait.For(ctx, remote.Backoff(attempt)) != nil {
 			if errors.Is(err, identity.ErrExists) {
 				err = &identity.Unavailable{Err: errors.New("the organization's name is taken, and nobody has it")}
 			}
@@ -91,26 +93,23 @@ func (c *Client) claim(ctx context.Context, name string, e identity.Enrolment, i
 func (c *Client) createOrganization(
 	ctx context.Context, name string, e identity.Enrolment, ids *knownIDs,
 ) (organization, error) {
-	body, err := json.Marshal(map[string]any{
+	body := map[string]any{
 		"name":         name,
 		"display_name": displayName(e),
 		"metadata":     map[string]string{keyTenant: e.TenantID.String(), keySignup: e.SignupID.String()},
 		// Who logs in with the connection is no member by that alone.
 		"enabled_connections": []any{map[string]any{"connection_id": ids.connection, "assign_membership_on_login": false}},
-	})
-	if err != nil {
-		return organization{}, fmt.Errorf("create organization: encode body: %w", err)
 	}
 	var made organization
-	err = c.exchange(ctx, call{
-		method: http.MethodPost, route: routeOrganizations, json: body, creates: true,
+	err := c.exchange(ctx, call{
+		Call:  remote.Call{Method: http.MethodPost, Route: routeOrganizations, Body: body, Creates: true},
 		scope: scopeCreateOrganization + " " + scopeEnable, missing: errChanged,
 	}, &made)
 	if err != nil {
 		return organization{}, fmt.Errorf("create organization: %w", c.changed(err))
 	}
 	if made.ID == "" || made.Name != name || !made.isOf(e) {
-		return organization{}, fmt.Errorf("create organization: %w", &identity.Unavailable{Unknown: true, Err: errUnreadable})
+		return organization{}, fmt.Errorf("create organization: %w", &identity.Unavailable{Unknown: true, Err: remote.ErrUnreadable})
 	}
 	made.fresh = true
 	return made, nil
@@ -120,10 +119,11 @@ func (c *Client) createOrganization(
 func (c *Client) organizationNamed(ctx context.Context, name string) (organization, error) {
 	var found organization
 	err := c.exchange(ctx, call{
-		method: http.MethodGet, route: routeOrganizationName, id: name, scope: scopeReadOrganization, missing: errNoOrganization,
+		Call:  remote.Call{Method: http.MethodGet, Route: routeOrganizationName, ID: name},
+		scope: scopeReadOrganization, missing: errNoOrganization,
 	}, &found)
 	if err == nil && (found.ID == "" || found.Name != name) {
-		err = &identity.Unavailable{Err: errUnreadable}
+		err = &identity.Unavailable{Err: remote.ErrUnreadable}
 	}
 	if err != nil {
 		return organization{}, fmt.Errorf("look up organization %s: %w", name, err)
@@ -159,8 +159,11 @@ func (c *Client) joined(ctx context.Context, e identity.Enrolment) ([]organizati
 func (c *Client) memberships(ctx context.Context, userID string) ([]organization, error) {
 	var orgs []organization
 	err := c.exchange(ctx, call{
-		method: http.MethodGet, route: routeUserOrganizations, id: userID, scope: scopeReadOrganization,
-		query: url.Values{"per_page": {strconv.Itoa(pageSize)}},
+		Call: remote.Call{
+			Method: http.MethodGet, Route: routeUserOrganizations, ID: userID,
+			Query: url.Values{"per_page": {strconv.Itoa(pageSize)}},
+		},
+		scope: scopeReadOrganization,
 	}, &orgs)
 	if err != nil {
 		return nil, fmt.Errorf("list the user's organizations: %w", err)
@@ -199,18 +202,16 @@ func (c *Client) ensureConnection(ctx context.Context, org organization, ids *kn
 		ID string `json:"connection_id"`
 	}
 	err := c.exchange(ctx, call{
-		method: http.MethodGet, route: routeEnabledOne, id: org.ID, other: ids.connection, scope: scopeReadEnabled,
-		missing: errNoOrganization, // or no such connection in it
+		Call:  remote.Call{Method: http.MethodGet, Route: routeEnabledOne, ID: org.ID, Other: ids.connection},
+		scope: scopeReadEnabled, missing: errNoOrganization, // or no such connection in it
 	}, &enabled)
 	if !errors.Is(err, errNoOrganization) {
 		return err
 	}
-	body, err := json.Marshal(map[string]any{"connection_id": ids.connection, "assign_membership_on_login": false})
-	if err != nil {
-		return fmt.Errorf("enable connection: encode body: %w", err)
-	}
+	body := map[string]any{"connection_id": ids.connection, "assign_membership_on_login": false}
 	return c.changed(c.exchange(ctx, call{
-		method: http.MethodPost, route: routeEnabled, id: org.ID, json: body, scope: scopeEnable, missing: errChanged,
+		Call:  remote.Call{Method: http.MethodPost, Route: routeEnabled, ID: org.ID, Body: body},
+		scope: scopeEnable, missing: errChanged,
 	}, &enabled))
 }
 
@@ -226,8 +227,11 @@ func (c *Client) hasMembers(ctx context.Context, org organization, leaving strin
 		UserID string `json:"user_id"`
 	}
 	err := c.exchange(ctx, call{
-		method: http.MethodGet, route: routeMembers, id: org.ID, scope: scopeReadMembers, missing: errNoOrganization,
-		query: url.Values{"per_page": {strconv.Itoa(fewMembers + 2)}},
+		Call: remote.Call{
+			Method: http.MethodGet, Route: routeMembers, ID: org.ID,
+			Query: url.Values{"per_page": {strconv.Itoa(fewMembers + 2)}},
+		},
+		scope: scopeReadMembers, missing: errNoOrganization,
 	}, &members)
 	if errors.Is(err, errNoOrganization) {
 		return false, nil
@@ -255,7 +259,8 @@ func (c *Client) hasMembers(ctx context.Context, org organization, leaving strin
 
 func (c *Client) deleteOrganization(ctx context.Context, org organization) error {
 	err := c.exchange(ctx, call{
-		method: http.MethodDelete, route: routeOrganization, id: org.ID, scope: scopeDeleteOrganization, missing: errNoOrganization,
+		Call:  remote.Call{Method: http.MethodDelete, Route: routeOrganization, ID: org.ID},
+		scope: scopeDeleteOrganization, missing: errNoOrganization,
 	}, nil)
 	if err != nil && !errors.Is(err, errNoOrganization) {
 		return fmt.Errorf("delete organization: %w", err)

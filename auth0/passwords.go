@@ -3,7 +3,6 @@ package auth0
 import (
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"fmt"
 	"math/big"
 	"net/http"
@@ -12,6 +11,7 @@ import (
 	"time"
 
 	"homeroom/identity"
+	"homeroom/internal/remote"
 	"homeroom/internal/secret"
 )
 
@@ -49,19 +49,19 @@ func randomPassword() secret.String {
 
 // SetPassword replaces the password of a user of our connection. It implements [identity.PasswordSetter].
 func (c *Client) SetPassword(ctx context.Context, id string, password secret.String) error {
-	body, err := json.Marshal(map[string]string{"password": password.Reveal(), "connection": c.cfg.connection()})
-	if err != nil {
-		return fmt.Errorf("set password: encode body: %w", err)
-	}
 	req := call{
-		method: http.MethodPatch, route: routeUser, id: id, json: body, scope: scopeUpdate, branded: true, setsPassword: true,
-		private: []string{password.Reveal()},
+		Call: remote.Call{
+			Method: http.MethodPatch, Route: routeUser, ID: id, Header: c.brandedHeader(),
+			Body:    map[string]string{"password": password.Reveal(), "connection": c.cfg.connection()},
+			Private: []string{password.Reveal()},
+		},
+		scope: scopeUpdate, setsPassword: true,
 	}
-	ans, err := c.do(ctx, req)
+	ans, err := c.remote.Do(ctx, req.Call)
 	if err != nil {
 		return fmt.Errorf("set password: %w", err)
 	}
-	if ans.status != http.StatusOK {
+	if ans.Status != http.StatusOK {
 		return fmt.Errorf("set password: %w", c.failure(req, ans))
 	}
 	return nil
@@ -70,26 +70,26 @@ func (c *Client) SetPassword(ctx context.Context, id string, password secret.Str
 // PasswordTicket makes a link to Auth0's page for a new password. A second one made after a lost answer does no harm: both
 // work until their time is over. It implements [identity.Ticketer].
 func (c *Client) PasswordTicket(ctx context.Context, id, returnTo string, ttl time.Duration) (secret.String, error) {
-	body, err := json.Marshal(struct {
+	body := struct {
 		UserID    string `json:"user_id"`
 		ResultURL string `json:"result_url,omitempty"`
 		TTL       int64  `json:"ttl_sec"` // 0 would be five days
-	}{id, returnTo, max(int64(ttl/time.Second), 1)})
-	if err != nil {
-		return "", fmt.Errorf("make password ticket: encode body: %w", err)
-	}
+	}{id, returnTo, max(int64(ttl/time.Second), 1)}
 	var made struct {
 		Ticket secret.String `json:"ticket"`
 	}
-	err = c.exchange(ctx, call{
-		method: http.MethodPost, route: routePasswordTicket, json: body, scope: scopeTicket, branded: true,
-		missing: identity.ErrNotFound, private: []string{returnTo},
+	err := c.exchange(ctx, call{
+		Call: remote.Call{
+			Method: http.MethodPost, Route: routePasswordTicket, Body: body, Header: c.brandedHeader(),
+			Private: []string{returnTo},
+		},
+		scope: scopeTicket, missing: identity.ErrNotFound,
 	}, &made)
 	if err != nil {
 		return "", fmt.Errorf("make password ticket: %w", err)
 	}
 	if link, err := url.Parse(made.Ticket.Reveal()); err != nil || link.Host == "" || link.RawQuery == "" {
-		return "", fmt.Errorf("make password ticket: %w", &identity.Unavailable{Err: errUnreadable})
+		return "", fmt.Errorf("make password ticket: %w", &identity.Unavailable{Err: remote.ErrUnreadable})
 	}
 	return made.Ticket, nil
 }

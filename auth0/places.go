@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"homeroom/identity"
+	"homeroom/internal/remote"
 )
 
 // knownIDs are Auth0's ids of what an operator made.
@@ -76,8 +77,11 @@ func (c *Client) roleID(ctx context.Context, name, setting string) (string, erro
 	for page := 0; ; page++ {
 		var roles []named
 		err := c.exchange(ctx, call{
-			method: http.MethodGet, route: routeRoles, scope: scopeReadRoles,
-			query: url.Values{"name_filter": {name}, "per_page": {strconv.Itoa(pageSize)}, "page": {strconv.Itoa(page)}},
+			Call: remote.Call{
+				Method: http.MethodGet, Route: routeRoles,
+				Query: url.Values{"name_filter": {name}, "per_page": {strconv.Itoa(pageSize)}, "page": {strconv.Itoa(page)}},
+			},
+			scope: scopeReadRoles,
 		}, &roles)
 		if err != nil {
 			return "", fmt.Errorf("find role %q: %w", name, err)
@@ -97,8 +101,11 @@ func (c *Client) roleID(ctx context.Context, name, setting string) (string, erro
 func (c *Client) connectionID(ctx context.Context, name string) (string, error) {
 	var connections []named
 	err := c.exchange(ctx, call{
-		method: http.MethodGet, route: routeConnections, scope: scopeConnection,
-		query: url.Values{"name": {name}, "fields": {"id,name"}, "include_fields": {"true"}},
+		Call: remote.Call{
+			Method: http.MethodGet, Route: routeConnections,
+			Query: url.Values{"name": {name}, "fields": {"id,name"}, "include_fields": {"true"}},
+		},
+		scope: scopeConnection,
 	}, &connections)
 	if err != nil {
 		return "", fmt.Errorf("find connection %q: %w", name, err)

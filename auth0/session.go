@@ -2,16 +2,15 @@ package auth0
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"regexp"
 	"strings"
-	"time"
 
 	"homeroom/identity"
+	"homeroom/internal/remote"
 	"homeroom/internal/secret"
 )
 
@@ -28,9 +27,9 @@ func (c *Client) OpenSession(
 		})
 	}
 	asked := c.cfg.Now()
-	req := call{
-		method: http.MethodPost, route: routeToken, login: true, client: client,
-		form: url.Values{
+	req := remote.Call{
+		Method: http.MethodPost, Route: routeToken, NoToken: true,
+		Form: url.Values{
 			"grant_type":    {grantRealm},
 			"client_id":     {c.cfg.ClientID},
 			"client_secret": {c.cfg.ClientSecret.Reveal()},
@@ -39,27 +38,26 @@ func (c *Client) OpenSession(
 			"username":      {strings.ToLower(email)},
 			"password":      {password.Reveal()},
 		},
-		private: []string{password.Reveal(), email, client},
+		Private: []string{password.Reveal(), email, client},
 	}
-	ans, err := c.repeat(ctx, req, "")
+	if client != "" {
+		req.Header = http.Header{headerForwarded: {client}}
+	}
+	ans, err := c.remote.Do(ctx, req)
 	if err != nil {
 		return identity.Session{}, fmt.Errorf("open session: %w", err)
 	}
-	if ans.status != http.StatusOK {
+	if ans.Status != http.StatusOK {
 		return identity.Session{}, fmt.Errorf("open session: %w", c.loginFailure(req, ans))
 	}
 	var body struct {
 		AccessToken secret.String `json:"access_token"`
 		ExpiresIn   int64         `json:"expires_in"`
 	}
-	if err := json.Unmarshal(ans.body, &body); err != nil || body.AccessToken == "" {
-		return identity.Session{}, fmt.Errorf("open session: %w", &identity.Unavailable{Err: errUnreadable})
+	if err := ans.Decode(&body); err != nil || body.AccessToken == "" {
+		return identity.Session{}, fmt.Errorf("open session: %w", &identity.Unavailable{Err: remote.ErrUnreadable})
 	}
-	life := defaultLife
-	if body.ExpiresIn > 0 {
-		life = time.Duration(min(body.ExpiresIn, int64(maxLife/time.Second))) * time.Second
-	}
-	return identity.Session{Token: body.AccessToken, ExpiresAt: asked.Add(life)}, nil
+	return identity.Session{Token: body.AccessToken, ExpiresAt: asked.Add(remote.Lifetime(body.ExpiresIn))}, nil
 }
 
 // loginRefusals are the answers that are about the person, by Auth0's code.
@@ -76,22 +74,22 @@ var loginRefusals = map[string]identity.Rejected{
 // an Action of the tenant may have the same code.
 var notForUs = regexp.MustCompile(`^(Unauthorized$|Client |Service not |Non-global client)`)
 
-// loginFailure is tokenFailure for a person's login.
-func (c *Client) loginFailure(req call, ans answer) error {
+// loginFailure turns a refusal into an error of package identity, for a person's login.
+func (c *Client) loginFailure(req remote.Call, ans remote.Answer) error {
 	var p struct {
 		Code        string `json:"error"`
 		Description string `json:"error_description"`
 	}
-	_ = json.Unmarshal(ans.body, &p)
-	cause := c.quote(req, ans.status, p.Code, p.Description)
+	_ = ans.Decode(&p)
+	cause := c.remote.Quote(req, ans, p.Code, p.Description)
 	refusal, known := loginRefusals[p.Code]
 	switch {
 	case known && (p.Code != "access_denied" || !notForUs.MatchString(p.Description)):
 		refusal.Field = "password"
 		return &refusal
-	case passing(ans.status):
-		return c.passing(req, ans, cause)
-	case ans.status == http.StatusUnauthorized, p.Code == "invalid_client":
+	case ans.Transient():
+		return c.remote.Unavailable(req, ans, cause)
+	case ans.Status == http.StatusUnauthorized, p.Code == "invalid_client":
 		return &identity.Misconfigured{Hint: "check AUTH0_CLIENT_ID and AUTH0_CLIENT_SECRET", Err: cause}
 	case p.Code == "unauthorized_client":
 		return &identity.Misconfigured{

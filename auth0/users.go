@@ -2,7 +2,6 @@ package auth0
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -15,6 +14,7 @@ import (
 	"github.com/google/uuid"
 
 	"homeroom/identity"
+	"homeroom/internal/remote"
 )
 
 // createUser is the body of POST /api/v2/users. Auth0 refuses unknown members and empty names. Whether it sends a
@@ -48,24 +48,16 @@ func (c *Client) Create(ctx context.Context, user identity.NewUser) (identity.Us
 	case c.cfg.OwnMails:
 		wanted.EmailVerified, wanted.VerifyEmail = new(bool), new(bool)
 	}
-	body, err := json.Marshal(wanted) //nolint:gosec // the password is what Auth0 is to be told
-	if err != nil {
-		return identity.User{}, fmt.Errorf("create user: encode body: %w", err)
-	}
 	req := call{
-		method: http.MethodPost, route: routeUsers, json: body, scope: scopeCreate, creates: true, branded: true,
-		private: append(slices.Collect(maps.Values(user.Profile)), password.Reveal(), user.Password.Reveal(), user.Email),
+		Call: remote.Call{
+			Method: http.MethodPost, Route: routeUsers, Body: wanted, Creates: true, Header: c.brandedHeader(),
+			Private: append(slices.Collect(maps.Values(user.Profile)), password.Reveal(), user.Password.Reveal(), user.Email),
+		},
+		scope: scopeCreate,
 	}
-	ans, err := c.do(ctx, req)
+	made, err := c.exchangeUser(ctx, req, c.cfg.idPrefix()+user.ID.String())
 	if err != nil {
 		return identity.User{}, fmt.Errorf("create user: %w", err)
-	}
-	if ans.status != http.StatusCreated && ans.status != http.StatusOK {
-		return identity.User{}, fmt.Errorf("create user: %w", c.failure(req, ans))
-	}
-	made, err := c.decodeUser(ans.body, c.cfg.idPrefix()+user.ID.String())
-	if err != nil {
-		return identity.User{}, fmt.Errorf("create user: %w", &identity.Unavailable{Unknown: true, Err: err})
 	}
 	return made, nil
 }
@@ -85,19 +77,19 @@ func (c *Client) Lookup(ctx context.Context, id uuid.UUID) (identity.User, error
 func (c *Client) LookupEmail(ctx context.Context, email string) ([]identity.User, error) {
 	email = strings.ToLower(email)
 	req := call{
-		method: http.MethodGet, route: routeByEmail, query: url.Values{"email": {email}}, scope: scopeRead,
-		private: []string{email},
-	}
-	ans, err := c.do(ctx, req)
-	if err != nil {
-		return nil, fmt.Errorf("look up user by e-mail: %w", err)
-	}
-	if ans.status != http.StatusOK {
-		return nil, fmt.Errorf("look up user by e-mail: %w", c.failure(req, ans))
+		Call: remote.Call{
+			Method: http.MethodGet, Route: routeByEmail, Query: url.Values{"email": {email}},
+			Private: []string{email},
+		},
+		scope: scopeRead,
 	}
 	var found []remoteUser
-	if err := json.Unmarshal(ans.body, &found); err != nil || found == nil {
-		return nil, fmt.Errorf("look up user by e-mail: %w", &identity.Unavailable{Err: errUnreadable})
+	err := c.exchange(ctx, req, &found)
+	if err == nil && found == nil {
+		err = &identity.Unavailable{Err: remote.ErrUnreadable}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look up user by e-mail: %w", err)
 	}
 	users := make([]identity.User, len(found))
 	for i, u := range found {
@@ -109,12 +101,15 @@ func (c *Client) LookupEmail(ctx context.Context, email string) ([]identity.User
 // Delete removes the user that was made with our id. Auth0 answers alike whether there was one, so a delete is simply
 // repeated when its answer was lost, and its outcome is never called unknown. It implements [identity.Provider].
 func (c *Client) Delete(ctx context.Context, id uuid.UUID) error {
-	req := call{method: http.MethodDelete, route: routeUser, id: c.cfg.idPrefix() + id.String(), scope: scopeDelete}
-	ans, err := c.do(ctx, req)
+	req := call{
+		Call:  remote.Call{Method: http.MethodDelete, Route: routeUser, ID: c.cfg.idPrefix() + id.String()},
+		scope: scopeDelete,
+	}
+	ans, err := c.remote.Do(ctx, req.Call)
 	if err != nil {
 		return fmt.Errorf("delete user %s: %w", id, err)
 	}
-	if ans.status == http.StatusNoContent || ans.status == http.StatusOK {
+	if ans.Status == http.StatusNoContent || ans.Status == http.StatusOK {
 		return nil
 	}
 	if err := c.failure(req, ans); !errors.Is(err, identity.ErrNotFound) {
@@ -122,9 +117,6 @@ func (c *Client) Delete(ctx context.Context, id uuid.UUID) error {
 	}
 	return nil
 }
-
-// errUnreadable is all we say of a success that makes no sense: its body may hold anything.
-var errUnreadable = errors.New("the tenant's answer is not what it should be")
 
 // remoteUser is a user as Auth0 shows one, as far as we read it. What others may have written (app_metadata) is read
 // leniently: a stranger's odd value must not hide a user.
@@ -135,15 +127,6 @@ type remoteUser struct {
 	Blocked       any            `json:"blocked"`
 	CreatedAt     any            `json:"created_at"`
 	AppMetadata   map[string]any `json:"app_metadata"`
-}
-
-// decodeUser reads a user, who must be the one with this id: a proxy in between may answer 200 with anything.
-func (c *Client) decodeUser(body []byte, id string) (identity.User, error) {
-	var u remoteUser
-	if err := json.Unmarshal(body, &u); err != nil || u.UserID != id {
-		return identity.User{}, errUnreadable
-	}
-	return u.user(c.cfg.idPrefix()), nil
 }
 
 func (u remoteUser) user(idPrefix string) identity.User {

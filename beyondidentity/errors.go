@@ -53,7 +53,7 @@ func (c *Client) failure(req remote.Call, ans remote.Answer, scope string) error
 	said := p.code != "" || p.message != ""
 
 	switch {
-	case ans.Status < 300, c.remote.Passing(ans):
+	case ans.Status < 300, ans.Transient():
 		return c.remote.Unavailable(req, ans, cause)
 	case req.Creates && ans.Status == http.StatusConflict && said,
 		req.Creates && ans.Status == http.StatusBadRequest && taken.MatchString(p.message):

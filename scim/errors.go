@@ -50,7 +50,7 @@ func (c *Client) failure(req remote.Call, ans remote.Answer, scope string) error
 	hint := func(text string) error { return &identity.Misconfigured{Hint: text, Err: cause} }
 
 	switch {
-	case ans.Status < 300, c.remote.Passing(ans):
+	case ans.Status < 300, ans.Transient():
 		return c.remote.Unavailable(req, ans, cause)
 	case req.Creates && p.exists(ans.Status):
 		return identity.ErrExists

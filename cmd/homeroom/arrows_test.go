@@ -81,7 +81,7 @@ var fences = []struct {
 }{
 	{"github.com/gin-gonic/gin", []string{"internal/httpapi"}, "what HTTP is spoken with is nobody else's business"},
 	{"github.com/danielgtaylor/huma/v2", []string{"internal/httpapi"}, "what HTTP is spoken with is nobody else's business"},
-	{"github.com/go-resty/resty/v2", []string{"auth0", "internal/remote"}, "only clients of identity providers make requests with it"},
+	{"github.com/go-resty/resty/v2", []string{"internal/remote"}, "requests to identity providers are made in one way"},
 	{"golang.org/x/oauth2", []string{"hosted"}, "a code is exchanged where it is known what must be checked first"},
 	{"github.com/golang-migrate/migrate/v4", []string{"migrations", "bench"}, "its driver protocol is wrapped there once, atomically"},
 	{"github.com/prometheus", []string{"internal/metrics"}, "how figures are told is nobody else's business"},

@@ -1,14 +1,17 @@
 package remote
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -16,6 +19,7 @@ import (
 
 	"homeroom/identity"
 	"homeroom/internal/secret"
+	"homeroom/internal/wait"
 )
 
 // Call is one request.
@@ -24,15 +28,19 @@ type Call struct {
 	// Route is appended to the base URL, or is an address of its own. It stands in errors and logs, so nothing of a
 	// person belongs into it.
 	Route string
-	// ID fills the route's {id}.
-	ID    string
-	Query url.Values
+	// ID and Other fill the route's {id} and {other}.
+	ID, Other string
+	Query     url.Values
+	// Header is sent besides the headers that every call has.
+	Header http.Header
 	// Body is sent as JSON, under the media type Type, which defaults to application/json.
 	Body any
 	Type string
 	// Form is sent instead of a body.
 	Form url.Values
-	// User and Password are sent by HTTP's Basic scheme instead of the access token.
+	// NoToken leaves the access token out: the call has credentials of its own.
+	NoToken bool
+	// User and Password are sent by HTTP's Basic scheme, if User is set.
 	User     string
 	Password secret.String
 	// Creates is true when doing it twice is not the same as doing it once. Such a call is sent once, and its error says
@@ -63,64 +71,61 @@ var ErrUnreadable = errors.New("the provider's answer is not what it should be")
 // Do sends a call with the access token, or with the call's own credentials. Its errors are *identity.Unavailable, or those
 // of getting a token; a refusal is an answer like any other.
 func (c *Client) Do(ctx context.Context, req Call) (Answer, error) {
-	if req.User != "" {
-		return c.repeat(ctx, req, "")
+	if req.NoToken {
+		return c.sendWithRetries(ctx, req, "")
 	}
 	token, err := c.tokens.get(ctx)
 	if err != nil {
 		return Answer{}, err
 	}
-	ans, err := c.repeat(ctx, req, token)
+	ans, err := c.sendWithRetries(ctx, req, token)
+	if err == nil && ans.Status == http.StatusForbidden {
+		c.tokens.invalidateForNewScopes(token) // for the next call
+	}
 	if err != nil || ans.Status != http.StatusUnauthorized {
 		return ans, err
 	}
-	// A refused token may be revoked before its time. The call was not looked at, so it may be sent again, a create too.
-	c.tokens.drop(token)
+	// A refused token may be revoked, or its key rotated out, before its time. The call was not looked at, so it may be sent
+	// again, a create too.
+	c.tokens.invalidate(token)
 	if token, err = c.tokens.get(ctx); err != nil {
 		return Answer{}, err
 	}
-	return c.repeat(ctx, req, token)
+	return c.sendWithRetries(ctx, req, token)
 }
 
-// repeat sends a call that can do no harm again when it failed for a moment.
-func (c *Client) repeat(ctx context.Context, req Call, token secret.String) (Answer, error) {
+// sendWithRetries sends a call again, unless it creates, when its failure is one that may be over in a moment.
+func (c *Client) sendWithRetries(ctx context.Context, req Call, token secret.String) (Answer, error) {
 	for attempt := 1; ; attempt++ {
 		ans, err := c.send(ctx, req, token)
-		if req.Creates || attempt == attempts || !momentary(ans, err) || !pause(ctx, attempt) {
+		if req.Creates || attempt == Attempts || !retryable(ans, err) || wait.For(ctx, Backoff(attempt)) != nil {
 			return ans, err
 		}
 	}
 }
 
-// momentary tells whether it is worth trying again right away. A rate limit is not, nor a provider too slow to answer.
-func momentary(ans Answer, err error) bool {
+// Backoff is the pause after a failed attempt: some 100 ms after the first, and then some 400.
+func Backoff(attempt int) time.Duration {
+	d := 25 * time.Millisecond << (2 * attempt)
+	return d/2 + rand.N(d)
+}
+
+// retryable reports whether it is worth trying again right away. A rate limit is not, nor a provider too slow to answer.
+func retryable(ans Answer, err error) bool {
 	if err != nil {
 		var u *identity.Unavailable
 		return errors.As(err, &u) && !u.Throttled &&
 			!errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled)
 	}
-	return ans.Status >= http.StatusInternalServerError && ans.Status != http.StatusNotImplemented
+	return ans.broken()
 }
 
-// pause waits before the next attempt, some 100 ms and then some 400; false when ctx ended first.
-func pause(ctx context.Context, attempt int) bool {
-	d := 25 * time.Millisecond << (2 * attempt)
-	timer := time.NewTimer(d/2 + rand.N(d))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
-// send waits while the provider has asked for a pause, and exchanges one request for one answer.
+// send waits until the gate lets the call through, and exchanges one request for one answer.
 func (c *Client) send(ctx context.Context, req Call, token secret.String) (Answer, error) {
-	if err := c.pauses.wait(ctx); err != nil {
+	if err := c.cfg.Gate.Wait(ctx, req); err != nil {
 		return Answer{}, err
 	}
-	start := time.Now()
+	start, sentAt := time.Now(), c.cfg.Now()
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
 	ctx, sent := traceSent(ctx)
@@ -143,11 +148,16 @@ func (c *Client) send(ctx context.Context, req Call, token secret.String) (Answe
 		}
 	}
 	ans := Answer{Status: resp.StatusCode(), Header: resp.Header(), Body: resp.Body()}
+	var pause time.Duration
 	if ans.Status == http.StatusTooManyRequests {
-		c.pauses.until(c.retryAfter(ans))
+		pause = c.retryAfter(ans)
 	}
-	c.cfg.Logger.DebugContext(ctx, c.cfg.Name+" exchange", "method", req.Method, "route", req.Route,
-		"status", ans.Status, "duration", time.Since(start))
+	c.cfg.Gate.Learn(req, ans, sentAt, pause)
+	attrs := []any{"method", req.Method, "route", req.Route, "status", ans.Status, "duration", time.Since(start)}
+	for _, key := range slices.Sorted(maps.Keys(c.cfg.LogHeaders)) {
+		attrs = append(attrs, key, ans.Header.Get(c.cfg.LogHeaders[key]))
+	}
+	c.cfg.Logger.DebugContext(ctx, c.cfg.Name+" exchange", attrs...)
 	return ans, nil
 }
 
@@ -158,6 +168,7 @@ func (c *Client) request(ctx context.Context, req Call, token secret.String) *re
 	if req.Type != "" && req.Type != "application/json" {
 		r.SetHeader("Accept", req.Type+", application/json")
 	}
+	maps.Copy(r.Header, req.Header)
 	switch {
 	case req.User != "":
 		// RFC 6749, section 2.3.1: both are encoded as in a form.
@@ -167,6 +178,9 @@ func (c *Client) request(ctx context.Context, req Call, token secret.String) *re
 	}
 	if req.ID != "" {
 		r.SetPathParam("id", req.ID)
+	}
+	if req.Other != "" {
+		r.SetPathParam("other", req.Other)
 	}
 	if req.Query != nil {
 		r.SetQueryParamsFromValues(req.Query)
@@ -179,16 +193,9 @@ func (c *Client) request(ctx context.Context, req Call, token secret.String) *re
 		if err != nil {
 			panic(fmt.Sprintf("remote: encode a body: %v", err)) // cannot be: bodies are structs of texts
 		}
-		r.SetHeader("Content-Type", orJSON(req.Type)).SetBody(body)
+		r.SetHeader("Content-Type", cmp.Or(req.Type, "application/json")).SetBody(body)
 	}
 	return r
-}
-
-func orJSON(mediaType string) string {
-	if mediaType == "" {
-		return "application/json"
-	}
-	return mediaType
 }
 
 // traceSent returns a context to send a request with, and a function that tells afterwards whether any of it may have

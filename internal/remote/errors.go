@@ -4,27 +4,28 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
-	"regexp"
-	"slices"
 	"strings"
-	"unicode"
+	"time"
 
 	"homeroom/identity"
 	"homeroom/internal/secret"
 )
 
-// Passing tells whether an answer is about the provider's state rather than about the request.
-func (*Client) Passing(ans Answer) bool {
-	return ans.Status == http.StatusTooManyRequests || ans.Status == http.StatusRequestTimeout ||
-		ans.Status >= http.StatusInternalServerError && ans.Status != http.StatusNotImplemented
+// Transient reports whether an answer is about the provider's state rather than about the request.
+func (a Answer) Transient() bool {
+	return a.Status == http.StatusTooManyRequests || a.Status == http.StatusRequestTimeout || a.broken()
 }
 
-// Unavailable words an answer for which [Client.Passing] is true, or a success that was not the one that was asked for.
-// A gateway may say 502 or 504 after the work was done behind it, so a create's outcome is unknown then.
+// broken reports whether the provider failed. A 501 is not such a failure: it will say the same the next time.
+func (a Answer) broken() bool {
+	return a.Status >= http.StatusInternalServerError && a.Status != http.StatusNotImplemented
+}
+
+// Unavailable is the error for an answer that is [Answer.Transient], or for a success that was not the one that was asked
+// for. A gateway may say 502 or 504 after the work was done behind it, so a create's outcome is unknown then.
 func (c *Client) Unavailable(req Call, ans Answer, cause error) error {
 	if ans.Status == http.StatusTooManyRequests {
-		return throttled(c.retryAfter(ans), cause)
+		return Throttled(c.retryAfter(ans), cause)
 	}
 	u := &identity.Unavailable{Unknown: req.Creates, Err: cause}
 	if ans.Header.Get("Retry-After") != "" {
@@ -33,54 +34,28 @@ func (c *Client) Unavailable(req Call, ans Answer, cause error) error {
 	return u
 }
 
-// Quote says what the provider answered, in a form that is fit for a log. Empty parts are left out.
-func (c *Client) Quote(req Call, ans Answer, parts ...string) error {
-	said := []string{fmt.Sprintf("%s %s: %d %s", req.Method, req.Route, ans.Status, http.StatusText(ans.Status))}
-	for _, part := range parts {
-		if part != "" {
-			said = append(said, c.Redact(req, part))
-		}
-	}
-	return errors.New(strings.Join(said, ": "))
+// Throttled is the error for a call that a rate limit refuses, or would refuse. The time to wait is bounded by a minute.
+func Throttled(after time.Duration, cause error) error {
+	return &identity.Unavailable{Throttled: true, RetryAfter: min(max(after, time.Millisecond), MaxRetryAfter), Err: cause}
 }
 
-// maxQuote is how much of a remote text is worth quoting.
-const maxQuote = 300
+// Quote says what the provider answered, in a form that is fit for a log. Empty parts are left out.
+func (c *Client) Quote(req Call, ans Answer, parts ...string) error {
+	quoted := []string{fmt.Sprintf("%s %s: %d %s", req.Method, req.Route, ans.Status, http.StatusText(ans.Status))}
+	for _, part := range parts {
+		if part != "" {
+			quoted = append(quoted, c.Redact(req, part))
+		}
+	}
+	return errors.New(strings.Join(quoted, ": "))
+}
 
-var (
-	// A provider may repeat a refused e-mail in its message, and a proxy a header.
-	mailLike  = regexp.MustCompile(`[^\s'"<>(),;:]+@[^\s'"<>(),;:]+`)
-	tokenLike = regexp.MustCompile(`\beyJ[\w-]+(\.[\w-]*)*|(?i:bearer)\s+[\w.~+/=-]+`)
-)
-
-// Redact makes a remote text fit for errors and logs: without what is private, e-mails, tokens and the provider's
-// secrets, without control characters, and short.
+// Redact makes a remote text fit for errors and logs, as [secret.Redact] does, without what is private to the call and
+// without the provider's secrets.
 func (c *Client) Redact(req Call, text string) string {
-	hidden := slices.Clone(req.Private)
+	hidden := append([]string{c.tokens.last().Reveal()}, req.Private...)
 	for _, value := range c.cfg.Hidden {
 		hidden = append(hidden, value.Reveal())
 	}
-	hidden = append(hidden, c.tokens.last().Reveal())
-	for _, value := range slices.Clone(hidden) {
-		hidden = append(hidden, url.QueryEscape(value))
-	}
-	// The longest first, so that no rest of one is left when it holds another.
-	slices.SortFunc(hidden, func(a, b string) int { return len(b) - len(a) })
-	for _, value := range hidden {
-		if value != "" {
-			text = strings.ReplaceAll(text, value, secret.Redacted)
-		}
-	}
-	text = tokenLike.ReplaceAllString(text, secret.Redacted)
-	text = mailLike.ReplaceAllString(text, secret.Redacted)
-	text = strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(text, "?"))
-	if runes := []rune(text); len(runes) > maxQuote {
-		text = string(runes[:maxQuote]) + "…"
-	}
-	return text
+	return secret.Redact(text, hidden...)
 }

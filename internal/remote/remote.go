@@ -31,12 +31,18 @@ type Config struct {
 	Token func(context.Context, *Client) (Token, error)
 	// Hidden is what no error may quote, besides the private parts of a call.
 	Hidden []secret.String
-	// RetryAfter reads from an answer how long the provider asks to wait, in a way of its own; zero when it does not
-	// say. The header Retry-After is understood without. Defaults to none.
+	// RetryAfter reads from an answer without the header of that name how long the provider asks to wait; zero when it
+	// does not say. Defaults to none.
 	RetryAfter func(Answer) time.Duration
+	// Gate holds calls back for the provider's rate limit. Defaults to one that holds all calls back after a refusal, for as
+	// long as it asks.
+	Gate Gate
+	// LogHeaders are the headers of answers that the debug lines show, by their names in the log. Defaults to none.
+	LogHeaders map[string]string
 	// Timeout bounds each exchange, from dialling to the answer's last byte. Defaults to 10 s.
 	Timeout time.Duration
-	// MaxWait is how long a call may wait here when the provider has asked for a pause. Defaults to 10 s.
+	// MaxWait is how long a call may wait here when the provider has asked for a pause: the default Gate keeps to it, and a
+	// fetch of the token takes no longer than MaxWait and two Timeouts. Defaults to 10 s.
 	MaxWait time.Duration
 	// Now is the clock for the ends of tokens and pauses. Defaults to time.Now.
 	Now func() time.Time
@@ -51,16 +57,15 @@ type Client struct {
 	cfg    Config
 	http   *resty.Client
 	tokens *tokens
-	pauses pauses
 }
 
 const (
 	// maxAnswer is far above the largest page of users that is asked for.
 	maxAnswer = 4 << 20
-	// maxRetryAfter bounds what a header may ask for.
-	maxRetryAfter = time.Minute
-	// attempts is how often a call that can do no harm is tried.
-	attempts = 3
+	// MaxRetryAfter bounds what a header may ask for.
+	MaxRetryAfter = time.Minute
+	// Attempts is how often a call that creates nothing is tried.
+	Attempts = 3
 )
 
 // New makes a client. It sends nothing.
@@ -75,15 +80,16 @@ func New(cfg Config) (*Client, error) {
 	if cfg.Timeout < 0 || cfg.MaxWait < 0 {
 		return nil, fmt.Errorf("%s: timeouts must not be negative", cfg.Name)
 	}
-	c := &Client{cfg: cfg, http: newHTTP(cfg), pauses: pauses{now: cfg.Now, maxWait: cfg.MaxWait}}
+	c := &Client{cfg: cfg, http: newHTTP(cfg)}
 	c.tokens = &tokens{
 		fetch: func(ctx context.Context) (Token, error) { return cfg.Token(ctx, c) },
-		now:   cfg.Now, log: cfg.Logger, name: cfg.Name, patience: cfg.MaxWait + 2*cfg.Timeout,
+		now:   cfg.Now, log: cfg.Logger, name: cfg.Name, fetchTimeout: cfg.MaxWait + 2*cfg.Timeout,
 	}
 	return c, nil
 }
 
-// Warm fetches the access token, so that the first call does not pay for it.
+// Warm fetches the access token and leaves a connection open, so that the first call does not pay for them. Its error tells
+// early that the provider cannot be reached or refuses our credentials; the client may be used all the same.
 func (c *Client) Warm(ctx context.Context) error {
 	if _, err := c.tokens.get(ctx); err != nil {
 		return fmt.Errorf("warm up: %w", err)
@@ -91,7 +97,7 @@ func (c *Client) Warm(ctx context.Context) error {
 	return nil
 }
 
-// CheckURL tells what is wrong with an address that an operator gave. A path is fine, a query or a password is not.
+// CheckURL says what is wrong with an address that an operator gave. A path is fine, a query or a password is not.
 func CheckURL(address string) error {
 	u, err := url.Parse(address)
 	if err != nil || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil ||
@@ -110,6 +116,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.Gate == nil {
+		c.Gate = &pauses{now: c.Now, maxWait: c.MaxWait}
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

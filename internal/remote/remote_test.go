@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,7 +23,8 @@ import (
 // that the clock may be synctest's.
 type provider struct {
 	gate   chan struct{} // nil: tokens are given at once
-	down   bool          // no tokens are given
+	down   atomic.Bool   // no tokens are given
+	asked  atomic.Int32  // how often the token endpoint was called
 	answer http.HandlerFunc
 
 	mu     sync.Mutex
@@ -52,6 +54,7 @@ func (p *provider) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 func (p *provider) token(w http.ResponseWriter, r *http.Request) {
+	p.asked.Add(1)
 	if p.gate != nil {
 		select {
 		case <-p.gate:
@@ -60,7 +63,7 @@ func (p *provider) token(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	id, password, _ := r.BasicAuth()
-	if p.down || id != "a%2Bb" || password != "client+canary" || r.FormValue("scope") != "all" {
+	if p.down.Load() || id != "a%2Bb" || password != "client+canary" || r.FormValue("scope") != "all" {
 		w.WriteHeader(http.StatusServiceUnavailable)
 		return
 	}
@@ -142,7 +145,12 @@ func TestATokenIsRenewedInTheBackground(t *testing.T) {
 		p := &provider{answer: ok}
 		c := p.client(t)
 		use(t, c, 200)
-		time.Sleep(56 * time.Minute) // the bubble's time
+		time.Sleep(54 * time.Minute) // the bubble's time
+		use(t, c, 200)
+		if synctest.Wait(); p.issued != 1 {
+			t.Errorf("%d tokens were issued after 54 minutes of 60", p.issued)
+		}
+		time.Sleep(2 * time.Minute)
 		p.gate = make(chan struct{})
 		use(t, c, 200) // does not wait, although the endpoint hangs
 		if p.last() != "GET /users token-1" {
@@ -154,14 +162,22 @@ func TestATokenIsRenewedInTheBackground(t *testing.T) {
 		if p.issued != 2 || p.last() != "GET /users token-2" {
 			t.Errorf("%d tokens were issued, and then it used %s", p.issued, p.last())
 		}
-		p.down = true
+		p.down.Store(true)
 		time.Sleep(56 * time.Minute)
-		use(t, c, 200) // the old one still serves
-		synctest.Wait()
+		asked := p.asked.Load()
+		for range 10 {
+			use(t, c, 200) // the old one still serves
+			time.Sleep(time.Second)
+		}
+		if n := p.asked.Load() - asked; n != 3 {
+			t.Errorf("the endpoint, which is down, was asked %d times in 10 s, want one fetch with its two repeats", n)
+		}
 		time.Sleep(5 * time.Minute) // and then it ends
 		if _, err := c.Do(context.Background(), read); !identity.Temporary(err) {
 			t.Errorf("without a token: %v, want a temporary error", err)
 		}
+		p.down.Store(false)
+		use(t, c, 200)
 	})
 }
 
@@ -186,6 +202,51 @@ func TestARefusedTokenIsRenewedOnce(t *testing.T) {
 	use(t, c, 401)
 }
 
+func TestALateRefusalDoesNotDropTheNewToken(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p, late, first := &provider{}, make(chan struct{}), true
+		p.answer = func(w http.ResponseWriter, r *http.Request) {
+			if first {
+				first = false
+				<-late
+			}
+			if r.Header.Get("Authorization") == "Bearer token-1" {
+				w.WriteHeader(http.StatusUnauthorized)
+			}
+		}
+		c := p.client(t)
+		var wg sync.WaitGroup
+		wg.Go(func() { use(t, c, 200) })
+		synctest.Wait() // this one is with the provider, with the old token
+		use(t, c, 200)  // renews it
+		close(late)
+		wg.Wait()
+		use(t, c, 200)
+		if p.issued != 2 {
+			t.Errorf("%d tokens were issued, want 2", p.issued)
+		}
+	})
+}
+
+func TestAnOldTokenThatLacksAScopeIsRenewed(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := &provider{answer: func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }}
+		c := p.client(t)
+		for i, step := range []struct {
+			passes time.Duration
+			bearer string
+		}{{0, "token-1"}, {time.Minute, "token-1"}, {time.Second, "token-1"}, {0, "token-2"}, {0, "token-2"}} {
+			time.Sleep(step.passes)
+			use(t, c, 403)
+			if p.last() != "GET /users "+step.bearer {
+				t.Errorf("call %d was %s, want %s", i, p.last(), step.bearer)
+			}
+		}
+	})
+}
+
 func TestOnlyWhatCanDoNoHarmIsRepeated(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -199,6 +260,11 @@ func TestOnlyWhatCanDoNoHarmIsRepeated(t *testing.T) {
 		_, err := c.Do(context.Background(), remote.Call{Method: http.MethodPost, Route: "/users", Creates: true})
 		if err != nil || len(p.calls) != 1 {
 			t.Errorf("a create was sent %d times, want once: %v", len(p.calls), err)
+		}
+		p.calls = nil
+		p.answer = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotImplemented) }
+		if use(t, c, 501); len(p.calls) != 1 || (remote.Answer{Status: 501}).Transient() {
+			t.Errorf("what is not implemented was asked for %d times, want once", len(p.calls))
 		}
 	})
 }

@@ -18,8 +18,8 @@ import (
 
 // Token is an access token and the times at which to renew it and to stop using it.
 type Token struct {
-	value          secret.String
-	renew, expires time.Time
+	value                secret.String
+	made, renew, expires time.Time
 }
 
 // Fixed is the source of a token that was given, and does not end. When it is refused, it is tried once more.
@@ -36,8 +36,12 @@ type Credentials struct {
 	URL          string
 	ClientID     string
 	ClientSecret secret.String
+	// InForm sends the id and the secret in the form, rather than by HTTP's Basic scheme.
+	InForm bool
 	// Scope is what to ask for; empty asks for nothing in particular.
 	Scope string
+	// Audience is the API that the token is for; empty leaves that to the endpoint.
+	Audience string
 	// Refused words the answer of an endpoint that gave none. code is OAuth's, such as "invalid_client"; it may be empty.
 	Refused func(status int, code string) (hint string)
 }
@@ -47,6 +51,9 @@ const (
 	renewBefore = 5 * time.Minute
 	// stopBefore allows for the way to the provider and for clocks that differ.
 	stopBefore = 10 * time.Second
+	// newScopesAfter is how old a token must be before a missing scope is a reason for a new one: somebody may have granted
+	// it meanwhile, and tokens keep the scopes that they were made with.
+	newScopesAfter = time.Minute
 	// renewAgain is how long after a failure the renewal is tried again.
 	renewAgain = 20 * time.Second
 	// defaultLife and maxLife bound what the provider says; RFC 6749 lets it say nothing.
@@ -54,17 +61,19 @@ const (
 	maxLife     = 30 * 24 * time.Hour
 )
 
-// Grant is the source of tokens that are got with credentials: a form, and HTTP's Basic scheme.
+// Lifetime is how long a token lives of which the provider says that it expires in so many seconds; zero says nothing.
+func Lifetime(expiresIn int64) time.Duration {
+	if expiresIn <= 0 {
+		return defaultLife
+	}
+	return time.Duration(min(expiresIn, int64(maxLife/time.Second))) * time.Second
+}
+
+// Grant is the source of tokens that are got with credentials (RFC 6749, section 4.4).
 func Grant(cr Credentials) func(context.Context, *Client) (Token, error) {
 	return func(ctx context.Context, c *Client) (Token, error) {
 		asked := c.cfg.Now()
-		req := Call{
-			Method: http.MethodPost, Route: cr.URL, User: cr.ClientID, Password: cr.ClientSecret,
-			Form: url.Values{"grant_type": {"client_credentials"}},
-		}
-		if cr.Scope != "" {
-			req.Form.Set("scope", cr.Scope)
-		}
+		req := cr.call()
 		ans, err := c.Do(ctx, req)
 		if err != nil {
 			return Token{}, err
@@ -79,20 +88,37 @@ func Grant(cr Credentials) func(context.Context, *Client) (Token, error) {
 		if err := ans.Decode(&body); err != nil || body.AccessToken == "" {
 			return Token{}, &identity.Unavailable{Err: errors.New("the token endpoint's answer has no access token")}
 		}
-		life := defaultLife
-		if body.ExpiresIn > 0 {
-			life = time.Duration(min(body.ExpiresIn, int64(maxLife/time.Second))) * time.Second
-		}
+		life := Lifetime(body.ExpiresIn)
 		end := asked.Add(life)
 		return Token{
 			value:   secret.String(body.AccessToken),
+			made:    asked,
 			renew:   end.Add(-min(renewBefore, life/2)),
 			expires: end.Add(-min(stopBefore, life/10)),
 		}, nil
 	}
 }
 
-// tokenFailure words a refusal. A missing token never leaves an outcome unknown.
+// call is the request for a token.
+func (cr Credentials) call() Call {
+	form := url.Values{"grant_type": {"client_credentials"}}
+	req := Call{Method: http.MethodPost, Route: cr.URL, NoToken: true, Form: form}
+	if cr.InForm {
+		form.Set("client_id", cr.ClientID)
+		form.Set("client_secret", cr.ClientSecret.Reveal())
+	} else {
+		req.User, req.Password = cr.ClientID, cr.ClientSecret
+	}
+	if cr.Scope != "" {
+		form.Set("scope", cr.Scope)
+	}
+	if cr.Audience != "" {
+		form.Set("audience", cr.Audience)
+	}
+	return req
+}
+
+// tokenFailure is the error for a refusal. A missing token never leaves an outcome unknown.
 func (c *Client) tokenFailure(cr Credentials, req Call, ans Answer) error {
 	var p struct {
 		Code        string `json:"error"`
@@ -100,20 +126,20 @@ func (c *Client) tokenFailure(cr Credentials, req Call, ans Answer) error {
 	}
 	_ = ans.Decode(&p) // a proxy's page tells no more than its status
 	cause := c.Quote(req, ans, p.Code, p.Description)
-	if c.Passing(ans) {
+	if ans.Transient() {
 		return c.Unavailable(req, ans, cause)
 	}
 	return &identity.Misconfigured{Hint: cr.Refused(ans.Status, p.Code), Err: cause}
 }
 
-// tokens holds the one access token that all calls share.
+// tokens holds the one access token that all calls share: providers count, and bill, the tokens that they issue.
 type tokens struct {
 	fetch func(context.Context) (Token, error)
 	now   func() time.Time
 	log   *slog.Logger
 	name  string
-	// patience bounds one fetch, whoever waits for it.
-	patience time.Duration
+	// fetchTimeout bounds one fetch, whoever waits for it.
+	fetchTimeout time.Duration
 
 	mu      sync.Mutex
 	current Token
@@ -150,11 +176,20 @@ func (t *tokens) last() secret.String {
 	return t.current.value
 }
 
-// drop forgets a token that was refused; a newer one stays.
-func (t *tokens) drop(refused secret.String) {
+// invalidate forgets a token that was refused; a newer one stays.
+func (t *tokens) invalidate(refused secret.String) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.current.value == refused {
+		t.current = Token{}
+	}
+}
+
+// invalidateForNewScopes forgets a token that lacks a scope, if it is old enough for a new one to have it.
+func (t *tokens) invalidateForNewScopes(lacking secret.String) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.current.value == lacking && t.now().Sub(t.current.made) > newScopesAfter {
 		t.current = Token{}
 	}
 }
@@ -169,7 +204,7 @@ func (t *tokens) renewal(ctx context.Context) func() (any, error) {
 		if now := t.now(); now.Before(current.renew) && now.Before(current.expires) {
 			return current.value, nil // a flight landed between our look and our start
 		}
-		ctx, cancel := context.WithTimeout(ctx, t.patience)
+		ctx, cancel := context.WithTimeout(ctx, t.fetchTimeout)
 		defer cancel()
 		fresh, err := t.fetch(ctx)
 		t.mu.Lock()
