@@ -8,8 +8,16 @@ COPY go.mod go.sum ./
 RUN --mount=type=cache,target=/go/pkg/mod go mod download
 COPY . .
 RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
-    CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags="-s -w" -o /out/homeroom ./cmd/homeroom && \
-    make notices NOTICES=/out/THIRD_PARTY_NOTICES.txt
+    make release OUT=/out/homeroom && make notices NOTICES=/out/THIRD_PARTY_NOTICES.txt
+
+# The Auth0 simulator, which is in no image that serves: docker build --target development.
+FROM build AS build-development
+RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
+    CGO_ENABLED=0 make build
+
+FROM gcr.io/distroless/static-debian12:nonroot AS development
+COPY --from=build-development /src/bin/homeroom /usr/local/bin/homeroom
+ENTRYPOINT ["/usr/local/bin/homeroom"]
 
 FROM gcr.io/distroless/static-debian12:nonroot
 COPY --from=build /out/homeroom /usr/local/bin/homeroom

@@ -12,8 +12,13 @@ SBOM_VER := v1.10.0
 # Inside a checkout that belongs to somebody else git refuses to answer, and go build stops at that. The version is then
 # left out of the binary.
 ifneq ($(shell git rev-parse HEAD >/dev/null 2>&1 && echo yes),yes)
-export GOFLAGS := $(strip $(shell $(GO) env GOFLAGS 2>/dev/null) -buildvcs=false)
+buildvcs := -buildvcs=false
 endif
+
+# dev adds the commands that are for development only; nomsgpack leaves out the formats of gin that nobody uses here. What
+# make starts is built with both, what serves in production with RELEASE.
+RELEASE := nomsgpack
+export GOFLAGS := $(strip $(shell $(GO) env GOFLAGS 2>/dev/null) $(buildvcs) -tags=dev,$(RELEASE))
 
 # Go keeps what it has built and fetched below $HOME, and Homeroom what it runs with. Without a home that can be written to
 # (a system user, some containers) all of it goes to a private folder in the temporary one.
@@ -30,7 +35,7 @@ ifneq ($(call writable,$(or $(XDG_STATE_HOME),$(HOME))),yes)
 export XDG_STATE_HOME := $(call scratch,state)
 endif
 
-.PHONY: help run build test soak bench fuzz lint vuln sbom notices fmt disposable check-go
+.PHONY: help run build release test soak bench fuzz lint vuln sbom notices fmt disposable check-go
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -45,9 +50,13 @@ compile = all=$$($(GO) list -deps ./cmd/homeroom 2>/dev/null | wc -l); $(GO) bui
 run: build ## Build Homeroom and run all of it on this machine: Postgres, an Auth0 simulator, the service
 	@exec bin/homeroom dev
 
-build: check-go ## Build bin/homeroom
+build: check-go ## Build bin/homeroom, with the commands for development
 	@test -e bin/homeroom || { echo "Building bin/homeroom. The first time this takes some minutes."; $(fetch); $(compile); }
 	@$(GO) build -o bin/homeroom ./cmd/homeroom
+
+OUT ?= bin/release/homeroom
+release: check-go ## Build bin/release/homeroom, for production: static, without the commands for development
+	CGO_ENABLED=0 $(GO) build -trimpath -tags $(RELEASE) -ldflags="-s -w" -o $(OUT) ./cmd/homeroom
 
 # -parallel: most tests of whole processes wait, for a lease to end or a server to start, and need no core for that.
 test: check-go ## Run all tests, with the race detector where there is a C compiler
@@ -68,7 +77,7 @@ test: check-go ## Run all tests, with the race detector where there is a C compi
 # The test is built first, and run where its package is, so that it can print while it runs.
 SOAK ?= 10m
 soak: check-go ## Crash everything for SOAK=10m: pairs of kill points, then sign-ups in a storm (ARGS='-seed 7 -sagas 5000')
-	@$(GO) test -c -tags soak -o bin/homeroom-soak ./cmd/homeroom
+	@$(GO) test -c -tags dev,$(RELEASE),soak -o bin/homeroom-soak ./cmd/homeroom
 	@cd cmd/homeroom && ../../bin/homeroom-soak -test.run '^TestSoak$$' -test.timeout 0 -test.parallel 64 -for $(SOAK) $(ARGS)
 
 # The seeds of all fuzz targets run with every go test; this looks for new ones.
@@ -95,13 +104,13 @@ vuln: check-go ## Look for known vulnerabilities in what the program calls; need
 	@$(GO) run $(VULN)@$(VULN_VER) ./...
 
 sbom: check-go ## Write bin/homeroom.cdx.json, the modules in the program with their licences (CycloneDX)
-	@mkdir -p bin && $(GO) run $(SBOM)@$(SBOM_VER) app -json -licenses -main cmd/homeroom -output bin/homeroom.cdx.json .
+	@mkdir -p bin && GOFLAGS=-tags=$(RELEASE) $(GO) run $(SBOM)@$(SBOM_VER) app -json -licenses -main cmd/homeroom -output bin/homeroom.cdx.json .
 
 # Each module that the program is built from, with the texts that its licence wants to be passed on. The modules are at their paths.
 NOTICES ?= bin/THIRD_PARTY_NOTICES.txt
 notices: check-go ## Write bin/THIRD_PARTY_NOTICES.txt, the licences of all modules in the program
 	@mkdir -p "$$(dirname "$(NOTICES)")"
-	@$(GO) list -deps -f '{{with .Module}}{{if not .Main}}{{.Path}} {{.Version}} {{.Dir}}{{end}}{{end}}' ./cmd/homeroom | sort -u | \
+	@$(GO) list -tags $(RELEASE) -deps -f '{{with .Module}}{{if not .Main}}{{.Path}} {{.Version}} {{.Dir}}{{end}}{{end}}' ./cmd/homeroom | sort -u | \
 		while read -r path version dir; do \
 			files=$$(find "$$dir" -maxdepth 1 -type f \( -iname 'license*' -o -iname 'licence*' -o -iname 'copying*' -o -iname 'notice*' \) | sort); \
 			[ -n "$$files" ] || { echo "$$path has no licence" >&2; exit 1; }; \

@@ -34,7 +34,7 @@ type running struct {
 func startService(ctx context.Context, b *bed, catalog, folder string, spares int) (_ *running, err error) {
 	binary := filepath.Join(b.folder, "homeroom")
 	b.say("building homeroom")
-	if out, err := exec.CommandContext(ctx, "go", "build", "-o", binary, "homeroom/cmd/homeroom").CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(ctx, "go", "build", "-tags", "nomsgpack", "-o", binary, "homeroom/cmd/homeroom").CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("build homeroom: %w\n%s", err, out)
 	}
 	if err := b.newDatabase(ctx, catalog); err != nil {

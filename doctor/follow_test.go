@@ -61,7 +61,7 @@ var binary = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	path := filepath.Join(folder, "homeroom")
-	build := exec.Command("go", "build", "-o", path, "../cmd/homeroom")
+	build := exec.Command("go", "build", "-tags", "nomsgpack", "-o", path, "../cmd/homeroom")
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build: %w: %s", err, out)
 	}

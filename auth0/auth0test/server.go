@@ -21,7 +21,6 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
-	"testing"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -106,8 +105,15 @@ func Listen(addr string, cfg Config) (*Server, error) {
 	return s, nil
 }
 
+// TB is the part of testing.TB that [Start] uses: programs that serve the simulator do without package testing.
+type TB interface {
+	Helper()
+	Fatalf(format string, args ...any)
+	Cleanup(f func())
+}
+
 // Start serves a tenant on loopback until the test ends.
-func Start(t testing.TB, cfg Config) *Server {
+func Start(t TB, cfg Config) *Server {
 	t.Helper()
 	s, err := Listen("127.0.0.1:0", cfg)
 	if err != nil {

@@ -101,7 +101,7 @@ type goPackage struct {
 
 func listPackages(t *testing.T) []goPackage {
 	t.Helper()
-	command := exec.CommandContext(t.Context(), "go", "list", "-buildvcs=false", "-json=ImportPath,Doc,Imports", "homeroom/...")
+	command := exec.CommandContext(t.Context(), "go", "list", "-buildvcs=false", "-tags=dev", "-json=ImportPath,Doc,Imports", "homeroom/...")
 	command.Dir = "../.."
 	out, err := command.Output()
 	if err != nil {

@@ -1,13 +1,12 @@
+//go:build dev
+
 package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"strings"
-	"time"
 
 	"homeroom/auth0/auth0test"
 )
@@ -49,22 +48,4 @@ func (c auth0simCommand) Run(ctx context.Context, p program) error {
 		"export HOMEROOM_HOSTED_CLIENT_ID=%s\nexport HOMEROOM_HOSTED_CLIENT_SECRET=%s\nexport HOMEROOM_HOSTED_REDIRECT_URL=%s\n",
 		base, cfg.ClientID, cfg.ClientSecret, cfg.Audience, web.ClientID, web.Secret, web.Callbacks[0])
 	return serveUntil(ctx, listener, simulator)
-}
-
-// serveUntil serves until ctx ends.
-func serveUntil(ctx context.Context, listener net.Listener, handler http.Handler) error {
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second}
-	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(listener) }()
-	select {
-	case err := <-failed:
-		return fmt.Errorf("serve HTTP: %w", err)
-	case <-ctx.Done():
-		stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-		defer cancel()
-		if err := server.Shutdown(stopping); err != nil {
-			return errors.Join(server.Close())
-		}
-		return nil
-	}
 }

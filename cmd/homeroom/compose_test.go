@@ -21,17 +21,29 @@ type composeFile struct {
 }
 
 type composeService struct {
-	Build, Image string
-	Profiles     []string
-	Command      []string
-	Environment  map[string]string
-	Secrets      []string
-	Volumes      []string
-	Networks     []string
-	ReadOnly     bool                                  `yaml:"read_only"`
-	CapDrop      []string                              `yaml:"cap_drop"`
-	SecurityOpt  []string                              `yaml:"security_opt"`
-	DependsOn    map[string]struct{ Condition string } `yaml:"depends_on"`
+	Build       composeBuild
+	Image       string
+	Profiles    []string
+	Command     []string
+	Environment map[string]string
+	Secrets     []string
+	Volumes     []string
+	Networks    []string
+	ReadOnly    bool                                  `yaml:"read_only"`
+	CapDrop     []string                              `yaml:"cap_drop"`
+	SecurityOpt []string                              `yaml:"security_opt"`
+	DependsOn   map[string]struct{ Condition string } `yaml:"depends_on"`
+}
+
+// composeBuild is what an image is built from: a folder, or with more said a folder and a stage of its Dockerfile.
+type composeBuild struct{ Context, Target string }
+
+func (b *composeBuild) UnmarshalYAML(value *yaml.Node) error {
+	if value.Kind == yaml.ScalarNode {
+		return value.Decode(&b.Context)
+	}
+	type plain composeBuild
+	return value.Decode((*plain)(b))
 }
 
 // root is the folder of the checkout.
@@ -77,7 +89,7 @@ func TestComposeUsesVariablesAndCommandsThatExist(t *testing.T) {
 	t.Parallel()
 	ours := 0
 	for name, service := range readCompose(t).Services {
-		if service.Build == "" {
+		if service.Build.Context == "" {
 			continue
 		}
 		ours++
@@ -87,6 +99,9 @@ func TestComposeUsesVariablesAndCommandsThatExist(t *testing.T) {
 			}
 		}
 		parses(t, service.Command)
+		if want := map[string]string{"simulator": "development"}[name]; service.Build.Target != want {
+			t.Errorf("service %s is built as %q, want %q", name, service.Build.Target, want)
+		}
 	}
 	if ours != 2 {
 		t.Errorf("%d services are built from this checkout, want the service and the simulator", ours)

@@ -36,7 +36,7 @@ func (configCheck) Run(p program) error {
 func strangers(environ []string) (remarks []string) {
 	from, _ := readEnvironment(environ)
 	known := map[string]bool{}
-	for _, v := range append(variables(), devVariables...) {
+	for _, v := range append(variables(), developmentVariables...) {
 		known[v.Name] = true
 		if v.Secret {
 			known[v.Name+"_FILE"] = true
@@ -103,7 +103,7 @@ type setting struct {
 
 // Run shows every variable. What is wrong with them is told afterwards.
 func (c configShow) Run(p program) error {
-	cfg, err := readDevConfig(p)
+	cfg, err := readCommandConfig(p)
 	settings := cfg.settings(p.environ)
 	header, rows := []string{"NAME", "VALUE"}, make([][]string, len(settings))
 	for i, s := range settings {

@@ -265,14 +265,3 @@ func TestOldNamesGoOnWorking(t *testing.T) {
 		}
 	}
 }
-
-func TestTheEnvironmentComesBeforeTheSettingsOfDev(t *testing.T) {
-	t.Parallel()
-	under := settings{"HOMEROOM_SIGNUP_OAUTH_RATE": "off", "HOMEROOM_TENANT_KEY": "k", "HOMEROOM_SPARES": "3"}.under(
-		[]string{"SIGNUP_OAUTH_RATE=5/1h", "HOMEROOM_TENANT_KEY_FILE=/x", "HOMEROOM_SPARES="})
-	slices.Sort(under)
-	want := []string{"HOMEROOM_SPARES=", "HOMEROOM_SPARES=3", "HOMEROOM_TENANT_KEY_FILE=/x", "SIGNUP_OAUTH_RATE=5/1h"}
-	if !slices.Equal(under, want) {
-		t.Errorf("it is %q", under)
-	}
-}

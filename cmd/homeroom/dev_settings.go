@@ -1,3 +1,5 @@
+//go:build dev
+
 package main
 
 import (
@@ -7,13 +9,10 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/caarlos0/env/v11"
-
-	"homeroom/internal/devpg"
 )
 
 // settingsFile is where the settings of the development server are, for commands in another terminal.
@@ -88,24 +87,4 @@ func (s settings) under(environ []string) []string {
 		}
 	}
 	return all
-}
-
-// readDevConfig is readConfig, except that without a catalog in the environment the settings of the development server
-// count. It serves commands in another terminal.
-func readDevConfig(p program) (config, error) {
-	cfg, err := readConfig(p.environ)
-	if err == nil || slices.ContainsFunc(p.environ, func(v string) bool { return strings.HasPrefix(v, "HOMEROOM_CATALOG_URL") }) {
-		return cfg, err
-	}
-	dir, look := devpg.StateDir()
-	if look != nil {
-		return cfg, err
-	}
-	s, look := readSettings(filepath.Join(dir, settingsFile))
-	if look != nil {
-		return cfg, err
-	}
-	cfg, err = readConfig(s.under(p.environ))
-	cfg.ofDev = true
-	return cfg, err
 }

@@ -4,58 +4,14 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
-
-	"github.com/rivo/uniseg"
-
-	"homeroom/internal/devpg"
 )
-
-func TestTheWelcomeFitsOnATerminal(t *testing.T) {
-	t.Parallel()
-	var out bytes.Buffer
-	welcome(&out, "127.0.0.1:8080", config{Auth0BaseURL: "http://127.0.0.1:8090"}, &devpg.Server{}, "/var/lib/homeroom/homeroom.log", "bin/homeroom")
-	if lines := strings.Count(out.String(), "\n"); lines > 22 { // a line for a request or two, and one for what is typed
-		t.Errorf("it has %d lines", lines)
-	}
-	for line := range strings.Lines(out.String()) {
-		if uniseg.StringWidth(strings.TrimRight(line, "\n")) > 80 {
-			t.Errorf("a line is too wide: %s", line)
-		}
-	}
-}
-
-func TestTheDevelopmentLogIsShortOnTheTerminal(t *testing.T) {
-	t.Parallel()
-	var file, terminal bytes.Buffer
-	logger := slog.New(newDevLog(&file, &terminal))
-	logger.Info("request", "method", "POST", "route", "/users", "status", 201, "took", 71123456*time.Nanosecond, "request", "r1", "client", "127.0.0.1")
-	logger.Error("request", "method", "GET", "route", "/me", "status", 500, "took", 42*time.Microsecond, "code", "INTERNAL", "cause", errors.New("x\x1b[2J"))
-	logger.Info("mail sent", "mail", 7)
-	logger.With("server", "main").Warn("no room", "free", 3)
-	want := []string{"  201  POST /users  71ms", `  500  GET /me  42µs  INTERNAL  x\u001b[2J`, "  WARN  no room  free=3"}
-	lines := strings.Split(strings.TrimSpace(terminal.String()), "\n")
-	for i := range lines {
-		lines[i] = strings.TrimLeft(lines[i], "0123456789:")
-	}
-	if !slices.Equal(lines, want) {
-		t.Errorf("the terminal shows\n%q\nwant\n%q", lines, want)
-	}
-	for _, part := range []string{"request=r1", "mail sent", "server=main", "free=3"} {
-		if !strings.Contains(file.String(), part) {
-			t.Errorf("the file lacks %q:\n%s", part, file.String())
-		}
-	}
-}
 
 // devOutcome runs homeroom dev in a state folder until it ends by itself.
 func devOutcome(t *testing.T, dir string, environ ...string) string {
@@ -101,7 +57,7 @@ func TestDevTellsWhatIsInItsWayBeforeItMakesPostgres(t *testing.T) {
 		t.Fatal(err)
 	}
 	fmt.Fprint(lock, "4711")
-	if err := os.WriteFile(filepath.Join(state, addressFile), []byte("127.0.0.1:8080"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(state, "address"), []byte("127.0.0.1:8080"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	out := devOutcome(t, dir)

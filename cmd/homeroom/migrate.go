@@ -147,7 +147,7 @@ func (c migrateRun) interrupted(ctx context.Context, a *app, report fleet.Report
 // withFleet runs f on the fleet. Failures of tenants are in what f prints; logging them too would only break the progress
 // bar.
 func withFleet(ctx context.Context, p program, concurrency int, f func(a *app, all *fleet.Fleet) error) error {
-	cfg, err := readDevConfig(p)
+	cfg, err := readCommandConfig(p)
 	if err != nil {
 		return err
 	}

@@ -36,7 +36,7 @@ var binary = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	path := filepath.Join(dir, "homeroom")
-	out, err := exec.Command("go", "build", "-tags", "killpoints", "-o", path, ".").CombinedOutput()
+	out, err := exec.Command("go", "build", "-tags", "killpoints,dev,nomsgpack", "-o", path, ".").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("build homeroom: %w\n%s", err, out)
 	}

@@ -28,7 +28,7 @@ type tenantCommand struct {
 
 // withApp runs f on the app, for commands that look at the catalog and the servers.
 func withApp(ctx context.Context, p program, f func(a *app) error) error {
-	cfg, err := readDevConfig(p)
+	cfg, err := readCommandConfig(p)
 	if err != nil {
 		return err
 	}

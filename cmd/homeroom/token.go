@@ -1,3 +1,5 @@
+//go:build dev
+
 package main
 
 import (
@@ -24,7 +26,7 @@ type tokenRequest struct {
 
 // Run gets a token from the simulator. A real Auth0 has no such door.
 func (c tokenCommand) Run(ctx context.Context, p program) error {
-	cfg, err := readDevConfig(p)
+	cfg, err := readCommandConfig(p)
 	if err != nil {
 		return err
 	}
