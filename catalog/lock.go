@@ -6,9 +6,11 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"homeroom/internal/postgres"
 )
 
-// Exclusive runs f unless another process runs one under the same name; ran tells which. The lock is a session's advisory
+// Exclusive runs f unless another process runs one under the same name; ran reports whether it did. The lock is a session's advisory
 // lock: it ends with f, or with this process.
 func (s *Store) Exclusive(ctx context.Context, name string, f func(ctx context.Context) error) (ran bool, err error) {
 	conn, err := s.pool.Acquire(ctx)
@@ -16,20 +18,15 @@ func (s *Store) Exclusive(ctx context.Context, name string, f func(ctx context.C
 		return false, fmt.Errorf("connect to the catalog: %w", err)
 	}
 	defer conn.Release()
-	err = conn.QueryRow(ctx, "select pg_try_advisory_lock(hashtextextended('homeroom ' || $1, 0))", name).Scan(&ran)
+	id := postgres.NamedLock("homeroom " + name)
+	ran, err = postgres.TryLock(ctx, conn.Conn(), id)
 	if err != nil {
 		return false, fmt.Errorf("lock %q: %w", name, err)
 	}
 	if !ran {
 		return false, nil
 	}
-	defer func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-		defer cancel()
-		if _, err := conn.Exec(ctx, "select pg_advisory_unlock(hashtextextended('homeroom ' || $1, 0))", name); err != nil {
-			_ = conn.Conn().Close(ctx) // which gives the lock back too
-		}
-	}()
+	defer postgres.Unlock(ctx, conn.Conn(), id)
 	watched, stop := watch(ctx, conn.Conn())
 	defer stop()
 	err = f(watched)

@@ -51,7 +51,7 @@ func (s *Server) Prepare(ctx context.Context) error {
 	if s.ready {
 		return nil
 	}
-	err := s.lockedPatiently(ctx, "server", func(conn *pgx.Conn) error {
+	err := s.lockedWithin(ctx, 0, "server", func(conn *pgx.Conn) error {
 		if err := ensureSharedRoles(ctx, conn); err != nil {
 			return err
 		}
@@ -156,7 +156,7 @@ var errTemplateChanged = errors.New("the template was changed or dropped")
 // completion: a database of that name without it was left by a process that died, or changed by hand, and is made again.
 func (s *Server) ensureTemplate(ctx context.Context) error {
 	name := s.Template()
-	err := s.lockedPatiently(ctx, name, func(conn *pgx.Conn) error {
+	err := s.lockedWithin(ctx, 0, name, func(conn *pgx.Conn) error {
 		from, err := lookAtBase(ctx, conn)
 		if err != nil {
 			return err

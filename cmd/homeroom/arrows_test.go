@@ -20,7 +20,7 @@ var arrows = map[string][]string{
 	"internal/secret":    {},
 	"internal/wait":      {},
 	"internal/killpoint": {},
-	"internal/postgres":  {},
+	"internal/postgres":  {"internal/wait"},
 	"internal/display":   {},
 	"internal/testrun":   {},
 	"internal/jwks":      {},
@@ -48,7 +48,7 @@ var arrows = map[string][]string{
 	"mail":               {"catalog", "messages", "internal/secret"},
 	"mail/mailtest":      {},
 	"webhook":            {"catalog", "internal/secret", "internal/killpoint", "internal/wait"},
-	"internal/jobs":      {"signup", "webhook", "catalog", "internal/killpoint", "internal/wait"},
+	"internal/jobs":      {"signup", "webhook", "catalog", "internal/killpoint", "internal/wait", "internal/postgres"},
 	"internal/httpapi": {
 		"signup", "fleet", "catalog", "tenant", "identity", "migrations", "internal/postgres", "internal/secret", "internal/captcha",
 		"webhook", "messages", "hosted", "lifecycle", "internal/display", "internal/jwks", "internal/wait",

@@ -5,13 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 	"github.com/riverqueue/river/rivermigrate"
+
+	"homeroom/internal/postgres"
 )
+
+var migrateLock = postgres.NamedLock("homeroom job queue")
 
 // Migrate brings River's tables to the version that this program needs. Processes that start together wait for one
 // another.
@@ -28,10 +31,13 @@ func Migrate(ctx context.Context, pool *pgxpool.Pool) error {
 		return fmt.Errorf("connect to the catalog: %w", err)
 	}
 	defer conn.Release()
-	if err := lock(ctx, conn); err != nil {
-		return err
+	switch err := postgres.Lock(ctx, conn.Conn(), migrateLock, 0); {
+	case errors.Is(err, postgres.ErrLocked):
+		return errors.New("another process is migrating the job queue, and does not end")
+	case err != nil:
+		return fmt.Errorf("lock the job queue's migrations: %w", err)
 	}
-	defer unlock(ctx, conn)
+	defer postgres.Unlock(ctx, conn.Conn(), migrateLock)
 	if _, err := conn.Exec(ctx, "create schema if not exists "+schema); err != nil {
 		return fmt.Errorf("create schema %s: %w", schema, err)
 	}
@@ -52,34 +58,4 @@ func current(ctx context.Context, pool *pgxpool.Pool, migrator *rivermigrate.Mig
 	}
 	result, err := migrator.Validate(ctx, nil)
 	return err == nil && result.OK
-}
-
-const lockKey = "hashtextextended('homeroom job queue', 0)"
-
-// lock waits by asking, since a session that waits inside Postgres could hold up the building of an index.
-func lock(ctx context.Context, conn *pgxpool.Conn) error {
-	ticker := time.NewTicker(50 * time.Millisecond)
-	defer ticker.Stop()
-	for {
-		var mine bool
-		if err := conn.QueryRow(ctx, "select pg_try_advisory_lock("+lockKey+")").Scan(&mine); err != nil {
-			return fmt.Errorf("lock the job queue's migrations: %w", err)
-		}
-		if mine {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return errors.New("another process is migrating the job queue, and does not end")
-		case <-ticker.C:
-		}
-	}
-}
-
-func unlock(ctx context.Context, conn *pgxpool.Conn) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-	defer cancel()
-	if _, err := conn.Exec(ctx, "select pg_advisory_unlock("+lockKey+")"); err != nil {
-		_ = conn.Conn().Close(ctx) // which gives the lock back too
-	}
 }

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"homeroom/internal/killpoint"
+	"homeroom/internal/postgres"
 )
 
 // River gives a job whose process died to another only after a time that no attempt may exceed, since it cannot tell a dead
@@ -22,8 +24,8 @@ import (
 // job and taking its lock are two steps.
 var rescueEvery = killpoint.Hasten(5 * time.Second)
 
-// jobLock is the key of the lock of the job $1.
-const jobLock = `hashtextextended('homeroom job ' || $1::bigint, 0)`
+// jobLockPrefix and a job's number are the name of its lock.
+const jobLockPrefix = "homeroom job "
 
 // holding runs f while this process holds the job's lock.
 func holding(ctx context.Context, pool *pgxpool.Pool, job int64, f func() error) error {
@@ -32,16 +34,11 @@ func holding(ctx context.Context, pool *pgxpool.Pool, job int64, f func() error)
 		return fmt.Errorf("connect to lock job %d: %w", job, err)
 	}
 	defer conn.Release()
-	if _, err := conn.Exec(ctx, `select pg_advisory_lock(`+jobLock+`)`, job); err != nil {
+	id := postgres.NamedLock(jobLockPrefix + strconv.FormatInt(job, 10))
+	if err := postgres.Lock(ctx, conn.Conn(), id, 0); err != nil {
 		return fmt.Errorf("lock job %d: %w", job, err)
 	}
-	defer func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-		defer cancel()
-		if _, err := conn.Exec(ctx, `select pg_advisory_unlock(`+jobLock+`)`, job); err != nil {
-			_ = conn.Conn().Close(ctx) // which gives the lock back too
-		}
-	}()
+	defer postgres.Unlock(ctx, conn.Conn(), id)
 	return f()
 }
 
@@ -76,7 +73,8 @@ func rescueOnce(ctx context.Context, pool *pgxpool.Pool) error {
 		_, failed := pool.Exec(ctx, `
 			update `+schema+`.river_job
 			set state = 'available', scheduled_at = now()
-			where id = $1 and state = 'running' and pg_try_advisory_xact_lock(`+jobLock+`)`, id)
+			where id = $1 and state = 'running' and pg_try_advisory_xact_lock(hashtextextended($2::text || $1::bigint, 0))`,
+			id, jobLockPrefix)
 		err = errors.Join(err, failed)
 	}
 	return err

@@ -1,4 +1,4 @@
-// Package postgres answers questions about Postgres's errors.
+// Package postgres reads Postgres's errors, takes its advisory locks, and notices when a connection to it is lost.
 package postgres
 
 import (
