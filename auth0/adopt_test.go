@@ -7,6 +7,7 @@ import (
 
 	"homeroom/auth0/auth0test"
 	"homeroom/identity"
+	"homeroom/internal/flaky"
 )
 
 // strangers is a login that its owner made on Auth0's own page, with what others wrote on it.
@@ -100,8 +101,8 @@ func TestAnEmailIsMarkedAsVerified(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, kind := range []auth0test.FaultKind{auth0test.FaultLostAnswer, auth0test.FaultStatusAfter} {
-		tenant.Inject(auth0test.Fault{Method: "PATCH", Kind: kind})
+	for _, kind := range []flaky.Kind{flaky.LostAnswer, flaky.StatusAfter} {
+		tenant.Inject(flaky.Fault{Method: "PATCH", Kind: kind})
 		if err := client.Verify(t.Context(), made.ID); err != nil {
 			t.Fatal(err)
 		}

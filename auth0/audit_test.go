@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"testing"
 
-	"homeroom/auth0/auth0test"
 	"homeroom/identity"
+	"homeroom/internal/flaky"
 )
 
 func TestOurOrganizationsAreListed(t *testing.T) {
@@ -38,9 +38,9 @@ func TestOurOrganizationsAreListed(t *testing.T) {
 		})
 		return listed, err
 	}
-	for _, kind := range []auth0test.FaultKind{"", auth0test.FaultLostAnswer, auth0test.FaultTruncated, auth0test.FaultStatusBefore} {
+	for _, kind := range []flaky.Kind{"", flaky.LostAnswer, flaky.Truncated, flaky.StatusBefore} {
 		if kind != "" {
-			tenant.Inject(auth0test.Fault{Method: "GET", Path: "/api/v2/organizations", Skip: 1, Kind: kind})
+			tenant.Inject(flaky.Fault{Method: "GET", Path: "/api/v2/organizations", Skip: 1, Kind: kind})
 		}
 		listed, err := list()
 		if err != nil || len(listed) != 161 {
@@ -50,7 +50,7 @@ func TestOurOrganizationsAreListed(t *testing.T) {
 			t.Errorf("the enrolment's is listed as %+v", o)
 		}
 	}
-	tenant.Inject(auth0test.Fault{Method: "GET", Path: "/api/v2/organizations", Skip: 1, Kind: auth0test.FaultStatusBefore, Times: -1})
+	tenant.Inject(flaky.Fault{Method: "GET", Path: "/api/v2/organizations", Skip: 1, Kind: flaky.StatusBefore, Times: -1})
 	if _, err := list(); !identity.Temporary(err) {
 		t.Errorf("a list that breaks off: %v; want a temporary error", err)
 	}

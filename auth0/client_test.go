@@ -35,18 +35,6 @@ func newClient(t *testing.T, cfg auth0.Config) *auth0.Client {
 	return client
 }
 
-// faults are those of the conformance suite in the tenant's terms.
-var faults = map[identitytest.Fault]auth0test.Fault{
-	identitytest.LostAnswer:   {Kind: auth0test.FaultLostAnswer},
-	identitytest.Truncated:    {Kind: auth0test.FaultTruncated},
-	identitytest.Hang:         {Kind: auth0test.FaultHang, WorkFirst: true},
-	identitytest.StatusAfter:  {Kind: auth0test.FaultStatusAfter},
-	identitytest.StatusBefore: {Kind: auth0test.FaultStatusBefore},
-	identitytest.Reset:        {Kind: auth0test.FaultResetBefore},
-	identitytest.Throttled:    {Kind: auth0test.FaultRateLimited},
-	identitytest.Unauthorized: {Kind: auth0test.FaultUnauthorized},
-}
-
 // anno is when seeded users were made, or soon after.
 var anno = time.Date(2026, 3, 1, 23, 59, 59, 0, time.UTC)
 
@@ -76,7 +64,7 @@ func fixture(t *testing.T, tenant *auth0test.Server, cfg auth0.Config, now *cloc
 		Enrol:    enrolFixture(t, tenant, cfg, now),
 		Provider: newClient(t, cfg),
 		Inject: func(kind identitytest.Fault) {
-			fault := faults[kind]
+			fault := kind.Flaky()
 			fault.Method, fault.Path = http.MethodPost, "/api/v2/users"
 			tenant.Inject(fault)
 		},
@@ -86,7 +74,7 @@ func fixture(t *testing.T, tenant *auth0test.Server, cfg auth0.Config, now *cloc
 		Opens:        opener(t, tenant, cfg),
 		List: &identitytest.ListFixture{
 			Inject: func(kind identitytest.Fault, skip int) {
-				fault := faults[kind]
+				fault := kind.Flaky()
 				fault.Method, fault.Path, fault.Skip = http.MethodGet, "/api/v2/users", skip
 				tenant.Inject(fault)
 			},

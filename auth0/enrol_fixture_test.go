@@ -30,7 +30,7 @@ func enrolFixture(t *testing.T, tenant *auth0test.Server, cfg auth0.Config, now 
 	fixture := &identitytest.EnrolFixture{
 		Roles: []string{identity.RoleOwner, identity.RoleAdmin, identity.RoleMember},
 		Inject: func(kind identitytest.Fault, skip int) {
-			fault := faults[kind]
+			fault := kind.Flaky()
 			fault.Match, fault.Skip = isWrite, skip
 			tenant.Inject(fault)
 		},

@@ -12,6 +12,7 @@ import (
 	"homeroom/auth0"
 	"homeroom/auth0/auth0test"
 	"homeroom/identity"
+	"homeroom/internal/flaky"
 	"homeroom/internal/secret"
 )
 
@@ -30,7 +31,7 @@ func TestASessionIsForOurOwnAPI(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tenant.Inject(auth0test.Fault{Path: "/oauth/token", Kind: auth0test.FaultLostAnswer})
+	tenant.Inject(flaky.Fault{Path: "/oauth/token", Kind: flaky.LostAnswer})
 	session, err := client.OpenSession(t.Context(), email, password, "203.0.113.7")
 	if err != nil {
 		t.Fatal(err)

@@ -17,6 +17,7 @@ import (
 	"homeroom/auth0"
 	"homeroom/auth0/auth0test"
 	"homeroom/identity"
+	"homeroom/internal/flaky"
 )
 
 // wiretap keeps what a client sends to the Management API.
@@ -199,23 +200,23 @@ func TestStrangersMetadataIsReadLeniently(t *testing.T) {
 
 func TestReadsAndDeletesAreRepeated(t *testing.T) {
 	t.Parallel()
-	for _, kind := range []auth0test.FaultKind{
-		auth0test.FaultStatusBefore, auth0test.FaultLostAnswer, auth0test.FaultResetBefore, auth0test.FaultTruncated,
+	for _, kind := range []flaky.Kind{
+		flaky.StatusBefore, flaky.LostAnswer, flaky.Reset, flaky.Truncated,
 	} {
 		t.Run(string(kind), func(t *testing.T) {
 			t.Parallel()
 			tenant := auth0test.Start(t, auth0test.Config{})
 			client := newClient(t, configOf(tenant))
 			user, ctx := newUser(), context.Background()
-			tenant.Inject(auth0test.Fault{Path: "/oauth/token", Kind: kind})
+			tenant.Inject(flaky.Fault{Path: "/oauth/token", Kind: kind})
 			if _, err := client.Create(ctx, user); err != nil {
 				t.Fatal(err)
 			}
-			tenant.Inject(auth0test.Fault{Method: http.MethodGet, Kind: kind})
+			tenant.Inject(flaky.Fault{Method: http.MethodGet, Kind: kind})
 			if _, err := client.Lookup(ctx, user.ID); err != nil {
 				t.Error(err)
 			}
-			tenant.Inject(auth0test.Fault{Method: http.MethodDelete, Kind: kind})
+			tenant.Inject(flaky.Fault{Method: http.MethodDelete, Kind: kind})
 			if err := client.Delete(ctx, user.ID); err != nil {
 				t.Error(err)
 			}

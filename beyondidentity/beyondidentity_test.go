@@ -49,18 +49,6 @@ func newUser() identity.NewUser {
 // creates are where users are made.
 var creates = map[beyondidentity.Version]string{beyondidentity.V1: "/v1/manage/users", beyondidentity.V2: "/v2/users"}
 
-// faults are those of the conformance suite in the simulator's terms.
-var faults = map[identitytest.Fault]flaky.Kind{
-	identitytest.LostAnswer:   flaky.LostAnswer,
-	identitytest.Truncated:    flaky.Truncated,
-	identitytest.Hang:         flaky.Hang,
-	identitytest.StatusAfter:  flaky.StatusAfter,
-	identitytest.StatusBefore: flaky.StatusBefore,
-	identitytest.Reset:        flaky.Reset,
-	identitytest.Throttled:    flaky.RateLimited,
-	identitytest.Unauthorized: flaky.Unauthorized,
-}
-
 func TestProvider(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -79,7 +67,9 @@ func TestProvider(t *testing.T) {
 				return identitytest.Fixture{
 					Provider: newClient(t, configOf(tenant, c.version)),
 					Inject: func(kind identitytest.Fault) {
-						tenant.Inject(flaky.Fault{Method: http.MethodPost, Path: creates[c.version], Kind: faults[kind]})
+						fault := kind.Flaky()
+						fault.Method, fault.Path = http.MethodPost, creates[c.version]
+						tenant.Inject(fault)
 					},
 					Creates: func() int { return tenant.CountCalls(http.MethodPost, creates[c.version]) },
 					OwnIDs:  true,
@@ -148,7 +138,7 @@ func TestTheResetOfARateLimitIsSecondsToWait(t *testing.T) {
 	t.Parallel()
 	tenant := bitest.Start(t, bitest.Config{})
 	client := newClient(t, configOf(tenant, beyondidentity.V2))
-	tenant.Inject(flaky.Fault{Path: "/v2/users", Kind: flaky.RateLimited, After: 30 * time.Second})
+	tenant.Inject(flaky.Fault{Path: "/v2/users", Kind: flaky.RateLimited, RetryAfter: 30 * time.Second})
 	for range 2 {
 		_, err := client.Create(t.Context(), newUser())
 		var u *identity.Unavailable

@@ -13,6 +13,7 @@ import (
 	"homeroom/catalog"
 	"homeroom/doctor"
 	"homeroom/identity"
+	"homeroom/internal/flaky"
 	"homeroom/tenant"
 )
 
@@ -132,7 +133,7 @@ func TestAProviderThatDoesNotAnswerIsNotTakenForAnEmptyOne(t *testing.T) {
 	t.Parallel()
 	w := setup(t, 0)
 	w.school()
-	w.auth0.Inject(auth0test.Fault{Method: "GET", Path: "/api/v2/users", Kind: auth0test.FaultStatusBefore, Status: 500, Times: -1})
+	w.auth0.Inject(flaky.Fault{Method: "GET", Path: "/api/v2/users", Kind: flaky.StatusBefore, Status: 500, Times: -1})
 	w.finds("identities_unreachable")
 	w.auth0.ClearFaults()
 	w.finds("")

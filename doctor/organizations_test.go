@@ -8,10 +8,10 @@ import (
 	"github.com/google/uuid"
 
 	"homeroom/auth0"
-	"homeroom/auth0/auth0test"
 	"homeroom/catalog"
 	"homeroom/doctor"
 	"homeroom/identity"
+	"homeroom/internal/flaky"
 	"homeroom/signup"
 )
 
@@ -179,8 +179,8 @@ func TestOrganizationsThatAreNotListed(t *testing.T) {
 	t.Parallel()
 	w := setup(t, 0, withPlaces)
 	w.school()
-	w.auth0.Inject(auth0test.Fault{
-		Method: "GET", Path: "/api/v2/organizations", Kind: auth0test.FaultStatusBefore, Status: 500, Times: -1,
+	w.auth0.Inject(flaky.Fault{
+		Method: "GET", Path: "/api/v2/organizations", Kind: flaky.StatusBefore, Status: 500, Times: -1,
 	})
 	w.finds("identities_unreachable")
 	w.auth0.ClearFaults()

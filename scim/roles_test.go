@@ -188,7 +188,7 @@ func TestAPauseHoldsTheNextCallBack(t *testing.T) {
 	if err := client.Prepare(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	server.Inject(flaky.Fault{Method: http.MethodPatch, Kind: flaky.RateLimited, After: 40 * time.Second})
+	server.Inject(flaky.Fault{Method: http.MethodPatch, Kind: flaky.RateLimited, RetryAfter: 40 * time.Second})
 	for range 2 {
 		_, err := client.Enrol(t.Context(), place)
 		if wait := identity.RetryAfter(err); !identity.Temporary(err) || wait < 30*time.Second || wait > 40*time.Second {

@@ -12,7 +12,6 @@ import (
 
 	"homeroom/identity"
 	"homeroom/identity/identitytest"
-	"homeroom/internal/flaky"
 	"homeroom/internal/secret"
 	"homeroom/scim"
 	"homeroom/scim/scimtest"
@@ -57,18 +56,6 @@ func newUser() identity.NewUser {
 	return identity.NewUser{ID: uuid.New(), Email: "ada.canary@lincoln.example", Password: password, GivenName: "Ada"}
 }
 
-// faults are those of the conformance suite in the simulator's terms.
-var faults = map[identitytest.Fault]flaky.Kind{
-	identitytest.LostAnswer:   flaky.LostAnswer,
-	identitytest.Truncated:    flaky.Truncated,
-	identitytest.Hang:         flaky.Hang,
-	identitytest.StatusAfter:  flaky.StatusAfter,
-	identitytest.StatusBefore: flaky.StatusBefore,
-	identitytest.Reset:        flaky.Reset,
-	identitytest.Throttled:    flaky.RateLimited,
-	identitytest.Unauthorized: flaky.Unauthorized,
-}
-
 // clock is one that a server and its client share, and that a test moves on.
 type clock struct{ ahead atomic.Int64 }
 
@@ -83,7 +70,9 @@ func fixture(t *testing.T, quirks scimtest.Quirks) identitytest.Fixture {
 	return identitytest.Fixture{
 		Provider: newClient(t, cfg),
 		Inject: func(kind identitytest.Fault) {
-			server.Inject(flaky.Fault{Method: http.MethodPost, Path: usersAt, Kind: faults[kind]})
+			fault := kind.Flaky()
+			fault.Method, fault.Path = http.MethodPost, usersAt
+			server.Inject(fault)
 		},
 		Creates:      func() int { return server.CountCalls(http.MethodPost, usersAt) },
 		Password:     password,
@@ -96,7 +85,9 @@ func fixture(t *testing.T, quirks scimtest.Quirks) identitytest.Fixture {
 		Enrol: &identitytest.EnrolFixture{
 			Roles: []string{identity.RoleOwner, identity.RoleAdmin},
 			Inject: func(kind identitytest.Fault, skip int) {
-				server.Inject(flaky.Fault{Method: http.MethodPatch, Path: rolesAt, Kind: faults[kind], Skip: skip})
+				fault := kind.Flaky()
+				fault.Method, fault.Path, fault.Skip = http.MethodPatch, rolesAt, skip
+				server.Inject(fault)
 			},
 			Recover: func() {
 				server.ClearFaults()

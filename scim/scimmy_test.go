@@ -40,7 +40,7 @@ func scimmyFixture(t *testing.T, address *url.URL) identitytest.Fixture {
 		return flaky.Service{
 			Handler: proxy,
 			Fail:    func(w http.ResponseWriter, status int) { http.Error(w, "Injected failure", status) },
-			Throttle: func(w http.ResponseWriter, after time.Duration) {
+			Throttle: func(w http.ResponseWriter, _ *http.Request, after time.Duration) {
 				w.Header().Set("Retry-After", strconv.Itoa(int(after.Seconds())))
 				w.WriteHeader(http.StatusTooManyRequests)
 			},
@@ -58,7 +58,9 @@ func scimmyFixture(t *testing.T, address *url.URL) identitytest.Fixture {
 	return identitytest.Fixture{
 		Provider: newClient(t, cfg),
 		Inject: func(kind identitytest.Fault) {
-			server.Inject(flaky.Fault{Method: http.MethodPost, Path: users, Kind: faults[kind]})
+			fault := kind.Flaky()
+			fault.Method, fault.Path = http.MethodPost, users
+			server.Inject(fault)
 		},
 		Creates:      func() int { return server.CountCalls(http.MethodPost, users) },
 		Password:     password,
@@ -68,7 +70,9 @@ func scimmyFixture(t *testing.T, address *url.URL) identitytest.Fixture {
 		Enrol: &identitytest.EnrolFixture{
 			Roles: []string{identity.RoleOwner},
 			Inject: func(kind identitytest.Fault, skip int) {
-				server.Inject(flaky.Fault{Method: http.MethodPatch, Path: groups, Kind: faults[kind], Skip: skip})
+				fault := kind.Flaky()
+				fault.Method, fault.Path, fault.Skip = http.MethodPatch, groups, skip
+				server.Inject(fault)
 			},
 			Recover: func() {
 				server.ClearFaults()

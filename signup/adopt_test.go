@@ -9,6 +9,7 @@ import (
 	"homeroom/auth0/auth0test"
 	"homeroom/catalog"
 	"homeroom/identity"
+	"homeroom/internal/flaky"
 	"homeroom/signup"
 )
 
@@ -58,7 +59,7 @@ func TestALoginIsTakenOnWhateverDies(t *testing.T) {
 	b := setup(t, 1)
 	login := b.person(t, "ada@lincoln.example")
 	for range 3 { // all its attempts
-		b.auth0.Inject(auth0test.Fault{Method: "PATCH", Path: "/api/v2/users/", Kind: auth0test.FaultLostAnswer, Times: 1})
+		b.auth0.Inject(flaky.Fault{Method: "PATCH", Path: "/api/v2/users/", Kind: flaky.LostAnswer, Times: 1})
 	}
 	req := withLogin(login)
 	_, err := b.service.Begin(t.Context(), req)

@@ -8,9 +8,9 @@ import (
 
 	"github.com/google/uuid"
 
-	"homeroom/auth0/auth0test"
 	"homeroom/catalog"
 	"homeroom/identity"
+	"homeroom/internal/flaky"
 	"homeroom/signup"
 )
 
@@ -19,14 +19,14 @@ const usersPath = "/api/v2/users"
 // TestAnUnknownOutcomeIsSettled loses the provider's answer in every way; the user must be made exactly once.
 func TestAnUnknownOutcomeIsSettled(t *testing.T) {
 	t.Parallel()
-	for name, fault := range map[string]auth0test.Fault{
-		"answer lost after the work":     {Kind: auth0test.FaultLostAnswer},
-		"answer cut in the middle":       {Kind: auth0test.FaultTruncated},
-		"503 after the work":             {Kind: auth0test.FaultStatusAfter, Status: 503},
-		"500 before the work":            {Kind: auth0test.FaultStatusBefore, Status: 500},
-		"connection reset before it":     {Kind: auth0test.FaultResetBefore},
-		"504 before the work, two times": {Kind: auth0test.FaultStatusBefore, Status: 504, Times: 2},
-		"token expired":                  {Kind: auth0test.FaultUnauthorized},
+	for name, fault := range map[string]flaky.Fault{
+		"answer lost after the work":     {Kind: flaky.LostAnswer},
+		"answer cut in the middle":       {Kind: flaky.Truncated},
+		"503 after the work":             {Kind: flaky.StatusAfter, Status: 503},
+		"500 before the work":            {Kind: flaky.StatusBefore, Status: 500},
+		"connection reset before it":     {Kind: flaky.Reset},
+		"504 before the work, two times": {Kind: flaky.StatusBefore, Status: 504, Times: 2},
+		"token expired":                  {Kind: flaky.Unauthorized},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -46,18 +46,18 @@ func TestAnUnknownOutcomeIsSettled(t *testing.T) {
 func TestTheProviderIsAway(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		create auth0test.FaultKind
+		create flaky.Kind
 		status catalog.Status
 		users  int
 	}{
-		"after it has made the user":  {auth0test.FaultLostAnswer, catalog.SignupReady, 1},
-		"before it has made the user": {auth0test.FaultStatusBefore, catalog.Expired, 0},
+		"after it has made the user":  {flaky.LostAnswer, catalog.SignupReady, 1},
+		"before it has made the user": {flaky.StatusBefore, catalog.Expired, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := setup(t, 1)
-			b.auth0.Inject(auth0test.Fault{Method: "POST", Path: usersPath, Kind: c.create})
-			b.auth0.Inject(auth0test.Fault{Path: usersPath, Kind: auth0test.FaultStatusBefore, Times: -1})
+			b.auth0.Inject(flaky.Fault{Method: "POST", Path: usersPath, Kind: c.create})
+			b.auth0.Inject(flaky.Fault{Path: usersPath, Kind: flaky.StatusBefore, Times: -1})
 			req := request()
 			_, err := b.service.Begin(t.Context(), req)
 			var unavailable *signup.Unavailable
@@ -87,7 +87,7 @@ func TestTheProviderIsAway(t *testing.T) {
 func TestARateLimitLeavesNothing(t *testing.T) {
 	t.Parallel()
 	b := setup(t, 1)
-	b.auth0.Inject(auth0test.Fault{Method: "POST", Path: usersPath, Kind: auth0test.FaultRateLimited, Times: -1, RetryAfter: time.Minute})
+	b.auth0.Inject(flaky.Fault{Method: "POST", Path: usersPath, Kind: flaky.RateLimited, Times: -1, RetryAfter: time.Minute})
 	_, err := b.service.Begin(t.Context(), request())
 	var unavailable *signup.Unavailable
 	if !errors.As(err, &unavailable) || unavailable.What != signup.Capacity || unavailable.RetryAfter <= 0 {

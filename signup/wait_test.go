@@ -11,8 +11,8 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
-	"homeroom/auth0/auth0test"
 	"homeroom/catalog"
+	"homeroom/internal/flaky"
 	"homeroom/signup"
 )
 
@@ -217,7 +217,7 @@ func TestAConfirmationOutlivesItsProcess(t *testing.T) {
 	t.Parallel()
 	b := setup(t, 1, verifyFirst)
 	id := b.waits(t, request(), catalog.AwaitingVerification)
-	b.auth0.Inject(auth0test.Fault{Method: "PATCH", Path: "/api/v2/users/", Kind: auth0test.FaultLostAnswer, Times: 1})
+	b.auth0.Inject(flaky.Fault{Method: "PATCH", Path: "/api/v2/users/", Kind: flaky.LostAnswer, Times: 1})
 	if _, err := b.service.Activate(t.Context(), b.service.ActivationToken(id), chosen); err != nil {
 		var unavailable *signup.Unavailable
 		if !errors.As(err, &unavailable) {

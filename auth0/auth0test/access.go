@@ -18,13 +18,22 @@ func (s *Server) managed(next http.HandlerFunc, scopes ...string) http.HandlerFu
 			refusal.write(w)
 			return
 		}
-		answer := newAnswer()
-		next(answer, r)
-		if answer.status < http.StatusMultipleChoices {
-			state.write(answer.header)
-		}
-		answer.send(w)
+		next(limitedWriter{w, state}, r)
 	}
+}
+
+// limitedWriter adds the headers of the rate limit to a success.
+type limitedWriter struct {
+	http.ResponseWriter
+	state rateState
+}
+
+// WriteHeader implements [http.ResponseWriter].
+func (w limitedWriter) WriteHeader(status int) {
+	if status < http.StatusMultipleChoices {
+		w.state.write(w.Header())
+	}
+	w.ResponseWriter.WriteHeader(status)
 }
 
 func (s *Server) authorize(h http.Header, r *http.Request, scopes []string) *problem {

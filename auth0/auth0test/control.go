@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"slices"
 	"time"
+
+	"homeroom/internal/flaky"
 )
 
 // newControls are the handles of a simulator in another process: what Server's methods do, over HTTP.
@@ -80,28 +82,28 @@ func (s *Server) controlTokens(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) controlFaults(w http.ResponseWriter, r *http.Request) {
 	var req struct {
-		Method     string    `json:"method"`
-		Path       string    `json:"path"`
-		Kind       FaultKind `json:"kind"`
-		Skip       int       `json:"skip"`
-		Times      int       `json:"times"`
-		Delay      span      `json:"delay"`
-		WorkFirst  bool      `json:"work_first"`
-		Status     int       `json:"status"`
-		RetryAfter span      `json:"retry_after"`
+		Method     string     `json:"method"`
+		Path       string     `json:"path"`
+		Kind       flaky.Kind `json:"kind"`
+		Skip       int        `json:"skip"`
+		Times      int        `json:"times"`
+		Delay      span       `json:"delay"`
+		WorkFirst  bool       `json:"work_first"`
+		Status     int        `json:"status"`
+		RetryAfter span       `json:"retry_after"`
 	}
 	if !readControl(w, r, &req) {
 		return
 	}
-	if !slices.Contains(faultKinds, req.Kind) {
-		controlError(w, http.StatusBadRequest, fmt.Errorf("kind must be one of %v", faultKinds))
+	if !slices.Contains(flaky.Kinds(), req.Kind) {
+		controlError(w, http.StatusBadRequest, fmt.Errorf("kind must be one of %v", flaky.Kinds()))
 		return
 	}
 	if req.Status != 0 && (req.Status < 200 || req.Status > 599) {
 		controlError(w, http.StatusBadRequest, fmt.Errorf("status %d is no final HTTP status", req.Status))
 		return
 	}
-	s.Inject(Fault{
+	s.Inject(flaky.Fault{
 		Method: req.Method, Path: req.Path, Kind: req.Kind, Skip: req.Skip, Times: req.Times,
 		Delay: time.Duration(req.Delay), WorkFirst: req.WorkFirst, Status: req.Status,
 		RetryAfter: time.Duration(req.RetryAfter),
@@ -111,7 +113,7 @@ func (s *Server) controlFaults(w http.ResponseWriter, r *http.Request) {
 
 // readControl decodes strictly: a misspelt member would silently inject another fault than the one meant.
 func readControl(w http.ResponseWriter, r *http.Request, into any) bool {
-	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
+	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<20))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(into); err != nil {
 		controlError(w, http.StatusBadRequest, fmt.Errorf("read the request: %w", err))
@@ -145,7 +147,7 @@ Anybody who reaches this address can make any token, so keep it on your own mach
 func (s *Server) getPage(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	_ = pageTemplate.Execute(w, map[string]any{ // the caller may be gone
-		"URL": s.URL(), "Client": s.cfg.ClientID, "Audience": s.cfg.Audience, "Kinds": faultKinds,
+		"URL": s.URL(), "Client": s.cfg.ClientID, "Audience": s.cfg.Audience, "Kinds": flaky.Kinds(),
 		"Users": len(s.Users()), "Calls": len(s.Calls()),
 	})
 }

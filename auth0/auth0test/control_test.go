@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"homeroom/auth0/auth0test"
+	"homeroom/internal/flaky"
 )
 
 func TestControls(t *testing.T) {
@@ -34,7 +35,7 @@ func TestControls(t *testing.T) {
 		t.Errorf("mails: %s", rep.Raw)
 	}
 	rep = tn.call("GET", "/_sim/calls", "")
-	var calls []auth0test.Call
+	var calls []flaky.Call
 	if err := json.Unmarshal([]byte(rep.Raw), &calls); err != nil || len(calls) != 2 || calls[1].Status != 502 {
 		t.Errorf("calls: %v %s", err, rep.Raw)
 	}

@@ -40,6 +40,15 @@ func (p problem) write(w http.ResponseWriter) {
 	writeJSON(w, p.Status, p)
 }
 
+// fail is the answer of a fault, and to a body that is larger than any profile may be [GUESS].
+func fail(w http.ResponseWriter, status int) {
+	message := "Injected failure"
+	if status == http.StatusRequestEntityTooLarge {
+		message = "Payload content length greater than maximum allowed: 1048576"
+	}
+	problem{Status: status, Message: message}.write(w)
+}
+
 // badBody refuses the request's body for reason, in the form that was recorded at other endpoints.
 func badBody(reason string) *problem {
 	return &problem{

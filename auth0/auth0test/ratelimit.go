@@ -72,6 +72,16 @@ func tokenLimit(w http.ResponseWriter, state rateState) {
 	}).write(w)
 }
 
+// throttle is the refusal of a call by the limit that it falls under, which frees again after a time.
+func (s *Server) throttle(w http.ResponseWriter, r *http.Request, after time.Duration) {
+	state := rateState{limit: 2, reset: s.now().Add(after)}
+	if r.URL.Path == tokenPath {
+		tokenLimit(w, state)
+	} else {
+		globalLimit(w, state)
+	}
+}
+
 // quota counts the tokens an application was given in this hour of UTC [DOC].
 type quota struct {
 	perHour int

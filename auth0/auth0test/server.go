@@ -13,28 +13,29 @@
 package auth0test
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"homeroom/internal/flaky"
 )
 
 // Server is one tenant. All its methods may be called from many goroutines.
 type Server struct {
+	// The calls and the faults. The paths under /_sim/ are not among the calls.
+	*flaky.Server
+
 	cfg      Config
-	routes   *http.ServeMux
 	controls *http.ServeMux
 	limits   *rate.Limiter // of the Management API; nil is off
 	tokens   *rate.Limiter // of /oauth/token; nil is off
-	calls    callLog
-	faults   faultList
 	quota    quota
 	browser  *browser // has a lock of its own
 
@@ -48,10 +49,6 @@ type Server struct {
 	// directory has roles, organizations, tickets.
 	directory *directory
 	held      atomic.Pointer[[]heldConnection]
-
-	closed context.CancelFunc // ends answers that are being held back
-	life   context.Context    //nolint:containedctx // the server's own life, not a request's
-	http   *http.Server       // nil when the caller serves
 }
 
 // New makes a tenant that the caller serves, as an [http.Handler]; cfg.BaseURL must then be set, as it is the issuer.
@@ -74,11 +71,14 @@ func New(cfg Config) (*Server, error) {
 		directory: newDirectory(cfg.Roles),
 	}
 	s.holdConfigured()
-	s.life, s.closed = context.WithCancel(context.Background())
 	if err := s.load(); err != nil {
 		return nil, err
 	}
-	s.routes = s.newRoutes()
+	s.Server = flaky.New(flaky.Service{
+		Handler: s.newRoutes(), Fail: fail, Throttle: s.throttle,
+		Refuse: func(w http.ResponseWriter) { tokenRefusal(errTokenExpired.Error()).write(w) },
+		Now:    cfg.Now, Logger: cfg.Logger,
+	})
 	s.controls = s.newControls()
 	return s, nil
 }
@@ -96,12 +96,7 @@ func Listen(addr string, cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, errors.Join(err, listener.Close())
 	}
-	s.http = &http.Server{
-		Handler:           s,
-		ReadHeaderTimeout: 10 * time.Second,
-		ErrorLog:          slog.NewLogLogger(s.cfg.Logger.Handler(), slog.LevelDebug),
-	}
-	go func() { _ = s.http.Serve(listener) }() // ends with Close, which is the only error that matters
+	s.Serve(listener, s)
 	return s, nil
 }
 
@@ -129,12 +124,13 @@ func (s *Server) URL() string { return s.cfg.BaseURL }
 // Config returns the settings in force, defaults filled in: the client's id and secret among them.
 func (s *Server) Config() Config { return s.cfg }
 
-// Close stops the server and cuts the connections that are open, answers that are held back included.
-func (s *Server) Close() {
-	s.closed()
-	if s.http != nil {
-		_ = s.http.Close()
+// ServeHTTP implements [http.Handler].
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == "/" || strings.HasPrefix(r.URL.Path, "/_sim/") {
+		s.controls.ServeHTTP(w, r)
+		return
 	}
+	s.Server.ServeHTTP(w, r)
 }
 
 func (s *Server) newRoutes() *http.ServeMux {

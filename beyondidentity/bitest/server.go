@@ -76,7 +76,7 @@ func Listen(addr string, cfg Config) (*Server, error) {
 			Fail: func(w http.ResponseWriter, status int) {
 				refuse(w, status, "internal_server_error", "injected failure")
 			},
-			Throttle: func(w http.ResponseWriter, after time.Duration) {
+			Throttle: func(w http.ResponseWriter, _ *http.Request, after time.Duration) {
 				w.Header().Set("RateLimit-Limit", "30")
 				w.Header().Set("RateLimit-Remaining", "0")
 				w.Header().Set("RateLimit-Reset", strconv.Itoa(int(math.Ceil(after.Seconds()))))

@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"homeroom/auth0/auth0test"
 	"homeroom/internal/devpg"
+	"homeroom/internal/flaky"
 	"homeroom/internal/pgtest"
 )
 
@@ -19,7 +19,7 @@ func TestTheAnswerOfTheProviderIsLostAndTheProcessDies(t *testing.T) {
 	w := newWorld(t, postgres.URL("catalog"), postgres.URL("postgres"), 1)
 	victim := w.start(t)
 	w.settled(t)
-	w.auth0.Inject(auth0test.Fault{Method: "POST", Path: "/api/v2/users", Kind: auth0test.FaultHang, WorkFirst: true})
+	w.auth0.Inject(flaky.Fault{Method: "POST", Path: "/api/v2/users", Kind: flaky.Hang, WorkFirst: true})
 	school := newSchool(1)
 	answered := make(chan struct{})
 	go func() {

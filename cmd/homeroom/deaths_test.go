@@ -14,6 +14,7 @@ import (
 
 	"homeroom/auth0/auth0test"
 	"homeroom/catalog"
+	"homeroom/internal/flaky"
 )
 
 // posts repeats the sign-up until the process is dead.
@@ -80,14 +81,14 @@ func succeeds(t *testing.T, _ *world, victim *process, s school) {
 // weaklyInDoubt: an earlier attempt may still be on its way.
 func weaklyInDoubt(t *testing.T, w *world, victim *process, s school) {
 	t.Helper()
-	w.auth0.Inject(auth0test.Fault{Method: "POST", Path: "/api/v2/users", Kind: auth0test.FaultResetBefore})
+	w.auth0.Inject(flaky.Fault{Method: "POST", Path: "/api/v2/users", Kind: flaky.Reset})
 	weakly(t, w, victim, s)
 }
 
 // unanswered: the provider makes the user and says nothing.
 func unanswered(t *testing.T, w *world, victim *process, s school) {
 	t.Helper()
-	w.auth0.Inject(auth0test.Fault{Path: "/api/v2/users", Kind: auth0test.FaultHang, WorkFirst: true, Times: -1})
+	w.auth0.Inject(flaky.Fault{Path: "/api/v2/users", Kind: flaky.Hang, WorkFirst: true, Times: -1})
 	if status, body, err := s.post(t.Context(), victim.url); err == nil {
 		t.Fatalf("answered %d %s", status, body)
 	}
@@ -130,7 +131,7 @@ func parked(t *testing.T, w *world, _ *process, s school) {
 // expiredMeanwhile: another process decides that the sign-up is over while this one is still making its identity.
 func expiredMeanwhile(t *testing.T, w *world, victim *process, s school) {
 	t.Helper()
-	w.auth0.Inject(auth0test.Fault{Method: "POST", Path: "/api/v2/users", Kind: auth0test.FaultSlow, WorkFirst: true, Delay: 4 * time.Second})
+	w.auth0.Inject(flaky.Fault{Method: "POST", Path: "/api/v2/users", Kind: flaky.Slow, WorkFirst: true, Delay: 4 * time.Second})
 	answered := make(chan struct{})
 	go func() {
 		defer close(answered)

@@ -4,7 +4,7 @@ import (
 	"sync"
 	"testing"
 
-	"homeroom/auth0/auth0test"
+	"homeroom/internal/flaky"
 	"homeroom/internal/pgtest"
 )
 
@@ -49,12 +49,12 @@ func TestFaultsBetweenUsAndTheOthers(t *testing.T) {
 }
 
 // answered are the faults of a provider that answers.
-var answered = []auth0test.Fault{
-	{Kind: auth0test.FaultStatusBefore, Status: 500, Times: 3},
-	{Kind: auth0test.FaultStatusAfter, Status: 503, Times: 3},
-	{Kind: auth0test.FaultRateLimited, Times: 4},
-	{Kind: auth0test.FaultLostAnswer, Times: 3},
-	{Kind: auth0test.FaultUnauthorized, Times: 2},
+var answered = []flaky.Fault{
+	{Kind: flaky.StatusBefore, Status: 500, Times: 3},
+	{Kind: flaky.StatusAfter, Status: 503, Times: 3},
+	{Kind: flaky.RateLimited, Times: 4},
+	{Kind: flaky.LostAnswer, Times: 3},
+	{Kind: flaky.Unauthorized, Times: 2},
 }
 
 // through signs schools up, more than there are spares, during a fault that begins between two of them and ends after a

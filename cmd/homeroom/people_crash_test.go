@@ -8,6 +8,7 @@ import (
 
 	"homeroom/auth0"
 	"homeroom/auth0/auth0test"
+	"homeroom/internal/flaky"
 	"homeroom/internal/pgtest"
 	"homeroom/internal/secret"
 )
@@ -175,7 +176,7 @@ func adopted(t *testing.T, w *peopleWorld, survivor *process, s school) {
 func loginRemoved(t *testing.T, w *peopleWorld, victim *process, s school) {
 	t.Helper()
 	// The organization is made, and the membership fails until the login is gone.
-	w.auth0.Inject(auth0test.Fault{Method: "POST", Path: "/api/v2/organizations/", Kind: auth0test.FaultStatusBefore, Times: -1})
+	w.auth0.Inject(flaky.Fault{Method: "POST", Path: "/api/v2/organizations/", Kind: flaky.StatusBefore, Times: -1})
 	eventually(t, "the organization", func() (bool, error) {
 		_, _, err := s.post(t.Context(), victim.url)
 		w.confirm(t, victim, s, chosenPassword)

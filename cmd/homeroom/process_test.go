@@ -22,6 +22,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"homeroom/auth0/auth0test"
+	"homeroom/internal/flaky"
 	"homeroom/internal/pgtest"
 	"homeroom/internal/secret"
 	"homeroom/tenant"
@@ -343,7 +344,7 @@ func auditServer(t *testing.T, serverURL string, known map[string]bool) {
 
 // slowCreate makes the next create of a user slow, and returns a wait until it has begun.
 func (w *world) slowCreate() (begun func(t *testing.T)) {
-	w.auth0.Inject(auth0test.Fault{Method: "POST", Path: "/api/v2/users", Kind: auth0test.FaultSlow, WorkFirst: true, Delay: 2 * time.Second})
+	w.auth0.Inject(flaky.Fault{Method: "POST", Path: "/api/v2/users", Kind: flaky.Slow, WorkFirst: true, Delay: 2 * time.Second})
 	return func(t *testing.T) {
 		eventually(t, "the create", func() (bool, error) { return len(w.auth0.Users()) == 1, nil })
 	}

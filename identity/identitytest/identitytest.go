@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"homeroom/identity"
+	"homeroom/internal/flaky"
 	"homeroom/internal/secret"
 )
 
@@ -38,6 +39,20 @@ const (
 	// Unauthorized refuses our credentials (the access token, not what it was got with), and does nothing.
 	Unauthorized
 )
+
+// Flaky is the fault for a server that stands on the package flaky, and wants only its Method, Path and Skip.
+func (f Fault) Flaky() flaky.Fault {
+	return map[Fault]flaky.Fault{
+		LostAnswer:   {Kind: flaky.LostAnswer},
+		Truncated:    {Kind: flaky.Truncated},
+		Hang:         {Kind: flaky.Hang, WorkFirst: true},
+		StatusAfter:  {Kind: flaky.StatusAfter},
+		StatusBefore: {Kind: flaky.StatusBefore},
+		Reset:        {Kind: flaky.Reset},
+		Throttled:    {Kind: flaky.RateLimited},
+		Unauthorized: {Kind: flaky.Unauthorized},
+	}[f]
+}
 
 // Fixture is a provider over a server of its own, with no users.
 type Fixture struct {

@@ -1,14 +1,17 @@
 package flaky
 
 import (
-	"bytes"
-	"maps"
+	"context"
+	"fmt"
+	"math"
 	"net"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"homeroom/internal/wait"
 )
 
 // Kind is a way in which a call goes wrong.
@@ -20,52 +23,76 @@ const (
 	StatusBefore Kind = "status_before"
 	// StatusAfter does the work, then answers with Fault.Status.
 	StatusAfter Kind = "status_after"
+	// RateLimited refuses by a rate limit; the work is not done.
+	RateLimited Kind = "rate_limited"
 	// LostAnswer does the work, then closes the connection without a byte of an answer. Go's client repeats a GET by
 	// itself after that, when the connection was not a new one.
 	LostAnswer Kind = "lost_answer"
-	// Truncated does the work, then cuts the connection in the middle of the answer's body.
-	Truncated Kind = "truncated"
-	// Hang does the work, and answers nothing until the caller gives up or the server closes.
-	Hang Kind = "hang"
 	// Reset resets the connection; the work is not done.
 	Reset Kind = "reset"
-	// RateLimited refuses by a rate limit; the work is not done.
-	RateLimited Kind = "rate_limited"
+	// Truncated does the work, then cuts the connection in the middle of the answer's body.
+	Truncated Kind = "truncated"
+	// Slow waits for Fault.Delay before it answers; Fault.WorkFirst says on which side of the wait the work is. Work that
+	// comes after the wait is done even if the caller gave up meanwhile: see Server.WaitIdle.
+	Slow Kind = "slow"
+	// Hang answers nothing until the caller gives up or the server closes. With Fault.WorkFirst the work is done.
+	Hang Kind = "hang"
 	// Unauthorized refuses the access token; the work is not done.
 	Unauthorized Kind = "unauthorized"
 )
+
+// Kinds returns all kinds.
+func Kinds() []Kind {
+	return []Kind{StatusBefore, StatusAfter, RateLimited, LostAnswer, Reset, Truncated, Slow, Hang, Unauthorized}
+}
 
 // Fault makes matching calls go wrong. Of several that match, the one injected first is used up first.
 type Fault struct {
 	// Method and Path choose the calls: the method, and a prefix of the decoded path. Empty matches every one.
 	Method, Path string
+	// Match chooses among those, if it is not nil.
+	Match func(*http.Request) bool
 	// Kind is what goes wrong.
 	Kind Kind
 	// Skip is how many matching calls pass unharmed first. Defaults to 0.
 	Skip int
 	// Times is how many calls go wrong after that; negative is all. Defaults to 1.
 	Times int
+	// Delay is the wait of Slow. For other kinds it comes on top, before the answer; Hang needs none.
+	Delay time.Duration
+	// Held, if it is not nil, is called where Slow and Hang begin to wait, with the work done if WorkFirst says so. Slow
+	// waits for its return besides.
+	Held func()
+	// WorkFirst is for Slow and Hang: the work is done before the wait. Defaults to false.
+	WorkFirst bool
 	// Status is what the two status kinds answer. Defaults to 503.
 	Status int
-	// After is when the limit of RateLimited frees again. Defaults to a second.
-	After time.Duration
+	// RetryAfter is when the limit of RateLimited frees again, a second at least. The two status kinds send it in the header
+	// of that name, if it is not zero.
+	RetryAfter time.Duration
 }
 
-// Inject adds a fault.
+func (f Fault) matches(r *http.Request) bool {
+	return (f.Method == "" || f.Method == r.Method) && strings.HasPrefix(r.URL.Path, f.Path) && (f.Match == nil || f.Match(r))
+}
+
+// Inject adds a fault. It panics for a kind that does not exist.
 func (s *Server) Inject(f Fault) {
+	if !slices.Contains(Kinds(), f.Kind) {
+		panic(fmt.Sprintf("flaky: no such kind of fault: %q", f.Kind))
+	}
 	if f.Times == 0 {
 		f.Times = 1
 	}
 	if f.Status == 0 {
 		f.Status = http.StatusServiceUnavailable
 	}
-	f.After = max(f.After, time.Second)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.faults = append(s.faults, &f)
 }
 
-// ClearFaults removes the faults that were not played.
+// ClearFaults removes the faults that were not played. Answers that are being held back stay so.
 func (s *Server) ClearFaults() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -78,7 +105,7 @@ func (s *Server) take(r *http.Request) (Fault, bool) {
 	defer s.mu.Unlock()
 	for i, f := range s.faults {
 		switch {
-		case f.Method != "" && f.Method != r.Method, !strings.HasPrefix(r.URL.Path, f.Path):
+		case !f.matches(r):
 		case f.Skip > 0:
 			f.Skip--
 			return Fault{}, false
@@ -94,41 +121,75 @@ func (s *Server) take(r *http.Request) (Fault, bool) {
 	return Fault{}, false
 }
 
-// fail plays a fault.
+// fail plays a fault: it prepares the answer, waits, writes the call's end into the log, and lets go of the connection in
+// the fault's way.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, f Fault, call *Call) {
-	a := newAnswer()
-	switch f.Kind {
-	case LostAnswer, Truncated, Hang:
-		s.service.Handler.ServeHTTP(a, r)
-	case StatusAfter:
-		s.service.Handler.ServeHTTP(newAnswer(), r)
-		s.service.Fail(a, f.Status)
-	case StatusBefore:
-		s.service.Fail(a, f.Status)
-	case RateLimited:
-		s.service.Throttle(a, f.After)
-	case Unauthorized:
-		s.service.Refuse(a)
-	case Reset:
+	a := s.prepare(r, f)
+	if f.Held != nil && (f.Kind == Slow || f.Kind == Hang) {
+		f.Held()
 	}
+	s.hold(r, f)
 	switch f.Kind {
-	case LostAnswer, Reset:
+	case LostAnswer, Reset, Hang:
 		s.end(call, 0, f.Kind)
 		cut(w, f.Kind == Reset)
-	case Hang:
-		select {
-		case <-r.Context().Done():
-		case <-s.life.Done():
-		}
-		s.end(call, 0, f.Kind)
-		cut(w, false)
 	case Truncated:
 		s.end(call, a.status, f.Kind)
 		a.truncate(w)
+	case Slow:
+		if !f.WorkFirst && s.life.Err() == nil {
+			s.service.Handler.ServeHTTP(a, r)
+		}
+		s.end(call, a.status, f.Kind)
+		a.send(w)
 	default:
 		s.end(call, a.status, f.Kind)
 		a.send(w)
 	}
+}
+
+// prepare does the work, if the fault is one of those that let it be done first, and returns what is to be answered.
+func (s *Server) prepare(r *http.Request, f Fault) *answer {
+	a := newAnswer()
+	switch f.Kind {
+	case LostAnswer, Truncated:
+		s.service.Handler.ServeHTTP(a, r)
+	case Slow, Hang:
+		if f.WorkFirst {
+			s.service.Handler.ServeHTTP(a, r)
+		}
+	case StatusBefore, StatusAfter:
+		if f.Kind == StatusAfter {
+			s.service.Handler.ServeHTTP(newAnswer(), r)
+		}
+		if f.RetryAfter > 0 {
+			a.header.Set("Retry-After", strconv.Itoa(int(math.Ceil(f.RetryAfter.Seconds()))))
+		}
+		s.service.Fail(a, f.Status)
+	case RateLimited:
+		s.service.Throttle(a, r, max(f.RetryAfter, time.Second))
+	case Unauthorized:
+		s.service.Refuse(a)
+	case Reset:
+	}
+	return a
+}
+
+// hold waits for as long as the fault says, or until the server is gone. The caller's leaving ends the wait too, but not
+// that of Slow.
+func (s *Server) hold(r *http.Request, f Fault) {
+	ctx := r.Context()
+	if f.Kind == Slow {
+		ctx = context.WithoutCancel(ctx)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(s.life, cancel)()
+	if f.Kind == Hang {
+		<-ctx.Done()
+		return
+	}
+	_ = wait.For(ctx, f.Delay)
 }
 
 // cut ends the connection without an answer, with a TCP reset when reset is true.
@@ -141,34 +202,4 @@ func cut(w http.ResponseWriter, reset bool) {
 		_ = tcp.SetLinger(0)
 	}
 	_ = conn.Close()
-}
-
-// answer is a response held in memory, so that a fault may still decide what becomes of it.
-type answer struct {
-	header http.Header
-	status int
-	body   bytes.Buffer
-}
-
-func newAnswer() *answer { return &answer{header: http.Header{}, status: http.StatusOK} }
-
-func (a *answer) Header() http.Header         { return a.header }
-func (a *answer) WriteHeader(status int)      { a.status = status }
-func (a *answer) Write(b []byte) (int, error) { return a.body.Write(b) }
-
-// send passes the whole answer on.
-func (a *answer) send(w http.ResponseWriter) {
-	maps.Copy(w.Header(), a.header)
-	w.WriteHeader(a.status)
-	_, _ = w.Write(a.body.Bytes())
-}
-
-// truncate announces the whole answer, passes half of its body on, and cuts the connection.
-func (a *answer) truncate(w http.ResponseWriter) {
-	maps.Copy(w.Header(), a.header)
-	w.Header().Set("Content-Length", strconv.Itoa(a.body.Len()))
-	w.WriteHeader(a.status)
-	_, _ = w.Write(a.body.Bytes()[:a.body.Len()/2])
-	_ = http.NewResponseController(w).Flush()
-	panic(http.ErrAbortHandler)
 }

@@ -6,12 +6,11 @@ package flaky
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 )
@@ -20,35 +19,45 @@ import (
 type Service struct {
 	// Handler does the work.
 	Handler http.Handler
-	// Fail answers as the service does when it is broken, Throttle when its rate limit is reached and frees again after
-	// the duration, Refuse when it does not like the access token.
+	// Fail answers as the service does when it is broken, or, with the status 413, when the request is too large. Throttle
+	// answers as it does when its rate limit is reached and frees again after the duration, Refuse as it does when it does
+	// not like the access token.
 	Fail     func(w http.ResponseWriter, status int)
-	Throttle func(w http.ResponseWriter, after time.Duration)
+	Throttle func(w http.ResponseWriter, r *http.Request, after time.Duration)
 	Refuse   func(w http.ResponseWriter)
+	// Now is the clock of [Call.At]. Defaults to time.Now.
+	Now func() time.Time
+	// Logger gets one debug line per call, never a body. Defaults to none.
+	Logger *slog.Logger
 }
 
-// Call is a request that the service got. It never holds a body, nor a token.
-type Call struct {
-	Method string
-	// Path is decoded.
-	Path, Query string
-	// Status is 0 for one that got no answer, or none yet.
-	Status int
-	// Fault is what befell the call, if anything.
-	Fault Kind
-}
-
-// Server serves a service on a port of its own. All its methods may be called from many goroutines.
+// Server plays a service and its faults. It is an [http.Handler], and may serve itself. All its methods may be called from
+// many goroutines.
 type Server struct {
 	service Service
 	address string
-	http    *http.Server
+	http    *http.Server // nil when the caller serves
 	closed  context.CancelFunc
 	life    context.Context //nolint:containedctx // the server's own life, not a request's
 
-	mu     sync.Mutex
-	calls  []*Call
-	faults []*Fault
+	mu      sync.Mutex
+	calls   []*Call
+	running int
+	idle    chan struct{} // closed when running comes to 0; nil when nobody waits
+	faults  []*Fault
+}
+
+// New makes a server that the caller serves, or [Server.Serve] does.
+func New(service Service) *Server {
+	if service.Now == nil {
+		service.Now = time.Now
+	}
+	if service.Logger == nil {
+		service.Logger = slog.New(slog.DiscardHandler)
+	}
+	s := &Server{service: service}
+	s.life, s.closed = context.WithCancel(context.Background())
+	return s
 }
 
 // Listen serves on addr, such as "127.0.0.1:0", until Close. The service is made when the address is known.
@@ -57,60 +66,45 @@ func Listen(addr string, build func(url string) Service) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", addr, err)
 	}
-	s := &Server{address: "http://" + listener.Addr().String()}
-	s.life, s.closed = context.WithCancel(context.Background())
-	s.service = build(s.address)
-	s.http = &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second}
-	go func() { _ = s.http.Serve(listener) }() // ends with Close, which is the only error that matters
+	s := New(build("http://" + listener.Addr().String()))
+	s.Serve(listener, s)
 	return s, nil
 }
 
-// Address is the server's address, without a path.
+// Serve has a handler answer the listener's requests until Close, and returns at once: the server itself, or one that
+// stands before it. It is called once.
+func (s *Server) Serve(listener net.Listener, handler http.Handler) {
+	s.address = "http://" + listener.Addr().String()
+	s.http = &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 10 * time.Second,
+		ErrorLog:          slog.NewLogLogger(s.service.Logger.Handler(), slog.LevelDebug),
+	}
+	go func() { _ = s.http.Serve(listener) }() // ends with Close, which is the only error that matters
+}
+
+// Address is the server's address, without a path. It is empty when the caller serves.
 func (s *Server) Address() string { return s.address }
 
 // Close stops the server and cuts the connections that are open, answers that are held back included.
 func (s *Server) Close() {
 	s.closed()
-	_ = s.http.Close()
-}
-
-// Calls returns the calls so far, the earliest first.
-func (s *Server) Calls() []Call {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	calls := make([]Call, len(s.calls))
-	for i, call := range s.calls {
-		calls[i] = *call
+	if s.http != nil {
+		_ = s.http.Close()
 	}
-	return calls
-}
-
-// CountCalls tells how many calls had this method and a path that begins so; empty matches every one.
-func (s *Server) CountCalls(method, pathPrefix string) int {
-	n := 0
-	for _, call := range s.Calls() {
-		if (method == "" || method == call.Method) && strings.HasPrefix(call.Path, pathPrefix) {
-			n++
-		}
-	}
-	return n
 }
 
 // maxBody is more than any request to a provider has.
 const maxBody = 1 << 20
 
-var errTooLarge = errors.New("the request is too large")
-
 // ServeHTTP implements [http.Handler].
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	call := &Call{Method: r.Method, Path: r.URL.Path, Query: r.URL.RawQuery}
-	s.mu.Lock()
-	s.calls = append(s.calls, call)
-	s.mu.Unlock()
+	call := s.begin(r)
 	// The whole body is read first: only then does net/http watch whether the caller is still there.
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil { // too large, or the caller is gone
-		http.Error(w, errTooLarge.Error(), http.StatusRequestEntityTooLarge)
+		s.end(call, http.StatusRequestEntityTooLarge, "")
+		s.service.Fail(w, http.StatusRequestEntityTooLarge)
 		return
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
@@ -122,11 +116,4 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.service.Handler.ServeHTTP(a, r)
 	s.end(call, a.status, "")
 	a.send(w)
-}
-
-// end writes the call's end into the log. That comes before the wire, so that whoever saw an answer finds the call.
-func (s *Server) end(call *Call, status int, fault Kind) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	call.Status, call.Fault = status, fault
 }

@@ -2,8 +2,10 @@ package flaky_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -23,7 +25,7 @@ func start(t *testing.T) (*flaky.Server, *atomic.Int32) {
 				_, _ = io.WriteString(w, "a whole answer")
 			}),
 			Fail: func(w http.ResponseWriter, status int) { w.WriteHeader(status) },
-			Throttle: func(w http.ResponseWriter, after time.Duration) {
+			Throttle: func(w http.ResponseWriter, _ *http.Request, after time.Duration) {
 				w.Header().Set("Retry-After", after.String())
 				w.WriteHeader(http.StatusTooManyRequests)
 			},
@@ -64,7 +66,8 @@ func TestFaultsDoWhatTheySay(t *testing.T) {
 	}{
 		"an answer is lost":            {flaky.Fault{Kind: flaky.LostAnswer}, 0, true, 1},
 		"an answer is cut":             {flaky.Fault{Kind: flaky.Truncated}, 200, true, 1},
-		"an answer is held back":       {flaky.Fault{Kind: flaky.Hang}, 0, true, 1},
+		"an answer comes late":         {flaky.Fault{Kind: flaky.Slow, Delay: time.Millisecond}, 200, false, 1},
+		"an answer that is held back":  {flaky.Fault{Kind: flaky.Slow, WorkFirst: true, Delay: time.Millisecond}, 200, false, 1},
 		"a failure after the work":     {flaky.Fault{Kind: flaky.StatusAfter, Status: 504}, 504, false, 1},
 		"a failure before the work":    {flaky.Fault{Kind: flaky.StatusBefore}, 503, false, 0},
 		"a connection is reset":        {flaky.Fault{Kind: flaky.Reset}, 0, true, 0},
@@ -72,18 +75,14 @@ func TestFaultsDoWhatTheySay(t *testing.T) {
 		"a token is refused":           {flaky.Fault{Kind: flaky.Unauthorized}, 401, false, 0},
 		"another call is left alone":   {flaky.Fault{Kind: flaky.Reset, Path: "/other"}, 200, false, 1},
 		"another method is left alone": {flaky.Fault{Kind: flaky.Reset, Method: http.MethodGet}, 200, false, 1},
+		"only what matches":            {flaky.Fault{Kind: flaky.Reset, Match: func(r *http.Request) bool { return r.URL.RawQuery == "" }}, 200, false, 1},
 		"the first calls pass":         {flaky.Fault{Kind: flaky.Reset, Skip: 1}, 200, false, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			server, worked := start(t)
 			server.Inject(c.fault)
-			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-			defer cancel()
-			if c.fault.Kind == flaky.Hang {
-				time.AfterFunc(300*time.Millisecond, cancel)
-			}
-			status, body, err := call(ctx, t, server.Address(), "")
+			status, body, err := call(t.Context(), t, server.Address(), "")
 			if status != c.status || (err != nil) != c.fails || worked.Load() != c.worked {
 				t.Errorf("answer %d %q, %v, work done %d times; want %d, an error: %t, and %d",
 					status, body, err, worked.Load(), c.status, c.fails, c.worked)
@@ -96,6 +95,61 @@ func TestFaultsDoWhatTheySay(t *testing.T) {
 				t.Errorf("afterwards: %d %q, %v", status, body, err)
 			}
 		})
+	}
+}
+
+func TestAHangingAnswerEndsWithItsCaller(t *testing.T) {
+	t.Parallel()
+	for _, workFirst := range []bool{false, true} {
+		server, worked := start(t)
+		ctx, giveUp := context.WithCancel(t.Context())
+		server.Inject(flaky.Fault{Kind: flaky.Hang, WorkFirst: workFirst, Held: giveUp})
+		if _, _, err := call(ctx, t, server.Address(), ""); !errors.Is(err, context.Canceled) {
+			t.Errorf("the caller got %v", err)
+		}
+		if err := server.WaitIdle(t.Context()); err != nil || (worked.Load() == 1) != workFirst {
+			t.Errorf("the work was done %d times, %v", worked.Load(), err)
+		}
+	}
+}
+
+func TestAHangingAnswerEndsWithTheServer(t *testing.T) {
+	t.Parallel()
+	server, _ := start(t)
+	server.Inject(flaky.Fault{Kind: flaky.Hang, Held: func() { go server.Close() }})
+	if status, _, err := call(t.Context(), t, server.Address(), ""); err == nil {
+		t.Errorf("it answered %d", status)
+	}
+}
+
+func TestSlowWorkIsDoneAlthoughItsCallerGaveUp(t *testing.T) {
+	t.Parallel()
+	server, worked := start(t)
+	ctx, giveUp := context.WithCancel(t.Context())
+	goOn := make(chan struct{})
+	server.Inject(flaky.Fault{Kind: flaky.Slow, Delay: time.Millisecond, Held: func() {
+		giveUp()
+		<-goOn
+	}})
+	if _, _, err := call(ctx, t, server.Address(), ""); !errors.Is(err, context.Canceled) || worked.Load() != 0 {
+		t.Errorf("the caller got %v, and the work was done %d times", err, worked.Load())
+	}
+	close(goOn)
+	if err := server.WaitIdle(t.Context()); err != nil || worked.Load() != 1 {
+		t.Errorf("afterwards the work was done %d times, %v", worked.Load(), err)
+	}
+}
+
+func TestFaultsSayWhenToComeBack(t *testing.T) {
+	t.Parallel()
+	server, _ := start(t)
+	for kind, want := range map[flaky.Kind]string{flaky.StatusBefore: "2", flaky.RateLimited: "1.5s"} {
+		server.Inject(flaky.Fault{Kind: kind, RetryAfter: 1500 * time.Millisecond})
+		recorder := httptest.NewRecorder()
+		server.ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/", nil))
+		if got := recorder.Header().Get("Retry-After"); got != want {
+			t.Errorf("%s: Retry-After %q, want %q", kind, got, want)
+		}
 	}
 }
 
@@ -113,7 +167,7 @@ func TestFaultsAreUsedUp(t *testing.T) {
 		t.Errorf("statuses are %v", got)
 	}
 	calls := server.Calls()
-	want := flaky.Call{Method: "POST", Path: "/thing", Query: "x=y", Status: 500, Fault: flaky.StatusBefore}
+	want := flaky.Call{Method: "POST", Path: "/thing", Query: "x=y", Status: 500, Fault: flaky.StatusBefore, At: calls[0].At}
 	if len(calls) != 4 || calls[0] != want || server.CountCalls("", "/th") != 4 || server.CountCalls("GET", "") != 0 {
 		t.Errorf("the calls are %+v", calls)
 	}

@@ -12,8 +12,8 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"homeroom/auth0"
-	"homeroom/auth0/auth0test"
 	"homeroom/catalog"
+	"homeroom/internal/flaky"
 	"homeroom/internal/httpapi"
 	"homeroom/signup"
 )
@@ -194,7 +194,7 @@ func TestAuthSignUpWhenThingsAreAway(t *testing.T) {
 	t.Run("the provider", func(t *testing.T) {
 		t.Parallel()
 		w := setup(t, options{})
-		w.auth0.Inject(auth0test.Fault{Method: "POST", Path: "/api/v2/users", Kind: auth0test.FaultStatusBefore, Status: 500, Times: -1})
+		w.auth0.Inject(flaky.Fault{Method: "POST", Path: "/api/v2/users", Kind: flaky.StatusBefore, Status: 500, Times: -1})
 		r := w.call("POST", authPath, john)
 		equal(t, http.StatusServiceUnavailable, r.Status, r.Body)
 		code, _, _ := failure(t, r)

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"homeroom/auth0/auth0test"
+	"homeroom/internal/flaky"
 	"homeroom/internal/httpapi"
 )
 
@@ -52,7 +52,7 @@ func TestEvents(t *testing.T) {
 		s.ReadTimeout, s.WriteTimeout = 200*time.Millisecond, 200*time.Millisecond
 		return s
 	}})
-	w.auth0.Inject(auth0test.Fault{Method: "POST", Path: "/api/v2/users", Kind: auth0test.FaultSlow, Delay: 700 * time.Millisecond})
+	w.auth0.Inject(flaky.Fault{Method: "POST", Path: "/api/v2/users", Kind: flaky.Slow, Delay: 700 * time.Millisecond})
 	go func() { _, _ = w.try("POST", "/users", jsonReader(form("ada@lincoln.example", "Lincoln High"))) }() // its answer comes too late
 	var path string
 	eventually(t, func() bool {
@@ -101,7 +101,7 @@ func TestShutdownEndsStreams(t *testing.T) {
 		server = httpapi.NewServer("", h)
 		return server
 	}})
-	w.auth0.Inject(auth0test.Fault{Method: "POST", Path: "/api/v2/users", Kind: auth0test.FaultStatusBefore, Status: 500, Times: -1})
+	w.auth0.Inject(flaky.Fault{Method: "POST", Path: "/api/v2/users", Kind: flaky.StatusBefore, Status: 500, Times: -1})
 	w.call("POST", "/users", form("ada@lincoln.example", "Lincoln High"))
 	var id string
 	check(t, w.catalog.Pool().QueryRow(t.Context(), `update signups set status = 'pending', check_at = now() + interval '1 hour' returning id::text`).Scan(&id))

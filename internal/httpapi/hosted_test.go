@@ -8,11 +8,11 @@ import (
 	"testing"
 	"time"
 
-	"homeroom/auth0/auth0test"
 	"homeroom/catalog"
 	"homeroom/hosted"
 	"homeroom/identity"
 	"homeroom/internal/browsertest"
+	"homeroom/internal/flaky"
 	"homeroom/internal/httpapi"
 	"homeroom/signup"
 )
@@ -226,7 +226,7 @@ func TestAnAnswerThatIsLostIsGivenAgain(t *testing.T) {
 	}}, nil)
 	// The provider's management is away while the saga runs, and back later: the button goes on.
 	page := v.browser.Get(front + "/register?school_name=Lincoln+High")
-	v.auth0.Inject(auth0test.Fault{Path: "/api/v2/", Kind: auth0test.FaultStatusBefore, Times: -1})
+	v.auth0.Inject(flaky.Fault{Path: "/api/v2/", Kind: flaky.StatusBefore, Times: -1})
 	page = v.browser.Submit(page, "Continue", map[string]string{"email": "ada@lincoln.example", "password": password})
 	wantPage(t, page, http.StatusServiceUnavailable, "We cannot process your request now")
 	if page.Header.Get("Retry-After") == "" {
@@ -245,7 +245,7 @@ func TestAnAnswerThatIsLostIsGivenAgain(t *testing.T) {
 func TestAProviderThatIsAwayIsNobodysFault(t *testing.T) {
 	t.Parallel()
 	v := setupHosted(t, options{}, nil)
-	v.auth0.Inject(auth0test.Fault{Path: "/.well-known/", Kind: auth0test.FaultStatusBefore})
+	v.auth0.Inject(flaky.Fault{Path: "/.well-known/", Kind: flaky.StatusBefore})
 	page := v.browser.Get(front + "/register?school_name=Lincoln+High")
 	wantPage(t, page, http.StatusServiceUnavailable, "We cannot process your request now")
 	page = v.browser.Get(page.Link(t, "Begin again"))

@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"homeroom/auth0/auth0test"
+	"homeroom/internal/flaky"
 )
 
 // TestOutcomes brings the catalog and the provider into a state, and looks at what a caller is told of it.
@@ -19,7 +19,7 @@ func TestOutcomes(t *testing.T) {
 		// before is done to a service on which the sign-up of ask was made already if signedUp, by SQL and by fault.
 		signedUp bool
 		sql      string
-		fault    *auth0test.Fault
+		fault    *flaky.Fault
 		ask      func(w *world) reply
 		status   int
 		code     string
@@ -45,11 +45,11 @@ func TestOutcomes(t *testing.T) {
 			ask: sign, status: 503, code: "BUSY", retry: true, hides: []string{"weight", "main"}, logs: "no server has room",
 		},
 		{
-			name: "the provider's rate limit", fault: &auth0test.Fault{Path: "/api/v2/", Kind: auth0test.FaultRateLimited, Times: -1, RetryAfter: 60e9},
+			name: "the provider's rate limit", fault: &flaky.Fault{Path: "/api/v2/", Kind: flaky.RateLimited, Times: -1, RetryAfter: 60e9},
 			ask: sign, status: 503, code: "BUSY", retry: true, hides: []string{"Auth0", "429"},
 		},
 		{
-			name: "a refused client of the provider", fault: &auth0test.Fault{Path: "/oauth/token", Kind: auth0test.FaultStatusBefore, Status: 401, Times: -1},
+			name: "a refused client of the provider", fault: &flaky.Fault{Path: "/oauth/token", Kind: flaky.StatusBefore, Status: 401, Times: -1},
 			ask: sign, status: 503, code: "IDENTITY_UNAVAILABLE", retry: true, hides: []string{"secret", "Injected", "401"},
 		},
 		{

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"homeroom/auth0/auth0test"
+	"homeroom/internal/flaky"
 )
 
 func TestSignUp(t *testing.T) {
@@ -133,7 +133,7 @@ func TestRefusedByTheProvider(t *testing.T) {
 func TestProviderAway(t *testing.T) {
 	t.Parallel()
 	w := setup(t, options{})
-	w.auth0.Inject(auth0test.Fault{Method: "POST", Path: "/api/v2/users", Kind: auth0test.FaultStatusBefore, Status: 500, Times: -1})
+	w.auth0.Inject(flaky.Fault{Method: "POST", Path: "/api/v2/users", Kind: flaky.StatusBefore, Status: 500, Times: -1})
 	r := w.call("POST", "/users", form("ada@lincoln.example", "Lincoln High"), "Idempotency-Key: 0123456789abcdef")
 	equal(t, http.StatusServiceUnavailable, r.Status, r.Body)
 	equal(t, "IDENTITY_UNAVAILABLE", r.code(t))

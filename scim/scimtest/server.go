@@ -109,7 +109,7 @@ func Listen(addr string, cfg Config) (*Server, error) {
 		return flaky.Service{
 			Handler: http.StripPrefix(Organization, s.routes()),
 			Fail:    func(w http.ResponseWriter, status int) { s.refuse(w, status, "", "Injected failure") },
-			Throttle: func(w http.ResponseWriter, after time.Duration) {
+			Throttle: func(w http.ResponseWriter, _ *http.Request, after time.Duration) {
 				w.Header().Set("Retry-After", seconds(after)) // [GUESS]
 				s.refuse(w, http.StatusTooManyRequests, "", "Too many requests")
 			},
