@@ -13,8 +13,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -58,6 +60,8 @@ type world struct {
 	haste int
 	// env are environment variables, and args arguments, of every process in it.
 	env, args []string
+	// ip is where its processes listen.
+	ip string
 	// issuer is whom the processes believe tokens to be from; empty is the simulator.
 	issuer string
 	// serverWire leads to the tenants' server, where a test has put one there.
@@ -69,7 +73,7 @@ const hasty = 5
 
 func newWorld(t *testing.T, catalogURL, serverURL string, spares int) *world {
 	t.Helper()
-	w := &world{catalogURL: catalogURL, serverURL: serverURL, auth0: auth0test.Start(t, auth0test.Config{}), spares: spares, haste: hasty}
+	w := &world{catalogURL: catalogURL, serverURL: serverURL, auth0: auth0test.Start(t, auth0test.Config{}), spares: spares, haste: hasty, ip: loopback()}
 	var err error
 	if w.pool, err = pgxpool.New(t.Context(), catalogURL); err != nil {
 		t.Fatal(err)
@@ -80,6 +84,19 @@ func newWorld(t *testing.T, catalogURL, serverURL string, spares int) *world {
 	}
 	t.Cleanup(w.server.Close)
 	return w
+}
+
+// worlds is how many worlds there have been.
+var worlds atomic.Uint32
+
+// loopback is an address for one world alone: once a process is killed, its port may be another world's, whose process would take
+// what a client of this one sends. Only Linux answers on all addresses of the loopback network by itself.
+func loopback() string {
+	if runtime.GOOS != "linux" {
+		return "127.0.0.1"
+	}
+	n := worlds.Add(1)
+	return fmt.Sprintf("127.0.%d.%d", 1+n/250, 1+n%250)
 }
 
 // process is a running homeroom.
@@ -142,7 +159,7 @@ func (w *world) launchArgs(t *testing.T, path string, args []string, extra ...st
 	t.Helper()
 	p := &process{cmd: exec.Command(path, args...), logs: &logs{}, done: make(chan struct{}), serving: make(chan string, 1)}
 	p.cmd.Env = slices.Concat([]string{
-		"HOMEROOM_ADDR=127.0.0.1:0", "HOMEROOM_SHUTDOWN_DELAY=0s", "HOMEROOM_CATALOG_URL=" + w.catalogURL, "HOMEROOM_SERVER_MAIN_URL=" + w.serverURL,
+		"HOMEROOM_ADDR=" + w.ip + ":0", "HOMEROOM_SHUTDOWN_DELAY=0s", "HOMEROOM_CATALOG_URL=" + w.catalogURL, "HOMEROOM_SERVER_MAIN_URL=" + w.serverURL,
 		"HOMEROOM_TENANT_KEY=" + base64.StdEncoding.EncodeToString(testKey), "HOMEROOM_ALLOW_SUPERUSER=true",
 		"HOMEROOM_SIGNUP_RATE=off", fmt.Sprintf("HOMEROOM_SPARES=%d", w.spares),
 		"AUTH0_BASE_URL=" + w.auth0.URL(), "AUTH0_CLIENT_ID=homeroom-dev", "AUTH0_CLIENT_SECRET=homeroom-dev-secret",

@@ -125,9 +125,8 @@ func newRestored(t *testing.T) *restored {
 	t.Helper()
 	own := pgtest.Private(t, nil)
 	tenants := pgtest.Private(t, nil)
-	dir := open(t, t.TempDir())
 	return &restored{
-		world: newWorld(t, own.URL("catalog"), tenants.URL("postgres"), 2), catalog: own, copyOf: filepath.Join(dir, "backup"),
+		world: newWorld(t, own.URL("catalog"), tenants.URL("postgres"), 2), catalog: own,
 		owners: map[string]string{},
 	}
 }
@@ -139,6 +138,7 @@ func (r *restored) run(t *testing.T, way restoration) {
 	if !way.running {
 		p.kill()
 	}
+	r.copyOf = filepath.Join(open(t, t.TempDir()), "backup") // that of another way may be a folder
 	way.backup(t, r)
 	if !way.running {
 		p = r.start(t)
