@@ -35,7 +35,7 @@ ifneq ($(call writable,$(or $(XDG_STATE_HOME),$(HOME))),yes)
 export XDG_STATE_HOME := $(call scratch,state)
 endif
 
-.PHONY: help run build release test soak bench fuzz lint vuln sbom notices fmt disposable check-go
+.PHONY: help run build release test soak bench fuzz lint vuln sbom notices fmt disposable elements check-go
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -116,6 +116,7 @@ notices: check-go ## Write bin/THIRD_PARTY_NOTICES.txt, the licences of all modu
 			[ -n "$$files" ] || { echo "$$path has no licence" >&2; exit 1; }; \
 			printf '\n==== %s %s ====\n\n' "$$path" "$$version"; cat $$files; \
 		done >"$(NOTICES)"
+	@printf '\n==== @stoplight/elements ====\n\n' | cat - internal/httpapi/elements/LICENSE >>"$(NOTICES)"
 
 fmt: check-go ## Format the Go files
 	@gofmt -w $$($(GO) list -f '{{.Dir}}' ./...)
@@ -129,6 +130,15 @@ disposable: ## Fetch today's list of disposable e-mail domains into signup/dispo
 			node -p 'Array.from(new Set(require("./package/dist/dict/disposable_email_blocklist.json"))).sort().join("\n")'; \
 		} >list.txt && [ "$$(wc -l <list.txt)" -gt 1000 ] && \
 		mv list.txt "$(CURDIR)/signup/disposable.txt" && wc -l "$(CURDIR)/signup/disposable.txt"
+
+# Stoplight Elements draws the page of the API. It is a web component: one script and one style sheet, kept compressed.
+ELEMENTS_VER := 9.0.25
+elements: ## Fetch what draws the page of the API into internal/httpapi/elements
+	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && to="$(CURDIR)/internal/httpapi/elements" && cd "$$dir" && \
+		npm pack --silent @stoplight/elements@$(ELEMENTS_VER) >/dev/null && tar xzf *.tgz && mkdir -p "$$to" && \
+		gzip -9nc package/web-components.min.js >"$$to/elements.js.gz" && gzip -9nc package/styles.min.css >"$$to/elements.css.gz" && \
+		{ echo "Stoplight Elements $(ELEMENTS_VER) (Apache-2.0), and what its script holds of others:"; \
+		cat package/web-components.min.js.LICENSE.txt; echo; cat package/LICENSE; } >"$$to/LICENSE" && ls -l "$$to"
 
 # What is missing is said in a sentence, before the tools say it in theirs.
 check-go:

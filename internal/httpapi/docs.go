@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"bytes"
+	"compress/gzip"
 	"embed"
 	"encoding/json"
 	"fmt"
@@ -17,8 +18,19 @@ import (
 //go:embed pages
 var pages embed.FS
 
+// elements is what draws the page of the documentation: the web component of Stoplight Elements, compressed. `make elements`
+// fetches it.
+//
+//go:embed elements/*.gz
+var elements embed.FS
+
 // pagePolicy lets a page have its own style sheet and nothing else: no script, no frame, nothing from elsewhere.
 const pagePolicy = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+// docsPolicy lets the page of the documentation have its own script, which reads the OpenAPI document. The hash is that of the
+// one style sheet that Stoplight Elements writes into the page; a browser's console says which it is.
+const docsPolicy = "default-src 'none'; script-src 'self'; style-src 'self' 'sha256-MBVp6JYxbC/wICelYC6eULCRpgi9kGezXXSaq/TS2+I='; " +
+	"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 // registerPages adds what is not an operation of the API: the document, its page, and a page for each kind of error.
 // They are written once, here.
@@ -31,18 +43,27 @@ func (s *server) registerPages(router *gin.Engine) error {
 	if err != nil {
 		return fmt.Errorf("read style: %w", err)
 	}
-	doc := s.document()
-	document, err := json.MarshalIndent(doc, "", "  ")
+	document, err := json.MarshalIndent(s.document(), "", "  ")
 	if err != nil {
 		return fmt.Errorf("write OpenAPI document: %w", err)
 	}
-	var page bytes.Buffer
-	if err := templates.ExecuteTemplate(&page, "docs.html", newDocsPage(doc, s.operations)); err != nil {
-		return fmt.Errorf("write documentation: %w", err)
+	docs, err := pages.ReadFile("pages/docs.html")
+	if err != nil {
+		return fmt.Errorf("read the page of the documentation: %w", err)
 	}
 	router.GET("/", func(c *gin.Context) { c.Redirect(http.StatusFound, "/docs") })
 	router.GET("/openapi.json", func(c *gin.Context) { c.Data(http.StatusOK, "application/json", document) })
-	router.GET("/docs", func(c *gin.Context) { writePage(c, page.Bytes()) })
+	router.GET("/docs", func(c *gin.Context) {
+		c.Header("Content-Security-Policy", docsPolicy)
+		c.Data(http.StatusOK, "text/html; charset=utf-8", docs)
+	})
+	for name, contentType := range map[string]string{"elements.js": "text/javascript; charset=utf-8", "elements.css": "text/css; charset=utf-8"} {
+		compressed, err := elements.ReadFile("elements/" + name + ".gz")
+		if err != nil {
+			return fmt.Errorf("read the script of the documentation: %w", err)
+		}
+		router.GET("/docs/"+name, func(c *gin.Context) { writeCompressed(c, contentType, compressed) })
+	}
 	router.GET("/docs/style.css", func(c *gin.Context) {
 		c.Header("Cache-Control", "max-age=3600")
 		c.Data(http.StatusOK, "text/css; charset=utf-8", style)
@@ -57,6 +78,22 @@ func (s *server) registerPages(router *gin.Engine) error {
 		router.GET(k.path(), func(c *gin.Context) { explain(c, written[s.language(c).Tag()]) })
 	}
 	return nil
+}
+
+// writeCompressed writes what is kept as gzip, as it is to those who take that: every browser does.
+func writeCompressed(c *gin.Context, contentType string, compressed []byte) {
+	c.Header("Cache-Control", "max-age=3600")
+	c.Header("Vary", "Accept-Encoding")
+	if strings.Contains(c.GetHeader("Accept-Encoding"), "gzip") {
+		c.Header("Content-Encoding", "gzip")
+		c.Data(http.StatusOK, contentType, compressed)
+		return
+	}
+	plain, err := gzip.NewReader(bytes.NewReader(compressed))
+	if err != nil {
+		panic(err) // what was built into the program is broken
+	}
+	c.DataFromReader(http.StatusOK, -1, contentType, plain, nil)
 }
 
 func writePage(c *gin.Context, page []byte) {

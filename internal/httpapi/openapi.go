@@ -38,7 +38,7 @@ func (s *server) humaConfig() huma.Config {
 				License: &huma.License{Name: "Apache License 2.0", Identifier: "Apache-2.0"},
 				Description: "Every school has its own Postgres database. One request signs a school up; the rest is for its users and for operators.\n\n" +
 					"Errors are problem documents (RFC 9457): `code` is for programs, `detail` for people, in the language of `Accept-Language`, and " +
-					"`type` leads to a page with the cure. " +
+					"`type` leads to [a page](problems/validation-error) with the cure. " +
 					"Each answer has an `X-Request-Id`. HEAD is answered wherever GET is.",
 			},
 			OnAddOperation: []huma.AddOpFunc{func(_ *huma.OpenAPI, op *huma.Operation) { s.operations = append(s.operations, op) }},

@@ -156,7 +156,7 @@ type server struct {
 	person *template.Template
 	// logins are what the identity provider has just said of logins.
 	logins *otter.Cache[string, identity.User]
-	// operations are in the order in which they were registered, which is that of the documentation.
+	// operations are in the order in which they were registered.
 	operations []*huma.Operation
 	streams    *streams
 	// wanting holds the ids of the tenants that are being moved to the front of a run.
