@@ -64,15 +64,7 @@ func withOwnKey(claims []byte) string {
 	if err != nil {
 		panic(err)
 	}
-	signed, err := s.Sign(claims)
-	if err != nil {
-		panic(err)
-	}
-	token, err := signed.CompactSerialize()
-	if err != nil {
-		panic(err)
-	}
-	return token
+	return compact(s, claims)
 }
 
 // severalSignatures is the JSON form of a token, one of whose signatures is good.

@@ -33,7 +33,7 @@ func TestACertifiedProvider(t *testing.T) {
 		t.Run(method, func(t *testing.T) {
 			t.Parallel()
 			d := setup(t, func(callback string) hosted.Config {
-				cfg := at(node(t, nil, "testdata/oidc-provider.mjs", folder, callback, method))(callback)
+				cfg := at(npmtest.Node(t, nil, "testdata/oidc-provider.mjs", folder, callback, method))(callback)
 				cfg.ClientSecret = hosted.Config{}.ClientSecret
 				if secret != "" {
 					cfg.ClientSecret = "homeroom-web-secret"
@@ -62,7 +62,7 @@ func TestOtherEndsAtACertifiedProvider(t *testing.T) {
 	folder := npmtest.Install(t, "oidc-provider@9.13.3")
 	change := func(*hosted.Config) {}
 	d := setup(t, func(callback string) hosted.Config {
-		cfg := at(node(t, nil, "testdata/oidc-provider.mjs", folder, callback))(callback)
+		cfg := at(npmtest.Node(t, nil, "testdata/oidc-provider.mjs", folder, callback))(callback)
 		change(&cfg)
 		return cfg
 	})
@@ -75,7 +75,7 @@ func TestOtherEndsAtACertifiedProvider(t *testing.T) {
 
 	change = func(c *hosted.Config) { c.ClientSecret = "canary-wrong" }
 	d = setup(t, func(callback string) hosted.Config {
-		cfg := at(node(t, nil, "testdata/oidc-provider.mjs", folder, callback))(callback)
+		cfg := at(npmtest.Node(t, nil, "testdata/oidc-provider.mjs", folder, callback))(callback)
 		change(&cfg)
 		return cfg
 	})
@@ -95,7 +95,7 @@ func TestAnotherSimulatorOfAuth0(t *testing.T) {
 	folder := npmtest.Install(t, "@simulacrum/auth0-simulator@0.11.4")
 	home := t.TempDir()
 	trusted := certify(t, filepath.Join(home, ".simulacrum", "certs"))
-	issuer := node(t, []string{"HOME=" + home}, "testdata/auth0-simulator.mjs", folder) + "/"
+	issuer := npmtest.Node(t, []string{"HOME=" + home}, "testdata/auth0-simulator.mjs", folder) + "/"
 	d := setup(t, func(callback string) hosted.Config {
 		cfg := at(issuer)(callback)
 		cfg.Transport = &http.Transport{TLSClientConfig: trusted}

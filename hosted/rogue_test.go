@@ -135,16 +135,21 @@ func signer(algorithm jose.SignatureAlgorithm, key any, id string) func([]byte) 
 		if err != nil {
 			panic(err)
 		}
-		signed, err := s.Sign(claims)
-		if err != nil {
-			panic(err)
-		}
-		token, err := signed.CompactSerialize()
-		if err != nil {
-			panic(err)
-		}
-		return token
+		return compact(s, claims)
 	}
+}
+
+// compact is the usual form of a token.
+func compact(s jose.Signer, claims []byte) string {
+	signed, err := s.Sign(claims)
+	if err != nil {
+		panic(err)
+	}
+	token, err := signed.CompactSerialize()
+	if err != nil {
+		panic(err)
+	}
+	return token
 }
 
 // unsigned is a token of the algorithm none.

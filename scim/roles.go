@@ -69,40 +69,35 @@ func (c *Client) role(role string) string {
 var errRoleGone = errors.New("the role is gone")
 
 func (c *Client) enrol(ctx context.Context, userID, name string) error {
-	roles, err := c.prepared(ctx)
-	if err != nil {
+	role, user, err := c.roleAndUser(ctx, name, userID)
+	if err != nil || c.held(user, role) {
 		return err
 	}
-	user, err := c.read(ctx, userID)
-	if err != nil {
-		return err
-	}
-	if c.held(user, roles[name]) {
-		return nil
-	}
-	return c.patch(ctx, roles[name], operation{Op: "add", Path: c.members, Value: []entry{{Value: userID}}})
+	return c.patch(ctx, role, operation{Op: "add", Path: c.members, Value: []entry{{Value: userID}}})
 }
 
 // withdraw removes a person from a role. The server's own way of writing the path is tried first, the other one when that
 // is refused.
 func (c *Client) withdraw(ctx context.Context, userID, name string) error {
-	roles, err := c.prepared(ctx)
-	if err != nil {
+	role, user, err := c.roleAndUser(ctx, name, userID)
+	if err != nil || len(c.entries(user)) > 0 && !c.held(user, role) {
 		return err
-	}
-	user, err := c.read(ctx, userID)
-	if err != nil {
-		return err
-	}
-	if entries := c.entries(user); len(entries) > 0 && !c.held(user, roles[name]) {
-		return nil
 	}
 	quotedFirst := c.members == "members"
-	err = c.patch(ctx, roles[name], operation{Op: "remove", Path: member(c.members, userID, quotedFirst)})
+	err = c.patch(ctx, role, operation{Op: "remove", Path: member(c.members, userID, quotedFirst)})
 	if errors.Is(err, errRefused) {
-		err = c.patch(ctx, roles[name], operation{Op: "remove", Path: member(c.members, userID, !quotedFirst)})
+		err = c.patch(ctx, role, operation{Op: "remove", Path: member(c.members, userID, !quotedFirst)})
 	}
 	return err
+}
+
+// roleAndUser returns the id of the role of a name, and the person as the server has one now.
+func (c *Client) roleAndUser(ctx context.Context, name, userID string) (role string, user remoteUser, err error) {
+	roles, err := c.prepared(ctx)
+	if err == nil {
+		user, err = c.read(ctx, userID)
+	}
+	return roles[name], user, err
 }
 
 // entries are the roles that the server shows with a person, if it does.

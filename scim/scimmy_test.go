@@ -1,16 +1,11 @@
 package scim_test
 
 import (
-	"bufio"
 	"encoding/json"
-	"errors"
-	"io"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
-	"os/exec"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -116,29 +111,6 @@ func heads(t *testing.T, address *url.URL) []string {
 // startScimmy runs the server until the test ends.
 func startScimmy(t *testing.T) *url.URL {
 	t.Helper()
-	command := exec.CommandContext(t.Context(), "node", "testdata/server.mjs", npmtest.Install(t, "scimmy@1.3.5", "scimmy-routers@1.3.2", "express@4.22.3"))
-	var complaints strings.Builder
-	command.Stderr = &complaints
-	stdin, err := command.StdinPipe() // it ends with this, should this process be killed
-	if err != nil {
-		t.Fatal(err)
-	}
-	stdout, err := command.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = stdin.Close()
-		_ = command.Wait()
-	})
-	port, err := bufio.NewReader(stdout).ReadString('\n')
-	if err != nil && !errors.Is(err, io.EOF) || port == "" {
-		_ = stdin.Close()
-		_ = command.Wait()
-		t.Fatalf("the SCIM server did not start: %v\n%s", err, complaints.String())
-	}
-	return &url.URL{Scheme: "http", Host: "127.0.0.1:" + strings.TrimSpace(port)}
+	folder := npmtest.Install(t, "scimmy@1.3.5", "scimmy-routers@1.3.2", "express@4.22.3")
+	return &url.URL{Scheme: "http", Host: "127.0.0.1:" + npmtest.Node(t, nil, "testdata/server.mjs", folder)}
 }

@@ -45,16 +45,10 @@ const memberIDs = "List of user IDs to add to the organization as members."
 
 // addMembers takes members who are there already as a success [GUESS]: what Auth0 says was not found.
 func (s *Server) addMembers(w http.ResponseWriter, r *http.Request) {
-	ids, refusal := readIDs(r, "members", memberIDs)
-	if refusal != nil {
-		refusal.write(w)
-		return
-	}
-	s.within(w, r, func(org *Organization) {
+	s.changeMembers(w, r, func(org *Organization, ids []string) *problem {
 		for _, id := range ids {
 			if _, ok := s.users[id]; !ok { // [GUESS]: no 404 is documented here
-				problem{Status: http.StatusBadRequest, Message: "One or more users do not exist."}.write(w)
-				return
+				return &problem{Status: http.StatusBadRequest, Message: "One or more users do not exist."}
 			}
 		}
 		for _, id := range ids {
@@ -62,21 +56,30 @@ func (s *Server) addMembers(w http.ResponseWriter, r *http.Request) {
 				org.Members = append(org.Members, Member{UserID: id, Since: s.now()})
 			}
 		}
-		s.mustSave()
-		noContent(w)
+		return nil
 	})
 }
 
 // removeMembers takes those who are no members as a success [GUESS].
 func (s *Server) removeMembers(w http.ResponseWriter, r *http.Request) {
+	s.changeMembers(w, r, func(org *Organization, ids []string) *problem {
+		for _, id := range ids {
+			org.leave(id, s.now())
+		}
+		return nil
+	})
+}
+
+func (s *Server) changeMembers(w http.ResponseWriter, r *http.Request, change func(org *Organization, ids []string) *problem) {
 	ids, refusal := readIDs(r, "members", memberIDs)
 	if refusal != nil {
 		refusal.write(w)
 		return
 	}
 	s.within(w, r, func(org *Organization) {
-		for _, id := range ids {
-			org.leave(id, s.now())
+		if refusal := change(org, ids); refusal != nil {
+			refusal.write(w)
+			return
 		}
 		s.mustSave()
 		noContent(w)

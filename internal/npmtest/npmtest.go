@@ -1,4 +1,4 @@
-// Package npmtest installs packages from npm for tests against programs that others have written.
+// Package npmtest installs packages from npm and runs scripts, for tests against programs that others have written.
 package npmtest
 
 import (

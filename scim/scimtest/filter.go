@@ -3,8 +3,10 @@ package scimtest
 import (
 	"encoding/json"
 	"errors"
+	"iter"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -56,19 +58,33 @@ func (s *Server) matches(got, want string, exact bool) bool {
 	}
 }
 
-// filtered reads the request's filter, and answers when there is none to read.
-func (s *Server) filtered(w http.ResponseWriter, r *http.Request) ([]term, bool) {
-	terms, err := readFilter(r.URL.Query().Get("filter"))
-	if err != nil {
-		s.refuse(w, http.StatusBadRequest, "invalidFilter", err.Error())
+// listing answers with those of held that meet all terms of the request's filter. none is for an empty list, where that is a
+// thing that is not there.
+func listing[T any](
+	s *Server, held func() iter.Seq[T], meets func(T, term) bool, show func(T) map[string]any, none string,
+) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		terms, err := readFilter(r.URL.Query().Get("filter"))
+		if err != nil {
+			s.refuse(w, http.StatusBadRequest, "invalidFilter", err.Error())
+			return
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		found := []map[string]any{}
+		for one := range held() {
+			if !slices.ContainsFunc(terms, func(t term) bool { return !meets(one, t) }) {
+				found = append(found, show(one))
+			}
+		}
+		s.list(w, found, none)
 	}
-	return terms, err == nil
 }
 
 // list answers with what a filter found.
-func (s *Server) list(w http.ResponseWriter, found []map[string]any, nobody string) {
+func (s *Server) list(w http.ResponseWriter, found []map[string]any, none string) {
 	if len(found) == 0 && s.cfg.Quirks.EmptyIs404 {
-		s.refuse(w, http.StatusNotFound, "", nobody)
+		s.refuse(w, http.StatusNotFound, "", none)
 		return
 	}
 	writeJSON(w, http.StatusOK, mediaType, map[string]any{

@@ -6,38 +6,15 @@ import (
 	"regexp"
 )
 
-func (s *Server) listRoles(w http.ResponseWriter, r *http.Request) {
-	terms, ok := s.filtered(w, r)
-	if !ok {
-		return
+func (s *Server) roleMeets(held *role, t term) bool {
+	switch t.attribute {
+	case "displayName":
+		return s.matches(held.Name, t.value, false)
+	case "audience.value":
+		return s.cfg.Quirks.LooseFilters || held.Audience == t.value
+	default:
+		return false
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	found := []map[string]any{}
-	for _, held := range s.roles {
-		if s.isRole(held, terms) {
-			found = append(found, s.showRole(held))
-		}
-	}
-	s.list(w, found, "Role not found in the system.")
-}
-
-func (s *Server) isRole(held *role, terms []term) bool {
-	for _, t := range terms {
-		switch t.attribute {
-		case "displayName":
-			if !s.matches(held.Name, t.value, false) {
-				return false
-			}
-		case "audience.value":
-			if !s.cfg.Quirks.LooseFilters && held.Audience != t.value {
-				return false
-			}
-		default:
-			return false
-		}
-	}
-	return true
 }
 
 func (s *Server) showRole(held *role) map[string]any {

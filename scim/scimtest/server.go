@@ -10,7 +10,10 @@ package scimtest
 import (
 	"cmp"
 	"encoding/json"
+	"iter"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -183,11 +186,13 @@ func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /oauth2/token", s.postToken)
 	mux.HandleFunc("POST /scim2/Users", s.managed("internal_user_mgt_create", s.createUser))
-	mux.HandleFunc("GET /scim2/Users", s.managed("internal_user_mgt_list", s.listUsers))
+	mux.HandleFunc("GET /scim2/Users", s.managed("internal_user_mgt_list", listing(s,
+		func() iter.Seq[*User] { return maps.Values(s.users) }, s.userMeets, s.show, "No users found")))
 	mux.HandleFunc("GET /scim2/Users/{id}", s.managed("internal_user_mgt_view", s.getUser))
 	mux.HandleFunc("PATCH /scim2/Users/{id}", s.managed("internal_user_mgt_update", s.patchUser))
 	mux.HandleFunc("DELETE /scim2/Users/{id}", s.managed("internal_user_mgt_delete", s.deleteUser))
-	mux.HandleFunc("GET /scim2/v2/Roles", s.managed("internal_role_mgt_view", s.listRoles))
+	mux.HandleFunc("GET /scim2/v2/Roles", s.managed("internal_role_mgt_view", listing(s,
+		func() iter.Seq[*role] { return slices.Values(s.roles) }, s.roleMeets, s.showRole, "Role not found in the system.")))
 	mux.HandleFunc("PATCH /scim2/v2/Roles/{id}", s.managed("internal_role_mgt_update", s.patchRole))
 	mux.HandleFunc("GET /api/server/v1/applications", s.managed("internal_application_mgt_view", s.listApplications))
 	return mux

@@ -64,43 +64,18 @@ func weak(password string) string {
 	return ""
 }
 
-func (s *Server) listUsers(w http.ResponseWriter, r *http.Request) {
-	terms, ok := s.filtered(w, r)
-	if !ok {
-		return
+// userMeets reports whether a user meets a term. externalId minds letter case, the others do not (RFC 7643, section 8.7.1).
+func (s *Server) userMeets(u *User, t term) bool {
+	switch t.attribute {
+	case "externalId":
+		return s.matches(u.ExternalID, t.value, true)
+	case "userName":
+		return s.matches(u.UserName, t.value, false)
+	case "emails", "emails.value":
+		return s.matches(u.Email, t.value, false)
+	default:
+		return false
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	found := []map[string]any{}
-	for _, u := range s.users {
-		if s.is(u, terms) {
-			found = append(found, s.show(u))
-		}
-	}
-	s.list(w, found, "No users found")
-}
-
-// is tells whether a user meets all terms. externalId minds letter case, the others do not (RFC 7643, section 8.7.1).
-func (s *Server) is(u *User, terms []term) bool {
-	for _, t := range terms {
-		switch t.attribute {
-		case "externalId":
-			if !s.matches(u.ExternalID, t.value, true) {
-				return false
-			}
-		case "userName":
-			if !s.matches(u.UserName, t.value, false) {
-				return false
-			}
-		case "emails", "emails.value":
-			if !s.matches(u.Email, t.value, false) {
-				return false
-			}
-		default:
-			return false
-		}
-	}
-	return true
 }
 
 func (s *Server) getUser(w http.ResponseWriter, r *http.Request) {

@@ -1,4 +1,4 @@
-package hosted_test
+package npmtest
 
 import (
 	"bufio"
@@ -10,9 +10,11 @@ import (
 	"testing"
 )
 
-// node runs a script until the test ends, and returns the first line that it prints: its address.
-func node(t *testing.T, env []string, args ...string) string {
+// Node runs a script until the test ends, and returns the first line that it prints, such as its address. env is added to
+// this process's environment.
+func Node(t testing.TB, env []string, args ...string) string {
 	t.Helper()
+	//nolint:gosec // the script stands in the tests
 	command := exec.CommandContext(t.Context(), "node", args...)
 	command.Env = append(os.Environ(), env...)
 	var complaints strings.Builder
@@ -33,12 +35,12 @@ func node(t *testing.T, env []string, args ...string) string {
 		_ = command.Wait()
 	})
 	lines := bufio.NewReader(stdout)
-	address, err := lines.ReadString('\n')
-	if err != nil && !errors.Is(err, io.EOF) || address == "" {
+	line, err := lines.ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) || line == "" {
 		_ = stdin.Close()
 		_ = command.Wait()
 		t.Fatalf("%s did not start: %v\n%s", args[0], err, complaints.String())
 	}
 	go func() { _, _ = io.Copy(io.Discard, lines) }() // a pipe that is full would stop it
-	return strings.TrimSpace(address)
+	return strings.TrimSpace(line)
 }
