@@ -7,12 +7,12 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"slices"
 	"strings"
 
 	"github.com/caarlos0/env/v11"
+	"github.com/joho/godotenv"
 )
 
 // settingsFile is where the settings of the development server are, for commands in another terminal.
@@ -45,27 +45,25 @@ func randomKey() []byte {
 }
 
 func readSettings(path string) (settings, error) {
-	text, err := os.ReadFile(path)
+	values, err := godotenv.Read(path)
 	if err != nil {
 		return nil, err
 	}
 	s := settings{}
-	for line := range strings.Lines(string(text)) {
-		if name, value, ok := strings.Cut(strings.TrimSpace(line), "="); ok {
-			s[present(name)] = value
-		}
+	for name, value := range values {
+		s[present(name)] = value
 	}
 	return s, nil
 }
 
 // save writes the settings, for their owner's eyes only.
 func (s settings) save(path string) error {
-	var text strings.Builder
-	for _, name := range slices.Sorted(maps.Keys(s)) {
-		fmt.Fprintf(&text, "%s=%s\n", name, s[name])
+	text, err := godotenv.Marshal(s)
+	if err != nil {
+		return fmt.Errorf("keep the settings: %w", err)
 	}
 	fresh := path + ".new"
-	if err := os.WriteFile(fresh, []byte(text.String()), 0o600); err != nil {
+	if err := os.WriteFile(fresh, []byte(text+"\n"), 0o600); err != nil {
 		return fmt.Errorf("keep the settings: %w", err)
 	}
 	return os.Rename(fresh, path)

@@ -6,6 +6,9 @@ import (
 	"bytes"
 	"errors"
 	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -82,5 +85,29 @@ func TestTheDevelopmentServersApplication(t *testing.T) {
 		if len(apps) != 1 || apps[0].Callbacks[0] != callback || s["HOMEROOM_HOSTED_REDIRECT_URL"] != callback || apps[0].Secret != "kept" {
 			t.Errorf("%s: %+v, %v", environ, apps, s)
 		}
+	}
+}
+
+func TestSettingsOfDevAreReadAsTheyWereWritten(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), settingsFile)
+	want := settings{"HOMEROOM_TENANT_KEY": "a+b/c==", "AUTH0_CLIENT_SECRET": `say "no" to $HOME, \n # and ! 'x' `, "HOMEROOM_SPARES": "3", "AUTH0_AUDIENCE": ""}
+	if err := want.save(path); err != nil {
+		t.Fatal(err)
+	}
+	got, err := readSettings(path)
+	if err != nil || !maps.Equal(got, want) {
+		t.Errorf("%v: they are %q, want %q", err, got, want)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v: others may read them: %v", err, info.Mode())
+	}
+	// As versions wrote them that quoted nothing.
+	if err := os.WriteFile(path, []byte("HOMEROOM_TENANT_KEY=a+b/c==\nSIGNUP_MODE=open\nAUTH0_AUDIENCE=https://api.homeroom.test\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	want = settings{"HOMEROOM_TENANT_KEY": "a+b/c==", "HOMEROOM_SIGNUP_MODE": "open", "AUTH0_AUDIENCE": "https://api.homeroom.test"}
+	if got, err = readSettings(path); err != nil || !maps.Equal(got, want) {
+		t.Errorf("%v: they are %q, want %q", err, got, want)
 	}
 }

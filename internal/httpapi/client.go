@@ -9,8 +9,8 @@ import (
 
 // clientAddress is where a request comes from: the address of the connection, or, where that is a trusted proxy, the
 // right-most one in X-Forwarded-For that is not. Everything further left may be the client's invention. All lines of the
-// header count, since proxies differ in whether they extend the last or add one. (gin's own reading of the header takes no
-// ports, as some proxies add, and would count everybody behind such a proxy as one client.)
+// header count, since proxies differ in whether they extend the last or add one. See docs/decisions/http-api.md
+// for why gin does not read it.
 func clientAddress(r *http.Request, trusted []netip.Prefix) netip.Addr {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/gin-gonic/gin"
+	"github.com/rs/cors"
 )
 
 // validOrigins refuses what browsers never send, "null" and wildcards among them.
@@ -20,33 +21,36 @@ func validOrigins(origins []string) error {
 	return nil
 }
 
-// cors lets pages of the allowed origins, compared letter by letter, call the API. Credentials of the browser are never
-// among what they may send: callers show a token. What a browser asks before a page of another origin may call is answered
-// with the reason why it may not.
-func (s *server) cors(c *gin.Context) {
-	h := c.Writer.Header()
-	if len(s.cfg.AllowedOrigins) > 0 {
-		h.Add("Vary", "Origin")
-	}
+// newCORS lets pages of these origins, compared letter by letter, call the API. Credentials of the browser are never among what
+// they may send: callers show a token.
+func newCORS(origins []string) *cors.Cors {
+	return cors.New(cors.Options{
+		AllowOriginFunc: func(origin string) bool { return slices.Contains(origins, origin) }, // no origins would be all, as a list
+		AllowedMethods:  []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPatch, http.MethodDelete},
+		AllowedHeaders:  []string{"Authorization", "Content-Type", "Idempotency-Key", "Prefer", "X-Request-Id", "Last-Event-ID"},
+		ExposedHeaders: []string{
+			"Idempotent-Replayed", "Location", "Preference-Applied", "RateLimit", "RateLimit-Policy", "Retry-After", "WWW-Authenticate", "X-Request-Id",
+		},
+		MaxAge: 600,
+	})
+}
+
+// crossOrigin answers what a browser asks before a page of another origin may call, with the reason where it may not, and
+// marks all other answers for browsers.
+func (s *server) crossOrigin(c *gin.Context) {
 	origin := c.GetHeader("Origin")
-	preflight := c.Request.Method == http.MethodOptions && origin != "" && c.GetHeader("Access-Control-Request-Method") != ""
-	if !slices.Contains(s.cfg.AllowedOrigins, origin) {
+	preflight := c.Request.Method == http.MethodOptions && c.GetHeader("Access-Control-Request-Method") != ""
+	switch {
+	case preflight && origin == "": // no browser asks so
+	case preflight && !slices.Contains(s.cfg.AllowedOrigins, origin):
+		c.Header("Vary", "Origin")
+		writeProblem(c.Writer, c.Request, newProblem(forbidden,
+			"Pages of other origins may not call this API (CORS). The operator allows an origin with HOMEROOM_ALLOWED_ORIGINS."))
+		c.Abort()
+	case len(s.cfg.AllowedOrigins) > 0:
+		s.cors.HandlerFunc(c.Writer, c.Request)
 		if preflight {
-			writeProblem(c.Writer, c.Request, newProblem(forbidden,
-				"Pages of other origins may not call this API (CORS). The operator allows an origin with HOMEROOM_ALLOWED_ORIGINS."))
 			c.Abort()
 		}
-		return
 	}
-	h.Set("Access-Control-Allow-Origin", origin)
-	if !preflight {
-		h.Set("Access-Control-Expose-Headers",
-			"Idempotent-Replayed, Location, Preference-Applied, RateLimit, RateLimit-Policy, Retry-After, WWW-Authenticate, X-Request-Id")
-		return
-	}
-	h.Add("Vary", "Access-Control-Request-Method, Access-Control-Request-Headers")
-	h.Set("Access-Control-Allow-Methods", "GET, POST, PATCH, DELETE")
-	h.Set("Access-Control-Allow-Headers", "authorization, content-type, idempotency-key, prefer, x-request-id, last-event-id")
-	h.Set("Access-Control-Max-Age", "600")
-	c.AbortWithStatus(http.StatusNoContent)
 }

@@ -31,7 +31,7 @@ func (s *server) humaConfig() huma.Config {
 	return huma.Config{
 		OpenAPI: &huma.OpenAPI{
 			OpenAPI: "3.1.0",
-			Servers: []*huma.Server{{URL: cmp.Or(s.cfg.PublicURL, "/"), Description: "This service."}},
+			Servers: []*huma.Server{{URL: cmp.Or(s.cfg.PublicURL, "/"), Description: "This service"}},
 			Info: &huma.Info{
 				Title:   "Homeroom",
 				Version: s.cfg.Version,

@@ -24,6 +24,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humagin"
 	"github.com/gin-gonic/gin"
 	"github.com/maypok86/otter/v2"
+	"github.com/rs/cors"
 
 	"homeroom/catalog"
 	"homeroom/fleet"
@@ -159,6 +160,7 @@ type server struct {
 	// operations are in the order in which they were registered.
 	operations []*huma.Operation
 	streams    *streams
+	cors       *cors.Cors
 	// wanting holds the ids of the tenants that are being moved to the front of a run.
 	wanting sync.Map
 }
@@ -195,6 +197,7 @@ func New(cfg Config) (http.Handler, error) {
 		cfg:     cfg,
 		tokens:  newVerifier(cfg.Issuer, cfg.JWKSURL, cfg.Audience, cfg.KeysFor),
 		streams: newStreams(cfg.PollEvery),
+		cors:    newCORS(cfg.AllowedOrigins),
 	}
 	var err error
 	if s.logins, err = newLogins(); err != nil {
@@ -206,7 +209,7 @@ func New(cfg Config) (http.Handler, error) {
 	if err := router.SetTrustedProxies(nil); err != nil { // see clientAddress, which reads the header instead of gin
 		return nil, err
 	}
-	router.Use(s.begin, s.recover, s.secureHeaders, s.cors, wellFormed, readable)
+	router.Use(s.begin, s.recover, s.secureHeaders, s.crossOrigin, wellFormed, readable)
 	router.NoRoute(nothingAt)
 	router.NoMethod(func(c *gin.Context) {
 		writeProblem(c.Writer, c.Request, newProblem(methodNotAllowed, "This path has no such method. The Allow header lists those it has."))
