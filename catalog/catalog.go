@@ -45,7 +45,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the catalog's URL: %w", withoutSecrets(err))
 	}
-	postgres.NoticeLoss(poolConfig.ConnConfig)
+	postgres.DetectLoss(poolConfig.ConnConfig)
 	poolConfig.MaxConns = 20
 	if cfg.MaxConns > 0 {
 		poolConfig.MaxConns = cfg.MaxConns

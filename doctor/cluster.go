@@ -80,12 +80,12 @@ func (e *examination) lookElsewhere(ctx context.Context, name string) (seen othe
 		return otherCluster{}, err
 	}
 	seen.recorded = identifiers[name]
-	server, err := e.cfg.Servers[name].AnyCluster()
+	server, err := e.cfg.Servers[name].OpenAnyCluster()
 	if err != nil {
 		return otherCluster{}, err
 	}
 	defer server.Close()
-	if seen.identifier, err = server.Cluster(ctx); err != nil {
+	if seen.identifier, err = server.SystemIdentifier(ctx); err != nil {
 		return otherCluster{}, err
 	}
 	survey, err := server.Survey(ctx)

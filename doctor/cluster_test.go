@@ -46,7 +46,7 @@ func TestAServerThatIsAnotherCluster(t *testing.T) {
 	w.fix(report)
 	w.finds("")
 	w.followAll(moved())
-	if identifier, err := w.server.Cluster(t.Context()); err != nil || value[uint64](w, "select system_identifier from servers") != identifier {
+	if identifier, err := w.server.SystemIdentifier(t.Context()); err != nil || value[uint64](w, "select system_identifier from servers") != identifier {
 		t.Errorf("another cluster than %d is recorded, %v", identifier, err)
 	}
 

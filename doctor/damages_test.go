@@ -371,10 +371,10 @@ func TestAQueueOfNotificationsThatFills(t *testing.T) {
 func TestRemarksOnServers(t *testing.T) {
 	t.Parallel()
 	w := setup(t, 0)
-	w.config.Tolerate = slices.DeleteFunc(slices.Clone(remarks), func(code string) bool { return code == tenant.RemarkSuperuser })
+	w.config.Tolerate = slices.DeleteFunc(slices.Clone(remarks), func(code string) bool { return code == tenant.WarnSuperuser })
 	w.doctor = w.newDoctor(w.config)
 	report := w.finds("server_remark")
-	if f := report.Findings[0]; f.Subject != tenant.RemarkSuperuser || !strings.Contains(f.Advice, "create role homeroom") {
+	if f := report.Findings[0]; f.Subject != tenant.WarnSuperuser || !strings.Contains(f.Advice, "create role homeroom") {
 		t.Error(describe(report))
 	}
 }

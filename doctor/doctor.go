@@ -41,7 +41,7 @@ type Config struct {
 	Spares int
 	// QueueFilling is the share of a server's queue of notifications from which it is told, from 0 to 1. Defaults to 0.25.
 	QueueFilling float64
-	// Tolerate are the codes of remarks on servers ([tenant.Remark]) that are known and wanted so.
+	// Tolerate are the codes of remarks on servers ([tenant.Warning]) that are known and wanted so.
 	Tolerate []string
 	// Actor is who repairs, for the audit. Defaults to "homeroom doctor".
 	Actor string

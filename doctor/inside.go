@@ -151,7 +151,7 @@ func (e *examination) compareFunctions() {
 	tenants, functions := map[string]int{}, map[string][]string{}
 	for _, t := range e.opened {
 		seen := e.inspections[t.ID]
-		if len(seen.OpenFunctions) == 0 {
+		if len(seen.PublicFunctions) == 0 {
 			continue
 		}
 		f := findings[t.Server]
@@ -161,9 +161,9 @@ func (e *examination) compareFunctions() {
 		}
 		tenants[t.Server]++
 		e.suspect[t.ID] = true
-		functions[t.Server] = append(functions[t.Server], seen.OpenFunctions...)
+		functions[t.Server] = append(functions[t.Server], seen.PublicFunctions...)
 		if tenants[t.Server] <= mostSteps {
-			*f = f.next(asSuperuser(t.Database, tenant.CloseFunctions))
+			*f = f.next(asSuperuser(t.Database, tenant.RevokeFunctions))
 		}
 	}
 	for server, f := range findings {
@@ -179,9 +179,9 @@ const mostSteps = 20
 // compareRights looks at whether the school can work in its database.
 func (e *examination) compareRights(t catalog.SurveyedTenant, seen inspection) {
 	switch {
-	case !seen.Login && t.State == catalog.Spare:
+	case !seen.CanLogin && t.State == catalog.Spare:
 		e.add(e.ensureLogin(about(SpareUnusable, t, "the spare's role cannot enter it with the derived password"), t))
-	case !seen.Login:
+	case !seen.CanLogin:
 		e.add(e.ensureLogin(about(LoginRefused, t, "the tenant's role cannot enter the database with the derived password"), t))
 	}
 	if !seen.Grants {

@@ -158,7 +158,7 @@ func (e *examination) adoptable(finding Finding, c claim, server *tenant.Server,
 		finding.Detail += fmt.Sprintf("; %d logins name it, and which of them is its owner's is not clear", len(c.all))
 	case seen == nil:
 		finding.Detail += "; it was not looked into"
-	case !seen.Login:
+	case !seen.CanLogin:
 		finding.Detail += "; our key does not open it"
 	case !trustworthy(seen.Status):
 		finding.Detail += fmt.Sprintf("; its schema is %s", seen.Status.State)
@@ -188,7 +188,7 @@ func (e *examination) compareNobodys(ctx context.Context, db found) {
 		finding.Detail = "its dropping was begun and interrupted"
 	case seen == nil:
 		finding.Detail = "no login that is known names it; it was not looked into"
-	case !seen.Login:
+	case !seen.CanLogin:
 		finding.Detail = "our key does not open it: another Homeroom's, or the key has changed since"
 	case !seen.empty:
 		finding.Detail = "our key opens it, it holds data, and no login that is known names it"
@@ -201,7 +201,7 @@ func (e *examination) compareNobodys(ctx context.Context, db found) {
 
 // peek looks into a database that has no row; nil when that is not to be, or not possible.
 func (e *examination) peek(ctx context.Context, db found) *inspection {
-	if e.options.Open == 0 || !db.Ours || !db.Open || db.Invalid || db.MarkedAs == nil || *db.MarkedAs != db.id {
+	if e.options.Open == 0 || !db.Ours || !db.AcceptsConnections || db.Invalid || db.MarkedAs == nil || *db.MarkedAs != db.id {
 		return nil
 	}
 	seen, err := look(ctx, db.server, db.id)

@@ -32,8 +32,8 @@ var key = func() []byte { sum := sha256.Sum256([]byte("the doctor's tests")); re
 
 // remarks on a test server are as they may be.
 var remarks = []string{
-	tenant.RemarkSuperuser, tenant.RemarkCreateRole, tenant.RemarkNoSignal, tenant.RemarkOpen, tenant.RemarkRecovery,
-	tenant.RemarkConnections, tenant.RemarkClock, tenant.RemarkDiskLow, tenant.RemarkDiskUnknown,
+	tenant.WarnSuperuser, tenant.WarnCreateRole, tenant.WarnNoSignal, tenant.WarnPublicConnect, tenant.WarnRecovery,
+	tenant.WarnConnections, tenant.WarnClock, tenant.WarnDiskLow, tenant.WarnDiskUnknown,
 }
 
 // world is a service of its own, with a server that holds nothing else: the doctor looks at all of it.

@@ -118,11 +118,11 @@ func (e *examination) compareAccess(t catalog.SurveyedTenant, db tenant.FoundDat
 			asSuperuser(maintenanceDatabase, "alter database "+t.Database+" owner to homeroom_owner").where("If the repair may not"),
 		}},
 		{DatabaseUnmarked, db.MarkedAs == nil, "the database has lost the comment that says whose it is", nil},
-		{DatabaseClosed, !db.Open, "the database accepts no connections", nil},
-		{DatabaseSettings, len(db.Wrong) > 0, "the database has what a tenant's should not have: " + strings.Join(db.Wrong, ", "), nil},
+		{DatabaseClosed, !db.AcceptsConnections, "the database accepts no connections", nil},
+		{DatabaseSettings, len(db.Problems) > 0, "the database has what a tenant's should not have: " + strings.Join(db.Problems, ", "), nil},
 		{RoleMissing, !hasRole, "the tenant's role is not there", nil},
-		{RoleOutOfOrder, hasRole && !role.InOrder, "the tenant's role is not as it should be: " + strings.Join(role.Wrong, ", "), superuserSteps(t.Database, role.Wrong)},
-		{DatabaseAccess, hasRole && !db.Access, "other roles than the tenant's have rights on the database, or the tenant's has too few or too many", nil},
+		{RoleOutOfOrder, hasRole && !role.InOrder, "the tenant's role is not as it should be: " + strings.Join(role.Problems, ", "), superuserSteps(t.Database, role.Problems)},
+		{DatabaseAccess, hasRole && !db.OnlyTenantConnects, "other roles than the tenant's have rights on the database, or the tenant's has too few or too many", nil},
 	} {
 		if wrong.is {
 			finding := e.ensure(about(wrong.code, t, wrong.detail), t)
@@ -136,8 +136,8 @@ func (e *examination) compareAccess(t catalog.SurveyedTenant, db tenant.FoundDat
 func sound(t catalog.SurveyedTenant, survey tenant.Survey) bool {
 	db, ok := survey.Databases[t.Database]
 	role, hasRole := survey.Roles[t.Database]
-	return ok && hasRole && role.InOrder && db.Ours && db.Open && db.Access && !db.Invalid && db.MarkedAs != nil && db.MarkedAs.UUID() == t.ID &&
-		!slices.ContainsFunc(db.Wrong, func(what string) bool { return strings.HasPrefix(what, "connection limit") })
+	return ok && hasRole && role.InOrder && db.Ours && db.AcceptsConnections && db.OnlyTenantConnects && !db.Invalid && db.MarkedAs != nil && db.MarkedAs.UUID() == t.ID &&
+		!slices.ContainsFunc(db.Problems, func(what string) bool { return strings.HasPrefix(what, "connection limit") })
 }
 
 // superuserSteps are the statements that take from a role what only a superuser may take; none where the repair needs none. What

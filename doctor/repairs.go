@@ -92,7 +92,7 @@ func (e *examination) recordHealth(f Finding, t catalog.SurveyedTenant) Finding 
 // rebuild has a spare without a database made again.
 func (e *examination) rebuild(f Finding, t catalog.SurveyedTenant) Finding {
 	return f.next(repairTenant(t)).repairedBy("have the keeper of spares make it again", "rebuild "+t.Database, func(ctx context.Context) error {
-		facts, err := e.cfg.Servers[t.Server].Facts(ctx, tenant.ID(t.ID))
+		facts, err := e.cfg.Servers[t.Server].Stats(ctx, tenant.ID(t.ID))
 		if err != nil {
 			return err
 		}
@@ -116,7 +116,7 @@ func (e *examination) dropInvalid(f Finding, t catalog.SurveyedTenant) Finding {
 		}
 		killpoint.Here("doctor.rebuilding")
 		id := tenant.ID(t.ID)
-		return e.cfg.Servers[t.Server].SetAside(ctx, id, tenant.KeptName(id, time.Now()))
+		return e.cfg.Servers[t.Server].Archive(ctx, id, tenant.ArchiveName(id, time.Now()))
 	})
 }
 
@@ -255,7 +255,7 @@ func (e *examination) adopt(f Finding, login identity.User, server *tenant.Serve
 		if err != nil {
 			return err
 		}
-		if !seen.Login || !trustworthy(seen.Status) {
+		if !seen.CanLogin || !trustworthy(seen.Status) {
 			return fmt.Errorf("database %s is not as it was: %w", f.Subject, catalog.ErrStateChanged)
 		}
 		adoption := e.adoption(f, now, server, seen)

@@ -95,7 +95,7 @@ func whichIs(f Finding, t catalog.SurveyedTenant, is uint, known bool) Finding {
 // compareNoSchema tells of a database whose schema public cannot be used. Where a setting of the database hides it, that is told
 // alone.
 func (e *examination) compareNoSchema(t catalog.SurveyedTenant, seen inspection) {
-	wrong := e.servers[t.Server].Databases[t.Database].Wrong
+	wrong := e.servers[t.Server].Databases[t.Database].Problems
 	switch hidden := slices.ContainsFunc(wrong, func(what string) bool { return strings.Contains(what, "search_path") }); {
 	case seen.schemaOwner == "":
 		e.add(about(SchemaMissing, t, "the schema public was dropped, and with it every table in it").next(makeAnew(t, true)))

@@ -64,7 +64,7 @@ func (e *examination) compareRoles(server string, survey tenant.Survey) {
 }
 
 func keptOf(survey tenant.Survey, id tenant.ID) bool {
-	for _, kept := range survey.Kept {
+	for _, kept := range survey.Archives {
 		if kept.Tenant == id {
 			return true
 		}
@@ -77,7 +77,7 @@ func (e *examination) compareTemplates(server string, survey tenant.Survey) {
 	for _, template := range survey.Templates {
 		finding := Finding{Code: TemplateOld, Subject: template.Name, Server: server}
 		switch {
-		case template.Current && (template.Connections > 0 || template.Complete && template.Open):
+		case template.Current && (template.Connections > 0 || template.Complete && template.AcceptsConnections):
 			finding.Code = TemplateOpen
 			finding.Detail = fmt.Sprintf("the template for new tenants is open, with %s in it", count(template.Connections, "session"))
 			e.add(e.prepare(finding, "make the template again"))
@@ -92,7 +92,7 @@ func (e *examination) compareTemplates(server string, survey tenant.Survey) {
 			e.add(e.dropTemplate(finding))
 		}
 	}
-	for _, kept := range survey.Kept {
+	for _, kept := range survey.Archives {
 		id := kept.Tenant.UUID()
 		e.add(Finding{
 			Code: KeptDatabase, Subject: kept.Name, Server: server, TenantID: &id,
@@ -107,21 +107,21 @@ func (e *examination) compareShared(server string, survey tenant.Survey) {
 		return // nothing was made there yet
 	}
 	for _, role := range survey.Shared {
-		if len(role.Wrong) == 0 {
+		if len(role.Problems) == 0 {
 			continue
 		}
-		finding := Finding{Code: SharedRole, Subject: role.Name, Server: server, Detail: "the role is not as it should be: " + strings.Join(role.Wrong, ", ")}
+		finding := Finding{Code: SharedRole, Subject: role.Name, Server: server, Detail: "the role is not as it should be: " + strings.Join(role.Problems, ", ")}
 		finding = e.prepare(finding, "restore the shared roles")
-		e.add(finding.next(superuserSteps(role.Name, role.Wrong)...))
+		e.add(finding.next(superuserSteps(role.Name, role.Problems)...))
 	}
-	for _, name := range survey.EnteredByAll {
+	for _, name := range survey.PublicConnect {
 		finding := Finding{Code: DatabaseForAll, Subject: name, Server: server, Detail: "every tenant's role may enter this database"}
 		switch {
 		case name == e.after.Self.Database: // what can be read there is another finding
 			continue
 		case name == "postgres" || name == "template1":
 			finding.Severity = Warning
-			if e.remarked[server+" "+tenant.RemarkOpen] || slices.Contains(e.cfg.Tolerate, tenant.RemarkOpen) {
+			if e.remarked[server+" "+tenant.WarnPublicConnect] || slices.Contains(e.cfg.Tolerate, tenant.WarnPublicConnect) {
 				continue
 			}
 		}
@@ -190,7 +190,7 @@ func (e *examination) remark(ctx context.Context, name string, server *tenant.Se
 		e.remarked[name+" "+remark.Code] = true
 		e.mu.Unlock()
 		if !slices.Contains(e.cfg.Tolerate, remark.Code) {
-			e.add(Finding{Code: ServerRemark, Subject: remark.Code, Server: name, Detail: remark.What, Advice: remark.Mend})
+			e.add(Finding{Code: ServerRemark, Subject: remark.Code, Server: name, Detail: remark.Problems, Advice: remark.Mend})
 		}
 	}
 }

@@ -105,7 +105,7 @@ func (l *looker) look(ctx context.Context, t *catalog.Tenant) error {
 	if err != nil {
 		return err
 	}
-	schema, version, err := server.Look(ctx, tenant.ID(t.ID))
+	schema, version, err := server.Snapshot(ctx, tenant.ID(t.ID))
 	if err != nil {
 		return err
 	}

@@ -82,7 +82,7 @@ func (p *pass) try(ctx context.Context, t catalog.Tenant) (result migrations.Res
 	for delay := firstRetry; ; delay = min(2*delay, lastRetry) {
 		attempts++
 		if p.run.Direction == directionDown {
-			result, err = server.UndoTo(ctx, tenant.ID(t.ID), p.run.ToVersion)
+			result, err = server.MigrateDownTo(ctx, tenant.ID(t.ID), p.run.ToVersion)
 		} else {
 			result, err = server.MigrateTo(ctx, tenant.ID(t.ID), p.run.ToVersion)
 		}
@@ -136,7 +136,7 @@ func passing(err error) bool {
 		return false
 	case postgres.IsCode(err, "55P03", "40001", "40P01"): // lock_not_available, serialization_failure, deadlock_detected
 		return true
-	case errors.As(err, &file) && postgres.Refused(err):
+	case errors.As(err, &file) && postgres.IsServerError(err):
 		return false
 	}
 	// object_not_in_prerequisite_state and read_only_sql_transaction: a database that is closed for a while, a standby.

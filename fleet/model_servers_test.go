@@ -66,7 +66,7 @@ func (s serverSim) Basis(context.Context) (postgres int, grants string, err erro
 func schemaAt(version uint) tenant.Schema { return tenant.Schema{fmt.Sprintf("version %d", version)} }
 
 // Look implements fleet.Server.
-func (s serverSim) Look(ctx context.Context, id tenant.ID) (tenant.Schema, uint, error) {
+func (s serverSim) Snapshot(ctx context.Context, id tenant.ID) (tenant.Schema, uint, error) {
 	t := s.w.rows.tenant(id.UUID())
 	version, err := ask(ctx, s.w, s.call("look", t.Slug), func() (uint, error) { return t.db.version, nil })
 	return schemaAt(version), version, err
@@ -82,8 +82,8 @@ func (s serverSim) MigrateTo(ctx context.Context, id tenant.ID, version uint) (m
 	return s.migrate(ctx, id, version, false)
 }
 
-// UndoTo implements fleet.Server.
-func (s serverSim) UndoTo(ctx context.Context, id tenant.ID, version uint) (migrations.Result, error) {
+// MigrateDownTo implements fleet.Server.
+func (s serverSim) MigrateDownTo(ctx context.Context, id tenant.ID, version uint) (migrations.Result, error) {
 	return s.migrate(ctx, id, version, true)
 }
 

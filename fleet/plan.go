@@ -13,7 +13,7 @@ import (
 
 // Options say what a run does.
 type Options struct {
-	// By says who wants the run, for the record.
+	// Actor says who wants the run, for the record.
 	By string
 	// Only narrows the run to tenants with one of these ids, slugs or databases; empty is all.
 	Only []string

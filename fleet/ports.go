@@ -59,9 +59,9 @@ type Server interface {
 	Reference(ctx context.Context) (tenant.Schema, error)
 	Basis(ctx context.Context) (postgres int, grants string, err error)
 	MigrateTo(ctx context.Context, id tenant.ID, version uint) (migrations.Result, error)
-	UndoTo(ctx context.Context, id tenant.ID, version uint) (migrations.Result, error)
+	MigrateDownTo(ctx context.Context, id tenant.ID, version uint) (migrations.Result, error)
 	Status(ctx context.Context, id tenant.ID) (migrations.Status, error)
-	Look(ctx context.Context, id tenant.ID) (schema tenant.Schema, version uint, err error)
+	Snapshot(ctx context.Context, id tenant.ID) (schema tenant.Schema, version uint, err error)
 }
 
 var _ Server = (*tenant.Server)(nil)

@@ -18,7 +18,7 @@ func TestErrorsOfTheProviderAreSorted(t *testing.T) {
 	var unavailable *identity.Unavailable
 	var misconfigured *identity.Misconfigured
 	for code, want := range map[string]any{
-		"access_denied": hosted.ErrRefused, "unauthorized": hosted.ErrRefused,
+		"access_denied": hosted.ErrAccessDenied, "unauthorized": hosted.ErrAccessDenied,
 		"login_required": hosted.ErrLoginRequired, "interaction_required": hosted.ErrLoginRequired,
 		"consent_required": hosted.ErrLoginRequired, "account_selection_required": hosted.ErrLoginRequired,
 		"temporarily_unavailable": &unavailable, "server_error": &unavailable,
@@ -50,14 +50,14 @@ func TestAnswersToTheCodeAreSorted(t *testing.T) {
 		body   string
 		want   any
 	}{
-		"used":           {403, `{"error":"invalid_grant","error_description":"Invalid authorization code canary-code"}`, hosted.ErrUsed},
-		"wrong verifier": {401, `{"error":"invalid_grant","error_description":"VERIFIER"}`, hosted.ErrUsed},
+		"used":           {403, `{"error":"invalid_grant","error_description":"Invalid authorization code canary-code"}`, hosted.ErrCodeRejected},
+		"wrong verifier": {401, `{"error":"invalid_grant","error_description":"VERIFIER"}`, hosted.ErrCodeRejected},
 		"wrong secret":   {401, `{"error":"access_denied","error_description":"homeroom-web-secret"}`, &misconfigured},
 		"wrong client":   {401, `{"error":"invalid_client"}`, &misconfigured},
 		"plain text":     {404, `no canary-code here`, &misconfigured},
 		"rate limit":     {429, `{"error":"too_many_requests"}`, &unavailable},
 		"down":           {503, `canary-code`, &unavailable},
-		"no JSON":        {200, `<html>canary-code`, hosted.ErrUntrusted},
+		"no JSON":        {200, `<html>canary-code`, hosted.ErrUnverified},
 		"a redirect":     {307, ``, &misconfigured},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -67,7 +67,7 @@ func TestAnHonestAnswerIsBelieved(t *testing.T) {
 	j := depart(t, g)
 	got := j.comeBack(nil)
 	person := j.wantLogin("ada@lincoln.example")
-	if person.Login.ID != "person-1" || !person.Login.EmailVerified || person.GivenName != "Ada" || person.Name != "" {
+	if person.Identity.ID != "person-1" || !person.Identity.EmailVerified || person.GivenName != "Ada" || person.Name != "" {
 		t.Errorf("the person is %+v", person)
 	}
 	if got.trip.SchoolName != "Lincoln High" || got.trip.ReturnTo != returnURL {
@@ -117,7 +117,7 @@ func TestIDTokensThatAreNotToBeBelieved(t *testing.T) {
 			lie(g)
 			j := depart(t, g)
 			got := j.comeBack(nil)
-			j.wantErr(hosted.ErrUntrusted)
+			j.wantErr(hosted.ErrUnverified)
 			if got.trip.SchoolName != "Lincoln High" {
 				t.Errorf("the trip is %+v", got.trip)
 			}
@@ -147,8 +147,8 @@ func TestAnswersThatAreNotThisBrowsers(t *testing.T) {
 				changes["iss"] = j.rogue.url + "/"
 			}
 			got := j.comeBack(changes)
-			j.wantErr(hosted.ErrMixedUp)
-			if got.trip != (hosted.Trip{}) || j.rogue.exchanged != nil {
+			j.wantErr(hosted.ErrStateMismatch)
+			if got.trip != (hosted.FlowState{}) || j.rogue.exchanged != nil {
 				t.Errorf("it went on: %+v, %v", got.trip, j.rogue.exchanged)
 			}
 		})
@@ -159,7 +159,7 @@ func TestAParameterThatIsThereTwiceIsRefused(t *testing.T) {
 	t.Parallel()
 	j := depart(t, newRogue(t))
 	j.browser.Get(j.url + "/callback?code=canary-code&code=other&state=" + j.asked.Get("state"))
-	j.wantErr(hosted.ErrMixedUp)
+	j.wantErr(hosted.ErrStateMismatch)
 }
 
 func TestAProviderThatNamesItselfMustDoSo(t *testing.T) {
@@ -168,7 +168,7 @@ func TestAProviderThatNamesItselfMustDoSo(t *testing.T) {
 	g.description["authorization_response_iss_parameter_supported"] = true
 	j := depart(t, g)
 	j.comeBack(nil)
-	j.wantErr(hosted.ErrMixedUp)
+	j.wantErr(hosted.ErrStateMismatch)
 	j.comeBack(map[string]string{"iss": g.url})
 	j.wantLogin("ada@lincoln.example")
 }
@@ -180,13 +180,13 @@ func TestLoginCSRF(t *testing.T) {
 	link := j.url + "/callback?code=canary-code&state=" + j.asked.Get("state")
 	victim := browsertest.New(t)
 	victim.Get(link)
-	j.wantErr(hosted.ErrMixedUp)
+	j.wantErr(hosted.ErrStateMismatch)
 
 	// One who has a registration of their own under way is no better prey.
 	victim = browsertest.New(t, j.rogue.url)
 	j.stopped(victim, "school_name=Grace+High")
 	victim.Get(link)
-	j.wantErr(hosted.ErrMixedUp)
+	j.wantErr(hosted.ErrStateMismatch)
 	if j.rogue.exchanged != nil {
 		t.Error("the code was exchanged")
 	}
@@ -209,7 +209,7 @@ func TestACookieOfAnotherTabDoesNotFit(t *testing.T) {
 	j.browser.SetCookies(j.url, cookies)
 	for _, state := range []string{first.Get("state"), j.asked.Get("state")} {
 		j.comeBack(map[string]string{"state": state})
-		j.wantErr(hosted.ErrMixedUp)
+		j.wantErr(hosted.ErrStateMismatch)
 	}
 	if j.rogue.exchanged != nil {
 		t.Error("the code was exchanged")
@@ -224,7 +224,7 @@ func TestTwoCookiesOfOneNameAreNone(t *testing.T) {
 	for range 2 {
 		r.AddCookie(j.browser.Cookies(j.url)[0])
 	}
-	if _, person, err := j.provider.Finish(r); !errors.Is(err, hosted.ErrMixedUp) {
+	if _, person, err := j.provider.Finish(r); !errors.Is(err, hosted.ErrStateMismatch) {
 		t.Errorf("%+v, %v", person, err)
 	}
 }
@@ -255,7 +255,7 @@ func TestABrowserKeepsFewRegistrations(t *testing.T) {
 		t.Errorf("after six it has %d cookies", n)
 	}
 	j.comeBack(map[string]string{"state": oldest.Get("state")})
-	j.wantErr(hosted.ErrMixedUp)
+	j.wantErr(hosted.ErrStateMismatch)
 	j.rogue.claims["nonce"] = j.asked.Get("nonce")
 	j.comeBack(nil)
 	j.wantLogin("ada@lincoln.example")
@@ -284,7 +284,7 @@ func TestCookiesThatWereTamperedWithAreRefused(t *testing.T) {
 			cookie.Value, cookie.Path = change(cookie.Value), "/"
 			j.browser.SetCookies(j.url, []*http.Cookie{cookie})
 			j.comeBack(nil)
-			j.wantErr(hosted.ErrMixedUp)
+			j.wantErr(hosted.ErrStateMismatch)
 		})
 	}
 }
@@ -316,14 +316,14 @@ func TestCodesOfOthersAreNotTaken(t *testing.T) {
 	stolen, own := sentBack(victim, "victim@lincoln.example"), sentBack(thief, "eve@evil.example")
 	own.Set("code", stolen.Get("code"))
 	goOn(t, d, thief, own)
-	d.wantErr(hosted.ErrUsed)
+	d.wantErr(hosted.ErrCodeRejected)
 	without(t, d.last().err.Error(), stolen.Get("code"))
 
 	// The victim's own browser can still use it, once.
 	goOn(t, d, victim, stolen)
 	d.wantLogin("victim@lincoln.example")
 	goOn(t, d, victim, stolen)
-	d.wantErr(hosted.ErrUsed)
+	d.wantErr(hosted.ErrCodeRejected)
 }
 
 func TestMixUpBetweenTwoProviders(t *testing.T) {
@@ -332,11 +332,11 @@ func TestMixUpBetweenTwoProviders(t *testing.T) {
 	honest, evil := newRogue(t), newRogue(t)
 	j := depart(t, honest)
 	j.comeBack(map[string]string{"iss": evil.url})
-	j.wantErr(hosted.ErrMixedUp)
+	j.wantErr(hosted.ErrStateMismatch)
 	other := setup(t, at(evil.url))
 	answer := url.Values{"state": {j.asked.Get("state")}, "code": {"canary-code"}}
 	j.browser.Get(other.url + "/callback?" + answer.Encode()) // the same host, so the cookie goes there
-	other.wantErr(hosted.ErrMixedUp)
+	other.wantErr(hosted.ErrStateMismatch)
 	if evil.exchanged != nil {
 		t.Error("one provider was given the other's code")
 	}

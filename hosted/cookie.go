@@ -15,8 +15,8 @@ import (
 	"homeroom/identity"
 )
 
-// Trip is what a registration remembers of its beginning until its end.
-type Trip struct {
+// FlowState is what a registration remembers of its beginning until its end.
+type FlowState struct {
 	// ID names the registration. It is the state of the request to the provider, and as good as a secret until that answers.
 	ID string `json:"id"`
 	// SchoolName, Locales and Invitation are as they were given; each may be empty.
@@ -35,10 +35,10 @@ type Trip struct {
 
 // memory is what a cookie holds. Once the provider has told who it is, the answer takes the place of the question.
 type memory struct {
-	Trip         Trip   `json:"trip"`
-	Nonce        string `json:"nonce,omitempty"`
-	Verifier     string `json:"verifier,omitempty"`
-	Organization string `json:"organization,omitempty"`
+	State        FlowState `json:"trip"`
+	Nonce        string    `json:"nonce,omitempty"`
+	Verifier     string    `json:"verifier,omitempty"`
+	Organization string    `json:"organization,omitempty"`
 	// BeganAt is in seconds.
 	BeganAt int64   `json:"began"`
 	Person  *Person `json:"person,omitempty"`
@@ -46,7 +46,7 @@ type memory struct {
 
 // Person is who has registered, in the provider's words.
 type Person struct {
-	Login identity.User `json:"login"`
+	Identity identity.User `json:"login"`
 	// GivenName, FamilyName and Name may be empty.
 	GivenName  string `json:"given,omitempty"`
 	FamilyName string `json:"family,omitempty"`
@@ -103,22 +103,22 @@ func (p *Provider) seal(m memory) (*http.Cookie, error) {
 	if err != nil {
 		return nil, fmt.Errorf("write sealed registration: %w", err)
 	}
-	return p.cookie(m.Trip.ID, value, p.cfg.Lifetime), nil
+	return p.cookie(m.State.ID, value, p.cfg.Lifetime), nil
 }
 
-// unseal reads a memory. Its error is [ErrMixedUp], or [ErrExpired] for one of ours that is too old.
+// unseal reads a memory. Its error is [ErrStateMismatch], or [ErrExpired] for one of ours that is too old.
 func (p *Provider) unseal(value string) (memory, error) {
 	sealed, err := jose.ParseEncryptedCompact(value, []jose.KeyAlgorithm{jose.DIRECT}, []jose.ContentEncryption{jose.A256GCM})
 	if err != nil {
-		return memory{}, fmt.Errorf("%w: the cookie is not sealed", ErrMixedUp)
+		return memory{}, fmt.Errorf("%w: the cookie is not sealed", ErrStateMismatch)
 	}
 	plain, err := sealed.Decrypt(p.key)
 	if err != nil {
-		return memory{}, fmt.Errorf("%w: the cookie's seal is not ours", ErrMixedUp)
+		return memory{}, fmt.Errorf("%w: the cookie's seal is not ours", ErrStateMismatch)
 	}
 	var m memory
 	if err := json.Unmarshal(plain, &m); err != nil {
-		return memory{}, fmt.Errorf("%w: the cookie cannot be read", ErrMixedUp)
+		return memory{}, fmt.Errorf("%w: the cookie cannot be read", ErrStateMismatch)
 	}
 	if !p.cfg.Now().Before(time.Unix(m.BeganAt, 0).Add(p.cfg.Lifetime)) {
 		return m, ErrExpired
@@ -129,15 +129,15 @@ func (p *Provider) unseal(value string) (memory, error) {
 // remember finds the registration of this id in the browser's cookies. Its error is that of unseal.
 func (p *Provider) remember(r *http.Request, id string) (memory, error) {
 	if id == "" {
-		return memory{}, fmt.Errorf("%w: it has no state", ErrMixedUp)
+		return memory{}, fmt.Errorf("%w: it has no state", ErrStateMismatch)
 	}
 	cookies := r.CookiesNamed(p.cookieName(id))
 	if len(cookies) != 1 {
-		return memory{}, fmt.Errorf("%w: this browser has %d cookies for it", ErrMixedUp, len(cookies))
+		return memory{}, fmt.Errorf("%w: this browser has %d cookies for it", ErrStateMismatch, len(cookies))
 	}
 	m, err := p.unseal(cookies[0].Value)
-	if subtle.ConstantTimeCompare([]byte(m.Trip.ID), []byte(id)) != 1 {
-		return memory{}, fmt.Errorf("%w: the cookie is of another registration", ErrMixedUp)
+	if subtle.ConstantTimeCompare([]byte(m.State.ID), []byte(id)) != 1 {
+		return memory{}, fmt.Errorf("%w: the cookie is of another registration", ErrStateMismatch)
 	}
 	return m, err
 }
@@ -153,50 +153,50 @@ func (p *Provider) tidy(r *http.Request) []*http.Cookie {
 			continue
 		}
 		m, err := p.unseal(cookie.Value)
-		if err != nil || p.cookieName(m.Trip.ID) != cookie.Name {
+		if err != nil || p.cookieName(m.State.ID) != cookie.Name {
 			ends = append(ends, p.cookie(id, "", 0))
 			continue
 		}
 		open = append(open, m)
 	}
 	slices.SortFunc(open, func(a, b memory) int { // those that are finished go first
-		return cmp.Or(cmp.Compare(b.Trip.SignupID, a.Trip.SignupID), cmp.Compare(a.BeganAt, b.BeganAt))
+		return cmp.Or(cmp.Compare(b.State.SignupID, a.State.SignupID), cmp.Compare(a.BeganAt, b.BeganAt))
 	})
 	for _, m := range open[:max(0, len(open)-mostCookies+1)] {
-		ends = append(ends, p.Drop(m.Trip))
+		ends = append(ends, p.ClearState(m.State))
 	}
 	return ends
 }
 
 // Drop is the cookie that ends a registration in the browser.
-func (p *Provider) Drop(trip Trip) *http.Cookie { return p.cookie(trip.ID, "", 0) }
+func (p *Provider) ClearState(state FlowState) *http.Cookie { return p.cookie(state.ID, "", 0) }
 
 // Done is the cookie of a registration that is finished, for another lifetime: [Provider.Finish] and [Provider.Held] tell what
 // came of it when its page is loaded again.
-func (p *Provider) Done(trip Trip, signupID string) (*http.Cookie, error) {
+func (p *Provider) SaveResult(state FlowState, signupID string) (*http.Cookie, error) {
 	return p.seal(memory{
-		Trip: Trip{ID: trip.ID, Locales: trip.Locales, ReturnTo: trip.ReturnTo, SignupID: signupID}, BeganAt: p.cfg.Now().Unix(),
+		State: FlowState{ID: state.ID, Locales: state.Locales, ReturnTo: state.ReturnTo, SignupID: signupID}, BeganAt: p.cfg.Now().Unix(),
 	})
 }
 
 // Hold is the cookie with which a registration rests whose person is known, for another lifetime: the school's name is still
 // to be asked for, or what comes next cannot be done now. [Provider.Held] finds it again.
-func (p *Provider) Hold(trip Trip, person Person) (*http.Cookie, error) {
-	return p.seal(memory{Trip: trip, Person: &person, BeganAt: p.cfg.Now().Unix()})
+func (p *Provider) SaveState(state FlowState, person Person) (*http.Cookie, error) {
+	return p.seal(memory{State: state, Person: &person, BeganAt: p.cfg.Now().Unix()})
 }
 
-// Held finds a registration that rests, by its [Trip.ID]. There is no person once it is finished: the trip has its
-// SignupID. It fails with [ErrMixedUp] and [ErrExpired].
-func (p *Provider) Held(r *http.Request, id string) (Trip, Person, error) {
+// Held finds a registration that rests, by its [FlowState.ID]. There is no person once it is finished: the trip has its
+// SignupID. It fails with [ErrStateMismatch] and [ErrExpired].
+func (p *Provider) LoadState(r *http.Request, id string) (FlowState, Person, error) {
 	m, err := p.remember(r, id)
-	if err == nil && m.Trip.SignupID != "" {
-		return m.Trip, Person{}, nil
+	if err == nil && m.State.SignupID != "" {
+		return m.State, Person{}, nil
 	}
 	if err == nil && m.Person == nil {
-		err = fmt.Errorf("%w: the provider has not answered yet", ErrMixedUp)
+		err = fmt.Errorf("%w: the provider has not answered yet", ErrStateMismatch)
 	}
 	if err != nil {
-		return m.Trip, Person{}, err
+		return m.State, Person{}, err
 	}
-	return m.Trip, *m.Person, nil
+	return m.State, *m.Person, nil
 }

@@ -13,42 +13,42 @@ import (
 )
 
 // Finish reads what the provider has sent the browser back with. The trip is that of the browser's cookie; it is known with
-// most errors too, and zero with [ErrMixedUp]. A registration that rests (see [Provider.Hold]) is found as it was: an answer
+// most errors too, and zero with [ErrStateMismatch]. A registration that rests (see [Provider.Hold]) is found as it was: an answer
 // is used once, and the person may load the page again. One that is finished (see [Provider.Done]) has no person any more, and
 // the trip has its SignupID. The same answer several times at once is redeemed once for all.
 //
-// It fails with [ErrMixedUp], [ErrExpired], [ErrUsed], [ErrRefused], [ErrLoginRequired], [ErrUntrusted], [ErrNoEmail], an
+// It fails with [ErrStateMismatch], [ErrExpired], [ErrCodeRejected], [ErrAccessDenied], [ErrLoginRequired], [ErrUnverified], [ErrNoEmail], an
 // *[identity.Unavailable] or an *[identity.Misconfigured]. None of their texts holds a code, a token or a secret.
-func (p *Provider) Finish(r *http.Request) (Trip, Person, error) {
+func (p *Provider) Finish(r *http.Request) (FlowState, Person, error) {
 	answer, err := readAnswer(r.URL.Query())
 	if err != nil {
-		return Trip{}, Person{}, err
+		return FlowState{}, Person{}, err
 	}
 	m, err := p.remember(r, answer.state)
 	if err != nil {
-		return m.Trip, Person{}, err
+		return m.State, Person{}, err
 	}
-	if m.Trip.SignupID != "" {
-		return m.Trip, Person{}, nil
+	if m.State.SignupID != "" {
+		return m.State, Person{}, nil
 	}
 	if m.Person != nil {
-		return m.Trip, *m.Person, nil
+		return m.State, *m.Person, nil
 	}
 	provider, err := p.discover(r.Context())
 	if err != nil {
-		return m.Trip, Person{}, err
+		return m.State, Person{}, err
 	}
 	if err := p.checkIssuer(provider, answer.issuer); err != nil {
-		return Trip{}, Person{}, err
+		return FlowState{}, Person{}, err
 	}
 	if answer.failure != "" {
-		return m.Trip, Person{}, p.explain(answer)
+		return m.State, Person{}, p.explain(answer)
 	}
-	person, err, _ := p.redeeming.Do(m.Trip.ID+" "+answer.code, func() (any, error) {
+	person, err, _ := p.redeeming.Do(m.State.ID+" "+answer.code, func() (any, error) {
 		// A browser that asks again at once lets go of its first request, whose code cannot be given twice.
 		return p.redeem(context.WithoutCancel(r.Context()), provider, answer.code, m)
 	})
-	return m.Trip, person.(Person), err
+	return m.State, person.(Person), err
 }
 
 // answer is the query of a callback.
@@ -60,7 +60,7 @@ const longestCode = 4096
 func readAnswer(query url.Values) (answer, error) {
 	for _, name := range []string{"state", "code", "iss", "error", "error_description"} {
 		if len(query[name]) > 1 {
-			return answer{}, fmt.Errorf("%w: it has several of %s", ErrMixedUp, name)
+			return answer{}, fmt.Errorf("%w: it has several of %s", ErrStateMismatch, name)
 		}
 	}
 	a := answer{
@@ -68,7 +68,7 @@ func readAnswer(query url.Values) (answer, error) {
 		failure: query.Get("error"), description: query.Get("error_description"),
 	}
 	if a.failure == "" && (a.code == "" || len(a.code) > longestCode) {
-		return answer{}, fmt.Errorf("%w: it has no code", ErrMixedUp)
+		return answer{}, fmt.Errorf("%w: it has no code", ErrStateMismatch)
 	}
 	return a, nil
 }
@@ -76,10 +76,10 @@ func readAnswer(query url.Values) (answer, error) {
 // checkIssuer keeps answers apart where a person uses several providers, one of which may be hostile (RFC 9207).
 func (p *Provider) checkIssuer(provider *endpoints, issuer string) error {
 	if issuer == "" && provider.namesItself {
-		return fmt.Errorf("%w: it does not say which provider it is from", ErrMixedUp)
+		return fmt.Errorf("%w: it does not say which provider it is from", ErrStateMismatch)
 	}
 	if issuer != "" && subtle.ConstantTimeCompare([]byte(issuer), []byte(p.cfg.Issuer)) != 1 {
-		return fmt.Errorf("%w: it is from another provider", ErrMixedUp)
+		return fmt.Errorf("%w: it is from another provider", ErrStateMismatch)
 	}
 	return nil
 }
@@ -89,7 +89,7 @@ func (p *Provider) explain(a answer) error {
 	told := fmt.Sprintf("%q: %q", secret.Redact(a.failure), secret.Redact(a.description))
 	switch {
 	case slices.Contains([]string{"access_denied", "unauthorized"}, a.failure): // the latter: a rule at Auth0 did not let the person in
-		return fmt.Errorf("%w: %s", ErrRefused, told)
+		return fmt.Errorf("%w: %s", ErrAccessDenied, told)
 	case slices.Contains([]string{"login_required", "interaction_required", "consent_required", "account_selection_required"}, a.failure):
 		return fmt.Errorf("%w: %s", ErrLoginRequired, told)
 	case slices.Contains([]string{"temporarily_unavailable", "server_error"}, a.failure):

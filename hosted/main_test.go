@@ -33,7 +33,7 @@ type door struct {
 
 // end is what a registration came to.
 type end struct {
-	trip   hosted.Trip
+	trip   hosted.FlowState
 	person hosted.Person
 	err    error
 }
@@ -75,9 +75,9 @@ func (d *door) register(w http.ResponseWriter, r *http.Request) {
 }
 
 func (d *door) callback(w http.ResponseWriter, r *http.Request) {
-	trip, person, err := d.provider.Finish(r)
+	state, person, err := d.provider.Finish(r)
 	d.mu.Lock()
-	d.ends = append(d.ends, end{trip, person, err})
+	d.ends = append(d.ends, end{state, person, err})
 	d.mu.Unlock()
 	fmt.Fprintln(w, "ended:", err)
 }
@@ -103,7 +103,7 @@ func (d *door) count() int {
 // wantErr is the end of a registration that failed so.
 func (d *door) wantErr(want error) {
 	d.t.Helper()
-	if got := d.last(); !errors.Is(got.err, want) || got.person.Login.ID != "" {
+	if got := d.last(); !errors.Is(got.err, want) || got.person.Identity.ID != "" {
 		d.t.Errorf("it ended with %v and %+v, want %v", got.err, got.person, want)
 	}
 }
@@ -151,7 +151,7 @@ func withSimulator(t *testing.T, cfg auth0test.Config) (*door, *auth0test.Server
 func (d *door) wantLogin(email string) hosted.Person {
 	d.t.Helper()
 	got := d.last()
-	if got.err != nil || got.person.Login.Email != email || got.person.Login.ID == "" {
+	if got.err != nil || got.person.Identity.Email != email || got.person.Identity.ID == "" {
 		d.t.Fatalf("it ended with %v and %+v, want %s", got.err, got.person, email)
 	}
 	return got.person

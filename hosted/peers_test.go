@@ -45,14 +45,14 @@ func TestACertifiedProvider(t *testing.T) {
 			page = browser.Submit(page, "Sign-in", map[string]string{"login": "ada@lincoln.example", "password": "anything"})
 			page = browser.Submit(page, "Continue", nil)
 			person := d.wantLogin("ada@lincoln.example")
-			if !person.Login.EmailVerified || person.GivenName != "Ada" || person.FamilyName != "Lovelace" || person.Locale != "de" {
+			if !person.Identity.EmailVerified || person.GivenName != "Ada" || person.FamilyName != "Lovelace" || person.Locale != "de" {
 				t.Errorf("the person is %+v", person)
 			}
 			if d.last().trip.SchoolName != "Lincoln High" {
 				t.Errorf("the trip is %+v", d.last().trip)
 			}
 			browser.Get(page.URL.String()) // the code a second time
-			d.wantErr(hosted.ErrUsed)
+			d.wantErr(hosted.ErrCodeRejected)
 		})
 	}
 }
@@ -71,7 +71,7 @@ func TestOtherEndsAtACertifiedProvider(t *testing.T) {
 	d.wantErr(hosted.ErrLoginRequired)
 	page := browser.Get(d.url + "/register?prompt=login")
 	browser.Get(page.Link(t, "[ Cancel ]"))
-	d.wantErr(hosted.ErrRefused)
+	d.wantErr(hosted.ErrAccessDenied)
 
 	change = func(c *hosted.Config) { c.ClientSecret = "canary-wrong" }
 	d = setup(t, func(callback string) hosted.Config {
@@ -114,7 +114,7 @@ func TestAnotherSimulatorOfAuth0(t *testing.T) {
 		"connection": {"Username-Password-Authentication"}, "tenant": {"tests"},
 	})
 	browser.Submit(page, "Submit", nil)
-	if person := d.wantLogin("ada@lincoln.example"); person.Login.ID != "person-1" || !person.Login.EmailVerified || person.Name != "Ada Lovelace" {
+	if person := d.wantLogin("ada@lincoln.example"); person.Identity.ID != "person-1" || !person.Identity.EmailVerified || person.Name != "Ada Lovelace" {
 		t.Errorf("the person is %+v", person)
 	}
 }

@@ -30,15 +30,15 @@ func TestTheWholeWayWithAuth0(t *testing.T) {
 	browser.Submit(page, "Weiter", map[string]string{"password": "Correct-h0rse"})
 	person := d.wantLogin("ada@lincoln.example")
 	user := simulator.Users()[0]
-	if person.Login.ID != user.ID || person.Login.EmailVerified || person.Name != "" {
+	if person.Identity.ID != user.ID || person.Identity.EmailVerified || person.Name != "" {
 		t.Errorf("the person is %+v", person)
 	}
-	if trip := d.last().trip; trip.SchoolName != "Lincoln High" || trip.Locales != "de" || trip.ReturnTo != returnURL {
-		t.Errorf("the trip is %+v", trip)
+	if state := d.last().trip; state.SchoolName != "Lincoln High" || state.Locales != "de" || state.ReturnTo != returnURL {
+		t.Errorf("the trip is %+v", state)
 	}
 	// They come again, and their session answers.
 	browser.Get(d.url + "/register?prompt=none")
-	if again := d.wantLogin("ada@lincoln.example"); again.Login.ID != user.ID || !d.last().trip.Silent {
+	if again := d.wantLogin("ada@lincoln.example"); again.Identity.ID != user.ID || !d.last().trip.Silent {
 		t.Errorf("came back as %+v", d.last())
 	}
 }
@@ -48,11 +48,11 @@ func TestOtherEndsWithAuth0(t *testing.T) {
 	d, _ := withSimulator(t, auth0test.Config{})
 	browser := browsertest.New(t)
 	browser.Submit(browser.Get(d.url+"/register"), "Cancel", nil)
-	d.wantErr(hosted.ErrRefused)
+	d.wantErr(hosted.ErrAccessDenied)
 	browser.Get(d.url + "/register?prompt=none")
 	d.wantErr(hosted.ErrLoginRequired)
 	page := browser.Submit(browser.Get(d.url+"/register?connection=google-oauth2"), "Continue", map[string]string{"email": "ada@lincoln.example"})
-	if person := d.wantLogin("ada@lincoln.example"); !person.Login.EmailVerified || !strings.HasPrefix(person.Login.ID, "google-oauth2|") {
+	if person := d.wantLogin("ada@lincoln.example"); !person.Identity.EmailVerified || !strings.HasPrefix(person.Identity.ID, "google-oauth2|") {
 		t.Errorf("%s ended with %+v", page.URL, person)
 	}
 }
@@ -118,7 +118,7 @@ func TestAWithdrawnKeyIsNotBelievedForLong(t *testing.T) {
 	j.wantLogin("ada@lincoln.example")
 	j.clock.advance(time.Minute + time.Second)
 	comesAgain()
-	j.wantErr(hosted.ErrUntrusted)
+	j.wantErr(hosted.ErrUnverified)
 }
 
 func TestClaimsThatAreNotInTheTokenAreAskedFor(t *testing.T) {
@@ -128,14 +128,14 @@ func TestClaimsThatAreNotInTheTokenAreAskedFor(t *testing.T) {
 	g.info = map[string]any{"sub": "person-1", "email": "ada@lincoln.example", "email_verified": "true", "family_name": "Lovelace"}
 	j := depart(t, g)
 	j.comeBack(nil)
-	if person := j.wantLogin("ada@lincoln.example"); !person.Login.EmailVerified || person.FamilyName != "Lovelace" {
+	if person := j.wantLogin("ada@lincoln.example"); !person.Identity.EmailVerified || person.FamilyName != "Lovelace" {
 		t.Errorf("the person is %+v", person)
 	}
 	j.again()
 	j.rogue.claims["nonce"] = j.asked.Get("nonce")
 	g.info["sub"] = "person-2"
 	j.comeBack(nil)
-	j.wantErr(hosted.ErrUntrusted)
+	j.wantErr(hosted.ErrUnverified)
 	for _, info := range []map[string]any{{"sub": "person-1"}, {"sub": "person-1", "email": "none"}} {
 		g.info = info
 		j.again()
@@ -152,7 +152,7 @@ func TestATruthThatIsNoneIsNot(t *testing.T) {
 		g.claims["email_verified"] = value
 		j := depart(t, g)
 		j.comeBack(nil)
-		if j.wantLogin("ada@lincoln.example").Login.EmailVerified {
+		if j.wantLogin("ada@lincoln.example").Identity.EmailVerified {
 			t.Errorf("%v was taken for true", value)
 		}
 	}
@@ -168,7 +168,7 @@ func TestAnotherOrganizationThanAskedFor(t *testing.T) {
 		j := &journey{door: setup(t, at(g.url)), rogue: g, browser: browsertest.New(t, g.url)}
 		j.asked = j.stopped(j.browser, "organization=org_1").URL.Query()
 		g.claims["nonce"] = j.asked.Get("nonce")
-		if got := j.comeBack(nil); (got.err == nil) != good || !good && !errors.Is(got.err, hosted.ErrUntrusted) {
+		if got := j.comeBack(nil); (got.err == nil) != good || !good && !errors.Is(got.err, hosted.ErrUnverified) {
 			t.Errorf("%v ended with %v", claims, got.err)
 		}
 	}

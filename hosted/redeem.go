@@ -54,7 +54,7 @@ func (p *Provider) redeem(ctx context.Context, provider *endpoints, code string,
 	}
 	raw, ok := token.Extra("id_token").(string)
 	if !ok {
-		return Person{}, fmt.Errorf("%w: it gave no ID token", ErrUntrusted)
+		return Person{}, fmt.Errorf("%w: it gave no ID token", ErrUnverified)
 	}
 	id, said, err := p.verify(ctx, provider, raw, token.AccessToken, m)
 	if err != nil {
@@ -91,7 +91,7 @@ func (p *Provider) exchange(ctx context.Context, provider *endpoints, code, veri
 	case errors.As(err, &unavailable):
 		return nil, fmt.Errorf("exchange the code: %w", unavailable)
 	case errors.As(err, &refused) && refused.ErrorCode == "invalid_grant":
-		return nil, fmt.Errorf("%w: the provider does not take the code: %q", ErrUsed, secret.Redact(refused.ErrorDescription, secrets...))
+		return nil, fmt.Errorf("%w: the provider does not take the code: %q", ErrCodeRejected, secret.Redact(refused.ErrorDescription, secrets...))
 	case errors.As(err, &refused):
 		return nil, &identity.Misconfigured{
 			Hint: "look at HOMEROOM_HOSTED_CLIENT_ID, HOMEROOM_HOSTED_CLIENT_SECRET and HOMEROOM_HOSTED_REDIRECT_URL, and at the application at the provider",
@@ -99,7 +99,7 @@ func (p *Provider) exchange(ctx context.Context, provider *endpoints, code, veri
 				refused.Response.StatusCode, secret.Redact(refused.ErrorCode, secrets...), secret.Redact(refused.ErrorDescription, secrets...)),
 		}
 	}
-	return nil, fmt.Errorf("%w: its answer to the code cannot be read", ErrUntrusted) // what it is may quote a token
+	return nil, fmt.Errorf("%w: its answer to the code cannot be read", ErrUnverified) // what it is may quote a token
 }
 
 var subjectPattern = regexp.MustCompile(`^[ -~]{1,255}$`)
@@ -108,7 +108,7 @@ var subjectPattern = regexp.MustCompile(`^[ -~]{1,255}$`)
 // question that this browser was sent with, now, and together with this access token.
 func (p *Provider) verify(ctx context.Context, provider *endpoints, raw, accessToken string, m memory) (*oidc.IDToken, claims, error) {
 	distrust := func(format string, details ...any) (*oidc.IDToken, claims, error) {
-		return nil, claims{}, fmt.Errorf("%w: "+format, append([]any{ErrUntrusted}, details...)...)
+		return nil, claims{}, fmt.Errorf("%w: "+format, append([]any{ErrUnverified}, details...)...)
 	}
 	if strings.Count(raw, ".") != 2 || strings.ContainsAny(raw, "{} ") { // no other serialisation than the compact one
 		return distrust("the ID token is no JWT")
@@ -165,13 +165,13 @@ func (p *Provider) askMore(ctx context.Context, provider *endpoints, token *oaut
 		return fmt.Errorf("ask who the person is: %w", unavailable)
 	}
 	if err != nil {
-		return fmt.Errorf("%w: it does not say who the person is", ErrUntrusted)
+		return fmt.Errorf("%w: it does not say who the person is", ErrUnverified)
 	}
 	if info.Subject != subject {
-		return fmt.Errorf("%w: it speaks of two people", ErrUntrusted)
+		return fmt.Errorf("%w: it speaks of two people", ErrUnverified)
 	}
 	if err := info.Claims(said); err != nil {
-		return fmt.Errorf("%w: what it says of the person cannot be read", ErrUntrusted)
+		return fmt.Errorf("%w: what it says of the person cannot be read", ErrUnverified)
 	}
 	return nil
 }
@@ -182,7 +182,7 @@ func (c claims) person(subject string) Person {
 		c.Name = ""
 	}
 	return Person{
-		Login:     identity.User{ID: subject, Email: c.Email, EmailVerified: bool(c.EmailVerified)},
+		Identity:  identity.User{ID: subject, Email: c.Email, EmailVerified: bool(c.EmailVerified)},
 		GivenName: c.GivenName, FamilyName: c.FamilyName, Name: c.Name, Locale: c.Locale, OrganizationID: c.OrganizationID,
 	}
 }

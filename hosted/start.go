@@ -80,8 +80,8 @@ func isText(text string, most int) bool {
 	return len(text) <= most && utf8.ValidString(text) && !strings.ContainsFunc(text, unicode.IsControl)
 }
 
-// Started is a registration that a browser is to be sent off with.
-type Started struct {
+// Redirect is a registration that a browser is to be sent off with.
+type Redirect struct {
 	// URL is where to.
 	URL string
 	// Cookies are to be set: the one of this registration, and perhaps the ends of old ones.
@@ -90,30 +90,30 @@ type Started struct {
 
 // Start begins a registration in the browser that r is from. It fails with an *[OptionError], [ErrReturnURL], an
 // *[identity.Unavailable] or an *[identity.Misconfigured].
-func (p *Provider) Start(r *http.Request, o Options) (Started, error) {
+func (p *Provider) Start(r *http.Request, o Options) (Redirect, error) {
 	if err := o.check(); err != nil {
-		return Started{}, err
+		return Redirect{}, err
 	}
 	returnTo, err := p.ReturnURL(o.ReturnTo)
 	if err != nil {
-		return Started{}, err
+		return Redirect{}, err
 	}
 	provider, err := p.discover(r.Context())
 	if err != nil {
-		return Started{}, err
+		return Redirect{}, err
 	}
 	m := memory{
 		Nonce: random(), Verifier: oauth2.GenerateVerifier(), BeganAt: p.cfg.Now().Unix(), Organization: o.Organization,
-		Trip: Trip{ID: random(), SchoolName: o.SchoolName, ReturnTo: returnTo, Locales: o.Locales, Silent: o.Prompt == "none", Confirm: o.Confirm},
+		State: FlowState{ID: random(), SchoolName: o.SchoolName, ReturnTo: returnTo, Locales: o.Locales, Silent: o.Prompt == "none", Confirm: o.Confirm},
 	}
 	if o.Organization == "" {
-		m.Trip.Invitation = o.Invitation
+		m.State.Invitation = o.Invitation
 	}
 	cookie, err := p.seal(m)
 	if err != nil {
-		return Started{}, err
+		return Redirect{}, err
 	}
-	return Started{URL: p.authorizationURL(provider, m, o), Cookies: append(p.tidy(r), cookie)}, nil
+	return Redirect{URL: p.authorizationURL(provider, m, o), Cookies: append(p.tidy(r), cookie)}, nil
 }
 
 // authorizationURL puts the request together. What an operator has set comes after what the caller of /register may ask for,
@@ -147,7 +147,7 @@ func (p *Provider) authorizationURL(provider *endpoints, m memory, o Options) st
 	for name, value := range params {
 		options = append(options, oauth2.SetAuthURLParam(name, value))
 	}
-	return provider.oauth.AuthCodeURL(m.Trip.ID, options...)
+	return provider.oauth.AuthCodeURL(m.State.ID, options...)
 }
 
 // random is 256 bits that nobody can guess.

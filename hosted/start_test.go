@@ -269,7 +269,7 @@ func TestAPersonMayRest(t *testing.T) {
 	t.Parallel()
 	j := depart(t, newRogue(t))
 	got := j.comeBack(nil)
-	held, err := j.provider.Hold(got.trip, got.person)
+	held, err := j.provider.SaveState(got.trip, got.person)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -280,23 +280,23 @@ func TestAPersonMayRest(t *testing.T) {
 		}
 		return r
 	}
-	trip, person, err := j.provider.Held(request(held), got.trip.ID)
-	if err != nil || trip != got.trip || person != got.person {
-		t.Errorf("%+v, %+v, %v", trip, person, err)
+	state, person, err := j.provider.LoadState(request(held), got.trip.ID)
+	if err != nil || state != got.trip || person != got.person {
+		t.Errorf("%+v, %+v, %v", state, person, err)
 	}
 	// The page that brought the person may be loaded again: the code is not used a second time.
 	j.rogue.exchanged = nil
 	if _, person, err := j.provider.Finish(request(held)); err != nil || person != got.person || j.rogue.exchanged != nil {
 		t.Errorf("%+v, %v, %v", person, err, j.rogue.exchanged)
 	}
-	if _, _, err := j.provider.Held(request(j.browser.Cookies(j.url)...), got.trip.ID); !errors.Is(err, hosted.ErrMixedUp) {
+	if _, _, err := j.provider.LoadState(request(j.browser.Cookies(j.url)...), got.trip.ID); !errors.Is(err, hosted.ErrStateMismatch) {
 		t.Errorf("one whom the provider has not named yet: %v", err)
 	}
 	j.clock.advance(10 * time.Minute)
-	if _, _, err := j.provider.Held(request(held), got.trip.ID); !errors.Is(err, hosted.ErrExpired) {
+	if _, _, err := j.provider.LoadState(request(held), got.trip.ID); !errors.Is(err, hosted.ErrExpired) {
 		t.Errorf("after a lifetime: %v", err)
 	}
-	if end := j.provider.Drop(got.trip); end.Name != held.Name || end.MaxAge >= 0 || end.Value != "" {
+	if end := j.provider.ClearState(got.trip); end.Name != held.Name || end.MaxAge >= 0 || end.Value != "" {
 		t.Errorf("it ends with %v", end)
 	}
 }

@@ -34,8 +34,8 @@ type Rotation struct {
 // When the process dies in between, or the server cannot be reached, the catalog has the new rotation and the role the former
 // password: the doctor tells that the login is refused. Another rotation, a re-provisioning or `doctor --fix` completes it. It fails with
 // [catalog.ErrNotFound], [ErrNotProvisioned], or as [tenant.Server.Rotate] does.
-func Rotate(ctx context.Context, store *catalog.Store, servers tenant.Servers, wish Rotation) (catalog.Tenant, error) {
-	t, err := store.Tenant(ctx, wish.Tenant)
+func Rotate(ctx context.Context, store *catalog.Store, servers tenant.Servers, request Rotation) (catalog.Tenant, error) {
+	t, err := store.Tenant(ctx, request.Tenant)
 	if err != nil {
 		return t, err
 	}
@@ -47,7 +47,7 @@ func Rotate(ctx context.Context, store *catalog.Store, servers tenant.Servers, w
 		if t, err = store.RaiseRotationTx(ctx, tx, t.ID); err != nil {
 			return err
 		}
-		return recordTx(ctx, tx, store, wish, t)
+		return recordTx(ctx, tx, store, request, t)
 	})
 	if errors.Is(err, catalog.ErrStateChanged) {
 		return t, fmt.Errorf("tenant %s is %s: %w", t.ID, t.State, ErrNotProvisioned)
@@ -60,18 +60,18 @@ func Rotate(ctx context.Context, store *catalog.Store, servers tenant.Servers, w
 		row, err := store.TenantByID(ctx, t.ID)
 		return row.PasswordRotation, err
 	}
-	return t, server.Rotate(ctx, tenant.ID(t.ID), present, wish.EndSessions)
+	return t, server.Rotate(ctx, tenant.ID(t.ID), present, request.EndSessions)
 }
 
 // recordTx writes into the audit who has rotated.
-func recordTx(ctx context.Context, tx pgx.Tx, store *catalog.Store, wish Rotation, t catalog.Tenant) error {
-	details, err := json.Marshal(map[string]any{"rotation": t.PasswordRotation, "endSessions": wish.EndSessions})
+func recordTx(ctx context.Context, tx pgx.Tx, store *catalog.Store, request Rotation, t catalog.Tenant) error {
+	details, err := json.Marshal(map[string]any{"rotation": t.PasswordRotation, "endSessions": request.EndSessions})
 	if err != nil {
 		return fmt.Errorf("write audit details: %w", err)
 	}
-	event := catalog.Event{Actor: wish.Actor, Action: "tenant.rotate", TenantID: &t.ID, Details: details}
-	if wish.RequestID != "" {
-		event.RequestID = &wish.RequestID
+	event := catalog.Event{Actor: request.Actor, Action: "tenant.rotate", TenantID: &t.ID, Details: details}
+	if request.RequestID != "" {
+		event.RequestID = &request.RequestID
 	}
 	return store.RecordTx(ctx, tx, event)
 }

@@ -88,8 +88,8 @@ func TestRotate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wish := lifecycle.Rotation{Tenant: id.String(), Actor: "auth0|operator", RequestID: "r1"}
-	row, err := lifecycle.Rotate(t.Context(), w.store, w.servers, wish)
+	request := lifecycle.Rotation{Tenant: id.String(), Actor: "auth0|operator", RequestID: "r1"}
+	row, err := lifecycle.Rotate(t.Context(), w.store, w.servers, request)
 	if err != nil || row.PasswordRotation != 1 || w.rotation(t, id) != 1 {
 		t.Fatalf("rotation %d, %v", row.PasswordRotation, err)
 	}
@@ -102,8 +102,8 @@ func TestRotate(t *testing.T) {
 	if err := session.Ping(t.Context()); err != nil {
 		t.Errorf("a session was ended: %v", err)
 	}
-	wish.EndSessions = true
-	if _, err := lifecycle.Rotate(t.Context(), w.store, w.servers, wish); err != nil {
+	request.EndSessions = true
+	if _, err := lifecycle.Rotate(t.Context(), w.store, w.servers, request); err != nil {
 		t.Fatal(err)
 	}
 	if session.Ping(t.Context()) == nil {
@@ -149,8 +149,8 @@ func TestARotationThatWasCutOffIsCompletedByARepair(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if found, err := w.server.Inspect(t.Context(), id, w.rotation(t, id)); err != nil || found.Login {
-		t.Errorf("it is not told: %+v, %v", found.Login, err)
+	if found, err := w.server.Inspect(t.Context(), id, w.rotation(t, id)); err != nil || found.CanLogin {
+		t.Errorf("it is not told: %+v, %v", found.CanLogin, err)
 	}
 	if _, err := w.server.Ensure(t.Context(), id, w.rotation(t, id), nil); err != nil {
 		t.Fatal(err)

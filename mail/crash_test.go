@@ -57,16 +57,16 @@ func TestAProcessThatDiesSendsAtMostOnce(t *testing.T) {
 			var said strings.Builder
 			process.Stdout, process.Stderr = &said, &said
 			started, dead := make(chan struct{}), make(chan struct{})
-			w.server.Fail(func(stage mailtest.Stage) mailtest.Answer {
+			w.server.Fail(func(stage mailtest.Stage) mailtest.Reply {
 				if stage != c.dies {
-					return mailtest.Answer{}
+					return mailtest.Reply{}
 				}
 				<-started
 				if err := process.Process.Kill(); err != nil {
 					t.Error(err)
 				}
 				<-dead
-				return mailtest.Answer{HangUp: true, Keep: stage == mailtest.Text}
+				return mailtest.Reply{HangUp: true, Keep: stage == mailtest.Text}
 			})
 			if err := process.Start(); err != nil {
 				t.Fatal(err)

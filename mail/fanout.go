@@ -77,16 +77,16 @@ func (s *Service) FanOutTx(ctx context.Context, tx pgx.Tx, events []catalog.Outb
 				kind = ActivationResent
 			}
 		}
-		if err := s.WriteTx(ctx, tx, kind, event); err != nil {
+		if err := s.EnqueueTx(ctx, tx, kind, event); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// WriteTx makes the mail of a kind about an event whose data is a [catalog.Notice], or for [SchoolReady] the sign-up's
+// EnqueueTx makes the mail of a kind about an event whose data is a [catalog.Notice], or for [SchoolReady] the sign-up's
 // result. An event that names no address that mail can go to makes none: it must not hold up the others.
-func (s *Service) WriteTx(ctx context.Context, tx pgx.Tx, kind Kind, event catalog.OutboxEvent) error {
+func (s *Service) EnqueueTx(ctx context.Context, tx pgx.Tx, kind Kind, event catalog.OutboxEvent) error {
 	notice, said, err := s.read(ctx, tx, kind, event)
 	if err != nil {
 		return err

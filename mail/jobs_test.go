@@ -36,11 +36,11 @@ func TestAnEventBecomesAMail(t *testing.T) {
 		t.Fatal(err)
 	}
 	taken := make(chan struct{}, 1)
-	w.server.Fail(func(stage mailtest.Stage) mailtest.Answer {
+	w.server.Fail(func(stage mailtest.Stage) mailtest.Reply {
 		if stage == mailtest.Text {
 			taken <- struct{}{}
 		}
-		return mailtest.Answer{}
+		return mailtest.Reply{}
 	})
 	data, err := json.Marshal(catalog.Notice{Email: "ada@lincoln.example", Locale: "fr"})
 	if err != nil {

@@ -155,8 +155,8 @@ func isPlain(address string) bool {
 	return ok && local != "" && domain != "" && len(address) <= 254
 }
 
-// GiveUpLost gives up on mails whose sender has died. It is called every now and then.
-func (s *Service) GiveUpLost(ctx context.Context) error {
+// MarkAbandoned gives up on mails whose sender has died. It is called every now and then.
+func (s *Service) MarkAbandoned(ctx context.Context) error {
 	lost, err := s.cfg.Catalog.LoseMails(ctx)
 	if err != nil {
 		return err
@@ -169,7 +169,7 @@ func (s *Service) GiveUpLost(ctx context.Context) error {
 
 // Again sends a mail that has failed, or whose answer was lost, as an operator wishes. It fails with
 // [catalog.ErrStateChanged] when the mail is in another state.
-func (s *Service) Again(ctx context.Context, id uuid.UUID) error {
+func (s *Service) Resend(ctx context.Context, id uuid.UUID) error {
 	return s.cfg.Catalog.InTx(ctx, func(tx pgx.Tx) error {
 		if err := s.cfg.Catalog.QueueMailTx(ctx, tx, id); err != nil {
 			return err

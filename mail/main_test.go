@@ -137,7 +137,7 @@ func (w *world) tell(events ...catalog.OutboxEvent) []uuid.UUID {
 func (w *world) write(kind mail.Kind, event catalog.OutboxEvent) uuid.UUID {
 	w.t.Helper()
 	before := len(w.queue.jobs)
-	err := w.catalog.InTx(w.t.Context(), func(tx pgx.Tx) error { return w.mail.WriteTx(w.t.Context(), tx, kind, event) })
+	err := w.catalog.InTx(w.t.Context(), func(tx pgx.Tx) error { return w.mail.EnqueueTx(w.t.Context(), tx, kind, event) })
 	if err != nil {
 		w.t.Fatal(err)
 	}

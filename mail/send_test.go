@@ -15,12 +15,12 @@ import (
 )
 
 // failing answers one stage of every conversation.
-func failing(stage mailtest.Stage, answer mailtest.Answer) func(mailtest.Stage) mailtest.Answer {
-	return func(at mailtest.Stage) mailtest.Answer {
+func failing(stage mailtest.Stage, answer mailtest.Reply) func(mailtest.Stage) mailtest.Reply {
+	return func(at mailtest.Stage) mailtest.Reply {
 		if at == stage {
 			return answer
 		}
-		return mailtest.Answer{}
+		return mailtest.Reply{}
 	}
 }
 
@@ -28,26 +28,26 @@ func TestFaultsOfTheMailServer(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		stage  mailtest.Stage
-		answer mailtest.Answer
+		answer mailtest.Reply
 		want   catalog.MailState
 		taken  int
 	}{
-		"refuses the connection for now":     {mailtest.Greeting, mailtest.Answer{Code: 421, Text: "later"}, catalog.MailQueued, 0},
-		"hangs up at once":                   {mailtest.Greeting, mailtest.Answer{HangUp: true}, catalog.MailQueued, 0},
-		"refuses the sender for now":         {mailtest.From, mailtest.Answer{Code: 451, Text: "greylisted"}, catalog.MailQueued, 0},
-		"refuses the sender":                 {mailtest.From, mailtest.Answer{Code: 553, Text: "not you"}, catalog.MailFailed, 0},
-		"wants a login":                      {mailtest.From, mailtest.Answer{Code: 530, Text: "log in"}, catalog.MailQueued, 0},
-		"hangs up at the sender":             {mailtest.From, mailtest.Answer{HangUp: true}, catalog.MailQueued, 0},
-		"refuses the recipient for now":      {mailtest.To, mailtest.Answer{Code: 450, Text: "busy"}, catalog.MailQueued, 0},
-		"refuses the recipient":              {mailtest.To, mailtest.Answer{Code: 550, Text: "nobody"}, catalog.MailFailed, 0},
-		"hangs up at the recipient":          {mailtest.To, mailtest.Answer{HangUp: true}, catalog.MailQueued, 0},
-		"hangs up in the text":               {mailtest.Data, mailtest.Answer{HangUp: true}, catalog.MailUnknown, 0},
-		"refuses the text for now":           {mailtest.Text, mailtest.Answer{Code: 452, Text: "full"}, catalog.MailQueued, 0},
-		"refuses the text":                   {mailtest.Text, mailtest.Answer{Code: 554, Text: "spam"}, catalog.MailFailed, 0},
-		"takes the mail and hangs up":        {mailtest.Text, mailtest.Answer{HangUp: true, Keep: true}, catalog.MailUnknown, 1},
-		"loses the mail and hangs up":        {mailtest.Text, mailtest.Answer{HangUp: true}, catalog.MailUnknown, 0},
-		"goes out of service after the text": {mailtest.Text, mailtest.Answer{Code: 421, Text: "closing"}, catalog.MailQueued, 0},
-		"takes the mail":                     {mailtest.Text, mailtest.Answer{}, catalog.MailSent, 1},
+		"refuses the connection for now":     {mailtest.Greeting, mailtest.Reply{Code: 421, Text: "later"}, catalog.MailQueued, 0},
+		"hangs up at once":                   {mailtest.Greeting, mailtest.Reply{HangUp: true}, catalog.MailQueued, 0},
+		"refuses the sender for now":         {mailtest.From, mailtest.Reply{Code: 451, Text: "greylisted"}, catalog.MailQueued, 0},
+		"refuses the sender":                 {mailtest.From, mailtest.Reply{Code: 553, Text: "not you"}, catalog.MailFailed, 0},
+		"wants a login":                      {mailtest.From, mailtest.Reply{Code: 530, Text: "log in"}, catalog.MailQueued, 0},
+		"hangs up at the sender":             {mailtest.From, mailtest.Reply{HangUp: true}, catalog.MailQueued, 0},
+		"refuses the recipient for now":      {mailtest.To, mailtest.Reply{Code: 450, Text: "busy"}, catalog.MailQueued, 0},
+		"refuses the recipient":              {mailtest.To, mailtest.Reply{Code: 550, Text: "nobody"}, catalog.MailFailed, 0},
+		"hangs up at the recipient":          {mailtest.To, mailtest.Reply{HangUp: true}, catalog.MailQueued, 0},
+		"hangs up in the text":               {mailtest.Data, mailtest.Reply{HangUp: true}, catalog.MailUnknown, 0},
+		"refuses the text for now":           {mailtest.Text, mailtest.Reply{Code: 452, Text: "full"}, catalog.MailQueued, 0},
+		"refuses the text":                   {mailtest.Text, mailtest.Reply{Code: 554, Text: "spam"}, catalog.MailFailed, 0},
+		"takes the mail and hangs up":        {mailtest.Text, mailtest.Reply{HangUp: true, Keep: true}, catalog.MailUnknown, 1},
+		"loses the mail and hangs up":        {mailtest.Text, mailtest.Reply{HangUp: true}, catalog.MailUnknown, 0},
+		"goes out of service after the text": {mailtest.Text, mailtest.Reply{Code: 421, Text: "closing"}, catalog.MailQueued, 0},
+		"takes the mail":                     {mailtest.Text, mailtest.Reply{}, catalog.MailSent, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -81,7 +81,7 @@ func TestAMailIsTriedForADay(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
 	id := w.activation()
-	w.server.Fail(failing(mailtest.To, mailtest.Answer{Code: 450, Text: "greylisted"}))
+	w.server.Fail(failing(mailtest.To, mailtest.Reply{Code: 450, Text: "greylisted"}))
 	var total time.Duration
 	for range 100 {
 		again := w.send(id)
@@ -136,11 +136,11 @@ func TestAHolderWhoIsTooSlowSendsNothing(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
 	id := w.activation()
-	w.server.Fail(func(stage mailtest.Stage) mailtest.Answer {
+	w.server.Fail(func(stage mailtest.Stage) mailtest.Reply {
 		if stage == mailtest.To { // while the server thinks, another has taken the mail
 			w.exec(`update mails set attempts = attempts + 1 where id = $1`, id)
 		}
-		return mailtest.Answer{}
+		return mailtest.Reply{}
 	})
 	if again := w.send(id); again != 0 {
 		t.Errorf("it is to be called again after %s", again)
@@ -155,7 +155,7 @@ func TestAMailIsNotHandedOverBeforeItsRowSaysSo(t *testing.T) {
 	id := w.activation()
 	var mu sync.Mutex
 	seen := map[mailtest.Stage]catalog.MailState{}
-	w.server.Fail(func(stage mailtest.Stage) mailtest.Answer {
+	w.server.Fail(func(stage mailtest.Stage) mailtest.Reply {
 		m, err := w.catalog.MailByID(context.Background(), id)
 		if err != nil {
 			t.Error(err)
@@ -163,7 +163,7 @@ func TestAMailIsNotHandedOverBeforeItsRowSaysSo(t *testing.T) {
 		mu.Lock()
 		defer mu.Unlock()
 		seen[stage] = m.State
-		return mailtest.Answer{}
+		return mailtest.Reply{}
 	})
 	w.send(id)
 	mu.Lock()
@@ -178,11 +178,11 @@ func TestStoppingDoesNotLoseTheAnswer(t *testing.T) {
 	w := setup(t)
 	id := w.activation()
 	ctx, stop := context.WithCancel(t.Context())
-	w.server.Fail(func(stage mailtest.Stage) mailtest.Answer {
+	w.server.Fail(func(stage mailtest.Stage) mailtest.Reply {
 		if stage == mailtest.Data {
 			stop()
 		}
-		return mailtest.Answer{}
+		return mailtest.Reply{}
 	})
 	if _, err := w.mail.Send(ctx, id); err != nil {
 		t.Fatal(err)
@@ -229,14 +229,14 @@ func TestAnOperatorSendsAgain(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
 	id := w.activation()
-	if err := w.mail.Again(t.Context(), id); err == nil {
+	if err := w.mail.Resend(t.Context(), id); err == nil {
 		t.Error("a mail that waits was queued again")
 	}
-	w.server.Fail(failing(mailtest.Text, mailtest.Answer{HangUp: true}))
+	w.server.Fail(failing(mailtest.Text, mailtest.Reply{HangUp: true}))
 	w.send(id)
 	w.is(id, catalog.MailUnknown)
 	w.server.Fail(nil)
-	if err := w.mail.Again(t.Context(), id); err != nil {
+	if err := w.mail.Resend(t.Context(), id); err != nil {
 		t.Fatal(err)
 	}
 	if jobs := w.queue.jobs; len(jobs) != 2 || jobs[1] != id {

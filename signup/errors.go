@@ -99,7 +99,7 @@ func (s *Service) unavailable(err error) error {
 }
 
 // undecided is how long a sign-up rests whose identity may or may not be in the making.
-var undecided = killpoint.Hasten(5 * time.Second)
+var undecided = killpoint.ScaleTime(5 * time.Second)
 
 // identityUnavailable explains what the provider said, other than a refusal.
 func identityUnavailable(err error) error {

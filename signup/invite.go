@@ -25,7 +25,7 @@ type Invite struct {
 	Locale string
 	// Lasts is how long the invitation can be answered, at most 30 days. Defaults to 7 days.
 	Lasts time.Duration
-	// By is who invites, and ByName what the person is told of that; may be empty.
+	// Actor is who invites, and ByName what the person is told of that; may be empty.
 	By     Actor
 	ByName string
 }

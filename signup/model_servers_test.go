@@ -118,7 +118,7 @@ func (s serverPort) Ensure(ctx context.Context, id tenant.ID, _ int, progress te
 }
 
 // Admits implements signup.Server.
-func (serverPort) Admits(context.Context) error { return nil }
+func (serverPort) CheckFreeDisk(context.Context) error { return nil }
 
 func (s serverPort) create(id tenant.ID) error {
 	found := s.server.find(id.Database())
@@ -126,7 +126,7 @@ func (s serverPort) create(id tenant.ID) error {
 	case found == nil:
 		s.server.databases = append(s.server.databases, database{name: id.Database(), closed: true})
 	case found.foreign:
-		return tenant.ErrForeign
+		return tenant.ErrUnmanaged
 	}
 	return nil
 }
@@ -141,8 +141,8 @@ func (s serverPort) enter(id tenant.ID) error {
 	return nil
 }
 
-// SetAside implements signup.Server.
-func (s serverPort) SetAside(ctx context.Context, id tenant.ID, kept string) error {
+// Archive implements signup.Server.
+func (s serverPort) Archive(ctx context.Context, id tenant.ID, kept string) error {
 	session := &session{}
 	defer session.close()
 	if err := s.do(ctx, session, id, "lock", nil); err != nil {
@@ -154,7 +154,7 @@ func (s serverPort) SetAside(ctx context.Context, id tenant.ID, kept string) err
 		case found == nil, slices.ContainsFunc(s.server.databases, func(d database) bool { return d.name == kept }):
 			return nil
 		case found.foreign:
-			return tenant.ErrForeign
+			return tenant.ErrUnmanaged
 		}
 		found.name, found.closed = kept, true
 		return nil
@@ -169,7 +169,7 @@ func (s serverPort) CheckSpare(ctx context.Context, id tenant.ID, _ string) erro
 		case found == nil || found.closed:
 			return tenant.ErrMissing
 		case found.foreign:
-			return tenant.ErrForeign
+			return tenant.ErrUnmanaged
 		}
 		return nil
 	})
@@ -189,7 +189,7 @@ func (s serverPort) Discard(ctx context.Context, id tenant.ID) error {
 	}
 	return s.do(ctx, session, id, "discard", func() error {
 		if found := s.server.find(id.Database()); found != nil && found.foreign {
-			return tenant.ErrForeign
+			return tenant.ErrUnmanaged
 		}
 		s.server.databases = slices.DeleteFunc(s.server.databases, func(d database) bool { return d.name == id.Database() })
 		return nil

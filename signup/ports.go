@@ -110,9 +110,9 @@ type Servers interface {
 type Server interface {
 	Name() string
 	Migrations() *migrations.Set
-	Admits(ctx context.Context) error
+	CheckFreeDisk(ctx context.Context) error
 	Ensure(ctx context.Context, id tenant.ID, rotation int, progress tenant.Progress) (tenant.Result, error)
-	SetAside(ctx context.Context, id tenant.ID, kept string) error
+	Archive(ctx context.Context, id tenant.ID, kept string) error
 	CheckSpare(ctx context.Context, id tenant.ID, holder string) error
 	MarkInUse(ctx context.Context, holders map[tenant.ID]string) ([]tenant.ID, error)
 	Discard(ctx context.Context, id tenant.ID) error

@@ -93,7 +93,7 @@ func TestFillSparesReplacesWhatADeadProcessBegan(t *testing.T) {
 	if row, err := b.catalog.TenantByID(t.Context(), id.UUID()); !errors.Is(err, catalog.ErrNotFound) {
 		t.Errorf("the one that was begun: %+v, %v", row, err)
 	}
-	if facts, err := b.server.Facts(t.Context(), id); err != nil || facts.Exists {
+	if facts, err := b.server.Stats(t.Context(), id); err != nil || facts.Exists {
 		t.Errorf("its database: %+v, %v", facts, err)
 	}
 }

@@ -18,11 +18,11 @@ const atOnce = 4
 var (
 	// reconcileEvery is how often a process looks for sign-ups that nobody holds. With the lease it bounds how long a
 	// crash can leave anything half made: 15 s + 5 s and the work itself.
-	reconcileEvery = killpoint.Hasten(5 * time.Second)
+	reconcileEvery = killpoint.ScaleTime(5 * time.Second)
 	// firstLook is how long after its expiry a sign-up is looked at once more, for an identity that the provider made late;
 	// the next looks come after twice as long each, until lastLook has passed. No request to the provider lives that long.
-	firstLook = killpoint.Hasten(15 * time.Second)
-	lastLook  = killpoint.Hasten(time.Minute)
+	firstLook = killpoint.ScaleTime(15 * time.Second)
+	lastLook  = killpoint.ScaleTime(time.Minute)
 )
 
 // Reconcile finishes or undoes the sign-ups that a crash left, until ctx ends. Every process runs it; each sign-up is

@@ -85,7 +85,7 @@ func (s *Service) checkWish(ctx context.Context, wish Reprovision) (t catalog.Te
 	if wish.Confirm == "" || wish.Confirm != t.Slug {
 		return t, "", ErrConfirm
 	}
-	return t, tenant.KeptName(tenant.ID(t.ID), time.Now()), nil
+	return t, tenant.ArchiveName(tenant.ID(t.ID), time.Now()), nil
 }
 
 // checkLineage keeps this program's migrations from a tenant that another set has made.
@@ -144,7 +144,7 @@ func (s *Service) reprovision(ctx context.Context, id uuid.UUID, kept string, pr
 	}
 	killpoint.Here("reprovision.begun")
 	if kept != "" {
-		if err := server.SetAside(ctx, tenant.ID(id), kept); err != nil {
+		if err := server.Archive(ctx, tenant.ID(id), kept); err != nil {
 			return err
 		}
 		killpoint.Here("reprovision.set_aside")
@@ -185,5 +185,5 @@ func quarantineKind(err error) catalog.QuarantineKind {
 func NeedsPerson(err error) bool {
 	var migration *migrations.Error
 	var state *migrations.StateError
-	return errors.Is(err, tenant.ErrForeign) || errors.Is(err, tenant.ErrHalfDropped) || errors.As(err, &migration) || errors.As(err, &state)
+	return errors.Is(err, tenant.ErrUnmanaged) || errors.Is(err, tenant.ErrInvalid) || errors.As(err, &migration) || errors.As(err, &state)
 }

@@ -202,7 +202,7 @@ func (s *Service) complete(ctx context.Context, j *job, login identity.User, asy
 // parked.
 func (s *Service) provision(ctx context.Context, j *job, login identity.User) *Result {
 	place, health, err := s.ensureRest(ctx, j, login)
-	if errors.Is(err, tenant.ErrForeign) || errors.Is(err, tenant.ErrHalfDropped) {
+	if errors.Is(err, tenant.ErrUnmanaged) || errors.Is(err, tenant.ErrInvalid) {
 		_ = s.park(ctx, j, err)
 		return nil
 	}

@@ -89,13 +89,13 @@ const (
 
 func (c Config) withDefaults() Config {
 	if c.Wait == 0 {
-		c.Wait = killpoint.Hasten(8 * time.Second)
+		c.Wait = killpoint.ScaleTime(8 * time.Second)
 	}
 	if c.IdentityTimeout == 0 {
-		c.IdentityTimeout = killpoint.Hasten(10 * time.Second)
+		c.IdentityTimeout = killpoint.ScaleTime(10 * time.Second)
 	}
 	if c.Lease == 0 {
-		c.Lease = killpoint.Hasten(15 * time.Second)
+		c.Lease = killpoint.ScaleTime(15 * time.Second)
 	}
 	c.Rules.NoPassword = c.Identity != nil && !identity.TakesPassword(c.Identity)
 	if c.Mode == "" {

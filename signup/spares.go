@@ -18,12 +18,12 @@ import (
 
 var (
 	// refillEvery is how often the stock of spares is looked at when nobody claims one.
-	refillEvery = killpoint.Hasten(10 * time.Second)
+	refillEvery = killpoint.ScaleTime(10 * time.Second)
 	// lookAfter is how long after a claim the stock is looked at: claims that come together are one look.
-	lookAfter = killpoint.Hasten(100 * time.Millisecond)
+	lookAfter = killpoint.ScaleTime(100 * time.Millisecond)
 	// calm is for how long nobody must have signed up for a spare to be built, as long as there are enough: a clone keeps the
 	// disk busy for which every sign-up waits twice.
-	calm = killpoint.Hasten(400 * time.Millisecond)
+	calm = killpoint.ScaleTime(400 * time.Millisecond)
 )
 
 // fillAtOnce is how many spares FillSpares builds at the same time.
@@ -245,7 +245,7 @@ func (s *Service) discardSpare(ctx context.Context, server Server, row catalog.T
 	if ctx.Err() != nil {
 		return false
 	}
-	if errors.Is(err, tenant.ErrInUse) || errors.Is(err, tenant.ErrForeign) || errors.Is(err, tenant.ErrHalfDropped) {
+	if errors.Is(err, tenant.ErrInUse) || errors.Is(err, tenant.ErrUnmanaged) || errors.Is(err, tenant.ErrInvalid) {
 		s.discards.failed(row.ID)
 		s.noteSteps(ctx, row.ID, []tenant.Step{{
 			Name: stepDiscard, Status: tenant.Failed, StartedAt: began.UTC(), DurationMS: time.Since(began).Milliseconds(), Problem: err.Error(),
@@ -275,7 +275,7 @@ func (s *Service) noteSteps(ctx context.Context, id uuid.UUID, steps []tenant.St
 
 // closeIfLow closes a server in the registry while its disk is low, and opens it afterwards.
 func (s *Service) closeIfLow(ctx context.Context, server Server) (closed bool, err error) {
-	low := server.Admits(ctx)
+	low := server.CheckFreeDisk(ctx)
 	switch {
 	case low == nil:
 		changed, err := s.cfg.Catalog.OpenServer(ctx, server.Name())

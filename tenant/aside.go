@@ -13,17 +13,17 @@ import (
 	"homeroom/internal/postgres"
 )
 
-// KeptName is the name under which a tenant's database is kept when it is set aside at this time.
-func KeptName(id ID, at time.Time) string {
+// ArchiveName is the name under which a tenant's database is kept when it is set aside at this time.
+func ArchiveName(id ID, at time.Time) string {
 	return id.Database() + "_kept_" + at.UTC().Format("20060102150405")
 }
 
 var keptPattern = regexp.MustCompile(`^t_[a-z2-7]{26}_kept_[0-9]{14}$`)
 
-// SetAside renames a tenant's database to the kept name, closed to everybody, so that Ensure makes a new one. Sessions in
-// it are ended. Done again with the same kept name, it does nothing. It fails with [ErrForeign] for a database that is
+// Archive renames a tenant's database to the kept name, closed to everybody, so that Ensure makes a new one. Sessions in
+// it are ended. Done again with the same kept name, it does nothing. It fails with [ErrUnmanaged] for a database that is
 // not the tenant's.
-func (s *Server) SetAside(ctx context.Context, id ID, kept string) error {
+func (s *Server) Archive(ctx context.Context, id ID, kept string) error {
 	if !keptPattern.MatchString(kept) || kept[:len(id.Database())] != id.Database() {
 		return fmt.Errorf("%q is not a kept name of tenant %s", kept, id)
 	}
@@ -39,7 +39,7 @@ func (s *Server) SetAside(ctx context.Context, id ID, kept string) error {
 		case !found.database:
 			return nil // nothing to keep
 		case !found.marked && !found.ours:
-			return ErrForeign
+			return ErrUnmanaged
 		case found.invalid: // nobody can enter, rename or keep it
 			_, err := conn.Exec(ctx, "drop database "+quote(id.Database()))
 			killpoint.Here("tenant.set_aside_dropped")

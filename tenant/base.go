@@ -10,14 +10,14 @@ import (
 )
 
 // baseDatabase is the database that templates are built from, where a superuser has made it (examples/provisioner.sql): an empty
-// one without the functions that [CloseFunctions] takes from PUBLIC, which we may not take away.
+// one without the functions that [RevokeFunctions] takes from PUBLIC, which we may not take away.
 const baseDatabase = "homeroom_base"
 
-// CloseFunctions is the SQL that takes from PUBLIC the functions with which one tenant could stop all. A superuser runs it in a
+// RevokeFunctions is the SQL that takes from PUBLIC the functions with which one tenant could stop all. A superuser runs it in a
 // tenant's database that was made from a template that still has them.
 //
 //go:embed closed.sql
-var CloseFunctions string
+var RevokeFunctions string
 
 // base is what templates are built from.
 type base struct {
@@ -75,7 +75,7 @@ func (b base) completes(header, row string) bool {
 	return strings.HasPrefix(header, prefix+", ")
 }
 
-// openFunctions are the functions of [CloseFunctions] that everybody may run in the connection's database.
+// openFunctions are the functions of [RevokeFunctions] that everybody may run in the connection's database.
 func openFunctions(ctx context.Context, conn *pgx.Conn) ([]string, error) {
 	rows, err := conn.Query(ctx, `
 		select oid::regprocedure::text from pg_proc
@@ -92,7 +92,7 @@ func openFunctions(ctx context.Context, conn *pgx.Conn) ([]string, error) {
 }
 
 // closedFunctions is the condition by which closed.sql chooses functions.
-var closedFunctions = between(CloseFunctions, "'pg_catalog'::regnamespace and ", "\n    loop")
+var closedFunctions = between(RevokeFunctions, "'pg_catalog'::regnamespace and ", "\n    loop")
 
 func between(text, from, to string) string {
 	_, text, _ = strings.Cut(text, from)

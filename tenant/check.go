@@ -8,45 +8,45 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Remark is something about a server that an operator should know before tenants are made on it.
-type Remark struct {
+// Warning is something about a server that an operator should know before tenants are made on it.
+type Warning struct {
 	// Code is one of the codes below.
 	Code string `json:"code"`
 	// Refuse: Homeroom should not work with the server as it is. Otherwise it is a warning.
 	Refuse bool `json:"refuse"`
 	// What is wrong, and what follows from it. Mend is what to do about it: a statement or a sentence.
-	What string `json:"what"`
-	Mend string `json:"mend"`
+	Problems string `json:"what"`
+	Mend     string `json:"mend"`
 }
 
 // The codes of remarks.
 const (
-	// RemarkSuperuser: the server's URL belongs to a superuser.
-	RemarkSuperuser = "superuser"
-	// RemarkCreateRole: its role has CREATEROLE on a Postgres where that is as much as the operating system's user.
-	RemarkCreateRole = "createrole-is-too-much"
-	// RemarkNoCreateDB and RemarkNoCreateRole: its role lacks what Homeroom cannot work without.
-	RemarkNoCreateDB   = "no-createdb"
-	RemarkNoCreateRole = "no-createrole"
-	// RemarkNoSignal: its role may not end sessions.
-	RemarkNoSignal = "no-signal"
-	// RemarkNoStats: its role may not see how long the tenants' transactions last, and so not end them.
-	RemarkNoStats = "no-stats"
-	// RemarkOpenFunctions: tenants may run the functions with which one of them can stop all.
-	RemarkOpenFunctions = "open-functions"
-	// RemarkPrepared: a tenant may prepare transactions, which hold what they hold even when its sessions have ended.
-	RemarkPrepared = "prepared-transactions"
-	// RemarkOpen: tenants may enter the databases that every server comes with.
-	RemarkOpen = "open-to-public"
-	// RemarkRecovery: a restart after a crash takes long with so many databases.
-	RemarkRecovery = "slow-recovery"
-	// RemarkConnections: the server allows fewer connections than we may open.
-	RemarkConnections = "few-connections"
-	// RemarkClock: its clock and ours differ.
-	RemarkClock = "clock"
-	// RemarkDiskUnknown and RemarkDiskLow are about the free disk; see [Server.FreeDisk] and Config.MinFreeDisk.
-	RemarkDiskUnknown = "disk-unknown"
-	RemarkDiskLow     = "disk-low"
+	// WarnSuperuser: the server's URL belongs to a superuser.
+	WarnSuperuser = "superuser"
+	// WarnCreateRole: its role has CREATEROLE on a Postgres where that is as much as the operating system's user.
+	WarnCreateRole = "createrole-is-too-much"
+	// WarnNoCreateDB and WarnNoCreateRole: its role lacks what Homeroom cannot work without.
+	WarnNoCreateDB   = "no-createdb"
+	WarnNoCreateRole = "no-createrole"
+	// WarnNoSignal: its role may not end sessions.
+	WarnNoSignal = "no-signal"
+	// WarnNoStats: its role may not see how long the tenants' transactions last, and so not end them.
+	WarnNoStats = "no-stats"
+	// WarnPublicFunctions: tenants may run the functions with which one of them can stop all.
+	WarnPublicFunctions = "open-functions"
+	// WarnPrepared: a tenant may prepare transactions, which hold what they hold even when its sessions have ended.
+	WarnPrepared = "prepared-transactions"
+	// WarnPublicConnect: tenants may enter the databases that every server comes with.
+	WarnPublicConnect = "open-to-public"
+	// WarnRecovery: a restart after a crash takes long with so many databases.
+	WarnRecovery = "slow-recovery"
+	// WarnConnections: the server allows fewer connections than we may open.
+	WarnConnections = "few-connections"
+	// WarnClock: its clock and ours differ.
+	WarnClock = "clock"
+	// WarnDiskUnknown and WarnDiskLow are about the free disk; see [Server.FreeDisk] and Config.MinFreeDisk.
+	WarnDiskUnknown = "disk-unknown"
+	WarnDiskLow     = "disk-low"
 )
 
 // CheckOptions say what a server is compared with.
@@ -59,7 +59,7 @@ type CheckOptions struct {
 
 // Check looks at the rights that we have on the server and at how it is set up. It changes nothing. Settings that our role
 // may not see are not remarked on.
-func (s *Server) Check(ctx context.Context, expected CheckOptions) ([]Remark, error) {
+func (s *Server) Check(ctx context.Context, expected CheckOptions) ([]Warning, error) {
 	if expected.Now == nil {
 		expected.Now = time.Now
 	}
@@ -132,52 +132,52 @@ func lookAtServer(ctx context.Context, conn *pgx.Conn, now func() time.Time) (lo
 }
 
 // rights are the remarks on what our role may do, too much and too little.
-func (s *Server) rights(look serverLook) (remarks []Remark) {
+func (s *Server) rights(look serverLook) (remarks []Warning) {
 	variable := "HOMEROOM_SERVER_" + upper(s.cfg.Name) + "_URL"
 	if look.super {
-		return []Remark{{
-			RemarkSuperuser, true,
+		return []Warning{{
+			WarnSuperuser, true,
 			"its URL belongs to a superuser: a defect of Homeroom, or a migration, could do anything to the server and its machine",
 			"create role homeroom login createdb createrole password '…'; grant pg_signal_backend to homeroom; then give its URL in " + variable,
 		}}
 	}
 	if look.createRole && look.version < 16 {
-		remarks = append(remarks, Remark{
-			RemarkCreateRole, true,
+		remarks = append(remarks, Warning{
+			WarnCreateRole, true,
 			fmt.Sprintf("on Postgres %d a role with CREATEROLE, such as %s, can grant itself pg_execute_server_program and so be the operating system's user", look.version, look.us),
 			"use Postgres 16 or newer, where CREATEROLE reaches only the roles that it made",
 		})
 	}
 	if !look.createDB {
-		remarks = append(remarks, Remark{RemarkNoCreateDB, true, "its role may not create databases", "alter role " + look.us + " createdb"})
+		remarks = append(remarks, Warning{WarnNoCreateDB, true, "its role may not create databases", "alter role " + look.us + " createdb"})
 	}
 	if !look.createRole {
-		remarks = append(remarks, Remark{RemarkNoCreateRole, true, "its role may not create the tenants' roles", "alter role " + look.us + " createrole"})
+		remarks = append(remarks, Warning{WarnNoCreateRole, true, "its role may not create the tenants' roles", "alter role " + look.us + " createrole"})
 	}
 	if !look.signal {
-		remarks = append(remarks, Remark{
-			RemarkNoSignal, false,
+		remarks = append(remarks, Warning{
+			WarnNoSignal, false,
 			"its role may not end sessions: a tenant's database that somebody is in cannot be set aside",
 			"grant pg_signal_backend to " + look.us,
 		})
 	}
 	if !look.stats {
-		remarks = append(remarks, Remark{
-			RemarkNoStats, false,
+		remarks = append(remarks, Warning{
+			WarnNoStats, false,
 			"its role may not see how long transactions last: a tenant's that holds up the others is not ended",
 			"grant pg_read_all_stats to " + look.us,
 		})
 	}
 	if !look.base {
-		remarks = append(remarks, Remark{
-			RemarkOpenFunctions, false,
+		remarks = append(remarks, Warning{
+			WarnPublicFunctions, false,
 			"tenants may run functions with which one of them can stop the whole server, pg_advisory_lock among them",
 			"as a superuser, run examples/provisioner.sql, which makes the database " + baseDatabase + " that templates are built from",
 		})
 	}
 	if look.mine < look.open {
-		remarks = append(remarks, Remark{
-			RemarkOpen, false,
+		remarks = append(remarks, Warning{
+			WarnPublicConnect, false,
 			"tenants can enter its maintenance databases, and list the (opaque) names of all databases there",
 			closeToPublic(look.us),
 		})
@@ -186,31 +186,31 @@ func (s *Server) rights(look serverLook) (remarks []Remark) {
 }
 
 // settings are the remarks on how the server is set up.
-func settings(look serverLook, expected CheckOptions) (remarks []Remark) {
+func settings(look serverLook, expected CheckOptions) (remarks []Warning) {
 	if look.recovery != nil && *look.recovery == "fsync" && look.database > manyDatabases {
-		remarks = append(remarks, Remark{
-			RemarkRecovery, false,
+		remarks = append(remarks, Warning{
+			WarnRecovery, false,
 			fmt.Sprintf("it has %d databases and recovery_init_sync_method = fsync: a restart after a crash takes about a minute for every thousand", look.database),
 			"on Linux: alter system set recovery_init_sync_method = 'syncfs'; select pg_reload_conf()",
 		})
 	}
 	if look.prepared > 0 {
-		remarks = append(remarks, Remark{
-			RemarkPrepared, false,
+		remarks = append(remarks, Warning{
+			WarnPrepared, false,
 			"tenants may prepare transactions, which hold locks and old rows even when the session has ended",
 			"alter system set max_prepared_transactions = 0, and restart the server",
 		})
 	}
 	if look.usable != nil && *look.usable < expected.Connections {
-		remarks = append(remarks, Remark{
-			RemarkConnections, false,
+		remarks = append(remarks, Warning{
+			WarnConnections, false,
 			fmt.Sprintf("it allows %d connections besides the reserved ones, and we open up to %d: some will be refused", *look.usable, expected.Connections),
 			fmt.Sprintf("alter system set max_connections = %d, for one process of ours and the reserved ones, and restart the server", expected.Connections+20),
 		})
 	}
 	if look.ahead.Abs() > clockTolerance {
-		remarks = append(remarks, Remark{
-			RemarkClock, false,
+		remarks = append(remarks, Warning{
+			WarnClock, false,
 			fmt.Sprintf("its clock is %s off ours: times in the catalog and in the logs do not fit together", look.ahead.Round(time.Second)),
 			"synchronise the clocks of both machines, with chrony or systemd-timesyncd",
 		})
@@ -219,18 +219,18 @@ func settings(look serverLook, expected CheckOptions) (remarks []Remark) {
 }
 
 // diskRemarks are the remarks on the free disk.
-func (s *Server) diskRemarks(look serverLook, free int64, known bool) []Remark {
+func (s *Server) diskRemarks(look serverLook, free int64, known bool) []Warning {
 	switch {
 	case !known && s.cfg.MinFreeDisk == 0: // nobody wants to know
 	case !known:
-		return []Remark{{
-			RemarkDiskUnknown, false,
+		return []Warning{{
+			WarnDiskUnknown, false,
 			"how much disk is free cannot be known: when it is full, Postgres stops for all tenants",
 			"as a superuser, run tenant/free_disk.sql in its database postgres, then: grant execute on function public.homeroom_free_disk() to " + look.us,
 		}}
 	case free < s.cfg.MinFreeDisk:
-		return []Remark{{
-			RemarkDiskLow, false,
+		return []Warning{{
+			WarnDiskLow, false,
 			fmt.Sprintf("%d bytes are free on its disk, below the floor of %d: no database is made", free, s.cfg.MinFreeDisk),
 			"make the disk larger, drop databases that were set aside and are needed no more, or lower the floor",
 		}}

@@ -23,7 +23,7 @@ func codes(t *testing.T, server *tenant.Server, expected tenant.CheckOptions) st
 		if remark.Refuse {
 			told[i] += "!"
 		}
-		if remark.What == "" || remark.Mend == "" {
+		if remark.Problems == "" || remark.Mend == "" {
 			t.Errorf("%s does not say what and how to mend it", remark.Code)
 		}
 	}
@@ -35,7 +35,7 @@ func TestCheckRemarksOnWhatOurRoleMayDo(t *testing.T) {
 	own := pgtest.Private(t, nil)
 	root := connect(t, own.URL("postgres"))
 	exec(t, root, tenant.FreeDiskFunction)
-	tooMuch := tenant.RemarkCreateRole + "! "
+	tooMuch := tenant.WarnCreateRole + "! "
 	if value[int](t, root, "select current_setting('server_version_num')::int") >= 160000 {
 		tooMuch = ""
 	}
@@ -68,11 +68,11 @@ func TestCheckRemarksOnWhatOurRoleMayDo(t *testing.T) {
 	}
 	for _, remark := range remarks {
 		switch remark.Code {
-		case tenant.RemarkCreateRole:
-		case tenant.RemarkDiskUnknown:
+		case tenant.WarnCreateRole:
+		case tenant.WarnDiskUnknown:
 			_, statement, _ := strings.Cut(remark.Mend, "then: ")
 			exec(t, root, statement)
-		case tenant.RemarkOpenFunctions:
+		case tenant.WarnPublicFunctions:
 			pgtest.Script(t, own.URL, "../examples/provisioner.sql")
 		default:
 			exec(t, root, remark.Mend)

@@ -55,7 +55,7 @@ func TestAFewDatabasesAreClonedAtATime(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, id := range ids {
-		if facts, err := server.Facts(t.Context(), id); err != nil || !facts.Exists {
+		if facts, err := server.Stats(t.Context(), id); err != nil || !facts.Exists {
 			t.Errorf("%s: %+v, %v", id, facts, err)
 		}
 	}

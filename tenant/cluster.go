@@ -21,12 +21,12 @@ type cluster struct{ expected atomic.Uint64 }
 // identifier. 0 expects nothing. Call it before the server is used.
 func (s *Server) ExpectCluster(identifier uint64) { s.cluster.expected.Store(identifier) }
 
-// AnyCluster opens the same server without expecting a cluster, to look at what is where its URL leads. The caller closes it.
-func (s *Server) AnyCluster() (*Server, error) { return Open(s.cfg) }
+// OpenAnyCluster opens the same server without expecting a cluster, to look at what is where its URL leads. The caller closes it.
+func (s *Server) OpenAnyCluster() (*Server, error) { return Open(s.cfg) }
 
 // Cluster is the identifier of the server's cluster: Postgres chooses it at initdb, a standby and a physical backup have their
 // primary's, and pg_upgrade makes a new one. It is 0 where our role may not ask.
-func (s *Server) Cluster(ctx context.Context) (uint64, error) {
+func (s *Server) SystemIdentifier(ctx context.Context) (uint64, error) {
 	conn, err := s.lookups.Acquire(ctx)
 	if err != nil {
 		return 0, fmt.Errorf("connect to server %s: %w", s.cfg.Name, err)

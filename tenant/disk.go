@@ -93,7 +93,7 @@ func (s *Server) admit(ctx context.Context, conn *pgx.Conn) error {
 
 // Admits tells whether databases may be made on the server now: it fails with [ErrDiskLow] where the disk is low, and says how
 // low.
-func (s *Server) Admits(ctx context.Context) error {
+func (s *Server) CheckFreeDisk(ctx context.Context) error {
 	conn, err := s.maintenance.Acquire(ctx)
 	if err != nil {
 		return fmt.Errorf("connect to server %s: %w", s.cfg.Name, err)

@@ -12,12 +12,12 @@ import (
 	"homeroom/internal/postgres"
 )
 
-// ErrForeign says that a database has the tenant's name but was not made for it. It is left alone: a person must look.
-var ErrForeign = errors.New("a database of this name exists that Homeroom did not make")
+// ErrUnmanaged says that a database has the tenant's name but was not made for it. It is left alone: a person must look.
+var ErrUnmanaged = errors.New("a database of this name exists that Homeroom did not make")
 
-// ErrHalfDropped says that somebody has begun to drop the tenant's database, and was interrupted. Postgres lets nobody into
+// ErrInvalid says that somebody has begun to drop the tenant's database, and was interrupted. Postgres lets nobody into
 // what is left of it, and only a person can decide to give it up: by a fresh re-provisioning.
-var ErrHalfDropped = errors.New("the deletion of this database was begun and interrupted")
+var ErrInvalid = errors.New("the deletion of this database was begun and interrupted")
 
 // Result is what Ensure found and made.
 type Result struct {
@@ -44,7 +44,7 @@ func (r Result) Changed() bool {
 // order is not touched, what is missing is made, data is never dropped. It may be called again at any time; a call that
 // dies leaves at worst a database that nobody can enter, which the next call completes.
 //
-// It fails with [ErrForeign], with an [*UnrepairedError] for what our role may not put in order, with [ErrHalfDropped], with [ErrBusy], with [ErrDiskLow] before anything is made, with a
+// It fails with [ErrUnmanaged], with an [*UnrepairedError] for what our role may not put in order, with [ErrInvalid], with [ErrBusy], with [ErrDiskLow] before anything is made, with a
 // *migrations.Error when a migration fails, or with what Postgres said.
 func (s *Server) Ensure(ctx context.Context, id ID, rotation int, progress Progress) (Result, error) {
 	r := &recorder{tell: progress}
@@ -104,9 +104,9 @@ func (s *Server) ensureDatabase(ctx context.Context, conn *pgx.Conn, id ID, foun
 	name := quote(id.Database())
 	switch {
 	case found.database && !found.marked && !found.ours:
-		return "", fmt.Errorf("database %s: %w", id.Database(), ErrForeign)
+		return "", fmt.Errorf("database %s: %w", id.Database(), ErrUnmanaged)
 	case found.invalid && found.marked:
-		return "", fmt.Errorf("database %s: %w", id.Database(), ErrHalfDropped)
+		return "", fmt.Errorf("database %s: %w", id.Database(), ErrInvalid)
 	case found.invalid: // it was never opened to anybody
 		if _, err := conn.Exec(ctx, "drop database "+name); err != nil {
 			return "", fmt.Errorf("drop invalid database %s: %w", id.Database(), err)
@@ -225,7 +225,7 @@ func (s *Server) login(ctx context.Context, id ID, rotation int) error {
 	if err != nil {
 		return fmt.Errorf("read the URL of tenant %s", id)
 	}
-	postgres.NoticeLoss(cfg)
+	postgres.DetectLoss(cfg)
 	conn, err := pgx.ConnectConfig(ctx, cfg)
 	if err != nil {
 		return err

@@ -181,10 +181,10 @@ func TestEnsureLeavesAForeignDatabaseAlone(t *testing.T) {
 	exec(t, root, "create database "+id.Database())
 	for _, limit := range []int{-1, -2} { // -2 marks one whose deletion was interrupted
 		exec(t, root, "update pg_database set datconnlimit = $2 where datname = $1", id.Database(), limit)
-		if _, err := server.Ensure(t.Context(), id, 0, nil); !errors.Is(err, tenant.ErrForeign) {
+		if _, err := server.Ensure(t.Context(), id, 0, nil); !errors.Is(err, tenant.ErrUnmanaged) {
 			t.Errorf("got %v, want ErrForeign", err)
 		}
-		if err := server.SetAside(t.Context(), id, tenant.KeptName(id, value2026)); !errors.Is(err, tenant.ErrForeign) {
+		if err := server.Archive(t.Context(), id, tenant.ArchiveName(id, value2026)); !errors.Is(err, tenant.ErrUnmanaged) {
 			t.Errorf("set aside: got %v, want ErrForeign", err)
 		}
 	}
@@ -228,10 +228,10 @@ func TestADatabaseWhoseDeletionWasInterrupted(t *testing.T) {
 	root := connect(t, rootURL(t, "postgres"))
 	id := ensure(t, server)
 	exec(t, root, "update pg_database set datconnlimit = -2 where datname = $1", id.Database())
-	if _, err := server.Ensure(t.Context(), id, 0, nil); !errors.Is(err, tenant.ErrHalfDropped) {
+	if _, err := server.Ensure(t.Context(), id, 0, nil); !errors.Is(err, tenant.ErrInvalid) {
 		t.Errorf("got %v, want ErrHalfDropped", err)
 	}
-	if err := server.SetAside(t.Context(), id, tenant.KeptName(id, value2026)); err != nil {
+	if err := server.Archive(t.Context(), id, tenant.ArchiveName(id, value2026)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := server.Ensure(t.Context(), id, 0, nil); err != nil {
@@ -249,13 +249,13 @@ func TestSetAsideThatMayNotEndSessionsLeavesTheTenantAtWork(t *testing.T) {
 	server := openAt(t, withUser(t, own.URL("postgres"), "provisioner", "secret"), nil)
 	id := ensure(t, server)
 	connect(t, server.URL(id, 0).Reveal())
-	err := server.SetAside(t.Context(), id, tenant.KeptName(id, value2026))
+	err := server.Archive(t.Context(), id, tenant.ArchiveName(id, value2026))
 	if err == nil || !strings.Contains(err.Error(), "pg_signal_backend") {
 		t.Errorf("got %v", err)
 	}
 	connect(t, server.URL(id, 0).Reveal())
 	exec(t, root, "grant pg_signal_backend to provisioner")
-	if err := server.SetAside(t.Context(), id, tenant.KeptName(id, value2026)); err != nil {
+	if err := server.Archive(t.Context(), id, tenant.ArchiveName(id, value2026)); err != nil {
 		t.Error(err)
 	}
 }
@@ -266,9 +266,9 @@ func TestSetAsideKeepsTheOldDatabase(t *testing.T) {
 	id := ensure(t, server)
 	old := connect(t, server.URL(id, 0).Reveal())
 	exec(t, old, "insert into lunch_weeks (starts_on) values ('2026-11-23')")
-	kept := tenant.KeptName(id, value2026)
+	kept := tenant.ArchiveName(id, value2026)
 	for range 2 { // the second is a repetition after a crash
-		if err := server.SetAside(t.Context(), id, kept); err != nil {
+		if err := server.Archive(t.Context(), id, kept); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := server.Ensure(t.Context(), id, 0, nil); err != nil {

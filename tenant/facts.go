@@ -8,8 +8,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Facts are what a server tells about a tenant's database without opening it.
-type Facts struct {
+// Stats are what a server tells about a tenant's database without opening it.
+type Stats struct {
 	Exists bool
 	// SizeBytes is its size on disk.
 	SizeBytes int64
@@ -17,18 +17,18 @@ type Facts struct {
 	Connections int
 }
 
-// Facts looks at a tenant's database from outside.
-func (s *Server) Facts(ctx context.Context, id ID) (Facts, error) {
-	facts := Facts{Exists: true}
+// Stats looks at a tenant's database from outside.
+func (s *Server) Stats(ctx context.Context, id ID) (Stats, error) {
+	facts := Stats{Exists: true}
 	err := s.maintenance.QueryRow(ctx, `
 		select pg_database_size(oid), (select count(*) from pg_stat_activity where datid = pg_database.oid)
 		from pg_database
 		where datname = $1`, id.Database()).Scan(&facts.SizeBytes, &facts.Connections)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return Facts{}, nil
+		return Stats{}, nil
 	}
 	if err != nil {
-		return Facts{}, fmt.Errorf("look at database %s: %w", id.Database(), err)
+		return Stats{}, fmt.Errorf("look at database %s: %w", id.Database(), err)
 	}
 	return facts, nil
 }

@@ -153,7 +153,7 @@ func TestAClonedAndAMigratedTenantHaveTheSameFingerprint(t *testing.T) {
 				}
 				same(t, fmt.Sprintf("migrated to %d", version), referenceOf(t, servers[version]), schemaOf(t, newest, id))
 			}
-			if down, err := newest.UndoTo(t.Context(), id, 1); err != nil || down.To != 1 {
+			if down, err := newest.MigrateDownTo(t.Context(), id, 1); err != nil || down.To != 1 {
 				t.Errorf("down to 1: %+v, %v", down, err)
 			}
 			same(t, "down to 1", referenceOf(t, servers[1]), schemaOf(t, newest, id))

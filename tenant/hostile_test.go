@@ -79,20 +79,20 @@ func TestTemplatesAreBuiltFromTheClosedBase(t *testing.T) {
 	server := openAt(t, withUser(t, own.URL("postgres"), "homeroom", "secret"), nil)
 	before := ensure(t, server)
 	found, err := server.Inspect(t.Context(), before, 0)
-	if err != nil || len(found.OpenFunctions) < 20 {
-		t.Errorf("without a base: %d open functions, %v", len(found.OpenFunctions), err)
+	if err != nil || len(found.PublicFunctions) < 20 {
+		t.Errorf("without a base: %d open functions, %v", len(found.PublicFunctions), err)
 	}
 	pgtest.Script(t, own.URL, "../examples/provisioner.sql")
 	after := ensure(t, server) // the same process: the template is built again
 	conn := connect(t, server.URL(after, 0).Reveal())
 	refusedStatement(t, conn, "select pg_advisory_lock(1)")
-	if found, err = server.Inspect(t.Context(), after, 0); err != nil || len(found.OpenFunctions) > 0 {
-		t.Errorf("with the base: %q are open, %v", found.OpenFunctions, err)
+	if found, err = server.Inspect(t.Context(), after, 0); err != nil || len(found.PublicFunctions) > 0 {
+		t.Errorf("with the base: %q are open, %v", found.PublicFunctions, err)
 	}
 	// What was made before is closed by a superuser.
-	exec(t, connect(t, own.URL(before.Database())), tenant.CloseFunctions)
-	if found, err = server.Inspect(t.Context(), before, 0); err != nil || len(found.OpenFunctions) > 0 {
-		t.Errorf("closed later: %q are open, %v", found.OpenFunctions, err)
+	exec(t, connect(t, own.URL(before.Database())), tenant.RevokeFunctions)
+	if found, err = server.Inspect(t.Context(), before, 0); err != nil || len(found.PublicFunctions) > 0 {
+		t.Errorf("closed later: %q are open, %v", found.PublicFunctions, err)
 	}
 	// The owner has them still, for migrations, and may give one to the tenants.
 	exec(t, root, "alter role homeroom password 'secret'")
@@ -116,7 +116,7 @@ func TestABaseThatSortsByFormerRulesIsRefreshed(t *testing.T) {
 
 func TestTheProvisionersScriptClosesTheSameFunctions(t *testing.T) {
 	t.Parallel()
-	if !bytes.Contains(read(t, "../examples/provisioner.sql"), []byte(tenant.CloseFunctions)) {
+	if !bytes.Contains(read(t, "../examples/provisioner.sql"), []byte(tenant.RevokeFunctions)) {
 		t.Error("examples/provisioner.sql does not hold tenant/closed.sql as it is")
 	}
 }

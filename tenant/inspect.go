@@ -14,7 +14,7 @@ import (
 // Inspection is what a look into one tenant's database shows.
 type Inspection struct {
 	// Login: the tenant's own role can enter with the derived password.
-	Login bool
+	CanLogin bool
 	// Status is how its version compares with ours, Schema what it is made of.
 	Status migrations.Status
 	Schema Schema
@@ -23,10 +23,10 @@ type Inspection struct {
 	// VersionRows is how many rows schema_migrations has; 0 where it is not there. One is right; with more, any of them may be
 	// taken for the version.
 	VersionRows int
-	// OpenFunctions are the functions that [CloseFunctions] takes from PUBLIC, where it was not run: with them the tenant's role
+	// PublicFunctions are the functions that [RevokeFunctions] takes from PUBLIC, where it was not run: with them the tenant's role
 	// can stop the whole server. LargeObjects is how many large objects there are, which belong to no schema.
-	OpenFunctions []string
-	LargeObjects  int
+	PublicFunctions []string
+	LargeObjects    int
 }
 
 // Inspect opens a tenant's database and looks at what Ensure would look at. It takes no lock and changes nothing.
@@ -44,7 +44,7 @@ func (s *Server) Inspect(ctx context.Context, id ID, rotation int) (Inspection, 
 		if found.VersionRows, err = versionRows(ctx, conn); err != nil {
 			return err
 		}
-		if found.OpenFunctions, err = openFunctions(ctx, conn); err != nil {
+		if found.PublicFunctions, err = openFunctions(ctx, conn); err != nil {
 			return err
 		}
 		if err := conn.QueryRow(ctx, "select count(*) from pg_largeobject_metadata").Scan(&found.LargeObjects); err != nil {
@@ -56,7 +56,7 @@ func (s *Server) Inspect(ctx context.Context, id ID, rotation int) (Inspection, 
 	if err != nil {
 		return Inspection{}, fmt.Errorf("inspect tenant %s: %w", id, err)
 	}
-	found.Login = s.canLogin(ctx, id, rotation)
+	found.CanLogin = s.canLogin(ctx, id, rotation)
 	return found, nil
 }
 

@@ -77,7 +77,7 @@ func TestWhatATenantsRoleChangesOfItselfIsReset(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if wrong := slices.Concat(survey.Roles[id.Database()].Wrong, survey.Roles[friend.Database()].Wrong); len(wrong) > 0 {
+	if wrong := slices.Concat(survey.Roles[id.Database()].Problems, survey.Roles[friend.Database()].Problems); len(wrong) > 0 {
 		t.Errorf("still wrong: %q", wrong)
 	}
 	exec(t, connect(t, server.URL(id, 0).Reveal()), "insert into lunch_weeks (starts_on) values ('2026-11-23')")

@@ -11,7 +11,7 @@ import (
 
 // Look describes a tenant's database as it is now, and tells the version that it records. It takes no lock and changes
 // nothing. A database without a trustworthy version is an error.
-func (s *Server) Look(ctx context.Context, id ID) (Schema, uint, error) {
+func (s *Server) Snapshot(ctx context.Context, id ID) (Schema, uint, error) {
 	var schema Schema
 	var version uint
 	err := s.inside(ctx, id, func(conn *pgx.Conn) error {

@@ -15,7 +15,7 @@ func TestARenamedDatabaseIsFoundByItsComment(t *testing.T) {
 	postgres := pgtest.Private(t, nil)
 	server := openAt(t, postgres.URL("postgres"), nil)
 	renamed, untouched, kept := ensure(t, server), ensure(t, server), ensure(t, server)
-	if err := server.SetAside(t.Context(), kept, tenant.KeptName(kept, value2026)); err != nil {
+	if err := server.Archive(t.Context(), kept, tenant.ArchiveName(kept, value2026)); err != nil {
 		t.Fatal(err)
 	}
 	exec(t, connect(t, postgres.URL("postgres")), "alter database "+renamed.Database()+` rename to "Lincoln High, old"`)
@@ -46,13 +46,13 @@ func TestTheNotificationQueueIsMeasured(t *testing.T) {
 		t.Errorf("the queue is at %v, %v", usage, err)
 	}
 	var told []float64
-	watch := server.NewWatch(tenant.WatchConfig{Queue: func(usage float64) { told = append(told, usage) }})
-	if _, err := watch.Look(t.Context()); err != nil || len(told) != 1 || told[0] <= 0 {
+	watch := server.NewWatch(tenant.WatchConfig{OnQueueUsage: func(usage float64) { told = append(told, usage) }})
+	if _, err := watch.Snapshot(t.Context()); err != nil || len(told) != 1 || told[0] <= 0 {
 		t.Errorf("the watch tells %v, %v", told, err)
 	}
 	canceled, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := watch.Look(canceled); err == nil || len(told) != 2 || !math.IsNaN(told[1]) {
+	if _, err := watch.Snapshot(canceled); err == nil || len(told) != 2 || !math.IsNaN(told[1]) {
 		t.Errorf("a watch that cannot look tells %v, %v", told, err)
 	}
 }

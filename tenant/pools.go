@@ -137,7 +137,7 @@ func (p *Pools) open(_ context.Context, key poolKey) (*sharedPool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the URL of tenant %s", key.id)
 	}
-	postgres.NoticeLoss(cfg.ConnConfig)
+	postgres.DetectLoss(cfg.ConnConfig)
 	cfg.MaxConns = p.cfg.Conns
 	cfg.MaxConnIdleTime = p.cfg.IdleConn
 	cfg.HealthCheckPeriod = p.cfg.IdleConn

@@ -29,7 +29,7 @@ func (s *Server) Basis(ctx context.Context) (postgres int, granted string, err e
 	if err := s.maintenance.QueryRow(ctx, "select "+majorVersion).Scan(&postgres); err != nil {
 		return 0, "", fmt.Errorf("ask for Postgres's version: %w", err)
 	}
-	return postgres, shortHash(fingerprintFormat + grants + CloseFunctions), nil
+	return postgres, shortHash(fingerprintFormat + grants + RevokeFunctions), nil
 }
 
 // readReference is the schema that the template bears; nil when it is incomplete, was changed, sorts text by rules that have

@@ -17,14 +17,14 @@ import (
 // change it; a superuser can.
 type UnrepairedError struct {
 	// What is wrong, in words, as in [FoundRole] and [FoundDatabase].
-	What []string
+	Problems []string
 	// Statements are the SQL that a superuser runs.
 	Statements []string
 }
 
 // Error implements error.
 func (e *UnrepairedError) Error() string {
-	return fmt.Sprintf("our role may not repair this: %s; as a superuser, run: %s", strings.Join(e.What, ", "), strings.Join(e.Statements, "; "))
+	return fmt.Sprintf("our role may not repair this: %s; as a superuser, run: %s", strings.Join(e.Problems, ", "), strings.Join(e.Statements, "; "))
 }
 
 // The statements that put right what roleState, databaseState and sharedRoles find wrong.
@@ -115,7 +115,7 @@ func (s *Server) confirm(ctx context.Context, conn *pgx.Conn, id ID, rotation in
 		return err
 	}
 	if what := slices.Concat(found.databaseWrong, found.roleWrong); len(what) > 0 {
-		return &UnrepairedError{What: what, Statements: left}
+		return &UnrepairedError{Problems: what, Statements: left}
 	}
 	if !found.access || !found.open || !found.marked {
 		return errors.New("who may enter it has been changed again meanwhile")
@@ -157,7 +157,7 @@ func (s *Server) restoreSharedRoles(ctx context.Context, conn *pgx.Conn) error {
 	if err != nil {
 		return err
 	}
-	return &UnrepairedError{What: what, Statements: statements}
+	return &UnrepairedError{Problems: what, Statements: statements}
 }
 
 // texts are the rows of a query with one column.

@@ -52,7 +52,7 @@ func TestEnsureRestoresRolesAndDatabases(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if wrong := slices.Concat(survey.Roles[id.Database()].Wrong, survey.Databases[id.Database()].Wrong); len(wrong) > 0 {
+		if wrong := slices.Concat(survey.Roles[id.Database()].Problems, survey.Databases[id.Database()].Problems); len(wrong) > 0 {
 			t.Errorf("%s: still wrong after the repair: %q", damage, wrong)
 		}
 		if again, err := server.Ensure(t.Context(), id, 0, nil); err != nil || again.Changed() {
@@ -113,8 +113,8 @@ func TestSharedRolesAreRestored(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, role := range survey.Shared {
-		if len(role.Wrong) > 0 {
-			t.Errorf("%s: %q", role.Name, role.Wrong)
+		if len(role.Problems) > 0 {
+			t.Errorf("%s: %q", role.Name, role.Problems)
 		}
 	}
 	exec(t, root, "create role provisioner login createdb createrole password 'secret'; grant homeroom_owner to provisioner; grant connect on database postgres to provisioner")

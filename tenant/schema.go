@@ -27,9 +27,9 @@ func (s *Server) MigrateTo(ctx context.Context, id ID, version uint) (migrations
 	})
 }
 
-// UndoTo takes a tenant's schema back to a version by the down files, and with it whatever they drop. Version 0 is that before
+// MigrateDownTo takes a tenant's schema back to a version by the down files, and with it whatever they drop. Version 0 is that before
 // the first file. A database that is not beyond the version is left as it is. It fails as Migrate does.
-func (s *Server) UndoTo(ctx context.Context, id ID, version uint) (migrations.Result, error) {
+func (s *Server) MigrateDownTo(ctx context.Context, id ID, version uint) (migrations.Result, error) {
 	return s.migrate(ctx, id, func(conn *pgx.Conn) (migrations.Result, error) {
 		return s.cfg.Migrations.DownTo(ctx, conn, version)
 	})

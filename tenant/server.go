@@ -151,7 +151,7 @@ func Open(cfg Config) (*Server, error) {
 	}
 	poolConfig.MaxConns = int32(cfg.Parallel)
 	poolConfig.ConnConfig.Database = maintenanceDatabase
-	postgres.NoticeLoss(poolConfig.ConnConfig)
+	postgres.DetectLoss(poolConfig.ConnConfig)
 	setParams(poolConfig.ConnConfig, cfg.LockTimeout, cfg.CreateTimeout)
 	s := &Server{cfg: cfg, clones: make(chan struct{}, MaxClones)}
 	poolConfig.AfterConnect = s.checkCluster

@@ -24,7 +24,7 @@ var ErrMissing = errors.New("there is no such database to be entered")
 const usePrefix = "in use by "
 
 // CheckSpare looks whether the database of a claimed spare can be given to the holder: it is there, ours, open, and not
-// marked as in use by anybody else. It fails with [ErrMissing], [ErrForeign], [ErrInUse], or with what Postgres said. It is
+// marked as in use by anybody else. It fails with [ErrMissing], [ErrUnmanaged], [ErrInUse], or with what Postgres said. It is
 // one short query on a connection that no long work holds.
 func (s *Server) CheckSpare(ctx context.Context, id ID, holder string) error {
 	err := func() error {
@@ -42,7 +42,7 @@ func (s *Server) CheckSpare(ctx context.Context, id ID, holder string) error {
 		case err != nil:
 			return err
 		case mark != marker(id) || !ours:
-			return ErrForeign
+			return ErrUnmanaged
 		case use != "" && use != usePrefix+holder:
 			return fmt.Errorf("%w: it is marked as %q", ErrInUse, use)
 		}
@@ -100,7 +100,7 @@ func quoteLiteral(text string) string {
 
 // Discard drops the database and the role of a spare that will never be given to a school, under the tenant's lock. It drops
 // only what is nobody's, as far as the server tells: it fails with [ErrInUse] for a database that is marked as in use, has
-// sessions in it, or holds rows; with [ErrForeign] for one that Homeroom did not make; and with [ErrHalfDropped] for one
+// sessions in it, or holds rows; with [ErrUnmanaged] for one that Homeroom did not make; and with [ErrInvalid] for one
 // whose dropping somebody else has begun. Where there is nothing, it does nothing. A call that dies is finished by the next.
 func (s *Server) Discard(ctx context.Context, id ID) error {
 	err := s.locked(ctx, id.String(), func(conn *pgx.Conn) error {
@@ -109,9 +109,9 @@ func (s *Server) Discard(ctx context.Context, id ID) error {
 		case err != nil:
 			return err
 		case found.database && !found.marked && !found.ours:
-			return ErrForeign
+			return ErrUnmanaged
 		case found.invalid && found.marked:
-			return ErrHalfDropped
+			return ErrInvalid
 		case found.use != "":
 			return fmt.Errorf("%w: it is marked as %q", ErrInUse, found.use)
 		case found.database && found.marked:

@@ -30,7 +30,7 @@ func TestDiscardDropsOnlyWhatNobodyHas(t *testing.T) {
 			exec(t, connect(t, rootURL(t, id.Database())), "set role homeroom_owner; "+c.statement)
 			endSessions(t, id)
 			err := server.Discard(t.Context(), id)
-			facts, factsErr := server.Facts(t.Context(), id)
+			facts, factsErr := server.Stats(t.Context(), id)
 			if factsErr != nil || facts.Exists == c.discarded || c.discarded != (err == nil) || err != nil && !errors.Is(err, tenant.ErrInUse) {
 				t.Errorf("%v; there is a database: %v, %v", err, facts.Exists, factsErr)
 			}

@@ -18,11 +18,11 @@ type Survey struct {
 	Databases map[string]FoundDatabase
 	Roles     map[string]FoundRole
 	Templates []FoundTemplate
-	Kept      []FoundKept
+	Archives  []FoundArchive
 	// Shared are the owner's and the group's roles.
 	Shared []FoundSharedRole
-	// EnteredByAll are the other databases that PUBLIC or the tenants' group may enter, and with them every tenant's role.
-	EnteredByAll []string
+	// PublicConnect are the other databases that PUBLIC or the tenants' group may enter, and with them every tenant's role.
+	PublicConnect []string
 }
 
 // FoundDatabase is a database with a tenant's name.
@@ -32,14 +32,14 @@ type FoundDatabase struct {
 	// Ours: the owner role owns it.
 	Ours bool
 	// Open: it accepts connections. Access: nobody but the tenant's role may connect, and that may do nothing else.
-	Open, Access bool
+	AcceptsConnections, OnlyTenantConnects bool
 	// InUse is the mark that somebody has it, with its holder; empty when it has none. See [Server.MarkInUse].
 	InUse string
 	// Invalid: its dropping was begun and interrupted.
 	Invalid bool
 	// Wrong is what else is not as Ensure leaves it, in words: "connection limit 0", "marked as a template", "setting
 	// default_transaction_read_only=on". Settings that the template has too are right.
-	Wrong []string
+	Problems []string
 	// CollationChanged: the system's library sorts text by other rules than when the database was made. Its indexes on text
 	// may be wrong until they are rebuilt: REINDEX DATABASE, then ALTER DATABASE … REFRESH COLLATION VERSION.
 	CollationChanged bool
@@ -50,16 +50,16 @@ type FoundDatabase struct {
 // FoundRole is a role with a tenant's name.
 type FoundRole struct {
 	// InOrder: it has the attributes, the membership and the setting that Ensure gives it, and no others. Login: it may log in.
-	InOrder, Login bool
+	InOrder, CanLogin bool
 	// Wrong is what is not in order, in words: "superuser", "member of pg_read_all_data", "setting work_mem=1GB".
-	Wrong []string
+	Problems []string
 }
 
 // FoundSharedRole is one of the two roles that all tenants of a server share: the owner and the group.
 type FoundSharedRole struct {
 	Name string
 	// Wrong is what is not as Prepare leaves it, in words, as in [FoundRole]; "is missing" when it is not there.
-	Wrong []string
+	Problems []string
 }
 
 // FoundTemplate is a database with a template's name.
@@ -71,20 +71,20 @@ type FoundTemplate struct {
 	Complete, Current bool
 	// Invalid, CollationChanged, Open and Connections are as in [FoundDatabase]. A complete template is closed, and empty of
 	// sessions.
-	Invalid, CollationChanged, Open bool
-	Connections                     int
+	Invalid, CollationChanged, AcceptsConnections bool
+	Connections                                   int
 }
 
-// FoundKept is a tenant's database that was set aside.
-type FoundKept struct {
+// FoundArchive is a tenant's database that was set aside.
+type FoundArchive struct {
 	Name   string
 	Tenant ID
 	// At is when it was set aside.
 	At time.Time
 	// MarkedAs, Ours, Open and Connections are as in [FoundDatabase].
-	MarkedAs    *ID
-	Ours, Open  bool
-	Connections int
+	MarkedAs                 *ID
+	Ours, AcceptsConnections bool
+	Connections              int
 }
 
 var templatePattern = regexp.MustCompile(`^homeroom_template_([0-9]+)_[0-9a-f]{12}$`)
@@ -111,7 +111,7 @@ func (s *Server) Survey(ctx context.Context) (Survey, error) {
 		var found foundDatabase
 		_, err = pgx.ForEachRow(rows, found.targets(), func() error {
 			s.sort(found, from, &survey)
-			found.Wrong = nil // the next row must not be read into the same array
+			found.Problems = nil // the next row must not be read into the same array
 			return nil
 		})
 	}
@@ -121,7 +121,7 @@ func (s *Server) Survey(ctx context.Context) (Survey, error) {
 	if err := s.surveyRoles(ctx, &survey); err != nil {
 		return Survey{}, fmt.Errorf("survey roles of server %s: %w", s.cfg.Name, err)
 	}
-	survey.EnteredByAll, err = s.enteredByAll(ctx)
+	survey.PublicConnect, err = s.enteredByAll(ctx)
 	return survey, err
 }
 
@@ -136,12 +136,12 @@ func (s *Server) surveyRoles(ctx context.Context, survey *Survey) error {
 	}
 	var name string
 	var role FoundRole
-	_, err = pgx.ForEachRow(rows, []any{&name, &role.Login, &role.Wrong}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&name, &role.CanLogin, &role.Problems}, func() error {
 		if databasePattern.MatchString(name) {
-			role.InOrder = len(role.Wrong) == 0
+			role.InOrder = len(role.Problems) == 0
 			survey.Roles[name] = role
 		}
-		role.Wrong = nil
+		role.Problems = nil
 		return nil
 	})
 	if err != nil {
@@ -180,7 +180,7 @@ type foundDatabase struct {
 
 func (f *foundDatabase) targets() []any {
 	return []any{
-		&f.name, &f.Invalid, &f.comment, &f.InUse, &f.Ours, &f.Open, &f.Access, &f.Wrong, &f.template, &f.Connections, &f.row, &f.CollationChanged,
+		&f.name, &f.Invalid, &f.comment, &f.InUse, &f.Ours, &f.AcceptsConnections, &f.OnlyTenantConnects, &f.Problems, &f.template, &f.Connections, &f.row, &f.CollationChanged,
 	}
 }
 
@@ -195,15 +195,15 @@ func (s *Server) sort(found foundDatabase, from base, survey *Survey) {
 		database, at, _ := strings.Cut(found.name, "_kept_")
 		id, _ := ParseDatabase(database)
 		when, _ := time.Parse("20060102150405", at)
-		survey.Kept = append(survey.Kept, FoundKept{
-			Name: found.name, Tenant: id, At: when, MarkedAs: found.MarkedAs, Ours: found.Ours, Open: found.Open, Connections: found.Connections,
+		survey.Archives = append(survey.Archives, FoundArchive{
+			Name: found.name, Tenant: id, At: when, MarkedAs: found.MarkedAs, Ours: found.Ours, AcceptsConnections: found.AcceptsConnections, Connections: found.Connections,
 		})
 	case template != nil:
 		version, _ := strconv.ParseUint(template[1], 10, 0)
 		survey.Templates = append(survey.Templates, FoundTemplate{
 			Name: found.name, Version: uint(version), Current: found.name == s.Template(),
 			Complete: found.template && from.completes(found.comment, found.row),
-			Invalid:  found.Invalid, CollationChanged: found.CollationChanged, Open: found.Open, Connections: found.Connections,
+			Invalid:  found.Invalid, CollationChanged: found.CollationChanged, AcceptsConnections: found.AcceptsConnections, Connections: found.Connections,
 		})
 	}
 }

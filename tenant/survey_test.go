@@ -31,7 +31,7 @@ func TestSurveyFindsEverythingThatBearsOurNames(t *testing.T) {
 	exec(t, root, "create database "+foreign.Database())
 	exec(t, root, "create database t_short")
 	exec(t, root, "create role t_short")
-	if err := server.SetAside(t.Context(), set, tenant.KeptName(set, value2026)); err != nil {
+	if err := server.Archive(t.Context(), set, tenant.ArchiveName(set, value2026)); err != nil {
 		t.Fatal(err)
 	}
 	survey, err := server.Survey(t.Context())
@@ -39,14 +39,14 @@ func TestSurveyFindsEverythingThatBearsOurNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := map[tenant.ID]tenant.FoundDatabase{
-		good:    {Ours: true, Open: true, Access: true, Connections: 1},
-		closed:  {Ours: true, Access: true},
-		stolen:  {Open: true},
-		half:    {Ours: true, Open: true, Access: true, Invalid: true},
-		foreign: {Open: true},
+		good:    {Ours: true, AcceptsConnections: true, OnlyTenantConnects: true, Connections: 1},
+		closed:  {Ours: true, OnlyTenantConnects: true},
+		stolen:  {AcceptsConnections: true},
+		half:    {Ours: true, AcceptsConnections: true, OnlyTenantConnects: true, Invalid: true},
+		foreign: {AcceptsConnections: true},
 	}
 	for id, w := range want {
-		w.Wrong = []string{}
+		w.Problems = []string{}
 		got := survey.Databases[id.Database()]
 		switch w.MarkedAs = &id; id {
 		case stolen:
@@ -65,17 +65,17 @@ func TestSurveyFindsEverythingThatBearsOurNames(t *testing.T) {
 		t.Errorf("%d databases and %d roles, want 6 and 6: %+v", len(survey.Databases), len(survey.Roles), survey)
 	}
 	for id, role := range map[tenant.ID]tenant.FoundRole{
-		good:   {InOrder: true, Login: true, Wrong: []string{}},
-		closed: {Wrong: []string{"may not log in"}},
-		stolen: {Login: true, Wrong: []string{"setting search_path=pg_temp", "lacks setting search_path=public"}},
+		good:   {InOrder: true, CanLogin: true, Problems: []string{}},
+		closed: {Problems: []string{"may not log in"}},
+		stolen: {CanLogin: true, Problems: []string{"setting search_path=pg_temp", "lacks setting search_path=public"}},
 	} {
 		if got := survey.Roles[id.Database()]; !reflect.DeepEqual(got, role) {
 			t.Errorf("role of %s: %+v, want %+v", id, got, role)
 		}
 	}
-	if len(survey.Kept) != 1 || survey.Kept[0].Tenant != set || !survey.Kept[0].At.Equal(value2026) || *survey.Kept[0].MarkedAs != set ||
-		!survey.Kept[0].Ours || survey.Kept[0].Open || survey.Kept[0].Name != tenant.KeptName(set, value2026) {
-		t.Errorf("kept: %+v", survey.Kept)
+	if len(survey.Archives) != 1 || survey.Archives[0].Tenant != set || !survey.Archives[0].At.Equal(value2026) || *survey.Archives[0].MarkedAs != set ||
+		!survey.Archives[0].Ours || survey.Archives[0].AcceptsConnections || survey.Archives[0].Name != tenant.ArchiveName(set, value2026) {
+		t.Errorf("kept: %+v", survey.Archives)
 	}
 	if len(survey.Templates) != 2 {
 		t.Fatalf("templates: %+v", survey.Templates)
@@ -101,7 +101,7 @@ func TestSurveyTellsWhatIsWrong(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return slices.Concat(survey.Databases[id.Database()].Wrong, survey.Roles[id.Database()].Wrong)
+		return slices.Concat(survey.Databases[id.Database()].Problems, survey.Roles[id.Database()].Problems)
 	}
 	other := ensure(t, server)
 	for damage, want := range map[string][]string{
@@ -147,15 +147,15 @@ func TestSurveyTellsOfRolesAndDatabasesThatAllTenantsShare(t *testing.T) {
 		return survey
 	}
 	shared := func(owner, group []string) []tenant.FoundSharedRole {
-		return []tenant.FoundSharedRole{{Name: "homeroom_owner", Wrong: owner}, {Name: "homeroom_tenant", Wrong: group}}
+		return []tenant.FoundSharedRole{{Name: "homeroom_owner", Problems: owner}, {Name: "homeroom_tenant", Problems: group}}
 	}
 	missing := []string{"is missing"}
-	if got := look(); !reflect.DeepEqual(got.Shared, shared(missing, missing)) || !slices.Equal(got.EnteredByAll, []string{"postgres", "template1"}) {
-		t.Errorf("a new server: %+v, entered %q", got.Shared, got.EnteredByAll)
+	if got := look(); !reflect.DeepEqual(got.Shared, shared(missing, missing)) || !slices.Equal(got.PublicConnect, []string{"postgres", "template1"}) {
+		t.Errorf("a new server: %+v, entered %q", got.Shared, got.PublicConnect)
 	}
 	ensure(t, server)
-	if got := look(); !reflect.DeepEqual(got.Shared, shared([]string{}, []string{})) || len(got.EnteredByAll) != 0 {
-		t.Errorf("a server with a tenant: %+v, entered %q", got.Shared, got.EnteredByAll)
+	if got := look(); !reflect.DeepEqual(got.Shared, shared([]string{}, []string{})) || len(got.PublicConnect) != 0 {
+		t.Errorf("a server with a tenant: %+v, entered %q", got.Shared, got.PublicConnect)
 	}
 	exec(t, root, "create database closed")
 	exec(t, root, "revoke all on database closed from public")
@@ -167,8 +167,8 @@ func TestSurveyTellsOfRolesAndDatabasesThatAllTenantsShare(t *testing.T) {
 	if want := shared([]string{"may log in", "superuser", "setting search_path=pg_temp"}, []string{"member of pg_read_all_data"}); !reflect.DeepEqual(got.Shared, want) {
 		t.Errorf("shared roles: %+v, want %+v", got.Shared, want)
 	}
-	if want := []string{"catalog", "closed"}; !slices.Equal(got.EnteredByAll, want) {
-		t.Errorf("entered by all: %q, want %q", got.EnteredByAll, want)
+	if want := []string{"catalog", "closed"}; !slices.Equal(got.PublicConnect, want) {
+		t.Errorf("entered by all: %q, want %q", got.PublicConnect, want)
 	}
 }
 
@@ -220,7 +220,7 @@ func TestDropRoleDropsOnlyThatOfNoDatabase(t *testing.T) {
 		t.Error("dropped the role of a tenant that has a database")
 	}
 	connect(t, server.URL(id, 0).Reveal())
-	if err := server.SetAside(t.Context(), id, tenant.KeptName(id, value2026)); err != nil {
+	if err := server.Archive(t.Context(), id, tenant.ArchiveName(id, value2026)); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
@@ -238,7 +238,7 @@ func TestInspectTellsWhatEnsureWouldMend(t *testing.T) {
 	server := open(t, nil)
 	id := ensure(t, server)
 	found, err := server.Inspect(t.Context(), id, 0)
-	if err != nil || !found.Login || !found.Grants || found.Status.State != migrations.Current || found.VersionRows != 1 {
+	if err != nil || !found.CanLogin || !found.Grants || found.Status.State != migrations.Current || found.VersionRows != 1 {
 		t.Fatalf("a healthy tenant: %+v, %v", found, err)
 	}
 	same(t, "a healthy tenant", referenceOf(t, server), found.Schema)
@@ -246,7 +246,7 @@ func TestInspectTellsWhatEnsureWouldMend(t *testing.T) {
 	exec(t, inside, "revoke select on orders from homeroom_tenant")
 	exec(t, inside, "update schema_migrations set version = 3; insert into schema_migrations values (2, false)")
 	found, err = server.Inspect(t.Context(), id, 1) // another rotation's password
-	if err != nil || found.Login || found.Grants || found.Status.State != migrations.Behind || found.VersionRows != 2 {
+	if err != nil || found.CanLogin || found.Grants || found.Status.State != migrations.Behind || found.VersionRows != 2 {
 		t.Errorf("a damaged tenant: %+v, %v", found, err)
 	}
 	if _, err := server.Inspect(t.Context(), tenant.NewID(), 0); err == nil {

@@ -27,7 +27,7 @@ var generatedName = regexp.MustCompile(`^(homeroom_(owner|tenant)|homeroom_templ
 // Template is the name of the database that new tenants are cloned from: the schema version, and a hash of the migrations,
 // grants and closed functions that made it. A changed schema is a new template; a template is never changed.
 func (s *Server) Template() string {
-	return fmt.Sprintf("homeroom_template_%d_%s", s.cfg.Migrations.Latest(), shortHash(s.cfg.Migrations.Hash()+grants+CloseFunctions))
+	return fmt.Sprintf("homeroom_template_%d_%s", s.cfg.Migrations.Latest(), shortHash(s.cfg.Migrations.Hash()+grants+RevokeFunctions))
 }
 
 // shortHash is twelve hexadecimal digits.
@@ -245,7 +245,7 @@ func (s *Server) closeFunctions(ctx context.Context, database string) error {
 		return err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	if _, err := conn.Exec(ctx, CloseFunctions); err != nil {
+	if _, err := conn.Exec(ctx, RevokeFunctions); err != nil {
 		return fmt.Errorf("close functions in database %s: %w", database, err)
 	}
 	return nil

@@ -103,7 +103,7 @@ func TestATemplateWithASessionThatWeMayNotEnd(t *testing.T) {
 	if err := connect(t, own.URL(id.Database())).Ping(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	err := server.SetAside(t.Context(), id, tenant.KeptName(id, value2026))
+	err := server.Archive(t.Context(), id, tenant.ArchiveName(id, value2026))
 	if err == nil || !strings.Contains(err.Error(), "only a superuser can end") || strings.Contains(err.Error(), "grant pg_signal_backend") {
 		t.Errorf("set aside: got %v, want whose session it is", err)
 	}
@@ -134,8 +134,8 @@ func TestParametersOfTheServersURL(t *testing.T) {
 	}
 	server := openAt(t, address+separator+"pool_max_conns=7&statement_cache_capacity=10&application_name=x&search_path=pg_temp&user=postgres&connect_timeout=9", nil)
 	id := ensure(t, server)
-	if found, err := server.Inspect(t.Context(), id, 0); err != nil || !found.Login {
-		t.Errorf("the tenant's role cannot enter: %+v, %v", found.Login, err)
+	if found, err := server.Inspect(t.Context(), id, 0); err != nil || !found.CanLogin {
+		t.Errorf("the tenant's role cannot enter: %+v, %v", found.CanLogin, err)
 	}
 	own := connect(t, server.URL(id, 0).Reveal())
 	if user := value[string](t, own, "select current_user"); user != id.Database() {

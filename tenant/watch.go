@@ -26,9 +26,9 @@ type WatchConfig struct {
 	// negative one is no limit.
 	MaxTransaction time.Duration
 	// Queue, if not nil, is told at each look how full the queue of notifications is, from 0 to 1; NaN where it cannot be read.
-	Queue func(usage float64)
+	OnQueueUsage func(usage float64)
 	// Ended, if not nil, is told of each session that was ended.
-	Ended func(EndedSession)
+	OnSessionEnded func(EndedSession)
 	// Logger is where that is told. Defaults to slog.Default().
 	Logger *slog.Logger
 }
@@ -92,7 +92,7 @@ func (w *Watch) Run(ctx context.Context) {
 	ticker := time.NewTicker(w.cfg.Every)
 	defer ticker.Stop()
 	for {
-		_, err := w.Look(ctx)
+		_, err := w.Snapshot(ctx)
 		if err != nil && !failing && ctx.Err() == nil { // once for each outage
 			w.cfg.Logger.Warn("watch the tenants' sessions", "server", w.server.Name(), "cause", err)
 		}
@@ -113,10 +113,10 @@ func (w *Watch) close(ctx context.Context) {
 }
 
 // Look looks once, and returns the sessions that it has ended.
-func (w *Watch) Look(ctx context.Context) (ended []EndedSession, err error) {
+func (w *Watch) Snapshot(ctx context.Context) (ended []EndedSession, err error) {
 	sessions, limit, queue, err := w.sessions(ctx)
-	if w.cfg.Queue != nil {
-		w.cfg.Queue(queue)
+	if w.cfg.OnQueueUsage != nil {
+		w.cfg.OnQueueUsage(queue)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("look at the sessions of server %s: %w", w.server.Name(), err)
@@ -233,8 +233,8 @@ func (w *Watch) end(ctx context.Context, session EndedSession) error {
 	w.cfg.Logger.Warn("ended a session of a tenant's role, which could have stopped the other tenants", "server", session.Server,
 		"tenant", session.Tenant, "reason", session.Reason, "process", session.process, "locks", session.Locks,
 		"transaction", session.Transaction.Round(time.Second))
-	if w.cfg.Ended != nil {
-		w.cfg.Ended(session)
+	if w.cfg.OnSessionEnded != nil {
+		w.cfg.OnSessionEnded(session)
 	}
 	return nil
 }

@@ -25,7 +25,7 @@ func savepoints(n int) string {
 // ended looks once, and checks whose sessions were ended, and why.
 func ended(t *testing.T, watch *tenant.Watch, want map[tenant.ID]string) {
 	t.Helper()
-	sessions, err := watch.Look(t.Context())
+	sessions, err := watch.Snapshot(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,8 +82,8 @@ func TestTheWatchEndsWhatIsBeyondItsLimits(t *testing.T) {
 	idle := enter(good, "select 1")
 	enter(slow, "begin; select * from lunch_weeks")
 	var told []tenant.EndedSession
-	watch := server.NewWatch(tenant.WatchConfig{MaxTransaction: time.Nanosecond, Ended: func(s tenant.EndedSession) { told = append(told, s) }})
-	sessions, err := watch.Look(t.Context())
+	watch := server.NewWatch(tenant.WatchConfig{MaxTransaction: time.Nanosecond, OnSessionEnded: func(s tenant.EndedSession) { told = append(told, s) }})
+	sessions, err := watch.Snapshot(t.Context())
 	if err != nil || len(sessions) != 2 || len(told) != 2 { // the second of the greedy one's too
 		t.Fatalf("ended %+v, told %+v, %v", sessions, told, err)
 	}
@@ -100,7 +100,7 @@ func TestTheWatchLooksAgainWhenItsConnectionWasLost(t *testing.T) {
 	ended(t, watch, nil)
 	root := connect(t, own.URL("postgres"))
 	exec(t, root, "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'homeroom' and pid <> pg_backend_pid()")
-	if _, err := watch.Look(t.Context()); err == nil {
+	if _, err := watch.Snapshot(t.Context()); err == nil {
 		t.Error("looked on a connection that was ended")
 	}
 	ended(t, watch, nil)

@@ -103,7 +103,7 @@ func (s *Service) disableGone(ctx context.Context, tx pgx.Tx, endpoint catalog.W
 		return err
 	}
 	log.Warn("disabled a webhook that answered 410")
-	return s.record(ctx, tx, By{Actor: "homeroom"}, "webhook.disable", endpoint.ID, nil)
+	return s.record(ctx, tx, Actor{Name: "homeroom"}, "webhook.disable", endpoint.ID, nil)
 }
 
 const (
@@ -117,10 +117,10 @@ const (
 
 // Reconcile delivers what should have been sent and was not, until ctx ends.
 func (s *Service) Reconcile(ctx context.Context) error {
-	ticker := time.NewTicker(killpoint.Hasten(sweepEvery))
+	ticker := time.NewTicker(killpoint.ScaleTime(sweepEvery))
 	defer ticker.Stop()
 	for {
-		if err := s.Sweep(ctx, killpoint.Hasten(sweepAfter)); err != nil && ctx.Err() == nil {
+		if err := s.Sweep(ctx, killpoint.ScaleTime(sweepAfter)); err != nil && ctx.Err() == nil {
 			s.cfg.Logger.Warn("deliver to webhooks what was left", "cause", err)
 		}
 		select {

@@ -15,38 +15,38 @@ import (
 	"homeroom/internal/secret"
 )
 
-// By is who does something, for the audit.
-type By struct {
-	Actor string
+// Actor is who does something, for the audit.
+type Actor struct {
+	Name string
 	// RequestID is empty where there was no request.
 	RequestID string
 }
 
-// Wish is what an endpoint is to be.
-type Wish struct {
+// EndpointParams is what an endpoint is to be.
+type EndpointParams struct {
 	URL, Description string
 	// Events are the types that it wants to be told; none are all.
 	Events []string
 }
 
 // Add makes an endpoint and returns its secret, too. It fails with an *[InvalidError].
-func (s *Service) Add(ctx context.Context, by By, wish Wish) (catalog.WebhookEndpoint, secret.String, error) {
+func (s *Service) Add(ctx context.Context, actor Actor, params EndpointParams) (catalog.WebhookEndpoint, secret.String, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return catalog.WebhookEndpoint{}, "", fmt.Errorf("make an id: %w", err)
 	}
 	var endpoint catalog.WebhookEndpoint
-	if err := s.check(&wish.URL, &wish.Description, &wish.Events); err != nil {
+	if err := s.check(&params.URL, &params.Description, &params.Events); err != nil {
 		return endpoint, "", err
 	}
 	err = s.cfg.Catalog.InTx(ctx, func(tx pgx.Tx) (err error) {
 		endpoint, err = s.cfg.Catalog.AddWebhookTx(ctx, tx, catalog.NewWebhookEndpoint{
-			ID: id, URL: wish.URL, Description: wish.Description, Events: wish.Events, CreatedBy: by.Actor,
+			ID: id, URL: params.URL, Description: params.Description, Events: params.Events, CreatedBy: actor.Name,
 		})
 		if err != nil {
 			return err
 		}
-		return s.record(ctx, tx, by, "webhook.add", id, nil)
+		return s.record(ctx, tx, actor, "webhook.add", id, nil)
 	})
 	if err != nil {
 		return endpoint, "", err
@@ -62,7 +62,7 @@ type Change struct {
 }
 
 // Change changes an endpoint. It fails with an *[InvalidError] or [catalog.ErrNotFound].
-func (s *Service) Change(ctx context.Context, by By, id uuid.UUID, change Change) (catalog.WebhookEndpoint, error) {
+func (s *Service) Change(ctx context.Context, actor Actor, id uuid.UUID, change Change) (catalog.WebhookEndpoint, error) {
 	var endpoint catalog.WebhookEndpoint
 	if err := s.check(change.URL, change.Description, change.Events); err != nil {
 		return endpoint, err
@@ -74,35 +74,35 @@ func (s *Service) Change(ctx context.Context, by By, id uuid.UUID, change Change
 	err := s.cfg.Catalog.InTx(ctx, func(tx pgx.Tx) (err error) {
 		endpoint, err = s.cfg.Catalog.ChangeWebhookTx(ctx, tx, id, catalog.WebhookChange{
 			URL: change.URL, Description: change.Description, Events: change.Events, Enabled: change.Enabled,
-			DisabledBecause: "disabled by " + by.Actor,
+			DisabledBecause: "disabled by " + actor.Name,
 		})
 		if err != nil {
 			return err
 		}
-		return s.record(ctx, tx, by, action, id, nil)
+		return s.record(ctx, tx, actor, action, id, nil)
 	})
 	return endpoint, err
 }
 
 // Remove removes an endpoint with all its deliveries. It fails with [catalog.ErrNotFound].
-func (s *Service) Remove(ctx context.Context, by By, id uuid.UUID) error {
+func (s *Service) Remove(ctx context.Context, actor Actor, id uuid.UUID) error {
 	return s.cfg.Catalog.InTx(ctx, func(tx pgx.Tx) error {
 		if err := s.cfg.Catalog.RemoveWebhookTx(ctx, tx, id); err != nil {
 			return err
 		}
-		return s.record(ctx, tx, by, "webhook.remove", id, nil)
+		return s.record(ctx, tx, actor, "webhook.remove", id, nil)
 	})
 }
 
 // Rotate gives an endpoint a new secret and returns it, too. The one before goes on signing for a day. It fails with
 // [catalog.ErrNotFound].
-func (s *Service) Rotate(ctx context.Context, by By, id uuid.UUID) (catalog.WebhookEndpoint, secret.String, error) {
+func (s *Service) Rotate(ctx context.Context, actor Actor, id uuid.UUID) (catalog.WebhookEndpoint, secret.String, error) {
 	var endpoint catalog.WebhookEndpoint
 	err := s.cfg.Catalog.InTx(ctx, func(tx pgx.Tx) (err error) {
 		if endpoint, err = s.cfg.Catalog.RotateWebhookTx(ctx, tx, id); err != nil {
 			return err
 		}
-		return s.record(ctx, tx, by, "webhook.rotate", id, nil)
+		return s.record(ctx, tx, actor, "webhook.rotate", id, nil)
 	})
 	if err != nil {
 		return endpoint, "", err
@@ -115,7 +115,7 @@ var ErrNotReplayable = errors.New("the webhook is disabled, or the delivery is b
 
 // Replay has a delivery sent again, whatever has become of it, at once and with all its attempts. It fails with
 // [ErrNotReplayable] or [catalog.ErrNotFound].
-func (s *Service) Replay(ctx context.Context, by By, endpoint, id uuid.UUID) (catalog.Delivery, error) {
+func (s *Service) Replay(ctx context.Context, actor Actor, endpoint, id uuid.UUID) (catalog.Delivery, error) {
 	if _, err := s.cfg.Catalog.Delivery(ctx, endpoint, id); err != nil {
 		return catalog.Delivery{}, err
 	}
@@ -123,7 +123,7 @@ func (s *Service) Replay(ctx context.Context, by By, endpoint, id uuid.UUID) (ca
 		if err := s.cfg.Catalog.ReplayTx(ctx, tx, endpoint, id); err != nil {
 			return err
 		}
-		if err := s.record(ctx, tx, by, "webhook.replay", endpoint, map[string]any{"delivery": id}); err != nil {
+		if err := s.record(ctx, tx, actor, "webhook.replay", endpoint, map[string]any{"delivery": id}); err != nil {
 			return err
 		}
 		return s.cfg.Queue.DeliverWebhooksTx(ctx, tx, []uuid.UUID{id}, 0)
@@ -139,7 +139,7 @@ func (s *Service) Replay(ctx context.Context, by By, endpoint, id uuid.UUID) (ca
 
 // Ping sends an event of the type ping at once, and once, to an endpoint that may be disabled. No row is kept of it. It
 // fails with [catalog.ErrNotFound]; what the endpoint makes of it is the outcome.
-func (s *Service) Ping(ctx context.Context, by By, id uuid.UUID) (Outcome, error) {
+func (s *Service) Ping(ctx context.Context, actor Actor, id uuid.UUID) (Outcome, error) {
 	endpoint, err := s.cfg.Catalog.Webhook(ctx, id)
 	if err != nil {
 		return Outcome{}, err
@@ -154,21 +154,21 @@ func (s *Service) Ping(ctx context.Context, by By, id uuid.UUID) (Outcome, error
 		return Outcome{}, fmt.Errorf("ping webhook %s: %w", id, err)
 	}
 	return outcome, s.cfg.Catalog.InTx(ctx, func(tx pgx.Tx) error {
-		return s.record(ctx, tx, by, "webhook.ping", id, map[string]any{"status": outcome.Status})
+		return s.record(ctx, tx, actor, "webhook.ping", id, map[string]any{"status": outcome.Status})
 	})
 }
 
 // record tells the audit what was done with an endpoint. Its URL is left out, as receivers put tokens there.
-func (s *Service) record(ctx context.Context, tx pgx.Tx, by By, action string, id uuid.UUID, more map[string]any) error {
+func (s *Service) record(ctx context.Context, tx pgx.Tx, actor Actor, action string, id uuid.UUID, more map[string]any) error {
 	details := map[string]any{"webhook": id}
 	maps.Copy(details, more)
 	text, err := json.Marshal(details)
 	if err != nil {
 		return fmt.Errorf("write audit details: %w", err)
 	}
-	event := catalog.Event{Actor: by.Actor, Action: action, Details: text}
-	if by.RequestID != "" {
-		event.RequestID = &by.RequestID
+	event := catalog.Event{Actor: actor.Name, Action: action, Details: text}
+	if actor.RequestID != "" {
+		event.RequestID = &actor.RequestID
 	}
 	return s.cfg.Catalog.RecordTx(ctx, tx, event)
 }

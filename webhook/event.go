@@ -39,9 +39,9 @@ func body(event catalog.OutboxEvent) ([]byte, error) {
 	return text, nil
 }
 
-// FanOut makes a delivery, and a job for it, of each event and each endpoint that wants it, in the transaction that takes
+// FanOutTx makes a delivery, and a job for it, of each event and each endpoint that wants it, in the transaction that takes
 // the events off the outbox.
-func (s *Service) FanOut(ctx context.Context, tx pgx.Tx, events []catalog.OutboxEvent) error {
+func (s *Service) FanOutTx(ctx context.Context, tx pgx.Tx, events []catalog.OutboxEvent) error {
 	outside := Events()
 	var types []string
 	for _, event := range events {

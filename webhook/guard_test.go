@@ -38,17 +38,17 @@ func TestAddressesThatAreRefused(t *testing.T) {
 		"[64:ff9b::7f00:1]", "[64:ff9b::a9fe:a9fe]", "[64:ff9b:1::a00:1]", "[2002:7f00:1::]", "[2002:a00:1::1]", "[2001:0:5ef5:79fb::1]",
 	}
 	for _, host := range refused {
-		_, _, err := b.service.Add(t.Context(), me, webhook.Wish{URL: "https://" + host + "/hooks"})
+		_, _, err := b.service.Add(t.Context(), me, webhook.EndpointParams{URL: "https://" + host + "/hooks"})
 		equal(t, "url address_refused", invalid(err), host)
-		_, _, err = b.service.Add(t.Context(), me, webhook.Wish{URL: "https://" + host + ":8443/hooks"})
+		_, _, err = b.service.Add(t.Context(), me, webhook.EndpointParams{URL: "https://" + host + ":8443/hooks"})
 		equal(t, "url address_refused", invalid(err), host+" with a port")
 	}
 	for _, host := range []string{"93.184.215.14", "8.8.8.8:443", "[2606:4700::1111]", "[2606:4700::1111]:443", "100.63.0.1", "172.32.0.1", "hooks.lincoln.example"} {
-		_, _, err := b.service.Add(t.Context(), me, webhook.Wish{URL: "https://" + host + "/hooks"})
+		_, _, err := b.service.Add(t.Context(), me, webhook.EndpointParams{URL: "https://" + host + "/hooks"})
 		check(t, err)
 	}
 	for _, host := range []string{"8.8.8.8:8443", "8.8.8.8:22", "8.8.8.8:80", "[2606:4700::1111]:6379", "hooks.lincoln.example:8443"} {
-		_, _, err := b.service.Add(t.Context(), me, webhook.Wish{URL: "https://" + host + "/hooks"})
+		_, _, err := b.service.Add(t.Context(), me, webhook.EndpointParams{URL: "https://" + host + "/hooks"})
 		equal(t, "url port_refused", invalid(err), host)
 	}
 	allowing := b.serviceOn(b.catalog, func(c *webhook.Config) { c.Allow = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")} })
@@ -56,7 +56,7 @@ func TestAddressesThatAreRefused(t *testing.T) {
 		"https://10.1.2.3:8443": "", "http://10.1.2.3:3000": "", "https://8.8.8.8:8443": "url port_refused",
 		"https://hooks.lincoln.example:8443": "", // where it leads is known when it is called
 	} {
-		_, _, err := allowing.Add(t.Context(), me, webhook.Wish{URL: text})
+		_, _, err := allowing.Add(t.Context(), me, webhook.EndpointParams{URL: text})
 		equal(t, want, invalid(err), text)
 	}
 }
@@ -93,11 +93,11 @@ func TestURLs(t *testing.T) {
 		"http://93.184.215.14":                 "url not_https",
 		"https://hooks.lincoln.example/" + strings.Repeat("x", 2000): "url too_long",
 	} {
-		_, _, err := strict.Add(t.Context(), me, webhook.Wish{URL: text})
+		_, _, err := strict.Add(t.Context(), me, webhook.EndpointParams{URL: text})
 		equal(t, want, invalid(err), text)
 	}
 	equal(t, 0, value[int](b, `select count(*) from webhook_endpoints`), "webhooks")
-	endpoint, _, err := strict.Add(t.Context(), me, webhook.Wish{URL: "  https://Hooks.Lincoln.example:443/a?token=1  ", Events: []string{"user.created", "tenant.ready", "user.created"}})
+	endpoint, _, err := strict.Add(t.Context(), me, webhook.EndpointParams{URL: "  https://Hooks.Lincoln.example:443/a?token=1  ", Events: []string{"user.created", "tenant.ready", "user.created"}})
 	check(t, err)
 	equal(t, "https://Hooks.Lincoln.example:443/a?token=1", endpoint.URL, "the URL that is kept")
 	equal(t, "tenant.ready user.created", strings.Join(endpoint.Events, " "), "the events that are kept")
@@ -106,7 +106,7 @@ func TestURLs(t *testing.T) {
 		names := serveNames(t)
 		names.now("93.184.215.14")
 		service := b.serviceOn(b.catalog, func(c *webhook.Config) { c.Resolver = names.resolver() })
-		endpoint, _, err := service.Add(t.Context(), me, webhook.Wish{URL: "https://hooks.lincoln.example:8443/hooks"})
+		endpoint, _, err := service.Add(t.Context(), me, webhook.EndpointParams{URL: "https://hooks.lincoln.example:8443/hooks"})
 		check(t, err)
 		outcome, err := service.Ping(t.Context(), me, endpoint.ID)
 		check(t, err)
@@ -116,12 +116,12 @@ func TestURLs(t *testing.T) {
 		for text, want := range map[string]string{
 			"http://127.0.0.1:3000": "", "http://localhost:3000": "", "http://127.0.0.2:3000": "url not_https", "http://93.184.215.14": "url not_https",
 		} {
-			_, _, err := b.service.Add(t.Context(), me, webhook.Wish{URL: text})
+			_, _, err := b.service.Add(t.Context(), me, webhook.EndpointParams{URL: text})
 			equal(t, want, invalid(err), text)
 		}
 	})
 	t.Run("everything that is wrong is told at once", func(t *testing.T) {
-		_, _, err := b.service.Add(t.Context(), me, webhook.Wish{URL: "x", Description: strings.Repeat("é", 201), Events: []string{"tenant.*"}})
+		_, _, err := b.service.Add(t.Context(), me, webhook.EndpointParams{URL: "x", Description: strings.Repeat("é", 201), Events: []string{"tenant.*"}})
 		equal(t, "url invalid_format, description too_long, events invalid_choice", invalid(err), "")
 		_, err = b.service.Change(t.Context(), me, endpoint.ID, webhook.Change{URL: new("http://10.0.0.1"), Description: new("a\x1b[31mb")})
 		equal(t, "url not_https, description invalid_characters", invalid(err), "a change")

@@ -27,7 +27,7 @@ func TestMain(m *testing.M) { pgtest.Main(m) }
 var (
 	key  = bytes.Repeat([]byte{8}, 32)
 	here = netip.MustParsePrefix("127.0.0.1/32")
-	me   = webhook.By{Actor: "auth0|operator", RequestID: "request-1"}
+	me   = webhook.Actor{Name: "auth0|operator", RequestID: "request-1"}
 )
 
 // bundle is webhooks of its own: a catalog, a service that may call this machine, and a relay.
@@ -54,7 +54,7 @@ func setup(t *testing.T, change ...func(*webhook.Config)) *bundle {
 	b.catalog = b.open()
 	b.service = b.serviceOn(b.catalog, change...)
 	var err error
-	b.relay, err = jobs.NewRelay(jobs.RelayConfig{Catalog: b.catalog, FanOuts: []jobs.FanOut{b.service.FanOut}})
+	b.relay, err = jobs.NewRelay(jobs.RelayConfig{Catalog: b.catalog, FanOuts: []jobs.FanOut{b.service.FanOutTx}})
 	check(t, err)
 	return b
 }
@@ -87,7 +87,7 @@ func (b *bundle) serviceOn(store *catalog.Store, change ...func(*webhook.Config)
 // add registers a receiver for these events.
 func (b *bundle) add(url string, events ...string) (catalog.WebhookEndpoint, string) {
 	b.t.Helper()
-	endpoint, key, err := b.service.Add(b.t.Context(), me, webhook.Wish{URL: url, Description: "Billing", Events: events})
+	endpoint, key, err := b.service.Add(b.t.Context(), me, webhook.EndpointParams{URL: url, Description: "Billing", Events: events})
 	check(b.t, err)
 	return endpoint, key.Reveal()
 }

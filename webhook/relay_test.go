@@ -51,7 +51,7 @@ func TestOnlyWhatIsForOutsideIsDelivered(t *testing.T) {
 	}
 	for _, kind := range every[8:] {
 		var invalid *webhook.InvalidError
-		_, _, err := b.service.Add(t.Context(), me, webhook.Wish{URL: r.URL, Events: []string{kind}})
+		_, _, err := b.service.Add(t.Context(), me, webhook.EndpointParams{URL: r.URL, Events: []string{kind}})
 		equal(t, true, errors.As(err, &invalid), kind+" can be asked for")
 	}
 }
@@ -75,7 +75,7 @@ func TestEveryEventIsHandedOnOnce(t *testing.T) {
 		service := b.serviceOn(store)
 		fails := true
 		relay, err := jobs.NewRelay(jobs.RelayConfig{Catalog: store, FanOuts: []jobs.FanOut{
-			service.FanOut,
+			service.FanOutTx,
 			func(context.Context, pgx.Tx, []catalog.OutboxEvent) error { // the process dies before it has committed
 				if fails {
 					fails = false
@@ -118,7 +118,7 @@ func TestJobsDeliver(t *testing.T) {
 	r := receive(t, nil)
 	endpoint, _ := b.add(r.URL)
 	relay, err := jobs.NewRelay(jobs.RelayConfig{Catalog: b.catalog, Every: time.Hour, FanOuts: []jobs.FanOut{
-		b.service.FanOut,
+		b.service.FanOutTx,
 		func(context.Context, pgx.Tx, []catalog.OutboxEvent) error { told <- struct{}{}; return nil },
 	}})
 	check(t, err)

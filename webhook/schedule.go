@@ -17,10 +17,10 @@ const longestWish = 24 * time.Hour
 // pause is how long to wait after a failed attempt, of those since the delivery was new or replayed; false after the last.
 // A receiver can have it longer, not shorter. Up to a tenth is added by chance, so that what failed together does not come
 // back together.
-func pause(attempt int, wish time.Duration) (time.Duration, bool) {
+func pause(attempt int, params time.Duration) (time.Duration, bool) {
 	if attempt > len(pauses) {
 		return 0, false
 	}
-	d := max(pauses[max(attempt, 1)-1], min(wish, longestWish))
+	d := max(pauses[max(attempt, 1)-1], min(params, longestWish))
 	return d + rand.N(d/10), true
 }

@@ -29,7 +29,7 @@ const (
 
 // relay hands on what has happened.
 func (a *app) relay() (*jobs.Relay, error) {
-	fanOuts := []jobs.FanOut{a.webhooks.FanOut}
+	fanOuts := []jobs.FanOut{a.webhooks.FanOutTx}
 	if a.mails != nil {
 		fanOuts = append(fanOuts, a.mails.FanOutTx)
 		if a.cfg.choosesLater() {
@@ -51,7 +51,7 @@ func (a *app) handlers() jobs.Handlers {
 // giveUpLostMails gives up on mails whose sender has died, until ctx ends.
 func (a *app) giveUpLostMails(ctx context.Context) {
 	for {
-		if err := a.mails.GiveUpLost(ctx); err != nil && ctx.Err() == nil {
+		if err := a.mails.MarkAbandoned(ctx); err != nil && ctx.Err() == nil {
 			a.logger.Warn("give up on lost mails", "cause", err)
 		}
 		if wait.For(ctx, lostMailsEvery) != nil {
@@ -121,8 +121,8 @@ func (a *app) watchSessions(ctx context.Context, group *errgroup.Group, m *metri
 	for _, server := range a.servers {
 		watch := server.NewWatch(tenant.WatchConfig{
 			MaxLocks: a.cfg.MaxLocks, MaxTransaction: longest, Logger: a.logger,
-			Ended: func(s tenant.EndedSession) { m.SessionEnded(s.Server, s.Reason) },
-			Queue: func(usage float64) { m.NotificationQueue(server.Name(), usage) },
+			OnSessionEnded: func(s tenant.EndedSession) { m.SessionEnded(s.Server, s.Reason) },
+			OnQueueUsage:   func(usage float64) { m.NotificationQueue(server.Name(), usage) },
 		})
 		group.Go(func() error { watch.Run(ctx); return nil })
 	}

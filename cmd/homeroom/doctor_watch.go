@@ -75,7 +75,7 @@ func (w *watcher) run(ctx context.Context) {
 				}
 			}
 		})
-		w.metrics.Forget()
+		w.metrics.ResetFindings()
 		if err != nil && ctx.Err() == nil {
 			w.logger.Warn("examine", "cause", err)
 		}
@@ -100,7 +100,7 @@ func (w *watcher) pass(ctx context.Context) {
 		counts[metrics.Finding{Code: string(f.Code), Severity: string(f.Severity)}]++
 	}
 	w.told = told
-	w.metrics.Examined(counts, report.StartedAt, report.Took)
+	w.metrics.ObserveExamination(counts, report.StartedAt, report.Took)
 }
 
 func (w *watcher) log(ctx context.Context, f doctor.Finding) {

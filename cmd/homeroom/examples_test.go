@@ -100,7 +100,7 @@ func TestTheProvisionersRoleIsEnough(t *testing.T) {
 	if err := conn.QueryRow(t.Context(), "select $1 || '_kept_20261120100000'", id.Database()).Scan(&kept); err != nil {
 		t.Fatal(err)
 	}
-	if err := server.SetAside(t.Context(), id, kept); err != nil {
+	if err := server.Archive(t.Context(), id, kept); err != nil {
 		t.Errorf("the role cannot set a database aside: %v", err)
 	}
 }

@@ -22,7 +22,7 @@ func (a *app) checkInstallation(ctx context.Context) error {
 			"their new passwords: homeroom doctor --fix --new-tenant-key")
 	}
 	for name, server := range a.servers {
-		switch identifier, err := server.Cluster(ctx); {
+		switch identifier, err := server.SystemIdentifier(ctx); {
 		case errors.Is(err, tenant.ErrOtherCluster):
 			return fmt.Errorf("%s: %w. Correct the URL; or, if the databases were moved there, or Postgres was upgraded with pg_upgrade, "+
 				"have that recorded: homeroom doctor --fix", a.cfg.serverVariable(name), err)

@@ -83,7 +83,7 @@ func (a *app) askForPasswords(ctx context.Context, tx pgx.Tx, events []catalog.O
 		if err != nil {
 			return err
 		}
-		if err := a.mails.WriteTx(ctx, tx, mail.SetPassword, event); err != nil {
+		if err := a.mails.EnqueueTx(ctx, tx, mail.SetPassword, event); err != nil {
 			return err
 		}
 	}

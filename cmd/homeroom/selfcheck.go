@@ -39,11 +39,11 @@ func (a *app) selfCheck(ctx context.Context) error {
 			switch {
 			case a.cfg.AllowSuperuser && slices.Contains(tooMuch, remark.Code):
 			case slices.Contains(tooMuch, remark.Code):
-				return fmt.Errorf("server %s: %s: %s; or, if you accept that, set HOMEROOM_ALLOW_SUPERUSER=true", name, remark.What, remark.Mend)
+				return fmt.Errorf("server %s: %s: %s; or, if you accept that, set HOMEROOM_ALLOW_SUPERUSER=true", name, remark.Problems, remark.Mend)
 			case remark.Refuse:
-				return fmt.Errorf("server %s: %s: %s", name, remark.What, remark.Mend)
+				return fmt.Errorf("server %s: %s: %s", name, remark.Problems, remark.Mend)
 			default:
-				a.logger.Warn("a server is not set up well", "server", name, "what", remark.What, "mend", remark.Mend)
+				a.logger.Warn("a server is not set up well", "server", name, "what", remark.Problems, "mend", remark.Mend)
 			}
 		}
 	}
@@ -58,7 +58,7 @@ func (a *app) checkDirect(ctx context.Context, name string) error {
 	}
 	cfg := pool.ConnConfig
 	cfg.Database = "postgres"
-	postgres.NoticeLoss(cfg)
+	postgres.DetectLoss(cfg)
 	cfg.RuntimeParams["client_connection_check_interval"] = "250ms" // as all connections there
 	conn, err := postgres.Connect(ctx, cfg)
 	if err == nil {
@@ -72,4 +72,4 @@ func (a *app) checkDirect(ctx context.Context, name string) error {
 }
 
 // tooMuch are the remarks about rights that are more than Homeroom should have, which an operator may allow.
-var tooMuch = []string{tenant.RemarkSuperuser, tenant.RemarkCreateRole}
+var tooMuch = []string{tenant.WarnSuperuser, tenant.WarnCreateRole}

@@ -112,7 +112,7 @@ func (c tenantShow) Run(ctx context.Context, p program) error {
 		if err != nil {
 			return err
 		}
-		facts, err := server.Facts(ctx, tenant.ID(t.ID))
+		facts, err := server.Stats(ctx, tenant.ID(t.ID))
 		if err != nil {
 			return err
 		}

@@ -142,7 +142,7 @@ type webhookAdd struct {
 // Run adds a webhook.
 func (c webhookAdd) Run(ctx context.Context, p program) error {
 	return withApp(ctx, p, func(a *app) error {
-		row, key, err := a.webhooks.Add(ctx, operating(), webhook.Wish{URL: c.URL, Description: c.Description, Events: c.Event})
+		row, key, err := a.webhooks.Add(ctx, operating(), webhook.EndpointParams{URL: c.URL, Description: c.Description, Events: c.Event})
 		if err != nil {
 			return err
 		}
@@ -151,7 +151,7 @@ func (c webhookAdd) Run(ctx context.Context, p program) error {
 }
 
 // operating is whoever runs the command, for the audit.
-func operating() webhook.By { return webhook.By{Actor: operator()} }
+func operating() webhook.Actor { return webhook.Actor{Name: operator()} }
 
 // webhookArg names a webhook.
 type webhookArg struct {

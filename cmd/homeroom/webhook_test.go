@@ -273,7 +273,7 @@ func (c console) deliver(url, kind string) (delivery string) {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	relay, err := jobs.NewRelay(jobs.RelayConfig{Catalog: store, FanOuts: []jobs.FanOut{service.FanOut}})
+	relay, err := jobs.NewRelay(jobs.RelayConfig{Catalog: store, FanOuts: []jobs.FanOut{service.FanOutTx}})
 	if err != nil {
 		c.t.Fatal(err)
 	}

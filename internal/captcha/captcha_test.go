@@ -115,7 +115,7 @@ func TestVerify(t *testing.T) {
 			s := newSite(t, nil)
 			v := verifier(t, s, func(cfg *captcha.Config) { cfg.Provider = provider })
 			ask := func(token string) error {
-				return v.Verify(t.Context(), captcha.Question{Token: token, RemoteIP: "198.51.100.7"})
+				return v.Verify(t.Context(), captcha.Request{Token: token, RemoteIP: "198.51.100.7"})
 			}
 			want(t, ask("good-1"), nil, "a good token")
 			if got := s.questions()[0].Get("remoteip"); got != "198.51.100.7" {
@@ -141,7 +141,7 @@ func TestVerify(t *testing.T) {
 func TestRepetition(t *testing.T) {
 	t.Parallel()
 	ask := func(t *testing.T, v *captcha.Verifier, key string) error {
-		return v.Verify(t.Context(), captcha.Question{Token: "good-1", Key: key})
+		return v.Verify(t.Context(), captcha.Request{Token: "good-1", Key: key})
 	}
 	t.Run("of the same request may bring the same token to Turnstile", func(t *testing.T) {
 		t.Parallel()
@@ -177,7 +177,7 @@ func TestHostnames(t *testing.T) {
 				cfg.Hostnames = strings.Split(hosts, ",")
 			}
 		})
-		want(t, v.Verify(t.Context(), captcha.Question{Token: "good-1"}), wanted, hosts)
+		want(t, v.Verify(t.Context(), captcha.Request{Token: "good-1"}), wanted, hosts)
 	}
 }
 
@@ -205,7 +205,7 @@ func TestNoClearYes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newSite(t, answer)
-			want(t, verifier(t, s, turnstile).Verify(t.Context(), captcha.Question{Token: "good-1"}), captcha.ErrUnavailable, name)
+			want(t, verifier(t, s, turnstile).Verify(t.Context(), captcha.Request{Token: "good-1"}), captcha.ErrUnavailable, name)
 		})
 	}
 	t.Run("silence", func(t *testing.T) {
@@ -218,7 +218,7 @@ func TestNoClearYes(t *testing.T) {
 		}))
 		t.Cleanup(silent.Close)
 		v := verifier(t, &site{Server: silent}, func(cfg *captcha.Config) { turnstile(cfg); cfg.Timeout = 100 * time.Millisecond })
-		want(t, v.Verify(t.Context(), captcha.Question{Token: "good-1"}), captcha.ErrUnavailable, "silence")
+		want(t, v.Verify(t.Context(), captcha.Request{Token: "good-1"}), captcha.ErrUnavailable, "silence")
 		if len(asked) != 1 {
 			t.Fatalf("asked %d times within the time for one question", len(asked))
 		}
@@ -227,7 +227,7 @@ func TestNoClearYes(t *testing.T) {
 		t.Parallel()
 		s := newSite(t, nil)
 		s.Close()
-		want(t, verifier(t, s, turnstile).Verify(t.Context(), captcha.Question{Token: "good-1"}), captcha.ErrUnavailable, "nobody")
+		want(t, verifier(t, s, turnstile).Verify(t.Context(), captcha.Request{Token: "good-1"}), captcha.ErrUnavailable, "nobody")
 	})
 }
 

@@ -24,8 +24,8 @@ var (
 	ErrUnavailable = errors.New("the CAPTCHA's provider does not tell")
 )
 
-// Question is what a provider is asked.
-type Question struct {
+// Request is what a provider is asked.
+type Request struct {
 	// Token is what the widget has made.
 	Token string
 	// RemoteIP is the address of the person; may be empty.
@@ -47,7 +47,7 @@ var token = regexp.MustCompile(`^[!-~]+$`)
 
 // Verify returns nil when a person is behind a token. Its errors are [ErrInvalid], [ErrExpired] and [ErrUnavailable], with
 // words of the provider's that are for the log.
-func (v *Verifier) Verify(ctx context.Context, q Question) error {
+func (v *Verifier) Verify(ctx context.Context, q Request) error {
 	if len(q.Token) > longest || !token.MatchString(q.Token) {
 		return fmt.Errorf("%w: it does not look like one", ErrInvalid)
 	}
@@ -65,7 +65,7 @@ func (v *Verifier) Verify(ctx context.Context, q Question) error {
 }
 
 // form is the question as the providers read it.
-func (v *Verifier) form(q Question) url.Values {
+func (v *Verifier) form(q Request) url.Values {
 	form := url.Values{"secret": {v.cfg.Secret.Reveal()}, "response": {q.Token}}
 	if q.RemoteIP != "" {
 		form.Set("remoteip", q.RemoteIP)

@@ -119,10 +119,10 @@ func (s *server) showActivated(c *gin.Context, says messages.Localizer, outcome 
 }
 
 // confirmHosted confirms a sign-up with the login that the person has just used on the provider's pages.
-func (s *server) confirmHosted(c *gin.Context, says messages.Localizer, trip hosted.Trip, person hosted.Person) {
+func (s *server) confirmHosted(c *gin.Context, says messages.Localizer, trip hosted.FlowState, person hosted.Person) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.Request.Context()), requestTimeout)
 	defer cancel()
-	outcome, err := s.cfg.Signup.ActivateLogin(ctx, trip.Confirm, person.Login.ID)
+	outcome, err := s.cfg.Signup.ActivateLogin(ctx, trip.Confirm, person.Identity.ID)
 	switch {
 	case err == nil:
 		if s.finished(c, says, trip, outcome.SignupID) {

@@ -42,7 +42,7 @@ func (s *server) checkCaptcha(ctx context.Context, n newcomer, repeats bool) err
 	if s.cfg.Captcha == nil || repeats {
 		return nil
 	}
-	err := s.cfg.Captcha.Verify(ctx, captcha.Question{
+	err := s.cfg.Captcha.Verify(ctx, captcha.Request{
 		Token: n.captchaToken, RemoteIP: requestOf(ctx).client, Key: n.request.IdempotencyKey,
 	})
 	switch {

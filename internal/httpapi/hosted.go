@@ -42,7 +42,7 @@ func (s *server) registerHosted(router gin.IRouter) {
 // person is spared that somebody else names their school.
 func (s *server) ownForm(c *gin.Context) {
 	if err := http.NewCrossOriginProtection().Check(c.Request); err != nil {
-		s.endHosted(c, s.pageLanguage(c), hosted.Trip{}, errors.Join(hosted.ErrMixedUp, err))
+		s.endHosted(c, s.pageLanguage(c), hosted.FlowState{}, errors.Join(hosted.ErrStateMismatch, err))
 		c.Abort()
 	}
 }
@@ -62,12 +62,12 @@ func (s *server) startHosted(c *gin.Context) {
 		Organization: c.Query("organization"), Invitation: c.Query("invitation"), Confirm: c.Query("confirm"),
 	}
 	if err := s.foresee(ctx, &options); err != nil {
-		s.endHosted(c, says, hosted.Trip{}, err)
+		s.endHosted(c, says, hosted.FlowState{}, err)
 		return
 	}
 	started, err := s.cfg.Hosted.Start(r, options)
 	if err != nil {
-		s.endHosted(c, says, hosted.Trip{}, err)
+		s.endHosted(c, says, hosted.FlowState{}, err)
 		return
 	}
 	for _, cookie := range started.Cookies {
@@ -112,7 +112,7 @@ func (s *server) finishHosted(c *gin.Context) {
 		c.Redirect(http.StatusSeeOther, hosted.WithQuery(trip.ReturnTo, map[string]string{"error": "login_required"}))
 		return
 	}
-	if errors.Is(err, hosted.ErrUsed) && s.leadOn(c, trip) {
+	if errors.Is(err, hosted.ErrCodeRejected) && s.leadOn(c, trip) {
 		return
 	}
 	if err != nil {
@@ -124,7 +124,7 @@ func (s *server) finishHosted(c *gin.Context) {
 
 // goOnHosted takes the form that asks for what the provider could not tell, or that tries again.
 func (s *server) goOnHosted(c *gin.Context) {
-	trip, person, err := s.cfg.Hosted.Held(c.Request, c.PostForm("state"))
+	trip, person, err := s.cfg.Hosted.LoadState(c.Request, c.PostForm("state"))
 	says := s.pageLanguage(c, trip.Locales)
 	if err != nil {
 		s.endHosted(c, says, trip, err)
@@ -136,7 +136,7 @@ func (s *server) goOnHosted(c *gin.Context) {
 // signUpHosted runs the saga for a person whom the provider has named. The registration's id is its idempotency key: the
 // page may be loaded again, and an answer that is lost is given again. A browser that goes stops nothing: the person's next
 // request finds what came of this one.
-func (s *server) signUpHosted(c *gin.Context, says messages.Localizer, trip hosted.Trip, person hosted.Person) {
+func (s *server) signUpHosted(c *gin.Context, says messages.Localizer, trip hosted.FlowState, person hosted.Person) {
 	if trip.SignupID != "" {
 		s.leadBack(c, says, trip)
 		return
@@ -170,7 +170,7 @@ func (s *server) signUpHosted(c *gin.Context, says messages.Localizer, trip host
 
 // sendOn tells the application that began how the sign-up stands, or the person where there is none. The same page
 // leads there again for a while.
-func (s *server) sendOn(c *gin.Context, trip hosted.Trip, signupID uuid.UUID, status catalog.Status) {
+func (s *server) sendOn(c *gin.Context, trip hosted.FlowState, signupID uuid.UUID, status catalog.Status) {
 	if !s.finished(c, s.pageLanguage(c, trip.Locales), trip, signupID) {
 		return
 	}
@@ -183,8 +183,8 @@ func (s *server) sendOn(c *gin.Context, trip hosted.Trip, signupID uuid.UUID, st
 }
 
 // finished has the browser remember what came of a registration. It answers when that fails.
-func (s *server) finished(c *gin.Context, says messages.Localizer, trip hosted.Trip, signupID uuid.UUID) bool {
-	cookie, err := s.cfg.Hosted.Done(trip, signupID.String())
+func (s *server) finished(c *gin.Context, says messages.Localizer, trip hosted.FlowState, signupID uuid.UUID) bool {
+	cookie, err := s.cfg.Hosted.SaveResult(trip, signupID.String())
 	if err != nil {
 		s.showProblem(c, says, err)
 		return false
@@ -201,15 +201,15 @@ func standing(id, locales string) string {
 	return standingPath + id + "?" + url.Values{"ui_locales": {locales}}.Encode()
 }
 
-func (s *server) drop(c *gin.Context, trip hosted.Trip) {
+func (s *server) drop(c *gin.Context, trip hosted.FlowState) {
 	if trip.ID != "" {
-		http.SetCookie(c.Writer, s.cfg.Hosted.Drop(trip))
+		http.SetCookie(c.Writer, s.cfg.Hosted.ClearState(trip))
 	}
 }
 
 // hold keeps a person whom the provider has named in the browser's cookie. It answers when that fails.
-func (s *server) hold(c *gin.Context, says messages.Localizer, trip hosted.Trip, person hosted.Person) bool {
-	cookie, err := s.cfg.Hosted.Hold(trip, person)
+func (s *server) hold(c *gin.Context, says messages.Localizer, trip hosted.FlowState, person hosted.Person) bool {
+	cookie, err := s.cfg.Hosted.SaveState(trip, person)
 	if err != nil {
 		s.showProblem(c, says, err)
 		return false
@@ -254,7 +254,7 @@ func (s *server) showStanding(c *gin.Context) {
 		s.show(c, says, http.StatusOK, personPage{Title: says.Text("page.waiting.title", nil), Text: says.Text("page.waiting.text", nil)})
 	case catalog.Failed, catalog.Expired:
 		s.show(c, says, http.StatusOK, personPage{
-			Title: says.Text("page.hosted.failed_title", nil), Text: says.Text("page.hosted.failed", nil), Link: beginLink(says, hosted.Trip{}),
+			Title: says.Text("page.hosted.failed_title", nil), Text: says.Text("page.hosted.failed", nil), Link: beginLink(says, hosted.FlowState{}),
 		})
 	default:
 		s.show(c, says, http.StatusOK, personPage{

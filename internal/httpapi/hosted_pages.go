@@ -22,14 +22,14 @@ var personFields = append([]string{"givenName", "familyName"}, identity.ProfileF
 
 // hostedRequest puts together what the provider, the beginning and our own form have told. Of the names that the provider
 // knows, those that we could not take are left out: the person has not entered them here, and cannot mend them.
-func (s *server) hostedRequest(c *gin.Context, says messages.Localizer, trip hosted.Trip, person hosted.Person) signup.Request {
+func (s *server) hostedRequest(c *gin.Context, says messages.Localizer, trip hosted.FlowState, person hosted.Person) signup.Request {
 	entered := func(name, otherwise string) string {
 		if text, ok := c.GetPostForm(name); ok {
 			return strings.TrimSpace(text)
 		}
 		return otherwise
 	}
-	login := person.Login
+	login := person.Identity
 	req := signup.Request{
 		Login: &login, Email: login.Email, SchoolName: entered("schoolName", trip.SchoolName), Invitation: trip.Invitation,
 		GivenName: person.GivenName, FamilyName: person.FamilyName, Name: person.Name,
@@ -67,7 +67,7 @@ func askable(invalid *signup.ValidationError) bool {
 
 // askForRest shows the form that asks for the school's name, and for whatever else a sign-up needs here. The registration
 // rests meanwhile.
-func (s *server) askForRest(c *gin.Context, says messages.Localizer, trip hosted.Trip, person hosted.Person, status int, invalid *signup.ValidationError) {
+func (s *server) askForRest(c *gin.Context, says messages.Localizer, trip hosted.FlowState, person hosted.Person, status int, invalid *signup.ValidationError) {
 	if !s.hold(c, says, trip, person) {
 		return
 	}
@@ -101,7 +101,7 @@ func (s *server) askForRest(c *gin.Context, says messages.Localizer, trip hosted
 	}
 	s.showForm(c, says, status, personPage{
 		Title: says.Text("page.hosted.school_title", nil),
-		Text:  says.Text("page.hosted.school", map[string]any{"Email": person.Login.Email}), Form: form,
+		Text:  says.Text("page.hosted.school", map[string]any{"Email": person.Identity.Email}), Form: form,
 	})
 }
 
@@ -112,7 +112,7 @@ var autocompletes = map[string]string{
 }
 
 // offerAgain shows a button that tries once more, with what the person has entered already.
-func (s *server) offerAgain(c *gin.Context, says messages.Localizer, trip hosted.Trip, person hosted.Person, err error) {
+func (s *server) offerAgain(c *gin.Context, says messages.Localizer, trip hosted.FlowState, person hosted.Person, err error) {
 	if !s.hold(c, says, trip, person) {
 		return
 	}
@@ -151,7 +151,7 @@ type ending struct {
 }
 
 // endHosted writes the page of a registration that has failed. Why is for the log.
-func (s *server) endHosted(c *gin.Context, says messages.Localizer, trip hosted.Trip, err error) {
+func (s *server) endHosted(c *gin.Context, says messages.Localizer, trip hosted.FlowState, err error) {
 	s.drop(c, trip)
 	var option *hosted.OptionError
 	var invalid *signup.ValidationError
@@ -190,7 +190,7 @@ func (s *server) endHosted(c *gin.Context, says messages.Localizer, trip hosted.
 }
 
 // endInvalid tells what is wrong where no form could mend it: the address may not sign up, or the link names no school.
-func (s *server) endInvalid(c *gin.Context, says messages.Localizer, trip hosted.Trip, invalid *signup.ValidationError) {
+func (s *server) endInvalid(c *gin.Context, says messages.Localizer, trip hosted.FlowState, invalid *signup.ValidationError) {
 	p := problemOf(invalid)
 	p.note(c.Request.Context(), c.Writer.Header())
 	page := personPage{Title: says.Text("page.hosted.unfit_title", nil), Text: message(says, p.Errors[0])}
@@ -205,17 +205,17 @@ func endingOf(err error) (ending, bool) {
 	var unavailable *identity.Unavailable
 	var misconfigured *identity.Misconfigured
 	switch {
-	case errors.Is(err, hosted.ErrRefused):
+	case errors.Is(err, hosted.ErrAccessDenied):
 		return ending{forbidden, "page.refused", true}, true
 	case errors.Is(err, hosted.ErrLoginRequired):
 		return ending{unauthenticated, "page.hosted.asked", true}, true
-	case errors.Is(err, hosted.ErrExpired), errors.Is(err, hosted.ErrUsed):
+	case errors.Is(err, hosted.ErrExpired), errors.Is(err, hosted.ErrCodeRejected):
 		return ending{malformedRequest, "page.hosted.expired", true}, true
-	case errors.Is(err, hosted.ErrMixedUp):
+	case errors.Is(err, hosted.ErrStateMismatch):
 		return ending{malformedRequest, "page.hosted.strange", true}, true
 	case errors.Is(err, hosted.ErrNoEmail):
 		return ending{validationError, "page.hosted.address", true}, true
-	case errors.Is(err, hosted.ErrUntrusted), errors.As(err, &unavailable), errors.As(err, &misconfigured),
+	case errors.Is(err, hosted.ErrUnverified), errors.As(err, &unavailable), errors.As(err, &misconfigured),
 		errors.Is(err, signup.ErrCannotAdopt):
 		return ending{identityUnavailable, "page.hosted.later", true}, true
 	case errors.Is(err, signup.ErrEmailExists):
@@ -237,7 +237,7 @@ func endingOf(err error) (ending, bool) {
 }
 
 // beginLink begins once more with what is known to be good.
-func beginLink(says messages.Localizer, trip hosted.Trip) *personLink {
+func beginLink(says messages.Localizer, trip hosted.FlowState) *personLink {
 	query := url.Values{}
 	for name, value := range map[string]string{
 		"school_name": trip.SchoolName, "return_to": trip.ReturnTo, "ui_locales": trip.Locales, "invitation": trip.Invitation,

@@ -106,7 +106,7 @@ func (c Config) withDefaults() Config {
 		c.JWKSURL = c.Issuer + ".well-known/jwks.json"
 	}
 	if c.KeysFor == 0 {
-		c.KeysFor = jwks.DefaultAtMost
+		c.KeysFor = jwks.DefaultMaxAge
 	}
 	if c.Ready == nil && c.Catalog != nil {
 		c.Ready = c.Catalog.Ping

@@ -135,11 +135,11 @@ func (s *server) details(ctx context.Context, row catalog.Tenant) TenantDetails 
 	}
 	_ = json.Unmarshal(row.Steps, &d.Steps) // written by this program; unreadable ones are as good as none
 	server, err := s.cfg.Servers.Get(row.Server)
-	var facts tenant.Facts
+	var facts tenant.Stats
 	if err == nil {
 		ctx, cancel := context.WithTimeout(ctx, factsTimeout)
 		defer cancel()
-		facts, err = server.Facts(ctx, tenant.ID(row.ID))
+		facts, err = server.Stats(ctx, tenant.ID(row.ID))
 	}
 	switch {
 	case err != nil:

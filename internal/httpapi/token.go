@@ -41,7 +41,7 @@ type verifier struct {
 
 // newVerifier sends nothing; the keys are fetched with the first token (see jwks.Set).
 func newVerifier(issuer, jwksURL, audience string, keysFor time.Duration) *verifier {
-	return &verifier{issuer: issuer, audience: audience, oidc: oidc.NewVerifier(issuer, jwks.New(jwks.Config{URL: jwksURL, AtMost: keysFor}), &oidc.Config{
+	return &verifier{issuer: issuer, audience: audience, oidc: oidc.NewVerifier(issuer, jwks.New(jwks.Config{URL: jwksURL, MaxAge: keysFor}), &oidc.Config{
 		ClientID: audience, SupportedSigningAlgs: []string{oidc.RS256},
 	})}
 }

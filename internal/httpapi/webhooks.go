@@ -82,8 +82,8 @@ func (p WebhookPath) id() (uuid.UUID, error) {
 }
 
 // by is the caller, for the audit.
-func by(ctx context.Context) webhook.By {
-	return webhook.By{Actor: claimsOf(ctx).Subject, RequestID: requestOf(ctx).id}
+func by(ctx context.Context) webhook.Actor {
+	return webhook.Actor{Name: claimsOf(ctx).Subject, RequestID: requestOf(ctx).id}
 }
 
 // wordWebhook words the errors that only webhooks have.

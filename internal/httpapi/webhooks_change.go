@@ -89,7 +89,7 @@ func (s *server) postWebhook(ctx context.Context, in *postWebhookInput) (*postWe
 	if len(in.Body.wrong) > 0 {
 		return nil, invalidFields(in.Body.wrong...)
 	}
-	row, key, err := s.cfg.Webhooks.Add(ctx, by(ctx), webhook.Wish{URL: in.Body.URL, Description: in.Body.Description, Events: in.Body.Events})
+	row, key, err := s.cfg.Webhooks.Add(ctx, by(ctx), webhook.EndpointParams{URL: in.Body.URL, Description: in.Body.Description, Events: in.Body.Events})
 	if err != nil {
 		return nil, wordWebhook(err)
 	}

@@ -61,7 +61,7 @@ func newOutside(t *testing.T) *outside {
 // relay hands on what has happened, and delivers what is due.
 func (w *world) relay() {
 	w.t.Helper()
-	relay, err := jobs.NewRelay(jobs.RelayConfig{Catalog: w.catalog, FanOuts: []jobs.FanOut{w.config.Webhooks.FanOut}})
+	relay, err := jobs.NewRelay(jobs.RelayConfig{Catalog: w.catalog, FanOuts: []jobs.FanOut{w.config.Webhooks.FanOutTx}})
 	check(w.t, err)
 	_, err = relay.Drain(w.t.Context())
 	check(w.t, err)

@@ -13,7 +13,7 @@ import (
 	"homeroom/internal/wait"
 )
 
-// FanOut makes jobs of what has happened, in the transaction that marks it as handed on, and passes over what is nothing to
+// FanOutTx makes jobs of what has happened, in the transaction that marks it as handed on, and passes over what is nothing to
 // it. An error of one leaves the events to be handed on again, to all of them.
 type FanOut func(ctx context.Context, tx pgx.Tx, events []catalog.OutboxEvent) error
 
@@ -55,7 +55,7 @@ func NewRelay(cfg RelayConfig) (*Relay, error) {
 		cfg.Every = time.Second
 	}
 	if cfg.Gather == 0 {
-		cfg.Gather = killpoint.Hasten(200 * time.Millisecond)
+		cfg.Gather = killpoint.ScaleTime(200 * time.Millisecond)
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()

@@ -22,7 +22,7 @@ import (
 
 // rescueEvery is how often a process looks for jobs that nobody works on, and how old an attempt must be for that: taking a
 // job and taking its lock are two steps.
-var rescueEvery = killpoint.Hasten(5 * time.Second)
+var rescueEvery = killpoint.ScaleTime(5 * time.Second)
 
 // jobLockPrefix and a job's number are the name of its lock.
 const jobLockPrefix = "homeroom job "

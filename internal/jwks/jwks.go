@@ -32,8 +32,8 @@ const (
 	largestKeys = 1 << 20
 )
 
-// DefaultAtMost is how long keys are believed at most, unless a [Config] says otherwise.
-const DefaultAtMost = 5 * time.Minute
+// DefaultMaxAge is how long keys are believed at most, unless a [Config] says otherwise.
+const DefaultMaxAge = 5 * time.Minute
 
 // ErrFetch says that a signature could not be judged, because the issuer's keys could not be fetched.
 var ErrFetch = errors.New("fetch the issuer's keys")
@@ -42,8 +42,8 @@ var ErrFetch = errors.New("fetch the issuer's keys")
 type Config struct {
 	// URL is where they are published. Required.
 	URL string
-	// AtMost is how long they are believed at most. Defaults to [DefaultAtMost].
-	AtMost time.Duration
+	// MaxAge is how long they are believed at most. Defaults to [DefaultMaxAge].
+	MaxAge time.Duration
 	// Transport carries the requests. Defaults to http.DefaultTransport.
 	Transport http.RoundTripper
 	// Now is the clock. Defaults to time.Now.
@@ -70,8 +70,8 @@ var _ oidc.KeySet = (*Set)(nil)
 
 // New sends nothing.
 func New(cfg Config) *Set {
-	if cfg.AtMost == 0 {
-		cfg.AtMost = DefaultAtMost
+	if cfg.MaxAge == 0 {
+		cfg.MaxAge = DefaultMaxAge
 	}
 	if cfg.Transport == nil {
 		cfg.Transport = http.DefaultTransport
@@ -79,8 +79,8 @@ func New(cfg Config) *Set {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	fetches := &keysTransport{next: cfg.Transport, limit: rate.NewLimiter(rate.Every(keysEvery), keysAtOnce), atMost: cfg.AtMost}
-	fetches.goodFor.Store(int64(cfg.AtMost))
+	fetches := &keysTransport{next: cfg.Transport, limit: rate.NewLimiter(rate.Every(keysEvery), keysAtOnce), atMost: cfg.MaxAge}
+	fetches.goodFor.Store(int64(cfg.MaxAge))
 	return &Set{url: cfg.URL, now: cfg.Now, fetches: fetches, client: &http.Client{
 		Timeout: keysTimeout, Transport: fetches,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -189,5 +189,5 @@ func maxAge(h http.Header) time.Duration {
 			}
 		}
 	}
-	return DefaultAtMost
+	return DefaultMaxAge
 }

@@ -16,5 +16,5 @@ import "time"
 // Here is a point of this name.
 func Here(string) {}
 
-// Hasten is how long a wait of this duration takes: as long.
-func Hasten(d time.Duration) time.Duration { return d }
+// ScaleTime is how long a wait of this duration takes: as long.
+func ScaleTime(d time.Duration) time.Duration { return d }

@@ -94,7 +94,7 @@ func (l logged) Println(v ...any) {
 type Finding struct{ Code, Severity string }
 
 // Examined tells of an examination: how many findings there were of each kind, when it began and how long it took.
-func (m *Metrics) Examined(findings map[Finding]int, at time.Time, took time.Duration) {
+func (m *Metrics) ObserveExamination(findings map[Finding]int, at time.Time, took time.Duration) {
 	m.findings.Reset()
 	for finding, n := range findings {
 		m.findings.WithLabelValues(finding.Code, finding.Severity).Set(float64(n))
@@ -112,7 +112,7 @@ func (m *Metrics) NotificationQueue(server string, usage float64) {
 }
 
 // Forget says that another process examines from now on, so that what this one has found is not taken for the present.
-func (m *Metrics) Forget() {
+func (m *Metrics) ResetFindings() {
 	m.findings.Reset()
 	m.lastRun.Set(0)
 	m.duration.Set(0)

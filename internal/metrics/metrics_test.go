@@ -62,7 +62,7 @@ func TestWhatPrometheusReads(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	fresh.Examined(map[metrics.Finding]int{{Code: "role_missing", Severity: "error"}: 2}, time.Unix(1800000000, 0), 1500*time.Millisecond)
+	fresh.ObserveExamination(map[metrics.Finding]int{{Code: "role_missing", Severity: "error"}: 2}, time.Unix(1800000000, 0), 1500*time.Millisecond)
 	fresh.SessionEnded("main", "locks")
 	fresh.NotificationQueue("main", 0.25)
 	fresh.NotificationQueue("second", math.NaN())
@@ -78,11 +78,11 @@ func TestWhatPrometheusReads(t *testing.T) {
 			t.Errorf("it does not tell %s", want)
 		}
 	}
-	fresh.Examined(nil, time.Unix(1800000600, 0), time.Second)
+	fresh.ObserveExamination(nil, time.Unix(1800000600, 0), time.Second)
 	if text := scrape(t, fresh); strings.Contains(text, "homeroom_doctor_findings{") {
 		t.Errorf("it still tells what is gone: %s", text)
 	}
-	fresh.Forget()
+	fresh.ResetFindings()
 	if text := scrape(t, fresh); !strings.Contains(text, "homeroom_doctor_last_run_timestamp_seconds 0") {
 		t.Error(text)
 	}

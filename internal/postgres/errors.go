@@ -23,8 +23,8 @@ func IsCode(err error, codes ...string) bool {
 	return slices.Contains(codes, pg.Code)
 }
 
-// Refused reports whether the error is Postgres's word, and not that of the way to it.
-func Refused(err error) bool {
+// IsServerError reports whether the error is Postgres's word, and not that of the way to it.
+func IsServerError(err error) bool {
 	var pg *pgconn.PgError
 	return errors.As(err, &pg)
 }

@@ -50,7 +50,7 @@ type Call struct {
 	Private []string
 }
 
-// Answer is what the provider said to a call, whatever the status.
+// Reply is what the provider said to a call, whatever the status.
 type Answer struct {
 	Status int
 	Header http.Header

@@ -21,7 +21,7 @@ func (a Answer) broken() bool {
 	return a.Status >= http.StatusInternalServerError && a.Status != http.StatusNotImplemented
 }
 
-// Unavailable is the error for an answer that is [Answer.Transient], or for a success that was not the one that was asked
+// Unavailable is the error for an answer that is [Reply.Transient], or for a success that was not the one that was asked
 // for. A gateway may say 502 or 504 after the work was done behind it, so a create's outcome is unknown then.
 func (c *Client) Unavailable(req Call, ans Answer, cause error) error {
 	if ans.Status == http.StatusTooManyRequests {

@@ -42,7 +42,7 @@ type Credentials struct {
 	Scope string
 	// Audience is the API that the token is for; empty leaves that to the endpoint.
 	Audience string
-	// Refused words the answer of an endpoint that gave none. code is OAuth's, such as "invalid_client"; it may be empty.
+	// IsServerError words the answer of an endpoint that gave none. code is OAuth's, such as "invalid_client"; it may be empty.
 	Refused func(status int, code string) (hint string)
 }
 

@@ -44,8 +44,8 @@ const (
 
 // The first pass begins soon after the start, so that processes which do not live long delete too.
 var (
-	firstSweep = killpoint.Hasten(10 * time.Second)
-	sweepEvery = killpoint.Hasten(time.Minute)
+	firstSweep = killpoint.ScaleTime(10 * time.Second)
+	sweepEvery = killpoint.ScaleTime(time.Minute)
 )
 
 // rule is how long the rows of a table are kept.

@@ -33,8 +33,8 @@ const (
 	Text Stage = "text"
 )
 
-// Answer is what a server answers.
-type Answer struct {
+// Reply is what a server answers.
+type Reply struct {
 	// Code is the SMTP code, such as 451; 0 lets the conversation go on.
 	Code int
 	Text string
@@ -63,7 +63,7 @@ type Server struct {
 	mu       sync.Mutex
 	last     int
 	messages []Message
-	answer   func(Stage) Answer
+	answer   func(Stage) Reply
 }
 
 // Listen starts a server on a loopback address such as 127.0.0.1:0. Close ends it.
@@ -95,7 +95,7 @@ func (s *Server) URL() string { return "smtp://" + s.listener.Addr().String() }
 func (s *Server) Close() error { return s.server.Close() }
 
 // Fail has every stage of every conversation answered by f, until it is called again; nil is a server that takes all.
-func (s *Server) Fail(f func(Stage) Answer) {
+func (s *Server) Fail(f func(Stage) Reply) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.answer = f
@@ -148,12 +148,12 @@ func (s *Server) drop(number int) {
 }
 
 // at asks what to answer at a stage. The function may take its time, and call the server.
-func (s *Server) at(stage Stage) Answer {
+func (s *Server) at(stage Stage) Reply {
 	s.mu.Lock()
 	f := s.answer
 	s.mu.Unlock()
 	if f == nil {
-		return Answer{}
+		return Reply{}
 	}
 	return f(stage)
 }
@@ -174,7 +174,7 @@ var errHungUp = errors.New("hung up")
 
 func (c *session) stage(stage Stage) error { return c.obey(c.server.at(stage)) }
 
-func (c *session) obey(answer Answer) error {
+func (c *session) obey(answer Reply) error {
 	switch {
 	case answer.HangUp:
 		_ = c.conn.Conn().Close() // which is the point
