@@ -27,8 +27,8 @@ const ended = `
 		('old failed', 'failed', null, '40 days', null, null, null, null),
 		('a young one', 'expired', null, '20 days', null, null, null, null),
 		('a last look is due', 'expired', '-39 days', '40 days', null, null, null, null),
-		('parked with its tenant', 'failed', null, '40 days', '00000000-0000-0000-0000-000000000001', null, null, null),
-		('parked with its user', 'failed', null, '40 days', null, '00000000-0000-0000-0000-000000000002', null, null),
+		('needs an operator, with its tenant', 'needs_operator', null, '40 days', '00000000-0000-0000-0000-000000000001', null, null, null),
+		('needs an operator, with its user', 'needs_operator', null, '40 days', null, '00000000-0000-0000-0000-000000000002', null, null),
 		('ready, and its key is remembered', 'ready', null, '400 days', '00000000-0000-0000-0000-000000000001', null, 'key-of-sixteen-and-more', '{}'),
 		('waits for a person', 'awaiting_approval', '1 day', null, null, null, null, null)
 	) as row (name, status, check_in, ago, tenant_id, user_id, idempotency_key, result)`
@@ -96,7 +96,7 @@ func TestOldRowsGoAndWhatIsNeededStays(t *testing.T) {
 		stay         []string
 	}{
 		{catalog.SignupsTable, month, ended, "school_name", 2, []string{
-			"a last look is due", "a young one", "parked with its tenant", "parked with its user", "ready, and its key is remembered", "waits for a person",
+			"a last look is due", "a young one", "needs an operator, with its tenant", "needs an operator, with its user", "ready, and its key is remembered", "waits for a person",
 		}},
 		{catalog.InvitationsTable, month, invitations, "email", 3, []string{"accepted lately", "answered", "ended lately", "open"}},
 		{catalog.OutboxTable, month, events, "type", 1, []string{"being delivered", "not handed on", "young"}},
@@ -185,7 +185,7 @@ func TestDeletingOldRowsBlocksNoSignup(t *testing.T) {
 		t.Errorf("the allowance is %+v", grant)
 	}
 	r := wish(1)
-	r.Email = "grace@lincoln.example" // ada's is a parked sign-up's
+	r.Email = "grace@lincoln.example" // ada's is that of a sign-up that needs an operator
 	held, err := people.Reserve(t.Context(), r)
 	run("reserve", err)
 	run("renew", people.Renew(t.Context(), held.Signup, time.Minute))

@@ -14,24 +14,35 @@ import (
 // Status is how far a sign-up has come.
 type Status string
 
-// The statuses of a sign-up. The first four are unfinished, and somebody looks after them; the others are final.
+// The statuses of a sign-up. Services look after the first four; NeedsOperator waits for `homeroom signup resolve`; the
+// last three are final.
 const (
 	// Pending: reserved, and its identity is not known to exist.
 	Pending Status = "pending"
-	// AwaitingVerification: the e-mail must be confirmed first. No identity has been made, unless a confirmation was
-	// interrupted.
+	// AwaitingVerification: the e-mail must be confirmed first. It has no tenant, and no identity, unless a confirmation was
+	// interrupted or the person signs up with a login that they had before.
 	AwaitingVerification Status = "awaiting_verification"
-	// AwaitingApproval: the identity exists, an operator must agree first.
+	// AwaitingApproval: the identity exists, an operator must agree first. It has no tenant yet.
 	AwaitingApproval Status = "awaiting_approval"
-	// Provisioning: the identity exists, the database is being made.
+	// Provisioning: the identity exists; its place at the provider is being given, or the database is being made.
 	Provisioning Status = "provisioning"
+	// NeedsOperator: something that only a person can judge. It keeps its user, its tenant and its identity, as far as it has
+	// them, and nobody goes on with it before an operator has decided.
+	NeedsOperator Status = "needs_operator"
 	// SignupReady: the school can be used.
 	SignupReady Status = "ready"
-	// Failed: definitely refused, nothing of it is left.
+	// Failed: definitely refused. Its user is gone, and its tenant is free again.
 	Failed Status = "failed"
-	// Expired: its worker died before the identity existed; nothing of it is left.
+	// Expired: its worker died before the identity existed, it has waited for too long, or an operator rejected or undid it.
+	// Its user is gone. Its tenant is kept back, and an identity that there is or that appears late is removed, while CheckAt
+	// is set.
 	Expired Status = "expired"
 )
+
+// Statuses are all statuses of a sign-up, in their order.
+var Statuses = []Status{
+	Pending, AwaitingVerification, AwaitingApproval, Provisioning, NeedsOperator, SignupReady, Failed, Expired,
+}
 
 // Kind is what a sign-up makes.
 type Kind string
@@ -273,7 +284,7 @@ func (s *Store) Undo(ctx context.Context, signup Signup, steps, problem json.Raw
 		signup.ID, signup.LeaseEpoch, steps, problem)
 }
 
-// freeTenant gives the tenant of a sign-up back.
+// freeTenant gives the tenant of a sign-up back whose database was not begun.
 const freeTenant = `
 		freed_spare as (
 			update tenants
@@ -286,9 +297,11 @@ const freeTenant = `
 			delete from tenants using held where tenants.id = held.tenant_id and tenants.state = 'building'
 		)`
 
-// Expire ends a sign-up whose identity does not exist, though it may still appear, or which has waited for too long: the e-mail, the key and the slug are
-// free again, the tenant is kept back until [Store.LookedAgain], so that a late identity never names a tenant that is
-// another school's by then. It is due again after the delay.
+// Expire ends a sign-up whose identity does not exist, though it may still appear, which has waited for too long, or which an
+// operator undoes: the e-mail, the key and the slug are free again, the tenant is kept back until [Store.LookedAgain], so that
+// a late identity never names a tenant that is another school's by then. It is due again after the delay.
+//
+// The tenant of one that needed an operator is given to nobody else: somebody's login may name it, or somebody may use it.
 func (s *Store) Expire(ctx context.Context, signup Signup, steps, problem json.RawMessage, delay time.Duration) error {
 	return expire(ctx, s.pool, signup, steps, problem, delay)
 }
@@ -301,15 +314,18 @@ func (s *Store) ExpireTx(ctx context.Context, tx pgx.Tx, signup Signup, steps, p
 func expire(ctx context.Context, q querier, signup Signup, steps, problem json.RawMessage, delay time.Duration) error {
 	return changeOne(ctx, q, "expire sign-up", signup.ID, `
 		with held as (
-			select id, user_id, tenant_id, kind
+			select id, user_id, tenant_id, kind, status
 			from signups
-			where id = $1 and lease_epoch = $2 and status in ('pending', 'awaiting_verification', 'awaiting_approval')
+			where id = $1 and lease_epoch = $2
+				and status in ('pending', 'awaiting_verification', 'awaiting_approval', 'needs_operator')
 			for update
 		), gone_user as (
 			delete from users using held where users.id = held.user_id
 		), kept_tenant as (
 			update tenants
-			set slug = 'expired-' || held.id, updated_at = now(), `+keepClaimable+`
+			set slug = 'expired-' || held.id, updated_at = now(),
+				claimable_xid = case
+					when held.status <> 'needs_operator' and tenants.xmin = claimable_xid then pg_current_xact_id()::xid end
 			from held
 			where tenants.id = held.tenant_id and held.kind = 'school'
 		)
@@ -321,7 +337,8 @@ func expire(ctx context.Context, q querier, signup Signup, steps, problem json.R
 		signup.ID, signup.LeaseEpoch, steps, problem, delay)
 }
 
-// LookedAgain records that an expired sign-up has had its last look, and gives its tenant back.
+// LookedAgain records that an expired sign-up has had its last look, and gives its tenant back. A database that may have been
+// begun is left to the keeper of spares, which discards it if it is nobody's.
 func (s *Store) LookedAgain(ctx context.Context, signup Signup) error {
 	return changeOne(ctx, s.pool, "close sign-up", signup.ID, `
 		with held as (
@@ -329,19 +346,49 @@ func (s *Store) LookedAgain(ctx context.Context, signup Signup) error {
 			from signups
 			where id = $1 and lease_epoch = $2 and status = 'expired'
 			for update
-		), `+freeTenant+`
+		), freed_tenant as (
+			update tenants
+			set state = case when tenants.state = 'reserved' then 'spare' else tenants.state end,
+				resume_state = case when tenants.state = 'quarantined' then 'spare' end,
+				name = null, slug = null, updated_at = now(), `+keepClaimable+`
+			from held
+			where tenants.id = held.tenant_id
+				and (tenants.state = 'building' or 'reserved' in (tenants.state, tenants.resume_state))
+		)
 		update signups
 		set check_at = null, tenant_id = null, updated_at = now()
 		from held
 		where signups.id = held.id`, signup.ID, signup.LeaseEpoch)
 }
 
-// Park ends a sign-up that only a person can judge, and keeps its user and its tenant.
-func (s *Store) Park(ctx context.Context, signup Signup, steps, problem json.RawMessage) error {
-	return changeOne(ctx, s.pool, "park sign-up", signup.ID, `
+// NeedsOperator leaves a sign-up that only a person can judge to an operator, with its user and its tenant.
+func (s *Store) NeedsOperator(ctx context.Context, signup Signup, steps, problem json.RawMessage) error {
+	return changeOne(ctx, s.pool, "leave to an operator sign-up", signup.ID, `
 		update signups
-		set status = 'failed', steps = $3, problem = $4, check_at = null, finished_at = now(), updated_at = now()
+		set status = 'needs_operator', steps = $3, problem = $4, check_at = null, updated_at = now()
 		where id = $1 and lease_epoch = $2 and check_at is not null`, signup.ID, signup.LeaseEpoch, steps, problem)
+}
+
+// ResumeTx gives a sign-up that needs an operator to a new holder, in the caller's transaction: its steps look for themselves
+// how far it is. It fails with [ErrStateChanged] when it is not as in signup any more, or its user is gone, and with
+// [ErrIdentityTaken] when an unfinished sign-up has its login by now.
+func (s *Store) ResumeTx(ctx context.Context, tx pgx.Tx, signup Signup, lease time.Duration) (Signup, error) {
+	resumed, err := one[Signup](ctx, tx, `
+		update signups
+		set status = case
+				when identity_id is null and tenant_id is not null
+					and exists (select from users where users.id = user_id and users.identity_id is not null) then 'provisioning'
+				else 'pending' end,
+			problem = null, lease_epoch = lease_epoch + 1, check_at = now() + $3::interval, updated_at = now()
+		where id = $1 and lease_epoch = $2 and status = 'needs_operator' and exists (select from users where users.id = user_id)
+		returning `+signupColumns, signup.ID, signup.LeaseEpoch, lease)
+	if err != nil {
+		if errors.Is(err, pgx.ErrNoRows) {
+			err = ErrStateChanged
+		}
+		return Signup{}, fmt.Errorf("resume sign-up %s: %w", signup.ID, known(err))
+	}
+	return resumed, nil
 }
 
 // RetryLater gives a sign-up back with what is known of it, to be taken up again after the delay.

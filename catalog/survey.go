@@ -71,7 +71,7 @@ type SurveyedSignup struct {
 	// Held: somebody has to do with it, or will within a minute. Unattended: that was due more than a minute ago.
 	Held, Unattended bool
 	CheckAt          *time.Time
-	// Steps and Problem are those of a sign-up that failed and kept its tenant or its user.
+	// Steps and Problem are those of a sign-up that needs an operator.
 	Steps, Problem json.RawMessage
 }
 
@@ -105,10 +105,9 @@ const surveySignups = `
 		coalesce(check_at >= now() - interval '1 minute', false) as held,
 		coalesce(check_at < now() - interval '1 minute', false) as unattended,
 		check_at,
-		case when status = 'failed' then steps end as steps, problem
+		case when status = 'needs_operator' then steps end as steps, problem
 	from signups
-	where tenant_id is not null or check_at is not null
-		or status = 'failed' and exists (select from users where users.id = user_id and users.state <> 'deleted')`
+	where tenant_id is not null or check_at is not null or status = 'needs_operator'`
 
 const surveyUntold = `
 	select

@@ -46,20 +46,6 @@ func (s *Store) SetOrganization(ctx context.Context, id uuid.UUID, seen, now str
 		where id = $1 and coalesce(organization_id, '') = $2 and state not in ('deleting', 'deleted')`, id, seen, now)
 }
 
-// Reopen lets a parked sign-up be taken up again: it is due at once, and its steps look for themselves how far it is; one
-// without a tenant was parked before it could wait for one. It fails with [ErrStateChanged] when it is not parked, which is
-// to say that it has not failed, or its user is gone.
-func (s *Store) Reopen(ctx context.Context, id uuid.UUID) error {
-	return changeOne(ctx, s.pool, "reopen sign-up", id, `
-		update signups
-		set status = case
-				when users.identity_id is null or signups.identity_id is not null or signups.tenant_id is null then 'pending'
-				else 'provisioning' end,
-			problem = null, lease_epoch = lease_epoch + 1, check_at = now(), finished_at = null, updated_at = now()
-		from users
-		where signups.id = $1 and users.id = user_id and status = 'failed'`, id)
-}
-
 // Adoption is a school that the registry has forgotten, and whose login and database are there.
 type Adoption struct {
 	SignupID, UserID, TenantID uuid.UUID

@@ -92,19 +92,16 @@ func TestSurveyOfPeople(t *testing.T) {
 	if len(found.Logins) != 1 || found.Logins[w.IdentityID] != w.UserID || found.Users[w.UserID].Role != "owner" {
 		t.Errorf("logins %v, users %v", found.Logins, found.Users)
 	}
-	// One that is parked without a tenant keeps its user, is seen, and begins again from the start.
-	if err := store.Park(t.Context(), waiting.Signup, json.RawMessage(`[]`), json.RawMessage(`{}`)); err != nil {
+	// One that needs an operator without a tenant keeps its user, is seen, and begins again from the start.
+	if err := store.NeedsOperator(t.Context(), waiting.Signup, json.RawMessage(`[]`), json.RawMessage(`{}`)); err != nil {
 		t.Fatal(err)
 	}
 	exec(t, store, "update users set identity_id = 'auth0|2' where id = $1", waits.UserID)
-	if s := survey(t, store).Signups[waits.SignupID]; s.Status != catalog.Failed {
-		t.Errorf("one that was parked: %+v", s)
+	if s := survey(t, store).Signups[waits.SignupID]; s.Status != catalog.NeedsOperator || s.Steps == nil {
+		t.Errorf("one that needs an operator: %+v", s)
 	}
-	if err := store.Reopen(t.Context(), waits.SignupID); err != nil {
-		t.Fatal(err)
-	}
-	if s := survey(t, store).Signups[waits.SignupID]; s.Status != catalog.Pending {
-		t.Errorf("one that was reopened: %+v", s)
+	if resumed, err := resume(t, store, waiting.Signup); err != nil || resumed.Status != catalog.Pending {
+		t.Errorf("one that was resumed: %+v, %v", resumed, err)
 	}
 	identity := catalog.Identity{ID: w.IdentityID, OrganizationID: "org_1"}
 	if err := store.Finish(t.Context(), held.Signup, identity, catalog.Health{Version: 3}, json.RawMessage(`[]`), json.RawMessage(`{}`)); err != nil {
@@ -178,36 +175,6 @@ func TestMendingExpectsWhatWasSeen(t *testing.T) {
 	}
 	if err := store.RebuildSpare(t.Context(), id); !errors.Is(err, catalog.ErrStateChanged) {
 		t.Errorf("again: %v", err)
-	}
-}
-
-func TestReopenAParkedSignup(t *testing.T) {
-	t.Parallel()
-	store := setup(t)
-	spare(t, store)
-	held, err := store.Reserve(t.Context(), wish(1))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := store.Reopen(t.Context(), held.Signup.ID); !errors.Is(err, catalog.ErrStateChanged) {
-		t.Errorf("one that goes on: %v", err)
-	}
-	for _, status := range []catalog.Status{catalog.Pending, catalog.Provisioning} {
-		if err := store.Park(t.Context(), held.Signup, json.RawMessage(`[]`), json.RawMessage(`{"code":"needs_operator"}`)); err != nil {
-			t.Fatal(err)
-		}
-		if err := store.Reopen(t.Context(), held.Signup.ID); err != nil {
-			t.Fatal(err)
-		}
-		due, err := store.Due(t.Context(), time.Minute, 10)
-		if err != nil || len(due) != 1 || due[0].Status != status || due[0].Problem != nil || due[0].FinishedAt != nil {
-			t.Fatalf("%+v, %v", due, err)
-		}
-		held.Signup = due[0]
-		err = store.IdentityMade(t.Context(), held.Signup, catalog.Identity{ID: "auth0|1"}, json.RawMessage(`[]`), time.Minute)
-		if err != nil {
-			t.Fatal(err)
-		}
 	}
 }
 

@@ -71,7 +71,7 @@ const (
 // What can be wrong within the catalog.
 const (
 	SignupUnattended    Code = "signup_unattended"
-	SignupParked        Code = "signup_parked"
+	SignupNeedsOperator Code = "signup_needs_operator"
 	SignupWithoutSchool Code = "signup_without_school"
 	UserWithoutTenant   Code = "user_without_tenant"
 	UserWithoutSignup   Code = "user_without_signup"
@@ -215,8 +215,9 @@ var kinds = map[Code]kind{
 	MigrationsOfOthers: {Info, "No run takes them, and none of these files may run there. Where nobody meant that, the first file was changed: " +
 		"bring back what it was. docs/own-schema.md tells more."},
 
-	SignupUnattended:    {Error, "No service works on the catalog, or none gets anywhere: look whether homeroom serve runs, and at its log."},
-	SignupParked:        {Error, "Compare the login at the provider with the sign-up's row, and repair the cause first."},
+	SignupUnattended: {Error, "No service works on the catalog, or none gets anywhere: look whether homeroom serve runs, and at its log."},
+	SignupNeedsOperator: {Error, "Compare the login at the provider with the sign-up's row, and repair the cause first. One that cannot be finished is " +
+		"ended, and its e-mail is free again: homeroom signup resolve with its id and --undo."},
 	SignupWithoutSchool: {Error, "The person was told that the school is ready. Somebody has changed rows by hand: compare with a backup."},
 	UserWithoutTenant:   {Error, "Somebody has changed rows by hand: compare with a backup."},
 	UserWithoutSignup:   {Warning, "It keeps its e-mail from signing up. Somebody has deleted a sign-up's row by hand; if the user is nobody's, delete it too."},

@@ -31,9 +31,10 @@ type Config struct {
 	// Jobs lists the unfinished jobs, CancelJob ends one. Both may be nil.
 	Jobs      func(ctx context.Context) ([]Job, error)
 	CancelJob func(ctx context.Context, id int64) error
-	// Reconcile settles the sign-ups that are due, for repairs of sign-ups. Without it a running service does that, within
-	// seconds.
+	// Reconcile finishes or undoes the sign-ups that are due. Without it a running service does that, within seconds.
 	Reconcile func(ctx context.Context) error
+	// Resume takes a sign-up that needs an operator up again, and fails where its cause is still there. It may be nil.
+	Resume func(ctx context.Context, signup uuid.UUID) error
 	// KeyCheck is the check value of the tenant key ([tenant.KeyCheck]), to be compared with the catalog's. Without it nobody knows
 	// whether the key is the right one.
 	KeyCheck []byte

@@ -195,7 +195,7 @@ func (e *examination) compareLogin(ctx context.Context, listed identity.User) (s
 	if over {
 		e.addLeft(login, signup)
 	}
-	return nil, err // else under way, or parked, or finished since
+	return nil, err // else under way, or an operator's to resolve, or finished since
 }
 
 // listedStranger reports whether the catalog does not know the sign-up of a login, as far as the list tells. A repair asks the

@@ -1,6 +1,7 @@
 package doctor_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"fmt"
@@ -78,7 +79,7 @@ func setup(t *testing.T, spares int, change ...func(*auth0.Config)) *world {
 	w.remember()
 	w.config = doctor.Config{
 		Catalog: w.catalog, Servers: tenant.Servers{"main": w.server}, Identity: w.client, Jobs: w.jobs, CancelJob: w.queue.Cancel,
-		Reconcile: w.service.ReconcileOnce, Tolerate: remarks, Pause: time.Millisecond,
+		Reconcile: w.service.ReconcileOnce, Resume: resumer(w.service), Tolerate: remarks, Pause: time.Millisecond,
 	}
 	w.doctor = w.newDoctor(w.config)
 	return w
@@ -277,5 +278,13 @@ func (w *world) usable(database string) {
 	defer conn.Close(w.Context())
 	if _, err := conn.Exec(w.Context(), "insert into lunch_weeks (starts_on) values ('2026-11-23') on conflict do nothing"); err != nil {
 		w.Fatal(err)
+	}
+}
+
+// resumer takes sign-ups up again, as the command does.
+func resumer(service *signup.Service) func(context.Context, uuid.UUID) error {
+	return func(ctx context.Context, id uuid.UUID) error {
+		resolved, err := service.ResolveFinish(ctx, id, signup.Actor{Name: "homeroom doctor"})
+		return cmp.Or(err, resolved.Cause)
 	}
 }

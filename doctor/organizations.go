@@ -117,8 +117,8 @@ func (e *examination) strays() (strays []identity.Organization) {
 	return strays
 }
 
-// explainedBy are the organizations that are just their school's, and those for which a sign-up is under way or parked: the
-// catalog learns of an organization when its school is ready.
+// explainedBy are the organizations that are just their school's, and those for which a sign-up is under way or needs an
+// operator: the catalog learns of an organization when its school is ready.
 func explainedBy(survey catalog.Survey, all map[string]identity.Organization) map[string]bool {
 	underWay := map[uuid.UUID]bool{} // sign-ups and tenants
 	for id, s := range survey.Signups {

@@ -229,7 +229,7 @@ func TestThoseWhoWait(t *testing.T) {
 	t.Parallel()
 	w := setup(t, 0)
 	verifying, approving := w.newService(verifyFirst), w.newService(withApproval)
-	w.config.Reconcile = verifying.ReconcileOnce
+	w.config.Reconcile, w.config.Resume = verifying.ReconcileOnce, resumer(verifying)
 	w.doctor = w.newDoctor(w.config)
 	run(t, w, []situation{
 		{
@@ -241,11 +241,11 @@ func TestThoseWhoWait(t *testing.T) {
 			},
 		},
 		{
-			name: "and were parked before, without a tenant", unfollowed: true, finds: "signup_parked",
+			name: "and need an operator, without a tenant", unfollowed: true, finds: "signup_needs_operator",
 			make: func(w *world) {
 				id := w.waits(approving, request(), catalog.AwaitingApproval)
 				w.sql("update users set identity_id = null")
-				w.sql(`update signups set status = 'failed', check_at = null, finished_at = now(), problem = '{"code": "needs_operator"}',
+				w.sql(`update signups set status = 'needs_operator', check_at = null, problem = '{"code": "needs_operator"}',
 					steps = '[{"name": "identity", "problem": "needs_operator"}]' where id = $1`, id)
 			},
 		},

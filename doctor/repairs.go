@@ -192,30 +192,21 @@ func (e *examination) releaseIdentity(f Finding, row catalog.Signup) Finding {
 	})
 }
 
-// settle takes a sign-up that nobody looks after to its end, as the reconciler does.
-func (e *examination) settle(f Finding) Finding {
+// reconcile takes a sign-up that nobody looks after to its end, as the reconciler does.
+func (e *examination) reconcile(f Finding) Finding {
 	if e.cfg.Reconcile == nil {
 		return f
 	}
-	return f.repairedBy("settle it, as the reconciler of a running service does", "settle", e.cfg.Reconcile)
+	return f.repairedBy("finish or undo it, as the reconciler of a running service does", "reconcile", e.cfg.Reconcile)
 }
 
-// reopen takes a parked sign-up up again. Every step looks for itself what there is to do, and it is parked again when the
-// cause is still there.
-func (e *examination) reopen(f Finding, s catalog.SurveyedSignup) Finding {
-	return f.repairedBy("take it up again", "reopen "+s.ID.String(), func(ctx context.Context) error {
-		if err := e.cfg.Catalog.Reopen(ctx, s.ID); err != nil || e.cfg.Reconcile == nil {
-			return err
-		}
-		if err := e.cfg.Reconcile(ctx); err != nil {
-			return err
-		}
-		row, err := e.cfg.Catalog.Signup(ctx, s.ID)
-		if err == nil && row.Status == catalog.Failed {
-			return errors.New("it stopped again: the cause is still there")
-		}
-		return err
-	})
+// resume takes a sign-up that needs an operator up again, which does nothing about the cause.
+func (e *examination) resume(f Finding, s catalog.SurveyedSignup) Finding {
+	f = f.next(command("When the cause is repaired, finish it", "signup resolve "+s.ID.String()+" --finish"))
+	if e.cfg.Resume == nil {
+		return f
+	}
+	return f.repairedBy("take it up again", "resume "+s.ID.String(), func(ctx context.Context) error { return e.cfg.Resume(ctx, s.ID) })
 }
 
 // cancelJob ends a job that is about nothing.

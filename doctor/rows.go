@@ -113,10 +113,10 @@ func (e *examination) compareSignup(s catalog.SurveyedSignup) {
 	case s.Unattended:
 		finding.Code = SignupUnattended
 		finding.Detail = fmt.Sprintf("the sign-up is %s, and has been due since %s", s.Status, s.CheckAt.UTC().Format(time.RFC3339))
-		e.add(e.settle(finding))
-	case s.Status == catalog.Failed:
-		finding.Code, finding.Detail = SignupParked, parkedDetail(s)
-		e.add(e.reopen(finding, s))
+		e.add(e.reconcile(finding))
+	case s.Status == catalog.NeedsOperator:
+		finding.Code, finding.Detail = SignupNeedsOperator, stoppedAt(s)
+		e.add(e.resume(finding, s))
 	case s.Status == catalog.SignupReady && s.TenantID != nil && !leaving(e.after.Tenants[*s.TenantID]):
 		u, ok := e.after.Users[s.UserID]
 		if ok && u.Active && u.TenantID == *s.TenantID {
@@ -135,8 +135,8 @@ func (e *examination) compareSignup(s catalog.SurveyedSignup) {
 	}
 }
 
-// parkedDetail tells where a parked sign-up stopped.
-func parkedDetail(s catalog.SurveyedSignup) string {
+// stoppedAt tells where a sign-up stopped that needs an operator.
+func stoppedAt(s catalog.SurveyedSignup) string {
 	var steps []struct{ Name, Problem string }
 	var problem struct{ Code string }
 	_ = json.Unmarshal(s.Steps, &steps) // what cannot be read is left out

@@ -56,11 +56,12 @@ func TestRows(t *testing.T) {
 			},
 		},
 		{
-			name: "a sign-up that was parked, whose cause is gone", finds: "signup_parked",
+			name: "a sign-up that needs an operator, whose cause is gone", finds: "signup_needs_operator",
 			make: func(w *world) {
-				hold(w, "0")
-				w.sql(`update signups set status = 'failed', check_at = null, problem = '{"code": "needs_operator"}',
-					steps = '[{"name": "identity", "problem": "needs_operator"}]' where status = 'pending'`)
+				w.sql(`update signups set status = 'needs_operator', result = null, finished_at = null, problem = '{"code": "needs_operator"}',
+					steps = '[{"name": "identity", "problem": "needs_operator"}]' where status = 'ready'`)
+				w.sql("update tenants set state = 'reserved' where state = 'ready'")
+				w.sql("update users set state = 'pending'")
 			},
 		},
 		{
@@ -132,16 +133,16 @@ func TestRows(t *testing.T) {
 	}
 }
 
-// A parked sign-up whose cause is still there is parked again, and the repair says so.
-func TestAParkedSignupStaysParkedWhileItsCauseIsThere(t *testing.T) {
+// A sign-up whose cause is still there needs an operator again, and the repair says so.
+func TestASignupNeedsAnOperatorWhileItsCauseIsThere(t *testing.T) {
 	t.Parallel()
 	w := setup(t, 0)
 	school := w.school()
-	w.sql(`update signups set status = 'failed', result = null, finished_at = now(), steps = '[{"name": "identity", "problem": "needs_operator"}]'`)
+	w.sql(`update signups set status = 'needs_operator', result = null, finished_at = null, steps = '[{"name": "identity", "problem": "needs_operator"}]'`)
 	w.sql("update tenants set state = 'reserved'")
 	w.sql("update users set state = 'pending'")
 	w.auth0.DeleteAll()
-	report := w.finds("signup_parked")
+	report := w.finds("signup_needs_operator")
 	if detail := report.Findings[0].Detail; !strings.Contains(detail, "step identity") {
 		t.Errorf("it says %q", detail)
 	}
@@ -149,7 +150,7 @@ func TestAParkedSignupStaysParkedWhileItsCauseIsThere(t *testing.T) {
 	if _, err := w.doctor.Fix(t.Context(), report, func(_ doctor.Finding, err error) { failed = err }); err != nil || failed == nil {
 		t.Errorf("the repair says %v, %v", failed, err)
 	}
-	w.finds("signup_parked")
+	w.finds("signup_needs_operator")
 	w.usable(school.School.Database)
 }
 

@@ -72,5 +72,7 @@ func repairTenant(t catalog.SurveyedTenant) Step {
 // repairAll is the command that repairs everything that the doctor has a repair for.
 var repairAll = command("Repair it", "doctor --fix --yes")
 
-// repairs tells whether a step is a command of the doctor's own.
-func (s Step) repairs() bool { return strings.HasPrefix(s.Command, "homeroom doctor --fix") }
+// repairs reports whether a step is a command that does what the doctor's repair does.
+func (s Step) repairs() bool {
+	return strings.HasPrefix(s.Command, "homeroom doctor --fix") || strings.HasPrefix(s.Command, "homeroom signup resolve")
+}

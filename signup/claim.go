@@ -35,7 +35,7 @@ func (s *Service) ensureSpare(ctx context.Context, j *job, named bool) error {
 		case err == nil:
 			return nil
 		case named && errors.Is(err, tenant.ErrInUse):
-			return s.park(ctx, j, err)
+			return s.leaveToOperator(ctx, j, err)
 		case named:
 			j.rebuild = true
 			return nil

@@ -27,7 +27,7 @@ func (s *Service) LookActivation(ctx context.Context, token string) (catalog.Sig
 		return catalog.Signup{}, ErrLinkGone
 	case err != nil:
 		return catalog.Signup{}, s.unavailable(err)
-	case row.Status == catalog.Expired, row.Status == catalog.Failed && row.TenantID == nil, row.Status == catalog.Pending:
+	case row.Status == catalog.Expired, row.Status == catalog.Failed, row.Status == catalog.Pending:
 		return catalog.Signup{}, ErrLinkGone
 	}
 	return row, nil
@@ -52,7 +52,7 @@ func (s *Service) Activate(ctx context.Context, token string, password secret.St
 		return Outcome{}, err
 	}
 	if row.Status != catalog.AwaitingVerification {
-		return s.standing(row)
+		return outcomeOf(row)
 	}
 	if row.IdentityID != nil {
 		return Outcome{}, ErrLoginNeeded
@@ -72,7 +72,7 @@ func (s *Service) ActivateLogin(ctx context.Context, token, login string) (Outco
 		return Outcome{}, ErrOtherLogin
 	}
 	if row.Status != catalog.AwaitingVerification {
-		return s.standing(row)
+		return outcomeOf(row)
 	}
 	return s.confirm(context.WithoutCancel(ctx), row, "")
 }
@@ -96,7 +96,7 @@ func (s *Service) confirm(ctx context.Context, row catalog.Signup, password secr
 	}
 	login.EmailVerified = true
 	killpoint.Here("signup.email_verified")
-	return s.goOn(ctx, row, login)
+	return s.resume(ctx, row, login)
 }
 
 // emailTaken reports whether somebody else is the user of a sign-up's e-mail by now.

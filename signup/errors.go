@@ -37,8 +37,8 @@ var (
 	ErrInProgress = errors.New("this sign-up is in progress")
 	// ErrKeyReused says that the idempotency key was used for another request.
 	ErrKeyReused = errors.New("the idempotency key belongs to another request")
-	// ErrParked says that the sign-up waits for an operator.
-	ErrParked = errors.New("this sign-up needs an operator")
+	// ErrNeedsOperator says that the sign-up needs an operator.
+	ErrNeedsOperator = errors.New("this sign-up needs an operator")
 	// ErrNotProvisioned says that a tenant is not in a state in which it can be provisioned again.
 	ErrNotProvisioned = errors.New("the tenant is being built or deleted")
 	// ErrOtherSchema says that a tenant's schema comes from other migrations than this program has.
@@ -46,6 +46,13 @@ var (
 	// ErrConfirm says that a dangerous wish was not confirmed with the tenant's slug.
 	ErrConfirm = errors.New("the confirmation is not the tenant's slug")
 )
+
+// needsOperatorError is [ErrNeedsOperator] with what the operator must know, and callers need not.
+type needsOperatorError struct{ cause error }
+
+func (e *needsOperatorError) Error() string { return ErrNeedsOperator.Error() + ": " + e.cause.Error() }
+
+func (e *needsOperatorError) Is(target error) bool { return target == ErrNeedsOperator }
 
 // TooManyMails says that an address has been written to as often as it may be for now.
 type TooManyMails struct {

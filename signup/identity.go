@@ -175,7 +175,7 @@ func (s *Service) find(ctx context.Context, signup catalog.Signup) (identity.Use
 }
 
 // identityFailed ends a sign-up whose identity step did not succeed: undone when surely nothing was made, kept for the
-// reconciler when nobody knows, parked when a person must look. It returns what the caller is told.
+// reconciler when nobody knows, left to an operator when a person must look. It returns what the caller is told.
 //
 // A refusal after an attempt whose outcome is unknown ends the sign-up too, since its caller will not come back with the
 // same request, but it says nothing of that attempt, which may have carried another password: so it is expired, and
@@ -185,7 +185,7 @@ func (s *Service) identityFailed(ctx context.Context, j *job, cause error) error
 	problem, answer := "unavailable", identityUnavailable(cause)
 	switch {
 	case errors.Is(cause, errNotOurs):
-		return s.park(ctx, j, cause)
+		return s.leaveToOperator(ctx, j, cause)
 	case identity.OutcomeUnknown(cause):
 		// The provider may still be at it, so nobody decides before the caller is told to come back.
 		j.log.end("outcome_unknown")

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"pgregory.net/rapid"
 
 	"homeroom/catalog"
@@ -300,7 +301,7 @@ func (p *pair) finish(t *rapid.T) {
 // giveUp ends a sign-up without a school.
 func (p *pair) giveUp(t *rapid.T) {
 	ctx, row, steps, problem := t.Context(), *p.anySignup(t), json.RawMessage(`[5]`), json.RawMessage(`{"code":"x"}`)
-	switch rapid.IntRange(0, 3).Draw(t, "way") {
+	switch rapid.IntRange(0, 4).Draw(t, "way") {
 	case 0:
 		same(t, "undo", nil, p.real.Undo(ctx, row, steps, problem), nil, p.simulated.undo(row, steps, problem))
 	case 1:
@@ -310,7 +311,19 @@ func (p *pair) giveUp(t *rapid.T) {
 		same(t, "looked again", nil, p.real.LookedAgain(ctx, row), nil, p.simulated.lookedAgain(row))
 	case 3:
 		if rapid.Bool().Draw(t, "really") {
-			same(t, "park", nil, p.real.Park(ctx, row, steps, problem), nil, p.simulated.park(row, steps, problem))
+			same(t, "needs operator", nil, p.real.NeedsOperator(ctx, row, steps, problem), nil, p.simulated.needsOperator(row, steps, problem))
+		}
+	case 4:
+		lease, resumed := lease.Draw(t, "lease"), catalog.Signup{}
+		err := p.real.InTx(ctx, func(tx pgx.Tx) (err error) {
+			resumed, err = p.real.ResumeTx(ctx, tx, row, lease)
+			return err
+		})
+		simulated, simulatedErr := p.simulated.resume(row, lease)
+		same(t, "resume", resumed, err, simulated, simulatedErr)
+		if err == nil {
+			i := slices.IndexFunc(p.signups, func(s catalog.Signup) bool { return s.ID == row.ID })
+			p.signups[i] = resumed
 		}
 	}
 }

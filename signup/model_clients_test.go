@@ -144,7 +144,7 @@ func (m *machine) answered(c *client, t *task, sent secret.String, outcome signu
 		}
 		m.seen["answer: "+string(outcome.Status)]++
 		c.done = m.quiet && m.shape.verify && m.hasAccount(c.request.Email) // which the mail, or its page, tells
-	case errors.Is(err, signup.ErrParked):
+	case errors.Is(err, signup.ErrNeedsOperator):
 		c.done = true
 		if !m.strange {
 			m.fail("a sign-up of client %d waits for a person: %v", c.number, err)

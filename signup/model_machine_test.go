@@ -245,7 +245,9 @@ func (m *machine) outage() {
 
 // others are operators and strangers, where there are any.
 func (m *machine) others() {
-	switch n := m.choices.next(4); {
+	switch n := m.choices.next(5); {
+	case m.shape.strangers && n == 4:
+		m.resolve()
 	case m.shape.operators && n < 2:
 		m.reprovision(n == 0)
 	case m.shape.strangers && n == 2:

@@ -184,6 +184,60 @@ func (m *machine) reject(id uuid.UUID) {
 	})
 }
 
+// resolve has an operator finish or undo a sign-up that needs one, at times two at once, and at times one that needs none.
+func (m *machine) resolve() {
+	var needing []uuid.UUID
+	for _, s := range m.catalog.signups {
+		if s.Status == catalog.NeedsOperator {
+			needing = append(needing, s.ID)
+		}
+	}
+	if n := len(m.catalog.signups); len(needing) == 0 && n > 0 {
+		needing = append(needing, m.catalog.signups[m.choices.next(n)].ID)
+	}
+	if len(needing) == 0 {
+		m.goOn()
+		return
+	}
+	id, way := needing[m.choices.next(len(needing))], m.choices.next(4)
+	if way != 0 {
+		m.resolveOne(id, "undone")
+	}
+	if way < 2 {
+		m.resolveOne(id, "resumed")
+	}
+}
+
+// resolveOne has an operator decide on a sign-up, and looks at the answer.
+func (m *machine) resolveOne(id uuid.UUID, how string) {
+	p := m.somebody()
+	if p == nil {
+		return
+	}
+	resolve := m.services[p].ResolveUndo
+	if how == "resumed" {
+		resolve = m.services[p].ResolveFinish
+	}
+	before := m.catalog.signup(id).Status
+	m.start(p, m.name(id)+" is "+how, func(ctx context.Context) (any, error) { return resolve(ctx, id, operator) }, func(t *task) {
+		var unavailable *signup.Unavailable
+		status := m.catalog.signup(id).Status
+		switch {
+		case t.err == nil:
+			if m.seen["resolved: "+how]++; how == "undone" && status != catalog.Expired {
+				m.fail("%s was undone, and is %s", m.name(id), status)
+			}
+		case errors.Is(t.err, signup.ErrInProgress), errors.As(t.err, &unavailable), errors.Is(t.err, catalog.ErrIdentityTaken):
+		case errors.Is(t.err, signup.ErrNotWaiting):
+			if before == catalog.NeedsOperator && status == catalog.NeedsOperator {
+				m.fail("%s needs an operator, and was not %s: %v", m.name(id), how, t.err)
+			}
+		default:
+			m.fail("%s, being %s, was answered: %v", m.name(id), how, t.err)
+		}
+	})
+}
+
 // wentOn looks at how a confirmation or an approval was answered.
 func (m *machine) wentOn(id uuid.UUID, how string, outcome signup.Outcome, err error) {
 	var unavailable *signup.Unavailable
@@ -207,7 +261,7 @@ func (m *machine) wentOn(id uuid.UUID, how string, outcome signup.Outcome, err e
 		if !m.emailGone(row.Email) {
 			m.fail("the e-mail of %s is said to be taken, which it is not", m.name(id))
 		}
-	case errors.Is(err, signup.ErrParked) && m.strange:
+	case errors.Is(err, signup.ErrNeedsOperator) && m.strange:
 	default:
 		m.fail("%s, being %s, was answered: %v", m.name(id), how, err)
 	}

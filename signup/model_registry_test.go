@@ -221,9 +221,9 @@ func (r registrySim) givingBack(ctx context.Context, what string, s catalog.Sign
 	})
 }
 
-// Park implements signup.Registry.
-func (r registrySim) Park(ctx context.Context, s catalog.Signup, steps, problem json.RawMessage) error {
-	return r.change(ctx, "park", s.ID, func(rows *rows) error { return rows.park(s, steps, problem) })
+// NeedsOperator implements signup.Registry.
+func (r registrySim) NeedsOperator(ctx context.Context, s catalog.Signup, steps, problem json.RawMessage) error {
+	return r.change(ctx, "needs operator", s.ID, func(rows *rows) error { return rows.needsOperator(s, steps, problem) })
 }
 
 // SlugFree implements signup.Registry.

@@ -42,6 +42,15 @@ func (r registrySim) ExpireTx(ctx context.Context, tx pgx.Tx, like catalog.Signu
 	})
 }
 
+// ResumeTx implements signup.Registry.
+func (r registrySim) ResumeTx(ctx context.Context, tx pgx.Tx, like catalog.Signup, lease time.Duration) (resumed catalog.Signup, err error) {
+	err = r.inTx(ctx, tx, "resume", like.ID, func(rows *rows) (err error) {
+		resumed, err = rows.resume(like, lease)
+		return err
+	})
+	return resumed, err
+}
+
 // EmitTx implements signup.Registry.
 func (r registrySim) EmitTx(ctx context.Context, tx pgx.Tx, event catalog.OutboxEvent) error {
 	return r.inTx(ctx, tx, "emit "+event.Type, uuid.Nil, func(rows *rows) error {

@@ -39,6 +39,7 @@ func (m *machine) comeToRest() {
 	}
 	m.tidyUp()
 	m.inOrder()
+	m.resolveAll()
 	for range 4 {
 		if len(m.problems) > 0 {
 			return
@@ -56,6 +57,27 @@ func (m *machine) comeToRest() {
 	m.inOrder()
 	m.allAnswered()
 	m.stockFull()
+}
+
+// resolveAll has an operator undo every sign-up that needs one, or try to finish it first.
+func (m *machine) resolveAll() {
+	for _, s := range slices.Clone(m.catalog.signups) {
+		if s.Status != catalog.NeedsOperator {
+			continue
+		}
+		if m.diligent {
+			m.resolveOne(s.ID, "resumed")
+			m.tidyUp()
+		}
+		if m.catalog.signup(s.ID).Status == catalog.NeedsOperator {
+			m.resolveOne(s.ID, "undone")
+			m.tidyUp()
+		}
+		now := m.catalog.signup(s.ID)
+		if now.Status != catalog.SignupReady && (now.TenantID != nil || m.catalog.user(s.UserID) != nil || now.Status == catalog.NeedsOperator) {
+			m.fail("%s was resolved, and is %s", m.name(s.ID), now.Status)
+		}
+	}
 }
 
 // insist has a client try again, and confirm what there is to confirm.
@@ -223,12 +245,13 @@ func isRejected(err error) bool {
 // inOrder looks at all three systems, which must tell the same story now that nothing happens any more.
 func (m *machine) inOrder() {
 	for _, s := range m.catalog.signups {
-		parked := s.Status == catalog.Failed && s.TenantID != nil
+		ended := s.Status == catalog.SignupReady || s.Status == catalog.Failed || s.Status == catalog.Expired
 		switch {
-		case s.Status != catalog.SignupReady && s.Status != catalog.Failed && s.Status != catalog.Expired, s.CheckAt != nil:
+		case s.Status == catalog.NeedsOperator && m.strange: // as it should be
+		case !ended, s.CheckAt != nil:
 			m.fail("%s is unfinished: %s", m.name(s.ID), s.Status)
-		case parked && !m.strange:
-			m.fail("%s waits for a person", m.name(s.ID))
+		case s.Status != catalog.SignupReady && s.TenantID != nil:
+			m.fail("%s has ended, and keeps %s", m.name(s.ID), m.name(*s.TenantID))
 		case s.Status == catalog.SignupReady:
 			m.wholeSchool(s)
 		}

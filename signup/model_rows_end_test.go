@@ -49,7 +49,7 @@ func (r *rows) freeTenant(id *uuid.UUID) {
 }
 
 func (r *rows) expire(like catalog.Signup, steps, problem json.RawMessage, delay time.Duration) error {
-	row := r.held(like, catalog.Pending, catalog.AwaitingVerification, catalog.AwaitingApproval)
+	row := r.held(like, catalog.Pending, catalog.AwaitingVerification, catalog.AwaitingApproval, catalog.NeedsOperator)
 	if row == nil {
 		return catalog.ErrStateChanged
 	}
@@ -57,6 +57,9 @@ func (r *rows) expire(like catalog.Signup, steps, problem json.RawMessage, delay
 	if row.TenantID != nil && row.Kind == catalog.School {
 		if t := r.tenant(*row.TenantID); t != nil {
 			t.Slug = "expired-" + row.ID.String()
+			if row.Status == catalog.NeedsOperator {
+				r.withdrawn(t.ID)
+			}
 		}
 	}
 	row.Status, row.Steps, row.Problem, row.CheckAt, row.FinishedAt = catalog.Expired, steps, problem, in(delay), in(0)
@@ -69,18 +72,57 @@ func (r *rows) lookedAgain(like catalog.Signup) error {
 	if row == nil {
 		return catalog.ErrStateChanged
 	}
-	r.freeTenant(row.TenantID)
+	if t := r.tenantOf(row); t != nil && t.State == catalog.Building {
+		t.Name, t.Slug = "", ""
+	} else {
+		r.freeTenant(row.TenantID)
+	}
 	row.CheckAt, row.TenantID = nil, nil
 	return nil
 }
 
-func (r *rows) park(like catalog.Signup, steps, problem json.RawMessage) error {
+func (r *rows) tenantOf(row *catalog.Signup) *catalog.Tenant {
+	if row.TenantID == nil {
+		return nil
+	}
+	return r.tenant(*row.TenantID)
+}
+
+// withdrawn notes that no school is given the tenant any more.
+func (r *rows) withdrawn(id uuid.UUID) {
+	if r.unclaimable == nil {
+		r.unclaimable = map[uuid.UUID]bool{}
+	}
+	r.unclaimable[id] = true
+}
+
+func (r *rows) needsOperator(like catalog.Signup, steps, problem json.RawMessage) error {
 	row := r.held(like)
 	if row == nil {
 		return catalog.ErrStateChanged
 	}
-	row.Status, row.Steps, row.Problem, row.CheckAt, row.FinishedAt = catalog.Failed, steps, problem, nil, in(0)
+	row.Status, row.Steps, row.Problem, row.CheckAt = catalog.NeedsOperator, steps, problem, nil
 	return nil
+}
+
+func (r *rows) resume(like catalog.Signup, lease time.Duration) (catalog.Signup, error) {
+	row := r.held(like, catalog.NeedsOperator)
+	if row == nil || r.user(like.UserID) == nil {
+		return catalog.Signup{}, catalog.ErrStateChanged
+	}
+	taken := row.IdentityID != nil && slices.ContainsFunc(r.signups, func(s catalog.Signup) bool {
+		return s.ID != row.ID && s.CheckAt != nil && s.IdentityID != nil && *s.IdentityID == *row.IdentityID
+	})
+	if taken {
+		return catalog.Signup{}, catalog.ErrIdentityTaken
+	}
+	row.Status = catalog.Pending
+	if row.IdentityID == nil && row.TenantID != nil && r.user(like.UserID).IdentityID != "" {
+		row.Status = catalog.Provisioning
+	}
+	row.Problem, row.CheckAt = nil, in(lease)
+	row.LeaseEpoch++
+	return *row, nil
 }
 
 func (r *rows) findTenant(idSlugOrDatabase string) (catalog.Tenant, error) {

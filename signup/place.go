@@ -65,7 +65,8 @@ func (j *job) enrolment(login identity.User) identity.Enrolment {
 }
 
 // withdraw takes back the place of a login that somebody has removed at the provider, so that no organization stays
-// without its owner. A sign-up of which it fails is not parked yet: nobody would come back to it.
+// without its owner. A sign-up of which it fails is not left to an operator yet:
+// nobody would come back to it.
 func (s *Service) withdraw(ctx context.Context, j *job, login identity.User) error {
 	enroller, ok := identity.EnrollerOf(s.cfg.Identity)
 	if !ok || j.signup.Kind != catalog.School {

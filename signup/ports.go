@@ -48,7 +48,8 @@ type signupRows interface {
 	Undo(ctx context.Context, signup catalog.Signup, steps, problem json.RawMessage) error
 	Expire(ctx context.Context, signup catalog.Signup, steps, problem json.RawMessage, delay time.Duration) error
 	LookedAgain(ctx context.Context, signup catalog.Signup) error
-	Park(ctx context.Context, signup catalog.Signup, steps, problem json.RawMessage) error
+	NeedsOperator(ctx context.Context, signup catalog.Signup, steps, problem json.RawMessage) error
+	ResumeTx(ctx context.Context, tx pgx.Tx, signup catalog.Signup, lease time.Duration) (catalog.Signup, error)
 }
 
 // waitingRows are what the registry does with sign-ups that wait for a person.

@@ -12,7 +12,7 @@ import (
 	"homeroom/internal/killpoint"
 )
 
-// atOnce is how many sign-ups a process settles at the same time.
+// atOnce is how many sign-ups a process reconciles at the same time.
 const atOnce = 4
 
 var (
@@ -48,7 +48,7 @@ func (s *Service) Reconcile(ctx context.Context) error {
 	}
 }
 
-// ReconcileOnce settles all sign-ups that are due now.
+// ReconcileOnce finishes or undoes all sign-ups that are due now.
 func (s *Service) ReconcileOnce(ctx context.Context) error {
 	if err := s.MarkTenants(ctx); err != nil {
 		s.cfg.Logger.Warn("mark databases as in use", "cause", err)
@@ -61,7 +61,7 @@ func (s *Service) ReconcileOnce(ctx context.Context) error {
 		var group errgroup.Group
 		for _, row := range due {
 			group.Go(func() error {
-				s.settle(ctx, row)
+				_ = s.reconcileSignup(ctx, row) // it has logged what went wrong
 				return nil
 			})
 		}
@@ -69,91 +69,93 @@ func (s *Service) ReconcileOnce(ctx context.Context) error {
 	}
 }
 
-// settle goes on with a sign-up that this worker has just taken over, without its password: forward when the identity
-// exists, back when it does not. Whatever fails is logged, and tried again when the lease ends.
-func (s *Service) settle(ctx context.Context, row catalog.Signup) {
+// reconcileSignup goes on with a sign-up that this worker has just taken over, without its password: forward when the identity
+// exists, back when it does not. Whatever fails is logged, and tried again when the lease ends; the error says why the sign-up
+// is not where it leads.
+func (s *Service) reconcileSignup(ctx context.Context, row catalog.Signup) error {
 	killpoint.Here("reconcile.taken_over")
 	switch row.Status {
 	case catalog.Expired:
-		s.lookAgain(ctx, row)
-		return
+		return s.lookAgain(ctx, row)
 	case catalog.AwaitingVerification, catalog.AwaitingApproval:
-		s.giveUp(ctx, row)
-		return
+		s.expireWaiting(ctx, row)
+		return nil
 	}
 	j, err := s.load(ctx, row)
 	if err != nil {
 		s.cfg.Logger.Error("load a sign-up", "signup", row.ID, "cause", err)
-		return
+		return err
 	}
 	j.log.begin(stepIdentity, row.LeaseEpoch)
-	login, err := s.settleIdentity(ctx, j)
+	login, err := s.existingLogin(ctx, j)
 	switch {
 	case err == nil:
 		j.log.end("")
-		s.settleForward(ctx, j, login)
+		return s.resumeForward(ctx, j, login)
 	case errors.Is(err, errNotOurs):
-		_ = s.park(ctx, j, err)
+		return s.leaveToOperator(ctx, j, err)
 	case errors.Is(err, identity.ErrNotFound) && row.Status == catalog.Pending:
 		j.log.end("expired")
 		s.cfg.Logger.Info("undoing a sign-up whose worker died before the identity was made", "signup", row.ID)
-		err = s.cfg.Catalog.Expire(ctx, row, j.log.json(), problemJSON("expired"), firstLook)
+		expired := s.cfg.Catalog.Expire(ctx, row, j.log.json(), problemJSON("expired"), firstLook)
 		killpoint.Here("reconcile.expired")
-		s.warn("undo a sign-up", row, err)
+		s.warn("undo a sign-up", row, expired)
 	case errors.Is(err, identity.ErrNotFound):
-		if err = s.withdraw(ctx, j, identity.User{ID: s.knownIdentity(ctx, row), OurID: row.UserID}); err != nil {
-			s.settleLater(ctx, j, err)
-			return
+		if err = s.withdraw(ctx, j, identity.User{ID: s.knownIdentity(ctx, row), OurID: row.UserID}); err == nil {
+			return s.leaveToOperator(ctx, j, errLoginGone)
 		}
-		_ = s.park(ctx, j, errLoginGone)
+		s.retryLater(ctx, j, err)
 	default:
-		s.settleLater(ctx, j, err)
+		s.retryLater(ctx, j, err)
 	}
+	return err
 }
 
-// settleLater gives a sign-up back of which the provider could not be asked.
-func (s *Service) settleLater(ctx context.Context, j *job, cause error) {
+// retryLater gives a sign-up back of which the provider could not be asked.
+func (s *Service) retryLater(ctx context.Context, j *job, cause error) {
 	j.log.end("unavailable")
-	s.cfg.Logger.Warn("cannot settle a sign-up with the identity provider", "signup", j.signup.ID, "cause", cause)
+	s.cfg.Logger.Warn("cannot ask the identity provider about a sign-up", "signup", j.signup.ID, "cause", cause)
 	delay := max(identity.RetryAfter(cause), min(time.Second<<min(j.signup.LeaseEpoch, 5), 30*time.Second))
 	s.warn("give back a sign-up", j.signup, s.cfg.Catalog.RetryLater(ctx, j.signup, j.log.json(), delay))
 }
 
-// settleForward finishes a sign-up whose identity exists.
-func (s *Service) settleForward(ctx context.Context, j *job, login identity.User) {
+// resumeForward finishes a sign-up whose identity exists.
+func (s *Service) resumeForward(ctx context.Context, j *job, login identity.User) error {
 	s.cfg.Logger.Info("finishing a sign-up whose worker died", "signup", j.signup.ID)
 	if gate := s.gate(j.signup, login.EmailVerified); gate != "" {
 		_, err := s.wait(ctx, j, login, gate)
 		s.warn("let a sign-up wait", j.signup, err)
-		return
+		return err
 	}
 	if j.signup.TenantID == nil {
 		if err := s.admit(ctx, j); err != nil {
 			s.warn("give a sign-up its tenant", j.signup, err)
-			return // the lease ends, and it is due again
+			return err // the lease ends, and it is due again
 		}
 	}
-	if err := s.ensureSpare(ctx, j, true); err != nil {
-		return
+	err := s.ensureSpare(ctx, j, true)
+	if err != nil {
+		return err
 	}
 	if j.mustBuild() || s.needsPlace(j, login) {
 		s.beginRest(j, login)
 		known := catalog.Identity{ID: login.ID, EmailVerified: login.EmailVerified}
 		if err := s.cfg.Catalog.IdentityMade(ctx, j.signup, known, j.log.json(), s.cfg.Lease); err != nil {
 			s.warn("record the identity of a sign-up", j.signup, err)
-			return
+			return err
 		}
 		killpoint.Here("reconcile.identity_recorded")
-		s.provision(ctx, j, login)
+		_, err = s.provision(ctx, j, login)
 	} else {
-		_, err := s.finish(ctx, j, login, identity.Place{}, catalog.Health{Version: j.tenant.SchemaVersion})
+		_, err = s.finish(ctx, j, login, identity.Place{}, catalog.Health{Version: j.tenant.SchemaVersion})
 		s.warn("finish a sign-up", j.signup, err)
 	}
 	s.wakeKeeper(j.tenant.Server)
+	return err
 }
 
-// settleIdentity finds the login of a sign-up, or takes it on where that may not have happened yet.
-func (s *Service) settleIdentity(ctx context.Context, j *job) (identity.User, error) {
+// existingLogin finds the login of a sign-up, or takes it on where that may not have happened yet.
+func (s *Service) existingLogin(ctx context.Context, j *job) (identity.User, error) {
 	if j.signup.IdentityID != nil && j.signup.Status == catalog.Pending {
 		return s.adoptIdentity(ctx, j)
 	}
@@ -167,34 +169,51 @@ func (s *Service) knownIdentity(ctx context.Context, row catalog.Signup) string 
 	return user.IdentityID
 }
 
-// giveUp ends a sign-up that has waited for too long. Its login goes away with the next look.
-func (s *Service) giveUp(ctx context.Context, row catalog.Signup) {
+// expireWaiting ends a sign-up that has waited for too long. Its login goes away with the next look.
+func (s *Service) expireWaiting(ctx context.Context, row catalog.Signup) {
 	steps := readLog(row.Steps)
 	s.cfg.Logger.Info("ending a sign-up that has waited for too long", "signup", row.ID, "status", row.Status)
 	s.warn("end a sign-up that waits", row, s.cfg.Catalog.Expire(ctx, row, steps.json(), problemJSON("expired"), 0))
-	killpoint.Here("reconcile.given_up")
+	killpoint.Here("reconcile.expired_waiting")
 }
 
-// lookAgain removes an identity that appeared after its sign-up had expired. It carries our sign-up's id, so it is ours.
-func (s *Service) lookAgain(ctx context.Context, row catalog.Signup) {
-	_, err := s.lookupOwn(ctx, row)
+// lookAgain removes what a sign-up that has expired has at the provider, or what appeared there since. It carries our sign-up's
+// id, so it is ours.
+func (s *Service) lookAgain(ctx context.Context, row catalog.Signup) error {
+	login, err := s.lookupOwn(ctx, row)
 	if err == nil {
-		s.cfg.Logger.Warn("removing an identity that appeared after its sign-up had expired", "signup", row.ID)
-		err = s.removeIdentity(ctx, row)
+		s.cfg.Logger.Warn("removing the identity of a sign-up that has expired", "signup", row.ID)
+		if err = s.withdrawExpired(ctx, row, login); err == nil {
+			err = s.removeIdentity(ctx, row)
+		}
 		killpoint.Here("reconcile.identity_removed")
 	}
 	if err != nil && !errors.Is(err, identity.ErrNotFound) && !errors.Is(err, errNotOurs) {
 		s.warn("look again at an expired sign-up", row, err)
-		return // the lease ends, and it is due again
+		return err // the lease ends, and it is due again
 	}
 	now := row.CheckAt.Add(-s.cfg.Lease) // by the catalog's clock, as of when we took it over
 	// Where one has been removed too: another request, sent before, may still make it again.
 	if age := now.Sub(*row.FinishedAt); age < lastLook {
 		s.warn("give back an expired sign-up", row, s.cfg.Catalog.RetryLater(ctx, row, row.Steps, max(age, firstLook)))
-		return
+		return nil
 	}
 	s.warn("close an expired sign-up", row, s.cfg.Catalog.LookedAgain(ctx, row))
 	killpoint.Here("reconcile.closed")
+	return nil
+}
+
+// withdrawExpired takes back the place that the login of an expired sign-up has at its school: one that an operator has undone
+// may have come that far.
+func (s *Service) withdrawExpired(ctx context.Context, row catalog.Signup, login identity.User) error {
+	if row.TenantID == nil {
+		return nil
+	}
+	t, err := s.cfg.Catalog.TenantByID(ctx, *row.TenantID)
+	if err != nil {
+		return err
+	}
+	return s.withdraw(ctx, &job{signup: row, tenant: t, role: identity.RoleOwner}, login)
 }
 
 // warn logs an error of a write that the reconciler will do again. One that somebody else was faster with is none.

@@ -91,15 +91,15 @@ func (s *Service) run(ctx context.Context, req Request, j *job, probe bool) (Out
 // mustBuild reports whether the tenant's database must be made, or be made sure of: it is no claimed spare.
 func (j *job) mustBuild() bool { return j.tenant.State == catalog.Building || j.rebuild }
 
-// park leaves a sign-up to a person.
-func (s *Service) park(ctx context.Context, j *job, cause error) error {
-	s.cfg.Logger.Error("a sign-up needs a person to look", "signup", j.signup.ID, "cause", cause)
+// leaveToOperator leaves a sign-up to a person, and returns why.
+func (s *Service) leaveToOperator(ctx context.Context, j *job, cause error) error {
+	s.cfg.Logger.Error("a sign-up needs an operator: homeroom signup resolve", "signup", j.signup.ID, "cause", cause)
 	j.log.end("needs_operator")
-	if err := s.cfg.Catalog.Park(ctx, j.signup, j.log.json(), problemJSON("needs_operator")); err != nil {
-		s.cfg.Logger.Error("park a sign-up", "signup", j.signup.ID, "cause", err)
+	if err := s.cfg.Catalog.NeedsOperator(ctx, j.signup, j.log.json(), problemJSON("needs_operator")); err != nil {
+		s.cfg.Logger.Error("leave a sign-up to an operator", "signup", j.signup.ID, "cause", err)
 	}
-	killpoint.Here("signup.parked")
-	return ErrParked
+	killpoint.Here("signup.needs_operator")
+	return &needsOperatorError{cause}
 }
 
 func problemJSON(code string) json.RawMessage {
@@ -130,7 +130,7 @@ func (s *Service) finish(ctx context.Context, j *job, login identity.User, place
 			return &result, nil
 		}
 		if errors.Is(err, catalog.ErrStateChanged) {
-			outcome, err := s.takenOver(ctx, j)
+			outcome, err := s.lostLease(ctx, j)
 			return outcome.Result, err
 		}
 		if attempt == 3 || wait.For(ctx, time.Duration(attempt)*300*time.Millisecond) != nil {
@@ -139,10 +139,10 @@ func (s *Service) finish(ctx context.Context, j *job, login identity.User, place
 	}
 }
 
-// takenOver answers when the row is no longer ours: finished, or being finished, by whoever took it over or by our own
+// lostLease answers when the row is no longer ours: finished, or being finished, by whoever took it over or by our own
 // commit whose answer was lost; or expired, because we were away for longer than the lease. The identity that we made
 // after that has no school, and goes away.
-func (s *Service) takenOver(ctx context.Context, j *job) (Outcome, error) {
+func (s *Service) lostLease(ctx context.Context, j *job) (Outcome, error) {
 	row, err := s.cfg.Catalog.Signup(ctx, j.signup.ID)
 	if err != nil {
 		return Outcome{}, s.unavailable(err)
@@ -151,8 +151,8 @@ func (s *Service) takenOver(ctx context.Context, j *job) (Outcome, error) {
 	case row.Status == catalog.SignupReady:
 		result, err := stored(row)
 		return Outcome{SignupID: row.ID, Status: row.Status, Result: result}, err
-	case row.Status == catalog.Failed && row.TenantID != nil:
-		return Outcome{}, ErrParked
+	case row.Status == catalog.NeedsOperator:
+		return Outcome{}, ErrNeedsOperator
 	case row.Status == catalog.Expired, row.Status == catalog.Failed:
 		if _, err := s.lookupOwn(ctx, row); err == nil {
 			err = s.removeIdentity(ctx, row)
@@ -171,7 +171,7 @@ func (s *Service) complete(ctx context.Context, j *job, login identity.User, asy
 	known := catalog.Identity{ID: login.ID, EmailVerified: login.EmailVerified}
 	err := s.cfg.Catalog.IdentityMade(ctx, j.signup, known, j.log.json(), s.cfg.Lease)
 	if errors.Is(err, catalog.ErrStateChanged) {
-		return s.takenOver(ctx, j)
+		return s.lostLease(ctx, j)
 	}
 	if err != nil {
 		return Outcome{}, s.unavailable(err)
@@ -180,7 +180,7 @@ func (s *Service) complete(ctx context.Context, j *job, login identity.User, asy
 	done := make(chan Outcome, 1)
 	go func() {
 		outcome := Outcome{SignupID: j.signup.ID, Status: catalog.Provisioning}
-		if result := s.provision(ctx, j, login); result != nil {
+		if result, err := s.provision(ctx, j, login); err == nil {
 			outcome.Status, outcome.Result = catalog.SignupReady, result
 		}
 		s.wakeKeeper(j.tenant.Server)
@@ -198,18 +198,16 @@ func (s *Service) complete(ctx context.Context, j *job, login identity.User, asy
 	return Outcome{SignupID: j.signup.ID, Status: catalog.Provisioning}, nil
 }
 
-// provision makes the database and finishes. Without a result the sign-up is given back, to be taken up again later, or
-// parked.
-func (s *Service) provision(ctx context.Context, j *job, login identity.User) *Result {
+// provision makes the database and finishes. Where it fails, the sign-up has been given back, to be taken up again later, or
+// left to an operator; the error, which it has logged, says why.
+func (s *Service) provision(ctx context.Context, j *job, login identity.User) (*Result, error) {
 	place, health, err := s.ensureRest(ctx, j, login)
 	if errors.Is(err, tenant.ErrUnmanaged) || errors.Is(err, tenant.ErrInvalid) {
-		_ = s.park(ctx, j, err)
-		return nil
+		return nil, s.leaveToOperator(ctx, j, err)
 	}
 	if errors.Is(err, identity.ErrNotFound) {
 		if err = s.withdraw(ctx, j, login); err == nil {
-			_ = s.park(ctx, j, errLoginGone)
-			return nil
+			return nil, s.leaveToOperator(ctx, j, errLoginGone)
 		}
 	}
 	var result *Result
@@ -227,10 +225,10 @@ func (s *Service) provision(ctx context.Context, j *job, login identity.User) *R
 		}
 		killpoint.Here("signup.rested")
 	}
-	return result
+	return result, err
 }
 
-// errLoginGone is why a sign-up is parked whose login somebody has removed.
+// errLoginGone is why a sign-up needs an operator whose login somebody has removed.
 var errLoginGone = errors.New("its identity has been removed at the provider while the school was being made")
 
 // beginRest notes the first of the steps that are left.

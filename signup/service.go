@@ -218,7 +218,7 @@ func (s *Service) Begin(ctx context.Context, req Request) (Outcome, error) {
 	if plan.gate == catalog.AwaitingVerification {
 		return s.beginUnconfirmed(ctx, req, plan)
 	}
-	// A conflict with a sign-up that died settles that one, and leaves the way free at most once for the key and once for
+	// A conflict with a sign-up that died resolves that one, and leaves the way free at most once for the key and once for
 	// the e-mail.
 	for range 3 {
 		held, log, err := s.reserve(ctx, req, plan)
@@ -322,8 +322,8 @@ func (s *Service) repeatKey(ctx context.Context, req Request, row catalog.Signup
 		return Outcome{SignupID: row.ID, Status: row.Status, Result: result}, err
 	case catalog.Provisioning, catalog.AwaitingVerification, catalog.AwaitingApproval:
 		return Outcome{SignupID: row.ID, Status: row.Status}, nil
-	case catalog.Failed: // parked: one that was refused has given its key back
-		return Outcome{}, ErrParked
+	case catalog.NeedsOperator:
+		return Outcome{}, ErrNeedsOperator
 	}
 	row, err := s.cfg.Catalog.TakeOver(ctx, row.ID, s.cfg.Lease)
 	if errors.Is(err, catalog.ErrStateChanged) {
@@ -342,7 +342,7 @@ func (s *Service) repeatKey(ctx context.Context, req Request, row catalog.Signup
 	return outcome, err
 }
 
-// repeatEmail answers a request whose e-mail is known. One that belongs to a sign-up whose worker died is settled here
+// repeatEmail answers a request whose e-mail is known. One that belongs to a sign-up whose worker died is reconciled here
 // and now, so that nobody waits for the reconciler to free an address.
 func (s *Service) repeatEmail(ctx context.Context, req Request) (Outcome, bool, error) {
 	if req.Login != nil {
@@ -361,13 +361,13 @@ func (s *Service) repeatEmail(ctx context.Context, req Request) (Outcome, bool, 
 		return Outcome{}, false, s.unavailable(err)
 	}
 	row, err := s.cfg.Catalog.SignupByUser(ctx, user.ID)
-	if err == nil && (row.Status == catalog.Expired || row.Status == catalog.Failed && row.TenantID == nil) {
+	if err == nil && (row.Status == catalog.Expired || row.Status == catalog.Failed) {
 		return Outcome{}, true, nil // just undone
 	}
 	if err == nil && row.Status == catalog.Pending {
 		row, err = s.cfg.Catalog.TakeOver(ctx, row.ID, s.cfg.Lease)
 		if err == nil {
-			s.settle(context.WithoutCancel(ctx), row)
+			_ = s.reconcileSignup(context.WithoutCancel(ctx), row) // it has logged what went wrong
 			return Outcome{}, true, nil
 		}
 	}

@@ -23,7 +23,7 @@ func (s *Service) wait(ctx context.Context, j *job, login identity.User, gate ca
 	err := s.cfg.Catalog.Wait(ctx, j.signup, catalog.Identity{ID: login.ID, EmailVerified: login.EmailVerified}, gate,
 		j.log.json(), s.cfg.Patience)
 	if errors.Is(err, catalog.ErrStateChanged) {
-		return s.takenOver(ctx, j)
+		return s.lostLease(ctx, j)
 	}
 	if errors.Is(err, catalog.ErrEmailTaken) { // confirmed by another sign-up, just now
 		return Outcome{}, ErrEmailExists
@@ -91,7 +91,7 @@ func (s *Service) Approve(ctx context.Context, id uuid.UUID, by Actor) (Outcome,
 	if err != nil {
 		return Outcome{}, s.unavailable(err)
 	}
-	outcome, err := s.goOn(ctx, row, login)
+	outcome, err := s.resume(ctx, row, login)
 	if errors.Is(err, ErrLinkGone) {
 		err = ErrNotWaiting // it has just expired, or was rejected
 	}
@@ -132,11 +132,11 @@ func (s *Service) Reject(ctx context.Context, id uuid.UUID, by Actor) error {
 	return s.unavailable(err)
 }
 
-// goOn takes a sign-up past the gate at which it has waited: to the next, or to its school.
-func (s *Service) goOn(ctx context.Context, row catalog.Signup, login identity.User) (Outcome, error) {
+// resume takes a sign-up past the gate at which it has waited: to the next, or to its school.
+func (s *Service) resume(ctx context.Context, row catalog.Signup, login identity.User) (Outcome, error) {
 	j, err := s.load(ctx, row)
 	if errors.Is(err, catalog.ErrNotFound) { // its user has gone: it has just expired
-		return s.standingNow(ctx, row)
+		return s.currentOutcome(ctx, row)
 	}
 	if err != nil {
 		return Outcome{}, s.unavailable(err)
@@ -147,7 +147,7 @@ func (s *Service) goOn(ctx context.Context, row catalog.Signup, login identity.U
 	}
 	err = s.admit(ctx, j)
 	if errors.Is(err, catalog.ErrStateChanged) { // somebody else was faster, or it has just expired
-		return s.standingNow(ctx, row)
+		return s.currentOutcome(ctx, row)
 	}
 	if errors.Is(err, catalog.ErrEmailTaken) { // confirmed by another sign-up, just now
 		return Outcome{}, ErrEmailExists
@@ -159,8 +159,8 @@ func (s *Service) goOn(ctx context.Context, row catalog.Signup, login identity.U
 	return s.complete(ctx, j, login, false)
 }
 
-// standingNow is how a sign-up stands that somebody else has changed. One that waits as before is being ended.
-func (s *Service) standingNow(ctx context.Context, before catalog.Signup) (Outcome, error) {
+// currentOutcome is how a sign-up stands that somebody else has changed. One that waits as before is being ended.
+func (s *Service) currentOutcome(ctx context.Context, before catalog.Signup) (Outcome, error) {
 	row, err := s.cfg.Catalog.Signup(ctx, before.ID)
 	if err != nil {
 		return Outcome{}, s.unavailable(err)
@@ -168,19 +168,19 @@ func (s *Service) standingNow(ctx context.Context, before catalog.Signup) (Outco
 	if row.Status == before.Status {
 		return Outcome{}, ErrInProgress
 	}
-	return s.standing(row)
+	return outcomeOf(row)
 }
 
-// standing is how a sign-up stands whose gate has been passed before.
-func (s *Service) standing(row catalog.Signup) (Outcome, error) {
+// outcomeOf is how a sign-up stands whose gate has been passed before.
+func outcomeOf(row catalog.Signup) (Outcome, error) {
 	switch row.Status {
 	case catalog.SignupReady:
 		result, err := stored(row)
 		return Outcome{SignupID: row.ID, Status: row.Status, Result: result}, err
-	case catalog.Expired:
+	case catalog.Expired, catalog.Failed:
 		return Outcome{}, ErrLinkGone
-	case catalog.Failed:
-		return Outcome{}, ErrParked
+	case catalog.NeedsOperator:
+		return Outcome{}, ErrNeedsOperator
 	}
 	return Outcome{SignupID: row.ID, Status: row.Status}, nil
 }

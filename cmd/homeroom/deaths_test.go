@@ -111,21 +111,47 @@ func (w *world) rewrite(t *testing.T, s school, signup string) {
 	}
 }
 
-// parked: the sign-up waits for a person, with everything it has. The person corrects the identity, and gives it back.
-func parked(t *testing.T, w *world, _ *process, s school) {
+// stopped waits for the sign-up to need an operator, with everything it has, and then has its identity corrected.
+func (w *world) stopped(t *testing.T, s school) (id uuid.UUID) {
 	t.Helper()
-	var id uuid.UUID
-	err := w.pool.QueryRow(t.Context(), `
-		select signups.id
-		from signups
-		join users on users.id = user_id
-		join tenants on tenants.id = signups.tenant_id
-		where signups.email = $1 and status = 'failed' and check_at is null and tenants.state = 'reserved'`, s.Email).Scan(&id)
-	if err != nil {
-		t.Fatalf("find the parked sign-up: %v", err)
-	}
+	eventually(t, "the sign-up that needs an operator", func() (bool, error) {
+		err := w.pool.QueryRow(t.Context(), `
+			select signups.id
+			from signups
+			join users on users.id = user_id
+			join tenants on tenants.id = signups.tenant_id
+			where signups.email = $1 and status = 'needs_operator' and check_at is null and tenants.state = 'reserved'`, s.Email).Scan(&id)
+		return err == nil, err
+	})
 	w.rewrite(t, s, id.String())
-	w.exec(t, "update signups set status = 'pending', check_at = now(), finished_at = null, problem = null where id = $1", id)
+	return id
+}
+
+// corrected: an operator finishes the sign-up.
+func corrected(t *testing.T, w *world, _ *process, s school) {
+	t.Helper()
+	id := w.stopped(t, s).String()
+	for range 2 { // the second time there is nothing left to do
+		if code, out, errs := w.homeroom(t, "signup", "resolve", id, "--finish"); code != exitOK || !strings.HasPrefix(out, "Finished: ") {
+			t.Fatalf("exit code %d: %s%s", code, out, errs)
+		}
+	}
+}
+
+// resolves: the operator's command dies, with the service that was there.
+func resolves(way string) func(*testing.T, *world, *process, school) {
+	return func(t *testing.T, w *world, victim *process, s school) {
+		t.Helper()
+		id := w.stopped(t, s).String()
+		var at string
+		for _, variable := range victim.cmd.Env {
+			if strings.HasPrefix(variable, "HOMEROOM_KILL_AT=") {
+				at = variable
+			}
+		}
+		w.run(t, []string{"signup", "resolve", id, way}, at).waitDead(t)
+		victim.kill()
+	}
 }
 
 // expiredMeanwhile: another process decides that the sign-up is over while this one is still making its identity.

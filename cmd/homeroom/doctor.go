@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,11 +10,13 @@ import (
 	"os"
 	"strings"
 
+	"github.com/google/uuid"
 	"golang.org/x/term"
 
 	"homeroom/catalog"
 	"homeroom/doctor"
 	"homeroom/internal/jobs"
+	"homeroom/signup"
 	"homeroom/tenant"
 )
 
@@ -127,15 +130,23 @@ func (a *app) doctor(actor string) (*doctor.Doctor, error) {
 	}
 	cfg := doctor.Config{
 		Catalog: a.catalog, Servers: a.servers, Identity: a.identity, Jobs: a.unfinishedJobs, CancelJob: queue.Cancel,
-		Reconcile: a.signup.ReconcileOnce, KeyCheck: tenant.KeyCheck(a.cfg.TenantKey), Spares: a.cfg.Spares, Actor: actor, Logger: a.logger,
+		Reconcile: a.signup.ReconcileOnce, Resume: a.resume(actor), KeyCheck: tenant.KeyCheck(a.cfg.TenantKey), Spares: a.cfg.Spares, Actor: actor, Logger: a.logger,
 	}
 	if _, missing := a.identity.(unconfigured); missing {
-		cfg.Identity, cfg.Reconcile = nil, nil // without logins, no sign-up can be settled
+		cfg.Identity, cfg.Reconcile, cfg.Resume = nil, nil, nil // without logins, no sign-up goes on
 	}
 	if a.cfg.AllowSuperuser {
 		cfg.Tolerate = tooMuch
 	}
 	return doctor.New(cfg)
+}
+
+// resume takes a sign-up that needs an operator up again, for the doctor.
+func (a *app) resume(actor string) func(ctx context.Context, id uuid.UUID) error {
+	return func(ctx context.Context, id uuid.UUID) error {
+		resolved, err := a.signup.ResolveFinish(ctx, id, signup.Actor{Name: actor})
+		return cmp.Or(err, resolved.Cause)
+	}
 }
 
 func (a *app) unfinishedJobs(ctx context.Context) ([]doctor.Job, error) {

@@ -78,7 +78,7 @@ func (w *world) findings(t *testing.T) (all []doctor.Finding) {
 func (w *world) homeroom(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	var out, errs bytes.Buffer
-	code = run(t.Context(), args, program{environ: w.environ(), stdout: &out, stderr: &errs})
+	code = run(t.Context(), args, program{environ: slices.Concat(w.environ(), w.env), stdout: &out, stderr: &errs})
 	return code, out.String(), errs.String()
 }
 

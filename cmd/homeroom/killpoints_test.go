@@ -17,6 +17,8 @@ type crash struct {
 	spares int
 	// first is where a process died before, at a sign-up that was posted to it.
 	first string
+	// rewritten: after that, somebody has rewritten what the school's identity says of its sign-up.
+	rewritten bool
 	// provoke leads the victim to the point; nil posts the school, as often as a client would. It need not wait for the end.
 	provoke func(t *testing.T, w *world, victim *process, s school)
 	// slow victims run at the tempo of production.
@@ -57,7 +59,9 @@ var crashes = []crash{
 	{point: "signup.refused_in_doubt", spares: 1, provoke: weaklyInDoubt},
 	{point: "signup.given_back", spares: 1, provoke: unanswered},
 	{point: "signup.rested", provoke: unreachable, wired: true},
-	{point: "signup.parked", spares: 1, first: "signup.identity_made", provoke: nothing, mend: parked},
+	{point: "signup.needs_operator", spares: 1, first: "signup.identity_made", rewritten: true, provoke: nothing, mend: corrected},
+	{point: "signup.resumed", spares: 1, first: "signup.identity_made", rewritten: true, provoke: resolves("--finish")},
+	{point: "signup.undone_by_operator", spares: 1, first: "signup.identity_made", rewritten: true, provoke: resolves("--undo")},
 	{point: "signup.late_identity_removed", spares: 1, provoke: expiredMeanwhile, slow: true},
 	{point: "signup.leftover_removed", spares: 1, first: "signup.reserved", provoke: leftover},
 	{point: "reconcile.identity_removed", spares: 1, first: "signup.reserved", provoke: lateIdentity, mend: forgotten},
@@ -175,7 +179,7 @@ func (c crash) die(t *testing.T, w *world, s school) {
 		victim := w.start(t, slices.Concat(tempo, []string{"HOMEROOM_KILL_AT=" + c.first})...)
 		posts(t, w, victim, s)
 		victim.waitDead(t)
-		if c.point == "signup.parked" {
+		if c.rewritten {
 			w.rewrite(t, s, uuid.NewString())
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 
 	"homeroom/auth0"
@@ -45,7 +46,7 @@ var peopleCrashes = []peopleCrash{
 	{point: "signup.before_finish", gate: verifiedApproved},
 	{point: "signup.finished", gate: verifiedApproved},
 	{point: "signup.rejected", gate: verifiedApproved, provoke: rejects, mend: leavesNothing},
-	{point: "reconcile.given_up", gate: verifiedApproved, provoke: expires, mend: leavesNothing},
+	{point: "reconcile.expired_waiting", gate: verifiedApproved, provoke: expires, mend: leavesNothing},
 	{point: "signup.adoption_wanted", gate: verifiedApproved, provoke: adopts, mend: adopted},
 	{point: "signup.withdrawn", gate: verifiedApproved, provoke: loginRemoved, mend: noOrganization},
 
@@ -217,16 +218,20 @@ func (w *peopleWorld) organizationsOf(t *testing.T, s school) []string {
 // noOrganization: the sign-up waits for a person, and its organization is gone.
 func noOrganization(t *testing.T, w *peopleWorld, _ *process, s school) {
 	t.Helper()
-	eventually(t, "the parked sign-up", func() (bool, error) {
-		var parked bool
-		err := w.pool.QueryRow(t.Context(), `select status = 'failed' and check_at is null from signups where email = $1`, s.Email).Scan(&parked)
-		return parked, err
+	var id string
+	eventually(t, "the sign-up that needs an operator", func() (bool, error) {
+		err := w.pool.QueryRow(t.Context(), `select id from signups where email = $1 and status = 'needs_operator'`, s.Email).Scan(&id)
+		return err == nil, err
 	})
 	if left := w.organizationsOf(t, s); len(left) != 0 {
 		t.Errorf("organizations without their owner: %v", left)
 	}
-	w.exec(t, `delete from users where email = $1`, s.Email) // what a person does about it
-	w.exec(t, `update signups set status = 'expired', check_at = now() where email = $1`, s.Email)
+	if code, out, errs := w.homeroom(t, "signup", "resolve", id, "--finish"); code != exitCannot || !strings.Contains(errs, "login is not at") {
+		t.Errorf("without its login it is finished, with exit code %d: %s%s", code, out, errs)
+	}
+	if code, out, errs := w.homeroom(t, "signup", "resolve", id, "--undo"); code != exitOK {
+		t.Errorf("exit code %d: %s%s", code, out, errs)
+	}
 }
 
 // confirmsWith has the owner of the e-mail confirm it with a password, until the process dies of that.

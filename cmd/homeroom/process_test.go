@@ -277,7 +277,7 @@ func (w *world) audit(t *testing.T) {
 	for _, wrong := range []string{
 		"select count(*) from users where state = 'pending'",
 		"select count(*) - count(distinct tenant_id) from users where state = 'active'",
-		"select count(*) from signups where status = 'failed' and tenant_id is not null", // parked
+		"select count(*) from signups where status = 'needs_operator'",
 	} {
 		if n, err := w.number(t.Context(), wrong); err != nil || n != 0 {
 			t.Errorf("%s: %d, %v", wrong, n, err)

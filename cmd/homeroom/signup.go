@@ -16,6 +16,7 @@ type signupCommand struct {
 	List    signupList    `cmd:"" help:"List the sign-ups that wait for approval, oldest first."`
 	Approve signupApprove `cmd:"" help:"Let a sign-up in that waits for approval."`
 	Reject  signupReject  `cmd:"" help:"Decline a sign-up that waits for approval. Its login goes away, and its owner is told."`
+	Resolve signupResolve `cmd:"" help:"Finish or undo a sign-up that needs an operator. homeroom doctor lists them."`
 	Invite  signupInvite  `cmd:"" help:"Invite a person to sign a school up, or to join one."`
 }
 
@@ -104,6 +105,57 @@ func (c signupReject) Run(ctx context.Context, p program) error {
 		_, err := fmt.Fprintln(p.stdout, "Rejected. Its login goes away within seconds.")
 		return err
 	})
+}
+
+type signupResolve struct {
+	Signup uuid.UUID `arg:"" help:"The sign-up's id, from homeroom doctor or from its person."`
+	Finish bool      `help:"Take it up again: every step looks for itself what there is to do. Repair the cause first." xor:"way" required:""`
+	Undo   bool      `help:"End it: its user and its login go away, its e-mail and its slug are free. A database that holds anything is kept." xor:"way" required:""`
+}
+
+// Run decides what becomes of a sign-up that needs an operator.
+func (c signupResolve) Run(ctx context.Context, p program) error {
+	return withApp(ctx, p, func(a *app) error {
+		if err := a.cfg.requireIdentity(); err != nil {
+			return err
+		}
+		resolve := a.signup.ResolveUndo
+		if c.Finish {
+			resolve = a.signup.ResolveFinish
+		}
+		resolved, err := resolve(ctx, c.Signup, atTheCommandLine)
+		switch {
+		case errors.Is(err, catalog.ErrNotFound):
+			return fmt.Errorf("there is no sign-up %s: see homeroom doctor", c.Signup)
+		case errors.Is(err, signup.ErrNotWaiting):
+			return fmt.Errorf("sign-up %s is %s, and needs no operator", c.Signup, resolved.Status)
+		case errors.Is(err, signup.ErrInProgress):
+			return fmt.Errorf("sign-up %s was resolved by somebody else just now: look again", c.Signup)
+		case err != nil:
+			return err
+		}
+		return c.tell(p, resolved)
+	})
+}
+
+// tell says what became of it.
+func (c signupResolve) tell(p program, r signup.Resolution) error {
+	var err error
+	switch {
+	case r.Status == catalog.NeedsOperator:
+		return fmt.Errorf("sign-up %s cannot be finished: %w. Repair that and repeat the command, or end the sign-up: "+
+			"homeroom signup resolve %[1]s --undo", c.Signup, r.Cause)
+	case r.Result != nil:
+		_, err = fmt.Fprintf(p.stdout, "Finished: %s is ready, as %s.\n", r.Result.School.Name, r.Result.School.Slug)
+	case c.Finish:
+		_, err = fmt.Fprintf(p.stdout, "The sign-up is %s: homeroom serve goes on with it.\n", r.Status)
+	default:
+		_, err = fmt.Fprintln(p.stdout, "Undone: its user is gone. Its tenant is free in about a minute, by homeroom serve.")
+	}
+	if err == nil && r.Cause != nil {
+		_, err = fmt.Fprintf(p.stdout, "It did not get further now: %v\n", r.Cause)
+	}
+	return err
 }
 
 // explainWaiting says what to do when a sign-up is not there, or does not wait.

@@ -191,8 +191,8 @@ func (p *pairs) twice(t *testing.T, w *world, c crash, point string, s school) {
 	if c.mend == nil && second.url != "" {
 		comesBackUntilDead(t, second, s)
 	}
-	if c.point == "signup.parked" { // nothing goes on before the person has come
-		parked(t, w, second, s)
+	if c.point == "signup.needs_operator" { // nothing goes on before the person has come
+		w.exec(t, "update signups set status = 'pending', check_at = now(), problem = null where id = $1", w.stopped(t, s))
 		c.mend = comesBack
 	}
 	if w.dies(t, second) {

@@ -141,10 +141,17 @@ func describeProperties(name string, schema *huma.Schema) {
 	}
 	if name == "Signup" {
 		schema.Properties["problem"].Type = huma.TypeObject
-		schema.Properties["status"].Enum = []any{
-			catalog.Pending, catalog.AwaitingVerification, catalog.Provisioning, catalog.SignupReady, catalog.Failed, catalog.Expired,
-		}
+		schema.Properties["status"].Enum = enum(catalog.Statuses)
 	}
+}
+
+// enum has a schema name the values that the code knows.
+func enum[T ~string](values []T) []any {
+	all := make([]any, len(values))
+	for i, v := range values {
+		all[i] = string(v)
+	}
+	return all
 }
 
 // describeErrors lists the codes that an operation's errors may have, by status.
@@ -208,7 +215,7 @@ var neverBusy = []string{
 var propertyTexts = map[string]map[string]string{
 	"Signup": {
 		"signupId": "The sign-up's id. Knowing it is the permission to look at it.",
-		"status":   "How far it is: pending, awaiting_verification, provisioning, ready, failed or expired. The last three are final.",
+		"status":   "How far it is. ready, failed and expired are final; needs_operator waits for somebody who operates the service.",
 		"user":     "There once the sign-up is ready.",
 		"school":   "There once the sign-up is ready.",
 		"steps":    "What has been done, and what is being done.",

@@ -156,7 +156,7 @@ func signupRefusal(err error) *Problem {
 		return newProblem(inProgress, "The same request is being worked on. Send it again with the same Idempotency-Key.").after(time.Second)
 	case errors.Is(err, signup.ErrKeyReused):
 		return newProblem(idempotencyMismatch, "This Idempotency-Key was used for another request. Use a new one for a new request.")
-	case errors.Is(err, signup.ErrParked):
+	case errors.Is(err, signup.ErrNeedsOperator):
 		return newProblem(internal, "This sign-up needs an operator. Please tell the service's operator the request id.").because(err)
 	case errors.Is(err, signup.ErrNotProvisioned), errors.Is(err, lifecycle.ErrNotProvisioned):
 		return newProblem(inProgress, "The tenant is being built or deleted.").after(5 * time.Second)
