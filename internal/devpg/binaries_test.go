@@ -45,92 +45,6 @@ func packageFiles(bin devpg.Binaries) map[string]string {
 	}
 }
 
-// install writes the package into the node_modules of dir, with links to the programs in place of scripts.
-func install(t *testing.T, dir string) (root string) {
-	t.Helper()
-	root = filepath.Join(dir, "node_modules", devpg.PackageName())
-	bin := installed(t)
-	for name, content := range packageFiles(bin) {
-		file := filepath.Join(root, name)
-		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		var err error
-		if strings.HasPrefix(name, "native/bin/") {
-			err = os.Symlink(filepath.Join(bin.Dir, filepath.Base(name)), file)
-		} else {
-			err = os.WriteFile(file, []byte(content), 0o600)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	for below := filepath.Join(root, "native", "bin"); below != dir; below = filepath.Dir(below) {
-		if err := os.Chmod(below, 0o755); err != nil { // whatever the umask
-			t.Fatal(err)
-		}
-	}
-	return root
-}
-
-func TestPackageRunsWhereNPMPutIt(t *testing.T) {
-	t.Parallel()
-	dir := folder(t)
-	root := install(t, dir)
-	below := filepath.Join(dir, "some", "where")
-	if err := os.MkdirAll(below, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if places := devpg.PlacesIn(below); !slices.Contains(places, root) {
-		t.Fatalf("a search from %s considers %v, want %s among them", below, places, root)
-	}
-	bin, err := devpg.Config{BinariesDir: filepath.Join(dir, "copies")}.OpenPackage(root)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if want := filepath.Join(root, "native", "bin"); bin.Dir != want {
-		t.Errorf("binaries in %s, want %s", bin.Dir, want)
-	}
-	if text, err := os.ReadFile(filepath.Join(root, "native", "lib", "libpq.so.5")); err != nil || string(text) != "a library" {
-		t.Errorf("the link to a library reads %q, %v", text, err)
-	}
-	server := start(t, devpg.Config{Dir: filepath.Join(dir, "state"), Binaries: bin})
-	if got := query(t, server, `select 'works'`); got != "works" {
-		t.Errorf("select 'works' = %q", got)
-	}
-}
-
-// TestPackageIsCopiedWhenOutOfReach: below a closed folder, such as the home of root, in place for all but root.
-func TestPackageIsCopiedWhenOutOfReach(t *testing.T) {
-	t.Parallel()
-	closed := folder(t)
-	root := install(t, closed)
-	if err := os.Chmod(closed, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	copies := filepath.Join(folder(t), "copies")
-	want := filepath.Join(root, "native", "bin")
-	if os.Geteuid() == 0 {
-		want = filepath.Join(copies, strings.TrimSuffix(devpg.PinnedFolder(), "18.4.0-beta.17")+"18.4.0-test", "native", "bin")
-	}
-	for range 2 { // the second time the copy is there
-		bin, err := devpg.Config{BinariesDir: copies}.OpenPackage(root)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if bin.Dir != want {
-			t.Errorf("binaries in %s, want %s", bin.Dir, want)
-		}
-		if bin.Version != installed(t).Version {
-			t.Errorf("version %q, want %q", bin.Version, installed(t).Version)
-		}
-	}
-	info, err := os.Stat(filepath.Join(filepath.Dir(want), "lib", "libpq.so.5"))
-	if err != nil || os.Geteuid() == 0 && info.Mode().Perm()&0o004 == 0 {
-		t.Errorf("library in the copy: %v, %v, want readable for all", info, err)
-	}
-}
-
 func TestLinksStayInsideThePackage(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
@@ -192,7 +106,7 @@ func TestDownload(t *testing.T) { // sets the environment: not parallel
 	t.Cleanup(devpg.SetIntegrity(sum))
 	dir := folder(t)
 	var notice bytes.Buffer
-	cfg := devpg.Config{Dir: filepath.Join(dir, "state"), BinariesDir: filepath.Join(dir, "binaries"), PackageDir: dir, Notice: &notice}
+	cfg := devpg.Config{Dir: filepath.Join(dir, "state"), BinariesDir: filepath.Join(dir, "binaries"), Notice: &notice}
 	bin, err := cfg.Download(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -205,7 +119,10 @@ func TestDownload(t *testing.T) { // sets the environment: not parallel
 	if strings.Contains(notice.String(), "hidden") {
 		t.Errorf("notice %q shows the password of the mirror", notice.String())
 	}
-	cfg.Binaries = bin
+	if text, err := os.ReadFile(filepath.Join(filepath.Dir(bin.Dir), "lib", "libpq.so.5")); err != nil || string(text) != "a library" {
+		t.Errorf("the link to a library reads %q, %v", text, err)
+	}
+	t.Setenv(devpg.EnvBin, bin.Dir)
 	if got := query(t, start(t, cfg), `select 'works'`); got != "works" {
 		t.Errorf("select 'works' = %q", got)
 	}

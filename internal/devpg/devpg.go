@@ -1,6 +1,6 @@
 // Package devpg runs a Postgres server of our own, for development and for tests.
 //
-// It finds the binaries of an installed Postgres (or fetches them, saying so), makes a cluster in a state folder and
+// It runs on Linux, the BSDs and macOS. It finds the binaries of an installed Postgres (or fetches them, saying so), makes a cluster in a state folder and
 // runs it for as long as the calling process lives: even after a kill -9 no server stays behind. Started by root it drops
 // to the user postgres or nobody, since Postgres refuses to run as root. It serves 127.0.0.1 only, with a generated password.
 //
@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"maps"
 	"os"
 	"path/filepath"
@@ -25,25 +24,12 @@ type Config struct {
 	// Defaults to the folder "postgres" in [StateDir].
 	Dir string
 
-	// Port to listen on at 127.0.0.1. Defaults to the port used last time where it is still free, else to any free one.
-	Port int
-
 	// Settings are postgresql.conf settings that go before the defaults, such as fsync=off for tests.
 	// Defaults to none.
 	Settings map[string]string
 
-	// Binaries to run. Defaults to what [FindBinaries] finds, else to a download with a notice.
-	Binaries Binaries
-
-	// BinariesDir keeps downloaded binaries, and copies of ones the server's user cannot reach.
-	// Defaults to the folder "binaries" in [StateDir].
+	// BinariesDir keeps downloaded binaries. Defaults to the folder "binaries" in [StateDir].
 	BinariesDir string
-
-	// PackageDir is where the search for npm's node_modules begins, going upward. Defaults to the working directory.
-	PackageDir string
-
-	// Logger hears of starts and stops. Defaults to silence.
-	Logger *slog.Logger
 
 	// Notice is told before anything is downloaded. Defaults to standard error.
 	Notice io.Writer
@@ -119,11 +105,10 @@ func Remove(ctx context.Context, dir string) error {
 		return fmt.Errorf("lock folder %s: %w", dir, err)
 	}
 	h := &home{dir: dir, lock: lock}
-	if err := h.stopOrphan(ctx, Binaries{}); err != nil {
+	if err := h.stopOrphan(ctx); err != nil {
 		return errors.Join(err, h.close())
 	}
-	err = h.close() // before removing: Windows deletes no open file
-	return errors.Join(err, os.RemoveAll(dir))
+	return errors.Join(os.RemoveAll(dir), h.close())
 }
 
 // prepare brings the folder into the state a postmaster can start from.
@@ -141,7 +126,7 @@ func (s *Server) prepare(ctx context.Context) (err error) {
 	if s.password, err = s.home.ensurePassword(major != 0); err != nil {
 		return err
 	}
-	if err := s.home.stopOrphan(ctx, s.binaries); err != nil {
+	if err := s.home.stopOrphan(ctx); err != nil {
 		return err
 	}
 	if major == 0 {
@@ -164,15 +149,12 @@ func (cfg Config) withDefaults() (Config, error) {
 			cfg.BinariesDir = filepath.Join(state, "binaries")
 		}
 	}
-	for _, dir := range []*string{&cfg.Dir, &cfg.BinariesDir, &cfg.PackageDir} {
+	for _, dir := range []*string{&cfg.Dir, &cfg.BinariesDir} {
 		abs, err := filepath.Abs(*dir)
 		if err != nil {
 			return cfg, fmt.Errorf("resolve folder %s: %w", *dir, err)
 		}
 		*dir = abs
-	}
-	if cfg.Logger == nil {
-		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	if cfg.Notice == nil {
 		cfg.Notice = os.Stderr

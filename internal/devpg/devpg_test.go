@@ -238,15 +238,27 @@ func TestPorts(t *testing.T) {
 	t.Cleanup(func() { _ = listener.Close() })
 	taken := listener.Addr().(*net.TCPAddr).Port
 	dir := folder(t)
-	_, err = devpg.Start(t.Context(), devpg.Config{Dir: dir, Port: taken, Settings: fast})
-	if !errors.Is(err, devpg.ErrPortTaken) || !strings.Contains(err.Error(), strconv.Itoa(taken)) {
-		t.Errorf("start on a taken port: %v, want ErrPortTaken with its number", err)
+	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
+		t.Fatal(err)
 	}
 	if err := os.WriteFile(filepath.Join(dir, "port"), []byte(strconv.Itoa(taken)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if server := start(t, devpg.Config{Dir: dir}); server.Port() == taken {
+	server := start(t, devpg.Config{Dir: dir})
+	if server.Port() == taken {
 		t.Errorf("the port of last time is taken, and yet the server has it")
+	}
+	if err := server.Crash(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	port := strconv.Itoa(server.Port())
+	listener, err = net.Listen("tcp4", "127.0.0.1:"+port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	if err := server.Restart(t.Context(), devpg.Fast); !errors.Is(err, devpg.ErrPortTaken) || !strings.Contains(err.Error(), port) {
+		t.Errorf("restart on a taken port: %v, want ErrPortTaken with its number", err)
 	}
 }
 

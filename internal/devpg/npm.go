@@ -25,30 +25,11 @@ func platform() string {
 	return goos + "-" + arch
 }
 
-func packageName() string  { return filepath.Join(packageScope, platform()) }
-func pinnedFolder() string { return platform() + "-" + packageVersion }
-
-// openPackage makes an npm package runnable, in place if it can be, else in a copy.
-func (cfg Config) openPackage(root string, user account) (Binaries, error) {
-	bin := filepath.Join(root, "native", "bin")
-	err := linkLibraries(root)
-	if err == nil {
-		var found Binaries
-		found, err = inspect(bin, user)
-		if err == nil {
-			return found, nil
-		}
-	}
-	var unreachable *unreachableError
-	if !errors.As(err, &unreachable) && !errors.Is(err, fs.ErrPermission) {
-		return Binaries{}, err
-	}
-	copied, copyErr := cfg.copyPackage(root, user)
-	if copyErr != nil {
-		return Binaries{}, errors.Join(err, copyErr)
-	}
-	return inspect(filepath.Join(copied, "native", "bin"), user)
+// packageFolder keeps the package, and downloaded is where its programs are.
+func (cfg Config) packageFolder() string {
+	return filepath.Join(cfg.BinariesDir, platform()+"-"+packageVersion)
 }
+func (cfg Config) downloaded() string { return filepath.Join(cfg.packageFolder(), "native", "bin") }
 
 // linkLibraries makes the links to shared libraries that an npm archive cannot carry. npm would have its install
 // script make them, but runs such scripts only where they were allowed. Without the links the server does not load.
@@ -78,28 +59,6 @@ func linkLibraries(root string) error {
 		}
 	}
 	return nil
-}
-
-// copyPackage puts a package where the server's user can reach it.
-func (cfg Config) copyPackage(root string, user account) (string, error) {
-	text, err := os.ReadFile(filepath.Join(root, "package.json"))
-	if err != nil {
-		return "", fmt.Errorf("read package: %w", err)
-	}
-	var about struct{ Version string }
-	if err := json.Unmarshal(text, &about); err != nil {
-		return "", fmt.Errorf("read version of package %s: %w", root, err)
-	}
-	if about.Version != filepath.Base(about.Version) {
-		return "", fmt.Errorf("read version of package %s: %q is none", root, about.Version)
-	}
-	target := filepath.Join(cfg.BinariesDir, platform()+"-"+about.Version)
-	return target, cfg.install(target, user, func(dir string) error {
-		if err := os.CopyFS(dir, os.DirFS(root)); err != nil {
-			return fmt.Errorf("copy package %s: %w", root, err)
-		}
-		return nil
-	})
 }
 
 // install fills target through fill, unless it is there already. It appears complete or not at all, whoever else installs

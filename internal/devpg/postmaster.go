@@ -135,13 +135,13 @@ func (h *home) postmaster() (pid int, ready bool) {
 }
 
 // end shuts a postmaster down and waits; when ctx ends before it does, it is stopped at once.
-func (b Binaries) end(ctx context.Context, p *process, mode Mode) error {
+func (p *process) end(ctx context.Context, mode Mode) error {
 	select {
 	case <-p.done:
 		return nil
 	default:
 	}
-	if err := b.signal(ctx, p.pid, mode); err != nil {
+	if err := signal(p.pid, mode); err != nil {
 		return err
 	}
 	select {
@@ -150,7 +150,7 @@ func (b Binaries) end(ctx context.Context, p *process, mode Mode) error {
 	case <-ctx.Done():
 	}
 	// An immediate stop kills what does not end within five seconds, so this wait is bounded.
-	if err := b.signal(context.WithoutCancel(ctx), p.pid, Immediate); err != nil {
+	if err := signal(p.pid, Immediate); err != nil {
 		return err
 	}
 	<-p.done
@@ -159,7 +159,7 @@ func (b Binaries) end(ctx context.Context, p *process, mode Mode) error {
 
 // stopOrphan ends a server that outlived the process which started it. We hold the folder's lock, so nobody uses it.
 // On Linux it is on its way out already; elsewhere it has to be told.
-func (h *home) stopOrphan(ctx context.Context, bin Binaries) error {
+func (h *home) stopOrphan(ctx context.Context) error {
 	ticker := time.NewTicker(pollInterval)
 	defer ticker.Stop()
 	for told := 0; ; {
@@ -168,7 +168,7 @@ func (h *home) stopOrphan(ctx context.Context, bin Binaries) error {
 			return nil
 		}
 		if told != pid {
-			if err := bin.signal(ctx, pid, Fast); err != nil {
+			if err := signal(pid, Fast); err != nil {
 				return err
 			}
 			told = pid

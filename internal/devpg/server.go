@@ -88,7 +88,6 @@ func (s *Server) Stop(ctx context.Context) error {
 		return err
 	}
 	s.closed = true
-	s.cfg.Logger.InfoContext(ctx, "Postgres stopped", "dir", s.home.dir)
 	return s.home.close()
 }
 
@@ -114,29 +113,26 @@ func (s *Server) Restart(ctx context.Context, mode Mode) error {
 
 // halt ends the process and waits for it.
 func (s *Server) halt(ctx context.Context, mode Mode) error {
-	if err := s.binaries.end(ctx, s.proc, mode); err != nil {
+	if err := s.proc.end(ctx, mode); err != nil {
 		return fmt.Errorf("stop Postgres: %w", err)
 	}
 	return nil
 }
 
-// firstLaunch finds a port and starts on it. Between finding a port and listening on it somebody else may take it, so
-// unless the caller insists on one port, another is tried.
+// firstLaunch starts on the port of the run before where it is still free, else on any free one. Between finding a port and
+// listening on it somebody else may take it; then another is tried.
 func (s *Server) firstLaunch(ctx context.Context) error {
 	_ = os.Rename(s.home.logFile(), s.home.logFile()+".old")
-	s.port = s.cfg.Port
-	if s.port == 0 {
-		s.port = s.home.lastPort()
-	}
+	s.port = s.home.lastPort()
 	for attempt := 1; ; attempt++ {
-		if s.cfg.Port == 0 && !portFree(s.port) {
+		if !portFree(s.port) {
 			s.port = freePort()
 		}
 		err := s.launch(ctx)
 		if err == nil {
 			break
 		}
-		if s.cfg.Port != 0 || attempt == 5 || !errors.Is(err, ErrPortTaken) {
+		if attempt == 5 || !errors.Is(err, ErrPortTaken) {
 			return err
 		}
 	}
@@ -148,7 +144,6 @@ func (s *Server) firstLaunch(ctx context.Context) error {
 
 // launch starts the postmaster and waits until it serves.
 func (s *Server) launch(ctx context.Context) error {
-	begin := time.Now()
 	proc, err := s.startPostmaster()
 	if err != nil {
 		return err
@@ -156,11 +151,9 @@ func (s *Server) launch(ctx context.Context) error {
 	if err := s.awaitReady(ctx, proc); err != nil {
 		stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 		defer cancel()
-		return errors.Join(err, s.binaries.end(stopCtx, proc, Immediate))
+		return errors.Join(err, proc.end(stopCtx, Immediate))
 	}
 	s.proc = proc
-	s.cfg.Logger.InfoContext(ctx, "Postgres runs", "version", s.binaries.Version, "port", s.port, "dir", s.home.dir,
-		"took", time.Since(begin))
 	return nil
 }
 

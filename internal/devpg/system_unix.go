@@ -3,7 +3,6 @@
 package devpg
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -29,7 +28,7 @@ func attributes(cmd *exec.Cmd) *syscall.SysProcAttr {
 }
 
 // signal asks a postmaster to shut down.
-func (Binaries) signal(_ context.Context, pid int, mode Mode) error {
+func signal(pid int, mode Mode) error {
 	sig := syscall.SIGINT
 	if mode == Immediate {
 		sig = syscall.SIGQUIT
