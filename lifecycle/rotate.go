@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"homeroom/catalog"
@@ -28,13 +29,20 @@ type Rotation struct {
 	Actor, RequestID string
 }
 
+// Queue takes work that must be done later, in the transaction that makes it necessary.
+type Queue interface {
+	// ReprovisionTx has all provisioning steps of the tenant run.
+	ReprovisionTx(ctx context.Context, tx pgx.Tx, tenant uuid.UUID, kept string) error
+}
+
 // Rotate raises the tenant's rotation in the catalog, and gives its role the password of that. From its return on the former
 // password is refused.
 //
 // When the process dies in between, or the server cannot be reached, the catalog has the new rotation and the role the former
-// password: the doctor tells that the login is refused. Another rotation, a re-provisioning or `doctor --fix` completes it. It fails with
+// password. A job that is queued in the same transaction then completes it, but ends no sessions; a tenant that is not ready, or that
+// other migrations made, has no such job: another rotation, a re-provisioning or `doctor --fix` completes that. Rotate fails with
 // [catalog.ErrNotFound], [ErrNotProvisioned], or as [tenant.Server.Rotate] does.
-func Rotate(ctx context.Context, store *catalog.Store, servers tenant.Servers, request Rotation) (catalog.Tenant, error) {
+func Rotate(ctx context.Context, store *catalog.Store, servers tenant.Servers, queue Queue, request Rotation) (catalog.Tenant, error) {
 	t, err := store.Tenant(ctx, request.Tenant)
 	if err != nil {
 		return t, err
@@ -46,6 +54,11 @@ func Rotate(ctx context.Context, store *catalog.Store, servers tenant.Servers, r
 	err = store.InTx(ctx, func(tx pgx.Tx) (err error) {
 		if t, err = store.RaiseRotationTx(ctx, tx, t.ID); err != nil {
 			return err
+		}
+		if t.State == catalog.Ready && t.Lineage == server.Migrations().Lineage() {
+			if err := queue.ReprovisionTx(ctx, tx, t.ID, ""); err != nil {
+				return err
+			}
 		}
 		return recordTx(ctx, tx, store, request, t)
 	})

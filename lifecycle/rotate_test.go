@@ -80,6 +80,13 @@ func (w world) enter(t *testing.T, id tenant.ID, rotation int) (*pgx.Conn, error
 	return conn, err
 }
 
+// noQueue forgets what it is given: the tenants here are spares, for which nothing is queued.
+type noQueue struct{}
+
+func (noQueue) ReprovisionTx(context.Context, pgx.Tx, uuid.UUID, string) error {
+	return errors.New("queued for a spare")
+}
+
 func TestRotate(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
@@ -89,7 +96,7 @@ func TestRotate(t *testing.T) {
 		t.Fatal(err)
 	}
 	request := lifecycle.Rotation{Tenant: id.String(), Actor: "auth0|operator", RequestID: "r1"}
-	row, err := lifecycle.Rotate(t.Context(), w.store, w.servers, request)
+	row, err := lifecycle.Rotate(t.Context(), w.store, w.servers, noQueue{}, request)
 	if err != nil || row.PasswordRotation != 1 || w.rotation(t, id) != 1 {
 		t.Fatalf("rotation %d, %v", row.PasswordRotation, err)
 	}
@@ -103,7 +110,7 @@ func TestRotate(t *testing.T) {
 		t.Errorf("a session was ended: %v", err)
 	}
 	request.EndSessions = true
-	if _, err := lifecycle.Rotate(t.Context(), w.store, w.servers, request); err != nil {
+	if _, err := lifecycle.Rotate(t.Context(), w.store, w.servers, noQueue{}, request); err != nil {
 		t.Fatal(err)
 	}
 	if session.Ping(t.Context()) == nil {
@@ -123,7 +130,7 @@ func TestRotationsAtTheSameTimeEndWithThePasswordOfTheLast(t *testing.T) {
 	var group sync.WaitGroup
 	for range 5 {
 		group.Go(func() {
-			if _, err := lifecycle.Rotate(t.Context(), w.store, w.servers, lifecycle.Rotation{Tenant: id.String(), Actor: "operator"}); err != nil {
+			if _, err := lifecycle.Rotate(t.Context(), w.store, w.servers, noQueue{}, lifecycle.Rotation{Tenant: id.String(), Actor: "operator"}); err != nil {
 				t.Error(err)
 			}
 		})
@@ -166,7 +173,7 @@ func TestARotationThatWasCutOffIsCompletedByARepair(t *testing.T) {
 func TestRotateRefuses(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
-	if _, err := lifecycle.Rotate(t.Context(), w.store, w.servers, lifecycle.Rotation{Tenant: uuid.NewString()}); !errors.Is(err, catalog.ErrNotFound) {
+	if _, err := lifecycle.Rotate(t.Context(), w.store, w.servers, noQueue{}, lifecycle.Rotation{Tenant: uuid.NewString()}); !errors.Is(err, catalog.ErrNotFound) {
 		t.Errorf("one that is not there: %v", err)
 	}
 	id := tenant.NewID()
@@ -174,7 +181,7 @@ func TestRotateRefuses(t *testing.T) {
 	if err := w.store.InsertSpare(t.Context(), spare); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := lifecycle.Rotate(t.Context(), w.store, w.servers, lifecycle.Rotation{Tenant: id.String()}); !errors.Is(err, lifecycle.ErrNotProvisioned) {
+	if _, err := lifecycle.Rotate(t.Context(), w.store, w.servers, noQueue{}, lifecycle.Rotation{Tenant: id.String()}); !errors.Is(err, lifecycle.ErrNotProvisioned) {
 		t.Errorf("one that is being built: %v", err)
 	}
 }

@@ -26,6 +26,7 @@ type app struct {
 	servers tenant.Servers
 	// identity is the provider, or an explanation of what is missing.
 	identity identity.Provider
+	queue    *jobs.Queue
 	signup   *signup.Service
 	webhooks *webhook.Service
 	// texts are what people read.
@@ -75,12 +76,12 @@ func openApp(ctx context.Context, cfg config, logger *slog.Logger, parallel int)
 	if err = a.catalog.AdoptLineage(ctx, cfg.migrations.WindowsLineage(), cfg.migrations.Lineage()); err != nil {
 		return nil, err
 	}
-	queue, err := jobs.NewQueue(a.catalog.Pool())
+	a.queue, err = jobs.NewQueue(a.catalog.Pool())
 	if err != nil {
 		return nil, err
 	}
 	a.webhooks, err = webhook.New(webhook.Config{
-		Catalog: a.catalog, Queue: queue, Key: cfg.TenantKey, Allow: cfg.WebhookAllow, Logger: logger,
+		Catalog: a.catalog, Queue: a.queue, Key: cfg.TenantKey, Allow: cfg.WebhookAllow, Logger: logger,
 	})
 	if err != nil {
 		return nil, err
@@ -89,10 +90,10 @@ func openApp(ctx context.Context, cfg config, logger *slog.Logger, parallel int)
 	if a.texts, err = cfg.texts(); err != nil {
 		return nil, err
 	}
-	if a.signup, err = a.newSignup(queue); err != nil {
+	if a.signup, err = a.newSignup(a.queue); err != nil {
 		return nil, err
 	}
-	a.mails, err = a.newMails(queue)
+	a.mails, err = a.newMails(a.queue)
 	return a, err
 }
 

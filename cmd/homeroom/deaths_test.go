@@ -11,10 +11,12 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 
 	"homeroom/auth0/auth0test"
 	"homeroom/catalog"
 	"homeroom/internal/flaky"
+	"homeroom/tenant"
 )
 
 // posts repeats the sign-up until the process is dead.
@@ -262,13 +264,22 @@ func slugOf(t *testing.T, w *world, s school) (slug string) {
 	return slug
 }
 
-// rotatedAgain: the operator repeats what was cut off.
-func rotatedAgain(t *testing.T, w *world, survivor *process, s school) {
+// rotationCompletes: the catalog's rotation becomes the role's by itself.
+func rotationCompletes(t *testing.T, w *world, survivor *process, s school) {
 	t.Helper()
-	status, text, err := w.operator(t.Context(), survivor.url, http.MethodPost, "/tenants/"+slugOf(t, w, s)+"/rotate", `{"endSessions":true}`)
-	if err != nil || status != http.StatusAccepted {
-		t.Fatalf("%d %s %v", status, text, err)
-	}
+	eventually(t, "the password of the new rotation", func() (bool, error) {
+		var id uuid.UUID
+		var rotation int
+		err := w.pool.QueryRow(t.Context(), "select id, password_rotation from tenants where slug = $1", slugOf(t, w, s)).Scan(&id, &rotation)
+		if err != nil {
+			return false, err
+		}
+		conn, err := pgx.Connect(t.Context(), w.server.URL(tenant.ID(id), rotation).Reveal())
+		if err != nil {
+			return false, err
+		}
+		return true, conn.Close(t.Context())
+	})
 	comesBack(t, w, survivor, s)
 }
 

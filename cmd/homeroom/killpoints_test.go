@@ -91,7 +91,7 @@ var crashes = []crash{
 	{point: "tenant.owner_restored", provoke: reprovision(plain, taken)},
 	{point: "tenant.invalid_dropped", provoke: reprovision(plain, invalidUnmarked)},
 	{point: "tenant.opened", provoke: reprovision(plain, dropped)},
-	{point: "rotate.recorded", provoke: rotate, mend: rotatedAgain},
+	{point: "rotate.recorded", provoke: rotate, mend: rotationCompletes},
 	{point: "tenant.rotated", provoke: rotate},
 	{point: "reprovision.accepted", provoke: reprovision(fresh, nil)},
 	{point: "reprovision.begun", provoke: reprovision(fresh, nil)},

@@ -170,7 +170,7 @@ func (a *app) startBackground(ctx context.Context, group *errgroup.Group, all *f
 // ready, and every answer ends its connection, so that clients go elsewhere by themselves.
 func (a *app) handler(ctx context.Context, pools *tenant.Pools, runner *jobs.Runner, all *fleet.Fleet, relay *jobs.Relay) (http.Handler, error) {
 	cfg := httpapi.Config{
-		Signup: a.signup, Catalog: a.catalog, Fleet: all, Servers: a.servers, Pools: pools, Webhooks: a.webhooks,
+		Signup: a.signup, Catalog: a.catalog, Fleet: all, Servers: a.servers, Queue: a.queue, Pools: pools, Webhooks: a.webhooks,
 		Issuer: a.cfg.issuer(), JWKSURL: a.cfg.keysURL(), Audience: a.cfg.audience(),
 		Texts: a.texts, Mailbox: a.cfg.mailbox, PublicURL: strings.TrimRight(a.cfg.URL, "/"), AppURL: a.cfg.AppURL,
 		SignupRate: a.cfg.SignupRate.allowance, TrustedProxies: a.cfg.TrustedProxies, AllowedOrigins: a.cfg.AllowedOrigins,

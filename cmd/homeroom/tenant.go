@@ -195,7 +195,7 @@ type tenantRotate struct {
 func (c tenantRotate) Run(ctx context.Context, p program) error {
 	return withApp(ctx, p, func(a *app) error {
 		wish := lifecycle.Rotation{Tenant: c.Tenant, EndSessions: c.EndSessions, Actor: operator()}
-		t, err := lifecycle.Rotate(ctx, a.catalog, a.servers, wish)
+		t, err := lifecycle.Rotate(ctx, a.catalog, a.servers, a.queue, wish)
 		switch {
 		case errors.Is(err, catalog.ErrNotFound):
 			return fmt.Errorf("there is no tenant %q: homeroom tenant list shows all", c.Tenant)

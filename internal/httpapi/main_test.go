@@ -100,7 +100,7 @@ func setup(t *testing.T, o options) *world {
 	t.Cleanup(pools.Close)
 
 	w.config = httpapi.Config{
-		Signup: w.signup, Catalog: w.catalog, Fleet: w.fleet, Servers: servers, Pools: pools, Webhooks: newWebhooks(t, w.catalog, logger),
+		Signup: w.signup, Catalog: w.catalog, Fleet: w.fleet, Servers: servers, Queue: w.queue, Pools: pools, Webhooks: newWebhooks(t, w.catalog, logger),
 		Issuer: w.auth0.URL() + "/", Audience: cfg.Audience, Logger: logger, PollEvery: 20 * time.Millisecond,
 	}
 	if o.api != nil {

@@ -64,7 +64,7 @@ func (s *server) postRotate(ctx context.Context, in *rotateInput) (*rotateOutput
 		}
 		wish.EndSessions = in.Body.EndSessions
 	}
-	row, err := lifecycle.Rotate(ctx, s.cfg.Catalog, s.cfg.Servers, wish)
+	row, err := lifecycle.Rotate(ctx, s.cfg.Catalog, s.cfg.Servers, s.cfg.Queue, wish)
 	if errors.Is(err, tenant.ErrBusy) || postgres.Unreachable(err) && row.PasswordRotation > 0 {
 		return nil, &unreachableError{err}
 	}

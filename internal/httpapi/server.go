@@ -32,6 +32,7 @@ import (
 	"homeroom/identity"
 	"homeroom/internal/captcha"
 	"homeroom/internal/jwks"
+	"homeroom/lifecycle"
 	"homeroom/messages"
 	"homeroom/signup"
 	"homeroom/tenant"
@@ -48,6 +49,8 @@ type Config struct {
 	Fleet *fleet.Fleet
 	// Servers are asked for the size of a tenant's database. Required.
 	Servers tenant.Servers
+	// Queue takes what completes a rotation that is interrupted. Required.
+	Queue lifecycle.Queue
 	// Pools open schools' databases with the schools' own roles. Required.
 	Pools *tenant.Pools
 	// Webhooks tell programs outside of what happens. Required.
@@ -125,7 +128,7 @@ func (c Config) withDefaults() Config {
 
 func (c Config) validate() error {
 	switch {
-	case c.Signup == nil || c.Catalog == nil || c.Fleet == nil || c.Pools == nil || c.Webhooks == nil || len(c.Servers) == 0:
+	case c.Signup == nil || c.Catalog == nil || c.Fleet == nil || c.Pools == nil || c.Webhooks == nil || c.Queue == nil || len(c.Servers) == 0:
 		return errors.New("the API needs sign-ups, a catalog, a fleet, servers, pools and webhooks")
 	case c.Issuer == "" || c.Audience == "":
 		return errors.New("the API needs the issuer and the audience of access tokens")

@@ -62,5 +62,5 @@ func Here(name string) {
 	select {} // the signal arrives while we wait
 }
 
-// Hasten is how long a wait of this duration takes: the part of it that HOMEROOM_HASTE says.
-func Hasten(d time.Duration) time.Duration { return d / time.Duration(haste) }
+// ScaleTime is how long a wait of this duration takes: the part of it that HOMEROOM_HASTE says.
+func ScaleTime(d time.Duration) time.Duration { return d / time.Duration(haste) }
