@@ -24,6 +24,31 @@ type Event struct {
 	Details   json.RawMessage
 }
 
+// NewEvent is what the actor has done, by the request with this id; empty where there was none.
+func NewEvent(actor, action, requestID string) Event {
+	event := Event{Actor: actor, Action: action}
+	if requestID != "" {
+		event.RequestID = &requestID
+	}
+	return event
+}
+
+// About is the event with the tenant and the sign-up that it is about; nil is none.
+func (e Event) About(tenant, signup *uuid.UUID) Event {
+	e.TenantID, e.SignupID = tenant, signup
+	return e
+}
+
+// With is the event with what else there is to tell, which must be something that JSON can say.
+func (e Event) With(details any) Event {
+	text, err := json.Marshal(details)
+	if err != nil {
+		panic(fmt.Sprintf("details of event %s: %v", e.Action, err))
+	}
+	e.Details = text
+	return e
+}
+
 // Record writes an event.
 func (s *Store) Record(ctx context.Context, event Event) error { return record(ctx, s.pool, event) }
 

@@ -3,7 +3,6 @@ package doctor
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -111,11 +110,6 @@ func equal(a, b *uuid.UUID) bool { return a == nil && b == nil || a != nil && b 
 
 // record keeps for ever what was repaired.
 func (d *Doctor) record(ctx context.Context, f Finding) error {
-	details, err := json.Marshal(map[string]string{"code": string(f.Code), "subject": f.Subject, "server": f.Server, "fix": f.Fix})
-	if err != nil {
-		return fmt.Errorf("write audit details: %w", err)
-	}
-	return d.cfg.Catalog.Record(ctx, catalog.Event{
-		Actor: d.cfg.Actor, Action: "doctor.fix", TenantID: f.TenantID, SignupID: f.SignupID, Details: details,
-	})
+	return d.cfg.Catalog.Record(ctx, catalog.NewEvent(d.cfg.Actor, "doctor.fix", "").About(f.TenantID, f.SignupID).With(
+		map[string]string{"code": string(f.Code), "subject": f.Subject, "server": f.Server, "fix": f.Fix}))
 }

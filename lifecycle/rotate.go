@@ -3,7 +3,6 @@ package lifecycle
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -78,13 +77,6 @@ func Rotate(ctx context.Context, store *catalog.Store, servers tenant.Servers, q
 
 // recordTx writes into the audit who has rotated.
 func recordTx(ctx context.Context, tx pgx.Tx, store *catalog.Store, request Rotation, t catalog.Tenant) error {
-	details, err := json.Marshal(map[string]any{"rotation": t.PasswordRotation, "endSessions": request.EndSessions})
-	if err != nil {
-		return fmt.Errorf("write audit details: %w", err)
-	}
-	event := catalog.Event{Actor: request.Actor, Action: "tenant.rotate", TenantID: &t.ID, Details: details}
-	if request.RequestID != "" {
-		event.RequestID = &request.RequestID
-	}
-	return store.RecordTx(ctx, tx, event)
+	return store.RecordTx(ctx, tx, catalog.NewEvent(request.Actor, "tenant.rotate", request.RequestID).About(&t.ID, nil).With(
+		map[string]any{"rotation": t.PasswordRotation, "endSessions": request.EndSessions}))
 }

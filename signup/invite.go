@@ -154,13 +154,6 @@ func invitationEvent(i catalog.Invitation, schoolName, invitedBy string) catalog
 
 // invitationAudit names the invitation, and not the person: the audit is kept for ever.
 func invitationAudit(by Actor, action string, i catalog.Invitation) catalog.Event {
-	details, err := json.Marshal(map[string]string{"invitation": i.ID.String(), "role": i.Role})
-	if err != nil {
-		panic(err) // strings
-	}
-	event := catalog.Event{Actor: by.Name, Action: action, TenantID: i.TenantID, Details: details}
-	if by.RequestID != "" {
-		event.RequestID = &by.RequestID
-	}
-	return event
+	return catalog.NewEvent(by.Name, action, by.RequestID).About(i.TenantID, nil).With(
+		map[string]string{"invitation": i.ID.String(), "role": i.Role})
 }

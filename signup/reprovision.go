@@ -105,15 +105,8 @@ func (s *Service) beginTx(ctx context.Context, tx pgx.Tx, wish Reprovision, t ca
 			return err
 		}
 	}
-	details, err := json.Marshal(map[string]any{"fresh": wish.Fresh, "kept": kept})
-	if err != nil {
-		return fmt.Errorf("write audit details: %w", err)
-	}
-	event := catalog.Event{Actor: wish.Actor, Action: "tenant.reprovision", TenantID: &t.ID, Details: details}
-	if wish.RequestID != "" {
-		event.RequestID = &wish.RequestID
-	}
-	return s.cfg.Catalog.RecordTx(ctx, tx, event)
+	return s.cfg.Catalog.RecordTx(ctx, tx, catalog.NewEvent(wish.Actor, "tenant.reprovision", wish.RequestID).About(&t.ID, nil).With(
+		map[string]any{"fresh": wish.Fresh, "kept": kept}))
 }
 
 // RunReprovision does the work that Reprovision accepted. Done again after a crash, it goes on where it stopped: a

@@ -192,11 +192,7 @@ type Actor struct {
 }
 
 func (a Actor) event(action string, signup uuid.UUID) catalog.Event {
-	event := catalog.Event{Actor: a.Name, Action: action, SignupID: &signup}
-	if a.RequestID != "" {
-		event.RequestID = &a.RequestID
-	}
-	return event
+	return catalog.NewEvent(a.Name, action, a.RequestID).About(nil, &signup)
 }
 
 // noticeEvent is an event of which the person behind a sign-up is told by mail.

@@ -162,13 +162,5 @@ func (s *Service) Ping(ctx context.Context, actor Actor, id uuid.UUID) (Outcome,
 func (s *Service) record(ctx context.Context, tx pgx.Tx, actor Actor, action string, id uuid.UUID, more map[string]any) error {
 	details := map[string]any{"webhook": id}
 	maps.Copy(details, more)
-	text, err := json.Marshal(details)
-	if err != nil {
-		return fmt.Errorf("write audit details: %w", err)
-	}
-	event := catalog.Event{Actor: actor.Name, Action: action, Details: text}
-	if actor.RequestID != "" {
-		event.RequestID = &actor.RequestID
-	}
-	return s.cfg.Catalog.RecordTx(ctx, tx, event)
+	return s.cfg.Catalog.RecordTx(ctx, tx, catalog.NewEvent(actor.Name, action, actor.RequestID).With(details))
 }

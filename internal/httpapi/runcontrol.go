@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -76,10 +75,7 @@ func (s *server) changeRun(ctx context.Context, text string, change runChange) (
 
 // applyChange changes the run and writes it down, both or neither.
 func (s *server) applyChange(ctx context.Context, id uuid.UUID, change runChange) error {
-	event, err := runEvent(ctx, change.verb, id)
-	if err != nil {
-		return err
-	}
+	event := runEvent(ctx, change.verb, id)
 	return s.cfg.Catalog.InTx(ctx, func(tx pgx.Tx) error {
 		if err := change.apply(s.cfg.Catalog, ctx, tx, id, event.Actor); err != nil {
 			return err
@@ -89,12 +85,6 @@ func (s *server) applyChange(ctx context.Context, id uuid.UUID, change runChange
 }
 
 // runEvent is what the audit is told.
-func runEvent(ctx context.Context, verb string, run uuid.UUID) (catalog.Event, error) {
-	details, err := json.Marshal(map[string]any{"migration": run})
-	if err != nil {
-		return catalog.Event{}, fmt.Errorf("write audit details: %w", err)
-	}
-	return catalog.Event{
-		Actor: claimsOf(ctx).Subject, Action: "migration." + verb, RequestID: &requestOf(ctx).id, Details: details,
-	}, nil
+func runEvent(ctx context.Context, verb string, run uuid.UUID) catalog.Event {
+	return catalog.NewEvent(claimsOf(ctx).Subject, "migration."+verb, requestOf(ctx).id).With(map[string]any{"migration": run})
 }

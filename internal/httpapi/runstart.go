@@ -182,13 +182,8 @@ func (s *server) startRun(ctx context.Context, options fleet.Options, tenantID *
 	if err != nil {
 		return nil, s.startProblem(ctx, err)
 	}
-	event, err := runEvent(ctx, "start", run.ID)
-	if err == nil {
-		event.TenantID = tenantID
-		// The run is open, and tells who began it. That the caller has gone, or the audit cannot be written, does not end it.
-		err = s.cfg.Catalog.Record(context.WithoutCancel(ctx), event)
-	}
-	requestOf(ctx).cause = err
+	// The run is open, and tells who began it. That the caller has gone, or the audit cannot be written, does not end it.
+	requestOf(ctx).cause = s.cfg.Catalog.Record(context.WithoutCancel(ctx), runEvent(ctx, "start", run.ID).About(tenantID, nil))
 	view, err := s.runDetails(ctx, run)
 	if err != nil {
 		return nil, err
