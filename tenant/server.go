@@ -10,7 +10,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/url"
+	"slices"
 	"sync"
 	"time"
 
@@ -230,22 +232,11 @@ func (s *Server) connectAs(ctx context.Context, database, role string) (*pgx.Con
 // Servers are the servers this process knows, by name.
 type Servers map[string]*Server
 
-// Names lists their names.
-func (s Servers) Names() []string {
-	names := make([]string, 0, len(s))
-	for name := range s {
-		names = append(names, name)
-	}
-	return names
-}
+// Names lists their names in order.
+func (s Servers) Names() []string { return slices.Sorted(maps.Keys(s)) }
 
-// Migrations is the schema that the tenants of all of them get. There must be a server.
-func (s Servers) Migrations() *migrations.Set {
-	for _, server := range s {
-		return server.Migrations()
-	}
-	return nil
-}
+// Migrations is the schema that the tenants of all of them get: that of the first server by name. There must be one.
+func (s Servers) Migrations() *migrations.Set { return s[s.Names()[0]].Migrations() }
 
 // Get finds a server by the name that the catalog has for it.
 func (s Servers) Get(name string) (*Server, error) {
