@@ -2,7 +2,7 @@
 //
 // Its rows are the truth that everything else follows. A row is written before the database, role or identity it
 // stands for, so that a crash leaves a row without a thing, which is finished or released, and never a thing without a
-// row. Every write has a …Tx twin for callers that must commit it together with something else; every change of state
+// row. A write has a …Tx twin where a caller must commit it together with something else; every change of state
 // names the state (and, for a sign-up, the lease) that it expects, so that a late worker changes nothing.
 package catalog
 

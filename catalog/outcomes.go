@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 )
 
 // Outcome is how a run ended for one tenant.
@@ -33,15 +32,6 @@ type Outcome struct {
 // somebody looks. It is one statement. An outcome that is recorded already,
 // by a process that took us for dead, stays as it is; a tenant that is being replaced stays quarantined.
 func (s *Store) RecordOutcomes(ctx context.Context, run uuid.UUID, outcomes []Outcome) error {
-	return recordOutcomes(ctx, s.pool, run, outcomes)
-}
-
-// RecordOutcomesTx is [Store.RecordOutcomes] in the caller's transaction.
-func (s *Store) RecordOutcomesTx(ctx context.Context, tx pgx.Tx, run uuid.UUID, outcomes []Outcome) error {
-	return recordOutcomes(ctx, tx, run, outcomes)
-}
-
-func recordOutcomes(ctx context.Context, q querier, run uuid.UUID, outcomes []Outcome) error {
 	rows := make([]map[string]any, len(outcomes))
 	for i, o := range outcomes {
 		rows[i] = map[string]any{
@@ -50,7 +40,7 @@ func recordOutcomes(ctx context.Context, q querier, run uuid.UUID, outcomes []Ou
 			"counts": o.Counts,
 		}
 	}
-	_, err := q.Exec(ctx, `
+	_, err := s.pool.Exec(ctx, `
 		with outcome as (
 			insert into migration_outcomes (run_id, tenant_id, database, slug, state, from_version, to_version, problem, duration_ms,
 				attempts, counts)

@@ -38,16 +38,7 @@ func (e *ReferenceError) Error() string {
 // unless another major version of Postgres has printed it, which may print the same otherwise, or Homeroom grants something
 // else now. Then the new one is kept; of two versions of Postgres that of the newer.
 func (s *Store) SetReference(ctx context.Context, reference Reference) error {
-	return setReference(ctx, s.pool, reference)
-}
-
-// SetReferenceTx is [Store.SetReference] in the caller's transaction.
-func (s *Store) SetReferenceTx(ctx context.Context, tx pgx.Tx, reference Reference) error {
-	return setReference(ctx, tx, reference)
-}
-
-func setReference(ctx context.Context, q querier, reference Reference) error {
-	_, err := q.Exec(ctx, `
+	_, err := s.pool.Exec(ctx, `
 		insert into schema_references (lineage, version, fingerprint, lines, postgres, grants)
 		values ($1, $2, $3, $4, $5, $6)
 		on conflict (lineage, version) do update
@@ -58,7 +49,7 @@ func setReference(ctx context.Context, q querier, reference Reference) error {
 	if err != nil {
 		return fmt.Errorf("keep the reference of schema version %d: %w", reference.Version, known(err))
 	}
-	kept, err := one[Reference](ctx, q, `
+	kept, err := one[Reference](ctx, s.pool, `
 		select lineage, version, fingerprint, lines, postgres, grants
 		from schema_references
 		where lineage = $1 and version = $2`, reference.Lineage, reference.Version)

@@ -64,27 +64,17 @@ type Held struct {
 // It fails with [ErrEmailTaken], [ErrIdentityTaken], [ErrKeyTaken] or [ErrNoRoom], and with [ErrNotFound] when the school to
 // be joined cannot be.
 func (s *Store) Reserve(ctx context.Context, r Reservation) (Held, error) {
-	return reserve(ctx, s.pool, r)
-}
-
-// ReserveTx is [Store.Reserve] in the caller's transaction. There a taken slug cannot be answered with the next one,
-// because the first failure has ended the transaction; the caller rolls back and tries again.
-func (s *Store) ReserveTx(ctx context.Context, tx pgx.Tx, r Reservation) (Held, error) {
-	return reserve(ctx, tx, r)
-}
-
-func reserve(ctx context.Context, q querier, r Reservation) (Held, error) {
 	wish := r.Slug
 	for try := 1; ; try++ {
-		reserved, err := reserveOnce(ctx, q, r)
+		reserved, err := reserveOnce(ctx, s.pool, r)
 		if !errors.Is(err, errSlugTaken) || try == 10 {
 			return reserved, err
 		}
 		// A repetition of a request conflicts with itself in the slug too; its key says so at once.
-		if err := keyTaken(ctx, q, r.IdempotencyKey); err != nil {
+		if err := keyTaken(ctx, s.pool, r.IdempotencyKey); err != nil {
 			return Held{}, err
 		}
-		if r.Slug, err = nextSlug(ctx, q, wish, try); err != nil {
+		if r.Slug, err = nextSlug(ctx, s.pool, wish, try); err != nil {
 			return Held{}, err
 		}
 	}

@@ -212,12 +212,9 @@ func (s *Store) Wait(ctx context.Context, signup Signup, identity Identity, stat
 // Finish makes a sign-up ready: user active, tenant ready, result kept. A tenant that was quarantined while the sign-up
 // held it stays so, and becomes ready when the cause is gone.
 func (s *Store) Finish(ctx context.Context, signup Signup, identity Identity, health Health, steps, result json.RawMessage) error {
-	return finish(ctx, s.pool, signup, identity, health, steps, result)
-}
-
-// FinishTx is [Store.Finish] in the caller's transaction.
-func (s *Store) FinishTx(ctx context.Context, tx pgx.Tx, signup Signup, identity Identity, health Health, steps, result json.RawMessage) error {
-	return finish(ctx, tx, signup, identity, health, steps, result)
+	return changeOne(ctx, s.pool, "finish sign-up", signup.ID, finishSignup,
+		signup.ID, signup.LeaseEpoch, identity.ID, identity.EmailVerified, steps, result, health.Version, health.Fingerprint,
+		identity.OrganizationID)
 }
 
 // finishSignup is one statement, so that the path of a sign-up has one round trip and one commit for it.
@@ -257,12 +254,6 @@ const finishSignup = `
 			updated_at = now()
 		from done
 		where tenants.id = done.tenant_id and (kind = 'member' or tenants.state in ('reserved', 'building', 'quarantined'))`
-
-func finish(ctx context.Context, q querier, signup Signup, identity Identity, health Health, steps, result json.RawMessage) error {
-	return changeOne(ctx, q, "finish sign-up", signup.ID, finishSignup,
-		signup.ID, signup.LeaseEpoch, identity.ID, identity.EmailVerified, steps, result, health.Version, health.Fingerprint,
-		identity.OrganizationID)
-}
 
 // Undo ends a sign-up that was definitely refused, and leaves nothing of it: the e-mail and the key are free again, a
 // claimed spare goes back, a tenant row whose database was not begun goes away.

@@ -112,16 +112,7 @@ type NewSpare struct {
 
 // InsertSpare writes the row of a spare, before anything of it is made.
 func (s *Store) InsertSpare(ctx context.Context, spare NewSpare) error {
-	return insertSpare(ctx, s.pool, spare)
-}
-
-// InsertSpareTx is [Store.InsertSpare] in the caller's transaction.
-func (s *Store) InsertSpareTx(ctx context.Context, tx pgx.Tx, spare NewSpare) error {
-	return insertSpare(ctx, tx, spare)
-}
-
-func insertSpare(ctx context.Context, q querier, spare NewSpare) error {
-	_, err := q.Exec(ctx, `
+	_, err := s.pool.Exec(ctx, `
 		insert into tenants (id, server, database, lineage, state)
 		values ($1, $2, $3, $4, 'building')`, spare.ID, spare.Server, spare.Database, spare.Lineage)
 	if err != nil {
@@ -133,16 +124,7 @@ func insertSpare(ctx context.Context, q querier, spare NewSpare) error {
 // SpareBuilt marks a spare as ready to be claimed. Only the process that has just created its database may call it: nobody else
 // can know that no school has ever had that. It fails with [ErrStateChanged] when the spare is not building.
 func (s *Store) SpareBuilt(ctx context.Context, id uuid.UUID, health Health, steps json.RawMessage) error {
-	return spareBuilt(ctx, s.pool, id, health, steps)
-}
-
-// SpareBuiltTx is [Store.SpareBuilt] in the caller's transaction.
-func (s *Store) SpareBuiltTx(ctx context.Context, tx pgx.Tx, id uuid.UUID, health Health, steps json.RawMessage) error {
-	return spareBuilt(ctx, tx, id, health, steps)
-}
-
-func spareBuilt(ctx context.Context, q querier, id uuid.UUID, health Health, steps json.RawMessage) error {
-	return changeOne(ctx, q, "mark spare built", id, `
+	return changeOne(ctx, s.pool, "mark spare built", id, `
 		update tenants
 		set state = 'spare', schema_version = $2, fingerprint = nullif($3, ''), steps = $4, updated_at = now(),
 			claimable_xid = pg_current_xact_id()::xid, claimable_in = catalog_instance()
@@ -175,16 +157,7 @@ type Health struct {
 
 // Healthy records that a tenant's database is whole, and ends its quarantine, whatever it was about.
 func (s *Store) Healthy(ctx context.Context, id uuid.UUID, health Health) error {
-	return healthy(ctx, s.pool, id, health)
-}
-
-// HealthyTx is [Store.Healthy] in the caller's transaction.
-func (s *Store) HealthyTx(ctx context.Context, tx pgx.Tx, id uuid.UUID, health Health) error {
-	return healthy(ctx, tx, id, health)
-}
-
-func healthy(ctx context.Context, q querier, id uuid.UUID, health Health) error {
-	return changeOne(ctx, q, "mark tenant healthy", id, `
+	return changeOne(ctx, s.pool, "mark tenant healthy", id, `
 		update tenants
 		set schema_version = $2, fingerprint = coalesce(nullif($3, ''), fingerprint), state = coalesce(resume_state, state),
 			resume_state = null, quarantine_cause = null, quarantine_kind = null, updated_at = now(), `+keepClaimable+`
