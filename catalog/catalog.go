@@ -1,4 +1,4 @@
-// Package catalog is the registry: which tenants exist, on which server, for whom, and how far each sign-up has come.
+// Package catalog knows which tenants exist, on which server, for whom, and how far each sign-up has come.
 //
 // Its rows are the truth that everything else follows. A row is written before the database, role or identity it
 // stands for, so that a crash leaves a row without a thing, which is finished or released, and never a thing without a

@@ -16,7 +16,7 @@ import (
 	"homeroom/signup"
 )
 
-// askActivation shows what a confirmation's link is about. It asks nobody but the registry.
+// askActivation shows what a confirmation's link is about. It asks nobody but the catalog.
 func (s *server) askActivation(c *gin.Context) {
 	says := s.pageLanguage(c)
 	token := c.Query("token")

@@ -134,7 +134,7 @@ var (
 		"Wait for as long as Retry-After says, and send the same request with the same Idempotency-Key: it goes on where it stopped.",
 	}
 	catalogUnavailable = &kind{
-		"CATALOG_UNAVAILABLE", http.StatusServiceUnavailable, "Registry unavailable",
+		"CATALOG_UNAVAILABLE", http.StatusServiceUnavailable, "Catalog unavailable",
 		"The database with the list of all schools cannot be reached.",
 		"Wait for as long as Retry-After says, and send the same request with the same Idempotency-Key: it goes on where it stopped.",
 	}

@@ -20,7 +20,7 @@ type Me struct {
 	Database MyDatabase    `json:"database"`
 }
 
-// MyUser is the caller as the registry knows them.
+// MyUser is the caller as the catalog knows them.
 type MyUser struct {
 	signup.User
 	Role string `json:"role" doc:"What the person is at the school." example:"owner"`

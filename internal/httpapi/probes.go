@@ -20,7 +20,7 @@ func (s *server) registerProbes() {
 	register(s, everybody, huma.Operation{
 		OperationID: "ready", Method: http.MethodGet, Path: "/readyz", Tags: []string{tagHealth},
 		Summary:     "Can the service do its work?",
-		Description: "Checks the registry and the job runner; neither the identity provider nor the schools' databases.",
+		Description: "Checks the catalog and the job runner; neither the identity provider nor the schools' databases.",
 		Errors:      []int{http.StatusUnprocessableEntity, http.StatusServiceUnavailable},
 	}, s.getReady)
 }

@@ -121,7 +121,7 @@ func problemOf(err error) *Problem {
 	case errors.As(err, &unreachable):
 		return newProblem(busy, "The school's database cannot be reached at this moment.").after(5 * time.Second).because(err)
 	case catalog.Unavailable(err):
-		return newProblem(catalogUnavailable, "The service's registry cannot be reached at this moment.").after(2 * time.Second).because(err)
+		return newProblem(catalogUnavailable, "The service's catalog cannot be reached at this moment.").after(2 * time.Second).because(err)
 	}
 	return newProblem(internal, "Something went wrong on our side. It has been logged under the request id.").because(err)
 }
@@ -182,7 +182,7 @@ func unavailableProblem(u *signup.Unavailable) *Problem {
 	case signup.Identity:
 		p = newProblem(identityUnavailable, "The identity provider cannot answer at this moment. The same request with the same Idempotency-Key goes on later.")
 	case signup.Catalog:
-		p = newProblem(catalogUnavailable, "The service's registry cannot be reached at this moment. The same request with the same Idempotency-Key goes on later.")
+		p = newProblem(catalogUnavailable, "The service's catalog cannot be reached at this moment. The same request with the same Idempotency-Key goes on later.")
 	default:
 		p = newProblem(busy, "Too many sign-ups at this moment. The same request with the same Idempotency-Key goes on later.")
 	}

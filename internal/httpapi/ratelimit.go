@@ -111,7 +111,7 @@ func (s *server) ofCaller(ctx context.Context, name string, allowance catalog.Al
 }
 
 func uncounted(err error) *Problem {
-	return newProblem(catalogUnavailable, "The service's registry cannot be reached at this moment.").
+	return newProblem(catalogUnavailable, "The service's catalog cannot be reached at this moment.").
 		after(2 * time.Second).because(err)
 }
 

@@ -17,7 +17,7 @@ func (s *server) registerSchools() {
 	register(s, anyUser, huma.Operation{
 		OperationID: "me", Method: http.MethodGet, Path: "/me", Tags: []string{tagSchool},
 		Summary:     "See the caller and their school",
-		Description: "The user and the school from the registry, and figures that are read in the school's own database, with the school's own role.",
+		Description: "The user and the school from the catalog, and figures that are read in the school's own database, with the school's own role.",
 		Errors:      []int{http.StatusForbidden, http.StatusNotFound},
 	}, s.getMe)
 }

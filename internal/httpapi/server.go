@@ -43,7 +43,7 @@ import (
 type Config struct {
 	// Signup signs schools up and provisions tenants again. Required.
 	Signup *signup.Service
-	// Catalog is the registry. Required.
+	// Catalog is the catalog. Required.
 	Catalog *catalog.Store
 	// Fleet plans and starts runs over all tenants. Required.
 	Fleet *fleet.Fleet

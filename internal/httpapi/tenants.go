@@ -24,7 +24,7 @@ func (s *server) registerTenants() {
 	register(s, read, huma.Operation{
 		OperationID: "getTenant", Method: http.MethodGet, Path: "/tenants/{id}", Tags: []string{tagOperator},
 		Summary:     "Look at a tenant",
-		Description: "What the registry knows, and what the tenant's server tells about its database.",
+		Description: "What the catalog knows, and what the tenant's server tells about its database.",
 		Errors:      []int{http.StatusNotFound},
 	}, s.getTenant)
 	s.registerReprovision()
@@ -127,7 +127,7 @@ func (s *server) getTenant(ctx context.Context, in *TenantPath) (*tenantOutput, 
 	return &tenantOutput{s.details(ctx, row)}, nil
 }
 
-// details asks the tenant's server too. One that does not answer is no reason to hide what the registry knows.
+// details asks the tenant's server too. One that does not answer is no reason to hide what the catalog knows.
 func (s *server) details(ctx context.Context, row catalog.Tenant) TenantDetails {
 	d := TenantDetails{Tenant: tenantOf(row), HeldAt: row.HeldAt, Canary: row.Canary, Steps: []tenant.Step{}}
 	if row.Fingerprint != nil {
