@@ -82,35 +82,29 @@ func TestTakeAllowance(t *testing.T) {
 	store := setup(t)
 	five := catalog.Allowance{Count: 5, Window: time.Hour}
 	for n := range 5 {
-		grant, err := store.TakeAllowance(t.Context(), "one", five, "")
+		grant, err := store.TakeAllowance(t.Context(), "one", five)
 		if err != nil || !grant.Allowed || grant.Remaining != 4-n {
 			t.Fatalf("take %d: %+v, %v", n+1, grant, err)
 		}
 	}
-	grant, err := store.TakeAllowance(t.Context(), "one", five, "")
+	grant, err := store.TakeAllowance(t.Context(), "one", five)
 	if err != nil || grant.Allowed || grant.RetryAfter < 11*time.Minute || grant.RetryAfter > 12*time.Minute {
 		t.Errorf("the sixth: %+v, %v; want a refusal for 12 minutes", grant, err)
 	}
-	if grant, err := store.TakeAllowance(t.Context(), "another", five, ""); err != nil || !grant.Allowed {
+	if grant, err := store.TakeAllowance(t.Context(), "another", five); err != nil || !grant.Allowed {
 		t.Errorf("another client: %+v, %v", grant, err)
 	}
-	if _, err := store.Reserve(t.Context(), wish(1)); err != nil {
-		t.Fatal(err)
-	}
-	if grant, err := store.TakeAllowance(t.Context(), "one", five, wish(1).IdempotencyKey); err != nil || !grant.Allowed || grant.Taken {
-		t.Errorf("a repetition: %+v, %v", grant, err)
-	}
 	exec(t, store, "update rate_limits set full_at = full_at - interval '13 minutes'")
-	if grant, err := store.TakeAllowance(t.Context(), "one", five, ""); err != nil || !grant.Allowed {
+	if grant, err := store.TakeAllowance(t.Context(), "one", five); err != nil || !grant.Allowed {
 		t.Errorf("after 13 minutes: %+v, %v", grant, err)
 	}
 	if err := store.ReturnAllowances(t.Context(), []catalog.Limit{{Key: "one", Allowance: five}}); err != nil {
 		t.Fatal(err)
 	}
-	if grant, err := store.TakeAllowance(t.Context(), "one", five, ""); err != nil || !grant.Taken {
+	if grant, err := store.TakeAllowance(t.Context(), "one", five); err != nil || !grant.Allowed {
 		t.Errorf("one that was returned: %+v, %v", grant, err)
 	}
-	if grant, err := store.TakeAllowance(t.Context(), "one", five, ""); err != nil || grant.Allowed {
+	if grant, err := store.TakeAllowance(t.Context(), "one", five); err != nil || grant.Allowed {
 		t.Errorf("one more than was returned: %+v, %v", grant, err)
 	}
 }
@@ -126,7 +120,7 @@ func TestTakeAllowancesTakesOneOfEachOrNone(t *testing.T) {
 	var group errgroup.Group
 	for range 12 {
 		group.Go(func() error {
-			grants, err := store.TakeAllowances(t.Context(), limits, "")
+			grants, err := store.TakeAllowances(t.Context(), limits)
 			if err == nil && grants[0].Allowed && grants[1].Allowed {
 				allowed.Add(1)
 			}
@@ -136,8 +130,8 @@ func TestTakeAllowancesTakesOneOfEachOrNone(t *testing.T) {
 	if err := group.Wait(); err != nil || allowed.Load() != 5 {
 		t.Fatalf("%d of 12 at once are allowed, %v; want 5", allowed.Load(), err)
 	}
-	grants, err := store.TakeAllowances(t.Context(), limits, "")
-	if err != nil || !grants[0].Allowed || grants[0].Taken || grants[0].Remaining != 15 || grants[1].Allowed || grants[1].RetryAfter < 4*time.Hour {
+	grants, err := store.TakeAllowances(t.Context(), limits)
+	if err != nil || !grants[0].Allowed || grants[0].Remaining != 15 || grants[1].Allowed || grants[1].RetryAfter < 4*time.Hour {
 		t.Errorf("%+v, %v; want a refusal of the narrow one, and 15 left of the wide one", grants, err)
 	}
 }

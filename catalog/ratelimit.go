@@ -29,18 +29,16 @@ func (l Limit) remaining(untilFull time.Duration) int {
 
 // Grant is the answer to a request for one of a limit's allowance.
 type Grant struct {
-	// Allowed tells whether it may be done.
+	// Allowed reports whether it may be done.
 	Allowed bool
-	// Taken tells whether one was taken for it, and not for a repetition, which costs nothing.
-	Taken bool
 	// Remaining is how many more are allowed at once.
 	Remaining int
 	// RetryAfter is how long until the next is allowed; zero when one is.
 	RetryAfter time.Duration
 }
 
-// takeAllowances takes one of each limit, or of none where a limit has none left or the key is of a known sign-up. Of two that
-// run at once both may find room, and the second then finds none for a limit when it writes.
+// takeAllowances takes one of each limit, or of none where a limit has none left. Of two that run at once both may find room, and
+// the second then finds none for a limit when it writes.
 const takeAllowances = `
 		with wanted as (
 			select key, step, span
@@ -49,9 +47,8 @@ const takeAllowances = `
 		insert into rate_limits as r (key, full_at)
 		select key, now() + step
 		from wanted
-		where ($4 = '' or not exists (select from signups where idempotency_key = $4))
-			and not exists (
-				select from wanted join rate_limits using (key) where greatest(full_at, now()) + step > now() + span)
+		where not exists (
+			select from wanted join rate_limits using (key) where greatest(full_at, now()) + step > now() + span)
 		order by key
 		on conflict (key) do update
 		set full_at = greatest(r.full_at, now()) + (excluded.full_at - now())
@@ -59,15 +56,15 @@ const takeAllowances = `
 			<= now() + (select span from wanted where wanted.key = excluded.key)
 		returning key, full_at - now() as until_full`
 
-// lookAtAllowances tells a repetition, and how long each limit takes until it is full; null where it is.
+// lookAtAllowances tells how long each limit takes until it is full; null where it is.
 const lookAtAllowances = `
-		select wanted.key, full_at - now() as until_full, exists (select from signups where idempotency_key = $2) as repetition
+		select wanted.key, full_at - now() as until_full
 		from unnest($1::text[]) as wanted (key)
 		left join rate_limits on rate_limits.key = wanted.key and full_at > now()`
 
 // TakeAllowance is [Store.TakeAllowances] for one limit.
-func (s *Store) TakeAllowance(ctx context.Context, key string, allowance Allowance, idempotencyKey string) (Grant, error) {
-	grants, err := s.TakeAllowances(ctx, []Limit{{key, allowance}}, idempotencyKey)
+func (s *Store) TakeAllowance(ctx context.Context, key string, allowance Allowance) (Grant, error) {
+	grants, err := s.TakeAllowances(ctx, []Limit{{key, allowance}})
 	if err != nil {
 		return Grant{}, err
 	}
@@ -75,19 +72,18 @@ func (s *Store) TakeAllowance(ctx context.Context, key string, allowance Allowan
 }
 
 // TakeAllowances asks for one of each limit's allowance, which all processes share, and takes one of each or none: it is one
-// statement. A repetition of a known sign-up, told by its idempotency key, costs nothing. The grants are in the limits' order;
-// where one is not allowed, none is taken. The keys must differ.
+// statement. The grants are in the limits' order; where one is not allowed, none is taken. The keys must differ.
 //
 // An allowance refills evenly (the generic cell rate algorithm, one row for a key). The rows are unlogged and their commit is
 // not waited for: a crash of Postgres may give the clients a fresh allowance, and the path of a sign-up has no fsync for it.
-func (s *Store) TakeAllowances(ctx context.Context, limits []Limit, idempotencyKey string) ([]Grant, error) {
+func (s *Store) TakeAllowances(ctx context.Context, limits []Limit) ([]Grant, error) {
 	if len(limits) == 0 {
 		return nil, nil
 	}
 	keys, steps, spans := columns(limits)
-	taken, err := many[counted](ctx, s.pool, takeAllowances, keys, steps, spans, idempotencyKey)
+	taken, err := many[counted](ctx, s.pool, takeAllowances, keys, steps, spans)
 	if err == nil && len(taken) < len(limits) {
-		return s.refused(ctx, limits, taken, idempotencyKey)
+		return s.refused(ctx, limits, taken)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("take from the allowance: %w", err)
@@ -95,7 +91,7 @@ func (s *Store) TakeAllowances(ctx context.Context, limits []Limit, idempotencyK
 	grants := make([]Grant, len(limits))
 	for _, row := range taken {
 		i := slices.Index(keys, row.Key)
-		grants[i] = Grant{Allowed: true, Taken: true, Remaining: limits[i].remaining(*row.UntilFull)}
+		grants[i] = Grant{Allowed: true, Remaining: limits[i].remaining(*row.UntilFull)}
 	}
 	return grants, nil
 }
@@ -106,9 +102,9 @@ type counted struct {
 	UntilFull *time.Duration
 }
 
-// refused gives back what was taken of some limits, where another request was faster at the others, and tells a repetition, which is
-// always allowed, from allowances that are used up, and how long that lasts.
-func (s *Store) refused(ctx context.Context, limits []Limit, taken []counted, idempotencyKey string) ([]Grant, error) {
+// refused gives back what was taken of some limits, where another request was faster at the others, and reads which allowances are
+// used up, and how long that lasts.
+func (s *Store) refused(ctx context.Context, limits []Limit, taken []counted) ([]Grant, error) {
 	keys, _, _ := columns(limits)
 	var back []Limit
 	for _, row := range taken {
@@ -117,10 +113,7 @@ func (s *Store) refused(ctx context.Context, limits []Limit, taken []counted, id
 	if err := s.ReturnAllowances(ctx, back); err != nil {
 		return nil, err
 	}
-	rows, err := many[struct {
-		counted
-		Repetition bool
-	}](ctx, s.pool, lookAtAllowances, keys, idempotencyKey)
+	rows, err := many[counted](ctx, s.pool, lookAtAllowances, keys)
 	if err != nil {
 		return nil, fmt.Errorf("read the allowance: %w", err)
 	}
@@ -132,10 +125,10 @@ func (s *Store) refused(ctx context.Context, limits []Limit, taken []counted, id
 			untilFull = *row.UntilFull
 		}
 		grants[i] = Grant{Allowed: true, Remaining: limits[i].remaining(untilFull)}
-		if missing := untilFull + limits[i].step() - limits[i].Window; missing > 0 && !row.Repetition {
+		if missing := untilFull + limits[i].step() - limits[i].Window; missing > 0 {
 			grants[i] = Grant{RetryAfter: max(missing, time.Second)}
 		}
-		allowed = allowed && grants[i].Allowed && !row.Repetition
+		allowed = allowed && grants[i].Allowed
 	}
 	if allowed { // there was none a moment ago
 		grants[0] = Grant{RetryAfter: time.Second}

@@ -179,7 +179,7 @@ func TestDeletingOldRowsBlocksNoSignup(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	grant, err := people.TakeAllowance(t.Context(), "not back", catalog.Allowance{Count: 5, Window: 5 * time.Hour}, "")
+	grant, err := people.TakeAllowance(t.Context(), "not back", catalog.Allowance{Count: 5, Window: 5 * time.Hour})
 	run("take from the allowance", err)
 	if !grant.Allowed {
 		t.Errorf("the allowance is %+v", grant)

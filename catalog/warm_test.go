@@ -34,7 +34,7 @@ func TestAWarmCatalogKnowsTheStatementsOfASignup(t *testing.T) {
 	before := prepared()
 	for n := range 2 {
 		w := wish(n)
-		if _, err := store.TakeAllowance(t.Context(), "somebody", catalog.Allowance{Count: 5, Window: time.Hour}, w.IdempotencyKey); err != nil {
+		if _, err := store.TakeAllowance(t.Context(), "somebody", catalog.Allowance{Count: 5, Window: time.Hour}); err != nil {
 			t.Fatal(err)
 		}
 		if n == 1 {

@@ -29,13 +29,25 @@ func (s *Service) beginUnconfirmed(ctx context.Context, req Request, plan plan) 
 	if s.cfg.Conceal {
 		defer waitForMultiple(time.Now(), concealedTime)
 	}
-	grant, err := s.cfg.Catalog.TakeAllowance(ctx, "mail to "+s.nameless(req.Email), mailsPerAddress, req.IdempotencyKey)
+	limit := catalog.Limit{Key: "mail to " + s.nameless(req.Email), Allowance: mailsPerAddress}
+	grant, err := s.cfg.Catalog.TakeAllowance(ctx, limit.Key, limit.Allowance)
 	if err != nil {
 		return Outcome{}, s.unavailable(err)
 	}
 	if !grant.Allowed && !s.cfg.Conceal {
-		return Outcome{}, &TooManyMails{RetryAfter: grant.RetryAfter}
+		return s.repeatKnown(ctx, req, &TooManyMails{RetryAfter: grant.RetryAfter})
 	}
+	outcome, err := s.reserveUnconfirmed(ctx, req, plan, grant.Allowed)
+	if outcome.Repeated && grant.Allowed { // a repetition sends no mail
+		if back := s.cfg.Catalog.ReturnAllowances(ctx, []catalog.Limit{limit}); back != nil {
+			s.cfg.Logger.WarnContext(ctx, "cannot return an allowance; it refills by itself", "cause", back)
+		}
+	}
+	return outcome, err
+}
+
+// reserveUnconfirmed writes a sign-up that waits, and the event of its mail, if one may be sent.
+func (s *Service) reserveUnconfirmed(ctx context.Context, req Request, plan plan, mail bool) (Outcome, error) {
 	if req.Login != nil {
 		if _, err := s.cfg.Catalog.UserByIdentity(ctx, req.Login.ID); err == nil {
 			return s.repeatKnown(ctx, req, ErrHasSchool)
@@ -46,7 +58,7 @@ func (s *Service) beginUnconfirmed(ctx context.Context, req Request, plan plan) 
 		log.end("")
 		log.begin(stepVerification, 1)
 		wish.Steps = log.json()
-		held, err := s.cfg.Catalog.ReserveUnconfirmed(ctx, wish, s.cfg.Conceal, grant.Allowed, s.cfg.Patience)
+		held, err := s.cfg.Catalog.ReserveUnconfirmed(ctx, wish, s.cfg.Conceal, mail, s.cfg.Patience)
 		if err == nil {
 			killpoint.Here("signup.unconfirmed")
 			return Outcome{SignupID: held.Signup.ID, Status: catalog.AwaitingVerification}, nil

@@ -193,7 +193,7 @@ func (s *Service) RemindVerification(ctx context.Context, id uuid.UUID) error {
 	if err != nil {
 		return s.unavailable(err)
 	}
-	grant, err := s.cfg.Catalog.TakeAllowance(ctx, "reminder to "+s.nameless(row.Email), remindersPerAddress, "")
+	grant, err := s.cfg.Catalog.TakeAllowance(ctx, "reminder to "+s.nameless(row.Email), remindersPerAddress)
 	if err != nil {
 		return s.unavailable(err)
 	}

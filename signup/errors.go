@@ -3,6 +3,7 @@ package signup
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"homeroom/catalog"
@@ -63,6 +64,41 @@ type TooManyMails struct {
 // Error implements error.
 func (e *TooManyMails) Error() string { return "the address has been sent several mails" }
 
+// RateLimited says that the caller's address has begun as many sign-ups as it may for now.
+type RateLimited struct {
+	// RetryAfter is how long until the next is allowed.
+	RetryAfter time.Duration
+}
+
+// Error implements error.
+func (e *RateLimited) Error() string { return "too many sign-ups from this address" }
+
+// BudgetSpent says that the whole service takes no more sign-ups for now.
+type BudgetSpent struct {
+	// RetryAfter is how long until the next is allowed.
+	RetryAfter time.Duration
+	// Limit names what is used up.
+	Limit string
+}
+
+// Error implements error.
+func (e *BudgetSpent) Error() string { return e.Limit + " are used up" }
+
+// Refused reports whether an error of [Service.Begin] is a refusal of the request itself, for which nothing was made. Others are
+// about something that does not work at this moment, and the sign-up may yet go on.
+func Refused(err error) bool {
+	var invalid *ValidationError
+	var rejected *identity.Rejected
+	var mails *TooManyMails
+	if errors.As(err, &invalid) || errors.As(err, &rejected) || errors.As(err, &mails) {
+		return true
+	}
+	return slices.ContainsFunc([]error{
+		ErrEmailExists, ErrHasSchool, ErrClosed, ErrInvitationNeeded, ErrInvitationGone, ErrNoPerson, ErrInProgress, ErrKeyReused,
+		catalog.ErrNotFound,
+	}, func(refusal error) bool { return errors.Is(err, refusal) })
+}
+
 // Unavailable says that something the sign-up needs cannot work now. The same request with the same key goes on later.
 type Unavailable struct {
 	// What is what is missing.
@@ -79,8 +115,10 @@ type Dependency string
 const (
 	// Identity is the identity provider.
 	Identity Dependency = "identity"
-	// Catalog is the registry's database.
+	// Catalog is the catalog's database.
 	Catalog Dependency = "catalog"
+	// Captcha is the provider of the CAPTCHA.
+	Captcha Dependency = "captcha"
 	// Capacity is room: the identity provider's rate limit is used up, or no server takes another tenant.
 	Capacity Dependency = "capacity"
 )

@@ -28,7 +28,8 @@ type Registry interface {
 	UserByEmail(ctx context.Context, email string) (catalog.User, error)
 	UserByIdentity(ctx context.Context, identityID string) (catalog.User, error)
 	EmailProven(ctx context.Context, id uuid.UUID) error
-	TakeAllowance(ctx context.Context, key string, allowance catalog.Allowance, idempotencyKey string) (catalog.Grant, error)
+	TakeAllowance(ctx context.Context, key string, allowance catalog.Allowance) (catalog.Grant, error)
+	ReturnAllowances(ctx context.Context, limits []catalog.Limit) error
 }
 
 // signupRows are the sign-ups of the registry: how they are found, held and ended.

@@ -52,7 +52,14 @@ type FieldError struct {
 }
 
 // ValidationError lists all fields that are wrong.
-type ValidationError struct{ Fields []FieldError }
+type ValidationError struct {
+	Fields []FieldError
+	// Cause is what somebody else said of a field, for the log; nil where the request alone shows what is wrong.
+	Cause error
+}
+
+// Unwrap returns the cause.
+func (e *ValidationError) Unwrap() error { return e.Cause }
 
 // Error implements error.
 func (e *ValidationError) Error() string {
@@ -68,14 +75,17 @@ func (r Request) Normalise(rules Rules) (Request, error) {
 	var v validation
 	r.Email = v.email(r.Email)
 	v.allowed(r.Email, rules)
-	v.password(r.Password, r.Login == nil && !rules.NoPassword)
+	v.password(r.Password, r.Login == nil && !rules.NoPassword, rules.Account)
 	r.SchoolName = v.name("schoolName", r.SchoolName, 2, r.Invitation == "") // an invitation may name it
 	r.GivenName = v.name("givenName", r.GivenName, 1, rules.Fields["givenName"] == Required)
 	r.FamilyName = v.name("familyName", r.FamilyName, 1, rules.Fields["familyName"] == Required)
 	r.Name = v.name("name", r.Name, 2, false)
+	if rules.Account && r.Name == "" {
+		v.add("name", "required", "Name is required")
+	}
 	r.Profile = v.profile(r.Profile, rules.Fields)
 	r.Locale = locale(r.Locale)
-	if r.IdempotencyKey != "" && !keyPattern.MatchString(r.IdempotencyKey) {
+	if r.IdempotencyKey != "" && !ValidKey(r.IdempotencyKey) {
 		v.add("Idempotency-Key", "invalid_format", "Use 16 to 255 visible ASCII characters, for example a random UUID.")
 	}
 	if len(v.fields) > 0 {
@@ -85,6 +95,9 @@ func (r Request) Normalise(rules Rules) (Request, error) {
 }
 
 var keyPattern = regexp.MustCompile(`^[\x21-\x7e]{16,255}$`)
+
+// ValidKey reports whether a text can be an idempotency key.
+func ValidKey(text string) bool { return keyPattern.MatchString(text) }
 
 // validation collects what is wrong.
 type validation struct{ fields []FieldError }
@@ -105,21 +118,30 @@ func (v *validation) email(text string) string {
 	return email
 }
 
+// longestPassword is how many bytes identity providers take of a password: bcrypt cuts longer ones.
+const longestPassword = 72
+
+func printable(text string) bool {
+	return utf8.ValidString(text) && !strings.ContainsFunc(text, unicode.IsControl)
+}
+
 // password checks a password, or that there is none where nobody chooses one. What cannot be typed on every keyboard is
 // good; control characters are not, because programs on the way to the provider cut a password at a NUL or a line's end.
-func (v *validation) password(password secret.String, chosen bool) {
+func (v *validation) password(password secret.String, chosen, account bool) {
 	switch text := password.Reveal(); {
 	case !chosen:
 		if text != "" {
 			v.add("password", "unexpected", "Leave it out: nobody chooses a password here.")
 		}
+	case account:
+		v.accountPassword(text)
 	case text == "":
 		v.add("password", "required", "Choose a password.")
-	case !utf8.ValidString(text), strings.ContainsFunc(text, unicode.IsControl):
+	case !printable(text):
 		v.add("password", "invalid_characters", "Use no control characters.")
 	case len(text) < 8:
 		v.add("password", "too_short", "Use at least 8 characters.")
-	case len(text) > 72:
+	case len(text) > longestPassword:
 		v.add("password", "too_long", "Use at most 72 bytes; longer passwords would be cut.")
 	}
 }

@@ -48,7 +48,8 @@ type Outcome struct {
 	Status   catalog.Status
 	// Result is nil while the work goes on.
 	Result *Result
-	// Repeated tells that the request is a repetition, told by its key. Its password was not compared with the first one's.
+	// Repeated reports whether the request is a repetition, told by its key, even where it fails. Its password was not compared
+	// with the first one's.
 	Repeated bool
 }
 

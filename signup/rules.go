@@ -16,6 +16,9 @@ type Rules struct {
 	AllowedDomains, DeniedDomains []string
 	// Disposable tells domains that give addresses away for minutes; nil lets them all in.
 	Disposable func(domain string) bool
+	// Account asks for what an account at /api/auth/sign-up has: a name, and a password with an upper-case letter, a digit and a
+	// special character. Each of its rules that is broken is named.
+	Account bool
 	// NoSubAddresses refuses addresses such as ada+school@lincoln.example (RFC 5233), of which one person has any number.
 	NoSubAddresses bool
 }

@@ -298,14 +298,14 @@ func (s *Service) repeatKeyed(ctx context.Context, req Request) (outcome Outcome
 		return Outcome{}, false, s.unavailable(err)
 	}
 	outcome, err = s.repeatKey(ctx, req, row)
-	outcome.Repeated = err == nil
+	outcome.Repeated = true
 	return outcome, false, err
 }
 
 // repeatKnown answers a request that cannot be begun, unless it is a repetition, which needs nothing more.
 func (s *Service) repeatKnown(ctx context.Context, req Request, refusal error) (Outcome, error) {
-	outcome, again, err := s.repeatKeyed(ctx, req)
-	if again {
+	outcome, unknown, err := s.repeatKeyed(ctx, req)
+	if unknown {
 		return Outcome{}, refusal
 	}
 	return outcome, err

@@ -37,6 +37,7 @@ var arrows = map[string][]string{
 	"signup": {
 		"catalog", "tenant", "identity", "migrations", "internal/postgres", "internal/secret", "internal/killpoint", "internal/wait",
 	},
+	"admission": {"signup", "catalog", "identity", "internal/captcha"},
 	"fleet":     {"catalog", "tenant", "migrations", "internal/postgres", "internal/killpoint", "internal/display", "internal/wait"},
 	"lifecycle": {"catalog", "tenant", "internal/killpoint"},
 	"doctor": {
@@ -50,7 +51,7 @@ var arrows = map[string][]string{
 	"webhook":            {"catalog", "internal/secret", "internal/killpoint", "internal/wait"},
 	"internal/jobs":      {"signup", "webhook", "catalog", "internal/killpoint", "internal/wait", "internal/postgres"},
 	"internal/httpapi": {
-		"signup", "fleet", "catalog", "tenant", "identity", "migrations", "internal/postgres", "internal/secret", "internal/captcha",
+		"admission", "signup", "fleet", "catalog", "tenant", "identity", "migrations", "internal/postgres", "internal/secret", "internal/captcha",
 		"webhook", "messages", "hosted", "lifecycle", "internal/display", "internal/jwks", "internal/wait",
 	},
 	"internal/npmtest":      {},
@@ -63,7 +64,7 @@ var arrows = map[string][]string{
 	"beyondidentity/bitest": {"internal/flaky"},
 	"identity/identitytest": {"identity", "internal/secret", "internal/flaky"},
 	"cmd/homeroom": {
-		"auth0", "auth0/auth0test", "beyondidentity", "scim", "catalog", "doctor", "fleet", "identity",
+		"admission", "auth0", "auth0/auth0test", "beyondidentity", "scim", "catalog", "doctor", "fleet", "identity",
 		"internal/devpg", "internal/captcha", "internal/display", "internal/httpapi", "internal/jobs", "internal/metrics", "internal/postgres", "internal/retention", "internal/secret", "migrations", "signup", "tenant", "webhook", "mail", "mail/mailtest", "messages",
 		"hosted", "lifecycle", "internal/wait",
 	},

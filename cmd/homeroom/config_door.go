@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"homeroom/admission"
 	"homeroom/identity"
 	"homeroom/internal/captcha"
 	"homeroom/internal/httpapi"
@@ -68,10 +69,10 @@ func (b *budget) UnmarshalText(text []byte) error {
 
 // signupBudget is what the whole service takes. Unless something else is set, it bounds what somebody with many addresses can
 // have built; an operator who has lifted the limit for each address (not limited) wants no other.
-func (c DoorConfig) signupBudget(limited bool) httpapi.Budget {
-	var all httpapi.Budget
+func (c DoorConfig) signupBudget(limited bool) admission.Budget {
+	var all admission.Budget
 	if limited {
-		all = httpapi.Budget{Minute: 60, Day: 2000}
+		all = admission.Budget{Minute: 60, Day: 2000}
 	}
 	if n := c.SignupBudgetMinute.count; n != nil {
 		all.Minute = *n

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"homeroom/admission"
 	"homeroom/identity"
 	"homeroom/internal/httpapi"
 	"homeroom/signup"
@@ -36,7 +37,7 @@ func TestTheDoorIsOpenByDefault(t *testing.T) {
 	if rules.Disposable != nil || len(rules.Fields)+len(rules.AllowedDomains)+len(rules.DeniedDomains) > 0 || rules.NoSubAddresses {
 		t.Errorf("there are rules: %+v", rules)
 	}
-	if api.Captcha != nil || api.Sessions != nil || api.SignupBudget != (httpapi.Budget{}) || len(api.OAuth) > 0 {
+	if api.Captcha != nil || api.Sessions != nil || api.SignupBudget != (admission.Budget{}) || len(api.OAuth) > 0 {
 		t.Errorf("something is in the way: %+v", api)
 	}
 }
@@ -75,7 +76,7 @@ func TestTheDoorIsAsConfigured(t *testing.T) {
 		t.Fatal(err)
 	}
 	ways := map[string]string{"google": "google-oauth2", "azure-ad": "windowslive"}
-	if api.SignupBudget != (httpapi.Budget{Minute: 3, Day: 40}) || !reflect.DeepEqual(api.OAuth, ways) || api.Captcha == nil {
+	if api.SignupBudget != (admission.Budget{Minute: 3, Day: 40}) || !reflect.DeepEqual(api.OAuth, ways) || api.Captcha == nil {
 		t.Errorf("the API is told %+v", api)
 	}
 	if api.OAuthRate == nil || api.OAuthRate.Count != 20 {
@@ -85,7 +86,7 @@ func TestTheDoorIsAsConfigured(t *testing.T) {
 
 func TestTheWholeServiceTakesABoundedNumberOfSignUps(t *testing.T) {
 	t.Parallel()
-	for settings, want := range map[string]httpapi.Budget{
+	for settings, want := range map[string]admission.Budget{
 		"":                              {Minute: 60, Day: 2000},
 		"HOMEROOM_SIGNUP_RATE=off":      {},
 		"HOMEROOM_SIGNUP_BUDGET_DAY=40": {Minute: 60, Day: 40},

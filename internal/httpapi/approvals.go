@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"time"
 
@@ -144,12 +145,13 @@ func (s *server) postVerificationMail(ctx context.Context, in *SignupPath) (*str
 		return nil, err
 	}
 	if s.cfg.SignupRate != nil {
-		all, err := s.takeAll(ctx, s.ofCaller(ctx, "verification mail", verificationMailsOfClient), "")
+		_, err := s.admission.Take(ctx, "verification mail", &verificationMailsOfClient, callerOf(ctx))
+		var often *signup.RateLimited
+		if errors.As(err, &often) {
+			err = &signup.TooManyMails{RetryAfter: often.RetryAfter}
+		}
 		if err != nil {
 			return nil, err
-		}
-		if all.refused != nil {
-			return nil, newProblem(rateLimited, "The mail has been sent several times. Try again later.").after(all.retryAfter)
 		}
 	}
 	return nil, s.cfg.Signup.RemindVerification(ctx, id)

@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"homeroom/catalog"
+	"homeroom/internal/secret"
 	"homeroom/signup"
 )
 
@@ -128,8 +129,8 @@ func (s *server) postAuthSignup(ctx context.Context, in *authSignupInput) (*auth
 		out, err := s.startOAuth(ctx, in.Body.members)
 		return out, enveloped(err)
 	}
-	n := s.authNewcomer(in)
-	outcome, err := s.letIn(ctx, n, s.validateAccount)
+	who := s.accountApplicant(in)
+	outcome, err := s.admit(ctx, who)
 	if err != nil {
 		return nil, enveloped(inAuthWords(err))
 	}
@@ -145,7 +146,7 @@ func (s *server) postAuthSignup(ctx context.Context, in *authSignupInput) (*auth
 		}
 		return out, nil
 	}
-	out.Body = AuthAnswer{Success: true, Message: "Account created successfully", Data: s.authData(ctx, n, outcome.Result)}
+	out.Body = AuthAnswer{Success: true, Message: "Account created successfully", Data: s.authData(ctx, who.Request.Password, outcome.Result)}
 	return out, nil
 }
 
@@ -156,13 +157,13 @@ func pendingMessage(status catalog.Status) string {
 	return "Account is being created"
 }
 
-func (s *server) authData(ctx context.Context, n newcomer, result *signup.Result) AuthData {
+func (s *server) authData(ctx context.Context, password secret.String, result *signup.Result) AuthData {
 	return AuthData{
 		User: AuthUser{
 			ID: "usr_" + result.User.ID.String(), Email: result.User.Email, Name: result.User.Name,
 			EmailVerified: result.User.EmailVerified, CreatedAt: result.User.CreatedAt,
 		},
-		Session: s.openSession(ctx, n.request.Password, result),
+		Session: s.openSession(ctx, password, result),
 		Organization: AuthOrganization{
 			ID: "org_" + result.School.ID.String(), Name: result.School.Name, Slug: result.School.Slug,
 		},

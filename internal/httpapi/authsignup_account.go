@@ -3,11 +3,10 @@ package httpapi
 import (
 	"errors"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"homeroom/admission"
 	"homeroom/internal/secret"
 	"homeroom/signup"
 )
@@ -44,93 +43,28 @@ type passwordAccount struct {
 	CaptchaToken     string        `json:"captchaToken" maxLength:"8192" doc:"What the CAPTCHA's widget has made."`
 }
 
-// authNewcomer reads an account with a password.
-func (s *server) authNewcomer(in *authSignupInput) newcomer {
-	var n newcomer
-	o, fields := in.Body.members, s.cfg.Signup.Rules().Fields
-	n.request.Email = o.text("email")
-	s.takeAsked(o, &n)
-	n.request.Name = o.text("name")
-	n.request.SchoolName = o.text("organizationName")
-	if fields["givenName"] != "" {
-		n.request.GivenName = o.text("givenName")
+// accountApplicant reads an account with a password. Every sign-up makes a school.
+func (s *server) accountApplicant(in *authSignupInput) admission.Applicant {
+	who, o, rules := admission.Applicant{Way: admission.Form}, in.Body.members, s.cfg.Signup.Rules()
+	rules.Account = true
+	who.Rules = &rules
+	req := &who.Request
+	req.Email = o.text("email")
+	s.takeAsked(o, &who)
+	req.Name = o.text("name")
+	req.SchoolName = o.text("organizationName")
+	if rules.Fields["givenName"] != "" {
+		req.GivenName = o.text("givenName")
 	}
-	if fields["familyName"] != "" {
-		n.request.FamilyName = o.text("familyName")
+	if rules.Fields["familyName"] != "" {
+		req.FamilyName = o.text("familyName")
 	}
-	if strings.TrimSpace(n.request.SchoolName) == "" {
-		n.request.SchoolName = schoolOf(n.request.Name)
+	if strings.TrimSpace(req.SchoolName) == "" {
+		req.SchoolName = signup.SchoolOf(req.Name)
 	}
-	n.request.IdempotencyKey, n.request.Locale = in.IdempotencyKey, locale(in.AcceptLanguage)
-	n.wrong = o.end()
-	return n
-}
-
-// schoolOf names a school after its owner, where nobody has named it. Every sign-up makes a school.
-func schoolOf(name string) string {
-	const behind, longest = "'s school", 100
-	runes := []rune(strings.TrimSpace(name))
-	return strings.TrimSpace(string(runes[:min(len(runes), longest-len(behind))])) + behind
-}
-
-// validateAccount tells everything that is wrong with an account, each broken rule of the password by itself.
-func (s *server) validateAccount(req signup.Request, wrong []FieldProblem) error {
-	all, err := s.allWrong(req, wrong)
-	if err != nil {
-		return err
-	}
-	told := map[string]bool{}
-	for _, problem := range wrong {
-		told[problem.Field] = true
-	}
-	var kept []FieldProblem
-	for _, problem := range all {
-		if problem.Field == "password" && !told["password"] && !s.cfg.Signup.Rules().NoPassword && problem.Code != "too_long" && problem.Code != "invalid_characters" {
-			continue // said in the words of these rules below
-		}
-		kept = append(kept, problem)
-	}
-	if !told["password"] && !s.cfg.Signup.Rules().NoPassword {
-		kept = append(kept, brokenRules(req.Password.Reveal())...)
-	}
-	if strings.TrimSpace(req.Name) == "" && !told["name"] {
-		kept = append(kept, FieldProblem{"name", "required", "Name is required"})
-	}
-	if len(kept) > 0 {
-		return invalidFields(kept...)
-	}
-	return nil
-}
-
-// brokenRules are the rules that a password does not keep.
-func brokenRules(password string) []FieldProblem {
-	if password == "" {
-		return []FieldProblem{{"password", "required", "Password is required"}}
-	}
-	special := func(r rune) bool {
-		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !unicode.IsSpace(r)
-	}
-	var broken []FieldProblem
-	for _, rule := range []struct {
-		kept   bool
-		broken FieldProblem
-	}{
-		{utf8.RuneCountInString(password) >= 8, FieldProblem{"password", "too_short", "Password must be at least 8 characters"}},
-		{
-			strings.ContainsFunc(password, unicode.IsUpper),
-			FieldProblem{"password", "no_upper_case", "Password must contain at least one uppercase letter"},
-		},
-		{strings.ContainsFunc(password, unicode.IsDigit), FieldProblem{"password", "no_digit", "Password must contain at least one number"}},
-		{
-			strings.ContainsFunc(password, special),
-			FieldProblem{"password", "no_special", "Password must contain at least one special character"},
-		},
-	} {
-		if !rule.kept {
-			broken = append(broken, rule.broken)
-		}
-	}
-	return broken
+	req.IdempotencyKey, req.Locale = in.IdempotencyKey, locale(in.AcceptLanguage)
+	who.Unread = unread(o.end())
+	return who
 }
 
 // inAuthWords names fields as this operation does. Only here is a school an organization.

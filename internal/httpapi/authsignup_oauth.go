@@ -65,7 +65,7 @@ func (s *server) startOAuth(ctx context.Context, o *object) (*authSignupOutput, 
 	if len(wrong) > 0 {
 		return nil, invalidFields(wrong...)
 	}
-	if err := s.take(ctx, "oauth", s.cfg.OAuthRate, ""); err != nil {
+	if err := s.take(ctx, "oauth", s.cfg.OAuthRate); err != nil {
 		return nil, err
 	}
 	browser, _ := ctx.Value(browserKey{}).(*http.Request)

@@ -27,7 +27,7 @@ func (s *server) openSession(ctx context.Context, password secret.String, result
 	}
 	ctx, cancel := context.WithTimeout(ctx, sessionTimeout)
 	defer cancel()
-	session, err := s.cfg.Sessions.OpenSession(ctx, result.User.Email, password, requestOf(ctx).client)
+	session, err := s.cfg.Sessions.OpenSession(ctx, result.User.Email, password, callerOf(ctx).Address)
 	if err != nil {
 		s.cfg.Logger.WarnContext(ctx, "nobody is logged in after a sign-up", "signup", result.SignupID, "cause", err)
 		return nil

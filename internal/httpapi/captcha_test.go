@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"homeroom/admission"
 	"homeroom/catalog"
 	"homeroom/internal/captcha"
 	"homeroom/internal/httpapi"
@@ -146,7 +147,7 @@ func TestBudget(t *testing.T) {
 	t.Parallel()
 	site := startCaptcha(t)
 	w := setup(t, options{noSpare: true, api: site.guard(t, func(c *httpapi.Config) {
-		c.SignupBudget = httpapi.Budget{Minute: 100, Day: 2}
+		c.SignupBudget = admission.Budget{Minute: 100, Day: 2}
 		c.SignupRate = &catalog.Allowance{Count: 100, Window: time.Hour}
 	})})
 	send := func(name string, headers ...string) reply {

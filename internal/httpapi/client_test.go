@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"homeroom/admission"
 	"homeroom/catalog"
 	"homeroom/internal/httpapi"
 )
@@ -107,7 +108,7 @@ func TestAWholeSiteHasAnAllowance(t *testing.T) {
 // addresses that have accounts.
 func TestARefusedSignUpTakesNothingFromTheOthers(t *testing.T) {
 	t.Parallel()
-	w := setup(t, options{noSpare: true, api: func(c *httpapi.Config) { c.SignupBudget = httpapi.Budget{Minute: 3, Day: 3} }})
+	w := setup(t, options{noSpare: true, api: func(c *httpapi.Config) { c.SignupBudget = admission.Budget{Minute: 3, Day: 3} }})
 	const key = "Idempotency-Key: 0123456789abcdef"
 	equal(t, 201, w.call("POST", "/users", form("ada@lincoln.example", "Lincoln High"), key).Status)
 	for range 10 {

@@ -2,34 +2,26 @@ package httpapi
 
 import (
 	"context"
-	"errors"
-	"net/http"
 	"slices"
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"homeroom/admission"
 	"homeroom/catalog"
 	"homeroom/identity"
 	"homeroom/internal/secret"
 	"homeroom/signup"
 )
 
-// newcomer is somebody who signs up without a login: what they ask for, and what is wrong with how they said it.
-type newcomer struct {
-	request      signup.Request
-	captchaToken string
-	wrong        []FieldProblem
-}
-
 // takeAsked takes the members that are asked for here and not everywhere. What is not asked for is left, and so an unknown
 // member.
-func (s *server) takeAsked(o *object, n *newcomer) {
+func (s *server) takeAsked(o *object, who *admission.Applicant) {
 	if !s.cfg.Signup.Rules().NoPassword {
-		n.request.Password = secret.String(o.text("password"))
+		who.Request.Password = secret.String(o.text("password"))
 	}
-	n.request.Profile = s.takeProfile(o)
+	who.Request.Profile = s.takeProfile(o)
 	if s.cfg.Captcha != nil {
-		n.captchaToken = o.text(captchaField)
+		who.CaptchaToken = o.text(admission.CaptchaField)
 	}
 }
 
@@ -47,81 +39,44 @@ func (s *server) takeProfile(o *object) map[string]string {
 	return profile
 }
 
-// letIn begins the sign-up of a newcomer. validate tells everything that is wrong with what they ask for.
-//
-// The order is that of the costs: what is wrong costs nothing, a try costs one of the address's allowance, and only who has
-// solved the CAPTCHA takes from what the whole service has.
-func (s *server) letIn(ctx context.Context, n newcomer, validate func(signup.Request, []FieldProblem) error) (signup.Outcome, error) {
-	repeats, err := s.repeats(ctx, n.request.IdempotencyKey)
-	if err != nil {
-		return signup.Outcome{}, err
+// unread are the fields that could not be read, as a sign-up reports them.
+func unread(wrong []FieldProblem) []signup.FieldError {
+	fields := make([]signup.FieldError, len(wrong))
+	for i, field := range wrong {
+		fields[i] = signup.FieldError(field)
 	}
-	if err := validate(n.request, append(n.wrong, s.missingToken(n, repeats)...)); err != nil {
-		return signup.Outcome{}, err
-	}
-	if s.cfg.Captcha == nil { // nothing comes between the two
-		taken, err := s.takeWithBudget(ctx, "signup", s.cfg.SignupRate, s.budget(), n.request.IdempotencyKey)
-		if err != nil {
-			return signup.Outcome{}, err
-		}
-		return s.beginWithin(ctx, n.request, taken)
-	}
-	if err := s.takeSignup(ctx, n.request.IdempotencyKey); err != nil {
-		return signup.Outcome{}, err
-	}
-	if err := s.checkCaptcha(ctx, n, repeats); err != nil {
-		return signup.Outcome{}, err
-	}
-	return s.beginSignup(ctx, n.request)
+	return fields
 }
 
-// beginSignup begins a sign-up, wherever it comes from, if the whole service takes one more.
-func (s *server) beginSignup(ctx context.Context, req signup.Request) (signup.Outcome, error) {
-	if _, err := req.Normalise(s.cfg.Signup.Rules()); err != nil {
-		return signup.Outcome{}, err
-	}
-	taken, err := s.takeBudget(ctx, req.IdempotencyKey)
-	if err != nil {
-		return signup.Outcome{}, err
-	}
-	return s.beginWithin(ctx, req, taken)
-}
-
-// beginWithin begins a sign-up for which this was taken from the budget. One that is refused costs nothing.
-func (s *server) beginWithin(ctx context.Context, req signup.Request, taken []catalog.Limit) (signup.Outcome, error) {
-	outcome, err := s.cfg.Signup.Begin(ctx, req)
-	if err != nil && problemOf(err).Status < http.StatusInternalServerError {
-		s.giveBack(ctx, taken) // nothing was built; what failed on our side may yet be
-	}
+// admit begins a sign-up, and tells in headers what the caller's address has left.
+func (s *server) admit(ctx context.Context, who admission.Applicant) (signup.Outcome, error) {
+	who.Caller = callerOf(ctx)
+	outcome, grant, err := s.admission.Begin(ctx, who)
+	setRate(ctx, grant)
 	return outcome, err
 }
 
-// validateUser puts what could not be read and what must not be together, one problem for a field.
-func (s *server) validateUser(req signup.Request, wrong []FieldProblem) error {
-	all, err := s.allWrong(req, wrong)
-	if err == nil && len(all) > 0 {
-		return invalidFields(all...)
-	}
+// take takes one from an allowance of the caller's address, and tells in headers what that has left.
+func (s *server) take(ctx context.Context, name string, allowance *catalog.Allowance) error {
+	grant, err := s.admission.Take(ctx, name, allowance, callerOf(ctx))
+	setRate(ctx, grant)
 	return err
 }
 
-// allWrong adds what must not be to what could not be read.
-func (s *server) allWrong(req signup.Request, wrong []FieldProblem) ([]FieldProblem, error) {
-	all := slices.Clone(wrong)
-	_, err := req.Normalise(s.cfg.Signup.Rules())
-	var invalid *signup.ValidationError
-	if err != nil && !errors.As(err, &invalid) {
-		return nil, err
+// setRate writes the headers of a grant, if there is one. They go with every answer from here on.
+func setRate(ctx context.Context, grant *admission.Grant) {
+	if grant != nil {
+		policy, left := grant.Headers()
+		headers := requestOf(ctx).headers
+		headers.Set("RateLimit-Policy", policy)
+		headers.Set("RateLimit", left)
 	}
-	if invalid != nil {
-		for _, field := range fieldProblems(invalid.Fields) {
-			known := func(other FieldProblem) bool { return other.Field == field.Field }
-			if !slices.ContainsFunc(wrong, known) {
-				all = append(all, field)
-			}
-		}
-	}
-	return all, nil
+}
+
+// RateHeaders describes the headers that setRate writes, for the OpenAPI document.
+type RateHeaders struct {
+	RateLimitPolicy string `header:"RateLimit-Policy" doc:"How many sign-ups (q) an address has in how many seconds (w)." example:"\"signup\";q=5;w=3600"`
+	RateLimit       string `header:"RateLimit" doc:"How many are left (r), and after how many seconds there are more (t)." example:"\"signup\";r=4;t=720"`
 }
 
 // askedOnly cuts the schema of a sign-up's body down to the members that are asked for here, and says which are needed.
@@ -131,7 +86,7 @@ func (s *server) askedOnly(schema *huma.Schema) {
 		forget(schema, "password")
 	}
 	if s.cfg.Captcha == nil {
-		forget(schema, captchaField)
+		forget(schema, admission.CaptchaField)
 	}
 	if schema.Properties["invitation"] != nil && !slices.Contains(schema.Required, "invitation") {
 		schema.AnyOf = []*huma.Schema{{Required: []string{"schoolName"}}, {Required: []string{"invitation"}}}

@@ -10,6 +10,7 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
 
+	"homeroom/admission"
 	"homeroom/catalog"
 	"homeroom/hosted"
 	"homeroom/messages"
@@ -52,7 +53,7 @@ func (s *server) ownForm(c *gin.Context) {
 func (s *server) startHosted(c *gin.Context) {
 	ctx, r := c.Request.Context(), c.Request
 	says := s.pageLanguage(c)
-	if err := s.take(ctx, "register", s.cfg.HostedRate, ""); err != nil {
+	if err := s.take(ctx, "register", s.cfg.HostedRate); err != nil {
 		s.showProblem(c, says, err)
 		return
 	}
@@ -101,7 +102,7 @@ func (s *server) foresee(ctx context.Context, options *hosted.Options) error {
 
 // finishHosted takes what the provider has sent the browser back with, and signs the person up.
 func (s *server) finishHosted(c *gin.Context) {
-	if err := s.take(c.Request.Context(), "callback", s.cfg.HostedRate, ""); err != nil {
+	if err := s.take(c.Request.Context(), "callback", s.cfg.HostedRate); err != nil {
 		s.showProblem(c, s.pageLanguage(c), err)
 		return
 	}
@@ -152,7 +153,7 @@ func (s *server) signUpHosted(c *gin.Context, says messages.Localizer, trip host
 		s.askForRest(c, says, trip, person, http.StatusOK, nil)
 		return
 	}
-	outcome, err := s.beginSignup(ctx, req)
+	outcome, err := s.admit(ctx, admission.Applicant{Way: admission.Hosted, Request: req})
 	var invalid *signup.ValidationError
 	switch {
 	case err == nil:

@@ -205,7 +205,7 @@ func (s *server) mayWrite(ctx context.Context) error {
 	if err != nil || user.EmailVerified {
 		return err
 	}
-	grant, err := s.cfg.Catalog.TakeAllowance(ctx, "proof of "+user.ID.String(), proofs, "")
+	grant, err := s.cfg.Catalog.TakeAllowance(ctx, "proof of "+user.ID.String(), proofs)
 	if err != nil {
 		return err
 	}
@@ -253,16 +253,21 @@ func (s *server) postSchoolInvitation(ctx context.Context, in *postSchoolInvitat
 
 // invite sends an invitation, if its sender may send one more. One that is refused costs nothing.
 func (s *server) invite(ctx context.Context, wish signup.Invite, sender string, ofSender catalog.Allowance) (*invitationOutput, error) {
-	all, err := s.takeAll(ctx, invitationLimits(sender, wish.Email, ofSender), "")
+	limits := invitationLimits(sender, wish.Email, ofSender)
+	grants, err := s.cfg.Catalog.TakeAllowances(ctx, limits)
 	if err != nil {
 		return nil, err
 	}
-	if all.refused != nil {
-		return nil, newProblem(rateLimited, "The mail has been sent several times. Try again later.").after(all.retryAfter)
+	for _, grant := range grants {
+		if !grant.Allowed {
+			return nil, &signup.TooManyMails{RetryAfter: grant.RetryAfter}
+		}
 	}
 	made, err := s.cfg.Signup.Invite(ctx, wish)
 	if err != nil {
-		s.giveBack(ctx, all.taken)
+		if back := s.cfg.Catalog.ReturnAllowances(context.WithoutCancel(ctx), limits); back != nil {
+			s.cfg.Logger.WarnContext(ctx, "cannot return an allowance; it refills by itself", "cause", back)
+		}
 		return nil, err
 	}
 	return &invitationOutput{invitationOf(made)}, nil

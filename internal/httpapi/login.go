@@ -4,14 +4,12 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/maypok86/otter/v2"
 
 	"homeroom/catalog"
 	"homeroom/identity"
-	"homeroom/signup"
 )
 
 // loginsOfSubject is how often one login may have the identity provider asked for itself, whatever addresses it comes from.
@@ -37,29 +35,16 @@ func (s *server) login(ctx context.Context, subject string) (identity.User, erro
 		return known, nil
 	}
 	name := sha256.Sum256([]byte(subject)) // the limits hold no names of logins
-	all, err := s.takeAll(ctx, []catalog.Limit{{Key: fmt.Sprintf("login %x", name[:16]), Allowance: loginsOfSubject}}, "")
+	grant, err := s.cfg.Catalog.TakeAllowance(ctx, fmt.Sprintf("login %x", name[:16]), loginsOfSubject)
 	if err != nil {
 		return identity.User{}, err
 	}
-	if all.refused != nil {
-		return identity.User{}, newProblem(rateLimited, "Too many requests with this login. Try again later.").after(all.retryAfter)
+	if !grant.Allowed {
+		return identity.User{}, newProblem(rateLimited, "Too many requests with this login. Try again later.").after(grant.RetryAfter)
 	}
 	found, err := s.cfg.Signup.Login(ctx, subject)
 	if err == nil {
 		s.logins.Set(subject, found)
 	}
 	return found, err
-}
-
-// validateBesideLogin tells everything that is wrong, but with the e-mail address, which the login has.
-func (s *server) validateBesideLogin(req signup.Request, wrong []FieldProblem) error {
-	all, err := s.allWrong(req, wrong)
-	if err != nil {
-		return err
-	}
-	all = slices.DeleteFunc(all, func(p FieldProblem) bool { return p.Field == "email" && !slices.Contains(wrong, p) })
-	if len(all) > 0 {
-		return invalidFields(all...)
-	}
-	return nil
 }

@@ -15,14 +15,15 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
 
+	"homeroom/admission"
 	"homeroom/messages"
 )
 
 // request is what is known of a request while it is answered.
 type request struct {
 	id string
-	// client is the caller's address; network and site are what limits count by, and an IPv4 address has no site.
-	client, network, site string
+	// caller is where it comes from.
+	caller admission.Caller
 	// hasBody tells whether a body may be coming, and length of how many bytes: -1 where the request does not say.
 	hasBody bool
 	length  int64
@@ -46,6 +47,9 @@ func requestOf(ctx context.Context) *request {
 	return r
 }
 
+// callerOf is where the request of a context comes from.
+func callerOf(ctx context.Context) admission.Caller { return requestOf(ctx).caller }
+
 var saneID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
 // begin names the request, and writes its one line in the log at the end. Paths, queries, bodies and headers stay out of
@@ -60,7 +64,7 @@ func (s *server) begin(c *gin.Context) {
 		r.id = uuid.NewString()
 	}
 	address := clientAddress(c.Request, s.cfg.TrustedProxies)
-	r.client, r.network, r.site = address.String(), network(address), site(address)
+	r.caller = admission.Caller{Address: address.String(), Network: network(address), Site: site(address)}
 	c.Header("X-Request-Id", r.id)
 	c.Request = c.Request.WithContext(context.WithValue(c.Request.Context(), requestKey{}, r))
 	began := time.Now()
@@ -82,7 +86,7 @@ func (s *server) log(c *gin.Context, r *request, took time.Duration) {
 	}
 	fields := []slog.Attr{
 		slog.String("method", method(c.Request.Method)), slog.String("route", route), slog.Int("status", status),
-		slog.Duration("took", took), slog.String("request", r.id), slog.String("client", r.client),
+		slog.Duration("took", took), slog.String("request", r.id), slog.String("client", r.caller.Address),
 	}
 	if r.code != "" {
 		fields = append(fields, slog.String("code", r.code))

@@ -6,6 +6,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"homeroom/admission"
 	"homeroom/identity"
 	"homeroom/signup"
 )
@@ -126,26 +127,13 @@ func (s *server) postAcceptance(ctx context.Context, in *acceptanceInput) (*post
 	return s.beginWithLogin(ctx, in.LoginHeaders, wrong, req)
 }
 
-// beginWithLogin begins a sign-up with the login of the access token. The identity provider, whose own limit all sign-ups
-// share, is asked for the login only once everything else is in order and the caller may sign up.
+// beginWithLogin begins a sign-up with the login of the access token.
 func (s *server) beginWithLogin(ctx context.Context, headers LoginHeaders, wrong []FieldProblem, req signup.Request) (*postUserOutput, error) {
-	req.Login, req.Locale = &identity.User{}, locale(headers.AcceptLanguage)
-	req.IdempotencyKey, req.Async = headers.IdempotencyKey, preferAsync(headers.Prefer)
-	if err := s.validateBesideLogin(req, wrong); err != nil {
-		return nil, err
-	}
-	if err := s.takeSignup(ctx, req.IdempotencyKey); err != nil {
-		return nil, err
-	}
-	login, err := s.login(ctx, claimsOf(ctx).Subject)
-	if err != nil {
-		return nil, err
-	}
-	req.Login, req.Email = &login, login.Email
-	if err := s.validateUser(req, nil); err != nil {
-		return nil, err
-	}
-	outcome, err := s.beginSignup(ctx, req)
+	req.Locale, req.IdempotencyKey, req.Async = locale(headers.AcceptLanguage), headers.IdempotencyKey, preferAsync(headers.Prefer)
+	outcome, err := s.admit(ctx, admission.Applicant{
+		Way: admission.Login, Request: req, Unread: unread(wrong),
+		FindLogin: func(ctx context.Context) (identity.User, error) { return s.login(ctx, claimsOf(ctx).Subject) },
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"homeroom/admission"
 	"homeroom/catalog"
 	"homeroom/identity"
 	"homeroom/internal/secret"
@@ -189,11 +190,7 @@ func (s *server) acceptOnPage(c *gin.Context) {
 			req.Profile[name] = value
 		}
 	}
-	if err := s.takeSignup(ctx, ""); err != nil {
-		s.showProblem(c, says, err)
-		return
-	}
-	outcome, err := s.beginSignup(ctx, req)
+	outcome, err := s.admit(ctx, admission.Applicant{Way: admission.InvitationPage, Request: req})
 	p := problemOf(err)
 	switch {
 	case err == nil && outcome.Status == catalog.SignupReady:

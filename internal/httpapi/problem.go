@@ -105,7 +105,7 @@ func problemOf(err error) *Problem {
 	case errors.As(err, &problem):
 		return problem
 	case errors.As(err, &invalid):
-		return invalidFields(fieldProblems(invalid.Fields)...)
+		return invalidFields(fieldProblems(invalid.Fields)...).because(invalid.Cause)
 	case errors.As(err, &rejected):
 		return invalidFields(FieldProblem{rejected.Field, rejected.Code, rejected.Message}).because(err)
 	case errors.Is(err, fleet.ErrMixed):
@@ -128,7 +128,11 @@ func problemOf(err error) *Problem {
 
 // signupRefusal is the part of the table for the errors that sign-ups name.
 func signupRefusal(err error) *Problem {
-	var often *signup.TooManyMails
+	var (
+		often *signup.TooManyMails
+		rate  *signup.RateLimited
+		spent *signup.BudgetSpent
+	)
 	switch {
 	case errors.Is(err, signup.ErrEmailExists):
 		return newProblem(emailExists, "An account with this e-mail exists. Log in instead, or reset its password.")
@@ -148,6 +152,10 @@ func signupRefusal(err error) *Problem {
 		return newProblem(forbidden, "This sign-up is confirmed with the login that it was begun with. Log in, and confirm it there.")
 	case errors.Is(err, signup.ErrOtherLogin):
 		return newProblem(forbidden, "This sign-up was begun with another login. Log in with that one to confirm it.")
+	case errors.As(err, &rate):
+		return newProblem(rateLimited, "Too many sign-ups from this address. Try again later.").after(rate.RetryAfter)
+	case errors.As(err, &spent):
+		return newProblem(signupBudget, "The service takes no more sign-ups at this moment. Try again later.").after(spent.RetryAfter).because(err)
 	case errors.As(err, &often):
 		return newProblem(rateLimited, "The mail has been sent several times. Try again later.").after(often.RetryAfter)
 	case errors.Is(err, signup.ErrNotWaiting):
@@ -183,6 +191,8 @@ func unavailableProblem(u *signup.Unavailable) *Problem {
 		p = newProblem(identityUnavailable, "The identity provider cannot answer at this moment. The same request with the same Idempotency-Key goes on later.")
 	case signup.Catalog:
 		p = newProblem(catalogUnavailable, "The service's catalog cannot be reached at this moment. The same request with the same Idempotency-Key goes on later.")
+	case signup.Captcha:
+		p = newProblem(busy, "The CAPTCHA cannot be checked at this moment. Try again later.")
 	default:
 		p = newProblem(busy, "Too many sign-ups at this moment. The same request with the same Idempotency-Key goes on later.")
 	}

@@ -26,6 +26,7 @@ import (
 	"github.com/maypok86/otter/v2"
 	"github.com/rs/cors"
 
+	"homeroom/admission"
 	"homeroom/catalog"
 	"homeroom/fleet"
 	"homeroom/hosted"
@@ -66,7 +67,7 @@ type Config struct {
 	// SignupRate is how often one client address may sign up. Defaults to no limit.
 	SignupRate *catalog.Allowance
 	// SignupBudget is how many sign-ups the whole service takes. Defaults to no limit.
-	SignupBudget Budget
+	SignupBudget admission.Budget
 	// Captcha, if not nil, must be solved by whoever signs up without a login. Defaults to none.
 	Captcha *captcha.Verifier
 	// Sessions, if not nil, logs people in who have signed up at /api/auth/sign-up. Defaults to none.
@@ -132,14 +133,10 @@ func (c Config) validate() error {
 		return errors.New("the API needs sign-ups, a catalog, a fleet, servers, pools and webhooks")
 	case c.Issuer == "" || c.Audience == "":
 		return errors.New("the API needs the issuer and the audience of access tokens")
-	case c.SignupRate != nil && (c.SignupRate.Count < 1 || c.SignupRate.Window < time.Second):
-		return errors.New("the rate of sign-ups must allow at least one, in a second or more")
 	case c.OAuthRate != nil && (c.OAuthRate.Count < 1 || c.OAuthRate.Window < time.Second):
 		return errors.New("the rate of OAuth sign-ups must allow at least one, in a second or more")
 	case c.HostedRate != nil && (c.HostedRate.Count < 1 || c.HostedRate.Window < time.Second):
 		return errors.New("the rate of hosted registrations must allow at least one, in a second or more")
-	case c.SignupBudget.Minute < 0 || c.SignupBudget.Day < 0:
-		return errors.New("the budget of sign-ups must not be negative")
 	case len(c.OAuth) > 0 && c.Hosted == nil:
 		return errors.New("sign-ups by OAuth need the pages of an identity provider")
 	}
@@ -153,9 +150,11 @@ func (c Config) validate() error {
 
 // server is the API with what it needs.
 type server struct {
-	cfg    Config
-	api    huma.API
-	tokens *verifier
+	cfg Config
+	// admission begins sign-ups.
+	admission *admission.Admission
+	api       huma.API
+	tokens    *verifier
 	// person is the template of the pages for people.
 	person *template.Template
 	// logins are what the identity provider has just said of logins.
@@ -204,6 +203,12 @@ func New(cfg Config) (http.Handler, error) {
 	}
 	var err error
 	if s.logins, err = newLogins(); err != nil {
+		return nil, err
+	}
+	s.admission, err = admission.New(admission.Config{
+		Signup: cfg.Signup, Catalog: cfg.Catalog, Rate: cfg.SignupRate, Budget: cfg.SignupBudget, Captcha: cfg.Captcha, Logger: cfg.Logger,
+	})
+	if err != nil {
 		return nil, err
 	}
 	router := gin.New()

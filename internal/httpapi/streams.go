@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"homeroom/admission"
 )
 
 const (
@@ -41,9 +43,9 @@ func sharesOf(ctx context.Context, thing string) []share {
 		return []share{{"operators", mostOperatorStreams}}
 	}
 	request := requestOf(ctx)
-	shares := []share{{"everybody", mostStreams}, {"network " + request.network, mostOfNetwork}, {thing, mostOfOne}}
-	if request.site != "" {
-		shares = append(shares, share{"network " + request.site, mostOfNetwork * networksOfSite})
+	shares := []share{{"everybody", mostStreams}, {"network " + request.caller.Network, mostOfNetwork}, {thing, mostOfOne}}
+	if request.caller.Site != "" {
+		shares = append(shares, share{"network " + request.caller.Site, mostOfNetwork * admission.NetworksOfSite})
 	}
 	return shares
 }

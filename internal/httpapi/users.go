@@ -9,6 +9,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/google/uuid"
 
+	"homeroom/admission"
 	"homeroom/catalog"
 	"homeroom/internal/secret"
 )
@@ -44,18 +45,18 @@ func (u *newUser) UnmarshalJSON(text []byte) (err error) {
 	return err
 }
 
-// newcomer reads the body.
-func (s *server) newcomer(in *postUserInput) newcomer {
-	var n newcomer
-	o := in.Body.members
-	n.request.Email = o.text("email")
-	s.takeAsked(o, &n)
-	n.request.SchoolName = o.text("schoolName")
-	n.request.GivenName, n.request.FamilyName, n.request.Name = o.text("givenName"), o.text("familyName"), o.text("name")
-	n.request.Invitation = o.text("invitation")
-	n.request.IdempotencyKey, n.request.Async, n.request.Locale = in.IdempotencyKey, preferAsync(in.Prefer), locale(in.AcceptLanguage)
-	n.wrong = o.end()
-	return n
+// applicant reads the body.
+func (s *server) applicant(in *postUserInput) admission.Applicant {
+	who, o := admission.Applicant{Way: admission.Form}, in.Body.members
+	req := &who.Request
+	req.Email = o.text("email")
+	s.takeAsked(o, &who)
+	req.SchoolName = o.text("schoolName")
+	req.GivenName, req.FamilyName, req.Name = o.text("givenName"), o.text("familyName"), o.text("name")
+	req.Invitation = o.text("invitation")
+	req.IdempotencyKey, req.Async, req.Locale = in.IdempotencyKey, preferAsync(in.Prefer), locale(in.AcceptLanguage)
+	who.Unread = unread(o.end())
+	return who
 }
 
 type postUserInput struct {
@@ -83,12 +84,12 @@ type Accepted struct {
 
 // postUser signs a school up.
 func (s *server) postUser(ctx context.Context, in *postUserInput) (*postUserOutput, error) {
-	n := s.newcomer(in)
-	outcome, err := s.letIn(ctx, n, s.validateUser)
+	who := s.applicant(in)
+	outcome, err := s.admit(ctx, who)
 	if err != nil {
 		return nil, err
 	}
-	out := begun(outcome, n.request.Async)
+	out := begun(outcome, who.Request.Async)
 	if accepted, ok := out.Body.(Accepted); ok {
 		accepted.Message = s.nextStep(ctx, outcome.Status)
 		out.Body = accepted

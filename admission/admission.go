@@ -1,0 +1,226 @@
+// Package admission decides whether a sign-up may begin: it counts it against the allowance of the caller's address and the
+// budget of the whole service, and asks for a CAPTCHA where one is needed. Every way to sign up goes through it, in one order.
+package admission
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"time"
+
+	"homeroom/catalog"
+	"homeroom/identity"
+	"homeroom/internal/captcha"
+	"homeroom/signup"
+)
+
+// Way is a way to sign up: what has to be checked before such a sign-up begins. What no way needs here, something else has
+// shown already.
+type Way struct {
+	// counted: the sign-up is counted against the allowance of the caller's address.
+	counted bool
+	// captcha: a CAPTCHA must be solved, where one is configured.
+	captcha bool
+}
+
+// The ways to sign up.
+var (
+	// Form is a request without a login, which any program can send: POST /users and /api/auth/sign-up, with an invitation too.
+	Form = Way{counted: true, captcha: true}
+	// Login is a request with an access token: POST /schools and /invitations/accept. It needs no CAPTCHA, since the identity
+	// provider has let the person in, and each login is counted by itself.
+	Login = Way{counted: true}
+	// InvitationPage is the form of our own page for an invitation. It needs no CAPTCHA: the page is found with the secret in
+	// the mail, and an invitation is accepted once.
+	InvitationPage = Way{counted: true}
+	// Hosted is a registration on the identity provider's pages, which have a protection against bots of their own. It was
+	// counted when it was begun, by the limit for that.
+	Hosted = Way{}
+)
+
+// Config says what must hold before a sign-up begins.
+type Config struct {
+	// Signup begins sign-ups. Required.
+	Signup *signup.Service
+	// Catalog counts. Required.
+	Catalog *catalog.Store
+	// Rate is how often one client address may sign up. Defaults to no limit.
+	Rate *catalog.Allowance
+	// Budget is how many sign-ups the whole service takes. Defaults to no limit.
+	Budget Budget
+	// Captcha, if not nil, must be solved in the ways that need one. Defaults to none.
+	Captcha *captcha.Verifier
+	// Logger is told of allowances that could not be returned. Defaults to slog.Default().
+	Logger *slog.Logger
+}
+
+// Admission admits sign-ups. It may be used from many goroutines.
+type Admission struct{ cfg Config }
+
+// New makes an admission.
+func New(cfg Config) (*Admission, error) {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
+	}
+	switch {
+	case cfg.Signup == nil || cfg.Catalog == nil:
+		return nil, errors.New("an admission needs sign-ups and a catalog")
+	case cfg.Rate != nil && (cfg.Rate.Count < 1 || cfg.Rate.Window < time.Second):
+		return nil, errors.New("the rate of sign-ups must allow at least one, in a second or more")
+	case cfg.Budget.Minute < 0 || cfg.Budget.Day < 0:
+		return nil, errors.New("the budget of sign-ups must not be negative")
+	}
+	return &Admission{cfg}, nil
+}
+
+// Applicant is somebody who signs up.
+type Applicant struct {
+	// Way is how they do.
+	Way Way
+	// Caller is where the request comes from.
+	Caller Caller
+	// Request is what they ask for.
+	Request signup.Request
+	// Rules are what the request must keep to. Defaults to the service's rules.
+	Rules *signup.Rules
+	// Unread are the fields that could not be read. They are reported together with those that are wrong otherwise.
+	Unread []signup.FieldError
+	// CaptchaToken is what the CAPTCHA's widget has made; may be empty.
+	CaptchaToken string
+	// FindLogin, if not nil, finds the login that the caller has shown to be theirs. The identity provider's own limit is shared by
+	// all sign-ups, so it is asked only once everything else is in order and the address is counted.
+	FindLogin func(context.Context) (identity.User, error)
+}
+
+// Begin begins a sign-up. The order is that of the costs: what is wrong with the request costs nothing; a try costs one of the
+// address's allowance; the CAPTCHA's provider, or the identity provider for a login, is asked next; and only then is one taken
+// of the budget that all share. A repetition, told by its idempotency key, costs nothing, and neither does to the budget what
+// is refused.
+//
+// The grant is what the address has left; nil where it was not counted. Besides the errors of [signup.Service.Begin] there are
+// *[signup.RateLimited] and *[signup.BudgetSpent]. Whatever is not known is refused: without the catalog or the CAPTCHA's
+// provider nobody signs up.
+func (a *Admission) Begin(ctx context.Context, who Applicant) (signup.Outcome, *Grant, error) {
+	repeats, err := a.validate(ctx, &who)
+	if err != nil {
+		return signup.Outcome{}, nil, err
+	}
+	var taken taken
+	if !repeats {
+		if err := a.pay(ctx, &who, &taken); err != nil {
+			return signup.Outcome{}, taken.grant, err
+		}
+	}
+	outcome, err := a.cfg.Signup.Begin(ctx, who.Request)
+	switch {
+	case outcome.Repeated:
+		a.giveBack(ctx, slices.Concat(taken.address, taken.budget))
+		if len(taken.address) > 0 {
+			taken.grant.Remaining++
+		}
+	case signup.Refused(err):
+		a.giveBack(ctx, taken.budget) // nothing was built; what failed on our side may yet be
+	}
+	return outcome, taken.grant, err
+}
+
+// taken is what a sign-up has cost, to be returned where it need not have.
+type taken struct {
+	address, budget []catalog.Limit
+	// grant is what the address has left; nil where it is not counted.
+	grant *Grant
+}
+
+// pay counts a sign-up, and asks whoever must be asked about the person between the address's allowance and the budget. Where
+// nobody must, both are taken in one statement.
+func (a *Admission) pay(ctx context.Context, who *Applicant, taken *taken) error {
+	var address []catalog.Limit
+	if who.Way.counted && a.cfg.Rate != nil {
+		address = limitsOf(who.Caller, "signup", *a.cfg.Rate)
+	}
+	key, budget := who.Request.IdempotencyKey, a.cfg.Budget.limits()
+	if !a.needsCaptcha(*who) && who.FindLogin == nil {
+		grants, known, err := a.take(ctx, key, address, budget)
+		taken.grant = grantOf("signup", a.cfg.Rate, address, grants)
+		if err == nil && !known {
+			taken.address, taken.budget = address, budget
+		}
+		return err
+	}
+	grants, known, err := a.take(ctx, key, address, nil)
+	taken.grant = grantOf("signup", a.cfg.Rate, address, grants)
+	if err == nil && !known {
+		taken.address = address
+	}
+	if err == nil {
+		err = a.identify(ctx, who)
+	}
+	if err != nil || known {
+		return err
+	}
+	_, known, err = a.take(ctx, key, nil, budget)
+	if err == nil && !known {
+		taken.budget = budget
+	}
+	return err
+}
+
+// validate brings the request into its one form, or lists every field that is wrong. Where a CAPTCHA is needed, it reports
+// whether the request repeats a sign-up that is known: its token is used up, and no other is asked for.
+func (a *Admission) validate(ctx context.Context, who *Applicant) (repeats bool, err error) {
+	wrong := slices.Clone(who.Unread)
+	if a.needsCaptcha(*who) {
+		if repeats, err = a.known(ctx, who.Request.IdempotencyKey); err != nil {
+			return false, err
+		}
+		if !repeats && who.CaptchaToken == "" {
+			wrong = append(wrong, signup.FieldError{Field: CaptchaField, Code: "required", Message: "Solve the CAPTCHA."})
+		}
+	}
+	request := who.Request
+	if who.FindLogin != nil {
+		request.Login = &identity.User{} // and its e-mail, which is not known yet
+	}
+	normal, err := request.Normalise(a.rules(*who))
+	var invalid *signup.ValidationError
+	if err != nil && !errors.As(err, &invalid) {
+		return false, err
+	}
+	if invalid != nil {
+		for _, field := range invalid.Fields {
+			unread := func(other signup.FieldError) bool { return other.Field == field.Field }
+			if !slices.ContainsFunc(who.Unread, unread) && (field.Field != "email" || who.FindLogin == nil) {
+				wrong = append(wrong, field)
+			}
+		}
+	}
+	if len(wrong) > 0 {
+		return false, &signup.ValidationError{Fields: wrong}
+	}
+	if invalid == nil {
+		who.Request = normal
+	}
+	return repeats, nil
+}
+
+func (a *Admission) rules(who Applicant) signup.Rules {
+	if who.Rules != nil {
+		return *who.Rules
+	}
+	return a.cfg.Signup.Rules()
+}
+
+// identify asks the provider of the CAPTCHA, or the identity provider, about the person.
+func (a *Admission) identify(ctx context.Context, who *Applicant) error {
+	if a.needsCaptcha(*who) {
+		return a.checkCaptcha(ctx, *who)
+	}
+	login, err := who.FindLogin(ctx)
+	if err != nil {
+		return err
+	}
+	who.Request.Login, who.Request.Email = &login, login.Email
+	who.Request, err = who.Request.Normalise(a.rules(*who))
+	return err
+}

@@ -1,0 +1,126 @@
+package admission
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"homeroom/catalog"
+	"homeroom/signup"
+)
+
+// NetworksOfSite is how many networks of one IPv6 site may use up their allowances at the same time: a subscriber may have
+// many of them, and a site may have many subscribers.
+const NetworksOfSite = 8
+
+// Caller is where a request comes from.
+type Caller struct {
+	// Address is the client's address.
+	Address string
+	// Network and Site are what limits count by; a client with an IPv4 address has no site, which is empty then.
+	Network, Site string
+}
+
+// Budget is how many sign-ups the whole service takes, whoever they come from; zero is no limit.
+type Budget struct{ Minute, Day int }
+
+// limits are those of the whole service. How much of them is left is not told to anybody.
+func (b Budget) limits() (limits []catalog.Limit) {
+	if b.Minute > 0 {
+		limits = append(limits, catalog.Limit{Key: "all signups of a minute", Allowance: catalog.Allowance{Count: b.Minute, Window: time.Minute}})
+	}
+	if b.Day > 0 {
+		limits = append(limits, catalog.Limit{Key: "all signups of a day", Allowance: catalog.Allowance{Count: b.Day, Window: 24 * time.Hour}})
+	}
+	return limits
+}
+
+// Grant is what an allowance of the caller's address has left.
+type Grant struct {
+	catalog.Grant
+	name      string
+	allowance catalog.Allowance
+}
+
+// Headers are the values of RateLimit-Policy and RateLimit (draft-ietf-httpapi-ratelimit-headers).
+func (g *Grant) Headers() (policy, left string) {
+	wait := g.RetryAfter
+	if g.Allowed { // until all are back, at most
+		wait = time.Duration(g.allowance.Count-g.Remaining) * (g.allowance.Window / time.Duration(g.allowance.Count))
+	}
+	return fmt.Sprintf(`%q;q=%d;w=%.0f`, g.name, g.allowance.Count, math.Ceil(g.allowance.Window.Seconds())),
+		fmt.Sprintf(`%q;r=%d;t=%.0f`, g.name, g.Remaining, math.Ceil(wait.Seconds()))
+}
+
+// limitsOf are the limits by which a caller's address is counted: its network, after its site.
+func limitsOf(caller Caller, name string, allowance catalog.Allowance) []catalog.Limit {
+	limits := []catalog.Limit{{Key: name + " " + caller.Network, Allowance: allowance}}
+	if caller.Site != "" {
+		wide := catalog.Allowance{Count: allowance.Count * NetworksOfSite, Window: allowance.Window}
+		limits = append([]catalog.Limit{{Key: name + " " + caller.Site, Allowance: wide}}, limits...)
+	}
+	return limits
+}
+
+// grantOf is the grant of the last limit of an address; nil where the address is not counted, or could not be.
+func grantOf(name string, allowance *catalog.Allowance, address []catalog.Limit, grants []catalog.Grant) *Grant {
+	if len(address) == 0 || len(grants) == 0 {
+		return nil
+	}
+	return &Grant{Grant: grants[len(address)-1], name: name, allowance: *allowance}
+}
+
+// Take takes one from an allowance that the caller's address has, and from that of its site. A nil allowance is no limit, and
+// has no grant. It fails with *[signup.RateLimited] where none is left.
+func (a *Admission) Take(ctx context.Context, name string, allowance *catalog.Allowance, caller Caller) (*Grant, error) {
+	if allowance == nil {
+		return nil, nil //nolint:nilnil // no limit, and nothing to tell of it
+	}
+	address := limitsOf(caller, name, *allowance)
+	grants, _, err := a.take(ctx, "", address, nil)
+	return grantOf(name, allowance, address, grants), err
+}
+
+// take takes one of each limit, or of none, in one statement. Where none is left, a sign-up of a known key may go on all the
+// same: it is looked for only then, so that the usual path does not wait for it.
+func (a *Admission) take(ctx context.Context, idempotencyKey string, address, budget []catalog.Limit) (grants []catalog.Grant, known bool, err error) {
+	limits := slices.Concat(address, budget)
+	if grants, err = a.cfg.Catalog.TakeAllowances(ctx, limits); err != nil {
+		return nil, false, err
+	}
+	refused := slices.IndexFunc(grants, func(g catalog.Grant) bool { return !g.Allowed })
+	if refused < 0 {
+		return grants, false, nil
+	}
+	if known, err = a.known(ctx, idempotencyKey); err != nil || known {
+		return grants, known, err
+	}
+	if refused < len(address) {
+		return grants, false, &signup.RateLimited{RetryAfter: grants[refused].RetryAfter}
+	}
+	return grants, false, &signup.BudgetSpent{RetryAfter: grants[refused].RetryAfter, Limit: limits[refused].Key}
+}
+
+// known reports whether a sign-up of this key is known.
+func (a *Admission) known(ctx context.Context, idempotencyKey string) (bool, error) {
+	if !signup.ValidKey(idempotencyKey) {
+		return false, nil
+	}
+	_, err := a.cfg.Catalog.SignupByKey(ctx, idempotencyKey)
+	if errors.Is(err, catalog.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// giveBack returns what was taken for something that needed none. Where that fails, the limits refill by themselves.
+func (a *Admission) giveBack(ctx context.Context, taken []catalog.Limit) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	if err := a.cfg.Catalog.ReturnAllowances(ctx, taken); err != nil {
+		a.cfg.Logger.WarnContext(ctx, "cannot return an allowance; it refills by itself", "cause", err)
+	}
+}

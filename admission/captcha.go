@@ -1,0 +1,36 @@
+package admission
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"homeroom/internal/captcha"
+	"homeroom/signup"
+)
+
+// CaptchaField is the field of a sign-up that holds the CAPTCHA's token.
+const CaptchaField = "captchaToken"
+
+// needsCaptcha reports whether somebody has to solve a CAPTCHA.
+func (a *Admission) needsCaptcha(who Applicant) bool { return who.Way.captcha && a.cfg.Captcha != nil }
+
+// checkCaptcha makes sure that a person is behind a sign-up. It is asked right before the budget, since a token is good once.
+// Without an answer nobody is admitted.
+func (a *Admission) checkCaptcha(ctx context.Context, who Applicant) error {
+	err := a.cfg.Captcha.Verify(ctx, captcha.Question{
+		Token: who.CaptchaToken, RemoteIP: who.Caller.Address, Key: who.Request.IdempotencyKey,
+	})
+	invalid := func(code, message string) error {
+		return &signup.ValidationError{Fields: []signup.FieldError{{Field: CaptchaField, Code: code, Message: message}}, Cause: err}
+	}
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, captcha.ErrExpired):
+		return invalid("expired", "The CAPTCHA was solved too long ago, or used before. Solve it once more.")
+	case errors.Is(err, captcha.ErrInvalid):
+		return invalid("invalid", "The CAPTCHA was not solved here. Solve it once more.")
+	}
+	return &signup.Unavailable{What: signup.Captcha, RetryAfter: 5 * time.Second, Err: err}
+}
