@@ -12,6 +12,7 @@ import (
 	"homeroom/catalog"
 	"homeroom/identity"
 	"homeroom/internal/captcha"
+	"homeroom/messages"
 	"homeroom/signup"
 )
 
@@ -175,7 +176,7 @@ func (a *Admission) validate(ctx context.Context, who *Applicant) (repeats bool,
 			return false, err
 		}
 		if !repeats && who.CaptchaToken == "" {
-			wrong = append(wrong, signup.FieldError{Field: CaptchaField, Code: "required", Message: "Solve the CAPTCHA."})
+			wrong = append(wrong, signup.FieldError{Field: CaptchaField, Code: "required", Message: messages.ID("field.captcha_needed")})
 		}
 	}
 	request := who.Request

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"homeroom/internal/captcha"
+	"homeroom/messages"
 	"homeroom/signup"
 )
 
@@ -18,19 +19,19 @@ func (a *Admission) needsCaptcha(who Applicant) bool { return who.Way.captcha &&
 // checkCaptcha makes sure that a person is behind a sign-up. It is asked right before the budget, since a token is good once.
 // Without an answer nobody is admitted.
 func (a *Admission) checkCaptcha(ctx context.Context, who Applicant) error {
-	err := a.cfg.Captcha.Verify(ctx, captcha.Question{
+	err := a.cfg.Captcha.Verify(ctx, captcha.Request{
 		Token: who.CaptchaToken, RemoteIP: who.Caller.Address, Key: who.Request.IdempotencyKey,
 	})
-	invalid := func(code, message string) error {
+	invalid := func(code string, message messages.Message) error {
 		return &signup.ValidationError{Fields: []signup.FieldError{{Field: CaptchaField, Code: code, Message: message}}, Cause: err}
 	}
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, captcha.ErrExpired):
-		return invalid("expired", "The CAPTCHA was solved too long ago, or used before. Solve it once more.")
+		return invalid("expired", messages.ID("field.captcha_old"))
 	case errors.Is(err, captcha.ErrInvalid):
-		return invalid("invalid", "The CAPTCHA was not solved here. Solve it once more.")
+		return invalid("invalid", messages.ID("field.captcha_elsewhere"))
 	}
 	return &signup.Unavailable{What: signup.Captcha, RetryAfter: 5 * time.Second, Err: err}
 }

@@ -9,6 +9,7 @@ import (
 
 	"homeroom/identity"
 	"homeroom/internal/remote"
+	"homeroom/messages"
 )
 
 // failure turns a refusal of the Management API into an error of package identity. Statuses and codes decide; messages
@@ -81,11 +82,11 @@ var passwordCodes = map[string]string{
 
 // fields are the members of a create that people fill in: Auth0's name, ours, and what to say.
 var fields = map[string]identity.Rejected{
-	"email":       {Field: "email", Message: "This is not an e-mail address that the identity provider accepts."},
-	"password":    {Field: "password", Message: "The identity provider does not accept this password."},
-	"given_name":  {Field: "givenName", Message: "The identity provider does not accept this name."},
-	"family_name": {Field: "familyName", Message: "The identity provider does not accept this name."},
-	"name":        {Field: "name", Message: "The identity provider does not accept this name."},
+	"email":       {Field: "email", Message: messages.ID("field.provider_email")},
+	"password":    {Field: "password", Message: messages.ID("field.provider_password")},
+	"given_name":  {Field: "givenName", Message: messages.ID("field.provider_name")},
+	"family_name": {Field: "familyName", Message: messages.ID("field.provider_name")},
+	"name":        {Field: "name", Message: messages.ID("field.provider_name")},
 }
 
 // rejection is the refusal of a field that a person filled in; nil when it is not one.
@@ -95,7 +96,9 @@ func (c *Client) rejection(req call, status int, code, message string) *identity
 	}
 	message = strings.Join(strings.Fields(message), " ")
 	if m := passwordError.FindStringSubmatch(message); m != nil && c.cfg.Login == LoginPassword {
-		r := &identity.Rejected{Field: "password", Code: passwordCodes[m[1]], Message: sentence(c.remote.Redact(req.Call, m[2]))}
+		r := &identity.Rejected{
+			Field: "password", Code: passwordCodes[m[1]], Message: messages.Foreign(sentence(c.remote.Redact(req.Call, m[2]))),
+		}
 		if r.Code == "" {
 			r.Code = "not_accepted"
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"reflect"
 	"strconv"
 	"strings"
 	"testing"
@@ -12,6 +13,7 @@ import (
 
 	"homeroom/auth0"
 	"homeroom/identity"
+	"homeroom/messages"
 )
 
 // class is what a caller of the provider can tell of an error.
@@ -150,12 +152,12 @@ func TestCreateClassifiesAnswers(t *testing.T) {
 func TestPasswordRefusalsHaveCodes(t *testing.T) {
 	t.Parallel()
 	for message, want := range map[string]identity.Rejected{
-		"PasswordStrengthError: Password is too weak":                    {Code: "too_weak", Message: "Password is too weak."},
-		"PasswordDictionaryError: Password is too common":                {Code: "too_common", Message: "Password is too common."},
-		"PasswordNoUserInfoError: Password contains user information":    {Code: "contains_user_info", Message: "Password contains user information."},
-		"PasswordHistoryError: Password has previously been used":        {Code: "used_before", Message: "Password has previously been used."},
-		"PasswordSomethingNewError: Use\n at least  15 characters!":      {Code: "not_accepted", Message: "Use at least 15 characters!"},
-		"PasswordStrengthError: " + password + " has too few characters": {Code: "too_weak", Message: "[redacted] has too few characters."},
+		"PasswordStrengthError: Password is too weak":                    {Code: "too_weak", Message: messages.Foreign("Password is too weak.")},
+		"PasswordDictionaryError: Password is too common":                {Code: "too_common", Message: messages.Foreign("Password is too common.")},
+		"PasswordNoUserInfoError: Password contains user information":    {Code: "contains_user_info", Message: messages.Foreign("Password contains user information.")},
+		"PasswordHistoryError: Password has previously been used":        {Code: "used_before", Message: messages.Foreign("Password has previously been used.")},
+		"PasswordSomethingNewError: Use\n at least  15 characters!":      {Code: "not_accepted", Message: messages.Foreign("Use at least 15 characters!")},
+		"PasswordStrengthError: " + password + " has too few characters": {Code: "too_weak", Message: messages.Foreign("[redacted] has too few characters.")},
 	} {
 		t.Run(want.Code, func(t *testing.T) {
 			t.Parallel()
@@ -165,7 +167,7 @@ func TestPasswordRefusalsHaveCodes(t *testing.T) {
 			_, err := tenant.serve(t).Create(context.Background(), newUser())
 			want.Field = "password"
 			var got *identity.Rejected
-			if !errors.As(err, &got) || *got != want {
+			if !errors.As(err, &got) || !reflect.DeepEqual(*got, want) {
 				t.Errorf("got %+v (%v), want %+v", got, err, want)
 			}
 		})

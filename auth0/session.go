@@ -12,6 +12,7 @@ import (
 	"homeroom/identity"
 	"homeroom/internal/remote"
 	"homeroom/internal/secret"
+	"homeroom/messages"
 )
 
 // OpenSession logs a person in by the password-realm grant, for the service's own API. The application must have that
@@ -62,12 +63,12 @@ func (c *Client) OpenSession(
 
 // loginRefusals are the answers that are about the person, by Auth0's code.
 var loginRefusals = map[string]identity.Rejected{
-	"invalid_grant":     {Code: "wrong_credentials", Message: "The identity provider does not accept this e-mail and password."},
-	"mfa_required":      {Code: "mfa_required", Message: "A second factor is needed: log in on the login page."},
-	"too_many_attempts": {Code: "too_many_attempts", Message: "There were too many attempts to log in."},
-	"password_leaked":   {Code: "password_leaked", Message: "This password is known from a breach: choose another one."},
-	"unauthorized":      {Code: "blocked", Message: "The identity provider does not let this person in."},
-	"access_denied":     {Code: "access_denied", Message: "The identity provider does not let this person in."},
+	"invalid_grant":     {Code: "wrong_credentials", Message: messages.ID("field.login_refused")},
+	"mfa_required":      {Code: "mfa_required", Message: messages.ID("field.login_second_factor")},
+	"too_many_attempts": {Code: "too_many_attempts", Message: messages.ID("field.login_often")},
+	"password_leaked":   {Code: "password_leaked", Message: messages.ID("field.password_breached")},
+	"unauthorized":      {Code: "blocked", Message: messages.ID("field.login_blocked")},
+	"access_denied":     {Code: "access_denied", Message: messages.ID("field.login_blocked")},
 }
 
 // notForUs are the refusals with the code access_denied that are about the application rather than the person, for whom

@@ -206,7 +206,7 @@ func TestErrorsSayWhatIsKnown(t *testing.T) {
 	rejected := func(field string) func(error) bool {
 		return func(err error) bool {
 			var r *identity.Rejected
-			return errors.As(err, &r) && r.Field == field && r.Code != "" && r.Message != ""
+			return errors.As(err, &r) && r.Field == field && r.Code != "" && !r.Message.IsZero()
 		}
 	}
 	violation := func(field string) string {

@@ -7,6 +7,7 @@ import (
 
 	"homeroom/identity"
 	"homeroom/internal/remote"
+	"homeroom/messages"
 )
 
 // problem is the body of a refusal, read leniently: that of version 1 is not documented, and its users have a member
@@ -86,11 +87,11 @@ func (p problem) rejection(req remote.Call, status int) *identity.Rejected {
 			case "email_address", "email", "username", "user_name":
 				return &identity.Rejected{
 					Field: "email", Code: "invalid_format",
-					Message: "This is not an e-mail address that the identity provider accepts.",
+					Message: messages.ID("field.provider_email"),
 				}
 			case "display_name":
 				return &identity.Rejected{
-					Field: "name", Code: "invalid_format", Message: "The identity provider does not accept this name.",
+					Field: "name", Code: "invalid_format", Message: messages.ID("field.provider_name"),
 				}
 			}
 		}

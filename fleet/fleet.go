@@ -44,6 +44,8 @@ type Fleet struct {
 	cfg Config
 	// referenced are the servers whose template has been kept as what the schema looks like.
 	referenced sync.Map
+	// prioritized holds the ids of the tenants that are being moved to the front of a run.
+	prioritized sync.Map
 	// jitter is a random part of a wait, so that tenants that wait for the same thing do not come back together.
 	jitter func(wait time.Duration) time.Duration
 }

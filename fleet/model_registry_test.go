@@ -202,6 +202,11 @@ func (r registrySim) Unseen(ctx context.Context, _ string, servers []string, lim
 	})
 }
 
+// Want implements fleet.Registry.
+func (r registrySim) Want(ctx context.Context, id uuid.UUID) error {
+	return r.exec(ctx, r.call("want", r.w.rows.tenant(id).Slug), func() error { return nil })
+}
+
 // LookLater implements fleet.Registry.
 func (r registrySim) LookLater(ctx context.Context, _ []catalog.Tenant) error {
 	return r.exec(ctx, r.call("look later", ""), func() error { return nil })

@@ -40,6 +40,7 @@ type tenantRows interface {
 	Standings(ctx context.Context, lineage string, only []string) ([]catalog.Standing, error)
 	WithDatabase(ctx context.Context, lineage string, only []string) ([]catalog.Tenant, error)
 	Unseen(ctx context.Context, lineage string, servers []string, limit int) ([]catalog.Tenant, error)
+	Want(ctx context.Context, id uuid.UUID) error
 	LookLater(ctx context.Context, tenants []catalog.Tenant) error
 	SetFingerprint(ctx context.Context, id uuid.UUID, health catalog.Health) error
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"homeroom/messages"
 )
 
 // ErrExists says that a login with this e-mail or id exists already. It may be our own, made by an attempt whose answer
@@ -19,8 +21,8 @@ type Rejected struct {
 	Field string
 	// Code is a stable word, such as "too_weak" or "too_common".
 	Code string
-	// Message is fit for people and never contains the value.
-	Message string
+	// Message is for people and never contains the value: a text of ours, or the provider's own words.
+	Message messages.Message
 }
 
 // Error implements error.

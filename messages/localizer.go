@@ -105,23 +105,6 @@ func (l Localizer) Lookup(id string, data map[string]any) (text string, there bo
 	return "", false
 }
 
-// Translate says what an English text of ours says, by finding its id and the values of its placeholders. A text that is
-// not ours, such as an identity provider's, comes back as it is, and ok is false.
-func (l Localizer) Translate(english string) (text string, ok bool) {
-	ours, ok := l.texts.english.find(english)
-	if !ok {
-		return english, false
-	}
-	data := map[string]any{}
-	for name, value := range ours.values {
-		data[name] = value
-		if part, ok := l.Translate(value); ok { // such as the cause at the end of a sentence
-			data[name] = part
-		}
-	}
-	return l.Text(ours.id, data), true
-}
-
 // Moment writes a point in time, in UTC.
 func (l Localizer) Moment(at time.Time) string {
 	at = at.UTC()

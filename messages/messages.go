@@ -43,9 +43,8 @@ type Texts struct {
 	matcher language.Matcher
 	// spoken are the languages' localizers.
 	spoken map[language.Tag]Localizer
-	// original are our own English texts, with which the others are compared; english finds one by what it says.
+	// original are our own English texts, with which the others are compared.
 	original map[string]*i18n.Message
-	english  index
 }
 
 // New reads the texts. It refuses files with ids or placeholders that English does not have: somebody has mistyped one.
@@ -60,7 +59,6 @@ func New(cfg Config) (*Texts, error) {
 		return nil, err
 	}
 	t.original = maps.Clone(t.byID[language.English])
-	t.english = newIndex(t.original)
 	if err := t.loadAll(own); err != nil {
 		return nil, err
 	}

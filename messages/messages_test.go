@@ -116,24 +116,28 @@ func TestTextsHaveTheirDataAndPlurals(t *testing.T) {
 	}
 }
 
-func TestEnglishTextsAreFoundByWhatTheySay(t *testing.T) {
+func TestMessagesAreWrittenInALanguage(t *testing.T) {
 	t.Parallel()
 	german := open(t, messages.Config{}).For("de")
-	for english, want := range map[string]string{
-		"Choose a password.":                                                "Wählen Sie ein Passwort.",
-		"Use at most 200 characters.":                                       "Verwenden Sie höchstens 200 Zeichen.",
-		"One field needs another look.":                                     "Ein Feld braucht noch einen Blick.",
-		"12 fields need another look.":                                      "12 Felder brauchen noch einen Blick.",
-		"The school is suspended.":                                          "Die Schule ist gesperrt.",
-		"The body ends too early, near byte 17.":                            "Der Inhalt endet zu früh, etwa bei Byte 17.",
-		"Enter an e-mail address such as ada@lincoln.example: it has no @.": "Geben Sie eine E-Mail-Adresse wie ada@lincoln.example ein. Das @ fehlt.",
+	for _, c := range []struct {
+		message         messages.Message
+		german, english string
+	}{
+		{messages.ID("field.password_required"), "Wählen Sie ein Passwort.", "Choose a password."},
+		{messages.ID("field.too_long", messages.Args{"Limit": 200}), "Verwenden Sie höchstens 200 Zeichen.", "Use at most 200 characters."},
+		{messages.ID("detail.fields", messages.Args{"Count": 1}), "Ein Feld braucht noch einen Blick.", "One field needs another look."},
+		{
+			messages.ID("detail.school_state", messages.Args{"State": messages.ID("state.suspended")}),
+			"Die Schule ist gesperrt.", "The school is suspended.",
+		},
+		{messages.Foreign("Password is too weak."), "Password is too weak.", "Password is too weak."},
 	} {
-		if got, ok := german.Translate(english); !ok || got != want {
-			t.Errorf("%q became %q (%v), not %q", english, got, ok, want)
+		if got := german.Format(c.message); got != c.german {
+			t.Errorf("%q, not %q", got, c.german)
 		}
-	}
-	if got, ok := german.Translate("Password is too weak."); ok || got != "Password is too weak." {
-		t.Errorf("somebody else's text became %q (%v)", got, ok)
+		if got := c.message.String(); got != c.english {
+			t.Errorf("%q, not %q", got, c.english)
+		}
 	}
 }
 
@@ -154,7 +158,7 @@ func TestAnOperatorChangesTextsAndAddsLanguages(t *testing.T) {
 	if got := texts.For().Text("mail.greeting", nil); got != "Moin," {
 		t.Errorf("the changed text is %q", got)
 	}
-	if got, _ := texts.For("en").Translate("Choose a password."); got != "Pick a password." {
+	if got := texts.For("en").Format(messages.ID("field.password_required")); got != "Pick a password." {
 		t.Errorf("the changed English text is %q", got)
 	}
 }

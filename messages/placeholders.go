@@ -1,7 +1,6 @@
 package messages
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -72,81 +71,4 @@ func compare(english, m *i18n.Message) error {
 		}
 	}
 	return nil
-}
-
-// index finds texts by what they say in English, so that the code that words an error needs to know neither ids nor
-// languages.
-type index struct {
-	// whole are the texts without placeholders; patterns the others, those with the most words of their own first.
-	whole    map[string]found
-	patterns []pattern
-}
-
-// found is a text with the values of its placeholders.
-type found struct {
-	id     string
-	values map[string]string
-}
-
-type pattern struct {
-	id     string
-	text   *regexp.Regexp
-	weight int
-}
-
-// indexed are the beginnings of the ids of texts that the code says in English.
-var indexed = []string{"detail.", "field.", "part.", "state."}
-
-func newIndex(english map[string]*i18n.Message) index {
-	x := index{whole: map[string]found{}}
-	for _, id := range slices.Sorted(maps.Keys(english)) {
-		if !slices.ContainsFunc(indexed, func(prefix string) bool { return strings.HasPrefix(id, prefix) }) {
-			continue
-		}
-		for form, text := range forms(english[id]) {
-			if !placeholder.MatchString(text) {
-				x.whole[text] = found{id: id}
-				if form == "one" {
-					x.whole[text] = found{id, map[string]string{"Count": "1"}}
-				}
-				continue
-			}
-			x.patterns = append(x.patterns, pattern{id, expression(text), len(placeholder.ReplaceAllString(text, ""))})
-		}
-	}
-	slices.SortStableFunc(x.patterns, func(a, b pattern) int { return cmp.Compare(b.weight, a.weight) })
-	return x
-}
-
-// expression matches a text with anything in the places of its placeholders.
-func expression(text string) *regexp.Regexp {
-	var e strings.Builder
-	e.WriteString(`(?s)^`)
-	end := 0
-	for _, at := range placeholder.FindAllStringSubmatchIndex(text, -1) {
-		e.WriteString(regexp.QuoteMeta(text[end:at[0]]))
-		fmt.Fprintf(&e, `(?P<%s>.+?)`, text[at[2]:at[3]])
-		end = at[1]
-	}
-	e.WriteString(regexp.QuoteMeta(text[end:]) + `$`)
-	return regexp.MustCompile(e.String())
-}
-
-// find tells which text an English one is.
-func (x index) find(english string) (found, bool) {
-	if text, ok := x.whole[english]; ok {
-		return text, true
-	}
-	for _, p := range x.patterns {
-		match := p.text.FindStringSubmatch(english)
-		if match == nil {
-			continue
-		}
-		values := map[string]string{}
-		for i, name := range p.text.SubexpNames()[1:] {
-			values[name] = match[i+1]
-		}
-		return found{p.id, values}, true
-	}
-	return found{}, false
 }

@@ -10,6 +10,7 @@ import (
 	"homeroom/identity"
 	"homeroom/internal/remote"
 	"homeroom/internal/secret"
+	"homeroom/messages"
 )
 
 // problem is the body of a refusal, read leniently: Asgardeo's "schemas" may be a bare string, its "status" a text or a
@@ -124,7 +125,7 @@ func (c *Client) rejection(req remote.Call, status int, p problem) *identity.Rej
 	if nameCodes[number] || strings.Contains(p.detail, "emails") {
 		return &identity.Rejected{
 			Field: "email", Code: "invalid_format",
-			Message: "This is not an e-mail address that the identity provider accepts.",
+			Message: messages.ID("field.provider_email"),
 		}
 	}
 	code := passwordCodes[number]
@@ -145,14 +146,14 @@ func (c *Client) rejection(req remote.Call, status int, p problem) *identity.Rej
 
 // forPeople is a detail about a password without what people do not need to know. Where nothing is left, or only a pattern
 // tells what is wrong, it says just that.
-func (c *Client) forPeople(req remote.Call, detail string) string {
+func (c *Client) forPeople(req remote.Call, detail string) messages.Message {
 	text := numbered.ReplaceAllString(adding.ReplaceAllString(detail, ""), "")
 	text = strings.TrimSpace(c.remote.Redact(req, text))
 	if text == "" || technical.MatchString(strings.ReplaceAll(text, secret.Redacted, "")) {
-		return "The identity provider does not accept this password."
+		return messages.ID("field.provider_password")
 	}
 	if !strings.HasSuffix(text, ".") && !strings.HasSuffix(text, "!") {
 		text += "."
 	}
-	return text
+	return messages.Foreign(text)
 }

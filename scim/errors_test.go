@@ -81,7 +81,7 @@ func TestCreateWordsRefusedPasswords(t *testing.T) {
 			t.Parallel()
 			_, err := oddServer(t, 400, scimError(`"400"`, c.kind, c.detail)).Create(t.Context(), newUser())
 			var r *identity.Rejected
-			if !errors.As(err, &r) || r.Field != "password" || r.Code != c.code || r.Message != c.message {
+			if !errors.As(err, &r) || r.Field != "password" || r.Code != c.code || r.Message.String() != c.message {
 				t.Errorf("error is %#v, want %q: %q", r, c.code, c.message)
 			}
 		})

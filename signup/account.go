@@ -4,6 +4,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"homeroom/messages"
 )
 
 // SchoolOf names a school after its owner, where nobody has named it.
@@ -15,13 +17,14 @@ func SchoolOf(name string) string {
 
 // passwordRules are those of [Rules.Account].
 var passwordRules = []struct {
-	kept          func(password string) bool
-	code, message string
+	kept    func(password string) bool
+	code    string
+	message messages.Message
 }{
-	{func(p string) bool { return utf8.RuneCountInString(p) >= 8 }, "too_short", "Password must be at least 8 characters"},
-	{func(p string) bool { return strings.ContainsFunc(p, unicode.IsUpper) }, "no_upper_case", "Password must contain at least one uppercase letter"},
-	{func(p string) bool { return strings.ContainsFunc(p, unicode.IsDigit) }, "no_digit", "Password must contain at least one number"},
-	{func(p string) bool { return strings.ContainsFunc(p, special) }, "no_special", "Password must contain at least one special character"},
+	{func(p string) bool { return utf8.RuneCountInString(p) >= 8 }, "too_short", messages.ID("field.account_password_short")},
+	{func(p string) bool { return strings.ContainsFunc(p, unicode.IsUpper) }, "no_upper_case", messages.ID("field.account_password_upper")},
+	{func(p string) bool { return strings.ContainsFunc(p, unicode.IsDigit) }, "no_digit", messages.ID("field.account_password_number")},
+	{func(p string) bool { return strings.ContainsFunc(p, special) }, "no_special", messages.ID("field.account_password_special")},
 }
 
 func special(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !unicode.IsSpace(r) }
@@ -30,12 +33,12 @@ func special(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) &
 func (v *validation) accountPassword(password string) {
 	switch {
 	case password == "":
-		v.add("password", "required", "Password is required")
+		v.add("password", "required", messages.ID("field.password_is_required"))
 		return
 	case !printable(password):
-		v.add("password", "invalid_characters", "Use no control characters.")
+		v.add("password", "invalid_characters", messages.ID("field.control_characters"))
 	case len(password) > longestPassword:
-		v.add("password", "too_long", "Use at most 72 bytes; longer passwords would be cut.")
+		v.add("password", "too_long", messages.ID("field.password_long"))
 	}
 	for _, rule := range passwordRules {
 		if !rule.kept(password) {

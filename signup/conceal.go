@@ -39,9 +39,7 @@ func (s *Service) beginUnconfirmed(ctx context.Context, req Request, plan plan) 
 	}
 	outcome, err := s.reserveUnconfirmed(ctx, req, plan, grant.Allowed)
 	if outcome.Repeated && grant.Allowed { // a repetition sends no mail
-		if back := s.cfg.Catalog.ReturnAllowances(ctx, []catalog.Limit{limit}); back != nil {
-			s.cfg.Logger.WarnContext(ctx, "cannot return an allowance; it refills by itself", "cause", back)
-		}
+		s.returnAllowances(ctx, []catalog.Limit{limit})
 	}
 	return outcome, err
 }

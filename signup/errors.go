@@ -44,6 +44,10 @@ var (
 	ErrNotProvisioned = errors.New("the tenant is being built or deleted")
 	// ErrOtherSchema says that a tenant's schema comes from other migrations than this program has.
 	ErrOtherSchema = errors.New("its schema comes from other migrations than this program has: look at HOMEROOM_TENANT_MIGRATIONS")
+	// ErrMayNotInvite says that somebody may not invite people to a school, or that there is no such school.
+	ErrMayNotInvite = errors.New("only the owner and the admins of a school may invite people to it")
+	// ErrUnconfirmed says that somebody has to confirm their own e-mail address first.
+	ErrUnconfirmed = errors.New("the caller's own e-mail address is not confirmed")
 	// ErrConfirm says that a dangerous wish was not confirmed with the tenant's slug.
 	ErrConfirm = errors.New("the confirmation is not the tenant's slug")
 )

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/text/language"
 
 	"homeroom/identity"
+	"homeroom/messages"
 )
 
 // Presence says whether a field may, must or cannot be there.
@@ -50,7 +51,7 @@ func (v *validation) profile(profile map[string]string, asked Fields) map[string
 		text, presence := profile[field], asked[field]
 		if presence == "" {
 			if text != "" {
-				v.add(field, "unexpected", "Leave it out: it is not asked for here.")
+				v.add(field, "unexpected", messages.ID("field.unexpected"))
 			}
 			continue
 		}
@@ -65,7 +66,7 @@ func (v *validation) profile(profile map[string]string, asked Fields) map[string
 	}
 	for _, field := range slices.Sorted(maps.Keys(profile)) {
 		if !slices.Contains(identity.ProfileFields, field) {
-			v.add(field, "unexpected", "Leave it out: it is not asked for here.")
+			v.add(field, "unexpected", messages.ID("field.unexpected"))
 		}
 	}
 	return kept
@@ -76,9 +77,9 @@ func (v *validation) phone(field, text string, required bool) string {
 	text = phoneNoise.ReplaceAllString(text, "")
 	switch {
 	case text == "" && required:
-		v.add(field, "required", "Enter a telephone number.")
+		v.add(field, "required", messages.ID("field.phone_required"))
 	case text != "" && !e164.MatchString(text):
-		v.add(field, "invalid_format", "Enter the number with its country code, such as +441632960961.")
+		v.add(field, "invalid_format", messages.ID("field.phone_invalid"))
 	}
 	return text
 }

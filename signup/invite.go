@@ -12,6 +12,7 @@ import (
 
 	"homeroom/catalog"
 	"homeroom/identity"
+	"homeroom/messages"
 )
 
 // Invite is the wish to let a person in.
@@ -82,13 +83,13 @@ func (w *Invite) check() error {
 		w.Role = roles[0]
 	}
 	if !slices.Contains(roles, w.Role) {
-		v.add("role", "invalid_value", "Use one of the roles that can be given here.")
+		v.add("role", "invalid_value", messages.ID("field.role"))
 	}
 	if w.Lasts == 0 {
 		w.Lasts = invitationLasts
 	}
 	if w.Lasts < time.Minute || w.Lasts > invitationLongest {
-		v.add("lasts", "out_of_range", "Use at least a minute, and at most 30 days.")
+		v.add("lasts", "out_of_range", messages.ID("field.lasts"))
 	}
 	if len(v.fields) > 0 {
 		return &ValidationError{Fields: v.fields}

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"homeroom/identity"
+	"homeroom/messages"
 )
 
 // login is an identity at the simulated provider. One that somebody has made there carries no metadata.
@@ -53,7 +54,7 @@ var (
 // weak is the password that the provider refuses.
 const weak = "weak-password"
 
-var refusedPassword = &identity.Rejected{Field: "password", Code: "too_weak", Message: "Choose another."}
+var refusedPassword = &identity.Rejected{Field: "password", Code: "too_weak", Message: messages.Foreign("Choose another.")}
 
 func (p providerSim) call(what string, about uuid.UUID, detail string) *call {
 	return &call{

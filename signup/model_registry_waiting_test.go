@@ -3,6 +3,7 @@ package signup_test
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -95,6 +96,13 @@ func (r registrySim) EmailProven(ctx context.Context, id uuid.UUID) error {
 func (r registrySim) TakeAllowance(ctx context.Context, _ string, _ catalog.Allowance) (catalog.Grant, error) {
 	return write(ctx, r, "take allowance", uuid.Nil, "", func(*rows) (catalog.Grant, error) {
 		return catalog.Grant{Allowed: true}, nil
+	})
+}
+
+// TakeAllowances implements signup.Registry.
+func (r registrySim) TakeAllowances(ctx context.Context, limits []catalog.Limit) ([]catalog.Grant, error) {
+	return write(ctx, r, "take allowances", uuid.Nil, "", func(*rows) ([]catalog.Grant, error) {
+		return slices.Repeat([]catalog.Grant{{Allowed: true}}, len(limits)), nil
 	})
 }
 

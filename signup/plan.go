@@ -9,6 +9,7 @@ import (
 
 	"homeroom/catalog"
 	"homeroom/identity"
+	"homeroom/messages"
 )
 
 // plan is what a request comes to under the rules of the service.
@@ -47,7 +48,7 @@ func (s *Service) plan(ctx context.Context, req Request) (plan, error) {
 	case s.cfg.Mode == ByInvitation && p.invitation == nil:
 		return plan{}, ErrInvitationNeeded
 	case p.schoolName == "":
-		return plan{}, &ValidationError{Fields: []FieldError{{Field: "schoolName", Code: "required", Message: "Enter a name."}}}
+		return plan{}, &ValidationError{Fields: []FieldError{{Field: "schoolName", Code: "required", Message: messages.ID("field.name_required")}}}
 	}
 	p.gate = s.gate(catalog.Signup{Kind: p.kind, Status: catalog.Pending, InvitationID: p.invitation},
 		req.Login != nil && req.Login.EmailVerified)
@@ -63,7 +64,7 @@ func (s *Service) planInvited(ctx context.Context, req Request, p *plan) error {
 	}
 	if invitation.Email != req.Email {
 		return &ValidationError{Fields: []FieldError{{
-			Field: "email", Code: "not_invited", Message: "Use the e-mail address that the invitation was sent to.",
+			Field: "email", Code: "not_invited", Message: messages.ID("field.invited_address"),
 		}}}
 	}
 	p.invitation = &invitation.ID

@@ -29,6 +29,7 @@ type Registry interface {
 	UserByIdentity(ctx context.Context, identityID string) (catalog.User, error)
 	EmailProven(ctx context.Context, id uuid.UUID) error
 	TakeAllowance(ctx context.Context, key string, allowance catalog.Allowance) (catalog.Grant, error)
+	TakeAllowances(ctx context.Context, limits []catalog.Limit) ([]catalog.Grant, error)
 	ReturnAllowances(ctx context.Context, limits []catalog.Limit) error
 }
 

@@ -1,7 +1,6 @@
 package signup
 
 import (
-	"fmt"
 	"regexp"
 	"strings"
 	"unicode"
@@ -9,6 +8,7 @@ import (
 
 	"homeroom/identity"
 	"homeroom/internal/secret"
+	"homeroom/messages"
 )
 
 // Request is what a school asks for when it signs up.
@@ -47,8 +47,8 @@ type FieldError struct {
 	Field string
 	// Code is a stable word, such as "too_short".
 	Code string
-	// Message is fit for people.
-	Message string
+	// Message is for people.
+	Message messages.Message
 }
 
 // ValidationError lists all fields that are wrong.
@@ -81,12 +81,12 @@ func (r Request) Normalise(rules Rules) (Request, error) {
 	r.FamilyName = v.name("familyName", r.FamilyName, 1, rules.Fields["familyName"] == Required)
 	r.Name = v.name("name", r.Name, 2, false)
 	if rules.Account && r.Name == "" {
-		v.add("name", "required", "Name is required")
+		v.add("name", "required", messages.ID("field.name_is_required"))
 	}
 	r.Profile = v.profile(r.Profile, rules.Fields)
 	r.Locale = locale(r.Locale)
 	if r.IdempotencyKey != "" && !ValidKey(r.IdempotencyKey) {
-		v.add("Idempotency-Key", "invalid_format", "Use 16 to 255 visible ASCII characters, for example a random UUID.")
+		v.add("Idempotency-Key", "invalid_format", messages.ID("field.key_invalid"))
 	}
 	if len(v.fields) > 0 {
 		return Request{}, &ValidationError{Fields: v.fields}
@@ -102,18 +102,18 @@ func ValidKey(text string) bool { return keyPattern.MatchString(text) }
 // validation collects what is wrong.
 type validation struct{ fields []FieldError }
 
-func (v *validation) add(field, code, message string) {
+func (v *validation) add(field, code string, message messages.Message) {
 	v.fields = append(v.fields, FieldError{Field: field, Code: code, Message: message})
 }
 
 func (v *validation) email(text string) string {
 	if strings.TrimSpace(text) == "" {
-		v.add("email", "required", "Enter your e-mail address.")
+		v.add("email", "required", messages.ID("field.email_required"))
 		return ""
 	}
 	email, err := NormaliseEmail(text)
 	if err != nil {
-		v.add("email", "invalid_format", "Enter an e-mail address such as ada@lincoln.example: "+err.Error()+".")
+		v.add("email", "invalid_format", messages.ID("field.email_invalid", messages.Args{"Cause": messageOf(err)}))
 	}
 	return email
 }
@@ -131,18 +131,18 @@ func (v *validation) password(password secret.String, chosen, account bool) {
 	switch text := password.Reveal(); {
 	case !chosen:
 		if text != "" {
-			v.add("password", "unexpected", "Leave it out: nobody chooses a password here.")
+			v.add("password", "unexpected", messages.ID("field.password_unexpected"))
 		}
 	case account:
 		v.accountPassword(text)
 	case text == "":
-		v.add("password", "required", "Choose a password.")
+		v.add("password", "required", messages.ID("field.password_required"))
 	case !printable(text):
-		v.add("password", "invalid_characters", "Use no control characters.")
+		v.add("password", "invalid_characters", messages.ID("field.control_characters"))
 	case len(text) < 8:
-		v.add("password", "too_short", "Use at least 8 characters.")
+		v.add("password", "too_short", messages.ID("field.password_short"))
 	case len(text) > longestPassword:
-		v.add("password", "too_long", "Use at most 72 bytes; longer passwords would be cut.")
+		v.add("password", "too_long", messages.ID("field.password_long"))
 	}
 }
 
@@ -158,16 +158,16 @@ func (v *validation) text(field, text string, least, most int, required bool) st
 	length := utf8.RuneCountInString(text)
 	switch {
 	case text == "" && required:
-		v.add(field, "required", "Enter a name.")
+		v.add(field, "required", messages.ID("field.name_required"))
 	case text == "":
 	case !valid, strings.ContainsFunc(text, unprintable), hidden(text):
-		v.add(field, "invalid_characters", "Leave out control characters, invisible characters, and characters that change the direction of text.")
+		v.add(field, "invalid_characters", messages.ID("field.invisible"))
 	case length < least:
-		v.add(field, "too_short", fmt.Sprintf("Use at least %d characters.", least))
+		v.add(field, "too_short", messages.ID("field.too_short", messages.Args{"Limit": least}))
 	case length > most:
-		v.add(field, "too_long", fmt.Sprintf("Use at most %d characters.", most))
+		v.add(field, "too_long", messages.ID("field.too_long", messages.Args{"Limit": most}))
 	case !strings.ContainsFunc(text, visible):
-		v.add(field, "invalid_characters", "Use at least one letter, digit or sign that can be seen.")
+		v.add(field, "invalid_characters", messages.ID("field.nothing_visible"))
 	}
 	return text
 }

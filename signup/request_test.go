@@ -86,10 +86,8 @@ func TestANameHasNothingThatNobodySees(t *testing.T) {
 		for _, text := range []string{string(r), strings.Repeat(string(r), 3), " " + string(r) + " " + string(r), string(r) + "Lincoln", "Lincoln " + string(r), "Lin" + string(r) + "coln 4" + string(r) + "2"} {
 			_, err := name(text)
 			var invalid *signup.ValidationError
-			if !errors.As(err, &invalid) || invalid.Fields[0] != (signup.FieldError{
-				Field: "schoolName", Code: "invalid_characters",
-				Message: "Leave out control characters, invisible characters, and characters that change the direction of text.",
-			}) {
+			if !errors.As(err, &invalid) || invalid.Fields[0].Field != "schoolName" || invalid.Fields[0].Code != "invalid_characters" ||
+				invalid.Fields[0].Message.String() != "Leave out control characters, invisible characters, and characters that change the direction of text." {
 				t.Errorf("%U in %q: %v", r, text, err)
 			}
 		}

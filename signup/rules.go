@@ -3,6 +3,8 @@ package signup
 import (
 	"slices"
 	"strings"
+
+	"homeroom/messages"
 )
 
 // Rules say what a sign-up must look like, beyond what holds everywhere.
@@ -34,9 +36,9 @@ func (v *validation) allowed(email string, rules Rules) {
 	case len(rules.AllowedDomains) > 0 && !within(domain, rules.AllowedDomains),
 		within(domain, rules.DeniedDomains),
 		rules.Disposable != nil && rules.Disposable(domain):
-		v.add("email", "not_allowed", "You cannot sign up with this e-mail address. Use another one.")
+		v.add("email", "not_allowed", messages.ID("field.not_allowed"))
 	case rules.NoSubAddresses && strings.Contains(local, "+"):
-		v.add("email", "sub_address", "Use the address without the part from the + on.")
+		v.add("email", "sub_address", messages.ID("field.sub_address"))
 	}
 }
 

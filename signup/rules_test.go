@@ -23,7 +23,7 @@ func refusals(t *testing.T, email string, rules signup.Rules) []string {
 	}
 	var codes []string
 	for _, field := range invalid.Fields {
-		if strings.Contains(field.Message, email) {
+		if strings.Contains(field.Message.String(), email) {
 			t.Errorf("the message repeats the address: %s", field.Message)
 		}
 		codes = append(codes, field.Field+" "+field.Code)

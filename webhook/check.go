@@ -1,7 +1,6 @@
 package webhook
 
 import (
-	"fmt"
 	"net/netip"
 	"net/url"
 	"slices"
@@ -9,6 +8,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"homeroom/messages"
 )
 
 // InvalidError lists everything that is wrong with a wish.
@@ -18,14 +19,15 @@ type InvalidError struct{ Fields []FieldError }
 type FieldError struct {
 	Field string
 	// Code is for programs, Message for people. Neither repeats the value.
-	Code, Message string
+	Code    string
+	Message messages.Message
 }
 
 // Error implements error.
 func (e *InvalidError) Error() string {
 	texts := make([]string, len(e.Fields))
 	for i, f := range e.Fields {
-		texts[i] = f.Field + ": " + f.Message
+		texts[i] = f.Field + ": " + f.Message.String()
 	}
 	return strings.Join(texts, " ")
 }
@@ -47,16 +49,16 @@ func (s *Service) check(address, description *string, events *[]string) error {
 		*description = strings.TrimSpace(*description)
 		switch {
 		case utf8.RuneCountInString(*description) > longestDescription:
-			wrong = append(wrong, FieldError{"description", "too_long", fmt.Sprintf("Use at most %d characters.", longestDescription)})
+			wrong = append(wrong, FieldError{"description", "too_long", messages.ID("field.too_long", messages.Args{"Limit": longestDescription})})
 		case strings.ContainsFunc(*description, unicode.IsControl):
-			wrong = append(wrong, FieldError{"description", "invalid_characters", "Use no control characters."})
+			wrong = append(wrong, FieldError{"description", "invalid_characters", messages.ID("field.control_characters")})
 		}
 	}
 	if events != nil {
 		known := Events()
 		list := slices.Compact(slices.Sorted(slices.Values(*events)))
 		if slices.ContainsFunc(list, func(event string) bool { return !slices.Contains(known, event) }) {
-			wrong = append(wrong, FieldError{"events", "invalid_choice", "Choose among " + strings.Join(known, ", ") + "; none are all."})
+			wrong = append(wrong, FieldError{"events", "invalid_choice", messages.ID("field.event_choice", messages.Args{"Choices": strings.Join(known, ", ")})})
 		}
 		*events = list
 	}
@@ -68,35 +70,35 @@ func (s *Service) check(address, description *string, events *[]string) error {
 
 // checkURL refuses what could never be called. A name is resolved only when it is called, for its address may be another
 // one by then.
-func (s *Service) checkURL(text string, into *string) (code, message string) {
+func (s *Service) checkURL(text string, into *string) (code string, message messages.Message) {
 	u, err := url.Parse(text)
 	if err != nil || u.Opaque != "" {
-		return "invalid_format", "Use a URL such as https://hooks.lincoln.example/homeroom."
+		return "invalid_format", messages.ID("field.url_invalid")
 	}
 	port, err := strconv.ParseUint(u.Port(), 10, 16)
 	addr, literal := netip.ParseAddr(u.Hostname())
 	switch {
 	case text == "":
-		return "required", "A URL is needed."
+		return "required", messages.ID("field.url_required")
 	case len(text) > longestURL:
-		return "too_long", fmt.Sprintf("Use at most %d characters.", longestURL)
+		return "too_long", messages.ID("field.too_long", messages.Args{"Limit": longestURL})
 	case u.Scheme != "https" && u.Scheme != "http":
-		return "invalid_format", "Use a URL that begins with https://."
+		return "invalid_format", messages.ID("field.url_scheme")
 	case u.Hostname() == "":
-		return "invalid_format", "The URL names no host."
+		return "invalid_format", messages.ID("field.url_host")
 	case u.Port() != "" && (err != nil || port == 0), strings.HasSuffix(u.Host, ":"):
-		return "invalid_format", "The URL's port is not one."
+		return "invalid_format", messages.ID("field.url_port")
 	case u.User != nil:
-		return "invalid_format", "Leave user and password out of the URL: requests are signed instead."
+		return "invalid_format", messages.ID("field.url_user")
 	case u.Fragment != "" || strings.HasSuffix(text, "#"):
-		return "invalid_format", "Leave out what follows the #: it is never sent."
+		return "invalid_format", messages.ID("field.url_fragment")
 	case u.Scheme == "http" && (len(s.cfg.Allow) == 0 || literal == nil && !s.guard.allows(addr)):
-		return "not_https", "Use https://. Plain http:// is for networks that the operator allows."
+		return "not_https", messages.ID("field.url_https")
 	case literal == nil && !s.guard.admits(addr):
-		return "address_refused", "This address is not on the internet, and the operator does not allow it."
+		return "address_refused", messages.ID("field.url_address")
 	case u.Scheme == "https" && u.Port() != "" && port != tlsPort && (len(s.cfg.Allow) == 0 || literal == nil && !s.guard.allows(addr)):
-		return "port_refused", "Use port 443. Other ports are for networks that the operator allows."
+		return "port_refused", messages.ID("field.url_port_refused")
 	}
 	*into = u.String()
-	return "", ""
+	return "", messages.Message{}
 }

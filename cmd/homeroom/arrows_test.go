@@ -26,18 +26,18 @@ var arrows = map[string][]string{
 	"internal/jwks":      {},
 	"internal/captcha":   {"internal/secret"},
 	"migrations":         {"internal/killpoint", "internal/display", "internal/wait"},
-	"identity":           {"internal/secret"},
+	"identity":           {"messages", "internal/secret"},
 	"catalog":            {"migrations", "internal/postgres", "internal/secret", "internal/wait"},
 	"tenant":             {"migrations", "internal/postgres", "internal/secret", "internal/killpoint"},
-	"auth0":              {"identity", "internal/remote", "internal/secret", "internal/wait"},
+	"auth0":              {"identity", "messages", "internal/remote", "internal/secret", "internal/wait"},
 	"internal/remote":    {"identity", "internal/secret", "internal/wait"},
 	"hosted":             {"identity", "internal/jwks", "internal/secret"},
-	"scim":               {"identity", "internal/remote", "internal/secret"},
-	"beyondidentity":     {"identity", "internal/remote", "internal/secret"},
+	"scim":               {"identity", "messages", "internal/remote", "internal/secret"},
+	"beyondidentity":     {"identity", "messages", "internal/remote", "internal/secret"},
 	"signup": {
-		"catalog", "tenant", "identity", "migrations", "internal/postgres", "internal/secret", "internal/killpoint", "internal/wait",
+		"catalog", "tenant", "identity", "messages", "migrations", "internal/postgres", "internal/secret", "internal/killpoint", "internal/wait",
 	},
-	"admission": {"signup", "catalog", "identity", "internal/captcha"},
+	"admission": {"signup", "catalog", "identity", "messages", "internal/captcha"},
 	"fleet":     {"catalog", "tenant", "migrations", "internal/postgres", "internal/killpoint", "internal/display", "internal/wait"},
 	"lifecycle": {"catalog", "tenant", "internal/killpoint"},
 	"doctor": {
@@ -48,9 +48,11 @@ var arrows = map[string][]string{
 	"messages":           {},
 	"mail":               {"catalog", "messages", "internal/secret"},
 	"mail/mailtest":      {},
-	"webhook":            {"catalog", "internal/secret", "internal/killpoint", "internal/wait"},
+	"webhook":            {"catalog", "messages", "internal/secret", "internal/killpoint", "internal/wait"},
 	"internal/jobs":      {"signup", "webhook", "catalog", "internal/killpoint", "internal/wait", "internal/postgres"},
+	"internal/problem":   {"signup", "fleet", "catalog", "tenant", "identity", "lifecycle", "messages"},
 	"internal/httpapi": {
+		"internal/problem",
 		"admission", "signup", "fleet", "catalog", "tenant", "identity", "migrations", "internal/postgres", "internal/secret", "internal/captcha",
 		"webhook", "messages", "hosted", "lifecycle", "internal/display", "internal/jwks", "internal/wait",
 	},
@@ -157,7 +159,7 @@ func TestLibrariesStayBehindTheirFences(t *testing.T) {
 // A long chain means that a change at the bottom is felt far away.
 func TestImportChainsAreShort(t *testing.T) {
 	t.Parallel()
-	const longest = 6 // such as cmd/homeroom, doctor, signup, catalog, migrations, internal/killpoint
+	const longest = 7 // such as cmd/homeroom, internal/httpapi, internal/problem, signup, catalog, migrations, internal/killpoint
 	var length func(name string) int
 	length = func(name string) int {
 		deepest := 0

@@ -176,7 +176,7 @@ func weakPassword(s *setup) {
 	if !errors.As(err, &rejected) {
 		s.Fatalf("create with a weak password: %v; want a *identity.Rejected", err)
 	}
-	if rejected.Field != "password" || rejected.Code == "" || rejected.Message == "" {
+	if rejected.Field != "password" || rejected.Code == "" || rejected.Message.IsZero() {
 		s.Errorf("the refusal is %+v; want the field password, a code and a message", *rejected)
 	}
 	if identity.Temporary(err) || identity.OutcomeUnknown(err) {

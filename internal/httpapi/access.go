@@ -11,6 +11,8 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"homeroom/internal/jwks"
+	"homeroom/internal/problem"
+	"homeroom/messages"
 )
 
 // requestTimeout bounds what is done for a request, event streams apart: longer than a sign-up waits for its tenant and
@@ -92,20 +94,16 @@ func (s *server) guard(who access) func(huma.Context, func(huma.Context)) {
 func (s *server) authenticate(ctx huma.Context) (claims, error) {
 	scheme, token, _ := strings.Cut(ctx.Header("Authorization"), " ")
 	if !strings.EqualFold(scheme, "Bearer") || token == "" {
-		p := newProblem(unauthenticated, "This needs an access token: Authorization: Bearer ….")
-		p.headers.Set("WWW-Authenticate", "Bearer")
-		return claims{}, p
+		return claims{}, problem.New(problem.Unauthenticated, messages.ID("detail.token_needed")).Header("WWW-Authenticate", "Bearer")
 	}
 	found, err := s.tokens.verify(ctx.Context(), token)
 	if errors.Is(err, jwks.ErrFetch) {
-		return claims{}, newProblem(identityUnavailable, "The access token cannot be checked at this moment.").
-			after(5 * time.Second).because(err)
+		return claims{}, problem.New(problem.IdentityUnavailable, messages.ID("detail.token_unchecked")).
+			After(5 * time.Second).Because(err)
 	}
 	if err != nil {
-		p := newProblem(unauthenticated, "The access token is not good here: it has expired, is for another API, or was not issued by our identity provider.").
-			because(err)
-		p.headers.Set("WWW-Authenticate", `Bearer error="invalid_token"`)
-		return claims{}, p
+		return claims{}, problem.New(problem.Unauthenticated, messages.ID("detail.token_bad")).Because(err).
+			Header("WWW-Authenticate", `Bearer error="invalid_token"`)
 	}
 	return found, nil
 }
@@ -115,11 +113,11 @@ func authorize(who access, found claims) error {
 	if who.token && (who.permission == "" || found.allows(who.permission)) {
 		return nil
 	}
-	detail := fmt.Sprintf("The token does not have the permission %s.", who.permission)
+	args := messages.Args{"Permission": who.permission}
+	detail := messages.ID("detail.permission", args)
 	if len(found.Permissions) == 0 {
-		detail += " It has no permissions at all: at Auth0, turn on RBAC and “Add Permissions in the Access Token” for the API."
+		detail = messages.ID("detail.permission_none", args)
 	}
-	p := newProblem(forbidden, detail)
-	p.headers.Set("WWW-Authenticate", fmt.Sprintf(`Bearer error="insufficient_scope", scope=%q`, who.permission))
-	return p
+	return problem.New(problem.Forbidden, detail).
+		Header("WWW-Authenticate", fmt.Sprintf(`Bearer error="insufficient_scope", scope=%q`, who.permission))
 }

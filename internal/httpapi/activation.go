@@ -11,6 +11,7 @@ import (
 
 	"homeroom/catalog"
 	"homeroom/hosted"
+	"homeroom/internal/problem"
 	"homeroom/internal/secret"
 	"homeroom/messages"
 	"homeroom/signup"
@@ -78,23 +79,23 @@ func (s *server) activate(c *gin.Context) {
 	says, ctx := s.pageLanguage(c), c.Request.Context()
 	token := c.PostForm("token")
 	outcome, err := s.cfg.Signup.Activate(ctx, token, secret.String(c.PostForm("password")))
-	p := problemOf(err)
+	p := problem.Of(err)
 	ask := errors.Is(err, signup.ErrLoginNeeded)
 	switch {
 	case errors.Is(err, signup.ErrLinkGone):
 		s.showText(c, says, http.StatusGone, "page.activation.expired")
 	case errors.Is(err, signup.ErrEmailExists):
-		p.note(ctx, c.Writer.Header())
+		p.Note(ctx, c.Writer.Header())
 		s.show(c, says, p.Status, personPage{
 			Title: says.Text("page.activation.exists_title", nil), Text: says.Text("page.activation.exists", nil), Link: s.loginLink(says),
 		})
-	case err != nil && (ask || p.Code == validationError.Code):
+	case err != nil && (ask || p.Code == problem.ValidationError.Code):
 		row, look := s.cfg.Signup.LookActivation(ctx, token)
 		if look != nil {
 			s.showProblem(c, says, look)
 			return
 		}
-		p.note(ctx, c.Writer.Header())
+		p.Note(ctx, c.Writer.Header())
 		wrong := ""
 		if !ask {
 			wrong = p.Errors[0].Message
@@ -129,7 +130,7 @@ func (s *server) confirmHosted(c *gin.Context, says messages.Localizer, trip hos
 			s.showActivated(c, says, outcome)
 		}
 	case errors.Is(err, signup.ErrInProgress) && s.leadOn(c, trip): // by another request of this person
-	case errors.Is(err, signup.ErrInProgress), problemOf(err).Status == http.StatusServiceUnavailable:
+	case errors.Is(err, signup.ErrInProgress), problem.Of(err).Status == http.StatusServiceUnavailable:
 		s.offerAgain(c, says, trip, person, err)
 	default:
 		s.endHosted(c, says, trip, err)
@@ -140,7 +141,7 @@ func (s *server) confirmHosted(c *gin.Context, says messages.Localizer, trip hos
 type confirmation struct {
 	Token string `json:"token" minLength:"43" maxLength:"43" doc:"The token from the link in the mail."`
 
-	wrong []FieldProblem
+	wrong []problem.Field
 }
 
 // UnmarshalJSON takes the members one by one.
@@ -159,7 +160,7 @@ type confirmationInput struct{ Body confirmation }
 // postConfirmation confirms the e-mail of a sign-up that was begun with the login of the access token.
 func (s *server) postConfirmation(ctx context.Context, in *confirmationInput) (*postUserOutput, error) {
 	if len(in.Body.wrong) > 0 {
-		return nil, invalidFields(in.Body.wrong...)
+		return nil, problem.Invalid(in.Body.wrong...)
 	}
 	outcome, err := s.cfg.Signup.ActivateLogin(ctx, in.Body.Token, claimsOf(ctx).Subject)
 	if err != nil {

@@ -100,7 +100,7 @@ func (s *server) listWaiting(ctx context.Context, in *waitingInput) (*waitingOut
 
 // actor is the caller, for the audit.
 func actor(ctx context.Context) signup.Actor {
-	return signup.Actor{Name: claimsOf(ctx).Subject, RequestID: requestOf(ctx).id}
+	return signup.Actor{Name: claimsOf(ctx).Subject, RequestID: requestOf(ctx).ID}
 }
 
 // signupID reads the id in a path. Whatever is no id is as unknown as an id that nobody has.

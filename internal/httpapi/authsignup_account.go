@@ -1,12 +1,12 @@
 package httpapi
 
 import (
-	"errors"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"homeroom/admission"
+	"homeroom/internal/problem"
 	"homeroom/internal/secret"
 	"homeroom/signup"
 )
@@ -69,14 +69,5 @@ func (s *server) accountApplicant(in *authSignupInput) admission.Applicant {
 
 // inAuthWords names fields as this operation does. Only here is a school an organization.
 func inAuthWords(err error) error {
-	var problem *Problem
-	if !errors.As(err, &problem) {
-		problem = problemOf(err)
-	}
-	for i, field := range problem.Errors {
-		if field.Field == "schoolName" && field.Code != "unknown_field" {
-			problem.Errors[i].Field = "organizationName"
-		}
-	}
-	return problem
+	return problem.Of(err).Rename("schoolName", "organizationName", "unknown_field")
 }

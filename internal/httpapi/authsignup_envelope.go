@@ -5,6 +5,9 @@ import (
 	"reflect"
 
 	"github.com/danielgtaylor/huma/v2"
+
+	"homeroom/internal/problem"
+	"homeroom/messages"
 )
 
 // envelopeKey marks, in an operation's metadata, one whose errors are no problem documents but come in an envelope.
@@ -29,36 +32,38 @@ type AuthDetail struct {
 	Message string `json:"message" doc:"What is wrong, for people." example:"Password must contain at least one uppercase letter"`
 }
 
-// inEnvelope has a problem written in the envelope, in the words that its readers know.
-func (p *Problem) inEnvelope() *Problem {
-	p.enveloped = true
-	switch p.Code {
-	case validationError.Code:
-		p.Detail = "Invalid input data"
-	case emailExists.Code:
-		p.Detail = "An account with this email already exists"
-	}
-	return p
+// envelopeDetails are what readers of the envelope know.
+var envelopeDetails = map[*problem.Kind]messages.Message{
+	problem.ValidationError: messages.ID("detail.invalid_data"),
+	problem.EmailExists:     messages.ID("detail.email_has_account"),
 }
+
+// inEnvelope has a problem written in the envelope, in the words that its readers know.
+func inEnvelope(p *problem.Problem) *problem.Problem { return p.SentAs(envelope, envelopeDetails) }
 
 // enveloped is inEnvelope for any error, and for none.
 func enveloped(err error) error {
 	if err == nil {
 		return nil
 	}
-	return problemOf(err).inEnvelope()
+	return inEnvelope(problem.Of(err))
 }
 
-// wire is what is sent of a problem.
-func (p *Problem) wire() any {
-	if !p.enveloped {
-		return p
-	}
+// envelope is what is sent of a problem.
+func envelope(p *problem.Problem) any {
 	failure := AuthFailure{Error: AuthError{Code: p.Code, Message: p.Detail}}
 	for _, field := range p.Errors {
 		failure.Error.Details = append(failure.Error.Details, AuthDetail{field.Field, field.Message})
 	}
 	return failure
+}
+
+// writeProblem answers with a problem where huma is not involved.
+func writeProblem(w http.ResponseWriter, r *http.Request, p *problem.Problem) {
+	if r.URL.Path == authSignupPath { // no operation has been found for it, so nothing else tells
+		p = inEnvelope(p)
+	}
+	problem.Write(w, r, p)
 }
 
 // describeEnvelope gives an operation's errors the schema that they have.
@@ -76,6 +81,3 @@ func (s *server) describeEnvelope(op *huma.Operation) {
 
 // schemaFor registers the schema of a type, and refers to it.
 func schemaFor[T any](r huma.Registry) *huma.Schema { return r.Schema(reflect.TypeFor[T](), true, "") }
-
-// speaksEnvelope tells requests whose errors come in the envelope though no operation has been found for them.
-func speaksEnvelope(r *http.Request) bool { return r.URL.Path == authSignupPath }

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"homeroom/hosted"
+	"homeroom/internal/problem"
+	"homeroom/messages"
 )
 
 // oauthProviders are the names under which a provider may be asked for. An operator says what the identity provider calls
@@ -55,15 +57,15 @@ func (s *server) startOAuth(ctx context.Context, o *object) (*authSignupOutput, 
 	switch {
 	case !read("provider"):
 	case provider == "":
-		wrong = append(wrong, FieldProblem{"provider", "required", "Provider is required"})
+		wrong = append(wrong, problem.Field{Field: "provider", Code: "required", Message: messages.ID("field.provider_is_required")})
 	case !offered:
-		wrong = append(wrong, FieldProblem{"provider", "invalid_choice", "This provider is not offered"})
+		wrong = append(wrong, problem.Field{Field: "provider", Code: "invalid_choice", Message: messages.ID("field.provider_unknown")})
 	}
 	if read("callbackUrl") && !allowed {
-		wrong = append(wrong, FieldProblem{"callbackUrl", "not_allowed", "This address is not among those that are allowed"})
+		wrong = append(wrong, problem.Field{Field: "callbackUrl", Code: "not_allowed", Message: messages.ID("field.address_not_allowed")})
 	}
 	if len(wrong) > 0 {
-		return nil, invalidFields(wrong...)
+		return nil, problem.Invalid(wrong...)
 	}
 	if err := s.take(ctx, "oauth", s.cfg.OAuthRate); err != nil {
 		return nil, err
@@ -105,9 +107,9 @@ func hostedProblem(err error) error {
 	var option *hosted.OptionError
 	switch {
 	case errors.Is(err, hosted.ErrReturnURL):
-		return invalidFields(FieldProblem{"callbackUrl", "not_allowed", "This address is not among those that are allowed"})
+		return problem.Invalid(problem.Field{Field: "callbackUrl", Code: "not_allowed", Message: messages.ID("field.address_not_allowed")})
 	case errors.As(err, &option):
-		return invalidFields(FieldProblem{"provider", "invalid_choice", "This provider is not offered"}).because(err)
+		return problem.Invalid(problem.Field{Field: "provider", Code: "invalid_choice", Message: messages.ID("field.provider_unknown")}).Because(err)
 	}
-	return newProblem(identityUnavailable, "The identity provider cannot answer at this moment.").after(retryHosted).because(err)
+	return problem.New(problem.IdentityUnavailable, messages.ID("detail.identity_now")).After(retryHosted).Because(err)
 }

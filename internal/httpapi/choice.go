@@ -9,6 +9,8 @@ import (
 	"github.com/google/uuid"
 
 	"homeroom/catalog"
+	"homeroom/internal/problem"
+	"homeroom/messages"
 )
 
 // longestName is more than any id, slug or database has.
@@ -16,18 +18,17 @@ const longestName = 100
 
 // choose spells the tenants of a run as the catalog knows them, and tells everything that is wrong with the choice. An empty
 // list is refused: whoever sends one has chosen nothing, and does not mean the whole fleet.
-func (s *server) choose(ctx context.Context, body *newMigration) (names []string, wrong []FieldProblem, err error) {
+func (s *server) choose(ctx context.Context, body *newMigration) (names []string, wrong []problem.Field, err error) {
 	if body.To != nil {
 		if _, err := s.cfg.Servers.Migrations().Between(*body.To, *body.To); err != nil {
-			wrong = append(wrong, FieldProblem{"to", "unknown", "There is no such version."})
+			wrong = append(wrong, problem.Field{Field: "to", Code: "unknown", Message: messages.ID("field.no_version")})
 		}
 	}
 	if body.Tenants == nil {
 		return nil, wrong, nil
 	}
 	if n := len(body.Tenants); n == 0 || n > mostChosen {
-		return nil, append(wrong, FieldProblem{"tenants", "out_of_range", fmt.Sprintf(
-			"Name 1 to %d tenants, or leave the list out for the whole fleet.", mostChosen)}), nil
+		return nil, append(wrong, problem.Field{Field: "tenants", Code: "out_of_range", Message: messages.ID("field.tenants_range", messages.Args{"Most": mostChosen})}), nil
 	}
 	names = spelled(body.Tenants)
 	found, err := s.findTenants(ctx, names)
@@ -36,7 +37,7 @@ func (s *server) choose(ctx context.Context, body *newMigration) (names []string
 	}
 	for i, name := range names {
 		if code, message := s.judge(found, name); code != "" {
-			wrong = append(wrong, FieldProblem{fmt.Sprintf("tenants[%d]", i), code, message})
+			wrong = append(wrong, problem.Field{Field: fmt.Sprintf("tenants[%d]", i), Code: code, Message: message})
 		}
 	}
 	if len(wrong) == 0 && body.To != nil {
@@ -86,38 +87,40 @@ func (s *server) findTenants(ctx context.Context, names []string) (map[string]ca
 }
 
 // judge tells why no run can take the tenant of this name; an empty code means that one can.
-func (s *server) judge(found map[string]catalog.Tenant, name string) (code, message string) {
+func (s *server) judge(found map[string]catalog.Tenant, name string) (code string, message messages.Message) {
 	row, there := found[name]
 	if !there {
-		return "unknown", "There is no tenant with this id, slug or database."
+		return "unknown", messages.ID("field.no_tenant")
 	}
 	return s.unfit(row)
 }
 
 // unfit tells why no run can take a tenant; an empty code means that one can.
-func (s *server) unfit(row catalog.Tenant) (code, message string) {
+func (s *server) unfit(row catalog.Tenant) (code string, message messages.Message) {
 	_, unknown := s.cfg.Servers.Get(row.Server)
 	switch {
 	case row.State == catalog.Building, row.State == catalog.Deleting, row.State == catalog.Deleted:
-		return "wrong_state", "The tenant is " + string(row.State) + "."
+		return "wrong_state", messages.ID("field.tenant_state", messages.Args{"State": problem.State(row.State)})
 	case row.QuarantineKind != nil && *row.QuarantineKind == catalog.BeingReplaced:
-		return "wrong_state", "The tenant's database is being replaced. Where that has stopped, reprovision it once more."
+		return "wrong_state", messages.ID("field.tenant_replaced")
 	case row.Lineage != s.cfg.Servers.Migrations().Lineage():
-		return "other_schema", "The tenant's schema comes from other migrations than this service has."
+		return "other_schema", messages.ID("field.other_schema")
 	case unknown != nil:
-		return "unknown_server", "The tenant is on a server that this service does not have."
+		return "unknown_server", messages.ID("field.unknown_server")
 	}
-	return "", ""
+	return "", messages.Message{}
 }
 
 // checkWayBack refuses a version to which a down file is missing.
-func (s *server) checkWayBack(found map[string]catalog.Tenant, to uint) []FieldProblem {
+func (s *server) checkWayBack(found map[string]catalog.Tenant, to uint) []problem.Field {
 	for _, row := range found {
 		if row.SchemaVersion <= to {
 			continue
 		}
 		if _, err := s.cfg.Servers.Migrations().Between(row.SchemaVersion, to); err != nil {
-			return []FieldProblem{{"to", "no_way_back", fmt.Sprintf("There is no way back from version %d: %s.", row.SchemaVersion, err)}}
+			return []problem.Field{{Field: "to", Code: "no_way_back", Message: messages.ID("field.no_way_back", messages.Args{
+				"Version": row.SchemaVersion, "Cause": err.Error(),
+			})}}
 		}
 	}
 	return nil

@@ -8,6 +8,9 @@ import (
 
 	"github.com/gin-gonic/gin"
 	"github.com/rs/cors"
+
+	"homeroom/internal/problem"
+	"homeroom/messages"
 )
 
 // validOrigins refuses what browsers never send, "null" and wildcards among them.
@@ -44,8 +47,7 @@ func (s *server) crossOrigin(c *gin.Context) {
 	case preflight && origin == "": // no browser asks so
 	case preflight && !slices.Contains(s.cfg.AllowedOrigins, origin):
 		c.Header("Vary", "Origin")
-		writeProblem(c.Writer, c.Request, newProblem(forbidden,
-			"Pages of other origins may not call this API (CORS). The operator allows an origin with HOMEROOM_ALLOWED_ORIGINS."))
+		writeProblem(c.Writer, c.Request, problem.New(problem.Forbidden, messages.ID("detail.origin")))
 		c.Abort()
 	case len(s.cfg.AllowedOrigins) > 0:
 		s.cors.HandlerFunc(c.Writer, c.Request)

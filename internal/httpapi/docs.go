@@ -12,6 +12,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"homeroom/internal/problem"
 	"homeroom/messages"
 )
 
@@ -68,14 +69,14 @@ func (s *server) registerPages(router *gin.Engine) error {
 		c.Header("Cache-Control", "max-age=3600")
 		c.Data(http.StatusOK, "text/css; charset=utf-8", style)
 	})
-	for _, k := range kinds {
+	for _, k := range problem.Kinds {
 		written := map[string]*explanation{}
 		for _, tag := range s.cfg.Texts.Languages() {
 			if written[tag], err = newExplanation(templates, k, s.cfg.Texts.For(tag)); err != nil {
 				return err
 			}
 		}
-		router.GET(k.path(), func(c *gin.Context) { explain(c, written[s.language(c).Tag()]) })
+		router.GET(k.Path(), func(c *gin.Context) { explain(c, written[s.language(c).Tag()]) })
 	}
 	return nil
 }
@@ -103,20 +104,20 @@ func writePage(c *gin.Context, page []byte) {
 
 // explanation tells in one language what a kind of error means.
 type explanation struct {
-	*kind
+	problem.KindText
 	says messages.Localizer
 	page []byte
 }
 
-func newExplanation(templates *template.Template, k *kind, says messages.Localizer) (*explanation, error) {
-	e := &explanation{kind: in(says, k), says: says}
-	others := make([]*kind, len(kinds))
-	for i, other := range kinds {
-		others[i] = in(says, other)
+func newExplanation(templates *template.Template, k *problem.Kind, says messages.Localizer) (*explanation, error) {
+	e := &explanation{KindText: k.In(says), says: says}
+	others := make([]problem.KindText, len(problem.Kinds))
+	for i, other := range problem.Kinds {
+		others[i] = other.In(says)
 	}
 	var page bytes.Buffer
 	err := templates.ExecuteTemplate(&page, "problem.html", map[string]any{
-		"Kind": e.kind, "Meaning": prose(e.Meaning), "Cure": prose(e.Cure), "Status": http.StatusText(k.Status), "Kinds": others,
+		"Kind": e.KindText, "Meaning": prose(e.Meaning), "Cure": prose(e.Cure), "Status": http.StatusText(k.Status), "Kinds": others,
 		"Language": says.Tag(), "Text": func(id string) string { return says.Text("kind_page."+id, nil) },
 	})
 	if err != nil {
@@ -124,17 +125,6 @@ func newExplanation(templates *template.Template, k *kind, says messages.Localiz
 	}
 	e.page = page.Bytes()
 	return e, nil
-}
-
-// in is a kind with its texts in a language.
-func in(says messages.Localizer, k *kind) *kind {
-	spoken := *k
-	for part, text := range map[string]*string{"title": &spoken.Title, "meaning": &spoken.Meaning, "cure": &spoken.Cure} {
-		if translated, ok := says.Lookup(textID(k.Code)+"."+part, nil); ok {
-			*text = translated
-		}
-	}
-	return &spoken
 }
 
 // explain tells what a kind of error means: to browsers as a page, to programs as JSON, to a terminal as text.
@@ -146,7 +136,7 @@ func explain(c *gin.Context, e *explanation) {
 		writePage(c, e.page)
 	case strings.Contains(accept, "json"):
 		c.JSON(http.StatusOK, gin.H{
-			"type": e.path(), "title": e.Title, "status": e.Status, "code": e.Code, "meaning": e.Meaning, "cure": e.Cure,
+			"type": e.Path(), "title": e.Title, "status": e.Status, "code": e.Code, "meaning": e.Meaning, "cure": e.Cure,
 		})
 	default:
 		c.String(http.StatusOK, "%s (%d %s)\n\n%s\n\n%s: %s\n", e.Title, e.Status, e.Code, e.Meaning, e.says.Text("kind_page.cure", nil), e.Cure)

@@ -13,6 +13,8 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"homeroom/internal/display"
+	"homeroom/internal/problem"
+	"homeroom/messages"
 	"homeroom/signup"
 )
 
@@ -70,7 +72,7 @@ func (s *server) events(ctx context.Context, name, id, lastID string, look func(
 	thing := name + " " + strings.ToLower(id)
 	leave := s.streams.enter(sharesOf(ctx, thing))
 	if leave == nil {
-		return nil, newProblem(busy, "Too many event streams are open. Ask for the present state instead.").after(5 * time.Second)
+		return nil, problem.New(problem.Busy, messages.ID("detail.streams")).After(5 * time.Second)
 	}
 	return &huma.StreamResponse{Body: func(hctx huma.Context) {
 		defer leave()
@@ -80,7 +82,7 @@ func (s *server) events(ctx context.Context, name, id, lastID string, look func(
 		defer part()
 		err := s.follow(ctx, news, out)
 		if request := requestOf(ctx); err != nil && ctx.Err() == nil {
-			request.cause = err
+			request.Cause = err
 		}
 	}}, nil
 }

@@ -9,6 +9,7 @@ import (
 	"homeroom/admission"
 	"homeroom/catalog"
 	"homeroom/identity"
+	"homeroom/internal/problem"
 	"homeroom/internal/secret"
 	"homeroom/signup"
 )
@@ -40,7 +41,7 @@ func (s *server) takeProfile(o *object) map[string]string {
 }
 
 // unread are the fields that could not be read, as a sign-up reports them.
-func unread(wrong []FieldProblem) []signup.FieldError {
+func unread(wrong []problem.Field) []signup.FieldError {
 	fields := make([]signup.FieldError, len(wrong))
 	for i, field := range wrong {
 		fields[i] = signup.FieldError(field)

@@ -13,6 +13,7 @@ import (
 	"homeroom/admission"
 	"homeroom/catalog"
 	"homeroom/hosted"
+	"homeroom/internal/problem"
 	"homeroom/messages"
 	"homeroom/signup"
 )
@@ -160,9 +161,9 @@ func (s *server) signUpHosted(c *gin.Context, says messages.Localizer, trip host
 		s.sendOn(c, trip, outcome.SignupID, outcome.Status)
 	case errors.Is(err, signup.ErrInProgress) && s.leadOn(c, trip): // by another request of this person
 	case errors.As(err, &invalid) && askable(invalid):
-		problemOf(err).note(ctx, c.Writer.Header())
+		problem.Of(err).Note(ctx, c.Writer.Header())
 		s.askForRest(c, says, trip, person, http.StatusUnprocessableEntity, invalid)
-	case errors.Is(err, signup.ErrInProgress), problemOf(err).Status == http.StatusServiceUnavailable:
+	case errors.Is(err, signup.ErrInProgress), problem.Of(err).Status == http.StatusServiceUnavailable:
 		s.offerAgain(c, says, trip, person, err)
 	default:
 		s.endHosted(c, says, trip, err)

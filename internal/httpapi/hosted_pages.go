@@ -13,6 +13,7 @@ import (
 
 	"homeroom/hosted"
 	"homeroom/identity"
+	"homeroom/internal/problem"
 	"homeroom/messages"
 	"homeroom/signup"
 )
@@ -81,9 +82,9 @@ func (s *server) askForRest(c *gin.Context, says messages.Localizer, trip hosted
 			field.Value = text
 		}
 		if invalid != nil {
-			for _, wrong := range fieldProblems(invalid.Fields) {
+			for _, wrong := range invalid.Fields {
 				if wrong.Field == name {
-					field.Problem = message(says, wrong)
+					field.Problem = says.Format(wrong.Message)
 				}
 			}
 		}
@@ -116,8 +117,8 @@ func (s *server) offerAgain(c *gin.Context, says messages.Localizer, trip hosted
 	if !s.hold(c, says, trip, person) {
 		return
 	}
-	p := problemOf(err)
-	p.note(c.Request.Context(), c.Writer.Header())
+	p := problem.Of(err)
+	p.Note(c.Request.Context(), c.Writer.Header())
 	form := &personForm{Action: finishPath, Button: says.Text("page.hosted.again", nil)}
 	form.Fields = append(form.Fields, personField{Name: "state", Type: "hidden", Value: trip.ID})
 	for _, name := range append([]string{"schoolName"}, personFields...) {
@@ -144,7 +145,7 @@ func (s *server) showForm(c *gin.Context, says messages.Localizer, status int, p
 
 // ending is a page on which a registration ends.
 type ending struct {
-	kind *kind
+	kind *problem.Kind
 	id   string
 	// again offers to begin once more.
 	again bool
@@ -158,18 +159,18 @@ func (s *server) endHosted(c *gin.Context, says messages.Localizer, trip hosted.
 	e, known := endingOf(err)
 	switch {
 	case known:
-		p := newProblem(e.kind, "").because(err)
+		p := problem.New(e.kind, messages.Message{}).Because(err)
 		if wait := identity.RetryAfter(err); wait > 0 {
-			p = p.after(wait)
+			p = p.After(wait)
 		}
-		p.note(c.Request.Context(), c.Writer.Header())
+		p.Note(c.Request.Context(), c.Writer.Header())
 		page := personPage{Title: says.Text(e.id+"_title", nil), Text: says.Text(e.id, nil)}
 		if e.id == "page.refused" || e.id == "page.closed" {
 			page.Title, page.Text = says.Text(e.id+".title", nil), says.Text(e.id+".text", nil)
 		}
 		if e.again {
 			page.Link = beginLink(says, trip)
-		} else if e.kind == emailExists || e.kind == schoolExists {
+		} else if e.kind == problem.EmailExists || e.kind == problem.SchoolExists {
 			page.Link = s.loginLink(says)
 		}
 		s.show(c, says, e.kind.Status, page)
@@ -178,7 +179,7 @@ func (s *server) endHosted(c *gin.Context, says messages.Localizer, trip hosted.
 		if option != nil {
 			part = option.Option
 		}
-		newProblem(malformedRequest, "").because(err).note(c.Request.Context(), c.Writer.Header())
+		problem.New(problem.MalformedRequest, messages.Message{}).Because(err).Note(c.Request.Context(), c.Writer.Header())
 		s.show(c, says, http.StatusBadRequest, personPage{
 			Title: says.Text("page.hosted.link_title", nil), Text: says.Text("page.hosted.link", map[string]any{"Part": part}),
 		})
@@ -191,9 +192,9 @@ func (s *server) endHosted(c *gin.Context, says messages.Localizer, trip hosted.
 
 // endInvalid tells what is wrong where no form could mend it: the address may not sign up, or the link names no school.
 func (s *server) endInvalid(c *gin.Context, says messages.Localizer, trip hosted.FlowState, invalid *signup.ValidationError) {
-	p := problemOf(invalid)
-	p.note(c.Request.Context(), c.Writer.Header())
-	page := personPage{Title: says.Text("page.hosted.unfit_title", nil), Text: message(says, p.Errors[0])}
+	p := problem.Of(invalid)
+	p.Note(c.Request.Context(), c.Writer.Header())
+	page := personPage{Title: says.Text("page.hosted.unfit_title", nil), Text: p.Errors[0].Message}
 	if trip.ID == "" { // nothing was begun
 		page.Title = says.Text("page.hosted.link_title", nil)
 	}
@@ -206,32 +207,32 @@ func endingOf(err error) (ending, bool) {
 	var misconfigured *identity.Misconfigured
 	switch {
 	case errors.Is(err, hosted.ErrAccessDenied):
-		return ending{forbidden, "page.refused", true}, true
+		return ending{problem.Forbidden, "page.refused", true}, true
 	case errors.Is(err, hosted.ErrLoginRequired):
-		return ending{unauthenticated, "page.hosted.asked", true}, true
+		return ending{problem.Unauthenticated, "page.hosted.asked", true}, true
 	case errors.Is(err, hosted.ErrExpired), errors.Is(err, hosted.ErrCodeRejected):
-		return ending{malformedRequest, "page.hosted.expired", true}, true
+		return ending{problem.MalformedRequest, "page.hosted.expired", true}, true
 	case errors.Is(err, hosted.ErrStateMismatch):
-		return ending{malformedRequest, "page.hosted.strange", true}, true
+		return ending{problem.MalformedRequest, "page.hosted.strange", true}, true
 	case errors.Is(err, hosted.ErrNoEmail):
-		return ending{validationError, "page.hosted.address", true}, true
+		return ending{problem.ValidationError, "page.hosted.address", true}, true
 	case errors.Is(err, hosted.ErrUnverified), errors.As(err, &unavailable), errors.As(err, &misconfigured),
 		errors.Is(err, signup.ErrCannotAdopt):
-		return ending{identityUnavailable, "page.hosted.later", true}, true
+		return ending{problem.IdentityUnavailable, "page.hosted.later", true}, true
 	case errors.Is(err, signup.ErrEmailExists):
-		return ending{emailExists, "page.hosted.exists", false}, true
+		return ending{problem.EmailExists, "page.hosted.exists", false}, true
 	case errors.Is(err, signup.ErrHasSchool):
-		return ending{schoolExists, "page.hosted.has_school", false}, true
+		return ending{problem.SchoolExists, "page.hosted.has_school", false}, true
 	case errors.Is(err, signup.ErrClosed):
-		return ending{signupClosed, "page.closed", false}, true
+		return ending{problem.SignupClosed, "page.closed", false}, true
 	case errors.Is(err, signup.ErrInvitationNeeded):
-		return ending{invitationRequired, "page.closed", false}, true
+		return ending{problem.InvitationRequired, "page.closed", false}, true
 	case errors.Is(err, signup.ErrLinkGone):
-		return ending{linkGone, "page.activation.expired", false}, true
+		return ending{problem.LinkGone, "page.activation.expired", false}, true
 	case errors.Is(err, signup.ErrOtherLogin):
-		return ending{forbidden, "page.hosted.other_login", false}, true
+		return ending{problem.Forbidden, "page.hosted.other_login", false}, true
 	case errors.Is(err, signup.ErrInvitationGone):
-		return ending{invitationGone, "page.invitation.expired", false}, true
+		return ending{problem.InvitationGone, "page.invitation.expired", false}, true
 	}
 	return ending{}, false
 }

@@ -2,18 +2,14 @@ package httpapi
 
 import (
 	"context"
-	"crypto/sha256"
-	"errors"
-	"fmt"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/google/uuid"
 
 	"homeroom/catalog"
-	"homeroom/identity"
+	"homeroom/internal/problem"
 	"homeroom/signup"
 )
 
@@ -72,7 +68,7 @@ type newInvitation struct {
 	Locale    string `json:"locale,omitempty" maxLength:"35" doc:"The language of the mail." example:"de"`
 	LastsDays *int   `json:"lastsDays,omitempty" minimum:"1" maximum:"30" doc:"For how many days the link is good. Defaults to 7." example:"7"`
 
-	wrong []FieldProblem
+	wrong []problem.Field
 }
 
 // UnmarshalJSON takes the members one by one.
@@ -86,12 +82,12 @@ func (n *newInvitation) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-func (n newInvitation) wish(by signup.Actor) signup.Invite {
-	wish := signup.Invite{Email: n.Email, Role: n.Role, Locale: n.Locale, By: by}
+func (n newInvitation) invite(by signup.Actor) signup.Invite {
+	invite := signup.Invite{Email: n.Email, Role: n.Role, Locale: n.Locale, By: by}
 	if n.LastsDays != nil {
-		wish.Lasts = time.Duration(*n.LastsDays) * 24 * time.Hour
+		invite.Lasts = time.Duration(*n.LastsDays) * 24 * time.Hour
 	}
-	return wish
+	return invite
 }
 
 type postInvitationInput struct {
@@ -151,130 +147,39 @@ type (
 	invitationPageOutput struct{ Body InvitationPage }
 )
 
-// managed finds a school whose people the caller may invite. To others it does not say whether there is such a school.
-func (s *server) managed(ctx context.Context, id string) (school catalog.Tenant, by string, err error) {
+// inviter is the caller, as somebody who invites.
+func inviter(ctx context.Context) signup.Inviter {
 	claims := claimsOf(ctx)
-	school, err = s.cfg.Catalog.Tenant(ctx, id)
-	if claims.allows("update:tenants") {
-		return school, "", err
-	}
-	refusal := newProblem(forbidden, "Only the owner and the admins of a school may invite people to it.")
-	if err != nil && !errors.Is(err, catalog.ErrNotFound) {
-		return catalog.Tenant{}, "", err
-	}
-	user, look := s.cfg.Catalog.UserByIdentity(ctx, claims.Subject)
-	if look != nil && !errors.Is(look, catalog.ErrNotFound) {
-		return catalog.Tenant{}, "", look
-	}
-	if err != nil || look != nil || user.TenantID != school.ID || user.Role == identity.RoleMember {
-		return catalog.Tenant{}, "", refusal
-	}
-	if err := usable(school); err != nil {
-		return catalog.Tenant{}, "", err
-	}
-	return school, user.DisplayName(), nil
+	return signup.Inviter{Subject: claims.Subject, Operator: claims.allows("update:tenants")}
 }
 
 func (s *server) postInvitation(ctx context.Context, in *postInvitationInput) (*invitationOutput, error) {
-	school, by, err := s.managed(ctx, in.ID)
+	school, name, err := s.cfg.Signup.Managed(ctx, inviter(ctx), in.ID)
 	if err != nil {
 		return nil, err
 	}
-	if len(in.Body.wrong) > 0 {
-		return nil, invalidFields(in.Body.wrong...)
-	}
-	if err := s.mayWrite(ctx); err != nil {
-		return nil, err
-	}
-	wish := in.Body.wish(actor(ctx))
-	wish.Tenant, wish.ByName = &school.ID, by
-	return s.invite(ctx, wish, school.ID.String(), invitationsOfSchool)
-}
-
-// proofs is how often it is looked up at the identity provider whether somebody has confirmed their e-mail.
-var proofs = catalog.Allowance{Count: 10, Window: time.Hour}
-
-// mayWrite refuses somebody whose own e-mail nobody has confirmed: they could be anybody, and have us write to others. Operators
-// may.
-func (s *server) mayWrite(ctx context.Context) error {
-	claims := claimsOf(ctx)
-	if claims.allows("update:tenants") {
-		return nil
-	}
-	user, err := s.cfg.Catalog.UserByIdentity(ctx, claims.Subject)
-	if err != nil || user.EmailVerified {
-		return err
-	}
-	grant, err := s.cfg.Catalog.TakeAllowance(ctx, "proof of "+user.ID.String(), proofs)
-	if err != nil {
-		return err
-	}
-	proven := false
-	if grant.Allowed {
-		proven, err = s.cfg.Signup.EmailProven(ctx, user)
-	}
-	if err == nil && !proven {
-		err = newProblem(forbidden, "Confirm your own e-mail address first: only then can you invite others. "+
-			"Follow the link in the mail of the identity provider, or reset your password there.")
-	}
-	return err
-}
-
-// Anybody may sign a school up, so a school may not have us write to anybody as often as it likes. An operator's token may be
-// in a program with a fault, or in other hands.
-var (
-	invitationsOfSchool   = catalog.Allowance{Count: 200, Window: 24 * time.Hour}
-	invitationsOfOperator = catalog.Allowance{Count: 1000, Window: 24 * time.Hour}
-	invitationsOfAddress  = catalog.Allowance{Count: 3, Window: time.Hour}
-)
-
-// invitationLimits are what one sender may send, and what it may send to this address. An address in another spelling is the
-// same, and so is one with something behind a plus sign, which most providers deliver to the same person.
-func invitationLimits(sender, email string, ofSender catalog.Allowance) []catalog.Limit {
-	limits := []catalog.Limit{{Key: "invitations " + sender, Allowance: ofSender}}
-	if normal, err := signup.NormaliseEmail(email); err == nil {
-		local, domain, _ := strings.Cut(normal, "@")
-		local, _, _ = strings.Cut(local, "+")
-		address := sha256.Sum256([]byte(local + "@" + domain)) // the limits hold nobody's address
-		limits = append(limits, catalog.Limit{
-			Key: fmt.Sprintf("invitation %s %x", sender, address), Allowance: invitationsOfAddress,
-		})
-	}
-	return limits
+	invite := in.Body.invite(actor(ctx))
+	invite.Tenant, invite.ByName = &school.ID, name
+	return s.invite(ctx, invite, in.Body.wrong)
 }
 
 func (s *server) postSchoolInvitation(ctx context.Context, in *postSchoolInvitationInput) (*invitationOutput, error) {
-	if len(in.Body.wrong) > 0 {
-		return nil, invalidFields(in.Body.wrong...)
-	}
-	sender := sha256.Sum256([]byte(claimsOf(ctx).Subject))
-	return s.invite(ctx, in.Body.wish(actor(ctx)), fmt.Sprintf("operator %x", sender[:16]), invitationsOfOperator)
+	return s.invite(ctx, in.Body.invite(actor(ctx)), in.Body.wrong)
 }
 
-// invite sends an invitation, if its sender may send one more. One that is refused costs nothing.
-func (s *server) invite(ctx context.Context, wish signup.Invite, sender string, ofSender catalog.Allowance) (*invitationOutput, error) {
-	limits := invitationLimits(sender, wish.Email, ofSender)
-	grants, err := s.cfg.Catalog.TakeAllowances(ctx, limits)
-	if err != nil {
-		return nil, err
+func (s *server) invite(ctx context.Context, invite signup.Invite, wrong []problem.Field) (*invitationOutput, error) {
+	if len(wrong) > 0 {
+		return nil, problem.Invalid(wrong...)
 	}
-	for _, grant := range grants {
-		if !grant.Allowed {
-			return nil, &signup.TooManyMails{RetryAfter: grant.RetryAfter}
-		}
-	}
-	made, err := s.cfg.Signup.Invite(ctx, wish)
+	made, err := s.cfg.Signup.InviteAs(ctx, inviter(ctx), invite)
 	if err != nil {
-		if back := s.cfg.Catalog.ReturnAllowances(context.WithoutCancel(ctx), limits); back != nil {
-			s.cfg.Logger.WarnContext(ctx, "cannot return an allowance; it refills by itself", "cause", back)
-		}
 		return nil, err
 	}
 	return &invitationOutput{invitationOf(made)}, nil
 }
 
 func (s *server) listInvitations(ctx context.Context, in *listInvitationsInput) (*invitationPageOutput, error) {
-	school, _, err := s.managed(ctx, in.ID)
+	school, _, err := s.cfg.Signup.Managed(ctx, inviter(ctx), in.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -305,7 +210,7 @@ func (s *server) invitationPage(ctx context.Context, tenant *uuid.UUID, in waiti
 }
 
 func (s *server) deleteInvitation(ctx context.Context, in *deleteInvitationInput) (*struct{}, error) {
-	school, _, err := s.managed(ctx, in.ID)
+	school, _, err := s.cfg.Signup.Managed(ctx, inviter(ctx), in.ID)
 	if err != nil {
 		return nil, err
 	}

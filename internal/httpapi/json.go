@@ -11,6 +11,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"homeroom/internal/display"
+	"homeroom/internal/problem"
+	"homeroom/messages"
 )
 
 // deepest is how deep the JSON of a request may be nested. Ours has one level.
@@ -24,7 +26,8 @@ var strictJSON = huma.Format{
 	Unmarshal: readStrictly,
 }
 
-// malformed is what callers are told of a body that cannot be read. It quotes nothing of it.
+// malformed says why a body cannot be read: the id of a message, with the byte near which it stopped where that is known. huma
+// hands the text on alone; see malformedBody.
 type malformed string
 
 // Error implements error.
@@ -39,31 +42,31 @@ func readStrictly(data []byte, into any) error {
 			break
 		}
 		if err != nil {
-			return malformed(fmt.Sprintf("%s, near byte %d.", wordSyntax(err), decoder.InputOffset()))
+			return malformed(fmt.Sprintf("%s %d", syntaxID(err), decoder.InputOffset()))
 		}
 		if decoder.StackDepth() > deepest {
-			return malformed("The body is nested too deeply.")
+			return malformed("detail.body_deep")
 		}
 	}
 	if err := json.Unmarshal(data, into); err != nil {
 		if errors.Is(err, errNotObject) {
-			return malformed("The body is not a JSON object.")
+			return malformed("detail.body_no_object")
 		}
-		return malformed("The body is not one JSON value.")
+		return malformed("detail.body_no_value")
 	}
 	return nil
 }
 
-func wordSyntax(err error) string {
+func syntaxID(err error) string {
 	switch {
 	case errors.Is(err, jsontext.ErrDuplicateName):
-		return "The body names a member twice"
+		return "part.json_duplicate"
 	case errors.Is(err, io.ErrUnexpectedEOF):
-		return "The body ends too early"
+		return "part.json_short"
 	case strings.Contains(err.Error(), "UTF-8"), strings.Contains(err.Error(), "surrogate"):
-		return "The body holds bytes that are not UTF-8"
+		return "part.json_utf8"
 	}
-	return "The body is not JSON"
+	return "part.json_none"
 }
 
 var errNotObject = errors.New("not an object")
@@ -73,7 +76,7 @@ var errNotObject = errors.New("not an object")
 type object struct {
 	members map[string]jsontext.Value
 	names   []string
-	wrong   []FieldProblem
+	wrong   []problem.Field
 }
 
 // readObject splits the text of an object, which has been checked for everything that strictJSON checks.
@@ -108,21 +111,21 @@ func (o *object) has(name string) bool {
 // text takes a member that is a string; absent is empty.
 func (o *object) text(name string) string {
 	var text string
-	o.take(name, '"', &text, "Use a string.")
+	o.take(name, '"', &text, messages.ID("field.string"))
 	return text
 }
 
 // flag takes a member that is true or false; absent is false.
 func (o *object) flag(name string) bool {
 	var flag bool
-	o.take(name, 't', &flag, "Use true or false.")
+	o.take(name, 't', &flag, messages.ID("field.boolean"))
 	return flag
 }
 
 // list takes a member that is a list of strings; absent is nil.
 func (o *object) list(name string) []string {
 	var list []string
-	o.take(name, '[', &list, "Use a list of strings.")
+	o.take(name, '[', &list, messages.ID("field.strings"))
 	return list
 }
 
@@ -133,14 +136,16 @@ func (o *object) number(name string, least, most int) *int {
 	}
 	wrong := len(o.wrong)
 	var n int
-	o.take(name, '0', &n, "Use a whole number.")
+	o.take(name, '0', &n, messages.ID("field.whole_number"))
 	if len(o.wrong) == wrong && (n < least || n > most) {
-		o.wrong = append(o.wrong, FieldProblem{name, "out_of_range", fmt.Sprintf("Use a number from %d to %d.", least, most)})
+		o.wrong = append(o.wrong, problem.Field{
+			Field: name, Code: "out_of_range", Message: messages.ID("field.number_range", messages.Args{"Least": least, "Most": most}),
+		})
 	}
 	return &n
 }
 
-func (o *object) take(name string, kind jsontext.Kind, into any, advice string) {
+func (o *object) take(name string, kind jsontext.Kind, into any, advice messages.Message) {
 	value, ok := o.members[name]
 	if !ok {
 		return
@@ -151,15 +156,15 @@ func (o *object) take(name string, kind jsontext.Kind, into any, advice string) 
 		found = 't'
 	}
 	if found != kind || json.Unmarshal(value, into) != nil {
-		o.wrong = append(o.wrong, FieldProblem{name, "wrong_type", advice})
+		o.wrong = append(o.wrong, problem.Field{Field: name, Code: "wrong_type", Message: advice})
 	}
 }
 
 // end refuses the members that nobody took, in the order in which they came, and returns all that was wrong.
-func (o *object) end() []FieldProblem {
+func (o *object) end() []problem.Field {
 	for _, name := range o.names {
 		if _, left := o.members[name]; left {
-			o.wrong = append(o.wrong, FieldProblem{shorten(name), "unknown_field", "There is no such field."})
+			o.wrong = append(o.wrong, problem.Field{Field: shorten(name), Code: "unknown_field", Message: messages.ID("field.unknown_field")})
 		}
 	}
 	return o.wrong

@@ -9,6 +9,7 @@ import (
 	"github.com/gin-gonic/gin"
 	"golang.org/x/text/language"
 
+	"homeroom/internal/problem"
 	"homeroom/messages"
 )
 
@@ -42,44 +43,9 @@ func (s *server) pageLanguage(c *gin.Context, known ...string) messages.Localize
 			SameSite: http.SameSiteLaxMode,
 		})
 	}
-	if request := requestOf(c.Request.Context()); request != nil { // what is wrong is told in it too
-		request.language = func() messages.Localizer { return says }
-	}
+	problem.SetLanguage(c.Request.Context(), says) // what is wrong is told in it too
 	return says
 }
-
-// say puts the problem's texts into a language, where they are ours. The codes stay.
-func (p *Problem) say(says messages.Localizer) {
-	if p.said {
-		return
-	}
-	p.said = true
-	if title, ok := says.Lookup(textID(p.Code)+".title", nil); ok {
-		p.Title = title
-	}
-	p.Detail, _ = says.Translate(p.Detail)
-	fields := slices.Clone(p.Errors) // which a handler may have kept
-	for i, field := range fields {
-		fields[i].Message = message(says, field)
-	}
-	p.Errors = fields
-}
-
-// message says what is wrong with a field. What the identity provider says, in its own language, is quoted behind what its
-// code means.
-func message(says messages.Localizer, field FieldProblem) string {
-	text, ours := says.Translate(field.Message)
-	if ours || strings.HasPrefix(says.Tag(), "en") {
-		return text
-	}
-	if meaning, ok := says.Lookup("code."+field.Code, map[string]any{"Message": field.Message}); ok {
-		return meaning
-	}
-	return field.Message
-}
-
-// textID is the beginning of the ids of a kind's texts.
-func textID(code string) string { return "kind." + strings.ToLower(code) }
 
 // locale is the language that a person reads first, as a mail to them is written; empty when they do not say.
 func locale(acceptLanguage string) string {

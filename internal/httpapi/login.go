@@ -10,6 +10,8 @@ import (
 
 	"homeroom/catalog"
 	"homeroom/identity"
+	"homeroom/internal/problem"
+	"homeroom/messages"
 )
 
 // loginsOfSubject is how often one login may have the identity provider asked for itself, whatever addresses it comes from.
@@ -40,7 +42,7 @@ func (s *server) login(ctx context.Context, subject string) (identity.User, erro
 		return identity.User{}, err
 	}
 	if !grant.Allowed {
-		return identity.User{}, newProblem(rateLimited, "Too many requests with this login. Try again later.").after(grant.RetryAfter)
+		return identity.User{}, problem.New(problem.RateLimited, messages.ID("detail.login_requests")).After(grant.RetryAfter)
 	}
 	found, err := s.cfg.Signup.Login(ctx, subject)
 	if err == nil {

@@ -11,6 +11,9 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
+
+	"homeroom/internal/problem"
+	"homeroom/messages"
 )
 
 // Mailbox holds the mails that the development server would have sent. It is never configured where mails reach people.
@@ -106,7 +109,7 @@ func (m *mailboxPages) find(c *gin.Context) (*shownMail, bool) {
 			return mail, true
 		}
 	}
-	writeProblem(c.Writer, c.Request, newProblem(notFound, "There is no such thing here."))
+	writeProblem(c.Writer, c.Request, problem.New(problem.NotFound, messages.ID("detail.not_found")))
 	return nil, false
 }
 

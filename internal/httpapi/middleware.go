@@ -16,12 +16,13 @@ import (
 	"github.com/google/uuid"
 
 	"homeroom/admission"
+	"homeroom/internal/problem"
 	"homeroom/messages"
 )
 
 // request is what is known of a request while it is answered.
 type request struct {
-	id string
+	*problem.Request
 	// caller is where it comes from.
 	caller admission.Caller
 	// hasBody tells whether a body may be coming, and length of how many bytes: -1 where the request does not say.
@@ -32,11 +33,6 @@ type request struct {
 	control *http.ResponseController
 	// headers are those of the answer.
 	headers http.Header
-	// language finds the language in which the answer speaks.
-	language func() messages.Localizer
-	// code and cause are of the problem it was answered with.
-	code  string
-	cause error
 }
 
 type requestKey struct{}
@@ -56,17 +52,18 @@ var saneID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 // the log: they hold addresses of people, ids that are permissions, and secrets.
 func (s *server) begin(c *gin.Context) {
 	r := &request{
-		id: c.GetHeader("X-Request-Id"), hasBody: c.Request.ContentLength != 0, length: c.Request.ContentLength,
+		Request: &problem.Request{ID: c.GetHeader("X-Request-Id"), Language: func() messages.Localizer { return s.language(c) }},
+		hasBody: c.Request.ContentLength != 0, length: c.Request.ContentLength,
 		head: c.Request.Method == http.MethodHead, control: http.NewResponseController(c.Writer),
-		headers: c.Writer.Header(), language: func() messages.Localizer { return s.language(c) },
+		headers: c.Writer.Header(),
 	}
-	if !saneID.MatchString(r.id) {
-		r.id = uuid.NewString()
+	if !saneID.MatchString(r.ID) {
+		r.ID = uuid.NewString()
 	}
 	address := clientAddress(c.Request, s.cfg.TrustedProxies)
 	r.caller = admission.Caller{Address: address.String(), Network: network(address), Site: site(address)}
-	c.Header("X-Request-Id", r.id)
-	c.Request = c.Request.WithContext(context.WithValue(c.Request.Context(), requestKey{}, r))
+	c.Header("X-Request-Id", r.ID)
+	c.Request = c.Request.WithContext(problem.WithRequest(context.WithValue(c.Request.Context(), requestKey{}, r), r.Request))
 	began := time.Now()
 	defer func() { s.log(c, r, time.Since(began)) }()
 	c.Next()
@@ -86,13 +83,13 @@ func (s *server) log(c *gin.Context, r *request, took time.Duration) {
 	}
 	fields := []slog.Attr{
 		slog.String("method", method(c.Request.Method)), slog.String("route", route), slog.Int("status", status),
-		slog.Duration("took", took), slog.String("request", r.id), slog.String("client", r.caller.Address),
+		slog.Duration("took", took), slog.String("request", r.ID), slog.String("client", r.caller.Address),
 	}
-	if r.code != "" {
-		fields = append(fields, slog.String("code", r.code))
+	if r.Code != "" {
+		fields = append(fields, slog.String("code", r.Code))
 	}
-	if r.cause != nil {
-		fields = append(fields, slog.String("cause", r.cause.Error()))
+	if r.Cause != nil {
+		fields = append(fields, slog.String("cause", r.Cause.Error()))
 	}
 	s.cfg.Logger.LogAttrs(c.Request.Context(), level, "request", fields...)
 }
@@ -117,12 +114,12 @@ func (s *server) recover(c *gin.Context) {
 			panic(fault)
 		}
 		cause := fmt.Errorf("panic: %v\n%s", fault, debug.Stack())
-		problem := newProblem(internal, "Something went wrong on our side. It has been logged under the request id.").because(cause)
+		p := problem.New(problem.Internal, messages.ID("detail.internal")).Because(cause)
 		if c.Writer.Written() {
-			problem.note(c.Request.Context(), http.Header{})
+			p.Note(c.Request.Context(), http.Header{})
 			return
 		}
-		writeProblem(c.Writer, c.Request, problem)
+		writeProblem(c.Writer, c.Request, p)
 	}()
 	c.Next()
 }
@@ -150,15 +147,13 @@ const noFeatures = "accelerometer=(), browsing-topics=(), camera=(), display-cap
 // readable refuses text that Postgres cannot hold, wherever in the URL it stands: NUL, and bytes that are not UTF-8.
 func readable(c *gin.Context) {
 	if !isReadable(c.Request.URL.Path) {
-		writeProblem(c.Writer, c.Request, newProblem(notFound, "There is no such thing here."))
+		writeProblem(c.Writer, c.Request, problem.New(problem.NotFound, messages.ID("detail.not_found")))
 		c.Abort()
 		return
 	}
 	for name, values := range c.Request.URL.Query() {
 		if !isReadable(name) || !isReadable(strings.Join(values, "")) {
-			writeProblem(c.Writer, c.Request, invalidFields(FieldProblem{
-				strings.ToValidUTF8(shorten(name), "?"), "invalid_characters", "Use text in UTF-8, without the character NUL.",
-			}))
+			writeProblem(c.Writer, c.Request, problem.Invalid(problem.Field{Field: strings.ToValidUTF8(shorten(name), "?"), Code: "invalid_characters", Message: messages.ID("field.parameter_utf8")}))
 			c.Abort()
 			return
 		}

@@ -8,6 +8,8 @@ import (
 
 	"homeroom/admission"
 	"homeroom/identity"
+	"homeroom/internal/problem"
+	"homeroom/messages"
 	"homeroom/signup"
 )
 
@@ -122,13 +124,13 @@ func (s *server) postAcceptance(ctx context.Context, in *acceptanceInput) (*post
 	s.takePerson(o, &req)
 	wrong := o.end()
 	if req.Invitation == "" {
-		wrong = append(wrong, FieldProblem{"invitation", "required", "Send the token from the invitation's link."})
+		wrong = append(wrong, problem.Field{Field: "invitation", Code: "required", Message: messages.ID("field.invitation_token")})
 	}
 	return s.beginWithLogin(ctx, in.LoginHeaders, wrong, req)
 }
 
 // beginWithLogin begins a sign-up with the login of the access token.
-func (s *server) beginWithLogin(ctx context.Context, headers LoginHeaders, wrong []FieldProblem, req signup.Request) (*postUserOutput, error) {
+func (s *server) beginWithLogin(ctx context.Context, headers LoginHeaders, wrong []problem.Field, req signup.Request) (*postUserOutput, error) {
 	req.Locale, req.IdempotencyKey, req.Async = locale(headers.AcceptLanguage), headers.IdempotencyKey, preferAsync(headers.Prefer)
 	outcome, err := s.admit(ctx, admission.Applicant{
 		Way: admission.Login, Request: req, Unread: unread(wrong),

@@ -11,6 +11,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"homeroom/catalog"
+	"homeroom/internal/problem"
 	"homeroom/signup"
 	"homeroom/tenant"
 )
@@ -67,13 +68,13 @@ func (s *server) humaConfig() huma.Config {
 
 // finish completes problems that huma is about to write.
 func finish(ctx huma.Context, _ string, body any) (any, error) {
-	if problem, ok := body.(*Problem); ok {
+	if p, ok := body.(*problem.Problem); ok {
 		headers := http.Header{}
-		problem.note(ctx.Context(), headers)
+		p.Note(ctx.Context(), headers)
 		for name := range headers {
 			ctx.SetHeader(name, headers.Get(name))
 		}
-		return problem.wire(), nil
+		return p.Body(), nil
 	}
 	return body, nil
 }
@@ -162,7 +163,7 @@ func describeErrors(op *huma.Operation) {
 			continue
 		}
 		var codes []string
-		for _, k := range kinds {
+		for _, k := range problem.Kinds {
 			if k.Status == status && possible(op, k) {
 				codes = append(codes, "`"+k.Code+"`")
 			}
@@ -173,26 +174,26 @@ func describeErrors(op *huma.Operation) {
 }
 
 // possible tells whether an operation can be answered with a kind of error that is not for all with its status.
-func possible(op *huma.Operation, k *kind) bool {
+func possible(op *huma.Operation, k *problem.Kind) bool {
 	begins := slices.Contains(beginning, op.OperationID)
 	switch k {
-	case emailExists, idempotencyMismatch, schoolExists, signupClosed, invitationRequired:
+	case problem.EmailExists, problem.IdempotencyMismatch, problem.SchoolExists, problem.SignupClosed, problem.InvitationRequired:
 		return begins
-	case identityUnavailable:
+	case problem.IdentityUnavailable:
 		return begins || len(op.Security) > 0
-	case forbidden:
+	case problem.Forbidden:
 		return len(op.Security) > 0
-	case invitationGone:
+	case problem.InvitationGone:
 		return begins || strings.HasSuffix(op.OperationID, "Invitation")
-	case linkGone:
+	case problem.LinkGone:
 		return false // pages alone have links
-	case notWaiting:
+	case problem.NotWaiting:
 		return slices.Contains(judging, op.OperationID)
-	case otherSchema:
+	case problem.OtherSchema:
 		return slices.Contains([]string{"reprovisionTenant", "startMigration", "migrateTenant"}, op.OperationID)
-	case signupBudget:
+	case problem.SignupBudget:
 		return begins && len(op.Security) == 0
-	case busy:
+	case problem.Busy:
 		return !slices.Contains(neverBusy, op.OperationID)
 	}
 	return true

@@ -15,6 +15,7 @@ import (
 	"homeroom/admission"
 	"homeroom/catalog"
 	"homeroom/identity"
+	"homeroom/internal/problem"
 	"homeroom/internal/secret"
 	"homeroom/messages"
 	"homeroom/signup"
@@ -68,13 +69,13 @@ func (s *server) registerPersonPages(router gin.IRouter) error {
 func limitForm(c *gin.Context) {
 	if c.Request.ContentLength > largestForm {
 		c.Header("Connection", "close")
-		writeProblem(c.Writer, c.Request, refusal(http.StatusRequestEntityTooLarge, largestForm, "", nil))
+		writeProblem(c.Writer, c.Request, problem.BodyTooLarge(largestForm))
 		c.Abort()
 		return
 	}
 	c.Request.Body = http.MaxBytesReader(c.Writer, c.Request.Body, largestForm)
 	if !strings.HasPrefix(c.GetHeader("Content-Type"), "application/x-www-form-urlencoded") || c.Request.ParseForm() != nil {
-		writeProblem(c.Writer, c.Request, newProblem(malformedRequest, "The body is not a form of this page."))
+		writeProblem(c.Writer, c.Request, problem.New(problem.MalformedRequest, messages.ID("detail.no_form")))
 		c.Abort()
 	}
 }
@@ -84,7 +85,7 @@ func (s *server) show(c *gin.Context, says messages.Localizer, status int, page 
 	page.Lang = says.Tag()
 	var body bytes.Buffer
 	if err := s.person.ExecuteTemplate(&body, "person.html", page); err != nil {
-		writeProblem(c.Writer, c.Request, problemOf(fmt.Errorf("write a page: %w", err)))
+		writeProblem(c.Writer, c.Request, problem.Of(fmt.Errorf("write a page: %w", err)))
 		return
 	}
 	c.Header("Content-Security-Policy", personPolicy)
@@ -93,8 +94,8 @@ func (s *server) show(c *gin.Context, says messages.Localizer, status int, page 
 
 // showProblem writes the page of an error that is not about the form.
 func (s *server) showProblem(c *gin.Context, says messages.Localizer, err error) {
-	p := problemOf(err)
-	p.note(c.Request.Context(), c.Writer.Header())
+	p := problem.Of(err)
+	p.Note(c.Request.Context(), c.Writer.Header())
 	title, text := p.Title, p.Detail
 	if p.Status >= http.StatusInternalServerError && p.Status != http.StatusServiceUnavailable {
 		title, text = says.Text("page.error.title", nil), says.Text("page.error.text", map[string]any{"RequestID": p.RequestID})
@@ -191,7 +192,7 @@ func (s *server) acceptOnPage(c *gin.Context) {
 		}
 	}
 	outcome, err := s.admit(ctx, admission.Applicant{Way: admission.InvitationPage, Request: req})
-	p := problemOf(err)
+	p := problem.Of(err)
 	switch {
 	case err == nil && outcome.Status == catalog.SignupReady:
 		s.show(c, says, http.StatusCreated, personPage{
@@ -199,15 +200,15 @@ func (s *server) acceptOnPage(c *gin.Context) {
 		})
 	case err == nil:
 		s.showText(c, says, http.StatusAccepted, "page.invitation.going")
-	case p.Code == validationError.Code:
-		p.note(ctx, c.Writer.Header())
+	case p.Code == problem.ValidationError.Code:
+		p.Note(ctx, c.Writer.Header())
 		wrong := map[string]string{}
 		for _, field := range p.Errors {
 			wrong[field.Field] = field.Message
 		}
 		s.showInvitation(c, says, token, p.Status, wrong, "")
 	case errors.Is(err, signup.ErrEmailExists):
-		p.note(ctx, c.Writer.Header())
+		p.Note(ctx, c.Writer.Header())
 		s.showInvitation(c, says, token, p.Status, nil, says.Text("page.invitation.exists", nil))
 	default:
 		s.showProblem(c, says, err)

@@ -6,6 +6,9 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+
+	"homeroom/internal/problem"
+	"homeroom/messages"
 )
 
 // readyTimeout bounds what /readyz waits for.
@@ -36,7 +39,7 @@ func (s *server) getReady(ctx context.Context, _ *struct{}) (*healthOutput, erro
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
 	if err := s.cfg.Ready(ctx); err != nil {
-		return nil, newProblem(catalogUnavailable, "The service is not ready.").after(readyTimeout).because(err)
+		return nil, problem.New(problem.CatalogUnavailable, messages.ID("detail.not_ready")).After(readyTimeout).Because(err)
 	}
 	return &healthOutput{Health{"ok"}}, nil
 }

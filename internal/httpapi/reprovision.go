@@ -6,6 +6,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"homeroom/internal/problem"
 	"homeroom/signup"
 )
 
@@ -30,7 +31,7 @@ type reprovision struct {
 	Fresh   bool   `json:"fresh,omitempty" doc:"Set the old database aside and make a new one."`
 	Confirm string `json:"confirm,omitempty" doc:"The tenant's slug, to confirm fresh." example:"lincoln-high"`
 
-	wrong []FieldProblem
+	wrong []problem.Field
 }
 
 // UnmarshalJSON takes the members one by one, as that of newUser does.
@@ -61,10 +62,10 @@ type reprovisionOutput struct {
 }
 
 func (s *server) postReprovision(ctx context.Context, in *reprovisionInput) (*reprovisionOutput, error) {
-	wish := signup.Reprovision{Tenant: in.ID, Actor: claimsOf(ctx).Subject, RequestID: requestOf(ctx).id}
+	wish := signup.Reprovision{Tenant: in.ID, Actor: claimsOf(ctx).Subject, RequestID: requestOf(ctx).ID}
 	if in.Body != nil {
 		if len(in.Body.wrong) > 0 {
-			return nil, invalidFields(in.Body.wrong...)
+			return nil, problem.Invalid(in.Body.wrong...)
 		}
 		wish.Fresh, wish.Confirm = in.Body.Fresh, in.Body.Confirm
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"homeroom/internal/postgres"
+	"homeroom/internal/problem"
 	"homeroom/lifecycle"
 	"homeroom/tenant"
 )
@@ -32,7 +33,7 @@ func (s *server) registerRotate() {
 type rotate struct {
 	EndSessions bool `json:"endSessions,omitempty" doc:"End the sessions of the tenant's role."`
 
-	wrong []FieldProblem
+	wrong []problem.Field
 }
 
 // UnmarshalJSON takes the members one by one, as that of newUser does.
@@ -57,16 +58,16 @@ type rotateOutput struct {
 }
 
 func (s *server) postRotate(ctx context.Context, in *rotateInput) (*rotateOutput, error) {
-	wish := lifecycle.Rotation{Tenant: in.ID, Actor: claimsOf(ctx).Subject, RequestID: requestOf(ctx).id}
+	wish := lifecycle.Rotation{Tenant: in.ID, Actor: claimsOf(ctx).Subject, RequestID: requestOf(ctx).ID}
 	if in.Body != nil {
 		if len(in.Body.wrong) > 0 {
-			return nil, invalidFields(in.Body.wrong...)
+			return nil, problem.Invalid(in.Body.wrong...)
 		}
 		wish.EndSessions = in.Body.EndSessions
 	}
 	row, err := lifecycle.Rotate(ctx, s.cfg.Catalog, s.cfg.Servers, s.cfg.Queue, wish)
 	if errors.Is(err, tenant.ErrBusy) || postgres.Unreachable(err) && row.PasswordRotation > 0 {
-		return nil, &unreachableError{err}
+		return nil, &tenant.UnreachableError{Err: err}
 	}
 	if err != nil {
 		return nil, err

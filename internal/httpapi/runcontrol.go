@@ -3,7 +3,6 @@ package httpapi
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -11,6 +10,8 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"homeroom/catalog"
+	"homeroom/internal/problem"
+	"homeroom/messages"
 )
 
 // runChange is what an operator may do to a run.
@@ -66,9 +67,9 @@ func (s *server) changeRun(ctx context.Context, text string, change runChange) (
 		return nil, err
 	}
 	if changed != nil && view.State != change.to {
-		return nil, invalidFields(FieldProblem{"id", "wrong_state", fmt.Sprintf(
-			"The run is %s, so it cannot be changed like that. Once a run is over, POST /migrations starts the next.", view.State,
-		)})
+		return nil, problem.Invalid(problem.Field{
+			Field: "id", Code: "wrong_state", Message: messages.ID("field.run_state", messages.Args{"State": problem.State(view.State)}),
+		})
 	}
 	return &runOutput{view}, nil
 }
@@ -86,5 +87,5 @@ func (s *server) applyChange(ctx context.Context, id uuid.UUID, change runChange
 
 // runEvent is what the audit is told.
 func runEvent(ctx context.Context, verb string, run uuid.UUID) catalog.Event {
-	return catalog.NewEvent(claimsOf(ctx).Subject, "migration."+verb, requestOf(ctx).id).With(map[string]any{"migration": run})
+	return catalog.NewEvent(claimsOf(ctx).Subject, "migration."+verb, requestOf(ctx).ID).With(map[string]any{"migration": run})
 }

@@ -11,6 +11,8 @@ import (
 
 	"homeroom/catalog"
 	"homeroom/fleet"
+	"homeroom/internal/problem"
+	"homeroom/messages"
 )
 
 // migrateTenants is the permission for everything about runs over the fleet.
@@ -133,7 +135,7 @@ func (s *server) getRunEvents(ctx context.Context, in *runEventsInput) (*huma.St
 func (s *server) viewRun(ctx context.Context, text string) (MigrationDetails, error) {
 	id, err := uuid.Parse(text)
 	if err != nil || len(text) != 36 {
-		return MigrationDetails{}, newProblem(notFound, "There is no such run.")
+		return MigrationDetails{}, problem.New(problem.NotFound, messages.ID("detail.no_run"))
 	}
 	run, err := s.cfg.Catalog.RunByID(ctx, id)
 	if err != nil {

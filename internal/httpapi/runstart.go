@@ -15,6 +15,8 @@ import (
 	"homeroom/catalog"
 	"homeroom/fleet"
 	"homeroom/internal/postgres"
+	"homeroom/internal/problem"
+	"homeroom/messages"
 	"homeroom/migrations"
 )
 
@@ -84,7 +86,7 @@ type newMigration struct {
 	Concurrency *int     `json:"concurrency,omitempty" minimum:"1" maximum:"64" doc:"How many tenants of a server are migrated at the same time; 8 when left out."`
 	Plan        bool     `json:"plan,omitempty" doc:"Only tell what would be done." example:"true"`
 
-	wrong []FieldProblem
+	wrong []problem.Field
 }
 
 // UnmarshalJSON takes the members one by one, as that of newUser does.
@@ -124,7 +126,7 @@ func (s *server) postMigration(ctx context.Context, in *postMigrationInput) (*po
 		return nil, err
 	}
 	if wrong = append(body.wrong, wrong...); len(wrong) > 0 {
-		return nil, invalidFields(wrong...)
+		return nil, problem.Invalid(wrong...)
 	}
 	options := fleet.Options{
 		By: claimsOf(ctx).Subject, Only: names, To: body.To, Canaries: body.Canaries, MaxFailures: body.MaxFailures,
@@ -139,7 +141,7 @@ func (s *server) postMigration(ctx context.Context, in *postMigrationInput) (*po
 }
 
 // noMembers is a body that may be left out and has no members. One that has some is refused, since it means something.
-type noMembers struct{ wrong []FieldProblem }
+type noMembers struct{ wrong []problem.Field }
 
 // UnmarshalJSON refuses every member.
 func (n *noMembers) UnmarshalJSON(text []byte) error {
@@ -157,14 +159,14 @@ type tenantMigrationInput struct {
 
 func (s *server) postTenantMigration(ctx context.Context, in *tenantMigrationInput) (*postMigrationOutput, error) {
 	if in.Body != nil && len(in.Body.wrong) > 0 {
-		return nil, invalidFields(in.Body.wrong...)
+		return nil, problem.Invalid(in.Body.wrong...)
 	}
 	row, err := s.cfg.Catalog.Tenant(ctx, in.ID)
 	if err != nil {
 		return nil, err
 	}
 	if code, message := s.unfit(row); code != "" {
-		return nil, invalidFields(FieldProblem{"id", code, message})
+		return nil, problem.Invalid(problem.Field{Field: "id", Code: code, Message: message})
 	}
 	name := row.Slug
 	if name == "" {
@@ -183,7 +185,7 @@ func (s *server) startRun(ctx context.Context, options fleet.Options, tenantID *
 		return nil, s.startProblem(ctx, err)
 	}
 	// The run is open, and tells who began it. That the caller has gone, or the audit cannot be written, does not end it.
-	requestOf(ctx).cause = s.cfg.Catalog.Record(context.WithoutCancel(ctx), runEvent(ctx, "start", run.ID).About(tenantID, nil))
+	requestOf(ctx).Cause = s.cfg.Catalog.Record(context.WithoutCancel(ctx), runEvent(ctx, "start", run.ID).About(tenantID, nil))
 	view, err := s.runDetails(ctx, run)
 	if err != nil {
 		return nil, err
@@ -201,39 +203,39 @@ func (s *server) startProblem(ctx context.Context, err error) error {
 	case errors.Is(err, catalog.ErrRunActive):
 		run, found := s.cfg.Catalog.OpenRun(ctx)
 		if errors.Is(found, catalog.ErrNotFound) {
-			return newProblem(inProgress, "Another run was open until just now.").after(time.Second)
+			return problem.New(problem.InProgress, messages.ID("detail.run_just_ended")).After(time.Second)
 		}
 		if found != nil {
 			return found
 		}
 		return openRunProblem(run)
 	case errors.As(err, &file):
-		return fileProblem(file).because(err)
+		return fileProblem(file).Because(err)
 	case errors.Is(err, fleet.ErrNothing):
-		return newProblem(busy, "Some servers cannot be reached at this moment, and no tenant of the others is behind.").after(10 * time.Second).because(err)
+		return problem.New(problem.Busy, messages.ID("detail.servers_unreachable")).After(10 * time.Second).Because(err)
 	case ctx.Err() != nil:
-		return newProblem(busy, "Building the new template takes longer than a request may. The command homeroom migrate has no such limit.").
-			after(10 * time.Second).because(err)
+		return problem.New(problem.Busy, messages.ID("detail.template_slow")).
+			After(10 * time.Second).Because(err)
 	}
 	return err
 }
 
 // openRunProblem names the run that is in the way. One that is paused waits for a person, so there is nothing to wait for.
-func openRunProblem(run catalog.Run) *Problem {
+func openRunProblem(run catalog.Run) *problem.Problem {
+	args := messages.Args{"Run": run.ID, "Version": run.ToVersion, "Done": run.Done + run.Failed, "Total": run.Total, "State": problem.State(run.State)}
 	if run.State == catalog.RunPaused {
-		return newProblem(inProgress, fmt.Sprintf("Run %s to version %d is paused, with %d of %d tenants looked at. Resume or abort it first.",
-			run.ID, run.ToVersion, run.Done+run.Failed, run.Total))
+		return problem.New(problem.InProgress, messages.ID("detail.run_paused", args))
 	}
-	return newProblem(inProgress, fmt.Sprintf("Run %s to version %d is %s, with %d of %d tenants looked at. Wait for its end, or abort it.",
-		run.ID, run.ToVersion, run.State, run.Done+run.Failed, run.Total)).after(10 * time.Second)
+	return problem.New(problem.InProgress, messages.ID("detail.run_open", args)).After(10 * time.Second)
 }
 
 // fileProblem tells which file cannot be run, and why.
-func fileProblem(e *migrations.Error) *Problem {
+func fileProblem(e *migrations.Error) *problem.Problem {
 	place := e.File
 	if e.Line > 0 {
 		place = fmt.Sprintf("%s, line %d", e.File, e.Line)
 	}
-	return invalidFields(FieldProblem{"to", "migration_failed", fmt.Sprintf(
-		"No tenant was touched: the template for version %d cannot be built. %s: %s", e.Version, place, e.Reason())})
+	return problem.Invalid(problem.Field{Field: "to", Code: "migration_failed", Message: messages.ID("field.migration_failed", messages.Args{
+		"Version": e.Version, "Place": place, "Cause": e.Reason(),
+	})})
 }

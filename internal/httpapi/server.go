@@ -17,7 +17,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -33,6 +32,7 @@ import (
 	"homeroom/identity"
 	"homeroom/internal/captcha"
 	"homeroom/internal/jwks"
+	"homeroom/internal/problem"
 	"homeroom/lifecycle"
 	"homeroom/messages"
 	"homeroom/signup"
@@ -163,8 +163,6 @@ type server struct {
 	operations []*huma.Operation
 	streams    *streams
 	cors       *cors.Cors
-	// wanting holds the ids of the tenants that are being moved to the front of a run.
-	wanting sync.Map
 }
 
 func init() {
@@ -174,7 +172,7 @@ func init() {
 	huma.NewErrorWithContext = func(ctx huma.Context, status int, message string, causes ...error) huma.StatusError {
 		p := refusal(status, int(ctx.Operation().MaxBodyBytes), message, causes)
 		if ctx.Operation().Metadata[envelopeKey] != nil {
-			return p.inEnvelope()
+			return inEnvelope(p)
 		}
 		return p
 	}
@@ -220,7 +218,7 @@ func New(cfg Config) (http.Handler, error) {
 	router.Use(s.begin, s.recover, s.secureHeaders, s.crossOrigin, wellFormed, readable)
 	router.NoRoute(nothingAt)
 	router.NoMethod(func(c *gin.Context) {
-		writeProblem(c.Writer, c.Request, newProblem(methodNotAllowed, "This path has no such method. The Allow header lists those it has."))
+		writeProblem(c.Writer, c.Request, problem.New(problem.MethodNotAllowed, messages.ID("detail.no_method")))
 	})
 	s.api = humagin.New(router, s.humaConfig())
 	s.registerSignups()

@@ -7,6 +7,8 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/google/uuid"
 
+	"homeroom/internal/problem"
+	"homeroom/messages"
 	"homeroom/signup"
 )
 
@@ -67,7 +69,7 @@ func (s *server) getSignupEvents(ctx context.Context, in *signupEventsInput) (*h
 func (s *server) viewSignup(ctx context.Context, text string) (signup.View, error) {
 	id, err := uuid.Parse(text)
 	if err != nil || len(text) != 36 {
-		return signup.View{}, newProblem(notFound, "There is no such thing here.")
+		return signup.View{}, problem.New(problem.NotFound, messages.ID("detail.not_found"))
 	}
 	return s.cfg.Signup.View(ctx, id)
 }

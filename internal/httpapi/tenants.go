@@ -144,7 +144,7 @@ func (s *server) details(ctx context.Context, row catalog.Tenant) TenantDetails 
 	switch {
 	case err != nil:
 		d.Warning = "The server " + row.Server + " could not be asked."
-		requestOf(ctx).cause = err
+		requestOf(ctx).Cause = err
 	case !facts.Exists:
 		d.Warning = "There is no database of this name on the server " + row.Server + "."
 	default:

@@ -1,12 +1,14 @@
 package httpapi
 
 import (
-	"fmt"
 	"net/http"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/gin-gonic/gin"
+
+	"homeroom/internal/problem"
+	"homeroom/messages"
 )
 
 // onceOnly are the headers of which a request has one at most. Of two, a proxy in front of us could have read the one and we
@@ -17,14 +19,14 @@ var onceOnly = []string{"Authorization", "Content-Encoding", "Content-Type", "Id
 func wellFormed(c *gin.Context) {
 	for _, name := range onceOnly {
 		if len(c.Request.Header.Values(name)) > 1 {
-			writeProblem(c.Writer, c.Request, newProblem(malformedRequest, fmt.Sprintf("The header %s was sent more than once. Send it once.", name)))
+			writeProblem(c.Writer, c.Request, problem.New(problem.MalformedRequest, messages.ID("detail.header_twice", messages.Args{"Header": name})))
 			c.Abort()
 			return
 		}
 	}
 	if encoding := c.GetHeader("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
-		p := newProblem(unsupportedMediaType, "Send the body as it is, without Content-Encoding.")
-		p.headers.Set("Accept-Encoding", "identity") // RFC 9110, section 12.5.3
+		p := problem.New(problem.UnsupportedMediaType, messages.ID("detail.body_encoded"))
+		p.Header("Accept-Encoding", "identity") // RFC 9110, section 12.5.3
 		writeProblem(c.Writer, c.Request, p)
 		c.Abort()
 	}
@@ -59,9 +61,9 @@ func answerHead(router *gin.Engine) {
 
 // nothingAt answers for a path that there is not.
 func nothingAt(c *gin.Context) {
-	p := newProblem(notFound, "There is nothing at this path. See /docs for what there is.")
+	p := problem.New(problem.NotFound, messages.ID("detail.no_path"))
 	if path := c.Request.URL.Path; len(path) > 1 && strings.HasSuffix(path, "/") {
-		p = newProblem(notFound, "There is nothing at this path. No path ends with a slash: leave it out. See /docs for what there is.")
+		p = problem.New(problem.NotFound, messages.ID("detail.no_path_slash"))
 	}
 	writeProblem(c.Writer, c.Request, p)
 }

@@ -103,9 +103,9 @@ func (s *server) nextStep(ctx context.Context, status catalog.Status) string {
 	case status != catalog.AwaitingVerification:
 		return ""
 	case s.cfg.Signup.Rules().NoPassword:
-		return requestOf(ctx).language().Text("next.confirm", nil)
+		return requestOf(ctx).Language().Text("next.confirm", nil)
 	}
-	return requestOf(ctx).language().Text("next.confirm_password", nil)
+	return requestOf(ctx).Language().Text("next.confirm_password", nil)
 }
 
 // preferAsync reads the Prefer header (RFC 7240).

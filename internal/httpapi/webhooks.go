@@ -10,6 +10,8 @@ import (
 	"github.com/google/uuid"
 
 	"homeroom/catalog"
+	"homeroom/internal/problem"
+	"homeroom/messages"
 	"homeroom/webhook"
 )
 
@@ -76,14 +78,14 @@ type WebhookPath struct {
 func (p WebhookPath) id() (uuid.UUID, error) {
 	id, err := uuid.Parse(p.ID)
 	if err != nil || len(p.ID) != 36 {
-		return uuid.Nil, newProblem(notFound, "There is no such webhook.")
+		return uuid.Nil, problem.New(problem.NotFound, messages.ID("detail.no_webhook"))
 	}
 	return id, nil
 }
 
 // by is the caller, for the audit.
 func by(ctx context.Context) webhook.Actor {
-	return webhook.Actor{Name: claimsOf(ctx).Subject, RequestID: requestOf(ctx).id}
+	return webhook.Actor{Name: claimsOf(ctx).Subject, RequestID: requestOf(ctx).ID}
 }
 
 // wordWebhook words the errors that only webhooks have.
@@ -91,13 +93,13 @@ func wordWebhook(err error) error {
 	var invalid *webhook.InvalidError
 	switch {
 	case errors.As(err, &invalid):
-		fields := make([]FieldProblem, len(invalid.Fields))
+		fields := make([]problem.Field, len(invalid.Fields))
 		for i, field := range invalid.Fields {
-			fields[i] = FieldProblem(field)
+			fields[i] = problem.Field(field)
 		}
-		return invalidFields(fields...)
+		return problem.Invalid(fields...)
 	case errors.Is(err, webhook.ErrNotReplayable):
-		return invalidFields(FieldProblem{"delivery", "wrong_state", "The webhook is disabled, or the delivery is being sent at this moment."})
+		return problem.Invalid(problem.Field{Field: "delivery", Code: "wrong_state", Message: messages.ID("detail.delivery_held")})
 	}
 	return err
 }

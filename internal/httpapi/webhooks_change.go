@@ -6,6 +6,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"homeroom/internal/problem"
 	"homeroom/webhook"
 )
 
@@ -64,7 +65,7 @@ type newWebhook struct {
 	Description string   `json:"description,omitempty" maxLength:"200" doc:"What people say about it." example:"Billing"`
 	Events      []string `json:"events,omitempty" doc:"The types of events that it is to be told; all when left out." example:"[\"organization.created\",\"tenant.ready\"]"`
 
-	wrong []FieldProblem
+	wrong []problem.Field
 }
 
 // UnmarshalJSON takes the members one by one, as that of newUser does.
@@ -87,7 +88,7 @@ type postWebhookOutput struct {
 
 func (s *server) postWebhook(ctx context.Context, in *postWebhookInput) (*postWebhookOutput, error) {
 	if len(in.Body.wrong) > 0 {
-		return nil, invalidFields(in.Body.wrong...)
+		return nil, problem.Invalid(in.Body.wrong...)
 	}
 	row, key, err := s.cfg.Webhooks.Add(ctx, by(ctx), webhook.EndpointParams{URL: in.Body.URL, Description: in.Body.Description, Events: in.Body.Events})
 	if err != nil {
@@ -103,7 +104,7 @@ type webhookChange struct {
 	Events      *[]string `json:"events,omitempty" doc:"The types of events that it is to be told; an empty list is all."`
 	Enabled     *bool     `json:"enabled,omitempty" doc:"Whether it is to be told of events." example:"true"`
 
-	wrong []FieldProblem
+	wrong []problem.Field
 }
 
 // UnmarshalJSON takes the members one by one, as that of newUser does.
@@ -138,7 +139,7 @@ func (s *server) patchWebhook(ctx context.Context, in *patchWebhookInput) (*webh
 		return nil, err
 	}
 	if len(in.Body.wrong) > 0 {
-		return nil, invalidFields(in.Body.wrong...)
+		return nil, problem.Invalid(in.Body.wrong...)
 	}
 	row, err := s.cfg.Webhooks.Change(ctx, by(ctx), id, webhook.Change{
 		URL: in.Body.URL, Description: in.Body.Description, Events: in.Body.Events, Enabled: in.Body.Enabled,
@@ -170,7 +171,7 @@ func (s *server) postRotation(ctx context.Context, in *rotationInput) (*rotation
 		return nil, err
 	}
 	if in.Body != nil && len(in.Body.wrong) > 0 {
-		return nil, invalidFields(in.Body.wrong...)
+		return nil, problem.Invalid(in.Body.wrong...)
 	}
 	row, key, err := s.cfg.Webhooks.Rotate(ctx, by(ctx), id)
 	if err != nil {

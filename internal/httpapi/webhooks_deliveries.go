@@ -9,6 +9,8 @@ import (
 	"github.com/google/uuid"
 
 	"homeroom/catalog"
+	"homeroom/internal/problem"
+	"homeroom/messages"
 )
 
 func (s *server) registerDeliveries() {
@@ -130,10 +132,10 @@ func (s *server) postReplay(ctx context.Context, in *replayInput) (*deliveryOutp
 	}
 	delivery, err := WebhookPath{in.Delivery}.id()
 	if err != nil {
-		return nil, newProblem(notFound, "There is no such delivery.")
+		return nil, problem.New(problem.NotFound, messages.ID("detail.no_delivery"))
 	}
 	if in.Body != nil && len(in.Body.wrong) > 0 {
-		return nil, invalidFields(in.Body.wrong...)
+		return nil, problem.Invalid(in.Body.wrong...)
 	}
 	row, err := s.cfg.Webhooks.Replay(ctx, by(ctx), id, delivery)
 	if err != nil {
@@ -163,7 +165,7 @@ func (s *server) postPing(ctx context.Context, in *pingInput) (*pingOutput, erro
 		return nil, err
 	}
 	if in.Body != nil && len(in.Body.wrong) > 0 {
-		return nil, invalidFields(in.Body.wrong...)
+		return nil, problem.Invalid(in.Body.wrong...)
 	}
 	outcome, err := s.cfg.Webhooks.Ping(ctx, by(ctx), id)
 	if err != nil {

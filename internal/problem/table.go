@@ -1,0 +1,134 @@
+package problem
+
+import (
+	"errors"
+	"time"
+
+	"homeroom/catalog"
+	"homeroom/fleet"
+	"homeroom/identity"
+	"homeroom/lifecycle"
+	"homeroom/messages"
+	"homeroom/signup"
+	"homeroom/tenant"
+)
+
+// Of is the table from errors to problems. What it does not know is an internal error, told in a safe sentence.
+func Of(err error) *Problem {
+	var (
+		problem     *Problem
+		invalid     *signup.ValidationError
+		rejected    *identity.Rejected
+		unavailable *signup.Unavailable
+		unreachable *tenant.UnreachableError
+	)
+	if p := signupRefusal(err); p != nil {
+		return p
+	}
+	switch {
+	case errors.As(err, &problem):
+		return problem
+	case errors.As(err, &invalid):
+		return Invalid(fieldsOf(invalid.Fields)...).Because(invalid.Cause)
+	case errors.As(err, &rejected):
+		return Invalid(Field{rejected.Field, rejected.Code, rejected.Message}).Because(err)
+	case errors.Is(err, fleet.ErrMixed):
+		return Invalid(Field{Field: "to", Code: "mixed", Message: messages.ID("field.versions_mixed")})
+	case catalog.ChangedFiles(err) != nil:
+		return New(OtherSchema, messages.ID("field.changed_migrations")).Because(err)
+	case errors.Is(err, catalog.ErrBadCursor):
+		return Invalid(Field{Field: "cursor", Code: "invalid_format", Message: messages.ID("field.cursor")})
+	case errors.Is(err, catalog.ErrNotFound):
+		return New(NotFound, messages.ID("detail.not_found"))
+	case errors.As(err, &unavailable):
+		return unavailableProblem(unavailable)
+	case errors.As(err, &unreachable):
+		return New(Busy, messages.ID("detail.school_unreachable")).After(5 * time.Second).Because(err)
+	case catalog.Unavailable(err):
+		return New(CatalogUnavailable, messages.ID("detail.catalog_unreachable")).After(2 * time.Second).Because(err)
+	}
+	return New(Internal, messages.ID("detail.internal")).Because(err)
+}
+
+// signupRefusal is the part of the table for the errors that sign-ups name.
+func signupRefusal(err error) *Problem {
+	var (
+		often *signup.TooManyMails
+		rate  *signup.RateLimited
+		spent *signup.BudgetSpent
+		state *signup.SchoolState
+		unfit *signup.SchoolUnusable
+	)
+	switch {
+	case errors.Is(err, signup.ErrEmailExists):
+		return New(EmailExists, messages.ID("detail.email_exists"))
+	case errors.Is(err, signup.ErrHasSchool):
+		return New(SchoolExists, messages.ID("detail.has_school"))
+	case errors.Is(err, signup.ErrNoPerson):
+		return New(Forbidden, messages.ID("detail.no_person"))
+	case errors.Is(err, signup.ErrClosed):
+		return New(SignupClosed, messages.ID("detail.closed"))
+	case errors.Is(err, signup.ErrInvitationNeeded):
+		return New(InvitationRequired, messages.ID("detail.invitation_needed"))
+	case errors.Is(err, signup.ErrInvitationGone):
+		return New(InvitationGone, messages.ID("detail.invitation_gone"))
+	case errors.Is(err, signup.ErrLinkGone):
+		return New(LinkGone, messages.ID("detail.link_gone"))
+	case errors.Is(err, signup.ErrLoginNeeded):
+		return New(Forbidden, messages.ID("detail.login_needed"))
+	case errors.Is(err, signup.ErrOtherLogin):
+		return New(Forbidden, messages.ID("detail.other_login"))
+	case errors.Is(err, signup.ErrMayNotInvite):
+		return New(Forbidden, messages.ID("detail.may_not_invite"))
+	case errors.Is(err, signup.ErrUnconfirmed):
+		return New(Forbidden, messages.ID("detail.confirm_first"))
+	case errors.As(err, &rate):
+		return New(RateLimited, messages.ID("detail.rate_limited")).After(rate.RetryAfter)
+	case errors.As(err, &spent):
+		return New(SignupBudget, messages.ID("detail.budget")).After(spent.RetryAfter).Because(err)
+	case errors.As(err, &state):
+		return New(Forbidden, messages.ID("detail.school_state", messages.Args{"State": State(state.State)}))
+	case errors.As(err, &unfit):
+		return New(Busy, messages.ID("detail.school_unusable", messages.Args{"Cause": unfit.Reason})).After(10 * time.Second).Because(err)
+	case errors.As(err, &often):
+		return New(RateLimited, messages.ID("detail.mail_often")).After(often.RetryAfter)
+	case errors.Is(err, signup.ErrNotWaiting):
+		return New(NotWaiting, messages.ID("detail.not_waiting"))
+	case errors.Is(err, signup.ErrInProgress):
+		return New(InProgress, messages.ID("detail.in_progress")).After(time.Second)
+	case errors.Is(err, signup.ErrKeyReused):
+		return New(IdempotencyMismatch, messages.ID("detail.key_reused"))
+	case errors.Is(err, signup.ErrNeedsOperator):
+		return New(Internal, messages.ID("detail.parked")).Because(err)
+	case errors.Is(err, signup.ErrNotProvisioned), errors.Is(err, lifecycle.ErrNotProvisioned):
+		return New(InProgress, messages.ID("detail.not_provisioned")).After(5 * time.Second)
+	case errors.Is(err, signup.ErrOtherSchema):
+		return New(OtherSchema, messages.ID("field.other_schema")).Because(err)
+	case errors.Is(err, signup.ErrConfirm):
+		return Invalid(Field{Field: "confirm", Code: "mismatch", Message: messages.ID("field.confirm")})
+	}
+	return nil
+}
+
+func fieldsOf(fields []signup.FieldError) []Field {
+	problems := make([]Field, len(fields))
+	for i, field := range fields {
+		problems[i] = Field(field)
+	}
+	return problems
+}
+
+func unavailableProblem(u *signup.Unavailable) *Problem {
+	var p *Problem
+	switch u.What {
+	case signup.Identity:
+		p = New(IdentityUnavailable, messages.ID("detail.identity_later"))
+	case signup.Catalog:
+		p = New(CatalogUnavailable, messages.ID("detail.catalog_later"))
+	case signup.Captcha:
+		p = New(Busy, messages.ID("detail.captcha_unchecked"))
+	default:
+		p = New(Busy, messages.ID("detail.busy_later"))
+	}
+	return p.After(u.RetryAfter).Because(u)
+}
