@@ -10,7 +10,7 @@ import (
 	"homeroom/internal/remote"
 )
 
-// Find reads the user with an id of Auth0's, of any connection. It implements [identity.Adopter].
+// Find reads the user with an id of Auth0's, of any connection. It implements [identity.AccountLinker].
 func (c *Client) Find(ctx context.Context, id string) (identity.User, error) {
 	req := call{Call: remote.Call{Method: http.MethodGet, Route: routeUser, ID: id}, scope: scopeRead}
 	found, err := c.exchangeUser(ctx, req, id)
@@ -20,10 +20,10 @@ func (c *Client) Find(ctx context.Context, id string) (identity.User, error) {
 	return found, nil
 }
 
-// Adopt writes our members of app_metadata that are not empty, and no others: Auth0 merges at the first level. An adoption that
+// LinkAccount writes our members of app_metadata that are not empty, and no others: Auth0 merges at the first level. An adoption that
 // does not name a tenant yet must not take one away, since it may be late and the next one have arrived before it. It
-// implements [identity.Adopter].
-func (c *Client) Adopt(ctx context.Context, id string, metadata identity.Metadata) (identity.User, error) {
+// implements [identity.AccountLinker].
+func (c *Client) LinkAccount(ctx context.Context, id string, metadata identity.Metadata) (identity.User, error) {
 	adopted, err := c.patch(ctx, id, map[string]any{"app_metadata": metadata}) // whose empty members are left out
 	if err != nil {
 		return identity.User{}, fmt.Errorf("adopt user: %w", err)
@@ -31,10 +31,10 @@ func (c *Client) Adopt(ctx context.Context, id string, metadata identity.Metadat
 	return adopted, nil
 }
 
-// Release removes our members of app_metadata again. It looks first, for Auth0 has no conditions on a change: a login that
+// UnlinkAccount removes our members of app_metadata again. It looks first, for Auth0 has no conditions on a change: a login that
 // another sign-up adopts in that very moment would lose its metadata. The registry keeps others from adopting a login that is
-// being released. It implements [identity.Adopter].
-func (c *Client) Release(ctx context.Context, id, signupID string) error {
+// being released. It implements [identity.AccountLinker].
+func (c *Client) UnlinkAccount(ctx context.Context, id, signupID string) error {
 	found, err := c.Find(ctx, id)
 	if errors.Is(err, identity.ErrNotFound) || err == nil && found.Metadata.SignupID != signupID {
 		return nil

@@ -48,7 +48,7 @@ func TestALoginIsAdoptedAndReleased(t *testing.T) {
 	}
 	mine := identity.Metadata{TenantID: "t", Database: "d", SchoolName: "s", SignupID: "u"}
 	for range 2 {
-		adopted, err := client.Adopt(t.Context(), id, mine)
+		adopted, err := client.LinkAccount(t.Context(), id, mine)
 		if err != nil || adopted.Metadata != mine {
 			t.Fatalf("adopted %+v, %v", adopted, err)
 		}
@@ -57,11 +57,11 @@ func TestALoginIsAdoptedAndReleased(t *testing.T) {
 	if got := appMetadata(t, tenant, id); got != all {
 		t.Errorf("app_metadata is %s, want %s", got, all)
 	}
-	if err := client.Release(t.Context(), id, "another"); err != nil || appMetadata(t, tenant, id) != all {
+	if err := client.UnlinkAccount(t.Context(), id, "another"); err != nil || appMetadata(t, tenant, id) != all {
 		t.Errorf("released for another sign-up: %v; app_metadata is %s", err, appMetadata(t, tenant, id))
 	}
 	for range 2 {
-		if err := client.Release(t.Context(), id, "u"); err != nil {
+		if err := client.UnlinkAccount(t.Context(), id, "u"); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -86,7 +86,7 @@ func TestAnAdoptionThatIsLateTakesNoTenantAway(t *testing.T) {
 	id := strangers(t, tenant)
 	whole := identity.Metadata{TenantID: "t", Database: "d", SchoolName: "s", SignupID: "u"}
 	for _, m := range []identity.Metadata{whole, {SchoolName: "s", SignupID: "u"}} {
-		adopted, err := client.Adopt(t.Context(), id, m)
+		adopted, err := client.LinkAccount(t.Context(), id, m)
 		if err != nil || adopted.Metadata != whole {
 			t.Errorf("adopted %+v, %v; want %+v", adopted.Metadata, err, whole)
 		}
@@ -120,14 +120,14 @@ func TestWhoIsGoneIsNotFound(t *testing.T) {
 	client, _ := tapped(t, startTenant(t))
 	const id = "auth0|nobody"
 	_, errFind := client.Find(t.Context(), id)
-	_, errAdopt := client.Adopt(t.Context(), id, identity.Metadata{SignupID: "u"})
-	_, errTicket := client.PasswordTicket(t.Context(), id, "", 0)
+	_, errAdopt := client.LinkAccount(t.Context(), id, identity.Metadata{SignupID: "u"})
+	_, errTicket := client.PasswordResetLink(t.Context(), id, "", 0)
 	for _, err := range []error{errFind, errAdopt, errTicket, client.Verify(t.Context(), id)} {
 		if !errors.Is(err, identity.ErrNotFound) {
 			t.Errorf("%v; want that there is none", err)
 		}
 	}
-	if err := client.Release(t.Context(), id, "u"); err != nil {
+	if err := client.UnlinkAccount(t.Context(), id, "u"); err != nil {
 		t.Errorf("a release of what is gone: %v", err)
 	}
 }

@@ -12,8 +12,8 @@ import (
 	"homeroom/internal/remote"
 )
 
-// Organizes tells whether each school gets an organization. It implements [identity.OrganizationLister].
-func (c *Client) Organizes() bool { return c.cfg.Organizations }
+// ManagesOrganizations tells whether each school gets an organization. It implements [identity.OrganizationLister].
+func (c *Client) ManagesOrganizations() bool { return c.cfg.Organizations }
 
 // ListOrganizations reads all organizations, a hundred with each call, and calls each for ours. Like List it takes no more
 // than half of the rate limit. It implements [identity.OrganizationLister].
@@ -76,8 +76,8 @@ func (o organization) made() identity.Organization {
 	return identity.Organization{ID: o.ID, Name: o.Name, TenantID: text(keyTenant), SignupID: text(keySignup)}
 }
 
-// Deserted implements [identity.OrganizationLister].
-func (c *Client) Deserted(ctx context.Context, id string) (bool, error) {
+// OrganizationEmpty implements [identity.OrganizationLister].
+func (c *Client) OrganizationEmpty(ctx context.Context, id string) (bool, error) {
 	inhabited, err := c.hasMembers(ctx, organization{ID: id}, "")
 	if err != nil {
 		return false, fmt.Errorf("look for members: %w", err)
@@ -85,8 +85,8 @@ func (c *Client) Deserted(ctx context.Context, id string) (bool, error) {
 	return !inhabited, nil
 }
 
-// RemoveDeserted looks at the organization and at its members again first. It implements [identity.OrganizationLister].
-func (c *Client) RemoveDeserted(ctx context.Context, listed identity.Organization) (bool, error) {
+// RemoveEmptyOrganization looks at the organization and at its members again first. It implements [identity.OrganizationLister].
+func (c *Client) RemoveEmptyOrganization(ctx context.Context, listed identity.Organization) (bool, error) {
 	var org organization
 	err := c.exchange(ctx, call{
 		Call:  remote.Call{Method: http.MethodGet, Route: routeOrganization, ID: listed.ID},
@@ -100,7 +100,7 @@ func (c *Client) RemoveDeserted(ctx context.Context, listed identity.Organizatio
 	}
 	deserted := false
 	if err == nil {
-		deserted, err = c.Deserted(ctx, listed.ID)
+		deserted, err = c.OrganizationEmpty(ctx, listed.ID)
 	}
 	if err == nil && deserted {
 		err = c.deleteOrganization(ctx, org)

@@ -15,7 +15,7 @@ func TestOurOrganizationsAreListed(t *testing.T) {
 	tenant := startTenant(t)
 	client, _ := tapped(t, tenant, withOrganizations)
 	e := enrolled(t, client, "lincoln")
-	if _, err := client.Enrol(t.Context(), e); err != nil {
+	if _, err := client.Assign(t.Context(), e); err != nil {
 		t.Fatal(err)
 	}
 	for i := range 240 {
@@ -66,27 +66,27 @@ func TestOnlyADesertedOrganizationIsRemoved(t *testing.T) {
 	tenant := startTenant(t)
 	client, _ := tapped(t, tenant, withOrganizations)
 	e := enrolled(t, client, "lincoln")
-	place, err := client.Enrol(t.Context(), e)
+	place, err := client.Assign(t.Context(), e)
 	if err != nil {
 		t.Fatal(err)
 	}
 	mine := identity.Organization{ID: place.OrganizationID, TenantID: e.TenantID.String()}
-	if gone, err := client.RemoveDeserted(t.Context(), mine); gone || err != nil {
+	if gone, err := client.RemoveEmptyOrganization(t.Context(), mine); gone || err != nil {
 		t.Errorf("one that somebody is in: %v, %v", gone, err)
 	}
 	if err := client.Delete(context.WithoutCancel(t.Context()), e.OurID); err != nil {
 		t.Fatal(err)
 	}
-	if deserted, err := client.Deserted(t.Context(), mine.ID); !deserted || err != nil {
+	if deserted, err := client.OrganizationEmpty(t.Context(), mine.ID); !deserted || err != nil {
 		t.Errorf("deserted: %v, %v", deserted, err)
 	}
 	other := mine
 	other.TenantID = "another"
-	if gone, err := client.RemoveDeserted(t.Context(), other); gone || err != nil || len(tenant.Organizations()) != 1 {
+	if gone, err := client.RemoveEmptyOrganization(t.Context(), other); gone || err != nil || len(tenant.Organizations()) != 1 {
 		t.Errorf("one that became another tenant's: %v, %v", gone, err)
 	}
 	for range 2 {
-		if gone, err := client.RemoveDeserted(t.Context(), mine); !gone || err != nil || len(tenant.Organizations()) != 0 {
+		if gone, err := client.RemoveEmptyOrganization(t.Context(), mine); !gone || err != nil || len(tenant.Organizations()) != 0 {
 			t.Errorf("removed: %v, %v", gone, err)
 		}
 	}

@@ -22,14 +22,14 @@ import (
 )
 
 var (
-	_ identity.Provider      = (*Client)(nil)
-	_ identity.Lister        = (*Client)(nil)
-	_ identity.Enroller      = (*Client)(nil)
-	_ identity.Adopter       = (*Client)(nil)
-	_ identity.Verifier      = (*Client)(nil)
-	_ identity.SessionOpener = (*Client)(nil)
-	_ identity.Ticketer      = (*Client)(nil)
-	_ identity.Passwordless  = (*Client)(nil)
+	_ identity.Provider            = (*Client)(nil)
+	_ identity.Lister              = (*Client)(nil)
+	_ identity.MembershipManager   = (*Client)(nil)
+	_ identity.AccountLinker       = (*Client)(nil)
+	_ identity.Verifier            = (*Client)(nil)
+	_ identity.SessionOpener       = (*Client)(nil)
+	_ identity.PasswordResetLinker = (*Client)(nil)
+	_ identity.Passwordless        = (*Client)(nil)
 
 	_ identity.PasswordSetter     = (*Client)(nil)
 	_ identity.OrganizationLister = (*Client)(nil)
@@ -52,10 +52,10 @@ func New(cfg Config) (*Client, error) {
 	c := &Client{cfg: cfg, limits: newLimits(cfg.Now, cfg.MaxWait), places: newPlaces()}
 	var err error
 	c.remote, err = remote.New(remote.Config{
-		Name: "auth0", BaseURL: cfg.BaseURL, Hidden: []secret.String{cfg.ClientSecret},
-		Token: remote.Grant(remote.Credentials{
-			URL: routeToken, ClientID: cfg.ClientID, ClientSecret: cfg.ClientSecret, InForm: true,
-			Audience: cfg.ManagementAudience, Refused: cfg.tokenHint,
+		Name: "auth0", BaseURL: cfg.BaseURL, Secrets: []secret.String{cfg.ClientSecret},
+		Token: remote.ClientCredentialsGrant(remote.Credentials{
+			URL: routeToken, ClientID: cfg.ClientID, ClientSecret: cfg.ClientSecret, CredentialsInForm: true,
+			Audience: cfg.ManagementAudience, RefusalHint: cfg.tokenHint,
 		}),
 		RetryAfter: c.limits.untilReset, Gate: c.limits,
 		LogHeaders: map[string]string{

@@ -61,26 +61,26 @@ func fixture(t *testing.T, tenant *auth0test.Server, cfg auth0.Config, now *cloc
 	cfg.Now, cfg.Timeout = now.Now, time.Minute // a busy machine is not a slow tenant
 	cfg.OwnerRole, cfg.AdminRole, cfg.MemberRole = "owner", "staff", "pupil"
 	return identitytest.Fixture{
-		Enrol:    enrolFixture(t, tenant, cfg, now),
-		Provider: newClient(t, cfg),
+		Memberships: enrolFixture(t, tenant, cfg, now),
+		Provider:    newClient(t, cfg),
 		Inject: func(kind identitytest.Fault) {
 			fault := kind.Flaky()
 			fault.Method, fault.Path = http.MethodPost, "/api/v2/users"
 			tenant.Inject(fault)
 		},
-		Creates:      func() int { return tenant.CountCalls(http.MethodPost, "/api/v2/users") },
-		Password:     password,
-		WeakPassword: "weak-canary",
-		Opens:        opener(t, tenant, cfg),
+		Creates:         func() int { return tenant.CountCalls(http.MethodPost, "/api/v2/users") },
+		Password:        password,
+		WeakPassword:    "weak-canary",
+		AcceptsPassword: opener(t, tenant, cfg),
 		List: &identitytest.ListFixture{
 			Inject: func(kind identitytest.Fault, skip int) {
 				fault := kind.Flaky()
 				fault.Method, fault.Path, fault.Skip = http.MethodGet, "/api/v2/users", skip
 				tenant.Inject(fault)
 			},
-			Seed:   func(users []identity.NewUser) { seed(t, tenant, users...) },
-			Settle: func() { now.advance(searchDelay) },
-			Many:   230,
+			Seed:           func(users []identity.NewUser) { seed(t, tenant, users...) },
+			WaitConsistent: func() { now.advance(searchDelay) },
+			Many:           230,
 		},
 	}
 }

@@ -22,7 +22,7 @@ const (
 	LoginPassword = "password"
 	// LoginEmail is with a code that Auth0 mails them each time. Nobody has a password.
 	LoginEmail = "email"
-	// LoginTicket is with a password that they choose at Auth0, by a link ([Client.PasswordTicket]). Until then there is one
+	// LoginTicket is with a password that they choose at Auth0, by a link ([Client.PasswordResetLink]). Until then there is one
 	// that nobody knows.
 	LoginTicket = "ticket"
 )

@@ -11,10 +11,10 @@ import (
 	"homeroom/internal/remote"
 )
 
-// Enrols tells whether roles or organizations are set up. It implements [identity.Enroller].
-func (c *Client) Enrols() bool { return c.cfg.Organizations || len(c.cfg.roles()) > 0 }
+// ManagesMemberships tells whether roles or organizations are set up. It implements [identity.MembershipManager].
+func (c *Client) ManagesMemberships() bool { return c.cfg.Organizations || len(c.cfg.roles()) > 0 }
 
-// Prepare finds the ids of the roles and of the connection, and remembers them. It implements [identity.Enroller].
+// Prepare finds the ids of the roles and of the connection, and remembers them. It implements [identity.MembershipManager].
 func (c *Client) Prepare(ctx context.Context) error {
 	if _, err := c.prepared(ctx); err != nil {
 		return fmt.Errorf("prepare enrolments: %w", err)
@@ -22,19 +22,19 @@ func (c *Client) Prepare(ctx context.Context) error {
 	return nil
 }
 
-// Enrol makes sure of the organization, its connection, the membership and the role, in that order. Each step looks first
+// Assign makes sure of the organization, its connection, the membership and the role, in that order. Each step looks first
 // or does nothing the second time, so a place that was broken off is finished by enrolling again. It implements
-// [identity.Enroller].
-func (c *Client) Enrol(ctx context.Context, e identity.Enrolment) (identity.Place, error) {
+// [identity.MembershipManager].
+func (c *Client) Assign(ctx context.Context, e identity.Membership) (identity.Assignment, error) {
 	ids, err := c.prepared(ctx)
 	if err != nil {
-		return identity.Place{}, fmt.Errorf("enrol user: %w", err)
+		return identity.Assignment{}, fmt.Errorf("enrol user: %w", err)
 	}
 	if !c.cfg.Organizations {
 		if err := c.giveRole(ctx, e, ids); err != nil {
-			return identity.Place{}, fmt.Errorf("enrol user: %w", err)
+			return identity.Assignment{}, fmt.Errorf("enrol user: %w", err)
 		}
-		return identity.Place{}, nil
+		return identity.Assignment{}, nil
 	}
 	org, err := c.ensureOrganization(ctx, e, ids)
 	if err == nil {
@@ -47,14 +47,14 @@ func (c *Client) Enrol(ctx context.Context, e identity.Enrolment) (identity.Plac
 		err = c.ensureMemberRole(ctx, org, e, ids)
 	}
 	if err != nil {
-		return identity.Place{}, fmt.Errorf("enrol user: %w", err)
+		return identity.Assignment{}, fmt.Errorf("enrol user: %w", err)
 	}
-	return identity.Place{OrganizationID: org.ID}, nil
+	return identity.Assignment{OrganizationID: org.ID}, nil
 }
 
-// Withdraw takes the role and the membership away, and the organization that nobody is left in. It implements
-// [identity.Enroller].
-func (c *Client) Withdraw(ctx context.Context, e identity.Enrolment) error {
+// Unassign takes the role and the membership away, and the organization that nobody is left in. It implements
+// [identity.MembershipManager].
+func (c *Client) Unassign(ctx context.Context, e identity.Membership) error {
 	ids, err := c.prepared(ctx)
 	if err != nil {
 		return fmt.Errorf("withdraw user: %w", err)
@@ -78,7 +78,7 @@ func (c *Client) Withdraw(ctx context.Context, e identity.Enrolment) error {
 }
 
 // leave ends one membership. The role goes first: Auth0 keeps the roles of members apart from who is a member.
-func (c *Client) leave(ctx context.Context, org organization, e identity.Enrolment, ids *knownIDs) error {
+func (c *Client) leave(ctx context.Context, org organization, e identity.Membership, ids *knownIDs) error {
 	if err := c.removeMemberRole(ctx, org, e, ids); err != nil {
 		return err
 	}
@@ -92,7 +92,7 @@ func (c *Client) leave(ctx context.Context, org organization, e identity.Enrolme
 }
 
 // giveRole gives the role for the whole tenant. One that is there already stays as it is.
-func (c *Client) giveRole(ctx context.Context, e identity.Enrolment, ids *knownIDs) error {
+func (c *Client) giveRole(ctx context.Context, e identity.Membership, ids *knownIDs) error {
 	role, ok := ids.roles[e.Role]
 	if !ok {
 		return nil
@@ -103,7 +103,7 @@ func (c *Client) giveRole(ctx context.Context, e identity.Enrolment, ids *knownI
 	}, nil))
 }
 
-func (c *Client) takeRole(ctx context.Context, e identity.Enrolment, ids *knownIDs) error {
+func (c *Client) takeRole(ctx context.Context, e identity.Membership, ids *knownIDs) error {
 	role, ok := ids.roles[e.Role]
 	if !ok {
 		return nil
@@ -115,7 +115,7 @@ func (c *Client) takeRole(ctx context.Context, e identity.Enrolment, ids *knownI
 	return gone(err)
 }
 
-func (c *Client) ensureMember(ctx context.Context, org organization, e identity.Enrolment) error {
+func (c *Client) ensureMember(ctx context.Context, org organization, e identity.Membership) error {
 	if org.joined {
 		return nil
 	}
@@ -143,7 +143,7 @@ func (c *Client) removeMember(ctx context.Context, org organization, userID stri
 	}, nil))
 }
 
-func (c *Client) ensureMemberRole(ctx context.Context, org organization, e identity.Enrolment, ids *knownIDs) error {
+func (c *Client) ensureMemberRole(ctx context.Context, org organization, e identity.Membership, ids *knownIDs) error {
 	role, ok := ids.roles[e.Role]
 	if !ok {
 		return nil
@@ -157,7 +157,7 @@ func (c *Client) ensureMemberRole(ctx context.Context, org organization, e ident
 	}, nil))
 }
 
-func (c *Client) removeMemberRole(ctx context.Context, org organization, e identity.Enrolment, ids *knownIDs) error {
+func (c *Client) removeMemberRole(ctx context.Context, org organization, e identity.Membership, ids *knownIDs) error {
 	role, ok := ids.roles[e.Role]
 	if !ok {
 		return nil

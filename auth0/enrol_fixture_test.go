@@ -26,8 +26,8 @@ func changes(method, path string) bool {
 	return method != http.MethodGet && strings.HasPrefix(path, "/api/v2/") && (method != http.MethodPost || path != "/api/v2/users")
 }
 
-func enrolFixture(t *testing.T, tenant *auth0test.Server, cfg auth0.Config, now *clock) *identitytest.EnrolFixture {
-	fixture := &identitytest.EnrolFixture{
+func enrolFixture(t *testing.T, tenant *auth0test.Server, cfg auth0.Config, now *clock) *identitytest.MembershipFixture {
+	fixture := &identitytest.MembershipFixture{
 		Roles: []string{identity.RoleOwner, identity.RoleAdmin, identity.RoleMember},
 		Inject: func(kind identitytest.Fault, skip int) {
 			fault := kind.Flaky()
@@ -39,7 +39,7 @@ func enrolFixture(t *testing.T, tenant *auth0test.Server, cfg auth0.Config, now 
 			now.advance(5 * time.Second)
 		},
 		Writes: func() int { return writes(tenant) },
-		Holders: func(role, organizationID string) []string {
+		MembersWithRole: func(role, organizationID string) []string {
 			var holders []string
 			for _, user := range tenant.Users() {
 				have := tenant.RolesOf(user.ID)
@@ -52,7 +52,7 @@ func enrolFixture(t *testing.T, tenant *auth0test.Server, cfg auth0.Config, now 
 			}
 			return holders
 		},
-		Broken: func() identity.Provider {
+		WithMissingRole: func() identity.Provider {
 			broken := cfg
 			broken.OwnerRole = "OWNER"
 			return newClient(t, broken)
@@ -60,8 +60,8 @@ func enrolFixture(t *testing.T, tenant *auth0test.Server, cfg auth0.Config, now 
 	}
 	if cfg.Organizations {
 		fixture.Organizations = true
-		fixture.Schools = func() []identitytest.Organization { return schools(tenant) }
-		fixture.Take = func(name string) { take(t, tenant, name) }
+		fixture.ListOrganizations = func() []identitytest.Organization { return schools(tenant) }
+		fixture.AddUnmanaged = func(name string) { take(t, tenant, name) }
 	}
 	return fixture
 }

@@ -31,7 +31,7 @@ func startTenant(t *testing.T) *auth0test.Server {
 }
 
 // enrolled makes a login and says what place it is to have.
-func enrolled(t *testing.T, client *auth0.Client, slug string) identity.Enrolment {
+func enrolled(t *testing.T, client *auth0.Client, slug string) identity.Membership {
 	t.Helper()
 	user := newUser()
 	user.Email = user.ID.String() + "@lincoln.example"
@@ -39,14 +39,14 @@ func enrolled(t *testing.T, client *auth0.Client, slug string) identity.Enrolmen
 	if err != nil {
 		t.Fatal(err)
 	}
-	return identity.Enrolment{
+	return identity.Membership{
 		UserID: made.ID, OurID: user.ID, TenantID: uuid.New(), SignupID: uuid.New(),
 		SchoolName: "Łódź “Lincoln” High", Slug: slug, Role: identity.RoleOwner,
 	}
 }
 
 // wantPlace checks that there is one organization, with this one member, who has the role.
-func wantPlace(t *testing.T, tenant *auth0test.Server, e identity.Enrolment, organizations int) {
+func wantPlace(t *testing.T, tenant *auth0test.Server, e identity.Membership, organizations int) {
 	t.Helper()
 	orgs := tenant.Organizations()
 	if len(orgs) != organizations {
@@ -107,7 +107,7 @@ func TestEnrolSurvivesADeathAfterEachRequest(t *testing.T) {
 				defer cancel()
 				dying := cfg
 				dying.Transport = &killer{left: 1 + death, cancel: cancel} // the first is for the token
-				_, err := newClient(t, dying).Enrol(ctx, e)
+				_, err := newClient(t, dying).Assign(ctx, e)
 				if died := ctx.Err() != nil; died != (death <= c.requests) {
 					t.Fatalf("died: %v; the enrolment has not the %d requests that it should have", died, c.requests)
 				}
@@ -116,7 +116,7 @@ func TestEnrolSurvivesADeathAfterEachRequest(t *testing.T) {
 				}
 				again := newClient(t, cfg)
 				for range 2 {
-					if _, err := again.Enrol(t.Context(), e); err != nil {
+					if _, err := again.Assign(t.Context(), e); err != nil {
 						t.Fatal(err)
 					}
 					wantPlace(t, tenant, e, c.organizations)
@@ -133,13 +133,13 @@ func TestTwoReplicasMakeOneOrganization(t *testing.T) {
 	cfg := configOf(tenant)
 	withOrganizations(&cfg)
 	e := enrolled(t, newClient(t, cfg), "lincoln")
-	places := make([]identity.Place, 2)
+	places := make([]identity.Assignment, 2)
 	var wg sync.WaitGroup
 	for i := range places {
 		client := newClient(t, cfg)
 		wg.Go(func() {
 			var err error
-			if places[i], err = client.Enrol(t.Context(), e); err != nil {
+			if places[i], err = client.Assign(t.Context(), e); err != nil {
 				t.Error(err)
 			}
 		})
@@ -156,7 +156,7 @@ func TestAnOrganizationIsMadeWithAllThatItNeeds(t *testing.T) {
 	tenant := startTenant(t)
 	client, _ := tapped(t, tenant, withOrganizations)
 	e := enrolled(t, client, "lincoln-high")
-	place, err := client.Enrol(t.Context(), e)
+	place, err := client.Assign(t.Context(), e)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -182,7 +182,7 @@ func TestAFoundOrganizationGetsItsConnection(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if _, err := client.Enrol(t.Context(), e); err != nil {
+		if _, err := client.Assign(t.Context(), e); err != nil {
 			t.Fatal(err)
 		}
 		if org := tenant.Organizations()[0]; len(org.Connections) != 1 {
@@ -201,7 +201,7 @@ func TestNamesOfStrangersAreSteppedOver(t *testing.T) {
 	for n := 2; n <= 9; n++ {
 		take(t, tenant, fmt.Sprintf("lincoln-%d", n))
 	}
-	if _, err := client.Enrol(t.Context(), e); err != nil {
+	if _, err := client.Assign(t.Context(), e); err != nil {
 		t.Fatal(err)
 	}
 	orgs := tenant.Organizations()
@@ -213,7 +213,7 @@ func TestNamesOfStrangersAreSteppedOver(t *testing.T) {
 	other := enrolled(t, client, "lincoln")
 	id := other.TenantID.String()
 	take(t, tenant, "lincoln-"+id[len(id)-8:])
-	_, err := client.Enrol(t.Context(), other)
+	_, err := client.Assign(t.Context(), other)
 	checkError(t, err, misconfigured, "all names", "lincoln")
 }
 
@@ -229,7 +229,7 @@ func TestAMembersOrganizationIsFoundUnderALaterName(t *testing.T) {
 	}
 	member := enrolled(t, client, "lincoln")
 	member.TenantID, member.Role = owner.TenantID, identity.RoleMember
-	place, err := client.Enrol(t.Context(), member)
+	place, err := client.Assign(t.Context(), member)
 	if err != nil || place.OrganizationID != id || len(tenant.Organizations()) != 1 {
 		t.Errorf("the place is %+v, %v; want it in %s", place, err, id)
 	}
@@ -251,7 +251,7 @@ func TestOrganizationsAreNamedByAuth0sRules(t *testing.T) {
 		long:            strings.TrimRight(long[:50], "-"),
 		"42nd_street":   "42nd_street",
 	} {
-		if _, err := client.Enrol(t.Context(), enrolled(t, client, slug)); err != nil {
+		if _, err := client.Assign(t.Context(), enrolled(t, client, slug)); err != nil {
 			t.Fatalf("%q: %v", slug, err)
 		}
 		orgs := tenant.Organizations()
@@ -259,7 +259,7 @@ func TestOrganizationsAreNamedByAuth0sRules(t *testing.T) {
 			t.Errorf("%q is named %q, want %q", slug, got, want)
 		}
 	}
-	if _, err := client.Enrol(t.Context(), enrolled(t, client, long+"another")); err != nil {
+	if _, err := client.Assign(t.Context(), enrolled(t, client, long+"another")); err != nil {
 		t.Fatal(err)
 	}
 	orgs := tenant.Organizations()
@@ -302,10 +302,10 @@ func TestARoleThatIsRemovedIsNoticed(t *testing.T) {
 			}
 			tenant.RemoveRole("owner")
 			e := enrolled(t, client, "lincoln")
-			if _, err := client.Enrol(t.Context(), e); !identity.Temporary(err) {
+			if _, err := client.Assign(t.Context(), e); !identity.Temporary(err) {
 				t.Errorf("%v; want a temporary error, for the ids that are remembered are old", err)
 			}
-			_, err := client.Enrol(t.Context(), e)
+			_, err := client.Assign(t.Context(), e)
 			checkError(t, err, misconfigured, `"owner"`, "AUTH0_OWNER_ROLE")
 		})
 	}
@@ -332,10 +332,10 @@ func TestAMemberWhoIsRefusedBecauseTheUserIsGone(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if _, err := client.Enrol(t.Context(), e); !errors.Is(err, identity.ErrNotFound) {
+	if _, err := client.Assign(t.Context(), e); !errors.Is(err, identity.ErrNotFound) {
 		t.Errorf("%v; want that the login is gone", err)
 	}
-	if err := client.Withdraw(t.Context(), e); err != nil || len(tenant.Organizations()) != 0 {
+	if err := client.Unassign(t.Context(), e); err != nil || len(tenant.Organizations()) != 0 {
 		t.Errorf("withdraw: %v; %d organizations are left", err, len(tenant.Organizations()))
 	}
 }

@@ -226,7 +226,7 @@ func TestOrganizationsDoNotHoldUpUsers(t *testing.T) {
 		})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if _, err := client.Enrol(ctx, identity.Enrolment{UserID: "auth0|1", Slug: "x", Role: identity.RoleOwner}); err == nil {
+		if _, err := client.Assign(ctx, identity.Membership{UserID: "auth0|1", Slug: "x", Role: identity.RoleOwner}); err == nil {
 			t.Fatal("an organization was made")
 		}
 		start := time.Now()

@@ -33,14 +33,14 @@ const (
 	keySignup = "signup_id"
 )
 
-func (o organization) isOf(e identity.Enrolment) bool {
+func (o organization) isOf(e identity.Membership) bool {
 	return o.Metadata[keyTenant] == e.TenantID.String()
 }
 
 // ensureOrganization finds the school's organization, or makes it. The user is asked first, who tells of an organization
 // under whatever name; and a user who is gone gets none made. Whoever is not the owner comes to an organization that is
 // there, most likely, so all its names are looked at before one is made: a name may have become free meanwhile.
-func (c *Client) ensureOrganization(ctx context.Context, e identity.Enrolment, ids *knownIDs) (organization, error) {
+func (c *Client) ensureOrganization(ctx context.Context, e identity.Membership, ids *knownIDs) (organization, error) {
 	joined, err := c.joined(ctx, e)
 	if err != nil {
 		return organization{}, err
@@ -69,7 +69,7 @@ func (c *Client) ensureOrganization(ctx context.Context, e identity.Enrolment, i
 // claim makes an organization of this name, or returns the one that has it, whoever's it is. A name is unique at Auth0, so
 // of several who claim it for one school the others find the winner's. After a lost answer the name is looked up before
 // anything is sent again.
-func (c *Client) claim(ctx context.Context, name string, e identity.Enrolment, ids *knownIDs) (organization, error) {
+func (c *Client) claim(ctx context.Context, name string, e identity.Membership, ids *knownIDs) (organization, error) {
 	for attempt := 1; ; attempt++ {
 		org, err := c.createOrganization(ctx, name, e, ids)
 		if err == nil || !errors.Is(err, identity.ErrExists) && !identity.OutcomeUnknown(err) {
@@ -91,7 +91,7 @@ func (c *Client) claim(ctx context.Context, name string, e identity.Enrolment, i
 }
 
 func (c *Client) createOrganization(
-	ctx context.Context, name string, e identity.Enrolment, ids *knownIDs,
+	ctx context.Context, name string, e identity.Membership, ids *knownIDs,
 ) (organization, error) {
 	body := map[string]any{
 		"name":         name,
@@ -133,7 +133,7 @@ func (c *Client) organizationNamed(ctx context.Context, name string) (organizati
 
 // organizationsOf are those of the school that the user is in, or else the one that a name leads to: there is one at most,
 // unless somebody made another by hand. Names are given in their order, so two free ones in a row end the look.
-func (c *Client) organizationsOf(ctx context.Context, e identity.Enrolment) ([]organization, error) {
+func (c *Client) organizationsOf(ctx context.Context, e identity.Membership) ([]organization, error) {
 	orgs, err := c.joined(ctx, e)
 	if err != nil && !errors.Is(err, identity.ErrNotFound) || len(orgs) > 0 {
 		return orgs, err
@@ -146,7 +146,7 @@ func (c *Client) organizationsOf(ctx context.Context, e identity.Enrolment) ([]o
 }
 
 // joined are the school's organizations that the user is in. It fails with [identity.ErrNotFound] without the user.
-func (c *Client) joined(ctx context.Context, e identity.Enrolment) ([]organization, error) {
+func (c *Client) joined(ctx context.Context, e identity.Membership) ([]organization, error) {
 	orgs, err := c.memberships(ctx, e.UserID)
 	orgs = slices.DeleteFunc(orgs, func(org organization) bool { return !org.isOf(e) })
 	for i := range orgs {
@@ -173,7 +173,7 @@ func (c *Client) memberships(ctx context.Context, userID string) ([]organization
 
 // named is the school's organization under one of the names that we give, if there is one; it gives up after so many free
 // names in a row.
-func (c *Client) named(ctx context.Context, e identity.Enrolment, maxFree int) (organization, error) {
+func (c *Client) named(ctx context.Context, e identity.Membership, maxFree int) (organization, error) {
 	free := 0
 	for _, name := range organizationNames(e) {
 		org, err := c.organizationNamed(ctx, name)
@@ -279,7 +279,7 @@ var notInNames = regexp.MustCompile(`[^a-z0-9_-]+`)
 
 // organizationNames are those that the school's organization may have, the most wanted first: the slug, the slug with a
 // number from 2 to 9, and the slug with a part of the tenant's id, which nobody else thinks of.
-func organizationNames(e identity.Enrolment) []string {
+func organizationNames(e identity.Membership) []string {
 	slug := strings.Trim(notInNames.ReplaceAllString(strings.ToLower(e.Slug), "-"), "-_")
 	if slug == "" {
 		slug = "school"
@@ -295,7 +295,7 @@ func organizationNames(e identity.Enrolment) []string {
 	return append(names, with("-"+tenant[len(tenant)-8:]))
 }
 
-func displayName(e identity.Enrolment) string {
+func displayName(e identity.Membership) string {
 	name := []rune(e.SchoolName)
 	if len(name) == 0 {
 		return e.Slug

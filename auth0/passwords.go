@@ -67,9 +67,9 @@ func (c *Client) SetPassword(ctx context.Context, id string, password secret.Str
 	return nil
 }
 
-// PasswordTicket makes a link to Auth0's page for a new password. A second one made after a lost answer does no harm: both
-// work until their time is over. It implements [identity.Ticketer].
-func (c *Client) PasswordTicket(ctx context.Context, id, returnTo string, ttl time.Duration) (secret.String, error) {
+// PasswordResetLink makes a link to Auth0's page for a new password. A second one made after a lost answer does no harm: both
+// work until their time is over. It implements [identity.PasswordResetLinker].
+func (c *Client) PasswordResetLink(ctx context.Context, id, returnTo string, ttl time.Duration) (secret.String, error) {
 	body := struct {
 		UserID    string `json:"user_id"`
 		ResultURL string `json:"result_url,omitempty"`

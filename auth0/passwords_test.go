@@ -81,7 +81,7 @@ func TestAPasswordChosenByALink(t *testing.T) {
 	if len(first) < 30 || first == password {
 		t.Errorf("the first password has %d characters, or is the person's", len(first))
 	}
-	link, err := client.PasswordTicket(t.Context(), made.ID, "https://homeroom.test/welcome", time.Hour)
+	link, err := client.PasswordResetLink(t.Context(), made.ID, "https://homeroom.test/welcome", time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -177,7 +177,7 @@ func TestATicketThatIsNoLinkIsNotHandedOn(t *testing.T) {
 	t.Parallel()
 	for _, body := range []string{`{}`, `{"ticket":""}`, `{"ticket":"x"}`, `[]`} {
 		tenant := &oddTenant{api: func(w http.ResponseWriter, _ *http.Request) { respond(w, 201, body) }}
-		if _, err := tenant.serve(t).PasswordTicket(t.Context(), "auth0|1", "", time.Hour); !identity.Temporary(err) {
+		if _, err := tenant.serve(t).PasswordResetLink(t.Context(), "auth0|1", "", time.Hour); !identity.Temporary(err) {
 			t.Errorf("%s: %v; want a temporary error", body, err)
 		}
 	}

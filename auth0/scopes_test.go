@@ -18,7 +18,7 @@ func everything(t *testing.T, client *auth0.Client, tickets bool) error {
 	ctx := t.Context()
 	user := newUser()
 	made, err := client.Create(ctx, user)
-	e := identity.Enrolment{
+	e := identity.Membership{
 		UserID: made.ID, OurID: user.ID, TenantID: user.ID, SignupID: user.ID, Slug: "lincoln", Role: identity.RoleOwner,
 	}
 	member := e
@@ -29,19 +29,19 @@ func everything(t *testing.T, client *auth0.Client, tickets bool) error {
 		func() error { _, err := client.LookupEmail(ctx, user.Email); return err },
 		func() error { return client.List(ctx, func(identity.User) error { return nil }) },
 		func() error { return client.Verify(ctx, made.ID) },
-		func() error { _, err := client.Adopt(ctx, made.ID, user.Metadata); return err },
+		func() error { _, err := client.LinkAccount(ctx, made.ID, user.Metadata); return err },
 		func() error {
 			if !tickets {
 				return nil
 			}
-			_, err := client.PasswordTicket(ctx, made.ID, "", time.Hour)
+			_, err := client.PasswordResetLink(ctx, made.ID, "", time.Hour)
 			return err
 		},
-		func() error { _, err := client.Enrol(ctx, e); return err },
-		func() error { _, err := client.Enrol(ctx, member); return err },
-		func() error { return client.Withdraw(ctx, member) },
-		func() error { return client.Withdraw(ctx, e) },
-		func() error { return client.Release(ctx, made.ID, user.Metadata.SignupID) },
+		func() error { _, err := client.Assign(ctx, e); return err },
+		func() error { _, err := client.Assign(ctx, member); return err },
+		func() error { return client.Unassign(ctx, member) },
+		func() error { return client.Unassign(ctx, e) },
+		func() error { return client.UnlinkAccount(ctx, made.ID, user.Metadata.SignupID) },
 		func() error { return client.Delete(ctx, user.ID) },
 	} {
 		if err := step(); err != nil {
@@ -68,7 +68,7 @@ func TestScopesAreWhatIsNeededAndNoMore(t *testing.T) {
 			run := func(scopes []string) error {
 				tenant := auth0test.Start(t, auth0test.Config{Roles: roles, Scopes: scopes})
 				client, _ := tapped(t, tenant, set)
-				if _, enrols := identity.EnrollerOf(client); enrols != (len(scopes) > 5) {
+				if _, enrols := identity.MembershipManagerOf(client); enrols != (len(scopes) > 5) {
 					t.Errorf("whether there is something to enrol in is said to be %v", enrols)
 				}
 				return everything(t, client, cfg.Login == auth0.LoginTicket)

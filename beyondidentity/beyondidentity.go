@@ -1,7 +1,7 @@
 // Package beyondidentity creates and finds users at Beyond Identity, who log in with passkeys and have no passwords.
 //
 // [Client] implements [identity.Provider]. It is [identity.Passwordless]: Beyond Identity sends every new user a mail with
-// which they enrol a device, and nobody can log in before. It is [identity.Forgetful]: a user has no room for metadata.
+// which they enrol a device, and nobody can log in before. It is [identity.MetadataUnsupported]: a user has no room for metadata.
 // Our id is a user's external_id, which is unique within the tenant and is searched for when the outcome of a create is
 // unknown. A create is never repeated blindly, as each one sends a mail.
 //
@@ -25,9 +25,9 @@ import (
 )
 
 var (
-	_ identity.Provider     = (*Client)(nil)
-	_ identity.Passwordless = (*Client)(nil)
-	_ identity.Forgetful    = (*Client)(nil)
+	_ identity.Provider            = (*Client)(nil)
+	_ identity.Passwordless        = (*Client)(nil)
+	_ identity.MetadataUnsupported = (*Client)(nil)
 )
 
 // Version is one of the two ways of creating a user.
@@ -76,14 +76,14 @@ func New(cfg Config) (*Client, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	token := remote.Fixed(cfg.APIToken)
+	token := remote.StaticToken(cfg.APIToken)
 	if cfg.APIToken == "" {
-		token = remote.Grant(remote.Credentials{
-			URL: routeToken, ClientID: cfg.ClientID, ClientSecret: cfg.ClientSecret, Refused: refusedHint,
+		token = remote.ClientCredentialsGrant(remote.Credentials{
+			URL: routeToken, ClientID: cfg.ClientID, ClientSecret: cfg.ClientSecret, RefusalHint: refusedHint,
 		})
 	}
 	client, err := remote.New(remote.Config{
-		Name: "beyond identity", BaseURL: cfg.BaseURL, Token: token, Hidden: []secret.String{cfg.APIToken, cfg.ClientSecret},
+		Name: "beyond identity", BaseURL: cfg.BaseURL, Token: token, Secrets: []secret.String{cfg.APIToken, cfg.ClientSecret},
 		RetryAfter: rateLimitReset, Timeout: cfg.Timeout, MaxWait: cfg.MaxWait, Now: cfg.Now, Logger: cfg.Logger,
 		Transport: cfg.Transport,
 	})
@@ -100,8 +100,8 @@ func (c *Client) Warm(ctx context.Context) error { return c.remote.Warm(ctx) }
 // Passwordless implements [identity.Passwordless].
 func (*Client) Passwordless() bool { return true }
 
-// Forgetful implements [identity.Forgetful].
-func (*Client) Forgetful() bool { return true }
+// MetadataUnsupported implements [identity.MetadataUnsupported].
+func (*Client) MetadataUnsupported() bool { return true }
 
 func (c Config) withDefaults() Config {
 	c.BaseURL = cmp.Or(strings.TrimRight(c.BaseURL, "/"), "https://api.byndid.com")

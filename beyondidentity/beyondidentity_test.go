@@ -71,8 +71,8 @@ func TestProvider(t *testing.T) {
 						fault.Method, fault.Path = http.MethodPost, creates[c.version]
 						tenant.Inject(fault)
 					},
-					Creates: func() int { return tenant.CountCalls(http.MethodPost, creates[c.version]) },
-					OwnIDs:  true,
+					Creates:            func() int { return tenant.CountCalls(http.MethodPost, creates[c.version]) },
+					ProviderChoosesIDs: true,
 				}
 			})
 		})

@@ -80,7 +80,7 @@ func (w *world) homeroom(line string) {
 		"HOMEROOM_CATALOG_URL="+w.postgres.URL("catalog"), "HOMEROOM_SERVER_MAIN_URL="+w.postgres.URL("postgres"), "HOMEROOM_ALLOW_SUPERUSER=true",
 		"HOMEROOM_TENANT_KEY="+base64.StdEncoding.EncodeToString(key), "HOMEROOM_MIN_FREE_DISK=off", "AUTH0_BASE_URL="+w.auth0.URL(),
 		"AUTH0_CLIENT_ID=homeroom-dev", "AUTH0_CLIENT_SECRET=homeroom-dev-secret", "AUTH0_AUDIENCE=https://api.homeroom.test",
-		fmt.Sprintf("AUTH0_ORGANIZATIONS=%t", w.client.Organizes()))
+		fmt.Sprintf("AUTH0_ORGANIZATIONS=%t", w.client.ManagesOrganizations()))
 	out, err := shell.CombinedOutput()
 	var exit *exec.ExitError
 	if err != nil && (!errors.As(err, &exit) || exit.ExitCode() != 3) {

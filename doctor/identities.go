@@ -29,7 +29,7 @@ func (e *examination) mismatch(login identity.User, survey catalog.Survey) strin
 		return "it belongs to no active user"
 	}
 	var wrong []string
-	if identity.KeepsMetadata(e.cfg.Identity) {
+	if identity.SupportsMetadata(e.cfg.Identity) {
 		wrong = wrongMetadata(login.Metadata, user, survey)
 	}
 	if !strings.EqualFold(login.Email, user.Email) {

@@ -67,7 +67,7 @@ func (e *examination) listIdentities(ctx context.Context) error {
 // others.
 func (d *Doctor) lister() identity.Lister {
 	lister, ok := d.cfg.Identity.(identity.Lister)
-	if !ok || !identity.KeepsMetadata(d.cfg.Identity) {
+	if !ok || !identity.SupportsMetadata(d.cfg.Identity) {
 		return nil
 	}
 	return lister
@@ -157,7 +157,7 @@ func (e *examination) loginOf(ctx context.Context, user catalog.SurveyedUser) (i
 }
 
 func (e *examination) askFor(ctx context.Context, user catalog.SurveyedUser) (identity.User, error) {
-	if adopter, ok := e.cfg.Identity.(identity.Adopter); ok {
+	if adopter, ok := e.cfg.Identity.(identity.AccountLinker); ok {
 		return adopter.Find(ctx, user.IdentityID)
 	}
 	if takenOn(e.after)[user.ID] {
@@ -183,7 +183,7 @@ func (e *examination) compareBlocked() {
 
 // again asks for a login that was listed, as it is now, where the provider can be asked for it.
 func (d *Doctor) again(ctx context.Context, listed identity.User) (identity.User, error) {
-	if adopter, ok := d.cfg.Identity.(identity.Adopter); ok {
+	if adopter, ok := d.cfg.Identity.(identity.AccountLinker); ok {
 		return adopter.Find(ctx, listed.ID)
 	}
 	if listed.OurID == uuid.Nil {

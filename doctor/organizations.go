@@ -33,7 +33,7 @@ func (o organizations) of(tenantID uuid.UUID) (found identity.Organization) {
 // organizer is the provider, where it makes organizations.
 func (d *Doctor) organizer() (identity.OrganizationLister, bool) {
 	lister, ok := d.cfg.Identity.(identity.OrganizationLister)
-	return lister, ok && lister.Organizes()
+	return lister, ok && lister.ManagesOrganizations()
 }
 
 // listOrganizations reads all organizations that were made for schools. For single tenants that would be too much.
@@ -144,7 +144,7 @@ func explainedBy(survey catalog.Survey, all map[string]identity.Organization) ma
 // that the catalog may be wrong.
 func (e *examination) compareStray(ctx context.Context, org identity.Organization) error {
 	lister, _ := e.organizer()
-	deserted, err := lister.Deserted(ctx, org.ID)
+	deserted, err := lister.OrganizationEmpty(ctx, org.ID)
 	if err != nil {
 		return err
 	}
@@ -193,7 +193,7 @@ func (e *examination) removeOrganization(f Finding, org identity.Organization) F
 		}
 		removed := false
 		if !explainedBy(now, map[string]identity.Organization{org.ID: org})[org.ID] {
-			removed, err = lister.RemoveDeserted(ctx, org)
+			removed, err = lister.RemoveEmptyOrganization(ctx, org)
 		}
 		if err == nil && !removed {
 			err = fmt.Errorf("organization %s is wanted now: %w", org.ID, catalog.ErrStateChanged)
@@ -226,7 +226,7 @@ func (e *examination) bereft() (bereft []catalog.SurveyedTenant) {
 // compareBereft looks whether a school's organization is gone. One that people are in is there: the list was behind.
 func (e *examination) compareBereft(ctx context.Context, t catalog.SurveyedTenant) error {
 	lister, _ := e.organizer()
-	gone, err := lister.Deserted(ctx, t.OrganizationID)
+	gone, err := lister.OrganizationEmpty(ctx, t.OrganizationID)
 	if err == nil && gone {
 		detail := fmt.Sprintf("its organization %s is not at the identity provider", t.OrganizationID)
 		e.add(e.enrolAgain(about(OrganizationMissing, t, detail), t))
@@ -237,7 +237,7 @@ func (e *examination) compareBereft(ctx context.Context, t catalog.SurveyedTenan
 // enrolAgain gives the people of a school their places again, the owner first, who is given a new organization. That it is the
 // school's is written last; a crash in between leaves the school as it was found, and the next repair finds what is there.
 func (e *examination) enrolAgain(f Finding, t catalog.SurveyedTenant) Finding {
-	enroller, ok := identity.EnrollerOf(e.cfg.Identity)
+	enroller, ok := identity.MembershipManagerOf(e.cfg.Identity)
 	people := e.peopleOf(t)
 	if !ok || len(people) == 0 || people[0].Role != identity.RoleOwner {
 		return f
@@ -248,12 +248,12 @@ func (e *examination) enrolAgain(f Finding, t catalog.SurveyedTenant) Finding {
 		if _, err := e.unchanged(ctx, t); err != nil {
 			return err
 		}
-		if gone, err := lister.Deserted(ctx, t.OrganizationID); err != nil || !gone {
+		if gone, err := lister.OrganizationEmpty(ctx, t.OrganizationID); err != nil || !gone {
 			return cmp.Or(err, fmt.Errorf("organization %s is there again: %w", t.OrganizationID, catalog.ErrStateChanged))
 		}
-		var made identity.Place
+		var made identity.Assignment
 		for i, enrolment := range people {
-			place, err := enroller.Enrol(ctx, enrolment)
+			place, err := enroller.Assign(ctx, enrolment)
 			if i > 0 && errors.Is(err, identity.ErrNotFound) {
 				continue // a login that is missing is a finding of its own
 			}
@@ -267,7 +267,7 @@ func (e *examination) enrolAgain(f Finding, t catalog.SurveyedTenant) Finding {
 }
 
 // peopleOf are the places of a school's active users, the owner's first.
-func (e *examination) peopleOf(t catalog.SurveyedTenant) (people []identity.Enrolment) {
+func (e *examination) peopleOf(t catalog.SurveyedTenant) (people []identity.Membership) {
 	signups := map[uuid.UUID]catalog.SurveyedSignup{} // by user
 	for _, s := range e.after.Signups {
 		if s.TenantID != nil && *s.TenantID == t.ID {
@@ -278,7 +278,7 @@ func (e *examination) peopleOf(t catalog.SurveyedTenant) (people []identity.Enro
 		if !u.Active || u.TenantID != t.ID {
 			continue
 		}
-		enrolment := identity.Enrolment{
+		enrolment := identity.Membership{
 			UserID: u.IdentityID, TenantID: t.ID, SignupID: signups[u.ID].ID, SchoolName: t.Name, Slug: t.Slug, Role: u.Role,
 		}
 		if signups[u.ID].IdentityID == nil {
@@ -286,13 +286,13 @@ func (e *examination) peopleOf(t catalog.SurveyedTenant) (people []identity.Enro
 		}
 		people = append(people, enrolment)
 	}
-	rank := func(e identity.Enrolment) int {
+	rank := func(e identity.Membership) int {
 		if e.Role == identity.RoleOwner {
 			return 0
 		}
 		return 1
 	}
-	slices.SortFunc(people, func(a, b identity.Enrolment) int {
+	slices.SortFunc(people, func(a, b identity.Membership) int {
 		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.UserID, b.UserID))
 	})
 	return people

@@ -30,8 +30,8 @@ func (w *world) seedOrganization(name string, tenantID uuid.UUID) string {
 }
 
 // place is the place of somebody at a school.
-func place(result *signup.Result, role string) identity.Enrolment {
-	return identity.Enrolment{
+func place(result *signup.Result, role string) identity.Membership {
+	return identity.Membership{
 		UserID: result.User.IdentityID, OurID: result.User.ID, TenantID: result.School.ID, SignupID: result.SignupID,
 		SchoolName: result.School.Name, Slug: result.School.Slug, Role: role,
 	}
@@ -44,7 +44,7 @@ func TestOrganizations(t *testing.T) {
 	member := w.begin(w.invited(school.School.ID))
 	organization := func() string { return value[string](w, "select organization_id from tenants where state = 'ready'") }
 	first := organization()
-	elsewhere := identity.Enrolment{
+	elsewhere := identity.Membership{
 		UserID: "auth0|eve", TenantID: uuid.New(), SignupID: uuid.New(), SchoolName: "Elsewhere", Slug: "elsewhere", Role: identity.RoleOwner,
 	}
 	// recorded is what the catalog has had for long.
@@ -64,12 +64,12 @@ func TestOrganizations(t *testing.T) {
 				if err := w.auth0.Seed(carrying("eve", "eve@elsewhere.example", nil)); err != nil {
 					w.Fatal(err)
 				}
-				if _, err := w.client.Enrol(w.Context(), elsewhere); err != nil {
+				if _, err := w.client.Assign(w.Context(), elsewhere); err != nil {
 					w.Fatal(err)
 				}
 			},
 			mend: func(w *world) {
-				if err := w.client.Withdraw(w.Context(), elsewhere); err != nil {
+				if err := w.client.Unassign(w.Context(), elsewhere); err != nil {
 					w.Fatal(err)
 				}
 			},
@@ -96,7 +96,7 @@ func TestOrganizations(t *testing.T) {
 			name: "that somebody has removed", finds: "organization_missing",
 			make: func(w *world) {
 				for role, result := range map[string]*signup.Result{identity.RoleMember: member, identity.RoleOwner: school} {
-					if err := w.client.Withdraw(w.Context(), place(result, role)); err != nil {
+					if err := w.client.Unassign(w.Context(), place(result, role)); err != nil {
 						w.Fatal(err)
 					}
 				}
@@ -113,7 +113,7 @@ func TestOrganizations(t *testing.T) {
 				w.sql("update users set role = 'member' where role = 'owner'")
 				recorded(w, "org_away")
 				for _, result := range []*signup.Result{member, school} {
-					if err := w.client.Withdraw(w.Context(), place(result, identity.RoleMember)); err != nil {
+					if err := w.client.Unassign(w.Context(), place(result, identity.RoleMember)); err != nil {
 						w.Fatal(err)
 					}
 				}

@@ -283,7 +283,7 @@ type forgetful struct {
 	asked map[uuid.UUID]int
 }
 
-func (f *forgetful) Forgetful() bool { return true }
+func (f *forgetful) MetadataUnsupported() bool { return true }
 
 func (f *forgetful) Lookup(_ context.Context, id uuid.UUID) (identity.User, error) {
 	f.mu.Lock()

@@ -176,7 +176,7 @@ func (e *examination) deleteIdentity(f Finding, row catalog.Signup) Finding {
 // releaseIdentity takes what a sign-up that is over wrote off the login that it had taken on, as the reconciler does. The
 // login stays, whatever happens.
 func (e *examination) releaseIdentity(f Finding, row catalog.Signup) Finding {
-	adopter, ok := e.cfg.Identity.(identity.Adopter)
+	adopter, ok := e.cfg.Identity.(identity.AccountLinker)
 	if !ok {
 		return f
 	}
@@ -188,7 +188,7 @@ func (e *examination) releaseIdentity(f Finding, row catalog.Signup) Finding {
 		if over, err := e.over(ctx, now); err != nil || !over {
 			return cmp.Or(err, fmt.Errorf("sign-up %s is %s now: %w", row.ID, now.Status, catalog.ErrStateChanged))
 		}
-		return adopter.Release(ctx, *row.IdentityID, row.ID.String())
+		return adopter.UnlinkAccount(ctx, *row.IdentityID, row.ID.String())
 	})
 }
 

@@ -23,7 +23,7 @@ func TestTheWholeWayWithAuth0(t *testing.T) {
 	d, simulator := withSimulator(t, auth0test.Config{})
 	browser := browsertest.New(t)
 	page := browser.Get(d.url + "/register?school_name=Lincoln+High&login_hint=ada@lincoln.example&ui_locales=de")
-	page.MustServe(t)
+	page.CheckAccessible(t)
 	if page.Heading() != "Registrieren" || page.Value("email") != "ada@lincoln.example" {
 		t.Fatalf("came to %s: %s", page.URL, page.Text())
 	}

@@ -22,17 +22,17 @@ func TakesPassword(p Provider) bool {
 	return !ok || !without.Passwordless()
 }
 
-// Forgetful is an optional trait of a [Provider]: it keeps no [Metadata] for us, so the metadata of the users that it
+// MetadataUnsupported is an optional trait of a [Provider]: it keeps no [Metadata] for us, so the metadata of the users that it
 // returns is empty. Who made a login is told there by its id alone ([User.OurID]), which each sign-up chooses anew.
-type Forgetful interface {
-	// Forgetful tells whether that is so as the provider is set up.
-	Forgetful() bool
+type MetadataUnsupported interface {
+	// MetadataUnsupported tells whether that is so as the provider is set up.
+	MetadataUnsupported() bool
 }
 
-// KeepsMetadata tells whether the provider returns the metadata that a login was made with.
-func KeepsMetadata(p Provider) bool {
-	without, ok := p.(Forgetful)
-	return !ok || !without.Forgetful()
+// SupportsMetadata tells whether the provider returns the metadata that a login was made with.
+func SupportsMetadata(p Provider) bool {
+	without, ok := p.(MetadataUnsupported)
+	return !ok || !without.MetadataUnsupported()
 }
 
 // The roles that a person has at a school. A provider maps them to roles of its own, by configuration.
@@ -45,8 +45,8 @@ const (
 	RoleMember = "member"
 )
 
-// Enrolment is the place that a login is to have: a role at a school.
-type Enrolment struct {
+// Membership is the place that a login is to have: a role at a school.
+type Membership struct {
 	// UserID is the provider's id of the login ([User.ID]).
 	UserID string
 	// OurID is ours, if the login was made with one ([User.OurID]).
@@ -61,47 +61,47 @@ type Enrolment struct {
 	Role string
 }
 
-// Place is what an enrolment came to.
-type Place struct {
+// Assignment is what an enrolment came to.
+type Assignment struct {
 	// OrganizationID is the provider's id of the school's organization; empty where it has none.
 	OrganizationID string
 }
 
-// Enroller is an optional ability of a [Provider]: to give a login its place in a school.
+// MembershipManager is an optional ability of a [Provider]: to give a login its place in a school.
 //
 // Errors are those of Lookup: [ErrNotFound] when the login is gone, *[Misconfigured] when what an operator must have made
 // (a role, an application) is not there, and otherwise one for which [Temporary] or [OutcomeUnknown] is true.
-type Enroller interface {
-	// Enrols tells whether there is anything to do as the provider is set up.
-	Enrols() bool
+type MembershipManager interface {
+	// ManagesMemberships tells whether there is anything to do as the provider is set up.
+	ManagesMemberships() bool
 	// Prepare looks up what Enrol needs and has not made itself, so that what is missing is known before anything is
 	// written. It is cheap after the first time.
 	Prepare(ctx context.Context) error
-	// Enrol makes sure of the whole place: the organization, its connection, the membership, the role. It does what is
+	// Assign makes sure of the whole place: the organization, its connection, the membership, the role. It does what is
 	// missing, may be called any number of times, and may be repeated after an unknown outcome: it looks before it makes.
-	Enrol(ctx context.Context, enrolment Enrolment) (Place, error)
-	// Withdraw takes the place away again: the membership and the role, and the organization where it was made for this
+	Assign(ctx context.Context, enrolment Membership) (Assignment, error)
+	// Unassign takes the place away again: the membership and the role, and the organization where it was made for this
 	// tenant and nobody else is in it. What is gone already is a success.
-	Withdraw(ctx context.Context, enrolment Enrolment) error
+	Unassign(ctx context.Context, enrolment Membership) error
 }
 
-// EnrollerOf finds the ability where there is anything to do.
-func EnrollerOf(p Provider) (Enroller, bool) {
-	enroller, ok := p.(Enroller)
-	return enroller, ok && enroller.Enrols()
+// MembershipManagerOf finds the ability where there is anything to do.
+func MembershipManagerOf(p Provider) (MembershipManager, bool) {
+	enroller, ok := p.(MembershipManager)
+	return enroller, ok && enroller.ManagesMemberships()
 }
 
-// Adopter is an optional ability of a [Provider]: to take on a login that was not made by [Provider.Create], such as one
+// AccountLinker is an optional ability of a [Provider]: to take on a login that was not made by [Provider.Create], such as one
 // that its owner made on the provider's own page. Logins are named by the provider's id.
-type Adopter interface {
+type AccountLinker interface {
 	// Find reads a login. It fails with [ErrNotFound] when there is none.
 	Find(ctx context.Context, id string) (User, error)
-	// Adopt writes our metadata on a login, and leaves what others wrote, and what is empty in ours: only Release takes
+	// LinkAccount writes our metadata on a login, and leaves what others wrote, and what is empty in ours: only Release takes
 	// anything away. It may be repeated. It fails with [ErrNotFound] when there is no such login.
-	Adopt(ctx context.Context, id string, metadata Metadata) (User, error)
-	// Release takes our metadata off a login again if it still carries this sign-up's id; one that does not, or is gone,
+	LinkAccount(ctx context.Context, id string, metadata Metadata) (User, error)
+	// UnlinkAccount takes our metadata off a login again if it still carries this sign-up's id; one that does not, or is gone,
 	// is a success.
-	Release(ctx context.Context, id, signupID string) error
+	UnlinkAccount(ctx context.Context, id, signupID string) error
 }
 
 // Verifier is an optional ability of a [Provider]: to be told that an e-mail address belongs to the login's owner.
@@ -132,11 +132,11 @@ type SessionOpener interface {
 	OpenSession(ctx context.Context, email string, password secret.String, client string) (Session, error)
 }
 
-// Ticketer is an optional ability of a [Provider]: to make a link with which a person chooses a password.
-type Ticketer interface {
-	// PasswordTicket returns a link that works once, until ttl has passed; afterwards the person goes on to returnTo. The
+// PasswordResetLinker is an optional ability of a [Provider]: to make a link with which a person chooses a password.
+type PasswordResetLinker interface {
+	// PasswordResetLink returns a link that works once, until ttl has passed; afterwards the person goes on to returnTo. The
 	// link is a secret. It fails with [ErrNotFound] when there is no such login. The id is the provider's.
-	PasswordTicket(ctx context.Context, id, returnTo string, ttl time.Duration) (secret.String, error)
+	PasswordResetLink(ctx context.Context, id, returnTo string, ttl time.Duration) (secret.String, error)
 }
 
 // Organization is one that an enrolment made for a school.
@@ -147,17 +147,17 @@ type Organization struct {
 	TenantID, SignupID string
 }
 
-// OrganizationLister is an optional ability of an [Enroller] that makes organizations: to tell all that it made, for an
+// OrganizationLister is an optional ability of a [MembershipManager] that makes organizations: to tell all that it made, for an
 // auditor who looks for those without a tenant, or without anybody in them.
 type OrganizationLister interface {
-	// Organizes tells whether organizations are made as the provider is set up.
-	Organizes() bool
+	// ManagesOrganizations tells whether organizations are made as the provider is set up.
+	ManagesOrganizations() bool
 	// ListOrganizations calls each for every organization that carries a tenant's id, once, in no promised order; there
 	// are none where none are made. All else is as [Lister.List] has it.
 	ListOrganizations(ctx context.Context, each func(Organization) error) error
-	// Deserted tells whether nobody is in an organization, or it is gone. Whoever came in the last seconds may be
+	// OrganizationEmpty tells whether nobody is in an organization, or it is gone. Whoever came in the last seconds may be
 	// overlooked.
-	Deserted(ctx context.Context, id string) (bool, error)
-	// RemoveDeserted removes an organization if it still is the listed tenant's and deserted, and tells whether it is gone.
-	RemoveDeserted(ctx context.Context, organization Organization) (bool, error)
+	OrganizationEmpty(ctx context.Context, id string) (bool, error)
+	// RemoveEmptyOrganization removes an organization if it still is the listed tenant's and deserted, and tells whether it is gone.
+	RemoveEmptyOrganization(ctx context.Context, organization Organization) (bool, error)
 }

@@ -2,7 +2,7 @@
 //
 // [Provider] is the extension point: the packages auth0, scim and beyondidentity implement it, and identitytest holds the
 // cases that every implementation must pass, lost answers included. What a provider may be able to do besides is in small
-// interfaces of their own: [Lister], [Enroller], [Adopter], [Verifier], [PasswordSetter], [SessionOpener], [Ticketer],
+// interfaces of their own: [Lister], [MembershipManager], [AccountLinker], [Verifier], [PasswordSetter], [SessionOpener], [PasswordResetLinker],
 // [OrganizationLister].
 package identity
 

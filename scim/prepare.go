@@ -14,7 +14,7 @@ import (
 // errMissing says that an application or a role was never made, or has another name.
 var errMissing = errors.New("not found by its name")
 
-// Prepare looks up the application and the roles, once. It implements [identity.Enroller].
+// Prepare looks up the application and the roles, once. It implements [identity.MembershipManager].
 func (c *Client) Prepare(ctx context.Context) error {
 	if _, err := c.prepared(ctx); err != nil {
 		return fmt.Errorf("look up roles: %w", err)
@@ -27,7 +27,7 @@ func (c *Client) prepared(ctx context.Context) (map[string]string, error) {
 	c.mu.Lock()
 	roles := c.roles
 	c.mu.Unlock()
-	if roles != nil || !c.Enrols() {
+	if roles != nil || !c.ManagesMemberships() {
 		return roles, nil
 	}
 	application, err := c.application(ctx)

@@ -11,15 +11,15 @@ import (
 	"homeroom/internal/remote"
 )
 
-// Enrols implements [identity.Enroller].
-func (c *Client) Enrols() bool { return c.cfg.AdminRole != "" || c.cfg.MemberRole != "" }
+// ManagesMemberships implements [identity.MembershipManager].
+func (c *Client) ManagesMemberships() bool { return c.cfg.AdminRole != "" || c.cfg.MemberRole != "" }
 
-// Enrol gives a login its role. Those that ask for the same at once are answered with one piece of work, for they would not
-// see one another when they look. It implements [identity.Enroller].
-func (c *Client) Enrol(ctx context.Context, e identity.Enrolment) (identity.Place, error) {
+// Assign gives a login its role. Those that ask for the same at once are answered with one piece of work, for they would not
+// see one another when they look. It implements [identity.MembershipManager].
+func (c *Client) Assign(ctx context.Context, e identity.Membership) (identity.Assignment, error) {
 	name := c.role(e.Role)
 	if name == "" {
-		return identity.Place{}, nil
+		return identity.Assignment{}, nil
 	}
 	_, err, _ := c.enrolments.Do(name+" "+e.UserID, func() (any, error) {
 		err := c.enrol(ctx, e.UserID, name)
@@ -33,13 +33,13 @@ func (c *Client) Enrol(ctx context.Context, e identity.Enrolment) (identity.Plac
 		return nil, err
 	})
 	if err != nil {
-		return identity.Place{}, fmt.Errorf("give the role %s: %w", name, err)
+		return identity.Assignment{}, fmt.Errorf("give the role %s: %w", name, err)
 	}
-	return identity.Place{}, nil
+	return identity.Assignment{}, nil
 }
 
-// Withdraw takes the role away again. It implements [identity.Enroller].
-func (c *Client) Withdraw(ctx context.Context, e identity.Enrolment) error {
+// Unassign takes the role away again. It implements [identity.MembershipManager].
+func (c *Client) Unassign(ctx context.Context, e identity.Membership) error {
 	name := c.role(e.Role)
 	if name == "" {
 		return nil

@@ -12,13 +12,13 @@ import (
 )
 
 // owner is a new user's place.
-func owner(t *testing.T, client *scim.Client) identity.Enrolment {
+func owner(t *testing.T, client *scim.Client) identity.Membership {
 	t.Helper()
 	made, err := client.Create(t.Context(), newUser())
 	if err != nil {
 		t.Fatal(err)
 	}
-	return identity.Enrolment{UserID: made.ID, OurID: made.OurID, Role: identity.RoleOwner}
+	return identity.Membership{UserID: made.ID, OurID: made.OurID, Role: identity.RoleOwner}
 }
 
 func TestPrepareLooksOnce(t *testing.T) {
@@ -87,7 +87,7 @@ func TestEnrolLooksBeforeItWrites(t *testing.T) {
 	server, client := setup(t, scimtest.Config{})
 	place := owner(t, client)
 	for range 3 {
-		if _, err := client.Enrol(t.Context(), place); err != nil {
+		if _, err := client.Assign(t.Context(), place); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -95,7 +95,7 @@ func TestEnrolLooksBeforeItWrites(t *testing.T) {
 		t.Errorf("%d writes, want one", n)
 	}
 	for range 3 {
-		if err := client.Withdraw(t.Context(), place); err != nil {
+		if err := client.Unassign(t.Context(), place); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -116,7 +116,7 @@ func TestALostAnswerOfEnrolIsSettledByLooking(t *testing.T) {
 				t.Fatal(err)
 			}
 			server.Inject(flaky.Fault{Method: http.MethodPatch, Kind: kind})
-			if _, err := client.Enrol(t.Context(), place); err != nil {
+			if _, err := client.Assign(t.Context(), place); err != nil {
 				t.Error(err)
 			}
 			if n := server.CountCalls(http.MethodPatch, ""); n != writes || len(server.Members(adminRole)) != 1 {
@@ -127,7 +127,7 @@ func TestALostAnswerOfEnrolIsSettledByLooking(t *testing.T) {
 	server, client := setup(t, scimtest.Config{})
 	place := owner(t, client)
 	server.Inject(flaky.Fault{Method: http.MethodPatch, Kind: flaky.StatusBefore, Status: http.StatusConflict, Times: -1})
-	if _, err := client.Enrol(t.Context(), place); !identity.OutcomeUnknown(err) {
+	if _, err := client.Assign(t.Context(), place); !identity.OutcomeUnknown(err) {
 		t.Errorf("a role that others change: %v, want an unknown outcome", err)
 	}
 }
@@ -138,8 +138,8 @@ func TestMembersHaveNoRoleUnlessOneIsNamed(t *testing.T) {
 	place := owner(t, client)
 	place.Role = identity.RoleMember
 	for _, do := range []func() error{
-		func() error { _, err := client.Enrol(t.Context(), place); return err },
-		func() error { return client.Withdraw(t.Context(), place) },
+		func() error { _, err := client.Assign(t.Context(), place); return err },
+		func() error { return client.Unassign(t.Context(), place) },
 	} {
 		if err := do(); err != nil {
 			t.Error(err)
@@ -150,14 +150,14 @@ func TestMembersHaveNoRoleUnlessOneIsNamed(t *testing.T) {
 	}
 	cfg := configOf(server)
 	cfg.MemberRole = "Pupil"
-	if _, err := newClient(t, cfg).Enrol(t.Context(), place); err != nil {
+	if _, err := newClient(t, cfg).Assign(t.Context(), place); err != nil {
 		t.Fatal(err)
 	}
 	if len(server.Members("Pupil")) != 1 || len(server.Members(adminRole)) != 0 {
 		t.Errorf("pupils are %v, admins %v", server.Members("Pupil"), server.Members(adminRole))
 	}
 	cfg.AdminRole, cfg.MemberRole, cfg.Application = "", "", ""
-	if newClient(t, cfg).Enrols() {
+	if newClient(t, cfg).ManagesMemberships() {
 		t.Error("a client without roles says that it enrols")
 	}
 }
@@ -170,13 +170,13 @@ func TestARoleThatWasMadeAnewIsFound(t *testing.T) {
 		t.Fatal(err)
 	}
 	server.RemoveRoles(adminRole)
-	_, err := client.Enrol(t.Context(), place)
+	_, err := client.Assign(t.Context(), place)
 	misconfigured(t, err, "SCIM_ADMIN_ROLE")
-	if err := client.Withdraw(t.Context(), place); err != nil {
+	if err := client.Unassign(t.Context(), place); err != nil {
 		t.Errorf("withdraw from a role that is gone: %v", err)
 	}
 	server.AddRole(adminRole, "")
-	if _, err := client.Enrol(t.Context(), place); err != nil || len(server.Members(adminRole)) != 1 {
+	if _, err := client.Assign(t.Context(), place); err != nil || len(server.Members(adminRole)) != 1 {
 		t.Errorf("%v, and the role has %v", err, server.Members(adminRole))
 	}
 }
@@ -190,7 +190,7 @@ func TestAPauseHoldsTheNextCallBack(t *testing.T) {
 	}
 	server.Inject(flaky.Fault{Method: http.MethodPatch, Kind: flaky.RateLimited, RetryAfter: 40 * time.Second})
 	for range 2 {
-		_, err := client.Enrol(t.Context(), place)
+		_, err := client.Assign(t.Context(), place)
 		if wait := identity.RetryAfter(err); !identity.Temporary(err) || wait < 30*time.Second || wait > 40*time.Second {
 			t.Errorf("error is %v, to come back after %s; want some 40 s", err, wait)
 		}

@@ -1,10 +1,10 @@
 // Package scim creates and finds users at a SCIM 2.0 server (RFC 7643, RFC 7644), Asgardeo first of all.
 //
-// [Client] implements [identity.Provider], [identity.Enroller] and [identity.Adopter]. What is special here:
+// [Client] implements [identity.Provider], [identity.MembershipManager] and [identity.AccountLinker]. What is special here:
 //
 //   - The server chooses its own ids. Ours is the user's externalId, and is searched for when the outcome of a create is
 //     unknown. A create is never repeated blindly.
-//   - SCIM has no place for metadata, so none is kept: the client is [identity.Forgetful].
+//   - SCIM has no place for metadata, so none is kept: the client is [identity.MetadataUnsupported].
 //   - Roles are those of Asgardeo (/scim2/v2/Roles), of an application or of the whole organization. At a server that
 //     has none, a group can stand for a role.
 //   - What a filter finds is compared with what was asked for. Servers read filters in ways of their own.
@@ -31,10 +31,10 @@ import (
 )
 
 var (
-	_ identity.Provider  = (*Client)(nil)
-	_ identity.Enroller  = (*Client)(nil)
-	_ identity.Adopter   = (*Client)(nil)
-	_ identity.Forgetful = (*Client)(nil)
+	_ identity.Provider            = (*Client)(nil)
+	_ identity.MembershipManager   = (*Client)(nil)
+	_ identity.AccountLinker       = (*Client)(nil)
+	_ identity.MetadataUnsupported = (*Client)(nil)
 
 	_ identity.PasswordSetter = (*Client)(nil)
 )
@@ -104,15 +104,15 @@ func New(cfg Config) (*Client, error) {
 	if strings.HasSuffix(cfg.RolesPath, "/Groups") {
 		c.members, c.holds = "members", "groups"
 	}
-	token := remote.Fixed(cfg.Token)
+	token := remote.StaticToken(cfg.Token)
 	if cfg.Token == "" {
-		token = remote.Grant(remote.Credentials{
-			URL: cfg.TokenURL, ClientID: cfg.ClientID, ClientSecret: cfg.ClientSecret, Scope: cfg.Scope, Refused: refusedHint,
+		token = remote.ClientCredentialsGrant(remote.Credentials{
+			URL: cfg.TokenURL, ClientID: cfg.ClientID, ClientSecret: cfg.ClientSecret, Scope: cfg.Scope, RefusalHint: refusedHint,
 		})
 	}
 	var err error
 	c.remote, err = remote.New(remote.Config{
-		Name: "scim", BaseURL: cfg.BaseURL, Token: token, Hidden: []secret.String{cfg.ClientSecret, cfg.Token},
+		Name: "scim", BaseURL: cfg.BaseURL, Token: token, Secrets: []secret.String{cfg.ClientSecret, cfg.Token},
 		Timeout: cfg.Timeout, MaxWait: cfg.MaxWait, Now: cfg.Now, Logger: cfg.Logger, Transport: cfg.Transport,
 	})
 	if err != nil {
@@ -125,8 +125,8 @@ func New(cfg Config) (*Client, error) {
 // unreachable or refuses our credentials; the client may be used all the same.
 func (c *Client) Warm(ctx context.Context) error { return c.remote.Warm(ctx) }
 
-// Forgetful implements [identity.Forgetful]: SCIM has no place for metadata.
-func (*Client) Forgetful() bool { return true }
+// MetadataUnsupported implements [identity.MetadataUnsupported]: SCIM has no place for metadata.
+func (*Client) MetadataUnsupported() bool { return true }
 
 func (c Config) withDefaults() Config {
 	c.BaseURL = strings.TrimRight(c.BaseURL, "/")

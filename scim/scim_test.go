@@ -77,12 +77,12 @@ func fixture(t *testing.T, quirks scimtest.Quirks) identitytest.Fixture {
 		Creates:      func() int { return server.CountCalls(http.MethodPost, usersAt) },
 		Password:     password,
 		WeakPassword: "weak-canary",
-		Opens: func(email string, password secret.String) bool {
+		AcceptsPassword: func(email string, password secret.String) bool {
 			return slices.ContainsFunc(server.Users(), func(u scimtest.User) bool { return u.Email == email && u.Password == password.Reveal() })
 		},
-		OwnIDs:   true,
-		LooseIDs: true,
-		Enrol: &identitytest.EnrolFixture{
+		ProviderChoosesIDs: true,
+		AllowsDuplicateIDs: true,
+		Memberships: &identitytest.MembershipFixture{
 			Roles: []string{identity.RoleOwner, identity.RoleAdmin},
 			Inject: func(kind identitytest.Fault, skip int) {
 				fault := kind.Flaky()
@@ -93,9 +93,9 @@ func fixture(t *testing.T, quirks scimtest.Quirks) identitytest.Fixture {
 				server.ClearFaults()
 				now.advance(time.Minute)
 			},
-			Writes:  func() int { return server.CountCalls(http.MethodPatch, rolesAt) },
-			Holders: func(string, string) []string { return server.Members(adminRole) },
-			Broken: func() identity.Provider {
+			Writes:          func() int { return server.CountCalls(http.MethodPatch, rolesAt) },
+			MembersWithRole: func(string, string) []string { return server.Members(adminRole) },
+			WithMissingRole: func() identity.Provider {
 				cfg := cfg
 				cfg.AdminRole = "Nobody"
 				return newClient(t, cfg)

@@ -57,12 +57,12 @@ func scimmyFixture(t *testing.T, address *url.URL) identitytest.Fixture {
 			fault.Method, fault.Path = http.MethodPost, users
 			server.Inject(fault)
 		},
-		Creates:      func() int { return server.CountCalls(http.MethodPost, users) },
-		Password:     password,
-		WeakPassword: "weakcanary",
-		OwnIDs:       true,
-		LooseIDs:     true,
-		Enrol: &identitytest.EnrolFixture{
+		Creates:            func() int { return server.CountCalls(http.MethodPost, users) },
+		Password:           password,
+		WeakPassword:       "weakcanary",
+		ProviderChoosesIDs: true,
+		AllowsDuplicateIDs: true,
+		Memberships: &identitytest.MembershipFixture{
 			Roles: []string{identity.RoleOwner},
 			Inject: func(kind identitytest.Fault, skip int) {
 				fault := kind.Flaky()
@@ -73,9 +73,9 @@ func scimmyFixture(t *testing.T, address *url.URL) identitytest.Fixture {
 				server.ClearFaults()
 				now.advance(time.Minute)
 			},
-			Writes:  func() int { return server.CountCalls(http.MethodPatch, groups) },
-			Holders: func(string, string) []string { return heads(t, address) },
-			Broken: func() identity.Provider {
+			Writes:          func() int { return server.CountCalls(http.MethodPatch, groups) },
+			MembersWithRole: func(string, string) []string { return heads(t, address) },
+			WithMissingRole: func() identity.Provider {
 				cfg := cfg
 				cfg.AdminRole = "Nobody"
 				return newClient(t, cfg)

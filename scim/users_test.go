@@ -137,11 +137,11 @@ func TestUsersAreReadAsTheyAre(t *testing.T) {
 	if err != nil || ours.OurID != id || ours.Email != "ada@lincoln.example" || !ours.EmailVerified || !ours.CreatedAt.Equal(made) {
 		t.Errorf("ours is %+v, %v", ours, err)
 	}
-	theirs, err := client.Adopt(t.Context(), strange, identity.Metadata{SignupID: "s"})
+	theirs, err := client.LinkAccount(t.Context(), strange, identity.Metadata{SignupID: "s"})
 	if err != nil || theirs.OurID != uuid.Nil || theirs.EmailVerified || theirs.Metadata != (identity.Metadata{}) {
 		t.Errorf("theirs is %+v, %v", theirs, err)
 	}
-	if err := client.Release(t.Context(), strange, "s"); err != nil {
+	if err := client.UnlinkAccount(t.Context(), strange, "s"); err != nil {
 		t.Error(err)
 	}
 	for _, u := range server.Users() {
@@ -151,7 +151,7 @@ func TestUsersAreReadAsTheyAre(t *testing.T) {
 	}
 	for _, find := range []func() (identity.User, error){
 		func() (identity.User, error) { return client.Find(t.Context(), "nobody") },
-		func() (identity.User, error) { return client.Adopt(t.Context(), "no/bo?dy", identity.Metadata{}) },
+		func() (identity.User, error) { return client.LinkAccount(t.Context(), "no/bo?dy", identity.Metadata{}) },
 	} {
 		if _, err := find(); !errors.Is(err, identity.ErrNotFound) {
 			t.Errorf("error is %v, want that there is none", err)

@@ -110,7 +110,7 @@ func (s *Service) removeLeftover(ctx context.Context, email string, signup catal
 
 // signupOf finds the sign-up that made a login, by what the provider says of it.
 func (s *Service) signupOf(ctx context.Context, user identity.User) (catalog.Signup, error) {
-	if !identity.KeepsMetadata(s.cfg.Identity) {
+	if !identity.SupportsMetadata(s.cfg.Identity) {
 		return s.cfg.Catalog.SignupByUser(ctx, user.OurID)
 	}
 	id, err := uuid.Parse(user.Metadata.SignupID)
@@ -122,7 +122,7 @@ func (s *Service) signupOf(ctx context.Context, user identity.User) (catalog.Sig
 
 // prepare has the provider look up what it needs for the login's place, before anything is made.
 func (s *Service) prepare(ctx context.Context) error {
-	enroller, ok := identity.EnrollerOf(s.cfg.Identity)
+	enroller, ok := identity.MembershipManagerOf(s.cfg.Identity)
 	if !ok {
 		return nil
 	}
@@ -157,7 +157,7 @@ func (s *Service) lookupOwn(ctx context.Context, signup catalog.Signup) (identit
 	if err != nil {
 		return identity.User{}, err
 	}
-	if identity.KeepsMetadata(s.cfg.Identity) && found.Metadata.SignupID != signup.ID.String() {
+	if identity.SupportsMetadata(s.cfg.Identity) && found.Metadata.SignupID != signup.ID.String() {
 		return identity.User{}, errNotOurs
 	}
 	return found, nil
@@ -167,7 +167,7 @@ func (s *Service) find(ctx context.Context, signup catalog.Signup) (identity.Use
 	if signup.IdentityID == nil {
 		return s.cfg.Identity.Lookup(ctx, signup.UserID)
 	}
-	adopter, ok := s.cfg.Identity.(identity.Adopter)
+	adopter, ok := s.cfg.Identity.(identity.AccountLinker)
 	if !ok {
 		return identity.User{}, ErrCannotAdopt
 	}

@@ -42,11 +42,11 @@ type providerSim struct {
 }
 
 var (
-	_ identity.Provider  = providerSim{}
-	_ identity.Forgetful = providerSim{}
-	_ identity.Enroller  = providerSim{}
-	_ identity.Adopter   = providerSim{}
-	_ identity.Verifier  = providerSim{}
+	_ identity.Provider            = providerSim{}
+	_ identity.MetadataUnsupported = providerSim{}
+	_ identity.MembershipManager   = providerSim{}
+	_ identity.AccountLinker       = providerSim{}
+	_ identity.Verifier            = providerSim{}
 
 	_ identity.PasswordSetter = providerSim{}
 )
@@ -72,7 +72,7 @@ func (p providerSim) call(what string, about uuid.UUID, detail string) *call {
 // user is what the provider tells of a login.
 func (p providerSim) user(l login) identity.User {
 	user := identity.User{ID: l.id, OurID: l.our, Email: l.email, EmailVerified: l.verified}
-	if !p.Forgetful() {
+	if !p.MetadataUnsupported() {
 		user.Metadata = l.meta
 	}
 	return user
@@ -156,5 +156,5 @@ func (p providerSim) Delete(ctx context.Context, id uuid.UUID) error {
 	return err
 }
 
-// Forgetful implements identity.Forgetful.
-func (p providerSim) Forgetful() bool { return p.w.shape.forgetful }
+// MetadataUnsupported implements identity.MetadataUnsupported.
+func (p providerSim) MetadataUnsupported() bool { return p.w.shape.forgetful }

@@ -30,7 +30,7 @@ func (w *world) organization(tenant uuid.UUID) *organization {
 	return nil
 }
 
-// Find implements identity.Adopter.
+// Find implements identity.AccountLinker.
 func (p providerSim) Find(ctx context.Context, id string) (identity.User, error) {
 	about, detail := nameOf(id)
 	return ask(ctx, p.w, p.call("find", about, detail), func() (identity.User, error) { return p.found(id) })
@@ -44,9 +44,9 @@ func nameOf(id string) (our uuid.UUID, detail string) {
 	return uuid.Nil, id
 }
 
-// Adopt implements identity.Adopter. What a sign-up writes late, from before it had a tenant, does not take the tenant away
+// LinkAccount implements identity.AccountLinker. What a sign-up writes late, from before it had a tenant, does not take the tenant away
 // that it has written since.
-func (p providerSim) Adopt(ctx context.Context, id string, metadata identity.Metadata) (identity.User, error) {
+func (p providerSim) LinkAccount(ctx context.Context, id string, metadata identity.Metadata) (identity.User, error) {
 	return p.patch(ctx, "adopt", id, func(l *login) {
 		if l.meta.SignupID != metadata.SignupID || metadata.TenantID != "" {
 			l.tell(metadata)
@@ -54,8 +54,8 @@ func (p providerSim) Adopt(ctx context.Context, id string, metadata identity.Met
 	})
 }
 
-// Release implements identity.Adopter. Like the real one it looks first, because nobody can ask for both at once.
-func (p providerSim) Release(ctx context.Context, id, signupID string) error {
+// UnlinkAccount implements identity.AccountLinker. Like the real one it looks first, because nobody can ask for both at once.
+func (p providerSim) UnlinkAccount(ctx context.Context, id, signupID string) error {
 	found, err := p.Find(ctx, id)
 	if err == nil && found.Metadata.SignupID == signupID {
 		_, err = p.patch(ctx, "release", id, func(l *login) { l.tell(identity.Metadata{}) })
@@ -94,17 +94,17 @@ func (p providerSim) patch(ctx context.Context, what, id string, f func(l *login
 	})
 }
 
-// Enrols implements identity.Enroller.
-func (p providerSim) Enrols() bool { return p.w.shape.enrols }
+// ManagesMemberships implements identity.MembershipManager.
+func (p providerSim) ManagesMemberships() bool { return p.w.shape.enrols }
 
-// Prepare implements identity.Enroller.
+// Prepare implements identity.MembershipManager.
 func (p providerSim) Prepare(ctx context.Context) error {
 	_, err := ask(ctx, p.w, p.call("prepare", uuid.Nil, ""), func() (struct{}, error) { return struct{}{}, nil })
 	return err
 }
 
-// Enrol implements identity.Enroller in the two steps of the real ones that matter.
-func (p providerSim) Enrol(ctx context.Context, e identity.Enrolment) (identity.Place, error) {
+// Assign implements identity.MembershipManager in the two steps of the real ones that matter.
+func (p providerSim) Assign(ctx context.Context, e identity.Membership) (identity.Assignment, error) {
 	_, err := ask(ctx, p.w, p.call("make organization", e.TenantID, ""), func() (struct{}, error) {
 		switch {
 		case p.w.login(e.UserID) == nil:
@@ -115,24 +115,24 @@ func (p providerSim) Enrol(ctx context.Context, e identity.Enrolment) (identity.
 		return struct{}{}, nil
 	})
 	if err != nil {
-		return identity.Place{}, err
+		return identity.Assignment{}, err
 	}
-	return ask(ctx, p.w, p.call("enrol", e.TenantID, ""), func() (identity.Place, error) {
+	return ask(ctx, p.w, p.call("enrol", e.TenantID, ""), func() (identity.Assignment, error) {
 		o := p.w.organization(e.TenantID)
 		switch {
 		case o == nil:
-			return identity.Place{}, &identity.Unavailable{Err: errors.New("the organization was removed meanwhile")}
+			return identity.Assignment{}, &identity.Unavailable{Err: errors.New("the organization was removed meanwhile")}
 		case p.w.login(e.UserID) == nil:
-			return identity.Place{}, identity.ErrNotFound
+			return identity.Assignment{}, identity.ErrNotFound
 		}
 		o.members[e.UserID] = true
 		p.w.seen["enrol"]++
-		return identity.Place{OrganizationID: "org of " + e.TenantID.String()}, nil
+		return identity.Assignment{OrganizationID: "org of " + e.TenantID.String()}, nil
 	})
 }
 
-// Withdraw implements identity.Enroller.
-func (p providerSim) Withdraw(ctx context.Context, e identity.Enrolment) error {
+// Unassign implements identity.MembershipManager.
+func (p providerSim) Unassign(ctx context.Context, e identity.Membership) error {
 	_, err := ask(ctx, p.w, p.call("withdraw", e.TenantID, ""), func() (struct{}, error) {
 		p.w.organizations = slices.DeleteFunc(p.w.organizations, func(o *organization) bool {
 			if o.tenant == e.TenantID {

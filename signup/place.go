@@ -24,32 +24,32 @@ func (j *job) metadata() identity.Metadata {
 
 // needsPlace tells whether the login must still be told its school, or be given its role there.
 func (s *Service) needsPlace(j *job, login identity.User) bool {
-	_, enrols := identity.EnrollerOf(s.cfg.Identity)
+	_, enrols := identity.MembershipManagerOf(s.cfg.Identity)
 	return enrols || s.needsMetadata(j, login)
 }
 
 func (s *Service) needsMetadata(j *job, login identity.User) bool {
-	return identity.KeepsMetadata(s.cfg.Identity) && login.Metadata != j.metadata()
+	return identity.SupportsMetadata(s.cfg.Identity) && login.Metadata != j.metadata()
 }
 
 // ensurePlace tells the provider which school the login belongs to, and gives it its role there. All of it may be done
 // twice.
-func (s *Service) ensurePlace(ctx context.Context, j *job, login identity.User) (identity.Place, error) {
+func (s *Service) ensurePlace(ctx context.Context, j *job, login identity.User) (identity.Assignment, error) {
 	if s.needsMetadata(j, login) {
-		adopter, ok := s.cfg.Identity.(identity.Adopter)
+		adopter, ok := s.cfg.Identity.(identity.AccountLinker)
 		if !ok {
-			return identity.Place{}, ErrCannotAdopt
+			return identity.Assignment{}, ErrCannotAdopt
 		}
-		if _, err := adopter.Adopt(ctx, login.ID, j.metadata()); err != nil {
-			return identity.Place{}, err
+		if _, err := adopter.LinkAccount(ctx, login.ID, j.metadata()); err != nil {
+			return identity.Assignment{}, err
 		}
 		killpoint.Here("signup.login_told")
 	}
-	enroller, ok := identity.EnrollerOf(s.cfg.Identity)
+	enroller, ok := identity.MembershipManagerOf(s.cfg.Identity)
 	if !ok {
-		return identity.Place{}, nil
+		return identity.Assignment{}, nil
 	}
-	place, err := enroller.Enrol(ctx, j.enrolment(login))
+	place, err := enroller.Assign(ctx, j.enrolment(login))
 	if err == nil {
 		killpoint.Here("signup.enrolled")
 	}
@@ -57,8 +57,8 @@ func (s *Service) ensurePlace(ctx context.Context, j *job, login identity.User) 
 }
 
 // enrolment is the place that a sign-up's login is to have.
-func (j *job) enrolment(login identity.User) identity.Enrolment {
-	return identity.Enrolment{
+func (j *job) enrolment(login identity.User) identity.Membership {
+	return identity.Membership{
 		UserID: login.ID, OurID: login.OurID, TenantID: j.tenant.ID, SignupID: j.signup.ID,
 		SchoolName: j.tenant.Name, Slug: j.tenant.Slug, Role: j.role,
 	}
@@ -68,11 +68,11 @@ func (j *job) enrolment(login identity.User) identity.Enrolment {
 // without its owner. A sign-up of which it fails is not left to an operator yet:
 // nobody would come back to it.
 func (s *Service) withdraw(ctx context.Context, j *job, login identity.User) error {
-	enroller, ok := identity.EnrollerOf(s.cfg.Identity)
+	enroller, ok := identity.MembershipManagerOf(s.cfg.Identity)
 	if !ok || j.signup.Kind != catalog.School {
 		return nil
 	}
-	if err := enroller.Withdraw(ctx, j.enrolment(login)); err != nil {
+	if err := enroller.Unassign(ctx, j.enrolment(login)); err != nil {
 		return fmt.Errorf("take back the place of a login that is gone: %w", err)
 	}
 	killpoint.Here("signup.withdrawn")
@@ -82,12 +82,12 @@ func (s *Service) withdraw(ctx context.Context, j *job, login identity.User) err
 // adoptIdentity takes on the login that the person has shown to be theirs. It may be done twice, and needs nothing that
 // only the request had.
 func (s *Service) adoptIdentity(ctx context.Context, j *job) (identity.User, error) {
-	adopter, ok := s.cfg.Identity.(identity.Adopter)
+	adopter, ok := s.cfg.Identity.(identity.AccountLinker)
 	if !ok {
 		return identity.User{}, ErrCannotAdopt
 	}
 	killpoint.Here("signup.adoption_wanted")
-	login, err := adopter.Adopt(ctx, *j.signup.IdentityID, j.metadata())
+	login, err := adopter.LinkAccount(ctx, *j.signup.IdentityID, j.metadata())
 	if err != nil && !errors.Is(err, identity.ErrNotFound) {
 		return identity.User{}, unknown(fmt.Errorf("adopt the login of sign-up %s: %w", j.signup.ID, err))
 	}
@@ -100,11 +100,11 @@ func (s *Service) removeIdentity(ctx context.Context, row catalog.Signup) error 
 	if row.IdentityID == nil {
 		return s.cfg.Identity.Delete(ctx, row.UserID)
 	}
-	adopter, ok := s.cfg.Identity.(identity.Adopter)
+	adopter, ok := s.cfg.Identity.(identity.AccountLinker)
 	if !ok {
 		return ErrCannotAdopt
 	}
-	return adopter.Release(ctx, *row.IdentityID, row.ID.String())
+	return adopter.UnlinkAccount(ctx, *row.IdentityID, row.ID.String())
 }
 
 // EmailProven reports whether a user has shown that their e-mail is theirs: to us, or, by now, to the identity provider, which
@@ -115,7 +115,7 @@ func (s *Service) EmailProven(ctx context.Context, user catalog.User) (bool, err
 	}
 	login, err := s.cfg.Identity.Lookup(ctx, user.ID)
 	made := err == nil && login.ID == user.IdentityID
-	if adopter, ok := s.cfg.Identity.(identity.Adopter); ok && errors.Is(err, identity.ErrNotFound) {
+	if adopter, ok := s.cfg.Identity.(identity.AccountLinker); ok && errors.Is(err, identity.ErrNotFound) {
 		login, err = adopter.Find(ctx, user.IdentityID)
 	}
 	switch {
@@ -134,7 +134,7 @@ func (s *Service) EmailProven(ctx context.Context, user catalog.User) (bool, err
 // Login finds the login that an access token is of. It fails with [ErrNoPerson] when that is no person's, with
 // [ErrCannotAdopt], and with an *[Unavailable].
 func (s *Service) Login(ctx context.Context, id string) (identity.User, error) {
-	adopter, ok := s.cfg.Identity.(identity.Adopter)
+	adopter, ok := s.cfg.Identity.(identity.AccountLinker)
 	if !ok {
 		return identity.User{}, ErrCannotAdopt
 	}

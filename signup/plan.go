@@ -30,7 +30,7 @@ type plan struct {
 func (s *Service) plan(ctx context.Context, req Request) (plan, error) {
 	p := plan{kind: catalog.School, role: identity.RoleOwner, schoolName: req.SchoolName}
 	if req.Login != nil {
-		if _, adopts := s.cfg.Identity.(identity.Adopter); !adopts {
+		if _, adopts := s.cfg.Identity.(identity.AccountLinker); !adopts {
 			return plan{}, ErrCannotAdopt
 		}
 	}

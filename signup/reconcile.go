@@ -147,7 +147,7 @@ func (s *Service) resumeForward(ctx context.Context, j *job, login identity.User
 		killpoint.Here("reconcile.identity_recorded")
 		_, err = s.provision(ctx, j, login)
 	} else {
-		_, err = s.finish(ctx, j, login, identity.Place{}, catalog.Health{Version: j.tenant.SchemaVersion})
+		_, err = s.finish(ctx, j, login, identity.Assignment{}, catalog.Health{Version: j.tenant.SchemaVersion})
 		s.warn("finish a sign-up", j.signup, err)
 	}
 	s.wakeKeeper(j.tenant.Server)

@@ -80,7 +80,7 @@ func (s *Service) run(ctx context.Context, req Request, j *job, probe bool) (Out
 	if j.mustBuild() || s.needsPlace(j, login) {
 		return s.complete(ctx, j, login, req.Async)
 	}
-	result, err := s.finish(ctx, j, login, identity.Place{}, catalog.Health{Version: j.tenant.SchemaVersion})
+	result, err := s.finish(ctx, j, login, identity.Assignment{}, catalog.Health{Version: j.tenant.SchemaVersion})
 	if err != nil {
 		return Outcome{}, err
 	}
@@ -112,7 +112,7 @@ func problemJSON(code string) json.RawMessage {
 
 // finish is the last step. It tries for a while, since the identity exists already; a commit whose answer was lost shows
 // in the row.
-func (s *Service) finish(ctx context.Context, j *job, login identity.User, place identity.Place, health catalog.Health) (*Result, error) {
+func (s *Service) finish(ctx context.Context, j *job, login identity.User, place identity.Assignment, health catalog.Health) (*Result, error) {
 	j.log.begin(stepFinish, j.signup.LeaseEpoch)
 	j.log.end("")
 	login.EmailVerified = login.EmailVerified || j.verified
@@ -241,7 +241,7 @@ func (s *Service) beginRest(j *job, login identity.User) {
 }
 
 // ensureRest gives the login its place and makes the database, and keeps the lease alive for as long as that takes.
-func (s *Service) ensureRest(ctx context.Context, j *job, login identity.User) (place identity.Place, health catalog.Health, err error) {
+func (s *Service) ensureRest(ctx context.Context, j *job, login identity.User) (place identity.Assignment, health catalog.Health, err error) {
 	stop := s.keepLease(ctx, j.signup)
 	defer stop()
 	if s.needsPlace(j, login) {

@@ -134,14 +134,14 @@ func (c Config) validate() error {
 
 // validateAbilities checks that the identity provider can do what the configuration asks of it.
 func (c Config) validateAbilities() error {
-	_, adopts := c.Identity.(identity.Adopter)
+	_, adopts := c.Identity.(identity.AccountLinker)
 	_, sets := c.Identity.(identity.PasswordSetter)
 	switch {
 	case c.Conceal && !c.VerifyFirst:
 		return errors.New("whether an e-mail has an account can only be concealed when every sign-up waits for its e-mail to be confirmed")
 	case c.VerifyFirst && !c.Rules.NoPassword && !sets:
 		return errors.New("schools cannot wait for a confirmed e-mail: this identity provider cannot be told the password that is chosen then")
-	case (c.VerifyFirst || c.Mode == WithApproval) && identity.KeepsMetadata(c.Identity) && !adopts:
+	case (c.VerifyFirst || c.Mode == WithApproval) && identity.SupportsMetadata(c.Identity) && !adopts:
 		return errors.New("schools cannot wait: this identity provider cannot be told later which school a login belongs to")
 	}
 	return nil

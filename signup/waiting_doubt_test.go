@@ -138,15 +138,15 @@ type placing struct {
 	withdraw func() error
 }
 
-func (placing) Enrols() bool                  { return true }
+func (placing) ManagesMemberships() bool      { return true }
 func (placing) Prepare(context.Context) error { return nil }
 
-func (p placing) Enrol(context.Context, identity.Enrolment) (identity.Place, error) {
+func (p placing) Assign(context.Context, identity.Membership) (identity.Assignment, error) {
 	p.vanish()
-	return identity.Place{}, identity.ErrNotFound
+	return identity.Assignment{}, identity.ErrNotFound
 }
 
-func (p placing) Withdraw(context.Context, identity.Enrolment) error { return p.withdraw() }
+func (p placing) Unassign(context.Context, identity.Membership) error { return p.withdraw() }
 
 // TestNoOrganizationStaysOfALoginThatIsGone: the provider cannot be reached when the place of a login is to be taken back.
 func TestNoOrganizationStaysOfALoginThatIsGone(t *testing.T) {

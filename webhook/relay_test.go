@@ -133,7 +133,7 @@ func TestJobsDeliver(t *testing.T) {
 	for _, kind := range every {
 		check(t, b.catalog.Emit(t.Context(), catalog.OutboxEvent{Type: kind, TenantID: &school}))
 	}
-	relay.Nudge() // nothing else would wake it for an hour
+	relay.Wake() // nothing else would wake it for an hour
 	<-told
 	eventually(t, "all are delivered", func() bool {
 		return value[int](b, `select count(*) from webhook_deliveries where state = 'delivered'`) == 8

@@ -59,7 +59,7 @@ func (w *web) authorize(changes map[string]string) browsertest.Page {
 func (w *web) signUp(email string, changes map[string]string) string {
 	w.t.Helper()
 	page := w.authorize(merged(map[string]string{"screen_hint": "signup"}, changes))
-	page.MustServe(w.t)
+	page.CheckAccessible(w.t)
 	return w.code(w.browser.Submit(page, "Continue", map[string]string{"email": email, "password": "Correct-h0rse"}))
 }
 
@@ -242,7 +242,7 @@ func TestNobodyIsSentToAnAddressThatIsNotRegistered(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			page := w.authorize(changes)
-			page.MustServe(t)
+			page.CheckAccessible(t)
 			if page.Status != http.StatusForbidden || len(page.Hops) != 1 || strings.Contains(page.Body, "evil") {
 				t.Errorf("came to %s: %d %s", page.URL, page.Status, page.Text())
 			}

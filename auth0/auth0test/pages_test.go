@@ -17,7 +17,7 @@ func TestTheFormsSayWhatIsWrongAndKeepTheAddress(t *testing.T) {
 		t.Errorf("the hint is %q", page.Value("email"))
 	}
 	page = w.browser.Submit(page, "Continue", map[string]string{"password": "weak"})
-	page.MustServe(t)
+	page.CheckAccessible(t)
 	if page.Status != http.StatusBadRequest || !strings.Contains(page.Text(), "Password is too weak") || page.Value("email") != "ada@lincoln.example" ||
 		strings.Contains(page.Body, "weak\"") {
 		t.Errorf("%d %s", page.Status, page.Text())
@@ -27,9 +27,9 @@ func TestTheFormsSayWhatIsWrongAndKeepTheAddress(t *testing.T) {
 		t.Errorf("%d %s", page.Status, page.Text())
 	}
 	page = w.browser.Get(page.Link(t, "Log in"))
-	page.MustServe(t)
+	page.CheckAccessible(t)
 	page = w.browser.Submit(page, "Continue", map[string]string{"email": "ada@lincoln.example", "password": "wrong"})
-	page.MustServe(t)
+	page.CheckAccessible(t)
 	if !strings.Contains(page.Text(), "Wrong email or password") {
 		t.Errorf("%d %s", page.Status, page.Text())
 	}
@@ -43,7 +43,7 @@ func TestPagesEscapeWhatTheyShow(t *testing.T) {
 	t.Parallel()
 	w := setupWeb(t, auth0test.Config{})
 	page := w.authorize(map[string]string{"login_hint": `"><script>alert(1)</script>`})
-	page.MustServe(t)
+	page.CheckAccessible(t)
 	if strings.Contains(page.Body, "<script") || page.Value("email") != `"><script>alert(1)</script>` {
 		t.Errorf("the page holds %s", page.Body)
 	}
@@ -63,7 +63,7 @@ func TestASocialConnectionBringsAVerifiedAddress(t *testing.T) {
 	t.Parallel()
 	w := setupWeb(t, auth0test.Config{})
 	page := w.authorize(map[string]string{"connection": "google-oauth2"})
-	page.MustServe(t)
+	page.CheckAccessible(t)
 	rep := w.exchange(w.code(w.browser.Submit(page, "Continue", map[string]string{"email": "ada@lincoln.example"})), nil)
 	claims := w.verify(rep.Body["id_token"].(string))
 	sub := claims["sub"].(string)
@@ -111,7 +111,7 @@ func TestAnInvitationMakesAMember(t *testing.T) {
 	}
 	answer := map[string]string{"organization": org, "invitation": ticket}
 	page := w.authorize(answer)
-	page.MustServe(t)
+	page.CheckAccessible(t)
 	if page.Heading() != "Sign up" || page.Value("email") != "grace@lincoln.example" {
 		t.Errorf("the page is %q for %q", page.Heading(), page.Value("email"))
 	}

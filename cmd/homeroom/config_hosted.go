@@ -74,7 +74,7 @@ func (c config) hosted(into *httpapi.Config, provider identity.Provider) []probl
 		}
 		return nil
 	}
-	if _, adopts := provider.(identity.Adopter); !adopts {
+	if _, adopts := provider.(identity.AccountLinker); !adopts {
 		return []problem{{"HOMEROOM_HOSTED_CLIENT_ID", "is set, and this identity provider cannot take on a login that somebody has made on its page: leave it out"}}
 	}
 	issuer := c.HostedIssuer

@@ -76,12 +76,12 @@ func (c config) waiting(into *signup.Config) {
 
 // abilityProblems are what the sign-ups ask of an identity provider that it cannot do.
 func (c config) abilityProblems(provider identity.Provider) []problem {
-	_, adopts := provider.(identity.Adopter)
+	_, adopts := provider.(identity.AccountLinker)
 	_, verifies := provider.(identity.Verifier)
 	switch {
 	case c.verifyFirst() && !verifies:
 		return []problem{{"HOMEROOM_PROVISION_AFTER", "is verified, and this identity provider cannot be told that an e-mail was confirmed: use created"}}
-	case (c.verifyFirst() || signup.Mode(c.SignupMode) == signup.WithApproval) && identity.KeepsMetadata(provider) && !adopts:
+	case (c.verifyFirst() || signup.Mode(c.SignupMode) == signup.WithApproval) && identity.SupportsMetadata(provider) && !adopts:
 		what := "this identity provider cannot be told later which school a login belongs to"
 		if c.verifyFirst() {
 			return []problem{{"HOMEROOM_PROVISION_AFTER", "is verified, and " + what + ": use created"}}

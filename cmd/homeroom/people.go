@@ -46,7 +46,7 @@ func (l links) Login() string { return l.cfg.AppURL }
 
 // PasswordSet implements mail.Links.
 func (l links) PasswordSet(ctx context.Context, signup uuid.UUID) (string, error) {
-	ticketer, ok := l.identity.(identity.Ticketer)
+	ticketer, ok := l.identity.(identity.PasswordResetLinker)
 	if !ok {
 		return "", errors.New("this identity provider makes no links with which a person chooses a password")
 	}
@@ -58,7 +58,7 @@ func (l links) PasswordSet(ctx context.Context, signup uuid.UUID) (string, error
 	if err != nil {
 		return "", err
 	}
-	ticket, err := ticketer.PasswordTicket(ctx, user.IdentityID, or(l.cfg.AppURL, l.cfg.publicURL()), ticketLasts)
+	ticket, err := ticketer.PasswordResetLink(ctx, user.IdentityID, or(l.cfg.AppURL, l.cfg.publicURL()), ticketLasts)
 	return ticket.Reveal(), err
 }
 

@@ -202,7 +202,7 @@ func (a *app) handler(ctx context.Context, pools *tenant.Pools, runner *jobs.Run
 		}
 		api.ServeHTTP(w, r)
 		if r.Method != http.MethodGet && r.Method != http.MethodHead || r.URL.Path == "/callback" { // by which people sign up
-			relay.Nudge()
+			relay.Wake()
 		}
 	}), nil
 }

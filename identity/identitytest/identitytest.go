@@ -66,18 +66,18 @@ type Fixture struct {
 	Password secret.String
 	// WeakPassword is one that the provider refuses, just as odd.
 	WeakPassword secret.String
-	// Opens reports whether a password opens the login of an e-mail. It is for a provider that is an
+	// AcceptsPassword reports whether a password opens the login of an e-mail. It is for a provider that is an
 	// [identity.PasswordSetter], where the server can be asked; nil otherwise.
-	Opens func(email string, password secret.String) bool
-	// OwnIDs is true for a provider that chooses [identity.User.ID] by itself and keeps ours beside it.
-	OwnIDs bool
-	// LooseIDs is true for a provider that takes an id of ours a second time with another e-mail, as SCIM's externalId is.
+	AcceptsPassword func(email string, password secret.String) bool
+	// ProviderChoosesIDs is true for a provider that chooses [identity.User.ID] by itself and keeps ours beside it.
+	ProviderChoosesIDs bool
+	// AllowsDuplicateIDs is true for a provider that takes an id of ours a second time with another e-mail, as SCIM's externalId is.
 	// Ours are then unique because a sign-up has one e-mail.
-	LooseIDs bool
+	AllowsDuplicateIDs bool
 	// List is for a provider that is an [identity.Lister], and nil for others.
 	List *ListFixture
-	// Enrol is for a provider that is an [identity.Enroller] with something to do, and nil for others.
-	Enrol *EnrolFixture
+	// Memberships is for a provider that is a [identity.MembershipManager] with something to do, and nil for others.
+	Memberships *MembershipFixture
 }
 
 // Harness starts a fixture, and ends it with the test. It is called by parallel tests.
@@ -209,7 +209,7 @@ func (s *setup) absent(id uuid.UUID) {
 
 func (s *setup) same(got identity.User, want identity.NewUser) {
 	s.Helper()
-	if got.ID == "" || !s.OwnIDs && !strings.Contains(got.ID, want.ID.String()) {
+	if got.ID == "" || !s.ProviderChoosesIDs && !strings.Contains(got.ID, want.ID.String()) {
 		s.Errorf("the id %q is not derived from ours, %s", got.ID, want.ID)
 	}
 	if got.OurID != want.ID {
@@ -228,7 +228,7 @@ func (s *setup) same(got identity.User, want identity.NewUser) {
 
 // kept is what a provider remembers of metadata: all of it, or nothing.
 func (s *setup) kept(metadata identity.Metadata) identity.Metadata {
-	if identity.KeepsMetadata(s.Provider) {
+	if identity.SupportsMetadata(s.Provider) {
 		return metadata
 	}
 	return identity.Metadata{}

@@ -16,8 +16,8 @@ type ListFixture struct {
 	Inject func(fault Fault, skip int)
 	// Seed has logins be there without creates. One whose metadata is zero is a stranger's, and has none.
 	Seed func(users []identity.NewUser)
-	// Settle returns when the list sees all that was done before.
-	Settle func()
+	// WaitConsistent returns when the list sees all that was done before.
+	WaitConsistent func()
 	// Many is how many logins need three requests at least.
 	Many int
 }
@@ -42,7 +42,7 @@ func listsOurs(s *setup, lister identity.Lister) {
 	stranger.Metadata = identity.Metadata{}
 	login := s.create(made)
 	s.List.Seed([]identity.NewUser{stranger})
-	s.List.Settle()
+	s.List.WaitConsistent()
 
 	listed := s.list(lister)
 	if len(listed) != 1 {
@@ -78,12 +78,12 @@ func listsNoneDeleted(s *setup, lister identity.Lister) {
 	kept, gone := s.newUser(), s.newUser()
 	s.create(kept)
 	s.create(gone)
-	s.List.Settle()
+	s.List.WaitConsistent()
 	s.list(lister)
 	if err := s.Provider.Delete(s.Context(), gone.ID); err != nil {
 		s.Fatalf("delete: %v", err)
 	}
-	s.List.Settle()
+	s.List.WaitConsistent()
 	listed := s.list(lister)
 	if len(listed) != 1 || listed[kept.ID].ID == "" {
 		s.Errorf("%d logins are listed after a delete, want the other one", len(listed))
@@ -97,7 +97,7 @@ func listsWhileDeleting(s *setup, lister identity.Lister) {
 	err := lister.List(s.Context(), func(u identity.User) error {
 		listed++
 		err := s.Provider.Delete(s.Context(), u.OurID)
-		s.List.Settle()
+		s.List.WaitConsistent()
 		return err
 	})
 	if want := len(users) - 1; err != nil || listed != want {
@@ -175,7 +175,7 @@ func (s *setup) seedMany() []identity.NewUser {
 	}
 	users[len(users)/2].Metadata = identity.Metadata{}
 	s.List.Seed(users)
-	s.List.Settle()
+	s.List.WaitConsistent()
 	return users
 }
 

@@ -98,7 +98,7 @@ func idTaken(s *setup) {
 	s.create(first)
 	second := s.newUser()
 	second.ID = first.ID
-	if s.LooseIDs {
+	if s.AllowsDuplicateIDs {
 		second.Email = first.Email
 	}
 	_, err := s.Provider.Create(s.Context(), second)

@@ -22,13 +22,13 @@ const replacement secret.String = "Replaced-canary-9"
 // opens checks which of the two passwords a login has.
 func (s *setup) opens(user identity.NewUser, password, not secret.String) {
 	s.Helper()
-	if s.Opens == nil {
+	if s.AcceptsPassword == nil {
 		return
 	}
-	if !s.Opens(user.Email, password) {
+	if !s.AcceptsPassword(user.Email, password) {
 		s.Error("the password opens nothing")
 	}
-	if s.Opens(user.Email, not) {
+	if s.AcceptsPassword(user.Email, not) {
 		s.Error("the other password opens the login")
 	}
 }

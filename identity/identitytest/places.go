@@ -11,19 +11,19 @@ import (
 
 // role is one that the provider is set up with, the owner's if possible.
 func (s *setup) role() string {
-	if len(s.Enrol.Roles) == 0 || slices.Contains(s.Enrol.Roles, identity.RoleOwner) {
+	if len(s.Memberships.Roles) == 0 || slices.Contains(s.Memberships.Roles, identity.RoleOwner) {
 		return identity.RoleOwner
 	}
-	return s.Enrol.Roles[0]
+	return s.Memberships.Roles[0]
 }
 
 // newEnrolment is of a new login in a new school.
-func (s *setup) newEnrolment(role string) identity.Enrolment {
+func (s *setup) newEnrolment(role string) identity.Membership {
 	s.Helper()
 	user := s.newUser()
 	login := s.create(user)
 	s.remember(login, user)
-	return identity.Enrolment{
+	return identity.Membership{
 		UserID: login.ID, OurID: user.ID,
 		TenantID: uuid.MustParse(user.Metadata.TenantID), SignupID: uuid.MustParse(user.Metadata.SignupID),
 		SchoolName: user.Metadata.SchoolName, Slug: "lincoln-" + user.Metadata.TenantID[:8], Role: role,
@@ -31,7 +31,7 @@ func (s *setup) newEnrolment(role string) identity.Enrolment {
 }
 
 // colleague is of a new login in the same school.
-func (s *setup) colleague(of identity.Enrolment, role string) identity.Enrolment {
+func (s *setup) colleague(of identity.Membership, role string) identity.Membership {
 	s.Helper()
 	other := s.newEnrolment(role)
 	other.TenantID, other.SchoolName, other.Slug = of.TenantID, of.SchoolName, of.Slug
@@ -46,15 +46,15 @@ func (s *setup) remember(login identity.User, user identity.NewUser) {
 }
 
 // enrol makes an enrolment that nothing stands in the way of.
-func (s *setup) enrol(enroller identity.Enroller, enrolment identity.Enrolment) identity.Place {
+func (s *setup) enrol(enroller identity.MembershipManager, enrolment identity.Membership) identity.Assignment {
 	s.Helper()
-	place, err := enroller.Enrol(s.Context(), enrolment)
+	place, err := enroller.Assign(s.Context(), enrolment)
 	s.quiet(err)
 	if err != nil {
 		s.Fatalf("enrol: %v", err)
 	}
-	if !s.Enrol.Organizations {
-		if place != (identity.Place{}) {
+	if !s.Memberships.Organizations {
+		if place != (identity.Assignment{}) {
 			s.Errorf("the place is %+v, want none, as there are no organizations", place)
 		}
 		return place
@@ -66,36 +66,36 @@ func (s *setup) enrol(enroller identity.Enroller, enrolment identity.Enrolment) 
 }
 
 // placed checks that the login has its place, once.
-func (s *setup) placed(enrolment identity.Enrolment) {
+func (s *setup) placed(enrolment identity.Membership) {
 	s.Helper()
-	school := identity.Place{}
-	if s.Enrol.Organizations {
+	school := identity.Assignment{}
+	if s.Memberships.Organizations {
 		organization := s.school(enrolment)
 		school.OrganizationID = organization.ID
 		if n := count(organization.Members, enrolment.UserID); n != 1 {
 			s.Errorf("the login is in the school's organization %d times, want once", n)
 		}
 	}
-	if !slices.Contains(s.Enrol.Roles, enrolment.Role) {
+	if !slices.Contains(s.Memberships.Roles, enrolment.Role) {
 		return
 	}
-	if n := count(s.Enrol.Holders(enrolment.Role, school.OrganizationID), enrolment.UserID); n != 1 {
+	if n := count(s.Memberships.MembersWithRole(enrolment.Role, school.OrganizationID), enrolment.UserID); n != 1 {
 		s.Errorf("the login has the role %s %d times, want once", enrolment.Role, n)
 	}
 }
 
 // isPlaced tells whether anything of a place is there.
-func (s *setup) isPlaced(enrolment identity.Enrolment) bool {
+func (s *setup) isPlaced(enrolment identity.Membership) bool {
 	schools := []Organization{{}}
-	if s.Enrol.Organizations {
-		schools = s.Enrol.Schools()
+	if s.Memberships.Organizations {
+		schools = s.Memberships.ListOrganizations()
 	}
 	for _, school := range schools {
 		if slices.Contains(school.Members, enrolment.UserID) {
 			return true
 		}
-		for _, role := range s.Enrol.Roles {
-			if slices.Contains(s.Enrol.Holders(role, school.ID), enrolment.UserID) {
+		for _, role := range s.Memberships.Roles {
+			if slices.Contains(s.Memberships.MembersWithRole(role, school.ID), enrolment.UserID) {
 				return true
 			}
 		}
@@ -104,15 +104,15 @@ func (s *setup) isPlaced(enrolment identity.Enrolment) bool {
 }
 
 // displaced checks that nothing of a place is there, nor an organization of the school that nobody is in.
-func (s *setup) displaced(enrolment identity.Enrolment) {
+func (s *setup) displaced(enrolment identity.Membership) {
 	s.Helper()
 	if s.isPlaced(enrolment) {
 		s.Error("the login has a place, or a part of one; want none")
 	}
-	if !s.Enrol.Organizations {
+	if !s.Memberships.Organizations {
 		return
 	}
-	for _, school := range s.Enrol.Schools() {
+	for _, school := range s.Memberships.ListOrganizations() {
 		if school.TenantID == enrolment.TenantID.String() && len(school.Members) == 0 {
 			s.Errorf("organization %s of the school is left, and nobody is in it", school.ID)
 		}
@@ -120,10 +120,10 @@ func (s *setup) displaced(enrolment identity.Enrolment) {
 }
 
 // school is the one organization of the tenant.
-func (s *setup) school(enrolment identity.Enrolment) Organization {
+func (s *setup) school(enrolment identity.Membership) Organization {
 	s.Helper()
 	var ours []Organization
-	for _, school := range s.Enrol.Schools() {
+	for _, school := range s.Memberships.ListOrganizations() {
 		if strings.EqualFold(school.TenantID, enrolment.TenantID.String()) {
 			ours = append(ours, school)
 		}

@@ -116,9 +116,9 @@ func (p Page) Language() string {
 // Text is all that a person reads.
 func (p Page) Text() string { return text(p.doc) }
 
-// MustServe holds the page to what browsers and people need of it: no script, and nothing that a policy lets in; a language,
+// CheckAccessible holds the page to what browsers and people need of it: no script, and nothing that a policy lets in; a language,
 // a title, one heading, labels for all fields, and messages that belong to their fields.
-func (p Page) MustServe(t testing.TB) {
+func (p Page) CheckAccessible(t testing.TB) {
 	t.Helper()
 	policy := p.Header.Get("Content-Security-Policy")
 	if directive(policy, "default-src") != "'none'" || directive(policy, "frame-ancestors") != "'none'" ||

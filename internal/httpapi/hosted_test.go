@@ -74,7 +74,7 @@ func wantPage(t *testing.T, page browsertest.Page, status int, title string) {
 	if page.Status != status || page.Heading() != title {
 		t.Fatalf("came to %s (%d): %s; want %d, %s", page.URL, page.Status, page.Text(), status, title)
 	}
-	page.MustServe(t)
+	page.CheckAccessible(t)
 }
 
 // wantReturn is the application's address, with what it is told.
@@ -110,7 +110,7 @@ func TestASchoolSignsUpOnTheProvidersPage(t *testing.T) {
 	if page.Status != http.StatusConflict {
 		t.Errorf("came to %s (%d): %s", page.URL, page.Status, page.Text())
 	}
-	page.MustServe(t)
+	page.CheckAccessible(t)
 }
 
 func TestTheSchoolsNameIsAskedForWhereItIsMissing(t *testing.T) {

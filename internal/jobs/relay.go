@@ -24,9 +24,9 @@ type RelayConfig struct {
 	FanOuts []FanOut
 	// Every is how often it looks without being nudged. Defaults to 1 s.
 	Every time.Duration
-	// Gather is how long it waits after a nudge for more to happen, so that people who sign up one after the other do not each
+	// Debounce is how long it waits after a nudge for more to happen, so that people who sign up one after the other do not each
 	// have a transaction beside them that hands on what the one before has made happen. Defaults to 200 ms.
-	Gather time.Duration
+	Debounce time.Duration
 	// Logger is told what goes wrong. Defaults to slog.Default().
 	Logger *slog.Logger
 }
@@ -54,8 +54,8 @@ func NewRelay(cfg RelayConfig) (*Relay, error) {
 	if cfg.Every == 0 {
 		cfg.Every = time.Second
 	}
-	if cfg.Gather == 0 {
-		cfg.Gather = killpoint.ScaleTime(200 * time.Millisecond)
+	if cfg.Debounce == 0 {
+		cfg.Debounce = killpoint.ScaleTime(200 * time.Millisecond)
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
@@ -63,8 +63,8 @@ func NewRelay(cfg RelayConfig) (*Relay, error) {
 	return &Relay{cfg: cfg, nudge: make(chan struct{}, 1)}, nil
 }
 
-// Nudge has it look soon. It returns at once, and may be called from anywhere.
-func (r *Relay) Nudge() {
+// Wake has it look soon. It returns at once, and may be called from anywhere.
+func (r *Relay) Wake() {
 	select {
 	case r.nudge <- struct{}{}:
 	default: // it is about to look anyway
@@ -86,7 +86,7 @@ func (r *Relay) Run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-r.nudge:
-			if wait.For(ctx, r.cfg.Gather) != nil {
+			if wait.For(ctx, r.cfg.Debounce) != nil {
 				return
 			}
 			select {

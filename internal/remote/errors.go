@@ -54,7 +54,7 @@ func (c *Client) Quote(req Call, ans Answer, parts ...string) error {
 // without the provider's secrets.
 func (c *Client) Redact(req Call, text string) string {
 	hidden := append([]string{c.tokens.last().Reveal()}, req.Private...)
-	for _, value := range c.cfg.Hidden {
+	for _, value := range c.cfg.Secrets {
 		hidden = append(hidden, value.Reveal())
 	}
 	return secret.Redact(text, hidden...)

@@ -27,10 +27,10 @@ type Config struct {
 	Name string
 	// BaseURL is put before the routes of calls. Required.
 	BaseURL string
-	// Token fetches an access token. Required; [Fixed] makes one of a token that was given.
+	// Token fetches an access token. Required; [StaticToken] makes one of a token that was given.
 	Token func(context.Context, *Client) (Token, error)
-	// Hidden is what no error may quote, besides the private parts of a call.
-	Hidden []secret.String
+	// Secrets is what no error may quote, besides the private parts of a call.
+	Secrets []secret.String
 	// RetryAfter reads from an answer without the header of that name how long the provider asks to wait; zero when it
 	// does not say. Defaults to none.
 	RetryAfter func(Answer) time.Duration

@@ -79,10 +79,10 @@ func (p *provider) last() string { return p.calls[len(p.calls)-1] }
 func (p *provider) client(t *testing.T) *remote.Client {
 	t.Helper()
 	c, err := remote.New(remote.Config{
-		Name: "provider", BaseURL: "http://provider.test/", Transport: p, Hidden: []secret.String{"client canary"},
-		Token: remote.Grant(remote.Credentials{
+		Name: "provider", BaseURL: "http://provider.test/", Transport: p, Secrets: []secret.String{"client canary"},
+		Token: remote.ClientCredentialsGrant(remote.Credentials{
 			URL: "/token", ClientID: "a+b", ClientSecret: "client canary", Scope: "all",
-			Refused: func(status int, code string) string { return fmt.Sprint(status, code) },
+			RefusalHint: func(status int, code string) string { return fmt.Sprint(status, code) },
 		}),
 	})
 	if err != nil {

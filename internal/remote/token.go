@@ -22,8 +22,8 @@ type Token struct {
 	made, renew, expires time.Time
 }
 
-// Fixed is the source of a token that was given, and does not end. When it is refused, it is tried once more.
-func Fixed(value secret.String) func(context.Context, *Client) (Token, error) {
+// StaticToken is the source of a token that was given, and does not end. When it is refused, it is tried once more.
+func StaticToken(value secret.String) func(context.Context, *Client) (Token, error) {
 	never := time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
 	return func(context.Context, *Client) (Token, error) {
 		return Token{value: value, renew: never, expires: never}, nil
@@ -36,14 +36,14 @@ type Credentials struct {
 	URL          string
 	ClientID     string
 	ClientSecret secret.String
-	// InForm sends the id and the secret in the form, rather than by HTTP's Basic scheme.
-	InForm bool
+	// CredentialsInForm sends the id and the secret in the form, rather than by HTTP's Basic scheme.
+	CredentialsInForm bool
 	// Scope is what to ask for; empty asks for nothing in particular.
 	Scope string
 	// Audience is the API that the token is for; empty leaves that to the endpoint.
 	Audience string
 	// IsServerError words the answer of an endpoint that gave none. code is OAuth's, such as "invalid_client"; it may be empty.
-	Refused func(status int, code string) (hint string)
+	RefusalHint func(status int, code string) (hint string)
 }
 
 const (
@@ -69,8 +69,8 @@ func Lifetime(expiresIn int64) time.Duration {
 	return time.Duration(min(expiresIn, int64(maxLife/time.Second))) * time.Second
 }
 
-// Grant is the source of tokens that are got with credentials (RFC 6749, section 4.4).
-func Grant(cr Credentials) func(context.Context, *Client) (Token, error) {
+// ClientCredentialsGrant is the source of tokens that are got with credentials (RFC 6749, section 4.4).
+func ClientCredentialsGrant(cr Credentials) func(context.Context, *Client) (Token, error) {
 	return func(ctx context.Context, c *Client) (Token, error) {
 		asked := c.cfg.Now()
 		req := cr.call()
@@ -103,7 +103,7 @@ func Grant(cr Credentials) func(context.Context, *Client) (Token, error) {
 func (cr Credentials) call() Call {
 	form := url.Values{"grant_type": {"client_credentials"}}
 	req := Call{Method: http.MethodPost, Route: cr.URL, NoToken: true, Form: form}
-	if cr.InForm {
+	if cr.CredentialsInForm {
 		form.Set("client_id", cr.ClientID)
 		form.Set("client_secret", cr.ClientSecret.Reveal())
 	} else {
@@ -129,7 +129,7 @@ func (c *Client) tokenFailure(cr Credentials, req Call, ans Answer) error {
 	if ans.Transient() {
 		return c.Unavailable(req, ans, cause)
 	}
-	return &identity.Misconfigured{Hint: cr.Refused(ans.Status, p.Code), Err: cause}
+	return &identity.Misconfigured{Hint: cr.RefusalHint(ans.Status, p.Code), Err: cause}
 }
 
 // tokens holds the one access token that all calls share: providers count, and bill, the tokens that they issue.
