@@ -180,6 +180,11 @@ func (r registrySim) References(context.Context, string) ([]catalog.Reference, e
 	return nil, nil
 }
 
+// Tenant implements fleet.Registry. Nobody asks for one here.
+func (r registrySim) Tenant(context.Context, string) (catalog.Tenant, error) {
+	return catalog.Tenant{}, catalog.ErrNotFound
+}
+
 // WithDatabase implements fleet.Registry.
 func (r registrySim) WithDatabase(context.Context, string, []string) ([]catalog.Tenant, error) {
 	return nil, nil

@@ -36,6 +36,7 @@ type runRows interface {
 
 // tenantRows are the tenants of the registry, as runs and whoever looks for drift choose them.
 type tenantRows interface {
+	Tenant(ctx context.Context, idSlugOrDatabase string) (catalog.Tenant, error)
 	Behind(ctx context.Context, filter catalog.BehindFilter) ([]catalog.Tenant, error)
 	Standings(ctx context.Context, lineage string, only []string) ([]catalog.Standing, error)
 	WithDatabase(ctx context.Context, lineage string, only []string) ([]catalog.Tenant, error)

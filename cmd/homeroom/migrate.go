@@ -38,11 +38,12 @@ func (c migrateRun) Run(ctx context.Context, p program) error {
 		return err
 	}
 	return withFleet(ctx, p, c.Concurrency, func(a *app, all *fleet.Fleet) error {
-		if err := c.checkTenants(ctx, a); err != nil {
+		names, err := c.choose(ctx, all)
+		if err != nil {
 			return err
 		}
 		options := fleet.Options{
-			By: operator(), Only: c.Tenant, To: c.To, Canaries: c.Canaries, MaxFailures: c.MaxFailures, Concurrency: c.Concurrency,
+			By: operator(), Only: names, To: c.To, Canaries: c.Canaries, MaxFailures: c.MaxFailures, Concurrency: c.Concurrency,
 		}
 		if c.Plan {
 			if err := a.catalog.CheckFiles(ctx, a.cfg.migrations); err != nil {
@@ -113,18 +114,32 @@ func (c migrateRun) check() error {
 	return nil
 }
 
-// checkTenants refuses names of tenants that do not exist, and tenants that have another schema.
-func (c migrateRun) checkTenants(ctx context.Context, a *app) error {
-	for _, name := range c.Tenant {
-		t, _, err := a.find(ctx, name)
-		if err != nil {
-			return err
-		}
-		if t.Lineage != a.cfg.migrations.Lineage() {
-			return fmt.Errorf("the schema of tenant %s comes from other migrations than this program has: look at HOMEROOM_TENANT_MIGRATIONS", name)
-		}
+// choose refuses tenants that no run can take, and versions that cannot be reached, as the API does.
+func (c migrateRun) choose(ctx context.Context, all *fleet.Fleet) (names []string, err error) {
+	names, wrong, err := all.Choose(ctx, c.Tenant, c.To)
+	for _, r := range wrong {
+		err = errors.Join(err, c.refusal(r))
 	}
-	return nil
+	return names, err
+}
+
+// refusal says what is wrong with a choice, and what to do.
+func (c migrateRun) refusal(r fleet.Refusal) error {
+	switch r.Why {
+	case fleet.UnknownVersion:
+		return fmt.Errorf("--to %d: %w", *c.To, r.Cause)
+	case fleet.NoWayDown:
+		return fmt.Errorf("--to %d: tenant %s cannot be taken back from version %d: %w", *c.To, c.Tenant[r.Index], r.Tenant.SchemaVersion, r.Cause)
+	case fleet.UnknownTenant:
+		return fmt.Errorf("there is no tenant %q: homeroom tenant list shows all", c.Tenant[r.Index])
+	case fleet.OtherSchema:
+		return fmt.Errorf("the schema of tenant %s comes from other migrations than this program has: look at HOMEROOM_TENANT_MIGRATIONS", c.Tenant[r.Index])
+	case fleet.UnknownServer:
+		return fmt.Errorf("tenant %s is on server %s, which is not configured here", c.Tenant[r.Index], r.Tenant.Server)
+	case fleet.BeingReplaced:
+		return fmt.Errorf("the database of tenant %[1]s is being replaced. Where that has stopped: homeroom tenant reprovision %[1]s", c.Tenant[r.Index])
+	}
+	return fmt.Errorf("tenant %s is %s: no run takes it", c.Tenant[r.Index], r.Tenant.State)
 }
 
 // interrupted pauses a run that was started here, since whoever stops the command means the run; services would go on with

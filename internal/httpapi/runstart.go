@@ -165,8 +165,8 @@ func (s *server) postTenantMigration(ctx context.Context, in *tenantMigrationInp
 	if err != nil {
 		return nil, err
 	}
-	if code, message := s.unfit(row); code != "" {
-		return nil, problem.Invalid(problem.Field{Field: "id", Code: code, Message: message})
+	if why := s.cfg.Fleet.Unfit(row); why != "" {
+		return nil, problem.Invalid(choiceProblem(fleet.Refusal{Why: why, Tenant: row}, "id"))
 	}
 	name := row.Slug
 	if name == "" {

@@ -1,0 +1,145 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+
+	"homeroom/catalog"
+)
+
+// Why is why a run cannot be as it was asked for.
+type Why string
+
+// What is wrong with a choice of tenants, or of a version.
+const (
+	// UnknownTenant: no tenant has this id, slug or database.
+	UnknownTenant Why = "unknown"
+	// WrongState: the tenant is being built, or goes or has gone out of use.
+	WrongState Why = "wrong_state"
+	// BeingReplaced: the tenant's database is being replaced.
+	BeingReplaced Why = "being_replaced"
+	// OtherSchema: the tenant's schema comes from other migrations.
+	OtherSchema Why = "other_schema"
+	// UnknownServer: the tenant is on a server that is not configured.
+	UnknownServer Why = "unknown_server"
+	// UnknownVersion: the schema has no such version.
+	UnknownVersion Why = "unknown_version"
+	// NoWayDown: a down file is missing between the tenant's version and the chosen one.
+	NoWayDown Why = "no_way_down"
+)
+
+// Refusal says what is wrong with a choice.
+type Refusal struct {
+	Why Why
+	// Index is the place of the tenant in the list of names; 0 where it is about the version.
+	Index int
+	// Tenant is the row, where there is one.
+	Tenant catalog.Tenant
+	// Cause is more of why, where there is more.
+	Cause error
+}
+
+// longestName is more than any id, slug or database has.
+const longestName = 100
+
+// Choose spells the tenants of a run as the catalog knows them, and tells everything that is wrong with the choice: whoever names
+// a tenant is told when no run can take it. No names are the whole fleet, of which a run takes what it can.
+func (f *Fleet) Choose(ctx context.Context, given []string, to *uint) (names []string, wrong []Refusal, err error) {
+	schema := f.cfg.Servers.Migrations()
+	if to != nil {
+		if _, err := schema.Between(*to, *to); err != nil {
+			wrong = append(wrong, Refusal{Why: UnknownVersion, Cause: err})
+		}
+	}
+	if len(given) == 0 {
+		return nil, wrong, nil
+	}
+	names = spelled(given)
+	found, err := f.find(ctx, names)
+	if err != nil {
+		return nil, nil, err
+	}
+	for i, name := range names {
+		row, there := found[name]
+		why := UnknownTenant
+		if there {
+			why = f.Unfit(row)
+		}
+		if why != "" {
+			wrong = append(wrong, Refusal{Why: why, Index: i, Tenant: row})
+		}
+	}
+	if len(wrong) > 0 || to == nil {
+		return names, wrong, nil
+	}
+	for i, name := range names {
+		row := found[name]
+		if row.SchemaVersion <= *to {
+			continue
+		}
+		if _, err := schema.Between(row.SchemaVersion, *to); err != nil {
+			return names, []Refusal{{Why: NoWayDown, Index: i, Tenant: row, Cause: err}}, nil
+		}
+	}
+	return names, nil, nil
+}
+
+// spelled brings ids to their one spelling. What no tenant can be called becomes empty.
+func spelled(given []string) []string {
+	names := make([]string, len(given))
+	for i, name := range given {
+		if id, err := uuid.Parse(name); err == nil {
+			names[i] = id.String()
+		} else if utf8.ValidString(name) && !strings.ContainsRune(name, 0) && utf8.RuneCountInString(name) <= longestName {
+			names[i] = name
+		}
+	}
+	return names
+}
+
+// find finds tenants by their names: those that a run can take with one query, the others one by one.
+func (f *Fleet) find(ctx context.Context, names []string) (map[string]catalog.Tenant, error) {
+	rows, err := f.cfg.Catalog.WithDatabase(ctx, f.cfg.Servers.Migrations().Lineage(), names)
+	if err != nil {
+		return nil, err
+	}
+	found := make(map[string]catalog.Tenant, 3*len(names))
+	for _, row := range rows {
+		found[row.ID.String()], found[row.Slug], found[row.Database] = row, row, row
+	}
+	delete(found, "") // the slug of spares
+	for _, name := range names {
+		if _, there := found[name]; there || name == "" {
+			continue
+		}
+		row, err := f.cfg.Catalog.Tenant(ctx, name)
+		if errors.Is(err, catalog.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		found[name] = row
+	}
+	return found, nil
+}
+
+// Unfit is why no run can take a tenant; empty means that one can.
+func (f *Fleet) Unfit(row catalog.Tenant) Why {
+	_, unknown := f.cfg.Servers.Get(row.Server)
+	switch {
+	case row.State == catalog.Building, row.State == catalog.Deleting, row.State == catalog.Deleted:
+		return WrongState
+	case row.QuarantineKind != nil && *row.QuarantineKind == catalog.BeingReplaced:
+		return BeingReplaced
+	case row.Lineage != f.cfg.Servers.Migrations().Lineage():
+		return OtherSchema
+	case unknown != nil:
+		return UnknownServer
+	}
+	return ""
+}
