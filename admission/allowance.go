@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net/http"
 	"slices"
 	"time"
 
@@ -45,14 +46,30 @@ type Grant struct {
 	allowance catalog.Allowance
 }
 
-// Headers are the values of RateLimit-Policy and RateLimit (draft-ietf-httpapi-ratelimit-headers).
-func (g *Grant) Headers() (policy, left string) {
+// SetHeaders tells what is left in headers (draft-ietf-httpapi-ratelimit-headers), where there is a grant.
+func (g *Grant) SetHeaders(headers http.Header) {
+	if g == nil {
+		return
+	}
 	wait := g.RetryAfter
 	if g.Allowed { // until all are back, at most
 		wait = time.Duration(g.allowance.Count-g.Remaining) * (g.allowance.Window / time.Duration(g.allowance.Count))
 	}
-	return fmt.Sprintf(`%q;q=%d;w=%.0f`, g.name, g.allowance.Count, math.Ceil(g.allowance.Window.Seconds())),
-		fmt.Sprintf(`%q;r=%d;t=%.0f`, g.name, g.Remaining, math.Ceil(wait.Seconds()))
+	headers.Set("RateLimit-Policy", fmt.Sprintf(`%q;q=%d;w=%.0f`, g.name, g.allowance.Count, math.Ceil(g.allowance.Window.Seconds())))
+	headers.Set("RateLimit", fmt.Sprintf(`%q;r=%d;t=%.0f`, g.name, g.Remaining, math.Ceil(wait.Seconds())))
+}
+
+type callerKey struct{}
+
+// WithCaller puts where a request comes from into its context.
+func WithCaller(ctx context.Context, caller Caller) context.Context {
+	return context.WithValue(ctx, callerKey{}, caller)
+}
+
+// CallerOf is where the request of a context comes from.
+func CallerOf(ctx context.Context) Caller {
+	caller, _ := ctx.Value(callerKey{}).(Caller)
+	return caller
 }
 
 // limitsOf are the limits by which a caller's address is counted: its network, after its site.

@@ -13,8 +13,8 @@ import (
 
 	"github.com/caarlos0/env/v11"
 
-	"homeroom/internal/httpapi"
 	"homeroom/internal/secret"
+	"homeroom/internal/web"
 	"homeroom/migrations"
 )
 
@@ -63,7 +63,7 @@ type config struct {
 	// warm is how many connections to the catalog are open from the start.
 	warm int32
 	// mailbox holds the mails that the development server has kept; nil everywhere else.
-	mailbox httpapi.Mailbox
+	mailbox web.Mailbox
 }
 
 // serverHelp documents the variables whose names the user chooses.

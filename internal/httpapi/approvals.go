@@ -9,6 +9,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/google/uuid"
 
+	"homeroom/admission"
 	"homeroom/catalog"
 	"homeroom/signup"
 )
@@ -145,7 +146,7 @@ func (s *server) postVerificationMail(ctx context.Context, in *SignupPath) (*str
 		return nil, err
 	}
 	if s.cfg.SignupRate != nil {
-		_, err := s.admission.Take(ctx, "verification mail", &verificationMailsOfClient, callerOf(ctx))
+		_, err := s.admission.Take(ctx, "verification mail", &verificationMailsOfClient, admission.CallerOf(ctx))
 		var often *signup.RateLimited
 		if errors.As(err, &often) {
 			err = &signup.TooManyMails{RetryAfter: often.RetryAfter}

@@ -8,6 +8,7 @@ import (
 	"homeroom/admission"
 	"homeroom/internal/problem"
 	"homeroom/internal/secret"
+	"homeroom/internal/web"
 	"homeroom/signup"
 )
 
@@ -62,7 +63,7 @@ func (s *server) accountApplicant(in *authSignupInput) admission.Applicant {
 	if strings.TrimSpace(req.SchoolName) == "" {
 		req.SchoolName = signup.SchoolOf(req.Name)
 	}
-	req.IdempotencyKey, req.Locale = in.IdempotencyKey, locale(in.AcceptLanguage)
+	req.IdempotencyKey, req.Locale = in.IdempotencyKey, web.Locale(in.AcceptLanguage)
 	who.Unread = unread(o.end())
 	return who
 }

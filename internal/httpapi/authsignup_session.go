@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"homeroom/admission"
 	"homeroom/catalog"
 	"homeroom/internal/secret"
 	"homeroom/signup"
@@ -27,7 +28,7 @@ func (s *server) openSession(ctx context.Context, password secret.String, result
 	}
 	ctx, cancel := context.WithTimeout(ctx, sessionTimeout)
 	defer cancel()
-	session, err := s.cfg.Sessions.OpenSession(ctx, result.User.Email, password, callerOf(ctx).Address)
+	session, err := s.cfg.Sessions.OpenSession(ctx, result.User.Email, password, admission.CallerOf(ctx).Address)
 	if err != nil {
 		s.cfg.Logger.WarnContext(ctx, "nobody is logged in after a sign-up", "signup", result.SignupID, "cause", err)
 		return nil

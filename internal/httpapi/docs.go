@@ -13,6 +13,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"homeroom/internal/problem"
+	"homeroom/internal/web"
 	"homeroom/messages"
 )
 
@@ -76,7 +77,7 @@ func (s *server) registerPages(router *gin.Engine) error {
 				return err
 			}
 		}
-		router.GET(k.Path(), func(c *gin.Context) { explain(c, written[s.language(c).Tag()]) })
+		router.GET(k.Path(), func(c *gin.Context) { explain(c, written[web.Language(c, s.cfg.Texts).Tag()]) })
 	}
 	return nil
 }

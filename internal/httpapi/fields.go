@@ -51,30 +51,20 @@ func unread(wrong []problem.Field) []signup.FieldError {
 
 // admit begins a sign-up, and tells in headers what the caller's address has left.
 func (s *server) admit(ctx context.Context, who admission.Applicant) (signup.Outcome, error) {
-	who.Caller = callerOf(ctx)
+	who.Caller = admission.CallerOf(ctx)
 	outcome, grant, err := s.admission.Begin(ctx, who)
-	setRate(ctx, grant)
+	grant.SetHeaders(requestOf(ctx).headers)
 	return outcome, err
 }
 
 // take takes one from an allowance of the caller's address, and tells in headers what that has left.
 func (s *server) take(ctx context.Context, name string, allowance *catalog.Allowance) error {
-	grant, err := s.admission.Take(ctx, name, allowance, callerOf(ctx))
-	setRate(ctx, grant)
+	grant, err := s.admission.Take(ctx, name, allowance, admission.CallerOf(ctx))
+	grant.SetHeaders(requestOf(ctx).headers)
 	return err
 }
 
-// setRate writes the headers of a grant, if there is one. They go with every answer from here on.
-func setRate(ctx context.Context, grant *admission.Grant) {
-	if grant != nil {
-		policy, left := grant.Headers()
-		headers := requestOf(ctx).headers
-		headers.Set("RateLimit-Policy", policy)
-		headers.Set("RateLimit", left)
-	}
-}
-
-// RateHeaders describes the headers that setRate writes, for the OpenAPI document.
+// RateHeaders describes the headers of a grant, for the OpenAPI document.
 type RateHeaders struct {
 	RateLimitPolicy string `header:"RateLimit-Policy" doc:"How many sign-ups (q) an address has in how many seconds (w)." example:"\"signup\";q=5;w=3600"`
 	RateLimit       string `header:"RateLimit" doc:"How many are left (r), and after how many seconds there are more (t)." example:"\"signup\";r=4;t=720"`

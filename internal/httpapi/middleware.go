@@ -17,6 +17,7 @@ import (
 
 	"homeroom/admission"
 	"homeroom/internal/problem"
+	"homeroom/internal/web"
 	"homeroom/messages"
 )
 
@@ -43,16 +44,13 @@ func requestOf(ctx context.Context) *request {
 	return r
 }
 
-// callerOf is where the request of a context comes from.
-func callerOf(ctx context.Context) admission.Caller { return requestOf(ctx).caller }
-
 var saneID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
 // begin names the request, and writes its one line in the log at the end. Paths, queries, bodies and headers stay out of
 // the log: they hold addresses of people, ids that are permissions, and secrets.
 func (s *server) begin(c *gin.Context) {
 	r := &request{
-		Request: &problem.Request{ID: c.GetHeader("X-Request-Id"), Language: func() messages.Localizer { return s.language(c) }},
+		Request: &problem.Request{ID: c.GetHeader("X-Request-Id"), Language: func() messages.Localizer { return web.Language(c, s.cfg.Texts) }},
 		hasBody: c.Request.ContentLength != 0, length: c.Request.ContentLength,
 		head: c.Request.Method == http.MethodHead, control: http.NewResponseController(c.Writer),
 		headers: c.Writer.Header(),
@@ -63,7 +61,7 @@ func (s *server) begin(c *gin.Context) {
 	address := clientAddress(c.Request, s.cfg.TrustedProxies)
 	r.caller = admission.Caller{Address: address.String(), Network: network(address), Site: site(address)}
 	c.Header("X-Request-Id", r.ID)
-	c.Request = c.Request.WithContext(problem.WithRequest(context.WithValue(c.Request.Context(), requestKey{}, r), r.Request))
+	c.Request = c.Request.WithContext(admission.WithCaller(problem.WithRequest(context.WithValue(c.Request.Context(), requestKey{}, r), r.Request), r.caller))
 	began := time.Now()
 	defer func() { s.log(c, r, time.Since(began)) }()
 	c.Next()

@@ -9,6 +9,7 @@ import (
 	"homeroom/admission"
 	"homeroom/identity"
 	"homeroom/internal/problem"
+	"homeroom/internal/web"
 	"homeroom/messages"
 	"homeroom/signup"
 )
@@ -131,7 +132,7 @@ func (s *server) postAcceptance(ctx context.Context, in *acceptanceInput) (*post
 
 // beginWithLogin begins a sign-up with the login of the access token.
 func (s *server) beginWithLogin(ctx context.Context, headers LoginHeaders, wrong []problem.Field, req signup.Request) (*postUserOutput, error) {
-	req.Locale, req.IdempotencyKey, req.Async = locale(headers.AcceptLanguage), headers.IdempotencyKey, preferAsync(headers.Prefer)
+	req.Locale, req.IdempotencyKey, req.Async = web.Locale(headers.AcceptLanguage), headers.IdempotencyKey, preferAsync(headers.Prefer)
 	outcome, err := s.admit(ctx, admission.Applicant{
 		Way: admission.Login, Request: req, Unread: unread(wrong),
 		FindLogin: func(ctx context.Context) (identity.User, error) { return s.login(ctx, claimsOf(ctx).Subject) },

@@ -10,7 +10,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"html/template"
 	"log/slog"
 	"net"
 	"net/http"
@@ -33,6 +32,7 @@ import (
 	"homeroom/internal/captcha"
 	"homeroom/internal/jwks"
 	"homeroom/internal/problem"
+	"homeroom/internal/web"
 	"homeroom/lifecycle"
 	"homeroom/messages"
 	"homeroom/signup"
@@ -91,7 +91,7 @@ type Config struct {
 	// Texts are what people read, in their languages. Defaults to the texts that are built in.
 	Texts *messages.Texts
 	// Mailbox, if not nil, is shown at /dev/mailbox: the mails that the development server has kept. Defaults to none.
-	Mailbox Mailbox
+	Mailbox web.Mailbox
 	// PublicURL is where people and programs reach the API, without a closing slash, such as https://homeroom.lincoln.example.
 	// Defaults to the address that the caller of a document has used.
 	PublicURL string
@@ -155,8 +155,6 @@ type server struct {
 	admission *admission.Admission
 	api       huma.API
 	tokens    *verifier
-	// person is the template of the pages for people.
-	person *template.Template
 	// logins are what the identity provider has just said of logins.
 	logins *otter.Cache[string, identity.User]
 	// operations are in the order in which they were registered.
@@ -234,11 +232,11 @@ func New(cfg Config) (http.Handler, error) {
 	if err := s.registerPages(router); err != nil {
 		return nil, err
 	}
-	if err := s.registerPersonPages(router); err != nil {
-		return nil, err
-	}
-	s.registerHosted(router)
-	if err := s.registerMailbox(router); err != nil {
+	err = web.Register(router, web.Config{
+		Signup: cfg.Signup, Catalog: cfg.Catalog, Admission: s.admission, Texts: cfg.Texts, Hosted: cfg.Hosted, HostedRate: cfg.HostedRate,
+		Mailbox: cfg.Mailbox, AppURL: cfg.AppURL, Timeout: requestTimeout,
+	})
+	if err != nil {
 		return nil, err
 	}
 	answerHead(router)

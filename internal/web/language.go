@@ -1,4 +1,4 @@
-package httpapi
+package web
 
 import (
 	"net/http"
@@ -13,16 +13,16 @@ import (
 	"homeroom/messages"
 )
 
-// language chooses the language of an answer: preferences that are known from elsewhere come first, then the request's own
+// Language chooses the language of an answer: preferences that are known from elsewhere come first, then the request's own
 // header. Caches are told that there are others.
-func (s *server) language(c *gin.Context, preferences ...string) messages.Localizer {
-	says := s.cfg.Texts.For(append(slices.Clone(preferences), strings.Join(c.Request.Header.Values("Accept-Language"), ","))...)
+func Language(c *gin.Context, texts *messages.Texts, preferences ...string) messages.Localizer {
+	language := texts.For(append(slices.Clone(preferences), strings.Join(c.Request.Header.Values("Accept-Language"), ","))...)
 	h := c.Writer.Header()
-	h.Set("Content-Language", says.Tag())
+	h.Set("Content-Language", language.Tag())
 	if !slices.Contains(h.Values("Vary"), "Accept-Language") {
 		h.Add("Vary", "Accept-Language")
 	}
-	return says
+	return language
 }
 
 // languageCookie remembers the language of a person's pages for as long as languageFor.
@@ -33,10 +33,10 @@ const (
 
 // pageLanguage chooses the language of a page: what its address asks for (ui_locales), which later pages of this browser keep
 // to; what is known from elsewhere; what an earlier page was asked for; and then the request's own header.
-func (s *server) pageLanguage(c *gin.Context, known ...string) messages.Localizer {
+func (s *site) pageLanguage(c *gin.Context, known ...string) messages.Localizer {
 	asked := c.Query("ui_locales")
 	remembered, _ := c.Cookie(languageCookie) // empty where there is none
-	says := s.language(c, append(append([]string{asked}, known...), remembered)...)
+	says := Language(c, s.cfg.Texts, append(append([]string{asked}, known...), remembered)...)
 	if _, speaks := s.cfg.Texts.Speaks(asked); speaks {
 		http.SetCookie(c.Writer, &http.Cookie{ //nolint:gosec // a language is no secret, and is remembered without https too
 			Name: languageCookie, Value: says.Tag(), Path: "/", MaxAge: int(languageFor / time.Second), HttpOnly: true,
@@ -47,8 +47,8 @@ func (s *server) pageLanguage(c *gin.Context, known ...string) messages.Localize
 	return says
 }
 
-// locale is the language that a person reads first, as a mail to them is written; empty when they do not say.
-func locale(acceptLanguage string) string {
+// Locale is the language that a person reads first, as a mail to them is written; empty when they do not say.
+func Locale(acceptLanguage string) string {
 	wanted, _, err := language.ParseAcceptLanguage(acceptLanguage[:min(len(acceptLanguage), 500)])
 	if err != nil || len(wanted) == 0 || wanted[0] == language.Und {
 		return ""

@@ -1,4 +1,4 @@
-package httpapi
+package web
 
 import (
 	"context"
@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/url"
 
-	"github.com/danielgtaylor/huma/v2"
 	"github.com/gin-gonic/gin"
 
 	"homeroom/catalog"
@@ -18,7 +17,7 @@ import (
 )
 
 // askActivation shows what a confirmation's link is about. It asks nobody but the catalog.
-func (s *server) askActivation(c *gin.Context) {
+func (s *site) askActivation(c *gin.Context) {
 	says := s.pageLanguage(c)
 	token := c.Query("token")
 	row, err := s.cfg.Signup.LookActivation(c.Request.Context(), token)
@@ -36,7 +35,7 @@ func (s *server) askActivation(c *gin.Context) {
 
 // showActivation writes the page on which an address is confirmed: what it is for, and the password to be chosen, with what was
 // wrong with one before. The school's name is somebody else's words, perhaps: it stands in a field of its own.
-func (s *server) showActivation(c *gin.Context, says messages.Localizer, status int, token string, row catalog.Signup, wrong string) {
+func (s *site) showActivation(c *gin.Context, says messages.Localizer, status int, token string, row catalog.Signup, wrong string) {
 	page := personPage{Title: says.Text("page.activation.title", nil), Text: says.Text("page.activation.text", nil)}
 	form := &personForm{
 		Action: "/activate", Button: says.Text("page.activation.button", nil),
@@ -62,7 +61,7 @@ func (s *server) showActivation(c *gin.Context, says messages.Localizer, status 
 }
 
 // confirmLink leads to where somebody logs in and confirms a sign-up with their login; nil where there is no such place.
-func (s *server) confirmLink(says messages.Localizer, token string) *personLink {
+func (s *site) confirmLink(says messages.Localizer, token string) *personLink {
 	link := &personLink{Text: says.Text("page.activation.login", nil)}
 	switch {
 	case s.cfg.Hosted != nil:
@@ -75,7 +74,7 @@ func (s *server) confirmLink(says messages.Localizer, token string) *personLink 
 	return link
 }
 
-func (s *server) activate(c *gin.Context) {
+func (s *site) activate(c *gin.Context) {
 	says, ctx := s.pageLanguage(c), c.Request.Context()
 	token := c.PostForm("token")
 	outcome, err := s.cfg.Signup.Activate(ctx, token, secret.String(c.PostForm("password")))
@@ -109,7 +108,7 @@ func (s *server) activate(c *gin.Context) {
 }
 
 // showActivated tells how a sign-up goes on whose e-mail has been confirmed.
-func (s *server) showActivated(c *gin.Context, says messages.Localizer, outcome signup.Outcome) {
+func (s *site) showActivated(c *gin.Context, says messages.Localizer, outcome signup.Outcome) {
 	if outcome.Status == catalog.AwaitingApproval {
 		s.show(c, says, http.StatusOK, personPage{Title: says.Text("page.waiting.title", nil), Text: says.Text("page.waiting.text", nil)})
 		return
@@ -120,8 +119,8 @@ func (s *server) showActivated(c *gin.Context, says messages.Localizer, outcome 
 }
 
 // confirmHosted confirms a sign-up with the login that the person has just used on the provider's pages.
-func (s *server) confirmHosted(c *gin.Context, says messages.Localizer, trip hosted.FlowState, person hosted.Person) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.Request.Context()), requestTimeout)
+func (s *site) confirmHosted(c *gin.Context, says messages.Localizer, trip hosted.FlowState, person hosted.Person) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.Request.Context()), s.cfg.Timeout)
 	defer cancel()
 	outcome, err := s.cfg.Signup.ActivateLogin(ctx, trip.Confirm, person.Identity.ID)
 	switch {
@@ -135,54 +134,4 @@ func (s *server) confirmHosted(c *gin.Context, says messages.Localizer, trip hos
 	default:
 		s.endHosted(c, says, trip, err)
 	}
-}
-
-// confirmation is the body of POST /schools/confirm.
-type confirmation struct {
-	Token string `json:"token" minLength:"43" maxLength:"43" doc:"The token from the link in the mail."`
-
-	wrong []problem.Field
-}
-
-// UnmarshalJSON takes the members one by one.
-func (b *confirmation) UnmarshalJSON(text []byte) error {
-	o, err := readObject(text)
-	if err != nil {
-		return err
-	}
-	b.Token = o.text("token")
-	b.wrong = o.end()
-	return nil
-}
-
-type confirmationInput struct{ Body confirmation }
-
-// postConfirmation confirms the e-mail of a sign-up that was begun with the login of the access token.
-func (s *server) postConfirmation(ctx context.Context, in *confirmationInput) (*postUserOutput, error) {
-	if len(in.Body.wrong) > 0 {
-		return nil, problem.Invalid(in.Body.wrong...)
-	}
-	outcome, err := s.cfg.Signup.ActivateLogin(ctx, in.Body.Token, claimsOf(ctx).Subject)
-	if err != nil {
-		return nil, err
-	}
-	return begun(outcome, false), nil
-}
-
-// registerConfirmation adds the way to confirm a sign-up for programs.
-func (s *server) registerConfirmation() {
-	register(s, anyUser, huma.Operation{
-		OperationID: "confirmSchool", Method: http.MethodPost, Path: "/schools/confirm", Tags: []string{tagSignup},
-		Summary: "Confirm the e-mail address of a sign-up that was begun with a login",
-		Description: "For a sign-up of `POST /schools` or hosted registration that waits until its e-mail address is confirmed. " +
-			"The link in the mail shows whose the address is, the access token whose the login is; only both together confirm the sign-up. " +
-			"The page behind the link sends the browser to the application's login with `confirm`, the token. The answers are those of `POST /users`.",
-		DefaultStatus: http.StatusCreated, MaxBodyBytes: largestBody, SkipValidateBody: true,
-		Errors: []int{
-			http.StatusBadRequest, http.StatusForbidden, http.StatusConflict, http.StatusGone, http.StatusRequestEntityTooLarge,
-			http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity, http.StatusServiceUnavailable,
-		},
-		Middlewares: huma.Middlewares{s.requireJSON},
-		Responses:   s.signupResponses(),
-	}, s.postConfirmation)
 }

@@ -1,4 +1,4 @@
-package httpapi
+package web
 
 import (
 	"context"
@@ -23,7 +23,7 @@ const (
 
 // leadOn leads a person on to the sign-up that another request of the same registration has made, or is about to. It reports
 // whether there is one, and has answered then. The browser has shown that the registration is its own.
-func (s *server) leadOn(c *gin.Context, trip hosted.FlowState) bool {
+func (s *site) leadOn(c *gin.Context, trip hosted.FlowState) bool {
 	ctx := c.Request.Context()
 	for look := range knownFor {
 		row, unfinished, err := s.signupOf(ctx, trip)
@@ -42,7 +42,7 @@ func (s *server) leadOn(c *gin.Context, trip hosted.FlowState) bool {
 }
 
 // signupOf finds the sign-up of a registration, and what its status is before the registration's end.
-func (s *server) signupOf(ctx context.Context, trip hosted.FlowState) (row catalog.Signup, unfinished catalog.Status, err error) {
+func (s *site) signupOf(ctx context.Context, trip hosted.FlowState) (row catalog.Signup, unfinished catalog.Status, err error) {
 	if trip.Confirm != "" {
 		row, err = s.cfg.Signup.LookActivation(ctx, trip.Confirm)
 		return row, catalog.AwaitingVerification, err
@@ -52,7 +52,7 @@ func (s *server) signupOf(ctx context.Context, trip hosted.FlowState) (row catal
 }
 
 // leadBack leads a person on whose registration was finished before.
-func (s *server) leadBack(c *gin.Context, says messages.Localizer, trip hosted.FlowState) {
+func (s *site) leadBack(c *gin.Context, says messages.Localizer, trip hosted.FlowState) {
 	view, err := s.viewSignup(c.Request.Context(), trip.SignupID)
 	if err != nil {
 		s.endHosted(c, says, trip, err)

@@ -1,4 +1,4 @@
-package httpapi
+package web
 
 import (
 	"bytes"
@@ -36,7 +36,7 @@ const (
 )
 
 // registerMailbox adds the pages of the mailbox, where there is one.
-func (s *server) registerMailbox(router *gin.Engine) error {
+func (s *site) registerMailbox(router *gin.Engine) error {
 	if s.cfg.Mailbox == nil {
 		return nil
 	}
@@ -109,7 +109,7 @@ func (m *mailboxPages) find(c *gin.Context) (*shownMail, bool) {
 			return mail, true
 		}
 	}
-	writeProblem(c.Writer, c.Request, problem.New(problem.NotFound, messages.ID("detail.not_found")))
+	problem.Write(c.Writer, c.Request, problem.New(problem.NotFound, messages.ID("detail.not_found")))
 	return nil, false
 }
 

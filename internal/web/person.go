@@ -1,10 +1,9 @@
-package httpapi
+package web
 
 import (
 	"bytes"
 	"errors"
 	"fmt"
-	"html/template"
 	"net/http"
 	"net/url"
 	"slices"
@@ -52,40 +51,34 @@ type personLink struct{ URL, Text string }
 
 // registerPersonPages adds the pages to which the links in mails lead. Following a link changes nothing, because programs
 // that scan mails follow links too: each page has a button.
-func (s *server) registerPersonPages(router gin.IRouter) error {
-	templates, err := template.ParseFS(pages, "pages/person.html")
-	if err != nil {
-		return fmt.Errorf("read the page for people: %w", err)
-	}
-	s.person = templates
+func (s *site) registerPersonPages(router gin.IRouter) {
 	router.GET("/activate", s.askActivation)
 	router.POST("/activate", limitForm, s.activate)
 	router.GET("/invitation", s.askInvitation)
 	router.POST("/invitation", limitForm, s.acceptOnPage)
-	return nil
 }
 
 // limitForm refuses what no form of ours sends.
 func limitForm(c *gin.Context) {
 	if c.Request.ContentLength > largestForm {
 		c.Header("Connection", "close")
-		writeProblem(c.Writer, c.Request, problem.BodyTooLarge(largestForm))
+		problem.Write(c.Writer, c.Request, problem.BodyTooLarge(largestForm))
 		c.Abort()
 		return
 	}
 	c.Request.Body = http.MaxBytesReader(c.Writer, c.Request.Body, largestForm)
 	if !strings.HasPrefix(c.GetHeader("Content-Type"), "application/x-www-form-urlencoded") || c.Request.ParseForm() != nil {
-		writeProblem(c.Writer, c.Request, problem.New(problem.MalformedRequest, messages.ID("detail.no_form")))
+		problem.Write(c.Writer, c.Request, problem.New(problem.MalformedRequest, messages.ID("detail.no_form")))
 		c.Abort()
 	}
 }
 
 // show writes a page.
-func (s *server) show(c *gin.Context, says messages.Localizer, status int, page personPage) {
+func (s *site) show(c *gin.Context, says messages.Localizer, status int, page personPage) {
 	page.Lang = says.Tag()
 	var body bytes.Buffer
 	if err := s.person.ExecuteTemplate(&body, "person.html", page); err != nil {
-		writeProblem(c.Writer, c.Request, problem.Of(fmt.Errorf("write a page: %w", err)))
+		problem.Write(c.Writer, c.Request, problem.Of(fmt.Errorf("write a page: %w", err)))
 		return
 	}
 	c.Header("Content-Security-Policy", personPolicy)
@@ -93,7 +86,7 @@ func (s *server) show(c *gin.Context, says messages.Localizer, status int, page 
 }
 
 // showProblem writes the page of an error that is not about the form.
-func (s *server) showProblem(c *gin.Context, says messages.Localizer, err error) {
+func (s *site) showProblem(c *gin.Context, says messages.Localizer, err error) {
 	p := problem.Of(err)
 	p.Note(c.Request.Context(), c.Writer.Header())
 	title, text := p.Title, p.Detail
@@ -104,17 +97,17 @@ func (s *server) showProblem(c *gin.Context, says messages.Localizer, err error)
 }
 
 // showText writes a page of two texts: id, and id with _title.
-func (s *server) showText(c *gin.Context, says messages.Localizer, status int, id string) {
+func (s *site) showText(c *gin.Context, says messages.Localizer, status int, id string) {
 	s.show(c, says, status, personPage{Title: says.Text(id+"_title", nil), Text: says.Text(id, nil)})
 }
 
-func (s *server) askInvitation(c *gin.Context) {
+func (s *site) askInvitation(c *gin.Context) {
 	says := s.pageLanguage(c)
 	s.showInvitation(c, says, c.Query("token"), http.StatusOK, nil, "")
 }
 
 // showInvitation writes the page of an invitation, with what is wrong with what was sent before.
-func (s *server) showInvitation(c *gin.Context, says messages.Localizer, token string, status int, wrong map[string]string, problem string) {
+func (s *site) showInvitation(c *gin.Context, says messages.Localizer, token string, status int, wrong map[string]string, problem string) {
 	invitation, err := s.cfg.Signup.Invitation(c.Request.Context(), token)
 	if errors.Is(err, signup.ErrInvitationGone) {
 		s.showText(c, says, http.StatusGone, "page.invitation.expired")
@@ -140,7 +133,7 @@ func (s *server) showInvitation(c *gin.Context, says messages.Localizer, token s
 }
 
 // invitationForm asks for what a new login needs, filled in with what was sent before, passwords apart.
-func (s *server) invitationForm(c *gin.Context, says messages.Localizer, token string, invitation catalog.Invitation, wrong map[string]string) *personForm {
+func (s *site) invitationForm(c *gin.Context, says messages.Localizer, token string, invitation catalog.Invitation, wrong map[string]string) *personForm {
 	form := &personForm{Action: "/invitation", Button: says.Text("page.invitation.button", nil)}
 	add := func(f personField) {
 		if f.Type != "hidden" {
@@ -171,7 +164,7 @@ func (s *server) invitationForm(c *gin.Context, says messages.Localizer, token s
 }
 
 // acceptOnPage accepts an invitation with a new login.
-func (s *server) acceptOnPage(c *gin.Context) {
+func (s *site) acceptOnPage(c *gin.Context) {
 	says, ctx, token := s.pageLanguage(c), c.Request.Context(), c.PostForm("token")
 	invitation, err := s.cfg.Signup.Invitation(ctx, token)
 	if errors.Is(err, signup.ErrInvitationGone) {
@@ -191,7 +184,7 @@ func (s *server) acceptOnPage(c *gin.Context) {
 			req.Profile[name] = value
 		}
 	}
-	outcome, err := s.admit(ctx, admission.Applicant{Way: admission.InvitationPage, Request: req})
+	outcome, err := s.admit(ctx, c, admission.Applicant{Way: admission.InvitationPage, Request: req})
 	p := problem.Of(err)
 	switch {
 	case err == nil && outcome.Status == catalog.SignupReady:
@@ -217,7 +210,7 @@ func (s *server) acceptOnPage(c *gin.Context) {
 
 // loginText is a text that tells people to log in: id where a link to that stands below it, and id with _elsewhere where we do
 // not know of any.
-func (s *server) loginText(says messages.Localizer, id string) string {
+func (s *site) loginText(says messages.Localizer, id string) string {
 	if s.cfg.AppURL == "" {
 		id += "_elsewhere"
 	}
@@ -225,7 +218,7 @@ func (s *server) loginText(says messages.Localizer, id string) string {
 }
 
 // loginLink leads to where people log in, if that is known.
-func (s *server) loginLink(says messages.Localizer) *personLink {
+func (s *site) loginLink(says messages.Localizer) *personLink {
 	if s.cfg.AppURL == "" {
 		return nil
 	}

@@ -1,4 +1,4 @@
-package httpapi
+package web
 
 import (
 	"bytes"
@@ -23,7 +23,7 @@ var personFields = append([]string{"givenName", "familyName"}, identity.ProfileF
 
 // hostedRequest puts together what the provider, the beginning and our own form have told. Of the names that the provider
 // knows, those that we could not take are left out: the person has not entered them here, and cannot mend them.
-func (s *server) hostedRequest(c *gin.Context, says messages.Localizer, trip hosted.FlowState, person hosted.Person) signup.Request {
+func (s *site) hostedRequest(c *gin.Context, says messages.Localizer, trip hosted.FlowState, person hosted.Person) signup.Request {
 	entered := func(name, otherwise string) string {
 		if text, ok := c.GetPostForm(name); ok {
 			return strings.TrimSpace(text)
@@ -37,7 +37,7 @@ func (s *server) hostedRequest(c *gin.Context, says messages.Localizer, trip hos
 		Profile: map[string]string{}, IdempotencyKey: keyOf(trip),
 	}
 	for _, wish := range append(strings.Fields(trip.Locales), person.Locale, says.Tag()) {
-		if req.Locale = locale(wish); req.Locale != "" {
+		if req.Locale = Locale(wish); req.Locale != "" {
 			break
 		}
 	}
@@ -68,7 +68,7 @@ func askable(invalid *signup.ValidationError) bool {
 
 // askForRest shows the form that asks for the school's name, and for whatever else a sign-up needs here. The registration
 // rests meanwhile.
-func (s *server) askForRest(c *gin.Context, says messages.Localizer, trip hosted.FlowState, person hosted.Person, status int, invalid *signup.ValidationError) {
+func (s *site) askForRest(c *gin.Context, says messages.Localizer, trip hosted.FlowState, person hosted.Person, status int, invalid *signup.ValidationError) {
 	if !s.hold(c, says, trip, person) {
 		return
 	}
@@ -113,7 +113,7 @@ var autocompletes = map[string]string{
 }
 
 // offerAgain shows a button that tries once more, with what the person has entered already.
-func (s *server) offerAgain(c *gin.Context, says messages.Localizer, trip hosted.FlowState, person hosted.Person, err error) {
+func (s *site) offerAgain(c *gin.Context, says messages.Localizer, trip hosted.FlowState, person hosted.Person, err error) {
 	if !s.hold(c, says, trip, person) {
 		return
 	}
@@ -132,7 +132,7 @@ func (s *server) offerAgain(c *gin.Context, says messages.Localizer, trip hosted
 }
 
 // showForm writes a page whose form sends people on.
-func (s *server) showForm(c *gin.Context, says messages.Localizer, status int, page personPage) {
+func (s *site) showForm(c *gin.Context, says messages.Localizer, status int, page personPage) {
 	page.Lang = says.Tag()
 	var body bytes.Buffer
 	if err := s.person.ExecuteTemplate(&body, "person.html", page); err != nil {
@@ -152,7 +152,7 @@ type ending struct {
 }
 
 // endHosted writes the page of a registration that has failed. Why is for the log.
-func (s *server) endHosted(c *gin.Context, says messages.Localizer, trip hosted.FlowState, err error) {
+func (s *site) endHosted(c *gin.Context, says messages.Localizer, trip hosted.FlowState, err error) {
 	s.drop(c, trip)
 	var option *hosted.OptionError
 	var invalid *signup.ValidationError
@@ -191,7 +191,7 @@ func (s *server) endHosted(c *gin.Context, says messages.Localizer, trip hosted.
 }
 
 // endInvalid tells what is wrong where no form could mend it: the address may not sign up, or the link names no school.
-func (s *server) endInvalid(c *gin.Context, says messages.Localizer, trip hosted.FlowState, invalid *signup.ValidationError) {
+func (s *site) endInvalid(c *gin.Context, says messages.Localizer, trip hosted.FlowState, invalid *signup.ValidationError) {
 	p := problem.Of(invalid)
 	p.Note(c.Request.Context(), c.Writer.Header())
 	page := personPage{Title: says.Text("page.hosted.unfit_title", nil), Text: p.Errors[0].Message}

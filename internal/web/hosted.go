@@ -1,4 +1,4 @@
-package httpapi
+package web
 
 import (
 	"context"
@@ -26,7 +26,7 @@ const (
 )
 
 // registerHosted adds the way to sign up on the identity provider's own pages, where one is configured.
-func (s *server) registerHosted(router gin.IRouter) {
+func (s *site) registerHosted(router gin.IRouter) {
 	if s.cfg.Hosted == nil {
 		return
 	}
@@ -42,7 +42,7 @@ func (s *server) registerHosted(router gin.IRouter) {
 
 // ownForm refuses forms that another site has sent. What is in the cookie would go on only with its own registration; the
 // person is spared that somebody else names their school.
-func (s *server) ownForm(c *gin.Context) {
+func (s *site) ownForm(c *gin.Context) {
 	if err := http.NewCrossOriginProtection().Check(c.Request); err != nil {
 		s.endHosted(c, s.pageLanguage(c), hosted.FlowState{}, errors.Join(hosted.ErrStateMismatch, err))
 		c.Abort()
@@ -51,10 +51,10 @@ func (s *server) ownForm(c *gin.Context) {
 
 // startHosted sends a browser to the provider. What would stop the sign-up in the end is said now, and not to somebody who
 // has just registered.
-func (s *server) startHosted(c *gin.Context) {
+func (s *site) startHosted(c *gin.Context) {
 	ctx, r := c.Request.Context(), c.Request
 	says := s.pageLanguage(c)
-	if err := s.take(ctx, "register", s.cfg.HostedRate); err != nil {
+	if err := s.take(c, "register", s.cfg.HostedRate); err != nil {
 		s.showProblem(c, says, err)
 		return
 	}
@@ -80,7 +80,7 @@ func (s *server) startHosted(c *gin.Context) {
 
 // foresee looks whether the school's name and the invitation are good, or the link that is to be confirmed. Whoever was invited
 // signs up with the address that was.
-func (s *server) foresee(ctx context.Context, options *hosted.Options) error {
+func (s *site) foresee(ctx context.Context, options *hosted.Options) error {
 	if options.Confirm != "" {
 		row, err := s.cfg.Signup.LookActivation(ctx, options.Confirm)
 		options.LoginHint = row.Email
@@ -102,8 +102,8 @@ func (s *server) foresee(ctx context.Context, options *hosted.Options) error {
 }
 
 // finishHosted takes what the provider has sent the browser back with, and signs the person up.
-func (s *server) finishHosted(c *gin.Context) {
-	if err := s.take(c.Request.Context(), "callback", s.cfg.HostedRate); err != nil {
+func (s *site) finishHosted(c *gin.Context) {
+	if err := s.take(c, "callback", s.cfg.HostedRate); err != nil {
 		s.showProblem(c, s.pageLanguage(c), err)
 		return
 	}
@@ -125,7 +125,7 @@ func (s *server) finishHosted(c *gin.Context) {
 }
 
 // goOnHosted takes the form that asks for what the provider could not tell, or that tries again.
-func (s *server) goOnHosted(c *gin.Context) {
+func (s *site) goOnHosted(c *gin.Context) {
 	trip, person, err := s.cfg.Hosted.LoadState(c.Request, c.PostForm("state"))
 	says := s.pageLanguage(c, trip.Locales)
 	if err != nil {
@@ -138,7 +138,7 @@ func (s *server) goOnHosted(c *gin.Context) {
 // signUpHosted runs the saga for a person whom the provider has named. The registration's id is its idempotency key: the
 // page may be loaded again, and an answer that is lost is given again. A browser that goes stops nothing: the person's next
 // request finds what came of this one.
-func (s *server) signUpHosted(c *gin.Context, says messages.Localizer, trip hosted.FlowState, person hosted.Person) {
+func (s *site) signUpHosted(c *gin.Context, says messages.Localizer, trip hosted.FlowState, person hosted.Person) {
 	if trip.SignupID != "" {
 		s.leadBack(c, says, trip)
 		return
@@ -147,14 +147,14 @@ func (s *server) signUpHosted(c *gin.Context, says messages.Localizer, trip host
 		s.confirmHosted(c, says, trip, person)
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.Request.Context()), requestTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.Request.Context()), s.cfg.Timeout)
 	defer cancel()
 	req := s.hostedRequest(c, says, trip, person)
 	if req.SchoolName == "" && req.Invitation == "" {
 		s.askForRest(c, says, trip, person, http.StatusOK, nil)
 		return
 	}
-	outcome, err := s.admit(ctx, admission.Applicant{Way: admission.Hosted, Request: req})
+	outcome, err := s.admit(ctx, c, admission.Applicant{Way: admission.Hosted, Request: req})
 	var invalid *signup.ValidationError
 	switch {
 	case err == nil:
@@ -172,7 +172,7 @@ func (s *server) signUpHosted(c *gin.Context, says messages.Localizer, trip host
 
 // sendOn tells the application that began how the sign-up stands, or the person where there is none. The same page
 // leads there again for a while.
-func (s *server) sendOn(c *gin.Context, trip hosted.FlowState, signupID uuid.UUID, status catalog.Status) {
+func (s *site) sendOn(c *gin.Context, trip hosted.FlowState, signupID uuid.UUID, status catalog.Status) {
 	if !s.finished(c, s.pageLanguage(c, trip.Locales), trip, signupID) {
 		return
 	}
@@ -185,7 +185,7 @@ func (s *server) sendOn(c *gin.Context, trip hosted.FlowState, signupID uuid.UUI
 }
 
 // finished has the browser remember what came of a registration. It answers when that fails.
-func (s *server) finished(c *gin.Context, says messages.Localizer, trip hosted.FlowState, signupID uuid.UUID) bool {
+func (s *site) finished(c *gin.Context, says messages.Localizer, trip hosted.FlowState, signupID uuid.UUID) bool {
 	cookie, err := s.cfg.Hosted.SaveResult(trip, signupID.String())
 	if err != nil {
 		s.showProblem(c, says, err)
@@ -203,14 +203,14 @@ func standing(id, locales string) string {
 	return standingPath + id + "?" + url.Values{"ui_locales": {locales}}.Encode()
 }
 
-func (s *server) drop(c *gin.Context, trip hosted.FlowState) {
+func (s *site) drop(c *gin.Context, trip hosted.FlowState) {
 	if trip.ID != "" {
 		http.SetCookie(c.Writer, s.cfg.Hosted.ClearState(trip))
 	}
 }
 
 // hold keeps a person whom the provider has named in the browser's cookie. It answers when that fails.
-func (s *server) hold(c *gin.Context, says messages.Localizer, trip hosted.FlowState, person hosted.Person) bool {
+func (s *site) hold(c *gin.Context, says messages.Localizer, trip hosted.FlowState, person hosted.Person) bool {
 	cookie, err := s.cfg.Hosted.SaveState(trip, person)
 	if err != nil {
 		s.showProblem(c, says, err)
@@ -221,7 +221,7 @@ func (s *server) hold(c *gin.Context, says messages.Localizer, trip hosted.FlowS
 }
 
 // resendOnPage has the mail sent again that confirms a sign-up, and shows how that stands.
-func (s *server) resendOnPage(c *gin.Context) {
+func (s *site) resendOnPage(c *gin.Context) {
 	id, err := signupID(c.Param("id"))
 	if err == nil {
 		err = s.cfg.Signup.RemindVerification(c.Request.Context(), id)
@@ -234,7 +234,7 @@ func (s *server) resendOnPage(c *gin.Context) {
 }
 
 // showStanding is where a person without an application sees the school come into being. Knowing the id is the permission.
-func (s *server) showStanding(c *gin.Context) {
+func (s *site) showStanding(c *gin.Context) {
 	says := s.pageLanguage(c)
 	view, err := s.viewSignup(c.Request.Context(), c.Param("id"))
 	if err != nil {

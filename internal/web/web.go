@@ -1,0 +1,98 @@
+// Package web has the pages that people meet in a browser: those to which the links in mails lead, those of a registration at the
+// identity provider, and the mailbox of development.
+package web
+
+import (
+	"context"
+	"embed"
+	"fmt"
+	"html/template"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/google/uuid"
+
+	"homeroom/admission"
+	"homeroom/catalog"
+	"homeroom/hosted"
+	"homeroom/messages"
+	"homeroom/signup"
+)
+
+//go:embed pages
+var pages embed.FS
+
+// Config is what the pages need.
+type Config struct {
+	// Signup confirms sign-ups and finds invitations. Required.
+	Signup *signup.Service
+	// Catalog finds schools and sign-ups. Required.
+	Catalog *catalog.Store
+	// Admission begins sign-ups. Required.
+	Admission *admission.Admission
+	// Texts are what people read. Required.
+	Texts *messages.Texts
+	// Hosted, if not nil, lets people sign up on the pages of an identity provider. Defaults to no such way.
+	Hosted *hosted.Provider
+	// HostedRate is how often one client address may begin that, and come back from it. Defaults to no limit.
+	HostedRate *catalog.Allowance
+	// Mailbox, if not nil, is shown at /dev/mailbox. Defaults to none.
+	Mailbox Mailbox
+	// AppURL is where people log in. Defaults to no links to that.
+	AppURL string
+	// Timeout bounds a sign-up that goes on though the browser has gone. Required.
+	Timeout time.Duration
+}
+
+// site is the pages with what they need.
+type site struct {
+	cfg Config
+	// person is the template of the pages for people.
+	person *template.Template
+}
+
+// Register adds the pages.
+func Register(router *gin.Engine, cfg Config) error {
+	templates, err := template.ParseFS(pages, "pages/person.html")
+	if err != nil {
+		return fmt.Errorf("read the page for people: %w", err)
+	}
+	s := &site{cfg, templates}
+	s.registerPersonPages(router)
+	s.registerHosted(router)
+	return s.registerMailbox(router)
+}
+
+// admit begins a sign-up, and tells in headers what the caller's address has left.
+func (s *site) admit(ctx context.Context, c *gin.Context, who admission.Applicant) (signup.Outcome, error) {
+	who.Caller = admission.CallerOf(ctx)
+	outcome, grant, err := s.cfg.Admission.Begin(ctx, who)
+	grant.SetHeaders(c.Writer.Header())
+	return outcome, err
+}
+
+// take takes one from an allowance of the caller's address, and tells in headers what that has left.
+func (s *site) take(c *gin.Context, name string, allowance *catalog.Allowance) error {
+	ctx := c.Request.Context()
+	grant, err := s.cfg.Admission.Take(ctx, name, allowance, admission.CallerOf(ctx))
+	grant.SetHeaders(c.Writer.Header())
+	return err
+}
+
+// signupID reads the id in a path. Whatever is no id is as unknown as an id that nobody has.
+func signupID(text string) (uuid.UUID, error) {
+	id, err := uuid.Parse(text)
+	if err != nil || len(text) != 36 {
+		return uuid.Nil, catalog.ErrNotFound
+	}
+	return id, nil
+}
+
+// viewSignup finds a sign-up.
+func (s *site) viewSignup(ctx context.Context, text string) (signup.View, error) {
+	id, err := signupID(text)
+	if err != nil {
+		return signup.View{}, err
+	}
+	return s.cfg.Signup.View(ctx, id)
+}
