@@ -13,7 +13,7 @@ import (
 	"homeroom/identity"
 )
 
-func TestErrorsOfTheProviderAreSorted(t *testing.T) {
+func TestProviderErrorsAreClassified(t *testing.T) {
 	t.Parallel()
 	var unavailable *identity.Unavailable
 	var misconfigured *identity.Misconfigured
@@ -26,22 +26,22 @@ func TestErrorsOfTheProviderAreSorted(t *testing.T) {
 	} {
 		t.Run(code, func(t *testing.T) {
 			t.Parallel()
-			j := depart(t, newRogue(t))
-			got := j.comeBack(map[string]string{"code": "", "error": code, "error_description": "a\nforged=line " + strings.Repeat("x", 900)})
+			j := startRegistration(t, newFakeProvider(t))
+			got := j.returnWith(map[string]string{"code": "", "error": code, "error_description": "a\nforged=line " + strings.Repeat("x", 900)})
 			if !endedWith(got.err, want) {
 				t.Errorf("it ended with %v", got.err)
 			}
 			if strings.Contains(got.err.Error(), "\n") || len(got.err.Error()) > 600 {
 				t.Errorf("the log would hold %q", got.err.Error())
 			}
-			if got.trip.ReturnTo != returnURL || j.rogue.exchanged != nil {
-				t.Errorf("the trip is %+v", got.trip)
+			if got.state.ReturnTo != returnURL || j.fake.exchanged != nil {
+				t.Errorf("the trip is %+v", got.state)
 			}
 		})
 	}
 }
 
-func TestAnswersToTheCodeAreSorted(t *testing.T) {
+func TestTokenResponsesAreClassified(t *testing.T) {
 	t.Parallel()
 	var unavailable *identity.Unavailable
 	var misconfigured *identity.Misconfigured
@@ -62,7 +62,7 @@ func TestAnswersToTheCodeAreSorted(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			g := newRogue(t)
+			g := newFakeProvider(t)
 			elsewhere := false
 			g.http.Config.Handler.(*http.ServeMux).HandleFunc("/elsewhere", func(http.ResponseWriter, *http.Request) { elsewhere = true })
 			g.answer = func(w http.ResponseWriter, r *http.Request) {
@@ -72,8 +72,8 @@ func TestAnswersToTheCodeAreSorted(t *testing.T) {
 				w.WriteHeader(c.status)
 				fmt.Fprint(w, strings.ReplaceAll(c.body, "VERIFIER", r.PostFormValue("code_verifier")))
 			}
-			j := depart(t, g)
-			got := j.comeBack(nil)
+			j := startRegistration(t, g)
+			got := j.returnWith(nil)
 			if !endedWith(got.err, c.want) {
 				t.Errorf("it ended with %v", got.err)
 			}

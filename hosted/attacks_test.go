@@ -17,32 +17,32 @@ import (
 )
 
 // journey is a registration that has come to a rogue provider.
-type journey struct {
-	*door
-	rogue   *rogue
+type registration struct {
+	*testService
+	fake    *fakeProvider
 	browser *browsertest.Browser
 	asked   url.Values
 }
 
 // depart starts one. The provider's answers carry the right nonce unless the test changes that.
-func depart(t *testing.T, g *rogue) *journey {
+func startRegistration(t *testing.T, g *fakeProvider) *registration {
 	t.Helper()
-	j := &journey{door: setup(t, at(g.url)), rogue: g, browser: browsertest.New(t, g.url)}
-	j.again()
+	j := &registration{testService: setup(t, at(g.url)), fake: g, browser: browsertest.New(t, g.url)}
+	j.restart()
 	return j
 }
 
 // again starts another one in the same browser.
-func (j *journey) again() {
+func (j *registration) restart() {
 	j.t.Helper()
-	j.asked = j.stopped(j.browser, "school_name=Lincoln+High").URL.Query()
-	if _, changed := j.rogue.claims["nonce"]; !changed {
-		j.rogue.claims["nonce"] = j.asked.Get("nonce")
+	j.asked = j.openProvider(j.browser, "school_name=Lincoln+High").URL.Query()
+	if _, changed := j.fake.claims["nonce"]; !changed {
+		j.fake.claims["nonce"] = j.asked.Get("nonce")
 	}
 }
 
-// comeBack is what the provider sends the browser to.
-func (j *journey) comeBack(changes map[string]string) end {
+// returnWith is what the provider sends the browser to.
+func (j *registration) returnWith(changes map[string]string) result {
 	j.t.Helper()
 	query := url.Values{"state": {j.asked.Get("state")}, "code": {"canary-code"}}
 	for name, value := range changes {
@@ -59,19 +59,19 @@ func (j *journey) comeBack(changes map[string]string) end {
 	return j.last()
 }
 
-func TestAnHonestAnswerIsBelieved(t *testing.T) {
+func TestAValidResponseIsAccepted(t *testing.T) {
 	t.Parallel()
-	g := newRogue(t)
+	g := newFakeProvider(t)
 	g.claims["at_hash"], g.claims["azp"] = atHash("canary-access"), "homeroom-web"
 	g.claims["given_name"], g.claims["name"] = "Ada", "ada@lincoln.example"
-	j := depart(t, g)
-	got := j.comeBack(nil)
-	person := j.wantLogin("ada@lincoln.example")
+	j := startRegistration(t, g)
+	got := j.returnWith(nil)
+	person := j.wantPerson("ada@lincoln.example")
 	if person.Identity.ID != "person-1" || !person.Identity.EmailVerified || person.GivenName != "Ada" || person.Name != "" {
 		t.Errorf("the person is %+v", person)
 	}
-	if got.trip.SchoolName != "Lincoln High" || got.trip.ReturnTo != returnURL {
-		t.Errorf("the trip is %+v", got.trip)
+	if got.state.SchoolName != "Lincoln High" || got.state.ReturnTo != returnURL {
+		t.Errorf("the trip is %+v", got.state)
 	}
 	if !g.basic || g.exchanged.Get("code_verifier") == "" || g.exchanged.Get("redirect_uri") != j.url+"/callback" ||
 		g.exchanged.Get("client_secret") != "" {
@@ -79,54 +79,56 @@ func TestAnHonestAnswerIsBelieved(t *testing.T) {
 	}
 }
 
-func TestIDTokensThatAreNotToBeBelieved(t *testing.T) {
+func TestInvalidIDTokensAreRefused(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
 	hour := func(n int) int64 { return now.Add(time.Duration(n) * time.Hour).Unix() }
-	for name, lie := range map[string]func(*rogue){
-		"another nonce":             func(g *rogue) { g.claims["nonce"] = "other" },
-		"no nonce":                  func(g *rogue) { g.claims["nonce"] = nil },
-		"another audience":          func(g *rogue) { g.claims["aud"] = "somebody-else" },
-		"several without azp":       func(g *rogue) { g.claims["aud"] = []string{"homeroom-web", "x"} },
-		"several with another azp":  func(g *rogue) { g.claims["aud"], g.claims["azp"] = []string{"homeroom-web", "x"}, "x" },
-		"another azp":               func(g *rogue) { g.claims["azp"] = "x" },
-		"another issuer":            func(g *rogue) { g.claims["iss"] = "https://evil.example" },
-		"the issuer with a slash":   func(g *rogue) { g.claims["iss"] = g.url + "/" },
-		"over":                      func(g *rogue) { g.claims["exp"] = hour(-1) },
-		"without end":               func(g *rogue) { g.claims["exp"] = nil },
-		"of tomorrow":               func(g *rogue) { g.claims["iat"], g.claims["exp"] = hour(24), hour(25) },
-		"of yesterday":              func(g *rogue) { g.claims["iat"] = hour(-24) },
-		"without a date":            func(g *rogue) { g.claims["iat"] = nil },
-		"not yet":                   func(g *rogue) { g.claims["nbf"] = hour(1) },
-		"of another access token":   func(g *rogue) { g.claims["at_hash"] = atHash("another") },
-		"about nobody":              func(g *rogue) { g.claims["sub"] = "" },
-		"about somebody unreadable": func(g *rogue) { g.claims["sub"] = "a\nb" },
-		"about too long a name":     func(g *rogue) { g.claims["sub"] = strings.Repeat("a", 256) },
-		"not signed":                func(g *rogue) { g.sign = unsigned },
-		"signed with our secret":    func(g *rogue) { g.sign = signer(jose.HS256, []byte("homeroom-web-secret-homeroom-web-secret"), "1") },
-		"signed with its own key":   func(g *rogue) { g.sign = withOwnKey },
-		"no token at all":           func(g *rogue) { g.token["id_token"] = nil },
-		"no JWT":                    func(g *rogue) { g.token["id_token"] = "canary" },
-		"several signatures":        func(g *rogue) { g.sign = severalSignatures },
-		"another form of a token":   func(g *rogue) { g.sign = asJSON },
-		"no access token":           func(g *rogue) { g.token["access_token"] = nil },
+	for name, lie := range map[string]func(*fakeProvider){
+		"another nonce":             func(g *fakeProvider) { g.claims["nonce"] = "other" },
+		"no nonce":                  func(g *fakeProvider) { g.claims["nonce"] = nil },
+		"another audience":          func(g *fakeProvider) { g.claims["aud"] = "somebody-else" },
+		"several without azp":       func(g *fakeProvider) { g.claims["aud"] = []string{"homeroom-web", "x"} },
+		"several with another azp":  func(g *fakeProvider) { g.claims["aud"], g.claims["azp"] = []string{"homeroom-web", "x"}, "x" },
+		"another azp":               func(g *fakeProvider) { g.claims["azp"] = "x" },
+		"another issuer":            func(g *fakeProvider) { g.claims["iss"] = "https://evil.example" },
+		"the issuer with a slash":   func(g *fakeProvider) { g.claims["iss"] = g.url + "/" },
+		"over":                      func(g *fakeProvider) { g.claims["exp"] = hour(-1) },
+		"without end":               func(g *fakeProvider) { g.claims["exp"] = nil },
+		"of tomorrow":               func(g *fakeProvider) { g.claims["iat"], g.claims["exp"] = hour(24), hour(25) },
+		"of yesterday":              func(g *fakeProvider) { g.claims["iat"] = hour(-24) },
+		"without a date":            func(g *fakeProvider) { g.claims["iat"] = nil },
+		"not yet":                   func(g *fakeProvider) { g.claims["nbf"] = hour(1) },
+		"of another access token":   func(g *fakeProvider) { g.claims["at_hash"] = atHash("another") },
+		"about nobody":              func(g *fakeProvider) { g.claims["sub"] = "" },
+		"about somebody unreadable": func(g *fakeProvider) { g.claims["sub"] = "a\nb" },
+		"about too long a name":     func(g *fakeProvider) { g.claims["sub"] = strings.Repeat("a", 256) },
+		"not signed":                func(g *fakeProvider) { g.sign = unsigned },
+		"signed with our secret": func(g *fakeProvider) {
+			g.sign = signer(jose.HS256, []byte("homeroom-web-secret-homeroom-web-secret"), "1")
+		},
+		"signed with its own key": func(g *fakeProvider) { g.sign = withOwnKey },
+		"no token at all":         func(g *fakeProvider) { g.token["id_token"] = nil },
+		"no JWT":                  func(g *fakeProvider) { g.token["id_token"] = "canary" },
+		"several signatures":      func(g *fakeProvider) { g.sign = severalSignatures },
+		"another form of a token": func(g *fakeProvider) { g.sign = asJSON },
+		"no access token":         func(g *fakeProvider) { g.token["access_token"] = nil },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			g := newRogue(t)
+			g := newFakeProvider(t)
 			lie(g)
-			j := depart(t, g)
-			got := j.comeBack(nil)
+			j := startRegistration(t, g)
+			got := j.returnWith(nil)
 			j.wantErr(hosted.ErrUnverified)
-			if got.trip.SchoolName != "Lincoln High" {
-				t.Errorf("the trip is %+v", got.trip)
+			if got.state.SchoolName != "Lincoln High" {
+				t.Errorf("the trip is %+v", got.state)
 			}
 			without(t, got.err.Error(), "canary", j.asked.Get("nonce"), g.exchanged.Get("code_verifier"))
 		})
 	}
 }
 
-func TestAnswersThatAreNotThisBrowsers(t *testing.T) {
+func TestCallbacksOfOtherBrowsersAreRefused(t *testing.T) {
 	t.Parallel()
 	for name, changes := range map[string]map[string]string{
 		"no state":          {"state": ""},
@@ -139,17 +141,17 @@ func TestAnswersThatAreNotThisBrowsers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			j := depart(t, newRogue(t))
+			j := startRegistration(t, newFakeProvider(t))
 			if changes == nil { // the cookie's name is the same
 				changes = map[string]string{"state": j.asked.Get("state")[:20]}
 			}
 			if changes["iss"] == "/" {
-				changes["iss"] = j.rogue.url + "/"
+				changes["iss"] = j.fake.url + "/"
 			}
-			got := j.comeBack(changes)
+			got := j.returnWith(changes)
 			j.wantErr(hosted.ErrStateMismatch)
-			if got.trip != (hosted.FlowState{}) || j.rogue.exchanged != nil {
-				t.Errorf("it went on: %+v, %v", got.trip, j.rogue.exchanged)
+			if got.state != (hosted.FlowState{}) || j.fake.exchanged != nil {
+				t.Errorf("it went on: %+v, %v", got.state, j.fake.exchanged)
 			}
 		})
 	}
@@ -157,46 +159,46 @@ func TestAnswersThatAreNotThisBrowsers(t *testing.T) {
 
 func TestAParameterThatIsThereTwiceIsRefused(t *testing.T) {
 	t.Parallel()
-	j := depart(t, newRogue(t))
+	j := startRegistration(t, newFakeProvider(t))
 	j.browser.Get(j.url + "/callback?code=canary-code&code=other&state=" + j.asked.Get("state"))
 	j.wantErr(hosted.ErrStateMismatch)
 }
 
-func TestAProviderThatNamesItselfMustDoSo(t *testing.T) {
+func TestAnAnnouncedIssuerParameterIsRequired(t *testing.T) {
 	t.Parallel()
-	g := newRogue(t)
+	g := newFakeProvider(t)
 	g.description["authorization_response_iss_parameter_supported"] = true
-	j := depart(t, g)
-	j.comeBack(nil)
+	j := startRegistration(t, g)
+	j.returnWith(nil)
 	j.wantErr(hosted.ErrStateMismatch)
-	j.comeBack(map[string]string{"iss": g.url})
-	j.wantLogin("ada@lincoln.example")
+	j.returnWith(map[string]string{"iss": g.url})
+	j.wantPerson("ada@lincoln.example")
 }
 
 // The attacker has begun a registration, and sends the victim to its end.
 func TestLoginCSRF(t *testing.T) {
 	t.Parallel()
-	j := depart(t, newRogue(t))
+	j := startRegistration(t, newFakeProvider(t))
 	link := j.url + "/callback?code=canary-code&state=" + j.asked.Get("state")
 	victim := browsertest.New(t)
 	victim.Get(link)
 	j.wantErr(hosted.ErrStateMismatch)
 
 	// One who has a registration of their own under way is no better prey.
-	victim = browsertest.New(t, j.rogue.url)
-	j.stopped(victim, "school_name=Grace+High")
+	victim = browsertest.New(t, j.fake.url)
+	j.openProvider(victim, "school_name=Grace+High")
 	victim.Get(link)
 	j.wantErr(hosted.ErrStateMismatch)
-	if j.rogue.exchanged != nil {
+	if j.fake.exchanged != nil {
 		t.Error("the code was exchanged")
 	}
 }
 
 func TestACookieOfAnotherTabDoesNotFit(t *testing.T) {
 	t.Parallel()
-	j := depart(t, newRogue(t))
+	j := startRegistration(t, newFakeProvider(t))
 	first := j.asked
-	j.again()
+	j.restart()
 	cookies := j.browser.Cookies(j.url)
 	if len(cookies) != 2 || cookies[0].Name == cookies[1].Name {
 		t.Fatalf("two tabs have %d cookies", len(cookies))
@@ -208,18 +210,18 @@ func TestACookieOfAnotherTabDoesNotFit(t *testing.T) {
 	}
 	j.browser.SetCookies(j.url, cookies)
 	for _, state := range []string{first.Get("state"), j.asked.Get("state")} {
-		j.comeBack(map[string]string{"state": state})
+		j.returnWith(map[string]string{"state": state})
 		j.wantErr(hosted.ErrStateMismatch)
 	}
-	if j.rogue.exchanged != nil {
+	if j.fake.exchanged != nil {
 		t.Error("the code was exchanged")
 	}
 }
 
 // Whoever can plant a cookie of the same name must not choose which of the two counts.
-func TestTwoCookiesOfOneNameAreNone(t *testing.T) {
+func TestTwoCookiesOfOneNameAreRefused(t *testing.T) {
 	t.Parallel()
-	j := depart(t, newRogue(t))
+	j := startRegistration(t, newFakeProvider(t))
 	r := httptest.NewRequest(http.MethodGet, "/callback?code=canary-code&state="+j.asked.Get("state"), nil)
 	for range 2 {
 		r.AddCookie(j.browser.Cookies(j.url)[0])
@@ -231,34 +233,34 @@ func TestTwoCookiesOfOneNameAreNone(t *testing.T) {
 
 func TestTabsDoNotDisturbEachOther(t *testing.T) {
 	t.Parallel()
-	j := depart(t, newRogue(t))
+	j := startRegistration(t, newFakeProvider(t))
 	first := j.asked
-	j.again()
+	j.restart()
 	second := j.asked
-	for _, asked := range []url.Values{second, first} {
-		j.asked = asked
-		j.rogue.claims["nonce"] = asked.Get("nonce")
-		j.comeBack(nil)
-		j.wantLogin("ada@lincoln.example")
+	for _, requested := range []url.Values{second, first} {
+		j.asked = requested
+		j.fake.claims["nonce"] = requested.Get("nonce")
+		j.returnWith(nil)
+		j.wantPerson("ada@lincoln.example")
 	}
 }
 
 func TestABrowserKeepsFewRegistrations(t *testing.T) {
 	t.Parallel()
-	j := depart(t, newRogue(t))
+	j := startRegistration(t, newFakeProvider(t))
 	oldest := j.asked
 	for range 5 {
 		j.clock.advance(time.Second)
-		j.again()
+		j.restart()
 	}
 	if n := len(j.browser.Cookies(j.url)); n != 4 {
 		t.Errorf("after six it has %d cookies", n)
 	}
-	j.comeBack(map[string]string{"state": oldest.Get("state")})
+	j.returnWith(map[string]string{"state": oldest.Get("state")})
 	j.wantErr(hosted.ErrStateMismatch)
-	j.rogue.claims["nonce"] = j.asked.Get("nonce")
-	j.comeBack(nil)
-	j.wantLogin("ada@lincoln.example")
+	j.fake.claims["nonce"] = j.asked.Get("nonce")
+	j.returnWith(nil)
+	j.wantPerson("ada@lincoln.example")
 }
 
 func TestCookiesThatWereTamperedWithAreRefused(t *testing.T) {
@@ -279,29 +281,29 @@ func TestCookiesThatWereTamperedWithAreRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			j := depart(t, newRogue(t))
+			j := startRegistration(t, newFakeProvider(t))
 			cookie := j.browser.Cookies(j.url)[0]
 			cookie.Value, cookie.Path = change(cookie.Value), "/"
 			j.browser.SetCookies(j.url, []*http.Cookie{cookie})
-			j.comeBack(nil)
+			j.returnWith(nil)
 			j.wantErr(hosted.ErrStateMismatch)
 		})
 	}
 }
 
-func TestARegistrationEnds(t *testing.T) {
+func TestARegistrationExpires(t *testing.T) {
 	t.Parallel()
-	j := depart(t, newRogue(t))
+	j := startRegistration(t, newFakeProvider(t))
 	j.clock.advance(10 * time.Minute)
-	got := j.comeBack(nil)
+	got := j.returnWith(nil)
 	j.wantErr(hosted.ErrExpired)
-	if got.trip.ReturnTo != returnURL || j.rogue.exchanged != nil {
-		t.Errorf("the trip is %+v, sent was %v", got.trip, j.rogue.exchanged)
+	if got.state.ReturnTo != returnURL || j.fake.exchanged != nil {
+		t.Errorf("the trip is %+v, sent was %v", got.state, j.fake.exchanged)
 	}
 }
 
 // The code of another registration is put into this browser's answer, as somebody can who has seen it go by.
-func TestCodesOfOthersAreNotTaken(t *testing.T) {
+func TestCodesOfOthersAreRefused(t *testing.T) {
 	t.Parallel()
 	d, _ := withSimulator(t, auth0test.Config{})
 	sentBack := func(browser *browsertest.Browser, email string) url.Values {
@@ -315,23 +317,23 @@ func TestCodesOfOthersAreNotTaken(t *testing.T) {
 	victim, thief := browsertest.New(t, d.url+"/callback"), browsertest.New(t, d.url+"/callback")
 	stolen, own := sentBack(victim, "victim@lincoln.example"), sentBack(thief, "eve@evil.example")
 	own.Set("code", stolen.Get("code"))
-	goOn(t, d, thief, own)
+	follow(t, d, thief, own)
 	d.wantErr(hosted.ErrCodeRejected)
 	without(t, d.last().err.Error(), stolen.Get("code"))
 
 	// The victim's own browser can still use it, once.
-	goOn(t, d, victim, stolen)
-	d.wantLogin("victim@lincoln.example")
-	goOn(t, d, victim, stolen)
+	follow(t, d, victim, stolen)
+	d.wantPerson("victim@lincoln.example")
+	follow(t, d, victim, stolen)
 	d.wantErr(hosted.ErrCodeRejected)
 }
 
 func TestMixUpBetweenTwoProviders(t *testing.T) {
 	t.Parallel()
 	// Two providers serve one callback each of the same service; the answer of one comes to the other's.
-	honest, evil := newRogue(t), newRogue(t)
-	j := depart(t, honest)
-	j.comeBack(map[string]string{"iss": evil.url})
+	honest, evil := newFakeProvider(t), newFakeProvider(t)
+	j := startRegistration(t, honest)
+	j.returnWith(map[string]string{"iss": evil.url})
 	j.wantErr(hosted.ErrStateMismatch)
 	other := setup(t, at(evil.url))
 	answer := url.Values{"state": {j.asked.Get("state")}, "code": {"canary-code"}}

@@ -34,7 +34,7 @@ type FlowState struct {
 }
 
 // memory is what a cookie holds. Once the provider has told who it is, the answer takes the place of the question.
-type memory struct {
+type flow struct {
 	State        FlowState `json:"trip"`
 	Nonce        string    `json:"nonce,omitempty"`
 	Verifier     string    `json:"verifier,omitempty"`
@@ -59,8 +59,8 @@ type Person struct {
 
 const (
 	cookiePrefix = "homeroom-register-"
-	// mostCookies is how many registrations a browser may have begun. Together they fit into what a server reads of headers.
-	mostCookies = 4
+	// maxCookies is how many registrations a browser may have begun. Together they fit into what a server reads of headers.
+	maxCookies = 4
 )
 
 // cookieName is another one for every registration, so that several tabs do not take each other's.
@@ -86,7 +86,7 @@ func (p *Provider) cookie(id, value string, age time.Duration) *http.Cookie {
 }
 
 // seal encrypts and authenticates a memory.
-func (p *Provider) seal(m memory) (*http.Cookie, error) {
+func (p *Provider) seal(m flow) (*http.Cookie, error) {
 	plain, err := json.Marshal(m)
 	if err != nil {
 		return nil, fmt.Errorf("write registration: %w", err)
@@ -107,18 +107,18 @@ func (p *Provider) seal(m memory) (*http.Cookie, error) {
 }
 
 // unseal reads a memory. Its error is [ErrStateMismatch], or [ErrExpired] for one of ours that is too old.
-func (p *Provider) unseal(value string) (memory, error) {
+func (p *Provider) unseal(value string) (flow, error) {
 	sealed, err := jose.ParseEncryptedCompact(value, []jose.KeyAlgorithm{jose.DIRECT}, []jose.ContentEncryption{jose.A256GCM})
 	if err != nil {
-		return memory{}, fmt.Errorf("%w: the cookie is not sealed", ErrStateMismatch)
+		return flow{}, fmt.Errorf("%w: the cookie is not sealed", ErrStateMismatch)
 	}
 	plain, err := sealed.Decrypt(p.key)
 	if err != nil {
-		return memory{}, fmt.Errorf("%w: the cookie's seal is not ours", ErrStateMismatch)
+		return flow{}, fmt.Errorf("%w: the cookie's seal is not ours", ErrStateMismatch)
 	}
-	var m memory
+	var m flow
 	if err := json.Unmarshal(plain, &m); err != nil {
-		return memory{}, fmt.Errorf("%w: the cookie cannot be read", ErrStateMismatch)
+		return flow{}, fmt.Errorf("%w: the cookie cannot be read", ErrStateMismatch)
 	}
 	if !p.cfg.Now().Before(time.Unix(m.BeganAt, 0).Add(p.cfg.Lifetime)) {
 		return m, ErrExpired
@@ -127,26 +127,26 @@ func (p *Provider) unseal(value string) (memory, error) {
 }
 
 // remember finds the registration of this id in the browser's cookies. Its error is that of unseal.
-func (p *Provider) remember(r *http.Request, id string) (memory, error) {
+func (p *Provider) loadFlow(r *http.Request, id string) (flow, error) {
 	if id == "" {
-		return memory{}, fmt.Errorf("%w: it has no state", ErrStateMismatch)
+		return flow{}, fmt.Errorf("%w: it has no state", ErrStateMismatch)
 	}
 	cookies := r.CookiesNamed(p.cookieName(id))
 	if len(cookies) != 1 {
-		return memory{}, fmt.Errorf("%w: this browser has %d cookies for it", ErrStateMismatch, len(cookies))
+		return flow{}, fmt.Errorf("%w: this browser has %d cookies for it", ErrStateMismatch, len(cookies))
 	}
 	m, err := p.unseal(cookies[0].Value)
 	if subtle.ConstantTimeCompare([]byte(m.State.ID), []byte(id)) != 1 {
-		return memory{}, fmt.Errorf("%w: the cookie is of another registration", ErrStateMismatch)
+		return flow{}, fmt.Errorf("%w: the cookie is of another registration", ErrStateMismatch)
 	}
 	return m, err
 }
 
 // tidy removes registrations of this browser that are over, and the oldest where there are too many for one more.
-func (p *Provider) tidy(r *http.Request) []*http.Cookie {
+func (p *Provider) pruneCookies(r *http.Request) []*http.Cookie {
 	prefix := p.cookieName("")
 	var ends []*http.Cookie
-	var open []memory
+	var open []flow
 	for _, cookie := range r.Cookies() {
 		id, ours := strings.CutPrefix(cookie.Name, prefix)
 		if !ours {
@@ -159,10 +159,10 @@ func (p *Provider) tidy(r *http.Request) []*http.Cookie {
 		}
 		open = append(open, m)
 	}
-	slices.SortFunc(open, func(a, b memory) int { // those that are finished go first
+	slices.SortFunc(open, func(a, b flow) int { // those that are finished go first
 		return cmp.Or(cmp.Compare(b.State.SignupID, a.State.SignupID), cmp.Compare(a.BeganAt, b.BeganAt))
 	})
-	for _, m := range open[:max(0, len(open)-mostCookies+1)] {
+	for _, m := range open[:max(0, len(open)-maxCookies+1)] {
 		ends = append(ends, p.ClearState(m.State))
 	}
 	return ends
@@ -174,7 +174,7 @@ func (p *Provider) ClearState(state FlowState) *http.Cookie { return p.cookie(st
 // Done is the cookie of a registration that is finished, for another lifetime: [Provider.Finish] and [Provider.Held] tell what
 // came of it when its page is loaded again.
 func (p *Provider) SaveResult(state FlowState, signupID string) (*http.Cookie, error) {
-	return p.seal(memory{
+	return p.seal(flow{
 		State: FlowState{ID: state.ID, Locales: state.Locales, ReturnTo: state.ReturnTo, SignupID: signupID}, BeganAt: p.cfg.Now().Unix(),
 	})
 }
@@ -182,13 +182,13 @@ func (p *Provider) SaveResult(state FlowState, signupID string) (*http.Cookie, e
 // Hold is the cookie with which a registration rests whose person is known, for another lifetime: the school's name is still
 // to be asked for, or what comes next cannot be done now. [Provider.Held] finds it again.
 func (p *Provider) SaveState(state FlowState, person Person) (*http.Cookie, error) {
-	return p.seal(memory{State: state, Person: &person, BeganAt: p.cfg.Now().Unix()})
+	return p.seal(flow{State: state, Person: &person, BeganAt: p.cfg.Now().Unix()})
 }
 
 // Held finds a registration that rests, by its [FlowState.ID]. There is no person once it is finished: the trip has its
 // SignupID. It fails with [ErrStateMismatch] and [ErrExpired].
 func (p *Provider) LoadState(r *http.Request, id string) (FlowState, Person, error) {
-	m, err := p.remember(r, id)
+	m, err := p.loadFlow(r, id)
 	if err == nil && m.State.SignupID != "" {
 		return m.State, Person{}, nil
 	}

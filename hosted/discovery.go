@@ -22,47 +22,47 @@ import (
 const (
 	// callTimeout bounds each request to the provider.
 	callTimeout = 5 * time.Second
-	// largestAnswer bounds what is read of an answer.
-	largestAnswer = 1 << 20
+	// maxResponseBytes bounds what is read of an answer.
+	maxResponseBytes = 1 << 20
 )
 
 // endpoints are the provider as it has described itself (OpenID Connect Discovery 1.0).
-type endpoints struct {
+type providerMetadata struct {
 	oidc     *oidc.Provider
 	oauth    oauth2.Config
 	verifier *oidc.IDTokenVerifier
-	// namesItself tells that all its answers say who they are from (RFC 9207).
-	namesItself bool
-	// knowsPromptCreate tells that it shows its registration for prompt=create.
-	knowsPromptCreate bool
-	// takesSecretInBody tells that our secret may be sent in the body as well.
-	takesSecretInBody bool
+	// sendsIssuer tells that all its answers say who they are from (RFC 9207).
+	sendsIssuer bool
+	// supportsPromptCreate tells that it shows its registration for prompt=create.
+	supportsPromptCreate bool
+	// acceptsSecretPost tells that our secret may be sent in the body as well.
+	acceptsSecretPost bool
 }
 
 // discover asks the provider for its description, once: several at a time wait for one answer.
-func (p *Provider) discover(ctx context.Context) (*endpoints, error) {
-	if found := p.found.Load(); found != nil {
+func (p *Provider) discover(ctx context.Context) (*providerMetadata, error) {
+	if found := p.discovered.Load(); found != nil {
 		return found, nil
 	}
-	answer, err, _ := p.asking.Do("", func() (any, error) {
+	answer, err, _ := p.discovering.Do("", func() (any, error) {
 		// Whoever asked first may go; the others still want to know.
-		found, err := p.describe(context.WithoutCancel(ctx))
+		found, err := p.metadata(context.WithoutCancel(ctx))
 		if err == nil {
-			p.found.Store(found)
+			p.discovered.Store(found)
 		}
 		return found, err
 	})
 	if err != nil {
 		return nil, err
 	}
-	return answer.(*endpoints), nil
+	return answer.(*providerMetadata), nil
 }
 
-func (p *Provider) describe(ctx context.Context) (*endpoints, error) {
+func (p *Provider) metadata(ctx context.Context) (*providerMetadata, error) {
 	ctx = oidc.ClientContext(ctx, p.client)
 	provider, err := oidc.NewProvider(ctx, p.cfg.Issuer)
 	if err != nil {
-		return nil, p.misdescribed(err)
+		return nil, p.discoveryError(err)
 	}
 	var told struct {
 		Token       string   `json:"token_endpoint"`
@@ -74,17 +74,17 @@ func (p *Provider) describe(ctx context.Context) (*endpoints, error) {
 		Issuer      bool     `json:"authorization_response_iss_parameter_supported"`
 	}
 	if err := provider.Claims(&told); err != nil {
-		return nil, p.misdescribed(err)
+		return nil, p.discoveryError(err)
 	}
 	for _, endpoint := range []string{told.Token, told.Keys, told.Authorize} {
-		if _, err := absolute(endpoint); err != nil {
-			return nil, p.misdescribed(err)
+		if _, err := parseURL(endpoint); err != nil {
+			return nil, p.discoveryError(err)
 		}
 	}
 	keys := jwks.New(jwks.Config{URL: told.Keys, Transport: p.client.Transport, Now: p.cfg.Now})
-	e := &endpoints{
-		oidc: provider, namesItself: told.Issuer, knowsPromptCreate: slices.Contains(told.Prompts, "create"),
-		takesSecretInBody: slices.Contains(told.AuthMethods, "client_secret_post"),
+	e := &providerMetadata{
+		oidc: provider, sendsIssuer: told.Issuer, supportsPromptCreate: slices.Contains(told.Prompts, "create"),
+		acceptsSecretPost: slices.Contains(told.AuthMethods, "client_secret_post"),
 		oauth: oauth2.Config{
 			ClientID: p.cfg.ClientID, ClientSecret: p.cfg.ClientSecret.Reveal(), Endpoint: provider.Endpoint(),
 			RedirectURL: p.cfg.RedirectURL, Scopes: p.cfg.Scopes,
@@ -118,7 +118,7 @@ func asymmetric(algorithms []string) []string {
 }
 
 // misdescribed explains why there is no description. What the provider has answered besides may be a page of somebody else.
-func (p *Provider) misdescribed(err error) error {
+func (p *Provider) discoveryError(err error) error {
 	var unavailable *identity.Unavailable
 	if errors.As(err, &unavailable) {
 		return err
@@ -142,7 +142,7 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, &identity.Unavailable{Err: err}
 	}
 	defer res.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(res.Body, largestAnswer))
+	body, err := io.ReadAll(io.LimitReader(res.Body, maxResponseBytes))
 	if err != nil {
 		return nil, &identity.Unavailable{Err: err}
 	}

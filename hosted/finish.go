@@ -20,11 +20,11 @@ import (
 // It fails with [ErrStateMismatch], [ErrExpired], [ErrCodeRejected], [ErrAccessDenied], [ErrLoginRequired], [ErrUnverified], [ErrNoEmail], an
 // *[identity.Unavailable] or an *[identity.Misconfigured]. None of their texts holds a code, a token or a secret.
 func (p *Provider) Finish(r *http.Request) (FlowState, Person, error) {
-	answer, err := readAnswer(r.URL.Query())
+	answer, err := parseCallback(r.URL.Query())
 	if err != nil {
 		return FlowState{}, Person{}, err
 	}
-	m, err := p.remember(r, answer.state)
+	m, err := p.loadFlow(r, answer.state)
 	if err != nil {
 		return m.State, Person{}, err
 	}
@@ -42,7 +42,7 @@ func (p *Provider) Finish(r *http.Request) (FlowState, Person, error) {
 		return FlowState{}, Person{}, err
 	}
 	if answer.failure != "" {
-		return m.State, Person{}, p.explain(answer)
+		return m.State, Person{}, p.callbackError(answer)
 	}
 	person, err, _ := p.redeeming.Do(m.State.ID+" "+answer.code, func() (any, error) {
 		// A browser that asks again at once lets go of its first request, whose code cannot be given twice.
@@ -52,30 +52,30 @@ func (p *Provider) Finish(r *http.Request) (FlowState, Person, error) {
 }
 
 // answer is the query of a callback.
-type answer struct{ state, code, issuer, failure, description string }
+type callback struct{ state, code, issuer, failure, description string }
 
-const longestCode = 4096
+const maxCodeLength = 4096
 
-// readAnswer refuses a parameter that is there twice: of two readers each might take another one.
-func readAnswer(query url.Values) (answer, error) {
+// parseCallback refuses a parameter that is there twice: of two readers each might take another one.
+func parseCallback(query url.Values) (callback, error) {
 	for _, name := range []string{"state", "code", "iss", "error", "error_description"} {
 		if len(query[name]) > 1 {
-			return answer{}, fmt.Errorf("%w: it has several of %s", ErrStateMismatch, name)
+			return callback{}, fmt.Errorf("%w: it has several of %s", ErrStateMismatch, name)
 		}
 	}
-	a := answer{
+	a := callback{
 		state: query.Get("state"), code: query.Get("code"), issuer: query.Get("iss"),
 		failure: query.Get("error"), description: query.Get("error_description"),
 	}
-	if a.failure == "" && (a.code == "" || len(a.code) > longestCode) {
-		return answer{}, fmt.Errorf("%w: it has no code", ErrStateMismatch)
+	if a.failure == "" && (a.code == "" || len(a.code) > maxCodeLength) {
+		return callback{}, fmt.Errorf("%w: it has no code", ErrStateMismatch)
 	}
 	return a, nil
 }
 
 // checkIssuer keeps answers apart where a person uses several providers, one of which may be hostile (RFC 9207).
-func (p *Provider) checkIssuer(provider *endpoints, issuer string) error {
-	if issuer == "" && provider.namesItself {
+func (p *Provider) checkIssuer(provider *providerMetadata, issuer string) error {
+	if issuer == "" && provider.sendsIssuer {
 		return fmt.Errorf("%w: it does not say which provider it is from", ErrStateMismatch)
 	}
 	if issuer != "" && subtle.ConstantTimeCompare([]byte(issuer), []byte(p.cfg.Issuer)) != 1 {
@@ -85,7 +85,7 @@ func (p *Provider) checkIssuer(provider *endpoints, issuer string) error {
 }
 
 // explain sorts the errors of OAuth 2.0 and OpenID Connect. The texts come through the browser, and are for the log alone.
-func (p *Provider) explain(a answer) error {
+func (p *Provider) callbackError(a callback) error {
 	told := fmt.Sprintf("%q: %q", secret.Redact(a.failure), secret.Redact(a.description))
 	switch {
 	case slices.Contains([]string{"access_denied", "unauthorized"}, a.failure): // the latter: a rule at Auth0 did not let the person in

@@ -79,7 +79,7 @@ func (c Config) withDefaults() Config {
 }
 
 // ours are the parameters that a request's safety hangs on. Nobody else sets them.
-var ours = []string{
+var reservedParams = []string{
 	"client_id", "client_secret", "code_challenge", "code_challenge_method", "nonce", "redirect_uri", "request", "request_uri",
 	"response_mode", "response_type", "scope", "state",
 }
@@ -95,7 +95,7 @@ func (c Config) validate() error {
 		if field.text == "" && field.name == "RegisterURL" {
 			continue
 		}
-		u, err := absolute(field.text)
+		u, err := parseURL(field.text)
 		if err != nil {
 			return &ConfigError{field.name, err.Error()}
 		}
@@ -104,12 +104,12 @@ func (c Config) validate() error {
 		}
 	}
 	for _, text := range c.ReturnURLs {
-		if u, err := absolute(text); err != nil || u.RawQuery != "" {
+		if u, err := parseURL(text); err != nil || u.RawQuery != "" {
 			return &ConfigError{"ReturnURLs", strconv.Quote(text) + " must be an https address without a query"}
 		}
 	}
 	for name := range c.Params {
-		if slices.Contains(ours, name) {
+		if slices.Contains(reservedParams, name) {
 			return &ConfigError{"Params", "the parameter " + name + " is not for configuration"}
 		}
 	}
@@ -125,18 +125,18 @@ func (c Config) validate() error {
 }
 
 // absolute reads an address that a browser may be sent to, or that secrets may be sent to: https, or http on this machine.
-func absolute(text string) (*url.URL, error) {
+func parseURL(text string) (*url.URL, error) {
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" || u.User != nil || u.Fragment != "" || u.Opaque != "" || strings.ContainsAny(text, "\\ #") {
 		return nil, fmt.Errorf("%q is not an address such as https://id.lincoln.example/", text)
 	}
-	if u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())) {
+	if u.Scheme != "https" && (u.Scheme != "http" || !isLoopback(u.Hostname())) {
 		return nil, fmt.Errorf("%q must be https; plain http is for this machine alone", text)
 	}
 	return u, nil
 }
 
-func loopback(host string) bool {
+func isLoopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
@@ -149,9 +149,9 @@ type Provider struct {
 	secure bool
 	key    []byte
 
-	asking    singleflight.Group
-	redeeming singleflight.Group
-	found     atomic.Pointer[endpoints] // nil until the provider has told
+	discovering singleflight.Group
+	redeeming   singleflight.Group
+	discovered  atomic.Pointer[providerMetadata] // nil until the provider has told
 }
 
 // New makes a Provider. It sends nothing: the provider is asked when the first person comes.

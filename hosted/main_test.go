@@ -21,28 +21,28 @@ var key = bytes.Repeat([]byte{7}, 32)
 const returnURL = "https://app.lincoln.example/welcome"
 
 // door is the least of a service around a hosted.Provider: it starts registrations, and remembers how they end.
-type door struct {
+type testService struct {
 	t        *testing.T
 	url      string
 	provider *hosted.Provider
 	clock    *clock
 
-	mu   sync.Mutex
-	ends []end
+	mu      sync.Mutex
+	results []result
 }
 
 // end is what a registration came to.
-type end struct {
-	trip   hosted.FlowState
+type result struct {
+	state  hosted.FlowState
 	person hosted.Person
 	err    error
 }
 
 // setup serves a door. configure says what the provider is, which may have to know where the door's callback is; the rest of
 // the configuration is the same in all tests.
-func setup(t *testing.T, configure func(callback string) hosted.Config) *door {
+func setup(t *testing.T, configure func(callback string) hosted.Config) *testService {
 	t.Helper()
-	d := &door{t: t, clock: &clock{}}
+	d := &testService{t: t, clock: &clock{}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /register", d.register)
 	mux.HandleFunc("GET /callback", d.callback)
@@ -58,7 +58,7 @@ func setup(t *testing.T, configure func(callback string) hosted.Config) *door {
 	return d
 }
 
-func (d *door) register(w http.ResponseWriter, r *http.Request) {
+func (d *testService) register(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	started, err := d.provider.Start(r, hosted.Options{
 		SchoolName: q.Get("school_name"), ReturnTo: q.Get("return_to"), LoginHint: q.Get("login_hint"), Locales: q.Get("ui_locales"),
@@ -74,34 +74,34 @@ func (d *door) register(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, started.URL, http.StatusFound)
 }
 
-func (d *door) callback(w http.ResponseWriter, r *http.Request) {
+func (d *testService) callback(w http.ResponseWriter, r *http.Request) {
 	state, person, err := d.provider.Finish(r)
 	d.mu.Lock()
-	d.ends = append(d.ends, end{state, person, err})
+	d.results = append(d.results, result{state, person, err})
 	d.mu.Unlock()
 	fmt.Fprintln(w, "ended:", err)
 }
 
 // last is how the registration that ended last has ended.
-func (d *door) last() end {
+func (d *testService) last() result {
 	d.t.Helper()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if len(d.ends) == 0 {
+	if len(d.results) == 0 {
 		d.t.Fatal("no registration has ended")
 	}
-	return d.ends[len(d.ends)-1]
+	return d.results[len(d.results)-1]
 }
 
 // count is how many have ended.
-func (d *door) count() int {
+func (d *testService) count() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return len(d.ends)
+	return len(d.results)
 }
 
 // wantErr is the end of a registration that failed so.
-func (d *door) wantErr(want error) {
+func (d *testService) wantErr(want error) {
 	d.t.Helper()
 	if got := d.last(); !errors.Is(got.err, want) || got.person.Identity.ID != "" {
 		d.t.Errorf("it ended with %v and %+v, want %v", got.err, got.person, want)
@@ -134,7 +134,7 @@ func at(issuer string) func(string) hosted.Config {
 }
 
 // withSimulator serves a door before a simulator that knows its callback.
-func withSimulator(t *testing.T, cfg auth0test.Config) (*door, *auth0test.Server) {
+func withSimulator(t *testing.T, cfg auth0test.Config) (*testService, *auth0test.Server) {
 	t.Helper()
 	var simulator *auth0test.Server
 	d := setup(t, func(callback string) hosted.Config {
@@ -147,8 +147,8 @@ func withSimulator(t *testing.T, cfg auth0test.Config) (*door, *auth0test.Server
 	return d, simulator
 }
 
-// wantLogin is the end of a registration that went well.
-func (d *door) wantLogin(email string) hosted.Person {
+// wantPerson is the end of a registration that went well.
+func (d *testService) wantPerson(email string) hosted.Person {
 	d.t.Helper()
 	got := d.last()
 	if got.err != nil || got.person.Identity.Email != email || got.person.Identity.ID == "" {
@@ -158,7 +158,7 @@ func (d *door) wantLogin(email string) hosted.Person {
 }
 
 // stopped opens a registration in a browser that stops at the provider, and returns its address there.
-func (d *door) stopped(browser *browsertest.Browser, query string) browsertest.Page {
+func (d *testService) openProvider(browser *browsertest.Browser, query string) browsertest.Page {
 	d.t.Helper()
 	page := browser.Get(d.url + "/register?" + query)
 	if page.Status != 0 {

@@ -44,12 +44,12 @@ func TestACertifiedProvider(t *testing.T) {
 			page := browser.Get(d.url + "/register?school_name=Lincoln+High&login_hint=ada@lincoln.example&prompt=login")
 			page = browser.Submit(page, "Sign-in", map[string]string{"login": "ada@lincoln.example", "password": "anything"})
 			page = browser.Submit(page, "Continue", nil)
-			person := d.wantLogin("ada@lincoln.example")
+			person := d.wantPerson("ada@lincoln.example")
 			if !person.Identity.EmailVerified || person.GivenName != "Ada" || person.FamilyName != "Lovelace" || person.Locale != "de" {
 				t.Errorf("the person is %+v", person)
 			}
-			if d.last().trip.SchoolName != "Lincoln High" {
-				t.Errorf("the trip is %+v", d.last().trip)
+			if d.last().state.SchoolName != "Lincoln High" {
+				t.Errorf("the trip is %+v", d.last().state)
 			}
 			browser.Get(page.URL.String()) // the code a second time
 			d.wantErr(hosted.ErrCodeRejected)
@@ -57,7 +57,7 @@ func TestACertifiedProvider(t *testing.T) {
 	}
 }
 
-func TestOtherEndsAtACertifiedProvider(t *testing.T) {
+func TestOtherOutcomesAtACertifiedProvider(t *testing.T) {
 	t.Parallel()
 	folder := npmtest.Install(t, "oidc-provider@9.13.3")
 	change := func(*hosted.Config) {}
@@ -107,14 +107,14 @@ func TestAnotherSimulatorOfAuth0(t *testing.T) {
 	if page.URL.Path != "/login" {
 		t.Fatalf("came to %s: %s", page.URL, page.Text())
 	}
-	asked := page.URL.Query()
+	requested := page.URL.Query()
 	page = browser.Post(issuer+"usernamepassword/login", strings.TrimSuffix(issuer, "/"), url.Values{
-		"username": {"ada@lincoln.example"}, "password": {"Correct-h0rse"}, "client_id": {"homeroom-web"}, "redirect_uri": {asked.Get("redirect_uri")},
-		"state": {asked.Get("state")}, "nonce": {asked.Get("nonce")}, "scope": {asked.Get("scope")}, "response_type": {"code"},
+		"username": {"ada@lincoln.example"}, "password": {"Correct-h0rse"}, "client_id": {"homeroom-web"}, "redirect_uri": {requested.Get("redirect_uri")},
+		"state": {requested.Get("state")}, "nonce": {requested.Get("nonce")}, "scope": {requested.Get("scope")}, "response_type": {"code"},
 		"connection": {"Username-Password-Authentication"}, "tenant": {"tests"},
 	})
 	browser.Submit(page, "Submit", nil)
-	if person := d.wantLogin("ada@lincoln.example"); person.Identity.ID != "person-1" || !person.Identity.EmailVerified || person.Name != "Ada Lovelace" {
+	if person := d.wantPerson("ada@lincoln.example"); person.Identity.ID != "person-1" || !person.Identity.EmailVerified || person.Name != "Ada Lovelace" {
 		t.Errorf("the person is %+v", person)
 	}
 }

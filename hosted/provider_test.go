@@ -18,7 +18,7 @@ import (
 	"homeroom/internal/browsertest"
 )
 
-func TestTheWholeWayWithAuth0(t *testing.T) {
+func TestRegistrationWithAuth0(t *testing.T) {
 	t.Parallel()
 	d, simulator := withSimulator(t, auth0test.Config{})
 	browser := browsertest.New(t)
@@ -28,22 +28,22 @@ func TestTheWholeWayWithAuth0(t *testing.T) {
 		t.Fatalf("came to %s: %s", page.URL, page.Text())
 	}
 	browser.Submit(page, "Weiter", map[string]string{"password": "Correct-h0rse"})
-	person := d.wantLogin("ada@lincoln.example")
+	person := d.wantPerson("ada@lincoln.example")
 	user := simulator.Users()[0]
 	if person.Identity.ID != user.ID || person.Identity.EmailVerified || person.Name != "" {
 		t.Errorf("the person is %+v", person)
 	}
-	if state := d.last().trip; state.SchoolName != "Lincoln High" || state.Locales != "de" || state.ReturnTo != returnURL {
+	if state := d.last().state; state.SchoolName != "Lincoln High" || state.Locales != "de" || state.ReturnTo != returnURL {
 		t.Errorf("the trip is %+v", state)
 	}
 	// They come again, and their session answers.
 	browser.Get(d.url + "/register?prompt=none")
-	if again := d.wantLogin("ada@lincoln.example"); again.Identity.ID != user.ID || !d.last().trip.Silent {
+	if again := d.wantPerson("ada@lincoln.example"); again.Identity.ID != user.ID || !d.last().state.Silent {
 		t.Errorf("came back as %+v", d.last())
 	}
 }
 
-func TestOtherEndsWithAuth0(t *testing.T) {
+func TestOtherOutcomesWithAuth0(t *testing.T) {
 	t.Parallel()
 	d, _ := withSimulator(t, auth0test.Config{})
 	browser := browsertest.New(t)
@@ -52,13 +52,13 @@ func TestOtherEndsWithAuth0(t *testing.T) {
 	browser.Get(d.url + "/register?prompt=none")
 	d.wantErr(hosted.ErrLoginRequired)
 	page := browser.Submit(browser.Get(d.url+"/register?connection=google-oauth2"), "Continue", map[string]string{"email": "ada@lincoln.example"})
-	if person := d.wantLogin("ada@lincoln.example"); !person.Identity.EmailVerified || !strings.HasPrefix(person.Identity.ID, "google-oauth2|") {
+	if person := d.wantPerson("ada@lincoln.example"); !person.Identity.EmailVerified || !strings.HasPrefix(person.Identity.ID, "google-oauth2|") {
 		t.Errorf("%s ended with %+v", page.URL, person)
 	}
 }
 
 // The application at the provider is another one than ours: nobody comes back, and if somebody does, it shows at the code.
-func TestAWrongSecretIsTheOperators(t *testing.T) {
+func TestAWrongSecretIsAConfigurationError(t *testing.T) {
 	t.Parallel()
 	simulator := auth0test.DefaultApplication()
 	d := setup(t, func(callback string) hosted.Config {
@@ -81,23 +81,23 @@ func TestKeysMayChange(t *testing.T) {
 	d, simulator := withSimulator(t, auth0test.Config{})
 	browser := browsertest.New(t)
 	browser.Submit(browser.Get(d.url+"/register"), "Continue", map[string]string{"email": "ada@lincoln.example", "password": "Correct-h0rse"})
-	d.wantLogin("ada@lincoln.example")
+	d.wantPerson("ada@lincoln.example")
 	if err := simulator.RotateKeys(); err != nil {
 		t.Fatal(err)
 	}
 	browser.Get(d.url + "/register")
-	d.wantLogin("ada@lincoln.example")
+	d.wantPerson("ada@lincoln.example")
 }
 
 // The provider withdraws a key that somebody has got hold of.
-func TestAWithdrawnKeyIsNotBelievedForLong(t *testing.T) {
+func TestARevokedKeyIsSoonRefused(t *testing.T) {
 	t.Parallel()
-	g := newRogue(t)
+	g := newFakeProvider(t)
 	var published atomic.Value
 	published.Store("1")
 	g.keys = func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Cache-Control", "max-age=60")
-		key := rogueKey()
+		key := fakeProviderKey()
 		if published.Load() != "1" {
 			key = newOwnKey()
 		}
@@ -105,54 +105,54 @@ func TestAWithdrawnKeyIsNotBelievedForLong(t *testing.T) {
 			{Key: key.Public(), KeyID: published.Load().(string), Algorithm: "RS256", Use: "sig"},
 		}})
 	}
-	j := depart(t, g)
-	j.comeBack(nil)
-	j.wantLogin("ada@lincoln.example")
+	j := startRegistration(t, g)
+	j.returnWith(nil)
+	j.wantPerson("ada@lincoln.example")
 	published.Store("2")
 	comesAgain := func() {
-		j.again()
+		j.restart()
 		g.claims["nonce"] = j.asked.Get("nonce")
-		j.comeBack(nil)
+		j.returnWith(nil)
 	}
 	comesAgain() // within the minute
-	j.wantLogin("ada@lincoln.example")
+	j.wantPerson("ada@lincoln.example")
 	j.clock.advance(time.Minute + time.Second)
 	comesAgain()
 	j.wantErr(hosted.ErrUnverified)
 }
 
-func TestClaimsThatAreNotInTheTokenAreAskedFor(t *testing.T) {
+func TestMissingClaimsAreFetchedFromUserInfo(t *testing.T) {
 	t.Parallel()
-	g := newRogue(t)
+	g := newFakeProvider(t)
 	g.claims["email"], g.claims["email_verified"] = nil, nil
 	g.info = map[string]any{"sub": "person-1", "email": "ada@lincoln.example", "email_verified": "true", "family_name": "Lovelace"}
-	j := depart(t, g)
-	j.comeBack(nil)
-	if person := j.wantLogin("ada@lincoln.example"); !person.Identity.EmailVerified || person.FamilyName != "Lovelace" {
+	j := startRegistration(t, g)
+	j.returnWith(nil)
+	if person := j.wantPerson("ada@lincoln.example"); !person.Identity.EmailVerified || person.FamilyName != "Lovelace" {
 		t.Errorf("the person is %+v", person)
 	}
-	j.again()
-	j.rogue.claims["nonce"] = j.asked.Get("nonce")
+	j.restart()
+	j.fake.claims["nonce"] = j.asked.Get("nonce")
 	g.info["sub"] = "person-2"
-	j.comeBack(nil)
+	j.returnWith(nil)
 	j.wantErr(hosted.ErrUnverified)
 	for _, info := range []map[string]any{{"sub": "person-1"}, {"sub": "person-1", "email": "none"}} {
 		g.info = info
-		j.again()
-		j.rogue.claims["nonce"] = j.asked.Get("nonce")
-		j.comeBack(nil)
+		j.restart()
+		j.fake.claims["nonce"] = j.asked.Get("nonce")
+		j.returnWith(nil)
 		j.wantErr(hosted.ErrNoEmail)
 	}
 }
 
-func TestATruthThatIsNoneIsNot(t *testing.T) {
+func TestEmailVerifiedAcceptsOnlyTrue(t *testing.T) {
 	t.Parallel()
 	for _, value := range []any{"yes", 1, nil, false, "false", []bool{true}} {
-		g := newRogue(t)
+		g := newFakeProvider(t)
 		g.claims["email_verified"] = value
-		j := depart(t, g)
-		j.comeBack(nil)
-		if j.wantLogin("ada@lincoln.example").Identity.EmailVerified {
+		j := startRegistration(t, g)
+		j.returnWith(nil)
+		if j.wantPerson("ada@lincoln.example").Identity.EmailVerified {
 			t.Errorf("%v was taken for true", value)
 		}
 	}
@@ -161,28 +161,28 @@ func TestATruthThatIsNoneIsNot(t *testing.T) {
 func TestAnotherOrganizationThanAskedFor(t *testing.T) {
 	t.Parallel()
 	for claims, good := range map[[2]string]bool{{"org_1", ""}: true, {"org_2", ""}: false, {"", ""}: true, {"org_9", "ORG_1"}: true} {
-		g := newRogue(t)
+		g := newFakeProvider(t)
 		if claims[0] != "" {
 			g.claims["org_id"], g.claims["org_name"] = claims[0], claims[1]
 		}
-		j := &journey{door: setup(t, at(g.url)), rogue: g, browser: browsertest.New(t, g.url)}
-		j.asked = j.stopped(j.browser, "organization=org_1").URL.Query()
+		j := &registration{testService: setup(t, at(g.url)), fake: g, browser: browsertest.New(t, g.url)}
+		j.asked = j.openProvider(j.browser, "organization=org_1").URL.Query()
 		g.claims["nonce"] = j.asked.Get("nonce")
-		if got := j.comeBack(nil); (got.err == nil) != good || !good && !errors.Is(got.err, hosted.ErrUnverified) {
+		if got := j.returnWith(nil); (got.err == nil) != good || !good && !errors.Is(got.err, hosted.ErrUnverified) {
 			t.Errorf("%v ended with %v", claims, got.err)
 		}
 	}
 }
 
-func TestAProviderThatIsAwayIsAskedAgain(t *testing.T) {
+func TestAnUnavailableProviderIsRetried(t *testing.T) {
 	t.Parallel()
-	g := newRogue(t)
+	g := newFakeProvider(t)
 	var down atomic.Bool
-	var asked atomic.Int32
+	var requested atomic.Int32
 	inner := g.http.Config.Handler
 	g.http.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/.well-known/openid-configuration" {
-			asked.Add(1)
+			requested.Add(1)
 		}
 		if down.Load() {
 			w.WriteHeader(http.StatusBadGateway)
@@ -209,30 +209,30 @@ func TestAProviderThatIsAwayIsAskedAgain(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if n := asked.Load(); n > 5 {
+	if n := requested.Load(); n > 5 {
 		t.Errorf("twenty people asked %d times", n)
 	}
-	before := asked.Load()
-	if err := start(); err != nil || asked.Load() != before {
+	before := requested.Load()
+	if err := start(); err != nil || requested.Load() != before {
 		t.Errorf("it was asked again: %v", err)
 	}
 }
 
-func TestKeysThatCannotBeFetchedAreNoReasonForDistrust(t *testing.T) {
+func TestUnavailableKeysAreNotAnInvalidToken(t *testing.T) {
 	t.Parallel()
-	g := newRogue(t)
+	g := newFakeProvider(t)
 	g.keys = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) }
-	j := depart(t, g)
-	if got := j.comeBack(nil); !identity.Temporary(got.err) {
+	j := startRegistration(t, g)
+	if got := j.returnWith(nil); !identity.Temporary(got.err) {
 		t.Errorf("it ended with %v", got.err)
 	}
 	g.keys = http.NotFound
-	if got := depart(t, g).comeBack(nil); !identity.Temporary(got.err) {
+	if got := startRegistration(t, g).returnWith(nil); !identity.Temporary(got.err) {
 		t.Errorf("without any keys it ended with %v", got.err)
 	}
 }
 
-func TestDescriptionsThatAreNotTheIssuers(t *testing.T) {
+func TestMetadataOfAnotherIssuerIsRefused(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]map[string]any{
 		"another issuer":        {"issuer": "https://evil.example"},
@@ -243,7 +243,7 @@ func TestDescriptionsThatAreNotTheIssuers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			g := newRogue(t)
+			g := newFakeProvider(t)
 			g.description = change
 			d := setup(t, at(g.url))
 			_, err := d.provider.Start(httptest.NewRequest(http.MethodGet, "/register", nil), hosted.Options{})

@@ -19,34 +19,34 @@ import (
 )
 
 // skew is by how much the provider's clock may differ from ours.
-const skew = 5 * time.Minute
+const clockSkew = 5 * time.Minute
 
 // claims are what the provider says of a person besides the sub.
-type claims struct {
-	AuthorizedParty string `json:"azp"`
-	Email           string `json:"email"`
-	EmailVerified   truth  `json:"email_verified"`
-	Name            string `json:"name"`
-	GivenName       string `json:"given_name"`
-	FamilyName      string `json:"family_name"`
-	Locale          string `json:"locale"`
-	OrganizationID  string `json:"org_id"`
-	Organization    string `json:"org_name"`
+type personClaims struct {
+	AuthorizedParty string       `json:"azp"`
+	Email           string       `json:"email"`
+	EmailVerified   flexibleBool `json:"email_verified"`
+	Name            string       `json:"name"`
+	GivenName       string       `json:"given_name"`
+	FamilyName      string       `json:"family_name"`
+	Locale          string       `json:"locale"`
+	OrganizationID  string       `json:"org_id"`
+	Organization    string       `json:"org_name"`
 }
 
 // truth is a bool that some providers write as a text. Whatever else they write is no.
-type truth bool
+type flexibleBool bool
 
 // UnmarshalJSON implements [json.Unmarshaler].
-func (t *truth) UnmarshalJSON(raw []byte) error {
+func (t *flexibleBool) UnmarshalJSON(raw []byte) error {
 	*t = string(raw) == "true" || string(raw) == `"true"`
 	return nil
 }
 
-var _ json.Unmarshaler = (*truth)(nil)
+var _ json.Unmarshaler = (*flexibleBool)(nil)
 
 // redeem exchanges the code, and asks the provider itself who it is.
-func (p *Provider) redeem(ctx context.Context, provider *endpoints, code string, m memory) (Person, error) {
+func (p *Provider) redeem(ctx context.Context, provider *providerMetadata, code string, m flow) (Person, error) {
 	ctx = oidc.ClientContext(ctx, p.client)
 	token, err := p.exchange(ctx, provider, code, m.Verifier)
 	if err != nil {
@@ -56,28 +56,28 @@ func (p *Provider) redeem(ctx context.Context, provider *endpoints, code string,
 	if !ok {
 		return Person{}, fmt.Errorf("%w: it gave no ID token", ErrUnverified)
 	}
-	id, said, err := p.verify(ctx, provider, raw, token.AccessToken, m)
+	id, claims, err := p.verify(ctx, provider, raw, token.AccessToken, m)
 	if err != nil {
 		return Person{}, err
 	}
-	if said.Email == "" { // some tell it only to those who ask
-		if err := p.askMore(ctx, provider, token, id.Subject, &said); err != nil {
+	if claims.Email == "" { // some tell it only to those who ask
+		if err := p.fetchUserInfo(ctx, provider, token, id.Subject, &claims); err != nil {
 			return Person{}, err
 		}
 	}
-	if !strings.Contains(said.Email, "@") {
+	if !strings.Contains(claims.Email, "@") {
 		return Person{}, ErrNoEmail
 	}
-	return said.person(id.Subject), nil
+	return claims.person(id.Subject), nil
 }
 
 // exchange gives the code, and what proves that it was meant for us, for tokens.
-func (p *Provider) exchange(ctx context.Context, provider *endpoints, code, verifier string) (*oauth2.Token, error) {
+func (p *Provider) exchange(ctx context.Context, provider *providerMetadata, code, verifier string) (*oauth2.Token, error) {
 	config := provider.oauth
 	token, err := config.Exchange(ctx, code, oauth2.VerifierOption(verifier))
 	var refused *oauth2.RetrieveError
 	if errors.As(err, &refused) && refused.ErrorCode == "invalid_client" && config.Endpoint.AuthStyle == oauth2.AuthStyleInHeader &&
-		provider.takesSecretInBody {
+		provider.acceptsSecretPost {
 		// The provider takes secrets in both ways, and ours in the other one. It has not looked at the code yet.
 		config.Endpoint.AuthStyle = oauth2.AuthStyleInParams
 		token, err = config.Exchange(ctx, code, oauth2.VerifierOption(verifier))
@@ -106,9 +106,9 @@ var subjectPattern = regexp.MustCompile(`^[ -~]{1,255}$`)
 
 // verify reads the ID token as OpenID Connect Core 1.0, 3.1.3.7 has it: signed by this provider, for us alone, for the
 // question that this browser was sent with, now, and together with this access token.
-func (p *Provider) verify(ctx context.Context, provider *endpoints, raw, accessToken string, m memory) (*oidc.IDToken, claims, error) {
-	distrust := func(format string, details ...any) (*oidc.IDToken, claims, error) {
-		return nil, claims{}, fmt.Errorf("%w: "+format, append([]any{ErrUnverified}, details...)...)
+func (p *Provider) verify(ctx context.Context, provider *providerMetadata, raw, accessToken string, m flow) (*oidc.IDToken, personClaims, error) {
+	distrust := func(format string, details ...any) (*oidc.IDToken, personClaims, error) {
+		return nil, personClaims{}, fmt.Errorf("%w: "+format, append([]any{ErrUnverified}, details...)...)
 	}
 	if strings.Count(raw, ".") != 2 || strings.ContainsAny(raw, "{} ") { // no other serialisation than the compact one
 		return distrust("the ID token is no JWT")
@@ -119,43 +119,43 @@ func (p *Provider) verify(ctx context.Context, provider *endpoints, raw, accessT
 		fetch = &identity.Unavailable{Err: fetch}
 	}
 	if fetch != nil {
-		return nil, claims{}, fmt.Errorf("check the ID token: %w", fetch)
+		return nil, personClaims{}, fmt.Errorf("check the ID token: %w", fetch)
 	}
 	if err != nil {
 		return distrust("%s", secret.Redact(err.Error(), raw, accessToken))
 	}
-	var said claims
-	if err := id.Claims(&said); err != nil {
+	var claims personClaims
+	if err := id.Claims(&claims); err != nil {
 		return distrust("the ID token's claims cannot be read")
 	}
 	switch now := p.cfg.Now(); {
 	case subtle.ConstantTimeCompare([]byte(id.Nonce), []byte(m.Nonce)) != 1:
 		return distrust("the ID token answers another question")
-	case len(id.Audience) > 1 && said.AuthorizedParty == "", said.AuthorizedParty != "" && said.AuthorizedParty != p.cfg.ClientID:
+	case len(id.Audience) > 1 && claims.AuthorizedParty == "", claims.AuthorizedParty != "" && claims.AuthorizedParty != p.cfg.ClientID:
 		return distrust("the ID token was made for another application")
-	case id.IssuedAt.After(now.Add(skew)), id.IssuedAt.Before(time.Unix(m.BeganAt, 0).Add(-skew)):
+	case id.IssuedAt.After(now.Add(clockSkew)), id.IssuedAt.Before(time.Unix(m.BeganAt, 0).Add(-clockSkew)):
 		return distrust("the ID token was not made in this registration")
 	case id.AccessTokenHash != "" && id.VerifyAccessToken(accessToken) != nil:
 		return distrust("the access token is not the ID token's")
 	case !subjectPattern.MatchString(id.Subject):
 		return distrust("the ID token names nobody")
-	case !said.isOf(m.Organization):
+	case !claims.belongsTo(m.Organization):
 		return distrust("the ID token is of another organization")
 	}
-	return id, said, nil
+	return id, claims, nil
 }
 
-// isOf tells whether the person logged in to the organization that was asked for, by its id or name. A provider that says
+// belongsTo tells whether the person logged in to the organization that was asked for, by its id or name. A provider that says
 // nothing about organizations has none.
-func (c claims) isOf(asked string) bool {
-	if asked == "" || (c.OrganizationID == "" && c.Organization == "") {
+func (c personClaims) belongsTo(requested string) bool {
+	if requested == "" || (c.OrganizationID == "" && c.Organization == "") {
 		return true
 	}
-	return asked == c.OrganizationID || strings.EqualFold(asked, c.Organization)
+	return requested == c.OrganizationID || strings.EqualFold(requested, c.Organization)
 }
 
-// askMore asks the provider for the claims that it does not put into tokens.
-func (p *Provider) askMore(ctx context.Context, provider *endpoints, token *oauth2.Token, subject string, said *claims) error {
+// fetchUserInfo asks the provider for the claims that it does not put into tokens.
+func (p *Provider) fetchUserInfo(ctx context.Context, provider *providerMetadata, token *oauth2.Token, subject string, claims *personClaims) error {
 	if provider.oidc.UserInfoEndpoint() == "" {
 		return ErrNoEmail
 	}
@@ -170,14 +170,14 @@ func (p *Provider) askMore(ctx context.Context, provider *endpoints, token *oaut
 	if info.Subject != subject {
 		return fmt.Errorf("%w: it speaks of two people", ErrUnverified)
 	}
-	if err := info.Claims(said); err != nil {
+	if err := info.Claims(claims); err != nil {
 		return fmt.Errorf("%w: what it says of the person cannot be read", ErrUnverified)
 	}
 	return nil
 }
 
 // person leaves out a name that is none: Auth0 puts the e-mail address where it knows no better.
-func (c claims) person(subject string) Person {
+func (c personClaims) person(subject string) Person {
 	if strings.Contains(c.Name, "@") {
 		c.Name = ""
 	}

@@ -11,15 +11,15 @@ import (
 //
 // An address is allowed when everything before its query is one of [Config.ReturnURLs], letter for letter. Nothing is parsed
 // to find that out, so nothing can be read in one way here and in another one by a browser.
-func (p *Provider) ReturnURL(asked string) (string, error) {
-	if asked == "" {
+func (p *Provider) ReturnURL(requested string) (string, error) {
+	if requested == "" {
 		if len(p.cfg.ReturnURLs) == 0 {
 			return "", nil
 		}
 		return p.cfg.ReturnURLs[0], nil
 	}
-	base, query, _ := strings.Cut(asked, "?")
-	if len(asked) > longestURL || !slices.Contains(p.cfg.ReturnURLs, base) {
+	base, query, _ := strings.Cut(requested, "?")
+	if len(requested) > maxURLLength || !slices.Contains(p.cfg.ReturnURLs, base) {
 		return "", ErrReturnURL
 	}
 	harmless := func(r rune) bool { return r > ' ' && r < 0x7f && r != '#' && r != '\\' }
@@ -29,7 +29,7 @@ func (p *Provider) ReturnURL(asked string) (string, error) {
 	if _, err := url.ParseQuery(query); err != nil {
 		return "", ErrReturnURL
 	}
-	return asked, nil
+	return requested, nil
 }
 
 // FormAction is the form-action of a policy for a page with a form that sends people on. That ends, by redirects, at the

@@ -19,23 +19,23 @@ func newProvider(t *testing.T, change func(*hosted.Config)) (*hosted.Provider, e
 	return hosted.New(cfg)
 }
 
-func TestPeopleAreSentOnOnlyToWhereTheyMay(t *testing.T) {
+func TestReturnURLsMustBeAllowed(t *testing.T) {
 	t.Parallel()
 	p, err := newProvider(t, func(*hosted.Config) {})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for asked, want := range map[string]string{
+	for requested, want := range map[string]string{
 		"":                                    "https://app.lincoln.example/welcome",
 		"https://app.lincoln.example/welcome": "https://app.lincoln.example/welcome",
 		"https://app.lincoln.example/welcome?plan=a%20b&x=1": "https://app.lincoln.example/welcome?plan=a%20b&x=1",
 		"http://localhost:3000/done":                         "http://localhost:3000/done",
 	} {
-		if got, err := p.ReturnURL(asked); err != nil || got != want {
-			t.Errorf("%q became %q, %v", asked, got, err)
+		if got, err := p.ReturnURL(requested); err != nil || got != want {
+			t.Errorf("%q became %q, %v", requested, got, err)
 		}
 	}
-	for _, asked := range []string{
+	for _, requested := range []string{
 		"//evil.example", "///evil.example", `\\evil.example`, `/\evil.example`, "/welcome", "welcome", "javascript:alert(1)", "data:text/html,x",
 		"https://evil.example/welcome", "https://app.lincoln.example.evil.example/welcome", "https://app.lincoln.example@evil.example/welcome",
 		"https://app.lincoln.example:443/welcome", "https://user@app.lincoln.example/welcome", "https://app.lincoln.example/welcome/../../x",
@@ -46,8 +46,8 @@ func TestPeopleAreSentOnOnlyToWhereTheyMay(t *testing.T) {
 		"https://app.lincoln.example/welcome?é", "http://app.lincoln.example/welcome", "https://app.lincoln.example/%77elcome", "\thttps://app.lincoln.example/welcome",
 		"https://app.lincoln.example/welcome;x", "https:/app.lincoln.example/welcome", "https:app.lincoln.example/welcome",
 	} {
-		if got, err := p.ReturnURL(asked); !errors.Is(err, hosted.ErrReturnURL) || got != "" {
-			t.Errorf("%q became %q, %v", asked, got, err)
+		if got, err := p.ReturnURL(requested); !errors.Is(err, hosted.ErrReturnURL) || got != "" {
+			t.Errorf("%q became %q, %v", requested, got, err)
 		}
 	}
 	if got := p.ReturnOrigins(); !slices.Equal(got, []string{"http://localhost:3000", "https://app.lincoln.example"}) {
@@ -55,7 +55,7 @@ func TestPeopleAreSentOnOnlyToWhereTheyMay(t *testing.T) {
 	}
 }
 
-func TestWithoutAListNobodyIsSentOn(t *testing.T) {
+func TestWithoutAllowedReturnURLs(t *testing.T) {
 	t.Parallel()
 	p, err := newProvider(t, func(c *hosted.Config) { c.ReturnURLs = nil })
 	if err != nil {
@@ -77,7 +77,7 @@ func TestParametersReplaceThoseOfTheSameName(t *testing.T) {
 	}
 }
 
-func TestConfigurationsThatAreNotSafeAreRefused(t *testing.T) {
+func TestUnsafeConfigurationsAreRefused(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*hosted.Config){
 		"no issuer":               func(c *hosted.Config) { c.Issuer = "" },

@@ -38,9 +38,9 @@ type Options struct {
 }
 
 const (
-	longestHint = 254
-	longestName = 400 // bytes: 100 characters of any script
-	longestURL  = 500
+	maxHintLength = 254
+	maxNameLength = 400 // bytes: 100 characters of any script
+	maxURLLength  = 500
 )
 
 var (
@@ -53,16 +53,16 @@ var (
 // check refuses what nobody would send who means well.
 func (o Options) check() error {
 	matches := func(pattern *regexp.Regexp, text string) bool { return text == "" || pattern.MatchString(text) }
-	asked := strings.Fields(o.Prompt)
+	requested := strings.Fields(o.Prompt)
 	switch {
-	case !isText(o.SchoolName, longestName):
+	case !isText(o.SchoolName, maxNameLength):
 		return &OptionError{"school_name"}
-	case !isText(o.LoginHint, longestHint):
+	case !isText(o.LoginHint, maxHintLength):
 		return &OptionError{"login_hint"}
 	case !matches(localesPattern, o.Locales):
 		return &OptionError{"ui_locales"}
-	case slices.ContainsFunc(asked, func(p string) bool { return !slices.Contains(prompts, p) }),
-		len(asked) > 1 && slices.Contains(asked, "none"), len(asked) > len(prompts):
+	case slices.ContainsFunc(requested, func(p string) bool { return !slices.Contains(prompts, p) }),
+		len(requested) > 1 && slices.Contains(requested, "none"), len(requested) > len(prompts):
 		return &OptionError{"prompt"}
 	case !matches(idPattern, o.Connection):
 		return &OptionError{"connection"}
@@ -102,7 +102,7 @@ func (p *Provider) Start(r *http.Request, o Options) (Redirect, error) {
 	if err != nil {
 		return Redirect{}, err
 	}
-	m := memory{
+	m := flow{
 		Nonce: random(), Verifier: oauth2.GenerateVerifier(), BeganAt: p.cfg.Now().Unix(), Organization: o.Organization,
 		State: FlowState{ID: random(), SchoolName: o.SchoolName, ReturnTo: returnTo, Locales: o.Locales, Silent: o.Prompt == "none", Confirm: o.Confirm},
 	}
@@ -113,12 +113,12 @@ func (p *Provider) Start(r *http.Request, o Options) (Redirect, error) {
 	if err != nil {
 		return Redirect{}, err
 	}
-	return Redirect{URL: p.authorizationURL(provider, m, o), Cookies: append(p.tidy(r), cookie)}, nil
+	return Redirect{URL: p.authorizationURL(provider, m, o), Cookies: append(p.pruneCookies(r), cookie)}, nil
 }
 
 // authorizationURL puts the request together. What an operator has set comes after what the caller of /register may ask for,
 // and what keeps the registration safe comes last.
-func (p *Provider) authorizationURL(provider *endpoints, m memory, o Options) string {
+func (p *Provider) authorizationURL(provider *providerMetadata, m flow, o Options) string {
 	params := map[string]string{}
 	add := func(name, value string) {
 		if value != "" {
@@ -132,7 +132,7 @@ func (p *Provider) authorizationURL(provider *endpoints, m memory, o Options) st
 	if o.Organization != "" {
 		add("invitation", o.Invitation)
 	}
-	if o.Prompt == "" && o.Confirm == "" && provider.knowsPromptCreate && p.cfg.RegisterURL == "" {
+	if o.Prompt == "" && o.Confirm == "" && provider.supportsPromptCreate && p.cfg.RegisterURL == "" {
 		add("prompt", "create")
 	}
 	maps.Copy(params, p.cfg.Params)

@@ -16,9 +16,9 @@ import (
 	"homeroom/internal/browsertest"
 )
 
-func TestWhatTheProviderIsAsked(t *testing.T) {
+func TestAuthorizationRequest(t *testing.T) {
 	t.Parallel()
-	g := newRogue(t)
+	g := newFakeProvider(t)
 	d := setup(t, at(g.url))
 	browser := browsertest.New(t, g.url)
 	query := url.Values{
@@ -27,11 +27,11 @@ func TestWhatTheProviderIsAsked(t *testing.T) {
 		// Nobody sets these from outside.
 		"client_id": {"evil"}, "redirect_uri": {"https://evil.example/"}, "scope": {"admin"}, "state": {"mine"}, "nonce": {"mine"},
 	}
-	asked := d.stopped(browser, query.Encode()).URL
-	if asked.Path != "/authorize" {
-		t.Errorf("it leads to %s", asked)
+	requested := d.openProvider(browser, query.Encode()).URL
+	if requested.Path != "/authorize" {
+		t.Errorf("it leads to %s", requested)
 	}
-	got := asked.Query()
+	got := requested.Query()
 	for name, want := range map[string]string{
 		"response_type": "code", "client_id": "homeroom-web", "redirect_uri": d.url + "/callback", "scope": "openid profile email",
 		"code_challenge_method": "S256", "screen_hint": "signup", "login_hint": "ada@lincoln.example", "ui_locales": "de-CH en",
@@ -49,7 +49,7 @@ func TestWhatTheProviderIsAsked(t *testing.T) {
 	if got.Get("state") == got.Get("nonce") || got.Has("school_name") || got.Has("code_verifier") {
 		t.Errorf("it asks %v", got)
 	}
-	again := d.stopped(browser, query.Encode()).URL.Query()
+	again := d.openProvider(browser, query.Encode()).URL.Query()
 	for _, name := range []string{"state", "nonce", "code_challenge"} {
 		if got.Get(name) == again.Get(name) {
 			t.Errorf("%s is the same twice", name)
@@ -64,7 +64,7 @@ func TestWhatTheProviderIsAsked(t *testing.T) {
 	}
 }
 
-func TestAProvidersOwnWayToItsRegistration(t *testing.T) {
+func TestRegisterURLOfTheProvider(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		configure func(*hosted.Config)
@@ -114,19 +114,19 @@ func TestAProvidersOwnWayToItsRegistration(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			g := newRogue(t)
+			g := newFakeProvider(t)
 			g.description = put(g.description, c.describe)
 			d := setup(t, func(callback string) hosted.Config {
 				cfg := at(g.url)(callback)
 				c.configure(&cfg)
 				return cfg
 			})
-			asked := d.stopped(browsertest.New(t, g.url), c.query).URL
-			if asked.Path != c.path {
-				t.Errorf("it leads to %s", asked)
+			requested := d.openProvider(browsertest.New(t, g.url), c.query).URL
+			if requested.Path != c.path {
+				t.Errorf("it leads to %s", requested)
 			}
 			for name, want := range c.want {
-				if got := asked.Query(); got.Get(name) != want || len(got[name]) > 1 {
+				if got := requested.Query(); got.Get(name) != want || len(got[name]) > 1 {
 					t.Errorf("%s is %q, want %q", name, got[name], want)
 				}
 			}
@@ -134,7 +134,7 @@ func TestAProvidersOwnWayToItsRegistration(t *testing.T) {
 	}
 }
 
-func TestTheSecretGoesTheWayThatTheProviderTakes(t *testing.T) {
+func TestClientAuthenticationMethod(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		methods []string
@@ -148,7 +148,7 @@ func TestTheSecretGoesTheWayThatTheProviderTakes(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			g := newRogue(t)
+			g := newFakeProvider(t)
 			if c.methods != nil {
 				g.description["token_endpoint_auth_methods_supported"] = c.methods
 			}
@@ -159,10 +159,10 @@ func TestTheSecretGoesTheWayThatTheProviderTakes(t *testing.T) {
 				}
 				return cfg
 			})
-			j := &journey{door: d, rogue: g, browser: browsertest.New(t, g.url)}
-			j.again()
-			j.comeBack(nil)
-			j.wantLogin("ada@lincoln.example")
+			j := &registration{testService: d, fake: g, browser: browsertest.New(t, g.url)}
+			j.restart()
+			j.returnWith(nil)
+			j.wantPerson("ada@lincoln.example")
 			if g.basic != c.basic || (g.exchanged.Get("client_secret") != "") != (c.secret && !c.basic) {
 				t.Errorf("basic: %v, in the body: %v", g.basic, g.exchanged)
 			}
@@ -174,9 +174,9 @@ func TestTheSecretGoesTheWayThatTheProviderTakes(t *testing.T) {
 }
 
 // A provider may take both ways in general, and only the other one of this client.
-func TestASecretThatIsRefusedIsSentTheOtherWayOnce(t *testing.T) {
+func TestARefusedSecretIsSentByTheOtherMethodOnce(t *testing.T) {
 	t.Parallel()
-	g := newRogue(t)
+	g := newFakeProvider(t)
 	g.description["token_endpoint_auth_methods_supported"] = []string{"client_secret_basic", "client_secret_post"}
 	calls := 0
 	g.answer = func(w http.ResponseWriter, r *http.Request) {
@@ -185,8 +185,8 @@ func TestASecretThatIsRefusedIsSentTheOtherWayOnce(t *testing.T) {
 		w.WriteHeader(http.StatusUnauthorized)
 		_, _ = w.Write([]byte(`{"error":"invalid_client"}`))
 	}
-	j := depart(t, g)
-	got := j.comeBack(nil)
+	j := startRegistration(t, g)
+	got := j.returnWith(nil)
 	var misconfigured *identity.Misconfigured
 	if !errors.As(got.err, &misconfigured) || calls != 2 || g.exchanged.Get("client_secret") == "" {
 		t.Errorf("after %d calls: %v", calls, got.err)
@@ -195,7 +195,7 @@ func TestASecretThatIsRefusedIsSentTheOtherWayOnce(t *testing.T) {
 
 func TestTheCookie(t *testing.T) {
 	t.Parallel()
-	g := newRogue(t)
+	g := newFakeProvider(t)
 	for name, c := range map[string]struct {
 		redirect string
 		prefix   string
@@ -235,9 +235,9 @@ func TestTheCookie(t *testing.T) {
 	}
 }
 
-func TestOptionsThatNobodyMeansWell(t *testing.T) {
+func TestInvalidOptionsAreRefused(t *testing.T) {
 	t.Parallel()
-	g := newRogue(t)
+	g := newFakeProvider(t)
 	d := setup(t, at(g.url))
 	for name, bad := range map[string]struct {
 		option  string
@@ -265,38 +265,38 @@ func TestOptionsThatNobodyMeansWell(t *testing.T) {
 	}
 }
 
-func TestAPersonMayRest(t *testing.T) {
+func TestASavedStateIsLoaded(t *testing.T) {
 	t.Parallel()
-	j := depart(t, newRogue(t))
-	got := j.comeBack(nil)
-	held, err := j.provider.SaveState(got.trip, got.person)
+	j := startRegistration(t, newFakeProvider(t))
+	got := j.returnWith(nil)
+	held, err := j.provider.SaveState(got.state, got.person)
 	if err != nil {
 		t.Fatal(err)
 	}
 	request := func(cookies ...*http.Cookie) *http.Request {
-		r := httptest.NewRequest(http.MethodGet, "/callback?state="+got.trip.ID+"&code=canary-code", nil)
+		r := httptest.NewRequest(http.MethodGet, "/callback?state="+got.state.ID+"&code=canary-code", nil)
 		for _, cookie := range cookies {
 			r.AddCookie(cookie)
 		}
 		return r
 	}
-	state, person, err := j.provider.LoadState(request(held), got.trip.ID)
-	if err != nil || state != got.trip || person != got.person {
+	state, person, err := j.provider.LoadState(request(held), got.state.ID)
+	if err != nil || state != got.state || person != got.person {
 		t.Errorf("%+v, %+v, %v", state, person, err)
 	}
 	// The page that brought the person may be loaded again: the code is not used a second time.
-	j.rogue.exchanged = nil
-	if _, person, err := j.provider.Finish(request(held)); err != nil || person != got.person || j.rogue.exchanged != nil {
-		t.Errorf("%+v, %v, %v", person, err, j.rogue.exchanged)
+	j.fake.exchanged = nil
+	if _, person, err := j.provider.Finish(request(held)); err != nil || person != got.person || j.fake.exchanged != nil {
+		t.Errorf("%+v, %v, %v", person, err, j.fake.exchanged)
 	}
-	if _, _, err := j.provider.LoadState(request(j.browser.Cookies(j.url)...), got.trip.ID); !errors.Is(err, hosted.ErrStateMismatch) {
+	if _, _, err := j.provider.LoadState(request(j.browser.Cookies(j.url)...), got.state.ID); !errors.Is(err, hosted.ErrStateMismatch) {
 		t.Errorf("one whom the provider has not named yet: %v", err)
 	}
 	j.clock.advance(10 * time.Minute)
-	if _, _, err := j.provider.LoadState(request(held), got.trip.ID); !errors.Is(err, hosted.ErrExpired) {
+	if _, _, err := j.provider.LoadState(request(held), got.state.ID); !errors.Is(err, hosted.ErrExpired) {
 		t.Errorf("after a lifetime: %v", err)
 	}
-	if end := j.provider.ClearState(got.trip); end.Name != held.Name || end.MaxAge >= 0 || end.Value != "" {
+	if end := j.provider.ClearState(got.state); end.Name != held.Name || end.MaxAge >= 0 || end.Value != "" {
 		t.Errorf("it ends with %v", end)
 	}
 }

@@ -19,13 +19,13 @@ import (
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
-type world struct {
+type testEnv struct {
 	store   *catalog.Store
 	servers tenant.Servers
 	server  *tenant.Server
 }
 
-func setup(t *testing.T) world {
+func setup(t *testing.T) testEnv {
 	t.Helper()
 	store, err := catalog.Open(t.Context(), catalog.Config{URL: pgtest.Database(t)})
 	if err != nil {
@@ -40,11 +40,11 @@ func setup(t *testing.T) world {
 	if err := store.RegisterServers(t.Context(), []string{"main"}); err != nil {
 		t.Fatal(err)
 	}
-	return world{store, tenant.Servers{"main": server}, server}
+	return testEnv{store, tenant.Servers{"main": server}, server}
 }
 
 // spare makes a tenant that is complete.
-func (w world) spare(t *testing.T) tenant.ID {
+func (w testEnv) spare(t *testing.T) tenant.ID {
 	t.Helper()
 	id := tenant.NewID()
 	spare := catalog.NewSpare{ID: id.UUID(), Server: "main", Database: id.Database(), Lineage: w.server.Migrations().Lineage()}
@@ -61,7 +61,7 @@ func (w world) spare(t *testing.T) tenant.ID {
 	return id
 }
 
-func (w world) rotation(t *testing.T, id tenant.ID) int {
+func (w testEnv) rotation(t *testing.T, id tenant.ID) int {
 	t.Helper()
 	row, err := w.store.TenantByID(t.Context(), id.UUID())
 	if err != nil {
@@ -71,7 +71,7 @@ func (w world) rotation(t *testing.T, id tenant.ID) int {
 }
 
 // enter enters with the password of a rotation.
-func (w world) enter(t *testing.T, id tenant.ID, rotation int) (*pgx.Conn, error) {
+func (w testEnv) enter(t *testing.T, id tenant.ID, rotation int) (*pgx.Conn, error) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), w.server.URL(id, rotation).Reveal())
 	if err == nil {
@@ -144,8 +144,8 @@ func TestRotationsAtTheSameTimeEndWithThePasswordOfTheLast(t *testing.T) {
 	}
 }
 
-// TestARotationThatWasCutOffIsCompletedByARepair: the catalog has the new rotation, the role the former password.
-func TestARotationThatWasCutOffIsCompletedByARepair(t *testing.T) {
+// TestAnInterruptedRotationIsCompletedByARepair: the catalog has the new rotation, the role the former password.
+func TestAnInterruptedRotationIsCompletedByARepair(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
 	id := w.spare(t)

@@ -54,8 +54,8 @@ func TestAProcessThatDiesSendsAtMostOnce(t *testing.T) {
 			id := w.activation()
 			process := exec.CommandContext(t.Context(), os.Args[0])
 			process.Env = append(os.Environ(), childURL+"="+w.url, childServer+"="+w.server.URL(), childMail+"="+id.String())
-			var said strings.Builder
-			process.Stdout, process.Stderr = &said, &said
+			var content strings.Builder
+			process.Stdout, process.Stderr = &content, &content
 			started, dead := make(chan struct{}), make(chan struct{})
 			w.server.Fail(func(stage mailtest.Stage) mailtest.Reply {
 				if stage != c.dies {
@@ -74,20 +74,20 @@ func TestAProcessThatDiesSendsAtMostOnce(t *testing.T) {
 			close(started)
 			_ = process.Wait() // it was killed
 			close(dead)
-			if said.Len() > 0 {
-				t.Fatal(said.String())
+			if content.Len() > 0 {
+				t.Fatal(content.String())
 			}
-			w.is(id, c.left)
+			w.wantState(id, c.left)
 			w.server.Fail(nil)
 			if again := w.send(id); again == 0 {
 				t.Error("a mail that another may hold is not looked at again")
 			}
-			w.is(id, c.left)
+			w.wantState(id, c.left)
 			w.exec(`update mails set held_until = now() where id = $1`, id)
 			w.send(id)
-			w.is(id, c.last)
+			w.wantState(id, c.last)
 			w.send(id)
-			w.taken(c.taken)
+			w.wantMessages(c.taken)
 		})
 	}
 }

@@ -38,7 +38,7 @@ const (
 var Kinds = []Kind{Activation, ActivationResent, AlreadyRegistered, Invitation, SchoolReady, Waiting, Rejected, SetPassword}
 
 // told are the kinds of mails that events make; those that are not here are nothing to a person.
-var told = map[string]Kind{
+var eventKinds = map[string]Kind{
 	catalog.SignupAwaitingVerification: Activation,
 	catalog.SignupAwaitingApproval:     Waiting,
 	catalog.SignupRejected:             Rejected,
@@ -48,10 +48,10 @@ var told = map[string]Kind{
 }
 
 // quiet is how often a person is told again that they have an account: anybody can make the service say it.
-const quiet = time.Hour
+const repeatInterval = time.Hour
 
 // content is what a row keeps of what its mail says.
-type content struct {
+type mailContent struct {
 	Name         string     `json:"name,omitempty"`
 	SchoolName   string     `json:"schoolName,omitempty"`
 	Slug         string     `json:"slug,omitempty"`
@@ -64,7 +64,7 @@ type content struct {
 // FanOutTx makes mails of events, and jobs that send them.
 func (s *Service) FanOutTx(ctx context.Context, tx pgx.Tx, events []catalog.OutboxEvent) error {
 	for _, event := range events {
-		kind, ok := told[event.Type]
+		kind, ok := eventKinds[event.Type]
 		if !ok {
 			continue
 		}
@@ -87,7 +87,7 @@ func (s *Service) FanOutTx(ctx context.Context, tx pgx.Tx, events []catalog.Outb
 // EnqueueTx makes the mail of a kind about an event whose data is a [catalog.Notice], or for [SchoolReady] the sign-up's
 // result. An event that names no address that mail can go to makes none: it must not hold up the others.
 func (s *Service) EnqueueTx(ctx context.Context, tx pgx.Tx, kind Kind, event catalog.OutboxEvent) error {
-	notice, said, err := s.read(ctx, tx, kind, event)
+	notice, content, err := s.read(ctx, tx, kind, event)
 	if err != nil {
 		return err
 	}
@@ -95,7 +95,7 @@ func (s *Service) EnqueueTx(ctx context.Context, tx pgx.Tx, kind Kind, event cat
 		s.cfg.Logger.Warn("an event names no address for its mail", "event", event.ID, "type", event.Type)
 		return nil
 	}
-	data, err := json.Marshal(said)
+	data, err := json.Marshal(content)
 	if err != nil {
 		return fmt.Errorf("write what the mail of event %s says: %w", event.ID, err)
 	}
@@ -103,7 +103,7 @@ func (s *Service) EnqueueTx(ctx context.Context, tx pgx.Tx, kind Kind, event cat
 		EventID: event.ID, Kind: string(kind), SignupID: event.SignupID, Recipient: notice.Email, Locale: notice.Locale, Data: data,
 	}
 	if kind == AlreadyRegistered {
-		mail.Quiet = quiet
+		mail.Quiet = repeatInterval
 	}
 	id, made, err := s.cfg.Catalog.AddMailTx(ctx, tx, mail)
 	if err != nil || !made {
@@ -113,25 +113,25 @@ func (s *Service) EnqueueTx(ctx context.Context, tx pgx.Tx, kind Kind, event cat
 }
 
 // read takes from an event who is told what. Data that cannot be read is as if it were empty.
-func (s *Service) read(ctx context.Context, tx pgx.Tx, kind Kind, event catalog.OutboxEvent) (catalog.Notice, content, error) {
+func (s *Service) read(ctx context.Context, tx pgx.Tx, kind Kind, event catalog.OutboxEvent) (catalog.Notice, mailContent, error) {
 	var notice catalog.Notice
 	if kind == SchoolReady {
 		return s.readResult(ctx, tx, event)
 	}
 	_ = json.Unmarshal(event.Data, &notice)
-	said := content{ExpiresAt: notice.ExpiresAt}
+	content := mailContent{ExpiresAt: notice.ExpiresAt}
 	switch kind {
 	case Invitation: // by somebody who is known, to somebody of their choice
-		said.SchoolName, said.Role, said.InvitedBy = notice.SchoolName, notice.Role, notice.InvitedBy
-		said.InvitationID = notice.InvitationID
+		content.SchoolName, content.Role, content.InvitedBy = notice.SchoolName, notice.Role, notice.InvitedBy
+		content.InvitationID = notice.InvitationID
 	case SetPassword, Waiting, Rejected, AlreadyRegistered:
-		said.ExpiresAt = nil // is of the sign-up, and nothing to the person
+		content.ExpiresAt = nil // is of the sign-up, and nothing to the person
 	}
-	return notice, said, nil
+	return notice, content, nil
 }
 
 // readResult reads the result of a sign-up, as the package signup writes it.
-func (s *Service) readResult(ctx context.Context, tx pgx.Tx, event catalog.OutboxEvent) (catalog.Notice, content, error) {
+func (s *Service) readResult(ctx context.Context, tx pgx.Tx, event catalog.OutboxEvent) (catalog.Notice, mailContent, error) {
 	var result struct {
 		User struct {
 			ID              uuid.UUID
@@ -144,11 +144,11 @@ func (s *Service) readResult(ctx context.Context, tx pgx.Tx, event catalog.Outbo
 	_ = json.Unmarshal(event.Data, &result)
 	locale, err := s.cfg.Catalog.LocaleTx(ctx, tx, result.User.ID)
 	if err != nil {
-		return catalog.Notice{}, content{}, err
+		return catalog.Notice{}, mailContent{}, err
 	}
-	notice, said := catalog.Notice{Email: result.User.Email, Locale: locale}, content{}
+	notice, content := catalog.Notice{Email: result.User.Email, Locale: locale}, mailContent{}
 	if result.User.EmailVerified { // else these may be a stranger's words
-		said = content{Name: cmp.Or(result.User.GivenName, result.User.Name), SchoolName: result.School.Name, Slug: result.School.Slug}
+		content = mailContent{Name: cmp.Or(result.User.GivenName, result.User.Name), SchoolName: result.School.Name, Slug: result.School.Slug}
 	}
-	return notice, said, nil
+	return notice, content, nil
 }

@@ -20,7 +20,7 @@ func TestEventsMakeMails(t *testing.T) {
 	for event, c := range map[string]struct {
 		notice catalog.Notice
 		kind   mail.Kind
-		says   string
+		texts  string
 	}{
 		catalog.SignupAwaitingVerification: {ada, mail.Activation, "bestätigen"},
 		catalog.SignupAwaitingApproval:     {ada, mail.Waiting, "angesehen"},
@@ -32,17 +32,17 @@ func TestEventsMakeMails(t *testing.T) {
 			t.Parallel()
 			w := setup(t)
 			told := notice(event, c.notice)
-			jobs := w.tell(told)
+			jobs := w.fanOut(told)
 			if len(jobs) != 1 {
 				t.Fatalf("%d jobs", len(jobs))
 			}
-			m := w.is(jobs[0], catalog.MailQueued)
+			m := w.wantState(jobs[0], catalog.MailQueued)
 			if m.Kind != string(c.kind) || m.Recipient != ada.Email || m.Locale != "de" || m.EventID != told.ID || *m.SignupID != *told.SignupID {
 				t.Errorf("the mail is %+v", m)
 			}
 			w.send(jobs[0])
-			l := parse(t, w.taken(1)[0].Raw)
-			if !strings.Contains(l.text, c.says) {
+			l := parse(t, w.wantMessages(1)[0].Raw)
+			if !strings.Contains(l.text, c.texts) {
 				t.Errorf("the text is %q", l.text)
 			}
 			if named := strings.Contains(l.text+l.subject, "Lincoln High"); named != (event == catalog.InvitationCreated) {
@@ -57,22 +57,22 @@ func TestASchoolThatIsReady(t *testing.T) {
 	w := setup(t)
 	result := `{"signupId":"` + uuid.NewString() + `","user":{"id":"` + uuid.NewString() + `","identityId":"auth0|1",
 		"email":"ada@lincoln.example","emailVerified":true,"givenName":"Ada"},"school":{"name":"Lincoln High","slug":"lincoln-high","database":"t_x"}}`
-	jobs := w.tell(catalog.OutboxEvent{ID: uuid.New(), Type: catalog.TenantReady, Data: json.RawMessage(result)})
+	jobs := w.fanOut(catalog.OutboxEvent{ID: uuid.New(), Type: catalog.TenantReady, Data: json.RawMessage(result)})
 	w.send(jobs[0])
-	l := parse(t, w.taken(1)[0].Raw)
+	l := parse(t, w.wantMessages(1)[0].Raw)
 	if l.subject != "Lincoln High is ready" || !strings.Contains(l.text, "Hello Ada,") || !strings.Contains(l.text, "lincoln-high") {
 		t.Errorf("%q: %q", l.subject, l.text)
 	}
 }
 
-// TestWhoHasConfirmedNothingReadsNoStrangersWords: anybody may sign up with anybody's address, and with words of theirs.
-func TestWhoHasConfirmedNothingReadsNoStrangersWords(t *testing.T) {
+// TestMailsToUnconfirmedAddressesQuoteNothing: anybody may sign up with anybody's address, and with words of theirs.
+func TestMailsToUnconfirmedAddressesQuoteNothing(t *testing.T) {
 	t.Parallel()
 	for _, locale := range []string{"en", "de", "fr", "es"} {
 		w := setup(t)
 		user := uuid.New()
 		w.exec(`insert into users (id, email, locale) values ($1, 'ada@lincoln.example', $2)`, user, locale)
-		jobs := w.tell(
+		jobs := w.fanOut(
 			catalog.OutboxEvent{ID: uuid.New(), Type: catalog.TenantReady, Data: json.RawMessage(`{"user":{"id":"` + user.String() + `",
 				"email":"ada@lincoln.example","emailVerified":false,"givenName":"STRANGE","name":"STRANGE"},
 				"school":{"name":"STRANGE school","slug":"strange-school"}}`)},
@@ -84,7 +84,7 @@ func TestWhoHasConfirmedNothingReadsNoStrangersWords(t *testing.T) {
 		for _, job := range jobs {
 			w.send(job)
 		}
-		for _, m := range w.taken(5) {
+		for _, m := range w.wantMessages(5) {
 			l := parse(t, m.Raw)
 			if strings.Contains(strings.ToLower(l.subject+l.text+l.html), "strange") || strings.Contains(l.subject, "{{") || l.subject == "" {
 				t.Errorf("%s: %q: %q", locale, l.subject, l.text)
@@ -97,7 +97,7 @@ func TestWhatEventsMakeNoMail(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
 	again := notice(catalog.SignupAwaitingVerification, catalog.Notice{Email: "ada@lincoln.example"})
-	if jobs := w.tell(again, again); len(jobs) != 1 {
+	if jobs := w.fanOut(again, again); len(jobs) != 1 {
 		t.Errorf("an event that is told twice made %d mails", len(jobs))
 	}
 	for name, event := range map[string]catalog.OutboxEvent{
@@ -107,7 +107,7 @@ func TestWhatEventsMakeNoMail(t *testing.T) {
 		"one with two addresses":   notice(catalog.SignupRejected, catalog.Notice{Email: "ada@lincoln.example,eve@evil.example"}),
 		"one with a header inside": notice(catalog.SignupRejected, catalog.Notice{Email: "ada@lincoln.example\r\nBcc: eve@evil.example"}),
 	} {
-		if jobs := w.tell(event); len(jobs) != 0 {
+		if jobs := w.fanOut(event); len(jobs) != 0 {
 			t.Errorf("%s made a mail", name)
 		}
 	}
@@ -119,21 +119,21 @@ func TestAskingForAnotherLink(t *testing.T) {
 	first := notice(catalog.SignupAwaitingVerification, catalog.Notice{Email: "ada@lincoln.example"})
 	second := first
 	second.ID = uuid.New()
-	w.tell(first)
-	jobs := w.tell(second)
+	w.fanOut(first)
+	jobs := w.fanOut(second)
 	if len(jobs) != 1 {
 		t.Fatalf("%d jobs", len(jobs))
 	}
-	if m := w.is(jobs[0], catalog.MailQueued); m.Kind != string(mail.ActivationResent) {
+	if m := w.wantState(jobs[0], catalog.MailQueued); m.Kind != string(mail.ActivationResent) {
 		t.Errorf("the mail is %s", m.Kind)
 	}
 }
 
-func TestNobodyIsToldAllTheTimeThatTheyHaveAnAccount(t *testing.T) {
+func TestAlreadyRegisteredMailsAreRateLimited(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
 	repeated := func(email string) int {
-		return len(w.tell(notice(catalog.SignupRepeated, catalog.Notice{Email: email})))
+		return len(w.fanOut(notice(catalog.SignupRepeated, catalog.Notice{Email: email})))
 	}
 	first, second, other := repeated("ada@lincoln.example"), repeated("ada@lincoln.example"), repeated("eve@lincoln.example")
 	if first != 1 || second != 0 || other != 1 {

@@ -27,7 +27,7 @@ import (
 var update = flag.Bool("update", false, "write the mails below testdata/golden anew")
 
 // letter is a mail as its reader's program understands it.
-type letter struct {
+type parsedMail struct {
 	header        netmail.Header
 	subject       string
 	text, html    string
@@ -35,13 +35,13 @@ type letter struct {
 }
 
 // parse reads a mail with nothing of ours.
-func parse(t *testing.T, raw []byte) letter {
+func parse(t *testing.T, raw []byte) parsedMail {
 	t.Helper()
 	message, err := netmail.ReadMessage(bytes.NewReader(raw))
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := letter{header: message.Header}
+	l := parsedMail{header: message.Header}
 	if l.subject, err = new(mime.WordDecoder).DecodeHeader(message.Header.Get("Subject")); err != nil {
 		t.Fatal(err)
 	}
@@ -82,8 +82,8 @@ var (
 )
 
 // row is the mail of a kind, of which nothing is left to chance.
-func row(kind mail.Kind, locale string, said map[string]any) catalog.Mail {
-	data, err := json.Marshal(said)
+func row(kind mail.Kind, locale string, content map[string]any) catalog.Mail {
+	data, err := json.Marshal(content)
 	if err != nil {
 		panic(err) // strings and times
 	}

@@ -12,7 +12,7 @@ import (
 	"homeroom/mail"
 )
 
-func TestNamesCannotSendTheirOwnWords(t *testing.T) {
+func TestNamesCannotInjectTextOrLinks(t *testing.T) {
 	t.Parallel()
 	w := setup(t, func(c *mail.Config) { c.Links = links{none: true} })
 	for name, school := range map[string]string{
@@ -80,12 +80,12 @@ func TestSecretsAreNeitherKeptNorLogged(t *testing.T) {
 	})
 	id := w.activation()
 	w.send(id) // the server knows no logins
-	w.is(id, catalog.MailQueued)
+	w.wantState(id, catalog.MailQueued)
 	other := setup(t)
 	sent := other.activation()
 	other.send(sent)
-	other.is(sent, catalog.MailSent)
-	for _, w := range []*world{w, other} {
+	other.wantState(sent, catalog.MailSent)
+	for _, w := range []*testEnv{w, other} {
 		var rows string
 		if err := w.catalog.Pool().QueryRow(t.Context(), `select string_agg(m::text, ' ') from mails m`).Scan(&rows); err != nil {
 			t.Fatal(err)
@@ -134,7 +134,7 @@ func TestTemplatesOfTheOperator(t *testing.T) {
 	write("mail.html", `<html><head></head><body>Ours: {{.Subject}}</body></html>`)
 	write("waiting.txt", `Patience. {{.Footer}}`)
 	w := setup(t, func(c *mail.Config) { c.Templates, c.Product = dir, "Lincoln" })
-	letters := map[mail.Kind]letter{}
+	letters := map[mail.Kind]parsedMail{}
 	for _, kind := range []mail.Kind{mail.Waiting, mail.Rejected} {
 		raw, err := w.mail.Compose(t.Context(), row(kind, "en", nil))
 		if err != nil {

@@ -67,7 +67,7 @@ func TestAnEventBecomesAMail(t *testing.T) {
 	if err := runner.Stop(stopping); err != nil {
 		t.Fatal(err)
 	}
-	if l := parse(t, w.taken(1)[0].Raw); l.subject != "Veuillez confirmer votre adresse e-mail" {
+	if l := parse(t, w.wantMessages(1)[0].Raw); l.subject != "Veuillez confirmer votre adresse e-mail" {
 		t.Errorf("the subject is %q", l.subject)
 	}
 	var state string

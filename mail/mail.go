@@ -140,7 +140,7 @@ func parseAddress(text string) (netmail.Address, error) {
 	if !isPlain(address.Address) {
 		return netmail.Address{}, fmt.Errorf("%q has characters before the @ that not every mail server knows", text)
 	}
-	address.Name = clean(address.Name)
+	address.Name = cleanName(address.Name)
 	return *address, nil
 }
 

@@ -66,7 +66,7 @@ func (q *queue) SendMailTx(_ context.Context, _ pgx.Tx, id uuid.UUID) error {
 }
 
 // world is a service with a registry and a mail server.
-type world struct {
+type testEnv struct {
 	t       *testing.T
 	url     string
 	catalog *catalog.Store
@@ -76,9 +76,9 @@ type world struct {
 	log     *bytes.Buffer
 }
 
-func setup(t *testing.T, change ...func(*mail.Config)) *world {
+func setup(t *testing.T, change ...func(*mail.Config)) *testEnv {
 	t.Helper()
-	w := &world{t: t, queue: &queue{}, log: &bytes.Buffer{}}
+	w := &testEnv{t: t, queue: &queue{}, log: &bytes.Buffer{}}
 	w.url = pgtest.Clone(t, "mails", func(ctx context.Context, url string) error {
 		store, err := catalog.Open(ctx, catalog.Config{URL: url})
 		if err == nil {
@@ -123,7 +123,7 @@ func notice(kind string, n catalog.Notice) catalog.OutboxEvent {
 }
 
 // tell hands events on, and returns the jobs that they made.
-func (w *world) tell(events ...catalog.OutboxEvent) []uuid.UUID {
+func (w *testEnv) fanOut(events ...catalog.OutboxEvent) []uuid.UUID {
 	w.t.Helper()
 	before := len(w.queue.jobs)
 	err := w.catalog.InTx(w.t.Context(), func(tx pgx.Tx) error { return w.mail.FanOutTx(w.t.Context(), tx, events) })
@@ -134,7 +134,7 @@ func (w *world) tell(events ...catalog.OutboxEvent) []uuid.UUID {
 }
 
 // write makes the mail of a kind.
-func (w *world) write(kind mail.Kind, event catalog.OutboxEvent) uuid.UUID {
+func (w *testEnv) write(kind mail.Kind, event catalog.OutboxEvent) uuid.UUID {
 	w.t.Helper()
 	before := len(w.queue.jobs)
 	err := w.catalog.InTx(w.t.Context(), func(tx pgx.Tx) error { return w.mail.EnqueueTx(w.t.Context(), tx, kind, event) })
@@ -148,16 +148,16 @@ func (w *world) write(kind mail.Kind, event catalog.OutboxEvent) uuid.UUID {
 }
 
 // activation is the mail of a fresh event.
-func (w *world) activation() uuid.UUID {
+func (w *testEnv) activation() uuid.UUID {
 	w.t.Helper()
-	jobs := w.tell(notice(catalog.SignupAwaitingVerification, catalog.Notice{Email: "ada@lincoln.example"}))
+	jobs := w.fanOut(notice(catalog.SignupAwaitingVerification, catalog.Notice{Email: "ada@lincoln.example"}))
 	if len(jobs) != 1 {
 		w.t.Fatalf("%d jobs", len(jobs))
 	}
 	return jobs[0]
 }
 
-func (w *world) send(id uuid.UUID) (again time.Duration) {
+func (w *testEnv) send(id uuid.UUID) (again time.Duration) {
 	w.t.Helper()
 	again, err := w.mail.Send(w.t.Context(), id)
 	if err != nil {
@@ -167,7 +167,7 @@ func (w *world) send(id uuid.UUID) (again time.Duration) {
 }
 
 // is checks the state of a mail.
-func (w *world) is(id uuid.UUID, state catalog.MailState) catalog.Mail {
+func (w *testEnv) wantState(id uuid.UUID, state catalog.MailState) catalog.Mail {
 	w.t.Helper()
 	m, err := w.catalog.MailByID(w.t.Context(), id)
 	if err != nil {
@@ -180,7 +180,7 @@ func (w *world) is(id uuid.UUID, state catalog.MailState) catalog.Mail {
 }
 
 // exec changes the registry behind the service's back.
-func (w *world) exec(sql string, args ...any) {
+func (w *testEnv) exec(sql string, args ...any) {
 	w.t.Helper()
 	if _, err := w.catalog.Pool().Exec(w.t.Context(), sql, args...); err != nil {
 		w.t.Fatal(err)
@@ -188,7 +188,7 @@ func (w *world) exec(sql string, args ...any) {
 }
 
 // taken checks how many mails the server has taken.
-func (w *world) taken(want int) []mailtest.Message {
+func (w *testEnv) wantMessages(want int) []mailtest.Message {
 	w.t.Helper()
 	all := w.server.Messages()
 	if len(all) != want {

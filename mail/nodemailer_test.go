@@ -118,7 +118,7 @@ func TestNodemailersServer(t *testing.T) {
 		url    string
 		trust  bool
 		want   catalog.MailState
-		says   string
+		texts  string
 	}{
 		"takes a mail after STARTTLS and a login": {false, "smtp://" + login + "localhost:PORT?starttls=required", true, catalog.MailSent, ""},
 		"takes a mail over TLS from the start":    {true, "smtps://" + login + "localhost:PORT", true, catalog.MailSent, ""},
@@ -140,9 +140,9 @@ func TestNodemailersServer(t *testing.T) {
 			})
 			id := w.activation()
 			w.send(id)
-			m := w.is(id, c.want)
+			m := w.wantState(id, c.want)
 			if c.want != catalog.MailSent {
-				if !strings.Contains(*m.Problem, c.says) || strings.Contains(*m.Problem+w.log.String(), "canary") {
+				if !strings.Contains(*m.Problem, c.texts) || strings.Contains(*m.Problem+w.log.String(), "canary") {
 					t.Errorf("the problem is %q, the log %s", *m.Problem, w.log)
 				}
 				return

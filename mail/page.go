@@ -29,105 +29,105 @@ type Page struct {
 	Footer             string
 }
 
-// errSurely marks what cannot be mended by trying again.
-var errSurely = errors.New("the mail cannot be made")
+// errPermanent marks what cannot be mended by trying again.
+var errPermanent = errors.New("the mail cannot be made")
 
 // page words a mail.
 func (s *Service) page(ctx context.Context, m catalog.Mail) (Page, error) {
-	var said content
-	if err := json.Unmarshal(m.Data, &said); err != nil {
-		return Page{}, fmt.Errorf("%w: its data: %w", errSurely, err)
+	var content mailContent
+	if err := json.Unmarshal(m.Data, &content); err != nil {
+		return Page{}, fmt.Errorf("%w: its data: %w", errPermanent, err)
 	}
-	if said.ExpiresAt != nil && said.ExpiresAt.Before(m.ReadAt) {
-		return Page{}, fmt.Errorf("%w: it is too late for it", errSurely)
+	if content.ExpiresAt != nil && content.ExpiresAt.Before(m.ReadAt) {
+		return Page{}, fmt.Errorf("%w: it is too late for it", errPermanent)
 	}
-	says := s.cfg.Texts.For(m.Locale)
-	link, err := s.link(ctx, m, said)
+	texts := s.cfg.Texts.For(m.Locale)
+	link, err := s.link(ctx, m, content)
 	if err != nil {
 		return Page{}, err
 	}
-	w := words{says: says, kind: m.Kind, data: map[string]any{
-		"Product": s.cfg.Product, "Name": unlinked(said.Name), "SchoolName": unlinked(said.SchoolName), "Slug": said.Slug,
-		"InvitedBy": unlinked(said.InvitedBy), "Role": says.Text("role."+said.Role, nil),
+	w := words{texts: texts, kind: m.Kind, data: map[string]any{
+		"Product": s.cfg.Product, "Name": preventAutolink(content.Name), "SchoolName": preventAutolink(content.SchoolName), "Slug": content.Slug,
+		"InvitedBy": preventAutolink(content.InvitedBy), "Role": texts.Text("role."+content.Role, nil),
 	}}
 	p := Page{
-		Kind: m.Kind, Language: says.Tag(), Product: s.cfg.Product, Greeting: w.text("mail.greeting"),
+		Kind: m.Kind, Language: texts.Tag(), Product: s.cfg.Product, Greeting: w.text("mail.greeting"),
 		Footer: w.text("mail.footer"), Link: link,
 	}
-	if said.Name != "" {
+	if content.Name != "" {
 		p.Greeting = w.text("mail.greeting_name")
 	}
-	w.write(&p, said, s.replyTo != nil)
-	p.Heading = w.own("subject")
+	w.write(&p, content, s.replyTo != nil)
+	p.Heading = w.kindText("subject")
 	p.Subject = oneLine(p.Heading)
 	return p, nil
 }
 
 // words chooses the texts of a mail.
 type words struct {
-	says messages.Localizer
-	kind string
-	data map[string]any
+	texts messages.Localizer
+	kind  string
+	data  map[string]any
 	// variant is the ending of ids where the mail is for another occasion than usual.
 	variant string
 }
 
-func (w words) text(id string) string { return w.says.Text(id, w.data) }
+func (w words) text(id string) string { return w.texts.Text(id, w.data) }
 
 // own is a text of the mail's kind, in the variant if there is one.
-func (w words) own(part string) string {
-	if text, ok := w.says.Lookup("mail."+w.kind+"."+part+w.variant, w.data); ok {
+func (w words) kindText(part string) string {
+	if text, ok := w.texts.Lookup("mail."+w.kind+"."+part+w.variant, w.data); ok {
 		return text
 	}
-	text, _ := w.says.Lookup("mail."+w.kind+"."+part, w.data)
+	text, _ := w.texts.Lookup("mail."+w.kind+"."+part, w.data)
 	return text
 }
 
 // write fills in what depends on the kind.
-func (w *words) write(p *Page, said content, answers bool) {
+func (w *words) write(p *Page, content mailContent, answers bool) {
 	switch {
-	case Kind(w.kind) == Invitation && said.SchoolName == "":
+	case Kind(w.kind) == Invitation && content.SchoolName == "":
 		w.variant = "_school"
-	case Kind(w.kind) == SchoolReady && said.SchoolName == "": // whose e-mail nobody has confirmed
+	case Kind(w.kind) == SchoolReady && content.SchoolName == "": // whose e-mail nobody has confirmed
 		w.variant = "_unnamed"
 	}
-	p.Paragraphs = []string{w.own("text")}
-	if said.InvitedBy != "" {
-		p.Paragraphs = append(p.Paragraphs, w.own("by"))
+	p.Paragraphs = []string{w.kindText("text")}
+	if content.InvitedBy != "" {
+		p.Paragraphs = append(p.Paragraphs, w.kindText("by"))
 	}
-	if said.Slug != "" {
-		p.Paragraphs = append(p.Paragraphs, w.own("slug"))
+	if content.Slug != "" {
+		p.Paragraphs = append(p.Paragraphs, w.kindText("slug"))
 	}
 	if p.Link != "" {
-		p.Button, p.Copy = w.own("button"), w.text("mail.copy")
-		if said.ExpiresAt != nil {
-			w.data["Moment"] = w.says.Moment(*said.ExpiresAt)
+		p.Button, p.Copy = w.kindText("button"), w.text("mail.copy")
+		if content.ExpiresAt != nil {
+			w.data["Moment"] = w.texts.Moment(*content.ExpiresAt)
 			p.Notes = append(p.Notes, w.text("mail.expires"))
 		}
 	}
-	if note := w.own("note"); note != "" {
+	if note := w.kindText("note"); note != "" {
 		p.Notes = append(p.Notes, note)
 	}
-	if reply := w.own("reply"); answers && reply != "" {
+	if reply := w.kindText("reply"); answers && reply != "" {
 		p.Notes = append(p.Notes, reply)
 	}
 }
 
 // link makes the address that a mail leads to.
-func (s *Service) link(ctx context.Context, m catalog.Mail, said content) (string, error) {
+func (s *Service) link(ctx context.Context, m catalog.Mail, content mailContent) (string, error) {
 	need := func(id *uuid.UUID, link func(uuid.UUID) string) (string, error) {
 		if id != nil {
 			if made := link(*id); made != "" {
 				return made, nil
 			}
 		}
-		return "", fmt.Errorf("%w: it is nothing without a link, and there is none", errSurely)
+		return "", fmt.Errorf("%w: it is nothing without a link, and there is none", errPermanent)
 	}
 	switch Kind(m.Kind) {
 	case Activation, ActivationResent:
 		return need(m.SignupID, s.cfg.Links.Activation)
 	case Invitation:
-		return need(said.InvitationID, s.cfg.Links.Invitation)
+		return need(content.InvitationID, s.cfg.Links.Invitation)
 	case SetPassword:
 		var failed error
 		link, err := need(m.SignupID, func(id uuid.UUID) (link string) {
@@ -143,11 +143,11 @@ func (s *Service) link(ctx context.Context, m catalog.Mail, said content) (strin
 	case Waiting, Rejected:
 		return "", nil
 	}
-	return "", fmt.Errorf("%w: it is of an unknown kind", errSurely)
+	return "", fmt.Errorf("%w: it is of an unknown kind", errPermanent)
 }
 
-// longestName bounds what a mail repeats of a name.
-const longestName = 100
+// maxNameLength bounds what a mail repeats of a name.
+const maxNameLength = 100
 
 // oneLine takes control characters out of a text, and those that turn the direction of the text around them.
 func oneLine(text string) string {
@@ -164,17 +164,17 @@ func oneLine(text string) string {
 }
 
 // clean makes a name fit to be repeated.
-func clean(name string) string {
+func cleanName(name string) string {
 	name = oneLine(name)
-	if runes := []rune(name); len(runes) > longestName {
-		return string(runes[:longestName]) + "…"
+	if runes := []rune(name); len(runes) > maxNameLength {
+		return string(runes[:maxNameLength]) + "…"
 	}
 	return name
 }
 
 // unlinked is a name in which no mail program finds an address to make a link of: a name is not a place for one.
-func unlinked(name string) string {
-	runes := []rune(clean(name))
+func preventAutolink(name string) string {
+	runes := []rune(cleanName(name))
 	var text strings.Builder
 	for i, r := range runes {
 		text.WriteRune(r)

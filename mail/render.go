@@ -106,12 +106,12 @@ func (s *Service) Compose(ctx context.Context, m catalog.Mail) ([]byte, error) {
 func (s *Service) message(m catalog.Mail, p Page) ([]byte, error) {
 	text, html, err := s.templates.parts(p)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errSurely, err)
+		return nil, fmt.Errorf("%w: %w", errPermanent, err)
 	}
 	msg := gomail.NewMsg(gomail.WithNoDefaultUserAgent(), gomail.WithBoundary("homeroom-"+m.ID.String()))
 	msg.FromMailAddress(&s.from)
 	if err := msg.To(m.Recipient); err != nil {
-		return nil, fmt.Errorf("%w: its recipient: %w", errSurely, err)
+		return nil, fmt.Errorf("%w: its recipient: %w", errPermanent, err)
 	}
 	if s.replyTo != nil {
 		msg.ReplyToMailAddress(s.replyTo)
@@ -126,7 +126,7 @@ func (s *Service) message(m catalog.Mail, p Page) ([]byte, error) {
 	msg.AddAlternativeString(gomail.TypeTextHTML, html)
 	var written bytes.Buffer
 	if _, err := msg.WriteTo(&written); err != nil {
-		return nil, fmt.Errorf("%w: %w", errSurely, err)
+		return nil, fmt.Errorf("%w: %w", errPermanent, err)
 	}
 	return written.Bytes(), nil
 }

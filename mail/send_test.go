@@ -55,8 +55,8 @@ func TestFaultsOfTheMailServer(t *testing.T) {
 			id := w.activation()
 			w.server.Fail(failing(c.stage, c.answer))
 			again := w.send(id)
-			m := w.is(id, c.want)
-			w.taken(c.taken)
+			m := w.wantState(id, c.want)
+			w.wantMessages(c.taken)
 			if (again > 0) != (c.want == catalog.MailQueued) {
 				t.Errorf("it is to be called again after %s", again)
 			}
@@ -67,17 +67,17 @@ func TestFaultsOfTheMailServer(t *testing.T) {
 			w.send(id) // once more, after the fault has gone
 			switch c.want {
 			case catalog.MailQueued:
-				w.is(id, catalog.MailSent)
-				w.taken(1)
+				w.wantState(id, catalog.MailSent)
+				w.wantMessages(1)
 			default:
-				w.is(id, c.want)
-				w.taken(c.taken)
+				w.wantState(id, c.want)
+				w.wantMessages(c.taken)
 			}
 		})
 	}
 }
 
-func TestAMailIsTriedForADay(t *testing.T) {
+func TestAMailIsRetriedForADay(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
 	id := w.activation()
@@ -94,7 +94,7 @@ func TestAMailIsTriedForADay(t *testing.T) {
 		total += again
 		w.exec(`update mails set created_at = created_at - $2::interval where id = $1`, id, again)
 	}
-	w.is(id, catalog.MailFailed)
+	w.wantState(id, catalog.MailFailed)
 	if total < 22*time.Hour || total > 25*time.Hour {
 		t.Errorf("it was tried for %s", total)
 	}
@@ -110,7 +110,7 @@ func TestAServerThatIsNotThere(t *testing.T) {
 	if again := w.send(id); again != 30*time.Second {
 		t.Errorf("it is tried again after %s", again)
 	}
-	w.is(id, catalog.MailQueued)
+	w.wantState(id, catalog.MailQueued)
 }
 
 func TestManyWorkersSendAMailOnce(t *testing.T) {
@@ -126,13 +126,13 @@ func TestManyWorkersSendAMailOnce(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if m := w.is(id, catalog.MailSent); m.Attempts != 1 {
+	if m := w.wantState(id, catalog.MailSent); m.Attempts != 1 {
 		t.Errorf("%d have begun to send it", m.Attempts)
 	}
-	w.taken(1)
+	w.wantMessages(1)
 }
 
-func TestAHolderWhoIsTooSlowSendsNothing(t *testing.T) {
+func TestAWorkerWhoseLeaseExpiredSendsNothing(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
 	id := w.activation()
@@ -145,11 +145,11 @@ func TestAHolderWhoIsTooSlowSendsNothing(t *testing.T) {
 	if again := w.send(id); again != 0 {
 		t.Errorf("it is to be called again after %s", again)
 	}
-	w.is(id, catalog.MailQueued)
-	w.taken(0)
+	w.wantState(id, catalog.MailQueued)
+	w.wantMessages(0)
 }
 
-func TestAMailIsNotHandedOverBeforeItsRowSaysSo(t *testing.T) {
+func TestNoTextIsSentBeforeItsRowIsMarked(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
 	id := w.activation()
@@ -187,7 +187,7 @@ func TestStoppingDoesNotLoseTheAnswer(t *testing.T) {
 	if _, err := w.mail.Send(ctx, id); err != nil {
 		t.Fatal(err)
 	}
-	w.is(id, catalog.MailSent)
+	w.wantState(id, catalog.MailSent)
 }
 
 func TestMailsThatCannotBeMade(t *testing.T) {
@@ -198,15 +198,15 @@ func TestMailsThatCannotBeMade(t *testing.T) {
 		w := setup(t, func(c *mail.Config) { c.Links = links{none: true} })
 		id := w.activation()
 		w.send(id)
-		w.is(id, catalog.MailFailed)
+		w.wantState(id, catalog.MailFailed)
 	})
 	t.Run("when it is too late for them", func(t *testing.T) {
 		t.Parallel()
 		w := setup(t)
-		id := w.tell(notice(catalog.SignupAwaitingVerification, catalog.Notice{Email: "ada@lincoln.example", ExpiresAt: &past}))[0]
+		id := w.fanOut(notice(catalog.SignupAwaitingVerification, catalog.Notice{Email: "ada@lincoln.example", ExpiresAt: &past}))[0]
 		w.send(id)
-		w.is(id, catalog.MailFailed)
-		w.taken(0)
+		w.wantState(id, catalog.MailFailed)
+		w.wantMessages(0)
 	})
 	t.Run("for now", func(t *testing.T) {
 		t.Parallel()
@@ -215,7 +215,7 @@ func TestMailsThatCannotBeMade(t *testing.T) {
 		if again := w.send(id); again == 0 {
 			t.Error("it is not tried again")
 		}
-		w.is(id, catalog.MailQueued)
+		w.wantState(id, catalog.MailQueued)
 	})
 	t.Run("since they are forgotten", func(t *testing.T) {
 		t.Parallel()
@@ -225,7 +225,7 @@ func TestMailsThatCannotBeMade(t *testing.T) {
 	})
 }
 
-func TestAnOperatorSendsAgain(t *testing.T) {
+func TestAnOperatorResends(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
 	id := w.activation()
@@ -234,7 +234,7 @@ func TestAnOperatorSendsAgain(t *testing.T) {
 	}
 	w.server.Fail(failing(mailtest.Text, mailtest.Reply{HangUp: true}))
 	w.send(id)
-	w.is(id, catalog.MailUnknown)
+	w.wantState(id, catalog.MailUnknown)
 	w.server.Fail(nil)
 	if err := w.mail.Resend(t.Context(), id); err != nil {
 		t.Fatal(err)
@@ -243,8 +243,8 @@ func TestAnOperatorSendsAgain(t *testing.T) {
 		t.Errorf("the jobs are %v", jobs)
 	}
 	w.send(id)
-	w.is(id, catalog.MailSent)
-	w.taken(1)
+	w.wantState(id, catalog.MailSent)
+	w.wantMessages(1)
 }
 
 func TestOldMailsAreDeleted(t *testing.T) {
@@ -257,8 +257,8 @@ func TestOldMailsAreDeleted(t *testing.T) {
 	if _, err := w.catalog.DeleteOld(t.Context(), catalog.MailsTable, 30*24*time.Hour, 10); err != nil {
 		t.Fatal(err)
 	}
-	w.is(young, catalog.MailSent)
-	w.is(waiting, catalog.MailQueued)
+	w.wantState(young, catalog.MailSent)
+	w.wantState(waiting, catalog.MailQueued)
 	if _, err := w.catalog.MailByID(t.Context(), old); err == nil || !strings.Contains(err.Error(), "not found") {
 		t.Errorf("the old one: %v", err)
 	}

@@ -77,27 +77,27 @@ func isLoopback(host string) bool {
 func domainOf(address string) string { return address[strings.LastIndexByte(address, '@')+1:] }
 
 // conversation is a connection over which one mail can be sent.
-type conversation struct {
+type session struct {
 	conn   net.Conn
 	client *smtp.Client
 }
 
-// greetTimeout bounds everything before the text of a mail, textTimeout the handing over of the text and the wait for the
+// envelopeTimeout bounds everything before the text of a mail, textTimeout the handing over of the text and the wait for the
 // answer: servers may look a mail through before they take it. (RFC 5321 asks for ten minutes of patience, which no server of
 // today needs.)
 const (
-	greetTimeout = time.Minute
-	textTimeout  = 3 * time.Minute
+	envelopeTimeout = time.Minute
+	textTimeout     = 3 * time.Minute
 )
 
 // open connects and logs in. go-mail leaves a connection open when that fails, so it is remembered here.
-func (s server) open(ctx context.Context) (*conversation, error) {
-	c := &conversation{}
+func (s server) open(ctx context.Context) (*session, error) {
+	c := &session{}
 	client, err := gomail.NewClient(s.host, s.options(c)...)
 	if err != nil {
 		return nil, fmt.Errorf("set the mail server up: %w", err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, greetTimeout)
+	ctx, cancel := context.WithTimeout(ctx, envelopeTimeout)
 	defer cancel()
 	if c.client, err = client.DialToSMTPClientWithContext(ctx); err != nil {
 		c.close()
@@ -106,7 +106,7 @@ func (s server) open(ctx context.Context) (*conversation, error) {
 	return c, nil
 }
 
-func (s server) options(c *conversation) []gomail.Option {
+func (s server) options(c *session) []gomail.Option {
 	port, _ := strconv.Atoi(s.port) // url.Parse has checked it
 	dial := func(ctx context.Context, network, address string) (conn net.Conn, err error) {
 		if s.implicit {
@@ -118,7 +118,7 @@ func (s server) options(c *conversation) []gomail.Option {
 		return conn, err
 	}
 	options := []gomail.Option{
-		gomail.WithPort(port), gomail.WithTLSPolicy(s.policy), gomail.WithTLSConfig(s.tls), gomail.WithTimeout(greetTimeout),
+		gomail.WithPort(port), gomail.WithTLSPolicy(s.policy), gomail.WithTLSConfig(s.tls), gomail.WithTimeout(envelopeTimeout),
 		gomail.WithDialContextFunc(dial), gomail.WithoutSMTPUTF8(),
 	}
 	if s.user != "" {
@@ -132,14 +132,14 @@ func (s server) options(c *conversation) []gomail.Option {
 }
 
 // close ends the connection at once.
-func (c *conversation) close() {
+func (c *session) close() {
 	if c.conn != nil {
 		_ = c.conn.Close() // nothing is lost with it
 	}
 }
 
 // address names the sender and the recipient.
-func (c *conversation) address(from, to string) error {
+func (c *session) address(from, to string) error {
 	if err := c.client.Mail("<" + from + ">"); err != nil {
 		return fmt.Errorf("MAIL FROM: %w", err)
 	}
@@ -149,12 +149,12 @@ func (c *conversation) address(from, to string) error {
 	return nil
 }
 
-// errUnanswered says that the text of a mail, or some of it, was handed over and nobody knows what has become of it.
-var errUnanswered = errors.New("the mail server's answer was lost")
+// errNoReply says that the text of a mail, or some of it, was handed over and nobody knows what has become of it.
+var errNoReply = errors.New("the mail server's answer was lost")
 
-// hand gives the text over. Every error but [errUnanswered] means that the mail has surely not been taken: the server has
+// hand gives the text over. Every error but [errNoReply] means that the mail has surely not been taken: the server has
 // refused it, or has been given nothing of it.
-func (c *conversation) hand(text []byte) error {
+func (c *session) sendText(text []byte) error {
 	if err := c.client.UpdateDeadline(textTimeout); err != nil {
 		return fmt.Errorf("DATA: %w", err)
 	}
@@ -163,11 +163,11 @@ func (c *conversation) hand(text []byte) error {
 		return fmt.Errorf("DATA: %w", err)
 	}
 	if _, err := writer.Write(text); err != nil {
-		return fmt.Errorf("%w: hand the text over: %w", errUnanswered, err)
+		return fmt.Errorf("%w: hand the text over: %w", errNoReply, err)
 	}
 	if err := writer.Close(); err != nil {
-		if answerOf(err) == 0 {
-			err = fmt.Errorf("%w: %w", errUnanswered, err)
+		if replyCode(err) == 0 {
+			err = fmt.Errorf("%w: %w", errNoReply, err)
 		}
 		return fmt.Errorf("end of the text: %w", err)
 	}
@@ -175,8 +175,8 @@ func (c *conversation) hand(text []byte) error {
 	return nil
 }
 
-// answerOf is the code that a mail server answered; 0 where it did not.
-func answerOf(err error) int {
+// replyCode is the code that a mail server answered; 0 where it did not.
+func replyCode(err error) int {
 	var answer *textproto.Error
 	if errors.As(err, &answer) {
 		return answer.Code
@@ -184,12 +184,12 @@ func answerOf(err error) int {
 	return 0
 }
 
-// refusedLogin tells answers that are about us, and not about the mail: an operator may mend them meanwhile.
-func refusedLogin(code int) bool { return code == 530 || code == 534 || code == 535 || code == 538 }
+// isAuthFailure tells answers that are about us, and not about the mail: an operator may mend them meanwhile.
+func isAuthFailure(code int) bool { return code == 530 || code == 534 || code == 535 || code == 538 }
 
-// wordsOf is what a mail server said, fit for a row and a log. What it says to a login may repeat the login.
-func (s server) wordsOf(err error) string {
-	if code := answerOf(err); refusedLogin(code) || strings.Contains(err.Error(), "SMTP AUTH") {
+// describeError is what a mail server said, fit for a row and a log. What it says to a login may repeat the login.
+func (s server) describeError(err error) string {
+	if code := replyCode(err); isAuthFailure(code) || strings.Contains(err.Error(), "SMTP AUTH") {
 		return fmt.Sprintf("the mail server refuses our login (%d)", code)
 	}
 	text := strings.Map(func(r rune) rune {

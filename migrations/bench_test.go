@@ -11,7 +11,7 @@ import (
 )
 
 // twenty is a schema of twenty files, a table and an index each.
-func twenty() fstest.MapFS {
+func twentyFiles() fstest.MapFS {
 	files := fstest.MapFS{}
 	for i := 1; i <= 20; i++ {
 		text := fmt.Sprintf("create table t%d (id bigint primary key, name text not null); create index on t%d (name);", i, i)
@@ -21,7 +21,7 @@ func twenty() fstest.MapFS {
 }
 
 func BenchmarkTwentyFiles(b *testing.B) {
-	set, err := migrations.Load(twenty())
+	set, err := migrations.Load(twentyFiles())
 	must(b, err)
 	b.Run("ours", func(b *testing.B) {
 		for b.Loop() {
@@ -36,7 +36,7 @@ func BenchmarkTwentyFiles(b *testing.B) {
 			b.StopTimer()
 			url := pgtest.Database(b)
 			b.StartTimer()
-			must(b, engine(b, twenty(), stockDriver(b, url)).Up())
+			must(b, engine(b, twentyFiles(), stockDriver(b, url)).Up())
 		}
 	})
 }

@@ -38,12 +38,12 @@ func TestKilledDuringAFile(t *testing.T) {
 }
 
 // deaf is a connection whose answers are lost once a commit was sent.
-type deaf struct {
+type lostResponses struct {
 	net.Conn
 	lost *atomic.Bool
 }
 
-func (d deaf) Write(b []byte) (int, error) {
+func (d lostResponses) Write(b []byte) (int, error) {
 	n, err := d.Conn.Write(b)
 	if bytes.Contains(b, []byte("COMMIT")) {
 		d.lost.Store(true)
@@ -51,7 +51,7 @@ func (d deaf) Write(b []byte) (int, error) {
 	return n, err
 }
 
-func (d deaf) Read(b []byte) (int, error) {
+func (d lostResponses) Read(b []byte) (int, error) {
 	if d.lost.Load() {
 		return 0, io.ErrUnexpectedEOF
 	}
@@ -63,11 +63,11 @@ func (d deaf) Read(b []byte) (int, error) {
 }
 
 // Whether the server committed before the client went away, is for the next one to find out.
-func TestLostAnswer(t *testing.T) {
+func TestALostResponse(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t)
 	set := load(t, "create table a ()", "create table b ()")
-	conn := connect(t, url, func(c net.Conn) net.Conn { return deaf{c, new(atomic.Bool)} })
+	conn := connect(t, url, func(c net.Conn) net.Conn { return lostResponses{c, new(atomic.Bool)} })
 	if _, err := set.Up(t.Context(), conn); err == nil {
 		t.Fatal("heard the answer")
 	}
@@ -88,8 +88,8 @@ func TestCrashOutsideATransaction(t *testing.T) {
 	wantStatus(t, set, conn, dirty)
 
 	_, err := set.Up(t.Context(), conn)
-	var refused *migrations.StateError
-	if !errors.As(err, &refused) || refused.Status != dirty {
+	var pgErr *migrations.StateError
+	if !errors.As(err, &pgErr) || pgErr.Status != dirty {
 		t.Fatalf("up: %v", err)
 	}
 	for _, want := range []string{"dirty at version 2", "000002_step.up.sql began outside a transaction", "set dirty = false", "set version = 1, dirty = false"} {
@@ -140,15 +140,15 @@ func TestManyAtOnceApplyOnce(t *testing.T) {
 // watched tells when a text was sent for the n-th time.
 type watched struct {
 	net.Conn
-	text  string
-	after *atomic.Int64
-	seen  func()
+	text     string
+	after    *atomic.Int64
+	observed func()
 }
 
 func (w watched) Write(b []byte) (int, error) {
 	n, err := w.Conn.Write(b)
 	if bytes.Contains(b, []byte(w.text)) && w.after.Add(-1) == 0 {
-		w.seen()
+		w.observed()
 	}
 	return n, err
 }
@@ -188,7 +188,7 @@ func (b before) Write(p []byte) (int, error) {
 }
 
 // Another process may do all the work between our look at the database and our lock.
-func TestOvertaken(t *testing.T) {
+func TestAnotherProcessMigratedFirst(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t)
 	set := load(t, "create table a (n int); insert into a values (0)", "update a set n = n + 1")
@@ -208,7 +208,7 @@ func TestOvertaken(t *testing.T) {
 
 // The look must follow the lock, although both are one message, and at every isolation level: another process may do all
 // the work while the message waits in the server.
-func TestOvertakenWithinTheMessage(t *testing.T) {
+func TestAnotherProcessMigratedDuringTheMessage(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t)
 	set := load(t, "create table a (n int); insert into a values (0)", "update a set n = n + 1")

@@ -87,8 +87,8 @@ func TestDownToRefuses(t *testing.T) {
 		up(t, set, state)
 		exec(t, state, before)
 		_, err := older.DownTo(t.Context(), state, 0)
-		var refused *migrations.StateError
-		if !errors.As(err, &refused) || refused.Status.State != want {
+		var pgErr *migrations.StateError
+		if !errors.As(err, &pgErr) || pgErr.Status.State != want {
 			t.Errorf("down from %s: %v", want, err)
 		}
 	}
@@ -134,11 +134,11 @@ func TestBetween(t *testing.T) {
 		{1, 6, "error: version 6"},
 	} {
 		names, err := set.Between(c.from, c.to)
-		fault, refused := strings.CutPrefix(c.want, "error: ")
-		if refused && (err == nil || !strings.Contains(err.Error(), fault)) {
+		fault, pgErr := strings.CutPrefix(c.want, "error: ")
+		if pgErr && (err == nil || !strings.Contains(err.Error(), fault)) {
 			t.Errorf("from %d to %d: error %v, want %q", c.from, c.to, err, fault)
 		}
-		if got := strings.Join(names, " "); !refused && (err != nil || got != c.want) {
+		if got := strings.Join(names, " "); !pgErr && (err != nil || got != c.want) {
 			t.Errorf("from %d to %d: %q, %v; want %q", c.from, c.to, got, err, c.want)
 		}
 	}

@@ -28,11 +28,11 @@ type driver struct {
 	ctx  context.Context // golang-migrate passes none
 	conn *pgx.Conn
 
-	seen    *sight // what the last look showed, kept true by our own writes
-	locks   *lockIDs
-	pending *int // noted by SetVersion(v, true), not yet written
-	written *int // committed by Run, to be confirmed by SetVersion(v, false)
-	last    bool // whether the lock goes back with the next version that is committed
+	observed *dbState // what the last look showed, kept true by our own writes
+	locks    *lockIDs
+	pending  *int // noted by SetVersion(v, true), not yet written
+	written  *int // committed by Run, to be confirmed by SetVersion(v, false)
+	last     bool // whether the lock goes back with the next version that is committed
 }
 
 var _ database.Driver = (*driver)(nil)
@@ -71,26 +71,26 @@ func (d *driver) Version() (int, bool, error) {
 	if d.pending != nil {
 		return *d.pending, true, nil
 	}
-	found, err := d.look()
+	found, err := d.inspect()
 	return found.version, found.dirty, err
 }
 
 // look sees the database as it is now.
-func (d *driver) look() (sight, error) {
-	found, err := look(d.ctx, d.conn, d.schema())
+func (d *driver) inspect() (dbState, error) {
+	found, err := inspect(d.ctx, d.conn, d.schema())
 	if err != nil {
-		return sight{}, err
+		return dbState{}, err
 	}
-	d.seen = &found
+	d.observed = &found
 	return found, nil
 }
 
 // schema is where to look first.
 func (d *driver) schema() string {
-	if d.seen != nil {
-		return d.seen.schema
+	if d.observed != nil {
+		return d.observed.schema
 	}
-	return usualSchema
+	return defaultSchema
 }
 
 // SetVersion notes a dirty version, and writes a clean one unless Run has.
@@ -129,7 +129,7 @@ func (d *driver) record(version int, dirty bool) error {
 
 // recorded keeps what was seen true.
 func (d *driver) recorded(version int, dirty, released bool) {
-	d.seen.versioned, d.seen.version, d.seen.dirty = true, version, dirty
+	d.observed.versioned, d.observed.version, d.observed.dirty = true, version, dirty
 	if released {
 		d.locks = nil
 	}
@@ -158,14 +158,14 @@ func (d *driver) send(sql string) (done []string, err error) {
 // versionRow is the SQL that makes version the only row. It names the schema, because the file before it may have
 // changed the path. DELETE rather than golang-migrate's TRUNCATE lets others read the old version meanwhile.
 func (d *driver) versionRow(version int, dirty bool) (string, error) {
-	if d.seen == nil {
-		if _, err := d.look(); err != nil {
+	if d.observed == nil {
+		if _, err := d.inspect(); err != nil {
 			return "", err
 		}
 	}
-	table := pgx.Identifier{d.seen.schema, "schema_migrations"}.Sanitize()
+	table := pgx.Identifier{d.observed.schema, "schema_migrations"}.Sanitize()
 	create, insert := "", ""
-	if !d.seen.versioned {
+	if !d.observed.versioned {
 		create = "CREATE TABLE IF NOT EXISTS " + table + " (version bigint NOT NULL PRIMARY KEY, dirty boolean NOT NULL);\n"
 	}
 	// No row is the nil version; golang-migrate writes it all the same when it is dirty.
@@ -204,12 +204,12 @@ func (d *driver) Run(migration io.Reader) error {
 func (d *driver) runAlone(version *int, parts script) error {
 	var former int
 	if version != nil {
-		if d.seen == nil {
-			if _, err := d.look(); err != nil {
+		if d.observed == nil {
+			if _, err := d.inspect(); err != nil {
 				return err
 			}
 		}
-		former = d.seen.version
+		former = d.observed.version
 		if err := d.record(max(*version, former), true); err != nil {
 			return err
 		}
@@ -224,10 +224,10 @@ func (d *driver) runAlone(version *int, parts script) error {
 		d.undo(parts, former, err)
 	}
 	failure := failed(version, err)
-	var refused *pgconn.PgError
-	if errors.As(err, &refused) {
-		failure.locate(parts, len(done), int(refused.Position), func(position int) int { return position - 1 })
-		return d.explain(failure, refused)
+	var pgErr *pgconn.PgError
+	if errors.As(err, &pgErr) {
+		failure.locate(parts, len(done), int(pgErr.Position), func(position int) int { return position - 1 })
+		return d.explain(failure, pgErr)
 	}
 	return failure
 }
@@ -253,7 +253,7 @@ func (d *driver) Drop() error {
 			where c.relnamespace = to_regnamespace(quote_ident(current_schema())) and c.relkind in ('r', 'p') loop
 			execute 'drop table if exists ' || name || ' cascade';
 		end loop; end $$`)
-	d.seen = nil
+	d.observed = nil
 	if err != nil {
 		return fmt.Errorf("drop all tables: %w", err)
 	}

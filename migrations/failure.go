@@ -67,28 +67,28 @@ const (
 )
 
 // explain adds what the database tells of a refusal, once the file's transaction is over.
-func (d *driver) explain(failure *Error, refused *pgconn.PgError) error {
-	if refused.Code == readOnly && d.closedForWriting() {
+func (d *driver) explain(failure *Error, pgErr *pgconn.PgError) error {
+	if pgErr.Code == readOnly && d.isReadOnly() {
 		return ErrReadOnly
 	}
-	if refused.Code == lockNotAvailable {
+	if pgErr.Code == lockNotAvailable {
 		failure.Holders, _ = d.holders("locktype = 'relation' and relation >= 16384") // those of users' tables; a hint, and no more
 	}
 	return failure
 }
 
-// closedForWriting reports whether it is not the file that made its transaction read only.
-func (d *driver) closedForWriting() (closed bool) {
+// isReadOnly reports whether it is not the file that made its transaction read only.
+func (d *driver) isReadOnly() (closed bool) {
 	err := d.ask("select pg_is_in_recovery() or current_setting('default_transaction_read_only')::bool", &closed)
 	return err == nil && closed
 }
 
 // Reason is the cause, without what it may quote of rows; see [Error].
 func (e *Error) Reason() string {
-	var refused *pgconn.PgError
+	var pgErr *pgconn.PgError
 	text := e.Err.Error()
-	if errors.As(e.Err, &refused) {
-		text = strings.ReplaceAll(text, refused.Error(), refusal(refused, e.text))
+	if errors.As(e.Err, &pgErr) {
+		text = strings.ReplaceAll(text, pgErr.Error(), safeMessage(pgErr, e.text))
 	}
 	return display.Text(text)
 }

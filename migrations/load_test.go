@@ -39,7 +39,7 @@ func TestLoad(t *testing.T) {
 	})
 
 	file := func(s string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(s)} }
-	refused := map[string]struct {
+	pgErr := map[string]struct {
 		files fstest.MapFS
 		want  []string
 	}{
@@ -89,7 +89,7 @@ func TestLoad(t *testing.T) {
 			[]string{"1_a.up.sql:2: COMMIT is not allowed", "x.sql: a migration is named"},
 		},
 	}
-	for name, c := range refused {
+	for name, c := range pgErr {
 		t.Run("refuses "+name, func(t *testing.T) {
 			t.Parallel()
 			_, err := migrations.Load(c.files)

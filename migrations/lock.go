@@ -25,7 +25,7 @@ func (l lockIDs) unlock() string {
 	return fmt.Sprintf("select pg_advisory_unlock(%s), pg_advisory_unlock(%s)", l.command, l.program)
 }
 
-func lockIDsOf(found sight) (lockIDs, error) {
+func lockIDsOf(found dbState) (lockIDs, error) {
 	program, err := database.GenerateAdvisoryLockId(found.database, found.schema, "schema_migrations")
 	if err != nil {
 		return lockIDs{}, fmt.Errorf("name migration lock: %w", err)
@@ -55,23 +55,23 @@ type lockTry struct {
 
 // always is SQL: true when the locks are ours now, false when another has them, null when they are not for here. CASE
 // fixes the order, and gives the first back when the second is taken.
-func (t *lockTry) always() string {
+func (t *lockTry) lockSQL() string {
 	return fmt.Sprintf("case when %s then case when not pg_try_advisory_lock(%s) then false "+
 		"when pg_try_advisory_lock(%s) then true else not pg_advisory_unlock(%[2]s) end end", t.here, t.ids.program, t.ids.command)
 }
 
-// ifNeeded is always, but takes no lock when there is nothing to do.
-func (t *lockTry) ifNeeded() string {
-	return fmt.Sprintf("case when %s then %s else false end", t.needed, t.always())
+// lockIfNeededSQL is always, but takes no lock when there is nothing to do.
+func (t *lockTry) lockIfNeededSQL() string {
+	return fmt.Sprintf("case when %s then %s else false end", t.needed, t.lockSQL())
 }
 
 // newLockTry names the locks from the last look. Before the first one it guesses, and lets the server check the guess:
 // on a database as most are, that saves a round trip.
 func (d *driver) newLockTry(needed string) (*lockTry, error) {
-	where, here := sight{database: d.conn.Config().Database, schema: d.schema()}, "false"
+	where, here := dbState{database: d.conn.Config().Database, schema: d.schema()}, "false"
 	switch {
-	case d.seen != nil:
-		where, here = *d.seen, "true"
+	case d.observed != nil:
+		where, here = *d.observed, "true"
 	case !strings.ContainsAny(where.database, `'\`):
 		here = fmt.Sprintf("coalesce(current_database() = '%s' and current_schema() = '%s', false)", where.database, where.schema)
 	}
@@ -79,21 +79,21 @@ func (d *driver) newLockTry(needed string) (*lockTry, error) {
 	return &lockTry{ids, here, needed}, err
 }
 
-// lookAndLock looks, and takes the locks if needed. It returns true when the database is as seen and ours alone; null
+// inspectAndLock looks, and takes the locks if needed. It returns true when the database is as seen and ours alone; null
 // when the locks' names were guessed wrong, and are known now.
-func (d *driver) lookAndLock(needed string) (locked *bool, err error) {
+func (d *driver) inspectAndLock(needed string) (locked *bool, err error) {
 	try, err := d.newLockTry(needed)
 	if err != nil {
 		return nil, err
 	}
-	found, locked, err := lookAfter(d.ctx, d.conn, d.schema(), try)
+	found, locked, err := inspectAfterLock(d.ctx, d.conn, d.schema(), try)
 	if locked != nil && *locked {
 		d.locks = &try.ids
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("read schema version: %w", err), d.Close())
 	}
-	d.seen = &found
+	d.observed = &found
 	return locked, nil
 }
 
@@ -102,13 +102,13 @@ func (d *driver) Lock() error {
 	if d.locks != nil {
 		return database.ErrLocked
 	}
-	turn := turn{driver: d}
+	lockWait := lockWait{driver: d}
 	for {
-		locked, err := d.lookAndLock("true")
+		locked, err := d.inspectAndLock("true")
 		if err != nil || d.locks != nil {
 			return err
 		}
-		if err := turn.await(locked); err != nil {
+		if err := lockWait.next(locked); err != nil {
 			return err
 		}
 	}
@@ -149,7 +149,7 @@ func (e *LockedError) Error() string {
 }
 
 // turn waits for the lock, with pauses between the tries that grow.
-type turn struct {
+type lockWait struct {
 	*driver
 	wait  time.Duration
 	until time.Time // zero: as long as the context lets
@@ -157,7 +157,7 @@ type turn struct {
 
 // await waits before the next try, unless the last one was none. It fails when the context ends, or the lock_timeout of the
 // session has passed.
-func (t *turn) await(locked *bool) error {
+func (t *lockWait) next(locked *bool) error {
 	if locked == nil {
 		return nil
 	}
@@ -181,8 +181,8 @@ func (t *turn) await(locked *bool) error {
 }
 
 // heldBy is a *[LockedError].
-func (t *turn) heldBy() error {
-	ids, err := lockIDsOf(*t.seen)
+func (t *lockWait) heldBy() error {
+	ids, err := lockIDsOf(*t.observed)
 	if err != nil {
 		return err
 	}

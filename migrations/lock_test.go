@@ -37,7 +37,7 @@ func TestTheWaitForTheLockEndsWithLockTimeout(t *testing.T) {
 	wantNoLocks(t, conn)
 }
 
-func TestADatabaseThatTakesNoChangesIsNotTheFilesFault(t *testing.T) {
+func TestAReadOnlyDatabaseIsNotTheFilesFault(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t)
 	conn := connect(t, url)

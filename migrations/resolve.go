@@ -43,17 +43,17 @@ func (s *Set) resolve(d *driver, status Status) (string, error) {
 	var reached []bool // whether the version is that of the files, by each of them that can tell
 	var seen, invalid []string
 	for _, f := range files {
-		found, err := d.trace(f.command)
+		found, err := d.inspectLeftover(f.command)
 		if err != nil {
 			return "", err
 		}
-		seen = append(seen, found.seen)
+		seen = append(seen, found.observed)
 		switch found.effect {
 		case unclear:
-			return "", s.refuse(status, found.seen)
-		case took, tookNot:
-			reached = append(reached, (found.effect == took) != f.down)
-		case either:
+			return "", s.refuse(status, found.observed)
+		case applied, notApplied:
+			reached = append(reached, (found.effect == applied) != f.down)
+		case irrelevant:
 		}
 		invalid = append(invalid, found.invalid...)
 	}
@@ -99,13 +99,13 @@ const (
 // and records the former version. Where that cannot be told or fails, the database stays dirty, for the next run to
 // look at; the error to report is the refusal.
 func (d *driver) undo(parts script, former int, cause error) {
-	var refused *pgconn.PgError
-	if !errors.As(cause, &refused) || d.conn.IsClosed() {
+	var pgErr *pgconn.PgError
+	if !errors.As(cause, &pgErr) || d.conn.IsClosed() {
 		return
 	}
 	c := commandOf(parts)
-	if did := map[kind]string{createIndex: duplicateTable, addValue: duplicateObject, dropIndex: undefinedObject}[c.kind]; did != refused.Code {
-		found, err := d.trace(c)
+	if did := map[kind]string{createIndex: duplicateTable, addValue: duplicateObject, dropIndex: undefinedObject}[c.kind]; did != pgErr.Code {
+		found, err := d.inspectLeftover(c)
 		if err != nil || !undoable(c, found) || d.dropInvalid(found.invalid) != nil {
 			return
 		}
@@ -115,12 +115,12 @@ func (d *driver) undo(parts script, former int, cause error) {
 
 // undoable tells whether nothing is left of a refused command once what is invalid has been dropped. An index that is
 // valid was there before: its name is another's.
-func undoable(c command, found trace) bool {
+func undoable(c command, found leftover) bool {
 	switch c.kind {
 	case createIndex:
-		return found.blank || len(found.invalid) > 0
+		return found.clean || len(found.invalid) > 0
 	case dropIndex, addValue:
-		return found.effect == tookNot
+		return found.effect == notApplied
 	}
-	return found.effect == either
+	return found.effect == irrelevant
 }

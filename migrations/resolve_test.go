@@ -264,8 +264,8 @@ func TestResolve(t *testing.T) {
 				wantStatus(t, set, conn, migrations.Status{State: migrations.Current, Version: 2})
 				return
 			}
-			var refused *migrations.StateError
-			if !errors.As(err, &refused) || !strings.Contains(err.Error(), c.advice) {
+			var pgErr *migrations.StateError
+			if !errors.As(err, &pgErr) || !strings.Contains(err.Error(), c.advice) {
 				t.Errorf("up: %v, want %q", err, c.advice)
 			}
 			wantStatus(t, set, conn, migrations.Status{State: migrations.Dirty, Version: 2, Dirty: true})

@@ -75,13 +75,13 @@ func (s *Set) runInNewSession(ctx context.Context, cfg *pgx.ConnConfig, g goal, 
 // is the caller's, not ours. It reports whether more are to be run.
 func (s *Set) runNext(ctx context.Context, conn *pgx.Conn, g goal, ours bool, result *Result) (more bool, err error) {
 	d := newDriver(ctx, conn)
-	turn := turn{driver: d}
+	lockWait := lockWait{driver: d}
 	for {
-		locked, err := d.lookAndLock(g.needed())
+		locked, err := d.inspectAndLock(g.needed())
 		if err != nil {
 			return false, err
 		}
-		status := s.classify(*d.seen)
+		status := s.classify(*d.observed)
 		switch {
 		case d.locks != nil:
 			more, err := s.runLocked(d, g, status, ours, result)
@@ -93,7 +93,7 @@ func (s *Set) runNext(ctx context.Context, conn *pgx.Conn, g goal, ours bool, re
 			result.reach(status.Version)
 			return false, s.refuse(status, "")
 		}
-		if err := turn.await(locked); err != nil {
+		if err := lockWait.next(locked); err != nil {
 			result.reach(status.Version)
 			return false, err
 		}
@@ -110,12 +110,12 @@ func (s *Set) runLocked(d *driver, g goal, status Status, ours bool, result *Res
 			return false, err
 		}
 		result.Resolved = resolved
-		status = s.classify(*d.seen)
+		status = s.classify(*d.observed)
 	}
 	if back := len(result.Applied) > 0 && g.before(status.Version, result.To); back {
 		return false, fmt.Errorf("migrate: %s was run a moment ago, and the database is at version %d again. Either another process brings it "+
 			"there, or something takes back what is written to %s.schema_migrations: look for a trigger or a rule on that table",
-			result.Applied[len(result.Applied)-1].Name, status.Version, d.seen.schema)
+			result.Applied[len(result.Applied)-1].Name, status.Version, d.observed.schema)
 	}
 	result.reach(status.Version)
 	if g.reached(status) {

@@ -47,14 +47,14 @@ func (e *StateError) Error() string {
 // Status tells where the database of conn stands. It takes no lock and changes nothing; one round trip, and one or two
 // more for a database without versions, or with them in another schema than public.
 func (s *Set) Status(ctx context.Context, conn *pgx.Conn) (Status, error) {
-	found, err := look(ctx, conn, usualSchema)
+	found, err := inspect(ctx, conn, defaultSchema)
 	if err != nil {
 		return Status{}, err
 	}
 	return s.classify(found), nil
 }
 
-func (s *Set) classify(found sight) Status {
+func (s *Set) classify(found dbState) Status {
 	status := Status{Version: uint(max(found.version, 0)), Dirty: found.dirty}
 	_, ours := s.find(status.Version)
 	switch {

@@ -48,7 +48,7 @@ func newTransaction(parts script) transaction {
 }
 
 // mark is the SQL between the two parts of the text.
-func (t transaction) mark() string {
+func (t transaction) savepointSQL() string {
 	if t.at == 0 {
 		return "SAVEPOINT " + t.savepoint + ";\n"
 	}
@@ -58,7 +58,7 @@ func (t transaction) mark() string {
 // message is the whole message; row is the SQL that records the version, and release that which gives the lock back. The
 // line break ends a trailing comment, the semicolon an unfinished statement; after a finished one it is nothing.
 func (t transaction) message(row, release string) string {
-	return beforeFile + t.parts.text[:t.at] + t.mark() + t.parts.text[t.at:] +
+	return beforeFile + t.parts.text[:t.at] + t.savepointSQL() + t.parts.text[t.at:] +
 		"\n;\nRELEASE SAVEPOINT " + t.savepoint + ";\n" + ownRole + row + "COMMIT;\nRESET ALL" + release
 }
 
@@ -78,7 +78,7 @@ func (t transaction) statement(done int) int {
 func (t transaction) offset(position int) int {
 	at := position - 1 - len(beforeFile)
 	if t.at == 0 || at >= len([]rune(t.parts.text[:t.at])) {
-		at -= len(t.mark())
+		at -= len(t.savepointSQL())
 	}
 	return at
 }
@@ -111,8 +111,8 @@ func (d *driver) runInTransaction(version *int, parts script) error {
 func (d *driver) failedInTransaction(version *int, t transaction, row string, done []string, err error) error {
 	failure := failed(version, err)
 	failure.text = t.parts.text
-	var refused *pgconn.PgError
-	if !errors.As(err, &refused) {
+	var pgErr *pgconn.PgError
+	if !errors.As(err, &pgErr) {
 		return failure
 	}
 	failure.text = t.parts.text
@@ -121,27 +121,27 @@ func (d *driver) failedInTransaction(version *int, t transaction, row string, do
 	switch {
 	case slices.Contains(done, "COMMIT"), slices.Contains(done, "PREPARE TRANSACTION"):
 		failure.Committed, failure.Line = true, t.lineOf("commit")
-		failure.Err = &endedError{"what stands before that stays in the database, what follows does not: undo by hand what stays", refused, t.ours(refused)}
-	case t.ours(refused):
+		failure.Err = &endedError{"what stands before that stays in the database, what follows does not: undo by hand what stays", pgErr, t.ours(pgErr)}
+	case t.ours(pgErr):
 		failure.Line = t.lineOf("rollback")
-		failure.Err = &endedError{"nothing of it stays", refused, true}
-	case behind >= firstOfRow && behind < firstOfRow+strings.Count(row, ";\n") && lasting(refused):
+		failure.Err = &endedError{"nothing of it stays", pgErr, true}
+	case behind >= firstOfRow && behind < firstOfRow+strings.Count(row, ";\n") && isPermanent(pgErr):
 		i := slices.IndexFunc(t.parts.statements, touchesVersion)
 		if i >= 0 {
 			failure.blame(t.parts, t.parts.statements[i].start, i)
 		}
 		failure.Err = fmt.Errorf("the version cannot be recorded after the file: %w. The table %s.schema_migrations and its schema "+
-			"are reserved for that: a file must leave them as they are, and its transaction writable", refused, d.seen.schema)
+			"are reserved for that: a file must leave them as they are, and its transaction writable", pgErr, d.observed.schema)
 	default:
-		failure.locate(t.parts, number, int(refused.Position), t.offset)
+		failure.locate(t.parts, number, int(pgErr.Position), t.offset)
 	}
-	return d.explain(failure, refused)
+	return d.explain(failure, pgErr)
 }
 
 // ours reports whether Postgres has refused to release our savepoint, which is so when the file has ended the transaction.
-func (t transaction) ours(refused *pgconn.PgError) bool {
-	return refused.Code == "3B001" && strings.Contains(refused.Message, t.savepoint) ||
-		refused.Code == "25P01" && strings.HasPrefix(refused.Message, "RELEASE SAVEPOINT")
+func (t transaction) ours(pgErr *pgconn.PgError) bool {
+	return pgErr.Code == "3B001" && strings.Contains(pgErr.Message, t.savepoint) ||
+		pgErr.Code == "25P01" && strings.HasPrefix(pgErr.Message, "RELEASE SAVEPOINT")
 }
 
 // lineOf is the line of a word that is only once in the text, else 0: the statements were not read right, so they do not
@@ -174,8 +174,8 @@ func (e *endedError) Error() string {
 func (e *endedError) Unwrap() error { return e.cause }
 
 // lasting reports whether a refusal is about the table, rather than about others at work or the server.
-func lasting(refused *pgconn.PgError) bool {
-	return !slices.Contains([]string{"08", "40", "53", "55", "57", "58"}, refused.Code[:2])
+func isPermanent(pgErr *pgconn.PgError) bool {
+	return !slices.Contains([]string{"08", "40", "53", "55", "57", "58"}, pgErr.Code[:2])
 }
 
 // touchesVersion reports whether a statement names the version table, or drops or alters a schema.

@@ -16,13 +16,13 @@ type Result struct {
 	// Resolved says what was found and done about a file that an earlier run left interrupted; empty when there was
 	// none. From is the version after that.
 	Resolved string
-	seen     bool
+	observed bool
 }
 
 // reach notes the version that a database has now.
 func (r *Result) reach(version uint) {
-	if !r.seen {
-		r.From, r.seen = version, true
+	if !r.observed {
+		r.From, r.observed = version, true
 	}
 	r.To = version
 }

@@ -128,8 +128,8 @@ func TestStates(t *testing.T) {
 			exec(t, conn, c.before)
 			wantStatus(t, gaps, conn, c.status)
 			_, err := gaps.Up(t.Context(), conn)
-			var refused *migrations.StateError
-			if !errors.As(err, &refused) || refused.Status != c.status || !strings.Contains(err.Error(), c.advice) {
+			var pgErr *migrations.StateError
+			if !errors.As(err, &pgErr) || pgErr.Status != c.status || !strings.Contains(err.Error(), c.advice) {
 				t.Errorf("up: %v", err)
 			}
 		})

@@ -37,13 +37,13 @@ func grantees(acl, owner string) string {
 			}
 		}
 	}
-	var told []string
+	var lines []string
 	for grantee, list := range rights {
 		slices.Sort(list)
-		told = append(told, grantee+": "+strings.Join(slices.Compact(list), ", "))
+		lines = append(lines, grantee+": "+strings.Join(slices.Compact(list), ", "))
 	}
-	slices.Sort(told)
-	return strings.Join(told, "; ")
+	slices.Sort(lines)
+	return strings.Join(lines, "; ")
 }
 
 // cutGrantee takes the name off an item such as homeroom_tenant=arwd/homeroom_owner; it is quoted where it must be.

@@ -30,7 +30,7 @@ type base struct {
 	major int
 }
 
-func lookAtBase(ctx context.Context, conn *pgx.Conn) (b base, err error) {
+func inspectBase(ctx context.Context, conn *pgx.Conn) (b base, err error) {
 	err = conn.QueryRow(ctx, `
 		select db.xmin::text, `+collationChanged+`, (select rolsuper from pg_roles where rolname = session_user), `+majorVersion+`
 		from (values (1)) as one
@@ -67,7 +67,7 @@ func (b base) header(row string) string {
 
 // completes tells whether a template whose row has this version may bear this header. One that was closed is as good as one that
 // we could not close.
-func (b base) completes(header, row string) bool {
+func (b base) matchesHeader(header, row string) bool {
 	if want := b.header(row); b.row != nil || b.super {
 		return header == want
 	}
@@ -75,11 +75,11 @@ func (b base) completes(header, row string) bool {
 	return strings.HasPrefix(header, prefix+", ")
 }
 
-// openFunctions are the functions of [RevokeFunctions] that everybody may run in the connection's database.
-func openFunctions(ctx context.Context, conn *pgx.Conn) ([]string, error) {
+// publicFunctions are the functions of [RevokeFunctions] that everybody may run in the connection's database.
+func publicFunctions(ctx context.Context, conn *pgx.Conn) ([]string, error) {
 	rows, err := conn.Query(ctx, `
 		select oid::regprocedure::text from pg_proc
-		where pronamespace = 'pg_catalog'::regnamespace and has_function_privilege('public', oid, 'execute') and `+closedFunctions+`
+		where pronamespace = 'pg_catalog'::regnamespace and has_function_privilege('public', oid, 'execute') and `+revokedFunctions+`
 		order by 1`)
 	var names []string
 	if err == nil {
@@ -91,8 +91,8 @@ func openFunctions(ctx context.Context, conn *pgx.Conn) ([]string, error) {
 	return names, nil
 }
 
-// closedFunctions is the condition by which closed.sql chooses functions.
-var closedFunctions = between(RevokeFunctions, "'pg_catalog'::regnamespace and ", "\n    loop")
+// revokedFunctions is the condition by which closed.sql chooses functions.
+var revokedFunctions = between(RevokeFunctions, "'pg_catalog'::regnamespace and ", "\n    loop")
 
 func between(text, from, to string) string {
 	_, text, _ = strings.Cut(text, from)

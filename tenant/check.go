@@ -3,6 +3,7 @@ package tenant
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -68,7 +69,7 @@ func (s *Server) Check(ctx context.Context, expected CheckOptions) ([]Warning, e
 		return nil, fmt.Errorf("connect to server %s: %w", s.cfg.Name, err)
 	}
 	defer conn.Release()
-	look, err := lookAtServer(ctx, conn.Conn(), expected.Now)
+	found, err := inspectServer(ctx, conn.Conn(), expected.Now)
 	if err != nil {
 		return nil, fmt.Errorf("check server %s: %w", s.cfg.Name, err)
 	}
@@ -76,7 +77,7 @@ func (s *Server) Check(ctx context.Context, expected CheckOptions) ([]Warning, e
 	if err != nil {
 		return nil, err
 	}
-	return append(append(s.rights(look), settings(look, expected)...), s.diskRemarks(look, free, known)...), nil
+	return append(append(s.privilegeWarnings(found), settingWarnings(found, expected)...), s.diskWarnings(found, free, known)...), nil
 }
 
 const (
@@ -86,20 +87,21 @@ const (
 	manyDatabases = 200
 )
 
-// serverLook is what Check sees of a server.
-type serverLook struct {
-	us                            string // our role, quoted
-	super, createDB, createRole   bool
-	signal, stats                 bool
-	base                          bool // templates are built from a base without the functions that stop all
-	prepared                      int  // how many transactions may be prepared
-	version, open, mine, database int
-	recovery                      *string
-	usable                        *int          // the connections that are not reserved
-	ahead                         time.Duration // the server's clock before ours
+// serverState is what Check sees of a server.
+type serverState struct {
+	role                        string // our role, quoted
+	super, createDB, createRole bool
+	signal, stats               bool
+	base                        bool // templates are built from a base without the functions that stop all
+	prepared                    int  // how many transactions may be prepared
+	version, databases          int
+	public                      publicConnect
+	recovery                    *string
+	usable                      *int          // the connections that are not reserved
+	clockAhead                  time.Duration // the server's clock before ours
 }
 
-func lookAtServer(ctx context.Context, conn *pgx.Conn, now func() time.Time) (look serverLook, err error) {
+func inspectServer(ctx context.Context, conn *pgx.Conn, now func() time.Time) (found serverState, err error) {
 	err = conn.QueryRow(ctx, `
 		select quote_ident(rolname), rolsuper, rolcreatedb, rolcreaterole, pg_has_role(oid, 'pg_signal_backend', 'usage'),
 			pg_has_role(oid, 'pg_read_all_stats', 'usage'), `+majorVersion+`,
@@ -114,119 +116,119 @@ func lookAtServer(ctx context.Context, conn *pgx.Conn, now func() time.Time) (lo
 			)
 		from pg_roles
 		where rolname = current_user`, baseDatabase).
-		Scan(&look.us, &look.super, &look.createDB, &look.createRole, &look.signal, &look.stats, &look.version, &look.base, &look.prepared,
-			&look.database, &look.recovery, &look.usable)
+		Scan(&found.role, &found.super, &found.createDB, &found.createRole, &found.signal, &found.stats, &found.version, &found.base, &found.prepared,
+			&found.databases, &found.recovery, &found.usable)
 	if err != nil {
-		return look, err
+		return found, err
 	}
-	if look.open, look.mine, _, err = openToPublic(ctx, conn); err != nil {
-		return look, err
+	if found.public, err = inspectPublicConnect(ctx, conn); err != nil {
+		return found, err
 	}
 	var theirs time.Time
 	before := now()
 	if err := conn.QueryRow(ctx, "select clock_timestamp()").Scan(&theirs); err != nil {
-		return look, err
+		return found, err
 	}
-	look.ahead = theirs.Sub(before.Add(now().Sub(before) / 2))
-	return look, nil
+	found.clockAhead = theirs.Sub(before.Add(now().Sub(before) / 2))
+	return found, nil
 }
 
-// rights are the remarks on what our role may do, too much and too little.
-func (s *Server) rights(look serverLook) (remarks []Warning) {
-	variable := "HOMEROOM_SERVER_" + upper(s.cfg.Name) + "_URL"
-	if look.super {
+// privilegeWarnings warns of privileges that our role lacks, and of those that are too much.
+func (s *Server) privilegeWarnings(found serverState) (warnings []Warning) {
+	variable := "HOMEROOM_SERVER_" + strings.ToUpper(s.cfg.Name) + "_URL"
+	if found.super {
 		return []Warning{{
 			WarnSuperuser, true,
 			"its URL belongs to a superuser: a defect of Homeroom, or a migration, could do anything to the server and its machine",
 			"create role homeroom login createdb createrole password '…'; grant pg_signal_backend to homeroom; then give its URL in " + variable,
 		}}
 	}
-	if look.createRole && look.version < 16 {
-		remarks = append(remarks, Warning{
+	if found.createRole && found.version < 16 {
+		warnings = append(warnings, Warning{
 			WarnCreateRole, true,
-			fmt.Sprintf("on Postgres %d a role with CREATEROLE, such as %s, can grant itself pg_execute_server_program and so be the operating system's user", look.version, look.us),
+			fmt.Sprintf("on Postgres %d a role with CREATEROLE, such as %s, can grant itself pg_execute_server_program and so be the operating system's user", found.version, found.role),
 			"use Postgres 16 or newer, where CREATEROLE reaches only the roles that it made",
 		})
 	}
-	if !look.createDB {
-		remarks = append(remarks, Warning{WarnNoCreateDB, true, "its role may not create databases", "alter role " + look.us + " createdb"})
+	if !found.createDB {
+		warnings = append(warnings, Warning{WarnNoCreateDB, true, "its role may not create databases", "alter role " + found.role + " createdb"})
 	}
-	if !look.createRole {
-		remarks = append(remarks, Warning{WarnNoCreateRole, true, "its role may not create the tenants' roles", "alter role " + look.us + " createrole"})
+	if !found.createRole {
+		warnings = append(warnings, Warning{WarnNoCreateRole, true, "its role may not create the tenants' roles", "alter role " + found.role + " createrole"})
 	}
-	if !look.signal {
-		remarks = append(remarks, Warning{
+	if !found.signal {
+		warnings = append(warnings, Warning{
 			WarnNoSignal, false,
 			"its role may not end sessions: a tenant's database that somebody is in cannot be set aside",
-			"grant pg_signal_backend to " + look.us,
+			"grant pg_signal_backend to " + found.role,
 		})
 	}
-	if !look.stats {
-		remarks = append(remarks, Warning{
+	if !found.stats {
+		warnings = append(warnings, Warning{
 			WarnNoStats, false,
 			"its role may not see how long transactions last: a tenant's that holds up the others is not ended",
-			"grant pg_read_all_stats to " + look.us,
+			"grant pg_read_all_stats to " + found.role,
 		})
 	}
-	if !look.base {
-		remarks = append(remarks, Warning{
+	if !found.base {
+		warnings = append(warnings, Warning{
 			WarnPublicFunctions, false,
 			"tenants may run functions with which one of them can stop the whole server, pg_advisory_lock among them",
 			"as a superuser, run examples/provisioner.sql, which makes the database " + baseDatabase + " that templates are built from",
 		})
 	}
-	if look.mine < look.open {
-		remarks = append(remarks, Warning{
+	if found.public.owned < found.public.databases {
+		warnings = append(warnings, Warning{
 			WarnPublicConnect, false,
 			"tenants can enter its maintenance databases, and list the (opaque) names of all databases there",
-			closeToPublic(look.us),
+			found.public.revokeSQL(),
 		})
 	}
-	return remarks
+	return warnings
 }
 
-// settings are the remarks on how the server is set up.
-func settings(look serverLook, expected CheckOptions) (remarks []Warning) {
-	if look.recovery != nil && *look.recovery == "fsync" && look.database > manyDatabases {
-		remarks = append(remarks, Warning{
+// settingWarnings warns of settings of the server.
+func settingWarnings(found serverState, expected CheckOptions) (warnings []Warning) {
+	if found.recovery != nil && *found.recovery == "fsync" && found.databases > manyDatabases {
+		warnings = append(warnings, Warning{
 			WarnRecovery, false,
-			fmt.Sprintf("it has %d databases and recovery_init_sync_method = fsync: a restart after a crash takes about a minute for every thousand", look.database),
+			fmt.Sprintf("it has %d databases and recovery_init_sync_method = fsync: a restart after a crash takes about a minute for every thousand", found.databases),
 			"on Linux: alter system set recovery_init_sync_method = 'syncfs'; select pg_reload_conf()",
 		})
 	}
-	if look.prepared > 0 {
-		remarks = append(remarks, Warning{
+	if found.prepared > 0 {
+		warnings = append(warnings, Warning{
 			WarnPrepared, false,
 			"tenants may prepare transactions, which hold locks and old rows even when the session has ended",
 			"alter system set max_prepared_transactions = 0, and restart the server",
 		})
 	}
-	if look.usable != nil && *look.usable < expected.Connections {
-		remarks = append(remarks, Warning{
+	if found.usable != nil && *found.usable < expected.Connections {
+		warnings = append(warnings, Warning{
 			WarnConnections, false,
-			fmt.Sprintf("it allows %d connections besides the reserved ones, and we open up to %d: some will be refused", *look.usable, expected.Connections),
+			fmt.Sprintf("it allows %d connections besides the reserved ones, and we open up to %d: some will be refused", *found.usable, expected.Connections),
 			fmt.Sprintf("alter system set max_connections = %d, for one process of ours and the reserved ones, and restart the server", expected.Connections+20),
 		})
 	}
-	if look.ahead.Abs() > clockTolerance {
-		remarks = append(remarks, Warning{
+	if found.clockAhead.Abs() > clockTolerance {
+		warnings = append(warnings, Warning{
 			WarnClock, false,
-			fmt.Sprintf("its clock is %s off ours: times in the catalog and in the logs do not fit together", look.ahead.Round(time.Second)),
+			fmt.Sprintf("its clock is %s off ours: times in the catalog and in the logs do not fit together", found.clockAhead.Round(time.Second)),
 			"synchronise the clocks of both machines, with chrony or systemd-timesyncd",
 		})
 	}
-	return remarks
+	return warnings
 }
 
-// diskRemarks are the remarks on the free disk.
-func (s *Server) diskRemarks(look serverLook, free int64, known bool) []Warning {
+// diskWarnings are the remarks on the free disk.
+func (s *Server) diskWarnings(found serverState, free int64, known bool) []Warning {
 	switch {
 	case !known && s.cfg.MinFreeDisk == 0: // nobody wants to know
 	case !known:
 		return []Warning{{
 			WarnDiskUnknown, false,
 			"how much disk is free cannot be known: when it is full, Postgres stops for all tenants",
-			"as a superuser, run tenant/free_disk.sql in its database postgres, then: grant execute on function public.homeroom_free_disk() to " + look.us,
+			"as a superuser, run tenant/free_disk.sql in its database postgres, then: grant execute on function public.homeroom_free_disk() to " + found.role,
 		}}
 	case free < s.cfg.MinFreeDisk:
 		return []Warning{{

@@ -13,24 +13,24 @@ import (
 // codes are the remarks on a server, refusals with a mark.
 func codes(t *testing.T, server *tenant.Server, expected tenant.CheckOptions) string {
 	t.Helper()
-	remarks, err := server.Check(t.Context(), expected)
+	warnings, err := server.Check(t.Context(), expected)
 	if err != nil {
 		t.Fatal(err)
 	}
-	told := make([]string, len(remarks))
-	for i, remark := range remarks {
-		told[i] = remark.Code
+	lines := make([]string, len(warnings))
+	for i, remark := range warnings {
+		lines[i] = remark.Code
 		if remark.Refuse {
-			told[i] += "!"
+			lines[i] += "!"
 		}
 		if remark.Problems == "" || remark.Mend == "" {
 			t.Errorf("%s does not say what and how to mend it", remark.Code)
 		}
 	}
-	return strings.Join(told, " ")
+	return strings.Join(lines, " ")
 }
 
-func TestCheckRemarksOnWhatOurRoleMayDo(t *testing.T) {
+func TestCheckWarnsOfMissingPrivileges(t *testing.T) {
 	t.Parallel()
 	own := pgtest.Private(t, nil)
 	root := connect(t, own.URL("postgres"))
@@ -62,11 +62,11 @@ func TestCheckRemarksOnWhatOurRoleMayDo(t *testing.T) {
 	}
 	// What the remarks say, done.
 	server := openAt(t, withUser(t, own.URL("postgres"), "login_createdb_createrole", "secret"), func(c *tenant.Config) { c.MinFreeDisk = 1 })
-	remarks, err := server.Check(t.Context(), tenant.CheckOptions{})
+	warnings, err := server.Check(t.Context(), tenant.CheckOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, remark := range remarks {
+	for _, remark := range warnings {
 		switch remark.Code {
 		case tenant.WarnCreateRole:
 		case tenant.WarnDiskUnknown:
@@ -84,7 +84,7 @@ func TestCheckRemarksOnWhatOurRoleMayDo(t *testing.T) {
 	}
 }
 
-func TestCheckRemarksOnHowTheServerIsSetUp(t *testing.T) {
+func TestCheckWarnsOfServerSettings(t *testing.T) {
 	t.Parallel()
 	own := pgtest.Private(t, map[string]string{"max_connections": "40", "superuser_reserved_connections": "3"})
 	server := openAt(t, own.URL("postgres"), nil)
@@ -109,7 +109,7 @@ func TestCheckRemarksOnHowTheServerIsSetUp(t *testing.T) {
 	}
 }
 
-func TestCheckRemarksOnARecoveryThatTakesLong(t *testing.T) {
+func TestCheckWarnsOfASlowRecovery(t *testing.T) {
 	t.Parallel()
 	for method, want := range map[string]string{"fsync": "superuser! slow-recovery", "syncfs": "superuser!"} {
 		own := pgtest.Private(t, map[string]string{"recovery_init_sync_method": method})

@@ -38,9 +38,9 @@ func TestAFewDatabasesAreClonedAtATime(t *testing.T) {
 	for range all {
 		<-began
 	}
-	look := connect(t, pgtest.Server(t).URL("postgres"))
+	found := connect(t, pgtest.Server(t).URL("postgres"))
 	for seen := 0; seen < 50; { // as many looks after the first that sees all that may be cloned
-		n := value[int](t, look, `
+		n := value[int](t, found, `
 			select count(*) from pg_stat_activity
 			where state = 'active' and query like 'create database %' and query like $1`, "% template \""+server.Template()+"\" %")
 		if n > tenant.MaxClones {

@@ -71,7 +71,7 @@ func (s *Server) freeDisk(ctx context.Context, conn *pgx.Conn) (int64, bool, err
 }
 
 // admit fails with [ErrDiskLow] when no database may be made on the server now.
-func (s *Server) admit(ctx context.Context, conn *pgx.Conn) error {
+func (s *Server) checkDisk(ctx context.Context, conn *pgx.Conn) error {
 	s.disk.Lock()
 	full := time.Now().Before(s.disk.fullUntil)
 	s.disk.Unlock()
@@ -99,12 +99,12 @@ func (s *Server) CheckFreeDisk(ctx context.Context) error {
 		return fmt.Errorf("connect to server %s: %w", s.cfg.Name, err)
 	}
 	defer conn.Release()
-	return s.admit(ctx, conn.Conn())
+	return s.checkDisk(ctx, conn.Conn())
 }
 
 // createDatabase runs a CREATE DATABASE, unless the disk is low.
 func (s *Server) createDatabase(ctx context.Context, conn *pgx.Conn, statement string) error {
-	if err := s.admit(ctx, conn); err != nil {
+	if err := s.checkDisk(ctx, conn); err != nil {
 		return err
 	}
 	_, err := conn.Exec(ctx, statement)
@@ -135,12 +135,12 @@ func measure(ctx context.Context, conn *pgx.Conn) (free int64, known bool, err e
 		return 0, false, err
 	}
 	if folder != nil && *folder != "" && (address == nil || address.IsLoopback()) {
-		here, err := isHere(ctx, conn, *folder, port)
+		here, err := isLocalDataDirectory(ctx, conn, *folder, port)
 		if err != nil {
 			return 0, false, err
 		}
 		if here {
-			if free, known := freeIn(*folder, filepath.Join(*folder, "pg_wal")); known {
+			if free, known := freeBytes(*folder, filepath.Join(*folder, "pg_wal")); known {
 				return free, true, nil
 			}
 		}
@@ -154,9 +154,9 @@ func measure(ctx context.Context, conn *pgx.Conn) (free int64, known bool, err e
 	return free, true, nil
 }
 
-// isHere tells whether a folder of this machine is the server's data directory, rather than one of the same name: a tunnel and
+// isLocalDataDirectory tells whether a folder of this machine is the server's data directory, rather than one of the same name: a tunnel and
 // a container look local too. Both the cluster's identifier and the port must be the server's.
-func isHere(ctx context.Context, conn *pgx.Conn, folder string, port int) (bool, error) {
+func isLocalDataDirectory(ctx context.Context, conn *pgx.Conn, folder string, port int) (bool, error) {
 	control, err := os.ReadFile(filepath.Join(folder, "global", "pg_control"))
 	if err != nil || len(control) < 8 {
 		return false, nil //nolint:nilerr // whatever the cause, we cannot look there

@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// freeIn is how many bytes an ordinary user can write in the fullest of these folders; known is false when one of them
+// freeBytes is how many bytes an ordinary user can write in the fullest of these folders; known is false when one of them
 // cannot be looked at.
-func freeIn(folders ...string) (free int64, known bool) {
+func freeBytes(folders ...string) (free int64, known bool) {
 	free = math.MaxInt64
 	for _, folder := range folders {
 		var stat unix.Statfs_t

@@ -72,9 +72,9 @@ func TestFreeDisk(t *testing.T) {
 		t.Error("known to a role that may not execute the function")
 	}
 	exec(t, root, "grant execute on function public.homeroom_free_disk() to provisioner")
-	told, known := free(provisioner)
-	if difference := math.Abs(float64(told - seen)); !known || difference > 0.2*float64(seen) {
-		t.Errorf("the function tells %d, %v; the disk %d", told, known, seen)
+	lines, known := free(provisioner)
+	if difference := math.Abs(float64(lines - seen)); !known || difference > 0.2*float64(seen) {
+		t.Errorf("the function tells %d, %v; the disk %d", lines, known, seen)
 	}
 	mine := connect(t, provisioner)
 	for range 2 { // in one transaction

@@ -22,7 +22,7 @@ func (s *Server) DropRole(ctx context.Context, id ID) error {
 		case !found.role:
 			return nil
 		}
-		if _, err := conn.Exec(ctx, "drop role "+quote(id.Database())); err != nil {
+		if _, err := conn.Exec(ctx, "drop role "+quoteGenerated(id.Database())); err != nil {
 			return err
 		}
 		killpoint.Here("tenant.role_dropped")

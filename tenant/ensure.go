@@ -47,10 +47,10 @@ func (r Result) Changed() bool {
 // It fails with [ErrUnmanaged], with an [*UnrepairedError] for what our role may not put in order, with [ErrInvalid], with [ErrBusy], with [ErrDiskLow] before anything is made, with a
 // *migrations.Error when a migration fails, or with what Postgres said.
 func (s *Server) Ensure(ctx context.Context, id ID, rotation int, progress Progress) (Result, error) {
-	r := &recorder{tell: progress}
+	r := &recorder{progress: progress}
 	schema, err := s.ensure(ctx, r, id, rotation)
 	if errors.Is(err, errTemplateChanged) || postgres.IsCode(err, "3D000") { // somebody has dropped it in this very moment
-		s.forget()
+		s.invalidate()
 		r.steps = nil
 		schema, err = s.ensure(ctx, r, id, rotation)
 	}
@@ -60,14 +60,14 @@ func (s *Server) Ensure(ctx context.Context, id ID, rotation int, progress Progr
 	return Result{Version: schema.To, Fingerprint: schema.Fingerprint, Steps: r.steps, Created: schema.created}, nil
 }
 
-func (s *Server) ensure(ctx context.Context, r *recorder, id ID, rotation int) (schema schemaFound, err error) {
+func (s *Server) ensure(ctx context.Context, r *recorder, id ID, rotation int) (schema schemaResult, err error) {
 	var reference Schema
 	err = r.step(StepTemplate, func() (_ string, err error) {
 		reference, err = s.Reference(ctx)
 		return "", err
 	})
 	if err != nil {
-		return schemaFound{}, err
+		return schemaResult{}, err
 	}
 	err = s.locked(ctx, id.String(), func(conn *pgx.Conn) error {
 		found, err := s.probe(ctx, conn, id)
@@ -83,7 +83,7 @@ func (s *Server) ensure(ctx context.Context, r *recorder, id ID, rotation int) (
 		return r.step(StepSchema, func() (changed string, err error) {
 			if !found.database { // cloned a moment ago
 				schema.To, schema.Fingerprint, schema.created = s.cfg.Migrations.Latest(), reference.Fingerprint(), true
-				s.noteCloned(ctx, id)
+				s.recordClone(ctx, id)
 				return "", nil
 			}
 			schema, changed, err = s.ensureSchema(ctx, id)
@@ -101,7 +101,7 @@ func marker(id ID) string { return markerPrefix + id.String() }
 // ensureDatabase clones the template, closed to everybody, unless the database is there. One without our comment but with
 // our owner is ours, made by a process that died before it could mark it: names are never used twice.
 func (s *Server) ensureDatabase(ctx context.Context, conn *pgx.Conn, id ID, found state) (string, error) {
-	name := quote(id.Database())
+	name := quoteGenerated(id.Database())
 	switch {
 	case found.database && !found.marked && !found.ours:
 		return "", fmt.Errorf("database %s: %w", id.Database(), ErrUnmanaged)
@@ -113,9 +113,9 @@ func (s *Server) ensureDatabase(ctx context.Context, conn *pgx.Conn, id ID, foun
 		}
 		killpoint.Here("tenant.invalid_dropped")
 	case found.database && !found.ours:
-		if _, err := conn.Exec(ctx, "alter database "+name+" owner to "+quote(ownerRole)); err != nil {
+		if _, err := conn.Exec(ctx, "alter database "+name+" owner to "+quoteGenerated(ownerRole)); err != nil {
 			if postgres.IsCode(err, "42501") { // "must be owner"
-				err = &UnrepairedError{[]string{"another role owns the database"}, []string{"alter database " + name + " owner to " + quote(ownerRole)}}
+				err = &UnrepairedError{[]string{"another role owns the database"}, []string{"alter database " + name + " owner to " + quoteGenerated(ownerRole)}}
 			}
 			return "", fmt.Errorf("give database %s back to its owner: %w", id.Database(), err)
 		}
@@ -143,7 +143,7 @@ func (s *Server) clone(ctx context.Context, conn *pgx.Conn, name string) error {
 	if err := s.checkTemplate(ctx, conn); err != nil {
 		return err
 	}
-	return s.createDatabase(ctx, conn, "create database "+name+" owner "+quote(ownerRole)+" template "+quote(s.Template())+
+	return s.createDatabase(ctx, conn, "create database "+name+" owner "+quoteGenerated(ownerRole)+" template "+quoteGenerated(s.Template())+
 		" allow_connections false")
 }
 
@@ -152,26 +152,26 @@ func (s *Server) clone(ctx context.Context, conn *pgx.Conn, name string) error {
 // copied from its template, and PUBLIC may enter a new one. The password of an existing role can only be proven by
 // using it. What was repaired is looked at again: it fails with an *UnrepairedError for what our role may not change.
 func (s *Server) ensureAccess(ctx context.Context, conn *pgx.Conn, id ID, rotation int, found state) (string, error) {
-	right := len(found.roleWrong) == 0 && len(found.databaseWrong) == 0
-	inOrder := found.database && found.access && found.open && found.marked && found.role && right
+	right := len(found.roleProblems) == 0 && len(found.databaseProblems) == 0
+	inOrder := found.database && found.onlyTenantConnects && found.acceptsConnections && found.marked && found.role && right
 	if inOrder && s.canLogin(ctx, id, rotation) {
 		return "", nil
 	}
 	if !right {
-		if err := s.restore(ctx, conn, id); err != nil {
+		if err := s.repair(ctx, conn, id); err != nil {
 			return "", fmt.Errorf("restore role and database %s: %w", id.Database(), err)
 		}
 	}
-	err := s.letIn(ctx, conn, id, rotation, found)
+	err := s.grantAccess(ctx, conn, id, rotation, found)
 	if postgres.IsCode(err, "42501") { // what it may not do to a superuser's role, for example
-		err = errors.Join(err, s.confirm(ctx, conn, id, rotation))
+		err = errors.Join(err, s.verifyRepair(ctx, conn, id, rotation))
 	}
 	if err != nil {
 		return "", fmt.Errorf("set who may enter database %s: %w", id.Database(), err)
 	}
 	killpoint.Here("tenant.opened")
 	if found.database || found.role || !right {
-		if err := s.confirm(ctx, conn, id, rotation); err != nil {
+		if err := s.verifyRepair(ctx, conn, id, rotation); err != nil {
 			return "", fmt.Errorf("restore role and database %s: %w", id.Database(), err)
 		}
 	}
@@ -181,9 +181,9 @@ func (s *Server) ensureAccess(ctx context.Context, conn *pgx.Conn, id ID, rotati
 	return "opened to its role alone", nil
 }
 
-// letIn is the transaction of ensureAccess.
-func (s *Server) letIn(ctx context.Context, conn *pgx.Conn, id ID, rotation int, found state) error {
-	database, role := quote(id.Database()), quote(id.Database())
+// grantAccess is the transaction of ensureAccess.
+func (s *Server) grantAccess(ctx context.Context, conn *pgx.Conn, id ID, rotation int, found state) error {
+	database, role := quoteGenerated(id.Database()), quoteGenerated(id.Database())
 	statements := []string{"begin"}
 	if found.role {
 		statements = append(statements, s.setPassword(id, rotation), "revoke all on database "+database+" from "+role)
@@ -191,12 +191,12 @@ func (s *Server) letIn(ctx context.Context, conn *pgx.Conn, id ID, rotation int,
 		statements = append(statements, s.createRole(id, rotation))
 	}
 	if found.database {
-		strangers, err := s.strangers(ctx, conn, id)
+		grantees, err := s.otherGrantees(ctx, conn, id)
 		if err != nil {
 			return err
 		}
-		for _, stranger := range strangers {
-			statements = append(statements, "revoke all on database "+database+" from "+pgx.Identifier{stranger}.Sanitize())
+		for _, grantee := range grantees {
+			statements = append(statements, "revoke all on database "+database+" from "+quoteIdent(grantee))
 		}
 	}
 	statements = append(statements,
@@ -235,7 +235,7 @@ func (s *Server) login(ctx context.Context, id ID, rotation int) error {
 
 // strangers are the roles besides the owner and the tenant that have a right on the database. Their names were read from
 // the server, not from a request.
-func (s *Server) strangers(ctx context.Context, conn *pgx.Conn, id ID) ([]string, error) {
+func (s *Server) otherGrantees(ctx context.Context, conn *pgx.Conn, id ID) ([]string, error) {
 	rows, err := conn.Query(ctx, `
 		select distinct pg_get_userbyid(grantee)::text
 		from pg_database, aclexplode(datacl)

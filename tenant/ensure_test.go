@@ -173,7 +173,7 @@ func TestEnsureRestoresWhatWasRemovedByHand(t *testing.T) {
 	}
 }
 
-func TestEnsureLeavesAForeignDatabaseAlone(t *testing.T) {
+func TestEnsureLeavesAnUnmanagedDatabaseAlone(t *testing.T) {
 	t.Parallel()
 	server := open(t, nil)
 	id := tenant.NewID()
@@ -240,8 +240,8 @@ func TestADatabaseWhoseDeletionWasInterrupted(t *testing.T) {
 	connect(t, server.URL(id, 0).Reveal())
 }
 
-// TestSetAsideThatMayNotEndSessionsLeavesTheTenantAtWork: our role lacks pg_signal_backend.
-func TestSetAsideThatMayNotEndSessionsLeavesTheTenantAtWork(t *testing.T) {
+// TestArchiveThatMayNotEndSessionsChangesNothing: our role lacks pg_signal_backend.
+func TestArchiveThatMayNotEndSessionsChangesNothing(t *testing.T) {
 	t.Parallel()
 	own := pgtest.Private(t, nil)
 	root := connect(t, own.URL("postgres"))
@@ -260,15 +260,15 @@ func TestSetAsideThatMayNotEndSessionsLeavesTheTenantAtWork(t *testing.T) {
 	}
 }
 
-func TestSetAsideKeepsTheOldDatabase(t *testing.T) {
+func TestArchiveKeepsTheOldDatabase(t *testing.T) {
 	t.Parallel()
 	server := open(t, nil)
 	id := ensure(t, server)
 	old := connect(t, server.URL(id, 0).Reveal())
 	exec(t, old, "insert into lunch_weeks (starts_on) values ('2026-11-23')")
-	kept := tenant.ArchiveName(id, value2026)
+	archive := tenant.ArchiveName(id, value2026)
 	for range 2 { // the second is a repetition after a crash
-		if err := server.Archive(t.Context(), id, kept); err != nil {
+		if err := server.Archive(t.Context(), id, archive); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := server.Ensure(t.Context(), id, 0, nil); err != nil {
@@ -279,13 +279,13 @@ func TestSetAsideKeepsTheOldDatabase(t *testing.T) {
 	if n := value[int](t, fresh, "select count(*) from lunch_weeks"); n != 0 {
 		t.Errorf("the new database has %d weeks", n)
 	}
-	_, err := pgx.Connect(t.Context(), in(t, server.URL(id, 0), kept))
+	_, err := pgx.Connect(t.Context(), in(t, server.URL(id, 0), archive))
 	refused(t, "enter the kept database", err, "55000") // not currently accepting connections
 	root := connect(t, rootURL(t, "postgres"))
-	exec(t, root, "alter database "+kept+" allow_connections true")
-	_, err = pgx.Connect(t.Context(), in(t, server.URL(id, 0), kept))
+	exec(t, root, "alter database "+archive+" allow_connections true")
+	_, err = pgx.Connect(t.Context(), in(t, server.URL(id, 0), archive))
 	refused(t, "enter the kept database once an operator has opened it", err, "42501")
-	if n := value[int](t, connect(t, rootURL(t, kept)), "select count(*) from lunch_weeks"); n != 1 {
+	if n := value[int](t, connect(t, rootURL(t, archive)), "select count(*) from lunch_weeks"); n != 1 {
 		t.Errorf("the kept database has %d weeks, want 1", n)
 	}
 }

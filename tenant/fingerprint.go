@@ -38,7 +38,7 @@ func (s Schema) Fingerprint() string {
 // Schema describes a tenant's database. It takes no lock and changes nothing.
 func (s *Server) Schema(ctx context.Context, id ID) (Schema, error) {
 	var schema Schema
-	err := s.inside(ctx, id, func(conn *pgx.Conn) (err error) {
+	err := s.inTenantDatabase(ctx, id, func(conn *pgx.Conn) (err error) {
 		schema, err = describe(ctx, conn)
 		return err
 	})
@@ -97,11 +97,11 @@ func (d *description) add(fields []pgconn.FieldDescription, values [][]byte) {
 	if len(fields) > 3 && fields[3].Name == "part" {
 		name += "." + string(values[3])
 	}
-	d.tell(kind, name, fields[3:], values[3:])
+	d.addLine(kind, name, fields[3:], values[3:])
 }
 
 // tell adds the line of one thing, and another for the rights on it.
-func (d *description) tell(kind, name string, fields []pgconn.FieldDescription, values [][]byte) {
+func (d *description) addLine(kind, name string, fields []pgconn.FieldDescription, values [][]byte) {
 	line, owner := kind+" "+name, ""
 	for i, field := range fields {
 		value := string(values[i])

@@ -169,8 +169,8 @@ func TestAClonedAndAMigratedTenantHaveTheSameFingerprint(t *testing.T) {
 	}
 }
 
-// TestTheFingerprintTellsWhatWasChanged: every kind of change by hand, and nothing that is no change.
-func TestTheFingerprintTellsWhatWasChanged(t *testing.T) {
+// TestTheFingerprintDetectsChanges: every kind of change by hand, and nothing that is no change.
+func TestTheFingerprintDetectsChanges(t *testing.T) {
 	t.Parallel()
 	server := open(t, func(c *tenant.Config) { c.Migrations = load(t, ownSchema...) })
 	reference := referenceOf(t, server)
@@ -242,16 +242,16 @@ func TestTheFingerprintTellsWhatWasChanged(t *testing.T) {
 	}
 }
 
-func TestDiffSaysWhatIsMissingAndWhatIsNotExpected(t *testing.T) {
+func TestDiffListsMissingAndUnexpectedThings(t *testing.T) {
 	t.Parallel()
 	want := tenant.Schema{"column public.menus.name text not null", "index public.menus_by_day create index", "table public.a"}
 	got := tenant.Schema{"table public.b unlogged", "table public.a", "column public.menus.name text"}
 	differences := want.Diff(got)
-	told := make([]string, len(differences))
+	lines := make([]string, len(differences))
 	for i, difference := range differences {
-		told[i] = difference.String()
+		lines[i] = difference.String()
 	}
-	if text := strings.Join(told, "\n"); text != `column public.menus.name: want "text not null", got "text"
+	if text := strings.Join(lines, "\n"); text != `column public.menus.name: want "text not null", got "text"
 missing index public.menus_by_day
 unexpected table public.b` {
 		t.Error(text)
@@ -263,7 +263,7 @@ unexpected table public.b` {
 	}
 }
 
-func TestTheTemplateBearsTheReference(t *testing.T) {
+func TestTheTemplateStoresTheReference(t *testing.T) {
 	t.Parallel()
 	own := pgtest.Private(t, nil)
 	root := connect(t, own.URL("postgres"))

@@ -50,7 +50,7 @@ func refusal(err error) bool {
 	return postgres.IsCode(err, "42501", "0A000", "42704", "55000", "42883", "58P01")
 }
 
-func TestATenantsRoleIsRefusedWhatStopsOthers(t *testing.T) {
+func TestATenantsRoleMayNotRunDangerousFunctions(t *testing.T) {
 	t.Parallel()
 	server := open(t, nil)
 	own := connect(t, server.URL(ensure(t, server), 0).Reveal())
@@ -70,8 +70,8 @@ func refusedStatement(t *testing.T, conn *pgx.Conn, statement string) {
 	exec(t, conn, "rollback")
 }
 
-// TestTemplatesAreBuiltFromTheClosedBase: our role is no superuser, which alone may close the functions.
-func TestTemplatesAreBuiltFromTheClosedBase(t *testing.T) {
+// TestTemplatesAreBuiltFromTheBaseDatabase: our role is no superuser, which alone may close the functions.
+func TestTemplatesAreBuiltFromTheBaseDatabase(t *testing.T) {
 	t.Parallel()
 	own := pgtest.Private(t, nil)
 	root := connect(t, own.URL("postgres"))
@@ -102,8 +102,8 @@ func TestTemplatesAreBuiltFromTheClosedBase(t *testing.T) {
 	exec(t, conn, "select pg_advisory_xact_lock(1)")
 }
 
-// TestABaseThatSortsByFormerRulesIsRefreshed: nothing in it is sorted by them.
-func TestABaseThatSortsByFormerRulesIsRefreshed(t *testing.T) {
+// TestABaseWithAnOldCollationIsRefreshed: nothing in it is sorted by them.
+func TestABaseWithAnOldCollationIsRefreshed(t *testing.T) {
 	t.Parallel()
 	own := pgtest.Private(t, nil)
 	root := connect(t, own.URL("postgres"))
@@ -114,7 +114,7 @@ func TestABaseThatSortsByFormerRulesIsRefreshed(t *testing.T) {
 	ensure(t, openAt(t, own.URL("postgres"), nil))
 }
 
-func TestTheProvisionersScriptClosesTheSameFunctions(t *testing.T) {
+func TestTheProvisionerScriptRevokesTheSameFunctions(t *testing.T) {
 	t.Parallel()
 	if !bytes.Contains(read(t, "../examples/provisioner.sql"), []byte(tenant.RevokeFunctions)) {
 		t.Error("examples/provisioner.sql does not hold tenant/closed.sql as it is")

@@ -9,7 +9,7 @@ import (
 	"homeroom/tenant"
 )
 
-func TestADatabaseNameIsTheIDInAnotherSpelling(t *testing.T) {
+func TestADatabaseNameEncodesTheID(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		raw := rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(t, "id")
@@ -25,7 +25,7 @@ func TestADatabaseNameIsTheIDInAnotherSpelling(t *testing.T) {
 	})
 }
 
-func TestParseDatabaseRefusesWhatItDidNotMake(t *testing.T) {
+func TestParseDatabaseRefusesOtherNames(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{
 		"", "t_", "postgres", "t_aaaaaaaaaaaaaaaaaaaaaaaaa", "t_aaaaaaaaaaaaaaaaaaaaaaaaaaa", "t_AAAAAAAAAAAAAAAAAAAAAAAAAA",

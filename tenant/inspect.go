@@ -32,7 +32,7 @@ type Inspection struct {
 // Inspect opens a tenant's database and looks at what Ensure would look at. It takes no lock and changes nothing.
 func (s *Server) Inspect(ctx context.Context, id ID, rotation int) (Inspection, error) {
 	var found Inspection
-	err := s.inside(ctx, id, func(conn *pgx.Conn) (err error) {
+	err := s.inTenantDatabase(ctx, id, func(conn *pgx.Conn) (err error) {
 		if found.Status, err = s.cfg.Migrations.Status(ctx, conn); err != nil {
 			return err
 		}
@@ -44,7 +44,7 @@ func (s *Server) Inspect(ctx context.Context, id ID, rotation int) (Inspection, 
 		if found.VersionRows, err = versionRows(ctx, conn); err != nil {
 			return err
 		}
-		if found.PublicFunctions, err = openFunctions(ctx, conn); err != nil {
+		if found.PublicFunctions, err = publicFunctions(ctx, conn); err != nil {
 			return err
 		}
 		if err := conn.QueryRow(ctx, "select count(*) from pg_largeobject_metadata").Scan(&found.LargeObjects); err != nil {
@@ -76,7 +76,7 @@ func versionRows(ctx context.Context, conn *pgx.Conn) (rows int, err error) {
 // to an extension does not count. A table that it may not read is an error, never empty.
 func (s *Server) Empty(ctx context.Context, id ID) (bool, error) {
 	var filled bool
-	err := s.inside(ctx, id, func(conn *pgx.Conn) error {
+	err := s.inTenantDatabase(ctx, id, func(conn *pgx.Conn) error {
 		tests, err := ownTables(ctx, conn, `format('exists (select from only %I.%I)', nspname, relname)`)
 		if err != nil {
 			return err
@@ -108,4 +108,16 @@ func ownTables(ctx context.Context, conn *pgx.Conn, expression string) ([]string
 		return nil, err
 	}
 	return pgx.CollectRows(rows, pgx.RowTo[string])
+}
+
+// SchemaOwner is the role that owns the schema public of a tenant's database; empty when the schema was dropped.
+func (s *Server) SchemaOwner(ctx context.Context, id ID) (owner string, err error) {
+	err = s.inTenantDatabase(ctx, id, func(conn *pgx.Conn) error {
+		return conn.QueryRow(ctx, `
+			select coalesce((select pg_get_userbyid(nspowner)::text from pg_namespace where nspname = 'public'), '')`).Scan(&owner)
+	})
+	if err != nil {
+		return "", fmt.Errorf("look at the schema public of database %s: %w", id.Database(), err)
+	}
+	return owner, nil
 }

@@ -8,9 +8,9 @@ import (
 	"homeroom/tenant"
 )
 
-// TestAMigrationThatWaitsForATableGivesUpBeforeItsReadersDo: a reader that came after it waits behind it, and gets its answer
+// TestAMigrationStopsWaitingForATableBeforeItsReadersDo: a reader that came after it waits behind it, and gets its answer
 // while the reader that it waited for is still at work.
-func TestAMigrationThatWaitsForATableGivesUpBeforeItsReadersDo(t *testing.T) {
+func TestAMigrationStopsWaitingForATableBeforeItsReadersDo(t *testing.T) {
 	t.Parallel()
 	files := [][2]string{{"create table waits as select current_setting('lock_timeout') as timeout", ""}, {"alter table waits add column more int", ""}}
 	id := ensure(t, open(t, func(c *tenant.Config) { c.Migrations = load(t, files[:1]...) }))
@@ -50,9 +50,9 @@ func TestAMigrationThatWaitsForATableGivesUpBeforeItsReadersDo(t *testing.T) {
 	}
 }
 
-// TestFilesLeaveNothingToOneAnother: the template, which runs all files at once, and tenants that run them one by one get the
+// TestFilesShareNoSessionState: the template, which runs all files at once, and tenants that run them one by one get the
 // same, whatever the files do to their sessions; and what is made afterwards is the owner's.
-func TestFilesLeaveNothingToOneAnother(t *testing.T) {
+func TestFilesShareNoSessionState(t *testing.T) {
 	t.Parallel()
 	const leave = "; create temp table ids_to_move as select 1; prepare q as select 1; select pg_advisory_lock(42); " +
 		"set session characteristics as transaction read only; set role none; select set_config('search_path', '', false)"

@@ -77,10 +77,10 @@ func (p *Pools) Do(ctx context.Context, server *Server, id ID, rotation int, f f
 		if err != nil {
 			return err
 		}
-		if !pool.enter() {
+		if !pool.addUser() {
 			continue // evicted since; the next Get opens a new one
 		}
-		defer pool.leave()
+		defer pool.removeUser()
 		conn, err := pool.Acquire(ctx)
 		if err != nil {
 			return fmt.Errorf("connect to database %s as its own role: %w", id.Database(), err)
@@ -101,7 +101,7 @@ type sharedPool struct {
 }
 
 // enter begins a use. It fails once the pool is evicted.
-func (p *sharedPool) enter() bool {
+func (p *sharedPool) addUser() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.evicted {
@@ -111,7 +111,7 @@ func (p *sharedPool) enter() bool {
 	return true
 }
 
-func (p *sharedPool) leave() {
+func (p *sharedPool) removeUser() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.users--

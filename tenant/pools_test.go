@@ -59,8 +59,8 @@ func TestPoolsStayWithinTheirBound(t *testing.T) {
 	}
 }
 
-// TestAPoolThatMakesRoomFailsNobody: with fewer pools than users, pools are evicted while somebody connects.
-func TestAPoolThatMakesRoomFailsNobody(t *testing.T) {
+// TestEvictingAPoolFailsNoUser: with fewer pools than users, pools are evicted while somebody connects.
+func TestEvictingAPoolFailsNoUser(t *testing.T) {
 	t.Parallel()
 	server := open(t, nil)
 	pools, err := tenant.NewPools(tenant.PoolsConfig{Tenants: 1, Conns: 2})

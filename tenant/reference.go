@@ -47,7 +47,7 @@ func readReference(ctx context.Context, conn *pgx.Conn, name string, from base) 
 		return nil, fmt.Errorf("read reference of %s: %w", name, err)
 	}
 	lines := strings.Split(comment, "\n")
-	if !from.completes(lines[0], row) {
+	if !from.matchesHeader(lines[0], row) {
 		return nil, nil
 	}
 	return Schema(lines[1:]), nil

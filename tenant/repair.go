@@ -29,7 +29,7 @@ func (e *UnrepairedError) Error() string {
 
 // The statements that put right what roleState, databaseState and sharedRoles find wrong.
 const (
-	attributeRemedies = `
+	attributeRepairs = `
 			select format('alter role %I nosuperuser', role.rolname) where role.rolsuper
 			union all select format('alter role %I nocreatedb', role.rolname) where role.rolcreatedb
 			union all select format('alter role %I nocreaterole', role.rolname) where role.rolcreaterole
@@ -37,7 +37,7 @@ const (
 			union all select format('alter role %I nobypassrls', role.rolname) where role.rolbypassrls
 			union all select format('alter role %I in database %I reset all', role.rolname, datname)
 			from pg_db_role_setting join pg_database on pg_database.oid = setdatabase where setrole = role.oid`
-	roleRemedies = attributeRemedies + `
+	roleRepairs = attributeRepairs + `
 			union all select format('alter role %I login', role.rolname) where not role.rolcanlogin
 			union all select format('alter role %I inherit', role.rolname) where not role.rolinherit
 			union all select format('alter role %I connection limit %s', role.rolname, @connections::int) where role.rolconnlimit <> @connections::int
@@ -51,7 +51,7 @@ const (
 			union all select format('revoke %I from %I', role.rolname, pg_get_userbyid(member))
 			from pg_auth_members where roleid = role.oid and pg_get_userbyid(member) <> current_user group by member`
 	// A setting is given as set_config takes it, since ALTER DATABASE would take a list of names for one name.
-	databaseRemedies = `
+	databaseRepairs = `
 			select format('alter database %I connection limit -1', db.datname) where db.datconnlimit not in (-1, -2)
 			union all select format('alter database %I is_template false', db.datname) where db.datistemplate
 			union all select format('alter database %I reset all', db.datname) where exists (` + databaseSettings + ` except ` + templateSettings + `)
@@ -60,7 +60,7 @@ const (
 			from pg_db_role_setting, unnest(setconfig) as setting
 			where setrole = 0 and setdatabase = (select oid from pg_database where datname = @template::text)
 				and array(` + databaseSettings + ` order by 1) <> array(` + templateSettings + ` order by 1)`
-	sharedRemedies = attributeRemedies + `
+	sharedRepairs = attributeRepairs + `
 			union all select format('alter role %I nologin', role.rolname) where role.rolcanlogin
 			union all select format('alter role %I reset all', role.rolname)
 			where exists (select from pg_db_role_setting where setrole = role.oid and setdatabase = 0)
@@ -70,30 +70,30 @@ const (
 
 // restore puts a tenant's role and database in order, as far as our role may, each statement by itself: one that is refused keeps
 // no other from being done. What is left is found by a second look.
-func (s *Server) restore(ctx context.Context, conn *pgx.Conn, id ID) error {
-	statements, err := s.remedies(ctx, conn, id)
+func (s *Server) repair(ctx context.Context, conn *pgx.Conn, id ID) error {
+	statements, err := s.repairStatements(ctx, conn, id)
 	if err != nil {
 		return err
 	}
-	return runAllowed(ctx, conn, statements)
+	return runPermitted(ctx, conn, statements)
 }
 
 // remedies are the statements that put right what is wrong with a tenant's role and database.
-func (s *Server) remedies(ctx context.Context, conn *pgx.Conn, id ID) ([]string, error) {
+func (s *Server) repairStatements(ctx context.Context, conn *pgx.Conn, id ID) ([]string, error) {
 	arguments := s.expected()
 	arguments["name"] = id.Database()
 	statements, err := texts(ctx, conn, `
-		select remedy from pg_roles role, lateral (`+roleRemedies+`) as remedies (remedy) where role.rolname = @name::text
+		select remedy from pg_roles role, lateral (`+roleRepairs+`) as remedies (remedy) where role.rolname = @name::text
 		union all
-		select remedy from pg_database db, lateral (`+databaseRemedies+`) as remedies (remedy) where db.datname = @name::text`, arguments)
+		select remedy from pg_database db, lateral (`+databaseRepairs+`) as remedies (remedy) where db.datname = @name::text`, arguments)
 	if err != nil {
 		return nil, fmt.Errorf("look how to repair %s: %w", id.Database(), err)
 	}
 	return statements, nil
 }
 
-// runAllowed runs statements, and passes over those that our role may not run.
-func runAllowed(ctx context.Context, conn *pgx.Conn, statements []string) error {
+// runPermitted runs statements, and passes over those that our role may not run.
+func runPermitted(ctx context.Context, conn *pgx.Conn, statements []string) error {
 	for _, statement := range statements {
 		_, err := conn.Exec(ctx, statement, pgx.QueryExecModeSimpleProtocol)
 		if err != nil && !postgres.IsCode(err, "42501") { // insufficient_privilege
@@ -105,19 +105,19 @@ func runAllowed(ctx context.Context, conn *pgx.Conn, statements []string) error 
 }
 
 // confirm looks again, after a repair: it fails with an *UnrepairedError for what is still wrong.
-func (s *Server) confirm(ctx context.Context, conn *pgx.Conn, id ID, rotation int) error {
+func (s *Server) verifyRepair(ctx context.Context, conn *pgx.Conn, id ID, rotation int) error {
 	found, err := s.probe(ctx, conn, id)
 	if err != nil {
 		return err
 	}
-	left, err := s.remedies(ctx, conn, id)
+	left, err := s.repairStatements(ctx, conn, id)
 	if err != nil {
 		return err
 	}
-	if what := slices.Concat(found.databaseWrong, found.roleWrong); len(what) > 0 {
+	if what := slices.Concat(found.databaseProblems, found.roleProblems); len(what) > 0 {
 		return &UnrepairedError{Problems: what, Statements: left}
 	}
-	if !found.access || !found.open || !found.marked {
+	if !found.onlyTenantConnects || !found.acceptsConnections || !found.marked {
 		return errors.New("who may enter it has been changed again meanwhile")
 	}
 	if err := s.login(ctx, id, rotation); postgres.IsCode(err, "28P01") { // invalid_password
@@ -129,25 +129,25 @@ func (s *Server) confirm(ctx context.Context, conn *pgx.Conn, id ID, rotation in
 // RepairShared puts the roles that all tenants share in order, and makes them and the template where they are missing. It fails
 // with an *UnrepairedError for what our role may not change.
 func (s *Server) RepairShared(ctx context.Context) error {
-	s.forget()
+	s.invalidate()
 	if err := s.Prepare(ctx); err != nil {
 		return err
 	}
-	return s.locked(ctx, "server", func(conn *pgx.Conn) error { return s.restoreSharedRoles(ctx, conn) })
+	return s.locked(ctx, "server", func(conn *pgx.Conn) error { return s.repairSharedRoles(ctx, conn) })
 }
 
-// restoreSharedRoles puts right what sharedRoles finds wrong.
-func (s *Server) restoreSharedRoles(ctx context.Context, conn *pgx.Conn) error {
+// repairSharedRoles puts right what sharedRoles finds wrong.
+func (s *Server) repairSharedRoles(ctx context.Context, conn *pgx.Conn) error {
 	remedies := func() ([]string, error) {
 		return texts(ctx, conn, `
-			select remedy from pg_roles role, lateral (`+sharedRemedies+`) as remedies (remedy)
+			select remedy from pg_roles role, lateral (`+sharedRepairs+`) as remedies (remedy)
 			where role.rolname in (@owner::text, @group::text)`, s.expected())
 	}
 	statements, err := remedies()
 	if err != nil || len(statements) == 0 {
 		return err
 	}
-	if err := runAllowed(ctx, conn, statements); err != nil {
+	if err := runPermitted(ctx, conn, statements); err != nil {
 		return err
 	}
 	if statements, err = remedies(); err != nil || len(statements) == 0 {

@@ -12,8 +12,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/jackc/pgx/v5"
-
 	"homeroom/internal/secret"
 )
 
@@ -91,23 +89,12 @@ func (s *Server) roleOptions() string {
 
 // createRole is the SQL that makes a tenant's role.
 func (s *Server) createRole(id ID, rotation int) string {
-	role := quote(id.Database())
+	role := quoteGenerated(id.Database())
 	return fmt.Sprintf("create role %s %s password '%s' in role %s; alter role %s set search_path = public",
-		role, s.roleOptions(), s.verifier(id, rotation), quote(groupRole), role)
+		role, s.roleOptions(), s.verifier(id, rotation), quoteGenerated(groupRole), role)
 }
 
 // setPassword is the SQL that gives an existing role the derived password of a rotation.
 func (s *Server) setPassword(id ID, rotation int) string {
-	return fmt.Sprintf("alter role %s password '%s'", quote(id.Database()), s.verifier(id, rotation))
+	return fmt.Sprintf("alter role %s password '%s'", quoteGenerated(id.Database()), s.verifier(id, rotation))
 }
-
-// quote makes an SQL identifier of a name that we generated. Anything else is a programming mistake, and stops here
-// rather than in Postgres.
-func quote(name string) string {
-	if !databasePattern.MatchString(name) && !generatedName.MatchString(name) {
-		panic(fmt.Sprintf("refusing to use %q as an SQL identifier", name))
-	}
-	return pgx.Identifier{name}.Sanitize()
-}
-
-func upper(name string) string { return strings.ToUpper(name) }

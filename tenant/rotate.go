@@ -42,7 +42,7 @@ func (s *Server) Rotate(ctx context.Context, id ID, rotation func(ctx context.Co
 func endSessionsOf(ctx context.Context, conn *pgx.Conn, id ID) error {
 	_, err := conn.Exec(ctx, "select pg_terminate_backend(pid, 5000) from pg_stat_activity where usename = $1", id.Database())
 	if postgres.IsCode(err, "42501") { // insufficient_privilege
-		err = errors.Join(err, occupied(ctx, conn, id.Database()))
+		err = errors.Join(err, sessionsError(ctx, conn, id.Database()))
 	}
 	if err != nil {
 		return fmt.Errorf("end the sessions of role %s: %w", id.Database(), err)

@@ -38,7 +38,7 @@ func (s *Server) MigrateDownTo(ctx context.Context, id ID, version uint) (migrat
 // migrate runs files under the tenant's lock.
 func (s *Server) migrate(ctx context.Context, id ID, run func(conn *pgx.Conn) (migrations.Result, error)) (result migrations.Result, err error) {
 	err = s.locked(ctx, id.String(), func(*pgx.Conn) error {
-		return s.inside(ctx, id, func(conn *pgx.Conn) (err error) {
+		return s.inTenantDatabase(ctx, id, func(conn *pgx.Conn) (err error) {
 			result, err = run(conn)
 			if err == nil {
 				killpoint.Here("tenant.migrated")
@@ -47,13 +47,13 @@ func (s *Server) migrate(ctx context.Context, id ID, run func(conn *pgx.Conn) (m
 		})
 	})
 	if err != nil {
-		return result, fmt.Errorf("migrate tenant %s: %w", id, busy(err))
+		return result, fmt.Errorf("migrate tenant %s: %w", id, asBusy(err))
 	}
 	return result, nil
 }
 
 // busy makes a lock that somebody holds inside the tenant's database an [ErrBusy], which keeps the cause.
-func busy(err error) error {
+func asBusy(err error) error {
 	var locked *migrations.LockedError
 	if errors.As(err, &locked) {
 		return fmt.Errorf("%w: %w", ErrBusy, err)
@@ -64,7 +64,7 @@ func busy(err error) error {
 // Status tells how a tenant's schema compares with ours. It takes no lock and changes nothing.
 func (s *Server) Status(ctx context.Context, id ID) (migrations.Status, error) {
 	var status migrations.Status
-	err := s.inside(ctx, id, func(conn *pgx.Conn) (err error) {
+	err := s.inTenantDatabase(ctx, id, func(conn *pgx.Conn) (err error) {
 		status, err = s.cfg.Migrations.Status(ctx, conn)
 		return err
 	})
@@ -72,7 +72,7 @@ func (s *Server) Status(ctx context.Context, id ID) (migrations.Status, error) {
 }
 
 // inside runs f on a connection to the tenant's database, as the owner of what is in it.
-func (s *Server) inside(ctx context.Context, id ID, f func(conn *pgx.Conn) error) error {
+func (s *Server) inTenantDatabase(ctx context.Context, id ID, f func(conn *pgx.Conn) error) error {
 	return s.inDatabase(ctx, id.Database(), f)
 }
 
@@ -86,8 +86,8 @@ func (s *Server) inDatabase(ctx context.Context, name string, f func(conn *pgx.C
 	return f(conn)
 }
 
-// schemaFound is the version of a tenant's schema, and its fingerprint.
-type schemaFound struct {
+// schemaResult is the version of a tenant's schema, and its fingerprint.
+type schemaResult struct {
 	migrations.Result
 	Fingerprint string
 	// created: its database was created a moment ago.
@@ -95,11 +95,11 @@ type schemaFound struct {
 }
 
 // ensureSchema migrates, and gives back the rights inside the database that are missing.
-func (s *Server) ensureSchema(ctx context.Context, id ID) (result schemaFound, changed string, err error) {
+func (s *Server) ensureSchema(ctx context.Context, id ID) (result schemaResult, changed string, err error) {
 	var changes []string
 	migrate := func(conn *pgx.Conn) (err error) {
 		if result.Result, err = s.cfg.Migrations.Up(ctx, conn); err != nil {
-			return busy(err)
+			return asBusy(err)
 		}
 		killpoint.Here("tenant.migrated")
 		if result.From != result.To {
@@ -129,14 +129,14 @@ func (s *Server) ensureSchema(ctx context.Context, id ID) (result schemaFound, c
 		result.Fingerprint = schema.Fingerprint()
 		return err
 	}
-	err = s.inside(ctx, id, func(conn *pgx.Conn) error {
+	err = s.inTenantDatabase(ctx, id, func(conn *pgx.Conn) error {
 		if err := migrate(conn); err != nil || len(result.Applied) > 0 {
 			return err
 		}
 		return restore(conn)
 	})
 	if err == nil && len(result.Applied) > 0 { // a session that no file has used
-		err = s.inside(ctx, id, restore)
+		err = s.inTenantDatabase(ctx, id, restore)
 	}
 	return result, strings.Join(changes, ", "), err
 }

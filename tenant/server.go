@@ -10,9 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"net/url"
-	"slices"
 	"sync"
 	"time"
 
@@ -125,9 +123,9 @@ type Server struct {
 	// reference is the template's schema, once ready.
 	reference Schema
 	// disk is what was last measured.
-	disk    disk
-	cluster cluster
-	cloned  cloned
+	disk          disk
+	cluster       cluster
+	cloneContents cloneContents
 }
 
 // MaxClones is how many databases this process makes on a server at the same time. More take longer in sum: they wait for the
@@ -227,29 +225,4 @@ func (s *Server) connectAs(ctx context.Context, database, role string) (*pgx.Con
 		return nil, fmt.Errorf("connect to database %s: %w", database, err)
 	}
 	return conn, nil
-}
-
-// Servers are the servers this process knows, by name.
-type Servers map[string]*Server
-
-// Names lists their names in order.
-func (s Servers) Names() []string { return slices.Sorted(maps.Keys(s)) }
-
-// Migrations is the schema that the tenants of all of them get: that of the first server by name. There must be one.
-func (s Servers) Migrations() *migrations.Set { return s[s.Names()[0]].Migrations() }
-
-// Get finds a server by the name that the catalog has for it.
-func (s Servers) Get(name string) (*Server, error) {
-	server, ok := s[name]
-	if !ok {
-		return nil, fmt.Errorf("server %q is in the catalog, but not configured here: set HOMEROOM_SERVER_%s_URL", name, upper(name))
-	}
-	return server, nil
-}
-
-// Close closes all of them.
-func (s Servers) Close() {
-	for _, server := range s {
-		server.Close()
-	}
 }

@@ -78,7 +78,7 @@ func (s *Server) MarkInUse(ctx context.Context, holders map[ID]string) ([]ID, er
 				return nil //nolint:nilerr // not ours to mark
 			}
 			marked = append(marked, id)
-			statements = append(statements, "comment on database "+quote(name)+" is "+quoteLiteral(marker(id)+"\n"+usePrefix+holders[id]))
+			statements = append(statements, "comment on database "+quoteGenerated(name)+" is "+quoteLiteral(marker(id)+"\n"+usePrefix+holders[id]))
 			return nil
 		})
 		if err != nil || len(statements) == 0 {
@@ -91,11 +91,6 @@ func (s *Server) MarkInUse(ctx context.Context, holders map[ID]string) ([]ID, er
 		return nil, fmt.Errorf("mark %d databases of server %s as in use: %w", len(holders), s.cfg.Name, err)
 	}
 	return marked, nil
-}
-
-// quoteLiteral makes an SQL string of a text.
-func quoteLiteral(text string) string {
-	return "e'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`, "\n", `\n`).Replace(text) + "'"
 }
 
 // Discard drops the database and the role of a spare that will never be given to a school, under the tenant's lock. It drops
@@ -132,12 +127,12 @@ func (s *Server) Discard(ctx context.Context, id ID) error {
 // it can again when the database is in use.
 func (s *Server) checkEmpty(ctx context.Context, conn *pgx.Conn, id ID, found state) (err error) {
 	if found.role {
-		if _, err := conn.Exec(ctx, "alter role "+quote(id.Database())+" nologin"); err != nil {
+		if _, err := conn.Exec(ctx, "alter role "+quoteGenerated(id.Database())+" nologin"); err != nil {
 			return err
 		}
 		defer func() {
 			if err != nil {
-				_, login := conn.Exec(context.WithoutCancel(ctx), "alter role "+quote(id.Database())+" login")
+				_, login := conn.Exec(context.WithoutCancel(ctx), "alter role "+quoteGenerated(id.Database())+" login")
 				err = errors.Join(err, login)
 			}
 		}()
@@ -148,7 +143,7 @@ func (s *Server) checkEmpty(ctx context.Context, conn *pgx.Conn, id ID, found st
 	}
 	empty, err := s.Empty(ctx, id)
 	if err == nil && !empty {
-		empty, err = s.asCloned(ctx, id)
+		empty, err = s.unchangedSinceClone(ctx, id)
 	}
 	if err == nil && !empty {
 		err = fmt.Errorf("%w: it holds rows", ErrInUse)
@@ -157,36 +152,36 @@ func (s *Server) checkEmpty(ctx context.Context, conn *pgx.Conn, id ID, found st
 }
 
 // cloned is what a database holds that has just been cloned: the rows that the migrations have written.
-type cloned struct {
+type cloneContents struct {
 	mu       sync.Mutex
 	template string
 	contents string
 }
 
-// noteCloned remembers what a database holds that this process has just created, and that nobody can have written to. It looks
+// recordClone remembers what a database holds that this process has just created, and that nobody can have written to. It looks
 // once for a template. Where it may not read the rows, a policy binds the owner for example, nobody knows what a clone holds, and
 // the tenant is none the worse.
-func (s *Server) noteCloned(ctx context.Context, id ID) {
-	s.cloned.mu.Lock()
-	defer s.cloned.mu.Unlock()
-	if s.cloned.template == s.Template() {
+func (s *Server) recordClone(ctx context.Context, id ID) {
+	s.cloneContents.mu.Lock()
+	defer s.cloneContents.mu.Unlock()
+	if s.cloneContents.template == s.Template() {
 		return
 	}
 	contents, err := s.contents(ctx, id)
 	if err != nil {
-		s.cfg.Logger.Warn("cannot read what a new database holds: spares that hold rows are not discarded", "server", s.cfg.Name, "err", err)
+		s.cfg.Logger.Warn("cannot read what a new database holds: spares that hold rows are not discarded", "server", s.cfg.Name, "error", err)
 		contents = ""
 	}
-	s.cloned.template, s.cloned.contents = s.Template(), contents
+	s.cloneContents.template, s.cloneContents.contents = s.Template(), contents
 }
 
-// asCloned reports whether a database holds exactly the rows of one that has just been cloned. As long as this process has
+// unchangedSinceClone reports whether a database holds exactly the rows of one that has just been cloned. As long as this process has
 // created none, nobody knows.
-func (s *Server) asCloned(ctx context.Context, id ID) (bool, error) {
-	s.cloned.mu.Lock()
-	known := s.cloned.template == s.Template()
-	want := s.cloned.contents
-	s.cloned.mu.Unlock()
+func (s *Server) unchangedSinceClone(ctx context.Context, id ID) (bool, error) {
+	s.cloneContents.mu.Lock()
+	known := s.cloneContents.template == s.Template()
+	want := s.cloneContents.contents
+	s.cloneContents.mu.Unlock()
 	if !known || want == "" {
 		return false, nil
 	}
@@ -196,7 +191,7 @@ func (s *Server) asCloned(ctx context.Context, id ID) (bool, error) {
 
 // contents is a digest of all rows and large objects of a tenant's database; see [Server.Empty].
 func (s *Server) contents(ctx context.Context, id ID) (digest string, err error) {
-	err = s.inside(ctx, id, func(conn *pgx.Conn) error {
+	err = s.inTenantDatabase(ctx, id, func(conn *pgx.Conn) error {
 		tables, err := ownTables(ctx, conn, `format('(select %L || coalesce(md5(string_agg(md5(one::text), '''' order by md5(one::text))), '''') from only %I.%I as one)',
 			nspname || '.' || relname, nspname, relname)`)
 		if err != nil {
@@ -238,7 +233,7 @@ const sessionsEndWithin = 2 * time.Second
 // discard drops what there is. The comment goes first: a database whose dropping is interrupted then shows that it was ours
 // to drop.
 func (s *Server) discard(ctx context.Context, conn *pgx.Conn, id ID, found state) error {
-	name := quote(id.Database())
+	name := quoteGenerated(id.Database())
 	if found.database {
 		if !found.invalid {
 			if _, err := conn.Exec(ctx, "comment on database "+name+" is null"); err != nil {

@@ -9,7 +9,7 @@ import (
 )
 
 // A spare is discarded only when it holds just what its template does: nothing, or the rows that the migrations have written.
-func TestDiscardDropsOnlyWhatNobodyHas(t *testing.T) {
+func TestDiscardDropsOnlyUnusedDatabases(t *testing.T) {
 	t.Parallel()
 	seeded := append(slices.Clone(ownSchema), [2]string{
 		"insert into shop.items (name) values ('soup'), ('bread')", "delete from shop.items",

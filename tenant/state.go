@@ -17,12 +17,12 @@ type state struct {
 	// use is the second line of the comment, when the database is marked as in use.
 	use string
 	// open: it accepts connections. closed to everybody but its role is told by access.
-	open   bool
-	access bool
-	// databaseWrong and roleWrong are what is not as Ensure leaves it, in words; see databaseState and roleState.
-	databaseWrong []string
-	role          bool
-	roleWrong     []string
+	acceptsConnections bool
+	onlyTenantConnects bool
+	// databaseProblems and roleProblems are what is not as Ensure leaves it, in words; see databaseState and roleState.
+	databaseProblems []string
+	role             bool
+	roleProblems     []string
 }
 
 // databaseState and roleState are what we look at in a tenant's database, the row db, and in its role, the row role, with its
@@ -122,8 +122,8 @@ func (s *Server) probe(ctx context.Context, conn *pgx.Conn, id ID) (state, error
 		left join pg_database db on db.datname = wanted.name
 		left join pg_roles role on role.rolname = wanted.name
 		left join lateral (`+oneRoleSettings+`) as settings on true`, arguments).
-		Scan(&found.database, &found.invalid, &comment, &found.use, &found.ours, &found.open, &found.access, &found.databaseWrong,
-			&found.role, &found.roleWrong)
+		Scan(&found.database, &found.invalid, &comment, &found.use, &found.ours, &found.acceptsConnections, &found.onlyTenantConnects, &found.databaseProblems,
+			&found.role, &found.roleProblems)
 	if err != nil {
 		return state{}, fmt.Errorf("look at database %s: %w", id.Database(), err)
 	}

@@ -37,8 +37,8 @@ type Progress func(steps []Step)
 
 // recorder keeps the steps of one run and tells of them.
 type recorder struct {
-	steps []Step
-	tell  Progress
+	steps    []Step
+	progress Progress
 }
 
 // step runs f as the step of this name. f returns what it had to change.
@@ -57,7 +57,7 @@ func (r *recorder) step(name string, f func() (changed string, err error)) error
 }
 
 func (r *recorder) publish() {
-	if r.tell != nil {
-		r.tell(append([]Step(nil), r.steps...))
+	if r.progress != nil {
+		r.progress(append([]Step(nil), r.steps...))
 	}
 }

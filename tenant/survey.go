@@ -97,7 +97,7 @@ func (s *Server) Survey(ctx context.Context) (Survey, error) {
 	if err != nil {
 		return Survey{}, fmt.Errorf("connect to server %s: %w", s.cfg.Name, err)
 	}
-	from, err := lookAtBase(ctx, conn.Conn())
+	from, err := inspectBase(ctx, conn.Conn())
 	conn.Release()
 	if err != nil {
 		return Survey{}, fmt.Errorf("survey server %s: %w", s.cfg.Name, err)
@@ -108,9 +108,9 @@ func (s *Server) Survey(ctx context.Context) (Survey, error) {
 		left join (select datid, count(*) from pg_stat_activity group by datid) as sessions on sessions.datid = db.oid
 		where db.datname ~ '^(t_|homeroom_template_)'`, s.expected())
 	if err == nil {
-		var found foundDatabase
+		var found databaseRow
 		_, err = pgx.ForEachRow(rows, found.targets(), func() error {
-			s.sort(found, from, &survey)
+			s.classify(found, from, &survey)
 			found.Problems = nil // the next row must not be read into the same array
 			return nil
 		})
@@ -121,7 +121,7 @@ func (s *Server) Survey(ctx context.Context) (Survey, error) {
 	if err := s.surveyRoles(ctx, &survey); err != nil {
 		return Survey{}, fmt.Errorf("survey roles of server %s: %w", s.cfg.Name, err)
 	}
-	survey.PublicConnect, err = s.enteredByAll(ctx)
+	survey.PublicConnect, err = s.publicConnect(ctx)
 	return survey, err
 }
 
@@ -154,8 +154,8 @@ func (s *Server) surveyRoles(ctx context.Context, survey *Survey) error {
 	return err
 }
 
-// enteredByAll are the databases besides tenants' and templates that every tenant's role may enter.
-func (s *Server) enteredByAll(ctx context.Context) ([]string, error) {
+// publicConnect are the databases besides tenants' and templates that every tenant's role may enter.
+func (s *Server) publicConnect(ctx context.Context) ([]string, error) {
 	rows, err := s.maintenance.Query(ctx, `
 		select datname::text from pg_database
 		where datallowconn and datname !~ '^(t_|homeroom_template_)' and coalesce(has_database_privilege(to_regrole($1)::oid, oid, 'connect'),
@@ -171,27 +171,27 @@ func (s *Server) enteredByAll(ctx context.Context) ([]string, error) {
 	return names, nil
 }
 
-// foundDatabase is a row of the survey.
-type foundDatabase struct {
+// databaseRow is a row of the survey.
+type databaseRow struct {
 	FoundDatabase
 	name, comment, row string
 	template           bool
 }
 
-func (f *foundDatabase) targets() []any {
+func (f *databaseRow) targets() []any {
 	return []any{
 		&f.name, &f.Invalid, &f.comment, &f.InUse, &f.Ours, &f.AcceptsConnections, &f.OnlyTenantConnects, &f.Problems, &f.template, &f.Connections, &f.row, &f.CollationChanged,
 	}
 }
 
 // sort puts a database where its name belongs, unless it is none of ours.
-func (s *Server) sort(found foundDatabase, from base, survey *Survey) {
+func (s *Server) classify(found databaseRow, from base, survey *Survey) {
 	found.MarkedAs = markedAs(found.comment)
 	template := templatePattern.FindStringSubmatch(found.name)
 	switch {
 	case databasePattern.MatchString(found.name):
 		survey.Databases[found.name] = found.FoundDatabase
-	case keptPattern.MatchString(found.name):
+	case archivePattern.MatchString(found.name):
 		database, at, _ := strings.Cut(found.name, "_kept_")
 		id, _ := ParseDatabase(database)
 		when, _ := time.Parse("20060102150405", at)
@@ -202,7 +202,7 @@ func (s *Server) sort(found foundDatabase, from base, survey *Survey) {
 		version, _ := strconv.ParseUint(template[1], 10, 0)
 		survey.Templates = append(survey.Templates, FoundTemplate{
 			Name: found.name, Version: uint(version), Current: found.name == s.Template(),
-			Complete: found.template && from.completes(found.comment, found.row),
+			Complete: found.template && from.matchesHeader(found.comment, found.row),
 			Invalid:  found.Invalid, CollationChanged: found.CollationChanged, AcceptsConnections: found.AcceptsConnections, Connections: found.Connections,
 		})
 	}

@@ -11,7 +11,7 @@ import (
 	"homeroom/tenant"
 )
 
-func TestSurveyFindsEverythingThatBearsOurNames(t *testing.T) {
+func TestSurveyFindsAllManagedNames(t *testing.T) {
 	t.Parallel()
 	own := pgtest.Private(t, nil)
 	root := connect(t, own.URL("postgres"))
@@ -91,7 +91,7 @@ func TestSurveyFindsEverythingThatBearsOurNames(t *testing.T) {
 	}
 }
 
-func TestSurveyTellsWhatIsWrong(t *testing.T) {
+func TestSurveyListsProblems(t *testing.T) {
 	t.Parallel()
 	own := pgtest.Private(t, nil)
 	root := connect(t, own.URL("postgres"))
@@ -134,12 +134,12 @@ func TestSurveyTellsWhatIsWrong(t *testing.T) {
 	}
 }
 
-func TestSurveyTellsOfRolesAndDatabasesThatAllTenantsShare(t *testing.T) {
+func TestSurveyListsSharedRolesAndDatabases(t *testing.T) {
 	t.Parallel()
 	own := pgtest.Private(t, nil)
 	root := connect(t, own.URL("postgres"))
 	server := openAt(t, own.URL("postgres"), nil)
-	look := func() tenant.Survey {
+	found := func() tenant.Survey {
 		survey, err := server.Survey(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -150,11 +150,11 @@ func TestSurveyTellsOfRolesAndDatabasesThatAllTenantsShare(t *testing.T) {
 		return []tenant.FoundSharedRole{{Name: "homeroom_owner", Problems: owner}, {Name: "homeroom_tenant", Problems: group}}
 	}
 	missing := []string{"is missing"}
-	if got := look(); !reflect.DeepEqual(got.Shared, shared(missing, missing)) || !slices.Equal(got.PublicConnect, []string{"postgres", "template1"}) {
+	if got := found(); !reflect.DeepEqual(got.Shared, shared(missing, missing)) || !slices.Equal(got.PublicConnect, []string{"postgres", "template1"}) {
 		t.Errorf("a new server: %+v, entered %q", got.Shared, got.PublicConnect)
 	}
 	ensure(t, server)
-	if got := look(); !reflect.DeepEqual(got.Shared, shared([]string{}, []string{})) || len(got.PublicConnect) != 0 {
+	if got := found(); !reflect.DeepEqual(got.Shared, shared([]string{}, []string{})) || len(got.PublicConnect) != 0 {
 		t.Errorf("a server with a tenant: %+v, entered %q", got.Shared, got.PublicConnect)
 	}
 	exec(t, root, "create database closed")
@@ -163,7 +163,7 @@ func TestSurveyTellsOfRolesAndDatabasesThatAllTenantsShare(t *testing.T) {
 	exec(t, root, "create database catalog")
 	exec(t, root, "alter role homeroom_owner login superuser; alter role homeroom_owner set search_path = pg_temp")
 	exec(t, root, "grant pg_read_all_data to homeroom_tenant")
-	got := look()
+	got := found()
 	if want := shared([]string{"may log in", "superuser", "setting search_path=pg_temp"}, []string{"member of pg_read_all_data"}); !reflect.DeepEqual(got.Shared, want) {
 		t.Errorf("shared roles: %+v, want %+v", got.Shared, want)
 	}
@@ -172,7 +172,7 @@ func TestSurveyTellsOfRolesAndDatabasesThatAllTenantsShare(t *testing.T) {
 	}
 }
 
-func TestSurveyTellsOfCollationsThatHaveChanged(t *testing.T) {
+func TestSurveyReportsChangedCollations(t *testing.T) {
 	t.Parallel()
 	own := pgtest.Private(t, nil)
 	root := connect(t, own.URL("postgres"))
@@ -233,7 +233,7 @@ func TestDropRoleDropsOnlyThatOfNoDatabase(t *testing.T) {
 	}
 }
 
-func TestInspectTellsWhatEnsureWouldMend(t *testing.T) {
+func TestInspectReportsWhatEnsureWouldRepair(t *testing.T) {
 	t.Parallel()
 	server := open(t, nil)
 	id := ensure(t, server)

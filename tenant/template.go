@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"regexp"
 
 	"github.com/jackc/pgx/v5"
 
@@ -20,9 +19,6 @@ import (
 //
 //go:embed grants.sql
 var grants string
-
-// generatedName matches the names besides the tenants' own that may become identifiers.
-var generatedName = regexp.MustCompile(`^(homeroom_(owner|tenant)|homeroom_template_[0-9]+_[0-9a-f]{12}|t_[a-z2-7]{26}_kept_[0-9]{14})$`)
 
 // Template is the name of the database that new tenants are cloned from: the schema version, and a hash of the migrations,
 // grants and closed functions that made it. A changed schema is a new template; a template is never changed.
@@ -56,12 +52,12 @@ func (s *Server) Prepare(ctx context.Context) error {
 			return err
 		}
 		var unrepaired *UnrepairedError
-		if err := s.restoreSharedRoles(ctx, conn); errors.As(err, &unrepaired) {
-			s.cfg.Logger.Warn("the roles that all tenants share are not in order", "server", s.cfg.Name, "cause", err)
+		if err := s.repairSharedRoles(ctx, conn); errors.As(err, &unrepaired) {
+			s.cfg.Logger.Warn("the roles that all tenants share are not in order", "server", s.cfg.Name, "error", err)
 		} else if err != nil {
 			return err
 		}
-		return s.closeSharedDatabases(ctx, conn)
+		return s.revokePublicConnect(ctx, conn)
 	})
 	if err != nil {
 		return fmt.Errorf("prepare server %s: %w", s.cfg.Name, err)
@@ -74,7 +70,7 @@ func (s *Server) Prepare(ctx context.Context) error {
 }
 
 // forget makes the next Prepare look again, after something it made was found missing.
-func (s *Server) forget() {
+func (s *Server) invalidate() {
 	s.prepared.Lock()
 	defer s.prepared.Unlock()
 	s.ready = false
@@ -94,13 +90,13 @@ func ensureSharedRoles(ctx context.Context, conn *pgx.Conn) error {
 			return fmt.Errorf("look for role %s: %w", role, err)
 		}
 		if !exists {
-			if _, err := conn.Exec(ctx, "create role "+quote(role)+" nologin"); err != nil && !postgres.IsCode(err, "42710") {
+			if _, err := conn.Exec(ctx, "create role "+quoteGenerated(role)+" nologin"); err != nil && !postgres.IsCode(err, "42710") {
 				return fmt.Errorf("create role %s: %w", role, err)
 			}
 			killpoint.Here("server.role_created")
 		}
 		if role == ownerRole && !member {
-			if _, err := conn.Exec(ctx, "grant "+quote(role)+" to current_user"); err != nil {
+			if _, err := conn.Exec(ctx, "grant "+quoteGenerated(role)+" to current_user"); err != nil {
 				return fmt.Errorf("become a member of role %s: %w", role, err)
 			}
 			killpoint.Here("server.owner_joined")
@@ -109,43 +105,48 @@ func ensureSharedRoles(ctx context.Context, conn *pgx.Conn) error {
 	return nil
 }
 
-// closeSharedDatabases keeps the tenants' roles out of the databases that every server comes with and that PUBLIC may
+// revokePublicConnect keeps the tenants' roles out of the databases that every server comes with and that PUBLIC may
 // enter. Only their owner may do that; who is not, gets the statement to have it done.
-func (s *Server) closeSharedDatabases(ctx context.Context, conn *pgx.Conn) error {
-	open, mine, us, err := openToPublic(ctx, conn)
+func (s *Server) revokePublicConnect(ctx context.Context, conn *pgx.Conn) error {
+	public, err := inspectPublicConnect(ctx, conn)
 	switch {
 	case err != nil:
 		return err
-	case open == 0:
+	case public.databases == 0:
 		return nil
-	case mine < open:
+	case public.owned < public.databases:
 		s.cfg.Logger.Warn("tenants can enter the maintenance databases of the server, and list the (opaque) names of all databases there",
-			"server", s.cfg.Name, "as_superuser_run", closeToPublic(us))
+			"server", s.cfg.Name, "as_superuser_run", public.revokeSQL())
 		return nil
 	}
-	if _, err := conn.Exec(ctx, closeToPublic(us)); err != nil {
+	if _, err := conn.Exec(ctx, public.revokeSQL()); err != nil {
 		return fmt.Errorf("close the maintenance databases to PUBLIC: %w", err)
 	}
 	killpoint.Here("server.closed")
 	return nil
 }
 
-// openToPublic counts the shared databases that PUBLIC may enter, and those of them that are ours to close; us is our role,
-// quoted.
-func openToPublic(ctx context.Context, conn *pgx.Conn) (open, mine int, us string, err error) {
+// publicConnect describes which of the shared databases grant CONNECT to PUBLIC.
+type publicConnect struct {
+	databases int    // that grant it
+	owned     int    // of these, how many our role may change
+	role      string // our role, quoted
+}
+
+func inspectPublicConnect(ctx context.Context, conn *pgx.Conn) (p publicConnect, err error) {
 	err = conn.QueryRow(ctx, `
 		select count(*), count(*) filter (where pg_has_role(current_user, datdba, 'usage')), quote_ident(current_user)
 		from pg_database
-		where datname in ('postgres', 'template1') and has_database_privilege('public', oid, 'connect')`).Scan(&open, &mine, &us)
+		where datname in ('postgres', 'template1') and has_database_privilege('public', oid, 'connect')`).Scan(&p.databases, &p.owned, &p.role)
 	if err != nil {
-		return 0, 0, "", fmt.Errorf("look who may enter the maintenance databases: %w", err)
+		return publicConnect{}, fmt.Errorf("look who may enter the maintenance databases: %w", err)
 	}
-	return open, mine, us, nil
+	return p, nil
 }
 
-// closeToPublic is the SQL that closes the shared databases, except to our role.
-func closeToPublic(us string) string {
-	return "grant connect on database postgres to " + us +
+// revokeSQL revokes CONNECT on the shared databases from PUBLIC. Our role keeps it.
+func (p publicConnect) revokeSQL() string {
+	return "grant connect on database postgres to " + p.role +
 		"; revoke connect, temporary on database postgres, template1 from public"
 }
 
@@ -157,7 +158,7 @@ var errTemplateChanged = errors.New("the template was changed or dropped")
 func (s *Server) ensureTemplate(ctx context.Context) error {
 	name := s.Template()
 	err := s.lockedWithin(ctx, 0, name, func(conn *pgx.Conn) error {
-		from, err := lookAtBase(ctx, conn)
+		from, err := inspectBase(ctx, conn)
 		if err != nil {
 			return err
 		}
@@ -175,7 +176,7 @@ func (s *Server) ensureTemplate(ctx context.Context) error {
 
 // checkTemplate fails with errTemplateChanged unless the template is as ensureTemplate left it.
 func (s *Server) checkTemplate(ctx context.Context, conn *pgx.Conn) error {
-	from, err := lookAtBase(ctx, conn)
+	from, err := inspectBase(ctx, conn)
 	if err != nil {
 		return err
 	}
@@ -187,26 +188,26 @@ func (s *Server) checkTemplate(ctx context.Context, conn *pgx.Conn) error {
 }
 
 func (s *Server) buildTemplate(ctx context.Context, conn *pgx.Conn, name string) (Schema, error) {
-	if err := s.admit(ctx, conn); err != nil {
+	if err := s.checkDisk(ctx, conn); err != nil {
 		return nil, err
 	}
 	if err := dropTemplate(ctx, conn, name); err != nil {
 		return nil, err
 	}
-	from, err := s.freshBase(ctx, conn)
+	from, err := s.refreshBase(ctx, conn)
 	if err != nil {
 		return nil, err
 	}
-	err = s.createDatabase(ctx, conn, "create database "+quote(name)+" owner "+quote(ownerRole)+" template "+from.name())
+	err = s.createDatabase(ctx, conn, "create database "+quoteGenerated(name)+" owner "+quoteGenerated(ownerRole)+" template "+from.name())
 	if err != nil {
 		return nil, err
 	}
 	killpoint.Here("template.created")
-	if _, err := conn.Exec(ctx, "revoke all on database "+quote(name)+" from public"); err != nil {
+	if _, err := conn.Exec(ctx, "revoke all on database "+quoteGenerated(name)+" from public"); err != nil {
 		return nil, err
 	}
 	if from.super {
-		if err := s.closeFunctions(ctx, name); err != nil {
+		if err := s.revokePublicFunctions(ctx, name); err != nil {
 			return nil, err
 		}
 	}
@@ -215,7 +216,7 @@ func (s *Server) buildTemplate(ctx context.Context, conn *pgx.Conn, name string)
 		return nil, err
 	}
 	killpoint.Here("template.filled")
-	if _, err := conn.Exec(ctx, "alter database "+quote(name)+" allow_connections false is_template true connection limit -1"); err != nil {
+	if _, err := conn.Exec(ctx, "alter database "+quoteGenerated(name)+" allow_connections false is_template true connection limit -1"); err != nil {
 		return nil, err
 	}
 	killpoint.Here("template.altered")
@@ -226,20 +227,20 @@ func (s *Server) buildTemplate(ctx context.Context, conn *pgx.Conn, name string)
 	return schema, nil
 }
 
-// freshBase is the base, with the present rules for sorting text: it has nothing that is sorted by them.
-func (s *Server) freshBase(ctx context.Context, conn *pgx.Conn) (base, error) {
-	from, err := lookAtBase(ctx, conn)
+// refreshBase is the base, with the present rules for sorting text: it has nothing that is sorted by them.
+func (s *Server) refreshBase(ctx context.Context, conn *pgx.Conn) (base, error) {
+	from, err := inspectBase(ctx, conn)
 	if err != nil || !from.stale {
 		return from, err
 	}
 	if _, err := conn.Exec(ctx, "alter database "+baseDatabase+" refresh collation version"); err != nil {
 		return base{}, fmt.Errorf("refresh the collation version of database %s: %w", baseDatabase, err)
 	}
-	return lookAtBase(ctx, conn)
+	return inspectBase(ctx, conn)
 }
 
-// closeFunctions takes from PUBLIC in a database what a superuser alone may take.
-func (s *Server) closeFunctions(ctx context.Context, database string) error {
+// revokePublicFunctions takes from PUBLIC in a database what a superuser alone may take.
+func (s *Server) revokePublicFunctions(ctx context.Context, database string) error {
 	conn, err := s.connectAs(ctx, database, "")
 	if err != nil {
 		return err
@@ -260,15 +261,15 @@ func dropTemplate(ctx context.Context, conn *pgx.Conn, name string) error {
 		return nil
 	}
 	if err == nil && !invalid {
-		if _, err = conn.Exec(ctx, "alter database "+quote(name)+" is_template false"); err == nil {
+		if _, err = conn.Exec(ctx, "alter database "+quoteGenerated(name)+" is_template false"); err == nil {
 			killpoint.Here("template.unmarked")
 		}
 	}
 	if err == nil {
-		_, err = conn.Exec(ctx, "drop database if exists "+quote(name)+" with (force)")
+		_, err = conn.Exec(ctx, "drop database if exists "+quoteGenerated(name)+" with (force)")
 	}
 	if postgres.IsCode(err, "42501", "55006") { // insufficient_privilege, object_in_use
-		return errors.Join(err, occupied(ctx, conn, name))
+		return errors.Join(err, sessionsError(ctx, conn, name))
 	}
 	if err == nil {
 		killpoint.Here("template.dropped")

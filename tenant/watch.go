@@ -68,12 +68,12 @@ type Watch struct {
 	// conn is kept open, in a transaction: when the server has no memory left for locks, nobody can connect, or read a catalog that
 	// all databases share, without having its lock already. The transaction has no snapshot between two looks, so it keeps
 	// nothing from being removed. It was begun at begun.
-	conn  *pgx.Conn
-	begun time.Time
+	conn      *pgx.Conn
+	startedAt time.Time
 }
 
-// heldFor is how long the watch holds its locks on the catalogs before it lets somebody else have them for a moment.
-const heldFor = time.Minute
+// maxTransactionAge is how long the watch holds its locks on the catalogs before it lets somebody else have them for a moment.
+const maxTransactionAge = time.Minute
 
 // NewWatch makes a Watch. It connects when it looks first.
 func (s *Server) NewWatch(cfg WatchConfig) *Watch {
@@ -92,9 +92,9 @@ func (w *Watch) Run(ctx context.Context) {
 	ticker := time.NewTicker(w.cfg.Every)
 	defer ticker.Stop()
 	for {
-		_, err := w.Snapshot(ctx)
+		_, err := w.Check(ctx)
 		if err != nil && !failing && ctx.Err() == nil { // once for each outage
-			w.cfg.Logger.Warn("watch the tenants' sessions", "server", w.server.Name(), "cause", err)
+			w.cfg.Logger.Warn("watch the tenants' sessions", "server", w.server.Name(), "error", err)
 		}
 		failing = err != nil
 		select {
@@ -112,8 +112,8 @@ func (w *Watch) close(ctx context.Context) {
 	}
 }
 
-// Look looks once, and returns the sessions that it has ended.
-func (w *Watch) Snapshot(ctx context.Context) (ended []EndedSession, err error) {
+// Check looks once at the sessions, and returns those that it has ended.
+func (w *Watch) Check(ctx context.Context) (ended []EndedSession, err error) {
 	sessions, limit, queue, err := w.sessions(ctx)
 	if w.cfg.OnQueueUsage != nil {
 		w.cfg.OnQueueUsage(queue)
@@ -131,14 +131,14 @@ func (w *Watch) Snapshot(ctx context.Context) (ended []EndedSession, err error) 
 }
 
 // hold connects, and begins the transaction that holds the locks on the catalogs which a look reads.
-func (w *Watch) hold(ctx context.Context) (err error) {
+func (w *Watch) keepTransaction(ctx context.Context) (err error) {
 	if w.conn == nil || w.conn.IsClosed() {
 		if w.conn, err = w.server.connectAs(ctx, maintenanceDatabase, ""); err != nil {
 			w.conn = nil
 			return err
 		}
 	}
-	if w.conn.PgConn().TxStatus() == 'T' && time.Since(w.begun) < heldFor {
+	if w.conn.PgConn().TxStatus() == 'T' && time.Since(w.startedAt) < maxTransactionAge {
 		return nil
 	}
 	if w.conn.PgConn().TxStatus() != 'I' {
@@ -146,7 +146,7 @@ func (w *Watch) hold(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	w.begun = time.Now()
+	w.startedAt = time.Now()
 	_, err = w.conn.Exec(ctx, "begin isolation level read committed; select from pg_roles, pg_auth_members limit 0", pgx.QueryExecModeSimpleProtocol)
 	return err
 }
@@ -156,7 +156,7 @@ func (w *Watch) hold(ctx context.Context) (err error) {
 // notifications is, NaN where that cannot be read.
 func (w *Watch) sessions(ctx context.Context) (sessions []EndedSession, limit int, queue float64, err error) {
 	queue = math.NaN()
-	if err := w.hold(ctx); err != nil {
+	if err := w.keepTransaction(ctx); err != nil {
 		return nil, 0, queue, err
 	}
 	if _, err := w.conn.Exec(ctx, "select pg_stat_clear_snapshot()"); err != nil { // a transaction sees the sessions of its first look

@@ -25,7 +25,7 @@ func savepoints(n int) string {
 // ended looks once, and checks whose sessions were ended, and why.
 func ended(t *testing.T, watch *tenant.Watch, want map[tenant.ID]string) {
 	t.Helper()
-	sessions, err := watch.Snapshot(t.Context())
+	sessions, err := watch.Check(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +39,7 @@ func ended(t *testing.T, watch *tenant.Watch, want map[tenant.ID]string) {
 	}
 }
 
-func TestTheWatchGivesTheServerBackWhenATenantHoldsAllLocks(t *testing.T) {
+func TestTheWatchRecoversAServerWithoutFreeLocks(t *testing.T) {
 	t.Parallel()
 	own := pgtest.Private(t, map[string]string{"max_locks_per_transaction": "10", "max_connections": "40"})
 	server := openAt(t, own.URL("postgres"), nil)
@@ -59,7 +59,7 @@ func TestTheWatchGivesTheServerBackWhenATenantHoldsAllLocks(t *testing.T) {
 	exec(t, connect(t, server.URL(other, 0).Reveal()), "insert into lunch_weeks (starts_on) values ('2026-11-23')")
 }
 
-func TestTheWatchEndsWhatIsBeyondItsLimits(t *testing.T) {
+func TestTheWatchEndsSessionsAboveItsLimits(t *testing.T) {
 	t.Parallel()
 	own := pgtest.Private(t, nil)
 	root := connect(t, own.URL("postgres"))
@@ -81,18 +81,18 @@ func TestTheWatchEndsWhatIsBeyondItsLimits(t *testing.T) {
 	exec(t, usual, "commit")
 	idle := enter(good, "select 1")
 	enter(slow, "begin; select * from lunch_weeks")
-	var told []tenant.EndedSession
-	watch := server.NewWatch(tenant.WatchConfig{MaxTransaction: time.Nanosecond, OnSessionEnded: func(s tenant.EndedSession) { told = append(told, s) }})
-	sessions, err := watch.Snapshot(t.Context())
-	if err != nil || len(sessions) != 2 || len(told) != 2 { // the second of the greedy one's too
-		t.Fatalf("ended %+v, told %+v, %v", sessions, told, err)
+	var lines []tenant.EndedSession
+	watch := server.NewWatch(tenant.WatchConfig{MaxTransaction: time.Nanosecond, OnSessionEnded: func(s tenant.EndedSession) { lines = append(lines, s) }})
+	sessions, err := watch.Check(t.Context())
+	if err != nil || len(sessions) != 2 || len(lines) != 2 { // the second of the greedy one's too
+		t.Fatalf("ended %+v, told %+v, %v", sessions, lines, err)
 	}
 	exec(t, idle, "select 1")
 	ended(t, server.NewWatch(tenant.WatchConfig{MaxTransaction: -1}), nil)
 }
 
-// TestTheWatchLooksAgainWhenItsConnectionWasLost, after a restart of the server for example.
-func TestTheWatchLooksAgainWhenItsConnectionWasLost(t *testing.T) {
+// TestTheWatchReconnects, after a restart of the server for example.
+func TestTheWatchReconnects(t *testing.T) {
 	t.Parallel()
 	own := pgtest.Private(t, nil)
 	server := openAt(t, own.URL("postgres"), nil)
@@ -100,7 +100,7 @@ func TestTheWatchLooksAgainWhenItsConnectionWasLost(t *testing.T) {
 	ended(t, watch, nil)
 	root := connect(t, own.URL("postgres"))
 	exec(t, root, "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'homeroom' and pid <> pg_backend_pid()")
-	if _, err := watch.Snapshot(t.Context()); err == nil {
+	if _, err := watch.Check(t.Context()); err == nil {
 		t.Error("looked on a connection that was ended")
 	}
 	ended(t, watch, nil)

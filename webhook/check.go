@@ -33,8 +33,8 @@ func (e *InvalidError) Error() string {
 }
 
 const (
-	longestURL         = 2000
-	longestDescription = 200
+	maxURLLength         = 2000
+	maxDescriptionLength = 200
 )
 
 // check looks at the fields that are there, and brings them into the one form in which they are kept.
@@ -48,8 +48,8 @@ func (s *Service) check(address, description *string, events *[]string) error {
 	if description != nil {
 		*description = strings.TrimSpace(*description)
 		switch {
-		case utf8.RuneCountInString(*description) > longestDescription:
-			wrong = append(wrong, FieldError{"description", "too_long", messages.ID("field.too_long", messages.Args{"Limit": longestDescription})})
+		case utf8.RuneCountInString(*description) > maxDescriptionLength:
+			wrong = append(wrong, FieldError{"description", "too_long", messages.ID("field.too_long", messages.Args{"Limit": maxDescriptionLength})})
 		case strings.ContainsFunc(*description, unicode.IsControl):
 			wrong = append(wrong, FieldError{"description", "invalid_characters", messages.ID("field.control_characters")})
 		}
@@ -80,8 +80,8 @@ func (s *Service) checkURL(text string, into *string) (code string, message mess
 	switch {
 	case text == "":
 		return "required", messages.ID("field.url_required")
-	case len(text) > longestURL:
-		return "too_long", messages.ID("field.too_long", messages.Args{"Limit": longestURL})
+	case len(text) > maxURLLength:
+		return "too_long", messages.ID("field.too_long", messages.Args{"Limit": maxURLLength})
 	case u.Scheme != "https" && u.Scheme != "http":
 		return "invalid_format", messages.ID("field.url_scheme")
 	case u.Hostname() == "":
@@ -94,7 +94,7 @@ func (s *Service) checkURL(text string, into *string) (code string, message mess
 		return "invalid_format", messages.ID("field.url_fragment")
 	case u.Scheme == "http" && (len(s.cfg.Allow) == 0 || literal == nil && !s.guard.allows(addr)):
 		return "not_https", messages.ID("field.url_https")
-	case literal == nil && !s.guard.admits(addr):
+	case literal == nil && !s.guard.permits(addr):
 		return "address_refused", messages.ID("field.url_address")
 	case u.Scheme == "https" && u.Port() != "" && port != tlsPort && (len(s.cfg.Allow) == 0 || literal == nil && !s.guard.allows(addr)):
 		return "port_refused", messages.ID("field.url_port_refused")

@@ -26,7 +26,7 @@ func (s *Service) Deliver(ctx context.Context, id uuid.UUID) (wait time.Duration
 	for attempt != nil && err == nil {
 		wait = 0 // what follows in the place of others has jobs of its own
 		killpoint.Here("webhook.attempt_begun")
-		if err = s.try(ctx, *attempt); err != nil {
+		if err = s.attempt(ctx, *attempt); err != nil {
 			break
 		}
 		if id, err = s.cfg.Catalog.NextFirst(ctx, *attempt); err != nil {
@@ -41,7 +41,7 @@ func (s *Service) Deliver(ctx context.Context, id uuid.UUID) (wait time.Duration
 }
 
 // try sends it once and records how that went.
-func (s *Service) try(ctx context.Context, attempt catalog.Attempt) error {
+func (s *Service) attempt(ctx context.Context, attempt catalog.Attempt) error {
 	text, err := body(attempt.Event)
 	if err != nil {
 		return err
@@ -75,7 +75,7 @@ func (s *Service) recordFailure(ctx context.Context, tx pgx.Tx, attempt catalog.
 	if outcome.Status != 0 {
 		setback.Status = &outcome.Status
 	}
-	delay, more := pause(attempt.Round, outcome.retryAfter)
+	delay, more := retryDelay(attempt.Round, outcome.retryAfter)
 	if more && !outcome.gone() {
 		if err := s.cfg.Catalog.RetryLaterTx(ctx, tx, attempt, setback, delay); err != nil {
 			return err
@@ -121,7 +121,7 @@ func (s *Service) Reconcile(ctx context.Context) error {
 	defer ticker.Stop()
 	for {
 		if err := s.Sweep(ctx, killpoint.ScaleTime(sweepAfter)); err != nil && ctx.Err() == nil {
-			s.cfg.Logger.Warn("deliver to webhooks what was left", "cause", err)
+			s.cfg.Logger.Warn("deliver to webhooks what was left", "error", err)
 		}
 		select {
 		case <-ctx.Done():

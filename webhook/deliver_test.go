@@ -22,7 +22,7 @@ var schedule = []time.Duration{
 	24 * time.Hour,
 }
 
-func TestItIsSentForThreeDaysAndThenGivenUp(t *testing.T) {
+func TestADeliveryIsRetriedForThreeDays(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	r := receive(t, status(500))
@@ -85,7 +85,7 @@ func TestItIsSentForThreeDaysAndThenGivenUp(t *testing.T) {
 	})
 }
 
-func TestAnswers(t *testing.T) {
+func TestResponses(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	moved := receive(t, nil)
@@ -232,8 +232,8 @@ func TestTheProcessDiesBetweenSendingAndRecording(t *testing.T) {
 	equal(t, "verified", goVerifies(t, secret, calls[1]), "the second")
 }
 
-// TestALateAnswerOfAnAttemptThatWasTakenForLost counts, where it is good.
-func TestALateAnswerOfAnAttemptThatWasTakenForLost(t *testing.T) {
+// TestALateResponseOfAnExpiredAttempt counts, where it is good.
+func TestALateResponseOfAnExpiredAttempt(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	r := receive(t, nil)
@@ -343,7 +343,7 @@ func TestTheServiceIsStoppedInTheMiddleOfAnAttempt(t *testing.T) {
 }
 
 // delivery is what has become of it.
-func (b *bundle) delivery(d catalog.Delivery) catalog.Delivery {
+func (b *testEnv) delivery(d catalog.Delivery) catalog.Delivery {
 	b.t.Helper()
 	found, err := b.catalog.Delivery(b.t.Context(), d.EndpointID, d.ID)
 	check(b.t, err)

@@ -75,8 +75,8 @@ func TestADeliveryIsReplayedByItsOwnWebhookOnly(t *testing.T) {
 	equal(t, true, errors.Is(err, catalog.ErrNotFound), "replayed")
 }
 
-// TestSecretsAreNowhere looks for them in every row of the catalog, the jobs' among them, and in the log.
-func TestSecretsAreNowhere(t *testing.T) {
+// TestSecretsAreNotStored looks for them in every row of the catalog, the jobs' among them, and in the log.
+func TestSecretsAreNotStored(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	good, bad := receive(t, nil), receive(t, status(410))
@@ -109,7 +109,7 @@ func TestSecretsAreNowhere(t *testing.T) {
 }
 
 // dump is every row of every table of the catalog.
-func (b *bundle) dump() string {
+func (b *testEnv) dump() string {
 	b.t.Helper()
 	rows, err := b.catalog.Pool().Query(b.t.Context(), `
 		select format('%I.%I', table_schema, table_name)

@@ -59,7 +59,7 @@ func (s *Service) FanOutTx(ctx context.Context, tx pgx.Tx, events []catalog.Outb
 	var deliveries []catalog.NewDelivery
 	for _, event := range events {
 		for _, endpoint := range endpoints {
-			if slices.Contains(types, event.Type) && wants(endpoint, event.Type) {
+			if slices.Contains(types, event.Type) && subscribes(endpoint, event.Type) {
 				id, err := uuid.NewV7()
 				if err != nil {
 					return fmt.Errorf("make an id: %w", err)
@@ -78,6 +78,6 @@ func (s *Service) FanOutTx(ctx context.Context, tx pgx.Tx, events []catalog.Outb
 	return s.cfg.Queue.DeliverWebhooksTx(ctx, tx, added, 0)
 }
 
-func wants(endpoint catalog.WebhookEndpoint, event string) bool {
+func subscribes(endpoint catalog.WebhookEndpoint, event string) bool {
 	return len(endpoint.Events) == 0 || slices.Contains(endpoint.Events, event)
 }

@@ -15,8 +15,8 @@ type guard struct {
 	public *ssrf.Guardian
 }
 
-// azureWire is an address of Azure's host agent, which answers with secrets of the machine, among those of the internet.
-var azureWire = netip.MustParsePrefix("168.63.129.16/32")
+// azureHostAgent is an address of Azure's host agent, which answers with secrets of the machine, among those of the internet.
+var azureHostAgent = netip.MustParsePrefix("168.63.129.16/32")
 
 // tlsPort is the only port that is called on the internet: what listens on others may be no receiver of webhooks, and is
 // attacked from our address.
@@ -25,11 +25,11 @@ const tlsPort = 443
 // newGuard lets in what is on the internet by IANA's registries of special addresses, on the port of HTTPS, and what is
 // allowed, on any port. NAT64, 6to4 and Teredo, behind which a private IPv4 address can hide, are not.
 func newGuard(allow []netip.Prefix) *guard {
-	return &guard{allow: allow, public: ssrf.New(ssrf.WithPorts(tlsPort), ssrf.WithDeniedV4Prefixes(azureWire))}
+	return &guard{allow: allow, public: ssrf.New(ssrf.WithPorts(tlsPort), ssrf.WithDeniedV4Prefixes(azureHostAgent))}
 }
 
 // internet is a [net.Dialer]'s Control: it refuses what is neither on the internet nor allowed.
-func (g *guard) internet(network, address string, conn syscall.RawConn) error {
+func (g *guard) allowInternet(network, address string, conn syscall.RawConn) error {
 	if g.allowedOnly(network, address, conn) == nil {
 		return nil
 	}
@@ -63,7 +63,7 @@ func (g *guard) allows(addr netip.Addr) bool {
 }
 
 // admits tells whether an address that stands in a URL may be called.
-func (g *guard) admits(addr netip.Addr) bool {
+func (g *guard) permits(addr netip.Addr) bool {
 	return g.allows(addr) || g.public.SafeAddr(addr.Unmap()) == nil
 }
 

@@ -31,7 +31,7 @@ var (
 )
 
 // bundle is webhooks of its own: a catalog, a service that may call this machine, and a relay.
-type bundle struct {
+type testEnv struct {
 	t       *testing.T
 	url     string
 	catalog *catalog.Store
@@ -40,9 +40,9 @@ type bundle struct {
 	logs    *logBuffer
 }
 
-func setup(t *testing.T, change ...func(*webhook.Config)) *bundle {
+func setup(t *testing.T, change ...func(*webhook.Config)) *testEnv {
 	t.Helper()
-	b := &bundle{t: t, logs: &logBuffer{}}
+	b := &testEnv{t: t, logs: &logBuffer{}}
 	b.url = pgtest.Clone(t, "catalog", func(ctx context.Context, url string) error {
 		store, err := catalog.Open(ctx, catalog.Config{URL: url})
 		if err != nil {
@@ -60,7 +60,7 @@ func setup(t *testing.T, change ...func(*webhook.Config)) *bundle {
 }
 
 // open is another process's connection to the catalog.
-func (b *bundle) open() *catalog.Store {
+func (b *testEnv) open() *catalog.Store {
 	b.t.Helper()
 	store, err := catalog.Open(b.t.Context(), catalog.Config{URL: b.url})
 	check(b.t, err)
@@ -68,7 +68,7 @@ func (b *bundle) open() *catalog.Store {
 	return store
 }
 
-func (b *bundle) serviceOn(store *catalog.Store, change ...func(*webhook.Config)) *webhook.Service {
+func (b *testEnv) serviceOn(store *catalog.Store, change ...func(*webhook.Config)) *webhook.Service {
 	b.t.Helper()
 	queue, err := jobs.NewQueue(store.Pool())
 	check(b.t, err)
@@ -85,7 +85,7 @@ func (b *bundle) serviceOn(store *catalog.Store, change ...func(*webhook.Config)
 }
 
 // add registers a receiver for these events.
-func (b *bundle) add(url string, events ...string) (catalog.WebhookEndpoint, string) {
+func (b *testEnv) add(url string, events ...string) (catalog.WebhookEndpoint, string) {
 	b.t.Helper()
 	endpoint, key, err := b.service.Add(b.t.Context(), me, webhook.EndpointParams{URL: url, Description: "Billing", Events: events})
 	check(b.t, err)
@@ -93,7 +93,7 @@ func (b *bundle) add(url string, events ...string) (catalog.WebhookEndpoint, str
 }
 
 // emit makes events happen and has them handed on.
-func (b *bundle) emit(types ...string) {
+func (b *testEnv) emit(types ...string) {
 	b.t.Helper()
 	school := uuid.New()
 	for _, kind := range types {
@@ -104,7 +104,7 @@ func (b *bundle) emit(types ...string) {
 }
 
 // deliveries are those to an endpoint, the oldest first.
-func (b *bundle) deliveries(endpoint uuid.UUID) []catalog.Delivery {
+func (b *testEnv) deliveries(endpoint uuid.UUID) []catalog.Delivery {
 	b.t.Helper()
 	all, err := b.catalog.Deliveries(b.t.Context(), endpoint, "", uuid.Nil, 1000)
 	check(b.t, err)
@@ -113,7 +113,7 @@ func (b *bundle) deliveries(endpoint uuid.UUID) []catalog.Delivery {
 }
 
 // single is the only delivery to an endpoint.
-func (b *bundle) single(endpoint uuid.UUID) catalog.Delivery {
+func (b *testEnv) single(endpoint uuid.UUID) catalog.Delivery {
 	b.t.Helper()
 	all := b.deliveries(endpoint)
 	equal(b.t, 1, len(all), "deliveries")
@@ -121,7 +121,7 @@ func (b *bundle) single(endpoint uuid.UUID) catalog.Delivery {
 }
 
 // deliver does what a job does.
-func (b *bundle) deliver(id uuid.UUID) (wait time.Duration) {
+func (b *testEnv) deliver(id uuid.UUID) (wait time.Duration) {
 	b.t.Helper()
 	wait, err := b.service.Deliver(b.t.Context(), id)
 	check(b.t, err)
@@ -129,18 +129,18 @@ func (b *bundle) deliver(id uuid.UUID) (wait time.Duration) {
 }
 
 // later has the time come at which a delivery is due again.
-func (b *bundle) later(id uuid.UUID) {
+func (b *testEnv) later(id uuid.UUID) {
 	b.t.Helper()
 	b.exec("update webhook_deliveries set next_attempt_at = now() where id = $1 and state = 'pending'", id)
 }
 
-func (b *bundle) exec(sql string, args ...any) {
+func (b *testEnv) exec(sql string, args ...any) {
 	b.t.Helper()
 	_, err := b.catalog.Pool().Exec(b.t.Context(), sql, args...)
 	check(b.t, err)
 }
 
-func value[T any](b *bundle, sql string, args ...any) T {
+func value[T any](b *testEnv, sql string, args ...any) T {
 	b.t.Helper()
 	var v T
 	check(b.t, b.catalog.Pool().QueryRow(b.t.Context(), sql, args...).Scan(&v))

@@ -26,7 +26,7 @@ var every = []string{
 	catalog.SignupAwaitingApproval, catalog.SignupRejected, catalog.SignupRepeated, catalog.InvitationCreated,
 }
 
-func TestOnlyWhatIsForOutsideIsDelivered(t *testing.T) {
+func TestOnlyPublicEventsAreDelivered(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	r := receive(t, nil)
@@ -56,8 +56,8 @@ func TestOnlyWhatIsForOutsideIsDelivered(t *testing.T) {
 	}
 }
 
-// TestEveryEventIsHandedOnOnce: relays of several processes at the same time, some of whose transactions fail.
-func TestEveryEventIsHandedOnOnce(t *testing.T) {
+// TestEveryEventIsFannedOutOnce: relays of several processes at the same time, some of whose transactions fail.
+func TestEveryEventIsFannedOutOnce(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	r := receive(t, nil)

@@ -22,9 +22,9 @@ import (
 	"homeroom/internal/wait"
 )
 
-// largestAnswer is how much of a receiver's answer is read. It says nothing that we want to know, but a receiver whose
+// maxResponseBytes is how much of a receiver's answer is read. It says nothing that we want to know, but a receiver whose
 // answer is not read at all may take that for an error.
-const largestAnswer = 4 << 10
+const maxResponseBytes = 4 << 10
 
 // message is what is sent: once for a ping, at each attempt for a delivery.
 type message struct {
@@ -87,11 +87,11 @@ func (s *Service) send(ctx context.Context, m message) (Outcome, error) {
 		return Outcome{}, ctx.Err()
 	}
 	if err != nil {
-		return Outcome{Problem: s.word(err), Took: took}, nil
+		return Outcome{Problem: s.describeError(err), Took: took}, nil
 	}
 	defer res.Body.Close()
-	_, _ = io.CopyN(io.Discard, res.Body, largestAnswer) // the status has come, and it is all that counts
-	return judge(res, took), nil
+	_, _ = io.CopyN(io.Discard, res.Body, maxResponseBytes) // the status has come, and it is all that counts
+	return outcomeOf(res, took), nil
 }
 
 // request builds the request, with a signature for each secret that is good.
@@ -128,7 +128,7 @@ func sign(m message, secrets []secret.String) (string, error) {
 }
 
 // judge tells a success from a failure.
-func judge(res *http.Response, took time.Duration) Outcome {
+func outcomeOf(res *http.Response, took time.Duration) Outcome {
 	o := Outcome{Status: res.StatusCode, Took: took}
 	switch {
 	case o.Status >= 200 && o.Status < 300:
@@ -144,7 +144,7 @@ func judge(res *http.Response, took time.Duration) Outcome {
 
 // word says why there was no answer. Nothing in it is the receiver's own words, and the URL, which may hold a token of the
 // receiver's, is not repeated.
-func (s *Service) word(err error) string {
+func (s *Service) describeError(err error) string {
 	var outer *url.Error
 	if errors.As(err, &outer) {
 		err = outer.Err

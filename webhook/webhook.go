@@ -88,7 +88,7 @@ func New(cfg Config) (*Service, error) {
 	}
 	s := &Service{cfg: cfg, guard: newGuard(cfg.Allow)}
 	s.client = map[string]*http.Client{
-		"https": newClient(cfg, s.guard.internet),
+		"https": newClient(cfg, s.guard.allowInternet),
 		"http":  newClient(cfg, s.guard.allowedOnly),
 	}
 	return s, nil

@@ -75,7 +75,7 @@ func (s *site) verify(w http.ResponseWriter, r *http.Request) {
 }
 
 // questions are those that were asked.
-func (s *site) questions() []url.Values {
+func (s *site) requests() []url.Values {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.asked)
@@ -118,20 +118,20 @@ func TestVerify(t *testing.T) {
 				return v.Verify(t.Context(), captcha.Request{Token: token, RemoteIP: "198.51.100.7"})
 			}
 			want(t, ask("good-1"), nil, "a good token")
-			if got := s.questions()[0].Get("remoteip"); got != "198.51.100.7" {
+			if got := s.requests()[0].Get("remoteip"); got != "198.51.100.7" {
 				t.Fatalf("remoteip is %q", got)
 			}
-			if got := s.questions()[0].Has("idempotency_key"); got != (provider == captcha.Turnstile) {
+			if got := s.requests()[0].Has("idempotency_key"); got != (provider == captcha.Turnstile) {
 				t.Fatalf("an idempotency key was sent: %v", got)
 			}
 			want(t, ask("good-1"), captcha.ErrExpired, "a token that was used")
 			want(t, ask("old"), captcha.ErrExpired, "a token that is too old")
 			want(t, ask("made-up"), captcha.ErrInvalid, "a token that somebody made up")
-			before := len(s.questions())
+			before := len(s.requests())
 			for _, token := range []string{"", "good 1", "good\n", "gööd", strings.Repeat("g", 8193)} {
 				want(t, ask(token), captcha.ErrInvalid, "what is no token")
 			}
-			if len(s.questions()) != before {
+			if len(s.requests()) != before {
 				t.Fatal("the provider was asked about what is no token")
 			}
 		})
@@ -161,7 +161,7 @@ func TestRepetition(t *testing.T) {
 		want(t, ask(t, verifier(t, newSite(t, lost), turnstile), ""), nil, "Turnstile")
 		s := newSite(t, lost)
 		want(t, ask(t, verifier(t, s, nil), ""), captcha.ErrUnavailable, "hCaptcha, which would say that the token was used")
-		if n := len(s.questions()); n != 1 {
+		if n := len(s.requests()); n != 1 {
 			t.Fatalf("hCaptcha was asked %d times", n)
 		}
 	})
@@ -181,8 +181,8 @@ func TestHostnames(t *testing.T) {
 	}
 }
 
-// TestNoClearYes has the provider answer what is neither yes nor no. Nobody is let in.
-func TestNoClearYes(t *testing.T) {
+// TestUnclearResponses has the provider answer what is neither yes nor no. Nobody is let in.
+func TestUnclearResponses(t *testing.T) {
 	t.Parallel()
 	say := func(status int, body string) func(http.ResponseWriter, int) bool {
 		return func(w http.ResponseWriter, _ int) bool {

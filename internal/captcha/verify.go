@@ -37,9 +37,9 @@ type Request struct {
 
 const (
 	// longest is above what the providers make. Turnstile's tokens have 2048 characters at most.
-	longest = 8192
-	// largestAnswer is far above what a provider says.
-	largestAnswer = 64 << 10
+	maxTokenLength = 8192
+	// maxResponseBytes is far above what a provider says.
+	maxResponseBytes = 64 << 10
 )
 
 // token is what tokens are made of: visible ASCII.
@@ -48,20 +48,20 @@ var token = regexp.MustCompile(`^[!-~]+$`)
 // Verify returns nil when a person is behind a token. Its errors are [ErrInvalid], [ErrExpired] and [ErrUnavailable], with
 // words of the provider's that are for the log.
 func (v *Verifier) Verify(ctx context.Context, q Request) error {
-	if len(q.Token) > longest || !token.MatchString(q.Token) {
+	if len(q.Token) > maxTokenLength || !token.MatchString(q.Token) {
 		return fmt.Errorf("%w: it does not look like one", ErrInvalid)
 	}
 	ctx, cancel := context.WithTimeout(ctx, v.cfg.Timeout)
 	defer cancel()
 	form := v.form(q)
-	verdict, err := v.ask(ctx, form)
+	verdict, err := v.send(ctx, form)
 	if err != nil && form.Has("idempotency_key") && ctx.Err() == nil {
-		verdict, err = v.ask(ctx, form) // whether the token is used up by now makes no difference
+		verdict, err = v.send(ctx, form) // whether the token is used up by now makes no difference
 	}
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
-	return v.judge(verdict)
+	return v.result(verdict)
 }
 
 // form is the question as the providers read it.
@@ -81,65 +81,65 @@ func (v *Verifier) form(q Request) url.Values {
 }
 
 // verdict is a provider's answer.
-type verdict struct {
+type response struct {
 	Success  bool     `json:"success"`
 	Hostname string   `json:"hostname"`
 	Codes    []string `json:"error-codes"`
 }
 
 // ask sends a question once. Its errors hold nothing of the form.
-func (v *Verifier) ask(ctx context.Context, form url.Values) (verdict, error) {
+func (v *Verifier) send(ctx context.Context, form url.Values) (response, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, v.cfg.VerifyURL, strings.NewReader(form.Encode()))
 	if err != nil {
-		return verdict{}, fmt.Errorf("make request: %w", err)
+		return response{}, fmt.Errorf("make request: %w", err)
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.Header.Set("Accept", "application/json")
 	res, err := v.client.Do(req)
 	if err != nil {
-		return verdict{}, fmt.Errorf("ask %s: %w", v.cfg.Provider, err)
+		return response{}, fmt.Errorf("ask %s: %w", v.cfg.Provider, err)
 	}
 	defer res.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(res.Body, largestAnswer))
+	text, err := io.ReadAll(io.LimitReader(res.Body, maxResponseBytes))
 	if err != nil {
-		return verdict{}, fmt.Errorf("read what %s says: %w", v.cfg.Provider, err)
+		return response{}, fmt.Errorf("read what %s says: %w", v.cfg.Provider, err)
 	}
-	var answer verdict
+	var answer response
 	// A refusal comes with 200, and with 400 where the secret or the token is missing; its words are in the body.
 	if json.Unmarshal(text, &answer) != nil || res.StatusCode >= http.StatusInternalServerError || res.StatusCode/100 == 3 ||
 		(!answer.Success && len(answer.Codes) == 0) || (answer.Success && res.StatusCode != http.StatusOK) {
-		return verdict{}, fmt.Errorf("%s answers %d, and not what it should", v.cfg.Provider, res.StatusCode)
+		return response{}, fmt.Errorf("%s answers %d, and not what it should", v.cfg.Provider, res.StatusCode)
 	}
 	return answer, nil
 }
 
 // The words in which providers refuse. What is in neither list is about the token.
 var (
-	refusedUs = []string{
+	accountErrors = []string{
 		"missing-input-secret", "invalid-input-secret", "sitekey-secret-mismatch", "not-using-dummy-passcode",
 		"missing-remoteip", "invalid-remoteip", "internal-error",
 	}
-	tooLate = []string{"timeout-or-duplicate", "expired-input-response", "already-seen-response", "invalid-or-already-seen-response"}
+	expiredErrors = []string{"timeout-or-duplicate", "expired-input-response", "already-seen-response", "invalid-or-already-seen-response"}
 )
 
-func (v *Verifier) judge(answer verdict) error {
-	said := func(words []string) bool {
+func (v *Verifier) result(answer response) error {
+	has := func(words []string) bool {
 		return slices.ContainsFunc(answer.Codes, func(code string) bool { return slices.Contains(words, code) })
 	}
 	switch {
-	case answer.Success && !v.ours(answer.Hostname):
+	case answer.Success && !v.allowedHost(answer.Hostname):
 		return fmt.Errorf("%w: it was made for %.100q", ErrInvalid, answer.Hostname)
 	case answer.Success:
 		return nil
-	case said(refusedUs):
+	case has(accountErrors):
 		return fmt.Errorf("%w: %.200q", ErrUnavailable, answer.Codes)
-	case said(tooLate):
+	case has(expiredErrors):
 		return fmt.Errorf("%w: %.200q", ErrExpired, answer.Codes)
 	}
 	return fmt.Errorf("%w: %.200q", ErrInvalid, answer.Codes)
 }
 
 // ours tells whether a token was made on a page of ours.
-func (v *Verifier) ours(hostname string) bool {
+func (v *Verifier) allowedHost(hostname string) bool {
 	return len(v.cfg.Hostnames) == 0 || slices.Contains(v.cfg.Hostnames, strings.ToLower(hostname))
 }

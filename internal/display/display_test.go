@@ -32,7 +32,7 @@ func TestControlCharactersAreEscaped(t *testing.T) {
 	}
 }
 
-func TestACellIsNoFormula(t *testing.T) {
+func TestACellIsNeverAFormula(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
 		"": "", "-": "-", "Ada": "Ada", "a=b": "a=b", "=1+1": "'=1+1", "+1": "'+1", "-1": "'-1", "@sum(a1)": "'@sum(a1)", "\tx": `'\u0009x`,

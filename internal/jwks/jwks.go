@@ -19,17 +19,17 @@ import (
 )
 
 const (
-	// keysForLeast is how long the issuer's keys are believed at least, whatever its Cache-Control says.
-	keysForLeast = time.Minute
-	// keysAgain is when a fetch that has failed is repeated. The keys from before are believed meanwhile.
-	keysAgain = 30 * time.Second
-	// keysTimeout bounds one fetch.
-	keysTimeout = 5 * time.Second
-	// keysEvery and keysAtOnce bound how often tokens that name unknown keys make us fetch.
-	keysEvery  = 30 * time.Second
-	keysAtOnce = 3
-	// largestKeys bounds the answer.
-	largestKeys = 1 << 20
+	// minMaxAge is how long the issuer's keys are believed at least, whatever its Cache-Control says.
+	minMaxAge = time.Minute
+	// retryAfter is when a fetch that has failed is repeated. The keys from before are believed meanwhile.
+	retryAfter = 30 * time.Second
+	// fetchTimeout bounds one fetch.
+	fetchTimeout = 5 * time.Second
+	// fetchInterval and fetchBurst bound how often tokens that name unknown keys make us fetch.
+	fetchInterval = 30 * time.Second
+	fetchBurst    = 3
+	// maxKeysBytes bounds the answer.
+	maxKeysBytes = 1 << 20
 )
 
 // DefaultMaxAge is how long keys are believed at most, unless a [Config] says otherwise.
@@ -79,10 +79,10 @@ func New(cfg Config) *Set {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	fetches := &keysTransport{next: cfg.Transport, limit: rate.NewLimiter(rate.Every(keysEvery), keysAtOnce), atMost: cfg.MaxAge}
+	fetches := &keysTransport{next: cfg.Transport, limit: rate.NewLimiter(rate.Every(fetchInterval), fetchBurst), atMost: cfg.MaxAge}
 	fetches.goodFor.Store(int64(cfg.MaxAge))
 	return &Set{url: cfg.URL, now: cfg.Now, fetches: fetches, client: &http.Client{
-		Timeout: keysTimeout, Transport: fetches,
+		Timeout: fetchTimeout, Transport: fetches,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 }
@@ -158,13 +158,13 @@ func (t *keysTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // fetch asks the issuer. It tells how long what came of it holds, the failure too.
 func (t *keysTransport) fetch(r *http.Request) (body []byte, lasts time.Duration, err error) {
-	again := min(keysAgain, t.atMost)
+	again := min(retryAfter, t.atMost)
 	res, err := t.next.RoundTrip(r)
 	if err != nil {
 		return nil, again, err
 	}
 	defer res.Body.Close()
-	if body, err = io.ReadAll(io.LimitReader(res.Body, largestKeys)); err != nil {
+	if body, err = io.ReadAll(io.LimitReader(res.Body, maxKeysBytes)); err != nil {
 		return nil, again, err
 	}
 	if res.StatusCode != http.StatusOK {
@@ -173,7 +173,7 @@ func (t *keysTransport) fetch(r *http.Request) (body []byte, lasts time.Duration
 	if !bytes.Contains(body, []byte(`"keys"`)) {
 		return nil, again, errors.New("its answer holds no keys")
 	}
-	return body, min(max(maxAge(res.Header), keysForLeast), t.atMost), nil
+	return body, min(max(maxAge(res.Header), minMaxAge), t.atMost), nil
 }
 
 // maxAge is how long an answer may be kept as its Cache-Control says: as long as we like where it does not say.

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// TestHowLongKeysAreBelieved: as the issuer says, between a minute and what is configured.
-func TestHowLongKeysAreBelieved(t *testing.T) {
+// TestMaxAge: as the issuer says, between a minute and what is configured.
+func TestMaxAge(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]time.Duration{
 		"": DefaultMaxAge, "public": DefaultMaxAge, "max-age=90": 90 * time.Second, "public, max-age=15, stale-if-error=86400": 15 * time.Second,

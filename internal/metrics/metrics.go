@@ -77,17 +77,17 @@ func New(cfg Config) (*Metrics, error) {
 func (m *Metrics) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
-		ErrorLog: logged{m.logger}, ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: 4, Timeout: 10 * time.Second,
+		ErrorLog: scrapeLogger{m.logger}, ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: 4, Timeout: 10 * time.Second,
 	}))
 	return mux
 }
 
 // logged has what goes wrong in a scrape logged.
-type logged struct{ logger *slog.Logger }
+type scrapeLogger struct{ logger *slog.Logger }
 
 // Println implements promhttp.Logger.
-func (l logged) Println(v ...any) {
-	l.logger.Log(context.Background(), slog.LevelWarn, "gather metrics", "cause", v)
+func (l scrapeLogger) Println(v ...any) {
+	l.logger.Log(context.Background(), slog.LevelWarn, "gather metrics", "error", v)
 }
 
 // Finding is a kind of finding, as it is counted.

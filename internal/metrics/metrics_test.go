@@ -28,7 +28,7 @@ func scrape(t *testing.T, m *metrics.Metrics) string {
 	return answer.Body.String()
 }
 
-func TestWhatPrometheusReads(t *testing.T) {
+func TestScrape(t *testing.T) {
 	t.Parallel()
 	store, err := catalog.Open(t.Context(), catalog.Config{URL: pgtest.Database(t)})
 	if err != nil {
@@ -89,7 +89,7 @@ func TestWhatPrometheusReads(t *testing.T) {
 }
 
 // A catalog that is away costs its own figures, and no others.
-func TestAWayAwayCatalog(t *testing.T) {
+func TestAnUnreachableCatalog(t *testing.T) {
 	t.Parallel()
 	store, err := catalog.Open(t.Context(), catalog.Config{URL: pgtest.Database(t)})
 	if err != nil {

@@ -8,8 +8,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// lossAfter is how long the other side may be silent, while we wait for it, before it counts as gone.
-const lossAfter = 25 * time.Second
+// peerTimeout is how long the other side may be silent, while we wait for it, before it counts as gone.
+const peerTimeout = 25 * time.Second
 
 // DetectLoss makes connections of this configuration notice within half a minute that the other side has gone without a
 // word, as after a failover or behind a broken network; by default a statement would wait for it for many minutes, and

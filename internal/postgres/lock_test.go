@@ -58,7 +58,7 @@ func TestALockIsForOneSession(t *testing.T) {
 }
 
 // A session that waits inside Postgres would hold up the building of an index by the session that has the lock.
-func TestWhoeverWaitsForALockHoldsNothingUp(t *testing.T) {
+func TestWaitingForALockBlocksNothing(t *testing.T) {
 	t.Parallel()
 	one, other := sessions(t)
 	id := postgres.NamedLock("index")
@@ -98,7 +98,7 @@ func TestAWaitForALockEndsWithItsContext(t *testing.T) {
 	}
 }
 
-func TestALockIsGivenBackAfterTheContextsEnd(t *testing.T) {
+func TestALockIsReleasedAfterTheContextEnds(t *testing.T) {
 	t.Parallel()
 	one, other := sessions(t)
 	id := postgres.NamedLock("ended")

@@ -97,7 +97,7 @@ func (p *pooler) serve(client net.Conn) {
 		}
 	}
 	if session != nil {
-		p.giveBack(session)
+		p.release(session)
 	}
 }
 
@@ -111,7 +111,7 @@ func (p *pooler) answer(to *pgproto3.Backend, session *pgconn.HijackedConn, held
 		to.Send(message)
 		if ready, ok := message.(*pgproto3.ReadyForQuery); ok {
 			if p.perTransaction && ready.TxStatus == 'I' {
-				p.giveBack(session)
+				p.release(session)
 				*held = nil
 			}
 			return to.Flush() == nil
@@ -139,7 +139,7 @@ func (p *pooler) take() *pgconn.HijackedConn {
 	return session
 }
 
-func (p *pooler) giveBack(session *pgconn.HijackedConn) {
+func (p *pooler) release(session *pgconn.HijackedConn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.idle = append(p.idle, session)

@@ -93,7 +93,7 @@ func New(cfg Config) (*Sweeper, error) {
 func (s *Sweeper) Run(ctx context.Context) {
 	for next := firstSweep; wait.For(ctx, next) == nil; next = sweepEvery {
 		if err := s.Sweep(ctx); err != nil && ctx.Err() == nil {
-			s.cfg.Logger.Warn("delete old rows", "cause", err)
+			s.cfg.Logger.Warn("delete old rows", "error", err)
 		}
 	}
 }

@@ -72,7 +72,7 @@ func TestManyOldRowsGoInBatches(t *testing.T) {
 	}
 }
 
-func TestWhatIsKeptForEverStays(t *testing.T) {
+func TestPermanentRowsAreKept(t *testing.T) {
 	t.Parallel()
 	store := setup(t)
 	if err := sweeper(t, store, 0).Sweep(t.Context()); err != nil {
@@ -97,7 +97,7 @@ func TestOneProcessSweepsAtATime(t *testing.T) {
 }
 
 // A table that cannot be swept does not keep the others.
-func TestATableThatFailsKeepsNoOther(t *testing.T) {
+func TestAFailingTableDoesNotStopTheOthers(t *testing.T) {
 	t.Parallel()
 	store := setup(t)
 	if _, err := store.Pool().Exec(t.Context(), "alter table rate_limits rename to elsewhere"); err != nil {

@@ -53,7 +53,7 @@ type Message struct {
 }
 
 // kept is how many mails are kept.
-const kept = 200
+const maxMessages = 200
 
 // Server is a mail server. All its methods may be called at any time.
 type Server struct {
@@ -63,7 +63,7 @@ type Server struct {
 	mu       sync.Mutex
 	last     int
 	messages []Message
-	answer   func(Stage) Reply
+	reply    func(Stage) Reply
 }
 
 // Listen starts a server on a loopback address such as 127.0.0.1:0. Close ends it.
@@ -77,16 +77,16 @@ func Listen(addr string) (*Server, error) {
 	s.server.Domain = "mailtest.localhost"
 	s.server.ReadTimeout, s.server.WriteTimeout = time.Minute, time.Minute
 	s.server.MaxMessageBytes = 4 << 20
-	s.server.ErrorLog = silent{}
+	s.server.ErrorLog = discardLogger{}
 	go func() { _ = s.server.Serve(listener) }() // it ends by Close
 	return s, nil
 }
 
 // silent is for a server whose conversations are ended on purpose.
-type silent struct{}
+type discardLogger struct{}
 
-func (silent) Printf(string, ...any) {}
-func (silent) Println(...any)        {}
+func (discardLogger) Printf(string, ...any) {}
+func (discardLogger) Println(...any)        {}
 
 // URL is the server's address, as the configuration wants it.
 func (s *Server) URL() string { return "smtp://" + s.listener.Addr().String() }
@@ -98,7 +98,7 @@ func (s *Server) Close() error { return s.server.Close() }
 func (s *Server) Fail(f func(Stage) Reply) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.answer = f
+	s.reply = f
 }
 
 // Messages are the mails that were taken, the newest last.
@@ -137,7 +137,7 @@ func (s *Server) keep(m Message) int {
 	s.last++
 	m.Number = s.last
 	s.messages = append(s.messages, m)
-	s.messages = s.messages[max(0, len(s.messages)-kept):]
+	s.messages = s.messages[max(0, len(s.messages)-maxMessages):]
 	return m.Number
 }
 
@@ -148,9 +148,9 @@ func (s *Server) drop(number int) {
 }
 
 // at asks what to answer at a stage. The function may take its time, and call the server.
-func (s *Server) at(stage Stage) Reply {
+func (s *Server) replyAt(stage Stage) Reply {
 	s.mu.Lock()
-	f := s.answer
+	f := s.reply
 	s.mu.Unlock()
 	if f == nil {
 		return Reply{}
@@ -172,15 +172,15 @@ func (s *Server) session(conn *smtp.Conn) (smtp.Session, error) {
 
 var errHungUp = errors.New("hung up")
 
-func (c *session) stage(stage Stage) error { return c.obey(c.server.at(stage)) }
+func (c *session) stage(stage Stage) error { return c.apply(c.server.replyAt(stage)) }
 
-func (c *session) obey(answer Reply) error {
+func (c *session) apply(reply Reply) error {
 	switch {
-	case answer.HangUp:
+	case reply.HangUp:
 		_ = c.conn.Conn().Close() // which is the point
 		return errHungUp
-	case answer.Code != 0:
-		return &smtp.SMTPError{Code: answer.Code, EnhancedCode: smtp.NoEnhancedCode, Message: answer.Text}
+	case reply.Code != 0:
+		return &smtp.SMTPError{Code: reply.Code, EnhancedCode: smtp.NoEnhancedCode, Message: reply.Text}
 	}
 	return nil
 }
@@ -207,11 +207,11 @@ func (c *session) Data(r io.Reader) error {
 		return err // cut on the way: a server keeps no half mail
 	}
 	number := c.server.keep(Message{From: c.from, To: c.to, Raw: bytes.Clone(raw), At: time.Now()})
-	answer := c.server.at(Text)
-	if !answer.Keep && (answer.Code != 0 || answer.HangUp) {
+	reply := c.server.replyAt(Text)
+	if !reply.Keep && (reply.Code != 0 || reply.HangUp) {
 		c.server.drop(number)
 	}
-	return c.obey(answer)
+	return c.apply(reply)
 }
 
 // Reset implements [smtp.Session].

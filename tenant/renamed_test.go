@@ -14,14 +14,14 @@ func TestARenamedDatabaseIsFoundByItsComment(t *testing.T) {
 	t.Parallel()
 	postgres := pgtest.Private(t, nil)
 	server := openAt(t, postgres.URL("postgres"), nil)
-	renamed, untouched, kept := ensure(t, server), ensure(t, server), ensure(t, server)
-	if err := server.Archive(t.Context(), kept, tenant.ArchiveName(kept, value2026)); err != nil {
+	renamed, untouched, archive := ensure(t, server), ensure(t, server), ensure(t, server)
+	if err := server.Archive(t.Context(), archive, tenant.ArchiveName(archive, value2026)); err != nil {
 		t.Fatal(err)
 	}
 	exec(t, connect(t, postgres.URL("postgres")), "alter database "+renamed.Database()+` rename to "Lincoln High, old"`)
 	found, err := server.Renamed(t.Context())
 	if err != nil || len(found) != 1 || found[renamed] != "Lincoln High, old" {
-		t.Errorf("found %v, %v; %s and %s are not renamed", found, err, untouched, kept)
+		t.Errorf("found %v, %v; %s and %s are not renamed", found, err, untouched, archive)
 	}
 }
 
@@ -45,14 +45,14 @@ func TestTheNotificationQueueIsMeasured(t *testing.T) {
 	if usage, err := server.NotificationQueue(t.Context()); err != nil || usage <= 0 {
 		t.Errorf("the queue is at %v, %v", usage, err)
 	}
-	var told []float64
-	watch := server.NewWatch(tenant.WatchConfig{OnQueueUsage: func(usage float64) { told = append(told, usage) }})
-	if _, err := watch.Snapshot(t.Context()); err != nil || len(told) != 1 || told[0] <= 0 {
-		t.Errorf("the watch tells %v, %v", told, err)
+	var usages []float64
+	watch := server.NewWatch(tenant.WatchConfig{OnQueueUsage: func(usage float64) { usages = append(usages, usage) }})
+	if _, err := watch.Check(t.Context()); err != nil || len(usages) != 1 || usages[0] <= 0 {
+		t.Errorf("the watch tells %v, %v", usages, err)
 	}
 	canceled, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := watch.Snapshot(canceled); err == nil || len(told) != 2 || !math.IsNaN(told[1]) {
-		t.Errorf("a watch that cannot look tells %v, %v", told, err)
+	if _, err := watch.Check(canceled); err == nil || len(usages) != 2 || !math.IsNaN(usages[1]) {
+		t.Errorf("a watch that cannot look tells %v, %v", usages, err)
 	}
 }

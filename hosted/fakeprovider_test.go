@@ -19,7 +19,7 @@ import (
 )
 
 // rogue is a provider that says whatever a test wants it to. It has no pages: the test sends the browser back itself.
-type rogue struct {
+type fakeProvider struct {
 	url  string
 	http *httptest.Server
 
@@ -39,7 +39,7 @@ type rogue struct {
 	basic     bool
 }
 
-var rogueKey = sync.OnceValue(func() *rsa.PrivateKey {
+var fakeProviderKey = sync.OnceValue(func() *rsa.PrivateKey {
 	private, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		panic(err)
@@ -47,11 +47,11 @@ var rogueKey = sync.OnceValue(func() *rsa.PrivateKey {
 	return private
 })
 
-func newRogue(t *testing.T) *rogue {
+func newFakeProvider(t *testing.T) *fakeProvider {
 	t.Helper()
-	g := &rogue{description: map[string]any{}, claims: map[string]any{}, token: map[string]any{}, info: map[string]any{}}
+	g := &fakeProvider{description: map[string]any{}, claims: map[string]any{}, token: map[string]any{}, info: map[string]any{}}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /.well-known/openid-configuration", g.describe)
+	mux.HandleFunc("GET /.well-known/openid-configuration", g.metadata)
 	mux.HandleFunc("GET /keys", g.getKeys)
 	mux.HandleFunc("POST /token", g.exchange)
 	mux.HandleFunc("GET /me", g.me)
@@ -77,7 +77,7 @@ func writeJSON(w http.ResponseWriter, body any) {
 	_ = json.NewEncoder(w).Encode(body)
 }
 
-func (g *rogue) describe(w http.ResponseWriter, _ *http.Request) {
+func (g *fakeProvider) metadata(w http.ResponseWriter, _ *http.Request) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	writeJSON(w, put(map[string]any{
@@ -86,15 +86,15 @@ func (g *rogue) describe(w http.ResponseWriter, _ *http.Request) {
 	}, g.description))
 }
 
-func (g *rogue) getKeys(w http.ResponseWriter, r *http.Request) {
+func (g *fakeProvider) getKeys(w http.ResponseWriter, r *http.Request) {
 	if g.keys != nil {
 		g.keys(w, r)
 		return
 	}
-	writeJSON(w, jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: rogueKey().Public(), KeyID: "1", Algorithm: "RS256", Use: "sig"}}})
+	writeJSON(w, jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: fakeProviderKey().Public(), KeyID: "1", Algorithm: "RS256", Use: "sig"}}})
 }
 
-func (g *rogue) exchange(w http.ResponseWriter, r *http.Request) {
+func (g *fakeProvider) exchange(w http.ResponseWriter, r *http.Request) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	_ = r.ParseForm()
@@ -114,14 +114,14 @@ func (g *rogue) exchange(w http.ResponseWriter, r *http.Request) {
 	}
 	sign := g.sign
 	if sign == nil {
-		sign = signer(jose.RS256, rogueKey(), "1")
+		sign = signer(jose.RS256, fakeProviderKey(), "1")
 	}
 	writeJSON(w, put(map[string]any{
 		"access_token": "canary-access", "token_type": "Bearer", "expires_in": 3600, "id_token": sign(claims),
 	}, g.token))
 }
 
-func (g *rogue) me(w http.ResponseWriter, r *http.Request) {
+func (g *fakeProvider) me(w http.ResponseWriter, r *http.Request) {
 	if r.Header.Get("Authorization") != "Bearer canary-access" {
 		w.WriteHeader(http.StatusUnauthorized)
 		return

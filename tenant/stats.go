@@ -32,3 +32,12 @@ func (s *Server) Stats(ctx context.Context, id ID) (Stats, error) {
 	}
 	return facts, nil
 }
+
+// NotificationQueue is how full the server's queue of NOTIFY is, from 0 to 1. All databases of a server share it: one session
+// that has listened and then stays in a transaction keeps it from being emptied, and at 1 every NOTIFY on the server fails.
+func (s *Server) NotificationQueue(ctx context.Context) (usage float64, err error) {
+	if err := s.maintenance.QueryRow(ctx, "select pg_notification_queue_usage()").Scan(&usage); err != nil {
+		return 0, fmt.Errorf("look at the notification queue of server %s: %w", s.cfg.Name, err)
+	}
+	return usage, nil
+}

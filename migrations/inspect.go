@@ -12,7 +12,7 @@ import (
 )
 
 // sight is what a look at a database shows.
-type sight struct {
+type dbState struct {
 	database, schema string
 	versioned        bool // whether the schema has a version table
 	tables           bool // whether it has others; looked for only when it has no version table
@@ -24,61 +24,61 @@ type sight struct {
 // schema is named rather than found by the query: on a new connection that is half the time.
 const versionTable = " from (select) one left join %s.schema_migrations v on true limit 1"
 
-const lookAtVersion = "select current_database(), coalesce(current_schema(), ''), v.version, v.dirty"
+const selectVersion = "select current_database(), coalesce(current_schema(), ''), v.version, v.dirty"
 
-const lookAtTables = `select current_database(), coalesce(current_schema(), ''),
+const selectTables = `select current_database(), coalesce(current_schema(), ''),
 	to_regclass(quote_ident(current_schema()) || '.schema_migrations') is not null, exists (
 	select from pg_class c where c.relnamespace = to_regnamespace(quote_ident(current_schema())) and c.relkind in ('r', 'p')
 	and not exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e'))`
 
-// usualSchema is where the version table is looked for first.
-const usualSchema = "public"
+// defaultSchema is where the version table is looked for first.
+const defaultSchema = "public"
 
 // undefinedTable is Postgres's code for a table that is not there.
 const undefinedTable = "42P01"
 
-// eachItsSnapshot begins a message of several statements, which are one transaction: at a stricter level, which may be
+// readCommitted begins a message of several statements, which are one transaction: at a stricter level, which may be
 // the database's default, the look would see what the first of them saw, before it had the lock.
-const eachItsSnapshot = "set transaction isolation level read committed;\n"
+const readCommitted = "set transaction isolation level read committed;\n"
 
 // look reads the version. The common answer takes one round trip; that there is no version table is learnt from the
 // failure, because no single statement may name a table that is not there.
-func look(ctx context.Context, conn *pgx.Conn, schema string) (sight, error) {
-	found, _, err := lookAfter(ctx, conn, schema, nil)
+func inspect(ctx context.Context, conn *pgx.Conn, schema string) (dbState, error) {
+	found, _, err := inspectAfterLock(ctx, conn, schema, nil)
 	if err != nil {
-		return sight{}, fmt.Errorf("read schema version: %w", err)
+		return dbState{}, fmt.Errorf("read schema version: %w", err)
 	}
 	return found, nil
 }
 
-// lookAfter reads the version, after a try to lock in the same message unless try is nil. The look follows the lock, so
+// inspectAfterLock reads the version, after a try to lock in the same message unless try is nil. The look follows the lock, so
 // what it shows stays true while the lock is held. locked is null when the lock was not tried, and may be true even
 // beside an error.
-func lookAfter(ctx context.Context, conn *pgx.Conn, schema string, try *lockTry) (found sight, locked *bool, err error) {
+func inspectAfterLock(ctx context.Context, conn *pgx.Conn, schema string, try *lockTry) (found dbState, locked *bool, err error) {
 	from := fmt.Sprintf(versionTable, pgx.Identifier{schema}.Sanitize())
-	message := lookAtVersion + from
+	message := selectVersion + from
 	if try != nil {
-		message = eachItsSnapshot + "select " + try.ifNeeded() + from + ";\n" + message
+		message = readCommitted + "select " + try.lockIfNeededSQL() + from + ";\n" + message
 	}
 	rows, err := ask(ctx, conn, message)
 	if try != nil && len(rows) > 0 {
 		locked = boolean(rows[0][0])
 	}
-	var refused *pgconn.PgError
-	if errors.As(err, &refused) && !conn.IsClosed() && len(rows) == 0 {
-		return lookOtherwise(ctx, conn, schema, try, refused)
+	var pgErr *pgconn.PgError
+	if errors.As(err, &pgErr) && !conn.IsClosed() && len(rows) == 0 {
+		return inspectWithoutTable(ctx, conn, schema, try, pgErr)
 	}
 	if err != nil {
-		return sight{}, locked, err
+		return dbState{}, locked, err
 	}
 	row := rows[len(rows)-1]
-	found = sight{database: string(row[0]), schema: string(row[1]), versioned: true, version: nilVersion}
-	if err := lasts(found.schema); err != nil {
-		return sight{}, locked, err
+	found = dbState{database: string(row[0]), schema: string(row[1]), versioned: true, version: nilVersion}
+	if err := checkSchema(found.schema); err != nil {
+		return dbState{}, locked, err
 	}
 	switch {
 	case found.schema != schema:
-		return lookAfter(ctx, conn, found.schema, nil)
+		return inspectAfterLock(ctx, conn, found.schema, nil)
 	case row[2] != nil && row[3] != nil:
 		found.dirty = is(row[3])
 		found.version, err = strconv.Atoi(string(row[2]))
@@ -93,7 +93,7 @@ var ErrNoSchema = errors.New("the search_path names no schema that exists")
 var errTemporarySchema = fmt.Errorf("%w for longer than a session: it begins with pg_temp", ErrNoSchema)
 
 // lasts refuses a current schema in which nothing can be made to stay: none, or that of a session's temporary tables.
-func lasts(schema string) error {
+func checkSchema(schema string) error {
 	switch {
 	case schema == "":
 		return ErrNoSchema
@@ -103,33 +103,33 @@ func lasts(schema string) error {
 	return nil
 }
 
-// lookOtherwise finds out why the version table could not be read, with another try to lock: most often the database is
+// inspectWithoutTable finds out why the version table could not be read, with another try to lock: most often the database is
 // empty.
-func lookOtherwise(ctx context.Context, conn *pgx.Conn, schema string, try *lockTry, refused *pgconn.PgError) (found sight, locked *bool, err error) {
-	message := lookAtTables
+func inspectWithoutTable(ctx context.Context, conn *pgx.Conn, schema string, try *lockTry, pgErr *pgconn.PgError) (found dbState, locked *bool, err error) {
+	message := selectTables
 	if try != nil {
-		message = eachItsSnapshot + "select " + try.always() + ";\n" + message
+		message = readCommitted + "select " + try.lockSQL() + ";\n" + message
 	}
 	rows, err := ask(ctx, conn, message)
 	if try != nil && len(rows) > 0 {
 		locked = boolean(rows[0][0])
 	}
 	if err != nil {
-		return sight{}, locked, err
+		return dbState{}, locked, err
 	}
 	row := rows[len(rows)-1]
-	found = sight{database: string(row[0]), schema: string(row[1]), versioned: is(row[2]), tables: is(row[3]), version: nilVersion}
-	if err := lasts(found.schema); err != nil {
-		return sight{}, locked, err
+	found = dbState{database: string(row[0]), schema: string(row[1]), versioned: is(row[2]), tables: is(row[3]), version: nilVersion}
+	if err := checkSchema(found.schema); err != nil {
+		return dbState{}, locked, err
 	}
 	switch {
 	case !found.versioned:
 		return found, locked, nil
-	case found.schema == schema && refused.Code != undefinedTable:
-		return sight{}, locked, refused
+	case found.schema == schema && pgErr.Code != undefinedTable:
+		return dbState{}, locked, pgErr
 	}
 	// It is in another schema, or somebody has made it in between.
-	found, _, err = lookAfter(ctx, conn, found.schema, nil)
+	found, _, err = inspectAfterLock(ctx, conn, found.schema, nil)
 	return found, locked, err
 }
 

@@ -18,18 +18,18 @@ func ArchiveName(id ID, at time.Time) string {
 	return id.Database() + "_kept_" + at.UTC().Format("20060102150405")
 }
 
-var keptPattern = regexp.MustCompile(`^t_[a-z2-7]{26}_kept_[0-9]{14}$`)
+var archivePattern = regexp.MustCompile(`^t_[a-z2-7]{26}_kept_[0-9]{14}$`)
 
 // Archive renames a tenant's database to the kept name, closed to everybody, so that Ensure makes a new one. Sessions in
 // it are ended. Done again with the same kept name, it does nothing. It fails with [ErrUnmanaged] for a database that is
 // not the tenant's.
-func (s *Server) Archive(ctx context.Context, id ID, kept string) error {
-	if !keptPattern.MatchString(kept) || kept[:len(id.Database())] != id.Database() {
-		return fmt.Errorf("%q is not a kept name of tenant %s", kept, id)
+func (s *Server) Archive(ctx context.Context, id ID, archive string) error {
+	if !archivePattern.MatchString(archive) || archive[:len(id.Database())] != id.Database() {
+		return fmt.Errorf("%q is not a kept name of tenant %s", archive, id)
 	}
 	err := s.locked(ctx, id.String(), func(conn *pgx.Conn) error {
 		var done bool
-		if err := conn.QueryRow(ctx, "select exists (select from pg_database where datname = $1)", kept).Scan(&done); err != nil || done {
+		if err := conn.QueryRow(ctx, "select exists (select from pg_database where datname = $1)", archive).Scan(&done); err != nil || done {
 			return err
 		}
 		found, err := s.probe(ctx, conn, id)
@@ -41,22 +41,22 @@ func (s *Server) Archive(ctx context.Context, id ID, kept string) error {
 		case !found.marked && !found.ours:
 			return ErrUnmanaged
 		case found.invalid: // nobody can enter, rename or keep it
-			_, err := conn.Exec(ctx, "drop database "+quote(id.Database()))
+			_, err := conn.Exec(ctx, "drop database "+quoteGenerated(id.Database()))
 			killpoint.Here("tenant.set_aside_dropped")
 			return err
 		}
-		return setAside(ctx, conn, id, kept, found.role)
+		return archiveDatabase(ctx, conn, id, archive, found.role)
 	})
 	if err != nil {
-		return fmt.Errorf("set aside database %s as %s: %w", id.Database(), kept, err)
+		return fmt.Errorf("set aside database %s as %s: %w", id.Database(), archive, err)
 	}
 	return nil
 }
 
-// setAside closes the database first, so that nobody comes in between the end of the sessions and the renaming, which
+// archiveDatabase closes the database first, so that nobody comes in between the end of the sessions and the renaming, which
 // Postgres refuses while anybody is connected. When it cannot go on, it opens the database again.
-func setAside(ctx context.Context, conn *pgx.Conn, id ID, kept string, role bool) error {
-	database := quote(id.Database())
+func archiveDatabase(ctx context.Context, conn *pgx.Conn, id ID, archive string, role bool) error {
+	database := quoteGenerated(id.Database())
 	if _, err := conn.Exec(ctx, "alter database "+database+" allow_connections false"); err != nil {
 		return err
 	}
@@ -64,9 +64,9 @@ func setAside(ctx context.Context, conn *pgx.Conn, id ID, kept string, role bool
 	err := endSessions(ctx, conn, id)
 	if err == nil {
 		killpoint.Here("tenant.set_aside_emptied")
-		statements := "alter database " + database + " rename to " + quote(kept)
+		statements := "alter database " + database + " rename to " + quoteGenerated(archive)
 		if role {
-			statements = "revoke all on database " + database + " from " + quote(id.Database()) + "; " + statements
+			statements = "revoke all on database " + database + " from " + quoteGenerated(id.Database()) + "; " + statements
 		}
 		_, err = conn.Exec(ctx, statements)
 	}
@@ -86,7 +86,7 @@ func endSessions(ctx context.Context, conn *pgx.Conn, id ID) error {
 		from pg_stat_activity
 		where datname = $1 and pid <> pg_backend_pid() and usesysid is not null`, id.Database())
 	if postgres.IsCode(err, "42501") { // insufficient_privilege
-		err = errors.Join(err, occupied(ctx, conn, id.Database()))
+		err = errors.Join(err, sessionsError(ctx, conn, id.Database()))
 	}
 	if err != nil {
 		return fmt.Errorf("end its sessions: %w", err)
@@ -95,7 +95,7 @@ func endSessions(ctx context.Context, conn *pgx.Conn, id ID) error {
 }
 
 // occupied says whose sessions are in a database, and what we need in order to end them; nil when there are none.
-func occupied(ctx context.Context, conn *pgx.Conn, database string) error {
+func sessionsError(ctx context.Context, conn *pgx.Conn, database string) error {
 	var sessions string
 	var super, signal bool
 	err := conn.QueryRow(ctx, `
@@ -111,7 +111,7 @@ func occupied(ctx context.Context, conn *pgx.Conn, database string) error {
 	case sessions == "":
 		return nil
 	case !signal:
-		return fmt.Errorf("in it: %s; our role needs this of a superuser: grant pg_signal_backend to %s", sessions, pgx.Identifier{conn.Config().User}.Sanitize())
+		return fmt.Errorf("in it: %s; our role needs this of a superuser: grant pg_signal_backend to %s", sessions, quoteIdent(conn.Config().User))
 	case super:
 		return fmt.Errorf("in it: %s; only a superuser can end the sessions of superusers, or they themselves", sessions)
 	}

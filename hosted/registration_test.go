@@ -39,8 +39,8 @@ func sealedByAnother(string) string {
 	return value
 }
 
-// goOn carries an answer to the callback with a browser's cookies.
-func goOn(t *testing.T, d *door, browser *browsertest.Browser, query url.Values) {
+// follow carries an answer to the callback with a browser's cookies.
+func follow(t *testing.T, d *testService, browser *browsertest.Browser, query url.Values) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, d.url+"/callback?"+query.Encode(), http.NoBody)
 	if err != nil {
@@ -70,7 +70,7 @@ func withOwnKey(claims []byte) string {
 // severalSignatures is the JSON form of a token, one of whose signatures is good.
 func severalSignatures(claims []byte) string {
 	s, err := jose.NewMultiSigner([]jose.SigningKey{
-		{Algorithm: jose.RS256, Key: rogueKey()}, {Algorithm: jose.RS256, Key: newOwnKey()},
+		{Algorithm: jose.RS256, Key: fakeProviderKey()}, {Algorithm: jose.RS256, Key: newOwnKey()},
 	}, nil)
 	if err != nil {
 		panic(err)
@@ -84,7 +84,7 @@ func severalSignatures(claims []byte) string {
 
 // asJSON is a good token in the other form that signatures have.
 func asJSON(claims []byte) string {
-	signed, err := jose.ParseSignedCompact(signer(jose.RS256, rogueKey(), "1")(claims), []jose.SignatureAlgorithm{jose.RS256})
+	signed, err := jose.ParseSignedCompact(signer(jose.RS256, fakeProviderKey(), "1")(claims), []jose.SignatureAlgorithm{jose.RS256})
 	if err != nil {
 		panic(err)
 	}

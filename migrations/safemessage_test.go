@@ -62,8 +62,8 @@ func TestAFailureQuotesNoRow(t *testing.T) {
 			}
 			_, err := load(t, first, c.file).Up(t.Context(), conn)
 			var failed *migrations.Error
-			var refused *pgconn.PgError
-			if !errors.As(err, &failed) || !errors.As(err, &refused) {
+			var pgErr *pgconn.PgError
+			if !errors.As(err, &failed) || !errors.As(err, &pgErr) {
 				t.Fatalf("it is %v", err)
 			}
 			if text := err.Error(); !strings.Contains(text, c.want) || strings.ContainsAny(text, "\x1b\a\u009b\u202e") ||

@@ -13,40 +13,40 @@ type effect int
 
 const (
 	unclear effect = iota
-	took
-	tookNot
-	either // it cannot be told and does not matter: the statement may run again
+	applied
+	notApplied
+	irrelevant // it cannot be told and does not matter: the statement may run again
 )
 
 // trace is what a statement that ran outside a transaction left in the database.
-type trace struct {
+type leftover struct {
 	effect effect
 	// invalid are the indexes to drop before anything else: half made, or half dropped. The names are quoted.
 	invalid []string
 	// blank tells that nothing half made is there, although the effect may be unclear.
-	blank bool
+	clean bool
 	// seen is what was found, to follow a file's name and "was interrupted:".
-	seen string
+	observed string
 }
 
 // trace looks for what a command left.
-func (d *driver) trace(c command) (found trace, err error) {
+func (d *driver) inspectLeftover(c command) (found leftover, err error) {
 	switch c.kind {
 	case createIndex:
-		found, err = d.traceCreateIndex(c)
+		found, err = d.inspectCreateIndex(c)
 	case dropIndex:
-		found, err = d.traceDropIndex(c)
+		found, err = d.inspectDropIndex(c)
 	case reindexIndex, reindexTable, reindexSchema, reindexDatabase:
-		found, err = d.traceReindex(c)
+		found, err = d.inspectReindex(c)
 	case addValue:
-		found, err = d.traceAddValue(c)
+		found, err = d.inspectAddValue(c)
 	case repeatable:
-		found = trace{effect: either, seen: "it may run twice"}
+		found = leftover{effect: irrelevant, observed: "it may run twice"}
 	default:
-		found = trace{seen: "what its statement does cannot be looked up"}
+		found = leftover{observed: "what its statement does cannot be looked up"}
 	}
 	if err != nil {
-		return trace{}, fmt.Errorf("look for what an interrupted migration left: %w", err)
+		return leftover{}, fmt.Errorf("look for what an interrupted migration left: %w", err)
 	}
 	return found, nil
 }
@@ -66,10 +66,10 @@ func (d *driver) findIndex(query string, names ...any) (found indexFound, err er
 	return found, err
 }
 
-// traceCreateIndex looks in the table's schema, where a new index always is.
-func (d *driver) traceCreateIndex(c command) (trace, error) {
+// inspectCreateIndex looks in the table's schema, where a new index always is.
+func (d *driver) inspectCreateIndex(c command) (leftover, error) {
 	if c.name == "" {
-		return d.traceNamelessIndex(c)
+		return d.inspectUnnamedIndex(c)
 	}
 	found, err := d.findIndex(fmt.Sprintf(indexColumns, "x.indrelid = t.oid")+`(select to_regclass($1) as oid) t
 		left join pg_class r on r.oid = t.oid
@@ -78,48 +78,48 @@ func (d *driver) traceCreateIndex(c command) (trace, error) {
 		left join pg_index x on x.indexrelid = i.oid`, c.table, c.name)
 	switch {
 	case err != nil:
-		return trace{}, err
+		return leftover{}, err
 	case !found.there:
-		return trace{effect: tookNot, blank: true, seen: fmt.Sprintf("index %s is not there", c.name)}, nil
+		return leftover{effect: notApplied, clean: true, observed: fmt.Sprintf("index %s is not there", c.name)}, nil
 	case !found.ours:
-		return trace{blank: true, seen: fmt.Sprintf("%s is there, but is no index of table %s", found.name, c.table)}, nil
+		return leftover{clean: true, observed: fmt.Sprintf("%s is there, but is no index of table %s", found.name, c.table)}, nil
 	case found.valid:
-		return trace{effect: took, blank: true, seen: fmt.Sprintf("index %s is there and valid", found.name)}, nil
+		return leftover{effect: applied, clean: true, observed: fmt.Sprintf("index %s is there and valid", found.name)}, nil
 	}
-	return trace{
-		effect: tookNot, invalid: []string{found.name},
-		seen: fmt.Sprintf("index %s is half made", found.name),
+	return leftover{
+		effect: notApplied, invalid: []string{found.name},
+		observed: fmt.Sprintf("index %s is half made", found.name),
 	}, nil
 }
 
-// traceNamelessIndex can only tell when there is nothing half made.
-func (d *driver) traceNamelessIndex(c command) (trace, error) {
-	found := trace{seen: "its index has no name in the file to look for"}
+// inspectUnnamedIndex can only tell when there is nothing half made.
+func (d *driver) inspectUnnamedIndex(c command) (leftover, error) {
+	found := leftover{observed: "its index has no name in the file to look for"}
 	err := d.conn.QueryRow(d.ctx, `select not exists (select from pg_index
 		where indrelid = to_regclass($1) and not (indisvalid and indisready))`, pgx.QueryExecModeSimpleProtocol, c.table).
-		Scan(&found.blank)
+		Scan(&found.clean)
 	return found, err
 }
 
-// traceDropIndex takes an invalid index for one half dropped: the rest of the statement is to be done.
-func (d *driver) traceDropIndex(c command) (trace, error) {
+// inspectDropIndex takes an invalid index for one half dropped: the rest of the statement is to be done.
+func (d *driver) inspectDropIndex(c command) (leftover, error) {
 	found, err := d.findIndex(fmt.Sprintf(indexColumns, "x.indexrelid = i.oid")+`(select to_regclass($1) as oid) t
 		left join pg_class i on i.oid = t.oid
 		left join pg_namespace n on n.oid = i.relnamespace
 		left join pg_index x on x.indexrelid = i.oid`, c.name)
 	switch {
 	case err != nil:
-		return trace{}, err
+		return leftover{}, err
 	case !found.there:
-		return trace{effect: took, blank: true, seen: fmt.Sprintf("index %s is gone", c.name)}, nil
+		return leftover{effect: applied, clean: true, observed: fmt.Sprintf("index %s is gone", c.name)}, nil
 	case !found.ours:
-		return trace{blank: true, seen: fmt.Sprintf("%s is there, but is no index", found.name)}, nil
+		return leftover{clean: true, observed: fmt.Sprintf("%s is there, but is no index", found.name)}, nil
 	case found.valid:
-		return trace{effect: tookNot, blank: true, seen: fmt.Sprintf("index %s is still there and valid", found.name)}, nil
+		return leftover{effect: notApplied, clean: true, observed: fmt.Sprintf("index %s is still there and valid", found.name)}, nil
 	}
-	return trace{
-		effect: took, invalid: []string{found.name},
-		seen: fmt.Sprintf("index %s is half dropped", found.name),
+	return leftover{
+		effect: applied, invalid: []string{found.name},
+		observed: fmt.Sprintf("index %s is half dropped", found.name),
 	}, nil
 }
 
@@ -133,9 +133,9 @@ var reindexed = map[kind]string{
 	reindexDatabase: `$1 is not null`,
 }
 
-// traceReindex finds the copies that REINDEX CONCURRENTLY makes and drops: index_ccnew and index_ccold, with a number
+// inspectReindex finds the copies that REINDEX CONCURRENTLY makes and drops: index_ccnew and index_ccold, with a number
 // when those were taken, and with less of the index's name when it is long.
-func (d *driver) traceReindex(c command) (trace, error) {
+func (d *driver) inspectReindex(c command) (leftover, error) {
 	rows, err := d.conn.Query(d.ctx, `select format('%I.%I', n.nspname, i.relname)
 		from pg_index x join pg_class i on i.oid = x.indexrelid join pg_namespace n on n.oid = i.relnamespace,
 			regexp_replace(i.relname, '_cc(new|old)[0-9]*$', '') base
@@ -145,19 +145,19 @@ func (d *driver) traceReindex(c command) (trace, error) {
 				and (b.relname = base or octet_length(i.relname) >= 60 and starts_with(b.relname, base)))
 		order by 1`, pgx.QueryExecModeSimpleProtocol, c.name)
 	if err != nil {
-		return trace{}, err
+		return leftover{}, err
 	}
 	invalid, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	return trace{effect: either, invalid: invalid, blank: len(invalid) == 0, seen: "it may run twice"}, err
+	return leftover{effect: irrelevant, invalid: invalid, clean: len(invalid) == 0, observed: "it may run twice"}, err
 }
 
-func (d *driver) traceAddValue(c command) (trace, error) {
-	found := trace{effect: tookNot, blank: true, seen: fmt.Sprintf("%s has no value %s", c.name, c.label)}
+func (d *driver) inspectAddValue(c command) (leftover, error) {
+	found := leftover{effect: notApplied, clean: true, observed: fmt.Sprintf("%s has no value %s", c.name, c.label)}
 	var there bool
 	err := d.conn.QueryRow(d.ctx, `select exists (select from pg_enum where enumtypid = to_regtype($1) and enumlabel = `+c.label+`)`,
 		pgx.QueryExecModeSimpleProtocol, c.name).Scan(&there)
 	if there {
-		found.effect, found.seen = took, fmt.Sprintf("%s has the value %s", c.name, c.label)
+		found.effect, found.observed = applied, fmt.Sprintf("%s has the value %s", c.name, c.label)
 	}
 	return found, err
 }

@@ -14,7 +14,7 @@ import (
 func (s *Server) Snapshot(ctx context.Context, id ID) (Schema, uint, error) {
 	var schema Schema
 	var version uint
-	err := s.inside(ctx, id, func(conn *pgx.Conn) error {
+	err := s.inTenantDatabase(ctx, id, func(conn *pgx.Conn) error {
 		status, err := s.cfg.Migrations.Status(ctx, conn)
 		if err != nil {
 			return err

@@ -19,36 +19,36 @@ import (
 // A message is told when its class tells only of objects and of the server, and the statement itself was refused rather than
 // a function that it called, which may raise anything. Even then a quoted part is told only when the file has it, or it is
 // the name of the object that Postgres means. Of all else the condition is told in our own words, with the names.
-func refusal(refused *pgconn.PgError, file string) string {
-	message, told := refused.Message, literal(refused.Message, file)
-	if !told && tellable(refused) {
-		message, told = withoutValues(refused, file), true
+func safeMessage(pgErr *pgconn.PgError, file string) string {
+	message, ok := pgErr.Message, isLiteral(pgErr.Message, file)
+	if !ok && isSafe(pgErr) {
+		message, ok = withoutValues(pgErr, file), true
 	}
-	if !told {
-		message = condition(refused.Code) + about(refused)
+	if !ok {
+		message = condition(pgErr.Code) + about(pgErr)
 	}
-	return display.Text(fmt.Sprintf("%s: %s (SQLSTATE %s)", refused.Severity, message, refused.Code))
+	return display.Text(fmt.Sprintf("%s: %s (SQLSTATE %s)", pgErr.Severity, message, pgErr.Code))
 }
 
 // literal reports whether a message is a string of the file, as that of a RAISE without parameters is.
-func literal(message, file string) bool {
+func isLiteral(message, file string) bool {
 	return message != "" && strings.Contains(file, "'"+strings.ReplaceAll(message, "'", "''")+"'")
 }
 
-// tellableClasses are the classes of SQLSTATE whose messages, when Postgres itself makes them, have nothing of a row but in
+// safeClasses are the classes of SQLSTATE whose messages, when Postgres itself makes them, have nothing of a row but in
 // quotes: syntax and names, what is not supported, constraints, transactions, dependencies, limits, states, resources. Of those
 // about values, three codes have messages without any.
 var (
-	tellableClasses = []string{"0A", "21", "23", "25", "2B", "3D", "3F", "40", "42", "44", "53", "54", "55", "57", "58"}
-	tellableCodes   = []string{"22001", "22004", "22012"}
+	safeClasses = []string{"0A", "21", "23", "25", "2B", "3D", "3F", "40", "42", "44", "53", "54", "55", "57", "58"}
+	safeCodes   = []string{"22001", "22004", "22012"}
 )
 
-func tellable(refused *pgconn.PgError) bool {
+func isSafe(pgErr *pgconn.PgError) bool {
 	// The context of a statement that waits or checks, such as "while updating tuple …", is one line; that of a function
 	// has its own.
-	own := refused.Where == "" || strings.HasPrefix(refused.Where, "while ") && !strings.Contains(refused.Where, "\n")
-	return own && refused.InternalQuery == "" && len(refused.Code) == 5 &&
-		(slices.Contains(tellableClasses, refused.Code[:2]) || slices.Contains(tellableCodes, refused.Code))
+	own := pgErr.Where == "" || strings.HasPrefix(pgErr.Where, "while ") && !strings.Contains(pgErr.Where, "\n")
+	return own && pgErr.InternalQuery == "" && len(pgErr.Code) == 5 &&
+		(slices.Contains(safeClasses, pgErr.Code[:2]) || slices.Contains(safeCodes, pgErr.Code))
 }
 
 // quotes are what Postgres puts around names and values, in any of its languages.
@@ -61,14 +61,14 @@ var (
 
 // withoutValues is the message; where a quoted part is neither in the file nor a name, all from the first quote to the last is
 // left out, since a value may have quotes in it.
-func withoutValues(refused *pgconn.PgError, file string) string {
-	known := objectNames(refused)
-	for _, part := range quoted.FindAllStringSubmatch(refused.Message, -1) {
+func withoutValues(pgErr *pgconn.PgError, file string) string {
+	known := objectNames(pgErr)
+	for _, part := range quoted.FindAllStringSubmatch(pgErr.Message, -1) {
 		if !slices.Contains(known, part[1]) && !mentions(file, part[1]) {
-			return quotedTogether.ReplaceAllString(refused.Message, `"…"`)
+			return quotedTogether.ReplaceAllString(pgErr.Message, `"…"`)
 		}
 	}
-	return refused.Message
+	return pgErr.Message
 }
 
 // mentions reports whether a text has these words, and not only as a part of longer ones.
@@ -96,17 +96,17 @@ func inWord(r rune) bool {
 }
 
 // objectNames are those of the objects that an error is about.
-func objectNames(refused *pgconn.PgError) []string {
+func objectNames(pgErr *pgconn.PgError) []string {
 	return slices.DeleteFunc([]string{
-		refused.SchemaName, refused.TableName, refused.ColumnName, refused.DataTypeName, refused.ConstraintName,
+		pgErr.SchemaName, pgErr.TableName, pgErr.ColumnName, pgErr.DataTypeName, pgErr.ConstraintName,
 	}, func(name string) bool { return name == "" })
 }
 
 // about names what an error is about.
-func about(refused *pgconn.PgError) string {
+func about(pgErr *pgconn.PgError) string {
 	var parts []string
 	for _, part := range []struct{ kind, name string }{
-		{"table", refused.TableName}, {"column", refused.ColumnName}, {"type", refused.DataTypeName}, {"constraint", refused.ConstraintName},
+		{"table", pgErr.TableName}, {"column", pgErr.ColumnName}, {"type", pgErr.DataTypeName}, {"constraint", pgErr.ConstraintName},
 	} {
 		if part.name != "" {
 			parts = append(parts, fmt.Sprintf("%s %q", part.kind, part.name))

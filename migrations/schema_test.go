@@ -33,7 +33,7 @@ func order(column, value string) string {
 		row["placed_at"] + "," + row["orders_close_at"] + ")"
 }
 
-func TestLunchRules(t *testing.T) {
+func TestConstraintsOfTheLunchSchema(t *testing.T) {
 	t.Parallel()
 	conn := newDatabase(t)
 	up(t, migrations.Tenant(), conn)
@@ -74,8 +74,8 @@ func TestLunchRules(t *testing.T) {
 		{"an_order_is_placed_before_the_cut_off", "update lunch_days set orders_close_at = '2026-01-01' where day = '2026-03-02'"},
 	} {
 		_, err := conn.Exec(t.Context(), c.sql, pgx.QueryExecModeSimpleProtocol)
-		var refused *pgconn.PgError
-		if !errors.As(err, &refused) || refused.ConstraintName != c.constraint {
+		var pgErr *pgconn.PgError
+		if !errors.As(err, &pgErr) || pgErr.ConstraintName != c.constraint {
 			t.Errorf("%s\nwas not refused by %s: %v", c.sql, c.constraint, err)
 		}
 	}
