@@ -16,7 +16,7 @@ import (
 	"homeroom/internal/browsertest"
 )
 
-// journey is a registration that has come to a rogue provider.
+// registration is a flow in a browser, with a fake provider.
 type registration struct {
 	*testService
 	fake    *fakeProvider
@@ -24,7 +24,7 @@ type registration struct {
 	asked   url.Values
 }
 
-// depart starts one. The provider's answers carry the right nonce unless the test changes that.
+// startRegistration starts one. The provider's ID tokens have the right nonce unless the test changes it.
 func startRegistration(t *testing.T, g *fakeProvider) *registration {
 	t.Helper()
 	j := &registration{testService: setup(t, at(g.url)), fake: g, browser: browsertest.New(t, g.url)}
@@ -32,7 +32,7 @@ func startRegistration(t *testing.T, g *fakeProvider) *registration {
 	return j
 }
 
-// again starts another one in the same browser.
+// restart starts another flow in the same browser.
 func (j *registration) restart() {
 	j.t.Helper()
 	j.asked = j.openProvider(j.browser, "school_name=Lincoln+High").URL.Query()
@@ -41,7 +41,7 @@ func (j *registration) restart() {
 	}
 }
 
-// returnWith is what the provider sends the browser to.
+// returnWith opens the callback in the browser, with changed parameters; an empty one is left out.
 func (j *registration) returnWith(changes map[string]string) result {
 	j.t.Helper()
 	query := url.Values{"state": {j.asked.Get("state")}, "code": {"canary-code"}}
@@ -54,7 +54,7 @@ func (j *registration) returnWith(changes map[string]string) result {
 	before := j.count()
 	j.browser.Get(j.url + "/callback?" + query.Encode())
 	if j.count() != before+1 {
-		j.t.Fatal("the answer did not arrive")
+		j.t.Fatal("the callback was not handled")
 	}
 	return j.last()
 }
@@ -71,7 +71,7 @@ func TestAValidResponseIsAccepted(t *testing.T) {
 		t.Errorf("the person is %+v", person)
 	}
 	if got.state.SchoolName != "Lincoln High" || got.state.ReturnTo != returnURL {
-		t.Errorf("the trip is %+v", got.state)
+		t.Errorf("the state is %+v", got.state)
 	}
 	if !g.basic || g.exchanged.Get("code_verifier") == "" || g.exchanged.Get("redirect_uri") != j.url+"/callback" ||
 		g.exchanged.Get("client_secret") != "" {
@@ -121,7 +121,7 @@ func TestInvalidIDTokensAreRefused(t *testing.T) {
 			got := j.returnWith(nil)
 			j.wantErr(hosted.ErrUnverified)
 			if got.state.SchoolName != "Lincoln High" {
-				t.Errorf("the trip is %+v", got.state)
+				t.Errorf("the state is %+v", got.state)
 			}
 			without(t, got.err.Error(), "canary", j.asked.Get("nonce"), g.exchanged.Get("code_verifier"))
 		})
@@ -175,7 +175,7 @@ func TestAnAnnouncedIssuerParameterIsRequired(t *testing.T) {
 	j.wantPerson("ada@lincoln.example")
 }
 
-// The attacker has begun a registration, and sends the victim to its end.
+// The attacker has begun a flow, and sends the victim to its callback URL.
 func TestLoginCSRF(t *testing.T) {
 	t.Parallel()
 	j := startRegistration(t, newFakeProvider(t))
@@ -218,7 +218,7 @@ func TestACookieOfAnotherTabDoesNotFit(t *testing.T) {
 	}
 }
 
-// Whoever can plant a cookie of the same name must not choose which of the two counts.
+// An attacker who can set a cookie of the same name must not decide which of the two is read.
 func TestTwoCookiesOfOneNameAreRefused(t *testing.T) {
 	t.Parallel()
 	j := startRegistration(t, newFakeProvider(t))
@@ -302,7 +302,7 @@ func TestARegistrationExpires(t *testing.T) {
 	}
 }
 
-// The code of another registration is put into this browser's answer, as somebody can who has seen it go by.
+// An attacker has seen the code of another flow, and puts it into this browser's callback.
 func TestCodesOfOthersAreRefused(t *testing.T) {
 	t.Parallel()
 	d, _ := withSimulator(t, auth0test.Config{})

@@ -15,9 +15,9 @@ import (
 	"homeroom/identity"
 )
 
-// FlowState is what a registration remembers of its beginning until its end.
+// FlowState is the state of one registration, from [Provider.Start] to its end.
 type FlowState struct {
-	// ID names the registration. It is the state of the request to the provider, and as good as a secret until that answers.
+	// ID identifies the flow. It is the parameter state of the authorization request, and secret until the callback.
 	ID string `json:"id"`
 	// SchoolName, Locales and Invitation are as they were given; each may be empty.
 	SchoolName string `json:"school,omitempty"`
@@ -25,15 +25,15 @@ type FlowState struct {
 	Invitation string `json:"invitation,omitempty"`
 	// Confirm is the secret of the sign-up that is to be confirmed; empty for a registration.
 	Confirm string `json:"confirm,omitempty"`
-	// ReturnTo is where the person is sent on to; empty is nowhere.
+	// ReturnTo is the return URL; may be empty.
 	ReturnTo string `json:"return,omitempty"`
-	// Silent tells that nothing was to be shown (prompt=none).
+	// Silent: the provider must show no page (prompt=none).
 	Silent bool `json:"silent,omitempty"`
-	// SignupID is what came of the registration; empty until it is finished (see [Provider.Done]).
+	// SignupID is the sign-up that the flow has led to; empty until it is finished (see [Provider.SaveResult]).
 	SignupID string `json:"signup,omitempty"`
 }
 
-// memory is what a cookie holds. Once the provider has told who it is, the answer takes the place of the question.
+// flow is the content of a cookie. Once the person is known, Person replaces Nonce, Verifier and Organization.
 type flow struct {
 	State        FlowState `json:"trip"`
 	Nonce        string    `json:"nonce,omitempty"`
@@ -44,30 +44,30 @@ type flow struct {
 	Person  *Person `json:"person,omitempty"`
 }
 
-// Person is who has registered, in the provider's words.
+// Person is the person who has registered, by the provider's claims.
 type Person struct {
 	Identity identity.User `json:"login"`
 	// GivenName, FamilyName and Name may be empty.
 	GivenName  string `json:"given,omitempty"`
 	FamilyName string `json:"family,omitempty"`
 	Name       string `json:"name,omitempty"`
-	// Locale is the person's own, as the provider knows it; may be empty.
+	// Locale is the person's language by the provider; may be empty.
 	Locale string `json:"locale,omitempty"`
-	// OrganizationID is what the person has logged in to at the provider, if anything.
+	// OrganizationID is the provider's organization that the person has logged in to; may be empty.
 	OrganizationID string `json:"org,omitempty"`
 }
 
 const (
 	cookiePrefix = "homeroom-register-"
-	// maxCookies is how many registrations a browser may have begun. Together they fit into what a server reads of headers.
+	// maxCookies is how many flows a browser may have at a time. Their cookies fit into the limit for request headers.
 	maxCookies = 4
 )
 
-// cookieName is another one for every registration, so that several tabs do not take each other's.
+// cookieName is different for each flow, so that the flows of several tabs do not replace each other.
 func (p *Provider) cookieName(id string) string {
 	name := cookiePrefix + id[:min(16, len(id))]
 	if p.secure {
-		// Browsers take a cookie of this name from this very host alone, by https: no neighbouring host can plant one.
+		// Browsers accept a cookie with this prefix from this host only, by https: a sibling host cannot set one.
 		return "__Host-" + name
 	}
 	return name
@@ -78,14 +78,14 @@ func (p *Provider) cookie(id, value string, age time.Duration) *http.Cookie {
 	if seconds <= 0 {
 		seconds = -1 // remove it
 	}
-	return &http.Cookie{ //nolint:gosec // Secure wherever people reach us by https
+	return &http.Cookie{ //nolint:gosec // Secure wherever browsers reach us by https
 		Name: p.cookieName(id), Value: value, Path: "/", MaxAge: seconds, Secure: p.secure, HttpOnly: true,
-		// The provider sends the browser back with a plain navigation from another site, which Lax lets through and Strict would not.
+		// The provider redirects from another site: the browser sends the cookie with Lax, but not with Strict.
 		SameSite: http.SameSiteLaxMode,
 	}
 }
 
-// seal encrypts and authenticates a memory.
+// seal encrypts and authenticates a flow.
 func (p *Provider) seal(m flow) (*http.Cookie, error) {
 	plain, err := json.Marshal(m)
 	if err != nil {
@@ -106,7 +106,7 @@ func (p *Provider) seal(m flow) (*http.Cookie, error) {
 	return p.cookie(m.State.ID, value, p.cfg.Lifetime), nil
 }
 
-// unseal reads a memory. Its error is [ErrStateMismatch], or [ErrExpired] for one of ours that is too old.
+// unseal decrypts a flow. Its error is [ErrStateMismatch], or [ErrExpired] for a valid flow that is too old.
 func (p *Provider) unseal(value string) (flow, error) {
 	sealed, err := jose.ParseEncryptedCompact(value, []jose.KeyAlgorithm{jose.DIRECT}, []jose.ContentEncryption{jose.A256GCM})
 	if err != nil {
@@ -126,7 +126,7 @@ func (p *Provider) unseal(value string) (flow, error) {
 	return m, nil
 }
 
-// remember finds the registration of this id in the browser's cookies. Its error is that of unseal.
+// loadFlow reads the flow with this id from the browser's cookies. Its error is that of unseal.
 func (p *Provider) loadFlow(r *http.Request, id string) (flow, error) {
 	if id == "" {
 		return flow{}, fmt.Errorf("%w: it has no state", ErrStateMismatch)
@@ -142,7 +142,7 @@ func (p *Provider) loadFlow(r *http.Request, id string) (flow, error) {
 	return m, err
 }
 
-// tidy removes registrations of this browser that are over, and the oldest where there are too many for one more.
+// pruneCookies deletes this browser's cookies of ended flows, and those of the oldest flows where there are too many.
 func (p *Provider) pruneCookies(r *http.Request) []*http.Cookie {
 	prefix := p.cookieName("")
 	var ends []*http.Cookie
@@ -159,7 +159,7 @@ func (p *Provider) pruneCookies(r *http.Request) []*http.Cookie {
 		}
 		open = append(open, m)
 	}
-	slices.SortFunc(open, func(a, b flow) int { // those that are finished go first
+	slices.SortFunc(open, func(a, b flow) int { // finished flows are deleted first
 		return cmp.Or(cmp.Compare(b.State.SignupID, a.State.SignupID), cmp.Compare(a.BeganAt, b.BeganAt))
 	})
 	for _, m := range open[:max(0, len(open)-maxCookies+1)] {
@@ -168,25 +168,25 @@ func (p *Provider) pruneCookies(r *http.Request) []*http.Cookie {
 	return ends
 }
 
-// Drop is the cookie that ends a registration in the browser.
+// ClearState returns the cookie that deletes a flow's state in the browser.
 func (p *Provider) ClearState(state FlowState) *http.Cookie { return p.cookie(state.ID, "", 0) }
 
-// Done is the cookie of a registration that is finished, for another lifetime: [Provider.Finish] and [Provider.Held] tell what
-// came of it when its page is loaded again.
+// SaveResult returns the cookie of a finished flow. It is valid for another lifetime: when the page is loaded again,
+// [Provider.Finish] and [Provider.LoadState] return the state with its SignupID.
 func (p *Provider) SaveResult(state FlowState, signupID string) (*http.Cookie, error) {
 	return p.seal(flow{
 		State: FlowState{ID: state.ID, Locales: state.Locales, ReturnTo: state.ReturnTo, SignupID: signupID}, BeganAt: p.cfg.Now().Unix(),
 	})
 }
 
-// Hold is the cookie with which a registration rests whose person is known, for another lifetime: the school's name is still
-// to be asked for, or what comes next cannot be done now. [Provider.Held] finds it again.
+// SaveState returns the cookie of a flow whose person is known. It is valid for another lifetime: the name of the school is still
+// missing, or the next step cannot be done now. [Provider.LoadState] reads it.
 func (p *Provider) SaveState(state FlowState, person Person) (*http.Cookie, error) {
 	return p.seal(flow{State: state, Person: &person, BeganAt: p.cfg.Now().Unix()})
 }
 
-// Held finds a registration that rests, by its [FlowState.ID]. There is no person once it is finished: the trip has its
-// SignupID. It fails with [ErrStateMismatch] and [ErrExpired].
+// LoadState reads a saved state by its [FlowState.ID]. Where the flow is finished there is no person, and the state has its
+// SignupID. It fails with [ErrStateMismatch] or [ErrExpired].
 func (p *Provider) LoadState(r *http.Request, id string) (FlowState, Person, error) {
 	m, err := p.loadFlow(r, id)
 	if err == nil && m.State.SignupID != "" {

@@ -22,30 +22,30 @@ import (
 const (
 	// callTimeout bounds each request to the provider.
 	callTimeout = 5 * time.Second
-	// maxResponseBytes bounds what is read of an answer.
+	// maxResponseBytes bounds what is read of a response.
 	maxResponseBytes = 1 << 20
 )
 
-// endpoints are the provider as it has described itself (OpenID Connect Discovery 1.0).
+// providerMetadata is the provider's metadata (OpenID Connect Discovery 1.0), and what is derived from it.
 type providerMetadata struct {
 	oidc     *oidc.Provider
 	oauth    oauth2.Config
 	verifier *oidc.IDTokenVerifier
-	// sendsIssuer tells that all its answers say who they are from (RFC 9207).
+	// sendsIssuer: all its callbacks have the parameter iss (RFC 9207).
 	sendsIssuer bool
-	// supportsPromptCreate tells that it shows its registration for prompt=create.
+	// supportsPromptCreate: it shows its registration for prompt=create.
 	supportsPromptCreate bool
-	// acceptsSecretPost tells that our secret may be sent in the body as well.
+	// acceptsSecretPost: it supports client_secret_post.
 	acceptsSecretPost bool
 }
 
-// discover asks the provider for its description, once: several at a time wait for one answer.
+// discover returns the provider's metadata. It is fetched once; concurrent callers share one request.
 func (p *Provider) discover(ctx context.Context) (*providerMetadata, error) {
 	if found := p.discovered.Load(); found != nil {
 		return found, nil
 	}
 	answer, err, _ := p.discovering.Do("", func() (any, error) {
-		// Whoever asked first may go; the others still want to know.
+		// The request continues when the caller that began it is cancelled: others may wait for it.
 		found, err := p.metadata(context.WithoutCancel(ctx))
 		if err == nil {
 			p.discovered.Store(found)
@@ -64,7 +64,7 @@ func (p *Provider) metadata(ctx context.Context) (*providerMetadata, error) {
 	if err != nil {
 		return nil, p.discoveryError(err)
 	}
-	var told struct {
+	var document struct {
 		Token       string   `json:"token_endpoint"`
 		Keys        string   `json:"jwks_uri"`
 		Authorize   string   `json:"authorization_endpoint"`
@@ -73,39 +73,39 @@ func (p *Provider) metadata(ctx context.Context) (*providerMetadata, error) {
 		Prompts     []string `json:"prompt_values_supported"`
 		Issuer      bool     `json:"authorization_response_iss_parameter_supported"`
 	}
-	if err := provider.Claims(&told); err != nil {
+	if err := provider.Claims(&document); err != nil {
 		return nil, p.discoveryError(err)
 	}
-	for _, endpoint := range []string{told.Token, told.Keys, told.Authorize} {
+	for _, endpoint := range []string{document.Token, document.Keys, document.Authorize} {
 		if _, err := parseURL(endpoint); err != nil {
 			return nil, p.discoveryError(err)
 		}
 	}
-	keys := jwks.New(jwks.Config{URL: told.Keys, Transport: p.client.Transport, Now: p.cfg.Now})
+	keys := jwks.New(jwks.Config{URL: document.Keys, Transport: p.client.Transport, Now: p.cfg.Now})
 	e := &providerMetadata{
-		oidc: provider, sendsIssuer: told.Issuer, supportsPromptCreate: slices.Contains(told.Prompts, "create"),
-		acceptsSecretPost: slices.Contains(told.AuthMethods, "client_secret_post"),
+		oidc: provider, sendsIssuer: document.Issuer, supportsPromptCreate: slices.Contains(document.Prompts, "create"),
+		acceptsSecretPost: slices.Contains(document.AuthMethods, "client_secret_post"),
 		oauth: oauth2.Config{
 			ClientID: p.cfg.ClientID, ClientSecret: p.cfg.ClientSecret.Reveal(), Endpoint: provider.Endpoint(),
 			RedirectURL: p.cfg.RedirectURL, Scopes: p.cfg.Scopes,
 		},
 		verifier: oidc.NewVerifier(p.cfg.Issuer, keys, &oidc.Config{
-			ClientID: p.cfg.ClientID, SupportedSigningAlgs: asymmetric(told.Algorithms), Now: p.cfg.Now,
+			ClientID: p.cfg.ClientID, SupportedSigningAlgs: asymmetric(document.Algorithms), Now: p.cfg.Now,
 		}),
 	}
 	if p.cfg.RegisterURL != "" {
 		e.oauth.Endpoint.AuthURL = p.cfg.RegisterURL
 	}
 	e.oauth.Endpoint.AuthStyle = oauth2.AuthStyleInParams
-	basic := len(told.AuthMethods) == 0 || slices.Contains(told.AuthMethods, "client_secret_basic")
+	basic := len(document.AuthMethods) == 0 || slices.Contains(document.AuthMethods, "client_secret_basic")
 	if p.cfg.ClientSecret != "" && basic {
 		e.oauth.Endpoint.AuthStyle = oauth2.AuthStyleInHeader
 	}
 	return e, nil
 }
 
-// asymmetric leaves the algorithms whose signatures only the provider can make: neither none, nor those whose key is our own
-// secret. The default is the one that every provider must have.
+// asymmetric returns those of the algorithms that are asymmetric: neither none, nor HMAC, whose key is our own secret. Defaults
+// to RS256, which every provider must support.
 func asymmetric(algorithms []string) []string {
 	safe := []string{
 		oidc.RS256, oidc.RS384, oidc.RS512, oidc.ES256, oidc.ES384, oidc.ES512, oidc.PS256, oidc.PS384, oidc.PS512, oidc.EdDSA,
@@ -117,7 +117,7 @@ func asymmetric(algorithms []string) []string {
 	return usable
 }
 
-// misdescribed explains why there is no description. What the provider has answered besides may be a page of somebody else.
+// discoveryError explains why the metadata cannot be used.
 func (p *Provider) discoveryError(err error) error {
 	var unavailable *identity.Unavailable
 	if errors.As(err, &unavailable) {
@@ -129,8 +129,8 @@ func (p *Provider) discoveryError(err error) error {
 	}
 }
 
-// transport carries requests to the provider. No answer, and one that says to come back later, are an
-// *[identity.Unavailable] here, where they are known, since the libraries above do not all pass on what they were told.
+// transport sends requests to the provider. It returns an *[identity.Unavailable] when there is no response, and for the statuses
+// 429 and 5xx: the libraries that use it do not all return the status.
 type transport struct{ next http.RoundTripper }
 
 // RoundTrip implements [http.RoundTripper]. The answer is read to its end, so that the time it may take is over with it.

@@ -18,7 +18,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// rogue is a provider that says whatever a test wants it to. It has no pages: the test sends the browser back itself.
+// fakeProvider is a provider with responses that a test chooses. It has no pages: the test opens the callback itself.
 type fakeProvider struct {
 	url  string
 	http *httptest.Server
@@ -30,11 +30,11 @@ type fakeProvider struct {
 	token, info map[string]any
 	// sign makes an ID token of its claims. Defaults to RS256 with the published key.
 	sign func(claims []byte) string
-	// answer, if not nil, replaces the answer to a code.
+	// answer, if not nil, replaces the response of the token endpoint.
 	answer http.HandlerFunc
-	// keys replaces the answer with the keys.
+	// keys, if not nil, replaces the response with the keys.
 	keys http.HandlerFunc
-	// exchanged is what was sent for the code last.
+	// exchanged is the last request to the token endpoint.
 	exchanged url.Values
 	basic     bool
 }

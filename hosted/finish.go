@@ -12,10 +12,11 @@ import (
 	"homeroom/internal/secret"
 )
 
-// Finish reads what the provider has sent the browser back with. The trip is that of the browser's cookie; it is known with
-// most errors too, and zero with [ErrStateMismatch]. A registration that rests (see [Provider.Hold]) is found as it was: an answer
-// is used once, and the person may load the page again. One that is finished (see [Provider.Done]) has no person any more, and
-// the trip has its SignupID. The same answer several times at once is redeemed once for all.
+// Finish handles the callback to which the provider redirects the browser. The state is that of the browser's cookie; it is
+// returned with most errors too, and is zero with [ErrStateMismatch]. Where the state was saved (see [Provider.SaveState]), it is
+// returned with its person, and the code is not exchanged again: the person may reload the page. Where the flow is finished (see
+// [Provider.SaveResult]), there is no person, and the state has the SignupID. Concurrent requests with the same code exchange it
+// once.
 //
 // It fails with [ErrStateMismatch], [ErrExpired], [ErrCodeRejected], [ErrAccessDenied], [ErrLoginRequired], [ErrUnverified], [ErrNoEmail], an
 // *[identity.Unavailable] or an *[identity.Misconfigured]. None of their texts holds a code, a token or a secret.
@@ -45,18 +46,18 @@ func (p *Provider) Finish(r *http.Request) (FlowState, Person, error) {
 		return m.State, Person{}, p.callbackError(answer)
 	}
 	person, err, _ := p.redeeming.Do(m.State.ID+" "+answer.code, func() (any, error) {
-		// A browser that asks again at once lets go of its first request, whose code cannot be given twice.
+		// A browser that reloads cancels its first request, whose code cannot be exchanged twice.
 		return p.redeem(context.WithoutCancel(r.Context()), provider, answer.code, m)
 	})
 	return m.State, person.(Person), err
 }
 
-// answer is the query of a callback.
+// callback is the query of a callback request.
 type callback struct{ state, code, issuer, failure, description string }
 
 const maxCodeLength = 4096
 
-// parseCallback refuses a parameter that is there twice: of two readers each might take another one.
+// parseCallback refuses repeated parameters: two parsers might choose different ones.
 func parseCallback(query url.Values) (callback, error) {
 	for _, name := range []string{"state", "code", "iss", "error", "error_description"} {
 		if len(query[name]) > 1 {
@@ -73,7 +74,7 @@ func parseCallback(query url.Values) (callback, error) {
 	return a, nil
 }
 
-// checkIssuer keeps answers apart where a person uses several providers, one of which may be hostile (RFC 9207).
+// checkIssuer prevents mix-up attacks between several providers (RFC 9207).
 func (p *Provider) checkIssuer(provider *providerMetadata, issuer string) error {
 	if issuer == "" && provider.sendsIssuer {
 		return fmt.Errorf("%w: it does not say which provider it is from", ErrStateMismatch)
@@ -84,19 +85,19 @@ func (p *Provider) checkIssuer(provider *providerMetadata, issuer string) error 
 	return nil
 }
 
-// explain sorts the errors of OAuth 2.0 and OpenID Connect. The texts come through the browser, and are for the log alone.
+// callbackError maps the errors of OAuth 2.0 and OpenID Connect. Their texts come from the browser, and are for the log only.
 func (p *Provider) callbackError(a callback) error {
-	told := fmt.Sprintf("%q: %q", secret.Redact(a.failure), secret.Redact(a.description))
+	details := fmt.Sprintf("%q: %q", secret.Redact(a.failure), secret.Redact(a.description))
 	switch {
-	case slices.Contains([]string{"access_denied", "unauthorized"}, a.failure): // the latter: a rule at Auth0 did not let the person in
-		return fmt.Errorf("%w: %s", ErrAccessDenied, told)
+	case slices.Contains([]string{"access_denied", "unauthorized"}, a.failure): // the latter: a rule at Auth0 refused the person
+		return fmt.Errorf("%w: %s", ErrAccessDenied, details)
 	case slices.Contains([]string{"login_required", "interaction_required", "consent_required", "account_selection_required"}, a.failure):
-		return fmt.Errorf("%w: %s", ErrLoginRequired, told)
+		return fmt.Errorf("%w: %s", ErrLoginRequired, details)
 	case slices.Contains([]string{"temporarily_unavailable", "server_error"}, a.failure):
-		return &identity.Unavailable{Err: fmt.Errorf("it sent the person back with %s", told)}
+		return &identity.Unavailable{Err: fmt.Errorf("it sent the person back with %s", details)}
 	}
 	return &identity.Misconfigured{
 		Hint: "look at HOMEROOM_HOSTED_CLIENT_ID, HOMEROOM_HOSTED_SCOPES, HOMEROOM_HOSTED_PARAMS and the application at the provider",
-		Err:  fmt.Errorf("it sent the person back with %s", told),
+		Err:  fmt.Errorf("it sent the person back with %s", details),
 	}
 }

@@ -1,9 +1,9 @@
-// Package hosted signs people up on the pages of an identity provider: it sends a browser there, and reads what it brings back.
+// Package hosted signs people up on the pages of an identity provider, as an OpenID Connect client.
 //
-// It is an OpenID Connect client for any provider that publishes its configuration: the authorization code flow, always with
-// PKCE, a state and a nonce. What a sign-up must remember meanwhile is in a cookie of the browser, sealed by us, so that no
-// process has to be the one that began. [Provider.Start] makes the address and the cookie, [Provider.Finish] takes the answer
-// apart, and trusts none of it before the provider has said it itself.
+// It works with any provider that publishes its configuration, by the authorization code flow, always with PKCE, a state and a
+// nonce. The flow state is stored in an encrypted cookie of the browser, so any process can finish a flow that another one
+// began. [Provider.Start] makes the authorization URL and the cookie; [Provider.Finish] checks the callback, exchanges the code
+// and verifies the ID token.
 package hosted
 
 import (
@@ -25,30 +25,30 @@ import (
 	"homeroom/internal/secret"
 )
 
-// Config says who the provider is, and what we are to it.
+// Config describes the provider, and this service as its client.
 type Config struct {
-	// Issuer is the provider, letter for letter as its tokens name it: Auth0's end with a slash. Required.
+	// Issuer is the provider's issuer identifier, exactly as in its tokens: Auth0's ends with a slash. Required.
 	Issuer string
-	// ClientID is our application there. Required.
+	// ClientID is that of our application at the provider. Required.
 	ClientID string
-	// ClientSecret is its secret. Defaults to none: a public client, which PKCE alone protects.
+	// ClientSecret is the application's secret. Defaults to none: a public client, which PKCE alone protects.
 	ClientSecret secret.String
 	// RedirectURL is where the provider sends the browser back to, as it is registered there. Required.
 	RedirectURL string
 	// Scopes are asked for; openid is always among them. Defaults to openid, profile and email.
 	Scopes []string
-	// Params are added to every request: what the provider needs to show its registration instead of its login. A nil map
-	// is screen_hint=signup, as Auth0 has it; an empty one is none. A provider that knows prompt=create is sent that too.
+	// Params are added to every authorization request, so that the provider shows its registration instead of its login. A nil
+	// map is screen_hint=signup, as at Auth0; an empty one adds none. A provider that supports prompt=create is sent that too.
 	Params map[string]string
-	// RegisterURL is where the browser is sent, for a provider whose registration is at an address of its own. Defaults to
-	// the provider's authorization endpoint.
+	// RegisterURL replaces the authorization endpoint, for a provider that has another URL for registrations. Defaults to the
+	// provider's authorization endpoint.
 	RegisterURL string
-	// ReturnURLs are the addresses to which a person may be sent on in the end. The first is the one where a request names
-	// none. Defaults to none: people end on a page of ours.
+	// ReturnURLs are the URLs to which a person may be redirected in the end. The first is used where a request names none.
+	// Defaults to none: the flow ends on a page of this service.
 	ReturnURLs []string
-	// Key is the server's secret, at least 32 bytes; what seals the cookies is derived from it. Required.
+	// Key is the server's secret, at least 32 bytes; the key of the cookies is derived from it. Required.
 	Key []byte
-	// Lifetime is how long a person may take. Defaults to 10 minutes.
+	// Lifetime is how long a flow may take. Defaults to 10 minutes.
 	Lifetime time.Duration
 	// Transport carries the requests to the provider. Defaults to http.DefaultTransport.
 	Transport http.RoundTripper
@@ -78,7 +78,7 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// ours are the parameters that a request's safety hangs on. Nobody else sets them.
+// reservedParams are the parameters that the security of a request depends on. Neither operators nor callers may set them.
 var reservedParams = []string{
 	"client_id", "client_secret", "code_challenge", "code_challenge_method", "nonce", "redirect_uri", "request", "request_uri",
 	"response_mode", "response_type", "scope", "state",
@@ -124,7 +124,7 @@ func (c Config) validate() error {
 	return nil
 }
 
-// absolute reads an address that a browser may be sent to, or that secrets may be sent to: https, or http on this machine.
+// parseURL parses a URL to which browsers or secrets may be sent: https, or http on loopback.
 func parseURL(text string) (*url.URL, error) {
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" || u.User != nil || u.Fragment != "" || u.Opaque != "" || strings.ContainsAny(text, "\\ #") {
@@ -141,26 +141,26 @@ func isLoopback(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// Provider is an identity provider with a registration of its own. Its methods may be called from many goroutines.
+// Provider is an identity provider that has pages for registration. It is safe for concurrent use.
 type Provider struct {
 	cfg    Config
 	client *http.Client
-	// secure tells whether browsers reach us by https: then our cookies travel no other way.
+	// secure reports whether browsers reach this service by https; the cookies are then sent by https only.
 	secure bool
 	key    []byte
 
 	discovering singleflight.Group
 	redeeming   singleflight.Group
-	discovered  atomic.Pointer[providerMetadata] // nil until the provider has told
+	discovered  atomic.Pointer[providerMetadata] // nil until it was fetched
 }
 
-// New makes a Provider. It sends nothing: the provider is asked when the first person comes.
+// New makes a Provider. It sends no request: the provider's metadata is fetched for the first flow.
 func New(cfg Config) (*Provider, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	// A registration that was begun with one provider is none with another, nor one of another application.
+	// A cookie is valid for one issuer, application and redirect URL only.
 	purpose := strings.Join([]string{"homeroom hosted registration cookie", cfg.Issuer, cfg.ClientID, cfg.RedirectURL}, "\n")
 	key, err := hkdf.Key(sha256.New, cfg.Key, nil, purpose, 32)
 	if err != nil {
@@ -170,11 +170,11 @@ func New(cfg Config) (*Provider, error) {
 		cfg: cfg, key: key, secure: strings.HasPrefix(cfg.RedirectURL, "https:"),
 		client: &http.Client{
 			Transport: transport{cfg.Transport},
-			// A redirect would carry the code, and perhaps our secret, to wherever it points.
+			// A redirect could send the code, or our secret, to another server.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 	}, nil
 }
 
-// Lifetime is how long a person may take.
+// Lifetime returns how long a flow may take.
 func (p *Provider) Lifetime() time.Duration { return p.cfg.Lifetime }

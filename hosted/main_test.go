@@ -20,7 +20,7 @@ var key = bytes.Repeat([]byte{7}, 32)
 
 const returnURL = "https://app.lincoln.example/welcome"
 
-// door is the least of a service around a hosted.Provider: it starts registrations, and remembers how they end.
+// testService is a minimal service around a hosted.Provider: it starts flows, and records their results.
 type testService struct {
 	t        *testing.T
 	url      string
@@ -31,15 +31,15 @@ type testService struct {
 	results []result
 }
 
-// end is what a registration came to.
+// result is what Finish has returned.
 type result struct {
 	state  hosted.FlowState
 	person hosted.Person
 	err    error
 }
 
-// setup serves a door. configure says what the provider is, which may have to know where the door's callback is; the rest of
-// the configuration is the same in all tests.
+// setup starts a testService. configure returns the configuration of the provider, which may need to know the callback URL; the
+// rest of the configuration is the same in all tests.
 func setup(t *testing.T, configure func(callback string) hosted.Config) *testService {
 	t.Helper()
 	d := &testService{t: t, clock: &clock{}}
@@ -82,25 +82,25 @@ func (d *testService) callback(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintln(w, "ended:", err)
 }
 
-// last is how the registration that ended last has ended.
+// last returns the result of the last callback.
 func (d *testService) last() result {
 	d.t.Helper()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if len(d.results) == 0 {
-		d.t.Fatal("no registration has ended")
+		d.t.Fatal("no callback was handled")
 	}
 	return d.results[len(d.results)-1]
 }
 
-// count is how many have ended.
+// count returns how many callbacks were handled.
 func (d *testService) count() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return len(d.results)
 }
 
-// wantErr is the end of a registration that failed so.
+// wantErr checks that the last callback failed with this error.
 func (d *testService) wantErr(want error) {
 	d.t.Helper()
 	if got := d.last(); !errors.Is(got.err, want) || got.person.Identity.ID != "" {
@@ -108,7 +108,7 @@ func (d *testService) wantErr(want error) {
 	}
 }
 
-// clock is a time the test moves.
+// clock is a clock that the test advances.
 type clock struct {
 	mu    sync.Mutex
 	ahead time.Duration
@@ -133,7 +133,7 @@ func at(issuer string) func(string) hosted.Config {
 	}
 }
 
-// withSimulator serves a door before a simulator that knows its callback.
+// withSimulator starts a testService, and a simulator of Auth0 that knows its callback.
 func withSimulator(t *testing.T, cfg auth0test.Config) (*testService, *auth0test.Server) {
 	t.Helper()
 	var simulator *auth0test.Server
@@ -147,7 +147,7 @@ func withSimulator(t *testing.T, cfg auth0test.Config) (*testService, *auth0test
 	return d, simulator
 }
 
-// wantPerson is the end of a registration that went well.
+// wantPerson checks that the last callback returned the person with this e-mail address.
 func (d *testService) wantPerson(email string) hosted.Person {
 	d.t.Helper()
 	got := d.last()
@@ -157,7 +157,7 @@ func (d *testService) wantPerson(email string) hosted.Person {
 	return got.person
 }
 
-// stopped opens a registration in a browser that stops at the provider, and returns its address there.
+// openProvider starts a flow in a browser that does not follow links to the provider, and returns the authorization request.
 func (d *testService) openProvider(browser *browsertest.Browser, query string) browsertest.Page {
 	d.t.Helper()
 	page := browser.Get(d.url + "/register?" + query)

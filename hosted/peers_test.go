@@ -24,8 +24,8 @@ import (
 	"homeroom/internal/npmtest"
 )
 
-// TestACertifiedProvider goes the whole way with one that others have written: node's oidc-provider. It tells the e-mail
-// address to those who ask only, names itself in its answers, and insists on PKCE.
+// TestACertifiedProvider runs the whole flow with node's oidc-provider. It sends the e-mail address from the userinfo endpoint
+// only, has the parameter iss in its callbacks, and requires PKCE.
 func TestACertifiedProvider(t *testing.T) {
 	t.Parallel()
 	folder := npmtest.Install(t, "oidc-provider@9.13.3")
@@ -88,8 +88,8 @@ func TestOtherOutcomesAtACertifiedProvider(t *testing.T) {
 	}
 }
 
-// TestAnotherSimulatorOfAuth0 goes the whole way with one that others have written. Its login page needs a script, which the
-// test stands in for: it sends what auth0.js would.
+// TestAnotherSimulatorOfAuth0 runs the whole flow with a simulator from npm. Its login page needs a script; the test sends the
+// requests of auth0.js instead.
 func TestAnotherSimulatorOfAuth0(t *testing.T) {
 	t.Parallel()
 	folder := npmtest.Install(t, "@simulacrum/auth0-simulator@0.11.4")
@@ -119,7 +119,7 @@ func TestAnotherSimulatorOfAuth0(t *testing.T) {
 	}
 }
 
-// certify writes a certificate for localhost where that simulator looks for one, and returns what trusts it.
+// certify writes a certificate for localhost where that simulator reads one, and returns a configuration that trusts it.
 func certify(t *testing.T, dir string) *tls.Config {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -34,7 +34,7 @@ func TestRegistrationWithAuth0(t *testing.T) {
 		t.Errorf("the person is %+v", person)
 	}
 	if state := d.last().state; state.SchoolName != "Lincoln High" || state.Locales != "de" || state.ReturnTo != returnURL {
-		t.Errorf("the trip is %+v", state)
+		t.Errorf("the state is %+v", state)
 	}
 	// They come again, and their session answers.
 	browser.Get(d.url + "/register?prompt=none")
@@ -57,7 +57,7 @@ func TestOtherOutcomesWithAuth0(t *testing.T) {
 	}
 }
 
-// The application at the provider is another one than ours: nobody comes back, and if somebody does, it shows at the code.
+// The application at the provider has another secret: the exchange of the code fails.
 func TestAWrongSecretIsAConfigurationError(t *testing.T) {
 	t.Parallel()
 	simulator := auth0test.DefaultApplication()
@@ -89,7 +89,7 @@ func TestKeysMayChange(t *testing.T) {
 	d.wantPerson("ada@lincoln.example")
 }
 
-// The provider withdraws a key that somebody has got hold of.
+// The provider revokes a key that was stolen.
 func TestARevokedKeyIsSoonRefused(t *testing.T) {
 	t.Parallel()
 	g := newFakeProvider(t)

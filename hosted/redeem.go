@@ -18,10 +18,10 @@ import (
 	"homeroom/internal/secret"
 )
 
-// skew is by how much the provider's clock may differ from ours.
+// clockSkew is by how much the provider's clock may differ from ours.
 const clockSkew = 5 * time.Minute
 
-// claims are what the provider says of a person besides the sub.
+// personClaims are the claims about a person besides sub.
 type personClaims struct {
 	AuthorizedParty string       `json:"azp"`
 	Email           string       `json:"email"`
@@ -34,7 +34,7 @@ type personClaims struct {
 	Organization    string       `json:"org_name"`
 }
 
-// truth is a bool that some providers write as a text. Whatever else they write is no.
+// flexibleBool is a boolean that some providers send as a string. Every other value is false.
 type flexibleBool bool
 
 // UnmarshalJSON implements [json.Unmarshaler].
@@ -45,7 +45,7 @@ func (t *flexibleBool) UnmarshalJSON(raw []byte) error {
 
 var _ json.Unmarshaler = (*flexibleBool)(nil)
 
-// redeem exchanges the code, and asks the provider itself who it is.
+// redeem exchanges the code, verifies the ID token and returns the person.
 func (p *Provider) redeem(ctx context.Context, provider *providerMetadata, code string, m flow) (Person, error) {
 	ctx = oidc.ClientContext(ctx, p.client)
 	token, err := p.exchange(ctx, provider, code, m.Verifier)
@@ -60,7 +60,7 @@ func (p *Provider) redeem(ctx context.Context, provider *providerMetadata, code 
 	if err != nil {
 		return Person{}, err
 	}
-	if claims.Email == "" { // some tell it only to those who ask
+	if claims.Email == "" { // some providers send it from the userinfo endpoint only
 		if err := p.fetchUserInfo(ctx, provider, token, id.Subject, &claims); err != nil {
 			return Person{}, err
 		}
@@ -71,14 +71,14 @@ func (p *Provider) redeem(ctx context.Context, provider *providerMetadata, code 
 	return claims.person(id.Subject), nil
 }
 
-// exchange gives the code, and what proves that it was meant for us, for tokens.
+// exchange exchanges the code for tokens, with the PKCE verifier.
 func (p *Provider) exchange(ctx context.Context, provider *providerMetadata, code, verifier string) (*oauth2.Token, error) {
 	config := provider.oauth
 	token, err := config.Exchange(ctx, code, oauth2.VerifierOption(verifier))
 	var refused *oauth2.RetrieveError
 	if errors.As(err, &refused) && refused.ErrorCode == "invalid_client" && config.Endpoint.AuthStyle == oauth2.AuthStyleInHeader &&
 		provider.acceptsSecretPost {
-		// The provider takes secrets in both ways, and ours in the other one. It has not looked at the code yet.
+		// The provider supports both methods, but this application is registered for the other one. The code is not used up.
 		config.Endpoint.AuthStyle = oauth2.AuthStyleInParams
 		token, err = config.Exchange(ctx, code, oauth2.VerifierOption(verifier))
 	}
@@ -99,19 +99,18 @@ func (p *Provider) exchange(ctx context.Context, provider *providerMetadata, cod
 				refused.Response.StatusCode, secret.Redact(refused.ErrorCode, secrets...), secret.Redact(refused.ErrorDescription, secrets...)),
 		}
 	}
-	return nil, fmt.Errorf("%w: its answer to the code cannot be read", ErrUnverified) // what it is may quote a token
+	return nil, fmt.Errorf("%w: its answer to the code cannot be read", ErrUnverified) // the error may quote a token
 }
 
 var subjectPattern = regexp.MustCompile(`^[ -~]{1,255}$`)
 
-// verify reads the ID token as OpenID Connect Core 1.0, 3.1.3.7 has it: signed by this provider, for us alone, for the
-// question that this browser was sent with, now, and together with this access token.
+// verify checks the ID token by OpenID Connect Core 1.0, 3.1.3.7: its signature, audience, nonce, time and access token hash.
 func (p *Provider) verify(ctx context.Context, provider *providerMetadata, raw, accessToken string, m flow) (*oidc.IDToken, personClaims, error) {
-	distrust := func(format string, details ...any) (*oidc.IDToken, personClaims, error) {
+	invalid := func(format string, details ...any) (*oidc.IDToken, personClaims, error) {
 		return nil, personClaims{}, fmt.Errorf("%w: "+format, append([]any{ErrUnverified}, details...)...)
 	}
 	if strings.Count(raw, ".") != 2 || strings.ContainsAny(raw, "{} ") { // no other serialisation than the compact one
-		return distrust("the ID token is no JWT")
+		return invalid("the ID token is no JWT")
 	}
 	var fetch error
 	id, err := provider.verifier.Verify(jwks.WithFetchError(ctx, &fetch), raw)
@@ -122,31 +121,31 @@ func (p *Provider) verify(ctx context.Context, provider *providerMetadata, raw, 
 		return nil, personClaims{}, fmt.Errorf("check the ID token: %w", fetch)
 	}
 	if err != nil {
-		return distrust("%s", secret.Redact(err.Error(), raw, accessToken))
+		return invalid("%s", secret.Redact(err.Error(), raw, accessToken))
 	}
 	var claims personClaims
 	if err := id.Claims(&claims); err != nil {
-		return distrust("the ID token's claims cannot be read")
+		return invalid("the ID token's claims cannot be read")
 	}
 	switch now := p.cfg.Now(); {
 	case subtle.ConstantTimeCompare([]byte(id.Nonce), []byte(m.Nonce)) != 1:
-		return distrust("the ID token answers another question")
+		return invalid("the ID token answers another question")
 	case len(id.Audience) > 1 && claims.AuthorizedParty == "", claims.AuthorizedParty != "" && claims.AuthorizedParty != p.cfg.ClientID:
-		return distrust("the ID token was made for another application")
+		return invalid("the ID token was made for another application")
 	case id.IssuedAt.After(now.Add(clockSkew)), id.IssuedAt.Before(time.Unix(m.BeganAt, 0).Add(-clockSkew)):
-		return distrust("the ID token was not made in this registration")
+		return invalid("the ID token was not made in this registration")
 	case id.AccessTokenHash != "" && id.VerifyAccessToken(accessToken) != nil:
-		return distrust("the access token is not the ID token's")
+		return invalid("the access token is not the ID token's")
 	case !subjectPattern.MatchString(id.Subject):
-		return distrust("the ID token names nobody")
+		return invalid("the ID token names nobody")
 	case !claims.belongsTo(m.Organization):
-		return distrust("the ID token is of another organization")
+		return invalid("the ID token is of another organization")
 	}
 	return id, claims, nil
 }
 
-// belongsTo tells whether the person logged in to the organization that was asked for, by its id or name. A provider that says
-// nothing about organizations has none.
+// belongsTo reports whether the person logged in to the requested organization, given by its id or name. It is true where the
+// provider sends no organization.
 func (c personClaims) belongsTo(requested string) bool {
 	if requested == "" || (c.OrganizationID == "" && c.Organization == "") {
 		return true
@@ -154,7 +153,7 @@ func (c personClaims) belongsTo(requested string) bool {
 	return requested == c.OrganizationID || strings.EqualFold(requested, c.Organization)
 }
 
-// fetchUserInfo asks the provider for the claims that it does not put into tokens.
+// fetchUserInfo adds the claims of the userinfo endpoint.
 func (p *Provider) fetchUserInfo(ctx context.Context, provider *providerMetadata, token *oauth2.Token, subject string, claims *personClaims) error {
 	if provider.oidc.UserInfoEndpoint() == "" {
 		return ErrNoEmail
@@ -176,7 +175,7 @@ func (p *Provider) fetchUserInfo(ctx context.Context, provider *providerMetadata
 	return nil
 }
 
-// person leaves out a name that is none: Auth0 puts the e-mail address where it knows no better.
+// person leaves out a name that is an e-mail address, which Auth0 sends where it knows no name.
 func (c personClaims) person(subject string) Person {
 	if strings.Contains(c.Name, "@") {
 		c.Name = ""

@@ -22,7 +22,7 @@ func newOwnKey() *rsa.PrivateKey {
 	return private
 }
 
-// sealedByAnother is a cookie as whoever does not know our key would make it.
+// sealedByAnother returns a cookie that is encrypted with another key.
 func sealedByAnother(string) string {
 	encrypter, err := jose.NewEncrypter(jose.A256GCM, jose.Recipient{Algorithm: jose.DIRECT, Key: make([]byte, 32)}, nil)
 	if err != nil {
@@ -39,7 +39,7 @@ func sealedByAnother(string) string {
 	return value
 }
 
-// follow carries an answer to the callback with a browser's cookies.
+// follow sends a callback request with a browser's cookies.
 func follow(t *testing.T, d *testService, browser *browsertest.Browser, query url.Values) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, d.url+"/callback?"+query.Encode(), http.NoBody)
@@ -57,7 +57,7 @@ func follow(t *testing.T, d *testService, browser *browsertest.Browser, query ur
 	_ = res.Body.Close()
 }
 
-// withOwnKey carries the key that it wants to be judged by.
+// withOwnKey returns a token with its own key in the header.
 func withOwnKey(claims []byte) string {
 	own := newOwnKey()
 	s, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.RS256, Key: own}, &jose.SignerOptions{EmbedJWK: true})
@@ -67,7 +67,7 @@ func withOwnKey(claims []byte) string {
 	return compact(s, claims)
 }
 
-// severalSignatures is the JSON form of a token, one of whose signatures is good.
+// severalSignatures returns a token in JSON serialization with one valid and other invalid signatures.
 func severalSignatures(claims []byte) string {
 	s, err := jose.NewMultiSigner([]jose.SigningKey{
 		{Algorithm: jose.RS256, Key: fakeProviderKey()}, {Algorithm: jose.RS256, Key: newOwnKey()},
@@ -82,7 +82,7 @@ func severalSignatures(claims []byte) string {
 	return signed.FullSerialize()
 }
 
-// asJSON is a good token in the other form that signatures have.
+// asJSON returns a valid token in JSON serialization.
 func asJSON(claims []byte) string {
 	signed, err := jose.ParseSignedCompact(signer(jose.RS256, fakeProviderKey(), "1")(claims), []jose.SignatureAlgorithm{jose.RS256})
 	if err != nil {

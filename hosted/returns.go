@@ -6,11 +6,11 @@ import (
 	"strings"
 )
 
-// ReturnURL is where a person is sent on to: the address asked for, if it is allowed, or else the first that is. It is empty
-// where none was asked for and none is allowed. It fails with [ErrReturnURL].
+// ReturnURL returns the URL to which a person is redirected in the end: the requested one, or else the first allowed one. It is
+// empty where none is requested and none is allowed. It fails with [ErrReturnURL] for a requested URL that is not allowed.
 //
-// An address is allowed when everything before its query is one of [Config.ReturnURLs], letter for letter. Nothing is parsed
-// to find that out, so nothing can be read in one way here and in another one by a browser.
+// A URL is allowed when everything before its query equals one of [Config.ReturnURLs]. The strings are compared without parsing,
+// so a browser cannot read the URL in another way.
 func (p *Provider) ReturnURL(requested string) (string, error) {
 	if requested == "" {
 		if len(p.cfg.ReturnURLs) == 0 {
@@ -32,9 +32,9 @@ func (p *Provider) ReturnURL(requested string) (string, error) {
 	return requested, nil
 }
 
-// FormAction is the form-action of a policy for a page with a form that sends people on. That ends, by redirects, at the
-// application, and from there perhaps at its own login; some browsers hold all of it against the policy, which therefore cannot
-// name every address. On this machine they have plain http.
+// FormAction returns the form-action of the Content-Security-Policy for a page with a form that redirects people. The redirects
+// end at the application, or at its own login; some browsers check all of them against the policy, which therefore cannot list
+// every URL. On loopback they are plain http.
 func (p *Provider) FormAction() string {
 	if !p.secure {
 		return "'self' https: http:"
@@ -42,13 +42,13 @@ func (p *Provider) FormAction() string {
 	return "'self' https:"
 }
 
-// ReturnOrigins are the origins of the addresses to which people may be sent on.
+// ReturnOrigins returns the origins of the allowed return URLs, sorted.
 func (p *Provider) ReturnOrigins() []string {
 	var origins []string
 	for _, text := range p.cfg.ReturnURLs {
 		u, err := url.Parse(text)
 		if err != nil {
-			continue // New has read it
+			continue // New has parsed it
 		}
 		origins = append(origins, u.Scheme+"://"+u.Host)
 	}
@@ -56,12 +56,12 @@ func (p *Provider) ReturnOrigins() []string {
 	return slices.Compact(origins)
 }
 
-// WithQuery adds parameters to an address that [Provider.ReturnURL] allowed. They replace those of the same names.
+// WithQuery adds parameters to a URL that [Provider.ReturnURL] returned. They replace those of the same names.
 func WithQuery(address string, params map[string]string) string {
 	base, raw, _ := strings.Cut(address, "?")
 	query, err := url.ParseQuery(raw)
 	if err != nil {
-		query = url.Values{} // ReturnURL has read it
+		query = url.Values{} // ReturnURL has parsed it
 	}
 	for name, value := range params {
 		query.Set(name, value)

@@ -14,26 +14,26 @@ import (
 	"golang.org/x/oauth2"
 )
 
-// Options is what a registration is begun with. All of it is optional, and may come from a link that anybody has made.
+// Options are the optional parameters of a registration. They may come from a link that anybody can make.
 type Options struct {
-	// SchoolName is kept for the end.
+	// SchoolName is stored in the flow state.
 	SchoolName string
-	// ReturnTo is where the person is sent on to in the end: see [Provider.ReturnURL].
+	// ReturnTo is the return URL; see [Provider.ReturnURL].
 	ReturnTo string
-	// LoginHint fills the field for the e-mail address, or the telephone number.
+	// LoginHint prefills the field for the e-mail address, or the telephone number.
 	LoginHint string
 	// Locales are the languages that the person reads, the preferred first, with spaces between them.
 	Locales string
 	// Prompt is OpenID Connect's: none, login, consent, select_account, create, or several with spaces between them.
 	Prompt string
-	// Connection names the provider's way in, such as google-oauth2 at Auth0.
+	// Connection names the provider's way to log in, such as google-oauth2 at Auth0.
 	Connection string
 	// Organization is the provider's id (or name) of an organization to log in to.
 	Organization string
-	// Invitation is a secret from an invitation's mail. With an Organization it is the provider's, and handed to it; without
-	// one it is ours, and kept for the end.
+	// Invitation is a secret from an invitation's mail. With an Organization it is the provider's, and sent to it; without one
+	// it is ours, and stored in the flow state.
 	Invitation string
-	// Confirm is a secret from the mail of a sign-up, which is confirmed with the login: the person logs in, and does not register.
+	// Confirm is a secret from the mail of a sign-up that is to be confirmed: the person logs in instead of registering.
 	Confirm string
 }
 
@@ -50,7 +50,7 @@ var (
 	prompts        = []string{"none", "login", "consent", "select_account", "create"}
 )
 
-// check refuses what nobody would send who means well.
+// check fails with an *[OptionError] for an invalid option.
 func (o Options) check() error {
 	matches := func(pattern *regexp.Regexp, text string) bool { return text == "" || pattern.MatchString(text) }
 	requested := strings.Fields(o.Prompt)
@@ -80,15 +80,15 @@ func isText(text string, most int) bool {
 	return len(text) <= most && utf8.ValidString(text) && !strings.ContainsFunc(text, unicode.IsControl)
 }
 
-// Redirect is a registration that a browser is to be sent off with.
+// Redirect begins a flow in a browser.
 type Redirect struct {
-	// URL is where to.
+	// URL is the authorization URL.
 	URL string
-	// Cookies are to be set: the one of this registration, and perhaps the ends of old ones.
+	// Cookies are to be set: that of this flow, and those that delete old ones.
 	Cookies []*http.Cookie
 }
 
-// Start begins a registration in the browser that r is from. It fails with an *[OptionError], [ErrReturnURL], an
+// Start begins a flow in the browser that sent r. It fails with an *[OptionError], [ErrReturnURL], an
 // *[identity.Unavailable] or an *[identity.Misconfigured].
 func (p *Provider) Start(r *http.Request, o Options) (Redirect, error) {
 	if err := o.check(); err != nil {
@@ -116,8 +116,8 @@ func (p *Provider) Start(r *http.Request, o Options) (Redirect, error) {
 	return Redirect{URL: p.authorizationURL(provider, m, o), Cookies: append(p.pruneCookies(r), cookie)}, nil
 }
 
-// authorizationURL puts the request together. What an operator has set comes after what the caller of /register may ask for,
-// and what keeps the registration safe comes last.
+// authorizationURL builds the authorization request. The operator's parameters replace those of the caller of /register, and
+// the parameters of the flow's security replace both.
 func (p *Provider) authorizationURL(provider *providerMetadata, m flow, o Options) string {
 	params := map[string]string{}
 	add := func(name, value string) {
@@ -138,7 +138,7 @@ func (p *Provider) authorizationURL(provider *providerMetadata, m flow, o Option
 	maps.Copy(params, p.cfg.Params)
 	add("prompt", o.Prompt)
 	if o.Confirm != "" {
-		// Whoever confirms uses the login now: a session that somebody else began in this browser would not do.
+		// The person must log in now: the browser may have a session of somebody else.
 		delete(params, "screen_hint")
 		params["prompt"] = "login"
 	}
@@ -150,7 +150,7 @@ func (p *Provider) authorizationURL(provider *providerMetadata, m flow, o Option
 	return provider.oauth.AuthCodeURL(m.State.ID, options...)
 }
 
-// random is 256 bits that nobody can guess.
+// random returns 256 random bits as text.
 func random() string {
 	b := make([]byte, 32)
 	_, _ = rand.Read(b) // never fails

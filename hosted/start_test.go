@@ -173,7 +173,7 @@ func TestClientAuthenticationMethod(t *testing.T) {
 	}
 }
 
-// A provider may take both ways in general, and only the other one of this client.
+// A provider may support both methods, but only the other one for this client.
 func TestARefusedSecretIsSentByTheOtherMethodOnce(t *testing.T) {
 	t.Parallel()
 	g := newFakeProvider(t)

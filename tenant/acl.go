@@ -12,8 +12,8 @@ var privileges = map[byte]string{
 	'm': "maintain", 'X': "execute", 'U': "usage", 'C': "create", 'c': "connect", 'T': "temporary", 's': "set", 'A': "alter system",
 }
 
-// grantees puts an access control list, an item a line, into words: who besides the owner may do what. Who granted it is
-// left out. Postgres's aclexplode would do, in six subqueries of schema.sql; they would be planned and run for each object of
+// grantees formats an access control list, an item a line: the privileges of each grantee except the owner. The grantor is left
+// out. Postgres's aclexplode would do, in six subqueries of schema.sql; they would be planned and run for each object of
 // each tenant, and one that is worded otherwise changes the fingerprints that are kept.
 func grantees(acl, owner string) string {
 	rights := map[string][]string{}
@@ -46,7 +46,7 @@ func grantees(acl, owner string) string {
 	return strings.Join(lines, "; ")
 }
 
-// cutGrantee takes the name off an item such as homeroom_tenant=arwd/homeroom_owner; it is quoted where it must be.
+// cutGrantee splits an item such as homeroom_tenant=arwd/homeroom_owner after its name, which may be quoted.
 func cutGrantee(item string) (grantee, rest string) {
 	quoted := false
 	for i := range len(item) {

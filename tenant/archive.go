@@ -13,19 +13,19 @@ import (
 	"homeroom/internal/postgres"
 )
 
-// ArchiveName is the name under which a tenant's database is kept when it is set aside at this time.
+// ArchiveName returns the name of a tenant's database after it was archived at this time.
 func ArchiveName(id ID, at time.Time) string {
 	return id.Database() + "_kept_" + at.UTC().Format("20060102150405")
 }
 
 var archivePattern = regexp.MustCompile(`^t_[a-z2-7]{26}_kept_[0-9]{14}$`)
 
-// Archive renames a tenant's database to the kept name, closed to everybody, so that Ensure makes a new one. Sessions in
-// it are ended. Done again with the same kept name, it does nothing. It fails with [ErrUnmanaged] for a database that is
-// not the tenant's.
+// Archive renames a tenant's database to its archive name, and lets nobody connect to it, so that Ensure creates a new one. Its
+// sessions are ended. It is idempotent for the same archive name. It fails with [ErrUnmanaged] for a database that is not the
+// tenant's.
 func (s *Server) Archive(ctx context.Context, id ID, archive string) error {
 	if !archivePattern.MatchString(archive) || archive[:len(id.Database())] != id.Database() {
-		return fmt.Errorf("%q is not a kept name of tenant %s", archive, id)
+		return fmt.Errorf("%q is not an archive name of tenant %s", archive, id)
 	}
 	err := s.locked(ctx, id.String(), func(conn *pgx.Conn) error {
 		var done bool
@@ -37,10 +37,10 @@ func (s *Server) Archive(ctx context.Context, id ID, archive string) error {
 		case err != nil:
 			return err
 		case !found.database:
-			return nil // nothing to keep
+			return nil // nothing to archive
 		case !found.marked && !found.ours:
 			return ErrUnmanaged
-		case found.invalid: // nobody can enter, rename or keep it
+		case found.invalid: // Postgres allows nothing but to drop it
 			_, err := conn.Exec(ctx, "drop database "+quoteGenerated(id.Database()))
 			killpoint.Here("tenant.set_aside_dropped")
 			return err
@@ -53,8 +53,7 @@ func (s *Server) Archive(ctx context.Context, id ID, archive string) error {
 	return nil
 }
 
-// archiveDatabase closes the database first, so that nobody comes in between the end of the sessions and the renaming, which
-// Postgres refuses while anybody is connected. When it cannot go on, it opens the database again.
+// archiveDatabase first disallows connections: a new one would make the renaming fail. When it fails, it allows them again.
 func archiveDatabase(ctx context.Context, conn *pgx.Conn, id ID, archive string, role bool) error {
 	database := quoteGenerated(id.Database())
 	if _, err := conn.Exec(ctx, "alter database "+database+" allow_connections false"); err != nil {
@@ -78,8 +77,7 @@ func archiveDatabase(ctx context.Context, conn *pgx.Conn, id ID, archive string,
 	return nil
 }
 
-// endSessions ends the sessions of clients in a database. Postgres's own, such as autovacuum's, belong to nobody and give way
-// by themselves.
+// endSessions ends the sessions of clients in a database. Postgres ends its own, such as autovacuum's, by itself.
 func endSessions(ctx context.Context, conn *pgx.Conn, id ID) error {
 	_, err := conn.Exec(ctx, `
 		select pg_terminate_backend(pid, 5000)
@@ -94,7 +92,7 @@ func endSessions(ctx context.Context, conn *pgx.Conn, id ID) error {
 	return nil
 }
 
-// occupied says whose sessions are in a database, and what we need in order to end them; nil when there are none.
+// sessionsError lists the sessions in a database, with what our role needs to end them. It is nil when there are none.
 func sessionsError(ctx context.Context, conn *pgx.Conn, database string) error {
 	var sessions string
 	var super, signal bool

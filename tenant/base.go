@@ -9,23 +9,23 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// baseDatabase is the database that templates are built from, where a superuser has made it (examples/provisioner.sql): an empty
-// one without the functions that [RevokeFunctions] takes from PUBLIC, which we may not take away.
+// baseDatabase is the database that templates are created from, where a superuser has made it (examples/provisioner.sql). It is
+// empty, and the privileges of [RevokeFunctions] are revoked in it, which our role may not do.
 const baseDatabase = "homeroom_base"
 
-// RevokeFunctions is the SQL that takes from PUBLIC the functions with which one tenant could stop all. A superuser runs it in a
-// tenant's database that was made from a template that still has them.
+// RevokeFunctions is the SQL that revokes from PUBLIC the functions with which one tenant could stop the whole server. A superuser
+// runs it in a tenant's database whose template was made without it.
 //
 //go:embed closed.sql
 var RevokeFunctions string
 
-// base is what templates are built from.
+// base describes what templates are created from.
 type base struct {
-	// row is the version of the base database's row in pg_database, which every change of it changes; nil when there is none.
+	// row is the version (xmin) of the base database's row in pg_database; nil when there is no base database.
 	row *string
-	// stale: the rules for sorting text have changed since it was made.
+	// stale: the collation version has changed since it was made.
 	stale bool
-	// super: we are a superuser, and can close the functions ourselves.
+	// super: our role is a superuser, and can run [RevokeFunctions] itself.
 	super bool
 	major int
 }
@@ -42,7 +42,7 @@ func inspectBase(ctx context.Context, conn *pgx.Conn) (b base, err error) {
 	return b, nil
 }
 
-// name is the database that a template is cloned from.
+// name returns the database that a template is cloned from.
 func (b base) name() string {
 	if b.row != nil {
 		return baseDatabase
@@ -50,10 +50,9 @@ func (b base) name() string {
 	return "template0"
 }
 
-// header is the first line of the comment that a complete template bears; the schema's lines follow. It names the version of the
-// template's own row in pg_database: whoever opens the template to change it, or alters it otherwise, makes another. A template
-// that was described in another way, by another major version of Postgres, which may print definitions otherwise, or from
-// another base, is made again too.
+// header returns the first line of a complete template's comment; the lines of its schema follow. It has the version of the
+// template's row in pg_database, which every ALTER of the template changes, the format of the lines, the major version of Postgres,
+// which may print definitions otherwise, and the base. A template with another header is made again.
 func (b base) header(row string) string {
 	from := "an open server"
 	switch {
@@ -65,8 +64,8 @@ func (b base) header(row string) string {
 	return fmt.Sprintf("homeroom schema %s of Postgres %d, row %s, closed by %s", fingerprintFormat, b.major, row, from)
 }
 
-// completes tells whether a template whose row has this version may bear this header. One that was closed is as good as one that
-// we could not close.
+// matchesHeader reports whether the header is valid for a template whose row has this version. A template with revoked functions
+// is valid too where our role could not revoke them.
 func (b base) matchesHeader(header, row string) bool {
 	if want := b.header(row); b.row != nil || b.super {
 		return header == want
@@ -75,7 +74,7 @@ func (b base) matchesHeader(header, row string) bool {
 	return strings.HasPrefix(header, prefix+", ")
 }
 
-// publicFunctions are the functions of [RevokeFunctions] that everybody may run in the connection's database.
+// publicFunctions returns the functions of [RevokeFunctions] that PUBLIC may execute in the connection's database.
 func publicFunctions(ctx context.Context, conn *pgx.Conn) ([]string, error) {
 	rows, err := conn.Query(ctx, `
 		select oid::regprocedure::text from pg_proc
@@ -91,7 +90,7 @@ func publicFunctions(ctx context.Context, conn *pgx.Conn) ([]string, error) {
 	return names, nil
 }
 
-// revokedFunctions is the condition by which closed.sql chooses functions.
+// revokedFunctions is the condition by which closed.sql selects functions.
 var revokedFunctions = between(RevokeFunctions, "'pg_catalog'::regnamespace and ", "\n    loop")
 
 func between(text, from, to string) string {

@@ -19,24 +19,24 @@ import (
 	"homeroom/internal/postgres"
 )
 
-// ErrDiskLow says that the server has less free disk than the floor, or has just said itself that its disk is full. No
-// database is made there until that has changed: a full disk stops Postgres for all tenants.
+// ErrDiskLow means that the server has less free disk than the configured minimum, or has just reported a full disk. No database is
+// created there until that has changed: a full disk stops Postgres for all tenants.
 var ErrDiskLow = errors.New("less free disk than the floor")
 
-// FreeDiskFunction is the SQL that makes the function which tells us the free disk of a server whose disk we cannot look at.
-// A superuser runs it in the database "postgres".
+// FreeDiskFunction is the SQL of the function that returns the free disk of a server on another machine. A superuser runs it in the
+// database "postgres".
 //
 //go:embed free_disk.sql
 var FreeDiskFunction string
 
 const (
-	// diskFresh is how long a measurement holds.
+	// diskFresh is how long a measurement is cached.
 	diskFresh = time.Second
-	// diskFull is how long the disk counts as low after Postgres has said that it is full.
+	// diskFull is how long the disk counts as low after Postgres has reported that it is full.
 	diskFull = 30 * time.Second
 )
 
-// disk remembers what is known of a server's disk.
+// disk caches the state of a server's disk.
 type disk struct {
 	sync.Mutex
 	at        time.Time
@@ -45,8 +45,8 @@ type disk struct {
 	fullUntil time.Time
 }
 
-// FreeDisk is how many bytes the server can still write, where that can be known: its data directory is on this machine and
-// ours to read, or it has the function of [FreeDiskFunction]. It is measured at most once a second.
+// FreeDisk returns the free bytes on the server's disk. known is true where the data directory is on this machine and readable, or
+// the server has the function of [FreeDiskFunction]. It is measured at most once a second.
 func (s *Server) FreeDisk(ctx context.Context) (free int64, known bool, err error) {
 	conn, err := s.maintenance.Acquire(ctx)
 	if err != nil {
@@ -70,7 +70,7 @@ func (s *Server) freeDisk(ctx context.Context, conn *pgx.Conn) (int64, bool, err
 	return free, known, nil
 }
 
-// admit fails with [ErrDiskLow] when no database may be made on the server now.
+// checkDisk fails with [ErrDiskLow] when no database may be created on the server now.
 func (s *Server) checkDisk(ctx context.Context, conn *pgx.Conn) error {
 	s.disk.Lock()
 	full := time.Now().Before(s.disk.fullUntil)
@@ -91,8 +91,7 @@ func (s *Server) checkDisk(ctx context.Context, conn *pgx.Conn) error {
 	return nil
 }
 
-// Admits tells whether databases may be made on the server now: it fails with [ErrDiskLow] where the disk is low, and says how
-// low.
+// CheckFreeDisk fails with [ErrDiskLow], and how much is free, when no database may be created on the server now.
 func (s *Server) CheckFreeDisk(ctx context.Context) error {
 	conn, err := s.maintenance.Acquire(ctx)
 	if err != nil {
@@ -117,8 +116,8 @@ func (s *Server) createDatabase(ctx context.Context, conn *pgx.Conn, statement s
 	return err
 }
 
-// measure looks at the disk itself, or else asks the function. Only a superuser's function is called: anybody else's could
-// do something with our rights.
+// measure reads the disk itself, or else calls the function. Only a superuser's function is called: another role's would run with
+// our privileges.
 func measure(ctx context.Context, conn *pgx.Conn) (free int64, known bool, err error) {
 	var folder *string
 	var address *netip.Addr
@@ -154,8 +153,8 @@ func measure(ctx context.Context, conn *pgx.Conn) (free int64, known bool, err e
 	return free, true, nil
 }
 
-// isLocalDataDirectory tells whether a folder of this machine is the server's data directory, rather than one of the same name: a tunnel and
-// a container look local too. Both the cluster's identifier and the port must be the server's.
+// isLocalDataDirectory reports whether a folder of this machine is the server's data directory, rather than one with the same path:
+// a tunnel and a container look local too. Both the cluster's identifier and the port must be the server's.
 func isLocalDataDirectory(ctx context.Context, conn *pgx.Conn, folder string, port int) (bool, error) {
 	control, err := os.ReadFile(filepath.Join(folder, "global", "pg_control"))
 	if err != nil || len(control) < 8 {

@@ -9,8 +9,8 @@ import (
 	"homeroom/internal/killpoint"
 )
 
-// DropRole drops the login role of a tenant that has no database any more, under the tenant's lock. It fails while there is a
-// database of that name; where there is no role, it does nothing.
+// DropRole drops the role of a tenant that has no database any more, under the tenant's lock. It fails while the database exists;
+// where there is no role, it does nothing.
 func (s *Server) DropRole(ctx context.Context, id ID) error {
 	err := s.locked(ctx, id.String(), func(conn *pgx.Conn) error {
 		found, err := s.probe(ctx, conn, id)
@@ -34,8 +34,8 @@ func (s *Server) DropRole(ctx context.Context, id ID) error {
 	return nil
 }
 
-// DropTemplate drops a template that new tenants of this program are not cloned from, under its lock. A program of another
-// version that still clones from it makes it again. Where there is none of this name, it does nothing.
+// DropTemplate drops a template that this program does not clone new tenants from, under its lock. A program of another version
+// that still uses it makes it again. Where there is no such template, it does nothing.
 func (s *Server) DropTemplate(ctx context.Context, name string) error {
 	if !templatePattern.MatchString(name) {
 		return fmt.Errorf("drop template %q: this is not the name of a template", name)

@@ -11,25 +11,25 @@ import (
 	"homeroom/migrations"
 )
 
-// Inspection is what a look into one tenant's database shows.
+// Inspection is the state of one tenant's database.
 type Inspection struct {
 	// Login: the tenant's own role can enter with the derived password.
 	CanLogin bool
-	// Status is how its version compares with ours, Schema what it is made of.
+	// Status is how its version compares with ours.
 	Status migrations.Status
 	Schema Schema
-	// Grants: the tenant's role may do inside what it should; nothing is missing.
+	// Grants: the tenant's role has all its privileges inside the database.
 	Grants bool
 	// VersionRows is how many rows schema_migrations has; 0 where it is not there. One is right; with more, any of them may be
 	// taken for the version.
 	VersionRows int
-	// PublicFunctions are the functions that [RevokeFunctions] takes from PUBLIC, where it was not run: with them the tenant's role
-	// can stop the whole server. LargeObjects is how many large objects there are, which belong to no schema.
+	// PublicFunctions are the functions of [RevokeFunctions] that PUBLIC may execute: with them the tenant's role can stop the
+	// whole server. LargeObjects is how many large objects there are, which belong to no schema.
 	PublicFunctions []string
 	LargeObjects    int
 }
 
-// Inspect opens a tenant's database and looks at what Ensure would look at. It takes no lock and changes nothing.
+// Inspect reads the state of a tenant's database that Ensure would check. It takes no lock and changes nothing.
 func (s *Server) Inspect(ctx context.Context, id ID, rotation int) (Inspection, error) {
 	var found Inspection
 	err := s.inTenantDatabase(ctx, id, func(conn *pgx.Conn) (err error) {
@@ -72,8 +72,8 @@ func versionRows(ctx context.Context, conn *pgx.Conn) (rows int, err error) {
 	return rows, nil
 }
 
-// Empty tells whether no table of a tenant's database but the version's has a row, and there is no large object. What belongs
-// to an extension does not count. A table that it may not read is an error, never empty.
+// Empty reports whether no table of a tenant's database but schema_migrations has a row, and there is no large object. Tables of
+// extensions do not count. A table that it may not read is an error.
 func (s *Server) Empty(ctx context.Context, id ID) (bool, error) {
 	var filled bool
 	err := s.inTenantDatabase(ctx, id, func(conn *pgx.Conn) error {
@@ -90,10 +90,10 @@ func (s *Server) Empty(ctx context.Context, id ID) (bool, error) {
 	return !filled, nil
 }
 
-// ownTables reads an expression for each table of a tenant's database but the version's and those of extensions, in a session that
-// may read all of their rows.
+// ownTables evaluates an expression for each table of a tenant's database, except schema_migrations and those of extensions. The
+// session can then read all rows of the tables.
 func ownTables(ctx context.Context, conn *pgx.Conn, expression string) ([]string, error) {
-	// Without this, a policy that binds the owner would hide rows; with it, that is an error.
+	// Without this, a row security policy for the owner would hide rows; with it, that is an error.
 	if _, err := conn.Exec(ctx, "set row_security = off"); err != nil {
 		return nil, err
 	}
@@ -110,7 +110,7 @@ func ownTables(ctx context.Context, conn *pgx.Conn, expression string) ([]string
 	return pgx.CollectRows(rows, pgx.RowTo[string])
 }
 
-// SchemaOwner is the role that owns the schema public of a tenant's database; empty when the schema was dropped.
+// SchemaOwner returns the owner of the schema public in a tenant's database; empty when the schema was dropped.
 func (s *Server) SchemaOwner(ctx context.Context, id ID) (owner string, err error) {
 	err = s.inTenantDatabase(ctx, id, func(conn *pgx.Conn) error {
 		return conn.QueryRow(ctx, `

@@ -13,20 +13,20 @@ import (
 	"homeroom/internal/postgres"
 )
 
-// ErrBusy says that another process works on the same tenant, and did not end within the lock timeout.
+// ErrBusy means that another process works on the same tenant, and did not finish within the lock timeout.
 var ErrBusy = errors.New("another process is working on it")
 
-// locked runs f while this process alone may change the thing of this name (a tenant's id, a template) on the server. It
-// fails with [ErrBusy] when another has the lock for longer than the lock timeout.
+// locked runs f with the lock of a name (a tenant's id, a template) on the server. It fails with [ErrBusy] when another process
+// holds the lock for longer than the lock timeout.
 func (s *Server) locked(ctx context.Context, name string, f func(conn *pgx.Conn) error) error {
 	return s.lockedWithin(ctx, s.cfg.LockTimeout, name, f)
 }
 
-// lockedWithin is locked with a timeout of its own; zero waits until ctx ends.
+// lockedWithin is locked with another timeout; zero waits until ctx ends.
 //
-// The lock is an advisory lock of the session that also does the work. When the process dies, the server may go on with
-// its CREATE DATABASE for a while, and holds the lock as long: whoever comes next waits for the end and then looks at
-// what there is. f may therefore trust what it reads until it returns.
+// The lock is an advisory lock of the session that also does the work. When the process dies, the server may continue its CREATE
+// DATABASE for a while, and holds the lock as long: the next process waits for the end, and then reads the state. What f reads
+// therefore stays true until it returns.
 func (s *Server) lockedWithin(
 	ctx context.Context, timeout time.Duration, name string, f func(conn *pgx.Conn) error,
 ) error {
@@ -47,7 +47,7 @@ func (s *Server) lockedWithin(
 	return f(conn.Conn())
 }
 
-// lockID is the lock of a name. Every version of this program must compute the same: two of them may run at once.
+// lockID returns the lock of a name. All versions of this program must compute the same id: several may run at once.
 func lockID(name string) postgres.LockID {
 	sum := sha256.Sum256([]byte("homeroom " + name))
 	return postgres.NumberedLock(int64(binary.BigEndian.Uint64(sum[:8])))

@@ -9,8 +9,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Reference is the schema that a tenant at the newest version has, as the template was described when it was made. It makes
-// the template when it is not there.
+// Reference returns the schema of a tenant at the newest version, read from the template when that was made. It makes the template
+// when it does not exist.
 func (s *Server) Reference(ctx context.Context) (Schema, error) {
 	if err := s.Prepare(ctx); err != nil {
 		return nil, err
@@ -23,8 +23,8 @@ func (s *Server) Reference(ctx context.Context) (Schema, error) {
 // majorVersion is Postgres's, in SQL.
 const majorVersion = "current_setting('server_version_num')::int / 10000"
 
-// Basis is what a description of a schema depends on besides the files: the major version of the server's Postgres, which
-// prints it, and a hash of the rights that this program gives in each database.
+// Basis returns what a schema's description depends on besides the migrations: the major version of the server's Postgres, which
+// prints the definitions, and a hash of the privileges that this program grants in each database.
 func (s *Server) Basis(ctx context.Context) (postgres int, granted string, err error) {
 	if err := s.maintenance.QueryRow(ctx, "select "+majorVersion).Scan(&postgres); err != nil {
 		return 0, "", fmt.Errorf("ask for Postgres's version: %w", err)
@@ -32,8 +32,8 @@ func (s *Server) Basis(ctx context.Context) (postgres int, granted string, err e
 	return postgres, shortHash(fingerprintFormat + grants + RevokeFunctions), nil
 }
 
-// readReference is the schema that the template bears; nil when it is incomplete, was changed, sorts text by rules that have
-// changed since, or is not there at all.
+// readReference reads the schema from the template's comment. It is nil when the template is missing or incomplete, was changed, or
+// has another collation version.
 func readReference(ctx context.Context, conn *pgx.Conn, name string, from base) (Schema, error) {
 	var comment, row string
 	err := conn.QueryRow(ctx, `
@@ -53,8 +53,7 @@ func readReference(ctx context.Context, conn *pgx.Conn, name string, from base) 
 	return Schema(lines[1:]), nil
 }
 
-// writeReference puts the schema on the template as its comment. A comment takes no parameter, so Postgres itself makes a
-// literal of it.
+// writeReference writes the schema to the template's comment. COMMENT takes no parameters, so Postgres itself quotes the literal.
 func writeReference(ctx context.Context, conn *pgx.Conn, name string, from base, schema Schema) error {
 	var row, statement string
 	err := conn.QueryRow(ctx, "select xmin::text from pg_database where datname = $1", name).Scan(&row)

@@ -7,8 +7,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Renamed finds the databases whose comment says that they are a tenant's, and that bear neither its name nor that of one that
-// was set aside: somebody has renamed them. Their data is still there.
+// Renamed returns the databases that have a tenant's comment, but neither its name nor that of an archive: somebody has renamed
+// them. Their data is still there.
 func (s *Server) Renamed(ctx context.Context) (map[ID]string, error) {
 	rows, err := s.maintenance.Query(ctx, `
 		select datname::text, shobj_description(oid, 'pg_database')

@@ -11,9 +11,9 @@ import (
 	"homeroom/internal/postgres"
 )
 
-// Rotate gives a tenant's role the password of a rotation, under the tenant's lock. The rotation is asked for once the lock is
-// held, so that of two that change it at the same time the later one's password stays. The sessions of the role go on, unless
-// endSessions: what somebody opened with a stolen password would go on too. Done again, it does the same.
+// Rotate sets the password of a tenant's role to that of a rotation, under the tenant's lock. The rotation is read once the lock is
+// held, so that of two concurrent calls the later rotation's password stays. With endSessions the sessions of the role are ended,
+// also those that were opened with a stolen password; without it they continue. It is idempotent.
 func (s *Server) Rotate(ctx context.Context, id ID, rotation func(ctx context.Context) (int, error), endSessions bool) error {
 	err := s.locked(ctx, id.String(), func(conn *pgx.Conn) error {
 		present, err := rotation(ctx)

@@ -1,8 +1,7 @@
-// Package tenant makes and keeps one tenant's database on a Postgres server: its name, its template, its login role, its
-// migrations, and the pools that open it.
+// Package tenant creates, migrates and repairs tenants' databases on a Postgres server: name, template, role, schema and pools.
 //
-// Whatever it does to a tenant's structure happens under a lock on that tenant, is looked at before and after, and may be
-// done again: a process that dies leaves work which the next call finishes. It knows nothing of schools and sign-ups.
+// It changes a tenant's database under a lock on that tenant, checks the state before and after, and every change is idempotent:
+// what a process that dies leaves unfinished, the next call finishes. It knows nothing of schools and sign-ups.
 package tenant
 
 import (
@@ -27,16 +26,16 @@ const (
 	// ownerRole owns the tenants' databases and everything the migrations make. A tenant that owned its database could
 	// open it to others again.
 	ownerRole = "homeroom_owner"
-	// groupRole has the rights inside a tenant's database: data yes, structure no. Which database a tenant may enter is
-	// decided by the database's own CONNECT right, which the group has nowhere.
+	// groupRole has the privileges inside a tenant's database: on data, not on structure. It has CONNECT on no database: each
+	// database grants that to its own tenant's role.
 	groupRole = "homeroom_tenant"
 )
 
-// maintenanceDatabase is where databases are made and where the locks live: advisory locks are per database, so all
-// processes must use the same.
+// maintenanceDatabase is where CREATE DATABASE runs and advisory locks are taken. They are per database, so all processes must
+// use the same.
 const maintenanceDatabase = "postgres"
 
-// Config says where a server is and how tenants are made on it.
+// Config describes a server and how tenants are created on it.
 type Config struct {
 	// Name is the server's name in the catalog. Defaults to "main".
 	Name string
@@ -54,18 +53,18 @@ type Config struct {
 	ConnectionLimit int
 	// LockTimeout bounds the wait for another process's work on the same tenant. Defaults to 30 s.
 	LockTimeout time.Duration
-	// MigrateLockTimeout is how long a migration may wait for a table's lock, and make the tenant's readers wait behind
-	// it. It then fails with SQLSTATE 55P03 and may be tried again. Defaults to 2 s.
+	// MigrateLockTimeout is how long a migration may wait for a table's lock, while the tenant's readers queue behind it. It
+	// then fails with SQLSTATE 55P03, and can be retried. Defaults to 2 s.
 	MigrateLockTimeout time.Duration
 	// CreateTimeout bounds one statement outside the migrations, CREATE DATABASE among them. Defaults to 2 min.
 	CreateTimeout time.Duration
 	// MinFreeDisk is how many bytes must be free on the server's disk for another database to be made there; see
 	// [ErrDiskLow]. Defaults to 0: no floor.
 	MinFreeDisk int64
-	// Vet is asked before tenants are made or migrated with the migrations; its error is why they must not be. Defaults to nil:
-	// nothing is asked.
+	// Vet checks the migrations before tenants are created or migrated with them; its error stops that. Defaults to nil: no
+	// check.
 	Vet func(ctx context.Context) error
-	// Logger is where warnings go. Defaults to slog.Default().
+	// Logger logs warnings. Defaults to slog.Default().
 	Logger *slog.Logger
 }
 
@@ -108,28 +107,28 @@ func (c Config) validate() error {
 	return nil
 }
 
-// Server is a Postgres server that holds tenants. It may be used from many goroutines.
+// Server is a Postgres server with tenants' databases. It is safe for concurrent use.
 type Server struct {
 	cfg Config
 	// maintenance has at most cfg.Parallel connections, each of which may hold one tenant's lock.
 	maintenance *pgxpool.Pool
 	// clones has an element for each database that is being cloned.
 	clones chan struct{}
-	// lookups has the connections for short queries, so that those do not wait for a long work's end.
+	// lookups has the connections for short queries, so that they do not wait for long operations.
 	lookups *pgxpool.Pool
 	// prepared guards what [Server.Prepare] does once.
 	prepared sync.Mutex
 	ready    bool
 	// reference is the template's schema, once ready.
 	reference Schema
-	// disk is what was last measured.
+	// disk is the last measurement.
 	disk          disk
 	cluster       cluster
 	cloneContents cloneContents
 }
 
-// MaxClones is how many databases this process makes on a server at the same time. More take longer in sum: they wait for the
-// same disk and the same write-ahead log.
+// MaxClones is how many databases this process creates on a server at the same time. More take longer in total: they wait for
+// the same disk and the same write-ahead log.
 const MaxClones = 3
 
 const (
@@ -168,11 +167,10 @@ func Open(cfg Config) (*Server, error) {
 	return s, nil
 }
 
-// setParams gives a connection the settings that bound its waits, whatever the server's, the database's or the role's own are: a
-// session that holds a lock is idle while another one fills a template. A search_path of the URL is left out: what the
-// migrations make belongs where the tenants' roles look for it. client_connection_check_interval makes the server
-// give up a statement, a CREATE DATABASE for example, soon after we died; until it has noticed, the tenant's lock, held
-// by the same connection, keeps everybody else out.
+// setParams sets a connection's timeouts, whatever those of the server, the database or the role are: a session that holds a lock
+// is idle while another one fills a template. A search_path of the URL is removed: the migrations' tables belong in the schema
+// that the tenants' roles use. With client_connection_check_interval the server cancels a statement, such as CREATE DATABASE,
+// soon after this process has died; until then the tenant's lock, held by the same connection, excludes other processes.
 func setParams(conn *pgx.ConnConfig, lockTimeout, statementTimeout time.Duration) {
 	params := conn.RuntimeParams
 	delete(params, "search_path")
@@ -182,18 +180,18 @@ func setParams(conn *pgx.ConnConfig, lockTimeout, statementTimeout time.Duration
 	params["statement_timeout"] = milliseconds(statementTimeout)
 	params["idle_session_timeout"] = "0"
 	params["idle_in_transaction_session_timeout"] = "0"
-	params["quote_all_identifiers"] = "off" // it would be written into what we set and compare
+	params["quote_all_identifiers"] = "off" // it would change the definitions that are set and compared
 }
 
 func milliseconds(d time.Duration) string { return fmt.Sprintf("%dms", d.Milliseconds()) }
 
-// Name is the server's name in the catalog.
+// Name returns the server's name in the catalog.
 func (s *Server) Name() string { return s.cfg.Name }
 
-// Migrations is the schema that its tenants get.
+// Migrations returns the migrations of its tenants.
 func (s *Server) Migrations() *migrations.Set { return s.cfg.Migrations }
 
-// Ping tells whether the server answers.
+// Ping fails when the server does not answer.
 func (s *Server) Ping(ctx context.Context) error {
 	if err := s.maintenance.Ping(ctx); err != nil {
 		return fmt.Errorf("connect to server %s: %w", s.cfg.Name, err)
@@ -207,16 +205,16 @@ func (s *Server) Close() {
 	s.maintenance.Close()
 }
 
-// connect opens a connection of its own to a database, acting as the owner of what is in it.
+// connect opens a new connection to a database, with the owner's role.
 func (s *Server) connect(ctx context.Context, database string) (*pgx.Conn, error) {
 	return s.connectAs(ctx, database, ownerRole)
 }
 
-// connectAs is connect acting as another role, or as our own where role is empty.
+// connectAs is connect with another role; our own where role is empty.
 func (s *Server) connectAs(ctx context.Context, database, role string) (*pgx.Conn, error) {
 	cfg := s.maintenance.Config().ConnConfig
 	cfg.Database = database
-	setParams(cfg, s.cfg.MigrateLockTimeout, 0) // a migration takes as long as it takes
+	setParams(cfg, s.cfg.MigrateLockTimeout, 0) // a migration has no time limit
 	if role != "" {
 		cfg.RuntimeParams["role"] = role
 	}

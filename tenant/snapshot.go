@@ -9,8 +9,8 @@ import (
 	"homeroom/migrations"
 )
 
-// Look describes a tenant's database as it is now, and tells the version that it records. It takes no lock and changes
-// nothing. A database without a trustworthy version is an error.
+// Snapshot reads the schema of a tenant's database, and its version. It takes no lock and changes nothing. It fails for a database
+// whose version is dirty or unknown.
 func (s *Server) Snapshot(ctx context.Context, id ID) (Schema, uint, error) {
 	var schema Schema
 	var version uint

@@ -8,7 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Stats are what a server tells about a tenant's database without opening it.
+// Stats are the statistics of a tenant's database that need no connection to it.
 type Stats struct {
 	Exists bool
 	// SizeBytes is its size on disk.
@@ -17,7 +17,7 @@ type Stats struct {
 	Connections int
 }
 
-// Stats looks at a tenant's database from outside.
+// Stats reads the statistics of a tenant's database.
 func (s *Server) Stats(ctx context.Context, id ID) (Stats, error) {
 	facts := Stats{Exists: true}
 	err := s.maintenance.QueryRow(ctx, `
@@ -33,8 +33,8 @@ func (s *Server) Stats(ctx context.Context, id ID) (Stats, error) {
 	return facts, nil
 }
 
-// NotificationQueue is how full the server's queue of NOTIFY is, from 0 to 1. All databases of a server share it: one session
-// that has listened and then stays in a transaction keeps it from being emptied, and at 1 every NOTIFY on the server fails.
+// NotificationQueue returns how full the server's queue of NOTIFY is, from 0 to 1. All databases share it: a session that listens
+// and stays in a transaction keeps it from being emptied, and at 1 every NOTIFY on the server fails.
 func (s *Server) NotificationQueue(ctx context.Context) (usage float64, err error) {
 	if err := s.maintenance.QueryRow(ctx, "select pg_notification_queue_usage()").Scan(&usage); err != nil {
 		return 0, fmt.Errorf("look at the notification queue of server %s: %w", s.cfg.Name, err)
