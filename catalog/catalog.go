@@ -23,7 +23,8 @@ import (
 
 // Store reads and writes the registry. It may be used from many goroutines.
 type Store struct {
-	pool pool
+	pool    pool
+	differs string
 }
 
 // Config says where the registry is.
@@ -35,6 +36,8 @@ type Config struct {
 	// Warm is how many connections are open from the start, and every connection then knows the statements of a sign-up before
 	// anybody needs it. Defaults to 0.
 	Warm int32
+	// AsItIs has the schema of the registry left at the version that it has. [Store.Differs] tells whether that is this program's.
+	AsItIs bool
 }
 
 // Open connects to the registry, creates its database when it is missing and its role may, and brings its schema to
@@ -50,7 +53,13 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if cfg.MaxConns > 0 {
 		poolConfig.MaxConns = cfg.MaxConns
 	}
-	if err := migrate(ctx, poolConfig.ConnConfig); err != nil {
+	var differs string
+	if cfg.AsItIs {
+		differs, err = compareVersions(ctx, poolConfig.ConnConfig)
+	} else {
+		err = migrate(ctx, poolConfig.ConnConfig)
+	}
+	if err != nil {
 		return nil, err
 	}
 	setParams(poolConfig.ConnConfig, statementTimeout)
@@ -61,7 +70,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to the catalog: %w", err)
 	}
-	s := &Store{pool: pool{connections}}
+	s := &Store{pool: pool{connections}, differs: differs}
 	if err := s.warm(ctx, min(cfg.Warm, poolConfig.MaxConns)); err != nil {
 		s.Close()
 		return nil, err
@@ -89,6 +98,38 @@ func setParams(cfg *pgx.ConnConfig, statementTimeout time.Duration) {
 			cfg.RuntimeParams[name] = value
 		}
 	}
+}
+
+// Differs says how the version of a registry that was opened as it is differs from this program's, and what to do; empty where it
+// does not. Reading a newer one is safe; of an older one, what this program knows and it does not cannot be read.
+func (s *Store) Differs() string { return s.differs }
+
+// compareVersions looks at the version of the schema, and changes nothing.
+func compareVersions(ctx context.Context, cfg *pgx.ConnConfig) (string, error) {
+	cfg = cfg.Copy()
+	setParams(cfg, 0)
+	conn, err := postgres.Connect(ctx, cfg)
+	if err != nil {
+		return "", fmt.Errorf("connect to the catalog: %w", err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	if err := postgres.CheckDirect(ctx, conn); err != nil {
+		return "", err
+	}
+	ours := migrations.Catalog()
+	status, err := ours.Status(ctx, conn)
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("look at the version of the catalog: %w", err)
+	case status.State == migrations.Current:
+		return "", nil
+	case status.Version == 0:
+		return "", errors.New("the catalog is empty: homeroom serve and homeroom migrate make it")
+	case status.State == migrations.Ahead:
+		return fmt.Sprintf("the catalog is at version %d, and this program knows %d: use the newer program", status.Version, ours.Latest()), nil
+	}
+	return fmt.Sprintf("the catalog is at version %d, and this program needs %d: homeroom serve or homeroom migrate brings it there",
+		status.Version, ours.Latest()), nil
 }
 
 // migrate brings the schema up to date on a connection of its own.

@@ -35,7 +35,8 @@ type app struct {
 	mails *mail.Service
 }
 
-// openApp connects to the catalog, brings it up to date and registers the servers. The caller closes it.
+// openApp connects to the catalog, brings it up to date and registers the servers, unless the configuration says that it is
+// only read. The caller closes it.
 // parallel is how many tenants of a server it works on at the same time.
 func openApp(ctx context.Context, cfg config, logger *slog.Logger, parallel int) (_ *app, err error) {
 	a := &app{cfg: cfg, logger: logger}
@@ -44,7 +45,7 @@ func openApp(ctx context.Context, cfg config, logger *slog.Logger, parallel int)
 			a.close()
 		}
 	}()
-	if a.catalog, err = catalog.Open(ctx, catalog.Config{URL: cfg.CatalogURL.Reveal(), Warm: cfg.warm}); err != nil {
+	if a.catalog, err = catalog.Open(ctx, catalog.Config{URL: cfg.CatalogURL.Reveal(), Warm: cfg.warm, AsItIs: cfg.readOnly}); err != nil {
 		if errors.Is(err, postgres.ErrPooler) {
 			err = fmt.Errorf("HOMEROOM_CATALOG_URL: %w", err)
 		}
@@ -53,8 +54,10 @@ func openApp(ctx context.Context, cfg config, logger *slog.Logger, parallel int)
 		}
 		return nil, err
 	}
-	if err = jobs.Migrate(ctx, a.catalog.Pool()); err != nil {
-		return nil, err
+	if !cfg.readOnly {
+		if err = jobs.Migrate(ctx, a.catalog.Pool()); err != nil {
+			return nil, err
+		}
 	}
 	a.servers = tenant.Servers{}
 	for name, url := range cfg.servers {
@@ -67,13 +70,7 @@ func openApp(ctx context.Context, cfg config, logger *slog.Logger, parallel int)
 			return nil, err
 		}
 	}
-	if err = a.catalog.RegisterServers(ctx, a.servers.Names()); err != nil {
-		return nil, err
-	}
-	if err = a.expectClusters(ctx); err != nil {
-		return nil, err
-	}
-	if err = a.catalog.AdoptLineage(ctx, cfg.migrations.WindowsLineage(), cfg.migrations.Lineage()); err != nil {
+	if err = a.register(ctx); err != nil {
 		return nil, err
 	}
 	a.queue, err = jobs.NewQueue(a.catalog.Pool())
@@ -95,6 +92,19 @@ func openApp(ctx context.Context, cfg config, logger *slog.Logger, parallel int)
 	}
 	a.mails, err = a.newMails(a.queue)
 	return a, err
+}
+
+// register has the catalog know the servers, unless it is only read, and the servers which cluster each is.
+func (a *app) register(ctx context.Context) error {
+	if !a.cfg.readOnly {
+		if err := a.catalog.RegisterServers(ctx, a.servers.Names()); err != nil {
+			return err
+		}
+		if err := a.catalog.AdoptLineage(ctx, a.cfg.migrations.WindowsLineage(), a.cfg.migrations.Lineage()); err != nil {
+			return err
+		}
+	}
+	return a.expectClusters(ctx)
 }
 
 // provider is the identity provider, or one that explains what is missing: the commands that only work on databases need

@@ -60,6 +60,8 @@ type config struct {
 	migrations *migrations.Set
 	// ofDev tells that the catalog is the development server's.
 	ofDev bool
+	// readOnly has the catalog be left as it is, for commands that only look.
+	readOnly bool
 	// warm is how many connections to the catalog are open from the start.
 	warm int32
 	// mailbox holds the mails that the development server has kept; nil everywhere else.

@@ -44,7 +44,7 @@ func (c doctorCommand) Validate() error {
 
 // Run compares the identity provider, the catalog and the servers. It exits with 3 when something is wrong, and stays so.
 func (c doctorCommand) Run(ctx context.Context, p program) error {
-	return withApp(ctx, p, func(a *app) error {
+	return onApp(ctx, p, !c.Fix, func(a *app) error {
 		d, err := a.doctor(operator())
 		if err != nil {
 			return err

@@ -173,6 +173,7 @@ func TestDoctor(t *testing.T) {
 func TestDoctorWithoutAProvider(t *testing.T) {
 	t.Parallel()
 	postgres := pgtest.Private(t, nil)
+	makeCatalog(t, postgres.URL("catalog"))
 	w := newWorld(t, postgres.URL("catalog"), postgres.URL("postgres"), 0)
 	var out bytes.Buffer
 	code := run(t.Context(), []string{"doctor"}, program{environ: []string{

@@ -21,7 +21,7 @@ type tenantDrift struct {
 // Run compares tenants' schemas with what their versions should be. It exits with 3 when some differ.
 func (c tenantDrift) Run(ctx context.Context, p program) error {
 	const concurrency = 8
-	return withFleet(ctx, p, concurrency, func(a *app, all *fleet.Fleet) error {
+	return withFleet(ctx, p, concurrency, true, func(a *app, all *fleet.Fleet) error {
 		for _, name := range c.Tenant {
 			if _, _, err := a.find(ctx, name); err != nil {
 				return err

@@ -37,7 +37,7 @@ func (c migrateRun) Run(ctx context.Context, p program) error {
 	if err := c.check(); err != nil {
 		return err
 	}
-	return withFleet(ctx, p, c.Concurrency, func(a *app, all *fleet.Fleet) error {
+	return withFleet(ctx, p, c.Concurrency, c.Plan, func(a *app, all *fleet.Fleet) error {
 		names, err := c.choose(ctx, all)
 		if err != nil {
 			return err
@@ -161,18 +161,22 @@ func (c migrateRun) interrupted(ctx context.Context, a *app, report fleet.Report
 
 // withFleet runs f on the fleet. Failures of tenants are in what f prints; logging them too would only break the progress
 // bar.
-func withFleet(ctx context.Context, p program, concurrency int, f func(a *app, all *fleet.Fleet) error) error {
+func withFleet(ctx context.Context, p program, concurrency int, readOnly bool, f func(a *app, all *fleet.Fleet) error) error {
 	cfg, err := readCommandConfig(p)
 	if err != nil {
 		return err
 	}
+	cfg.readOnly = readOnly
 	a, err := openApp(ctx, cfg, slog.New(slog.DiscardHandler), concurrency+1)
 	if err != nil {
 		return err
 	}
 	defer a.close()
-	if err := a.checkInstallation(ctx); err != nil {
-		return err
+	a.tellDiffering(p)
+	if !readOnly { // which records what is new
+		if err := a.checkInstallation(ctx); err != nil {
+			return err
+		}
 	}
 	all, err := a.fleet(concurrency)
 	if err != nil {

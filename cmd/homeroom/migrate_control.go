@@ -19,7 +19,7 @@ type migrateList struct {
 
 // Run lists runs.
 func (c migrateList) Run(ctx context.Context, p program) error {
-	return withApp(ctx, p, func(a *app) error {
+	return withReadOnlyApp(ctx, p, func(a *app) error {
 		runs, err := a.catalog.Runs(ctx, uuid.Nil, c.Limit)
 		if err != nil {
 			return err
@@ -46,7 +46,7 @@ type migrateShow struct {
 
 // Run shows a run: its figures, then every failure.
 func (c migrateShow) Run(ctx context.Context, p program) error {
-	return withApp(ctx, p, func(a *app) error {
+	return withReadOnlyApp(ctx, p, func(a *app) error {
 		run, err := a.findRun(ctx, c.ID)
 		if err != nil {
 			return err

@@ -22,7 +22,7 @@ type tenantPsql struct {
 // Run starts psql with the tenant's own credentials, which travel in the environment: a command line is for all to see.
 func (c tenantPsql) Run(ctx context.Context, p program) error {
 	var address string
-	err := withApp(ctx, p, func(a *app) error {
+	err := withReadOnlyApp(ctx, p, func(a *app) error {
 		t, server, err := a.find(ctx, c.Tenant)
 		if err == nil {
 			address = server.URL(tenant.ID(t.ID), t.PasswordRotation).Reveal()

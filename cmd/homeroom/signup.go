@@ -39,7 +39,7 @@ type signupList struct{ output }
 
 // Run lists sign-ups, all pages of them.
 func (c signupList) Run(ctx context.Context, p program) error {
-	return withApp(ctx, p, func(a *app) error {
+	return withReadOnlyApp(ctx, p, func(a *app) error {
 		list := []waitingEntry{}
 		rows := [][]string{}
 		for after := uuid.Nil; ; {

@@ -26,18 +26,36 @@ type tenantCommand struct {
 	Psql        tenantPsql        `cmd:"" help:"Open a tenant's database in psql, with the tenant's own role."`
 }
 
-// withApp runs f on the app, for commands that look at the catalog and the servers.
+// withApp runs f on the app, for commands that change something in the catalog or on the servers.
 func withApp(ctx context.Context, p program, f func(a *app) error) error {
+	return onApp(ctx, p, false, f)
+}
+
+// withReadOnlyApp runs f on the app, for commands that only look: the catalog is not migrated for them.
+func withReadOnlyApp(ctx context.Context, p program, f func(a *app) error) error {
+	return onApp(ctx, p, true, f)
+}
+
+func onApp(ctx context.Context, p program, readOnly bool, f func(a *app) error) error {
 	cfg, err := readCommandConfig(p)
 	if err != nil {
 		return err
 	}
+	cfg.readOnly = readOnly
 	a, err := openApp(ctx, cfg, slog.New(slog.NewTextHandler(p.stderr, &slog.HandlerOptions{Level: slog.LevelWarn})), 2)
 	if err != nil {
 		return err
 	}
 	defer a.close()
+	a.tellDiffering(p)
 	return f(a)
+}
+
+// tellDiffering says when the catalog's version is not this program's.
+func (a *app) tellDiffering(p program) {
+	if differs := a.catalog.Differs(); differs != "" {
+		fmt.Fprintln(p.stderr, "homeroom:", differs)
+	}
 }
 
 // entry is a tenant as the lists show it.
@@ -74,7 +92,7 @@ type tenantList struct {
 
 // Run lists tenants, all pages of them.
 func (c tenantList) Run(ctx context.Context, p program) error {
-	return withApp(ctx, p, func(a *app) error {
+	return withReadOnlyApp(ctx, p, func(a *app) error {
 		filter := catalog.Filter{Search: c.Q, State: catalog.State(c.Status), Server: c.Server, Version: c.Version, Limit: 200}
 		tenants := []catalog.Tenant{}
 		for {
@@ -107,7 +125,7 @@ type tenantShow struct {
 
 // Run shows a tenant, with what its server tells of it.
 func (c tenantShow) Run(ctx context.Context, p program) error {
-	return withApp(ctx, p, func(a *app) error {
+	return withReadOnlyApp(ctx, p, func(a *app) error {
 		t, server, err := a.find(ctx, c.Tenant)
 		if err != nil {
 			return err

@@ -107,7 +107,7 @@ type webhookList struct{ output }
 
 // Run lists webhooks, all pages of them.
 func (c webhookList) Run(ctx context.Context, p program) error {
-	return withApp(ctx, p, func(a *app) error {
+	return withReadOnlyApp(ctx, p, func(a *app) error {
 		hooks, rows := []hook{}, [][]string{}
 		const page = 200
 		for before := uuid.Nil; ; {
@@ -158,14 +158,22 @@ type webhookArg struct {
 	Webhook string `arg:"" help:"Id of the webhook."`
 }
 
-// on runs f on the webhook that is named.
+// on runs f on the webhook that is named, look runs an f that only looks.
 func (c webhookArg) on(ctx context.Context, p program, f func(a *app, id uuid.UUID) error) error {
+	return c.find(ctx, p, false, f)
+}
+
+func (c webhookArg) look(ctx context.Context, p program, f func(a *app, id uuid.UUID) error) error {
+	return c.find(ctx, p, true, f)
+}
+
+func (c webhookArg) find(ctx context.Context, p program, readOnly bool, f func(a *app, id uuid.UUID) error) error {
 	unknown := fmt.Errorf("there is no webhook %q: homeroom webhook list shows all", c.Webhook)
 	id, err := uuid.Parse(c.Webhook)
 	if err != nil {
 		return unknown
 	}
-	return withApp(ctx, p, func(a *app) error {
+	return onApp(ctx, p, readOnly, func(a *app) error {
 		if _, err := a.catalog.Webhook(ctx, id); errors.Is(err, catalog.ErrNotFound) {
 			return unknown
 		} else if err != nil {
@@ -183,7 +191,7 @@ type webhookShow struct {
 
 // Run shows a webhook.
 func (c webhookShow) Run(ctx context.Context, p program) error {
-	return c.on(ctx, p, func(a *app, id uuid.UUID) error {
+	return c.look(ctx, p, func(a *app, id uuid.UUID) error {
 		row, err := a.catalog.Webhook(ctx, id)
 		if err != nil {
 			return err

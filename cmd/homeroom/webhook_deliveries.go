@@ -47,7 +47,7 @@ type webhookDeliveries struct {
 
 // Run lists deliveries.
 func (c webhookDeliveries) Run(ctx context.Context, p program) error {
-	return c.on(ctx, p, func(a *app, id uuid.UUID) error {
+	return c.look(ctx, p, func(a *app, id uuid.UUID) error {
 		found, err := a.catalog.Deliveries(ctx, id, catalog.DeliveryState(c.State), uuid.Nil, c.Limit)
 		if err != nil {
 			return err

@@ -197,6 +197,7 @@ func TestWebhookCommands(t *testing.T) {
 		"HOMEROOM_CATALOG_URL=" + url, "HOMEROOM_TENANT_KEY=" + base64.StdEncoding.EncodeToString(testKey), "HOMEROOM_WEBHOOK_ALLOW=127.0.0.1/32",
 	}}
 	l := newListener(t)
+	makeCatalog(t, url)
 	c.has([]string{"list"}, "No webhooks.")
 	c.has([]string{"list", "-o", "json"}, "[]")
 	_, errs := c.run(exitCannot, "add", "http://10.0.0.1/hooks", "--event", "tenant.*")
