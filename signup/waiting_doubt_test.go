@@ -165,7 +165,7 @@ func TestNoOrganizationStaysOfALoginThatIsGone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []catalog.Status{catalog.Provisioning, catalog.Provisioning, catalog.Failed} {
+	for _, want := range []catalog.Status{catalog.Provisioning, catalog.Provisioning, catalog.NeedsOperator} {
 		if view, err := service.View(t.Context(), outcome.SignupID); err != nil || view.Status != want {
 			t.Errorf("%+v, %v, want %s", view, err, want)
 		}

@@ -29,7 +29,7 @@ func TestOutcomes(t *testing.T) {
 		logs     string
 	}{
 		{
-			name: "a sign-up that waits for an operator", signedUp: true, sql: `update signups set status = 'failed'`,
+			name: "a sign-up that waits for an operator", signedUp: true, sql: `update signups set status = 'needs_operator'`,
 			ask: sign, status: 500, code: "INTERNAL", shows: "operator", hides: []string{"lincoln-high"}, logs: "needs an operator",
 		},
 		{
