@@ -36,8 +36,8 @@ const (
 	// https://auth0.com/docs/api/management/v2/organizations/post-organization-member-roles
 	routeMemberRoles = "/api/v2/organizations/{id}/members/{other}/roles"
 	// https://auth0.com/docs/api/management/v2/organizations/post-enabled-connections
-	routeEnabled    = "/api/v2/organizations/{id}/enabled_connections"
-	routeEnabledOne = "/api/v2/organizations/{id}/enabled_connections/{other}"
+	routeEnabledConnections = "/api/v2/organizations/{id}/enabled_connections"
+	routeEnabledConnection  = "/api/v2/organizations/{id}/enabled_connections/{other}"
 )
 
 // grantRealm logs a person of a certain connection in with a password:
@@ -59,20 +59,20 @@ const (
 	scopeTicket = "create:user_tickets"
 
 	scopeReadRoles  = "read:roles"
-	scopeGiveRole   = "create:role_members"
-	scopeTakeRole   = "delete:role_members"
+	scopeAddRole    = "create:role_members"
+	scopeRemoveRole = "delete:role_members"
 	scopeConnection = "read:connections"
 
 	scopeReadOrganization   = "read:organizations"
 	scopeCreateOrganization = "create:organizations"
 	scopeDeleteOrganization = "delete:organizations"
-	scopeReadEnabled        = "read:organization_connections"
-	scopeEnable             = "create:organization_connections"
+	scopeReadConnections    = "read:organization_connections"
+	scopeEnableConnection   = "create:organization_connections"
 	scopeReadMembers        = "read:organization_members"
 	scopeAddMember          = "create:organization_members"
 	scopeRemoveMember       = "delete:organization_members"
-	scopeGiveMemberRole     = "create:organization_member_roles"
-	scopeTakeMemberRole     = "delete:organization_member_roles"
+	scopeAddMemberRole      = "create:organization_member_roles"
+	scopeRemoveMemberRole   = "delete:organization_member_roles"
 )
 
 // Values of errorCode, which is optional: refusals of passwords and of tokens have none.

@@ -37,10 +37,10 @@ var (
 
 // Client talks to one tenant. It may be used by many goroutines.
 type Client struct {
-	cfg    Config
-	remote *remote.Client
-	limits *limits
-	places *places
+	cfg     Config
+	remote  *remote.Client
+	limits  *limits
+	idCache *idCache
 }
 
 // New makes a client. It sends nothing: see [Client.Warm].
@@ -49,7 +49,7 @@ func New(cfg Config) (*Client, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	c := &Client{cfg: cfg, limits: newLimits(cfg.Now, cfg.MaxWait), places: newPlaces()}
+	c := &Client{cfg: cfg, limits: newLimits(cfg.Now, cfg.MaxWait), idCache: newIDCache()}
 	var err error
 	c.remote, err = remote.New(remote.Config{
 		Name: "auth0", BaseURL: cfg.BaseURL, Secrets: []secret.String{cfg.ClientSecret},

@@ -61,7 +61,7 @@ func fixture(t *testing.T, tenant *auth0test.Server, cfg auth0.Config, now *cloc
 	cfg.Now, cfg.Timeout = now.Now, time.Minute // a busy machine is not a slow tenant
 	cfg.OwnerRole, cfg.AdminRole, cfg.MemberRole = "owner", "staff", "pupil"
 	return identitytest.Fixture{
-		Memberships: enrolFixture(t, tenant, cfg, now),
+		Memberships: membershipFixture(t, tenant, cfg, now),
 		Provider:    newClient(t, cfg),
 		Inject: func(kind identitytest.Fault) {
 			fault := kind.Flaky()
@@ -166,7 +166,7 @@ func TestNewChecksItsConfig(t *testing.T) {
 	if _, err := auth0.New(good); err != nil {
 		t.Fatalf("a good configuration is refused: %v", err)
 	}
-	for name, spoil := range map[string]func(*auth0.Config){
+	for name, change := range map[string]func(*auth0.Config){
 		"no address":            func(c *auth0.Config) { c.BaseURL = "" },
 		"a bare domain":         func(c *auth0.Config) { c.BaseURL = "lincoln.eu.auth0.com" },
 		"another scheme":        func(c *auth0.Config) { c.BaseURL = "ftp://lincoln.eu.auth0.com" },
@@ -180,7 +180,7 @@ func TestNewChecksItsConfig(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			cfg := good
-			spoil(&cfg)
+			change(&cfg)
 			if _, err := auth0.New(cfg); err == nil {
 				t.Error("accepted")
 			}

@@ -143,14 +143,14 @@ func (c Config) Scopes() []string {
 		scopes = append(scopes, scopeReadRoles)
 	}
 	if len(c.roles()) > 0 && !c.Organizations {
-		scopes = append(scopes, scopeGiveRole, scopeTakeRole)
+		scopes = append(scopes, scopeAddRole, scopeRemoveRole)
 	}
 	if c.Organizations {
 		scopes = append(scopes, scopeConnection, scopeReadOrganization, scopeCreateOrganization, scopeDeleteOrganization,
-			scopeReadEnabled, scopeEnable, scopeReadMembers, scopeAddMember, scopeRemoveMember)
+			scopeReadConnections, scopeEnableConnection, scopeReadMembers, scopeAddMember, scopeRemoveMember)
 	}
 	if len(c.roles()) > 0 && c.Organizations {
-		scopes = append(scopes, scopeGiveMemberRole, scopeTakeMemberRole)
+		scopes = append(scopes, scopeAddMemberRole, scopeRemoveMemberRole)
 	}
 	return slices.Clip(scopes)
 }

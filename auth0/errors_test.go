@@ -129,7 +129,7 @@ func TestCreateClassifiesAnswers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			tenant := &oddTenant{api: func(w http.ResponseWriter, _ *http.Request) {
+			tenant := &fakeTenant{api: func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set("Location", "/elsewhere")
 				respond(w, c.answer.status, c.answer.body)
 			}}
@@ -161,7 +161,7 @@ func TestPasswordRefusalsHaveCodes(t *testing.T) {
 	} {
 		t.Run(want.Code, func(t *testing.T) {
 			t.Parallel()
-			tenant := &oddTenant{api: func(w http.ResponseWriter, _ *http.Request) {
+			tenant := &fakeTenant{api: func(w http.ResponseWriter, _ *http.Request) {
 				respond(w, 400, fmt.Sprintf(`{"statusCode":400,"error":"Bad Request","message":%q}`, message))
 			}}
 			_, err := tenant.serve(t).Create(context.Background(), newUser())
@@ -195,7 +195,7 @@ func TestReadsAndDeletesClassifyAnswers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			tenant := &oddTenant{api: func(w http.ResponseWriter, _ *http.Request) { respond(w, c.status, c.body) }}
+			tenant := &fakeTenant{api: func(w http.ResponseWriter, _ *http.Request) { respond(w, c.status, c.body) }}
 			user, ctx := newUser(), context.Background()
 			_, err := tenant.serve(t).Lookup(ctx, user.ID)
 			checkError(t, err, c.lookup)
@@ -234,7 +234,7 @@ func TestTokenRefusalsAreHints(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			tenant := &oddTenant{token: func(w http.ResponseWriter, _ *http.Request) { respond(w, c.status, c.body) }}
+			tenant := &fakeTenant{token: func(w http.ResponseWriter, _ *http.Request) { respond(w, c.status, c.body) }}
 			client := tenant.serve(t)
 			_, err := client.Create(context.Background(), newUser())
 			checkError(t, err, c.want, c.says...)
@@ -271,7 +271,7 @@ func TestRetryAfterIsBounded(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			tenant := &oddTenant{api: func(w http.ResponseWriter, _ *http.Request) {
+			tenant := &fakeTenant{api: func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set(c.header, c.value())
 				respond(w, 429, ``)
 			}}
@@ -284,10 +284,10 @@ func TestRetryAfterIsBounded(t *testing.T) {
 	}
 }
 
-func TestWhatWasNotSentIsTemporary(t *testing.T) {
+func TestACallThatWasNotSentIsTemporary(t *testing.T) {
 	t.Parallel()
 	user, ctx := newUser(), context.Background()
-	tenant := &oddTenant{api: func(w http.ResponseWriter, _ *http.Request) { respond(w, 500, ``) }}
+	tenant := &fakeTenant{api: func(w http.ResponseWriter, _ *http.Request) { respond(w, 500, ``) }}
 
 	t.Run("nobody listens", func(t *testing.T) {
 		t.Parallel()
@@ -299,7 +299,7 @@ func TestWhatWasNotSentIsTemporary(t *testing.T) {
 		t.Parallel()
 		dead := closedAddress(t)
 		client := tenant.serve(t, func(c *auth0.Config) {
-			c.Transport = diverting{to: dead, path: "/api/v2/users", next: http.DefaultTransport}
+			c.Transport = redirectingTransport{to: dead, path: "/api/v2/users", next: http.DefaultTransport}
 		})
 		_, err := client.Create(ctx, user)
 		checkError(t, err, temporary, "connection refused")
@@ -319,21 +319,21 @@ func TestWhatWasNotSentIsTemporary(t *testing.T) {
 	t.Run("a look-up by e-mail shows no address", func(t *testing.T) {
 		t.Parallel()
 		client := tenant.serve(t, func(c *auth0.Config) {
-			c.Transport = diverting{to: closedAddress(t), path: "/api/v2/users-by-email", next: http.DefaultTransport}
+			c.Transport = redirectingTransport{to: closedAddress(t), path: "/api/v2/users-by-email", next: http.DefaultTransport}
 		})
 		_, err := client.LookupEmail(ctx, user.Email)
 		checkError(t, err, temporary)
 	})
 }
 
-// diverting sends requests with a path elsewhere.
-type diverting struct {
+// redirectingTransport sends requests with a path elsewhere.
+type redirectingTransport struct {
 	to, path string
 	next     http.RoundTripper
 }
 
 // RoundTrip implements http.RoundTripper.
-func (d diverting) RoundTrip(r *http.Request) (*http.Response, error) {
+func (d redirectingTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.URL.Path == d.path {
 		r = r.Clone(r.Context())
 		r.URL.Host = strings.TrimPrefix(d.to, "http://")
@@ -344,7 +344,7 @@ func (d diverting) RoundTrip(r *http.Request) (*http.Response, error) {
 func TestASlowTenantLeavesTheOutcomeUnknown(t *testing.T) {
 	t.Parallel()
 	sent := make(chan struct{}, 10)
-	tenant := &oddTenant{api: func(_ http.ResponseWriter, r *http.Request) {
+	tenant := &fakeTenant{api: func(_ http.ResponseWriter, r *http.Request) {
 		sent <- struct{}{}
 		<-r.Context().Done()
 	}}
@@ -366,7 +366,7 @@ func TestASlowTenantLeavesTheOutcomeUnknown(t *testing.T) {
 
 func TestEachExchangeIsBounded(t *testing.T) {
 	t.Parallel()
-	tenant := &oddTenant{api: func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }}
+	tenant := &fakeTenant{api: func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }}
 	client := tenant.serve(t, func(c *auth0.Config) { c.Timeout = time.Millisecond })
 	_, err := client.Lookup(t.Context(), newUser().ID)
 	checkError(t, err, temporary)

@@ -30,14 +30,14 @@ type limits struct {
 }
 
 func newLimits(now func() time.Time, maxWait time.Duration) *limits {
-	fresh := func() *limiter { return &limiter{now: now, maxWait: maxWait, turn: make(chan struct{}, 1)} }
+	fresh := func() *limiter { return &limiter{now: now, maxWait: maxWait, lock: make(chan struct{}, 1)} }
 	return &limits{
 		token: fresh(), login: fresh(), read: fresh(), write: fresh(), remove: fresh(),
 		organizationRead: fresh(), organizationWrite: fresh(), member: fresh(), others: fresh(),
 	}
 }
 
-func (l *limits) of(req remote.Call) *limiter {
+func (l *limits) forCall(req remote.Call) *limiter {
 	reads := req.Method == http.MethodGet
 	switch {
 	case isLogin(req):
@@ -65,7 +65,7 @@ func (l *limits) of(req remote.Call) *limiter {
 func isLogin(req remote.Call) bool { return req.Form.Get("grant_type") == grantRealm }
 
 // Wait implements [remote.Gate].
-func (l *limits) Wait(ctx context.Context, req remote.Call) error { return l.of(req).wait(ctx) }
+func (l *limits) Wait(ctx context.Context, req remote.Call) error { return l.forCall(req).wait(ctx) }
 
 // Learn implements [remote.Gate]. A login tells of a person's limits, not of ours.
 //
@@ -75,7 +75,7 @@ func (l *limits) Learn(req remote.Call, ans remote.Answer, sent time.Time, pause
 	if isLogin(req) {
 		return
 	}
-	l.of(req).learn(ans, sent)
+	l.forCall(req).learn(ans, sent)
 	if req.Route == routeToken {
 		l.token.pause(pause)
 		return
@@ -101,8 +101,8 @@ func (l *limits) untilReset(ans remote.Answer) time.Duration {
 type limiter struct {
 	now     func() time.Time
 	maxWait time.Duration
-	// turn is held by the call at the head of the queue; a channel serves those who wait for it in order.
-	turn chan struct{}
+	// lock is held by the call at the head of the queue; a channel serves those who wait for it in order.
+	lock chan struct{}
 
 	mu       sync.Mutex
 	burst    int           // what the bucket holds; 0: no limit is known
@@ -153,8 +153,8 @@ func (l *limiter) queue(ctx context.Context) error {
 		l.mu.Unlock()
 	}()
 	select {
-	case l.turn <- struct{}{}:
-		defer func() { <-l.turn }()
+	case l.lock <- struct{}{}:
+		defer func() { <-l.lock }()
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
@@ -237,8 +237,8 @@ func (l *limiter) learn(ans remote.Answer, sent time.Time) {
 	}
 }
 
-// usualFill is how long Auth0's plans take to fill a bucket, at most, as far as they are published.
-const usualFill = 6 * time.Second
+// maxFillTime is how long Auth0's plans take to fill a bucket, at most, as far as they are published.
+const maxFillTime = 6 * time.Second
 
 // measure learns the rate, which no header tells. The reset is when the bucket will be full, rounded up to a second, and
 // "none left" may hide most of a token: so an empty bucket gives a rate that is a little too low, and the best of several
@@ -246,7 +246,7 @@ const usualFill = 6 * time.Second
 func (l *limiter) measure(window time.Duration, remaining int, refused bool) {
 	if remaining > 0 {
 		if !l.measured {
-			l.interval = min(window/time.Duration(max(l.burst-remaining, 1)), usualFill/time.Duration(l.burst)) + 1
+			l.interval = min(window/time.Duration(max(l.burst-remaining, 1)), maxFillTime/time.Duration(l.burst)) + 1
 		}
 		return
 	}

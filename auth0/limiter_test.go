@@ -18,7 +18,7 @@ import (
 
 // metered is a tenant with a rate limit, which tells of it as Auth0 does. Its clock is the bubble's.
 type metered struct {
-	oddTenant
+	fakeTenant
 	limit   *rate.Limiter
 	mu      sync.Mutex
 	at      []time.Time
@@ -85,7 +85,7 @@ func TestCallsWaitForASmallLimit(t *testing.T) {
 	}
 }
 
-func TestWhatOtherProgramsSpendIsSeen(t *testing.T) {
+func TestCallsOfOtherProgramsAreCounted(t *testing.T) {
 	tenant := newMetered(10, 1)
 	tenant.inBubble(t, func(t *testing.T, client *auth0.Client) {
 		use(t, client)
@@ -166,7 +166,7 @@ func TestACallThatWaitsMayBeCancelled(t *testing.T) {
 
 func TestARefusalPausesTheCallsAfterIt(t *testing.T) {
 	var refuse sync.Once
-	tenant := &oddTenant{}
+	tenant := &fakeTenant{}
 	tenant.api = func(w http.ResponseWriter, r *http.Request) {
 		refused := false
 		refuse.Do(func() { refused = true })
@@ -188,7 +188,7 @@ func TestARefusalPausesTheCallsAfterIt(t *testing.T) {
 	})
 }
 
-func TestAGenerousLimitCostsNoTime(t *testing.T) {
+func TestALargeLimitDelaysNothing(t *testing.T) {
 	tenant := newMetered(10_000, 10_000)
 	tenant.inBubble(t, func(t *testing.T, client *auth0.Client) {
 		use(t, client)
@@ -204,8 +204,8 @@ func TestAGenerousLimitCostsNoTime(t *testing.T) {
 	})
 }
 
-func TestOrganizationsDoNotHoldUpUsers(t *testing.T) {
-	tenant := &oddTenant{api: func(w http.ResponseWriter, r *http.Request) {
+func TestOrganizationLimitsDoNotDelayUsers(t *testing.T) {
+	tenant := &fakeTenant{api: func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(r.URL.Path, "/api/v2/organizations") {
 			w.Header().Set("X-RateLimit-Limit", "1")
 			w.Header().Set("X-RateLimit-Remaining", "0")

@@ -23,8 +23,8 @@ const (
 	searchTime = "2006-01-02T15:04:05.000Z"
 )
 
-// errCrowd ends a list rather than leave somebody out.
-var errCrowd = fmt.Errorf("the tenant has %d users or more that were made in the same millisecond, and its search shows no more",
+// errTooManyAtOnce ends a list rather than leave somebody out.
+var errTooManyAtOnce = fmt.Errorf("the tenant has %d users or more that were made in the same millisecond, and its search shows no more",
 	pageSize*maxPages)
 
 // List calls each for every user of the connection that carries a sign-up's id, the oldest first. It takes one call for
@@ -75,7 +75,7 @@ func (p position) after(users []identity.User) (position, error) {
 	if last := millisecond(users[len(users)-1]); last.After(p.from) {
 		p = position{from: last, seen: map[string]bool{}}
 	} else if p.page++; p.page == maxPages {
-		return p, errCrowd
+		return p, errTooManyAtOnce
 	}
 	for _, u := range users {
 		if millisecond(u).Equal(p.from) {
@@ -89,7 +89,7 @@ func millisecond(u identity.User) time.Time { return u.CreatedAt.Truncate(time.M
 
 // search reads one page. Fewer users than fit on it are the last ones.
 func (c *Client) search(ctx context.Context, at position) ([]identity.User, error) {
-	q := "_exists_:app_metadata.signup_id AND identities.connection:" + phrase(c.cfg.connection())
+	q := "_exists_:app_metadata.signup_id AND identities.connection:" + quotePhrase(c.cfg.connection())
 	if !at.from.IsZero() {
 		q += " AND created_at:[" + at.from.UTC().Format(searchTime) + " TO *]"
 	}
@@ -121,8 +121,8 @@ func (c *Client) search(ctx context.Context, at position) ([]identity.User, erro
 	return users, nil
 }
 
-// phrase quotes a text for the query language.
-func phrase(text string) string {
+// quotePhrase quotes a text for the query language.
+func quotePhrase(text string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(text) + `"`
 }
 

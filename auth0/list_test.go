@@ -46,7 +46,7 @@ func searches(tenant *auth0test.Server) int {
 	return tenant.CountCalls(http.MethodGet, "/api/v2/users")
 }
 
-func TestListGoesBeyondTheSearchesThousand(t *testing.T) {
+func TestListGoesBeyondTheSearchLimit(t *testing.T) {
 	t.Parallel()
 	tenant := auth0test.Start(t, auth0test.Config{Connections: []auth0test.Connection{
 		{Name: `the "schools" \ database`}, {Name: "elsewhere"},
@@ -127,12 +127,12 @@ func TestListAsksForWhatItReads(t *testing.T) {
 	t.Parallel()
 	tenant := auth0test.Start(t, auth0test.Config{})
 	seed(t, tenant, someUsers(101)...)
-	client, tap := tapped(t, tenant)
+	client, recorded := newRecordingClient(t, tenant)
 	if _, err := list(t, client); err != nil {
 		t.Fatal(err)
 	}
-	if len(tap.requests) != 2 {
-		t.Fatalf("%d searches, want two", len(tap.requests))
+	if len(recorded.requests) != 2 {
+		t.Fatalf("%d searches, want two", len(recorded.requests))
 	}
 	q := `_exists_:app_metadata.signup_id AND identities.connection:"Username-Password-Authentication"`
 	for i, more := range []string{"", " AND created_at:[2026-03-01T23:59:59.033Z TO *]"} {
@@ -141,7 +141,7 @@ func TestListAsksForWhatItReads(t *testing.T) {
 			"include_totals": {"true"}, "include_fields": {"true"},
 			"fields": {"user_id,email,email_verified,blocked,created_at,app_metadata"},
 		}
-		if got := tap.requests[i].URL.Query(); !maps.EqualFunc(got, want, slices.Equal) {
+		if got := recorded.requests[i].URL.Query(); !maps.EqualFunc(got, want, slices.Equal) {
 			t.Errorf("search %d asked for %v\nwant %v", i, got, want)
 		}
 	}
@@ -158,7 +158,7 @@ func TestListNeedsItsScope(t *testing.T) {
 const firstPage = `{"start":0,"limit":100,"length":1,"total":1,"users":[` +
 	`{"user_id":"auth0|a","created_at":"2026-03-01T00:00:00.000Z","app_metadata":{"signup_id":"x"}}]}`
 
-func TestListBelievesNoOddAnswer(t *testing.T) {
+func TestListRefusesInvalidAnswers(t *testing.T) {
 	t.Parallel()
 	for name, body := range map[string]string{
 		"a page of a proxy's":    `<html>Please log in</html>`,
@@ -180,7 +180,7 @@ func TestListBelievesNoOddAnswer(t *testing.T) {
 			if body == firstPage {
 				t.Fatal("the case is like the good answer")
 			}
-			tenant := &oddTenant{api: func(w http.ResponseWriter, _ *http.Request) { respond(w, 200, body) }}
+			tenant := &fakeTenant{api: func(w http.ResponseWriter, _ *http.Request) { respond(w, 200, body) }}
 			shown, err := list(t, tenant.serve(t))
 			checkError(t, err, temporary)
 			if len(shown) > 0 {
@@ -188,14 +188,14 @@ func TestListBelievesNoOddAnswer(t *testing.T) {
 			}
 		})
 	}
-	tenant := &oddTenant{api: func(w http.ResponseWriter, _ *http.Request) { respond(w, 200, firstPage) }}
+	tenant := &fakeTenant{api: func(w http.ResponseWriter, _ *http.Request) { respond(w, 200, firstPage) }}
 	if shown, err := list(t, tenant.serve(t)); err != nil || shown[uuid.Nil] != 1 {
 		t.Errorf("the good answer: %v, %v", shown, err)
 	}
 }
 
 // Whoever deletes by our id must not be told one for a user whom that id does not name.
-func TestListTellsOurIDOnlyWhereItIs(t *testing.T) {
+func TestListHasOurIDOnlyWhereItIsSet(t *testing.T) {
 	t.Parallel()
 	id := uuid.New()
 	for userID, want := range map[string]uuid.UUID{
@@ -208,7 +208,7 @@ func TestListTellsOurIDOnlyWhereItIs(t *testing.T) {
 		"auth0|66b2f0c4a1d2e3f4a5b6c7d8":        uuid.Nil,
 	} {
 		body := strings.Replace(firstPage, "auth0|a", userID, 1)
-		tenant := &oddTenant{api: func(w http.ResponseWriter, _ *http.Request) { respond(w, 200, body) }}
+		tenant := &fakeTenant{api: func(w http.ResponseWriter, _ *http.Request) { respond(w, 200, body) }}
 		if shown, err := list(t, tenant.serve(t)); err != nil || len(shown) != 1 || shown[want] != 1 {
 			t.Errorf("%s is told as %v, with error %v; want %s", userID, shown, err, want)
 		}
@@ -216,9 +216,9 @@ func TestListTellsOurIDOnlyWhereItIs(t *testing.T) {
 }
 
 // fullPages answers every search with a full page of users made later than those before, until there were enough.
-func fullPages(pages int, refuse func(page int) bool) *oddTenant {
+func fullPages(pages int, refuse func(page int) bool) *fakeTenant {
 	page, refused := 0, false
-	return &oddTenant{api: func(w http.ResponseWriter, _ *http.Request) {
+	return &fakeTenant{api: func(w http.ResponseWriter, _ *http.Request) {
 		if !refused && refuse(page) {
 			refused = true
 			w.Header().Set("Retry-After", "3")
@@ -250,7 +250,7 @@ func TestListWaitsForRefusals(t *testing.T) {
 }
 
 func TestListReportsALongRefusal(t *testing.T) {
-	tenant := &oddTenant{api: func(w http.ResponseWriter, _ *http.Request) {
+	tenant := &fakeTenant{api: func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Retry-After", "30")
 		respond(w, 429, ``)
 	}}
@@ -267,7 +267,7 @@ func TestListReportsALongRefusal(t *testing.T) {
 }
 
 // Sign-ups share the tenant's rate limit with a list, and somebody waits for them.
-func TestListLeavesRoomForOthers(t *testing.T) {
+func TestListUsesHalfOfTheRateLimit(t *testing.T) {
 	tenant := newMetered(2, 2)
 	metered, pages := tenant.api, fullPages(1000, func(int) bool { return false }).api
 	tenant.api = func(w http.ResponseWriter, r *http.Request) {

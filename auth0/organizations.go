@@ -41,7 +41,7 @@ func (o organization) isOf(e identity.Membership) bool {
 // under whatever name; and a user who is gone gets none made. Whoever is not the owner comes to an organization that is
 // there, most likely, so all its names are looked at before one is made: a name may have become free meanwhile.
 func (c *Client) ensureOrganization(ctx context.Context, e identity.Membership, ids *knownIDs) (organization, error) {
-	joined, err := c.joined(ctx, e)
+	joined, err := c.memberOrganizations(ctx, e)
 	if err != nil {
 		return organization{}, err
 	}
@@ -49,13 +49,13 @@ func (c *Client) ensureOrganization(ctx context.Context, e identity.Membership, 
 		return joined[0], nil
 	}
 	if e.Role != identity.RoleOwner {
-		found, err := c.named(ctx, e, len(organizationNames(e)))
+		found, err := c.findByName(ctx, e, len(organizationNames(e)))
 		if err != nil || found.ID != "" {
 			return found, err
 		}
 	}
 	for _, name := range organizationNames(e) {
-		org, err := c.claim(ctx, name, e, ids)
+		org, err := c.createOrFindOrganization(ctx, name, e, ids)
 		if err != nil || org.isOf(e) {
 			return org, err
 		}
@@ -66,21 +66,21 @@ func (c *Client) ensureOrganization(ctx context.Context, e identity.Membership, 
 	}
 }
 
-// claim makes an organization of this name, or returns the one that has it, whoever's it is. A name is unique at Auth0, so
+// createOrFindOrganization makes an organization of this name, or returns the one that has it, whoever's it is. A name is unique at Auth0, so
 // of several who claim it for one school the others find the winner's. After a lost answer the name is looked up before
 // anything is sent again.
-func (c *Client) claim(ctx context.Context, name string, e identity.Membership, ids *knownIDs) (organization, error) {
+func (c *Client) createOrFindOrganization(ctx context.Context, name string, e identity.Membership, ids *knownIDs) (organization, error) {
 	for attempt := 1; ; attempt++ {
 		org, err := c.createOrganization(ctx, name, e, ids)
 		if err == nil || !errors.Is(err, identity.ErrExists) && !identity.OutcomeUnknown(err) {
 			return org, err
 		}
-		found, errLook := c.organizationNamed(ctx, name)
-		if errLook == nil {
+		found, errLookup := c.organizationNamed(ctx, name)
+		if errLookup == nil {
 			return found, nil
 		}
 		// Neither made nor there: the request was lost on its way, or the other one was removed meanwhile.
-		if !errors.Is(errLook, errNoOrganization) || attempt == remote.Attempts ||
+		if !errors.Is(errLookup, errNoOrganization) || attempt == remote.Attempts ||
 			wait.For(ctx, remote.Backoff(attempt)) != nil {
 			if errors.Is(err, identity.ErrExists) {
 				err = &identity.Unavailable{Err: errors.New("the organization's name is taken, and nobody has it")}
@@ -103,10 +103,10 @@ func (c *Client) createOrganization(
 	var made organization
 	err := c.exchange(ctx, call{
 		Call:  remote.Call{Method: http.MethodPost, Route: routeOrganizations, Body: body, Creates: true},
-		scope: scopeCreateOrganization + " " + scopeEnable, missing: errChanged,
+		scope: scopeCreateOrganization + " " + scopeEnableConnection, missing: errStaleID,
 	}, &made)
 	if err != nil {
-		return organization{}, fmt.Errorf("create organization: %w", c.changed(err))
+		return organization{}, fmt.Errorf("create organization: %w", c.invalidateStale(err))
 	}
 	if made.ID == "" || made.Name != name || !made.isOf(e) {
 		return organization{}, fmt.Errorf("create organization: %w", &identity.Unavailable{Unknown: true, Err: remote.ErrUnreadable})
@@ -134,20 +134,20 @@ func (c *Client) organizationNamed(ctx context.Context, name string) (organizati
 // organizationsOf are those of the school that the user is in, or else the one that a name leads to: there is one at most,
 // unless somebody made another by hand. Names are given in their order, so two free ones in a row end the look.
 func (c *Client) organizationsOf(ctx context.Context, e identity.Membership) ([]organization, error) {
-	orgs, err := c.joined(ctx, e)
+	orgs, err := c.memberOrganizations(ctx, e)
 	if err != nil && !errors.Is(err, identity.ErrNotFound) || len(orgs) > 0 {
 		return orgs, err
 	}
-	org, err := c.named(ctx, e, 2)
+	org, err := c.findByName(ctx, e, 2)
 	if err != nil || org.ID == "" {
 		return nil, err
 	}
 	return []organization{org}, nil
 }
 
-// joined are the school's organizations that the user is in. It fails with [identity.ErrNotFound] without the user.
-func (c *Client) joined(ctx context.Context, e identity.Membership) ([]organization, error) {
-	orgs, err := c.memberships(ctx, e.UserID)
+// memberOrganizations are the school's organizations that the user is in. It fails with [identity.ErrNotFound] without the user.
+func (c *Client) memberOrganizations(ctx context.Context, e identity.Membership) ([]organization, error) {
+	orgs, err := c.userOrganizations(ctx, e.UserID)
 	orgs = slices.DeleteFunc(orgs, func(org organization) bool { return !org.isOf(e) })
 	for i := range orgs {
 		orgs[i].joined = true
@@ -155,8 +155,8 @@ func (c *Client) joined(ctx context.Context, e identity.Membership) ([]organizat
 	return orgs, err
 }
 
-// memberships are those of a user: a hundred, which is far more than anybody has.
-func (c *Client) memberships(ctx context.Context, userID string) ([]organization, error) {
+// userOrganizations are those of a user: a hundred, which is far more than anybody has.
+func (c *Client) userOrganizations(ctx context.Context, userID string) ([]organization, error) {
 	var orgs []organization
 	err := c.exchange(ctx, call{
 		Call: remote.Call{
@@ -171,9 +171,9 @@ func (c *Client) memberships(ctx context.Context, userID string) ([]organization
 	return orgs, nil
 }
 
-// named is the school's organization under one of the names that we give, if there is one; it gives up after so many free
+// findByName is the school's organization under one of the names that we give, if there is one; it gives up after so many free
 // names in a row.
-func (c *Client) named(ctx context.Context, e identity.Membership, maxFree int) (organization, error) {
+func (c *Client) findByName(ctx context.Context, e identity.Membership, maxFree int) (organization, error) {
 	free := 0
 	for _, name := range organizationNames(e) {
 		org, err := c.organizationNamed(ctx, name)
@@ -202,16 +202,16 @@ func (c *Client) ensureConnection(ctx context.Context, org organization, ids *kn
 		ID string `json:"connection_id"`
 	}
 	err := c.exchange(ctx, call{
-		Call:  remote.Call{Method: http.MethodGet, Route: routeEnabledOne, ID: org.ID, Other: ids.connection},
-		scope: scopeReadEnabled, missing: errNoOrganization, // or no such connection in it
+		Call:  remote.Call{Method: http.MethodGet, Route: routeEnabledConnection, ID: org.ID, Other: ids.connection},
+		scope: scopeReadConnections, missing: errNoOrganization, // or no such connection in it
 	}, &enabled)
 	if !errors.Is(err, errNoOrganization) {
 		return err
 	}
 	body := map[string]any{"connection_id": ids.connection, "assign_membership_on_login": false}
-	return c.changed(c.exchange(ctx, call{
-		Call:  remote.Call{Method: http.MethodPost, Route: routeEnabled, ID: org.ID, Body: body},
-		scope: scopeEnable, missing: errChanged,
+	return c.invalidateStale(c.exchange(ctx, call{
+		Call:  remote.Call{Method: http.MethodPost, Route: routeEnabledConnections, ID: org.ID, Body: body},
+		scope: scopeEnableConnection, missing: errStaleID,
 	}, &enabled))
 }
 
@@ -246,7 +246,7 @@ func (c *Client) hasMembers(ctx context.Context, org organization, leaving strin
 		if member.UserID == leaving {
 			continue
 		}
-		orgs, err := c.memberships(ctx, member.UserID)
+		orgs, err := c.userOrganizations(ctx, member.UserID)
 		if err != nil && !errors.Is(err, identity.ErrNotFound) {
 			return false, err
 		}

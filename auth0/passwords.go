@@ -18,9 +18,9 @@ import (
 // Passwordless tells whether people choose no password with us. It implements [identity.Passwordless].
 func (c *Client) Passwordless() bool { return c.cfg.Login != LoginPassword }
 
-// firstPassword is what a new user is made with: none in a passwordless connection, and one that nobody learns when it is
+// initialPassword is what a new user is made with: none in a passwordless connection, and one that nobody learns when it is
 // to be chosen by a link, for a database takes no user without one.
-func (c *Client) firstPassword(user identity.NewUser) secret.String {
+func (c *Client) initialPassword(user identity.NewUser) secret.String {
 	switch c.cfg.Login {
 	case LoginEmail:
 		return ""

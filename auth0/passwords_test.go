@@ -15,12 +15,12 @@ import (
 )
 
 // sentUser is the body of the create that a client sent.
-func sentUser(t *testing.T, tap *wiretap) map[string]any {
+func sentUser(t *testing.T, recorded *recordingTransport) map[string]any {
 	t.Helper()
-	for i, r := range tap.requests {
+	for i, r := range recorded.requests {
 		if r.Method == http.MethodPost && r.URL.Path == "/api/v2/users" {
 			var sent map[string]any
-			if err := json.Unmarshal(tap.bodies[i], &sent); err != nil {
+			if err := json.Unmarshal(recorded.bodies[i], &sent); err != nil {
 				t.Fatal(err)
 			}
 			return sent
@@ -33,7 +33,7 @@ func sentUser(t *testing.T, tap *wiretap) map[string]any {
 func TestPasswordlessUsersHaveNoPassword(t *testing.T) {
 	t.Parallel()
 	tenant := startTenant(t)
-	client, tap := tapped(t, tenant, func(c *auth0.Config) { c.Login = auth0.LoginEmail })
+	client, recorded := newRecordingClient(t, tenant, func(c *auth0.Config) { c.Login = auth0.LoginEmail })
 	if identity.TakesPassword(client) {
 		t.Error("it takes passwords")
 	}
@@ -42,7 +42,7 @@ func TestPasswordlessUsersHaveNoPassword(t *testing.T) {
 	if err != nil || made.ID != "email|"+user.ID.String() || made.OurID != user.ID {
 		t.Fatalf("made %+v, %v", made, err)
 	}
-	sent := sentUser(t, tap)
+	sent := sentUser(t, recorded)
 	if _, has := sent["password"]; has || sent["connection"] != "email" {
 		t.Errorf("sent %v", sent)
 	}
@@ -69,7 +69,7 @@ func TestAPasswordChosenByALink(t *testing.T) {
 	tenant := auth0test.Start(t, auth0test.Config{Connections: []auth0test.Connection{
 		{Name: auth0test.DefaultConnection, Policy: auth0test.PolicyExcellent},
 	}})
-	client, tap := tapped(t, tenant, func(c *auth0.Config) { c.Login = auth0.LoginTicket })
+	client, recorded := newRecordingClient(t, tenant, func(c *auth0.Config) { c.Login = auth0.LoginTicket })
 	if identity.TakesPassword(client) {
 		t.Error("it takes passwords")
 	}
@@ -77,7 +77,7 @@ func TestAPasswordChosenByALink(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	first, _ := sentUser(t, tap)["password"].(string)
+	first, _ := sentUser(t, recorded)["password"].(string)
 	if len(first) < 30 || first == password {
 		t.Errorf("the first password has %d characters, or is the person's", len(first))
 	}
@@ -85,7 +85,7 @@ func TestAPasswordChosenByALink(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := string(tap.bodies[len(tap.bodies)-1]),
+	if got, want := string(recorded.bodies[len(recorded.bodies)-1]),
 		`{"user_id":"`+made.ID+`","result_url":"https://homeroom.test/welcome","ttl_sec":3600}`; got != want {
 		t.Errorf("sent %s, want %s", got, want)
 	}
@@ -133,23 +133,23 @@ func choose(t *testing.T, link, chosen string) {
 	}
 }
 
-func TestARefusedPasswordThatNobodyChoseIsAnOperatorsMatter(t *testing.T) {
+func TestARefusedGeneratedPasswordIsMisconfigured(t *testing.T) {
 	t.Parallel()
-	tenant := &oddTenant{api: func(w http.ResponseWriter, _ *http.Request) {
+	tenant := &fakeTenant{api: func(w http.ResponseWriter, _ *http.Request) {
 		respond(w, 400, `{"statusCode":400,"error":"Bad Request","message":"PasswordStrengthError: Password is too weak"}`)
 	}}
 	_, err := tenant.serve(t, func(c *auth0.Config) { c.Login = auth0.LoginTicket }).Create(t.Context(), newUser())
 	checkError(t, err, misconfigured)
 }
 
-func TestOurOwnMailsKeepAuth0Silent(t *testing.T) {
+func TestOwnMailsTurnAuth0sMailOff(t *testing.T) {
 	t.Parallel()
 	tenant := startTenant(t)
-	client, tap := tapped(t, tenant, func(c *auth0.Config) { c.OwnMails = true })
+	client, recorded := newRecordingClient(t, tenant, func(c *auth0.Config) { c.OwnMails = true })
 	if _, err := client.Create(t.Context(), newUser()); err != nil {
 		t.Fatal(err)
 	}
-	if sent := sentUser(t, tap); sent["verify_email"] != false || sent["email_verified"] != false {
+	if sent := sentUser(t, recorded); sent["verify_email"] != false || sent["email_verified"] != false {
 		t.Errorf("sent verify_email %v, email_verified %v; want false and false", sent["verify_email"], sent["email_verified"])
 	}
 	if mails := tenant.Mails(); len(mails) != 0 {
@@ -160,7 +160,7 @@ func TestOurOwnMailsKeepAuth0Silent(t *testing.T) {
 func TestAProfileIsWhereItsOwnerMayChangeIt(t *testing.T) {
 	t.Parallel()
 	tenant := startTenant(t)
-	client, _ := tapped(t, tenant)
+	client, _ := newRecordingClient(t, tenant)
 	user := newUser()
 	user.Profile = map[string]string{"company": "Lincoln", "postalCode": "90-001"}
 	made, err := client.Create(t.Context(), user)
@@ -173,10 +173,10 @@ func TestAProfileIsWhereItsOwnerMayChangeIt(t *testing.T) {
 	}
 }
 
-func TestATicketThatIsNoLinkIsNotHandedOn(t *testing.T) {
+func TestATicketThatIsNoLinkIsRefused(t *testing.T) {
 	t.Parallel()
 	for _, body := range []string{`{}`, `{"ticket":""}`, `{"ticket":"x"}`, `[]`} {
-		tenant := &oddTenant{api: func(w http.ResponseWriter, _ *http.Request) { respond(w, 201, body) }}
+		tenant := &fakeTenant{api: func(w http.ResponseWriter, _ *http.Request) { respond(w, 201, body) }}
 		if _, err := tenant.serve(t).PasswordResetLink(t.Context(), "auth0|1", "", time.Hour); !identity.Temporary(err) {
 			t.Errorf("%s: %v; want a temporary error", body, err)
 		}

@@ -67,7 +67,7 @@ func TestScopesAreWhatIsNeededAndNoMore(t *testing.T) {
 			scopes := cfg.Scopes()
 			run := func(scopes []string) error {
 				tenant := auth0test.Start(t, auth0test.Config{Roles: roles, Scopes: scopes})
-				client, _ := tapped(t, tenant, set)
+				client, _ := newRecordingClient(t, tenant, set)
 				if _, enrols := identity.MembershipManagerOf(client); enrols != (len(scopes) > 5) {
 					t.Errorf("whether there is something to enrol in is said to be %v", enrols)
 				}

@@ -71,9 +71,9 @@ var loginRefusals = map[string]identity.Rejected{
 	"access_denied":     {Code: "access_denied", Message: messages.ID("field.login_blocked")},
 }
 
-// notForUs are the refusals with the code access_denied that are about the application rather than the person, for whom
+// clientRefusal are the refusals with the code access_denied that are about the application rather than the person, for whom
 // an Action of the tenant may have the same code.
-var notForUs = regexp.MustCompile(`^(Unauthorized$|Client |Service not |Non-global client)`)
+var clientRefusal = regexp.MustCompile(`^(Unauthorized$|Client |Service not |Non-global client)`)
 
 // loginFailure turns a refusal into an error of package identity, for a person's login.
 func (c *Client) loginFailure(req remote.Call, ans remote.Answer) error {
@@ -85,7 +85,7 @@ func (c *Client) loginFailure(req remote.Call, ans remote.Answer) error {
 	cause := c.remote.Quote(req, ans, p.Code, p.Description)
 	refusal, known := loginRefusals[p.Code]
 	switch {
-	case known && (p.Code != "access_denied" || !notForUs.MatchString(p.Description)):
+	case known && (p.Code != "access_denied" || !clientRefusal.MatchString(p.Description)):
 		refusal.Field = "password"
 		return &refusal
 	case ans.Transient():

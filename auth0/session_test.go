@@ -54,7 +54,7 @@ func TestASessionIsForOurOwnAPI(t *testing.T) {
 
 func TestALoginNamesItsPerson(t *testing.T) {
 	t.Parallel()
-	tenant := &oddTenant{token: func(w http.ResponseWriter, r *http.Request) {
+	tenant := &fakeTenant{token: func(w http.ResponseWriter, r *http.Request) {
 		if got := r.Header.Get("auth0-forwarded-for"); got != "203.0.113.7" {
 			t.Errorf("the address is told as %q", got)
 		}
@@ -66,7 +66,7 @@ func TestALoginNamesItsPerson(t *testing.T) {
 	}
 }
 
-func TestWhoIsNotLetIn(t *testing.T) {
+func TestLoginRefusals(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		status     int
@@ -81,7 +81,7 @@ func TestWhoIsNotLetIn(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			tenant := &oddTenant{token: func(w http.ResponseWriter, _ *http.Request) { respond(w, c.status, c.body) }}
+			tenant := &fakeTenant{token: func(w http.ResponseWriter, _ *http.Request) { respond(w, c.status, c.body) }}
 			_, err := tenant.serve(t, func(c *auth0.Config) { c.Audience = "api" }).OpenSession(t.Context(), email, password, "")
 			var rejected *identity.Rejected
 			if !errors.As(err, &rejected) || rejected.Code != c.code || rejected.Field != "password" || rejected.Message.IsZero() {
@@ -114,7 +114,7 @@ func TestASessionThatCannotBe(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			tenant := &oddTenant{token: func(w http.ResponseWriter, _ *http.Request) { respond(w, c.status, c.body) }}
+			tenant := &fakeTenant{token: func(w http.ResponseWriter, _ *http.Request) { respond(w, c.status, c.body) }}
 			_, err := tenant.serve(t, c.set).OpenSession(t.Context(), email, password, "")
 			checkError(t, err, c.want, c.says)
 		})

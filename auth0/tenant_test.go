@@ -23,8 +23,8 @@ const (
 	email        = "ada.canary@lincoln.example"
 )
 
-// oddTenant answers what no tenant of auth0test would. Its token endpoint is in order unless token is set.
-type oddTenant struct {
+// fakeTenant answers what no tenant of auth0test would. Its token endpoint is in order unless token is set.
+type fakeTenant struct {
 	token, api http.HandlerFunc
 
 	mu    sync.Mutex
@@ -32,7 +32,7 @@ type oddTenant struct {
 }
 
 // ServeHTTP implements http.Handler.
-func (o *oddTenant) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (o *fakeTenant) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// Read to its end: only then does net/http notice that the caller is gone.
 	_, _ = io.Copy(io.Discard, r.Body)
 	o.mu.Lock()
@@ -48,7 +48,7 @@ func (o *oddTenant) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (o *oddTenant) count(call string) int {
+func (o *fakeTenant) count(call string) int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	n := 0
@@ -67,7 +67,7 @@ func respond(w http.ResponseWriter, status int, body string) {
 }
 
 // serve starts the tenant and returns a client of it.
-func (o *oddTenant) serve(t *testing.T, change ...func(*auth0.Config)) *auth0.Client {
+func (o *fakeTenant) serve(t *testing.T, change ...func(*auth0.Config)) *auth0.Client {
 	t.Helper()
 	server := httptest.NewServer(o)
 	t.Cleanup(server.Close)
@@ -79,7 +79,7 @@ func (o *oddTenant) serve(t *testing.T, change ...func(*auth0.Config)) *auth0.Cl
 }
 
 // RoundTrip implements http.RoundTripper without a network, for tests whose clock is synctest's.
-func (o *oddTenant) RoundTrip(r *http.Request) (*http.Response, error) {
+func (o *fakeTenant) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Body == nil {
 		r.Body = http.NoBody
 	}
@@ -92,7 +92,7 @@ func (o *oddTenant) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // inBubble runs a test against the tenant under a clock that jumps whenever all wait.
-func (o *oddTenant) inBubble(t *testing.T, test func(t *testing.T, client *auth0.Client)) {
+func (o *fakeTenant) inBubble(t *testing.T, test func(t *testing.T, client *auth0.Client)) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		test(t, newClient(t, auth0.Config{

@@ -21,7 +21,7 @@ func use(t *testing.T, client *auth0.Client) {
 	}
 }
 
-func TestRotatedKeysAreSurvived(t *testing.T) {
+func TestATokenOfARevokedKeyIsRenewed(t *testing.T) {
 	t.Parallel()
 	tenant := auth0test.Start(t, auth0test.Config{})
 	client := newClient(t, configOf(tenant))
@@ -43,7 +43,7 @@ func TestRotatedKeysAreSurvived(t *testing.T) {
 func TestLogsHoldNoSecrets(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	tenant := &oddTenant{api: func(w http.ResponseWriter, _ *http.Request) { respond(w, 500, password+accessToken+email) }}
+	tenant := &fakeTenant{api: func(w http.ResponseWriter, _ *http.Request) { respond(w, 500, password+accessToken+email) }}
 	client := tenant.serve(t, func(c *auth0.Config) {
 		c.Logger = slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	})
@@ -63,10 +63,10 @@ func TestLogsHoldNoSecrets(t *testing.T) {
 	}
 }
 
-func TestAScopeThatIsGrantedIsNoticed(t *testing.T) {
+func TestANewlyGrantedScopeIsUsed(t *testing.T) {
 	t.Parallel()
 	var now clock
-	tenant := &oddTenant{api: func(w http.ResponseWriter, _ *http.Request) {
+	tenant := &fakeTenant{api: func(w http.ResponseWriter, _ *http.Request) {
 		respond(w, 403, `{"statusCode":403,"error":"Forbidden","message":"Insufficient scope","errorCode":"insufficient_scope"}`)
 	}}
 	client := tenant.serve(t, func(c *auth0.Config) { c.Now = now.Now })

@@ -35,7 +35,7 @@ type createUser struct {
 
 // Create makes the user. It implements [identity.Provider].
 func (c *Client) Create(ctx context.Context, user identity.NewUser) (identity.User, error) {
-	password := c.firstPassword(user)
+	password := c.initialPassword(user)
 	wanted := createUser{
 		Connection: c.cfg.connection(), UserID: user.ID.String(),
 		Email: strings.ToLower(user.Email), Password: password.Reveal(),

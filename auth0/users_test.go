@@ -20,8 +20,8 @@ import (
 	"homeroom/internal/flaky"
 )
 
-// wiretap keeps what a client sends to the Management API.
-type wiretap struct {
+// recordingTransport keeps what a client sends to the Management API.
+type recordingTransport struct {
 	requests []*http.Request
 	bodies   [][]byte
 	// before is called with each request before it is sent, if it is not nil.
@@ -29,7 +29,7 @@ type wiretap struct {
 }
 
 // RoundTrip implements http.RoundTripper.
-func (w *wiretap) RoundTrip(r *http.Request) (*http.Response, error) {
+func (w *recordingTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.URL.Path != "/oauth/token" {
 		var body []byte
 		if r.Body != nil {
@@ -44,15 +44,15 @@ func (w *wiretap) RoundTrip(r *http.Request) (*http.Response, error) {
 	return http.DefaultTransport.RoundTrip(r)
 }
 
-func tapped(t *testing.T, tenant *auth0test.Server, change ...func(*auth0.Config)) (*auth0.Client, *wiretap) {
+func newRecordingClient(t *testing.T, tenant *auth0test.Server, change ...func(*auth0.Config)) (*auth0.Client, *recordingTransport) {
 	t.Helper()
-	tap := &wiretap{}
+	recorded := &recordingTransport{}
 	cfg := configOf(tenant)
-	cfg.Transport = tap
+	cfg.Transport = recorded
 	for _, f := range change {
 		f(&cfg)
 	}
-	return newClient(t, cfg), tap
+	return newClient(t, cfg), recorded
 }
 
 // schema is as much of JSON Schema as Auth0 uses for this body.
@@ -78,7 +78,7 @@ func TestCreateSendsWhatAuth0sSchemaAllows(t *testing.T) {
 		t.Fatalf("the schema is not as expected: %v", err)
 	}
 	tenant := auth0test.Start(t, auth0test.Config{})
-	client, tap := tapped(t, tenant)
+	client, recorded := newRecordingClient(t, tenant)
 	full := newUser()
 	full.FamilyName, full.Name = "Lovelace", "Ada <Countess> Lovelace"
 	bare := newUser()
@@ -88,7 +88,7 @@ func TestCreateSendsWhatAuth0sSchemaAllows(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for i, body := range tap.bodies {
+	for i, body := range recorded.bodies {
 		var sent map[string]any
 		if err := json.Unmarshal(body, &sent); err != nil {
 			t.Fatal(err)
@@ -119,7 +119,7 @@ func TestCreateSendsWhatAuth0sSchemaAllows(t *testing.T) {
 func TestCreateMakesTheUserAsAskedFor(t *testing.T) {
 	t.Parallel()
 	tenant := auth0test.Start(t, auth0test.Config{Connections: []auth0test.Connection{{Name: "schools"}}})
-	client, tap := tapped(t, tenant, func(c *auth0.Config) { c.Connection = "schools" })
+	client, recorded := newRecordingClient(t, tenant, func(c *auth0.Config) { c.Connection = "schools" })
 	user := newUser()
 	made, err := client.Create(context.Background(), user)
 	if err != nil {
@@ -140,7 +140,7 @@ func TestCreateMakesTheUserAsAskedFor(t *testing.T) {
 	if len(tenant.Mails()) != 1 {
 		t.Errorf("%d verification mails, want one", len(tenant.Mails()))
 	}
-	for name := range tap.requests[0].Header {
+	for name := range recorded.requests[0].Header {
 		if strings.Contains(strings.ToLower(name), "idempotency") {
 			t.Errorf("the create has the header %s, which lets net/http repeat it", name)
 		}
@@ -150,7 +150,7 @@ func TestCreateMakesTheUserAsAskedFor(t *testing.T) {
 func TestPathsAndQueriesAreEscaped(t *testing.T) {
 	t.Parallel()
 	tenant := auth0test.Start(t, auth0test.Config{})
-	client, tap := tapped(t, tenant)
+	client, recorded := newRecordingClient(t, tenant)
 	ctx, id := context.Background(), uuid.New()
 	_, _ = client.Lookup(ctx, id)
 	_ = client.Delete(ctx, id)
@@ -162,7 +162,7 @@ func TestPathsAndQueriesAreEscaped(t *testing.T) {
 		"DELETE /api/v2/users/auth0%7C" + id.String(),
 		"GET /api/v2/users-by-email?email=ada%2Ba%26b%40lincoln.example",
 	} {
-		if got := tap.requests[i].Method + " " + tap.requests[i].URL.RequestURI(); got != want {
+		if got := recorded.requests[i].Method + " " + recorded.requests[i].URL.RequestURI(); got != want {
 			t.Errorf("sent %s, want %s", got, want)
 		}
 	}
@@ -173,15 +173,15 @@ func TestACustomDomainIsNamed(t *testing.T) {
 	tenant := auth0test.Start(t, auth0test.Config{CustomDomainConflict: true})
 	_, err := newClient(t, configOf(tenant)).Create(context.Background(), newUser())
 	checkError(t, err, misconfigured, "AUTH0_CUSTOM_DOMAIN")
-	client, _ := tapped(t, tenant, func(c *auth0.Config) { c.CustomDomain = "login.lincoln.example" })
+	client, _ := newRecordingClient(t, tenant, func(c *auth0.Config) { c.CustomDomain = "login.lincoln.example" })
 	if _, err := client.Create(context.Background(), newUser()); err != nil {
 		t.Error(err)
 	}
 }
 
-func TestStrangersMetadataIsReadLeniently(t *testing.T) {
+func TestUnmanagedMetadataIsReadLeniently(t *testing.T) {
 	t.Parallel()
-	tenant := &oddTenant{api: func(w http.ResponseWriter, _ *http.Request) {
+	tenant := &fakeTenant{api: func(w http.ResponseWriter, _ *http.Request) {
 		respond(w, 200, `[
 			{"user_id":"auth0|1","created_at":7,"app_metadata":{"tenant_id":{"a":1},"signup_id":"mine"}},
 			{"user_id":"google-oauth2|2","email":"ada@lincoln.example","email_verified":true,"created_at":"2026-11-20T10:00:00.000Z"}]`)

@@ -23,7 +23,7 @@ import (
 
 // conceal measures whether the time of an answer tells if an e-mail has an account, where that is to be concealed: sign-ups
 // with new and with known addresses in random order, as somebody would send them who wants to find out.
-func conceal(ctx context.Context, b *bed) (results, error) {
+func conceal(ctx context.Context, b *testbed) (results, error) {
 	set, err := migrations.Load(os.DirFS(b.migrations))
 	if err != nil {
 		return results{}, err
@@ -40,17 +40,17 @@ func conceal(ctx context.Context, b *bed) (results, error) {
 	if err != nil {
 		return results{}, err
 	}
-	door, err := newFront(handler, ours.provider)
+	front, err := newFront(handler, ours.provider)
 	if err != nil {
 		return results{}, err
 	}
-	defer door.server.Close()
+	defer front.server.Close()
 
 	known, err := ours.knownAddresses(ctx, b.tries/2)
 	if err != nil {
 		return results{}, err
 	}
-	took, err := ours.askAll(ctx, door, known)
+	took, err := ours.askAll(ctx, front, known)
 	if err != nil {
 		return results{}, err
 	}
@@ -70,7 +70,7 @@ func conceal(ctx context.Context, b *bed) (results, error) {
 
 // askAll asks for known addresses and as many new ones, in random order. It returns how long each answer took, by whether the
 // address was known.
-func (h *homeroom) askAll(ctx context.Context, door *front, known []string) (map[bool][]time.Duration, error) {
+func (h *homeroom) askAll(ctx context.Context, front *httpFront, known []string) (map[bool][]time.Duration, error) {
 	addresses := slices.Clone(known)
 	for len(addresses) < 2*len(known) {
 		addresses = append(addresses, strings.ToLower(rand.Text())+"@school.example")
@@ -86,7 +86,7 @@ func (h *homeroom) askAll(ctx context.Context, door *front, known []string) (map
 	group.SetLimit(mostClients)
 	for i, address := range addresses {
 		group.Go(func() error {
-			d, err := door.ask(ctx, address)
+			d, err := front.ask(ctx, address)
 			mu.Lock()
 			defer mu.Unlock()
 			if i >= len(addresses)/20 { // the first ones warm everything up
@@ -99,7 +99,7 @@ func (h *homeroom) askAll(ctx context.Context, door *front, known []string) (map
 }
 
 // ask signs up, and returns how long the answer took.
-func (f *front) ask(ctx context.Context, address string) (time.Duration, error) {
+func (f *httpFront) ask(ctx context.Context, address string) (time.Duration, error) {
 	body, err := json.Marshal(schoolForm{Email: address, Password: "Chalk-and-Cheese-42", SchoolName: "Lincoln High"})
 	if err != nil {
 		return 0, err

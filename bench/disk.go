@@ -13,7 +13,7 @@ const (
 )
 
 // fit lowers the numbers of tenants to what the disk has room for, and says so.
-func (b *bed) fit() error {
+func (b *testbed) fit() error {
 	free, known := freeSpace(b.folder)
 	if !known || !b.runs("startup", "scale", "memory", "fleet") {
 		return nil
@@ -22,7 +22,7 @@ func (b *bed) fit() error {
 	take := func(what string, wanted int) int {
 		n := min(wanted, room)
 		if n < wanted {
-			b.say("%s has %d GB free, which is room for %d tenants instead of %d in %s", b.folder, free>>30, n, wanted, what)
+			b.logf("%s has %d GB free, which is room for %d tenants instead of %d in %s", b.folder, free>>30, n, wanted, what)
 		}
 		room -= n
 		return n

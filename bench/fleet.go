@@ -16,13 +16,13 @@ import (
 
 // migrateFleet measures one new migration over all tenants. The contestants share the tenants: each turn has a file of its
 // own, so that each really migrates.
-func migrateFleet(ctx context.Context, b *bed) (results, error) {
-	p, err := openPark(ctx, b)
+func migrateFleet(ctx context.Context, b *testbed) (results, error) {
+	p, err := openFixtureTenants(ctx, b)
 	if err != nil {
 		return results{}, err
 	}
 	few := len(p.few())
-	all := []*contestant{
+	all := []*variant{
 		{name: "fleet.Run, 8 at a time, new template included", ownName: "  the tenants alone", work: p.runFleet(fleet.Options{})},
 		{name: "fleet.Run without canaries, likewise", ownName: "  the tenants alone", work: p.runFleet(fleet.Options{Canaries: new(0)})},
 		{name: "bare SQL, 8 at a time", work: p.bareSQL},
@@ -41,14 +41,14 @@ func migrateFleet(ctx context.Context, b *bed) (results, error) {
 }
 
 // longRounds is how many rounds a section has whose rounds take long.
-func (b *bed) longRounds() int {
+func (b *testbed) longRounds() int {
 	if b.tenants < 500 {
 		return b.rounds
 	}
 	return max(min(b.rounds, 3), b.rounds/2)
 }
 
-func judgeFleet(ours, oneWave, bare, stock *contestant) []verdict {
+func judgeFleet(ours, oneWave, bare, stock *variant) []verdict {
 	over := func(rate, other []float64) float64 { return 100 * median(rate) / median(other) }
 	alone, waveless, floor := perSecond(ours.own), perSecond(oneWave.own), perSecond(bare.total)
 	verdicts := []verdict{atLeast("fleet migration, rate over bare SQL's with the same parallelism", over(alone, floor), "%", 80)}
@@ -70,8 +70,8 @@ func perSecond(took []time.Duration) []float64 {
 }
 
 // addMigration adds a file such as every release of a product brings, to tenants that have all the files before it.
-func (p *park) addMigration(ctx context.Context) error {
-	if err := migrateBare(ctx, p.bed, p.behind, p.behindWith); err != nil {
+func (p *fixtureTenants) addMigration(ctx context.Context) error {
+	if err := migrateBare(ctx, p.testbed, p.behind, p.behindWith); err != nil {
 		return fmt.Errorf("bring the other tenants along: %w", err)
 	}
 	p.behind = nil
@@ -83,7 +83,7 @@ func (p *park) addMigration(ctx context.Context) error {
 	return nil
 }
 
-func (p *park) sql() string {
+func (p *fixtureTenants) sql() string {
 	return fmt.Sprintf(`create table bench_%d (
 	id bigint generated always as identity primary key,
 	name text not null,
@@ -94,20 +94,20 @@ create index on bench_%[1]d (name);
 }
 
 // message is the SQL and the version row, in one message.
-func (p *park) message() string {
+func (p *fixtureTenants) message() string {
 	return fmt.Sprintf("begin; %s update schema_migrations set version = %d; commit", p.sql(), p.latest)
 }
 
 // runFleet is our way, as `homeroom serve --migrate` does it. What it needs for the new template, once for a server, is told
 // apart.
-func (p *park) runFleet(o fleet.Options) func(context.Context) (time.Duration, error) {
+func (p *fixtureTenants) runFleet(o fleet.Options) func(context.Context) (time.Duration, error) {
 	return func(ctx context.Context) (template time.Duration, err error) {
 		began := time.Now()
 		set, err := migrations.Load(os.DirFS(p.schema))
 		if err != nil {
 			return 0, err
 		}
-		server, err := newServer(p.bed, set)
+		server, err := newServer(p.testbed, set)
 		if err != nil {
 			return 0, err
 		}
@@ -126,17 +126,17 @@ func (p *park) runFleet(o fleet.Options) func(context.Context) (time.Duration, e
 
 // bareSQL is the floor: the same SQL and the same version row, in one message to each database, as the role that owns what is in
 // it: made by another, a table would lack the rights that the tenant's role needs.
-func (p *park) bareSQL(ctx context.Context) (time.Duration, error) {
-	return 0, migrateBare(ctx, p.bed, p.databases, p.message())
+func (p *fixtureTenants) bareSQL(ctx context.Context) (time.Duration, error) {
+	return 0, migrateBare(ctx, p.testbed, p.databases, p.message())
 }
 
 // stockTurn leaves most tenants behind; they are brought along before the next turn, off the clock.
-func (p *park) stockTurn(ctx context.Context) (time.Duration, error) {
+func (p *fixtureTenants) stockTurn(ctx context.Context) (time.Duration, error) {
 	p.behind, p.behindWith = p.databases[len(p.few()):], p.message()
 	return p.stockLoop(ctx)
 }
 
-func migrateBare(ctx context.Context, b *bed, databases []string, message string) error {
+func migrateBare(ctx context.Context, b *testbed, databases []string, message string) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(mostClients)
 	for _, database := range databases {

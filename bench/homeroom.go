@@ -39,7 +39,7 @@ type homeroom struct {
 }
 
 // newHomeroom makes one, whose FillSpares keeps this many spares.
-func newHomeroom(ctx context.Context, b *bed, database string, set *migrations.Set, spares int) (*homeroom, error) {
+func newHomeroom(ctx context.Context, b *testbed, database string, set *migrations.Set, spares int) (*homeroom, error) {
 	if err := b.newDatabase(ctx, database); err != nil {
 		return nil, err
 	}
@@ -56,7 +56,7 @@ func newHomeroom(ctx context.Context, b *bed, database string, set *migrations.S
 	return h, nil
 }
 
-func (h *homeroom) open(ctx context.Context, b *bed, set *migrations.Set, spares int) error {
+func (h *homeroom) open(ctx context.Context, b *testbed, set *migrations.Set, spares int) error {
 	if err := jobs.Migrate(ctx, h.catalog.Pool()); err != nil {
 		return err
 	}
@@ -96,7 +96,7 @@ func (h *homeroom) conceal() (err error) {
 }
 
 // newServer opens the server for tenants with this schema.
-func newServer(b *bed, set *migrations.Set) (*tenant.Server, error) {
+func newServer(b *testbed, set *migrations.Set) (*tenant.Server, error) {
 	return tenant.Open(tenant.Config{URL: secret.String(b.postgres.URL("postgres")), Key: tenantKey, Migrations: set})
 }
 

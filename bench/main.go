@@ -41,7 +41,7 @@ func (o options) runs(sections ...string) bool {
 // section is a part of the run with contestants of its own.
 type section struct {
 	name string
-	run  func(context.Context, *bed) (results, error)
+	run  func(context.Context, *testbed) (results, error)
 }
 
 // The fleet's section comes last: it leaves the tenants with migrations that the others do not expect.
@@ -78,7 +78,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) (err error
 	if err != nil {
 		return err
 	}
-	b, err := newBed(ctx, o, progress)
+	b, err := newTestbed(ctx, o, progress)
 	if err != nil {
 		return err
 	}

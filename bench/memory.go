@@ -36,16 +36,16 @@ type poolsUse struct{ One, Full, All, Again int64 }
 
 // memory measures what many tenants cost the process that serves them: a process of its own with nothing but the server and
 // its pools, which uses all tenants in turn, each by both of its connections and as its own role.
-func memory(ctx context.Context, b *bed) (results, error) {
+func memory(ctx context.Context, b *testbed) (results, error) {
 	if _, known := resident(); !known {
-		b.say("MEMORY is left out: this system does not tell a process's resident memory in /proc/self/status")
+		b.logf("MEMORY is left out: this system does not tell a process's resident memory in /proc/self/status")
 		return results{}, nil
 	}
-	p, err := openPark(ctx, b)
+	p, err := openFixtureTenants(ctx, b)
 	if err != nil {
 		return results{}, err
 	}
-	b.say("MEMORY: using %d tenants in turn", b.tenants)
+	b.logf("MEMORY: using %d tenants in turn", b.tenants)
 	process, err := startChild(ctx, "pools")
 	if err != nil {
 		return results{}, err
@@ -82,7 +82,7 @@ func judgeMemory(tenants int, use poolsUse, most openConnections) []verdict {
 }
 
 // use has the other process use the tenants.
-func (p *park) use(ctx context.Context, process *child, use *poolsUse) error {
+func (p *fixtureTenants) use(ctx context.Context, process *child, use *poolsUse) error {
 	job := poolsJob{URL: p.postgres.URL("postgres"), Migrations: p.schema}
 	rows, err := p.ours.catalog.Pool().Query(ctx, "select id from tenants order by id")
 	if err != nil {
@@ -105,7 +105,7 @@ func (p *park) use(ctx context.Context, process *child, use *poolsUse) error {
 type openConnections struct{ tenants, connections int }
 
 // count looks until ctx ends.
-func (m *openConnections) count(ctx context.Context, b *bed) error {
+func (m *openConnections) count(ctx context.Context, b *testbed) error {
 	ticker := time.NewTicker(20 * time.Millisecond)
 	defer ticker.Stop()
 	for {

@@ -74,7 +74,7 @@ func (n *naive) signUp(ctx context.Context, form schoolForm) (string, error) {
 	if _, err := n.admin.Exec(ctx, "create database "+pgx.Identifier{database}.Sanitize()); err != nil {
 		return "", fmt.Errorf("create database: %w", err)
 	}
-	if err := stockUp(n.migrations, n.databaseURL(database)); err != nil {
+	if err := migrateStock(n.migrations, n.databaseURL(database)); err != nil {
 		return "", err
 	}
 	_, err = n.registry.Exec(ctx, `insert into tenants (email, school_name, auth0_id, database_name) values ($1, $2, $3, $4)`,
@@ -85,8 +85,8 @@ func (n *naive) signUp(ctx context.Context, form schoolForm) (string, error) {
 	return database, nil
 }
 
-// stockUp migrates a database with golang-migrate and its own driver for pgx. A current one is no error.
-func stockUp(folder, databaseURL string) error {
+// migrateStock migrates a database with golang-migrate and its own driver for pgx. A current one is no error.
+func migrateStock(folder, databaseURL string) error {
 	m, err := migrate.New("file://"+folder, strings.Replace(databaseURL, "postgres://", "pgx5://", 1))
 	if err != nil {
 		return fmt.Errorf("open migrations: %w", err)

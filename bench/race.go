@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// contestant is one way of doing a piece of work.
-type contestant struct {
+// variant is one way of doing a piece of work.
+type variant struct {
 	name string
 	// clients is how many do it at the same time, pieces how many are done in a turn by all of them together.
 	clients, pieces int
@@ -41,8 +41,8 @@ type contestant struct {
 // race lets all contestants take their turns, round after round, each round in another order, so that a busy neighbour,
 // a growing catalog and what the one before leaves to the file system hit them alike. The first round warms up, and is not
 // counted. clean, which may be nil, runs before each round, off the clock.
-func (b *bed) race(
-	ctx context.Context, title string, rounds int, clean func(context.Context) error, all []*contestant,
+func (b *testbed) race(
+	ctx context.Context, title string, rounds int, clean func(context.Context) error, all []*variant,
 ) (results, error) {
 	order := rand.New(rand.NewPCG(1, 2)) // the same in every run
 	for round := range rounds + 1 {
@@ -52,13 +52,13 @@ func (b *bed) race(
 			}
 		}
 		if round == 0 {
-			b.say("%s: warming up", title)
+			b.logf("%s: warming up", title)
 		} else {
-			b.say("%s: round %d of %d", title, round, rounds)
+			b.logf("%s: round %d of %d", title, round, rounds)
 		}
 		for _, i := range order.Perm(len(all)) {
 			c := all[i]
-			if err := b.turn(ctx, c, round > 0); err != nil {
+			if err := b.runOnce(ctx, c, round > 0); err != nil {
 				return results{}, fmt.Errorf("%s: %w", c.name, err)
 			}
 		}
@@ -75,8 +75,8 @@ func (b *bed) race(
 	return found, nil
 }
 
-// turn is one turn of a contestant.
-func (b *bed) turn(ctx context.Context, c *contestant, counted bool) (err error) {
+// runOnce is one turn of a contestant.
+func (b *testbed) runOnce(ctx context.Context, c *variant, counted bool) (err error) {
 	if c.prepare != nil {
 		if err := c.prepare(ctx); err != nil {
 			return err
@@ -115,7 +115,7 @@ func (b *bed) turn(ctx context.Context, c *contestant, counted bool) (err error)
 	return nil
 }
 
-func (c *contestant) piece(ctx context.Context, counted bool) error {
+func (c *variant) piece(ctx context.Context, counted bool) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -149,7 +149,7 @@ func eachRound(value, over []float64, unit string) []verdict {
 }
 
 // ownByRound is the median of our own time in each round, in milliseconds.
-func (c *contestant) ownByRound() []float64 {
+func (c *variant) ownByRound() []float64 {
 	var medians []float64
 	for round := range slices.Chunk(c.own, c.pieces) {
 		medians = append(medians, describe("", 0, round).Median)
@@ -157,7 +157,7 @@ func (c *contestant) ownByRound() []float64 {
 	return medians
 }
 
-func (c *contestant) lines() []line {
+func (c *variant) lines() []line {
 	l := describe(c.name, c.clients, c.total)
 	l.Rate = median(c.rates)
 	if c.ownName == "" {

@@ -14,17 +14,17 @@ import (
 
 // level is a server with so many tenants, all of them schools, and a service whose catalog knows them.
 type level struct {
-	*park
-	schools *homeroom
-	shelf   *stock
-	door    *front
-	alone   bool // the server is this level's own, and goes with it
+	*fixtureTenants
+	schools   *homeroom
+	sparePool *benchSpares
+	front     *httpFront
+	alone     bool // the server is this level's own, and goes with it
 }
 
 // scale measures whether sign-ups and the start-up check become slower with the number of tenants. Each level has that many
 // databases, on a server of its own, so that the levels take turns as all contestants do. What a resting server does by
 // itself, autovacuum, which visits each database, waits until it is that level's turn.
-func scale(ctx context.Context, b *bed) (_ results, err error) {
+func scale(ctx context.Context, b *testbed) (_ results, err error) {
 	var levels []*level
 	defer func() {
 		for _, l := range levels {
@@ -38,19 +38,19 @@ func scale(ctx context.Context, b *bed) (_ results, err error) {
 		}
 		levels = append(levels, l)
 	}
-	var all []*contestant
+	var all []*variant
 	for _, clients := range []int{1, mostClients} {
 		for _, l := range levels {
-			all = append(all, &contestant{
+			all = append(all, &variant{
 				name: fmt.Sprintf("sign-up with a spare, %d tenants", l.tenants), ownName: "  our own time of it",
-				clients: clients, pieces: len(l.shelf.databases), prepare: l.awake(b, levels), work: l.door.signUp,
+				clients: clients, pieces: len(l.sparePool.databases), prepare: l.prepareLevel(b, levels), work: l.front.signUp,
 			})
 		}
 	}
 	for _, l := range levels {
-		all = append(all, &contestant{
+		all = append(all, &variant{
 			name: fmt.Sprintf("fleet.Run, %d current tenants", l.tenants), clients: 1, pieces: 4,
-			prepare: l.awake(b, levels), work: l.check(l.schools.catalog),
+			prepare: l.prepareLevel(b, levels), work: l.check(l.schools.catalog),
 		})
 	}
 	found, err := b.race(ctx, "AS THE TENANTS BECOME MORE", 2*b.rounds, nil, all) // short ones
@@ -63,11 +63,11 @@ func scale(ctx context.Context, b *bed) (_ results, err error) {
 }
 
 // openLevel makes a level; the one of the size that all sections share is on the shared server.
-func (b *bed) openLevel(ctx context.Context, tenants int) (_ *level, err error) {
+func (b *testbed) openLevel(ctx context.Context, tenants int) (_ *level, err error) {
 	l := &level{alone: tenants != b.tenants}
-	ground := b
+	testbed := b
 	if l.alone {
-		if ground, err = b.beside(ctx, tenants); err != nil {
+		if testbed, err = b.withOwnServer(ctx, tenants); err != nil {
 			return nil, err
 		}
 	}
@@ -76,29 +76,29 @@ func (b *bed) openLevel(ctx context.Context, tenants int) (_ *level, err error) 
 			err = errors.Join(err, l.close())
 		}
 	}()
-	l.park = &park{bed: ground} // for close, until there is one
-	p, err := openPark(ctx, ground)
+	l.fixtureTenants = &fixtureTenants{testbed: testbed} // for close, until there is one
+	p, err := openFixtureTenants(ctx, testbed)
 	if err != nil {
 		return nil, err
 	}
-	l.park = p
+	l.fixtureTenants = p
 	set, err := migrations.Load(os.DirFS(p.schema))
 	if err != nil {
 		return nil, err
 	}
-	if l.schools, err = newHomeroom(ctx, ground, "catalog_of_schools", set, 3*ground.signups); err != nil {
+	if l.schools, err = newHomeroom(ctx, testbed, "catalog_of_schools", set, 3*testbed.signups); err != nil {
 		return nil, err
 	}
 	spares, err := l.enrol(ctx)
 	if err != nil {
 		return nil, err
 	}
-	l.shelf = &stock{ground, l.schools, spares}
+	l.sparePool = &benchSpares{testbed, l.schools, spares}
 	handler, err := l.schools.handler()
 	if err != nil {
 		return nil, err
 	}
-	l.door, err = newFront(handler, l.schools.provider)
+	l.front, err = newFront(handler, l.schools.provider)
 	return l, err
 }
 
@@ -127,24 +127,24 @@ func (l *level) enrol(ctx context.Context) (spares []string, err error) {
 	return pgx.CollectRows(made, pgx.RowTo[string])
 }
 
-// awake prepares a level's turn: its spares are back on the shelf, its server has written what it had to, and the other
+// prepareLevel prepares a level's turn: its spares are back on the shelf, its server has written what it had to, and the other
 // servers rest.
-func (l *level) awake(b *bed, levels []*level) func(context.Context) error {
+func (l *level) prepareLevel(b *testbed, levels []*level) func(context.Context) error {
 	return func(ctx context.Context) error {
-		resting := []*bed{b}
+		resting := []*testbed{b}
 		for _, other := range levels {
-			resting = append(resting, other.bed)
+			resting = append(resting, other.testbed)
 		}
 		for _, server := range resting {
 			value := "off"
-			if server == l.bed {
+			if server == l.testbed {
 				value = "on"
 			}
 			if err := server.setting(ctx, "autovacuum", value); err != nil {
 				return err
 			}
 		}
-		if err := l.shelf.full(ctx); err != nil {
+		if err := l.sparePool.full(ctx); err != nil {
 			return err
 		}
 		return l.checkpoint(ctx)
@@ -152,8 +152,8 @@ func (l *level) awake(b *bed, levels []*level) func(context.Context) error {
 }
 
 func (l *level) close() error {
-	if l.door != nil {
-		_ = l.door.server.Close()
+	if l.front != nil {
+		_ = l.front.server.Close()
 	}
 	if l.schools != nil {
 		l.schools.close()
@@ -165,12 +165,12 @@ func (l *level) close() error {
 }
 
 // judgeScale compares the largest level with the smallest.
-func judgeScale(levels []*level, one, many, checks []*contestant) []verdict {
+func judgeScale(levels []*level, one, many, checks []*variant) []verdict {
 	const most = 1.2 // that many times slower may a sign-up be
 	var verdicts []verdict
 	last := len(levels) - 1
 	for _, of := range []struct {
-		all   []*contestant
+		all   []*variant
 		limit float64
 	}{{one, most}, {many, 0}} {
 		small, large := of.all[0], of.all[last]
@@ -189,7 +189,7 @@ func judgeScale(levels []*level, one, many, checks []*contestant) []verdict {
 	return verdicts
 }
 
-func clientsOf(c *contestant) string {
+func clientsOf(c *variant) string {
 	if c.clients == 1 {
 		return "1 client"
 	}
@@ -197,7 +197,7 @@ func clientsOf(c *contestant) string {
 }
 
 // ownAt is a percentile of our own time, in milliseconds.
-func ownAt(c *contestant, p float64) float64 {
+func ownAt(c *variant, p float64) float64 {
 	ms := make([]float64, len(c.own))
 	for i, d := range c.own {
 		ms[i] = float64(d) / float64(time.Millisecond)

@@ -31,9 +31,9 @@ type running struct {
 }
 
 // startService builds the program and starts it, on a catalog of its own, with the tenants' migrations in a folder.
-func startService(ctx context.Context, b *bed, catalog, folder string, spares int) (_ *running, err error) {
+func startService(ctx context.Context, b *testbed, catalog, folder string, spares int) (_ *running, err error) {
 	binary := filepath.Join(b.folder, "homeroom")
-	b.say("building homeroom")
+	b.logf("building homeroom")
 	if out, err := exec.CommandContext(ctx, "go", "build", "-tags", "nomsgpack", "-o", binary, "homeroom/cmd/homeroom").CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("build homeroom: %w\n%s", err, out)
 	}

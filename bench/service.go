@@ -28,8 +28,8 @@ const (
 )
 
 // service measures sign-ups at `homeroom serve` as it runs, beside two bare commits on the same Postgres.
-func service(ctx context.Context, b *bed) (_ results, err error) {
-	folder, err := b.moreMigrations()
+func service(ctx context.Context, b *testbed) (_ results, err error) {
+	folder, err := b.copyMigrations()
 	if err != nil {
 		return results{}, err
 	}
@@ -38,14 +38,14 @@ func service(ctx context.Context, b *bed) (_ results, err error) {
 		return results{}, err
 	}
 	defer func() { err = errors.Join(err, r.close()) }()
-	s := &served{bed: b, running: r}
-	s.door = &front{url: r.url + "/users", client: &http.Client{
+	s := &served{testbed: b, running: r}
+	s.front = &httpFront{url: r.url + "/users", client: &http.Client{
 		Transport: &http.Transport{MaxIdleConnsPerHost: mostClients}, Timeout: time.Minute,
 	}}
 	if err := s.makeFloor(ctx); err != nil {
 		return results{}, err
 	}
-	b.say("waiting for %d spares", b.spares)
+	b.logf("waiting for %d spares", b.spares)
 	if err := b.withoutSync(ctx, s.full); err != nil {
 		return results{}, err
 	}
@@ -53,19 +53,19 @@ func service(ctx context.Context, b *bed) (_ results, err error) {
 	if err != nil {
 		return results{}, err
 	}
-	all := s.contestants()
+	all := s.variants()
 	found, err := b.race(ctx, "SIGN-UPS AT THE RUNNING SERVICE", b.rounds, s.clean, all)
 	if err == nil {
-		found.verdicts = slices.Concat(judgeService(all), s.asides(), counted)
+		found.verdicts = slices.Concat(judgeService(all), s.sideConditions(), counted)
 	}
 	return found, err
 }
 
 // served is the running service and what is measured beside it.
 type served struct {
-	*bed
+	*testbed
 	*running
-	door     *front
+	front    *httpFront
 	template string
 	// signups are the ids of those that one client made, by contestant, in their order.
 	signups map[string][]uuid.UUID
@@ -77,21 +77,21 @@ type served struct {
 	mark  time.Time
 }
 
-// contestants are, in the order in which judgeService knows them: the floor, sign-ups while spares last, the floor beside
+// variants are, in the order in which judgeService knows them: the floor, sign-ups while spares last, the floor beside
 // clones, sign-ups while the stock is refilled; and with many clients bare clones, and sign-ups with an empty stock.
-func (s *served) contestants() []*contestant {
+func (s *served) variants() []*variant {
 	s.signups = map[string][]uuid.UUID{}
 	one := max(min(serviceTurn, s.spares/4), 1)
 	own := "  our own time of it"
-	last := &contestant{name: "sign-up while spares last", ownName: own, clients: 1, pieces: one, prepare: s.full}
-	refill := &contestant{
+	last := &variant{name: "sign-up while spares last", ownName: own, clients: 1, pieces: one, prepare: s.full}
+	refill := &variant{
 		name: "sign-up while the stock is refilled", ownName: own, clients: 1, pieces: one, prepare: s.full, start: s.refilling, rest: s.refilled,
 	}
-	for _, c := range []*contestant{last, refill} {
+	for _, c := range []*variant{last, refill} {
 		c.work = func(ctx context.Context) (time.Duration, error) { return 0, s.signUp(ctx, c.name) }
 		c.settle = func(ctx context.Context) error { return s.settle(ctx, c) }
 	}
-	return []*contestant{
+	return []*variant{
 		{name: "two bare commits of the same rows", clients: 1, pieces: 4 * one, prepare: s.full, work: s.twoCommits},
 		last,
 		{
@@ -99,15 +99,15 @@ func (s *served) contestants() []*contestant {
 			work: s.twoCommits,
 		},
 		refill,
-		{name: "bare CREATE DATABASE … TEMPLATE …", clients: mostClients, pieces: s.bed.signups, prepare: s.full, work: s.clone},
+		{name: "bare CREATE DATABASE … TEMPLATE …", clients: mostClients, pieces: s.testbed.signups, prepare: s.full, work: s.clone},
 		{
-			name: "sign-up with an empty stock", clients: mostClients, pieces: s.bed.signups, prepare: s.full, start: s.empty, rest: s.emptied,
+			name: "sign-up with an empty stock", clients: mostClients, pieces: s.testbed.signups, prepare: s.full, start: s.empty, rest: s.emptied,
 			work: func(ctx context.Context) (time.Duration, error) { return 0, s.signUp(ctx, "") },
 		},
 	}
 }
 
-func judgeService(all []*contestant) []verdict {
+func judgeService(all []*variant) []verdict {
 	const floor, last, besideClones, refill, bare, built = 0, 1, 2, 3, 4, 5
 	own := func(i int) float64 { return describe("", 0, all[i].own).Median }
 	rate := func(i int) float64 { return median(all[i].rates) }
@@ -124,16 +124,16 @@ func judgeService(all []*contestant) []verdict {
 	return append(verdicts, eachRound(all[built].rates, all[bare].rates, "%")...)
 }
 
-// asides are what must be known to judge the turns by.
-func (s *served) asides() []verdict {
+// sideConditions are what must be known to judge the turns by.
+func (s *served) sideConditions() []verdict {
 	return []verdict{
 		atLeast("  databases that the keeper began in a turn beside sign-ups", median(s.clones), "", 0),
 		atLeast("  sign-ups with an empty stock that had theirs made", 100*median(s.built), "%", 0),
 	}
 }
 
-// moreMigrations makes a folder with the tenants' migrations and as many more as make twenty.
-func (b *bed) moreMigrations() (string, error) {
+// copyMigrations makes a folder with the tenants' migrations and as many more as make twenty.
+func (b *testbed) copyMigrations() (string, error) {
 	folder := filepath.Join(b.folder, "more_migrations")
 	if err := os.CopyFS(folder, os.DirFS(b.migrations)); err != nil {
 		return "", fmt.Errorf("copy migrations: %w", err)
@@ -153,16 +153,16 @@ func (b *bed) moreMigrations() (string, error) {
 }
 
 // signUp signs a school up.
-func (s *served) signUp(ctx context.Context, contestant string) error {
-	_, id, err := s.door.post(ctx)
-	if err == nil && contestant != "" {
-		s.signups[contestant] = append(s.signups[contestant], id) // of one client
+func (s *served) signUp(ctx context.Context, variant string) error {
+	_, id, err := s.front.post(ctx)
+	if err == nil && variant != "" {
+		s.signups[variant] = append(s.signups[variant], id) // of one client
 	}
 	return err
 }
 
 // settle takes the identity provider's time off: the service notes when each step began.
-func (s *served) settle(ctx context.Context, c *contestant) error {
+func (s *served) settle(ctx context.Context, c *variant) error {
 	ids := s.signups[c.name]
 	for i, id := range ids[len(ids)-len(c.total):] {
 		var text []byte
@@ -236,7 +236,7 @@ func (s *served) refilling(ctx context.Context) error {
 	if err := s.catalog.QueryRow(ctx, "select now()").Scan(&s.mark); err != nil {
 		return err
 	}
-	if _, _, err := s.door.post(ctx); err != nil { // which wakes the keeper
+	if _, _, err := s.front.post(ctx); err != nil { // which wakes the keeper
 		return err
 	}
 	if err := s.until(ctx, "select exists (select from tenants where state in ('building', 'spare') and created_at > $1)", s.mark); err != nil {

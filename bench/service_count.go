@@ -22,7 +22,7 @@ type counters struct {
 // count counts what a sign-up costs the database, with all that the service does because of it while the stock is not
 // refilled: what happens in as long a time without sign-ups is taken off.
 func (s *served) count(ctx context.Context) ([]verdict, error) {
-	s.say("counting what a sign-up costs")
+	s.logf("counting what a sign-up costs")
 	conn, err := s.catalog.Acquire(ctx)
 	if err != nil {
 		return nil, err
@@ -37,7 +37,7 @@ func (s *served) count(ctx context.Context) ([]verdict, error) {
 	for i := range at {
 		if i == 1 {
 			for range n {
-				if _, _, err := s.door.post(ctx); err != nil {
+				if _, _, err := s.front.post(ctx); err != nil {
 					return nil, err
 				}
 			}
@@ -61,7 +61,7 @@ func (s *served) count(ctx context.Context) ([]verdict, error) {
 		atLeast("  WAL for a sign-up, all in all", each(func(c counters) float64 { return c.WAL })/1024, "kB", 0),
 	}
 	for _, v := range found {
-		s.say("%s: %s %s", strings.TrimSpace(v.What), digits(v.Value), v.Unit)
+		s.logf("%s: %s %s", strings.TrimSpace(v.What), digits(v.Value), v.Unit)
 	}
 	return found, nil
 }

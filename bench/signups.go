@@ -29,15 +29,15 @@ type schoolForm struct {
 	SchoolName string `json:"schoolName"`
 }
 
-// front is a running HTTP server and a client for it.
-type front struct {
+// httpFront is a running HTTP server and a client for it.
+type httpFront struct {
 	server   *http.Server
 	url      string
 	client   *http.Client
 	provider *stopwatch
 }
 
-func newFront(handler http.Handler, provider *stopwatch) (*front, error) {
+func newFront(handler http.Handler, provider *stopwatch) (*httpFront, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
@@ -45,17 +45,17 @@ func newFront(handler http.Handler, provider *stopwatch) (*front, error) {
 	server := httpapi.NewServer("", handler)
 	go func() { _ = server.Serve(listener) }() // ends with Close
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: mostClients}, Timeout: time.Minute}
-	return &front{server, "http://" + listener.Addr().String() + "/users", client, provider}, nil
+	return &httpFront{server, "http://" + listener.Addr().String() + "/users", client, provider}, nil
 }
 
 // signUp signs a new school up and makes sure that it got a database. It returns the provider's part of the time.
-func (f *front) signUp(ctx context.Context) (time.Duration, error) {
+func (f *httpFront) signUp(ctx context.Context) (time.Duration, error) {
 	email, _, err := f.post(ctx)
 	return f.provider.take(email), err
 }
 
 // post signs a new school up and makes sure that it got a database.
-func (f *front) post(ctx context.Context) (email string, signup uuid.UUID, err error) {
+func (f *httpFront) post(ctx context.Context) (email string, signup uuid.UUID, err error) {
 	word := strings.ToLower(rand.Text())
 	form := schoolForm{Email: word + "@school.example", Password: "Chalk-and-Cheese-42", SchoolName: "School " + word}
 	body, err := json.Marshal(form)
@@ -89,7 +89,7 @@ func (f *front) post(ctx context.Context) (email string, signup uuid.UUID, err e
 
 // signups measures sign-ups with a spare, without one, and the naive way; and, as floors, the CREATE DATABASE and the
 // commit that they cannot do without.
-func signups(ctx context.Context, b *bed) (results, error) {
+func signups(ctx context.Context, b *testbed) (results, error) {
 	set, err := migrations.Load(os.DirFS(b.migrations))
 	if err != nil {
 		return results{}, err
@@ -99,7 +99,7 @@ func signups(ctx context.Context, b *bed) (results, error) {
 		return results{}, err
 	}
 	defer ours.close()
-	stock, err := newStock(ctx, b, ours)
+	stock, err := newBenchSpares(ctx, b, ours)
 	if err != nil {
 		return results{}, err
 	}
@@ -107,25 +107,25 @@ func signups(ctx context.Context, b *bed) (results, error) {
 	if err != nil {
 		return results{}, err
 	}
-	door, err := newFront(handler, ours.provider)
+	front, err := newFront(handler, ours.provider)
 	if err != nil {
 		return results{}, err
 	}
-	defer door.server.Close()
+	defer front.server.Close()
 	other, closeOther, err := newNaive(ctx, b)
 	if err != nil {
 		return results{}, err
 	}
 	defer closeOther()
 
-	var all []*contestant
+	var all []*variant
 	for _, clients := range []int{1, mostClients} {
 		all = append(all,
-			&contestant{name: "with a spare", ownName: "  our own time of it", clients: clients, prepare: stock.full, work: door.signUp},
-			&contestant{name: "without a spare", ownName: "  our own time of it", clients: clients, prepare: stock.empty, work: door.signUp},
-			&contestant{name: "the naive way", ownName: "  its own time of it", clients: clients, work: other.signUp},
-			&contestant{name: "bare CREATE DATABASE … TEMPLATE …", clients: clients, work: b.createDatabase(ours.servers)},
-			&contestant{name: "bare INSERT of one row", clients: clients, work: b.insertRow},
+			&variant{name: "with a spare", ownName: "  our own time of it", clients: clients, prepare: stock.full, work: front.signUp},
+			&variant{name: "without a spare", ownName: "  our own time of it", clients: clients, prepare: stock.empty, work: front.signUp},
+			&variant{name: "the naive way", ownName: "  its own time of it", clients: clients, work: other.signUp},
+			&variant{name: "bare CREATE DATABASE … TEMPLATE …", clients: clients, work: b.createDatabase(ours.servers)},
+			&variant{name: "bare INSERT of one row", clients: clients, work: b.insertRow},
 		)
 	}
 	for _, c := range all {
@@ -142,11 +142,11 @@ func signups(ctx context.Context, b *bed) (results, error) {
 	return found, err
 }
 
-func judgeSignups(one, many []*contestant) []verdict {
+func judgeSignups(one, many []*variant) []verdict {
 	const spare, built, naive, bare, insert = 0, 1, 2, 3, 4
-	own := func(c *contestant) float64 { return describe("", 0, c.own).Median }
-	total := func(c *contestant) float64 { return describe("", 0, c.total).Median }
-	rate := func(c *contestant) float64 { return median(c.rates) }
+	own := func(c *variant) float64 { return describe("", 0, c.own).Median }
+	total := func(c *variant) float64 { return describe("", 0, c.total).Median }
+	rate := func(c *variant) float64 { return median(c.rates) }
 	verdicts := []verdict{
 		atMost("with a spare: our own time, 1 client", own(one[spare]), "ms", 5),
 		atMost("  the same in commits of one row", own(one[spare])/total(one[insert]), "×", 0),
@@ -160,35 +160,35 @@ func judgeSignups(one, many []*contestant) []verdict {
 	return append(verdicts, eachRound(many[built].rates, many[bare].rates, "%")...)
 }
 
-// stock is the spares, made once: a sign-up takes the row of one and does not look at its database, so the rows are put
+// benchSpares is the spares, made once: a sign-up takes the row of one and does not look at its database, so the rows are put
 // back on the shelf for the next turn.
-type stock struct {
-	*bed
+type benchSpares struct {
+	*testbed
 	ours      *homeroom
 	databases []string
 }
 
-func newStock(ctx context.Context, b *bed, ours *homeroom) (*stock, error) {
-	b.say("making %d spares", b.signups)
+func newBenchSpares(ctx context.Context, b *testbed, ours *homeroom) (*benchSpares, error) {
+	b.logf("making %d spares", b.signups)
 	if err := ours.signup.FillSpares(ctx); err != nil {
 		return nil, err
 	}
 	databases, err := b.databases(ctx, "^t_")
-	return &stock{b, ours, databases}, err
+	return &benchSpares{b, ours, databases}, err
 }
 
 // full puts all spares back. Each sign-up of the next turn then finds one.
-func (s *stock) full(ctx context.Context) error {
+func (s *benchSpares) full(ctx context.Context) error {
 	return s.set(ctx, `update tenants set state = 'spare', name = null, slug = null, ready_at = null, `+stillClaimable+`,
 		claimable_in = catalog_instance() where database = any($1)`)
 }
 
 // empty hides them. Each sign-up of the next turn then has its database made.
-func (s *stock) empty(ctx context.Context) error {
+func (s *benchSpares) empty(ctx context.Context) error {
 	return s.set(ctx, `update tenants set state = 'suspended', name = 'Hidden', slug = replace(database, '_', '-') where database = any($1)`)
 }
 
-func (s *stock) set(ctx context.Context, sql string) error {
+func (s *benchSpares) set(ctx context.Context, sql string) error {
 	tag, err := s.ours.catalog.Pool().Exec(ctx, sql, s.databases)
 	if err == nil && int(tag.RowsAffected()) != len(s.databases) {
 		err = fmt.Errorf("there are %d spares, not %d", tag.RowsAffected(), len(s.databases))
@@ -197,8 +197,8 @@ func (s *stock) set(ctx context.Context, sql string) error {
 }
 
 // clean drops all databases that the round before has made.
-func (s *stock) clean(ctx context.Context) error {
-	made, err := s.bed.databases(ctx, "^(t|school|bare)_")
+func (s *benchSpares) clean(ctx context.Context) error {
+	made, err := s.testbed.databases(ctx, "^(t|school|bare)_")
 	if err != nil {
 		return err
 	}
@@ -206,7 +206,7 @@ func (s *stock) clean(ctx context.Context) error {
 }
 
 // createDatabase clones the template that our sign-ups clone, and nothing else.
-func (b *bed) createDatabase(servers tenant.Servers) func(context.Context) (time.Duration, error) {
+func (b *testbed) createDatabase(servers tenant.Servers) func(context.Context) (time.Duration, error) {
 	var template string
 	for _, server := range servers {
 		template = server.Template()
@@ -219,13 +219,13 @@ func (b *bed) createDatabase(servers tenant.Servers) func(context.Context) (time
 }
 
 // insertRow commits one row, which is what everything that must not be lost waits for at least once.
-func (b *bed) insertRow(ctx context.Context) (time.Duration, error) {
+func (b *testbed) insertRow(ctx context.Context) (time.Duration, error) {
 	_, err := b.admin.Exec(ctx, "insert into bench_rows (text) values ('a row')")
 	return 0, err
 }
 
 // newNaive serves the naive way. It has warm connections, too.
-func newNaive(ctx context.Context, b *bed) (*front, func(), error) {
+func newNaive(ctx context.Context, b *testbed) (*httpFront, func(), error) {
 	if _, err := b.admin.Exec(ctx, "create table bench_rows (id bigint generated always as identity, text text)"); err != nil {
 		return nil, nil, fmt.Errorf("create table: %w", err)
 	}
@@ -244,10 +244,10 @@ func newNaive(ctx context.Context, b *bed) (*front, func(), error) {
 		auth0: b.auth0, admin: b.admin, registry: registry, databaseURL: b.postgres.URL, migrations: b.migrations,
 		provider: newStopwatch(),
 	}
-	door, err := newFront(handler, handler.provider)
+	front, err := newFront(handler, handler.provider)
 	if err != nil {
 		registry.Close()
 		return nil, nil, err
 	}
-	return door, func() { _ = door.server.Close(); registry.Close() }, nil
+	return front, func() { _ = front.server.Close(); registry.Close() }, nil
 }

@@ -9,8 +9,8 @@ import (
 )
 
 // startup measures what a start costs when every tenant is up to date.
-func startup(ctx context.Context, b *bed) (results, error) {
-	p, err := openPark(ctx, b)
+func startup(ctx context.Context, b *testbed) (results, error) {
+	p, err := openFixtureTenants(ctx, b)
 	if err != nil {
 		return results{}, err
 	}
@@ -20,7 +20,7 @@ func startup(ctx context.Context, b *bed) (results, error) {
 	}
 	defer large.Close()
 	few := len(p.few())
-	all := []*contestant{
+	all := []*variant{
 		{name: fmt.Sprintf("fleet.Run, %d current tenants", b.tenants), work: p.check(p.ours.catalog)},
 		{name: fmt.Sprintf("fleet.Run, %d current tenants (rows only)", b.catalog), work: p.check(large)},
 		{name: fmt.Sprintf("stock driver in a loop, %d of them", few), work: p.stockLoop},
@@ -43,7 +43,7 @@ func startup(ctx context.Context, b *bed) (results, error) {
 
 // largeCatalog is a catalog of many tenants that are up to date. The check does not open their databases, so they need
 // none.
-func (p *park) largeCatalog(ctx context.Context) (*catalog.Store, error) {
+func (p *fixtureTenants) largeCatalog(ctx context.Context) (*catalog.Store, error) {
 	if err := p.newDatabase(ctx, "catalog_of_many"); err != nil {
 		return nil, err
 	}
@@ -63,15 +63,15 @@ func (p *park) largeCatalog(ctx context.Context) (*catalog.Store, error) {
 
 // few are the tenants that the stock driver takes its turns with: its time grows with their number, and with all of them a
 // turn would take minutes.
-func (p *park) few() []string { return p.databases[:min(len(p.databases), 100)] }
+func (p *fixtureTenants) few() []string { return p.databases[:min(len(p.databases), 100)] }
 
 // stockLoop opens databases with golang-migrate, one after the other, as services do at their start.
-func (p *park) stockLoop(ctx context.Context) (time.Duration, error) {
+func (p *fixtureTenants) stockLoop(ctx context.Context) (time.Duration, error) {
 	for _, database := range p.few() {
 		if err := ctx.Err(); err != nil {
 			return 0, err
 		}
-		if err := stockUp(p.schema, p.postgres.URL(database)); err != nil {
+		if err := migrateStock(p.schema, p.postgres.URL(database)); err != nil {
 			return 0, err
 		}
 	}

@@ -58,7 +58,7 @@ func TestProvider(t *testing.T) {
 		"version 1":                       {beyondidentity.V1, bitest.Config{}},
 		"version 1, with other answers":   {beyondidentity.V1, bitest.Config{FlatAnswers: true}},
 		"version 2":                       {beyondidentity.V2, bitest.Config{}},
-		"version 2, which keeps the dead": {beyondidentity.V2, bitest.Config{KeepsDeleted: true}},
+		"version 2, which keeps the dead": {beyondidentity.V2, bitest.Config{RetainsDeleted: true}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -151,13 +151,13 @@ func TestTheResetOfARateLimitIsSecondsToWait(t *testing.T) {
 	}
 }
 
-func TestStrangersAreSeenByTheirEmail(t *testing.T) {
+func TestUnmanagedUsersAreFoundByEmail(t *testing.T) {
 	t.Parallel()
-	tenant := bitest.Start(t, bitest.Config{KeepsDeleted: true})
+	tenant := bitest.Start(t, bitest.Config{RetainsDeleted: true})
 	client := newClient(t, configOf(tenant, beyondidentity.V2))
 	odd := `a"b\c@lincoln.example`
-	id := tenant.Put(bitest.User{ExternalID: "0001f1f460b1ace6", Email: odd})
-	tenant.Put(bitest.User{ExternalID: "0001f1f460b1ace7", Email: odd, Deleted: true})
+	id := tenant.AddUser(bitest.User{ExternalID: "0001f1f460b1ace6", Email: odd})
+	tenant.AddUser(bitest.User{ExternalID: "0001f1f460b1ace7", Email: odd, Deleted: true})
 	found, err := client.LookupEmail(t.Context(), odd)
 	if err != nil || len(found) != 1 || found[0].ID != id || found[0].OurID != uuid.Nil || found[0].Email != odd {
 		t.Errorf("found %+v, %v; want the one who is alive", found, err)
@@ -185,7 +185,7 @@ func TestReadsAndDeletesAreRepeated(t *testing.T) {
 	}
 }
 
-func TestErrorsSayWhatIsKnown(t *testing.T) {
+func TestErrorsAreClassified(t *testing.T) {
 	t.Parallel()
 	create := func(c *beyondidentity.Client, t *testing.T) error {
 		_, err := c.Create(t.Context(), newUser())

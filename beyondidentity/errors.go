@@ -29,8 +29,8 @@ func readProblem(ans remote.Answer) problem {
 	var p problem
 	_ = ans.Decode(&p) // a proxy's page tells no more than its status
 	p.code, _ = p.Code.(string)
-	for _, said := range []any{p.Message, p.Error} {
-		if text, ok := said.(string); ok && p.message == "" {
+	for _, value := range []any{p.Message, p.Error} {
+		if text, ok := value.(string); ok && p.message == "" {
 			p.message = text
 		}
 	}
@@ -51,12 +51,12 @@ func (c *Client) failure(req remote.Call, ans remote.Answer, scope string) error
 			"in the Admin Console with the scopes " + scopeCreate + ", " + scopeRead + " and " + scopeDelete +
 			", set BEYOND_IDENTITY_CLIENT_ID and BEYOND_IDENTITY_CLIENT_SECRET, and remove the token")
 	}
-	said := p.code != "" || p.message != ""
+	value := p.code != "" || p.message != ""
 
 	switch {
 	case ans.Status < 300, ans.Transient():
 		return c.remote.Unavailable(req, ans, cause)
-	case req.Creates && ans.Status == http.StatusConflict && said,
+	case req.Creates && ans.Status == http.StatusConflict && value,
 		req.Creates && ans.Status == http.StatusBadRequest && taken.MatchString(p.message):
 		return identity.ErrExists
 	case ans.Status == http.StatusUnauthorized:
@@ -64,7 +64,7 @@ func (c *Client) failure(req remote.Call, ans remote.Answer, scope string) error
 			"check that BEYOND_IDENTITY_BASE_URL is your region's")
 	case ans.Status == http.StatusForbidden:
 		return hint("grant the scope " + scope + " to the token or the client, in the Admin Console of Beyond Identity")
-	case ans.Status == http.StatusNotFound && said:
+	case ans.Status == http.StatusNotFound && value:
 		return identity.ErrNotFound
 	case ans.Status == http.StatusNotFound, ans.Status < 400:
 		return hint("this is not the API of Beyond Identity: check BEYOND_IDENTITY_BASE_URL and BEYOND_IDENTITY_VERSION")

@@ -67,7 +67,7 @@ func (c *Client) Create(ctx context.Context, user identity.NewUser) (identity.Us
 
 // Lookup finds the user whose external_id is ours. It implements [identity.Provider].
 func (c *Client) Lookup(ctx context.Context, id uuid.UUID) (identity.User, error) {
-	found, err := c.ours(ctx, id)
+	found, err := c.byExternalID(ctx, id)
 	if err != nil {
 		return identity.User{}, fmt.Errorf("look up user %s: %w", id, err)
 	}
@@ -96,7 +96,7 @@ func (c *Client) LookupEmail(ctx context.Context, email string) ([]identity.User
 // Delete removes the user whose external_id is ours. It looks before each try, so that its outcome is never unknown. It
 // implements [identity.Provider].
 func (c *Client) Delete(ctx context.Context, id uuid.UUID) error {
-	found, err := c.ours(ctx, id)
+	found, err := c.byExternalID(ctx, id)
 	if err != nil {
 		return fmt.Errorf("delete user %s: %w", id, err)
 	}
@@ -116,8 +116,8 @@ func (c *Client) Delete(ctx context.Context, id uuid.UUID) error {
 	return nil
 }
 
-// ours finds the user who carries our id: one at most, as external ids are unique.
-func (c *Client) ours(ctx context.Context, id uuid.UUID) ([]remoteUser, error) {
+// byExternalID finds the user who carries our id: one at most, as external ids are unique.
+func (c *Client) byExternalID(ctx context.Context, id uuid.UUID) ([]remoteUser, error) {
 	found, err := c.search(ctx, attributeOurs, id.String())
 	if err != nil {
 		return nil, err
@@ -189,8 +189,8 @@ func (u remoteUser) email() string { return cmp.Or(u.EmailV2, u.Email) }
 // very address a user has now.
 func (u remoteUser) user() identity.User {
 	created := time.Time{}
-	for _, told := range []any{u.CreatedV2, u.CreatedV1} {
-		if text, ok := told.(string); ok && created.IsZero() {
+	for _, field := range []any{u.CreatedV2, u.CreatedV1} {
+		if text, ok := field.(string); ok && created.IsZero() {
 			created, _ = time.Parse(time.RFC3339, text)
 		}
 	}

@@ -79,16 +79,16 @@ type MembershipManager interface {
 	Prepare(ctx context.Context) error
 	// Assign makes sure of the whole place: the organization, its connection, the membership, the role. It does what is
 	// missing, may be called any number of times, and may be repeated after an unknown outcome: it looks before it makes.
-	Assign(ctx context.Context, enrolment Membership) (Assignment, error)
+	Assign(ctx context.Context, membership Membership) (Assignment, error)
 	// Unassign takes the place away again: the membership and the role, and the organization where it was made for this
 	// tenant and nobody else is in it. What is gone already is a success.
-	Unassign(ctx context.Context, enrolment Membership) error
+	Unassign(ctx context.Context, membership Membership) error
 }
 
 // MembershipManagerOf finds the ability where there is anything to do.
 func MembershipManagerOf(p Provider) (MembershipManager, bool) {
-	enroller, ok := p.(MembershipManager)
-	return enroller, ok && enroller.ManagesMemberships()
+	manager, ok := p.(MembershipManager)
+	return manager, ok && manager.ManagesMemberships()
 }
 
 // AccountLinker is an optional ability of a [Provider]: to take on a login that was not made by [Provider.Create], such as one

@@ -32,8 +32,8 @@ func readProblem(ans remote.Answer) problem {
 	var p problem
 	_ = ans.Decode(&p) // a proxy's page tells no more than its status
 	p.kind, _ = p.Type.(string)
-	for _, said := range []any{p.Detail, p.Description, p.Message} {
-		if text, ok := said.(string); ok && p.detail == "" {
+	for _, value := range []any{p.Detail, p.Description, p.Message} {
+		if text, ok := value.(string); ok && p.detail == "" {
 			p.detail = strings.Join(strings.Fields(text), " ")
 		}
 	}
@@ -85,21 +85,21 @@ func refusedHint(status int, code string) string {
 	}
 }
 
-// taken is how servers word a conflict that they do not give RFC 7644's status.
-var taken = regexp.MustCompile(`(?i)\b(already (exists?|taken|used|in use)|not unique|must be unique)\b`)
+// takenWords is how servers word a conflict that they do not give RFC 7644's status.
+var takenWords = regexp.MustCompile(`(?i)\b(already (exists?|taken|used|in use)|not unique|must be unique)\b`)
 
 func (p problem) exists(status int) bool {
 	return status == http.StatusConflict && p.scim ||
-		status == http.StatusBadRequest && (p.kind == typeUniqueness || taken.MatchString(p.detail))
+		status == http.StatusBadRequest && (p.kind == typeUniqueness || takenWords.MatchString(p.detail))
 }
 
 var (
-	// numbered is how Asgardeo begins a detail: with the number of its error.
-	numbered = regexp.MustCompile(`\b(\d{5}) - `)
-	// adding is what it puts before the cause, and repeats the user name.
-	adding = regexp.MustCompile(`^Error in adding the user: \S+\s*(to the user store\.)?\s*`)
-	// technical are the signs of a pattern in a message that was not made for people.
-	technical = regexp.MustCompile(`[\\^${}\[\]<>]`)
+	// errorNumber is how Asgardeo begins a detail: with the number of its error.
+	errorNumber = regexp.MustCompile(`\b(\d{5}) - `)
+	// addingPrefix is what it puts before the cause, and repeats the user name.
+	addingPrefix = regexp.MustCompile(`^Error in adding the user: \S+\s*(to the user store\.)?\s*`)
+	// patternSigns are the signs of a pattern in a message that was not made for people.
+	patternSigns = regexp.MustCompile(`[\\^${}\[\]<>]`)
 	// password is how a refused password is told from other refusals, for want of a code that all servers have.
 	passwordLike = regexp.MustCompile(`(?i)passw|credential`)
 )
@@ -119,7 +119,7 @@ func (c *Client) rejection(req remote.Call, status int, p problem) *identity.Rej
 		return nil
 	}
 	number := ""
-	if m := numbered.FindStringSubmatch(p.detail); m != nil {
+	if m := errorNumber.FindStringSubmatch(p.detail); m != nil {
 		number = m[1]
 	}
 	if nameCodes[number] || strings.Contains(p.detail, "emails") {
@@ -141,15 +141,15 @@ func (c *Client) rejection(req remote.Call, status int, p problem) *identity.Rej
 	default:
 		code = "not_accepted"
 	}
-	return &identity.Rejected{Field: "password", Code: code, Message: c.forPeople(req, p.detail)}
+	return &identity.Rejected{Field: "password", Code: code, Message: c.userMessage(req, p.detail)}
 }
 
-// forPeople is a detail about a password without what people do not need to know. Where nothing is left, or only a pattern
+// userMessage is a detail about a password without what people do not need to know. Where nothing is left, or only a pattern
 // tells what is wrong, it says just that.
-func (c *Client) forPeople(req remote.Call, detail string) messages.Message {
-	text := numbered.ReplaceAllString(adding.ReplaceAllString(detail, ""), "")
+func (c *Client) userMessage(req remote.Call, detail string) messages.Message {
+	text := errorNumber.ReplaceAllString(addingPrefix.ReplaceAllString(detail, ""), "")
 	text = strings.TrimSpace(c.remote.Redact(req, text))
-	if text == "" || technical.MatchString(strings.ReplaceAll(text, secret.Redacted, "")) {
+	if text == "" || patternSigns.MatchString(strings.ReplaceAll(text, secret.Redacted, "")) {
 		return messages.ID("field.provider_password")
 	}
 	if !strings.HasSuffix(text, ".") && !strings.HasSuffix(text, "!") {

@@ -16,8 +16,8 @@ import (
 	"homeroom/scim/scimtest"
 )
 
-// oddServer answers every call but those for a token in one way.
-func oddServer(t *testing.T, status int, body string, change ...func(*scim.Config)) *scim.Client {
+// fakeServer answers every call but those for a token in one way.
+func fakeServer(t *testing.T, status int, body string, change ...func(*scim.Config)) *scim.Client {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
@@ -50,7 +50,7 @@ func scimError(status, kind, detail string) string {
 	return `{"schemas":"urn:ietf:params:scim:api:messages:2.0:Error","status":` + status + `,"scimType":"` + kind + `","detail":"` + detail + `"}`
 }
 
-func TestCreateWordsRefusedPasswords(t *testing.T) {
+func TestRefusedPasswordsHaveMessages(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ kind, detail, code, message string }{
 		"Asgardeo's policy": {
@@ -79,7 +79,7 @@ func TestCreateWordsRefusedPasswords(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, err := oddServer(t, 400, scimError(`"400"`, c.kind, c.detail)).Create(t.Context(), newUser())
+			_, err := fakeServer(t, 400, scimError(`"400"`, c.kind, c.detail)).Create(t.Context(), newUser())
 			var r *identity.Rejected
 			if !errors.As(err, &r) || r.Field != "password" || r.Code != c.code || r.Message.String() != c.message {
 				t.Errorf("error is %#v, want %q: %q", r, c.code, c.message)
@@ -88,7 +88,7 @@ func TestCreateWordsRefusedPasswords(t *testing.T) {
 	}
 }
 
-func TestCreateKnowsWhoIsThere(t *testing.T) {
+func TestCreateRecognisesExistingUsers(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		status int
@@ -104,7 +104,7 @@ func TestCreateKnowsWhoIsThere(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, err := oddServer(t, c.status, c.body).Create(t.Context(), newUser())
+			_, err := fakeServer(t, c.status, c.body).Create(t.Context(), newUser())
 			if errors.Is(err, identity.ErrExists) != c.exists || identity.Temporary(err) || identity.OutcomeUnknown(err) {
 				t.Errorf("error is %v; want that the user exists: %t", err, c.exists)
 			}
@@ -112,7 +112,7 @@ func TestCreateKnowsWhoIsThere(t *testing.T) {
 	}
 }
 
-func TestErrorsSayWhatIsKnown(t *testing.T) {
+func TestErrorsAreClassified(t *testing.T) {
 	t.Parallel()
 	create := func(c *scim.Client, t *testing.T) error { _, err := c.Create(t.Context(), newUser()); return err }
 	lookup := func(c *scim.Client, t *testing.T) error { _, err := c.Lookup(t.Context(), uuid.New()); return err }
@@ -153,7 +153,7 @@ func TestErrorsSayWhatIsKnown(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			err := c.do(oddServer(t, c.status, strings.ReplaceAll(c.body, "None", "None, access-canary, "+newUser().Email)), t)
+			err := c.do(fakeServer(t, c.status, strings.ReplaceAll(c.body, "None", "None, access-canary, "+newUser().Email)), t)
 			if !c.want(err) {
 				t.Errorf("error is %T: %v", errors.Unwrap(err), err)
 			}
@@ -184,7 +184,7 @@ func TestTokenRefusalsNameTheSetting(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			client := oddServer(t, c.status, c.body, func(cfg *scim.Config) { cfg.TokenURL = cfg.BaseURL + "/elsewhere" })
+			client := fakeServer(t, c.status, c.body, func(cfg *scim.Config) { cfg.TokenURL = cfg.BaseURL + "/elsewhere" })
 			_, err := client.Create(t.Context(), newUser())
 			misconfigured(t, err, c.hint)
 		})

@@ -51,7 +51,7 @@ func (c *Client) prepared(ctx context.Context) (map[string]string, error) {
 	return roles, nil
 }
 
-func (c *Client) forget() {
+func (c *Client) invalidate() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.roles = nil
@@ -78,7 +78,7 @@ func (c *Client) application(ctx context.Context) (string, error) {
 			ids = append(ids, string(a.ID))
 		}
 	}
-	return only(ids, "application", c.cfg.Application, "SCIM_APPLICATION")
+	return exactlyOne(ids, "application", c.cfg.Application, "SCIM_APPLICATION")
 }
 
 // roleID finds a role by its name. Names are unique within an application, not beyond.
@@ -106,7 +106,7 @@ func (c *Client) roleID(ctx context.Context, name, application, setting string) 
 			ids = append(ids, string(r.ID))
 		}
 	}
-	return only(ids, "role", name, setting)
+	return exactlyOne(ids, "role", name, setting)
 }
 
 // find asks for what an operator has made, by a filter. An empty list may come as 404.
@@ -131,8 +131,8 @@ func (c *Client) find(ctx context.Context, path, filter, scope string, page any)
 	return nil
 }
 
-// only is the one id that was found.
-func only(ids []string, what, name, setting string) (string, error) {
+// exactlyOne is the one id that was found.
+func exactlyOne(ids []string, what, name, setting string) (string, error) {
 	switch len(ids) {
 	case 1:
 		return ids[0], nil

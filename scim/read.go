@@ -88,8 +88,8 @@ type remoteUser struct {
 	Active any
 	// EmailVerified is of Asgardeo's own extension.
 	EmailVerified any
-	// wrong is the field that must be known and cannot be read; empty for none.
-	wrong string
+	// unreadable is the field that must be known and cannot be read; empty for none.
+	unreadable string
 }
 
 // UnmarshalJSON reads each field by itself. It fails only where there is no object.
@@ -129,9 +129,9 @@ func (u *remoteUser) UnmarshalJSON(raw []byte) error {
 	empty := len(shown.Emails) == 0 || bytes.Equal(shown.Emails, []byte("null")) || bytes.Equal(shown.Emails, []byte("[]"))
 	switch {
 	case u.ID == "":
-		u.wrong = fieldID
+		u.unreadable = fieldID
 	case !empty && len(u.Emails) == 0:
-		u.wrong = fieldEmails
+		u.unreadable = fieldEmails
 	}
 	return nil
 }
@@ -142,18 +142,18 @@ const (
 	fieldEmails = "emails"
 )
 
-// readable fails with an *[identity.Misconfigured] that names the field, when one of these cannot be read of one of the users.
-func readable(users []remoteUser, fields ...string) error {
+// checkReadable fails with an *[identity.Misconfigured] that names the field, when one of these cannot be read of one of the users.
+func checkReadable(users []remoteUser, fields ...string) error {
 	for _, u := range users {
-		if slices.Contains(fields, u.wrong) {
+		if slices.Contains(fields, u.unreadable) {
 			return &identity.Misconfigured{
-				Hint: fmt.Sprintf("have the SCIM server show the attribute %s of users as RFC 7643 has it, section 8.2", u.wrong),
-				Err:  fmt.Errorf("%w: the field %q of a user cannot be read", remote.ErrUnreadable, u.wrong),
+				Hint: fmt.Sprintf("have the SCIM server show the attribute %s of users as RFC 7643 has it, section 8.2", u.unreadable),
+				Err:  fmt.Errorf("%w: the field %q of a user cannot be read", remote.ErrUnreadable, u.unreadable),
 			}
 		}
 	}
 	return nil
 }
 
-// errForgotten says that nobody would find a new user again.
-var errForgotten = errors.New("the server did not keep the externalId of a new user")
+// errExternalIDDropped says that nobody would find a new user again.
+var errExternalIDDropped = errors.New("the server did not keep the externalId of a new user")

@@ -8,7 +8,7 @@ import (
 	"homeroom/scim/scimtest"
 )
 
-func TestWhatCannotBeReadNamesTheFieldAndLeavesNobody(t *testing.T) {
+func TestAnUnreadableFieldIsNamedAndTheUserRemoved(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		field string
@@ -33,11 +33,11 @@ func TestWhatCannotBeReadNamesTheFieldAndLeavesNobody(t *testing.T) {
 	}
 }
 
-func TestAUserWhoCannotBeReadIsNotNobody(t *testing.T) {
+func TestAnUnreadableUserIsAnError(t *testing.T) {
 	t.Parallel()
 	server, client := setup(t, scimtest.Config{Quirks: scimtest.Quirks{Reshape: func(user map[string]any) { user["emails"] = false }}})
 	user := newUser()
-	server.Put(scimtest.User{UserName: "DEFAULT/" + user.Email, Email: user.Email, ExternalID: user.ID.String()})
+	server.AddUser(scimtest.User{UserName: "DEFAULT/" + user.Email, Email: user.Email, ExternalID: user.ID.String()})
 	_, err := client.LookupEmail(t.Context(), user.Email)
 	misconfigured(t, err, "emails")
 	if _, err := client.Lookup(t.Context(), user.ID); err != nil {
@@ -48,7 +48,7 @@ func TestAUserWhoCannotBeReadIsNotNobody(t *testing.T) {
 	}
 }
 
-func TestWhoCannotBeTakenBackIsAnUnknownOutcome(t *testing.T) {
+func TestAFailedUndoIsAnUnknownOutcome(t *testing.T) {
 	t.Parallel()
 	_, client := setup(t, scimtest.Config{Quirks: scimtest.Quirks{Reshape: func(user map[string]any) { user["id"], user["meta"] = nil, nil }}})
 	if _, err := client.Create(t.Context(), newUser()); !identity.OutcomeUnknown(err) {

@@ -21,14 +21,14 @@ func (c *Client) Assign(ctx context.Context, e identity.Membership) (identity.As
 	if name == "" {
 		return identity.Assignment{}, nil
 	}
-	_, err, _ := c.enrolments.Do(name+" "+e.UserID, func() (any, error) {
-		err := c.enrol(ctx, e.UserID, name)
+	_, err, _ := c.assignments.Do(name+" "+e.UserID, func() (any, error) {
+		err := c.addMember(ctx, e.UserID, name)
 		switch {
 		case errors.Is(err, errRoleGone): // an operator made it anew, perhaps
-			c.forget()
-			err = c.enrol(ctx, e.UserID, name)
+			c.invalidate()
+			err = c.addMember(ctx, e.UserID, name)
 		case identity.OutcomeUnknown(err):
-			err = c.enrol(ctx, e.UserID, name) // which looks first
+			err = c.addMember(ctx, e.UserID, name) // which looks first
 		}
 		return nil, err
 	})
@@ -44,10 +44,10 @@ func (c *Client) Unassign(ctx context.Context, e identity.Membership) error {
 	if name == "" {
 		return nil
 	}
-	err := c.withdraw(ctx, e.UserID, name)
+	err := c.removeMember(ctx, e.UserID, name)
 	if errors.Is(err, errRoleGone) {
-		c.forget()
-		err = c.withdraw(ctx, e.UserID, name)
+		c.invalidate()
+		err = c.removeMember(ctx, e.UserID, name)
 	}
 	if err == nil || errors.Is(err, identity.ErrNotFound) || errors.Is(err, errMissing) || errors.Is(err, errRoleGone) {
 		return nil // the login, or the role, is gone
@@ -68,25 +68,25 @@ func (c *Client) role(role string) string {
 // errRoleGone says that a role is not where it was.
 var errRoleGone = errors.New("the role is gone")
 
-func (c *Client) enrol(ctx context.Context, userID, name string) error {
+func (c *Client) addMember(ctx context.Context, userID, name string) error {
 	role, user, err := c.roleAndUser(ctx, name, userID)
-	if err != nil || c.held(user, role) {
+	if err != nil || c.hasRole(user, role) {
 		return err
 	}
-	return c.patch(ctx, role, operation{Op: "add", Path: c.members, Value: []entry{{Value: userID}}})
+	return c.patch(ctx, role, operation{Op: "add", Path: c.membersAttribute, Value: []entry{{Value: userID}}})
 }
 
-// withdraw removes a person from a role. The server's own way of writing the path is tried first, the other one when that
+// removeMember removes a person from a role. The server's own way of writing the path is tried first, the other one when that
 // is refused.
-func (c *Client) withdraw(ctx context.Context, userID, name string) error {
+func (c *Client) removeMember(ctx context.Context, userID, name string) error {
 	role, user, err := c.roleAndUser(ctx, name, userID)
-	if err != nil || len(c.entries(user)) > 0 && !c.held(user, role) {
+	if err != nil || len(c.entries(user)) > 0 && !c.hasRole(user, role) {
 		return err
 	}
-	quotedFirst := c.members == "members"
-	err = c.patch(ctx, role, operation{Op: "remove", Path: member(c.members, userID, quotedFirst)})
+	quotedFirst := c.membersAttribute == "members"
+	err = c.patch(ctx, role, operation{Op: "remove", Path: member(c.membersAttribute, userID, quotedFirst)})
 	if errors.Is(err, errRefused) {
-		err = c.patch(ctx, role, operation{Op: "remove", Path: member(c.members, userID, !quotedFirst)})
+		err = c.patch(ctx, role, operation{Op: "remove", Path: member(c.membersAttribute, userID, !quotedFirst)})
 	}
 	return err
 }
@@ -102,13 +102,13 @@ func (c *Client) roleAndUser(ctx context.Context, name, userID string) (role str
 
 // entries are the roles that the server shows with a person, if it does.
 func (c *Client) entries(user remoteUser) []entry {
-	if c.holds == "groups" {
+	if c.rolesAttribute == "groups" {
 		return user.Groups
 	}
 	return user.Roles
 }
 
-func (c *Client) held(user remoteUser, roleID string) bool {
+func (c *Client) hasRole(user remoteUser, roleID string) bool {
 	return slices.ContainsFunc(c.entries(user), func(e entry) bool { return e.Value == roleID })
 }
 

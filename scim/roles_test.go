@@ -21,7 +21,7 @@ func owner(t *testing.T, client *scim.Client) identity.Membership {
 	return identity.Membership{UserID: made.ID, OurID: made.OurID, Role: identity.RoleOwner}
 }
 
-func TestPrepareLooksOnce(t *testing.T) {
+func TestPrepareLooksUpOnce(t *testing.T) {
 	t.Parallel()
 	server, client := setup(t, scimtest.Config{})
 	for range 3 {
@@ -82,7 +82,7 @@ func TestARoleOfAnotherApplicationIsNotOurs(t *testing.T) {
 	misconfigured(t, newClient(t, cfg).Prepare(t.Context()), "SCIM_APPLICATION")
 }
 
-func TestEnrolLooksBeforeItWrites(t *testing.T) {
+func TestAssignReadsBeforeItWrites(t *testing.T) {
 	t.Parallel()
 	server, client := setup(t, scimtest.Config{})
 	place := owner(t, client)
@@ -105,7 +105,7 @@ func TestEnrolLooksBeforeItWrites(t *testing.T) {
 }
 
 // A server may have somebody twice in a role when it is told twice, so the second try looks first.
-func TestALostAnswerOfEnrolIsSettledByLooking(t *testing.T) {
+func TestALostAnswerOfAssignIsResolvedByALookup(t *testing.T) {
 	t.Parallel()
 	for kind, writes := range map[flaky.Kind]int{flaky.LostAnswer: 1, flaky.Truncated: 1, flaky.StatusBefore: 2, flaky.Reset: 2} {
 		t.Run(string(kind), func(t *testing.T) {

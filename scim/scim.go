@@ -85,10 +85,10 @@ type Config struct {
 type Client struct {
 	cfg    Config
 	remote *remote.Client
-	// members is the attribute of a role that holds its people, holds the attribute of a person that holds the roles.
-	members, holds string
+	// membersAttribute is the attribute of a role that holds its people, holds the attribute of a person that holds the roles.
+	membersAttribute, rolesAttribute string
 
-	enrolments singleflight.Group
+	assignments singleflight.Group
 
 	mu    sync.Mutex
 	roles map[string]string // ids by display name; nil until they were looked up
@@ -100,9 +100,9 @@ func New(cfg Config) (*Client, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	c := &Client{cfg: cfg, members: "users", holds: "roles"}
+	c := &Client{cfg: cfg, membersAttribute: "users", rolesAttribute: "roles"}
 	if strings.HasSuffix(cfg.RolesPath, "/Groups") {
-		c.members, c.holds = "members", "groups"
+		c.membersAttribute, c.rolesAttribute = "members", "groups"
 	}
 	token := remote.StaticToken(cfg.Token)
 	if cfg.Token == "" {

@@ -110,7 +110,7 @@ func TestProvider(t *testing.T) {
 		"Asgardeo": {},
 		"another server": {
 			BareSchemas: true, NumericStatus: true, DuplicateIsBadRequest: true, QuotedPaths: true, NoTarget: true,
-			EmptyIs404: true, LooseFilters: true, ObjectEmails: true, HidesRoles: true,
+			EmptyIs404: true, LooseFilters: true, ObjectEmails: true, OmitsRoles: true,
 		},
 		"a server with numbers for ids, and a single e-mail": {NumericIDs: true, ObjectEmails: true, Reshape: func(user map[string]any) {
 			if emails, ok := user["emails"].([]map[string]any); ok {

@@ -37,20 +37,20 @@ func (c *Client) Create(ctx context.Context, user identity.NewUser) (identity.Us
 	if err := ans.Decode(&made); err != nil {
 		return identity.User{}, fmt.Errorf("create user: %w", &identity.Unavailable{Unknown: true, Err: remote.ErrUnreadable})
 	}
-	if err := readable([]remoteUser{made}, fieldID, fieldEmails); err != nil {
+	if err := checkReadable([]remoteUser{made}, fieldID, fieldEmails); err != nil {
 		made.ID = cmp.Or(made.ID, lastSegment(cmp.Or(ans.Header.Get("Location"), string(made.Location))))
-		return identity.User{}, fmt.Errorf("create user: %w", c.takeBack(ctx, made, err))
+		return identity.User{}, fmt.Errorf("create user: %w", c.undoCreate(ctx, made, err))
 	}
 	if string(made.ExternalID) != user.ID.String() {
-		return identity.User{}, fmt.Errorf("create user: %w", c.takeBack(ctx, made, &identity.Misconfigured{
-			Hint: "have the SCIM server keep the attribute externalId (at Asgardeo: Attributes, SCIM 2.0, Core Schema)", Err: errForgotten,
+		return identity.User{}, fmt.Errorf("create user: %w", c.undoCreate(ctx, made, &identity.Misconfigured{
+			Hint: "have the SCIM server keep the attribute externalId (at Asgardeo: Attributes, SCIM 2.0, Core Schema)", Err: errExternalIDDropped,
 		}))
 	}
 	return c.user(made), nil
 }
 
-// takeBack removes a user whom the server made in a way that nobody would find or understand again, and returns why.
-func (c *Client) takeBack(ctx context.Context, made remoteUser, why error) error {
+// undoCreate removes a user whom the server made in a way that nobody would find or understand again, and returns why.
+func (c *Client) undoCreate(ctx context.Context, made remoteUser, why error) error {
 	failed := errors.New("the answer does not say who it is")
 	if made.ID != "" {
 		failed = c.remove(context.WithoutCancel(ctx), string(made.ID))
@@ -72,7 +72,7 @@ func lastSegment(address string) text {
 
 // Lookup finds the user whose externalId is ours. It implements [identity.Provider].
 func (c *Client) Lookup(ctx context.Context, id uuid.UUID) (identity.User, error) {
-	found, err := c.ours(ctx, id)
+	found, err := c.byExternalID(ctx, id)
 	switch {
 	case err != nil:
 		return identity.User{}, fmt.Errorf("look up user %s: %w", id, err)
@@ -105,7 +105,7 @@ func (c *Client) LookupEmail(ctx context.Context, email string) ([]identity.User
 		return nil, fmt.Errorf("look up user by name: %w", err)
 	}
 	found = distinct(append(found, named...))
-	if err := readable(found, fieldEmails); err != nil {
+	if err := checkReadable(found, fieldEmails); err != nil {
 		return nil, fmt.Errorf("look up user by e-mail: %w", err)
 	}
 	users := []identity.User{}
@@ -149,7 +149,7 @@ func (c *Client) SetPassword(ctx context.Context, id string, password secret.Str
 // Delete removes the user whose externalId is ours. It looks before each try, so that its outcome is never unknown. It
 // implements [identity.Provider].
 func (c *Client) Delete(ctx context.Context, id uuid.UUID) error {
-	found, err := c.ours(ctx, id)
+	found, err := c.byExternalID(ctx, id)
 	if err != nil {
 		return fmt.Errorf("delete user %s: %w", id, err)
 	}
@@ -177,8 +177,8 @@ func (c *Client) remove(ctx context.Context, id string) error {
 	return nil
 }
 
-// ours finds the users that carry our id.
-func (c *Client) ours(ctx context.Context, id uuid.UUID) ([]remoteUser, error) {
+// byExternalID finds the users that carry our id.
+func (c *Client) byExternalID(ctx context.Context, id uuid.UUID) ([]remoteUser, error) {
 	found, err := c.search(ctx, equal("externalId", id.String()))
 	if err != nil {
 		return nil, err
@@ -211,7 +211,7 @@ func (c *Client) search(ctx context.Context, filter string, private ...string) (
 	if err := ans.Decode(&page); err != nil || page.Total == nil || *page.Total > 0 && len(page.Resources) == 0 {
 		return nil, &identity.Unavailable{Err: remote.ErrUnreadable}
 	}
-	if err := readable(page.Resources, fieldID); err != nil {
+	if err := checkReadable(page.Resources, fieldID); err != nil {
 		return nil, err
 	}
 	return page.Resources, nil
@@ -231,7 +231,7 @@ func (c *Client) read(ctx context.Context, id string) (remoteUser, error) {
 	if err := ans.Decode(&found); err != nil {
 		return found, &identity.Unavailable{Err: remote.ErrUnreadable}
 	}
-	if err := readable([]remoteUser{found}, fieldID, fieldEmails); err != nil {
+	if err := checkReadable([]remoteUser{found}, fieldID, fieldEmails); err != nil {
 		return found, err
 	}
 	if string(found.ID) != id {

@@ -64,8 +64,8 @@ func TestFiltersAreEscaped(t *testing.T) {
 	t.Parallel()
 	server, client := setup(t, scimtest.Config{})
 	odd := `a"b\c" and userName eq "x&y=z+@lincoln.example`
-	server.Put(scimtest.User{UserName: "somebody", Email: odd})
-	server.Put(scimtest.User{UserName: "DEFAULT/" + strings.ToUpper(odd)})
+	server.AddUser(scimtest.User{UserName: "somebody", Email: odd})
+	server.AddUser(scimtest.User{UserName: "DEFAULT/" + strings.ToUpper(odd)})
 	found, err := client.LookupEmail(t.Context(), odd)
 	if err != nil || len(found) != 2 || found[0].Email != odd {
 		t.Errorf("found %+v, %v; want both", found, err)
@@ -87,7 +87,7 @@ func TestOnlyAnExactMatchCounts(t *testing.T) {
 	t.Parallel()
 	server, client := setup(t, scimtest.Config{Quirks: scimtest.Quirks{LooseFilters: true}})
 	id := uuid.New()
-	server.Put(scimtest.User{UserName: "a", ExternalID: id.String() + "-old", Email: "ada@lincoln.example.org"})
+	server.AddUser(scimtest.User{UserName: "a", ExternalID: id.String() + "-old", Email: "ada@lincoln.example.org"})
 	if _, err := client.Lookup(t.Context(), id); !errors.Is(err, identity.ErrNotFound) {
 		t.Errorf("look-up: %v, want that there is none", err)
 	}
@@ -103,8 +103,8 @@ func TestTwoUsersWithOurID(t *testing.T) {
 	t.Parallel()
 	server, client := setup(t, scimtest.Config{})
 	id := uuid.New()
-	server.Put(scimtest.User{UserName: "a", ExternalID: id.String()})
-	server.Put(scimtest.User{UserName: "b", ExternalID: id.String()})
+	server.AddUser(scimtest.User{UserName: "a", ExternalID: id.String()})
+	server.AddUser(scimtest.User{UserName: "b", ExternalID: id.String()})
 	_, err := client.Lookup(t.Context(), id)
 	misconfigured(t, err, "remove")
 	if err := client.Delete(t.Context(), id); err != nil || len(server.Users()) != 0 {
@@ -112,9 +112,9 @@ func TestTwoUsersWithOurID(t *testing.T) {
 	}
 }
 
-func TestAServerThatForgetsOurID(t *testing.T) {
+func TestAServerThatDropsTheExternalID(t *testing.T) {
 	t.Parallel()
-	server, client := setup(t, scimtest.Config{Quirks: scimtest.Quirks{ForgetsExternalIDs: true}})
+	server, client := setup(t, scimtest.Config{Quirks: scimtest.Quirks{DropsExternalIDs: true}})
 	_, err := client.Create(t.Context(), newUser())
 	misconfigured(t, err, "externalId")
 	if n := len(server.Users()); n != 0 {
@@ -131,8 +131,8 @@ func TestUsersAreReadAsTheyAre(t *testing.T) {
 	server, client := setup(t, scimtest.Config{})
 	id := uuid.New()
 	made := time.Date(2026, 11, 20, 10, 0, 0, 123e6, time.UTC)
-	own := server.Put(scimtest.User{UserName: "DEFAULT/ada@lincoln.example", ExternalID: id.String(), EmailVerified: true, CreatedAt: made})
-	strange := server.Put(scimtest.User{UserName: "grace", ExternalID: "4711", Email: "grace@lincoln.example"})
+	own := server.AddUser(scimtest.User{UserName: "DEFAULT/ada@lincoln.example", ExternalID: id.String(), EmailVerified: true, CreatedAt: made})
+	strange := server.AddUser(scimtest.User{UserName: "grace", ExternalID: "4711", Email: "grace@lincoln.example"})
 	ours, err := client.Find(t.Context(), own)
 	if err != nil || ours.OurID != id || ours.Email != "ada@lincoln.example" || !ours.EmailVerified || !ours.CreatedAt.Equal(made) {
 		t.Errorf("ours is %+v, %v", ours, err)
@@ -224,7 +224,7 @@ func TestATokenThatWasGivenIsUsed(t *testing.T) {
 	misconfigured(t, err, "SCIM_")
 }
 
-func TestRevokedTokensAreSurvived(t *testing.T) {
+func TestRevokedTokensAreRenewed(t *testing.T) {
 	t.Parallel()
 	server, client := setup(t, scimtest.Config{})
 	if err := client.Warm(t.Context()); err != nil {

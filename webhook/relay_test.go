@@ -117,7 +117,7 @@ func TestJobsDeliver(t *testing.T) {
 	told := make(chan struct{}, 100)
 	r := receive(t, nil)
 	endpoint, _ := b.add(r.URL)
-	relay, err := jobs.NewRelay(jobs.RelayConfig{Catalog: b.catalog, Every: time.Hour, FanOuts: []jobs.FanOut{
+	relay, err := jobs.NewRelay(jobs.RelayConfig{Catalog: b.catalog, Interval: time.Hour, FanOuts: []jobs.FanOut{
 		b.service.FanOutTx,
 		func(context.Context, pgx.Tx, []catalog.OutboxEvent) error { told <- struct{}{}; return nil },
 	}})

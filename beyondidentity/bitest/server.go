@@ -33,8 +33,8 @@ type Config struct {
 	Scopes []string
 	// FlatAnswers has version 1 answer with the user itself, rather than with an object that holds it [FIELD].
 	FlatAnswers bool
-	// KeepsDeleted lists users after their end, in a state that tells.
-	KeepsDeleted bool
+	// RetainsDeleted lists users after their end, in a state that tells.
+	RetainsDeleted bool
 	// Now is the tenant's clock. Defaults to time.Now.
 	Now func() time.Time
 }
@@ -122,8 +122,8 @@ func (s *Server) Mails() []string {
 	return append([]string{}, s.mails...)
 }
 
-// Put adds a user whom nobody created through the API. An empty ID is chosen.
-func (s *Server) Put(u User) string {
+// AddUser adds a user whom nobody created through the API. An empty ID is chosen.
+func (s *Server) AddUser(u User) string {
 	u.ID = cmp.Or(u.ID, uuid.NewString())
 	s.mu.Lock()
 	defer s.mu.Unlock()

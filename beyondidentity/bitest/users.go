@@ -133,7 +133,7 @@ func (s *Server) list(w http.ResponseWriter, r *http.Request) {
 	found := []map[string]any{}
 	for _, u := range s.users {
 		has := map[string]string{"external_id": u.ExternalID, "email_address": u.Email}[m[1]]
-		if has == value && (!u.Deleted || s.cfg.KeepsDeleted) {
+		if has == value && (!u.Deleted || s.cfg.RetainsDeleted) {
 			found = append(found, u.show())
 		}
 	}

@@ -107,10 +107,10 @@ var cases = []struct {
 	{"of many creates of one e-mail exactly one wins", oneWinner},
 	{"many different logins are made at once", manyAtOnce},
 	{"a weak password is refused by field, where there are passwords", weakPassword},
-	{"a password is replaced, where that can be done", setting(replacesPassword)},
-	{"a weak password does not replace another", setting(keepsPassword)},
-	{"a login that is gone gets no password", setting(noPassword)},
-	{"an e-mail that is confirmed already is made as such, where the provider can be told", confirmedBefore},
+	{"a password is replaced, where that can be done", withPasswordSetter(replacePassword)},
+	{"a weak password does not replace another", withPasswordSetter(weakReplacement)},
+	{"a login that is gone gets no password", withPasswordSetter(replaceForDeletedAccount)},
+	{"an e-mail that is confirmed already is made as such, where the provider can be told", createVerified},
 	{"a cancelled context sends nothing", cancelled},
 	{"a refused token is renewed, unseen", unauthorized},
 	{"a rate limit is temporary and says how long", throttled},
@@ -120,13 +120,13 @@ var cases = []struct {
 	{"a deadline after the work leaves the outcome unknown, and done", unknown(Hang, true)},
 	{"a failure before the work leaves the outcome unknown, and undone", unknown(StatusBefore, false)},
 	{"a reset leaves the outcome unknown, and undone", unknown(Reset, false)},
-	{"a list has our logins, and no others", listing(listsOurs)},
-	{"a list may be empty", listing(listsNone)},
-	{"a list has each login once, over many pages", listing(listsPages)},
-	{"a list has no removed login", listing(listsNoneDeleted)},
-	{"a list misses nobody while logins are removed", listing(listsWhileDeleting)},
-	{"a list ends with its reader's error", listing(listStops)},
-	{"a list ends with its context", listing(listCancelled)},
+	{"a list has our logins, and no others", withLister(listManaged)},
+	{"a list may be empty", withLister(listEmpty)},
+	{"a list has each login once, over many pages", withLister(listPages)},
+	{"a list has no removed login", withLister(listAfterDelete)},
+	{"a list misses nobody while logins are removed", withLister(listWhileDeleting)},
+	{"a list ends with its reader's error", withLister(listStopsOnCallbackError)},
+	{"a list ends with its context", withLister(listCancelled)},
 	{"a rate limit does not shorten a list unseen", listFails(Throttled)},
 	{"a truncated answer does not shorten a list unseen", listFails(Truncated)},
 	{"a lost answer does not shorten a list unseen", listFails(LostAnswer)},
@@ -134,31 +134,31 @@ var cases = []struct {
 	{"a failure does not shorten a list unseen", listFails(StatusBefore)},
 	{"a request that hangs does not shorten a list unseen", listFails(Hang)},
 	{"a refused token does not shorten a list unseen", listFails(Unauthorized)},
-	{"an enrolment gives the whole place", enrolling(enrolsWhole)},
-	{"an enrolment may be repeated", enrolling(enrolsTwice)},
-	{"several have their places in one school", enrolling(enrolsSeveral)},
-	{"of many enrolments at once comes one place", enrolling(enrolsAtOnce)},
-	{"an enrolment steps over a stranger's organization", organizing(enrolsBesideStrangers)},
-	{"an enrolment of a login that is gone makes nothing", enrolling(enrolsNobody)},
-	{"an enrolment without its role is an operator's matter", enrolling(enrolsWithoutRole)},
-	{"a withdrawal takes the place away, and may be repeated", enrolling(withdraws)},
-	{"a withdrawal of a login that is gone is a success", enrolling(withdrawsTheDead)},
-	{"a withdrawal leaves the others their places", enrolling(withdrawsOneOfSeveral)},
-	{"a lost answer leaves an enrolment to be repeated", enrolFails(LostAnswer)},
-	{"a truncated answer leaves an enrolment to be repeated", enrolFails(Truncated)},
-	{"a failure after the work leaves an enrolment to be repeated", enrolFails(StatusAfter)},
-	{"a failure before the work leaves an enrolment to be repeated", enrolFails(StatusBefore)},
-	{"a reset leaves an enrolment to be repeated", enrolFails(Reset)},
-	{"a rate limit leaves an enrolment to be repeated", enrolFails(Throttled)},
-	{"a refused token leaves an enrolment to be repeated", enrolFails(Unauthorized)},
+	{"an enrolment gives the whole place", withMemberships(assignComplete)},
+	{"an enrolment may be repeated", withMemberships(assignTwice)},
+	{"several have their places in one school", withMemberships(assignSeveral)},
+	{"of many enrolments at once comes one place", withMemberships(assignConcurrently)},
+	{"an enrolment steps over a stranger's organization", withOrganizations(assignBesideUnmanaged)},
+	{"an enrolment of a login that is gone makes nothing", withMemberships(assignDeletedAccount)},
+	{"an enrolment without its role is an operator's matter", withMemberships(assignMissingRole)},
+	{"a withdrawal takes the place away, and may be repeated", withMemberships(unassign)},
+	{"a withdrawal of a login that is gone is a success", withMemberships(unassignDeletedAccount)},
+	{"a withdrawal leaves the others their places", withMemberships(unassignOneOfSeveral)},
+	{"a lost answer leaves an enrolment to be repeated", membershipFails(LostAnswer)},
+	{"a truncated answer leaves an enrolment to be repeated", membershipFails(Truncated)},
+	{"a failure after the work leaves an enrolment to be repeated", membershipFails(StatusAfter)},
+	{"a failure before the work leaves an enrolment to be repeated", membershipFails(StatusBefore)},
+	{"a reset leaves an enrolment to be repeated", membershipFails(Reset)},
+	{"a rate limit leaves an enrolment to be repeated", membershipFails(Throttled)},
+	{"a refused token leaves an enrolment to be repeated", membershipFails(Unauthorized)},
 }
 
 // setup is what a case has at hand.
 type setup struct {
 	*testing.T
 	Fixture
-	// logins are those that were enrolled, as they were asked for.
-	logins map[uuid.UUID]identity.NewUser
+	// accounts are those that were enrolled, as they were asked for.
+	accounts map[uuid.UUID]identity.NewUser
 }
 
 // newUser returns somebody new.
@@ -181,7 +181,7 @@ func (s *setup) newUser() identity.NewUser {
 func (s *setup) create(user identity.NewUser) identity.User {
 	s.Helper()
 	made, err := s.Provider.Create(s.Context(), user)
-	s.quiet(err)
+	s.checkNoSecrets(err)
 	if err != nil {
 		s.Fatalf("create: %v", err)
 	}
@@ -192,22 +192,22 @@ func (s *setup) create(user identity.NewUser) identity.User {
 func (s *setup) find(want identity.NewUser) identity.User {
 	s.Helper()
 	found, err := s.Provider.Lookup(s.Context(), want.ID)
-	s.quiet(err)
+	s.checkNoSecrets(err)
 	if err != nil {
 		s.Fatalf("look up: %v", err)
 	}
-	s.same(found, want)
+	s.checkSame(found, want)
 	return found
 }
 
-// absent checks that there is no login with this id.
-func (s *setup) absent(id uuid.UUID) {
+// checkAbsent checks that there is no login with this id.
+func (s *setup) checkAbsent(id uuid.UUID) {
 	s.Helper()
 	_, err := s.Provider.Lookup(s.Context(), id)
-	s.is(err, identity.ErrNotFound)
+	s.checkError(err, identity.ErrNotFound)
 }
 
-func (s *setup) same(got identity.User, want identity.NewUser) {
+func (s *setup) checkSame(got identity.User, want identity.NewUser) {
 	s.Helper()
 	if got.ID == "" || !s.ProviderChoosesIDs && !strings.Contains(got.ID, want.ID.String()) {
 		s.Errorf("the id %q is not derived from ours, %s", got.ID, want.ID)
@@ -221,21 +221,21 @@ func (s *setup) same(got identity.User, want identity.NewUser) {
 	if got.EmailVerified {
 		s.Error("a new e-mail is said to be verified")
 	}
-	if kept := s.kept(want.Metadata); got.Metadata != kept {
-		s.Errorf("metadata is %+v, want %+v", got.Metadata, kept)
+	if stored := s.storedMetadata(want.Metadata); got.Metadata != stored {
+		s.Errorf("metadata is %+v, want %+v", got.Metadata, stored)
 	}
 }
 
-// kept is what a provider remembers of metadata: all of it, or nothing.
-func (s *setup) kept(metadata identity.Metadata) identity.Metadata {
+// storedMetadata is what a provider remembers of metadata: all of it, or nothing.
+func (s *setup) storedMetadata(metadata identity.Metadata) identity.Metadata {
 	if identity.SupportsMetadata(s.Provider) {
 		return metadata
 	}
 	return identity.Metadata{}
 }
 
-// quiet checks that an error shows no password, however it is printed.
-func (s *setup) quiet(err error) {
+// checkNoSecrets checks that an error shows no password, however it is printed.
+func (s *setup) checkNoSecrets(err error) {
 	s.Helper()
 	if err == nil {
 		return

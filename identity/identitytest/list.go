@@ -22,8 +22,8 @@ type ListFixture struct {
 	Many int
 }
 
-// listing makes a case of one for providers that list. Others pass it.
-func listing(run func(*setup, identity.Lister)) func(*setup) {
+// withLister makes a case of one for providers that list. Others pass it.
+func withLister(run func(*setup, identity.Lister)) func(*setup) {
 	return func(s *setup) {
 		lister, ok := s.Provider.(identity.Lister)
 		switch {
@@ -37,11 +37,11 @@ func listing(run func(*setup, identity.Lister)) func(*setup) {
 	}
 }
 
-func listsOurs(s *setup, lister identity.Lister) {
-	made, stranger := s.newUser(), s.newUser()
-	stranger.Metadata = identity.Metadata{}
-	login := s.create(made)
-	s.List.Seed([]identity.NewUser{stranger})
+func listManaged(s *setup, lister identity.Lister) {
+	made, unmanaged := s.newUser(), s.newUser()
+	unmanaged.Metadata = identity.Metadata{}
+	account := s.create(made)
+	s.List.Seed([]identity.NewUser{unmanaged})
 	s.List.WaitConsistent()
 
 	listed := s.list(lister)
@@ -49,24 +49,24 @@ func listsOurs(s *setup, lister identity.Lister) {
 		s.Fatalf("%d logins are listed, want the one of ours", len(listed))
 	}
 	got := listed[made.ID]
-	s.same(got, made)
-	if !got.CreatedAt.Equal(login.CreatedAt) {
-		s.Errorf("created at %s, and listed as of %s", login.CreatedAt, got.CreatedAt)
+	s.checkSame(got, made)
+	if !got.CreatedAt.Equal(account.CreatedAt) {
+		s.Errorf("created at %s, and listed as of %s", account.CreatedAt, got.CreatedAt)
 	}
 }
 
-func listsNone(s *setup, lister identity.Lister) {
+func listEmpty(s *setup, lister identity.Lister) {
 	if listed := s.list(lister); len(listed) != 0 {
 		s.Errorf("%d logins are listed, want none", len(listed))
 	}
 }
 
-func listsPages(s *setup, lister identity.Lister) {
+func listPages(s *setup, lister identity.Lister) {
 	users := s.seedMany()
 	listed := s.list(lister)
 	for _, user := range users {
 		if user.Metadata != (identity.Metadata{}) {
-			s.same(listed[user.ID], user)
+			s.checkSame(listed[user.ID], user)
 		}
 	}
 	if want := len(users) - 1; len(listed) != want {
@@ -74,9 +74,9 @@ func listsPages(s *setup, lister identity.Lister) {
 	}
 }
 
-func listsNoneDeleted(s *setup, lister identity.Lister) {
-	kept, gone := s.newUser(), s.newUser()
-	s.create(kept)
+func listAfterDelete(s *setup, lister identity.Lister) {
+	stored, gone := s.newUser(), s.newUser()
+	s.create(stored)
 	s.create(gone)
 	s.List.WaitConsistent()
 	s.list(lister)
@@ -85,13 +85,13 @@ func listsNoneDeleted(s *setup, lister identity.Lister) {
 	}
 	s.List.WaitConsistent()
 	listed := s.list(lister)
-	if len(listed) != 1 || listed[kept.ID].ID == "" {
+	if len(listed) != 1 || listed[stored.ID].ID == "" {
 		s.Errorf("%d logins are listed after a delete, want the other one", len(listed))
 	}
 }
 
-// listsWhileDeleting removes each login when it is listed, which must not hide another.
-func listsWhileDeleting(s *setup, lister identity.Lister) {
+// listWhileDeleting removes each login when it is listed, which must not hide another.
+func listWhileDeleting(s *setup, lister identity.Lister) {
 	users := s.seedMany()
 	listed := 0
 	err := lister.List(s.Context(), func(u identity.User) error {
@@ -105,7 +105,7 @@ func listsWhileDeleting(s *setup, lister identity.Lister) {
 	}
 }
 
-func listStops(s *setup, lister identity.Lister) {
+func listStopsOnCallbackError(s *setup, lister identity.Lister) {
 	s.seedMany()
 	stop := errors.New("enough")
 	calls := 0
@@ -130,7 +130,7 @@ func listCancelled(s *setup, lister identity.Lister) {
 		cancel()
 		return nil
 	})
-	s.quiet(err)
+	s.checkNoSecrets(err)
 	if !identity.Temporary(err) || !errors.Is(err, context.Canceled) {
 		s.Errorf("list with a context that was cancelled: %v; want a temporary error that wraps context.Canceled", err)
 	}
@@ -138,7 +138,7 @@ func listCancelled(s *setup, lister identity.Lister) {
 
 // listFails is the case of a fault in the middle of a list: it ends whole, or with a temporary error.
 func listFails(fault Fault) func(*setup) {
-	return listing(func(s *setup, lister identity.Lister) {
+	return withLister(func(s *setup, lister identity.Lister) {
 		want := len(s.seedMany()) - 1
 		s.List.Inject(fault, 1)
 		ctx, cancel := context.WithCancel(s.Context())
@@ -146,12 +146,12 @@ func listFails(fault Fault) func(*setup) {
 		listed := map[string]bool{}
 		err := lister.List(ctx, func(u identity.User) error {
 			if len(listed) == 0 && fault == Hang {
-				time.AfterFunc(patience, cancel)
+				time.AfterFunc(hangTimeout, cancel)
 			}
 			listed[u.ID] = true
 			return nil
 		})
-		s.quiet(err)
+		s.checkNoSecrets(err)
 		switch {
 		case err == nil && len(listed) != want:
 			s.Errorf("%d of %d logins are listed, and no error tells", len(listed), want)
@@ -190,7 +190,7 @@ func (s *setup) list(lister identity.Lister) map[uuid.UUID]identity.User {
 		listed[u.OurID] = u
 		return nil
 	})
-	s.quiet(err)
+	s.checkNoSecrets(err)
 	if err != nil {
 		s.Fatalf("list: %v", err)
 	}

@@ -7,23 +7,23 @@ import (
 	"homeroom/identity"
 )
 
-// patience is how long a create may hang: long enough to be sent on a busy machine.
-const patience = 3 * time.Second
+// hangTimeout is how long a create may hang: long enough to be sent on a busy machine.
+const hangTimeout = 3 * time.Second
 
 // unknown is the case of a create that is broken off by fault; done says whether the login is there all the same.
 func unknown(fault Fault, done bool) func(*setup) {
 	return func(s *setup) {
 		user := s.newUser()
-		s.absent(user.ID) // and so there is a token, and a connection that was used before
+		s.checkAbsent(user.ID) // and so there is a token, and a connection that was used before
 		s.Inject(fault)
 		ctx := s.Context()
 		if fault == Hang {
 			var cancel context.CancelFunc
-			ctx, cancel = context.WithTimeout(ctx, patience)
+			ctx, cancel = context.WithTimeout(ctx, hangTimeout)
 			defer cancel()
 		}
 		_, err := s.Provider.Create(ctx, user)
-		s.quiet(err)
+		s.checkNoSecrets(err)
 		if !identity.OutcomeUnknown(err) || identity.Temporary(err) {
 			s.Errorf("create: %v; want an unknown outcome", err)
 		}
@@ -31,13 +31,13 @@ func unknown(fault Fault, done bool) func(*setup) {
 			s.Errorf("the create was sent %d times, want once", n)
 		}
 		if !done {
-			s.absent(user.ID)
+			s.checkAbsent(user.ID)
 			s.create(user) // which is what an absent login allows
 			return
 		}
 		s.find(user) // which tells whose it is, by our id and by metadata where there is any
 		_, err = s.Provider.Create(s.Context(), user)
-		s.is(err, identity.ErrExists)
+		s.checkError(err, identity.ErrExists)
 	}
 }
 
@@ -45,7 +45,7 @@ func throttled(s *setup) {
 	user := s.newUser()
 	s.Inject(Throttled)
 	_, err := s.Provider.Create(s.Context(), user)
-	s.quiet(err)
+	s.checkNoSecrets(err)
 	if !identity.Temporary(err) {
 		s.Fatalf("create: %v; want a temporary error", err)
 	}
@@ -55,13 +55,13 @@ func throttled(s *setup) {
 	if n := s.Creates(); n != 1 {
 		s.Errorf("the create was sent %d times, want once", n)
 	}
-	s.absent(user.ID)
+	s.checkAbsent(user.ID)
 	s.create(user)
 }
 
 func unauthorized(s *setup) {
 	user := s.newUser()
-	s.absent(user.ID)
+	s.checkAbsent(user.ID)
 	s.Inject(Unauthorized)
 	s.create(user)
 	s.find(user)

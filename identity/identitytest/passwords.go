@@ -7,8 +7,8 @@ import (
 	"homeroom/internal/secret"
 )
 
-// setting has a case run only with a provider that is an [identity.PasswordSetter]; others have nothing to show.
-func setting(run func(*setup, identity.PasswordSetter)) func(*setup) {
+// withPasswordSetter has a case run only with a provider that is an [identity.PasswordSetter]; others have nothing to show.
+func withPasswordSetter(run func(*setup, identity.PasswordSetter)) func(*setup) {
 	return func(s *setup) {
 		setter, ok := s.Provider.(identity.PasswordSetter)
 		if ok && identity.TakesPassword(s.Provider) {
@@ -19,8 +19,8 @@ func setting(run func(*setup, identity.PasswordSetter)) func(*setup) {
 
 const replacement secret.String = "Replaced-canary-9"
 
-// opens checks which of the two passwords a login has.
-func (s *setup) opens(user identity.NewUser, password, not secret.String) {
+// checkPassword checks which of the two passwords a login has.
+func (s *setup) checkPassword(user identity.NewUser, password, not secret.String) {
 	s.Helper()
 	if s.AcceptsPassword == nil {
 		return
@@ -33,41 +33,41 @@ func (s *setup) opens(user identity.NewUser, password, not secret.String) {
 	}
 }
 
-func replacesPassword(s *setup, setter identity.PasswordSetter) {
+func replacePassword(s *setup, setter identity.PasswordSetter) {
 	user := s.newUser()
 	made := s.create(user)
-	s.opens(user, user.Password, replacement)
+	s.checkPassword(user, user.Password, replacement)
 	for range 2 {
 		if err := setter.SetPassword(s.Context(), made.ID, replacement); err != nil {
 			s.Fatalf("set password: %v", err)
 		}
-		s.opens(user, replacement, user.Password)
+		s.checkPassword(user, replacement, user.Password)
 	}
 	s.find(user)
 }
 
-func keepsPassword(s *setup, setter identity.PasswordSetter) {
+func weakReplacement(s *setup, setter identity.PasswordSetter) {
 	user := s.newUser()
 	made := s.create(user)
 	err := setter.SetPassword(s.Context(), made.ID, s.WeakPassword)
-	s.quiet(err)
+	s.checkNoSecrets(err)
 	var rejected *identity.Rejected
 	if !errors.As(err, &rejected) || rejected.Field != "password" || rejected.Code == "" || rejected.Message.IsZero() {
 		s.Fatalf("set a weak password: %v; want a *identity.Rejected for the field password", err)
 	}
-	s.opens(user, user.Password, s.WeakPassword)
+	s.checkPassword(user, user.Password, s.WeakPassword)
 }
 
-func noPassword(s *setup, setter identity.PasswordSetter) {
+func replaceForDeletedAccount(s *setup, setter identity.PasswordSetter) {
 	user := s.newUser()
 	made := s.create(user)
 	if err := s.Provider.Delete(s.Context(), user.ID); err != nil {
 		s.Fatalf("delete: %v", err)
 	}
-	s.is(setter.SetPassword(s.Context(), made.ID, replacement), identity.ErrNotFound)
+	s.checkError(setter.SetPassword(s.Context(), made.ID, replacement), identity.ErrNotFound)
 }
 
-func confirmedBefore(s *setup) {
+func createVerified(s *setup) {
 	user := s.newUser()
 	user.EmailVerified = true
 	made := s.create(user)
@@ -75,7 +75,7 @@ func confirmedBefore(s *setup) {
 	if err != nil {
 		s.Fatalf("look up: %v", err)
 	}
-	if _, told := s.Provider.(identity.Verifier); told && !(made.EmailVerified && found.EmailVerified) {
+	if _, verifiable := s.Provider.(identity.Verifier); verifiable && !(made.EmailVerified && found.EmailVerified) {
 		s.Error("the provider does not say that the e-mail is verified")
 	}
 }

@@ -28,28 +28,28 @@ const mostHops = 20
 type Browser struct {
 	t      testing.TB
 	client *http.Client
-	ends   []string
+	stopAt []string
 }
 
 // New makes a browser without cookies. A walk ends before any address that begins with one of ends, which nobody needs to serve.
-func New(t testing.TB, ends ...string) *Browser {
+func New(t testing.TB, stopAt ...string) *Browser {
 	t.Helper()
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &Browser{t: t, ends: ends, client: &http.Client{
+	return &Browser{t: t, stopAt: stopAt, client: &http.Client{
 		Jar: jar, Timeout: 30 * time.Second,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 }
 
 // ConnectTo has it reach one host and port at another, as if DNS and a proxy led there.
-func (b *Browser) ConnectTo(host, instead string) {
+func (b *Browser) ConnectTo(host, target string) {
 	var dialer net.Dialer
 	b.client.Transport = &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 		if address == host {
-			address = instead
+			address = target
 		}
 		return dialer.DialContext(ctx, network, address)
 	}}
@@ -141,7 +141,7 @@ func (b *Browser) follow(r *http.Request, policy string) Page {
 		if policy != "" && !allows(policy, from, r.URL) {
 			b.t.Fatalf("a browser stops at %s: the page's policy lets a form lead to %s only", originOf(r.URL), policy)
 		}
-		if slices.ContainsFunc(b.ends, func(end string) bool { return strings.HasPrefix(r.URL.String(), end) }) {
+		if slices.ContainsFunc(b.stopAt, func(end string) bool { return strings.HasPrefix(r.URL.String(), end) }) {
 			return page
 		}
 		res, err := b.client.Do(r)

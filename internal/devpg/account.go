@@ -45,8 +45,8 @@ func (a account) apply(cmd *exec.Cmd) {
 	}
 }
 
-// own gives path to the account.
-func (a account) own(path string) error {
+// chown gives path to the account.
+func (a account) chown(path string) error {
 	if !a.dropped {
 		return nil
 	}
@@ -63,7 +63,7 @@ func (a account) blockedAt(path string) string {
 		return ""
 	}
 	for dir := filepath.Dir(path); ; dir = filepath.Dir(dir) {
-		if info, err := os.Stat(dir); err == nil && !a.mayEnter(info) {
+		if info, err := os.Stat(dir); err == nil && !a.canEnter(info) {
 			return dir
 		}
 		if dir == filepath.Dir(dir) {
@@ -72,8 +72,8 @@ func (a account) blockedAt(path string) string {
 	}
 }
 
-// mayEnter reads the permission bits that apply to the account.
-func (a account) mayEnter(info fs.FileInfo) bool {
+// canEnter reads the permission bits that apply to the account.
+func (a account) canEnter(info fs.FileInfo) bool {
 	bit := fs.FileMode(0o001)
 	if uid, gid, ok := ownerOf(info); ok {
 		switch {

@@ -20,8 +20,8 @@ const EnvBin = "HOMEROOM_PG_BIN"
 // oldest is the first major version whose behaviour the product relies on.
 const oldest = 15
 
-// howToInstall ends every error about missing binaries.
-const howToInstall = "install it (Debian, Ubuntu: apt-get install postgresql; macOS: brew install postgresql@18), " +
+// installHint ends every error about missing binaries.
+const installHint = "install it (Debian, Ubuntu: apt-get install postgresql; macOS: brew install postgresql@18), " +
 	"or name the folder of its binaries in " + EnvBin
 
 // Binaries are the programs of one Postgres installation.
@@ -74,7 +74,7 @@ func (cfg Config) find(user account, major int) (Binaries, error) {
 	}
 	var other Binaries
 	var reasons []string
-	for _, dir := range cfg.places() {
+	for _, dir := range cfg.candidates() {
 		found, err := inspect(dir, user)
 		switch {
 		case err != nil:
@@ -88,11 +88,11 @@ func (cfg Config) find(user account, major int) (Binaries, error) {
 	if other.Dir != "" {
 		return other, nil
 	}
-	return Binaries{}, fmt.Errorf("%w: %s%s", ErrNoBinaries, howToInstall, strings.Join(reasons, ""))
+	return Binaries{}, fmt.Errorf("%w: %s%s", ErrNoBinaries, installHint, strings.Join(reasons, ""))
 }
 
-// places lists what exists, best first.
-func (cfg Config) places() []string {
+// candidates lists what exists, best first.
+func (cfg Config) candidates() []string {
 	var list []string
 	if file, err := exec.LookPath("postgres"); err == nil {
 		if target, err := filepath.EvalSymlinks(file); err == nil {

@@ -281,7 +281,7 @@ func TestStopDoesNotWaitForeverForSessions(t *testing.T) {
 	<-server.Done()
 }
 
-func TestCancelledStartLeavesNothingHalfMade(t *testing.T) {
+func TestCancelledStartLeavesNothingBehind(t *testing.T) {
 	t.Parallel()
 	dir := folder(t)
 	unfinished := filepath.Join(dir, "cluster", "init-killed", "data")

@@ -134,7 +134,7 @@ func fetch(ctx context.Context, address, want, dir string, notice io.Writer) err
 	defer func() { _ = os.Remove(archive.Name()) }()
 	defer func() { _ = archive.Close() }()
 	sum := sha512.New()
-	if _, err := io.Copy(io.MultiWriter(archive, sum, &meter{total: resp.ContentLength, notice: notice}), io.LimitReader(resp.Body, maxDownload)); err != nil {
+	if _, err := io.Copy(io.MultiWriter(archive, sum, &progressWriter{total: resp.ContentLength, notice: notice}), io.LimitReader(resp.Body, maxDownload)); err != nil {
 		return fmt.Errorf("download %s: %w", redacted(address), err)
 	}
 	if got := base64.StdEncoding.EncodeToString(sum.Sum(nil)); got != want {
@@ -146,15 +146,15 @@ func fetch(ctx context.Context, address, want, dir string, notice io.Writer) err
 	return unpack(archive, dir)
 }
 
-// meter tells how far a download is, at each tenth of it.
-type meter struct {
+// progressWriter tells how far a download is, at each tenth of it.
+type progressWriter struct {
 	done, total int64
 	told        int64
 	notice      io.Writer
 }
 
 // Write counts.
-func (m *meter) Write(p []byte) (int, error) {
+func (m *progressWriter) Write(p []byte) (int, error) {
 	m.done += int64(len(p))
 	if m.total > 0 && m.done*10/m.total > m.told {
 		m.told = m.done * 10 / m.total

@@ -52,7 +52,7 @@ func (h *home) prepare() error {
 	if err := os.MkdirAll(cluster, 0o700); err != nil {
 		return fmt.Errorf("create cluster folder: %w", err)
 	}
-	if err := h.user.own(cluster); err != nil {
+	if err := h.user.chown(cluster); err != nil {
 		return err
 	}
 	// What a killed initdb left. Nobody else can be at work in here: we hold the lock.
@@ -124,7 +124,7 @@ func (h *home) initialise(ctx context.Context, bin Binaries, password secret.Str
 	if err := os.WriteFile(file, []byte(password.Reveal()), 0o600); err != nil {
 		return fmt.Errorf("hand password to initdb: %w", err)
 	}
-	if err := errors.Join(h.user.own(dir), h.user.own(file)); err != nil {
+	if err := errors.Join(h.user.chown(dir), h.user.chown(file)); err != nil {
 		return err
 	}
 	data := filepath.Join(dir, "data")
@@ -138,8 +138,8 @@ func (h *home) initialise(ctx context.Context, bin Binaries, password secret.Str
 	cmd := exec.CommandContext(ctx, bin.path("initdb"), args...)
 	cmd.Dir, cmd.Env = dir, environment()
 	h.user.apply(cmd)
-	dieWithUs(cmd, true)
-	runtime.LockOSThread() // see dieWithUs
+	setParentDeathSignal(cmd, true)
+	runtime.LockOSThread() // see setParentDeathSignal
 	defer runtime.UnlockOSThread()
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("run initdb: %w\n%s", errors.Join(err, ctx.Err()), lastLines(string(out)))

@@ -78,7 +78,7 @@ func (cfg Config) install(target string, user account, fill func(dir string) err
 	if err := fill(dir); err != nil {
 		return err
 	}
-	if err := errors.Join(linkLibraries(dir), openToAll(dir)); err != nil {
+	if err := errors.Join(linkLibraries(dir), makeWorldReadable(dir)); err != nil {
 		return err
 	}
 	if err := os.Rename(dir, target); err != nil && !isDir(target) {
@@ -87,8 +87,8 @@ func (cfg Config) install(target string, user account, fill func(dir string) err
 	return nil
 }
 
-// openToAll lets every user read and run what is below dir, whatever our umask made of it.
-func openToAll(dir string) error {
+// makeWorldReadable lets every user read and run what is below dir, whatever our umask made of it.
+func makeWorldReadable(dir string) error {
 	return filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.Type()&fs.ModeSymlink != 0 {
 			return err

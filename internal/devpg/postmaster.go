@@ -43,12 +43,12 @@ func (s *Server) startPostmaster() (*process, error) {
 	cmd.Stdout, cmd.Stderr = log, log
 	ownGroup(cmd)
 	s.home.user.apply(cmd)
-	dieWithUs(cmd, false)
+	setParentDeathSignal(cmd, false)
 
 	p := &process{done: make(chan struct{}), logStart: logStart}
 	started := make(chan error)
 	go func() {
-		runtime.LockOSThread() // see dieWithUs; the thread ends with this goroutine
+		runtime.LockOSThread() // see setParentDeathSignal; the thread ends with this goroutine
 		err := cmd.Start()
 		started <- err
 		if err == nil {

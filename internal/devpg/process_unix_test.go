@@ -106,7 +106,7 @@ func TestStartStopsAnOrphan(t *testing.T) {
 	}
 	orphan := osexec.CommandContext(t.Context(), filepath.Join(first.BinDir(), "postgres"), "-D", first.DataDir(),
 		"-c", "port="+strconv.Itoa(first.Port()), "-c", "unix_socket_directories=", "-c", "fsync=off")
-	asOwnerOf(t, orphan, first.DataDir())
+	runAsOwnerOf(t, orphan, first.DataDir())
 	messages, err := orphan.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -137,7 +137,7 @@ func TestStartStopsAnOrphan(t *testing.T) {
 	}
 }
 
-func TestRemoveStopsNothingOfStrangers(t *testing.T) {
+func TestRemoveStopsNoOtherProcess(t *testing.T) {
 	t.Parallel()
 	dir := folder(t)
 	data := filepath.Join(dir, "cluster", "data")
@@ -206,8 +206,8 @@ func TestServerDoesNotRunAsRoot(t *testing.T) {
 	}
 }
 
-// asOwnerOf runs cmd as the user whom path belongs to.
-func asOwnerOf(t *testing.T, cmd *osexec.Cmd, path string) {
+// runAsOwnerOf runs cmd as the user whom path belongs to.
+func runAsOwnerOf(t *testing.T, cmd *osexec.Cmd, path string) {
 	t.Helper()
 	info, err := os.Stat(path)
 	if err != nil {

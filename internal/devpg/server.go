@@ -84,7 +84,7 @@ func (s *Server) Stop(ctx context.Context) error {
 	if s.closed {
 		return nil
 	}
-	if err := s.halt(ctx, Fast); err != nil {
+	if err := s.stopProcess(ctx, Fast); err != nil {
 		return err
 	}
 	s.closed = true
@@ -95,7 +95,7 @@ func (s *Server) Stop(ctx context.Context) error {
 func (s *Server) Crash(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.halt(ctx, Immediate)
+	return s.stopProcess(ctx, Immediate)
 }
 
 // Restart stops the server, if it still runs, and starts it again on the same port with the same data.
@@ -105,14 +105,14 @@ func (s *Server) Restart(ctx context.Context, mode Mode) error {
 	if s.closed {
 		return errors.New("restart Postgres: it was stopped for good")
 	}
-	if err := s.halt(ctx, mode); err != nil {
+	if err := s.stopProcess(ctx, mode); err != nil {
 		return err
 	}
 	return s.launch(ctx)
 }
 
-// halt ends the process and waits for it.
-func (s *Server) halt(ctx context.Context, mode Mode) error {
+// stopProcess ends the process and waits for it.
+func (s *Server) stopProcess(ctx context.Context, mode Mode) error {
 	if err := s.proc.end(ctx, mode); err != nil {
 		return fmt.Errorf("stop Postgres: %w", err)
 	}
@@ -137,7 +137,7 @@ func (s *Server) firstLaunch(ctx context.Context) error {
 		}
 	}
 	if err := os.WriteFile(s.home.portFile(), []byte(strconv.Itoa(s.port)), 0o600); err != nil {
-		return errors.Join(fmt.Errorf("record port: %w", err), s.halt(ctx, Fast))
+		return errors.Join(fmt.Errorf("record port: %w", err), s.stopProcess(ctx, Fast))
 	}
 	return nil
 }

@@ -9,10 +9,10 @@ import (
 	"syscall"
 )
 
-// dieWithUs has the kernel end cmd when we die, even by SIGKILL: with a fast shutdown, or at once for what need not tidy up.
+// setParentDeathSignal has the kernel end cmd when we die, even by SIGKILL: with a fast shutdown, or at once for what need not tidy up.
 //
 // The kernel means the thread that forked, not the process: whoever starts cmd holds runtime.LockOSThread until it ends.
-func dieWithUs(cmd *exec.Cmd, atOnce bool) {
+func setParentDeathSignal(cmd *exec.Cmd, atOnce bool) {
 	attributes(cmd).Pdeathsig = syscall.SIGINT
 	if atOnce {
 		attributes(cmd).Pdeathsig = syscall.SIGKILL

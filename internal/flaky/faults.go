@@ -60,9 +60,9 @@ type Fault struct {
 	Times int
 	// Delay is the wait of Slow. For other kinds it comes on top, before the answer; Hang needs none.
 	Delay time.Duration
-	// Held, if it is not nil, is called where Slow and Hang begin to wait, with the work done if WorkFirst says so. Slow
+	// OnWait, if it is not nil, is called where Slow and Hang begin to wait, with the work done if WorkFirst says so. Slow
 	// waits for its return besides.
-	Held func()
+	OnWait func()
 	// WorkFirst is for Slow and Hang: the work is done before the wait. Defaults to false.
 	WorkFirst bool
 	// Status is what the two status kinds answer. Defaults to 503.
@@ -99,8 +99,8 @@ func (s *Server) ClearFaults() {
 	s.faults = nil
 }
 
-// take returns the fault that befalls this call, and counts it down.
-func (s *Server) take(r *http.Request) (Fault, bool) {
+// nextFault returns the fault that befalls this call, and counts it down.
+func (s *Server) nextFault(r *http.Request) (Fault, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i, f := range s.faults {
@@ -121,14 +121,14 @@ func (s *Server) take(r *http.Request) (Fault, bool) {
 	return Fault{}, false
 }
 
-// fail plays a fault: it prepares the answer, waits, writes the call's end into the log, and lets go of the connection in
+// play plays a fault: it prepares the answer, waits, writes the call's end into the log, and lets go of the connection in
 // the fault's way.
-func (s *Server) fail(w http.ResponseWriter, r *http.Request, f Fault, call *Call) {
+func (s *Server) play(w http.ResponseWriter, r *http.Request, f Fault, call *Call) {
 	a := s.prepare(r, f)
-	if f.Held != nil && (f.Kind == Slow || f.Kind == Hang) {
-		f.Held()
+	if f.OnWait != nil && (f.Kind == Slow || f.Kind == Hang) {
+		f.OnWait()
 	}
-	s.hold(r, f)
+	s.delay(r, f)
 	switch f.Kind {
 	case LostAnswer, Reset, Hang:
 		s.end(call, 0, f.Kind)
@@ -137,7 +137,7 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, f Fault, call *Cal
 		s.end(call, a.status, f.Kind)
 		a.truncate(w)
 	case Slow:
-		if !f.WorkFirst && s.life.Err() == nil {
+		if !f.WorkFirst && s.closedCtx.Err() == nil {
 			s.service.Handler.ServeHTTP(a, r)
 		}
 		s.end(call, a.status, f.Kind)
@@ -175,16 +175,16 @@ func (s *Server) prepare(r *http.Request, f Fault) *answer {
 	return a
 }
 
-// hold waits for as long as the fault says, or until the server is gone. The caller's leaving ends the wait too, but not
+// delay waits for as long as the fault says, or until the server is gone. The caller's leaving ends the wait too, but not
 // that of Slow.
-func (s *Server) hold(r *http.Request, f Fault) {
+func (s *Server) delay(r *http.Request, f Fault) {
 	ctx := r.Context()
 	if f.Kind == Slow {
 		ctx = context.WithoutCancel(ctx)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(s.life, cancel)()
+	defer context.AfterFunc(s.closedCtx, cancel)()
 	if f.Kind == Hang {
 		<-ctx.Done()
 		return

@@ -34,11 +34,11 @@ type Service struct {
 // Server plays a service and its faults. It is an [http.Handler], and may serve itself. All its methods may be called from
 // many goroutines.
 type Server struct {
-	service Service
-	address string
-	http    *http.Server // nil when the caller serves
-	closed  context.CancelFunc
-	life    context.Context //nolint:containedctx // the server's own life, not a request's
+	service   Service
+	address   string
+	http      *http.Server // nil when the caller serves
+	closed    context.CancelFunc
+	closedCtx context.Context //nolint:containedctx // the server's own life, not a request's
 
 	mu      sync.Mutex
 	calls   []*Call
@@ -56,7 +56,7 @@ func New(service Service) *Server {
 		service.Logger = slog.New(slog.DiscardHandler)
 	}
 	s := &Server{service: service}
-	s.life, s.closed = context.WithCancel(context.Background())
+	s.closedCtx, s.closed = context.WithCancel(context.Background())
 	return s
 }
 
@@ -108,8 +108,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
-	if fault, ok := s.take(r); ok {
-		s.fail(w, r, fault, call)
+	if fault, ok := s.nextFault(r); ok {
+		s.play(w, r, fault, call)
 		return
 	}
 	a := newAnswer()

@@ -56,7 +56,7 @@ func call(ctx context.Context, t *testing.T, address, body string) (int, string,
 	return resp.StatusCode, string(read), err
 }
 
-func TestFaultsDoWhatTheySay(t *testing.T) {
+func TestEachKindOfFault(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		fault  flaky.Fault
@@ -102,8 +102,8 @@ func TestAHangingAnswerEndsWithItsCaller(t *testing.T) {
 	t.Parallel()
 	for _, workFirst := range []bool{false, true} {
 		server, worked := start(t)
-		ctx, giveUp := context.WithCancel(t.Context())
-		server.Inject(flaky.Fault{Kind: flaky.Hang, WorkFirst: workFirst, Held: giveUp})
+		ctx, cancel := context.WithCancel(t.Context())
+		server.Inject(flaky.Fault{Kind: flaky.Hang, WorkFirst: workFirst, OnWait: cancel})
 		if _, _, err := call(ctx, t, server.Address(), ""); !errors.Is(err, context.Canceled) {
 			t.Errorf("the caller got %v", err)
 		}
@@ -116,7 +116,7 @@ func TestAHangingAnswerEndsWithItsCaller(t *testing.T) {
 func TestAHangingAnswerEndsWithTheServer(t *testing.T) {
 	t.Parallel()
 	server, _ := start(t)
-	server.Inject(flaky.Fault{Kind: flaky.Hang, Held: func() { go server.Close() }})
+	server.Inject(flaky.Fault{Kind: flaky.Hang, OnWait: func() { go server.Close() }})
 	if status, _, err := call(t.Context(), t, server.Address(), ""); err == nil {
 		t.Errorf("it answered %d", status)
 	}
@@ -125,22 +125,22 @@ func TestAHangingAnswerEndsWithTheServer(t *testing.T) {
 func TestSlowWorkIsDoneAlthoughItsCallerGaveUp(t *testing.T) {
 	t.Parallel()
 	server, worked := start(t)
-	ctx, giveUp := context.WithCancel(t.Context())
-	goOn := make(chan struct{})
-	server.Inject(flaky.Fault{Kind: flaky.Slow, Delay: time.Millisecond, Held: func() {
-		giveUp()
-		<-goOn
+	ctx, cancel := context.WithCancel(t.Context())
+	resume := make(chan struct{})
+	server.Inject(flaky.Fault{Kind: flaky.Slow, Delay: time.Millisecond, OnWait: func() {
+		cancel()
+		<-resume
 	}})
 	if _, _, err := call(ctx, t, server.Address(), ""); !errors.Is(err, context.Canceled) || worked.Load() != 0 {
 		t.Errorf("the caller got %v, and the work was done %d times", err, worked.Load())
 	}
-	close(goOn)
+	close(resume)
 	if err := server.WaitIdle(t.Context()); err != nil || worked.Load() != 1 {
 		t.Errorf("afterwards the work was done %d times, %v", worked.Load(), err)
 	}
 }
 
-func TestFaultsSayWhenToComeBack(t *testing.T) {
+func TestFaultsSendRetryAfter(t *testing.T) {
 	t.Parallel()
 	server, _ := start(t)
 	for kind, want := range map[flaky.Kind]string{flaky.StatusBefore: "2", flaky.RateLimited: "1.5s"} {
@@ -173,7 +173,7 @@ func TestFaultsAreUsedUp(t *testing.T) {
 	}
 }
 
-func TestARequestHasAnEnd(t *testing.T) {
+func TestRequestsAreBounded(t *testing.T) {
 	t.Parallel()
 	server, worked := start(t)
 	status, _, err := call(t.Context(), t, server.Address(), strings.Repeat("x", 2<<20))

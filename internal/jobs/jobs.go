@@ -52,9 +52,9 @@ const (
 	// rescueAfter is when River gives a job whose process died to another. It must be above jobTimeout, since River cannot
 	// tell a dead process from a slow one. For jobs that cannot wait as long see rescue.
 	rescueAfter = 12 * time.Minute
-	// keepEnded and keepFailed are how long River keeps jobs that are done or cancelled, and those that were given up. One of the
+	// endedRetention and failedRetention are how long River keeps jobs that are done or cancelled, and those that were given up. One of the
 	// runners deletes the older ones, from soon after its start and then twice a minute.
-	keepEnded, keepFailed = 24 * time.Hour, 7 * 24 * time.Hour
+	endedRetention, failedRetention = 24 * time.Hour, 7 * 24 * time.Hour
 )
 
 // Handlers are what the jobs call. Each kind of work has a queue of its own, which only processes with a handler for it
@@ -86,12 +86,12 @@ func NewRunner(pool *pgxpool.Pool, handlers Handlers, logger *slog.Logger) (*Run
 		Workers:              work.workers,
 		JobTimeout:           jobTimeout,
 		RescueStuckJobsAfter: rescueAfter,
-		RetryPolicy:          soon{},
+		RetryPolicy:          retryPolicy{},
 		Logger:               logger,
 
-		CompletedJobRetentionPeriod: keepEnded,
-		CancelledJobRetentionPeriod: keepEnded,
-		DiscardedJobRetentionPeriod: keepFailed,
+		CompletedJobRetentionPeriod: endedRetention,
+		CancelledJobRetentionPeriod: endedRetention,
+		DiscardedJobRetentionPeriod: failedRetention,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("make the job runner: %w", err)

@@ -14,8 +14,8 @@ import (
 // mailsQueue is a queue of its own: a mail server that is slow to answer must not keep schools waiting.
 const mailsQueue = "mails"
 
-// mailsAtOnce is how many connections to the mail server a process has. Providers allow a handful.
-const mailsAtOnce = 4
+// mailWorkers is how many connections to the mail server a process has. Providers allow a handful.
+const mailWorkers = 4
 
 // SendMail sends a mail.
 type SendMail struct {
@@ -28,7 +28,7 @@ func (SendMail) Kind() string { return "send_mail" }
 // Mailer sends mails: the package mail does.
 type Mailer interface {
 	// Send sends a mail, if that is still to be done, and tells when it is to be called again; 0 is never.
-	Send(ctx context.Context, mail uuid.UUID) (again time.Duration, err error)
+	Send(ctx context.Context, mail uuid.UUID) (retryAfter time.Duration, err error)
 }
 
 // SendMailTx has a mail sent soon after the transaction has committed.
@@ -42,15 +42,15 @@ func (q *Queue) SendMailTx(ctx context.Context, tx pgx.Tx, mail uuid.UUID) error
 
 // addMails has the mailer called, which tells when there is more to do.
 func addMails(work *work, pool *pgxpool.Pool, mailer Mailer) {
-	work.queues[mailsQueue] = river.QueueConfig{MaxWorkers: mailsAtOnce}
+	work.queues[mailsQueue] = river.QueueConfig{MaxWorkers: mailWorkers}
 	river.AddWorker(work.workers, river.WorkFunc(func(ctx context.Context, job *river.Job[SendMail]) error {
-		var again time.Duration
-		err := holding(ctx, pool, job.ID, func() (err error) {
-			again, err = mailer.Send(ctx, job.Args.MailID)
+		var retryAfter time.Duration
+		err := withJobLock(ctx, pool, job.ID, func() (err error) {
+			retryAfter, err = mailer.Send(ctx, job.Args.MailID)
 			return err
 		})
-		if err == nil && again > 0 {
-			return river.JobSnooze(again)
+		if err == nil && retryAfter > 0 {
+			return river.JobSnooze(retryAfter)
 		}
 		return err
 	}))

@@ -22,8 +22,8 @@ type RelayConfig struct {
 	Catalog *catalog.Store
 	// FanOuts are given every event, in their order.
 	FanOuts []FanOut
-	// Every is how often it looks without being nudged. Defaults to 1 s.
-	Every time.Duration
+	// Interval is how often it looks without being nudged. Defaults to 1 s.
+	Interval time.Duration
 	// Debounce is how long it waits after a nudge for more to happen, so that people who sign up one after the other do not each
 	// have a transaction beside them that hands on what the one before has made happen. Defaults to 200 ms.
 	Debounce time.Duration
@@ -33,13 +33,13 @@ type RelayConfig struct {
 
 // Relay hands on each event once. Processes that relay at the same time get different ones.
 type Relay struct {
-	cfg   RelayConfig
-	nudge chan struct{}
+	cfg  RelayConfig
+	wake chan struct{}
 }
 
 const (
-	// relayBatch is how many events are handed on in one transaction.
-	relayBatch = 200
+	// relayBatchSize is how many events are handed on in one transaction.
+	relayBatchSize = 200
 	// relayTimeout bounds such a transaction: it only writes rows.
 	relayTimeout = 20 * time.Second
 	// relayPause is how long a relay that has failed waits, so that its log stays readable.
@@ -51,8 +51,8 @@ func NewRelay(cfg RelayConfig) (*Relay, error) {
 	if cfg.Catalog == nil {
 		return nil, errors.New("the relay needs a catalog")
 	}
-	if cfg.Every == 0 {
-		cfg.Every = time.Second
+	if cfg.Interval == 0 {
+		cfg.Interval = time.Second
 	}
 	if cfg.Debounce == 0 {
 		cfg.Debounce = killpoint.ScaleTime(200 * time.Millisecond)
@@ -60,21 +60,21 @@ func NewRelay(cfg RelayConfig) (*Relay, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
-	return &Relay{cfg: cfg, nudge: make(chan struct{}, 1)}, nil
+	return &Relay{cfg: cfg, wake: make(chan struct{}, 1)}, nil
 }
 
 // Wake has it look soon. It returns at once, and may be called from anywhere.
 func (r *Relay) Wake() {
 	select {
-	case r.nudge <- struct{}{}:
+	case r.wake <- struct{}{}:
 	default: // it is about to look anyway
 	}
 }
 
 // Run hands on events until ctx ends.
 func (r *Relay) Run(ctx context.Context) {
-	look := time.NewTicker(r.cfg.Every)
-	defer look.Stop()
+	ticker := time.NewTicker(r.cfg.Interval)
+	defer ticker.Stop()
 	for {
 		if _, err := r.Drain(ctx); err != nil && ctx.Err() == nil {
 			r.cfg.Logger.Error("hand on events", "cause", err)
@@ -85,15 +85,15 @@ func (r *Relay) Run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-r.nudge:
+		case <-r.wake:
 			if wait.For(ctx, r.cfg.Debounce) != nil {
 				return
 			}
 			select {
-			case <-r.nudge: // it is about to look at that too
+			case <-r.wake: // it is about to look at that too
 			default:
 			}
-		case <-look.C:
+		case <-ticker.C:
 		}
 	}
 }
@@ -101,18 +101,18 @@ func (r *Relay) Run(ctx context.Context) {
 // Drain hands on the events that nobody else is handing on, and returns how many there were.
 func (r *Relay) Drain(ctx context.Context) (int, error) {
 	for total := 0; ; {
-		n, err := r.batch(ctx)
+		n, err := r.relayBatch(ctx)
 		total += n
-		if err != nil || n < relayBatch {
+		if err != nil || n < relayBatchSize {
 			return total, err
 		}
 	}
 }
 
-func (r *Relay) batch(ctx context.Context) (int, error) {
+func (r *Relay) relayBatch(ctx context.Context) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, relayTimeout)
 	defer cancel()
-	n, err := r.cfg.Catalog.RelayEvents(ctx, relayBatch, func(tx pgx.Tx, events []catalog.OutboxEvent) error {
+	n, err := r.cfg.Catalog.RelayEvents(ctx, relayBatchSize, func(tx pgx.Tx, events []catalog.OutboxEvent) error {
 		for _, fanOut := range r.cfg.FanOuts {
 			if err := fanOut(ctx, tx, events); err != nil {
 				return err

@@ -27,8 +27,8 @@ var rescueEvery = killpoint.ScaleTime(5 * time.Second)
 // jobLockPrefix and a job's number are the name of its lock.
 const jobLockPrefix = "homeroom job "
 
-// holding runs f while this process holds the job's lock.
-func holding(ctx context.Context, pool *pgxpool.Pool, job int64, f func() error) error {
+// withJobLock runs f while this process holds the job's lock.
+func withJobLock(ctx context.Context, pool *pgxpool.Pool, job int64, f func() error) error {
 	conn, err := pool.Acquire(ctx)
 	if err != nil {
 		return fmt.Errorf("connect to lock job %d: %w", job, err)

@@ -6,11 +6,11 @@ import (
 	"github.com/riverqueue/river/rivertype"
 )
 
-// soon tries a failed job again after 1, 2, 4, … at most 60 seconds: River's own policy grows to weeks, which is not what
+// retryPolicy tries a failed job again after 1, 2, 4, … at most 60 seconds: River's own policy grows to weeks, which is not what
 // somebody who waits for a school expects.
-type soon struct{}
+type retryPolicy struct{}
 
 // NextRetry implements [river.ClientRetryPolicy].
-func (soon) NextRetry(job *rivertype.JobRow) time.Time {
+func (retryPolicy) NextRetry(job *rivertype.JobRow) time.Time {
 	return time.Now().Add(min(time.Second<<min(len(job.Errors), 6), time.Minute))
 }

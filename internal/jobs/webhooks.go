@@ -15,8 +15,8 @@ import (
 // webhooksQueue is a queue of its own: receivers that are slow to answer must not keep schools waiting.
 const webhooksQueue = "webhooks"
 
-// webhooksAtOnce is how many requests to receivers a process has on their way.
-const webhooksAtOnce = 16
+// webhookWorkers is how many requests to receivers a process has on their way.
+const webhookWorkers = 16
 
 // DeliverWebhook tells an endpoint outside of an event.
 type DeliverWebhook struct {
@@ -49,7 +49,7 @@ func (q *Queue) DeliverWebhooksTx(ctx context.Context, tx pgx.Tx, deliveries []u
 
 // addWebhooks has the service called, which tells when there is more to do.
 func addWebhooks(work *work, service *webhook.Service) {
-	work.queues[webhooksQueue] = river.QueueConfig{MaxWorkers: webhooksAtOnce}
+	work.queues[webhooksQueue] = river.QueueConfig{MaxWorkers: webhookWorkers}
 	river.AddWorker(work.workers, river.WorkFunc(func(ctx context.Context, job *river.Job[DeliverWebhook]) error {
 		wait, err := service.Deliver(ctx, job.Args.DeliveryID)
 		if err == nil && wait > 0 {

@@ -17,8 +17,8 @@ func Node(t testing.TB, env []string, args ...string) string {
 	//nolint:gosec // the script stands in the tests
 	command := exec.CommandContext(t.Context(), "node", args...)
 	command.Env = append(os.Environ(), env...)
-	var complaints strings.Builder
-	command.Stderr = &complaints
+	var output strings.Builder
+	command.Stderr = &output
 	stdin, err := command.StdinPipe() // it ends with this, should this process be killed
 	if err != nil {
 		t.Fatal(err)
@@ -39,7 +39,7 @@ func Node(t testing.TB, env []string, args ...string) string {
 	if err != nil && !errors.Is(err, io.EOF) || line == "" {
 		_ = stdin.Close()
 		_ = command.Wait()
-		t.Fatalf("%s did not start: %v\n%s", args[0], err, complaints.String())
+		t.Fatalf("%s did not start: %v\n%s", args[0], err, output.String())
 	}
 	go func() { _, _ = io.Copy(io.Discard, lines) }() // a pipe that is full would stop it
 	return strings.TrimSpace(line)

@@ -117,7 +117,7 @@ func retryable(ans Answer, err error) bool {
 		return errors.As(err, &u) && !u.Throttled &&
 			!errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled)
 	}
-	return ans.broken()
+	return ans.serverError()
 }
 
 // send waits until the gate lets the call through, and exchanges one request for one answer.

@@ -13,11 +13,11 @@ import (
 
 // Transient reports whether an answer is about the provider's state rather than about the request.
 func (a Answer) Transient() bool {
-	return a.Status == http.StatusTooManyRequests || a.Status == http.StatusRequestTimeout || a.broken()
+	return a.Status == http.StatusTooManyRequests || a.Status == http.StatusRequestTimeout || a.serverError()
 }
 
-// broken reports whether the provider failed. A 501 is not such a failure: it will say the same the next time.
-func (a Answer) broken() bool {
+// serverError reports whether the provider failed. A 501 is not such a failure: it will say the same the next time.
+func (a Answer) serverError() bool {
 	return a.Status >= http.StatusInternalServerError && a.Status != http.StatusNotImplemented
 }
 

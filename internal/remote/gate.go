@@ -20,8 +20,8 @@ type Gate interface {
 	Learn(req Call, ans Answer, sent time.Time, pause time.Duration)
 }
 
-// pauses is the gate that knows no more of a rate limit than when a refusal by it ends.
-type pauses struct {
+// pauseGate is the gate that knows no more of a rate limit than when a refusal by it ends.
+type pauseGate struct {
 	now     func() time.Time
 	maxWait time.Duration
 
@@ -33,7 +33,7 @@ var errPaused = errors.New("the provider has asked for a pause")
 
 // Wait implements [Gate]. A call that would have to wait longer than its deadline or maxWait allows is refused at once, and
 // told how long.
-func (p *pauses) Wait(ctx context.Context, _ Call) error {
+func (p *pauseGate) Wait(ctx context.Context, _ Call) error {
 	if err := ctx.Err(); err != nil {
 		return &identity.Unavailable{Err: fmt.Errorf("wait to send: %w", err)}
 	}
@@ -55,7 +55,7 @@ func (p *pauses) Wait(ctx context.Context, _ Call) error {
 }
 
 // Learn implements [Gate].
-func (p *pauses) Learn(_ Call, _ Answer, _ time.Time, pause time.Duration) {
+func (p *pauseGate) Learn(_ Call, _ Answer, _ time.Time, pause time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if end := p.now().Add(pause); end.After(p.end) {

@@ -118,7 +118,7 @@ func (c Config) withDefaults() Config {
 		c.Now = time.Now
 	}
 	if c.Gate == nil {
-		c.Gate = &pauses{now: c.Now, maxWait: c.MaxWait}
+		c.Gate = &pauseGate{now: c.Now, maxWait: c.MaxWait}
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -139,7 +139,7 @@ func newHTTP(cfg Config) *resty.Client {
 	return r.SetBaseURL(cfg.BaseURL).
 		SetHeader("User-Agent", "homeroom").
 		SetResponseBodyLimit(maxAnswer).
-		SetLogger(silent{}).SetDisableWarn(true)
+		SetLogger(discardLogger{}).SetDisableWarn(true)
 }
 
 // newTransport keeps more connections than net/http's two per host, and drops idle ones before a load balancer is likely
@@ -153,9 +153,9 @@ func newTransport() *http.Transport {
 	return t
 }
 
-// silent is resty's logger: requests hold passwords and tokens, so resty prints nothing.
-type silent struct{}
+// discardLogger is resty's logger: requests hold passwords and tokens, so resty prints nothing.
+type discardLogger struct{}
 
-func (silent) Errorf(string, ...any) {}
-func (silent) Warnf(string, ...any)  {}
-func (silent) Debugf(string, ...any) {}
+func (discardLogger) Errorf(string, ...any) {}
+func (discardLogger) Warnf(string, ...any)  {}
+func (discardLogger) Debugf(string, ...any) {}

@@ -247,7 +247,7 @@ func TestAnOldTokenThatLacksAScopeIsRenewed(t *testing.T) {
 	})
 }
 
-func TestOnlyWhatCanDoNoHarmIsRepeated(t *testing.T) {
+func TestCreatesAreNotRepeated(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		p := &provider{answer: func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) }}

@@ -54,8 +54,8 @@ const (
 	// newScopesAfter is how old a token must be before a missing scope is a reason for a new one: somebody may have granted
 	// it meanwhile, and tokens keep the scopes that they were made with.
 	newScopesAfter = time.Minute
-	// renewAgain is how long after a failure the renewal is tried again.
-	renewAgain = 20 * time.Second
+	// renewRetry is how long after a failure the renewal is tried again.
+	renewRetry = 20 * time.Second
 	// defaultLife and maxLife bound what the provider says; RFC 6749 lets it say nothing.
 	defaultLife = 5 * time.Minute
 	maxLife     = 30 * 24 * time.Hour
@@ -211,7 +211,7 @@ func (t *tokens) renewal(ctx context.Context) func() (any, error) {
 		defer t.mu.Unlock()
 		if err != nil {
 			if t.now().Before(t.current.expires) {
-				t.current.renew = t.now().Add(renewAgain)
+				t.current.renew = t.now().Add(renewRetry)
 				t.log.WarnContext(ctx, t.name+" access token not renewed, the old one still serves",
 					"error", err, "expires", t.current.expires)
 			}

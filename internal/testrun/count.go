@@ -22,8 +22,8 @@ func packagesOf(args []string) []string {
 	return slices.DeleteFunc(slices.Clone(args), func(arg string) bool { return !strings.HasPrefix(arg, ".") && !strings.HasPrefix(arg, "homeroom/") })
 }
 
-// chosen is the pattern of -run; empty where all tests run.
-func chosen(args []string) string {
+// runPattern is the pattern of -run; empty where all tests run.
+func runPattern(args []string) string {
 	for i, arg := range args {
 		if value, ok := strings.CutPrefix(arg, "-run="); ok {
 			return value
@@ -43,7 +43,7 @@ func countTests(args []string) (counted, error) {
 	if err != nil {
 		return counted{}, fmt.Errorf("list the packages: %w", err)
 	}
-	top, _, _ := strings.Cut(chosen(args), "/")
+	top, _, _ := strings.Cut(runPattern(args), "/")
 	wanted, err := regexp.Compile(top)
 	if err != nil {
 		return counted{}, fmt.Errorf("read -run: %w", err)

@@ -26,8 +26,8 @@ type report struct {
 	ended, run, failed int
 	// printed are the lines of tests that have not ended: they are shown when one fails.
 	printed map[[2]string][]string
-	// told is what the last line about the progress said.
-	told string
+	// lastProgress is what the last line about the progress said.
+	lastProgress string
 }
 
 func newReport(out io.Writer, verbose bool, count counted, now func() time.Time) *report {
@@ -129,17 +129,17 @@ func (r *report) print(text string) { _, _ = io.WriteString(r.out, text) }
 // progress says how far it is, unless that is what the last such line said.
 func (r *report) progress() {
 	took := r.now().Sub(r.began)
-	text := fmt.Sprintf("%s packages and %s tests have ended, %d failed, after %s", part(r.ended, r.packages), part(r.run, r.tests), r.failed, rounded(took))
+	text := fmt.Sprintf("%s packages and %s tests have ended, %d failed, after %s", countOf(r.ended, r.packages), countOf(r.run, r.tests), r.failed, rounded(took))
 	if r.run > 0 && r.tests > r.run {
 		text += fmt.Sprintf("; about %s to go", rounded(time.Duration(float64(took)/float64(r.run)*float64(r.tests-r.run))))
 	}
-	if text != r.told {
-		r.told = text
+	if text != r.lastProgress {
+		r.lastProgress = text
 		r.print("… " + text + "\n")
 	}
 }
 
-func part(n, of int) string {
+func countOf(n, of int) string {
 	if of == 0 {
 		return fmt.Sprint(n)
 	}

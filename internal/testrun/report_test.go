@@ -62,7 +62,7 @@ func TestTheTestsOfAFileAreCounted(t *testing.T) {
 	if n := testsIn(text, regexp.MustCompile("")); n != 2 {
 		t.Errorf("%d tests, want 2", n)
 	}
-	if n := testsIn(text, regexp.MustCompile(chosen([]string{"-race", "-run", "One"}))); n != 1 {
+	if n := testsIn(text, regexp.MustCompile(runPattern([]string{"-race", "-run", "One"}))); n != 1 {
 		t.Errorf("%d tests, want 1", n)
 	}
 	count, err := countTests([]string{"-race", "-parallel", "8", "-timeout", "20m", "."})

@@ -6,7 +6,7 @@ import (
 	"regexp"
 )
 
-func (s *Server) roleMeets(held *role, t term) bool {
+func (s *Server) roleMatches(held *role, t term) bool {
 	switch t.attribute {
 	case "displayName":
 		return s.matches(held.Name, t.value, false)

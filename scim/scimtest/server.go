@@ -60,10 +60,10 @@ type Quirks struct {
 	LooseFilters bool
 	// ObjectEmails shows e-mails as RFC 7643 has them; otherwise as bare texts [FIELD].
 	ObjectEmails bool
-	// HidesRoles shows no roles with a user.
-	HidesRoles bool
-	// ForgetsExternalIDs drops the externalId of new users.
-	ForgetsExternalIDs bool
+	// OmitsRoles shows no roles with a user.
+	OmitsRoles bool
+	// DropsExternalIDs drops the externalId of new users.
+	DropsExternalIDs bool
 	// NumericIDs has numbers for the ids of users and roles.
 	NumericIDs bool
 	// Reshape, if not nil, changes how a user is shown.
@@ -187,12 +187,12 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("POST /oauth2/token", s.postToken)
 	mux.HandleFunc("POST /scim2/Users", s.managed("internal_user_mgt_create", s.createUser))
 	mux.HandleFunc("GET /scim2/Users", s.managed("internal_user_mgt_list", listing(s,
-		func() iter.Seq[*User] { return maps.Values(s.users) }, s.userMeets, s.show, "No users found")))
+		func() iter.Seq[*User] { return maps.Values(s.users) }, s.userMatches, s.show, "No users found")))
 	mux.HandleFunc("GET /scim2/Users/{id}", s.managed("internal_user_mgt_view", s.getUser))
 	mux.HandleFunc("PATCH /scim2/Users/{id}", s.managed("internal_user_mgt_update", s.patchUser))
 	mux.HandleFunc("DELETE /scim2/Users/{id}", s.managed("internal_user_mgt_delete", s.deleteUser))
 	mux.HandleFunc("GET /scim2/v2/Roles", s.managed("internal_role_mgt_view", listing(s,
-		func() iter.Seq[*role] { return slices.Values(s.roles) }, s.roleMeets, s.showRole, "Role not found in the system.")))
+		func() iter.Seq[*role] { return slices.Values(s.roles) }, s.roleMatches, s.showRole, "Role not found in the system.")))
 	mux.HandleFunc("PATCH /scim2/v2/Roles/{id}", s.managed("internal_role_mgt_update", s.patchRole))
 	mux.HandleFunc("GET /api/server/v1/applications", s.managed("internal_application_mgt_view", s.listApplications))
 	return mux
@@ -209,9 +209,9 @@ func (s *Server) Users() []User {
 	return users
 }
 
-// Put adds a user whom nobody created through the API, such as one who signed up on Asgardeo's own page. An empty ID is
+// AddUser adds a user whom nobody created through the API, such as one who signed up on Asgardeo's own page. An empty ID is
 // chosen.
-func (s *Server) Put(u User) string {
+func (s *Server) AddUser(u User) string {
 	u.ID = cmp.Or(u.ID, s.newID())
 	if u.CreatedAt.IsZero() {
 		u.CreatedAt = s.cfg.Now()

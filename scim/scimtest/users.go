@@ -28,11 +28,11 @@ func (s *Server) createUser(w http.ResponseWriter, r *http.Request) {
 			" is not valid. User name must be a non null string with following format, ^[\\S]{3,30}$")
 		return
 	}
-	if complaint := weak(u.Password); complaint != "" {
-		s.refuse(w, http.StatusBadRequest, "invalidValue", "20035 - "+complaint) // [FIELD]
+	if problem := weak(u.Password); problem != "" {
+		s.refuse(w, http.StatusBadRequest, "invalidValue", "20035 - "+problem) // [FIELD]
 		return
 	}
-	if s.cfg.Quirks.ForgetsExternalIDs {
+	if s.cfg.Quirks.DropsExternalIDs {
 		u.ExternalID = ""
 	}
 	s.mu.Lock()
@@ -64,8 +64,8 @@ func weak(password string) string {
 	return ""
 }
 
-// userMeets reports whether a user meets a term. externalId minds letter case, the others do not (RFC 7643, section 8.7.1).
-func (s *Server) userMeets(u *User, t term) bool {
+// userMatches reports whether a user meets a term. externalId minds letter case, the others do not (RFC 7643, section 8.7.1).
+func (s *Server) userMatches(u *User, t term) bool {
 	switch t.attribute {
 	case "externalId":
 		return s.matches(u.ExternalID, t.value, true)
@@ -101,8 +101,8 @@ func (s *Server) patchUser(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, http.StatusBadRequest, "invalidSyntax", "Request is unparsable, syntactically incorrect, or violates schema.")
 		return
 	}
-	if complaint := weak(body.Operations[0].Value.Password); complaint != "" {
-		s.refuse(w, http.StatusBadRequest, "invalidValue", "20035 - "+complaint)
+	if problem := weak(body.Operations[0].Value.Password); problem != "" {
+		s.refuse(w, http.StatusBadRequest, "invalidValue", "20035 - "+problem)
 		return
 	}
 	s.mu.Lock()
@@ -156,7 +156,7 @@ func (s *Server) show(u *User) map[string]any {
 	default:
 		shown["emails"] = []string{u.Email}
 	}
-	if !s.cfg.Quirks.HidesRoles {
+	if !s.cfg.Quirks.OmitsRoles {
 		// Everybody has this one [DOC].
 		roles := []map[string]any{{"value": "everyone", "display": "everyone", "audienceType": "organization"}}
 		for _, held := range s.roles {

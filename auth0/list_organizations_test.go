@@ -10,11 +10,11 @@ import (
 	"homeroom/internal/flaky"
 )
 
-func TestOurOrganizationsAreListed(t *testing.T) {
+func TestManagedOrganizationsAreListed(t *testing.T) {
 	t.Parallel()
 	tenant := startTenant(t)
-	client, _ := tapped(t, tenant, withOrganizations)
-	e := enrolled(t, client, "lincoln")
+	client, _ := newRecordingClient(t, tenant, withOrganizations)
+	e := assigned(t, client, "lincoln")
 	if _, err := client.Assign(t.Context(), e); err != nil {
 		t.Fatal(err)
 	}
@@ -61,32 +61,32 @@ func TestOurOrganizationsAreListed(t *testing.T) {
 	}
 }
 
-func TestOnlyADesertedOrganizationIsRemoved(t *testing.T) {
+func TestOnlyAnEmptyOrganizationIsRemoved(t *testing.T) {
 	t.Parallel()
 	tenant := startTenant(t)
-	client, _ := tapped(t, tenant, withOrganizations)
-	e := enrolled(t, client, "lincoln")
+	client, _ := newRecordingClient(t, tenant, withOrganizations)
+	e := assigned(t, client, "lincoln")
 	place, err := client.Assign(t.Context(), e)
 	if err != nil {
 		t.Fatal(err)
 	}
-	mine := identity.Organization{ID: place.OrganizationID, TenantID: e.TenantID.String()}
-	if gone, err := client.RemoveEmptyOrganization(t.Context(), mine); gone || err != nil {
+	managed := identity.Organization{ID: place.OrganizationID, TenantID: e.TenantID.String()}
+	if gone, err := client.RemoveEmptyOrganization(t.Context(), managed); gone || err != nil {
 		t.Errorf("one that somebody is in: %v, %v", gone, err)
 	}
 	if err := client.Delete(context.WithoutCancel(t.Context()), e.OurID); err != nil {
 		t.Fatal(err)
 	}
-	if deserted, err := client.OrganizationEmpty(t.Context(), mine.ID); !deserted || err != nil {
-		t.Errorf("deserted: %v, %v", deserted, err)
+	if empty, err := client.OrganizationEmpty(t.Context(), managed.ID); !empty || err != nil {
+		t.Errorf("deserted: %v, %v", empty, err)
 	}
-	other := mine
+	other := managed
 	other.TenantID = "another"
 	if gone, err := client.RemoveEmptyOrganization(t.Context(), other); gone || err != nil || len(tenant.Organizations()) != 1 {
 		t.Errorf("one that became another tenant's: %v, %v", gone, err)
 	}
 	for range 2 {
-		if gone, err := client.RemoveEmptyOrganization(t.Context(), mine); !gone || err != nil || len(tenant.Organizations()) != 0 {
+		if gone, err := client.RemoveEmptyOrganization(t.Context(), managed); !gone || err != nil || len(tenant.Organizations()) != 0 {
 			t.Errorf("removed: %v, %v", gone, err)
 		}
 	}
@@ -94,12 +94,12 @@ func TestOnlyADesertedOrganizationIsRemoved(t *testing.T) {
 
 func TestWithoutOrganizationsThereAreNone(t *testing.T) {
 	t.Parallel()
-	client, tap := tapped(t, startTenant(t), withRoles)
+	client, recorded := newRecordingClient(t, startTenant(t), withRoles)
 	err := client.ListOrganizations(t.Context(), func(o identity.Organization) error {
 		t.Errorf("%+v is listed", o)
 		return nil
 	})
-	if err != nil || len(tap.requests) != 0 {
-		t.Errorf("%v, after %d requests", err, len(tap.requests))
+	if err != nil || len(recorded.requests) != 0 {
+		t.Errorf("%v, after %d requests", err, len(recorded.requests))
 	}
 }

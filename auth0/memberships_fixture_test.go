@@ -26,7 +26,7 @@ func changes(method, path string) bool {
 	return method != http.MethodGet && strings.HasPrefix(path, "/api/v2/") && (method != http.MethodPost || path != "/api/v2/users")
 }
 
-func enrolFixture(t *testing.T, tenant *auth0test.Server, cfg auth0.Config, now *clock) *identitytest.MembershipFixture {
+func membershipFixture(t *testing.T, tenant *auth0test.Server, cfg auth0.Config, now *clock) *identitytest.MembershipFixture {
 	fixture := &identitytest.MembershipFixture{
 		Roles: []string{identity.RoleOwner, identity.RoleAdmin, identity.RoleMember},
 		Inject: func(kind identitytest.Fault, skip int) {

@@ -30,8 +30,8 @@ func startTenant(t *testing.T) *auth0test.Server {
 	return auth0test.Start(t, auth0test.Config{Roles: roles})
 }
 
-// enrolled makes a login and says what place it is to have.
-func enrolled(t *testing.T, client *auth0.Client, slug string) identity.Membership {
+// assigned makes a login and says what place it is to have.
+func assigned(t *testing.T, client *auth0.Client, slug string) identity.Membership {
 	t.Helper()
 	user := newUser()
 	user.Email = user.ID.String() + "@lincoln.example"
@@ -45,8 +45,8 @@ func enrolled(t *testing.T, client *auth0.Client, slug string) identity.Membersh
 	}
 }
 
-// wantPlace checks that there is one organization, with this one member, who has the role.
-func wantPlace(t *testing.T, tenant *auth0test.Server, e identity.Membership, organizations int) {
+// wantMembership checks that there is one organization, with this one member, who has the role.
+func wantMembership(t *testing.T, tenant *auth0test.Server, e identity.Membership, organizations int) {
 	t.Helper()
 	orgs := tenant.Organizations()
 	if len(orgs) != organizations {
@@ -54,29 +54,29 @@ func wantPlace(t *testing.T, tenant *auth0test.Server, e identity.Membership, or
 	}
 	have := tenant.RolesOf(e.UserID)
 	if organizations > 0 {
-		mine := orgs[len(orgs)-1]
-		if len(mine.Members) != 1 || mine.Members[0].UserID != e.UserID || mine.Metadata["tenant_id"] != e.TenantID.String() {
-			t.Errorf("the organization is %+v, want the login's alone", mine)
+		managed := orgs[len(orgs)-1]
+		if len(managed.Members) != 1 || managed.Members[0].UserID != e.UserID || managed.Metadata["tenant_id"] != e.TenantID.String() {
+			t.Errorf("the organization is %+v, want the login's alone", managed)
 		}
 		if len(have) != 0 {
 			t.Errorf("the login has roles at large: %v", have)
 		}
-		have = tenant.MemberRoles(mine.ID, e.UserID)
+		have = tenant.MemberRoles(managed.ID, e.UserID)
 	}
 	if !slices.Equal(have, []string{"owner"}) {
 		t.Errorf("the roles are %v, want the owner's", have)
 	}
 }
 
-// killer cancels a context when so many answers of the Management API have come in.
-type killer struct {
+// crashingTransport cancels a context when so many answers of the Management API have come in.
+type crashingTransport struct {
 	mu     sync.Mutex
 	left   int
 	cancel context.CancelFunc
 }
 
 // RoundTrip implements http.RoundTripper.
-func (k *killer) RoundTrip(r *http.Request) (*http.Response, error) {
+func (k *crashingTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	res, err := http.DefaultTransport.RoundTrip(r)
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -86,7 +86,7 @@ func (k *killer) RoundTrip(r *http.Request) (*http.Response, error) {
 	return res, err
 }
 
-func TestEnrolSurvivesADeathAfterEachRequest(t *testing.T) {
+func TestAssignSurvivesACrashAfterEachRequest(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		set           func(*auth0.Config)
@@ -102,11 +102,11 @@ func TestEnrolSurvivesADeathAfterEachRequest(t *testing.T) {
 				tenant := startTenant(t)
 				cfg := configOf(tenant)
 				c.set(&cfg)
-				e := enrolled(t, newClient(t, cfg), "lincoln")
+				e := assigned(t, newClient(t, cfg), "lincoln")
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
 				dying := cfg
-				dying.Transport = &killer{left: 1 + death, cancel: cancel} // the first is for the token
+				dying.Transport = &crashingTransport{left: 1 + death, cancel: cancel} // the first is for the token
 				_, err := newClient(t, dying).Assign(ctx, e)
 				if died := ctx.Err() != nil; died != (death <= c.requests) {
 					t.Fatalf("died: %v; the enrolment has not the %d requests that it should have", died, c.requests)
@@ -119,7 +119,7 @@ func TestEnrolSurvivesADeathAfterEachRequest(t *testing.T) {
 					if _, err := again.Assign(t.Context(), e); err != nil {
 						t.Fatal(err)
 					}
-					wantPlace(t, tenant, e, c.organizations)
+					wantMembership(t, tenant, e, c.organizations)
 				}
 			})
 		}
@@ -132,7 +132,7 @@ func TestTwoReplicasMakeOneOrganization(t *testing.T) {
 	take(t, tenant, "lincoln")
 	cfg := configOf(tenant)
 	withOrganizations(&cfg)
-	e := enrolled(t, newClient(t, cfg), "lincoln")
+	e := assigned(t, newClient(t, cfg), "lincoln")
 	places := make([]identity.Assignment, 2)
 	var wg sync.WaitGroup
 	for i := range places {
@@ -148,14 +148,14 @@ func TestTwoReplicasMakeOneOrganization(t *testing.T) {
 	if places[0] != places[1] || places[0].OrganizationID == "" {
 		t.Errorf("the places are %+v", places)
 	}
-	wantPlace(t, tenant, e, 2) // one is the stranger's
+	wantMembership(t, tenant, e, 2) // one is the stranger's
 }
 
 func TestAnOrganizationIsMadeWithAllThatItNeeds(t *testing.T) {
 	t.Parallel()
 	tenant := startTenant(t)
-	client, _ := tapped(t, tenant, withOrganizations)
-	e := enrolled(t, client, "lincoln-high")
+	client, _ := newRecordingClient(t, tenant, withOrganizations)
+	e := assigned(t, client, "lincoln-high")
 	place, err := client.Assign(t.Context(), e)
 	if err != nil {
 		t.Fatal(err)
@@ -176,8 +176,8 @@ func TestAnOrganizationIsMadeWithAllThatItNeeds(t *testing.T) {
 func TestAFoundOrganizationGetsItsConnection(t *testing.T) {
 	t.Parallel()
 	tenant := startTenant(t)
-	client, _ := tapped(t, tenant, withOrganizations)
-	e := enrolled(t, client, "lincoln")
+	client, _ := newRecordingClient(t, tenant, withOrganizations)
+	e := assigned(t, client, "lincoln")
 	if _, err := tenant.SeedOrganization("lincoln", map[string]string{"tenant_id": e.TenantID.String()}); err != nil {
 		t.Fatal(err)
 	}
@@ -189,14 +189,14 @@ func TestAFoundOrganizationGetsItsConnection(t *testing.T) {
 			t.Errorf("the connections are %+v, want one", org.Connections)
 		}
 	}
-	wantPlace(t, tenant, e, 1)
+	wantMembership(t, tenant, e, 1)
 }
 
-func TestNamesOfStrangersAreSteppedOver(t *testing.T) {
+func TestNamesOfUnmanagedOrganizationsAreSkipped(t *testing.T) {
 	t.Parallel()
 	tenant := startTenant(t)
-	client, _ := tapped(t, tenant, withOrganizations)
-	e := enrolled(t, client, "lincoln")
+	client, _ := newRecordingClient(t, tenant, withOrganizations)
+	e := assigned(t, client, "lincoln")
 	take(t, tenant, "lincoln")
 	for n := 2; n <= 9; n++ {
 		take(t, tenant, fmt.Sprintf("lincoln-%d", n))
@@ -208,9 +208,9 @@ func TestNamesOfStrangersAreSteppedOver(t *testing.T) {
 	if id := e.TenantID.String(); len(orgs) != 10 || orgs[9].Name != "lincoln-"+id[len(id)-8:] {
 		t.Errorf("the %d organizations end with %+v", len(orgs), orgs[len(orgs)-1])
 	}
-	wantPlace(t, tenant, e, 10)
+	wantMembership(t, tenant, e, 10)
 
-	other := enrolled(t, client, "lincoln")
+	other := assigned(t, client, "lincoln")
 	id := other.TenantID.String()
 	take(t, tenant, "lincoln-"+id[len(id)-8:])
 	_, err := client.Assign(t.Context(), other)
@@ -220,14 +220,14 @@ func TestNamesOfStrangersAreSteppedOver(t *testing.T) {
 func TestAMembersOrganizationIsFoundUnderALaterName(t *testing.T) {
 	t.Parallel()
 	tenant := startTenant(t)
-	client, _ := tapped(t, tenant, withOrganizations)
-	owner := enrolled(t, client, "lincoln")
+	client, _ := newRecordingClient(t, tenant, withOrganizations)
+	owner := assigned(t, client, "lincoln")
 	// The names before it were strangers', and are free again.
 	id, err := tenant.SeedOrganization("lincoln-4", map[string]string{"tenant_id": owner.TenantID.String()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	member := enrolled(t, client, "lincoln")
+	member := assigned(t, client, "lincoln")
 	member.TenantID, member.Role = owner.TenantID, identity.RoleMember
 	place, err := client.Assign(t.Context(), member)
 	if err != nil || place.OrganizationID != id || len(tenant.Organizations()) != 1 {
@@ -241,7 +241,7 @@ func TestAMembersOrganizationIsFoundUnderALaterName(t *testing.T) {
 func TestOrganizationsAreNamedByAuth0sRules(t *testing.T) {
 	t.Parallel()
 	tenant := startTenant(t)
-	client, _ := tapped(t, tenant, withOrganizations)
+	client, _ := newRecordingClient(t, tenant, withOrganizations)
 	long := strings.Repeat("a-", 40)
 	for slug, want := range map[string]string{
 		"lincoln":       "lincoln",
@@ -251,7 +251,7 @@ func TestOrganizationsAreNamedByAuth0sRules(t *testing.T) {
 		long:            strings.TrimRight(long[:50], "-"),
 		"42nd_street":   "42nd_street",
 	} {
-		if _, err := client.Assign(t.Context(), enrolled(t, client, slug)); err != nil {
+		if _, err := client.Assign(t.Context(), assigned(t, client, slug)); err != nil {
 			t.Fatalf("%q: %v", slug, err)
 		}
 		orgs := tenant.Organizations()
@@ -259,7 +259,7 @@ func TestOrganizationsAreNamedByAuth0sRules(t *testing.T) {
 			t.Errorf("%q is named %q, want %q", slug, got, want)
 		}
 	}
-	if _, err := client.Assign(t.Context(), enrolled(t, client, long+"another")); err != nil {
+	if _, err := client.Assign(t.Context(), assigned(t, client, long+"another")); err != nil {
 		t.Fatal(err)
 	}
 	orgs := tenant.Organizations()
@@ -268,14 +268,14 @@ func TestOrganizationsAreNamedByAuth0sRules(t *testing.T) {
 	}
 }
 
-func TestWhatAnOperatorMadeIsLookedUpOnce(t *testing.T) {
+func TestIDsAreLookedUpOnce(t *testing.T) {
 	t.Parallel()
 	tenant := startTenant(t)
-	client, tap := tapped(t, tenant, withOrganizations)
+	client, recorded := newRecordingClient(t, tenant, withOrganizations)
 	if err := client.Prepare(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	before := len(tap.requests)
+	before := len(recorded.requests)
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {
@@ -285,7 +285,7 @@ func TestWhatAnOperatorMadeIsLookedUpOnce(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if n := len(tap.requests); n != before {
+	if n := len(recorded.requests); n != before {
 		t.Errorf("%d requests more, want none", n-before)
 	}
 }
@@ -296,12 +296,12 @@ func TestARoleThatIsRemovedIsNoticed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			tenant := startTenant(t)
-			client, _ := tapped(t, tenant, set)
+			client, _ := newRecordingClient(t, tenant, set)
 			if err := client.Prepare(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			tenant.RemoveRole("owner")
-			e := enrolled(t, client, "lincoln")
+			e := assigned(t, client, "lincoln")
 			if _, err := client.Assign(t.Context(), e); !identity.Temporary(err) {
 				t.Errorf("%v; want a temporary error, for the ids that are remembered are old", err)
 			}
@@ -311,9 +311,9 @@ func TestARoleThatIsRemovedIsNoticed(t *testing.T) {
 	}
 }
 
-func TestAConnectionThatIsMissingIsAnOperatorsMatter(t *testing.T) {
+func TestAMissingConnectionIsMisconfigured(t *testing.T) {
 	t.Parallel()
-	client, _ := tapped(t, startTenant(t), withOrganizations, func(c *auth0.Config) { c.Connection = "schools" })
+	client, _ := newRecordingClient(t, startTenant(t), withOrganizations, func(c *auth0.Config) { c.Connection = "schools" })
 	err := client.Prepare(t.Context())
 	checkError(t, err, misconfigured, `"schools"`, "AUTH0_CONNECTION")
 }
@@ -321,10 +321,10 @@ func TestAConnectionThatIsMissingIsAnOperatorsMatter(t *testing.T) {
 func TestAMemberWhoIsRefusedBecauseTheUserIsGone(t *testing.T) {
 	t.Parallel()
 	tenant := startTenant(t)
-	client, tap := tapped(t, tenant, withOrganizations)
-	e := enrolled(t, client, "lincoln")
+	client, recorded := newRecordingClient(t, tenant, withOrganizations)
+	e := assigned(t, client, "lincoln")
 	other := newClient(t, configOf(tenant))
-	tap.before = func(r *http.Request) {
+	recorded.before = func(r *http.Request) {
 		if r.Method != http.MethodPost || !strings.HasSuffix(r.URL.Path, "/members") {
 			return
 		}

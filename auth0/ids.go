@@ -21,31 +21,31 @@ type knownIDs struct {
 	connection string
 }
 
-// places remembers them, so that they are looked up once.
-type places struct {
-	// turn is held by whoever looks or changes; a channel, since a look takes time and a caller may give up.
-	turn chan struct{}
+// idCache remembers them, so that they are looked up once.
+type idCache struct {
+	// lock is held by whoever looks or changes; a channel, since a look takes time and a caller may give up.
+	lock chan struct{}
 	ids  *knownIDs
 }
 
-func newPlaces() *places { return &places{turn: make(chan struct{}, 1)} }
+func newIDCache() *idCache { return &idCache{lock: make(chan struct{}, 1)} }
 
-func (p *places) forget() {
-	p.turn <- struct{}{}
+func (p *idCache) invalidate() {
+	p.lock <- struct{}{}
 	p.ids = nil
-	<-p.turn
+	<-p.lock
 }
 
 // prepared returns the ids, and looks them up if nobody did. Many who ask at once make one look.
 func (c *Client) prepared(ctx context.Context) (*knownIDs, error) {
 	select {
-	case c.places.turn <- struct{}{}:
-		defer func() { <-c.places.turn }()
+	case c.idCache.lock <- struct{}{}:
+		defer func() { <-c.idCache.lock }()
 	case <-ctx.Done():
 		return nil, &identity.Unavailable{Err: fmt.Errorf("wait for the ids of roles: %w", ctx.Err())}
 	}
-	if c.places.ids != nil {
-		return c.places.ids, nil
+	if c.idCache.ids != nil {
+		return c.idCache.ids, nil
 	}
 	ids := &knownIDs{roles: map[string]string{}}
 	for role, name := range c.cfg.roles() {
@@ -62,12 +62,12 @@ func (c *Client) prepared(ctx context.Context) (*knownIDs, error) {
 		}
 		ids.connection = id
 	}
-	c.places.ids = ids
+	c.idCache.ids = ids
 	return ids, nil
 }
 
-// named is what the lists of roles and connections have in common.
-type named struct {
+// entity is what the lists of roles and connections have in common.
+type entity struct {
 	ID   string `json:"id"`
 	Name string `json:"name"`
 }
@@ -75,7 +75,7 @@ type named struct {
 // roleID finds a role by its very name: Auth0's filter finds parts of names, in any letter case.
 func (c *Client) roleID(ctx context.Context, name, setting string) (string, error) {
 	for page := 0; ; page++ {
-		var roles []named
+		var roles []entity
 		err := c.exchange(ctx, call{
 			Call: remote.Call{
 				Method: http.MethodGet, Route: routeRoles,
@@ -99,7 +99,7 @@ func (c *Client) roleID(ctx context.Context, name, setting string) (string, erro
 }
 
 func (c *Client) connectionID(ctx context.Context, name string) (string, error) {
-	var connections []named
+	var connections []entity
 	err := c.exchange(ctx, call{
 		Call: remote.Call{
 			Method: http.MethodGet, Route: routeConnections,
@@ -119,7 +119,7 @@ func (c *Client) connectionID(ctx context.Context, name string) (string, error) 
 	}
 }
 
-func idOf(found []named, name string) string {
+func idOf(found []entity, name string) string {
 	for _, one := range found {
 		if one.Name == name {
 			return one.ID

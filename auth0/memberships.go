@@ -31,7 +31,7 @@ func (c *Client) Assign(ctx context.Context, e identity.Membership) (identity.As
 		return identity.Assignment{}, fmt.Errorf("enrol user: %w", err)
 	}
 	if !c.cfg.Organizations {
-		if err := c.giveRole(ctx, e, ids); err != nil {
+		if err := c.addRole(ctx, e, ids); err != nil {
 			return identity.Assignment{}, fmt.Errorf("enrol user: %w", err)
 		}
 		return identity.Assignment{}, nil
@@ -60,7 +60,7 @@ func (c *Client) Unassign(ctx context.Context, e identity.Membership) error {
 		return fmt.Errorf("withdraw user: %w", err)
 	}
 	if !c.cfg.Organizations {
-		if err := c.takeRole(ctx, e, ids); err != nil {
+		if err := c.removeRole(ctx, e, ids); err != nil {
 			return fmt.Errorf("withdraw user: %w", err)
 		}
 		return nil
@@ -70,15 +70,15 @@ func (c *Client) Unassign(ctx context.Context, e identity.Membership) error {
 		return fmt.Errorf("withdraw user: %w", err)
 	}
 	for _, org := range orgs {
-		if err := c.leave(ctx, org, e, ids); err != nil {
+		if err := c.removeFromOrganization(ctx, org, e, ids); err != nil {
 			return fmt.Errorf("withdraw user: %w", err)
 		}
 	}
 	return nil
 }
 
-// leave ends one membership. The role goes first: Auth0 keeps the roles of members apart from who is a member.
-func (c *Client) leave(ctx context.Context, org organization, e identity.Membership, ids *knownIDs) error {
+// removeFromOrganization ends one membership. The role goes first: Auth0 keeps the roles of members apart from who is a member.
+func (c *Client) removeFromOrganization(ctx context.Context, org organization, e identity.Membership, ids *knownIDs) error {
 	if err := c.removeMemberRole(ctx, org, e, ids); err != nil {
 		return err
 	}
@@ -91,28 +91,28 @@ func (c *Client) leave(ctx context.Context, org organization, e identity.Members
 	return c.deleteOrganization(ctx, org)
 }
 
-// giveRole gives the role for the whole tenant. One that is there already stays as it is.
-func (c *Client) giveRole(ctx context.Context, e identity.Membership, ids *knownIDs) error {
+// addRole gives the role for the whole tenant. One that is there already stays as it is.
+func (c *Client) addRole(ctx context.Context, e identity.Membership, ids *knownIDs) error {
 	role, ok := ids.roles[e.Role]
 	if !ok {
 		return nil
 	}
-	return c.changed(c.exchange(ctx, call{
+	return c.invalidateStale(c.exchange(ctx, call{
 		Call:  remote.Call{Method: http.MethodPost, Route: routeUserRoles, ID: e.UserID, Body: idList("roles", role)},
-		scope: scopeUpdate + " " + scopeGiveRole, missing: errChanged,
+		scope: scopeUpdate + " " + scopeAddRole, missing: errStaleID,
 	}, nil))
 }
 
-func (c *Client) takeRole(ctx context.Context, e identity.Membership, ids *knownIDs) error {
+func (c *Client) removeRole(ctx context.Context, e identity.Membership, ids *knownIDs) error {
 	role, ok := ids.roles[e.Role]
 	if !ok {
 		return nil
 	}
 	err := c.exchange(ctx, call{
 		Call:  remote.Call{Method: http.MethodDelete, Route: routeUserRoles, ID: e.UserID, Body: idList("roles", role)},
-		scope: scopeUpdate + " " + scopeTakeRole, missing: identity.ErrNotFound,
+		scope: scopeUpdate + " " + scopeRemoveRole, missing: identity.ErrNotFound,
 	}, nil)
-	return gone(err)
+	return ignoreNotFound(err)
 }
 
 func (c *Client) ensureMember(ctx context.Context, org organization, e identity.Membership) error {
@@ -121,23 +121,23 @@ func (c *Client) ensureMember(ctx context.Context, org organization, e identity.
 	}
 	err := c.exchange(ctx, call{
 		Call:  remote.Call{Method: http.MethodPost, Route: routeMembers, ID: org.ID, Body: idList("members", e.UserID)},
-		scope: scopeAddMember, missing: errChanged,
+		scope: scopeAddMember, missing: errStaleID,
 	}, nil)
 	var misconfigured *identity.Misconfigured
 	if errors.As(err, &misconfigured) {
 		// How Auth0 refuses a user who is gone by now, or a member who is one already, is not documented: so it is asked.
-		switch joined, errLook := c.joined(ctx, e); {
-		case errors.Is(errLook, identity.ErrNotFound):
+		switch joined, errLookup := c.memberOrganizations(ctx, e); {
+		case errors.Is(errLookup, identity.ErrNotFound):
 			return identity.ErrNotFound
 		case slices.ContainsFunc(joined, func(other organization) bool { return other.ID == org.ID }):
 			return nil
 		}
 	}
-	return c.changed(err)
+	return c.invalidateStale(err)
 }
 
 func (c *Client) removeMember(ctx context.Context, org organization, userID string) error {
-	return gone(c.exchange(ctx, call{
+	return ignoreNotFound(c.exchange(ctx, call{
 		Call:  remote.Call{Method: http.MethodDelete, Route: routeMembers, ID: org.ID, Body: idList("members", userID)},
 		scope: scopeRemoveMember, missing: identity.ErrNotFound,
 	}, nil))
@@ -148,12 +148,12 @@ func (c *Client) ensureMemberRole(ctx context.Context, org organization, e ident
 	if !ok {
 		return nil
 	}
-	return c.changed(c.exchange(ctx, call{
+	return c.invalidateStale(c.exchange(ctx, call{
 		Call: remote.Call{
 			Method: http.MethodPost, Route: routeMemberRoles, ID: org.ID, Other: e.UserID,
 			Body: idList("roles", role),
 		},
-		scope: scopeGiveMemberRole, missing: errChanged,
+		scope: scopeAddMemberRole, missing: errStaleID,
 	}, nil))
 }
 
@@ -162,28 +162,28 @@ func (c *Client) removeMemberRole(ctx context.Context, org organization, e ident
 	if !ok {
 		return nil
 	}
-	return gone(c.exchange(ctx, call{
+	return ignoreNotFound(c.exchange(ctx, call{
 		Call: remote.Call{
 			Method: http.MethodDelete, Route: routeMemberRoles, ID: org.ID, Other: e.UserID,
 			Body: idList("roles", role),
 		},
-		scope: scopeTakeMemberRole, missing: identity.ErrNotFound,
+		scope: scopeRemoveMemberRole, missing: identity.ErrNotFound,
 	}, nil))
 }
 
-// errChanged is a 404 for something that was there a moment ago: a role, or the organization. The next try looks again.
-var errChanged error = &identity.Unavailable{Err: errors.New("the role or the organization was removed meanwhile")}
+// errStaleID is a 404 for something that was there a moment ago: a role, or the organization. The next try looks again.
+var errStaleID error = &identity.Unavailable{Err: errors.New("the role or the organization was removed meanwhile")}
 
-// changed forgets the ids that are remembered when one of them may be that of something removed.
-func (c *Client) changed(err error) error {
-	if errors.Is(err, errChanged) {
-		c.places.forget()
+// invalidateStale forgets the ids that are remembered when one of them may be that of something removed.
+func (c *Client) invalidateStale(err error) error {
+	if errors.Is(err, errStaleID) {
+		c.idCache.invalidate()
 	}
 	return err
 }
 
-// gone takes what is not there for a success.
-func gone(err error) error {
+// ignoreNotFound takes what is not there for a success.
+func ignoreNotFound(err error) error {
 	if errors.Is(err, identity.ErrNotFound) {
 		return nil
 	}

@@ -27,11 +27,11 @@ func (c *Client) ListOrganizations(ctx context.Context, each func(identity.Organ
 			return fmt.Errorf("list organizations: %w", err)
 		}
 		for _, org := range orgs {
-			mine := org.made()
-			if mine.TenantID == "" {
+			managed := org.managed()
+			if managed.TenantID == "" {
 				continue
 			}
-			if err := each(mine); err != nil {
+			if err := each(managed); err != nil {
 				return err
 			}
 		}
@@ -70,19 +70,19 @@ func (c *Client) organizationPage(ctx context.Context, from string) ([]organizat
 	}
 }
 
-// made is what of an organization the enrolment wrote.
-func (o organization) made() identity.Organization {
+// managed is what of an organization the enrolment wrote.
+func (o organization) managed() identity.Organization {
 	text := func(key string) string { s, _ := o.Metadata[key].(string); return s }
 	return identity.Organization{ID: o.ID, Name: o.Name, TenantID: text(keyTenant), SignupID: text(keySignup)}
 }
 
 // OrganizationEmpty implements [identity.OrganizationLister].
 func (c *Client) OrganizationEmpty(ctx context.Context, id string) (bool, error) {
-	inhabited, err := c.hasMembers(ctx, organization{ID: id}, "")
+	occupied, err := c.hasMembers(ctx, organization{ID: id}, "")
 	if err != nil {
 		return false, fmt.Errorf("look for members: %w", err)
 	}
-	return !inhabited, nil
+	return !occupied, nil
 }
 
 // RemoveEmptyOrganization looks at the organization and at its members again first. It implements [identity.OrganizationLister].
@@ -95,18 +95,18 @@ func (c *Client) RemoveEmptyOrganization(ctx context.Context, listed identity.Or
 	if errors.Is(err, errNoOrganization) {
 		return true, nil
 	}
-	if err == nil && (org.ID != listed.ID || org.made().TenantID != listed.TenantID) {
+	if err == nil && (org.ID != listed.ID || org.managed().TenantID != listed.TenantID) {
 		return false, nil
 	}
-	deserted := false
+	empty := false
 	if err == nil {
-		deserted, err = c.OrganizationEmpty(ctx, listed.ID)
+		empty, err = c.OrganizationEmpty(ctx, listed.ID)
 	}
-	if err == nil && deserted {
+	if err == nil && empty {
 		err = c.deleteOrganization(ctx, org)
 	}
 	if err != nil {
 		return false, fmt.Errorf("remove organization: %w", err)
 	}
-	return deserted, nil
+	return empty, nil
 }

@@ -15,7 +15,7 @@ import (
 func roundTrip(s *setup) {
 	user := s.newUser()
 	made := s.create(user)
-	s.same(made, user)
+	s.checkSame(made, user)
 	if !made.CreatedAt.IsZero() && time.Since(made.CreatedAt).Abs() > time.Hour {
 		s.Errorf("created at %s, which is not now", made.CreatedAt)
 	}
@@ -25,16 +25,16 @@ func roundTrip(s *setup) {
 		s.Errorf("create said id %q, look-up %q", made.ID, found.ID)
 	}
 	byEmail, err := s.Provider.LookupEmail(s.Context(), user.Email)
-	s.quiet(err)
+	s.checkNoSecrets(err)
 	if err != nil || len(byEmail) != 1 || byEmail[0].ID != made.ID {
 		s.Fatalf("look-up by e-mail: %v, %v; want the one login", byEmail, err)
 	}
-	s.same(byEmail[0], user)
+	s.checkSame(byEmail[0], user)
 
 	if err := s.Provider.Delete(s.Context(), user.ID); err != nil {
 		s.Fatalf("delete: %v", err)
 	}
-	s.absent(user.ID)
+	s.checkAbsent(user.ID)
 	if byEmail, err = s.Provider.LookupEmail(s.Context(), user.Email); err != nil || len(byEmail) != 0 {
 		s.Errorf("look-up by e-mail after the delete: %v, %v; want none", byEmail, err)
 	}
@@ -48,7 +48,7 @@ func withoutNames(s *setup) {
 }
 
 func notFound(s *setup) {
-	s.absent(uuid.New())
+	s.checkAbsent(uuid.New())
 	found, err := s.Provider.LookupEmail(s.Context(), "nobody+1@lincoln.example")
 	if err != nil || len(found) != 0 {
 		s.Errorf("look-up of an unknown e-mail: %v, %v; want none and no error", found, err)
@@ -87,8 +87,8 @@ func emailTaken(s *setup) {
 		second := s.newUser()
 		second.Email = email
 		_, err := s.Provider.Create(s.Context(), second)
-		s.is(err, identity.ErrExists)
-		s.absent(second.ID)
+		s.checkError(err, identity.ErrExists)
+		s.checkAbsent(second.ID)
 	}
 	s.find(first)
 }
@@ -102,7 +102,7 @@ func idTaken(s *setup) {
 		second.Email = first.Email
 	}
 	_, err := s.Provider.Create(s.Context(), second)
-	s.is(err, identity.ErrExists)
+	s.checkError(err, identity.ErrExists)
 	s.find(first)
 }
 
@@ -122,7 +122,7 @@ func oneWinner(s *setup) {
 	for i, err := range errs {
 		switch {
 		case err != nil:
-			s.is(err, identity.ErrExists)
+			s.checkError(err, identity.ErrExists)
 		case winner >= 0:
 			s.Errorf("creates %d and %d of one e-mail both succeeded", winner, i)
 		default:
@@ -136,7 +136,7 @@ func oneWinner(s *setup) {
 	if err != nil || len(found) != 1 {
 		s.Fatalf("look-up by e-mail: %v, %v; want the winner", found, err)
 	}
-	s.same(found[0], users[winner])
+	s.checkSame(found[0], users[winner])
 }
 
 func manyAtOnce(s *setup) {
@@ -145,14 +145,14 @@ func manyAtOnce(s *setup) {
 		user := s.newUser()
 		wg.Go(func() {
 			_, err := s.Provider.Create(s.Context(), user)
-			s.quiet(err)
+			s.checkNoSecrets(err)
 			if err != nil {
 				s.Errorf("create: %v", err)
 				return
 			}
 			found, err := s.Provider.Lookup(s.Context(), user.ID)
-			if err != nil || found.OurID != user.ID || found.Metadata != s.kept(user.Metadata) {
-				s.Errorf("look up: %+v, %v; want %+v", found, err, s.kept(user.Metadata))
+			if err != nil || found.OurID != user.ID || found.Metadata != s.storedMetadata(user.Metadata) {
+				s.Errorf("look up: %+v, %v; want %+v", found, err, s.storedMetadata(user.Metadata))
 			}
 		})
 	}
@@ -171,7 +171,7 @@ func weakPassword(s *setup) {
 	}
 	user.Password = s.WeakPassword
 	_, err := s.Provider.Create(s.Context(), user)
-	s.quiet(err)
+	s.checkNoSecrets(err)
 	var rejected *identity.Rejected
 	if !errors.As(err, &rejected) {
 		s.Fatalf("create with a weak password: %v; want a *identity.Rejected", err)
@@ -182,7 +182,7 @@ func weakPassword(s *setup) {
 	if identity.Temporary(err) || identity.OutcomeUnknown(err) {
 		s.Errorf("a weak password is not definite: %v", err)
 	}
-	s.absent(user.ID)
+	s.checkAbsent(user.ID)
 
 	user.Password = s.Password
 	s.create(user)
@@ -193,20 +193,20 @@ func cancelled(s *setup) {
 	ctx, cancel := context.WithCancel(s.Context())
 	cancel()
 	_, err := s.Provider.Create(ctx, user)
-	s.quiet(err)
+	s.checkNoSecrets(err)
 	if !identity.Temporary(err) || !errors.Is(err, context.Canceled) {
 		s.Errorf("create with a cancelled context: %v; want a temporary error that wraps context.Canceled", err)
 	}
 	if n := s.Creates(); n != 0 {
 		s.Errorf("%d creates were sent, want none", n)
 	}
-	s.absent(user.ID)
+	s.checkAbsent(user.ID)
 }
 
-// is checks that err is the fact that is wanted, and nothing besides.
-func (s *setup) is(err, want error) {
+// checkError checks that err is the fact that is wanted, and nothing besides.
+func (s *setup) checkError(err, want error) {
 	s.Helper()
-	s.quiet(err)
+	s.checkNoSecrets(err)
 	if !errors.Is(err, want) {
 		s.Errorf("error is %v, want %v", err, want)
 	}

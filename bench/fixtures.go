@@ -15,9 +15,9 @@ import (
 	"homeroom/tenant"
 )
 
-// park is a fleet of tenants and the schema they have. All sections but the sign-ups share one.
-type park struct {
-	*bed
+// fixtureTenants is a fleet of tenants and the schema they have. All sections but the sign-ups share one.
+type fixtureTenants struct {
+	*testbed
 	ours      *homeroom
 	schema    string // a folder of migrations, which grows
 	databases []string
@@ -27,12 +27,12 @@ type park struct {
 	behindWith string
 }
 
-// openPark makes as many tenants as the bed is to have, the first time it is called.
-func openPark(ctx context.Context, b *bed) (*park, error) {
-	if b.park != nil {
-		return b.park, nil
+// openFixtureTenants makes as many tenants as the bed is to have, the first time it is called.
+func openFixtureTenants(ctx context.Context, b *testbed) (*fixtureTenants, error) {
+	if b.tenantsFixture != nil {
+		return b.tenantsFixture, nil
 	}
-	p := &park{bed: b, schema: filepath.Join(b.folder, "schema")}
+	p := &fixtureTenants{testbed: b, schema: filepath.Join(b.folder, "schema")}
 	if err := os.CopyFS(p.schema, os.DirFS(b.migrations)); err != nil {
 		return nil, fmt.Errorf("copy migrations: %w", err)
 	}
@@ -44,7 +44,7 @@ func openPark(ctx context.Context, b *bed) (*park, error) {
 	if p.ours, err = newHomeroom(ctx, b, "catalog_of_park", set, b.tenants); err != nil {
 		return nil, err
 	}
-	b.park = p // from now on the bed closes it
+	b.tenantsFixture = p // from now on the bed closes it
 	if err := p.build(ctx); err != nil {
 		return nil, err
 	}
@@ -60,18 +60,18 @@ func openPark(ctx context.Context, b *bed) (*park, error) {
 
 // build makes the tenants as the keeper of spares does. Meanwhile fsync is off, since nobody measures: in the end the files
 // are the same as if it had been on all the time.
-func (p *park) build(ctx context.Context) error {
-	p.say("making %d tenants", p.tenants)
+func (p *fixtureTenants) build(ctx context.Context) error {
+	p.logf("making %d tenants", p.tenants)
 	began := time.Now()
 	if err := p.withoutSync(ctx, p.ours.signup.FillSpares); err != nil {
 		return err
 	}
-	p.say("made %d tenants in %s", p.tenants, time.Since(began).Round(time.Second))
+	p.logf("made %d tenants in %s", p.tenants, time.Since(began).Round(time.Second))
 	return nil
 }
 
 // withoutSync runs f while fsync is off, and then writes out what that has left to the kernel.
-func (b *bed) withoutSync(ctx context.Context, f func(ctx context.Context) error) error {
+func (b *testbed) withoutSync(ctx context.Context, f func(ctx context.Context) error) error {
 	if err := b.setting(ctx, "fsync", "off"); err != nil {
 		return err
 	}
@@ -90,7 +90,7 @@ func (b *bed) withoutSync(ctx context.Context, f func(ctx context.Context) error
 
 // fill gives a catalog rows of tenants that are up to date: the row of a real one, with other ids. It returns the names of
 // their databases, which are not there.
-func (p *park) fill(ctx context.Context, store *catalog.Store, rows int) ([]string, error) {
+func (p *fixtureTenants) fill(ctx context.Context, store *catalog.Store, rows int) ([]string, error) {
 	var row string
 	if err := p.ours.catalog.Pool().QueryRow(ctx, "select to_jsonb(tenants)::text from tenants limit 1").Scan(&row); err != nil {
 		return nil, fmt.Errorf("read a tenant: %w", err)
@@ -114,13 +114,13 @@ func (p *park) fill(ctx context.Context, store *catalog.Store, rows int) ([]stri
 
 // check is what `homeroom serve --migrate` does at its start once the catalog is open: it connects to the server anew,
 // looks whether the template is there, and asks which tenants are behind.
-func (p *park) check(store *catalog.Store) func(context.Context) (time.Duration, error) {
+func (p *fixtureTenants) check(store *catalog.Store) func(context.Context) (time.Duration, error) {
 	return func(ctx context.Context) (time.Duration, error) {
 		set, err := migrations.Load(os.DirFS(p.schema))
 		if err != nil {
 			return 0, err
 		}
-		server, err := newServer(p.bed, set)
+		server, err := newServer(p.testbed, set)
 		if err != nil {
 			return 0, err
 		}
@@ -133,7 +133,7 @@ func (p *park) check(store *catalog.Store) func(context.Context) (time.Duration,
 	}
 }
 
-func (p *park) run(ctx context.Context, store *catalog.Store, server *tenant.Server, o fleet.Options) (fleet.Report, error) {
+func (p *fixtureTenants) run(ctx context.Context, store *catalog.Store, server *tenant.Server, o fleet.Options) (fleet.Report, error) {
 	all, err := fleet.New(fleet.Config{
 		Catalog: store, Servers: fleet.OnServers(tenant.Servers{server.Name(): server}), Concurrency: mostClients, Logger: p.ours.logger,
 	})

@@ -18,23 +18,23 @@ import (
 	"homeroom/internal/devpg"
 )
 
-// bed is what all contestants share: one Postgres server and one identity provider.
-type bed struct {
+// testbed is what all contestants share: one Postgres server and one identity provider.
+type testbed struct {
 	options
 	folder   string
 	postgres *devpg.Server
 	auth0    *simulator
 	// admin is the superuser in the maintenance database.
-	admin    *pgxpool.Pool
-	progress io.Writer
-	park     *park // nil until a section needs it
+	admin          *pgxpool.Pool
+	progress       io.Writer
+	tenantsFixture *fixtureTenants // nil until a section needs it
 }
 
 // mostClients is how many clients the busy contestants have.
 const mostClients = 8
 
-func newBed(ctx context.Context, o options, progress io.Writer) (_ *bed, err error) {
-	b := &bed{options: o, progress: progress}
+func newTestbed(ctx context.Context, o options, progress io.Writer) (_ *testbed, err error) {
+	b := &testbed{options: o, progress: progress}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, b.close())
@@ -55,13 +55,13 @@ func newBed(ctx context.Context, o options, progress io.Writer) (_ *bed, err err
 	if err := b.fit(); err != nil {
 		return nil, err
 	}
-	b.say("starting Postgres in %s", b.folder)
+	b.logf("starting Postgres in %s", b.folder)
 	return b, b.start(ctx)
 }
 
 // start starts the server. Settings that trade durability for speed stay as they are in production: fsync,
 // synchronous_commit and full_page_writes are on. Connections there may be as many as all pools of a service may have.
-func (b *bed) start(ctx context.Context) (err error) {
+func (b *testbed) start(ctx context.Context) (err error) {
 	b.postgres, err = devpg.Start(ctx, devpg.Config{
 		Dir: filepath.Join(b.folder, "postgres"), Settings: map[string]string{"max_connections": "300"}, Notice: b.progress,
 	})
@@ -71,10 +71,10 @@ func (b *bed) start(ctx context.Context) (err error) {
 	return err
 }
 
-// beside makes a bed for so many tenants that has a server of its own, on the same disk, and the same identity provider. Its
+// withOwnServer makes a bed for so many tenants that has a server of its own, on the same disk, and the same identity provider. Its
 // closeServer must be called.
-func (b *bed) beside(ctx context.Context, tenants int) (_ *bed, err error) {
-	other := &bed{options: b.options, auth0: b.auth0, progress: b.progress}
+func (b *testbed) withOwnServer(ctx context.Context, tenants int) (_ *testbed, err error) {
+	other := &testbed{options: b.options, auth0: b.auth0, progress: b.progress}
 	other.tenants, other.folder = tenants, filepath.Join(b.folder, fmt.Sprintf("tenants_%d", tenants))
 	if err := os.Mkdir(other.folder, 0o711); err != nil { // Postgres is another user, and must pass
 		return nil, fmt.Errorf("make a folder: %w", err)
@@ -86,7 +86,7 @@ func (b *bed) beside(ctx context.Context, tenants int) (_ *bed, err error) {
 }
 
 // setting changes a setting of the server for everybody, without a restart.
-func (b *bed) setting(ctx context.Context, name, value string) error {
+func (b *testbed) setting(ctx context.Context, name, value string) error {
 	for _, statement := range []string{"alter system set " + name + " = " + value, "select pg_reload_conf()"} {
 		if _, err := b.admin.Exec(ctx, statement); err != nil {
 			return fmt.Errorf("%s: %w", statement, err)
@@ -96,7 +96,7 @@ func (b *bed) setting(ctx context.Context, name, value string) error {
 }
 
 // close removes everything. It may be called on a half-made bed.
-func (b *bed) close() error {
+func (b *testbed) close() error {
 	if b.auth0 != nil {
 		_ = b.auth0.close() // it keeps nothing
 	}
@@ -104,10 +104,10 @@ func (b *bed) close() error {
 }
 
 // closeServer removes the server and its folder.
-func (b *bed) closeServer() error {
+func (b *testbed) closeServer() error {
 	var err error
-	if b.park != nil {
-		b.park.ours.close()
+	if b.tenantsFixture != nil {
+		b.tenantsFixture.ours.close()
 	}
 	if b.admin != nil {
 		b.admin.Close()
@@ -124,12 +124,12 @@ func (b *bed) closeServer() error {
 	return err
 }
 
-func (b *bed) say(format string, args ...any) {
+func (b *testbed) logf(format string, args ...any) {
 	fmt.Fprintf(b.progress, "bench: "+format+"\n", args...)
 }
 
 // pool opens a pool whose connections are there already, so that nobody pays for them on the clock.
-func (b *bed) pool(ctx context.Context, database string) (*pgxpool.Pool, error) {
+func (b *testbed) pool(ctx context.Context, database string) (*pgxpool.Pool, error) {
 	cfg, err := pgxpool.ParseConfig(b.postgres.URL(database))
 	if err != nil {
 		return nil, fmt.Errorf("read the URL of database %s: %w", database, err)
@@ -143,7 +143,7 @@ func (b *bed) pool(ctx context.Context, database string) (*pgxpool.Pool, error) 
 }
 
 // newDatabase makes an empty database for a catalog.
-func (b *bed) newDatabase(ctx context.Context, name string) error {
+func (b *testbed) newDatabase(ctx context.Context, name string) error {
 	if _, err := b.admin.Exec(ctx, "create database "+pgx.Identifier{name}.Sanitize()); err != nil {
 		return fmt.Errorf("create database %s: %w", name, err)
 	}
@@ -151,7 +151,7 @@ func (b *bed) newDatabase(ctx context.Context, name string) error {
 }
 
 // checkpoint lets every turn begin with a clean server: what the turn before has left to write, it has written.
-func (b *bed) checkpoint(ctx context.Context) error {
+func (b *testbed) checkpoint(ctx context.Context) error {
 	if _, err := b.admin.Exec(ctx, "checkpoint"); err != nil {
 		return fmt.Errorf("checkpoint: %w", err)
 	}
@@ -159,7 +159,7 @@ func (b *bed) checkpoint(ctx context.Context) error {
 }
 
 // drop removes databases, and the roles of the same names.
-func (b *bed) drop(ctx context.Context, databases []string) error {
+func (b *testbed) drop(ctx context.Context, databases []string) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(4)
 	for _, name := range databases {
@@ -177,7 +177,7 @@ func (b *bed) drop(ctx context.Context, databases []string) error {
 }
 
 // databases lists those whose names match a regular expression.
-func (b *bed) databases(ctx context.Context, pattern string) ([]string, error) {
+func (b *testbed) databases(ctx context.Context, pattern string) ([]string, error) {
 	rows, err := b.admin.Query(ctx, "select datname from pg_database where datname ~ $1", pattern)
 	if err != nil {
 		return nil, fmt.Errorf("list databases: %w", err)
@@ -186,7 +186,7 @@ func (b *bed) databases(ctx context.Context, pattern string) ([]string, error) {
 }
 
 // machine tells where the numbers come from.
-func (b *bed) machine(ctx context.Context) machine {
+func (b *testbed) machine(ctx context.Context) machine {
 	m := machine{
 		Cores: runtime.NumCPU(), Go: runtime.Version(), OS: runtime.GOOS + "/" + runtime.GOARCH, Postgres: b.postgres.Version(),
 		Settings: map[string]string{},

@@ -10,8 +10,8 @@ import (
 	"homeroom/internal/flaky"
 )
 
-// strangers is a login that its owner made on Auth0's own page, with what others wrote on it.
-func strangers(t *testing.T, tenant *auth0test.Server) string {
+// unmanaged is a login that its owner made on Auth0's own page, with what others wrote on it.
+func unmanaged(t *testing.T, tenant *auth0test.Server) string {
 	t.Helper()
 	const id = "google-oauth2|115"
 	err := tenant.Seed(auth0test.User{
@@ -37,20 +37,20 @@ func appMetadata(t *testing.T, tenant *auth0test.Server, id string) string {
 	return string(raw)
 }
 
-func TestALoginIsAdoptedAndReleased(t *testing.T) {
+func TestAnAccountIsLinkedAndUnlinked(t *testing.T) {
 	t.Parallel()
 	tenant := startTenant(t)
-	client, tap := tapped(t, tenant)
-	id := strangers(t, tenant)
+	client, recorded := newRecordingClient(t, tenant)
+	id := unmanaged(t, tenant)
 	found, err := client.Find(t.Context(), id)
 	if err != nil || found.ID != id || !found.EmailVerified || found.Metadata != (identity.Metadata{}) {
 		t.Fatalf("found %+v, %v", found, err)
 	}
-	mine := identity.Metadata{TenantID: "t", Database: "d", SchoolName: "s", SignupID: "u"}
+	managed := identity.Metadata{TenantID: "t", Database: "d", SchoolName: "s", SignupID: "u"}
 	for range 2 {
-		adopted, err := client.LinkAccount(t.Context(), id, mine)
-		if err != nil || adopted.Metadata != mine {
-			t.Fatalf("adopted %+v, %v", adopted, err)
+		linked, err := client.LinkAccount(t.Context(), id, managed)
+		if err != nil || linked.Metadata != managed {
+			t.Fatalf("adopted %+v, %v", linked, err)
 		}
 	}
 	const all = `{"database":"d","nested":{"a":"b"},"plan":"gold","school_name":"s","signup_id":"u","tenant_id":"t"}`
@@ -68,27 +68,27 @@ func TestALoginIsAdoptedAndReleased(t *testing.T) {
 	if got := appMetadata(t, tenant, id); got != `{"nested":{"a":"b"},"plan":"gold"}` {
 		t.Errorf("app_metadata is %s after the release, want what others wrote", got)
 	}
-	for i, r := range tap.requests {
+	for i, r := range recorded.requests {
 		if want := "/api/v2/users/google-oauth2%7C115"; r.URL.EscapedPath() != want {
 			t.Errorf("sent %s, want %s", r.URL.EscapedPath(), want)
 		}
 		var sent map[string]map[string]any
-		if r.Method == "PATCH" && (json.Unmarshal(tap.bodies[i], &sent) != nil || len(sent["app_metadata"]) != 4) {
-			t.Errorf("a change is sent as %s, want our four members and no others", tap.bodies[i])
+		if r.Method == "PATCH" && (json.Unmarshal(recorded.bodies[i], &sent) != nil || len(sent["app_metadata"]) != 4) {
+			t.Errorf("a change is sent as %s, want our four members and no others", recorded.bodies[i])
 		}
 	}
 }
 
-func TestAnAdoptionThatIsLateTakesNoTenantAway(t *testing.T) {
+func TestALateLinkKeepsTheTenant(t *testing.T) {
 	t.Parallel()
 	tenant := startTenant(t)
-	client, _ := tapped(t, tenant)
-	id := strangers(t, tenant)
+	client, _ := newRecordingClient(t, tenant)
+	id := unmanaged(t, tenant)
 	whole := identity.Metadata{TenantID: "t", Database: "d", SchoolName: "s", SignupID: "u"}
 	for _, m := range []identity.Metadata{whole, {SchoolName: "s", SignupID: "u"}} {
-		adopted, err := client.LinkAccount(t.Context(), id, m)
-		if err != nil || adopted.Metadata != whole {
-			t.Errorf("adopted %+v, %v; want %+v", adopted.Metadata, err, whole)
+		linked, err := client.LinkAccount(t.Context(), id, m)
+		if err != nil || linked.Metadata != whole {
+			t.Errorf("adopted %+v, %v; want %+v", linked.Metadata, err, whole)
 		}
 	}
 }
@@ -96,7 +96,7 @@ func TestAnAdoptionThatIsLateTakesNoTenantAway(t *testing.T) {
 func TestAnEmailIsMarkedAsVerified(t *testing.T) {
 	t.Parallel()
 	tenant := startTenant(t)
-	client, tap := tapped(t, tenant)
+	client, recorded := newRecordingClient(t, tenant)
 	made, err := client.Create(t.Context(), newUser())
 	if err != nil {
 		t.Fatal(err)
@@ -110,19 +110,19 @@ func TestAnEmailIsMarkedAsVerified(t *testing.T) {
 	if user, _ := tenant.User(made.ID); !user.EmailVerified {
 		t.Error("it is not")
 	}
-	if got := string(tap.bodies[len(tap.bodies)-1]); got != `{"email_verified":true}` {
+	if got := string(recorded.bodies[len(recorded.bodies)-1]); got != `{"email_verified":true}` {
 		t.Errorf("sent %s", got)
 	}
 }
 
-func TestWhoIsGoneIsNotFound(t *testing.T) {
+func TestADeletedUserIsNotFound(t *testing.T) {
 	t.Parallel()
-	client, _ := tapped(t, startTenant(t))
+	client, _ := newRecordingClient(t, startTenant(t))
 	const id = "auth0|nobody"
 	_, errFind := client.Find(t.Context(), id)
-	_, errAdopt := client.LinkAccount(t.Context(), id, identity.Metadata{SignupID: "u"})
+	_, errLink := client.LinkAccount(t.Context(), id, identity.Metadata{SignupID: "u"})
 	_, errTicket := client.PasswordResetLink(t.Context(), id, "", 0)
-	for _, err := range []error{errFind, errAdopt, errTicket, client.Verify(t.Context(), id)} {
+	for _, err := range []error{errFind, errLink, errTicket, client.Verify(t.Context(), id)} {
 		if !errors.Is(err, identity.ErrNotFound) {
 			t.Errorf("%v; want that there is none", err)
 		}

@@ -15,8 +15,8 @@ import (
 // ReprovisionTenant runs every provisioning step of a tenant again.
 type ReprovisionTenant struct {
 	TenantID uuid.UUID `json:"tenant_id"`
-	// Kept is the name under which the old database is kept; empty leaves it where it is.
-	Kept string `json:"kept,omitempty"`
+	// ArchiveName is the name under which the old database is kept; empty leaves it where it is.
+	ArchiveName string `json:"kept,omitempty"`
 }
 
 // Kind implements river.JobArgs.
@@ -25,8 +25,8 @@ func (ReprovisionTenant) Kind() string { return "reprovision_tenant" }
 var _ signup.Queue = (*Queue)(nil)
 
 // ReprovisionTx implements [signup.Queue].
-func (q *Queue) ReprovisionTx(ctx context.Context, tx pgx.Tx, tenant uuid.UUID, kept string) error {
-	_, err := q.client.InsertTx(ctx, tx, ReprovisionTenant{TenantID: tenant, Kept: kept}, &river.InsertOpts{MaxAttempts: 100})
+func (q *Queue) ReprovisionTx(ctx context.Context, tx pgx.Tx, tenant uuid.UUID, archiveName string) error {
+	_, err := q.client.InsertTx(ctx, tx, ReprovisionTenant{TenantID: tenant, ArchiveName: archiveName}, &river.InsertOpts{MaxAttempts: 100})
 	if err != nil {
 		return fmt.Errorf("queue the provisioning of tenant %s: %w", tenant, err)
 	}
@@ -37,7 +37,7 @@ func (q *Queue) ReprovisionTx(ctx context.Context, tx pgx.Tx, tenant uuid.UUID, 
 func addSignups(work *work, pool *pgxpool.Pool, service *signup.Service) {
 	work.queues[river.QueueDefault] = river.QueueConfig{MaxWorkers: 8}
 	river.AddWorker(work.workers, river.WorkFunc(func(ctx context.Context, job *river.Job[ReprovisionTenant]) error {
-		err := holding(ctx, pool, job.ID, func() error { return service.RunReprovision(ctx, job.Args.TenantID, job.Args.Kept) })
+		err := withJobLock(ctx, pool, job.ID, func() error { return service.RunReprovision(ctx, job.Args.TenantID, job.Args.ArchiveName) })
 		if signup.NeedsPerson(err) {
 			return river.JobCancel(err) // the tenant is quarantined, with the cause
 		}

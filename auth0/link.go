@@ -24,11 +24,11 @@ func (c *Client) Find(ctx context.Context, id string) (identity.User, error) {
 // does not name a tenant yet must not take one away, since it may be late and the next one have arrived before it. It
 // implements [identity.AccountLinker].
 func (c *Client) LinkAccount(ctx context.Context, id string, metadata identity.Metadata) (identity.User, error) {
-	adopted, err := c.patch(ctx, id, map[string]any{"app_metadata": metadata}) // whose empty members are left out
+	linked, err := c.patch(ctx, id, map[string]any{"app_metadata": metadata}) // whose empty members are left out
 	if err != nil {
 		return identity.User{}, fmt.Errorf("adopt user: %w", err)
 	}
-	return adopted, nil
+	return linked, nil
 }
 
 // UnlinkAccount removes our members of app_metadata again. It looks first, for Auth0 has no conditions on a change: a login that
@@ -40,7 +40,7 @@ func (c *Client) UnlinkAccount(ctx context.Context, id, signupID string) error {
 		return nil
 	}
 	if err == nil {
-		_, err = c.patch(ctx, id, map[string]any{"app_metadata": nothingOfOurs})
+		_, err = c.patch(ctx, id, map[string]any{"app_metadata": noMetadata})
 	}
 	if err != nil && !errors.Is(err, identity.ErrNotFound) {
 		return fmt.Errorf("release user: %w", err)
@@ -57,8 +57,8 @@ func (c *Client) Verify(ctx context.Context, id string) error {
 	return nil
 }
 
-// nothingOfOurs removes our members, and nobody else's: Auth0 takes {} as a wish to remove everybody's.
-var nothingOfOurs = map[string]any{"tenant_id": nil, "database": nil, "school_name": nil, "signup_id": nil}
+// noMetadata removes our members, and nobody else's: Auth0 takes {} as a wish to remove everybody's.
+var noMetadata = map[string]any{"tenant_id": nil, "database": nil, "school_name": nil, "signup_id": nil}
 
 // patch changes a user. It may be repeated: whatever it sets, it sets to the same.
 func (c *Client) patch(ctx context.Context, id string, members map[string]any) (identity.User, error) {
