@@ -138,6 +138,6 @@ func (a *Admission) giveBack(ctx context.Context, taken []catalog.Limit) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
 	if err := a.cfg.Catalog.ReturnAllowances(ctx, taken); err != nil {
-		a.cfg.Logger.WarnContext(ctx, "cannot return an allowance; it refills by itself", "cause", err)
+		a.cfg.Logger.WarnContext(ctx, "cannot return an allowance; it refills by itself", "error", err)
 	}
 }

@@ -206,7 +206,7 @@ func (e *examination) peek(ctx context.Context, db found) *inspection {
 	}
 	seen, err := look(ctx, db.server, db.id)
 	if err != nil && !postgres.Unreachable(err) {
-		e.cfg.Logger.Warn("look into a database without a row", "database", db.name, "cause", err)
+		e.cfg.Logger.Warn("look into a database without a row", "database", db.name, "error", err)
 	}
 	if err != nil {
 		return nil

@@ -183,7 +183,7 @@ func (e *examination) remark(ctx context.Context, name string, server *tenant.Se
 	}
 	remarks, err := server.Check(ctx, tenant.CheckOptions{})
 	if err != nil {
-		e.cfg.Logger.Warn("check a server", "server", name, "cause", err)
+		e.cfg.Logger.Warn("check a server", "server", name, "error", err)
 	}
 	for _, remark := range remarks {
 		e.mu.Lock()

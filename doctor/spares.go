@@ -27,7 +27,7 @@ func (e *examination) addSpareWithData(t catalog.SurveyedTenant, detail string) 
 func (e *examination) filled(ctx context.Context, server *tenant.Server, id tenant.ID) bool {
 	empty, err := server.Empty(ctx, id)
 	if err != nil && ctx.Err() == nil {
-		e.cfg.Logger.Warn("look whether a spare is empty", "database", id.Database(), "cause", err)
+		e.cfg.Logger.Warn("look whether a spare is empty", "database", id.Database(), "error", err)
 	}
 	return err == nil && !empty
 }

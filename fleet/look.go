@@ -42,7 +42,7 @@ func (f *Fleet) TakeFingerprints(ctx context.Context, progress func(looked int))
 			}
 			looked += len(l.found)
 			for problem, tenants := range l.failed {
-				f.cfg.Logger.Warn("look at tenants' schemas", "tenants", len(tenants), "first", tenants[0].ID, "cause", problem)
+				f.cfg.Logger.Warn("look at tenants' schemas", "tenants", len(tenants), "first", tenants[0].ID, "error", problem)
 				if err := f.cfg.Catalog.LookLater(ctx, tenants); err != nil {
 					return err
 				}

@@ -61,7 +61,7 @@ func (p *pass) migrateOne(ctx context.Context, t catalog.Tenant) (catalog.Outcom
 		if result.From == 0 && len(result.Applied) == 0 { // nobody has seen the database
 			outcome.ToVersion = t.SchemaVersion
 		}
-		p.cfg.Logger.Error("migrate a tenant", "tenant", t.ID, "slug", t.Slug, "database", t.Database, "cause", problem)
+		p.cfg.Logger.Error("migrate a tenant", "tenant", t.ID, "slug", t.Slug, "database", t.Database, "error", problem)
 	}
 	return outcome, nil
 }

@@ -220,7 +220,7 @@ func (p *pass) lose(server string, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.gone[server] == nil {
-		p.cfg.Logger.Error("a server stopped answering during a migration run", "server", server, "run", p.run.ID, "cause", err)
+		p.cfg.Logger.Error("a server stopped answering during a migration run", "server", server, "run", p.run.ID, "error", err)
 		p.gone[server] = err
 	}
 }

@@ -25,7 +25,7 @@ func (f *Fleet) Prioritize(ctx context.Context, row catalog.Tenant) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), prioritizeTimeout)
 		defer cancel()
 		if err := f.cfg.Catalog.Want(ctx, row.ID); err != nil {
-			f.cfg.Logger.Warn("move a tenant to the front of the run", "tenant", row.ID, "cause", err)
+			f.cfg.Logger.Warn("move a tenant to the front of the run", "tenant", row.ID, "error", err)
 		}
 	}()
 }

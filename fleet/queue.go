@@ -34,7 +34,7 @@ func (p *pass) watch(ctx context.Context, halt context.CancelCauseFunc) {
 			err = p.promoteWanted(ctx)
 		}
 		if err != nil && ctx.Err() == nil {
-			p.cfg.Logger.Warn("watch a migration run", "run", p.run.ID, "cause", err)
+			p.cfg.Logger.Warn("watch a migration run", "run", p.run.ID, "error", err)
 		}
 	}
 }

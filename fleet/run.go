@@ -296,7 +296,7 @@ func (f *Fleet) work(ctx context.Context, run catalog.Run, tell func(Progress)) 
 		return err
 	}
 	if err != nil && !errors.Is(err, context.Canceled) {
-		f.cfg.Logger.Warn("leave a migration run that was paused or aborted", "run", run.ID, "cause", err)
+		f.cfg.Logger.Warn("leave a migration run that was paused or aborted", "run", run.ID, "error", err)
 	}
 	return nil
 }
@@ -339,7 +339,7 @@ func (f *Fleet) waves(ctx context.Context, pass *pass) error {
 			return err
 		}
 		if problem != "" {
-			f.cfg.Logger.Error("stopped a migration run", "run", run.ID, "cause", problem)
+			f.cfg.Logger.Error("stopped a migration run", "run", run.ID, "error", problem)
 			return f.finish(ctx, run, catalog.RunStopped, problem)
 		}
 		killpoint.Here("fleet.wave_done")

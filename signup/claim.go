@@ -41,7 +41,7 @@ func (s *Service) ensureSpare(ctx context.Context, j *job, named bool) error {
 			return nil
 		}
 		s.cfg.Logger.Error("a claimed spare cannot be given to a school; taking another", "signup", j.signup.ID,
-			"tenant", j.tenant.ID, "server", j.tenant.Server, "cause", err)
+			"tenant", j.tenant.ID, "server", j.tenant.Server, "error", err)
 		if !errors.Is(err, tenant.ErrMissing) && !errors.Is(err, tenant.ErrUnmanaged) && !errors.Is(err, tenant.ErrInUse) {
 			away := j.tenant.Server // it does not answer
 			wish.Servers = slices.DeleteFunc(slices.Clone(wish.Servers), func(name string) bool { return name == away })

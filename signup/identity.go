@@ -66,7 +66,7 @@ func (s *Service) createIdentity(ctx context.Context, req Request, j *job, probe
 			j.made = err == nil
 			return made, doubt(err)
 		}
-		s.cfg.Logger.Warn("the answer to a create was lost; looking for the identity", "signup", j.signup.ID, "cause", err)
+		s.cfg.Logger.Warn("the answer to a create was lost; looking for the identity", "signup", j.signup.ID, "error", err)
 		probe, doubt, j.doubt = true, unknown, true
 		if wait.For(ctx, time.Duration(attempt)*200*time.Millisecond) != nil {
 			return made, err
@@ -190,7 +190,7 @@ func (s *Service) identityFailed(ctx context.Context, j *job, cause error) error
 		// The provider may still be at it, so nobody decides before the caller is told to come back.
 		j.log.end("outcome_unknown")
 		if err := s.cfg.Catalog.RetryLater(ctx, j.signup, j.log.json(), undecided); err != nil {
-			s.cfg.Logger.Error("give back a sign-up", "signup", j.signup.ID, "cause", err)
+			s.cfg.Logger.Error("give back a sign-up", "signup", j.signup.ID, "error", err)
 		}
 		killpoint.Here("signup.given_back")
 		return answer
@@ -211,7 +211,7 @@ func (s *Service) identityFailed(ctx context.Context, j *job, cause error) error
 	}
 	if err != nil {
 		// The reconciler finds no identity, and undoes it then.
-		s.cfg.Logger.Error("undo a refused sign-up", "signup", j.signup.ID, "cause", err)
+		s.cfg.Logger.Error("undo a refused sign-up", "signup", j.signup.ID, "error", err)
 	}
 	return answer
 }

@@ -119,6 +119,6 @@ func (s *Service) returnAllowances(ctx context.Context, limits []catalog.Limit) 
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
 	if err := s.cfg.Catalog.ReturnAllowances(ctx, limits); err != nil {
-		s.cfg.Logger.WarnContext(ctx, "cannot return an allowance; it refills by itself", "cause", err)
+		s.cfg.Logger.WarnContext(ctx, "cannot return an allowance; it refills by itself", "error", err)
 	}
 }

@@ -36,7 +36,7 @@ func (s *Service) Reconcile(ctx context.Context) error {
 	for {
 		passes.TryGo(func() error {
 			if err := s.ReconcileOnce(ctx); err != nil && ctx.Err() == nil {
-				s.cfg.Logger.Error("reconcile sign-ups", "cause", err)
+				s.cfg.Logger.Error("reconcile sign-ups", "error", err)
 			}
 			return nil
 		})
@@ -51,7 +51,7 @@ func (s *Service) Reconcile(ctx context.Context) error {
 // ReconcileOnce finishes or undoes all sign-ups that are due now.
 func (s *Service) ReconcileOnce(ctx context.Context) error {
 	if err := s.MarkTenants(ctx); err != nil {
-		s.cfg.Logger.Warn("mark databases as in use", "cause", err)
+		s.cfg.Logger.Warn("mark databases as in use", "error", err)
 	}
 	for {
 		due, err := s.cfg.Catalog.Due(ctx, s.cfg.Lease, atOnce)
@@ -83,7 +83,7 @@ func (s *Service) reconcileSignup(ctx context.Context, row catalog.Signup) error
 	}
 	j, err := s.load(ctx, row)
 	if err != nil {
-		s.cfg.Logger.Error("load a sign-up", "signup", row.ID, "cause", err)
+		s.cfg.Logger.Error("load a sign-up", "signup", row.ID, "error", err)
 		return err
 	}
 	j.log.begin(stepIdentity, row.LeaseEpoch)
@@ -114,7 +114,7 @@ func (s *Service) reconcileSignup(ctx context.Context, row catalog.Signup) error
 // retryLater gives a sign-up back of which the provider could not be asked.
 func (s *Service) retryLater(ctx context.Context, j *job, cause error) {
 	j.log.end("unavailable")
-	s.cfg.Logger.Warn("cannot ask the identity provider about a sign-up", "signup", j.signup.ID, "cause", cause)
+	s.cfg.Logger.Warn("cannot ask the identity provider about a sign-up", "signup", j.signup.ID, "error", cause)
 	delay := max(identity.RetryAfter(cause), min(time.Second<<min(j.signup.LeaseEpoch, 5), 30*time.Second))
 	s.warn("give back a sign-up", j.signup, s.cfg.Catalog.RetryLater(ctx, j.signup, j.log.json(), delay))
 }
@@ -219,6 +219,6 @@ func (s *Service) withdrawExpired(ctx context.Context, row catalog.Signup, login
 // warn logs an error of a write that the reconciler will do again. One that somebody else was faster with is none.
 func (s *Service) warn(what string, row catalog.Signup, err error) {
 	if err != nil && !errors.Is(err, catalog.ErrStateChanged) {
-		s.cfg.Logger.Warn(what, "signup", row.ID, "cause", err)
+		s.cfg.Logger.Warn(what, "signup", row.ID, "error", err)
 	}
 }

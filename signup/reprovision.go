@@ -118,7 +118,7 @@ func (s *Service) RunReprovision(ctx context.Context, id uuid.UUID, kept string)
 			err = s.cfg.Catalog.SetSteps(ctx, id, text)
 		}
 		if err != nil {
-			s.cfg.Logger.Warn("record steps of a tenant", "tenant", id, "cause", err)
+			s.cfg.Logger.Warn("record steps of a tenant", "tenant", id, "error", err)
 		}
 	})
 }

@@ -93,10 +93,10 @@ func (j *job) mustBuild() bool { return j.tenant.State == catalog.Building || j.
 
 // leaveToOperator leaves a sign-up to a person, and returns why.
 func (s *Service) leaveToOperator(ctx context.Context, j *job, cause error) error {
-	s.cfg.Logger.Error("a sign-up needs an operator: homeroom signup resolve", "signup", j.signup.ID, "cause", cause)
+	s.cfg.Logger.Error("a sign-up needs an operator: homeroom signup resolve", "signup", j.signup.ID, "error", cause)
 	j.log.end("needs_operator")
 	if err := s.cfg.Catalog.NeedsOperator(ctx, j.signup, j.log.json(), problemJSON("needs_operator")); err != nil {
-		s.cfg.Logger.Error("leave a sign-up to an operator", "signup", j.signup.ID, "cause", err)
+		s.cfg.Logger.Error("leave a sign-up to an operator", "signup", j.signup.ID, "error", err)
 	}
 	killpoint.Here("signup.needs_operator")
 	return &needsOperatorError{cause}
@@ -157,7 +157,7 @@ func (s *Service) lostLease(ctx context.Context, j *job) (Outcome, error) {
 		if _, err := s.lookupOwn(ctx, row); err == nil {
 			err = s.removeIdentity(ctx, row)
 			killpoint.Here("signup.late_identity_removed")
-			s.cfg.Logger.Warn("removed the identity of a sign-up that had expired", "signup", row.ID, "err", err)
+			s.cfg.Logger.Warn("removed the identity of a sign-up that had expired", "signup", row.ID, "error", err)
 		}
 		return Outcome{}, &Unavailable{What: Identity, RetryAfter: undecided, Err: errors.New("the sign-up expired before its identity was made")}
 	}
@@ -219,9 +219,9 @@ func (s *Service) provision(ctx context.Context, j *job, login identity.User) (*
 	}
 	if err != nil {
 		delay := min(time.Second<<min(j.signup.LeaseEpoch, 6), time.Minute)
-		s.cfg.Logger.Error("provision a school; trying again", "signup", j.signup.ID, "tenant", j.tenant.ID, "in", delay, "cause", err)
+		s.cfg.Logger.Error("provision a school; trying again", "signup", j.signup.ID, "tenant", j.tenant.ID, "in", delay, "error", err)
 		if err := s.cfg.Catalog.RetryLater(ctx, j.signup, j.log.json(), delay); err != nil {
-			s.cfg.Logger.Warn("give back a sign-up", "signup", j.signup.ID, "cause", err)
+			s.cfg.Logger.Warn("give back a sign-up", "signup", j.signup.ID, "error", err)
 		}
 		killpoint.Here("signup.rested")
 	}
@@ -288,7 +288,7 @@ func (s *Service) keepLease(ctx context.Context, signup catalog.Signup) (stop fu
 			case <-ticker.C:
 			}
 			if err := s.cfg.Catalog.Renew(ctx, signup, s.cfg.Lease); err != nil && ctx.Err() == nil {
-				s.cfg.Logger.Warn("renew the lease of a sign-up", "signup", signup.ID, "cause", err)
+				s.cfg.Logger.Warn("renew the lease of a sign-up", "signup", signup.ID, "error", err)
 			}
 		}
 	}()

@@ -44,7 +44,7 @@ func (s *Service) keepServer(ctx context.Context, name string) {
 	for {
 		next, err := s.refill(ctx, name)
 		if err != nil && ctx.Err() == nil {
-			s.cfg.Logger.Error("fill the stock of spares", "server", name, "cause", err)
+			s.cfg.Logger.Error("fill the stock of spares", "server", name, "error", err)
 		}
 		if next >= refillEvery {
 			next = s.untilClaim(ctx, name, next)
@@ -252,7 +252,7 @@ func (s *Service) discardSpare(ctx context.Context, server Server, row catalog.T
 		}})
 	}
 	s.cfg.Logger.Warn("a spare that cannot be claimed is kept: look at it with homeroom doctor", "tenant", row.ID,
-		"server", server.Name(), "cause", err)
+		"server", server.Name(), "error", err)
 	return false
 }
 
@@ -269,7 +269,7 @@ func (s *Service) noteSteps(ctx context.Context, id uuid.UUID, steps []tenant.St
 		err = s.cfg.Catalog.SetSteps(ctx, id, text)
 	}
 	if err != nil && !errors.Is(err, catalog.ErrStateChanged) && ctx.Err() == nil {
-		s.cfg.Logger.Warn("note on a spare's row what went wrong", "tenant", id, "cause", err)
+		s.cfg.Logger.Warn("note on a spare's row what went wrong", "tenant", id, "error", err)
 	}
 }
 
@@ -288,7 +288,7 @@ func (s *Service) closeIfLow(ctx context.Context, server Server) (closed bool, e
 	}
 	changed, err := s.cfg.Catalog.CloseServer(ctx, server.Name(), low.Error())
 	if changed {
-		s.cfg.Logger.Error("a server's disk is low: no more databases are made there", "server", server.Name(), "cause", low)
+		s.cfg.Logger.Error("a server's disk is low: no more databases are made there", "server", server.Name(), "error", low)
 	}
 	return true, err
 }

@@ -132,6 +132,6 @@ func replaceFile(path string, content []byte) error {
 // mustSave logs a failure to save: the simulator goes on, in memory. It needs s.mu.
 func (s *Server) mustSave() {
 	if err := s.save(); err != nil {
-		s.cfg.Logger.Error("keep the simulator's state", "err", err)
+		s.cfg.Logger.Error("keep the simulator's state", "error", err)
 	}
 }

@@ -52,7 +52,7 @@ func (a *app) handlers() jobs.Handlers {
 func (a *app) giveUpLostMails(ctx context.Context) {
 	for {
 		if err := a.mails.MarkAbandoned(ctx); err != nil && ctx.Err() == nil {
-			a.logger.Warn("give up on lost mails", "cause", err)
+			a.logger.Warn("give up on lost mails", "error", err)
 		}
 		if wait.For(ctx, lostMailsEvery) != nil {
 			return
@@ -72,7 +72,7 @@ func (a *app) sweeper() (*retention.Sweeper, error) {
 func (a *app) workOnRuns(ctx context.Context, all *fleet.Fleet) {
 	for {
 		if _, err := all.Work(ctx); err != nil && ctx.Err() == nil {
-			a.logger.Error("work on a migration run", "cause", err)
+			a.logger.Error("work on a migration run", "error", err)
 		}
 		if wait.For(ctx, workEvery) != nil {
 			return
@@ -97,11 +97,11 @@ func (a *app) keepMigrated(ctx context.Context, all *fleet.Fleet) {
 		case errors.As(err, &halted), errors.As(err, &canary):
 			if told != err.Error() {
 				told = err.Error()
-				a.logger.Warn("tenants stay behind", "cause", err)
+				a.logger.Warn("tenants stay behind", "error", err)
 			}
 		case errors.As(err, &paused):
 		case err != nil:
-			a.logger.Error("migrate the fleet", "cause", err)
+			a.logger.Error("migrate the fleet", "error", err)
 		case report.Run.Total > 0:
 			a.logger.Info("migrated the fleet", "run", report.Run.ID, "state", report.Run.State, "done", report.Run.Done,
 				"failed", report.Run.Failed, "joined", report.Joined)
@@ -132,7 +132,7 @@ func (a *app) watchSessions(ctx context.Context, group *errgroup.Group, m *metri
 func (a *app) takeFingerprints(ctx context.Context, all *fleet.Fleet) {
 	for wait.For(ctx, fingerprintEvery) == nil {
 		if err := all.TakeFingerprints(ctx, nil); err != nil && ctx.Err() == nil {
-			a.logger.Warn("take fingerprints of tenants' schemas", "cause", err)
+			a.logger.Warn("take fingerprints of tenants' schemas", "error", err)
 		}
 	}
 }

@@ -77,8 +77,8 @@ func (h *devLog) line(record slog.Record) string {
 		if code, failed := values["code"]; failed {
 			line += "  " + code.String()
 		}
-		if cause, known := values["cause"]; known && record.Level >= slog.LevelError {
-			line += "  " + cause.String()
+		if text, known := values["error"]; known && record.Level >= slog.LevelError {
+			line += "  " + text.String()
 		}
 		return line
 	}

@@ -38,7 +38,7 @@ func TestTheDevelopmentLogIsShortOnTheTerminal(t *testing.T) {
 	var file, terminal bytes.Buffer
 	logger := slog.New(newDevLog(&file, &terminal))
 	logger.Info("request", "method", "POST", "route", "/users", "status", 201, "took", 71123456*time.Nanosecond, "request", "r1", "client", "127.0.0.1")
-	logger.Error("request", "method", "GET", "route", "/me", "status", 500, "took", 42*time.Microsecond, "code", "INTERNAL", "cause", errors.New("x\x1b[2J"))
+	logger.Error("request", "method", "GET", "route", "/me", "status", 500, "took", 42*time.Microsecond, "code", "INTERNAL", "error", errors.New("x\x1b[2J"))
 	logger.Info("mail sent", "mail", 7)
 	logger.With("server", "main").Warn("no room", "free", 3)
 	want := []string{"  201  POST /users  71ms", `  500  GET /me  42µs  INTERNAL  x\u001b[2J`, "  WARN  no room  free=3"}

@@ -77,7 +77,7 @@ func (w *watcher) run(ctx context.Context) {
 		})
 		w.metrics.ResetFindings()
 		if err != nil && ctx.Err() == nil {
-			w.logger.Warn("examine", "cause", err)
+			w.logger.Warn("examine", "error", err)
 		}
 	}
 }
@@ -87,7 +87,7 @@ func (w *watcher) pass(ctx context.Context) {
 	report, err := w.doctor.Examine(ctx, doctor.Options{Open: examineOpen})
 	if err != nil {
 		if ctx.Err() == nil {
-			w.logger.Error("examine", "cause", err)
+			w.logger.Error("examine", "error", err)
 		}
 		return
 	}

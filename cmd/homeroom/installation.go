@@ -27,7 +27,7 @@ func (a *app) checkInstallation(ctx context.Context) error {
 			return fmt.Errorf("%s: %w. Correct the URL; or, if the databases were moved there, or Postgres was upgraded with pg_upgrade, "+
 				"have that recorded: homeroom doctor --fix", a.cfg.serverVariable(name), err)
 		case err != nil:
-			a.logger.Warn("cannot ask a server which cluster it is", "server", name, "err", err)
+			a.logger.Warn("cannot ask a server which cluster it is", "server", name, "error", err)
 		case identifier != 0:
 			if err := a.catalog.LearnSystemIdentifier(ctx, name, identifier); err != nil {
 				return err

@@ -29,7 +29,7 @@ func (a *app) selfCheck(ctx context.Context) error {
 		}
 		remarks, err := server.Check(ctx, tenant.CheckOptions{Connections: mostConnections})
 		if postgres.Unreachable(err) { // its tenants wait; those of the other servers need not
-			a.logger.Warn("cannot reach a server to look at it", "server", name, "cause", err)
+			a.logger.Warn("cannot reach a server to look at it", "server", name, "error", err)
 			continue
 		}
 		if err != nil {

@@ -76,7 +76,7 @@ func serve(ctx context.Context, cfg config, options serveOptions) error {
 	}
 	if err := a.catalog.KeepFiles(ctx, cfg.migrations); catalog.ChangedFiles(err) != nil {
 		options.logger.Error("this process serves, but is not ready: it makes and migrates no database until its migration files are corrected",
-			"variable", "HOMEROOM_TENANT_MIGRATIONS", "cause", err)
+			"variable", "HOMEROOM_TENANT_MIGRATIONS", "error", err)
 	} else if err != nil {
 		return err
 	}
@@ -235,7 +235,7 @@ func (a *app) warm(ctx context.Context) {
 		return
 	}
 	if err := client.Warm(ctx); err != nil && ctx.Err() == nil {
-		a.logger.Warn("cannot get a token of the identity provider's management API yet", "cause", err)
+		a.logger.Warn("cannot get a token of the identity provider's management API yet", "error", err)
 	}
 }
 

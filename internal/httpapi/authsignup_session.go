@@ -30,11 +30,11 @@ func (s *server) openSession(ctx context.Context, password secret.String, result
 	defer cancel()
 	session, err := s.cfg.Sessions.OpenSession(ctx, result.User.Email, password, admission.CallerOf(ctx).Address)
 	if err != nil {
-		s.cfg.Logger.WarnContext(ctx, "nobody is logged in after a sign-up", "signup", result.SignupID, "cause", err)
+		s.cfg.Logger.WarnContext(ctx, "nobody is logged in after a sign-up", "signup", result.SignupID, "error", err)
 		return nil
 	}
 	if err := s.tellSession(ctx, result); err != nil {
-		s.cfg.Logger.ErrorContext(ctx, "a session is told to nobody", "signup", result.SignupID, "cause", err)
+		s.cfg.Logger.ErrorContext(ctx, "a session is told to nobody", "signup", result.SignupID, "error", err)
 	}
 	return &AuthSession{Token: session.Token.Reveal(), ExpiresAt: session.ExpiresAt.UTC()}
 }

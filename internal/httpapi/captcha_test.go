@@ -140,7 +140,7 @@ func TestCaptchaAway(t *testing.T) {
 	truth(t, r.Header.Get("Retry-After") != "")
 	equal(t, 0, len(w.auth0.Users()), "nobody is let in without an answer")
 	lacks(t, r.Body, "hcaptcha", site.URL)
-	holds(t, w.logLine(r.Header.Get("X-Request-Id"))["cause"].(string), "hcaptcha answers 502")
+	holds(t, w.logLine(r.Header.Get("X-Request-Id"))["error"].(string), "hcaptcha answers 502")
 }
 
 func TestBudget(t *testing.T) {

@@ -87,7 +87,7 @@ func (s *server) log(c *gin.Context, r *request, took time.Duration) {
 		fields = append(fields, slog.String("code", r.Code))
 	}
 	if r.Cause != nil {
-		fields = append(fields, slog.String("cause", r.Cause.Error()))
+		fields = append(fields, slog.String("error", r.Cause.Error()))
 	}
 	s.cfg.Logger.LogAttrs(c.Request.Context(), level, "request", fields...)
 }

@@ -211,7 +211,7 @@ func TestPanic(t *testing.T) {
 	equal(t, 500, r.Status)
 	equal(t, "INTERNAL", r.code(t))
 	lacks(t, r.Body, "boom", canary, "goroutine")
-	holds(t, w.logLine(r.Header.Get("X-Request-Id"))["cause"].(string), "boom", "middleware_test.go")
+	holds(t, w.logLine(r.Header.Get("X-Request-Id"))["error"].(string), "boom", "middleware_test.go")
 	equal(t, 200, w.call("GET", "/livez", "").Status)
 }
 

@@ -77,7 +77,7 @@ func (r *Relay) Run(ctx context.Context) {
 	defer ticker.Stop()
 	for {
 		if _, err := r.Drain(ctx); err != nil && ctx.Err() == nil {
-			r.cfg.Logger.Error("hand on events", "cause", err)
+			r.cfg.Logger.Error("hand on events", "error", err)
 			if wait.For(ctx, relayPause) != nil {
 				return
 			}

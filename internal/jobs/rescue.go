@@ -48,7 +48,7 @@ func (r *Runner) rescue(ctx context.Context) {
 	defer ticker.Stop()
 	for {
 		if err := rescueOnce(ctx, r.pool); err != nil && ctx.Err() == nil {
-			r.logger.Warn("look for jobs whose process has died", "cause", err)
+			r.logger.Warn("look for jobs whose process has died", "error", err)
 		}
 		select {
 		case <-ctx.Done():
