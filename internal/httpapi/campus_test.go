@@ -108,6 +108,15 @@ func (c *campus) hold(from int) (release func()) {
 	}
 	release = sync.OnceFunc(func() {
 		for _, conn := range conns {
+			// A migration that was given up may wait on for a moment, and would get the lock.
+			const waiting = `select exists (
+				select from pg_locks where not granted and database = (select oid from pg_database where datname = current_database()))`
+			for more := true; more; {
+				if err := conn.QueryRow(context.WithoutCancel(c.t.Context()), waiting).Scan(&more); err != nil {
+					c.t.Error(err)
+					break
+				}
+			}
 			_ = conn.Close(context.WithoutCancel(c.t.Context()))
 		}
 	})
