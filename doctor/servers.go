@@ -190,7 +190,7 @@ func (e *examination) remark(ctx context.Context, name string, server *tenant.Se
 		e.remarked[name+" "+remark.Code] = true
 		e.mu.Unlock()
 		if !slices.Contains(e.cfg.Tolerate, remark.Code) {
-			e.add(Finding{Code: ServerRemark, Subject: remark.Code, Server: name, Detail: remark.Problems, Advice: remark.Mend})
+			e.add(Finding{Code: ServerRemark, Subject: remark.Code, Server: name, Detail: remark.Problem, Advice: remark.Fix})
 		}
 	}
 }

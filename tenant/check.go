@@ -9,35 +9,35 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Warning is something about a server that an operator should know before tenants are made on it.
+// Warning is a problem of a server that an operator should know before tenants are created on it.
 type Warning struct {
 	// Code is one of the codes below.
 	Code string `json:"code"`
 	// Refuse: Homeroom should not work with the server as it is. Otherwise it is a warning.
 	Refuse bool `json:"refuse"`
-	// What is wrong, and what follows from it. Mend is what to do about it: a statement or a sentence.
-	Problems string `json:"what"`
-	Mend     string `json:"mend"`
+	// Problem is a sentence with the consequence. Fix is a statement or a sentence.
+	Problem string `json:"what"`
+	Fix     string `json:"mend"`
 }
 
-// The codes of remarks.
+// The codes of warnings.
 const (
 	// WarnSuperuser: the server's URL belongs to a superuser.
 	WarnSuperuser = "superuser"
 	// WarnCreateRole: its role has CREATEROLE on a Postgres where that is as much as the operating system's user.
 	WarnCreateRole = "createrole-is-too-much"
-	// WarnNoCreateDB and WarnNoCreateRole: its role lacks what Homeroom cannot work without.
+	// WarnNoCreateDB and WarnNoCreateRole: its role lacks a required privilege.
 	WarnNoCreateDB   = "no-createdb"
 	WarnNoCreateRole = "no-createrole"
 	// WarnNoSignal: its role may not end sessions.
 	WarnNoSignal = "no-signal"
 	// WarnNoStats: its role may not see how long the tenants' transactions last, and so not end them.
 	WarnNoStats = "no-stats"
-	// WarnPublicFunctions: tenants may run the functions with which one of them can stop all.
+	// WarnPublicFunctions: tenants may execute functions with which one of them can stop the whole server.
 	WarnPublicFunctions = "open-functions"
-	// WarnPrepared: a tenant may prepare transactions, which hold what they hold even when its sessions have ended.
+	// WarnPrepared: a tenant may prepare transactions, which keep their locks when its sessions have ended.
 	WarnPrepared = "prepared-transactions"
-	// WarnPublicConnect: tenants may enter the databases that every server comes with.
+	// WarnPublicConnect: PUBLIC has CONNECT on the maintenance databases.
 	WarnPublicConnect = "open-to-public"
 	// WarnRecovery: a restart after a crash takes long with so many databases.
 	WarnRecovery = "slow-recovery"
@@ -50,7 +50,7 @@ const (
 	WarnDiskLow     = "disk-low"
 )
 
-// CheckOptions say what a server is compared with.
+// CheckOptions are what a server is compared with.
 type CheckOptions struct {
 	// Connections is how many connections we open to the server at most. Defaults to 0, which is never too many.
 	Connections int
@@ -58,8 +58,8 @@ type CheckOptions struct {
 	Now func() time.Time
 }
 
-// Check looks at the rights that we have on the server and at how it is set up. It changes nothing. Settings that our role
-// may not see are not remarked on.
+// Check checks our role's privileges on the server, and the server's settings. It changes nothing. It does not warn of settings
+// that our role may not read.
 func (s *Server) Check(ctx context.Context, expected CheckOptions) ([]Warning, error) {
 	if expected.Now == nil {
 		expected.Now = time.Now
@@ -83,11 +83,11 @@ func (s *Server) Check(ctx context.Context, expected CheckOptions) ([]Warning, e
 const (
 	// clockTolerance is how far the clocks may differ.
 	clockTolerance = 5 * time.Second
-	// manyDatabases is from how many databases on it matters how a recovery synchronises their files.
+	// manyDatabases is the number of databases above which recovery_init_sync_method matters.
 	manyDatabases = 200
 )
 
-// serverState is what Check sees of a server.
+// serverState is what Check reads from a server.
 type serverState struct {
 	role                        string // our role, quoted
 	super, createDB, createRole bool
@@ -223,7 +223,7 @@ func settingWarnings(found serverState, expected CheckOptions) (warnings []Warni
 // diskWarnings are the remarks on the free disk.
 func (s *Server) diskWarnings(found serverState, free int64, known bool) []Warning {
 	switch {
-	case !known && s.cfg.MinFreeDisk == 0: // nobody wants to know
+	case !known && s.cfg.MinFreeDisk == 0: // no minimum is configured
 	case !known:
 		return []Warning{{
 			WarnDiskUnknown, false,

@@ -23,7 +23,7 @@ func codes(t *testing.T, server *tenant.Server, expected tenant.CheckOptions) st
 		if remark.Refuse {
 			lines[i] += "!"
 		}
-		if remark.Problems == "" || remark.Mend == "" {
+		if remark.Problem == "" || remark.Fix == "" {
 			t.Errorf("%s does not say what and how to mend it", remark.Code)
 		}
 	}
@@ -70,12 +70,12 @@ func TestCheckWarnsOfMissingPrivileges(t *testing.T) {
 		switch remark.Code {
 		case tenant.WarnCreateRole:
 		case tenant.WarnDiskUnknown:
-			_, statement, _ := strings.Cut(remark.Mend, "then: ")
+			_, statement, _ := strings.Cut(remark.Fix, "then: ")
 			exec(t, root, statement)
 		case tenant.WarnPublicFunctions:
 			pgtest.Script(t, own.URL, "../examples/provisioner.sql")
 		default:
-			exec(t, root, remark.Mend)
+			exec(t, root, remark.Fix)
 		}
 	}
 	again := openAt(t, withUser(t, own.URL("postgres"), "login_createdb_createrole", "secret"), nil)

@@ -7,17 +7,17 @@ import (
 	"strings"
 )
 
-// Difference is one thing in which a schema is not what it should be.
+// Difference is one thing in which a schema differs from the expected one.
 type Difference struct {
-	// Kind and Name say of what, such as "index" and "public.menus_pkey".
+	// Kind and Name identify the thing, such as "index" and "public.menus_pkey".
 	Kind string `json:"kind"`
 	Name string `json:"name"`
-	// Want is how it should be; empty when it should not be there. Got is how it is; empty when it is missing.
+	// Want is the expected definition; empty when the thing is unexpected. Got is the actual one; empty when it is missing.
 	Want string `json:"want,omitempty"`
 	Got  string `json:"got,omitempty"`
 }
 
-// String says it in a few words, such as: missing index public.menus_by_day.
+// String formats the difference, such as: missing index public.menus_by_day.
 func (d Difference) String() string {
 	switch {
 	case d.Got == "":
@@ -28,7 +28,7 @@ func (d Difference) String() string {
 	return fmt.Sprintf("%s %s: want %q, got %q", d.Kind, d.Name, d.Want, d.Got)
 }
 
-// Diff tells in what the actual schema differs from s, sorted by kind and name; nothing when they are equal.
+// Diff returns the differences of the actual schema from s, sorted by kind and name; none when they are equal.
 func (s Schema) Diff(actual Schema) []Difference {
 	want, got := s.byName(), actual.byName()
 	var differences []Difference
@@ -53,7 +53,8 @@ type lineKey struct{ kind, name string }
 // plain stands for the rest of a line that has none, such as that of a table without options.
 const plain = "plain"
 
-// byName is the rest of each line. Lines of one name, as of the triggers behind one foreign key, are one.
+// byName returns the rest of each line by its kind and name. Lines of one name, such as those of a foreign key's triggers, are
+// joined.
 func (s Schema) byName() map[lineKey]string {
 	rests := make(map[lineKey]string, len(s))
 	for _, line := range slices.Sorted(slices.Values(s)) {
@@ -67,7 +68,7 @@ func (s Schema) byName() map[lineKey]string {
 	return rests
 }
 
-// cutLine takes a line apart. A name may have spaces where it is quoted, and in the arguments of a function.
+// cutLine splits a line. A name may have spaces where it is quoted, and in the arguments of a function.
 func cutLine(line string) (key lineKey, rest string) {
 	key.kind, rest, _ = strings.Cut(line, " ")
 	quoted, depth := false, 0

@@ -12,25 +12,26 @@ import (
 	"homeroom/internal/postgres"
 )
 
-// ErrUnmanaged says that a database has the tenant's name but was not made for it. It is left alone: a person must look.
+// ErrUnmanaged means that a database has the tenant's name, but Homeroom did not create it. It is not changed: an operator must
+// look at it.
 var ErrUnmanaged = errors.New("a database of this name exists that Homeroom did not make")
 
-// ErrInvalid says that somebody has begun to drop the tenant's database, and was interrupted. Postgres lets nobody into
-// what is left of it, and only a person can decide to give it up: by a fresh re-provisioning.
+// ErrInvalid means that a DROP DATABASE of the tenant's database was interrupted: it is invalid, and nobody can connect to it. An
+// operator must decide to replace it, by a fresh re-provisioning.
 var ErrInvalid = errors.New("the deletion of this database was begun and interrupted")
 
-// Result is what Ensure found and made.
+// Result is the result of [Server.Ensure].
 type Result struct {
-	// Version is the schema version that the database has now.
+	// Version is the schema version of the database now.
 	Version uint
 	// Fingerprint is that of the database's schema; see [Schema.Fingerprint].
 	Fingerprint string
 	Steps       []Step
-	// Created: this very call created the database, so it is certainly nobody else's.
+	// Created: this call has created the database, so nobody else uses it.
 	Created bool
 }
 
-// Changed tells whether anything had to be made.
+// Changed reports whether any step has changed something.
 func (r Result) Changed() bool {
 	for _, step := range r.Steps {
 		if step.Changed != "" {
@@ -40,16 +41,16 @@ func (r Result) Changed() bool {
 	return false
 }
 
-// Ensure brings a tenant into being, or back into order: database, role, who may enter, grants and schema. What is in
-// order is not touched, what is missing is made, data is never dropped. It may be called again at any time; a call that
-// dies leaves at worst a database that nobody can enter, which the next call completes.
+// Ensure creates or repairs a tenant: database, role, CONNECT, grants and schema. It creates what is missing, repairs what differs,
+// and never drops data. It is idempotent; a call that dies leaves at worst a database that nobody can connect to, which the next
+// call completes.
 //
-// It fails with [ErrUnmanaged], with an [*UnrepairedError] for what our role may not put in order, with [ErrInvalid], with [ErrBusy], with [ErrDiskLow] before anything is made, with a
-// *migrations.Error when a migration fails, or with what Postgres said.
+// It fails with [ErrUnmanaged], [ErrInvalid] or [ErrBusy], with [ErrDiskLow] before anything is created, with an [*UnrepairedError]
+// for problems that our role may not repair, with a *migrations.Error when a migration fails, or with an error of Postgres.
 func (s *Server) Ensure(ctx context.Context, id ID, rotation int, progress Progress) (Result, error) {
 	r := &recorder{progress: progress}
 	schema, err := s.ensure(ctx, r, id, rotation)
-	if errors.Is(err, errTemplateChanged) || postgres.IsCode(err, "3D000") { // somebody has dropped it in this very moment
+	if errors.Is(err, errTemplateChanged) || postgres.IsCode(err, "3D000") { // another process has just dropped the template
 		s.invalidate()
 		r.steps = nil
 		schema, err = s.ensure(ctx, r, id, rotation)
@@ -81,7 +82,7 @@ func (s *Server) ensure(ctx context.Context, r *recorder, id ID, rotation int) (
 			return err
 		}
 		return r.step(StepSchema, func() (changed string, err error) {
-			if !found.database { // cloned a moment ago
+			if !found.database { // just cloned
 				schema.To, schema.Fingerprint, schema.created = s.cfg.Migrations.Latest(), reference.Fingerprint(), true
 				s.recordClone(ctx, id)
 				return "", nil
@@ -95,11 +96,11 @@ func (s *Server) ensure(ctx context.Context, r *recorder, id ID, rotation int) (
 
 const markerPrefix = "homeroom tenant "
 
-// marker is the comment on a tenant's database that says whose it is.
+// marker returns the comment that marks a database as the tenant's.
 func marker(id ID) string { return markerPrefix + id.String() }
 
-// ensureDatabase clones the template, closed to everybody, unless the database is there. One without our comment but with
-// our owner is ours, made by a process that died before it could mark it: names are never used twice.
+// ensureDatabase clones the template, without allowing connections, unless the database exists. One without our comment but with
+// our owner is ours: a process died before it could mark it, and names are never used twice.
 func (s *Server) ensureDatabase(ctx context.Context, conn *pgx.Conn, id ID, found state) (string, error) {
 	name := quoteGenerated(id.Database())
 	switch {
@@ -107,7 +108,7 @@ func (s *Server) ensureDatabase(ctx context.Context, conn *pgx.Conn, id ID, foun
 		return "", fmt.Errorf("database %s: %w", id.Database(), ErrUnmanaged)
 	case found.invalid && found.marked:
 		return "", fmt.Errorf("database %s: %w", id.Database(), ErrInvalid)
-	case found.invalid: // it was never opened to anybody
+	case found.invalid: // it never allowed connections
 		if _, err := conn.Exec(ctx, "drop database "+name); err != nil {
 			return "", fmt.Errorf("drop invalid database %s: %w", id.Database(), err)
 		}
@@ -132,7 +133,7 @@ func (s *Server) ensureDatabase(ctx context.Context, conn *pgx.Conn, id ID, foun
 	return "created from " + s.Template(), nil
 }
 
-// clone makes a database of the template, closed to everybody, as one of [MaxClones] that this process makes at a time.
+// clone creates a database from the template, without allowing connections, as one of [MaxClones] at a time.
 func (s *Server) clone(ctx context.Context, conn *pgx.Conn, name string) error {
 	select {
 	case s.clones <- struct{}{}:
@@ -147,10 +148,10 @@ func (s *Server) clone(ctx context.Context, conn *pgx.Conn, name string) error {
 		" allow_connections false")
 }
 
-// ensureAccess makes the tenant's role, lets it, and nobody else, into the tenant's database, marks that as ours, and opens
-// it: all in one transaction, so there is no moment in which somebody else could enter. Rights on a database are not
-// copied from its template, and PUBLIC may enter a new one. The password of an existing role can only be proven by
-// using it. What was repaired is looked at again: it fails with an *UnrepairedError for what our role may not change.
+// ensureAccess creates the tenant's role, grants it alone CONNECT on the tenant's database, marks the database, and allows
+// connections: all in one transaction, so nobody else can connect in between. The privileges of a template are not copied, and
+// PUBLIC has CONNECT on a new database. The password of an existing role is checked by connecting. It checks the state again after
+// a repair, and fails with an *UnrepairedError for what our role may not change.
 func (s *Server) ensureAccess(ctx context.Context, conn *pgx.Conn, id ID, rotation int, found state) (string, error) {
 	right := len(found.roleProblems) == 0 && len(found.databaseProblems) == 0
 	inOrder := found.database && found.onlyTenantConnects && found.acceptsConnections && found.marked && found.role && right
@@ -163,7 +164,7 @@ func (s *Server) ensureAccess(ctx context.Context, conn *pgx.Conn, id ID, rotati
 		}
 	}
 	err := s.grantAccess(ctx, conn, id, rotation, found)
-	if postgres.IsCode(err, "42501") { // what it may not do to a superuser's role, for example
+	if postgres.IsCode(err, "42501") { // for example, the role is a superuser's
 		err = errors.Join(err, s.verifyRepair(ctx, conn, id, rotation))
 	}
 	if err != nil {
@@ -178,7 +179,7 @@ func (s *Server) ensureAccess(ctx context.Context, conn *pgx.Conn, id ID, rotati
 	if found.database {
 		return "restored", nil
 	}
-	return "opened to its role alone", nil
+	return "CONNECT granted to its role alone", nil
 }
 
 // grantAccess is the transaction of ensureAccess.
@@ -212,14 +213,13 @@ func (s *Server) grantAccess(ctx context.Context, conn *pgx.Conn, id ID, rotatio
 	return err
 }
 
-// canLogin tries the tenant's own way in. That it has all its connections in use is no
-// reason to repair it.
+// canLogin reports whether the tenant's role can connect. That it has all its connections in use is no reason for a repair.
 func (s *Server) canLogin(ctx context.Context, id ID, rotation int) bool {
 	err := s.login(ctx, id, rotation)
 	return err == nil || postgres.IsCode(err, "53300") // too_many_connections
 }
 
-// login enters a tenant's database by its own way, and leaves.
+// login connects to a tenant's database with its own role, and disconnects.
 func (s *Server) login(ctx context.Context, id ID, rotation int) error {
 	cfg, err := pgx.ParseConfig(s.URL(id, rotation).Reveal())
 	if err != nil {
@@ -233,8 +233,7 @@ func (s *Server) login(ctx context.Context, id ID, rotation int) error {
 	return conn.Close(ctx)
 }
 
-// strangers are the roles besides the owner and the tenant that have a right on the database. Their names were read from
-// the server, not from a request.
+// otherGrantees returns the roles besides the owner and the tenant that have a privilege on the database.
 func (s *Server) otherGrantees(ctx context.Context, conn *pgx.Conn, id ID) ([]string, error) {
 	rows, err := conn.Query(ctx, `
 		select distinct pg_get_userbyid(grantee)::text

@@ -15,20 +15,20 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
-// Schema is everything structural in a database: a readable line for each thing, "kind name rest", sorted. Databases made by
-// the same migrations have the same lines, whether they were cloned or migrated, on whatever server of one major version
-// of Postgres (newer ones print some definitions otherwise).
+// Schema describes the structure of a database: a readable line for each thing, "kind name rest", sorted. Databases with the same
+// migrations have the same lines, whether they were cloned or migrated, on all servers of one major version of Postgres (another
+// one prints some definitions otherwise).
 //
 // It covers schemas, tables, columns, constraints, indexes, views, sequences, functions, triggers, policies, rules, types,
-// extensions, event triggers, grants, default privileges, and settings of the database. It does not tell what an extension brings, owners when they
-// are ours, comments, statistics, the order of columns, and foreign tables.
+// extensions, event triggers, grants, default privileges, and settings of the database. It leaves out the objects of extensions,
+// our own role as an owner, comments, statistics, the order of columns, and foreign tables.
 type Schema []string
 
-// fingerprintFormat is the version of what schema.sql and its reader make of a database. Fingerprints of different formats
-// say nothing about each other: a change of the lines needs a new number, and every template is then made again.
+// fingerprintFormat is the version of the lines that schema.sql and its reader produce. Fingerprints of different formats cannot be
+// compared: a change of the lines needs a new number, and every template is then made again.
 const fingerprintFormat = "1"
 
-// Fingerprint is 32 hexadecimal digits, the same for the same schema.
+// Fingerprint returns a hash of the lines, 32 hexadecimal digits.
 func (s Schema) Fingerprint() string {
 	lines := slices.Sorted(slices.Values(s))
 	sum := sha256.Sum256([]byte(fingerprintFormat + ":" + strings.Join(lines, "\n")))
@@ -58,7 +58,7 @@ func describe(ctx context.Context, conn *pgx.Conn) (Schema, error) {
 			d.add(reader.FieldDescriptions(), reader.Values())
 		}
 		if _, err := reader.Close(); err != nil {
-			break // Close below tells it
+			break // Close below returns the error
 		}
 	}
 	if err := results.Close(); err != nil {
@@ -68,9 +68,9 @@ func describe(ctx context.Context, conn *pgx.Conn) (Schema, error) {
 	return d.lines, nil
 }
 
-// description puts the rows of schema.sql, which says how, into lines.
+// description formats the rows of schema.sql as lines.
 type description struct {
-	// members are the objects of extensions, by catalog and id. relations are the kinds of the relations told, by id.
+	// members are the objects of extensions, by catalog and id. relations are the kinds of the relations, by id.
 	members   map[string]bool
 	relations map[string]string
 	lines     Schema
@@ -91,7 +91,7 @@ func (d *description) add(fields []pgconn.FieldDescription, values [][]byte) {
 		return
 	}
 	kind, name := string(values[1]), string(values[2])
-	if kind == "column" && d.relations[object] == "sequence" { // the same three in all
+	if kind == "column" && d.relations[object] == "sequence" { // every sequence has the same three
 		return
 	}
 	if len(fields) > 3 && fields[3].Name == "part" {
@@ -100,36 +100,36 @@ func (d *description) add(fields []pgconn.FieldDescription, values [][]byte) {
 	d.addLine(kind, name, fields[3:], values[3:])
 }
 
-// tell adds the line of one thing, and another for the rights on it.
+// addLine adds the line of one thing, and another one for the privileges on it.
 func (d *description) addLine(kind, name string, fields []pgconn.FieldDescription, values [][]byte) {
 	line, owner := kind+" "+name, ""
 	for i, field := range fields {
 		value := string(values[i])
-		switch word := field.Name; {
-		case word == "part" || values[i] == nil || field.DataTypeOID == pgtype.BoolOID && value == "f":
+		switch column := field.Name; {
+		case column == "part" || values[i] == nil || field.DataTypeOID == pgtype.BoolOID && value == "f":
 		case field.DataTypeOID == pgtype.BoolOID:
-			line += " " + word
-		case word == "is":
+			line += " " + column
+		case column == "is":
 			line += " " + value
-		case word == "sha256":
+		case column == "sha256":
 			sum := sha256.Sum256(values[i])
 			line += " sha256 " + hex.EncodeToString(sum[:8])
-		case word == "owner":
+		case column == "owner":
 			if owner = value; owner != ownerRole && owner != "pg_database_owner" {
 				line += " owner " + owner
 			}
-		case word == "privileges":
+		case column == "privileges":
 			line += " " + cmp.Or(grantees(value, owner), "nobody")
-		case word == "acl":
+		case column == "acl":
 			if rights := grantees(value, owner); rights != "" {
 				d.lines = append(d.lines, escape("grants "+name+" "+rights))
 			}
 		default:
-			line += " " + word + " " + value
+			line += " " + column + " " + value
 		}
 	}
 	d.lines = append(d.lines, escape(line))
 }
 
-// escape keeps a line one line.
+// escape escapes line breaks.
 var escape = strings.NewReplacer(`\`, `\\`, "\n", `\n`).Replace

@@ -23,15 +23,14 @@ func (id ID) UUID() uuid.UUID { return uuid.UUID(id) }
 // encoding is RFC 4648's base32 in lower case, without padding: 16 bytes become 26 characters.
 var encoding = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 
-// Database is the name of the tenant's database and of its login role: "t_" and 26 characters, 28 bytes in all. It never
-// holds anything a person chose: no name can collide after Postgres's cut at 63 bytes, be a reserved word, carry SQL, or
-// tell the other tenants (who can all list pg_database) who else is here.
+// Database returns the name of the tenant's database and role: "t_" and 26 characters, 28 bytes in all. It has no text that a
+// person chose: names cannot collide when Postgres truncates them at 63 bytes, be a reserved word, contain SQL, or reveal a
+// tenant's identity to the other tenants, which can list pg_database.
 func (id ID) Database() string { return "t_" + encoding.EncodeToString(id[:]) }
 
 var databasePattern = regexp.MustCompile(`^t_[a-z2-7]{26}$`)
 
-// ParseDatabase is the inverse of [ID.Database]. The last letter of a name has bits to spare: names that differ only in those
-// are no tenant's.
+// ParseDatabase is the inverse of [ID.Database]. The last letter has unused bits: a name in which they are not zero is invalid.
 func ParseDatabase(name string) (ID, error) {
 	if !databasePattern.MatchString(name) {
 		return ID{}, fmt.Errorf("%q is not the name of a tenant's database", name)

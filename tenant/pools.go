@@ -13,16 +13,15 @@ import (
 	"homeroom/internal/postgres"
 )
 
-// PoolsConfig bounds what the open tenants cost.
+// PoolsConfig limits the open pools and connections.
 type PoolsConfig struct {
-	// Tenants is how many tenants may have an open pool; the one that was not used for longest makes room.
-	// Defaults to 100.
+	// Tenants is how many tenants may have an open pool; the least recently used one is evicted. Defaults to 100.
 	Tenants int
 	// Conns is how many connections a tenant's pool may have. Defaults to 2.
 	Conns int32
 	// IdleConn is how long a connection stays open unused. Defaults to 30 s.
 	IdleConn time.Duration
-	// IdlePool is how long a pool is remembered unused. Defaults to 5 min.
+	// IdlePool is how long an unused pool stays open. Defaults to 5 min.
 	IdlePool time.Duration
 }
 
@@ -42,8 +41,8 @@ func (c PoolsConfig) withDefaults() PoolsConfig {
 	return c
 }
 
-// Pools opens tenants' databases with the tenants' own roles. However many tenants there are, at most
-// Tenants × Conns connections are open, and those of evicted pools whose users have not ended.
+// Pools connects to tenants' databases with the tenants' own roles. At most Tenants × Conns connections are open, besides those of
+// evicted pools that are still in use.
 type Pools struct {
 	cfg   PoolsConfig
 	cache *otter.Cache[poolKey, *sharedPool]
@@ -90,8 +89,8 @@ func (p *Pools) Do(ctx context.Context, server *Server, id ID, rotation int, f f
 	}
 }
 
-// sharedPool is a pool that is closed when it is evicted and nobody uses it any more: closing it earlier would call off the
-// connections that its users are opening.
+// sharedPool is a pool that is closed once it is evicted and unused: closing it earlier would cancel the connections that its users
+// are opening.
 type sharedPool struct {
 	*pgxpool.Pool
 
@@ -100,7 +99,7 @@ type sharedPool struct {
 	evicted bool
 }
 
-// enter begins a use. It fails once the pool is evicted.
+// addUser registers a user of the pool. It reports false once the pool is evicted.
 func (p *sharedPool) addUser() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -131,7 +130,7 @@ func (p *sharedPool) closeUnused() {
 	}
 }
 
-// open makes the pool of a tenant. It connects only when a connection is asked for.
+// open makes the pool of a tenant. It connects when a connection is needed.
 func (p *Pools) open(_ context.Context, key poolKey) (*sharedPool, error) {
 	cfg, err := pgxpool.ParseConfig(key.server.URL(key.id, key.rotation).Reveal())
 	if err != nil {
@@ -149,5 +148,5 @@ func (p *Pools) open(_ context.Context, key poolKey) (*sharedPool, error) {
 	return &sharedPool{Pool: pool}, nil
 }
 
-// Close closes all pools; those in use, when their users end.
+// Close closes all pools. Those in use are closed when their last user is done.
 func (p *Pools) Close() { p.cache.InvalidateAll() }

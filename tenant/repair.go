@@ -13,10 +13,9 @@ import (
 	"homeroom/internal/postgres"
 )
 
-// UnrepairedError says what of a tenant, or of the roles that all tenants share, is still wrong after a repair. Our role may not
-// change it; a superuser can.
+// UnrepairedError lists the problems of a tenant, or of the shared roles, that a repair has left: our role lacks the privileges.
 type UnrepairedError struct {
-	// What is wrong, in words, as in [FoundRole] and [FoundDatabase].
+	// Problems are as in [FoundRole] and [FoundDatabase].
 	Problems []string
 	// Statements are the SQL that a superuser runs.
 	Statements []string
@@ -27,7 +26,7 @@ func (e *UnrepairedError) Error() string {
 	return fmt.Sprintf("our role may not repair this: %s; as a superuser, run: %s", strings.Join(e.Problems, ", "), strings.Join(e.Statements, "; "))
 }
 
-// The statements that put right what roleState, databaseState and sharedRoles find wrong.
+// The statements that repair the problems of roleState, databaseState and sharedRoles.
 const (
 	attributeRepairs = `
 			select format('alter role %I nosuperuser', role.rolname) where role.rolsuper
@@ -68,8 +67,8 @@ const (
 			from pg_auth_members where member = role.oid group by roleid`
 )
 
-// restore puts a tenant's role and database in order, as far as our role may, each statement by itself: one that is refused keeps
-// no other from being done. What is left is found by a second look.
+// repair repairs a tenant's role and database, each statement by itself: one that our role may not run does not stop the others.
+// verifyRepair finds what is left.
 func (s *Server) repair(ctx context.Context, conn *pgx.Conn, id ID) error {
 	statements, err := s.repairStatements(ctx, conn, id)
 	if err != nil {
@@ -78,7 +77,7 @@ func (s *Server) repair(ctx context.Context, conn *pgx.Conn, id ID) error {
 	return runPermitted(ctx, conn, statements)
 }
 
-// remedies are the statements that put right what is wrong with a tenant's role and database.
+// repairStatements returns the statements that repair a tenant's role and database.
 func (s *Server) repairStatements(ctx context.Context, conn *pgx.Conn, id ID) ([]string, error) {
 	arguments := s.expected()
 	arguments["name"] = id.Database()
@@ -92,7 +91,7 @@ func (s *Server) repairStatements(ctx context.Context, conn *pgx.Conn, id ID) ([
 	return statements, nil
 }
 
-// runPermitted runs statements, and passes over those that our role may not run.
+// runPermitted runs statements, and skips those that our role may not run.
 func runPermitted(ctx context.Context, conn *pgx.Conn, statements []string) error {
 	for _, statement := range statements {
 		_, err := conn.Exec(ctx, statement, pgx.QueryExecModeSimpleProtocol)
@@ -104,7 +103,7 @@ func runPermitted(ctx context.Context, conn *pgx.Conn, statements []string) erro
 	return nil
 }
 
-// confirm looks again, after a repair: it fails with an *UnrepairedError for what is still wrong.
+// verifyRepair checks a tenant after a repair. It fails with an *UnrepairedError for the problems that are left.
 func (s *Server) verifyRepair(ctx context.Context, conn *pgx.Conn, id ID, rotation int) error {
 	found, err := s.probe(ctx, conn, id)
 	if err != nil {

@@ -38,8 +38,8 @@ func (s *Server) derive(what string, id ID, rotation, length int) []byte {
 	return key
 }
 
-// verifier is the password as Postgres stores it (SCRAM-SHA-256, RFC 7677), so that the password itself never travels in
-// a statement, which the server may log. The salt is derived too: the same password has the same verifier.
+// verifier returns the password as Postgres stores it (SCRAM-SHA-256, RFC 7677), so that no statement, which the server may log,
+// contains the password. The salt is derived too: the same password has the same verifier.
 func (s *Server) verifier(id ID, rotation int) string {
 	const iterations = 4096
 	salt := s.derive("salt", id, rotation, 16)
@@ -58,8 +58,8 @@ func mac(key []byte, message string) []byte {
 	return h.Sum(nil)
 }
 
-// URL is the address of a tenant's database, with the tenant's own credentials. Of the parameters of the server's URL it keeps
-// those that say how to connect: the others are about our own pools, statements and role.
+// URL returns the URL of a tenant's database with the credentials of the tenant's role. Of the parameters of the server's URL it has
+// those for connecting; the others are for our own pools, statements and role.
 func (s *Server) URL(id ID, rotation int) secret.String {
 	u, err := url.Parse(s.cfg.URL.Reveal())
 	if err != nil {
@@ -75,26 +75,26 @@ func (s *Server) URL(id ID, rotation int) secret.String {
 	return secret.String(u.String())
 }
 
-// connectParameters are the parameters of a URL, besides those of TLS, that hold for every role and database.
+// connectParameters are the parameters of a URL, besides those of TLS, that are valid for every role and database.
 var connectParameters = []string{
 	"host", "port", "connect_timeout", "target_session_attrs", "channel_binding", "require_auth",
 	"krbsrvname", "krbspn", "min_protocol_version", "max_protocol_version",
 }
 
-// roleOptions are the attributes of a tenant's role. The attributes that a role may not have (SUPERUSER and the like) are
-// left out: they are off for a new role, and where our role may not give them, it may not even name them.
+// roleOptions returns the attributes of a tenant's role. SUPERUSER and the like are left out: they are off for a new role, and a
+// role without them may not name them in CREATE ROLE.
 func (s *Server) roleOptions() string {
 	return fmt.Sprintf("login inherit connection limit %d", s.cfg.ConnectionLimit)
 }
 
-// createRole is the SQL that makes a tenant's role.
+// createRole returns the SQL that creates a tenant's role.
 func (s *Server) createRole(id ID, rotation int) string {
 	role := quoteGenerated(id.Database())
 	return fmt.Sprintf("create role %s %s password '%s' in role %s; alter role %s set search_path = public",
 		role, s.roleOptions(), s.verifier(id, rotation), quoteGenerated(groupRole), role)
 }
 
-// setPassword is the SQL that gives an existing role the derived password of a rotation.
+// setPassword returns the SQL that sets the derived password of a rotation.
 func (s *Server) setPassword(id ID, rotation int) string {
 	return fmt.Sprintf("alter role %s password '%s'", quoteGenerated(id.Database()), s.verifier(id, rotation))
 }

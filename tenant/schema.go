@@ -12,23 +12,22 @@ import (
 	"homeroom/migrations"
 )
 
-// Migrate brings an existing tenant's schema to the newest version, under the tenant's lock. One that a newer program has
-// migrated further is left as it is. It fails with a *migrations.Error when a file fails (the tenant then keeps the
-// version before that file), or a *migrations.StateError when its version cannot be trusted.
+// Migrate migrates an existing tenant's schema to the newest version, under the tenant's lock. A database that a newer program has
+// migrated further stays as it is. It fails with a *migrations.Error when a file fails (the tenant then has the version before that
+// file), or with a *migrations.StateError when its version is dirty or unknown.
 func (s *Server) Migrate(ctx context.Context, id ID) (migrations.Result, error) {
 	return s.MigrateTo(ctx, id, s.cfg.Migrations.Latest())
 }
 
-// MigrateTo is [Server.Migrate] as far as a version, which must be one of the migrations'. A database that is beyond it is
-// left as it is.
+// MigrateTo is [Server.Migrate] up to a version, which must be one of the migrations'. A database above it stays as it is.
 func (s *Server) MigrateTo(ctx context.Context, id ID, version uint) (migrations.Result, error) {
 	return s.migrate(ctx, id, func(conn *pgx.Conn) (migrations.Result, error) {
 		return s.cfg.Migrations.UpTo(ctx, conn, version)
 	})
 }
 
-// MigrateDownTo takes a tenant's schema back to a version by the down files, and with it whatever they drop. Version 0 is that before
-// the first file. A database that is not beyond the version is left as it is. It fails as Migrate does.
+// MigrateDownTo migrates a tenant's schema down to a version, with the loss of what the down files drop. Version 0 is that before
+// the first file. A database at that version or below stays as it is. It fails as Migrate does.
 func (s *Server) MigrateDownTo(ctx context.Context, id ID, version uint) (migrations.Result, error) {
 	return s.migrate(ctx, id, func(conn *pgx.Conn) (migrations.Result, error) {
 		return s.cfg.Migrations.DownTo(ctx, conn, version)
@@ -52,7 +51,7 @@ func (s *Server) migrate(ctx context.Context, id ID, run func(conn *pgx.Conn) (m
 	return result, nil
 }
 
-// busy makes a lock that somebody holds inside the tenant's database an [ErrBusy], which keeps the cause.
+// asBusy wraps a *migrations.LockedError in an [ErrBusy].
 func asBusy(err error) error {
 	var locked *migrations.LockedError
 	if errors.As(err, &locked) {
@@ -61,7 +60,7 @@ func asBusy(err error) error {
 	return err
 }
 
-// Status tells how a tenant's schema compares with ours. It takes no lock and changes nothing.
+// Status compares the version of a tenant's schema with ours. It takes no lock and changes nothing.
 func (s *Server) Status(ctx context.Context, id ID) (migrations.Status, error) {
 	var status migrations.Status
 	err := s.inTenantDatabase(ctx, id, func(conn *pgx.Conn) (err error) {
@@ -71,12 +70,12 @@ func (s *Server) Status(ctx context.Context, id ID) (migrations.Status, error) {
 	return status, err
 }
 
-// inside runs f on a connection to the tenant's database, as the owner of what is in it.
+// inTenantDatabase runs f on a connection to the tenant's database, with the owner's role.
 func (s *Server) inTenantDatabase(ctx context.Context, id ID, f func(conn *pgx.Conn) error) error {
 	return s.inDatabase(ctx, id.Database(), f)
 }
 
-// inDatabase is inside for any database of ours.
+// inDatabase is inTenantDatabase for any managed database.
 func (s *Server) inDatabase(ctx context.Context, name string, f func(conn *pgx.Conn) error) error {
 	conn, err := s.connect(ctx, name)
 	if err != nil {
@@ -90,11 +89,11 @@ func (s *Server) inDatabase(ctx context.Context, name string, f func(conn *pgx.C
 type schemaResult struct {
 	migrations.Result
 	Fingerprint string
-	// created: its database was created a moment ago.
+	// created: this call has created the database.
 	created bool
 }
 
-// ensureSchema migrates, and gives back the rights inside the database that are missing.
+// ensureSchema migrates, and grants the missing privileges inside the database.
 func (s *Server) ensureSchema(ctx context.Context, id ID) (result schemaResult, changed string, err error) {
 	var changes []string
 	migrate := func(conn *pgx.Conn) (err error) {
@@ -135,14 +134,14 @@ func (s *Server) ensureSchema(ctx context.Context, id ID) (result schemaResult, 
 		}
 		return restore(conn)
 	})
-	if err == nil && len(result.Applied) > 0 { // a session that no file has used
+	if err == nil && len(result.Applied) > 0 { // in a new session, without the settings of the files
 		err = s.inTenantDatabase(ctx, id, restore)
 	}
 	return result, strings.Join(changes, ", "), err
 }
 
-// grantsMissing tells whether the group lacks any of the rights that grants.sql gives, or has a right to the version
-// table that it takes away.
+// grantsMissing reports whether the group lacks a privilege that grants.sql grants, or has one on the version table that it
+// revokes.
 func grantsMissing(ctx context.Context, conn *pgx.Conn) (bool, error) {
 	var missing bool
 	err := conn.QueryRow(ctx, `

@@ -14,18 +14,18 @@ import (
 	"homeroom/internal/killpoint"
 )
 
-// ErrInUse says that a tenant's database belongs to somebody: it is marked as in use, holds rows, or has sessions in it.
+// ErrInUse means that a tenant's database is in use: it is marked as such, has rows, or has sessions.
 var ErrInUse = errors.New("the database is in use")
 
-// ErrMissing says that a tenant has no database, or one that nobody can enter.
+// ErrMissing means that a tenant has no database, or one that accepts no connections.
 var ErrMissing = errors.New("there is no such database to be entered")
 
 // usePrefix begins the second line of the comment on a tenant's database once it is in use. What follows is the holder.
 const usePrefix = "in use by "
 
-// CheckSpare looks whether the database of a claimed spare can be given to the holder: it is there, ours, open, and not
-// marked as in use by anybody else. It fails with [ErrMissing], [ErrUnmanaged], [ErrInUse], or with what Postgres said. It is
-// one short query on a connection that no long work holds.
+// CheckSpare checks that the database of a claimed spare can be given to the holder: it exists, is ours, accepts connections, and is
+// not marked as in use by another holder. It fails with [ErrMissing], [ErrUnmanaged], [ErrInUse], or with an error of Postgres. It
+// is one short query, and does not wait for long operations.
 func (s *Server) CheckSpare(ctx context.Context, id ID, holder string) error {
 	err := func() error {
 		var open, ours bool
@@ -54,8 +54,8 @@ func (s *Server) CheckSpare(ctx context.Context, id ID, holder string) error {
 	return nil
 }
 
-// MarkInUse marks the databases of these tenants as in use by their holders, all in one transaction, and returns those that
-// are marked now. One that is missing or not ours is left out. A mark can be made again, and is never taken away.
+// MarkInUse marks the databases of these tenants as in use by their holders, in one transaction, and returns the marked ones. A
+// database that is missing or not ours is left out. It is idempotent; a mark is never removed.
 func (s *Server) MarkInUse(ctx context.Context, holders map[ID]string) ([]ID, error) {
 	names := make([]string, 0, len(holders))
 	for id := range holders {
@@ -93,10 +93,10 @@ func (s *Server) MarkInUse(ctx context.Context, holders map[ID]string) ([]ID, er
 	return marked, nil
 }
 
-// Discard drops the database and the role of a spare that will never be given to a school, under the tenant's lock. It drops
-// only what is nobody's, as far as the server tells: it fails with [ErrInUse] for a database that is marked as in use, has
-// sessions in it, or holds rows; with [ErrUnmanaged] for one that Homeroom did not make; and with [ErrInvalid] for one
-// whose dropping somebody else has begun. Where there is nothing, it does nothing. A call that dies is finished by the next.
+// Discard drops the database and the role of a spare that no school will get, under the tenant's lock. It fails with [ErrInUse] for
+// a database that is marked as in use, or has sessions or rows; with [ErrUnmanaged] for one that Homeroom did not create; and with
+// [ErrInvalid] for one that somebody else has begun to drop. Where there is nothing, it does nothing. The next call finishes what
+// a call that dies leaves.
 func (s *Server) Discard(ctx context.Context, id ID) error {
 	err := s.locked(ctx, id.String(), func(conn *pgx.Conn) error {
 		found, err := s.probe(ctx, conn, id)
@@ -114,7 +114,7 @@ func (s *Server) Discard(ctx context.Context, id ID) error {
 				return err
 			}
 		}
-		// What is left was never opened to anybody, or has just been found empty.
+		// The database never allowed connections, or was just found empty.
 		return s.discard(ctx, conn, id, found)
 	})
 	if err != nil {
@@ -123,8 +123,8 @@ func (s *Server) Discard(ctx context.Context, id ID) error {
 	return nil
 }
 
-// checkEmpty fails with [ErrInUse] unless a database has neither sessions nor rows. Its role can not come back in meanwhile;
-// it can again when the database is in use.
+// checkEmpty fails with [ErrInUse] unless a database has neither sessions nor rows. It disallows the role to log in, and allows it
+// again when it fails.
 func (s *Server) checkEmpty(ctx context.Context, conn *pgx.Conn, id ID, found state) (err error) {
 	if found.role {
 		if _, err := conn.Exec(ctx, "alter role "+quoteGenerated(id.Database())+" nologin"); err != nil {
@@ -151,16 +151,16 @@ func (s *Server) checkEmpty(ctx context.Context, conn *pgx.Conn, id ID, found st
 	return err
 }
 
-// cloned is what a database holds that has just been cloned: the rows that the migrations have written.
+// cloneContents is the digest of a new clone: of the rows that the migrations have written.
 type cloneContents struct {
 	mu       sync.Mutex
 	template string
 	contents string
 }
 
-// recordClone remembers what a database holds that this process has just created, and that nobody can have written to. It looks
-// once for a template. Where it may not read the rows, a policy binds the owner for example, nobody knows what a clone holds, and
-// the tenant is none the worse.
+// recordClone stores the digest of a database that this process has just created, and that nobody can have written to, once for a
+// template. Where it may not read the rows, because of a row security policy for example, the digest stays unknown, and spares with
+// rows are not discarded.
 func (s *Server) recordClone(ctx context.Context, id ID) {
 	s.cloneContents.mu.Lock()
 	defer s.cloneContents.mu.Unlock()
@@ -175,8 +175,8 @@ func (s *Server) recordClone(ctx context.Context, id ID) {
 	s.cloneContents.template, s.cloneContents.contents = s.Template(), contents
 }
 
-// unchangedSinceClone reports whether a database holds exactly the rows of one that has just been cloned. As long as this process has
-// created none, nobody knows.
+// unchangedSinceClone reports whether a database has exactly the rows of a new clone. It is false until this process has created
+// one.
 func (s *Server) unchangedSinceClone(ctx context.Context, id ID) (bool, error) {
 	s.cloneContents.mu.Lock()
 	known := s.cloneContents.template == s.Template()
@@ -189,7 +189,7 @@ func (s *Server) unchangedSinceClone(ctx context.Context, id ID) (bool, error) {
 	return err == nil && contents == want, err
 }
 
-// contents is a digest of all rows and large objects of a tenant's database; see [Server.Empty].
+// contents returns a digest of all rows and large objects of a tenant's database; see [Server.Empty].
 func (s *Server) contents(ctx context.Context, id ID) (digest string, err error) {
 	err = s.inTenantDatabase(ctx, id, func(conn *pgx.Conn) error {
 		tables, err := ownTables(ctx, conn, `format('(select %L || coalesce(md5(string_agg(md5(one::text), '''' order by md5(one::text))), '''') from only %I.%I as one)',
@@ -207,7 +207,7 @@ func (s *Server) contents(ctx context.Context, id ID) (digest string, err error)
 	return digest, nil
 }
 
-// awaitNoSessions waits a moment for sessions in a database that are about to end, and fails with [ErrInUse] when one stays.
+// awaitNoSessions waits until a database has no sessions, and fails with [ErrInUse] when one stays for too long.
 func (s *Server) awaitNoSessions(ctx context.Context, conn *pgx.Conn, id ID) error {
 	for deadline := time.Now().Add(sessionsEndWithin); ; {
 		var sessions int
@@ -230,8 +230,7 @@ func (s *Server) awaitNoSessions(ctx context.Context, conn *pgx.Conn, id ID) err
 // sessionsEndWithin is how long a session may take to end after its client has gone.
 const sessionsEndWithin = 2 * time.Second
 
-// discard drops what there is. The comment goes first: a database whose dropping is interrupted then shows that it was ours
-// to drop.
+// discard drops database and role. It removes the comment first: an invalid database without it is one that may be dropped.
 func (s *Server) discard(ctx context.Context, conn *pgx.Conn, id ID, found state) error {
 	name := quoteGenerated(id.Database())
 	if found.database {

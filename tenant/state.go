@@ -7,26 +7,26 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// state is what a server has of a tenant.
+// state is the state of a tenant's database and role on a server.
 type state struct {
 	database bool
-	// invalid: a DROP DATABASE of it was begun and interrupted. Postgres allows nothing but to drop it again.
+	// invalid: a DROP DATABASE of it was interrupted. Postgres allows nothing but to drop it again.
 	invalid bool
-	// marked: it carries the comment that we gave it. ours: its owner is the owner role.
+	// marked: it has the tenant's comment. ours: its owner is the owner role.
 	marked, ours bool
 	// use is the second line of the comment, when the database is marked as in use.
 	use string
-	// open: it accepts connections. closed to everybody but its role is told by access.
+	// acceptsConnections is datallowconn. onlyTenantConnects: the tenant's role alone has CONNECT, and no other privilege.
 	acceptsConnections bool
 	onlyTenantConnects bool
-	// databaseProblems and roleProblems are what is not as Ensure leaves it, in words; see databaseState and roleState.
+	// databaseProblems and roleProblems describe what differs from the state after Ensure; see databaseState and roleState.
 	databaseProblems []string
 	role             bool
 	roleProblems     []string
 }
 
-// databaseState and roleState are what we look at in a tenant's database, the row db, and in its role, the row role, with its
-// settings, the row settings. The arguments are those of [Server.expected].
+// databaseState and roleState select the state of a tenant's database, the row db, and of its role, the row role, with its settings,
+// the row settings. The arguments are those of [Server.expected].
 const (
 	databaseState = `
 		coalesce(db.datconnlimit = -2, false),
@@ -47,7 +47,7 @@ const (
 		)`
 	databaseSettings = `
 		select 'setting ' || unnest(setconfig) from pg_db_role_setting where setdatabase = db.oid and setrole = 0`
-	// templateSettings are those that the migrations gave the template: every tenant has them.
+	// templateSettings are the settings that the migrations gave the template: every tenant has them.
 	templateSettings = `
 		select 'setting ' || unnest(setconfig) from pg_db_role_setting
 		where setrole = 0 and setdatabase = (select oid from pg_database where datname = @template::text)`
@@ -67,7 +67,7 @@ const (
 			union all select 'lacks setting search_path=public'
 			where role.oid is not null and 'setting search_path=public' <> all (coalesce(settings.list, '{}'))
 		)`
-	// roleAttributes are the attributes that no role of ours has.
+	// roleAttributes are the attributes that no managed role has.
 	roleAttributes = `
 			select 'superuser' where role.rolsuper
 			union all select 'may create databases' where role.rolcreatedb
@@ -78,8 +78,8 @@ const (
 	roleGranted = `
 			select 'granted to ' || pg_get_userbyid(member) from pg_auth_members
 			where roleid = role.oid and pg_get_userbyid(member) <> current_user group by member`
-	// roleSettings are those of the roles, by the role, for roleState to find in the row settings. A look at one role asks for
-	// oneRoleSettings, which are as few however many tenants there are.
+	// roleSettings are the settings of all roles, by role; roleState reads them in the row settings. oneRoleSettings are those of
+	// one role.
 	roleSettings    = "select setrole, " + settingsList + " where setrole <> 0 group by setrole"
 	oneRoleSettings = "select " + settingsList + " where setrole = role.oid"
 	settingsList    = `
@@ -87,8 +87,8 @@ const (
 			from pg_db_role_setting
 			cross join unnest(setconfig) as setting
 			left join pg_database on pg_database.oid = setdatabase`
-	// sharedRoles are the owner and the group, and what is wrong with each. Members of the group are the tenants, members of the
-	// owner we ourselves; a tenant's role that is one is out of order itself.
+	// sharedRoles selects the owner and the group, with the problems of each. The tenants are members of the group, our role is a
+	// member of the owner; a tenant's role that is a member of the owner is a problem of that role.
 	sharedRoles = `
 		select wanted.name, array(
 			select 'is missing' where role.oid is null
@@ -101,16 +101,16 @@ const (
 		left join pg_roles role on role.rolname = wanted.name
 		left join (` + roleSettings + `) as settings on settings.setrole = role.oid
 		order by wanted.number`
-	// collationChanged tells whether the library's rules for sorting text are others than those with which the row db was made.
+	// collationChanged: the library's collation version differs from that with which the row db was created.
 	collationChanged = `coalesce(db.datcollversion <> coalesce(pg_database_collation_actual_version(db.oid), ''), false)`
 )
 
-// expected are the arguments of databaseState and roleState.
+// expected returns the arguments of databaseState and roleState.
 func (s *Server) expected() pgx.NamedArgs {
 	return pgx.NamedArgs{"owner": ownerRole, "group": groupRole, "connections": s.cfg.ConnectionLimit, "template": s.Template()}
 }
 
-// probe looks at everything about a tenant that the server's shared catalogs tell, in one round trip.
+// probe reads the state of a tenant from the server's shared catalogs, in one round trip.
 func (s *Server) probe(ctx context.Context, conn *pgx.Conn, id ID) (state, error) {
 	var found state
 	var comment string

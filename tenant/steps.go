@@ -2,7 +2,7 @@ package tenant
 
 import "time"
 
-// StepStatus is how far a step is.
+// StepStatus is the status of a step.
 type StepStatus string
 
 // The statuses of a step.
@@ -20,11 +20,11 @@ const (
 	StepSchema   = "schema"
 )
 
-// Step is one step of bringing a tenant into being, or back into order.
+// Step is one step of [Server.Ensure].
 type Step struct {
 	Name   string     `json:"name"`
 	Status StepStatus `json:"status"`
-	// Changed tells what was missing and has been made; empty when there was nothing to do.
+	// Changed describes what was created or repaired; empty when there was nothing to do.
 	Changed    string    `json:"changed,omitempty"`
 	StartedAt  time.Time `json:"startedAt"`
 	DurationMS int64     `json:"durationMs"`
@@ -32,16 +32,16 @@ type Step struct {
 	Problem string `json:"problem,omitempty"`
 }
 
-// Progress is told of every step when it begins and when it ends. It may be nil.
+// Progress is called with all steps so far when a step begins and when it ends. It may be nil.
 type Progress func(steps []Step)
 
-// recorder keeps the steps of one run and tells of them.
+// recorder records the steps of one call, and reports them.
 type recorder struct {
 	steps    []Step
 	progress Progress
 }
 
-// step runs f as the step of this name. f returns what it had to change.
+// step runs f as the step of this name. f returns what it has changed.
 func (r *recorder) step(name string, f func() (changed string, err error)) error {
 	r.steps = append(r.steps, Step{Name: name, Status: Running, StartedAt: time.Now().UTC()})
 	step := &r.steps[len(r.steps)-1]

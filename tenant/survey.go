@@ -12,36 +12,36 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Survey is everything on a server that bears our names.
+// Survey lists the databases and roles of a server that have names of ours.
 type Survey struct {
-	// Databases and Roles are those with a tenant's name, by it.
+	// Databases and Roles are those with a tenant's name, by name.
 	Databases map[string]FoundDatabase
 	Roles     map[string]FoundRole
 	Templates []FoundTemplate
 	Archives  []FoundArchive
 	// Shared are the owner's and the group's roles.
 	Shared []FoundSharedRole
-	// PublicConnect are the other databases that PUBLIC or the tenants' group may enter, and with them every tenant's role.
+	// PublicConnect are the other databases on which PUBLIC or the tenants' group has CONNECT, and so every tenant's role.
 	PublicConnect []string
 }
 
 // FoundDatabase is a database with a tenant's name.
 type FoundDatabase struct {
-	// MarkedAs is the tenant that its comment names; nil when it has no such comment.
+	// MarkedAs is the tenant of its comment; nil without such a comment.
 	MarkedAs *ID
 	// Ours: the owner role owns it.
 	Ours bool
-	// Open: it accepts connections. Access: nobody but the tenant's role may connect, and that may do nothing else.
+	// AcceptsConnections is datallowconn. OnlyTenantConnects: the tenant's role alone has CONNECT, and no other privilege.
 	AcceptsConnections, OnlyTenantConnects bool
-	// InUse is the mark that somebody has it, with its holder; empty when it has none. See [Server.MarkInUse].
+	// InUse is the mark of its holder; empty when it has none. See [Server.MarkInUse].
 	InUse string
-	// Invalid: its dropping was begun and interrupted.
+	// Invalid: a DROP DATABASE of it was interrupted.
 	Invalid bool
-	// Wrong is what else is not as Ensure leaves it, in words: "connection limit 0", "marked as a template", "setting
-	// default_transaction_read_only=on". Settings that the template has too are right.
+	// Problems describe what else differs from the state after Ensure: "connection limit 0", "marked as a template", "setting
+	// default_transaction_read_only=on". Settings of the template are expected.
 	Problems []string
-	// CollationChanged: the system's library sorts text by other rules than when the database was made. Its indexes on text
-	// may be wrong until they are rebuilt: REINDEX DATABASE, then ALTER DATABASE … REFRESH COLLATION VERSION.
+	// CollationChanged: the system's library sorts text by other rules than when the database was created. Its indexes on text
+	// may be corrupt until they are rebuilt: REINDEX DATABASE, then ALTER DATABASE … REFRESH COLLATION VERSION.
 	CollationChanged bool
 	// Connections is how many sessions are in it.
 	Connections int
@@ -49,39 +49,41 @@ type FoundDatabase struct {
 
 // FoundRole is a role with a tenant's name.
 type FoundRole struct {
-	// InOrder: it has the attributes, the membership and the setting that Ensure gives it, and no others. Login: it may log in.
+	// InOrder: it has no problems. CanLogin: it has LOGIN.
 	InOrder, CanLogin bool
-	// Wrong is what is not in order, in words: "superuser", "member of pg_read_all_data", "setting work_mem=1GB".
+	// Problems describe what differs from the state after Ensure: "superuser", "member of pg_read_all_data", "setting
+	// work_mem=1GB".
 	Problems []string
 }
 
 // FoundSharedRole is one of the two roles that all tenants of a server share: the owner and the group.
 type FoundSharedRole struct {
 	Name string
-	// Wrong is what is not as Prepare leaves it, in words, as in [FoundRole]; "is missing" when it is not there.
+	// Problems are as in [FoundRole], after Prepare; "is missing" when the role does not exist.
 	Problems []string
 }
 
 // FoundTemplate is a database with a template's name.
 type FoundTemplate struct {
 	Name string
-	// Version is the schema version it was made for.
+	// Version is its schema version.
 	Version uint
-	// Complete: it is marked as a template, bears its reference, and nobody has altered it since. Current: new tenants of this program are cloned from it.
+	// Complete: it is marked as a template, has its reference, and was not altered since. Current: this program clones new tenants
+	// from it.
 	Complete, Current bool
-	// Invalid, CollationChanged, Open and Connections are as in [FoundDatabase]. A complete template is closed, and empty of
-	// sessions.
+	// Invalid, CollationChanged, AcceptsConnections and Connections are as in [FoundDatabase]. A complete template accepts no
+	// connections.
 	Invalid, CollationChanged, AcceptsConnections bool
 	Connections                                   int
 }
 
-// FoundArchive is a tenant's database that was set aside.
+// FoundArchive is an archived database of a tenant.
 type FoundArchive struct {
 	Name   string
 	Tenant ID
-	// At is when it was set aside.
+	// At is when it was archived.
 	At time.Time
-	// MarkedAs, Ours, Open and Connections are as in [FoundDatabase].
+	// MarkedAs, Ours, AcceptsConnections and Connections are as in [FoundDatabase].
 	MarkedAs                 *ID
 	Ours, AcceptsConnections bool
 	Connections              int
@@ -89,8 +91,8 @@ type FoundArchive struct {
 
 var templatePattern = regexp.MustCompile(`^homeroom_template_([0-9]+)_[0-9a-f]{12}$`)
 
-// Survey looks for everything on the server that bears our names, in a few queries whatever the number of tenants. It takes no
-// lock: what is being made or changed meanwhile is seen half done.
+// Survey lists all databases and roles with names of ours, in a fixed number of queries. It takes no lock: changes that run at the
+// same time may be seen in part.
 func (s *Server) Survey(ctx context.Context) (Survey, error) {
 	survey := Survey{Databases: map[string]FoundDatabase{}, Roles: map[string]FoundRole{}}
 	conn, err := s.maintenance.Acquire(ctx)
@@ -154,7 +156,7 @@ func (s *Server) surveyRoles(ctx context.Context, survey *Survey) error {
 	return err
 }
 
-// publicConnect are the databases besides tenants' and templates that every tenant's role may enter.
+// publicConnect returns the databases besides tenants' and templates on which every tenant's role has CONNECT.
 func (s *Server) publicConnect(ctx context.Context) ([]string, error) {
 	rows, err := s.maintenance.Query(ctx, `
 		select datname::text from pg_database
@@ -184,7 +186,7 @@ func (f *databaseRow) targets() []any {
 	}
 }
 
-// sort puts a database where its name belongs, unless it is none of ours.
+// classify adds a database to the survey by the form of its name. Other names are ignored.
 func (s *Server) classify(found databaseRow, from base, survey *Survey) {
 	found.MarkedAs = markedAs(found.comment)
 	template := templatePattern.FindStringSubmatch(found.name)
@@ -208,7 +210,7 @@ func (s *Server) classify(found databaseRow, from base, survey *Survey) {
 	}
 }
 
-// markedAs is the tenant that a database's comment names.
+// markedAs returns the tenant of a database's comment; nil without one.
 func markedAs(comment string) *ID {
 	text, ok := strings.CutPrefix(comment, markerPrefix)
 	if !ok {

@@ -14,28 +14,27 @@ import (
 	"homeroom/internal/postgres"
 )
 
-// grants is run in the template before the migrations, and again wherever a tenant has lost some of it. It may run any
-// number of times.
+// grants is run in the template before the migrations, and again in tenants with missing privileges. It is idempotent.
 //
 //go:embed grants.sql
 var grants string
 
-// Template is the name of the database that new tenants are cloned from: the schema version, and a hash of the migrations,
-// grants and closed functions that made it. A changed schema is a new template; a template is never changed.
+// Template returns the name of the database that new tenants are cloned from. It has the schema version, and a hash of the
+// migrations, grants and revoked functions. A changed schema has a new template; a template is never changed.
 func (s *Server) Template() string {
 	return fmt.Sprintf("homeroom_template_%d_%s", s.cfg.Migrations.Latest(), shortHash(s.cfg.Migrations.Hash()+grants+RevokeFunctions))
 }
 
-// shortHash is twelve hexadecimal digits.
+// shortHash returns a hash of twelve hexadecimal digits.
 func shortHash(text string) string {
 	sum := sha256.Sum256([]byte(text))
 	return hex.EncodeToString(sum[:6])
 }
 
-// Prepare makes what all tenants of a server share: the two roles, the doors closed to PUBLIC, the template. It does
-// nothing when all of it is there. A migration that cannot run fails here, before any tenant is touched.
+// Prepare creates what all tenants of a server share: the two roles, the template, and revokes CONNECT on the maintenance databases
+// from PUBLIC. It does nothing when all of that is done. A migration that cannot run fails here, before any tenant is changed.
 //
-// The migrations are vetted each time, since another process may have migrated tenants with others meanwhile.
+// [Config.Vet] is called each time, because another process may have migrated tenants with other files meanwhile.
 func (s *Server) Prepare(ctx context.Context) error {
 	if s.cfg.Vet != nil {
 		if err := s.cfg.Vet(ctx); err != nil {
@@ -69,15 +68,15 @@ func (s *Server) Prepare(ctx context.Context) error {
 	return nil
 }
 
-// forget makes the next Prepare look again, after something it made was found missing.
+// invalidate makes the next Prepare check again, after something that it created was found missing.
 func (s *Server) invalidate() {
 	s.prepared.Lock()
 	defer s.prepared.Unlock()
 	s.ready = false
 }
 
-// ensureSharedRoles makes the owner and the group. We must be a member of the owner to act as it: Postgres 16 and newer
-// make the creator of a role its administrator, which lets us grant us that.
+// ensureSharedRoles creates the owner and the group. Our role must be a member of the owner to use it: in Postgres 16 and newer the
+// creator of a role has the ADMIN option, and can grant it to itself.
 func ensureSharedRoles(ctx context.Context, conn *pgx.Conn) error {
 	for _, role := range []string{ownerRole, groupRole} {
 		var exists, member bool
@@ -105,8 +104,8 @@ func ensureSharedRoles(ctx context.Context, conn *pgx.Conn) error {
 	return nil
 }
 
-// revokePublicConnect keeps the tenants' roles out of the databases that every server comes with and that PUBLIC may
-// enter. Only their owner may do that; who is not, gets the statement to have it done.
+// revokePublicConnect revokes CONNECT on the maintenance databases from PUBLIC. Only their owner may do that; otherwise it logs the
+// statement for a superuser.
 func (s *Server) revokePublicConnect(ctx context.Context, conn *pgx.Conn) error {
 	public, err := inspectPublicConnect(ctx, conn)
 	switch {
@@ -120,7 +119,7 @@ func (s *Server) revokePublicConnect(ctx context.Context, conn *pgx.Conn) error 
 		return nil
 	}
 	if _, err := conn.Exec(ctx, public.revokeSQL()); err != nil {
-		return fmt.Errorf("close the maintenance databases to PUBLIC: %w", err)
+		return fmt.Errorf("revoke CONNECT on the maintenance databases from PUBLIC: %w", err)
 	}
 	killpoint.Here("server.closed")
 	return nil
@@ -150,11 +149,11 @@ func (p publicConnect) revokeSQL() string {
 		"; revoke connect, temporary on database postgres, template1 from public"
 }
 
-// errTemplateChanged says that the template is not any more what it was when we looked at it first.
+// errTemplateChanged means that the template was changed since this process has read its reference.
 var errTemplateChanged = errors.New("the template was changed or dropped")
 
-// ensureTemplate makes the template unless it is there, and remembers its schema. Its reference is written last, as the mark of
-// completion: a database of that name without it was left by a process that died, or changed by hand, and is made again.
+// ensureTemplate creates the template unless it exists, and keeps its schema. The reference is written last, as the mark of
+// completion: a database of that name without it was left by a process that died, or changed by hand, and is created again.
 func (s *Server) ensureTemplate(ctx context.Context) error {
 	name := s.Template()
 	err := s.lockedWithin(ctx, 0, name, func(conn *pgx.Conn) error {
@@ -227,7 +226,7 @@ func (s *Server) buildTemplate(ctx context.Context, conn *pgx.Conn, name string)
 	return schema, nil
 }
 
-// refreshBase is the base, with the present rules for sorting text: it has nothing that is sorted by them.
+// refreshBase returns the base, with the current collation version: the base has no data that is sorted.
 func (s *Server) refreshBase(ctx context.Context, conn *pgx.Conn) (base, error) {
 	from, err := inspectBase(ctx, conn)
 	if err != nil || !from.stale {
@@ -239,7 +238,7 @@ func (s *Server) refreshBase(ctx context.Context, conn *pgx.Conn) (base, error) 
 	return inspectBase(ctx, conn)
 }
 
-// revokePublicFunctions takes from PUBLIC in a database what a superuser alone may take.
+// revokePublicFunctions runs [RevokeFunctions] in a database, which needs a superuser.
 func (s *Server) revokePublicFunctions(ctx context.Context, database string) error {
 	conn, err := s.connectAs(ctx, database, "")
 	if err != nil {
@@ -247,13 +246,13 @@ func (s *Server) revokePublicFunctions(ctx context.Context, database string) err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
 	if _, err := conn.Exec(ctx, RevokeFunctions); err != nil {
-		return fmt.Errorf("close functions in database %s: %w", database, err)
+		return fmt.Errorf("revoke functions in database %s from PUBLIC: %w", database, err)
 	}
 	return nil
 }
 
-// dropTemplate drops a template, if there is one of this name, complete or not. Sessions in it are ended. One whose dropping was
-// begun and interrupted can be dropped again, and nothing else: at an ALTER Postgres ends the session.
+// dropTemplate drops a template, if there is one of this name, complete or not. Its sessions are ended. An invalid database can only
+// be dropped: at an ALTER Postgres ends the session.
 func dropTemplate(ctx context.Context, conn *pgx.Conn, name string) error {
 	var invalid bool
 	err := conn.QueryRow(ctx, "select datconnlimit = -2 from pg_database where datname = $1", name).Scan(&invalid)
@@ -277,8 +276,7 @@ func dropTemplate(ctx context.Context, conn *pgx.Conn, name string) error {
 	return err
 }
 
-// fillTemplate runs the grants, which hold for whatever the owner makes afterwards, then the migrations, and describes what
-// they have made.
+// fillTemplate runs the grants, which set default privileges, then the migrations, and returns the schema.
 func (s *Server) fillTemplate(ctx context.Context, name string) (schema Schema, err error) {
 	err = s.inDatabase(ctx, name, func(conn *pgx.Conn) error {
 		if _, err := conn.Exec(ctx, grants); err != nil {
@@ -290,8 +288,8 @@ func (s *Server) fillTemplate(ctx context.Context, name string) (schema Schema, 
 	if err != nil {
 		return nil, err
 	}
-	err = s.inDatabase(ctx, name, func(conn *pgx.Conn) (err error) { // a session that no file has used
-		if _, err := conn.Exec(ctx, grants); err != nil { // the version table is there only now
+	err = s.inDatabase(ctx, name, func(conn *pgx.Conn) (err error) { // in a new session, without the settings of the files
+		if _, err := conn.Exec(ctx, grants); err != nil { // the version table exists only now
 			return fmt.Errorf("grant: %w", err)
 		}
 		schema, err = describe(ctx, conn)

@@ -13,28 +13,28 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// WatchConfig bounds what the sessions of tenants' roles may hold of what all databases of a server share.
+// WatchConfig limits how much of the server's shared resources the sessions of tenants' roles may hold.
 type WatchConfig struct {
-	// Every is how often the watch looks. Defaults to 2 s.
+	// Every is the interval between two checks. Defaults to 2 s.
 	Every time.Duration
-	// MaxLocks is how many locks the sessions of one tenant's role may hold together; where they hold more, those with most are
-	// ended. A role can take one for every savepoint, and when the server has no memory left for locks, nobody can work or
-	// connect. Defaults to a quarter of what the server has room for. All tenants together may hold twice as many.
+	// MaxLocks is how many locks the sessions of one tenant's role may hold together; where they hold more, the sessions with most
+	// locks are ended. Every savepoint can take a lock, and when the lock table is full, nobody can work or connect. Defaults to
+	// a quarter of the server's lock table. All tenants together may hold twice as many.
 	MaxLocks int
-	// MaxTransaction is how long a transaction may last. A longer one keeps rows that are gone from being removed, in the
-	// catalogs that all databases share too, and the queue of notifications from being emptied. Defaults to 30 min; a
-	// negative one is no limit.
+	// MaxTransaction is how long a transaction may last. A longer one keeps VACUUM from removing dead rows, also in the shared
+	// system catalogs, and the queue of notifications from being emptied. Defaults to 30 min; negative is no limit.
 	MaxTransaction time.Duration
-	// Queue, if not nil, is told at each look how full the queue of notifications is, from 0 to 1; NaN where it cannot be read.
+	// OnQueueUsage, if not nil, is called at each check with how full the queue of notifications is, from 0 to 1; NaN where it
+	// cannot be read.
 	OnQueueUsage func(usage float64)
-	// Ended, if not nil, is told of each session that was ended.
+	// OnSessionEnded, if not nil, is called for each session that was ended.
 	OnSessionEnded func(EndedSession)
-	// Logger is where that is told. Defaults to slog.Default().
+	// Logger logs the ended sessions. Defaults to slog.Default().
 	Logger *slog.Logger
 }
 
-// A notification queue that is as full as queueFull is emptied by ending the transactions that last longer than
-// queueTransaction: only they can hold it.
+// When the notification queue is as full as queueFull, transactions longer than queueTransaction are ended: they can keep it from
+// being emptied.
 const (
 	queueFull        = 0.1
 	queueTransaction = 10 * time.Second
@@ -60,22 +60,21 @@ type EndedSession struct {
 	role        uint32
 }
 
-// Watch looks at the sessions of a server's tenants, and ends those with which one of them could stop the others. It is for one
-// goroutine.
+// Watch ends sessions of tenants' roles that hold too much of a server's shared resources. It is not safe for concurrent use.
 type Watch struct {
 	server *Server
 	cfg    WatchConfig
-	// conn is kept open, in a transaction: when the server has no memory left for locks, nobody can connect, or read a catalog that
-	// all databases share, without having its lock already. The transaction has no snapshot between two looks, so it keeps
-	// nothing from being removed. It was begun at begun.
+	// conn stays open, in a transaction that holds locks on shared system catalogs: when the lock table is full, nobody can connect
+	// or lock a catalog. Between two checks the transaction has no snapshot, so it does not hold up VACUUM. It was begun at
+	// startedAt.
 	conn      *pgx.Conn
 	startedAt time.Time
 }
 
-// maxTransactionAge is how long the watch holds its locks on the catalogs before it lets somebody else have them for a moment.
+// maxTransactionAge is how long the watch keeps its transaction, and the locks on the catalogs, before it begins a new one.
 const maxTransactionAge = time.Minute
 
-// NewWatch makes a Watch. It connects when it looks first.
+// NewWatch makes a Watch. It connects at the first check.
 func (s *Server) NewWatch(cfg WatchConfig) *Watch {
 	cfg.Every = cmp.Or(cfg.Every, 2*time.Second)
 	cfg.MaxTransaction = cmp.Or(cfg.MaxTransaction, 30*time.Minute)
@@ -85,7 +84,7 @@ func (s *Server) NewWatch(cfg WatchConfig) *Watch {
 	return &Watch{server: s, cfg: cfg}
 }
 
-// Run looks until ctx ends.
+// Run checks at every interval until ctx ends.
 func (w *Watch) Run(ctx context.Context) {
 	defer w.close(ctx)
 	failing := false
@@ -112,7 +111,7 @@ func (w *Watch) close(ctx context.Context) {
 	}
 }
 
-// Check looks once at the sessions, and returns those that it has ended.
+// Check checks the sessions once, and returns those that it has ended.
 func (w *Watch) Check(ctx context.Context) (ended []EndedSession, err error) {
 	sessions, limit, queue, err := w.sessions(ctx)
 	if w.cfg.OnQueueUsage != nil {
@@ -130,7 +129,7 @@ func (w *Watch) Check(ctx context.Context) (ended []EndedSession, err error) {
 	return ended, nil
 }
 
-// hold connects, and begins the transaction that holds the locks on the catalogs which a look reads.
+// keepTransaction connects, and begins the transaction that holds the locks on the catalogs which a check reads.
 func (w *Watch) keepTransaction(ctx context.Context) (err error) {
 	if w.conn == nil || w.conn.IsClosed() {
 		if w.conn, err = w.server.connectAs(ctx, maintenanceDatabase, ""); err != nil {
@@ -151,15 +150,15 @@ func (w *Watch) keepTransaction(ctx context.Context) (err error) {
 	return err
 }
 
-// sessions are those of the tenants' roles, the most locks first. It asks the functions behind the views, which need no lock
-// that is not always to be had. limit is a quarter of the locks that the server has room for, queue how full the queue of
-// notifications is, NaN where that cannot be read.
+// sessions returns the sessions of the tenants' roles, those with most locks first. It calls the functions behind the views, which
+// need no new lock. limit is a quarter of the server's lock table, queue is how full the queue of notifications is, NaN where it
+// cannot be read.
 func (w *Watch) sessions(ctx context.Context) (sessions []EndedSession, limit int, queue float64, err error) {
 	queue = math.NaN()
 	if err := w.keepTransaction(ctx); err != nil {
 		return nil, 0, queue, err
 	}
-	if _, err := w.conn.Exec(ctx, "select pg_stat_clear_snapshot()"); err != nil { // a transaction sees the sessions of its first look
+	if _, err := w.conn.Exec(ctx, "select pg_stat_clear_snapshot()"); err != nil { // a transaction caches the sessions of its first query
 		return nil, 0, queue, err
 	}
 	err = w.conn.QueryRow(ctx, `
@@ -186,7 +185,7 @@ func (w *Watch) sessions(ctx context.Context) (sessions []EndedSession, limit in
 	_, err = pgx.ForEachRow(rows, []any{&session.process, &session.role, &name, &session.Locks, &seconds}, func() error {
 		id, err := ParseDatabase(name)
 		if err != nil {
-			return nil //nolint:nilerr // it is no tenant's
+			return nil //nolint:nilerr // not the name of a tenant
 		}
 		session.Server, session.Tenant, session.Transaction = w.server.Name(), id, time.Duration(seconds*float64(time.Second))
 		sessions = append(sessions, session)
@@ -195,7 +194,7 @@ func (w *Watch) sessions(ctx context.Context) (sessions []EndedSession, limit in
 	return sessions, limit, queue, err
 }
 
-// choose chooses the sessions to be ended, each for the first reason that holds.
+// choose returns the sessions to be ended, each with the first reason that applies.
 func (w *Watch) choose(sessions []EndedSession, maxLocks int, queue float64) (chosen []EndedSession) {
 	all, byTenant := 0, map[ID]int{}
 	for _, session := range sessions {
@@ -220,7 +219,7 @@ func (w *Watch) choose(sessions []EndedSession, maxLocks int, queue float64) (ch
 	return slices.Clip(chosen)
 }
 
-// end ends a session, if it still is that of the role.
+// end ends a session, if the process still serves that role.
 func (w *Watch) end(ctx context.Context, session EndedSession) error {
 	var done bool
 	err := w.conn.QueryRow(ctx, "select pg_terminate_backend(pid) from pg_stat_get_activity($1) where usesysid = $2", session.process, session.role).Scan(&done)

@@ -39,11 +39,11 @@ func (a *app) selfCheck(ctx context.Context) error {
 			switch {
 			case a.cfg.AllowSuperuser && slices.Contains(tooMuch, remark.Code):
 			case slices.Contains(tooMuch, remark.Code):
-				return fmt.Errorf("server %s: %s: %s; or, if you accept that, set HOMEROOM_ALLOW_SUPERUSER=true", name, remark.Problems, remark.Mend)
+				return fmt.Errorf("server %s: %s: %s; or, if you accept that, set HOMEROOM_ALLOW_SUPERUSER=true", name, remark.Problem, remark.Fix)
 			case remark.Refuse:
-				return fmt.Errorf("server %s: %s: %s", name, remark.Problems, remark.Mend)
+				return fmt.Errorf("server %s: %s: %s", name, remark.Problem, remark.Fix)
 			default:
-				a.logger.Warn("a server is not set up well", "server", name, "what", remark.Problems, "mend", remark.Mend)
+				a.logger.Warn("a server is not set up well", "server", name, "what", remark.Problem, "mend", remark.Fix)
 			}
 		}
 	}
