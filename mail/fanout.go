@@ -13,21 +13,21 @@ import (
 	"homeroom/catalog"
 )
 
-// Kind is what a mail is for.
+// Kind is the kind of a mail.
 type Kind string
 
 // The kinds of mails.
 const (
-	// Activation asks to confirm an address; ActivationResent does when the person has asked for another link.
+	// Activation asks to confirm an address; ActivationResent is for another link.
 	Activation       Kind = "activation"
 	ActivationResent Kind = "activation_resent"
-	// AlreadyRegistered tells somebody who signs up that they have an account.
+	// AlreadyRegistered says that there is an account with this address.
 	AlreadyRegistered Kind = "already_registered"
-	// Invitation lets somebody in.
+	// Invitation invites a person to sign up.
 	Invitation Kind = "invitation"
-	// SchoolReady tells the owner that the school can be used.
+	// SchoolReady says that the school can be used.
 	SchoolReady Kind = "school_ready"
-	// Waiting tells that an operator looks at a sign-up; Rejected that they have declined it.
+	// Waiting says that an operator reviews a sign-up; Rejected that they have rejected it.
 	Waiting  Kind = "waiting"
 	Rejected Kind = "rejected"
 	// SetPassword asks to choose a password.
@@ -37,7 +37,7 @@ const (
 // Kinds are all of them.
 var Kinds = []Kind{Activation, ActivationResent, AlreadyRegistered, Invitation, SchoolReady, Waiting, Rejected, SetPassword}
 
-// told are the kinds of mails that events make; those that are not here are nothing to a person.
+// eventKinds are the kinds of mails by event type. Other events cause no mail.
 var eventKinds = map[string]Kind{
 	catalog.SignupAwaitingVerification: Activation,
 	catalog.SignupAwaitingApproval:     Waiting,
@@ -47,10 +47,10 @@ var eventKinds = map[string]Kind{
 	catalog.TenantReady:                SchoolReady,
 }
 
-// quiet is how often a person is told again that they have an account: anybody can make the service say it.
+// repeatInterval is the least interval between two mails of the kind [AlreadyRegistered] to one address: anybody can cause them.
 const repeatInterval = time.Hour
 
-// content is what a row keeps of what its mail says.
+// mailContent is the data of a mail's row.
 type mailContent struct {
 	Name         string     `json:"name,omitempty"`
 	SchoolName   string     `json:"schoolName,omitempty"`
@@ -61,7 +61,7 @@ type mailContent struct {
 	ExpiresAt    *time.Time `json:"expiresAt,omitempty"`
 }
 
-// FanOutTx makes mails of events, and jobs that send them.
+// FanOutTx inserts the mails of events, and the jobs that send them.
 func (s *Service) FanOutTx(ctx context.Context, tx pgx.Tx, events []catalog.OutboxEvent) error {
 	for _, event := range events {
 		kind, ok := eventKinds[event.Type]
@@ -84,8 +84,8 @@ func (s *Service) FanOutTx(ctx context.Context, tx pgx.Tx, events []catalog.Outb
 	return nil
 }
 
-// EnqueueTx makes the mail of a kind about an event whose data is a [catalog.Notice], or for [SchoolReady] the sign-up's
-// result. An event that names no address that mail can go to makes none: it must not hold up the others.
+// EnqueueTx inserts a mail about an event whose data is a [catalog.Notice], or for [SchoolReady] the sign-up's result. An event
+// without a valid address causes no mail: it must not hold up the others.
 func (s *Service) EnqueueTx(ctx context.Context, tx pgx.Tx, kind Kind, event catalog.OutboxEvent) error {
 	notice, content, err := s.read(ctx, tx, kind, event)
 	if err != nil {
@@ -112,7 +112,7 @@ func (s *Service) EnqueueTx(ctx context.Context, tx pgx.Tx, kind Kind, event cat
 	return s.cfg.Queue.SendMailTx(ctx, tx, id)
 }
 
-// read takes from an event who is told what. Data that cannot be read is as if it were empty.
+// read returns the recipient and the content of an event's mail. Data that cannot be parsed counts as empty.
 func (s *Service) read(ctx context.Context, tx pgx.Tx, kind Kind, event catalog.OutboxEvent) (catalog.Notice, mailContent, error) {
 	var notice catalog.Notice
 	if kind == SchoolReady {
@@ -121,11 +121,11 @@ func (s *Service) read(ctx context.Context, tx pgx.Tx, kind Kind, event catalog.
 	_ = json.Unmarshal(event.Data, &notice)
 	content := mailContent{ExpiresAt: notice.ExpiresAt}
 	switch kind {
-	case Invitation: // by somebody who is known, to somebody of their choice
+	case Invitation: // the inviting person is known
 		content.SchoolName, content.Role, content.InvitedBy = notice.SchoolName, notice.Role, notice.InvitedBy
 		content.InvitationID = notice.InvitationID
 	case SetPassword, Waiting, Rejected, AlreadyRegistered:
-		content.ExpiresAt = nil // is of the sign-up, and nothing to the person
+		content.ExpiresAt = nil // it is the sign-up's, and means nothing to the person
 	}
 	return notice, content, nil
 }
@@ -147,7 +147,7 @@ func (s *Service) readResult(ctx context.Context, tx pgx.Tx, event catalog.Outbo
 		return catalog.Notice{}, mailContent{}, err
 	}
 	notice, content := catalog.Notice{Email: result.User.Email, Locale: locale}, mailContent{}
-	if result.User.EmailVerified { // else these may be a stranger's words
+	if result.User.EmailVerified { // otherwise anybody may have written these texts
 		content = mailContent{Name: cmp.Or(result.User.GivenName, result.User.Name), SchoolName: result.School.Name, Slug: result.School.Slug}
 	}
 	return notice, content, nil

@@ -1,11 +1,11 @@
-// Package mail tells people by mail what has happened: that an address is to be confirmed, that a school is ready.
+// Package mail sends mails about events: that an address is to be confirmed, that a school is ready.
 //
-// A mail is a row, written in the transaction that hands an event on, and sent by a job that knows its id alone. It is sent
-// at most once. Everything before the text is handed over may be tried again, for a day; from then on the row says so, and a
-// mail whose answer was lost is left as it is: nobody gets a mail twice because a process has died.
+// A mail is a row, inserted in the transaction that removes its event from the outbox, and sent by a job that has only its id. It is
+// sent at most once. Before its text is sent, everything may be retried, for a day. Then the row is marked as being sent, and a mail
+// whose reply was lost is not sent again: nobody gets a mail twice because a process has died.
 //
-// Rows hold no link and no token. They are made when a mail is sent, by whoever implements [Links]. To an address that nobody
-// has shown to be theirs, a mail repeats nothing that the sign-up wrote: it would be a way to send one's words to strangers.
+// Rows contain no link and no token: an implementation of [Links] makes them when a mail is sent. To an address that is not
+// confirmed, a mail repeats no text of the sign-up: anybody could send their own text to others that way.
 package mail
 
 import (
@@ -27,7 +27,7 @@ import (
 	"homeroom/messages"
 )
 
-// Links make the addresses that mails lead to. An empty one leaves the button out; a mail that is nothing without it fails.
+// Links makes the links of mails. Without a link, a mail has no button; a mail that needs one fails.
 type Links interface {
 	// Activation is the page on which the e-mail of a sign-up is confirmed.
 	Activation(signup uuid.UUID) string
@@ -35,44 +35,44 @@ type Links interface {
 	Invitation(invitation uuid.UUID) string
 	// Login is where people log in.
 	Login() string
-	// PasswordSet is the page on which the person behind a sign-up chooses a password. An error is tried again.
+	// PasswordSet is the page on which the person of a sign-up chooses a password. An error is retried.
 	PasswordSet(ctx context.Context, signup uuid.UUID) (string, error)
 }
 
-// Queue takes the jobs that send mails.
+// Queue inserts jobs in the caller's transaction.
 type Queue interface {
-	// SendMailTx has [Service.Send] called with the mail's id, soon after the transaction has committed.
+	// SendMailTx inserts a job that calls [Service.Send] with the mail's id.
 	SendMailTx(ctx context.Context, tx pgx.Tx, mail uuid.UUID) error
 }
 
-// Config is what sending needs.
+// Config configures a [Service].
 type Config struct {
-	// Catalog holds the mails. Required.
+	// Catalog stores the mails. Required.
 	Catalog *catalog.Store
-	// Queue takes the jobs. Required.
+	// Queue inserts the jobs. Required.
 	Queue Queue
-	// Links make the mails' links. Required.
+	// Links makes the mails' links. Required.
 	Links Links
 	// URL is the mail server, such as smtp://user:password@mail.lincoln.example:587, or smtps:// for TLS from the start.
 	// smtp:// demands STARTTLS, except on loopback; ?starttls=off or =optional says otherwise. Required.
 	URL secret.String
 	// From is the sender, such as "Lincoln <no-reply@lincoln.example>". Without a name it is the product's. Required.
 	From string
-	// ReplyTo is where answers go. Defaults to none, and mails do not ask for answers.
+	// ReplyTo is the address for replies. Defaults to none, and mails do not ask for replies.
 	ReplyTo string
-	// Product is what mails call the service. Defaults to "Homeroom".
+	// Product is the name of the service in mails. Defaults to "Homeroom".
 	Product string
-	// Templates is a folder whose files replace ours, or serve one kind of mail alone. Defaults to none.
+	// Templates is a folder whose files replace the built-in templates, of all kinds of mails or of one. Defaults to none.
 	Templates string
-	// Texts are what the mails say. Defaults to the texts that are built in.
+	// Texts are the texts of the mails. Defaults to the built-in ones.
 	Texts *messages.Texts
-	// TLS is how servers are trusted. Defaults to the system's authorities.
+	// TLS has the certificate authorities of the mail server. Defaults to the system's.
 	TLS *tls.Config
-	// Logger is told what becomes of mails, never their addresses. Defaults to slog.Default().
+	// Logger logs the outcomes of mails, without addresses. Defaults to slog.Default().
 	Logger *slog.Logger
 }
 
-// Service writes mails and sends them.
+// Service creates and sends mails. It is safe for concurrent use.
 type Service struct {
 	cfg       Config
 	server    server
@@ -113,19 +113,19 @@ func New(cfg Config) (*Service, error) {
 	return s, err
 }
 
-// CheckAddress finds what is wrong with a sender, or with an address for answers.
+// CheckAddress validates a sender, or an address for replies.
 func CheckAddress(text string) error {
 	_, err := parseAddress(text)
 	return err
 }
 
-// CheckTemplates finds what is wrong with a folder of templates.
+// CheckTemplates validates a folder of templates.
 func CheckTemplates(dir string) error {
 	_, err := readTemplates(dir)
 	return err
 }
 
-// parseAddress reads an address of the operator's. Its domain may be in any script.
+// parseAddress parses an address of the configuration. Its domain may be internationalised.
 func parseAddress(text string) (netmail.Address, error) {
 	address, err := netmail.ParseAddress(text)
 	if err != nil {
@@ -144,7 +144,7 @@ func parseAddress(text string) (netmail.Address, error) {
 	return *address, nil
 }
 
-// isPlain tells addresses that fit on a line of SMTP as they are.
+// isPlain reports whether an address can be sent in an SMTP command without quoting.
 func isPlain(address string) bool {
 	for _, r := range address {
 		if r <= ' ' || r >= 0x7f || strings.ContainsRune("<>()[],;:\\\"", r) {
@@ -155,7 +155,8 @@ func isPlain(address string) bool {
 	return ok && local != "" && domain != "" && len(address) <= 254
 }
 
-// MarkAbandoned gives up on mails whose sender has died. It is called every now and then.
+// MarkAbandoned ends the leases of mails whose process has died: those whose text may have been sent are not sent again. Call it
+// periodically.
 func (s *Service) MarkAbandoned(ctx context.Context) error {
 	lost, err := s.cfg.Catalog.LoseMails(ctx)
 	if err != nil {
@@ -167,7 +168,7 @@ func (s *Service) MarkAbandoned(ctx context.Context) error {
 	return nil
 }
 
-// Again sends a mail that has failed, or whose answer was lost, as an operator wishes. It fails with
+// Resend queues a mail again that has failed, or whose reply was lost. It fails with
 // [catalog.ErrStateChanged] when the mail is in another state.
 func (s *Service) Resend(ctx context.Context, id uuid.UUID) error {
 	return s.cfg.Catalog.InTx(ctx, func(tx pgx.Tx) error {

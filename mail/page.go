@@ -14,9 +14,9 @@ import (
 	"homeroom/messages"
 )
 
-// Page is what a template shows of a mail. All of it is text, in the person's language.
+// Page is the data of a template: plain texts in the person's language.
 type Page struct {
-	// Kind is the mail's, Language what it is written in, as a BCP 47 tag.
+	// Kind is the mail's kind, Language its language as a BCP 47 tag.
 	Kind, Language string
 	Product        string
 	// Subject is for the header; Heading says the same in the mail itself.
@@ -24,15 +24,15 @@ type Page struct {
 	Greeting         string
 	// Paragraphs come before the button, Notes after it.
 	Paragraphs, Notes []string
-	// Button and Link are empty where there is nothing to press. Copy introduces the link for those whose button does not work.
+	// Button and Link are empty where there is no link. Copy introduces the link as text.
 	Button, Link, Copy string
 	Footer             string
 }
 
-// errPermanent marks what cannot be mended by trying again.
+// errPermanent marks an error that a retry cannot repair.
 var errPermanent = errors.New("the mail cannot be made")
 
-// page words a mail.
+// page makes the texts of a mail.
 func (s *Service) page(ctx context.Context, m catalog.Mail) (Page, error) {
 	var content mailContent
 	if err := json.Unmarshal(m.Data, &content); err != nil {
@@ -57,24 +57,24 @@ func (s *Service) page(ctx context.Context, m catalog.Mail) (Page, error) {
 	if content.Name != "" {
 		p.Greeting = w.text("mail.greeting_name")
 	}
-	w.write(&p, content, s.replyTo != nil)
+	w.fill(&p, content, s.replyTo != nil)
 	p.Heading = w.kindText("subject")
 	p.Subject = oneLine(p.Heading)
 	return p, nil
 }
 
-// words chooses the texts of a mail.
+// words selects the texts of a mail.
 type words struct {
 	texts messages.Localizer
 	kind  string
 	data  map[string]any
-	// variant is the ending of ids where the mail is for another occasion than usual.
+	// variant is a suffix of the texts' ids for a special case.
 	variant string
 }
 
 func (w words) text(id string) string { return w.texts.Text(id, w.data) }
 
-// own is a text of the mail's kind, in the variant if there is one.
+// kindText returns a text of the mail's kind, in the variant if there is one.
 func (w words) kindText(part string) string {
 	if text, ok := w.texts.Lookup("mail."+w.kind+"."+part+w.variant, w.data); ok {
 		return text
@@ -83,12 +83,12 @@ func (w words) kindText(part string) string {
 	return text
 }
 
-// write fills in what depends on the kind.
-func (w *words) write(p *Page, content mailContent, answers bool) {
+// fill sets the parts that depend on the kind.
+func (w *words) fill(p *Page, content mailContent, answers bool) {
 	switch {
 	case Kind(w.kind) == Invitation && content.SchoolName == "":
 		w.variant = "_school"
-	case Kind(w.kind) == SchoolReady && content.SchoolName == "": // whose e-mail nobody has confirmed
+	case Kind(w.kind) == SchoolReady && content.SchoolName == "": // the e-mail is not confirmed
 		w.variant = "_unnamed"
 	}
 	p.Paragraphs = []string{w.kindText("text")}
@@ -113,7 +113,7 @@ func (w *words) write(p *Page, content mailContent, answers bool) {
 	}
 }
 
-// link makes the address that a mail leads to.
+// link makes the link of a mail.
 func (s *Service) link(ctx context.Context, m catalog.Mail, content mailContent) (string, error) {
 	need := func(id *uuid.UUID, link func(uuid.UUID) string) (string, error) {
 		if id != nil {
@@ -121,7 +121,7 @@ func (s *Service) link(ctx context.Context, m catalog.Mail, content mailContent)
 				return made, nil
 			}
 		}
-		return "", fmt.Errorf("%w: it is nothing without a link, and there is none", errPermanent)
+		return "", fmt.Errorf("%w: it needs a link, and there is none", errPermanent)
 	}
 	switch Kind(m.Kind) {
 	case Activation, ActivationResent:
@@ -163,7 +163,7 @@ func oneLine(text string) string {
 	return strings.Join(strings.Fields(text), " ")
 }
 
-// clean makes a name fit to be repeated.
+// cleanName normalises and truncates a name.
 func cleanName(name string) string {
 	name = oneLine(name)
 	if runes := []rune(name); len(runes) > maxNameLength {
@@ -172,7 +172,7 @@ func cleanName(name string) string {
 	return name
 }
 
-// unlinked is a name in which no mail program finds an address to make a link of: a name is not a place for one.
+// preventAutolink returns a name in which no mail program recognises an address as a link.
 func preventAutolink(name string) string {
 	runes := []rune(cleanName(name))
 	var text strings.Builder

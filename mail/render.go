@@ -25,8 +25,8 @@ type templates map[Kind]struct {
 	text *texttemplate.Template
 }
 
-// readTemplates reads the layout that all kinds share. A file of the folder replaces ours, and one with the name of a kind,
-// such as activation.html, is for that kind alone. All of them are tried, so that a mistake is found at the start.
+// readTemplates reads the templates of all kinds. A file of the folder replaces the built-in one; a file with the name of a kind,
+// such as activation.html, is for that kind only. All are executed once, so that an error is found at the start.
 func readTemplates(dir string) (templates, error) {
 	own, err := fs.Sub(embedded, "templates")
 	if err != nil {
@@ -65,7 +65,7 @@ func readTemplates(dir string) (templates, error) {
 	return all, nil
 }
 
-// firstOf reads the first of these files that a folder has, the more special one first.
+// firstOf reads the first of these files that exists, in the order of the names.
 func firstOf(folders []fs.FS, names ...string) (string, error) {
 	for _, name := range names {
 		for _, folder := range folders {
@@ -81,7 +81,7 @@ func firstOf(folders []fs.FS, names ...string) (string, error) {
 	return "", fmt.Errorf("there is no template %s", names[len(names)-1])
 }
 
-// parts are a mail's text and HTML.
+// parts returns a mail's text and HTML.
 func (t templates) parts(p Page) (text, html string, err error) {
 	var plain, rich bytes.Buffer
 	if err := t[Kind(p.Kind)].text.Execute(&plain, p); err != nil {
@@ -93,7 +93,7 @@ func (t templates) parts(p Page) (text, html string, err error) {
 	return plain.String(), rich.String(), nil
 }
 
-// Compose makes the message of a mail as it is sent. The same row and link make the same message, byte by byte.
+// Compose makes the message of a mail. The same row and link make the same bytes.
 func (s *Service) Compose(ctx context.Context, m catalog.Mail) ([]byte, error) {
 	p, err := s.page(ctx, m)
 	if err != nil {
@@ -102,7 +102,7 @@ func (s *Service) Compose(ctx context.Context, m catalog.Mail) ([]byte, error) {
 	return s.message(m, p)
 }
 
-// message puts a mail together.
+// message builds the MIME message.
 func (s *Service) message(m catalog.Mail, p Page) ([]byte, error) {
 	text, html, err := s.templates.parts(p)
 	if err != nil {

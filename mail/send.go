@@ -11,23 +11,22 @@ import (
 )
 
 const (
-	// leaseBefore is how long a holder has until the text is to be handed over, leaseText how long the text may take. Both are
-	// above what the connection is given, so that nobody takes a mail from a holder who lives.
+	// leaseBefore is the lease of a worker until it sends the text, leaseText that for the text. Both are longer than the timeouts
+	// of the connection, so that no lease of a live worker expires.
 	leaseBefore = envelopeTimeout + time.Minute
 	leaseText   = textTimeout + time.Minute
-	// retryFor is how long after its event a mail is tried.
+	// retryFor is how long after its event a mail is retried.
 	retryFor = 24 * time.Hour
-	// writeTimeout bounds the writing of what has become of a mail, which goes on when the process is asked to stop.
+	// writeTimeout bounds the recording of an outcome, which is done even when the process is asked to stop.
 	writeTimeout = 10 * time.Second
 )
 
-// pauses lie between attempts; the last is repeated.
+// retryDelays are the delays between attempts; the last is repeated.
 var retryDelays = []time.Duration{
 	30 * time.Second, 2 * time.Minute, 5 * time.Minute, 15 * time.Minute, 30 * time.Minute, time.Hour,
 }
 
-// Send sends a mail, if that is still to be done. again is when it is to be called again; 0 is never. An error means that the
-// registry cannot be asked now.
+// Send sends a mail, unless that is done. again is after how long it must be called again; 0 is never. An error is the catalog's.
 func (s *Service) Send(ctx context.Context, id uuid.UUID) (again time.Duration, err error) {
 	m, err := s.cfg.Catalog.HoldMail(ctx, id, leaseBefore)
 	if errors.Is(err, catalog.ErrStateChanged) {
@@ -38,13 +37,13 @@ func (s *Service) Send(ctx context.Context, id uuid.UUID) (again time.Duration, 
 	}
 	outcome := s.deliver(ctx, m)
 	if outcome.err != nil && errors.Is(outcome.err, catalog.ErrStateChanged) {
-		return 0, nil // somebody else has it, since we were too slow
+		return 0, nil // the lease has expired, and another worker has the mail
 	}
-	return s.write(ctx, m, outcome)
+	return s.recordOutcome(ctx, m, outcome)
 }
 
-// held looks after a mail that cannot be taken: one that another holds is looked at again, and one whose holder has died
-// while its text was on its way is lost.
+// recheck handles a mail that cannot be leased: one that another worker has is checked again later, and one whose worker has died
+// while it sent the text is not sent again.
 func (s *Service) recheck(ctx context.Context, id uuid.UUID) (time.Duration, error) {
 	if _, err := s.cfg.Catalog.LoseMails(ctx); err != nil {
 		return 0, err
@@ -52,7 +51,7 @@ func (s *Service) recheck(ctx context.Context, id uuid.UUID) (time.Duration, err
 	m, err := s.cfg.Catalog.MailByID(ctx, id)
 	switch {
 	case errors.Is(err, catalog.ErrNotFound):
-		return 0, nil // forgotten
+		return 0, nil // deleted
 	case err != nil:
 		return 0, err
 	case m.State == catalog.MailQueued || m.State == catalog.MailSending:
@@ -61,13 +60,13 @@ func (s *Service) recheck(ctx context.Context, id uuid.UUID) (time.Duration, err
 	return 0, nil
 }
 
-// outcome is what has become of an attempt.
+// outcome is the result of an attempt.
 type outcome struct {
 	state catalog.MailState
 	err   error
 }
 
-// deliver makes a mail and hands it over. Nothing of its text leaves before the row says that it is being sent.
+// deliver composes and sends a mail. It sends no text before the row is marked as being sent.
 func (s *Service) deliver(ctx context.Context, m catalog.Mail) outcome {
 	text, err := s.Compose(ctx, m)
 	if err != nil {
@@ -94,7 +93,7 @@ func (s *Service) deliver(ctx context.Context, m catalog.Mail) outcome {
 	return notSent(err, isPermanent(err))
 }
 
-// settle is the outcome of an attempt that has surely not sent anything.
+// notSent is the outcome of an attempt that has certainly not sent the mail.
 func notSent(err error, final bool) outcome {
 	if final {
 		return outcome{catalog.MailFailed, err}
@@ -102,14 +101,14 @@ func notSent(err error, final bool) outcome {
 	return outcome{catalog.MailQueued, err}
 }
 
-// refuses tells answers that stay the same however often one asks.
+// isPermanent reports whether an error is a permanent refusal by the mail server.
 func isPermanent(err error) bool {
 	code := replyCode(err)
 	return code >= 500 && !isAuthFailure(code)
 }
 
-// write says what has become of a mail, even when the process has been asked to stop meanwhile.
-func (s *Service) write(ctx context.Context, m catalog.Mail, o outcome) (time.Duration, error) {
+// recordOutcome records the outcome of an attempt, even when the process was asked to stop meanwhile.
+func (s *Service) recordOutcome(ctx context.Context, m catalog.Mail, o outcome) (time.Duration, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
 	defer cancel()
 	problem := ""

@@ -20,24 +20,24 @@ import (
 	"homeroom/internal/secret"
 )
 
-// server is the mail server that takes our mails.
+// server is the configured mail server.
 type server struct {
 	host, port string
 	user       string
 	password   secret.String
-	// implicit is TLS from the start; otherwise policy says what becomes of STARTTLS.
+	// implicit is TLS from the start; otherwise policy is that of STARTTLS.
 	implicit bool
 	policy   gomail.TLSPolicy
 	tls      *tls.Config
 }
 
-// CheckServer finds what is wrong with the URL of a mail server. Its error quotes nothing of it but what it says of STARTTLS.
+// CheckServer validates the URL of a mail server. Its error quotes only the parameter starttls.
 func CheckServer(url string) error {
 	_, err := parseServer(secret.String(url), nil)
 	return err
 }
 
-// parseServer reads the server's URL. Its errors quote nothing of it but what it says of STARTTLS.
+// parseServer parses the server's URL. Its errors quote only the parameter starttls.
 func parseServer(text secret.String, trust *tls.Config) (server, error) {
 	u, err := url.Parse(text.Reveal())
 	if err != nil || u.Hostname() == "" || (u.Scheme != "smtp" && u.Scheme != "smtps") || strings.Trim(u.Path, "/") != "" {
@@ -50,16 +50,16 @@ func parseServer(text secret.String, trust *tls.Config) (server, error) {
 	if s.port == "" {
 		s.port = map[bool]string{true: "465", false: "587"}[s.implicit]
 	}
-	wish := u.Query().Get("starttls")
+	starttls := u.Query().Get("starttls")
 	switch {
-	case s.implicit && wish != "":
+	case s.implicit && starttls != "":
 		return server{}, errors.New("smtps:// is TLS from the start: leave ?starttls= out")
-	case s.implicit, wish == "optional", wish == "" && isLoopback(s.host):
+	case s.implicit, starttls == "optional", starttls == "" && isLoopback(s.host):
 		s.policy = gomail.TLSOpportunistic
-	case wish == "off":
+	case starttls == "off":
 		s.policy = gomail.NoTLS
-	case wish != "" && wish != "required":
-		return server{}, fmt.Errorf("?starttls=%s is none of required, optional and off", wish)
+	case starttls != "" && starttls != "required":
+		return server{}, fmt.Errorf("?starttls=%s is none of required, optional and off", starttls)
 	}
 	s.tls = &tls.Config{MinVersion: tls.VersionTLS12}
 	if trust != nil {
@@ -76,21 +76,20 @@ func isLoopback(host string) bool {
 
 func domainOf(address string) string { return address[strings.LastIndexByte(address, '@')+1:] }
 
-// conversation is a connection over which one mail can be sent.
+// session is an SMTP session in which one mail is sent.
 type session struct {
 	conn   net.Conn
 	client *smtp.Client
 }
 
-// envelopeTimeout bounds everything before the text of a mail, textTimeout the handing over of the text and the wait for the
-// answer: servers may look a mail through before they take it. (RFC 5321 asks for ten minutes of patience, which no server of
-// today needs.)
+// envelopeTimeout bounds everything before the text of a mail, textTimeout the sending of the text and the wait for the reply:
+// servers may scan a mail before they accept it. (RFC 5321 asks for ten minutes, which servers of today do not need.)
 const (
 	envelopeTimeout = time.Minute
 	textTimeout     = 3 * time.Minute
 )
 
-// open connects and logs in. go-mail leaves a connection open when that fails, so it is remembered here.
+// open connects and logs in. go-mail leaves the connection open when that fails, so it is stored here and closed.
 func (s server) open(ctx context.Context) (*session, error) {
 	c := &session{}
 	client, err := gomail.NewClient(s.host, s.options(c)...)
@@ -124,7 +123,7 @@ func (s server) options(c *session) []gomail.Option {
 	if s.user != "" {
 		auth := gomail.SMTPAuthAutoDiscover
 		if s.policy == gomail.NoTLS || isLoopback(s.host) && s.policy == gomail.TLSOpportunistic && !s.implicit {
-			auth = gomail.SMTPAuthPlainNoEnc // the operator has said so, or the password stays on the machine
+			auth = gomail.SMTPAuthPlainNoEnc // the operator has disabled TLS, or the password stays on the machine
 		}
 		options = append(options, gomail.WithSMTPAuth(auth), gomail.WithUsername(s.user), gomail.WithPassword(s.password.Reveal()))
 	}
@@ -134,11 +133,11 @@ func (s server) options(c *session) []gomail.Option {
 // close ends the connection at once.
 func (c *session) close() {
 	if c.conn != nil {
-		_ = c.conn.Close() // nothing is lost with it
+		_ = c.conn.Close()
 	}
 }
 
-// address names the sender and the recipient.
+// address sends the sender and the recipient.
 func (c *session) address(from, to string) error {
 	if err := c.client.Mail("<" + from + ">"); err != nil {
 		return fmt.Errorf("MAIL FROM: %w", err)
@@ -149,11 +148,10 @@ func (c *session) address(from, to string) error {
 	return nil
 }
 
-// errNoReply says that the text of a mail, or some of it, was handed over and nobody knows what has become of it.
+// errNoReply means that some of a mail's text was sent, and it is unknown whether the server has accepted it.
 var errNoReply = errors.New("the mail server's answer was lost")
 
-// hand gives the text over. Every error but [errNoReply] means that the mail has surely not been taken: the server has
-// refused it, or has been given nothing of it.
+// sendText sends the text. Every error but [errNoReply] means that the server has not accepted the mail.
 func (c *session) sendText(text []byte) error {
 	if err := c.client.UpdateDeadline(textTimeout); err != nil {
 		return fmt.Errorf("DATA: %w", err)
@@ -171,11 +169,11 @@ func (c *session) sendText(text []byte) error {
 		}
 		return fmt.Errorf("end of the text: %w", err)
 	}
-	_ = c.client.Quit() // the mail is theirs
+	_ = c.client.Quit() // the server has accepted the mail
 	return nil
 }
 
-// replyCode is the code that a mail server answered; 0 where it did not.
+// replyCode returns the code of a mail server's reply; 0 where there is none.
 func replyCode(err error) int {
 	var answer *textproto.Error
 	if errors.As(err, &answer) {
@@ -184,10 +182,10 @@ func replyCode(err error) int {
 	return 0
 }
 
-// isAuthFailure tells answers that are about us, and not about the mail: an operator may mend them meanwhile.
+// isAuthFailure reports whether a reply refuses our credentials: an operator may correct them before the next attempt.
 func isAuthFailure(code int) bool { return code == 530 || code == 534 || code == 535 || code == 538 }
 
-// describeError is what a mail server said, fit for a row and a log. What it says to a login may repeat the login.
+// describeError describes an error without secrets, for rows and logs. A server may repeat the credentials in its reply to a login.
 func (s server) describeError(err error) string {
 	if code := replyCode(err); isAuthFailure(code) || strings.Contains(err.Error(), "SMTP AUTH") {
 		return fmt.Sprintf("the mail server refuses our login (%d)", code)

@@ -12,10 +12,10 @@ import (
 	"homeroom/messages"
 )
 
-// InvalidError lists everything that is wrong with a wish.
+// InvalidError lists the invalid fields of an endpoint.
 type InvalidError struct{ Fields []FieldError }
 
-// FieldError is what is wrong with one field.
+// FieldError is the error of one field.
 type FieldError struct {
 	Field string
 	// Code is for programs, Message for people. Neither repeats the value.
@@ -37,7 +37,7 @@ const (
 	maxDescriptionLength = 200
 )
 
-// check looks at the fields that are there, and brings them into the one form in which they are kept.
+// check validates the fields that are not nil, and normalises them.
 func (s *Service) check(address, description *string, events *[]string) error {
 	var wrong []FieldError
 	if address != nil {
@@ -68,36 +68,37 @@ func (s *Service) check(address, description *string, events *[]string) error {
 	return nil
 }
 
-// checkURL refuses what could never be called. A name is resolved only when it is called, for its address may be another
-// one by then.
+// checkURL refuses a URL that could never be called, and normalises it otherwise. A host name is resolved at each call, because its
+// address may change.
 func (s *Service) checkURL(text string, into *string) (code string, message messages.Message) {
 	u, err := url.Parse(text)
 	if err != nil || u.Opaque != "" {
 		return "invalid_format", messages.ID("field.url_invalid")
 	}
-	port, err := strconv.ParseUint(u.Port(), 10, 16)
-	addr, literal := netip.ParseAddr(u.Hostname())
-	switch {
-	case text == "":
-		return "required", messages.ID("field.url_required")
-	case len(text) > maxURLLength:
-		return "too_long", messages.ID("field.too_long", messages.Args{"Limit": maxURLLength})
-	case u.Scheme != "https" && u.Scheme != "http":
-		return "invalid_format", messages.ID("field.url_scheme")
-	case u.Hostname() == "":
-		return "invalid_format", messages.ID("field.url_host")
-	case u.Port() != "" && (err != nil || port == 0), strings.HasSuffix(u.Host, ":"):
-		return "invalid_format", messages.ID("field.url_port")
-	case u.User != nil:
-		return "invalid_format", messages.ID("field.url_user")
-	case u.Fragment != "" || strings.HasSuffix(text, "#"):
-		return "invalid_format", messages.ID("field.url_fragment")
-	case u.Scheme == "http" && (len(s.cfg.Allow) == 0 || literal == nil && !s.guard.allows(addr)):
-		return "not_https", messages.ID("field.url_https")
-	case literal == nil && !s.guard.permits(addr):
-		return "address_refused", messages.ID("field.url_address")
-	case u.Scheme == "https" && u.Port() != "" && port != tlsPort && (len(s.cfg.Allow) == 0 || literal == nil && !s.guard.allows(addr)):
-		return "port_refused", messages.ID("field.url_port_refused")
+	port, portErr := strconv.ParseUint(u.Port(), 10, 16)
+	addr, err := netip.ParseAddr(u.Hostname())
+	literal := err == nil
+	inAllowed := len(s.cfg.Allow) > 0 && (!literal || s.guard.allows(addr)) // or a name that may resolve to such an address
+	for _, rule := range []struct {
+		broken  bool
+		code    string
+		message messages.Message
+	}{
+		{text == "", "required", messages.ID("field.url_required")},
+		{len(text) > maxURLLength, "too_long", messages.ID("field.too_long", messages.Args{"Limit": maxURLLength})},
+		{u.Scheme != "https" && u.Scheme != "http", "invalid_format", messages.ID("field.url_scheme")},
+		{u.Hostname() == "", "invalid_format", messages.ID("field.url_host")},
+		{u.Port() != "" && (portErr != nil || port == 0), "invalid_format", messages.ID("field.url_port")},
+		{strings.HasSuffix(u.Host, ":"), "invalid_format", messages.ID("field.url_port")},
+		{u.User != nil, "invalid_format", messages.ID("field.url_user")},
+		{u.Fragment != "" || strings.HasSuffix(text, "#"), "invalid_format", messages.ID("field.url_fragment")},
+		{u.Scheme == "http" && !inAllowed, "not_https", messages.ID("field.url_https")},
+		{literal && !s.guard.permits(addr), "address_refused", messages.ID("field.url_address")},
+		{u.Port() != "" && port != tlsPort && !inAllowed, "port_refused", messages.ID("field.url_port_refused")},
+	} {
+		if rule.broken {
+			return rule.code, rule.message
+		}
 	}
 	*into = u.String()
 	return "", messages.Message{}

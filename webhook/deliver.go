@@ -15,12 +15,12 @@ import (
 	"homeroom/internal/killpoint"
 )
 
-// recordTimeout bounds the record of an outcome, which is made even when the caller has gone.
+// recordTimeout bounds the recording of an outcome, which is done even when the caller's context has ended.
 const recordTimeout = 10 * time.Second
 
-// Deliver sends a delivery if it is due, and then those of the same school that have waited for it. It returns how long the
-// delivery still has to wait; zero where there is nothing left to do, or another job has been made for it. An error is
-// the catalog's: the delivery stays due.
+// Deliver sends a delivery if it is due, and then the deliveries of the same school that were waiting for it. It returns how long
+// the delivery must still wait; zero where nothing is left to do, or another job exists for it. An error is the catalog's: the
+// delivery stays due.
 func (s *Service) Deliver(ctx context.Context, id uuid.UUID) (wait time.Duration, err error) {
 	attempt, wait, err := s.cfg.Catalog.BeginAttempt(ctx, id, s.lease())
 	for attempt != nil && err == nil {
@@ -40,7 +40,7 @@ func (s *Service) Deliver(ctx context.Context, id uuid.UUID) (wait time.Duration
 	return wait, err
 }
 
-// try sends it once and records how that went.
+// attempt sends a delivery once, and records the outcome.
 func (s *Service) attempt(ctx context.Context, attempt catalog.Attempt) error {
 	text, err := body(attempt.Event)
 	if err != nil {
@@ -69,7 +69,7 @@ func (s *Service) attempt(ctx context.Context, attempt catalog.Attempt) error {
 	return err
 }
 
-// recordFailure puts the delivery off, or gives it up.
+// recordFailure schedules the next attempt, or marks the delivery as failed after the last one.
 func (s *Service) recordFailure(ctx context.Context, tx pgx.Tx, attempt catalog.Attempt, outcome Outcome) error {
 	setback := catalog.Setback{Problem: outcome.Problem}
 	if outcome.Status != 0 {
@@ -87,13 +87,13 @@ func (s *Service) recordFailure(ctx context.Context, tx pgx.Tx, attempt catalog.
 		return err
 	}
 	if !outcome.gone() {
-		log.Warn("gave up telling a webhook of an event", "attempts", attempt.Number, "problem", outcome.Problem)
+		log.Warn("delivery failed, no attempts are left", "attempts", attempt.Number, "problem", outcome.Problem)
 		return nil
 	}
 	return s.disableGone(ctx, tx, attempt.Endpoint, log)
 }
 
-// disableGone takes the word of a receiver that there will never be anybody at its URL again.
+// disableGone disables an endpoint that answered 410 Gone.
 func (s *Service) disableGone(ctx context.Context, tx pgx.Tx, endpoint catalog.WebhookEndpoint, log *slog.Logger) error {
 	off := false
 	_, err := s.cfg.Catalog.ChangeWebhookTx(ctx, tx, endpoint.ID, catalog.WebhookChange{
@@ -107,21 +107,21 @@ func (s *Service) disableGone(ctx context.Context, tx pgx.Tx, endpoint catalog.W
 }
 
 const (
-	// sweepEvery is how often a process looks for deliveries whose job was lost, or whose process has died.
+	// sweepEvery is the interval of [Service.Sweep], for deliveries whose job was lost or whose process has died.
 	sweepEvery = 10 * time.Second
-	// sweepAfter is how long overdue they are by then: their jobs come first.
+	// sweepAfter is how long they must be overdue, so that their jobs come first.
 	sweepAfter = 15 * time.Second
-	// sweepLimit is how many one look takes up, and sweepAtOnce how many of them at the same time.
+	// sweepLimit is how many deliveries one sweep sends, and sweepAtOnce how many of them at the same time.
 	sweepLimit, sweepAtOnce = 200, 8
 )
 
-// Reconcile delivers what should have been sent and was not, until ctx ends.
+// Reconcile sends overdue deliveries, until ctx ends.
 func (s *Service) Reconcile(ctx context.Context) error {
 	ticker := time.NewTicker(killpoint.ScaleTime(sweepEvery))
 	defer ticker.Stop()
 	for {
 		if err := s.Sweep(ctx, killpoint.ScaleTime(sweepAfter)); err != nil && ctx.Err() == nil {
-			s.cfg.Logger.Warn("deliver to webhooks what was left", "error", err)
+			s.cfg.Logger.Warn("send overdue deliveries", "error", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -131,13 +131,13 @@ func (s *Service) Reconcile(ctx context.Context) error {
 	}
 }
 
-// Sweep delivers what has been due for longer than that.
+// Sweep sends the deliveries that are overdue for at least that long.
 func (s *Service) Sweep(ctx context.Context, overdue time.Duration) error {
 	ids, err := s.cfg.Catalog.OverdueDeliveries(ctx, overdue, sweepLimit)
 	if err != nil {
 		return err
 	}
-	var group errgroup.Group // one that fails does not end the others, whose requests are on their way
+	var group errgroup.Group // one that fails does not cancel the others
 	group.SetLimit(sweepAtOnce)
 	for _, id := range ids {
 		group.Go(func() error {

@@ -50,7 +50,7 @@ func TestADeliveryIsRetriedForThreeDays(t *testing.T) {
 	equal(t, catalog.DeliveryDead, d.State, "state after the last attempt")
 	equal(t, 10, d.Attempts, "attempts")
 	equal(t, true, d.NextAttemptAt == nil, "a dead delivery has no next attempt")
-	equal(t, true, strings.Contains(b.logs.String(), "gave up telling a webhook of an event"), b.logs.String())
+	equal(t, true, strings.Contains(b.logs.String(), "delivery failed, no attempts are left"), b.logs.String())
 	equal(t, 0, b.deliver(id), "a late job")
 	equal(t, 10, len(r.all()), "requests")
 

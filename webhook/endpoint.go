@@ -15,21 +15,21 @@ import (
 	"homeroom/internal/secret"
 )
 
-// Actor is who does something, for the audit.
+// Actor identifies who does something, for the audit log.
 type Actor struct {
 	Name string
-	// RequestID is empty where there was no request.
+	// RequestID is empty outside an HTTP request.
 	RequestID string
 }
 
-// EndpointParams is what an endpoint is to be.
+// EndpointParams are the parameters of a new endpoint.
 type EndpointParams struct {
 	URL, Description string
-	// Events are the types that it wants to be told; none are all.
+	// Events are the event types that it subscribes to; none are all.
 	Events []string
 }
 
-// Add makes an endpoint and returns its secret, too. It fails with an *[InvalidError].
+// Add adds an endpoint, and returns it with its secret. It fails with an *[InvalidError].
 func (s *Service) Add(ctx context.Context, actor Actor, params EndpointParams) (catalog.WebhookEndpoint, secret.String, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
@@ -54,7 +54,7 @@ func (s *Service) Add(ctx context.Context, actor Actor, params EndpointParams) (
 	return endpoint, s.Secret(endpoint), nil
 }
 
-// Change is what is to be different about an endpoint; what is nil stays.
+// Change is a change of an endpoint; nil fields stay as they are.
 type Change struct {
 	URL, Description *string
 	Events           *[]string
@@ -94,7 +94,7 @@ func (s *Service) Remove(ctx context.Context, actor Actor, id uuid.UUID) error {
 	})
 }
 
-// Rotate gives an endpoint a new secret and returns it, too. The one before goes on signing for a day. It fails with
+// Rotate gives an endpoint a new secret, and returns it. Requests are signed with the old one too for a day. It fails with
 // [catalog.ErrNotFound].
 func (s *Service) Rotate(ctx context.Context, actor Actor, id uuid.UUID) (catalog.WebhookEndpoint, secret.String, error) {
 	var endpoint catalog.WebhookEndpoint
@@ -110,11 +110,11 @@ func (s *Service) Rotate(ctx context.Context, actor Actor, id uuid.UUID) (catalo
 	return endpoint, s.Secret(endpoint), nil
 }
 
-// ErrNotReplayable says that a delivery cannot be sent again now.
+// ErrNotReplayable means that a delivery cannot be sent again now.
 var ErrNotReplayable = errors.New("the webhook is disabled, or the delivery is being sent at this moment")
 
-// Replay has a delivery sent again, whatever has become of it, at once and with all its attempts. It fails with
-// [ErrNotReplayable] or [catalog.ErrNotFound].
+// Replay sends a delivery again, whatever its state is, at once and with all its attempts. It fails with [ErrNotReplayable] or
+// [catalog.ErrNotFound].
 func (s *Service) Replay(ctx context.Context, actor Actor, endpoint, id uuid.UUID) (catalog.Delivery, error) {
 	if _, err := s.cfg.Catalog.Delivery(ctx, endpoint, id); err != nil {
 		return catalog.Delivery{}, err
@@ -137,8 +137,8 @@ func (s *Service) Replay(ctx context.Context, actor Actor, endpoint, id uuid.UUI
 	return s.cfg.Catalog.Delivery(ctx, endpoint, id)
 }
 
-// Ping sends an event of the type ping at once, and once, to an endpoint that may be disabled. No row is kept of it. It
-// fails with [catalog.ErrNotFound]; what the endpoint makes of it is the outcome.
+// Ping sends an event of the type ping once, also to a disabled endpoint. It stores no delivery. It fails with
+// [catalog.ErrNotFound]; the receiver's response is in the outcome.
 func (s *Service) Ping(ctx context.Context, actor Actor, id uuid.UUID) (Outcome, error) {
 	endpoint, err := s.cfg.Catalog.Webhook(ctx, id)
 	if err != nil {
@@ -158,7 +158,7 @@ func (s *Service) Ping(ctx context.Context, actor Actor, id uuid.UUID) (Outcome,
 	})
 }
 
-// record tells the audit what was done with an endpoint. Its URL is left out, as receivers put tokens there.
+// record writes an audit event about an endpoint. The URL is left out, because it may contain a token.
 func (s *Service) record(ctx context.Context, tx pgx.Tx, actor Actor, action string, id uuid.UUID, more map[string]any) error {
 	details := map[string]any{"webhook": id}
 	maps.Copy(details, more)

@@ -13,7 +13,7 @@ import (
 	"homeroom/catalog"
 )
 
-// Events are the types that programs outside may be told. All others are between the parts of this one.
+// Events returns the event types that endpoints can subscribe to. All others are internal.
 func Events() []string {
 	return []string{
 		catalog.UserCreated, catalog.OrganizationCreated, catalog.SessionCreated, catalog.TenantReady, catalog.TenantFailed,
@@ -21,7 +21,7 @@ func Events() []string {
 	}
 }
 
-// pingEvent is the type of what [Service.Ping] sends.
+// pingEvent is the event type of [Service.Ping].
 const pingEvent = "ping"
 
 // payload is the body of a request.
@@ -39,8 +39,8 @@ func body(event catalog.OutboxEvent) ([]byte, error) {
 	return text, nil
 }
 
-// FanOutTx makes a delivery, and a job for it, of each event and each endpoint that wants it, in the transaction that takes
-// the events off the outbox.
+// FanOutTx inserts a delivery and a job for each event and each endpoint that subscribes to it, in the transaction that removes the
+// events from the outbox.
 func (s *Service) FanOutTx(ctx context.Context, tx pgx.Tx, events []catalog.OutboxEvent) error {
 	outside := Events()
 	var types []string

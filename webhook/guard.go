@@ -8,27 +8,26 @@ import (
 	"code.dny.dev/ssrf"
 )
 
-// guard decides which addresses may be called. It is asked for every connection, with the address that is about to be
-// dialled, so that a name that resolves to something else the second time gains nothing.
+// guard checks which addresses may be called. It checks every connection, after the name was resolved, which prevents DNS
+// rebinding.
 type guard struct {
 	allow  []netip.Prefix
 	public *ssrf.Guardian
 }
 
-// azureHostAgent is an address of Azure's host agent, which answers with secrets of the machine, among those of the internet.
+// azureHostAgent is a public address at which Azure's host agent serves secrets of the machine.
 var azureHostAgent = netip.MustParsePrefix("168.63.129.16/32")
 
-// tlsPort is the only port that is called on the internet: what listens on others may be no receiver of webhooks, and is
-// attacked from our address.
+// tlsPort is the only port that is called on the internet, so that nobody can attack other services from our address.
 const tlsPort = 443
 
-// newGuard lets in what is on the internet by IANA's registries of special addresses, on the port of HTTPS, and what is
-// allowed, on any port. NAT64, 6to4 and Teredo, behind which a private IPv4 address can hide, are not.
+// newGuard permits addresses that are on the internet by IANA's registries of special addresses, on the port of HTTPS, and allowed
+// networks, on any port. It refuses NAT64, 6to4 and Teredo, which can contain a private IPv4 address.
 func newGuard(allow []netip.Prefix) *guard {
 	return &guard{allow: allow, public: ssrf.New(ssrf.WithPorts(tlsPort), ssrf.WithDeniedV4Prefixes(azureHostAgent))}
 }
 
-// internet is a [net.Dialer]'s Control: it refuses what is neither on the internet nor allowed.
+// allowInternet is the Control of a [net.Dialer] for https: it refuses addresses that are neither on the internet nor allowed.
 func (g *guard) allowInternet(network, address string, conn syscall.RawConn) error {
 	if g.allowedOnly(network, address, conn) == nil {
 		return nil
@@ -43,7 +42,7 @@ func (g *guard) allowInternet(network, address string, conn syscall.RawConn) err
 	return nil
 }
 
-// allowedOnly is one that refuses what is not allowed, for requests that anybody on the way could read.
+// allowedOnly is the Control for plain http: it refuses addresses that are not allowed.
 func (g *guard) allowedOnly(_, address string, _ syscall.RawConn) error {
 	target, err := netip.ParseAddrPort(address)
 	if err != nil || !g.allows(target.Addr()) {
@@ -62,12 +61,12 @@ func (g *guard) allows(addr netip.Addr) bool {
 	return false
 }
 
-// admits tells whether an address that stands in a URL may be called.
+// permits reports whether a literal address in a URL may be called.
 func (g *guard) permits(addr netip.Addr) bool {
 	return g.allows(addr) || g.public.SafeAddr(addr.Unmap()) == nil
 }
 
-// refusedError says what may not be called.
+// refusedError names the address that may not be called.
 type refusedError struct{ what string }
 
 // Error implements error.

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// pauses are those after each failed attempt: ten attempts in a little more than three days.
+// retryDelays are the delays after each failed attempt: ten attempts in a little more than three days.
 var retryDelays = []time.Duration{
 	5 * time.Second, 5 * time.Minute, 30 * time.Minute, 2 * time.Hour, 5 * time.Hour, 10 * time.Hour, 14 * time.Hour,
 	20 * time.Hour, 24 * time.Hour,
@@ -14,13 +14,12 @@ var retryDelays = []time.Duration{
 // maxRetryAfter bounds what a receiver may ask for with Retry-After.
 const maxRetryAfter = 24 * time.Hour
 
-// pause is how long to wait after a failed attempt, of those since the delivery was new or replayed; false after the last.
-// A receiver can have it longer, not shorter. Up to a tenth is added by chance, so that what failed together does not come
-// back together.
-func retryDelay(attempt int, params time.Duration) (time.Duration, bool) {
+// retryDelay returns the delay after a failed attempt, counted since the delivery was new or replayed; false after the last one. A
+// receiver can make it longer with Retry-After, not shorter. Up to a tenth is added at random, to spread the retries.
+func retryDelay(attempt int, retryAfter time.Duration) (time.Duration, bool) {
 	if attempt > len(retryDelays) {
 		return 0, false
 	}
-	d := max(retryDelays[max(attempt, 1)-1], min(params, maxRetryAfter))
+	d := max(retryDelays[max(attempt, 1)-1], min(retryAfter, maxRetryAfter))
 	return d + rand.N(d/10), true
 }

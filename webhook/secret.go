@@ -12,12 +12,12 @@ import (
 	"homeroom/internal/secret"
 )
 
-// Secret is what signs for an endpoint now.
+// Secret returns the current signing secret of an endpoint.
 func (s *Service) Secret(endpoint catalog.WebhookEndpoint) secret.String {
 	return s.derive(endpoint.ID, endpoint.Rotation)
 }
 
-// secrets are all that sign for an endpoint: the present one, and for a while the one before.
+// secrets returns the signing secrets of an endpoint: the current one, and for a day after a rotation the one before.
 func (s *Service) secrets(endpoint catalog.WebhookEndpoint) []secret.String {
 	all := []secret.String{s.Secret(endpoint)}
 	if endpoint.PreviousUntil != nil {
@@ -26,8 +26,7 @@ func (s *Service) secrets(endpoint catalog.WebhookEndpoint) []secret.String {
 	return all
 }
 
-// derive makes a secret of the server's key (HKDF, RFC 5869), the endpoint and the rotation, so that it is stored nowhere
-// and every process knows it.
+// derive derives a secret from the server's key (HKDF, RFC 5869), the endpoint and the rotation, so that it need not be stored.
 func (s *Service) derive(endpoint uuid.UUID, rotation int) secret.String {
 	key, err := hkdf.Key(sha256.New, s.cfg.Key, nil, fmt.Sprintf("homeroom webhook %s %d", endpoint, rotation), 32)
 	if err != nil {

@@ -22,11 +22,10 @@ import (
 	"homeroom/internal/wait"
 )
 
-// maxResponseBytes is how much of a receiver's answer is read. It says nothing that we want to know, but a receiver whose
-// answer is not read at all may take that for an error.
+// maxResponseBytes is how much of a response's body is read. It is ignored, but a receiver may report an error when nobody reads it.
 const maxResponseBytes = 4 << 10
 
-// message is what is sent: once for a ping, at each attempt for a delivery.
+// message is one signed request: a ping, or an attempt of a delivery.
 type message struct {
 	id       string
 	endpoint catalog.WebhookEndpoint
@@ -34,27 +33,27 @@ type message struct {
 	at       time.Time
 }
 
-// Outcome is how an attempt went.
+// Outcome is the result of an attempt.
 type Outcome struct {
-	// Status is what the receiver answered; 0 where it did not.
+	// Status is the response's status; 0 where there was no response.
 	Status int
-	// Problem is why that is a failure, in a safe sentence; empty for a success.
+	// Problem is the reason of a failure, without text of the receiver; empty for a success.
 	Problem string
-	// Took is how long it was.
+	// Took is how long the attempt took.
 	Took time.Duration
 
-	// retryAfter is how long the receiver asks to be left alone.
+	// retryAfter is the response's Retry-After.
 	retryAfter time.Duration
 }
 
-// OK tells whether the receiver has it.
+// OK reports whether the receiver has accepted the event.
 func (o Outcome) OK() bool { return o.Problem == "" }
 
-// gone tells whether the receiver wants nothing any more.
+// gone reports whether the receiver answered 410.
 func (o Outcome) gone() bool { return o.Status == http.StatusGone }
 
-// newClient makes a client that follows no redirect, uses no proxy, and asks control about every connection. There is one
-// for each request: a connection that is kept would be one that nobody asks about.
+// newClient makes a client that follows no redirects, uses no proxy, and checks every connection with control. Each request has a
+// new connection: one that is kept alive would not be checked again.
 func newClient(cfg Config, control func(network, address string, conn syscall.RawConn) error) *http.Client {
 	dialer := &net.Dialer{Timeout: cfg.Timeout, Resolver: cfg.Resolver, Control: control}
 	return &http.Client{
@@ -70,7 +69,7 @@ func newClient(cfg Config, control func(network, address string, conn syscall.Ra
 	}
 }
 
-// send makes one attempt. It fails only when ctx ends: what has become of the attempt is unknown then.
+// send makes one attempt. It fails only when ctx ends: the outcome is unknown then.
 func (s *Service) send(ctx context.Context, m message) (Outcome, error) {
 	req, err := s.request(ctx, m)
 	if err != nil {
@@ -90,11 +89,11 @@ func (s *Service) send(ctx context.Context, m message) (Outcome, error) {
 		return Outcome{Problem: s.describeError(err), Took: took}, nil
 	}
 	defer res.Body.Close()
-	_, _ = io.CopyN(io.Discard, res.Body, maxResponseBytes) // the status has come, and it is all that counts
+	_, _ = io.CopyN(io.Discard, res.Body, maxResponseBytes) // only the status matters
 	return outcomeOf(res, took), nil
 }
 
-// request builds the request, with a signature for each secret that is good.
+// request builds the request, with a signature for each valid secret.
 func (s *Service) request(ctx context.Context, m message) (*http.Request, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, m.endpoint.URL, bytes.NewReader(m.body))
 	if err != nil {
@@ -127,7 +126,7 @@ func sign(m message, secrets []secret.String) (string, error) {
 	return strings.Join(signatures, " "), nil
 }
 
-// judge tells a success from a failure.
+// outcomeOf returns the outcome of a response.
 func outcomeOf(res *http.Response, took time.Duration) Outcome {
 	o := Outcome{Status: res.StatusCode, Took: took}
 	switch {
@@ -142,8 +141,7 @@ func outcomeOf(res *http.Response, took time.Duration) Outcome {
 	return o
 }
 
-// word says why there was no answer. Nothing in it is the receiver's own words, and the URL, which may hold a token of the
-// receiver's, is not repeated.
+// describeError says why there was no response. It has no text of the receiver, and not the URL, which may contain a token.
 func (s *Service) describeError(err error) string {
 	var outer *url.Error
 	if errors.As(err, &outer) {

@@ -1,12 +1,10 @@
-// Package webhook tells programs outside what has happened: every event goes, signed, to each endpoint that wants it, at
-// least once.
+// Package webhook delivers events to the endpoints that subscribe to them, signed and at least once.
 //
 // It follows Standard Webhooks (https://www.standardwebhooks.com). An event becomes one delivery for each endpoint, in the
-// transaction that takes it off the outbox; the delivery's row says how far it is, and its id is the webhook-id of every
-// attempt, so that a receiver can tell a repetition. An attempt is counted before it is sent and its outcome is recorded
-// after, so a process that dies in between sends once more, never less. Only addresses on the internet are called, unless
-// the operator allows others, and that is decided for every connection after the name has been resolved. The secret of an
-// endpoint is derived from the server's key and stored nowhere.
+// transaction that removes it from the outbox. The delivery's row has its state, and its id is the webhook-id of every attempt, so
+// that a receiver can recognise a repetition. An attempt is counted before it is sent and its outcome is recorded after, so a
+// process that dies in between sends once more. Only addresses on the internet are called, unless the operator allows others; each
+// connection is checked after the name was resolved. The secret of an endpoint is derived from the server's key and not stored.
 package webhook
 
 import (
@@ -25,9 +23,9 @@ import (
 	"homeroom/catalog"
 )
 
-// Queue takes work that must be done later, in the transaction that makes it necessary.
+// Queue inserts jobs in the caller's transaction.
 type Queue interface {
-	// DeliverWebhooksTx has [Service.Deliver] called for each of the deliveries after the delay.
+	// DeliverWebhooksTx inserts jobs that call [Service.Deliver] for each of the deliveries after the delay.
 	DeliverWebhooksTx(ctx context.Context, tx pgx.Tx, deliveries []uuid.UUID, delay time.Duration) error
 }
 
@@ -37,15 +35,15 @@ type Config struct {
 	Queue   Queue
 	// Key is the server's secret, from which those of the endpoints are derived.
 	Key []byte
-	// Allow are networks that may be called though they are not on the internet, and by plain HTTP too. Defaults to none.
+	// Allow are networks outside the internet that may be called, also by plain HTTP. Defaults to none.
 	Allow []netip.Prefix
 	// Timeout bounds one attempt. Defaults to 15 s.
 	Timeout time.Duration
 	// Resolver finds the addresses of names. Defaults to the system's.
 	Resolver *net.Resolver
-	// Roots are the certificates that receivers' are to be signed by. Defaults to the system's.
+	// Roots are the certificate authorities of the receivers. Defaults to the system's.
 	Roots *x509.CertPool
-	// Logger is told of what was given up. Defaults to slog.Default().
+	// Logger logs deliveries that have failed for good. Defaults to slog.Default().
 	Logger *slog.Logger
 }
 
@@ -72,15 +70,14 @@ func (c Config) validate() error {
 	return nil
 }
 
-// Service keeps endpoints and tells them of events. It may be used from many goroutines, and in many processes on one
-// catalog.
+// Service manages endpoints and delivers events to them. It is safe for concurrent use, also by many processes on one catalog.
 type Service struct {
 	cfg    Config
 	guard  *guard
 	client map[string]*http.Client // by the scheme of the URL
 }
 
-// New makes a Service. Nothing runs until its methods are called.
+// New makes a Service. It starts no goroutine.
 func New(cfg Config) (*Service, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.validate(); err != nil {
@@ -94,5 +91,5 @@ func New(cfg Config) (*Service, error) {
 	return s, nil
 }
 
-// lease is how long an attempt belongs to its process: longer than it can take, its records included.
+// lease returns how long an attempt belongs to its process: longer than sending and recording can take.
 func (s *Service) lease() time.Duration { return s.cfg.Timeout + 15*time.Second }

@@ -1,7 +1,7 @@
-// Package mailtest is a mail server to try mails against. It keeps what it is given and sends nothing on.
+// Package mailtest is a mail server for tests and development. It stores mails and forwards none.
 //
-// The development command shows its mails, and tests tell it to refuse or to hang up at any point of a conversation. SMTP
-// itself is spoken by a library that others wrote, so that a misunderstanding of ours does not agree with itself.
+// The development command shows its mails; tests make it refuse or disconnect at any stage of an SMTP session. SMTP is implemented by
+// a library, so that the server does not share a mistake of the client.
 package mailtest
 
 import (
@@ -17,34 +17,34 @@ import (
 	"github.com/emersion/go-smtp"
 )
 
-// Stage is a point of a conversation.
+// Stage is a stage of an SMTP session.
 type Stage string
 
-// The stages of a conversation.
+// The stages of a session.
 const (
 	// Greeting: a client has connected.
 	Greeting Stage = "greeting"
-	// From and To: it names the sender, and the recipient.
+	// From and To: it has sent the sender, and the recipient.
 	From Stage = "from"
 	To   Stage = "to"
-	// Data: it hands the text over. Nothing of it has been read.
+	// Data: it begins to send the text. Nothing of it was read.
 	Data Stage = "data"
-	// Text: the whole text was read, and has not been answered.
+	// Text: the whole text was read, and there was no reply yet.
 	Text Stage = "text"
 )
 
-// Reply is what a server answers.
+// Reply is the server's reply at a stage.
 type Reply struct {
-	// Code is the SMTP code, such as 451; 0 lets the conversation go on.
+	// Code is the SMTP code, such as 451; 0 continues the session.
 	Code int
 	Text string
-	// HangUp ends the connection instead, without a word.
+	// HangUp closes the connection without a reply.
 	HangUp bool
-	// Keep keeps the mail at the stage Text although the answer is another.
+	// Keep keeps the mail at the stage Text although the reply is an error.
 	Keep bool
 }
 
-// Message is a mail that was taken.
+// Message is a mail that was accepted.
 type Message struct {
 	Number   int
 	From, To string
@@ -52,10 +52,10 @@ type Message struct {
 	At       time.Time
 }
 
-// kept is how many mails are kept.
+// maxMessages is how many mails are kept.
 const maxMessages = 200
 
-// Server is a mail server. All its methods may be called at any time.
+// Server is a mail server. It is safe for concurrent use.
 type Server struct {
 	listener net.Listener
 	server   *smtp.Server
@@ -82,33 +82,33 @@ func Listen(addr string) (*Server, error) {
 	return s, nil
 }
 
-// silent is for a server whose conversations are ended on purpose.
+// discardLogger drops the library's log: tests end sessions on purpose.
 type discardLogger struct{}
 
 func (discardLogger) Printf(string, ...any) {}
 func (discardLogger) Println(...any)        {}
 
-// URL is the server's address, as the configuration wants it.
+// URL returns the server's URL, as in the configuration.
 func (s *Server) URL() string { return "smtp://" + s.listener.Addr().String() }
 
 // Close ends the server and its connections.
 func (s *Server) Close() error { return s.server.Close() }
 
-// Fail has every stage of every conversation answered by f, until it is called again; nil is a server that takes all.
+// Fail sets f as the function that chooses the reply at every stage; nil accepts all mails.
 func (s *Server) Fail(f func(Stage) Reply) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.reply = f
 }
 
-// Messages are the mails that were taken, the newest last.
+// Messages returns the accepted mails, the newest last.
 func (s *Server) Messages() []Message {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return append([]Message(nil), s.messages...)
 }
 
-// Numbers are those of the mails that are kept, the newest first.
+// Numbers returns the numbers of the stored mails, the newest first.
 func (s *Server) Numbers() []int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -119,7 +119,7 @@ func (s *Server) Numbers() []int {
 	return numbers
 }
 
-// Message is a mail as it came, and when; ok is false for one that is not kept.
+// Message returns the text of a stored mail, and when it was accepted; ok is false where there is none.
 func (s *Server) Message(number int) (raw []byte, at time.Time, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -147,7 +147,7 @@ func (s *Server) drop(number int) {
 	s.messages = slices.DeleteFunc(s.messages, func(m Message) bool { return m.Number == number })
 }
 
-// at asks what to answer at a stage. The function may take its time, and call the server.
+// replyAt returns the reply at a stage. The function may block, and call the server.
 func (s *Server) replyAt(stage Stage) Reply {
 	s.mu.Lock()
 	f := s.reply
@@ -158,7 +158,7 @@ func (s *Server) replyAt(stage Stage) Reply {
 	return f(stage)
 }
 
-// session is a conversation.
+// session is an SMTP session.
 type session struct {
 	server   *Server
 	conn     *smtp.Conn
@@ -177,7 +177,7 @@ func (c *session) stage(stage Stage) error { return c.apply(c.server.replyAt(sta
 func (c *session) apply(reply Reply) error {
 	switch {
 	case reply.HangUp:
-		_ = c.conn.Conn().Close() // which is the point
+		_ = c.conn.Conn().Close() // as the reply demands
 		return errHungUp
 	case reply.Code != 0:
 		return &smtp.SMTPError{Code: reply.Code, EnhancedCode: smtp.NoEnhancedCode, Message: reply.Text}
@@ -204,7 +204,7 @@ func (c *session) Data(r io.Reader) error {
 	}
 	raw, err := io.ReadAll(r)
 	if err != nil {
-		return err // cut on the way: a server keeps no half mail
+		return err // the client has disconnected: an incomplete mail is not stored
 	}
 	number := c.server.keep(Message{From: c.from, To: c.to, Raw: bytes.Clone(raw), At: time.Now()})
 	reply := c.server.replyAt(Text)
