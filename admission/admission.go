@@ -100,7 +100,7 @@ type Applicant struct {
 // is refused.
 //
 // The grant is what the address has left; nil where it was not counted. Besides the errors of [signup.Service.Begin] there are
-// *[signup.RateLimited] and *[signup.BudgetSpent]. Whatever is not known is refused: without the catalog or the CAPTCHA's
+// *[signup.RateLimited] and *[signup.BudgetExceeded]. Whatever is not known is refused: without the catalog or the CAPTCHA's
 // provider nobody signs up.
 func (a *Admission) Begin(ctx context.Context, who Applicant) (signup.Outcome, *Grant, error) {
 	repeats, err := a.validate(ctx, &who)
@@ -120,7 +120,7 @@ func (a *Admission) Begin(ctx context.Context, who Applicant) (signup.Outcome, *
 		if len(taken.address) > 0 {
 			taken.grant.Remaining++
 		}
-	case signup.Refused(err):
+	case signup.IsRefusal(err):
 		a.giveBack(ctx, taken.budget) // nothing was built; what failed on our side may yet be
 	}
 	return outcome, taken.grant, err
@@ -181,7 +181,7 @@ func (a *Admission) validate(ctx context.Context, who *Applicant) (repeats bool,
 	}
 	request := who.Request
 	if who.FindLogin != nil {
-		request.Login = &identity.User{} // and its e-mail, which is not known yet
+		request.Account = &identity.User{} // and its e-mail, which is not known yet
 	}
 	normal, err := request.Normalise(a.rules(*who))
 	var invalid *signup.ValidationError
@@ -221,7 +221,7 @@ func (a *Admission) identify(ctx context.Context, who *Applicant) error {
 	if err != nil {
 		return err
 	}
-	who.Request.Login, who.Request.Email = &login, login.Email
+	who.Request.Account, who.Request.Email = &login, login.Email
 	who.Request, err = who.Request.Normalise(a.rules(*who))
 	return err
 }

@@ -118,7 +118,7 @@ func (a *Admission) take(ctx context.Context, idempotencyKey string, address, bu
 	if refused < len(address) {
 		return grants, false, &signup.RateLimited{RetryAfter: grants[refused].RetryAfter}
 	}
-	return grants, false, &signup.BudgetSpent{RetryAfter: grants[refused].RetryAfter, Limit: limits[refused].Key}
+	return grants, false, &signup.BudgetExceeded{RetryAfter: grants[refused].RetryAfter, Limit: limits[refused].Key}
 }
 
 // known reports whether a sign-up of this key is known.

@@ -63,7 +63,7 @@ func openFixtureTenants(ctx context.Context, b *testbed) (*fixtureTenants, error
 func (p *fixtureTenants) build(ctx context.Context) error {
 	p.logf("making %d tenants", p.tenants)
 	began := time.Now()
-	if err := p.withoutSync(ctx, p.ours.signup.FillSpares); err != nil {
+	if err := p.withoutSync(ctx, p.ours.signup.RefillSpares); err != nil {
 		return err
 	}
 	p.logf("made %d tenants in %s", p.tenants, time.Since(began).Round(time.Second))

@@ -38,7 +38,7 @@ type homeroom struct {
 	logger   *slog.Logger
 }
 
-// newHomeroom makes one, whose FillSpares keeps this many spares.
+// newHomeroom makes one, whose RefillSpares keeps this many spares.
 func newHomeroom(ctx context.Context, b *testbed, database string, set *migrations.Set, spares int) (*homeroom, error) {
 	if err := b.newDatabase(ctx, database); err != nil {
 		return nil, err
@@ -81,7 +81,7 @@ func (h *homeroom) open(ctx context.Context, b *testbed, set *migrations.Set, sp
 	}
 	h.client = client
 	h.cfg = signup.Config{
-		Catalog: h.catalog, Servers: signup.OnServers(h.servers), Identity: timed{client, h.provider}, Queue: queue, Key: tenantKey,
+		Catalog: h.catalog, Servers: signup.TenantServers(h.servers), Identity: timed{client, h.provider}, Queue: queue, Key: tenantKey,
 		Spares: spares, Logger: h.logger,
 	}
 	h.signup, err = signup.New(h.cfg)
@@ -90,7 +90,7 @@ func (h *homeroom) open(ctx context.Context, b *testbed, set *migrations.Set, sp
 
 // conceal has it conceal whether an e-mail has an account.
 func (h *homeroom) conceal() (err error) {
-	h.cfg.Identity, h.cfg.VerifyFirst, h.cfg.Conceal = h.client, true, true
+	h.cfg.Identity, h.cfg.VerifyFirst, h.cfg.HideAccounts = h.client, true, true
 	h.signup, err = signup.New(h.cfg)
 	return err
 }

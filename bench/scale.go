@@ -117,7 +117,7 @@ func (l *level) enrol(ctx context.Context) (spares []string, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("copy tenants: %w", err)
 	}
-	if err := l.withoutSync(ctx, l.schools.signup.FillSpares); err != nil {
+	if err := l.withoutSync(ctx, l.schools.signup.RefillSpares); err != nil {
 		return nil, err
 	}
 	made, err := l.schools.catalog.Pool().Query(ctx, "select database from tenants where state = 'spare'")

@@ -170,7 +170,7 @@ type benchSpares struct {
 
 func newBenchSpares(ctx context.Context, b *testbed, ours *homeroom) (*benchSpares, error) {
 	b.logf("making %d spares", b.signups)
-	if err := ours.signup.FillSpares(ctx); err != nil {
+	if err := ours.signup.RefillSpares(ctx); err != nil {
 		return nil, err
 	}
 	databases, err := b.databases(ctx, "^t_")

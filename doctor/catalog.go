@@ -16,21 +16,21 @@ func (e *examination) compareCatalog() {
 	for _, object := range self.Missing {
 		finding := Finding{Code: CatalogIncomplete, Subject: object.Name, Detail: "the " + object.Kind + " is not in the catalog any more, or is disabled"}
 		if object.SQL != "" {
-			finding = finding.next(inCatalog("In the catalog run", dropFirst(object)+object.SQL))
+			finding = finding.withSteps(inCatalog("In the catalog run", dropFirst(object)+object.SQL))
 		}
 		e.add(finding)
 	}
 	for _, role := range self.ReadableBy {
 		e.add(Finding{Code: CatalogReadable, Subject: role, Detail: role + " may read tables of the catalog, and every tenant's role with it"}.
-			next(inCatalog("In the catalog run", "revoke all on all tables in schema public from "+role)))
+			withSteps(inCatalog("In the catalog run", "revoke all on all tables in schema public from "+role)))
 	}
 	for _, run := range self.Paused {
 		e.add(Finding{
 			Code: RunPaused, Subject: run.ID,
 			Detail: fmt.Sprintf("%s paused this run over the fleet, and nothing has happened in it since %s", run.ChangedBy, run.Since.UTC().Format(time.RFC3339)),
-		}.next(command("Let it go on (homeroom migrate abort ends it instead)", "migrate resume")))
+		}.withSteps(command("Let it go on (homeroom migrate abort ends it instead)", "migrate resume")))
 	}
-	e.comparePlaces(self.Servers)
+	e.compareCapacity(self.Servers)
 }
 
 // dropFirst is for an object that may be there in a state in which it has no effect.
@@ -41,8 +41,8 @@ func dropFirst(object catalog.MissingObject) string {
 	return ""
 }
 
-// comparePlaces looks at whether new schools find a place.
-func (e *examination) comparePlaces(servers []catalog.SurveyedServer) {
+// compareCapacity looks at whether new schools find a place.
+func (e *examination) compareCapacity(servers []catalog.SurveyedServer) {
 	var open, configured int
 	for _, server := range servers {
 		if _, ok := e.cfg.Servers[server.Name]; !ok {
@@ -56,7 +56,7 @@ func (e *examination) comparePlaces(servers []catalog.SurveyedServer) {
 			e.add(Finding{
 				Code: ServerClosed, Subject: server.Name, Server: server.Name,
 				Detail: "for more than a day no database has been made on it: " + *server.ClosedBecause,
-			}.next(openServer(server)))
+			}.withSteps(openServer(server)))
 		}
 		if e.cfg.Spares > 0 && server.Open && server.Spares == 0 && server.Settled && e.hasSchools() {
 			e.add(Finding{Code: StockEmpty, Subject: server.Name, Server: server.Name, Detail: "it has no spare, and none is being made"})
@@ -68,7 +68,7 @@ func (e *examination) comparePlaces(servers []catalog.SurveyedServer) {
 	finding := Finding{Code: NoServerOpen, Subject: "servers", Detail: "every server is closed, full or has weight 0"}
 	for _, server := range servers {
 		if _, ok := e.cfg.Servers[server.Name]; ok {
-			finding = finding.next(openServer(server))
+			finding = finding.withSteps(openServer(server))
 		}
 	}
 	e.add(finding)
@@ -99,7 +99,7 @@ func (e *examination) compareDeleted(t catalog.SurveyedTenant, owners int) {
 		finding := about(TenantDeleted, t, fmt.Sprintf("the catalog says that it is deleted, and it has %s", count(owners, "active user")))
 		if exists {
 			finding.Detail += ", and its database is there"
-			finding = finding.next(inCatalog("If nobody meant to delete it, in the catalog run", fmt.Sprintf("update tenants set state = 'ready' where id = '%s'", t.ID)))
+			finding = finding.withSteps(inCatalog("If nobody meant to delete it, in the catalog run", fmt.Sprintf("update tenants set state = 'ready' where id = '%s'", t.ID)))
 		}
 		e.add(finding)
 	case exists:

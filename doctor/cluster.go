@@ -14,17 +14,17 @@ type otherCluster struct {
 	// recorded is the system identifier that the catalog has for the server, identifier that of the cluster.
 	recorded, identifier uint64
 	// there is how many of the server's tenants have a database there that bears their mark; used is how many should.
-	there, used int
+	found, expected int
 }
 
 // complete tells whether all of the server's tenants are there.
-func (c otherCluster) complete() bool { return c.there == c.used }
+func (c otherCluster) complete() bool { return c.found == c.expected }
 
 // addUnsurveyed tells why a server could not be looked at.
 func (e *examination) addUnsurveyed(ctx context.Context, name string, cause error) {
 	finding := Finding{Code: ServerUnreachable, Subject: name, Server: name, Detail: reason(cause)}
 	if errors.Is(cause, tenant.ErrOtherCluster) {
-		seen, err := e.lookElsewhere(ctx, name)
+		seen, err := e.surveyOtherCluster(ctx, name)
 		if err == nil {
 			e.add(e.anotherCluster(name, seen))
 			return
@@ -39,7 +39,7 @@ func (e *examination) addUnsurveyed(ctx context.Context, name string, cause erro
 func (e *examination) anotherCluster(name string, seen otherCluster) Finding {
 	finding := Finding{Code: ServerIsAnother, Subject: name, Server: name, Detail: fmt.Sprintf(
 		"its URL leads to the Postgres cluster with system identifier %d, and its tenants are on %d; the databases of %d of %s are there with their comments",
-		seen.identifier, seen.recorded, seen.there, count(seen.used, "tenant"))}
+		seen.identifier, seen.recorded, seen.found, count(seen.expected, "tenant"))}
 	switch {
 	case seen.identifier == seen.recorded:
 		finding.Detail = "the catalog has another system identifier for it than when this process started"
@@ -49,7 +49,7 @@ func (e *examination) anotherCluster(name string, seen otherCluster) Finding {
 			"recorded. Else correct the URL: a copy of the databases is no place to work in."
 		return e.recordCluster(finding, name, seen)
 	default:
-		finding = finding.next(inCatalog("If it is the right one all the same, and the databases that are missing there are lost, run in the catalog", fmt.Sprintf(
+		finding = finding.withSteps(inCatalog("If it is the right one all the same, and the databases that are missing there are lost, run in the catalog", fmt.Sprintf(
 			"update servers set system_identifier = %d where name = '%s'", int64(seen.identifier), name)))
 	}
 	return finding
@@ -57,8 +57,8 @@ func (e *examination) anotherCluster(name string, seen otherCluster) Finding {
 
 // recordCluster has the catalog know the cluster that a server is from now on, once all of it was looked at again.
 func (e *examination) recordCluster(f Finding, name string, seen otherCluster) Finding {
-	return f.repairedBy("record that the server is this cluster from now on", "cluster "+name, func(ctx context.Context) error {
-		again, err := e.lookElsewhere(ctx, name)
+	return f.withRepair("record that the server is this cluster from now on", "cluster "+name, func(ctx context.Context) error {
+		again, err := e.surveyOtherCluster(ctx, name)
 		if err != nil {
 			return err
 		}
@@ -73,8 +73,8 @@ func (e *examination) recordCluster(f Finding, name string, seen otherCluster) F
 	})
 }
 
-// lookElsewhere looks at the cluster where a server's URL leads, whichever it is.
-func (e *examination) lookElsewhere(ctx context.Context, name string) (seen otherCluster, err error) {
+// surveyOtherCluster looks at the cluster where a server's URL leads, whichever it is.
+func (e *examination) surveyOtherCluster(ctx context.Context, name string) (seen otherCluster, err error) {
 	identifiers, err := e.cfg.Catalog.SystemIdentifiers(ctx)
 	if err != nil {
 		return otherCluster{}, err
@@ -100,9 +100,9 @@ func (e *examination) lookElsewhere(ctx context.Context, name string) (seen othe
 		if t.Server != name || beingMade(t) {
 			continue
 		}
-		seen.used++
+		seen.expected++
 		if mark := survey.Databases[t.Database].MarkedAs; mark != nil && mark.UUID() == id {
-			seen.there++
+			seen.found++
 		}
 	}
 	return seen, nil

@@ -110,13 +110,13 @@ const (
 )
 
 // kind is what all findings of a code have in common.
-type kind struct {
+type codeInfo struct {
 	severity Severity
 	advice   string
 }
 
 // plain are the codes of facts that nobody is in the middle of changing: they need no second look.
-var plain = map[Code]bool{
+var singlePass = map[Code]bool{
 	ServerRemark: true, KeptDatabase: true, TemplateOld: true, TenantQuarantined: true, ServerUnknown: true, SpareOnUnknownServer: true,
 	MailsUnsent: true, DeliveriesDead: true,
 }
@@ -124,7 +124,7 @@ var plain = map[Code]bool{
 const reprovision = "Or: homeroom tenant reprovision with its id, slug or database."
 
 // kinds has a line for every code. docs/recover.md has one too.
-var kinds = map[Code]kind{
+var codeInfos = map[Code]codeInfo{
 	IdentityWithoutSignup: {Warning, "Perhaps another Homeroom uses the same tenant of the provider. If it is nobody's, delete the login there."},
 	IdentityOfExpiredSignup: {Warning, "The person was told that the sign-up failed, and cannot sign up again with this e-mail until the next " +
 		"sign-up meets the leftover and removes it."},
@@ -243,8 +243,8 @@ var kinds = map[Code]kind{
 
 // Codes lists all codes, for documentation and metrics.
 func Codes() []Code {
-	codes := make([]Code, 0, len(kinds))
-	for code := range kinds {
+	codes := make([]Code, 0, len(codeInfos))
+	for code := range codeInfos {
 		codes = append(codes, code)
 	}
 	return codes

@@ -346,7 +346,7 @@ func TestAQueueOfNotificationsThatFills(t *testing.T) {
 	if usage, ok := w.finds("").NotificationQueues["main"]; !ok || usage != 0 {
 		t.Errorf("an empty queue is at %v, %v", usage, ok)
 	}
-	w.config.QueueFilling = 1e-4 // some hundred pages
+	w.config.QueueWarnAt = 1e-4 // some hundred pages
 	w.doctor = w.newDoctor(w.config)
 	listener, err := pgx.Connect(t.Context(), w.postgres.URL("postgres"))
 	if err != nil {

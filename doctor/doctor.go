@@ -40,8 +40,8 @@ type Config struct {
 	KeyCheck []byte
 	// Spares is how many spares the service keeps on each server. Defaults to 0: an empty stock is as it should be.
 	Spares int
-	// QueueFilling is the share of a server's queue of notifications from which it is told, from 0 to 1. Defaults to 0.25.
-	QueueFilling float64
+	// QueueWarnAt is the share of a server's queue of notifications from which it is told, from 0 to 1. Defaults to 0.25.
+	QueueWarnAt float64
 	// Tolerate are the codes of remarks on servers ([tenant.Warning]) that are known and wanted so.
 	Tolerate []string
 	// Actor is who repairs, for the audit. Defaults to "homeroom doctor".
@@ -62,8 +62,8 @@ func (c Config) withDefaults() Config {
 	if c.Concurrency == 0 {
 		c.Concurrency = 4
 	}
-	if c.QueueFilling == 0 {
-		c.QueueFilling = 0.25
+	if c.QueueWarnAt == 0 {
+		c.QueueWarnAt = 0.25
 	}
 	if c.Pause == 0 {
 		c.Pause = time.Second

@@ -37,16 +37,16 @@ type Options struct {
 // It fails when the catalog cannot be read, or a tenant of Only is not there. What else cannot be reached is a finding.
 func (d *Doctor) Examine(ctx context.Context, options Options) (Report, error) {
 	started := time.Now()
-	first, err := d.look(ctx, options, nil)
+	first, err := d.examineOnce(ctx, options, nil)
 	if err != nil {
 		return Report{}, err
 	}
 	found := first
-	if slices.ContainsFunc(first.findings, func(f Finding) bool { return !plain[f.Code] }) {
+	if slices.ContainsFunc(first.findings, func(f Finding) bool { return !singlePass[f.Code] }) {
 		if err := wait.For(ctx, d.cfg.Pause); err != nil {
 			return Report{}, err
 		}
-		if found, err = d.look(ctx, options, first); err != nil {
+		if found, err = d.examineOnce(ctx, options, first); err != nil {
 			return Report{}, err
 		}
 		found.findings = both(first.findings, found.findings)
@@ -54,7 +54,7 @@ func (d *Doctor) Examine(ctx context.Context, options Options) (Report, error) {
 	found.group()
 	return Report{
 		Findings: append([]Finding{}, found.findings...), Skipped: found.skipped, Counts: first.counts, StartedAt: first.before.At,
-		Took: time.Since(started), NotificationQueues: first.queues, options: options,
+		Duration: time.Since(started), NotificationQueues: first.queues, options: options,
 	}, nil
 }
 
@@ -72,7 +72,7 @@ type examination struct {
 	*Doctor
 	options Options
 	// former is the look that found something, when this is the second.
-	former *examination
+	previous *examination
 	// only are the tenants that it is narrowed to; nil is all.
 	only map[uuid.UUID]bool
 
@@ -85,7 +85,7 @@ type examination struct {
 	queues  map[string]float64
 	// key is the check value of the tenant key that the catalog has; nil when it has none.
 	key           []byte
-	remarked      map[string]bool
+	warned        map[string]bool
 	jobs          []Job
 	references    map[uint]catalog.Reference
 	logins        logins
@@ -108,17 +108,17 @@ type inspection struct {
 	tenant.Inspection
 	empty bool
 	// filled: it is a spare, and holds rows.
-	filled bool
+	hasRows bool
 	// schemaOwner is who owns the schema public, where that was looked at.
 	schemaOwner string
 	err         error
 }
 
 // look reads everything, in an order in which a row is read after the thing it must precede, and compares.
-func (d *Doctor) look(ctx context.Context, options Options, former *examination) (_ *examination, err error) {
+func (d *Doctor) examineOnce(ctx context.Context, options Options, previous *examination) (_ *examination, err error) {
 	e := &examination{
-		Doctor: d, options: options, former: former, servers: map[string]tenant.Survey{}, inspections: map[uuid.UUID]inspection{},
-		renamed: map[string]map[tenant.ID]string{}, queues: map[string]float64{}, remarked: map[string]bool{}, suspect: map[uuid.UUID]bool{},
+		Doctor: d, options: options, previous: previous, servers: map[string]tenant.Survey{}, inspections: map[uuid.UUID]inspection{},
+		renamed: map[string]map[tenant.ID]string{}, queues: map[string]float64{}, warned: map[string]bool{}, suspect: map[uuid.UUID]bool{},
 	}
 	if e.before, err = d.cfg.Catalog.Survey(ctx); err != nil {
 		return nil, err
@@ -140,28 +140,28 @@ func (d *Doctor) look(ctx context.Context, options Options, former *examination)
 		e.skipped = append(e.skipped, "Schemas and their versions were not compared: a run over the fleet is open.")
 	}
 	e.compareRows()
-	e.compareUntold()
+	e.compareUndelivered()
 	e.compareCatalog()
 	e.compareJobs()
 	if err := e.compareFiles(ctx); err != nil {
 		return nil, err
 	}
 	e.compareServers()
-	e.compareInside()
+	e.compareInspections()
 	e.compareFunctions()
-	strangers, err := e.compareIdentities(ctx)
+	unknownAccounts, err := e.compareIdentities(ctx)
 	if err != nil {
 		return nil, err
 	}
 	e.compareBlocked()
-	if err := e.compareLost(ctx, strangers); err != nil {
+	if err := e.compareLostSchools(ctx, unknownAccounts); err != nil {
 		return nil, err
 	}
 	if err := e.compareOrganizations(ctx); err != nil {
 		return nil, err
 	}
-	e.dropSaid()
-	e.findings = slices.DeleteFunc(e.findings, func(f Finding) bool { return !e.concerns(f) })
+	e.dropDuplicates()
+	e.findings = slices.DeleteFunc(e.findings, func(f Finding) bool { return !e.isSelected(f) })
 	sortFindings(e.findings)
 	e.findings = slices.CompactFunc(e.findings, func(a, b Finding) bool { return a.key() == b.key() })
 	return e, nil
@@ -188,7 +188,7 @@ func (e *examination) narrow() error {
 }
 
 // concerns tells whether a finding is about what was asked for.
-func (e *examination) concerns(f Finding) bool {
+func (e *examination) isSelected(f Finding) bool {
 	return e.only == nil || f.Code == ServerUnreachable || f.Code == ServerIsAnother || f.Code == IdentitiesUnreachable || f.TenantID != nil && e.only[*f.TenantID]
 }
 
@@ -225,7 +225,7 @@ func (e *examination) surveyServers(ctx context.Context) error {
 		group.Go(func() error {
 			survey, err := server.Survey(ctx)
 			var renamed map[tenant.ID]string
-			if err == nil && e.misses(name, survey) {
+			if err == nil && e.hasMissingDatabase(name, survey) {
 				renamed, err = server.Renamed(ctx)
 			}
 			var queue float64
@@ -242,7 +242,7 @@ func (e *examination) surveyServers(ctx context.Context) error {
 			e.mu.Lock()
 			e.servers[name], e.renamed[name], e.queues[name] = survey, renamed, queue
 			e.mu.Unlock()
-			e.remark(ctx, name, server)
+			e.checkServer(ctx, name, server)
 			return nil
 		})
 	}
@@ -250,7 +250,7 @@ func (e *examination) surveyServers(ctx context.Context) error {
 }
 
 // misses tells whether a tenant of a server has no database.
-func (e *examination) misses(server string, survey tenant.Survey) bool {
+func (e *examination) hasMissingDatabase(server string, survey tenant.Survey) bool {
 	for _, t := range e.before.Tenants {
 		if _, exists := survey.Databases[t.Database]; t.Server == server && !exists {
 			return true
@@ -277,7 +277,7 @@ func (e *examination) count() {
 }
 
 // steady is a tenant whose row was the same before and after: nobody was at work on it, as far as its row tells.
-func (e *examination) steady(id uuid.UUID) (catalog.SurveyedTenant, bool) {
+func (e *examination) stableTenant(id uuid.UUID) (catalog.SurveyedTenant, bool) {
 	before, was := e.before.Tenants[id]
 	after, is := e.after.Tenants[id]
 	return after, was && is && before.State == after.State && before.SchemaVersion == after.SchemaVersion &&

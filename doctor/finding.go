@@ -79,7 +79,7 @@ type Report struct {
 	Skipped   []string      `json:"skipped,omitempty"`
 	Counts    Counts        `json:"lookedAt"`
 	StartedAt time.Time     `json:"startedAt"`
-	Took      time.Duration `json:"-"`
+	Duration  time.Duration `json:"-"`
 	// NotificationQueues is how full each server's queue of notifications is, from 0 to 1.
 	NotificationQueues map[string]float64 `json:"notificationQueues"`
 
@@ -87,8 +87,8 @@ type Report struct {
 	options Options
 }
 
-// Sick tells whether something is wrong: a finding that is more than information.
-func (r Report) Sick() bool {
+// HasProblems reports whether something is wrong: a finding that is more than information.
+func (r Report) HasProblems() bool {
 	return slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.Severity != Info })
 }
 
@@ -104,7 +104,7 @@ func sortFindings(findings []Finding) {
 
 // add notes a finding; its severity and the advice are those of its code, unless it says otherwise.
 func (e *examination) add(f Finding) {
-	kind, ok := kinds[f.Code]
+	kind, ok := codeInfos[f.Code]
 	if !ok {
 		panic(fmt.Sprintf("finding %q has no kind", f.Code))
 	}
@@ -126,8 +126,8 @@ func about(code Code, t catalog.SurveyedTenant, detail string) Finding {
 	return Finding{Code: code, Subject: cmp.Or(t.Slug, t.Database), Server: t.Server, TenantID: &t.ID, Detail: detail}
 }
 
-// repairedBy completes a finding with its repair.
-func (f Finding) repairedBy(by, key string, do func(ctx context.Context) error) Finding {
+// withRepair completes a finding with its repair.
+func (f Finding) withRepair(by, key string, do func(ctx context.Context) error) Finding {
 	f.Fix, f.repair = by, repair{key: key, do: do}
 	return f
 }

@@ -17,11 +17,11 @@ import (
 func (d *Doctor) Plan(report Report) []Finding {
 	plan := slices.DeleteFunc(slices.Clone(report.Findings), func(f Finding) bool { return f.repair.do == nil })
 	// A new key comes before what is done with it, and what a school has before what may serve as a spare.
-	slices.SortStableFunc(plan, func(a, b Finding) int { return cmp.Compare(turnOf(a), turnOf(b)) })
+	slices.SortStableFunc(plan, func(a, b Finding) int { return cmp.Compare(repairOrder(a), repairOrder(b)) })
 	return plan
 }
 
-func turnOf(f Finding) int {
+func repairOrder(f Finding) int {
 	switch f.Code {
 	case TenantKeyDiffers:
 		return 0
@@ -31,14 +31,14 @@ func turnOf(f Finding) int {
 	return 2
 }
 
-// StillThereError says that a repair ended without an error, and that its finding is there all the same.
-type StillThereError struct {
+// NotRepairedError says that a repair ended without an error, and that its finding is there all the same.
+type NotRepairedError struct {
 	// Finding is what the look after the repairs found.
 	Finding Finding
 }
 
 // Error implements error. It says what a person must do.
-func (e *StillThereError) Error() string {
+func (e *NotRepairedError) Error() string {
 	text := "it was tried, and is still so: " + e.Finding.Detail + ". " + e.Finding.Advice
 	for _, step := range e.Finding.Next {
 		text += " " + step.String()
@@ -51,9 +51,9 @@ func (e *StillThereError) Error() string {
 // repaired by one.
 //
 // When all are done it examines again, as the report's examination did, and only then tells how each finding went: nil for one
-// that is gone, which is kept in the audit, and a [*StillThereError] for one that is not. It returns what that examination
+// that is gone, which is kept in the audit, and a [*NotRepairedError] for one that is not. It returns what that examination
 // found. It fails when ctx ends, or a new tenant key cannot be recorded; what was repaired until then is not in the audit, and the next examination finds what is left.
-func (d *Doctor) Fix(ctx context.Context, report Report, told func(Finding, error)) (Report, error) {
+func (d *Doctor) Fix(ctx context.Context, report Report, onResult func(Finding, error)) (Report, error) {
 	plan := d.Plan(report)
 	done := map[string]error{}
 	for _, finding := range plan {
@@ -88,7 +88,7 @@ func (d *Doctor) Fix(ctx context.Context, report Report, told func(Finding, erro
 			recorded[finding.repair.key] = true
 			killpoint.Here("doctor.recorded")
 		}
-		told(finding, err)
+		onResult(finding, err)
 	}
 	return after, ctx.Err()
 }
@@ -102,7 +102,7 @@ func (r Report) stillThere(f Finding) error {
 	if i < 0 {
 		return nil
 	}
-	return &StillThereError{r.Findings[i]}
+	return &NotRepairedError{r.Findings[i]}
 }
 
 // equal compares two ids that may be missing.

@@ -100,14 +100,14 @@ func TestRepairsLookAgain(t *testing.T) {
 		c.make()
 		report := w.finds(c.finds)
 		c.change()
-		told := 0
+		onResult := 0
 		_, err := w.doctor.Fix(t.Context(), report, func(f doctor.Finding, err error) {
-			if told++; !errors.Is(err, catalog.ErrStateChanged) {
+			if onResult++; !errors.Is(err, catalog.ErrStateChanged) {
 				t.Errorf("%s: the repair says %v", c.name, err)
 			}
 		})
-		if err != nil || told != 1 {
-			t.Errorf("%s: %d repairs, %v", c.name, told, err)
+		if err != nil || onResult != 1 {
+			t.Errorf("%s: %d repairs, %v", c.name, onResult, err)
 		}
 		c.after()
 		w.finds("")
@@ -121,9 +121,9 @@ func TestOneRepairMendsAllOfATenant(t *testing.T) {
 	school := w.school().School.Database
 	w.root("postgres", "alter database "+school+" allow_connections false", "alter role "+school+" nologin")
 	report := w.finds("database_closed role_out_of_order")
-	told := 0
-	if _, err := w.doctor.Fix(t.Context(), report, func(doctor.Finding, error) { told++ }); err != nil || told != 2 {
-		t.Errorf("%d were told, %v", told, err)
+	onResult := 0
+	if _, err := w.doctor.Fix(t.Context(), report, func(doctor.Finding, error) { onResult++ }); err != nil || onResult != 2 {
+		t.Errorf("%d were told, %v", onResult, err)
 	}
 	if n := value[int](w, "select count(*) from audit_events where action = 'doctor.fix'"); n != 1 {
 		t.Errorf("%d repairs were made", n)
@@ -159,7 +159,7 @@ func TestARepairThatDoesNotHelpIsNotCalledOne(t *testing.T) {
 	if err != nil || codes(report) != "job_without_row" {
 		t.Fatalf("%v%s", err, describe(report))
 	}
-	var failed *doctor.StillThereError
+	var failed *doctor.NotRepairedError
 	after, err := d.Fix(t.Context(), report, func(_ doctor.Finding, err error) {
 		if !errors.As(err, &failed) || !strings.Contains(err.Error(), "Somebody has deleted a row by hand") {
 			t.Errorf("it says %v", err)

@@ -54,7 +54,7 @@ func (e *examination) group() {
 			return Finding{
 				Code: ReferenceDiffers, Subject: fmt.Sprintf("schema version %d", version),
 				Detail: fmt.Sprintf("%d tenants have one and the same other schema at this version than new ones get: %s", n, shown),
-			}.next(f.Next...)
+			}.withSteps(f.Next...)
 		})
 	}
 	sortFindings(e.findings)
@@ -117,7 +117,7 @@ func (e *examination) groupRefused(server string, opened int) {
 		return
 	}
 	i := slices.IndexFunc(e.findings, func(f Finding) bool { return f.Code == LoginsRefused && f.Server == server })
-	e.findings[i] = e.findings[i].next(repairAll).repairedBy("run the provisioning steps of these tenants again, which gives their roles the passwords of this key", "logins "+server, func(ctx context.Context) error {
+	e.findings[i] = e.findings[i].withSteps(repairAll).withRepair("run the provisioning steps of these tenants again, which gives their roles the passwords of this key", "logins "+server, func(ctx context.Context) error {
 		var all error
 		for _, r := range repairs {
 			if r.do != nil && ctx.Err() == nil {
@@ -147,8 +147,8 @@ func (e *examination) counted(server string) (used, opened int) {
 		}
 	}
 	first := e
-	if e.former != nil {
-		first = e.former
+	if e.previous != nil {
+		first = e.previous
 	}
 	for id, seen := range first.inspections {
 		if seen.err == nil && e.after.Tenants[id].Server == server {

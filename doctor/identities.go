@@ -61,7 +61,7 @@ func parseID(text string) uuid.UUID {
 
 // compareIdentities asks the provider about every login that the list and the catalog disagree on, since the list may be
 // behind. The strangers are those whose sign-up the catalog does not know.
-func (e *examination) compareIdentities(ctx context.Context) (strangers []identity.User, err error) {
+func (e *examination) compareIdentities(ctx context.Context) (unknownAccounts []identity.User, err error) {
 	odd, absent := e.suspects()
 	suspects := len(odd) + len(absent)
 	if suspects > mostLookups {
@@ -78,7 +78,7 @@ func (e *examination) compareIdentities(ctx context.Context) (strangers []identi
 				return nil, err
 			}
 			if stranger && e.hasDatabase(login) {
-				strangers = append(strangers, login)
+				unknownAccounts = append(unknownAccounts, login)
 			}
 			continue
 		}
@@ -90,11 +90,11 @@ func (e *examination) compareIdentities(ctx context.Context) (strangers []identi
 		case err != nil:
 			return nil, err
 		case stranger != nil:
-			strangers = append(strangers, *stranger)
+			unknownAccounts = append(unknownAccounts, *stranger)
 		}
 	}
 	if unreachable {
-		return strangers, nil
+		return unknownAccounts, nil
 	}
 	if left := max(0, mostLookups-asked); len(absent) > left {
 		absent = absent[:left]
@@ -102,10 +102,10 @@ func (e *examination) compareIdentities(ctx context.Context) (strangers []identi
 	for _, id := range slices.Concat(absent, e.logins.turn) {
 		if err := e.compareAbsent(ctx, id); err != nil {
 			e.add(Finding{Code: IdentitiesUnreachable, Subject: "identity provider", Detail: reason(err)})
-			return strangers, nil
+			return unknownAccounts, nil
 		}
 	}
-	return strangers, nil
+	return unknownAccounts, nil
 }
 
 // suspects leaves out what the catalog explains by now: a sign-up that began while the list was read, or still goes on. One

@@ -45,9 +45,9 @@ func (e *examination) turn() []catalog.SurveyedTenant {
 		return nil
 	}
 	var all []catalog.SurveyedTenant
-	if e.former != nil {
-		for _, t := range e.former.opened {
-			if e.former.accused(t.ID) {
+	if e.previous != nil {
+		for _, t := range e.previous.opened {
+			if e.previous.accused(t.ID) {
 				all = append(all, e.before.Tenants[t.ID])
 			}
 		}
@@ -62,7 +62,7 @@ func (e *examination) turn() []catalog.SurveyedTenant {
 		return !looked || !inUse || e.only != nil && !e.only[t.ID] || !sound(t, survey)
 	})
 	slices.SortFunc(all, func(a, b catalog.SurveyedTenant) int { return slices.Compare(a.ID[:], b.ID[:]) })
-	if e.options.Open < 0 || e.only != nil || e.former != nil || len(all) <= e.options.Open {
+	if e.options.Open < 0 || e.only != nil || e.previous != nil || len(all) <= e.options.Open {
 		return all
 	}
 	return e.rotate(all)
@@ -91,7 +91,7 @@ func (e *examination) inspectOne(ctx context.Context, server *tenant.Server, t c
 	seen, err := server.Inspect(ctx, id, t.PasswordRotation)
 	found := inspection{Inspection: seen, err: err}
 	if err == nil && t.State == catalog.Spare {
-		found.filled = e.filled(ctx, server, id)
+		found.hasRows = e.hasRows(ctx, server, id)
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -107,10 +107,10 @@ func (e *examination) inspectOne(ctx context.Context, server *tenant.Server, t c
 	return nil
 }
 
-// compareInside looks at what the databases show from inside. Of the others the catalog's memory of the schema is compared.
-func (e *examination) compareInside() {
+// compareInspections looks at what the databases show from inside. Of the others the catalog's memory of the schema is compared.
+func (e *examination) compareInspections() {
 	for id := range e.after.Tenants {
-		t, steady := e.steady(id)
+		t, steady := e.stableTenant(id)
 		if !steady || e.only != nil && !e.only[id] {
 			continue
 		}
@@ -119,7 +119,7 @@ func (e *examination) compareInside() {
 		case opened && seen.err == nil:
 			e.compareRights(t, seen)
 			e.compareSchema(t, seen)
-			if seen.filled && !e.seeded(t) {
+			if seen.hasRows && !e.migrationsWriteRows(t) {
 				e.addSpareWithData(t, "its tables hold rows")
 			}
 		case opened && postgres.Unreachable(seen.err):
@@ -163,7 +163,7 @@ func (e *examination) compareFunctions() {
 		e.suspect[t.ID] = true
 		functions[t.Server] = append(functions[t.Server], seen.PublicFunctions...)
 		if tenants[t.Server] <= mostSteps {
-			*f = f.next(asSuperuser(t.Database, tenant.RevokeFunctions))
+			*f = f.withSteps(asSuperuser(t.Database, tenant.RevokeFunctions))
 		}
 	}
 	for server, f := range findings {
@@ -173,7 +173,7 @@ func (e *examination) compareFunctions() {
 	}
 }
 
-// mostSteps bounds the steps that are the same for many databases: the next examination tells of the rest.
+// maxSteps bounds the steps that are the same for many databases: the next examination tells of the rest.
 const mostSteps = 20
 
 // compareRights looks at whether the school can work in its database.

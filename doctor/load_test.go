@@ -21,7 +21,7 @@ func TestNoFalseAlarms(t *testing.T) {
 	w := setup(t, 2, withPlaces)
 	ctx, cancel := context.WithCancel(t.Context())
 	var service, work sync.WaitGroup
-	service.Go(func() { _ = w.service.KeepSpares(ctx) })
+	service.Go(func() { _ = w.service.RunRefiller(ctx) })
 	service.Go(func() { _ = w.service.Reconcile(ctx) })
 	for range clients {
 		work.Go(func() {
@@ -35,7 +35,7 @@ func TestNoFalseAlarms(t *testing.T) {
 					continue
 				}
 				school := outcome.Result.School
-				wish := signup.Reprovision{Tenant: school.ID.String(), Actor: "test", Fresh: school.ID[15]%2 == 0, Confirm: school.Slug}
+				wish := signup.ReprovisionRequest{Tenant: school.ID.String(), Actor: "test", Fresh: school.ID[15]%2 == 0, Confirm: school.Slug}
 				if _, _, err := w.service.ReprovisionNow(ctx, wish, nil); err != nil {
 					t.Errorf("reprovision: %v", err)
 				}

@@ -34,8 +34,8 @@ type logins struct {
 // listIdentities compares the provider's list with the catalog as of before: what differs is looked at more closely later.
 func (e *examination) listIdentities(ctx context.Context) error {
 	switch {
-	case e.former != nil && e.former.logins.listed:
-		e.logins = e.former.logins
+	case e.previous != nil && e.previous.logins.listed:
+		e.logins = e.previous.logins
 	case e.cfg.Identity == nil:
 		e.skipped = append(e.skipped, "Identities were not looked at: no identity provider is configured.")
 	case e.only != nil:
@@ -126,8 +126,8 @@ func takenOn(survey catalog.Survey) map[uuid.UUID]bool {
 
 // nextOf takes the users that come after those of the last examination. The second look takes those of the first.
 func (e *examination) nextOf(users []uuid.UUID) []uuid.UUID {
-	if e.former != nil {
-		return e.former.logins.turn
+	if e.previous != nil {
+		return e.previous.logins.turn
 	}
 	slices.SortFunc(users, func(a, b uuid.UUID) int { return slices.Compare(a[:], b[:]) })
 	if len(users) <= mostLookups {

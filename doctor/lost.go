@@ -34,10 +34,10 @@ type claim struct {
 	all   []identity.User
 }
 
-// compareLost looks at the logins whose sign-up nobody knows, and at the databases without a row.
-func (e *examination) compareLost(ctx context.Context, strangers []identity.User) error {
+// compareLostSchools looks at the logins whose sign-up nobody knows, and at the databases without a row.
+func (e *examination) compareLostSchools(ctx context.Context, unknownAccounts []identity.User) error {
 	lost := e.withoutRow()
-	for _, c := range e.claims(strangers) {
+	for _, c := range e.claims(unknownAccounts) {
 		if t, ok := e.after.Tenants[c.id.UUID()]; ok {
 			e.compareTaken(ctx, c, t)
 			continue
@@ -63,8 +63,8 @@ func (e *examination) compareLost(ctx context.Context, strangers []identity.User
 
 // claims sorts the logins by the school that they name, and tells of those that name none. Of several with one school the
 // owner's is the one whose sign-up its organization was made for.
-func (e *examination) claims(strangers []identity.User) (claims []claim) {
-	for _, login := range strangers {
+func (e *examination) claims(unknownAccounts []identity.User) (claims []claim) {
+	for _, login := range unknownAccounts {
 		id := tenant.ID(parseID(login.Metadata.TenantID))
 		if login.Metadata.Database != id.Database() || parseID(login.Metadata.SignupID) == uuid.Nil {
 			e.addStranger(login)

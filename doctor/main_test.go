@@ -102,7 +102,7 @@ func (w *world) newClient(change ...func(*auth0.Config)) *auth0.Client {
 func (w *world) newService(change func(*signup.Config)) *signup.Service {
 	w.Helper()
 	cfg := signup.Config{
-		Catalog: w.catalog, Servers: signup.OnServers(tenant.Servers{"main": w.server}), Identity: w.client, Queue: w.queue, Key: key,
+		Catalog: w.catalog, Servers: signup.TenantServers(tenant.Servers{"main": w.server}), Identity: w.client, Queue: w.queue, Key: key,
 		Logger: slog.New(slog.DiscardHandler),
 	}
 	change(&cfg)
@@ -150,7 +150,7 @@ func (w *world) jobs(ctx context.Context) ([]doctor.Job, error) {
 // fill builds the spares that are missing.
 func (w *world) fill() {
 	w.Helper()
-	if err := w.service.FillSpares(w.Context()); err != nil {
+	if err := w.service.RefillSpares(w.Context()); err != nil {
 		w.Fatal(err)
 	}
 }

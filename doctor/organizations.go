@@ -186,7 +186,7 @@ func inUse(t catalog.SurveyedTenant) bool {
 func (e *examination) removeOrganization(f Finding, org identity.Organization) Finding {
 	lister, _ := e.organizer()
 	by := "remove the organization, if nobody is in it"
-	return f.repairedBy(by, "organization "+org.ID, func(ctx context.Context) error {
+	return f.withRepair(by, "organization "+org.ID, func(ctx context.Context) error {
 		now, err := e.cfg.Catalog.Survey(ctx)
 		if err != nil {
 			return err
@@ -204,7 +204,7 @@ func (e *examination) removeOrganization(f Finding, org identity.Organization) F
 
 // recordOrganization writes into the catalog which organization a school has.
 func (e *examination) recordOrganization(f Finding, t catalog.SurveyedTenant, org identity.Organization) Finding {
-	return f.repairedBy("record it as the school's", "organization of "+t.Database, func(ctx context.Context) error {
+	return f.withRepair("record it as the school's", "organization of "+t.Database, func(ctx context.Context) error {
 		return e.cfg.Catalog.SetOrganization(ctx, t.ID, "", org.ID)
 	})
 }
@@ -213,7 +213,7 @@ func (e *examination) recordOrganization(f Finding, t catalog.SurveyedTenant, or
 // neither that list nor the one of its people need show yet who came then.
 func (e *examination) bereft() (bereft []catalog.SurveyedTenant) {
 	for id := range e.after.Tenants {
-		t, steady := e.steady(id)
+		t, steady := e.stableTenant(id)
 		_, listed := e.organizations.byID[t.OrganizationID]
 		if steady && !listed && t.State == catalog.Ready && t.OrganizationID != "" && e.before.Tenants[id].Idle {
 			bereft = append(bereft, t)
@@ -244,7 +244,7 @@ func (e *examination) enrolAgain(f Finding, t catalog.SurveyedTenant) Finding {
 	}
 	lister, _ := e.organizer()
 	by := "make it anew, and let the school's people in again"
-	return f.repairedBy(by, "organization of "+t.Database, func(ctx context.Context) error {
+	return f.withRepair(by, "organization of "+t.Database, func(ctx context.Context) error {
 		if _, err := e.unchanged(ctx, t); err != nil {
 			return err
 		}

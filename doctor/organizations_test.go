@@ -143,14 +143,14 @@ func TestAnOrganizationIsLookedAtAgain(t *testing.T) {
 	recorded := value[string](w, "select organization_id from tenants")
 	changed := func(name string, report doctor.Report) {
 		t.Helper()
-		told := 0
+		onResult := 0
 		_, err := w.doctor.Fix(t.Context(), report, func(_ doctor.Finding, err error) {
-			if told++; !errors.Is(err, catalog.ErrStateChanged) {
+			if onResult++; !errors.Is(err, catalog.ErrStateChanged) {
 				t.Errorf("%s: the repair says %v", name, err)
 			}
 		})
-		if err != nil || told != 1 {
-			t.Errorf("%s: %d repairs, %v", name, told, err)
+		if err != nil || onResult != 1 {
+			t.Errorf("%s: %d repairs, %v", name, onResult, err)
 		}
 	}
 	stray := w.seedOrganization("stray", school.School.ID)

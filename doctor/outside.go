@@ -9,8 +9,8 @@ import (
 	"homeroom/tenant"
 )
 
-// compareOutside looks at a tenant's database and role from outside. What keeps others from being true is told alone.
-func (e *examination) compareOutside(t catalog.SurveyedTenant, survey tenant.Survey) {
+// compareDatabase looks at a tenant's database and role from outside. What keeps others from being true is told alone.
+func (e *examination) compareDatabase(t catalog.SurveyedTenant, survey tenant.Survey) {
 	db, exists := survey.Databases[t.Database]
 	role, hasRole := survey.Roles[t.Database]
 	switch {
@@ -26,7 +26,7 @@ func (e *examination) compareOutside(t catalog.SurveyedTenant, survey tenant.Sur
 		if t.State == catalog.Spare {
 			finding = e.dropInvalid(finding, t)
 		} else {
-			finding = finding.next(makeAnew(t, true))
+			finding = finding.withSteps(makeAnew(t, true))
 		}
 		e.add(finding)
 	default:
@@ -48,15 +48,15 @@ func (e *examination) compareForeign(t catalog.SurveyedTenant, db tenant.FoundDa
 	finding := about(DatabaseForeign, t, "a database of its name is there that Homeroom did not make")
 	if db.MarkedAs != nil {
 		finding.Detail = "the database bears the mark of another tenant, " + db.MarkedAs.String()
-		finding = finding.next(asOwner(maintenanceDatabase, "comment on database "+t.Database+" is null").where("If it is this tenant's after all"), repairTenant(t).where("And then"))
+		finding = finding.withSteps(asOwner(maintenanceDatabase, "comment on database "+t.Database+" is null").withCondition("If it is this tenant's after all"), repairTenant(t).withCondition("And then"))
 	} else {
-		finding = finding.next(asSuperuser(maintenanceDatabase, fmt.Sprintf("alter database %s rename to %s_foreign", t.Database, t.Database)))
+		finding = finding.withSteps(asSuperuser(maintenanceDatabase, fmt.Sprintf("alter database %s rename to %s_foreign", t.Database, t.Database)))
 	}
 	switch {
 	case beingMade(t) && t.Name == "":
 		finding.Severity, finding.Advice = Warning, "The keeper of spares stops at it. Find out who made it, and rename it."
 	case db.MarkedAs == nil:
-		finding = finding.next(makeAnew(t, false))
+		finding = finding.withSteps(makeAnew(t, false))
 	}
 	e.add(finding)
 }
@@ -87,7 +87,7 @@ func (e *examination) compareMissing(t catalog.SurveyedTenant) {
 	name, renamed := e.renamed[t.Server][tenant.ID(t.ID)]
 	if renamed && t.State != catalog.Spare { // a spare is made again, whatever became of the old one
 		e.add(about(DatabaseRenamed, t, fmt.Sprintf("its database has been renamed: the comment of %q says that it is this tenant's", name)).
-			next(asSuperuser(maintenanceDatabase, fmt.Sprintf("alter database %s rename to %s", quote(name), t.Database))))
+			withSteps(asSuperuser(maintenanceDatabase, fmt.Sprintf("alter database %s rename to %s", quote(name), t.Database))))
 		return
 	}
 	finding := about(DatabaseMissing, t, fmt.Sprintf("the tenant is %s, and has no database", t.State))
@@ -95,7 +95,7 @@ func (e *examination) compareMissing(t catalog.SurveyedTenant) {
 		finding.Severity, finding.Advice = Warning, "No school has it yet."
 		finding = e.rebuild(finding, t)
 	} else {
-		finding = finding.next(makeAnew(t, false).where("If there is no backup"))
+		finding = finding.withSteps(makeAnew(t, false).withCondition("If there is no backup"))
 	}
 	e.add(finding)
 }
@@ -115,7 +115,7 @@ func (e *examination) compareAccess(t catalog.SurveyedTenant, db tenant.FoundDat
 		next   []Step
 	}{
 		{DatabaseOwner, !db.Ours, "another role owns the database", []Step{
-			asSuperuser(maintenanceDatabase, "alter database "+t.Database+" owner to homeroom_owner").where("If the repair may not"),
+			asSuperuser(maintenanceDatabase, "alter database "+t.Database+" owner to homeroom_owner").withCondition("If the repair may not"),
 		}},
 		{DatabaseUnmarked, db.MarkedAs == nil, "the database has lost the comment that says whose it is", nil},
 		{DatabaseClosed, !db.AcceptsConnections, "the database accepts no connections", nil},
@@ -145,7 +145,7 @@ func sound(t catalog.SurveyedTenant, survey tenant.Survey) bool {
 func superuserSteps(role string, wrong []string) (steps []Step) {
 	for _, what := range wrong {
 		if sql := roleStatement(role, what); sql != "" {
-			steps = append(steps, asSuperuser(maintenanceDatabase, sql).where("If the repair may not"))
+			steps = append(steps, asSuperuser(maintenanceDatabase, sql).withCondition("If the repair may not"))
 		}
 	}
 	return steps

@@ -19,7 +19,7 @@ import (
 
 func verifyFirst(c *signup.Config)  { c.VerifyFirst = true }
 func withApproval(c *signup.Config) { c.Mode = signup.WithApproval }
-func conceal(c *signup.Config)      { c.VerifyFirst, c.Conceal = true, true }
+func conceal(c *signup.Config)      { c.VerifyFirst, c.HideAccounts = true, true }
 
 // own is a login that somebody made at the provider, and signs up with.
 func (w *world) own(id, email string) signup.Request {
@@ -32,18 +32,18 @@ func (w *world) own(id, email string) signup.Request {
 	if err := w.auth0.Seed(user); err != nil {
 		w.Fatal(err)
 	}
-	login, err := w.service.Login(w.Context(), id)
+	login, err := w.service.Account(w.Context(), id)
 	if err != nil {
 		w.Fatal(err)
 	}
-	return signup.Request{Email: login.Email, Login: &login, SchoolName: "Lincoln High", IdempotencyKey: uuid.NewString()}
+	return signup.Request{Email: login.Email, Account: &login, SchoolName: "Lincoln High", IdempotencyKey: uuid.NewString()}
 }
 
 // invited is the answer to an invitation to a school.
 func (w *world) invited(school uuid.UUID) signup.Request {
 	w.Helper()
 	req := request()
-	made, err := w.service.Invite(w.Context(), signup.Invite{Tenant: &school, Email: req.Email, By: signup.Actor{Name: "operator"}})
+	made, err := w.service.Invite(w.Context(), signup.InviteRequest{Tenant: &school, Email: req.Email, By: signup.Actor{Name: "operator"}})
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -213,12 +213,12 @@ func TestALoginThatWasTakenOnStays(t *testing.T) {
 			t.Errorf("the repair says %v", err)
 		}
 	})
-	if user, _ := w.auth0.User(req.Login.ID); err != nil || user.AppMetadata["signup_id"] != id.String() {
+	if user, _ := w.auth0.User(req.Account.ID); err != nil || user.AppMetadata["signup_id"] != id.String() {
 		t.Errorf("%v, %v", user.AppMetadata, err)
 	}
 	w.sql("update signups set check_at = null where id = $1", id)
 	w.fix(report)
-	user, there := w.auth0.User(req.Login.ID)
+	user, there := w.auth0.User(req.Account.ID)
 	if !there || user.AppMetadata["signup_id"] != nil || user.AppMetadata["theirs"] != "stays" {
 		t.Errorf("the login: %+v", user)
 	}

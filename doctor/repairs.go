@@ -28,7 +28,7 @@ func (e *examination) ensure(f Finding, t catalog.SurveyedTenant) Finding {
 	if t.State == catalog.Quarantined || held || t.Lineage != schema.Lineage() {
 		return f
 	}
-	return f.next(repairTenant(t)).repairedBy("run the tenant's provisioning steps again", ensureKey+t.Database, func(ctx context.Context) error {
+	return f.withSteps(repairTenant(t)).withRepair("run the tenant's provisioning steps again", ensureKey+t.Database, func(ctx context.Context) error {
 		row, err := e.unchanged(ctx, t)
 		if err != nil {
 			return err
@@ -50,7 +50,7 @@ func (e *examination) ensureLogin(f Finding, t catalog.SurveyedTenant) Finding {
 	if f = e.ensure(f, t); f.Fix != "" {
 		return f
 	}
-	return f.next(repairTenant(t)).repairedBy("give the role its password again", ensureKey+t.Database, func(ctx context.Context) error {
+	return f.withSteps(repairTenant(t)).withRepair("give the role its password again", ensureKey+t.Database, func(ctx context.Context) error {
 		return e.cfg.Servers[t.Server].Rotate(ctx, tenant.ID(t.ID), func(ctx context.Context) (int, error) {
 			row, err := e.unchanged(ctx, t)
 			return row.PasswordRotation, err
@@ -61,7 +61,7 @@ func (e *examination) ensureLogin(f Finding, t catalog.SurveyedTenant) Finding {
 // recordKey has the catalog know the tenant key from which the passwords come from now on. The roles' own passwords are other
 // findings, and repaired after it: whoever dies in between leaves roles that the next repair of the same key finds refused.
 func (e *examination) recordKey(f Finding) Finding {
-	return f.next(command("Repair it", "doctor --fix --yes --new-tenant-key")).repairedBy("record that the tenants' passwords come from this key from now on", "tenant key", func(ctx context.Context) error {
+	return f.withSteps(command("Repair it", "doctor --fix --yes --new-tenant-key")).withRepair("record that the tenants' passwords come from this key from now on", "tenant key", func(ctx context.Context) error {
 		return e.cfg.Catalog.SetTenantKeyCheck(ctx, e.cfg.KeyCheck, e.cfg.Actor)
 	})
 }
@@ -77,7 +77,7 @@ func (d *Doctor) unchanged(ctx context.Context, t catalog.SurveyedTenant) (catal
 
 // recordHealth writes into the catalog what the database shows.
 func (e *examination) recordHealth(f Finding, t catalog.SurveyedTenant) Finding {
-	return f.next(repairTenant(t)).repairedBy("record what the database shows", "health "+t.Database, func(ctx context.Context) error {
+	return f.withSteps(repairTenant(t)).withRepair("record what the database shows", "health "+t.Database, func(ctx context.Context) error {
 		seen, err := e.cfg.Servers[t.Server].Inspect(ctx, tenant.ID(t.ID), t.PasswordRotation)
 		if err != nil {
 			return err
@@ -91,7 +91,7 @@ func (e *examination) recordHealth(f Finding, t catalog.SurveyedTenant) Finding 
 
 // rebuild has a spare without a database made again.
 func (e *examination) rebuild(f Finding, t catalog.SurveyedTenant) Finding {
-	return f.next(repairTenant(t)).repairedBy("have the keeper of spares make it again", "rebuild "+t.Database, func(ctx context.Context) error {
+	return f.withSteps(repairTenant(t)).withRepair("have the keeper of spares make it again", "rebuild "+t.Database, func(ctx context.Context) error {
 		facts, err := e.cfg.Servers[t.Server].Stats(ctx, tenant.ID(t.ID))
 		if err != nil {
 			return err
@@ -106,7 +106,7 @@ func (e *examination) rebuild(f Finding, t catalog.SurveyedTenant) Finding {
 // dropInvalid drops what is left of a spare's database, which nobody had and nobody can open. From building on no school can
 // claim the spare; a crash in between leaves it there, where it is found again.
 func (e *examination) dropInvalid(f Finding, t catalog.SurveyedTenant) Finding {
-	return f.next(repairTenant(t)).repairedBy("drop what is left of it, and have the keeper of spares make it again", "rebuild "+t.Database, func(ctx context.Context) error {
+	return f.withSteps(repairTenant(t)).withRepair("drop what is left of it, and have the keeper of spares make it again", "rebuild "+t.Database, func(ctx context.Context) error {
 		if t.State == catalog.Spare {
 			if err := e.cfg.Catalog.RebuildSpare(ctx, t.ID); err != nil {
 				return err
@@ -123,7 +123,7 @@ func (e *examination) dropInvalid(f Finding, t catalog.SurveyedTenant) Finding {
 // dropRole drops a role that has neither a database nor a row.
 func (e *examination) dropRole(f Finding, id tenant.ID) Finding {
 	server := e.cfg.Servers[f.Server]
-	return f.repairedBy("drop the role", "role "+f.Server+" "+f.Subject, func(ctx context.Context) error {
+	return f.withRepair("drop the role", "role "+f.Server+" "+f.Subject, func(ctx context.Context) error {
 		_, err := e.cfg.Catalog.TenantByID(ctx, id.UUID())
 		if err == nil {
 			return fmt.Errorf("tenant %s has a row: %w", id, catalog.ErrStateChanged)
@@ -137,21 +137,21 @@ func (e *examination) dropRole(f Finding, id tenant.ID) Finding {
 
 // prepare brings what all tenants of a server share back into order: the two roles, and the template.
 func (e *examination) prepare(f Finding, by string) Finding {
-	return f.repairedBy(by, "prepare "+f.Server, func(ctx context.Context) error {
+	return f.withRepair(by, "prepare "+f.Server, func(ctx context.Context) error {
 		return e.cfg.Servers[f.Server].RepairShared(ctx)
 	})
 }
 
 // dropTemplate drops a template that this program does not use.
 func (e *examination) dropTemplate(f Finding) Finding {
-	return f.repairedBy("drop the template", "template "+f.Server+" "+f.Subject, func(ctx context.Context) error {
+	return f.withRepair("drop the template", "template "+f.Server+" "+f.Subject, func(ctx context.Context) error {
 		return e.cfg.Servers[f.Server].DropTemplate(ctx, f.Subject)
 	})
 }
 
 // deleteIdentity removes the login of a sign-up that is over, as the reconciler does.
 func (e *examination) deleteIdentity(f Finding, row catalog.Signup) Finding {
-	return f.repairedBy("delete the login", "identity "+f.Subject, func(ctx context.Context) error {
+	return f.withRepair("delete the login", "identity "+f.Subject, func(ctx context.Context) error {
 		now, err := e.cfg.Catalog.Signup(ctx, row.ID)
 		if err != nil {
 			return err
@@ -180,7 +180,7 @@ func (e *examination) releaseIdentity(f Finding, row catalog.Signup) Finding {
 	if !ok {
 		return f
 	}
-	return f.repairedBy("take off the login what the sign-up wrote on it", "identity "+f.Subject, func(ctx context.Context) error {
+	return f.withRepair("take off the login what the sign-up wrote on it", "identity "+f.Subject, func(ctx context.Context) error {
 		now, err := e.cfg.Catalog.Signup(ctx, row.ID)
 		if err != nil {
 			return err
@@ -197,16 +197,16 @@ func (e *examination) reconcile(f Finding) Finding {
 	if e.cfg.Reconcile == nil {
 		return f
 	}
-	return f.repairedBy("finish or undo it, as the reconciler of a running service does", "reconcile", e.cfg.Reconcile)
+	return f.withRepair("finish or undo it, as the reconciler of a running service does", "reconcile", e.cfg.Reconcile)
 }
 
 // resume takes a sign-up that needs an operator up again, which does nothing about the cause.
 func (e *examination) resume(f Finding, s catalog.SurveyedSignup) Finding {
-	f = f.next(command("When the cause is repaired, finish it", "signup resolve "+s.ID.String()+" --finish"))
+	f = f.withSteps(command("When the cause is repaired, finish it", "signup resolve "+s.ID.String()+" --finish"))
 	if e.cfg.Resume == nil {
 		return f
 	}
-	return f.repairedBy("take it up again", "resume "+s.ID.String(), func(ctx context.Context) error { return e.cfg.Resume(ctx, s.ID) })
+	return f.withRepair("take it up again", "resume "+s.ID.String(), func(ctx context.Context) error { return e.cfg.Resume(ctx, s.ID) })
 }
 
 // cancelJob ends a job that is about nothing.
@@ -214,12 +214,12 @@ func (e *examination) cancelJob(f Finding, job Job) Finding {
 	if e.cfg.CancelJob == nil {
 		return f
 	}
-	return f.repairedBy("cancel the job", f.Subject, func(ctx context.Context) error { return e.cfg.CancelJob(ctx, job.ID) })
+	return f.withRepair("cancel the job", f.Subject, func(ctx context.Context) error { return e.cfg.CancelJob(ctx, job.ID) })
 }
 
 // discard drops a database that nobody has, if it still holds nothing.
 func (e *examination) discard(f Finding, db found) Finding {
-	return f.repairedBy("drop the empty database and its role", "discard "+f.Subject, func(ctx context.Context) error {
+	return f.withRepair("drop the empty database and its role", "discard "+f.Subject, func(ctx context.Context) error {
 		_, err := e.cfg.Catalog.TenantByID(ctx, db.id.UUID())
 		if err == nil {
 			return fmt.Errorf("tenant %s has a row now: %w", db.name, catalog.ErrStateChanged)
@@ -233,7 +233,7 @@ func (e *examination) discard(f Finding, db found) Finding {
 
 // adopt writes a forgotten school's rows, once its login and its database have been asked again.
 func (e *examination) adopt(f Finding, login identity.User, server *tenant.Server) Finding {
-	return f.repairedBy("write its tenant, user and sign-up into the catalog again", "adopt "+f.Subject, func(ctx context.Context) error {
+	return f.withRepair("write its tenant, user and sign-up into the catalog again", "adopt "+f.Subject, func(ctx context.Context) error {
 		now, err := e.again(ctx, login)
 		if err != nil {
 			return err

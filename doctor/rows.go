@@ -65,7 +65,7 @@ func schoollessFinding(u catalog.SurveyedUser, t catalog.SurveyedTenant) Finding
 			finding.Detail += ": the next school would be given this user's database"
 		}
 		finding.Advice = "Take it out of the stock at once, then compare with a backup: somebody has changed rows by hand."
-		finding = finding.next(inCatalog("In the catalog run", fmt.Sprintf("update tenants set state = 'quarantined', resume_state = 'spare', "+
+		finding = finding.withSteps(inCatalog("In the catalog run", fmt.Sprintf("update tenants set state = 'quarantined', resume_state = 'spare', "+
 			"quarantine_kind = 'database', quarantine_cause = 'an active user has it' where id = '%s' and state = 'spare'", t.ID)))
 	}
 	return finding

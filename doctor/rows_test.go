@@ -177,7 +177,7 @@ func TestServers(t *testing.T) {
 	w.config.Tolerate = nil
 	w.doctor = w.newDoctor(w.config)
 	report := w.examine()
-	if len(report.Findings) == 0 || report.Findings[0].Code != doctor.ServerRemark || report.Findings[0].Advice == "" || !report.Sick() {
+	if len(report.Findings) == 0 || report.Findings[0].Code != doctor.ServerRemark || report.Findings[0].Advice == "" || !report.HasProblems() {
 		t.Errorf("of the server it says only%s", describe(report))
 	}
 	w.config.Tolerate = remarks

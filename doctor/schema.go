@@ -25,7 +25,7 @@ func (e *examination) compareSchema(t catalog.SurveyedTenant, seen inspection) {
 	if ours := e.cfg.Servers.Migrations().Lineage(); t.Lineage != ours {
 		if known && is == seen.Status.Version && trustworthy(seen.Status) {
 			e.add(about(LineageDiffers, t, fmt.Sprintf("the catalog says that it has other migrations (%s), and its schema is that of version %d of ours", t.Lineage, is)).
-				next(inCatalog("In the catalog run", fmt.Sprintf("update tenants set lineage = '%s' where id = '%s'", ours, t.ID))))
+				withSteps(inCatalog("In the catalog run", fmt.Sprintf("update tenants set lineage = '%s' where id = '%s'", ours, t.ID))))
 		}
 		return
 	}
@@ -54,7 +54,7 @@ func (e *examination) compareSchema(t catalog.SurveyedTenant, seen inspection) {
 
 // drift is the finding on a schema that is not its version's.
 func drift(t catalog.SurveyedTenant, fingerprint, detail string) Finding {
-	f := about(SchemaDrift, t, detail).next(command("See in what it differs", "tenant drift --tenant "+t.Database))
+	f := about(SchemaDrift, t, detail).withSteps(command("See in what it differs", "tenant drift --tenant "+t.Database))
 	f.fingerprint = fingerprint
 	return f
 }
@@ -86,10 +86,10 @@ func whichIs(f Finding, t catalog.SurveyedTenant, is uint, known bool) Finding {
 	}
 	f.Detail += fmt.Sprintf("; its schema is just that of version %d", is)
 	f.Advice = "Somebody has edited or dropped schema_migrations by hand, or a migration was interrupted. Record the version that it really has."
-	return f.next(asOwner(t.Database, fmt.Sprintf("set role homeroom_owner; "+
+	return f.withSteps(asOwner(t.Database, fmt.Sprintf("set role homeroom_owner; "+
 		"create table if not exists public.schema_migrations (version bigint not null primary key, dirty boolean not null); "+
 		"delete from public.schema_migrations; insert into public.schema_migrations values (%d, false)", is)),
-		repairTenant(t).where("And then"))
+		repairTenant(t).withCondition("And then"))
 }
 
 // compareNoSchema tells of a database whose schema public cannot be used. Where a setting of the database hides it, that is told
@@ -98,10 +98,10 @@ func (e *examination) compareNoSchema(t catalog.SurveyedTenant, seen inspection)
 	wrong := e.servers[t.Server].Databases[t.Database].Problems
 	switch hidden := slices.ContainsFunc(wrong, func(what string) bool { return strings.Contains(what, "search_path") }); {
 	case seen.schemaOwner == "":
-		e.add(about(SchemaMissing, t, "the schema public was dropped, and with it every table in it").next(makeAnew(t, true)))
+		e.add(about(SchemaMissing, t, "the schema public was dropped, and with it every table in it").withSteps(makeAnew(t, true)))
 	case !hidden:
 		e.add(about(SchemaOwner, t, "the schema public belongs to "+seen.schemaOwner+", and the owner of the tables may not use it").
-			next(asSuperuser(t.Database, "alter schema public owner to pg_database_owner"), repairTenant(t).where("And then")))
+			withSteps(asSuperuser(t.Database, "alter schema public owner to pg_database_owner"), repairTenant(t).withCondition("And then")))
 	}
 }
 

@@ -16,7 +16,7 @@ func (e *examination) compareServers() {
 	elsewhere := map[string]int{} // schools on servers that are not configured
 	spares := map[string]int{}
 	for id := range e.after.Tenants {
-		t, steady := e.steady(id)
+		t, steady := e.stableTenant(id)
 		if _, configured := e.cfg.Servers[t.Server]; !configured && steady && !leaving(t) {
 			if t.State == catalog.Spare || t.Name == "" {
 				spares[t.Server]++
@@ -25,7 +25,7 @@ func (e *examination) compareServers() {
 			}
 		}
 		if survey, looked := e.servers[t.Server]; looked && steady {
-			e.compareOutside(t, survey)
+			e.compareDatabase(t, survey)
 		}
 	}
 	e.compareQueues()
@@ -54,7 +54,7 @@ func count(n int, what string) string {
 func (e *examination) compareRoles(server string, survey tenant.Survey) {
 	for name := range survey.Roles {
 		id, err := tenant.ParseDatabase(name)
-		if _, hasDatabase := survey.Databases[name]; err != nil || hasDatabase || e.known(id.UUID()) || keptOf(survey, id) {
+		if _, hasDatabase := survey.Databases[name]; err != nil || hasDatabase || e.known(id.UUID()) || hasArchive(survey, id) {
 			continue
 		}
 		uid := id.UUID()
@@ -63,7 +63,7 @@ func (e *examination) compareRoles(server string, survey tenant.Survey) {
 	}
 }
 
-func keptOf(survey tenant.Survey, id tenant.ID) bool {
+func hasArchive(survey tenant.Survey, id tenant.ID) bool {
 	for _, kept := range survey.Archives {
 		if kept.Tenant == id {
 			return true
@@ -97,7 +97,7 @@ func (e *examination) compareTemplates(server string, survey tenant.Survey) {
 		e.add(Finding{
 			Code: KeptDatabase, Subject: kept.Name, Server: server, TenantID: &id,
 			Detail: "a database that was set aside on " + kept.At.Format("2 January 2006") + " when the tenant was given a new one",
-		}.next(asOwner(maintenanceDatabase, "drop database "+kept.Name)))
+		}.withSteps(asOwner(maintenanceDatabase, "drop database "+kept.Name)))
 	}
 }
 
@@ -112,7 +112,7 @@ func (e *examination) compareShared(server string, survey tenant.Survey) {
 		}
 		finding := Finding{Code: SharedRole, Subject: role.Name, Server: server, Detail: "the role is not as it should be: " + strings.Join(role.Problems, ", ")}
 		finding = e.prepare(finding, "restore the shared roles")
-		e.add(finding.next(superuserSteps(role.Name, role.Problems)...))
+		e.add(finding.withSteps(superuserSteps(role.Name, role.Problems)...))
 	}
 	for _, name := range survey.PublicConnect {
 		finding := Finding{Code: DatabaseForAll, Subject: name, Server: server, Detail: "every tenant's role may enter this database"}
@@ -121,11 +121,11 @@ func (e *examination) compareShared(server string, survey tenant.Survey) {
 			continue
 		case name == "postgres" || name == "template1":
 			finding.Severity = Warning
-			if e.remarked[server+" "+tenant.WarnPublicConnect] || slices.Contains(e.cfg.Tolerate, tenant.WarnPublicConnect) {
+			if e.warned[server+" "+tenant.WarnPublicConnect] || slices.Contains(e.cfg.Tolerate, tenant.WarnPublicConnect) {
 				continue
 			}
 		}
-		e.add(finding.next(asSuperuser(maintenanceDatabase, "revoke connect, temporary on database "+quote(name)+" from public, homeroom_tenant")))
+		e.add(finding.withSteps(asSuperuser(maintenanceDatabase, "revoke connect, temporary on database "+quote(name)+" from public, homeroom_tenant")))
 	}
 }
 
@@ -137,7 +137,7 @@ func (e *examination) compareCollations(server string, survey tenant.Survey) {
 	for _, name := range slices.Sorted(maps.Keys(survey.Databases)) {
 		if survey.Databases[name].CollationChanged && !survey.Databases[name].Invalid {
 			names = append(names, name)
-			finding = finding.next(
+			finding = finding.withSteps(
 				asOwner(name, "reindex database "+name),
 				asOwner(maintenanceDatabase, "alter database "+name+" refresh collation version"))
 		}
@@ -160,7 +160,7 @@ const queueNearEnd = 0.75
 // compareQueues tells of servers whose queue of NOTIFY fills up.
 func (e *examination) compareQueues() {
 	for server, usage := range e.queues {
-		if usage < e.cfg.QueueFilling {
+		if usage < e.cfg.QueueWarnAt {
 			continue
 		}
 		finding := Finding{
@@ -170,27 +170,27 @@ func (e *examination) compareQueues() {
 		if usage >= queueNearEnd {
 			finding.Severity = Error
 		}
-		e.add(finding.next(asSuperuser(maintenanceDatabase,
+		e.add(finding.withSteps(asSuperuser(maintenanceDatabase,
 			"select pg_terminate_backend(pid) from pg_stat_activity where state like 'idle in transaction%' order by xact_start limit 1").
-			where("End the session that has been in a transaction for the longest time, unless Postgres's log names another")))
+			withCondition("End the session that has been in a transaction for the longest time, unless Postgres's log names another")))
 	}
 }
 
 // remark tells what is to be said about a server itself. That it cannot be told is no finding: the survey has just worked.
-func (e *examination) remark(ctx context.Context, name string, server *tenant.Server) {
+func (e *examination) checkServer(ctx context.Context, name string, server *tenant.Server) {
 	if e.only != nil {
 		return
 	}
-	remarks, err := server.Check(ctx, tenant.CheckOptions{})
+	warnings, err := server.Check(ctx, tenant.CheckOptions{})
 	if err != nil {
 		e.cfg.Logger.Warn("check a server", "server", name, "error", err)
 	}
-	for _, remark := range remarks {
+	for _, warning := range warnings {
 		e.mu.Lock()
-		e.remarked[name+" "+remark.Code] = true
+		e.warned[name+" "+warning.Code] = true
 		e.mu.Unlock()
-		if !slices.Contains(e.cfg.Tolerate, remark.Code) {
-			e.add(Finding{Code: ServerRemark, Subject: remark.Code, Server: name, Detail: remark.Problem, Advice: remark.Fix})
+		if !slices.Contains(e.cfg.Tolerate, warning.Code) {
+			e.add(Finding{Code: ServerRemark, Subject: warning.Code, Server: name, Detail: warning.Problem, Advice: warning.Fix})
 		}
 	}
 }

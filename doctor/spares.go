@@ -18,13 +18,13 @@ func (e *examination) addSpareWithData(t catalog.SurveyedTenant, detail string) 
 		return
 	}
 	finding := about(SpareWithData, t, "the next school would be given a spare that seems to be somebody's: "+detail)
-	e.add(finding.next(repairTenant(t)).repairedBy("take it out of the stock, with all that is in it", "withdraw "+t.Database, func(ctx context.Context) error {
+	e.add(finding.withSteps(repairTenant(t)).withRepair("take it out of the stock, with all that is in it", "withdraw "+t.Database, func(ctx context.Context) error {
 		return e.cfg.Catalog.WithdrawSpare(ctx, t.ID)
 	}))
 }
 
 // filled tells whether a spare holds rows. What it cannot read it does not judge.
-func (e *examination) filled(ctx context.Context, server *tenant.Server, id tenant.ID) bool {
+func (e *examination) hasRows(ctx context.Context, server *tenant.Server, id tenant.ID) bool {
 	empty, err := server.Empty(ctx, id)
 	if err != nil && ctx.Err() == nil {
 		e.cfg.Logger.Warn("look whether a spare is empty", "database", id.Database(), "error", err)
@@ -34,26 +34,26 @@ func (e *examination) filled(ctx context.Context, server *tenant.Server, id tena
 
 // seeded tells whether the rows of a spare may be written by the migrations themselves. Homeroom's own write none; where others
 // do, no spare of the server is empty.
-func (e *examination) seeded(t catalog.SurveyedTenant) bool {
+func (e *examination) migrationsWriteRows(t catalog.SurveyedTenant) bool {
 	if t.Lineage == migrations.Tenant().Lineage() {
 		return false
 	}
 	first := e
-	if e.former != nil { // the second look opens only what the first has told of
-		first = e.former
+	if e.previous != nil { // the second look opens only what the first has told of
+		first = e.previous
 	}
 	for id, seen := range first.inspections {
 		other := first.before.Tenants[id]
-		if other.State == catalog.Spare && other.Server == t.Server && other.Lineage == t.Lineage && seen.err == nil && !seen.filled {
+		if other.State == catalog.Spare && other.Server == t.Server && other.Lineage == t.Lineage && seen.err == nil && !seen.hasRows {
 			return false
 		}
 	}
 	return true
 }
 
-// dropSaid leaves out that a spare holds data where another finding says whose it is, and nothing is left to be done about the
+// dropDuplicates leaves out that a spare holds data where another finding says whose it is, and nothing is left to be done about the
 // spare besides.
-func (e *examination) dropSaid() {
+func (e *examination) dropDuplicates() {
 	all := slices.Clone(e.findings)
 	e.findings = slices.DeleteFunc(e.findings, func(f Finding) bool {
 		return f.Code == SpareWithData && slices.ContainsFunc(all, func(g Finding) bool {

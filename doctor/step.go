@@ -34,13 +34,13 @@ func (s Step) String() string {
 }
 
 // next adds steps to a finding.
-func (f Finding) next(steps ...Step) Finding {
+func (f Finding) withSteps(steps ...Step) Finding {
 	f.Next = append(f.Next, steps...)
 	return f
 }
 
 // where says when a step is the right one.
-func (s Step) where(condition string) Step {
+func (s Step) withCondition(condition string) Step {
 	s.Text = condition + ": " + strings.ToLower(s.Text[:1]) + s.Text[1:]
 	return s
 }

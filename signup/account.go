@@ -8,8 +8,8 @@ import (
 	"homeroom/messages"
 )
 
-// SchoolOf names a school after its owner, where nobody has named it.
-func SchoolOf(name string) string {
+// DefaultSchoolName names a school after its owner, where nobody has named it.
+func DefaultSchoolName(name string) string {
 	const suffix, longest = "'s school", 100
 	runes := []rune(strings.TrimSpace(name))
 	return strings.TrimSpace(string(runes[:min(len(runes), longest-len(suffix))])) + suffix
@@ -37,7 +37,7 @@ func (v *validation) accountPassword(password string) {
 		return
 	case !printable(password):
 		v.add("password", "invalid_characters", messages.ID("field.control_characters"))
-	case len(password) > longestPassword:
+	case len(password) > maxPasswordLength:
 		v.add("password", "too_long", messages.ID("field.password_long"))
 	}
 	for _, rule := range passwordRules {

@@ -20,15 +20,15 @@ func (b *bundle) person(t *testing.T, email string) identity.User {
 	if err := b.auth0.Seed(auth0test.User{ID: id, Email: email, EmailVerified: true, AppMetadata: map[string]any{"theirs": "stays"}}); err != nil {
 		t.Fatal(err)
 	}
-	login, err := b.service.Login(t.Context(), id)
+	account, err := b.service.Account(t.Context(), id)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return login
+	return account
 }
 
-func withLogin(login identity.User) signup.Request {
-	return signup.Request{Email: login.Email, Login: &login, SchoolName: "Lincoln High", IdempotencyKey: uuid.NewString()}
+func withLogin(account identity.User) signup.Request {
+	return signup.Request{Email: account.Email, Account: &account, SchoolName: "Lincoln High", IdempotencyKey: uuid.NewString()}
 }
 
 func TestALoginThatExistsGetsASchool(t *testing.T) {
@@ -37,17 +37,17 @@ func TestALoginThatExistsGetsASchool(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := setup(t, spares, verifyFirst)
-			login := b.person(t, "ada@lincoln.example")
-			result := b.begin(t, withLogin(login))
+			account := b.person(t, "ada@lincoln.example")
+			result := b.begin(t, withLogin(account))
 			b.usable(t, result.School.Database)
-			user, _ := b.auth0.User(login.ID)
+			user, _ := b.auth0.User(account.ID)
 			if user.AppMetadata["tenant_id"] != result.School.ID.String() || user.AppMetadata["theirs"] != "stays" {
 				t.Errorf("metadata: %v", user.AppMetadata)
 			}
-			if result.User.IdentityID != login.ID || b.creates() != 0 {
+			if result.User.IdentityID != account.ID || b.creates() != 0 {
 				t.Errorf("%+v, %d creates", result.User, b.creates())
 			}
-			if _, err := b.service.Begin(t.Context(), withLogin(login)); !errors.Is(err, signup.ErrHasSchool) {
+			if _, err := b.service.Begin(t.Context(), withLogin(account)); !errors.Is(err, signup.ErrHasSchool) {
 				t.Errorf("a second school: %v", err)
 			}
 		})
@@ -57,11 +57,11 @@ func TestALoginThatExistsGetsASchool(t *testing.T) {
 func TestALoginIsTakenOnWhateverDies(t *testing.T) {
 	t.Parallel()
 	b := setup(t, 1)
-	login := b.person(t, "ada@lincoln.example")
+	account := b.person(t, "ada@lincoln.example")
 	for range 3 { // all its attempts
 		b.auth0.Inject(flaky.Fault{Method: "PATCH", Path: "/api/v2/users/", Kind: flaky.LostAnswer, Times: 1})
 	}
-	req := withLogin(login)
+	req := withLogin(account)
 	_, err := b.service.Begin(t.Context(), req)
 	var unavailable *signup.Unavailable
 	if err != nil && !errors.As(err, &unavailable) {
@@ -73,7 +73,7 @@ func TestALoginIsTakenOnWhateverDies(t *testing.T) {
 		t.Fatal(err)
 	}
 	result := b.begin(t, req)
-	if user, _ := b.auth0.User(login.ID); user.AppMetadata["signup_id"] != result.SignupID.String() {
+	if user, _ := b.auth0.User(account.ID); user.AppMetadata["signup_id"] != result.SignupID.String() {
 		t.Errorf("metadata: %v", user.AppMetadata)
 	}
 	if n := b.number(t, "select count(*) from tenants where name is not null"); n != 1 {
@@ -84,28 +84,28 @@ func TestALoginIsTakenOnWhateverDies(t *testing.T) {
 func TestALoginThatWasTakenOnIsReleasedAndNeverRemoved(t *testing.T) {
 	t.Parallel()
 	b := setup(t, 0, withApproval)
-	login := b.person(t, "ada@lincoln.example")
-	id := b.waits(t, withLogin(login), catalog.AwaitingApproval)
+	account := b.person(t, "ada@lincoln.example")
+	id := b.waits(t, withLogin(account), catalog.AwaitingApproval)
 	b.expireNow(t, id)
-	user, ok := b.auth0.User(login.ID)
+	user, ok := b.auth0.User(account.ID)
 	if !ok {
 		t.Fatal("somebody's own login was removed")
 	}
 	if user.AppMetadata["signup_id"] != nil || user.AppMetadata["theirs"] != "stays" {
 		t.Errorf("metadata: %v", user.AppMetadata)
 	}
-	if _, err := b.service.Begin(t.Context(), withLogin(login)); !errors.Is(err, signup.ErrInProgress) {
+	if _, err := b.service.Begin(t.Context(), withLogin(account)); !errors.Is(err, signup.ErrInProgress) {
 		t.Errorf("it is taken on before all of its past is over: %v", err)
 	}
 	b.looksAgain(t)
-	b.waits(t, withLogin(login), catalog.AwaitingApproval)
+	b.waits(t, withLogin(account), catalog.AwaitingApproval)
 }
 
 func TestNobodyElsesTokenMakesASchool(t *testing.T) {
 	t.Parallel()
 	b := setup(t, 0)
 	for _, id := range []string{"homeroom-dev@clients", "auth0|" + uuid.NewString()} {
-		if _, err := b.service.Login(t.Context(), id); !errors.Is(err, signup.ErrNoPerson) {
+		if _, err := b.service.Account(t.Context(), id); !errors.Is(err, signup.ErrNotAPerson) {
 			t.Errorf("%s: %v", id, err)
 		}
 	}

@@ -163,7 +163,7 @@ func TestARefusalLeavesNothing(t *testing.T) {
 			// The catalog forgets it, as after a restore from a backup.
 			b.exec(t, "update users set state = 'deleted' where email = $1", req.Email)
 			b.exec(t, "update signups set idempotency_key = null")
-			if err := b.service.FillSpares(t.Context()); err != nil {
+			if err := b.service.RefillSpares(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 		}, func(err error) bool { return errors.Is(err, signup.ErrEmailExists) }},

@@ -9,7 +9,7 @@ import (
 
 // tidy brings a text to the one spelling that is kept: Unicode's composed form, trimmed, with one space for each run of
 // white space. Control characters such as a tab are left for the check that refuses them.
-func tidy(text string) string {
+func normaliseText(text string) string {
 	var tidied strings.Builder
 	gap := false
 	for _, r := range norm.NFC.String(strings.TrimSpace(text)) {
@@ -43,7 +43,7 @@ const (
 // default ignorable code points, and those that are drawn as a blank. Two kinds change how their neighbours look, and are
 // good in their place: the joiners of Persian, of the scripts of India and of emoji stand between two characters, and a
 // variation selector stands behind one.
-func hidden(text string) bool {
+func hasInvisible(text string) bool {
 	runes := []rune(text)
 	at := func(i int) rune {
 		if i < 0 || i >= len(runes) {

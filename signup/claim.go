@@ -19,7 +19,7 @@ import (
 // ever had it (see the package catalog); the look says that its database is there, and that the server agrees.
 
 // replacements is how many claimed spares in a row are replaced before a sign-up is put off.
-const replacements = 3
+const maxReplacements = 3
 
 // ensureSpare makes sure that the spare that a sign-up has claimed can be given to it. One that cannot is replaced by
 // another. Once an identity may name the tenant, nothing is replaced any more: its database is made sure of by the
@@ -28,8 +28,8 @@ func (s *Service) ensureSpare(ctx context.Context, j *job, named bool) error {
 	if j.signup.Kind != catalog.School || j.tenant.State != catalog.Reserved {
 		return nil
 	}
-	wish := s.placement(j.signup.SchoolName)
-	for range replacements {
+	reservation := s.tenantReservation(j.signup.SchoolName)
+	for range maxReplacements {
 		err := s.checkSpare(ctx, j)
 		switch {
 		case err == nil:
@@ -37,18 +37,18 @@ func (s *Service) ensureSpare(ctx context.Context, j *job, named bool) error {
 		case named && errors.Is(err, tenant.ErrInUse):
 			return s.leaveToOperator(ctx, j, err)
 		case named:
-			j.rebuild = true
+			j.ensureDatabase = true
 			return nil
 		}
 		s.cfg.Logger.Error("a claimed spare cannot be given to a school; taking another", "signup", j.signup.ID,
 			"tenant", j.tenant.ID, "server", j.tenant.Server, "error", err)
 		if !errors.Is(err, tenant.ErrMissing) && !errors.Is(err, tenant.ErrUnmanaged) && !errors.Is(err, tenant.ErrInUse) {
 			away := j.tenant.Server // it does not answer
-			wish.Servers = slices.DeleteFunc(slices.Clone(wish.Servers), func(name string) bool { return name == away })
+			reservation.Servers = slices.DeleteFunc(slices.Clone(reservation.Servers), func(name string) bool { return name == away })
 		}
-		replaced, err := s.cfg.Catalog.ReplaceTenant(ctx, j.signup, wish)
+		replaced, err := s.cfg.Catalog.ReplaceTenant(ctx, j.signup, reservation)
 		if errors.Is(err, catalog.ErrNoRoom) {
-			j.rebuild = true // when its server answers again
+			j.ensureDatabase = true // when its server answers again
 			return nil
 		}
 		if err != nil {
@@ -60,7 +60,7 @@ func (s *Service) ensureSpare(ctx context.Context, j *job, named bool) error {
 			return nil // it is built for this sign-up
 		}
 	}
-	return s.unavailable(fmt.Errorf("sign-up %s: %d spares in a row could not be given away", j.signup.ID, replacements))
+	return s.unavailable(fmt.Errorf("sign-up %s: %d spares in a row could not be given away", j.signup.ID, maxReplacements))
 }
 
 func (s *Service) checkSpare(ctx context.Context, j *job) error {
@@ -72,32 +72,32 @@ func (s *Service) checkSpare(ctx context.Context, j *job) error {
 }
 
 // discards remembers which spares could not be discarded, so that they are not tried all the time.
-type discards struct {
+type discardRetries struct {
 	mu      sync.Mutex
 	retryAt map[uuid.UUID]time.Time
 }
 
-// discardEvery is how long after a failure a spare is tried again.
-const discardEvery = 10 * time.Minute
+// discardRetryInterval is how long after a failure a spare is tried again.
+const discardRetryInterval = 10 * time.Minute
 
-func (d *discards) due(id uuid.UUID) bool {
+func (d *discardRetries) due(id uuid.UUID) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	at, failed := d.retryAt[id]
 	return !failed || time.Now().After(at)
 }
 
-func (d *discards) failed(id uuid.UUID) {
+func (d *discardRetries) failed(id uuid.UUID) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.retryAt == nil {
 		d.retryAt = map[uuid.UUID]time.Time{}
 	}
-	d.retryAt[id] = time.Now().Add(discardEvery)
+	d.retryAt[id] = time.Now().Add(discardRetryInterval)
 }
 
-// marksAtOnce bounds how many databases of a server are marked by one pass.
-const marksAtOnce = 500
+// markBatch bounds how many databases of a server are marked by one pass.
+const markBatch = 500
 
 // MarkTenants marks the databases that schools have got lately as in use, on their servers. A catalog that is restored to a
 // time before that cannot take them for nobody's.
@@ -111,7 +111,7 @@ func (s *Service) MarkTenants(ctx context.Context) (all error) {
 }
 
 func (s *Service) markTenants(ctx context.Context, name string) error {
-	unmarked, err := s.cfg.Catalog.UnmarkedTenants(ctx, name, marksAtOnce)
+	unmarked, err := s.cfg.Catalog.UnmarkedTenants(ctx, name, markBatch)
 	if err != nil || len(unmarked) == 0 {
 		return err
 	}

@@ -15,9 +15,9 @@ import (
 // mailsPerAddress is how often one address is written to because somebody signs up with it, whoever that is.
 var mailsPerAddress = catalog.Allowance{Count: 3, Window: time.Hour}
 
-// concealedTime is what an answer that conceals something takes, or a multiple of it: what one of the two cases takes longer
+// uniformResponseTime is what an answer that conceals something takes, or a multiple of it: what one of the two cases takes longer
 // than the other, half a millisecond on a slow disk, drowns in it.
-const concealedTime = 100 * time.Millisecond
+const uniformResponseTime = 100 * time.Millisecond
 
 // beginUnconfirmed signs a school up that waits until its e-mail is confirmed. Nothing of it is known to the identity provider
 // before that, and its password is kept nowhere: anybody can type an address, so the login is made with the password that
@@ -26,15 +26,15 @@ const concealedTime = 100 * time.Millisecond
 // Where the service conceals accounts, the answer is the same, in the same time, whether or not the e-mail has one. What its
 // owner is to know, a mail tells them.
 func (s *Service) beginUnconfirmed(ctx context.Context, req Request, plan plan) (Outcome, error) {
-	if s.cfg.Conceal {
-		defer waitForMultiple(time.Now(), concealedTime)
+	if s.cfg.HideAccounts {
+		defer waitForMultiple(time.Now(), uniformResponseTime)
 	}
-	limit := catalog.Limit{Key: "mail to " + s.nameless(req.Email), Allowance: mailsPerAddress}
+	limit := catalog.Limit{Key: "mail to " + s.emailHash(req.Email), Allowance: mailsPerAddress}
 	grant, err := s.cfg.Catalog.TakeAllowance(ctx, limit.Key, limit.Allowance)
 	if err != nil {
 		return Outcome{}, s.unavailable(err)
 	}
-	if !grant.Allowed && !s.cfg.Conceal {
+	if !grant.Allowed && !s.cfg.HideAccounts {
 		return s.repeatKnown(ctx, req, &TooManyMails{RetryAfter: grant.RetryAfter})
 	}
 	outcome, err := s.reserveUnconfirmed(ctx, req, plan, grant.Allowed)
@@ -46,17 +46,17 @@ func (s *Service) beginUnconfirmed(ctx context.Context, req Request, plan plan) 
 
 // reserveUnconfirmed writes a sign-up that waits, and the event of its mail, if one may be sent.
 func (s *Service) reserveUnconfirmed(ctx context.Context, req Request, plan plan, mail bool) (Outcome, error) {
-	if req.Login != nil {
-		if _, err := s.cfg.Catalog.UserByIdentity(ctx, req.Login.ID); err == nil {
+	if req.Account != nil {
+		if _, err := s.cfg.Catalog.UserByIdentity(ctx, req.Account.ID); err == nil {
 			return s.repeatKnown(ctx, req, ErrHasSchool)
 		}
 	}
 	for range 3 {
-		wish, log := s.reservation(req, plan)
+		reservation, log := s.reservation(req, plan)
 		log.end("")
 		log.begin(stepVerification, 1)
-		wish.Steps = log.json()
-		held, err := s.cfg.Catalog.ReserveUnconfirmed(ctx, wish, s.cfg.Conceal, mail, s.cfg.Patience)
+		reservation.Steps = log.json()
+		held, err := s.cfg.Catalog.ReserveUnconfirmed(ctx, reservation, s.cfg.HideAccounts, mail, s.cfg.WaitTimeout)
 		if err == nil {
 			killpoint.Here("signup.unconfirmed")
 			return Outcome{SignupID: held.Signup.ID, Status: catalog.AwaitingVerification}, nil
@@ -78,7 +78,7 @@ func waitForMultiple(began time.Time, of time.Duration) {
 }
 
 // nameless is a name for an e-mail address that tells nothing of it.
-func (s *Service) nameless(email string) string {
+func (s *Service) emailHash(email string) string {
 	mac := hmac.New(sha256.New, s.linkKey)
 	mac.Write([]byte("address" + email))
 	return hex.EncodeToString(mac.Sum(nil)[:16])

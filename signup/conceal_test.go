@@ -11,7 +11,7 @@ import (
 	"homeroom/signup"
 )
 
-func conceal(c *signup.Config) { c.VerifyFirst, c.Conceal = true, true }
+func conceal(c *signup.Config) { c.VerifyFirst, c.HideAccounts = true, true }
 
 // concealed is how a sign-up looks to whoever knows its id, without what differs between any two.
 func (b *bundle) concealed(t *testing.T, id uuid.UUID) string {

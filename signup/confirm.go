@@ -14,9 +14,9 @@ import (
 	"homeroom/internal/secret"
 )
 
-// LookActivation tells what an activation link is about, and changes nothing: programs that scan mails follow links. It
+// InspectActivation tells what an activation link is about, and changes nothing: programs that scan mails follow links. It
 // fails with [ErrLinkGone].
-func (s *Service) LookActivation(ctx context.Context, token string) (catalog.Signup, error) {
+func (s *Service) InspectActivation(ctx context.Context, token string) (catalog.Signup, error) {
 	id, err := s.readLink("activate", token)
 	if err != nil {
 		return catalog.Signup{}, err
@@ -44,10 +44,10 @@ func (s *Service) NeedsPassword(row catalog.Signup) bool {
 // interrupted confirmation has left gets this password.
 //
 // Doing it again answers how the sign-up stands, and changes no password. It fails with [ErrLinkGone] when it is too late, with
-// [ErrInProgress] when that is being decided, with [ErrEmailExists] when the address has an account, with [ErrLoginNeeded] for
+// [ErrInProgress] when that is being decided, with [ErrEmailExists] when the address has an account, with [ErrAccountRequired] for
 // a sign-up with a login that existed before it, with a *[ValidationError], a *[identity.Rejected], and an *[Unavailable].
 func (s *Service) Activate(ctx context.Context, token string, password secret.String) (Outcome, error) {
-	row, err := s.LookActivation(ctx, token)
+	row, err := s.InspectActivation(ctx, token)
 	if err != nil {
 		return Outcome{}, err
 	}
@@ -55,21 +55,21 @@ func (s *Service) Activate(ctx context.Context, token string, password secret.St
 		return outcomeOf(row)
 	}
 	if row.IdentityID != nil {
-		return Outcome{}, ErrLoginNeeded
+		return Outcome{}, ErrAccountRequired
 	}
 	return s.confirm(context.WithoutCancel(ctx), row, password)
 }
 
-// ActivateLogin confirms the e-mail address of a sign-up with a login that existed before it. The link shows whose the address
+// ActivateWithAccount confirms the e-mail address of a sign-up with a login that existed before it. The link shows whose the address
 // is, but not whose the login: somebody else may have made it with this address. So the person shows both at once; login is
-// the provider's id of the login that they have just used. It fails as [Service.Activate] does, and with [ErrOtherLogin].
-func (s *Service) ActivateLogin(ctx context.Context, token, login string) (Outcome, error) {
-	row, err := s.LookActivation(ctx, token)
+// the provider's id of the login that they have just used. It fails as [Service.Activate] does, and with [ErrOtherAccount].
+func (s *Service) ActivateWithAccount(ctx context.Context, token, account string) (Outcome, error) {
+	row, err := s.InspectActivation(ctx, token)
 	if err != nil {
 		return Outcome{}, err
 	}
-	if row.IdentityID == nil || *row.IdentityID != login {
-		return Outcome{}, ErrOtherLogin
+	if row.IdentityID == nil || *row.IdentityID != account {
+		return Outcome{}, ErrOtherAccount
 	}
 	if row.Status != catalog.AwaitingVerification {
 		return outcomeOf(row)
@@ -85,18 +85,18 @@ func (s *Service) confirm(ctx context.Context, row catalog.Signup, password secr
 	case taken:
 		return Outcome{}, ErrEmailExists
 	}
-	login, err := s.confirmedLogin(ctx, row, password)
+	account, err := s.confirmedAccount(ctx, row, password)
 	if err != nil {
 		return Outcome{}, err
 	}
-	if verifier, ok := s.cfg.Identity.(identity.Verifier); ok && !login.EmailVerified {
-		if err := verifier.Verify(ctx, login.ID); err != nil {
+	if verifier, ok := s.cfg.Identity.(identity.Verifier); ok && !account.EmailVerified {
+		if err := verifier.Verify(ctx, account.ID); err != nil {
 			return Outcome{}, identityUnavailable(err)
 		}
 	}
-	login.EmailVerified = true
+	account.EmailVerified = true
 	killpoint.Here("signup.email_verified")
-	return s.resume(ctx, row, login)
+	return s.resume(ctx, row, account)
 }
 
 // emailTaken reports whether somebody else is the user of a sign-up's e-mail by now.
@@ -108,9 +108,9 @@ func (s *Service) emailTaken(ctx context.Context, row catalog.Signup) (bool, err
 	return err == nil && user.ID != row.UserID, s.unavailable(err)
 }
 
-// confirmedLogin makes the login of a sign-up whose e-mail is proven, with the password that was chosen for it, or takes on the
+// confirmedAccount makes the login of a sign-up whose e-mail is proven, with the password that was chosen for it, or takes on the
 // one that the person has.
-func (s *Service) confirmedLogin(ctx context.Context, row catalog.Signup, password secret.String) (identity.User, error) {
+func (s *Service) confirmedAccount(ctx context.Context, row catalog.Signup, password secret.String) (identity.User, error) {
 	user, err := s.cfg.Catalog.UserByID(ctx, row.UserID)
 	if errors.Is(err, catalog.ErrNotFound) {
 		return identity.User{}, ErrLinkGone // it has just expired
@@ -123,16 +123,16 @@ func (s *Service) confirmedLogin(ctx context.Context, row catalog.Signup, passwo
 		Name: user.Name, Profile: user.Profile,
 	}
 	if row.IdentityID != nil {
-		req.Login = &identity.User{ID: *row.IdentityID}
+		req.Account = &identity.User{ID: *row.IdentityID}
 	}
 	if req, err = req.Normalise(s.confirmationRules()); err != nil {
 		return identity.User{}, err
 	}
 	j := newJob(catalog.Held{Signup: row}, req, identity.RoleOwner, nil)
 	j.verified = true
-	login, err := s.ensureIdentity(ctx, req, j, true)
-	if err == nil && !j.made && s.NeedsPassword(row) {
-		err = s.setPassword(ctx, login, password)
+	account, err := s.ensureIdentity(ctx, req, j, true)
+	if err == nil && !j.created && s.NeedsPassword(row) {
+		err = s.setPassword(ctx, account, password)
 	}
 	var rejected *identity.Rejected
 	switch {
@@ -146,18 +146,18 @@ func (s *Service) confirmedLogin(ctx context.Context, row catalog.Signup, passwo
 		return identity.User{}, identityUnavailable(err)
 	}
 	killpoint.Here("signup.login_confirmed")
-	return login, nil
+	return account, nil
 }
 
 // setPassword gives the login that an earlier confirmation made, and did not live to tell of, the password of this one.
-func (s *Service) setPassword(ctx context.Context, login identity.User, password secret.String) error {
+func (s *Service) setPassword(ctx context.Context, account identity.User, password secret.String) error {
 	setter, ok := s.cfg.Identity.(identity.PasswordSetter)
 	if !ok { // see validateAbilities
 		return errors.New("this identity provider cannot be told another password")
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.IdentityTimeout)
 	defer cancel()
-	return setter.SetPassword(ctx, login.ID, password)
+	return setter.SetPassword(ctx, account.ID, password)
 }
 
 // confirmationRules are those by which the sign-up was judged when it began, and not stricter ones of today.
@@ -176,8 +176,8 @@ var remindersPerAddress = catalog.Allowance{Count: 3, Window: time.Hour}
 // a mail says that instead. The two take the same time, and write the same rows. It fails with [catalog.ErrNotFound], with
 // [ErrNotWaiting], and with *[TooManyMails].
 func (s *Service) RemindVerification(ctx context.Context, id uuid.UUID) error {
-	if s.cfg.Conceal {
-		defer waitForMultiple(time.Now(), concealedTime)
+	if s.cfg.HideAccounts {
+		defer waitForMultiple(time.Now(), uniformResponseTime)
 	}
 	row, err := s.cfg.Catalog.Signup(ctx, id)
 	if err != nil {
@@ -193,7 +193,7 @@ func (s *Service) RemindVerification(ctx context.Context, id uuid.UUID) error {
 	if err != nil {
 		return s.unavailable(err)
 	}
-	grant, err := s.cfg.Catalog.TakeAllowance(ctx, "reminder to "+s.nameless(row.Email), remindersPerAddress)
+	grant, err := s.cfg.Catalog.TakeAllowance(ctx, "reminder to "+s.emailHash(row.Email), remindersPerAddress)
 	if err != nil {
 		return s.unavailable(err)
 	}

@@ -69,7 +69,7 @@ func TestAnInterruptedConfirmationIsDoneAgainWithAnotherPassword(t *testing.T) {
 	id := b.waits(t, request(), catalog.AwaitingVerification)
 	token := b.service.ActivationToken(id)
 	interrupted := b.newService(t, verifyFirst, func(c *signup.Config) {
-		c.Catalog = meanwhile{Registry: c.Catalog, beforeAdmit: func() {
+		c.Catalog = meanwhile{Store: c.Catalog, beforeAdmit: func() {
 			b.exec(t, "update signups set lease_epoch = lease_epoch + 1, check_at = now() + interval '1 hour' where id = $1", id)
 		}}
 	})

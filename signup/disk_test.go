@@ -23,9 +23,9 @@ func TestALowDiskStopsWhatNeedsDisk(t *testing.T) {
 	}
 	t.Cleanup(full.Close)
 	low := b.newService(t, func(c *signup.Config) {
-		c.Servers, c.Spares = signup.OnServers(tenant.Servers{"main": full}), 3
+		c.Servers, c.Spares = signup.TenantServers(tenant.Servers{"main": full}), 3
 	})
-	if err := low.FillSpares(t.Context()); err != nil {
+	if err := low.RefillSpares(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if outcome, err := low.Begin(t.Context(), request()); err != nil || outcome.Result == nil {
@@ -43,7 +43,7 @@ func TestALowDiskStopsWhatNeedsDisk(t *testing.T) {
 		t.Errorf("%d tenants were begun, %v", rows, err)
 	}
 
-	if err := b.service.FillSpares(t.Context()); err != nil { // the disk has room again
+	if err := b.service.RefillSpares(t.Context()); err != nil { // the disk has room again
 		t.Fatal(err)
 	}
 	if outcome, err := b.service.Begin(t.Context(), request()); err != nil || outcome.Result == nil {

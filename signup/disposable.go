@@ -13,14 +13,14 @@ import (
 // fetches today's. New domains come every day, so docs/signup-rules.md tells how to keep a newer list beside the program.
 //
 //go:embed disposable.txt
-var kept string
+var embeddedList string
 
 // Disposable are domains that give addresses away for minutes. They stand for their subdomains too.
 type Disposable map[string]struct{}
 
-// KeptDisposable is the list that comes with the program.
-func KeptDisposable() Disposable {
-	list, err := ReadDisposable(strings.NewReader(kept))
+// EmbeddedDisposable is the list that comes with the program.
+func EmbeddedDisposable() Disposable {
+	list, err := ReadDisposable(strings.NewReader(embeddedList))
 	if err != nil {
 		panic(err) // its test would have failed
 	}

@@ -49,13 +49,13 @@ func TestALateCreateAfterARefusedRepetitionIsRemoved(t *testing.T) {
 
 // interrupted is a registry in which something else happens just before a sign-up is looked for by its user.
 type interrupted struct {
-	signup.Registry
+	signup.Store
 	before func()
 }
 
 func (i interrupted) SignupByUser(ctx context.Context, user uuid.UUID) (catalog.Signup, error) {
 	i.before()
-	return i.Registry.SignupByUser(ctx, user)
+	return i.Store.SignupByUser(ctx, user)
 }
 
 // TestAnEmailThatBecomesFreeIsNotTaken: the sign-up that has the e-mail expires while another looks whose it is.

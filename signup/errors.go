@@ -18,22 +18,22 @@ var (
 	ErrHasSchool = errors.New("this login has a school")
 	// ErrClosed says that nobody can sign a school up.
 	ErrClosed = errors.New("signing up is closed")
-	// ErrInvitationNeeded says that only who was invited can sign a school up.
-	ErrInvitationNeeded = errors.New("signing up needs an invitation")
+	// ErrInvitationRequired says that only who was invited can sign a school up.
+	ErrInvitationRequired = errors.New("signing up needs an invitation")
 	// ErrInvitationGone says that an invitation is not known, or was answered, taken back, or not answered in time.
 	ErrInvitationGone = errors.New("the invitation is not open any more")
 	// ErrLinkGone says that the link of a mail is not known, or was not followed in time.
 	ErrLinkGone = errors.New("the link is not good any more")
-	// ErrLoginNeeded says that a sign-up is confirmed with the login that it was begun with.
-	ErrLoginNeeded = errors.New("the sign-up is confirmed with its login")
-	// ErrOtherLogin says that a sign-up was begun with another login, or with none.
-	ErrOtherLogin = errors.New("the sign-up was begun with another login")
+	// ErrAccountRequired says that a sign-up is confirmed with the login that it was begun with.
+	ErrAccountRequired = errors.New("the sign-up is confirmed with its login")
+	// ErrOtherAccount says that a sign-up was begun with another login, or with none.
+	ErrOtherAccount = errors.New("the sign-up was begun with another login")
 	// ErrNotWaiting says that a sign-up does not wait for what was done.
 	ErrNotWaiting = errors.New("the sign-up does not wait for this")
-	// ErrCannotAdopt says that the identity provider cannot take on logins that exist.
-	ErrCannotAdopt = errors.New("this identity provider cannot take on a login that exists")
-	// ErrNoPerson says that a token is not a person's who could own a school, or that their login is gone.
-	ErrNoPerson = errors.New("the token is not of a person with an e-mail address")
+	// ErrCannotLink says that the identity provider cannot take on logins that exist.
+	ErrCannotLink = errors.New("this identity provider cannot take on a login that exists")
+	// ErrNotAPerson says that a token is not a person's who could own a school, or that their login is gone.
+	ErrNotAPerson = errors.New("the token is not of a person with an e-mail address")
 	// ErrInProgress says that the same request is being worked on at this moment.
 	ErrInProgress = errors.New("this sign-up is in progress")
 	// ErrKeyReused says that the idempotency key was used for another request.
@@ -46,10 +46,10 @@ var (
 	ErrOtherSchema = errors.New("its schema comes from other migrations than this program has: look at HOMEROOM_TENANT_MIGRATIONS")
 	// ErrMayNotInvite says that somebody may not invite people to a school, or that there is no such school.
 	ErrMayNotInvite = errors.New("only the owner and the admins of a school may invite people to it")
-	// ErrUnconfirmed says that somebody has to confirm their own e-mail address first.
-	ErrUnconfirmed = errors.New("the caller's own e-mail address is not confirmed")
-	// ErrConfirm says that a dangerous wish was not confirmed with the tenant's slug.
-	ErrConfirm = errors.New("the confirmation is not the tenant's slug")
+	// ErrEmailUnconfirmed says that somebody has to confirm their own e-mail address first.
+	ErrEmailUnconfirmed = errors.New("the caller's own e-mail address is not confirmed")
+	// ErrWrongConfirmation says that a dangerous wish was not confirmed with the tenant's slug.
+	ErrWrongConfirmation = errors.New("the confirmation is not the tenant's slug")
 )
 
 // needsOperatorError is [ErrNeedsOperator] with what the operator must know, and callers need not.
@@ -77,8 +77,8 @@ type RateLimited struct {
 // Error implements error.
 func (e *RateLimited) Error() string { return "too many sign-ups from this address" }
 
-// BudgetSpent says that the whole service takes no more sign-ups for now.
-type BudgetSpent struct {
+// BudgetExceeded says that the whole service takes no more sign-ups for now.
+type BudgetExceeded struct {
 	// RetryAfter is how long until the next is allowed.
 	RetryAfter time.Duration
 	// Limit names what is used up.
@@ -86,11 +86,11 @@ type BudgetSpent struct {
 }
 
 // Error implements error.
-func (e *BudgetSpent) Error() string { return e.Limit + " are used up" }
+func (e *BudgetExceeded) Error() string { return e.Limit + " are used up" }
 
-// Refused reports whether an error of [Service.Begin] is a refusal of the request itself, for which nothing was made. Others are
+// IsRefusal reports whether an error of [Service.Begin] is a refusal of the request itself, for which nothing was made. Others are
 // about something that does not work at this moment, and the sign-up may yet go on.
-func Refused(err error) bool {
+func IsRefusal(err error) bool {
 	var invalid *ValidationError
 	var rejected *identity.Rejected
 	var mails *TooManyMails
@@ -98,7 +98,7 @@ func Refused(err error) bool {
 		return true
 	}
 	return slices.ContainsFunc([]error{
-		ErrEmailExists, ErrHasSchool, ErrClosed, ErrInvitationNeeded, ErrInvitationGone, ErrNoPerson, ErrInProgress, ErrKeyReused,
+		ErrEmailExists, ErrHasSchool, ErrClosed, ErrInvitationRequired, ErrInvitationGone, ErrNotAPerson, ErrInProgress, ErrKeyReused,
 		catalog.ErrNotFound,
 	}, func(refusal error) bool { return errors.Is(err, refusal) })
 }
@@ -148,7 +148,7 @@ func (s *Service) unavailable(err error) error {
 }
 
 // undecided is how long a sign-up rests whose identity may or may not be in the making.
-var undecided = killpoint.ScaleTime(5 * time.Second)
+var undecidedDelay = killpoint.ScaleTime(5 * time.Second)
 
 // identityUnavailable explains what the provider said, other than a refusal.
 func identityUnavailable(err error) error {
@@ -157,7 +157,7 @@ func identityUnavailable(err error) error {
 	switch errors.As(err, &cause); {
 	case cause == nil:
 	case cause.Unknown:
-		unavailable.RetryAfter = max(unavailable.RetryAfter, undecided)
+		unavailable.RetryAfter = max(unavailable.RetryAfter, undecidedDelay)
 	case cause.Throttled:
 		unavailable.What = Capacity
 	}

@@ -35,18 +35,18 @@ func (f Fields) Valid() bool {
 	return true
 }
 
-// longestField bounds a field of the profile: Auth0 keeps at most 500 characters of each.
-const longestField = 200
+// maxFieldLength bounds a field of the profile: Auth0 keeps at most 500 characters of each.
+const maxFieldLength = 200
 
 // e164 is a telephone number as ITU-T E.164 writes it.
 var e164 = regexp.MustCompile(`^\+[1-9][0-9]{6,14}$`)
 
-// phoneNoise is what people write between the digits of a number.
-var phoneNoise = regexp.MustCompile(`[\s().\-/]`)
+// phoneSeparators is what people write between the digits of a number.
+var phoneSeparators = regexp.MustCompile(`[\s().\-/]`)
 
 // profile checks the fields of a profile. What nobody asked for is refused, and what is empty left out.
 func (v *validation) profile(profile map[string]string, asked Fields) map[string]string {
-	kept := map[string]string{}
+	archive := map[string]string{}
 	for _, field := range identity.ProfileFields {
 		text, presence := profile[field], asked[field]
 		if presence == "" {
@@ -58,10 +58,10 @@ func (v *validation) profile(profile map[string]string, asked Fields) map[string
 		if field == "phone" {
 			text = v.phone(field, text, presence == Required)
 		} else {
-			text = v.text(field, text, 1, longestField, presence == Required)
+			text = v.text(field, text, 1, maxFieldLength, presence == Required)
 		}
 		if text != "" {
-			kept[field] = text
+			archive[field] = text
 		}
 	}
 	for _, field := range slices.Sorted(maps.Keys(profile)) {
@@ -69,12 +69,12 @@ func (v *validation) profile(profile map[string]string, asked Fields) map[string
 			v.add(field, "unexpected", messages.ID("field.unexpected"))
 		}
 	}
-	return kept
+	return archive
 }
 
 // phone brings a number to E.164.
 func (v *validation) phone(field, text string, required bool) string {
-	text = phoneNoise.ReplaceAllString(text, "")
+	text = phoneSeparators.ReplaceAllString(text, "")
 	switch {
 	case text == "" && required:
 		v.add(field, "required", messages.ID("field.phone_required"))

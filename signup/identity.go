@@ -15,59 +15,59 @@ import (
 
 // ensureIdentity makes the login, finds the one that an attempt whose answer was lost has made, or takes on the one that the
 // person has.
-func (s *Service) ensureIdentity(ctx context.Context, req Request, j *job, probe bool) (identity.User, error) {
+func (s *Service) ensureIdentity(ctx context.Context, req Request, j *job, lookupFirst bool) (identity.User, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.IdentityTimeout)
 	defer cancel()
 	if err := s.prepare(ctx); err != nil {
-		j.doubt = probe
-		return identity.User{}, inDoubt(err, probe)
+		j.outcomeUnknown = lookupFirst
+		return identity.User{}, outcomeUnknownIf(err, lookupFirst)
 	}
 	if j.signup.IdentityID != nil {
-		return s.adoptIdentity(ctx, j)
+		return s.linkIdentity(ctx, j)
 	}
-	return s.createIdentity(ctx, req, j, probe)
+	return s.createIdentity(ctx, req, j, lookupFirst)
 }
 
 // createIdentity makes the login, or finds it. It never sends a create again before it has looked.
-func (s *Service) createIdentity(ctx context.Context, req Request, j *job, probe bool) (identity.User, error) {
+func (s *Service) createIdentity(ctx context.Context, req Request, j *job, lookupFirst bool) (identity.User, error) {
 	user := identity.NewUser{
 		ID: j.signup.UserID, Email: req.Email, Password: req.Password,
 		GivenName: req.GivenName, FamilyName: req.FamilyName, Name: req.Name, Profile: req.Profile,
 		Metadata: j.metadata(), EmailVerified: j.verified,
 	}
 	doubt := func(err error) error { return err }
-	if probe {
-		doubt, j.doubt = unknown, true // an earlier attempt may still be on its way, whatever a later one says
+	if lookupFirst {
+		doubt, j.outcomeUnknown = asOutcomeUnknown, true // an earlier attempt may still be on its way, whatever a later one says
 	}
 	for attempt := 1; ; attempt++ {
-		if probe {
+		if lookupFirst {
 			found, err := s.lookupOwn(ctx, j.signup)
 			if !errors.Is(err, identity.ErrNotFound) {
-				return found, unknown(err)
+				return found, asOutcomeUnknown(err)
 			}
 		}
 		killpoint.Here("signup.identity_wanted")
 		made, err := s.cfg.Identity.Create(ctx, user)
 		if errors.Is(err, identity.ErrExists) {
-			found, lookup := s.lookupOwn(ctx, j.signup)
-			if !errors.Is(lookup, identity.ErrNotFound) {
-				return found, unknown(lookup)
+			found, lookupErr := s.lookupOwn(ctx, j.signup)
+			if !errors.Is(lookupErr, identity.ErrNotFound) {
+				return found, asOutcomeUnknown(lookupErr)
 			}
-			removed, lookup := s.removeLeftover(ctx, req.Email, j.signup)
+			removed, lookupErr := s.removeLeftover(ctx, req.Email, j.signup)
 			if removed && attempt < 3 {
 				continue
 			}
-			if lookup != nil {
-				return identity.User{}, doubt(lookup)
+			if lookupErr != nil {
+				return identity.User{}, doubt(lookupErr)
 			}
 			return identity.User{}, err // somebody else's
 		}
 		if !identity.OutcomeUnknown(err) || attempt == 3 {
-			j.made = err == nil
+			j.created = err == nil
 			return made, doubt(err)
 		}
 		s.cfg.Logger.Warn("the answer to a create was lost; looking for the identity", "signup", j.signup.ID, "error", err)
-		probe, doubt, j.doubt = true, unknown, true
+		lookupFirst, doubt, j.outcomeUnknown = true, asOutcomeUnknown, true
 		if wait.For(ctx, time.Duration(attempt)*200*time.Millisecond) != nil {
 			return made, err
 		}
@@ -122,24 +122,24 @@ func (s *Service) signupOf(ctx context.Context, user identity.User) (catalog.Sig
 
 // prepare has the provider look up what it needs for the login's place, before anything is made.
 func (s *Service) prepare(ctx context.Context) error {
-	enroller, ok := identity.MembershipManagerOf(s.cfg.Identity)
+	memberships, ok := identity.MembershipManagerOf(s.cfg.Identity)
 	if !ok {
 		return nil
 	}
-	return enroller.Prepare(ctx)
+	return memberships.Prepare(ctx)
 }
 
-// inDoubt is what a failure comes to where an earlier attempt may have made the identity.
-func inDoubt(err error, doubt bool) error {
+// outcomeUnknownIf is what a failure comes to where an earlier attempt may have made the identity.
+func outcomeUnknownIf(err error, doubt bool) error {
 	if doubt {
-		return unknown(err)
+		return asOutcomeUnknown(err)
 	}
 	return err
 }
 
 // unknown turns a failure that says nothing of an earlier attempt into what it leaves: nobody knows whether the identity
 // exists. A refusal of the e-mail or the password is told to the caller all the same.
-func unknown(err error) error {
+func asOutcomeUnknown(err error) error {
 	var rejected *identity.Rejected
 	if err == nil || errors.Is(err, errNotOurs) || identity.OutcomeUnknown(err) || errors.As(err, &rejected) {
 		return err
@@ -167,11 +167,11 @@ func (s *Service) find(ctx context.Context, signup catalog.Signup) (identity.Use
 	if signup.IdentityID == nil {
 		return s.cfg.Identity.Lookup(ctx, signup.UserID)
 	}
-	adopter, ok := s.cfg.Identity.(identity.AccountLinker)
+	linker, ok := s.cfg.Identity.(identity.AccountLinker)
 	if !ok {
-		return identity.User{}, ErrCannotAdopt
+		return identity.User{}, ErrCannotLink
 	}
-	return adopter.Find(ctx, *signup.IdentityID)
+	return linker.Find(ctx, *signup.IdentityID)
 }
 
 // identityFailed ends a sign-up whose identity step did not succeed: undone when surely nothing was made, kept for the
@@ -189,7 +189,7 @@ func (s *Service) identityFailed(ctx context.Context, j *job, cause error) error
 	case identity.OutcomeUnknown(cause):
 		// The provider may still be at it, so nobody decides before the caller is told to come back.
 		j.log.end("outcome_unknown")
-		if err := s.cfg.Catalog.RetryLater(ctx, j.signup, j.log.json(), undecided); err != nil {
+		if err := s.cfg.Catalog.RetryLater(ctx, j.signup, j.log.json(), undecidedDelay); err != nil {
 			s.cfg.Logger.Error("give back a sign-up", "signup", j.signup.ID, "error", err)
 		}
 		killpoint.Here("signup.given_back")
@@ -202,8 +202,8 @@ func (s *Service) identityFailed(ctx context.Context, j *job, cause error) error
 	j.log.end(problem)
 	killpoint.Here("signup.refused")
 	var err error
-	if j.doubt {
-		err = s.cfg.Catalog.Expire(ctx, j.signup, j.log.json(), problemJSON(problem), firstLook)
+	if j.outcomeUnknown {
+		err = s.cfg.Catalog.Expire(ctx, j.signup, j.log.json(), problemJSON(problem), recheckAfter)
 		killpoint.Here("signup.refused_in_doubt")
 	} else {
 		err = s.cfg.Catalog.Undo(ctx, j.signup, j.log.json(), problemJSON(problem))

@@ -15,8 +15,8 @@ import (
 	"homeroom/messages"
 )
 
-// Invite is the wish to let a person in.
-type Invite struct {
+// InviteRequest is the wish to let a person in.
+type InviteRequest struct {
 	// Tenant is the school that the person is to join; nil invites them to sign a school up.
 	Tenant *uuid.UUID
 	Email  string
@@ -24,8 +24,8 @@ type Invite struct {
 	Role string
 	// Locale is what the person reads; may be empty.
 	Locale string
-	// Lasts is how long the invitation can be answered, at most 30 days. Defaults to 7 days.
-	Lasts time.Duration
+	// ValidFor is how long the invitation can be answered, at most 30 days. Defaults to 7 days.
+	ValidFor time.Duration
 	// Actor is who invites, and ByName what the person is told of that; may be empty.
 	By     Actor
 	ByName string
@@ -38,13 +38,13 @@ const (
 
 // Invite lets a person in, and has a mail sent to them. Inviting the same person to the same school again renews the
 // invitation and sends the mail again. It fails with a *[ValidationError], [catalog.ErrNotFound] and [ErrNotProvisioned].
-func (s *Service) Invite(ctx context.Context, wish Invite) (catalog.Invitation, error) {
-	if err := wish.check(); err != nil {
+func (s *Service) Invite(ctx context.Context, reservation InviteRequest) (catalog.Invitation, error) {
+	if err := reservation.check(); err != nil {
 		return catalog.Invitation{}, err
 	}
 	var schoolName string
-	if wish.Tenant != nil {
-		school, err := s.cfg.Catalog.TenantByID(ctx, *wish.Tenant)
+	if reservation.Tenant != nil {
+		school, err := s.cfg.Catalog.TenantByID(ctx, *reservation.Tenant)
 		if err != nil {
 			return catalog.Invitation{}, err
 		}
@@ -56,22 +56,22 @@ func (s *Service) Invite(ctx context.Context, wish Invite) (catalog.Invitation, 
 	var made catalog.Invitation
 	err := s.cfg.Catalog.InTx(ctx, func(tx pgx.Tx) (err error) {
 		made, err = s.cfg.Catalog.InviteTx(ctx, tx, catalog.NewInvitation{
-			ID: uuid.New(), TenantID: wish.Tenant, Email: wish.Email, Role: wish.Role, Locale: wish.Locale,
-			InvitedBy: wish.By.Name, Lasts: wish.Lasts,
+			ID: uuid.New(), TenantID: reservation.Tenant, Email: reservation.Email, Role: reservation.Role, Locale: reservation.Locale,
+			InvitedBy: reservation.By.Name, Lasts: reservation.ValidFor,
 		})
 		if err != nil {
 			return err
 		}
-		if err := s.cfg.Catalog.EmitTx(ctx, tx, invitationEvent(made, schoolName, wish.ByName)); err != nil {
+		if err := s.cfg.Catalog.EmitTx(ctx, tx, invitationEvent(made, schoolName, reservation.ByName)); err != nil {
 			return err
 		}
-		return s.cfg.Catalog.RecordTx(ctx, tx, invitationAudit(wish.By, "invitation.create", made))
+		return s.cfg.Catalog.RecordTx(ctx, tx, invitationAudit(reservation.By, "invitation.create", made))
 	})
 	return made, s.unavailable(err)
 }
 
 // check completes the wish, or says what is wrong with it.
-func (w *Invite) check() error {
+func (w *InviteRequest) check() error {
 	var v validation
 	w.Email = v.email(w.Email)
 	w.Locale = locale(w.Locale)
@@ -85,10 +85,10 @@ func (w *Invite) check() error {
 	if !slices.Contains(roles, w.Role) {
 		v.add("role", "invalid_value", messages.ID("field.role"))
 	}
-	if w.Lasts == 0 {
-		w.Lasts = invitationLasts
+	if w.ValidFor == 0 {
+		w.ValidFor = invitationLasts
 	}
-	if w.Lasts < time.Minute || w.Lasts > invitationLongest {
+	if w.ValidFor < time.Minute || w.ValidFor > invitationLongest {
 		v.add("lasts", "out_of_range", messages.ID("field.lasts"))
 	}
 	if len(v.fields) > 0 {

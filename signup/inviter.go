@@ -20,34 +20,34 @@ type Inviter struct {
 	Operator bool
 }
 
-// Managed finds a school whose people the inviter manages, and what the invited are told of the inviter; empty for an
-// operator. It fails with [ErrMayNotInvite], which does not say whether there is such a school, and as [Usable] does; for an operator
+// ManagedSchool finds a school whose people the inviter manages, and what the invited are told of the inviter; empty for an
+// operator. It fails with [ErrMayNotInvite], which does not say whether there is such a school, and as [CheckUsable] does; for an operator
 // with [catalog.ErrNotFound].
-func (s *Service) Managed(ctx context.Context, who Inviter, idOrSlug string) (school catalog.Tenant, name string, err error) {
+func (s *Service) ManagedSchool(ctx context.Context, inviter Inviter, idOrSlug string) (school catalog.Tenant, name string, err error) {
 	school, err = s.cfg.Catalog.Tenant(ctx, idOrSlug)
-	if who.Operator || err != nil && !errors.Is(err, catalog.ErrNotFound) {
+	if inviter.Operator || err != nil && !errors.Is(err, catalog.ErrNotFound) {
 		return school, "", err
 	}
-	user, look := s.cfg.Catalog.UserByIdentity(ctx, who.Subject)
-	if look != nil && !errors.Is(look, catalog.ErrNotFound) {
-		return catalog.Tenant{}, "", look
+	user, lookupErr := s.cfg.Catalog.UserByIdentity(ctx, inviter.Subject)
+	if lookupErr != nil && !errors.Is(lookupErr, catalog.ErrNotFound) {
+		return catalog.Tenant{}, "", lookupErr
 	}
-	if err != nil || look != nil || user.TenantID != school.ID || user.Role == identity.RoleMember {
+	if err != nil || lookupErr != nil || user.TenantID != school.ID || user.Role == identity.RoleMember {
 		return catalog.Tenant{}, "", ErrMayNotInvite
 	}
-	return school, user.DisplayName(), Usable(school)
+	return school, user.DisplayName(), CheckUsable(school)
 }
 
-// emailProofs is how often it is looked up at the identity provider whether somebody has confirmed their e-mail.
-var emailProofs = catalog.Allowance{Count: 10, Window: time.Hour}
+// emailProofAllowance is how often it is looked up at the identity provider whether somebody has confirmed their e-mail.
+var emailProofAllowance = catalog.Allowance{Count: 10, Window: time.Hour}
 
 // confirmed refuses somebody whose own e-mail nobody has confirmed: they could be anybody, and have us write to others.
-func (s *Service) confirmed(ctx context.Context, who Inviter) error {
-	user, err := s.cfg.Catalog.UserByIdentity(ctx, who.Subject)
+func (s *Service) requireConfirmedEmail(ctx context.Context, inviter Inviter) error {
+	user, err := s.cfg.Catalog.UserByIdentity(ctx, inviter.Subject)
 	if err != nil || user.EmailVerified {
 		return err
 	}
-	grant, err := s.cfg.Catalog.TakeAllowance(ctx, "proof of "+user.ID.String(), emailProofs)
+	grant, err := s.cfg.Catalog.TakeAllowance(ctx, "proof of "+user.ID.String(), emailProofAllowance)
 	if err != nil {
 		return err
 	}
@@ -56,7 +56,7 @@ func (s *Service) confirmed(ctx context.Context, who Inviter) error {
 		proven, err = s.EmailProven(ctx, user)
 	}
 	if err == nil && !proven {
-		err = ErrUnconfirmed
+		err = ErrEmailUnconfirmed
 	}
 	return err
 }
@@ -70,14 +70,14 @@ var (
 )
 
 // InviteAs is [Service.Invite] for somebody who asks for it from outside: who has confirmed their own e-mail, and only so often. An
-// invitation that is refused costs nothing. It fails with [ErrUnconfirmed] and *[TooManyMails] besides.
-func (s *Service) InviteAs(ctx context.Context, who Inviter, invite Invite) (catalog.Invitation, error) {
-	subject := sha256.Sum256([]byte(who.Subject))
+// invitation that is refused costs nothing. It fails with [ErrEmailUnconfirmed] and *[TooManyMails] besides.
+func (s *Service) InviteAs(ctx context.Context, inviter Inviter, invite InviteRequest) (catalog.Invitation, error) {
+	subject := sha256.Sum256([]byte(inviter.Subject))
 	sender, ofSender := fmt.Sprintf("operator %x", subject[:16]), invitationsOfOperator
 	if invite.Tenant != nil {
 		sender, ofSender = invite.Tenant.String(), invitationsOfSchool
-		if !who.Operator {
-			if err := s.confirmed(ctx, who); err != nil {
+		if !inviter.Operator {
+			if err := s.requireConfirmedEmail(ctx, inviter); err != nil {
 				return catalog.Invitation{}, err
 			}
 		}

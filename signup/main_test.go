@@ -64,7 +64,7 @@ func setup(t *testing.T, spares int, change ...func(*signup.Config)) *bundle {
 		t.Fatal(err)
 	}
 	b.service = b.newService(t, append(change, func(c *signup.Config) { c.Spares = spares })...)
-	if err := b.service.FillSpares(t.Context()); err != nil {
+	if err := b.service.RefillSpares(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	return b
@@ -82,7 +82,7 @@ func (b *bundle) newService(t *testing.T, change ...func(*signup.Config)) *signu
 		t.Fatal(err)
 	}
 	cfg := signup.Config{
-		Catalog: b.catalog, Servers: signup.OnServers(tenant.Servers{"main": b.server}), Identity: client, Queue: queue, Key: key,
+		Catalog: b.catalog, Servers: signup.TenantServers(tenant.Servers{"main": b.server}), Identity: client, Queue: queue, Key: key,
 		Logger: slog.New(slog.NewTextHandler(b.logs, nil)),
 	}
 	for _, f := range change {

@@ -52,13 +52,13 @@ func (p *pair) comeOtherwise(t *rapid.T, want *catalog.Reservation) {
 }
 
 func (p *pair) reserveUnconfirmed(t *rapid.T) {
-	want, conceal, tell := p.reservation(t), rapid.Bool().Draw(t, "conceal"), rapid.Bool().Draw(t, "tell")
+	want, hideAccounts, notify := p.reservation(t), rapid.Bool().Draw(t, "conceal"), rapid.Bool().Draw(t, "tell")
 	if rapid.IntRange(0, 3).Draw(t, "own login") == 1 {
 		want.IdentityID = anyIdentity.Draw(t, "identity").ID
 	}
-	patience := lease.Draw(t, "patience")
-	held, err := p.real.ReserveUnconfirmed(t.Context(), want, conceal, tell, patience)
-	simulated, simulatedErr := p.simulated.reserveUnconfirmed(want, conceal, tell, patience)
+	waitTimeout := lease.Draw(t, "patience")
+	held, err := p.real.ReserveUnconfirmed(t.Context(), want, hideAccounts, notify, waitTimeout)
+	simulated, simulatedErr := p.simulated.reserveUnconfirmed(want, hideAccounts, notify, waitTimeout)
 	same(t, "reserve unconfirmed", held, err, simulated, simulatedErr)
 	if err == nil {
 		p.signups = append(p.signups, held.Signup)
@@ -74,11 +74,11 @@ func (p *pair) signupByLogin(t *rapid.T) {
 }
 
 func (p *pair) wait(t *rapid.T) {
-	row, identity, steps, patience := p.anySignup(t), anyIdentity.Draw(t, "identity"), json.RawMessage(`[7]`), lease.Draw(t, "patience")
+	row, identity, steps, waitTimeout := p.anySignup(t), anyIdentity.Draw(t, "identity"), json.RawMessage(`[7]`), lease.Draw(t, "patience")
 	status := rapid.SampledFrom([]catalog.Status{catalog.AwaitingVerification, catalog.AwaitingApproval}).Draw(t, "status")
-	err := p.real.Wait(t.Context(), *row, identity, status, steps, patience)
-	same(t, "wait", nil, err, nil, p.simulated.wait(*row, identity, status, steps, patience))
-	if found, look := p.real.Signup(t.Context(), row.ID); err == nil && look == nil {
+	err := p.real.Wait(t.Context(), *row, identity, status, steps, waitTimeout)
+	same(t, "wait", nil, err, nil, p.simulated.wait(*row, identity, status, steps, waitTimeout))
+	if found, lookupErr := p.real.Signup(t.Context(), row.ID); err == nil && lookupErr == nil {
 		*row = found // its lease is a new one
 	}
 }

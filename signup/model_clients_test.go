@@ -63,7 +63,7 @@ func (m *machine) newClient() {
 func (m *machine) comeOtherwise(c *client) {
 	switch {
 	case m.shape.logins && m.choices.next(3) > 0:
-		if c.request.Login = m.ownLogin(c.request.Email); c.request.Login != nil {
+		if c.request.Account = m.ownLogin(c.request.Email); c.request.Account != nil {
 			m.seen["clients with a login"]++
 		}
 	case m.shape.invites && m.choices.next(4) > 0:
@@ -108,13 +108,13 @@ func (m *machine) begin(c *client) {
 	if p == nil || sent == 2 {
 		return
 	}
-	if c.request.Login != nil && m.login(c.request.Login.ID) == nil {
+	if c.request.Account != nil && m.login(c.request.Account.ID) == nil {
 		c.done = true // the person cannot log in any more
 		return
 	}
 	service, request := m.services[p], c.request
-	if request.Login != nil {
-		request.Login, request.Password = m.ownLogin(request.Email), ""
+	if request.Account != nil {
+		request.Account, request.Password = m.ownLogin(request.Email), ""
 	}
 	what := fmt.Sprintf("sign-up of client %d, %s, key %q, password %q,", c.number, request.Email, request.IdempotencyKey, request.Password.Reveal())
 	m.world.begin(&task{what: what, proc: p, client: c, then: func(t *task) {

@@ -30,7 +30,7 @@ type shape struct {
 }
 
 // patience is how long a sign-up waits for a person.
-const patience = 2 * time.Minute
+const waitTimeout = 2 * time.Minute
 
 // machine is a world and the clients and operators who act in it.
 type machine struct {
@@ -115,7 +115,7 @@ func (m *machine) startProcess() {
 	cfg := signup.Config{
 		Catalog: registry, Servers: serversSim{m.world, p}, Identity: providerSim{m.world, p}, Queue: queueSim{registry},
 		Key: key, Spares: m.shape.spares, Logger: slog.New(slog.DiscardHandler),
-		VerifyFirst: m.shape.verify, Conceal: m.shape.conceal, Patience: patience,
+		VerifyFirst: m.shape.verify, HideAccounts: m.shape.conceal, WaitTimeout: waitTimeout,
 	}
 	if m.shape.approve {
 		cfg.Mode = signup.WithApproval
@@ -177,7 +177,7 @@ func (m *machine) reconcile() {
 func (m *machine) fillSpares() {
 	if p := m.somebody(); p != nil {
 		service := m.services[p]
-		m.start(p, "filling the spares", func(ctx context.Context) (any, error) { return nil, service.FillSpares(ctx) }, nil)
+		m.start(p, "filling the spares", func(ctx context.Context) (any, error) { return nil, service.RefillSpares(ctx) }, nil)
 	}
 }
 
@@ -205,7 +205,7 @@ func (m *machine) runJob() {
 		return nil, service.RunReprovision(ctx, j.tenant, j.kept)
 	}
 	m.world.begin(&task{what: fmt.Sprintf("job %d", j.number), proc: p, job: j.number, then: func(t *task) {
-		if t.err == nil || signup.NeedsPerson(t.err) {
+		if t.err == nil || signup.NeedsOperator(t.err) {
 			m.catalog.jobs = slices.DeleteFunc(m.catalog.jobs, func(other job) bool { return other.number == j.number })
 		}
 	}}, work)
@@ -266,10 +266,10 @@ func (m *machine) reprovision(fresh bool) {
 		return
 	}
 	t := m.catalog.tenants[m.choices.next(len(m.catalog.tenants))]
-	wish := signup.Reprovision{Tenant: t.ID.String(), Fresh: fresh, Confirm: t.Slug, Actor: "operator"}
+	reservation := signup.ReprovisionRequest{Tenant: t.ID.String(), Fresh: fresh, Confirm: t.Slug, Actor: "operator"}
 	service := m.services[p]
 	m.start(p, "reprovision "+m.name(t.ID), func(ctx context.Context) (any, error) {
-		_, _, err := service.Reprovision(ctx, wish)
+		_, _, err := service.Reprovision(ctx, reservation)
 		return nil, err
 	}, nil)
 }

@@ -32,7 +32,7 @@ func (m *machine) people() {
 		m.changeLogin()
 	case n == 7 && (m.shape.verify || m.shape.approve):
 		m.tell("a long time goes by")
-		m.pass(patience + time.Second)
+		m.pass(waitTimeout + time.Second)
 	default:
 		m.goOn()
 	}
@@ -108,7 +108,7 @@ func (m *machine) activate(id uuid.UUID, enters secret.String) {
 		}
 	}}, func(ctx context.Context) (any, error) {
 		if row.IdentityID != nil {
-			return service.ActivateLogin(ctx, token, *row.IdentityID)
+			return service.ActivateWithAccount(ctx, token, *row.IdentityID)
 		}
 		return service.Activate(ctx, token, enters)
 	})
@@ -325,7 +325,7 @@ func (m *machine) invite() {
 		}, nil)
 		return
 	}
-	wish := signup.Invite{Email: fmt.Sprintf("ada%d@lincoln.example", 1+m.choices.next(5)), Lasts: patience, By: operator}
+	reservation := signup.InviteRequest{Email: fmt.Sprintf("ada%d@lincoln.example", 1+m.choices.next(5)), ValidFor: waitTimeout, By: operator}
 	var schools []uuid.UUID
 	for _, t := range m.catalog.tenants {
 		if t.State == catalog.Ready {
@@ -333,9 +333,9 @@ func (m *machine) invite() {
 		}
 	}
 	if n := m.choices.next(len(schools) + 1); n > 0 {
-		wish.Tenant = &schools[n-1]
+		reservation.Tenant = &schools[n-1]
 	}
-	m.start(p, "inviting "+wish.Email, func(ctx context.Context) (any, error) { return service.Invite(ctx, wish) }, nil)
+	m.start(p, "inviting "+reservation.Email, func(ctx context.Context) (any, error) { return service.Invite(ctx, reservation) }, nil)
 }
 
 // answer has a client answer an invitation that was sent to its address, if there is one.

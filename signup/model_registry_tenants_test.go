@@ -14,12 +14,12 @@ import (
 
 // The tenants of the simulated catalog, and its queue.
 
-// Tenant implements signup.Registry.
+// Tenant implements signup.Store.
 func (r registrySim) Tenant(ctx context.Context, idSlugOrDatabase string) (catalog.Tenant, error) {
 	return read(ctx, r, "tenant", uuid.Nil, "", func(rows *rows) (catalog.Tenant, error) { return rows.findTenant(idSlugOrDatabase) })
 }
 
-// TenantByID implements signup.Registry.
+// TenantByID implements signup.Store.
 func (r registrySim) TenantByID(ctx context.Context, id uuid.UUID) (catalog.Tenant, error) {
 	return read(ctx, r, "tenant", id, "", func(rows *rows) (catalog.Tenant, error) {
 		if row := rows.tenant(id); row != nil {
@@ -29,32 +29,32 @@ func (r registrySim) TenantByID(ctx context.Context, id uuid.UUID) (catalog.Tena
 	})
 }
 
-// SetSteps implements signup.Registry.
+// SetSteps implements signup.Store.
 func (r registrySim) SetSteps(ctx context.Context, id uuid.UUID, steps json.RawMessage) error {
 	return r.change(ctx, "set steps", id, func(rows *rows) error { return rows.setSteps(id, steps) })
 }
 
-// SetStepsTx implements signup.Registry.
+// SetStepsTx implements signup.Store.
 func (r registrySim) SetStepsTx(ctx context.Context, tx pgx.Tx, id uuid.UUID, steps json.RawMessage) error {
 	return r.inTx(ctx, tx, "set steps", id, func(rows *rows) error { return rows.setSteps(id, steps) })
 }
 
-// Healthy implements signup.Registry.
+// Healthy implements signup.Store.
 func (r registrySim) Healthy(ctx context.Context, id uuid.UUID, health catalog.Health) error {
 	return r.change(ctx, "healthy", id, func(rows *rows) error { return rows.healthy(id, health) })
 }
 
-// Quarantine implements signup.Registry.
+// Quarantine implements signup.Store.
 func (r registrySim) Quarantine(ctx context.Context, id uuid.UUID, kind catalog.QuarantineKind, cause string) error {
 	return r.change(ctx, "quarantine", id, func(rows *rows) error { return rows.quarantine(id, kind, cause) })
 }
 
-// QuarantineTx implements signup.Registry.
+// QuarantineTx implements signup.Store.
 func (r registrySim) QuarantineTx(ctx context.Context, tx pgx.Tx, id uuid.UUID, kind catalog.QuarantineKind, cause string) error {
 	return r.inTx(ctx, tx, "quarantine", id, func(rows *rows) error { return rows.quarantine(id, kind, cause) })
 }
 
-// RecordTx implements signup.Registry.
+// RecordTx implements signup.Store.
 func (r registrySim) RecordTx(ctx context.Context, tx pgx.Tx, event catalog.Event) error {
 	about := uuid.Nil
 	if event.TenantID != nil {
@@ -63,7 +63,7 @@ func (r registrySim) RecordTx(ctx context.Context, tx pgx.Tx, event catalog.Even
 	return r.inTx(ctx, tx, "record", about, func(*rows) error { return nil })
 }
 
-// Exclusive implements signup.Registry.
+// Exclusive implements signup.Store.
 func (r registrySim) Exclusive(ctx context.Context, name string, f func(ctx context.Context) error) (bool, error) {
 	c := r.call("lock", uuid.Nil, name, false)
 	c.session = &session{}
@@ -81,19 +81,19 @@ func (r registrySim) Exclusive(ctx context.Context, name string, f func(ctx cont
 	return true, f(ctx)
 }
 
-// DiscardableSpares implements signup.Registry.
+// DiscardableSpares implements signup.Store.
 func (r registrySim) DiscardableSpares(ctx context.Context, server, lineage string) ([]catalog.Tenant, error) {
 	return read(ctx, r, "discardable spares", uuid.Nil, server, func(rows *rows) ([]catalog.Tenant, error) {
 		return rows.discardable(server, lineage), nil
 	})
 }
 
-// DeleteSpare implements signup.Registry.
+// DeleteSpare implements signup.Store.
 func (r registrySim) DeleteSpare(ctx context.Context, id uuid.UUID) error {
 	return r.change(ctx, "delete spare", id, func(rows *rows) error { return rows.deleteSpare(id) })
 }
 
-// ReplaceTenant implements signup.Registry. The real one is a transaction, of which nobody sees a part.
+// ReplaceTenant implements signup.Store. The real one is a transaction, of which nobody sees a part.
 func (r registrySim) ReplaceTenant(ctx context.Context, like catalog.Signup, want catalog.Reservation) (catalog.Tenant, error) {
 	return write(ctx, r, "replace tenant", like.ID, "", func(rows *rows) (catalog.Tenant, error) {
 		t, err := rows.replaceTenant(like, want)
@@ -104,27 +104,27 @@ func (r registrySim) ReplaceTenant(ctx context.Context, like catalog.Signup, wan
 	})
 }
 
-// UnmarkedTenants implements signup.Registry. The model leaves the marks to the tests of a restored catalog.
+// UnmarkedTenants implements signup.Store. The model leaves the marks to the tests of a restored catalog.
 func (registrySim) UnmarkedTenants(context.Context, string, int) ([]catalog.UnmarkedTenant, error) {
 	return nil, nil
 }
 
-// TenantsMarked implements signup.Registry.
+// TenantsMarked implements signup.Store.
 func (registrySim) TenantsMarked(context.Context, []uuid.UUID) error { return nil }
 
-// Stock implements signup.Registry.
+// Stock implements signup.Store.
 func (r registrySim) Stock(ctx context.Context, server, lineage string, version uint) (catalog.Stock, error) {
 	return read(ctx, r, "stock", uuid.Nil, server, func(rows *rows) (catalog.Stock, error) {
 		return rows.count(server, lineage, version), nil
 	})
 }
 
-// Room implements signup.Registry.
+// Room implements signup.Store.
 func (r registrySim) Room(ctx context.Context, server string, limit int) (int, error) {
 	return read(ctx, r, "room", uuid.Nil, server, func(rows *rows) (int, error) { return rows.room(server, limit) })
 }
 
-// InsertSpare implements signup.Registry.
+// InsertSpare implements signup.Store.
 func (r registrySim) InsertSpare(ctx context.Context, spare catalog.NewSpare) error {
 	return r.change(ctx, "insert spare", spare.ID, func(rows *rows) error {
 		err := rows.insertSpare(spare)
@@ -135,15 +135,15 @@ func (r registrySim) InsertSpare(ctx context.Context, spare catalog.NewSpare) er
 	})
 }
 
-// SpareBuilt implements signup.Registry.
+// SpareBuilt implements signup.Store.
 func (r registrySim) SpareBuilt(ctx context.Context, id uuid.UUID, health catalog.Health, steps json.RawMessage) error {
 	return r.change(ctx, "spare built", id, func(rows *rows) error { return rows.spareBuilt(id, health, steps) })
 }
 
-// CloseServer implements signup.Registry. The simulated disks are never low.
+// CloseServer implements signup.Store. The simulated disks are never low.
 func (registrySim) CloseServer(context.Context, string, string) (bool, error) { return false, nil }
 
-// OpenServer implements signup.Registry.
+// OpenServer implements signup.Store.
 func (registrySim) OpenServer(context.Context, string) (bool, error) { return false, nil }
 
 // queueSim is a process's way to the simulated queue, which is in the catalog.
@@ -152,10 +152,10 @@ type queueSim struct{ registry registrySim }
 var _ signup.Queue = queueSim{}
 
 // ReprovisionTx implements signup.Queue.
-func (q queueSim) ReprovisionTx(ctx context.Context, tx pgx.Tx, id uuid.UUID, kept string) error {
+func (q queueSim) ReprovisionTx(ctx context.Context, tx pgx.Tx, id uuid.UUID, archive string) error {
 	return q.registry.inTx(ctx, tx, "queue job", id, func(rows *rows) error {
 		q.registry.w.jobs++
-		rows.jobs = append(rows.jobs, job{number: q.registry.w.jobs, tenant: id, kept: kept, due: time.Now()})
+		rows.jobs = append(rows.jobs, job{number: q.registry.w.jobs, tenant: id, kept: archive, due: time.Now()})
 		return nil
 	})
 }

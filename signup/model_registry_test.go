@@ -22,7 +22,7 @@ type registrySim struct {
 	proc *process
 }
 
-var _ signup.Registry = registrySim{}
+var _ signup.Store = registrySim{}
 
 // rowsLock is held by an open transaction, and keeps everybody else from writing. The real one keeps fewer out.
 const rowsLock = "the rows"
@@ -61,7 +61,7 @@ type txSim struct {
 	session *session
 }
 
-// InTx implements signup.Registry.
+// InTx implements signup.Store.
 func (r registrySim) InTx(ctx context.Context, f func(pgx.Tx) error) error {
 	tx := txSim{session: &session{}}
 	defer tx.session.close() // a death is a rollback too
@@ -93,7 +93,7 @@ func (r registrySim) inTx(ctx context.Context, tx pgx.Tx, what string, about uui
 	return err
 }
 
-// Reserve implements signup.Registry.
+// Reserve implements signup.Store.
 func (r registrySim) Reserve(ctx context.Context, want catalog.Reservation) (catalog.Held, error) {
 	return write(ctx, r, "reserve", uuid.Nil, want.Email+" "+want.IdempotencyKey, func(rows *rows) (catalog.Held, error) {
 		held, err := rows.reserve(want)
@@ -108,19 +108,19 @@ func (r registrySim) Reserve(ctx context.Context, want catalog.Reservation) (cat
 	})
 }
 
-// Signup implements signup.Registry.
+// Signup implements signup.Store.
 func (r registrySim) Signup(ctx context.Context, id uuid.UUID) (catalog.Signup, error) {
 	return r.findSignup(ctx, "sign-up", id, "", func(s catalog.Signup) bool { return s.ID == id })
 }
 
-// SignupByKey implements signup.Registry.
+// SignupByKey implements signup.Store.
 func (r registrySim) SignupByKey(ctx context.Context, key string) (catalog.Signup, error) {
 	return r.findSignup(ctx, "sign-up by key", uuid.Nil, key, func(s catalog.Signup) bool {
 		return s.IdempotencyKey != nil && *s.IdempotencyKey == key
 	})
 }
 
-// SignupByUser implements signup.Registry.
+// SignupByUser implements signup.Store.
 func (r registrySim) SignupByUser(ctx context.Context, user uuid.UUID) (catalog.Signup, error) {
 	return r.findSignup(ctx, "sign-up by user", user, "", func(s catalog.Signup) bool { return s.UserID == user })
 }
@@ -136,7 +136,7 @@ func (r registrySim) findSignup(ctx context.Context, what string, about uuid.UUI
 	})
 }
 
-// UserByID implements signup.Registry.
+// UserByID implements signup.Store.
 func (r registrySim) UserByID(ctx context.Context, id uuid.UUID) (catalog.User, error) {
 	return read(ctx, r, "user", id, "", func(rows *rows) (catalog.User, error) {
 		if row := rows.user(id); row != nil {
@@ -146,51 +146,51 @@ func (r registrySim) UserByID(ctx context.Context, id uuid.UUID) (catalog.User, 
 	})
 }
 
-// UserByEmail implements signup.Registry.
+// UserByEmail implements signup.Store.
 func (r registrySim) UserByEmail(ctx context.Context, email string) (catalog.User, error) {
 	return read(ctx, r, "user by e-mail", uuid.Nil, email, func(rows *rows) (catalog.User, error) { return rows.findUser(email) })
 }
 
-// TakeOver implements signup.Registry.
+// TakeOver implements signup.Store.
 func (r registrySim) TakeOver(ctx context.Context, id uuid.UUID, lease time.Duration) (catalog.Signup, error) {
 	return write(ctx, r, "take over", id, "", func(rows *rows) (catalog.Signup, error) { return rows.takeOver(id, lease) })
 }
 
-// Due implements signup.Registry.
+// Due implements signup.Store.
 func (r registrySim) Due(ctx context.Context, lease time.Duration, limit int) ([]catalog.Signup, error) {
 	return write(ctx, r, "due", uuid.Nil, "", func(rows *rows) ([]catalog.Signup, error) { return rows.due(lease, limit), nil })
 }
 
-// Renew implements signup.Registry.
+// Renew implements signup.Store.
 func (r registrySim) Renew(ctx context.Context, s catalog.Signup, lease time.Duration) error {
 	return r.change(ctx, "renew", s.ID, func(rows *rows) error { return rows.again(s, nil, lease) })
 }
 
-// RetryLater implements signup.Registry.
+// RetryLater implements signup.Store.
 func (r registrySim) RetryLater(ctx context.Context, s catalog.Signup, steps json.RawMessage, delay time.Duration) error {
 	return r.change(ctx, "retry later", s.ID, func(rows *rows) error { return rows.again(s, steps, delay) })
 }
 
-// IdentityMade implements signup.Registry.
+// IdentityMade implements signup.Store.
 func (r registrySim) IdentityMade(ctx context.Context, s catalog.Signup, identity catalog.Identity, steps json.RawMessage, lease time.Duration) error {
 	return r.change(ctx, "identity made", s.ID, func(rows *rows) error { return rows.identityMade(s, identity, steps, lease) })
 }
 
-// Finish implements signup.Registry.
+// Finish implements signup.Store.
 func (r registrySim) Finish(ctx context.Context, s catalog.Signup, identity catalog.Identity, health catalog.Health, steps, result json.RawMessage) error {
 	return r.change(ctx, "finish", s.ID, func(rows *rows) error { return rows.finish(s, identity, health, steps, result) })
 }
 
-// Undo implements signup.Registry.
+// Undo implements signup.Store.
 func (r registrySim) Undo(ctx context.Context, s catalog.Signup, steps, problem json.RawMessage) error {
 	return r.givingBack(ctx, "undo", s, func(rows *rows) error { return r.freeing(s, rows.undo(s, steps, problem)) })
 }
 
-// Expire implements signup.Registry.
+// Expire implements signup.Store.
 func (r registrySim) Expire(ctx context.Context, s catalog.Signup, steps, problem json.RawMessage, delay time.Duration) error {
 	return r.change(ctx, "expire", s.ID, func(rows *rows) error {
 		err := r.freeing(s, rows.expire(s, steps, problem, delay))
-		if since, waits := r.w.waiting[s.ID]; err == nil && waits && time.Since(since) < patience {
+		if since, waits := r.w.waiting[s.ID]; err == nil && waits && time.Since(since) < waitTimeout {
 			r.w.fail("%s was given up after %s", r.w.name(s.ID), time.Since(since))
 		}
 		return err
@@ -205,7 +205,7 @@ func (r registrySim) freeing(s catalog.Signup, err error) error {
 	return err
 }
 
-// LookedAgain implements signup.Registry.
+// LookedAgain implements signup.Store.
 func (r registrySim) LookedAgain(ctx context.Context, s catalog.Signup) error {
 	return r.givingBack(ctx, "looked again", s, func(rows *rows) error { return rows.lookedAgain(s) })
 }
@@ -221,12 +221,12 @@ func (r registrySim) givingBack(ctx context.Context, what string, s catalog.Sign
 	})
 }
 
-// NeedsOperator implements signup.Registry.
+// NeedsOperator implements signup.Store.
 func (r registrySim) NeedsOperator(ctx context.Context, s catalog.Signup, steps, problem json.RawMessage) error {
 	return r.change(ctx, "needs operator", s.ID, func(rows *rows) error { return rows.needsOperator(s, steps, problem) })
 }
 
-// SlugFree implements signup.Registry.
+// SlugFree implements signup.Store.
 func (r registrySim) SlugFree(context.Context, string) (bool, error) {
 	return false, errors.ErrUnsupported // no part of the saga
 }

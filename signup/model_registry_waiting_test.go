@@ -14,10 +14,10 @@ import (
 
 // The sign-ups of the simulated catalog that wait for a person, and its invitations.
 
-// Wait implements signup.Registry.
-func (r registrySim) Wait(ctx context.Context, like catalog.Signup, identity catalog.Identity, status catalog.Status, steps json.RawMessage, patience time.Duration) error {
+// Wait implements signup.Store.
+func (r registrySim) Wait(ctx context.Context, like catalog.Signup, identity catalog.Identity, status catalog.Status, steps json.RawMessage, waitTimeout time.Duration) error {
 	return r.change(ctx, "wait", like.ID, func(rows *rows) error {
-		err := rows.wait(like, identity, status, steps, patience)
+		err := rows.wait(like, identity, status, steps, waitTimeout)
 		if err == nil {
 			r.w.waiting[like.ID] = time.Now()
 		}
@@ -25,7 +25,7 @@ func (r registrySim) Wait(ctx context.Context, like catalog.Signup, identity cat
 	})
 }
 
-// Admit implements signup.Registry. The real one is a transaction, of which nobody sees a part.
+// Admit implements signup.Store. The real one is a transaction, of which nobody sees a part.
 func (r registrySim) Admit(ctx context.Context, like catalog.Signup, want catalog.Reservation) (catalog.Held, error) {
 	return write(ctx, r, "admit", like.ID, "", func(rows *rows) (catalog.Held, error) {
 		held, err := rows.admit(like, want)
@@ -36,14 +36,14 @@ func (r registrySim) Admit(ctx context.Context, like catalog.Signup, want catalo
 	})
 }
 
-// ExpireTx implements signup.Registry.
+// ExpireTx implements signup.Store.
 func (r registrySim) ExpireTx(ctx context.Context, tx pgx.Tx, like catalog.Signup, steps, problem json.RawMessage, delay time.Duration) error {
 	return r.inTx(ctx, tx, "expire", like.ID, func(rows *rows) error {
 		return r.freeing(like, rows.expire(like, steps, problem, delay))
 	})
 }
 
-// ResumeTx implements signup.Registry.
+// ResumeTx implements signup.Store.
 func (r registrySim) ResumeTx(ctx context.Context, tx pgx.Tx, like catalog.Signup, lease time.Duration) (resumed catalog.Signup, err error) {
 	err = r.inTx(ctx, tx, "resume", like.ID, func(rows *rows) (err error) {
 		resumed, err = rows.resume(like, lease)
@@ -52,7 +52,7 @@ func (r registrySim) ResumeTx(ctx context.Context, tx pgx.Tx, like catalog.Signu
 	return resumed, err
 }
 
-// EmitTx implements signup.Registry.
+// EmitTx implements signup.Store.
 func (r registrySim) EmitTx(ctx context.Context, tx pgx.Tx, event catalog.OutboxEvent) error {
 	return r.inTx(ctx, tx, "emit "+event.Type, uuid.Nil, func(rows *rows) error {
 		var notice catalog.Notice
@@ -68,10 +68,10 @@ func (r registrySim) EmitTx(ctx context.Context, tx pgx.Tx, event catalog.Outbox
 	})
 }
 
-// ReserveUnconfirmed implements signup.Registry.
-func (r registrySim) ReserveUnconfirmed(ctx context.Context, want catalog.Reservation, conceal, tell bool, patience time.Duration) (catalog.Held, error) {
+// ReserveUnconfirmed implements signup.Store.
+func (r registrySim) ReserveUnconfirmed(ctx context.Context, want catalog.Reservation, hideAccounts, notify bool, waitTimeout time.Duration) (catalog.Held, error) {
 	return write(ctx, r, "reserve unconfirmed", uuid.Nil, want.Email+" "+want.IdempotencyKey, func(rows *rows) (catalog.Held, error) {
-		held, err := rows.reserveUnconfirmed(want, conceal, tell, patience)
+		held, err := rows.reserveUnconfirmed(want, hideAccounts, notify, waitTimeout)
 		if err == nil {
 			r.w.christen(want.SignupID, "sign-up ")
 			r.w.names[want.UserID] = "user of " + r.w.name(want.SignupID)
@@ -81,37 +81,37 @@ func (r registrySim) ReserveUnconfirmed(ctx context.Context, want catalog.Reserv
 	})
 }
 
-// SignupByLogin implements signup.Registry.
+// SignupByLogin implements signup.Store.
 func (r registrySim) SignupByLogin(ctx context.Context, id string) (catalog.Signup, error) {
 	about, detail := nameOf(id)
 	return read(ctx, r, "sign-up by login", about, detail, func(rows *rows) (catalog.Signup, error) { return rows.signupByLogin(id) })
 }
 
-// EmailProven implements signup.Registry. Nobody asks for it here.
+// EmailProven implements signup.Store. Nobody asks for it here.
 func (r registrySim) EmailProven(ctx context.Context, id uuid.UUID) error {
 	return r.change(ctx, "e-mail proven", id, func(*rows) error { return nil })
 }
 
-// TakeAllowance implements signup.Registry. Nobody writes too many mails here.
+// TakeAllowance implements signup.Store. Nobody writes too many mails here.
 func (r registrySim) TakeAllowance(ctx context.Context, _ string, _ catalog.Allowance) (catalog.Grant, error) {
 	return write(ctx, r, "take allowance", uuid.Nil, "", func(*rows) (catalog.Grant, error) {
 		return catalog.Grant{Allowed: true}, nil
 	})
 }
 
-// TakeAllowances implements signup.Registry.
+// TakeAllowances implements signup.Store.
 func (r registrySim) TakeAllowances(ctx context.Context, limits []catalog.Limit) ([]catalog.Grant, error) {
 	return write(ctx, r, "take allowances", uuid.Nil, "", func(*rows) ([]catalog.Grant, error) {
 		return slices.Repeat([]catalog.Grant{{Allowed: true}}, len(limits)), nil
 	})
 }
 
-// ReturnAllowances implements signup.Registry.
+// ReturnAllowances implements signup.Store.
 func (r registrySim) ReturnAllowances(ctx context.Context, _ []catalog.Limit) error {
 	return r.change(ctx, "return allowances", uuid.Nil, func(*rows) error { return nil })
 }
 
-// InviteTx implements signup.Registry.
+// InviteTx implements signup.Store.
 func (r registrySim) InviteTx(ctx context.Context, tx pgx.Tx, n catalog.NewInvitation) (made catalog.Invitation, err error) {
 	err = r.inTx(ctx, tx, "invite", uuid.Nil, func(rows *rows) error {
 		made = rows.invite(n)
@@ -121,17 +121,17 @@ func (r registrySim) InviteTx(ctx context.Context, tx pgx.Tx, n catalog.NewInvit
 	return made, err
 }
 
-// Invitation implements signup.Registry.
+// Invitation implements signup.Store.
 func (r registrySim) Invitation(ctx context.Context, id uuid.UUID) (catalog.Invitation, error) {
 	return read(ctx, r, "invitation", id, "", func(rows *rows) (catalog.Invitation, error) { return rows.invitation(id) })
 }
 
-// RevokeInvitationTx implements signup.Registry.
+// RevokeInvitationTx implements signup.Store.
 func (r registrySim) RevokeInvitationTx(ctx context.Context, tx pgx.Tx, id uuid.UUID) error {
 	return r.inTx(ctx, tx, "revoke invitation", id, func(rows *rows) error { return rows.revokeInvitation(id) })
 }
 
-// UserByIdentity implements signup.Registry.
+// UserByIdentity implements signup.Store.
 func (r registrySim) UserByIdentity(ctx context.Context, id string) (catalog.User, error) {
 	about, detail := nameOf(id)
 	return read(ctx, r, "user by identity", about, detail, func(rows *rows) (catalog.User, error) {

@@ -17,7 +17,7 @@ import (
 )
 
 // tidiness is how long the reconcilers may take to tidy up once everything works, and nobody confirms anything.
-const tidiness = patience + 4*time.Minute
+const tidiness = waitTimeout + 4*time.Minute
 
 // comeToRest has everything work and lets time pass until nothing is left to do, has every client try until it has an
 // answer, and looks whether all is as it should be.
@@ -218,7 +218,7 @@ func (m *machine) settled(c *client, t *task, err error) bool {
 		}
 		return taken
 	case errors.Is(err, signup.ErrHasSchool):
-		if !slices.ContainsFunc(m.catalog.users, func(u userRow) bool { return u.IdentityID == c.request.Login.ID && u.state == "active" }) {
+		if !slices.ContainsFunc(m.catalog.users, func(u userRow) bool { return u.IdentityID == c.request.Account.ID && u.state == "active" }) {
 			m.fail("client %d was told that its login has a school, which it has not", c.number)
 		}
 		return true

@@ -239,15 +239,15 @@ func (r *rows) slugTaken(slug string) bool {
 
 var numbered = regexp.MustCompile(`^[0-9]{1,6}$`)
 
-func (r *rows) nextSlug(wish string) string {
+func (r *rows) nextSlug(reservation string) string {
 	highest := 1
 	for _, t := range r.tenants {
-		if rest, ok := strings.CutPrefix(t.Slug, wish+"-"); ok && numbered.MatchString(rest) {
+		if rest, ok := strings.CutPrefix(t.Slug, reservation+"-"); ok && numbered.MatchString(rest) {
 			n, _ := strconv.Atoi(rest)
 			highest = max(highest, n)
 		}
 	}
-	return fmt.Sprintf("%s-%d", wish, highest+1)
+	return fmt.Sprintf("%s-%d", reservation, highest+1)
 }
 
 func (r *rows) takeOver(id uuid.UUID, lease time.Duration) (catalog.Signup, error) {

@@ -25,7 +25,7 @@ func (r *rows) tell(kind string, signup uuid.UUID, email string) {
 }
 
 // wait lets a sign-up wait for a person.
-func (r *rows) wait(like catalog.Signup, identity catalog.Identity, status catalog.Status, steps json.RawMessage, patience time.Duration) error {
+func (r *rows) wait(like catalog.Signup, identity catalog.Identity, status catalog.Status, steps json.RawMessage, waitTimeout time.Duration) error {
 	row := r.held(like, catalog.Pending, catalog.AwaitingVerification)
 	if row == nil {
 		return catalog.ErrStateChanged
@@ -38,7 +38,7 @@ func (r *rows) wait(like catalog.Signup, identity catalog.Identity, status catal
 	if becomesUser && r.emailTaken(user.Email) {
 		return catalog.ErrEmailTaken
 	}
-	row.Status, row.Steps, row.CheckAt = status, steps, in(patience)
+	row.Status, row.Steps, row.CheckAt = status, steps, in(waitTimeout)
 	row.LeaseEpoch++
 	if user == nil {
 		return catalog.ErrStateChanged // it waits all the same, as it is one statement
@@ -82,10 +82,10 @@ func (r *rows) admit(like catalog.Signup, want catalog.Reservation) (catalog.Hel
 }
 
 // reserveUnconfirmed writes a sign-up that waits for its e-mail to be confirmed.
-func (r *rows) reserveUnconfirmed(want catalog.Reservation, conceal, tell bool, patience time.Duration) (catalog.Held, error) {
+func (r *rows) reserveUnconfirmed(want catalog.Reservation, hideAccounts, notify bool, waitTimeout time.Duration) (catalog.Held, error) {
 	_, noAccount := r.findUser(want.Email)
 	switch {
-	case noAccount == nil && !conceal:
+	case noAccount == nil && !hideAccounts:
 		return catalog.Held{}, catalog.ErrEmailTaken
 	case r.keyTaken(want.IdempotencyKey):
 		return catalog.Held{}, catalog.ErrKeyTaken
@@ -94,11 +94,11 @@ func (r *rows) reserveUnconfirmed(want catalog.Reservation, conceal, tell bool, 
 	}
 	user, row := newUser(want), newRow(want)
 	user.state, user.IdentityID = "unconfirmed", ""
-	row.Status, row.CheckAt, row.InvitationID = catalog.AwaitingVerification, in(patience), nil
+	row.Status, row.CheckAt, row.InvitationID = catalog.AwaitingVerification, in(waitTimeout), nil
 	r.users, r.signups = append(r.users, user), append(r.signups, row)
-	if tell && noAccount == nil {
+	if notify && noAccount == nil {
 		r.tell(catalog.SignupRepeated, row.ID, want.Email)
-	} else if tell {
+	} else if notify {
 		r.tell(catalog.SignupAwaitingVerification, row.ID, want.Email)
 	}
 	row.IdempotencyKey, row.InvitationID = nil, want.InvitationID // as the answer has it

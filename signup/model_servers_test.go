@@ -142,7 +142,7 @@ func (s serverPort) enter(id tenant.ID) error {
 }
 
 // Archive implements signup.Server.
-func (s serverPort) Archive(ctx context.Context, id tenant.ID, kept string) error {
+func (s serverPort) Archive(ctx context.Context, id tenant.ID, archive string) error {
 	session := &session{}
 	defer session.close()
 	if err := s.do(ctx, session, id, "lock", nil); err != nil {
@@ -151,12 +151,12 @@ func (s serverPort) Archive(ctx context.Context, id tenant.ID, kept string) erro
 	return s.do(ctx, session, id, "set aside", func() error {
 		found := s.server.find(id.Database())
 		switch {
-		case found == nil, slices.ContainsFunc(s.server.databases, func(d database) bool { return d.name == kept }):
+		case found == nil, slices.ContainsFunc(s.server.databases, func(d database) bool { return d.name == archive }):
 			return nil
 		case found.foreign:
 			return tenant.ErrUnmanaged
 		}
-		found.name, found.closed = kept, true
+		found.name, found.closed = archive, true
 		return nil
 	})
 }

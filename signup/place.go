@@ -22,44 +22,44 @@ func (j *job) metadata() identity.Metadata {
 	return m
 }
 
-// needsPlace tells whether the login must still be told its school, or be given its role there.
-func (s *Service) needsPlace(j *job, login identity.User) bool {
-	_, enrols := identity.MembershipManagerOf(s.cfg.Identity)
-	return enrols || s.needsMetadata(j, login)
+// needsMembership tells whether the login must still be told its school, or be given its role there.
+func (s *Service) needsMembership(j *job, account identity.User) bool {
+	_, manages := identity.MembershipManagerOf(s.cfg.Identity)
+	return manages || s.needsMetadata(j, account)
 }
 
-func (s *Service) needsMetadata(j *job, login identity.User) bool {
-	return identity.SupportsMetadata(s.cfg.Identity) && login.Metadata != j.metadata()
+func (s *Service) needsMetadata(j *job, account identity.User) bool {
+	return identity.SupportsMetadata(s.cfg.Identity) && account.Metadata != j.metadata()
 }
 
-// ensurePlace tells the provider which school the login belongs to, and gives it its role there. All of it may be done
+// ensureMembership tells the provider which school the login belongs to, and gives it its role there. All of it may be done
 // twice.
-func (s *Service) ensurePlace(ctx context.Context, j *job, login identity.User) (identity.Assignment, error) {
-	if s.needsMetadata(j, login) {
-		adopter, ok := s.cfg.Identity.(identity.AccountLinker)
+func (s *Service) ensureMembership(ctx context.Context, j *job, account identity.User) (identity.Assignment, error) {
+	if s.needsMetadata(j, account) {
+		linker, ok := s.cfg.Identity.(identity.AccountLinker)
 		if !ok {
-			return identity.Assignment{}, ErrCannotAdopt
+			return identity.Assignment{}, ErrCannotLink
 		}
-		if _, err := adopter.LinkAccount(ctx, login.ID, j.metadata()); err != nil {
+		if _, err := linker.LinkAccount(ctx, account.ID, j.metadata()); err != nil {
 			return identity.Assignment{}, err
 		}
 		killpoint.Here("signup.login_told")
 	}
-	enroller, ok := identity.MembershipManagerOf(s.cfg.Identity)
+	memberships, ok := identity.MembershipManagerOf(s.cfg.Identity)
 	if !ok {
 		return identity.Assignment{}, nil
 	}
-	place, err := enroller.Assign(ctx, j.enrolment(login))
+	assignment, err := memberships.Assign(ctx, j.membership(account))
 	if err == nil {
 		killpoint.Here("signup.enrolled")
 	}
-	return place, err
+	return assignment, err
 }
 
 // enrolment is the place that a sign-up's login is to have.
-func (j *job) enrolment(login identity.User) identity.Membership {
+func (j *job) membership(account identity.User) identity.Membership {
 	return identity.Membership{
-		UserID: login.ID, OurID: login.OurID, TenantID: j.tenant.ID, SignupID: j.signup.ID,
+		UserID: account.ID, OurID: account.OurID, TenantID: j.tenant.ID, SignupID: j.signup.ID,
 		SchoolName: j.tenant.Name, Slug: j.tenant.Slug, Role: j.role,
 	}
 }
@@ -67,31 +67,31 @@ func (j *job) enrolment(login identity.User) identity.Membership {
 // withdraw takes back the place of a login that somebody has removed at the provider, so that no organization stays
 // without its owner. A sign-up of which it fails is not left to an operator yet:
 // nobody would come back to it.
-func (s *Service) withdraw(ctx context.Context, j *job, login identity.User) error {
-	enroller, ok := identity.MembershipManagerOf(s.cfg.Identity)
+func (s *Service) removeMembership(ctx context.Context, j *job, account identity.User) error {
+	memberships, ok := identity.MembershipManagerOf(s.cfg.Identity)
 	if !ok || j.signup.Kind != catalog.School {
 		return nil
 	}
-	if err := enroller.Unassign(ctx, j.enrolment(login)); err != nil {
+	if err := memberships.Unassign(ctx, j.membership(account)); err != nil {
 		return fmt.Errorf("take back the place of a login that is gone: %w", err)
 	}
 	killpoint.Here("signup.withdrawn")
 	return nil
 }
 
-// adoptIdentity takes on the login that the person has shown to be theirs. It may be done twice, and needs nothing that
+// linkIdentity takes on the login that the person has shown to be theirs. It may be done twice, and needs nothing that
 // only the request had.
-func (s *Service) adoptIdentity(ctx context.Context, j *job) (identity.User, error) {
-	adopter, ok := s.cfg.Identity.(identity.AccountLinker)
+func (s *Service) linkIdentity(ctx context.Context, j *job) (identity.User, error) {
+	linker, ok := s.cfg.Identity.(identity.AccountLinker)
 	if !ok {
-		return identity.User{}, ErrCannotAdopt
+		return identity.User{}, ErrCannotLink
 	}
 	killpoint.Here("signup.adoption_wanted")
-	login, err := adopter.LinkAccount(ctx, *j.signup.IdentityID, j.metadata())
+	account, err := linker.LinkAccount(ctx, *j.signup.IdentityID, j.metadata())
 	if err != nil && !errors.Is(err, identity.ErrNotFound) {
-		return identity.User{}, unknown(fmt.Errorf("adopt the login of sign-up %s: %w", j.signup.ID, err))
+		return identity.User{}, asOutcomeUnknown(fmt.Errorf("adopt the login of sign-up %s: %w", j.signup.ID, err))
 	}
-	return login, err
+	return account, err
 }
 
 // removeIdentity undoes the identity step of a sign-up that has ended without a school: the login that it made goes away,
@@ -100,11 +100,11 @@ func (s *Service) removeIdentity(ctx context.Context, row catalog.Signup) error 
 	if row.IdentityID == nil {
 		return s.cfg.Identity.Delete(ctx, row.UserID)
 	}
-	adopter, ok := s.cfg.Identity.(identity.AccountLinker)
+	linker, ok := s.cfg.Identity.(identity.AccountLinker)
 	if !ok {
-		return ErrCannotAdopt
+		return ErrCannotLink
 	}
-	return adopter.UnlinkAccount(ctx, *row.IdentityID, row.ID.String())
+	return linker.UnlinkAccount(ctx, *row.IdentityID, row.ID.String())
 }
 
 // EmailProven reports whether a user has shown that their e-mail is theirs: to us, or, by now, to the identity provider, which
@@ -113,10 +113,10 @@ func (s *Service) EmailProven(ctx context.Context, user catalog.User) (bool, err
 	if user.EmailVerified {
 		return true, nil
 	}
-	login, err := s.cfg.Identity.Lookup(ctx, user.ID)
-	made := err == nil && login.ID == user.IdentityID
-	if adopter, ok := s.cfg.Identity.(identity.AccountLinker); ok && errors.Is(err, identity.ErrNotFound) {
-		login, err = adopter.Find(ctx, user.IdentityID)
+	account, err := s.cfg.Identity.Lookup(ctx, user.ID)
+	made := err == nil && account.ID == user.IdentityID
+	if linker, ok := s.cfg.Identity.(identity.AccountLinker); ok && errors.Is(err, identity.ErrNotFound) {
+		account, err = linker.Find(ctx, user.IdentityID)
 	}
 	switch {
 	case errors.Is(err, identity.ErrNotFound):
@@ -125,28 +125,28 @@ func (s *Service) EmailProven(ctx context.Context, user catalog.User) (bool, err
 		return false, identityUnavailable(err)
 	}
 	// Where people choose no password with us, a login that we made is used only by who has read the mail to its address.
-	if !(login.EmailVerified && login.Email == user.Email) && !(made && s.cfg.Rules.NoPassword) {
+	if !(account.EmailVerified && account.Email == user.Email) && !(made && s.cfg.Rules.NoPassword) {
 		return false, nil
 	}
 	return true, s.unavailable(s.cfg.Catalog.EmailProven(ctx, user.ID))
 }
 
-// Login finds the login that an access token is of. It fails with [ErrNoPerson] when that is no person's, with
-// [ErrCannotAdopt], and with an *[Unavailable].
-func (s *Service) Login(ctx context.Context, id string) (identity.User, error) {
-	adopter, ok := s.cfg.Identity.(identity.AccountLinker)
+// Account finds the account that an access token is of. It fails with [ErrNotAPerson] when that is no person's, with
+// [ErrCannotLink], and with an *[Unavailable].
+func (s *Service) Account(ctx context.Context, id string) (identity.User, error) {
+	linker, ok := s.cfg.Identity.(identity.AccountLinker)
 	if !ok {
-		return identity.User{}, ErrCannotAdopt
+		return identity.User{}, ErrCannotLink
 	}
 	if strings.HasSuffix(id, "@clients") { // an application's own token, at Auth0
-		return identity.User{}, ErrNoPerson
+		return identity.User{}, ErrNotAPerson
 	}
-	login, err := adopter.Find(ctx, id)
+	account, err := linker.Find(ctx, id)
 	switch {
-	case errors.Is(err, identity.ErrNotFound), err == nil && login.Email == "":
-		return identity.User{}, ErrNoPerson
+	case errors.Is(err, identity.ErrNotFound), err == nil && account.Email == "":
+		return identity.User{}, ErrNotAPerson
 	case err != nil:
 		return identity.User{}, identityUnavailable(err)
 	}
-	return login, nil
+	return account, nil
 }

@@ -25,13 +25,13 @@ type plan struct {
 	gate catalog.Status
 }
 
-// plan judges a request. Its errors are *[ValidationError], [ErrClosed], [ErrInvitationNeeded], [ErrInvitationGone],
-// [ErrCannotAdopt], and those of the catalog.
+// plan judges a request. Its errors are *[ValidationError], [ErrClosed], [ErrInvitationRequired], [ErrInvitationGone],
+// [ErrCannotLink], and those of the catalog.
 func (s *Service) plan(ctx context.Context, req Request) (plan, error) {
 	p := plan{kind: catalog.School, role: identity.RoleOwner, schoolName: req.SchoolName}
-	if req.Login != nil {
-		if _, adopts := s.cfg.Identity.(identity.AccountLinker); !adopts {
-			return plan{}, ErrCannotAdopt
+	if req.Account != nil {
+		if _, links := s.cfg.Identity.(identity.AccountLinker); !links {
+			return plan{}, ErrCannotLink
 		}
 	}
 	if req.Invitation != "" {
@@ -46,12 +46,12 @@ func (s *Service) plan(ctx context.Context, req Request) (plan, error) {
 	case s.cfg.Mode == Closed:
 		return plan{}, ErrClosed
 	case s.cfg.Mode == ByInvitation && p.invitation == nil:
-		return plan{}, ErrInvitationNeeded
+		return plan{}, ErrInvitationRequired
 	case p.schoolName == "":
 		return plan{}, &ValidationError{Fields: []FieldError{{Field: "schoolName", Code: "required", Message: messages.ID("field.name_required")}}}
 	}
 	p.gate = s.gate(catalog.Signup{Kind: p.kind, Status: catalog.Pending, InvitationID: p.invitation},
-		req.Login != nil && req.Login.EmailVerified)
+		req.Account != nil && req.Account.EmailVerified)
 	return p, nil
 }
 
@@ -99,11 +99,11 @@ func (s *Service) gate(row catalog.Signup, verified bool) catalog.Status {
 
 // admit gives a sign-up that has nothing more to wait for its tenant.
 func (s *Service) admit(ctx context.Context, j *job) error {
-	held, err := s.cfg.Catalog.Admit(ctx, j.signup, s.placement(j.signup.SchoolName))
+	held, err := s.cfg.Catalog.Admit(ctx, j.signup, s.tenantReservation(j.signup.SchoolName))
 	if err != nil {
 		return fmt.Errorf("give sign-up %s a tenant: %w", j.signup.ID, err)
 	}
 	j.signup, j.tenant = held.Signup, held.Tenant
-	s.wakeKeeper(j.tenant.Server)
+	s.wakeRefiller(j.tenant.Server)
 	return s.ensureSpare(ctx, j, false)
 }

@@ -13,9 +13,9 @@ import (
 	"homeroom/tenant"
 )
 
-// Registry is everything that this package asks of the catalog. There are two: [catalog.Store], and the simulated one on
+// Store is everything that this package asks of the catalog. There are two: [catalog.Store], and the simulated one on
 // which the model of the tests runs this very code (docs/decisions/model.md).
-type Registry interface {
+type Store interface {
 	signupRows
 	waitingRows
 	invitationRows
@@ -56,8 +56,8 @@ type signupRows interface {
 
 // waitingRows are what the registry does with sign-ups that wait for a person.
 type waitingRows interface {
-	Wait(ctx context.Context, signup catalog.Signup, identity catalog.Identity, status catalog.Status, steps json.RawMessage, patience time.Duration) error
-	ReserveUnconfirmed(ctx context.Context, r catalog.Reservation, conceal, tell bool, patience time.Duration) (catalog.Held, error)
+	Wait(ctx context.Context, signup catalog.Signup, identity catalog.Identity, status catalog.Status, steps json.RawMessage, waitTimeout time.Duration) error
+	ReserveUnconfirmed(ctx context.Context, r catalog.Reservation, hideAccounts, notify bool, waitTimeout time.Duration) (catalog.Held, error)
 	SignupByLogin(ctx context.Context, identityID string) (catalog.Signup, error)
 	Admit(ctx context.Context, signup catalog.Signup, r catalog.Reservation) (catalog.Held, error)
 	ExpireTx(ctx context.Context, tx pgx.Tx, signup catalog.Signup, steps, problem json.RawMessage, delay time.Duration) error
@@ -100,9 +100,9 @@ type spareRows interface {
 	TenantsMarked(ctx context.Context, ids []uuid.UUID) error
 }
 
-var _ Registry = (*catalog.Store)(nil)
+var _ Store = (*catalog.Store)(nil)
 
-// Servers are the servers on which tenants are made. [OnServers] makes them of real ones.
+// Servers are the servers on which tenants are made. [TenantServers] makes them of real ones.
 type Servers interface {
 	Names() []string
 	Migrations() *migrations.Set
@@ -115,7 +115,7 @@ type Server interface {
 	Migrations() *migrations.Set
 	CheckFreeDisk(ctx context.Context) error
 	Ensure(ctx context.Context, id tenant.ID, rotation int, progress tenant.Progress) (tenant.Result, error)
-	Archive(ctx context.Context, id tenant.ID, kept string) error
+	Archive(ctx context.Context, id tenant.ID, archive string) error
 	CheckSpare(ctx context.Context, id tenant.ID, holder string) error
 	MarkInUse(ctx context.Context, holders map[tenant.ID]string) ([]tenant.ID, error)
 	Discard(ctx context.Context, id tenant.ID) error
@@ -123,8 +123,8 @@ type Server interface {
 
 var _ Server = (*tenant.Server)(nil)
 
-// OnServers has the tenants made on these servers.
-func OnServers(servers tenant.Servers) Servers { return onServers{servers} }
+// TenantServers has the tenants made on these servers.
+func TenantServers(servers tenant.Servers) Servers { return onServers{servers} }
 
 type onServers struct{ tenant.Servers }
 

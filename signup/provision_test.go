@@ -52,8 +52,8 @@ func TestTheReconcilerFinishesABuildWhoseWorkerDied(t *testing.T) {
 	}
 	t.Cleanup(broken.Close)
 	victim := b.newService(t, func(c *signup.Config) {
-		c.Servers = signup.OnServers(tenant.Servers{"main": broken})
-		c.Wait = time.Millisecond
+		c.Servers = signup.TenantServers(tenant.Servers{"main": broken})
+		c.ResponseTimeout = time.Millisecond
 	})
 	outcome, err := victim.Begin(t.Context(), req)
 	if err != nil || outcome.Status != catalog.Provisioning {
@@ -84,7 +84,7 @@ func TestFillSparesReplacesWhatADeadProcessBegan(t *testing.T) {
 	if _, err := b.server.Ensure(t.Context(), id, 0, nil); err != nil { // and then it died
 		t.Fatal(err)
 	}
-	if err := b.service.FillSpares(t.Context()); err != nil {
+	if err := b.service.RefillSpares(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if n := b.number(t, "select count(*) from tenants where state = 'spare'"); n != 2 {
@@ -115,15 +115,15 @@ func TestReprovision(t *testing.T) {
 
 	t.Run("makes what is missing, by a job", func(t *testing.T) {
 		drop(t)
-		row, kept, err := b.service.Reprovision(t.Context(), signup.Reprovision{Tenant: result.School.Slug, Actor: "auth0|operator"})
-		if err != nil || kept != "" || row.ID != result.School.ID {
-			t.Fatalf("%+v, %q, %v", row, kept, err)
+		row, archive, err := b.service.Reprovision(t.Context(), signup.ReprovisionRequest{Tenant: result.School.Slug, Actor: "auth0|operator"})
+		if err != nil || archive != "" || row.ID != result.School.ID {
+			t.Fatalf("%+v, %q, %v", row, archive, err)
 		}
 		if n := b.number(t, "select count(*) from river.river_job where kind = 'reprovision_tenant'"); n != 1 {
 			t.Errorf("%d jobs, want 1", n)
 		}
 		for range 2 { // a job may run twice
-			if err := b.service.RunReprovision(t.Context(), row.ID, kept); err != nil {
+			if err := b.service.RunReprovision(t.Context(), row.ID, archive); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -134,17 +134,17 @@ func TestReprovision(t *testing.T) {
 		}
 	})
 	t.Run("sets the old database aside only when confirmed", func(t *testing.T) {
-		wish := signup.Reprovision{Tenant: result.School.ID.String(), Fresh: true, Actor: "auth0|operator"}
+		reservation := signup.ReprovisionRequest{Tenant: result.School.ID.String(), Fresh: true, Actor: "auth0|operator"}
 		for _, confirm := range []string{"", "another", result.School.Name} {
-			wish.Confirm = confirm
-			if _, _, err := b.service.Reprovision(t.Context(), wish); !errors.Is(err, signup.ErrConfirm) {
+			reservation.Confirm = confirm
+			if _, _, err := b.service.Reprovision(t.Context(), reservation); !errors.Is(err, signup.ErrWrongConfirmation) {
 				t.Errorf("confirmed with %q: %v", confirm, err)
 			}
 		}
-		wish.Confirm = result.School.Slug
-		_, kept, err := b.service.ReprovisionNow(t.Context(), wish, nil)
-		if err != nil || kept == "" {
-			t.Fatalf("%q, %v", kept, err)
+		reservation.Confirm = result.School.Slug
+		_, archive, err := b.service.ReprovisionNow(t.Context(), reservation, nil)
+		if err != nil || archive == "" {
+			t.Fatalf("%q, %v", archive, err)
 		}
 		b.usable(t, result.School.Database)
 	})
@@ -174,7 +174,7 @@ func TestReprovision(t *testing.T) {
 		}
 	})
 	t.Run("finds no tenant of another name", func(t *testing.T) {
-		if _, _, err := b.service.Reprovision(t.Context(), signup.Reprovision{Tenant: "nobody"}); !errors.Is(err, catalog.ErrNotFound) {
+		if _, _, err := b.service.Reprovision(t.Context(), signup.ReprovisionRequest{Tenant: "nobody"}); !errors.Is(err, catalog.ErrNotFound) {
 			t.Errorf("got %v", err)
 		}
 	})

@@ -12,27 +12,27 @@ import (
 	"homeroom/internal/killpoint"
 )
 
-// atOnce is how many sign-ups a process reconciles at the same time.
-const atOnce = 4
+// reconcileConcurrency is how many sign-ups a process reconciles at the same time.
+const reconcileConcurrency = 4
 
 var (
-	// reconcileEvery is how often a process looks for sign-ups that nobody holds. With the lease it bounds how long a
+	// reconcileInterval is how often a process looks for sign-ups that nobody holds. With the lease it bounds how long a
 	// crash can leave anything half made: 15 s + 5 s and the work itself.
-	reconcileEvery = killpoint.ScaleTime(5 * time.Second)
-	// firstLook is how long after its expiry a sign-up is looked at once more, for an identity that the provider made late;
-	// the next looks come after twice as long each, until lastLook has passed. No request to the provider lives that long.
-	firstLook = killpoint.ScaleTime(15 * time.Second)
-	lastLook  = killpoint.ScaleTime(time.Minute)
+	reconcileInterval = killpoint.ScaleTime(5 * time.Second)
+	// recheckAfter is how long after its expiry a sign-up is looked at once more, for an identity that the provider made late;
+	// the next looks come after twice as long each, until recheckUntil has passed. No request to the provider lives that long.
+	recheckAfter = killpoint.ScaleTime(15 * time.Second)
+	recheckUntil = killpoint.ScaleTime(time.Minute)
 )
 
 // Reconcile finishes or undoes the sign-ups that a crash left, until ctx ends. Every process runs it; each sign-up is
 // taken by one of them.
 func (s *Service) Reconcile(ctx context.Context) error {
-	ticker := time.NewTicker(reconcileEvery)
+	ticker := time.NewTicker(reconcileInterval)
 	defer ticker.Stop()
 	// A pass that is held up, by a server that does not answer for example, does not hold up the next.
 	var passes errgroup.Group
-	passes.SetLimit(atOnce)
+	passes.SetLimit(reconcileConcurrency)
 	for {
 		passes.TryGo(func() error {
 			if err := s.ReconcileOnce(ctx); err != nil && ctx.Err() == nil {
@@ -54,7 +54,7 @@ func (s *Service) ReconcileOnce(ctx context.Context) error {
 		s.cfg.Logger.Warn("mark databases as in use", "error", err)
 	}
 	for {
-		due, err := s.cfg.Catalog.Due(ctx, s.cfg.Lease, atOnce)
+		due, err := s.cfg.Catalog.Due(ctx, s.cfg.Lease, reconcileConcurrency)
 		if err != nil || len(due) == 0 {
 			return err
 		}
@@ -76,7 +76,7 @@ func (s *Service) reconcileSignup(ctx context.Context, row catalog.Signup) error
 	killpoint.Here("reconcile.taken_over")
 	switch row.Status {
 	case catalog.Expired:
-		return s.lookAgain(ctx, row)
+		return s.recheck(ctx, row)
 	case catalog.AwaitingVerification, catalog.AwaitingApproval:
 		s.expireWaiting(ctx, row)
 		return nil
@@ -87,22 +87,22 @@ func (s *Service) reconcileSignup(ctx context.Context, row catalog.Signup) error
 		return err
 	}
 	j.log.begin(stepIdentity, row.LeaseEpoch)
-	login, err := s.existingLogin(ctx, j)
+	account, err := s.existingAccount(ctx, j)
 	switch {
 	case err == nil:
 		j.log.end("")
-		return s.resumeForward(ctx, j, login)
+		return s.resumeForward(ctx, j, account)
 	case errors.Is(err, errNotOurs):
 		return s.leaveToOperator(ctx, j, err)
 	case errors.Is(err, identity.ErrNotFound) && row.Status == catalog.Pending:
 		j.log.end("expired")
 		s.cfg.Logger.Info("undoing a sign-up whose worker died before the identity was made", "signup", row.ID)
-		expired := s.cfg.Catalog.Expire(ctx, row, j.log.json(), problemJSON("expired"), firstLook)
+		expired := s.cfg.Catalog.Expire(ctx, row, j.log.json(), problemJSON("expired"), recheckAfter)
 		killpoint.Here("reconcile.expired")
 		s.warn("undo a sign-up", row, expired)
 	case errors.Is(err, identity.ErrNotFound):
-		if err = s.withdraw(ctx, j, identity.User{ID: s.knownIdentity(ctx, row), OurID: row.UserID}); err == nil {
-			return s.leaveToOperator(ctx, j, errLoginGone)
+		if err = s.removeMembership(ctx, j, identity.User{ID: s.knownIdentity(ctx, row), OurID: row.UserID}); err == nil {
+			return s.leaveToOperator(ctx, j, errIdentityGone)
 		}
 		s.retryLater(ctx, j, err)
 	default:
@@ -120,10 +120,10 @@ func (s *Service) retryLater(ctx context.Context, j *job, cause error) {
 }
 
 // resumeForward finishes a sign-up whose identity exists.
-func (s *Service) resumeForward(ctx context.Context, j *job, login identity.User) error {
+func (s *Service) resumeForward(ctx context.Context, j *job, account identity.User) error {
 	s.cfg.Logger.Info("finishing a sign-up whose worker died", "signup", j.signup.ID)
-	if gate := s.gate(j.signup, login.EmailVerified); gate != "" {
-		_, err := s.wait(ctx, j, login, gate)
+	if gate := s.gate(j.signup, account.EmailVerified); gate != "" {
+		_, err := s.wait(ctx, j, account, gate)
 		s.warn("let a sign-up wait", j.signup, err)
 		return err
 	}
@@ -137,27 +137,27 @@ func (s *Service) resumeForward(ctx context.Context, j *job, login identity.User
 	if err != nil {
 		return err
 	}
-	if j.mustBuild() || s.needsPlace(j, login) {
-		s.beginRest(j, login)
-		known := catalog.Identity{ID: login.ID, EmailVerified: login.EmailVerified}
+	if j.mustBuild() || s.needsMembership(j, account) {
+		s.beginRemainingStep(j, account)
+		known := catalog.Identity{ID: account.ID, EmailVerified: account.EmailVerified}
 		if err := s.cfg.Catalog.IdentityMade(ctx, j.signup, known, j.log.json(), s.cfg.Lease); err != nil {
 			s.warn("record the identity of a sign-up", j.signup, err)
 			return err
 		}
 		killpoint.Here("reconcile.identity_recorded")
-		_, err = s.provision(ctx, j, login)
+		_, err = s.provision(ctx, j, account)
 	} else {
-		_, err = s.finish(ctx, j, login, identity.Assignment{}, catalog.Health{Version: j.tenant.SchemaVersion})
+		_, err = s.finish(ctx, j, account, identity.Assignment{}, catalog.Health{Version: j.tenant.SchemaVersion})
 		s.warn("finish a sign-up", j.signup, err)
 	}
-	s.wakeKeeper(j.tenant.Server)
+	s.wakeRefiller(j.tenant.Server)
 	return err
 }
 
-// existingLogin finds the login of a sign-up, or takes it on where that may not have happened yet.
-func (s *Service) existingLogin(ctx context.Context, j *job) (identity.User, error) {
+// existingAccount finds the login of a sign-up, or takes it on where that may not have happened yet.
+func (s *Service) existingAccount(ctx context.Context, j *job) (identity.User, error) {
 	if j.signup.IdentityID != nil && j.signup.Status == catalog.Pending {
-		return s.adoptIdentity(ctx, j)
+		return s.linkIdentity(ctx, j)
 	}
 	return s.lookupOwn(ctx, j.signup)
 }
@@ -177,13 +177,13 @@ func (s *Service) expireWaiting(ctx context.Context, row catalog.Signup) {
 	killpoint.Here("reconcile.expired_waiting")
 }
 
-// lookAgain removes what a sign-up that has expired has at the provider, or what appeared there since. It carries our sign-up's
+// recheck removes what a sign-up that has expired has at the provider, or what appeared there since. It carries our sign-up's
 // id, so it is ours.
-func (s *Service) lookAgain(ctx context.Context, row catalog.Signup) error {
-	login, err := s.lookupOwn(ctx, row)
+func (s *Service) recheck(ctx context.Context, row catalog.Signup) error {
+	account, err := s.lookupOwn(ctx, row)
 	if err == nil {
 		s.cfg.Logger.Warn("removing the identity of a sign-up that has expired", "signup", row.ID)
-		if err = s.withdrawExpired(ctx, row, login); err == nil {
+		if err = s.removeExpiredMembership(ctx, row, account); err == nil {
 			err = s.removeIdentity(ctx, row)
 		}
 		killpoint.Here("reconcile.identity_removed")
@@ -194,8 +194,8 @@ func (s *Service) lookAgain(ctx context.Context, row catalog.Signup) error {
 	}
 	now := row.CheckAt.Add(-s.cfg.Lease) // by the catalog's clock, as of when we took it over
 	// Where one has been removed too: another request, sent before, may still make it again.
-	if age := now.Sub(*row.FinishedAt); age < lastLook {
-		s.warn("give back an expired sign-up", row, s.cfg.Catalog.RetryLater(ctx, row, row.Steps, max(age, firstLook)))
+	if age := now.Sub(*row.FinishedAt); age < recheckUntil {
+		s.warn("give back an expired sign-up", row, s.cfg.Catalog.RetryLater(ctx, row, row.Steps, max(age, recheckAfter)))
 		return nil
 	}
 	s.warn("close an expired sign-up", row, s.cfg.Catalog.LookedAgain(ctx, row))
@@ -203,9 +203,9 @@ func (s *Service) lookAgain(ctx context.Context, row catalog.Signup) error {
 	return nil
 }
 
-// withdrawExpired takes back the place that the login of an expired sign-up has at its school: one that an operator has undone
+// removeExpiredMembership takes back the place that the login of an expired sign-up has at its school: one that an operator has undone
 // may have come that far.
-func (s *Service) withdrawExpired(ctx context.Context, row catalog.Signup, login identity.User) error {
+func (s *Service) removeExpiredMembership(ctx context.Context, row catalog.Signup, account identity.User) error {
 	if row.TenantID == nil {
 		return nil
 	}
@@ -213,7 +213,7 @@ func (s *Service) withdrawExpired(ctx context.Context, row catalog.Signup, login
 	if err != nil {
 		return err
 	}
-	return s.withdraw(ctx, &job{signup: row, tenant: t, role: identity.RoleOwner}, login)
+	return s.removeMembership(ctx, &job{signup: row, tenant: t, role: identity.RoleOwner}, account)
 }
 
 // warn logs an error of a write that the reconciler will do again. One that somebody else was faster with is none.

@@ -16,8 +16,8 @@ import (
 	"homeroom/tenant"
 )
 
-// Reprovision is an operator's wish to run every provisioning step of a tenant again.
-type Reprovision struct {
+// ReprovisionRequest is an operator's wish to run every provisioning step of a tenant again.
+type ReprovisionRequest struct {
 	// Tenant is its id, slug or database.
 	Tenant string
 	// Fresh sets the old database aside, where it is kept, and makes a new one. It needs Confirm to be the slug.
@@ -30,45 +30,45 @@ type Reprovision struct {
 // Reprovision accepts the wish; the work is done by a job that calls [Service.RunReprovision], and the tenant's steps tell
 // how it goes. kept is the name that the old database will have, if any.
 //
-// It fails with [catalog.ErrNotFound], [ErrConfirm], [ErrNotProvisioned] or [ErrOtherSchema].
-func (s *Service) Reprovision(ctx context.Context, wish Reprovision) (t catalog.Tenant, kept string, err error) {
-	t, kept, err = s.checkWish(ctx, wish)
+// It fails with [catalog.ErrNotFound], [ErrWrongConfirmation], [ErrNotProvisioned] or [ErrOtherSchema].
+func (s *Service) Reprovision(ctx context.Context, reservation ReprovisionRequest) (t catalog.Tenant, archive string, err error) {
+	t, archive, err = s.checkReprovision(ctx, reservation)
 	if err != nil {
 		return catalog.Tenant{}, "", err
 	}
 	t.Steps = json.RawMessage(`[]`)
-	if kept != "" {
+	if archive != "" {
 		t.State = catalog.Quarantined
 	}
 	err = s.cfg.Catalog.InTx(ctx, func(tx pgx.Tx) error {
 		if err := s.cfg.Catalog.SetStepsTx(ctx, tx, t.ID, t.Steps); err != nil {
 			return err
 		}
-		if err := s.beginTx(ctx, tx, wish, t, kept); err != nil {
+		if err := s.beginTx(ctx, tx, reservation, t, archive); err != nil {
 			return err
 		}
-		return s.cfg.Queue.ReprovisionTx(ctx, tx, t.ID, kept)
+		return s.cfg.Queue.ReprovisionTx(ctx, tx, t.ID, archive)
 	})
 	killpoint.Here("reprovision.accepted")
-	return t, kept, err
+	return t, archive, err
 }
 
 // ReprovisionNow is [Service.Reprovision] done in the foreground, told step by step.
-func (s *Service) ReprovisionNow(ctx context.Context, wish Reprovision, progress tenant.Progress) (t catalog.Tenant, kept string, err error) {
-	t, kept, err = s.checkWish(ctx, wish)
+func (s *Service) ReprovisionNow(ctx context.Context, reservation ReprovisionRequest, progress tenant.Progress) (t catalog.Tenant, archive string, err error) {
+	t, archive, err = s.checkReprovision(ctx, reservation)
 	if err != nil {
 		return t, "", err
 	}
-	err = s.cfg.Catalog.InTx(ctx, func(tx pgx.Tx) error { return s.beginTx(ctx, tx, wish, t, kept) })
+	err = s.cfg.Catalog.InTx(ctx, func(tx pgx.Tx) error { return s.beginTx(ctx, tx, reservation, t, archive) })
 	if err != nil {
-		return t, kept, err
+		return t, archive, err
 	}
-	return t, kept, s.reprovision(ctx, t.ID, kept, progress)
+	return t, archive, s.reprovision(ctx, t.ID, archive, progress)
 }
 
-// checkWish finds the tenant and refuses what must not be done.
-func (s *Service) checkWish(ctx context.Context, wish Reprovision) (t catalog.Tenant, kept string, err error) {
-	t, err = s.cfg.Catalog.Tenant(ctx, wish.Tenant)
+// checkReprovision finds the tenant and refuses what must not be done.
+func (s *Service) checkReprovision(ctx context.Context, reservation ReprovisionRequest) (t catalog.Tenant, archive string, err error) {
+	t, err = s.cfg.Catalog.Tenant(ctx, reservation.Tenant)
 	if err != nil {
 		return t, "", err
 	}
@@ -79,11 +79,11 @@ func (s *Service) checkWish(ctx context.Context, wish Reprovision) (t catalog.Te
 	if err := s.checkLineage(t); err != nil {
 		return t, "", err
 	}
-	if !wish.Fresh {
+	if !reservation.Fresh {
 		return t, "", nil
 	}
-	if wish.Confirm == "" || wish.Confirm != t.Slug {
-		return t, "", ErrConfirm
+	if reservation.Confirm == "" || reservation.Confirm != t.Slug {
+		return t, "", ErrWrongConfirmation
 	}
 	return t, tenant.ArchiveName(tenant.ID(t.ID), time.Now()), nil
 }
@@ -98,21 +98,21 @@ func (s *Service) checkLineage(t catalog.Tenant) error {
 
 // beginTx records the wish. A tenant whose database is about to be set aside is quarantined until it has the new one, so
 // that a crash in between leaves it marked, and repaired by doing it once more.
-func (s *Service) beginTx(ctx context.Context, tx pgx.Tx, wish Reprovision, t catalog.Tenant, kept string) error {
-	if kept != "" {
-		cause := "its database is being set aside as " + kept + " for a new one; if that has stopped, reprovision it once more"
+func (s *Service) beginTx(ctx context.Context, tx pgx.Tx, reservation ReprovisionRequest, t catalog.Tenant, archive string) error {
+	if archive != "" {
+		cause := "its database is being set aside as " + archive + " for a new one; if that has stopped, reprovision it once more"
 		if err := s.cfg.Catalog.QuarantineTx(ctx, tx, t.ID, catalog.BeingReplaced, cause); err != nil {
 			return err
 		}
 	}
-	return s.cfg.Catalog.RecordTx(ctx, tx, catalog.NewEvent(wish.Actor, "tenant.reprovision", wish.RequestID).About(&t.ID, nil).With(
-		map[string]any{"fresh": wish.Fresh, "kept": kept}))
+	return s.cfg.Catalog.RecordTx(ctx, tx, catalog.NewEvent(reservation.Actor, "tenant.reprovision", reservation.RequestID).About(&t.ID, nil).With(
+		map[string]any{"fresh": reservation.Fresh, "kept": archive}))
 }
 
 // RunReprovision does the work that Reprovision accepted. Done again after a crash, it goes on where it stopped: a
 // database that was set aside stays aside.
-func (s *Service) RunReprovision(ctx context.Context, id uuid.UUID, kept string) error {
-	return s.reprovision(ctx, id, kept, func(steps []tenant.Step) {
+func (s *Service) RunReprovision(ctx context.Context, id uuid.UUID, archive string) error {
+	return s.reprovision(ctx, id, archive, func(steps []tenant.Step) {
 		text, err := json.Marshal(steps)
 		if err == nil {
 			err = s.cfg.Catalog.SetSteps(ctx, id, text)
@@ -123,7 +123,7 @@ func (s *Service) RunReprovision(ctx context.Context, id uuid.UUID, kept string)
 	})
 }
 
-func (s *Service) reprovision(ctx context.Context, id uuid.UUID, kept string, progress tenant.Progress) error {
+func (s *Service) reprovision(ctx context.Context, id uuid.UUID, archive string, progress tenant.Progress) error {
 	t, err := s.cfg.Catalog.TenantByID(ctx, id)
 	if err != nil {
 		return err
@@ -136,8 +136,8 @@ func (s *Service) reprovision(ctx context.Context, id uuid.UUID, kept string, pr
 		return err
 	}
 	killpoint.Here("reprovision.begun")
-	if kept != "" {
-		if err := server.Archive(ctx, tenant.ID(id), kept); err != nil {
+	if archive != "" {
+		if err := server.Archive(ctx, tenant.ID(id), archive); err != nil {
 			return err
 		}
 		killpoint.Here("reprovision.set_aside")
@@ -149,7 +149,7 @@ func (s *Service) reprovision(ctx context.Context, id uuid.UUID, kept string, pr
 		killpoint.Here("reprovision.healthy")
 		return err
 	}
-	if NeedsPerson(err) {
+	if NeedsOperator(err) {
 		err = errors.Join(err, s.cfg.Catalog.Quarantine(ctx, id, quarantineKind(err), err.Error()))
 		killpoint.Here("reprovision.quarantined")
 	}
@@ -174,8 +174,8 @@ func quarantineKind(err error) catalog.QuarantineKind {
 	return catalog.DatabaseUnclear
 }
 
-// NeedsPerson tells failures of provisioning that trying again does not mend.
-func NeedsPerson(err error) bool {
+// NeedsOperator tells failures of provisioning that trying again does not mend.
+func NeedsOperator(err error) bool {
 	var migration *migrations.Error
 	var state *migrations.StateError
 	return errors.Is(err, tenant.ErrUnmanaged) || errors.Is(err, tenant.ErrInvalid) || errors.As(err, &migration) || errors.As(err, &state)

@@ -22,9 +22,9 @@ type Request struct {
 	Profile map[string]string
 	// Locale is the language that the person reads, as a BCP 47 tag; may be empty.
 	Locale string
-	// Login is the login that the person has shown to be theirs, by a token of the identity provider; nil where the sign-up
+	// Account is the account that the person has shown to be theirs, by a token of the identity provider; nil where the sign-up
 	// makes one. The e-mail is the login's then, and there is no password.
-	Login *identity.User
+	Account *identity.User
 	// Invitation is the token of an invitation, from its mail; may be empty.
 	Invitation string
 	// IdempotencyKey makes a repetition of the request the same request. Optional; 16 to 255 visible ASCII characters.
@@ -33,12 +33,12 @@ type Request struct {
 	Async bool
 }
 
-// loginID is the provider's id of the login that the request brings, or empty.
-func (r Request) loginID() string {
-	if r.Login == nil {
+// accountID is the provider's id of the login that the request brings, or empty.
+func (r Request) accountID() string {
+	if r.Account == nil {
 		return ""
 	}
-	return r.Login.ID
+	return r.Account.ID
 }
 
 // FieldError is what is wrong with a field of a request. It never holds the field's value.
@@ -75,7 +75,7 @@ func (r Request) Normalise(rules Rules) (Request, error) {
 	var v validation
 	r.Email = v.email(r.Email)
 	v.allowed(r.Email, rules)
-	v.password(r.Password, r.Login == nil && !rules.NoPassword, rules.Account)
+	v.password(r.Password, r.Account == nil && !rules.NoPassword, rules.Account)
 	r.SchoolName = v.name("schoolName", r.SchoolName, 2, r.Invitation == "") // an invitation may name it
 	r.GivenName = v.name("givenName", r.GivenName, 1, rules.Fields["givenName"] == Required)
 	r.FamilyName = v.name("familyName", r.FamilyName, 1, rules.Fields["familyName"] == Required)
@@ -118,8 +118,8 @@ func (v *validation) email(text string) string {
 	return email
 }
 
-// longestPassword is how many bytes identity providers take of a password: bcrypt cuts longer ones.
-const longestPassword = 72
+// maxPasswordLength is how many bytes identity providers take of a password: bcrypt cuts longer ones.
+const maxPasswordLength = 72
 
 func printable(text string) bool {
 	return utf8.ValidString(text) && !strings.ContainsFunc(text, unicode.IsControl)
@@ -141,7 +141,7 @@ func (v *validation) password(password secret.String, chosen, account bool) {
 		v.add("password", "invalid_characters", messages.ID("field.control_characters"))
 	case len(text) < 8:
 		v.add("password", "too_short", messages.ID("field.password_short"))
-	case len(text) > longestPassword:
+	case len(text) > maxPasswordLength:
 		v.add("password", "too_long", messages.ID("field.password_long"))
 	}
 }
@@ -154,13 +154,13 @@ func (v *validation) name(field, text string, least int, required bool) string {
 
 func (v *validation) text(field, text string, least, most int, required bool) string {
 	valid := utf8.ValidString(text)
-	text = tidy(text)
+	text = normaliseText(text)
 	length := utf8.RuneCountInString(text)
 	switch {
 	case text == "" && required:
 		v.add(field, "required", messages.ID("field.name_required"))
 	case text == "":
-	case !valid, strings.ContainsFunc(text, unprintable), hidden(text):
+	case !valid, strings.ContainsFunc(text, unprintable), hasInvisible(text):
 		v.add(field, "invalid_characters", messages.ID("field.invisible"))
 	case length < least:
 		v.add(field, "too_short", messages.ID("field.too_short", messages.Args{"Limit": least}))

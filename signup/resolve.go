@@ -22,7 +22,7 @@ type Resolution struct {
 }
 
 // undone is the problem of a sign-up that an operator has undone.
-const undone = "undone"
+const problemUndone = "undone"
 
 // ResolveFinish takes a sign-up that needs an operator up again, as far as it goes: every step looks for itself what there is
 // to do. Where the cause is still there, it needs an operator afterwards too; without its login it is not even begun, as only the
@@ -41,7 +41,7 @@ func (s *Service) ResolveFinish(ctx context.Context, id uuid.UUID, by Actor) (Re
 		return resolution(row, nil, nil)
 	}
 	ctx = context.WithoutCancel(ctx)
-	if cause := s.missesLogin(ctx, row); cause != nil { // without its login, to resume it would be to end it
+	if cause := s.checkOwnAccount(ctx, row); cause != nil { // without its login, to resume it would be to end it
 		return resolution(row, cause, nil)
 	}
 	var resumed catalog.Signup
@@ -52,7 +52,7 @@ func (s *Service) ResolveFinish(ctx context.Context, id uuid.UUID, by Actor) (Re
 		return s.cfg.Catalog.RecordTx(ctx, tx, by.event("signup.finish", row.ID))
 	})
 	if err != nil {
-		return Resolution{}, s.unresolved(err)
+		return Resolution{}, s.resolveError(err)
 	}
 	killpoint.Here("signup.resumed")
 	cause := s.reconcileSignup(ctx, resumed)
@@ -60,9 +60,9 @@ func (s *Service) ResolveFinish(ctx context.Context, id uuid.UUID, by Actor) (Re
 	return resolution(row, cause, s.unavailable(err))
 }
 
-// missesLogin is why a sign-up cannot be finished whose login is not there, or not its own; or nil. One that was there before
+// checkOwnAccount is why a sign-up cannot be finished whose login is not there, or not its own; or nil. One that was there before
 // the sign-up need not carry it yet.
-func (s *Service) missesLogin(ctx context.Context, row catalog.Signup) error {
+func (s *Service) checkOwnAccount(ctx context.Context, row catalog.Signup) error {
 	_, err := s.lookupOwn(ctx, row)
 	if row.IdentityID != nil && errors.Is(err, errNotOurs) {
 		return nil
@@ -85,31 +85,31 @@ func (s *Service) ResolveUndo(ctx context.Context, id uuid.UUID, by Actor) (Reso
 	switch {
 	case err != nil:
 		return Resolution{}, s.unavailable(err)
-	case row.Status == catalog.Expired && problemCode(row) == undone:
+	case row.Status == catalog.Expired && problemCode(row) == problemUndone:
 		return resolution(row, nil, nil)
 	case row.Status != catalog.NeedsOperator:
 		return resolution(row, nil, ErrNotWaiting)
 	}
 	ctx = context.WithoutCancel(ctx)
 	err = s.cfg.Catalog.InTx(ctx, func(tx pgx.Tx) error {
-		if err := s.cfg.Catalog.ExpireTx(ctx, tx, row, row.Steps, problemJSON(undone), s.cfg.Lease); err != nil {
+		if err := s.cfg.Catalog.ExpireTx(ctx, tx, row, row.Steps, problemJSON(problemUndone), s.cfg.Lease); err != nil {
 			return err
 		}
 		return s.cfg.Catalog.RecordTx(ctx, tx, by.event("signup.undo", row.ID))
 	})
 	if err != nil {
-		return Resolution{}, s.unresolved(err)
+		return Resolution{}, s.resolveError(err)
 	}
 	killpoint.Here("signup.undone_by_operator")
 	if row, err = s.cfg.Catalog.Signup(ctx, id); err != nil {
 		return Resolution{}, s.unavailable(err)
 	}
-	return resolution(row, s.lookAgain(ctx, row), nil)
+	return resolution(row, s.recheck(ctx, row), nil)
 }
 
 // unresolved explains what the catalog said to a decision. Where somebody else has decided at the same moment, who asks again
 // is told how the sign-up stands.
-func (s *Service) unresolved(err error) error {
+func (s *Service) resolveError(err error) error {
 	if errors.Is(err, catalog.ErrStateChanged) {
 		return ErrInProgress
 	}
@@ -121,7 +121,7 @@ func resolution(row catalog.Signup, cause, err error) (Resolution, error) {
 	r := Resolution{Outcome: Outcome{SignupID: row.ID, Status: row.Status}, Cause: cause}
 	if err == nil && row.Status == catalog.SignupReady {
 		r.Cause = nil // whoever was faster
-		r.Result, err = stored(row)
+		r.Result, err = storedResult(row)
 	}
 	return r, err
 }

@@ -50,14 +50,14 @@ func (b *bundle) resolve(t *testing.T, id uuid.UUID, finish bool) signup.Resolut
 	return resolved
 }
 
-// lastLook has the expired sign-ups looked at for the last time, and the keeper of spares do its part.
+// recheckUntil has the expired sign-ups looked at for the last time, and the keeper of spares do its part.
 func (b *bundle) lastLook(t *testing.T) {
 	t.Helper()
 	b.exec(t, "update signups set check_at = now(), finished_at = finished_at - interval '1 hour' where status = 'expired' and check_at is not null")
 	if err := b.service.ReconcileOnce(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.service.FillSpares(t.Context()); err != nil {
+	if err := b.service.RefillSpares(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -75,7 +75,7 @@ func view(row catalog.Signup) (View, error) {
 		return View{}, fmt.Errorf("read steps of sign-up %s: %w", row.ID, err)
 	}
 	if row.Result != nil {
-		result, err := stored(row)
+		result, err := storedResult(row)
 		if err != nil {
 			return View{}, err
 		}
@@ -85,7 +85,7 @@ func view(row catalog.Signup) (View, error) {
 }
 
 // stored reads the result that a ready sign-up keeps.
-func stored(row catalog.Signup) (*Result, error) {
+func storedResult(row catalog.Signup) (*Result, error) {
 	var result Result
 	if err := json.Unmarshal(row.Result, &result); err != nil {
 		return nil, fmt.Errorf("read result of sign-up %s: %w", row.ID, err)
@@ -94,11 +94,11 @@ func stored(row catalog.Signup) (*Result, error) {
 }
 
 // result puts together what a school is told.
-func (j *job) result(login identity.User, version uint) Result {
+func (j *job) result(account identity.User, version uint) Result {
 	return Result{
 		SignupID: j.signup.ID,
 		User: User{
-			ID: j.signup.UserID, IdentityID: login.ID, Email: j.signup.Email, EmailVerified: login.EmailVerified,
+			ID: j.signup.UserID, IdentityID: account.ID, Email: j.signup.Email, EmailVerified: account.EmailVerified,
 			GivenName: j.names.GivenName, FamilyName: j.names.FamilyName, Name: j.names.Name,
 			CreatedAt: j.signup.CreatedAt.UTC(),
 		},

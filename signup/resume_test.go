@@ -123,7 +123,7 @@ func TestAWorkerThatDiesIsFollowed(t *testing.T) {
 	t.Parallel()
 	for name, spares := range map[string]int{"a spare": 1, "no spare": 0} {
 		for when, made := range map[string]bool{"before": false, "after": true} {
-			for who, follow := range map[string]func(t *testing.T, b *bundle, req signup.Request){
+			for inviter, follow := range map[string]func(t *testing.T, b *bundle, req signup.Request){
 				"the reconciler": func(t *testing.T, b *bundle, _ signup.Request) {
 					if err := b.service.ReconcileOnce(t.Context()); err != nil {
 						t.Fatal(err)
@@ -138,7 +138,7 @@ func TestAWorkerThatDiesIsFollowed(t *testing.T) {
 					}
 				},
 			} {
-				t.Run(name+", "+when+" the user is made, "+who, func(t *testing.T) {
+				t.Run(name+", "+when+" the user is made, "+inviter, func(t *testing.T) {
 					t.Parallel()
 					b := setup(t, spares)
 					dead := make(chan struct{})
@@ -152,7 +152,7 @@ func TestAWorkerThatDiesIsFollowed(t *testing.T) {
 					users := len(b.auth0.Users())
 					ready := b.number(t, "select count(*) from signups where status = 'ready'")
 					wantReady := 1
-					if !made && who == "the reconciler" {
+					if !made && inviter == "the reconciler" {
 						wantReady = 0
 					}
 					if users != ready || ready != wantReady {

@@ -33,8 +33,8 @@ func (v *validation) allowed(email string, rules Rules) {
 		return // said already
 	}
 	switch {
-	case len(rules.AllowedDomains) > 0 && !within(domain, rules.AllowedDomains),
-		within(domain, rules.DeniedDomains),
+	case len(rules.AllowedDomains) > 0 && !inDomains(domain, rules.AllowedDomains),
+		inDomains(domain, rules.DeniedDomains),
 		rules.Disposable != nil && rules.Disposable(domain):
 		v.add("email", "not_allowed", messages.ID("field.not_allowed"))
 	case rules.NoSubAddresses && strings.Contains(local, "+"):
@@ -43,6 +43,6 @@ func (v *validation) allowed(email string, rules Rules) {
 }
 
 // within tells whether a domain is one of these, or below one.
-func within(domain string, domains []string) bool {
+func inDomains(domain string, domains []string) bool {
 	return slices.ContainsFunc(domains, func(d string) bool { return domain == d || strings.HasSuffix(domain, "."+d) })
 }

@@ -20,8 +20,8 @@ func NormaliseDomain(text string) (string, error) {
 	return domain, nil
 }
 
-// ReadDomains reads domains with commas between them.
-func ReadDomains(text string) ([]string, error) {
+// ParseDomains reads domains with commas between them.
+func ParseDomains(text string) ([]string, error) {
 	var domains []string
 	for part := range strings.SplitSeq(text, ",") {
 		if strings.TrimSpace(part) == "" {
@@ -36,8 +36,8 @@ func ReadDomains(text string) ([]string, error) {
 	return domains, nil
 }
 
-// ReadFields reads fields with commas between them, such as "givenName:required,phone". One without a word is optional.
-func ReadFields(text string) (Fields, error) {
+// ParseFields reads fields with commas between them, such as "givenName:required,phone". One without a word is optional.
+func ParseFields(text string) (Fields, error) {
 	fields := Fields{}
 	for part := range strings.SplitSeq(text, ",") {
 		name, word, given := strings.Cut(strings.TrimSpace(part), ":")

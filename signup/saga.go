@@ -21,18 +21,18 @@ type job struct {
 	names  struct{ GivenName, FamilyName, Name string }
 	// role is the person's at the school.
 	role string
-	log  log
+	log  stepLog
 	// rebuild: its tenant's database could not be seen, and must be made sure of before it finishes.
-	rebuild bool
+	ensureDatabase bool
 	// verified: the person has shown that the e-mail is theirs, whatever the provider says.
 	verified bool
 	// made: this worker has made the login, with its request's password.
-	made bool
+	created bool
 	// doubt: a create was sent whose outcome is unknown, by this worker or by one before it.
-	doubt bool
+	outcomeUnknown bool
 }
 
-func newJob(held catalog.Held, req Request, role string, log log) *job {
+func newJob(held catalog.Held, req Request, role string, log stepLog) *job {
 	j := &job{signup: held.Signup, tenant: held.Tenant, role: role, log: log, verified: held.Signup.InvitationID != nil}
 	j.names.GivenName, j.names.FamilyName, j.names.Name = req.GivenName, req.FamilyName, req.Name
 	return j
@@ -58,38 +58,38 @@ func (s *Service) load(ctx context.Context, row catalog.Signup) (*job, error) {
 
 // run takes a reserved sign-up to its end, as far as the caller waits. probe means that an earlier worker may have made
 // the identity.
-func (s *Service) run(ctx context.Context, req Request, j *job, probe bool) (Outcome, error) {
+func (s *Service) run(ctx context.Context, req Request, j *job, lookupFirst bool) (Outcome, error) {
 	ctx = context.WithoutCancel(ctx) // from here on the work is finished, whether or not anybody waits for it
-	if err := s.ensureSpare(ctx, j, probe); err != nil {
+	if err := s.ensureSpare(ctx, j, lookupFirst); err != nil {
 		return Outcome{}, err
 	}
-	login, err := s.ensureIdentity(ctx, req, j, probe)
+	account, err := s.ensureIdentity(ctx, req, j, lookupFirst)
 	if err != nil {
 		return Outcome{}, s.identityFailed(ctx, j, err)
 	}
 	killpoint.Here("signup.identity_made")
 	j.log.end("")
-	if gate := s.gate(j.signup, login.EmailVerified); gate != "" {
-		return s.wait(ctx, j, login, gate)
+	if gate := s.gate(j.signup, account.EmailVerified); gate != "" {
+		return s.wait(ctx, j, account, gate)
 	}
 	if j.signup.TenantID == nil { // it was to wait, and need not any more
 		if err := s.admit(ctx, j); err != nil {
 			return Outcome{}, s.unavailable(err)
 		}
 	}
-	if j.mustBuild() || s.needsPlace(j, login) {
-		return s.complete(ctx, j, login, req.Async)
+	if j.mustBuild() || s.needsMembership(j, account) {
+		return s.complete(ctx, j, account, req.Async)
 	}
-	result, err := s.finish(ctx, j, login, identity.Assignment{}, catalog.Health{Version: j.tenant.SchemaVersion})
+	result, err := s.finish(ctx, j, account, identity.Assignment{}, catalog.Health{Version: j.tenant.SchemaVersion})
 	if err != nil {
 		return Outcome{}, err
 	}
-	s.wakeKeeper(j.tenant.Server)
+	s.wakeRefiller(j.tenant.Server)
 	return Outcome{SignupID: j.signup.ID, Status: catalog.SignupReady, Result: result}, nil
 }
 
 // mustBuild reports whether the tenant's database must be made, or be made sure of: it is no claimed spare.
-func (j *job) mustBuild() bool { return j.tenant.State == catalog.Building || j.rebuild }
+func (j *job) mustBuild() bool { return j.tenant.State == catalog.Building || j.ensureDatabase }
 
 // leaveToOperator leaves a sign-up to a person, and returns why.
 func (s *Service) leaveToOperator(ctx context.Context, j *job, cause error) error {
@@ -112,17 +112,17 @@ func problemJSON(code string) json.RawMessage {
 
 // finish is the last step. It tries for a while, since the identity exists already; a commit whose answer was lost shows
 // in the row.
-func (s *Service) finish(ctx context.Context, j *job, login identity.User, place identity.Assignment, health catalog.Health) (*Result, error) {
+func (s *Service) finish(ctx context.Context, j *job, account identity.User, assignment identity.Assignment, health catalog.Health) (*Result, error) {
 	j.log.begin(stepFinish, j.signup.LeaseEpoch)
 	j.log.end("")
-	login.EmailVerified = login.EmailVerified || j.verified
-	result := j.result(login, health.Version)
+	account.EmailVerified = account.EmailVerified || j.verified
+	result := j.result(account, health.Version)
 	text, err := json.Marshal(result)
 	if err != nil {
 		return nil, fmt.Errorf("write result of sign-up %s: %w", j.signup.ID, err)
 	}
 	killpoint.Here("signup.before_finish")
-	known := catalog.Identity{ID: login.ID, EmailVerified: login.EmailVerified, OrganizationID: place.OrganizationID}
+	known := catalog.Identity{ID: account.ID, EmailVerified: account.EmailVerified, OrganizationID: assignment.OrganizationID}
 	for attempt := 1; ; attempt++ {
 		err = s.cfg.Catalog.Finish(ctx, j.signup, known, health, j.log.json(), text)
 		if err == nil {
@@ -149,7 +149,7 @@ func (s *Service) lostLease(ctx context.Context, j *job) (Outcome, error) {
 	}
 	switch {
 	case row.Status == catalog.SignupReady:
-		result, err := stored(row)
+		result, err := storedResult(row)
 		return Outcome{SignupID: row.ID, Status: row.Status, Result: result}, err
 	case row.Status == catalog.NeedsOperator:
 		return Outcome{}, ErrNeedsOperator
@@ -159,16 +159,16 @@ func (s *Service) lostLease(ctx context.Context, j *job) (Outcome, error) {
 			killpoint.Here("signup.late_identity_removed")
 			s.cfg.Logger.Warn("removed the identity of a sign-up that had expired", "signup", row.ID, "error", err)
 		}
-		return Outcome{}, &Unavailable{What: Identity, RetryAfter: undecided, Err: errors.New("the sign-up expired before its identity was made")}
+		return Outcome{}, &Unavailable{What: Identity, RetryAfter: undecidedDelay, Err: errors.New("the sign-up expired before its identity was made")}
 	}
 	return Outcome{}, ErrInProgress
 }
 
 // complete does what is left once the identity exists: its place at the school, and the tenant of a sign-up that found no
 // spare. The identity is recorded first, with a new lease: if this process dies, the reconciler goes on when that ends.
-func (s *Service) complete(ctx context.Context, j *job, login identity.User, async bool) (Outcome, error) {
-	s.beginRest(j, login)
-	known := catalog.Identity{ID: login.ID, EmailVerified: login.EmailVerified}
+func (s *Service) complete(ctx context.Context, j *job, account identity.User, async bool) (Outcome, error) {
+	s.beginRemainingStep(j, account)
+	known := catalog.Identity{ID: account.ID, EmailVerified: account.EmailVerified}
 	err := s.cfg.Catalog.IdentityMade(ctx, j.signup, known, j.log.json(), s.cfg.Lease)
 	if errors.Is(err, catalog.ErrStateChanged) {
 		return s.lostLease(ctx, j)
@@ -180,14 +180,14 @@ func (s *Service) complete(ctx context.Context, j *job, login identity.User, asy
 	done := make(chan Outcome, 1)
 	go func() {
 		outcome := Outcome{SignupID: j.signup.ID, Status: catalog.Provisioning}
-		if result, err := s.provision(ctx, j, login); err == nil {
+		if result, err := s.provision(ctx, j, account); err == nil {
 			outcome.Status, outcome.Result = catalog.SignupReady, result
 		}
-		s.wakeKeeper(j.tenant.Server)
+		s.wakeRefiller(j.tenant.Server)
 		done <- outcome
 	}()
 	if !async {
-		timer := time.NewTimer(s.cfg.Wait)
+		timer := time.NewTimer(s.cfg.ResponseTimeout)
 		defer timer.Stop()
 		select {
 		case outcome := <-done:
@@ -200,20 +200,20 @@ func (s *Service) complete(ctx context.Context, j *job, login identity.User, asy
 
 // provision makes the database and finishes. Where it fails, the sign-up has been given back, to be taken up again later, or
 // left to an operator; the error, which it has logged, says why.
-func (s *Service) provision(ctx context.Context, j *job, login identity.User) (*Result, error) {
-	place, health, err := s.ensureRest(ctx, j, login)
+func (s *Service) provision(ctx context.Context, j *job, account identity.User) (*Result, error) {
+	assignment, health, err := s.ensureRemaining(ctx, j, account)
 	if errors.Is(err, tenant.ErrUnmanaged) || errors.Is(err, tenant.ErrInvalid) {
 		return nil, s.leaveToOperator(ctx, j, err)
 	}
 	if errors.Is(err, identity.ErrNotFound) {
-		if err = s.withdraw(ctx, j, login); err == nil {
-			return nil, s.leaveToOperator(ctx, j, errLoginGone)
+		if err = s.removeMembership(ctx, j, account); err == nil {
+			return nil, s.leaveToOperator(ctx, j, errIdentityGone)
 		}
 	}
 	var result *Result
 	if err == nil {
 		j.log.end("")
-		result, err = s.finish(ctx, j, login, place, health)
+		result, err = s.finish(ctx, j, account, assignment, health)
 	} else {
 		j.log.end("unavailable")
 	}
@@ -228,38 +228,38 @@ func (s *Service) provision(ctx context.Context, j *job, login identity.User) (*
 	return result, err
 }
 
-// errLoginGone is why a sign-up needs an operator whose login somebody has removed.
-var errLoginGone = errors.New("its identity has been removed at the provider while the school was being made")
+// errIdentityGone is why a sign-up needs an operator whose login somebody has removed.
+var errIdentityGone = errors.New("its identity has been removed at the provider while the school was being made")
 
-// beginRest notes the first of the steps that are left.
-func (s *Service) beginRest(j *job, login identity.User) {
+// beginRemainingStep notes the first of the steps that are left.
+func (s *Service) beginRemainingStep(j *job, account identity.User) {
 	step := stepProvision
-	if s.needsPlace(j, login) {
+	if s.needsMembership(j, account) {
 		step = stepEnrolment
 	}
 	j.log.begin(step, j.signup.LeaseEpoch)
 }
 
-// ensureRest gives the login its place and makes the database, and keeps the lease alive for as long as that takes.
-func (s *Service) ensureRest(ctx context.Context, j *job, login identity.User) (place identity.Assignment, health catalog.Health, err error) {
+// ensureRemaining gives the login its place and makes the database, and keeps the lease alive for as long as that takes.
+func (s *Service) ensureRemaining(ctx context.Context, j *job, account identity.User) (assignment identity.Assignment, health catalog.Health, err error) {
 	stop := s.keepLease(ctx, j.signup)
 	defer stop()
-	if s.needsPlace(j, login) {
+	if s.needsMembership(j, account) {
 		limited, cancel := context.WithTimeout(ctx, 3*s.cfg.IdentityTimeout)
 		defer cancel()
-		if place, err = s.ensurePlace(limited, j, login); err != nil {
-			return place, catalog.Health{}, fmt.Errorf("give the login its place: %w", err)
+		if assignment, err = s.ensureMembership(limited, j, account); err != nil {
+			return assignment, catalog.Health{}, fmt.Errorf("give the login its place: %w", err)
 		}
 	}
 	if !j.mustBuild() {
-		return place, catalog.Health{Version: j.tenant.SchemaVersion}, nil
+		return assignment, catalog.Health{Version: j.tenant.SchemaVersion}, nil
 	}
-	if s.needsPlace(j, login) {
+	if s.needsMembership(j, account) {
 		j.log.end("")
 		j.log.begin(stepProvision, j.signup.LeaseEpoch)
 	}
 	health, err = s.ensureDatabase(ctx, j)
-	return place, health, err
+	return assignment, health, err
 }
 
 // ensureDatabase runs the provisioning itself.

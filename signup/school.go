@@ -26,8 +26,8 @@ func (e *SchoolUnusable) Error() string {
 	return fmt.Sprintf("tenant %s is %s", e.Tenant.ID, e.Tenant.State)
 }
 
-// Usable reports whether a school's people may use it: nil, a *[SchoolState] or a *[SchoolUnusable].
-func Usable(school catalog.Tenant) error {
+// CheckUsable reports whether a school's people may use it: nil, a *[SchoolState] or a *[SchoolUnusable].
+func CheckUsable(school catalog.Tenant) error {
 	switch school.State {
 	case catalog.Ready:
 		return nil

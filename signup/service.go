@@ -36,12 +36,12 @@ import (
 // Queue takes work that must be done later, in the transaction that makes it necessary.
 type Queue interface {
 	// ReprovisionTx has [Service.RunReprovision] called for the tenant.
-	ReprovisionTx(ctx context.Context, tx pgx.Tx, tenant uuid.UUID, kept string) error
+	ReprovisionTx(ctx context.Context, tx pgx.Tx, tenant uuid.UUID, archive string) error
 }
 
 // Config is what a Service needs.
 type Config struct {
-	Catalog  Registry
+	Catalog  Store
 	Servers  Servers
 	Identity identity.Provider
 	Queue    Queue
@@ -51,7 +51,7 @@ type Config struct {
 	Spares int
 	// Wait is how long a request waits for a tenant that must be built, before it is told that the work goes on.
 	// Defaults to 8 s.
-	Wait time.Duration
+	ResponseTimeout time.Duration
 	// IdentityTimeout bounds the identity step, all its attempts together. Defaults to 10 s.
 	IdentityTimeout time.Duration
 	// Lease is how long a sign-up belongs to its worker without a sign of life. It must be longer than IdentityTimeout.
@@ -65,9 +65,9 @@ type Config struct {
 	VerifyFirst bool
 	// Conceal has a sign-up not tell whether its e-mail has an account: it is answered in the same way, and in the same time,
 	// and a mail tells the owner. It needs VerifyFirst.
-	Conceal bool
+	HideAccounts bool
 	// Patience is how long a sign-up waits for its e-mail to be confirmed, or for an operator. Defaults to 48 h.
-	Patience time.Duration
+	WaitTimeout time.Duration
 	// Logger is where the causes go that callers are not told. Defaults to slog.Default().
 	Logger *slog.Logger
 }
@@ -88,8 +88,8 @@ const (
 )
 
 func (c Config) withDefaults() Config {
-	if c.Wait == 0 {
-		c.Wait = killpoint.ScaleTime(8 * time.Second)
+	if c.ResponseTimeout == 0 {
+		c.ResponseTimeout = killpoint.ScaleTime(8 * time.Second)
 	}
 	if c.IdentityTimeout == 0 {
 		c.IdentityTimeout = killpoint.ScaleTime(10 * time.Second)
@@ -101,8 +101,8 @@ func (c Config) withDefaults() Config {
 	if c.Mode == "" {
 		c.Mode = Open
 	}
-	if c.Patience == 0 {
-		c.Patience = 48 * time.Hour
+	if c.WaitTimeout == 0 {
+		c.WaitTimeout = 48 * time.Hour
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
@@ -126,7 +126,7 @@ func (c Config) validate() error {
 		return errors.New("a field of the sign-up is not known, or neither optional nor required")
 	case !slices.Contains([]Mode{Open, ByInvitation, WithApproval, Closed}, c.Mode):
 		return fmt.Errorf("%q is no mode of signing up", c.Mode)
-	case c.Patience < time.Minute:
+	case c.WaitTimeout < time.Minute:
 		return errors.New("a sign-up must be allowed to wait for a minute at least")
 	}
 	return c.validateAbilities()
@@ -134,14 +134,14 @@ func (c Config) validate() error {
 
 // validateAbilities checks that the identity provider can do what the configuration asks of it.
 func (c Config) validateAbilities() error {
-	_, adopts := c.Identity.(identity.AccountLinker)
+	_, links := c.Identity.(identity.AccountLinker)
 	_, sets := c.Identity.(identity.PasswordSetter)
 	switch {
-	case c.Conceal && !c.VerifyFirst:
+	case c.HideAccounts && !c.VerifyFirst:
 		return errors.New("whether an e-mail has an account can only be concealed when every sign-up waits for its e-mail to be confirmed")
 	case c.VerifyFirst && !c.Rules.NoPassword && !sets:
 		return errors.New("schools cannot wait for a confirmed e-mail: this identity provider cannot be told the password that is chosen then")
-	case (c.VerifyFirst || c.Mode == WithApproval) && identity.SupportsMetadata(c.Identity) && !adopts:
+	case (c.VerifyFirst || c.Mode == WithApproval) && identity.SupportsMetadata(c.Identity) && !links:
 		return errors.New("schools cannot wait: this identity provider cannot be told later which school a login belongs to")
 	}
 	return nil
@@ -157,8 +157,8 @@ type Service struct {
 	// linkKey makes the secrets in the links of mails.
 	linkKey []byte
 	// claimed wakes the keeper of a server's spares.
-	claimed  map[string]chan struct{}
-	discards discards
+	wake     map[string]chan struct{}
+	discards discardRetries
 }
 
 // New makes a Service. Nothing runs until its methods are called.
@@ -175,18 +175,18 @@ func New(cfg Config) (*Service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("derive key: %w", err)
 	}
-	return &Service{cfg: cfg, hashKey: hashKey, linkKey: linkKey, claimed: wakers(cfg.Servers.Names())}, nil
+	return &Service{cfg: cfg, hashKey: hashKey, linkKey: linkKey, wake: newWakeChannels(cfg.Servers.Names())}, nil
 }
 
 // hash recognises a repetition of a request. It is keyed, and leaves the password out: a plain hash of the whole would
 // let whoever reads the catalog guess passwords.
 func (s *Service) hash(req Request) []byte {
 	parts := []string{req.Email, req.SchoolName, req.GivenName, req.FamilyName, req.Name}
-	if len(req.Profile) > 0 || req.Login != nil || req.Invitation != "" { // else as programs of before these wrote it
+	if len(req.Profile) > 0 || req.Account != nil || req.Invitation != "" { // else as programs of before these wrote it
 		for _, field := range slices.Sorted(maps.Keys(req.Profile)) {
 			parts = append(parts, field, req.Profile[field])
 		}
-		parts = append(parts, req.loginID(), req.Invitation)
+		parts = append(parts, req.accountID(), req.Invitation)
 	}
 	fields, err := json.Marshal(parts)
 	if err != nil {
@@ -244,32 +244,32 @@ func (s *Service) Begin(ctx context.Context, req Request) (Outcome, error) {
 }
 
 // reserve is the first step.
-func (s *Service) reserve(ctx context.Context, req Request, plan plan) (catalog.Held, log, error) {
-	wish, log := s.reservation(req, plan)
+func (s *Service) reserve(ctx context.Context, req Request, plan plan) (catalog.Held, stepLog, error) {
+	reservation, log := s.reservation(req, plan)
 	log.end("")
 	log.begin(stepIdentity, 1)
-	wish.Steps = log.json()
-	held, err := s.cfg.Catalog.Reserve(ctx, wish)
+	reservation.Steps = log.json()
+	held, err := s.cfg.Catalog.Reserve(ctx, reservation)
 	log.correct(stepReserve)
 	return held, log, err
 }
 
 // reservation is what a request asks the registry for, and the log of its first step.
-func (s *Service) reservation(req Request, plan plan) (catalog.Reservation, log) {
-	var log log
+func (s *Service) reservation(req Request, plan plan) (catalog.Reservation, stepLog) {
+	var log stepLog
 	log.begin(stepReserve, 1)
-	wish := s.placement(plan.schoolName)
-	wish.SignupID, wish.UserID = uuid.New(), uuid.Must(uuid.NewV7())
-	wish.IdempotencyKey, wish.RequestHash = req.IdempotencyKey, s.hash(req)
-	wish.Email, wish.GivenName, wish.FamilyName, wish.Name = req.Email, req.GivenName, req.FamilyName, req.Name
-	wish.Profile, wish.Locale, wish.IdentityID = req.Profile, req.Locale, req.loginID()
-	wish.Kind, wish.Role, wish.JoinTenant, wish.InvitationID = plan.kind, plan.role, plan.tenant, plan.invitation
-	wish.Waits = plan.gate != ""
-	return wish, log
+	reservation := s.tenantReservation(plan.schoolName)
+	reservation.SignupID, reservation.UserID = uuid.New(), uuid.Must(uuid.NewV7())
+	reservation.IdempotencyKey, reservation.RequestHash = req.IdempotencyKey, s.hash(req)
+	reservation.Email, reservation.GivenName, reservation.FamilyName, reservation.Name = req.Email, req.GivenName, req.FamilyName, req.Name
+	reservation.Profile, reservation.Locale, reservation.IdentityID = req.Profile, req.Locale, req.accountID()
+	reservation.Kind, reservation.Role, reservation.JoinTenant, reservation.InvitationID = plan.kind, plan.role, plan.tenant, plan.invitation
+	reservation.Waits = plan.gate != ""
+	return reservation, log
 }
 
 // placement is the part of a reservation that is about the tenant.
-func (s *Service) placement(schoolName string) catalog.Reservation {
+func (s *Service) tenantReservation(schoolName string) catalog.Reservation {
 	id, schema := tenant.NewID(), s.cfg.Servers.Migrations()
 	return catalog.Reservation{
 		TenantID: id.UUID(), Database: id.Database(), SchoolName: schoolName, Slug: Slug(schoolName),
@@ -318,7 +318,7 @@ func (s *Service) repeatKey(ctx context.Context, req Request, row catalog.Signup
 	}
 	switch row.Status {
 	case catalog.SignupReady:
-		result, err := stored(row)
+		result, err := storedResult(row)
 		return Outcome{SignupID: row.ID, Status: row.Status, Result: result}, err
 	case catalog.Provisioning, catalog.AwaitingVerification, catalog.AwaitingApproval:
 		return Outcome{SignupID: row.ID, Status: row.Status}, nil
@@ -345,11 +345,11 @@ func (s *Service) repeatKey(ctx context.Context, req Request, row catalog.Signup
 // repeatEmail answers a request whose e-mail is known. One that belongs to a sign-up whose worker died is reconciled here
 // and now, so that nobody waits for the reconciler to free an address.
 func (s *Service) repeatEmail(ctx context.Context, req Request) (Outcome, bool, error) {
-	if req.Login != nil {
-		if _, err := s.cfg.Catalog.UserByIdentity(ctx, req.Login.ID); err == nil {
+	if req.Account != nil {
+		if _, err := s.cfg.Catalog.UserByIdentity(ctx, req.Account.ID); err == nil {
 			return Outcome{}, false, ErrHasSchool
 		}
-		if row, err := s.cfg.Catalog.SignupByLogin(ctx, req.Login.ID); err == nil && row.Status == catalog.AwaitingVerification {
+		if row, err := s.cfg.Catalog.SignupByLogin(ctx, req.Account.ID); err == nil && row.Status == catalog.AwaitingVerification {
 			return Outcome{SignupID: row.ID, Status: row.Status}, false, nil // its mail is on the way
 		}
 	}

@@ -17,37 +17,37 @@ import (
 )
 
 var (
-	// refillEvery is how often the stock of spares is looked at when nobody claims one.
-	refillEvery = killpoint.ScaleTime(10 * time.Second)
-	// lookAfter is how long after a claim the stock is looked at: claims that come together are one look.
-	lookAfter = killpoint.ScaleTime(100 * time.Millisecond)
+	// refillInterval is how often the stock of spares is looked at when nobody claims one.
+	refillInterval = killpoint.ScaleTime(10 * time.Second)
+	// claimDebounce is how long after a claim the stock is looked at: claims that come together are one look.
+	claimDebounce = killpoint.ScaleTime(100 * time.Millisecond)
 	// calm is for how long nobody must have signed up for a spare to be built, as long as there are enough: a clone keeps the
 	// disk busy for which every sign-up waits twice.
-	calm = killpoint.ScaleTime(400 * time.Millisecond)
+	quietPeriod = killpoint.ScaleTime(400 * time.Millisecond)
 )
 
-// fillAtOnce is how many spares FillSpares builds at the same time.
-const fillAtOnce = 2
+// refillConcurrency is how many spares RefillSpares builds at the same time.
+const refillConcurrency = 2
 
-// KeepSpares keeps the stock of spares on every server, until ctx ends. Every process runs it; on each server one of them at a
+// RunRefiller keeps the stock of spares on every server, until ctx ends. Every process runs it; on each server one of them at a
 // time builds, one spare after the other. It gives way to people: while they sign up it builds nothing, unless less than half
 // of the stock is left, and while several wait for databases of their own it builds nothing at all.
-func (s *Service) KeepSpares(ctx context.Context) error {
+func (s *Service) RunRefiller(ctx context.Context) error {
 	var keepers errgroup.Group // each on its own: a server that does not answer holds up no other
 	for _, name := range s.cfg.Servers.Names() {
-		keepers.Go(func() error { s.keepServer(ctx, name); return nil })
+		keepers.Go(func() error { s.runServerRefiller(ctx, name); return nil })
 	}
 	return keepers.Wait()
 }
 
-func (s *Service) keepServer(ctx context.Context, name string) {
+func (s *Service) runServerRefiller(ctx context.Context, name string) {
 	for {
 		next, err := s.refill(ctx, name)
 		if err != nil && ctx.Err() == nil {
 			s.cfg.Logger.Error("fill the stock of spares", "server", name, "error", err)
 		}
-		if next >= refillEvery {
-			next = s.untilClaim(ctx, name, next)
+		if next >= refillInterval {
+			next = s.waitForClaim(ctx, name, next)
 		}
 		if wait.For(ctx, next) != nil {
 			return
@@ -55,9 +55,9 @@ func (s *Service) keepServer(ctx context.Context, name string) {
 	}
 }
 
-// untilClaim waits for as long at most, or until a spare is claimed. It returns how long to wait then: others may be claimed
+// waitForClaim waits for as long at most, or until a spare is claimed. It returns how long to wait then: others may be claimed
 // at the same moment.
-func (s *Service) untilClaim(ctx context.Context, server string, wait time.Duration) time.Duration {
+func (s *Service) waitForClaim(ctx context.Context, server string, wait time.Duration) time.Duration {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
@@ -65,13 +65,13 @@ func (s *Service) untilClaim(ctx context.Context, server string, wait time.Durat
 		return 0
 	case <-timer.C:
 		return 0
-	case <-s.claimed[server]:
-		return lookAfter
+	case <-s.wake[server]:
+		return claimDebounce
 	}
 }
 
 // wakers are what wakes the keepers of these servers' spares.
-func wakers(servers []string) map[string]chan struct{} {
+func newWakeChannels(servers []string) map[string]chan struct{} {
 	all := map[string]chan struct{}{}
 	for _, name := range servers {
 		all[name] = make(chan struct{}, 1)
@@ -79,11 +79,11 @@ func wakers(servers []string) map[string]chan struct{} {
 	return all
 }
 
-// wakeKeeper tells KeepSpares of this process that a spare of the server was claimed, or that the work on one for a school has
+// wakeRefiller tells RunRefiller of this process that a spare of the server was claimed, or that the work on one for a school has
 // ended.
-func (s *Service) wakeKeeper(server string) {
+func (s *Service) wakeRefiller(server string) {
 	select {
-	case s.claimed[server] <- struct{}{}:
+	case s.wake[server] <- struct{}{}:
 	default: // it has been told already, or the server is not configured here
 	}
 }
@@ -93,37 +93,37 @@ func (s *Service) wakeKeeper(server string) {
 func (s *Service) refill(ctx context.Context, name string) (time.Duration, error) {
 	server, err := s.cfg.Servers.Get(name)
 	if err != nil {
-		return refillEvery, err
+		return refillInterval, err
 	}
 	for ctx.Err() == nil {
 		stock, err := s.stock(ctx, server)
 		if err != nil {
-			return refillEvery, err
+			return refillInterval, err
 		}
-		wait := s.giveWay(stock)
-		if wait > 0 && wait < refillEvery {
+		wait := s.refillDelay(stock)
+		if wait > 0 && wait < refillInterval {
 			return wait, nil
 		}
-		if closed, err := s.closeIfLow(ctx, server); closed || err != nil {
-			return refillEvery, err
+		if closed, err := s.closeIfDiskLow(ctx, server); closed || err != nil {
+			return refillInterval, err
 		}
 		if s.missing(stock) == 0 && stock.Discardable == 0 {
-			return refillEvery, nil
+			return refillInterval, nil
 		}
 		more := false
-		_, err = s.exclusively(ctx, server, func(ctx context.Context) (err error) {
+		_, err = s.withRefillLock(ctx, server, func(ctx context.Context) (err error) {
 			more, err = s.refillNext(ctx, server)
 			return err
 		})
 		if err != nil || !more { // another process is at it, or nothing can be done
-			return refillEvery, err
+			return refillInterval, err
 		}
 	}
 	return 0, nil
 }
 
 // exclusively runs f unless another process fills the stock of the server.
-func (s *Service) exclusively(ctx context.Context, server Server, f func(ctx context.Context) error) (bool, error) {
+func (s *Service) withRefillLock(ctx context.Context, server Server, f func(ctx context.Context) error) (bool, error) {
 	return s.cfg.Catalog.Exclusive(ctx, "spares of server "+server.Name(), f)
 }
 
@@ -141,17 +141,17 @@ func (s *Service) missing(stock catalog.Stock) int {
 	return max(s.cfg.Spares-stock.Ready, 0)
 }
 
-// giveWay is how long to wait before anything is done about the stock; zero is now.
-func (s *Service) giveWay(stock catalog.Stock) time.Duration {
+// refillDelay is how long to wait before anything is done about the stock; zero is now.
+func (s *Service) refillDelay(stock catalog.Stock) time.Duration {
 	missing := s.missing(stock)
 	enough := stock.Ready >= max(s.cfg.Spares/2, 1)
 	switch {
 	case missing == 0 && stock.Discardable == 0:
-		return refillEvery
+		return refillInterval
 	case stock.Waiting > 1:
-		return calm
-	case (enough || missing == 0) && stock.Quiet < calm:
-		return calm - stock.Quiet
+		return quietPeriod
+	case (enough || missing == 0) && stock.Quiet < quietPeriod:
+		return quietPeriod - stock.Quiet
 	}
 	return 0
 }
@@ -180,13 +180,13 @@ func (s *Service) refillNext(ctx context.Context, server Server) (bool, error) {
 	return false, errors.Join(err, listErr)
 }
 
-// FillSpares builds all spares that are missing now, whoever signs up meanwhile, unless another process is at it.
-func (s *Service) FillSpares(ctx context.Context) error {
+// RefillSpares builds all spares that are missing now, whoever signs up meanwhile, unless another process is at it.
+func (s *Service) RefillSpares(ctx context.Context) error {
 	var all error
 	for _, name := range s.cfg.Servers.Names() {
 		server, err := s.cfg.Servers.Get(name)
 		if err == nil {
-			_, err = s.exclusively(ctx, server, func(ctx context.Context) error { return s.fillServer(ctx, server) })
+			_, err = s.withRefillLock(ctx, server, func(ctx context.Context) error { return s.refillServer(ctx, server) })
 		}
 		if err != nil {
 			all = errors.Join(all, fmt.Errorf("server %s: %w", name, err))
@@ -195,11 +195,11 @@ func (s *Service) FillSpares(ctx context.Context) error {
 	return all
 }
 
-// fillServer discards the spares that will never be given to a school, those whose builder died and those of before a change of
+// refillServer discards the spares that will never be given to a school, those whose builder died and those of before a change of
 // the catalog's instance, and then builds what is missing. Where the server's disk is low it builds nothing, and no sign-up
 // is placed there, until there is room again.
-func (s *Service) fillServer(ctx context.Context, server Server) error {
-	if closed, err := s.closeIfLow(ctx, server); closed || err != nil {
+func (s *Service) refillServer(ctx context.Context, server Server) error {
+	if closed, err := s.closeIfDiskLow(ctx, server); closed || err != nil {
 		return err
 	}
 	discardable, err := s.cfg.Catalog.DiscardableSpares(ctx, server.Name(), server.Migrations().Lineage())
@@ -220,7 +220,7 @@ func (s *Service) fillServer(ctx context.Context, server Server) error {
 		}
 	}
 	var group errgroup.Group // one that fails keeps no other from being built
-	group.SetLimit(fillAtOnce)
+	group.SetLimit(refillConcurrency)
 	for range missing {
 		group.Go(func() error { return s.buildSpare(ctx, server) })
 	}
@@ -247,7 +247,7 @@ func (s *Service) discardSpare(ctx context.Context, server Server, row catalog.T
 	}
 	if errors.Is(err, tenant.ErrInUse) || errors.Is(err, tenant.ErrUnmanaged) || errors.Is(err, tenant.ErrInvalid) {
 		s.discards.failed(row.ID)
-		s.noteSteps(ctx, row.ID, []tenant.Step{{
+		s.recordSteps(ctx, row.ID, []tenant.Step{{
 			Name: stepDiscard, Status: tenant.Failed, StartedAt: began.UTC(), DurationMS: time.Since(began).Milliseconds(), Problem: err.Error(),
 		}})
 	}
@@ -259,8 +259,8 @@ func (s *Service) discardSpare(ctx context.Context, server Server, row catalog.T
 // stepDiscard is the step that the row of a spare tells of when it could not be discarded.
 const stepDiscard = "discard"
 
-// noteSteps has the row of a spare say how far it came, and why no further.
-func (s *Service) noteSteps(ctx context.Context, id uuid.UUID, steps []tenant.Step) {
+// recordSteps has the row of a spare say how far it came, and why no further.
+func (s *Service) recordSteps(ctx context.Context, id uuid.UUID, steps []tenant.Step) {
 	if len(steps) == 0 {
 		return
 	}
@@ -273,8 +273,8 @@ func (s *Service) noteSteps(ctx context.Context, id uuid.UUID, steps []tenant.St
 	}
 }
 
-// closeIfLow closes a server in the registry while its disk is low, and opens it afterwards.
-func (s *Service) closeIfLow(ctx context.Context, server Server) (closed bool, err error) {
+// closeIfDiskLow closes a server in the registry while its disk is low, and opens it afterwards.
+func (s *Service) closeIfDiskLow(ctx context.Context, server Server) (closed bool, err error) {
 	low := server.CheckFreeDisk(ctx)
 	switch {
 	case low == nil:
@@ -293,8 +293,8 @@ func (s *Service) closeIfLow(ctx context.Context, server Server) (closed bool, e
 	return true, err
 }
 
-// errNotNew says that the database of a new spare was there before.
-var errNotNew = errors.New("its database was there before it was built")
+// errDatabaseExisted says that the database of a new spare was there before.
+var errDatabaseExisted = errors.New("its database was there before it was built")
 
 // buildSpare writes the row of a spare, makes its database, and marks the row last. Only a database that this very call has
 // created is surely nobody's.
@@ -309,10 +309,10 @@ func (s *Service) buildSpare(ctx context.Context, server Server) error {
 	killpoint.Here("spare.inserted")
 	result, err := server.Ensure(ctx, id, 0, nil)
 	if err == nil && !result.Created {
-		err = fmt.Errorf("build spare %s: %w", id, errNotNew)
+		err = fmt.Errorf("build spare %s: %w", id, errDatabaseExisted)
 	}
 	if err != nil {
-		s.noteSteps(ctx, id.UUID(), result.Steps)
+		s.recordSteps(ctx, id.UUID(), result.Steps)
 		return err
 	}
 	killpoint.Here("spare.built")

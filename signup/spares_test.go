@@ -36,7 +36,7 @@ func TestASpareThatCannotBeCompletedStopsNoOther(t *testing.T) {
 	ended := make(chan error)
 	const processes = 2
 	for range processes {
-		go func() { ended <- b.service.KeepSpares(ctx) }()
+		go func() { ended <- b.service.RunRefiller(ctx) }()
 	}
 	ticker := time.NewTicker(20 * time.Millisecond)
 	defer ticker.Stop()

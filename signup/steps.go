@@ -32,25 +32,25 @@ type Step struct {
 
 // log is the list of steps of one sign-up. It is written along with the changes it tells of, so that it costs no round
 // trip of its own.
-type log []Step
+type stepLog []Step
 
-// mostSteps is how many steps are kept. A sign-up that waits for hours, for a server that is away, is tried hundreds of
+// maxSteps is how many steps are kept. A sign-up that waits for hours, for a server that is away, is tried hundreds of
 // times; its first steps and its latest attempts tell what there is to know.
 const (
-	mostSteps  = 40
+	maxSteps   = 40
 	firstSteps = 4
 )
 
 // begin adds a running step, or a new attempt of the last.
-func (l *log) begin(name string, attempt int) {
-	if len(*l) >= mostSteps {
+func (l *stepLog) begin(name string, attempt int) {
+	if len(*l) >= maxSteps {
 		*l = slices.Delete(*l, firstSteps, firstSteps+1)
 	}
 	*l = append(*l, Step{Name: name, Status: "running", Attempt: attempt, StartedAt: time.Now().UTC()})
 }
 
 // end closes the last step; an empty problem means it is done.
-func (l *log) end(problem string) {
+func (l *stepLog) end(problem string) {
 	last := &(*l)[len(*l)-1]
 	last.Status, last.Problem = "done", problem
 	if problem != "" {
@@ -61,7 +61,7 @@ func (l *log) end(problem string) {
 
 // correct gives a step that was written down as done before it was, because the row had to hold it, its true duration, and
 // has the next begin only now. The next write of the list tells it.
-func (l log) correct(name string) {
+func (l stepLog) correct(name string) {
 	for i := range l[:len(l)-1] {
 		if l[i].Name == name {
 			l[i].DurationMS = time.Since(l[i].StartedAt).Milliseconds()
@@ -71,7 +71,7 @@ func (l log) correct(name string) {
 }
 
 // json is the list as the catalog keeps it.
-func (l log) json() json.RawMessage {
+func (l stepLog) json() json.RawMessage {
 	text, err := json.Marshal([]Step(l))
 	if err != nil {
 		panic(err) // strings, numbers and times
@@ -80,8 +80,8 @@ func (l log) json() json.RawMessage {
 }
 
 // readLog is the inverse of json. An unreadable list, which only another program could have written, is begun anew.
-func readLog(text json.RawMessage) log {
-	var l log
+func readLog(text json.RawMessage) stepLog {
+	var l stepLog
 	_ = json.Unmarshal(text, &l)
 	if n := len(l); n > 0 && l[n-1].Status == "running" {
 		l.end("interrupted")

@@ -18,10 +18,10 @@ import (
 )
 
 // wait lets a sign-up wait for a person. Its lease ends only when it has waited for too long.
-func (s *Service) wait(ctx context.Context, j *job, login identity.User, gate catalog.Status) (Outcome, error) {
+func (s *Service) wait(ctx context.Context, j *job, account identity.User, gate catalog.Status) (Outcome, error) {
 	j.log.begin(stepOf(gate), j.signup.LeaseEpoch)
-	err := s.cfg.Catalog.Wait(ctx, j.signup, catalog.Identity{ID: login.ID, EmailVerified: login.EmailVerified}, gate,
-		j.log.json(), s.cfg.Patience)
+	err := s.cfg.Catalog.Wait(ctx, j.signup, catalog.Identity{ID: account.ID, EmailVerified: account.EmailVerified}, gate,
+		j.log.json(), s.cfg.WaitTimeout)
 	if errors.Is(err, catalog.ErrStateChanged) {
 		return s.lostLease(ctx, j)
 	}
@@ -81,7 +81,7 @@ func (s *Service) Approve(ctx context.Context, id uuid.UUID, by Actor) (Outcome,
 		return Outcome{}, ErrNotWaiting
 	}
 	ctx = context.WithoutCancel(ctx)
-	login, err := s.lookupOwn(ctx, row)
+	account, err := s.lookupOwn(ctx, row)
 	if err != nil {
 		return Outcome{}, identityUnavailable(err)
 	}
@@ -91,7 +91,7 @@ func (s *Service) Approve(ctx context.Context, id uuid.UUID, by Actor) (Outcome,
 	if err != nil {
 		return Outcome{}, s.unavailable(err)
 	}
-	outcome, err := s.resume(ctx, row, login)
+	outcome, err := s.resume(ctx, row, account)
 	if errors.Is(err, ErrLinkGone) {
 		err = ErrNotWaiting // it has just expired, or was rejected
 	}
@@ -133,7 +133,7 @@ func (s *Service) Reject(ctx context.Context, id uuid.UUID, by Actor) error {
 }
 
 // resume takes a sign-up past the gate at which it has waited: to the next, or to its school.
-func (s *Service) resume(ctx context.Context, row catalog.Signup, login identity.User) (Outcome, error) {
+func (s *Service) resume(ctx context.Context, row catalog.Signup, account identity.User) (Outcome, error) {
 	j, err := s.load(ctx, row)
 	if errors.Is(err, catalog.ErrNotFound) { // its user has gone: it has just expired
 		return s.currentOutcome(ctx, row)
@@ -142,8 +142,8 @@ func (s *Service) resume(ctx context.Context, row catalog.Signup, login identity
 		return Outcome{}, s.unavailable(err)
 	}
 	j.log.end("")
-	if gate := s.gate(row, login.EmailVerified); gate != "" {
-		return s.wait(ctx, j, login, gate)
+	if gate := s.gate(row, account.EmailVerified); gate != "" {
+		return s.wait(ctx, j, account, gate)
 	}
 	err = s.admit(ctx, j)
 	if errors.Is(err, catalog.ErrStateChanged) { // somebody else was faster, or it has just expired
@@ -156,7 +156,7 @@ func (s *Service) resume(ctx context.Context, row catalog.Signup, login identity
 		return Outcome{}, s.unavailable(err)
 	}
 	killpoint.Here("signup.admitted")
-	return s.complete(ctx, j, login, false)
+	return s.complete(ctx, j, account, false)
 }
 
 // currentOutcome is how a sign-up stands that somebody else has changed. One that waits as before is being ended.
@@ -175,7 +175,7 @@ func (s *Service) currentOutcome(ctx context.Context, before catalog.Signup) (Ou
 func outcomeOf(row catalog.Signup) (Outcome, error) {
 	switch row.Status {
 	case catalog.SignupReady:
-		result, err := stored(row)
+		result, err := storedResult(row)
 		return Outcome{SignupID: row.ID, Status: row.Status, Result: result}, err
 	case catalog.Expired, catalog.Failed:
 		return Outcome{}, ErrLinkGone

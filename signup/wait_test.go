@@ -81,7 +81,7 @@ func TestASchoolWaitsForItsEmail(t *testing.T) {
 		}
 	})
 	t.Run("and looking at the link changes nothing", func(t *testing.T) {
-		row, err := b.service.LookActivation(t.Context(), token)
+		row, err := b.service.InspectActivation(t.Context(), token)
 		if err != nil || row.Status != catalog.AwaitingVerification || row.Email != req.Email {
 			t.Fatalf("%+v, %v", row, err)
 		}
@@ -258,7 +258,7 @@ func placement(b *bundle) catalog.Reservation {
 
 func TestTheModesOfSigningUp(t *testing.T) {
 	t.Parallel()
-	for mode, want := range map[signup.Mode]error{signup.Closed: signup.ErrClosed, signup.ByInvitation: signup.ErrInvitationNeeded} {
+	for mode, want := range map[signup.Mode]error{signup.Closed: signup.ErrClosed, signup.ByInvitation: signup.ErrInvitationRequired} {
 		t.Run(string(mode), func(t *testing.T) {
 			t.Parallel()
 			b := setup(t, 0, func(c *signup.Config) { c.Mode = mode })
@@ -275,23 +275,23 @@ func TestTheModesOfSigningUp(t *testing.T) {
 func TestAnInvitedPersonComesIn(t *testing.T) {
 	t.Parallel()
 	b := setup(t, 1, verifyFirst, func(c *signup.Config) { c.Mode = signup.ByInvitation })
-	invite := func(t *testing.T, wish signup.Invite) string {
+	invite := func(t *testing.T, reservation signup.InviteRequest) string {
 		t.Helper()
-		wish.By = signup.Actor{Name: "operator"}
-		made, err := b.service.Invite(t.Context(), wish)
+		reservation.By = signup.Actor{Name: "operator"}
+		made, err := b.service.Invite(t.Context(), reservation)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return b.service.InvitationToken(made.ID)
 	}
 	owner := request()
-	owner.Invitation = invite(t, signup.Invite{Email: owner.Email})
+	owner.Invitation = invite(t, signup.InviteRequest{Email: owner.Email})
 	school := b.begin(t, owner).School
 
 	t.Run("to a school, which is not made again", func(t *testing.T) {
 		req := request()
 		req.SchoolName = ""
-		req.Invitation = invite(t, signup.Invite{Tenant: &school.ID, Email: req.Email, Role: "admin"})
+		req.Invitation = invite(t, signup.InviteRequest{Tenant: &school.ID, Email: req.Email, Role: "admin"})
 		result := b.begin(t, req)
 		if result.School.ID != school.ID || result.School.Slug != school.Slug {
 			t.Errorf("another school: %+v", result.School)
@@ -312,7 +312,7 @@ func TestAnInvitedPersonComesIn(t *testing.T) {
 	})
 	t.Run("with the invited address only", func(t *testing.T) {
 		req := request()
-		req.Invitation = invite(t, signup.Invite{Tenant: &school.ID, Email: "grace@lincoln.example"})
+		req.Invitation = invite(t, signup.InviteRequest{Tenant: &school.ID, Email: "grace@lincoln.example"})
 		var invalid *signup.ValidationError
 		if _, err := b.service.Begin(t.Context(), req); !errors.As(err, &invalid) || invalid.Fields[0].Code != "not_invited" {
 			t.Errorf("got %v", err)
@@ -321,7 +321,7 @@ func TestAnInvitedPersonComesIn(t *testing.T) {
 	t.Run("not once it is taken back, or too late", func(t *testing.T) {
 		for i, end := range []string{"revoked_at = now()", "expires_at = now()"} {
 			req := request()
-			made, err := b.service.Invite(t.Context(), signup.Invite{Tenant: &school.ID, Email: fmt.Sprintf("late%d@lincoln.example", i)})
+			made, err := b.service.Invite(t.Context(), signup.InviteRequest{Tenant: &school.ID, Email: fmt.Sprintf("late%d@lincoln.example", i)})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -333,8 +333,8 @@ func TestAnInvitedPersonComesIn(t *testing.T) {
 		}
 	})
 	t.Run("again renews it, and the first link stays good", func(t *testing.T) {
-		first := invite(t, signup.Invite{Tenant: &school.ID, Email: "twice@lincoln.example"})
-		second := invite(t, signup.Invite{Tenant: &school.ID, Email: "twice@lincoln.example", Role: "admin"})
+		first := invite(t, signup.InviteRequest{Tenant: &school.ID, Email: "twice@lincoln.example"})
+		second := invite(t, signup.InviteRequest{Tenant: &school.ID, Email: "twice@lincoln.example", Role: "admin"})
 		found, err := b.service.Invitation(t.Context(), first)
 		if err != nil || first != second || found.Role != "admin" {
 			t.Errorf("%+v, %v", found, err)
@@ -343,7 +343,7 @@ func TestAnInvitedPersonComesIn(t *testing.T) {
 	t.Run("and a refused one leaves the school as it was", func(t *testing.T) {
 		req := request()
 		req.Password = "weakweak"
-		req.Invitation = invite(t, signup.Invite{Tenant: &school.ID, Email: req.Email})
+		req.Invitation = invite(t, signup.InviteRequest{Tenant: &school.ID, Email: req.Email})
 		if _, err := b.service.Begin(t.Context(), req); !rejected("password")(err) {
 			t.Fatalf("got %v", err)
 		}

@@ -15,7 +15,7 @@ import (
 
 // meanwhile is a registry in which something else happens just before a call.
 type meanwhile struct {
-	signup.Registry
+	signup.Store
 	beforeUser, beforeAdmit func()
 }
 
@@ -23,14 +23,14 @@ func (m meanwhile) UserByID(ctx context.Context, id uuid.UUID) (catalog.User, er
 	if m.beforeUser != nil {
 		m.beforeUser()
 	}
-	return m.Registry.UserByID(ctx, id)
+	return m.Store.UserByID(ctx, id)
 }
 
 func (m meanwhile) Admit(ctx context.Context, row catalog.Signup, r catalog.Reservation) (catalog.Held, error) {
 	if m.beforeAdmit != nil {
 		m.beforeAdmit()
 	}
-	return m.Registry.Admit(ctx, row, r)
+	return m.Store.Admit(ctx, row, r)
 }
 
 // TestAConfirmationThatComesTooLateSaysSo: the sign-up expires, or begins to, while its e-mail is being confirmed.
@@ -40,7 +40,7 @@ func TestAConfirmationThatComesTooLateSaysSo(t *testing.T) {
 	t.Run("when it has expired meanwhile", func(t *testing.T) {
 		id := b.waits(t, request(), catalog.AwaitingVerification)
 		late := b.newService(t, verifyFirst, func(c *signup.Config) {
-			c.Catalog = meanwhile{Registry: c.Catalog, beforeUser: func() { b.expireNow(t, id) }}
+			c.Catalog = meanwhile{Store: c.Catalog, beforeUser: func() { b.expireNow(t, id) }}
 		})
 		if outcome, err := late.Activate(t.Context(), b.service.ActivationToken(id), chosen); !errors.Is(err, signup.ErrLinkGone) {
 			t.Errorf("%+v, %v", outcome, err)
@@ -49,7 +49,7 @@ func TestAConfirmationThatComesTooLateSaysSo(t *testing.T) {
 	t.Run("when somebody is about to end it", func(t *testing.T) {
 		id := b.waits(t, request(), catalog.AwaitingVerification)
 		late := b.newService(t, verifyFirst, func(c *signup.Config) {
-			c.Catalog = meanwhile{Registry: c.Catalog, beforeAdmit: func() {
+			c.Catalog = meanwhile{Store: c.Catalog, beforeAdmit: func() {
 				b.exec(t, "update signups set lease_epoch = lease_epoch + 1 where id = $1", id)
 			}}
 		})
@@ -64,17 +64,17 @@ func TestAConfirmationThatComesTooLateSaysSo(t *testing.T) {
 func TestALoginThatIsBeingReleasedIsNotTakenOn(t *testing.T) {
 	t.Parallel()
 	b := setup(t, 1, withApproval)
-	login := b.person(t, "ada@lincoln.example")
-	id := b.waits(t, withLogin(login), catalog.AwaitingApproval)
+	account := b.person(t, "ada@lincoln.example")
+	id := b.waits(t, withLogin(account), catalog.AwaitingApproval)
 	if err := b.service.Reject(t.Context(), id, signup.Actor{Name: "operator"}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.service.Begin(t.Context(), withLogin(login)); !errors.Is(err, signup.ErrInProgress) {
+	if _, err := b.service.Begin(t.Context(), withLogin(account)); !errors.Is(err, signup.ErrInProgress) {
 		t.Errorf("it is taken on: %v", err)
 	}
 	b.looksAgain(t)
 	b.looksAgain(t)
-	b.waits(t, withLogin(login), catalog.AwaitingApproval)
+	b.waits(t, withLogin(account), catalog.AwaitingApproval)
 }
 
 // looksAgain has the expired sign-ups looked at once more, a minute later.
@@ -113,7 +113,7 @@ func TestALoginThatIsMadeAgainAfterItsEndIsRemovedAgain(t *testing.T) {
 }
 
 // away is a registry that cannot be asked.
-type away struct{ signup.Registry }
+type away struct{ signup.Store }
 
 func (away) Signup(context.Context, uuid.UUID) (catalog.Signup, error) {
 	return catalog.Signup{}, net.ErrClosed

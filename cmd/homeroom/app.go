@@ -127,7 +127,7 @@ func (a *app) newSignup(queue signup.Queue) (*signup.Service, error) {
 		return nil, err
 	}
 	cfg := signup.Config{
-		Catalog: a.catalog, Servers: signup.OnServers(a.servers), Identity: a.identity, Queue: queue, Key: a.cfg.TenantKey,
+		Catalog: a.catalog, Servers: signup.TenantServers(a.servers), Identity: a.identity, Queue: queue, Key: a.cfg.TenantKey,
 		Spares: a.cfg.Spares, Rules: rules, Logger: a.logger,
 	}
 	if _, none := a.identity.(unconfigured); !none {

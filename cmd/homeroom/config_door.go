@@ -41,7 +41,7 @@ type domains []string
 
 // UnmarshalText reads "lincoln.example, müll.example".
 func (d *domains) UnmarshalText(text []byte) (err error) {
-	*d, err = signup.ReadDomains(string(text))
+	*d, err = signup.ParseDomains(string(text))
 	return err
 }
 
@@ -50,7 +50,7 @@ type fields struct{ asked signup.Fields }
 
 // UnmarshalText reads "givenName:required,phone".
 func (f *fields) UnmarshalText(text []byte) (err error) {
-	f.asked, err = signup.ReadFields(string(text))
+	f.asked, err = signup.ParseFields(string(text))
 	return err
 }
 
@@ -111,7 +111,7 @@ func (c DoorConfig) rules() (signup.Rules, error) {
 	if c.SignupDisposable != "deny" {
 		return rules, nil
 	}
-	rules.Disposable = signup.KeptDisposable().Has
+	rules.Disposable = signup.EmbeddedDisposable().Has
 	if c.SignupDisposableList == "" {
 		return rules, nil
 	}

@@ -71,7 +71,7 @@ func (c config) publicURL() string {
 // waiting has the saga wait for people as configured. A command that has no identity provider waits for nobody: it begins no
 // sign-up.
 func (c config) waiting(into *signup.Config) {
-	into.Mode, into.VerifyFirst, into.Conceal, into.Patience = signup.Mode(c.SignupMode), c.verifyFirst(), c.SignupConceal, c.SignupPatience
+	into.Mode, into.VerifyFirst, into.HideAccounts, into.WaitTimeout = signup.Mode(c.SignupMode), c.verifyFirst(), c.SignupConceal, c.SignupPatience
 }
 
 // abilityProblems are what the sign-ups ask of an identity provider that it cannot do.

@@ -69,7 +69,7 @@ func (c doctorCommand) Run(ctx context.Context, p program) error {
 		if err := c.show(p.stdout, report, repairs); err != nil {
 			return err
 		}
-		if report.Sick() {
+		if report.HasProblems() {
 			return exitError(exitFailures)
 		}
 		return nil

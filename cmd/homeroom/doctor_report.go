@@ -35,7 +35,7 @@ func (c doctorCommand) show(w io.Writer, report doctor.Report, repairs []repaire
 		doctor.Report
 		TookMS  int64      `json:"tookMs"`
 		Repairs []repaired `json:"repairs,omitempty"`
-	}{report, report.Took.Milliseconds(), repairs})
+	}{report, report.Duration.Milliseconds(), repairs})
 }
 
 // printReport shows the findings by code, the worst first, each code's advice once, and what was looked at.
@@ -132,7 +132,7 @@ func printWrapped(w io.Writer, lead, text string) {
 func lookedAt(report doctor.Report) string {
 	c := report.Counts
 	looked := fmt.Sprintf("Looked at %s, %s, %s, %s in %s.", amount(c.Tenants, "tenant"), amount(c.Servers, "server"),
-		amount(c.Identities, "identity"), amount(c.Unfinished, "unfinished sign-up"), seconds(report.Took))
+		amount(c.Identities, "identity"), amount(c.Unfinished, "unfinished sign-up"), seconds(report.Duration))
 	if c.Opened < c.Tenants {
 		looked += fmt.Sprintf(" Opened %s.", amount(c.Opened, "database"))
 	}

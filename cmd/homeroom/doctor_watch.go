@@ -100,7 +100,7 @@ func (w *watcher) pass(ctx context.Context) {
 		counts[metrics.Finding{Code: string(f.Code), Severity: string(f.Severity)}]++
 	}
 	w.told = told
-	w.metrics.ObserveExamination(counts, report.StartedAt, report.Took)
+	w.metrics.ObserveExamination(counts, report.StartedAt, report.Duration)
 }
 
 func (w *watcher) log(ctx context.Context, f doctor.Finding) {

@@ -154,7 +154,7 @@ func (a *app) end(ctx context.Context, runner *jobs.Runner) error {
 func (a *app) startBackground(ctx context.Context, group *errgroup.Group, all *fleet.Fleet, migrate bool) {
 	group.Go(func() error { return a.signup.Reconcile(ctx) })
 	group.Go(func() error { return a.webhooks.Reconcile(ctx) })
-	group.Go(func() error { return a.signup.KeepSpares(ctx) })
+	group.Go(func() error { return a.signup.RunRefiller(ctx) })
 	group.Go(func() error { a.warm(ctx); return nil })
 	group.Go(func() error { a.workOnRuns(ctx, all); return nil })
 	group.Go(func() error { a.takeFingerprints(ctx, all); return nil })

@@ -180,8 +180,8 @@ type signupInvite struct {
 // Run invites a person, and prints the link that the mail has too.
 func (c signupInvite) Run(ctx context.Context, p program) error {
 	return withApp(ctx, p, func(a *app) error {
-		wish := signup.Invite{
-			Email: c.Email, Role: c.Role, Locale: c.Locale, Lasts: time.Duration(c.Days) * 24 * time.Hour, By: atTheCommandLine,
+		wish := signup.InviteRequest{
+			Email: c.Email, Role: c.Role, Locale: c.Locale, ValidFor: time.Duration(c.Days) * 24 * time.Hour, By: atTheCommandLine,
 		}
 		if c.Tenant != "" {
 			school, err := a.catalog.Tenant(ctx, c.Tenant)

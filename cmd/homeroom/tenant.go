@@ -183,14 +183,14 @@ type tenantReprovision struct {
 // Run provisions a tenant again, in the foreground.
 func (c tenantReprovision) Run(ctx context.Context, p program) error {
 	return withApp(ctx, p, func(a *app) error {
-		wish := signup.Reprovision{Tenant: c.Tenant, Fresh: c.Fresh, Confirm: c.Confirm, Actor: operator()}
+		wish := signup.ReprovisionRequest{Tenant: c.Tenant, Fresh: c.Fresh, Confirm: c.Confirm, Actor: operator()}
 		t, kept, err := a.signup.ReprovisionNow(ctx, wish, func(steps []tenant.Step) {
 			if last := steps[len(steps)-1]; last.Status != tenant.Running {
 				fmt.Fprintf(p.stdout, "%-10s %-6s %5d ms  %s\n", last.Name, last.Status, last.DurationMS, display.Text(or(last.Changed, "in order")))
 			}
 		})
 		switch {
-		case errors.Is(err, signup.ErrConfirm):
+		case errors.Is(err, signup.ErrWrongConfirmation):
 			return fmt.Errorf("--fresh gives %s a new, empty database: repeat it with --confirm %s", t.Name, t.Slug)
 		case errors.Is(err, catalog.ErrNotFound):
 			return fmt.Errorf("there is no tenant %q: homeroom tenant list shows all", c.Tenant)

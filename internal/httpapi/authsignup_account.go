@@ -61,7 +61,7 @@ func (s *server) accountApplicant(in *authSignupInput) admission.Applicant {
 		req.FamilyName = o.text("familyName")
 	}
 	if strings.TrimSpace(req.SchoolName) == "" {
-		req.SchoolName = signup.SchoolOf(req.Name)
+		req.SchoolName = signup.DefaultSchoolName(req.Name)
 	}
 	req.IdempotencyKey, req.Locale = in.IdempotencyKey, web.Locale(in.AcceptLanguage)
 	who.Unread = unread(o.end())

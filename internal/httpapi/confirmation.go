@@ -34,7 +34,7 @@ func (s *server) postConfirmation(ctx context.Context, in *confirmationInput) (*
 	if len(in.Body.wrong) > 0 {
 		return nil, problem.Invalid(in.Body.wrong...)
 	}
-	outcome, err := s.cfg.Signup.ActivateLogin(ctx, in.Body.Token, claimsOf(ctx).Subject)
+	outcome, err := s.cfg.Signup.ActivateWithAccount(ctx, in.Body.Token, claimsOf(ctx).Subject)
 	if err != nil {
 		return nil, err
 	}

@@ -206,7 +206,7 @@ func TestAnInvitedPersonJoinsTheirSchool(t *testing.T) {
 	t.Parallel()
 	v := setupHosted(t, options{}, nil)
 	school := v.signUp("ada@lincoln.example", "Lincoln High").School.ID
-	made, err := v.signup.Invite(t.Context(), signup.Invite{Tenant: &school, Email: "grace@lincoln.example", Role: identity.RoleMember})
+	made, err := v.signup.Invite(t.Context(), signup.InviteRequest{Tenant: &school, Email: "grace@lincoln.example", Role: identity.RoleMember})
 	check(t, err)
 	page := v.browser.Get(front + "/register?invitation=" + url.QueryEscape(v.signup.InvitationToken(made.ID)))
 	equal(t, "grace@lincoln.example", page.Value("email")) // the hint

@@ -82,10 +82,10 @@ func (n *newInvitation) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-func (n newInvitation) invite(by signup.Actor) signup.Invite {
-	invite := signup.Invite{Email: n.Email, Role: n.Role, Locale: n.Locale, By: by}
+func (n newInvitation) invite(by signup.Actor) signup.InviteRequest {
+	invite := signup.InviteRequest{Email: n.Email, Role: n.Role, Locale: n.Locale, By: by}
 	if n.LastsDays != nil {
-		invite.Lasts = time.Duration(*n.LastsDays) * 24 * time.Hour
+		invite.ValidFor = time.Duration(*n.LastsDays) * 24 * time.Hour
 	}
 	return invite
 }
@@ -154,7 +154,7 @@ func inviter(ctx context.Context) signup.Inviter {
 }
 
 func (s *server) postInvitation(ctx context.Context, in *postInvitationInput) (*invitationOutput, error) {
-	school, name, err := s.cfg.Signup.Managed(ctx, inviter(ctx), in.ID)
+	school, name, err := s.cfg.Signup.ManagedSchool(ctx, inviter(ctx), in.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -167,7 +167,7 @@ func (s *server) postSchoolInvitation(ctx context.Context, in *postSchoolInvitat
 	return s.invite(ctx, in.Body.invite(actor(ctx)), in.Body.wrong)
 }
 
-func (s *server) invite(ctx context.Context, invite signup.Invite, wrong []problem.Field) (*invitationOutput, error) {
+func (s *server) invite(ctx context.Context, invite signup.InviteRequest, wrong []problem.Field) (*invitationOutput, error) {
 	if len(wrong) > 0 {
 		return nil, problem.Invalid(wrong...)
 	}
@@ -179,7 +179,7 @@ func (s *server) invite(ctx context.Context, invite signup.Invite, wrong []probl
 }
 
 func (s *server) listInvitations(ctx context.Context, in *listInvitationsInput) (*invitationPageOutput, error) {
-	school, _, err := s.cfg.Signup.Managed(ctx, inviter(ctx), in.ID)
+	school, _, err := s.cfg.Signup.ManagedSchool(ctx, inviter(ctx), in.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -210,7 +210,7 @@ func (s *server) invitationPage(ctx context.Context, tenant *uuid.UUID, in waiti
 }
 
 func (s *server) deleteInvitation(ctx context.Context, in *deleteInvitationInput) (*struct{}, error) {
-	school, _, err := s.cfg.Signup.Managed(ctx, inviter(ctx), in.ID)
+	school, _, err := s.cfg.Signup.ManagedSchool(ctx, inviter(ctx), in.ID)
 	if err != nil {
 		return nil, err
 	}

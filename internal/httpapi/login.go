@@ -44,7 +44,7 @@ func (s *server) login(ctx context.Context, subject string) (identity.User, erro
 	if !grant.Allowed {
 		return identity.User{}, problem.New(problem.RateLimited, messages.ID("detail.login_requests")).After(grant.RetryAfter)
 	}
-	found, err := s.cfg.Signup.Login(ctx, subject)
+	found, err := s.cfg.Signup.Account(ctx, subject)
 	if err == nil {
 		s.logins.Set(subject, found)
 	}

@@ -86,7 +86,7 @@ func setup(t *testing.T, o options) *world {
 		spares = 0
 	}
 	rules := signup.Config{
-		Catalog: w.catalog, Servers: signup.OnServers(servers), Identity: provider, Queue: w.queue, Key: key, Spares: spares, Wait: o.wait,
+		Catalog: w.catalog, Servers: signup.TenantServers(servers), Identity: provider, Queue: w.queue, Key: key, Spares: spares, ResponseTimeout: o.wait,
 		Logger: logger,
 	}
 	if o.signup != nil {
@@ -94,7 +94,7 @@ func setup(t *testing.T, o options) *world {
 	}
 	w.signup, err = signup.New(rules)
 	check(t, err)
-	check(t, w.signup.FillSpares(t.Context()))
+	check(t, w.signup.RefillSpares(t.Context()))
 	pools, err := tenant.NewPools(tenant.PoolsConfig{})
 	check(t, err)
 	t.Cleanup(pools.Close)

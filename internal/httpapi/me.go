@@ -46,7 +46,7 @@ func (s *server) getMe(ctx context.Context, _ *struct{}) (*meOutput, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := signup.Usable(row); err != nil {
+	if err := signup.CheckUsable(row); err != nil {
 		return nil, err
 	}
 	s.cfg.Fleet.Prioritize(ctx, row)

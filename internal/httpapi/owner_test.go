@@ -50,7 +50,7 @@ func newcomer(school string, password secret.String) string {
 var gates = map[string]func(*signup.Config){
 	"verified":           func(c *signup.Config) { c.VerifyFirst = true },
 	"verified, approved": func(c *signup.Config) { c.VerifyFirst, c.Mode = true, signup.WithApproval },
-	"concealed":          func(c *signup.Config) { c.VerifyFirst, c.Conceal = true, true },
+	"concealed":          func(c *signup.Config) { c.VerifyFirst, c.HideAccounts = true, true },
 }
 
 func TestOnlyThePasswordOfWhoReadsTheMailOpensTheAccount(t *testing.T) {

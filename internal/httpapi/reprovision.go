@@ -62,7 +62,7 @@ type reprovisionOutput struct {
 }
 
 func (s *server) postReprovision(ctx context.Context, in *reprovisionInput) (*reprovisionOutput, error) {
-	wish := signup.Reprovision{Tenant: in.ID, Actor: claimsOf(ctx).Subject, RequestID: requestOf(ctx).ID}
+	wish := signup.ReprovisionRequest{Tenant: in.ID, Actor: claimsOf(ctx).Subject, RequestID: requestOf(ctx).ID}
 	if in.Body != nil {
 		if len(in.Body.wrong) > 0 {
 			return nil, problem.Invalid(in.Body.wrong...)

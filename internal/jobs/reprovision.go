@@ -38,7 +38,7 @@ func addSignups(work *work, pool *pgxpool.Pool, service *signup.Service) {
 	work.queues[river.QueueDefault] = river.QueueConfig{MaxWorkers: 8}
 	river.AddWorker(work.workers, river.WorkFunc(func(ctx context.Context, job *river.Job[ReprovisionTenant]) error {
 		err := withJobLock(ctx, pool, job.ID, func() error { return service.RunReprovision(ctx, job.Args.TenantID, job.Args.ArchiveName) })
-		if signup.NeedsPerson(err) {
+		if signup.NeedsOperator(err) {
 			return river.JobCancel(err) // the tenant is quarantined, with the cause
 		}
 		return err

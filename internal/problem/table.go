@@ -55,7 +55,7 @@ func signupRefusal(err error) *Problem {
 	var (
 		often *signup.TooManyMails
 		rate  *signup.RateLimited
-		spent *signup.BudgetSpent
+		spent *signup.BudgetExceeded
 		state *signup.SchoolState
 		unfit *signup.SchoolUnusable
 	)
@@ -64,23 +64,23 @@ func signupRefusal(err error) *Problem {
 		return New(EmailExists, messages.ID("detail.email_exists"))
 	case errors.Is(err, signup.ErrHasSchool):
 		return New(SchoolExists, messages.ID("detail.has_school"))
-	case errors.Is(err, signup.ErrNoPerson):
+	case errors.Is(err, signup.ErrNotAPerson):
 		return New(Forbidden, messages.ID("detail.no_person"))
 	case errors.Is(err, signup.ErrClosed):
 		return New(SignupClosed, messages.ID("detail.closed"))
-	case errors.Is(err, signup.ErrInvitationNeeded):
+	case errors.Is(err, signup.ErrInvitationRequired):
 		return New(InvitationRequired, messages.ID("detail.invitation_needed"))
 	case errors.Is(err, signup.ErrInvitationGone):
 		return New(InvitationGone, messages.ID("detail.invitation_gone"))
 	case errors.Is(err, signup.ErrLinkGone):
 		return New(LinkGone, messages.ID("detail.link_gone"))
-	case errors.Is(err, signup.ErrLoginNeeded):
+	case errors.Is(err, signup.ErrAccountRequired):
 		return New(Forbidden, messages.ID("detail.login_needed"))
-	case errors.Is(err, signup.ErrOtherLogin):
+	case errors.Is(err, signup.ErrOtherAccount):
 		return New(Forbidden, messages.ID("detail.other_login"))
 	case errors.Is(err, signup.ErrMayNotInvite):
 		return New(Forbidden, messages.ID("detail.may_not_invite"))
-	case errors.Is(err, signup.ErrUnconfirmed):
+	case errors.Is(err, signup.ErrEmailUnconfirmed):
 		return New(Forbidden, messages.ID("detail.confirm_first"))
 	case errors.As(err, &rate):
 		return New(RateLimited, messages.ID("detail.rate_limited")).After(rate.RetryAfter)
@@ -104,7 +104,7 @@ func signupRefusal(err error) *Problem {
 		return New(InProgress, messages.ID("detail.not_provisioned")).After(5 * time.Second)
 	case errors.Is(err, signup.ErrOtherSchema):
 		return New(OtherSchema, messages.ID("field.other_schema")).Because(err)
-	case errors.Is(err, signup.ErrConfirm):
+	case errors.Is(err, signup.ErrWrongConfirmation):
 		return Invalid(Field{Field: "confirm", Code: "mismatch", Message: messages.ID("field.confirm")})
 	}
 	return nil

@@ -20,7 +20,7 @@ import (
 func (s *site) askActivation(c *gin.Context) {
 	says := s.pageLanguage(c)
 	token := c.Query("token")
-	row, err := s.cfg.Signup.LookActivation(c.Request.Context(), token)
+	row, err := s.cfg.Signup.InspectActivation(c.Request.Context(), token)
 	switch {
 	case errors.Is(err, signup.ErrLinkGone):
 		s.showText(c, says, http.StatusGone, "page.activation.expired")
@@ -79,7 +79,7 @@ func (s *site) activate(c *gin.Context) {
 	token := c.PostForm("token")
 	outcome, err := s.cfg.Signup.Activate(ctx, token, secret.String(c.PostForm("password")))
 	p := problem.Of(err)
-	ask := errors.Is(err, signup.ErrLoginNeeded)
+	ask := errors.Is(err, signup.ErrAccountRequired)
 	switch {
 	case errors.Is(err, signup.ErrLinkGone):
 		s.showText(c, says, http.StatusGone, "page.activation.expired")
@@ -89,7 +89,7 @@ func (s *site) activate(c *gin.Context) {
 			Title: says.Text("page.activation.exists_title", nil), Text: says.Text("page.activation.exists", nil), Link: s.loginLink(says),
 		})
 	case err != nil && (ask || p.Code == problem.ValidationError.Code):
-		row, look := s.cfg.Signup.LookActivation(ctx, token)
+		row, look := s.cfg.Signup.InspectActivation(ctx, token)
 		if look != nil {
 			s.showProblem(c, says, look)
 			return
@@ -122,7 +122,7 @@ func (s *site) showActivated(c *gin.Context, says messages.Localizer, outcome si
 func (s *site) confirmHosted(c *gin.Context, says messages.Localizer, trip hosted.FlowState, person hosted.Person) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.Request.Context()), s.cfg.Timeout)
 	defer cancel()
-	outcome, err := s.cfg.Signup.ActivateLogin(ctx, trip.Confirm, person.Identity.ID)
+	outcome, err := s.cfg.Signup.ActivateWithAccount(ctx, trip.Confirm, person.Identity.ID)
 	switch {
 	case err == nil:
 		if s.finished(c, says, trip, outcome.SignupID) {

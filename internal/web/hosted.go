@@ -82,7 +82,7 @@ func (s *site) startHosted(c *gin.Context) {
 // signs up with the address that was.
 func (s *site) foresee(ctx context.Context, options *hosted.Options) error {
 	if options.Confirm != "" {
-		row, err := s.cfg.Signup.LookActivation(ctx, options.Confirm)
+		row, err := s.cfg.Signup.InspectActivation(ctx, options.Confirm)
 		options.LoginHint = row.Email
 		return err
 	}

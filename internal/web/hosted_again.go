@@ -44,7 +44,7 @@ func (s *site) leadOn(c *gin.Context, trip hosted.FlowState) bool {
 // signupOf finds the sign-up of a registration, and what its status is before the registration's end.
 func (s *site) signupOf(ctx context.Context, trip hosted.FlowState) (row catalog.Signup, unfinished catalog.Status, err error) {
 	if trip.Confirm != "" {
-		row, err = s.cfg.Signup.LookActivation(ctx, trip.Confirm)
+		row, err = s.cfg.Signup.InspectActivation(ctx, trip.Confirm)
 		return row, catalog.AwaitingVerification, err
 	}
 	row, err = s.cfg.Catalog.SignupByKey(ctx, keyOf(trip))

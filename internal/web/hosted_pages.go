@@ -32,7 +32,7 @@ func (s *site) hostedRequest(c *gin.Context, says messages.Localizer, trip hoste
 	}
 	login := person.Identity
 	req := signup.Request{
-		Login: &login, Email: login.Email, SchoolName: entered("schoolName", trip.SchoolName), Invitation: trip.Invitation,
+		Account: &login, Email: login.Email, SchoolName: entered("schoolName", trip.SchoolName), Invitation: trip.Invitation,
 		GivenName: person.GivenName, FamilyName: person.FamilyName, Name: person.Name,
 		Profile: map[string]string{}, IdempotencyKey: keyOf(trip),
 	}
@@ -217,7 +217,7 @@ func endingOf(err error) (ending, bool) {
 	case errors.Is(err, hosted.ErrNoEmail):
 		return ending{problem.ValidationError, "page.hosted.address", true}, true
 	case errors.Is(err, hosted.ErrUnverified), errors.As(err, &unavailable), errors.As(err, &misconfigured),
-		errors.Is(err, signup.ErrCannotAdopt):
+		errors.Is(err, signup.ErrCannotLink):
 		return ending{problem.IdentityUnavailable, "page.hosted.later", true}, true
 	case errors.Is(err, signup.ErrEmailExists):
 		return ending{problem.EmailExists, "page.hosted.exists", false}, true
@@ -225,11 +225,11 @@ func endingOf(err error) (ending, bool) {
 		return ending{problem.SchoolExists, "page.hosted.has_school", false}, true
 	case errors.Is(err, signup.ErrClosed):
 		return ending{problem.SignupClosed, "page.closed", false}, true
-	case errors.Is(err, signup.ErrInvitationNeeded):
+	case errors.Is(err, signup.ErrInvitationRequired):
 		return ending{problem.InvitationRequired, "page.closed", false}, true
 	case errors.Is(err, signup.ErrLinkGone):
 		return ending{problem.LinkGone, "page.activation.expired", false}, true
-	case errors.Is(err, signup.ErrOtherLogin):
+	case errors.Is(err, signup.ErrOtherAccount):
 		return ending{problem.Forbidden, "page.hosted.other_login", false}, true
 	case errors.Is(err, signup.ErrInvitationGone):
 		return ending{problem.InvitationGone, "page.invitation.expired", false}, true
