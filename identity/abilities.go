@@ -9,27 +9,27 @@ import (
 	"homeroom/internal/secret"
 )
 
-// Passwordless is an optional ability of a [Provider]: its people log in without a password that they chose with us.
-// Create ignores [NewUser.Password] there.
+// Passwordless is an optional ability of a [Provider]: people log in without a password that they chose in Homeroom.
+// Create then ignores [NewUser.Password].
 type Passwordless interface {
-	// Passwordless tells whether that is so as the provider is set up.
+	// Passwordless reports whether the configured provider works without passwords.
 	Passwordless() bool
 }
 
-// TakesPassword tells whether a login at this provider is made with a password.
+// TakesPassword reports whether this provider creates accounts with a password.
 func TakesPassword(p Provider) bool {
 	without, ok := p.(Passwordless)
 	return !ok || !without.Passwordless()
 }
 
-// MetadataUnsupported is an optional trait of a [Provider]: it keeps no [Metadata] for us, so the metadata of the users that it
-// returns is empty. Who made a login is told there by its id alone ([User.OurID]), which each sign-up chooses anew.
+// MetadataUnsupported is an optional trait of a [Provider]: it stores no [Metadata], so the users that it returns have none.
+// The id alone ([User.OurID]), which is new for each sign-up, then identifies the sign-up that created an account.
 type MetadataUnsupported interface {
-	// MetadataUnsupported tells whether that is so as the provider is set up.
+	// MetadataUnsupported reports whether the configured provider stores no metadata.
 	MetadataUnsupported() bool
 }
 
-// SupportsMetadata tells whether the provider returns the metadata that a login was made with.
+// SupportsMetadata reports whether the provider returns the metadata that an account was created with.
 func SupportsMetadata(p Provider) bool {
 	without, ok := p.(MetadataUnsupported)
 	return !ok || !without.MetadataUnsupported()
@@ -37,23 +37,23 @@ func SupportsMetadata(p Provider) bool {
 
 // The roles that a person has at a school. A provider maps them to roles of its own, by configuration.
 const (
-	// RoleOwner is who signed the school up.
+	// RoleOwner is the role of the person who signed the school up.
 	RoleOwner = "owner"
-	// RoleAdmin may invite others.
+	// RoleAdmin is the role of people who may invite others.
 	RoleAdmin = "admin"
-	// RoleMember is everybody else.
+	// RoleMember is the role of everybody else.
 	RoleMember = "member"
 )
 
-// Membership is the place that a login is to have: a role at a school.
+// Membership is a role of an account at a school.
 type Membership struct {
-	// UserID is the provider's id of the login ([User.ID]).
+	// UserID is the provider's id of the account ([User.ID]).
 	UserID string
-	// OurID is ours, if the login was made with one ([User.OurID]).
+	// OurID is our id, if the account was created with one ([User.OurID]).
 	OurID uuid.UUID
-	// TenantID is the school's. An organization that is made for it carries it, and is found by it again.
+	// TenantID is the id of the school. It is stored in the organization that is created for the school, and finds it again.
 	TenantID uuid.UUID
-	// SignupID is the sign-up on whose behalf this is done.
+	// SignupID is the sign-up that asks for the membership.
 	SignupID uuid.UUID
 	// SchoolName is for people, Slug for names. No two schools have the same slug.
 	SchoolName, Slug string
@@ -61,103 +61,105 @@ type Membership struct {
 	Role string
 }
 
-// Assignment is what an enrolment came to.
+// Assignment is the result of [MembershipManager.Assign].
 type Assignment struct {
 	// OrganizationID is the provider's id of the school's organization; empty where it has none.
 	OrganizationID string
 }
 
-// MembershipManager is an optional ability of a [Provider]: to give a login its place in a school.
+// MembershipManager is an optional ability of a [Provider]: to give accounts memberships in schools.
 //
-// Errors are those of Lookup: [ErrNotFound] when the login is gone, *[Misconfigured] when what an operator must have made
-// (a role, an application) is not there, and otherwise one for which [Temporary] or [OutcomeUnknown] is true.
+// Errors are those of Lookup: [ErrNotFound] when the account does not exist, *[Misconfigured] when something that an operator
+// must create (a role, an application) does not exist, and otherwise one for which [Temporary] or [OutcomeUnknown] is true.
 type MembershipManager interface {
-	// ManagesMemberships tells whether there is anything to do as the provider is set up.
+	// ManagesMemberships reports whether the configured provider has roles or organizations to assign.
 	ManagesMemberships() bool
-	// Prepare looks up what Enrol needs and has not made itself, so that what is missing is known before anything is
-	// written. It is cheap after the first time.
+	// Prepare looks up what Assign needs and does not create itself, so that a missing role is an error before anything is
+	// written. It is cheap after the first call.
 	Prepare(ctx context.Context) error
-	// Assign makes sure of the whole place: the organization, its connection, the membership, the role. It does what is
-	// missing, may be called any number of times, and may be repeated after an unknown outcome: it looks before it makes.
+	// Assign creates what is missing of a membership: the organization, its connection, the member, the role. It may be
+	// repeated, also after an unknown outcome, since it looks before it creates.
 	Assign(ctx context.Context, membership Membership) (Assignment, error)
-	// Unassign takes the place away again: the membership and the role, and the organization where it was made for this
-	// tenant and nobody else is in it. What is gone already is a success.
+	// Unassign removes a membership: the member and the role, and the organization if it was created for this tenant and has
+	// no other members. It succeeds if there is nothing to remove.
 	Unassign(ctx context.Context, membership Membership) error
 }
 
-// MembershipManagerOf finds the ability where there is anything to do.
+// MembershipManagerOf returns the provider as a [MembershipManager], if it is configured to manage memberships.
 func MembershipManagerOf(p Provider) (MembershipManager, bool) {
 	manager, ok := p.(MembershipManager)
 	return manager, ok && manager.ManagesMemberships()
 }
 
-// AccountLinker is an optional ability of a [Provider]: to take on a login that was not made by [Provider.Create], such as one
-// that its owner made on the provider's own page. Logins are named by the provider's id.
+// AccountLinker is an optional ability of a [Provider]: to use an account that [Provider.Create] did not create, such as one
+// that its owner created on the provider's own page. Accounts are identified by the provider's id.
 type AccountLinker interface {
-	// Find reads a login. It fails with [ErrNotFound] when there is none.
+	// Find reads an account. It fails with [ErrNotFound] when there is none.
 	Find(ctx context.Context, id string) (User, error)
-	// LinkAccount writes our metadata on a login, and leaves what others wrote, and what is empty in ours: only Release takes
-	// anything away. It may be repeated. It fails with [ErrNotFound] when there is no such login.
+	// LinkAccount writes our metadata on an account. It leaves metadata of others unchanged, and removes no value of ours:
+	// empty values are not written. It may be repeated. It fails with [ErrNotFound] when there is no such account.
 	LinkAccount(ctx context.Context, id string, metadata Metadata) (User, error)
-	// UnlinkAccount takes our metadata off a login again if it still carries this sign-up's id; one that does not, or is gone,
-	// is a success.
+	// UnlinkAccount removes our metadata from an account that still has this sign-up's id. It succeeds if the account has
+	// another id, or does not exist.
 	UnlinkAccount(ctx context.Context, id, signupID string) error
 }
 
-// Verifier is an optional ability of a [Provider]: to be told that an e-mail address belongs to the login's owner.
+// Verifier is an optional ability of a [Provider]: to mark an e-mail address as verified.
 type Verifier interface {
-	// Verify marks the login's e-mail as verified. It may be repeated. It fails with [ErrNotFound] when there is no such
-	// login. The id is the provider's.
+	// Verify marks the account's e-mail as verified. It may be repeated. It fails with [ErrNotFound] when there is no such
+	// account. The id is the provider's.
 	Verify(ctx context.Context, id string) error
 }
 
-// PasswordSetter is an optional ability of a [Provider] that [TakesPassword]: to give a login that we made another password.
+// PasswordSetter is an optional ability of a [Provider] that [TakesPassword]: to replace the password of an account that we
+// created.
 type PasswordSetter interface {
-	// SetPassword replaces the password; the old one opens nothing any more. It may be repeated. It fails with a *[Rejected]
-	// when the provider refuses the password, and with [ErrNotFound] when there is no such login. The id is the provider's.
+	// SetPassword replaces the password; the old one is no longer valid. It may be repeated. It fails with a *[Rejected]
+	// when the provider refuses the password, and with [ErrNotFound] when there is no such account. The id is the provider's.
 	SetPassword(ctx context.Context, id string, password secret.String) error
 }
 
-// Session is a login that has just been used.
+// Session is the result of logging a person in.
 type Session struct {
 	// Token is the access token for the service's own API.
 	Token     secret.String
 	ExpiresAt time.Time
 }
 
-// SessionOpener is an optional ability of a [Provider]: to log a person in with the password that they chose a moment ago.
+// SessionOpener is an optional ability of a [Provider]: to log a person in with the password that they have just chosen.
 type SessionOpener interface {
-	// OpenSession logs in. client is the address of the person, for the provider's own limits; it may be empty. It fails
-	// with a *[Rejected] when the provider does not let this person in, and otherwise as Lookup does.
+	// OpenSession logs in. client is the person's IP address, for the provider's own limits; it may be empty. It fails
+	// with a *[Rejected] when the provider refuses the person, and otherwise as Lookup does.
 	OpenSession(ctx context.Context, email string, password secret.String, client string) (Session, error)
 }
 
-// PasswordResetLinker is an optional ability of a [Provider]: to make a link with which a person chooses a password.
+// PasswordResetLinker is an optional ability of a [Provider]: to create a link to a page where a person chooses a password.
 type PasswordResetLinker interface {
-	// PasswordResetLink returns a link that works once, until ttl has passed; afterwards the person goes on to returnTo. The
-	// link is a secret. It fails with [ErrNotFound] when there is no such login. The id is the provider's.
+	// PasswordResetLink returns a link that works once, until ttl has passed. The page then redirects to returnTo. The
+	// link is a secret. It fails with [ErrNotFound] when there is no such account. The id is the provider's.
 	PasswordResetLink(ctx context.Context, id, returnTo string, ttl time.Duration) (secret.String, error)
 }
 
-// Organization is one that an enrolment made for a school.
+// Organization is an organization that Assign created for a school.
 type Organization struct {
 	// ID and Name are the provider's.
 	ID, Name string
-	// TenantID and SignupID are of the enrolment that made it.
+	// TenantID and SignupID are of the membership that it was created for.
 	TenantID, SignupID string
 }
 
-// OrganizationLister is an optional ability of a [MembershipManager] that makes organizations: to tell all that it made, for an
-// auditor who looks for those without a tenant, or without anybody in them.
+// OrganizationLister is an optional ability of a [MembershipManager] that creates organizations: to list them, so that an
+// audit finds those without a tenant or without members.
 type OrganizationLister interface {
-	// ManagesOrganizations tells whether organizations are made as the provider is set up.
+	// ManagesOrganizations reports whether the configured provider creates organizations.
 	ManagesOrganizations() bool
-	// ListOrganizations calls each for every organization that carries a tenant's id, once, in no promised order; there
-	// are none where none are made. All else is as [Lister.List] has it.
+	// ListOrganizations calls each once for every organization that has a tenant's id, in no particular order; never if
+	// no organizations are created. Everything else is as in [Lister.List].
 	ListOrganizations(ctx context.Context, each func(Organization) error) error
-	// OrganizationEmpty tells whether nobody is in an organization, or it is gone. Whoever came in the last seconds may be
-	// overlooked.
+	// OrganizationEmpty reports whether an organization has no members, or does not exist. Members of the last seconds may
+	// be missed.
 	OrganizationEmpty(ctx context.Context, id string) (bool, error)
-	// RemoveEmptyOrganization removes an organization if it still is the listed tenant's and deserted, and tells whether it is gone.
+	// RemoveEmptyOrganization removes an organization if it still is the listed tenant's and has no members. It reports
+	// whether the organization no longer exists.
 	RemoveEmptyOrganization(ctx context.Context, organization Organization) (bool, error)
 }

@@ -8,14 +8,14 @@ import (
 	"homeroom/messages"
 )
 
-// ErrExists says that a login with this e-mail or id exists already. It may be our own, made by an attempt whose answer
-// was lost: Lookup tells.
+// ErrExists means that an account with this e-mail or id exists already. It may be our own, created by an attempt whose
+// answer was lost: use Lookup to find out.
 var ErrExists = errors.New("an identity with this e-mail exists")
 
-// ErrNotFound says that there is no such login.
+// ErrNotFound means that there is no such account.
 var ErrNotFound = errors.New("no such identity")
 
-// Rejected is a definite refusal of a field. Nothing was made.
+// Rejected is a definite refusal of a field. Nothing was created.
 type Rejected struct {
 	// Field is the JSON name of the request's field, such as "password".
 	Field string
@@ -30,11 +30,11 @@ func (e *Rejected) Error() string {
 	return fmt.Sprintf("identity provider refused %s: %s", e.Field, e.Message)
 }
 
-// Unavailable says that the provider could not do the work now.
+// Unavailable means that the provider could not do the work now.
 type Unavailable struct {
-	// Unknown is true when the work may have been done all the same: ask before doing it again.
+	// Unknown is true when the work may have been done nevertheless: look it up before a retry.
 	Unknown bool
-	// RetryAfter is how long the provider asks to wait; zero when it does not say.
+	// RetryAfter is how long the provider asks to wait; zero if it gives no time.
 	RetryAfter time.Duration
 	// Throttled is true when the cause is a rate limit, the provider's or our own towards it.
 	Throttled bool
@@ -52,8 +52,8 @@ func (e *Unavailable) Error() string {
 // Unwrap returns the cause.
 func (e *Unavailable) Unwrap() error { return e.Err }
 
-// Misconfigured says that the provider refuses us rather than the user: wrong credentials, a missing permission, an
-// absent connection. An operator must act; nothing was made.
+// Misconfigured means that the provider refuses Homeroom rather than the user: wrong credentials, a missing permission, a
+// missing connection. An operator must act; nothing was created.
 type Misconfigured struct {
 	// Hint says what to change, and where.
 	Hint string
@@ -68,20 +68,20 @@ func (e *Misconfigured) Error() string {
 // Unwrap returns the cause.
 func (e *Misconfigured) Unwrap() error { return e.Err }
 
-// Temporary tells whether the same call may succeed later, and nothing was made by this one.
+// Temporary reports whether the same call may succeed later, and this one created nothing.
 func Temporary(err error) bool {
 	var u *Unavailable
 	return errors.As(err, &u) && !u.Unknown
 }
 
-// OutcomeUnknown tells whether the call may have taken effect although it failed: its request was sent, and no answer
-// said how it ended.
+// OutcomeUnknown reports whether the call may have taken effect although it failed: its request was sent, and no answer
+// gave its result.
 func OutcomeUnknown(err error) bool {
 	var u *Unavailable
 	return errors.As(err, &u) && u.Unknown
 }
 
-// RetryAfter is how long to wait before the next try; zero when the error does not say.
+// RetryAfter is how long to wait before the next attempt; zero if the error gives no time.
 func RetryAfter(err error) time.Duration {
 	var u *Unavailable
 	if errors.As(err, &u) {

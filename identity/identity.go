@@ -1,8 +1,8 @@
-// Package identity says what a sign-up needs of an identity provider.
+// Package identity declares what a sign-up needs of an identity provider.
 //
 // [Provider] is the extension point: the packages auth0, scim and beyondidentity implement it, and identitytest holds the
-// cases that every implementation must pass, lost answers included. What a provider may be able to do besides is in small
-// interfaces of their own: [Lister], [MembershipManager], [AccountLinker], [Verifier], [PasswordSetter], [SessionOpener], [PasswordResetLinker],
+// cases that every implementation must pass, lost answers included. Optional abilities are small interfaces of their own:
+// [Lister], [MembershipManager], [AccountLinker], [Verifier], [PasswordSetter], [SessionOpener], [PasswordResetLinker],
 // [OrganizationLister].
 package identity
 
@@ -15,87 +15,87 @@ import (
 	"homeroom/internal/secret"
 )
 
-// Provider creates and finds the login of a person at an identity provider.
+// Provider creates and finds accounts of people at an identity provider.
 //
-// Every identity is made with an id of ours ([NewUser.ID]). That makes an unknown outcome answerable: whoever does not
-// know whether a Create arrived asks Lookup. Implementations never repeat a Create whose outcome is unknown; they
+// Every account is created with an id of ours ([NewUser.ID]). So an unknown outcome can be resolved: a caller that does not
+// know whether a Create arrived calls Lookup. Implementations never repeat a Create whose outcome is unknown; they
 // report it with an error for which [OutcomeUnknown] is true.
 //
 // All methods honour ctx, and may be called from many goroutines.
 type Provider interface {
-	// Create makes the login. It fails with [ErrExists] when the e-mail (or the id) is taken, with a *[Rejected] when
+	// Create creates the account. It fails with [ErrExists] when the e-mail (or the id) is taken, with a *[Rejected] when
 	// the provider refuses a field, and with an error for which [Temporary] or [OutcomeUnknown] is true otherwise.
 	Create(ctx context.Context, user NewUser) (User, error)
-	// Lookup finds the login that was made with our id. It fails with [ErrNotFound] when there is none.
+	// Lookup finds the account that was created with our id. It fails with [ErrNotFound] when there is none.
 	Lookup(ctx context.Context, id uuid.UUID) (User, error)
-	// LookupEmail finds the logins with this e-mail, which must be normalised; none is an empty slice.
+	// LookupEmail finds the accounts with this e-mail, which must be normalised; the slice is empty if there are none.
 	LookupEmail(ctx context.Context, email string) ([]User, error)
-	// Delete removes the login that was made with our id. One that is already gone is a success.
+	// Delete removes the account that was created with our id. It succeeds if there is none.
 	Delete(ctx context.Context, id uuid.UUID) error
 }
 
-// Lister is an optional ability of a [Provider]: to tell all the logins that we made. The sign-ups do without it; an
-// auditor that compares the provider with the catalog needs it.
+// Lister is an optional ability of a [Provider]: to list all the accounts that we created. Sign-ups do not need it; an
+// audit that compares the provider with the catalog does.
 type Lister interface {
-	// List calls each for every login that carries a sign-up's id in its metadata ([Metadata.SignupID]), once, in no
-	// promised order. It stops at the first error of each and returns it as it is.
+	// List calls each once for every account that has a sign-up's id in its metadata ([Metadata.SignupID]), in no particular
+	// order. It stops at the first error of each and returns that error unchanged.
 	//
-	// Only nil means that the list came to its end; before any error, each may have been called for a part of it. The
+	// Only nil means that the list is complete; before an error, each may have been called for a part of it. The
 	// errors are those of Lookup, except [ErrNotFound].
 	//
-	// The list may be behind: a login that was made, changed or removed in the last seconds (at worst, minutes) may be
-	// missing, stale or still there, and one that changes meanwhile may be seen in either state. Whoever acts on what was
-	// listed looks again with Lookup first.
+	// The list may be stale: an account that was created, changed or removed in the last seconds (at worst, minutes) may be
+	// missing, outdated or still listed, and one that changes during the call may be listed in either state. Call Lookup
+	// before acting on a listed account.
 	//
-	// What it holds in memory does not grow with the number of logins, and each may take its time. Leave time for a
-	// large list: it goes no faster than the provider's rate limit, and leaves room there for sign-ups.
+	// The memory that List needs does not grow with the number of accounts, and each may be slow. Allow time for a
+	// large list: it is no faster than the provider's rate limit, and leaves part of that limit to sign-ups.
 	List(ctx context.Context, each func(User) error) error
 }
 
-// NewUser is a login to be made.
+// NewUser is an account to create.
 type NewUser struct {
 	// ID is our id of the user. The provider's own id is derived from it.
 	ID uuid.UUID
 	// Email is normalised: lower case, no surrounding space.
 	Email string
-	// EmailVerified says that the person has shown that the e-mail is theirs. A provider that can be told so is.
+	// EmailVerified is true if the person has proved that the e-mail is theirs. It is passed on where the provider supports it.
 	EmailVerified bool
-	// Password is handed to the provider and kept nowhere. It is empty where [TakesPassword] is false.
+	// Password is sent to the provider and stored nowhere else. It is empty where [TakesPassword] is false.
 	Password secret.String
 	// GivenName, FamilyName and Name are optional.
 	GivenName, FamilyName, Name string
-	// Profile is what else the person told of themselves, by the names of [ProfileFields]. The provider keeps it where the
-	// person may change it (Auth0: user_metadata).
+	// Profile has further values that the person entered, by the names of [ProfileFields]. The provider stores them where the
+	// person may change them (Auth0: user_metadata).
 	Profile map[string]string
-	// Metadata is kept by the provider where only we can change it (Auth0: app_metadata).
+	// Metadata is stored by the provider where only Homeroom can change it (Auth0: app_metadata).
 	Metadata Metadata
 }
 
-// Metadata is what the provider remembers for us about a login. None of it is secret. TenantID and Database are empty
-// until the login has a school.
+// Metadata is what the provider stores for Homeroom about an account. None of it is secret. TenantID and Database are empty
+// until the account has a school.
 type Metadata struct {
 	TenantID   string `json:"tenant_id,omitempty"`
 	Database   string `json:"database,omitempty"`
 	SchoolName string `json:"school_name,omitempty"`
-	// SignupID tells whose work this login is: only one that carries the id of our sign-up may be adopted or deleted.
+	// SignupID is the sign-up that created or linked the account: only that sign-up may delete or unlink it.
 	SignupID string `json:"signup_id,omitempty"`
 }
 
-// User is a login as the provider has it.
+// User is an account as the provider has it.
 type User struct {
 	// ID is the provider's id, such as "auth0|0199c1b0-…".
 	ID string
-	// OurID is the [NewUser.ID] that ID is derived from, by which Lookup finds this login. It is [uuid.Nil] for a login
-	// whose id somebody else chose.
+	// OurID is the [NewUser.ID] that ID is derived from, by which Lookup finds this account. It is [uuid.Nil] for an
+	// account whose id somebody else chose.
 	OurID         uuid.UUID
 	Email         string
 	EmailVerified bool
-	// Blocked: the provider lets nobody in with this login. It is false where the provider does not tell.
+	// Blocked is true if the provider refuses logins to this account. It is false where the provider does not report it.
 	Blocked bool
-	// CreatedAt is the provider's time of creation; zero when it does not tell.
+	// CreatedAt is the provider's time of creation; zero if it is not reported.
 	CreatedAt time.Time
 	Metadata  Metadata
 }
 
-// ProfileFields are the names of what a person may be asked for besides a name, as they stand in [NewUser.Profile].
+// ProfileFields are the names of the values that a person may be asked for besides a name, as used in [NewUser.Profile].
 var ProfileFields = []string{"company", "phone", "address", "region", "locality", "postalCode"}

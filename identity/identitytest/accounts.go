@@ -27,7 +27,7 @@ func roundTrip(s *setup) {
 	byEmail, err := s.Provider.LookupEmail(s.Context(), user.Email)
 	s.checkNoSecrets(err)
 	if err != nil || len(byEmail) != 1 || byEmail[0].ID != made.ID {
-		s.Fatalf("look-up by e-mail: %v, %v; want the one login", byEmail, err)
+		s.Fatalf("look-up by e-mail: %v, %v; want the one account", byEmail, err)
 	}
 	s.checkSame(byEmail[0], user)
 
@@ -64,7 +64,7 @@ func deleteTwice(s *setup) {
 		}
 	}
 	if err := s.Provider.Delete(s.Context(), uuid.New()); err != nil {
-		s.Errorf("delete of a login that never was: %v", err)
+		s.Errorf("delete of an account that never existed: %v", err)
 	}
 }
 
@@ -159,8 +159,8 @@ func manyAtOnce(s *setup) {
 	wg.Wait()
 }
 
-// weakPassword checks that a bad password is told by field. Where there are none, one that is handed over all the same
-// neither helps nor hinders.
+// weakPassword checks that a bad password is refused by field. A provider without passwords
+// ignores it.
 func weakPassword(s *setup) {
 	user := s.newUser()
 	if !identity.TakesPassword(s.Provider) {
@@ -203,7 +203,7 @@ func cancelled(s *setup) {
 	s.checkAbsent(user.ID)
 }
 
-// checkError checks that err is the fact that is wanted, and nothing besides.
+// checkError checks that err is the wanted one, and is definite.
 func (s *setup) checkError(err, want error) {
 	s.Helper()
 	s.checkNoSecrets(err)

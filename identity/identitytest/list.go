@@ -12,27 +12,27 @@ import (
 
 // ListFixture is what the cases of [identity.Lister] need besides.
 type ListFixture struct {
-	// Inject plays a fault on a request of the next list, after skip of its requests have passed unharmed.
+	// Inject makes a request of the next list fail, after skip successful ones.
 	Inject func(fault Fault, skip int)
-	// Seed has logins be there without creates. One whose metadata is zero is a stranger's, and has none.
+	// Seed adds accounts without a create. One with zero metadata is unmanaged.
 	Seed func(users []identity.NewUser)
-	// WaitConsistent returns when the list sees all that was done before.
+	// WaitConsistent returns when the list contains all earlier changes.
 	WaitConsistent func()
-	// Many is how many logins need three requests at least.
+	// Many is a number of accounts that needs at least three requests.
 	Many int
 }
 
-// withLister makes a case of one for providers that list. Others pass it.
+// withLister runs a case only for providers that list.
 func withLister(run func(*setup, identity.Lister)) func(*setup) {
 	return func(s *setup) {
 		lister, ok := s.Provider.(identity.Lister)
 		switch {
 		case ok && s.List == nil:
-			s.Fatal("the provider lists, and the fixture does not say how to test that")
+			s.Fatal("the provider lists, and the fixture has no List")
 		case ok:
 			run(s, lister)
 		case s.List != nil:
-			s.Fatal("the fixture tests a list, and the provider has none")
+			s.Fatal("the fixture has a List, and the provider does not list")
 		}
 	}
 }
@@ -46,7 +46,7 @@ func listManaged(s *setup, lister identity.Lister) {
 
 	listed := s.list(lister)
 	if len(listed) != 1 {
-		s.Fatalf("%d logins are listed, want the one of ours", len(listed))
+		s.Fatalf("%d accounts are listed, want the managed one", len(listed))
 	}
 	got := listed[made.ID]
 	s.checkSame(got, made)
@@ -57,7 +57,7 @@ func listManaged(s *setup, lister identity.Lister) {
 
 func listEmpty(s *setup, lister identity.Lister) {
 	if listed := s.list(lister); len(listed) != 0 {
-		s.Errorf("%d logins are listed, want none", len(listed))
+		s.Errorf("%d accounts are listed, want none", len(listed))
 	}
 }
 
@@ -70,7 +70,7 @@ func listPages(s *setup, lister identity.Lister) {
 		}
 	}
 	if want := len(users) - 1; len(listed) != want {
-		s.Errorf("%d logins are listed, want %d", len(listed), want)
+		s.Errorf("%d accounts are listed, want %d", len(listed), want)
 	}
 }
 
@@ -86,11 +86,11 @@ func listAfterDelete(s *setup, lister identity.Lister) {
 	s.List.WaitConsistent()
 	listed := s.list(lister)
 	if len(listed) != 1 || listed[stored.ID].ID == "" {
-		s.Errorf("%d logins are listed after a delete, want the other one", len(listed))
+		s.Errorf("%d accounts are listed after a delete, want the other one", len(listed))
 	}
 }
 
-// listWhileDeleting removes each login when it is listed, which must not hide another.
+// listWhileDeleting removes each account when it is listed, which must not hide another.
 func listWhileDeleting(s *setup, lister identity.Lister) {
 	users := s.seedMany()
 	listed := 0
@@ -101,7 +101,7 @@ func listWhileDeleting(s *setup, lister identity.Lister) {
 		return err
 	})
 	if want := len(users) - 1; err != nil || listed != want {
-		s.Errorf("%d logins are listed, with error %v; want %d", listed, err, want)
+		s.Errorf("%d accounts are listed, with error %v; want %d", listed, err, want)
 	}
 }
 
@@ -115,11 +115,11 @@ func listStopsOnCallbackError(s *setup, lister identity.Lister) {
 		}
 		return nil
 	})
-	if err != stop { //nolint:errorlint // as it is
-		s.Errorf("error is %v, want the one that ended the list, as it is", err)
+	if err != stop { //nolint:errorlint // unchanged
+		s.Errorf("error is %v, want the one that ended the list, unchanged", err)
 	}
 	if calls != s.List.Many/2 {
-		s.Errorf("%d logins were shown, want none after the error", calls)
+		s.Errorf("each was called %d times, want none after the error", calls)
 	}
 }
 
@@ -136,7 +136,7 @@ func listCancelled(s *setup, lister identity.Lister) {
 	}
 }
 
-// listFails is the case of a fault in the middle of a list: it ends whole, or with a temporary error.
+// listFails is the case of a fault in the middle of a list: the list is complete, or ends with a temporary error.
 func listFails(fault Fault) func(*setup) {
 	return withLister(func(s *setup, lister identity.Lister) {
 		want := len(s.seedMany()) - 1
@@ -154,19 +154,19 @@ func listFails(fault Fault) func(*setup) {
 		s.checkNoSecrets(err)
 		switch {
 		case err == nil && len(listed) != want:
-			s.Errorf("%d of %d logins are listed, and no error tells", len(listed), want)
+			s.Errorf("%d of %d accounts are listed without an error", len(listed), want)
 		case err != nil && !identity.Temporary(err):
 			s.Errorf("list: %v; want a temporary error, or none", err)
 		case fault == Throttled && err != nil && (identity.RetryAfter(err) <= 0 || identity.RetryAfter(err) > time.Hour):
-			s.Errorf("told to come back after %s; want a time between now and an hour", identity.RetryAfter(err))
+			s.Errorf("RetryAfter is %s; want more than zero, at most an hour", identity.RetryAfter(err))
 		}
 		if listed := s.list(lister); len(listed) != want {
-			s.Errorf("%d logins are listed when the fault is over, want %d", len(listed), want)
+			s.Errorf("%d accounts are listed when the fault is over, want %d", len(listed), want)
 		}
 	})
 }
 
-// seedMany seeds logins that need several requests, and a stranger's.
+// seedMany seeds accounts that need several requests, one of them unmanaged.
 func (s *setup) seedMany() []identity.NewUser {
 	s.Helper()
 	users := make([]identity.NewUser, s.List.Many+1)
@@ -179,7 +179,7 @@ func (s *setup) seedMany() []identity.NewUser {
 	return users
 }
 
-// list reads a list that nothing stands in the way of, by our ids.
+// list reads a list without a fault, by our ids.
 func (s *setup) list(lister identity.Lister) map[uuid.UUID]identity.User {
 	s.Helper()
 	listed := map[uuid.UUID]identity.User{}

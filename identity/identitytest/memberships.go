@@ -7,56 +7,56 @@ import (
 	"homeroom/identity"
 )
 
-// MembershipFixture is what the cases of [identity.MembershipManager] need besides. Its functions look at the server itself, and see
+// MembershipFixture is what the cases of [identity.MembershipManager] need besides. Its functions look at the server directly, and see
 // what was done at once.
 type MembershipFixture struct {
-	// Organizations tells whether a school gets an organization.
+	// Organizations is true if a school gets an organization.
 	Organizations bool
-	// Roles are those that the provider is set up with; at least one, unless there are organizations.
+	// Roles are the configured roles; at least one, unless there are organizations.
 	Roles []string
-	// Inject plays a fault on a write after skip writes have passed unharmed. A create is not one of these writes.
+	// Inject makes a write fail after skip successful writes. A create is not one of these writes.
 	Inject func(fault Fault, skip int)
-	// Recover ends what a fault may leave behind: one that was not played, a rate limit that lasts. It also returns only
-	// when lists that are behind have caught up.
+	// Recover removes faults that were not used and ends rate limits. It returns only
+	// when stale lists are up to date.
 	Recover func()
-	// Writes counts the writes that have reached the server, whatever became of them; creates are not among them.
+	// Writes counts the writes that have reached the server, with any result; creates are not among them.
 	Writes func() int
-	// ListOrganizations returns the organizations of the server, strangers' too. It is nil without organizations.
+	// ListOrganizations returns all organizations of the server, managed and unmanaged. It is nil without organizations.
 	ListOrganizations func() []Organization
-	// AddUnmanaged has a stranger's organization of this name be there. It is nil without organizations.
+	// AddUnmanaged creates an organization of this name that is not ours. It is nil without organizations.
 	AddUnmanaged func(name string)
-	// Holders returns the provider's ids of the logins that have a role, one of Roles: in the organization with this id,
-	// or, where there are no organizations, at large.
+	// MembersWithRole returns the provider's ids of the accounts that have a role, one of Roles: in the organization with this id,
+	// or, where there are no organizations, for the whole server.
 	MembersWithRole func(role, organizationID string) []string
-	// WithMissingRole returns a provider over the same server that is set up with a role which does not exist there.
+	// WithMissingRole returns a provider for the same server, configured with a role that does not exist there.
 	WithMissingRole func() identity.Provider
 }
 
-// Organization is one as the server has it.
+// Organization is an organization as the server has it.
 type Organization struct {
 	ID string
-	// TenantID is of the school that it was made for; empty for a stranger's.
+	// TenantID is the id of its school; empty for an unmanaged one.
 	TenantID string
-	// Members are the provider's ids of those who are in it.
+	// Members are the provider's ids of its members.
 	Members []string
 }
 
-// withMemberships makes a case of one for providers that enrol. Others pass it.
+// withMemberships runs a case only for providers that manage memberships.
 func withMemberships(run func(*setup, identity.MembershipManager)) func(*setup) {
 	return func(s *setup) {
 		manager, ok := identity.MembershipManagerOf(s.Provider)
 		switch {
 		case ok && s.Memberships == nil:
-			s.Fatal("the provider enrols, and the fixture does not say how to test that")
+			s.Fatal("the provider manages memberships, and the fixture has no Memberships")
 		case ok:
 			run(s, manager)
 		case s.Memberships != nil:
-			s.Fatal("the fixture tests enrolments, and the provider has none")
+			s.Fatal("the fixture has Memberships, and the provider manages none")
 		}
 	}
 }
 
-// withOrganizations is enrolling for those that make organizations.
+// withOrganizations runs a case only for providers that create organizations.
 func withOrganizations(run func(*setup, identity.MembershipManager)) func(*setup) {
 	return withMemberships(func(s *setup, manager identity.MembershipManager) {
 		if s.Memberships.Organizations {
@@ -81,7 +81,7 @@ func assignTwice(s *setup, manager identity.MembershipManager) {
 	membership := s.newMembership(s.role())
 	first := s.assign(manager, membership)
 	if second := s.assign(manager, membership); second != first {
-		s.Errorf("the place is %+v the second time, and was %+v", second, first)
+		s.Errorf("the second assignment is %+v, want %+v as the first", second, first)
 	}
 	s.checkAssigned(membership)
 }
@@ -92,7 +92,7 @@ func assignSeveral(s *setup, manager identity.MembershipManager) {
 	for _, role := range s.Memberships.Roles {
 		other := s.newColleague(owner, role)
 		if assignment := s.assign(manager, other); assignment != first {
-			s.Errorf("the second login's place is %+v, the first one's %+v", assignment, first)
+			s.Errorf("the second account's assignment is %+v, the first one's %+v", assignment, first)
 		}
 		s.checkAssigned(other)
 	}
@@ -111,7 +111,7 @@ func assignConcurrently(s *setup, manager identity.MembershipManager) {
 			_, err := manager.Assign(s.Context(), membership)
 			s.checkNoSecrets(err)
 			if err != nil && !identity.Temporary(err) && !identity.OutcomeUnknown(err) {
-				s.Errorf("enrol: %v; want a success, or an error that passes", err)
+				s.Errorf("assign: %v; want success or a retryable error", err)
 			}
 		})
 	}
@@ -120,30 +120,30 @@ func assignConcurrently(s *setup, manager identity.MembershipManager) {
 	s.checkAssigned(membership)
 }
 
-// assignBesideUnmanaged is why a name alone proves nothing.
+// assignBesideUnmanaged checks that the name alone does not identify an organization.
 func assignBesideUnmanaged(s *setup, manager identity.MembershipManager) {
 	membership := s.newMembership(s.role())
 	s.Memberships.AddUnmanaged(membership.Slug)
 	first := s.assign(manager, membership)
 	s.checkAssigned(membership)
 	if second := s.assign(manager, membership); second != first {
-		s.Errorf("the place is %+v the second time, and was %+v", second, first)
+		s.Errorf("the second assignment is %+v, want %+v as the first", second, first)
 	}
 	other := s.newColleague(membership, s.role())
 	if assignment := s.assign(manager, other); assignment != first {
-		s.Errorf("the second login's place is %+v, the first one's %+v", assignment, first)
+		s.Errorf("the second account's assignment is %+v, the first one's %+v", assignment, first)
 	}
 	for _, account := range []identity.Membership{membership, other} {
 		s.checkAssigned(account)
 		s.Memberships.Recover()
 		if err := manager.Unassign(s.Context(), account); err != nil {
-			s.Fatalf("withdraw: %v", err)
+			s.Fatalf("unassign: %v", err)
 		}
 		s.checkUnassigned(account)
 	}
 	unmanaged := s.Memberships.ListOrganizations()
 	if len(unmanaged) != 1 || unmanaged[0].TenantID != "" || len(unmanaged[0].Members) != 0 {
-		s.Errorf("the organizations are %+v, want the stranger's as it was", unmanaged)
+		s.Errorf("the organizations are %+v, want the unmanaged one unchanged", unmanaged)
 	}
 }
 
@@ -164,7 +164,7 @@ func assignMissingRole(s *setup, _ identity.MembershipManager) {
 	membership := s.newMembership(s.role())
 	manager, ok := identity.MembershipManagerOf(s.Memberships.WithMissingRole())
 	if !ok {
-		s.Fatal("a provider with a role that does not exist enrols nobody, and does not tell")
+		s.Fatal("a provider with a role that does not exist manages no memberships")
 	}
 	_, errAssign := manager.Assign(s.Context(), membership)
 	for _, err := range []error{manager.Prepare(s.Context()), errAssign} {
@@ -181,9 +181,9 @@ func assignMissingRole(s *setup, _ identity.MembershipManager) {
 
 func unassign(s *setup, manager identity.MembershipManager) {
 	membership := s.newMembership(s.role())
-	for range 2 { // a place that never was is a success too
+	for range 2 { // a membership that never existed is a success too
 		if err := manager.Unassign(s.Context(), membership); err != nil {
-			s.Fatalf("withdraw: %v", err)
+			s.Fatalf("unassign: %v", err)
 		}
 		s.checkUnassigned(membership)
 		s.assign(manager, membership)
@@ -191,7 +191,7 @@ func unassign(s *setup, manager identity.MembershipManager) {
 	}
 	for range 2 {
 		if err := manager.Unassign(s.Context(), membership); err != nil {
-			s.Fatalf("withdraw: %v", err)
+			s.Fatalf("unassign: %v", err)
 		}
 		s.checkUnassigned(membership)
 	}
@@ -207,7 +207,7 @@ func unassignDeletedAccount(s *setup, manager identity.MembershipManager) {
 		s.Fatalf("delete: %v", err)
 	}
 	if err := manager.Unassign(s.Context(), membership); err != nil {
-		s.Fatalf("withdraw a login that is gone: %v", err)
+		s.Fatalf("unassign a deleted account: %v", err)
 	}
 	s.checkUnassigned(membership)
 }
@@ -219,19 +219,19 @@ func unassignOneOfSeveral(s *setup, manager identity.MembershipManager) {
 	s.assign(manager, other)
 	s.Memberships.Recover()
 	if err := manager.Unassign(s.Context(), owner); err != nil {
-		s.Fatalf("withdraw: %v", err)
+		s.Fatalf("unassign: %v", err)
 	}
 	s.checkAssigned(other)
 	if s.hasMembership(owner) {
-		s.Error("who was withdrawn still has a place")
+		s.Error("the unassigned account still has a membership")
 	}
 	if err := manager.Unassign(s.Context(), other); err != nil {
-		s.Fatalf("withdraw: %v", err)
+		s.Fatalf("unassign: %v", err)
 	}
 	s.checkUnassigned(other)
 }
 
-// membershipFails is the case of a fault at each write of an enrolment, and of its withdrawal, in turn.
+// membershipFails is the case of a fault at each write of Assign and of Unassign, one after the other.
 func membershipFails(fault Fault) func(*setup) {
 	return withMemberships(func(s *setup, manager identity.MembershipManager) {
 		assign := func(e identity.Membership) error {
@@ -246,27 +246,27 @@ func membershipFails(fault Fault) func(*setup) {
 		writes := s.Memberships.Writes() - start
 		for skip := range writes {
 			membership := s.newMembership(s.role())
-			s.failAndRepeat(fault, skip, "enrol", func() error { return assign(membership) })
+			s.failAndRepeat(fault, skip, "assign", func() error { return assign(membership) })
 			s.checkAssigned(membership)
 		}
 		start = s.Memberships.Writes()
 		if err := unassign(whole); err != nil {
-			s.Fatalf("withdraw: %v", err)
+			s.Fatalf("unassign: %v", err)
 		}
 		writes = s.Memberships.Writes() - start
 		if writes == 0 {
-			s.Fatal("a withdrawal wrote nothing")
+			s.Fatal("unassign wrote nothing")
 		}
 		for skip := range writes {
 			membership := s.newMembership(s.role())
 			s.assign(manager, membership)
-			s.failAndRepeat(fault, skip, "withdraw", func() error { return unassign(membership) })
+			s.failAndRepeat(fault, skip, "unassign", func() error { return unassign(membership) })
 			s.checkUnassigned(membership)
 		}
 	})
 }
 
-// failAndRepeat does something that a fault may break off, and that succeeds when it is repeated afterwards.
+// failAndRepeat runs do with a fault, and again without it; the second run must succeed.
 func (s *setup) failAndRepeat(fault Fault, skip int, what string, do func() error) {
 	s.Helper()
 	before := s.Memberships.Writes()
@@ -274,13 +274,13 @@ func (s *setup) failAndRepeat(fault Fault, skip int, what string, do func() erro
 	err := do()
 	s.checkNoSecrets(err)
 	if err != nil && !identity.Temporary(err) && !identity.OutcomeUnknown(err) {
-		s.Errorf("%s, broken off at write %d: %v; want a success, or an error that passes", what, skip+1, err)
+		s.Errorf("%s with a fault at write %d: %v; want success or a retryable error", what, skip+1, err)
 	}
 	if s.Memberships.Writes()-before <= skip {
-		s.Errorf("%s: it never came to write %d, where it was to break", what, skip+1)
+		s.Errorf("%s did not reach write %d, which has the fault", what, skip+1)
 	}
 	s.Memberships.Recover()
 	if err := do(); err != nil {
-		s.Fatalf("%s again, after it was broken off at write %d: %v", what, skip+1, err)
+		s.Fatalf("%s again, after a fault at write %d: %v", what, skip+1, err)
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"homeroom/identity"
 )
 
-// role is one that the provider is set up with, the owner's if possible.
+// role is a configured role, the owner's if possible.
 func (s *setup) role() string {
 	if len(s.Memberships.Roles) == 0 || slices.Contains(s.Memberships.Roles, identity.RoleOwner) {
 		return identity.RoleOwner
@@ -17,7 +17,7 @@ func (s *setup) role() string {
 	return s.Memberships.Roles[0]
 }
 
-// newMembership is of a new login in a new school.
+// newMembership is a membership of a new account in a new school.
 func (s *setup) newMembership(role string) identity.Membership {
 	s.Helper()
 	user := s.newUser()
@@ -30,7 +30,7 @@ func (s *setup) newMembership(role string) identity.Membership {
 	}
 }
 
-// newColleague is of a new login in the same school.
+// newColleague is a membership of a new account in the same school.
 func (s *setup) newColleague(of identity.Membership, role string) identity.Membership {
 	s.Helper()
 	other := s.newMembership(role)
@@ -45,27 +45,27 @@ func (s *setup) remember(account identity.User, user identity.NewUser) {
 	s.accounts[account.OurID] = user
 }
 
-// assign makes an enrolment that nothing stands in the way of.
+// assign assigns a membership without a fault.
 func (s *setup) assign(manager identity.MembershipManager, membership identity.Membership) identity.Assignment {
 	s.Helper()
 	assignment, err := manager.Assign(s.Context(), membership)
 	s.checkNoSecrets(err)
 	if err != nil {
-		s.Fatalf("enrol: %v", err)
+		s.Fatalf("assign: %v", err)
 	}
 	if !s.Memberships.Organizations {
 		if assignment != (identity.Assignment{}) {
-			s.Errorf("the place is %+v, want none, as there are no organizations", assignment)
+			s.Errorf("the assignment is %+v, want an empty one, as there are no organizations", assignment)
 		}
 		return assignment
 	}
 	if organization := s.organization(membership); organization.ID != assignment.OrganizationID {
-		s.Errorf("the place is in organization %q, and the school's is %q", assignment.OrganizationID, organization.ID)
+		s.Errorf("the assignment has organization %q, and the school has %q", assignment.OrganizationID, organization.ID)
 	}
 	return assignment
 }
 
-// checkAssigned checks that the login has its place, once.
+// checkAssigned checks that the account has its membership, once.
 func (s *setup) checkAssigned(membership identity.Membership) {
 	s.Helper()
 	organizationID := ""
@@ -73,18 +73,18 @@ func (s *setup) checkAssigned(membership identity.Membership) {
 		organization := s.organization(membership)
 		organizationID = organization.ID
 		if n := count(organization.Members, membership.UserID); n != 1 {
-			s.Errorf("the login is in the school's organization %d times, want once", n)
+			s.Errorf("the account is in the school's organization %d times, want once", n)
 		}
 	}
 	if !slices.Contains(s.Memberships.Roles, membership.Role) {
 		return
 	}
 	if n := count(s.Memberships.MembersWithRole(membership.Role, organizationID), membership.UserID); n != 1 {
-		s.Errorf("the login has the role %s %d times, want once", membership.Role, n)
+		s.Errorf("the account has the role %s %d times, want once", membership.Role, n)
 	}
 }
 
-// hasMembership tells whether anything of a place is there.
+// hasMembership reports whether any part of a membership exists.
 func (s *setup) hasMembership(membership identity.Membership) bool {
 	organizations := []Organization{{}}
 	if s.Memberships.Organizations {
@@ -103,18 +103,18 @@ func (s *setup) hasMembership(membership identity.Membership) bool {
 	return false
 }
 
-// checkUnassigned checks that nothing of a place is there, nor an organization of the school that nobody is in.
+// checkUnassigned checks that no part of a membership exists, nor an empty organization of the school.
 func (s *setup) checkUnassigned(membership identity.Membership) {
 	s.Helper()
 	if s.hasMembership(membership) {
-		s.Error("the login has a place, or a part of one; want none")
+		s.Error("the account has a membership, or a part of one; want none")
 	}
 	if !s.Memberships.Organizations {
 		return
 	}
 	for _, organization := range s.Memberships.ListOrganizations() {
 		if organization.TenantID == membership.TenantID.String() && len(organization.Members) == 0 {
-			s.Errorf("organization %s of the school is left, and nobody is in it", organization.ID)
+			s.Errorf("organization %s of the school is left without members", organization.ID)
 		}
 	}
 }

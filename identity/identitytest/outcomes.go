@@ -10,11 +10,11 @@ import (
 // hangTimeout is how long a create may hang: long enough to be sent on a busy machine.
 const hangTimeout = 3 * time.Second
 
-// unknown is the case of a create that is broken off by fault; done says whether the login is there all the same.
+// unknown is the case of a create that fails with fault; done is true if the account exists nevertheless.
 func unknown(fault Fault, done bool) func(*setup) {
 	return func(s *setup) {
 		user := s.newUser()
-		s.checkAbsent(user.ID) // and so there is a token, and a connection that was used before
+		s.checkAbsent(user.ID) // gets a token and opens a connection
 		s.Inject(fault)
 		ctx := s.Context()
 		if fault == Hang {
@@ -32,10 +32,10 @@ func unknown(fault Fault, done bool) func(*setup) {
 		}
 		if !done {
 			s.checkAbsent(user.ID)
-			s.create(user) // which is what an absent login allows
+			s.create(user) // allowed, as there is no account
 			return
 		}
-		s.find(user) // which tells whose it is, by our id and by metadata where there is any
+		s.find(user) // checks our id, and the metadata if it is stored
 		_, err = s.Provider.Create(s.Context(), user)
 		s.checkError(err, identity.ErrExists)
 	}
@@ -50,7 +50,7 @@ func throttled(s *setup) {
 		s.Fatalf("create: %v; want a temporary error", err)
 	}
 	if wait := identity.RetryAfter(err); wait <= 0 || wait > time.Hour {
-		s.Errorf("told to come back after %s; want a time between now and an hour", wait)
+		s.Errorf("RetryAfter is %s; want more than zero, at most an hour", wait)
 	}
 	if n := s.Creates(); n != 1 {
 		s.Errorf("the create was sent %d times, want once", n)

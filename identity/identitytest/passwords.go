@@ -7,7 +7,7 @@ import (
 	"homeroom/internal/secret"
 )
 
-// withPasswordSetter has a case run only with a provider that is an [identity.PasswordSetter]; others have nothing to show.
+// withPasswordSetter runs a case only with a provider that is an [identity.PasswordSetter].
 func withPasswordSetter(run func(*setup, identity.PasswordSetter)) func(*setup) {
 	return func(s *setup) {
 		setter, ok := s.Provider.(identity.PasswordSetter)
@@ -19,17 +19,17 @@ func withPasswordSetter(run func(*setup, identity.PasswordSetter)) func(*setup) 
 
 const replacement secret.String = "Replaced-canary-9"
 
-// checkPassword checks which of the two passwords a login has.
+// checkPassword checks which of the two passwords an account has.
 func (s *setup) checkPassword(user identity.NewUser, password, not secret.String) {
 	s.Helper()
 	if s.AcceptsPassword == nil {
 		return
 	}
 	if !s.AcceptsPassword(user.Email, password) {
-		s.Error("the password opens nothing")
+		s.Error("the password is refused")
 	}
 	if s.AcceptsPassword(user.Email, not) {
-		s.Error("the other password opens the login")
+		s.Error("the other password is accepted")
 	}
 }
 
