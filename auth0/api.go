@@ -9,17 +9,17 @@ const (
 	// https://auth0.com/docs/api/management/v2/users/post-users and, for the search,
 	// https://auth0.com/docs/api/management/v2/users/get-users.
 	routeUsers = "/api/v2/users"
-	// https://auth0.com/docs/api/management/v2/users/get-users-by-id. The bar in an id travels as %7C.
+	// https://auth0.com/docs/api/management/v2/users/get-users-by-id. The bar in an id is sent as %7C.
 	routeUser = "/api/v2/users/{id}"
 	// https://auth0.com/docs/api/management/v2/users-by-email/get-users-by-email. Unlike the search at GET /users it
-	// sees a new user at once, and it minds letter case.
+	// finds a new user at once, and is case-sensitive.
 	routeByEmail = "/api/v2/users-by-email"
 
 	// https://auth0.com/docs/api/management/v2/users/post-user-roles
 	routeUserRoles = "/api/v2/users/{id}/roles"
 	// https://auth0.com/docs/api/management/v2/users/get-user-organizations
 	routeUserOrganizations = "/api/v2/users/{id}/organizations"
-	// https://auth0.com/docs/api/management/v2/roles/get-roles. Its filter finds parts of names, in any letter case.
+	// https://auth0.com/docs/api/management/v2/roles/get-roles. Its filter finds parts of names, case-insensitively.
 	routeRoles = "/api/v2/roles"
 	// https://auth0.com/docs/api/management/v2/connections/get-connections
 	routeConnections = "/api/v2/connections"
@@ -50,7 +50,7 @@ const (
 	prefixEmail    = "email|"
 )
 
-// The scopes that the application needs; which of them depends on what it is to do: see [Config.Scopes].
+// The scopes that the application may need; [Config.Scopes] has those of a configuration.
 const (
 	scopeCreate = "create:users"
 	scopeRead   = "read:users"
@@ -94,6 +94,6 @@ const (
 	headerReset     = "X-RateLimit-Reset"
 	headerRequestID = "X-Auth0-RequestId"
 	headerDomain    = "auth0-custom-domain"
-	// headerForwarded tells for whom a login is tried, so that Auth0 blocks that person's address rather than ours.
+	// headerForwarded is the address of the person who logs in, so that Auth0 blocks that address rather than ours.
 	headerForwarded = "auth0-forwarded-for"
 )

@@ -8,18 +8,18 @@ import (
 	"homeroom/internal/remote"
 )
 
-// call is one request to the tenant, and what its refusals mean.
+// call is one request to the tenant, and the meaning of its refusals.
 type call struct {
 	remote.Call
-	// scope is what the token needs for it, for people's hints.
+	// scope is the scope that the token needs, for hints to operators.
 	scope string
 	// setsPassword is true when the password that a person has chosen may be refused.
 	setsPassword bool
-	// missing is what a 404 without a code means: that it is the wrong address, when nil.
+	// missing is the error for a 404 without a code; nil means a wrong address.
 	missing error
 }
 
-// exchange sends a call that is to answer 200 or 201 with JSON, which it reads into a pointer, or, if that is nil, 204.
+// exchange sends a call whose answer is 200 or 201 with JSON, which it decodes into into, or 204 if into is nil.
 func (c *Client) exchange(ctx context.Context, req call, into any) error {
 	ans, err := c.remote.Do(ctx, req.Call)
 	if err != nil {
@@ -37,7 +37,7 @@ func (c *Client) exchange(ctx context.Context, req call, into any) error {
 	return nil
 }
 
-// exchangeUser is exchange for a user, who must be the one with this id: a proxy in between may answer 200 with anything.
+// exchangeUser is exchange for a user with this id. It checks the id: a proxy may answer 200 with anything.
 func (c *Client) exchangeUser(ctx context.Context, req call, id string) (identity.User, error) {
 	var u remoteUser
 	if err := c.exchange(ctx, req, &u); err != nil {
@@ -49,7 +49,7 @@ func (c *Client) exchangeUser(ctx context.Context, req call, id string) (identit
 	return u.user(c.cfg.idPrefix()), nil
 }
 
-// brandedHeader is for calls of which Auth0 makes something that speaks of a domain: a mail, a link.
+// brandedHeader is for calls that make Auth0 send or return something with a domain: a mail, a link.
 func (c *Client) brandedHeader() http.Header {
 	if c.cfg.CustomDomain == "" {
 		return nil

@@ -1,16 +1,16 @@
-// Package auth0 creates and finds users at an Auth0 tenant, through its Management API, and gives them their places in
+// Package auth0 creates and finds users at an Auth0 tenant, through its Management API, and gives them memberships in
 // organizations and roles.
 //
-// [Client] implements [identity.Provider] and all the abilities besides. Four things make it dependable:
+// [Client] implements [identity.Provider] and all optional abilities:
 //
-//   - A user's Auth0 id is derived from ours ("auth0|" + UUID), so a create whose answer was lost is settled by one
-//     lookup. A create is never repeated blindly, neither here nor by net/http.
-//   - One access token serves all calls. It is renewed in the background before it ends, and once after a 401.
-//   - Calls wait here, in order, when the tenant's rate-limit headers say that it would refuse them.
-//   - An organization is known by the tenant's id in its metadata, and its name is unique at Auth0: so a create whose answer
-//     was lost, or that two made at once, ends in one organization.
+//   - A user's Auth0 id is derived from ours ("auth0|" + UUID), so a create whose answer was lost is resolved by one
+//     lookup. A create is never repeated without that lookup, neither here nor by net/http.
+//   - One access token serves all calls. It is renewed in the background before it expires, and once after a 401.
+//   - Calls wait in order when the tenant would refuse them, as its rate-limit headers show.
+//   - An organization is found by the tenant's id in its metadata, and its name is unique at Auth0: so a create whose answer
+//     was lost, and two concurrent creates, result in one organization.
 //
-// The package auth0test is a tenant to try it against.
+// The package auth0test is a simulated tenant.
 package auth0
 
 import (
@@ -43,7 +43,7 @@ type Client struct {
 	idCache *idCache
 }
 
-// New makes a client. It sends nothing: see [Client.Warm].
+// New creates a client. It sends nothing: see [Client.Warm].
 func New(cfg Config) (*Client, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.validate(); err != nil {
@@ -70,5 +70,5 @@ func New(cfg Config) (*Client, error) {
 }
 
 // Warm fetches the access token and leaves a connection open, so that the first sign-up does not pay for them. Its error
-// tells early that the tenant is unreachable or refuses our credentials; the client may be used all the same.
+// tells early that the tenant is unreachable or refuses the credentials; the client may be used nevertheless.
 func (c *Client) Warm(ctx context.Context) error { return c.remote.Warm(ctx) }

@@ -18,16 +18,16 @@ import (
 
 // How people log in.
 const (
-	// LoginPassword is with the password that they chose with us.
+	// LoginPassword is with a password that they chose in Homeroom.
 	LoginPassword = "password"
 	// LoginEmail is with a code that Auth0 mails them each time. Nobody has a password.
 	LoginEmail = "email"
-	// LoginTicket is with a password that they choose at Auth0, by a link ([Client.PasswordResetLink]). Until then there is one
-	// that nobody knows.
+	// LoginTicket is with a password that they choose at Auth0, by a link ([Client.PasswordResetLink]). Until then it is random
+	// and unknown to everybody.
 	LoginTicket = "ticket"
 )
 
-// Config says which tenant to talk to, and as whom.
+// Config is the tenant and the client's credentials and options.
 type Config struct {
 	// BaseURL is the tenant, such as https://lincoln.eu.auth0.com, without a closing slash. Required.
 	BaseURL string
@@ -38,16 +38,16 @@ type Config struct {
 	// ManagementAudience identifies the Management API; with a custom domain as BaseURL it is still the tenant's own
 	// domain's. Defaults to BaseURL + "/api/v2/".
 	ManagementAudience string
-	// Connection is the name of the database connection that users are made in. Defaults to
+	// Connection is the name of the database connection of new users. Defaults to
 	// "Username-Password-Authentication", which every new tenant has.
 	Connection string
 	// Login is how people log in: [LoginPassword], [LoginEmail] or [LoginTicket]. Defaults to LoginPassword.
 	Login string
-	// PasswordlessConnection is the name of the connection that users are made in with LoginEmail. Defaults to "email",
-	// which is how Auth0 calls the only one of its kind.
+	// PasswordlessConnection is the name of the connection of new users with LoginEmail. Defaults to "email",
+	// Auth0's name for it.
 	PasswordlessConnection string
-	// OwnMails keeps Auth0 from sending its verification mail to a new user, since somebody else sends one. Defaults to
-	// leaving that to the tenant's settings.
+	// OwnMails turns off Auth0's verification mail to new users, since Homeroom sends one. Defaults to
+	// the tenant's settings.
 	OwnMails bool
 	// OwnerRole, AdminRole and MemberRole are the names of the Auth0 roles that go with [identity.RoleOwner] and so on.
 	// Default to none: nobody gets a role.
@@ -57,19 +57,19 @@ type Config struct {
 	Organizations bool
 	// Audience identifies the service's own API, which sessions are for. Defaults to none: no sessions.
 	Audience string
-	// CustomDomain names the domain that mails and links to a new user speak of; a tenant with several verified custom domains
-	// creates nobody without it. Defaults to none.
+	// CustomDomain is the domain in mails and links to a new user; a tenant with several verified custom domains
+	// refuses to create users without it. Defaults to none.
 	CustomDomain string
 	// Timeout bounds each exchange with the tenant, from dialling to the answer's last byte. Defaults to 10 s.
 	Timeout time.Duration
-	// MaxWait is how long a call may wait here for its turn under the tenant's rate limit; one that would wait longer,
-	// or past its context's deadline, fails at once and tells when to come back. Defaults to 10 s.
+	// MaxWait is how long a call may wait for the tenant's rate limit; one that would wait longer,
+	// or past its context's deadline, fails at once with a time to wait. Defaults to 10 s.
 	MaxWait time.Duration
-	// Now is the clock for the ends of tokens and rate limits. Defaults to time.Now.
+	// Now is the clock for the expiry of tokens and rate limits. Defaults to time.Now.
 	Now func() time.Time
 	// Logger gets one debug line per exchange and warnings about the token; never a body. Defaults to none.
 	Logger *slog.Logger
-	// Transport carries the requests. Defaults to one of its own with enough kept-alive connections for a busy hour.
+	// Transport carries the requests. Defaults to one with enough kept-alive connections for many parallel calls.
 	Transport http.RoundTripper
 }
 
@@ -103,7 +103,7 @@ func (c Config) validate() error {
 	return nil
 }
 
-// connection is the name of the one that users are made in.
+// connection is the name of the connection of new users.
 func (c Config) connection() string {
 	if c.Login == LoginEmail {
 		return c.PasswordlessConnection
@@ -111,7 +111,7 @@ func (c Config) connection() string {
 	return c.Connection
 }
 
-// idPrefix is what Auth0 puts before the ids of users there.
+// idPrefix is Auth0's prefix of the ids of users there.
 func (c Config) idPrefix() string {
 	if c.Login == LoginEmail {
 		return prefixEmail
@@ -119,7 +119,7 @@ func (c Config) idPrefix() string {
 	return prefixDatabase
 }
 
-// roles are the names that are set, by the roles of package identity.
+// roles are the configured names, by the roles of package identity.
 func (c Config) roles() map[string]string {
 	named := map[string]string{
 		identity.RoleOwner: c.OwnerRole, identity.RoleAdmin: c.AdminRole, identity.RoleMember: c.MemberRole,
@@ -132,8 +132,8 @@ func (c Config) roles() map[string]string {
 	return named
 }
 
-// Scopes are the rights at the Management API that the application needs for all that is set up. The right to change
-// users is for marking an e-mail as verified and for adopting a login, which nothing here says whether anybody asks for.
+// Scopes are the scopes of the Management API that the application needs for this configuration. The scope to change
+// users is for verified e-mails and for linked accounts, which are configured elsewhere.
 func (c Config) Scopes() []string {
 	scopes := []string{scopeCreate, scopeRead, scopeDelete, scopeUpdate}
 	if c.Login == LoginTicket {

@@ -12,14 +12,14 @@ import (
 	"homeroom/messages"
 )
 
-// failure turns a refusal of the Management API into an error of package identity. Statuses and codes decide; messages
-// only where there is nothing else, for they change.
+// failure turns a refusal of the Management API into an error of package identity. Statuses and codes are used first; messages
+// only where there is nothing else, since they change.
 func (c *Client) failure(req call, ans remote.Answer) error {
 	var p struct {
 		Message string `json:"message"`
 		Code    string `json:"errorCode"`
 	}
-	_ = ans.Decode(&p) // not JSON: a proxy's page, which tells no more than its status
+	_ = ans.Decode(&p) // not JSON: a proxy's page, which has no more information than its status
 	cause := c.remote.Quote(req.Call, ans, p.Code, p.Message)
 	hint := func(text string) error { return &identity.Misconfigured{Hint: text, Err: cause} }
 
@@ -34,11 +34,11 @@ func (c *Client) failure(req call, ans remote.Answer) error {
 		p.Code == codeNameTaken:
 		return identity.ErrExists
 	case p.Code == codeDomains:
-		return hint("the Auth0 tenant has several custom domains: say which one mails shall speak of (AUTH0_CUSTOM_DOMAIN)")
+		return hint("the Auth0 tenant has several custom domains: name the one for mails and links (AUTH0_CUSTOM_DOMAIN)")
 	case p.Code == codeConnection:
 		return hint(fmt.Sprintf("the Auth0 tenant has no connection %q: see Authentication, Database, and AUTH0_CONNECTION", c.cfg.connection()))
 	case p.Code == codeScope:
-		return hint(fmt.Sprintf("grant the scope %s of the Auth0 Management API to the application %s; as Homeroom is set up, "+
+		return hint(fmt.Sprintf("grant the scope %s of the Auth0 Management API to the application %s; as Homeroom is configured, "+
 			"it needs %s", req.scope, c.cfg.ClientID, strings.Join(c.cfg.Scopes(), " ")))
 	case ans.Status == http.StatusUnauthorized:
 		return hint("Auth0 refuses even a fresh access token: check AUTH0_DOMAIN and AUTH0_MANAGEMENT_AUDIENCE")
@@ -52,7 +52,7 @@ func (c *Client) failure(req call, ans remote.Answer) error {
 		" and the application's rights in the Auth0 dashboard")
 }
 
-// tokenHint says what to do about a refusal of the token endpoint.
+// tokenHint is the hint for a refusal of the token endpoint.
 func (c Config) tokenHint(status int, code string) string {
 	switch {
 	case code == "unauthorized_client":
@@ -68,7 +68,7 @@ func (c Config) tokenHint(status int, code string) string {
 }
 
 var (
-	// passwordError is all there is to know a refused password by: such answers have no errorCode.
+	// passwordError recognises a refused password: such answers have no errorCode.
 	passwordError = regexp.MustCompile(`^(Password\w*)Error:\s*(.+)$`)
 	property      = regexp.MustCompile(`on property (\w+)`)
 )
@@ -80,7 +80,7 @@ var passwordCodes = map[string]string{
 	"PasswordHistory":    "used_before",
 }
 
-// fields are the members of a create that people fill in: Auth0's name, ours, and what to say.
+// fields are the members of a create that people fill in: Auth0's name, ours, and the message.
 var fields = map[string]identity.Rejected{
 	"email":       {Field: "email", Message: messages.ID("field.provider_email")},
 	"password":    {Field: "password", Message: messages.ID("field.provider_password")},
@@ -89,7 +89,7 @@ var fields = map[string]identity.Rejected{
 	"name":        {Field: "name", Message: messages.ID("field.provider_name")},
 }
 
-// rejection is the refusal of a field that a person filled in; nil when it is not one.
+// rejection returns the refusal of a field that a person filled in; nil if the answer is something else.
 func (c *Client) rejection(req call, status int, code, message string) *identity.Rejected {
 	if status != http.StatusBadRequest || (req.Route != routeUsers || !req.Creates) && !req.setsPassword {
 		return nil
@@ -113,7 +113,7 @@ func (c *Client) rejection(req call, status int, code, message string) *identity
 	return nil
 }
 
-// sentence ends a message of Auth0's, which have no full stop, as a sentence.
+// sentence adds the full stop that Auth0's messages do not have.
 func sentence(s string) string {
 	if strings.HasSuffix(s, ".") || strings.HasSuffix(s, "!") || s == "" {
 		return s

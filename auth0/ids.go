@@ -13,17 +13,17 @@ import (
 	"homeroom/internal/remote"
 )
 
-// knownIDs are Auth0's ids of what an operator made.
+// knownIDs are Auth0's ids of roles and connections that an operator created.
 type knownIDs struct {
-	// roles are by those of package identity; one without a name in the settings is not among them.
+	// roles are ids by the roles of package identity, without those that are not configured.
 	roles map[string]string
-	// connection is of the one that users are made in. It is empty without organizations, which alone need it.
+	// connection is the id of the connection of new users. It is empty without organizations, which alone need it.
 	connection string
 }
 
-// idCache remembers them, so that they are looked up once.
+// idCache caches them, so that they are looked up once.
 type idCache struct {
-	// lock is held by whoever looks or changes; a channel, since a look takes time and a caller may give up.
+	// lock protects ids. It is a channel, since a lookup takes time and a caller may cancel.
 	lock chan struct{}
 	ids  *knownIDs
 }
@@ -36,7 +36,7 @@ func (p *idCache) invalidate() {
 	<-p.lock
 }
 
-// prepared returns the ids, and looks them up if nobody did. Many who ask at once make one look.
+// prepared returns the ids. It looks them up once, also for concurrent callers.
 func (c *Client) prepared(ctx context.Context) (*knownIDs, error) {
 	select {
 	case c.idCache.lock <- struct{}{}:
@@ -66,13 +66,13 @@ func (c *Client) prepared(ctx context.Context) (*knownIDs, error) {
 	return ids, nil
 }
 
-// entity is what the lists of roles and connections have in common.
+// entity is a role or a connection in a list.
 type entity struct {
 	ID   string `json:"id"`
 	Name string `json:"name"`
 }
 
-// roleID finds a role by its very name: Auth0's filter finds parts of names, in any letter case.
+// roleID finds a role by its exact name: Auth0's filter finds parts of names, case-insensitively.
 func (c *Client) roleID(ctx context.Context, name, setting string) (string, error) {
 	for page := 0; ; page++ {
 		var roles []entity
@@ -91,7 +91,7 @@ func (c *Client) roleID(ctx context.Context, name, setting string) (string, erro
 		}
 		if len(roles) < pageSize {
 			return "", &identity.Misconfigured{
-				Hint: fmt.Sprintf("make the role %q in the Auth0 dashboard (User Management, Roles), or correct %s", name, setting),
+				Hint: fmt.Sprintf("create the role %q in the Auth0 dashboard (User Management, Roles), or correct %s", name, setting),
 				Err:  fmt.Errorf("the Auth0 tenant has no role %q", name),
 			}
 		}
@@ -128,5 +128,5 @@ func idOf(found []entity, name string) string {
 	return ""
 }
 
-// errNoOrganization says that there is none with an id or a name.
+// errNoOrganization means that there is no organization with an id or a name.
 var errNoOrganization = errors.New("no such organization")

@@ -15,17 +15,17 @@ import (
 	"homeroom/internal/wait"
 )
 
-// limits holds a limiter for each kind of call that Auth0's plans count apart. Where a plan counts them together, the
-// headers tell each limiter what the others used.
+// limits has a limiter for each kind of call that Auth0's plans count separately. Where a plan counts them together, the
+// headers include in each limiter what the others used.
 type limits struct {
 	token *limiter
-	// login knows no limit: those of logins are counted by person and by address.
+	// login has no limit: logins are limited by person and by address.
 	login *limiter
-	// read, write and remove are of users.
+	// read, write and remove are for users.
 	read, write, remove *limiter
-	// organizations are read, made and removed at their own rates, and members are added at another.
+	// organizationRead, organizationWrite and member are for organizations and their members.
 	organizationRead, organizationWrite, member *limiter
-	// others is of what Auth0 counts in one: roles, connections, tickets.
+	// others is for roles, connections and tickets, which Auth0 counts together.
 	others *limiter
 }
 
@@ -67,9 +67,9 @@ func isLogin(req remote.Call) bool { return req.Form.Get("grant_type") == grantR
 // Wait implements [remote.Gate].
 func (l *limits) Wait(ctx context.Context, req remote.Call) error { return l.forCall(req).wait(ctx) }
 
-// Learn implements [remote.Gate]. A login tells of a person's limits, not of ours.
+// Learn implements [remote.Gate]. The answer to a login has a person's limits, not ours.
 //
-// A 429 of the Management API does not say which limit was hit, so it holds for all its calls; the token endpoint has a
+// A 429 of the Management API does not show which limit was hit, so it pauses all its calls; the token endpoint has a
 // limit of its own.
 func (l *limits) Learn(req remote.Call, ans remote.Answer, sent time.Time, pause time.Duration) {
 	if isLogin(req) {
@@ -96,28 +96,28 @@ func (l *limits) untilReset(ans remote.Answer) time.Duration {
 	return time.Unix(reset, 0).Sub(l.token.now())
 }
 
-// limiter mirrors a token bucket of the tenant: calls take from it at once, and what answers tell corrects it. Until the
-// first answer has told one it knows no limit, and costs a mutex.
+// limiter copies a token bucket of the tenant: calls take from it at once, and headers of answers correct it. Until the
+// first answer it has no limit.
 type limiter struct {
 	now     func() time.Time
 	maxWait time.Duration
-	// lock is held by the call at the head of the queue; a channel serves those who wait for it in order.
+	// lock is held by the call at the head of the queue. A channel serves waiting calls in order.
 	lock chan struct{}
 
 	mu       sync.Mutex
-	burst    int           // what the bucket holds; 0: no limit is known
+	burst    int           // size of the bucket; 0 if no limit is known
 	interval time.Duration // from one token to the next
-	measured bool          // whether interval was told by an empty bucket, or is a guess
-	tokens   float64       // what is in it, at the time of counted
+	measured bool          // interval was measured at an empty bucket; false if it is a guess
+	tokens   float64       // tokens in the bucket at the time of counted
 	counted  time.Time
-	paused   time.Time // until when nothing goes
-	queued   int       // calls that wait
+	paused   time.Time // no call is sent before
+	queued   int       // waiting calls
 }
 
-var errThrottled = errors.New("the tenant's rate limit leaves no room in time")
+var errThrottled = errors.New("the tenant's rate limit allows no call in time")
 
-// wait returns when the call may be sent. A call that could not be sent before its deadline, or within
-// maxWait, is refused at once rather than at the end.
+// wait returns when the call may be sent. A call that cannot be sent before its deadline, or within
+// maxWait, is refused at once.
 func (l *limiter) wait(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return &identity.Unavailable{Err: fmt.Errorf("wait to send: %w", err)}
@@ -145,7 +145,7 @@ func (l *limiter) wait(ctx context.Context) error {
 	return nil
 }
 
-// queue waits for the turn and then for a token. It looks again after each sleep, for answers change the bucket.
+// queue waits for the lock and then for a token. It checks again after each sleep, since answers change the bucket.
 func (l *limiter) queue(ctx context.Context) error {
 	defer func() {
 		l.mu.Lock()
@@ -173,7 +173,7 @@ func (l *limiter) queue(ctx context.Context) error {
 	}
 }
 
-// delay is how long until there is a token; l.mu is held.
+// delay is the time until there is a token; l.mu is held.
 func (l *limiter) delay() time.Duration {
 	now := l.now()
 	wait := max(l.paused.Sub(now), 0)
@@ -187,20 +187,20 @@ func (l *limiter) delay() time.Duration {
 	return wait
 }
 
-// refill counts what has dripped into the bucket; l.mu is held.
+// refill adds the tokens since the last count; l.mu is held.
 func (l *limiter) refill(now time.Time) {
 	l.tokens = min(l.tokens+float64(now.Sub(l.counted))/float64(l.interval), float64(l.burst))
 	l.counted = now
 }
 
-// yield waits while two tokens drip into the bucket. Work that nobody waits for does so before each of its calls but the
-// first, one after the other, and leaves half of the rate to those for whom somebody does.
+// yield waits for the time of two tokens. Background work calls it before each call but the
+// first, and so leaves half of the rate to sign-ups.
 func (l *limiter) yield(ctx context.Context) error {
 	l.mu.Lock()
 	d := 2 * l.interval
 	l.mu.Unlock()
 	if err := wait.For(ctx, d); err != nil {
-		return &identity.Unavailable{Err: fmt.Errorf("leave others their turn: %w", err)}
+		return &identity.Unavailable{Err: fmt.Errorf("yield to other calls: %w", err)}
 	}
 	return nil
 }
@@ -213,7 +213,7 @@ func (l *limiter) pause(d time.Duration) {
 	}
 }
 
-// learn takes in what the answer to a call that was sent at a time tells of the bucket.
+// learn updates the bucket from the answer to a call that was sent at a time.
 func (l *limiter) learn(ans remote.Answer, sent time.Time) {
 	limit, _ := strconv.Atoi(ans.Header.Get(headerLimit))
 	remaining, errRemaining := strconv.Atoi(ans.Header.Get(headerRemaining))
@@ -231,18 +231,18 @@ func (l *limiter) learn(ans remote.Answer, sent time.Time) {
 	}
 	l.measure(window, remaining, ans.Status == http.StatusTooManyRequests)
 	l.refill(l.now())
-	// Fewer than we count: other programs spend too. More: calls that were sent later are not in it yet.
+	// Fewer than counted: other programs send calls too. More: calls that were sent later are not included yet.
 	if remaining < int(l.tokens) {
 		l.tokens = float64(remaining)
 	}
 }
 
-// maxFillTime is how long Auth0's plans take to fill a bucket, at most, as far as they are published.
+// maxFillTime is the longest time that a published Auth0 plan takes to fill a bucket.
 const maxFillTime = 6 * time.Second
 
-// measure learns the rate, which no header tells. The reset is when the bucket will be full, rounded up to a second, and
-// "none left" may hide most of a token: so an empty bucket gives a rate that is a little too low, and the best of several
-// is kept until a refusal shows it to be wrong. Until one was empty the rate is guessed. l.mu is held.
+// measure estimates the rate, which is in no header. The reset is when the bucket will be full, rounded up to a second, and
+// zero remaining may be almost one: so an empty bucket gives a rate that is a little too low, and the best of several
+// is kept until a refusal shows that it is wrong. Until a bucket was empty the rate is a guess. l.mu is held.
 func (l *limiter) measure(window time.Duration, remaining int, refused bool) {
 	if remaining > 0 {
 		if !l.measured {

@@ -10,7 +10,7 @@ import (
 	"homeroom/internal/remote"
 )
 
-// Find reads the user with an id of Auth0's, of any connection. It implements [identity.AccountLinker].
+// Find reads the user with an Auth0 id, of any connection. It implements [identity.AccountLinker].
 func (c *Client) Find(ctx context.Context, id string) (identity.User, error) {
 	req := call{Call: remote.Call{Method: http.MethodGet, Route: routeUser, ID: id}, scope: scopeRead}
 	found, err := c.exchangeUser(ctx, req, id)
@@ -20,20 +20,20 @@ func (c *Client) Find(ctx context.Context, id string) (identity.User, error) {
 	return found, nil
 }
 
-// LinkAccount writes our members of app_metadata that are not empty, and no others: Auth0 merges at the first level. An adoption that
-// does not name a tenant yet must not take one away, since it may be late and the next one have arrived before it. It
+// LinkAccount writes our members of app_metadata that are not empty, and no others: Auth0 merges at the first level. A link that
+// has no tenant yet must not remove one, since it may be late and arrive after a later one. It
 // implements [identity.AccountLinker].
 func (c *Client) LinkAccount(ctx context.Context, id string, metadata identity.Metadata) (identity.User, error) {
 	linked, err := c.patch(ctx, id, map[string]any{"app_metadata": metadata}) // whose empty members are left out
 	if err != nil {
-		return identity.User{}, fmt.Errorf("adopt user: %w", err)
+		return identity.User{}, fmt.Errorf("link user: %w", err)
 	}
 	return linked, nil
 }
 
-// UnlinkAccount removes our members of app_metadata again. It looks first, for Auth0 has no conditions on a change: a login that
-// another sign-up adopts in that very moment would lose its metadata. The registry keeps others from adopting a login that is
-// being released. It implements [identity.AccountLinker].
+// UnlinkAccount removes our members of app_metadata. It reads first, since Auth0 has no conditional updates: an account that
+// another sign-up links in between would lose its metadata. The catalog prevents that others link an account that is
+// being unlinked. It implements [identity.AccountLinker].
 func (c *Client) UnlinkAccount(ctx context.Context, id, signupID string) error {
 	found, err := c.Find(ctx, id)
 	if errors.Is(err, identity.ErrNotFound) || err == nil && found.Metadata.SignupID != signupID {
@@ -43,12 +43,12 @@ func (c *Client) UnlinkAccount(ctx context.Context, id, signupID string) error {
 		_, err = c.patch(ctx, id, map[string]any{"app_metadata": noMetadata})
 	}
 	if err != nil && !errors.Is(err, identity.ErrNotFound) {
-		return fmt.Errorf("release user: %w", err)
+		return fmt.Errorf("unlink user: %w", err)
 	}
 	return nil
 }
 
-// Verify marks the e-mail as verified. Nothing else is changed with it, as Auth0 refuses some pairs. It implements
+// Verify marks the e-mail as verified. It changes nothing else, since Auth0 refuses some combinations. It implements
 // [identity.Verifier].
 func (c *Client) Verify(ctx context.Context, id string) error {
 	if _, err := c.patch(ctx, id, map[string]any{"email_verified": true}); err != nil {
@@ -57,10 +57,10 @@ func (c *Client) Verify(ctx context.Context, id string) error {
 	return nil
 }
 
-// noMetadata removes our members, and nobody else's: Auth0 takes {} as a wish to remove everybody's.
+// noMetadata removes our members, and no others: {} would remove all.
 var noMetadata = map[string]any{"tenant_id": nil, "database": nil, "school_name": nil, "signup_id": nil}
 
-// patch changes a user. It may be repeated: whatever it sets, it sets to the same.
+// patch changes a user. It may be repeated: it sets the same values again.
 func (c *Client) patch(ctx context.Context, id string, members map[string]any) (identity.User, error) {
 	return c.exchangeUser(ctx, call{
 		Call:  remote.Call{Method: http.MethodPatch, Route: routeUser, ID: id, Body: members},

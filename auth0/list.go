@@ -13,27 +13,27 @@ import (
 	"homeroom/internal/remote"
 )
 
-// What a search shows, whatever is asked: https://auth0.com/docs/manage-users/user-search/list-and-search-users.
+// Limits of a search: https://auth0.com/docs/manage-users/user-search/list-and-search-users.
 const (
 	pageSize = 100
 	maxPages = 10
-	// listFields is what remoteUser reads: a profile may be large otherwise.
+	// listFields are the fields that remoteUser reads: a whole profile may be large.
 	listFields = "user_id,email,email_verified,blocked,created_at,app_metadata"
-	// created_at counts milliseconds.
+	// created_at has milliseconds.
 	searchTime = "2006-01-02T15:04:05.000Z"
 )
 
-// errTooManyAtOnce ends a list rather than leave somebody out.
-var errTooManyAtOnce = fmt.Errorf("the tenant has %d users or more that were made in the same millisecond, and its search shows no more",
+// errTooManyAtOnce fails a list that would be incomplete.
+var errTooManyAtOnce = fmt.Errorf("the tenant has %d users or more that were created in the same millisecond, and its search returns no more",
 	pageSize*maxPages)
 
-// List calls each for every user of the connection that carries a sign-up's id, the oldest first. It takes one call for
-// each hundred users, one after the other, and no more than half of the tenant's rate limit. A 429 on the way is waited
-// for, up to Config.MaxWait. It implements [identity.Lister].
+// List calls each for every user of the connection that has a sign-up's id, the oldest first. It sends one call for
+// each hundred users, one after the other, and uses no more than half of the tenant's rate limit. It waits after a 429,
+// up to Config.MaxWait. It implements [identity.Lister].
 //
-// One search shows a thousand users, and a user who is removed while its pages are turned moves all later ones up, past
-// the page that is read next. So the pages are not turned: each search begins at the time of creation where the one
-// before it ended, which no removal moves. Those made in that very millisecond come twice, and are known by their ids.
+// One search returns a thousand users, and a user who is removed between two pages moves all later ones up, before
+// the page that is read next. So List reads first pages only: each search begins at the time of creation where the one
+// before ended, which no removal moves. Users of that same millisecond are returned twice, and recognised by their ids.
 func (c *Client) List(ctx context.Context, each func(identity.User) error) error {
 	for at := (position{}); ; {
 		users, err := c.search(ctx, at)
@@ -60,17 +60,17 @@ func (c *Client) List(ctx context.Context, each func(identity.User) error) error
 	}
 }
 
-// position is how far a list has come: the users made before from are done.
+// position is the progress of a list: the users created before from are done.
 type position struct {
 	from time.Time
-	// page is of the search from there. It is 0, unless more than a page's users were made at from: only there are pages
-	// turned, and may a removal hide somebody.
+	// page is the page of the search from there. It is 0, unless more than a page of users were created at from: only then are
+	// further pages read, and may a removal hide somebody.
 	page int
-	// seen are the ids of those made at from that were on former pages, a search's thousand at most.
+	// seen are the ids of users created at from that were on earlier pages, at most a thousand.
 	seen map[string]bool
 }
 
-// after is the position after a full page, which is in order.
+// after is the position after a full page.
 func (p position) after(users []identity.User) (position, error) {
 	if last := millisecond(users[len(users)-1]); last.After(p.from) {
 		p = position{from: last, seen: map[string]bool{}}
@@ -87,7 +87,7 @@ func (p position) after(users []identity.User) (position, error) {
 
 func millisecond(u identity.User) time.Time { return u.CreatedAt.Truncate(time.Millisecond) }
 
-// search reads one page. Fewer users than fit on it are the last ones.
+// search reads one page. A page that is not full is the last one.
 func (c *Client) search(ctx context.Context, at position) ([]identity.User, error) {
 	q := "_exists_:app_metadata.signup_id AND identities.connection:" + quotePhrase(c.cfg.connection())
 	if !at.from.IsZero() {
@@ -104,7 +104,7 @@ func (c *Client) search(ctx context.Context, at position) ([]identity.User, erro
 		scope: scopeRead,
 	}
 	ans, err := c.remote.Do(ctx, req.Call)
-	// A list of many pages would hardly ever end if one 429 ended it. The limiter waits before the call is sent again.
+	// One 429 must not fail a list of many pages. The limiter waits before the call is sent again.
 	for try := 1; try < remote.Attempts && err == nil && ans.Status == http.StatusTooManyRequests; try++ {
 		ans, err = c.remote.Do(ctx, req.Call)
 	}
@@ -126,8 +126,8 @@ func quotePhrase(text string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(text) + `"`
 }
 
-// decodePage reads a page and checks that it is the one that was asked for, whole and in order: the end of a list, and
-// where to go on, are told by nothing else.
+// decodePage decodes a page and checks that it is the requested one, complete and in order: the end of a list, and
+// the next position, depend on it alone.
 func (c *Client) decodePage(ans remote.Answer, at position) ([]identity.User, error) {
 	var page struct {
 		Start  int          `json:"start"`

@@ -12,7 +12,7 @@ import (
 	"homeroom/internal/remote"
 )
 
-// ManagesOrganizations tells whether each school gets an organization. It implements [identity.OrganizationLister].
+// ManagesOrganizations reports whether each school gets an organization. It implements [identity.OrganizationLister].
 func (c *Client) ManagesOrganizations() bool { return c.cfg.Organizations }
 
 // ListOrganizations reads all organizations, a hundred with each call, and calls each for ours. Like List it takes no more
@@ -45,7 +45,7 @@ func (c *Client) ListOrganizations(ctx context.Context, each func(identity.Organ
 	}
 }
 
-// organizationPage reads the page after a mark, and returns the next mark, which is empty at the end. A 429 is waited for.
+// organizationPage reads the page after a cursor, and returns the next cursor, which is empty at the end. It waits after a 429.
 func (c *Client) organizationPage(ctx context.Context, from string) ([]organization, string, error) {
 	query := url.Values{"take": {strconv.Itoa(pageSize)}}
 	if from != "" {
@@ -70,7 +70,7 @@ func (c *Client) organizationPage(ctx context.Context, from string) ([]organizat
 	}
 }
 
-// managed is what of an organization the enrolment wrote.
+// managed returns what Assign wrote about an organization.
 func (o organization) managed() identity.Organization {
 	text := func(key string) string { s, _ := o.Metadata[key].(string); return s }
 	return identity.Organization{ID: o.ID, Name: o.Name, TenantID: text(keyTenant), SignupID: text(keySignup)}
@@ -85,7 +85,7 @@ func (c *Client) OrganizationEmpty(ctx context.Context, id string) (bool, error)
 	return !occupied, nil
 }
 
-// RemoveEmptyOrganization looks at the organization and at its members again first. It implements [identity.OrganizationLister].
+// RemoveEmptyOrganization reads the organization and its members again first. It implements [identity.OrganizationLister].
 func (c *Client) RemoveEmptyOrganization(ctx context.Context, listed identity.Organization) (bool, error) {
 	var org organization
 	err := c.exchange(ctx, call{

@@ -11,28 +11,28 @@ import (
 	"homeroom/internal/remote"
 )
 
-// ManagesMemberships tells whether roles or organizations are set up. It implements [identity.MembershipManager].
+// ManagesMemberships reports whether roles or organizations are configured. It implements [identity.MembershipManager].
 func (c *Client) ManagesMemberships() bool { return c.cfg.Organizations || len(c.cfg.roles()) > 0 }
 
-// Prepare finds the ids of the roles and of the connection, and remembers them. It implements [identity.MembershipManager].
+// Prepare finds the ids of the roles and of the connection, and caches them. It implements [identity.MembershipManager].
 func (c *Client) Prepare(ctx context.Context) error {
 	if _, err := c.prepared(ctx); err != nil {
-		return fmt.Errorf("prepare enrolments: %w", err)
+		return fmt.Errorf("prepare memberships: %w", err)
 	}
 	return nil
 }
 
-// Assign makes sure of the organization, its connection, the membership and the role, in that order. Each step looks first
-// or does nothing the second time, so a place that was broken off is finished by enrolling again. It implements
+// Assign ensures the organization, its connection, the membership and the role, in that order. Each step looks first
+// or does nothing the second time, so an interrupted assignment is completed by another call. It implements
 // [identity.MembershipManager].
 func (c *Client) Assign(ctx context.Context, e identity.Membership) (identity.Assignment, error) {
 	ids, err := c.prepared(ctx)
 	if err != nil {
-		return identity.Assignment{}, fmt.Errorf("enrol user: %w", err)
+		return identity.Assignment{}, fmt.Errorf("assign membership: %w", err)
 	}
 	if !c.cfg.Organizations {
 		if err := c.addRole(ctx, e, ids); err != nil {
-			return identity.Assignment{}, fmt.Errorf("enrol user: %w", err)
+			return identity.Assignment{}, fmt.Errorf("assign membership: %w", err)
 		}
 		return identity.Assignment{}, nil
 	}
@@ -47,37 +47,37 @@ func (c *Client) Assign(ctx context.Context, e identity.Membership) (identity.As
 		err = c.ensureMemberRole(ctx, org, e, ids)
 	}
 	if err != nil {
-		return identity.Assignment{}, fmt.Errorf("enrol user: %w", err)
+		return identity.Assignment{}, fmt.Errorf("assign membership: %w", err)
 	}
 	return identity.Assignment{OrganizationID: org.ID}, nil
 }
 
-// Unassign takes the role and the membership away, and the organization that nobody is left in. It implements
+// Unassign removes the role and the membership, and the organization if it has no other members. It implements
 // [identity.MembershipManager].
 func (c *Client) Unassign(ctx context.Context, e identity.Membership) error {
 	ids, err := c.prepared(ctx)
 	if err != nil {
-		return fmt.Errorf("withdraw user: %w", err)
+		return fmt.Errorf("unassign membership: %w", err)
 	}
 	if !c.cfg.Organizations {
 		if err := c.removeRole(ctx, e, ids); err != nil {
-			return fmt.Errorf("withdraw user: %w", err)
+			return fmt.Errorf("unassign membership: %w", err)
 		}
 		return nil
 	}
 	orgs, err := c.organizationsOf(ctx, e)
 	if err != nil {
-		return fmt.Errorf("withdraw user: %w", err)
+		return fmt.Errorf("unassign membership: %w", err)
 	}
 	for _, org := range orgs {
 		if err := c.removeFromOrganization(ctx, org, e, ids); err != nil {
-			return fmt.Errorf("withdraw user: %w", err)
+			return fmt.Errorf("unassign membership: %w", err)
 		}
 	}
 	return nil
 }
 
-// removeFromOrganization ends one membership. The role goes first: Auth0 keeps the roles of members apart from who is a member.
+// removeFromOrganization ends one membership. The role is removed first: Auth0 stores roles of members apart from membership.
 func (c *Client) removeFromOrganization(ctx context.Context, org organization, e identity.Membership, ids *knownIDs) error {
 	if err := c.removeMemberRole(ctx, org, e, ids); err != nil {
 		return err
@@ -91,7 +91,7 @@ func (c *Client) removeFromOrganization(ctx context.Context, org organization, e
 	return c.deleteOrganization(ctx, org)
 }
 
-// addRole gives the role for the whole tenant. One that is there already stays as it is.
+// addRole adds the role for the whole tenant. It does nothing if the user has the role.
 func (c *Client) addRole(ctx context.Context, e identity.Membership, ids *knownIDs) error {
 	role, ok := ids.roles[e.Role]
 	if !ok {
@@ -125,7 +125,7 @@ func (c *Client) ensureMember(ctx context.Context, org organization, e identity.
 	}, nil)
 	var misconfigured *identity.Misconfigured
 	if errors.As(err, &misconfigured) {
-		// How Auth0 refuses a user who is gone by now, or a member who is one already, is not documented: so it is asked.
+		// How Auth0 refuses a deleted user, or one who already is a member, is not documented: so look it up.
 		switch joined, errLookup := c.memberOrganizations(ctx, e); {
 		case errors.Is(errLookup, identity.ErrNotFound):
 			return identity.ErrNotFound
@@ -171,10 +171,10 @@ func (c *Client) removeMemberRole(ctx context.Context, org organization, e ident
 	}, nil))
 }
 
-// errStaleID is a 404 for something that was there a moment ago: a role, or the organization. The next try looks again.
-var errStaleID error = &identity.Unavailable{Err: errors.New("the role or the organization was removed meanwhile")}
+// errStaleID is a 404 for something that was just found: a role, or the organization. The next attempt looks it up again.
+var errStaleID error = &identity.Unavailable{Err: errors.New("the role or the organization was removed during the call")}
 
-// invalidateStale forgets the ids that are remembered when one of them may be that of something removed.
+// invalidateStale invalidates the cached ids when one of them may be stale.
 func (c *Client) invalidateStale(err error) error {
 	if errors.Is(err, errStaleID) {
 		c.idCache.invalidate()
@@ -182,7 +182,7 @@ func (c *Client) invalidateStale(err error) error {
 	return err
 }
 
-// ignoreNotFound takes what is not there for a success.
+// ignoreNotFound turns a missing resource into a success.
 func ignoreNotFound(err error) error {
 	if errors.Is(err, identity.ErrNotFound) {
 		return nil
@@ -190,5 +190,5 @@ func ignoreNotFound(err error) error {
 	return err
 }
 
-// idList is the body that names one thing to add or to remove.
+// idList is the body with one id to add or to remove.
 func idList(name, id string) map[string][]string { return map[string][]string{name: {id}} }

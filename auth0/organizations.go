@@ -16,18 +16,18 @@ import (
 	"homeroom/internal/wait"
 )
 
-// organization is one as far as we read it. What others may have written (metadata) is read leniently.
+// organization is what Homeroom reads of an organization. Metadata, which others may write, is read leniently.
 type organization struct {
 	ID       string         `json:"id"`
 	Name     string         `json:"name"`
 	Metadata map[string]any `json:"metadata"`
 
-	// fresh is true for one that was made just now, with its connection; joined when the user is known to be in it.
+	// fresh is true if it was just created, with its connection; joined if the user is known to be a member.
 	fresh, joined bool
 }
 
-// keyTenant is the member of an organization's metadata that tells whose it is. What has a name of ours and not this is a
-// stranger's, and is left alone. keySignup tells who made it.
+// keyTenant is the key of the tenant's id in an organization's metadata. An organization without it is unmanaged
+// and never changed. keySignup is the key of the sign-up that created it.
 const (
 	keyTenant = "tenant_id"
 	keySignup = "signup_id"
@@ -37,9 +37,9 @@ func (o organization) isOf(e identity.Membership) bool {
 	return o.Metadata[keyTenant] == e.TenantID.String()
 }
 
-// ensureOrganization finds the school's organization, or makes it. The user is asked first, who tells of an organization
-// under whatever name; and a user who is gone gets none made. Whoever is not the owner comes to an organization that is
-// there, most likely, so all its names are looked at before one is made: a name may have become free meanwhile.
+// ensureOrganization finds the school's organization, or creates it. The user's organizations are read first, which finds
+// one under any name, and fails for a deleted user. For a person who is not the owner the organization most likely
+// exists, so all its names are looked up before one is created: a name may have become free since.
 func (c *Client) ensureOrganization(ctx context.Context, e identity.Membership, ids *knownIDs) (organization, error) {
 	joined, err := c.memberOrganizations(ctx, e)
 	if err != nil {
@@ -61,14 +61,14 @@ func (c *Client) ensureOrganization(ctx context.Context, e identity.Membership, 
 		}
 	}
 	return organization{}, &identity.Misconfigured{
-		Hint: "look at the organizations of these names in the Auth0 dashboard, and rename or remove what nobody needs",
+		Hint: "look at the organizations of these names in the Auth0 dashboard, and rename or remove those that are not needed",
 		Err:  fmt.Errorf("all names for the organization of %s are taken by others", e.Slug),
 	}
 }
 
-// createOrFindOrganization makes an organization of this name, or returns the one that has it, whoever's it is. A name is unique at Auth0, so
-// of several who claim it for one school the others find the winner's. After a lost answer the name is looked up before
-// anything is sent again.
+// createOrFindOrganization creates an organization of this name, or returns the existing one. A name is unique at Auth0, so
+// of several concurrent creates for one school one succeeds and the others find it. After a lost answer the name is looked up before
+// another create.
 func (c *Client) createOrFindOrganization(ctx context.Context, name string, e identity.Membership, ids *knownIDs) (organization, error) {
 	for attempt := 1; ; attempt++ {
 		org, err := c.createOrganization(ctx, name, e, ids)
@@ -79,11 +79,11 @@ func (c *Client) createOrFindOrganization(ctx context.Context, name string, e id
 		if errLookup == nil {
 			return found, nil
 		}
-		// Neither made nor there: the request was lost on its way, or the other one was removed meanwhile.
+		// Neither created nor found: the request was lost, or the existing organization was removed in between.
 		if !errors.Is(errLookup, errNoOrganization) || attempt == remote.Attempts ||
 			wait.For(ctx, remote.Backoff(attempt)) != nil {
 			if errors.Is(err, identity.ErrExists) {
-				err = &identity.Unavailable{Err: errors.New("the organization's name is taken, and nobody has it")}
+				err = &identity.Unavailable{Err: errors.New("the organization's name is taken, and no organization has it")}
 			}
 			return organization{}, err
 		}
@@ -97,7 +97,7 @@ func (c *Client) createOrganization(
 		"name":         name,
 		"display_name": displayName(e),
 		"metadata":     map[string]string{keyTenant: e.TenantID.String(), keySignup: e.SignupID.String()},
-		// Who logs in with the connection is no member by that alone.
+		// A login with the connection alone makes nobody a member.
 		"enabled_connections": []any{map[string]any{"connection_id": ids.connection, "assign_membership_on_login": false}},
 	}
 	var made organization
@@ -115,7 +115,7 @@ func (c *Client) createOrganization(
 	return made, nil
 }
 
-// organizationNamed sees a new organization at once.
+// organizationNamed finds a new organization at once.
 func (c *Client) organizationNamed(ctx context.Context, name string) (organization, error) {
 	var found organization
 	err := c.exchange(ctx, call{
@@ -131,8 +131,8 @@ func (c *Client) organizationNamed(ctx context.Context, name string) (organizati
 	return found, nil
 }
 
-// organizationsOf are those of the school that the user is in, or else the one that a name leads to: there is one at most,
-// unless somebody made another by hand. Names are given in their order, so two free ones in a row end the look.
+// organizationsOf returns the school's organizations with the user, or else the one found by name: there is one at most,
+// unless somebody created another by hand. Names are used in order, so two free ones in a row end the search.
 func (c *Client) organizationsOf(ctx context.Context, e identity.Membership) ([]organization, error) {
 	orgs, err := c.memberOrganizations(ctx, e)
 	if err != nil && !errors.Is(err, identity.ErrNotFound) || len(orgs) > 0 {
@@ -145,7 +145,7 @@ func (c *Client) organizationsOf(ctx context.Context, e identity.Membership) ([]
 	return []organization{org}, nil
 }
 
-// memberOrganizations are the school's organizations that the user is in. It fails with [identity.ErrNotFound] without the user.
+// memberOrganizations returns the school's organizations that the user is in. It fails with [identity.ErrNotFound] without the user.
 func (c *Client) memberOrganizations(ctx context.Context, e identity.Membership) ([]organization, error) {
 	orgs, err := c.userOrganizations(ctx, e.UserID)
 	orgs = slices.DeleteFunc(orgs, func(org organization) bool { return !org.isOf(e) })
@@ -155,7 +155,7 @@ func (c *Client) memberOrganizations(ctx context.Context, e identity.Membership)
 	return orgs, err
 }
 
-// userOrganizations are those of a user: a hundred, which is far more than anybody has.
+// userOrganizations returns the organizations of a user: at most a hundred, which is far more than anybody has.
 func (c *Client) userOrganizations(ctx context.Context, userID string) ([]organization, error) {
 	var orgs []organization
 	err := c.exchange(ctx, call{
@@ -171,7 +171,7 @@ func (c *Client) userOrganizations(ctx context.Context, userID string) ([]organi
 	return orgs, nil
 }
 
-// findByName is the school's organization under one of the names that we give, if there is one; it gives up after so many free
+// findByName finds the school's organization by its possible names. It stops after maxFree free
 // names in a row.
 func (c *Client) findByName(ctx context.Context, e identity.Membership, maxFree int) (organization, error) {
 	free := 0
@@ -193,7 +193,7 @@ func (c *Client) findByName(ctx context.Context, e identity.Membership, maxFree 
 	return organization{}, nil
 }
 
-// ensureConnection has people log in to the organization. One that was made just now has it.
+// ensureConnection enables the connection for the organization. A new organization has it already.
 func (c *Client) ensureConnection(ctx context.Context, org organization, ids *knownIDs) error {
 	if org.fresh {
 		return nil
@@ -203,7 +203,7 @@ func (c *Client) ensureConnection(ctx context.Context, org organization, ids *kn
 	}
 	err := c.exchange(ctx, call{
 		Call:  remote.Call{Method: http.MethodGet, Route: routeEnabledConnection, ID: org.ID, Other: ids.connection},
-		scope: scopeReadConnections, missing: errNoOrganization, // or no such connection in it
+		scope: scopeReadConnections, missing: errNoOrganization, // or the connection is not enabled
 	}, &enabled)
 	if !errors.Is(err, errNoOrganization) {
 		return err
@@ -215,13 +215,13 @@ func (c *Client) ensureConnection(ctx context.Context, org organization, ids *kn
 	}, &enabled))
 }
 
-// fewMembers is how many a list may show for each of them to be asked for.
+// fewMembers is the largest number of members that are each checked.
 const fewMembers = 5
 
-// hasMembers tells whether anybody but the one who leaves is in an organization. The list of members may be some seconds
-// behind. Somebody whom it still shows, though gone, is found out by asking for that user's memberships, which are not
-// behind. Somebody whom it does not show yet cannot be found out; that takes an enrolment in the same school within these
-// seconds, which its own sign-up or invitation repeats, and which then makes the organization anew.
+// hasMembers reports whether an organization has members besides leaving. The list of members may be some seconds
+// stale. A removed member who is still listed is detected by that user's organizations, which are not
+// stale. A new member who is not listed yet cannot be detected; that needs an assignment in the same school within these
+// seconds, which its own sign-up or invitation repeats, and which then creates the organization again.
 func (c *Client) hasMembers(ctx context.Context, org organization, leaving string) (bool, error) {
 	var members []struct {
 		UserID string `json:"user_id"`
@@ -277,8 +277,8 @@ const (
 
 var notInNames = regexp.MustCompile(`[^a-z0-9_-]+`)
 
-// organizationNames are those that the school's organization may have, the most wanted first: the slug, the slug with a
-// number from 2 to 9, and the slug with a part of the tenant's id, which nobody else thinks of.
+// organizationNames are the names that the school's organization may have, in order: the slug, the slug with a
+// number from 2 to 9, and the slug with a part of the tenant's id.
 func organizationNames(e identity.Membership) []string {
 	slug := strings.Trim(notInNames.ReplaceAllString(strings.ToLower(e.Slug), "-"), "-_")
 	if slug == "" {

@@ -15,11 +15,11 @@ import (
 	"homeroom/internal/secret"
 )
 
-// Passwordless tells whether people choose no password with us. It implements [identity.Passwordless].
+// Passwordless reports whether people choose no password in Homeroom. It implements [identity.Passwordless].
 func (c *Client) Passwordless() bool { return c.cfg.Login != LoginPassword }
 
-// initialPassword is what a new user is made with: none in a passwordless connection, and one that nobody learns when it is
-// to be chosen by a link, for a database takes no user without one.
+// initialPassword is the password of a new user: none in a passwordless connection, and a random one when it will
+// be chosen by a link, since a database connection refuses users without one.
 func (c *Client) initialPassword(user identity.NewUser) secret.String {
 	switch c.cfg.Login {
 	case LoginEmail:
@@ -31,7 +31,7 @@ func (c *Client) initialPassword(user identity.NewUser) secret.String {
 	}
 }
 
-// randomPassword has some 140 bits, and passes Auth0's strictest policy: characters of all four classes by turns, so that
+// randomPassword has some 140 bits, and satisfies Auth0's strictest policy: characters of all four classes in turn, so that
 // no two in a row are the same.
 func randomPassword() secret.String {
 	classes := []string{"abcdefghijkmnopqrstuvwxyz", "ABCDEFGHJKLMNPQRSTUVWXYZ", "23456789", "!#%+-_="}
@@ -67,8 +67,8 @@ func (c *Client) SetPassword(ctx context.Context, id string, password secret.Str
 	return nil
 }
 
-// PasswordResetLink makes a link to Auth0's page for a new password. A second one made after a lost answer does no harm: both
-// work until their time is over. It implements [identity.PasswordResetLinker].
+// PasswordResetLink creates a link to Auth0's page for a new password. A second one after a lost answer does no harm: both
+// work until they expire. It implements [identity.PasswordResetLinker].
 func (c *Client) PasswordResetLink(ctx context.Context, id, returnTo string, ttl time.Duration) (secret.String, error) {
 	body := struct {
 		UserID    string `json:"user_id"`
@@ -86,10 +86,10 @@ func (c *Client) PasswordResetLink(ctx context.Context, id, returnTo string, ttl
 		scope: scopeTicket, missing: identity.ErrNotFound,
 	}, &made)
 	if err != nil {
-		return "", fmt.Errorf("make password ticket: %w", err)
+		return "", fmt.Errorf("create password ticket: %w", err)
 	}
 	if link, err := url.Parse(made.Ticket.Reveal()); err != nil || link.Host == "" || link.RawQuery == "" {
-		return "", fmt.Errorf("make password ticket: %w", &identity.Unavailable{Err: remote.ErrUnreadable})
+		return "", fmt.Errorf("create password ticket: %w", &identity.Unavailable{Err: remote.ErrUnreadable})
 	}
 	return made.Ticket, nil
 }

@@ -17,7 +17,7 @@ import (
 
 // OpenSession logs a person in by the password-realm grant, for the service's own API. The application must have that
 // grant switched on; and "Trust Token Endpoint IP Header", or Auth0 counts everybody's wrong passwords against our own
-// address. A login whose answer was lost is simply tried again. It implements [identity.SessionOpener].
+// address. A login whose answer was lost is repeated. It implements [identity.SessionOpener].
 func (c *Client) OpenSession(
 	ctx context.Context, email string, password secret.String, client string,
 ) (identity.Session, error) {
@@ -61,7 +61,7 @@ func (c *Client) OpenSession(
 	return identity.Session{Token: body.AccessToken, ExpiresAt: asked.Add(remote.Lifetime(body.ExpiresIn))}, nil
 }
 
-// loginRefusals are the answers that are about the person, by Auth0's code.
+// loginRefusals are the refusals of the person, by Auth0's code.
 var loginRefusals = map[string]identity.Rejected{
 	"invalid_grant":     {Code: "wrong_credentials", Message: messages.ID("field.login_refused")},
 	"mfa_required":      {Code: "mfa_required", Message: messages.ID("field.login_second_factor")},
@@ -71,7 +71,7 @@ var loginRefusals = map[string]identity.Rejected{
 	"access_denied":     {Code: "access_denied", Message: messages.ID("field.login_blocked")},
 }
 
-// clientRefusal are the refusals with the code access_denied that are about the application rather than the person, for whom
+// clientRefusal matches refusals with the code access_denied of the application rather than of the person, for whom
 // an Action of the tenant may have the same code.
 var clientRefusal = regexp.MustCompile(`^(Unauthorized$|Client |Service not |Non-global client)`)
 

@@ -17,8 +17,8 @@ import (
 	"homeroom/internal/remote"
 )
 
-// createUser is the body of POST /api/v2/users. Auth0 refuses unknown members and empty names. Whether it sends a
-// verification mail is left to the tenant's settings, unless Config.OwnMails says that it shall not.
+// createUser is the body of POST /api/v2/users. Auth0 refuses unknown members and empty names. Whether Auth0 sends a
+// verification mail depends on the tenant's settings, unless Config.OwnMails turns it off.
 type createUser struct {
 	Connection    string            `json:"connection"`
 	UserID        string            `json:"user_id"`
@@ -33,7 +33,7 @@ type createUser struct {
 	AppMetadata   identity.Metadata `json:"app_metadata"`
 }
 
-// Create makes the user. It implements [identity.Provider].
+// Create creates the user. It implements [identity.Provider].
 func (c *Client) Create(ctx context.Context, user identity.NewUser) (identity.User, error) {
 	password := c.initialPassword(user)
 	wanted := createUser{
@@ -62,7 +62,7 @@ func (c *Client) Create(ctx context.Context, user identity.NewUser) (identity.Us
 	return made, nil
 }
 
-// Lookup reads the user that was made with our id; Auth0 shows a new user here at once. It implements
+// Lookup reads the user that was created with our id; Auth0 returns a new user at once. It implements
 // [identity.Provider].
 func (c *Client) Lookup(ctx context.Context, id uuid.UUID) (identity.User, error) {
 	found, err := c.Find(ctx, c.cfg.idPrefix()+id.String())
@@ -72,7 +72,7 @@ func (c *Client) Lookup(ctx context.Context, id uuid.UUID) (identity.User, error
 	return found, nil
 }
 
-// LookupEmail reads the users with an e-mail, of all connections: one address may have a login in each. It implements
+// LookupEmail reads the users with an e-mail, of all connections: one address may have an account in each. It implements
 // [identity.Provider].
 func (c *Client) LookupEmail(ctx context.Context, email string) ([]identity.User, error) {
 	email = strings.ToLower(email)
@@ -98,8 +98,8 @@ func (c *Client) LookupEmail(ctx context.Context, email string) ([]identity.User
 	return users, nil
 }
 
-// Delete removes the user that was made with our id. Auth0 answers alike whether there was one, so a delete is simply
-// repeated when its answer was lost, and its outcome is never called unknown. It implements [identity.Provider].
+// Delete removes the user that was created with our id. Auth0's answer does not show whether there was one, so a delete is
+// repeated when its answer was lost, and its outcome is never unknown. It implements [identity.Provider].
 func (c *Client) Delete(ctx context.Context, id uuid.UUID) error {
 	req := call{
 		Call:  remote.Call{Method: http.MethodDelete, Route: routeUser, ID: c.cfg.idPrefix() + id.String()},

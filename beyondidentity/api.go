@@ -1,13 +1,13 @@
 package beyondidentity
 
-// Where things are. The sign-up guide and its API definition document one call of version 1, the create. To find and to
+// The routes. The sign-up guide and its API definition document one call of version 1, the create. To find and to
 // remove users, only version 2 (the Secure Workforce API, https://docs.beyondidentity.com/api/v0) is documented. It is
-// on the same host and has the same users, so it serves both here. That a token of version 1 is good for it, and that
-// its id is version 1's internal_id, is not documented, and was not seen at the real service.
+// on the same host and has the same users, so it is used for both. That a token of version 1 is valid for it, and that
+// its id is version 1's internal_id, is not documented, and not tested with the real service.
 const (
-	// routeToken gives tokens to clients: a form, and HTTP's Basic scheme.
+	// routeToken is the token endpoint: a form, with HTTP's Basic scheme.
 	routeToken = "/v2/oauth2/token"
-	// routeCreateV1 creates a user, and mails them.
+	// routeCreateV1 creates a user, and sends them a mail.
 	routeCreateV1 = "/v1/manage/users"
 	// routeCreateV2 does the same.
 	routeCreateV2 = "/v2/users"
@@ -17,7 +17,7 @@ const (
 	routeUser = "/v2/users/{id}"
 )
 
-// The attributes that users are searched by. The grammar is that of RFC 7644, section 3.4.2.2.
+// The attributes in searches for users. The grammar is that of RFC 7644, section 3.4.2.2.
 const (
 	attributeOurs  = "external_id"
 	attributeEmail = "email_address"
@@ -30,14 +30,14 @@ const (
 	scopeDelete = "users:delete"
 )
 
-// byMail has version 1 send the mail with which a new user enrols. Version 2 sends one without being asked.
+// byMail makes version 1 send the mail with which a new user enrols a device. Version 2 always sends one.
 const byMail = "email"
 
-// deleted is the state of a user who is kept for the record only.
+// deleted is the state of a deleted user.
 const deleted = "DELETED"
 
-// headerReset is of draft-polli-ratelimit-headers-02, where it is a number of seconds to wait.
+// headerReset is from draft-polli-ratelimit-headers-02: a number of seconds to wait.
 const headerReset = "RateLimit-Reset"
 
-// pageSize is more than the users that an e-mail has.
+// pageSize is more than the users of one e-mail.
 const pageSize = "100"

@@ -1,11 +1,11 @@
 // Package beyondidentity creates and finds users at Beyond Identity, who log in with passkeys and have no passwords.
 //
 // [Client] implements [identity.Provider]. It is [identity.Passwordless]: Beyond Identity sends every new user a mail with
-// which they enrol a device, and nobody can log in before. It is [identity.MetadataUnsupported]: a user has no room for metadata.
+// which they enrol a device, and nobody can log in before. It is [identity.MetadataUnsupported]: users have no metadata.
 // Our id is a user's external_id, which is unique within the tenant and is searched for when the outcome of a create is
-// unknown. A create is never repeated blindly, as each one sends a mail.
+// unknown. A create is never repeated without that search, as each one sends a mail.
 //
-// The package bitest is a tenant to try it against.
+// The package bitest is a simulated tenant.
 package beyondidentity
 
 import (
@@ -30,7 +30,7 @@ var (
 	_ identity.MetadataUnsupported = (*Client)(nil)
 )
 
-// Version is one of the two ways of creating a user.
+// Version is the version of the API that creates users.
 type Version string
 
 const (
@@ -40,27 +40,27 @@ const (
 	V2 Version = "v2"
 )
 
-// Config says which tenant to talk to, and as whom. The tenant is told by the credentials.
+// Config is the client's credentials, which identify the tenant, and its options.
 type Config struct {
-	// BaseURL is the region's: https://api.byndid.com or https://api-eu.byndid.com. Defaults to the former.
+	// BaseURL is the address of the region: https://api.byndid.com or https://api-eu.byndid.com. Defaults to the former.
 	BaseURL string
 	// Version is how users are created. Defaults to V1 with an APIToken and V2 with a client.
 	Version Version
-	// APIToken is a bearer token made in the Admin Console. Required unless there is a client.
+	// APIToken is a bearer token from the Admin Console. Required unless there is a client.
 	APIToken secret.String
-	// ClientID and ClientSecret are of a client made in the Admin Console (API Access), whose tokens the client gets by
-	// itself. Required unless there is an APIToken.
+	// ClientID and ClientSecret are those of a client from the Admin Console (API Access). Its tokens are fetched
+	// automatically. Required unless there is an APIToken.
 	ClientID     string
 	ClientSecret secret.String
 	// Timeout bounds each exchange with the API, from dialling to the answer's last byte. Defaults to 10 s.
 	Timeout time.Duration
-	// MaxWait is how long a call may wait here when the API has asked for a pause. Defaults to 10 s.
+	// MaxWait is how long a call may wait when the API has asked for a pause. Defaults to 10 s.
 	MaxWait time.Duration
-	// Now is the clock for the ends of tokens and pauses. Defaults to time.Now.
+	// Now is the clock for the expiry of tokens and pauses. Defaults to time.Now.
 	Now func() time.Time
 	// Logger gets one debug line per exchange and warnings about the token; never a body. Defaults to none.
 	Logger *slog.Logger
-	// Transport carries the requests. Defaults to one of its own with enough kept-alive connections for a busy hour.
+	// Transport carries the requests. Defaults to one with enough kept-alive connections for many parallel calls.
 	Transport http.RoundTripper
 }
 
@@ -70,7 +70,7 @@ type Client struct {
 	remote *remote.Client
 }
 
-// New makes a client. It sends nothing: see [Client.Warm].
+// New creates a client. It sends nothing: see [Client.Warm].
 func New(cfg Config) (*Client, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.validate(); err != nil {
@@ -93,8 +93,8 @@ func New(cfg Config) (*Client, error) {
 	return &Client{cfg: cfg, remote: client}, nil
 }
 
-// Warm fetches the access token, so that the first sign-up does not pay for it. Its error tells early that the API is
-// unreachable or refuses our credentials; the client may be used all the same.
+// Warm fetches the access token, so that the first sign-up need not wait for it. Its error shows early that the API is
+// unreachable or refuses the credentials; the client may be used nevertheless.
 func (c *Client) Warm(ctx context.Context) error { return c.remote.Warm(ctx) }
 
 // Passwordless implements [identity.Passwordless].
@@ -128,7 +128,7 @@ func (c Config) validate() error {
 	return nil
 }
 
-// rateLimitReset is how long the limit lasts: seconds to wait, and not, as elsewhere, a time.
+// rateLimitReset is the time until the limit ends. The header has seconds, not a time.
 func rateLimitReset(ans remote.Answer) time.Duration {
 	seconds, err := strconv.ParseInt(ans.Header.Get(headerReset), 10, 32)
 	if err != nil {

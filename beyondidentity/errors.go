@@ -10,7 +10,7 @@ import (
 	"homeroom/messages"
 )
 
-// problem is the body of a refusal, read leniently: that of version 1 is not documented, and its users have a member
+// problem is the body of a refusal, decoded leniently: that of version 1 is not documented, and its users have a member
 // "error" of their own in Beyond Identity's apps.
 type problem struct {
 	Code    any `json:"code"`
@@ -21,13 +21,13 @@ type problem struct {
 			Field string `json:"field"`
 		} `json:"field_violations"`
 	} `json:"details"`
-	// code and message are what it says.
+	// code and message are its code and text.
 	code, message string
 }
 
 func readProblem(ans remote.Answer) problem {
 	var p problem
-	_ = ans.Decode(&p) // a proxy's page tells no more than its status
+	_ = ans.Decode(&p) // a proxy's page has no more information than its status
 	p.code, _ = p.Code.(string)
 	for _, value := range []any{p.Message, p.Error} {
 		if text, ok := value.(string); ok && p.message == "" {
@@ -37,16 +37,16 @@ func readProblem(ans remote.Answer) problem {
 	return p
 }
 
-// taken is how a conflict is worded where it has another status.
+// taken matches texts about conflicts that have another status.
 var taken = regexp.MustCompile(`(?i)\balready (exists?|taken)\b`)
 
-// failure turns a refusal into an error of package identity. scope is what the token needs for the call, for people's hints.
+// failure turns a refusal into an error of package identity. scope is the scope that the call needs, for hints to operators.
 func (c *Client) failure(req remote.Call, ans remote.Answer, scope string) error {
 	p := readProblem(ans)
 	cause := c.remote.Quote(req, ans, p.code, p.message)
 	hint := func(text string) error { return &identity.Misconfigured{Hint: text, Err: cause} }
 	if refused := ans.Status == http.StatusUnauthorized || ans.Status == http.StatusForbidden; refused && c.cfg.Version == V1 && !req.Creates {
-		// Version 1 documents no way to find a user, or to remove one.
+		// Version 1 documents no call to find or remove a user.
 		return hint("BEYOND_IDENTITY_API_TOKEN is not good for version 2 of the API, where users are found and removed: make a client " +
 			"in the Admin Console with the scopes " + scopeCreate + ", " + scopeRead + " and " + scopeDelete +
 			", set BEYOND_IDENTITY_CLIENT_ID and BEYOND_IDENTITY_CLIENT_SECRET, and remove the token")
@@ -75,7 +75,7 @@ func (c *Client) failure(req remote.Call, ans remote.Answer, scope string) error
 	return hint("Beyond Identity refuses what Homeroom asks: check BEYOND_IDENTITY_VERSION")
 }
 
-// rejection is the refusal of a field that a person filled in; nil when it is not one. Fields come with a path, such as
+// rejection returns the refusal of a field that a person filled in; nil if the answer is something else. Fields come with a path, such as
 // "user.email_address".
 func (p problem) rejection(req remote.Call, status int) *identity.Rejected {
 	if status != http.StatusBadRequest || !req.Creates {
@@ -99,7 +99,7 @@ func (p problem) rejection(req remote.Call, status int) *identity.Rejected {
 	return nil
 }
 
-// refusedHint words the refusal of an access token.
+// refusedHint is the hint for a refusal of an access token.
 func refusedHint(status int, code string) string {
 	if status == http.StatusUnauthorized || code == "invalid_client" {
 		return "check BEYOND_IDENTITY_CLIENT_ID and BEYOND_IDENTITY_CLIENT_SECRET"

@@ -17,7 +17,7 @@ import (
 	"homeroom/internal/remote"
 )
 
-// userV1 and userV2 are what is sent to create a user. Every member is required.
+// userV1 and userV2 are the bodies of a create. Every member is required.
 type (
 	userV1 struct {
 		ExternalID  string `json:"external_id"`
@@ -34,7 +34,7 @@ type (
 	}
 )
 
-// Create makes the user, to whom Beyond Identity sends a mail. The user name is the e-mail. It implements
+// Create creates the user, to whom Beyond Identity sends a mail. The user name is the e-mail. It implements
 // [identity.Provider].
 func (c *Client) Create(ctx context.Context, user identity.NewUser) (identity.User, error) {
 	email := strings.ToLower(user.Email)
@@ -93,7 +93,7 @@ func (c *Client) LookupEmail(ctx context.Context, email string) ([]identity.User
 	return users, nil
 }
 
-// Delete removes the user whose external_id is ours. It looks before each try, so that its outcome is never unknown. It
+// Delete removes the user whose external_id is ours. It looks the user up before each attempt, so that its outcome is never unknown. It
 // implements [identity.Provider].
 func (c *Client) Delete(ctx context.Context, id uuid.UUID) error {
 	found, err := c.byExternalID(ctx, id)
@@ -116,7 +116,7 @@ func (c *Client) Delete(ctx context.Context, id uuid.UUID) error {
 	return nil
 }
 
-// byExternalID finds the user who carries our id: one at most, as external ids are unique.
+// byExternalID finds the user with our id: at most one, as external ids are unique.
 func (c *Client) byExternalID(ctx context.Context, id uuid.UUID) ([]remoteUser, error) {
 	found, err := c.search(ctx, attributeOurs, id.String())
 	if err != nil {
@@ -125,7 +125,7 @@ func (c *Client) byExternalID(ctx context.Context, id uuid.UUID) ([]remoteUser, 
 	return slices.DeleteFunc(found, func(u remoteUser) bool { return u.ExternalID != id.String() }), nil
 }
 
-// search asks for the users with this value of an attribute, those who were deleted left out.
+// search finds the users with this value of an attribute, without deleted users.
 func (c *Client) search(ctx context.Context, attribute, value string) ([]remoteUser, error) {
 	var page struct {
 		Users []remoteUser `json:"users"`
@@ -143,14 +143,14 @@ func (c *Client) search(ctx context.Context, attribute, value string) ([]remoteU
 	if ans.Status != http.StatusOK {
 		return nil, c.failure(req, ans, scopeRead)
 	}
-	// Whether there is nobody is told by the total: a page that cannot be read must not look like nobody.
+	// The total decides whether there is nobody: an unreadable page must not look like an empty one.
 	if err := ans.Decode(&page); err != nil || page.Total == nil || *page.Total > 0 && len(page.Users) == 0 {
 		return nil, &identity.Unavailable{Err: remote.ErrUnreadable}
 	}
 	return slices.DeleteFunc(page.Users, func(u remoteUser) bool { return u.State == deleted }), nil
 }
 
-// remoteUser is a user as either version shows one. Each has names of its own for the same.
+// remoteUser is a user of either version. Each version has its own names of members.
 type remoteUser struct {
 	InternalID string `json:"internal_id"`
 	ID         string `json:"id"`
@@ -162,7 +162,7 @@ type remoteUser struct {
 	State      string `json:"state"`
 }
 
-// readCreated reads the user who was made. Version 2's answer is the user. Version 1's is documented as that, and read by
+// readCreated decodes the new user. Version 2's answer is the user. Version 1's is documented as that, but read by
 // Beyond Identity's own apps as an object that holds it.
 func readCreated(ans remote.Answer) (remoteUser, error) {
 	var body struct {
@@ -185,8 +185,8 @@ func readCreated(ans remote.Answer) (remoteUser, error) {
 func (u remoteUser) id() string    { return cmp.Or(u.ID, u.InternalID) }
 func (u remoteUser) email() string { return cmp.Or(u.EmailV2, u.Email) }
 
-// user never says that an e-mail is verified. Whoever enrolled has read the mail, but neither version tells that of the
-// very address a user has now.
+// user never reports an e-mail as verified. A person with an enrolled device has read the mail, but neither version reports
+// for which address.
 func (u remoteUser) user() identity.User {
 	created := time.Time{}
 	for _, field := range []any{u.CreatedV2, u.CreatedV1} {
@@ -197,7 +197,7 @@ func (u remoteUser) user() identity.User {
 	return identity.User{ID: u.id(), OurID: ourID(u.ExternalID), Email: u.email(), CreatedAt: created}
 }
 
-// ourID is what Lookup takes; nil when the external_id is not one that we choose, letter by letter.
+// ourID is the id for Lookup; nil if the external_id is not a UUID in our format.
 func ourID(externalID string) uuid.UUID {
 	id, err := uuid.Parse(externalID)
 	if err != nil || externalID != id.String() {

@@ -1,6 +1,6 @@
 package scim
 
-// Where things are at Asgardeo. https://wso2.com/asgardeo/docs/apis/.
+// The paths of Asgardeo. https://wso2.com/asgardeo/docs/apis/.
 const (
 	tokenPath = "/oauth2/token"
 	usersPath = "/scim2/Users"
@@ -8,11 +8,11 @@ const (
 	rolesPath = "/scim2/v2/Roles"
 	// https://wso2.com/asgardeo/docs/apis/application-management/.
 	applicationsPath = "/api/server/v1/applications"
-	// resource is one of the things at a path.
+	// resource is the suffix of one resource of a path.
 	resource = "/{id}"
 )
 
-// The scopes that the client needs at Asgardeo. A token has none that was not asked for.
+// The scopes that the client needs at Asgardeo. A token has only requested scopes.
 const (
 	scopeCreate       = "internal_user_mgt_create"
 	scopeList         = "internal_user_mgt_list"
@@ -38,5 +38,5 @@ const (
 	typeNoTarget   = "noTarget"
 )
 
-// pageSize is how many results are asked for: Asgardeo returns no more than 100 on a page.
+// pageSize is the requested number of results: Asgardeo returns no more than 100 on a page.
 const pageSize = "100"

@@ -13,7 +13,7 @@ import (
 	"homeroom/messages"
 )
 
-// problem is the body of a refusal, read leniently: Asgardeo's "schemas" may be a bare string, its "status" a text or a
+// problem is the body of a refusal, decoded leniently: Asgardeo's "schemas" may be a bare string, its "status" a text or a
 // number, and its management API has members of its own.
 type problem struct {
 	Type        any `json:"scimType"`
@@ -22,15 +22,15 @@ type problem struct {
 	Description any `json:"description"`
 	Status      any `json:"status"`
 	Schemas     any `json:"schemas"`
-	// scim is whether it is a SCIM server that speaks, rather than a proxy in between.
+	// scim is true if the answer is a SCIM server's, not a proxy's.
 	scim bool
-	// kind and detail are what it says.
+	// kind and detail are its type and text.
 	kind, detail string
 }
 
 func readProblem(ans remote.Answer) problem {
 	var p problem
-	_ = ans.Decode(&p) // a proxy's page tells no more than its status
+	_ = ans.Decode(&p) // a proxy's page has no more information than its status
 	p.kind, _ = p.Type.(string)
 	for _, value := range []any{p.Detail, p.Description, p.Message} {
 		if text, ok := value.(string); ok && p.detail == "" {
@@ -41,10 +41,10 @@ func readProblem(ans remote.Answer) problem {
 	return p
 }
 
-// errRefused says that the server did not like what a request says, and did nothing.
+// errRefused means that the server refused the content of a request, and did nothing.
 var errRefused = errors.New("the request was refused")
 
-// failure turns a refusal into an error of package identity. scope is what the token needs for the call, for people's hints.
+// failure turns a refusal into an error of package identity. scope is the scope that the call needs, for hints to operators.
 func (c *Client) failure(req remote.Call, ans remote.Answer, scope string) error {
 	p := readProblem(ans)
 	cause := c.remote.Quote(req, ans, p.kind, p.detail)
@@ -71,7 +71,7 @@ func (c *Client) failure(req remote.Call, ans remote.Answer, scope string) error
 	return hint("the SCIM server refuses what Homeroom asks: check SCIM_USERNAME_PREFIX and the attributes that it requires")
 }
 
-// refusedHint words the refusal of an access token.
+// refusedHint is the hint for a refusal of an access token.
 func refusedHint(status int, code string) string {
 	switch {
 	case code == "unauthorized_client", code == "unsupported_grant_type":
@@ -85,7 +85,7 @@ func refusedHint(status int, code string) string {
 	}
 }
 
-// takenWords is how servers word a conflict that they do not give RFC 7644's status.
+// takenWords matches texts about conflicts that do not have RFC 7644's status.
 var takenWords = regexp.MustCompile(`(?i)\b(already (exists?|taken|used|in use)|not unique|must be unique)\b`)
 
 func (p problem) exists(status int) bool {
@@ -94,25 +94,25 @@ func (p problem) exists(status int) bool {
 }
 
 var (
-	// errorNumber is how Asgardeo begins a detail: with the number of its error.
+	// errorNumber is the error's number, with which Asgardeo's details begin.
 	errorNumber = regexp.MustCompile(`\b(\d{5}) - `)
-	// addingPrefix is what it puts before the cause, and repeats the user name.
+	// addingPrefix is Asgardeo's text before the cause, with the user name.
 	addingPrefix = regexp.MustCompile(`^Error in adding the user: \S+\s*(to the user store\.)?\s*`)
-	// patternSigns are the signs of a pattern in a message that was not made for people.
+	// patternSigns are signs of a regular expression in a message, which is not for people.
 	patternSigns = regexp.MustCompile(`[\\^${}\[\]<>]`)
-	// password is how a refused password is told from other refusals, for want of a code that all servers have.
+	// passwordLike recognises a refused password, since servers have no common code for it.
 	passwordLike = regexp.MustCompile(`(?i)passw|credential`)
 )
 
-// passwordCodes are Asgardeo's errors for passwords.
+// passwordCodes are Asgardeo's error numbers for passwords.
 var passwordCodes = map[string]string{
 	"20035": "too_weak", "30003": "too_weak", "30301": "too_weak", "22001": "used_before",
 }
 
-// nameCodes are Asgardeo's errors for user names, which are e-mails here.
+// nameCodes are Asgardeo's error numbers for user names, which are e-mails here.
 var nameCodes = map[string]bool{"31301": true, "30007": true}
 
-// rejection is the refusal of a field that a person filled in; nil when it is not one.
+// rejection returns the refusal of a field that a person filled in; nil if the answer is something else.
 func (c *Client) rejection(req remote.Call, status int, p problem) *identity.Rejected {
 	setsPassword := req.Method == http.MethodPatch && req.Route == c.cfg.UsersPath+resource
 	if status != http.StatusBadRequest || !req.Creates && !setsPassword {
@@ -144,8 +144,8 @@ func (c *Client) rejection(req remote.Call, status int, p problem) *identity.Rej
 	return &identity.Rejected{Field: "password", Code: code, Message: c.userMessage(req, p.detail)}
 }
 
-// userMessage is a detail about a password without what people do not need to know. Where nothing is left, or only a pattern
-// tells what is wrong, it says just that.
+// userMessage is a detail about a password without numbers and prefixes. If nothing is left, or a regular expression,
+// it is a general message.
 func (c *Client) userMessage(req remote.Call, detail string) messages.Message {
 	text := errorNumber.ReplaceAllString(addingPrefix.ReplaceAllString(detail, ""), "")
 	text = strings.TrimSpace(c.remote.Redact(req, text))

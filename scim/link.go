@@ -16,8 +16,8 @@ func (c *Client) Find(ctx context.Context, id string) (identity.User, error) {
 	return c.user(found), nil
 }
 
-// LinkAccount makes sure that the user is there. There is no place for metadata, and the externalId is left as it is: it belongs
-// to whoever made the user, and a user who has ours is one that a sign-up may delete. It implements [identity.AccountLinker].
+// LinkAccount checks that the user exists. There is no attribute for metadata, and the externalId is not changed: it belongs
+// to the creator of the user, and a sign-up may delete a user with our externalId. It implements [identity.AccountLinker].
 func (c *Client) LinkAccount(ctx context.Context, id string, _ identity.Metadata) (identity.User, error) {
 	found, err := c.read(ctx, id)
 	if err != nil {
@@ -26,5 +26,5 @@ func (c *Client) LinkAccount(ctx context.Context, id string, _ identity.Metadata
 	return c.user(found), nil
 }
 
-// UnlinkAccount has nothing to take off. It implements [identity.AccountLinker].
+// UnlinkAccount does nothing, since nothing was written. It implements [identity.AccountLinker].
 func (*Client) UnlinkAccount(context.Context, string, string) error { return nil }

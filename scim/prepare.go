@@ -11,7 +11,7 @@ import (
 	"homeroom/internal/remote"
 )
 
-// errMissing says that an application or a role was never made, or has another name.
+// errMissing means that an application or a role does not exist, or has another name.
 var errMissing = errors.New("not found by its name")
 
 // Prepare looks up the application and the roles, once. It implements [identity.MembershipManager].
@@ -22,7 +22,7 @@ func (c *Client) Prepare(ctx context.Context) error {
 	return nil
 }
 
-// prepared are the ids of the roles, by display name.
+// prepared returns the ids of the roles, by display name.
 func (c *Client) prepared(ctx context.Context) (map[string]string, error) {
 	c.mu.Lock()
 	roles := c.roles
@@ -57,7 +57,7 @@ func (c *Client) invalidate() {
 	c.roles = nil
 }
 
-// application is the id of the application that the roles belong to; empty when none is named.
+// application returns the id of the application that the roles belong to; empty if none is configured.
 func (c *Client) application(ctx context.Context) (string, error) {
 	if c.cfg.Application == "" {
 		return "", nil
@@ -81,7 +81,7 @@ func (c *Client) application(ctx context.Context) (string, error) {
 	return exactlyOne(ids, "application", c.cfg.Application, "SCIM_APPLICATION")
 }
 
-// roleID finds a role by its name. Names are unique within an application, not beyond.
+// roleID finds a role by its name. Names are unique within an application only.
 func (c *Client) roleID(ctx context.Context, name, application, setting string) (string, error) {
 	var page struct {
 		Resources []struct {
@@ -109,7 +109,7 @@ func (c *Client) roleID(ctx context.Context, name, application, setting string) 
 	return exactlyOne(ids, "role", name, setting)
 }
 
-// find asks for what an operator has made, by a filter. An empty list may come as 404.
+// find searches for roles or applications by a filter. The answer for none may be a 404.
 func (c *Client) find(ctx context.Context, path, filter, scope string, page any) error {
 	req := remote.Call{Method: http.MethodGet, Route: path, Type: mediaType, Query: url.Values{"filter": {filter}}}
 	ans, err := c.remote.Do(ctx, req)
@@ -131,20 +131,20 @@ func (c *Client) find(ctx context.Context, path, filter, scope string, page any)
 	return nil
 }
 
-// exactlyOne is the one id that was found.
+// exactlyOne returns the only id, and fails if there are none or several.
 func exactlyOne(ids []string, what, name, setting string) (string, error) {
 	switch len(ids) {
 	case 1:
 		return ids[0], nil
 	case 0:
 		return "", &identity.Misconfigured{
-			Hint: fmt.Sprintf("make the %s %q at the SCIM server, or name another one (%s)", what, name, setting),
+			Hint: fmt.Sprintf("create the %s %q at the SCIM server, or configure another one (%s)", what, name, setting),
 			Err:  fmt.Errorf("the %s %q is %w", what, name, errMissing),
 		}
 	default:
 		return "", &identity.Misconfigured{
-			Hint: fmt.Sprintf("rename all but one of them, or say whose it is (SCIM_APPLICATION); the name is in %s", setting),
-			Err:  fmt.Errorf("%d of the name %q", len(ids), name),
+			Hint: fmt.Sprintf("rename all but one of them, or set the application (SCIM_APPLICATION); the name is in %s", setting),
+			Err:  fmt.Errorf("%d have the name %q", len(ids), name),
 		}
 	}
 }

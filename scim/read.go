@@ -13,10 +13,10 @@ import (
 	"homeroom/internal/remote"
 )
 
-// text is a text as RFC 7643 has it, or a number, as some servers have for ids.
+// text is a string, as in RFC 7643, or a number, which some servers use for ids.
 type text string
 
-// UnmarshalJSON reads what is neither as nothing, so that it hides no user.
+// UnmarshalJSON decodes other values as empty, so that they hide no user.
 func (t *text) UnmarshalJSON(raw []byte) error {
 	var number json.Number
 	var words string
@@ -29,7 +29,7 @@ func (t *text) UnmarshalJSON(raw []byte) error {
 	return nil
 }
 
-// isText tells whether a value that should be a boolean is this one: some servers write it as a text.
+// isText reports whether a boolean has this value. Some servers send booleans as strings.
 func isText(value any, word string) bool {
 	switch v := value.(type) {
 	case bool:
@@ -40,8 +40,8 @@ func isText(value any, word string) bool {
 	return false
 }
 
-// UnmarshalJSON reads an entry leniently. Asgardeo shows an e-mail that has nothing besides its value as a bare string,
-// and what else others put there must not hide a user.
+// UnmarshalJSON decodes an entry leniently. Asgardeo sends an e-mail without further members as a plain string,
+// and unexpected values of other servers must not hide a user.
 func (e *entry) UnmarshalJSON(raw []byte) error {
 	var members struct {
 		Value   text `json:"value"`
@@ -52,15 +52,15 @@ func (e *entry) UnmarshalJSON(raw []byte) error {
 		return nil
 	}
 	var bare text
-	_ = bare.UnmarshalJSON(raw) // what is neither an object nor a text tells us nothing
+	_ = bare.UnmarshalJSON(raw) // other values are ignored
 	e.Value = string(bare)
 	return nil
 }
 
-// entries are a list of them. Some servers show a single one without the list.
+// entries is a list of them. Some servers send a single one without the list.
 type entries []entry
 
-// UnmarshalJSON leaves out what has no value.
+// UnmarshalJSON leaves out entries without a value.
 func (l *entries) UnmarshalJSON(raw []byte) error {
 	var list []entry
 	if err := json.Unmarshal(raw, &list); err == nil {
@@ -74,25 +74,25 @@ func (l *entries) UnmarshalJSON(raw []byte) error {
 	return nil
 }
 
-// remoteUser is a user as the server shows one, as far as we read it.
+// remoteUser is what Homeroom reads of a user.
 type remoteUser struct {
 	ID         text
 	ExternalID text
 	UserName   text
 	Emails     entries
-	// Roles and Groups are what the person has or is in. A server may leave them out.
+	// Roles and Groups are the user's. A server may leave them out.
 	Roles, Groups entries
 	// Created is a time, and Location the user's address.
 	Created, Location text
-	// Active is false for a person who may not log in.
+	// Active is false for a user who may not log in.
 	Active any
-	// EmailVerified is of Asgardeo's own extension.
+	// EmailVerified is from Asgardeo's own extension.
 	EmailVerified any
-	// unreadable is the field that must be known and cannot be read; empty for none.
+	// unreadable is the required field that cannot be read; empty for none.
 	unreadable string
 }
 
-// UnmarshalJSON reads each field by itself. It fails only where there is no object.
+// UnmarshalJSON decodes each field separately. It fails only if there is no object.
 func (u *remoteUser) UnmarshalJSON(raw []byte) error {
 	var shown struct {
 		ID         json.RawMessage `json:"id"`
@@ -136,18 +136,18 @@ func (u *remoteUser) UnmarshalJSON(raw []byte) error {
 	return nil
 }
 
-// The fields of a user that must be known.
+// The required fields of a user.
 const (
 	fieldID     = "id"
 	fieldEmails = "emails"
 )
 
-// checkReadable fails with an *[identity.Misconfigured] that names the field, when one of these cannot be read of one of the users.
+// checkReadable fails with an *[identity.Misconfigured] that names the field, if one of these fields of a user cannot be read.
 func checkReadable(users []remoteUser, fields ...string) error {
 	for _, u := range users {
 		if slices.Contains(fields, u.unreadable) {
 			return &identity.Misconfigured{
-				Hint: fmt.Sprintf("have the SCIM server show the attribute %s of users as RFC 7643 has it, section 8.2", u.unreadable),
+				Hint: fmt.Sprintf("configure the SCIM server to send the attribute %s of users as in RFC 7643, section 8.2", u.unreadable),
 				Err:  fmt.Errorf("%w: the field %q of a user cannot be read", remote.ErrUnreadable, u.unreadable),
 			}
 		}
@@ -155,5 +155,5 @@ func checkReadable(users []remoteUser, fields ...string) error {
 	return nil
 }
 
-// errExternalIDDropped says that nobody would find a new user again.
-var errExternalIDDropped = errors.New("the server did not keep the externalId of a new user")
+// errExternalIDDropped means that a new user could not be found again.
+var errExternalIDDropped = errors.New("the server did not store the externalId of a new user")

@@ -9,7 +9,7 @@ import (
 	"homeroom/identity"
 )
 
-// newUser is the body of a create. Empty members are left out: servers differ in what they make of them.
+// newUser is the body of a create. Empty members are left out: servers handle them differently.
 type newUser struct {
 	Schemas      []string      `json:"schemas"`
 	ExternalID   string        `json:"externalId"`
@@ -66,14 +66,14 @@ func (c *Client) body(user identity.NewUser) newUser {
 	return body
 }
 
-// entry is one value of an attribute that has several, or the whole of a reference.
+// entry is one value of a multi-valued attribute, or a reference.
 type entry struct {
 	Value   string `json:"value"`
 	Type    string `json:"type,omitempty"`
 	Primary bool   `json:"primary,omitempty"`
 }
 
-// has tells whether an e-mail is among the user's.
+// has reports whether the user has this e-mail.
 func (u remoteUser) has(email, prefix string) bool {
 	for _, e := range u.Emails {
 		if strings.EqualFold(e.Value, email) {
@@ -83,7 +83,7 @@ func (u remoteUser) has(email, prefix string) bool {
 	return strings.EqualFold(string(u.UserName), prefix+email) || strings.EqualFold(string(u.UserName), email)
 }
 
-// email is the primary e-mail, or else the first, or else the user name if it is one.
+// email is the primary e-mail, or else the first, or else the user name if that is an e-mail.
 func (u remoteUser) email(prefix string) string {
 	for _, e := range u.Emails {
 		if e.Primary {
@@ -107,7 +107,7 @@ func (c *Client) user(u remoteUser) identity.User {
 	}
 }
 
-// ourID is what Lookup takes; nil when the externalId is not one that we choose, letter by letter.
+// ourID is the id for Lookup; nil if the externalId is not a UUID in our format.
 func ourID(externalID string) uuid.UUID {
 	id, err := uuid.Parse(externalID)
 	if err != nil || externalID != id.String() {

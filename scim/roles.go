@@ -14,8 +14,8 @@ import (
 // ManagesMemberships implements [identity.MembershipManager].
 func (c *Client) ManagesMemberships() bool { return c.cfg.AdminRole != "" || c.cfg.MemberRole != "" }
 
-// Assign gives a login its role. Those that ask for the same at once are answered with one piece of work, for they would not
-// see one another when they look. It implements [identity.MembershipManager].
+// Assign gives an account its role. Concurrent calls for the same one share one piece of work, since they would not
+// see each other's result. It implements [identity.MembershipManager].
 func (c *Client) Assign(ctx context.Context, e identity.Membership) (identity.Assignment, error) {
 	name := c.role(e.Role)
 	if name == "" {
@@ -24,21 +24,21 @@ func (c *Client) Assign(ctx context.Context, e identity.Membership) (identity.As
 	_, err, _ := c.assignments.Do(name+" "+e.UserID, func() (any, error) {
 		err := c.addMember(ctx, e.UserID, name)
 		switch {
-		case errors.Is(err, errRoleGone): // an operator made it anew, perhaps
+		case errors.Is(err, errRoleGone): // perhaps an operator created it again
 			c.invalidate()
 			err = c.addMember(ctx, e.UserID, name)
 		case identity.OutcomeUnknown(err):
-			err = c.addMember(ctx, e.UserID, name) // which looks first
+			err = c.addMember(ctx, e.UserID, name) // which looks it up first
 		}
 		return nil, err
 	})
 	if err != nil {
-		return identity.Assignment{}, fmt.Errorf("give the role %s: %w", name, err)
+		return identity.Assignment{}, fmt.Errorf("assign the role %s: %w", name, err)
 	}
 	return identity.Assignment{}, nil
 }
 
-// Unassign takes the role away again. It implements [identity.MembershipManager].
+// Unassign removes the role. It implements [identity.MembershipManager].
 func (c *Client) Unassign(ctx context.Context, e identity.Membership) error {
 	name := c.role(e.Role)
 	if name == "" {
@@ -50,12 +50,12 @@ func (c *Client) Unassign(ctx context.Context, e identity.Membership) error {
 		err = c.removeMember(ctx, e.UserID, name)
 	}
 	if err == nil || errors.Is(err, identity.ErrNotFound) || errors.Is(err, errMissing) || errors.Is(err, errRoleGone) {
-		return nil // the login, or the role, is gone
+		return nil // the account, or the role, does not exist
 	}
-	return fmt.Errorf("take away the role %s: %w", name, err)
+	return fmt.Errorf("unassign the role %s: %w", name, err)
 }
 
-// role is the display name of what a role of ours is at the server; empty for none.
+// role is the display name of one of our roles at the server; empty for none.
 func (c *Client) role(role string) string {
 	switch role {
 	case identity.RoleOwner, identity.RoleAdmin:
@@ -65,7 +65,7 @@ func (c *Client) role(role string) string {
 	}
 }
 
-// errRoleGone says that a role is not where it was.
+// errRoleGone means that a role with a cached id does not exist any more.
 var errRoleGone = errors.New("the role is gone")
 
 func (c *Client) addMember(ctx context.Context, userID, name string) error {
@@ -76,7 +76,7 @@ func (c *Client) addMember(ctx context.Context, userID, name string) error {
 	return c.patch(ctx, role, operation{Op: "add", Path: c.membersAttribute, Value: []entry{{Value: userID}}})
 }
 
-// removeMember removes a person from a role. The server's own way of writing the path is tried first, the other one when that
+// removeMember removes a user from a role. The server's usual syntax of the path is tried first, the other one if that
 // is refused.
 func (c *Client) removeMember(ctx context.Context, userID, name string) error {
 	role, user, err := c.roleAndUser(ctx, name, userID)
@@ -91,7 +91,7 @@ func (c *Client) removeMember(ctx context.Context, userID, name string) error {
 	return err
 }
 
-// roleAndUser returns the id of the role of a name, and the person as the server has one now.
+// roleAndUser returns the id of the role of a name, and the current user.
 func (c *Client) roleAndUser(ctx context.Context, name, userID string) (role string, user remoteUser, err error) {
 	roles, err := c.prepared(ctx)
 	if err == nil {
@@ -100,7 +100,7 @@ func (c *Client) roleAndUser(ctx context.Context, name, userID string) (role str
 	return roles[name], user, err
 }
 
-// entries are the roles that the server shows with a person, if it does.
+// entries returns the user's roles, if the server sends them.
 func (c *Client) entries(user remoteUser) []entry {
 	if c.rolesAttribute == "groups" {
 		return user.Groups
@@ -119,8 +119,8 @@ type operation struct {
 	Value []entry `json:"value,omitempty"`
 }
 
-// patch changes a role. To remove who is not there does nothing. To add who is there should do nothing either (RFC 7644,
-// section 3.5.2.1), but servers have been seen to have somebody twice then: so that is sent once.
+// patch changes a role. To remove a user who is no member does nothing. To add a member should do nothing either (RFC 7644,
+// section 3.5.2.1), but some servers then list the member twice: so an add is sent once.
 func (c *Client) patch(ctx context.Context, roleID string, op operation) error {
 	req := remote.Call{
 		Method: http.MethodPatch, Route: c.cfg.RolesPath + resource, ID: roleID, Type: mediaType, Creates: op.Op == "add",
@@ -138,13 +138,13 @@ func (c *Client) patch(ctx context.Context, roleID string, op operation) error {
 	case ans.Status == http.StatusOK, ans.Status == http.StatusNoContent:
 		return nil
 	case op.Op == "remove" && ans.Status == http.StatusBadRequest && p.kind == typeNoTarget:
-		return nil // there is nobody to remove
+		return nil // there is no member to remove
 	case ans.Status == http.StatusBadRequest:
 		return &identity.Misconfigured{
-			Hint: "the SCIM server does not take this change of a role: check SCIM_ROLES_PATH",
+			Hint: "the SCIM server does not accept this change of a role: check SCIM_ROLES_PATH",
 			Err:  fmt.Errorf("%w: %w", errRefused, c.remote.Quote(req, ans, p.kind, p.detail)),
 		}
-	case ans.Status == http.StatusConflict: // somebody else changes the role, and may have done the same
+	case ans.Status == http.StatusConflict: // a concurrent change of the role, which may have done the same
 		return &identity.Unavailable{Unknown: true, Err: c.remote.Quote(req, ans, p.kind, p.detail)}
 	}
 	err = c.failure(req, ans, scopeRoleUpdate)

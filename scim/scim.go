@@ -1,15 +1,15 @@
 // Package scim creates and finds users at a SCIM 2.0 server (RFC 7643, RFC 7644), Asgardeo first of all.
 //
-// [Client] implements [identity.Provider], [identity.MembershipManager] and [identity.AccountLinker]. What is special here:
+// [Client] implements [identity.Provider], [identity.MembershipManager] and [identity.AccountLinker]. It differs from other providers:
 //
-//   - The server chooses its own ids. Ours is the user's externalId, and is searched for when the outcome of a create is
-//     unknown. A create is never repeated blindly.
-//   - SCIM has no place for metadata, so none is kept: the client is [identity.MetadataUnsupported].
+//   - The server chooses its own ids. Our id is the user's externalId, which is searched for when the outcome of a create is
+//     unknown. A create is never repeated without that search.
+//   - SCIM has no attribute for metadata, so none is stored: the client is [identity.MetadataUnsupported].
 //   - Roles are those of Asgardeo (/scim2/v2/Roles), of an application or of the whole organization. At a server that
-//     has none, a group can stand for a role.
-//   - What a filter finds is compared with what was asked for. Servers read filters in ways of their own.
+//     has none, a group can be used as a role.
+//   - Results of a filter are compared with the requested value, since servers evaluate filters differently.
 //
-// The package scimtest is a server to try it against.
+// The package scimtest is a simulated server.
 package scim
 
 import (
@@ -39,25 +39,25 @@ var (
 	_ identity.PasswordSetter = (*Client)(nil)
 )
 
-// Config says which server to talk to, and as whom.
+// Config is the server and the client's credentials and options.
 type Config struct {
-	// BaseURL is what the paths below begin at, such as https://api.asgardeo.io/t/lincoln. Required.
+	// BaseURL is the base of the paths below, such as https://api.asgardeo.io/t/lincoln. Required.
 	BaseURL string
 	// TokenURL is the OAuth token endpoint. Defaults to BaseURL + "/oauth2/token".
 	TokenURL string
-	// ClientID is of an application that may use the client credentials grant. Required unless Token is set.
+	// ClientID is the id of an application that may use the client credentials grant. Required unless Token is set.
 	ClientID string
-	// ClientSecret is that application's. Required unless Token is set.
+	// ClientSecret is the secret of that application. Required unless Token is set.
 	ClientSecret secret.String
-	// Scope is what the access token is asked to be good for. Defaults to the rights at Asgardeo that the client needs.
+	// Scope is the requested scope of the access token. Defaults to the scopes of Asgardeo that the client needs.
 	Scope string
-	// Token is a bearer token that does not end, for servers that work with one. Defaults to none.
+	// Token is a bearer token that does not expire, for servers that use one. Defaults to none.
 	Token secret.String
 	// UserNamePrefix is put before the e-mail in a user name, such as "DEFAULT/": Asgardeo's user store. Defaults to none.
 	UserNamePrefix string
 	// UsersPath is where users are. Defaults to "/scim2/Users".
 	UsersPath string
-	// RolesPath is where roles are. One that ends in "/Groups" makes groups stand for roles. Defaults to
+	// RolesPath is where roles are. A path that ends in "/Groups" uses groups as roles. Defaults to
 	// "/scim2/v2/Roles".
 	RolesPath string
 	// ApplicationsPath is where Asgardeo's applications are. Defaults to "/api/server/v1/applications".
@@ -71,13 +71,13 @@ type Config struct {
 	MemberRole string
 	// Timeout bounds each exchange with the server, from dialling to the answer's last byte. Defaults to 10 s.
 	Timeout time.Duration
-	// MaxWait is how long a call may wait here when the server has asked for a pause. Defaults to 10 s.
+	// MaxWait is how long a call may wait when the server has asked for a pause. Defaults to 10 s.
 	MaxWait time.Duration
-	// Now is the clock for the ends of tokens and pauses. Defaults to time.Now.
+	// Now is the clock for the expiry of tokens and pauses. Defaults to time.Now.
 	Now func() time.Time
 	// Logger gets one debug line per exchange and warnings about the token; never a body. Defaults to none.
 	Logger *slog.Logger
-	// Transport carries the requests. Defaults to one of its own with enough kept-alive connections for a busy hour.
+	// Transport carries the requests. Defaults to one with enough kept-alive connections for many parallel calls.
 	Transport http.RoundTripper
 }
 
@@ -85,16 +85,16 @@ type Config struct {
 type Client struct {
 	cfg    Config
 	remote *remote.Client
-	// membersAttribute is the attribute of a role that holds its people, holds the attribute of a person that holds the roles.
+	// membersAttribute is the attribute of a role with its members, rolesAttribute the attribute of a user with the roles.
 	membersAttribute, rolesAttribute string
 
 	assignments singleflight.Group
 
 	mu    sync.Mutex
-	roles map[string]string // ids by display name; nil until they were looked up
+	roles map[string]string // ids by display name; nil until they are looked up
 }
 
-// New makes a client. It sends nothing: see [Client.Warm] and [Client.Prepare].
+// New creates a client. It sends nothing: see [Client.Warm] and [Client.Prepare].
 func New(cfg Config) (*Client, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.validate(); err != nil {
@@ -121,11 +121,11 @@ func New(cfg Config) (*Client, error) {
 	return c, nil
 }
 
-// Warm fetches the access token, so that the first sign-up does not pay for it. Its error tells early that the server is
-// unreachable or refuses our credentials; the client may be used all the same.
+// Warm fetches the access token, so that the first sign-up need not wait for it. Its error shows early that the server is
+// unreachable or refuses the credentials; the client may be used nevertheless.
 func (c *Client) Warm(ctx context.Context) error { return c.remote.Warm(ctx) }
 
-// MetadataUnsupported implements [identity.MetadataUnsupported]: SCIM has no place for metadata.
+// MetadataUnsupported implements [identity.MetadataUnsupported]: SCIM has no attribute for metadata.
 func (*Client) MetadataUnsupported() bool { return true }
 
 func (c Config) withDefaults() Config {
@@ -158,7 +158,7 @@ func (c Config) validate() error {
 		}
 	}
 	if c.Application != "" && c.AdminRole == "" && c.MemberRole == "" {
-		return errors.New("scim: Application says whose roles are given, and needs AdminRole or MemberRole")
+		return errors.New("scim: Application needs AdminRole or MemberRole")
 	}
 	return nil
 }

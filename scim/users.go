@@ -18,8 +18,8 @@ import (
 	"homeroom/internal/secret"
 )
 
-// Create makes the user. The server compares user names, which are made of e-mails, without regard to letter case; that
-// an id of ours is taken it notices only together with the e-mail. It implements [identity.Provider].
+// Create creates the user. The server compares user names, which are e-mails, case-insensitively;
+// it detects a duplicate id only together with the e-mail. It implements [identity.Provider].
 func (c *Client) Create(ctx context.Context, user identity.NewUser) (identity.User, error) {
 	user.Email = strings.ToLower(user.Email)
 	req := remote.Call{
@@ -43,15 +43,15 @@ func (c *Client) Create(ctx context.Context, user identity.NewUser) (identity.Us
 	}
 	if string(made.ExternalID) != user.ID.String() {
 		return identity.User{}, fmt.Errorf("create user: %w", c.undoCreate(ctx, made, &identity.Misconfigured{
-			Hint: "have the SCIM server keep the attribute externalId (at Asgardeo: Attributes, SCIM 2.0, Core Schema)", Err: errExternalIDDropped,
+			Hint: "configure the SCIM server to store the attribute externalId (at Asgardeo: Attributes, SCIM 2.0, Core Schema)", Err: errExternalIDDropped,
 		}))
 	}
 	return c.user(made), nil
 }
 
-// undoCreate removes a user whom the server made in a way that nobody would find or understand again, and returns why.
+// undoCreate removes a new user who cannot be found or read again, and returns why.
 func (c *Client) undoCreate(ctx context.Context, made remoteUser, why error) error {
-	failed := errors.New("the answer does not say who it is")
+	failed := errors.New("the answer has no id")
 	if made.ID != "" {
 		failed = c.remove(context.WithoutCancel(ctx), string(made.ID))
 	}
@@ -61,7 +61,7 @@ func (c *Client) undoCreate(ctx context.Context, made remoteUser, why error) err
 	return why
 }
 
-// lastSegment is the id at the end of a user's address; empty where there is none.
+// lastSegment is the id at the end of a user's address; empty if there is none.
 func lastSegment(address string) text {
 	u, err := url.Parse(address)
 	if err != nil || u.Path == "" {
@@ -80,7 +80,7 @@ func (c *Client) Lookup(ctx context.Context, id uuid.UUID) (identity.User, error
 		return identity.User{}, fmt.Errorf("look up user %s: %w", id, identity.ErrNotFound)
 	case len(found) > 1:
 		return identity.User{}, fmt.Errorf("look up user %s: %w", id, &identity.Misconfigured{
-			Hint: "remove those that were not made by Homeroom from the SCIM server",
+			Hint: "remove those that Homeroom did not create from the SCIM server",
 			Err:  fmt.Errorf("%d users have this externalId", len(found)),
 		})
 	}
@@ -93,8 +93,8 @@ func (c *Client) LookupEmail(ctx context.Context, email string) ([]identity.User
 	email = strings.ToLower(email)
 	found, err := c.search(ctx, equal("emails", email), email)
 	if errors.Is(err, errRefused) {
-		// RFC 7644 has it in both ways (section 3.4.2.2), and a server may understand only one: Asgardeo's takes what
-		// comes after the dot for a type.
+		// RFC 7644 allows both (section 3.4.2.2), and a server may support only one: Asgardeo's takes the part
+		// after the dot as a type.
 		found, err = c.search(ctx, equal("emails.value", email), email)
 	}
 	if err != nil {
@@ -117,7 +117,7 @@ func (c *Client) LookupEmail(ctx context.Context, email string) ([]identity.User
 	return users, nil
 }
 
-// distinct leaves out who was there before: Asgardeo's server has been seen to list a user twice.
+// distinct removes duplicates: Asgardeo's server sometimes lists a user twice.
 func distinct(users []remoteUser) []remoteUser {
 	seen := map[text]bool{}
 	return slices.DeleteFunc(users, func(u remoteUser) bool {
@@ -146,7 +146,7 @@ func (c *Client) SetPassword(ctx context.Context, id string, password secret.Str
 	return nil
 }
 
-// Delete removes the user whose externalId is ours. It looks before each try, so that its outcome is never unknown. It
+// Delete removes the user whose externalId is ours. It looks the user up before each attempt, so that its outcome is never unknown. It
 // implements [identity.Provider].
 func (c *Client) Delete(ctx context.Context, id uuid.UUID) error {
 	found, err := c.byExternalID(ctx, id)
@@ -161,7 +161,7 @@ func (c *Client) Delete(ctx context.Context, id uuid.UUID) error {
 	return nil
 }
 
-// remove deletes a user by the server's id. One that is gone is a success.
+// remove deletes a user by the server's id. It succeeds if there is none.
 func (c *Client) remove(ctx context.Context, id string) error {
 	req := remote.Call{Method: http.MethodDelete, Route: c.cfg.UsersPath + resource, ID: id, Type: mediaType}
 	ans, err := c.remote.Do(ctx, req)
@@ -177,7 +177,7 @@ func (c *Client) remove(ctx context.Context, id string) error {
 	return nil
 }
 
-// byExternalID finds the users that carry our id.
+// byExternalID finds the users with our id.
 func (c *Client) byExternalID(ctx context.Context, id uuid.UUID) ([]remoteUser, error) {
 	found, err := c.search(ctx, equal("externalId", id.String()))
 	if err != nil {
@@ -186,7 +186,7 @@ func (c *Client) byExternalID(ctx context.Context, id uuid.UUID) ([]remoteUser, 
 	return slices.DeleteFunc(distinct(found), func(u remoteUser) bool { return string(u.ExternalID) != id.String() }), nil
 }
 
-// search asks for users by a filter. What it finds must still be compared with what was asked for.
+// search finds users by a filter. The caller must compare the results with the requested value.
 func (c *Client) search(ctx context.Context, filter string, private ...string) ([]remoteUser, error) {
 	var page struct {
 		Total     *int         `json:"totalResults"`
@@ -201,13 +201,13 @@ func (c *Client) search(ctx context.Context, filter string, private ...string) (
 		return nil, err
 	}
 	if ans.Status != http.StatusOK {
-		// Some servers call an empty list a thing that is not there.
+		// Some servers answer 404 for an empty list.
 		if err := c.failure(req, ans, scopeList); !errors.Is(err, identity.ErrNotFound) {
 			return nil, err
 		}
 		return nil, nil
 	}
-	// Whether there is nobody is told by the total: a page that cannot be read must not look like nobody.
+	// The total decides whether there is nobody: an unreadable page must not look like an empty one.
 	if err := ans.Decode(&page); err != nil || page.Total == nil || *page.Total > 0 && len(page.Resources) == 0 {
 		return nil, &identity.Unavailable{Err: remote.ErrUnreadable}
 	}
@@ -217,7 +217,7 @@ func (c *Client) search(ctx context.Context, filter string, private ...string) (
 	return page.Resources, nil
 }
 
-// read gets a user by the server's id.
+// read reads a user by the server's id.
 func (c *Client) read(ctx context.Context, id string) (remoteUser, error) {
 	var found remoteUser
 	req := remote.Call{Method: http.MethodGet, Route: c.cfg.UsersPath + resource, ID: id, Type: mediaType}

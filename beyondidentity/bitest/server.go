@@ -1,5 +1,5 @@
 // Package bitest is a tenant at Beyond Identity in memory, behind a real HTTP server: tokens, users in the shapes of both
-// versions, and the ways in which a network loses answers.
+// versions, and the faults of a network.
 //
 // Its answers follow Beyond Identity's documents: the sign-up guide for version 1 (https://api.byndid.com/v1/manage/users),
 // and the Secure Workforce API for version 2 (https://docs.beyondidentity.com/api/v0). A comment says [FIELD] where only
@@ -23,17 +23,17 @@ import (
 	"homeroom/internal/flaky"
 )
 
-// Config says what the tenant is like. The zero value is a usable one.
+// Config is the configuration of the tenant. The zero value is usable.
 type Config struct {
-	// APIToken always works. Defaults to "homeroom-dev-token", which is fit for loopback only.
+	// APIToken always works. Defaults to "homeroom-dev-token", for loopback only.
 	APIToken string
 	// ClientID and ClientSecret are of the only client. Default to "homeroom-dev" and "homeroom-dev-secret".
 	ClientID, ClientSecret string
-	// Scopes are what tokens are good for. Defaults to all on users.
+	// Scopes are the scopes of tokens. Defaults to all for users.
 	Scopes []string
-	// FlatAnswers has version 1 answer with the user itself, rather than with an object that holds it [FIELD].
+	// FlatAnswers makes version 1 answer with the user, not with an object that contains it [FIELD].
 	FlatAnswers bool
-	// RetainsDeleted lists users after their end, in a state that tells.
+	// RetainsDeleted lists deleted users, with their state.
 	RetainsDeleted bool
 	// Now is the tenant's clock. Defaults to time.Now.
 	Now func() time.Time
@@ -46,7 +46,7 @@ type Server struct {
 
 	mu     sync.Mutex
 	users  []*User
-	tokens map[string]time.Time // until when they are good
+	tokens map[string]time.Time // expiry by token
 	mails  []string
 }
 
@@ -99,7 +99,7 @@ func Start(t testing.TB, cfg Config) *Server {
 	return s
 }
 
-// Config returns the settings in force, defaults filled in.
+// Config returns the effective settings, with defaults.
 func (s *Server) Config() Config { return s.cfg }
 
 // Users returns the users who were not deleted, the earliest first.
@@ -154,7 +154,7 @@ func (s *Server) postToken(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, map[string]any{"access_token": token, "token_type": "Bearer", "expires_in": 3600})
 }
 
-// managed wraps a call in what they all share: a good token, with the scope.
+// managed wraps a handler in the check of the token and its scope.
 func (s *Server) managed(scope string, next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
@@ -180,5 +180,5 @@ func refuse(w http.ResponseWriter, status int, code, message string) {
 func writeJSON(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body) // the caller may be gone
+	_ = json.NewEncoder(w).Encode(body) // the caller may have gone
 }

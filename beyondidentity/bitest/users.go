@@ -57,7 +57,7 @@ func (s *Server) createV2(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// missing answers when a member is not there, unknown, or an e-mail that is none.
+// missing answers if a member is missing, unknown, or no valid e-mail.
 func missing(w http.ResponseWriter, prefix string, body map[string]string, required ...string) bool {
 	violations := []map[string]string{}
 	for _, field := range required {
@@ -68,7 +68,7 @@ func missing(w http.ResponseWriter, prefix string, body map[string]string, requi
 		}
 	}
 	for field := range body {
-		if !slices.Contains(required, field) { // so that nothing else is sent, a password least of all [GUESS]
+		if !slices.Contains(required, field) { // nothing else may be sent, above all no password [GUESS]
 			violations = append(violations, map[string]string{"field": prefix + field, "description": "unknown"})
 		}
 	}
@@ -82,7 +82,7 @@ func missing(w http.ResponseWriter, prefix string, body map[string]string, requi
 	return true
 }
 
-// create answers when the user cannot be, and sends the mail when they can.
+// create answers if the user is refused, and sends the mail if not.
 func (s *Server) create(w http.ResponseWriter, u User) *User {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -103,7 +103,7 @@ func (s *Server) create(w http.ResponseWriter, u User) *User {
 	return &u
 }
 
-// show is a user as version 2 shows one.
+// show is a user as version 2 sends one.
 func (u *User) show() map[string]any {
 	state := "ACTIVE"
 	if u.Deleted {
@@ -117,7 +117,7 @@ func (u *User) show() map[string]any {
 	}
 }
 
-// equals is as much of RFC 7644's filters as is simulated: one comparison of two of the attributes.
+// equals is the simulated part of RFC 7644's filters: one comparison of one of two attributes.
 var equals = regexp.MustCompile(`^(external_id|email_address) eq ("(?:[^"\\]|\\.)*")$`)
 
 func (s *Server) list(w http.ResponseWriter, r *http.Request) {
@@ -127,7 +127,7 @@ func (s *Server) list(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, "bad_request", "invalid request")
 		return
 	}
-	size, _ := strconv.Atoi(r.URL.Query().Get("page_size")) // without one, nobody is listed
+	size, _ := strconv.Atoi(r.URL.Query().Get("page_size")) // without one, the list is empty
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	found := []map[string]any{}
@@ -146,7 +146,7 @@ func (s *Server) remove(w http.ResponseWriter, r *http.Request) {
 	for _, u := range s.users {
 		if u.ID == r.PathValue("id") && !u.Deleted {
 			u.Deleted = true
-			return // with nothing in the body
+			return // with an empty body
 		}
 	}
 	writeJSON(w, http.StatusNotFound, map[string]any{

@@ -7,7 +7,7 @@ import (
 	"strconv"
 )
 
-// answer is a response held in memory, so that a fault may still decide what becomes of it.
+// answer is a response in memory, so that a fault can still change it.
 type answer struct {
 	header http.Header
 	status int
@@ -20,14 +20,14 @@ func (a *answer) Header() http.Header         { return a.header }
 func (a *answer) WriteHeader(status int)      { a.status = status }
 func (a *answer) Write(b []byte) (int, error) { return a.body.Write(b) }
 
-// send passes the whole answer on.
+// send writes the whole answer.
 func (a *answer) send(w http.ResponseWriter) {
 	maps.Copy(w.Header(), a.header)
 	w.WriteHeader(a.status)
 	_, _ = w.Write(a.body.Bytes())
 }
 
-// truncate announces the whole answer, passes half of its body on, and cuts the connection.
+// truncate writes the length of the whole answer and half of its body, and closes the connection.
 func (a *answer) truncate(w http.ResponseWriter) {
 	maps.Copy(w.Header(), a.header)
 	w.Header().Set("Content-Length", strconv.Itoa(a.body.Len()))

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Call is a request that the service got. It never holds a body, nor a token.
+// Call is a request that the service received, without body and token.
 type Call struct {
 	Method string `json:"method"`
 	// Path is decoded.
@@ -16,13 +16,13 @@ type Call struct {
 	Query string `json:"query,omitempty"`
 	// Status is 0 while the call runs, and for one that got no answer.
 	Status int `json:"status"`
-	// Fault is what befell the call, if anything.
+	// Fault is the fault of the call; empty for none.
 	Fault Kind `json:"fault,omitempty"`
-	// At is when the call came in.
+	// At is the time when the call arrived.
 	At time.Time `json:"at"`
 }
 
-// maxCalls bounds the log; beyond it the older half is forgotten.
+// maxCalls bounds the list of calls; beyond it the older half is deleted.
 const maxCalls = 100_000
 
 func (s *Server) begin(r *http.Request) *Call {
@@ -37,7 +37,7 @@ func (s *Server) begin(r *http.Request) *Call {
 	return call
 }
 
-// end writes the call's end into the log. That comes before the wire, so that whoever saw an answer finds the call.
+// end records the call's result. It runs before the answer is sent, so that a caller with an answer finds the call.
 func (s *Server) end(call *Call, status int, fault Kind) {
 	s.service.Logger.Debug("simulated call", "method", call.Method, "path", call.Path, "status", status, "fault", fault)
 	s.mu.Lock()
@@ -49,7 +49,7 @@ func (s *Server) end(call *Call, status int, fault Kind) {
 	}
 }
 
-// WaitIdle returns when the service works on no call any more, those whose caller gave up included.
+// WaitIdle returns when no call is running any more, including those whose caller has gone.
 func (s *Server) WaitIdle(ctx context.Context) error {
 	s.mu.Lock()
 	if s.running == 0 {
@@ -80,7 +80,7 @@ func (s *Server) Calls() []Call {
 	return calls
 }
 
-// CountCalls returns how many calls had this method and a path that begins so; empty matches every one.
+// CountCalls returns how many calls had this method and path prefix; empty matches every one.
 func (s *Server) CountCalls(method, pathPrefix string) int {
 	n := 0
 	for _, call := range s.Calls() {

@@ -14,16 +14,16 @@ import (
 	"homeroom/internal/wait"
 )
 
-// Kind is a way in which a call goes wrong.
+// Kind is a kind of fault.
 type Kind string
 
-// The ways in which a call goes wrong.
+// The kinds of faults.
 const (
 	// StatusBefore answers with Fault.Status; the work is not done.
 	StatusBefore Kind = "status_before"
 	// StatusAfter does the work, then answers with Fault.Status.
 	StatusAfter Kind = "status_after"
-	// RateLimited refuses by a rate limit; the work is not done.
+	// RateLimited answers as at a rate limit; the work is not done.
 	RateLimited Kind = "rate_limited"
 	// LostAnswer does the work, then closes the connection without a byte of an answer. Go's client repeats a GET by
 	// itself after that, when the connection was not a new one.
@@ -32,10 +32,10 @@ const (
 	Reset Kind = "reset"
 	// Truncated does the work, then cuts the connection in the middle of the answer's body.
 	Truncated Kind = "truncated"
-	// Slow waits for Fault.Delay before it answers; Fault.WorkFirst says on which side of the wait the work is. Work that
-	// comes after the wait is done even if the caller gave up meanwhile: see Server.WaitIdle.
+	// Slow waits for Fault.Delay before it answers; with Fault.WorkFirst the work is done before the wait. Work that
+	// comes after the wait is done even if the caller has gone: see Server.WaitIdle.
 	Slow Kind = "slow"
-	// Hang answers nothing until the caller gives up or the server closes. With Fault.WorkFirst the work is done.
+	// Hang sends no answer until the caller cancels or the server closes. With Fault.WorkFirst the work is done.
 	Hang Kind = "hang"
 	// Unauthorized refuses the access token; the work is not done.
 	Unauthorized Kind = "unauthorized"
@@ -46,28 +46,28 @@ func Kinds() []Kind {
 	return []Kind{StatusBefore, StatusAfter, RateLimited, LostAnswer, Reset, Truncated, Slow, Hang, Unauthorized}
 }
 
-// Fault makes matching calls go wrong. Of several that match, the one injected first is used up first.
+// Fault makes matching calls fail. Of several that match, the one injected first is used first.
 type Fault struct {
-	// Method and Path choose the calls: the method, and a prefix of the decoded path. Empty matches every one.
+	// Method and Path choose the calls: the method, and a prefix of the decoded path. Empty matches all.
 	Method, Path string
-	// Match chooses among those, if it is not nil.
+	// Match selects among those, if it is not nil.
 	Match func(*http.Request) bool
-	// Kind is what goes wrong.
+	// Kind is the kind of fault.
 	Kind Kind
-	// Skip is how many matching calls pass unharmed first. Defaults to 0.
+	// Skip is how many matching calls succeed first. Defaults to 0.
 	Skip int
-	// Times is how many calls go wrong after that; negative is all. Defaults to 1.
+	// Times is how many calls fail after that; negative means all. Defaults to 1.
 	Times int
-	// Delay is the wait of Slow. For other kinds it comes on top, before the answer; Hang needs none.
+	// Delay is the wait of Slow. Other kinds wait too, before the answer; Hang ignores it.
 	Delay time.Duration
-	// OnWait, if it is not nil, is called where Slow and Hang begin to wait, with the work done if WorkFirst says so. Slow
-	// waits for its return besides.
+	// OnWait, if it is not nil, is called when Slow and Hang begin to wait, after the work if WorkFirst is true. Slow
+	// also waits for its return.
 	OnWait func()
 	// WorkFirst is for Slow and Hang: the work is done before the wait. Defaults to false.
 	WorkFirst bool
-	// Status is what the two status kinds answer. Defaults to 503.
+	// Status is the answer's status for the two status kinds. Defaults to 503.
 	Status int
-	// RetryAfter is when the limit of RateLimited frees again, a second at least. The two status kinds send it in the header
+	// RetryAfter is the time until the limit of RateLimited allows calls again, at least a second. The two status kinds send it in the header
 	// of that name, if it is not zero.
 	RetryAfter time.Duration
 }
@@ -92,14 +92,14 @@ func (s *Server) Inject(f Fault) {
 	s.faults = append(s.faults, &f)
 }
 
-// ClearFaults removes the faults that were not played. Answers that are being held back stay so.
+// ClearFaults removes the faults that were not used. Answers that are being delayed stay delayed.
 func (s *Server) ClearFaults() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.faults = nil
 }
 
-// nextFault returns the fault that befalls this call, and counts it down.
+// nextFault returns the fault for this call, and counts it down.
 func (s *Server) nextFault(r *http.Request) (Fault, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -121,8 +121,8 @@ func (s *Server) nextFault(r *http.Request) (Fault, bool) {
 	return Fault{}, false
 }
 
-// play plays a fault: it prepares the answer, waits, writes the call's end into the log, and lets go of the connection in
-// the fault's way.
+// play runs a fault: it prepares the answer, waits, records the call's result, and ends the connection as
+// the fault requires.
 func (s *Server) play(w http.ResponseWriter, r *http.Request, f Fault, call *Call) {
 	a := s.prepare(r, f)
 	if f.OnWait != nil && (f.Kind == Slow || f.Kind == Hang) {
@@ -148,7 +148,7 @@ func (s *Server) play(w http.ResponseWriter, r *http.Request, f Fault, call *Cal
 	}
 }
 
-// prepare does the work, if the fault is one of those that let it be done first, and returns what is to be answered.
+// prepare does the work, for faults after the work, and returns the answer.
 func (s *Server) prepare(r *http.Request, f Fault) *answer {
 	a := newAnswer()
 	switch f.Kind {
@@ -175,7 +175,7 @@ func (s *Server) prepare(r *http.Request, f Fault) *answer {
 	return a
 }
 
-// delay waits for as long as the fault says, or until the server is gone. The caller's leaving ends the wait too, but not
+// delay waits for the fault's delay, or until the server closes. A cancelled request ends the wait too, but not
 // that of Slow.
 func (s *Server) delay(r *http.Request, f Fault) {
 	ctx := r.Context()

@@ -1,6 +1,6 @@
-// Package flaky serves a simulated service, and loses, cuts, delays or refuses the answers that a test wants to see fail.
+// Package flaky serves a simulated service, and injects faults into its answers: lost, truncated, delayed or refused ones.
 //
-// The simulators of identity providers stand on it: they answer requests, and this decides what becomes of the answers.
+// The simulators of identity providers use it: they answer requests, and flaky injects the faults.
 package flaky
 
 import (
@@ -15,13 +15,13 @@ import (
 	"time"
 )
 
-// Service is what is simulated.
+// Service is a simulated service.
 type Service struct {
-	// Handler does the work.
+	// Handler answers requests.
 	Handler http.Handler
-	// Fail answers as the service does when it is broken, or, with the status 413, when the request is too large. Throttle
-	// answers as it does when its rate limit is reached and frees again after the duration, Refuse as it does when it does
-	// not like the access token.
+	// Fail answers as the service does when it fails, or, with the status 413, when the request is too large. Throttle
+	// answers as it does when its rate limit is reached for the duration, Refuse as it does when it refuses
+	// the access token.
 	Fail     func(w http.ResponseWriter, status int)
 	Throttle func(w http.ResponseWriter, r *http.Request, after time.Duration)
 	Refuse   func(w http.ResponseWriter)
@@ -31,23 +31,23 @@ type Service struct {
 	Logger *slog.Logger
 }
 
-// Server plays a service and its faults. It is an [http.Handler], and may serve itself. All its methods may be called from
+// Server serves a service with faults. It is an [http.Handler], and can also listen itself. All its methods may be called from
 // many goroutines.
 type Server struct {
 	service   Service
 	address   string
 	http      *http.Server // nil when the caller serves
 	closed    context.CancelFunc
-	closedCtx context.Context //nolint:containedctx // the server's own life, not a request's
+	closedCtx context.Context //nolint:containedctx // ends with the server, not with a request
 
 	mu      sync.Mutex
 	calls   []*Call
 	running int
-	idle    chan struct{} // closed when running comes to 0; nil when nobody waits
+	idle    chan struct{} // closed when running is 0; nil when nobody waits
 	faults  []*Fault
 }
 
-// New makes a server that the caller serves, or [Server.Serve] does.
+// New creates a server. The caller serves it, or calls [Server.Serve].
 func New(service Service) *Server {
 	if service.Now == nil {
 		service.Now = time.Now
@@ -60,7 +60,7 @@ func New(service Service) *Server {
 	return s
 }
 
-// Listen serves on addr, such as "127.0.0.1:0", until Close. The service is made when the address is known.
+// Listen serves on addr, such as "127.0.0.1:0", until Close. build is called when the address is known.
 func Listen(addr string, build func(url string) Service) (*Server, error) {
 	listener, err := net.Listen("tcp", addr)
 	if err != nil {
@@ -71,8 +71,8 @@ func Listen(addr string, build func(url string) Service) (*Server, error) {
 	return s, nil
 }
 
-// Serve has a handler answer the listener's requests until Close, and returns at once: the server itself, or one that
-// stands before it. It is called once.
+// Serve serves a handler on the listener until Close, and returns at once. The handler is the server, or one
+// that calls it. Serve is called once.
 func (s *Server) Serve(listener net.Listener, handler http.Handler) {
 	s.address = "http://" + listener.Addr().String()
 	s.http = &http.Server{
@@ -80,13 +80,13 @@ func (s *Server) Serve(listener net.Listener, handler http.Handler) {
 		ReadHeaderTimeout: 10 * time.Second,
 		ErrorLog:          slog.NewLogLogger(s.service.Logger.Handler(), slog.LevelDebug),
 	}
-	go func() { _ = s.http.Serve(listener) }() // ends with Close, which is the only error that matters
+	go func() { _ = s.http.Serve(listener) }() // ends with Close
 }
 
 // Address is the server's address, without a path. It is empty when the caller serves.
 func (s *Server) Address() string { return s.address }
 
-// Close stops the server and cuts the connections that are open, answers that are held back included.
+// Close stops the server and closes its connections, including those with delayed answers.
 func (s *Server) Close() {
 	s.closed()
 	if s.http != nil {
@@ -94,13 +94,13 @@ func (s *Server) Close() {
 	}
 }
 
-// maxBody is more than any request to a provider has.
+// maxBody is above the size of any request to a provider.
 const maxBody = 1 << 20
 
 // ServeHTTP implements [http.Handler].
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	call := s.begin(r)
-	// The whole body is read first: only then does net/http watch whether the caller is still there.
+	// The whole body is read first: only then does net/http detect that the caller has gone.
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil { // too large, or the caller is gone
 		s.end(call, http.StatusRequestEntityTooLarge, "")

@@ -14,7 +14,7 @@ import (
 	"homeroom/internal/flaky"
 )
 
-// start serves something that counts its work, and answers with a text.
+// start serves a handler that counts its calls and answers with a text.
 func start(t *testing.T) (*flaky.Server, *atomic.Int32) {
 	t.Helper()
 	var worked atomic.Int32
@@ -39,7 +39,7 @@ func start(t *testing.T) (*flaky.Server, *atomic.Int32) {
 	return server, &worked
 }
 
-// call sends a request over a connection of its own, and returns the status and the body, or how that failed.
+// call sends a request over a new connection, and returns the status and the body, or the error.
 func call(ctx context.Context, t *testing.T, address, body string) (int, string, error) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address+"/thing?x=y", strings.NewReader(body))

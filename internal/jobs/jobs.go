@@ -1,8 +1,8 @@
 // Package jobs runs the durable work: River's queue in the catalog's database.
 //
-// A job is an alarm clock, never the truth: its arguments are ids, the catalog's rows say what there is to do, and the
-// reconcilers of the packages signup and webhook would get there without it, only later. The package also hands on what has
-// happened to whoever makes jobs of it.
+// A job only starts work: its arguments are ids, the catalog's rows hold the work to do, and the
+// reconcilers of the packages signup and webhook would do the same work later without it. The package also relays
+// events to functions that create jobs of them.
 package jobs
 
 import (
@@ -23,12 +23,12 @@ import (
 // schema keeps River's tables apart from the catalog's.
 const schema = "river"
 
-// Queue takes jobs. It runs none.
+// Queue inserts jobs. It runs none.
 type Queue struct {
 	client *river.Client[pgx.Tx]
 }
 
-// NewQueue makes a Queue.
+// NewQueue creates a Queue.
 func NewQueue(pool *pgxpool.Pool) (*Queue, error) {
 	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{Schema: schema})
 	if err != nil {
@@ -37,38 +37,38 @@ func NewQueue(pool *pgxpool.Pool) (*Queue, error) {
 	return &Queue{client}, nil
 }
 
-// Runner works on jobs.
+// Runner runs jobs.
 type Runner struct {
 	client *river.Client[pgx.Tx]
 	pool   *pgxpool.Pool
 	logger *slog.Logger
-	// stopRescue ends the look for jobs whose process has died.
+	// stopRescue stops the search for jobs whose process has died.
 	stopRescue context.CancelFunc
 }
 
 const (
-	// jobTimeout bounds one attempt. It is above everything that provisioning waits for by itself.
+	// jobTimeout bounds one attempt. It is above all timeouts of provisioning.
 	jobTimeout = 10 * time.Minute
 	// rescueAfter is when River gives a job whose process died to another. It must be above jobTimeout, since River cannot
 	// tell a dead process from a slow one. For jobs that cannot wait as long see rescue.
 	rescueAfter = 12 * time.Minute
-	// endedRetention and failedRetention are how long River keeps jobs that are done or cancelled, and those that were given up. One of the
-	// runners deletes the older ones, from soon after its start and then twice a minute.
+	// endedRetention is how long River keeps completed and cancelled jobs, failedRetention those that failed finally. One of the
+	// runners deletes older ones, soon after its start and then twice a minute.
 	endedRetention, failedRetention = 24 * time.Hour, 7 * 24 * time.Hour
 )
 
-// Handlers are what the jobs call. Each kind of work has a queue of its own, which only processes with a handler for it
-// take from: the others leave its jobs to them.
+// Handlers are the services that the jobs call. Each kind of work has its own queue. Only processes with a handler for it
+// take jobs from the queue.
 type Handlers struct {
-	// Signups provisions tenants again.
+	// Signups re-provisions tenants.
 	Signups *signup.Service
-	// Webhooks tells endpoints outside of events.
+	// Webhooks delivers events to endpoints.
 	Webhooks *webhook.Service
 	// Mails sends mails to people.
 	Mails Mailer
 }
 
-// NewRunner makes a Runner that calls these handlers.
+// NewRunner creates a Runner that calls these handlers.
 func NewRunner(pool *pgxpool.Pool, handlers Handlers, logger *slog.Logger) (*Runner, error) {
 	work := &work{workers: river.NewWorkers(), queues: map[string]river.QueueConfig{}}
 	if handlers.Signups != nil {
@@ -94,18 +94,18 @@ func NewRunner(pool *pgxpool.Pool, handlers Handlers, logger *slog.Logger) (*Run
 		DiscardedJobRetentionPeriod: failedRetention,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("make the job runner: %w", err)
+		return nil, fmt.Errorf("create the job runner: %w", err)
 	}
 	return &Runner{client: client, pool: pool, logger: logger, stopRescue: func() {}}, nil
 }
 
-// work is what a runner can do: its workers, and the queues that it takes jobs from.
+// work is a runner's workers, and the queues that it takes jobs from.
 type work struct {
 	workers *river.Workers
 	queues  map[string]river.QueueConfig
 }
 
-// Start begins to work. It returns at once.
+// Start starts the runner. It returns at once.
 func (r *Runner) Start(ctx context.Context) error {
 	if err := r.client.Start(ctx); err != nil {
 		return fmt.Errorf("start the job runner: %w", err)
@@ -115,7 +115,7 @@ func (r *Runner) Start(ctx context.Context) error {
 	return nil
 }
 
-// Stop lets the jobs that run end, and cancels them when ctx ends first. Those are done again later.
+// Stop waits for running jobs, and cancels them when ctx ends first. Cancelled jobs run again later.
 func (r *Runner) Stop(ctx context.Context) error {
 	r.stopRescue()
 	if err := r.client.Stop(ctx); err == nil {

@@ -11,10 +11,10 @@ import (
 	"github.com/riverqueue/river"
 )
 
-// mailsQueue is a queue of its own: a mail server that is slow to answer must not keep schools waiting.
+// mailsQueue is a queue of its own: a slow mail server must not delay sign-ups.
 const mailsQueue = "mails"
 
-// mailWorkers is how many connections to the mail server a process has. Providers allow a handful.
+// mailWorkers is the number of parallel connections to the mail server per process. Providers allow few.
 const mailWorkers = 4
 
 // SendMail sends a mail.
@@ -25,13 +25,13 @@ type SendMail struct {
 // Kind implements river.JobArgs.
 func (SendMail) Kind() string { return "send_mail" }
 
-// Mailer sends mails: the package mail does.
+// Mailer sends mails. The package mail implements it.
 type Mailer interface {
-	// Send sends a mail, if that is still to be done, and tells when it is to be called again; 0 is never.
+	// Send sends a mail, unless it is sent already. It returns the time until the next call; 0 means none.
 	Send(ctx context.Context, mail uuid.UUID) (retryAfter time.Duration, err error)
 }
 
-// SendMailTx has a mail sent soon after the transaction has committed.
+// SendMailTx inserts a job that sends a mail soon after the transaction has committed.
 func (q *Queue) SendMailTx(ctx context.Context, tx pgx.Tx, mail uuid.UUID) error {
 	_, err := q.client.InsertTx(ctx, tx, SendMail{MailID: mail}, &river.InsertOpts{Queue: mailsQueue, MaxAttempts: 100})
 	if err != nil {
@@ -40,7 +40,7 @@ func (q *Queue) SendMailTx(ctx context.Context, tx pgx.Tx, mail uuid.UUID) error
 	return nil
 }
 
-// addMails has the mailer called, which tells when there is more to do.
+// addMails adds the worker that calls the mailer.
 func addMails(work *work, pool *pgxpool.Pool, mailer Mailer) {
 	work.queues[mailsQueue] = river.QueueConfig{MaxWorkers: mailWorkers}
 	river.AddWorker(work.workers, river.WorkFunc(func(ctx context.Context, job *river.Job[SendMail]) error {

@@ -16,7 +16,7 @@ import (
 
 var migrateLock = postgres.NamedLock("homeroom job queue")
 
-// Migrate brings River's tables to the version that this program needs. Processes that start together wait for one
+// Migrate migrates River's tables to the version that this program needs. Processes that start together wait for one
 // another.
 func Migrate(ctx context.Context, pool *pgxpool.Pool) error {
 	migrator, err := rivermigrate.New(riverpgxv5.New(pool), &rivermigrate.Config{Schema: schema, Logger: slog.New(slog.DiscardHandler)})
@@ -33,7 +33,7 @@ func Migrate(ctx context.Context, pool *pgxpool.Pool) error {
 	defer conn.Release()
 	switch err := postgres.Lock(ctx, conn.Conn(), migrateLock, 0); {
 	case errors.Is(err, postgres.ErrLocked):
-		return errors.New("another process is migrating the job queue, and does not end")
+		return errors.New("another process is still migrating the job queue: try again later")
 	case err != nil:
 		return fmt.Errorf("lock the job queue's migrations: %w", err)
 	}
@@ -42,14 +42,14 @@ func Migrate(ctx context.Context, pool *pgxpool.Pool) error {
 		return fmt.Errorf("create schema %s: %w", schema, err)
 	}
 	// River commits version by version: one of them uses a value that the one before adds to an enum, which Postgres does
-	// not allow in one transaction. A crash in between leaves a version that the next start goes on from.
+	// not allow in one transaction. After a crash in between the next start continues.
 	if _, err := migrator.Migrate(ctx, rivermigrate.DirectionUp, nil); err != nil {
 		return fmt.Errorf("migrate the job queue: %w", err)
 	}
 	return nil
 }
 
-// current tells whether there is nothing to do, at the cost of two small queries.
+// current reports whether the tables are up to date, with two small queries.
 func current(ctx context.Context, pool *pgxpool.Pool, migrator *rivermigrate.Migrator[pgx.Tx]) bool {
 	var exists bool
 	err := pool.QueryRow(ctx, "select to_regclass($1) is not null", schema+".river_migration").Scan(&exists)

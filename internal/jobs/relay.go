@@ -13,40 +13,40 @@ import (
 	"homeroom/internal/wait"
 )
 
-// FanOutTx makes jobs of what has happened, in the transaction that marks it as handed on, and passes over what is nothing to
-// it. An error of one leaves the events to be handed on again, to all of them.
+// FanOut creates jobs for events, in the transaction that marks the events as relayed. It ignores events that it has no
+// jobs for. After an error the events are relayed again, to all FanOuts.
 type FanOut func(ctx context.Context, tx pgx.Tx, events []catalog.OutboxEvent) error
 
-// RelayConfig is what a Relay needs.
+// RelayConfig is the configuration of a Relay.
 type RelayConfig struct {
 	Catalog *catalog.Store
-	// FanOuts are given every event, in their order.
+	// FanOuts are called with every event, in order.
 	FanOuts []FanOut
-	// Interval is how often it looks without being nudged. Defaults to 1 s.
+	// Interval is the time between two checks without a [Relay.Wake]. Defaults to 1 s.
 	Interval time.Duration
-	// Debounce is how long it waits after a nudge for more to happen, so that people who sign up one after the other do not each
-	// have a transaction beside them that hands on what the one before has made happen. Defaults to 200 ms.
+	// Debounce is the time between a [Relay.Wake] and the check, so that several sign-ups in a row share
+	// one transaction. Defaults to 200 ms.
 	Debounce time.Duration
-	// Logger is told what goes wrong. Defaults to slog.Default().
+	// Logger gets errors. Defaults to slog.Default().
 	Logger *slog.Logger
 }
 
-// Relay hands on each event once. Processes that relay at the same time get different ones.
+// Relay relays each event once. Processes that relay at the same time get different events.
 type Relay struct {
 	cfg  RelayConfig
 	wake chan struct{}
 }
 
 const (
-	// relayBatchSize is how many events are handed on in one transaction.
+	// relayBatchSize is how many events are relayed in one transaction.
 	relayBatchSize = 200
-	// relayTimeout bounds such a transaction: it only writes rows.
+	// relayTimeout bounds such a transaction, which only writes rows.
 	relayTimeout = 20 * time.Second
-	// relayPause is how long a relay that has failed waits, so that its log stays readable.
+	// relayPause is the pause after a failure, so that the log stays readable.
 	relayPause = 5 * time.Second
 )
 
-// NewRelay makes a Relay.
+// NewRelay creates a Relay.
 func NewRelay(cfg RelayConfig) (*Relay, error) {
 	if cfg.Catalog == nil {
 		return nil, errors.New("the relay needs a catalog")
@@ -63,21 +63,21 @@ func NewRelay(cfg RelayConfig) (*Relay, error) {
 	return &Relay{cfg: cfg, wake: make(chan struct{}, 1)}, nil
 }
 
-// Wake has it look soon. It returns at once, and may be called from anywhere.
+// Wake makes the relay check for events soon. It returns at once, and is safe for concurrent use.
 func (r *Relay) Wake() {
 	select {
 	case r.wake <- struct{}{}:
-	default: // it is about to look anyway
+	default: // a check is due already
 	}
 }
 
-// Run hands on events until ctx ends.
+// Run relays events until ctx ends.
 func (r *Relay) Run(ctx context.Context) {
 	ticker := time.NewTicker(r.cfg.Interval)
 	defer ticker.Stop()
 	for {
 		if _, err := r.Drain(ctx); err != nil && ctx.Err() == nil {
-			r.cfg.Logger.Error("hand on events", "error", err)
+			r.cfg.Logger.Error("relay events", "error", err)
 			if wait.For(ctx, relayPause) != nil {
 				return
 			}
@@ -90,7 +90,7 @@ func (r *Relay) Run(ctx context.Context) {
 				return
 			}
 			select {
-			case <-r.wake: // it is about to look at that too
+			case <-r.wake: // covered by the next check
 			default:
 			}
 		case <-ticker.C:
@@ -98,7 +98,7 @@ func (r *Relay) Run(ctx context.Context) {
 	}
 }
 
-// Drain hands on the events that nobody else is handing on, and returns how many there were.
+// Drain relays the events that no other process is relaying, and returns their number.
 func (r *Relay) Drain(ctx context.Context) (int, error) {
 	for total := 0; ; {
 		n, err := r.relayBatch(ctx)

@@ -15,7 +15,7 @@ import (
 // ReprovisionTenant runs every provisioning step of a tenant again.
 type ReprovisionTenant struct {
 	TenantID uuid.UUID `json:"tenant_id"`
-	// ArchiveName is the name under which the old database is kept; empty leaves it where it is.
+	// ArchiveName is the new name of the old database, which archives it; empty repairs it in place.
 	ArchiveName string `json:"kept,omitempty"`
 }
 
@@ -33,7 +33,7 @@ func (q *Queue) ReprovisionTx(ctx context.Context, tx pgx.Tx, tenant uuid.UUID, 
 	return nil
 }
 
-// addSignups has the service called, from River's default queue.
+// addSignups adds the worker that calls the service, to River's default queue.
 func addSignups(work *work, pool *pgxpool.Pool, service *signup.Service) {
 	work.queues[river.QueueDefault] = river.QueueConfig{MaxWorkers: 8}
 	river.AddWorker(work.workers, river.WorkFunc(func(ctx context.Context, job *river.Job[ReprovisionTenant]) error {

@@ -14,17 +14,17 @@ import (
 	"homeroom/internal/postgres"
 )
 
-// River gives a job whose process died to another only after a time that no attempt may exceed, since it cannot tell a dead
-// process from a slow one: many minutes, in which a tenant may be without its database. So whoever works on a
+// River gives a job whose process died to another only after a time that no attempt may exceed, since it cannot distinguish a dead
+// process from a slow one: many minutes, in which a tenant may be without its database. So a worker of a
 // re-provisioning holds an advisory lock of the job on a session of its own, and a running job whose lock is free is made
-// available again. A process that lost only that session goes on beside the next one: the tenant's lock keeps them apart.
-// The same goes for whoever sends a mail, for which somebody waits; the mail's row keeps two of them apart.
+// available again. A process that lost only that session continues beside the next one: the tenant's lock separates them.
+// The same is true for a worker that sends a mail, for which somebody waits; the mail's row separates two of them.
 
-// rescueEvery is how often a process looks for jobs that nobody works on, and how old an attempt must be for that: taking a
+// rescueEvery is how often a process looks for jobs without a worker, and the minimum age of their attempt: taking a
 // job and taking its lock are two steps.
 var rescueEvery = killpoint.ScaleTime(5 * time.Second)
 
-// jobLockPrefix and a job's number are the name of its lock.
+// jobLockPrefix and a job's id are the name of its lock.
 const jobLockPrefix = "homeroom job "
 
 // withJobLock runs f while this process holds the job's lock.
@@ -69,7 +69,7 @@ func rescueOnce(ctx context.Context, pool *pgxpool.Pool) error {
 	}
 	ids, err := pgx.CollectRows(rows, pgx.RowTo[int64])
 	for _, id := range ids {
-		// The lock is this statement's: nobody can hold it, and nobody can take the job, while it runs.
+		// This statement holds the lock: no other process can hold it, or take the job, while it runs.
 		_, failed := pool.Exec(ctx, `
 			update `+schema+`.river_job
 			set state = 'available', scheduled_at = now()

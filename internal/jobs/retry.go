@@ -6,8 +6,8 @@ import (
 	"github.com/riverqueue/river/rivertype"
 )
 
-// retryPolicy tries a failed job again after 1, 2, 4, … at most 60 seconds: River's own policy grows to weeks, which is not what
-// somebody who waits for a school expects.
+// retryPolicy repeats a failed job after 1, 2, 4, … at most 60 seconds: the delays of River's own policy grow to weeks, too
+// long for people who wait for a school.
 type retryPolicy struct{}
 
 // NextRetry implements [river.ClientRetryPolicy].

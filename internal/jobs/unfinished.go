@@ -9,13 +9,13 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// Unfinished is a job that runs, or that will.
+// Unfinished is a job that is running or waiting.
 type Unfinished struct {
 	ID          int64
 	Kind, State string
-	// TenantID is what it is about, if it is about a tenant.
+	// TenantID is the tenant of the job, if it has one.
 	TenantID *uuid.UUID
-	// Stuck: it has been running for longer than any attempt may, so that its process has died and no other has taken it up.
+	// Stuck is true if it has been running longer than any attempt may: its process has died and no other has taken it.
 	Stuck bool
 }
 
@@ -37,7 +37,7 @@ func ListUnfinished(ctx context.Context, pool *pgxpool.Pool) ([]Unfinished, erro
 	return jobs, nil
 }
 
-// Cancel keeps a job from being tried again. One that has ended stays as it is.
+// Cancel prevents further attempts of a job. It does not change a finished one.
 func (q *Queue) Cancel(ctx context.Context, id int64) error {
 	if _, err := q.client.JobCancel(ctx, id); err != nil {
 		return fmt.Errorf("cancel job %d: %w", id, err)

@@ -12,13 +12,13 @@ import (
 	"homeroom/webhook"
 )
 
-// webhooksQueue is a queue of its own: receivers that are slow to answer must not keep schools waiting.
+// webhooksQueue is a queue of its own: slow receivers must not delay sign-ups.
 const webhooksQueue = "webhooks"
 
-// webhookWorkers is how many requests to receivers a process has on their way.
+// webhookWorkers is the number of parallel requests to receivers per process.
 const webhookWorkers = 16
 
-// DeliverWebhook tells an endpoint outside of an event.
+// DeliverWebhook delivers an event to an endpoint.
 type DeliverWebhook struct {
 	DeliveryID uuid.UUID `json:"delivery_id"`
 }
@@ -47,7 +47,7 @@ func (q *Queue) DeliverWebhooksTx(ctx context.Context, tx pgx.Tx, deliveries []u
 	return nil
 }
 
-// addWebhooks has the service called, which tells when there is more to do.
+// addWebhooks adds the worker that calls the service.
 func addWebhooks(work *work, service *webhook.Service) {
 	work.queues[webhooksQueue] = river.QueueConfig{MaxWorkers: webhookWorkers}
 	river.AddWorker(work.workers, river.WorkFunc(func(ctx context.Context, job *river.Job[DeliverWebhook]) error {

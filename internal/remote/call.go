@@ -25,8 +25,8 @@ import (
 // Call is one request.
 type Call struct {
 	Method string
-	// Route is appended to the base URL, or is an address of its own. It stands in errors and logs, so nothing of a
-	// person belongs into it.
+	// Route is appended to the base URL, or is an address of its own. It stands in errors and logs, so no personal
+	// data may be in it.
 	Route string
 	// ID and Other fill the route's {id} and {other}.
 	ID, Other string
@@ -43,21 +43,21 @@ type Call struct {
 	// User and Password are sent by HTTP's Basic scheme, if User is set.
 	User     string
 	Password secret.String
-	// Creates is true when doing it twice is not the same as doing it once. Such a call is sent once, and its error says
-	// when its outcome is unknown.
+	// Creates is true for a call that must not be repeated. Such a call is sent once, and its error reports
+	// an unknown outcome.
 	Creates bool
-	// Private is what must not be quoted in errors, besides what every call hides.
+	// Private are texts that errors must not quote, besides those of every call.
 	Private []string
 }
 
-// Reply is what the provider said to a call, whatever the status.
+// Answer is the provider's answer to a call, with any status.
 type Answer struct {
 	Status int
 	Header http.Header
 	Body   []byte
 }
 
-// Decode reads the answer's JSON. Of a body that is none it says only that: it may hold anything.
+// Decode decodes the answer's JSON. Its error does not quote the body, which may hold anything.
 func (a Answer) Decode(into any) error {
 	if err := json.Unmarshal(a.Body, into); err != nil {
 		return ErrUnreadable
@@ -65,8 +65,8 @@ func (a Answer) Decode(into any) error {
 	return nil
 }
 
-// ErrUnreadable is all that is said of a success that makes no sense.
-var ErrUnreadable = errors.New("the provider's answer is not what it should be")
+// ErrUnreadable is the error for a success whose body is not as expected.
+var ErrUnreadable = errors.New("the provider's answer has an unexpected body")
 
 // Do sends a call with the access token, or with the call's own credentials. Its errors are *identity.Unavailable, or those
 // of getting a token; a refusal is an answer like any other.
@@ -85,8 +85,8 @@ func (c *Client) Do(ctx context.Context, req Call) (Answer, error) {
 	if err != nil || ans.Status != http.StatusUnauthorized {
 		return ans, err
 	}
-	// A refused token may be revoked, or its key rotated out, before its time. The call was not looked at, so it may be sent
-	// again, a create too.
+	// A token may be revoked, or its key rotated, before it expires. The call was refused before any work, so it may be sent
+	// again, also a create.
 	c.tokens.invalidate(token)
 	if token, err = c.tokens.get(ctx); err != nil {
 		return Answer{}, err
@@ -94,7 +94,7 @@ func (c *Client) Do(ctx context.Context, req Call) (Answer, error) {
 	return c.sendWithRetries(ctx, req, token)
 }
 
-// sendWithRetries sends a call again, unless it creates, when its failure is one that may be over in a moment.
+// sendWithRetries repeats a call that creates nothing after a retryable failure.
 func (c *Client) sendWithRetries(ctx context.Context, req Call, token secret.String) (Answer, error) {
 	for attempt := 1; ; attempt++ {
 		ans, err := c.send(ctx, req, token)
@@ -104,13 +104,13 @@ func (c *Client) sendWithRetries(ctx context.Context, req Call, token secret.Str
 	}
 }
 
-// Backoff is the pause after a failed attempt: some 100 ms after the first, and then some 400.
+// Backoff is the pause after a failed attempt: about 100 ms after the first, then about 400 ms.
 func Backoff(attempt int) time.Duration {
 	d := 25 * time.Millisecond << (2 * attempt)
 	return d/2 + rand.N(d)
 }
 
-// retryable reports whether it is worth trying again right away. A rate limit is not, nor a provider too slow to answer.
+// retryable reports whether a call may be repeated at once. A rate limit and a timeout are not retryable.
 func retryable(ans Answer, err error) bool {
 	if err != nil {
 		var u *identity.Unavailable
@@ -137,7 +137,7 @@ func (c *Client) send(ctx context.Context, req Call, token secret.String) (Answe
 		if errors.As(err, &u) {
 			err = u.Err
 		}
-		if ctx.Err() != nil { // says more than the connection's "operation was canceled"
+		if ctx.Err() != nil { // clearer than the connection's "operation was canceled"
 			err = ctx.Err()
 		}
 		c.cfg.Logger.DebugContext(ctx, c.cfg.Name+" exchange failed", "method", req.Method, "route", req.Route,
@@ -161,7 +161,7 @@ func (c *Client) send(ctx context.Context, req Call, token secret.String) (Answe
 	return ans, nil
 }
 
-// request builds the request. It never has an Idempotency-Key: net/http takes one as leave to send a POST again when a
+// request builds the request. It never has an Idempotency-Key: net/http would then repeat a POST when a
 // kept-alive connection breaks.
 func (c *Client) request(ctx context.Context, req Call, token secret.String) *resty.Request {
 	r := c.http.R().SetContext(ctx).SetHeader("Accept", "application/json")
@@ -191,16 +191,16 @@ func (c *Client) request(ctx context.Context, req Call, token secret.String) *re
 	case req.Body != nil:
 		body, err := json.Marshal(req.Body)
 		if err != nil {
-			panic(fmt.Sprintf("remote: encode a body: %v", err)) // cannot be: bodies are structs of texts
+			panic(fmt.Sprintf("remote: encode a body: %v", err)) // never: bodies are structs of texts
 		}
 		r.SetHeader("Content-Type", cmp.Or(req.Type, "application/json")).SetBody(body)
 	}
 	return r
 }
 
-// traceSent returns a context to send a request with, and a function that tells afterwards whether any of it may have
-// left. It may have as soon as there was a connection: the bytes are written by another goroutine, which a cancelled
-// request does not wait for. A transport that reports nothing is taken to have sent it.
+// traceSent returns a context for a request, and a function that reports afterwards whether any of it may have
+// been sent. That is true as soon as there was a connection: the bytes are written by another goroutine, which a cancelled
+// request does not wait for. If a transport reports nothing, the request counts as sent.
 func traceSent(ctx context.Context) (context.Context, func() bool) {
 	var asked, got atomic.Bool
 	trace := &httptrace.ClientTrace{

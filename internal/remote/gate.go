@@ -11,16 +11,16 @@ import (
 	"homeroom/internal/wait"
 )
 
-// Gate holds calls back for a provider's rate limit. It is used by many goroutines.
+// Gate delays calls for a provider's rate limit. It is safe for concurrent use.
 type Gate interface {
 	// Wait returns when the call may be sent. Its errors are *identity.Unavailable, such as [Throttled].
 	Wait(ctx context.Context, req Call) error
-	// Learn takes in the answer to a call that was sent at a time. pause is how long the provider asks to wait; it is zero
+	// Learn records the answer to a call that was sent at sent. pause is how long the provider asks to wait; it is zero
 	// unless its rate limit refused the call.
 	Learn(req Call, ans Answer, sent time.Time, pause time.Duration)
 }
 
-// pauseGate is the gate that knows no more of a rate limit than when a refusal by it ends.
+// pauseGate is a gate that delays calls until the end of the last refusal by a rate limit.
 type pauseGate struct {
 	now     func() time.Time
 	maxWait time.Duration
@@ -29,10 +29,10 @@ type pauseGate struct {
 	end time.Time
 }
 
-var errPaused = errors.New("the provider has asked for a pause")
+var errPaused = errors.New("the provider asked for a pause")
 
-// Wait implements [Gate]. A call that would have to wait longer than its deadline or maxWait allows is refused at once, and
-// told how long.
+// Wait implements [Gate]. A call that would have to wait longer than its deadline or maxWait allows is refused at once, with
+// the time to wait.
 func (p *pauseGate) Wait(ctx context.Context, _ Call) error {
 	if err := ctx.Err(); err != nil {
 		return &identity.Unavailable{Err: fmt.Errorf("wait to send: %w", err)}
@@ -63,7 +63,7 @@ func (p *pauseGate) Learn(_ Call, _ Answer, _ time.Time, pause time.Duration) {
 	}
 }
 
-// retryAfter is how long the answer asks to wait, between one second and [MaxRetryAfter].
+// retryAfter is the time that the answer asks to wait, between one second and [MaxRetryAfter].
 func (c *Client) retryAfter(ans Answer) time.Duration {
 	after, ok := wait.RetryAfter(ans.Header, c.cfg.Now())
 	if !ok {

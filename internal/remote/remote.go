@@ -1,8 +1,8 @@
 // Package remote exchanges requests and answers with an identity provider over HTTP.
 //
-// It is what the clients of providers share: one access token for all calls, renewed once when it is refused; a create that
-// is sent once, and whose error says when its outcome is unknown; a rate limit that holds back the next call; and
-// errors that quote a remote text only after secrets and e-mails were taken out of it.
+// The clients of all providers use it. It has one access token for all calls, renewed once when it is refused; a create that
+// is sent once, and whose error reports an unknown outcome; a rate limit that delays the next call; and
+// errors that quote a remote text only without secrets and e-mails.
 package remote
 
 import (
@@ -21,34 +21,34 @@ import (
 	"homeroom/internal/secret"
 )
 
-// Config says how to talk to a provider. The clients pass it on from configurations of their own.
+// Config is the configuration of a [Client]. The clients of providers fill it from their own.
 type Config struct {
-	// Name is what the log calls the provider, such as "scim". Required.
+	// Name is the provider's name in the log, such as "scim". Required.
 	Name string
 	// BaseURL is put before the routes of calls. Required.
 	BaseURL string
-	// Token fetches an access token. Required; [StaticToken] makes one of a token that was given.
+	// Token fetches an access token. Required; [StaticToken] returns a configured one.
 	Token func(context.Context, *Client) (Token, error)
-	// Secrets is what no error may quote, besides the private parts of a call.
+	// Secrets are texts that no error may quote, besides the private texts of a call.
 	Secrets []secret.String
-	// RetryAfter reads from an answer without the header of that name how long the provider asks to wait; zero when it
-	// does not say. Defaults to none.
+	// RetryAfter returns the time to wait from an answer without the header of that name; zero if the answer
+	// has none. Defaults to none.
 	RetryAfter func(Answer) time.Duration
-	// Gate holds calls back for the provider's rate limit. Defaults to one that holds all calls back after a refusal, for as
+	// Gate delays calls for the provider's rate limit. Defaults to one that delays all calls after a refusal, for as
 	// long as it asks.
 	Gate Gate
 	// LogHeaders are the headers of answers that the debug lines show, by their names in the log. Defaults to none.
 	LogHeaders map[string]string
 	// Timeout bounds each exchange, from dialling to the answer's last byte. Defaults to 10 s.
 	Timeout time.Duration
-	// MaxWait is how long a call may wait here when the provider has asked for a pause: the default Gate keeps to it, and a
+	// MaxWait is how long a call may wait here when the provider asked for a pause: the default Gate keeps to it, and a
 	// fetch of the token takes no longer than MaxWait and two Timeouts. Defaults to 10 s.
 	MaxWait time.Duration
-	// Now is the clock for the ends of tokens and pauses. Defaults to time.Now.
+	// Now is the clock for the expiry of tokens and pauses. Defaults to time.Now.
 	Now func() time.Time
 	// Logger gets one debug line per exchange and warnings about the token; never a body. Defaults to none.
 	Logger *slog.Logger
-	// Transport carries the requests. Defaults to one of its own that keeps enough connections for a busy hour.
+	// Transport carries the requests. Defaults to one with enough kept-alive connections for many parallel calls.
 	Transport http.RoundTripper
 }
 
@@ -60,15 +60,15 @@ type Client struct {
 }
 
 const (
-	// maxAnswer is far above the largest page of users that is asked for.
+	// maxAnswer is far above the size of the largest page of users.
 	maxAnswer = 4 << 20
-	// MaxRetryAfter bounds what a header may ask for.
+	// MaxRetryAfter is the longest time to wait that is taken from a header.
 	MaxRetryAfter = time.Minute
-	// Attempts is how often a call that creates nothing is tried.
+	// Attempts is the number of attempts of a call that creates nothing.
 	Attempts = 3
 )
 
-// New makes a client. It sends nothing.
+// New creates a client. It sends nothing.
 func New(cfg Config) (*Client, error) {
 	cfg = cfg.withDefaults()
 	if cfg.Name == "" || cfg.Token == nil {
@@ -88,8 +88,8 @@ func New(cfg Config) (*Client, error) {
 	return c, nil
 }
 
-// Warm fetches the access token and leaves a connection open, so that the first call does not pay for them. Its error tells
-// early that the provider cannot be reached or refuses our credentials; the client may be used all the same.
+// Warm fetches the access token and opens a connection, so that the first call need not wait for them. Its error shows
+// early that the provider is unreachable or refuses the credentials; the client may be used nevertheless.
 func (c *Client) Warm(ctx context.Context) error {
 	if _, err := c.tokens.get(ctx); err != nil {
 		return fmt.Errorf("warm up: %w", err)
@@ -97,7 +97,7 @@ func (c *Client) Warm(ctx context.Context) error {
 	return nil
 }
 
-// CheckURL says what is wrong with an address that an operator gave. A path is fine, a query or a password is not.
+// CheckURL validates a configured address. It may have a path, but no query and no password.
 func CheckURL(address string) error {
 	u, err := url.Parse(address)
 	if err != nil || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil ||
@@ -129,8 +129,8 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// newHTTP makes a resty client without what resty.New would add: a cookie jar (we are no browser) and redirects (a 307
-// would carry a password to wherever it points).
+// newHTTP creates a resty client without a cookie jar and without redirects, which resty.New would add (a 307
+// would send a password to another address).
 func newHTTP(cfg Config) *resty.Client {
 	r := resty.NewWithClient(&http.Client{
 		Transport:     cfg.Transport,
@@ -142,7 +142,7 @@ func newHTTP(cfg Config) *resty.Client {
 		SetLogger(discardLogger{}).SetDisableWarn(true)
 }
 
-// newTransport keeps more connections than net/http's two per host, and drops idle ones before a load balancer is likely
+// newTransport keeps more connections than net/http's two per host, and closes idle ones before a load balancer is likely
 // to: a connection closed under a create leaves its outcome unknown.
 func newTransport() *http.Transport {
 	t := http.DefaultTransport.(*http.Transport).Clone()
@@ -153,7 +153,7 @@ func newTransport() *http.Transport {
 	return t
 }
 
-// discardLogger is resty's logger: requests hold passwords and tokens, so resty prints nothing.
+// discardLogger is resty's logger: requests hold passwords and tokens, so resty logs nothing.
 type discardLogger struct{}
 
 func (discardLogger) Errorf(string, ...any) {}

@@ -22,7 +22,7 @@ type Token struct {
 	made, renew, expires time.Time
 }
 
-// StaticToken is the source of a token that was given, and does not end. When it is refused, it is tried once more.
+// StaticToken is the source of a configured token that does not expire. A call that it is refused for is repeated once.
 func StaticToken(value secret.String) func(context.Context, *Client) (Token, error) {
 	never := time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
 	return func(context.Context, *Client) (Token, error) {
@@ -30,38 +30,38 @@ func StaticToken(value secret.String) func(context.Context, *Client) (Token, err
 	}
 }
 
-// Credentials are a client's, for OAuth's client credentials grant.
+// Credentials are a client's id and secret for OAuth's client credentials grant.
 type Credentials struct {
-	// URL is the token endpoint's, or its route under the base URL.
+	// URL is the token endpoint, or its route below the base URL.
 	URL          string
 	ClientID     string
 	ClientSecret secret.String
 	// CredentialsInForm sends the id and the secret in the form, rather than by HTTP's Basic scheme.
 	CredentialsInForm bool
-	// Scope is what to ask for; empty asks for nothing in particular.
+	// Scope is the requested scope; empty requests none.
 	Scope string
-	// Audience is the API that the token is for; empty leaves that to the endpoint.
+	// Audience is the API that the token is for; empty for the endpoint's default.
 	Audience string
-	// IsServerError words the answer of an endpoint that gave none. code is OAuth's, such as "invalid_client"; it may be empty.
+	// RefusalHint returns the operator's hint for a refusal by the endpoint. code is OAuth's, such as "invalid_client"; it may be empty.
 	RefusalHint func(status int, code string) (hint string)
 }
 
 const (
-	// renewBefore is how long before its end a token is renewed in the background. Meanwhile the old one serves.
+	// renewBefore is how long before its expiry a token is renewed in the background. Calls use the old one until then.
 	renewBefore = 5 * time.Minute
-	// stopBefore allows for the way to the provider and for clocks that differ.
+	// stopBefore allows for network latency and clock differences.
 	stopBefore = 10 * time.Second
-	// newScopesAfter is how old a token must be before a missing scope is a reason for a new one: somebody may have granted
-	// it meanwhile, and tokens keep the scopes that they were made with.
+	// newScopesAfter is how old a token must be before a missing scope is a reason for a new one: an operator may have granted
+	// it since, and tokens keep the scopes that they were issued with.
 	newScopesAfter = time.Minute
-	// renewRetry is how long after a failure the renewal is tried again.
+	// renewRetry is the time between a failed renewal and the next one.
 	renewRetry = 20 * time.Second
-	// defaultLife and maxLife bound what the provider says; RFC 6749 lets it say nothing.
+	// defaultLife and maxLife are the default and the limit of a token's lifetime, which is optional in RFC 6749.
 	defaultLife = 5 * time.Minute
 	maxLife     = 30 * 24 * time.Hour
 )
 
-// Lifetime is how long a token lives of which the provider says that it expires in so many seconds; zero says nothing.
+// Lifetime is the lifetime of a token from the provider's expires_in, in seconds; zero means unknown.
 func Lifetime(expiresIn int64) time.Duration {
 	if expiresIn <= 0 {
 		return defaultLife
@@ -69,7 +69,7 @@ func Lifetime(expiresIn int64) time.Duration {
 	return time.Duration(min(expiresIn, int64(maxLife/time.Second))) * time.Second
 }
 
-// ClientCredentialsGrant is the source of tokens that are got with credentials (RFC 6749, section 4.4).
+// ClientCredentialsGrant is a source of tokens by the client credentials grant (RFC 6749, section 4.4).
 func ClientCredentialsGrant(cr Credentials) func(context.Context, *Client) (Token, error) {
 	return func(ctx context.Context, c *Client) (Token, error) {
 		asked := c.cfg.Now()
@@ -118,7 +118,7 @@ func (cr Credentials) call() Call {
 	return req
 }
 
-// tokenFailure is the error for a refusal. A missing token never leaves an outcome unknown.
+// tokenFailure is the error for a refusal. Its outcome is never unknown.
 func (c *Client) tokenFailure(cr Credentials, req Call, ans Answer) error {
 	var p struct {
 		Code        string `json:"error"`
@@ -132,13 +132,13 @@ func (c *Client) tokenFailure(cr Credentials, req Call, ans Answer) error {
 	return &identity.Misconfigured{Hint: cr.RefusalHint(ans.Status, p.Code), Err: cause}
 }
 
-// tokens holds the one access token that all calls share: providers count, and bill, the tokens that they issue.
+// tokens holds the one access token that all calls share: providers count, and charge for, the tokens that they issue.
 type tokens struct {
 	fetch func(context.Context) (Token, error)
 	now   func() time.Time
 	log   *slog.Logger
 	name  string
-	// fetchTimeout bounds one fetch, whoever waits for it.
+	// fetchTimeout bounds one fetch, independent of the callers.
 	fetchTimeout time.Duration
 
 	mu      sync.Mutex
@@ -146,8 +146,8 @@ type tokens struct {
 	flight  singleflight.Group
 }
 
-// get returns a token that is good now. It waits for the provider only when there is none, and no longer than ctx lives;
-// the fetch itself goes on for the others who wait for it.
+// get returns a valid token. It waits for the provider only if there is none, and no longer than ctx;
+// the fetch itself continues for other callers.
 func (t *tokens) get(ctx context.Context) (secret.String, error) {
 	t.mu.Lock()
 	current := t.current
@@ -169,14 +169,14 @@ func (t *tokens) get(ctx context.Context) (secret.String, error) {
 	}
 }
 
-// last is the token that was used last, good or not.
+// last is the last token, valid or not.
 func (t *tokens) last() secret.String {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.current.value
 }
 
-// invalidate forgets a token that was refused; a newer one stays.
+// invalidate drops a token that was refused, unless there is a newer one.
 func (t *tokens) invalidate(refused secret.String) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -185,7 +185,7 @@ func (t *tokens) invalidate(refused secret.String) {
 	}
 }
 
-// invalidateForNewScopes forgets a token that lacks a scope, if it is old enough for a new one to have it.
+// invalidateForNewScopes drops a token that lacks a scope, if it is old enough for a new one to have it.
 func (t *tokens) invalidateForNewScopes(lacking secret.String) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -194,7 +194,7 @@ func (t *tokens) invalidateForNewScopes(lacking secret.String) {
 	}
 }
 
-// renewal is what one flight does. It outlives the call that began it.
+// renewal fetches a token, unless another call has just done so. It is not cancelled with the call that began it.
 func (t *tokens) renewal(ctx context.Context) func() (any, error) {
 	ctx = context.WithoutCancel(ctx)
 	return func() (any, error) {
@@ -202,7 +202,7 @@ func (t *tokens) renewal(ctx context.Context) func() (any, error) {
 		current := t.current
 		t.mu.Unlock()
 		if now := t.now(); now.Before(current.renew) && now.Before(current.expires) {
-			return current.value, nil // a flight landed between our look and our start
+			return current.value, nil // another fetch ended in between
 		}
 		ctx, cancel := context.WithTimeout(ctx, t.fetchTimeout)
 		defer cancel()
@@ -212,7 +212,7 @@ func (t *tokens) renewal(ctx context.Context) func() (any, error) {
 		if err != nil {
 			if t.now().Before(t.current.expires) {
 				t.current.renew = t.now().Add(renewRetry)
-				t.log.WarnContext(ctx, t.name+" access token not renewed, the old one still serves",
+				t.log.WarnContext(ctx, t.name+" access token not renewed, the old one is still valid",
 					"error", err, "expires", t.current.expires)
 			}
 			return nil, err

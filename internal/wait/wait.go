@@ -1,4 +1,4 @@
-// Package wait pauses a goroutine for a time, and reads for how long an HTTP answer asks to wait.
+// Package wait pauses a goroutine for a time, and reads the time to wait from an HTTP answer.
 package wait
 
 import (
@@ -23,8 +23,8 @@ func For(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// RetryAfter reads the header of that name (RFC 9110, section 10.2.3): a number of seconds, or a date. It is false when
-// there is no such header, or none that makes sense; a date that has passed is zero.
+// RetryAfter reads the header of that name (RFC 9110, section 10.2.3): a number of seconds, or a date. It returns false when
+// there is no such header, or an invalid one; a date in the past is zero.
 func RetryAfter(header http.Header, now time.Time) (time.Duration, bool) {
 	value := header.Get("Retry-After")
 	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {

@@ -11,14 +11,14 @@ import (
 	"github.com/google/uuid"
 )
 
-// grant is what a token is good for, and until when.
+// grant is a token's scopes and expiry.
 type grant struct {
 	scopes []string
 	until  time.Time
 }
 
-// postToken is the client credentials grant: a form, and HTTP's Basic scheme. A token has the scopes that were asked for
-// [DOC]; whether the application may ask for them is not simulated.
+// postToken is the client credentials grant: a form, and HTTP's Basic scheme. A token has the requested scopes
+// [DOC]; whether the application may request them is not simulated.
 func (s *Server) postToken(w http.ResponseWriter, r *http.Request) {
 	id, password, _ := r.BasicAuth()
 	fail := func(status int, code, description string) {
@@ -42,14 +42,14 @@ func (s *Server) postToken(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// RevokeTokens ends all access tokens before their time.
+// RevokeTokens revokes all access tokens.
 func (s *Server) RevokeTokens() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	clear(s.tokens)
 }
 
-// managed wraps a call in what they all share: a good token, with the scope.
+// managed wraps a handler in the check of the token and its scope.
 func (s *Server) managed(scope string, next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")

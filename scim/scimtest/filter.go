@@ -13,7 +13,7 @@ import (
 // term is one comparison of a filter.
 type term struct{ attribute, value string }
 
-// comparison is what a filter begins with: an attribute, and a value with or without quotes. Asgardeo's documents have
+// comparison is the beginning of a filter: an attribute, and a value with or without quotes. Asgardeo's documents have
 // both; a value in quotes is a JSON string (RFC 7644, section 3.4.2.2).
 var comparison = regexp.MustCompile(`^\s*([\w.:]+) (?i:eq) ("(?:[^"\\]|\\.)*"|[^\s"()]+)\s*`)
 
@@ -46,7 +46,7 @@ func readFilter(filter string) ([]term, error) {
 	return terms, nil
 }
 
-// matches compares one value as "eq" does. exact is whether letter case matters.
+// matches compares one value as "eq" does. exact compares case-sensitively.
 func (s *Server) matches(got, want string, exact bool) bool {
 	switch {
 	case s.cfg.Quirks.LooseFilters:
@@ -58,8 +58,8 @@ func (s *Server) matches(got, want string, exact bool) bool {
 	}
 }
 
-// listing answers with those of held that meet all terms of the request's filter. none is for an empty list, where that is a
-// thing that is not there.
+// listing answers with those of held that match all terms of the request's filter. none is the answer to an empty list at a
+// server that sends 404.
 func listing[T any](
 	s *Server, held func() iter.Seq[T], meets func(T, term) bool, show func(T) map[string]any, none string,
 ) http.HandlerFunc {
@@ -81,7 +81,7 @@ func listing[T any](
 	}
 }
 
-// list answers with what a filter found.
+// list answers with the results of a filter.
 func (s *Server) list(w http.ResponseWriter, found []map[string]any, none string) {
 	if len(found) == 0 && s.cfg.Quirks.EmptyIs404 {
 		s.refuse(w, http.StatusNotFound, "", none)

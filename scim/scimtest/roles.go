@@ -25,7 +25,7 @@ func (s *Server) showRole(held *role) map[string]any {
 	return map[string]any{"id": s.shownID(held.ID), "displayName": held.Name, "audience": audience}
 }
 
-// The two ways of writing the path of one user.
+// The two syntaxes of the path of one user.
 var (
 	barePath   = regexp.MustCompile(`^users\[value eq ([\w-]+)\]$`)
 	quotedPath = regexp.MustCompile(`^users\[value eq "([\w-]+)"\]$`)
@@ -84,7 +84,7 @@ func (s *Server) patchRole(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, mediaType, s.showRole(changed))
 }
 
-// listApplications has a shape of its own: the management API is not SCIM [DOC].
+// listApplications answers in another format: the management API is not SCIM [DOC].
 func (s *Server) listApplications(w http.ResponseWriter, r *http.Request) {
 	terms, err := readFilter(r.URL.Query().Get("filter"))
 	if err != nil {

@@ -1,10 +1,10 @@
 // Package scimtest is an organization at Asgardeo in memory, behind a real HTTP server: tokens, users, roles, applications,
-// and the ways in which a network loses answers.
+// and the faults of a network.
 //
 // Its answers follow Asgardeo's API documents (https://wso2.com/asgardeo/docs/apis/), and where those are silent RFC 7643
 // and RFC 7644. A comment says [DOC] where Asgardeo's documents back a behaviour that the RFCs do not ask for, [FIELD]
-// where only public reports of its server quote it, and [GUESS] where nothing was found. [Quirks] are how other servers
-// differ.
+// where only public reports of its server quote it, and [GUESS] where nothing was found. [Quirks] are differences of other
+// servers.
 package scimtest
 
 import (
@@ -26,41 +26,41 @@ import (
 	"homeroom/internal/flaky"
 )
 
-// Config says what the organization is like. The zero value is a usable one.
+// Config is the configuration of the organization. The zero value is usable.
 type Config struct {
-	// ClientID and ClientSecret are of the only application that may have tokens. Default to "homeroom-dev" and
-	// "homeroom-dev-secret", which are fit for loopback only.
+	// ClientID and ClientSecret are those of the only application. Default to "homeroom-dev" and
+	// "homeroom-dev-secret", for loopback only.
 	ClientID, ClientSecret string
 	// Token is a bearer token that always works. Defaults to none.
 	Token string
-	// TokenLifetime is how long access tokens are good. Defaults to an hour.
+	// TokenLifetime is the lifetime of access tokens. Defaults to an hour.
 	TokenLifetime time.Duration
 	// Applications are names, Roles display names. Roles belong to the first application, or to the organization if
 	// there is none. Default to "School Portal" and "School Admin".
 	Applications, Roles []string
-	// Quirks are how the server differs from Asgardeo.
+	// Quirks are differences from Asgardeo.
 	Quirks Quirks
 	// Now is the server's clock. Defaults to time.Now.
 	Now func() time.Time
 }
 
-// Quirks are what other servers do, or Asgardeo on other days.
+// Quirks are differences of other servers from Asgardeo.
 type Quirks struct {
 	// BareSchemas has errors whose "schemas" is a text [DOC], NumericStatus those whose "status" is a number.
 	BareSchemas, NumericStatus bool
 	// DuplicateIsBadRequest answers 400 to a user name that is taken.
 	DuplicateIsBadRequest bool
-	// QuotedPaths takes only paths whose ids are quoted, as RFC 7644 has them; otherwise only Asgardeo's are taken [DOC].
+	// QuotedPaths accepts only paths with quoted ids, as in RFC 7644; otherwise only Asgardeo's are accepted [DOC].
 	QuotedPaths bool
-	// NoTarget refuses to remove who is not there.
+	// NoTarget refuses to remove a user who is no member.
 	NoTarget bool
 	// EmptyIs404 answers 404 when a filter finds nothing [DOC, for roles].
 	EmptyIs404 bool
-	// LooseFilters lets "eq" find what only begins so, in any letter case.
+	// LooseFilters makes "eq" match prefixes, case-insensitively.
 	LooseFilters bool
-	// ObjectEmails shows e-mails as RFC 7643 has them; otherwise as bare texts [FIELD].
+	// ObjectEmails sends e-mails as objects, as in RFC 7643; otherwise as strings [FIELD].
 	ObjectEmails bool
-	// OmitsRoles shows no roles with a user.
+	// OmitsRoles leaves out the roles of users.
 	OmitsRoles bool
 	// DropsExternalIDs drops the externalId of new users.
 	DropsExternalIDs bool
@@ -70,7 +70,7 @@ type Quirks struct {
 	Reshape func(user map[string]any)
 }
 
-// Organization is the path under which everything is.
+// Organization is the path of the organization.
 const Organization = "/t/lincoln"
 
 // Server is one organization. All its methods may be called from many goroutines.
@@ -93,7 +93,7 @@ type User struct {
 	Password                        string
 	CreatedAt                       time.Time
 	EmailVerified                   bool
-	// Body is what the create said.
+	// Body is the body of the create.
 	Body map[string]any
 }
 
@@ -160,7 +160,7 @@ func newServer(cfg Config) *Server {
 	return s
 }
 
-// newID is the id of whatever is made.
+// newID returns an id for a new resource.
 func (s *Server) newID() string {
 	if s.cfg.Quirks.NumericIDs {
 		return strconv.FormatInt(9007199254740993+s.made.Add(1), 10) // more than a float64 holds
@@ -168,7 +168,7 @@ func (s *Server) newID() string {
 	return uuid.NewString()
 }
 
-// shownID is an id as answers have it.
+// shownID is an id as it is sent.
 func (s *Server) shownID(id string) any {
 	if s.cfg.Quirks.NumericIDs {
 		return json.Number(id)
@@ -179,7 +179,7 @@ func (s *Server) shownID(id string) any {
 // URL is the organization's base URL, without a closing slash.
 func (s *Server) URL() string { return s.Address() + Organization }
 
-// Config returns the settings in force, defaults filled in.
+// Config returns the effective settings, with defaults.
 func (s *Server) Config() Config { return s.cfg }
 
 func (s *Server) routes() http.Handler {
@@ -271,5 +271,5 @@ func (s *Server) Members(name string) []string {
 func writeJSON(w http.ResponseWriter, status int, mediaType string, body any) {
 	w.Header().Set("Content-Type", mediaType)
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body) // the caller may be gone
+	_ = json.NewEncoder(w).Encode(body) // the caller may have gone
 }

@@ -51,7 +51,7 @@ func (s *Server) createUser(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusCreated, mediaType, s.show(u))
 }
 
-// weak is what is wrong with a password: Asgardeo asks for 8 characters, of both letter cases, and a digit [DOC].
+// weak is the problem of a password: Asgardeo requires 8 characters, of both letter cases, and a digit [DOC].
 func weak(password string) string {
 	switch {
 	case len(password) < 8:
@@ -64,7 +64,7 @@ func weak(password string) string {
 	return ""
 }
 
-// userMatches reports whether a user meets a term. externalId minds letter case, the others do not (RFC 7643, section 8.7.1).
+// userMatches reports whether a user meets a term. externalId is case-sensitive, the others are not (RFC 7643, section 8.7.1).
 func (s *Server) userMatches(u *User, t term) bool {
 	switch t.attribute {
 	case "externalId":
@@ -89,7 +89,7 @@ func (s *Server) getUser(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, mediaType, s.show(u))
 }
 
-// patchUser replaces a password, and knows no other change.
+// patchUser replaces a password, and supports no other change.
 func (s *Server) patchUser(w http.ResponseWriter, r *http.Request) {
 	var body struct {
 		Operations []struct {
@@ -136,7 +136,7 @@ func (s *Server) noUser(w http.ResponseWriter, r *http.Request) {
 	s.refuse(w, http.StatusNotFound, "", "No user with the id : "+r.PathValue("id")+" in the user store.") // [DOC]
 }
 
-// show is a user as the server shows one. It needs s.mu.
+// show is a user as the server sends one. It needs s.mu.
 func (s *Server) show(u *User) map[string]any {
 	shown := map[string]any{
 		"schemas": []string{"urn:ietf:params:scim:schemas:core:2.0:User", "urn:scim:wso2:schema"},
