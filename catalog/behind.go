@@ -25,7 +25,7 @@ type BehindFilter struct {
 	// Limit is how many are listed; 0 is all.
 	Limit int
 	// Wanted lists just those that somebody has asked for.
-	Wanted bool
+	OnlyRequested bool
 }
 
 // Behind lists the tenants whose database is older than the version, in the order of a run: canaries, then those that
@@ -45,7 +45,7 @@ func (s *Store) Behind(ctx context.Context, filter BehindFilter) ([]Tenant, erro
 		order by canary desc, state = 'quarantined', wanted_at, (name is null), schema_version, created_at, id
 		limit nullif($8, 0)`,
 		filter.Version, filter.Servers, emptyNotNil(filter.Only), filter.NotIn, filter.Lineage, filter.SkipQuarantined, filter.Down,
-		filter.Limit, filter.Wanted)
+		filter.Limit, filter.OnlyRequested)
 	if err != nil {
 		return nil, fmt.Errorf("list tenants behind version %d: %w", filter.Version, err)
 	}
@@ -61,7 +61,7 @@ func emptyNotNil(list []string) []string {
 }
 
 // Unseen lists up to limit tenants of a schema whose fingerprint is not known: they have been migrated since somebody looked.
-func (s *Store) Unseen(ctx context.Context, lineage string, servers []string, limit int) ([]Tenant, error) {
+func (s *Store) WithoutFingerprint(ctx context.Context, lineage string, servers []string, limit int) ([]Tenant, error) {
 	tenants, err := many[Tenant](ctx, s.pool, `
 		select `+tenantColumns+`
 		from tenants
@@ -75,8 +75,8 @@ func (s *Store) Unseen(ctx context.Context, lineage string, servers []string, li
 	return tenants, nil
 }
 
-// LookLater puts tenants at the end of [Store.Unseen].
-func (s *Store) LookLater(ctx context.Context, tenants []Tenant) error {
+// DeferFingerprint puts tenants at the end of [Store.WithoutFingerprint].
+func (s *Store) DeferFingerprint(ctx context.Context, tenants []Tenant) error {
 	ids := make([]uuid.UUID, len(tenants))
 	for i, t := range tenants {
 		ids[i] = t.ID

@@ -23,8 +23,8 @@ import (
 
 // Store reads and writes the registry. It may be used from many goroutines.
 type Store struct {
-	pool    pool
-	differs string
+	pool            pool
+	versionMismatch string
 }
 
 // Config says where the registry is.
@@ -36,8 +36,8 @@ type Config struct {
 	// Warm is how many connections are open from the start, and every connection then knows the statements of a sign-up before
 	// anybody needs it. Defaults to 0.
 	Warm int32
-	// AsItIs has the schema of the registry left at the version that it has. [Store.Differs] tells whether that is this program's.
-	AsItIs bool
+	// SkipMigrations has the schema of the registry left at the version that it has. [Store.VersionMismatch] tells whether that is this program's.
+	SkipMigrations bool
 }
 
 // Open connects to the registry, creates its database when it is missing and its role may, and brings its schema to
@@ -54,7 +54,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		poolConfig.MaxConns = cfg.MaxConns
 	}
 	var differs string
-	if cfg.AsItIs {
+	if cfg.SkipMigrations {
 		differs, err = compareVersions(ctx, poolConfig.ConnConfig)
 	} else {
 		err = migrate(ctx, poolConfig.ConnConfig)
@@ -70,7 +70,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to the catalog: %w", err)
 	}
-	s := &Store{pool: pool{connections}, differs: differs}
+	s := &Store{pool: pool{connections}, versionMismatch: differs}
 	if err := s.warm(ctx, min(cfg.Warm, poolConfig.MaxConns)); err != nil {
 		s.Close()
 		return nil, err
@@ -102,7 +102,7 @@ func setParams(cfg *pgx.ConnConfig, statementTimeout time.Duration) {
 
 // Differs says how the version of a registry that was opened as it is differs from this program's, and what to do; empty where it
 // does not. Reading a newer one is safe; of an older one, what this program knows and it does not cannot be read.
-func (s *Store) Differs() string { return s.differs }
+func (s *Store) VersionMismatch() string { return s.versionMismatch }
 
 // compareVersions looks at the version of the schema, and changes nothing.
 func compareVersions(ctx context.Context, cfg *pgx.ConnConfig) (string, error) {

@@ -16,8 +16,8 @@ var (
 	ErrIdentityTaken = errors.New("the login belongs to a live user")
 	// ErrKeyTaken says that a sign-up with this idempotency key exists.
 	ErrKeyTaken = errors.New("the idempotency key belongs to another sign-up")
-	// ErrNoRoom says that no server takes new tenants: all are full, have weight 0 or are not configured here.
-	ErrNoRoom = errors.New("no server has room for another tenant")
+	// ErrNoCapacity says that no server takes new tenants: all are full, have weight 0 or are not configured here.
+	ErrNoCapacity = errors.New("no server has room for another tenant")
 	// ErrStateChanged says that a row is not in the state, or not under the lease, that the change expects: somebody
 	// else was faster.
 	ErrStateChanged = errors.New("the row has changed in the meantime")
@@ -35,7 +35,7 @@ var constraints = map[string]error{
 	"a_login_has_one_unfinished_signup":   ErrIdentityTaken,
 	"migration_outcomes_pkey":             ErrStateChanged,
 	"one_run_at_a_time":                   ErrRunActive,
-	"a_tenant_lives_on_a_known_server":    ErrNoRoom,
+	"a_tenant_lives_on_a_known_server":    ErrNoCapacity,
 	"a_database_belongs_to_one_tenant":    ErrStateChanged,
 	"tenants_pkey":                        ErrStateChanged,
 	"signups_pkey":                        ErrStateChanged,

@@ -52,9 +52,9 @@ func (s *Store) CheckFiles(ctx context.Context, set *migrations.Set) error {
 	return checkFiles(known, set)
 }
 
-// KeepFiles is [Store.CheckFiles], and records the files that are new. Whoever is about to make or to migrate a tenant calls
+// RecordFiles is [Store.CheckFiles], and records the files that are new. Whoever is about to make or to migrate a tenant calls
 // it before.
-func (s *Store) KeepFiles(ctx context.Context, set *migrations.Set) error {
+func (s *Store) RecordFiles(ctx context.Context, set *migrations.Set) error {
 	known, err := schemaFiles(ctx, s.pool, set.Lineage())
 	if err != nil {
 		return err
@@ -62,11 +62,11 @@ func (s *Store) KeepFiles(ctx context.Context, set *migrations.Set) error {
 	if err := checkFiles(known, set); err != nil || recorded(known, set) {
 		return err
 	}
-	return s.InTx(ctx, func(tx pgx.Tx) error { return s.KeepFilesTx(ctx, tx, set) })
+	return s.InTx(ctx, func(tx pgx.Tx) error { return s.RecordFilesTx(ctx, tx, set) })
 }
 
-// KeepFilesTx is [Store.KeepFiles] in the caller's transaction, in which it waits for others that do the same.
-func (s *Store) KeepFilesTx(ctx context.Context, tx pgx.Tx, set *migrations.Set) error {
+// RecordFilesTx is [Store.RecordFiles] in the caller's transaction, in which it waits for others that do the same.
+func (s *Store) RecordFilesTx(ctx context.Context, tx pgx.Tx, set *migrations.Set) error {
 	if _, err := tx.Exec(ctx, "select pg_advisory_xact_lock(hashtextextended('homeroom schema files', 0))"); err != nil {
 		return fmt.Errorf("keep the migration files: %w", err)
 	}
@@ -147,12 +147,12 @@ func checkFiles(known map[uint]schemaFile, set *migrations.Set) error {
 	var failed FilesError
 	for _, f := range set.Files() {
 		ours[f.Version] = true
-		was, there := known[f.Version]
+		was, exists := known[f.Version]
 		switch {
-		case there && was.Ran && was.Hash != f.ContentHash():
+		case exists && was.Ran && was.Hash != f.ContentHash():
 			failed.add(f.Name, "was changed after it had run in tenants' databases: bring back what it was, and put the change into a "+
 				"new file with a higher number")
-		case newest > 0 && f.Version < newest && !(there && was.Ran):
+		case newest > 0 && f.Version < newest && !(exists && was.Ran):
 			failed.add(f.Name, fmt.Sprintf("has a lower number than %s, which has run in tenants' databases: give it a number above all others",
 				known[newest].Name))
 		}

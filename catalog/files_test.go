@@ -36,7 +36,7 @@ func tenantAt(t *testing.T, store *catalog.Store, lineage string, version uint) 
 	if err := store.InsertSpare(t.Context(), catalog.NewSpare{ID: id, Server: "main", Database: database(uuid.New()), Lineage: lineage}); err != nil {
 		t.Fatal(err)
 	}
-	if err := store.SpareBuilt(t.Context(), id, catalog.Health{Version: version}, json.RawMessage(`[]`)); err != nil {
+	if err := store.MarkSpareBuilt(t.Context(), id, catalog.Health{Version: version}, json.RawMessage(`[]`)); err != nil {
 		t.Fatal(err)
 	}
 	return id
@@ -70,12 +70,12 @@ func TestFilesThatHaveRunMustStay(t *testing.T) {
 			set := folder(t, append(before, "9 select 9")...)
 			tenantAt(t, store, set.Lineage(), 4)
 			for range 2 {
-				if err := store.KeepFiles(t.Context(), set); err != nil {
+				if err := store.RecordFiles(t.Context(), set); err != nil {
 					t.Fatal(err)
 				}
 			}
 			now := folder(t, c.files...)
-			checked, kept := store.CheckFiles(t.Context(), now), store.KeepFiles(t.Context(), now)
+			checked, kept := store.CheckFiles(t.Context(), now), store.RecordFiles(t.Context(), now)
 			if fmt.Sprint(checked) != fmt.Sprint(kept) || len(catalog.ChangedFiles(kept)) != len(c.want) {
 				t.Fatalf("checked: %v; kept: %v; want %d faults", checked, kept, len(c.want))
 			}
@@ -103,16 +103,16 @@ func TestAFileCountsOnceATenantHasIt(t *testing.T) {
 	first, second := folder(t, "1 select 1", "2 select 2"), folder(t, "1 select 1", "2 select 0")
 	id := tenantAt(t, store, first.Lineage(), 1)
 	for i, set := range []*migrations.Set{first, second, first} {
-		if err := store.KeepFiles(t.Context(), set); err != nil {
+		if err := store.RecordFiles(t.Context(), set); err != nil {
 			t.Fatalf("time %d: %v", i, err)
 		}
 	}
 	exec(t, store, "update tenants set schema_version = 2 where id = $1", id)
-	if err := store.KeepFiles(t.Context(), second); len(catalog.ChangedFiles(err)) != 1 {
+	if err := store.RecordFiles(t.Context(), second); len(catalog.ChangedFiles(err)) != 1 {
 		t.Errorf("a tenant has it: %v", err)
 	}
 	exec(t, store, "update tenants set schema_version = 1 where id = $1", id)
-	if err := store.KeepFiles(t.Context(), second); err != nil {
+	if err := store.RecordFiles(t.Context(), second); err != nil {
 		t.Errorf("nobody has it any more: %v", err)
 	}
 }
@@ -166,7 +166,7 @@ func TestTenantsOfALineageThatIsComputedAnew(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if err := store.AdoptLineage(t.Context(), "old", "lunch"); err != nil {
+		if err := store.ReplaceLineage(t.Context(), "old", "lunch"); err != nil {
 			t.Fatal(err)
 		}
 		if got := value[string](t, store, "select string_agg(lineage, ' ' order by lineage) from tenants"); got != "library lunch lunch" {

@@ -17,14 +17,14 @@ func TestTenantsAreListedInPages(t *testing.T) {
 	t.Parallel()
 	store := setup(t)
 	for n := range 7 {
-		w := wish(n)
+		w := reserveParams(n)
 		w.SchoolName, w.Slug = "School 100%", "school"
-		held, err := store.Reserve(t.Context(), w)
+		reservation, err := store.Reserve(t.Context(), w)
 		if err != nil {
 			t.Fatal(err)
 		}
 		identity := catalog.Identity{ID: "auth0|" + w.UserID.String()}
-		if err := store.Finish(t.Context(), held.Signup, identity, catalog.Health{Version: 3}, json.RawMessage(`[]`), json.RawMessage(`{}`)); err != nil {
+		if err := store.Finish(t.Context(), reservation.Signup, identity, catalog.Health{Version: 3}, json.RawMessage(`[]`), json.RawMessage(`{}`)); err != nil {
 			t.Fatal(err)
 		}
 	}

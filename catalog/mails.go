@@ -82,8 +82,8 @@ func (s *Store) AddMailTx(ctx context.Context, tx pgx.Tx, m NewMail) (id uuid.UU
 	return id, true, nil
 }
 
-// HadMailTx tells whether a sign-up has been written a mail of this kind about an earlier event.
-func (s *Store) HadMailTx(ctx context.Context, tx pgx.Tx, kind string, signup, event uuid.UUID) (bool, error) {
+// HasEarlierMailTx tells whether a sign-up has been written a mail of this kind about an earlier event.
+func (s *Store) HasEarlierMailTx(ctx context.Context, tx pgx.Tx, kind string, signup, event uuid.UUID) (bool, error) {
 	var has bool
 	err := tx.QueryRow(ctx, `
 		select exists (select from mails where signup_id = $1 and kind = $2 and event_id <> $3)`, signup, kind, event).Scan(&has)
@@ -112,9 +112,9 @@ func (s *Store) MailByID(ctx context.Context, id uuid.UUID) (Mail, error) {
 	return mail, nil
 }
 
-// HoldMail takes a queued mail that nobody holds, to send it within this time. It fails with [ErrStateChanged] when there
+// LeaseMail takes a queued mail that nobody holds, to send it within this time. It fails with [ErrStateChanged] when there
 // is no such mail.
-func (s *Store) HoldMail(ctx context.Context, id uuid.UUID, hold time.Duration) (Mail, error) {
+func (s *Store) LeaseMail(ctx context.Context, id uuid.UUID, hold time.Duration) (Mail, error) {
 	mail, err := one[Mail](ctx, s.pool, `
 		update mails
 		set attempts = attempts + 1, held_until = now() + $2::interval
@@ -129,25 +129,25 @@ func (s *Store) HoldMail(ctx context.Context, id uuid.UUID, hold time.Duration) 
 	return mail, nil
 }
 
-// MailSending says that the text of a mail is about to be handed over, which may take this long. It fails with
+// StartSending says that the text of a mail is about to be handed over, which may take this long. It fails with
 // [ErrStateChanged] when the mail is not the holder's any more: then nothing may be sent.
-func (s *Store) MailSending(ctx context.Context, m Mail, hold time.Duration) error {
+func (s *Store) StartSending(ctx context.Context, m Mail, hold time.Duration) error {
 	return s.changeMail(ctx, m, `
 		update mails
 		set state = 'sending', held_until = now() + $3::interval
 		where id = $1 and attempts = $2 and state = 'queued' and held_until > now()`, hold)
 }
 
-// MailAgain puts a mail that has surely not been sent back into the queue.
-func (s *Store) MailAgain(ctx context.Context, m Mail, problem string) error {
+// RequeueMail puts a mail that has surely not been sent back into the queue.
+func (s *Store) RequeueMail(ctx context.Context, m Mail, problem string) error {
 	return s.changeMail(ctx, m, `
 		update mails
 		set state = 'queued', held_until = null, problem = $3
 		where id = $1 and attempts = $2 and state in ('queued', 'sending')`, problem)
 }
 
-// MailEnded says what has become of a mail. A holder who comes too late may still say that an unknown mail was sent.
-func (s *Store) MailEnded(ctx context.Context, m Mail, state MailState, problem string) error {
+// FinishMail says what has become of a mail. A holder who comes too late may still say that an unknown mail was sent.
+func (s *Store) FinishMail(ctx context.Context, m Mail, state MailState, problem string) error {
 	return s.changeMail(ctx, m, `
 		update mails
 		set state = $3, problem = nullif($4, ''), held_until = null, finished_at = now()
@@ -166,9 +166,9 @@ func (s *Store) changeMail(ctx context.Context, m Mail, sql string, args ...any)
 	return nil
 }
 
-// LoseMails gives up on mails whose holder has died while their text was on its way, and returns how many. They may have
+// MarkMailsUnknown gives up on mails whose holder has died while their text was on its way, and returns how many. They may have
 // been sent.
-func (s *Store) LoseMails(ctx context.Context) (int64, error) {
+func (s *Store) MarkMailsUnknown(ctx context.Context) (int64, error) {
 	tag, err := s.pool.Exec(ctx, `
 		update mails
 		set state = 'unknown', held_until = null, finished_at = now(), problem = 'whoever sent it has died before the answer'
@@ -179,8 +179,8 @@ func (s *Store) LoseMails(ctx context.Context) (int64, error) {
 	return tag.RowsAffected(), nil
 }
 
-// QueueMailTx puts a failed or unknown mail into the queue again, as an operator wishes. It fails with [ErrStateChanged].
-func (s *Store) QueueMailTx(ctx context.Context, tx pgx.Tx, id uuid.UUID) error {
+// ResendMailTx puts a failed or unknown mail into the queue again, as an operator wishes. It fails with [ErrStateChanged].
+func (s *Store) ResendMailTx(ctx context.Context, tx pgx.Tx, id uuid.UUID) error {
 	tag, err := tx.Exec(ctx, `
 		update mails set state = 'queued', held_until = null, finished_at = null
 		where id = $1 and state in ('failed', 'unknown')`, id)

@@ -52,15 +52,15 @@ func spare(t *testing.T, store *catalog.Store) uuid.UUID {
 	if err := store.InsertSpare(t.Context(), catalog.NewSpare{ID: id, Server: "main", Database: database(random), Lineage: "lunch"}); err != nil {
 		t.Fatal(err)
 	}
-	if err := store.SpareBuilt(t.Context(), id, catalog.Health{Version: 3}, json.RawMessage(`[]`)); err != nil {
+	if err := store.MarkSpareBuilt(t.Context(), id, catalog.Health{Version: 3}, json.RawMessage(`[]`)); err != nil {
 		t.Fatal(err)
 	}
 	return id
 }
 
 // wish is a reservation for this school.
-func wish(n int) catalog.Reservation {
-	return catalog.Reservation{
+func reserveParams(n int) catalog.ReserveParams {
+	return catalog.ReserveParams{
 		SignupID: uuid.New(), UserID: uuid.Must(uuid.NewV7()), TenantID: uuid.Must(uuid.NewV7()), Database: database(uuid.New()),
 		IdempotencyKey: fmt.Sprintf("key-of-sixteen-and-more-%d", n), RequestHash: []byte("hash"),
 		Email: fmt.Sprintf("ada%d@lincoln.example", n), SchoolName: "Lincoln High", Slug: "lincoln-high",

@@ -35,16 +35,16 @@ func TestAResumedSignupGoesOnWhereItStopped(t *testing.T) {
 	t.Parallel()
 	store := setup(t)
 	spare(t, store)
-	held, err := store.Reserve(t.Context(), wish(1))
+	reservation, err := store.Reserve(t.Context(), reserveParams(1))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := resume(t, store, held.Signup); !errors.Is(err, catalog.ErrStateChanged) {
+	if _, err := resume(t, store, reservation.Signup); !errors.Is(err, catalog.ErrStateChanged) {
 		t.Errorf("one that goes on: %v", err)
 	}
 	for _, status := range []catalog.Status{catalog.Pending, catalog.Provisioning} {
-		needsOperator(t, store, held.Signup)
-		row, err := store.Signup(t.Context(), held.Signup.ID)
+		needsOperator(t, store, reservation.Signup)
+		row, err := store.Signup(t.Context(), reservation.Signup.ID)
 		if err != nil || row.Status != catalog.NeedsOperator || row.CheckAt != nil || row.FinishedAt != nil || row.TenantID == nil {
 			t.Fatalf("%+v, %v", row, err)
 		}
@@ -55,8 +55,8 @@ func TestAResumedSignupGoesOnWhereItStopped(t *testing.T) {
 		if _, err := resume(t, store, row); !errors.Is(err, catalog.ErrStateChanged) {
 			t.Errorf("twice: %v", err)
 		}
-		held.Signup = resumed
-		err = store.IdentityMade(t.Context(), held.Signup, catalog.Identity{ID: "auth0|1"}, json.RawMessage(`[]`), time.Minute)
+		reservation.Signup = resumed
+		err = store.RecordIdentity(t.Context(), reservation.Signup, catalog.Identity{ID: "auth0|1"}, json.RawMessage(`[]`), time.Minute)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -73,26 +73,26 @@ func TestTheTenantOfASignupThatIsUndoneByAnOperatorIsGivenToNobody(t *testing.T)
 			if claims {
 				spare(t, store)
 			}
-			held, err := store.Reserve(t.Context(), wish(1))
+			reservation, err := store.Reserve(t.Context(), reserveParams(1))
 			if err != nil {
 				t.Fatal(err)
 			}
-			needsOperator(t, store, held.Signup)
-			if err := store.Expire(t.Context(), held.Signup, json.RawMessage(`[]`), json.RawMessage(`{"code":"undone"}`), 0); err != nil {
+			needsOperator(t, store, reservation.Signup)
+			if err := store.Expire(t.Context(), reservation.Signup, json.RawMessage(`[]`), json.RawMessage(`{"code":"undone"}`), 0); err != nil {
 				t.Fatal(err)
 			}
-			if err := store.LookedAgain(t.Context(), held.Signup); err != nil {
+			if err := store.RecheckDone(t.Context(), reservation.Signup); err != nil {
 				t.Fatal(err)
 			}
 			discardable, err := store.DiscardableSpares(t.Context(), "main", "lunch")
-			if err != nil || len(discardable) != 1 || discardable[0].ID != held.Tenant.ID {
+			if err != nil || len(discardable) != 1 || discardable[0].ID != reservation.Tenant.ID {
 				t.Errorf("to be discarded: %+v, %v", discardable, err)
 			}
 			if n := value[int](t, store, "select count(*) from users"); n != 0 {
 				t.Errorf("%d users are left", n)
 			}
-			again, err := store.Reserve(t.Context(), wish(1))
-			if err != nil || again.Tenant.ID == held.Tenant.ID || again.Tenant.Slug != "lincoln-high" {
+			again, err := store.Reserve(t.Context(), reserveParams(1))
+			if err != nil || again.Tenant.ID == reservation.Tenant.ID || again.Tenant.Slug != "lincoln-high" {
 				t.Errorf("the next school got %+v, %v", again.Tenant, err)
 			}
 		})

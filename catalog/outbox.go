@@ -28,20 +28,20 @@ const (
 	// MigrationFinished: a run over the fleet has ended. Data has runId, state, toVersion, total, done, failed.
 	MigrationFinished = "migration.finished"
 
-	// SignupAwaitingVerification: a sign-up waits until its e-mail is confirmed. Data is a [Notice].
+	// SignupAwaitingVerification: a sign-up waits until its e-mail is confirmed. Data is a [Notification].
 	SignupAwaitingVerification = "signup.awaiting_verification"
-	// SignupAwaitingApproval: it waits for an operator. Data is a [Notice].
+	// SignupAwaitingApproval: it waits for an operator. Data is a [Notification].
 	SignupAwaitingApproval = "signup.awaiting_approval"
-	// SignupRejected: an operator has declined it. Data is a [Notice].
+	// SignupRejected: an operator has declined it. Data is a [Notification].
 	SignupRejected = "signup.rejected"
-	// SignupRepeated: somebody signed up with the e-mail of an account that exists. Data is a [Notice].
+	// SignupRepeated: somebody signed up with the e-mail of an account that exists. Data is a [Notification].
 	SignupRepeated = "signup.repeated"
-	// InvitationCreated: somebody was invited, or is to be reminded. Data is a [Notice].
+	// InvitationCreated: somebody was invited, or is to be reminded. Data is a [Notification].
 	InvitationCreated = "invitation.created"
 )
 
-// Notice is the data of an event that a person is told about by mail. It holds no secret: links are made when the mail is.
-type Notice struct {
+// Notification is the data of an event that a person is told about by mail. It holds no secret: links are made when the mail is.
+type Notification struct {
 	Email string `json:"email"`
 	// Locale is what the person reads; empty is the service's own.
 	Locale     string `json:"locale,omitempty"`

@@ -56,8 +56,8 @@ const takeAllowances = `
 			<= now() + (select span from wanted where wanted.key = excluded.key)
 		returning key, full_at - now() as until_full`
 
-// lookAtAllowances tells how long each limit takes until it is full; null where it is.
-const lookAtAllowances = `
+// readAllowances tells how long each limit takes until it is full; null where it is.
+const readAllowances = `
 		select wanted.key, full_at - now() as until_full
 		from unnest($1::text[]) as wanted (key)
 		left join rate_limits on rate_limits.key = wanted.key and full_at > now()`
@@ -81,9 +81,9 @@ func (s *Store) TakeAllowances(ctx context.Context, limits []Limit) ([]Grant, er
 		return nil, nil
 	}
 	keys, steps, spans := columns(limits)
-	taken, err := many[counted](ctx, s.pool, takeAllowances, keys, steps, spans)
+	taken, err := many[allowanceRow](ctx, s.pool, takeAllowances, keys, steps, spans)
 	if err == nil && len(taken) < len(limits) {
-		return s.refused(ctx, limits, taken)
+		return s.refusedGrants(ctx, limits, taken)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("take from the allowance: %w", err)
@@ -97,14 +97,14 @@ func (s *Store) TakeAllowances(ctx context.Context, limits []Limit) ([]Grant, er
 }
 
 // counted is the row of a limit.
-type counted struct {
+type allowanceRow struct {
 	Key       string
 	UntilFull *time.Duration
 }
 
 // refused gives back what was taken of some limits, where another request was faster at the others, and reads which allowances are
 // used up, and how long that lasts.
-func (s *Store) refused(ctx context.Context, limits []Limit, taken []counted) ([]Grant, error) {
+func (s *Store) refusedGrants(ctx context.Context, limits []Limit, taken []allowanceRow) ([]Grant, error) {
 	keys, _, _ := columns(limits)
 	var back []Limit
 	for _, row := range taken {
@@ -113,7 +113,7 @@ func (s *Store) refused(ctx context.Context, limits []Limit, taken []counted) ([
 	if err := s.ReturnAllowances(ctx, back); err != nil {
 		return nil, err
 	}
-	rows, err := many[counted](ctx, s.pool, lookAtAllowances, keys)
+	rows, err := many[allowanceRow](ctx, s.pool, readAllowances, keys)
 	if err != nil {
 		return nil, fmt.Errorf("read the allowance: %w", err)
 	}

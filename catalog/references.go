@@ -62,16 +62,16 @@ func (s *Store) SetReference(ctx context.Context, reference Reference) error {
 	return nil
 }
 
-// AdoptLineage gives the tenants of a lineage, and what is known of it, another one. It is for lineages that are computed
+// ReplaceLineage gives the tenants of a lineage, and what is known of it, another one. It is for lineages that are computed
 // anew from the same files.
-func (s *Store) AdoptLineage(ctx context.Context, from, to string) error {
+func (s *Store) ReplaceLineage(ctx context.Context, from, to string) error {
 	if from == to {
 		return nil
 	}
-	var there bool
-	err := s.pool.QueryRow(ctx, `select exists (select from tenants where lineage = $1)`, from).Scan(&there)
-	if err == nil && there {
-		err = s.InTx(ctx, func(tx pgx.Tx) error { return s.AdoptLineageTx(ctx, tx, from, to) })
+	var exists bool
+	err := s.pool.QueryRow(ctx, `select exists (select from tenants where lineage = $1)`, from).Scan(&exists)
+	if err == nil && exists {
+		err = s.InTx(ctx, func(tx pgx.Tx) error { return s.ReplaceLineageTx(ctx, tx, from, to) })
 	}
 	if err != nil {
 		return fmt.Errorf("adopt the tenants of lineage %s: %w", from, err)
@@ -79,9 +79,9 @@ func (s *Store) AdoptLineage(ctx context.Context, from, to string) error {
 	return nil
 }
 
-// AdoptLineageTx is [Store.AdoptLineage] in the caller's transaction. What was known of the schema is forgotten: its
+// ReplaceLineageTx is [Store.ReplaceLineage] in the caller's transaction. What was known of the schema is forgotten: its
 // functions may hold the line ends of the files.
-func (s *Store) AdoptLineageTx(ctx context.Context, tx pgx.Tx, from, to string) error {
+func (s *Store) ReplaceLineageTx(ctx context.Context, tx pgx.Tx, from, to string) error {
 	for _, statement := range []string{
 		"update tenants set lineage = $2 where lineage = $1",
 		"delete from schema_references where lineage = $1 and $2::text is not null",

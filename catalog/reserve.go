@@ -15,8 +15,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Reservation is what a sign-up asks for.
-type Reservation struct {
+// ReserveParams is what a sign-up asks for.
+type ReserveParams struct {
 	SignupID uuid.UUID
 	UserID   uuid.UUID
 	// TenantID and Database are used when no spare is left and a tenant must be built.
@@ -52,8 +52,8 @@ type Reservation struct {
 	Lease   time.Duration
 }
 
-// Held is what a sign-up got. Tenant is the zero one as long as the sign-up waits.
-type Held struct {
+// Reservation is what a sign-up got. Tenant is the zero one as long as the sign-up waits.
+type Reservation struct {
 	Signup Signup
 	Tenant Tenant
 }
@@ -61,9 +61,9 @@ type Held struct {
 // Reserve writes a sign-up, its user, and its tenant, all or nothing: a claimed spare where there is one, else the row of
 // a tenant to be built. It is one statement, so one round trip and one commit.
 //
-// It fails with [ErrEmailTaken], [ErrIdentityTaken], [ErrKeyTaken] or [ErrNoRoom], and with [ErrNotFound] when the school to
+// It fails with [ErrEmailTaken], [ErrIdentityTaken], [ErrKeyTaken] or [ErrNoCapacity], and with [ErrNotFound] when the school to
 // be joined cannot be.
-func (s *Store) Reserve(ctx context.Context, r Reservation) (Held, error) {
+func (s *Store) Reserve(ctx context.Context, r ReserveParams) (Reservation, error) {
 	wish := r.Slug
 	for try := 1; ; try++ {
 		reserved, err := reserveOnce(ctx, s.pool, r)
@@ -72,16 +72,16 @@ func (s *Store) Reserve(ctx context.Context, r Reservation) (Held, error) {
 		}
 		// A repetition of a request conflicts with itself in the slug too; its key says so at once.
 		if err := keyTaken(ctx, s.pool, r.IdempotencyKey); err != nil {
-			return Held{}, err
+			return Reservation{}, err
 		}
 		if r.Slug, err = nextSlug(ctx, s.pool, wish, try); err != nil {
-			return Held{}, err
+			return Reservation{}, err
 		}
 	}
 }
 
 // reserveOnce claims a spare, or makes the row of a tenant to be built, under this very slug.
-func reserveOnce(ctx context.Context, q querier, r Reservation) (Held, error) {
+func reserveOnce(ctx context.Context, q querier, r ReserveParams) (Reservation, error) {
 	switch {
 	case r.Waits:
 		return reserveWaiting(ctx, q, r)
@@ -94,7 +94,7 @@ func reserveOnce(ctx context.Context, q querier, r Reservation) (Held, error) {
 	}
 	reserved, err = scanReserved(ctx, q, placeTenant+reserveRest, r)
 	if errors.Is(err, ErrNotFound) {
-		return Held{}, ErrNoRoom
+		return Reservation{}, ErrNoCapacity
 	}
 	return reserved, err
 }
@@ -165,7 +165,7 @@ const reserveRest = reserveRows + `
 	select tenant.*, signup.check_at, signup.created_at as signed_up_at
 	from tenant, signup`
 
-func (r Reservation) args() pgx.NamedArgs {
+func (r ReserveParams) args() pgx.NamedArgs {
 	profile := r.Profile
 	if profile == nil {
 		profile = map[string]string{}
@@ -181,8 +181,8 @@ func (r Reservation) args() pgx.NamedArgs {
 }
 
 // held is the sign-up as it has just been written.
-func (r Reservation) held(checkAt *time.Time, createdAt time.Time) Held {
-	h := Held{Signup: Signup{
+func (r ReserveParams) reservation(checkAt *time.Time, createdAt time.Time) Reservation {
+	h := Reservation{Signup: Signup{
 		ID: r.SignupID, RequestHash: r.RequestHash, UserID: r.UserID, Email: r.Email,
 		SchoolName: r.SchoolName, Status: Pending, Steps: r.Steps, LeaseEpoch: 1, CheckAt: checkAt, CreatedAt: createdAt,
 		Kind: cmp.Or(r.Kind, School), InvitationID: r.InvitationID,
@@ -193,52 +193,52 @@ func (r Reservation) held(checkAt *time.Time, createdAt time.Time) Held {
 	return h
 }
 
-func scanReserved(ctx context.Context, q querier, sql string, r Reservation) (Held, error) {
+func scanReserved(ctx context.Context, q querier, sql string, r ReserveParams) (Reservation, error) {
 	row, err := one[struct {
 		Tenant
 		CheckAt    *time.Time
 		SignedUpAt time.Time
 	}](ctx, q, sql, r.args())
 	if err != nil {
-		return Held{}, fmt.Errorf("reserve a tenant: %w", known(err))
+		return Reservation{}, fmt.Errorf("reserve a tenant: %w", known(err))
 	}
-	held := r.held(row.CheckAt, row.SignedUpAt)
-	held.Tenant, held.Signup.TenantID = row.Tenant, &row.ID
-	return held, nil
+	reservation := r.reservation(row.CheckAt, row.SignedUpAt)
+	reservation.Tenant, reservation.Signup.TenantID = row.Tenant, &row.ID
+	return reservation, nil
 }
 
 // reserveWaiting writes a sign-up that holds no tenant yet.
-func reserveWaiting(ctx context.Context, q querier, r Reservation) (Held, error) {
+func reserveWaiting(ctx context.Context, q querier, r ReserveParams) (Reservation, error) {
 	row, err := one[struct {
 		CheckAt    *time.Time
 		SignedUpAt time.Time
 	}](ctx, q, `with tenant as (select null::uuid as id)`+reserveRows+`
 		select check_at, created_at as signed_up_at from signup`, r.args())
 	if err != nil {
-		return Held{}, fmt.Errorf("reserve: %w", known(err))
+		return Reservation{}, fmt.Errorf("reserve: %w", known(err))
 	}
-	return r.held(row.CheckAt, row.SignedUpAt), nil
+	return r.reservation(row.CheckAt, row.SignedUpAt), nil
 }
 
 // Admit gives a sign-up that has no tenant one, as [Store.Reserve] does, and puts it into provisioning under a new lease. Of
 // the reservation it takes what is about the tenant and the lease.
 //
 // A person who was unconfirmed becomes the user of their e-mail. It fails with [ErrEmailTaken] when somebody else is, with
-// [ErrNoRoom], and with [ErrStateChanged] when the sign-up has gone on, or ended.
-func (s *Store) Admit(ctx context.Context, signup Signup, r Reservation) (Held, error) {
+// [ErrNoCapacity], and with [ErrStateChanged] when the sign-up has gone on, or ended.
+func (s *Store) Admit(ctx context.Context, signup Signup, r ReserveParams) (Reservation, error) {
 	wish := r.Slug
 	for try := 1; ; try++ {
-		held, err := s.admitOnce(ctx, signup, r)
+		reservation, err := s.admitOnce(ctx, signup, r)
 		if !errors.Is(err, errSlugTaken) || try == 10 {
-			return held, err
+			return reservation, err
 		}
 		if r.Slug, err = nextSlug(ctx, s.pool, wish, try); err != nil {
-			return Held{}, err
+			return Reservation{}, err
 		}
 	}
 }
 
-func (s *Store) admitOnce(ctx context.Context, signup Signup, r Reservation) (held Held, err error) {
+func (s *Store) admitOnce(ctx context.Context, signup Signup, r ReserveParams) (reservation Reservation, err error) {
 	err = s.InTx(ctx, func(tx pgx.Tx) error {
 		var waits bool
 		err := tx.QueryRow(ctx, `
@@ -253,10 +253,10 @@ func (s *Store) admitOnce(ctx context.Context, signup Signup, r Reservation) (he
 		if err != nil {
 			return err
 		}
-		if held.Tenant, err = takeTenant(ctx, tx, r); err != nil {
+		if reservation.Tenant, err = takeTenant(ctx, tx, r); err != nil {
 			return err
 		}
-		held.Signup, err = one[Signup](ctx, tx, `
+		reservation.Signup, err = one[Signup](ctx, tx, `
 			with signup as (
 				update signups
 				set status = 'provisioning', tenant_id = $2, lease_epoch = lease_epoch + 1, check_at = now() + $3::interval,
@@ -270,24 +270,24 @@ func (s *Store) admitOnce(ctx context.Context, signup Signup, r Reservation) (he
 				from signup
 				where users.id = signup.user_id
 			)
-			select * from signup`, signup.ID, held.Tenant.ID, r.Lease, signup.Status == AwaitingVerification)
+			select * from signup`, signup.ID, reservation.Tenant.ID, r.Lease, signup.Status == AwaitingVerification)
 		return known(err)
 	})
 	if err != nil {
-		return Held{}, fmt.Errorf("admit sign-up %s: %w", signup.ID, err)
+		return Reservation{}, fmt.Errorf("admit sign-up %s: %w", signup.ID, err)
 	}
-	return held, nil
+	return reservation, nil
 }
 
 // takeTenant claims a spare for a school, or makes the row of a tenant to be built.
-func takeTenant(ctx context.Context, tx pgx.Tx, r Reservation) (tenant Tenant, err error) {
+func takeTenant(ctx context.Context, tx pgx.Tx, r ReserveParams) (tenant Tenant, err error) {
 	for _, claim := range []string{claimSpare, placeTenant} {
 		tenant, err = one[Tenant](ctx, tx, claim+` select * from tenant`, r.args())
 		if !errors.Is(err, pgx.ErrNoRows) {
 			return tenant, known(err)
 		}
 	}
-	return Tenant{}, ErrNoRoom
+	return Tenant{}, ErrNoCapacity
 }
 
 // keyTaken is [ErrKeyTaken] when a sign-up has this key.

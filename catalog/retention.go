@@ -46,7 +46,7 @@ const overRuns = `
 				and (newer.started_at, newer.id) > (run.started_at, run.id)))`
 
 // old finds the rows of a table that ended longer ago than $1, the oldest first. Each is read along an index.
-var old = map[Table]string{
+var oldRows = map[Table]string{
 	SignupsTable: `
 		select ctid from signups
 		where status in ('failed', 'expired') and check_at is null and tenant_id is null and finished_at < now() - $1::interval
@@ -99,7 +99,7 @@ func deleteOld(ctx context.Context, q querier, table Table, age time.Duration, l
 	// A row that is locked stays where it is.
 	tag, err := q.Exec(ctx, `
 		delete from `+string(table)+`
-		where ctid = any(array(`+old[table]+`
+		where ctid = any(array(`+oldRows[table]+`
 			limit $2
 			for update of `+string(table)+` skip locked))`, age, limit)
 	if err != nil {

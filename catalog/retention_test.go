@@ -134,7 +134,7 @@ func TestOldRowsGoAndWhatIsNeededStays(t *testing.T) {
 
 // patient is a second store on the same catalog, whose statements fail where they would wait for a lock for as long as the
 // test may last.
-func patient(t *testing.T, store *catalog.Store) *catalog.Store {
+func withLongTimeout(t *testing.T, store *catalog.Store) *catalog.Store {
 	t.Helper()
 	address, err := url.Parse(store.Pool().Config().ConnString())
 	if err != nil {
@@ -155,7 +155,7 @@ func patient(t *testing.T, store *catalog.Store) *catalog.Store {
 func TestDeletingOldRowsBlocksNoSignup(t *testing.T) {
 	t.Parallel()
 	store := setup(t)
-	people := patient(t, store)
+	people := withLongTimeout(t, store)
 	spare(t, store)
 	for _, sql := range []string{ended, invitations, events, mails, runs, audit, allowances} {
 		exec(t, store, sql, pgx.QueryExecModeSimpleProtocol)
@@ -184,20 +184,20 @@ func TestDeletingOldRowsBlocksNoSignup(t *testing.T) {
 	if !grant.Allowed {
 		t.Errorf("the allowance is %+v", grant)
 	}
-	r := wish(1)
+	r := reserveParams(1)
 	r.Email = "grace@lincoln.example" // ada's is that of a sign-up that needs an operator
-	held, err := people.Reserve(t.Context(), r)
+	reservation, err := people.Reserve(t.Context(), r)
 	run("reserve", err)
-	run("renew", people.Renew(t.Context(), held.Signup, time.Minute))
-	run("finish", people.Finish(t.Context(), held.Signup, catalog.Identity{ID: "auth0|1"}, catalog.Health{Version: 3}, json.RawMessage(`[]`), json.RawMessage(`{}`)))
-	unconfirmed := wish(2)
+	run("renew", people.Renew(t.Context(), reservation.Signup, time.Minute))
+	run("finish", people.Finish(t.Context(), reservation.Signup, catalog.Identity{ID: "auth0|1"}, catalog.Health{Version: 3}, json.RawMessage(`[]`), json.RawMessage(`{}`)))
+	unconfirmed := reserveParams(2)
 	_, err = people.ReserveUnconfirmed(t.Context(), unconfirmed, true, true, time.Hour)
 	run("reserve unconfirmed", err)
 	due, err := people.Due(t.Context(), time.Minute, 10)
 	run("look for due sign-ups", err)
 	for _, row := range due {
 		if row.Status == catalog.Expired {
-			run("look again", people.LookedAgain(t.Context(), row))
+			run("look again", people.RecheckDone(t.Context(), row))
 		}
 	}
 	_, err = people.RelayEvents(t.Context(), 10, func(pgx.Tx, []catalog.OutboxEvent) error { return nil })
@@ -225,7 +225,7 @@ func TestDeletingOldRowsWaitsForNobody(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	other := patient(t, store)
+	other := withLongTimeout(t, store)
 	for _, table := range []catalog.Table{catalog.AuditTable, catalog.SignupsTable} {
 		if n, err := other.DeleteOld(t.Context(), table, month, 1000); err != nil || n != 1 {
 			t.Errorf("beside somebody who holds one of two old rows it deleted %d of %s, %v", n, table, err)

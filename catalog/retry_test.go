@@ -14,7 +14,7 @@ import (
 )
 
 // opened opens a catalog in a database that was set up by statements.
-func opened(t *testing.T, setUp ...string) *catalog.Store {
+func openStore(t *testing.T, setUp ...string) *catalog.Store {
 	t.Helper()
 	url := pgtest.Database(t)
 	conn, err := pgx.Connect(t.Context(), url)
@@ -38,7 +38,7 @@ func opened(t *testing.T, setUp ...string) *catalog.Store {
 
 func TestSessionsDoNotDependOnTheDatabasesSettings(t *testing.T) {
 	t.Parallel()
-	store := opened(t, "default_transaction_isolation = ''serializable''", "statement_timeout = ''1ms''", "lock_timeout = ''1ms''",
+	store := openStore(t, "default_transaction_isolation = ''serializable''", "statement_timeout = ''1ms''", "lock_timeout = ''1ms''",
 		"idle_session_timeout = ''1ms''", "idle_in_transaction_session_timeout = ''1ms''")
 	for name, want := range map[string]string{
 		"transaction_isolation": "read committed", "statement_timeout": "2min", "lock_timeout": "0", "idle_session_timeout": "0",
@@ -52,7 +52,7 @@ func TestSessionsDoNotDependOnTheDatabasesSettings(t *testing.T) {
 
 func TestAReadOnlyCatalogIsNotReady(t *testing.T) {
 	t.Parallel()
-	store := opened(t)
+	store := openStore(t)
 	if err := store.Ping(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +68,7 @@ func TestAReadOnlyCatalogIsNotReady(t *testing.T) {
 
 func TestWhatPostgresUndoesForOthersIsRepeated(t *testing.T) {
 	t.Parallel()
-	store := opened(t)
+	store := openStore(t)
 	// Two transactions take two locks in opposite order, both of them one before either takes its second.
 	var both, group sync.WaitGroup
 	both.Add(2)
@@ -102,7 +102,7 @@ func TestWhatPostgresUndoesForOthersIsRepeated(t *testing.T) {
 
 func TestStatementsAreRepeatedUnderSerializableIsolation(t *testing.T) {
 	t.Parallel()
-	store := opened(t)
+	store := openStore(t)
 	_, err := store.Pool().Exec(t.Context(), `
 		create sequence tries;
 		create function conflict() returns trigger language plpgsql as $$ begin

@@ -175,7 +175,7 @@ func TestTheOrderOfARun(t *testing.T) {
 	if err := store.Quarantine(t.Context(), sick, catalog.MigrationFailed, "it broke"); err != nil {
 		t.Fatal(err)
 	}
-	if err := store.Want(t.Context(), wanted); err != nil {
+	if err := store.RequestMigration(t.Context(), wanted); err != nil {
 		t.Fatal(err)
 	}
 	if err := store.SetCanary(t.Context(), canary, true); err != nil {
@@ -188,11 +188,11 @@ func TestTheOrderOfARun(t *testing.T) {
 	if len(order) != 4 || order[0] != canary || order[1] != wanted || order[2] != plain || order[3] != sick {
 		t.Errorf("%v", order)
 	}
-	if rows := behind(t, store, catalog.BehindFilter{Wanted: true}); len(rows) != 1 || rows[0].ID != wanted {
+	if rows := behind(t, store, catalog.BehindFilter{OnlyRequested: true}); len(rows) != 1 || rows[0].ID != wanted {
 		t.Errorf("wanted: %+v", rows)
 	}
 	record(t, store, start(t, store, newRun()), success(wanted, 3))
-	if rows := behind(t, store, catalog.BehindFilter{Wanted: true}); len(rows) != 0 {
+	if rows := behind(t, store, catalog.BehindFilter{OnlyRequested: true}); len(rows) != 0 {
 		t.Errorf("still wanted: %+v", rows)
 	}
 }

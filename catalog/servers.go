@@ -54,7 +54,7 @@ func (s *Store) OpenServer(ctx context.Context, name string) (changed bool, err 
 }
 
 // Room is how many more tenants a server takes: none with weight 0 or while it is closed, and never more than limit.
-func (s *Store) Room(ctx context.Context, server string, limit int) (int, error) {
+func (s *Store) FreeCapacity(ctx context.Context, server string, limit int) (int, error) {
 	var room int
 	err := s.pool.QueryRow(ctx, `
 		select case

@@ -16,13 +16,13 @@ func TestAClosedServerGetsNoNewDatabaseAndGivesItsSpares(t *testing.T) {
 			t.Errorf("closing it, time %d: %v, %v", i+1, changed, err)
 		}
 	}
-	if held, err := store.Reserve(t.Context(), wish(1)); err != nil || held.Tenant.ID != id {
-		t.Errorf("the spare: %+v, %v", held.Tenant, err)
+	if reservation, err := store.Reserve(t.Context(), reserveParams(1)); err != nil || reservation.Tenant.ID != id {
+		t.Errorf("the spare: %+v, %v", reservation.Tenant, err)
 	}
-	if _, err := store.Reserve(t.Context(), wish(2)); !errors.Is(err, catalog.ErrNoRoom) {
+	if _, err := store.Reserve(t.Context(), reserveParams(2)); !errors.Is(err, catalog.ErrNoCapacity) {
 		t.Errorf("a tenant to be built: %v", err)
 	}
-	if room, err := store.Room(t.Context(), "main", 5); err != nil || room != 0 {
+	if room, err := store.FreeCapacity(t.Context(), "main", 5); err != nil || room != 0 {
 		t.Errorf("room for %d, %v", room, err)
 	}
 	servers, err := store.Servers(t.Context())
@@ -32,10 +32,10 @@ func TestAClosedServerGetsNoNewDatabaseAndGivesItsSpares(t *testing.T) {
 	if changed, err := store.OpenServer(t.Context(), "main"); err != nil || !changed {
 		t.Errorf("opening it: %v, %v", changed, err)
 	}
-	if held, err := store.Reserve(t.Context(), wish(2)); err != nil || held.Tenant.State != catalog.Building {
-		t.Errorf("a tenant to be built: %+v, %v", held.Tenant, err)
+	if reservation, err := store.Reserve(t.Context(), reserveParams(2)); err != nil || reservation.Tenant.State != catalog.Building {
+		t.Errorf("a tenant to be built: %+v, %v", reservation.Tenant, err)
 	}
-	if room, err := store.Room(t.Context(), "main", 5); err != nil || room != 5 {
+	if room, err := store.FreeCapacity(t.Context(), "main", 5); err != nil || room != 5 {
 		t.Errorf("room for %d, %v", room, err)
 	}
 }

@@ -165,14 +165,14 @@ type Identity struct {
 	OrganizationID string
 }
 
-// IdentityMade records that the identity exists and that the database is being made, and begins a new lease.
-func (s *Store) IdentityMade(ctx context.Context, signup Signup, identity Identity, steps json.RawMessage, lease time.Duration) error {
-	return changeOne(ctx, s.pool, "record identity of sign-up", signup.ID, identityMade,
+// RecordIdentity records that the identity exists and that the database is being made, and begins a new lease.
+func (s *Store) RecordIdentity(ctx context.Context, signup Signup, identity Identity, steps json.RawMessage, lease time.Duration) error {
+	return changeOne(ctx, s.pool, "record identity of sign-up", signup.ID, recordIdentity,
 		signup.ID, signup.LeaseEpoch, steps, identity.ID, identity.EmailVerified, lease)
 }
 
-// identityMade is one statement, so that it has one round trip and one commit.
-const identityMade = `
+// recordIdentity is one statement, so that it has one round trip and one commit.
+const recordIdentity = `
 		with changed as (
 			update signups
 			set status = 'provisioning', steps = $3, check_at = now() + $6::interval, updated_at = now()
@@ -289,7 +289,7 @@ const freeTenant = `
 		)`
 
 // Expire ends a sign-up whose identity does not exist, though it may still appear, which has waited for too long, or which an
-// operator undoes: the e-mail, the key and the slug are free again, the tenant is kept back until [Store.LookedAgain], so that
+// operator undoes: the e-mail, the key and the slug are free again, the tenant is kept back until [Store.RecheckDone], so that
 // a late identity never names a tenant that is another school's by then. It is due again after the delay.
 //
 // The tenant of one that needed an operator is given to nobody else: somebody's login may name it, or somebody may use it.
@@ -328,9 +328,9 @@ func expire(ctx context.Context, q querier, signup Signup, steps, problem json.R
 		signup.ID, signup.LeaseEpoch, steps, problem, delay)
 }
 
-// LookedAgain records that an expired sign-up has had its last look, and gives its tenant back. A database that may have been
+// RecheckDone records that an expired sign-up has had its last look, and gives its tenant back. A database that may have been
 // begun is left to the keeper of spares, which discards it if it is nobody's.
-func (s *Store) LookedAgain(ctx context.Context, signup Signup) error {
+func (s *Store) RecheckDone(ctx context.Context, signup Signup) error {
 	return changeOne(ctx, s.pool, "close sign-up", signup.ID, `
 		with held as (
 			select id, tenant_id

@@ -17,33 +17,33 @@ func TestReserve(t *testing.T) {
 		store := setup(t)
 		oldest := spare(t, store)
 		spare(t, store)
-		held, err := store.Reserve(t.Context(), wish(1))
+		reservation, err := store.Reserve(t.Context(), reserveParams(1))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if held.Tenant.ID != oldest || held.Tenant.State != catalog.Reserved || held.Tenant.Slug != "lincoln-high" {
-			t.Errorf("got %+v, want the spare %s", held.Tenant, oldest)
+		if reservation.Tenant.ID != oldest || reservation.Tenant.State != catalog.Reserved || reservation.Tenant.Slug != "lincoln-high" {
+			t.Errorf("got %+v, want the spare %s", reservation.Tenant, oldest)
 		}
 	})
 	t.Run("passes over a spare of an older schema, and makes the row of a tenant to build", func(t *testing.T) {
 		t.Parallel()
 		store := setup(t)
 		spare(t, store)
-		w := wish(1)
+		w := reserveParams(1)
 		w.SchemaVersion = 4
-		held, err := store.Reserve(t.Context(), w)
-		if err != nil || held.Tenant.State != catalog.Building || held.Tenant.ID != w.TenantID {
-			t.Errorf("got %+v, %v", held.Tenant, err)
+		reservation, err := store.Reserve(t.Context(), w)
+		if err != nil || reservation.Tenant.State != catalog.Building || reservation.Tenant.ID != w.TenantID {
+			t.Errorf("got %+v, %v", reservation.Tenant, err)
 		}
 	})
 	t.Run("passes over a spare of other migrations", func(t *testing.T) {
 		t.Parallel()
 		store := setup(t)
 		spare(t, store)
-		w := wish(1)
+		w := reserveParams(1)
 		w.Lineage = "other"
-		if held, err := store.Reserve(t.Context(), w); err != nil || held.Tenant.State != catalog.Building || held.Tenant.Lineage != "other" {
-			t.Errorf("got %+v, %v", held.Tenant, err)
+		if reservation, err := store.Reserve(t.Context(), w); err != nil || reservation.Tenant.State != catalog.Building || reservation.Tenant.Lineage != "other" {
+			t.Errorf("got %+v, %v", reservation.Tenant, err)
 		}
 	})
 	t.Run("gives every one of many at once its own tenant and slug", func(t *testing.T) {
@@ -57,14 +57,14 @@ func TestReserve(t *testing.T) {
 		var group sync.WaitGroup
 		for n := range 20 {
 			group.Go(func() {
-				held, err := store.Reserve(t.Context(), wish(n))
+				reservation, err := store.Reserve(t.Context(), reserveParams(n))
 				if err != nil {
 					t.Error(err)
 					return
 				}
 				mu.Lock()
 				defer mu.Unlock()
-				tenants[held.Tenant.ID], slugs[held.Tenant.Slug] = true, true
+				tenants[reservation.Tenant.ID], slugs[reservation.Tenant.Slug] = true, true
 			})
 		}
 		group.Wait()
@@ -76,16 +76,16 @@ func TestReserve(t *testing.T) {
 		t.Parallel()
 		store := setup(t)
 		spare(t, store)
-		if _, err := store.Reserve(t.Context(), wish(1)); err != nil {
+		if _, err := store.Reserve(t.Context(), reserveParams(1)); err != nil {
 			t.Fatal(err)
 		}
 		spare(t, store)
-		again := wish(1)
+		again := reserveParams(1)
 		again.IdempotencyKey = ""
 		if _, err := store.Reserve(t.Context(), again); !errors.Is(err, catalog.ErrEmailTaken) {
 			t.Errorf("same e-mail: %v", err)
 		}
-		again = wish(1)
+		again = reserveParams(1)
 		again.Email = "grace@lincoln.example"
 		if _, err := store.Reserve(t.Context(), again); !errors.Is(err, catalog.ErrKeyTaken) {
 			t.Errorf("same key: %v", err)
@@ -99,7 +99,7 @@ func TestReserve(t *testing.T) {
 		store := setup(t)
 		spare(t, store)
 		exec(t, store, "update servers set weight = 0")
-		if _, err := store.Reserve(t.Context(), wish(1)); !errors.Is(err, catalog.ErrNoRoom) {
+		if _, err := store.Reserve(t.Context(), reserveParams(1)); !errors.Is(err, catalog.ErrNoCapacity) {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -107,10 +107,10 @@ func TestReserve(t *testing.T) {
 		t.Parallel()
 		store := setup(t)
 		exec(t, store, "update servers set capacity = 1")
-		if _, err := store.Reserve(t.Context(), wish(1)); err != nil {
+		if _, err := store.Reserve(t.Context(), reserveParams(1)); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := store.Reserve(t.Context(), wish(2)); !errors.Is(err, catalog.ErrNoRoom) {
+		if _, err := store.Reserve(t.Context(), reserveParams(2)); !errors.Is(err, catalog.ErrNoCapacity) {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -123,20 +123,20 @@ func TestReserve(t *testing.T) {
 		exec(t, store, "update servers set weight = 3 where name = 'big'")
 		count := map[string]int{}
 		for n := range 8 {
-			w := wish(n)
+			w := reserveParams(n)
 			w.Servers = []string{"main", "big"}
-			held, err := store.Reserve(t.Context(), w)
+			reservation, err := store.Reserve(t.Context(), w)
 			if err != nil {
 				t.Fatal(err)
 			}
-			count[held.Tenant.Server]++
+			count[reservation.Tenant.Server]++
 		}
 		if count["big"] != 6 || count["main"] != 2 {
 			t.Errorf("placed %v, want 6 on big and 2 on main", count)
 		}
 		for capacity, want := range map[string]int{"null": 5, "7": 1, "6": 0, "3": 0} {
 			exec(t, store, "update servers set capacity = "+capacity+" where name = 'big'")
-			if room, err := store.Room(t.Context(), "big", 5); err != nil || room != want {
+			if room, err := store.FreeCapacity(t.Context(), "big", 5); err != nil || room != want {
 				t.Errorf("room for %d with a capacity of %s, %v; want %d", room, capacity, err, want)
 			}
 		}
@@ -151,32 +151,32 @@ func TestFinishActivatesEverythingAtOnce(t *testing.T) {
 	t.Parallel()
 	store := setup(t)
 	spare(t, store)
-	held, err := store.Reserve(t.Context(), wish(1))
+	reservation, err := store.Reserve(t.Context(), reserveParams(1))
 	if err != nil {
 		t.Fatal(err)
 	}
 	finish := func(s catalog.Signup) error {
 		return store.Finish(t.Context(), s, catalog.Identity{ID: "auth0|1"}, catalog.Health{Version: 3}, json.RawMessage(`[]`), json.RawMessage(`{"a":1}`))
 	}
-	late := held.Signup
+	late := reservation.Signup
 	late.LeaseEpoch = 0
 	if err := finish(late); !errors.Is(err, catalog.ErrStateChanged) {
 		t.Errorf("a former holder finished it: %v", err)
 	}
-	if err := finish(held.Signup); err != nil {
+	if err := finish(reservation.Signup); err != nil {
 		t.Fatal(err)
 	}
-	if err := finish(held.Signup); !errors.Is(err, catalog.ErrStateChanged) {
+	if err := finish(reservation.Signup); !errors.Is(err, catalog.ErrStateChanged) {
 		t.Errorf("finished twice: %v", err)
 	}
-	tenant, err := store.TenantByID(t.Context(), held.Tenant.ID)
+	tenant, err := store.TenantByID(t.Context(), reservation.Tenant.ID)
 	if err != nil || tenant.State != catalog.Ready || tenant.ReadyAt == nil {
 		t.Errorf("tenant %+v, %v", tenant, err)
 	}
 	if user, err := store.UserByIdentity(t.Context(), "auth0|1"); err != nil || user.TenantID != tenant.ID {
 		t.Errorf("user %+v, %v", user, err)
 	}
-	if row, err := store.Signup(t.Context(), held.Signup.ID); err != nil || row.Status != catalog.SignupReady || row.CheckAt != nil {
+	if row, err := store.Signup(t.Context(), reservation.Signup.ID); err != nil || row.Status != catalog.SignupReady || row.CheckAt != nil {
 		t.Errorf("sign-up %+v, %v", row, err)
 	}
 	if events, err := store.Events(t.Context(), tenant.ID, 10); err != nil || len(events) != 1 || events[0].Action != "tenant.ready" {
@@ -193,11 +193,11 @@ func TestUndoLeavesNothing(t *testing.T) {
 			for range stock {
 				spare(t, store)
 			}
-			held, err := store.Reserve(t.Context(), wish(1))
+			reservation, err := store.Reserve(t.Context(), reserveParams(1))
 			if err != nil {
 				t.Fatal(err)
 			}
-			err = store.Undo(t.Context(), held.Signup, json.RawMessage(`[]`), json.RawMessage(`{"code":"too_weak"}`))
+			err = store.Undo(t.Context(), reservation.Signup, json.RawMessage(`[]`), json.RawMessage(`{"code":"too_weak"}`))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -210,7 +210,7 @@ func TestUndoLeavesNothing(t *testing.T) {
 			if n := value[int](t, store, "select count(*) from tenants"); n != stock {
 				t.Errorf("%d tenants are left, want %d", n, stock)
 			}
-			if _, err := store.Reserve(t.Context(), wish(1)); err != nil {
+			if _, err := store.Reserve(t.Context(), reserveParams(1)); err != nil {
 				t.Errorf("the same e-mail and key are not free again: %v", err)
 			}
 		})
@@ -221,11 +221,11 @@ func TestALeaseEndsByTheDatabasesClock(t *testing.T) {
 	t.Parallel()
 	store := setup(t)
 	spare(t, store)
-	held, err := store.Reserve(t.Context(), wish(1))
+	reservation, err := store.Reserve(t.Context(), reserveParams(1))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := store.TakeOver(t.Context(), held.Signup.ID, time.Minute); !errors.Is(err, catalog.ErrStateChanged) {
+	if _, err := store.TakeOver(t.Context(), reservation.Signup.ID, time.Minute); !errors.Is(err, catalog.ErrStateChanged) {
 		t.Errorf("taken from its holder: %v", err)
 	}
 	if due, err := store.Due(t.Context(), time.Minute, 10); err != nil || len(due) != 0 {
@@ -236,7 +236,7 @@ func TestALeaseEndsByTheDatabasesClock(t *testing.T) {
 	if err != nil || len(due) != 1 || due[0].LeaseEpoch != 2 {
 		t.Fatalf("due %+v, %v", due, err)
 	}
-	if err := store.Renew(t.Context(), held.Signup, time.Minute); !errors.Is(err, catalog.ErrStateChanged) {
+	if err := store.Renew(t.Context(), reservation.Signup, time.Minute); !errors.Is(err, catalog.ErrStateChanged) {
 		t.Errorf("the former holder renewed: %v", err)
 	}
 	if err := store.Renew(t.Context(), due[0], time.Minute); err != nil {
@@ -248,11 +248,11 @@ func TestAnExpiredSignupKeepsItsTenantUntilTheLastLook(t *testing.T) {
 	t.Parallel()
 	store := setup(t)
 	kept := spare(t, store)
-	held, err := store.Reserve(t.Context(), wish(1))
+	reservation, err := store.Reserve(t.Context(), reserveParams(1))
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = store.Expire(t.Context(), held.Signup, json.RawMessage(`[]`), json.RawMessage(`{}`), 0)
+	err = store.Expire(t.Context(), reservation.Signup, json.RawMessage(`[]`), json.RawMessage(`{}`), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -261,11 +261,11 @@ func TestAnExpiredSignupKeepsItsTenantUntilTheLastLook(t *testing.T) {
 		t.Fatalf("due %+v, %v", due, err)
 	}
 	spare(t, store)
-	again, err := store.Reserve(t.Context(), wish(1))
+	again, err := store.Reserve(t.Context(), reserveParams(1))
 	if err != nil || again.Tenant.ID == kept || again.Tenant.Slug != "lincoln-high" {
 		t.Errorf("the same e-mail, key and name: %+v, %v", again.Tenant, err)
 	}
-	if err := store.LookedAgain(t.Context(), due[0]); err != nil {
+	if err := store.RecheckDone(t.Context(), due[0]); err != nil {
 		t.Fatal(err)
 	}
 	if tenant, err := store.TenantByID(t.Context(), kept); err != nil || tenant.State != catalog.Spare || tenant.Name != "" {
@@ -280,24 +280,24 @@ func TestAQuarantineOutlastsTheSignupThatHoldsTheTenant(t *testing.T) {
 	t.Parallel()
 	store := setup(t)
 	spare(t, store)
-	held, err := store.Reserve(t.Context(), wish(1))
+	reservation, err := store.Reserve(t.Context(), reserveParams(1))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := store.Quarantine(t.Context(), held.Tenant.ID, catalog.MigrationFailed, "a migration failed"); err != nil {
+	if err := store.Quarantine(t.Context(), reservation.Tenant.ID, catalog.MigrationFailed, "a migration failed"); err != nil {
 		t.Fatal(err)
 	}
-	err = store.Finish(t.Context(), held.Signup, catalog.Identity{ID: "auth0|1"}, catalog.Health{Version: 3}, json.RawMessage(`[]`), json.RawMessage(`{}`))
+	err = store.Finish(t.Context(), reservation.Signup, catalog.Identity{ID: "auth0|1"}, catalog.Health{Version: 3}, json.RawMessage(`[]`), json.RawMessage(`{}`))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if tenant, err := store.TenantByID(t.Context(), held.Tenant.ID); err != nil || tenant.State != catalog.Quarantined {
+	if tenant, err := store.TenantByID(t.Context(), reservation.Tenant.ID); err != nil || tenant.State != catalog.Quarantined {
 		t.Errorf("tenant %+v, %v", tenant, err)
 	}
-	if err := store.Healthy(t.Context(), held.Tenant.ID, catalog.Health{Version: 4}); err != nil {
+	if err := store.MarkHealthy(t.Context(), reservation.Tenant.ID, catalog.Health{Version: 4}); err != nil {
 		t.Fatal(err)
 	}
-	if tenant, err := store.TenantByID(t.Context(), held.Tenant.ID); err != nil || tenant.State != catalog.Ready || tenant.SchemaVersion != 4 {
+	if tenant, err := store.TenantByID(t.Context(), reservation.Tenant.ID); err != nil || tenant.State != catalog.Ready || tenant.SchemaVersion != 4 {
 		t.Errorf("tenant %+v, %v", tenant, err)
 	}
 }

@@ -33,8 +33,8 @@ type Stock struct {
 	Begun int
 	// Waiting is how many schools have begun to wait for a database on the server within the last 30 s.
 	Waiting int
-	// Quiet is how long ago the last school signed up, on any server; a day where that is longer or never was.
-	Quiet time.Duration
+	// SinceLastSignup is how long ago the last school signed up, on any server; a day where that is longer or never was.
+	SinceLastSignup time.Duration
 }
 
 // Stock tells how a server stands with its spares: one statement, which changes nothing.
@@ -52,7 +52,7 @@ func (s *Store) Stock(ctx context.Context, server, lineage string, version uint)
 				and not steps @> '[{"name": "discard"}]') as begun,
 			(select count(*) from tenants
 				where server = $1 and state = 'building' and name is not null and created_at > now() - interval '30 s') as waiting,
-			coalesce(least(now() - (select max(created_at) from tenants where name is not null), '1 day'), '1 day') as quiet
+			coalesce(least(now() - (select max(created_at) from tenants where name is not null), '1 day'), '1 day') as since_last_signup
 		from spare`, server, lineage, version)
 	if err != nil {
 		return Stock{}, fmt.Errorf("count spares on server %s: %w", server, err)
@@ -86,8 +86,8 @@ func (s *Store) DeleteSpare(ctx context.Context, id uuid.UUID) error {
 // ReplaceTenant gives a sign-up another tenant, as [Store.Reserve] does, because the spare that it claimed cannot be given to
 // a school. That one becomes a spare that nobody can claim. Of the reservation it takes what is about the tenant.
 //
-// It fails with [ErrNoRoom], and with [ErrStateChanged] when the sign-up has gone on, or ended.
-func (s *Store) ReplaceTenant(ctx context.Context, signup Signup, r Reservation) (tenant Tenant, err error) {
+// It fails with [ErrNoCapacity], and with [ErrStateChanged] when the sign-up has gone on, or ended.
+func (s *Store) ReplaceTenant(ctx context.Context, signup Signup, r ReserveParams) (tenant Tenant, err error) {
 	wish := r.Slug
 	for try := 1; ; try++ {
 		err = s.InTx(ctx, func(tx pgx.Tx) error {
@@ -107,7 +107,7 @@ func (s *Store) ReplaceTenant(ctx context.Context, signup Signup, r Reservation)
 	return tenant, nil
 }
 
-func replaceTenantTx(ctx context.Context, tx pgx.Tx, signup Signup, r Reservation) (Tenant, error) {
+func replaceTenantTx(ctx context.Context, tx pgx.Tx, signup Signup, r ReserveParams) (Tenant, error) {
 	err := changeOne(ctx, tx, "take back tenant of sign-up", signup.ID, `
 		with held as (
 			select tenant_id

@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// Standing is how many tenants with a database stand alike, as the catalog knows them.
-type Standing struct {
+// VersionCount is how many tenants with a database are at one version, by the catalog.
+type VersionCount struct {
 	// Ours tells whether they have the migrations that were asked about.
 	Ours bool
 	// Version is the one that they have.
@@ -18,8 +18,8 @@ type Standing struct {
 
 // Standings counts the tenants that have a database, by how they stand to the migrations of a lineage; only narrows to these ids,
 // slugs or databases.
-func (s *Store) Standings(ctx context.Context, lineage string, only []string) ([]Standing, error) {
-	standings, err := many[Standing](ctx, s.pool, `
+func (s *Store) VersionCounts(ctx context.Context, lineage string, only []string) ([]VersionCount, error) {
+	standings, err := many[VersionCount](ctx, s.pool, `
 		select lineage = $1 as ours, schema_version as version, state = 'quarantined' as quarantined, held_at is not null as held,
 			count(*) as tenants
 		from tenants

@@ -16,11 +16,11 @@ type Survey struct {
 	At      time.Time
 	Tenants map[uuid.UUID]SurveyedTenant
 	// Users are those that are not deleted. Logins has their ids by that of their login, where it is known.
-	Users  map[uuid.UUID]SurveyedUser
-	Logins map[string]uuid.UUID
+	Users      map[uuid.UUID]SurveyedUser
+	Identities map[string]uuid.UUID
 	// Signups are those that hold a tenant or a user, or that somebody must still look at. What was undone is not among them.
-	Signups map[uuid.UUID]SurveyedSignup
-	Untold  Untold
+	Signups     map[uuid.UUID]SurveyedSignup
+	Undelivered Undelivered
 	// Self is what the registry's own database is like.
 	Self Self
 	// Migrating: a run over the fleet is open, so that databases may be ahead of their rows.
@@ -75,8 +75,8 @@ type SurveyedSignup struct {
 	Steps, Problem json.RawMessage
 }
 
-// Untold is what others were to be told, and have not been. It only counts: whom it is about is nobody's business.
-type Untold struct {
+// Undelivered is what others were to be told, and have not been. It only counts: whom it is about is nobody's business.
+type Undelivered struct {
 	// Events have waited to be handed on for more than ten minutes.
 	Events int
 	// MailsFailed have surely not been sent, of MailsUnknown nobody knows; both within the last day.
@@ -109,7 +109,7 @@ const surveySignups = `
 	from signups
 	where tenant_id is not null or check_at is not null or status = 'needs_operator'`
 
-const surveyUntold = `
+const surveyUndelivered = `
 	select
 		(select count(*) from outbox_events where relayed_at is null and created_at < now() - interval '10 minutes') as events,
 		mails.*, deliveries.*
@@ -142,7 +142,7 @@ func (s *Store) Survey(ctx context.Context) (Survey, error) {
 		if survey.Signups, err = byID(ctx, tx, surveySignups, func(s SurveyedSignup) uuid.UUID { return s.ID }); err != nil {
 			return err
 		}
-		if survey.Untold, err = one[Untold](ctx, tx, surveyUntold); err != nil {
+		if survey.Undelivered, err = one[Undelivered](ctx, tx, surveyUndelivered); err != nil {
 			return err
 		}
 		survey.Self, err = surveySelf(ctx, tx)
@@ -151,10 +151,10 @@ func (s *Store) Survey(ctx context.Context) (Survey, error) {
 	if err != nil {
 		return Survey{}, fmt.Errorf("survey the catalog: %w", err)
 	}
-	survey.Logins = make(map[string]uuid.UUID, len(survey.Users))
+	survey.Identities = make(map[string]uuid.UUID, len(survey.Users))
 	for id, user := range survey.Users {
 		if user.IdentityID != "" {
-			survey.Logins[user.IdentityID] = id
+			survey.Identities[user.IdentityID] = id
 		}
 	}
 	return survey, nil

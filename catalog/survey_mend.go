@@ -11,7 +11,7 @@ import (
 )
 
 // SetHealth records how the database of a tenant was found that was seen as in row. It fails with [ErrStateChanged] when the
-// tenant has left that state or that version since. Unlike [Store.Healthy] it ends no quarantine.
+// tenant has left that state or that version since. Unlike [Store.MarkHealthy] it ends no quarantine.
 func (s *Store) SetHealth(ctx context.Context, row SurveyedTenant, health Health) error {
 	return changeOne(ctx, s.pool, "record health of tenant", row.ID, `
 		update tenants
@@ -28,9 +28,9 @@ func (s *Store) RebuildSpare(ctx context.Context, id uuid.UUID) error {
 		where id = $1 and state = 'spare'`, id)
 }
 
-// WithdrawSpare takes a spare out of stock without touching its database: nobody can claim it any more. It fails with
+// MakeUnclaimable takes a spare out of stock without touching its database: nobody can claim it any more. It fails with
 // [ErrStateChanged] when nobody could, or it has been claimed.
-func (s *Store) WithdrawSpare(ctx context.Context, id uuid.UUID) error {
+func (s *Store) MakeUnclaimable(ctx context.Context, id uuid.UUID) error {
 	return changeOne(ctx, s.pool, "withdraw spare", id, `
 		update tenants
 		set claimable_xid = null, claimable_in = null, updated_at = now()
@@ -46,15 +46,15 @@ func (s *Store) SetOrganization(ctx context.Context, id uuid.UUID, seen, now str
 		where id = $1 and coalesce(organization_id, '') = $2 and state not in ('deleting', 'deleted')`, id, seen, now)
 }
 
-// Adoption is a school that the registry has forgotten, and whose login and database are there.
-type Adoption struct {
+// ProviderRestore is a school that the registry has forgotten, and whose login and database are there.
+type ProviderRestore struct {
 	SignupID, UserID, TenantID uuid.UUID
 	Server, Database, Lineage  string
 	Health                     Health
 	Email, SchoolName          string
 	IdentityID                 string
-	// TookOn: the login was there before, and is its owner's own.
-	TookOn         bool
+	// Linked: the login was there before, and is its owner's own.
+	Linked         bool
 	EmailVerified  bool
 	OrganizationID string
 	// Slug is the wish; a taken one gets a number.
@@ -71,12 +71,12 @@ type Adoption struct {
 // tenant may have a row as a spare, as of before the school had it; that of anybody else is left alone.
 //
 // It fails with [ErrEmailTaken] when a live user has the e-mail, and with [ErrStateChanged] when one of the rows is there.
-func (s *Store) Adopt(ctx context.Context, a Adoption) error {
+func (s *Store) RestoreFromProvider(ctx context.Context, a ProviderRestore) error {
 	wish := a.Slug
 	for try := 1; ; try++ {
 		result, err := a.Result(a.Slug)
 		if err == nil {
-			err = s.InTx(ctx, func(tx pgx.Tx) error { return adoptTx(ctx, tx, a, result) })
+			err = s.InTx(ctx, func(tx pgx.Tx) error { return restoreFromProviderTx(ctx, tx, a, result) })
 		}
 		if !errors.Is(err, errSlugTaken) || try == 10 {
 			return err
@@ -87,7 +87,7 @@ func (s *Store) Adopt(ctx context.Context, a Adoption) error {
 	}
 }
 
-func adoptTx(ctx context.Context, tx pgx.Tx, a Adoption, result json.RawMessage) error {
+func restoreFromProviderTx(ctx context.Context, tx pgx.Tx, a ProviderRestore, result json.RawMessage) error {
 	return changeOne(ctx, tx, "adopt tenant", a.TenantID, `
 		with tenant as (
 			insert into tenants (id, server, database, lineage, state, name, slug, schema_version, fingerprint, organization_id,
@@ -116,7 +116,7 @@ func adoptTx(ctx context.Context, tx pgx.Tx, a Adoption, result json.RawMessage)
 		from tenant`, pgx.NamedArgs{
 		"signup_id": a.SignupID, "user_id": a.UserID, "tenant_id": a.TenantID, "server": a.Server, "database": a.Database,
 		"lineage": a.Lineage, "version": a.Health.Version, "fingerprint": a.Health.Fingerprint, "email": a.Email,
-		"school_name": a.SchoolName, "slug": a.Slug, "identity_id": a.IdentityID, "took_on": a.TookOn,
+		"school_name": a.SchoolName, "slug": a.Slug, "identity_id": a.IdentityID, "took_on": a.Linked,
 		"email_verified": a.EmailVerified, "organization_id": a.OrganizationID,
 		"created_at": a.CreatedAt, "result": result, "actor": a.Actor,
 	})

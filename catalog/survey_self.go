@@ -21,9 +21,9 @@ type SurveyedServer struct {
 	ClosedBecause *string
 	// Open: databases are made on it.
 	Open bool
-	// Spares is how many it has in stock, finished or not. Settled: nothing about its tenants has changed for five minutes.
-	Spares  int
-	Settled bool
+	// Spares is how many it has in stock, finished or not. Stable: nothing about its tenants has changed for five minutes.
+	Spares int
+	Stable bool
 }
 
 // SurveyedRun is a run over the fleet that is paused, and in which nothing has happened for more than a day.
@@ -58,7 +58,7 @@ const surveyServers = `
 		weight > 0 and closed_because is null and (capacity is null
 			or capacity > (select count(*) from tenants where server = servers.name and state <> 'deleted')) as open,
 		(select count(*) from tenants where server = servers.name and tenants.name is null and state in ('spare', 'building')) as spares,
-		not exists (select from tenants where server = servers.name and updated_at > now() - interval '5 minutes') as settled
+		not exists (select from tenants where server = servers.name and updated_at > now() - interval '5 minutes') as stable
 	from servers
 	order by name`
 
@@ -107,13 +107,13 @@ func surveySelf(ctx context.Context, tx pgx.Tx) (self Self, err error) {
 	if err != nil {
 		return self, err
 	}
-	there, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	exists, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	if err != nil {
 		return self, err
 	}
 	expected := ExpectedObjects()
 	for _, name := range slices.Sorted(maps.Keys(expected)) {
-		if !slices.Contains(there, name) {
+		if !slices.Contains(exists, name) {
 			self.Missing = append(self.Missing, expected[name])
 		}
 	}
@@ -123,8 +123,8 @@ func surveySelf(ctx context.Context, tx pgx.Tx) (self Self, err error) {
 var (
 	sqlComment = regexp.MustCompile(`--[^\n]*`)
 	// made and gone match how the registry's migrations make and drop named objects.
-	made = regexp.MustCompile(`(?i)\bcreate\s+(?:unique\s+)?(index|trigger)\s+(\w+)\b[^;]*|\b(constraint)\s+(\w+)\s+(?:check|references|unique|primary|foreign|exclude)`)
-	gone = regexp.MustCompile(`(?i)\bdrop\s+(?:index|trigger|constraint)\s+(?:if\s+exists\s+)?(\w+)`)
+	createdObject = regexp.MustCompile(`(?i)\bcreate\s+(?:unique\s+)?(index|trigger)\s+(\w+)\b[^;]*|\b(constraint)\s+(\w+)\s+(?:check|references|unique|primary|foreign|exclude)`)
+	droppedObject = regexp.MustCompile(`(?i)\bdrop\s+(?:index|trigger|constraint)\s+(?:if\s+exists\s+)?(\w+)`)
 )
 
 // ExpectedObjects are the named indexes, triggers and constraints that the registry's migrations make, by name.
@@ -132,10 +132,10 @@ func ExpectedObjects() map[string]MissingObject {
 	objects := map[string]MissingObject{}
 	for _, file := range migrations.Catalog().Files() {
 		text := sqlComment.ReplaceAllString(file.SQL(), "")
-		for _, match := range gone.FindAllStringSubmatch(text, -1) {
+		for _, match := range droppedObject.FindAllStringSubmatch(text, -1) {
 			delete(objects, match[1])
 		}
-		for _, match := range made.FindAllStringSubmatch(text, -1) {
+		for _, match := range createdObject.FindAllStringSubmatch(text, -1) {
 			if match[3] != "" {
 				objects[match[4]] = MissingObject{Kind: "constraint", Name: match[4]}
 			} else {

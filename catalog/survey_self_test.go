@@ -25,12 +25,12 @@ func TestEveryNamedObjectIsExpected(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	there, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	exists, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	if err != nil {
 		t.Fatal(err)
 	}
 	expected := catalog.ExpectedObjects()
-	for _, name := range there {
+	for _, name := range exists {
 		if _, ok := expected[name]; !ok {
 			t.Errorf("%s is there and not expected: the pattern does not match how its migration makes it", name)
 		}

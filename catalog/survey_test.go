@@ -24,14 +24,14 @@ func TestSurvey(t *testing.T) {
 	t.Parallel()
 	store := setup(t)
 	id := spare(t, store)
-	w := wish(1)
-	held, err := store.Reserve(t.Context(), w)
+	w := reserveParams(1)
+	reservation, err := store.Reserve(t.Context(), w)
 	if err != nil {
 		t.Fatal(err)
 	}
 	found := survey(t, store)
 	row, user, signup := found.Tenants[id], found.Users[w.UserID], found.Signups[w.SignupID]
-	if row.State != catalog.Reserved || row.Name != w.SchoolName || row.SchemaVersion != 3 || row.Database != held.Tenant.Database || row.Idle {
+	if row.State != catalog.Reserved || row.Name != w.SchoolName || row.SchemaVersion != 3 || row.Database != reservation.Tenant.Database || row.Idle {
 		t.Errorf("tenant %+v", row)
 	}
 	if user.Active || user.TenantID != id || user.Email != w.Email {
@@ -54,7 +54,7 @@ func TestSurvey(t *testing.T) {
 		t.Error("it does not know of the run")
 	}
 	// What was undone holds nothing, and is left out.
-	if err := store.Undo(t.Context(), held.Signup, json.RawMessage(`[]`), json.RawMessage(`{}`)); err != nil {
+	if err := store.Undo(t.Context(), reservation.Signup, json.RawMessage(`[]`), json.RawMessage(`{}`)); err != nil {
 		t.Fatal(err)
 	}
 	if found = survey(t, store); len(found.Signups) != 0 || len(found.Users) != 0 || found.Tenants[id].State != catalog.Spare {
@@ -70,13 +70,13 @@ func TestSurveyOfPeople(t *testing.T) {
 	t.Parallel()
 	store := setup(t)
 	id := spare(t, store)
-	w := wish(1)
+	w := reserveParams(1)
 	w.IdentityID = "google-oauth2|1"
-	held, err := store.Reserve(t.Context(), w)
+	reservation, err := store.Reserve(t.Context(), w)
 	if err != nil {
 		t.Fatal(err)
 	}
-	waits := wish(2)
+	waits := reserveParams(2)
 	waits.Waits = true
 	waiting, err := store.Reserve(t.Context(), waits)
 	if err != nil {
@@ -89,8 +89,8 @@ func TestSurveyOfPeople(t *testing.T) {
 	if s, ok := found.Signups[waits.SignupID]; !ok || !s.Held || s.TenantID != nil || s.IdentityID != nil {
 		t.Errorf("one that waits: %+v", s)
 	}
-	if len(found.Logins) != 1 || found.Logins[w.IdentityID] != w.UserID || found.Users[w.UserID].Role != "owner" {
-		t.Errorf("logins %v, users %v", found.Logins, found.Users)
+	if len(found.Identities) != 1 || found.Identities[w.IdentityID] != w.UserID || found.Users[w.UserID].Role != "owner" {
+		t.Errorf("logins %v, users %v", found.Identities, found.Users)
 	}
 	// One that needs an operator without a tenant keeps its user, is seen, and begins again from the start.
 	if err := store.NeedsOperator(t.Context(), waiting.Signup, json.RawMessage(`[]`), json.RawMessage(`{}`)); err != nil {
@@ -104,7 +104,7 @@ func TestSurveyOfPeople(t *testing.T) {
 		t.Errorf("one that was resumed: %+v, %v", resumed, err)
 	}
 	identity := catalog.Identity{ID: w.IdentityID, OrganizationID: "org_1"}
-	if err := store.Finish(t.Context(), held.Signup, identity, catalog.Health{Version: 3}, json.RawMessage(`[]`), json.RawMessage(`{}`)); err != nil {
+	if err := store.Finish(t.Context(), reservation.Signup, identity, catalog.Health{Version: 3}, json.RawMessage(`[]`), json.RawMessage(`{}`)); err != nil {
 		t.Fatal(err)
 	}
 	if err := store.SetOrganization(t.Context(), id, "", "org_2"); !errors.Is(err, catalog.ErrStateChanged) {
@@ -118,7 +118,7 @@ func TestSurveyOfPeople(t *testing.T) {
 func TestSurveyOfWhatIsUntold(t *testing.T) {
 	t.Parallel()
 	store := setup(t)
-	if found := survey(t, store).Untold; found != (catalog.Untold{}) {
+	if found := survey(t, store).Undelivered; found != (catalog.Undelivered{}) {
 		t.Errorf("of nothing: %+v", found)
 	}
 	webhook := uuid.New()
@@ -133,13 +133,13 @@ func TestSurveyOfWhatIsUntold(t *testing.T) {
 		select gen_random_uuid(), id, $1, case type when 'c' then 'delivered' else 'dead' end, null,
 			now() - case type when 'b' then interval '25 hours' else interval '1 hour' end
 		from outbox_events`, webhook)
-	want := catalog.Untold{Events: 1, MailsFailed: 1, MailsUnknown: 2, Deliveries: 1, Webhooks: 1}
-	if found := survey(t, store).Untold; found != want {
+	want := catalog.Undelivered{Events: 1, MailsFailed: 1, MailsUnknown: 2, Deliveries: 1, Webhooks: 1}
+	if found := survey(t, store).Undelivered; found != want {
 		t.Errorf("%+v, want %+v", found, want)
 	}
 	exec(t, store, "update webhook_endpoints set enabled = false, disabled_because = 'test'")
 	want.Deliveries, want.Webhooks = 0, 0
-	if found := survey(t, store).Untold; found != want {
+	if found := survey(t, store).Undelivered; found != want {
 		t.Errorf("with a webhook that was disabled: %+v, want %+v", found, want)
 	}
 }
@@ -158,13 +158,13 @@ func TestMendingExpectsWhatWasSeen(t *testing.T) {
 	if err := store.SetHealth(t.Context(), seen, catalog.Health{Version: 5}); !errors.Is(err, catalog.ErrStateChanged) {
 		t.Errorf("of another version: %v", err)
 	}
-	if err := store.WithdrawSpare(t.Context(), id); err != nil {
+	if err := store.MakeUnclaimable(t.Context(), id); err != nil {
 		t.Fatal(err)
 	}
 	if row := survey(t, store).Tenants[id]; row.Claimable || row.State != catalog.Spare {
 		t.Errorf("%+v", row)
 	}
-	if err := store.WithdrawSpare(t.Context(), id); !errors.Is(err, catalog.ErrStateChanged) {
+	if err := store.MakeUnclaimable(t.Context(), id); !errors.Is(err, catalog.ErrStateChanged) {
 		t.Errorf("withdrawn again: %v", err)
 	}
 	if err := store.RebuildSpare(t.Context(), id); err != nil {
@@ -181,9 +181,9 @@ func TestMendingExpectsWhatWasSeen(t *testing.T) {
 func TestAdopt(t *testing.T) {
 	t.Parallel()
 	store := setup(t)
-	adoption := func(n int, id uuid.UUID, database string) catalog.Adoption {
-		w := wish(n)
-		return catalog.Adoption{
+	adoption := func(n int, id uuid.UUID, database string) catalog.ProviderRestore {
+		w := reserveParams(n)
+		return catalog.ProviderRestore{
 			SignupID: w.SignupID, UserID: w.UserID, TenantID: id, Server: "main", Database: database, Lineage: "lunch",
 			Health: catalog.Health{Version: 3, Fingerprint: "f"}, Email: w.Email, SchoolName: w.SchoolName, IdentityID: "auth0|" + w.UserID.String(),
 			Slug: w.Slug, CreatedAt: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Actor: "test",
@@ -191,27 +191,27 @@ func TestAdopt(t *testing.T) {
 		}
 	}
 	first := adoption(1, uuid.Must(uuid.NewV7()), database(uuid.New()))
-	if err := store.Adopt(t.Context(), first); err != nil {
+	if err := store.RestoreFromProvider(t.Context(), first); err != nil {
 		t.Fatal(err)
 	}
-	if err := store.Adopt(t.Context(), first); !errors.Is(err, catalog.ErrStateChanged) && !errors.Is(err, catalog.ErrEmailTaken) {
+	if err := store.RestoreFromProvider(t.Context(), first); !errors.Is(err, catalog.ErrStateChanged) && !errors.Is(err, catalog.ErrEmailTaken) {
 		t.Errorf("again: %v", err)
 	}
 	// One that is taken for a spare gets its own slug; the school of another is left alone.
 	id := spare(t, store)
 	second := adoption(2, id, survey(t, store).Tenants[id].Database)
-	if err := store.Adopt(t.Context(), second); err != nil {
+	if err := store.RestoreFromProvider(t.Context(), second); err != nil {
 		t.Fatal(err)
 	}
 	third := adoption(3, id, second.Database)
-	if err := store.Adopt(t.Context(), third); !errors.Is(err, catalog.ErrStateChanged) {
+	if err := store.RestoreFromProvider(t.Context(), third); !errors.Is(err, catalog.ErrStateChanged) {
 		t.Errorf("another's: %v", err)
 	}
 	if _, err := store.Signup(t.Context(), third.SignupID); !errors.Is(err, catalog.ErrNotFound) {
 		t.Errorf("what was refused has left a sign-up: %v", err)
 	}
 	fourth := adoption(1, uuid.Must(uuid.NewV7()), database(uuid.New()))
-	if err := store.Adopt(t.Context(), fourth); !errors.Is(err, catalog.ErrEmailTaken) {
+	if err := store.RestoreFromProvider(t.Context(), fourth); !errors.Is(err, catalog.ErrEmailTaken) {
 		t.Errorf("an e-mail that is taken: %v", err)
 	}
 	row, err := store.TenantByID(t.Context(), id)

@@ -38,10 +38,10 @@ type QuarantineKind string
 const (
 	// MigrationFailed: a migration could not be applied to it. The next run is its way back.
 	MigrationFailed QuarantineKind = "migration"
-	// SchemaUnclear: nobody can tell which version its schema has.
-	SchemaUnclear QuarantineKind = "schema"
-	// DatabaseUnclear: its database is missing, half dropped, or not ours.
-	DatabaseUnclear QuarantineKind = "database"
+	// SchemaUnknown: nobody can tell which version its schema has.
+	SchemaUnknown QuarantineKind = "schema"
+	// DatabaseUnusable: its database is missing, half dropped, or not ours.
+	DatabaseUnusable QuarantineKind = "database"
 	// BeingReplaced: an operator has its database set aside for a new one. Only that work ends it.
 	BeingReplaced QuarantineKind = "replaced"
 )
@@ -121,9 +121,9 @@ func (s *Store) InsertSpare(ctx context.Context, spare NewSpare) error {
 	return nil
 }
 
-// SpareBuilt marks a spare as ready to be claimed. Only the process that has just created its database may call it: nobody else
+// MarkSpareBuilt marks a spare as ready to be claimed. Only the process that has just created its database may call it: nobody else
 // can know that no school has ever had that. It fails with [ErrStateChanged] when the spare is not building.
-func (s *Store) SpareBuilt(ctx context.Context, id uuid.UUID, health Health, steps json.RawMessage) error {
+func (s *Store) MarkSpareBuilt(ctx context.Context, id uuid.UUID, health Health, steps json.RawMessage) error {
 	return changeOne(ctx, s.pool, "mark spare built", id, `
 		update tenants
 		set state = 'spare', schema_version = $2, fingerprint = nullif($3, ''), steps = $4, updated_at = now(),
@@ -156,7 +156,7 @@ type Health struct {
 }
 
 // Healthy records that a tenant's database is whole, and ends its quarantine, whatever it was about.
-func (s *Store) Healthy(ctx context.Context, id uuid.UUID, health Health) error {
+func (s *Store) MarkHealthy(ctx context.Context, id uuid.UUID, health Health) error {
 	return changeOne(ctx, s.pool, "mark tenant healthy", id, `
 		update tenants
 		set schema_version = $2, fingerprint = coalesce(nullif($3, ''), fingerprint), state = coalesce(resume_state, state),
@@ -183,7 +183,7 @@ func quarantine(ctx context.Context, q querier, id uuid.UUID, kind QuarantineKin
 }
 
 // Want asks that a tenant which is behind be migrated before the others. Asking again changes nothing.
-func (s *Store) Want(ctx context.Context, id uuid.UUID) error {
+func (s *Store) RequestMigration(ctx context.Context, id uuid.UUID) error {
 	_, err := s.pool.Exec(ctx, `update tenants set wanted_at = now() where id = $1 and wanted_at is null`, id)
 	if err != nil {
 		return fmt.Errorf("move tenant %s to the front: %w", id, err)

@@ -67,8 +67,8 @@ func (s *Store) UserByEmail(ctx context.Context, email string) (User, error) {
 	return user, nil
 }
 
-// EmailProven records that a user has shown that their e-mail is theirs.
-func (s *Store) EmailProven(ctx context.Context, id uuid.UUID) error {
+// MarkEmailVerified records that a user has shown that their e-mail is theirs.
+func (s *Store) MarkEmailVerified(ctx context.Context, id uuid.UUID) error {
 	return changeOne(ctx, s.pool, "record the proven e-mail of user", id, `
 		update users set email_verified = true, updated_at = now() where id = $1 and state = 'active'`, id)
 }

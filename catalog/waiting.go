@@ -47,7 +47,7 @@ func (s *Store) WaitingSignups(ctx context.Context, after uuid.UUID, limit int) 
 //
 // Without conceal a sign-up whose e-mail has an account fails with [ErrEmailTaken]. With it, one statement and one commit write
 // the same rows either way. It fails with [ErrKeyTaken], and with [ErrIdentityTaken] when an unfinished sign-up has the login.
-func (s *Store) ReserveUnconfirmed(ctx context.Context, r Reservation, conceal, tell bool, patience time.Duration) (Held, error) {
+func (s *Store) ReserveUnconfirmed(ctx context.Context, r ReserveParams, conceal, tell bool, patience time.Duration) (Reservation, error) {
 	args := r.args()
 	args["conceal"], args["tell"], args["patience"] = conceal, tell, patience
 	row, err := one[struct {
@@ -84,15 +84,15 @@ func (s *Store) ReserveUnconfirmed(ctx context.Context, r Reservation, conceal, 
 		err = ErrEmailTaken
 	}
 	if err != nil {
-		return Held{}, fmt.Errorf("reserve unconfirmed: %w", known(err))
+		return Reservation{}, fmt.Errorf("reserve unconfirmed: %w", known(err))
 	}
-	held := r.held(row.CheckAt, row.SignedUpAt)
-	held.Signup.Status = AwaitingVerification
-	return held, nil
+	reservation := r.reservation(row.CheckAt, row.SignedUpAt)
+	reservation.Signup.Status = AwaitingVerification
+	return reservation, nil
 }
 
-// SignupByLogin finds the unfinished sign-up of a login that existed before it.
-func (s *Store) SignupByLogin(ctx context.Context, identityID string) (Signup, error) {
+// SignupByIdentity finds the unfinished sign-up of a login that existed before it.
+func (s *Store) SignupByIdentity(ctx context.Context, identityID string) (Signup, error) {
 	signup, err := one[Signup](ctx, s.pool, `
 		select `+signupColumns+` from signups where identity_id = $1 and check_at is not null`, identityID)
 	if err != nil {

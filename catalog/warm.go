@@ -9,9 +9,9 @@ import (
 
 // signupStatements are those that a person who signs a school up waits for.
 func signupStatements(ctx context.Context) ([]string, error) {
-	statements := []string{takeAllowances, identityMade, finishSignup}
+	statements := []string{takeAllowances, recordIdentity, finishSignup}
 	for _, claim := range []string{claimSpare, placeTenant} {
-		sql, _, err := Reservation{}.args().RewriteQuery(ctx, nil, claim+reserveRest, nil)
+		sql, _, err := ReserveParams{}.args().RewriteQuery(ctx, nil, claim+reserveRest, nil)
 		if err != nil {
 			return nil, fmt.Errorf("write a statement: %w", err)
 		}

@@ -33,19 +33,19 @@ func TestAWarmCatalogKnowsTheStatementsOfASignup(t *testing.T) {
 	spare(t, cold)
 	before := prepared()
 	for n := range 2 {
-		w := wish(n)
+		w := reserveParams(n)
 		if _, err := store.TakeAllowance(t.Context(), "somebody", catalog.Allowance{Count: 5, Window: time.Hour}); err != nil {
 			t.Fatal(err)
 		}
 		if n == 1 {
 			w.Slug = "lincoln-high-again"
 		}
-		held, err := store.Reserve(t.Context(), w)
+		reservation, err := store.Reserve(t.Context(), w)
 		if err != nil {
 			t.Fatal(err)
 		}
 		known := catalog.Identity{ID: "auth0|" + w.UserID.String()}
-		if err := store.Finish(t.Context(), held.Signup, known, catalog.Health{Version: 3}, json.RawMessage(`[]`), json.RawMessage(`{}`)); err != nil {
+		if err := store.Finish(t.Context(), reservation.Signup, known, catalog.Health{Version: 3}, json.RawMessage(`[]`), json.RawMessage(`{}`)); err != nil {
 			t.Fatal(err)
 		}
 	}

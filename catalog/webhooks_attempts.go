@@ -21,15 +21,15 @@ type Attempt struct {
 	At time.Time
 }
 
-// firstComesFirst is how long an event of a school waits for the first attempt at an older one of the same school.
-const firstComesFirst = "interval '1 minute'"
+// orderingWindow is how long an event of a school waits for the first attempt at an older one of the same school.
+const orderingWindow = "interval '1 minute'"
 
 // older finds deliveries to the same endpoint, of older events of the same school, that nobody has tried to the end yet.
-const older = `
+const olderDeliveries = `
 	select from webhook_deliveries older
 	join outbox_events older_event on older_event.id = older.event_id
 	where older.endpoint_id = webhook_deliveries.endpoint_id and older.state = 'pending' and older.ended_at is null
-		and older.created_at > now() - ` + firstComesFirst + `
+		and older.created_at > now() - ` + orderingWindow + `
 		and older_event.tenant_id = outbox_events.tenant_id and older_event.number < outbox_events.number`
 
 // BeginAttempt takes a delivery that is due, for as long as the lease, and counts the attempt before it is made. A nil
@@ -43,11 +43,11 @@ func (s *Store) BeginAttempt(ctx context.Context, id uuid.UUID, lease time.Durat
 		from webhook_endpoints, outbox_events
 		where webhook_deliveries.id = $1 and state = 'pending' and next_attempt_at <= now()
 			and webhook_endpoints.id = endpoint_id and enabled and outbox_events.id = event_id
-			and (ended_at is not null or not exists (`+older+`))
+			and (ended_at is not null or not exists (`+olderDeliveries+`))
 		returning webhook_deliveries.id as delivery_id, endpoint_id, event_id, attempts as number, attempts - attempts_before as round,
 			attempted_at as at`, id, lease)
 	if errors.Is(err, pgx.ErrNoRows) {
-		wait, err = s.untilDue(ctx, id)
+		wait, err = s.timeUntilDue(ctx, id)
 		return nil, wait, err
 	}
 	if err != nil {
@@ -68,8 +68,8 @@ type begunAttempt struct {
 	At                              time.Time
 }
 
-// untilDue is how long a delivery that could not be begun has to wait; zero where it waits for nothing.
-func (s *Store) untilDue(ctx context.Context, id uuid.UUID) (time.Duration, error) {
+// timeUntilDue is how long a delivery that could not be begun has to wait; zero where it waits for nothing.
+func (s *Store) timeUntilDue(ctx context.Context, id uuid.UUID) (time.Duration, error) {
 	var wait time.Duration
 	err := s.pool.QueryRow(ctx, `
 		select case when state = 'pending' and enabled then greatest(next_attempt_at - now(), interval '1 s') else interval '0' end
@@ -82,8 +82,8 @@ func (s *Store) untilDue(ctx context.Context, id uuid.UUID) (time.Duration, erro
 	return wait, nil
 }
 
-// NextFirst finds the delivery that has waited for the first attempt at this one, or [ErrNotFound].
-func (s *Store) NextFirst(ctx context.Context, done Attempt) (uuid.UUID, error) {
+// NextInOrder finds the delivery that has waited for the first attempt at this one, or [ErrNotFound].
+func (s *Store) NextInOrder(ctx context.Context, done Attempt) (uuid.UUID, error) {
 	var id uuid.UUID
 	err := s.pool.QueryRow(ctx, `
 		select webhook_deliveries.id
@@ -111,30 +111,30 @@ func (s *Store) Delivered(ctx context.Context, attempt Attempt, status int) erro
 	return nil
 }
 
-// Setback is why an attempt has failed, in a safe sentence, and what the endpoint answered, nil where it did not.
-type Setback struct {
+// AttemptFailure is why an attempt has failed, in a safe sentence, and what the endpoint answered, nil where it did not.
+type AttemptFailure struct {
 	Status  *int
 	Problem string
 }
 
 // RetryLaterTx records a failed attempt, and when the next is due, in the caller's transaction. It fails with
 // [ErrStateChanged] when the delivery is another attempt's by now, or over.
-func (s *Store) RetryLaterTx(ctx context.Context, tx pgx.Tx, attempt Attempt, setback Setback, delay time.Duration) error {
+func (s *Store) RetryLaterTx(ctx context.Context, tx pgx.Tx, attempt Attempt, failure AttemptFailure, delay time.Duration) error {
 	return changeOne(ctx, tx, "put off delivery", attempt.DeliveryID, `
 		update webhook_deliveries
 		set next_attempt_at = now() + $3::interval, last_status = $4, last_problem = $5, ended_at = now()
 		where id = $1 and attempts = $2 and state = 'pending'`,
-		attempt.DeliveryID, attempt.Number, delay, setback.Status, setback.Problem)
+		attempt.DeliveryID, attempt.Number, delay, failure.Status, failure.Problem)
 }
 
-// GiveUpTx records a failed attempt as the last, in the caller's transaction. It fails with [ErrStateChanged] when the
+// MarkDeadTx records a failed attempt as the last, in the caller's transaction. It fails with [ErrStateChanged] when the
 // delivery is another attempt's by now, or over.
-func (s *Store) GiveUpTx(ctx context.Context, tx pgx.Tx, attempt Attempt, setback Setback) error {
+func (s *Store) MarkDeadTx(ctx context.Context, tx pgx.Tx, attempt Attempt, failure AttemptFailure) error {
 	return changeOne(ctx, tx, "give up delivery", attempt.DeliveryID, `
 		update webhook_deliveries
 		set state = 'dead', next_attempt_at = null, last_status = $3, last_problem = $4, ended_at = now()
 		where id = $1 and attempts = $2 and state = 'pending'`,
-		attempt.DeliveryID, attempt.Number, setback.Status, setback.Problem)
+		attempt.DeliveryID, attempt.Number, failure.Status, failure.Problem)
 }
 
 // OverdueDeliveries finds deliveries that should have been sent longer ago than that, the longest first, at most limit.

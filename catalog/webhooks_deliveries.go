@@ -45,9 +45,9 @@ const deliveryColumns = `webhook_deliveries.id, event_id, endpoint_id, type as e
 // NewDelivery is an event that an endpoint is to be told.
 type NewDelivery struct{ ID, EventID, EndpointID uuid.UUID }
 
-// WantingEventsTx finds the endpoints that are to be told of some of these types, with the types that each wants. They
+// SubscribersTx finds the endpoints that are to be told of some of these types, with the types that each wants. They
 // stay as they are until the caller's transaction ends.
-func (s *Store) WantingEventsTx(ctx context.Context, tx pgx.Tx, types []string) ([]WebhookEndpoint, error) {
+func (s *Store) SubscribersTx(ctx context.Context, tx pgx.Tx, types []string) ([]WebhookEndpoint, error) {
 	endpoints, err := many[WebhookEndpoint](ctx, tx, `
 		select `+endpointColumns+`
 		from webhook_endpoints

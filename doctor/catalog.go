@@ -58,7 +58,7 @@ func (e *examination) compareCapacity(servers []catalog.SurveyedServer) {
 				Detail: "for more than a day no database has been made on it: " + *server.ClosedBecause,
 			}.withSteps(openServer(server)))
 		}
-		if e.cfg.Spares > 0 && server.Open && server.Spares == 0 && server.Settled && e.hasSchools() {
+		if e.cfg.Spares > 0 && server.Open && server.Spares == 0 && server.Stable && e.hasSchools() {
 			e.add(Finding{Code: StockEmpty, Subject: server.Name, Server: server.Name, Detail: "it has no spare, and none is being made"})
 		}
 	}

@@ -10,7 +10,7 @@ func TestMigrationFilesThatAreNotThoseOfBefore(t *testing.T) {
 	t.Parallel()
 	w := setup(t, 0)
 	w.school()
-	if err := w.catalog.KeepFiles(t.Context(), w.server.Migrations()); err != nil {
+	if err := w.catalog.RecordFiles(t.Context(), w.server.Migrations()); err != nil {
 		t.Fatal(err)
 	}
 	w.finds("")

@@ -15,7 +15,7 @@ import (
 
 // userOf is the user that a login is of: the one that is known to have it, or else the one that it was made for.
 func userOf(login identity.User, survey catalog.Survey) (catalog.SurveyedUser, bool) {
-	if id, ok := survey.Logins[login.ID]; ok {
+	if id, ok := survey.Identities[login.ID]; ok {
 		return survey.Users[id], true
 	}
 	user, ok := survey.Users[login.OurID]

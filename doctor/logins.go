@@ -76,7 +76,7 @@ func (d *Doctor) lister() identity.Lister {
 // listAll reads the whole list. It need not show logins that sign-ups took on, which may be of another connection.
 func (e *examination) listAll(ctx context.Context) error {
 	users := map[string]uuid.UUID{} // by login
-	for login, id := range e.before.Logins {
+	for login, id := range e.before.Identities {
 		if e.before.Users[id].Active {
 			users[login] = id
 		}

@@ -251,12 +251,12 @@ func (e *examination) adopt(f Finding, login identity.User, server *tenant.Serve
 		}
 		adoption := e.adoption(f, now, server, seen)
 		adoption.OrganizationID = e.organizations.of(id.UUID()).ID
-		return e.cfg.Catalog.Adopt(ctx, adoption)
+		return e.cfg.Catalog.RestoreFromProvider(ctx, adoption)
 	})
 }
 
 // adoption is what a login tells of its school. When it was made is when the school signed up.
-func (d *Doctor) adoption(f Finding, login identity.User, server *tenant.Server, seen tenant.Inspection) catalog.Adoption {
+func (d *Doctor) adoption(f Finding, login identity.User, server *tenant.Server, seen tenant.Inspection) catalog.ProviderRestore {
 	id, email := tenant.ID(*f.TenantID), login.Email
 	if normalised, err := signup.NormaliseEmail(email); err == nil {
 		email = normalised
@@ -265,14 +265,14 @@ func (d *Doctor) adoption(f Finding, login identity.User, server *tenant.Server,
 	if at.IsZero() {
 		at = time.Now()
 	}
-	a := catalog.Adoption{
+	a := catalog.ProviderRestore{
 		SignupID: *f.SignupID, UserID: login.OurID, TenantID: id.UUID(), Server: server.Name(), Database: id.Database(),
 		Lineage: server.Migrations().Lineage(), Health: catalog.Health{Version: seen.Status.Version, Fingerprint: seen.Schema.Fingerprint()},
 		Email: email, SchoolName: login.Metadata.SchoolName, IdentityID: login.ID, EmailVerified: login.EmailVerified,
 		Slug: signup.Slug(login.Metadata.SchoolName), CreatedAt: at.UTC(), Actor: d.cfg.Actor,
 	}
 	if login.OurID == uuid.Nil { // its owner had it before, and the id that its user had is known to nobody
-		a.UserID, a.TookOn = uuid.Must(uuid.NewV7()), true
+		a.UserID, a.Linked = uuid.Must(uuid.NewV7()), true
 	}
 	a.Result = func(slug string) (json.RawMessage, error) {
 		return json.Marshal(signup.Result{

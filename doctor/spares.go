@@ -19,7 +19,7 @@ func (e *examination) addSpareWithData(t catalog.SurveyedTenant, detail string) 
 	}
 	finding := about(SpareWithData, t, "the next school would be given a spare that seems to be somebody's: "+detail)
 	e.add(finding.withSteps(repairTenant(t)).withRepair("take it out of the stock, with all that is in it", "withdraw "+t.Database, func(ctx context.Context) error {
-		return e.cfg.Catalog.WithdrawSpare(ctx, t.ID)
+		return e.cfg.Catalog.MakeUnclaimable(ctx, t.ID)
 	}))
 }
 

@@ -4,7 +4,7 @@ import "fmt"
 
 // compareUndelivered tells of what people and programs outside were to be told, and have not been. It counts, and names nobody.
 func (e *examination) compareUndelivered() {
-	undelivered := e.after.Untold
+	undelivered := e.after.Undelivered
 	if n := undelivered.Events; n > 0 {
 		detail := count(n, "event") + " waited to be handed on for more than ten minutes"
 		e.add(Finding{Code: EventsWaiting, Subject: "events", Detail: detail})

@@ -38,7 +38,7 @@ func (b between) OpenRun(ctx context.Context) (catalog.Run, error) {
 	return run, err
 }
 
-func (b *bundle) fleetWith(t *testing.T, registry fleet.Registry) *fleet.Fleet {
+func (b *bundle) fleetWith(t *testing.T, registry fleet.Store) *fleet.Fleet {
 	t.Helper()
 	all, err := fleet.New(fleet.Config{
 		Catalog: registry, Servers: fleet.OnServers(tenant.Servers{"main": open(t, schema(t, 3))}), Logger: slog.New(slog.DiscardHandler),

@@ -11,30 +11,30 @@ import (
 	"homeroom/catalog"
 )
 
-// Why is why a run cannot be as it was asked for.
-type Why string
+// Reason is why a run cannot be as it was asked for.
+type Reason string
 
 // What is wrong with a choice of tenants, or of a version.
 const (
 	// UnknownTenant: no tenant has this id, slug or database.
-	UnknownTenant Why = "unknown"
+	UnknownTenant Reason = "unknown"
 	// WrongState: the tenant is being built, or goes or has gone out of use.
-	WrongState Why = "wrong_state"
+	WrongState Reason = "wrong_state"
 	// BeingReplaced: the tenant's database is being replaced.
-	BeingReplaced Why = "being_replaced"
+	BeingReplaced Reason = "being_replaced"
 	// OtherSchema: the tenant's schema comes from other migrations.
-	OtherSchema Why = "other_schema"
+	OtherSchema Reason = "other_schema"
 	// UnknownServer: the tenant is on a server that is not configured.
-	UnknownServer Why = "unknown_server"
+	UnknownServer Reason = "unknown_server"
 	// UnknownVersion: the schema has no such version.
-	UnknownVersion Why = "unknown_version"
-	// NoWayDown: a down file is missing between the tenant's version and the chosen one.
-	NoWayDown Why = "no_way_down"
+	UnknownVersion Reason = "unknown_version"
+	// NoDownMigration: a down file is missing between the tenant's version and the chosen one.
+	NoDownMigration Reason = "no_way_down"
 )
 
-// Refusal says what is wrong with a choice.
-type Refusal struct {
-	Why Why
+// InvalidChoice says what is wrong with a choice.
+type InvalidChoice struct {
+	Reason Reason
 	// Index is the place of the tenant in the list of names; 0 where it is about the version.
 	Index int
 	// Tenant is the row, where there is one.
@@ -48,18 +48,18 @@ const longestName = 100
 
 // Choose spells the tenants of a run as the catalog knows them, and tells everything that is wrong with the choice: whoever names
 // a tenant is told when no run can take it. No names are the whole fleet, of which a run takes what it can.
-func (f *Fleet) Choose(ctx context.Context, given []string, to *uint) (names []string, wrong []Refusal, err error) {
+func (f *Fleet) Choose(ctx context.Context, given []string, to *uint) (names []string, wrong []InvalidChoice, err error) {
 	schema := f.cfg.Servers.Migrations()
 	if to != nil {
 		if _, err := schema.Between(*to, *to); err != nil {
-			wrong = append(wrong, Refusal{Why: UnknownVersion, Cause: err})
+			wrong = append(wrong, InvalidChoice{Reason: UnknownVersion, Cause: err})
 		}
 	}
 	if len(given) == 0 {
 		return nil, wrong, nil
 	}
-	names = spelled(given)
-	found, err := f.find(ctx, names)
+	names = normalizeNames(given)
+	found, err := f.findTenants(ctx, names)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -67,10 +67,10 @@ func (f *Fleet) Choose(ctx context.Context, given []string, to *uint) (names []s
 		row, there := found[name]
 		why := UnknownTenant
 		if there {
-			why = f.Unfit(row)
+			why = f.Ineligible(row)
 		}
 		if why != "" {
-			wrong = append(wrong, Refusal{Why: why, Index: i, Tenant: row})
+			wrong = append(wrong, InvalidChoice{Reason: why, Index: i, Tenant: row})
 		}
 	}
 	if len(wrong) > 0 || to == nil {
@@ -82,14 +82,14 @@ func (f *Fleet) Choose(ctx context.Context, given []string, to *uint) (names []s
 			continue
 		}
 		if _, err := schema.Between(row.SchemaVersion, *to); err != nil {
-			return names, []Refusal{{Why: NoWayDown, Index: i, Tenant: row, Cause: err}}, nil
+			return names, []InvalidChoice{{Reason: NoDownMigration, Index: i, Tenant: row, Cause: err}}, nil
 		}
 	}
 	return names, nil, nil
 }
 
 // spelled brings ids to their one spelling. What no tenant can be called becomes empty.
-func spelled(given []string) []string {
+func normalizeNames(given []string) []string {
 	names := make([]string, len(given))
 	for i, name := range given {
 		if id, err := uuid.Parse(name); err == nil {
@@ -102,7 +102,7 @@ func spelled(given []string) []string {
 }
 
 // find finds tenants by their names: those that a run can take with one query, the others one by one.
-func (f *Fleet) find(ctx context.Context, names []string) (map[string]catalog.Tenant, error) {
+func (f *Fleet) findTenants(ctx context.Context, names []string) (map[string]catalog.Tenant, error) {
 	rows, err := f.cfg.Catalog.WithDatabase(ctx, f.cfg.Servers.Migrations().Lineage(), names)
 	if err != nil {
 		return nil, err
@@ -129,7 +129,7 @@ func (f *Fleet) find(ctx context.Context, names []string) (map[string]catalog.Te
 }
 
 // Unfit is why no run can take a tenant; empty means that one can.
-func (f *Fleet) Unfit(row catalog.Tenant) Why {
+func (f *Fleet) Ineligible(row catalog.Tenant) Reason {
 	_, unknown := f.cfg.Servers.Get(row.Server)
 	switch {
 	case row.State == catalog.Building, row.State == catalog.Deleting, row.State == catalog.Deleted:

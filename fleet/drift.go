@@ -24,7 +24,7 @@ type DriftOptions struct {
 // Drift is how far tenants' schemas are from what their versions should be.
 type Drift struct {
 	// Looked is how many tenants were compared.
-	Looked int
+	Compared int
 	// Groups are the tenants with the same differences, the largest group first.
 	Groups []DriftGroup
 	// Failed are the tenants that could not be looked at, by cause.
@@ -61,19 +61,19 @@ func (f *Fleet) Drift(ctx context.Context, options DriftOptions) (Drift, error) 
 	if err != nil {
 		return Drift{}, err
 	}
-	l := f.newLooker(len(tenants), f.cfg.Concurrency)
-	l.stored, l.tell = options.Stored, options.Progress
+	l := f.newInspector(len(tenants), f.cfg.Concurrency)
+	l.stored, l.onProgress = options.Stored, options.Progress
 	for _, reference := range known {
 		l.schemas[reference.Fingerprint] = tenant.Schema(reference.Lines)
 	}
-	if err := l.all(ctx, tenants); err != nil {
+	if err := l.inspectAll(ctx, tenants); err != nil {
 		return Drift{}, err
 	}
-	return Drift{Looked: len(l.found), Groups: l.groups(known), Failed: l.failed}, nil
+	return Drift{Compared: len(l.found), Groups: l.groups(known), Failed: l.failed}, nil
 }
 
 // groups puts the tenants together that differ in the same way.
-func (l *looker) groups(known []catalog.Reference) []DriftGroup {
+func (l *inspector) groups(known []catalog.Reference) []DriftGroup {
 	should := map[uint]string{}
 	for version, counts := range l.census() {
 		should[version] = mostFrequent(counts)
@@ -109,7 +109,7 @@ func (l *looker) groups(known []catalog.Reference) []DriftGroup {
 }
 
 // census counts the fingerprints of each version.
-func (l *looker) census() map[uint]map[string]int {
+func (l *inspector) census() map[uint]map[string]int {
 	census := map[uint]map[string]int{}
 	for _, t := range l.found {
 		if census[t.SchemaVersion] == nil {

@@ -27,7 +27,7 @@ import (
 
 // Config is what a Fleet needs.
 type Config struct {
-	Catalog Registry
+	Catalog Store
 	Servers Servers
 	// Concurrency is how many tenants of one server are migrated at the same time, unless a run says otherwise. The server's
 	// own bound holds besides. Defaults to 8.
@@ -43,7 +43,7 @@ type Config struct {
 type Fleet struct {
 	cfg Config
 	// referenced are the servers whose template has been kept as what the schema looks like.
-	referenced sync.Map
+	hasReference sync.Map
 	// prioritized holds the ids of the tenants that are being moved to the front of a run.
 	prioritized sync.Map
 	// jitter is a random part of a wait, so that tenants that wait for the same thing do not come back together.
@@ -94,7 +94,7 @@ func (f *Fleet) prepare(ctx context.Context) (servers []string, unreachable, err
 				return nil
 			}
 			if err == nil {
-				err = f.keepReference(ctx, server, name, schema)
+				err = f.recordReference(ctx, server, name, schema)
 			}
 			mu.Lock()
 			defer mu.Unlock()
@@ -106,10 +106,10 @@ func (f *Fleet) prepare(ctx context.Context) (servers []string, unreachable, err
 	return servers, unreachable, err
 }
 
-// keepReference records what the newest schema looks like, so that drift can be told from it when the template is gone.
+// recordReference records what the newest schema looks like, so that drift can be told from it when the template is gone.
 // Where something else is known of this version, it fails and says in what the two differ.
-func (f *Fleet) keepReference(ctx context.Context, server Server, name string, schema tenant.Schema) error {
-	if _, done := f.referenced.Load(name); done {
+func (f *Fleet) recordReference(ctx context.Context, server Server, name string, schema tenant.Schema) error {
+	if _, done := f.hasReference.Load(name); done {
 		return nil
 	}
 	postgres, grants, err := server.Basis(ctx)
@@ -131,7 +131,7 @@ func (f *Fleet) keepReference(ctx context.Context, server Server, name string, s
 		}
 	}
 	if err == nil {
-		f.referenced.Store(name, true)
+		f.hasReference.Store(name, true)
 	}
 	return err
 }

@@ -20,8 +20,8 @@ const (
 )
 
 // ledger records outcomes in the background.
-type ledger struct {
-	catalog Registry
+type outcomeRecorder struct {
+	catalog Store
 	run     uuid.UUID
 	in      chan catalog.Outcome
 	done    chan struct{}
@@ -30,32 +30,32 @@ type ledger struct {
 	err error // of the first recording that failed; the later ones are not tried
 }
 
-func newLedger(registry Registry, run uuid.UUID) *ledger {
-	l := &ledger{catalog: registry, run: run, in: make(chan catalog.Outcome, recordAtOnce), done: make(chan struct{})}
+func newOutcomeRecorder(registry Store, run uuid.UUID) *outcomeRecorder {
+	l := &outcomeRecorder{catalog: registry, run: run, in: make(chan catalog.Outcome, recordAtOnce), done: make(chan struct{})}
 	go l.record()
 	return l
 }
 
 // add takes an outcome, also of a pass that has ended. It fails when an earlier one could not be recorded.
-func (l *ledger) add(outcome catalog.Outcome) error {
+func (l *outcomeRecorder) add(outcome catalog.Outcome) error {
 	l.in <- outcome
 	return l.failed()
 }
 
 // close records what is left.
-func (l *ledger) close() error {
+func (l *outcomeRecorder) close() error {
 	close(l.in)
 	<-l.done
 	return l.failed()
 }
 
-func (l *ledger) failed() error {
+func (l *outcomeRecorder) failed() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.err
 }
 
-func (l *ledger) record() {
+func (l *outcomeRecorder) record() {
 	defer close(l.done)
 	for first := range l.in {
 		batch := l.collect(first)
@@ -75,7 +75,7 @@ func (l *ledger) record() {
 }
 
 // collect takes the outcomes that come within a moment of the first.
-func (l *ledger) collect(first catalog.Outcome) []catalog.Outcome {
+func (l *outcomeRecorder) collect(first catalog.Outcome) []catalog.Outcome {
 	batch := []catalog.Outcome{first}
 	timer := time.NewTimer(recordEvery)
 	defer timer.Stop()

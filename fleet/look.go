@@ -12,10 +12,10 @@ import (
 )
 
 const (
-	// lookBatch is how many tenants are listed at a time to be looked at.
-	lookBatch = 200
-	// lookPerServer is how many of a server's are looked at at the same time: few, since nobody waits for it.
-	lookPerServer = 2
+	// inspectBatch is how many tenants are listed at a time to be looked at.
+	inspectBatch = 200
+	// inspectPerServer is how many of a server's are looked at at the same time: few, since nobody waits for it.
+	inspectPerServer = 2
 )
 
 // TakeFingerprints looks at the schemas of the tenants that have been migrated since somebody looked, and records them in the
@@ -28,26 +28,26 @@ func (f *Fleet) TakeFingerprints(ctx context.Context, progress func(looked int))
 	_, err := f.cfg.Catalog.Exclusive(ctx, "fingerprints", func(ctx context.Context) error {
 		looked := 0
 		for {
-			tenants, err := f.cfg.Catalog.Unseen(ctx, f.cfg.Servers.Migrations().Lineage(), f.cfg.Servers.Names(), lookBatch)
+			tenants, err := f.cfg.Catalog.WithoutFingerprint(ctx, f.cfg.Servers.Migrations().Lineage(), f.cfg.Servers.Names(), inspectBatch)
 			if err != nil || len(tenants) == 0 {
 				return err
 			}
-			l := f.newLooker(len(tenants), lookPerServer)
+			l := f.newInspector(len(tenants), inspectPerServer)
 			if progress != nil {
 				before := looked
-				l.tell = func(n, _ int) { progress(before + n) }
+				l.onProgress = func(n, _ int) { progress(before + n) }
 			}
-			if err := l.all(ctx, tenants); err != nil {
+			if err := l.inspectAll(ctx, tenants); err != nil {
 				return err
 			}
 			looked += len(l.found)
 			for problem, tenants := range l.failed {
 				f.cfg.Logger.Warn("look at tenants' schemas", "tenants", len(tenants), "first", tenants[0].ID, "error", problem)
-				if err := f.cfg.Catalog.LookLater(ctx, tenants); err != nil {
+				if err := f.cfg.Catalog.DeferFingerprint(ctx, tenants); err != nil {
 					return err
 				}
 			}
-			if len(l.found) < lookBatch { // the end, or too much trouble to go on now
+			if len(l.found) < inspectBatch { // the end, or too much trouble to go on now
 				return nil
 			}
 		}
@@ -56,40 +56,40 @@ func (f *Fleet) TakeFingerprints(ctx context.Context, progress func(looked int))
 }
 
 // looker looks at tenants' schemas, and keeps one description of each kind.
-type looker struct {
+type inspector struct {
 	*Fleet
-	// atOnce is how many tenants of all servers are looked at at the same time.
-	atOnce int
+	// concurrency is how many tenants of all servers are looked at at the same time.
+	concurrency int
 	// stored takes the catalog's word for a schema of a kind that has been seen.
-	stored bool
-	tell   func(looked, total int)
-	total  int
+	stored     bool
+	onProgress func(looked, total int)
+	total      int
 
-	mu      sync.Mutex
-	looked  int
-	schemas map[string]tenant.Schema // by fingerprint
-	found   []catalog.Tenant         // with the fingerprint and the version that they have now
-	failed  map[string][]catalog.Tenant
+	mu        sync.Mutex
+	inspected int
+	schemas   map[string]tenant.Schema // by fingerprint
+	found     []catalog.Tenant         // with the fingerprint and the version that they have now
+	failed    map[string][]catalog.Tenant
 }
 
-func (f *Fleet) newLooker(total, perServer int) *looker {
-	return &looker{
-		Fleet: f, atOnce: perServer * len(f.cfg.Servers.Names()), total: total,
+func (f *Fleet) newInspector(total, perServer int) *inspector {
+	return &inspector{
+		Fleet: f, concurrency: perServer * len(f.cfg.Servers.Names()), total: total,
 		schemas: map[string]tenant.Schema{}, failed: map[string][]catalog.Tenant{},
 	}
 }
 
 // all looks at these tenants. What fails for one is kept with it.
-func (l *looker) all(ctx context.Context, tenants []catalog.Tenant) error {
+func (l *inspector) inspectAll(ctx context.Context, tenants []catalog.Tenant) error {
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(l.atOnce)
+	group.SetLimit(l.concurrency)
 	for _, t := range tenants {
 		group.Go(func() error {
-			err := l.look(ctx, &t)
+			err := l.inspect(ctx, &t)
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
-			l.note(t, err)
+			l.recordResult(t, err)
 			return nil
 		})
 	}
@@ -97,8 +97,8 @@ func (l *looker) all(ctx context.Context, tenants []catalog.Tenant) error {
 }
 
 // look finds a tenant's fingerprint, by its database or by what the catalog knows.
-func (l *looker) look(ctx context.Context, t *catalog.Tenant) error {
-	if l.stored && t.Fingerprint != nil && l.described(*t.Fingerprint) {
+func (l *inspector) inspect(ctx context.Context, t *catalog.Tenant) error {
+	if l.stored && t.Fingerprint != nil && l.hasSchema(*t.Fingerprint) {
 		return nil
 	}
 	server, err := l.cfg.Servers.Get(t.Server)
@@ -118,23 +118,23 @@ func (l *looker) look(ctx context.Context, t *catalog.Tenant) error {
 }
 
 // described tells whether a schema with this fingerprint has been seen.
-func (l *looker) described(fingerprint string) bool {
+func (l *inspector) hasSchema(fingerprint string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.schemas[fingerprint] != nil
 }
 
-func (l *looker) note(t catalog.Tenant, err error) {
+func (l *inspector) recordResult(t catalog.Tenant, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err != nil {
-		problem := strings.ReplaceAll(cause(err), t.Database, "…")
+		problem := strings.ReplaceAll(problemText(err), t.Database, "…")
 		l.failed[problem] = append(l.failed[problem], t)
 	} else {
 		l.found = append(l.found, t)
 	}
-	l.looked++
-	if l.tell != nil {
-		l.tell(l.looked, l.total)
+	l.inspected++
+	if l.onProgress != nil {
+		l.onProgress(l.inspected, l.total)
 	}
 }

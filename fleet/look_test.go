@@ -55,12 +55,12 @@ func TestDriftGroupsWhatDiffersInTheSameWay(t *testing.T) {
 	}
 	exec(t, b.ids[3], "drop table pupils")
 	known, err := all.Drift(t.Context(), fleet.DriftOptions{Stored: true})
-	if err != nil || known.Looked != 5 || known.Drifted() != 0 {
+	if err != nil || known.Compared != 5 || known.Drifted() != 0 {
 		t.Errorf("before anybody looked: %+v, %v", known, err)
 	}
 	for _, stored := range []bool{false, true} { // the second knows what the first has seen
 		drift, err := all.Drift(t.Context(), fleet.DriftOptions{Stored: stored})
-		if err != nil || drift.Looked != 5 || drift.Drifted() != 3 || len(drift.Groups) != 2 {
+		if err != nil || drift.Compared != 5 || drift.Drifted() != 3 || len(drift.Groups) != 2 {
 			t.Fatalf("stored %v: %+v, %v", stored, drift, err)
 		}
 		first := drift.Groups[0]
@@ -72,7 +72,7 @@ func TestDriftGroupsWhatDiffersInTheSameWay(t *testing.T) {
 		}
 	}
 	one, err := all.Drift(t.Context(), fleet.DriftOptions{Only: []string{b.ids[0].Database()}})
-	if err != nil || one.Looked != 1 || one.Drifted() != 1 {
+	if err != nil || one.Compared != 1 || one.Drifted() != 1 {
 		t.Errorf("one: %+v, %v", one, err)
 	}
 }

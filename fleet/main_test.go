@@ -91,7 +91,7 @@ func setup(t *testing.T, tenants int) *bundle {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := b.catalog.SpareBuilt(t.Context(), id.UUID(), catalog.Health{Version: result.Version, Fingerprint: result.Fingerprint}, json.RawMessage(`[]`)); err != nil {
+		if err := b.catalog.MarkSpareBuilt(t.Context(), id.UUID(), catalog.Health{Version: result.Version, Fingerprint: result.Fingerprint}, json.RawMessage(`[]`)); err != nil {
 			t.Fatal(err)
 		}
 		b.ids = append(b.ids, id)

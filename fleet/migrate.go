@@ -24,12 +24,12 @@ const (
 	stateFailed = "failed"
 )
 
-// errEnded says that the pass ended while a tenant waited for its next try.
-var errEnded = errors.New("the run has stopped")
+// errStopped says that the pass ended while a tenant waited for its next try.
+var errStopped = errors.New("the run has stopped")
 
 // migrateOne migrates a tenant. Its error says that the tenant's server does not answer, or that ctx or the pass has ended:
 // nothing of the tenant.
-func (p *pass) migrateOne(ctx context.Context, t catalog.Tenant) (catalog.Outcome, error) {
+func (p *runWorker) migrateOne(ctx context.Context, t catalog.Tenant) (catalog.Outcome, error) {
 	started := time.Now()
 	killpoint.Here("fleet.tenant_chosen")
 	result, attempts, err := p.try(ctx, t)
@@ -37,7 +37,7 @@ func (p *pass) migrateOne(ctx context.Context, t catalog.Tenant) (catalog.Outcom
 	if err != nil && ctx.Err() != nil {
 		return catalog.Outcome{}, ctx.Err()
 	}
-	if errors.Is(err, errEnded) {
+	if errors.Is(err, errStopped) {
 		return catalog.Outcome{}, err
 	}
 	if postgres.Unreachable(err) {
@@ -56,8 +56,8 @@ func (p *pass) migrateOne(ctx context.Context, t catalog.Tenant) (catalog.Outcom
 		outcome.Slug = &t.Slug
 	}
 	if err != nil {
-		problem := cause(err)
-		outcome.State, outcome.Problem, outcome.Counts = stateFailed, &problem, !passing(err)
+		problem := problemText(err)
+		outcome.State, outcome.Problem, outcome.Counts = stateFailed, &problem, !transient(err)
 		if result.From == 0 && len(result.Applied) == 0 { // nobody has seen the database
 			outcome.ToVersion = t.SchemaVersion
 		}
@@ -73,7 +73,7 @@ const (
 
 // try migrates a tenant, again and again for a while when the cause is likely to pass. A migration waits for a table's lock
 // only briefly, because everybody who reads that table waits behind it; between two tries they get through.
-func (p *pass) try(ctx context.Context, t catalog.Tenant) (result migrations.Result, attempts int, err error) {
+func (p *runWorker) try(ctx context.Context, t catalog.Tenant) (result migrations.Result, attempts int, err error) {
 	server, err := p.cfg.Servers.Get(t.Server)
 	if err != nil {
 		return migrations.Result{}, 1, err
@@ -89,8 +89,8 @@ func (p *pass) try(ctx context.Context, t catalog.Tenant) (result migrations.Res
 		if err == nil || !retryable(err) || attempts > 1 && time.Now().After(until) {
 			return result, attempts, err
 		}
-		if p.ended(t.Server) {
-			return result, attempts, errEnded
+		if p.stopped(t.Server) {
+			return result, attempts, errStopped
 		}
 		if wait.For(ctx, delay/2+p.jitter(delay)) != nil {
 			return result, attempts, err
@@ -99,7 +99,7 @@ func (p *pass) try(ctx context.Context, t catalog.Tenant) (result migrations.Res
 }
 
 // cause is what is wrong, without the tenant's name: the same text for all tenants with the same trouble.
-func cause(err error) string {
+func problemText(err error) string {
 	var failed *migrations.Error
 	var state *migrations.StateError
 	var locked *migrations.LockedError
@@ -126,7 +126,7 @@ func oneLine(err error) string { return display.Text(strings.ReplaceAll(err.Erro
 //
 // What Postgres says of a file's own statement is the file's fault, whatever its code, unless another session is in the way.
 // The rest happens to the session before or between files.
-func passing(err error) bool {
+func transient(err error) bool {
 	var state *migrations.StateError
 	var file *migrations.Error
 	switch {
@@ -145,4 +145,4 @@ func passing(err error) bool {
 
 // retryable reports whether another try may help: the cause passes, or somebody has ended the session. Where that happens
 // again and again, it is the file that does it.
-func retryable(err error) bool { return passing(err) || postgres.SessionEnded(err) }
+func retryable(err error) bool { return transient(err) || postgres.SessionEnded(err) }

@@ -86,12 +86,12 @@ func (m *machine) startProcess() {
 func (m *machine) boot(p *process) {
 	var err error
 	p.fleet, err = fleet.New(fleet.Config{
-		Catalog: registrySim{m.world, p}, Servers: serversSim{m.world, p}, Concurrency: 2, Logger: slog.New(slog.DiscardHandler),
+		Catalog: catalogSim{m.world, p}, Servers: serversSim{m.world, p}, Concurrency: 2, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		panic(err)
 	}
-	p.fleet.Punctual()
+	p.fleet.DisableJitter()
 	m.procs = append(m.procs, p)
 	m.tell("process %d: started with %d files", p.number, p.set.Latest())
 }
@@ -277,7 +277,7 @@ func (m *machine) outage() {
 // loseTheLock cuts the session of whoever works on a run, who notices later.
 func (m *machine) loseTheLock() {
 	s := m.locks["migration run"]
-	if !m.shape.losesLocks || s == nil || s.ended() || s.run == nil || slices.Contains(m.lost, s) {
+	if !m.shape.losesLocks || s == nil || s.stopped() || s.run == nil || slices.Contains(m.lost, s) {
 		return
 	}
 	m.seen["lost locks"]++

@@ -11,26 +11,26 @@ import (
 	"homeroom/fleet"
 )
 
-// registrySim is a process's way to the simulated catalog.
-type registrySim struct {
+// catalogSim is a process's way to the simulated catalog.
+type catalogSim struct {
 	w    *world
 	proc *process
 }
 
-var _ fleet.Registry = registrySim{}
+var _ fleet.Store = catalogSim{}
 
-func (r registrySim) call(what, about string) *call {
+func (r catalogSim) call(what, about string) *call {
 	return &call{proc: r.proc, system: "catalog", what: what, about: about}
 }
 
 // exec is a statement without an answer.
-func (r registrySim) exec(ctx context.Context, c *call, f func() error) error {
+func (r catalogSim) exec(ctx context.Context, c *call, f func() error) error {
 	_, err := ask(ctx, r.w, c, func() (struct{}, error) { return struct{}{}, f() })
 	return err
 }
 
-// Exclusive implements fleet.Registry.
-func (r registrySim) Exclusive(ctx context.Context, name string, f func(ctx context.Context) error) (bool, error) {
+// Exclusive implements fleet.Store.
+func (r catalogSim) Exclusive(ctx context.Context, name string, f func(ctx context.Context) error) (bool, error) {
 	s := &session{begun: map[string]bool{}, looks: true}
 	defer s.close()
 	ran, err := ask(ctx, r.w, r.call("exclusive", name), func() (bool, error) {
@@ -48,8 +48,8 @@ func (r registrySim) Exclusive(ctx context.Context, name string, f func(ctx cont
 	return true, f(ctx)
 }
 
-// StartRun implements fleet.Registry.
-func (r registrySim) StartRun(ctx context.Context, wanted catalog.NewRun) error {
+// StartRun implements fleet.Store.
+func (r catalogSim) StartRun(ctx context.Context, wanted catalog.NewRun) error {
 	c := r.call("start run", "")
 	return r.exec(ctx, c, func() error {
 		started, err := r.w.rows.start(wanted)
@@ -62,15 +62,15 @@ func (r registrySim) StartRun(ctx context.Context, wanted catalog.NewRun) error 
 	})
 }
 
-// ResumeRun implements fleet.Registry.
-func (r registrySim) ResumeRun(ctx context.Context, id uuid.UUID, _ string) error {
+// ResumeRun implements fleet.Store.
+func (r catalogSim) ResumeRun(ctx context.Context, id uuid.UUID, _ string) error {
 	return r.exec(ctx, r.call("resume run", ""), func() error {
 		return r.w.rows.change(id, catalog.RunRunning, "", catalog.RunPaused)
 	})
 }
 
-// FinishRun implements fleet.Registry.
-func (r registrySim) FinishRun(ctx context.Context, id uuid.UUID, state catalog.RunState, problem string) error {
+// FinishRun implements fleet.Store.
+func (r catalogSim) FinishRun(ctx context.Context, id uuid.UUID, state catalog.RunState, problem string) error {
 	return r.exec(ctx, r.call("finish run", string(state)), func() error {
 		if err := r.w.rows.change(id, state, problem, catalog.RunRunning); err != nil {
 			return err
@@ -89,13 +89,13 @@ func found(run *run) (catalog.Run, error) {
 	return run.row(), nil
 }
 
-// OpenRun implements fleet.Registry.
-func (r registrySim) OpenRun(ctx context.Context) (catalog.Run, error) {
+// OpenRun implements fleet.Store.
+func (r catalogSim) OpenRun(ctx context.Context) (catalog.Run, error) {
 	return ask(ctx, r.w, r.call("open run", ""), func() (catalog.Run, error) { return found(r.w.rows.open()) })
 }
 
-// LatestRun implements fleet.Registry.
-func (r registrySim) LatestRun(ctx context.Context, hash string) (catalog.Run, error) {
+// LatestRun implements fleet.Store.
+func (r catalogSim) LatestRun(ctx context.Context, hash string) (catalog.Run, error) {
 	c := r.call("latest run", "")
 	return ask(ctx, r.w, c, func() (catalog.Run, error) {
 		if c.task != nil {
@@ -105,8 +105,8 @@ func (r registrySim) LatestRun(ctx context.Context, hash string) (catalog.Run, e
 	})
 }
 
-// RunByID implements fleet.Registry.
-func (r registrySim) RunByID(ctx context.Context, id uuid.UUID) (catalog.Run, error) {
+// RunByID implements fleet.Store.
+func (r catalogSim) RunByID(ctx context.Context, id uuid.UUID) (catalog.Run, error) {
 	c := r.call("run by id", "")
 	c.told = func(value any, err error) {
 		if c.holder != nil && err == nil {
@@ -119,8 +119,8 @@ func (r registrySim) RunByID(ctx context.Context, id uuid.UUID) (catalog.Run, er
 	return ask(ctx, r.w, c, func() (catalog.Run, error) { return found(r.w.rows.run(id)) })
 }
 
-// RunStateNow implements fleet.Registry.
-func (r registrySim) RunStateNow(ctx context.Context, id uuid.UUID) (catalog.RunState, error) {
+// RunStateNow implements fleet.Store.
+func (r catalogSim) RunStateNow(ctx context.Context, id uuid.UUID) (catalog.RunState, error) {
 	c := r.call("run state", "")
 	c.told = func(value any, err error) {
 		c.holder.over = c.holder.over || value.(catalog.RunState) != catalog.RunRunning
@@ -129,8 +129,8 @@ func (r registrySim) RunStateNow(ctx context.Context, id uuid.UUID) (catalog.Run
 	return ask(ctx, r.w, c, func() (catalog.RunState, error) { return r.w.rows.run(id).State, nil })
 }
 
-// Outcomes implements fleet.Registry.
-func (r registrySim) Outcomes(ctx context.Context, id uuid.UUID) ([]catalog.Outcome, error) {
+// Outcomes implements fleet.Store.
+func (r catalogSim) Outcomes(ctx context.Context, id uuid.UUID) ([]catalog.Outcome, error) {
 	return ask(ctx, r.w, r.call("outcomes", ""), func() ([]catalog.Outcome, error) {
 		outcomes := slices.Clone(r.w.rows.run(id).outcomes)
 		slices.SortStableFunc(outcomes, func(a, b catalog.Outcome) int { return strings.Compare(b.State, a.State) })
@@ -138,8 +138,8 @@ func (r registrySim) Outcomes(ctx context.Context, id uuid.UUID) ([]catalog.Outc
 	})
 }
 
-// RecordOutcomes implements fleet.Registry.
-func (r registrySim) RecordOutcomes(ctx context.Context, id uuid.UUID, outcomes []catalog.Outcome) error {
+// RecordOutcomes implements fleet.Store.
+func (r catalogSim) RecordOutcomes(ctx context.Context, id uuid.UUID, outcomes []catalog.Outcome) error {
 	about := make([]string, len(outcomes))
 	for i, o := range outcomes {
 		about[i] = *o.Slug + " " + o.State
@@ -151,17 +151,17 @@ func (r registrySim) RecordOutcomes(ctx context.Context, id uuid.UUID, outcomes 
 	})
 }
 
-// Behind implements fleet.Registry.
-func (r registrySim) Behind(ctx context.Context, filter catalog.BehindFilter) ([]catalog.Tenant, error) {
+// Behind implements fleet.Store.
+func (r catalogSim) Behind(ctx context.Context, filter catalog.BehindFilter) ([]catalog.Tenant, error) {
 	c := r.call("behind", "")
-	if filter.Wanted {
+	if filter.OnlyRequested {
 		c.what = "wanted"
 	}
 	c.told = func(any, error) {
 		s := c.holder
 		switch {
 		case s == nil || s.run == nil:
-		case filter.Wanted:
+		case filter.OnlyRequested:
 			s.looks = true
 		default:
 			s.canaries = s.run.Canaries > 0 && s.run.Total > s.run.Canaries && len(s.run.outcomes) < s.run.Canaries
@@ -170,33 +170,33 @@ func (r registrySim) Behind(ctx context.Context, filter catalog.BehindFilter) ([
 	return ask(ctx, r.w, c, func() ([]catalog.Tenant, error) { return r.w.rows.behind(filter), nil })
 }
 
-// SetReference implements fleet.Registry.
-func (r registrySim) SetReference(ctx context.Context, _ catalog.Reference) error {
+// SetReference implements fleet.Store.
+func (r catalogSim) SetReference(ctx context.Context, _ catalog.Reference) error {
 	return r.exec(ctx, r.call("set reference", ""), func() error { return nil })
 }
 
-// References implements fleet.Registry.
-func (r registrySim) References(context.Context, string) ([]catalog.Reference, error) {
+// References implements fleet.Store.
+func (r catalogSim) References(context.Context, string) ([]catalog.Reference, error) {
 	return nil, nil
 }
 
-// Tenant implements fleet.Registry. Nobody asks for one here.
-func (r registrySim) Tenant(context.Context, string) (catalog.Tenant, error) {
+// Tenant implements fleet.Store. Nobody asks for one here.
+func (r catalogSim) Tenant(context.Context, string) (catalog.Tenant, error) {
 	return catalog.Tenant{}, catalog.ErrNotFound
 }
 
-// WithDatabase implements fleet.Registry.
-func (r registrySim) WithDatabase(context.Context, string, []string) ([]catalog.Tenant, error) {
+// WithDatabase implements fleet.Store.
+func (r catalogSim) WithDatabase(context.Context, string, []string) ([]catalog.Tenant, error) {
 	return nil, nil
 }
 
-// Standings implements fleet.Registry.
-func (r registrySim) Standings(context.Context, string, []string) ([]catalog.Standing, error) {
+// VersionCounts implements fleet.Store.
+func (r catalogSim) VersionCounts(context.Context, string, []string) ([]catalog.VersionCount, error) {
 	return nil, nil
 }
 
-// Unseen implements fleet.Registry.
-func (r registrySim) Unseen(ctx context.Context, _ string, servers []string, limit int) ([]catalog.Tenant, error) {
+// WithoutFingerprint implements fleet.Store.
+func (r catalogSim) WithoutFingerprint(ctx context.Context, _ string, servers []string, limit int) ([]catalog.Tenant, error) {
 	return ask(ctx, r.w, r.call("unseen", ""), func() (tenants []catalog.Tenant, err error) {
 		for _, t := range r.w.rows.tenants {
 			if t.Fingerprint == nil && t.State == catalog.Ready && slices.Contains(servers, t.Server) && len(tenants) < limit {
@@ -207,18 +207,18 @@ func (r registrySim) Unseen(ctx context.Context, _ string, servers []string, lim
 	})
 }
 
-// Want implements fleet.Registry.
-func (r registrySim) Want(ctx context.Context, id uuid.UUID) error {
+// RequestMigration implements fleet.Store.
+func (r catalogSim) RequestMigration(ctx context.Context, id uuid.UUID) error {
 	return r.exec(ctx, r.call("want", r.w.rows.tenant(id).Slug), func() error { return nil })
 }
 
-// LookLater implements fleet.Registry.
-func (r registrySim) LookLater(ctx context.Context, _ []catalog.Tenant) error {
+// DeferFingerprint implements fleet.Store.
+func (r catalogSim) DeferFingerprint(ctx context.Context, _ []catalog.Tenant) error {
 	return r.exec(ctx, r.call("look later", ""), func() error { return nil })
 }
 
-// SetFingerprint implements fleet.Registry.
-func (r registrySim) SetFingerprint(ctx context.Context, id uuid.UUID, health catalog.Health) error {
+// SetFingerprint implements fleet.Store.
+func (r catalogSim) SetFingerprint(ctx context.Context, id uuid.UUID, health catalog.Health) error {
 	return r.exec(ctx, r.call("set fingerprint", r.w.rows.tenant(id).Slug), func() error {
 		if t := r.w.rows.tenant(id); t.SchemaVersion == health.Version {
 			t.Fingerprint = &health.Fingerprint

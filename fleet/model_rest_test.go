@@ -20,7 +20,7 @@ func (w *world) begins(c *call) {
 		return
 	}
 	t := w.rows.bySlug(c.about)
-	if w.locks[t.Slug] != nil && !w.locks[t.Slug].ended() {
+	if w.locks[t.Slug] != nil && !w.locks[t.Slug].stopped() {
 		w.seen["waited for a tenant's lock"]++
 	}
 	if s.begun[t.Slug] {
@@ -193,12 +193,12 @@ func (m *machine) comeToRest() {
 		p.set = m.sets[1]
 	}
 	m.boot(p)
-	m.drain()
+	m.drainQueue()
 	service := m.runs(p, true, "the service's run", fleet.Options{By: "serve", Automatic: true})
-	m.drain()
+	m.drainQueue()
 	m.isHalted(service)
 	operator := m.runs(p, false, "ada's last run", fleet.Options{By: "ada", MaxFailures: new(100), Canaries: new(0)})
-	m.drain()
+	m.drainQueue()
 	if len(m.problems) > 0 {
 		return
 	}
@@ -207,7 +207,7 @@ func (m *machine) comeToRest() {
 	}
 	m.inOrder(p.set.Latest())
 	again := m.runs(p, true, "the service's last run", fleet.Options{By: "serve", Automatic: true, SkipQuarantined: true})
-	m.drain()
+	m.drainQueue()
 	if again.err != nil || again.report.Run.ID != uuid.Nil {
 		m.fail("there is still something to migrate: %v", again.err)
 	}
@@ -227,7 +227,7 @@ func (m *machine) isHalted(t *task) {
 }
 
 // drain lets everything go on that can, resumes what is paused, and works on what is open, until everything is over.
-func (m *machine) drain() {
+func (m *machine) drainQueue() {
 	for end := time.Now().Add(patience); len(m.problems) == 0; {
 		if calls := m.ready(); len(calls) > 0 {
 			m.deliver(calls[0])

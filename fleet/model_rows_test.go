@@ -148,7 +148,7 @@ func (r *rows) behind(filter catalog.BehindFilter) []catalog.Tenant {
 		case !beyond, quarantined && (filter.SkipQuarantined || replaced(t.Tenant)),
 			!slices.Contains(filter.Servers, t.Server),
 			(len(filter.Only) > 0 || t.HeldAt != nil) && !named(t.Tenant, filter.Only),
-			filter.Wanted && t.WantedAt == nil,
+			filter.OnlyRequested && t.WantedAt == nil,
 			not != nil && not.has(t.ID):
 			continue
 		}

@@ -80,7 +80,7 @@ func (s *session) close() {
 	s.closed = true
 }
 
-func (s *session) ended() bool {
+func (s *session) stopped() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.closed
@@ -88,17 +88,17 @@ func (s *session) ended() bool {
 
 // process is one process of the program, with its files.
 type process struct {
-	number int
-	set    *migrations.Set
-	fleet  *fleet.Fleet
-	mu     sync.Mutex
-	gone   bool
+	number      int
+	set         *migrations.Set
+	fleet       *fleet.Fleet
+	mu          sync.Mutex
+	unreachable bool
 }
 
 func (p *process) dead() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.gone
+	return p.unreachable
 }
 
 // task is something that a process does: a run, a look for one.
@@ -216,7 +216,7 @@ func (w *world) ready() []*call {
 // kill ends a process: its goroutines end at their calls, which may take effect all the same.
 func (w *world) kill(p *process) {
 	p.mu.Lock()
-	p.gone = true
+	p.unreachable = true
 	p.mu.Unlock()
 	w.seen["killed"]++
 	w.tell("process %d: KILLED", p.number)
@@ -293,7 +293,7 @@ func earlier(a, b time.Time) time.Time {
 // heldByOther tells whether somebody else has a lock.
 func (w *world) heldByOther(lock string, by *session) bool {
 	holder := w.locks[lock]
-	return holder != nil && holder != by && !holder.ended()
+	return holder != nil && holder != by && !holder.stopped()
 }
 
 // choices are what rapid has drawn for a run, in the order in which they are used up. Afterwards everything goes well.

@@ -31,26 +31,26 @@ func ProgressOf(run catalog.Run) Progress {
 }
 
 // pass is this process's work on a run.
-type pass struct {
+type runWorker struct {
 	*Fleet
-	run  catalog.Run
-	tell func(Progress)
+	run        catalog.Run
+	onProgress func(Progress)
 
-	mu       sync.Mutex
-	progress Progress
-	counting int               // failures that count against the budget
-	gone     map[string]error  // servers that stopped answering
-	problem  string            // why it ends early: a canary failed, or too many
-	queues   map[string]*queue // what is left of the wave, by server
+	mu          sync.Mutex
+	progress    Progress
+	counting    int               // failures that count against the budget
+	unreachable map[string]error  // servers that stopped answering
+	problem     string            // why it ends early: a canary failed, or too many
+	queues      map[string]*queue // what is left of the wave, by server
 }
 
-func newPass(f *Fleet, run catalog.Run, tell func(Progress)) *pass {
-	return &pass{Fleet: f, run: run, tell: tell, progress: ProgressOf(run), counting: run.Counting, gone: map[string]error{}}
+func newRunWorker(f *Fleet, run catalog.Run, onProgress func(Progress)) *runWorker {
+	return &runWorker{Fleet: f, run: run, onProgress: onProgress, progress: ProgressOf(run), counting: run.Counting, unreachable: map[string]error{}}
 }
 
 // recall tells why the run must stop by what is recorded already: its process may have ended, or somebody paused it, between
 // the failure and the end of the run.
-func (p *pass) recall(ctx context.Context) (problem string, err error) {
+func (p *runWorker) recordedStopReason(ctx context.Context) (problem string, err error) {
 	if p.run.Failed == 0 {
 		return "", nil
 	}
@@ -72,16 +72,16 @@ func (p *pass) recall(ctx context.Context) (problem string, err error) {
 		if outcome.Counts {
 			counting++
 		}
-		if problem := p.tooMuch(outcome, i < canaries, counting); problem != "" {
+		if problem := p.stopReason(outcome, i < canaries, counting); problem != "" {
 			return problem, nil
 		}
 	}
 	return "", nil
 }
 
-// tooMuch tells why a failure stops the run, after so many that count; empty when it does not. A canary stops it for whatever
+// stopReason tells why a failure stops the run, after so many that count; empty when it does not. A canary stops it for whatever
 // cause: the tenants after it are safe only when all canaries are at the version.
-func (p *pass) tooMuch(outcome catalog.Outcome, canary bool, counting int) string {
+func (p *runWorker) stopReason(outcome catalog.Outcome, canary bool, counting int) string {
 	switch {
 	case canary && outcome.Counts:
 		return fmt.Sprintf("the canary %s failed, so no tenant after the canaries was touched: %s", nameOf(outcome), *outcome.Problem)
@@ -94,25 +94,25 @@ func (p *pass) tooMuch(outcome catalog.Outcome, canary bool, counting int) strin
 }
 
 // handled is how many tenants have an outcome.
-func (p *pass) handled() int {
+func (p *runWorker) processed() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.progress.Done + p.progress.Failed
 }
 
 // reachable leaves out the servers that stopped answering.
-func (p *pass) reachable(servers []string) []string {
+func (p *runWorker) reachable(servers []string) []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return slices.DeleteFunc(slices.Clone(servers), func(name string) bool { return p.gone[name] != nil })
+	return slices.DeleteFunc(slices.Clone(servers), func(name string) bool { return p.unreachable[name] != nil })
 }
 
 // away is the error of the servers that stopped answering.
-func (p *pass) away() error {
+func (p *runWorker) unreachableError() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var all error
-	for name, err := range p.gone {
+	for name, err := range p.unreachable {
 		all = errors.Join(all, fmt.Errorf("server %s stopped answering: %w", name, err))
 	}
 	return all
@@ -120,14 +120,14 @@ func (p *pass) away() error {
 
 // next lists the next tenants of a wave, left of them. missing is a canary that nobody reaches: one that is marked, or that was
 // begun when its server stopped answering. No other tenant takes its place.
-func (p *pass) next(ctx context.Context, wave, left int, servers []string) (tenants []catalog.Tenant, missing, err error) {
+func (p *runWorker) next(ctx context.Context, wave, left int, servers []string) (tenants []catalog.Tenant, missing, err error) {
 	reachable := p.reachable(servers)
 	if wave > 0 || len(waves(p.run.Total, p.run.Canaries)) == 1 {
 		tenants, err = p.cfg.Catalog.Behind(ctx, p.filter(left, reachable))
 		return tenants, nil, err
 	}
 	const held = "so no tenant after the canaries was touched"
-	if gone := p.away(); gone != nil {
+	if gone := p.unreachableError(); gone != nil {
 		return nil, fmt.Errorf("a canary could not be reached, %s: %w", held, gone), nil
 	}
 	tenants, err = p.cfg.Catalog.Behind(ctx, p.filter(left, p.cfg.Servers.Names()))
@@ -146,7 +146,7 @@ func (p *pass) next(ctx context.Context, wave, left int, servers []string) (tena
 }
 
 // filter chooses the next tenants of the run.
-func (p *pass) filter(limit int, servers []string) catalog.BehindFilter {
+func (p *runWorker) filter(limit int, servers []string) catalog.BehindFilter {
 	return catalog.BehindFilter{
 		Lineage: p.run.Lineage, Version: p.run.ToVersion, Down: p.run.Direction == directionDown, Servers: servers,
 		Only: p.run.OnlyTenants, SkipQuarantined: p.run.SkipQuarantined, NotIn: p.run.ID, Limit: limit,
@@ -154,7 +154,7 @@ func (p *pass) filter(limit int, servers []string) catalog.BehindFilter {
 }
 
 // wave migrates these tenants, those of each server side by side, and records how it went. problem says why the run must stop.
-func (p *pass) wave(ctx context.Context, number int, tenants []catalog.Tenant) (problem string, err error) {
+func (p *runWorker) wave(ctx context.Context, number int, tenants []catalog.Tenant) (problem string, err error) {
 	queues := map[string]*queue{}
 	for _, t := range tenants {
 		if queues[t.Server] == nil {
@@ -163,29 +163,29 @@ func (p *pass) wave(ctx context.Context, number int, tenants []catalog.Tenant) (
 		queues[t.Server].tenants = append(queues[t.Server].tenants, t)
 	}
 	p.begin(number, queues)
-	ledger := newLedger(p.cfg.Catalog, p.run.ID)
+	recorder := newOutcomeRecorder(p.cfg.Catalog, p.run.ID)
 	group, working := errgroup.WithContext(ctx)
 	for name, queue := range queues {
 		for range min(p.run.Concurrency, len(queue.tenants)) {
-			group.Go(func() error { return p.drain(working, name, queue, ledger) })
+			group.Go(func() error { return p.drainQueue(working, name, queue, recorder) })
 		}
 	}
-	err = errors.Join(group.Wait(), ledger.close())
+	err = errors.Join(group.Wait(), recorder.close())
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.problem, err
 }
 
 // begin notes the number of the wave, and what is in it.
-func (p *pass) begin(number int, queues map[string]*queue) {
+func (p *runWorker) begin(number int, queues map[string]*queue) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.progress.Wave, p.queues = number+1, queues
 }
 
 // drain migrates tenants of a server until there are none left, or the pass ends.
-func (p *pass) drain(ctx context.Context, server string, queue *queue, ledger *ledger) error {
-	for ctx.Err() == nil && !p.ended(server) {
+func (p *runWorker) drainQueue(ctx context.Context, server string, queue *queue, recorder *outcomeRecorder) error {
+	for ctx.Err() == nil && !p.stopped(server) {
 		t, ok := queue.pop()
 		if !ok {
 			return nil
@@ -194,13 +194,13 @@ func (p *pass) drain(ctx context.Context, server string, queue *queue, ledger *l
 		switch {
 		case err != nil && ctx.Err() != nil:
 			return ctx.Err()
-		case errors.Is(err, errEnded):
+		case errors.Is(err, errStopped):
 			return nil
 		case err != nil:
-			p.lose(server, err)
+			p.abandonServer(server, err)
 			return nil
 		}
-		if err := ledger.add(outcome); err != nil {
+		if err := recorder.add(outcome); err != nil {
 			return err
 		}
 		p.count(outcome)
@@ -209,24 +209,24 @@ func (p *pass) drain(ctx context.Context, server string, queue *queue, ledger *l
 }
 
 // ended tells whether no further tenant of a server may be begun.
-func (p *pass) ended(server string) bool {
+func (p *runWorker) stopped(server string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.problem != "" || p.gone[server] != nil
+	return p.problem != "" || p.unreachable[server] != nil
 }
 
 // lose leaves out a server that stopped answering.
-func (p *pass) lose(server string, err error) {
+func (p *runWorker) abandonServer(server string, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.gone[server] == nil {
+	if p.unreachable[server] == nil {
 		p.cfg.Logger.Error("a server stopped answering during a migration run", "server", server, "run", p.run.ID, "error", err)
-		p.gone[server] = err
+		p.unreachable[server] = err
 	}
 }
 
 // count counts an outcome, tells of it, and ends the pass when it was one failure too many.
-func (p *pass) count(outcome catalog.Outcome) {
+func (p *runWorker) count(outcome catalog.Outcome) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	canary := p.run.Canaries > 0 && p.progress.Wave == 1 && p.progress.Waves > 1
@@ -239,14 +239,14 @@ func (p *pass) count(outcome catalog.Outcome) {
 		if outcome.Counts {
 			p.counting++
 		}
-		if problem := p.tooMuch(outcome, canary, p.counting); problem != "" && p.problem == "" {
+		if problem := p.stopReason(outcome, canary, p.counting); problem != "" && p.problem == "" {
 			p.problem = problem
 		}
 	}
 	p.progress.Total = max(p.progress.Total, p.progress.Done+p.progress.Failed)
 	p.progress.Elapsed = time.Since(p.run.StartedAt)
-	if p.tell != nil {
-		p.tell(p.progress)
+	if p.onProgress != nil {
+		p.onProgress(p.progress)
 	}
 }
 

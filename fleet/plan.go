@@ -49,11 +49,11 @@ type Plan struct {
 	Waves []int
 	// Canaries, MaxFailures and Concurrency are what Options said, or their defaults.
 	Canaries, MaxFailures, Concurrency int
-	// Standing is how all tenants stand to the version now, as the catalog knows.
-	Standing Standing
+	// Status is how many tenants are at the version now, as the catalog knows.
+	Status VersionStatus
 
 	// waiting is a canary that is behind and quarantined, where Options leave such tenants out.
-	waiting *catalog.Tenant
+	quarantinedCanary *catalog.Tenant
 }
 
 // ErrMixed says that some of the chosen tenants are above a version and others below.
@@ -63,7 +63,7 @@ var ErrMixed = errors.New("some of these tenants are above that version and some
 func (f *Fleet) Plan(ctx context.Context, options Options) (Plan, error) {
 	plan, err := f.plan(ctx, options, f.cfg.Servers.Names())
 	if err == nil {
-		plan.Standing, err = f.standing(ctx, options)
+		plan.Status, err = f.versionStatus(ctx, options)
 	}
 	return plan, err
 }
@@ -108,8 +108,8 @@ func (f *Fleet) plan(ctx context.Context, options Options, servers []string) (Pl
 func (p *Plan) skipQuarantined() {
 	p.Tenants = slices.DeleteFunc(p.Tenants, func(t catalog.Tenant) bool {
 		quarantined := t.State == catalog.Quarantined
-		if quarantined && t.Canary && p.waiting == nil {
-			p.waiting = &t
+		if quarantined && t.Canary && p.quarantinedCanary == nil {
+			p.quarantinedCanary = &t
 		}
 		return quarantined
 	})
@@ -159,7 +159,7 @@ func (f *Fleet) listFiles(plan *Plan) error {
 }
 
 // growth is how many times larger than the one before each wave is.
-const growth = 10
+const waveGrowth = 10
 
 // waves are the sizes of the waves in which so many tenants are migrated.
 func waves(total, canaries int) []int {
@@ -170,7 +170,7 @@ func waves(total, canaries int) []int {
 		return []int{total}
 	}
 	var sizes []int
-	for size := canaries; total > 0; size *= growth {
+	for size := canaries; total > 0; size *= waveGrowth {
 		size = min(size, total)
 		sizes = append(sizes, size)
 		total -= size

@@ -10,9 +10,9 @@ import (
 	"homeroom/tenant"
 )
 
-// Registry is everything that this package asks of the catalog. There are two: [catalog.Store], and the simulated one on
+// Store is everything that this package asks of the catalog. There are two: [catalog.Store], and the simulated one on
 // which the model of the tests runs this very code (docs/decisions/model.md).
-type Registry interface {
+type Store interface {
 	runRows
 	tenantRows
 
@@ -38,15 +38,15 @@ type runRows interface {
 type tenantRows interface {
 	Tenant(ctx context.Context, idSlugOrDatabase string) (catalog.Tenant, error)
 	Behind(ctx context.Context, filter catalog.BehindFilter) ([]catalog.Tenant, error)
-	Standings(ctx context.Context, lineage string, only []string) ([]catalog.Standing, error)
+	VersionCounts(ctx context.Context, lineage string, only []string) ([]catalog.VersionCount, error)
 	WithDatabase(ctx context.Context, lineage string, only []string) ([]catalog.Tenant, error)
-	Unseen(ctx context.Context, lineage string, servers []string, limit int) ([]catalog.Tenant, error)
-	Want(ctx context.Context, id uuid.UUID) error
-	LookLater(ctx context.Context, tenants []catalog.Tenant) error
+	WithoutFingerprint(ctx context.Context, lineage string, servers []string, limit int) ([]catalog.Tenant, error)
+	RequestMigration(ctx context.Context, id uuid.UUID) error
+	DeferFingerprint(ctx context.Context, tenants []catalog.Tenant) error
 	SetFingerprint(ctx context.Context, id uuid.UUID, health catalog.Health) error
 }
 
-var _ Registry = (*catalog.Store)(nil)
+var _ Store = (*catalog.Store)(nil)
 
 // Servers are the servers whose tenants are migrated. [OnServers] makes them of real ones.
 type Servers interface {

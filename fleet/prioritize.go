@@ -24,7 +24,7 @@ func (f *Fleet) Prioritize(ctx context.Context, row catalog.Tenant) {
 		defer f.prioritized.Delete(row.ID)
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), prioritizeTimeout)
 		defer cancel()
-		if err := f.cfg.Catalog.Want(ctx, row.ID); err != nil {
+		if err := f.cfg.Catalog.RequestMigration(ctx, row.ID); err != nil {
 			f.cfg.Logger.Warn("move a tenant to the front of the run", "tenant", row.ID, "error", err)
 		}
 	}()

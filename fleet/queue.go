@@ -16,7 +16,7 @@ const watchEvery = 300 * time.Millisecond
 
 // watch ends the pass when an operator has paused or aborted its run, with the migrations that are going on: their
 // transactions are undone, and the tenants are as before. Meanwhile it moves the tenants that somebody waits for to the front.
-func (p *pass) watch(ctx context.Context, halt context.CancelCauseFunc) {
+func (p *runWorker) watch(ctx context.Context, halt context.CancelCauseFunc) {
 	ticker := time.NewTicker(watchEvery)
 	defer ticker.Stop()
 	for {
@@ -40,7 +40,7 @@ func (p *pass) watch(ctx context.Context, halt context.CancelCauseFunc) {
 }
 
 // promoteWanted moves the tenants of this wave that somebody waits for to the front, the one that has waited longest first.
-func (p *pass) promoteWanted(ctx context.Context) error {
+func (p *runWorker) promoteWanted(ctx context.Context) error {
 	p.mu.Lock()
 	queues := p.queues
 	p.mu.Unlock()
@@ -57,9 +57,9 @@ func (p *pass) promoteWanted(ctx context.Context) error {
 }
 
 // wanted lists the tenants that somebody waits for, the longest first.
-func (p *pass) wanted(ctx context.Context) ([]catalog.Tenant, error) {
+func (p *runWorker) wanted(ctx context.Context) ([]catalog.Tenant, error) {
 	filter := p.filter(100, p.cfg.Servers.Names())
-	filter.Wanted = true
+	filter.OnlyRequested = true
 	return p.cfg.Catalog.Behind(ctx, filter)
 }
 

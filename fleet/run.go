@@ -71,19 +71,19 @@ func (f *Fleet) Start(ctx context.Context, options Options) (catalog.Run, error)
 	if err != nil {
 		return catalog.Run{}, err
 	}
-	if err := f.clear(ctx); err != nil {
+	if err := f.finishAbandoned(ctx); err != nil {
 		return catalog.Run{}, err
 	}
 	plan, err := f.plan(ctx, options, servers)
 	if err == nil && len(plan.Tenants) == 0 {
 		err = errors.Join(ErrNothing, unreachable)
 	}
-	if err == nil && plan.waiting != nil && plan.Canaries > 0 {
-		err = &CanaryError{*plan.waiting}
+	if err == nil && plan.quarantinedCanary != nil && plan.Canaries > 0 {
+		err = &CanaryError{*plan.quarantinedCanary}
 	}
 	if err == nil {
 		// Last, because another process's run may have come and gone since: a template takes a while to build.
-		err = f.halted(ctx, options)
+		err = f.checkHalted(ctx, options)
 	}
 	if err != nil {
 		return catalog.Run{}, err
@@ -99,7 +99,7 @@ func (f *Fleet) Start(ctx context.Context, options Options) (catalog.Run, error)
 // halted fails with a *[HaltedError] when a run is automatic whose like has just failed. One that was stopped for a cause that
 // passes, such as a lock in a canary, is none: the next tries again. One like it that is open is
 // [catalog.ErrRunActive]: how it ends is not known.
-func (f *Fleet) halted(ctx context.Context, options Options) error {
+func (f *Fleet) checkHalted(ctx context.Context, options Options) error {
 	if !options.Automatic {
 		return nil
 	}
@@ -119,7 +119,7 @@ func (f *Fleet) halted(ctx context.Context, options Options) error {
 
 // clear ends a run of other files, by an older or a newer program, that nobody works on any more. It fails with
 // [catalog.ErrRunActive] or a *[PausedError] as long as a run is open.
-func (f *Fleet) clear(ctx context.Context) error {
+func (f *Fleet) finishAbandoned(ctx context.Context) error {
 	left, err := f.cfg.Catalog.OpenRun(ctx)
 	if errors.Is(err, catalog.ErrNotFound) {
 		return nil
@@ -130,7 +130,7 @@ func (f *Fleet) clear(ctx context.Context) error {
 	if left.State == catalog.RunPaused {
 		return &PausedError{left}
 	}
-	if f.ours(left) {
+	if f.hasFilesOf(left) {
 		return catalog.ErrRunActive
 	}
 	ran, err := f.cfg.Catalog.Exclusive(ctx, runLock, func(ctx context.Context) error {
@@ -148,7 +148,7 @@ func (f *Fleet) clear(ctx context.Context) error {
 }
 
 // ours tells whether this program has the files of a run.
-func (f *Fleet) ours(run catalog.Run) bool {
+func (f *Fleet) hasFilesOf(run catalog.Run) bool {
 	schema := f.cfg.Servers.Migrations()
 	return run.Lineage == schema.Lineage() && run.SchemaHash == schema.Hash()
 }
@@ -200,7 +200,7 @@ func (f *Fleet) join(ctx context.Context, options Options) (catalog.Run, error) 
 	if options.To != nil {
 		to = *options.To
 	}
-	same := f.ours(run) && run.ToVersion == to && slices.Equal(slices.Sorted(slices.Values(run.OnlyTenants)), slices.Sorted(slices.Values(options.Only)))
+	same := f.hasFilesOf(run) && run.ToVersion == to && slices.Equal(slices.Sorted(slices.Values(run.OnlyTenants)), slices.Sorted(slices.Values(options.Only)))
 	switch {
 	case same && run.State == catalog.RunPaused && !options.Automatic:
 		err := f.cfg.Catalog.ResumeRun(ctx, run.ID, options.By)
@@ -217,9 +217,9 @@ func (f *Fleet) join(ctx context.Context, options Options) (catalog.Run, error) 
 }
 
 // follow works on a run, or waits while another process does, until it is over or paused.
-func (f *Fleet) follow(ctx context.Context, run catalog.Run, joined bool, tell func(Progress)) (Report, error) {
+func (f *Fleet) follow(ctx context.Context, run catalog.Run, joined bool, onProgress func(Progress)) (Report, error) {
 	for {
-		worked, err := f.workOn(ctx, run.ID, tell)
+		worked, err := f.workOn(ctx, run.ID, onProgress)
 		if err != nil {
 			return f.report(ctx, run.ID, joined, err)
 		}
@@ -230,8 +230,8 @@ func (f *Fleet) follow(ctx context.Context, run catalog.Run, joined bool, tell f
 		if worked {
 			continue
 		}
-		if tell != nil {
-			tell(ProgressOf(now))
+		if onProgress != nil {
+			onProgress(ProgressOf(now))
 		}
 		if err := wait.For(ctx, followEvery); err != nil {
 			return f.report(ctx, run.ID, joined, err)
@@ -258,7 +258,7 @@ func (f *Fleet) report(ctx context.Context, id uuid.UUID, joined bool, cause err
 // returns when the run is over, paused, or ctx has ended.
 func (f *Fleet) Work(ctx context.Context) (worked bool, err error) {
 	run, err := f.cfg.Catalog.OpenRun(ctx)
-	if errors.Is(err, catalog.ErrNotFound) || err == nil && (run.State != catalog.RunRunning || !f.ours(run)) {
+	if errors.Is(err, catalog.ErrNotFound) || err == nil && (run.State != catalog.RunRunning || !f.hasFilesOf(run)) {
 		return false, nil
 	}
 	if err != nil {
@@ -267,7 +267,7 @@ func (f *Fleet) Work(ctx context.Context) (worked bool, err error) {
 	return f.workOn(ctx, run.ID, nil)
 }
 
-func (f *Fleet) workOn(ctx context.Context, id uuid.UUID, tell func(Progress)) (worked bool, err error) {
+func (f *Fleet) workOn(ctx context.Context, id uuid.UUID, onProgress func(Progress)) (worked bool, err error) {
 	return f.cfg.Catalog.Exclusive(ctx, runLock, func(ctx context.Context) error {
 		run, err := f.cfg.Catalog.RunByID(ctx, id)
 		if err != nil || run.State != catalog.RunRunning {
@@ -276,7 +276,7 @@ func (f *Fleet) workOn(ctx context.Context, id uuid.UUID, tell func(Progress)) (
 		if run.Done+run.Failed > 0 {
 			f.cfg.Logger.Info("going on with a migration run", "run", id, "done", run.Done, "failed", run.Failed, "of", run.Total)
 		}
-		return f.work(ctx, run, tell)
+		return f.work(ctx, run, onProgress)
 	})
 }
 
@@ -284,8 +284,8 @@ func (f *Fleet) workOn(ctx context.Context, id uuid.UUID, tell func(Progress)) (
 var errHalted = errors.New("the run was paused or aborted")
 
 // work does a run, alone, until it is over, paused or aborted.
-func (f *Fleet) work(ctx context.Context, run catalog.Run, tell func(Progress)) error {
-	pass := newPass(f, run, tell)
+func (f *Fleet) work(ctx context.Context, run catalog.Run, onProgress func(Progress)) error {
+	pass := newRunWorker(f, run, onProgress)
 	watched, halt := context.WithCancelCause(ctx)
 	var watching sync.WaitGroup
 	watching.Go(func() { pass.watch(watched, halt) })
@@ -302,7 +302,7 @@ func (f *Fleet) work(ctx context.Context, run catalog.Run, tell func(Progress)) 
 }
 
 // waves does a run wave by wave.
-func (f *Fleet) waves(ctx context.Context, pass *pass) error {
+func (f *Fleet) waves(ctx context.Context, pass *runWorker) error {
 	run := pass.run
 	servers, unreachable, err := f.prepare(ctx)
 	if ctx.Err() != nil {
@@ -311,7 +311,7 @@ func (f *Fleet) waves(ctx context.Context, pass *pass) error {
 	if err != nil {
 		return f.finish(ctx, run, catalog.RunFailed, oneLine(err))
 	}
-	problem, err := pass.recall(ctx)
+	problem, err := pass.recordedStopReason(ctx)
 	if err != nil {
 		return err
 	}
@@ -319,16 +319,16 @@ func (f *Fleet) waves(ctx context.Context, pass *pass) error {
 		return f.finish(ctx, run, catalog.RunStopped, problem)
 	}
 	for {
-		wave, left := waveOf(run.Total, run.Canaries, pass.handled())
+		wave, left := waveOf(run.Total, run.Canaries, pass.processed())
 		tenants, missing, err := pass.next(ctx, wave, left, servers)
 		if err != nil {
 			return err
 		}
 		if missing != nil {
-			return f.finishPass(ctx, run, errors.Join(missing, unreachable))
+			return f.finishAllWaves(ctx, run, errors.Join(missing, unreachable))
 		}
 		if len(tenants) == 0 {
-			return f.finishPass(ctx, run, errors.Join(unreachable, pass.away()))
+			return f.finishAllWaves(ctx, run, errors.Join(unreachable, pass.unreachableError()))
 		}
 		// Somebody may have paused or aborted it while the template was built, or in a wave that was over in no time.
 		if state, err := f.cfg.Catalog.RunStateNow(ctx, run.ID); err != nil || state != catalog.RunRunning {
@@ -346,8 +346,8 @@ func (f *Fleet) waves(ctx context.Context, pass *pass) error {
 	}
 }
 
-// finishPass ends a run that has looked at every tenant it could.
-func (f *Fleet) finishPass(ctx context.Context, run catalog.Run, away error) error {
+// finishAllWaves ends a run that has looked at every tenant it could.
+func (f *Fleet) finishAllWaves(ctx context.Context, run catalog.Run, away error) error {
 	if away != nil {
 		return f.finish(ctx, run, catalog.RunFailed, oneLine(away))
 	}

@@ -14,8 +14,8 @@ import (
 	"homeroom/tenant"
 )
 
-// Standing is how all tenants stand to a version. Each is counted once.
-type Standing struct {
+// VersionStatus is how all tenants stand to a version. Each is counted once.
+type VersionStatus struct {
 	// To is the version.
 	To uint
 	// At is how many are at the version.
@@ -26,19 +26,19 @@ type Standing struct {
 	Quarantined int
 	// Others is how many have another set of migrations: no run of this program touches them.
 	Others int
-	// Unclear are tenants whose databases do not say what the catalog has of them, and why; they are in one of the counts too.
-	// Only [Fleet.Standing] looks for them.
-	Unclear []Unclear
+	// Mismatches are the tenants whose databases do not say what the catalog has of them, and why; they are in one of the counts too.
+	// Only [Fleet.VersionStatus] looks for them.
+	Mismatches []Mismatch
 }
 
-// Unclear is a tenant whose database does not have, whole, the version that the catalog has.
-type Unclear struct {
+// Mismatch is a tenant whose database does not have, whole, the version that the catalog has.
+type Mismatch struct {
 	Tenant  catalog.Tenant
 	Problem string
 }
 
 // Total is how many tenants there are.
-func (s Standing) Total() int {
+func (s VersionStatus) Total() int {
 	total := s.At + s.Others
 	for _, counts := range []map[uint]int{s.Behind, s.Ahead, s.Held} {
 		for n := range maps.Values(counts) {
@@ -50,22 +50,26 @@ func (s Standing) Total() int {
 
 // Short reports whether some tenant lacks the version: behind it, unclear, or of another set of migrations. One that is held
 // or ahead is where somebody wanted it.
-func (s Standing) Short() bool { return len(s.Behind) > 0 || s.Others > 0 || len(s.Unclear) > 0 }
+func (s VersionStatus) Incomplete() bool {
+	return len(s.Behind) > 0 || s.Others > 0 || len(s.Mismatches) > 0
+}
 
 // Clean reports whether every tenant is at the version, and none is quarantined.
-func (s Standing) Clean() bool { return s.At == s.Total() && s.Quarantined == 0 && len(s.Unclear) == 0 }
+func (s VersionStatus) AllCurrent() bool {
+	return s.At == s.Total() && s.Quarantined == 0 && len(s.Mismatches) == 0
+}
 
-// Standing tells how the tenants that the options name stand to their version, and opens the database of each that is not in
+// VersionStatus tells how the tenants that the options name stand to their version, and opens the database of each that is not in
 // seen: what the catalog has of it may be out of date. A migration that was interrupted there is settled, where it can be told
 // how. progress is told how many were opened, and may be nil.
-func (f *Fleet) Standing(ctx context.Context, options Options, seen []catalog.Outcome, progress func(looked int)) (Standing, error) {
-	standing, err := f.standing(ctx, options)
+func (f *Fleet) VersionStatus(ctx context.Context, options Options, seen []catalog.Outcome, progress func(looked int)) (VersionStatus, error) {
+	standing, err := f.versionStatus(ctx, options)
 	if err != nil {
-		return Standing{}, err
+		return VersionStatus{}, err
 	}
 	tenants, err := f.cfg.Catalog.WithDatabase(ctx, f.cfg.Servers.Migrations().Lineage(), options.Only)
 	if err != nil {
-		return Standing{}, err
+		return VersionStatus{}, err
 	}
 	known := map[uuid.UUID]bool{}
 	for _, outcome := range seen {
@@ -80,11 +84,11 @@ func (f *Fleet) Standing(ctx context.Context, options Options, seen []catalog.Ou
 			continue
 		}
 		group.Go(func() error {
-			err := f.compare(ctx, t)
+			err := f.checkVersion(ctx, t)
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {
-				standing.Unclear = append(standing.Unclear, Unclear{t, cause(err)})
+				standing.Mismatches = append(standing.Mismatches, Mismatch{t, problemText(err)})
 			}
 			if looked++; progress != nil {
 				progress(looked)
@@ -96,12 +100,12 @@ func (f *Fleet) Standing(ctx context.Context, options Options, seen []catalog.Ou
 }
 
 // standing is what the catalog knows.
-func (f *Fleet) standing(ctx context.Context, options Options) (Standing, error) {
-	standing := Standing{To: f.Version(), Behind: map[uint]int{}, Ahead: map[uint]int{}, Held: map[uint]int{}}
+func (f *Fleet) versionStatus(ctx context.Context, options Options) (VersionStatus, error) {
+	standing := VersionStatus{To: f.Version(), Behind: map[uint]int{}, Ahead: map[uint]int{}, Held: map[uint]int{}}
 	if options.To != nil {
 		standing.To = *options.To
 	}
-	groups, err := f.cfg.Catalog.Standings(ctx, f.cfg.Servers.Migrations().Lineage(), options.Only)
+	groups, err := f.cfg.Catalog.VersionCounts(ctx, f.cfg.Servers.Migrations().Lineage(), options.Only)
 	for _, group := range groups {
 		if group.Quarantined {
 			standing.Quarantined += group.Tenants
@@ -123,7 +127,7 @@ func (f *Fleet) standing(ctx context.Context, options Options) (Standing, error)
 }
 
 // compare opens a tenant's database, and fails when it does not have the version that the catalog has.
-func (f *Fleet) compare(ctx context.Context, t catalog.Tenant) error {
+func (f *Fleet) checkVersion(ctx context.Context, t catalog.Tenant) error {
 	server, err := f.cfg.Servers.Get(t.Server)
 	if err != nil {
 		return err

@@ -28,13 +28,13 @@ func TestStandingCountsEveryTenantOnce(t *testing.T) {
 	}
 	exec(t, b.ids[0], "update schema_migrations set dirty = true")
 	exec(t, b.ids[1], "update schema_migrations set version = 2")
-	s, err := all.Standing(t.Context(), fleet.Options{}, nil, nil)
-	if err != nil || s.To != 3 || s.At != 3 || s.Others != 1 || s.Quarantined != 1 || s.Total() != 6 || !s.Short() || s.Clean() ||
+	s, err := all.VersionStatus(t.Context(), fleet.Options{}, nil, nil)
+	if err != nil || s.To != 3 || s.At != 3 || s.Others != 1 || s.Quarantined != 1 || s.Total() != 6 || !s.Incomplete() || s.AllCurrent() ||
 		!maps.Equal(s.Behind, map[uint]int{2: 1}) || !maps.Equal(s.Held, map[uint]int{1: 1}) || len(s.Ahead) != 0 {
 		t.Fatalf("%+v, %v", s, err)
 	}
 	found := map[string]string{}
-	for _, u := range s.Unclear {
+	for _, u := range s.Mismatches {
 		found[u.Tenant.Database] = u.Problem
 	}
 	if len(found) != 2 || !strings.Contains(found[b.ids[0].Database()], "the database is dirty at version 3") ||
@@ -42,8 +42,8 @@ func TestStandingCountsEveryTenantOnce(t *testing.T) {
 		t.Errorf("unclear: %v", found)
 	}
 
-	older, err := b.fleet(t, schema(t, 2)).Standing(t.Context(), fleet.Options{Only: []string{b.ids[2].Database()}}, nil, nil)
-	if err != nil || !maps.Equal(older.Ahead, map[uint]int{3: 1}) || older.Short() || older.Clean() || older.Total() != 1 || len(older.Unclear) != 0 {
+	older, err := b.fleet(t, schema(t, 2)).VersionStatus(t.Context(), fleet.Options{Only: []string{b.ids[2].Database()}}, nil, nil)
+	if err != nil || !maps.Equal(older.Ahead, map[uint]int{3: 1}) || older.Incomplete() || older.AllCurrent() || older.Total() != 1 || len(older.Mismatches) != 0 {
 		t.Errorf("an older program: %+v, %v", older, err)
 	}
 }

@@ -267,7 +267,7 @@ func TestATenantThatSomebodyWaitsForComesFirst(t *testing.T) {
 	t.Parallel()
 	b := setup(t, 14)
 	all := b.fleet(t, schema(t, 3))
-	if err := b.catalog.Want(t.Context(), b.ids[12].UUID()); err != nil {
+	if err := b.catalog.RequestMigration(t.Context(), b.ids[12].UUID()); err != nil {
 		t.Fatal(err)
 	}
 	first := true
@@ -276,7 +276,7 @@ func TestATenantThatSomebodyWaitsForComesFirst(t *testing.T) {
 	go func() {
 		defer release()
 		b.until(t, catalog.RunRunning)
-		if err := b.catalog.Want(t.Context(), b.ids[9].UUID()); err != nil {
+		if err := b.catalog.RequestMigration(t.Context(), b.ids[9].UUID()); err != nil {
 			t.Error(err)
 		}
 	}()

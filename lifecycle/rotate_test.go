@@ -55,7 +55,7 @@ func (w testEnv) spare(t *testing.T) tenant.ID {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := w.store.SpareBuilt(t.Context(), id.UUID(), catalog.Health{Version: result.Version}, []byte(`[]`)); err != nil {
+	if err := w.store.MarkSpareBuilt(t.Context(), id.UUID(), catalog.Health{Version: result.Version}, []byte(`[]`)); err != nil {
 		t.Fatal(err)
 	}
 	return id

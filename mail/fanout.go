@@ -69,7 +69,7 @@ func (s *Service) FanOutTx(ctx context.Context, tx pgx.Tx, events []catalog.Outb
 			continue
 		}
 		if kind == Activation && event.SignupID != nil {
-			before, err := s.cfg.Catalog.HadMailTx(ctx, tx, string(Activation), *event.SignupID, event.ID)
+			before, err := s.cfg.Catalog.HasEarlierMailTx(ctx, tx, string(Activation), *event.SignupID, event.ID)
 			if err != nil {
 				return err
 			}
@@ -84,7 +84,7 @@ func (s *Service) FanOutTx(ctx context.Context, tx pgx.Tx, events []catalog.Outb
 	return nil
 }
 
-// EnqueueTx inserts a mail about an event whose data is a [catalog.Notice], or for [SchoolReady] the sign-up's result. An event
+// EnqueueTx inserts a mail about an event whose data is a [catalog.Notification], or for [SchoolReady] the sign-up's result. An event
 // without a valid address causes no mail: it must not hold up the others.
 func (s *Service) EnqueueTx(ctx context.Context, tx pgx.Tx, kind Kind, event catalog.OutboxEvent) error {
 	notice, content, err := s.read(ctx, tx, kind, event)
@@ -113,8 +113,8 @@ func (s *Service) EnqueueTx(ctx context.Context, tx pgx.Tx, kind Kind, event cat
 }
 
 // read returns the recipient and the content of an event's mail. Data that cannot be parsed counts as empty.
-func (s *Service) read(ctx context.Context, tx pgx.Tx, kind Kind, event catalog.OutboxEvent) (catalog.Notice, mailContent, error) {
-	var notice catalog.Notice
+func (s *Service) read(ctx context.Context, tx pgx.Tx, kind Kind, event catalog.OutboxEvent) (catalog.Notification, mailContent, error) {
+	var notice catalog.Notification
 	if kind == SchoolReady {
 		return s.readResult(ctx, tx, event)
 	}
@@ -131,7 +131,7 @@ func (s *Service) read(ctx context.Context, tx pgx.Tx, kind Kind, event catalog.
 }
 
 // readResult reads the result of a sign-up, as the package signup writes it.
-func (s *Service) readResult(ctx context.Context, tx pgx.Tx, event catalog.OutboxEvent) (catalog.Notice, mailContent, error) {
+func (s *Service) readResult(ctx context.Context, tx pgx.Tx, event catalog.OutboxEvent) (catalog.Notification, mailContent, error) {
 	var result struct {
 		User struct {
 			ID              uuid.UUID
@@ -144,9 +144,9 @@ func (s *Service) readResult(ctx context.Context, tx pgx.Tx, event catalog.Outbo
 	_ = json.Unmarshal(event.Data, &result)
 	locale, err := s.cfg.Catalog.LocaleTx(ctx, tx, result.User.ID)
 	if err != nil {
-		return catalog.Notice{}, mailContent{}, err
+		return catalog.Notification{}, mailContent{}, err
 	}
-	notice, content := catalog.Notice{Email: result.User.Email, Locale: locale}, mailContent{}
+	notice, content := catalog.Notification{Email: result.User.Email, Locale: locale}, mailContent{}
 	if result.User.EmailVerified { // otherwise anybody may have written these texts
 		content = mailContent{Name: cmp.Or(result.User.GivenName, result.User.Name), SchoolName: result.School.Name, Slug: result.School.Slug}
 	}

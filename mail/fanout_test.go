@@ -13,12 +13,12 @@ import (
 
 func TestEventsMakeMails(t *testing.T) {
 	t.Parallel()
-	ada := catalog.Notice{Email: "ada@lincoln.example", Locale: "de", Name: "Ada", SchoolName: "Lincoln High"}
+	ada := catalog.Notification{Email: "ada@lincoln.example", Locale: "de", Name: "Ada", SchoolName: "Lincoln High"}
 	invitation := ada
 	id := uuid.New()
 	invitation.InvitationID, invitation.Role = &id, "member"
 	for event, c := range map[string]struct {
-		notice catalog.Notice
+		notice catalog.Notification
 		kind   mail.Kind
 		texts  string
 	}{
@@ -76,10 +76,10 @@ func TestMailsToUnconfirmedAddressesQuoteNothing(t *testing.T) {
 			catalog.OutboxEvent{ID: uuid.New(), Type: catalog.TenantReady, Data: json.RawMessage(`{"user":{"id":"` + user.String() + `",
 				"email":"ada@lincoln.example","emailVerified":false,"givenName":"STRANGE","name":"STRANGE"},
 				"school":{"name":"STRANGE school","slug":"strange-school"}}`)},
-			notice(catalog.SignupAwaitingVerification, catalog.Notice{Email: "ada@lincoln.example", Locale: locale, Name: "STRANGE", SchoolName: "STRANGE"}),
-			notice(catalog.SignupAwaitingApproval, catalog.Notice{Email: "ada@lincoln.example", Locale: locale, Name: "STRANGE", SchoolName: "STRANGE"}),
-			notice(catalog.SignupRejected, catalog.Notice{Email: "ada@lincoln.example", Locale: locale, Name: "STRANGE", SchoolName: "STRANGE"}),
-			notice(catalog.SignupRepeated, catalog.Notice{Email: "ada@lincoln.example", Locale: locale, Name: "STRANGE", SchoolName: "STRANGE"}),
+			notice(catalog.SignupAwaitingVerification, catalog.Notification{Email: "ada@lincoln.example", Locale: locale, Name: "STRANGE", SchoolName: "STRANGE"}),
+			notice(catalog.SignupAwaitingApproval, catalog.Notification{Email: "ada@lincoln.example", Locale: locale, Name: "STRANGE", SchoolName: "STRANGE"}),
+			notice(catalog.SignupRejected, catalog.Notification{Email: "ada@lincoln.example", Locale: locale, Name: "STRANGE", SchoolName: "STRANGE"}),
+			notice(catalog.SignupRepeated, catalog.Notification{Email: "ada@lincoln.example", Locale: locale, Name: "STRANGE", SchoolName: "STRANGE"}),
 		)
 		for _, job := range jobs {
 			w.send(job)
@@ -96,16 +96,16 @@ func TestMailsToUnconfirmedAddressesQuoteNothing(t *testing.T) {
 func TestWhatEventsMakeNoMail(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
-	again := notice(catalog.SignupAwaitingVerification, catalog.Notice{Email: "ada@lincoln.example"})
+	again := notice(catalog.SignupAwaitingVerification, catalog.Notification{Email: "ada@lincoln.example"})
 	if jobs := w.fanOut(again, again); len(jobs) != 1 {
 		t.Errorf("an event that is told twice made %d mails", len(jobs))
 	}
 	for name, event := range map[string]catalog.OutboxEvent{
-		"one for programs":         notice(catalog.UserCreated, catalog.Notice{Email: "ada@lincoln.example"}),
-		"one without an address":   notice(catalog.SignupRejected, catalog.Notice{}),
+		"one for programs":         notice(catalog.UserCreated, catalog.Notification{Email: "ada@lincoln.example"}),
+		"one without an address":   notice(catalog.SignupRejected, catalog.Notification{}),
 		"one that is no object":    {ID: uuid.New(), Type: catalog.SignupRejected, Data: json.RawMessage(`[]`)},
-		"one with two addresses":   notice(catalog.SignupRejected, catalog.Notice{Email: "ada@lincoln.example,eve@evil.example"}),
-		"one with a header inside": notice(catalog.SignupRejected, catalog.Notice{Email: "ada@lincoln.example\r\nBcc: eve@evil.example"}),
+		"one with two addresses":   notice(catalog.SignupRejected, catalog.Notification{Email: "ada@lincoln.example,eve@evil.example"}),
+		"one with a header inside": notice(catalog.SignupRejected, catalog.Notification{Email: "ada@lincoln.example\r\nBcc: eve@evil.example"}),
 	} {
 		if jobs := w.fanOut(event); len(jobs) != 0 {
 			t.Errorf("%s made a mail", name)
@@ -116,7 +116,7 @@ func TestWhatEventsMakeNoMail(t *testing.T) {
 func TestAskingForAnotherLink(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
-	first := notice(catalog.SignupAwaitingVerification, catalog.Notice{Email: "ada@lincoln.example"})
+	first := notice(catalog.SignupAwaitingVerification, catalog.Notification{Email: "ada@lincoln.example"})
 	second := first
 	second.ID = uuid.New()
 	w.fanOut(first)
@@ -133,7 +133,7 @@ func TestAlreadyRegisteredMailsAreRateLimited(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
 	repeated := func(email string) int {
-		return len(w.fanOut(notice(catalog.SignupRepeated, catalog.Notice{Email: email})))
+		return len(w.fanOut(notice(catalog.SignupRepeated, catalog.Notification{Email: email})))
 	}
 	first, second, other := repeated("ada@lincoln.example"), repeated("ada@lincoln.example"), repeated("eve@lincoln.example")
 	if first != 1 || second != 0 || other != 1 {

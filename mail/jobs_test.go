@@ -42,11 +42,11 @@ func TestAnEventBecomesAMail(t *testing.T) {
 		}
 		return mailtest.Reply{}
 	})
-	data, err := json.Marshal(catalog.Notice{Email: "ada@lincoln.example", Locale: "fr"})
+	data, err := json.Marshal(catalog.Notification{Email: "ada@lincoln.example", Locale: "fr"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	event := notice(catalog.SignupAwaitingVerification, catalog.Notice{})
+	event := notice(catalog.SignupAwaitingVerification, catalog.Notification{})
 	event.Data = data
 	if err := w.catalog.Emit(t.Context(), event); err != nil {
 		t.Fatal(err)

@@ -158,7 +158,7 @@ func isPlain(address string) bool {
 // MarkAbandoned ends the leases of mails whose process has died: those whose text may have been sent are not sent again. Call it
 // periodically.
 func (s *Service) MarkAbandoned(ctx context.Context) error {
-	lost, err := s.cfg.Catalog.LoseMails(ctx)
+	lost, err := s.cfg.Catalog.MarkMailsUnknown(ctx)
 	if err != nil {
 		return err
 	}
@@ -172,7 +172,7 @@ func (s *Service) MarkAbandoned(ctx context.Context) error {
 // [catalog.ErrStateChanged] when the mail is in another state.
 func (s *Service) Resend(ctx context.Context, id uuid.UUID) error {
 	return s.cfg.Catalog.InTx(ctx, func(tx pgx.Tx) error {
-		if err := s.cfg.Catalog.QueueMailTx(ctx, tx, id); err != nil {
+		if err := s.cfg.Catalog.ResendMailTx(ctx, tx, id); err != nil {
 			return err
 		}
 		return s.cfg.Queue.SendMailTx(ctx, tx, id)

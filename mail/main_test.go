@@ -113,7 +113,7 @@ func config(store *catalog.Store, q mail.Queue, url string) mail.Config {
 }
 
 // notice is an event about a sign-up.
-func notice(kind string, n catalog.Notice) catalog.OutboxEvent {
+func notice(kind string, n catalog.Notification) catalog.OutboxEvent {
 	data, err := json.Marshal(n)
 	if err != nil {
 		panic(err) // strings and times
@@ -150,7 +150,7 @@ func (w *testEnv) write(kind mail.Kind, event catalog.OutboxEvent) uuid.UUID {
 // activation is the mail of a fresh event.
 func (w *testEnv) activation() uuid.UUID {
 	w.t.Helper()
-	jobs := w.fanOut(notice(catalog.SignupAwaitingVerification, catalog.Notice{Email: "ada@lincoln.example"}))
+	jobs := w.fanOut(notice(catalog.SignupAwaitingVerification, catalog.Notification{Email: "ada@lincoln.example"}))
 	if len(jobs) != 1 {
 		w.t.Fatalf("%d jobs", len(jobs))
 	}

@@ -28,7 +28,7 @@ var retryDelays = []time.Duration{
 
 // Send sends a mail, unless that is done. again is after how long it must be called again; 0 is never. An error is the catalog's.
 func (s *Service) Send(ctx context.Context, id uuid.UUID) (again time.Duration, err error) {
-	m, err := s.cfg.Catalog.HoldMail(ctx, id, leaseBefore)
+	m, err := s.cfg.Catalog.LeaseMail(ctx, id, leaseBefore)
 	if errors.Is(err, catalog.ErrStateChanged) {
 		return s.recheck(ctx, id)
 	}
@@ -45,7 +45,7 @@ func (s *Service) Send(ctx context.Context, id uuid.UUID) (again time.Duration, 
 // recheck handles a mail that cannot be leased: one that another worker has is checked again later, and one whose worker has died
 // while it sent the text is not sent again.
 func (s *Service) recheck(ctx context.Context, id uuid.UUID) (time.Duration, error) {
-	if _, err := s.cfg.Catalog.LoseMails(ctx); err != nil {
+	if _, err := s.cfg.Catalog.MarkMailsUnknown(ctx); err != nil {
 		return 0, err
 	}
 	m, err := s.cfg.Catalog.MailByID(ctx, id)
@@ -80,7 +80,7 @@ func (s *Service) deliver(ctx context.Context, m catalog.Mail) outcome {
 	if err := c.address(s.from.Address, m.Recipient); err != nil {
 		return notSent(err, isPermanent(err))
 	}
-	if err := s.cfg.Catalog.MailSending(ctx, m, leaseText); err != nil {
+	if err := s.cfg.Catalog.StartSending(ctx, m, leaseText); err != nil {
 		return notSent(err, false)
 	}
 	err = c.sendText(text)
@@ -125,9 +125,9 @@ func (s *Service) recordOutcome(ctx context.Context, m catalog.Mail, o outcome) 
 		log.Info("mail sent")
 	case catalog.MailQueued:
 		log.Warn("mail not sent yet", "again", pause, "error", problem)
-		return pause, s.cfg.Catalog.MailAgain(ctx, m, problem)
+		return pause, s.cfg.Catalog.RequeueMail(ctx, m, problem)
 	default:
 		log.Error("mail not sent", "state", o.state, "error", problem)
 	}
-	return 0, s.cfg.Catalog.MailEnded(ctx, m, o.state, problem)
+	return 0, s.cfg.Catalog.FinishMail(ctx, m, o.state, problem)
 }

@@ -203,7 +203,7 @@ func TestMailsThatCannotBeMade(t *testing.T) {
 	t.Run("when it is too late for them", func(t *testing.T) {
 		t.Parallel()
 		w := setup(t)
-		id := w.fanOut(notice(catalog.SignupAwaitingVerification, catalog.Notice{Email: "ada@lincoln.example", ExpiresAt: &past}))[0]
+		id := w.fanOut(notice(catalog.SignupAwaitingVerification, catalog.Notification{Email: "ada@lincoln.example", ExpiresAt: &past}))[0]
 		w.send(id)
 		w.wantState(id, catalog.MailFailed)
 		w.wantMessages(0)
@@ -211,7 +211,7 @@ func TestMailsThatCannotBeMade(t *testing.T) {
 	t.Run("for now", func(t *testing.T) {
 		t.Parallel()
 		w := setup(t, func(c *mail.Config) { c.Links = links{noPassword: errElsewhere} })
-		id := w.write(mail.SetPassword, notice("password", catalog.Notice{Email: "ada@lincoln.example"}))
+		id := w.write(mail.SetPassword, notice("password", catalog.Notification{Email: "ada@lincoln.example"}))
 		if again := w.send(id); again == 0 {
 			t.Error("it is not tried again")
 		}

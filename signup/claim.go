@@ -47,7 +47,7 @@ func (s *Service) ensureSpare(ctx context.Context, j *job, named bool) error {
 			reservation.Servers = slices.DeleteFunc(slices.Clone(reservation.Servers), func(name string) bool { return name == away })
 		}
 		replaced, err := s.cfg.Catalog.ReplaceTenant(ctx, j.signup, reservation)
-		if errors.Is(err, catalog.ErrNoRoom) {
+		if errors.Is(err, catalog.ErrNoCapacity) {
 			j.ensureDatabase = true // when its server answers again
 			return nil
 		}

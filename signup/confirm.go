@@ -128,7 +128,7 @@ func (s *Service) confirmedAccount(ctx context.Context, row catalog.Signup, pass
 	if req, err = req.Normalise(s.confirmationRules()); err != nil {
 		return identity.User{}, err
 	}
-	j := newJob(catalog.Held{Signup: row}, req, identity.RoleOwner, nil)
+	j := newJob(catalog.Reservation{Signup: row}, req, identity.RoleOwner, nil)
 	j.verified = true
 	account, err := s.ensureIdentity(ctx, req, j, true)
 	if err == nil && !j.created && s.NeedsPassword(row) {

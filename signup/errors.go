@@ -138,7 +138,7 @@ func (s *Service) unavailable(err error) error {
 	if err == nil {
 		return nil
 	}
-	if errors.Is(err, catalog.ErrNoRoom) {
+	if errors.Is(err, catalog.ErrNoCapacity) {
 		return &Unavailable{What: Capacity, RetryAfter: time.Minute, Err: err}
 	}
 	if !catalog.Unavailable(err) {

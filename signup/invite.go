@@ -143,7 +143,7 @@ func (s *Service) Revoke(ctx context.Context, tenant *uuid.UUID, id uuid.UUID, b
 }
 
 func invitationEvent(i catalog.Invitation, schoolName, invitedBy string) catalog.OutboxEvent {
-	data, err := json.Marshal(catalog.Notice{
+	data, err := json.Marshal(catalog.Notification{
 		Email: i.Email, Locale: i.Locale, SchoolName: schoolName, InvitationID: &i.ID, Role: i.Role, InvitedBy: invitedBy,
 		ExpiresAt: &i.ExpiresAt,
 	})

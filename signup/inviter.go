@@ -53,7 +53,7 @@ func (s *Service) requireConfirmedEmail(ctx context.Context, inviter Inviter) er
 	}
 	proven := false
 	if grant.Allowed {
-		proven, err = s.EmailProven(ctx, user)
+		proven, err = s.emailVerified(ctx, user)
 	}
 	if err == nil && !proven {
 		err = ErrEmailUnconfirmed

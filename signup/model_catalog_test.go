@@ -77,7 +77,7 @@ var pairCalls = []func(p *pair, t *rapid.T){
 // same compares the answers of the two.
 func same(t *rapid.T, what string, actual any, actualErr error, simulated any, simulatedErr error) {
 	facts := []error{
-		catalog.ErrNotFound, catalog.ErrEmailTaken, catalog.ErrIdentityTaken, catalog.ErrKeyTaken, catalog.ErrNoRoom, catalog.ErrStateChanged,
+		catalog.ErrNotFound, catalog.ErrEmailTaken, catalog.ErrIdentityTaken, catalog.ErrKeyTaken, catalog.ErrNoCapacity, catalog.ErrStateChanged,
 	}
 	for _, fact := range facts {
 		if errors.Is(actualErr, fact) != errors.Is(simulatedErr, fact) {
@@ -112,7 +112,7 @@ func text(v any) string {
 	case catalog.User:
 		v.CreatedAt = time.Time{}
 		return fmt.Sprintln(v)
-	case catalog.Held:
+	case catalog.Reservation:
 		return text(v.Signup) + text(v.Tenant)
 	case []catalog.Signup:
 		var lines []string
@@ -226,7 +226,7 @@ func (p *pair) anySignup(t *rapid.T) (row *catalog.Signup) {
 
 func (p *pair) spareBuilt(t *rapid.T) {
 	id, health, steps := p.anyTenant(t), anyHealth(t), json.RawMessage(`[1]`)
-	same(t, "spare built", nil, p.real.SpareBuilt(t.Context(), id, health, steps), nil, p.simulated.spareBuilt(id, health, steps))
+	same(t, "spare built", nil, p.real.MarkSpareBuilt(t.Context(), id, health, steps), nil, p.simulated.spareBuilt(id, health, steps))
 }
 
 func (p *pair) replaceTenant(t *rapid.T) {
@@ -287,7 +287,7 @@ var anyIdentity = rapid.SampledFrom([]catalog.Identity{{ID: "sim|1"}, {ID: "sim|
 
 func (p *pair) identityMade(t *rapid.T) {
 	row, identity, lease, steps := *p.anySignup(t), anyIdentity.Draw(t, "identity"), lease.Draw(t, "lease"), json.RawMessage(`[3]`)
-	same(t, "identity made", nil, p.real.IdentityMade(t.Context(), row, identity, steps, lease),
+	same(t, "identity made", nil, p.real.RecordIdentity(t.Context(), row, identity, steps, lease),
 		nil, p.simulated.identityMade(row, identity, steps, lease))
 }
 
@@ -308,7 +308,7 @@ func (p *pair) giveUp(t *rapid.T) {
 		delay := lease.Draw(t, "delay")
 		same(t, "expire", nil, p.real.Expire(ctx, row, steps, problem, delay), nil, p.simulated.expire(row, steps, problem, delay))
 	case 2:
-		same(t, "looked again", nil, p.real.LookedAgain(ctx, row), nil, p.simulated.lookedAgain(row))
+		same(t, "looked again", nil, p.real.RecheckDone(ctx, row), nil, p.simulated.lookedAgain(row))
 	case 3:
 		if rapid.Bool().Draw(t, "really") {
 			same(t, "needs operator", nil, p.real.NeedsOperator(ctx, row, steps, problem), nil, p.simulated.needsOperator(row, steps, problem))
@@ -333,12 +333,12 @@ func (p *pair) changeTenant(t *rapid.T) {
 	switch rapid.IntRange(0, 4).Draw(t, "change") {
 	case 0:
 		health := anyHealth(t)
-		same(t, "healthy", nil, p.real.Healthy(ctx, id, health), nil, p.simulated.healthy(id, health))
+		same(t, "healthy", nil, p.real.MarkHealthy(ctx, id, health), nil, p.simulated.healthy(id, health))
 	case 1:
 		same(t, "set steps", nil, p.real.SetSteps(ctx, id, steps), nil, p.simulated.setSteps(id, steps))
 	default:
-		err := p.real.Quarantine(ctx, id, catalog.DatabaseUnclear, "cause")
-		same(t, "quarantine", nil, err, nil, p.simulated.quarantine(id, catalog.DatabaseUnclear, "cause"))
+		err := p.real.Quarantine(ctx, id, catalog.DatabaseUnusable, "cause")
+		same(t, "quarantine", nil, err, nil, p.simulated.quarantine(id, catalog.DatabaseUnusable, "cause"))
 	}
 }
 
@@ -358,11 +358,11 @@ func (p *pair) count(t *rapid.T) {
 	for _, server := range []string{"main", "big", "shut", "unknown"} {
 		stock, err := p.real.Stock(ctx, server, "lunch", 3)
 		simulatedStock := p.simulated.count(server, "lunch", 3)
-		stock.Quiet, simulatedStock.Quiet = 0, 0 // each has a clock of its own
+		stock.SinceLastSignup, simulatedStock.SinceLastSignup = 0, 0 // each has a clock of its own
 		same(t, "stock", stock, err, simulatedStock, nil)
 		discardable, err := p.real.DiscardableSpares(ctx, server, "lunch")
 		same(t, "discardable spares", len(discardable), err, len(p.simulated.discardable(server, "lunch")), nil)
-		room, err := p.real.Room(ctx, server, limit)
+		room, err := p.real.FreeCapacity(ctx, server, limit)
 		simulated, simulatedErr := p.simulated.room(server, limit)
 		same(t, "room", room, err, simulated, simulatedErr)
 	}

@@ -17,10 +17,10 @@ import (
 // The calls of the pair that are about people who wait and who are invited.
 
 // reservation is what anybody may ask for.
-func (p *pair) reservation(t *rapid.T) catalog.Reservation {
+func (p *pair) reservation(t *rapid.T) catalog.ReserveParams {
 	id := tenant.ID(p.newID())
 	n := rapid.IntRange(1, 4).Draw(t, "school")
-	want := catalog.Reservation{
+	want := catalog.ReserveParams{
 		SignupID: p.newID(), UserID: p.newID(), TenantID: id.UUID(), Database: id.Database(), RequestHash: []byte("hash"),
 		Email: fmt.Sprintf("ada%d@lincoln.example", n), SchoolName: "Lincoln High", GivenName: "Ada",
 		Slug:    rapid.SampledFrom([]string{"lincoln-high", "lincoln-high", "lincoln-high-2", "roosevelt"}).Draw(t, "slug"),
@@ -35,7 +35,7 @@ func (p *pair) reservation(t *rapid.T) catalog.Reservation {
 }
 
 // comeOtherwise has a reservation wait, take a login on, or join a school.
-func (p *pair) comeOtherwise(t *rapid.T, want *catalog.Reservation) {
+func (p *pair) comeOtherwise(t *rapid.T, want *catalog.ReserveParams) {
 	switch rapid.IntRange(0, 5).Draw(t, "way") {
 	case 1, 2:
 		want.Waits = true
@@ -68,7 +68,7 @@ func (p *pair) reserveUnconfirmed(t *rapid.T) {
 // signupByLogin looks for the sign-up of a login.
 func (p *pair) signupByLogin(t *rapid.T) {
 	id := anyIdentity.Draw(t, "identity").ID
-	found, err := p.real.SignupByLogin(t.Context(), id)
+	found, err := p.real.SignupByIdentity(t.Context(), id)
 	simulated, simulatedErr := p.simulated.signupByLogin(id)
 	same(t, "sign-up by login", found.ID, err, simulated.ID, simulatedErr)
 }

@@ -125,7 +125,7 @@ func (m *machine) begin(c *client) {
 // answered looks at what a client was told.
 func (m *machine) answered(c *client, t *task, sent secret.String, outcome signup.Outcome, err error) {
 	c.err, c.done = err, false
-	if errors.Is(err, catalog.ErrNoRoom) {
+	if errors.Is(err, catalog.ErrNoCapacity) {
 		m.seen["answer: no room"]++
 	}
 	var validation *signup.ValidationError

@@ -39,8 +39,8 @@ func (r registrySim) SetStepsTx(ctx context.Context, tx pgx.Tx, id uuid.UUID, st
 	return r.inTx(ctx, tx, "set steps", id, func(rows *rows) error { return rows.setSteps(id, steps) })
 }
 
-// Healthy implements signup.Store.
-func (r registrySim) Healthy(ctx context.Context, id uuid.UUID, health catalog.Health) error {
+// MarkHealthy implements signup.Store.
+func (r registrySim) MarkHealthy(ctx context.Context, id uuid.UUID, health catalog.Health) error {
 	return r.change(ctx, "healthy", id, func(rows *rows) error { return rows.healthy(id, health) })
 }
 
@@ -94,7 +94,7 @@ func (r registrySim) DeleteSpare(ctx context.Context, id uuid.UUID) error {
 }
 
 // ReplaceTenant implements signup.Store. The real one is a transaction, of which nobody sees a part.
-func (r registrySim) ReplaceTenant(ctx context.Context, like catalog.Signup, want catalog.Reservation) (catalog.Tenant, error) {
+func (r registrySim) ReplaceTenant(ctx context.Context, like catalog.Signup, want catalog.ReserveParams) (catalog.Tenant, error) {
 	return write(ctx, r, "replace tenant", like.ID, "", func(rows *rows) (catalog.Tenant, error) {
 		t, err := rows.replaceTenant(like, want)
 		if err == nil {
@@ -119,8 +119,8 @@ func (r registrySim) Stock(ctx context.Context, server, lineage string, version 
 	})
 }
 
-// Room implements signup.Store.
-func (r registrySim) Room(ctx context.Context, server string, limit int) (int, error) {
+// FreeCapacity implements signup.Store.
+func (r registrySim) FreeCapacity(ctx context.Context, server string, limit int) (int, error) {
 	return read(ctx, r, "room", uuid.Nil, server, func(rows *rows) (int, error) { return rows.room(server, limit) })
 }
 
@@ -135,8 +135,8 @@ func (r registrySim) InsertSpare(ctx context.Context, spare catalog.NewSpare) er
 	})
 }
 
-// SpareBuilt implements signup.Store.
-func (r registrySim) SpareBuilt(ctx context.Context, id uuid.UUID, health catalog.Health, steps json.RawMessage) error {
+// MarkSpareBuilt implements signup.Store.
+func (r registrySim) MarkSpareBuilt(ctx context.Context, id uuid.UUID, health catalog.Health, steps json.RawMessage) error {
 	return r.change(ctx, "spare built", id, func(rows *rows) error { return rows.spareBuilt(id, health, steps) })
 }
 

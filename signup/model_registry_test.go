@@ -94,8 +94,8 @@ func (r registrySim) inTx(ctx context.Context, tx pgx.Tx, what string, about uui
 }
 
 // Reserve implements signup.Store.
-func (r registrySim) Reserve(ctx context.Context, want catalog.Reservation) (catalog.Held, error) {
-	return write(ctx, r, "reserve", uuid.Nil, want.Email+" "+want.IdempotencyKey, func(rows *rows) (catalog.Held, error) {
+func (r registrySim) Reserve(ctx context.Context, want catalog.ReserveParams) (catalog.Reservation, error) {
+	return write(ctx, r, "reserve", uuid.Nil, want.Email+" "+want.IdempotencyKey, func(rows *rows) (catalog.Reservation, error) {
 		held, err := rows.reserve(want)
 		if err == nil {
 			r.w.christen(want.SignupID, "sign-up ")
@@ -171,8 +171,8 @@ func (r registrySim) RetryLater(ctx context.Context, s catalog.Signup, steps jso
 	return r.change(ctx, "retry later", s.ID, func(rows *rows) error { return rows.again(s, steps, delay) })
 }
 
-// IdentityMade implements signup.Store.
-func (r registrySim) IdentityMade(ctx context.Context, s catalog.Signup, identity catalog.Identity, steps json.RawMessage, lease time.Duration) error {
+// RecordIdentity implements signup.Store.
+func (r registrySim) RecordIdentity(ctx context.Context, s catalog.Signup, identity catalog.Identity, steps json.RawMessage, lease time.Duration) error {
 	return r.change(ctx, "identity made", s.ID, func(rows *rows) error { return rows.identityMade(s, identity, steps, lease) })
 }
 
@@ -205,8 +205,8 @@ func (r registrySim) freeing(s catalog.Signup, err error) error {
 	return err
 }
 
-// LookedAgain implements signup.Store.
-func (r registrySim) LookedAgain(ctx context.Context, s catalog.Signup) error {
+// RecheckDone implements signup.Store.
+func (r registrySim) RecheckDone(ctx context.Context, s catalog.Signup) error {
 	return r.givingBack(ctx, "looked again", s, func(rows *rows) error { return rows.lookedAgain(s) })
 }
 

@@ -26,8 +26,8 @@ func (r registrySim) Wait(ctx context.Context, like catalog.Signup, identity cat
 }
 
 // Admit implements signup.Store. The real one is a transaction, of which nobody sees a part.
-func (r registrySim) Admit(ctx context.Context, like catalog.Signup, want catalog.Reservation) (catalog.Held, error) {
-	return write(ctx, r, "admit", like.ID, "", func(rows *rows) (catalog.Held, error) {
+func (r registrySim) Admit(ctx context.Context, like catalog.Signup, want catalog.ReserveParams) (catalog.Reservation, error) {
+	return write(ctx, r, "admit", like.ID, "", func(rows *rows) (catalog.Reservation, error) {
 		held, err := rows.admit(like, want)
 		if err == nil {
 			r.w.christen(held.Tenant.ID, "tenant ")
@@ -55,7 +55,7 @@ func (r registrySim) ResumeTx(ctx context.Context, tx pgx.Tx, like catalog.Signu
 // EmitTx implements signup.Store.
 func (r registrySim) EmitTx(ctx context.Context, tx pgx.Tx, event catalog.OutboxEvent) error {
 	return r.inTx(ctx, tx, "emit "+event.Type, uuid.Nil, func(rows *rows) error {
-		var notice catalog.Notice
+		var notice catalog.Notification
 		if err := json.Unmarshal(event.Data, &notice); err != nil {
 			return err
 		}
@@ -69,8 +69,8 @@ func (r registrySim) EmitTx(ctx context.Context, tx pgx.Tx, event catalog.Outbox
 }
 
 // ReserveUnconfirmed implements signup.Store.
-func (r registrySim) ReserveUnconfirmed(ctx context.Context, want catalog.Reservation, hideAccounts, notify bool, waitTimeout time.Duration) (catalog.Held, error) {
-	return write(ctx, r, "reserve unconfirmed", uuid.Nil, want.Email+" "+want.IdempotencyKey, func(rows *rows) (catalog.Held, error) {
+func (r registrySim) ReserveUnconfirmed(ctx context.Context, want catalog.ReserveParams, hideAccounts, notify bool, waitTimeout time.Duration) (catalog.Reservation, error) {
+	return write(ctx, r, "reserve unconfirmed", uuid.Nil, want.Email+" "+want.IdempotencyKey, func(rows *rows) (catalog.Reservation, error) {
 		held, err := rows.reserveUnconfirmed(want, hideAccounts, notify, waitTimeout)
 		if err == nil {
 			r.w.christen(want.SignupID, "sign-up ")
@@ -81,14 +81,14 @@ func (r registrySim) ReserveUnconfirmed(ctx context.Context, want catalog.Reserv
 	})
 }
 
-// SignupByLogin implements signup.Store.
-func (r registrySim) SignupByLogin(ctx context.Context, id string) (catalog.Signup, error) {
+// SignupByIdentity implements signup.Store.
+func (r registrySim) SignupByIdentity(ctx context.Context, id string) (catalog.Signup, error) {
 	about, detail := nameOf(id)
 	return read(ctx, r, "sign-up by login", about, detail, func(rows *rows) (catalog.Signup, error) { return rows.signupByLogin(id) })
 }
 
-// EmailProven implements signup.Store. Nobody asks for it here.
-func (r registrySim) EmailProven(ctx context.Context, id uuid.UUID) error {
+// MarkEmailVerified implements signup.Store. Nobody asks for it here.
+func (r registrySim) MarkEmailVerified(ctx context.Context, id uuid.UUID) error {
 	return r.change(ctx, "e-mail proven", id, func(*rows) error { return nil })
 }
 

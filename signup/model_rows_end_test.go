@@ -193,7 +193,7 @@ func (r *rows) deleteSpare(id uuid.UUID) error {
 	return nil
 }
 
-func (r *rows) replaceTenant(like catalog.Signup, want catalog.Reservation) (catalog.Tenant, error) {
+func (r *rows) replaceTenant(like catalog.Signup, want catalog.ReserveParams) (catalog.Tenant, error) {
 	row := r.held(like, catalog.Pending, catalog.Provisioning)
 	if row == nil || row.TenantID == nil || like.TenantID == nil || *row.TenantID != *like.TenantID {
 		return catalog.Tenant{}, catalog.ErrStateChanged
@@ -238,7 +238,7 @@ func (r *rows) stock(server, lineage string, state catalog.State, version uint) 
 func (r *rows) count(server, lineage string, version uint) catalog.Stock {
 	const day = 24 * time.Hour
 	found := catalog.Stock{
-		Ready: len(r.stock(server, lineage, catalog.Spare, version)), Discardable: len(r.discardable(server, lineage)), Quiet: day,
+		Ready: len(r.stock(server, lineage, catalog.Spare, version)), Discardable: len(r.discardable(server, lineage)), SinceLastSignup: day,
 	}
 	for _, t := range r.discardable(server, lineage) {
 		if t.State == catalog.Building && time.Since(t.CreatedAt) < 10*time.Minute && !strings.Contains(string(t.Steps), `"discard"`) {
@@ -249,7 +249,7 @@ func (r *rows) count(server, lineage string, version uint) catalog.Stock {
 		if t.Name == "" {
 			continue
 		}
-		found.Quiet = min(found.Quiet, time.Since(t.CreatedAt))
+		found.SinceLastSignup = min(found.SinceLastSignup, time.Since(t.CreatedAt))
 		if t.State == catalog.Building && t.Server == server && time.Since(t.CreatedAt) < 30*time.Second {
 			found.Waiting++
 		}

@@ -101,22 +101,22 @@ func (r *rows) keyTaken(key string) bool {
 	})
 }
 
-func (r *rows) reserve(want catalog.Reservation) (catalog.Held, error) {
+func (r *rows) reserve(want catalog.ReserveParams) (catalog.Reservation, error) {
 	t, spare, err := r.tenantFor(&want)
 	if err != nil {
-		return catalog.Held{}, err
+		return catalog.Reservation{}, err
 	}
 	if r.keyTaken(want.IdempotencyKey) {
-		return catalog.Held{}, catalog.ErrKeyTaken
+		return catalog.Reservation{}, catalog.ErrKeyTaken
 	}
 	if want.IdentityID != "" && (r.identityTaken(want.IdentityID, want.UserID) || r.identityHeld(want.IdentityID)) {
-		return catalog.Held{}, catalog.ErrIdentityTaken
+		return catalog.Reservation{}, catalog.ErrIdentityTaken
 	}
 	if r.emailTaken(want.Email) {
-		return catalog.Held{}, catalog.ErrEmailTaken
+		return catalog.Reservation{}, catalog.ErrEmailTaken
 	}
 	user, row := newUser(want), newRow(want)
-	var answer catalog.Held
+	var answer catalog.Reservation
 	if t != nil {
 		if want.Kind != catalog.Member {
 			r.settleIn(t, spare, want)
@@ -130,7 +130,7 @@ func (r *rows) reserve(want catalog.Reservation) (catalog.Held, error) {
 }
 
 // tenantFor finds the tenant that a reservation comes to, if any, and changes its slug to one that is free.
-func (r *rows) tenantFor(want *catalog.Reservation) (t *catalog.Tenant, spare bool, err error) {
+func (r *rows) tenantFor(want *catalog.ReserveParams) (t *catalog.Tenant, spare bool, err error) {
 	if want.Waits {
 		return nil, false, nil
 	}
@@ -143,7 +143,7 @@ func (r *rows) tenantFor(want *catalog.Reservation) (t *catalog.Tenant, spare bo
 		return &row, false, nil
 	}
 	if t, spare = r.place(*want); t == nil {
-		return nil, false, catalog.ErrNoRoom
+		return nil, false, catalog.ErrNoCapacity
 	}
 	if r.slugTaken(want.Slug) {
 		if r.keyTaken(want.IdempotencyKey) {
@@ -155,14 +155,14 @@ func (r *rows) tenantFor(want *catalog.Reservation) (t *catalog.Tenant, spare bo
 }
 
 // newUser and newRow are the rows that a reservation makes.
-func newUser(want catalog.Reservation) userRow {
+func newUser(want catalog.ReserveParams) userRow {
 	return userRow{state: "pending", User: catalog.User{
 		ID: want.UserID, Email: want.Email, Role: cmp.Or(want.Role, "owner"), CreatedAt: time.Now(), IdentityID: want.IdentityID,
 		GivenName: want.GivenName, FamilyName: want.FamilyName, Name: want.Name, Profile: map[string]string{},
 	}}
 }
 
-func newRow(want catalog.Reservation) catalog.Signup {
+func newRow(want catalog.ReserveParams) catalog.Signup {
 	row := catalog.Signup{
 		ID: want.SignupID, RequestHash: want.RequestHash, UserID: want.UserID, Email: want.Email, Kind: cmp.Or(want.Kind, catalog.School),
 		SchoolName: want.SchoolName, Status: catalog.Pending, Steps: want.Steps, LeaseEpoch: 1, CheckAt: in(want.Lease),
@@ -178,7 +178,7 @@ func newRow(want catalog.Reservation) catalog.Signup {
 }
 
 // settleIn makes a tenant a school's.
-func (r *rows) settleIn(t *catalog.Tenant, spare bool, want catalog.Reservation) {
+func (r *rows) settleIn(t *catalog.Tenant, spare bool, want catalog.ReserveParams) {
 	t.Name, t.Slug, t.CreatedAt = want.SchoolName, want.Slug, time.Now()
 	if spare {
 		t.State = catalog.Reserved
@@ -196,7 +196,7 @@ func in(d time.Duration) *time.Time {
 
 // place finds the oldest spare, or makes the row of a tenant to be built on the server with the most room for its weight.
 // It changes nothing.
-func (r *rows) place(want catalog.Reservation) (t *catalog.Tenant, spare bool) {
+func (r *rows) place(want catalog.ReserveParams) (t *catalog.Tenant, spare bool) {
 	var servers []catalog.Server
 	for _, s := range r.servers {
 		if s.Weight > 0 && slices.Contains(want.Servers, s.Name) {

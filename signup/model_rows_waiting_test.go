@@ -52,14 +52,14 @@ func (r *rows) wait(like catalog.Signup, identity catalog.Identity, status catal
 }
 
 // admit gives a sign-up that has no tenant one.
-func (r *rows) admit(like catalog.Signup, want catalog.Reservation) (catalog.Held, error) {
+func (r *rows) admit(like catalog.Signup, want catalog.ReserveParams) (catalog.Reservation, error) {
 	row := r.held(like, catalog.Pending, catalog.AwaitingVerification, catalog.AwaitingApproval)
 	if row == nil || row.TenantID != nil {
-		return catalog.Held{}, catalog.ErrStateChanged
+		return catalog.Reservation{}, catalog.ErrStateChanged
 	}
 	t, spare := r.place(want)
 	if t == nil {
-		return catalog.Held{}, catalog.ErrNoRoom
+		return catalog.Reservation{}, catalog.ErrNoCapacity
 	}
 	if r.slugTaken(want.Slug) {
 		want.Slug = r.nextSlug(want.Slug)
@@ -67,7 +67,7 @@ func (r *rows) admit(like catalog.Signup, want catalog.Reservation) (catalog.Hel
 	user := r.user(row.UserID)
 	if user != nil && user.state == "unconfirmed" {
 		if r.emailTaken(user.Email) {
-			return catalog.Held{}, catalog.ErrEmailTaken
+			return catalog.Reservation{}, catalog.ErrEmailTaken
 		}
 		user.state = "pending"
 	}
@@ -78,19 +78,19 @@ func (r *rows) admit(like catalog.Signup, want catalog.Reservation) (catalog.Hel
 	}
 	row.Status, row.TenantID, row.CheckAt = catalog.Provisioning, &t.ID, in(want.Lease)
 	row.LeaseEpoch++
-	return catalog.Held{Signup: *row, Tenant: *t}, nil
+	return catalog.Reservation{Signup: *row, Tenant: *t}, nil
 }
 
 // reserveUnconfirmed writes a sign-up that waits for its e-mail to be confirmed.
-func (r *rows) reserveUnconfirmed(want catalog.Reservation, hideAccounts, notify bool, waitTimeout time.Duration) (catalog.Held, error) {
+func (r *rows) reserveUnconfirmed(want catalog.ReserveParams, hideAccounts, notify bool, waitTimeout time.Duration) (catalog.Reservation, error) {
 	_, noAccount := r.findUser(want.Email)
 	switch {
 	case noAccount == nil && !hideAccounts:
-		return catalog.Held{}, catalog.ErrEmailTaken
+		return catalog.Reservation{}, catalog.ErrEmailTaken
 	case r.keyTaken(want.IdempotencyKey):
-		return catalog.Held{}, catalog.ErrKeyTaken
+		return catalog.Reservation{}, catalog.ErrKeyTaken
 	case want.IdentityID != "" && r.identityHeld(want.IdentityID):
-		return catalog.Held{}, catalog.ErrIdentityTaken
+		return catalog.Reservation{}, catalog.ErrIdentityTaken
 	}
 	user, row := newUser(want), newRow(want)
 	user.state, user.IdentityID = "unconfirmed", ""
@@ -102,7 +102,7 @@ func (r *rows) reserveUnconfirmed(want catalog.Reservation, hideAccounts, notify
 		r.tell(catalog.SignupAwaitingVerification, row.ID, want.Email)
 	}
 	row.IdempotencyKey, row.InvitationID = nil, want.InvitationID // as the answer has it
-	return catalog.Held{Signup: row}, nil
+	return catalog.Reservation{Signup: row}, nil
 }
 
 // signupByLogin finds the unfinished sign-up of a login.

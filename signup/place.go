@@ -107,9 +107,9 @@ func (s *Service) removeIdentity(ctx context.Context, row catalog.Signup) error 
 	return linker.UnlinkAccount(ctx, *row.IdentityID, row.ID.String())
 }
 
-// EmailProven reports whether a user has shown that their e-mail is theirs: to us, or, by now, to the identity provider, which
+// emailVerified reports whether a user has shown that their e-mail is theirs: to us, or, by now, to the identity provider, which
 // is then recorded. It fails with an *[Unavailable].
-func (s *Service) EmailProven(ctx context.Context, user catalog.User) (bool, error) {
+func (s *Service) emailVerified(ctx context.Context, user catalog.User) (bool, error) {
 	if user.EmailVerified {
 		return true, nil
 	}
@@ -128,7 +128,7 @@ func (s *Service) EmailProven(ctx context.Context, user catalog.User) (bool, err
 	if !(account.EmailVerified && account.Email == user.Email) && !(made && s.cfg.Rules.NoPassword) {
 		return false, nil
 	}
-	return true, s.unavailable(s.cfg.Catalog.EmailProven(ctx, user.ID))
+	return true, s.unavailable(s.cfg.Catalog.MarkEmailVerified(ctx, user.ID))
 }
 
 // Account finds the account that an access token is of. It fails with [ErrNotAPerson] when that is no person's, with

@@ -27,7 +27,7 @@ type Store interface {
 	UserByID(ctx context.Context, id uuid.UUID) (catalog.User, error)
 	UserByEmail(ctx context.Context, email string) (catalog.User, error)
 	UserByIdentity(ctx context.Context, identityID string) (catalog.User, error)
-	EmailProven(ctx context.Context, id uuid.UUID) error
+	MarkEmailVerified(ctx context.Context, id uuid.UUID) error
 	TakeAllowance(ctx context.Context, key string, allowance catalog.Allowance) (catalog.Grant, error)
 	TakeAllowances(ctx context.Context, limits []catalog.Limit) ([]catalog.Grant, error)
 	ReturnAllowances(ctx context.Context, limits []catalog.Limit) error
@@ -35,7 +35,7 @@ type Store interface {
 
 // signupRows are the sign-ups of the registry: how they are found, held and ended.
 type signupRows interface {
-	Reserve(ctx context.Context, r catalog.Reservation) (catalog.Held, error)
+	Reserve(ctx context.Context, r catalog.ReserveParams) (catalog.Reservation, error)
 	Signup(ctx context.Context, id uuid.UUID) (catalog.Signup, error)
 	SignupByKey(ctx context.Context, key string) (catalog.Signup, error)
 	SignupByUser(ctx context.Context, user uuid.UUID) (catalog.Signup, error)
@@ -45,11 +45,11 @@ type signupRows interface {
 	Renew(ctx context.Context, signup catalog.Signup, lease time.Duration) error
 	RetryLater(ctx context.Context, signup catalog.Signup, steps json.RawMessage, delay time.Duration) error
 
-	IdentityMade(ctx context.Context, signup catalog.Signup, identity catalog.Identity, steps json.RawMessage, lease time.Duration) error
+	RecordIdentity(ctx context.Context, signup catalog.Signup, identity catalog.Identity, steps json.RawMessage, lease time.Duration) error
 	Finish(ctx context.Context, signup catalog.Signup, identity catalog.Identity, health catalog.Health, steps, result json.RawMessage) error
 	Undo(ctx context.Context, signup catalog.Signup, steps, problem json.RawMessage) error
 	Expire(ctx context.Context, signup catalog.Signup, steps, problem json.RawMessage, delay time.Duration) error
-	LookedAgain(ctx context.Context, signup catalog.Signup) error
+	RecheckDone(ctx context.Context, signup catalog.Signup) error
 	NeedsOperator(ctx context.Context, signup catalog.Signup, steps, problem json.RawMessage) error
 	ResumeTx(ctx context.Context, tx pgx.Tx, signup catalog.Signup, lease time.Duration) (catalog.Signup, error)
 }
@@ -57,9 +57,9 @@ type signupRows interface {
 // waitingRows are what the registry does with sign-ups that wait for a person.
 type waitingRows interface {
 	Wait(ctx context.Context, signup catalog.Signup, identity catalog.Identity, status catalog.Status, steps json.RawMessage, waitTimeout time.Duration) error
-	ReserveUnconfirmed(ctx context.Context, r catalog.Reservation, hideAccounts, notify bool, waitTimeout time.Duration) (catalog.Held, error)
-	SignupByLogin(ctx context.Context, identityID string) (catalog.Signup, error)
-	Admit(ctx context.Context, signup catalog.Signup, r catalog.Reservation) (catalog.Held, error)
+	ReserveUnconfirmed(ctx context.Context, r catalog.ReserveParams, hideAccounts, notify bool, waitTimeout time.Duration) (catalog.Reservation, error)
+	SignupByIdentity(ctx context.Context, identityID string) (catalog.Signup, error)
+	Admit(ctx context.Context, signup catalog.Signup, r catalog.ReserveParams) (catalog.Reservation, error)
 	ExpireTx(ctx context.Context, tx pgx.Tx, signup catalog.Signup, steps, problem json.RawMessage, delay time.Duration) error
 	EmitTx(ctx context.Context, tx pgx.Tx, event catalog.OutboxEvent) error
 }
@@ -78,7 +78,7 @@ type tenantRows interface {
 	SlugFree(ctx context.Context, slug string) (bool, error)
 	SetSteps(ctx context.Context, id uuid.UUID, steps json.RawMessage) error
 	SetStepsTx(ctx context.Context, tx pgx.Tx, id uuid.UUID, steps json.RawMessage) error
-	Healthy(ctx context.Context, id uuid.UUID, health catalog.Health) error
+	MarkHealthy(ctx context.Context, id uuid.UUID, health catalog.Health) error
 	Quarantine(ctx context.Context, id uuid.UUID, kind catalog.QuarantineKind, cause string) error
 	QuarantineTx(ctx context.Context, tx pgx.Tx, id uuid.UUID, kind catalog.QuarantineKind, cause string) error
 	RecordTx(ctx context.Context, tx pgx.Tx, event catalog.Event) error
@@ -90,12 +90,12 @@ type spareRows interface {
 	DiscardableSpares(ctx context.Context, server, lineage string) ([]catalog.Tenant, error)
 	DeleteSpare(ctx context.Context, id uuid.UUID) error
 	Stock(ctx context.Context, server, lineage string, version uint) (catalog.Stock, error)
-	Room(ctx context.Context, server string, limit int) (int, error)
+	FreeCapacity(ctx context.Context, server string, limit int) (int, error)
 	InsertSpare(ctx context.Context, spare catalog.NewSpare) error
-	SpareBuilt(ctx context.Context, id uuid.UUID, health catalog.Health, steps json.RawMessage) error
+	MarkSpareBuilt(ctx context.Context, id uuid.UUID, health catalog.Health, steps json.RawMessage) error
 	CloseServer(ctx context.Context, name, because string) (changed bool, err error)
 	OpenServer(ctx context.Context, name string) (changed bool, err error)
-	ReplaceTenant(ctx context.Context, signup catalog.Signup, r catalog.Reservation) (catalog.Tenant, error)
+	ReplaceTenant(ctx context.Context, signup catalog.Signup, r catalog.ReserveParams) (catalog.Tenant, error)
 	UnmarkedTenants(ctx context.Context, server string, limit int) ([]catalog.UnmarkedTenant, error)
 	TenantsMarked(ctx context.Context, ids []uuid.UUID) error
 }

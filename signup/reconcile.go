@@ -140,7 +140,7 @@ func (s *Service) resumeForward(ctx context.Context, j *job, account identity.Us
 	if j.mustBuild() || s.needsMembership(j, account) {
 		s.beginRemainingStep(j, account)
 		known := catalog.Identity{ID: account.ID, EmailVerified: account.EmailVerified}
-		if err := s.cfg.Catalog.IdentityMade(ctx, j.signup, known, j.log.json(), s.cfg.Lease); err != nil {
+		if err := s.cfg.Catalog.RecordIdentity(ctx, j.signup, known, j.log.json(), s.cfg.Lease); err != nil {
 			s.warn("record the identity of a sign-up", j.signup, err)
 			return err
 		}
@@ -198,7 +198,7 @@ func (s *Service) recheck(ctx context.Context, row catalog.Signup) error {
 		s.warn("give back an expired sign-up", row, s.cfg.Catalog.RetryLater(ctx, row, row.Steps, max(age, recheckAfter)))
 		return nil
 	}
-	s.warn("close an expired sign-up", row, s.cfg.Catalog.LookedAgain(ctx, row))
+	s.warn("close an expired sign-up", row, s.cfg.Catalog.RecheckDone(ctx, row))
 	killpoint.Here("reconcile.closed")
 	return nil
 }

@@ -145,7 +145,7 @@ func (s *Service) reprovision(ctx context.Context, id uuid.UUID, archive string,
 	result, err := server.Ensure(ctx, tenant.ID(id), t.PasswordRotation, progress)
 	killpoint.Here("reprovision.ensured")
 	if err == nil {
-		err = s.cfg.Catalog.Healthy(ctx, id, healthOf(result))
+		err = s.cfg.Catalog.MarkHealthy(ctx, id, healthOf(result))
 		killpoint.Here("reprovision.healthy")
 		return err
 	}
@@ -169,9 +169,9 @@ func quarantineKind(err error) catalog.QuarantineKind {
 	case errors.As(err, &migration):
 		return catalog.MigrationFailed
 	case errors.As(err, &state):
-		return catalog.SchemaUnclear
+		return catalog.SchemaUnknown
 	}
-	return catalog.DatabaseUnclear
+	return catalog.DatabaseUnusable
 }
 
 // NeedsOperator tells failures of provisioning that trying again does not mend.

@@ -32,7 +32,7 @@ type job struct {
 	outcomeUnknown bool
 }
 
-func newJob(held catalog.Held, req Request, role string, log stepLog) *job {
+func newJob(held catalog.Reservation, req Request, role string, log stepLog) *job {
 	j := &job{signup: held.Signup, tenant: held.Tenant, role: role, log: log, verified: held.Signup.InvitationID != nil}
 	j.names.GivenName, j.names.FamilyName, j.names.Name = req.GivenName, req.FamilyName, req.Name
 	return j
@@ -169,7 +169,7 @@ func (s *Service) lostLease(ctx context.Context, j *job) (Outcome, error) {
 func (s *Service) complete(ctx context.Context, j *job, account identity.User, async bool) (Outcome, error) {
 	s.beginRemainingStep(j, account)
 	known := catalog.Identity{ID: account.ID, EmailVerified: account.EmailVerified}
-	err := s.cfg.Catalog.IdentityMade(ctx, j.signup, known, j.log.json(), s.cfg.Lease)
+	err := s.cfg.Catalog.RecordIdentity(ctx, j.signup, known, j.log.json(), s.cfg.Lease)
 	if errors.Is(err, catalog.ErrStateChanged) {
 		return s.lostLease(ctx, j)
 	}

@@ -44,9 +44,9 @@ func quarantineReason(kind *catalog.QuarantineKind) messages.Message {
 		switch *kind {
 		case catalog.MigrationFailed:
 			return messages.ID("part.migration_failed")
-		case catalog.SchemaUnclear:
+		case catalog.SchemaUnknown:
 			return messages.ID("part.schema_unclear")
-		case catalog.DatabaseUnclear:
+		case catalog.DatabaseUnusable:
 			return messages.ID("part.database_unclear")
 		case catalog.BeingReplaced:
 			return messages.ID("part.being_replaced")

@@ -226,7 +226,7 @@ func (s *Service) Begin(ctx context.Context, req Request) (Outcome, error) {
 			killpoint.Here("signup.reserved")
 			return s.run(ctx, req, newJob(held, req, plan.role, log), false)
 		}
-		if errors.Is(err, catalog.ErrNoRoom) {
+		if errors.Is(err, catalog.ErrNoCapacity) {
 			return s.repeatKnown(ctx, req, s.unavailable(err))
 		}
 		if errors.Is(err, catalog.ErrNotFound) {
@@ -244,7 +244,7 @@ func (s *Service) Begin(ctx context.Context, req Request) (Outcome, error) {
 }
 
 // reserve is the first step.
-func (s *Service) reserve(ctx context.Context, req Request, plan plan) (catalog.Held, stepLog, error) {
+func (s *Service) reserve(ctx context.Context, req Request, plan plan) (catalog.Reservation, stepLog, error) {
 	reservation, log := s.reservation(req, plan)
 	log.end("")
 	log.begin(stepIdentity, 1)
@@ -255,7 +255,7 @@ func (s *Service) reserve(ctx context.Context, req Request, plan plan) (catalog.
 }
 
 // reservation is what a request asks the registry for, and the log of its first step.
-func (s *Service) reservation(req Request, plan plan) (catalog.Reservation, stepLog) {
+func (s *Service) reservation(req Request, plan plan) (catalog.ReserveParams, stepLog) {
 	var log stepLog
 	log.begin(stepReserve, 1)
 	reservation := s.tenantReservation(plan.schoolName)
@@ -269,9 +269,9 @@ func (s *Service) reservation(req Request, plan plan) (catalog.Reservation, step
 }
 
 // placement is the part of a reservation that is about the tenant.
-func (s *Service) tenantReservation(schoolName string) catalog.Reservation {
+func (s *Service) tenantReservation(schoolName string) catalog.ReserveParams {
 	id, schema := tenant.NewID(), s.cfg.Servers.Migrations()
-	return catalog.Reservation{
+	return catalog.ReserveParams{
 		TenantID: id.UUID(), Database: id.Database(), SchoolName: schoolName, Slug: Slug(schoolName),
 		Lineage: schema.Lineage(), SchemaVersion: schema.Latest(), Servers: s.cfg.Servers.Names(), Lease: s.cfg.Lease,
 	}
@@ -349,7 +349,7 @@ func (s *Service) repeatEmail(ctx context.Context, req Request) (Outcome, bool, 
 		if _, err := s.cfg.Catalog.UserByIdentity(ctx, req.Account.ID); err == nil {
 			return Outcome{}, false, ErrHasSchool
 		}
-		if row, err := s.cfg.Catalog.SignupByLogin(ctx, req.Account.ID); err == nil && row.Status == catalog.AwaitingVerification {
+		if row, err := s.cfg.Catalog.SignupByIdentity(ctx, req.Account.ID); err == nil && row.Status == catalog.AwaitingVerification {
 			return Outcome{SignupID: row.ID, Status: row.Status}, false, nil // its mail is on the way
 		}
 	}

@@ -150,8 +150,8 @@ func (s *Service) refillDelay(stock catalog.Stock) time.Duration {
 		return refillInterval
 	case stock.Waiting > 1:
 		return quietPeriod
-	case (enough || missing == 0) && stock.Quiet < quietPeriod:
-		return quietPeriod - stock.Quiet
+	case (enough || missing == 0) && stock.SinceLastSignup < quietPeriod:
+		return quietPeriod - stock.SinceLastSignup
 	}
 	return 0
 }
@@ -165,7 +165,7 @@ func (s *Service) refillNext(ctx context.Context, server Server) (bool, error) {
 	}
 	if s.missing(stock) > 0 {
 		var room int
-		if room, err = s.cfg.Catalog.Room(ctx, server.Name(), 1); room > 0 && err == nil {
+		if room, err = s.cfg.Catalog.FreeCapacity(ctx, server.Name(), 1); room > 0 && err == nil {
 			if err = s.buildSpare(ctx, server); err == nil {
 				return true, nil
 			}
@@ -215,7 +215,7 @@ func (s *Service) refillServer(ctx context.Context, server Server) error {
 	}
 	missing := s.missing(stock)
 	if missing > 0 {
-		if missing, err = s.cfg.Catalog.Room(ctx, server.Name(), missing); err != nil {
+		if missing, err = s.cfg.Catalog.FreeCapacity(ctx, server.Name(), missing); err != nil {
 			return err
 		}
 	}
@@ -320,7 +320,7 @@ func (s *Service) buildSpare(ctx context.Context, server Server) error {
 	if err != nil {
 		return fmt.Errorf("write steps of spare %s: %w", id, err)
 	}
-	err = s.cfg.Catalog.SpareBuilt(ctx, id.UUID(), healthOf(result), steps)
+	err = s.cfg.Catalog.MarkSpareBuilt(ctx, id.UUID(), healthOf(result), steps)
 	killpoint.Here("spare.marked")
 	return err
 }

@@ -14,16 +14,16 @@ func TestTheKeeperOfSparesGivesWayToPeople(t *testing.T) {
 		stock catalog.Stock
 		want  time.Duration
 	}{
-		"full":                               {catalog.Stock{Ready: 8, Quiet: time.Hour}, refillInterval},
-		"one is missing and nobody signs up": {catalog.Stock{Ready: 7, Quiet: quietPeriod}, 0},
-		"one is missing and somebody has just signed up": {catalog.Stock{Ready: 7, Quiet: quietPeriod / 4}, quietPeriod - quietPeriod/4},
+		"full":                               {catalog.Stock{Ready: 8, SinceLastSignup: time.Hour}, refillInterval},
+		"one is missing and nobody signs up": {catalog.Stock{Ready: 7, SinceLastSignup: quietPeriod}, 0},
+		"one is missing and somebody has just signed up": {catalog.Stock{Ready: 7, SinceLastSignup: quietPeriod / 4}, quietPeriod - quietPeriod/4},
 		"half of it is left while people sign up":        {catalog.Stock{Ready: 4}, quietPeriod},
 		"less than half of it is left":                   {catalog.Stock{Ready: 3}, 0},
 		"nothing is left and one school waits":           {catalog.Stock{Waiting: 1}, 0},
 		"nothing is left and several schools wait":       {catalog.Stock{Waiting: 2}, quietPeriod},
-		"one can be discarded":                           {catalog.Stock{Ready: 8, Discardable: 1, Quiet: time.Hour}, 0},
+		"one can be discarded":                           {catalog.Stock{Ready: 8, Discardable: 1, SinceLastSignup: time.Hour}, 0},
 		"one can be discarded while people sign up":      {catalog.Stock{Ready: 8, Discardable: 1}, quietPeriod},
-		"none of a whole stock could be built":           {catalog.Stock{Discardable: 9, Begun: 9, Quiet: time.Hour}, 0},
+		"none of a whole stock could be built":           {catalog.Stock{Discardable: 9, Begun: 9, SinceLastSignup: time.Hour}, 0},
 	} {
 		if got := s.refillDelay(c.stock); got != c.want {
 			t.Errorf("%s: it waits %s, want %s", name, got, c.want)

@@ -197,7 +197,7 @@ func (a Actor) event(action string, signup uuid.UUID) catalog.Event {
 
 // noticeEvent is an event of which the person behind a sign-up is told by mail.
 func noticeEvent(kind string, row catalog.Signup, user catalog.User) catalog.OutboxEvent {
-	notice := catalog.Notice{Email: user.Email, Locale: user.Locale, Name: user.GivenName, SchoolName: row.SchoolName, ExpiresAt: row.CheckAt}
+	notice := catalog.Notification{Email: user.Email, Locale: user.Locale, Name: user.GivenName, SchoolName: row.SchoolName, ExpiresAt: row.CheckAt}
 	if notice.Name == "" {
 		notice.Name = user.Name
 	}

@@ -248,9 +248,9 @@ func TestAConfirmationOutlivesItsProcess(t *testing.T) {
 }
 
 // placement is what a process asks for when it gives a sign-up its tenant.
-func placement(b *bundle) catalog.Reservation {
+func placement(b *bundle) catalog.ReserveParams {
 	schema := b.server.Migrations()
-	return catalog.Reservation{
+	return catalog.ReserveParams{
 		TenantID: uuid.New(), Database: "t_" + strings.Repeat("a", 26), SchoolName: "Lincoln High", Slug: "lincoln-high",
 		Lineage: schema.Lineage(), SchemaVersion: schema.Latest(), Servers: []string{"main"}, Lease: time.Minute,
 	}

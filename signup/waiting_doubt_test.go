@@ -26,7 +26,7 @@ func (m meanwhile) UserByID(ctx context.Context, id uuid.UUID) (catalog.User, er
 	return m.Store.UserByID(ctx, id)
 }
 
-func (m meanwhile) Admit(ctx context.Context, row catalog.Signup, r catalog.Reservation) (catalog.Held, error) {
+func (m meanwhile) Admit(ctx context.Context, row catalog.Signup, r catalog.ReserveParams) (catalog.Reservation, error) {
 	if m.beforeAdmit != nil {
 		m.beforeAdmit()
 	}

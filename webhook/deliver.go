@@ -29,7 +29,7 @@ func (s *Service) Deliver(ctx context.Context, id uuid.UUID) (wait time.Duration
 		if err = s.attempt(ctx, *attempt); err != nil {
 			break
 		}
-		if id, err = s.cfg.Catalog.NextFirst(ctx, *attempt); err != nil {
+		if id, err = s.cfg.Catalog.NextInOrder(ctx, *attempt); err != nil {
 			break
 		}
 		attempt, _, err = s.cfg.Catalog.BeginAttempt(ctx, id, s.lease())
@@ -71,19 +71,19 @@ func (s *Service) attempt(ctx context.Context, attempt catalog.Attempt) error {
 
 // recordFailure schedules the next attempt, or marks the delivery as failed after the last one.
 func (s *Service) recordFailure(ctx context.Context, tx pgx.Tx, attempt catalog.Attempt, outcome Outcome) error {
-	setback := catalog.Setback{Problem: outcome.Problem}
+	failure := catalog.AttemptFailure{Problem: outcome.Problem}
 	if outcome.Status != 0 {
-		setback.Status = &outcome.Status
+		failure.Status = &outcome.Status
 	}
 	delay, more := retryDelay(attempt.Round, outcome.retryAfter)
 	if more && !outcome.gone() {
-		if err := s.cfg.Catalog.RetryLaterTx(ctx, tx, attempt, setback, delay); err != nil {
+		if err := s.cfg.Catalog.RetryLaterTx(ctx, tx, attempt, failure, delay); err != nil {
 			return err
 		}
 		return s.cfg.Queue.DeliverWebhooksTx(ctx, tx, []uuid.UUID{attempt.DeliveryID}, delay)
 	}
 	log := s.cfg.Logger.With("webhook", attempt.Endpoint.ID, "delivery", attempt.DeliveryID, "event", attempt.Event.Type)
-	if err := s.cfg.Catalog.GiveUpTx(ctx, tx, attempt, setback); err != nil {
+	if err := s.cfg.Catalog.MarkDeadTx(ctx, tx, attempt, failure); err != nil {
 		return err
 	}
 	if !outcome.gone() {

@@ -52,7 +52,7 @@ func (s *Service) FanOutTx(ctx context.Context, tx pgx.Tx, events []catalog.Outb
 	if len(types) == 0 {
 		return nil
 	}
-	endpoints, err := s.cfg.Catalog.WantingEventsTx(ctx, tx, types)
+	endpoints, err := s.cfg.Catalog.SubscribersTx(ctx, tx, types)
 	if err != nil {
 		return err
 	}

@@ -45,7 +45,7 @@ func openApp(ctx context.Context, cfg config, logger *slog.Logger, parallel int)
 			a.close()
 		}
 	}()
-	if a.catalog, err = catalog.Open(ctx, catalog.Config{URL: cfg.CatalogURL.Reveal(), Warm: cfg.warm, AsItIs: cfg.readOnly}); err != nil {
+	if a.catalog, err = catalog.Open(ctx, catalog.Config{URL: cfg.CatalogURL.Reveal(), Warm: cfg.warm, SkipMigrations: cfg.readOnly}); err != nil {
 		if errors.Is(err, postgres.ErrPooler) {
 			err = fmt.Errorf("HOMEROOM_CATALOG_URL: %w", err)
 		}
@@ -64,7 +64,7 @@ func openApp(ctx context.Context, cfg config, logger *slog.Logger, parallel int)
 		a.servers[name], err = tenant.Open(tenant.Config{
 			Name: name, URL: url, Key: cfg.TenantKey, Migrations: cfg.migrations, Parallel: parallel,
 			MinFreeDisk: int64(cfg.MinFreeDisk), Logger: logger,
-			Vet: func(ctx context.Context) error { return a.catalog.KeepFiles(ctx, cfg.migrations) },
+			Vet: func(ctx context.Context) error { return a.catalog.RecordFiles(ctx, cfg.migrations) },
 		})
 		if err != nil {
 			return nil, err
@@ -100,7 +100,7 @@ func (a *app) register(ctx context.Context) error {
 		if err := a.catalog.RegisterServers(ctx, a.servers.Names()); err != nil {
 			return err
 		}
-		if err := a.catalog.AdoptLineage(ctx, a.cfg.migrations.WindowsLineage(), a.cfg.migrations.Lineage()); err != nil {
+		if err := a.catalog.ReplaceLineage(ctx, a.cfg.migrations.WindowsLineage(), a.cfg.migrations.Lineage()); err != nil {
 			return err
 		}
 	}

@@ -49,7 +49,7 @@ type config struct {
 
 	IdentityConfig
 	PeopleConfig
-	DoorConfig
+	SignupPolicyConfig
 	HostedConfig
 	KeepConfig
 

@@ -17,23 +17,23 @@ import (
 	"homeroom/signup"
 )
 
-// DoorConfig is the part of the environment that is about what a sign-up must look like, and how many there may be.
-type DoorConfig struct {
-	SignupAllowedDomains domains       `env:"HOMEROOM_SIGNUP_ALLOWED_DOMAINS" help:"domains, separated by commas, whose e-mail addresses alone may sign up, with their subdomains; all when empty"`
-	SignupDeniedDomains  domains       `env:"HOMEROOM_SIGNUP_DENIED_DOMAINS" help:"domains, separated by commas, whose e-mail addresses may not sign up, with their subdomains; none when empty"`
-	SignupDisposable     string        `env:"HOMEROOM_SIGNUP_DISPOSABLE" choices:"allow,deny" envDefault:"allow" help:"allow or deny e-mail addresses of services that give them away for minutes"`
-	SignupDisposableList string        `env:"HOMEROOM_SIGNUP_DISPOSABLE_LIST" is:"file" help:"file with the domains of such services, one on each line, instead of the list that is built in"`
-	SignupSubaddress     string        `env:"HOMEROOM_SIGNUP_SUBADDRESS" choices:"allow,deny" envDefault:"allow" help:"allow or deny e-mail addresses such as ada+school@lincoln.example, of which a person has any number"`
-	SignupFields         fields        `env:"HOMEROOM_SIGNUP_FIELDS" help:"what else a sign-up asks for, such as givenName:required,phone,company: of givenName, familyName, company, phone, address, region, locality, postalCode"`
-	SignupBudgetMinute   budget        `env:"HOMEROOM_SIGNUP_BUDGET_MINUTE" help:"sign-ups a minute that the whole service takes; no limit when 0. 60 when empty, or no limit where HOMEROOM_SIGNUP_RATE is off"`
-	SignupBudgetDay      budget        `env:"HOMEROOM_SIGNUP_BUDGET_DAY" help:"sign-ups a day that the whole service takes; no limit when 0. 2000 when empty, or no limit where HOMEROOM_SIGNUP_RATE is off"`
-	SignupSession        bool          `env:"HOMEROOM_SIGNUP_SESSION" envDefault:"false" help:"has /api/auth/sign-up log people in who have signed up, where the identity provider can"`
-	SignupOAuth          oauthWays     `env:"HOMEROOM_SIGNUP_OAUTH" help:"what the identity provider calls the ways in that /api/auth/sign-up offers, such as google=google-oauth2,github=github; of google, github, gitlab, azure-ad, slack"`
-	SignupOAuthRate      rate          `env:"HOMEROOM_SIGNUP_OAUTH_RATE" envDefault:"20/1h" help:"sign-ups by OAuth that a client address may begin, such as 20/1h; off"`
-	Captcha              string        `env:"HOMEROOM_CAPTCHA" choices:"turnstile,hcaptcha" help:"the CAPTCHA that a sign-up must have solved: turnstile or hcaptcha; none when empty"`
-	CaptchaSecret        secret.String `env:"HOMEROOM_CAPTCHA_SECRET" help:"its secret key"`
-	CaptchaVerifyURL     string        `env:"HOMEROOM_CAPTCHA_VERIFY_URL" is:"url" help:"where it is verified, for a simulator; the provider's own address when empty"`
-	CaptchaHostnames     []string      `env:"HOMEROOM_CAPTCHA_HOSTNAMES" help:"hosts, separated by commas, of the pages that it may have been solved on; all that its site key is for when empty"`
+// SignupPolicyConfig is the part of the environment that is about what a sign-up must look like, and how many there may be.
+type SignupPolicyConfig struct {
+	SignupAllowedDomains domains        `env:"HOMEROOM_SIGNUP_ALLOWED_DOMAINS" help:"domains, separated by commas, whose e-mail addresses alone may sign up, with their subdomains; all when empty"`
+	SignupDeniedDomains  domains        `env:"HOMEROOM_SIGNUP_DENIED_DOMAINS" help:"domains, separated by commas, whose e-mail addresses may not sign up, with their subdomains; none when empty"`
+	SignupDisposable     string         `env:"HOMEROOM_SIGNUP_DISPOSABLE" choices:"allow,deny" envDefault:"allow" help:"allow or deny e-mail addresses of services that give them away for minutes"`
+	SignupDisposableList string         `env:"HOMEROOM_SIGNUP_DISPOSABLE_LIST" is:"file" help:"file with the domains of such services, one on each line, instead of the list that is built in"`
+	SignupSubaddress     string         `env:"HOMEROOM_SIGNUP_SUBADDRESS" choices:"allow,deny" envDefault:"allow" help:"allow or deny e-mail addresses such as ada+school@lincoln.example, of which a person has any number"`
+	SignupFields         fields         `env:"HOMEROOM_SIGNUP_FIELDS" help:"what else a sign-up asks for, such as givenName:required,phone,company: of givenName, familyName, company, phone, address, region, locality, postalCode"`
+	SignupBudgetMinute   budget         `env:"HOMEROOM_SIGNUP_BUDGET_MINUTE" help:"sign-ups a minute that the whole service takes; no limit when 0. 60 when empty, or no limit where HOMEROOM_SIGNUP_RATE is off"`
+	SignupBudgetDay      budget         `env:"HOMEROOM_SIGNUP_BUDGET_DAY" help:"sign-ups a day that the whole service takes; no limit when 0. 2000 when empty, or no limit where HOMEROOM_SIGNUP_RATE is off"`
+	SignupSession        bool           `env:"HOMEROOM_SIGNUP_SESSION" envDefault:"false" help:"has /api/auth/sign-up log people in who have signed up, where the identity provider can"`
+	SignupOAuth          oauthProviders `env:"HOMEROOM_SIGNUP_OAUTH" help:"what the identity provider calls the ways in that /api/auth/sign-up offers, such as google=google-oauth2,github=github; of google, github, gitlab, azure-ad, slack"`
+	SignupOAuthRate      rate           `env:"HOMEROOM_SIGNUP_OAUTH_RATE" envDefault:"20/1h" help:"sign-ups by OAuth that a client address may begin, such as 20/1h; off"`
+	Captcha              string         `env:"HOMEROOM_CAPTCHA" choices:"turnstile,hcaptcha" help:"the CAPTCHA that a sign-up must have solved: turnstile or hcaptcha; none when empty"`
+	CaptchaSecret        secret.String  `env:"HOMEROOM_CAPTCHA_SECRET" help:"its secret key"`
+	CaptchaVerifyURL     string         `env:"HOMEROOM_CAPTCHA_VERIFY_URL" is:"url" help:"where it is verified, for a simulator; the provider's own address when empty"`
+	CaptchaHostnames     []string       `env:"HOMEROOM_CAPTCHA_HOSTNAMES" help:"hosts, separated by commas, of the pages that it may have been solved on; all that its site key is for when empty"`
 }
 
 // domains are domains as DNS has them.
@@ -69,7 +69,7 @@ func (b *budget) UnmarshalText(text []byte) error {
 
 // signupBudget is what the whole service takes. Unless something else is set, it bounds what somebody with many addresses can
 // have built; an operator who has lifted the limit for each address (not limited) wants no other.
-func (c DoorConfig) signupBudget(limited bool) admission.Budget {
+func (c SignupPolicyConfig) signupBudget(limited bool) admission.Budget {
 	var all admission.Budget
 	if limited {
 		all = admission.Budget{Minute: 60, Day: 2000}
@@ -83,11 +83,11 @@ func (c DoorConfig) signupBudget(limited bool) admission.Budget {
 	return all
 }
 
-// oauthWays are the identity provider's names of ways in, by ours.
-type oauthWays struct{ names map[string]string }
+// oauthProviders are the identity provider's names of ways in, by ours.
+type oauthProviders struct{ names map[string]string }
 
 // UnmarshalText reads "google=google-oauth2,github=github".
-func (w *oauthWays) UnmarshalText(text []byte) error {
+func (w *oauthProviders) UnmarshalText(text []byte) error {
 	w.names = map[string]string{}
 	for part := range strings.SplitSeq(string(text), ",") {
 		ours, theirs, ok := strings.Cut(strings.TrimSpace(part), "=")
@@ -103,7 +103,7 @@ func (w *oauthWays) UnmarshalText(text []byte) error {
 }
 
 // rules are what a sign-up must look like.
-func (c DoorConfig) rules() (signup.Rules, error) {
+func (c SignupPolicyConfig) rules() (signup.Rules, error) {
 	rules := signup.Rules{
 		Fields: c.SignupFields.asked, AllowedDomains: c.SignupAllowedDomains, DeniedDomains: c.SignupDeniedDomains,
 		NoSubAddresses: c.SignupSubaddress == "deny",
@@ -128,7 +128,7 @@ func (c DoorConfig) rules() (signup.Rules, error) {
 }
 
 // door has the API let people in as configured, and finds what is wrong with that.
-func (c DoorConfig) door(into *httpapi.Config, provider identity.Provider) (wrong []problem) {
+func (c SignupPolicyConfig) door(into *httpapi.Config, provider identity.Provider) (wrong []problem) {
 	into.SignupBudget = c.signupBudget(into.SignupRate != nil)
 	into.OAuth, into.OAuthRate = c.SignupOAuth.names, c.SignupOAuthRate.allowance
 	if c.SignupSession {

@@ -86,10 +86,10 @@ func printDrift(w io.Writer, drift fleet.Drift) {
 		fmt.Fprintf(w, "%s could not be looked at: %s\n    %s\n\n", tenantCount(len(tenants)), names(tenants), display.Text(problem))
 	}
 	if drift.Drifted() == 0 {
-		fmt.Fprintf(w, "%s looked at, and none differs from what its version should be.\n", tenantCount(drift.Looked))
+		fmt.Fprintf(w, "%s looked at, and none differs from what its version should be.\n", tenantCount(drift.Compared))
 		return
 	}
-	fmt.Fprintf(w, "%d of %s differ from what their version should be.\n", drift.Drifted(), tenantCount(drift.Looked))
+	fmt.Fprintf(w, "%d of %s differ from what their version should be.\n", drift.Drifted(), tenantCount(drift.Compared))
 }
 
 func printDifference(w io.Writer, d tenant.Difference) {

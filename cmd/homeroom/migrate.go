@@ -65,7 +65,7 @@ func (c migrateRun) Run(ctx context.Context, p program) error {
 		if err == nil {
 			err = c.takeFingerprints(ctx, p, all)
 		}
-		var standing *fleet.Standing
+		var standing *fleet.VersionStatus
 		if err == nil && (report.Run.Total == 0 || report.Run.State == catalog.RunDone) {
 			standing, err = c.standing(ctx, p, all, options, report)
 		}
@@ -90,12 +90,12 @@ func (c migrateRun) takeFingerprints(ctx context.Context, p program, all *fleet.
 }
 
 // standing tells how the tenants stand when the run is over.
-func (c migrateRun) standing(ctx context.Context, p program, all *fleet.Fleet, options fleet.Options, report fleet.Report) (*fleet.Standing, error) {
+func (c migrateRun) standing(ctx context.Context, p program, all *fleet.Fleet, options fleet.Options, report fleet.Report) (*fleet.VersionStatus, error) {
 	var tell func(int)
 	if !c.NoProgress {
 		tell = counter(p.stderr, "databases looked at")
 	}
-	standing, err := all.Standing(ctx, options, report.Outcomes, tell)
+	standing, err := all.VersionStatus(ctx, options, report.Outcomes, tell)
 	if err != nil {
 		return nil, err
 	}
@@ -124,11 +124,11 @@ func (c migrateRun) choose(ctx context.Context, all *fleet.Fleet) (names []strin
 }
 
 // refusal says what is wrong with a choice, and what to do.
-func (c migrateRun) refusal(r fleet.Refusal) error {
-	switch r.Why {
+func (c migrateRun) refusal(r fleet.InvalidChoice) error {
+	switch r.Reason {
 	case fleet.UnknownVersion:
 		return fmt.Errorf("--to %d: %w", *c.To, r.Cause)
-	case fleet.NoWayDown:
+	case fleet.NoDownMigration:
 		return fmt.Errorf("--to %d: tenant %s cannot be taken back from version %d: %w", *c.To, c.Tenant[r.Index], r.Tenant.SchemaVersion, r.Cause)
 	case fleet.UnknownTenant:
 		return fmt.Errorf("there is no tenant %q: homeroom tenant list shows all", c.Tenant[r.Index])

@@ -37,7 +37,7 @@ func (c migrateRun) plan(ctx context.Context, p program, all *fleet.Fleet, optio
 		Files       map[uint][]string `json:"files"`
 		Others      int               `json:"otherMigrations"`
 		Tenants     []entry           `json:"tenants"`
-	}{plan.To, plan.Down, plan.Waves, plan.Canaries, plan.MaxFailures, plan.Files, plan.Standing.Others, entries(plan.Tenants)}
+	}{plan.To, plan.Down, plan.Waves, plan.Canaries, plan.MaxFailures, plan.Files, plan.Status.Others, entries(plan.Tenants)}
 	header := []string{"SCHOOL", "DATABASE", "SERVER", "STATUS", "FROM", "TO", "FILES"}
 	if c.Output != "table" {
 		return c.print(p.stdout, header, rows, items)
@@ -52,8 +52,8 @@ func (c migrateRun) plan(ctx context.Context, p program, all *fleet.Fleet, optio
 		fmt.Fprintf(p.stdout, "From version %d: %s\n", from, orDash(strings.Join(plan.Files[from], ", ")))
 	}
 	fmt.Fprintf(p.stdout, "%s to migrate to version %d.%s\n", tenantCount(len(plan.Tenants)), plan.To, waveSentence(plan))
-	if !plan.Down && plan.Standing.At+len(plan.Tenants) < plan.Standing.Total() {
-		c.printStanding(p.stdout, plan.Standing)
+	if !plan.Down && plan.Status.At+len(plan.Tenants) < plan.Status.Total() {
+		c.printStanding(p.stdout, plan.Status)
 	}
 	return nil
 }
@@ -84,7 +84,7 @@ func cut(rows [][]string, columns int) [][]string {
 }
 
 // report prints what went wrong, then the sum, then how all tenants stand, where that is known. Its error carries the exit code.
-func (c migrateRun) report(p program, report fleet.Report, standing *fleet.Standing) error {
+func (c migrateRun) report(p program, report fleet.Report, standing *fleet.VersionStatus) error {
 	run, told := report.Run, p.stdout
 	if c.Output != "table" {
 		told = p.stderr // the list goes elsewhere
@@ -94,7 +94,7 @@ func (c migrateRun) report(p program, report fleet.Report, standing *fleet.Stand
 	} else if run.Total > 0 {
 		summary(p.stdout, report)
 	}
-	if standing != nil && (!standing.Clean() || run.Total == 0 && c.Output == "table") {
+	if standing != nil && (!standing.AllCurrent() || run.Total == 0 && c.Output == "table") {
 		c.printStanding(told, *standing)
 	}
 	switch {
@@ -102,7 +102,7 @@ func (c migrateRun) report(p program, report fleet.Report, standing *fleet.Stand
 		return exitError(exitFailures)
 	case run.Total > 0 && run.State != catalog.RunDone:
 		return exitError(exitCannot)
-	case standing != nil && standing.Short():
+	case standing != nil && standing.Incomplete():
 		return exitError(exitFailures)
 	}
 	return nil

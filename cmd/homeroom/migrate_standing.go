@@ -12,12 +12,12 @@ import (
 )
 
 // standingSentence says at which versions the tenants are; chosen tells that they were named.
-func standingSentence(s fleet.Standing, chosen bool) string {
+func standingSentence(s fleet.VersionStatus, chosen bool) string {
 	all, of := "All tenants are", "Of "+tenantCount(s.Total())
 	if chosen {
 		all, of = "All chosen tenants are", "Of "+tenantCount(s.Total())+" that were chosen"
 	}
-	if s.Clean() {
+	if s.AllCurrent() {
 		return fmt.Sprintf("%s at version %d.", all, s.To)
 	}
 	parts := []string{fmt.Sprintf("%s at version %d", areIs(s.At), s.To)}
@@ -35,14 +35,14 @@ func standingSentence(s fleet.Standing, chosen bool) string {
 	if s.Quarantined > 0 {
 		parts = append(parts, fmt.Sprintf("%s quarantined", areIs(s.Quarantined)))
 	}
-	if len(s.Unclear) > 0 {
-		parts = append(parts, fmt.Sprintf("%s a schema whose version is unclear", haveHas(len(s.Unclear))))
+	if len(s.Mismatches) > 0 {
+		parts = append(parts, fmt.Sprintf("%s a schema whose version is unclear", haveHas(len(s.Mismatches))))
 	}
 	return of + ", " + strings.Join(parts, "; ") + "."
 }
 
 // printStanding says how the tenants stand, and what to do where they are not all at the version.
-func (c migrateRun) printStanding(w io.Writer, s fleet.Standing) {
+func (c migrateRun) printStanding(w io.Writer, s fleet.VersionStatus) {
 	fmt.Fprintln(w, standingSentence(s, len(c.Tenant) > 0))
 	if len(s.Ahead) > 0 && c.To != nil {
 		fmt.Fprintln(w, "Those above it are taken back only by name: add --tenant.")
@@ -57,10 +57,10 @@ func (c migrateRun) printStanding(w io.Writer, s fleet.Standing) {
 		fmt.Fprintln(w, "Causes of quarantine: homeroom tenant list --status quarantined -o json.")
 	}
 	const shown = 20
-	for _, u := range s.Unclear[:min(shown, len(s.Unclear))] {
+	for _, u := range s.Mismatches[:min(shown, len(s.Mismatches))] {
 		fmt.Fprintf(w, "unclear %s  %s\n        %s\n", or(u.Tenant.Slug, u.Tenant.Database), u.Tenant.Database, display.Text(u.Problem))
 	}
-	if more := len(s.Unclear) - shown; more > 0 {
+	if more := len(s.Mismatches) - shown; more > 0 {
 		fmt.Fprintf(w, "        and %d more: homeroom doctor lists all\n", more)
 	}
 }

@@ -14,20 +14,20 @@ import (
 func TestStandingInASentence(t *testing.T) {
 	t.Parallel()
 	counts := func(version uint, n int) map[uint]int { return map[uint]int{version: n} }
-	for want, s := range map[string]fleet.Standing{
+	for want, s := range map[string]fleet.VersionStatus{
 		"All tenants are at version 4.":                                     {To: 4, At: 2},
 		"Of 6 tenants, 0 are at version 40; 6 are above it, at version 46.": {To: 40, Ahead: counts(46, 6)},
 		"Of 1 tenant, 0 are at version 4; 1 has another set of migrations.": {To: 4, Others: 1},
 		"Of 4 tenants, 1 is at version 4; 1 is behind it, at version 3; 2 are held at version 1; 1 is quarantined.": {
 			To: 4, At: 1, Behind: counts(3, 1), Held: counts(1, 2), Quarantined: 1,
 		},
-		"Of 2 tenants, 2 are at version 4; 1 has a schema whose version is unclear.": {To: 4, At: 2, Unclear: make([]fleet.Unclear, 1)},
+		"Of 2 tenants, 2 are at version 4; 1 has a schema whose version is unclear.": {To: 4, At: 2, Mismatches: make([]fleet.Mismatch, 1)},
 	} {
 		if got := standingSentence(s, false); got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}
-	if got := standingSentence(fleet.Standing{To: 4, At: 1}, true); got != "All chosen tenants are at version 4." {
+	if got := standingSentence(fleet.VersionStatus{To: 4, At: 1}, true); got != "All chosen tenants are at version 4." {
 		t.Errorf("of chosen tenants: %q", got)
 	}
 }

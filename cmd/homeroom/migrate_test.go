@@ -201,7 +201,7 @@ func makeTenants(t *testing.T, catalogURL, serverURL, dir string, n int) []tenan
 			if err != nil {
 				return err
 			}
-			return store.SpareBuilt(t.Context(), ids[i].UUID(), catalog.Health{Version: result.Version, Fingerprint: result.Fingerprint}, json.RawMessage(`[]`))
+			return store.MarkSpareBuilt(t.Context(), ids[i].UUID(), catalog.Health{Version: result.Version, Fingerprint: result.Fingerprint}, json.RawMessage(`[]`))
 		})
 	}
 	if err := group.Wait(); err != nil {

@@ -79,7 +79,7 @@ func (a *app) askForPasswords(ctx context.Context, tx pgx.Tx, events []catalog.O
 		if err != nil {
 			return err
 		}
-		event.Data, err = json.Marshal(catalog.Notice{Email: user.Email, Locale: user.Locale, Name: or(user.GivenName, user.Name)})
+		event.Data, err = json.Marshal(catalog.Notification{Email: user.Email, Locale: user.Locale, Name: or(user.GivenName, user.Name)})
 		if err != nil {
 			return err
 		}

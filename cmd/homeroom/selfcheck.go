@@ -71,5 +71,5 @@ func (a *app) checkDirect(ctx context.Context, name string) error {
 	return nil
 }
 
-// tooMuch are the remarks about rights that are more than Homeroom should have, which an operator may allow.
+// tooMuch are the warnings about rights that are more than Homeroom should have, which an operator may allow.
 var tooMuch = []string{tenant.WarnSuperuser, tenant.WarnCreateRole}

@@ -74,7 +74,7 @@ func serve(ctx context.Context, cfg config, options serveOptions) error {
 	if err := a.selfCheck(ctx); err != nil {
 		return err
 	}
-	if err := a.catalog.KeepFiles(ctx, cfg.migrations); catalog.ChangedFiles(err) != nil {
+	if err := a.catalog.RecordFiles(ctx, cfg.migrations); catalog.ChangedFiles(err) != nil {
 		options.logger.Error("this process serves, but is not ready: it makes and migrates no database until its migration files are corrected",
 			"variable", "HOMEROOM_TENANT_MIGRATIONS", "error", err)
 	} else if err != nil {

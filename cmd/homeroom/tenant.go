@@ -53,7 +53,7 @@ func onApp(ctx context.Context, p program, readOnly bool, f func(a *app) error) 
 
 // tellDiffering says when the catalog's version is not this program's.
 func (a *app) tellDiffering(p program) {
-	if differs := a.catalog.Differs(); differs != "" {
+	if differs := a.catalog.VersionMismatch(); differs != "" {
 		fmt.Fprintln(p.stderr, "homeroom:", differs)
 	}
 }

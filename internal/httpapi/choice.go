@@ -26,8 +26,8 @@ func (s *server) choose(ctx context.Context, body *newMigration) (names []string
 }
 
 // choiceProblem says what is wrong with a choice; field is that of the tenant.
-func choiceProblem(r fleet.Refusal, field string) problem.Field {
-	switch r.Why {
+func choiceProblem(r fleet.InvalidChoice, field string) problem.Field {
+	switch r.Reason {
 	case fleet.UnknownTenant:
 		return problem.Field{Field: field, Code: "unknown", Message: messages.ID("field.no_tenant")}
 	case fleet.BeingReplaced:
@@ -38,7 +38,7 @@ func choiceProblem(r fleet.Refusal, field string) problem.Field {
 		return problem.Field{Field: field, Code: "unknown_server", Message: messages.ID("field.unknown_server")}
 	case fleet.UnknownVersion:
 		return problem.Field{Field: "to", Code: "unknown", Message: messages.ID("field.no_version")}
-	case fleet.NoWayDown:
+	case fleet.NoDownMigration:
 		return problem.Field{Field: "to", Code: "no_way_back", Message: messages.ID("field.no_way_back", messages.Args{
 			"Version": r.Tenant.SchemaVersion, "Cause": r.Cause.Error(),
 		})}

@@ -62,7 +62,7 @@ func TestMe(t *testing.T) {
 		holds(t, r.Body, "could not be brought to the newest version")
 		holds(t, w.call("GET", "/tenants/lincoln-high", "", w.bearer("read:tenants")).Body, "secret detail", `"quarantined"`, `"problemKind":"migration"`)
 		for kind, text := range map[catalog.QuarantineKind]string{
-			catalog.SchemaUnclear: "not as it should be", catalog.DatabaseUnclear: "cannot be found", catalog.BeingReplaced: "replaced by a new one",
+			catalog.SchemaUnknown: "not as it should be", catalog.DatabaseUnusable: "cannot be found", catalog.BeingReplaced: "replaced by a new one",
 		} {
 			check(t, w.catalog.Quarantine(t.Context(), made.School.ID, kind, "secret detail"))
 			r := w.call("GET", "/me", "", me)
@@ -70,7 +70,7 @@ func TestMe(t *testing.T) {
 			holds(t, r.Body, text)
 			lacks(t, r.Body, "secret detail")
 		}
-		check(t, w.catalog.Healthy(t.Context(), made.School.ID, catalog.Health{Version: 4}))
+		check(t, w.catalog.MarkHealthy(t.Context(), made.School.ID, catalog.Health{Version: 4}))
 		equal(t, 200, w.call("GET", "/me", "", me).Status)
 	})
 	t.Run("a database that is away is no fault of ours", func(t *testing.T) {

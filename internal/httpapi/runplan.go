@@ -48,7 +48,7 @@ func (s *server) answerPlan(ctx context.Context, options fleet.Options) (*postMi
 	view := MigrationPlan{
 		To: plan.To, Down: plan.Down, Total: len(plan.Tenants), Waves: plan.Waves, Canaries: plan.Canaries,
 		MaxFailures: plan.MaxFailures, Concurrency: plan.Concurrency, Files: map[string][]string{},
-		Others: plan.Standing.Others, Tenants: []PlannedTenant{},
+		Others: plan.Status.Others, Tenants: []PlannedTenant{},
 	}
 	for from, files := range plan.Files {
 		view.Files[strconv.FormatUint(uint64(from), 10)] = files

@@ -165,8 +165,8 @@ func (s *server) postTenantMigration(ctx context.Context, in *tenantMigrationInp
 	if err != nil {
 		return nil, err
 	}
-	if why := s.cfg.Fleet.Unfit(row); why != "" {
-		return nil, problem.Invalid(choiceProblem(fleet.Refusal{Why: why, Tenant: row}, "id"))
+	if why := s.cfg.Fleet.Ineligible(row); why != "" {
+		return nil, problem.Invalid(choiceProblem(fleet.InvalidChoice{Reason: why, Tenant: row}, "id"))
 	}
 	name := row.Slug
 	if name == "" {
