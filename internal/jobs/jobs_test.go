@@ -2,7 +2,9 @@ package jobs_test
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"os"
 	"testing"
 	"time"
 
@@ -14,16 +16,17 @@ import (
 	"homeroom/internal/pgtest"
 )
 
-func TestMain(m *testing.M) { pgtest.Main(m) }
+func TestMain(m *testing.M) {
+	if url := os.Getenv(envWorker); url != "" {
+		fmt.Fprintln(os.Stderr, runWorker(url))
+		os.Exit(1)
+	}
+	pgtest.Main(m)
+}
 
-// noMails has no mail to send.
-type noMails struct{}
-
-// Send implements [jobs.Mailer].
-func (noMails) Send(context.Context, uuid.UUID) (time.Duration, error) { return 0, nil }
-
-func TestFinishedJobsAreDeleted(t *testing.T) {
-	t.Parallel()
+// migrated returns a database with the job queue's tables, and its address.
+func migrated(t *testing.T) (*pgxpool.Pool, string) {
+	t.Helper()
 	url := pgtest.Database(t)
 	pool, err := pgxpool.New(t.Context(), url)
 	if err != nil {
@@ -33,18 +36,37 @@ func TestFinishedJobsAreDeleted(t *testing.T) {
 	if err := jobs.Migrate(t.Context(), pool); err != nil {
 		t.Fatal(err)
 	}
-	listener, err := pgx.Connect(t.Context(), url)
+	return pool, url
+}
+
+// listen returns a connection that listens on a channel.
+func listen(t *testing.T, url, channel string) *pgx.Conn {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = listener.Close(context.WithoutCancel(t.Context())) }()
-	if _, err := listener.Exec(t.Context(), "listen deleted"); err != nil {
+	t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(t.Context())) })
+	if _, err := conn.Exec(t.Context(), "listen "+channel); err != nil {
 		t.Fatal(err)
 	}
-	_, err = pool.Exec(t.Context(), `
-		create function tell() returns trigger language plpgsql as
-			'begin if exists (select from gone) then notify deleted; end if; return null; end';
-		create trigger tell after delete on river.river_job referencing old table as gone for each statement execute function tell();
+	return conn
+}
+
+// noMails is a [jobs.Mailer] without mails.
+type noMails struct{}
+
+// Send implements [jobs.Mailer].
+func (noMails) Send(context.Context, uuid.UUID) (time.Duration, error) { return 0, nil }
+
+func TestFinishedJobsAreDeleted(t *testing.T) {
+	t.Parallel()
+	pool, url := migrated(t)
+	listener := listen(t, url, "deleted")
+	_, err := pool.Exec(t.Context(), `
+		create function notify_deleted() returns trigger language plpgsql as
+			'begin if exists (select from deleted_rows) then notify deleted; end if; return null; end';
+		create trigger notify_deleted after delete on river.river_job referencing old table as deleted_rows for each statement execute function notify_deleted();
 		insert into river.river_job (kind, queue, args, max_attempts, state, finalized_at)
 		select kind, 'mails', '{}', 1, state::river.river_job_state, now() - ago::interval
 		from (values ('old', 'completed', '25 hours'), ('old', 'cancelled', '25 hours'), ('old', 'discarded', '8 days'),
