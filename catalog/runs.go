@@ -32,6 +32,9 @@ const (
 	RunAborted RunState = "aborted"
 )
 
+// RunStates are all states of a run.
+var RunStates = []RunState{RunRunning, RunPaused, RunDone, RunFailed, RunStopped, RunAborted}
+
 // Open tells whether a run in this state may still change.
 func (s RunState) Open() bool { return s == RunRunning || s == RunPaused }
 

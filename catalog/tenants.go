@@ -31,6 +31,9 @@ const (
 	Deleted   State = "deleted"
 )
 
+// States are all states of a tenant.
+var States = []State{Building, Spare, Reserved, Ready, Quarantined, Suspended, Deleting, Deleted}
+
 // QuarantineKind is what a quarantine is about.
 type QuarantineKind string
 
@@ -45,6 +48,9 @@ const (
 	// BeingReplaced: an operator has its database set aside for a new one. Only that work ends it.
 	BeingReplaced QuarantineKind = "replaced"
 )
+
+// QuarantineKinds are all kinds of a quarantine.
+var QuarantineKinds = []QuarantineKind{MigrationFailed, SchemaUnknown, DatabaseUnusable, BeingReplaced}
 
 // Tenant is one school's place: a database, a role, and the school they belong to.
 type Tenant struct {

@@ -22,6 +22,9 @@ const (
 	DeliveryDead DeliveryState = "dead"
 )
 
+// DeliveryStates are all states of a delivery.
+var DeliveryStates = []DeliveryState{DeliveryPending, DeliveryDelivered, DeliveryDead}
+
 // Delivery is an event on its way to an endpoint.
 type Delivery struct {
 	ID, EventID, EndpointID uuid.UUID

@@ -3,6 +3,7 @@ package fleet
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -128,11 +129,14 @@ func (f *Fleet) findTenants(ctx context.Context, names []string) (map[string]cat
 	return found, nil
 }
 
+// MigratableStates are the states in which a run can take a tenant.
+var MigratableStates = []catalog.State{catalog.Spare, catalog.Reserved, catalog.Ready, catalog.Quarantined, catalog.Suspended}
+
 // Unfit is why no run can take a tenant; empty means that one can.
 func (f *Fleet) Ineligible(row catalog.Tenant) Reason {
 	_, unknown := f.cfg.Servers.Get(row.Server)
 	switch {
-	case row.State == catalog.Building, row.State == catalog.Deleting, row.State == catalog.Deleted:
+	case !slices.Contains(MigratableStates, row.State):
 		return WrongState
 	case row.QuarantineKind != nil && *row.QuarantineKind == catalog.BeingReplaced:
 		return BeingReplaced

@@ -24,6 +24,12 @@ const (
 	stateFailed = "failed"
 )
 
+// Directions are the directions that a run can have, and OutcomeStates how it can end for a tenant.
+var (
+	Directions    = []string{directionUp, directionDown}
+	OutcomeStates = []string{stateDone, stateFailed}
+)
+
 // errStopped says that the pass ended while a tenant waited for its next try.
 var errStopped = errors.New("the run has stopped")
 

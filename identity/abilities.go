@@ -45,6 +45,9 @@ const (
 	RoleMember = "member"
 )
 
+// Roles are all roles.
+var Roles = []string{RoleOwner, RoleAdmin, RoleMember}
+
 // Membership is a role of an account at a school.
 type Membership struct {
 	// UserID is the provider's id of the account ([User.ID]).

@@ -41,7 +41,7 @@ func TestBegin(t *testing.T) {
 			}
 			var steps []string
 			for _, step := range view.Steps {
-				steps = append(steps, step.Name+" "+step.Status)
+				steps = append(steps, string(step.Name)+" "+string(step.Status))
 			}
 			wantSteps := "reserve done, identity done, finish done"
 			if spares == 0 {

@@ -70,12 +70,15 @@ func (s *Service) Invite(ctx context.Context, reservation InviteRequest) (catalo
 	return made, s.unavailable(err)
 }
 
+// InvitedRoles are the roles at a school that exists to which a person can be invited; the first is the default.
+var InvitedRoles = []string{identity.RoleMember, identity.RoleAdmin}
+
 // check completes the wish, or says what is wrong with it.
 func (w *InviteRequest) check() error {
 	var v validation
 	w.Email = v.email(w.Email)
 	w.Locale = locale(w.Locale)
-	roles := []string{identity.RoleMember, identity.RoleAdmin}
+	roles := InvitedRoles
 	if w.Tenant == nil {
 		roles = []string{identity.RoleOwner}
 	}

@@ -4,24 +4,31 @@ import (
 	"encoding/json"
 	"slices"
 	"time"
+
+	"homeroom/tenant"
 )
+
+// StepName names a step of a sign-up.
+type StepName string
 
 // The steps of a sign-up, in their order.
 const (
-	stepReserve      = "reserve"
-	stepIdentity     = "identity"
-	stepVerification = "verification"
-	stepApproval     = "approval"
-	stepEnrolment    = "enrolment"
-	stepProvision    = "provision"
-	stepFinish       = "finish"
+	stepReserve      StepName = "reserve"
+	stepIdentity     StepName = "identity"
+	stepVerification StepName = "verification"
+	stepApproval     StepName = "approval"
+	stepEnrolment    StepName = "enrolment"
+	stepProvision    StepName = "provision"
+	stepFinish       StepName = "finish"
 )
+
+// StepNames are all names of steps.
+var StepNames = []StepName{stepReserve, stepIdentity, stepVerification, stepApproval, stepEnrolment, stepProvision, stepFinish}
 
 // Step is one step of a sign-up as its caller sees it.
 type Step struct {
-	Name string `json:"name" enum:"reserve,identity,verification,approval,enrolment,provision,finish"`
-	// Status is running, done or failed.
-	Status string `json:"status" enum:"running,done,failed"`
+	Name   StepName          `json:"name"`
+	Status tenant.StepStatus `json:"status"`
 	// Attempt counts the workers that have taken the sign-up up.
 	Attempt    int       `json:"attempt"`
 	StartedAt  time.Time `json:"startedAt"`
@@ -42,26 +49,26 @@ const (
 )
 
 // begin adds a running step, or a new attempt of the last.
-func (l *stepLog) begin(name string, attempt int) {
+func (l *stepLog) begin(name StepName, attempt int) {
 	if len(*l) >= maxSteps {
 		*l = slices.Delete(*l, firstSteps, firstSteps+1)
 	}
-	*l = append(*l, Step{Name: name, Status: "running", Attempt: attempt, StartedAt: time.Now().UTC()})
+	*l = append(*l, Step{Name: name, Status: tenant.Running, Attempt: attempt, StartedAt: time.Now().UTC()})
 }
 
 // end closes the last step; an empty problem means it is done.
 func (l *stepLog) end(problem string) {
 	last := &(*l)[len(*l)-1]
-	last.Status, last.Problem = "done", problem
+	last.Status, last.Problem = tenant.Done, problem
 	if problem != "" {
-		last.Status = "failed"
+		last.Status = tenant.Failed
 	}
 	last.DurationMS = time.Since(last.StartedAt).Milliseconds()
 }
 
 // correct gives a step that was written down as done before it was, because the row had to hold it, its true duration, and
 // has the next begin only now. The next write of the list tells it.
-func (l stepLog) correct(name string) {
+func (l stepLog) correct(name StepName) {
 	for i := range l[:len(l)-1] {
 		if l[i].Name == name {
 			l[i].DurationMS = time.Since(l[i].StartedAt).Milliseconds()
@@ -83,7 +90,7 @@ func (l stepLog) json() json.RawMessage {
 func readLog(text json.RawMessage) stepLog {
 	var l stepLog
 	_ = json.Unmarshal(text, &l)
-	if n := len(l); n > 0 && l[n-1].Status == "running" {
+	if n := len(l); n > 0 && l[n-1].Status == tenant.Running {
 		l.end("interrupted")
 	}
 	return l

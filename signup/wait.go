@@ -35,7 +35,7 @@ func (s *Service) wait(ctx context.Context, j *job, account identity.User, gate 
 	return Outcome{SignupID: j.signup.ID, Status: gate}, nil
 }
 
-func stepOf(gate catalog.Status) string {
+func stepOf(gate catalog.Status) StepName {
 	if gate == catalog.AwaitingApproval {
 		return stepApproval
 	}

@@ -12,17 +12,26 @@ const (
 	Failed  StepStatus = "failed"
 )
 
+// StepName names a step of [Server.Ensure].
+type StepName string
+
 // The steps of [Server.Ensure], in their order.
 const (
-	StepTemplate = "template"
-	StepDatabase = "database"
-	StepAccess   = "access"
-	StepSchema   = "schema"
+	StepTemplate StepName = "template"
+	StepDatabase StepName = "database"
+	StepAccess   StepName = "access"
+	StepSchema   StepName = "schema"
+)
+
+// StepNames and StepStatuses are all names and statuses of steps.
+var (
+	StepNames    = []StepName{StepTemplate, StepDatabase, StepAccess, StepSchema}
+	StepStatuses = []StepStatus{Running, Done, Failed}
 )
 
 // Step is one step of [Server.Ensure].
 type Step struct {
-	Name   string     `json:"name"`
+	Name   StepName   `json:"name"`
 	Status StepStatus `json:"status"`
 	// Changed describes what was created or repaired; empty when there was nothing to do.
 	Changed    string    `json:"changed,omitempty"`
@@ -42,7 +51,7 @@ type recorder struct {
 }
 
 // step runs f as the step of this name. f returns what it has changed.
-func (r *recorder) step(name string, f func() (changed string, err error)) error {
+func (r *recorder) step(name StepName, f func() (changed string, err error)) error {
 	r.steps = append(r.steps, Step{Name: name, Status: Running, StartedAt: time.Now().UTC()})
 	step := &r.steps[len(r.steps)-1]
 	r.publish()

@@ -54,7 +54,7 @@ func register[I, O any](s *server, who access, op huma.Operation, handler func(c
 
 // bounded gives a request its time.
 func (s *server) bounded(ctx huma.Context, next func(huma.Context)) {
-	if ctx.Operation().Metadata["stream"] != nil {
+	if hasFlag(ctx.Operation(), flagStream) {
 		next(ctx)
 		return
 	}

@@ -26,6 +26,7 @@ func (s *server) registerApprovals() {
 	}, s.listWaiting)
 	register(s, permitted(approveSignups), huma.Operation{
 		OperationID: "approveSignup", Method: http.MethodPost, Path: "/signups/{id}/approve", Tags: []string{tagOperator},
+		Metadata:    flags(needsWaiting),
 		Summary:     "Approve a sign-up",
 		Description: "Its school is made, and its owner is told by mail. The answers are those of `POST /users`.",
 		Errors:      []int{http.StatusNotFound, http.StatusConflict, http.StatusServiceUnavailable},
@@ -33,6 +34,7 @@ func (s *server) registerApprovals() {
 	}, s.approve)
 	register(s, permitted(approveSignups), huma.Operation{
 		OperationID: "rejectSignup", Method: http.MethodPost, Path: "/signups/{id}/reject", Tags: []string{tagOperator},
+		Metadata:      flags(needsWaiting),
 		Summary:       "Reject a sign-up",
 		Description:   "Its login goes away within seconds, and its owner is told by mail.",
 		DefaultStatus: http.StatusNoContent,
@@ -40,6 +42,7 @@ func (s *server) registerApprovals() {
 	}, s.reject)
 	register(s, everybody, huma.Operation{
 		OperationID: "resendVerification", Method: http.MethodPost, Path: "/signups/{id}/verification-email", Tags: []string{tagSignup},
+		Metadata:      flags(needsWaiting),
 		Summary:       "Send the mail with the confirmation link again",
 		Description:   "At most three times an hour for each address.",
 		DefaultStatus: http.StatusAccepted,

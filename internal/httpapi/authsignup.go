@@ -32,7 +32,7 @@ func (s *server) registerAuthSignup() {
 			http.StatusBadRequest, http.StatusForbidden, http.StatusConflict, http.StatusRequestEntityTooLarge,
 			http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity, http.StatusTooManyRequests, http.StatusServiceUnavailable,
 		},
-		Metadata:    map[string]any{envelopeKey: true},
+		Metadata:    flags(flagEnvelope, beginsSignup),
 		Middlewares: huma.Middlewares{s.requireJSON, withBrowser},
 		Responses:   s.authResponses(),
 	}, s.postAuthSignup)

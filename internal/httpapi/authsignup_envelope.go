@@ -10,9 +10,6 @@ import (
 	"homeroom/messages"
 )
 
-// envelopeKey marks, in an operation's metadata, one whose errors are no problem documents but come in an envelope.
-const envelopeKey = "envelope"
-
 // AuthFailure is an error as callers of /api/auth/sign-up are told.
 type AuthFailure struct {
 	Success bool      `json:"success" doc:"false"`
@@ -68,7 +65,7 @@ func writeProblem(w http.ResponseWriter, r *http.Request, p *problem.Problem) {
 
 // describeEnvelope gives an operation's errors the schema that they have.
 func (s *server) describeEnvelope(op *huma.Operation) {
-	if op.Metadata[envelopeKey] == nil {
+	if !hasFlag(op, flagEnvelope) {
 		return
 	}
 	schema := s.api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[AuthFailure](), true, "")

@@ -22,8 +22,8 @@ func OAuthProviders() []string { return slices.Clone(oauthProviders) }
 
 // oAuthStart describes the beginning of an account by OAuth.
 type oAuthStart struct {
-	Provider    string `json:"provider" enum:"google,github,gitlab,azure-ad,slack" doc:"Where the person has a login. Not all of them need be offered." example:"google"`
-	CallbackURL string `json:"callbackUrl,omitempty" maxLength:"500" doc:"Where the browser goes in the end: an address that the service allows, or its path." example:"/dashboard"`
+	Provider    oauthProvider `json:"provider" doc:"Where the person has a login. Not all of them need be offered." example:"google"`
+	CallbackURL string        `json:"callbackUrl,omitempty" maxLength:"500" doc:"Where the browser goes in the end: an address that the service allows, or its path." example:"/dashboard"`
 }
 
 // retryHosted is a sensible time to wait for a provider that does not answer.

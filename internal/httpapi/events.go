@@ -44,7 +44,7 @@ func streaming(op huma.Operation, name, path, example string) huma.Operation {
 	op.Description = fmt.Sprintf("Server-sent events, one named `%s` for the present state and for each change, with the data of `GET %s`. "+
 		"The stream ends after the final state. A client that then connects again is answered 204, which ends an EventSource. ", name, path) + op.Description
 	op.Errors = []int{http.StatusNotFound, http.StatusServiceUnavailable}
-	op.Metadata = map[string]any{"stream": true}
+	op.Metadata = flags(flagStream)
 	op.Responses = map[string]*huma.Response{
 		"200": {Description: "The stream.", Content: map[string]*huma.MediaType{"text/event-stream": {
 			Schema:  &huma.Schema{Type: huma.TypeString},

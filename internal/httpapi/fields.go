@@ -83,6 +83,9 @@ func (s *server) askedOnly(schema *huma.Schema) {
 		schema.AnyOf = []*huma.Schema{{Required: []string{"schoolName"}}, {Required: []string{"invitation"}}}
 	}
 	for _, field := range append([]string{"givenName", "familyName"}, identity.ProfileFields...) {
+		if schema.Properties[field] == nil {
+			continue
+		}
 		switch rules.Fields[field] {
 		case signup.Required:
 			schema.Required = append(schema.Required, field)

@@ -37,7 +37,8 @@ func (s *server) registerInvitations() {
 	}, s.listInvitations)
 	register(s, anyUser, huma.Operation{
 		OperationID: "revokeInvitation", Method: http.MethodDelete, Path: "/tenants/{id}/invitations/{invitation}", Tags: []string{tagSchool},
-		Summary: "Take an invitation back", Description: "Its link is good for nothing from then on." + who,
+		Metadata: flags(endsInvitation),
+		Summary:  "Take an invitation back", Description: "Its link is good for nothing from then on." + who,
 		DefaultStatus: http.StatusNoContent,
 		Errors:        []int{http.StatusForbidden, http.StatusNotFound, http.StatusGone},
 	}, s.deleteInvitation)
@@ -55,7 +56,8 @@ func (s *server) registerInvitations() {
 	}, s.listSchoolInvitations)
 	register(s, permitted(inviteSchools), huma.Operation{
 		OperationID: "revokeSchoolInvitation", Method: http.MethodDelete, Path: "/invitations/{invitation}", Tags: []string{tagOperator},
-		Summary: "Take an invitation to sign a school up back", Description: "Its link is good for nothing from then on.",
+		Metadata: flags(endsInvitation),
+		Summary:  "Take an invitation to sign a school up back", Description: "Its link is good for nothing from then on.",
 		DefaultStatus: http.StatusNoContent,
 		Errors:        []int{http.StatusNotFound, http.StatusGone},
 	}, s.deleteSchoolInvitation)
@@ -63,10 +65,10 @@ func (s *server) registerInvitations() {
 
 // newInvitation is the body of an invitation. It reads itself, as newUser does.
 type newInvitation struct {
-	Email     string `json:"email" format:"email" maxLength:"254" doc:"Who is invited." example:"grace@lincoln.example"`
-	Role      string `json:"role,omitempty" enum:"member,admin" doc:"What the person is to be at the school. Defaults to member." example:"member"`
-	Locale    string `json:"locale,omitempty" maxLength:"35" doc:"The language of the mail." example:"de"`
-	LastsDays *int   `json:"lastsDays,omitempty" minimum:"1" maximum:"30" doc:"For how many days the link is good. Defaults to 7." example:"7"`
+	Email     string      `json:"email" format:"email" maxLength:"254" doc:"Who is invited." example:"grace@lincoln.example"`
+	Role      invitedRole `json:"role,omitempty" doc:"What the person is to be at the school. Defaults to member." example:"member"`
+	Locale    string      `json:"locale,omitempty" maxLength:"35" doc:"The language of the mail." example:"de"`
+	LastsDays *int        `json:"lastsDays,omitempty" minimum:"1" maximum:"30" doc:"For how many days the link is good. Defaults to 7." example:"7"`
 
 	wrong []problem.Field
 }
@@ -77,13 +79,13 @@ func (n *newInvitation) UnmarshalJSON(text []byte) error {
 	if err != nil {
 		return err
 	}
-	n.Email, n.Role, n.Locale, n.LastsDays = o.text("email"), o.text("role"), o.text("locale"), o.number("lastsDays", 1, 30)
+	n.Email, n.Role, n.Locale, n.LastsDays = o.text("email"), invitedRole(o.text("role")), o.text("locale"), o.number("lastsDays", 1, 30)
 	n.wrong = o.end()
 	return nil
 }
 
 func (n newInvitation) invite(by signup.Actor) signup.InviteRequest {
-	invite := signup.InviteRequest{Email: n.Email, Role: n.Role, Locale: n.Locale, By: by}
+	invite := signup.InviteRequest{Email: n.Email, Role: string(n.Role), Locale: n.Locale, By: by}
 	if n.LastsDays != nil {
 		invite.ValidFor = time.Duration(*n.LastsDays) * 24 * time.Hour
 	}
@@ -115,23 +117,23 @@ type listInvitationsInput struct {
 
 // Invitation is an invitation, without the secret in its link.
 type Invitation struct {
-	ID        uuid.UUID `json:"id" doc:"The invitation."`
-	Email     string    `json:"email" doc:"Who is invited." example:"grace@lincoln.example"`
-	Role      string    `json:"role" enum:"owner,admin,member" doc:"What the person is to be." example:"member"`
-	Status    string    `json:"status" enum:"open,accepted,revoked,expired" example:"open"`
-	CreatedAt time.Time `json:"createdAt" doc:"When the person was invited first."`
-	ExpiresAt time.Time `json:"expiresAt" doc:"Until when the link is good."`
+	ID        uuid.UUID        `json:"id" doc:"The invitation."`
+	Email     string           `json:"email" doc:"Who is invited." example:"grace@lincoln.example"`
+	Role      role             `json:"role" doc:"What the person is to be." example:"member"`
+	Status    invitationStatus `json:"status" example:"open"`
+	CreatedAt time.Time        `json:"createdAt" doc:"When the person was invited first."`
+	ExpiresAt time.Time        `json:"expiresAt" doc:"Until when the link is good."`
 }
 
 func invitationOf(row catalog.Invitation) Invitation {
-	i := Invitation{ID: row.ID, Email: row.Email, Role: row.Role, Status: "open", CreatedAt: row.CreatedAt.UTC(), ExpiresAt: row.ExpiresAt.UTC()}
+	i := Invitation{ID: row.ID, Email: row.Email, Role: role(row.Role), Status: invitationOpen, CreatedAt: row.CreatedAt.UTC(), ExpiresAt: row.ExpiresAt.UTC()}
 	switch {
 	case row.AcceptedAt != nil:
-		i.Status = "accepted"
+		i.Status = invitationAccepted
 	case row.RevokedAt != nil:
-		i.Status = "revoked"
+		i.Status = invitationRevoked
 	case row.Expired:
-		i.Status = "expired"
+		i.Status = invitationExpired
 	}
 	return i
 }

@@ -23,7 +23,8 @@ func (s *server) registerNewSchools() {
 	}
 	register(s, anyUser, huma.Operation{
 		OperationID: "signUpSchool", Method: http.MethodPost, Path: "/schools", Tags: []string{tagSignup},
-		Summary: "Sign a school up with a login that exists",
+		Metadata: flags(beginsSignup),
+		Summary:  "Sign a school up with a login that exists",
 		Description: "The login of the access token becomes the owner of a new school. Whoever has a school already is refused. " +
 			"The answers are those of `POST /users`.",
 		DefaultStatus: http.StatusCreated, MaxBodyBytes: largestBody,
@@ -34,7 +35,8 @@ func (s *server) registerNewSchools() {
 	}, s.postSchool)
 	register(s, anyUser, huma.Operation{
 		OperationID: "acceptInvitation", Method: http.MethodPost, Path: "/invitations/accept", Tags: []string{tagSignup},
-		Summary: "Accept an invitation with a login that exists",
+		Metadata: flags(beginsSignup),
+		Summary:  "Accept an invitation with a login that exists",
 		Description: "The login of the access token joins the school. Its e-mail address must be the one that was invited. Whoever has no login yet sends " +
 			"`invitation` with `POST /users` instead.",
 		DefaultStatus: http.StatusCreated, MaxBodyBytes: largestBody,

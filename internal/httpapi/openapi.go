@@ -10,7 +10,6 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"homeroom/catalog"
 	"homeroom/internal/problem"
 	"homeroom/signup"
 	"homeroom/tenant"
@@ -52,7 +51,7 @@ func (s *server) humaConfig() huma.Config {
 				{Name: tagHealth, Description: "For load balancers and orchestrators."},
 			},
 			Components: &huma.Components{
-				Schemas: huma.NewMapRegistry("#/components/schemas/", schemaName),
+				Schemas: newSchemas(),
 				SecuritySchemes: map[string]*huma.SecurityScheme{"accessToken": {
 					Type: "http", Scheme: "bearer", BearerFormat: "JWT",
 					Description: "An access token of the identity provider, for this API's audience.",
@@ -112,24 +111,42 @@ func (s *server) signupResponses() map[string]*huma.Response {
 // document completes the OpenAPI document once all operations are registered.
 func (s *server) document() *huma.OpenAPI {
 	doc := s.api.OpenAPI()
-	for name, schema := range doc.Components.Schemas.Map() {
-		if slices.Contains([]string{"NewUser", "NewSchool", "Acceptance", "PasswordAccount"}, name) {
-			s.askedOnly(schema)
-		}
-		describeProperties(name, schema)
-	}
 	for _, op := range s.operations {
 		s.describeEnvelope(op)
 		describeErrors(op)
 	}
+	bodies := s.requestBodies()
+	for name, schema := range doc.Components.Schemas.Map() {
+		if flag, isBody := bodies[name]; !isBody {
+			schema.AdditionalProperties = nil // answers may grow; only requests are closed
+		} else if flag {
+			s.askedOnly(schema)
+		}
+		describeProperties(name, schema)
+	}
 	return doc
+}
+
+// requestBodies names the schemas of request bodies, and reports whether an operation that begins a sign-up takes them.
+func (s *server) requestBodies() map[string]bool {
+	bodies := map[string]bool{}
+	for _, op := range s.operations {
+		if op.RequestBody == nil {
+			continue
+		}
+		for _, content := range op.RequestBody.Content {
+			for _, schema := range append(content.Schema.OneOf, content.Schema) {
+				if _, name, found := strings.Cut(schema.Ref, "#/components/schemas/"); found {
+					bodies[name] = bodies[name] || hasFlag(op, beginsSignup)
+				}
+			}
+		}
+	}
+	return bodies
 }
 
 // describeProperties adds what the types themselves do not say.
 func describeProperties(name string, schema *huma.Schema) {
-	if !slices.Contains([]string{"NewUser", "PasswordAccount", "OAuthStart", "Reprovision", "Rotate", "NewMigration", "NewWebhook", "NoMembers", "WebhookChange"}, name) {
-		schema.AdditionalProperties = nil // answers may grow; only requests are closed
-	}
 	for property, text := range propertyTexts[name] {
 		if p := schema.Properties[property]; p != nil {
 			p.Description = text
@@ -142,17 +159,7 @@ func describeProperties(name string, schema *huma.Schema) {
 	}
 	if name == "Signup" {
 		schema.Properties["problem"].Type = huma.TypeObject
-		schema.Properties["status"].Enum = enum(catalog.Statuses)
 	}
-}
-
-// enum has a schema name the values that the code knows.
-func enum[T ~string](values []T) []any {
-	all := make([]any, len(values))
-	for i, v := range values {
-		all[i] = string(v)
-	}
-	return all
 }
 
 // describeErrors lists the codes that an operation's errors may have, by status.
@@ -173,43 +180,30 @@ func describeErrors(op *huma.Operation) {
 	}
 }
 
-// possible tells whether an operation can be answered with a kind of error that is not for all with its status.
+// possible reports whether an operation can be answered with a kind of error that not all operations with its status have.
 func possible(op *huma.Operation, k *problem.Kind) bool {
-	begins := slices.Contains(beginning, op.OperationID)
+	begins, token := hasFlag(op, beginsSignup), len(op.Security) > 0
 	switch k {
 	case problem.EmailExists, problem.IdempotencyMismatch, problem.SchoolExists, problem.SignupClosed, problem.InvitationRequired:
 		return begins
 	case problem.IdentityUnavailable:
-		return begins || len(op.Security) > 0
+		return begins || token
 	case problem.Forbidden:
-		return len(op.Security) > 0
+		return token
 	case problem.InvitationGone:
-		return begins || strings.HasSuffix(op.OperationID, "Invitation")
+		return begins || hasFlag(op, endsInvitation)
 	case problem.LinkGone:
 		return false // pages alone have links
 	case problem.NotWaiting:
-		return slices.Contains(judging, op.OperationID)
+		return hasFlag(op, needsWaiting)
 	case problem.OtherSchema:
-		return slices.Contains([]string{"reprovisionTenant", "startMigration", "migrateTenant"}, op.OperationID)
+		return hasFlag(op, needsSchema)
 	case problem.SignupBudget:
-		return begins && len(op.Security) == 0
+		return begins && !token
 	case problem.Busy:
-		return !slices.Contains(neverBusy, op.OperationID)
+		return !hasFlag(op, needsCatalogOnly)
 	}
 	return true
-}
-
-// beginning are the operations that begin a sign-up, judging those that are about one that waits.
-var (
-	beginning = []string{"signUp", "authSignUp", "signUpSchool", "acceptInvitation"}
-	judging   = []string{"approveSignup", "rejectSignup", "resendVerification"}
-)
-
-// neverBusy are the operations with a token, or about the service itself, that need nothing but the catalog.
-var neverBusy = []string{
-	"ready", "listTenants", "listMigrations", "getMigration", "listMigrationOutcomes", "pauseMigration", "resumeMigration", "abortMigration",
-	"listWebhooks", "getWebhook", "addWebhook", "changeWebhook", "removeWebhook", "rotateWebhook", "listWebhookDeliveries",
-	"replayWebhookDelivery", "pingWebhook",
 }
 
 // propertyTexts describe the members of types that know nothing of HTTP.
@@ -233,8 +227,8 @@ var propertyTexts = map[string]map[string]string{
 		"database": "What the school's own database tells of itself.",
 	},
 	"SignupStep": {
-		"name":       "reserve, identity, provision or finish.",
-		"status":     "running, done or failed.",
+		"name":       "What it does.",
+		"status":     "How far it is.",
 		"attempt":    "Which worker did it: above 1, an earlier one died.",
 		"startedAt":  "When it began.",
 		"durationMs": "How long it took.",
@@ -257,8 +251,8 @@ var propertyTexts = map[string]map[string]string{
 	"OutcomePage":      {"outcomes": "How it went."},
 	"PlannedTenant":    {"id": "The tenant's id."},
 	"TenantStep": {
-		"name":       "template, database, access or schema.",
-		"status":     "running, done or failed.",
+		"name":       "What it does.",
+		"status":     "How far it is.",
 		"changed":    "What was missing and has been made; absent when there was nothing to do.",
 		"startedAt":  "When it began.",
 		"durationMs": "How long it took.",

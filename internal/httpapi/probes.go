@@ -22,6 +22,7 @@ func (s *server) registerProbes() {
 	}, func(context.Context, *struct{}) (*healthOutput, error) { return &healthOutput{Health{"ok"}}, nil })
 	register(s, everybody, huma.Operation{
 		OperationID: "ready", Method: http.MethodGet, Path: "/readyz", Tags: []string{tagHealth},
+		Metadata:    flags(needsCatalogOnly),
 		Summary:     "Can the service do its work?",
 		Description: "Checks the catalog and the job runner; neither the identity provider nor the schools' databases.",
 		Errors:      []int{http.StatusUnprocessableEntity, http.StatusServiceUnavailable},

@@ -13,7 +13,8 @@ import (
 func (s *server) registerReprovision() {
 	register(s, permitted("update:tenants"), huma.Operation{
 		OperationID: "reprovisionTenant", Method: http.MethodPost, Path: "/tenants/{id}/reprovision", Tags: []string{tagOperator},
-		Summary: "Provision a tenant again",
+		Metadata: flags(needsSchema),
+		Summary:  "Provision a tenant again",
 		Description: "Runs every provisioning step again and adds what is missing; data is never dropped. With `fresh`, the old database is set aside, " +
 			"where it is kept under the name in the answer, and a new one is made. The tenant's status and steps tell how it goes.",
 		DefaultStatus: http.StatusAccepted, MaxBodyBytes: largestBody,

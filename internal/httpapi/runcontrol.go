@@ -45,6 +45,7 @@ func (s *server) registerRunControl() {
 	} {
 		register(s, permitted(migrateTenants), huma.Operation{
 			OperationID: op.change.verb + "Migration", Method: http.MethodPost, Path: "/migrations/{id}/" + op.change.verb, Tags: []string{tagFleet},
+			Metadata:    flags(needsCatalogOnly),
 			Summary:     op.summary,
 			Description: op.description + " Done again, it changes nothing. A run that is over is refused.",
 			Errors:      []int{http.StatusNotFound, http.StatusUnprocessableEntity},

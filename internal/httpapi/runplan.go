@@ -7,7 +7,6 @@ import (
 
 	"github.com/google/uuid"
 
-	"homeroom/catalog"
 	"homeroom/fleet"
 )
 
@@ -30,13 +29,13 @@ type MigrationPlan struct {
 
 // PlannedTenant is a tenant that a run would migrate.
 type PlannedTenant struct {
-	ID       uuid.UUID     `json:"id"`
-	Slug     string        `json:"slug,omitempty" doc:"The name by which people find it; absent for a spare." example:"lincoln-high"`
-	Database string        `json:"database" doc:"The name of its database." example:"t_agm4dmd5f2vkbonbb5xtyhrnjm"`
-	Server   string        `json:"server" doc:"The Postgres server it lives on." example:"main"`
-	Status   catalog.State `json:"status" enum:"spare,reserved,ready,quarantined,suspended" example:"ready"`
-	From     uint          `json:"from" doc:"The version that it has." example:"4"`
-	To       uint          `json:"to" doc:"The version that it would get." example:"5"`
+	ID       uuid.UUID       `json:"id"`
+	Slug     string          `json:"slug,omitempty" doc:"The name by which people find it; absent for a spare." example:"lincoln-high"`
+	Database string          `json:"database" doc:"The name of its database." example:"t_agm4dmd5f2vkbonbb5xtyhrnjm"`
+	Server   string          `json:"server" doc:"The Postgres server it lives on." example:"main"`
+	Status   migratableState `json:"status" example:"ready"`
+	From     uint            `json:"from" doc:"The version that it has." example:"4"`
+	To       uint            `json:"to" doc:"The version that it would get." example:"5"`
 }
 
 // answerPlan tells what a run would do.
@@ -55,7 +54,7 @@ func (s *server) answerPlan(ctx context.Context, options fleet.Options) (*postMi
 	}
 	for _, t := range plan.Tenants[:min(mostPlanned, len(plan.Tenants))] {
 		view.Tenants = append(view.Tenants, PlannedTenant{
-			ID: t.ID, Slug: t.Slug, Database: t.Database, Server: t.Server, Status: t.State, From: t.SchemaVersion, To: plan.To,
+			ID: t.ID, Slug: t.Slug, Database: t.Database, Server: t.Server, Status: migratableState(t.State), From: t.SchemaVersion, To: plan.To,
 		})
 	}
 	return &postMigrationOutput{Status: http.StatusOK, Body: view}, nil

@@ -23,12 +23,14 @@ func (s *server) registerRuns() {
 	s.registerRunStart()
 	register(s, who, huma.Operation{
 		OperationID: "listMigrations", Method: http.MethodGet, Path: "/migrations", Tags: []string{tagFleet},
+		Metadata:    flags(needsCatalogOnly),
 		Summary:     "List the runs",
 		Description: "Newest first, in pages.",
 		Errors:      []int{http.StatusUnprocessableEntity},
 	}, s.listRuns)
 	register(s, who, huma.Operation{
 		OperationID: "getMigration", Method: http.MethodGet, Path: "/migrations/{id}", Tags: []string{tagFleet},
+		Metadata:    flags(needsCatalogOnly),
 		Summary:     "Look at a run",
 		Description: "How far it is, and its failures by their cause.",
 		Errors:      []int{http.StatusNotFound},
@@ -46,9 +48,9 @@ func (s *server) registerRuns() {
 // Migration is a run over the fleet, as a list shows it.
 type Migration struct {
 	ID            uuid.UUID        `json:"id"`
-	State         catalog.RunState `json:"state" enum:"running,paused,done,failed,stopped,aborted" doc:"running and paused are open, and at most one run is. done has looked at every tenant, and some may have failed; failed could not do its work; stopped had a canary fail, or too many tenants; aborted was ended by an operator." example:"running"`
+	State         catalog.RunState `json:"state" doc:"running and paused are open, and at most one run is. done has looked at every tenant, and some may have failed; failed could not do its work; stopped had a canary fail, or too many tenants; aborted was ended by an operator." example:"running"`
 	ToVersion     uint             `json:"toVersion" doc:"The schema version that the tenants get." example:"5"`
-	Direction     string           `json:"direction" enum:"up,down" doc:"down takes tenants back to an older version." example:"up"`
+	Direction     runDirection     `json:"direction" doc:"down takes tenants back to an older version." example:"up"`
 	Total         int              `json:"total" doc:"How many tenants were behind when it began." example:"120"`
 	Done          int              `json:"done" doc:"How many have been migrated." example:"37"`
 	Failed        int              `json:"failed" doc:"How many could not be." example:"1"`
@@ -69,7 +71,7 @@ type Migration struct {
 func migrationOf(run catalog.Run) Migration {
 	progress := fleet.ProgressOf(run)
 	m := Migration{
-		ID: run.ID, State: run.State, ToVersion: run.ToVersion, Direction: run.Direction, Total: run.Total, Done: run.Done,
+		ID: run.ID, State: run.State, ToVersion: run.ToVersion, Direction: runDirection(run.Direction), Total: run.Total, Done: run.Done,
 		Failed: run.Failed, Wave: progress.Wave, Waves: progress.Waves, Canaries: run.Canaries, MaxFailures: run.MaxFailures,
 		Concurrency: run.Concurrency, StartedBy: run.StartedBy, StartedAt: run.StartedAt.UTC(),
 		ETASeconds: int(math.Ceil(run.ETA().Seconds())),

@@ -36,7 +36,8 @@ func (s *server) registerRunStart() {
 	}
 	register(s, permitted(migrateTenants), huma.Operation{
 		OperationID: "startMigration", Method: http.MethodPost, Path: "/migrations", Tags: []string{tagFleet},
-		Summary: "Start a run over the fleet",
+		Metadata: flags(needsSchema),
+		Summary:  "Start a run over the fleet",
 		Description: "Brings all tenants that are behind to the newest version, or the chosen ones to the chosen version: first the canaries, then waves that grow. " +
 			"The new template is built first, so a file that cannot run at all starts nothing. A service then does the work. " +
 			"At most one run is open. With `plan`, nothing is started, and the answer tells what would be done.",
@@ -48,7 +49,8 @@ func (s *server) registerRunStart() {
 	}, s.postMigration)
 	register(s, permitted("update:tenants"), huma.Operation{
 		OperationID: "migrateTenant", Method: http.MethodPost, Path: "/tenants/{id}/migrate", Tags: []string{tagFleet},
-		Summary: "Start a run for one tenant",
+		Metadata: flags(needsSchema),
+		Summary:  "Start a run for one tenant",
 		Description: "Brings just this tenant to the newest version, as `POST /migrations` with its name does: also one that is held at an older " +
 			"version, or quarantined because a migration had failed. The body is empty, or an object without members.",
 		MaxBodyBytes:     largestBody,

@@ -169,7 +169,7 @@ func init() {
 	// huma has one place for this for the whole process, and its own answer repeats the values that it refuses.
 	huma.NewErrorWithContext = func(ctx huma.Context, status int, message string, causes ...error) huma.StatusError {
 		p := refusal(status, int(ctx.Operation().MaxBodyBytes), message, causes)
-		if ctx.Operation().Metadata[envelopeKey] != nil {
+		if hasFlag(ctx.Operation(), flagEnvelope) {
 			return inEnvelope(p)
 		}
 		return p

@@ -15,7 +15,8 @@ import (
 func (s *server) registerSignups() {
 	op := huma.Operation{
 		OperationID: "signUp", Method: http.MethodPost, Path: "/users", Tags: []string{tagSignup},
-		Summary: "Sign a school up",
+		Metadata: flags(beginsSignup),
+		Summary:  "Sign a school up",
 		Description: "Creates the user at the identity provider, gives the school a database of its own, and answers when both are ready. " +
 			"Where a database must be built and that takes long, the answer is 202 and the work goes on: look at its Location.",
 		DefaultStatus: http.StatusCreated, MaxBodyBytes: largestBody,

@@ -17,6 +17,7 @@ func (s *server) registerTenants() {
 	read := permitted("read:tenants")
 	register(s, read, huma.Operation{
 		OperationID: "listTenants", Method: http.MethodGet, Path: "/tenants", Tags: []string{tagOperator},
+		Metadata:    flags(needsCatalogOnly),
 		Summary:     "List the tenants",
 		Description: "Newest first, in pages. Spares, which belong to no school yet, are listed only with `status=spare`.",
 		Errors:      []int{http.StatusUnprocessableEntity},
@@ -33,17 +34,17 @@ func (s *server) registerTenants() {
 
 // Tenant is a school's place, as a list shows it.
 type Tenant struct {
-	ID            uuid.UUID     `json:"id"`
-	Name          string        `json:"name,omitempty" doc:"The school's name; absent for a spare." example:"Lincoln High"`
-	Slug          string        `json:"slug,omitempty" doc:"The name by which people find it; absent for a spare." example:"lincoln-high"`
-	Database      string        `json:"database" doc:"The name of its database and of its login role." example:"t_agm4dmd5f2vkbonbb5xtyhrnjm"`
-	Server        string        `json:"server" doc:"The Postgres server it lives on." example:"main"`
-	Status        catalog.State `json:"status" enum:"building,spare,reserved,ready,quarantined,suspended,deleting,deleted" example:"ready"`
-	SchemaVersion uint          `json:"schemaVersion" doc:"The last migration that it has had." example:"4"`
-	CreatedAt     time.Time     `json:"createdAt" doc:"When the school signed up."`
-	ReadyAt       *time.Time    `json:"readyAt,omitempty" doc:"When it could be used first."`
-	Problem       string        `json:"problem,omitempty" doc:"Why it is quarantined."`
-	ProblemKind   string        `json:"problemKind,omitempty" enum:"migration,schema,database,replaced" doc:"What that is about: migration could not be applied, and the next run tries again; schema has an unknown version; database is missing or not ours; replaced has its database set aside for a new one."`
+	ID            uuid.UUID              `json:"id"`
+	Name          string                 `json:"name,omitempty" doc:"The school's name; absent for a spare." example:"Lincoln High"`
+	Slug          string                 `json:"slug,omitempty" doc:"The name by which people find it; absent for a spare." example:"lincoln-high"`
+	Database      string                 `json:"database" doc:"The name of its database and of its login role." example:"t_agm4dmd5f2vkbonbb5xtyhrnjm"`
+	Server        string                 `json:"server" doc:"The Postgres server it lives on." example:"main"`
+	Status        catalog.State          `json:"status" example:"ready"`
+	SchemaVersion uint                   `json:"schemaVersion" doc:"The last migration that it has had." example:"4"`
+	CreatedAt     time.Time              `json:"createdAt" doc:"When the school signed up."`
+	ReadyAt       *time.Time             `json:"readyAt,omitempty" doc:"When it could be used first."`
+	Problem       string                 `json:"problem,omitempty" doc:"Why it is quarantined."`
+	ProblemKind   catalog.QuarantineKind `json:"problemKind,omitempty" doc:"What that is about: migration could not be applied, and the next run tries again; schema has an unknown version; database is missing or not ours; replaced has its database set aside for a new one."`
 }
 
 func tenantOf(row catalog.Tenant) Tenant {
@@ -59,18 +60,18 @@ func tenantOf(row catalog.Tenant) Tenant {
 		t.Problem = *row.QuarantineCause
 	}
 	if row.QuarantineKind != nil {
-		t.ProblemKind = string(*row.QuarantineKind)
+		t.ProblemKind = *row.QuarantineKind
 	}
 	return t
 }
 
 type listInput struct {
-	Q       string `query:"q" maxLength:"200" doc:"A part of the name, the slug or the database's name."`
-	Status  string `query:"status" enum:"building,spare,reserved,ready,quarantined,suspended,deleting,deleted"`
-	Server  string `query:"server" maxLength:"31" example:"main"`
-	Version uint   `query:"version" minimum:"1" doc:"The schema version."`
-	Cursor  string `query:"cursor" maxLength:"200" doc:"The nextCursor of the page before."`
-	Limit   int    `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"How many to list."`
+	Q       string        `query:"q" maxLength:"200" doc:"A part of the name, the slug or the database's name."`
+	Status  catalog.State `query:"status"`
+	Server  string        `query:"server" maxLength:"31" example:"main"`
+	Version uint          `query:"version" minimum:"1" doc:"The schema version."`
+	Cursor  string        `query:"cursor" maxLength:"200" doc:"The nextCursor of the page before."`
+	Limit   int           `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"How many to list."`
 }
 
 // TenantPage is a part of the list.
@@ -83,7 +84,7 @@ type listOutput struct{ Body TenantPage }
 
 func (s *server) listTenants(ctx context.Context, in *listInput) (*listOutput, error) {
 	filter := catalog.Filter{
-		Search: in.Q, State: catalog.State(in.Status), Server: in.Server, Cursor: in.Cursor, Limit: in.Limit,
+		Search: in.Q, State: in.Status, Server: in.Server, Cursor: in.Cursor, Limit: in.Limit,
 	}
 	if in.Version > 0 {
 		filter.Version = &in.Version

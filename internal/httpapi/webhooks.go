@@ -22,12 +22,14 @@ func (s *server) registerWebhooks() {
 	who := permitted(manageWebhooks)
 	register(s, who, huma.Operation{
 		OperationID: "listWebhooks", Method: http.MethodGet, Path: "/webhooks", Tags: []string{tagWebhooks},
+		Metadata:    flags(needsCatalogOnly),
 		Summary:     "List the webhooks",
 		Description: "Newest first, in pages. Secrets are not told.",
 		Errors:      []int{http.StatusUnprocessableEntity},
 	}, s.listWebhooks)
 	register(s, who, huma.Operation{
 		OperationID: "getWebhook", Method: http.MethodGet, Path: "/webhooks/{id}", Tags: []string{tagWebhooks},
+		Metadata:    flags(needsCatalogOnly),
 		Summary:     "Look at a webhook",
 		Description: "Its secret is not told: `POST /webhooks/{id}/rotate` makes a new one, and the command `homeroom webhook show --secret` tells it.",
 		Errors:      []int{http.StatusNotFound},

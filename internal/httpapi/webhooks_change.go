@@ -17,7 +17,8 @@ func (s *server) registerWebhookChanges() {
 	}
 	register(s, who, huma.Operation{
 		OperationID: "addWebhook", Method: http.MethodPost, Path: "/webhooks", Tags: []string{tagWebhooks},
-		Summary: "Add a webhook",
+		Metadata: flags(needsCatalogOnly),
+		Summary:  "Add a webhook",
 		Description: "From now on it is told of events, signed as Standard Webhooks has it. The answer has its `secret`, which no other answer will tell " +
 			"again. Only addresses on the internet are called, by TLS, unless the operator of the service allows others.",
 		DefaultStatus: http.StatusCreated, MaxBodyBytes: largestBody,
@@ -27,7 +28,8 @@ func (s *server) registerWebhookChanges() {
 	}, s.postWebhook)
 	register(s, who, huma.Operation{
 		OperationID: "changeWebhook", Method: http.MethodPatch, Path: "/webhooks/{id}", Tags: []string{tagWebhooks},
-		Summary: "Change a webhook",
+		Metadata: flags(needsCatalogOnly),
+		Summary:  "Change a webhook",
 		Description: "What is left out stays. One that is disabled is told nothing: what was on its way is dead, and what happens meanwhile is " +
 			"not made up for when it is enabled again.",
 		MaxBodyBytes:     largestBody,
@@ -37,13 +39,15 @@ func (s *server) registerWebhookChanges() {
 	}, s.patchWebhook)
 	register(s, who, huma.Operation{
 		OperationID: "removeWebhook", Method: http.MethodDelete, Path: "/webhooks/{id}", Tags: []string{tagWebhooks},
+		Metadata:    flags(needsCatalogOnly),
 		Summary:     "Remove a webhook",
 		Description: "With all its deliveries.",
 		Errors:      []int{http.StatusNotFound},
 	}, s.deleteWebhook)
 	register(s, who, huma.Operation{
 		OperationID: "rotateWebhook", Method: http.MethodPost, Path: "/webhooks/{id}/rotate", Tags: []string{tagWebhooks},
-		Summary: "Give a webhook a new secret",
+		Metadata: flags(needsCatalogOnly),
+		Summary:  "Give a webhook a new secret",
 		Description: "The answer has the new `secret`, which no other answer will tell again. For 24 hours every request carries two signatures, one by the new " +
 			"secret and one by the one before, so that the receiver can change over in its own time. The body is empty, or an object without members.",
 		MaxBodyBytes:     largestBody,

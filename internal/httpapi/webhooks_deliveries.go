@@ -17,13 +17,15 @@ func (s *server) registerDeliveries() {
 	who := permitted(manageWebhooks)
 	register(s, who, huma.Operation{
 		OperationID: "listWebhookDeliveries", Method: http.MethodGet, Path: "/webhooks/{id}/deliveries", Tags: []string{tagWebhooks},
+		Metadata:    flags(needsCatalogOnly),
 		Summary:     "List what a webhook was told",
 		Description: "Newest first, in pages. Deliveries are kept for 30 days.",
 		Errors:      []int{http.StatusNotFound, http.StatusUnprocessableEntity},
 	}, s.listDeliveries)
 	register(s, who, huma.Operation{
 		OperationID: "replayWebhookDelivery", Method: http.MethodPost, Path: "/webhooks/{id}/deliveries/{delivery}/replay", Tags: []string{tagWebhooks},
-		Summary: "Send a delivery again",
+		Metadata: flags(needsCatalogOnly),
+		Summary:  "Send a delivery again",
 		Description: "Whatever has become of it: at once, and with as many attempts as a new one. Its `webhook-id` is the same, so that a receiver which has " +
 			"it can tell. The body is empty, or an object without members.",
 		DefaultStatus: http.StatusAccepted, MaxBodyBytes: largestBody,
@@ -36,7 +38,8 @@ func (s *server) registerDeliveries() {
 	}, s.postReplay)
 	register(s, who, huma.Operation{
 		OperationID: "pingWebhook", Method: http.MethodPost, Path: "/webhooks/{id}/ping", Tags: []string{tagWebhooks},
-		Summary: "Try a webhook",
+		Metadata: flags(needsCatalogOnly),
+		Summary:  "Try a webhook",
 		Description: "Sends an event of the type `ping` at once, and once, even where the webhook is disabled, and tells how that went. It is no delivery: it is " +
 			"not kept, and not repeated. The body is empty, or an object without members.",
 		MaxBodyBytes:     largestBody,
@@ -54,7 +57,7 @@ type WebhookDelivery struct {
 	ID            uuid.UUID             `json:"id" doc:"The delivery's id, which is the webhook-id of every attempt."`
 	EventID       uuid.UUID             `json:"eventId" doc:"The event, which has a delivery for each webhook."`
 	EventType     string                `json:"eventType" doc:"What has happened." example:"tenant.ready"`
-	State         catalog.DeliveryState `json:"state" enum:"pending,delivered,dead" doc:"pending is sent again until it arrives; dead was given up."`
+	State         catalog.DeliveryState `json:"state" doc:"pending is sent again until it arrives; dead was given up."`
 	Attempts      int                   `json:"attempts" doc:"How often it was sent." example:"2"`
 	NextAttemptAt *time.Time            `json:"nextAttemptAt,omitempty" doc:"When it is sent next; absent unless it is pending. While it is being sent, when that is taken for lost."`
 	AttemptedAt   *time.Time            `json:"attemptedAt,omitempty" doc:"When it was sent last."`
@@ -79,8 +82,8 @@ func deliveryOf(row catalog.Delivery) WebhookDelivery {
 type listDeliveriesInput struct {
 	WebhookPath
 	PageInput
-	State string `query:"state" enum:"pending,delivered,dead" doc:"Only these."`
-	Limit int    `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"How many to list."`
+	State catalog.DeliveryState `query:"state" doc:"Only these."`
+	Limit int                   `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"How many to list."`
 }
 
 // DeliveryPage is a part of the list.
@@ -103,7 +106,7 @@ func (s *server) listDeliveries(ctx context.Context, in *listDeliveriesInput) (*
 	if _, err := s.cfg.Catalog.Webhook(ctx, id); err != nil {
 		return nil, err
 	}
-	rows, err := s.cfg.Catalog.Deliveries(ctx, id, catalog.DeliveryState(in.State), before, in.Limit+1)
+	rows, err := s.cfg.Catalog.Deliveries(ctx, id, in.State, before, in.Limit+1)
 	if err != nil {
 		return nil, err
 	}
