@@ -7,10 +7,10 @@ import (
 	"log/slog"
 )
 
-// Redacted is what every printed secret looks like.
+// Redacted replaces every printed secret.
 const Redacted = "[redacted]"
 
-// String is a password, token or key. It shows itself as [Redacted] to fmt, slog and encoding/json; only
+// String is a password, token or key. fmt, slog and encoding/json print it as [Redacted] (fmt not in an unexported field); only
 // [String.Reveal] gives the value, so that every use of it can be found by that name.
 type String string
 
