@@ -15,7 +15,7 @@ import (
 //	cmd → internal/httpapi, internal/jobs, doctor → signup, fleet → catalog, tenant, identity → migrations
 //
 // and the three nouns in the middle do not know one another, so that each can be read, tested and replaced by itself.
-// .golangci.yml has the same rules for editors. A new package needs a line here.
+// A new package needs a line here.
 var arrows = map[string][]string{
 	"internal/secret":    {},
 	"internal/wait":      {},
