@@ -24,7 +24,7 @@ type Rotation struct {
 	// EndSessions ends the sessions of the role too, as after a theft of the password. Without it they go on, and no query
 	// fails of whoever reads the rotation in the catalog.
 	EndSessions bool
-	// Actor is who wants it, and RequestID in which request, for the audit.
+	// Actor is who requests it, and RequestID the HTTP request, for the audit log.
 	Actor, RequestID string
 }
 

@@ -26,7 +26,7 @@ import (
 
 var update = flag.Bool("update", false, "write the mails below testdata/golden anew")
 
-// letter is a mail as its reader's program understands it.
+// parsedMail is a mail as a mail program parses it.
 type parsedMail struct {
 	header        netmail.Header
 	subject       string

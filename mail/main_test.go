@@ -65,7 +65,7 @@ func (q *queue) SendMailTx(_ context.Context, _ pgx.Tx, id uuid.UUID) error {
 	return nil
 }
 
-// world is a service with a registry and a mail server.
+// testEnv is a service with a catalog and a mail server.
 type testEnv struct {
 	t       *testing.T
 	url     string
@@ -122,7 +122,7 @@ func notice(kind string, n catalog.Notification) catalog.OutboxEvent {
 	return catalog.OutboxEvent{ID: uuid.New(), Type: kind, SignupID: &signup, Data: data}
 }
 
-// tell hands events on, and returns the jobs that they made.
+// fanOut processes events, and returns the jobs that they have caused.
 func (w *testEnv) fanOut(events ...catalog.OutboxEvent) []uuid.UUID {
 	w.t.Helper()
 	before := len(w.queue.jobs)
@@ -166,7 +166,7 @@ func (w *testEnv) send(id uuid.UUID) (again time.Duration) {
 	return again
 }
 
-// is checks the state of a mail.
+// wantState checks the state of a mail.
 func (w *testEnv) wantState(id uuid.UUID, state catalog.MailState) catalog.Mail {
 	w.t.Helper()
 	m, err := w.catalog.MailByID(w.t.Context(), id)
@@ -187,7 +187,7 @@ func (w *testEnv) exec(sql string, args ...any) {
 	}
 }
 
-// taken checks how many mails the server has taken.
+// wantMessages checks how many mails the server has accepted.
 func (w *testEnv) wantMessages(want int) []mailtest.Message {
 	w.t.Helper()
 	all := w.server.Messages()

@@ -10,7 +10,7 @@ import (
 	"homeroom/migrations"
 )
 
-// twenty is a schema of twenty files, a table and an index each.
+// twentyFiles is a schema of twenty files, a table and an index each.
 func twentyFiles() fstest.MapFS {
 	files := fstest.MapFS{}
 	for i := 1; i <= 20; i++ {

@@ -37,7 +37,7 @@ func TestKilledDuringAFile(t *testing.T) {
 	up(t, load(t, "", "create table b ()"), connect(t, url))
 }
 
-// deaf is a connection whose answers are lost once a commit was sent.
+// lostResponses is a connection whose responses are lost once a COMMIT was sent.
 type lostResponses struct {
 	net.Conn
 	lost *atomic.Bool

@@ -75,7 +75,7 @@ func (d *driver) Version() (int, bool, error) {
 	return found.version, found.dirty, err
 }
 
-// look sees the database as it is now.
+// inspect reads the database's state.
 func (d *driver) inspect() (dbState, error) {
 	found, err := inspect(d.ctx, d.conn, d.schema())
 	if err != nil {

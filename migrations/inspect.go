@@ -11,7 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// sight is what a look at a database shows.
+// dbState is the state of a database's version table.
 type dbState struct {
 	database, schema string
 	versioned        bool // whether the schema has a version table
@@ -41,8 +41,8 @@ const undefinedTable = "42P01"
 // the database's default, the look would see what the first of them saw, before it had the lock.
 const readCommitted = "set transaction isolation level read committed;\n"
 
-// look reads the version. The common answer takes one round trip; that there is no version table is learnt from the
-// failure, because no single statement may name a table that is not there.
+// inspect reads the version. Usually it takes one round trip; a missing version table shows as an error, because a statement cannot
+// name a table that does not exist.
 func inspect(ctx context.Context, conn *pgx.Conn, schema string) (dbState, error) {
 	found, _, err := inspectAfterLock(ctx, conn, schema, nil)
 	if err != nil {
@@ -92,7 +92,7 @@ var ErrNoSchema = errors.New("the search_path names no schema that exists")
 // errTemporarySchema is an ErrNoSchema.
 var errTemporarySchema = fmt.Errorf("%w for longer than a session: it begins with pg_temp", ErrNoSchema)
 
-// lasts refuses a current schema in which nothing can be made to stay: none, or that of a session's temporary tables.
+// checkSchema refuses a current schema without permanent tables: none, or that of a session's temporary tables.
 func checkSchema(schema string) error {
 	switch {
 	case schema == "":

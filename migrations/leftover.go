@@ -18,18 +18,18 @@ const (
 	irrelevant // it cannot be told and does not matter: the statement may run again
 )
 
-// trace is what a statement that ran outside a transaction left in the database.
+// leftover is what a statement that ran outside a transaction has left in the database.
 type leftover struct {
 	effect effect
 	// invalid are the indexes to drop before anything else: half made, or half dropped. The names are quoted.
 	invalid []string
-	// blank tells that nothing half made is there, although the effect may be unclear.
+	// clean: nothing incomplete is there, although the effect may be unclear.
 	clean bool
-	// seen is what was found, to follow a file's name and "was interrupted:".
+	// observed describes what was found; it follows a file's name and "was interrupted:".
 	observed string
 }
 
-// trace looks for what a command left.
+// inspectLeftover looks for what a command has left.
 func (d *driver) inspectLeftover(c command) (found leftover, err error) {
 	switch c.kind {
 	case createIndex:
@@ -123,7 +123,7 @@ func (d *driver) inspectDropIndex(c command) (leftover, error) {
 	}, nil
 }
 
-// Which indexes, as o, a REINDEX is about, $1 being the name in it.
+// reindexed are the conditions for the indexes, as o, that a REINDEX rebuilds; $1 is the name in the statement.
 var reindexed = map[kind]string{
 	reindexIndex: `(o.indexrelid = to_regclass($1) or o.indexrelid in (select relid from pg_partition_tree(to_regclass($1))))`,
 	reindexTable: `o.indrelid in (select unnest(array[oid, reltoastrelid]) from pg_class

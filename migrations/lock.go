@@ -53,14 +53,14 @@ type lockTry struct {
 	needed string // SQL over v, the version row: whether there is something to do
 }
 
-// always is SQL: true when the locks are ours now, false when another has them, null when they are not for here. CASE
+// lockSQL is true when the session has the locks now, false when another has them, null when they are not for this database. CASE
 // fixes the order, and gives the first back when the second is taken.
 func (t *lockTry) lockSQL() string {
 	return fmt.Sprintf("case when %s then case when not pg_try_advisory_lock(%s) then false "+
 		"when pg_try_advisory_lock(%s) then true else not pg_advisory_unlock(%[2]s) end end", t.here, t.ids.program, t.ids.command)
 }
 
-// lockIfNeededSQL is always, but takes no lock when there is nothing to do.
+// lockIfNeededSQL is lockSQL, but takes no lock when there is nothing to do.
 func (t *lockTry) lockIfNeededSQL() string {
 	return fmt.Sprintf("case when %s then %s else false end", t.needed, t.lockSQL())
 }
@@ -148,14 +148,14 @@ func (e *LockedError) Error() string {
 	return "the lock of this database's migrations is held by a session of role " + display.Text(e.Roles)
 }
 
-// turn waits for the lock, with pauses between the tries that grow.
+// lockWait waits for the lock, with growing pauses between the attempts.
 type lockWait struct {
 	*driver
 	wait  time.Duration
 	until time.Time // zero: as long as the context lets
 }
 
-// await waits before the next try, unless the last one was none. It fails when the context ends, or the lock_timeout of the
+// next waits before the next attempt, unless the last one tried no lock. It fails when the context ends, or the lock_timeout of the
 // session has passed.
 func (t *lockWait) next(locked *bool) error {
 	if locked == nil {

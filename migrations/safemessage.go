@@ -13,8 +13,8 @@ import (
 	"homeroom/internal/display"
 )
 
-// refusal is what may be told of an error of Postgres that a statement of a file has caused. Its DETAIL quotes rows, and so do
-// many messages; who reads this may look after the databases, and is not to read what is in them.
+// safeMessage describes an error of Postgres without values of rows. Its DETAIL quotes rows, and so do many messages; an operator
+// may read the error, but not the tenant's data.
 //
 // A message is told when its class tells only of objects and of the server, and the statement itself was refused rather than
 // a function that it called, which may raise anything. Even then a quoted part is told only when the file has it, or it is
@@ -30,7 +30,7 @@ func safeMessage(pgErr *pgconn.PgError, file string) string {
 	return display.Text(fmt.Sprintf("%s: %s (SQLSTATE %s)", pgErr.Severity, message, pgErr.Code))
 }
 
-// literal reports whether a message is a string of the file, as that of a RAISE without parameters is.
+// isLiteral reports whether a message is a string of the file, as that of a RAISE without parameters is.
 func isLiteral(message, file string) bool {
 	return message != "" && strings.Contains(file, "'"+strings.ReplaceAll(message, "'", "''")+"'")
 }

@@ -47,7 +47,7 @@ func newTransaction(parts script) transaction {
 	return t
 }
 
-// mark is the SQL between the two parts of the text.
+// savepointSQL sets the savepoint between the two parts of the text.
 func (t transaction) savepointSQL() string {
 	if t.at == 0 {
 		return "SAVEPOINT " + t.savepoint + ";\n"
@@ -62,7 +62,7 @@ func (t transaction) message(row, release string) string {
 		"\n;\nRELEASE SAVEPOINT " + t.savepoint + ";\n" + ownRole + row + "COMMIT;\nRESET ALL" + release
 }
 
-// Which of the statements behind a file record its version: RELEASE and the two of ownRole come first.
+// firstOfRow is the number of the first statement after a file that records its version: RELEASE and the two of ownRole come first.
 const firstOfRow = 3
 
 // statement turns the number of statements that succeeded into that of the file's statement that failed.
@@ -173,7 +173,7 @@ func (e *endedError) Error() string {
 // Unwrap returns Postgres's refusal.
 func (e *endedError) Unwrap() error { return e.cause }
 
-// lasting reports whether a refusal is about the table, rather than about others at work or the server.
+// isPermanent reports whether an error is about the table, rather than about other sessions or the server.
 func isPermanent(pgErr *pgconn.PgError) bool {
 	return !slices.Contains([]string{"08", "40", "53", "55", "57", "58"}, pgErr.Code[:2])
 }

@@ -30,7 +30,7 @@ var (
 	me   = webhook.Actor{Name: "auth0|operator", RequestID: "request-1"}
 )
 
-// bundle is webhooks of its own: a catalog, a service that may call this machine, and a relay.
+// testEnv is a catalog, a service that may call this machine, and a relay.
 type testEnv struct {
 	t       *testing.T
 	url     string

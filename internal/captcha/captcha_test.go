@@ -74,7 +74,7 @@ func (s *site) verify(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// questions are those that were asked.
+// requests returns the requests that the provider has received.
 func (s *site) requests() []url.Values {
 	s.mu.Lock()
 	defer s.mu.Unlock()

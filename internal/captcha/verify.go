@@ -80,14 +80,14 @@ func (v *Verifier) form(q Request) url.Values {
 	return form
 }
 
-// verdict is a provider's answer.
+// response is a provider's response.
 type response struct {
 	Success  bool     `json:"success"`
 	Hostname string   `json:"hostname"`
 	Codes    []string `json:"error-codes"`
 }
 
-// ask sends a question once. Its errors hold nothing of the form.
+// send sends a request once. Its errors contain nothing of the form.
 func (v *Verifier) send(ctx context.Context, form url.Values) (response, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, v.cfg.VerifyURL, strings.NewReader(form.Encode()))
 	if err != nil {
@@ -139,7 +139,7 @@ func (v *Verifier) result(answer response) error {
 	return fmt.Errorf("%w: %.200q", ErrInvalid, answer.Codes)
 }
 
-// ours tells whether a token was made on a page of ours.
+// allowedHost reports whether a token was made on one of the configured hosts.
 func (v *Verifier) allowedHost(hostname string) bool {
 	return len(v.cfg.Hostnames) == 0 || slices.Contains(v.cfg.Hostnames, strings.ToLower(hostname))
 }

@@ -82,7 +82,7 @@ func (m *Metrics) Handler() http.Handler {
 	return mux
 }
 
-// logged has what goes wrong in a scrape logged.
+// scrapeLogger logs the errors of a scrape.
 type scrapeLogger struct{ logger *slog.Logger }
 
 // Println implements promhttp.Logger.
@@ -93,7 +93,7 @@ func (l scrapeLogger) Println(v ...any) {
 // Finding is a kind of finding, as it is counted.
 type Finding struct{ Code, Severity string }
 
-// Examined tells of an examination: how many findings there were of each kind, when it began and how long it took.
+// ObserveExamination records an examination by the doctor: the number of findings of each kind, its start and its duration.
 func (m *Metrics) ObserveExamination(findings map[Finding]int, at time.Time, took time.Duration) {
 	m.findings.Reset()
 	for finding, n := range findings {
@@ -111,7 +111,7 @@ func (m *Metrics) NotificationQueue(server string, usage float64) {
 	m.queue.WithLabelValues(server).Set(usage)
 }
 
-// Forget says that another process examines from now on, so that what this one has found is not taken for the present.
+// ResetFindings removes the findings of this process: another process examines from now on.
 func (m *Metrics) ResetFindings() {
 	m.findings.Reset()
 	m.lastRun.Set(0)
