@@ -12,17 +12,17 @@ import (
 	"slices"
 )
 
-// childEnv, when set, makes this program one of its own children instead of the benchmark; its value says which.
+// childEnv, when set, makes this program one of the children; its value is the name of the child.
 const childEnv = "HOMEROOM_BENCH_CHILD"
 
-// children are what this program may be instead.
+// children are the child programs by name.
 var children = map[string]func(stdin io.Reader, stdout io.Writer) error{
 	"simulator": serveSimulator,
 	"pools":     servePools,
 	"service":   serveService,
 }
 
-// child is this program in a process of its own. It lives as long as its standard input is open: however we end, it ends too.
+// child is this program as a child process. It ends when its standard input closes, and so with its parent.
 type child struct {
 	command *exec.Cmd
 	stdin   io.WriteCloser
@@ -31,8 +31,8 @@ type child struct {
 
 // startChild runs this program again, with further environment variables.
 func startChild(ctx context.Context, name string, environ ...string) (*child, error) {
-	if os.Getenv(childEnv) != "" { // a program that does not heed the variable would start itself for ever
-		return nil, fmt.Errorf("start %s: this process was to be a child", name)
+	if os.Getenv(childEnv) != "" { // prevents an endless chain of children
+		return nil, fmt.Errorf("start %s: this process is a child already", name)
 	}
 	self, err := os.Executable()
 	if err != nil {
@@ -60,9 +60,9 @@ func (c *child) close() error {
 	return c.command.Wait()
 }
 
-// serveChild is that other process.
+// serveChild runs a child.
 func serveChild(name string) error {
-	signal.Ignore(os.Interrupt) // a terminal sends Ctrl-C to both; the parent says when to end
+	signal.Ignore(os.Interrupt) // a terminal sends Ctrl-C to both; the parent ends the child
 	serve := children[name]
 	if serve == nil {
 		return errors.New("there is no such child: " + name)

@@ -21,8 +21,8 @@ import (
 	"homeroom/migrations"
 )
 
-// conceal measures whether the time of an answer tells if an e-mail has an account, where that is to be concealed: sign-ups
-// with new and with known addresses in random order, as somebody would send them who wants to find out.
+// conceal measures whether the time of an answer reveals that an e-mail has an account, with account-enumeration protection: sign-ups
+// with new and with known addresses in random order, as an attacker would send them.
 func conceal(ctx context.Context, b *testbed) (results, error) {
 	set, err := migrations.Load(os.DirFS(b.migrations))
 	if err != nil {
@@ -68,7 +68,7 @@ func conceal(ctx context.Context, b *testbed) (results, error) {
 	}, nil
 }
 
-// askAll asks for known addresses and as many new ones, in random order. It returns how long each answer took, by whether the
+// askAll signs up with known addresses and as many new ones, in random order. It returns the times of the answers, by whether the
 // address was known.
 func (h *homeroom) askAll(ctx context.Context, front *httpFront, known []string) (map[bool][]time.Duration, error) {
 	addresses := slices.Clone(known)
@@ -89,7 +89,7 @@ func (h *homeroom) askAll(ctx context.Context, front *httpFront, known []string)
 			d, err := front.ask(ctx, address)
 			mu.Lock()
 			defer mu.Unlock()
-			if i >= len(addresses)/20 { // the first ones warm everything up
+			if i >= len(addresses)/20 { // the first ones are a warm-up
 				took[isKnown[address]] = append(took[isKnown[address]], d)
 			}
 			return err
@@ -98,7 +98,7 @@ func (h *homeroom) askAll(ctx context.Context, front *httpFront, known []string)
 	return took, group.Wait()
 }
 
-// ask signs up, and returns how long the answer took.
+// ask signs up, and returns the time of the answer.
 func (f *httpFront) ask(ctx context.Context, address string) (time.Duration, error) {
 	body, err := json.Marshal(schoolForm{Email: address, Password: "Chalk-and-Cheese-42", SchoolName: "Lincoln High"})
 	if err != nil {
@@ -123,7 +123,7 @@ func (f *httpFront) ask(ctx context.Context, address string) (time.Duration, err
 	return took, nil
 }
 
-// knownAddresses has as many people who have an account.
+// knownAddresses creates accounts, and returns their addresses.
 func (h *homeroom) knownAddresses(ctx context.Context, n int) ([]string, error) {
 	known := make([]string, n)
 	for i := range known {

@@ -6,13 +6,13 @@ import (
 )
 
 const (
-	// databaseSize is what a tenant's database takes on the disk, with the migrations that the fleet's section adds.
+	// databaseSize is the size of a tenant's database on disk, with the migrations that the fleet's section adds.
 	databaseSize = 12 << 20
-	// keepFree is for the write-ahead logs, for what the sign-ups make, and for whoever else uses the disk.
+	// keepFree is for the write-ahead logs, for databases of sign-ups, and for other users of the disk.
 	keepFree = 5 << 30
 )
 
-// fit lowers the numbers of tenants to what the disk has room for, and says so.
+// fit reduces the numbers of tenants to the space on the disk, and prints that.
 func (b *testbed) fit() error {
 	free, known := freeSpace(b.folder)
 	if !known || !b.runs("startup", "scale", "memory", "fleet") {

@@ -2,8 +2,8 @@
 
 package main
 
-// freeSpace cannot be told here.
+// freeSpace is unknown on this system.
 func freeSpace(string) (bytes uint64, known bool) { return 0, false }
 
-// syncDisks leaves it to the system when it writes out what it holds back.
+// syncDisks does nothing on this system.
 func syncDisks() {}

@@ -4,7 +4,7 @@ package main
 
 import "golang.org/x/sys/unix"
 
-// freeSpace is how many bytes we may still write to the disk of a folder.
+// freeSpace is the number of free bytes on the disk of a folder.
 func freeSpace(folder string) (bytes uint64, known bool) {
 	var fs unix.Statfs_t
 	if err := unix.Statfs(folder, &fs); err != nil {
@@ -13,5 +13,5 @@ func freeSpace(folder string) (bytes uint64, known bool) {
 	return uint64(fs.Bavail) * uint64(fs.Bsize), true //nolint:unconvert // signed on some systems, never negative
 }
 
-// syncDisks has the kernel write out what it holds back.
+// syncDisks makes the kernel write its caches to disk.
 func syncDisks() { unix.Sync() }

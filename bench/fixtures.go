@@ -22,12 +22,12 @@ type fixtureTenants struct {
 	schema    string // a folder of migrations, which grows
 	databases []string
 	latest    uint
-	// behind are the databases that the contestant before left out, and the SQL that they lack.
+	// behind are the databases that the variant before did not migrate, and the SQL that they lack.
 	behind     []string
 	behindWith string
 }
 
-// openFixtureTenants makes as many tenants as the bed is to have, the first time it is called.
+// openFixtureTenants creates the testbed's tenants, on the first call.
 func openFixtureTenants(ctx context.Context, b *testbed) (*fixtureTenants, error) {
 	if b.tenantsFixture != nil {
 		return b.tenantsFixture, nil
@@ -44,7 +44,7 @@ func openFixtureTenants(ctx context.Context, b *testbed) (*fixtureTenants, error
 	if p.ours, err = newHomeroom(ctx, b, "catalog_of_park", set, b.tenants); err != nil {
 		return nil, err
 	}
-	b.tenantsFixture = p // from now on the bed closes it
+	b.tenantsFixture = p // from now on the testbed closes it
 	if err := p.build(ctx); err != nil {
 		return nil, err
 	}
@@ -58,8 +58,8 @@ func openFixtureTenants(ctx context.Context, b *testbed) (*fixtureTenants, error
 	return p, nil
 }
 
-// build makes the tenants as the keeper of spares does. Meanwhile fsync is off, since nobody measures: in the end the files
-// are the same as if it had been on all the time.
+// build creates the tenants as the spare pool refiller does. fsync is off, since nothing is measured: in the end the files
+// are the same as with fsync.
 func (p *fixtureTenants) build(ctx context.Context) error {
 	p.logf("making %d tenants", p.tenants)
 	began := time.Now()
@@ -70,7 +70,7 @@ func (p *fixtureTenants) build(ctx context.Context) error {
 	return nil
 }
 
-// withoutSync runs f while fsync is off, and then writes out what that has left to the kernel.
+// withoutSync runs f while fsync is off, and then writes the kernel's caches to disk.
 func (b *testbed) withoutSync(ctx context.Context, f func(ctx context.Context) error) error {
 	if err := b.setting(ctx, "fsync", "off"); err != nil {
 		return err
@@ -88,8 +88,8 @@ func (b *testbed) withoutSync(ctx context.Context, f func(ctx context.Context) e
 	return nil
 }
 
-// fill gives a catalog rows of tenants that are up to date: the row of a real one, with other ids. It returns the names of
-// their databases, which are not there.
+// fill adds rows of current tenants to a catalog: copies of a real one's row, with other ids. It returns the names of
+// their databases, which do not exist.
 func (p *fixtureTenants) fill(ctx context.Context, store *catalog.Store, rows int) ([]string, error) {
 	var row string
 	if err := p.ours.catalog.Pool().QueryRow(ctx, "select to_jsonb(tenants)::text from tenants limit 1").Scan(&row); err != nil {
@@ -112,8 +112,8 @@ func (p *fixtureTenants) fill(ctx context.Context, store *catalog.Store, rows in
 	return databases, nil
 }
 
-// check is what `homeroom serve --migrate` does at its start once the catalog is open: it connects to the server anew,
-// looks whether the template is there, and asks which tenants are behind.
+// check does the work of `homeroom serve --migrate` at its start: it opens a new connection to the server,
+// checks that the template exists, and finds the tenants that are behind.
 func (p *fixtureTenants) check(store *catalog.Store) func(context.Context) (time.Duration, error) {
 	return func(ctx context.Context) (time.Duration, error) {
 		set, err := migrations.Load(os.DirFS(p.schema))

@@ -14,7 +14,7 @@ import (
 	"homeroom/migrations"
 )
 
-// migrateFleet measures one new migration over all tenants. The contestants share the tenants: each turn has a file of its
+// migrateFleet measures one new migration over all tenants. The variants share the tenants: each turn has a file of its
 // own, so that each really migrates.
 func migrateFleet(ctx context.Context, b *testbed) (results, error) {
 	p, err := openFixtureTenants(ctx, b)
@@ -24,7 +24,7 @@ func migrateFleet(ctx context.Context, b *testbed) (results, error) {
 	few := len(p.few())
 	all := []*variant{
 		{name: "fleet.Run, 8 at a time, new template included", ownName: "  the tenants alone", work: p.runFleet(fleet.Options{})},
-		{name: "fleet.Run without canaries, likewise", ownName: "  the tenants alone", work: p.runFleet(fleet.Options{Canaries: new(0)})},
+		{name: "fleet.Run without canaries, as above", ownName: "  the tenants alone", work: p.runFleet(fleet.Options{Canaries: new(0)})},
 		{name: "bare SQL, 8 at a time", work: p.bareSQL},
 		{name: fmt.Sprintf("stock driver in a loop, %d of them", few), work: p.stockTurn},
 	}
@@ -40,7 +40,7 @@ func migrateFleet(ctx context.Context, b *testbed) (results, error) {
 	return found, nil
 }
 
-// longRounds is how many rounds a section has whose rounds take long.
+// longRounds is the number of rounds of a section with long rounds.
 func (b *testbed) longRounds() int {
 	if b.tenants < 500 {
 		return b.rounds
@@ -69,10 +69,10 @@ func perSecond(took []time.Duration) []float64 {
 	return rates
 }
 
-// addMigration adds a file such as every release of a product brings, to tenants that have all the files before it.
+// addMigration adds a migration, to tenants that have all migrations before it.
 func (p *fixtureTenants) addMigration(ctx context.Context) error {
 	if err := migrateBare(ctx, p.testbed, p.behind, p.behindWith); err != nil {
-		return fmt.Errorf("bring the other tenants along: %w", err)
+		return fmt.Errorf("migrate the other tenants: %w", err)
 	}
 	p.behind = nil
 	p.latest++
@@ -98,8 +98,8 @@ func (p *fixtureTenants) message() string {
 	return fmt.Sprintf("begin; %s update schema_migrations set version = %d; commit", p.sql(), p.latest)
 }
 
-// runFleet is our way, as `homeroom serve --migrate` does it. What it needs for the new template, once for a server, is told
-// apart.
+// runFleet migrates as `homeroom serve --migrate` does. The time of the new template, once for a server, is measured
+// separately.
 func (p *fixtureTenants) runFleet(o fleet.Options) func(context.Context) (time.Duration, error) {
 	return func(ctx context.Context) (template time.Duration, err error) {
 		began := time.Now()
@@ -124,13 +124,13 @@ func (p *fixtureTenants) runFleet(o fleet.Options) func(context.Context) (time.D
 	}
 }
 
-// bareSQL is the floor: the same SQL and the same version row, in one message to each database, as the role that owns what is in
-// it: made by another, a table would lack the rights that the tenant's role needs.
+// bareSQL is the lower bound: the same SQL and the same version row, in one message to each database, as the owner of the tables in
+// it: a table of another role would lack the default privileges of the tenant's role.
 func (p *fixtureTenants) bareSQL(ctx context.Context) (time.Duration, error) {
 	return 0, migrateBare(ctx, p.testbed, p.databases, p.message())
 }
 
-// stockTurn leaves most tenants behind; they are brought along before the next turn, off the clock.
+// stockTurn migrates only some tenants; the others are migrated before the next turn, which is not measured.
 func (p *fixtureTenants) stockTurn(ctx context.Context) (time.Duration, error) {
 	p.behind, p.behindWith = p.databases[len(p.few()):], p.message()
 	return p.stockLoop(ctx)

@@ -22,11 +22,11 @@ import (
 	"homeroom/webhook"
 )
 
-// tenantKey is fit for tenants that live for minutes.
+// tenantKey is a key for short-lived tenants.
 var tenantKey = bytes.Repeat([]byte("bench..."), 4)
 
-// homeroom is our service on a catalog of its own, wired as cmd/homeroom wires it. What that runs in the background is
-// left out: the keeper of spares, so that there are as many spares as a contestant wants, the reconciler and the job runner.
+// homeroom is the service on a catalog of its own, built as in cmd/homeroom. Background work is
+// left out: the spare pool refiller, since each variant needs a certain number of spares, the reconciler and the job runner.
 type homeroom struct {
 	catalog  *catalog.Store
 	servers  tenant.Servers
@@ -38,12 +38,12 @@ type homeroom struct {
 	logger   *slog.Logger
 }
 
-// newHomeroom makes one, whose RefillSpares keeps this many spares.
+// newHomeroom creates one, whose RefillSpares keeps this many spares.
 func newHomeroom(ctx context.Context, b *testbed, database string, set *migrations.Set, spares int) (*homeroom, error) {
 	if err := b.newDatabase(ctx, database); err != nil {
 		return nil, err
 	}
-	// The lines of the log are written, only not kept.
+	// Log lines are formatted, and then discarded.
 	h := &homeroom{provider: newStopwatch(), auth0: b.auth0, logger: slog.New(slog.NewJSONHandler(io.Discard, nil))}
 	var err error
 	if h.catalog, err = catalog.Open(ctx, catalog.Config{URL: b.postgres.URL(database)}); err != nil {
@@ -88,7 +88,7 @@ func (h *homeroom) open(ctx context.Context, b *testbed, set *migrations.Set, sp
 	return err
 }
 
-// conceal has it conceal whether an e-mail has an account.
+// conceal turns on account-enumeration protection.
 func (h *homeroom) conceal() (err error) {
 	h.cfg.Identity, h.cfg.VerifyFirst, h.cfg.HideAccounts = h.client, true, true
 	h.signup, err = signup.New(h.cfg)
@@ -105,7 +105,7 @@ func (h *homeroom) close() {
 	h.catalog.Close()
 }
 
-// handler is the HTTP API, with a limit of sign-ups that nobody reaches: counting them is a part of every sign-up.
+// handler is the HTTP API, with a rate limit that is never reached: counting is a part of every sign-up.
 func (h *homeroom) handler() (http.Handler, error) {
 	pools, err := tenant.NewPools(tenant.PoolsConfig{})
 	if err != nil {
@@ -130,7 +130,7 @@ func (h *homeroom) handler() (http.Handler, error) {
 	})
 }
 
-// stopwatch knows how long the identity provider took for each sign-up, by its e-mail.
+// stopwatch has the identity provider's time of each sign-up, by its e-mail.
 type stopwatch struct {
 	mu   sync.Mutex
 	took map[string]time.Duration
@@ -151,7 +151,7 @@ func (s *stopwatch) take(email string) time.Duration {
 	return s.took[email]
 }
 
-// timed is a provider whose time is measured.
+// timed is a provider that measures its time.
 type timed struct {
 	identity.Provider
 	watch *stopwatch

@@ -1,10 +1,10 @@
-// Command bench measures what Homeroom promises about speed, side by side and in one run: sign-ups against the way that
+// Command bench measures Homeroom's speed, side by side and in one run: sign-ups against the way that
 // tutorials show and against Postgres's own CREATE DATABASE; sign-ups and the start-up check at 10, 100 and 1,000 tenants; the
 // memory of a process that uses all of them; the start-up and the migration of many tenants against golang-migrate's stock
 // driver and against bare SQL.
 //
-// Machines differ, and are shared, so milliseconds say little by themselves: the contestants take turns on one Postgres
-// server with fsync on (one server for each number of tenants), and what counts is the ratio of their medians. It fails on
+// Machines differ, and are shared, so milliseconds mean little by themselves: the variants take turns on one Postgres
+// server with fsync on (one server for each number of tenants), and the ratio of their medians is the result. It fails on
 // errors, never on speed.
 package main
 
@@ -33,12 +33,12 @@ type options struct {
 	migrations, dir  string
 }
 
-// runs tells whether any of these sections is wanted.
+// runs reports whether any of these sections was requested.
 func (o options) runs(sections ...string) bool {
 	return len(o.only) == 0 || slices.ContainsFunc(sections, func(name string) bool { return slices.Contains(o.only, name) })
 }
 
-// section is a part of the run with contestants of its own.
+// section is a part of the run with its own variants.
 type section struct {
 	name string
 	run  func(context.Context, *testbed) (results, error)
@@ -56,7 +56,7 @@ func main() {
 		return
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second Ctrl-C ends us at once, and Postgres with us
+	context.AfterFunc(ctx, stop) // a second Ctrl-C ends this process and Postgres at once
 	exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
@@ -72,7 +72,7 @@ func exit(err error) {
 	os.Exit(1)
 }
 
-// run measures, and prints the results to out. How far it is goes to progress.
+// run measures, and prints the results to out and the progress to progress.
 func run(ctx context.Context, args []string, out, progress io.Writer) (err error) {
 	o, err := readOptions(args, progress)
 	if err != nil {
@@ -108,7 +108,7 @@ func readOptions(args []string, usage io.Writer) (options, error) {
 	var only, levels string
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(usage)
-	flags.IntVar(&o.rounds, "rounds", 6, "how often every contestant has its turn, after one round that is not counted; with 500 tenants or more the fleet's section has half as many, at least 3")
+	flags.IntVar(&o.rounds, "rounds", 6, "how often every variant has its turn, after one round that is not counted; with 500 tenants or more the fleet's section has half as many, at least 3")
 	flags.IntVar(&o.signups, "signups", 16, "sign-ups in a turn of 8 clients; one client makes a third of them")
 	flags.IntVar(&o.tenants, "tenants", 1000, "tenants whose databases are checked, used and migrated; each takes 8 to 12 MB of disk meanwhile")
 	flags.StringVar(&levels, "scale", "10,100,1000", "`numbers` of tenants at which sign-ups and the start-up check are compared")

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// The children are this very program, started again.
+// The children are this program, started again.
 func TestMain(m *testing.M) {
 	if name := os.Getenv(childEnv); name != "" {
 		if err := serveChild(name); err != nil {
@@ -19,7 +19,7 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	countWait = time.Millisecond // what is counted does not matter here
+	countWait = time.Millisecond // the counts do not matter here
 	os.Exit(m.Run())
 }
 
@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 func TestRun(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	for _, folder := range []string{dir, filepath.Dir(dir)} { // run by root, Postgres is another user, and must pass
+	for _, folder := range []string{dir, filepath.Dir(dir)} { // under root, Postgres is another user, and must be able to enter
 		if err := os.Chmod(folder, 0o711); err != nil {
 			t.Fatal(err)
 		}

@@ -24,7 +24,7 @@ import (
 // openPools is how many tenants' pools a service keeps open, of two connections each: the defaults of tenant.PoolsConfig.
 const openPools = 100
 
-// poolsJob is what the process that uses the tenants is told, and poolsUse the resident memory, in bytes, that it tells: when
+// poolsJob is the input of the process that uses the tenants, and poolsUse its output, the resident memory in bytes: when
 // it has used one tenant, as many as may have an open pool, all of them, and all of them once more.
 type poolsJob struct {
 	URL        string
@@ -34,7 +34,7 @@ type poolsJob struct {
 
 type poolsUse struct{ One, Full, All, Again int64 }
 
-// memory measures what many tenants cost the process that serves them: a process of its own with nothing but the server and
+// memory measures the memory of a process with many tenants: a process of its own with only the server and
 // its pools, which uses all tenants in turn, each by both of its connections and as its own role.
 func memory(ctx context.Context, b *testbed) (results, error) {
 	if _, known := resident(); !known {
@@ -81,7 +81,7 @@ func judgeMemory(tenants int, use poolsUse, most openConnections) []verdict {
 	}
 }
 
-// use has the other process use the tenants.
+// use makes the other process use the tenants.
 func (p *fixtureTenants) use(ctx context.Context, process *child, use *poolsUse) error {
 	job := poolsJob{URL: p.postgres.URL("postgres"), Migrations: p.schema}
 	rows, err := p.ours.catalog.Pool().Query(ctx, "select id from tenants order by id")
@@ -101,10 +101,10 @@ func (p *fixtureTenants) use(ctx context.Context, process *child, use *poolsUse)
 	return json.Unmarshal(line, use)
 }
 
-// openConnections are the most that were seen at a time.
+// openConnections are the largest numbers that were seen.
 type openConnections struct{ tenants, connections int }
 
-// count looks until ctx ends.
+// count counts until ctx ends.
 func (m *openConnections) count(ctx context.Context, b *testbed) error {
 	ticker := time.NewTicker(20 * time.Millisecond)
 	defer ticker.Stop()
@@ -129,7 +129,7 @@ func (m *openConnections) count(ctx context.Context, b *testbed) error {
 	}
 }
 
-// servePools is the other process.
+// servePools runs the other process.
 func servePools(stdin io.Reader, stdout io.Writer) error {
 	var job poolsJob
 	if err := json.NewDecoder(stdin).Decode(&job); err != nil {
@@ -172,7 +172,7 @@ func servePools(stdin io.Reader, stdout io.Writer) error {
 	return json.NewEncoder(stdout).Encode(use)
 }
 
-// selectAsEach has every tenant's role read something, on both connections of its pool at the same time.
+// selectAsEach runs a query as every tenant's role, on both connections of its pool at the same time.
 func selectAsEach(ctx context.Context, server *tenant.Server, pools *tenant.Pools, tenants []tenant.ID) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(mostClients)
@@ -195,8 +195,8 @@ func selectAsEach(ctx context.Context, server *tenant.Server, pools *tenant.Pool
 	return group.Wait()
 }
 
-// settled is the resident memory after a garbage collection, once the pools that gave way have closed: the least of what is
-// seen within a second.
+// settled is the resident memory after a garbage collection, when evicted pools have closed: the smallest value
+// within a second.
 func settled() int64 {
 	least := int64(math.MaxInt64)
 	for range 10 {

@@ -14,16 +14,16 @@ import (
 
 	"github.com/golang-migrate/migrate/v4"
 	_ "github.com/golang-migrate/migrate/v4/database/pgx/v5" // the driver that the tutorials import
-	_ "github.com/golang-migrate/migrate/v4/source/file"     // likewise
+	_ "github.com/golang-migrate/migrate/v4/source/file"     // as above
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// naive signs a school up as tutorials do: everything one after the other, within the request. It is here to be compared
-// with, and leaves half-made schools behind whenever a step fails.
+// naive signs a school up as tutorials do: everything one after the other, within the request. It is only for
+// comparison, and leaves partly created schools when a step fails.
 type naive struct {
 	auth0 *simulator
-	// admin makes databases, registry is where the tenants are listed; both are pools that are warm.
+	// admin creates databases, registry has the table of tenants; both are warm pools.
 	admin, registry *pgxpool.Pool
 	// databaseURL is the address of a database as the superuser.
 	databaseURL func(database string) string
@@ -102,7 +102,7 @@ func migrateStock(folder, databaseURL string) error {
 	return nil
 }
 
-// token asks for a Management API token, anew for every request.
+// token requests a Management API token, for every request.
 func (n *naive) token(ctx context.Context) (string, error) {
 	form := url.Values{
 		"grant_type": {"client_credentials"}, "audience": {n.auth0.management},

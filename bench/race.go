@@ -13,24 +13,24 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// variant is one way of doing a piece of work.
+// variant is one implementation of a piece of work.
 type variant struct {
 	name string
-	// clients is how many do it at the same time, pieces how many are done in a turn by all of them together.
+	// clients is the number of parallel clients, pieces the number of pieces of work in a turn by all of them.
 	clients, pieces int
-	// units is how many things one piece deals with, for the rate. Defaults to 1.
+	// units is the number of units in a piece, for the rate. Defaults to 1.
 	units int
-	// prepare runs before each turn, off the clock. It may be nil.
+	// prepare runs before each turn, not measured. It may be nil.
 	prepare func(ctx context.Context) error
-	// start runs right before each turn, after the checkpoint and off the clock. It may be nil.
+	// start runs right before each turn, after the checkpoint and not measured. It may be nil.
 	start func(ctx context.Context) error
-	// rest runs after each turn, off the clock. It may be nil.
+	// rest runs after each turn, not measured. It may be nil.
 	rest func(ctx context.Context) error
-	// work does one piece. elsewhere is the part of its time that is somebody else's.
+	// work does one piece. elsewhere is the part of its time that others needed.
 	work func(ctx context.Context) (elsewhere time.Duration, err error)
-	// settle runs after the last turn, for what of own can be known only then. It may be nil.
+	// settle runs after the last turn, for parts of own that are known only then. It may be nil.
 	settle func(ctx context.Context) error
-	// ownName describes the time that is left without elsewhere; empty when it is not of interest.
+	// ownName is the name of the time without elsewhere; empty if it is not reported.
 	ownName string
 
 	mu         sync.Mutex
@@ -38,9 +38,9 @@ type variant struct {
 	rates      []float64 // one for each turn
 }
 
-// race lets all contestants take their turns, round after round, each round in another order, so that a busy neighbour,
+// race lets all variants take their turns, round after round, each round in another order, so that a busy neighbour,
 // a growing catalog and what the one before leaves to the file system hit them alike. The first round warms up, and is not
-// counted. clean, which may be nil, runs before each round, off the clock.
+// counted. clean, which may be nil, runs before each round, not measured.
 func (b *testbed) race(
 	ctx context.Context, title string, rounds int, clean func(context.Context) error, all []*variant,
 ) (results, error) {
@@ -75,7 +75,7 @@ func (b *testbed) race(
 	return found, nil
 }
 
-// runOnce is one turn of a contestant.
+// runOnce is one turn of a variant.
 func (b *testbed) runOnce(ctx context.Context, c *variant, counted bool) (err error) {
 	if c.prepare != nil {
 		if err := c.prepare(ctx); err != nil {

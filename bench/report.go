@@ -22,28 +22,28 @@ type machine struct {
 	Load string `json:"load,omitempty"`
 }
 
-// line is what was measured of one contestant. Times are in milliseconds.
+// line is the result of one variant. Times are in milliseconds.
 type line struct {
 	What    string  `json:"what"`
 	Clients int     `json:"clients"`
 	N       int     `json:"n"`
 	Median  float64 `json:"median_ms"`
 	P95     float64 `json:"p95_ms"`
-	// Rate is how many are done in a second by all clients; zero where that is not of interest.
+	// Rate is the number per second of all clients; zero if it is not reported.
 	Rate float64 `json:"per_second,omitempty"`
 }
 
-// verdict is a number that a promise is about.
+// verdict is a number with a target.
 type verdict struct {
 	What  string  `json:"what"`
 	Value float64 `json:"value"`
 	Unit  string  `json:"unit"`
-	// Target is empty where nothing is promised.
+	// Target is empty if there is none.
 	Target string `json:"target,omitempty"`
 	Met    *bool  `json:"met,omitempty"`
 }
 
-// atLeast and atMost judge a value. A limit of 0 is no promise.
+// atLeast and atMost compare a value with a limit. A limit of 0 is no target.
 func atLeast(what string, value float64, unit string, limit float64) verdict {
 	return judge(what, value, unit, "≥", limit, value >= limit)
 }
@@ -60,7 +60,7 @@ func judge(what string, value float64, unit, sign string, limit float64, met boo
 	return v
 }
 
-// results are what a section found.
+// results are the results of a section.
 type results struct {
 	title    string
 	lines    []line
@@ -138,7 +138,7 @@ func pad(text string, width int) string {
 	return text + strings.Repeat(" ", max(width-utf8.RuneCountInString(text), 0))
 }
 
-// digits writes a number with three digits that mean something.
+// digits writes a number with three significant digits.
 func digits(value float64) string {
 	decimals := 0
 	switch {

@@ -12,17 +12,17 @@ import (
 	"homeroom/migrations"
 )
 
-// level is a server with so many tenants, all of them schools, and a service whose catalog knows them.
+// level is a server with a number of tenants, all of them schools, and a service with their catalog.
 type level struct {
 	*fixtureTenants
 	schools   *homeroom
 	sparePool *benchSpares
 	front     *httpFront
-	alone     bool // the server is this level's own, and goes with it
+	alone     bool // the server belongs to this level, and is removed with it
 }
 
 // scale measures whether sign-ups and the start-up check become slower with the number of tenants. Each level has that many
-// databases, on a server of its own, so that the levels take turns as all contestants do. What a resting server does by
+// databases, on a server of its own, so that the levels take turns as all variants do. What a resting server does by
 // itself, autovacuum, which visits each database, waits until it is that level's turn.
 func scale(ctx context.Context, b *testbed) (_ results, err error) {
 	var levels []*level
@@ -127,7 +127,7 @@ func (l *level) enrol(ctx context.Context) (spares []string, err error) {
 	return pgx.CollectRows(made, pgx.RowTo[string])
 }
 
-// prepareLevel prepares a level's turn: its spares are back on the shelf, its server has written what it had to, and the other
+// prepareLevel prepares a level's turn: its spares are available again, its server has written its caches, and the other
 // servers rest.
 func (l *level) prepareLevel(b *testbed, levels []*level) func(context.Context) error {
 	return func(ctx context.Context) error {

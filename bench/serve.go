@@ -21,12 +21,12 @@ import (
 // binaryEnv is the program that the child "service" runs.
 const binaryEnv = "HOMEROOM_BENCH_BINARY"
 
-// running is `homeroom serve` in a process of its own, with all that it does beside answering: the job runner, the
-// reconcilers, the relay and the keeper of spares.
+// running is `homeroom serve` in a process of its own, with all background work: the job runner, the
+// reconcilers, the relay and the spare pool refiller.
 type running struct {
 	*child
 	url string
-	// catalog is the registry of the service, on connections of ours.
+	// catalog is the catalog of the service, on other connections.
 	catalog *pgxpool.Pool
 }
 
@@ -48,7 +48,7 @@ func startService(ctx context.Context, b *testbed, catalog, folder string, spare
 		"HOMEROOM_TENANT_KEY="+base64.StdEncoding.EncodeToString(key[:]),
 		"HOMEROOM_TENANT_MIGRATIONS="+folder,
 		fmt.Sprintf("HOMEROOM_SPARES=%d", spares),
-		// Nobody reaches these: counting is a part of every sign-up.
+		// These are never reached: counting is a part of every sign-up.
 		"HOMEROOM_SIGNUP_RATE=1000000/1h", "HOMEROOM_SIGNUP_BUDGET_MINUTE=1000000", "HOMEROOM_SIGNUP_BUDGET_DAY=10000000",
 		"HOMEROOM_ALLOW_SUPERUSER=true",
 		"AUTH0_BASE_URL="+b.auth0.url, "AUTH0_CLIENT_ID="+b.auth0.clientID, "AUTH0_CLIENT_SECRET="+b.auth0.clientSecret,
@@ -78,8 +78,8 @@ func (r *running) close() error {
 	return r.child.close()
 }
 
-// serveService runs `homeroom serve` until its standard input ends, and tells its parent the address in one line. What the
-// service complains of goes to the standard error.
+// serveService runs `homeroom serve` until its standard input ends, and prints the address in one line for its parent. Errors of the
+// service go to the standard error.
 func serveService(stdin io.Reader, stdout io.Writer) error {
 	command := exec.Command(os.Getenv(binaryEnv), "serve")
 	logs, err := command.StderrPipe()

@@ -67,9 +67,9 @@ type served struct {
 	*running
 	front    *httpFront
 	template string
-	// signups are the ids of those that one client made, by contestant, in their order.
+	// signups are the ids of those that one client made, by variant, in their order.
 	signups map[string][]uuid.UUID
-	// clones are how many databases the keeper began in each turn beside which people signed up.
+	// clones are how many databases the refiller began in each turn with sign-ups.
 	clones []float64
 	// built are the shares of sign-ups without a spare that did have their database made.
 	built []float64
@@ -124,7 +124,7 @@ func judgeService(all []*variant) []verdict {
 	return append(verdicts, eachRound(all[built].rates, all[bare].rates, "%")...)
 }
 
-// sideConditions are what must be known to judge the turns by.
+// sideConditions are further numbers about the turns.
 func (s *served) sideConditions() []verdict {
 	return []verdict{
 		atLeast("  databases that the keeper began in a turn beside sign-ups", median(s.clones), "", 0),
@@ -132,7 +132,7 @@ func (s *served) sideConditions() []verdict {
 	}
 }
 
-// copyMigrations makes a folder with the tenants' migrations and as many more as make twenty.
+// copyMigrations creates a folder with the tenants' migrations, and adds more up to twenty.
 func (b *testbed) copyMigrations() (string, error) {
 	folder := filepath.Join(b.folder, "more_migrations")
 	if err := os.CopyFS(folder, os.DirFS(b.migrations)); err != nil {
@@ -161,7 +161,7 @@ func (s *served) signUp(ctx context.Context, variant string) error {
 	return err
 }
 
-// settle takes the identity provider's time off: the service notes when each step began.
+// settle subtracts the identity provider's time: the service records when each step began.
 func (s *served) settle(ctx context.Context, c *variant) error {
 	ids := s.signups[c.name]
 	for i, id := range ids[len(ids)-len(c.total):] {
@@ -207,7 +207,7 @@ func (s *served) hide(ctx context.Context, left int) error {
 	return nil
 }
 
-// stillClaimable has a spare count as nobody's although its row is changed here; see the package catalog.
+// stillClaimable makes a spare count as unclaimed although its row is changed here; see the package catalog.
 const stillClaimable = `claimable_xid = pg_current_xact_id()::xid`
 
 // until waits for a condition.
@@ -223,12 +223,12 @@ func (s *served) until(ctx context.Context, sql string, args ...any) error {
 			return nil
 		}
 		if wait.For(ctx, 50*time.Millisecond) != nil {
-			return errors.New("the service does not get where it should")
+			return errors.New("the service does not reach the expected state in time")
 		}
 	}
 }
 
-// refilling lowers the stock so far that it is refilled while people sign up, and waits until that has begun.
+// refilling reduces the spares so far that they are refilled during sign-ups, and waits until that has begun.
 func (s *served) refilling(ctx context.Context) error {
 	if err := s.hide(ctx, s.spares*3/8); err != nil {
 		return err
@@ -236,7 +236,7 @@ func (s *served) refilling(ctx context.Context) error {
 	if err := s.catalog.QueryRow(ctx, "select now()").Scan(&s.mark); err != nil {
 		return err
 	}
-	if _, _, err := s.front.post(ctx); err != nil { // which wakes the keeper
+	if _, _, err := s.front.post(ctx); err != nil { // which wakes the refiller
 		return err
 	}
 	if err := s.until(ctx, "select exists (select from tenants where state in ('building', 'spare') and created_at > $1)", s.mark); err != nil {

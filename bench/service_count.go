@@ -11,15 +11,15 @@ import (
 	"homeroom/internal/wait"
 )
 
-// countWait is how long Postgres may take to tell what its sessions have done.
+// countWait is how long Postgres may take to update its statistics.
 var countWait = 11 * time.Second
 
-// counters are what the server has done so far.
+// counters are the server's statistics.
 type counters struct {
 	Commits, Syncs, WAL float64
 }
 
-// count counts what a sign-up costs the database, with all that the service does because of it while the stock is not
+// count counts the database's work for a sign-up, with all background work of the service while spares are not
 // refilled: what happens in as long a time without sign-ups is taken off.
 func (s *served) count(ctx context.Context) ([]verdict, error) {
 	s.logf("counting what a sign-up costs")
@@ -28,9 +28,9 @@ func (s *served) count(ctx context.Context) ([]verdict, error) {
 		return nil, err
 	}
 	defer conn.Release()
-	const keeper = "hashtextextended('homeroom spares of server main', 0)" // the lock of whoever refills
+	const keeper = "hashtextextended('homeroom spares of server main', 0)" // the refiller's lock
 	if _, err := conn.Exec(ctx, "select pg_advisory_lock("+keeper+")"); err != nil {
-		return nil, fmt.Errorf("keep the keeper of spares away: %w", err)
+		return nil, fmt.Errorf("lock out the spare pool refiller: %w", err)
 	}
 	n := max(s.spares/4, 1)
 	var at [3]counters
@@ -66,7 +66,7 @@ func (s *served) count(ctx context.Context) ([]verdict, error) {
 	return found, nil
 }
 
-// counters reads them. Where Postgres counts fsyncs has changed with version 18.
+// counters reads the counters. Postgres 18 counts fsyncs in another view.
 func (s *served) counters(ctx context.Context) (counters, error) {
 	rows, err := s.catalog.Query(ctx, `
 		select (select xact_commit from pg_stat_database where datname = current_database())::float8 as commits,

@@ -8,7 +8,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// floorTables are what two bare commits write to: the rows of a sign-up, without the registry's rules.
+// floorTables are the tables of the two bare commits: the rows of a sign-up, without the catalog's constraints.
 const floorTables = `
 	create table floor_tenants (id uuid primary key, state text not null, name text, data text);
 	create table floor_users (id uuid primary key, tenant uuid not null, state text not null, email text not null);
@@ -16,13 +16,13 @@ const floorTables = `
 	create table floor_events (id bigint generated always as identity primary key, type text not null, data jsonb);
 	insert into floor_tenants select gen_random_uuid(), 'spare', null, repeat('x', 200) from generate_series(1, 20000)`
 
-// makeFloor makes the tables in the service's own database, and learns the template.
+// makeFloor creates the tables in the service's own database, and reads the template's name.
 func (s *served) makeFloor(ctx context.Context) error {
 	if _, err := s.catalog.Exec(ctx, floorTables); err != nil {
-		return fmt.Errorf("make the tables of the floor: %w", err)
+		return fmt.Errorf("create the tables of the lower bound: %w", err)
 	}
 	if _, err := s.catalog.Exec(ctx, "vacuum analyze floor_tenants"); err != nil {
-		return fmt.Errorf("make the tables of the floor: %w", err)
+		return fmt.Errorf("create the tables of the lower bound: %w", err)
 	}
 	err := s.until(ctx, "select exists (select from pg_database where datname like 'homeroom_template_%' and datistemplate)")
 	if err != nil {

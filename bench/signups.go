@@ -88,7 +88,7 @@ func (f *httpFront) post(ctx context.Context) (email string, signup uuid.UUID, e
 }
 
 // signups measures sign-ups with a spare, without one, and the naive way; and, as floors, the CREATE DATABASE and the
-// commit that they cannot do without.
+// commit that they need.
 func signups(ctx context.Context, b *testbed) (results, error) {
 	set, err := migrations.Load(os.DirFS(b.migrations))
 	if err != nil {
@@ -160,8 +160,8 @@ func judgeSignups(one, many []*variant) []verdict {
 	return append(verdicts, eachRound(many[built].rates, many[bare].rates, "%")...)
 }
 
-// benchSpares is the spares, made once: a sign-up takes the row of one and does not look at its database, so the rows are put
-// back on the shelf for the next turn.
+// benchSpares is the spares, created once: a sign-up takes the row of one and does not open its database, so the rows are made
+// available again for the next turn.
 type benchSpares struct {
 	*testbed
 	ours      *homeroom
@@ -218,7 +218,7 @@ func (b *testbed) createDatabase(servers tenant.Servers) func(context.Context) (
 	}
 }
 
-// insertRow commits one row, which is what everything that must not be lost waits for at least once.
+// insertRow commits one row, which every durable write needs at least once.
 func (b *testbed) insertRow(ctx context.Context) (time.Duration, error) {
 	_, err := b.admin.Exec(ctx, "insert into bench_rows (text) values ('a row')")
 	return 0, err

@@ -9,8 +9,8 @@ import (
 	"homeroom/auth0/auth0test"
 )
 
-// simulator is an Auth0 tenant in a process of its own, so that its work does not stop ours for its garbage collections.
-// The CPU it shares with all contestants alike.
+// simulator is an Auth0 tenant in a process of its own, so that its garbage collections do not stop this process.
+// It shares the CPU with all variants.
 type simulator struct {
 	*child
 	url                    string
@@ -34,7 +34,7 @@ func startSimulator(ctx context.Context) (*simulator, error) {
 	return s, nil
 }
 
-// serveSimulator tells what its parent must know in one line.
+// serveSimulator prints its address and credentials in one line for its parent.
 func serveSimulator(stdin io.Reader, stdout io.Writer) error {
 	server, err := auth0test.Listen("127.0.0.1:0", auth0test.Config{})
 	if err != nil {

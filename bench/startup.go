@@ -8,7 +8,7 @@ import (
 	"homeroom/catalog"
 )
 
-// startup measures what a start costs when every tenant is up to date.
+// startup measures a start when every tenant is up to date.
 func startup(ctx context.Context, b *testbed) (results, error) {
 	p, err := openFixtureTenants(ctx, b)
 	if err != nil {

@@ -18,7 +18,7 @@ import (
 	"homeroom/internal/devpg"
 )
 
-// testbed is what all contestants share: one Postgres server and one identity provider.
+// testbed is shared by all variants: one Postgres server and one identity provider.
 type testbed struct {
 	options
 	folder   string
@@ -30,7 +30,7 @@ type testbed struct {
 	tenantsFixture *fixtureTenants // nil until a section needs it
 }
 
-// mostClients is how many clients the busy contestants have.
+// mostClients is the number of clients of the busy variants.
 const mostClients = 8
 
 func newTestbed(ctx context.Context, o options, progress io.Writer) (_ *testbed, err error) {
@@ -49,7 +49,7 @@ func newTestbed(ctx context.Context, o options, progress io.Writer) (_ *testbed,
 	if b.folder, err = os.MkdirTemp(o.dir, "homeroom-bench-"); err != nil {
 		return nil, fmt.Errorf("make a folder: %w", err)
 	}
-	if err := os.Chmod(b.folder, 0o711); err != nil { // run by root, Postgres is another user, and must pass
+	if err := os.Chmod(b.folder, 0o711); err != nil { // under root, Postgres is another user, and must be able to enter
 		return nil, fmt.Errorf("open the folder: %w", err)
 	}
 	if err := b.fit(); err != nil {
@@ -71,12 +71,12 @@ func (b *testbed) start(ctx context.Context) (err error) {
 	return err
 }
 
-// withOwnServer makes a bed for so many tenants that has a server of its own, on the same disk, and the same identity provider. Its
+// withOwnServer creates a testbed for a number of tenants with a server of its own, on the same disk, and the same identity provider. Its
 // closeServer must be called.
 func (b *testbed) withOwnServer(ctx context.Context, tenants int) (_ *testbed, err error) {
 	other := &testbed{options: b.options, auth0: b.auth0, progress: b.progress}
 	other.tenants, other.folder = tenants, filepath.Join(b.folder, fmt.Sprintf("tenants_%d", tenants))
-	if err := os.Mkdir(other.folder, 0o711); err != nil { // Postgres is another user, and must pass
+	if err := os.Mkdir(other.folder, 0o711); err != nil { // Postgres is another user, and must be able to enter
 		return nil, fmt.Errorf("make a folder: %w", err)
 	}
 	if err := other.start(ctx); err != nil {
@@ -95,10 +95,10 @@ func (b *testbed) setting(ctx context.Context, name, value string) error {
 	return nil
 }
 
-// close removes everything. It may be called on a half-made bed.
+// close removes everything. It may be called on an incomplete testbed.
 func (b *testbed) close() error {
 	if b.auth0 != nil {
-		_ = b.auth0.close() // it keeps nothing
+		_ = b.auth0.close() // it stores nothing
 	}
 	return b.closeServer()
 }

@@ -1,8 +1,8 @@
-// Package browsertest walks web pages as a person does whose browser runs no script: it follows redirects, keeps cookies, and
+// Package browsertest is a browser without scripts for tests of web pages: it follows redirects, keeps cookies, and
 // fills in forms.
 //
-// It holds pages to what browsers hold them to: a form leads only to where the page's policy lets it, redirects included. And
-// it holds them to what people need: a language, a title, one heading, and a label for every field.
+// It enforces the rules of browsers: a form is sent only to addresses that the page's policy allows, redirects included. And
+// it checks accessibility: a language, a title, one heading, and a label for every field.
 package browsertest
 
 import (
@@ -21,17 +21,17 @@ import (
 	"golang.org/x/net/html"
 )
 
-// mostHops is how many redirects a browser follows.
+// mostHops is the largest number of redirects.
 const mostHops = 20
 
-// Browser is one person's. It is for one goroutine.
+// Browser has one person's cookies. It is for one goroutine.
 type Browser struct {
 	t      testing.TB
 	client *http.Client
 	stopAt []string
 }
 
-// New makes a browser without cookies. A walk ends before any address that begins with one of ends, which nobody needs to serve.
+// New creates a browser without cookies. It stops before any address that begins with one of stopAt, which need not exist.
 func New(t testing.TB, stopAt ...string) *Browser {
 	t.Helper()
 	jar, err := cookiejar.New(nil)
@@ -44,7 +44,7 @@ func New(t testing.TB, stopAt ...string) *Browser {
 	}}
 }
 
-// ConnectTo has it reach one host and port at another, as if DNS and a proxy led there.
+// ConnectTo makes the browser connect to target instead of a host and port, as DNS or a proxy could.
 func (b *Browser) ConnectTo(host, target string) {
 	var dialer net.Dialer
 	b.client.Transport = &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -55,17 +55,17 @@ func (b *Browser) ConnectTo(host, target string) {
 	}}
 }
 
-// Trust makes it trust the certificates of a server.
+// Trust makes the browser trust the certificates of a server.
 func (b *Browser) Trust(config *tls.Config) {
 	b.client.Transport = &http.Transport{TLSClientConfig: config}
 }
 
-// Cookies are those that it would send to an address.
+// Cookies returns the cookies for an address.
 func (b *Browser) Cookies(address string) []*http.Cookie {
 	return b.client.Jar.Cookies(b.parse(address))
 }
 
-// SetCookies plants cookies, as whoever has another browser's would.
+// SetCookies adds cookies, for example from another browser.
 func (b *Browser) SetCookies(address string, cookies []*http.Cookie) {
 	b.client.Jar.SetCookies(b.parse(address), cookies)
 }
@@ -79,14 +79,14 @@ func (b *Browser) parse(address string) *url.URL {
 	return u
 }
 
-// Page is what a walk came to.
+// Page is the page after all redirects.
 type Page struct {
-	// URL is its address. Status is 0 where the walk ended before an address of New's.
+	// URL is its address. Status is 0 if the browser stopped before an address of stopAt.
 	URL    *url.URL
 	Status int
 	Header http.Header
 	Body   string
-	// Hops are the addresses that redirects led through, the first that was asked for among them.
+	// Hops are the addresses of the requests, the first one and all redirects.
 	Hops []*url.URL
 
 	doc *html.Node
@@ -130,7 +130,7 @@ func (b *Browser) request(method string, to *url.URL, body string) *http.Request
 	return r
 }
 
-// follow sends a request, and goes where it is sent. policy is the form-action that all of it must keep to; empty is none.
+// follow sends a request and follows redirects. policy is the form-action that all addresses must satisfy; empty is none.
 func (b *Browser) follow(r *http.Request, policy string) Page {
 	b.t.Helper()
 	from := r.Header.Get("Origin")
@@ -173,7 +173,7 @@ func (b *Browser) follow(r *http.Request, policy string) Page {
 	return Page{}
 }
 
-// allows reads a form-action as far as pages here use it: 'self', origins and schemes.
+// allows reports whether a form-action allows an address. It supports 'self', origins and schemes.
 func allows(policy, self string, to *url.URL) bool {
 	for source := range strings.FieldsSeq(policy) {
 		if source == originOf(to) || source == to.Scheme+":" || source == "'self'" && originOf(to) == self {

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/net/html"
 )
 
-// Submit fills in the form that has a button (or, with "", the first form) and presses that button. What values does not
-// name stays as the page has it. A value for a field that is not there ends the test.
+// Submit fills in the form with a button (or, with "", the first form) and presses that button. Fields that are not in values
+// keep the page's value. A value for a missing field fails the test.
 func (b *Browser) Submit(p Page, button string, values map[string]string) Page {
 	b.t.Helper()
 	form, pressed := p.form(b.t, button)
@@ -71,7 +71,7 @@ func (p Page) form(t testing.TB, button string) (form, pressed *html.Node) {
 	return nil, nil
 }
 
-// Link is the address of the link with this text.
+// Link returns the address of the link with this text.
 func (p Page) Link(t testing.TB, label string) string {
 	t.Helper()
 	for _, a := range all(p.doc, "a") {
@@ -87,7 +87,7 @@ func (p Page) Link(t testing.TB, label string) string {
 	return ""
 }
 
-// Value is what a field of the page holds.
+// Value returns the value of a field of the page.
 func (p Page) Value(name string) string {
 	for _, field := range all(p.doc, "input") {
 		if attr(field, "name") == name {
@@ -97,7 +97,7 @@ func (p Page) Value(name string) string {
 	return ""
 }
 
-// Heading is the page's h1.
+// Heading returns the page's h1.
 func (p Page) Heading() string {
 	for _, h := range all(p.doc, "h1") {
 		return text(h)
@@ -105,7 +105,7 @@ func (p Page) Heading() string {
 	return ""
 }
 
-// Language is what the page says it is written in.
+// Language returns the page's lang attribute.
 func (p Page) Language() string {
 	for _, h := range all(p.doc, "html") {
 		return attr(h, "lang")
@@ -113,10 +113,10 @@ func (p Page) Language() string {
 	return ""
 }
 
-// Text is all that a person reads.
+// Text returns the visible text.
 func (p Page) Text() string { return text(p.doc) }
 
-// CheckAccessible holds the page to what browsers and people need of it: no script, and nothing that a policy lets in; a language,
+// CheckAccessible checks that the page has no script, and a policy that allows none; a language,
 // a title, one heading, labels for all fields, and messages that belong to their fields.
 func (p Page) CheckAccessible(t testing.TB) {
 	t.Helper()
@@ -165,7 +165,7 @@ func (p Page) checkFields(t testing.TB) {
 	}
 }
 
-// directive is the value of one of a policy's.
+// directive is the value of one directive of a policy.
 func directive(policy, name string) string {
 	for part := range strings.SplitSeq(policy, ";") {
 		if rest, ok := strings.CutPrefix(strings.TrimSpace(part), name+" "); ok {
@@ -175,7 +175,7 @@ func directive(policy, name string) string {
 	return ""
 }
 
-// all are the elements of these names, in the order of the page.
+// all returns the elements of these names, in the order of the page.
 func all(node *html.Node, names ...string) []*html.Node {
 	var found []*html.Node
 	if node == nil {
@@ -202,7 +202,7 @@ func has(node *html.Node, name string) bool {
 	return slices.ContainsFunc(node.Attr, func(a html.Attribute) bool { return a.Key == name })
 }
 
-// text is what an element reads as, in one line.
+// text returns the text of an element, in one line.
 func text(node *html.Node) string {
 	var words strings.Builder
 	if node == nil {

@@ -11,14 +11,14 @@ import (
 	"strconv"
 )
 
-// account is the user a server runs as. The zero value is ourselves.
+// account is the user that a server runs as. The zero value is the current user.
 type account struct {
 	name     string
 	uid, gid int
-	dropped  bool // we are root and become somebody else
+	dropped  bool // the process is root and runs the server as another user
 }
 
-// serverUser picks the account: ourselves, or for root a user that Postgres agrees to run as.
+// serverUser chooses the account: the current user, or for root another user, since Postgres refuses root.
 func serverUser() (account, error) {
 	if os.Geteuid() != 0 {
 		return account{}, nil
@@ -45,7 +45,7 @@ func (a account) apply(cmd *exec.Cmd) {
 	}
 }
 
-// chown gives path to the account.
+// chown makes the account the owner of path.
 func (a account) chown(path string) error {
 	if !a.dropped {
 		return nil
@@ -56,8 +56,8 @@ func (a account) chown(path string) error {
 	return nil
 }
 
-// blockedAt names the first folder on the way to path that the account may not enter, "" if there is none. It goes by
-// permission bits, the usual cause: a checkout or a home under /root.
+// blockedAt returns the first folder on the way to path that the account may not enter, "" if there is none. It reads
+// permission bits; the usual cause is a checkout or a home under /root.
 func (a account) blockedAt(path string) string {
 	if !a.dropped {
 		return ""
@@ -86,8 +86,8 @@ func (a account) canEnter(info fs.FileInfo) bool {
 	return info.Mode().Perm()&bit != 0
 }
 
-// makeReachable creates dir and its missing parents so that the account may pass through them, whatever our umask, and
-// says which existing folder is in the way.
+// makeReachable creates dir and its missing parents so that the account may enter them, with any umask. It fails for an
+// existing folder that the account may not enter.
 func makeReachable(dir string, a account) error {
 	var missing []string
 	for d := dir; ; d = filepath.Dir(d) {

@@ -17,7 +17,7 @@ import (
 // EnvBin names the environment variable that holds the folder of Postgres binaries to use, instead of any search.
 const EnvBin = "HOMEROOM_PG_BIN"
 
-// oldest is the first major version whose behaviour the product relies on.
+// oldest is the first supported major version.
 const oldest = 15
 
 // installHint ends every error about missing binaries.
@@ -31,11 +31,11 @@ type Binaries struct {
 	Major   int
 }
 
-// path is that of one program.
+// path is the path of one program.
 func (b Binaries) path(program string) string { return filepath.Join(b.Dir, program) }
 
 // FindBinaries looks for Postgres on this machine, in this order: $HOMEROOM_PG_BIN, the PATH, the usual folders of Linux
-// distributions, Homebrew and Postgres.app (newest first), and what was downloaded earlier. It downloads nothing. When there is none, the error is an
+// distributions, Homebrew and Postgres.app (newest first), and earlier downloads. It downloads nothing. When there is none, the error is an
 // [ErrNoBinaries] that says what to install.
 func FindBinaries() (Binaries, error) {
 	cfg, err := Config{}.withDefaults()
@@ -49,7 +49,7 @@ func FindBinaries() (Binaries, error) {
 	return cfg.find(user, 0)
 }
 
-// binariesFor finds or fetches what can run data of the given major version (0 = there are none yet).
+// binariesFor finds or downloads binaries for data of the given major version (0 = no data yet).
 func (cfg Config) binariesFor(ctx context.Context, user account, major int) (Binaries, error) {
 	found, err := cfg.find(user, major)
 	if !errors.Is(err, ErrNoBinaries) || os.Getenv(EnvBin) != "" {
@@ -91,12 +91,12 @@ func (cfg Config) find(user account, major int) (Binaries, error) {
 	return Binaries{}, fmt.Errorf("%w: %s%s", ErrNoBinaries, installHint, strings.Join(reasons, ""))
 }
 
-// candidates lists what exists, best first.
+// candidates lists existing folders of binaries, best first.
 func (cfg Config) candidates() []string {
 	var list []string
 	if file, err := exec.LookPath("postgres"); err == nil {
 		if target, err := filepath.EvalSymlinks(file); err == nil {
-			file = target // a link in /usr/bin has no initdb beside it, its target does
+			file = target // initdb is beside the link's target, not beside the link
 		}
 		list = append(list, filepath.Dir(file))
 	}
@@ -123,7 +123,7 @@ func (cfg Config) candidates() []string {
 
 var versionPattern = regexp.MustCompile(`\(PostgreSQL\) ((\d+)\S*)`)
 
-// inspect asks the binaries in dir for their version, and whether the server's user can run them.
+// inspect reads the version of the binaries in dir, and checks that the server's user can run them.
 func inspect(dir string, user account) (Binaries, error) {
 	b := Binaries{Dir: dir}
 	for _, program := range []string{"postgres", "initdb"} {

@@ -1,4 +1,4 @@
-// Package devpg runs a Postgres server of our own, for development and for tests.
+// Package devpg runs a Postgres server of its own, for development and for tests.
 //
 // It runs on Linux, the BSDs and macOS. It finds the binaries of an installed Postgres (or fetches them, saying so), makes a cluster in a state folder and
 // runs it for as long as the calling process lives: even after a kill -9 no server stays behind. Started by root it drops
@@ -18,7 +18,7 @@ import (
 	"runtime"
 )
 
-// Config says where a server lives and how it is set up. The zero value is a development server.
+// Config is the configuration of a server. The zero value is a development server.
 type Config struct {
 	// Dir holds everything of this server: data, password, port, log, lock. One server at a time may use it.
 	// Defaults to the folder "postgres" in [StateDir].
@@ -31,11 +31,11 @@ type Config struct {
 	// BinariesDir keeps downloaded binaries. Defaults to the folder "binaries" in [StateDir].
 	BinariesDir string
 
-	// Notice is told before anything is downloaded. Defaults to standard error.
+	// Notice gets a line before each download. Defaults to standard error.
 	Notice io.Writer
 }
 
-// StateDir is the folder for what must outlive a checkout: $HOMEROOM_STATE_DIR, else /var/lib/homeroom for root, whose home no other user can
+// StateDir is the folder for files that outlive a checkout: $HOMEROOM_STATE_DIR, else /var/lib/homeroom for root, whose home no other user can
 // enter, else homeroom in $XDG_STATE_HOME or ~/.local/state.
 func StateDir() (string, error) {
 	if dir := os.Getenv("HOMEROOM_STATE_DIR"); dir != "" {
@@ -57,7 +57,7 @@ func StateDir() (string, error) {
 	return filepath.Join(home, ".local", "state", "homeroom"), nil
 }
 
-// Start brings up the server of cfg.Dir, making its cluster first if there is none, and returns once it accepts
+// Start starts the server of cfg.Dir, creates its cluster if there is none, and returns when it accepts
 // connections. ctx bounds the start only; the server then runs until [Server.Stop] or the end of this process.
 func Start(ctx context.Context, cfg Config) (*Server, error) {
 	cfg, err := cfg.withDefaults()
@@ -111,7 +111,7 @@ func Remove(ctx context.Context, dir string) error {
 	return errors.Join(os.RemoveAll(dir), h.close())
 }
 
-// prepare brings the folder into the state a postmaster can start from.
+// prepare makes the folder ready for the start of a postmaster.
 func (s *Server) prepare(ctx context.Context) (err error) {
 	major, err := s.home.dataMajor()
 	if err != nil {
@@ -135,7 +135,7 @@ func (s *Server) prepare(ctx context.Context) (err error) {
 	return nil
 }
 
-// withDefaults fills in what was left out, on a copy.
+// withDefaults returns a copy with defaults.
 func (cfg Config) withDefaults() (Config, error) {
 	if cfg.Dir == "" || cfg.BinariesDir == "" {
 		state, err := StateDir()
@@ -165,7 +165,7 @@ func (cfg Config) withDefaults() (Config, error) {
 	return cfg, nil
 }
 
-// defaultSettings suit a developer's machine. fsync stays on: a development database is still somebody's work.
+// defaultSettings are for a developer's machine. fsync stays on: a development database may hold work.
 func defaultSettings() map[string]string {
 	settings := map[string]string{
 		"max_connections": "200",

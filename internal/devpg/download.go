@@ -18,7 +18,7 @@ import (
 	"time"
 )
 
-// integrity holds npm's SHA-512 of the packages we fetch. Anything else that a registry answers is refused.
+// integrity holds npm's SHA-512 of the packages. Other contents are refused.
 var integrity = map[string]string{
 	"linux-x64":    "jVw/MdDtIX/vICH/DKIe6/mHpiCggdx6QVyza4vt/NbcZFsL0KhwglF6F1Koqx3gRBZ9XtN+vi63EsqSyqOSxA==",
 	"linux-arm64":  "TIzjtGnDGSD/LbdW0OWCEcbI+YVT0WKSfSr20TCkkP4UR8zeKe+QCZbO0/CM4hS9EWyZ4cDebjRvpRc3iMi6wg==",
@@ -31,7 +31,7 @@ const (
 	downloadTimeout = 10 * time.Minute
 )
 
-// download fetches the pinned package, after saying so.
+// download downloads the pinned package, after a notice.
 func (cfg Config) download(ctx context.Context, user account) (Binaries, error) {
 	want, ok := integrity[platform()]
 	if !ok {
@@ -61,7 +61,7 @@ func (cfg Config) download(ctx context.Context, user account) (Binaries, error) 
 	return inspect(cfg.downloaded(), user)
 }
 
-// awaitDownloads lets one process at a time download; the next one finds the work done.
+// awaitDownloads lets one process at a time download; the next one finds the result.
 func (cfg Config) awaitDownloads(ctx context.Context, user account) (unlock func(), err error) {
 	if err := makeReachable(cfg.BinariesDir, user); err != nil {
 		return nil, err
@@ -84,8 +84,8 @@ func (cfg Config) awaitDownloads(ctx context.Context, user account) (unlock func
 	}
 }
 
-// registry is the address npm itself would ask, so that a company's mirror is used where one is set up. Only npm's
-// configuration tells it.
+// registry is the address that npm uses, so that a configured mirror is used. Only npm's
+// configuration has it.
 func registry(ctx context.Context) (string, error) {
 	for _, name := range []string{"npm_config_registry", "NPM_CONFIG_REGISTRY"} {
 		if value := os.Getenv(name); value != "" {
@@ -104,7 +104,7 @@ func packageURL(registry string) string {
 	return fmt.Sprintf("%s/%s/%s/-/%s-%s.tgz", strings.TrimRight(registry, "/"), packageScope, platform(), platform(), packageVersion)
 }
 
-// redacted hides a password that a mirror's address may carry.
+// redacted removes a password from a mirror's address.
 func redacted(address string) string {
 	u, err := url.Parse(address)
 	if err != nil {
@@ -113,7 +113,7 @@ func redacted(address string) string {
 	return u.Redacted()
 }
 
-// fetch downloads an npm archive, checks it, and only then unpacks it into dir.
+// fetch downloads an npm archive, verifies it, and then unpacks it into dir.
 func fetch(ctx context.Context, address, want, dir string, notice io.Writer) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
@@ -121,7 +121,7 @@ func fetch(ctx context.Context, address, want, dir string, notice io.Writer) err
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return fmt.Errorf("download: %w", err) // names the address, without its password
+		return fmt.Errorf("download: %w", err) // has the address, without its password
 	}
 	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode != http.StatusOK {
@@ -146,14 +146,14 @@ func fetch(ctx context.Context, address, want, dir string, notice io.Writer) err
 	return unpack(archive, dir)
 }
 
-// progressWriter tells how far a download is, at each tenth of it.
+// progressWriter reports the progress of a download, at each tenth of it.
 type progressWriter struct {
 	done, total int64
 	told        int64
 	notice      io.Writer
 }
 
-// Write counts.
+// Write counts bytes.
 func (m *progressWriter) Write(p []byte) (int, error) {
 	m.done += int64(len(p))
 	if m.total > 0 && m.done*10/m.total > m.told {

@@ -13,24 +13,24 @@ var (
 	// ErrNoBinaries means no usable Postgres was found on this machine.
 	ErrNoBinaries = errors.New("no usable Postgres found")
 
-	// ErrPortTaken means the port of a server that starts again belongs to somebody else.
+	// ErrPortTaken means the port of a restarting server is used by another process.
 	ErrPortTaken = errors.New("port is taken")
 )
 
-// VersionError means the data were made by another major version of Postgres than the one found.
+// VersionError means that the data belong to another major version of Postgres than the one found.
 type VersionError struct {
 	DataDir  string
 	Data     int
 	Binaries Binaries
 }
 
-// Error says what to do about it.
+// Error includes what to do.
 func (e *VersionError) Error() string {
 	return fmt.Sprintf("start Postgres %s from %s: the data in %s were made by version %d: install Postgres %d (or name its folder in %s), "+
 		"or move the data away to begin with none", e.Binaries.Version, e.Binaries.Dir, e.DataDir, e.Data, e.Data, EnvBin)
 }
 
-// lastLines keeps the end of a program's output, for quoting in an error.
+// lastLines returns the end of a program's output, for an error.
 func lastLines(text string) string {
 	const keep = 15
 	lines := strings.Split(strings.TrimSpace(text), "\n")

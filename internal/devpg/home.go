@@ -16,8 +16,8 @@ import (
 	"homeroom/internal/secret"
 )
 
-// home is the folder of one server, held by this process alone through a lock on its file "lock", which the kernel
-// lets go when the process ends, however it ends.
+// home is the folder of one server. This process has an exclusive lock on its file "lock", which the kernel
+// releases at the end of the process.
 //
 // The outer folder, with password and port, belongs to the caller. The folder "cluster" inside belongs to the user the
 // server runs as.
@@ -32,7 +32,7 @@ func (h *home) logFile() string  { return filepath.Join(h.dir, "postgres.log") }
 func (h *home) portFile() string { return filepath.Join(h.dir, "port") }
 func (h *home) pidFile() string  { return filepath.Join(h.data(), "postmaster.pid") }
 
-// openHome makes the folder where missing, and locks it.
+// openHome creates the folder if it is missing, and locks it.
 func openHome(dir string, user account) (_ *home, err error) {
 	if err := makeReachable(dir, user); err != nil {
 		return nil, err
@@ -55,7 +55,7 @@ func (h *home) prepare() error {
 	if err := h.user.chown(cluster); err != nil {
 		return err
 	}
-	// What a killed initdb left. Nobody else can be at work in here: we hold the lock.
+	// Left by a killed initdb. No other process works here, since this one holds the lock.
 	leftovers, err := filepath.Glob(filepath.Join(cluster, "init-*"))
 	if err != nil {
 		return fmt.Errorf("list unfinished clusters: %w", err)
@@ -68,7 +68,7 @@ func (h *home) prepare() error {
 	return nil
 }
 
-// close lets another process use the folder.
+// close releases the folder for other processes.
 func (h *home) close() error {
 	if err := unlockFile(h.lock); err != nil {
 		return fmt.Errorf("unlock folder %s: %w", h.dir, err)
@@ -76,7 +76,7 @@ func (h *home) close() error {
 	return nil
 }
 
-// dataMajor is the Postgres version that made the data, 0 when there are none yet.
+// dataMajor is the major version of the data, 0 if there are none yet.
 func (h *home) dataMajor() (int, error) {
 	text, err := os.ReadFile(filepath.Join(h.data(), "PG_VERSION"))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -92,7 +92,7 @@ func (h *home) dataMajor() (int, error) {
 	return major, nil
 }
 
-// ensurePassword reads the superuser's password, or makes one. It is on disk before the cluster that needs it exists.
+// ensurePassword reads or creates the superuser's password. It is on disk before the cluster exists.
 func (h *home) ensurePassword(needed bool) (secret.String, error) {
 	file := filepath.Join(h.dir, "password")
 	text, err := os.ReadFile(file)
@@ -112,8 +112,8 @@ func (h *home) ensurePassword(needed bool) (secret.String, error) {
 	return secret.String(password), nil
 }
 
-// initialise makes the cluster beside its place and moves it there when it is complete, so that a kill at any moment
-// leaves either no cluster or a whole one.
+// initialise creates the cluster in a temporary folder and renames that when it is complete, so that a kill at any time
+// leaves either no cluster or a complete one.
 func (h *home) initialise(ctx context.Context, bin Binaries, password secret.String, noSync bool) error {
 	dir, err := os.MkdirTemp(filepath.Join(h.dir, "cluster"), "init-")
 	if err != nil {
@@ -150,8 +150,8 @@ func (h *home) initialise(ctx context.Context, bin Binaries, password secret.Str
 	return nil
 }
 
-// localeArgs ask for the byte order of C with Unicode's letters. Only Linux has that as a locale of the system; elsewhere
-// Postgres brings its own since version 17.
+// localeArgs select the byte order of C with Unicode's letters. Only Linux has that as a locale of the system; elsewhere
+// Postgres has its own since version 17.
 func localeArgs(major int) []string {
 	switch {
 	case runtime.GOOS == "linux":

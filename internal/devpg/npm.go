@@ -16,7 +16,7 @@ const (
 	packageVersion = "18.4.0-beta.17"
 )
 
-// platform is what npm calls this system.
+// platform is npm's name of this system.
 func platform() string {
 	goos, arch := runtime.GOOS, runtime.GOARCH
 	if arch == "amd64" {
@@ -25,14 +25,14 @@ func platform() string {
 	return goos + "-" + arch
 }
 
-// packageFolder keeps the package, and downloaded is where its programs are.
+// packageFolder is the folder of the package, and downloaded that of its programs.
 func (cfg Config) packageFolder() string {
 	return filepath.Join(cfg.BinariesDir, platform()+"-"+packageVersion)
 }
 func (cfg Config) downloaded() string { return filepath.Join(cfg.packageFolder(), "native", "bin") }
 
-// linkLibraries makes the links to shared libraries that an npm archive cannot carry. npm would have its install
-// script make them, but runs such scripts only where they were allowed. Without the links the server does not load.
+// linkLibraries creates the links to shared libraries that an npm archive cannot contain. npm's install
+// script would create them, but npm runs such scripts only if they are allowed. Without the links the server does not load.
 func linkLibraries(root string) error {
 	text, err := os.ReadFile(filepath.Join(root, "native", "pg-symlinks.json"))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -54,15 +54,15 @@ func linkLibraries(root string) error {
 			return fmt.Errorf("link library %s: %w", link.Target, err)
 		}
 		err = os.Symlink(to, filepath.Join(root, link.Target))
-		if err != nil && !errors.Is(err, fs.ErrExist) { // another process may be at it too
+		if err != nil && !errors.Is(err, fs.ErrExist) { // another process may do the same
 			return fmt.Errorf("link library: %w", err)
 		}
 	}
 	return nil
 }
 
-// install fills target through fill, unless it is there already. It appears complete or not at all, whoever else installs
-// the same at this moment.
+// install creates target by fill, unless it exists. It appears complete or not at all, also if other processes install
+// the same at the same time.
 func (cfg Config) install(target string, user account, fill func(dir string) error) error {
 	if isDir(target) {
 		return nil
@@ -87,7 +87,7 @@ func (cfg Config) install(target string, user account, fill func(dir string) err
 	return nil
 }
 
-// makeWorldReadable lets every user read and run what is below dir, whatever our umask made of it.
+// makeWorldReadable lets every user read and run all files below dir, with any umask.
 func makeWorldReadable(dir string) error {
 	return filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.Type()&fs.ModeSymlink != 0 {

@@ -17,7 +17,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// pollInterval is how often a starting or ending server is looked at.
+// pollInterval is how often a starting or stopping server is checked.
 const pollInterval = 10 * time.Millisecond
 
 // process is a running postmaster.
@@ -27,7 +27,7 @@ type process struct {
 	logStart int64         // where its part of the log begins
 }
 
-// startPostmaster starts the server process, which ends with ours.
+// startPostmaster starts the server process, which ends with this process.
 func (s *Server) startPostmaster() (*process, error) {
 	log, err := os.OpenFile(s.home.logFile(), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
@@ -73,7 +73,7 @@ func (s *Server) arguments() []string {
 		"-c", "unix_socket_directories=", "-c", "logging_collector=off", "-c", "log_destination=stderr")
 }
 
-// environment is ours without secrets, and without the PG* and locale variables that would change how Postgres behaves.
+// environment is the current one without secrets, and without the PG* and locale variables that change Postgres.
 func environment() []string {
 	env := []string{"LC_ALL=C"}
 	for _, name := range []string{"PATH", "TMPDIR", "TMP", "TEMP", "SystemRoot", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"} {
@@ -84,9 +84,9 @@ func environment() []string {
 	return env
 }
 
-// awaitReady returns when the server takes connections with our password, or with the reason why it never will.
+// awaitReady returns when the server accepts connections with its password, or with the reason of its failure.
 //
-// It first waits for the server's own word in postmaster.pid: on a port that somebody else took, somebody else would answer.
+// It first waits for "ready" in postmaster.pid: another server may answer on a port that it has taken.
 func (s *Server) awaitReady(ctx context.Context, p *process) error {
 	ticker := time.NewTicker(pollInterval)
 	defer ticker.Stop()
@@ -109,7 +109,7 @@ func (s *Server) awaitReady(ctx context.Context, p *process) error {
 	}
 }
 
-// startError quotes what the server itself had to say.
+// startError quotes the server's log.
 func (s *Server) startError(p *process, cause error) error {
 	var log string
 	if file, err := os.Open(s.home.logFile()); err == nil {
@@ -123,7 +123,7 @@ func (s *Server) startError(p *process, cause error) error {
 	return fmt.Errorf("start postgres: %w; its log (%s) says:\n%s", cause, s.home.logFile(), lastLines(log))
 }
 
-// postmaster reads who serves the data directory. The eighth line of the file is the server's state.
+// postmaster reads the process of the data directory. The eighth line of the file is the server's state.
 func (h *home) postmaster() (pid int, ready bool) {
 	text, err := os.ReadFile(h.pidFile())
 	if err != nil {
@@ -157,8 +157,8 @@ func (p *process) end(ctx context.Context, mode Mode) error {
 	return nil
 }
 
-// stopOrphan ends a server that outlived the process which started it. We hold the folder's lock, so nobody uses it.
-// On Linux it is on its way out already; elsewhere it has to be told.
+// stopOrphan stops a server whose starting process has ended. This process holds the folder's lock, so nobody uses it.
+// On Linux it is stopping already; elsewhere it needs a signal.
 func (h *home) stopOrphan(ctx context.Context) error {
 	ticker := time.NewTicker(pollInterval)
 	defer ticker.Stop()

@@ -66,18 +66,18 @@ func (s *Server) DataDir() string { return s.home.data() }
 // LogFile is the server's own log. The one of the run before has ".old" appended.
 func (s *Server) LogFile() string { return s.home.logFile() }
 
-// Version is that of the server, such as "15.18".
+// Version is the version of the server, such as "15.18".
 func (s *Server) Version() string { return s.binaries.Version }
 
-// Done is closed when the server process has ended, asked to or not. After a [Server.Restart] ask for it again.
+// Done is closed when the server process has ended, asked to or not. After a [Server.Restart] call Done again.
 func (s *Server) Done() <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.proc.done
 }
 
-// Stop shuts the server down in order and waits for its end; the folder is then free for another. When ctx ends first,
-// the server is stopped at once instead: it never stays behind. Stopping twice does nothing.
+// Stop shuts the server down and waits for its end; the folder is then free. When ctx ends first,
+// the server is killed. A second Stop does nothing.
 func (s *Server) Stop(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -119,8 +119,8 @@ func (s *Server) stopProcess(ctx context.Context, mode Mode) error {
 	return nil
 }
 
-// firstLaunch starts on the port of the run before where it is still free, else on any free one. Between finding a port and
-// listening on it somebody else may take it; then another is tried.
+// firstLaunch starts on the port of the previous run if it is free, else on any free one. Between finding a port and
+// listening on it another process may take it; then another port is tried.
 func (s *Server) firstLaunch(ctx context.Context) error {
 	_ = os.Rename(s.home.logFile(), s.home.logFile()+".old")
 	s.port = s.home.lastPort()
@@ -142,7 +142,7 @@ func (s *Server) firstLaunch(ctx context.Context) error {
 	return nil
 }
 
-// launch starts the postmaster and waits until it serves.
+// launch starts the postmaster and waits until it accepts connections.
 func (s *Server) launch(ctx context.Context) error {
 	proc, err := s.startPostmaster()
 	if err != nil {
@@ -157,22 +157,22 @@ func (s *Server) launch(ctx context.Context) error {
 	return nil
 }
 
-// lastPort is the port of the run before, 0 when unknown.
+// lastPort is the port of the previous run, 0 if unknown.
 func (h *home) lastPort() int {
 	text, _ := os.ReadFile(h.portFile())
 	port, _ := strconv.Atoi(strings.TrimSpace(string(text)))
 	return port
 }
 
-// freePort looks below the ranges from which systems hand out ports to outgoing connections: in there a port could be
-// gone by the time a crashed server wants it back.
+// freePort searches below the ranges of ports for outgoing connections: a port in there could be
+// taken when a crashed server restarts.
 func freePort() int {
 	for range 100 {
 		if port := 15432 + rand.IntN(16000); portFree(port) { //nolint:gosec // not a secret
 			return port
 		}
 	}
-	return 0 // nothing free: the postmaster's own error will say so
+	return 0 // no free port: the postmaster will report that
 }
 
 func portFree(port int) bool {

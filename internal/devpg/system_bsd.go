@@ -9,10 +9,10 @@ import (
 	"strings"
 )
 
-// dieWithUs does nothing here: only Linux ends a child with its parent. The next start stops what a killed one left.
+// setParentDeathSignal does nothing here: only Linux ends a child with its parent. The next start stops an orphan.
 func dieWithUs(*exec.Cmd, bool) {}
 
-// isPostmaster tells whether pid is a server on data, rather than a stranger that got the number of a dead one.
+// isPostmaster reports whether pid is a server on data, not another process with a reused number.
 func isPostmaster(ctx context.Context, pid int, data string) bool {
 	line, err := exec.CommandContext(ctx, "ps", "-o", "command=", "-p", strconv.Itoa(pid)).Output()
 	return err == nil && strings.Contains(string(line), data)

@@ -9,9 +9,9 @@ import (
 	"syscall"
 )
 
-// setParentDeathSignal has the kernel end cmd when we die, even by SIGKILL: with a fast shutdown, or at once for what need not tidy up.
+// setParentDeathSignal makes the kernel stop cmd when this process ends, even by SIGKILL: with a fast shutdown, or at once.
 //
-// The kernel means the thread that forked, not the process: whoever starts cmd holds runtime.LockOSThread until it ends.
+// The kernel watches the thread that forked, not the process: the caller must hold runtime.LockOSThread until cmd ends.
 func setParentDeathSignal(cmd *exec.Cmd, atOnce bool) {
 	attributes(cmd).Pdeathsig = syscall.SIGINT
 	if atOnce {
@@ -19,7 +19,7 @@ func setParentDeathSignal(cmd *exec.Cmd, atOnce bool) {
 	}
 }
 
-// isPostmaster tells whether pid is a server on data, rather than a stranger that got the number of a dead one.
+// isPostmaster reports whether pid is a server on data, not another process with a reused number.
 func isPostmaster(_ context.Context, pid int, data string) bool {
 	line, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cmdline")
 	return err == nil && strings.Contains(string(line), data)

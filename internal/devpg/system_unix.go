@@ -12,12 +12,12 @@ import (
 	"syscall"
 )
 
-// setCredential makes cmd run as another user, without any of our groups.
+// setCredential makes cmd run as another user, without this process' groups.
 func setCredential(cmd *exec.Cmd, uid, gid int) {
 	attributes(cmd).Credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
 }
 
-// ownGroup keeps the terminal's Ctrl-C from cmd: it reaches us alone, and we stop the server in order.
+// ownGroup starts cmd in its own process group, so that the terminal's Ctrl-C reaches only this process, which stops the server.
 func ownGroup(cmd *exec.Cmd) { attributes(cmd).Setpgid = true }
 
 func attributes(cmd *exec.Cmd) *syscall.SysProcAttr {
@@ -27,7 +27,7 @@ func attributes(cmd *exec.Cmd) *syscall.SysProcAttr {
 	return cmd.SysProcAttr
 }
 
-// signal asks a postmaster to shut down.
+// signal tells a postmaster to shut down.
 func signal(pid int, mode Mode) error {
 	sig := syscall.SIGINT
 	if mode == Immediate {
@@ -39,7 +39,7 @@ func signal(pid int, mode Mode) error {
 	return nil
 }
 
-// lockFile takes a lock that ends with this process, and that a child does not inherit. It never waits.
+// lockFile takes a lock that ends with this process, and that a child does not inherit. It does not wait.
 func lockFile(path string) (*os.File, error) {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
@@ -61,8 +61,8 @@ func lockFile(path string) (*os.File, error) {
 	return nil, err
 }
 
-// unlockFile gives the lock back. Closing alone would leave it for a moment with a child that another goroutine is just
-// starting: between its fork and its exec that has a copy of the descriptor.
+// unlockFile releases the lock. After a close alone a child that another goroutine is
+// starting could hold it: between its fork and its exec it has a copy of the descriptor.
 func unlockFile(file *os.File) error {
 	return errors.Join(syscall.Flock(int(file.Fd()), syscall.LOCK_UN), file.Close())
 }

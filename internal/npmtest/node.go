@@ -14,12 +14,12 @@ import (
 // this process's environment.
 func Node(t testing.TB, env []string, args ...string) string {
 	t.Helper()
-	//nolint:gosec // the script stands in the tests
+	//nolint:gosec // the script is part of the tests
 	command := exec.CommandContext(t.Context(), "node", args...)
 	command.Env = append(os.Environ(), env...)
 	var output strings.Builder
 	command.Stderr = &output
-	stdin, err := command.StdinPipe() // it ends with this, should this process be killed
+	stdin, err := command.StdinPipe() // the script ends when its stdin is closed, also if this process is killed
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,6 +41,6 @@ func Node(t testing.TB, env []string, args ...string) string {
 		_ = command.Wait()
 		t.Fatalf("%s did not start: %v\n%s", args[0], err, output.String())
 	}
-	go func() { _, _ = io.Copy(io.Discard, lines) }() // a pipe that is full would stop it
+	go func() { _, _ = io.Copy(io.Discard, lines) }() // a full pipe would block it
 	return strings.TrimSpace(line)
 }

@@ -1,4 +1,4 @@
-// Package npmtest installs packages from npm and runs scripts, for tests against programs that others have written.
+// Package npmtest installs packages from npm and runs scripts, for tests with independent programs.
 package npmtest
 
 import (
@@ -14,8 +14,8 @@ import (
 // installing bounds an installation.
 const installing = 3 * time.Minute
 
-// Install returns the folder in which packages such as "scimmy@1.3.5" are installed, once for all tests of this user. Those
-// that install at the same time do so in folders of their own, and the first to be done gives its folder the name, which is
+// Install returns the folder in which packages such as "scimmy@1.3.5" are installed, once for all tests of this user. Concurrent
+// installations use separate folders, and the first to finish renames its folder to the final name, which is
 // that of the first package.
 func Install(t testing.TB, packages ...string) string {
 	t.Helper()
@@ -35,11 +35,11 @@ func Install(t testing.TB, packages ...string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = os.RemoveAll(mine) }() // it has another name by then, unless somebody was faster
+	defer func() { _ = os.RemoveAll(mine) }() // already renamed, unless another process was faster
 	ctx, cancel := context.WithTimeout(t.Context(), installing)
 	defer cancel()
 	args := append([]string{"install", "--no-save", "--no-audit", "--no-fund", "--prefix", mine}, packages...)
-	//nolint:gosec // the packages stand in the tests
+	//nolint:gosec // the packages are named in the tests
 	if out, err := exec.CommandContext(ctx, "npm", args...).CombinedOutput(); err != nil {
 		t.Fatalf("npm cannot install %s, which this test needs; is its registry reachable? %v\n%s", strings.Join(packages, " "), err, out)
 	}
@@ -51,7 +51,7 @@ func Install(t testing.TB, packages ...string) string {
 	return folder
 }
 
-// cache is where a user's programs keep what can be fetched again; the temporary folder for a user without a home.
+// cache is the user's cache folder; the temporary folder for a user without a home.
 func cache() string {
 	if dir, err := os.UserCacheDir(); err == nil {
 		return dir

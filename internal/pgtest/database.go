@@ -16,13 +16,13 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// Database is the URL of a new, empty database, dropped when the test ends, with whoever is still connected to it.
+// Database returns the URL of a new, empty database, which is dropped when the test ends, even if sessions are connected.
 func Database(t testing.TB) string {
 	t.Helper()
 	return create(t, "template1")
 }
 
-// Clone is the URL of a new copy of a database that build filled: build runs once per process for each name, and every
+// Clone returns the URL of a new copy of a database that build filled: build runs once per process for each name, and every
 // test gets its own copy of the result, in a fraction of the time that migrating takes.
 func Clone(t testing.TB, name string, build func(ctx context.Context, url string) error) string {
 	t.Helper()
@@ -52,7 +52,7 @@ func create(t testing.TB, template string) string {
 	return a.url(name)
 }
 
-// admins makes and drops databases.
+// admins creates and drops databases.
 type admins struct {
 	pool *pgxpool.Pool
 	url  func(database string) string
@@ -86,7 +86,7 @@ func connected(t testing.TB) *admins {
 	return shared.admins
 }
 
-// external turns the address of one database into that of any, nil when there is none.
+// external returns a function from database names to URLs of the external server, nil if there is none.
 func external(address string) func(database string) string {
 	u, err := url.Parse(address)
 	if address == "" || err != nil {
@@ -106,7 +106,7 @@ func (a *admins) create(ctx context.Context, name, template string) error {
 	return nil
 }
 
-// exec runs a statement with names in it.
+// exec runs a statement with identifiers.
 func (a *admins) exec(ctx context.Context, format string, names ...string) error {
 	quoted := make([]any, len(names))
 	for i, name := range names {
@@ -116,14 +116,14 @@ func (a *admins) exec(ctx context.Context, format string, names ...string) error
 	return err
 }
 
-// close drops the templates, for a server that lives on.
+// close drops the templates of a server that keeps running.
 func (a *admins) close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
 	defer a.pool.Close()
 	var errs []error
 	for _, once := range a.templates {
-		if name, _ := once(); name != "" { // a failed build leaves one too
+		if name, _ := once(); name != "" { // also after a failed build
 			errs = append(errs, a.exec(ctx, "DROP DATABASE IF EXISTS %s WITH (FORCE)", name))
 		}
 	}
@@ -142,7 +142,7 @@ func (a *admins) template(name string, build func(ctx context.Context, url strin
 	return once()
 }
 
-// buildTemplate does not use a test's context: the next test wants the result too.
+// buildTemplate does not use a test's context: the next test needs the result too.
 func (a *admins) buildTemplate(build func(ctx context.Context, url string) error) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
@@ -153,7 +153,7 @@ func (a *admins) buildTemplate(build func(ctx context.Context, url string) error
 	if err := build(ctx, a.url(name)); err != nil {
 		return name, err
 	}
-	// A database with connections cannot be cloned, so none are let in any more.
+	// A database with connections cannot be cloned, so further connections are refused.
 	if err := a.exec(ctx, "ALTER DATABASE %s ALLOW_CONNECTIONS false", name); err != nil {
 		return name, fmt.Errorf("close template: %w", err)
 	}

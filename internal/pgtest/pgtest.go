@@ -1,8 +1,8 @@
 // Package pgtest gives every test a real Postgres database of its own.
 //
-// Nothing has to be set up for `go test ./...`: each test process starts one server on a free port, in a temporary folder,
-// with durability switched off, and stops it at the end. A process that is killed takes its server along; its folder goes
-// with the next run. With HOMEROOM_TEST_POSTGRES_URL, the address of a superuser's database, [Database] and [Clone] use that
+// `go test ./...` needs no setup: each test process starts one server on a free port, in a temporary folder,
+// with durability switched off, and stops it at the end. The server of a killed process ends too; its folder is removed
+// by the next run. With HOMEROOM_TEST_POSTGRES_URL, the address of a superuser's database, [Database] and [Clone] use that
 // server instead.
 //
 //	func TestMain(m *testing.M) { pgtest.Main(m) }
@@ -24,15 +24,15 @@ import (
 	"homeroom/internal/devpg"
 )
 
-// EnvURL names the environment variable with the server to use instead of one of our own.
+// EnvURL names the environment variable with the server to use instead of a new one.
 const EnvURL = "HOMEROOM_TEST_POSTGRES_URL"
 
 const (
-	startTimeout = 10 * time.Minute // of which a first run on a bare machine may spend most downloading Postgres
+	startTimeout = 10 * time.Minute // a first run may have to download Postgres
 	stopTimeout  = 30 * time.Second
 )
 
-// Main runs the tests and then stops the server and removes its folder. Call it in TestMain; it does not return.
+// Main runs the tests, stops the server and removes its folder. Call it in TestMain; it does not return.
 func Main(m *testing.M) {
 	code := m.Run()
 	if err := shared.stop(); err != nil {
@@ -42,8 +42,8 @@ func Main(m *testing.M) {
 	os.Exit(code)
 }
 
-// Server is the server of this test process, started by the first test that asks. It loses the latest transactions in a
-// crash; tests that crash or stop their server take a [Private] one.
+// Server returns the server of this test process, started by the first call. It loses the latest transactions in a
+// crash; tests that crash or stop a server use a [Private] one.
 func Server(t testing.TB) *devpg.Server {
 	t.Helper()
 	server, err := shared.server()
@@ -53,8 +53,8 @@ func Server(t testing.TB) *devpg.Server {
 	return server
 }
 
-// Private is a server for one test alone, to crash, to stop, or to set up differently. It is stopped and removed when the
-// test ends. What it acknowledged survives [devpg.Server.Crash], though not a power cut: the kernel keeps what was written.
+// Private returns a server for one test, to crash, to stop, or with other settings. It is stopped and removed when the
+// test ends. Acknowledged transactions survive [devpg.Server.Crash], but not a power cut.
 func Private(t testing.TB, settings map[string]string) *devpg.Server {
 	t.Helper()
 	all := map[string]string{"fsync": "off", "max_connections": "300"}
@@ -83,7 +83,7 @@ type instance struct {
 
 var shared instance
 
-// server starts it once; a failure is told to every test alike.
+// server starts it once; every test gets the same error of a failed start.
 func (i *instance) server() (*devpg.Server, error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -96,7 +96,7 @@ func (i *instance) server() (*devpg.Server, error) {
 	return i.srv, i.err
 }
 
-// stop ends what was started.
+// stop stops the server.
 func (i *instance) stop() error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -126,7 +126,7 @@ func start(settings map[string]string) (*devpg.Server, string, error) {
 	return server, dir, nil
 }
 
-// remove stops a server and deletes all it had.
+// remove stops a server and deletes its folder.
 func remove(server *devpg.Server, dir string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()

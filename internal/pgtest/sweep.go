@@ -13,10 +13,10 @@ import (
 	"homeroom/internal/devpg"
 )
 
-// prefix begins the names of our folders; the number of the process that owns it follows.
+// prefix is the prefix of names of folders, before the id of their process.
 const prefix = "homeroom-pgtest-"
 
-// newFolder makes the folder of a server, which other users may pass through: run by root, Postgres is one of them.
+// newFolder creates the folder of a server, which other users may enter: under root, Postgres is another user.
 func newFolder() (string, error) {
 	dir, err := os.MkdirTemp("", fmt.Sprintf("%s%d-", prefix, os.Getpid()))
 	if err != nil {
@@ -28,14 +28,14 @@ func newFolder() (string, error) {
 	return dir, nil
 }
 
-// sweepOnce removes what killed test processes left, best effort: a failure here is no failure of a test.
+// sweepOnce removes servers of killed test processes. Its failure is no failure of a test.
 var sweepOnce = sync.OnceFunc(func() {
 	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
 	_ = Sweep(ctx, os.TempDir())
 })
 
-// Sweep removes from dir the servers whose test process is gone. Those of other users it leaves alone.
+// Sweep removes from dir the servers whose test process has ended. It ignores those of other users.
 func Sweep(ctx context.Context, dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {

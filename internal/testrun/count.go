@@ -13,7 +13,7 @@ import (
 	"strings"
 )
 
-// counted is how many packages and tests a run has.
+// counted is the number of packages and tests of a run.
 type counted struct{ packages, tests int }
 
 // packagesOf are the arguments of go test that name packages: those after the last flag. make test writes each flag with its
@@ -22,7 +22,7 @@ func packagesOf(args []string) []string {
 	return slices.DeleteFunc(slices.Clone(args), func(arg string) bool { return !strings.HasPrefix(arg, ".") && !strings.HasPrefix(arg, "homeroom/") })
 }
 
-// runPattern is the pattern of -run; empty where all tests run.
+// runPattern is the pattern of -run; empty if all tests run.
 func runPattern(args []string) string {
 	for i, arg := range args {
 		if value, ok := strings.CutPrefix(arg, "-run="); ok {

@@ -26,7 +26,7 @@ type report struct {
 	ended, run, failed int
 	// printed are the lines of tests that have not ended: they are shown when one fails.
 	printed map[[2]string][]string
-	// lastProgress is what the last line about the progress said.
+	// lastProgress is the last line about the progress.
 	lastProgress string
 }
 
