@@ -50,7 +50,7 @@ func TestProcessesThatStartTogetherMigrateTheQueue(t *testing.T) {
 	}
 }
 
-// A process has died with a job, and another one still works on a job that is as old.
+// A process has died with a job, and another one still works on a job that is as old: too young for River's own rescue.
 func TestAJobWhoseProcessHasDiedIsDoneAgain(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t)
@@ -62,7 +62,7 @@ func TestAJobWhoseProcessHasDiedIsDoneAgain(t *testing.T) {
 		mail = uuid.New()
 		err := pool.QueryRow(t.Context(), `
 			insert into river.river_job (kind, queue, args, max_attempts, state, attempt, attempted_at, attempted_by)
-			values ('send_mail', 'mails', jsonb_build_object('mail_id', $1::uuid), 100, 'running', 1, now() - interval '1 hour', '{dead}')
+			values ('send_mail', 'mails', jsonb_build_object('mail_id', $1::uuid), 100, 'running', 1, now() - interval '1 minute', '{dead}')
 			returning id`, mail).Scan(&job)
 		if err != nil {
 			t.Fatal(err)
