@@ -114,7 +114,7 @@ func TestProvider(t *testing.T) {
 	})
 }
 
-// HTTP/2 is what Auth0 speaks, and net/http has rules of its own there for sending a request again. Here each school has
+// Auth0 uses HTTP/2, for which net/http has other rules to repeat a request. Here each school has
 // an organization, and elsewhere none has.
 func TestProviderOverHTTP2(t *testing.T) {
 	t.Parallel()

@@ -16,7 +16,7 @@ import (
 	"homeroom/messages"
 )
 
-// class is what a caller of the provider can tell of an error.
+// class is the class of an error for a caller of the provider.
 type class string
 
 const (

@@ -50,7 +50,7 @@ func TestAnAccountIsLinkedAndUnlinked(t *testing.T) {
 	for range 2 {
 		linked, err := client.LinkAccount(t.Context(), id, managed)
 		if err != nil || linked.Metadata != managed {
-			t.Fatalf("adopted %+v, %v", linked, err)
+			t.Fatalf("linked %+v, %v", linked, err)
 		}
 	}
 	const all = `{"database":"d","nested":{"a":"b"},"plan":"gold","school_name":"s","signup_id":"u","tenant_id":"t"}`
@@ -88,7 +88,7 @@ func TestALateLinkKeepsTheTenant(t *testing.T) {
 	for _, m := range []identity.Metadata{whole, {SchoolName: "s", SignupID: "u"}} {
 		linked, err := client.LinkAccount(t.Context(), id, m)
 		if err != nil || linked.Metadata != whole {
-			t.Errorf("adopted %+v, %v; want %+v", linked.Metadata, err, whole)
+			t.Errorf("linked %+v, %v; want %+v", linked.Metadata, err, whole)
 		}
 	}
 }

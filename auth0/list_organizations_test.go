@@ -21,7 +21,7 @@ func TestManagedOrganizationsAreListed(t *testing.T) {
 	for i := range 240 {
 		metadata := map[string]string{"tenant_id": fmt.Sprint("tenant ", i)}
 		if i%3 == 0 {
-			metadata = nil // a stranger's
+			metadata = nil // an unmanaged one
 		}
 		if _, err := tenant.SeedOrganization(fmt.Sprint("school-", i), metadata); err != nil {
 			t.Fatal(err)
@@ -47,7 +47,7 @@ func TestManagedOrganizationsAreListed(t *testing.T) {
 			t.Fatalf("%s: %d are listed, %v; want ours", kind, len(listed), err)
 		}
 		if o := listed[e.TenantID.String()]; o.SignupID != e.SignupID.String() || o.Name != "lincoln" {
-			t.Errorf("the enrolment's is listed as %+v", o)
+			t.Errorf("the assigned organization is listed as %+v", o)
 		}
 	}
 	tenant.Inject(flaky.Fault{Method: "GET", Path: "/api/v2/organizations", Skip: 1, Kind: flaky.StatusBefore, Times: -1})

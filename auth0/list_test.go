@@ -194,7 +194,7 @@ func TestListRefusesInvalidAnswers(t *testing.T) {
 	}
 }
 
-// Whoever deletes by our id must not be told one for a user whom that id does not name.
+// A user must not have an our-id by which Delete would remove another user.
 func TestListHasOurIDOnlyWhereItIsSet(t *testing.T) {
 	t.Parallel()
 	id := uuid.New()

@@ -19,7 +19,7 @@ var roles = []string{"Owner", "co-owner", "owner", "staff", "pupil"}
 // ours are their names by the roles of package identity.
 var ours = map[string]string{identity.RoleOwner: "owner", identity.RoleAdmin: "staff", identity.RoleMember: "pupil"}
 
-// isWrite tells whether a call of the Management API changes something, other than by making a user.
+// isWrite reports whether a call of the Management API changes something, except creating a user.
 func isWrite(r *http.Request) bool { return changes(r.Method, r.URL.Path) }
 
 func changes(method, path string) bool {
@@ -88,7 +88,7 @@ func schools(tenant *auth0test.Server) []identitytest.Organization {
 	return all
 }
 
-// take has a stranger's organization be there.
+// take has an unmanaged one organization be there.
 func take(t *testing.T, tenant *auth0test.Server, name string) {
 	t.Helper()
 	if _, err := tenant.SeedOrganization(name, map[string]string{"owner": "somebody else"}); err != nil {

@@ -17,7 +17,7 @@ import (
 	"homeroom/identity"
 )
 
-// withRoles and withOrganizations are the two ways to enrol.
+// withRoles and withOrganizations are the two kinds of memberships.
 func withRoles(c *auth0.Config) { c.OwnerRole, c.AdminRole, c.MemberRole = "owner", "staff", "pupil" }
 
 func withOrganizations(c *auth0.Config) {
@@ -109,7 +109,7 @@ func TestAssignSurvivesACrashAfterEachRequest(t *testing.T) {
 				dying.Transport = &crashingTransport{left: 1 + death, cancel: cancel} // the first is for the token
 				_, err := newClient(t, dying).Assign(ctx, e)
 				if died := ctx.Err() != nil; died != (death <= c.requests) {
-					t.Fatalf("died: %v; the enrolment has not the %d requests that it should have", died, c.requests)
+					t.Fatalf("crashed: %v; want an assignment of %d requests", died, c.requests)
 				}
 				if err != nil && !identity.Temporary(err) && !identity.OutcomeUnknown(err) {
 					t.Errorf("%v; want an error that passes", err)
@@ -148,7 +148,7 @@ func TestTwoReplicasMakeOneOrganization(t *testing.T) {
 	if places[0] != places[1] || places[0].OrganizationID == "" {
 		t.Errorf("the places are %+v", places)
 	}
-	wantMembership(t, tenant, e, 2) // one is the stranger's
+	wantMembership(t, tenant, e, 2) // one is unmanaged
 }
 
 func TestAnOrganizationIsMadeWithAllThatItNeeds(t *testing.T) {
@@ -222,7 +222,7 @@ func TestAMembersOrganizationIsFoundUnderALaterName(t *testing.T) {
 	tenant := startTenant(t)
 	client, _ := newRecordingClient(t, tenant, withOrganizations)
 	owner := assigned(t, client, "lincoln")
-	// The names before it were strangers', and are free again.
+	// The names before it were unmanaged organizations', and are free again.
 	id, err := tenant.SeedOrganization("lincoln-4", map[string]string{"tenant_id": owner.TenantID.String()})
 	if err != nil {
 		t.Fatal(err)
@@ -336,6 +336,6 @@ func TestAMemberWhoIsRefusedBecauseTheUserIsGone(t *testing.T) {
 		t.Errorf("%v; want that the login is gone", err)
 	}
 	if err := client.Unassign(t.Context(), e); err != nil || len(tenant.Organizations()) != 0 {
-		t.Errorf("withdraw: %v; %d organizations are left", err, len(tenant.Organizations()))
+		t.Errorf("unassign: %v; %d organizations are left", err, len(tenant.Organizations()))
 	}
 }

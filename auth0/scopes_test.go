@@ -12,7 +12,7 @@ import (
 	"homeroom/identity"
 )
 
-// everything is what a client may be asked for, one after the other.
+// everything calls each method of a client, one after the other.
 func everything(t *testing.T, client *auth0.Client, tickets bool) error {
 	t.Helper()
 	ctx := t.Context()
@@ -69,7 +69,7 @@ func TestScopesAreWhatIsNeededAndNoMore(t *testing.T) {
 				tenant := auth0test.Start(t, auth0test.Config{Roles: roles, Scopes: scopes})
 				client, _ := newRecordingClient(t, tenant, set)
 				if _, enrols := identity.MembershipManagerOf(client); enrols != (len(scopes) > 5) {
-					t.Errorf("whether there is something to enrol in is said to be %v", enrols)
+					t.Errorf("the client manages memberships: %v", enrols)
 				}
 				return everything(t, client, cfg.Login == auth0.LoginTicket)
 			}

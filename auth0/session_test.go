@@ -37,7 +37,7 @@ func TestASessionIsForOurOwnAPI(t *testing.T) {
 		t.Fatal(err)
 	}
 	if left := time.Until(session.ExpiresAt); left < 23*time.Hour || left > 24*time.Hour {
-		t.Errorf("it is good for %s, want a day", left)
+		t.Errorf("it is valid for %s, want a day", left)
 	}
 	token, err := jwt.ParseSigned(session.Token.Reveal(), []jose.SignatureAlgorithm{jose.RS256})
 	if err != nil {

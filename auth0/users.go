@@ -119,7 +119,7 @@ func (c *Client) Delete(ctx context.Context, id uuid.UUID) error {
 }
 
 // remoteUser is a user as Auth0 shows one, as far as we read it. What others may have written (app_metadata) is read
-// leniently: a stranger's odd value must not hide a user.
+// leniently: an invalid value must not hide a user.
 type remoteUser struct {
 	UserID        string         `json:"user_id"`
 	Email         string         `json:"email"`
@@ -143,7 +143,7 @@ func (u remoteUser) user(idPrefix string) identity.User {
 	}
 }
 
-// ourID is what Lookup takes; nil when the user's id is not one that we choose, letter by letter.
+// ourID is the id for Lookup; nil if the user's id is not a UUID in our format.
 func ourID(idPrefix, userID string) uuid.UUID {
 	id, err := uuid.Parse(strings.TrimPrefix(userID, idPrefix))
 	if err != nil || userID != idPrefix+id.String() {

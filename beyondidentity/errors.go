@@ -47,7 +47,7 @@ func (c *Client) failure(req remote.Call, ans remote.Answer, scope string) error
 	hint := func(text string) error { return &identity.Misconfigured{Hint: text, Err: cause} }
 	if refused := ans.Status == http.StatusUnauthorized || ans.Status == http.StatusForbidden; refused && c.cfg.Version == V1 && !req.Creates {
 		// Version 1 documents no call to find or remove a user.
-		return hint("BEYOND_IDENTITY_API_TOKEN is not good for version 2 of the API, where users are found and removed: make a client " +
+		return hint("BEYOND_IDENTITY_API_TOKEN is not valid for version 2 of the API, where users are found and removed: make a client " +
 			"in the Admin Console with the scopes " + scopeCreate + ", " + scopeRead + " and " + scopeDelete +
 			", set BEYOND_IDENTITY_CLIENT_ID and BEYOND_IDENTITY_CLIENT_SECRET, and remove the token")
 	}

@@ -21,7 +21,7 @@ func (c *Client) Find(ctx context.Context, id string) (identity.User, error) {
 func (c *Client) LinkAccount(ctx context.Context, id string, _ identity.Metadata) (identity.User, error) {
 	found, err := c.read(ctx, id)
 	if err != nil {
-		return identity.User{}, fmt.Errorf("adopt user: %w", err)
+		return identity.User{}, fmt.Errorf("link user: %w", err)
 	}
 	return c.user(found), nil
 }

@@ -100,7 +100,7 @@ func TestAssignReadsBeforeItWrites(t *testing.T) {
 		}
 	}
 	if n := server.CountCalls(http.MethodPatch, ""); n != 2 {
-		t.Errorf("%d writes after a withdrawal, want two", n)
+		t.Errorf("%d writes after an unassign, want two", n)
 	}
 }
 
@@ -158,7 +158,7 @@ func TestMembersHaveNoRoleUnlessOneIsNamed(t *testing.T) {
 	}
 	cfg.AdminRole, cfg.MemberRole, cfg.Application = "", "", ""
 	if newClient(t, cfg).ManagesMemberships() {
-		t.Error("a client without roles says that it enrols")
+		t.Error("a client without roles manages memberships")
 	}
 }
 
@@ -173,7 +173,7 @@ func TestARoleThatWasMadeAnewIsFound(t *testing.T) {
 	_, err := client.Assign(t.Context(), place)
 	misconfigured(t, err, "SCIM_ADMIN_ROLE")
 	if err := client.Unassign(t.Context(), place); err != nil {
-		t.Errorf("withdraw from a role that is gone: %v", err)
+		t.Errorf("unassign from a deleted role: %v", err)
 	}
 	server.AddRole(adminRole, "")
 	if _, err := client.Assign(t.Context(), place); err != nil || len(server.Members(adminRole)) != 1 {

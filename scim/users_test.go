@@ -95,7 +95,7 @@ func TestOnlyAnExactMatchCounts(t *testing.T) {
 		t.Errorf("look-up by e-mail: %v, %v; want none", found, err)
 	}
 	if err := client.Delete(t.Context(), id); err != nil || len(server.Users()) != 1 {
-		t.Errorf("delete: %v, and %d users are left, want the stranger", err, len(server.Users()))
+		t.Errorf("delete: %v, and %d users are left, want the unmanaged one", err, len(server.Users()))
 	}
 }
 
@@ -146,7 +146,7 @@ func TestUsersAreReadAsTheyAre(t *testing.T) {
 	}
 	for _, u := range server.Users() {
 		if u.ID == strange && u.ExternalID != "4711" {
-			t.Errorf("the externalId of a stranger became %q", u.ExternalID)
+			t.Errorf("the externalId of an unmanaged user became %q", u.ExternalID)
 		}
 	}
 	for _, find := range []func() (identity.User, error){

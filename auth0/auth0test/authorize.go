@@ -15,7 +15,7 @@ type Application struct {
 	ClientID string
 	// Secret makes it a confidential client. Defaults to none: a public one, which must use PKCE.
 	Secret string
-	// Name is what its people read. Defaults to ClientID.
+	// Name is its name on pages. Defaults to ClientID.
 	Name string
 	// Callbacks are where people may be sent back to, letter for letter. The first is the one where a request names none.
 	Callbacks []string
@@ -192,7 +192,7 @@ func (s *Server) finishAuthorization(w http.ResponseWriter, r *http.Request, a *
 	redirectBack(w, r, a, url.Values{"code": {s.browser.issueCode(a, user.ID, s.now())}})
 }
 
-// enter lets a member into the organization, and whoever answers an invitation become one. The refusal is a [FIELD] one.
+// enter checks that a user is a member of the organization, and makes one of an invited user. The refusal is a [FIELD] one.
 func (s *Server) enter(a *authorization, user User) *refusedRequest {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -15,7 +15,7 @@ const (
 	codeLifetime    = 10 * time.Minute // [GUESS]
 )
 
-// browser is what the tenant knows of people's browsers. It is in memory alone: a restart logs everybody out.
+// browser is the tenant's data of browsers. It is in memory only: a restart logs everybody out.
 type browser struct {
 	mu sync.Mutex
 	// pending are by the id in the pages' addresses, sessions by the cookie.
@@ -31,7 +31,7 @@ type browserSession struct {
 	expires time.Time
 }
 
-// code is what an application exchanges for tokens, once.
+// code is an authorization code, which an application exchanges for tokens, once.
 type code struct {
 	of      *authorization
 	userID  string
@@ -163,5 +163,5 @@ func (s *Server) getLogout(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, returnTo, http.StatusFound) //nolint:gosec // it is one of the list
 }
 
-// social tells whether a connection is one whose logins somebody else keeps.
+// social reports whether a connection's accounts belong to another service.
 func (s *Server) social(connection string) bool { return slices.Contains(s.cfg.Social, connection) }

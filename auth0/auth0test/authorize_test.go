@@ -71,7 +71,7 @@ func merged(all ...map[string]string) map[string]string {
 	return sum
 }
 
-// code is what the browser brings back.
+// code is the code in the browser's redirect.
 func (w *web) code(page browsertest.Page) string {
 	w.t.Helper()
 	query := page.URL.Query()

@@ -89,7 +89,7 @@ func (s *Server) checkApplication(r *http.Request, params url.Values) (Applicati
 	return app, nil
 }
 
-// proves tells whether a verifier is that of a challenge (RFC 7636, S256). Where there was no challenge, there must be no
+// proves reports whether a verifier is that of a challenge (RFC 7636, S256). Where there was no challenge, there must be no
 // verifier.
 func proves(verifier, challenge string) bool {
 	if challenge == "" || verifier == "" {

@@ -17,7 +17,7 @@ type signupProblem struct {
 	StatusCode  int    `json:"statusCode"`
 }
 
-// signupBody is what anybody may send.
+// signupBody is the body of a public sign-up.
 type signupBody struct {
 	ClientID     string            `json:"client_id"`
 	Connection   string            `json:"connection"`

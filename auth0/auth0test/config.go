@@ -10,34 +10,34 @@ import (
 	"time"
 )
 
-// Config says what the tenant is like. The zero value is a usable tenant.
+// Config is the configuration of the tenant. The zero value is usable.
 type Config struct {
 	// BaseURL is the issuer without its closing slash. Defaults to the listener's URL in Listen and Start; New needs it.
 	BaseURL string
 	// ClientID is the only application of the tenant, a machine-to-machine one. Defaults to "homeroom-dev".
 	ClientID string
-	// ClientSecret is that application's secret. Defaults to "homeroom-dev-secret", which is fit for loopback only.
+	// ClientSecret is that application's secret. Defaults to "homeroom-dev-secret", for loopback only.
 	ClientSecret string
 	// Audience identifies our own API, for tokens of people. Defaults to "https://api.homeroom.test".
 	Audience string
 	// ManagementAudience identifies the Management API. Defaults to BaseURL + "/api/v2/".
 	ManagementAudience string
-	// Scopes is what the application may do at the Management API; an empty, non-nil slice grants nothing, which is
+	// Scopes are the application's scopes at the Management API; an empty, non-nil slice grants nothing, which is
 	// still a grant. Defaults to all that the simulator has calls for.
 	Scopes []string
 	// NoClientGrant takes away the application's access to the Management API. Defaults to false.
 	NoClientGrant bool
-	// GrantTypes is what the application may use at /oauth/token. Defaults to client_credentials, password and
+	// GrantTypes are the application's grant types at /oauth/token. Defaults to client_credentials, password and
 	// password-realm.
 	GrantTypes []string
-	// TokenLifetime is how long access tokens are good. Defaults to 24 hours.
+	// TokenLifetime is the lifetime of access tokens. Defaults to 24 hours.
 	TokenLifetime time.Duration
 	// Connections are where users live; the first is where people log in. Defaults to a database,
 	// "Username-Password-Authentication", policy "good", and the passwordless connection "email".
 	Connections []Connection
 	// Applications are those that people log in to with a browser. Defaults to DefaultApplication.
 	Applications []Application
-	// Social are the names of the connections whose logins somebody else keeps. Defaults to google-oauth2 and github.
+	// Social are the names of the connections whose accounts belong to another service. Defaults to google-oauth2 and github.
 	Social []string
 	// RateLimit is of the Management API as a whole. Defaults to none: the headers then tell of a large one.
 	RateLimit RateLimit
@@ -73,7 +73,7 @@ type Config struct {
 
 // Connection is a place where users live. An e-mail is unique within one, not within the tenant.
 type Connection struct {
-	// Name is what requests call it by.
+	// Name is its name in requests.
 	Name string
 	// Strategy is "auth0" for a database and "email" for passwordless logins; anything else takes no users through the
 	// API. Defaults to "auth0".
@@ -94,7 +94,7 @@ type Connection struct {
 	NoUserInfo bool
 	// History is how many former passwords are refused, up to 24. Defaults to 0.
 	History int
-	// NoSignup lets nobody make a login of their own there. Defaults to false.
+	// NoSignup refuses public sign-ups. Defaults to false.
 	NoSignup bool
 	// RejectLong refuses passwords over 72 bytes. Defaults to false: bcrypt silently ignores what is beyond.
 	RejectLong bool

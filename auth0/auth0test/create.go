@@ -116,7 +116,7 @@ func flag(members map[string]any, name string) *bool {
 	return nil
 }
 
-// wantsMail tells whether a verification mail goes out [DOC]: verify_email decides, else whether the e-mail is verified.
+// wantsMail reports whether a verification mail is sent [DOC]: verify_email decides, else whether the e-mail is verified.
 func wantsMail(members map[string]any) bool {
 	if asked, ok := members["verify_email"].(bool); ok {
 		return asked

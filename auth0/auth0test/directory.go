@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// directory is what a tenant keeps besides users: roles, organizations, and what leads to them. It is a part of the state
+// directory is a tenant's data besides users: roles, organizations, and their indexes. It is a part of the state
 // file. Server.mu guards it.
 type directory struct {
 	// Connections are as the settings have them until one is changed; nil until then.

@@ -2,7 +2,7 @@ package auth0test
 
 import "time"
 
-// index is what the search knows: every user as of Config.SearchDelay ago. It is keyed by user id; each value is what
+// index is the data of the search: every user as of Config.SearchDelay ago. It is keyed by user id; each value is what
 // the search is still to learn, the earliest first, after what it knows now.
 type index map[string][]indexed
 

@@ -21,7 +21,7 @@ var verificationSchema = []property{
 }
 
 // createVerification answers 201 before it is known whether the mail leaves, as recorded. What becomes of it the job tells
-// later: here it fails, like the recorded one did, for whoever is verified already.
+// later: here it fails, like the recorded one did, for a verified user.
 func (s *Server) createVerification(w http.ResponseWriter, r *http.Request) {
 	members, refusal := readChecked(r, verificationSchema, "user_id")
 	if id, given := members["client_id"].(string); refusal == nil && given && !s.knowsClient(id) {

@@ -66,7 +66,7 @@ func (s *Server) RotateKeys() error {
 	return s.save()
 }
 
-// RevokeKeys withdraws all signing keys but the current one; tokens signed with them are refused from now on.
+// RevokeKeys removes all signing keys but the current one; tokens signed with them are refused from now on.
 func (s *Server) RevokeKeys() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// has tells whether a user is a member, at once.
+// has reports whether a user is a member, without delay.
 func (o *Organization) has(userID string) bool {
 	return slices.ContainsFunc(o.Members, func(m Member) bool { return m.UserID == userID })
 }

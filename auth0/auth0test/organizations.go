@@ -62,7 +62,7 @@ func (s *Server) Organizations() []Organization {
 	return orgs
 }
 
-// SeedOrganization has an organization be there, as if it had been for long. Its name must be free.
+// SeedOrganization adds an organization, as an old one. Its name must be free.
 func (s *Server) SeedOrganization(name string, metadata map[string]string) (id string, err error) {
 	org := &Organization{ID: newID("org_"), Name: name, Metadata: metadata}
 	s.mu.Lock()

@@ -223,7 +223,7 @@ func TestInvitations(t *testing.T) {
 	}
 	made, _ := time.Parse(time.RFC3339, rep.Body["created_at"].(string))
 	if ends, _ := time.Parse(time.RFC3339, rep.Body["expires_at"].(string)); ends.Sub(made) != 7*24*time.Hour {
-		t.Errorf("it is good for %s, want a week", ends.Sub(made))
+		t.Errorf("it is valid for %s, want a week", ends.Sub(made))
 	}
 	ticket, _ := rep.Body["ticket_id"].(string)
 	link, err := url.Parse(rep.Body["invitation_url"].(string))

@@ -14,7 +14,7 @@ const (
 	stylePath  = "/u/style.css"
 )
 
-// loginPage is what the pages show. They need no script.
+// loginPage is the data of the pages. They have no script.
 type loginPage struct {
 	Words          map[string]string
 	Language       string

@@ -48,7 +48,7 @@ const (
 	bcryptBytes = 72
 )
 
-// strongEnough tells whether the connection's policy takes the password. Characters are counted as JavaScript does,
+// strongEnough reports whether the connection's policy accepts the password. Characters are counted as JavaScript does,
 // and only ASCII letters are letters: both as Auth0's own library does it.
 func (c Connection) strongEnough(password string) bool {
 	rules := policies[c.Policy]
@@ -132,7 +132,7 @@ func holdsUserInfo(password string, user User) bool {
 }
 
 // hashPassword salts, and works just long enough that a password cannot be read from the state file: the users are not
-// real, and whoever measures against the simulator does not want to measure its hashing. Auth0 itself uses bcrypt.
+// real, and benchmarks should not measure the simulator's hashing. Auth0 itself uses bcrypt.
 func hashPassword(password string) string {
 	salt := make([]byte, 16)
 	_, _ = rand.Read(salt) // never fails, see its documentation

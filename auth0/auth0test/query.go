@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// clause tells whether a user is among those that one part of a query asks for.
+// clause reports whether a user matches one part of a query.
 type clause func(User) bool
 
 // parseQuery understands a part of the query language (https://auth0.com/docs/manage-users/user-search/user-search-query-syntax),
@@ -146,7 +146,7 @@ func (u User) has(field, value string) bool {
 	return ok && have == value
 }
 
-// exists tells whether there is a value. In metadata null, [] and {} are none [DOC].
+// exists reports whether there is a value. In metadata null, [] and {} are none [DOC].
 func (u User) exists(field string) bool {
 	if have, ok := u.metadata(field); ok {
 		switch have := have.(type) {

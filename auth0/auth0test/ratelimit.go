@@ -20,7 +20,7 @@ type RateLimit struct {
 	PerSecond float64
 }
 
-// unlimited is what the headers tell of when there is no limit.
+// unlimited is the limit in headers without a configured limit.
 const unlimited = 1000
 
 func (l RateLimit) limiter() *rate.Limiter {
@@ -30,7 +30,7 @@ func (l RateLimit) limiter() *rate.Limiter {
 	return rate.NewLimiter(rate.Limit(l.PerSecond), l.Burst)
 }
 
-// rateState is what the headers of an answer tell.
+// rateState is the state in the headers of an answer.
 type rateState struct {
 	limit, remaining int
 	reset            time.Time // when the bucket is full again

@@ -97,7 +97,7 @@ func replay(t *testing.T, rec recording) {
 	}
 }
 
-// recordedURL is what the recorder made of its tenant's address in tickets.
+// recordedURL is the recorder's replacement of its tenant's address in tickets.
 const recordedURL = "https://go-auth0-dev.eu.auth0.com.eu.auth0.com"
 
 // id is one as Auth0 makes them, after a prefix that says of what.

@@ -118,7 +118,7 @@ func (s *Server) deleteRole(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, struct{}{})
 }
 
-// dropRole tells whether there was such a role. It needs s.mu.
+// dropRole removes a role, and reports whether it existed. It needs s.mu.
 func (s *Server) dropRole(id string) bool {
 	i := s.roleIndex(id)
 	if i < 0 {

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Seed stores users as if they had been there for long: none of their creates is among the calls, none gets a mail, none
+// Seed stores users as old ones: none of their creates is among the calls, none gets a mail, none
 // can log in with a password, and the search knows them at once. Of each, ID (such as "auth0|…") and Email are needed; the rest
 // is as from a create when it is left out, and Identities defaults to the first connection. A user whose id or e-mail is
 // taken ends it with an error; those before are stored.

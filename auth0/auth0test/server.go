@@ -1,5 +1,5 @@
 // Package auth0test is an Auth0 tenant in memory, behind a real HTTP server: tokens, keys, users, roles, organizations,
-// password policies, rate limits and the ways in which a network loses answers.
+// password policies, rate limits and the faults of a network.
 //
 // It serves unit tests ([Start]), the local development server and end-to-end tests ([Listen], with the controls under
 // /_sim/) alike. Its answers follow recordings that Auth0's own SDK tests made of the real service (see testdata), and
@@ -9,7 +9,7 @@
 // (https://auth0.com/docs/secure/tokens/access-tokens). A comment says [DOC] where only documentation backs a
 // behaviour, [FIELD] where only other people's public code quotes it, and [GUESS] where nothing was found.
 //
-// It is for development: whoever reaches /_sim/ may issue any token.
+// It is for development only: any client of /_sim/ can issue any token.
 package auth0test
 
 import (
@@ -121,7 +121,7 @@ func Start(t TB, cfg Config) *Server {
 // URL is the address of the tenant, without a closing slash. The issuer of its tokens is this with one.
 func (s *Server) URL() string { return s.cfg.BaseURL }
 
-// Config returns the settings in force, defaults filled in: the client's id and secret among them.
+// Config returns the effective settings, with defaults: the client's id and secret among them.
 func (s *Server) Config() Config { return s.cfg }
 
 // ServeHTTP implements [http.Handler].

@@ -10,7 +10,7 @@ import (
 	"path/filepath"
 )
 
-// state is what a restart finds in Config.StateFile. It has no passwords and no client secret, yet signing keys: whoever
+// state is the content of Config.StateFile. It has no passwords and no client secret, yet signing keys: whoever
 // reads it can make tokens of this tenant.
 type state struct {
 	Keys  []savedKey `json:"keys"` // the last signs

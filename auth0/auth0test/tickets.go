@@ -15,7 +15,7 @@ type ticket struct {
 	UserID    string    `json:"user_id"`
 	ResultURL string    `json:"result_url,omitempty"`
 	Expires   time.Time `json:"expires"`
-	// password is what its use sets, without a page that asks for one. It is in no state file.
+	// password is the password that its use sets, without a page. It is not in the state file.
 	password string
 	// Verifies is whether its use proves the e-mail.
 	Verifies bool `json:"verifies,omitempty"`

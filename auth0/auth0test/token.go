@@ -111,7 +111,7 @@ func (s *Server) checkClient(r *http.Request, params url.Values) *oauthError {
 	known := subtle.ConstantTimeCompare([]byte(id), []byte(s.cfg.ClientID)) &
 		subtle.ConstantTimeCompare([]byte(secret), []byte(s.cfg.ClientSecret))
 	if known != 1 {
-		// [FIELD]: the OpenAPI says invalid_client, but this is what callers see; the same for an unknown application.
+		// [FIELD]: the OpenAPI says invalid_client, but callers see this; the same for an unknown application.
 		return &oauthError{Status: http.StatusUnauthorized, Code: "access_denied", Description: "Unauthorized"}
 	}
 	if !slices.Contains(s.cfg.GrantTypes, grant) {
@@ -217,7 +217,7 @@ func (s *Server) grantUser(r *http.Request, params url.Values) (tokenAnswer, *oa
 	return answer, nil
 }
 
-// opaqueToken is what Auth0 gives when no audience was asked for: 32 characters that mean nothing to anybody else.
+// opaqueToken is the token without a requested audience: 32 random characters.
 func opaqueToken() string {
 	b := make([]byte, 16)
 	_, _ = rand.Read(b) // never fails

@@ -26,7 +26,7 @@ type TokenRequest struct {
 	ExpiresIn time.Duration
 	// Issuer defaults to BaseURL with its closing slash.
 	Issuer string
-	// KeyID is what the header says of the key. Defaults to the current key's; another one is a key nobody knows.
+	// KeyID is the key id in the header. Defaults to the current key's; another one is an unknown key.
 	KeyID string
 	// WrongKey signs with a key that is not the tenant's. Defaults to false.
 	WrongKey bool
@@ -106,7 +106,7 @@ func (k *signingKey) sign(claims map[string]any) string {
 	return token
 }
 
-// bearer is what the Management API reads from a token.
+// bearer is the part of a token that the Management API reads.
 type bearer struct {
 	Issuer   string `json:"iss"`
 	Audience any    `json:"aud"`

@@ -101,7 +101,7 @@ func (s *Server) patchLogin(user *User, members map[string]any) *problem {
 	if email, ok := members["email"].(string); ok {
 		user.Email = strings.ToLower(email)
 		if s.taken(*user, byEmail) {
-			// [GUESS]: a 400 with this code is what the field reports for updates.
+			// [GUESS]: public code expects a 400 with this code for updates.
 			return &problem{
 				Status: http.StatusBadRequest, Code: codeUserExists, Message: "The specified new email already exists",
 			}
@@ -116,7 +116,7 @@ func (s *Server) patchLogin(user *User, members map[string]any) *problem {
 	return nil
 }
 
-// taken tells whether another user has a login name of this one.
+// taken reports whether another user has a login name of this one.
 func (s *Server) taken(user User, kind string) bool {
 	return slices.ContainsFunc(user.loginNames(), func(name loginName) bool {
 		other, ok := s.logins[name]

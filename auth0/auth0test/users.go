@@ -73,7 +73,7 @@ type Mail struct {
 	Kind   string `json:"kind"`
 	To     string `json:"to"`
 	UserID string `json:"user_id"`
-	// Link is what the mail asks its reader to follow, where the simulator knows that page.
+	// Link is the link in the mail, if the simulator has its page.
 	Link string    `json:"link,omitempty"`
 	At   time.Time `json:"at"`
 }
@@ -130,7 +130,7 @@ func (s *Server) Mails() []Mail {
 	return slices.Clone(s.mails)
 }
 
-// loginName is what a person logs in with: unique within a connection, of each kind.
+// loginName is a name for logins: unique within a connection, of each kind.
 type loginName struct{ connection, kind, name string }
 
 const (
@@ -156,7 +156,7 @@ func (s *Server) put(rec *record) {
 	}
 }
 
-// remove tells whether there was such a user. The search is told by its caller. It needs s.mu.
+// remove removes a user, and reports whether there was one. The caller updates the search. It needs s.mu.
 func (s *Server) remove(id string) bool {
 	rec, ok := s.users[id]
 	if !ok {
@@ -190,7 +190,7 @@ func cloneJSON(m map[string]any) map[string]any {
 	return c
 }
 
-// newUserID is what Auth0 chooses when the caller does not.
+// newUserID returns an id as Auth0 chooses one.
 func newUserID() string {
 	b := make([]byte, 12)
 	_, _ = rand.Read(b) // never fails

@@ -126,7 +126,7 @@ func (r *report) endPackage(e event) {
 
 func (r *report) print(text string) { _, _ = io.WriteString(r.out, text) }
 
-// progress says how far it is, unless that is what the last such line said.
+// progress prints the progress, unless it has not changed.
 func (r *report) progress() {
 	took := r.now().Sub(r.began)
 	text := fmt.Sprintf("%s packages and %s tests have ended, %d failed, after %s", countOf(r.ended, r.packages), countOf(r.run, r.tests), r.failed, rounded(took))
