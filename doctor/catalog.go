@@ -76,7 +76,7 @@ func (e *examination) compareCapacity(servers []catalog.SurveyedServer) {
 
 func (e *examination) hasSchools() bool {
 	for _, t := range e.after.Tenants {
-		if t.Name != "" && !leaving(t) {
+		if t.Name != "" && !beingDeleted(t) {
 			return true
 		}
 	}

@@ -29,7 +29,7 @@ func TestAServerThatIsAnotherCluster(t *testing.T) {
 		w.doctor = w.newDoctor(w.config)
 		return w.finds("server_is_another_cluster")
 	}
-	comment := func(text string) { w.root("postgres", "comment on database "+school+" is "+text) }
+	comment := func(text string) { w.superuser("postgres", "comment on database "+school+" is "+text) }
 	mark := "'homeroom tenant " + value[string](w, "select id::text from tenants where database = $1", school) + "'"
 
 	comment("'homeroom tenant 0199c1b0-0000-7000-8000-000000000000'")

@@ -92,7 +92,7 @@ type Doctor struct {
 	// opened is the last tenant whose database a bounded examination has opened.
 	opened uuid.UUID
 	// asked is the last user whose login was asked for by itself, where no list shows it.
-	asked uuid.UUID
+	lastAsked uuid.UUID
 }
 
 // New makes a Doctor. It connects to nothing until it is asked.

@@ -49,7 +49,7 @@ func (d *Doctor) Examine(ctx context.Context, options Options) (Report, error) {
 		if found, err = d.examineOnce(ctx, options, first); err != nil {
 			return Report{}, err
 		}
-		found.findings = both(first.findings, found.findings)
+		found.findings = intersection(first.findings, found.findings)
 	}
 	found.group()
 	return Report{
@@ -59,7 +59,7 @@ func (d *Doctor) Examine(ctx context.Context, options Options) (Report, error) {
 }
 
 // both are the findings of the second look that the first has too.
-func both(first, second []Finding) []Finding {
+func intersection(first, second []Finding) []Finding {
 	seen := map[string]bool{}
 	for _, f := range first {
 		seen[f.key()] = true
@@ -88,7 +88,7 @@ type examination struct {
 	warned        map[string]bool
 	jobs          []Job
 	references    map[uint]catalog.Reference
-	logins        logins
+	accounts      accounts
 	organizations organizations
 	// opened are the tenants whose databases are looked into.
 	opened []catalog.SurveyedTenant
@@ -273,7 +273,7 @@ func (e *examination) count() {
 		}
 	}
 	e.counts.Servers, e.counts.Jobs, e.counts.Opened = len(e.servers), len(e.jobs), len(e.opened)
-	e.counts.Identities, e.counts.Organizations = e.logins.looked, len(e.organizations.byID)
+	e.counts.Identities, e.counts.Organizations = e.accounts.looked, len(e.organizations.byID)
 }
 
 // steady is a tenant whose row was the same before and after: nobody was at work on it, as far as its row tells.

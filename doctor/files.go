@@ -25,7 +25,7 @@ func (e *examination) compareFiles(ctx context.Context) error {
 	ours, others := 0, 0
 	for _, t := range e.after.Tenants {
 		switch {
-		case t.State == catalog.Building || leaving(t):
+		case t.State == catalog.Building || beingDeleted(t):
 		case t.Lineage == set.Lineage():
 			ours++
 		default:

@@ -14,8 +14,8 @@ import (
 	"homeroom/tenant"
 )
 
-// TestRepairsLookAgain changes the world between the look and the repair, which must then leave it alone.
-func TestRepairsLookAgain(t *testing.T) {
+// TestRepairsCheckAgain changes the world between the look and the repair, which must then leave it alone.
+func TestRepairsCheckAgain(t *testing.T) {
 	t.Parallel()
 	w := setup(t, 1)
 	school := w.school()
@@ -31,7 +31,7 @@ func TestRepairsLookAgain(t *testing.T) {
 		finds               string
 	}{
 		{
-			"a spare that has been claimed", func() { w.root("postgres", "alter role "+spare+" password 'changed'") },
+			"a spare that has been claimed", func() { w.superuser("postgres", "alter role "+spare+" password 'changed'") },
 			func() { w.sql("update tenants set state = 'reserved', name = 'x y', slug = 'x' where state = 'spare'") },
 			func() {
 				w.sql("update tenants set state = 'spare', name = null, slug = null where state = 'reserved'")
@@ -39,18 +39,18 @@ func TestRepairsLookAgain(t *testing.T) {
 			}, "spare_unusable",
 		},
 		{
-			"a database that has come back", func() { w.root("postgres", "alter database "+spare+" rename to away") },
-			func() { w.root("postgres", "alter database away rename to "+spare) },
+			"a database that has come back", func() { w.superuser("postgres", "alter database "+spare+" rename to away") },
+			func() { w.superuser("postgres", "alter database away rename to "+spare) },
 			func() {}, "database_missing",
 		},
 		{
-			"a role whose tenant has come back", func() { w.root("postgres", "create role "+nobody.Database()) },
+			"a role whose tenant has come back", func() { w.superuser("postgres", "create role "+nobody.Database()) },
 			func() {
 				w.sql("insert into tenants (id, server, database, lineage, state) values ($1, 'main', $2, 'x', 'building')", nobody.UUID(), nobody.Database())
 			},
 			func() {
 				w.sql("delete from tenants where state = 'building'")
-				w.root("postgres", "drop role "+nobody.Database())
+				w.superuser("postgres", "drop role "+nobody.Database())
 			}, "role_without_database",
 		},
 		{
@@ -58,7 +58,7 @@ func TestRepairsLookAgain(t *testing.T) {
 			func() {
 				w.sql(`insert into signups (id, request_hash, user_id, email, school_name, status, finished_at)
 					values ($1, '', $2, 'eve@lincoln.example', 'Eve', 'expired', now())`, expired, user)
-				err := w.auth0.Seed(carrying(user.String(), "eve@lincoln.example", map[string]any{"signup_id": expired.String()}))
+				err := w.auth0.Seed(userWith(user.String(), "eve@lincoln.example", map[string]any{"signup_id": expired.String()}))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -74,9 +74,9 @@ func TestRepairsLookAgain(t *testing.T) {
 		},
 		{
 			"a schema that nobody can trust any more", func() { w.sql("update tenants set schema_version = 1 where state = 'ready'") },
-			func() { w.root(school.School.Database, "update schema_migrations set dirty = true") },
+			func() { w.superuser(school.School.Database, "update schema_migrations set dirty = true") },
 			func() {
-				w.root(school.School.Database, "update schema_migrations set dirty = false")
+				w.superuser(school.School.Database, "update schema_migrations set dirty = false")
 				w.fix(w.examine())
 			}, "version_differs",
 		},
@@ -115,11 +115,11 @@ func TestRepairsLookAgain(t *testing.T) {
 }
 
 // Two findings that one repair mends are mended once, and both are told.
-func TestOneRepairMendsAllOfATenant(t *testing.T) {
+func TestOneRepairFixesAllFindingsOfATenant(t *testing.T) {
 	t.Parallel()
 	w := setup(t, 0)
 	school := w.school().School.Database
-	w.root("postgres", "alter database "+school+" allow_connections false", "alter role "+school+" nologin")
+	w.superuser("postgres", "alter database "+school+" allow_connections false", "alter role "+school+" nologin")
 	report := w.finds("database_closed role_out_of_order")
 	onResult := 0
 	if _, err := w.doctor.Fix(t.Context(), report, func(doctor.Finding, error) { onResult++ }); err != nil || onResult != 2 {
@@ -133,19 +133,19 @@ func TestOneRepairMendsAllOfATenant(t *testing.T) {
 }
 
 // What waits for a person is left to one.
-func TestWhatIsQuarantinedIsNotMended(t *testing.T) {
+func TestQuarantinedTenantsAreNotRepaired(t *testing.T) {
 	t.Parallel()
 	w := setup(t, 0)
 	school := w.school().School.Database
 	w.sql("update tenants set state = 'quarantined', resume_state = 'ready', quarantine_cause = 'boom', quarantine_kind = 'database'")
-	w.root("postgres", "alter database "+school+" allow_connections false")
+	w.superuser("postgres", "alter database "+school+" allow_connections false")
 	if plan := w.doctor.Plan(w.finds("database_closed tenant_quarantined")); len(plan) != 0 {
 		t.Errorf("it plans %+v", plan)
 	}
 }
 
 // A repair that ended without an error and changed nothing is told as failed, with what a person can do, and is not in the audit.
-func TestARepairThatDoesNotHelpIsNotCalledOne(t *testing.T) {
+func TestARepairWithoutEffectIsReported(t *testing.T) {
 	t.Parallel()
 	w := setup(t, 0)
 	gone := uuid.New()

@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// severalAtLeast is from how many findings of one kind on one cause is told, rather than on each.
-const severalAtLeast = 3
+// minGroupSize is from how many findings of one kind on one cause is told, rather than on each.
+const minGroupSize = 3
 
 // group puts one finding in the place of those that have one cause: another server behind a server's URL, another key, a
 // migration file that was changed. Most of them have no repair: the cause must be repaired, and then nothing else is wrong.
@@ -22,7 +22,7 @@ func (e *examination) group() {
 		e.groupByKey()
 	}
 	for server := range e.servers {
-		used, opened := e.counted(server)
+		used, opened := e.countTenants(server)
 		e.merge(used, func(f Finding) bool { return f.Code == DatabaseMissing && f.Server == server }, func(n int) Finding {
 			return Finding{
 				Code: DatabasesMissing, Subject: server, Server: server,
@@ -68,7 +68,7 @@ func (e *examination) merge(of int, is func(Finding) bool, one func(n int) Findi
 			n++
 		}
 	}
-	if n < severalAtLeast || 2*n <= of {
+	if n < minGroupSize || 2*n <= of {
 		return false
 	}
 	for _, f := range e.findings {
@@ -83,11 +83,11 @@ func (e *examination) merge(of int, is func(Finding) bool, one func(n int) Findi
 	return true
 }
 
-func refused(f Finding) bool { return f.Code == LoginRefused || f.Code == SpareUnusable }
+func isLoginRefused(f Finding) bool { return f.Code == LoginRefused || f.Code == SpareUnusable }
 
 // groupByKey tells alone that the tenant key is another one. Nothing is repaired with it: what it would change is right now.
 func (e *examination) groupByKey() {
-	e.findings = slices.DeleteFunc(e.findings, refused)
+	e.findings = slices.DeleteFunc(e.findings, isLoginRefused)
 	e.dropRepairs(func(Finding) bool { return true })
 	e.add(keyDiffers)
 }
@@ -103,7 +103,7 @@ func (e *examination) keyCertain() bool {
 // says that the key is the right one.
 func (e *examination) groupRefused(server string, opened int) {
 	var repairs []repair
-	merged := e.merge(opened, func(f Finding) bool { return refused(f) && f.Server == server }, func(n int) Finding {
+	merged := e.merge(opened, func(f Finding) bool { return isLoginRefused(f) && f.Server == server }, func(n int) Finding {
 		return Finding{
 			Code: LoginsRefused, Subject: server, Server: server, Detail: fmt.Sprintf(
 				"the roles of %d of %s that were tried cannot enter their databases with the passwords of HOMEROOM_TENANT_KEY", n, count(opened, "tenant")),
@@ -140,7 +140,7 @@ func (e *examination) dropRepairs(of func(Finding) bool) {
 }
 
 // counted is how many tenants of a server are in use, and how many of them were looked into in the first look.
-func (e *examination) counted(server string) (used, opened int) {
+func (e *examination) countTenants(server string) (used, opened int) {
 	for id, t := range e.after.Tenants {
 		if t.Server == server && !beingMade(t) && (e.only == nil || e.only[id]) {
 			used++

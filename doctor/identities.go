@@ -14,25 +14,25 @@ import (
 )
 
 // userOf is the user that a login is of: the one that is known to have it, or else the one that it was made for.
-func userOf(login identity.User, survey catalog.Survey) (catalog.SurveyedUser, bool) {
-	if id, ok := survey.Identities[login.ID]; ok {
+func userOf(account identity.User, survey catalog.Survey) (catalog.SurveyedUser, bool) {
+	if id, ok := survey.Identities[account.ID]; ok {
 		return survey.Users[id], true
 	}
-	user, ok := survey.Users[login.OurID]
+	user, ok := survey.Users[account.OurID]
 	return user, ok
 }
 
 // mismatch tells in what a login differs from the active user that it belongs to; nothing when in nothing.
-func (e *examination) mismatch(login identity.User, survey catalog.Survey) string {
-	user, ok := userOf(login, survey)
-	if !ok || !user.Active || user.IdentityID != login.ID {
+func (e *examination) mismatch(account identity.User, survey catalog.Survey) string {
+	user, ok := userOf(account, survey)
+	if !ok || !user.Active || user.IdentityID != account.ID {
 		return "it belongs to no active user"
 	}
 	var wrong []string
 	if identity.SupportsMetadata(e.cfg.Identity) {
-		wrong = wrongMetadata(login.Metadata, user, survey)
+		wrong = wrongMetadata(account.Metadata, user, survey)
 	}
-	if !strings.EqualFold(login.Email, user.Email) {
+	if !strings.EqualFold(account.Email, user.Email) {
 		wrong = append(wrong, "its e-mail is not the catalog's")
 	}
 	return strings.Join(wrong, "; ")
@@ -62,44 +62,44 @@ func parseID(text string) uuid.UUID {
 // compareIdentities asks the provider about every login that the list and the catalog disagree on, since the list may be
 // behind. The strangers are those whose sign-up the catalog does not know.
 func (e *examination) compareIdentities(ctx context.Context) (unknownAccounts []identity.User, err error) {
-	odd, absent := e.suspects()
-	suspects := len(odd) + len(absent)
-	if suspects > mostLookups {
+	unexplained, absent := e.suspects()
+	suspects := len(unexplained) + len(absent)
+	if suspects > maxLookups {
 		e.add(Finding{
 			Code: IdentitiesUnconfirmed, Subject: "identity provider",
-			Detail: fmt.Sprintf("%d of %s and users differ; only %d were looked at one by one", suspects, count(e.logins.looked, "login"), mostLookups),
+			Detail: fmt.Sprintf("%d of %s and users differ; only %d were looked at one by one", suspects, count(e.accounts.looked, "login"), maxLookups),
 		})
 	}
 	asked, unreachable := 0, false
-	for _, login := range odd {
-		if asked++; asked > mostLookups || unreachable {
-			stranger, err := e.listedStranger(ctx, login)
+	for _, account := range unexplained {
+		if asked++; asked > maxLookups || unreachable {
+			unknown, err := e.isListedUnknown(ctx, account)
 			if err != nil {
 				return nil, err
 			}
-			if stranger && e.hasDatabase(login) {
-				unknownAccounts = append(unknownAccounts, login)
+			if unknown && e.hasDatabase(account) {
+				unknownAccounts = append(unknownAccounts, account)
 			}
 			continue
 		}
-		stranger, err := e.compareLogin(ctx, login)
+		unknown, err := e.compareAccount(ctx, account)
 		switch {
 		case err != nil && ctx.Err() == nil:
 			e.add(Finding{Code: IdentitiesUnreachable, Subject: "identity provider", Detail: reason(err)})
-			e.logins.listed, unreachable = false, true
+			e.accounts.listed, unreachable = false, true
 		case err != nil:
 			return nil, err
-		case stranger != nil:
-			unknownAccounts = append(unknownAccounts, *stranger)
+		case unknown != nil:
+			unknownAccounts = append(unknownAccounts, *unknown)
 		}
 	}
 	if unreachable {
 		return unknownAccounts, nil
 	}
-	if left := max(0, mostLookups-asked); len(absent) > left {
+	if left := max(0, maxLookups-asked); len(absent) > left {
 		absent = absent[:left]
 	}
-	for _, id := range slices.Concat(absent, e.logins.turn) {
+	for _, id := range slices.Concat(absent, e.accounts.batch) {
 		if err := e.compareAbsent(ctx, id); err != nil {
 			e.add(Finding{Code: IdentitiesUnreachable, Subject: "identity provider", Detail: reason(err)})
 			return unknownAccounts, nil
@@ -110,25 +110,25 @@ func (e *examination) compareIdentities(ctx context.Context) (unknownAccounts []
 
 // suspects leaves out what the catalog explains by now: a sign-up that began while the list was read, or still goes on. One
 // that waits for a person goes on too, and its login names no tenant yet.
-func (e *examination) suspects() (odd []identity.User, absent []uuid.UUID) {
+func (e *examination) suspects() (unexplained []identity.User, absent []uuid.UUID) {
 	underWay := map[uuid.UUID]bool{} // users and sign-ups
 	for id, s := range e.after.Signups {
 		if s.Held || s.Unattended {
 			underWay[id], underWay[s.UserID] = true, true
 		}
 	}
-	for _, login := range e.logins.odd {
-		user, _ := userOf(login, e.after)
-		if !underWay[parseID(login.Metadata.SignupID)] && !underWay[user.ID] && e.mismatch(login, e.after) != "" {
-			odd = append(odd, login)
+	for _, account := range e.accounts.unexplained {
+		user, _ := userOf(account, e.after)
+		if !underWay[parseID(account.Metadata.SignupID)] && !underWay[user.ID] && e.mismatch(account, e.after) != "" {
+			unexplained = append(unexplained, account)
 		}
 	}
-	for _, id := range e.logins.absent {
+	for _, id := range e.accounts.absent {
 		if e.after.Users[id].Active {
 			absent = append(absent, id)
 		}
 	}
-	return odd, absent
+	return unexplained, absent
 }
 
 // compareAbsent looks for the login of an active user by its id.
@@ -137,74 +137,74 @@ func (e *examination) compareAbsent(ctx context.Context, id uuid.UUID) error {
 	if !user.Active {
 		return nil
 	}
-	login, err := e.loginOf(ctx, user)
+	account, err := e.accountOf(ctx, user)
 	t := e.after.Tenants[user.TenantID]
 	switch {
 	case errors.Is(err, identity.ErrNotFound):
 		e.add(about(IdentityMissing, t, "the login "+user.IdentityID+" of its user is not at the identity provider"))
-	case errors.Is(err, errCannotAsk):
+	case errors.Is(err, errLookupUnsupported):
 	case err != nil:
 		return err
 	default:
-		if wrong := e.mismatch(login, e.after); wrong != "" {
-			e.addMismatch(login, t.ID, wrong)
+		if wrong := e.mismatch(account, e.after); wrong != "" {
+			e.addMismatch(account, t.ID, wrong)
 		}
 	}
 	return nil
 }
 
-func (e *examination) addMismatch(login identity.User, tenantID uuid.UUID, wrong string) {
-	e.add(Finding{Code: IdentityMismatch, Subject: login.ID, TenantID: &tenantID, Detail: wrong})
+func (e *examination) addMismatch(account identity.User, tenantID uuid.UUID, wrong string) {
+	e.add(Finding{Code: IdentityMismatch, Subject: account.ID, TenantID: &tenantID, Detail: wrong})
 }
 
-// compareLogin judges a login that the catalog as of before did not explain. Its sign-up's row is read after it was seen,
+// compareAccount judges a login that the catalog as of before did not explain. Its sign-up's row is read after it was seen,
 // and was written before it was made: who has none now never had one, or has lost it.
-func (e *examination) compareLogin(ctx context.Context, listed identity.User) (stranger *identity.User, err error) {
-	login, err := e.again(ctx, listed)
+func (e *examination) compareAccount(ctx context.Context, listed identity.User) (unknown *identity.User, err error) {
+	account, err := e.lookUpListed(ctx, listed)
 	if errors.Is(err, identity.ErrNotFound) {
 		return nil, nil // just removed
 	}
 	if err != nil {
 		return nil, err
 	}
-	if e.mismatch(login, e.after) == "" {
+	if e.mismatch(account, e.after) == "" {
 		return nil, nil // the list was behind
 	}
-	signup, err := e.cfg.Catalog.Signup(ctx, parseID(login.Metadata.SignupID))
+	signup, err := e.cfg.Catalog.Signup(ctx, parseID(account.Metadata.SignupID))
 	known := err == nil
 	if err != nil && !errors.Is(err, catalog.ErrNotFound) {
 		return nil, err
 	}
-	user, hasUser := userOf(login, e.after)
+	user, hasUser := userOf(account, e.after)
 	switch {
 	case hasUser && user.Active:
-		e.addMismatch(login, user.TenantID, e.mismatch(login, e.after))
+		e.addMismatch(account, user.TenantID, e.mismatch(account, e.after))
 		return nil, nil
-	case login.Metadata.SignupID == "":
+	case account.Metadata.SignupID == "":
 		return nil, nil // just released
 	case !known:
-		return &login, nil
-	case !isOf(login, signup):
+		return &account, nil
+	case !belongsTo(account, signup):
 		e.add(Finding{
-			Code: IdentityMismatch, Subject: login.ID, TenantID: signup.TenantID, SignupID: &signup.ID,
+			Code: IdentityMismatch, Subject: account.ID, TenantID: signup.TenantID, SignupID: &signup.ID,
 			Detail: "it carries the sign-up of another login",
 		})
 		return nil, nil
 	}
-	over, err := e.over(ctx, signup)
+	over, err := e.isOver(ctx, signup)
 	if over {
-		e.addLeft(login, signup)
+		e.addLeftover(account, signup)
 	}
 	return nil, err // else under way, or an operator's to resolve, or finished since
 }
 
-// listedStranger reports whether the catalog does not know the sign-up of a login, as far as the list tells. A repair asks the
+// isListedUnknown reports whether the catalog does not know the sign-up of a login, as far as the list tells. A repair asks the
 // provider for the login again.
-func (e *examination) listedStranger(ctx context.Context, login identity.User) (bool, error) {
-	if user, ok := userOf(login, e.after); ok && user.Active || login.Metadata.SignupID == "" {
+func (e *examination) isListedUnknown(ctx context.Context, account identity.User) (bool, error) {
+	if user, ok := userOf(account, e.after); ok && user.Active || account.Metadata.SignupID == "" {
 		return false, nil
 	}
-	_, err := e.cfg.Catalog.Signup(ctx, parseID(login.Metadata.SignupID))
+	_, err := e.cfg.Catalog.Signup(ctx, parseID(account.Metadata.SignupID))
 	if errors.Is(err, catalog.ErrNotFound) {
 		return true, nil
 	}
@@ -212,28 +212,28 @@ func (e *examination) listedStranger(ctx context.Context, login identity.User) (
 }
 
 // hasDatabase reports whether a login names a tenant whose database is on a server here. That one is somebody's.
-func (e *examination) hasDatabase(login identity.User) bool {
+func (e *examination) hasDatabase(account identity.User) bool {
 	for _, survey := range e.servers {
-		if _, ok := survey.Databases[login.Metadata.Database]; ok {
+		if _, ok := survey.Databases[account.Metadata.Database]; ok {
 			return true
 		}
 	}
 	return false
 }
 
-// isOf tells whether a login is the one that a sign-up made, or took on.
-func isOf(login identity.User, signup catalog.Signup) bool {
+// belongsTo tells whether a login is the one that a sign-up made, or took on.
+func belongsTo(account identity.User, signup catalog.Signup) bool {
 	if signup.IdentityID != nil {
-		return login.ID == *signup.IdentityID
+		return account.ID == *signup.IdentityID
 	}
-	return login.OurID == signup.UserID
+	return account.OurID == signup.UserID
 }
 
-// addLeft tells of what a sign-up that is over has left at the provider: the login that it made, or what it wrote on one
+// addLeftover tells of what a sign-up that is over has left at the provider: the login that it made, or what it wrote on one
 // that was there before, and that stays its owner's.
-func (e *examination) addLeft(login identity.User, signup catalog.Signup) {
+func (e *examination) addLeftover(account identity.User, signup catalog.Signup) {
 	finding := Finding{
-		Code: IdentityOfExpiredSignup, Subject: login.ID, SignupID: &signup.ID,
+		Code: IdentityOfExpiredSignup, Subject: account.ID, SignupID: &signup.ID,
 		Detail: fmt.Sprintf("its sign-up has %s, and nobody will look at it again", signup.Status),
 	}
 	if signup.IdentityID == nil {
@@ -242,11 +242,11 @@ func (e *examination) addLeft(login identity.User, signup catalog.Signup) {
 	}
 	finding.Detail = fmt.Sprintf("it still carries a sign-up that took it on, and has %s", signup.Status)
 	finding.Advice = "The login is its owner's own, who may sign up with it again at any time. It must not be deleted."
-	e.add(e.releaseIdentity(finding, signup))
+	e.add(e.unlinkIdentity(finding, signup))
 }
 
 // over tells whether a sign-up has left nothing, not even its user, and nobody looks at it any more.
-func (d *Doctor) over(ctx context.Context, signup catalog.Signup) (bool, error) {
+func (d *Doctor) isOver(ctx context.Context, signup catalog.Signup) (bool, error) {
 	ended := signup.Status == catalog.Expired || signup.Status == catalog.Failed
 	if !ended || signup.TenantID != nil || signup.CheckAt != nil {
 		return false, nil

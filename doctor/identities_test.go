@@ -18,7 +18,7 @@ import (
 )
 
 // carrying is a login with this metadata, as it has been at the provider for long.
-func carrying(id, email string, metadata map[string]any) auth0test.User {
+func userWith(id, email string, metadata map[string]any) auth0test.User {
 	return auth0test.User{ID: "auth0|" + id, Email: email, AppMetadata: metadata}
 }
 
@@ -46,8 +46,8 @@ func TestIdentities(t *testing.T) {
 	t.Parallel()
 	w := setup(t, 1)
 	school := w.school()
-	login := school.User.IdentityID
-	original, _ := w.auth0.User(login)
+	account := school.User.IdentityID
+	original, _ := w.auth0.User(account)
 	restore := func(w *world) {
 		w.auth0.DeleteAll()
 		if err := w.auth0.Seed(original); err != nil {
@@ -55,11 +55,11 @@ func TestIdentities(t *testing.T) {
 		}
 	}
 	expired := uuid.New()
-	run(t, w, []situation{
+	run(t, w, []testCase{
 		{
 			name: "of a sign-up that nobody knows", finds: "identity_without_signup", leaves: "identity_without_signup",
 			make: func(w *world) {
-				err := w.auth0.Seed(carrying(uuid.NewString(), "eve@elsewhere.example", map[string]any{
+				err := w.auth0.Seed(userWith(uuid.NewString(), "eve@elsewhere.example", map[string]any{
 					"signup_id": uuid.NewString(), "tenant_id": uuid.NewString(), "database": "t_elsewhere", "school_name": "Elsewhere",
 				}))
 				if err != nil {
@@ -74,7 +74,7 @@ func TestIdentities(t *testing.T) {
 				user := uuid.NewString()
 				w.sql(`insert into signups (id, request_hash, user_id, email, school_name, status, finished_at)
 					values ($1, '', $2, 'eve@lincoln.example', 'Eve', 'expired', now())`, expired, user)
-				if err := w.auth0.Seed(carrying(user, "eve@lincoln.example", map[string]any{"signup_id": expired.String()})); err != nil {
+				if err := w.auth0.Seed(userWith(user, "eve@lincoln.example", map[string]any{"signup_id": expired.String()})); err != nil {
 					w.Fatal(err)
 				}
 			},
@@ -82,7 +82,7 @@ func TestIdentities(t *testing.T) {
 		{
 			name: "with the sign-up of another", finds: "identity_mismatch", leaves: "identity_mismatch",
 			make: func(w *world) {
-				if err := w.auth0.Seed(carrying(uuid.NewString(), "eve@lincoln.example", map[string]any{"signup_id": expired.String()})); err != nil {
+				if err := w.auth0.Seed(userWith(uuid.NewString(), "eve@lincoln.example", map[string]any{"signup_id": expired.String()})); err != nil {
 					w.Fatal(err)
 				}
 			},
@@ -96,23 +96,23 @@ func TestIdentities(t *testing.T) {
 		{
 			name: "of another tenant", finds: "identity_mismatch", leaves: "identity_mismatch",
 			make: func(w *world) {
-				remake(w, login, func(u *auth0test.User) { u.AppMetadata["tenant_id"] = uuid.NewString() })
+				remake(w, account, func(u *auth0test.User) { u.AppMetadata["tenant_id"] = uuid.NewString() })
 			},
 			mend: restore,
 		},
 		{
 			name: "with another database", finds: "identity_mismatch", leaves: "identity_mismatch",
-			make: func(w *world) { remake(w, login, func(u *auth0test.User) { u.AppMetadata["database"] = "t_other" }) },
+			make: func(w *world) { remake(w, account, func(u *auth0test.User) { u.AppMetadata["database"] = "t_other" }) },
 			mend: restore,
 		},
 		{
 			name: "with another e-mail", finds: "identity_mismatch", leaves: "identity_mismatch",
-			make: func(w *world) { remake(w, login, func(u *auth0test.User) { u.Email = "other@lincoln.example" }) },
+			make: func(w *world) { remake(w, account, func(u *auth0test.User) { u.Email = "other@lincoln.example" }) },
 			mend: restore,
 		},
 		{
 			name: "without its sign-up's id", finds: "identity_mismatch", leaves: "identity_mismatch",
-			make: func(w *world) { remake(w, login, func(u *auth0test.User) { delete(u.AppMetadata, "signup_id") }) },
+			make: func(w *world) { remake(w, account, func(u *auth0test.User) { delete(u.AppMetadata, "signup_id") }) },
 			mend: restore,
 		},
 	})
@@ -146,12 +146,12 @@ func TestAProviderThatDoesNotAnswerIsNotTakenForAnEmptyOne(t *testing.T) {
 }
 
 // behind is a provider whose list is behind: it has forgotten everybody, or shows those who have gone.
-type behind struct {
+type staleList struct {
 	identity.Provider
 	shows []identity.User
 }
 
-func (b behind) List(_ context.Context, each func(identity.User) error) error {
+func (b staleList) List(_ context.Context, each func(identity.User) error) error {
 	for _, user := range b.shows {
 		if err := each(user); err != nil {
 			return err
@@ -160,11 +160,11 @@ func (b behind) List(_ context.Context, each func(identity.User) error) error {
 	return nil
 }
 
-func TestAListThatIsBehindAlarmsNobody(t *testing.T) {
+func TestAStaleListIsNoFinding(t *testing.T) {
 	t.Parallel()
 	w := setup(t, 0)
 	w.school()
-	w.config.Identity = behind{w.client, []identity.User{{
+	w.config.Identity = staleList{w.client, []identity.User{{
 		ID: "auth0|gone", OurID: uuid.New(), Metadata: identity.Metadata{SignupID: uuid.NewString()},
 	}}}
 	w.doctor = w.newDoctor(w.config)
@@ -179,13 +179,13 @@ func TestAWrongConnectionIsOneFinding(t *testing.T) {
 	for range 60 {
 		all = append(all, identity.User{ID: "auth0|" + uuid.NewString(), OurID: uuid.New(), Metadata: identity.Metadata{SignupID: uuid.NewString()}})
 	}
-	w.config.Identity = behind{w.client, all}
+	w.config.Identity = staleList{w.client, all}
 	w.doctor = w.newDoctor(w.config)
 	w.finds("identities_unconfirmed")
 }
 
 // Logins of sign-ups that go on are nobody's business, however many there are.
-func TestSignupsUnderWayAlarmNobody(t *testing.T) {
+func TestSignupsInProgressAreNoFinding(t *testing.T) {
 	t.Parallel()
 	w := setup(t, 0)
 	var all []identity.User
@@ -199,7 +199,7 @@ func TestSignupsUnderWayAlarmNobody(t *testing.T) {
 			values ($1, '', $2, $3, $4, 'Lincoln High', 'pending', now() + interval '15 s')`, signup, user, id.UUID(), email)
 		all = append(all, identity.User{ID: "auth0|" + user.String(), OurID: user, Email: email, Metadata: identity.Metadata{SignupID: signup.String()}})
 	}
-	w.config.Identity = behind{w.client, all}
+	w.config.Identity = staleList{w.client, all}
 	w.doctor = w.newDoctor(w.config)
 	w.finds("")
 	if n := w.auth0.CountCalls("GET", "/api/v2/users/"); n != 0 {

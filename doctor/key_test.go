@@ -59,7 +59,7 @@ func TestANewTenantKeyThatCannotBeRecorded(t *testing.T) {
 	t.Parallel()
 	w := setup(t, 0)
 	school := w.school().School.Database
-	w.root("postgres", "alter role "+school+" password 'changed'")
+	w.superuser("postgres", "alter role "+school+" password 'changed'")
 	w.config.KeyCheck = tenant.KeyCheck(key)
 	w.doctor = w.newDoctor(w.config)
 	report, err := w.doctor.Examine(t.Context(), doctor.Options{Open: doctor.All, NewTenantKey: true})

@@ -18,7 +18,7 @@ import (
 func TestNoFalseAlarms(t *testing.T) {
 	t.Parallel()
 	const clients, each = 4, 8
-	w := setup(t, 2, withPlaces)
+	w := setup(t, 2, withOrganizations)
 	ctx, cancel := context.WithCancel(t.Context())
 	var service, work sync.WaitGroup
 	service.Go(func() { _ = w.service.RunRefiller(ctx) })

@@ -75,7 +75,7 @@ func setup(t *testing.T, spares int, change ...func(*auth0.Config)) *world {
 		t.Fatal(err)
 	}
 	w.service = w.newService(func(c *signup.Config) { c.Spares = spares })
-	w.fill()
+	w.refillSpares()
 	w.remember()
 	w.config = doctor.Config{
 		Catalog: w.catalog, Servers: tenant.Servers{"main": w.server}, Identity: w.client, Jobs: w.jobs, CancelJob: w.queue.Cancel,
@@ -148,7 +148,7 @@ func (w *world) jobs(ctx context.Context) ([]doctor.Job, error) {
 }
 
 // fill builds the spares that are missing.
-func (w *world) fill() {
+func (w *world) refillSpares() {
 	w.Helper()
 	if err := w.service.RefillSpares(w.Context()); err != nil {
 		w.Fatal(err)
@@ -168,7 +168,7 @@ func (w *world) begin(req signup.Request) *signup.Result {
 	if err != nil || outcome.Result == nil {
 		w.Fatalf("%+v, %v", outcome, err)
 	}
-	w.fill()
+	w.refillSpares()
 	return outcome.Result
 }
 
@@ -196,7 +196,7 @@ func value[T any](w *world, statement string, args ...any) (v T) {
 }
 
 // root runs statements as a superuser in a database of the server, each by itself.
-func (w *world) root(database string, statements ...string) {
+func (w *world) superuser(database string, statements ...string) {
 	w.Helper()
 	conn, err := pgx.Connect(w.Context(), w.postgres.URL(database))
 	if err != nil {

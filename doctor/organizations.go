@@ -31,14 +31,14 @@ func (o organizations) of(tenantID uuid.UUID) (found identity.Organization) {
 }
 
 // organizer is the provider, where it makes organizations.
-func (d *Doctor) organizer() (identity.OrganizationLister, bool) {
+func (d *Doctor) organizationLister() (identity.OrganizationLister, bool) {
 	lister, ok := d.cfg.Identity.(identity.OrganizationLister)
 	return lister, ok && lister.ManagesOrganizations()
 }
 
 // listOrganizations reads all organizations that were made for schools. For single tenants that would be too much.
 func (e *examination) listOrganizations(ctx context.Context) error {
-	lister, ok := e.organizer()
+	lister, ok := e.organizationLister()
 	if !ok || e.only != nil {
 		return nil
 	}
@@ -68,31 +68,31 @@ func (e *examination) compareOrganizations(ctx context.Context) error {
 	if !e.organizations.listed {
 		return nil
 	}
-	strays, bereft := e.strays(), e.bereft()
-	if suspects := len(strays) + len(bereft); suspects > mostLookups {
+	unexplained, missing := e.unexplainedOrganizations(), e.schoolsWithoutOrganization()
+	if suspects := len(unexplained) + len(missing); suspects > maxLookups {
 		e.add(Finding{
 			Code: IdentitiesUnconfirmed, Subject: "identity provider's organizations",
 			Detail: fmt.Sprintf("%d of %s and schools differ; only %d were looked at one by one", suspects,
-				count(len(e.organizations.byID), "organization"), mostLookups),
+				count(len(e.organizations.byID), "organization"), maxLookups),
 		})
 	}
-	strays = strays[:min(len(strays), mostLookups)]
-	bereft = bereft[:min(len(bereft), mostLookups-len(strays))]
-	for _, org := range strays {
-		if err := e.compareStray(ctx, org); err != nil {
-			return e.unanswered(ctx, err)
+	unexplained = unexplained[:min(len(unexplained), maxLookups)]
+	missing = missing[:min(len(missing), maxLookups-len(unexplained))]
+	for _, org := range unexplained {
+		if err := e.compareUnexplainedOrganization(ctx, org); err != nil {
+			return e.providerError(ctx, err)
 		}
 	}
-	for _, t := range bereft {
-		if err := e.compareBereft(ctx, t); err != nil {
-			return e.unanswered(ctx, err)
+	for _, t := range missing {
+		if err := e.compareMissingOrganization(ctx, t); err != nil {
+			return e.providerError(ctx, err)
 		}
 	}
 	return nil
 }
 
 // unanswered makes a finding of an error of the provider's.
-func (e *examination) unanswered(ctx context.Context, err error) error {
+func (e *examination) providerError(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -101,7 +101,7 @@ func (e *examination) unanswered(ctx context.Context, err error) error {
 }
 
 // strays are the organizations that the catalog explains neither as of before nor as of after.
-func (e *examination) strays() (strays []identity.Organization) {
+func (e *examination) unexplainedOrganizations() (unexplained []identity.Organization) {
 	explained := make(map[string]bool, len(e.organizations.byID))
 	for _, survey := range []catalog.Survey{e.before, e.after} {
 		for id := range explainedBy(survey, e.organizations.byID) {
@@ -110,11 +110,11 @@ func (e *examination) strays() (strays []identity.Organization) {
 	}
 	for id, org := range e.organizations.byID {
 		if !explained[id] {
-			strays = append(strays, org)
+			unexplained = append(unexplained, org)
 		}
 	}
-	slices.SortFunc(strays, func(a, b identity.Organization) int { return cmp.Compare(a.ID, b.ID) })
-	return strays
+	slices.SortFunc(unexplained, func(a, b identity.Organization) int { return cmp.Compare(a.ID, b.ID) })
+	return unexplained
 }
 
 // explainedBy are the organizations that are just their school's, and those for which a sign-up is under way or needs an
@@ -140,11 +140,11 @@ func explainedBy(survey catalog.Survey, all map[string]identity.Organization) ma
 	return explained
 }
 
-// compareStray judges an organization that is no school's. Nobody whom people are in is removed: that they are there says
+// compareUnexplainedOrganization judges an organization that is no school's. Nobody whom people are in is removed: that they are there says
 // that the catalog may be wrong.
-func (e *examination) compareStray(ctx context.Context, org identity.Organization) error {
-	lister, _ := e.organizer()
-	deserted, err := lister.OrganizationEmpty(ctx, org.ID)
+func (e *examination) compareUnexplainedOrganization(ctx context.Context, org identity.Organization) error {
+	lister, _ := e.organizationLister()
+	empty, err := lister.OrganizationEmpty(ctx, org.ID)
 	if err != nil {
 		return err
 	}
@@ -164,7 +164,7 @@ func (e *examination) compareStray(ctx context.Context, org identity.Organizatio
 		finding.Detail = fmt.Sprintf("organization %q is of tenant %s, which has none in the catalog", org.Name, t.Database)
 	}
 	switch {
-	case deserted:
+	case empty:
 		finding.Detail += "; nobody is in it"
 		finding = e.removeOrganization(finding, org)
 	case known && t.OrganizationID == "" && inUse(t):
@@ -179,12 +179,12 @@ func (e *examination) compareStray(ctx context.Context, org identity.Organizatio
 
 // inUse tells whether a tenant's state says that a school uses it.
 func inUse(t catalog.SurveyedTenant) bool {
-	return !schoolless(t) && t.State != catalog.Deleting && t.State != catalog.Deleted
+	return !hasNoSchool(t) && t.State != catalog.Deleting && t.State != catalog.Deleted
 }
 
 // removeOrganization removes an organization that nobody is in, if nobody has come for it meanwhile.
 func (e *examination) removeOrganization(f Finding, org identity.Organization) Finding {
-	lister, _ := e.organizer()
+	lister, _ := e.organizationLister()
 	by := "remove the organization, if nobody is in it"
 	return f.withRepair(by, "organization "+org.ID, func(ctx context.Context) error {
 		now, err := e.cfg.Catalog.Survey(ctx)
@@ -211,38 +211,38 @@ func (e *examination) recordOrganization(f Finding, t catalog.SurveyedTenant, or
 
 // bereft are the schools whose organization is not in the list. A school that has changed a short while ago is given time, for
 // neither that list nor the one of its people need show yet who came then.
-func (e *examination) bereft() (bereft []catalog.SurveyedTenant) {
+func (e *examination) schoolsWithoutOrganization() (missing []catalog.SurveyedTenant) {
 	for id := range e.after.Tenants {
 		t, steady := e.stableTenant(id)
 		_, listed := e.organizations.byID[t.OrganizationID]
 		if steady && !listed && t.State == catalog.Ready && t.OrganizationID != "" && e.before.Tenants[id].Idle {
-			bereft = append(bereft, t)
+			missing = append(missing, t)
 		}
 	}
-	slices.SortFunc(bereft, func(a, b catalog.SurveyedTenant) int { return slices.Compare(a.ID[:], b.ID[:]) })
-	return bereft
+	slices.SortFunc(missing, func(a, b catalog.SurveyedTenant) int { return slices.Compare(a.ID[:], b.ID[:]) })
+	return missing
 }
 
-// compareBereft looks whether a school's organization is gone. One that people are in is there: the list was behind.
-func (e *examination) compareBereft(ctx context.Context, t catalog.SurveyedTenant) error {
-	lister, _ := e.organizer()
+// compareMissingOrganization looks whether a school's organization is gone. One that people are in is there: the list was behind.
+func (e *examination) compareMissingOrganization(ctx context.Context, t catalog.SurveyedTenant) error {
+	lister, _ := e.organizationLister()
 	gone, err := lister.OrganizationEmpty(ctx, t.OrganizationID)
 	if err == nil && gone {
 		detail := fmt.Sprintf("its organization %s is not at the identity provider", t.OrganizationID)
-		e.add(e.enrolAgain(about(OrganizationMissing, t, detail), t))
+		e.add(e.restoreMemberships(about(OrganizationMissing, t, detail), t))
 	}
 	return err
 }
 
-// enrolAgain gives the people of a school their places again, the owner first, who is given a new organization. That it is the
+// restoreMemberships gives the people of a school their places again, the owner first, who is given a new organization. That it is the
 // school's is written last; a crash in between leaves the school as it was found, and the next repair finds what is there.
-func (e *examination) enrolAgain(f Finding, t catalog.SurveyedTenant) Finding {
-	enroller, ok := identity.MembershipManagerOf(e.cfg.Identity)
-	people := e.peopleOf(t)
+func (e *examination) restoreMemberships(f Finding, t catalog.SurveyedTenant) Finding {
+	memberships, ok := identity.MembershipManagerOf(e.cfg.Identity)
+	people := e.membershipsOf(t)
 	if !ok || len(people) == 0 || people[0].Role != identity.RoleOwner {
 		return f
 	}
-	lister, _ := e.organizer()
+	lister, _ := e.organizationLister()
 	by := "make it anew, and let the school's people in again"
 	return f.withRepair(by, "organization of "+t.Database, func(ctx context.Context) error {
 		if _, err := e.unchanged(ctx, t); err != nil {
@@ -252,22 +252,22 @@ func (e *examination) enrolAgain(f Finding, t catalog.SurveyedTenant) Finding {
 			return cmp.Or(err, fmt.Errorf("organization %s is there again: %w", t.OrganizationID, catalog.ErrStateChanged))
 		}
 		var made identity.Assignment
-		for i, enrolment := range people {
-			place, err := enroller.Assign(ctx, enrolment)
+		for i, membership := range people {
+			assignment, err := memberships.Assign(ctx, membership)
 			if i > 0 && errors.Is(err, identity.ErrNotFound) {
 				continue // a login that is missing is a finding of its own
 			}
 			if err != nil {
 				return err
 			}
-			made = cmp.Or(made, place)
+			made = cmp.Or(made, assignment)
 		}
 		return e.cfg.Catalog.SetOrganization(ctx, t.ID, t.OrganizationID, made.OrganizationID)
 	})
 }
 
-// peopleOf are the places of a school's active users, the owner's first.
-func (e *examination) peopleOf(t catalog.SurveyedTenant) (people []identity.Membership) {
+// membershipsOf are the places of a school's active users, the owner's first.
+func (e *examination) membershipsOf(t catalog.SurveyedTenant) (people []identity.Membership) {
 	signups := map[uuid.UUID]catalog.SurveyedSignup{} // by user
 	for _, s := range e.after.Signups {
 		if s.TenantID != nil && *s.TenantID == t.ID {
@@ -278,13 +278,13 @@ func (e *examination) peopleOf(t catalog.SurveyedTenant) (people []identity.Memb
 		if !u.Active || u.TenantID != t.ID {
 			continue
 		}
-		enrolment := identity.Membership{
+		membership := identity.Membership{
 			UserID: u.IdentityID, TenantID: t.ID, SignupID: signups[u.ID].ID, SchoolName: t.Name, Slug: t.Slug, Role: u.Role,
 		}
 		if signups[u.ID].IdentityID == nil {
-			enrolment.OurID = u.ID
+			membership.OurID = u.ID
 		}
-		people = append(people, enrolment)
+		people = append(people, membership)
 	}
 	rank := func(e identity.Membership) int {
 		if e.Role == identity.RoleOwner {

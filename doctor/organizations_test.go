@@ -15,7 +15,7 @@ import (
 	"homeroom/signup"
 )
 
-func withPlaces(c *auth0.Config) {
+func withOrganizations(c *auth0.Config) {
 	c.Organizations, c.OwnerRole, c.MemberRole = true, "owner", "member"
 }
 
@@ -39,7 +39,7 @@ func place(result *signup.Result, role string) identity.Membership {
 
 func TestOrganizations(t *testing.T) {
 	t.Parallel()
-	w := setup(t, 1, withPlaces)
+	w := setup(t, 1, withOrganizations)
 	school := w.school()
 	member := w.begin(w.invited(school.School.ID))
 	organization := func() string { return value[string](w, "select organization_id from tenants where state = 'ready'") }
@@ -51,7 +51,7 @@ func TestOrganizations(t *testing.T) {
 	recorded := func(w *world, organization string) {
 		w.sql("update tenants set organization_id = $1, updated_at = now() - interval '16 minutes' where state = 'ready'", organization)
 	}
-	run(t, w, []situation{
+	run(t, w, []testCase{
 		{
 			name: "of a tenant that nobody knows", finds: "organization_without_school",
 			make: func(w *world) { w.seedOrganization("nobodys", uuid.New()) },
@@ -61,7 +61,7 @@ func TestOrganizations(t *testing.T) {
 			unfollowed: true,
 			finds:      "organization_without_school", leaves: "organization_without_school",
 			make: func(w *world) {
-				if err := w.auth0.Seed(carrying("eve", "eve@elsewhere.example", nil)); err != nil {
+				if err := w.auth0.Seed(userWith("eve", "eve@elsewhere.example", nil)); err != nil {
 					w.Fatal(err)
 				}
 				if _, err := w.client.Assign(w.Context(), elsewhere); err != nil {
@@ -138,7 +138,7 @@ func TestOrganizations(t *testing.T) {
 // What somebody has come for since the look is left alone.
 func TestAnOrganizationIsLookedAtAgain(t *testing.T) {
 	t.Parallel()
-	w := setup(t, 0, withPlaces)
+	w := setup(t, 0, withOrganizations)
 	school := w.school()
 	recorded := value[string](w, "select organization_id from tenants")
 	changed := func(name string, report doctor.Report) {
@@ -177,7 +177,7 @@ func TestAnOrganizationIsLookedAtAgain(t *testing.T) {
 // A list of organizations that breaks off, or that is not made any more, says nothing of what is missing.
 func TestOrganizationsThatAreNotListed(t *testing.T) {
 	t.Parallel()
-	w := setup(t, 0, withPlaces)
+	w := setup(t, 0, withOrganizations)
 	w.school()
 	w.auth0.Inject(flaky.Fault{
 		Method: "GET", Path: "/api/v2/organizations", Kind: flaky.StatusBefore, Status: 500, Times: -1,
@@ -195,7 +195,7 @@ func TestOrganizationsThatAreNotListed(t *testing.T) {
 // So many that differ are told, and only some are asked for.
 func TestOrganizationsOfAnotherTenantOfTheProvider(t *testing.T) {
 	t.Parallel()
-	w := setup(t, 0, withPlaces)
+	w := setup(t, 0, withOrganizations)
 	for range 60 {
 		w.seedOrganization("of-"+uuid.NewString(), uuid.New())
 	}

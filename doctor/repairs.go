@@ -82,7 +82,7 @@ func (e *examination) recordHealth(f Finding, t catalog.SurveyedTenant) Finding 
 		if err != nil {
 			return err
 		}
-		if !trustworthy(seen.Status) {
+		if !versionReliable(seen.Status) {
 			return fmt.Errorf("the schema is %s now: %w", seen.Status.State, catalog.ErrStateChanged)
 		}
 		return e.cfg.Catalog.SetHealth(ctx, t, catalog.Health{Version: seen.Status.Version, Fingerprint: seen.Schema.Fingerprint()})
@@ -92,11 +92,11 @@ func (e *examination) recordHealth(f Finding, t catalog.SurveyedTenant) Finding 
 // rebuild has a spare without a database made again.
 func (e *examination) rebuild(f Finding, t catalog.SurveyedTenant) Finding {
 	return f.withSteps(repairTenant(t)).withRepair("have the keeper of spares make it again", "rebuild "+t.Database, func(ctx context.Context) error {
-		facts, err := e.cfg.Servers[t.Server].Stats(ctx, tenant.ID(t.ID))
+		stats, err := e.cfg.Servers[t.Server].Stats(ctx, tenant.ID(t.ID))
 		if err != nil {
 			return err
 		}
-		if facts.Exists {
+		if stats.Exists {
 			return fmt.Errorf("database %s is there: %w", t.Database, catalog.ErrStateChanged)
 		}
 		return e.cfg.Catalog.RebuildSpare(ctx, t.ID)
@@ -136,7 +136,7 @@ func (e *examination) dropRole(f Finding, id tenant.ID) Finding {
 }
 
 // prepare brings what all tenants of a server share back into order: the two roles, and the template.
-func (e *examination) prepare(f Finding, by string) Finding {
+func (e *examination) repairShared(f Finding, by string) Finding {
 	return f.withRepair(by, "prepare "+f.Server, func(ctx context.Context) error {
 		return e.cfg.Servers[f.Server].RepairShared(ctx)
 	})
@@ -156,15 +156,15 @@ func (e *examination) deleteIdentity(f Finding, row catalog.Signup) Finding {
 		if err != nil {
 			return err
 		}
-		if over, err := e.over(ctx, now); err != nil || !over {
+		if over, err := e.isOver(ctx, now); err != nil || !over {
 			return cmp.Or(err, fmt.Errorf("sign-up %s is %s now: %w", row.ID, now.Status, catalog.ErrStateChanged))
 		}
-		login, err := e.cfg.Identity.Lookup(ctx, now.UserID)
+		account, err := e.cfg.Identity.Lookup(ctx, now.UserID)
 		if errors.Is(err, identity.ErrNotFound) {
 			return nil
 		}
-		if err == nil && login.Metadata.SignupID != row.ID.String() {
-			return fmt.Errorf("login %s carries another sign-up now: %w", login.ID, catalog.ErrStateChanged)
+		if err == nil && account.Metadata.SignupID != row.ID.String() {
+			return fmt.Errorf("login %s carries another sign-up now: %w", account.ID, catalog.ErrStateChanged)
 		}
 		if err != nil {
 			return err
@@ -173,10 +173,10 @@ func (e *examination) deleteIdentity(f Finding, row catalog.Signup) Finding {
 	})
 }
 
-// releaseIdentity takes what a sign-up that is over wrote off the login that it had taken on, as the reconciler does. The
+// unlinkIdentity takes what a sign-up that is over wrote off the login that it had taken on, as the reconciler does. The
 // login stays, whatever happens.
-func (e *examination) releaseIdentity(f Finding, row catalog.Signup) Finding {
-	adopter, ok := e.cfg.Identity.(identity.AccountLinker)
+func (e *examination) unlinkIdentity(f Finding, row catalog.Signup) Finding {
+	linker, ok := e.cfg.Identity.(identity.AccountLinker)
 	if !ok {
 		return f
 	}
@@ -185,10 +185,10 @@ func (e *examination) releaseIdentity(f Finding, row catalog.Signup) Finding {
 		if err != nil {
 			return err
 		}
-		if over, err := e.over(ctx, now); err != nil || !over {
+		if over, err := e.isOver(ctx, now); err != nil || !over {
 			return cmp.Or(err, fmt.Errorf("sign-up %s is %s now: %w", row.ID, now.Status, catalog.ErrStateChanged))
 		}
-		return adopter.UnlinkAccount(ctx, *row.IdentityID, row.ID.String())
+		return linker.UnlinkAccount(ctx, *row.IdentityID, row.ID.String())
 	})
 }
 
@@ -218,7 +218,7 @@ func (e *examination) cancelJob(f Finding, job Job) Finding {
 }
 
 // discard drops a database that nobody has, if it still holds nothing.
-func (e *examination) discard(f Finding, db found) Finding {
+func (e *examination) discard(f Finding, db orphanDatabase) Finding {
 	return f.withRepair("drop the empty database and its role", "discard "+f.Subject, func(ctx context.Context) error {
 		_, err := e.cfg.Catalog.TenantByID(ctx, db.id.UUID())
 		if err == nil {
@@ -232,59 +232,54 @@ func (e *examination) discard(f Finding, db found) Finding {
 }
 
 // adopt writes a forgotten school's rows, once its login and its database have been asked again.
-func (e *examination) adopt(f Finding, login identity.User, server *tenant.Server) Finding {
+func (e *examination) restore(f Finding, account identity.User, server *tenant.Server) Finding {
 	return f.withRepair("write its tenant, user and sign-up into the catalog again", "adopt "+f.Subject, func(ctx context.Context) error {
-		now, err := e.again(ctx, login)
+		now, err := e.lookUpListed(ctx, account)
 		if err != nil {
 			return err
 		}
-		if now.Metadata != login.Metadata {
-			return fmt.Errorf("login %s carries something else now: %w", login.ID, catalog.ErrStateChanged)
+		if now.Metadata != account.Metadata {
+			return fmt.Errorf("login %s carries something else now: %w", account.ID, catalog.ErrStateChanged)
 		}
 		id := tenant.ID(*f.TenantID)
 		seen, err := server.Inspect(ctx, id, 0)
 		if err != nil {
 			return err
 		}
-		if !seen.CanLogin || !trustworthy(seen.Status) {
+		if !seen.CanLogin || !versionReliable(seen.Status) {
 			return fmt.Errorf("database %s is not as it was: %w", f.Subject, catalog.ErrStateChanged)
 		}
-		adoption := e.adoption(f, now, server, seen)
+		adoption := e.restoration(f, now, server, seen)
 		adoption.OrganizationID = e.organizations.of(id.UUID()).ID
 		return e.cfg.Catalog.RestoreFromProvider(ctx, adoption)
 	})
 }
 
 // adoption is what a login tells of its school. When it was made is when the school signed up.
-func (d *Doctor) adoption(f Finding, login identity.User, server *tenant.Server, seen tenant.Inspection) catalog.ProviderRestore {
-	id, email := tenant.ID(*f.TenantID), login.Email
+func (d *Doctor) restoration(f Finding, account identity.User, server *tenant.Server, seen tenant.Inspection) catalog.ProviderRestore {
+	id, email := tenant.ID(*f.TenantID), account.Email
 	if normalised, err := signup.NormaliseEmail(email); err == nil {
 		email = normalised
 	}
-	at := login.CreatedAt
+	at := account.CreatedAt
 	if at.IsZero() {
 		at = time.Now()
 	}
 	a := catalog.ProviderRestore{
-		SignupID: *f.SignupID, UserID: login.OurID, TenantID: id.UUID(), Server: server.Name(), Database: id.Database(),
+		SignupID: *f.SignupID, UserID: account.OurID, TenantID: id.UUID(), Server: server.Name(), Database: id.Database(),
 		Lineage: server.Migrations().Lineage(), Health: catalog.Health{Version: seen.Status.Version, Fingerprint: seen.Schema.Fingerprint()},
-		Email: email, SchoolName: login.Metadata.SchoolName, IdentityID: login.ID, EmailVerified: login.EmailVerified,
-		Slug: signup.Slug(login.Metadata.SchoolName), CreatedAt: at.UTC(), Actor: d.cfg.Actor,
+		Email: email, SchoolName: account.Metadata.SchoolName, IdentityID: account.ID, EmailVerified: account.EmailVerified,
+		Slug: signup.Slug(account.Metadata.SchoolName), CreatedAt: at.UTC(), Actor: d.cfg.Actor,
 	}
-	if login.OurID == uuid.Nil { // its owner had it before, and the id that its user had is known to nobody
+	if account.OurID == uuid.Nil { // its owner had it before, and the id that its user had is known to nobody
 		a.UserID, a.Linked = uuid.Must(uuid.NewV7()), true
 	}
 	a.Result = func(slug string) (json.RawMessage, error) {
-		return json.Marshal(signup.Result{
-			SignupID: a.SignupID,
-			User: signup.User{
-				ID: a.UserID, IdentityID: a.IdentityID, Email: a.Email, EmailVerified: a.EmailVerified, CreatedAt: a.CreatedAt,
-			},
-			School: signup.School{
-				ID: a.TenantID, Name: a.SchoolName, Slug: slug, Database: a.Database, SchemaVersion: a.Health.Version,
-				Status: string(catalog.Ready), CreatedAt: a.CreatedAt,
-			},
-		})
+		return json.Marshal(signup.NewResult(a.SignupID,
+			catalog.User{ID: a.UserID, IdentityID: a.IdentityID, Email: a.Email, EmailVerified: a.EmailVerified, CreatedAt: a.CreatedAt},
+			catalog.Tenant{
+				ID: a.TenantID, Name: a.SchoolName, Slug: slug, Database: a.Database, SchemaVersion: a.Health.Version, CreatedAt: a.CreatedAt,
+			}))
 	}
 	return a
 }

@@ -31,8 +31,8 @@ func (e *examination) compareRows() {
 		switch {
 		case u.Active:
 			owners[u.TenantID]++
-			if schoolless(t) {
-				e.add(schoollessFinding(u, t))
+			if hasNoSchool(t) {
+				e.add(userWithoutTenant(u, t))
 			}
 		case !byUser[u.ID]:
 			e.add(userFinding(UserWithoutSignup, u, "the user is pending, and no sign-up is about it"))
@@ -44,7 +44,7 @@ func (e *examination) compareRows() {
 }
 
 // schoolless tells whether a tenant's state says that no school uses it.
-func schoolless(t catalog.SurveyedTenant) bool {
+func hasNoSchool(t catalog.SurveyedTenant) bool {
 	state := t.State
 	if t.ResumeState != nil {
 		state = *t.ResumeState
@@ -53,12 +53,12 @@ func schoolless(t catalog.SurveyedTenant) bool {
 }
 
 // leaving tells whether an operator takes a tenant out of use, and everything of it.
-func leaving(t catalog.SurveyedTenant) bool {
+func beingDeleted(t catalog.SurveyedTenant) bool {
 	return t.State == catalog.Deleting || t.State == catalog.Deleted
 }
 
-// schoollessFinding is about an active user whose tenant is no school's. A spare is the worst of those: others would be given it.
-func schoollessFinding(u catalog.SurveyedUser, t catalog.SurveyedTenant) Finding {
+// userWithoutTenant is about an active user whose tenant is no school's. A spare is the worst of those: others would be given it.
+func userWithoutTenant(u catalog.SurveyedUser, t catalog.SurveyedTenant) Finding {
 	finding := userFinding(UserWithoutTenant, u, fmt.Sprintf("the user is active, and tenant %s is %s", t.Database, t.State))
 	if t.State == catalog.Spare {
 		if t.Claimable {
@@ -115,9 +115,9 @@ func (e *examination) compareSignup(s catalog.SurveyedSignup) {
 		finding.Detail = fmt.Sprintf("the sign-up is %s, and has been due since %s", s.Status, s.CheckAt.UTC().Format(time.RFC3339))
 		e.add(e.reconcile(finding))
 	case s.Status == catalog.NeedsOperator:
-		finding.Code, finding.Detail = SignupNeedsOperator, stoppedAt(s)
+		finding.Code, finding.Detail = SignupNeedsOperator, failedStep(s)
 		e.add(e.resume(finding, s))
-	case s.Status == catalog.SignupReady && s.TenantID != nil && !leaving(e.after.Tenants[*s.TenantID]):
+	case s.Status == catalog.SignupReady && s.TenantID != nil && !beingDeleted(e.after.Tenants[*s.TenantID]):
 		u, ok := e.after.Users[s.UserID]
 		if ok && u.Active && u.TenantID == *s.TenantID {
 			return
@@ -135,8 +135,8 @@ func (e *examination) compareSignup(s catalog.SurveyedSignup) {
 	}
 }
 
-// stoppedAt tells where a sign-up stopped that needs an operator.
-func stoppedAt(s catalog.SurveyedSignup) string {
+// failedStep tells where a sign-up stopped that needs an operator.
+func failedStep(s catalog.SurveyedSignup) string {
 	var steps []struct{ Name, Problem string }
 	var problem struct{ Code string }
 	_ = json.Unmarshal(s.Steps, &steps) // what cannot be read is left out

@@ -39,7 +39,7 @@ func TestRows(t *testing.T) {
 			w.Fatal(err)
 		}
 	}
-	run(t, w, []situation{
+	run(t, w, []testCase{
 		{
 			name: "a sign-up that nobody looks after", finds: "signup_unattended",
 			make: func(w *world) { hold(w, "2 minutes") },
@@ -159,7 +159,7 @@ func TestServers(t *testing.T) {
 	w := setup(t, 1)
 	w.school()
 	w.sql("insert into servers (name) values ('second')")
-	run(t, w, []situation{
+	run(t, w, []testCase{
 		{
 			name: "tenants on a server that is not configured", finds: "database_without_row server_unknown", leaves: "database_without_row server_unknown",
 			make: func(w *world) { w.sql("update tenants set server = 'second' where state = 'ready'") },
@@ -189,7 +189,7 @@ func TestServers(t *testing.T) {
 	w.config.Servers = tenant.Servers{"main": w.server, "second": away}
 	w.doctor = w.newDoctor(w.config)
 	w.sql("update tenants set server = 'second' where state = 'ready'")
-	w.root("postgres", "drop database "+value[string](w, "select database from tenants where state = 'ready'")+" with (force)")
-	w.root("postgres", "drop role "+value[string](w, "select database from tenants where state = 'ready'"))
+	w.superuser("postgres", "drop database "+value[string](w, "select database from tenants where state = 'ready'")+" with (force)")
+	w.superuser("postgres", "drop role "+value[string](w, "select database from tenants where state = 'ready'"))
 	w.finds("server_unreachable") // and nothing of its tenant is missing
 }

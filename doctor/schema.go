@@ -23,7 +23,7 @@ func (e *examination) compareSchema(t catalog.SurveyedTenant, seen inspection) {
 	fingerprint := seen.Schema.Fingerprint()
 	is, known := e.versionOf(seen.Schema, seen.Status.Version)
 	if ours := e.cfg.Servers.Migrations().Lineage(); t.Lineage != ours {
-		if known && is == seen.Status.Version && trustworthy(seen.Status) {
+		if known && is == seen.Status.Version && versionReliable(seen.Status) {
 			e.add(about(LineageDiffers, t, fmt.Sprintf("the catalog says that it has other migrations (%s), and its schema is that of version %d of ours", t.Lineage, is)).
 				withSteps(inCatalog("In the catalog run", fmt.Sprintf("update tenants set lineage = '%s' where id = '%s'", ours, t.ID))))
 		}
@@ -33,11 +33,11 @@ func (e *examination) compareSchema(t catalog.SurveyedTenant, seen inspection) {
 	says := fmt.Sprintf("schema_migrations says version %d", seen.Status.Version)
 	switch {
 	case seen.VersionRows > 1:
-		e.add(whichIs(about(SchemaUnclear, t, fmt.Sprintf("schema_migrations has %d rows", seen.VersionRows)), t, is, known))
-	case !trustworthy(seen.Status):
-		e.add(whichIs(about(SchemaUnclear, t, fmt.Sprintf("the schema is %s at version %d", seen.Status.State, seen.Status.Version)), t, is, known))
+		e.add(withActualVersion(about(SchemaUnclear, t, fmt.Sprintf("schema_migrations has %d rows", seen.VersionRows)), t, is, known))
+	case !versionReliable(seen.Status):
+		e.add(withActualVersion(about(SchemaUnclear, t, fmt.Sprintf("the schema is %s at version %d", seen.Status.State, seen.Status.Version)), t, is, known))
 	case known && is != seen.Status.Version:
-		e.add(whichIs(about(VersionFalse, t, says), t, is, known))
+		e.add(withActualVersion(about(VersionFalse, t, says), t, is, known))
 	case seen.Status.Version != t.SchemaVersion && want == "" && seen.Status.State == migrations.Ahead:
 		e.add(about(VersionFalse, t, fmt.Sprintf("%s, for which this program has no file, and the catalog %d", says, t.SchemaVersion)))
 	case seen.Status.Version != t.SchemaVersion && want != "" && want != fingerprint:
@@ -78,8 +78,8 @@ func withoutVersions(lines []string) []string {
 	return slices.DeleteFunc(slices.Clone(lines), func(line string) bool { return strings.Contains(line, "schema_migrations") })
 }
 
-// whichIs adds to a finding on a version what the schema says of it.
-func whichIs(f Finding, t catalog.SurveyedTenant, is uint, known bool) Finding {
+// withActualVersion adds to a finding on a version what the schema says of it.
+func withActualVersion(f Finding, t catalog.SurveyedTenant, is uint, known bool) Finding {
 	if !known {
 		f.Detail += "; its schema is that of no version that is known"
 		return f
@@ -98,7 +98,7 @@ func (e *examination) compareNoSchema(t catalog.SurveyedTenant, seen inspection)
 	wrong := e.servers[t.Server].Databases[t.Database].Problems
 	switch hidden := slices.ContainsFunc(wrong, func(what string) bool { return strings.Contains(what, "search_path") }); {
 	case seen.schemaOwner == "":
-		e.add(about(SchemaMissing, t, "the schema public was dropped, and with it every table in it").withSteps(makeAnew(t, true)))
+		e.add(about(SchemaMissing, t, "the schema public was dropped, and with it every table in it").withSteps(reprovisionStep(t, true)))
 	case !hidden:
 		e.add(about(SchemaOwner, t, "the schema public belongs to "+seen.schemaOwner+", and the owner of the tables may not use it").
 			withSteps(asSuperuser(t.Database, "alter schema public owner to pg_database_owner"), repairTenant(t).withCondition("And then")))
@@ -106,6 +106,6 @@ func (e *examination) compareNoSchema(t catalog.SurveyedTenant, seen inspection)
 }
 
 // trustworthy tells whether the version that a database records can be believed.
-func trustworthy(status migrations.Status) bool {
+func versionReliable(status migrations.Status) bool {
 	return status.State == migrations.Current || status.State == migrations.Behind || status.State == migrations.Ahead
 }

@@ -17,7 +17,7 @@ func (e *examination) compareServers() {
 	spares := map[string]int{}
 	for id := range e.after.Tenants {
 		t, steady := e.stableTenant(id)
-		if _, configured := e.cfg.Servers[t.Server]; !configured && steady && !leaving(t) {
+		if _, configured := e.cfg.Servers[t.Server]; !configured && steady && !beingDeleted(t) {
 			if t.State == catalog.Spare || t.Name == "" {
 				spares[t.Server]++
 			} else {
@@ -80,10 +80,10 @@ func (e *examination) compareTemplates(server string, survey tenant.Survey) {
 		case template.Current && (template.Connections > 0 || template.Complete && template.AcceptsConnections):
 			finding.Code = TemplateOpen
 			finding.Detail = fmt.Sprintf("the template for new tenants is open, with %s in it", count(template.Connections, "session"))
-			e.add(e.prepare(finding, "make the template again"))
+			e.add(e.repairShared(finding, "make the template again"))
 		case !template.Complete && template.Current:
 			finding.Code, finding.Detail = TemplateIncomplete, "the template for new tenants is not complete, or somebody has changed it"
-			e.add(e.prepare(finding, "make the template again"))
+			e.add(e.repairShared(finding, "make the template again"))
 		case !template.Complete:
 			finding.Code, finding.Detail = TemplateIncomplete, fmt.Sprintf("a template of schema version %d is not complete", template.Version)
 			e.add(e.dropTemplate(finding))
@@ -111,7 +111,7 @@ func (e *examination) compareShared(server string, survey tenant.Survey) {
 			continue
 		}
 		finding := Finding{Code: SharedRole, Subject: role.Name, Server: server, Detail: "the role is not as it should be: " + strings.Join(role.Problems, ", ")}
-		finding = e.prepare(finding, "restore the shared roles")
+		finding = e.repairShared(finding, "restore the shared roles")
 		e.add(finding.withSteps(superuserSteps(role.Name, role.Problems)...))
 	}
 	for _, name := range survey.PublicConnect {

@@ -22,7 +22,7 @@ func TestASpareWithData(t *testing.T) {
 		t.Error(describe(report))
 	}
 	w.followAll(report)
-	w.fill()
+	w.refillSpares()
 	left(w, spare)
 	for range 3 { // more schools than there were spares
 		if school := w.school(); school.School.Database == spare {
@@ -30,9 +30,9 @@ func TestASpareWithData(t *testing.T) {
 		}
 	}
 	w.usable(spare) // its data and its role are still there
-	w.root("postgres", "drop database "+spare)
+	w.superuser("postgres", "drop database "+spare)
 	w.service = w.newService(func(c *signup.Config) { c.Spares = 2 }) // which does not wait before it tries again to remove the spare
-	w.fill()
+	w.refillSpares()
 	w.finds("")
 }
 
@@ -53,7 +53,7 @@ func TestASpareThatIsMarkedAsInUse(t *testing.T) {
 		t.Fatalf("%v%s", err, describe(report))
 	}
 	w.fix(w.finds("spare_with_data"))
-	w.fill()
+	w.refillSpares()
 	left(w, spare)
 }
 
@@ -70,8 +70,8 @@ func left(w *world, spare string) {
 	}
 }
 
-// TestSparesThatMigrationsFill has migrations that write rows into every tenant: a spare is not somebody's for that.
-func TestSparesThatMigrationsFill(t *testing.T) {
+// TestSparesWithRowsFromMigrations has migrations that write rows into every tenant: a spare is not somebody's for that.
+func TestSparesWithRowsFromMigrations(t *testing.T) {
 	t.Parallel()
 	w := setup(t, 2)
 	w.sql("update tenants set lineage = 'of a school''s own', " + stays)
@@ -85,7 +85,7 @@ func TestSparesThatMigrationsFill(t *testing.T) {
 	if holds() {
 		t.Error("it takes what the migrations wrote for somebody's")
 	}
-	w.root(spares[0], "delete from lunch_weeks")
+	w.superuser(spares[0], "delete from lunch_weeks")
 	if !holds() {
 		t.Error("it does not tell of rows that the other spare does not have")
 	}

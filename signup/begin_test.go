@@ -1,18 +1,21 @@
 package signup_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"reflect"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
 	"homeroom/catalog"
 	"homeroom/identity"
 	"homeroom/signup"
+	"homeroom/tenant"
 )
 
 func TestBegin(t *testing.T) {
@@ -51,6 +54,45 @@ func TestBegin(t *testing.T) {
 				t.Errorf("steps %q, want %q", got, wantSteps)
 			}
 		})
+	}
+}
+
+// checkedServers records when a claimed spare was checked.
+type checkedServers struct {
+	signup.Servers
+	at *time.Time
+}
+
+// Get implements signup.Servers.
+func (c checkedServers) Get(name string) (signup.Server, error) {
+	server, err := c.Servers.Get(name)
+	return checkedServer{server, c.at}, err
+}
+
+type checkedServer struct {
+	signup.Server
+	at *time.Time
+}
+
+// CheckSpare implements signup.Server.
+func (c checkedServer) CheckSpare(ctx context.Context, id tenant.ID, holder string) error {
+	err := c.Server.CheckSpare(ctx, id, holder)
+	*c.at = time.Now().UTC()
+	return err
+}
+
+func TestTheIdentityStepBeginsAfterTheSpareIsChecked(t *testing.T) {
+	t.Parallel()
+	b := setup(t, 1)
+	var checked time.Time
+	b.service = b.newService(t, func(c *signup.Config) { c.Servers = checkedServers{c.Servers, &checked} })
+	result := b.begin(t, request())
+	view, err := b.service.View(t.Context(), result.SignupID)
+	if err != nil || len(view.Steps) < 2 {
+		t.Fatal(view, err)
+	}
+	if step := view.Steps[1]; step.Name != "identity" || checked.IsZero() || step.StartedAt.Before(checked) {
+		t.Errorf("step %+v, and the spare was checked at %s", step, checked)
 	}
 }
 

@@ -13,9 +13,9 @@ import (
 	"homeroom/signup"
 )
 
-// TestEveryProviderMakesTheLoginOfWhoReadsTheMail: none knows of a sign-up before its e-mail is confirmed, and each is then told
+// TestEveryProviderCreatesTheAccountAfterConfirmation: none knows of a sign-up before its e-mail is confirmed, and each is then told
 // the password that was chosen, if it takes one.
-func TestEveryProviderMakesTheLoginOfWhoReadsTheMail(t *testing.T) {
+func TestEveryProviderCreatesTheAccountAfterConfirmation(t *testing.T) {
 	t.Parallel()
 	organization := scimtest.Start(t, scimtest.Config{})
 	asgardeo, err := scim.New(scim.Config{
@@ -69,7 +69,7 @@ func TestAnInterruptedConfirmationIsDoneAgainWithAnotherPassword(t *testing.T) {
 	id := b.waits(t, request(), catalog.AwaitingVerification)
 	token := b.service.ActivationToken(id)
 	interrupted := b.newService(t, verifyFirst, func(c *signup.Config) {
-		c.Catalog = meanwhile{Store: c.Catalog, beforeAdmit: func() {
+		c.Catalog = interleavedStore{Store: c.Catalog, beforeAdmit: func() {
 			b.exec(t, "update signups set lease_epoch = lease_epoch + 1, check_at = now() + interval '1 hour' where id = $1", id)
 		}}
 	})

@@ -153,7 +153,7 @@ func (p *pair) compareRows(t *rapid.T) {
 		}
 		same(t, "tenant in the end", row, err, simulated, simulatedErr)
 	}
-	p.compareTold(t)
+	p.compareNotices(t)
 	var signups, tenants, users int
 	err := p.real.Pool().QueryRow(ctx, "select (select count(*) from signups), (select count(*) from tenants), (select count(*) from users)").
 		Scan(&signups, &tenants, &users)

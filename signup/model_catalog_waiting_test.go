@@ -156,8 +156,8 @@ func (p *pair) anyInvitation(t *rapid.T) uuid.UUID {
 	return rapid.SampledFrom(p.invitations).Draw(t, "invitation")
 }
 
-// compareTold compares the invitations, and whom the two have told of what.
-func (p *pair) compareTold(t *rapid.T) {
+// compareNotices compares the invitations, and whom the two have told of what.
+func (p *pair) compareNotices(t *rapid.T) {
 	for _, id := range p.invitations {
 		found, err := p.real.Invitation(t.Context(), id)
 		simulated, simulatedErr := p.simulated.invitation(id)

@@ -63,7 +63,7 @@ func (m *machine) newClient() {
 func (m *machine) comeOtherwise(c *client) {
 	switch {
 	case m.shape.logins && m.choices.next(3) > 0:
-		if c.request.Account = m.ownLogin(c.request.Email); c.request.Account != nil {
+		if c.request.Account = m.ownAccount(c.request.Email); c.request.Account != nil {
 			m.seen["clients with a login"]++
 		}
 	case m.shape.invites && m.choices.next(4) > 0:
@@ -98,7 +98,7 @@ func (m *machine) oldClient() {
 
 // begin sends a client's request.
 func (m *machine) begin(c *client) {
-	p := m.somebody()
+	p := m.anyProcess()
 	sent := 0
 	for _, t := range m.tasks {
 		if t.client == c && !t.over && !t.proc.dead() {
@@ -114,7 +114,7 @@ func (m *machine) begin(c *client) {
 	}
 	service, request := m.services[p], c.request
 	if request.Account != nil {
-		request.Account, request.Password = m.ownLogin(request.Email), ""
+		request.Account, request.Password = m.ownAccount(request.Email), ""
 	}
 	what := fmt.Sprintf("sign-up of client %d, %s, key %q, password %q,", c.number, request.Email, request.IdempotencyKey, request.Password.Reveal())
 	m.world.begin(&task{what: what, proc: p, client: c, then: func(t *task) {
@@ -156,7 +156,7 @@ func (m *machine) answered(c *client, t *task, sent secret.String, outcome signu
 	case c.ready != nil && c.request.IdempotencyKey != "" && t.number >= c.since && !unreachable(err):
 		m.fail("client %d has a school, and was told with the same key: %v", c.number, err)
 	case m.quiet:
-		c.done = m.settled(c, t, err)
+		c.done = m.isFinished(c, t, err)
 	}
 }
 

@@ -157,4 +157,4 @@ func (p providerSim) Delete(ctx context.Context, id uuid.UUID) error {
 }
 
 // MetadataUnsupported implements identity.MetadataUnsupported.
-func (p providerSim) MetadataUnsupported() bool { return p.w.shape.forgetful }
+func (p providerSim) MetadataUnsupported() bool { return p.w.shape.noMetadata }

@@ -15,18 +15,18 @@ import (
 
 // shape is what kind of world a run is in.
 type shape struct {
-	name               string
-	processes, servers int
-	spares             int
-	capacity           int  // of each server; 0 is no limit
-	operators          bool // reprovision tenants
-	strangers          bool // have accounts at the provider, and make databases
-	verify, approve    bool // schools wait for their e-mail, for an operator
-	conceal            bool // nobody is told whether an e-mail has an account
-	enrols, forgetful  bool // the provider makes organizations, and keeps no metadata
-	logins             bool // people bring logins of their own
-	invites            bool // people are invited
-	longer             int  // by how many choices its runs are longer
+	name                           string
+	processes, servers             int
+	spares                         int
+	capacity                       int  // of each server; 0 is no limit
+	operators                      bool // reprovision tenants
+	strangers                      bool // have accounts at the provider, and make databases
+	verify, approve                bool // schools wait for their e-mail, for an operator
+	conceal                        bool // nobody is told whether an e-mail has an account
+	managesMemberships, noMetadata bool // the provider makes organizations, and keeps no metadata
+	logins                         bool // people bring logins of their own
+	invites                        bool // people are invited
+	longer                         int  // by how many choices its runs are longer
 }
 
 // patience is how long a sign-up waits for a person.
@@ -91,7 +91,7 @@ func (m *machine) run() {
 		steps[m.choices.next(len(steps))](m)
 	}
 	if len(m.problems) == 0 {
-		m.comeToRest()
+		m.runToCompletion()
 	}
 	m.end()
 }
@@ -111,7 +111,7 @@ func (m *machine) end() {
 func (m *machine) startProcess() {
 	p := &process{name: fmt.Sprintf("process %d", len(m.procs)+1)}
 	m.procs = append(m.procs, p)
-	registry := registrySim{m.world, p}
+	registry := storeSim{m.world, p}
 	cfg := signup.Config{
 		Catalog: registry, Servers: serversSim{m.world, p}, Identity: providerSim{m.world, p}, Queue: queueSim{registry},
 		Key: key, Spares: m.shape.spares, Logger: slog.New(slog.DiscardHandler),
@@ -129,7 +129,7 @@ func (m *machine) startProcess() {
 }
 
 // somebody is a process that lives, or nil.
-func (m *machine) somebody() *process {
+func (m *machine) anyProcess() *process {
 	var alive []*process
 	for _, p := range m.procs {
 		if !p.dead() {
@@ -168,14 +168,14 @@ func (m *machine) wait() {
 
 // reconcile has a process make a pass.
 func (m *machine) reconcile() {
-	if p := m.somebody(); p != nil {
+	if p := m.anyProcess(); p != nil {
 		service := m.services[p]
 		m.start(p, "reconciler's pass", func(ctx context.Context) (any, error) { return nil, service.ReconcileOnce(ctx) }, nil)
 	}
 }
 
 func (m *machine) fillSpares() {
-	if p := m.somebody(); p != nil {
+	if p := m.anyProcess(); p != nil {
 		service := m.services[p]
 		m.start(p, "filling the spares", func(ctx context.Context) (any, error) { return nil, service.RefillSpares(ctx) }, nil)
 	}
@@ -196,7 +196,7 @@ func (m *machine) runJob() {
 		busy := slices.ContainsFunc(m.tasks, func(t *task) bool { return t.job == j.number && !t.over && !t.proc.dead() })
 		return !busy && !j.due.After(time.Now())
 	})
-	p := m.somebody()
+	p := m.anyProcess()
 	if i < 0 || p == nil {
 		return
 	}
@@ -223,7 +223,7 @@ func (m *machine) crash() {
 		m.startProcess()
 		return
 	}
-	m.kill(m.somebody())
+	m.kill(m.anyProcess())
 	m.settle()
 }
 
@@ -251,9 +251,9 @@ func (m *machine) others() {
 	case m.shape.operators && n < 2:
 		m.reprovision(n == 0)
 	case m.shape.strangers && n == 2:
-		m.strangersAccount()
+		m.createOtherAccount()
 	case m.shape.strangers && n == 3:
-		m.strangersDatabase()
+		m.createUnmanagedDatabase()
 	default:
 		m.goOn()
 	}
@@ -261,7 +261,7 @@ func (m *machine) others() {
 
 // reprovision has an operator reprovision a tenant.
 func (m *machine) reprovision(fresh bool) {
-	p := m.somebody()
+	p := m.anyProcess()
 	if p == nil || len(m.catalog.tenants) == 0 {
 		return
 	}
@@ -274,8 +274,8 @@ func (m *machine) reprovision(fresh bool) {
 	}, nil)
 }
 
-// strangersAccount is opened or closed at the provider, with an e-mail that a client has.
-func (m *machine) strangersAccount() {
+// createOtherAccount is opened or closed at the provider, with an e-mail that a client has.
+func (m *machine) createOtherAccount() {
 	if len(m.clients) == 0 {
 		return
 	}
@@ -292,8 +292,8 @@ func (m *machine) strangersAccount() {
 	}
 }
 
-// strangersDatabase takes the name of one that is about to be made.
-func (m *machine) strangersDatabase() {
+// createUnmanagedDatabase takes the name of one that is about to be made.
+func (m *machine) createUnmanagedDatabase() {
 	for _, t := range m.catalog.tenants {
 		for _, s := range m.servers {
 			if s.name == t.Server && s.find(t.Database) == nil && t.State == catalog.Building && t.Name != "" {

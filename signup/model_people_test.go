@@ -27,9 +27,9 @@ func (m *machine) people() {
 	case n < 3 && m.shape.verify:
 		m.followLink()
 	case n < 5 && m.shape.approve:
-		m.judge()
+		m.checkAnswers()
 	case (n == 5 || n == 6 && m.shape.strangers) && m.shape.logins:
-		m.changeLogin()
+		m.changeAccount()
 	case n == 7 && (m.shape.verify || m.shape.approve):
 		m.tell("a long time goes by")
 		m.pass(waitTimeout + time.Second)
@@ -49,7 +49,7 @@ func (m *machine) comeToWait() {
 		m.drain()
 	}
 	if m.shape.invites && m.choices.next(4) > 0 {
-		m.everybodyGoesOn()
+		m.resumeAll()
 		m.invite()
 		m.invite()
 		m.drain()
@@ -61,7 +61,7 @@ func (m *machine) comeToWait() {
 		}
 	}
 	if m.shape.strangers && m.choices.next(2) == 1 {
-		m.judge()
+		m.checkAnswers()
 		for range m.choices.next(24) {
 			if calls := m.ready(); len(calls) > 0 {
 				m.deliver(calls[0])
@@ -94,7 +94,7 @@ const chosen secret.String = "Chosen-at-last-7"
 
 // activate has somebody confirm a sign-up, with the login that it was begun with if there is one.
 func (m *machine) activate(id uuid.UUID, enters secret.String) {
-	p := m.somebody()
+	p := m.anyProcess()
 	if p == nil {
 		return
 	}
@@ -124,7 +124,7 @@ func (m *machine) opensWith(t *task, row catalog.Signup, password secret.String)
 }
 
 // judge has an operator approve or reject a sign-up, at times one that does not wait for that.
-func (m *machine) judge() {
+func (m *machine) checkAnswers() {
 	var waiting []uuid.UUID
 	for _, s := range m.catalog.signups {
 		if s.Status == catalog.AwaitingApproval {
@@ -154,7 +154,7 @@ func (m *machine) judge() {
 }
 
 func (m *machine) approve(id uuid.UUID) {
-	p := m.somebody()
+	p := m.anyProcess()
 	if p == nil {
 		return
 	}
@@ -166,7 +166,7 @@ func (m *machine) approve(id uuid.UUID) {
 }
 
 func (m *machine) reject(id uuid.UUID) {
-	p := m.somebody()
+	p := m.anyProcess()
 	if p == nil {
 		return
 	}
@@ -210,7 +210,7 @@ func (m *machine) resolve() {
 
 // resolveOne has an operator decide on a sign-up, and looks at the answer.
 func (m *machine) resolveOne(id uuid.UUID, how string) {
-	p := m.somebody()
+	p := m.anyProcess()
 	if p == nil {
 		return
 	}
@@ -273,8 +273,8 @@ func (m *machine) emailGone(email string) bool {
 	return freed || m.catalog.emailTaken(email) || slices.ContainsFunc(m.logins, func(l login) bool { return l.email == email })
 }
 
-// changeLogin has a person confirm their e-mail at the provider, and where there are strangers somebody remove a login there.
-func (m *machine) changeLogin() {
+// changeAccount has a person confirm their e-mail at the provider, and where there are strangers somebody remove a login there.
+func (m *machine) changeAccount() {
 	if len(m.logins) == 0 {
 		m.goOn()
 		return
@@ -295,8 +295,8 @@ func (m *machine) changeLogin() {
 	m.login(l.id).verified = true
 }
 
-// ownLogin is the login that a person has made at the provider, or makes now; nil where it is not their own.
-func (m *machine) ownLogin(email string) *identity.User {
+// ownAccount is the login that a person has made at the provider, or makes now; nil where it is not their own.
+func (m *machine) ownAccount(email string) *identity.User {
 	i := slices.IndexFunc(m.logins, func(l login) bool { return l.email == email })
 	if i < 0 {
 		i = len(m.logins)
@@ -313,7 +313,7 @@ func (m *machine) ownLogin(email string) *identity.User {
 
 // invite has the owner of a school invite somebody, or an operator somebody who is to make one, or takes an invitation back.
 func (m *machine) invite() {
-	p := m.somebody()
+	p := m.anyProcess()
 	if p == nil {
 		return
 	}
@@ -349,8 +349,8 @@ func (m *machine) answer(c *client) {
 	}
 }
 
-// everybodyGoesOn has every sign-up that waits confirmed and approved.
-func (m *machine) everybodyGoesOn() {
+// resumeAll has every sign-up that waits confirmed and approved.
+func (m *machine) resumeAll() {
 	for range 2 {
 		for _, s := range slices.Clone(m.catalog.signups) {
 			told := slices.ContainsFunc(m.catalog.mails, func(mail mail) bool {

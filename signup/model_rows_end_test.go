@@ -216,7 +216,7 @@ func (r *rows) replaceTenant(like catalog.Signup, want catalog.ReserveParams) (c
 	if err != nil {
 		return catalog.Tenant{}, err
 	}
-	after.settleIn(t, spare, want)
+	after.assignTenant(t, spare, want)
 	id := t.ID
 	after.signup(row.ID).TenantID, after.user(row.UserID).TenantID = &id, id
 	*r = *after

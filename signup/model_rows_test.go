@@ -119,7 +119,7 @@ func (r *rows) reserve(want catalog.ReserveParams) (catalog.Reservation, error) 
 	var answer catalog.Reservation
 	if t != nil {
 		if want.Kind != catalog.Member {
-			r.settleIn(t, spare, want)
+			r.assignTenant(t, spare, want)
 		}
 		answer.Tenant, user.TenantID, row.TenantID = *t, t.ID, &t.ID
 	}
@@ -177,8 +177,8 @@ func newRow(want catalog.ReserveParams) catalog.Signup {
 	return row
 }
 
-// settleIn makes a tenant a school's.
-func (r *rows) settleIn(t *catalog.Tenant, spare bool, want catalog.ReserveParams) {
+// assignTenant makes a tenant a school's.
+func (r *rows) assignTenant(t *catalog.Tenant, spare bool, want catalog.ReserveParams) {
 	t.Name, t.Slug, t.CreatedAt = want.SchoolName, want.Slug, time.Now()
 	if spare {
 		t.State = catalog.Reserved

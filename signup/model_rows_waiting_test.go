@@ -71,7 +71,7 @@ func (r *rows) admit(like catalog.Signup, want catalog.ReserveParams) (catalog.R
 		}
 		user.state = "pending"
 	}
-	r.settleIn(t, spare, want)
+	r.assignTenant(t, spare, want)
 	if user != nil {
 		user.TenantID = t.ID
 		user.EmailVerified = user.EmailVerified || like.Status == catalog.AwaitingVerification

@@ -29,12 +29,12 @@ var shapes = []shape{
 	{name: "schools wait for their e-mail", processes: 2, servers: 1, spares: 1, verify: true, longer: 80},
 	{name: "schools wait for approval", processes: 2, servers: 1, approve: true, longer: 80},
 	{name: "both, and little room", processes: 3, servers: 2, spares: 1, capacity: 2, verify: true, approve: true, longer: 80},
-	{name: "the provider makes organizations", processes: 2, servers: 1, spares: 1, enrols: true, longer: 80},
-	{name: "people bring their logins", processes: 2, servers: 1, spares: 1, verify: true, enrols: true, logins: true, longer: 80},
-	{name: "all that, and strangers", processes: 2, servers: 1, spares: 1, verify: true, approve: true, enrols: true, logins: true, strangers: true, longer: 80},
-	{name: "the provider keeps no metadata", processes: 2, servers: 1, spares: 1, verify: true, approve: true, enrols: true, forgetful: true, longer: 80},
+	{name: "the provider makes organizations", processes: 2, servers: 1, spares: 1, managesMemberships: true, longer: 80},
+	{name: "people bring their logins", processes: 2, servers: 1, spares: 1, verify: true, managesMemberships: true, logins: true, longer: 80},
+	{name: "all that, and strangers", processes: 2, servers: 1, spares: 1, verify: true, approve: true, managesMemberships: true, logins: true, strangers: true, longer: 80},
+	{name: "the provider keeps no metadata", processes: 2, servers: 1, spares: 1, verify: true, approve: true, managesMemberships: true, noMetadata: true, longer: 80},
 	{name: "accounts are concealed", processes: 2, servers: 1, spares: 1, verify: true, conceal: true, longer: 80},
-	{name: "people are invited", processes: 2, servers: 1, spares: 1, approve: true, enrols: true, invites: true, longer: 80},
+	{name: "people are invited", processes: 2, servers: 1, spares: 1, approve: true, managesMemberships: true, invites: true, longer: 80},
 }
 
 // TestModel has rapid look for a way to break the saga.

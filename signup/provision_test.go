@@ -74,7 +74,7 @@ func TestTheReconcilerFinishesABuildWhoseWorkerDied(t *testing.T) {
 }
 
 // What a dead process has begun is nobody's only as far as anybody remembers: it is replaced, not completed.
-func TestFillSparesReplacesWhatADeadProcessBegan(t *testing.T) {
+func TestRefillSparesReplacesWhatADeadProcessBegan(t *testing.T) {
 	t.Parallel()
 	b := setup(t, 2)
 	id := tenant.NewID()

@@ -69,9 +69,9 @@ func TestNormaliseFindsEveryFaultAtOnce(t *testing.T) {
 	}
 }
 
-// TestANameHasNothingThatNobodySees: alone it would be a school without a name, and among letters a second school with the
+// TestANameHasNoInvisibleCharacters: alone it would be a school without a name, and among letters a second school with the
 // name of the first.
-func TestANameHasNothingThatNobodySees(t *testing.T) {
+func TestANameHasNoInvisibleCharacters(t *testing.T) {
 	t.Parallel()
 	name := func(text string) (string, error) {
 		req := request()

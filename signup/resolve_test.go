@@ -51,7 +51,7 @@ func (b *bundle) resolve(t *testing.T, id uuid.UUID, finish bool) signup.Resolut
 }
 
 // recheckUntil has the expired sign-ups looked at for the last time, and the keeper of spares do its part.
-func (b *bundle) lastLook(t *testing.T) {
+func (b *bundle) endRechecks(t *testing.T) {
 	t.Helper()
 	b.exec(t, "update signups set check_at = now(), finished_at = finished_at - interval '1 hour' where status = 'expired' and check_at is not null")
 	if err := b.service.ReconcileOnce(t.Context()); err != nil {
@@ -136,7 +136,7 @@ func TestAnOperatorUndoesASignup(t *testing.T) {
 	if again.School.ID == before.School.ID || again.School.Slug != before.School.Slug {
 		t.Errorf("the next is %+v", again.School)
 	}
-	b.lastLook(t)
+	b.endRechecks(t)
 	if n := b.number(t, "select count(*) from tenants where id = $1", before.School.ID); n != 0 {
 		t.Error("its tenant is not discarded")
 	}
@@ -152,7 +152,7 @@ func TestUndoingASignupDropsNothingThatMayBeSomebodys(t *testing.T) {
 	b.usable(t, before.School.Database) // and writes something
 	b.rewrite(t, before.User.IdentityID)
 	b.resolve(t, before.SignupID, false)
-	b.lastLook(t)
+	b.endRechecks(t)
 	if _, ok := b.auth0.User(before.User.IdentityID); !ok {
 		t.Error("a login that carries another sign-up was removed")
 	}
@@ -163,7 +163,7 @@ func TestUndoingASignupDropsNothingThatMayBeSomebodys(t *testing.T) {
 }
 
 // The organization that a sign-up has made goes away with it.
-func TestUndoingASignupTakesBackItsPlace(t *testing.T) {
+func TestUndoingASignupRemovesItsMembership(t *testing.T) {
 	t.Parallel()
 	b := setup(t, 1)
 	b.service = b.newService(t, organizes(t, b.auth0))

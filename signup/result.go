@@ -93,18 +93,34 @@ func storedResult(row catalog.Signup) (*Result, error) {
 	return &result, nil
 }
 
-// result puts together what a school is told.
-func (j *job) result(account identity.User, version uint) Result {
-	return Result{
-		SignupID: j.signup.ID,
-		User: User{
-			ID: j.signup.UserID, IdentityID: account.ID, Email: j.signup.Email, EmailVerified: account.EmailVerified,
-			GivenName: j.names.GivenName, FamilyName: j.names.FamilyName, Name: j.names.Name,
-			CreatedAt: j.signup.CreatedAt.UTC(),
-		},
-		School: School{
-			ID: j.tenant.ID, Name: j.tenant.Name, Slug: j.tenant.Slug, Database: j.tenant.Database,
-			SchemaVersion: version, Status: string(catalog.Ready), CreatedAt: j.tenant.CreatedAt.UTC(),
-		},
+// NewUser returns a user as answers show it.
+func NewUser(u catalog.User) User {
+	return User{
+		ID: u.ID, IdentityID: u.IdentityID, Email: u.Email, EmailVerified: u.EmailVerified,
+		GivenName: u.GivenName, FamilyName: u.FamilyName, Name: u.Name, CreatedAt: u.CreatedAt.UTC(),
 	}
+}
+
+// NewSchool returns a tenant as answers show it.
+func NewSchool(t catalog.Tenant) School {
+	return School{
+		ID: t.ID, Name: t.Name, Slug: t.Slug, Database: t.Database, SchemaVersion: t.SchemaVersion,
+		Status: string(t.State), CreatedAt: t.CreatedAt.UTC(),
+	}
+}
+
+// NewResult returns the answer to a sign-up whose school is ready, whatever state the tenant still has.
+func NewResult(signupID uuid.UUID, user catalog.User, school catalog.Tenant) Result {
+	school.State = catalog.Ready
+	return Result{SignupID: signupID, User: NewUser(user), School: NewSchool(school)}
+}
+
+// result returns the answer to the job's sign-up.
+func (j *job) result(account identity.User, version uint) Result {
+	school := j.tenant
+	school.SchemaVersion = version
+	return NewResult(j.signup.ID, catalog.User{
+		ID: j.signup.UserID, IdentityID: account.ID, Email: j.signup.Email, EmailVerified: account.EmailVerified,
+		GivenName: j.names.GivenName, FamilyName: j.names.FamilyName, Name: j.names.Name, CreatedAt: j.signup.CreatedAt,
+	}, school)
 }

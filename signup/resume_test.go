@@ -16,8 +16,8 @@ import (
 
 const usersPath = "/api/v2/users"
 
-// TestAnUnknownOutcomeIsSettled loses the provider's answer in every way; the user must be made exactly once.
-func TestAnUnknownOutcomeIsSettled(t *testing.T) {
+// TestAnUnknownOutcomeIsResolved loses the provider's answer in every way; the user must be made exactly once.
+func TestAnUnknownOutcomeIsResolved(t *testing.T) {
 	t.Parallel()
 	for name, fault := range map[string]flaky.Fault{
 		"answer lost after the work":     {Kind: flaky.LostAnswer},
@@ -118,8 +118,8 @@ func (d died) Create(ctx context.Context, user identity.NewUser) (identity.User,
 	select {}
 }
 
-// TestAWorkerThatDiesIsFollowed stops a worker for ever in the identity step, and lets each of those who may find it go on.
-func TestAWorkerThatDiesIsFollowed(t *testing.T) {
+// TestADeadWorkersSignupIsResumed stops a worker for ever in the identity step, and lets each of those who may find it go on.
+func TestADeadWorkersSignupIsResumed(t *testing.T) {
 	t.Parallel()
 	for name, spares := range map[string]int{"a spare": 1, "no spare": 0} {
 		for when, made := range map[string]bool{"before": false, "after": true} {
@@ -329,8 +329,8 @@ func (s slow) Create(_ context.Context, user identity.NewUser) (identity.User, e
 	select {}
 }
 
-// TestAStrangersIdentityIsNeitherAdoptedNorRemoved: an identity with our id that does not carry our sign-up's.
-func TestAStrangersIdentityIsNeitherAdoptedNorRemoved(t *testing.T) {
+// TestAnotherSignupsIdentityIsNeitherLinkedNorDeleted: an identity with our id that does not carry our sign-up's.
+func TestAnotherSignupsIdentityIsNeitherLinkedNorDeleted(t *testing.T) {
 	t.Parallel()
 	b := setup(t, 1)
 	late := make(chan identity.NewUser, 1)

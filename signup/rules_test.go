@@ -92,7 +92,7 @@ func TestReadDisposable(t *testing.T) {
 	}
 }
 
-func TestReadDomains(t *testing.T) {
+func TestParseDomains(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string][]string{
 		"": nil, " , ": nil, "Lincoln.example,@staff.lincoln.example., .müll.example": {"lincoln.example", "staff.lincoln.example", "xn--mll-hoa.example"},
@@ -109,7 +109,7 @@ func TestReadDomains(t *testing.T) {
 	}
 }
 
-func TestReadFields(t *testing.T) {
+func TestParseFields(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]signup.Fields{
 		"":        {},

@@ -63,6 +63,7 @@ func (s *Service) run(ctx context.Context, req Request, j *job, lookupFirst bool
 	if err := s.ensureSpare(ctx, j, lookupFirst); err != nil {
 		return Outcome{}, err
 	}
+	j.log.restart()
 	account, err := s.ensureIdentity(ctx, req, j, lookupFirst)
 	if err != nil {
 		return Outcome{}, s.identityFailed(ctx, j, err)

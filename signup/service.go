@@ -197,6 +197,10 @@ func (s *Service) hash(req Request) []byte {
 	return h.Sum(nil)
 }
 
+// reserveAttempts bounds the attempts to reserve. A conflict with a sign-up whose worker died resolves that sign-up: at most one
+// conflict is about the key, and one about the e-mail.
+const reserveAttempts = 3
+
 // Begin signs a school up. Its outcome is a ready school, or, where a tenant must be built and that takes long, the word
 // that the work goes on without the caller.
 //
@@ -218,9 +222,7 @@ func (s *Service) Begin(ctx context.Context, req Request) (Outcome, error) {
 	if plan.gate == catalog.AwaitingVerification {
 		return s.beginUnconfirmed(ctx, req, plan)
 	}
-	// A conflict with a sign-up that died resolves that one, and leaves the way free at most once for the key and once for
-	// the e-mail.
-	for range 3 {
+	for range reserveAttempts {
 		held, log, err := s.reserve(ctx, req, plan)
 		if err == nil {
 			killpoint.Here("signup.reserved")
@@ -235,8 +237,8 @@ func (s *Service) Begin(ctx context.Context, req Request) (Outcome, error) {
 		if !errors.Is(err, catalog.ErrKeyTaken) && !errors.Is(err, catalog.ErrEmailTaken) && !errors.Is(err, catalog.ErrIdentityTaken) {
 			return Outcome{}, s.unavailable(err)
 		}
-		outcome, again, err := s.repeat(ctx, req)
-		if !again {
+		outcome, free, err := s.repeat(ctx, req)
+		if !free {
 			return outcome, err
 		}
 	}
@@ -275,106 +277,6 @@ func (s *Service) tenantReservation(schoolName string) catalog.ReserveParams {
 		TenantID: id.UUID(), Database: id.Database(), SchoolName: schoolName, Slug: Slug(schoolName),
 		Lineage: schema.Lineage(), SchemaVersion: schema.Latest(), Servers: s.cfg.Servers.Names(), Lease: s.cfg.Lease,
 	}
-}
-
-// repeat answers a request whose key or e-mail is known. again means that what stood in the way is gone.
-func (s *Service) repeat(ctx context.Context, req Request) (outcome Outcome, again bool, err error) {
-	if outcome, again, err = s.repeatKeyed(ctx, req); !again {
-		return outcome, false, err
-	}
-	return s.repeatEmail(ctx, req)
-}
-
-// repeatKeyed answers a request whose key is known; again means that it is not.
-func (s *Service) repeatKeyed(ctx context.Context, req Request) (outcome Outcome, again bool, err error) {
-	if req.IdempotencyKey == "" {
-		return Outcome{}, true, nil
-	}
-	row, err := s.cfg.Catalog.SignupByKey(ctx, req.IdempotencyKey)
-	if errors.Is(err, catalog.ErrNotFound) {
-		return Outcome{}, true, nil
-	}
-	if err != nil {
-		return Outcome{}, false, s.unavailable(err)
-	}
-	outcome, err = s.repeatKey(ctx, req, row)
-	outcome.Repeated = true
-	return outcome, false, err
-}
-
-// repeatKnown answers a request that cannot be begun, unless it is a repetition, which needs nothing more.
-func (s *Service) repeatKnown(ctx context.Context, req Request, refusal error) (Outcome, error) {
-	outcome, unknown, err := s.repeatKeyed(ctx, req)
-	if unknown {
-		return Outcome{}, refusal
-	}
-	return outcome, err
-}
-
-// repeatKey answers a request whose key is known.
-func (s *Service) repeatKey(ctx context.Context, req Request, row catalog.Signup) (Outcome, error) {
-	if !hmac.Equal(row.RequestHash, s.hash(req)) {
-		return Outcome{}, ErrKeyReused
-	}
-	switch row.Status {
-	case catalog.SignupReady:
-		result, err := storedResult(row)
-		return Outcome{SignupID: row.ID, Status: row.Status, Result: result}, err
-	case catalog.Provisioning, catalog.AwaitingVerification, catalog.AwaitingApproval:
-		return Outcome{SignupID: row.ID, Status: row.Status}, nil
-	case catalog.NeedsOperator:
-		return Outcome{}, ErrNeedsOperator
-	}
-	row, err := s.cfg.Catalog.TakeOver(ctx, row.ID, s.cfg.Lease)
-	if errors.Is(err, catalog.ErrStateChanged) {
-		return Outcome{}, ErrInProgress
-	}
-	if err != nil {
-		return Outcome{}, s.unavailable(err)
-	}
-	killpoint.Here("signup.taken_over")
-	job, err := s.load(ctx, row)
-	if err != nil {
-		return Outcome{}, s.unavailable(err)
-	}
-	job.log.begin(stepIdentity, row.LeaseEpoch)
-	outcome, err := s.run(ctx, req, job, true)
-	return outcome, err
-}
-
-// repeatEmail answers a request whose e-mail is known. One that belongs to a sign-up whose worker died is reconciled here
-// and now, so that nobody waits for the reconciler to free an address.
-func (s *Service) repeatEmail(ctx context.Context, req Request) (Outcome, bool, error) {
-	if req.Account != nil {
-		if _, err := s.cfg.Catalog.UserByIdentity(ctx, req.Account.ID); err == nil {
-			return Outcome{}, false, ErrHasSchool
-		}
-		if row, err := s.cfg.Catalog.SignupByIdentity(ctx, req.Account.ID); err == nil && row.Status == catalog.AwaitingVerification {
-			return Outcome{SignupID: row.ID, Status: row.Status}, false, nil // its mail is on the way
-		}
-	}
-	user, err := s.cfg.Catalog.UserByEmail(ctx, req.Email)
-	if errors.Is(err, catalog.ErrNotFound) {
-		return Outcome{}, true, nil // just undone
-	}
-	if err != nil {
-		return Outcome{}, false, s.unavailable(err)
-	}
-	row, err := s.cfg.Catalog.SignupByUser(ctx, user.ID)
-	if err == nil && (row.Status == catalog.Expired || row.Status == catalog.Failed) {
-		return Outcome{}, true, nil // just undone
-	}
-	if err == nil && row.Status == catalog.Pending {
-		row, err = s.cfg.Catalog.TakeOver(ctx, row.ID, s.cfg.Lease)
-		if err == nil {
-			_ = s.reconcileSignup(context.WithoutCancel(ctx), row) // it has logged what went wrong
-			return Outcome{}, true, nil
-		}
-	}
-	if err != nil && !errors.Is(err, catalog.ErrNotFound) && !errors.Is(err, catalog.ErrStateChanged) {
-		return Outcome{}, false, s.unavailable(err)
-	}
-	return Outcome{}, false, ErrEmailExists
 }
 
 // View tells how a sign-up stands. It fails with [catalog.ErrNotFound].

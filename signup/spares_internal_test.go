@@ -7,7 +7,7 @@ import (
 	"homeroom/catalog"
 )
 
-func TestTheKeeperOfSparesGivesWayToPeople(t *testing.T) {
+func TestTheRefillerYieldsToSignups(t *testing.T) {
 	t.Parallel()
 	s := &Service{cfg: Config{Spares: 8}}
 	for name, c := range map[string]struct {

@@ -77,6 +77,9 @@ func (l stepLog) correct(name StepName) {
 	}
 }
 
+// restart has the last step begin only now: its time is then the identity provider's alone, without the check of the spare.
+func (l stepLog) restart() { l[len(l)-1].StartedAt = time.Now().UTC() }
+
 // json is the list as the catalog keeps it.
 func (l stepLog) json() json.RawMessage {
 	text, err := json.Marshal([]Step(l))

@@ -2,7 +2,7 @@ package signup
 
 import "testing"
 
-func TestTheStepsOfASignupThatIsTriedForHoursStayFew(t *testing.T) {
+func TestTheStepsOfASignupAreBounded(t *testing.T) {
 	t.Parallel()
 	var l stepLog
 	for attempt := range 500 {

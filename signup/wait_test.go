@@ -43,7 +43,7 @@ func (b *bundle) events(t *testing.T) []string {
 	return types
 }
 
-func (b *bundle) tells(t *testing.T, want ...string) {
+func (b *bundle) expectEvents(t *testing.T, want ...string) {
 	t.Helper()
 	if got := b.events(t); !slices.Equal(got, want) {
 		t.Errorf("told %v, want %v", got, want)
@@ -73,7 +73,7 @@ func TestASchoolWaitsForItsEmail(t *testing.T) {
 		if users := b.auth0.Users(); len(users) != 0 {
 			t.Errorf("the provider knows of it already: %+v", users)
 		}
-		b.tells(t, catalog.SignupAwaitingVerification)
+		b.expectEvents(t, catalog.SignupAwaitingVerification)
 	})
 	t.Run("and a repetition waits too", func(t *testing.T) {
 		if again := b.waits(t, req, catalog.AwaitingVerification); again != id {
@@ -111,7 +111,7 @@ func TestASchoolWaitsForItsEmail(t *testing.T) {
 		if err != nil || again.Result == nil || *again.Result != *first.Result {
 			t.Errorf("again: %+v, %v", again, err)
 		}
-		b.tells(t, catalog.SignupAwaitingVerification, catalog.UserCreated, catalog.OrganizationCreated, catalog.TenantReady)
+		b.expectEvents(t, catalog.SignupAwaitingVerification, catalog.UserCreated, catalog.OrganizationCreated, catalog.TenantReady)
 	})
 }
 
@@ -272,7 +272,7 @@ func TestTheModesOfSigningUp(t *testing.T) {
 	}
 }
 
-func TestAnInvitedPersonComesIn(t *testing.T) {
+func TestAnInvitedPersonSignsUp(t *testing.T) {
 	t.Parallel()
 	b := setup(t, 1, verifyFirst, func(c *signup.Config) { c.Mode = signup.ByInvitation })
 	invite := func(t *testing.T, reservation signup.InviteRequest) string {

@@ -59,14 +59,8 @@ func (s *server) getMe(ctx context.Context, _ *struct{}) (*meOutput, error) {
 		return nil, err
 	}
 	return &meOutput{Me{
-		User: MyUser{Role: user.Role, User: signup.User{
-			ID: user.ID, IdentityID: user.IdentityID, Email: user.Email, EmailVerified: user.EmailVerified,
-			GivenName: user.GivenName, FamilyName: user.FamilyName, Name: user.Name, CreatedAt: user.CreatedAt.UTC(),
-		}},
-		School: signup.School{
-			ID: row.ID, Name: row.Name, Slug: row.Slug, Database: row.Database, SchemaVersion: row.SchemaVersion,
-			Status: string(row.State), CreatedAt: row.CreatedAt.UTC(),
-		},
+		User:     MyUser{Role: user.Role, User: signup.NewUser(user)},
+		School:   signup.NewSchool(row),
 		Database: MyDatabase(figures),
 	}}, nil
 }

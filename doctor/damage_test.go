@@ -15,14 +15,14 @@ import (
 )
 
 // ordered are statements for database postgres.
-func (w *world) ordered(statements ...string) { w.root("postgres", statements...) }
+func (w *world) ordered(statements ...string) { w.superuser("postgres", statements...) }
 
 // TestDamagedRolesAndDatabases: what somebody may do to a tenant's role or database from outside is found, and repaired.
 func TestDamagedRolesAndDatabases(t *testing.T) {
 	t.Parallel()
 	w := setup(t, 1)
 	school, other := w.school().School.Database, w.school().School.Database
-	var all []situation
+	var all []testCase
 	for _, damage := range []struct{ finds, sql string }{
 		{"database_settings", "alter database %s connection limit 0"},
 		{"database_settings schema_drift", "alter database %s set default_transaction_read_only = on"},
@@ -38,14 +38,14 @@ func TestDamagedRolesAndDatabases(t *testing.T) {
 		{"role_out_of_order", "alter role %s connection limit 0"},
 	} {
 		sql := fmt.Sprintf(damage.sql, school)
-		all = append(all, situation{name: sql, finds: damage.finds, make: func(w *world) { w.ordered(sql) }})
+		all = append(all, testCase{name: sql, finds: damage.finds, make: func(w *world) { w.ordered(sql) }})
 		if strings.Contains(damage.sql, other) { // the other role is told of too: it has a member
 			all[len(all)-1].finds = "role_out_of_order role_out_of_order"
 		}
 	}
-	run(t, w, append(all, situation{
+	run(t, w, append(all, testCase{
 		name: "a group that may create", finds: "grants_missing schema_drift",
-		make: func(w *world) { w.root(school, "grant create on schema public to homeroom_tenant") },
+		make: func(w *world) { w.superuser(school, "grant create on schema public to homeroom_tenant") },
 	}))
 	w.usable(school)
 }
@@ -57,7 +57,7 @@ func TestDamagedServers(t *testing.T) {
 	school := w.school().School.Database
 	w.config.Spares = 1
 	w.doctor = w.newDoctor(w.config)
-	run(t, w, []situation{
+	run(t, w, []testCase{
 		{
 			name: "an owner that may log in", finds: "shared_role",
 			make: func(w *world) { w.ordered("alter role homeroom_owner login superuser") },
@@ -93,8 +93,8 @@ func TestDamagedServers(t *testing.T) {
 		},
 		{
 			name: "functions that were given back to everybody", finds: "functions_open", leaves: "functions_open",
-			make: func(w *world) { w.root(school, "grant execute on function pg_notify(text, text) to public") },
-			mend: func(w *world) { w.root(school, "revoke execute on function pg_notify(text, text) from public") },
+			make: func(w *world) { w.superuser(school, "grant execute on function pg_notify(text, text) to public") },
+			mend: func(w *world) { w.superuser(school, "revoke execute on function pg_notify(text, text) from public") },
 		},
 		{
 			name: "servers that take nothing", finds: "no_server_open server_closed", leaves: "no_server_open", // the keeper of spares opens it
@@ -132,7 +132,7 @@ func TestDamagedSchemas(t *testing.T) {
 	} {
 		ok := t.Run(damage.name, func(t *testing.T) {
 			w.T = t
-			w.root(school, damage.sql)
+			w.superuser(school, damage.sql)
 			report := w.finds(damage.finds)
 			if len(w.doctor.Plan(report)) != 0 {
 				t.Errorf("it would record what is false: %s", describe(report))
@@ -148,10 +148,10 @@ func TestDamagedSchemas(t *testing.T) {
 		}
 	}
 	w.T = t
-	run(t, w, []situation{
+	run(t, w, []testCase{
 		{
 			name: "no table of versions", finds: "schema_unclear", leaves: "schema_unclear",
-			make: func(w *world) { w.root(school, "drop table schema_migrations") },
+			make: func(w *world) { w.superuser(school, "drop table schema_migrations") },
 			mend: func(w *world) { w.followAll(w.examine()) },
 		},
 		{
@@ -161,12 +161,12 @@ func TestDamagedSchemas(t *testing.T) {
 		},
 		{
 			name: "a schema that belongs to the tenant", finds: "schema_owner", leaves: "schema_owner",
-			make: func(w *world) { w.root(school, "alter schema public owner to "+school) },
-			mend: func(w *world) { w.root(school, "alter schema public owner to pg_database_owner") },
+			make: func(w *world) { w.superuser(school, "alter schema public owner to "+school) },
+			mend: func(w *world) { w.superuser(school, "alter schema public owner to pg_database_owner") },
 		},
 		{
 			name: "no schema", finds: "schema_missing", leaves: "schema_missing",
-			make: func(w *world) { w.root(school, "drop schema public cascade") },
+			make: func(w *world) { w.superuser(school, "drop schema public cascade") },
 			mend: func(w *world) {
 				w.homeroom("homeroom tenant reprovision " + school + " --fresh --confirm " + result.School.Slug)
 				w.drop("_kept_")
@@ -174,7 +174,7 @@ func TestDamagedSchemas(t *testing.T) {
 			unfollowed: true,
 		},
 	})
-	w.root(school, "drop schema public cascade")
+	w.superuser(school, "drop schema public cascade")
 	w.followAll(w.finds("schema_missing"))
 	w.finds("kept_database")
 	w.followAll(w.examine())
@@ -194,7 +194,7 @@ func TestDamagedCatalog(t *testing.T) {
 	t.Parallel()
 	w := setup(t, 0)
 	result := w.school()
-	run(t, w, []situation{
+	run(t, w, []testCase{
 		{
 			name: "a dropped index", finds: "catalog_incomplete", leaves: "catalog_incomplete",
 			make: func(w *world) { w.sql("drop index signups_by_user") },
@@ -224,7 +224,7 @@ func TestDamagedCatalog(t *testing.T) {
 	w.followAll(w.finds("run_paused"))
 	w.finds("")
 	w.sql("delete from migration_runs")
-	run(t, w, []situation{
+	run(t, w, []testCase{
 		{
 			name: "a school that is called deleted", finds: "tenant_deleted", leaves: "tenant_deleted",
 			make: func(w *world) { w.sql("update tenants set state = 'deleted'") },
@@ -266,7 +266,7 @@ func TestOneCauseIsOneFinding(t *testing.T) {
 		}
 	}
 	each("alter role %s password 'changed'")
-	w.root(schools[0], "revoke select on lunch_weeks from homeroom_tenant")
+	w.superuser(schools[0], "revoke select on lunch_weeks from homeroom_tenant")
 	report := w.finds("grants_missing logins_refused schema_drift")
 	if !strings.Contains(report.Findings[1].Detail, "4 of 4 tenants") {
 		t.Error(describe(report))
@@ -289,12 +289,12 @@ func TestOneCauseIsOneFinding(t *testing.T) {
 		w.usable(school)
 	}
 	for _, school := range schools {
-		w.root(school, "create index scribble on lunch_weeks (starts_on)")
+		w.superuser(school, "create index scribble on lunch_weeks (starts_on)")
 	}
 	report = w.finds("reference_differs")
 	w.followAll(report)
 	for _, school := range schools {
-		w.root(school, "drop index scribble")
+		w.superuser(school, "drop index scribble")
 	}
 	each("alter database %s rename to %s_away")
 	each("comment on database %s_away is null")
@@ -315,7 +315,7 @@ func TestSparesThatAreNotFinished(t *testing.T) {
 	w.finds("spare_unfinished")
 	w.ordered("drop database "+spare+" with (force)", "create database "+spare)
 	w.followAll(w.finds("database_foreign"))
-	w.fill()
+	w.refillSpares()
 	w.finds("")
 }
 
@@ -368,7 +368,7 @@ func TestAQueueOfNotificationsThatFills(t *testing.T) {
 }
 
 // What a server's own check says is passed on, with its advice.
-func TestRemarksOnServers(t *testing.T) {
+func TestWarningsAboutServers(t *testing.T) {
 	t.Parallel()
 	w := setup(t, 0)
 	w.config.Tolerate = slices.DeleteFunc(slices.Clone(remarks), func(code string) bool { return code == tenant.WarnSuperuser })
@@ -399,6 +399,6 @@ func TestATemplateThatSomebodyIsIn(t *testing.T) {
 		w.finds("")
 	}
 	fresh := w.school().School.Database
-	w.root(fresh, "create table stray (i int)", "drop table stray") // it has none yet
+	w.superuser(fresh, "create table stray (i int)", "drop table stray") // it has none yet
 	w.finds("")
 }

@@ -14,7 +14,7 @@ import (
 func conceal(c *signup.Config) { c.VerifyFirst, c.HideAccounts = true, true }
 
 // concealed is how a sign-up looks to whoever knows its id, without what differs between any two.
-func (b *bundle) concealed(t *testing.T, id uuid.UUID) string {
+func (b *bundle) hiddenSignup(t *testing.T, id uuid.UUID) string {
 	t.Helper()
 	view, err := b.service.View(t.Context(), id)
 	if err != nil {
@@ -33,7 +33,7 @@ func (b *bundle) concealed(t *testing.T, id uuid.UUID) string {
 	return string(text)
 }
 
-func TestWhetherAnEmailHasAnAccountIsConcealed(t *testing.T) {
+func TestWhetherAnEmailHasAnAccountIsHidden(t *testing.T) {
 	t.Parallel()
 	b := setup(t, 1, conceal)
 	known := request()
@@ -45,7 +45,7 @@ func TestWhetherAnEmailHasAnAccountIsConcealed(t *testing.T) {
 	fresh, again := request(), request()
 	again.Email = known.Email
 	one, two := b.waits(t, fresh, catalog.AwaitingVerification), b.waits(t, again, catalog.AwaitingVerification)
-	if x, y := b.concealed(t, one), b.concealed(t, two); x != y {
+	if x, y := b.hiddenSignup(t, one), b.hiddenSignup(t, two); x != y {
 		t.Errorf("a new e-mail looks like\n%s\nand a known one like\n%s", x, y)
 	}
 	if x, y := b.waits(t, fresh, catalog.AwaitingVerification), b.waits(t, again, catalog.AwaitingVerification); x != one || y != two {
@@ -61,7 +61,7 @@ func TestWhetherAnEmailHasAnAccountIsConcealed(t *testing.T) {
 	}
 	b.expireNow(t, one)
 	b.expireNow(t, two)
-	if x, y := b.concealed(t, one), b.concealed(t, two); x != y || !strings.Contains(x, `"expired"`) {
+	if x, y := b.hiddenSignup(t, one), b.hiddenSignup(t, two); x != y || !strings.Contains(x, `"expired"`) {
 		t.Errorf("expired, a new e-mail looks like\n%s\nand a known one like\n%s", x, y)
 	}
 	if n := len(b.auth0.Users()); n != 1 {
@@ -69,7 +69,7 @@ func TestWhetherAnEmailHasAnAccountIsConcealed(t *testing.T) {
 	}
 }
 
-func TestAnAddressIsNotFloodedWithMails(t *testing.T) {
+func TestMailsToAnAddressAreLimited(t *testing.T) {
 	t.Parallel()
 	b := setup(t, 0, conceal)
 	req := request()

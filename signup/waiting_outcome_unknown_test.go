@@ -14,19 +14,19 @@ import (
 )
 
 // meanwhile is a registry in which something else happens just before a call.
-type meanwhile struct {
+type interleavedStore struct {
 	signup.Store
 	beforeUser, beforeAdmit func()
 }
 
-func (m meanwhile) UserByID(ctx context.Context, id uuid.UUID) (catalog.User, error) {
+func (m interleavedStore) UserByID(ctx context.Context, id uuid.UUID) (catalog.User, error) {
 	if m.beforeUser != nil {
 		m.beforeUser()
 	}
 	return m.Store.UserByID(ctx, id)
 }
 
-func (m meanwhile) Admit(ctx context.Context, row catalog.Signup, r catalog.ReserveParams) (catalog.Reservation, error) {
+func (m interleavedStore) Admit(ctx context.Context, row catalog.Signup, r catalog.ReserveParams) (catalog.Reservation, error) {
 	if m.beforeAdmit != nil {
 		m.beforeAdmit()
 	}
@@ -40,7 +40,7 @@ func TestAConfirmationThatComesTooLateSaysSo(t *testing.T) {
 	t.Run("when it has expired meanwhile", func(t *testing.T) {
 		id := b.waits(t, request(), catalog.AwaitingVerification)
 		late := b.newService(t, verifyFirst, func(c *signup.Config) {
-			c.Catalog = meanwhile{Store: c.Catalog, beforeUser: func() { b.expireNow(t, id) }}
+			c.Catalog = interleavedStore{Store: c.Catalog, beforeUser: func() { b.expireNow(t, id) }}
 		})
 		if outcome, err := late.Activate(t.Context(), b.service.ActivationToken(id), chosen); !errors.Is(err, signup.ErrLinkGone) {
 			t.Errorf("%+v, %v", outcome, err)
@@ -49,7 +49,7 @@ func TestAConfirmationThatComesTooLateSaysSo(t *testing.T) {
 	t.Run("when somebody is about to end it", func(t *testing.T) {
 		id := b.waits(t, request(), catalog.AwaitingVerification)
 		late := b.newService(t, verifyFirst, func(c *signup.Config) {
-			c.Catalog = meanwhile{Store: c.Catalog, beforeAdmit: func() {
+			c.Catalog = interleavedStore{Store: c.Catalog, beforeAdmit: func() {
 				b.exec(t, "update signups set lease_epoch = lease_epoch + 1 where id = $1", id)
 			}}
 		})
@@ -59,9 +59,9 @@ func TestAConfirmationThatComesTooLateSaysSo(t *testing.T) {
 	})
 }
 
-// TestALoginThatIsBeingReleasedIsNotTakenOn: a person signs up again before the end of their rejected sign-up has reached the
+// TestAnAccountThatIsBeingUnlinkedIsNotLinked: a person signs up again before the end of their rejected sign-up has reached the
 // provider, where it would take from their login what names the new school.
-func TestALoginThatIsBeingReleasedIsNotTakenOn(t *testing.T) {
+func TestAnAccountThatIsBeingUnlinkedIsNotLinked(t *testing.T) {
 	t.Parallel()
 	b := setup(t, 1, withApproval)
 	account := b.person(t, "ada@lincoln.example")
@@ -72,13 +72,13 @@ func TestALoginThatIsBeingReleasedIsNotTakenOn(t *testing.T) {
 	if _, err := b.service.Begin(t.Context(), withLogin(account)); !errors.Is(err, signup.ErrInProgress) {
 		t.Errorf("it is taken on: %v", err)
 	}
-	b.looksAgain(t)
-	b.looksAgain(t)
+	b.expectRecheck(t)
+	b.expectRecheck(t)
 	b.waits(t, withLogin(account), catalog.AwaitingApproval)
 }
 
-// looksAgain has the expired sign-ups looked at once more, a minute later.
-func (b *bundle) looksAgain(t *testing.T) {
+// expectRecheck has the expired sign-ups looked at once more, a minute later.
+func (b *bundle) expectRecheck(t *testing.T) {
 	t.Helper()
 	b.exec(t, "update signups set check_at = now(), finished_at = finished_at - interval '1 minute' where status = 'expired' and check_at is not null")
 	if err := b.service.ReconcileOnce(t.Context()); err != nil {
@@ -86,9 +86,9 @@ func (b *bundle) looksAgain(t *testing.T) {
 	}
 }
 
-// TestALoginThatIsMadeAgainAfterItsEndIsRemovedAgain: of two creates, the one whose answer was lost takes effect only when the
+// TestAnIdentityCreatedAgainAfterExpiryIsRemovedAgain: of two creates, the one whose answer was lost takes effect only when the
 // login that the other made has been removed.
-func TestALoginThatIsMadeAgainAfterItsEndIsRemovedAgain(t *testing.T) {
+func TestAnIdentityCreatedAgainAfterExpiryIsRemovedAgain(t *testing.T) {
 	t.Parallel()
 	b := setup(t, 0, withApproval)
 	var provider identity.Provider
@@ -106,23 +106,23 @@ func TestALoginThatIsMadeAgainAfterItsEndIsRemovedAgain(t *testing.T) {
 	if _, err := provider.Create(t.Context(), late); err != nil {
 		t.Fatal(err)
 	}
-	b.looksAgain(t)
+	b.expectRecheck(t)
 	if users := b.auth0.Users(); len(users) != 0 {
 		t.Errorf("users are left: %+v", users)
 	}
 }
 
 // away is a registry that cannot be asked.
-type away struct{ signup.Store }
+type unavailableStore struct{ signup.Store }
 
-func (away) Signup(context.Context, uuid.UUID) (catalog.Signup, error) {
+func (unavailableStore) Signup(context.Context, uuid.UUID) (catalog.Signup, error) {
 	return catalog.Signup{}, net.ErrClosed
 }
 
 func TestAnOperatorIsToldThatTheCatalogIsAway(t *testing.T) {
 	t.Parallel()
 	b := setup(t, 0, withApproval)
-	service := b.newService(t, withApproval, func(c *signup.Config) { c.Catalog = away{c.Catalog} })
+	service := b.newService(t, withApproval, func(c *signup.Config) { c.Catalog = unavailableStore{c.Catalog} })
 	_, errApprove := service.Approve(t.Context(), uuid.New(), signup.Actor{})
 	for _, err := range []error{errApprove, service.Reject(t.Context(), uuid.New(), signup.Actor{}), service.RemindVerification(t.Context(), uuid.New())} {
 		if !unreachable(err) {
@@ -132,29 +132,29 @@ func TestAnOperatorIsToldThatTheCatalogIsAway(t *testing.T) {
 }
 
 // placing is a provider that makes organizations, and from which logins vanish.
-type placing struct {
+type membershipProvider struct {
 	identity.Provider
 	vanish   func()
 	withdraw func() error
 }
 
-func (placing) ManagesMemberships() bool      { return true }
-func (placing) Prepare(context.Context) error { return nil }
+func (membershipProvider) ManagesMemberships() bool      { return true }
+func (membershipProvider) Prepare(context.Context) error { return nil }
 
-func (p placing) Assign(context.Context, identity.Membership) (identity.Assignment, error) {
+func (p membershipProvider) Assign(context.Context, identity.Membership) (identity.Assignment, error) {
 	p.vanish()
 	return identity.Assignment{}, identity.ErrNotFound
 }
 
-func (p placing) Unassign(context.Context, identity.Membership) error { return p.withdraw() }
+func (p membershipProvider) Unassign(context.Context, identity.Membership) error { return p.withdraw() }
 
-// TestNoOrganizationStaysOfALoginThatIsGone: the provider cannot be reached when the place of a login is to be taken back.
-func TestNoOrganizationStaysOfALoginThatIsGone(t *testing.T) {
+// TestTheOrganizationOfARemovedAccountIsRemoved: the provider cannot be reached when the place of a login is to be taken back.
+func TestTheOrganizationOfARemovedAccountIsRemoved(t *testing.T) {
 	t.Parallel()
 	b := setup(t, 1)
 	unreachable := []error{&identity.Unavailable{Err: net.ErrClosed}, &identity.Unavailable{Err: net.ErrClosed}}
 	service := b.newService(t, func(c *signup.Config) {
-		c.Identity = placing{Provider: c.Identity, vanish: b.auth0.DeleteAll, withdraw: func() (err error) {
+		c.Identity = membershipProvider{Provider: c.Identity, vanish: b.auth0.DeleteAll, withdraw: func() (err error) {
 			if len(unreachable) > 0 {
 				err, unreachable = unreachable[0], unreachable[1:]
 			}
@@ -197,9 +197,9 @@ func (o *overtaken) LookupEmail(ctx context.Context, email string) ([]identity.U
 	return o.Provider.LookupEmail(ctx, email)
 }
 
-// TestALoginThatAnotherWorkerMakesMeanwhileIsNobodyElses: of two that make the login of a sign-up, such as two confirmations at
+// TestAnAccountThatAnotherWorkerCreatesIsFound: of two that make the login of a sign-up, such as two confirmations at
 // once, the slower finds the e-mail taken.
-func TestALoginThatAnotherWorkerMakesMeanwhileIsNobodyElses(t *testing.T) {
+func TestAnAccountThatAnotherWorkerCreatesIsFound(t *testing.T) {
 	t.Parallel()
 	b := setup(t, 1)
 	service := b.newService(t, func(c *signup.Config) { c.Identity = &overtaken{Provider: c.Identity} })

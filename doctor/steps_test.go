@@ -16,7 +16,7 @@ import (
 )
 
 // unadvised are the codes whose findings carry no step that removes them, and why.
-var unadvised = map[doctor.Code]string{
+var codesWithoutSteps = map[doctor.Code]string{
 	doctor.IdentityWithoutSignup:     "only a person knows whose the login is",
 	doctor.IdentityMissing:           "the login must be made again at the provider",
 	doctor.IdentityMismatch:          "only a person knows which side is right",
@@ -95,9 +95,9 @@ func (w *world) follow(step doctor.Step) {
 	case step.Command != "":
 		w.homeroom(step.Command)
 	case step.Database == doctor.InCatalog:
-		w.root("catalog", step.SQL)
+		w.superuser("catalog", step.SQL)
 	default:
-		w.root(step.Database, step.SQL)
+		w.superuser(step.Database, step.SQL)
 	}
 }
 
@@ -107,7 +107,7 @@ func (w *world) followAll(report doctor.Report) (all bool) {
 	all = true
 	done := map[doctor.Step]bool{}
 	for _, f := range report.Findings {
-		if unadvised[f.Code] != "" && f.Fix == "" {
+		if codesWithoutSteps[f.Code] != "" && f.Fix == "" {
 			all = false
 		} else if len(f.Next) == 0 {
 			w.Errorf("%s has no step, and is not listed as one that has none", f.Code)

@@ -11,7 +11,7 @@ import (
 )
 
 // situation is something that is wrong.
-type situation struct {
+type testCase struct {
 	name string
 	make func(w *world)
 	// finds are the codes that a look must find, and no others.
@@ -24,9 +24,9 @@ type situation struct {
 }
 
 // run makes every situation, one after the other in one world, and sees that it is found, and mended or left alone.
-func run(t *testing.T, w *world, situations []situation) {
+func run(t *testing.T, w *world, cases []testCase) {
 	w.finds("")
-	for _, s := range situations {
+	for _, s := range cases {
 		ok := t.Run(s.name, func(t *testing.T) {
 			w.T = t
 			s.make(w)
@@ -38,11 +38,11 @@ func run(t *testing.T, w *world, situations []situation) {
 				}
 			}
 			w.fix(report)
-			w.fill()
+			w.refillSpares()
 			w.finds(s.leaves)
 			if s.mend != nil {
 				s.mend(w)
-				w.fill()
+				w.refillSpares()
 				w.finds("")
 			}
 			if s.leaves != "" && s.mend == nil {
@@ -60,7 +60,7 @@ func run(t *testing.T, w *world, situations []situation) {
 }
 
 // follow makes a situation again, follows the steps of what is found, to the letter, and sees that nothing is wrong any more.
-func (s situation) follow(w *world) {
+func (s testCase) follow(w *world) {
 	w.Helper()
 	s.make(w)
 	all := w.followAll(w.finds(s.finds))
@@ -70,7 +70,7 @@ func (s situation) follow(w *world) {
 	if !all {
 		w.fix(w.examine())
 	}
-	w.fill()
+	w.refillSpares()
 	w.finds("")
 }
 
@@ -79,116 +79,116 @@ func TestDatabases(t *testing.T) {
 	w := setup(t, 1)
 	school := w.school().School.Database
 	spare := func() string { return value[string](w, "select database from tenants where state = 'spare'") }
-	run(t, w, []situation{
+	run(t, w, []testCase{
 		{
 			name: "missing of a school", finds: "database_missing", leaves: "database_missing",
-			make: func(w *world) { w.root("postgres", "drop database "+school+" with (force)") },
+			make: func(w *world) { w.superuser("postgres", "drop database "+school+" with (force)") },
 			mend: func(w *world) { w.homeroom("homeroom tenant reprovision " + school) },
 		},
 		{
 			name: "renamed", finds: "database_renamed", leaves: "database_renamed",
-			make: func(w *world) { w.root("postgres", "alter database "+school+" rename to away") },
-			mend: func(w *world) { w.root("postgres", "alter database away rename to "+school) },
+			make: func(w *world) { w.superuser("postgres", "alter database "+school+" rename to away") },
+			mend: func(w *world) { w.superuser("postgres", "alter database away rename to "+school) },
 		},
 		{
 			name: "missing of a spare", finds: "database_missing",
-			make: func(w *world) { w.root("postgres", "drop database "+spare()+" with (force)") },
+			make: func(w *world) { w.superuser("postgres", "drop database "+spare()+" with (force)") },
 		},
 		{
 			name: "foreign", finds: "database_foreign", leaves: "database_foreign",
 			make: func(w *world) {
-				w.root("postgres", "alter database "+school+" rename to away", "create database "+school)
+				w.superuser("postgres", "alter database "+school+" rename to away", "create database "+school)
 			},
 			mend: func(w *world) {
-				w.root("postgres", "drop database "+school, "alter database away rename to "+school)
+				w.superuser("postgres", "drop database "+school, "alter database away rename to "+school)
 			},
 			unfollowed: true, // by TestSparesThatAreNotFinished: the old database would stay
 		},
 		{
 			name: "marked as another's", finds: "database_foreign", leaves: "database_foreign",
 			make: func(w *world) {
-				w.root("postgres", "comment on database "+school+" is 'homeroom tenant 0199c1b0-0000-7000-8000-000000000000'")
+				w.superuser("postgres", "comment on database "+school+" is 'homeroom tenant 0199c1b0-0000-7000-8000-000000000000'")
 			},
-			mend: func(w *world) { w.root("postgres", "comment on database "+school+" is null"); w.fix(w.examine()) },
+			mend: func(w *world) { w.superuser("postgres", "comment on database "+school+" is null"); w.fix(w.examine()) },
 		},
 		{
 			name: "half dropped, of a school", finds: "database_invalid", leaves: "database_invalid",
 			make: func(w *world) {
-				w.root("postgres", "update pg_database set datconnlimit = -2 where datname = '"+school+"'")
+				w.superuser("postgres", "update pg_database set datconnlimit = -2 where datname = '"+school+"'")
 			},
 			mend: func(w *world) {
-				w.root("postgres", "update pg_database set datconnlimit = -1 where datname = '"+school+"'")
+				w.superuser("postgres", "update pg_database set datconnlimit = -1 where datname = '"+school+"'")
 			},
 		},
 		{
 			name: "half dropped, of a spare", finds: "database_invalid",
 			make: func(w *world) {
-				w.root("postgres", "update pg_database set datconnlimit = -2 where datname = '"+spare()+"'")
+				w.superuser("postgres", "update pg_database set datconnlimit = -2 where datname = '"+spare()+"'")
 			},
 		},
 		{
 			name: "half dropped, of a spare that is being made again", finds: "database_invalid",
 			make: func(w *world) {
-				w.root("postgres", "update pg_database set datconnlimit = -2 where datname = '"+spare()+"'")
+				w.superuser("postgres", "update pg_database set datconnlimit = -2 where datname = '"+spare()+"'")
 				w.sql("update tenants set state = 'building' where state = 'spare'")
 			},
 		},
 		{
 			name: "closed", finds: "database_closed",
-			make: func(w *world) { w.root("postgres", "alter database "+school+" allow_connections false") },
+			make: func(w *world) { w.superuser("postgres", "alter database "+school+" allow_connections false") },
 		},
 		{
 			name: "open to everybody", finds: "database_access",
-			make: func(w *world) { w.root("postgres", "grant connect on database "+school+" to public") },
+			make: func(w *world) { w.superuser("postgres", "grant connect on database "+school+" to public") },
 		},
 		{
 			name: "another's", finds: "database_owner",
-			make: func(w *world) { w.root("postgres", "alter database "+school+" owner to postgres") },
+			make: func(w *world) { w.superuser("postgres", "alter database "+school+" owner to postgres") },
 		},
 		{
 			name: "without its mark", finds: "database_unmarked",
-			make: func(w *world) { w.root("postgres", "comment on database "+school+" is null") },
+			make: func(w *world) { w.superuser("postgres", "comment on database "+school+" is null") },
 		},
 		{
 			name: "without its role", finds: "role_missing",
 			make: func(w *world) {
-				w.root("postgres", "revoke all on database "+school+" from "+school, "drop role "+school)
+				w.superuser("postgres", "revoke all on database "+school+" from "+school, "drop role "+school)
 			},
 		},
 		{
 			name: "role with more rights", finds: "role_out_of_order",
-			make: func(w *world) { w.root("postgres", "alter role "+school+" set search_path = pg_catalog") },
+			make: func(w *world) { w.superuser("postgres", "alter role "+school+" set search_path = pg_catalog") },
 		},
 		{
 			name: "role that may not log in", finds: "role_out_of_order",
-			make: func(w *world) { w.root("postgres", "alter role "+school+" nologin") },
+			make: func(w *world) { w.superuser("postgres", "alter role "+school+" nologin") },
 		},
 		{
 			name: "role with another password", finds: "login_refused",
-			make: func(w *world) { w.root("postgres", "alter role "+school+" password 'changed'") },
+			make: func(w *world) { w.superuser("postgres", "alter role "+school+" password 'changed'") },
 		},
 		{
 			name: "spare with another password", finds: "spare_unusable",
-			make: func(w *world) { w.root("postgres", "alter role "+spare()+" password 'changed'") },
+			make: func(w *world) { w.superuser("postgres", "alter role "+spare()+" password 'changed'") },
 		},
 		{
 			name: "without a grant", finds: "grants_missing schema_drift",
-			make: func(w *world) { w.root(school, "revoke select on lunch_weeks from homeroom_tenant") },
+			make: func(w *world) { w.superuser(school, "revoke select on lunch_weeks from homeroom_tenant") },
 		},
 		{
 			name: "that cannot be entered", finds: "database_settings database_unreadable",
 			make: func(w *world) {
-				w.root("postgres", "alter database "+school+" set session_preload_libraries = 'nothing'")
+				w.superuser("postgres", "alter database "+school+" set session_preload_libraries = 'nothing'")
 			},
 		},
 		{
 			name: "role of nobody", finds: "role_without_database",
-			make: func(w *world) { w.root("postgres", "create role t_aaaaaaaaaaaaaaaaaaaaaaaaaa") },
+			make: func(w *world) { w.superuser("postgres", "create role t_aaaaaaaaaaaaaaaaaaaaaaaaaa") },
 		},
 		{
 			name: "template of another version", finds: "template_old",
 			make: func(w *world) {
-				w.root("postgres", "create database homeroom_template_1_0123456789ab template "+w.server.Template(),
+				w.superuser("postgres", "create database homeroom_template_1_0123456789ab template "+w.server.Template(),
 					"alter database homeroom_template_1_0123456789ab is_template true",
 					`do $$ begin execute (
 						select format('comment on database %I is %L', datname, 'homeroom schema 1 of Postgres `+major(w)+`, row ' || xmin || ', closed by a superuser')
@@ -198,16 +198,16 @@ func TestDatabases(t *testing.T) {
 		},
 		{
 			name: "incomplete template", finds: "template_incomplete",
-			make: func(w *world) { w.root("postgres", "create database homeroom_template_2_0123456789ab") },
+			make: func(w *world) { w.superuser("postgres", "create database homeroom_template_2_0123456789ab") },
 		},
 		{
 			name: "incomplete template that is in use", finds: "template_incomplete",
-			make: func(w *world) { w.root("postgres", "alter database "+w.server.Template()+" is_template false") },
+			make: func(w *world) { w.superuser("postgres", "alter database "+w.server.Template()+" is_template false") },
 		},
 		{
 			name: "kept", finds: "kept_database", leaves: "kept_database",
-			make: func(w *world) { w.root("postgres", "create database "+school+"_kept_20261121130000") },
-			mend: func(w *world) { w.root("postgres", "drop database "+school+"_kept_20261121130000") },
+			make: func(w *world) { w.superuser("postgres", "create database "+school+"_kept_20261121130000") },
+			mend: func(w *world) { w.superuser("postgres", "drop database "+school+"_kept_20261121130000") },
 		},
 	})
 	w.usable(school)
@@ -221,7 +221,7 @@ func TestSchemas(t *testing.T) {
 	w := setup(t, 0)
 	school := w.school().School.Database
 	latest := w.server.Migrations().Latest()
-	run(t, w, []situation{
+	run(t, w, []testCase{
 		{
 			name: "another version in the catalog", finds: "version_differs",
 			make: func(w *world) { w.sql("update tenants set schema_version = schema_version - 1") },
@@ -232,13 +232,13 @@ func TestSchemas(t *testing.T) {
 		},
 		{
 			name: "changed by hand", finds: "schema_drift", leaves: "schema_drift",
-			make: func(w *world) { w.root(school, "create index scribble on lunch_weeks (starts_on)") },
-			mend: func(w *world) { w.root(school, "drop index scribble") },
+			make: func(w *world) { w.superuser(school, "create index scribble on lunch_weeks (starts_on)") },
+			mend: func(w *world) { w.superuser(school, "drop index scribble") },
 		},
 		{
 			name: "dirty", finds: "schema_unclear", leaves: "schema_unclear",
-			make: func(w *world) { w.root(school, "update schema_migrations set dirty = true") },
-			mend: func(w *world) { w.root(school, "update schema_migrations set dirty = false") },
+			make: func(w *world) { w.superuser(school, "update schema_migrations set dirty = true") },
+			mend: func(w *world) { w.superuser(school, "update schema_migrations set dirty = false") },
 		},
 		{
 			name: "quarantined", finds: "tenant_quarantined", leaves: "tenant_quarantined",
@@ -266,12 +266,12 @@ func TestSchemas(t *testing.T) {
 }
 
 // What is held at a version on purpose is not brought to another by a repair.
-func TestWhatIsHeldIsNotMigrated(t *testing.T) {
+func TestTenantsHeldAtAVersionAreNotMigrated(t *testing.T) {
 	t.Parallel()
 	w := setup(t, 0)
 	school := w.school().School.Database
 	w.sql("update tenants set held_at = schema_version - 1")
-	w.root("postgres", "grant connect on database "+school+" to public")
+	w.superuser("postgres", "grant connect on database "+school+" to public")
 	report := w.finds("database_access")
 	if plan := w.doctor.Plan(report); len(plan) != 0 {
 		t.Errorf("it plans %+v", plan)
@@ -298,7 +298,7 @@ func TestVersionsAreNotComparedWhileMigrating(t *testing.T) {
 }
 
 // A pass of the service opens some databases, the next ones each time; what the catalog remembers it compares for all.
-func TestBoundedPassesOpenEveryDatabaseInTurn(t *testing.T) {
+func TestBoundedExaminationsOpenEveryDatabase(t *testing.T) {
 	t.Parallel()
 	w := setup(t, 0)
 	var schools []string
@@ -306,7 +306,7 @@ func TestBoundedPassesOpenEveryDatabaseInTurn(t *testing.T) {
 		schools = append(schools, w.school().School.Database)
 	}
 	for _, school := range schools {
-		w.root("postgres", "alter role "+school+" password 'changed'")
+		w.superuser("postgres", "alter role "+school+" password 'changed'")
 	}
 	found := map[string]int{}
 	for range 6 {

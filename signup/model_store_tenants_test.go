@@ -15,12 +15,12 @@ import (
 // The tenants of the simulated catalog, and its queue.
 
 // Tenant implements signup.Store.
-func (r registrySim) Tenant(ctx context.Context, idSlugOrDatabase string) (catalog.Tenant, error) {
+func (r storeSim) Tenant(ctx context.Context, idSlugOrDatabase string) (catalog.Tenant, error) {
 	return read(ctx, r, "tenant", uuid.Nil, "", func(rows *rows) (catalog.Tenant, error) { return rows.findTenant(idSlugOrDatabase) })
 }
 
 // TenantByID implements signup.Store.
-func (r registrySim) TenantByID(ctx context.Context, id uuid.UUID) (catalog.Tenant, error) {
+func (r storeSim) TenantByID(ctx context.Context, id uuid.UUID) (catalog.Tenant, error) {
 	return read(ctx, r, "tenant", id, "", func(rows *rows) (catalog.Tenant, error) {
 		if row := rows.tenant(id); row != nil {
 			return *row, nil
@@ -30,32 +30,32 @@ func (r registrySim) TenantByID(ctx context.Context, id uuid.UUID) (catalog.Tena
 }
 
 // SetSteps implements signup.Store.
-func (r registrySim) SetSteps(ctx context.Context, id uuid.UUID, steps json.RawMessage) error {
+func (r storeSim) SetSteps(ctx context.Context, id uuid.UUID, steps json.RawMessage) error {
 	return r.change(ctx, "set steps", id, func(rows *rows) error { return rows.setSteps(id, steps) })
 }
 
 // SetStepsTx implements signup.Store.
-func (r registrySim) SetStepsTx(ctx context.Context, tx pgx.Tx, id uuid.UUID, steps json.RawMessage) error {
+func (r storeSim) SetStepsTx(ctx context.Context, tx pgx.Tx, id uuid.UUID, steps json.RawMessage) error {
 	return r.inTx(ctx, tx, "set steps", id, func(rows *rows) error { return rows.setSteps(id, steps) })
 }
 
 // MarkHealthy implements signup.Store.
-func (r registrySim) MarkHealthy(ctx context.Context, id uuid.UUID, health catalog.Health) error {
+func (r storeSim) MarkHealthy(ctx context.Context, id uuid.UUID, health catalog.Health) error {
 	return r.change(ctx, "healthy", id, func(rows *rows) error { return rows.healthy(id, health) })
 }
 
 // Quarantine implements signup.Store.
-func (r registrySim) Quarantine(ctx context.Context, id uuid.UUID, kind catalog.QuarantineKind, cause string) error {
+func (r storeSim) Quarantine(ctx context.Context, id uuid.UUID, kind catalog.QuarantineKind, cause string) error {
 	return r.change(ctx, "quarantine", id, func(rows *rows) error { return rows.quarantine(id, kind, cause) })
 }
 
 // QuarantineTx implements signup.Store.
-func (r registrySim) QuarantineTx(ctx context.Context, tx pgx.Tx, id uuid.UUID, kind catalog.QuarantineKind, cause string) error {
+func (r storeSim) QuarantineTx(ctx context.Context, tx pgx.Tx, id uuid.UUID, kind catalog.QuarantineKind, cause string) error {
 	return r.inTx(ctx, tx, "quarantine", id, func(rows *rows) error { return rows.quarantine(id, kind, cause) })
 }
 
 // RecordTx implements signup.Store.
-func (r registrySim) RecordTx(ctx context.Context, tx pgx.Tx, event catalog.Event) error {
+func (r storeSim) RecordTx(ctx context.Context, tx pgx.Tx, event catalog.Event) error {
 	about := uuid.Nil
 	if event.TenantID != nil {
 		about = *event.TenantID
@@ -64,7 +64,7 @@ func (r registrySim) RecordTx(ctx context.Context, tx pgx.Tx, event catalog.Even
 }
 
 // Exclusive implements signup.Store.
-func (r registrySim) Exclusive(ctx context.Context, name string, f func(ctx context.Context) error) (bool, error) {
+func (r storeSim) Exclusive(ctx context.Context, name string, f func(ctx context.Context) error) (bool, error) {
 	c := r.call("lock", uuid.Nil, name, false)
 	c.session = &session{}
 	defer c.session.close()
@@ -82,19 +82,19 @@ func (r registrySim) Exclusive(ctx context.Context, name string, f func(ctx cont
 }
 
 // DiscardableSpares implements signup.Store.
-func (r registrySim) DiscardableSpares(ctx context.Context, server, lineage string) ([]catalog.Tenant, error) {
+func (r storeSim) DiscardableSpares(ctx context.Context, server, lineage string) ([]catalog.Tenant, error) {
 	return read(ctx, r, "discardable spares", uuid.Nil, server, func(rows *rows) ([]catalog.Tenant, error) {
 		return rows.discardable(server, lineage), nil
 	})
 }
 
 // DeleteSpare implements signup.Store.
-func (r registrySim) DeleteSpare(ctx context.Context, id uuid.UUID) error {
+func (r storeSim) DeleteSpare(ctx context.Context, id uuid.UUID) error {
 	return r.change(ctx, "delete spare", id, func(rows *rows) error { return rows.deleteSpare(id) })
 }
 
 // ReplaceTenant implements signup.Store. The real one is a transaction, of which nobody sees a part.
-func (r registrySim) ReplaceTenant(ctx context.Context, like catalog.Signup, want catalog.ReserveParams) (catalog.Tenant, error) {
+func (r storeSim) ReplaceTenant(ctx context.Context, like catalog.Signup, want catalog.ReserveParams) (catalog.Tenant, error) {
 	return write(ctx, r, "replace tenant", like.ID, "", func(rows *rows) (catalog.Tenant, error) {
 		t, err := rows.replaceTenant(like, want)
 		if err == nil {
@@ -105,27 +105,27 @@ func (r registrySim) ReplaceTenant(ctx context.Context, like catalog.Signup, wan
 }
 
 // UnmarkedTenants implements signup.Store. The model leaves the marks to the tests of a restored catalog.
-func (registrySim) UnmarkedTenants(context.Context, string, int) ([]catalog.UnmarkedTenant, error) {
+func (storeSim) UnmarkedTenants(context.Context, string, int) ([]catalog.UnmarkedTenant, error) {
 	return nil, nil
 }
 
 // TenantsMarked implements signup.Store.
-func (registrySim) TenantsMarked(context.Context, []uuid.UUID) error { return nil }
+func (storeSim) TenantsMarked(context.Context, []uuid.UUID) error { return nil }
 
 // Stock implements signup.Store.
-func (r registrySim) Stock(ctx context.Context, server, lineage string, version uint) (catalog.Stock, error) {
+func (r storeSim) Stock(ctx context.Context, server, lineage string, version uint) (catalog.Stock, error) {
 	return read(ctx, r, "stock", uuid.Nil, server, func(rows *rows) (catalog.Stock, error) {
 		return rows.count(server, lineage, version), nil
 	})
 }
 
 // FreeCapacity implements signup.Store.
-func (r registrySim) FreeCapacity(ctx context.Context, server string, limit int) (int, error) {
+func (r storeSim) FreeCapacity(ctx context.Context, server string, limit int) (int, error) {
 	return read(ctx, r, "room", uuid.Nil, server, func(rows *rows) (int, error) { return rows.room(server, limit) })
 }
 
 // InsertSpare implements signup.Store.
-func (r registrySim) InsertSpare(ctx context.Context, spare catalog.NewSpare) error {
+func (r storeSim) InsertSpare(ctx context.Context, spare catalog.NewSpare) error {
 	return r.change(ctx, "insert spare", spare.ID, func(rows *rows) error {
 		err := rows.insertSpare(spare)
 		if err == nil {
@@ -136,18 +136,18 @@ func (r registrySim) InsertSpare(ctx context.Context, spare catalog.NewSpare) er
 }
 
 // MarkSpareBuilt implements signup.Store.
-func (r registrySim) MarkSpareBuilt(ctx context.Context, id uuid.UUID, health catalog.Health, steps json.RawMessage) error {
+func (r storeSim) MarkSpareBuilt(ctx context.Context, id uuid.UUID, health catalog.Health, steps json.RawMessage) error {
 	return r.change(ctx, "spare built", id, func(rows *rows) error { return rows.spareBuilt(id, health, steps) })
 }
 
 // CloseServer implements signup.Store. The simulated disks are never low.
-func (registrySim) CloseServer(context.Context, string, string) (bool, error) { return false, nil }
+func (storeSim) CloseServer(context.Context, string, string) (bool, error) { return false, nil }
 
 // OpenServer implements signup.Store.
-func (registrySim) OpenServer(context.Context, string) (bool, error) { return false, nil }
+func (storeSim) OpenServer(context.Context, string) (bool, error) { return false, nil }
 
 // queueSim is a process's way to the simulated queue, which is in the catalog.
-type queueSim struct{ registry registrySim }
+type queueSim struct{ registry storeSim }
 
 var _ signup.Queue = queueSim{}
 

@@ -31,7 +31,7 @@ func (w *world) lawful(s *catalog.Signup) {
 	}
 }
 
-// loginOf finds the login that a sign-up has made, or taken on.
+// accountOf finds the login that a sign-up has made, or taken on.
 func (w *world) loginOf(s *catalog.Signup) *login {
 	if s.IdentityID != nil {
 		return w.login(*s.IdentityID)
@@ -39,25 +39,25 @@ func (w *world) loginOf(s *catalog.Signup) *login {
 	return w.login("sim|" + s.UserID.String())
 }
 
-// loginInOrder looks at the login of a ready sign-up.
-func (m *machine) loginInOrder(s *catalog.Signup) {
+// checkAccount looks at the login of a ready sign-up.
+func (m *machine) checkAccount(s *catalog.Signup) {
 	l, user := m.loginOf(s), m.catalog.user(s.UserID)
 	if user == nil || m.closed[user.IdentityID] {
 		return
 	}
-	known := l != nil && (m.shape.forgetful || l.meta.TenantID == s.TenantID.String() && l.meta.SignupID == s.ID.String())
+	known := l != nil && (m.shape.noMetadata || l.meta.TenantID == s.TenantID.String() && l.meta.SignupID == s.ID.String())
 	switch {
 	case !known || l.email != s.Email || l.id != user.IdentityID:
 		m.fail("%s is ready, and has no identity", m.name(s.ID))
 	case m.shape.verify && s.Kind == catalog.School && s.InvitationID == nil && !user.EmailVerified:
 		m.fail("%s is ready, and its e-mail was not confirmed", m.name(s.ID))
-	case m.shape.enrols && (m.organization(*s.TenantID) == nil || !m.organization(*s.TenantID).members[l.id]):
+	case m.shape.managesMemberships && (m.organization(*s.TenantID) == nil || !m.organization(*s.TenantID).members[l.id]):
 		m.fail("%s is ready, and its identity has no place", m.name(s.ID))
 	}
 }
 
-// loginsInOrder looks for those that no sign-up needs, and for those that people miss.
-func (m *machine) loginsInOrder() {
+// checkAccounts looks for those that no sign-up needs, and for those that people miss.
+func (m *machine) checkAccounts() {
 	for _, l := range m.logins {
 		s := m.catalog.signup(l.signup)
 		if l.meta.SignupID != "" && (s == nil || s.Status != catalog.SignupReady && s.TenantID == nil) {
@@ -71,8 +71,8 @@ func (m *machine) loginsInOrder() {
 	}
 }
 
-// organizationsInOrder looks whether each is a school's that exists, with its owner, and the only one.
-func (m *machine) organizationsInOrder() {
+// checkOrganizations looks whether each is a school's that exists, with its owner, and the only one.
+func (m *machine) checkOrganizations() {
 	for i, o := range m.organizations {
 		at := slices.IndexFunc(m.catalog.signups, func(s catalog.Signup) bool {
 			return s.Kind == catalog.School && s.TenantID != nil && *s.TenantID == o.tenant
@@ -95,8 +95,8 @@ func (m *machine) organizationsInOrder() {
 	}
 }
 
-// promisesKept looks at the sign-ups that were confirmed or approved.
-func (m *machine) promisesKept() {
+// checkPromises looks at the sign-ups that were confirmed or approved.
+func (m *machine) checkPromises() {
 	for _, id := range m.promises {
 		if s := m.catalog.signup(id); s.Status != catalog.SignupReady && !m.strange {
 			m.fail("%s was confirmed or approved, and is %s", m.name(id), s.Status)
@@ -104,8 +104,8 @@ func (m *machine) promisesKept() {
 	}
 }
 
-// invitationsInOrder looks at those that were answered.
-func (m *machine) invitationsInOrder() {
+// checkInvitations looks at those that were answered.
+func (m *machine) checkInvitations() {
 	for _, s := range m.catalog.signups {
 		if s.InvitationID == nil || s.Status != catalog.SignupReady {
 			continue

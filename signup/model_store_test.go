@@ -16,19 +16,19 @@ import (
 	"homeroom/signup"
 )
 
-// registrySim is a process's way to the simulated catalog.
-type registrySim struct {
+// storeSim is a process's way to the simulated catalog.
+type storeSim struct {
 	w    *world
 	proc *process
 }
 
-var _ signup.Store = registrySim{}
+var _ signup.Store = storeSim{}
 
 // rowsLock is held by an open transaction, and keeps everybody else from writing. The real one keeps fewer out.
 const rowsLock = "the rows"
 
 // call is a statement. Writes wait for an open transaction.
-func (r registrySim) call(what string, about uuid.UUID, detail string, write bool) *call {
+func (r storeSim) call(what string, about uuid.UUID, detail string, write bool) *call {
 	c := &call{
 		proc: r.proc, system: "catalog", what: what, about: about, detail: detail,
 		refused: func(int) error { return fmt.Errorf("%s: %w", what, net.ErrClosed) },
@@ -41,16 +41,16 @@ func (r registrySim) call(what string, about uuid.UUID, detail string, write boo
 }
 
 // read and write ask the catalog.
-func read[T any](ctx context.Context, r registrySim, what string, about uuid.UUID, detail string, f func(*rows) (T, error)) (T, error) {
+func read[T any](ctx context.Context, r storeSim, what string, about uuid.UUID, detail string, f func(*rows) (T, error)) (T, error) {
 	return ask(ctx, r.w, r.call(what, about, detail, false), func() (T, error) { return f(&r.w.catalog) })
 }
 
-func write[T any](ctx context.Context, r registrySim, what string, about uuid.UUID, detail string, f func(*rows) (T, error)) (T, error) {
+func write[T any](ctx context.Context, r storeSim, what string, about uuid.UUID, detail string, f func(*rows) (T, error)) (T, error) {
 	return ask(ctx, r.w, r.call(what, about, detail, true), func() (T, error) { return f(&r.w.catalog) })
 }
 
 // change is a write without an answer.
-func (r registrySim) change(ctx context.Context, what string, about uuid.UUID, f func(*rows) error) error {
+func (r storeSim) change(ctx context.Context, what string, about uuid.UUID, f func(*rows) error) error {
 	_, err := write(ctx, r, what, about, "", func(rows *rows) (struct{}, error) { return struct{}{}, f(rows) })
 	return err
 }
@@ -62,7 +62,7 @@ type txSim struct {
 }
 
 // InTx implements signup.Store.
-func (r registrySim) InTx(ctx context.Context, f func(pgx.Tx) error) error {
+func (r storeSim) InTx(ctx context.Context, f func(pgx.Tx) error) error {
 	tx := txSim{session: &session{}}
 	defer tx.session.close() // a death is a rollback too
 	if err := f(tx); err != nil {
@@ -76,7 +76,7 @@ func (r registrySim) InTx(ctx context.Context, f func(pgx.Tx) error) error {
 }
 
 // inTx is a statement of a transaction. The first begins it.
-func (r registrySim) inTx(ctx context.Context, tx pgx.Tx, what string, about uuid.UUID, f func(*rows) error) error {
+func (r storeSim) inTx(ctx context.Context, tx pgx.Tx, what string, about uuid.UUID, f func(*rows) error) error {
 	session := tx.(txSim).session
 	c := r.call(what, about, "in a transaction", true)
 	c.session = session
@@ -94,7 +94,7 @@ func (r registrySim) inTx(ctx context.Context, tx pgx.Tx, what string, about uui
 }
 
 // Reserve implements signup.Store.
-func (r registrySim) Reserve(ctx context.Context, want catalog.ReserveParams) (catalog.Reservation, error) {
+func (r storeSim) Reserve(ctx context.Context, want catalog.ReserveParams) (catalog.Reservation, error) {
 	return write(ctx, r, "reserve", uuid.Nil, want.Email+" "+want.IdempotencyKey, func(rows *rows) (catalog.Reservation, error) {
 		held, err := rows.reserve(want)
 		if err == nil {
@@ -109,23 +109,23 @@ func (r registrySim) Reserve(ctx context.Context, want catalog.ReserveParams) (c
 }
 
 // Signup implements signup.Store.
-func (r registrySim) Signup(ctx context.Context, id uuid.UUID) (catalog.Signup, error) {
+func (r storeSim) Signup(ctx context.Context, id uuid.UUID) (catalog.Signup, error) {
 	return r.findSignup(ctx, "sign-up", id, "", func(s catalog.Signup) bool { return s.ID == id })
 }
 
 // SignupByKey implements signup.Store.
-func (r registrySim) SignupByKey(ctx context.Context, key string) (catalog.Signup, error) {
+func (r storeSim) SignupByKey(ctx context.Context, key string) (catalog.Signup, error) {
 	return r.findSignup(ctx, "sign-up by key", uuid.Nil, key, func(s catalog.Signup) bool {
 		return s.IdempotencyKey != nil && *s.IdempotencyKey == key
 	})
 }
 
 // SignupByUser implements signup.Store.
-func (r registrySim) SignupByUser(ctx context.Context, user uuid.UUID) (catalog.Signup, error) {
+func (r storeSim) SignupByUser(ctx context.Context, user uuid.UUID) (catalog.Signup, error) {
 	return r.findSignup(ctx, "sign-up by user", user, "", func(s catalog.Signup) bool { return s.UserID == user })
 }
 
-func (r registrySim) findSignup(ctx context.Context, what string, about uuid.UUID, detail string, match func(catalog.Signup) bool) (catalog.Signup, error) {
+func (r storeSim) findSignup(ctx context.Context, what string, about uuid.UUID, detail string, match func(catalog.Signup) bool) (catalog.Signup, error) {
 	return read(ctx, r, what, about, detail, func(rows *rows) (catalog.Signup, error) {
 		for _, row := range rows.signups {
 			if match(row) {
@@ -137,7 +137,7 @@ func (r registrySim) findSignup(ctx context.Context, what string, about uuid.UUI
 }
 
 // UserByID implements signup.Store.
-func (r registrySim) UserByID(ctx context.Context, id uuid.UUID) (catalog.User, error) {
+func (r storeSim) UserByID(ctx context.Context, id uuid.UUID) (catalog.User, error) {
 	return read(ctx, r, "user", id, "", func(rows *rows) (catalog.User, error) {
 		if row := rows.user(id); row != nil {
 			return row.User, nil
@@ -147,47 +147,47 @@ func (r registrySim) UserByID(ctx context.Context, id uuid.UUID) (catalog.User, 
 }
 
 // UserByEmail implements signup.Store.
-func (r registrySim) UserByEmail(ctx context.Context, email string) (catalog.User, error) {
+func (r storeSim) UserByEmail(ctx context.Context, email string) (catalog.User, error) {
 	return read(ctx, r, "user by e-mail", uuid.Nil, email, func(rows *rows) (catalog.User, error) { return rows.findUser(email) })
 }
 
 // TakeOver implements signup.Store.
-func (r registrySim) TakeOver(ctx context.Context, id uuid.UUID, lease time.Duration) (catalog.Signup, error) {
+func (r storeSim) TakeOver(ctx context.Context, id uuid.UUID, lease time.Duration) (catalog.Signup, error) {
 	return write(ctx, r, "take over", id, "", func(rows *rows) (catalog.Signup, error) { return rows.takeOver(id, lease) })
 }
 
 // Due implements signup.Store.
-func (r registrySim) Due(ctx context.Context, lease time.Duration, limit int) ([]catalog.Signup, error) {
+func (r storeSim) Due(ctx context.Context, lease time.Duration, limit int) ([]catalog.Signup, error) {
 	return write(ctx, r, "due", uuid.Nil, "", func(rows *rows) ([]catalog.Signup, error) { return rows.due(lease, limit), nil })
 }
 
 // Renew implements signup.Store.
-func (r registrySim) Renew(ctx context.Context, s catalog.Signup, lease time.Duration) error {
+func (r storeSim) Renew(ctx context.Context, s catalog.Signup, lease time.Duration) error {
 	return r.change(ctx, "renew", s.ID, func(rows *rows) error { return rows.again(s, nil, lease) })
 }
 
 // RetryLater implements signup.Store.
-func (r registrySim) RetryLater(ctx context.Context, s catalog.Signup, steps json.RawMessage, delay time.Duration) error {
+func (r storeSim) RetryLater(ctx context.Context, s catalog.Signup, steps json.RawMessage, delay time.Duration) error {
 	return r.change(ctx, "retry later", s.ID, func(rows *rows) error { return rows.again(s, steps, delay) })
 }
 
 // RecordIdentity implements signup.Store.
-func (r registrySim) RecordIdentity(ctx context.Context, s catalog.Signup, identity catalog.Identity, steps json.RawMessage, lease time.Duration) error {
+func (r storeSim) RecordIdentity(ctx context.Context, s catalog.Signup, identity catalog.Identity, steps json.RawMessage, lease time.Duration) error {
 	return r.change(ctx, "identity made", s.ID, func(rows *rows) error { return rows.identityMade(s, identity, steps, lease) })
 }
 
 // Finish implements signup.Store.
-func (r registrySim) Finish(ctx context.Context, s catalog.Signup, identity catalog.Identity, health catalog.Health, steps, result json.RawMessage) error {
+func (r storeSim) Finish(ctx context.Context, s catalog.Signup, identity catalog.Identity, health catalog.Health, steps, result json.RawMessage) error {
 	return r.change(ctx, "finish", s.ID, func(rows *rows) error { return rows.finish(s, identity, health, steps, result) })
 }
 
 // Undo implements signup.Store.
-func (r registrySim) Undo(ctx context.Context, s catalog.Signup, steps, problem json.RawMessage) error {
+func (r storeSim) Undo(ctx context.Context, s catalog.Signup, steps, problem json.RawMessage) error {
 	return r.givingBack(ctx, "undo", s, func(rows *rows) error { return r.freeing(s, rows.undo(s, steps, problem)) })
 }
 
 // Expire implements signup.Store.
-func (r registrySim) Expire(ctx context.Context, s catalog.Signup, steps, problem json.RawMessage, delay time.Duration) error {
+func (r storeSim) Expire(ctx context.Context, s catalog.Signup, steps, problem json.RawMessage, delay time.Duration) error {
 	return r.change(ctx, "expire", s.ID, func(rows *rows) error {
 		err := r.freeing(s, rows.expire(s, steps, problem, delay))
 		if since, waits := r.w.waiting[s.ID]; err == nil && waits && time.Since(since) < waitTimeout {
@@ -198,7 +198,7 @@ func (r registrySim) Expire(ctx context.Context, s catalog.Signup, steps, proble
 }
 
 // freeing notes that an e-mail is free again, unless the change failed.
-func (r registrySim) freeing(s catalog.Signup, err error) error {
+func (r storeSim) freeing(s catalog.Signup, err error) error {
 	if err == nil {
 		r.w.freed[s.Email] = time.Now()
 	}
@@ -206,12 +206,12 @@ func (r registrySim) freeing(s catalog.Signup, err error) error {
 }
 
 // RecheckDone implements signup.Store.
-func (r registrySim) RecheckDone(ctx context.Context, s catalog.Signup) error {
+func (r storeSim) RecheckDone(ctx context.Context, s catalog.Signup) error {
 	return r.givingBack(ctx, "looked again", s, func(rows *rows) error { return rows.lookedAgain(s) })
 }
 
 // givingBack is a change that may put a spare back in stock, which then has more than it should.
-func (r registrySim) givingBack(ctx context.Context, what string, s catalog.Signup, f func(*rows) error) error {
+func (r storeSim) givingBack(ctx context.Context, what string, s catalog.Signup, f func(*rows) error) error {
 	return r.change(ctx, what, s.ID, func(rows *rows) error {
 		err := f(rows)
 		if err == nil && s.Kind == catalog.School && s.TenantID != nil && rows.tenant(*s.TenantID) != nil {
@@ -222,11 +222,11 @@ func (r registrySim) givingBack(ctx context.Context, what string, s catalog.Sign
 }
 
 // NeedsOperator implements signup.Store.
-func (r registrySim) NeedsOperator(ctx context.Context, s catalog.Signup, steps, problem json.RawMessage) error {
+func (r storeSim) NeedsOperator(ctx context.Context, s catalog.Signup, steps, problem json.RawMessage) error {
 	return r.change(ctx, "needs operator", s.ID, func(rows *rows) error { return rows.needsOperator(s, steps, problem) })
 }
 
 // SlugFree implements signup.Store.
-func (r registrySim) SlugFree(context.Context, string) (bool, error) {
+func (r storeSim) SlugFree(context.Context, string) (bool, error) {
 	return false, errors.ErrUnsupported // no part of the saga
 }

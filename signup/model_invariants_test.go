@@ -17,11 +17,11 @@ import (
 )
 
 // tidiness is how long the reconcilers may take to tidy up once everything works, and nobody confirms anything.
-const tidiness = waitTimeout + 4*time.Minute
+const cleanUpTime = waitTimeout + 4*time.Minute
 
-// comeToRest has everything work and lets time pass until nothing is left to do, has every client try until it has an
+// runToCompletion has everything work and lets time pass until nothing is left to do, has every client try until it has an
 // answer, and looks whether all is as it should be.
-func (m *machine) comeToRest() {
+func (m *machine) runToCompletion() {
 	m.tell("everything works from here on")
 	for _, s := range m.catalog.signups {
 		m.seen["before rest: "+string(s.Status)]++
@@ -35,28 +35,28 @@ func (m *machine) comeToRest() {
 		m.startProcess()
 	}
 	if m.diligent {
-		m.everybodyGoesOn()
+		m.resumeAll()
 	}
-	m.tidyUp()
-	m.inOrder()
+	m.cleanUp()
+	m.checkInvariants()
 	m.resolveAll()
 	for range 4 {
 		if len(m.problems) > 0 {
 			return
 		}
 		for _, c := range m.clients {
-			m.insist(c)
+			m.retry(c)
 		}
-		m.tidyUp()
+		m.cleanUp()
 	}
 	m.fillSpares()
-	m.tidyUp()
+	m.cleanUp()
 	if len(m.problems) > 0 {
 		return
 	}
-	m.inOrder()
+	m.checkInvariants()
 	m.allAnswered()
-	m.stockFull()
+	m.checkStock()
 }
 
 // resolveAll has an operator undo every sign-up that needs one, or try to finish it first.
@@ -67,11 +67,11 @@ func (m *machine) resolveAll() {
 		}
 		if m.diligent {
 			m.resolveOne(s.ID, "resumed")
-			m.tidyUp()
+			m.cleanUp()
 		}
 		if m.catalog.signup(s.ID).Status == catalog.NeedsOperator {
 			m.resolveOne(s.ID, "undone")
-			m.tidyUp()
+			m.cleanUp()
 		}
 		now := m.catalog.signup(s.ID)
 		if now.Status != catalog.SignupReady && (now.TenantID != nil || m.catalog.user(s.UserID) != nil || now.Status == catalog.NeedsOperator) {
@@ -81,7 +81,7 @@ func (m *machine) resolveAll() {
 }
 
 // insist has a client try again, and confirm what there is to confirm.
-func (m *machine) insist(c *client) {
+func (m *machine) retry(c *client) {
 	for range 2 {
 		if c.done {
 			return
@@ -89,7 +89,7 @@ func (m *machine) insist(c *client) {
 		c.request.Password = password
 		m.begin(c)
 		m.drain()
-		m.everybodyGoesOn()
+		m.resumeAll()
 	}
 }
 
@@ -107,16 +107,16 @@ func (m *machine) drain() {
 	}
 }
 
-// tidyUp has jobs done and passes made until nothing is due any more, now or later.
-func (m *machine) tidyUp() {
-	for end := time.Now().Add(tidiness); len(m.problems) == 0; {
+// cleanUp has jobs done and passes made until nothing is due any more, now or later.
+func (m *machine) cleanUp() {
+	for end := time.Now().Add(cleanUpTime); len(m.problems) == 0; {
 		m.drain()
 		next, due := m.next()
 		switch {
 		case next.IsZero():
 			return
 		case time.Now().After(end):
-			m.fail("something is still unfinished after %s", tidiness)
+			m.fail("something is still unfinished after %s", cleanUpTime)
 		case next.After(time.Now()):
 			m.pass(time.Until(next))
 		case due:
@@ -208,7 +208,7 @@ func (m *machine) acknowledged(c *client, result *signup.Result) {
 }
 
 // settled tells whether a refusal settles the matter, in a world in which nothing else happens: only a true one does.
-func (m *machine) settled(c *client, t *task, err error) bool {
+func (m *machine) isFinished(c *client, t *task, err error) bool {
 	switch {
 	case errors.Is(err, signup.ErrEmailExists):
 		_, err := m.catalog.findUser(c.request.Email)
@@ -242,8 +242,8 @@ func isRejected(err error) bool {
 	return errors.As(err, &rejected)
 }
 
-// inOrder looks at all three systems, which must tell the same story now that nothing happens any more.
-func (m *machine) inOrder() {
+// checkInvariants looks at all three systems, which must tell the same story now that nothing happens any more.
+func (m *machine) checkInvariants() {
 	for _, s := range m.catalog.signups {
 		ended := s.Status == catalog.SignupReady || s.Status == catalog.Failed || s.Status == catalog.Expired
 		switch {
@@ -253,23 +253,23 @@ func (m *machine) inOrder() {
 		case s.Status != catalog.SignupReady && s.TenantID != nil:
 			m.fail("%s has ended, and keeps %s", m.name(s.ID), m.name(*s.TenantID))
 		case s.Status == catalog.SignupReady:
-			m.wholeSchool(s)
+			m.checkSchool(s)
 		}
 	}
-	m.loginsInOrder()
-	m.organizationsInOrder()
-	m.promisesKept()
-	m.invitationsInOrder()
+	m.checkAccounts()
+	m.checkOrganizations()
+	m.checkPromises()
+	m.checkInvitations()
 	for _, u := range m.catalog.users {
 		if u.state != "active" && !m.strange {
 			m.fail("%s is %s", m.name(u.ID), u.state)
 		}
 	}
-	m.tenantsInOrder()
+	m.checkTenants()
 }
 
-// wholeSchool looks at everything that a ready sign-up stands for.
-func (m *machine) wholeSchool(s catalog.Signup) {
+// checkSchool looks at everything that a ready sign-up stands for.
+func (m *machine) checkSchool(s catalog.Signup) {
 	user, t := m.catalog.user(s.UserID), m.catalog.tenant(*s.TenantID)
 	var result signup.Result
 	if err := json.Unmarshal(s.Result, &result); err != nil {
@@ -283,11 +283,11 @@ func (m *machine) wholeSchool(s catalog.Signup) {
 	case result.SignupID != s.ID || result.School.ID != t.ID || result.User.IdentityID != user.IdentityID:
 		m.fail("the result of %s tells of something else", m.name(s.ID))
 	}
-	m.loginInOrder(&s)
+	m.checkAccount(&s)
 }
 
-// tenantsInOrder compares the tenants with the databases.
-func (m *machine) tenantsInOrder() {
+// checkTenants compares the tenants with the databases.
+func (m *machine) checkTenants() {
 	known := map[string]bool{}
 	for _, t := range m.catalog.tenants {
 		known[t.Database] = true
@@ -335,8 +335,8 @@ func (m *machine) allAnswered() {
 	}
 }
 
-// stockFull looks at the spares: as many as there should be, and those that have come back.
-func (m *machine) stockFull() {
+// checkStock looks at the spares: as many as there should be, and those that have come back.
+func (m *machine) checkStock() {
 	lineage, version := tenantSchema.Lineage(), tenantSchema.Latest()
 	for _, s := range m.servers {
 		n := len(m.catalog.stock(s.name, lineage, catalog.Spare, version)) + len(m.catalog.stock(s.name, lineage, catalog.Building, 0))

@@ -95,7 +95,7 @@ func (p providerSim) patch(ctx context.Context, what, id string, f func(l *login
 }
 
 // ManagesMemberships implements identity.MembershipManager.
-func (p providerSim) ManagesMemberships() bool { return p.w.shape.enrols }
+func (p providerSim) ManagesMemberships() bool { return p.w.shape.managesMemberships }
 
 // Prepare implements identity.MembershipManager.
 func (p providerSim) Prepare(ctx context.Context) error {

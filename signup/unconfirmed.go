@@ -51,7 +51,7 @@ func (s *Service) reserveUnconfirmed(ctx context.Context, req Request, plan plan
 			return s.repeatKnown(ctx, req, ErrHasSchool)
 		}
 	}
-	for range 3 {
+	for range reserveAttempts {
 		reservation, log := s.reservation(req, plan)
 		log.end("")
 		log.begin(stepVerification, 1)
@@ -64,8 +64,8 @@ func (s *Service) reserveUnconfirmed(ctx context.Context, req Request, plan plan
 		if !errors.Is(err, catalog.ErrKeyTaken) && !errors.Is(err, catalog.ErrEmailTaken) && !errors.Is(err, catalog.ErrIdentityTaken) {
 			return Outcome{}, s.unavailable(err)
 		}
-		outcome, again, err := s.repeat(ctx, req)
-		if !again {
+		outcome, free, err := s.repeat(ctx, req)
+		if !free {
 			return outcome, err
 		}
 	}

@@ -19,7 +19,7 @@ import (
 
 func verifyFirst(c *signup.Config)  { c.VerifyFirst = true }
 func withApproval(c *signup.Config) { c.Mode = signup.WithApproval }
-func conceal(c *signup.Config)      { c.VerifyFirst, c.HideAccounts = true, true }
+func hideAccounts(c *signup.Config) { c.VerifyFirst, c.HideAccounts = true, true }
 
 // own is a login that somebody made at the provider, and signs up with.
 func (w *world) own(id, email string) signup.Request {
@@ -32,11 +32,11 @@ func (w *world) own(id, email string) signup.Request {
 	if err := w.auth0.Seed(user); err != nil {
 		w.Fatal(err)
 	}
-	login, err := w.service.Account(w.Context(), id)
+	account, err := w.service.Account(w.Context(), id)
 	if err != nil {
 		w.Fatal(err)
 	}
-	return signup.Request{Email: login.Email, Account: &login, SchoolName: "Lincoln High", IdempotencyKey: uuid.NewString()}
+	return signup.Request{Email: account.Email, Account: &account, SchoolName: "Lincoln High", IdempotencyKey: uuid.NewString()}
 }
 
 // invited is the answer to an invitation to a school.
@@ -61,11 +61,11 @@ func (w *world) waits(service *signup.Service, req signup.Request, status catalo
 	return outcome.SignupID
 }
 
-// TestPeopleAlarmNobody has people of every kind in one world: who wait, who brought their login, who joined a school, whose
+// TestHealthyPeopleAreNoFinding has people of every kind in one world: who wait, who brought their login, who joined a school, whose
 // sign-up is concealed, and who have organizations.
-func TestPeopleAlarmNobody(t *testing.T) {
+func TestHealthyPeopleAreNoFinding(t *testing.T) {
 	t.Parallel()
-	w := setup(t, 1, withPlaces)
+	w := setup(t, 1, withOrganizations)
 	school := w.school()
 	w.begin(w.invited(school.School.ID))
 	w.begin(w.own("auth0|"+uuid.NewString(), "native@lincoln.example"))
@@ -74,7 +74,7 @@ func TestPeopleAlarmNobody(t *testing.T) {
 	approving := w.newService(withApproval)
 	waiting := w.waits(approving, request(), catalog.AwaitingApproval)
 	w.waits(approving, w.own("auth0|5f7c8ec7c33c6c004bbafe82", "waits@lincoln.example"), catalog.AwaitingApproval)
-	concealing := w.newService(conceal)
+	concealing := w.newService(hideAccounts)
 	w.waits(concealing, request(), catalog.AwaitingVerification)
 	decoy := request()
 	decoy.Email = school.User.Email
@@ -117,7 +117,7 @@ func TestPeopleAlarmNobody(t *testing.T) {
 	w.finds("organization_without_school") // the one that was made for a sign-up that is over now
 }
 
-func TestLoginsThatWereTakenOn(t *testing.T) {
+func TestLinkedAccounts(t *testing.T) {
 	t.Parallel()
 	w := setup(t, 1)
 	native := w.begin(w.own("auth0|"+uuid.NewString(), "native@lincoln.example")).User.IdentityID
@@ -141,7 +141,7 @@ func TestLoginsThatWereTakenOn(t *testing.T) {
 		}
 	}
 	left := uuid.New()
-	run(t, w, []situation{
+	run(t, w, []testCase{
 		{
 			name: "and removed", finds: "identity_missing", leaves: "identity_missing",
 			make: func(w *world) { removed(w, native) }, mend: restore,
@@ -178,7 +178,7 @@ func TestLoginsThatWereTakenOn(t *testing.T) {
 			name: "by another's sign-up", finds: "identity_mismatch", leaves: "identity_mismatch",
 			make: func(w *world) {
 				metadata := map[string]any{"signup_id": left.String()}
-				if err := w.auth0.Seed(carrying("another", "mallory@lincoln.example", metadata)); err != nil {
+				if err := w.auth0.Seed(userWith("another", "mallory@lincoln.example", metadata)); err != nil {
 					w.Fatal(err)
 				}
 			},
@@ -188,14 +188,14 @@ func TestLoginsThatWereTakenOn(t *testing.T) {
 	w.T = t
 	w.sql("delete from signups where id = $1", left)
 	removed(w, "")
-	if err := w.auth0.Seed(carrying("5f7c8ec7c33c6c004bbafe82", "eve@lincoln.example", map[string]any{"theirs": "stays"})); err != nil {
+	if err := w.auth0.Seed(userWith("5f7c8ec7c33c6c004bbafe82", "eve@lincoln.example", map[string]any{"theirs": "stays"})); err != nil {
 		t.Fatal(err)
 	}
 	w.finds("")
 }
 
 // A login that was taken on is released, and never removed, whatever it carries by then.
-func TestALoginThatWasTakenOnStays(t *testing.T) {
+func TestALinkedAccountIsNotDeleted(t *testing.T) {
 	t.Parallel()
 	w := setup(t, 0)
 	req := w.own("auth0|"+uuid.NewString(), "ada@lincoln.example")
@@ -225,13 +225,13 @@ func TestALoginThatWasTakenOnStays(t *testing.T) {
 	w.finds("")
 }
 
-func TestThoseWhoWait(t *testing.T) {
+func TestWaitingSignups(t *testing.T) {
 	t.Parallel()
 	w := setup(t, 0)
 	verifying, approving := w.newService(verifyFirst), w.newService(withApproval)
 	w.config.Reconcile, w.config.Resume = verifying.ReconcileOnce, resumer(verifying)
 	w.doctor = w.newDoctor(w.config)
-	run(t, w, []situation{
+	run(t, w, []testCase{
 		{
 			name: "for too long", unfollowed: true, finds: "signup_unattended signup_unattended",
 			make: func(w *world) {
@@ -261,7 +261,7 @@ func TestMembersShareTheirSchool(t *testing.T) {
 	w := setup(t, 0)
 	school := w.school()
 	w.begin(w.invited(school.School.ID))
-	run(t, w, []situation{
+	run(t, w, []testCase{
 		{
 			name: "with another school", finds: "tenant_shared", leaves: "tenant_shared",
 			make: func(w *world) { w.sql(other + " and kind = 'school'") },
@@ -276,19 +276,19 @@ func TestMembersShareTheirSchool(t *testing.T) {
 }
 
 // forgetful is a provider that keeps nothing for us and lists nobody. It counts who was asked for.
-type forgetful struct {
+type noMetadataProvider struct {
 	identity.Provider
-	mu    sync.Mutex
-	gone  uuid.UUID
-	asked map[uuid.UUID]int
+	mu        sync.Mutex
+	gone      uuid.UUID
+	lastAsked map[uuid.UUID]int
 }
 
-func (f *forgetful) MetadataUnsupported() bool { return true }
+func (f *noMetadataProvider) MetadataUnsupported() bool { return true }
 
-func (f *forgetful) Lookup(_ context.Context, id uuid.UUID) (identity.User, error) {
+func (f *noMetadataProvider) Lookup(_ context.Context, id uuid.UUID) (identity.User, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.asked[id]++; id == f.gone {
+	if f.lastAsked[id]++; id == f.gone {
 		return identity.User{}, identity.ErrNotFound
 	}
 	return identity.User{ID: "elsewhere|" + id.String(), OurID: id, Email: id.String() + "@lincoln.example"}, nil
@@ -296,7 +296,7 @@ func (f *forgetful) Lookup(_ context.Context, id uuid.UUID) (identity.User, erro
 
 // A provider that cannot list its logins is asked for some of them each time, the next ones; what it does not keep for us is
 // missed by nobody.
-func TestAForgetfulProviderIsAskedForSomeInTurn(t *testing.T) {
+func TestAProviderWithoutMetadataIsAskedInBatches(t *testing.T) {
 	t.Parallel()
 	w := setup(t, 0)
 	school := w.school()
@@ -312,7 +312,7 @@ func TestAForgetfulProviderIsAskedForSomeInTurn(t *testing.T) {
 			insert into signups (id, request_hash, user_id, tenant_id, email, school_name, status, kind, result)
 			select gen_random_uuid(), '', id, $1, email, 'Lincoln High', 'ready', 'member', '{}' from person`, school.School.ID)
 	}
-	provider := &forgetful{Provider: w.client, asked: map[uuid.UUID]int{}}
+	provider := &noMetadataProvider{Provider: w.client, lastAsked: map[uuid.UUID]int{}}
 	w.config.Identity = provider
 	w.doctor = w.newDoctor(w.config)
 	for range 2 {
@@ -321,8 +321,8 @@ func TestAForgetfulProviderIsAskedForSomeInTurn(t *testing.T) {
 			t.Errorf("it says %v, %+v", report.Skipped, report.Counts)
 		}
 	}
-	if len(provider.asked) != 60 {
-		t.Errorf("%d of 60 were asked for", len(provider.asked))
+	if len(provider.lastAsked) != 60 {
+		t.Errorf("%d of 60 were asked for", len(provider.lastAsked))
 	}
 	provider.gone = school.User.ID
 	var found []string

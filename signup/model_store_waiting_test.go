@@ -15,7 +15,7 @@ import (
 // The sign-ups of the simulated catalog that wait for a person, and its invitations.
 
 // Wait implements signup.Store.
-func (r registrySim) Wait(ctx context.Context, like catalog.Signup, identity catalog.Identity, status catalog.Status, steps json.RawMessage, waitTimeout time.Duration) error {
+func (r storeSim) Wait(ctx context.Context, like catalog.Signup, identity catalog.Identity, status catalog.Status, steps json.RawMessage, waitTimeout time.Duration) error {
 	return r.change(ctx, "wait", like.ID, func(rows *rows) error {
 		err := rows.wait(like, identity, status, steps, waitTimeout)
 		if err == nil {
@@ -26,7 +26,7 @@ func (r registrySim) Wait(ctx context.Context, like catalog.Signup, identity cat
 }
 
 // Admit implements signup.Store. The real one is a transaction, of which nobody sees a part.
-func (r registrySim) Admit(ctx context.Context, like catalog.Signup, want catalog.ReserveParams) (catalog.Reservation, error) {
+func (r storeSim) Admit(ctx context.Context, like catalog.Signup, want catalog.ReserveParams) (catalog.Reservation, error) {
 	return write(ctx, r, "admit", like.ID, "", func(rows *rows) (catalog.Reservation, error) {
 		held, err := rows.admit(like, want)
 		if err == nil {
@@ -37,14 +37,14 @@ func (r registrySim) Admit(ctx context.Context, like catalog.Signup, want catalo
 }
 
 // ExpireTx implements signup.Store.
-func (r registrySim) ExpireTx(ctx context.Context, tx pgx.Tx, like catalog.Signup, steps, problem json.RawMessage, delay time.Duration) error {
+func (r storeSim) ExpireTx(ctx context.Context, tx pgx.Tx, like catalog.Signup, steps, problem json.RawMessage, delay time.Duration) error {
 	return r.inTx(ctx, tx, "expire", like.ID, func(rows *rows) error {
 		return r.freeing(like, rows.expire(like, steps, problem, delay))
 	})
 }
 
 // ResumeTx implements signup.Store.
-func (r registrySim) ResumeTx(ctx context.Context, tx pgx.Tx, like catalog.Signup, lease time.Duration) (resumed catalog.Signup, err error) {
+func (r storeSim) ResumeTx(ctx context.Context, tx pgx.Tx, like catalog.Signup, lease time.Duration) (resumed catalog.Signup, err error) {
 	err = r.inTx(ctx, tx, "resume", like.ID, func(rows *rows) (err error) {
 		resumed, err = rows.resume(like, lease)
 		return err
@@ -53,7 +53,7 @@ func (r registrySim) ResumeTx(ctx context.Context, tx pgx.Tx, like catalog.Signu
 }
 
 // EmitTx implements signup.Store.
-func (r registrySim) EmitTx(ctx context.Context, tx pgx.Tx, event catalog.OutboxEvent) error {
+func (r storeSim) EmitTx(ctx context.Context, tx pgx.Tx, event catalog.OutboxEvent) error {
 	return r.inTx(ctx, tx, "emit "+event.Type, uuid.Nil, func(rows *rows) error {
 		var notice catalog.Notification
 		if err := json.Unmarshal(event.Data, &notice); err != nil {
@@ -69,7 +69,7 @@ func (r registrySim) EmitTx(ctx context.Context, tx pgx.Tx, event catalog.Outbox
 }
 
 // ReserveUnconfirmed implements signup.Store.
-func (r registrySim) ReserveUnconfirmed(ctx context.Context, want catalog.ReserveParams, hideAccounts, notify bool, waitTimeout time.Duration) (catalog.Reservation, error) {
+func (r storeSim) ReserveUnconfirmed(ctx context.Context, want catalog.ReserveParams, hideAccounts, notify bool, waitTimeout time.Duration) (catalog.Reservation, error) {
 	return write(ctx, r, "reserve unconfirmed", uuid.Nil, want.Email+" "+want.IdempotencyKey, func(rows *rows) (catalog.Reservation, error) {
 		held, err := rows.reserveUnconfirmed(want, hideAccounts, notify, waitTimeout)
 		if err == nil {
@@ -82,37 +82,37 @@ func (r registrySim) ReserveUnconfirmed(ctx context.Context, want catalog.Reserv
 }
 
 // SignupByIdentity implements signup.Store.
-func (r registrySim) SignupByIdentity(ctx context.Context, id string) (catalog.Signup, error) {
+func (r storeSim) SignupByIdentity(ctx context.Context, id string) (catalog.Signup, error) {
 	about, detail := nameOf(id)
 	return read(ctx, r, "sign-up by login", about, detail, func(rows *rows) (catalog.Signup, error) { return rows.signupByLogin(id) })
 }
 
 // MarkEmailVerified implements signup.Store. Nobody asks for it here.
-func (r registrySim) MarkEmailVerified(ctx context.Context, id uuid.UUID) error {
+func (r storeSim) MarkEmailVerified(ctx context.Context, id uuid.UUID) error {
 	return r.change(ctx, "e-mail proven", id, func(*rows) error { return nil })
 }
 
 // TakeAllowance implements signup.Store. Nobody writes too many mails here.
-func (r registrySim) TakeAllowance(ctx context.Context, _ string, _ catalog.Allowance) (catalog.Grant, error) {
+func (r storeSim) TakeAllowance(ctx context.Context, _ string, _ catalog.Allowance) (catalog.Grant, error) {
 	return write(ctx, r, "take allowance", uuid.Nil, "", func(*rows) (catalog.Grant, error) {
 		return catalog.Grant{Allowed: true}, nil
 	})
 }
 
 // TakeAllowances implements signup.Store.
-func (r registrySim) TakeAllowances(ctx context.Context, limits []catalog.Limit) ([]catalog.Grant, error) {
+func (r storeSim) TakeAllowances(ctx context.Context, limits []catalog.Limit) ([]catalog.Grant, error) {
 	return write(ctx, r, "take allowances", uuid.Nil, "", func(*rows) ([]catalog.Grant, error) {
 		return slices.Repeat([]catalog.Grant{{Allowed: true}}, len(limits)), nil
 	})
 }
 
 // ReturnAllowances implements signup.Store.
-func (r registrySim) ReturnAllowances(ctx context.Context, _ []catalog.Limit) error {
+func (r storeSim) ReturnAllowances(ctx context.Context, _ []catalog.Limit) error {
 	return r.change(ctx, "return allowances", uuid.Nil, func(*rows) error { return nil })
 }
 
 // InviteTx implements signup.Store.
-func (r registrySim) InviteTx(ctx context.Context, tx pgx.Tx, n catalog.NewInvitation) (made catalog.Invitation, err error) {
+func (r storeSim) InviteTx(ctx context.Context, tx pgx.Tx, n catalog.NewInvitation) (made catalog.Invitation, err error) {
 	err = r.inTx(ctx, tx, "invite", uuid.Nil, func(rows *rows) error {
 		made = rows.invite(n)
 		r.w.christen(made.ID, "invitation ")
@@ -122,17 +122,17 @@ func (r registrySim) InviteTx(ctx context.Context, tx pgx.Tx, n catalog.NewInvit
 }
 
 // Invitation implements signup.Store.
-func (r registrySim) Invitation(ctx context.Context, id uuid.UUID) (catalog.Invitation, error) {
+func (r storeSim) Invitation(ctx context.Context, id uuid.UUID) (catalog.Invitation, error) {
 	return read(ctx, r, "invitation", id, "", func(rows *rows) (catalog.Invitation, error) { return rows.invitation(id) })
 }
 
 // RevokeInvitationTx implements signup.Store.
-func (r registrySim) RevokeInvitationTx(ctx context.Context, tx pgx.Tx, id uuid.UUID) error {
+func (r storeSim) RevokeInvitationTx(ctx context.Context, tx pgx.Tx, id uuid.UUID) error {
 	return r.inTx(ctx, tx, "revoke invitation", id, func(rows *rows) error { return rows.revokeInvitation(id) })
 }
 
 // UserByIdentity implements signup.Store.
-func (r registrySim) UserByIdentity(ctx context.Context, id string) (catalog.User, error) {
+func (r storeSim) UserByIdentity(ctx context.Context, id string) (catalog.User, error) {
 	about, detail := nameOf(id)
 	return read(ctx, r, "user by identity", about, detail, func(rows *rows) (catalog.User, error) {
 		for _, row := range rows.users {

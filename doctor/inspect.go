@@ -19,7 +19,7 @@ import (
 
 // inspect opens the databases whose turn it is.
 func (e *examination) inspect(ctx context.Context) error {
-	e.opened = e.turn()
+	e.opened = e.databasesToOpen()
 	references, err := e.cfg.Catalog.References(ctx, e.cfg.Servers.Migrations().Lineage())
 	if err != nil {
 		return err
@@ -40,14 +40,14 @@ func (e *examination) inspect(ctx context.Context) error {
 
 // turn chooses the tenants whose databases are opened: those that look sound from outside, since of the others that says
 // enough. The second look opens only those that the first had something to say about.
-func (e *examination) turn() []catalog.SurveyedTenant {
+func (e *examination) databasesToOpen() []catalog.SurveyedTenant {
 	if e.options.Open == 0 {
 		return nil
 	}
 	var all []catalog.SurveyedTenant
 	if e.previous != nil {
 		for _, t := range e.previous.opened {
-			if e.previous.accused(t.ID) {
+			if e.previous.hasFinding(t.ID) {
 				all = append(all, e.before.Tenants[t.ID])
 			}
 		}
@@ -59,7 +59,7 @@ func (e *examination) turn() []catalog.SurveyedTenant {
 	all = slices.DeleteFunc(all, func(t catalog.SurveyedTenant) bool {
 		survey, looked := e.servers[t.Server]
 		inUse := t.State == catalog.Spare || t.State == catalog.Reserved || t.State == catalog.Ready || t.State == catalog.Suspended
-		return !looked || !inUse || e.only != nil && !e.only[t.ID] || !sound(t, survey)
+		return !looked || !inUse || e.only != nil && !e.only[t.ID] || !canBeOpened(t, survey)
 	})
 	slices.SortFunc(all, func(a, b catalog.SurveyedTenant) int { return slices.Compare(a.ID[:], b.ID[:]) })
 	if e.options.Open < 0 || e.only != nil || e.previous != nil || len(all) <= e.options.Open {
@@ -75,13 +75,13 @@ func (e *examination) rotate(all []catalog.SurveyedTenant) []catalog.SurveyedTen
 	from, _ := slices.BinarySearchFunc(all, e.Doctor.opened, func(t catalog.SurveyedTenant, last uuid.UUID) int {
 		return cmp.Or(slices.Compare(t.ID[:], last[:]), -1)
 	})
-	turn := slices.Concat(all[from:], all[:from])[:e.options.Open]
-	e.Doctor.opened = turn[len(turn)-1].ID
-	return turn
+	batch := slices.Concat(all[from:], all[:from])[:e.options.Open]
+	e.Doctor.opened = batch[len(batch)-1].ID
+	return batch
 }
 
 // accused tells whether anything was found about a tenant.
-func (e *examination) accused(id uuid.UUID) bool {
+func (e *examination) hasFinding(id uuid.UUID) bool {
 	return e.suspect[id] || slices.ContainsFunc(e.findings, func(f Finding) bool { return f.TenantID != nil && *f.TenantID == id })
 }
 
@@ -162,7 +162,7 @@ func (e *examination) compareFunctions() {
 		tenants[t.Server]++
 		e.suspect[t.ID] = true
 		functions[t.Server] = append(functions[t.Server], seen.PublicFunctions...)
-		if tenants[t.Server] <= mostSteps {
+		if tenants[t.Server] <= maxSteps {
 			*f = f.withSteps(asSuperuser(t.Database, tenant.RevokeFunctions))
 		}
 	}
@@ -174,7 +174,7 @@ func (e *examination) compareFunctions() {
 }
 
 // maxSteps bounds the steps that are the same for many databases: the next examination tells of the rest.
-const mostSteps = 20
+const maxSteps = 20
 
 // compareRights looks at whether the school can work in its database.
 func (e *examination) compareRights(t catalog.SurveyedTenant, seen inspection) {

@@ -31,7 +31,7 @@ func withLogin(account identity.User) signup.Request {
 	return signup.Request{Email: account.Email, Account: &account, SchoolName: "Lincoln High", IdempotencyKey: uuid.NewString()}
 }
 
-func TestALoginThatExistsGetsASchool(t *testing.T) {
+func TestAnExistingAccountGetsASchool(t *testing.T) {
 	t.Parallel()
 	for name, spares := range map[string]int{"with a spare": 1, "without a spare": 0} {
 		t.Run(name, func(t *testing.T) {
@@ -54,7 +54,7 @@ func TestALoginThatExistsGetsASchool(t *testing.T) {
 	}
 }
 
-func TestALoginIsTakenOnWhateverDies(t *testing.T) {
+func TestAnAccountIsLinkedAfterEveryCrash(t *testing.T) {
 	t.Parallel()
 	b := setup(t, 1)
 	account := b.person(t, "ada@lincoln.example")
@@ -81,7 +81,7 @@ func TestALoginIsTakenOnWhateverDies(t *testing.T) {
 	}
 }
 
-func TestALoginThatWasTakenOnIsReleasedAndNeverRemoved(t *testing.T) {
+func TestALinkedAccountIsUnlinkedAndNeverDeleted(t *testing.T) {
 	t.Parallel()
 	b := setup(t, 0, withApproval)
 	account := b.person(t, "ada@lincoln.example")
@@ -97,11 +97,11 @@ func TestALoginThatWasTakenOnIsReleasedAndNeverRemoved(t *testing.T) {
 	if _, err := b.service.Begin(t.Context(), withLogin(account)); !errors.Is(err, signup.ErrInProgress) {
 		t.Errorf("it is taken on before all of its past is over: %v", err)
 	}
-	b.looksAgain(t)
+	b.expectRecheck(t)
 	b.waits(t, withLogin(account), catalog.AwaitingApproval)
 }
 
-func TestNobodyElsesTokenMakesASchool(t *testing.T) {
+func TestOnlyAPersonsTokenSignsASchoolUp(t *testing.T) {
 	t.Parallel()
 	b := setup(t, 0)
 	for _, id := range []string{"homeroom-dev@clients", "auth0|" + uuid.NewString()} {

@@ -15,8 +15,8 @@ func (e *examination) compareDatabase(t catalog.SurveyedTenant, survey tenant.Su
 	role, hasRole := survey.Roles[t.Database]
 	switch {
 	case t.State == catalog.Deleted:
-	case exists && isForeign(t, db):
-		e.compareForeign(t, db)
+	case exists && isUnmanaged(t, db):
+		e.compareUnmanaged(t, db)
 	case beingMade(t):
 		e.compareUnfinished(t, db, exists)
 	case !exists:
@@ -26,7 +26,7 @@ func (e *examination) compareDatabase(t catalog.SurveyedTenant, survey tenant.Su
 		if t.State == catalog.Spare {
 			finding = e.dropInvalid(finding, t)
 		} else {
-			finding = finding.withSteps(makeAnew(t, true))
+			finding = finding.withSteps(reprovisionStep(t, true))
 		}
 		e.add(finding)
 	default:
@@ -37,14 +37,14 @@ func (e *examination) compareDatabase(t catalog.SurveyedTenant, survey tenant.Su
 	}
 }
 
-// isForeign tells whether the database that has a tenant's name is somebody else's.
-func isForeign(t catalog.SurveyedTenant, db tenant.FoundDatabase) bool {
+// isUnmanaged tells whether the database that has a tenant's name is somebody else's.
+func isUnmanaged(t catalog.SurveyedTenant, db tenant.FoundDatabase) bool {
 	return db.MarkedAs != nil && db.MarkedAs.UUID() != t.ID || db.MarkedAs == nil && !db.Ours
 }
 
-// compareForeign tells of a database that has a tenant's name and is not the tenant's. That no building can go on over it
+// compareUnmanaged tells of a database that has a tenant's name and is not the tenant's. That no building can go on over it
 // matters as much as that a school cannot use it.
-func (e *examination) compareForeign(t catalog.SurveyedTenant, db tenant.FoundDatabase) {
+func (e *examination) compareUnmanaged(t catalog.SurveyedTenant, db tenant.FoundDatabase) {
 	finding := about(DatabaseForeign, t, "a database of its name is there that Homeroom did not make")
 	if db.MarkedAs != nil {
 		finding.Detail = "the database bears the mark of another tenant, " + db.MarkedAs.String()
@@ -56,13 +56,13 @@ func (e *examination) compareForeign(t catalog.SurveyedTenant, db tenant.FoundDa
 	case beingMade(t) && t.Name == "":
 		finding.Severity, finding.Advice = Warning, "The keeper of spares stops at it. Find out who made it, and rename it."
 	case db.MarkedAs == nil:
-		finding = finding.withSteps(makeAnew(t, false))
+		finding = finding.withSteps(reprovisionStep(t, false))
 	}
 	e.add(finding)
 }
 
-// makeAnew is the command that gives a tenant a new, empty database.
-func makeAnew(t catalog.SurveyedTenant, fresh bool) Step {
+// reprovisionStep is the command that gives a tenant a new, empty database.
+func reprovisionStep(t catalog.SurveyedTenant, fresh bool) Step {
 	line := "tenant reprovision " + t.Database
 	if fresh {
 		line += " --fresh --confirm " + t.Slug
@@ -95,14 +95,14 @@ func (e *examination) compareMissing(t catalog.SurveyedTenant) {
 		finding.Severity, finding.Advice = Warning, "No school has it yet."
 		finding = e.rebuild(finding, t)
 	} else {
-		finding = finding.withSteps(makeAnew(t, false).withCondition("If there is no backup"))
+		finding = finding.withSteps(reprovisionStep(t, false).withCondition("If there is no backup"))
 	}
 	e.add(finding)
 }
 
 // beingMade tells whether nothing can be expected of a tenant's database, since somebody makes, replaces or removes it.
 func beingMade(t catalog.SurveyedTenant) bool {
-	return t.State == catalog.Building || leaving(t) || t.ResumeState != nil && *t.ResumeState == catalog.Building ||
+	return t.State == catalog.Building || beingDeleted(t) || t.ResumeState != nil && *t.ResumeState == catalog.Building ||
 		t.QuarantineKind != nil && *t.QuarantineKind == catalog.BeingReplaced
 }
 
@@ -133,7 +133,7 @@ func (e *examination) compareAccess(t catalog.SurveyedTenant, db tenant.FoundDat
 }
 
 // sound tells whether a tenant's database can be opened, as far as can be told from outside.
-func sound(t catalog.SurveyedTenant, survey tenant.Survey) bool {
+func canBeOpened(t catalog.SurveyedTenant, survey tenant.Survey) bool {
 	db, ok := survey.Databases[t.Database]
 	role, hasRole := survey.Roles[t.Database]
 	return ok && hasRole && role.InOrder && db.Ours && db.AcceptsConnections && db.OnlyTenantConnects && !db.Invalid && db.MarkedAs != nil && db.MarkedAs.UUID() == t.ID &&

@@ -71,7 +71,7 @@ func TestARestoredCatalog(t *testing.T) {
 	// The stock is made while nobody has looked: the keeper makes a new spare, and leaves the second school's alone.
 	report := w.finds("database_without_row lost_school lost_school")
 	w.fix(report)
-	w.fill()
+	w.refillSpares()
 	w.finds("")
 	for _, school := range []*signup.Result{first, second, third} {
 		known(w, school)
@@ -94,11 +94,11 @@ func TestALostSchoolWhoseTenantAnotherHas(t *testing.T) {
 	t.Parallel()
 	w := setup(t, 1)
 	copyOf(w)
-	lost := w.school()
+	orphans := w.school()
 	restore(w)
 	w.sql(claimableAgain)
 	taken := w.school()
-	if taken.School.ID != lost.School.ID {
+	if taken.School.ID != orphans.School.ID {
 		t.Fatal("the situation has not come about")
 	}
 	report := w.finds("database_without_row lost_school") // and the spare that was made after the copy
@@ -114,9 +114,9 @@ func TestALostSchoolThatOurKeyDoesNotOpen(t *testing.T) {
 	t.Parallel()
 	w := setup(t, 0)
 	copyOf(w)
-	lost := w.school()
+	orphans := w.school()
 	restore(w)
-	w.root("postgres", "alter role "+lost.School.Database+" password 'changed'")
+	w.superuser("postgres", "alter role "+orphans.School.Database+" password 'changed'")
 	if plan := w.doctor.Plan(w.finds("lost_school")); len(plan) != 0 {
 		t.Errorf("it plans %+v", plan)
 	}
@@ -124,21 +124,21 @@ func TestALostSchoolThatOurKeyDoesNotOpen(t *testing.T) {
 
 // A school whose owner brought the login has no user's id at the provider, and is written again all the same. Its database is
 // not taken for a spare.
-func TestALostSchoolWhoseOwnerBroughtTheLogin(t *testing.T) {
+func TestALostSchoolWithALinkedAccount(t *testing.T) {
 	t.Parallel()
 	w := setup(t, 0)
 	copyOf(w)
-	login := "auth0|5f7c8ec7c33c6c004bbafe82"
-	school := w.begin(w.own(login, "ada@lincoln.example"))
+	account := "auth0|5f7c8ec7c33c6c004bbafe82"
+	school := w.begin(w.own(account, "ada@lincoln.example"))
 	restore(w)
 	w.fix(w.finds("lost_school"))
 	w.finds("")
-	user, err := w.catalog.UserByIdentity(t.Context(), login)
+	user, err := w.catalog.UserByIdentity(t.Context(), account)
 	if err != nil || user.TenantID != school.School.ID {
 		t.Errorf("%+v, %v", user, err)
 	}
 	row, err := w.catalog.Signup(t.Context(), school.SignupID)
-	if err != nil || row.IdentityID == nil || *row.IdentityID != login || row.UserID != user.ID {
+	if err != nil || row.IdentityID == nil || *row.IdentityID != account || row.UserID != user.ID {
 		t.Errorf("%+v, %v", row, err)
 	}
 }
@@ -146,7 +146,7 @@ func TestALostSchoolWhoseOwnerBroughtTheLogin(t *testing.T) {
 // Of several people of a lost school the owner is the one whose sign-up its organization was made for.
 func TestALostSchoolWithMembers(t *testing.T) {
 	t.Parallel()
-	for name, change := range map[string]func(*auth0.Config){"with an organization": withPlaces, "without": func(*auth0.Config) {}} {
+	for name, change := range map[string]func(*auth0.Config){"with an organization": withOrganizations, "without": func(*auth0.Config) {}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := setup(t, 0, change)
@@ -194,9 +194,9 @@ func TestDatabasesWithoutARow(t *testing.T) {
 	}
 	var id tenant.ID
 	drop := func(w *world) {
-		w.root("postgres", "drop database "+id.Database()+" with (force)", "drop role if exists "+id.Database())
+		w.superuser("postgres", "drop database "+id.Database()+" with (force)", "drop role if exists "+id.Database())
 	}
-	run(t, w, []situation{
+	run(t, w, []testCase{
 		{
 			name: "another Homeroom's", finds: "database_without_row", leaves: "database_without_row",
 			make: func(w *world) { id = build(elsewhere) }, mend: drop,
@@ -212,14 +212,14 @@ func TestDatabasesWithoutARow(t *testing.T) {
 			name: "of an older version", finds: "database_without_row",
 			make: func(w *world) {
 				id = build(w.server)
-				w.root(id.Database(), "update schema_migrations set version = version - 1")
+				w.superuser(id.Database(), "update schema_migrations set version = version - 1")
 			},
 		},
 		{
 			name: "foreign", finds: "database_without_row", leaves: "database_without_row",
 			make: func(w *world) {
 				id = tenant.NewID()
-				w.root("postgres", "create database "+id.Database())
+				w.superuser("postgres", "create database "+id.Database())
 			}, mend: drop,
 		},
 		{

@@ -18,7 +18,7 @@ import (
 // would be given a school's data.
 
 // found is a database on a server.
-type found struct {
+type orphanDatabase struct {
 	server *tenant.Server
 	name   string
 	id     tenant.ID
@@ -26,80 +26,80 @@ type found struct {
 }
 
 // claim is a school that logins name whose sign-up nobody knows.
-type claim struct {
+type restoreCandidate struct {
 	id tenant.ID
 	// owner is the login that it is written again for. It is not clear whose the school is where there are several.
-	owner identity.User
-	clear bool
-	all   []identity.User
+	owner      identity.User
+	ownerKnown bool
+	all        []identity.User
 }
 
 // compareLostSchools looks at the logins whose sign-up nobody knows, and at the databases without a row.
 func (e *examination) compareLostSchools(ctx context.Context, unknownAccounts []identity.User) error {
-	lost := e.withoutRow()
-	for _, c := range e.claims(unknownAccounts) {
+	orphans := e.orphanDatabases()
+	for _, c := range e.restoreCandidates(unknownAccounts) {
 		if t, ok := e.after.Tenants[c.id.UUID()]; ok {
-			e.compareTaken(ctx, c, t)
+			e.compareCandidateWithRow(ctx, c, t)
 			continue
 		}
-		i := slices.IndexFunc(lost, func(db found) bool { return db.id == c.id })
+		i := slices.IndexFunc(orphans, func(db orphanDatabase) bool { return db.id == c.id })
 		if i < 0 {
-			for _, login := range c.all {
-				e.addStranger(login)
+			for _, account := range c.all {
+				e.addUnknownAccount(account)
 			}
 			continue
 		}
-		e.compareForgotten(ctx, c, lost[i])
-		lost = slices.Delete(lost, i, i+1)
+		e.compareCandidateWithoutRow(ctx, c, orphans[i])
+		orphans = slices.Delete(orphans, i, i+1)
 	}
-	for _, db := range lost {
+	for _, db := range orphans {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		e.compareNobodys(ctx, db)
+		e.compareOrphan(ctx, db)
 	}
 	return ctx.Err()
 }
 
 // claims sorts the logins by the school that they name, and tells of those that name none. Of several with one school the
 // owner's is the one whose sign-up its organization was made for.
-func (e *examination) claims(unknownAccounts []identity.User) (claims []claim) {
-	for _, login := range unknownAccounts {
-		id := tenant.ID(parseID(login.Metadata.TenantID))
-		if login.Metadata.Database != id.Database() || parseID(login.Metadata.SignupID) == uuid.Nil {
-			e.addStranger(login)
+func (e *examination) restoreCandidates(unknownAccounts []identity.User) (candidates []restoreCandidate) {
+	for _, account := range unknownAccounts {
+		id := tenant.ID(parseID(account.Metadata.TenantID))
+		if account.Metadata.Database != id.Database() || parseID(account.Metadata.SignupID) == uuid.Nil {
+			e.addUnknownAccount(account)
 			continue
 		}
-		founder := e.organizations.of(id.UUID()).SignupID == login.Metadata.SignupID
-		i := slices.IndexFunc(claims, func(c claim) bool { return c.id == id })
+		founder := e.organizations.of(id.UUID()).SignupID == account.Metadata.SignupID
+		i := slices.IndexFunc(candidates, func(c restoreCandidate) bool { return c.id == id })
 		if i < 0 {
-			claims = append(claims, claim{id, login, true, []identity.User{login}})
+			candidates = append(candidates, restoreCandidate{id, account, true, []identity.User{account}})
 			continue
 		}
-		c := &claims[i]
+		c := &candidates[i]
 		if founder {
-			c.owner = login
+			c.owner = account
 		}
-		c.clear = e.organizations.of(id.UUID()).SignupID == c.owner.Metadata.SignupID
-		c.all = append(c.all, login)
+		c.ownerKnown = e.organizations.of(id.UUID()).SignupID == c.owner.Metadata.SignupID
+		c.all = append(c.all, account)
 	}
-	return claims
+	return candidates
 }
 
-func (e *examination) addStranger(login identity.User) {
+func (e *examination) addUnknownAccount(account identity.User) {
 	detail := fmt.Sprintf(
 		"it carries sign-up %s, which the catalog does not know, and database %q, which is on no server here",
-		login.Metadata.SignupID, login.Metadata.Database)
-	if login.Metadata.Database == "" {
+		account.Metadata.SignupID, account.Metadata.Database)
+	if account.Metadata.Database == "" {
 		detail = fmt.Sprintf("it carries sign-up %s, which the catalog does not know, and had no database yet",
-			login.Metadata.SignupID)
+			account.Metadata.SignupID)
 	}
-	e.add(Finding{Code: IdentityWithoutSignup, Subject: login.ID, Detail: detail})
+	e.add(Finding{Code: IdentityWithoutSignup, Subject: account.ID, Detail: detail})
 }
 
-// withoutRow lists the databases with a tenant's name whose tenant has no row, or one that is on another server.
-func (e *examination) withoutRow() []found {
-	var lost []found
+// orphanDatabases lists the databases with a tenant's name whose tenant has no row, or one that is on another server.
+func (e *examination) orphanDatabases() []orphanDatabase {
+	var orphans []orphanDatabase
 	for server, survey := range e.servers {
 		for name, db := range survey.Databases {
 			id, err := tenant.ParseDatabase(name)
@@ -111,69 +111,69 @@ func (e *examination) withoutRow() []found {
 			if was && before.Server == server || is && after.Server == server {
 				continue
 			}
-			lost = append(lost, found{e.cfg.Servers[server], name, id, db})
+			orphans = append(orphans, orphanDatabase{e.cfg.Servers[server], name, id, db})
 		}
 	}
-	slices.SortFunc(lost, func(a, b found) int { return slices.Compare(a.id[:], b.id[:]) })
-	return lost
+	slices.SortFunc(orphans, func(a, b orphanDatabase) int { return slices.Compare(a.id[:], b.id[:]) })
+	return orphans
 }
 
-// schoolOf is the finding on a school that the catalog has forgotten.
-func schoolOf(login identity.User, id tenant.ID, server, detail string) Finding {
-	uid, signup := id.UUID(), parseID(login.Metadata.SignupID)
+// lostSchoolFinding is the finding on a school that the catalog has forgotten.
+func lostSchoolFinding(account identity.User, id tenant.ID, server, detail string) Finding {
+	uid, signup := id.UUID(), parseID(account.Metadata.SignupID)
 	return Finding{
 		Code: LostSchool, Subject: id.Database(), Server: server, TenantID: &uid, SignupID: &signup,
-		Detail: fmt.Sprintf("login %s belongs to %q and this database; the catalog does not know it%s", login.ID, login.Metadata.SchoolName, detail),
+		Detail: fmt.Sprintf("login %s belongs to %q and this database; the catalog does not know it%s", account.ID, account.Metadata.SchoolName, detail),
 	}
 }
 
-// compareTaken judges a login without a sign-up whose tenant has a row.
-func (e *examination) compareTaken(ctx context.Context, c claim, t catalog.SurveyedTenant) {
-	finding := schoolOf(c.owner, c.id, t.Server,
+// compareCandidateWithRow judges a login without a sign-up whose tenant has a row.
+func (e *examination) compareCandidateWithRow(ctx context.Context, c restoreCandidate, t catalog.SurveyedTenant) {
+	finding := lostSchoolFinding(c.owner, c.id, t.Server,
 		", and its tenant is another sign-up's there: another school's by now, or the one that this person had joined")
 	if t.State == catalog.Spare {
 		would := ""
 		if t.Claimable {
 			would = ", which the next school would be given"
 		}
-		finding = schoolOf(c.owner, c.id, t.Server, ", and takes its tenant for a spare"+would)
+		finding = lostSchoolFinding(c.owner, c.id, t.Server, ", and takes its tenant for a spare"+would)
 		if server, ok := e.cfg.Servers[t.Server]; ok {
-			seen := e.peek(ctx, found{server, t.Database, c.id, e.servers[t.Server].Databases[t.Database]})
-			finding = e.adoptable(finding, c, server, seen)
+			seen := e.inspectOrphan(ctx, orphanDatabase{server, t.Database, c.id, e.servers[t.Server].Databases[t.Database]})
+			finding = e.restorable(finding, c, server, seen)
 		}
 	}
 	e.add(finding)
 }
 
-// compareForgotten judges a login without a sign-up whose tenant has no row, and a database.
-func (e *examination) compareForgotten(ctx context.Context, c claim, db found) {
-	finding := schoolOf(c.owner, db.id, db.server.Name(), "")
-	e.add(e.adoptable(finding, c, db.server, e.peek(ctx, db)))
+// compareCandidateWithoutRow judges a login without a sign-up whose tenant has no row, and a database.
+func (e *examination) compareCandidateWithoutRow(ctx context.Context, c restoreCandidate, db orphanDatabase) {
+	finding := lostSchoolFinding(c.owner, db.id, db.server.Name(), "")
+	e.add(e.restorable(finding, c, db.server, e.inspectOrphan(ctx, db)))
 }
 
 // adoptable adds the repair when the database is provably ours: its role lets our key's password in.
-func (e *examination) adoptable(finding Finding, c claim, server *tenant.Server, seen *inspection) Finding {
+func (e *examination) restorable(finding Finding, c restoreCandidate, server *tenant.Server, seen *inspection) Finding {
 	switch {
-	case !c.clear:
+	case !c.ownerKnown:
 		finding.Detail += fmt.Sprintf("; %d logins name it, and which of them is its owner's is not clear", len(c.all))
 	case seen == nil:
 		finding.Detail += "; it was not looked into"
 	case !seen.CanLogin:
 		finding.Detail += "; our key does not open it"
-	case !trustworthy(seen.Status):
+	case !versionReliable(seen.Status):
 		finding.Detail += fmt.Sprintf("; its schema is %s", seen.Status.State)
 	default:
-		return e.adopt(finding, c.owner, server)
+		return e.restore(finding, c.owner, server)
 	}
 	return finding
 }
 
-// compareNobodys judges a database without a row that no login names. That it is empty does not make it nobody's: its school
+// compareOrphan judges a database without a row that no login names. That it is empty does not make it nobody's: its school
 // may have written nothing yet, and its login may be one that the provider does not list.
-func (e *examination) compareNobodys(ctx context.Context, db found) {
+func (e *examination) compareOrphan(ctx context.Context, db orphanDatabase) {
 	uid := db.id.UUID()
 	finding := Finding{Code: DatabaseWithoutRow, Subject: db.name, Server: db.server.Name(), TenantID: &uid}
-	seen := e.peek(ctx, db)
+	seen := e.inspectOrphan(ctx, db)
 	row, elsewhere := e.after.Tenants[uid]
 	switch {
 	case elsewhere:
@@ -200,11 +200,11 @@ func (e *examination) compareNobodys(ctx context.Context, db found) {
 }
 
 // peek looks into a database that has no row; nil when that is not to be, or not possible.
-func (e *examination) peek(ctx context.Context, db found) *inspection {
+func (e *examination) inspectOrphan(ctx context.Context, db orphanDatabase) *inspection {
 	if e.options.Open == 0 || !db.Ours || !db.AcceptsConnections || db.Invalid || db.MarkedAs == nil || *db.MarkedAs != db.id {
 		return nil
 	}
-	seen, err := look(ctx, db.server, db.id)
+	seen, err := inspectAsNew(ctx, db.server, db.id)
 	if err != nil && !postgres.Unreachable(err) {
 		e.cfg.Logger.Warn("look into a database without a row", "database", db.name, "error", err)
 	}
@@ -215,7 +215,7 @@ func (e *examination) peek(ctx context.Context, db found) *inspection {
 }
 
 // look opens a database that has no row, with the password that a new tenant gets.
-func look(ctx context.Context, server *tenant.Server, id tenant.ID) (seen inspection, err error) {
+func inspectAsNew(ctx context.Context, server *tenant.Server, id tenant.ID) (seen inspection, err error) {
 	if seen.Inspection, err = server.Inspect(ctx, id, 0); err == nil {
 		seen.empty, err = server.Empty(ctx, id)
 	}

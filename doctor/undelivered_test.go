@@ -7,7 +7,7 @@ import (
 	"github.com/google/uuid"
 )
 
-func TestUntold(t *testing.T) {
+func TestUndelivered(t *testing.T) {
 	t.Parallel()
 	w := setup(t, 0)
 	webhook, event := uuid.New(), uuid.New()
@@ -15,7 +15,7 @@ func TestUntold(t *testing.T) {
 	w.sql("insert into outbox_events (id, type, relayed_at) values ($1, 'user.created', now())", event)
 	mail := `insert into mails (event_id, kind, recipient, state, finished_at)
 		values (gen_random_uuid(), 'activation', 'ada@lincoln.example', $1, now())`
-	run(t, w, []situation{
+	run(t, w, []testCase{
 		{
 			name: "events", finds: "events_waiting", leaves: "events_waiting",
 			make: func(w *world) {
