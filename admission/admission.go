@@ -16,9 +16,9 @@ import (
 	"homeroom/signup"
 )
 
-// Way is a way to sign up: what has to be checked before such a sign-up begins. What no way needs here, something else has
+// EntryPoint is a way to sign up: what has to be checked before such a sign-up begins. What no way needs here, something else has
 // shown already.
-type Way struct {
+type EntryPoint struct {
 	// counted: the sign-up is counted against the allowance of the caller's address.
 	counted bool
 	// captcha: a CAPTCHA must be solved, where one is configured.
@@ -28,16 +28,16 @@ type Way struct {
 // The ways to sign up.
 var (
 	// Form is a request without a login, which any program can send: POST /users and /api/auth/sign-up, with an invitation too.
-	Form = Way{counted: true, captcha: true}
-	// Login is a request with an access token: POST /schools and /invitations/accept. It needs no CAPTCHA, since the identity
+	Form = EntryPoint{counted: true, captcha: true}
+	// Authenticated is a request with an access token: POST /schools and /invitations/accept. It needs no CAPTCHA, since the identity
 	// provider has let the person in, and each login is counted by itself.
-	Login = Way{counted: true}
+	Authenticated = EntryPoint{counted: true}
 	// InvitationPage is the form of our own page for an invitation. It needs no CAPTCHA: the page is found with the secret in
 	// the mail, and an invitation is accepted once.
-	InvitationPage = Way{counted: true}
+	InvitationPage = EntryPoint{counted: true}
 	// Hosted is a registration on the identity provider's pages, which have a protection against bots of their own. It was
 	// counted when it was begun, by the limit for that.
-	Hosted = Way{}
+	Hosted = EntryPoint{}
 )
 
 // Config says what must hold before a sign-up begins.
@@ -77,8 +77,8 @@ func New(cfg Config) (*Admission, error) {
 
 // Applicant is somebody who signs up.
 type Applicant struct {
-	// Way is how they do.
-	Way Way
+	// EntryPoint is how they do.
+	EntryPoint EntryPoint
 	// Caller is where the request comes from.
 	Caller Caller
 	// Request is what they ask for.
@@ -89,9 +89,9 @@ type Applicant struct {
 	Unread []signup.FieldError
 	// CaptchaToken is what the CAPTCHA's widget has made; may be empty.
 	CaptchaToken string
-	// FindLogin, if not nil, finds the login that the caller has shown to be theirs. The identity provider's own limit is shared by
+	// FindAccount, if not nil, finds the login that the caller has shown to be theirs. The identity provider's own limit is shared by
 	// all sign-ups, so it is asked only once everything else is in order and the address is counted.
-	FindLogin func(context.Context) (identity.User, error)
+	FindAccount func(context.Context) (identity.User, error)
 }
 
 // Begin begins a sign-up. The order is that of the costs: what is wrong with the request costs nothing; a try costs one of the
@@ -102,32 +102,32 @@ type Applicant struct {
 // The grant is what the address has left; nil where it was not counted. Besides the errors of [signup.Service.Begin] there are
 // *[signup.RateLimited] and *[signup.BudgetExceeded]. Whatever is not known is refused: without the catalog or the CAPTCHA's
 // provider nobody signs up.
-func (a *Admission) Begin(ctx context.Context, who Applicant) (signup.Outcome, *Grant, error) {
-	repeats, err := a.validate(ctx, &who)
+func (a *Admission) Begin(ctx context.Context, applicant Applicant) (signup.Outcome, *Grant, error) {
+	repeats, err := a.validate(ctx, &applicant)
 	if err != nil {
 		return signup.Outcome{}, nil, err
 	}
-	var taken taken
+	var charged charges
 	if !repeats {
-		if err := a.pay(ctx, &who, &taken); err != nil {
-			return signup.Outcome{}, taken.grant, err
+		if err := a.charge(ctx, &applicant, &charged); err != nil {
+			return signup.Outcome{}, charged.grant, err
 		}
 	}
-	outcome, err := a.cfg.Signup.Begin(ctx, who.Request)
+	outcome, err := a.cfg.Signup.Begin(ctx, applicant.Request)
 	switch {
 	case outcome.Repeated:
-		a.giveBack(ctx, slices.Concat(taken.address, taken.budget))
-		if len(taken.address) > 0 {
-			taken.grant.Remaining++
+		a.refund(ctx, slices.Concat(charged.address, charged.budget))
+		if len(charged.address) > 0 {
+			charged.grant.Remaining++
 		}
 	case signup.IsRefusal(err):
-		a.giveBack(ctx, taken.budget) // nothing was built; what failed on our side may yet be
+		a.refund(ctx, charged.budget) // nothing was built; what failed on our side may yet be
 	}
-	return outcome, taken.grant, err
+	return outcome, charged.grant, err
 }
 
 // taken is what a sign-up has cost, to be returned where it need not have.
-type taken struct {
+type charges struct {
 	address, budget []catalog.Limit
 	// grant is what the address has left; nil where it is not counted.
 	grant *Grant
@@ -135,55 +135,55 @@ type taken struct {
 
 // pay counts a sign-up, and asks whoever must be asked about the person between the address's allowance and the budget. Where
 // nobody must, both are taken in one statement.
-func (a *Admission) pay(ctx context.Context, who *Applicant, taken *taken) error {
+func (a *Admission) charge(ctx context.Context, applicant *Applicant, charged *charges) error {
 	var address []catalog.Limit
-	if who.Way.counted && a.cfg.Rate != nil {
-		address = limitsOf(who.Caller, "signup", *a.cfg.Rate)
+	if applicant.EntryPoint.counted && a.cfg.Rate != nil {
+		address = limitsOf(applicant.Caller, "signup", *a.cfg.Rate)
 	}
-	key, budget := who.Request.IdempotencyKey, a.cfg.Budget.limits()
-	if !a.needsCaptcha(*who) && who.FindLogin == nil {
+	key, budget := applicant.Request.IdempotencyKey, a.cfg.Budget.limits()
+	if !a.needsCaptcha(*applicant) && applicant.FindAccount == nil {
 		grants, known, err := a.take(ctx, key, address, budget)
-		taken.grant = grantOf("signup", a.cfg.Rate, address, grants)
+		charged.grant = grantOf("signup", a.cfg.Rate, address, grants)
 		if err == nil && !known {
-			taken.address, taken.budget = address, budget
+			charged.address, charged.budget = address, budget
 		}
 		return err
 	}
 	grants, known, err := a.take(ctx, key, address, nil)
-	taken.grant = grantOf("signup", a.cfg.Rate, address, grants)
+	charged.grant = grantOf("signup", a.cfg.Rate, address, grants)
 	if err == nil && !known {
-		taken.address = address
+		charged.address = address
 	}
 	if err == nil {
-		err = a.identify(ctx, who)
+		err = a.identify(ctx, applicant)
 	}
 	if err != nil || known {
 		return err
 	}
 	_, known, err = a.take(ctx, key, nil, budget)
 	if err == nil && !known {
-		taken.budget = budget
+		charged.budget = budget
 	}
 	return err
 }
 
 // validate brings the request into its one form, or lists every field that is wrong. Where a CAPTCHA is needed, it reports
 // whether the request repeats a sign-up that is known: its token is used up, and no other is asked for.
-func (a *Admission) validate(ctx context.Context, who *Applicant) (repeats bool, err error) {
-	wrong := slices.Clone(who.Unread)
-	if a.needsCaptcha(*who) {
-		if repeats, err = a.known(ctx, who.Request.IdempotencyKey); err != nil {
+func (a *Admission) validate(ctx context.Context, applicant *Applicant) (repeats bool, err error) {
+	wrong := slices.Clone(applicant.Unread)
+	if a.needsCaptcha(*applicant) {
+		if repeats, err = a.known(ctx, applicant.Request.IdempotencyKey); err != nil {
 			return false, err
 		}
-		if !repeats && who.CaptchaToken == "" {
+		if !repeats && applicant.CaptchaToken == "" {
 			wrong = append(wrong, signup.FieldError{Field: CaptchaField, Code: "required", Message: messages.ID("field.captcha_needed")})
 		}
 	}
-	request := who.Request
-	if who.FindLogin != nil {
+	request := applicant.Request
+	if applicant.FindAccount != nil {
 		request.Account = &identity.User{} // and its e-mail, which is not known yet
 	}
-	normal, err := request.Normalise(a.rules(*who))
+	normal, err := request.Normalise(a.rules(*applicant))
 	var invalid *signup.ValidationError
 	if err != nil && !errors.As(err, &invalid) {
 		return false, err
@@ -191,7 +191,7 @@ func (a *Admission) validate(ctx context.Context, who *Applicant) (repeats bool,
 	if invalid != nil {
 		for _, field := range invalid.Fields {
 			unread := func(other signup.FieldError) bool { return other.Field == field.Field }
-			if !slices.ContainsFunc(who.Unread, unread) && (field.Field != "email" || who.FindLogin == nil) {
+			if !slices.ContainsFunc(applicant.Unread, unread) && (field.Field != "email" || applicant.FindAccount == nil) {
 				wrong = append(wrong, field)
 			}
 		}
@@ -200,28 +200,28 @@ func (a *Admission) validate(ctx context.Context, who *Applicant) (repeats bool,
 		return false, &signup.ValidationError{Fields: wrong}
 	}
 	if invalid == nil {
-		who.Request = normal
+		applicant.Request = normal
 	}
 	return repeats, nil
 }
 
-func (a *Admission) rules(who Applicant) signup.Rules {
-	if who.Rules != nil {
-		return *who.Rules
+func (a *Admission) rules(applicant Applicant) signup.Rules {
+	if applicant.Rules != nil {
+		return *applicant.Rules
 	}
 	return a.cfg.Signup.Rules()
 }
 
 // identify asks the provider of the CAPTCHA, or the identity provider, about the person.
-func (a *Admission) identify(ctx context.Context, who *Applicant) error {
-	if a.needsCaptcha(*who) {
-		return a.checkCaptcha(ctx, *who)
+func (a *Admission) identify(ctx context.Context, applicant *Applicant) error {
+	if a.needsCaptcha(*applicant) {
+		return a.checkCaptcha(ctx, *applicant)
 	}
-	login, err := who.FindLogin(ctx)
+	login, err := applicant.FindAccount(ctx)
 	if err != nil {
 		return err
 	}
-	who.Request.Account, who.Request.Email = &login, login.Email
-	who.Request, err = who.Request.Normalise(a.rules(*who))
+	applicant.Request.Account, applicant.Request.Email = &login, login.Email
+	applicant.Request, err = applicant.Request.Normalise(a.rules(*applicant))
 	return err
 }

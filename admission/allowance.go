@@ -13,9 +13,9 @@ import (
 	"homeroom/signup"
 )
 
-// NetworksOfSite is how many networks of one IPv6 site may use up their allowances at the same time: a subscriber may have
+// NetworksPerSite is how many networks of one IPv6 site may use up their allowances at the same time: a subscriber may have
 // many of them, and a site may have many subscribers.
-const NetworksOfSite = 8
+const NetworksPerSite = 8
 
 // Caller is where a request comes from.
 type Caller struct {
@@ -76,7 +76,7 @@ func CallerOf(ctx context.Context) Caller {
 func limitsOf(caller Caller, name string, allowance catalog.Allowance) []catalog.Limit {
 	limits := []catalog.Limit{{Key: name + " " + caller.Network, Allowance: allowance}}
 	if caller.Site != "" {
-		wide := catalog.Allowance{Count: allowance.Count * NetworksOfSite, Window: allowance.Window}
+		wide := catalog.Allowance{Count: allowance.Count * NetworksPerSite, Window: allowance.Window}
 		limits = append([]catalog.Limit{{Key: name + " " + caller.Site, Allowance: wide}}, limits...)
 	}
 	return limits
@@ -133,11 +133,11 @@ func (a *Admission) known(ctx context.Context, idempotencyKey string) (bool, err
 	return err == nil, err
 }
 
-// giveBack returns what was taken for something that needed none. Where that fails, the limits refill by themselves.
-func (a *Admission) giveBack(ctx context.Context, taken []catalog.Limit) {
+// refund returns what was taken for something that needed none. Where that fails, the limits refill by themselves.
+func (a *Admission) refund(ctx context.Context, charged []catalog.Limit) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
-	if err := a.cfg.Catalog.ReturnAllowances(ctx, taken); err != nil {
+	if err := a.cfg.Catalog.ReturnAllowances(ctx, charged); err != nil {
 		a.cfg.Logger.WarnContext(ctx, "cannot return an allowance; it refills by itself", "error", err)
 	}
 }

@@ -14,13 +14,15 @@ import (
 const CaptchaField = "captchaToken"
 
 // needsCaptcha reports whether somebody has to solve a CAPTCHA.
-func (a *Admission) needsCaptcha(who Applicant) bool { return who.Way.captcha && a.cfg.Captcha != nil }
+func (a *Admission) needsCaptcha(applicant Applicant) bool {
+	return applicant.EntryPoint.captcha && a.cfg.Captcha != nil
+}
 
 // checkCaptcha makes sure that a person is behind a sign-up. It is asked right before the budget, since a token is good once.
 // Without an answer nobody is admitted.
-func (a *Admission) checkCaptcha(ctx context.Context, who Applicant) error {
+func (a *Admission) checkCaptcha(ctx context.Context, applicant Applicant) error {
 	err := a.cfg.Captcha.Verify(ctx, captcha.Request{
-		Token: who.CaptchaToken, RemoteIP: who.Caller.Address, Key: who.Request.IdempotencyKey,
+		Token: applicant.CaptchaToken, RemoteIP: applicant.Caller.Address, Key: applicant.Request.IdempotencyKey,
 	})
 	invalid := func(code string, message messages.Message) error {
 		return &signup.ValidationError{Fields: []signup.FieldError{{Field: CaptchaField, Code: code, Message: message}}, Cause: err}

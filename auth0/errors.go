@@ -97,7 +97,7 @@ func (c *Client) rejection(req call, status int, code, message string) *identity
 	message = strings.Join(strings.Fields(message), " ")
 	if m := passwordError.FindStringSubmatch(message); m != nil && c.cfg.Login == LoginPassword {
 		r := &identity.Rejected{
-			Field: "password", Code: passwordCodes[m[1]], Message: messages.Foreign(sentence(c.remote.Redact(req.Call, m[2]))),
+			Field: "password", Code: passwordCodes[m[1]], Message: messages.Verbatim(sentence(c.remote.Redact(req.Call, m[2]))),
 		}
 		if r.Code == "" {
 			r.Code = "not_accepted"

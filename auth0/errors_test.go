@@ -152,12 +152,12 @@ func TestCreateClassifiesAnswers(t *testing.T) {
 func TestPasswordRefusalsHaveCodes(t *testing.T) {
 	t.Parallel()
 	for message, want := range map[string]identity.Rejected{
-		"PasswordStrengthError: Password is too weak":                    {Code: "too_weak", Message: messages.Foreign("Password is too weak.")},
-		"PasswordDictionaryError: Password is too common":                {Code: "too_common", Message: messages.Foreign("Password is too common.")},
-		"PasswordNoUserInfoError: Password contains user information":    {Code: "contains_user_info", Message: messages.Foreign("Password contains user information.")},
-		"PasswordHistoryError: Password has previously been used":        {Code: "used_before", Message: messages.Foreign("Password has previously been used.")},
-		"PasswordSomethingNewError: Use\n at least  15 characters!":      {Code: "not_accepted", Message: messages.Foreign("Use at least 15 characters!")},
-		"PasswordStrengthError: " + password + " has too few characters": {Code: "too_weak", Message: messages.Foreign("[redacted] has too few characters.")},
+		"PasswordStrengthError: Password is too weak":                    {Code: "too_weak", Message: messages.Verbatim("Password is too weak.")},
+		"PasswordDictionaryError: Password is too common":                {Code: "too_common", Message: messages.Verbatim("Password is too common.")},
+		"PasswordNoUserInfoError: Password contains user information":    {Code: "contains_user_info", Message: messages.Verbatim("Password contains user information.")},
+		"PasswordHistoryError: Password has previously been used":        {Code: "used_before", Message: messages.Verbatim("Password has previously been used.")},
+		"PasswordSomethingNewError: Use\n at least  15 characters!":      {Code: "not_accepted", Message: messages.Verbatim("Use at least 15 characters!")},
+		"PasswordStrengthError: " + password + " has too few characters": {Code: "too_weak", Message: messages.Verbatim("[redacted] has too few characters.")},
 	} {
 		t.Run(want.Code, func(t *testing.T) {
 			t.Parallel()

@@ -101,7 +101,7 @@ func (w *words) fill(p *Page, content mailContent, answers bool) {
 	if p.Link != "" {
 		p.Button, p.Copy = w.kindText("button"), w.text("mail.copy")
 		if content.ExpiresAt != nil {
-			w.data["Moment"] = w.texts.Moment(*content.ExpiresAt)
+			w.data["Moment"] = w.texts.FormatTime(*content.ExpiresAt)
 			p.Notes = append(p.Notes, w.text("mail.expires"))
 		}
 	}

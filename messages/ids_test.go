@@ -56,7 +56,7 @@ func TestTheCodeAsksForTextsThatThereAre(t *testing.T) {
 	asked := map[string]bool{}
 	for _, match := range id.FindAllStringSubmatch(code(t), -1) {
 		asked[match[1]] = true
-		known := slices.ContainsFunc([]string{"", "_title", ".title"}, func(part string) bool { return texts.Own("en", match[1]+part) != "" })
+		known := slices.ContainsFunc([]string{"", "_title", ".title"}, func(part string) bool { return texts.Translation("en", match[1]+part) != "" })
 		if !known && !strings.HasSuffix(match[1], ".html") && !strings.HasSuffix(match[1], ".txt") { // templates of mails
 			t.Errorf("the code asks for the text %s, which there is not", match[1])
 		}
@@ -125,7 +125,7 @@ func TestKindsAndStatesHaveTexts(t *testing.T) {
 		wanted = append(wanted, "state."+string(state))
 	}
 	for _, id := range wanted {
-		if texts.Own("en", id) == "" {
+		if texts.Translation("en", id) == "" {
 			t.Errorf("there is no text %s", id)
 		}
 	}

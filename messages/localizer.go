@@ -10,20 +10,20 @@ import (
 	"golang.org/x/text/language"
 )
 
-// longestPreference bounds what is read of a preference: it comes from anybody.
-const longestPreference = 500
+// maxPreferenceBytes bounds what is read of a preference: it comes from anybody.
+const maxPreferenceBytes = 500
 
 // Localizer says texts in one language.
 type Localizer struct {
 	texts *Texts
 	tag   language.Tag
 	// chain are the languages in which a text is looked for, and who says it in each.
-	chain []spoken
+	chain []fallback
 }
 
-type spoken struct {
-	tag  language.Tag
-	says *i18n.Localizer
+type fallback struct {
+	tag       language.Tag
+	localizer *i18n.Localizer
 }
 
 // For chooses the language that suits a person. Each preference is an Accept-Language header, the languages of ui_locales
@@ -31,26 +31,26 @@ type spoken struct {
 // rest.
 func (t *Texts) For(preferences ...string) Localizer {
 	for _, preference := range preferences {
-		if says, speaks := t.Speaks(preference); speaks {
-			return says
+		if localizer, matched := t.Match(preference); matched {
+			return localizer
 		}
 	}
-	return t.spoken[t.tags[0]]
+	return t.localizers[t.tags[0]]
 }
 
 // Speaks chooses the language of one preference (see [Texts.For]), and tells whether it names one that we speak.
-func (t *Texts) Speaks(preference string) (says Localizer, speaks bool) {
+func (t *Texts) Match(preference string) (localizer Localizer, matched bool) {
 	wanted := languages(preference)
 	if len(wanted) == 0 {
 		return Localizer{}, false
 	}
 	_, i, sure := t.matcher.Match(wanted...)
-	return t.spoken[t.tags[i]], sure != language.No
+	return t.localizers[t.tags[i]], sure != language.No
 }
 
 // languages reads a preference. A part of it that names no language hides none of the others.
 func languages(preference string) []language.Tag {
-	preference = preference[:min(len(preference), longestPreference)]
+	preference = preference[:min(len(preference), maxPreferenceBytes)]
 	parts := strings.Split(preference, ",")
 	if !strings.ContainsAny(preference, ",;") {
 		parts = strings.Fields(preference)
@@ -70,8 +70,8 @@ func languages(preference string) []language.Tag {
 func (t *Texts) in(tag language.Tag) Localizer {
 	l := Localizer{texts: t, tag: tag}
 	for _, next := range []language.Tag{tag, t.tags[0], language.English} {
-		if !slices.ContainsFunc(l.chain, func(s spoken) bool { return s.tag == next }) {
-			l.chain = append(l.chain, spoken{next, i18n.NewLocalizer(t.bundle, next.String())})
+		if !slices.ContainsFunc(l.chain, func(s fallback) bool { return s.tag == next }) {
+			l.chain = append(l.chain, fallback{next, i18n.NewLocalizer(t.bundle, next.String())})
 		}
 	}
 	return l
@@ -97,7 +97,7 @@ func (l Localizer) Lookup(id string, data map[string]any) (text string, there bo
 			continue
 		}
 		// An error with a text is about a plural that the language has and the file does not: the text is the other form.
-		text, _ := s.says.Localize(&i18n.LocalizeConfig{MessageID: id, TemplateData: data, PluralCount: data["Count"]})
+		text, _ := s.localizer.Localize(&i18n.LocalizeConfig{MessageID: id, TemplateData: data, PluralCount: data["Count"]})
 		if text != "" {
 			return text, true
 		}
@@ -106,7 +106,7 @@ func (l Localizer) Lookup(id string, data map[string]any) (text string, there bo
 }
 
 // Moment writes a point in time, in UTC.
-func (l Localizer) Moment(at time.Time) string {
+func (l Localizer) FormatTime(at time.Time) string {
 	at = at.UTC()
 	return l.Text("time.moment", map[string]any{
 		"Day": at.Day(), "Month": l.Text("month.m"+strconv.Itoa(int(at.Month())), nil), "Year": at.Year(),

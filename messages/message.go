@@ -10,7 +10,7 @@ type Message struct {
 	id   string
 	args Args
 	// foreign is a text of somebody else, such as an identity provider, in whatever language that is.
-	foreign string
+	verbatim string
 }
 
 // ID is the message of a text. Its id is a literal: a test compares all of them, and their arguments, with the texts.
@@ -22,14 +22,14 @@ func ID(id string, args ...Args) Message {
 	return m
 }
 
-// Foreign is a text of somebody else, which is written as it is.
-func Foreign(text string) Message { return Message{foreign: text} }
+// Verbatim is a text of somebody else, which is written as it is.
+func Verbatim(text string) Message { return Message{verbatim: text} }
 
-// IsForeign reports whether the text is somebody else's.
-func (m Message) IsForeign() bool { return m.id == "" }
+// IsVerbatim reports whether the text is somebody else's.
+func (m Message) IsVerbatim() bool { return m.id == "" }
 
 // IsZero reports whether there is no message.
-func (m Message) IsZero() bool { return m.id == "" && m.foreign == "" }
+func (m Message) IsZero() bool { return m.id == "" && m.verbatim == "" }
 
 // String is the message in English, for errors and logs.
 func (m Message) String() string { return english().Format(m) }
@@ -45,8 +45,8 @@ var english = sync.OnceValue(func() Localizer {
 
 // Format writes a message in the language.
 func (l Localizer) Format(m Message) string {
-	if m.IsForeign() {
-		return m.foreign
+	if m.IsVerbatim() {
+		return m.verbatim
 	}
 	data := make(map[string]any, len(m.args))
 	for name, value := range m.args {

@@ -42,9 +42,9 @@ type Texts struct {
 	tags    []language.Tag
 	matcher language.Matcher
 	// spoken are the languages' localizers.
-	spoken map[language.Tag]Localizer
+	localizers map[language.Tag]Localizer
 	// original are our own English texts, with which the others are compared.
-	original map[string]*i18n.Message
+	english map[string]*i18n.Message
 }
 
 // New reads the texts. It refuses files with ids or placeholders that English does not have: somebody has mistyped one.
@@ -58,7 +58,7 @@ func New(cfg Config) (*Texts, error) {
 	if err := t.load(own, "en.toml"); err != nil { // first: the others are compared with it
 		return nil, err
 	}
-	t.original = maps.Clone(t.byID[language.English])
+	t.english = maps.Clone(t.byID[language.English])
 	if err := t.loadAll(own); err != nil {
 		return nil, err
 	}
@@ -105,8 +105,8 @@ func (t *Texts) load(dir fs.FS, file string) error {
 		t.byID[tag] = map[string]*i18n.Message{}
 	}
 	for _, message := range read.Messages {
-		if t.original != nil {
-			if err := compare(t.original[message.ID], message); err != nil {
+		if t.english != nil {
+			if err := compare(t.english[message.ID], message); err != nil {
 				return fmt.Errorf("%s: %s: %w", file, message.ID, err)
 			}
 		}
@@ -131,9 +131,9 @@ func (t *Texts) order(first string) error {
 		}
 	}
 	t.matcher = language.NewMatcher(t.tags)
-	t.spoken = map[language.Tag]Localizer{}
+	t.localizers = map[language.Tag]Localizer{}
 	for _, tag := range t.tags {
-		t.spoken[tag] = t.in(tag)
+		t.localizers[tag] = t.in(tag)
 	}
 	return nil
 }

@@ -44,7 +44,7 @@ func TestEveryTextIsInEveryLanguage(t *testing.T) {
 	for _, id := range texts.IDs() {
 		english := texts.Placeholders("en", id)
 		for _, tag := range texts.Languages() {
-			own := texts.Own(tag, id)
+			own := texts.Translation(tag, id)
 			if strings.TrimSpace(own) == "" || own != strings.TrimSpace(own) {
 				t.Errorf("%s: %s is %q", tag, id, own)
 			}
@@ -110,7 +110,7 @@ func TestTextsHaveTheirDataAndPlurals(t *testing.T) {
 		"fr": "5 mars 2027 à 13:07 UTC", "es": "5 de marzo de 2027, a las 13:07 UTC",
 	} {
 		at := time.Date(2027, 3, 5, 14, 7, 0, 0, time.FixedZone("", 3600))
-		if got := texts.For(tag).Moment(at); got != want {
+		if got := texts.For(tag).FormatTime(at); got != want {
 			t.Errorf("%s: %q, not %q", tag, got, want)
 		}
 	}
@@ -130,7 +130,7 @@ func TestMessagesAreWrittenInALanguage(t *testing.T) {
 			messages.ID("detail.school_state", messages.Args{"State": messages.ID("state.suspended")}),
 			"Die Schule ist gesperrt.", "The school is suspended.",
 		},
-		{messages.Foreign("Password is too weak."), "Password is too weak.", "Password is too weak."},
+		{messages.Verbatim("Password is too weak."), "Password is too weak.", "Password is too weak."},
 	} {
 		if got := german.Format(c.message); got != c.german {
 			t.Errorf("%q, not %q", got, c.german)

@@ -34,7 +34,7 @@ func (t *Texts) Placeholders(tag, id string) []string {
 }
 
 // Own is what a language itself says of an id, for many things where it has plurals; empty where it says nothing.
-func (t *Texts) Own(tag, id string) string {
+func (t *Texts) Translation(tag, id string) string {
 	for known, texts := range t.byID {
 		if known.String() == tag && texts[id] != nil {
 			return texts[id].Other

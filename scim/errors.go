@@ -155,5 +155,5 @@ func (c *Client) userMessage(req remote.Call, detail string) messages.Message {
 	if !strings.HasSuffix(text, ".") && !strings.HasSuffix(text, "!") {
 		text += "."
 	}
-	return messages.Foreign(text)
+	return messages.Verbatim(text)
 }

@@ -54,7 +54,7 @@ var (
 // weak is the password that the provider refuses.
 const weak = "weak-password"
 
-var refusedPassword = &identity.Rejected{Field: "password", Code: "too_weak", Message: messages.Foreign("Choose another.")}
+var refusedPassword = &identity.Rejected{Field: "password", Code: "too_weak", Message: messages.Verbatim("Choose another.")}
 
 func (p providerSim) call(what string, about uuid.UUID, detail string) *call {
 	return &call{

@@ -28,17 +28,17 @@ type access struct {
 
 var (
 	// everybody needs no token.
-	everybody = access{public: true}
+	anyone = access{public: true}
 	// anyUser needs a token, with whatever permissions.
 	anyUser = access{token: true}
 )
 
 // permitted needs a token with a permission.
-func permitted(permission string) access { return access{token: true, permission: permission} }
+func withPermission(permission string) access { return access{token: true, permission: permission} }
 
 // register adds an operation. There is no other way to add one, so none is open by oversight.
 func register[I, O any](s *server, who access, op huma.Operation, handler func(context.Context, *I) (*O, error)) {
-	op.Middlewares = append(huma.Middlewares{s.announced, s.bounded, s.guard(who)}, op.Middlewares...)
+	op.Middlewares = append(huma.Middlewares{s.withAnnouncedBody, s.withTimeout, s.guard(who)}, op.Middlewares...)
 	op.Errors = append(op.Errors, http.StatusInternalServerError)
 	op.Security = []map[string][]string{} // said in the document: nobody needs a token
 	if !who.public {
@@ -53,7 +53,7 @@ func register[I, O any](s *server, who access, op huma.Operation, handler func(c
 }
 
 // bounded gives a request its time.
-func (s *server) bounded(ctx huma.Context, next func(huma.Context)) {
+func (s *server) withTimeout(ctx huma.Context, next func(huma.Context)) {
 	if hasFlag(ctx.Operation(), flagStream) {
 		next(ctx)
 		return
@@ -94,16 +94,16 @@ func (s *server) guard(who access) func(huma.Context, func(huma.Context)) {
 func (s *server) authenticate(ctx huma.Context) (claims, error) {
 	scheme, token, _ := strings.Cut(ctx.Header("Authorization"), " ")
 	if !strings.EqualFold(scheme, "Bearer") || token == "" {
-		return claims{}, problem.New(problem.Unauthenticated, messages.ID("detail.token_needed")).Header("WWW-Authenticate", "Bearer")
+		return claims{}, problem.New(problem.Unauthenticated, messages.ID("detail.token_needed")).WithHeader("WWW-Authenticate", "Bearer")
 	}
 	found, err := s.tokens.verify(ctx.Context(), token)
 	if errors.Is(err, jwks.ErrFetch) {
 		return claims{}, problem.New(problem.IdentityUnavailable, messages.ID("detail.token_unchecked")).
-			After(5 * time.Second).Because(err)
+			WithRetryAfter(5 * time.Second).WithCause(err)
 	}
 	if err != nil {
-		return claims{}, problem.New(problem.Unauthenticated, messages.ID("detail.token_bad")).Because(err).
-			Header("WWW-Authenticate", `Bearer error="invalid_token"`)
+		return claims{}, problem.New(problem.Unauthenticated, messages.ID("detail.token_bad")).WithCause(err).
+			WithHeader("WWW-Authenticate", `Bearer error="invalid_token"`)
 	}
 	return found, nil
 }
@@ -119,5 +119,5 @@ func authorize(who access, found claims) error {
 		detail = messages.ID("detail.permission_none", args)
 	}
 	return problem.New(problem.Forbidden, detail).
-		Header("WWW-Authenticate", fmt.Sprintf(`Bearer error="insufficient_scope", scope=%q`, who.permission))
+		WithHeader("WWW-Authenticate", fmt.Sprintf(`Bearer error="insufficient_scope", scope=%q`, who.permission))
 }

@@ -18,13 +18,13 @@ import (
 const approveSignups = "approve:signups"
 
 func (s *server) registerApprovals() {
-	register(s, permitted(approveSignups), huma.Operation{
+	register(s, withPermission(approveSignups), huma.Operation{
 		OperationID: "listWaitingSignups", Method: http.MethodGet, Path: "/signups", Tags: []string{tagOperator},
 		Summary:     "List the sign-ups that wait for approval",
 		Description: "The oldest first, in pages.",
 		Errors:      []int{http.StatusUnprocessableEntity},
 	}, s.listWaiting)
-	register(s, permitted(approveSignups), huma.Operation{
+	register(s, withPermission(approveSignups), huma.Operation{
 		OperationID: "approveSignup", Method: http.MethodPost, Path: "/signups/{id}/approve", Tags: []string{tagOperator},
 		Metadata:    flags(needsWaiting),
 		Summary:     "Approve a sign-up",
@@ -32,7 +32,7 @@ func (s *server) registerApprovals() {
 		Errors:      []int{http.StatusNotFound, http.StatusConflict, http.StatusServiceUnavailable},
 		Responses:   s.signupResponses(),
 	}, s.approve)
-	register(s, permitted(approveSignups), huma.Operation{
+	register(s, withPermission(approveSignups), huma.Operation{
 		OperationID: "rejectSignup", Method: http.MethodPost, Path: "/signups/{id}/reject", Tags: []string{tagOperator},
 		Metadata:      flags(needsWaiting),
 		Summary:       "Reject a sign-up",
@@ -40,7 +40,7 @@ func (s *server) registerApprovals() {
 		DefaultStatus: http.StatusNoContent,
 		Errors:        []int{http.StatusNotFound, http.StatusConflict},
 	}, s.reject)
-	register(s, everybody, huma.Operation{
+	register(s, anyone, huma.Operation{
 		OperationID: "resendVerification", Method: http.MethodPost, Path: "/signups/{id}/verification-email", Tags: []string{tagSignup},
 		Metadata:      flags(needsWaiting),
 		Summary:       "Send the mail with the confirmation link again",

@@ -21,12 +21,12 @@ import (
 const authSignupPath = "/api/auth/sign-up"
 
 func (s *server) registerAuthSignup() {
-	register(s, everybody, huma.Operation{
+	register(s, anyone, huma.Operation{
 		OperationID: "authSignUp", Method: http.MethodPost, Path: authSignupPath, Tags: []string{tagSignup},
 		Summary: "Sign a person up, in the words of common authentication services",
 		Description: "Does what `POST /users` does, with the members, answers and errors that clients of such services expect: every answer has `success`, and errors are in `error`. " +
 			"With `provider` instead of an e-mail address, it answers where the browser must go to sign up there (OAuth).",
-		DefaultStatus: http.StatusCreated, MaxBodyBytes: largestBody,
+		DefaultStatus: http.StatusCreated, MaxBodyBytes: maxBodyBytes,
 		SkipValidateBody: true, SkipValidateParams: true, // done by the handler, which tells everything at once
 		Errors: []int{
 			http.StatusBadRequest, http.StatusForbidden, http.StatusConflict, http.StatusRequestEntityTooLarge,
@@ -132,7 +132,7 @@ func (s *server) postAuthSignup(ctx context.Context, in *authSignupInput) (*auth
 	who := s.accountApplicant(in)
 	outcome, err := s.admit(ctx, who)
 	if err != nil {
-		return nil, enveloped(inAuthWords(err))
+		return nil, enveloped(withAuthMessages(err))
 	}
 	out := &authSignupOutput{Status: http.StatusCreated, Location: "/signups/" + outcome.SignupID.String()}
 	if outcome.Repeated {

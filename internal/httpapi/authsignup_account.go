@@ -27,7 +27,7 @@ func (account) Schema(r huma.Registry) *huma.Schema {
 	return &huma.Schema{OneOf: []*huma.Schema{schemaFor[passwordAccount](r), schemaFor[oAuthStart](r)}}
 }
 
-// passwordAccount describes an account with a password. What is not asked for here is left out (see askedOnly).
+// passwordAccount describes an account with a password. What is not asked for here is left out (see keepConfigured).
 type passwordAccount struct {
 	Email            string        `json:"email" format:"email" maxLength:"254" doc:"The address to log in with." example:"john@acme.example"`
 	Password         secret.String `json:"password" format:"password" minLength:"8" maxLength:"72" writeOnly:"true" doc:"8 to 72 bytes, with an upper-case letter, a digit and a special character." example:"securePassword123!"`
@@ -46,12 +46,12 @@ type passwordAccount struct {
 
 // accountApplicant reads an account with a password. Every sign-up makes a school.
 func (s *server) accountApplicant(in *authSignupInput) admission.Applicant {
-	who, o, rules := admission.Applicant{Way: admission.Form}, in.Body.members, s.cfg.Signup.Rules()
+	who, o, rules := admission.Applicant{EntryPoint: admission.Form}, in.Body.members, s.cfg.Signup.Rules()
 	rules.Account = true
 	who.Rules = &rules
 	req := &who.Request
 	req.Email = o.text("email")
-	s.takeAsked(o, &who)
+	s.takeConfigured(o, &who)
 	req.Name = o.text("name")
 	req.SchoolName = o.text("organizationName")
 	if rules.Fields["givenName"] != "" {
@@ -68,7 +68,7 @@ func (s *server) accountApplicant(in *authSignupInput) admission.Applicant {
 	return who
 }
 
-// inAuthWords names fields as this operation does. Only here is a school an organization.
-func inAuthWords(err error) error {
-	return problem.Of(err).Rename("schoolName", "organizationName", "unknown_field")
+// withAuthMessages names fields as this operation does. Only here is a school an organization.
+func withAuthMessages(err error) error {
+	return problem.Of(err).RenameField("schoolName", "organizationName", "unknown_field")
 }

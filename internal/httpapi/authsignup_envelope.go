@@ -36,7 +36,7 @@ var envelopeDetails = map[*problem.Kind]messages.Message{
 }
 
 // inEnvelope has a problem written in the envelope, in the words that its readers know.
-func inEnvelope(p *problem.Problem) *problem.Problem { return p.SentAs(envelope, envelopeDetails) }
+func inEnvelope(p *problem.Problem) *problem.Problem { return p.WithFormat(envelope, envelopeDetails) }
 
 // enveloped is inEnvelope for any error, and for none.
 func enveloped(err error) error {

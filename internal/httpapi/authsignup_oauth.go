@@ -109,7 +109,7 @@ func hostedProblem(err error) error {
 	case errors.Is(err, hosted.ErrReturnURL):
 		return problem.Invalid(problem.Field{Field: "callbackUrl", Code: "not_allowed", Message: messages.ID("field.address_not_allowed")})
 	case errors.As(err, &option):
-		return problem.Invalid(problem.Field{Field: "provider", Code: "invalid_choice", Message: messages.ID("field.provider_unknown")}).Because(err)
+		return problem.Invalid(problem.Field{Field: "provider", Code: "invalid_choice", Message: messages.ID("field.provider_unknown")}).WithCause(err)
 	}
-	return problem.New(problem.IdentityUnavailable, messages.ID("detail.identity_now")).After(retryHosted).Because(err)
+	return problem.New(problem.IdentityUnavailable, messages.ID("detail.identity_now")).WithRetryAfter(retryHosted).WithCause(err)
 }

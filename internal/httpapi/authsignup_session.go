@@ -33,14 +33,14 @@ func (s *server) openSession(ctx context.Context, password secret.String, result
 		s.cfg.Logger.WarnContext(ctx, "nobody is logged in after a sign-up", "signup", result.SignupID, "error", err)
 		return nil
 	}
-	if err := s.tellSession(ctx, result); err != nil {
+	if err := s.addSession(ctx, result); err != nil {
 		s.cfg.Logger.ErrorContext(ctx, "a session is told to nobody", "signup", result.SignupID, "error", err)
 	}
 	return &AuthSession{Token: session.Token.Reveal(), ExpiresAt: session.ExpiresAt.UTC()}
 }
 
-// tellSession writes the event.
-func (s *server) tellSession(ctx context.Context, result *signup.Result) error {
+// addSession writes the event.
+func (s *server) addSession(ctx context.Context, result *signup.Result) error {
 	data, err := json.Marshal(map[string]any{"userId": result.User.ID})
 	if err != nil {
 		return fmt.Errorf("write event %s: %w", catalog.SessionCreated, err)

@@ -13,9 +13,9 @@ import (
 // list is refused: whoever sends one has chosen nothing, and does not mean the whole fleet.
 func (s *server) choose(ctx context.Context, body *newMigration) (names []string, wrong []problem.Field, err error) {
 	given := body.Tenants
-	if n := len(given); given != nil && (n == 0 || n > mostChosen) {
+	if n := len(given); given != nil && (n == 0 || n > maxChosen) {
 		given, wrong = nil, []problem.Field{
-			{Field: "tenants", Code: "out_of_range", Message: messages.ID("field.tenants_range", messages.Args{"Most": mostChosen})},
+			{Field: "tenants", Code: "out_of_range", Message: messages.ID("field.tenants_range", messages.Args{"Most": maxChosen})},
 		}
 	}
 	names, refusals, err := s.cfg.Fleet.Choose(ctx, given, body.To)

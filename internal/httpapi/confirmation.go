@@ -49,7 +49,7 @@ func (s *server) registerConfirmation() {
 		Description: "For a sign-up of `POST /schools` or hosted registration that waits until its e-mail address is confirmed. " +
 			"The link in the mail shows whose the address is, the access token whose the login is; only both together confirm the sign-up. " +
 			"The page behind the link sends the browser to the application's login with `confirm`, the token. The answers are those of `POST /users`.",
-		DefaultStatus: http.StatusCreated, MaxBodyBytes: largestBody, SkipValidateBody: true,
+		DefaultStatus: http.StatusCreated, MaxBodyBytes: maxBodyBytes, SkipValidateBody: true,
 		Errors: []int{
 			http.StatusBadRequest, http.StatusForbidden, http.StatusConflict, http.StatusGone, http.StatusRequestEntityTooLarge,
 			http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity, http.StatusServiceUnavailable,

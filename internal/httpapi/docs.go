@@ -110,16 +110,16 @@ type explanation struct {
 	page []byte
 }
 
-func newExplanation(templates *template.Template, k *problem.Kind, says messages.Localizer) (*explanation, error) {
-	e := &explanation{KindText: k.In(says), says: says}
+func newExplanation(templates *template.Template, k *problem.Kind, localizer messages.Localizer) (*explanation, error) {
+	e := &explanation{KindText: k.Localize(localizer), says: localizer}
 	others := make([]problem.KindText, len(problem.Kinds))
 	for i, other := range problem.Kinds {
-		others[i] = other.In(says)
+		others[i] = other.Localize(localizer)
 	}
 	var page bytes.Buffer
 	err := templates.ExecuteTemplate(&page, "problem.html", map[string]any{
 		"Kind": e.KindText, "Meaning": prose(e.Meaning), "Cure": prose(e.Cure), "Status": http.StatusText(k.Status), "Kinds": others,
-		"Language": says.Tag(), "Text": func(id string) string { return says.Text("kind_page."+id, nil) },
+		"Language": localizer.Tag(), "Text": func(id string) string { return localizer.Text("kind_page."+id, nil) },
 	})
 	if err != nil {
 		return nil, fmt.Errorf("write page of %s: %w", k.Code, err)

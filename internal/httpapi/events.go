@@ -19,10 +19,10 @@ import (
 )
 
 const (
-	// longestStream is when a stream ends in any case. Browsers connect again by themselves.
-	longestStream = 10 * time.Minute
-	// heartbeatEvery keeps proxies from taking a quiet stream for a dead one.
-	heartbeatEvery = 15 * time.Second
+	// maxStreamDuration is when a stream ends in any case. Browsers connect again by themselves.
+	maxStreamDuration = 10 * time.Minute
+	// heartbeatInterval keeps proxies from taking a quiet stream for a dead one.
+	heartbeatInterval = 15 * time.Second
 	// sendTimeout is how long a client may take to receive an event.
 	sendTimeout = 10 * time.Second
 	// finalEvent is the id of the last event. A browser that connects again shows it, and is told that nothing follows.
@@ -72,7 +72,7 @@ func (s *server) events(ctx context.Context, name, id, lastID string, look func(
 	thing := name + " " + strings.ToLower(id)
 	leave := s.streams.enter(sharesOf(ctx, thing))
 	if leave == nil {
-		return nil, problem.New(problem.Busy, messages.ID("detail.streams")).After(5 * time.Second)
+		return nil, problem.New(problem.Busy, messages.ID("detail.streams")).WithRetryAfter(5 * time.Second)
 	}
 	return &huma.StreamResponse{Body: func(hctx huma.Context) {
 		defer leave()
@@ -95,10 +95,10 @@ func beginStream(ctx huma.Context) {
 
 // follow sends what there is and every change of it, until it is final, the client or the server goes, or time is up.
 func (s *server) follow(ctx context.Context, news *feed, out *stream) error {
-	ctx, cancel := context.WithTimeout(ctx, longestStream)
+	ctx, cancel := context.WithTimeout(ctx, maxStreamDuration)
 	defer cancel()
 	draining, _ := ctx.Value(drainingKey{}).(chan struct{})
-	heartbeat := time.NewTicker(heartbeatEvery)
+	heartbeat := time.NewTicker(heartbeatInterval)
 	defer heartbeat.Stop()
 	for {
 		view, failed, changed := news.state()

@@ -14,9 +14,9 @@ import (
 	"homeroom/signup"
 )
 
-// takeAsked takes the members that are asked for here and not everywhere. What is not asked for is left, and so an unknown
+// takeConfigured takes the members that are asked for here and not everywhere. What is not asked for is left, and so an unknown
 // member.
-func (s *server) takeAsked(o *object, who *admission.Applicant) {
+func (s *server) takeConfigured(o *object, who *admission.Applicant) {
 	if !s.cfg.Signup.Rules().NoPassword {
 		who.Request.Password = secret.String(o.text("password"))
 	}
@@ -70,14 +70,14 @@ type RateHeaders struct {
 	RateLimit       string `header:"RateLimit" doc:"How many are left (r), and after how many seconds there are more (t)." example:"\"signup\";r=4;t=720"`
 }
 
-// askedOnly cuts the schema of a sign-up's body down to the members that are asked for here, and says which are needed.
-func (s *server) askedOnly(schema *huma.Schema) {
+// keepConfigured cuts the schema of a sign-up's body down to the members that are asked for here, and says which are needed.
+func (s *server) keepConfigured(schema *huma.Schema) {
 	rules := s.cfg.Signup.Rules()
 	if rules.NoPassword {
-		forget(schema, "password")
+		removeProperty(schema, "password")
 	}
 	if s.cfg.Captcha == nil {
-		forget(schema, admission.CaptchaField)
+		removeProperty(schema, admission.CaptchaField)
 	}
 	if schema.Properties["invitation"] != nil && !slices.Contains(schema.Required, "invitation") {
 		schema.AnyOf = []*huma.Schema{{Required: []string{"schoolName"}}, {Required: []string{"invitation"}}}
@@ -91,14 +91,14 @@ func (s *server) askedOnly(schema *huma.Schema) {
 			schema.Required = append(schema.Required, field)
 		case "":
 			if slices.Contains(identity.ProfileFields, field) || schema.Properties["organizationName"] != nil {
-				forget(schema, field)
+				removeProperty(schema, field)
 			}
 		}
 	}
 }
 
 // forget takes a member out of a schema.
-func forget(schema *huma.Schema, name string) {
+func removeProperty(schema *huma.Schema, name string) {
 	delete(schema.Properties, name)
 	schema.Required = slices.DeleteFunc(schema.Required, func(required string) bool { return required == name })
 }

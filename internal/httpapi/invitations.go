@@ -27,7 +27,7 @@ func (s *server) registerInvitations() {
 		Summary: "Invite a person to a school",
 		Description: "A mail with a link is sent. Inviting the same address again renews the invitation, with the new role and a new end, and sends the mail again." +
 			who,
-		DefaultStatus: http.StatusCreated, MaxBodyBytes: largestBody, SkipValidateBody: true,
+		DefaultStatus: http.StatusCreated, MaxBodyBytes: maxBodyBytes, SkipValidateBody: true,
 		Errors: refusals, Middlewares: huma.Middlewares{s.requireJSON},
 	}, s.postInvitation)
 	register(s, anyUser, huma.Operation{
@@ -42,19 +42,19 @@ func (s *server) registerInvitations() {
 		DefaultStatus: http.StatusNoContent,
 		Errors:        []int{http.StatusForbidden, http.StatusNotFound, http.StatusGone},
 	}, s.deleteInvitation)
-	register(s, permitted(inviteSchools), huma.Operation{
+	register(s, withPermission(inviteSchools), huma.Operation{
 		OperationID: "inviteSchool", Method: http.MethodPost, Path: "/invitations", Tags: []string{tagOperator},
 		Summary:       "Invite a person to sign a school up",
 		Description:   "A mail with a link is sent. It lets the person sign up where that needs an invitation or an approval.",
-		DefaultStatus: http.StatusCreated, MaxBodyBytes: largestBody, SkipValidateBody: true,
+		DefaultStatus: http.StatusCreated, MaxBodyBytes: maxBodyBytes, SkipValidateBody: true,
 		Errors: refusals, Middlewares: huma.Middlewares{s.requireJSON},
 	}, s.postSchoolInvitation)
-	register(s, permitted(inviteSchools), huma.Operation{
+	register(s, withPermission(inviteSchools), huma.Operation{
 		OperationID: "listSchoolInvitations", Method: http.MethodGet, Path: "/invitations", Tags: []string{tagOperator},
 		Summary: "List the invitations to sign a school up", Description: "The newest first, in pages, answered ones too.",
 		Errors: []int{http.StatusUnprocessableEntity},
 	}, s.listSchoolInvitations)
-	register(s, permitted(inviteSchools), huma.Operation{
+	register(s, withPermission(inviteSchools), huma.Operation{
 		OperationID: "revokeSchoolInvitation", Method: http.MethodDelete, Path: "/invitations/{invitation}", Tags: []string{tagOperator},
 		Metadata: flags(endsInvitation),
 		Summary:  "Take an invitation to sign a school up back", Description: "Its link is good for nothing from then on.",

@@ -16,7 +16,7 @@ import (
 )
 
 // deepest is how deep the JSON of a request may be nested. Ours has one level.
-const deepest = 8
+const maxDepth = 8
 
 // strictJSON reads requests: one value in UTF-8, no member twice, nothing after it. encoding/json would take the last of
 // two members, names in any letter case, and other bytes as if they were characters, so that a proxy in front of us could
@@ -44,7 +44,7 @@ func readStrictly(data []byte, into any) error {
 		if err != nil {
 			return malformed(fmt.Sprintf("%s %d", syntaxID(err), decoder.InputOffset()))
 		}
-		if decoder.StackDepth() > deepest {
+		if decoder.StackDepth() > maxDepth {
 			return malformed("detail.body_deep")
 		}
 	}

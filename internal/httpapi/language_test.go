@@ -62,8 +62,8 @@ func TestErrorsSpeakTheCallersLanguage(t *testing.T) {
 		equal(t, "Nicht angemeldet", w.call("GET", "/tenants", "", "Accept-Language: de").json(t)["title"])
 	})
 	t.Run("English without a wish, or with one that nobody can grant", func(t *testing.T) {
-		for _, wish := range []string{"X-Nothing: 1", "Accept-Language: ja", "Accept-Language: *", "Accept-Language: en-GB"} {
-			r := w.call("GET", "/nothing", "", wish)
+		for _, params := range []string{"X-Nothing: 1", "Accept-Language: ja", "Accept-Language: *", "Accept-Language: en-GB"} {
+			r := w.call("GET", "/nothing", "", params)
 			equal(t, "en", r.Header.Get("Content-Language"))
 			equal(t, "There is nothing at this path. See /docs for what there is.", r.json(t)["detail"])
 		}

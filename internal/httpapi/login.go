@@ -14,39 +14,39 @@ import (
 	"homeroom/messages"
 )
 
-// loginsOfSubject is how often one login may have the identity provider asked for itself, whatever addresses it comes from.
-var loginsOfSubject = catalog.Allowance{Count: 10, Window: time.Minute}
+// accountLookupsOfSubject is how often one login may have the identity provider asked for itself, whatever addresses it comes from.
+var accountLookupsOfSubject = catalog.Allowance{Count: 10, Window: time.Minute}
 
 const (
-	// loginFor is how long a login is taken to be what the identity provider has said.
-	loginFor = 5 * time.Second
-	// mostLogins bounds how many are kept.
-	mostLogins = 10_000
+	// accountCacheTTL is how long a login is taken to be what the identity provider has said.
+	accountCacheTTL = 5 * time.Second
+	// maxCachedAccounts bounds how many are kept.
+	maxCachedAccounts = 10_000
 )
 
-// newLogins keeps what the identity provider has said of logins.
-func newLogins() (*otter.Cache[string, identity.User], error) {
+// newAccounts keeps what the identity provider has said of logins.
+func newAccounts() (*otter.Cache[string, identity.User], error) {
 	return otter.New(&otter.Options[string, identity.User]{
-		MaximumSize: mostLogins, ExpiryCalculator: otter.ExpiryWriting[string, identity.User](loginFor),
+		MaximumSize: maxCachedAccounts, ExpiryCalculator: otter.ExpiryWriting[string, identity.User](accountCacheTTL),
 	})
 }
 
 // login is the login of a token's subject, as the identity provider knows it.
-func (s *server) login(ctx context.Context, subject string) (identity.User, error) {
-	if known, ok := s.logins.GetIfPresent(subject); ok {
+func (s *server) account(ctx context.Context, subject string) (identity.User, error) {
+	if known, ok := s.accounts.GetIfPresent(subject); ok {
 		return known, nil
 	}
 	name := sha256.Sum256([]byte(subject)) // the limits hold no names of logins
-	grant, err := s.cfg.Catalog.TakeAllowance(ctx, fmt.Sprintf("login %x", name[:16]), loginsOfSubject)
+	grant, err := s.cfg.Catalog.TakeAllowance(ctx, fmt.Sprintf("login %x", name[:16]), accountLookupsOfSubject)
 	if err != nil {
 		return identity.User{}, err
 	}
 	if !grant.Allowed {
-		return identity.User{}, problem.New(problem.RateLimited, messages.ID("detail.login_requests")).After(grant.RetryAfter)
+		return identity.User{}, problem.New(problem.RateLimited, messages.ID("detail.login_requests")).WithRetryAfter(grant.RetryAfter)
 	}
 	found, err := s.cfg.Signup.Account(ctx, subject)
 	if err == nil {
-		s.logins.Set(subject, found)
+		s.accounts.Set(subject, found)
 	}
 	return found, err
 }

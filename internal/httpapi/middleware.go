@@ -44,7 +44,7 @@ func requestOf(ctx context.Context) *request {
 	return r
 }
 
-var saneID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+var validRequestID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
 // begin names the request, and writes its one line in the log at the end. Paths, queries, bodies and headers stay out of
 // the log: they hold addresses of people, ids that are permissions, and secrets.
@@ -55,7 +55,7 @@ func (s *server) begin(c *gin.Context) {
 		head: c.Request.Method == http.MethodHead, control: http.NewResponseController(c.Writer),
 		headers: c.Writer.Header(),
 	}
-	if !saneID.MatchString(r.ID) {
+	if !validRequestID.MatchString(r.ID) {
 		r.ID = uuid.NewString()
 	}
 	address := clientAddress(c.Request, s.cfg.TrustedProxies)
@@ -112,9 +112,9 @@ func (s *server) recover(c *gin.Context) {
 			panic(fault)
 		}
 		cause := fmt.Errorf("panic: %v\n%s", fault, debug.Stack())
-		p := problem.New(problem.Internal, messages.ID("detail.internal")).Because(cause)
+		p := problem.New(problem.Internal, messages.ID("detail.internal")).WithCause(cause)
 		if c.Writer.Written() {
-			p.Note(c.Request.Context(), http.Header{})
+			p.Complete(c.Request.Context(), http.Header{})
 			return
 		}
 		writeProblem(c.Writer, c.Request, p)

@@ -27,7 +27,7 @@ func (s *server) registerNewSchools() {
 		Summary:  "Sign a school up with a login that exists",
 		Description: "The login of the access token becomes the owner of a new school. Whoever has a school already is refused. " +
 			"The answers are those of `POST /users`.",
-		DefaultStatus: http.StatusCreated, MaxBodyBytes: largestBody,
+		DefaultStatus: http.StatusCreated, MaxBodyBytes: maxBodyBytes,
 		SkipValidateBody: true, SkipValidateParams: true, // done by the handler, which tells everything at once
 		Errors:      errors,
 		Middlewares: huma.Middlewares{s.requireJSON},
@@ -39,7 +39,7 @@ func (s *server) registerNewSchools() {
 		Summary:  "Accept an invitation with a login that exists",
 		Description: "The login of the access token joins the school. Its e-mail address must be the one that was invited. Whoever has no login yet sends " +
 			"`invitation` with `POST /users` instead.",
-		DefaultStatus: http.StatusCreated, MaxBodyBytes: largestBody,
+		DefaultStatus: http.StatusCreated, MaxBodyBytes: maxBodyBytes,
 		SkipValidateBody: true, SkipValidateParams: true,
 		Errors:      append(errors, http.StatusGone),
 		Middlewares: huma.Middlewares{s.requireJSON},
@@ -136,8 +136,8 @@ func (s *server) postAcceptance(ctx context.Context, in *acceptanceInput) (*post
 func (s *server) beginWithLogin(ctx context.Context, headers LoginHeaders, wrong []problem.Field, req signup.Request) (*postUserOutput, error) {
 	req.Locale, req.IdempotencyKey, req.Async = web.Locale(headers.AcceptLanguage), headers.IdempotencyKey, preferAsync(headers.Prefer)
 	outcome, err := s.admit(ctx, admission.Applicant{
-		Way: admission.Login, Request: req, Unread: unread(wrong),
-		FindLogin: func(ctx context.Context) (identity.User, error) { return s.login(ctx, claimsOf(ctx).Subject) },
+		EntryPoint: admission.Authenticated, Request: req, Unread: unread(wrong),
+		FindAccount: func(ctx context.Context) (identity.User, error) { return s.account(ctx, claimsOf(ctx).Subject) },
 	})
 	if err != nil {
 		return nil, err

@@ -69,7 +69,7 @@ func (s *server) humaConfig() huma.Config {
 func finish(ctx huma.Context, _ string, body any) (any, error) {
 	if p, ok := body.(*problem.Problem); ok {
 		headers := http.Header{}
-		p.Note(ctx.Context(), headers)
+		p.Complete(ctx.Context(), headers)
 		for name := range headers {
 			ctx.SetHeader(name, headers.Get(name))
 		}
@@ -120,7 +120,7 @@ func (s *server) document() *huma.OpenAPI {
 		if flag, isBody := bodies[name]; !isBody {
 			schema.AdditionalProperties = nil // answers may grow; only requests are closed
 		} else if flag {
-			s.askedOnly(schema)
+			s.keepConfigured(schema)
 		}
 		describeProperties(name, schema)
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 func (s *server) registerOutcomes() {
-	register(s, permitted(migrateTenants), huma.Operation{
+	register(s, withPermission(migrateTenants), huma.Operation{
 		OperationID: "listMigrationOutcomes", Method: http.MethodGet, Path: "/migrations/{id}/outcomes", Tags: []string{tagFleet},
 		Metadata:    flags(needsCatalogOnly),
 		Summary:     "List how a run went for each tenant",

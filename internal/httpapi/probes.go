@@ -15,12 +15,12 @@ import (
 const readyTimeout = 2 * time.Second
 
 func (s *server) registerProbes() {
-	register(s, everybody, huma.Operation{
+	register(s, anyone, huma.Operation{
 		OperationID: "live", Method: http.MethodGet, Path: "/livez", Tags: []string{tagHealth},
 		Summary: "Is the process alive?", Description: "Nothing is checked: an answer is the answer.",
 		Errors: []int{http.StatusUnprocessableEntity},
 	}, func(context.Context, *struct{}) (*healthOutput, error) { return &healthOutput{Health{"ok"}}, nil })
-	register(s, everybody, huma.Operation{
+	register(s, anyone, huma.Operation{
 		OperationID: "ready", Method: http.MethodGet, Path: "/readyz", Tags: []string{tagHealth},
 		Metadata:    flags(needsCatalogOnly),
 		Summary:     "Can the service do its work?",
@@ -40,7 +40,7 @@ func (s *server) getReady(ctx context.Context, _ *struct{}) (*healthOutput, erro
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
 	if err := s.cfg.Ready(ctx); err != nil {
-		return nil, problem.New(problem.CatalogUnavailable, messages.ID("detail.not_ready")).After(readyTimeout).Because(err)
+		return nil, problem.New(problem.CatalogUnavailable, messages.ID("detail.not_ready")).WithRetryAfter(readyTimeout).WithCause(err)
 	}
 	return &healthOutput{Health{"ok"}}, nil
 }

@@ -52,7 +52,7 @@ func refusedFields(causes []error) *problem.Problem {
 			return problem.New(problem.MalformedRequest, malformedBody(detail.Message))
 		}
 		_, field, _ := strings.Cut(detail.Location, ".")
-		code, text := wordParameter(detail.Message)
+		code, text := parameterMessage(detail.Message)
 		fields = append(fields, problem.Field{Field: field, Code: code, Message: text})
 	}
 	return problem.Invalid(fields...)
@@ -67,10 +67,10 @@ func malformedBody(text string) messages.Message {
 	return messages.ID(id)
 }
 
-// wordParameter gives what huma says of a parameter a stable code. huma tells by an English sentence alone which rule it was;
+// parameterMessage gives what huma says of a parameter a stable code. huma tells by an English sentence alone which rule it was;
 // TestEveryRefusalOfHumaHasItsCode has them all, and fails when a release of huma says something else. Its sentences name bounds
 // and choices, which are ours; the ones that could quote the value are replaced.
-func wordParameter(text string) (code string, message messages.Message) {
+func parameterMessage(text string) (code string, message messages.Message) {
 	rule := messages.Args{"Rule": text}
 	switch {
 	case strings.HasPrefix(text, "unknown query parameter"):

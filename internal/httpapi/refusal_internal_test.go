@@ -94,7 +94,7 @@ func TestEveryRefusalOfHumaHasItsCode(t *testing.T) {
 		validation.MsgExpectedMaxLength: "too_long", validation.MsgExpectedOneOf: "invalid_choice", validation.MsgExpectedInteger: "wrong_type",
 		validation.MsgExpectedMatchPattern: "invalid_format", validation.MsgExpectedRFC4122UUID: "invalid_format",
 	} {
-		if code, _ := wordParameter(text); code != want {
+		if code, _ := parameterMessage(text); code != want {
 			t.Errorf("%q has the code %s, not %s", text, code, want)
 		}
 	}

@@ -11,13 +11,13 @@ import (
 )
 
 func (s *server) registerReprovision() {
-	register(s, permitted("update:tenants"), huma.Operation{
+	register(s, withPermission("update:tenants"), huma.Operation{
 		OperationID: "reprovisionTenant", Method: http.MethodPost, Path: "/tenants/{id}/reprovision", Tags: []string{tagOperator},
 		Metadata: flags(needsSchema),
 		Summary:  "Provision a tenant again",
 		Description: "Runs every provisioning step again and adds what is missing; data is never dropped. With `fresh`, the old database is set aside, " +
 			"where it is kept under the name in the answer, and a new one is made. The tenant's status and steps tell how it goes.",
-		DefaultStatus: http.StatusAccepted, MaxBodyBytes: largestBody,
+		DefaultStatus: http.StatusAccepted, MaxBodyBytes: maxBodyBytes,
 		SkipValidateBody: true, // the body reads itself
 		Errors: []int{
 			http.StatusBadRequest, http.StatusNotFound, http.StatusConflict, http.StatusRequestEntityTooLarge,
@@ -63,14 +63,14 @@ type reprovisionOutput struct {
 }
 
 func (s *server) postReprovision(ctx context.Context, in *reprovisionInput) (*reprovisionOutput, error) {
-	wish := signup.ReprovisionRequest{Tenant: in.ID, Actor: claimsOf(ctx).Subject, RequestID: requestOf(ctx).ID}
+	params := signup.ReprovisionRequest{Tenant: in.ID, Actor: claimsOf(ctx).Subject, RequestID: requestOf(ctx).ID}
 	if in.Body != nil {
 		if len(in.Body.wrong) > 0 {
 			return nil, problem.Invalid(in.Body.wrong...)
 		}
-		wish.Fresh, wish.Confirm = in.Body.Fresh, in.Body.Confirm
+		params.Fresh, params.Confirm = in.Body.Fresh, in.Body.Confirm
 	}
-	row, kept, err := s.cfg.Signup.Reprovision(ctx, wish)
+	row, kept, err := s.cfg.Signup.Reprovision(ctx, params)
 	if err != nil {
 		return nil, err
 	}

@@ -14,12 +14,12 @@ import (
 )
 
 func (s *server) registerRotate() {
-	register(s, permitted("update:tenants"), huma.Operation{
+	register(s, withPermission("update:tenants"), huma.Operation{
 		OperationID: "rotateTenant", Method: http.MethodPost, Path: "/tenants/{id}/rotate", Tags: []string{tagOperator},
 		Summary: "Give a tenant's role a new password",
 		Description: "From the answer on the former password is refused. The sessions of the role go on, unless `endSessions`: " +
 			"after a theft of the password, those that it has opened must end too.",
-		DefaultStatus: http.StatusAccepted, MaxBodyBytes: largestBody,
+		DefaultStatus: http.StatusAccepted, MaxBodyBytes: maxBodyBytes,
 		SkipValidateBody: true, // the body reads itself
 		Errors: []int{
 			http.StatusBadRequest, http.StatusNotFound, http.StatusConflict, http.StatusRequestEntityTooLarge,
@@ -58,14 +58,14 @@ type rotateOutput struct {
 }
 
 func (s *server) postRotate(ctx context.Context, in *rotateInput) (*rotateOutput, error) {
-	wish := lifecycle.Rotation{Tenant: in.ID, Actor: claimsOf(ctx).Subject, RequestID: requestOf(ctx).ID}
+	params := lifecycle.Rotation{Tenant: in.ID, Actor: claimsOf(ctx).Subject, RequestID: requestOf(ctx).ID}
 	if in.Body != nil {
 		if len(in.Body.wrong) > 0 {
 			return nil, problem.Invalid(in.Body.wrong...)
 		}
-		wish.EndSessions = in.Body.EndSessions
+		params.EndSessions = in.Body.EndSessions
 	}
-	row, err := lifecycle.Rotate(ctx, s.cfg.Catalog, s.cfg.Servers, s.cfg.Queue, wish)
+	row, err := lifecycle.Rotate(ctx, s.cfg.Catalog, s.cfg.Servers, s.cfg.Queue, params)
 	if errors.Is(err, tenant.ErrBusy) || postgres.Unreachable(err) && row.PasswordRotation > 0 {
 		return nil, &tenant.UnreachableError{Err: err}
 	}

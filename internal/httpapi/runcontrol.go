@@ -43,7 +43,7 @@ func (s *server) registerRunControl() {
 			"Ends it. What it has done stays. The migrations that are going on are cancelled within a second or two, and their tenants are as before the file.",
 		},
 	} {
-		register(s, permitted(migrateTenants), huma.Operation{
+		register(s, withPermission(migrateTenants), huma.Operation{
 			OperationID: op.change.verb + "Migration", Method: http.MethodPost, Path: "/migrations/{id}/" + op.change.verb, Tags: []string{tagFleet},
 			Metadata:    flags(needsCatalogOnly),
 			Summary:     op.summary,

@@ -10,8 +10,8 @@ import (
 	"homeroom/fleet"
 )
 
-// mostPlanned is how many tenants a plan lists.
-const mostPlanned = 1000
+// maxPlanned is how many tenants a plan lists.
+const maxPlanned = 1000
 
 // MigrationPlan is what a run would do.
 type MigrationPlan struct {
@@ -52,7 +52,7 @@ func (s *server) answerPlan(ctx context.Context, options fleet.Options) (*postMi
 	for from, files := range plan.Files {
 		view.Files[strconv.FormatUint(uint64(from), 10)] = files
 	}
-	for _, t := range plan.Tenants[:min(mostPlanned, len(plan.Tenants))] {
+	for _, t := range plan.Tenants[:min(maxPlanned, len(plan.Tenants))] {
 		view.Tenants = append(view.Tenants, PlannedTenant{
 			ID: t.ID, Slug: t.Slug, Database: t.Database, Server: t.Server, Status: migratableState(t.State), From: t.SchemaVersion, To: plan.To,
 		})

@@ -19,7 +19,7 @@ import (
 const migrateTenants = "migrate:tenants"
 
 func (s *server) registerRuns() {
-	who := permitted(migrateTenants)
+	who := withPermission(migrateTenants)
 	s.registerRunStart()
 	register(s, who, huma.Operation{
 		OperationID: "listMigrations", Method: http.MethodGet, Path: "/migrations", Tags: []string{tagFleet},

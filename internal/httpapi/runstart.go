@@ -21,12 +21,12 @@ import (
 )
 
 const (
-	// mostChosen is how many tenants a run can be narrowed to.
-	mostChosen = 1000
-	// largestChoice is how many bytes a body with so many names may have; see largestBody for the one.
-	largestChoice = 128<<10 + 1
-	// newestVersion is the largest that JSON can tell exactly: versions may be dates with a time.
-	newestVersion = 1 << 53
+	// maxChosen is how many tenants a run can be narrowed to.
+	maxChosen = 1000
+	// maxChoiceBytes is how many bytes a body with so many names may have; see maxBodyBytes for the one.
+	maxChoiceBytes = 128<<10 + 1
+	// maxVersion is the largest that JSON can tell exactly: versions may be dates with a time.
+	maxVersion = 1 << 53
 )
 
 func (s *server) registerRunStart() {
@@ -34,26 +34,26 @@ func (s *server) registerRunStart() {
 		http.StatusBadRequest, http.StatusConflict, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType,
 		http.StatusUnprocessableEntity,
 	}
-	register(s, permitted(migrateTenants), huma.Operation{
+	register(s, withPermission(migrateTenants), huma.Operation{
 		OperationID: "startMigration", Method: http.MethodPost, Path: "/migrations", Tags: []string{tagFleet},
 		Metadata: flags(needsSchema),
 		Summary:  "Start a run over the fleet",
 		Description: "Brings all tenants that are behind to the newest version, or the chosen ones to the chosen version: first the canaries, then waves that grow. " +
 			"The new template is built first, so a file that cannot run at all starts nothing. A service then does the work. " +
 			"At most one run is open. With `plan`, nothing is started, and the answer tells what would be done.",
-		MaxBodyBytes:     largestChoice,
+		MaxBodyBytes:     maxChoiceBytes,
 		SkipValidateBody: true, // the body reads itself
 		Errors:           refusals,
 		Middlewares:      huma.Middlewares{s.requireJSON},
 		Responses:        s.startResponses(),
 	}, s.postMigration)
-	register(s, permitted("update:tenants"), huma.Operation{
+	register(s, withPermission("update:tenants"), huma.Operation{
 		OperationID: "migrateTenant", Method: http.MethodPost, Path: "/tenants/{id}/migrate", Tags: []string{tagFleet},
 		Metadata: flags(needsSchema),
 		Summary:  "Start a run for one tenant",
 		Description: "Brings just this tenant to the newest version, as `POST /migrations` with its name does: also one that is held at an older " +
 			"version, or quarantined because a migration had failed. The body is empty, or an object without members.",
-		MaxBodyBytes:     largestBody,
+		MaxBodyBytes:     maxBodyBytes,
 		SkipValidateBody: true, // the body reads itself
 		Errors:           append(refusals, http.StatusNotFound),
 		Middlewares:      huma.Middlewares{s.requireJSON},
@@ -98,7 +98,7 @@ func (m *newMigration) UnmarshalJSON(text []byte) error {
 		return err
 	}
 	m.Tenants = o.list("tenants")
-	if to := o.number("to", 1, newestVersion); to != nil {
+	if to := o.number("to", 1, maxVersion); to != nil {
 		version := uint(*to)
 		m.To = &version
 	}
@@ -205,19 +205,19 @@ func (s *server) startProblem(ctx context.Context, err error) error {
 	case errors.Is(err, catalog.ErrRunActive):
 		run, found := s.cfg.Catalog.OpenRun(ctx)
 		if errors.Is(found, catalog.ErrNotFound) {
-			return problem.New(problem.InProgress, messages.ID("detail.run_just_ended")).After(time.Second)
+			return problem.New(problem.InProgress, messages.ID("detail.run_just_ended")).WithRetryAfter(time.Second)
 		}
 		if found != nil {
 			return found
 		}
 		return openRunProblem(run)
 	case errors.As(err, &file):
-		return fileProblem(file).Because(err)
+		return fileProblem(file).WithCause(err)
 	case errors.Is(err, fleet.ErrNothing):
-		return problem.New(problem.Busy, messages.ID("detail.servers_unreachable")).After(10 * time.Second).Because(err)
+		return problem.New(problem.Busy, messages.ID("detail.servers_unreachable")).WithRetryAfter(10 * time.Second).WithCause(err)
 	case ctx.Err() != nil:
 		return problem.New(problem.Busy, messages.ID("detail.template_slow")).
-			After(10 * time.Second).Because(err)
+			WithRetryAfter(10 * time.Second).WithCause(err)
 	}
 	return err
 }
@@ -228,7 +228,7 @@ func openRunProblem(run catalog.Run) *problem.Problem {
 	if run.State == catalog.RunPaused {
 		return problem.New(problem.InProgress, messages.ID("detail.run_paused", args))
 	}
-	return problem.New(problem.InProgress, messages.ID("detail.run_open", args)).After(10 * time.Second)
+	return problem.New(problem.InProgress, messages.ID("detail.run_open", args)).WithRetryAfter(10 * time.Second)
 }
 
 // fileProblem tells which file cannot be run, and why.

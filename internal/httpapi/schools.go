@@ -8,7 +8,7 @@ import (
 )
 
 func (s *server) registerSchools() {
-	register(s, everybody, huma.Operation{
+	register(s, anyone, huma.Operation{
 		OperationID: "checkSchoolName", Method: http.MethodGet, Path: "/schools/availability", Tags: []string{tagSignup},
 		Summary:     "See which slug a school's name would get",
 		Description: "Schools may share a name. Where the slug is not free, the next school of the name gets one with a number.",

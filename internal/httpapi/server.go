@@ -60,8 +60,8 @@ type Config struct {
 	Issuer string
 	// JWKSURL is where the issuer publishes its keys. Defaults to Issuer + ".well-known/jwks.json".
 	JWKSURL string
-	// KeysFor is how long the issuer's keys are believed at most before they are fetched again. Defaults to 5 minutes.
-	KeysFor time.Duration
+	// KeysMaxAge is how long the issuer's keys are believed at most before they are fetched again. Defaults to 5 minutes.
+	KeysMaxAge time.Duration
 	// Audience identifies this API in the access tokens. Required.
 	Audience string
 	// SignupRate is how often one client address may sign up. Defaults to no limit.
@@ -109,8 +109,8 @@ func (c Config) withDefaults() Config {
 	if c.JWKSURL == "" {
 		c.JWKSURL = c.Issuer + ".well-known/jwks.json"
 	}
-	if c.KeysFor == 0 {
-		c.KeysFor = jwks.DefaultMaxAge
+	if c.KeysMaxAge == 0 {
+		c.KeysMaxAge = jwks.DefaultMaxAge
 	}
 	if c.Ready == nil && c.Catalog != nil {
 		c.Ready = c.Catalog.Ping
@@ -156,7 +156,7 @@ type server struct {
 	api       huma.API
 	tokens    *verifier
 	// logins are what the identity provider has just said of logins.
-	logins *otter.Cache[string, identity.User]
+	accounts *otter.Cache[string, identity.User]
 	// operations are in the order in which they were registered.
 	operations []*huma.Operation
 	streams    *streams
@@ -175,7 +175,7 @@ func init() {
 		return p
 	}
 	huma.NewError = func(status int, message string, causes ...error) huma.StatusError {
-		return refusal(status, largestBody, message, causes)
+		return refusal(status, maxBodyBytes, message, causes)
 	}
 }
 
@@ -193,12 +193,12 @@ func New(cfg Config) (http.Handler, error) {
 	}
 	s := &server{
 		cfg:     cfg,
-		tokens:  newVerifier(cfg.Issuer, cfg.JWKSURL, cfg.Audience, cfg.KeysFor),
+		tokens:  newVerifier(cfg.Issuer, cfg.JWKSURL, cfg.Audience, cfg.KeysMaxAge),
 		streams: newStreams(cfg.PollEvery),
 		cors:    newCORS(cfg.AllowedOrigins),
 	}
 	var err error
-	if s.logins, err = newLogins(); err != nil {
+	if s.accounts, err = newAccounts(); err != nil {
 		return nil, err
 	}
 	s.admission, err = admission.New(admission.Config{
@@ -214,7 +214,7 @@ func New(cfg Config) (http.Handler, error) {
 		return nil, err
 	}
 	router.Use(s.begin, s.recover, s.secureHeaders, s.crossOrigin, wellFormed, readable)
-	router.NoRoute(nothingAt)
+	router.NoRoute(notFound)
 	router.NoMethod(func(c *gin.Context) {
 		writeProblem(c.Writer, c.Request, problem.New(problem.MethodNotAllowed, messages.ID("detail.no_method")))
 	})

@@ -19,7 +19,7 @@ func (s *server) registerSignups() {
 		Summary:  "Sign a school up",
 		Description: "Creates the user at the identity provider, gives the school a database of its own, and answers when both are ready. " +
 			"Where a database must be built and that takes long, the answer is 202 and the work goes on: look at its Location.",
-		DefaultStatus: http.StatusCreated, MaxBodyBytes: largestBody,
+		DefaultStatus: http.StatusCreated, MaxBodyBytes: maxBodyBytes,
 		SkipValidateBody: true, SkipValidateParams: true, // done by the handler, which tells everything at once
 		Errors: []int{
 			http.StatusBadRequest, http.StatusForbidden, http.StatusConflict, http.StatusGone, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType,
@@ -28,14 +28,14 @@ func (s *server) registerSignups() {
 		Middlewares: huma.Middlewares{s.requireJSON},
 		Responses:   s.signupResponses(),
 	}
-	register(s, everybody, op, s.postUser)
-	register(s, everybody, huma.Operation{
+	register(s, anyone, op, s.postUser)
+	register(s, anyone, huma.Operation{
 		OperationID: "getSignup", Method: http.MethodGet, Path: "/signups/{id}", Tags: []string{tagSignup},
 		Summary:     "Look at a sign-up",
 		Description: "Knowing the id is the permission. `user` and `school` are there once the sign-up is ready.",
 		Errors:      []int{http.StatusNotFound, http.StatusServiceUnavailable},
 	}, s.getSignup)
-	register(s, everybody, streaming(huma.Operation{
+	register(s, anyone, streaming(huma.Operation{
 		OperationID: "followSignup", Method: http.MethodGet, Path: "/signups/{id}/events", Tags: []string{tagSignup},
 		Summary:     "Follow a sign-up",
 		Description: "Final are ready, failed and expired.",

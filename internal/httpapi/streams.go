@@ -9,13 +9,13 @@ import (
 )
 
 const (
-	// mostStreams is how many event streams that need no token a process serves at the same time, and mostOperatorStreams how many
+	// maxStreams is how many event streams that need no token a process serves at the same time, and maxOperatorStreams how many
 	// of those that do: whoever takes all of the one leaves the others theirs.
-	mostStreams         = 200
-	mostOperatorStreams = 50
-	// mostOfNetwork and mostOfOne are how many of the former a client's network may have, and how many may follow one sign-up.
-	mostOfNetwork = 5
-	mostOfOne     = 5
+	maxStreams         = 200
+	maxOperatorStreams = 50
+	// maxOfNetwork and maxOfOne are how many of the former a client's network may have, and how many may follow one sign-up.
+	maxOfNetwork = 5
+	maxOfOne     = 5
 )
 
 // streams counts the open event streams and looks, once for all that follow the same thing, whether it has changed.
@@ -40,12 +40,12 @@ type share struct {
 // sharesOf are what a stream takes part of.
 func sharesOf(ctx context.Context, thing string) []share {
 	if claimsOf(ctx).Subject != "" {
-		return []share{{"operators", mostOperatorStreams}}
+		return []share{{"operators", maxOperatorStreams}}
 	}
 	request := requestOf(ctx)
-	shares := []share{{"everybody", mostStreams}, {"network " + request.caller.Network, mostOfNetwork}, {thing, mostOfOne}}
+	shares := []share{{"everybody", maxStreams}, {"network " + request.caller.Network, maxOfNetwork}, {thing, maxOfOne}}
 	if request.caller.Site != "" {
-		shares = append(shares, share{"network " + request.caller.Site, mostOfNetwork * admission.NetworksOfSite})
+		shares = append(shares, share{"network " + request.caller.Site, maxOfNetwork * admission.NetworksPerSite})
 	}
 	return shares
 }

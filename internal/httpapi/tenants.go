@@ -14,7 +14,7 @@ import (
 )
 
 func (s *server) registerTenants() {
-	read := permitted("read:tenants")
+	read := withPermission("read:tenants")
 	register(s, read, huma.Operation{
 		OperationID: "listTenants", Method: http.MethodGet, Path: "/tenants", Tags: []string{tagOperator},
 		Metadata:    flags(needsCatalogOnly),

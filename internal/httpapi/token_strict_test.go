@@ -158,7 +158,7 @@ func TestAWithdrawnKeyIsRefused(t *testing.T) {
 	i := startIssuer(t, "k1", "k2")
 	w := setup(t, options{noSpare: true, api: func(c *httpapi.Config) {
 		i.trusted(c)
-		c.KeysFor = 50 * time.Millisecond
+		c.KeysMaxAge = 50 * time.Millisecond
 	}})
 	first, second := "Authorization: Bearer "+i.token("k1"), "Authorization: Bearer "+i.token("k2")
 	status := func(token string) int { return w.call("GET", "/tenants", "", token).Status }

@@ -15,11 +15,11 @@ import (
 	"homeroom/internal/web"
 )
 
-// largestBody is how many bytes a request's body may have. huma refuses a body that fills what it reads, hence the one.
-const largestBody = 16<<10 + 1
+// maxBodyBytes is how many bytes a request's body may have. huma refuses a body that fills what it reads, hence the one.
+const maxBodyBytes = 16<<10 + 1
 
 // newUser is the body of POST /users. It reads itself, so that everything that is wrong with it is told at once; the tags
-// describe it for the OpenAPI document, where what is not asked for is left out (see askedOnly).
+// describe it for the OpenAPI document, where what is not asked for is left out (see keepConfigured).
 type newUser struct {
 	Email        string        `json:"email" format:"email" maxLength:"254" doc:"The address to log in with. Trimmed, and brought to lower case." example:"ada@lincoln.example"`
 	Password     secret.String `json:"password" format:"password" minLength:"8" maxLength:"72" writeOnly:"true" doc:"8 to 72 bytes. The identity provider may ask for more; its message is passed on." example:"Chalk-and-Cheese-42"`
@@ -48,10 +48,10 @@ func (u *newUser) UnmarshalJSON(text []byte) (err error) {
 
 // applicant reads the body.
 func (s *server) applicant(in *postUserInput) admission.Applicant {
-	who, o := admission.Applicant{Way: admission.Form}, in.Body.members
+	who, o := admission.Applicant{EntryPoint: admission.Form}, in.Body.members
 	req := &who.Request
 	req.Email = o.text("email")
-	s.takeAsked(o, &who)
+	s.takeConfigured(o, &who)
 	req.SchoolName = o.text("schoolName")
 	req.GivenName, req.FamilyName, req.Name = o.text("givenName"), o.text("familyName"), o.text("name")
 	req.Invitation = o.text("invitation")

@@ -19,7 +19,7 @@ import (
 const manageWebhooks = "manage:webhooks"
 
 func (s *server) registerWebhooks() {
-	who := permitted(manageWebhooks)
+	who := withPermission(manageWebhooks)
 	register(s, who, huma.Operation{
 		OperationID: "listWebhooks", Method: http.MethodGet, Path: "/webhooks", Tags: []string{tagWebhooks},
 		Metadata:    flags(needsCatalogOnly),
@@ -90,8 +90,8 @@ func by(ctx context.Context) webhook.Actor {
 	return webhook.Actor{Name: claimsOf(ctx).Subject, RequestID: requestOf(ctx).ID}
 }
 
-// wordWebhook words the errors that only webhooks have.
-func wordWebhook(err error) error {
+// webhookError words the errors that only webhooks have.
+func webhookError(err error) error {
 	var invalid *webhook.InvalidError
 	switch {
 	case errors.As(err, &invalid):

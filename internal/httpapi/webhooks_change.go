@@ -11,7 +11,7 @@ import (
 )
 
 func (s *server) registerWebhookChanges() {
-	who := permitted(manageWebhooks)
+	who := withPermission(manageWebhooks)
 	refusals := []int{
 		http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity,
 	}
@@ -21,7 +21,7 @@ func (s *server) registerWebhookChanges() {
 		Summary:  "Add a webhook",
 		Description: "From now on it is told of events, signed as Standard Webhooks has it. The answer has its `secret`, which no other answer will tell " +
 			"again. Only addresses on the internet are called, by TLS, unless the operator of the service allows others.",
-		DefaultStatus: http.StatusCreated, MaxBodyBytes: largestBody,
+		DefaultStatus: http.StatusCreated, MaxBodyBytes: maxBodyBytes,
 		SkipValidateBody: true, // the body reads itself
 		Errors:           refusals,
 		Middlewares:      huma.Middlewares{s.requireJSON},
@@ -32,7 +32,7 @@ func (s *server) registerWebhookChanges() {
 		Summary:  "Change a webhook",
 		Description: "What is left out stays. One that is disabled is told nothing: what was on its way is dead, and what happens meanwhile is " +
 			"not made up for when it is enabled again.",
-		MaxBodyBytes:     largestBody,
+		MaxBodyBytes:     maxBodyBytes,
 		SkipValidateBody: true, // the body reads itself
 		Errors:           append(refusals, http.StatusNotFound),
 		Middlewares:      huma.Middlewares{s.requireJSON},
@@ -50,7 +50,7 @@ func (s *server) registerWebhookChanges() {
 		Summary:  "Give a webhook a new secret",
 		Description: "The answer has the new `secret`, which no other answer will tell again. For 24 hours every request carries two signatures, one by the new " +
 			"secret and one by the one before, so that the receiver can change over in its own time. The body is empty, or an object without members.",
-		MaxBodyBytes:     largestBody,
+		MaxBodyBytes:     maxBodyBytes,
 		SkipValidateBody: true, // the body reads itself
 		Errors:           append(refusals, http.StatusNotFound),
 		Middlewares:      huma.Middlewares{s.requireJSON},
@@ -96,7 +96,7 @@ func (s *server) postWebhook(ctx context.Context, in *postWebhookInput) (*postWe
 	}
 	row, key, err := s.cfg.Webhooks.Add(ctx, by(ctx), webhook.EndpointParams{URL: in.Body.URL, Description: in.Body.Description, Events: in.Body.Events})
 	if err != nil {
-		return nil, wordWebhook(err)
+		return nil, webhookError(err)
 	}
 	return &postWebhookOutput{Location: "/webhooks/" + row.ID.String(), Body: WebhookWithSecret{webhookOf(row), key.Reveal()}}, nil
 }
@@ -117,14 +117,14 @@ func (c *webhookChange) UnmarshalJSON(text []byte) error {
 	if err != nil {
 		return err
 	}
-	c.URL, c.Description = ifThere(o, "url", o.text), ifThere(o, "description", o.text)
-	c.Events, c.Enabled = ifThere(o, "events", o.list), ifThere(o, "enabled", o.flag)
+	c.URL, c.Description = optional(o, "url", o.text), optional(o, "description", o.text)
+	c.Events, c.Enabled = optional(o, "events", o.list), optional(o, "enabled", o.flag)
 	c.wrong = o.end()
 	return nil
 }
 
-// ifThere takes a member that may be left out; nil where it is.
-func ifThere[T any](o *object, name string, take func(name string) T) *T {
+// optional takes a member that may be left out; nil where it is.
+func optional[T any](o *object, name string, take func(name string) T) *T {
 	if _, there := o.members[name]; !there {
 		return nil
 	}
@@ -149,7 +149,7 @@ func (s *server) patchWebhook(ctx context.Context, in *patchWebhookInput) (*webh
 		URL: in.Body.URL, Description: in.Body.Description, Events: in.Body.Events, Enabled: in.Body.Enabled,
 	})
 	if err != nil {
-		return nil, wordWebhook(err)
+		return nil, webhookError(err)
 	}
 	return &webhookOutput{webhookOf(row)}, nil
 }

@@ -14,7 +14,7 @@ import (
 )
 
 func (s *server) registerDeliveries() {
-	who := permitted(manageWebhooks)
+	who := withPermission(manageWebhooks)
 	register(s, who, huma.Operation{
 		OperationID: "listWebhookDeliveries", Method: http.MethodGet, Path: "/webhooks/{id}/deliveries", Tags: []string{tagWebhooks},
 		Metadata:    flags(needsCatalogOnly),
@@ -28,7 +28,7 @@ func (s *server) registerDeliveries() {
 		Summary:  "Send a delivery again",
 		Description: "Whatever has become of it: at once, and with as many attempts as a new one. Its `webhook-id` is the same, so that a receiver which has " +
 			"it can tell. The body is empty, or an object without members.",
-		DefaultStatus: http.StatusAccepted, MaxBodyBytes: largestBody,
+		DefaultStatus: http.StatusAccepted, MaxBodyBytes: maxBodyBytes,
 		SkipValidateBody: true, // the body reads itself
 		Errors: []int{
 			http.StatusBadRequest, http.StatusNotFound, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType,
@@ -42,7 +42,7 @@ func (s *server) registerDeliveries() {
 		Summary:  "Try a webhook",
 		Description: "Sends an event of the type `ping` at once, and once, even where the webhook is disabled, and tells how that went. It is no delivery: it is " +
 			"not kept, and not repeated. The body is empty, or an object without members.",
-		MaxBodyBytes:     largestBody,
+		MaxBodyBytes:     maxBodyBytes,
 		SkipValidateBody: true, // the body reads itself
 		Errors: []int{
 			http.StatusBadRequest, http.StatusNotFound, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType,
@@ -142,7 +142,7 @@ func (s *server) postReplay(ctx context.Context, in *replayInput) (*deliveryOutp
 	}
 	row, err := s.cfg.Webhooks.Replay(ctx, by(ctx), id, delivery)
 	if err != nil {
-		return nil, wordWebhook(err)
+		return nil, webhookError(err)
 	}
 	return &deliveryOutput{deliveryOf(row)}, nil
 }

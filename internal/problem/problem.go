@@ -33,7 +33,7 @@ type Problem struct {
 	headers http.Header
 	cause   error
 	// wire, if not nil, is what is sent instead of the document.
-	wire func(*Problem) any
+	format func(*Problem) any
 }
 
 // FieldProblem is what is wrong with one field, as a caller sees it.
@@ -66,8 +66,8 @@ func Invalid(fields ...Field) *Problem {
 }
 
 // BodyTooLarge is the problem of a body that has more than so many bytes.
-func BodyTooLarge(most int) *Problem {
-	return New(TooLarge, messages.ID("detail.body_limit", messages.Args{"Limit": most >> 10}))
+func BodyTooLarge(limit int) *Problem {
+	return New(TooLarge, messages.ID("detail.body_limit", messages.Args{"Limit": limit >> 10}))
 }
 
 // State is the word for the state of a school or a run, inside another text.
@@ -84,31 +84,31 @@ func (p *Problem) GetStatus() int { return p.Status }
 
 // ContentType implements huma.ContentTypeFilter.
 func (p *Problem) ContentType(string) string {
-	if p.wire != nil {
+	if p.format != nil {
 		return "application/json"
 	}
 	return "application/problem+json"
 }
 
 // Because adds a cause for the log.
-func (p *Problem) Because(err error) *Problem {
+func (p *Problem) WithCause(err error) *Problem {
 	p.cause = err
 	return p
 }
 
 // After tells the caller when to come back.
-func (p *Problem) After(wait time.Duration) *Problem {
-	return p.Header("Retry-After", strconv.Itoa(int(math.Ceil(max(wait.Seconds(), 1)))))
+func (p *Problem) WithRetryAfter(wait time.Duration) *Problem {
+	return p.WithHeader("Retry-After", strconv.Itoa(int(math.Ceil(max(wait.Seconds(), 1)))))
 }
 
 // Header adds a header to the answer.
-func (p *Problem) Header(name, value string) *Problem {
+func (p *Problem) WithHeader(name, value string) *Problem {
 	p.headers.Set(name, value)
 	return p
 }
 
 // Rename changes the name of a field, where its code is not this one.
-func (p *Problem) Rename(from, to, exceptCode string) *Problem {
+func (p *Problem) RenameField(from, to, exceptCode string) *Problem {
 	for i, field := range p.fields {
 		if field.Field == from && field.Code != exceptCode {
 			p.fields[i].Field = to
@@ -117,9 +117,9 @@ func (p *Problem) Rename(from, to, exceptCode string) *Problem {
 	return p
 }
 
-// SentAs has another value sent in place of the document, as plain JSON, and the detail replaced where there is one for the kind.
-func (p *Problem) SentAs(wire func(*Problem) any, details map[*Kind]messages.Message) *Problem {
-	p.wire = wire
+// WithFormat has another value sent in place of the document, as plain JSON, and the detail replaced where there is one for the kind.
+func (p *Problem) WithFormat(wire func(*Problem) any, details map[*Kind]messages.Message) *Problem {
+	p.format = wire
 	if detail, ok := details[p.kind]; ok {
 		p.detail = detail
 	}
@@ -128,15 +128,15 @@ func (p *Problem) SentAs(wire func(*Problem) any, details map[*Kind]messages.Mes
 
 // Body is what is sent.
 func (p *Problem) Body() any {
-	if p.wire != nil {
-		return p.wire(p)
+	if p.format != nil {
+		return p.format(p)
 	}
 	return p
 }
 
 // Write answers with a problem where huma is not involved.
 func Write(w http.ResponseWriter, r *http.Request, p *Problem) {
-	p.Note(r.Context(), w.Header())
+	p.Complete(r.Context(), w.Header())
 	body, err := json.Marshal(p.Body())
 	if err != nil {
 		panic(err) // strings and numbers
@@ -148,7 +148,7 @@ func Write(w http.ResponseWriter, r *http.Request, p *Problem) {
 
 // Note completes a problem that is about to be written: its headers, and its texts in the request's language. It leaves the
 // cause for the line in the log.
-func (p *Problem) Note(ctx context.Context, headers http.Header) {
+func (p *Problem) Complete(ctx context.Context, headers http.Header) {
 	maps.Copy(headers, p.headers)
 	request := requestOf(ctx)
 	if request == nil {
@@ -157,7 +157,7 @@ func (p *Problem) Note(ctx context.Context, headers http.Header) {
 	p.RequestID = request.ID
 	request.Code, request.Cause = p.Code, p.cause
 	language := request.Language()
-	p.Title, p.Detail = p.kind.In(language).Title, language.Format(p.detail)
+	p.Title, p.Detail = p.kind.Localize(language).Title, language.Format(p.detail)
 	p.Errors = nil
 	for _, field := range p.fields {
 		p.Errors = append(p.Errors, FieldProblem{field.Field, field.Code, field.format(language)})
@@ -168,7 +168,7 @@ func (p *Problem) Note(ctx context.Context, headers http.Header) {
 // code means.
 func (f Field) format(language messages.Localizer) string {
 	text := language.Format(f.Message)
-	if f.Message.IsForeign() && !strings.HasPrefix(language.Tag(), "en") {
+	if f.Message.IsVerbatim() && !strings.HasPrefix(language.Tag(), "en") {
 		if meaning, ok := language.Lookup("code."+f.Code, map[string]any{"Message": text}); ok {
 			return meaning
 		}

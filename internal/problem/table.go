@@ -29,13 +29,13 @@ func Of(err error) *Problem {
 	case errors.As(err, &problem):
 		return problem
 	case errors.As(err, &invalid):
-		return Invalid(fieldsOf(invalid.Fields)...).Because(invalid.Cause)
+		return Invalid(fieldsOf(invalid.Fields)...).WithCause(invalid.Cause)
 	case errors.As(err, &rejected):
-		return Invalid(Field{rejected.Field, rejected.Code, rejected.Message}).Because(err)
+		return Invalid(Field{rejected.Field, rejected.Code, rejected.Message}).WithCause(err)
 	case errors.Is(err, fleet.ErrMixed):
 		return Invalid(Field{Field: "to", Code: "mixed", Message: messages.ID("field.versions_mixed")})
 	case catalog.ChangedFiles(err) != nil:
-		return New(OtherSchema, messages.ID("field.changed_migrations")).Because(err)
+		return New(OtherSchema, messages.ID("field.changed_migrations")).WithCause(err)
 	case errors.Is(err, catalog.ErrBadCursor):
 		return Invalid(Field{Field: "cursor", Code: "invalid_format", Message: messages.ID("field.cursor")})
 	case errors.Is(err, catalog.ErrNotFound):
@@ -43,11 +43,11 @@ func Of(err error) *Problem {
 	case errors.As(err, &unavailable):
 		return unavailableProblem(unavailable)
 	case errors.As(err, &unreachable):
-		return New(Busy, messages.ID("detail.school_unreachable")).After(5 * time.Second).Because(err)
+		return New(Busy, messages.ID("detail.school_unreachable")).WithRetryAfter(5 * time.Second).WithCause(err)
 	case catalog.Unavailable(err):
-		return New(CatalogUnavailable, messages.ID("detail.catalog_unreachable")).After(2 * time.Second).Because(err)
+		return New(CatalogUnavailable, messages.ID("detail.catalog_unreachable")).WithRetryAfter(2 * time.Second).WithCause(err)
 	}
-	return New(Internal, messages.ID("detail.internal")).Because(err)
+	return New(Internal, messages.ID("detail.internal")).WithCause(err)
 }
 
 // signupRefusal is the part of the table for the errors that sign-ups name.
@@ -83,27 +83,27 @@ func signupRefusal(err error) *Problem {
 	case errors.Is(err, signup.ErrEmailUnconfirmed):
 		return New(Forbidden, messages.ID("detail.confirm_first"))
 	case errors.As(err, &rate):
-		return New(RateLimited, messages.ID("detail.rate_limited")).After(rate.RetryAfter)
+		return New(RateLimited, messages.ID("detail.rate_limited")).WithRetryAfter(rate.RetryAfter)
 	case errors.As(err, &spent):
-		return New(SignupBudget, messages.ID("detail.budget")).After(spent.RetryAfter).Because(err)
+		return New(SignupBudget, messages.ID("detail.budget")).WithRetryAfter(spent.RetryAfter).WithCause(err)
 	case errors.As(err, &state):
 		return New(Forbidden, messages.ID("detail.school_state", messages.Args{"State": State(state.State)}))
 	case errors.As(err, &unfit):
-		return New(Busy, messages.ID("detail.school_unusable", messages.Args{"Cause": unfit.Reason})).After(10 * time.Second).Because(err)
+		return New(Busy, messages.ID("detail.school_unusable", messages.Args{"Cause": unfit.Reason})).WithRetryAfter(10 * time.Second).WithCause(err)
 	case errors.As(err, &often):
-		return New(RateLimited, messages.ID("detail.mail_often")).After(often.RetryAfter)
+		return New(RateLimited, messages.ID("detail.mail_often")).WithRetryAfter(often.RetryAfter)
 	case errors.Is(err, signup.ErrNotWaiting):
 		return New(NotWaiting, messages.ID("detail.not_waiting"))
 	case errors.Is(err, signup.ErrInProgress):
-		return New(InProgress, messages.ID("detail.in_progress")).After(time.Second)
+		return New(InProgress, messages.ID("detail.in_progress")).WithRetryAfter(time.Second)
 	case errors.Is(err, signup.ErrKeyReused):
 		return New(IdempotencyMismatch, messages.ID("detail.key_reused"))
 	case errors.Is(err, signup.ErrNeedsOperator):
-		return New(Internal, messages.ID("detail.parked")).Because(err)
+		return New(Internal, messages.ID("detail.parked")).WithCause(err)
 	case errors.Is(err, signup.ErrNotProvisioned), errors.Is(err, lifecycle.ErrNotProvisioned):
-		return New(InProgress, messages.ID("detail.not_provisioned")).After(5 * time.Second)
+		return New(InProgress, messages.ID("detail.not_provisioned")).WithRetryAfter(5 * time.Second)
 	case errors.Is(err, signup.ErrOtherSchema):
-		return New(OtherSchema, messages.ID("field.other_schema")).Because(err)
+		return New(OtherSchema, messages.ID("field.other_schema")).WithCause(err)
 	case errors.Is(err, signup.ErrWrongConfirmation):
 		return Invalid(Field{Field: "confirm", Code: "mismatch", Message: messages.ID("field.confirm")})
 	}
@@ -130,5 +130,5 @@ func unavailableProblem(u *signup.Unavailable) *Problem {
 	default:
 		p = New(Busy, messages.ID("detail.busy_later"))
 	}
-	return p.After(u.RetryAfter).Because(u)
+	return p.WithRetryAfter(u.RetryAfter).WithCause(u)
 }

@@ -13,28 +13,28 @@ import (
 	"homeroom/messages"
 )
 
-// knownEvery and knownFor are how often, and how many times, it is looked for the sign-up that another request of the same
-// registration works on; knownSoon is how many times while there is none at all.
+// pollInterval and maxPolls are how often, and how many times, it is looked for the sign-up that another request of the same
+// registration works on; maxPollsUnknown is how many times while there is none at all.
 const (
-	knownEvery = 200 * time.Millisecond
-	knownFor   = 50
-	knownSoon  = 10
+	pollInterval    = 200 * time.Millisecond
+	maxPolls        = 50
+	maxPollsUnknown = 10
 )
 
-// leadOn leads a person on to the sign-up that another request of the same registration has made, or is about to. It reports
+// followSignup leads a person on to the sign-up that another request of the same registration has made, or is about to. It reports
 // whether there is one, and has answered then. The browser has shown that the registration is its own.
-func (s *site) leadOn(c *gin.Context, trip hosted.FlowState) bool {
+func (s *site) followSignup(c *gin.Context, state hosted.FlowState) bool {
 	ctx := c.Request.Context()
-	for look := range knownFor {
-		row, unfinished, err := s.signupOf(ctx, trip)
+	for inspectErr := range maxPolls {
+		row, unfinished, err := s.signupOf(ctx, state)
 		switch {
 		case err == nil && row.Status != unfinished:
-			s.sendOn(c, trip, row.ID, row.Status)
+			s.redirectWithResult(c, state, row.ID, row.Status)
 			return true
-		case err != nil && (!errors.Is(err, catalog.ErrNotFound) || look >= knownSoon):
+		case err != nil && (!errors.Is(err, catalog.ErrNotFound) || inspectErr >= maxPollsUnknown):
 			return false
 		}
-		if wait.For(ctx, knownEvery) != nil {
+		if wait.For(ctx, pollInterval) != nil {
 			return false
 		}
 	}
@@ -42,24 +42,24 @@ func (s *site) leadOn(c *gin.Context, trip hosted.FlowState) bool {
 }
 
 // signupOf finds the sign-up of a registration, and what its status is before the registration's end.
-func (s *site) signupOf(ctx context.Context, trip hosted.FlowState) (row catalog.Signup, unfinished catalog.Status, err error) {
-	if trip.Confirm != "" {
-		row, err = s.cfg.Signup.InspectActivation(ctx, trip.Confirm)
+func (s *site) signupOf(ctx context.Context, state hosted.FlowState) (row catalog.Signup, unfinished catalog.Status, err error) {
+	if state.Confirm != "" {
+		row, err = s.cfg.Signup.InspectActivation(ctx, state.Confirm)
 		return row, catalog.AwaitingVerification, err
 	}
-	row, err = s.cfg.Catalog.SignupByKey(ctx, keyOf(trip))
+	row, err = s.cfg.Catalog.SignupByKey(ctx, idempotencyKey(state))
 	return row, catalog.Pending, err
 }
 
-// leadBack leads a person on whose registration was finished before.
-func (s *site) leadBack(c *gin.Context, says messages.Localizer, trip hosted.FlowState) {
-	view, err := s.viewSignup(c.Request.Context(), trip.SignupID)
+// followFinished leads a person on whose registration was finished before.
+func (s *site) followFinished(c *gin.Context, localizer messages.Localizer, state hosted.FlowState) {
+	view, err := s.viewSignup(c.Request.Context(), state.SignupID)
 	if err != nil {
-		s.endHosted(c, says, trip, err)
+		s.showEnding(c, localizer, state, err)
 		return
 	}
-	s.sendOn(c, trip, view.SignupID, view.Status)
+	s.redirectWithResult(c, state, view.SignupID, view.Status)
 }
 
-// keyOf is the idempotency key of a registration's sign-up.
-func keyOf(trip hosted.FlowState) string { return "hosted." + trip.ID }
+// idempotencyKey is the idempotency key of a registration's sign-up.
+func idempotencyKey(state hosted.FlowState) string { return "hosted." + state.ID }

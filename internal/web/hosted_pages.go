@@ -23,7 +23,7 @@ var personFields = append([]string{"givenName", "familyName"}, identity.ProfileF
 
 // hostedRequest puts together what the provider, the beginning and our own form have told. Of the names that the provider
 // knows, those that we could not take are left out: the person has not entered them here, and cannot mend them.
-func (s *site) hostedRequest(c *gin.Context, says messages.Localizer, trip hosted.FlowState, person hosted.Person) signup.Request {
+func (s *site) hostedRequest(c *gin.Context, localizer messages.Localizer, state hosted.FlowState, person hosted.Person) signup.Request {
 	entered := func(name, otherwise string) string {
 		if text, ok := c.GetPostForm(name); ok {
 			return strings.TrimSpace(text)
@@ -32,12 +32,12 @@ func (s *site) hostedRequest(c *gin.Context, says messages.Localizer, trip hoste
 	}
 	login := person.Identity
 	req := signup.Request{
-		Account: &login, Email: login.Email, SchoolName: entered("schoolName", trip.SchoolName), Invitation: trip.Invitation,
+		Account: &login, Email: login.Email, SchoolName: entered("schoolName", state.SchoolName), Invitation: state.Invitation,
 		GivenName: person.GivenName, FamilyName: person.FamilyName, Name: person.Name,
-		Profile: map[string]string{}, IdempotencyKey: keyOf(trip),
+		Profile: map[string]string{}, IdempotencyKey: idempotencyKey(state),
 	}
-	for _, wish := range append(strings.Fields(trip.Locales), person.Locale, says.Tag()) {
-		if req.Locale = Locale(wish); req.Locale != "" {
+	for _, locale := range append(strings.Fields(state.Locales), person.Locale, localizer.Tag()) {
+		if req.Locale = Locale(locale); req.Locale != "" {
 			break
 		}
 	}
@@ -60,23 +60,23 @@ func (s *site) hostedRequest(c *gin.Context, says messages.Localizer, trip hoste
 }
 
 // askable tells whether the person can mend what is wrong: it is about what our form asks for.
-func askable(invalid *signup.ValidationError) bool {
+func userFixable(invalid *signup.ValidationError) bool {
 	return !slices.ContainsFunc(invalid.Fields, func(f signup.FieldError) bool {
 		return f.Field != "schoolName" && !slices.Contains(personFields, f.Field)
 	})
 }
 
-// askForRest shows the form that asks for the school's name, and for whatever else a sign-up needs here. The registration
+// showSignupForm shows the form that asks for the school's name, and for whatever else a sign-up needs here. The registration
 // rests meanwhile.
-func (s *site) askForRest(c *gin.Context, says messages.Localizer, trip hosted.FlowState, person hosted.Person, status int, invalid *signup.ValidationError) {
-	if !s.hold(c, says, trip, person) {
+func (s *site) showSignupForm(c *gin.Context, localizer messages.Localizer, state hosted.FlowState, person hosted.Person, status int, invalid *signup.ValidationError) {
+	if !s.saveState(c, localizer, state, person) {
 		return
 	}
-	form := &personForm{Action: finishPath, Button: says.Text("page.hosted.button", nil)}
-	form.Fields = append(form.Fields, personField{Name: "state", Type: "hidden", Value: trip.ID})
+	form := &personForm{Action: finishPath, Button: localizer.Text("page.hosted.button", nil)}
+	form.Fields = append(form.Fields, personField{Name: "state", Type: "hidden", Value: state.ID})
 	add := func(name, kind, autocomplete, value string, required bool) {
 		field := personField{
-			Name: name, Type: kind, Autocomplete: autocomplete, Value: value, Required: required, Label: says.Text("page.field."+name, nil),
+			Name: name, Type: kind, Autocomplete: autocomplete, Value: value, Required: required, Label: localizer.Text("page.field."+name, nil),
 		}
 		if text, ok := c.GetPostForm(name); ok {
 			field.Value = text
@@ -84,14 +84,14 @@ func (s *site) askForRest(c *gin.Context, says messages.Localizer, trip hosted.F
 		if invalid != nil {
 			for _, wrong := range invalid.Fields {
 				if wrong.Field == name {
-					field.Problem = says.Format(wrong.Message)
+					field.Problem = localizer.Format(wrong.Message)
 				}
 			}
 		}
 		form.Fields = append(form.Fields, field)
 	}
-	if trip.Invitation == "" || invalid != nil && slices.ContainsFunc(invalid.Fields, func(f signup.FieldError) bool { return f.Field == "schoolName" }) {
-		add("schoolName", "text", "organization", trip.SchoolName, true)
+	if state.Invitation == "" || invalid != nil && slices.ContainsFunc(invalid.Fields, func(f signup.FieldError) bool { return f.Field == "schoolName" }) {
+		add("schoolName", "text", "organization", state.SchoolName, true)
 	}
 	known := map[string]string{"givenName": person.GivenName, "familyName": person.FamilyName}
 	for _, name := range personFields {
@@ -100,9 +100,9 @@ func (s *site) askForRest(c *gin.Context, says messages.Localizer, trip hosted.F
 			add(name, "text", autocompletes[name], "", presence == signup.Required)
 		}
 	}
-	s.showForm(c, says, status, personPage{
-		Title: says.Text("page.hosted.school_title", nil),
-		Text:  says.Text("page.hosted.school", map[string]any{"Email": person.Identity.Email}), Form: form,
+	s.showForm(c, localizer, status, personPage{
+		Title: localizer.Text("page.hosted.school_title", nil),
+		Text:  localizer.Text("page.hosted.school", map[string]any{"Email": person.Identity.Email}), Form: form,
 	})
 }
 
@@ -112,31 +112,31 @@ var autocompletes = map[string]string{
 	"region": "address-level1", "locality": "address-level2", "postalCode": "postal-code",
 }
 
-// offerAgain shows a button that tries once more, with what the person has entered already.
-func (s *site) offerAgain(c *gin.Context, says messages.Localizer, trip hosted.FlowState, person hosted.Person, err error) {
-	if !s.hold(c, says, trip, person) {
+// showRetry shows a button that tries once more, with what the person has entered already.
+func (s *site) showRetry(c *gin.Context, localizer messages.Localizer, state hosted.FlowState, person hosted.Person, err error) {
+	if !s.saveState(c, localizer, state, person) {
 		return
 	}
 	p := problem.Of(err)
-	p.Note(c.Request.Context(), c.Writer.Header())
-	form := &personForm{Action: finishPath, Button: says.Text("page.hosted.again", nil)}
-	form.Fields = append(form.Fields, personField{Name: "state", Type: "hidden", Value: trip.ID})
+	p.Complete(c.Request.Context(), c.Writer.Header())
+	form := &personForm{Action: finishPath, Button: localizer.Text("page.hosted.again", nil)}
+	form.Fields = append(form.Fields, personField{Name: "state", Type: "hidden", Value: state.ID})
 	for _, name := range append([]string{"schoolName"}, personFields...) {
 		if text, ok := c.GetPostForm(name); ok {
 			form.Fields = append(form.Fields, personField{Name: name, Type: "hidden", Value: text})
 		}
 	}
-	s.showForm(c, says, p.Status, personPage{
-		Title: says.Text("page.hosted.later_title", nil), Text: says.Text("page.hosted.later", nil), Form: form,
+	s.showForm(c, localizer, p.Status, personPage{
+		Title: localizer.Text("page.hosted.later_title", nil), Text: localizer.Text("page.hosted.later", nil), Form: form,
 	})
 }
 
 // showForm writes a page whose form sends people on.
-func (s *site) showForm(c *gin.Context, says messages.Localizer, status int, page personPage) {
-	page.Lang = says.Tag()
+func (s *site) showForm(c *gin.Context, localizer messages.Localizer, status int, page personPage) {
+	page.Lang = localizer.Tag()
 	var body bytes.Buffer
 	if err := s.person.ExecuteTemplate(&body, "person.html", page); err != nil {
-		s.showProblem(c, says, fmt.Errorf("write a page: %w", err))
+		s.showProblem(c, localizer, fmt.Errorf("write a page: %w", err))
 		return
 	}
 	c.Header("Content-Security-Policy", strings.Replace(personPolicy, "form-action 'self'", "form-action "+s.cfg.Hosted.FormAction(), 1))
@@ -151,54 +151,54 @@ type ending struct {
 	again bool
 }
 
-// endHosted writes the page of a registration that has failed. Why is for the log.
-func (s *site) endHosted(c *gin.Context, says messages.Localizer, trip hosted.FlowState, err error) {
-	s.drop(c, trip)
+// showEnding writes the page of a registration that has failed. Why is for the log.
+func (s *site) showEnding(c *gin.Context, localizer messages.Localizer, state hosted.FlowState, err error) {
+	s.clearState(c, state)
 	var option *hosted.OptionError
 	var invalid *signup.ValidationError
 	e, known := endingOf(err)
 	switch {
 	case known:
-		p := problem.New(e.kind, messages.Message{}).Because(err)
+		p := problem.New(e.kind, messages.Message{}).WithCause(err)
 		if wait := identity.RetryAfter(err); wait > 0 {
-			p = p.After(wait)
+			p = p.WithRetryAfter(wait)
 		}
-		p.Note(c.Request.Context(), c.Writer.Header())
-		page := personPage{Title: says.Text(e.id+"_title", nil), Text: says.Text(e.id, nil)}
+		p.Complete(c.Request.Context(), c.Writer.Header())
+		page := personPage{Title: localizer.Text(e.id+"_title", nil), Text: localizer.Text(e.id, nil)}
 		if e.id == "page.refused" || e.id == "page.closed" {
-			page.Title, page.Text = says.Text(e.id+".title", nil), says.Text(e.id+".text", nil)
+			page.Title, page.Text = localizer.Text(e.id+".title", nil), localizer.Text(e.id+".text", nil)
 		}
 		if e.again {
-			page.Link = beginLink(says, trip)
+			page.Link = beginLink(localizer, state)
 		} else if e.kind == problem.EmailExists || e.kind == problem.SchoolExists {
-			page.Link = s.loginLink(says)
+			page.Link = s.loginLink(localizer)
 		}
-		s.show(c, says, e.kind.Status, page)
+		s.show(c, localizer, e.kind.Status, page)
 	case errors.As(err, &option), errors.Is(err, hosted.ErrReturnURL):
 		part := "return_to"
 		if option != nil {
 			part = option.Option
 		}
-		problem.New(problem.MalformedRequest, messages.Message{}).Because(err).Note(c.Request.Context(), c.Writer.Header())
-		s.show(c, says, http.StatusBadRequest, personPage{
-			Title: says.Text("page.hosted.link_title", nil), Text: says.Text("page.hosted.link", map[string]any{"Part": part}),
+		problem.New(problem.MalformedRequest, messages.Message{}).WithCause(err).Complete(c.Request.Context(), c.Writer.Header())
+		s.show(c, localizer, http.StatusBadRequest, personPage{
+			Title: localizer.Text("page.hosted.link_title", nil), Text: localizer.Text("page.hosted.link", map[string]any{"Part": part}),
 		})
 	case errors.As(err, &invalid):
-		s.endInvalid(c, says, trip, invalid)
+		s.showInvalid(c, localizer, state, invalid)
 	default:
-		s.showProblem(c, says, err)
+		s.showProblem(c, localizer, err)
 	}
 }
 
-// endInvalid tells what is wrong where no form could mend it: the address may not sign up, or the link names no school.
-func (s *site) endInvalid(c *gin.Context, says messages.Localizer, trip hosted.FlowState, invalid *signup.ValidationError) {
+// showInvalid tells what is wrong where no form could mend it: the address may not sign up, or the link names no school.
+func (s *site) showInvalid(c *gin.Context, localizer messages.Localizer, state hosted.FlowState, invalid *signup.ValidationError) {
 	p := problem.Of(invalid)
-	p.Note(c.Request.Context(), c.Writer.Header())
-	page := personPage{Title: says.Text("page.hosted.unfit_title", nil), Text: p.Errors[0].Message}
-	if trip.ID == "" { // nothing was begun
-		page.Title = says.Text("page.hosted.link_title", nil)
+	p.Complete(c.Request.Context(), c.Writer.Header())
+	page := personPage{Title: localizer.Text("page.hosted.unfit_title", nil), Text: p.Errors[0].Message}
+	if state.ID == "" { // nothing was begun
+		page.Title = localizer.Text("page.hosted.link_title", nil)
 	}
-	s.show(c, says, p.Status, page)
+	s.show(c, localizer, p.Status, page)
 }
 
 // endingOf is the table from errors to pages.
@@ -238,10 +238,10 @@ func endingOf(err error) (ending, bool) {
 }
 
 // beginLink begins once more with what is known to be good.
-func beginLink(says messages.Localizer, trip hosted.FlowState) *personLink {
+func beginLink(localizer messages.Localizer, state hosted.FlowState) *personLink {
 	query := url.Values{}
 	for name, value := range map[string]string{
-		"school_name": trip.SchoolName, "return_to": trip.ReturnTo, "ui_locales": trip.Locales, "invitation": trip.Invitation,
+		"school_name": state.SchoolName, "return_to": state.ReturnTo, "ui_locales": state.Locales, "invitation": state.Invitation,
 	} {
 		if value != "" {
 			query.Set(name, value)
@@ -251,5 +251,5 @@ func beginLink(says messages.Localizer, trip hosted.FlowState) *personLink {
 	if len(query) > 0 {
 		address += "?" + query.Encode()
 	}
-	return &personLink{URL: address, Text: says.Text("page.hosted.begin", nil)}
+	return &personLink{URL: address, Text: localizer.Text("page.hosted.begin", nil)}
 }

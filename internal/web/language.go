@@ -36,15 +36,15 @@ const (
 func (s *site) pageLanguage(c *gin.Context, known ...string) messages.Localizer {
 	asked := c.Query("ui_locales")
 	remembered, _ := c.Cookie(languageCookie) // empty where there is none
-	says := Language(c, s.cfg.Texts, append(append([]string{asked}, known...), remembered)...)
-	if _, speaks := s.cfg.Texts.Speaks(asked); speaks {
+	localizer := Language(c, s.cfg.Texts, append(append([]string{asked}, known...), remembered)...)
+	if _, matched := s.cfg.Texts.Match(asked); matched {
 		http.SetCookie(c.Writer, &http.Cookie{ //nolint:gosec // a language is no secret, and is remembered without https too
-			Name: languageCookie, Value: says.Tag(), Path: "/", MaxAge: int(languageFor / time.Second), HttpOnly: true,
+			Name: languageCookie, Value: localizer.Tag(), Path: "/", MaxAge: int(languageFor / time.Second), HttpOnly: true,
 			SameSite: http.SameSiteLaxMode,
 		})
 	}
-	problem.SetLanguage(c.Request.Context(), says) // what is wrong is told in it too
-	return says
+	problem.SetLanguage(c.Request.Context(), localizer) // what is wrong is told in it too
+	return localizer
 }
 
 // Locale is the language that a person reads first, as a mail to them is written; empty when they do not say.

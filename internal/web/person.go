@@ -23,8 +23,8 @@ import (
 // personPolicy is pagePolicy for pages with a form of our own.
 const personPolicy = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 
-// largestForm is how many bytes a page's form may have.
-const largestForm = 16 << 10
+// maxFormBytes is how many bytes a page's form may have.
+const maxFormBytes = 16 << 10
 
 // personPage is a page for people who follow a link in a mail: a title, a sentence, perhaps a form. It needs no script.
 type personPage struct {
@@ -52,21 +52,21 @@ type personLink struct{ URL, Text string }
 // registerPersonPages adds the pages to which the links in mails lead. Following a link changes nothing, because programs
 // that scan mails follow links too: each page has a button.
 func (s *site) registerPersonPages(router gin.IRouter) {
-	router.GET("/activate", s.askActivation)
-	router.POST("/activate", limitForm, s.activate)
-	router.GET("/invitation", s.askInvitation)
-	router.POST("/invitation", limitForm, s.acceptOnPage)
+	router.GET("/activate", s.getActivation)
+	router.POST("/activate", limitForm, s.postActivation)
+	router.GET("/invitation", s.getInvitation)
+	router.POST("/invitation", limitForm, s.postInvitation)
 }
 
 // limitForm refuses what no form of ours sends.
 func limitForm(c *gin.Context) {
-	if c.Request.ContentLength > largestForm {
+	if c.Request.ContentLength > maxFormBytes {
 		c.Header("Connection", "close")
-		problem.Write(c.Writer, c.Request, problem.BodyTooLarge(largestForm))
+		problem.Write(c.Writer, c.Request, problem.BodyTooLarge(maxFormBytes))
 		c.Abort()
 		return
 	}
-	c.Request.Body = http.MaxBytesReader(c.Writer, c.Request.Body, largestForm)
+	c.Request.Body = http.MaxBytesReader(c.Writer, c.Request.Body, maxFormBytes)
 	if !strings.HasPrefix(c.GetHeader("Content-Type"), "application/x-www-form-urlencoded") || c.Request.ParseForm() != nil {
 		problem.Write(c.Writer, c.Request, problem.New(problem.MalformedRequest, messages.ID("detail.no_form")))
 		c.Abort()
@@ -74,8 +74,8 @@ func limitForm(c *gin.Context) {
 }
 
 // show writes a page.
-func (s *site) show(c *gin.Context, says messages.Localizer, status int, page personPage) {
-	page.Lang = says.Tag()
+func (s *site) show(c *gin.Context, localizer messages.Localizer, status int, page personPage) {
+	page.Lang = localizer.Tag()
 	var body bytes.Buffer
 	if err := s.person.ExecuteTemplate(&body, "person.html", page); err != nil {
 		problem.Write(c.Writer, c.Request, problem.Of(fmt.Errorf("write a page: %w", err)))
@@ -86,58 +86,58 @@ func (s *site) show(c *gin.Context, says messages.Localizer, status int, page pe
 }
 
 // showProblem writes the page of an error that is not about the form.
-func (s *site) showProblem(c *gin.Context, says messages.Localizer, err error) {
+func (s *site) showProblem(c *gin.Context, localizer messages.Localizer, err error) {
 	p := problem.Of(err)
-	p.Note(c.Request.Context(), c.Writer.Header())
+	p.Complete(c.Request.Context(), c.Writer.Header())
 	title, text := p.Title, p.Detail
 	if p.Status >= http.StatusInternalServerError && p.Status != http.StatusServiceUnavailable {
-		title, text = says.Text("page.error.title", nil), says.Text("page.error.text", map[string]any{"RequestID": p.RequestID})
+		title, text = localizer.Text("page.error.title", nil), localizer.Text("page.error.text", map[string]any{"RequestID": p.RequestID})
 	}
-	s.show(c, says, p.Status, personPage{Title: title, Text: text})
+	s.show(c, localizer, p.Status, personPage{Title: title, Text: text})
 }
 
 // showText writes a page of two texts: id, and id with _title.
-func (s *site) showText(c *gin.Context, says messages.Localizer, status int, id string) {
-	s.show(c, says, status, personPage{Title: says.Text(id+"_title", nil), Text: says.Text(id, nil)})
+func (s *site) showText(c *gin.Context, localizer messages.Localizer, status int, id string) {
+	s.show(c, localizer, status, personPage{Title: localizer.Text(id+"_title", nil), Text: localizer.Text(id, nil)})
 }
 
-func (s *site) askInvitation(c *gin.Context) {
-	says := s.pageLanguage(c)
-	s.showInvitation(c, says, c.Query("token"), http.StatusOK, nil, "")
+func (s *site) getInvitation(c *gin.Context) {
+	localizer := s.pageLanguage(c)
+	s.showInvitation(c, localizer, c.Query("token"), http.StatusOK, nil, "")
 }
 
 // showInvitation writes the page of an invitation, with what is wrong with what was sent before.
-func (s *site) showInvitation(c *gin.Context, says messages.Localizer, token string, status int, wrong map[string]string, problem string) {
+func (s *site) showInvitation(c *gin.Context, localizer messages.Localizer, token string, status int, wrong map[string]string, problem string) {
 	invitation, err := s.cfg.Signup.Invitation(c.Request.Context(), token)
 	if errors.Is(err, signup.ErrInvitationGone) {
-		s.showText(c, says, http.StatusGone, "page.invitation.expired")
+		s.showText(c, localizer, http.StatusGone, "page.invitation.expired")
 		return
 	}
-	text := says.Text("page.invitation.text_school", nil)
+	text := localizer.Text("page.invitation.text_school", nil)
 	if err == nil && invitation.TenantID != nil {
 		var school catalog.Tenant
 		school, err = s.cfg.Catalog.TenantByID(c.Request.Context(), *invitation.TenantID)
-		text = says.Text("page.invitation.text", map[string]any{"SchoolName": school.Name})
+		text = localizer.Text("page.invitation.text", map[string]any{"SchoolName": school.Name})
 	}
 	if err != nil {
-		s.showProblem(c, says, err)
+		s.showProblem(c, localizer, err)
 		return
 	}
 	page := personPage{
-		Title: says.Text("page.invitation.title", nil), Text: text, Problem: problem, Form: s.invitationForm(c, says, token, invitation, wrong),
+		Title: localizer.Text("page.invitation.title", nil), Text: text, Problem: problem, Form: s.invitationForm(c, localizer, token, invitation, wrong),
 	}
 	if s.cfg.Hosted != nil { // for who has a login
-		page.Link = &personLink{URL: "/register?invitation=" + url.QueryEscape(token), Text: says.Text("page.login.link", nil)}
+		page.Link = &personLink{URL: "/register?invitation=" + url.QueryEscape(token), Text: localizer.Text("page.login.link", nil)}
 	}
-	s.show(c, says, status, page)
+	s.show(c, localizer, status, page)
 }
 
 // invitationForm asks for what a new login needs, filled in with what was sent before, passwords apart.
-func (s *site) invitationForm(c *gin.Context, says messages.Localizer, token string, invitation catalog.Invitation, wrong map[string]string) *personForm {
-	form := &personForm{Action: "/invitation", Button: says.Text("page.invitation.button", nil)}
+func (s *site) invitationForm(c *gin.Context, localizer messages.Localizer, token string, invitation catalog.Invitation, wrong map[string]string) *personForm {
+	form := &personForm{Action: "/invitation", Button: localizer.Text("page.invitation.button", nil)}
 	add := func(f personField) {
 		if f.Type != "hidden" {
-			f.Label = says.Text("page.field."+f.Name, nil)
+			f.Label = localizer.Text("page.field."+f.Name, nil)
 		}
 		if f.Value == "" && f.Type != "password" {
 			f.Value = c.PostForm(f.Name)
@@ -163,64 +163,64 @@ func (s *site) invitationForm(c *gin.Context, says messages.Localizer, token str
 	return form
 }
 
-// acceptOnPage accepts an invitation with a new login.
-func (s *site) acceptOnPage(c *gin.Context) {
-	says, ctx, token := s.pageLanguage(c), c.Request.Context(), c.PostForm("token")
+// postInvitation accepts an invitation with a new login.
+func (s *site) postInvitation(c *gin.Context) {
+	localizer, ctx, token := s.pageLanguage(c), c.Request.Context(), c.PostForm("token")
 	invitation, err := s.cfg.Signup.Invitation(ctx, token)
 	if errors.Is(err, signup.ErrInvitationGone) {
-		s.showText(c, says, http.StatusGone, "page.invitation.expired")
+		s.showText(c, localizer, http.StatusGone, "page.invitation.expired")
 		return
 	}
 	if err != nil {
-		s.showProblem(c, says, err)
+		s.showProblem(c, localizer, err)
 		return
 	}
 	req := signup.Request{
 		Invitation: token, Email: invitation.Email, Password: secret.String(c.PostForm("password")), SchoolName: c.PostForm("schoolName"),
-		GivenName: c.PostForm("givenName"), FamilyName: c.PostForm("familyName"), Locale: says.Tag(), Profile: map[string]string{},
+		GivenName: c.PostForm("givenName"), FamilyName: c.PostForm("familyName"), Locale: localizer.Tag(), Profile: map[string]string{},
 	}
 	for _, name := range identity.ProfileFields {
 		if value := c.PostForm(name); value != "" {
 			req.Profile[name] = value
 		}
 	}
-	outcome, err := s.admit(ctx, c, admission.Applicant{Way: admission.InvitationPage, Request: req})
+	outcome, err := s.admit(ctx, c, admission.Applicant{EntryPoint: admission.InvitationPage, Request: req})
 	p := problem.Of(err)
 	switch {
 	case err == nil && outcome.Status == catalog.SignupReady:
-		s.show(c, says, http.StatusCreated, personPage{
-			Title: says.Text("page.invitation.success_title", nil), Text: s.loginText(says, "page.invitation.success"), Link: s.loginLink(says),
+		s.show(c, localizer, http.StatusCreated, personPage{
+			Title: localizer.Text("page.invitation.success_title", nil), Text: s.loginText(localizer, "page.invitation.success"), Link: s.loginLink(localizer),
 		})
 	case err == nil:
-		s.showText(c, says, http.StatusAccepted, "page.invitation.going")
+		s.showText(c, localizer, http.StatusAccepted, "page.invitation.going")
 	case p.Code == problem.ValidationError.Code:
-		p.Note(ctx, c.Writer.Header())
+		p.Complete(ctx, c.Writer.Header())
 		wrong := map[string]string{}
 		for _, field := range p.Errors {
 			wrong[field.Field] = field.Message
 		}
-		s.showInvitation(c, says, token, p.Status, wrong, "")
+		s.showInvitation(c, localizer, token, p.Status, wrong, "")
 	case errors.Is(err, signup.ErrEmailExists):
-		p.Note(ctx, c.Writer.Header())
-		s.showInvitation(c, says, token, p.Status, nil, says.Text("page.invitation.exists", nil))
+		p.Complete(ctx, c.Writer.Header())
+		s.showInvitation(c, localizer, token, p.Status, nil, localizer.Text("page.invitation.exists", nil))
 	default:
-		s.showProblem(c, says, err)
+		s.showProblem(c, localizer, err)
 	}
 }
 
 // loginText is a text that tells people to log in: id where a link to that stands below it, and id with _elsewhere where we do
 // not know of any.
-func (s *site) loginText(says messages.Localizer, id string) string {
+func (s *site) loginText(localizer messages.Localizer, id string) string {
 	if s.cfg.AppURL == "" {
 		id += "_elsewhere"
 	}
-	return says.Text(id, nil)
+	return localizer.Text(id, nil)
 }
 
 // loginLink leads to where people log in, if that is known.
-func (s *site) loginLink(says messages.Localizer) *personLink {
+func (s *site) loginLink(localizer messages.Localizer) *personLink {
 	if s.cfg.AppURL == "" {
 		return nil
 	}
-	return &personLink{URL: s.cfg.AppURL, Text: says.Text("page.login.link", nil)}
+	return &personLink{URL: s.cfg.AppURL, Text: localizer.Text("page.login.link", nil)}
 }
