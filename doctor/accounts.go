@@ -73,7 +73,7 @@ func (d *Doctor) lister() identity.Lister {
 	return lister
 }
 
-// listAll reads the whole list. It need not show logins that sign-ups took on, which may be of another connection.
+// listAll reads the whole list. It need not show logins that sign-ups linked, which may be of another connection.
 func (e *examination) listAll(ctx context.Context) error {
 	users := map[string]uuid.UUID{} // by login
 	for account, id := range e.before.Identities {
@@ -124,7 +124,7 @@ func linkedUsers(survey catalog.Survey) map[uuid.UUID]bool {
 	return users
 }
 
-// nextBatch takes the users that come after those of the last examination. The second look takes those of the first.
+// nextBatch takes the users that come after those of the last examination. The second pass takes those of the first.
 func (e *examination) nextBatch(users []uuid.UUID) []uuid.UUID {
 	if e.previous != nil {
 		return e.previous.accounts.batch
@@ -143,10 +143,10 @@ func (e *examination) nextBatch(users []uuid.UUID) []uuid.UUID {
 	return batch
 }
 
-// errLookupUnsupported says that nobody can tell whether a login is there: it was taken on, and this provider takes on none.
+// errLookupUnsupported says that nobody can report whether a login is there: it was linked, and this provider links none.
 var errLookupUnsupported = errors.New("the identity provider cannot be asked for this login")
 
-// accountOf asks for the login of an active user: by the provider's id where that is possible, for one that was taken on has no
+// accountOf asks for the login of an active user: by the provider's id where that is possible, for one that was linked has no
 // id of ours.
 func (e *examination) accountOf(ctx context.Context, user catalog.SurveyedUser) (identity.User, error) {
 	account, err := e.lookUpAccount(ctx, user)

@@ -194,7 +194,7 @@ func TestLinkedAccounts(t *testing.T) {
 	w.finds("")
 }
 
-// A login that was taken on is released, and never removed, whatever it carries by then.
+// A login that was linked is released, and never removed, whatever it carries by then.
 func TestALinkedAccountIsNotDeleted(t *testing.T) {
 	t.Parallel()
 	w := setup(t, 0)

@@ -17,7 +17,7 @@ type otherCluster struct {
 	found, expected int
 }
 
-// complete tells whether all of the server's tenants are there.
+// complete reports whether all of the server's tenants are there.
 func (c otherCluster) complete() bool { return c.found == c.expected }
 
 // addUnsurveyed tells why a server could not be looked at.

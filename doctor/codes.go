@@ -109,13 +109,13 @@ const (
 	DeliveriesDead Code = "deliveries_dead"
 )
 
-// kind is what all findings of a code have in common.
+// codeInfo is common to all findings of a code.
 type codeInfo struct {
 	severity Severity
 	advice   string
 }
 
-// plain are the codes of facts that nobody is in the middle of changing: they need no second look.
+// singlePass are the codes of facts that nobody is in the middle of changing: they need no second pass.
 var singlePass = map[Code]bool{
 	ServerRemark: true, KeptDatabase: true, TemplateOld: true, TenantQuarantined: true, ServerUnknown: true, SpareOnUnknownServer: true,
 	MailsUnsent: true, DeliveriesDead: true,
@@ -123,7 +123,7 @@ var singlePass = map[Code]bool{
 
 const reprovision = "Or: homeroom tenant reprovision with its id, slug or database."
 
-// kinds has a line for every code. docs/recover.md has one too.
+// codeInfos has a line for every code. docs/recover.md has one too.
 var codeInfos = map[Code]codeInfo{
 	IdentityWithoutSignup: {Warning, "Perhaps another Homeroom uses the same tenant of the provider. If it is nobody's, delete the login there."},
 	IdentityOfExpiredSignup: {Warning, "The person was told that the sign-up failed, and cannot sign up again with this e-mail until the next " +

@@ -97,7 +97,7 @@ func TestDamagedServers(t *testing.T) {
 			mend: func(w *world) { w.superuser(school, "revoke execute on function pg_notify(text, text) from public") },
 		},
 		{
-			name: "servers that take nothing", finds: "no_server_open server_closed", leaves: "no_server_open", // the keeper of spares opens it
+			name: "servers that take nothing", finds: "no_server_open server_closed", leaves: "no_server_open", // the refiller of spares opens it
 			make: func(w *world) {
 				w.sql("update servers set weight = 0, closed_because = 'its disk is full', closed_at = now() - interval '2 days'")
 			},
@@ -305,7 +305,7 @@ func TestOneCauseIsOneFinding(t *testing.T) {
 	w.finds("")
 }
 
-// What the keeper of spares cannot finish is told, and a foreign database under it by itself.
+// What the refiller of spares cannot finish is told, and a foreign database under it by itself.
 func TestSparesThatAreNotFinished(t *testing.T) {
 	t.Parallel()
 	w := setup(t, 1)

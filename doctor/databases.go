@@ -9,7 +9,7 @@ import (
 	"homeroom/tenant"
 )
 
-// compareDatabase looks at a tenant's database and role from outside. What keeps others from being true is told alone.
+// compareDatabase looks at a tenant's database and role from outside. What keeps others from being true is the only finding.
 func (e *examination) compareDatabase(t catalog.SurveyedTenant, survey tenant.Survey) {
 	db, exists := survey.Databases[t.Database]
 	role, hasRole := survey.Roles[t.Database]
@@ -37,7 +37,7 @@ func (e *examination) compareDatabase(t catalog.SurveyedTenant, survey tenant.Su
 	}
 }
 
-// isUnmanaged tells whether the database that has a tenant's name is somebody else's.
+// isUnmanaged reports whether the database that has a tenant's name is somebody else's.
 func isUnmanaged(t catalog.SurveyedTenant, db tenant.FoundDatabase) bool {
 	return db.MarkedAs != nil && db.MarkedAs.UUID() != t.ID || db.MarkedAs == nil && !db.Ours
 }
@@ -100,7 +100,7 @@ func (e *examination) compareMissing(t catalog.SurveyedTenant) {
 	e.add(finding)
 }
 
-// beingMade tells whether nothing can be expected of a tenant's database, since somebody makes, replaces or removes it.
+// beingMade reports whether nothing can be expected of a tenant's database, since somebody makes, replaces or removes it.
 func beingMade(t catalog.SurveyedTenant) bool {
 	return t.State == catalog.Building || beingDeleted(t) || t.ResumeState != nil && *t.ResumeState == catalog.Building ||
 		t.QuarantineKind != nil && *t.QuarantineKind == catalog.BeingReplaced
@@ -132,7 +132,7 @@ func (e *examination) compareAccess(t catalog.SurveyedTenant, db tenant.FoundDat
 	}
 }
 
-// sound tells whether a tenant's database can be opened, as far as can be told from outside.
+// sound reports whether a tenant's database can be opened, as far as can be told from outside.
 func canBeOpened(t catalog.SurveyedTenant, survey tenant.Survey) bool {
 	db, ok := survey.Databases[t.Database]
 	role, hasRole := survey.Roles[t.Database]

@@ -58,7 +58,7 @@ func (d *Doctor) Examine(ctx context.Context, options Options) (Report, error) {
 	}, nil
 }
 
-// both are the findings of the second look that the first has too.
+// both are the findings of the second pass that the first has too.
 func intersection(first, second []Finding) []Finding {
 	seen := map[string]bool{}
 	for _, f := range first {
@@ -80,7 +80,7 @@ type examination struct {
 	before, after catalog.Survey
 	servers       map[string]tenant.Survey
 	// renamed are the databases that bear another name than their tenant's, by the server; queues is how full its queue of
-	// notifications is. remarked are the servers' remarks.
+	// notifications is. remarked are the servers' warnings.
 	renamed map[string]map[tenant.ID]string
 	queues  map[string]float64
 	// key is the check value of the tenant key that the catalog has; nil when it has none.
@@ -187,7 +187,7 @@ func (e *examination) narrow() error {
 	return nil
 }
 
-// concerns tells whether a finding is about what was asked for.
+// concerns reports whether a finding is about what was asked for.
 func (e *examination) isSelected(f Finding) bool {
 	return e.only == nil || f.Code == ServerUnreachable || f.Code == ServerIsAnother || f.Code == IdentitiesUnreachable || f.TenantID != nil && e.only[*f.TenantID]
 }
@@ -249,7 +249,7 @@ func (e *examination) surveyServers(ctx context.Context) error {
 	return group.Wait()
 }
 
-// misses tells whether a tenant of a server has no database.
+// misses reports whether a tenant of a server has no database.
 func (e *examination) hasMissingDatabase(server string, survey tenant.Survey) bool {
 	for _, t := range e.before.Tenants {
 		if _, exists := survey.Databases[t.Database]; t.Server == server && !exists {
@@ -276,7 +276,7 @@ func (e *examination) count() {
 	e.counts.Identities, e.counts.Organizations = e.accounts.looked, len(e.organizations.byID)
 }
 
-// steady is a tenant whose row was the same before and after: nobody was at work on it, as far as its row tells.
+// stableTenant is a tenant whose row was the same before and after: nobody was at work on it, as far as its row tells.
 func (e *examination) stableTenant(id uuid.UUID) (catalog.SurveyedTenant, bool) {
 	before, was := e.before.Tenants[id]
 	after, is := e.after.Tenants[id]
@@ -284,7 +284,7 @@ func (e *examination) stableTenant(id uuid.UUID) (catalog.SurveyedTenant, bool) 
 		before.PasswordRotation == after.PasswordRotation && before.Server == after.Server
 }
 
-// known tells whether a tenant has, or had until a moment ago, a row.
+// known reports whether a tenant has, or had until a moment ago, a row.
 func (e *examination) known(id uuid.UUID) bool {
 	_, before := e.before.Tenants[id]
 	_, after := e.after.Tenants[id]

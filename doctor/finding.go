@@ -47,14 +47,14 @@ type Finding struct {
 	fingerprint string
 }
 
-// repair does what Fix says. It looks again before it acts, and may be done twice.
+// repair does what Fix says. It checks again before it acts, and may be done twice.
 type repair struct {
 	// key is the same for findings that one repair removes.
 	key string
 	do  func(ctx context.Context) error
 }
 
-// same tells whether two looks have found the same thing.
+// same reports whether two looks have found the same thing.
 func (f Finding) key() string { return string(f.Code) + "\x00" + f.Server + "\x00" + f.Subject }
 
 // Counts is what was looked at.
@@ -83,7 +83,7 @@ type Report struct {
 	// NotificationQueues is how full each server's queue of notifications is, from 0 to 1.
 	NotificationQueues map[string]float64 `json:"notificationQueues"`
 
-	// options are those of the examination, for the look after the repairs.
+	// options are those of the examination, for the examination after the repairs.
 	options Options
 }
 

@@ -33,7 +33,7 @@ func repairOrder(f Finding) int {
 
 // NotRepairedError says that a repair ended without an error, and that its finding is there all the same.
 type NotRepairedError struct {
-	// Finding is what the look after the repairs found.
+	// Finding is what the examination after the repairs found.
 	Finding Finding
 }
 
@@ -46,7 +46,7 @@ func (e *NotRepairedError) Error() string {
 	return strings.TrimRight(text, ".")
 }
 
-// Fix repairs what a report of this process has found, one finding after the other. Every repair looks again before it acts,
+// Fix repairs what a report of this process has found, one finding after the other. Every repair checks again before it acts,
 // and leaves alone what has changed since: then its error is [catalog.ErrStateChanged]. Findings with the same repair are
 // repaired by one.
 //

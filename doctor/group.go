@@ -94,7 +94,7 @@ func (e *examination) groupByKey() {
 
 var keyDiffers = Finding{Code: TenantKeyDiffers, Subject: "HOMEROOM_TENANT_KEY", Detail: "the passwords of this catalog's tenants come from another key"}
 
-// keyCertain tells whether the tenant key is the right one: its check value is in the catalog, or it is about to be.
+// keyCertain reports whether the tenant key is the right one: its check value is in the catalog, or it is about to be.
 func (e *examination) keyCertain() bool {
 	return e.cfg.KeyCheck != nil && (e.key != nil || e.options.NewTenantKey)
 }
@@ -139,7 +139,7 @@ func (e *examination) dropRepairs(of func(Finding) bool) {
 	}
 }
 
-// counted is how many tenants of a server are in use, and how many of them were looked into in the first look.
+// counted is how many tenants of a server are in use, and how many of them were looked into in the first pass.
 func (e *examination) countTenants(server string) (used, opened int) {
 	for id, t := range e.after.Tenants {
 		if t.Server == server && !beingMade(t) && (e.only == nil || e.only[id]) {

@@ -60,7 +60,7 @@ func parseID(text string) uuid.UUID {
 }
 
 // compareIdentities asks the provider about every login that the list and the catalog disagree on, since the list may be
-// behind. The strangers are those whose sign-up the catalog does not know.
+// behind. The unknown accounts are those whose sign-up the catalog does not know.
 func (e *examination) compareIdentities(ctx context.Context) (unknownAccounts []identity.User, err error) {
 	unexplained, absent := e.suspects()
 	suspects := len(unexplained) + len(absent)
@@ -221,7 +221,7 @@ func (e *examination) hasDatabase(account identity.User) bool {
 	return false
 }
 
-// belongsTo tells whether a login is the one that a sign-up made, or took on.
+// belongsTo reports whether a login is the one that a sign-up made, or linked.
 func belongsTo(account identity.User, signup catalog.Signup) bool {
 	if signup.IdentityID != nil {
 		return account.ID == *signup.IdentityID
@@ -245,7 +245,7 @@ func (e *examination) addLeftover(account identity.User, signup catalog.Signup) 
 	e.add(e.unlinkIdentity(finding, signup))
 }
 
-// over tells whether a sign-up has left nothing, not even its user, and nobody looks at it any more.
+// over reports whether a sign-up has left nothing, not even its user, and nobody checks it any more.
 func (d *Doctor) isOver(ctx context.Context, signup catalog.Signup) (bool, error) {
 	ended := signup.Status == catalog.Expired || signup.Status == catalog.Failed
 	if !ended || signup.TenantID != nil || signup.CheckAt != nil {

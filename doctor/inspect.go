@@ -39,7 +39,7 @@ func (e *examination) inspect(ctx context.Context) error {
 }
 
 // turn chooses the tenants whose databases are opened: those that look sound from outside, since of the others that says
-// enough. The second look opens only those that the first had something to say about.
+// enough. The second pass opens only those that the first had something to say about.
 func (e *examination) databasesToOpen() []catalog.SurveyedTenant {
 	if e.options.Open == 0 {
 		return nil
@@ -80,7 +80,7 @@ func (e *examination) rotate(all []catalog.SurveyedTenant) []catalog.SurveyedTen
 	return batch
 }
 
-// accused tells whether anything was found about a tenant.
+// accused reports whether anything was found about a tenant.
 func (e *examination) hasFinding(id uuid.UUID) bool {
 	return e.suspect[id] || slices.ContainsFunc(e.findings, func(f Finding) bool { return f.TenantID != nil && *f.TenantID == id })
 }
@@ -128,7 +128,7 @@ func (e *examination) compareInspections() {
 			e.compareNoSchema(t, seen)
 		case opened:
 			e.add(about(DatabaseUnreadable, t, reason(seen.err)))
-		case !e.exists(t): // that is told alone
+		case !e.exists(t): // that is the only finding
 		case t.Lineage == e.cfg.Servers.Migrations().Lineage() && t.Fingerprint != nil && !beingMade(t) && t.State != catalog.Quarantined:
 			if want := e.references[t.SchemaVersion].Fingerprint; want != "" && want != *t.Fingerprint {
 				e.add(drift(t, *t.Fingerprint, fmt.Sprintf("when it was last looked at, its schema was not that of version %d", t.SchemaVersion)))
@@ -137,7 +137,7 @@ func (e *examination) compareInspections() {
 	}
 }
 
-// exists tells whether a tenant has a database, as far as its server was looked at.
+// exists reports whether a tenant has a database, as far as its server was looked at.
 func (e *examination) exists(t catalog.SurveyedTenant) bool {
 	survey, looked := e.servers[t.Server]
 	_, ok := survey.Databases[t.Database]

@@ -177,7 +177,7 @@ func (e *examination) compareUnexplainedOrganization(ctx context.Context, org id
 	return nil
 }
 
-// inUse tells whether a tenant's state says that a school uses it.
+// inUse reports whether a tenant's state says that a school uses it.
 func inUse(t catalog.SurveyedTenant) bool {
 	return !hasNoSchool(t) && t.State != catalog.Deleting && t.State != catalog.Deleted
 }

@@ -118,7 +118,7 @@ func (e *examination) orphanDatabases() []orphanDatabase {
 	return orphans
 }
 
-// lostSchoolFinding is the finding on a school that the catalog has forgotten.
+// lostSchoolFinding is the finding on a school that the catalog has no row for.
 func lostSchoolFinding(account identity.User, id tenant.ID, server, detail string) Finding {
 	uid, signup := id.UUID(), parseID(account.Metadata.SignupID)
 	return Finding{

@@ -173,7 +173,7 @@ func (e *examination) deleteIdentity(f Finding, row catalog.Signup) Finding {
 	})
 }
 
-// unlinkIdentity takes what a sign-up that is over wrote off the login that it had taken on, as the reconciler does. The
+// unlinkIdentity takes what a sign-up that is over wrote off the login that it had linked, as the reconciler does. The
 // login stays, whatever happens.
 func (e *examination) unlinkIdentity(f Finding, row catalog.Signup) Finding {
 	linker, ok := e.cfg.Identity.(identity.AccountLinker)
@@ -200,7 +200,7 @@ func (e *examination) reconcile(f Finding) Finding {
 	return f.withRepair("finish or undo it, as the reconciler of a running service does", "reconcile", e.cfg.Reconcile)
 }
 
-// resume takes a sign-up that needs an operator up again, which does nothing about the cause.
+// resume resumes a sign-up that needs an operator, which does nothing about the cause.
 func (e *examination) resume(f Finding, s catalog.SurveyedSignup) Finding {
 	f = f.withSteps(command("When the cause is repaired, finish it", "signup resolve "+s.ID.String()+" --finish"))
 	if e.cfg.Resume == nil {
@@ -231,7 +231,7 @@ func (e *examination) discard(f Finding, db orphanDatabase) Finding {
 	})
 }
 
-// adopt writes a forgotten school's rows, once its login and its database have been asked again.
+// adopt writes a lost school's rows, once its login and its database have been asked again.
 func (e *examination) restore(f Finding, account identity.User, server *tenant.Server) Finding {
 	return f.withRepair("write its tenant, user and sign-up into the catalog again", "adopt "+f.Subject, func(ctx context.Context) error {
 		now, err := e.lookUpListed(ctx, account)

@@ -32,7 +32,7 @@ func TestRows(t *testing.T) {
 			select gen_random_uuid(), '', '0199c1b0-0000-7000-8000-000000000001', id, 'eve@roosevelt.example', 'Roosevelt', 'pending', now() - $1::interval
 			from held`, ago)
 	}
-	// settled lets the last looks at an expired sign-up pass.
+	// settled lets the last rechecks at an expired sign-up pass.
 	settled := func(w *world) {
 		w.sql("update signups set check_at = now(), finished_at = now() - interval '1 hour' where status = 'expired' and check_at is not null")
 		if err := w.service.ReconcileOnce(w.Context()); err != nil {

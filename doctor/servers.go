@@ -72,7 +72,7 @@ func hasArchive(survey tenant.Survey, id tenant.ID) bool {
 	return false
 }
 
-// compareTemplates tells of templates that are not used or not closed, and of databases that were set aside.
+// compareTemplates tells of templates that are not used or not closed, and of databases that were archived.
 func (e *examination) compareTemplates(server string, survey tenant.Survey) {
 	for _, template := range survey.Templates {
 		finding := Finding{Code: TemplateOld, Subject: template.Name, Server: server}

@@ -15,7 +15,7 @@ import (
 	"homeroom/tenant"
 )
 
-// A claimed spare is looked at once more on its server before anything names it. The catalog's row says that no school has
+// A claimed spare is checked once more on its server before anything names it. The catalog's row says that no school has
 // ever had it (see the package catalog); the look says that its database is there, and that the server agrees.
 
 // replacements is how many claimed spares in a row are replaced before a sign-up is put off.

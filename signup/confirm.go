@@ -108,7 +108,7 @@ func (s *Service) emailTaken(ctx context.Context, row catalog.Signup) (bool, err
 	return err == nil && user.ID != row.UserID, s.unavailable(err)
 }
 
-// confirmedAccount makes the login of a sign-up whose e-mail is proven, with the password that was chosen for it, or takes on the
+// confirmedAccount makes the login of a sign-up whose e-mail is proven, with the password that was chosen for it, or links the
 // one that the person has.
 func (s *Service) confirmedAccount(ctx context.Context, row catalog.Signup, password secret.String) (identity.User, error) {
 	user, err := s.cfg.Catalog.UserByID(ctx, row.UserID)

@@ -52,7 +52,7 @@ func ReadDisposable(r io.Reader) (Disposable, error) {
 	return list, nil
 }
 
-// Has tells whether a domain, written as DNS has it, is one of these or below one.
+// Has reports whether a domain, written as DNS has it, is one of these or below one.
 func (d Disposable) Has(domain string) bool {
 	for {
 		if _, there := d[domain]; there {

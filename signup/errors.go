@@ -30,7 +30,7 @@ var (
 	ErrOtherAccount = errors.New("the sign-up was begun with another login")
 	// ErrNotWaiting says that a sign-up does not wait for what was done.
 	ErrNotWaiting = errors.New("the sign-up does not wait for this")
-	// ErrCannotLink says that the identity provider cannot take on logins that exist.
+	// ErrCannotLink says that the identity provider cannot link existing accounts.
 	ErrCannotLink = errors.New("this identity provider cannot take on a login that exists")
 	// ErrNotAPerson says that a token is not a person's who could own a school, or that their login is gone.
 	ErrNotAPerson = errors.New("the token is not of a person with an e-mail address")
@@ -48,7 +48,7 @@ var (
 	ErrMayNotInvite = errors.New("only the owner and the admins of a school may invite people to it")
 	// ErrEmailUnconfirmed says that somebody has to confirm their own e-mail address first.
 	ErrEmailUnconfirmed = errors.New("the caller's own e-mail address is not confirmed")
-	// ErrWrongConfirmation says that a dangerous wish was not confirmed with the tenant's slug.
+	// ErrWrongConfirmation says that a destructive request was not confirmed with the tenant's slug.
 	ErrWrongConfirmation = errors.New("the confirmation is not the tenant's slug")
 )
 
@@ -142,7 +142,7 @@ func (s *Service) unavailable(err error) error {
 		return &Unavailable{What: Capacity, RetryAfter: time.Minute, Err: err}
 	}
 	if !catalog.Unavailable(err) {
-		return err // a defect of ours, which trying again does not mend
+		return err // a defect of ours, which a retry does not repair
 	}
 	return &Unavailable{What: Catalog, RetryAfter: 2 * time.Second, Err: err}
 }

@@ -24,7 +24,7 @@ const (
 // those of [identity.ProfileFields]; the first two are optional when they are not named.
 type Fields map[string]Presence
 
-// Valid tells whether all its fields are known.
+// Valid reports whether all its fields are known.
 func (f Fields) Valid() bool {
 	for name, presence := range f {
 		known := name == "givenName" || name == "familyName" || slices.Contains(identity.ProfileFields, name)

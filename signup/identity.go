@@ -13,7 +13,7 @@ import (
 	"homeroom/internal/wait"
 )
 
-// ensureIdentity makes the login, finds the one that an attempt whose answer was lost has made, or takes on the one that the
+// ensureIdentity makes the login, finds the one that an attempt whose answer was lost has made, or links the one that the
 // person has.
 func (s *Service) ensureIdentity(ctx context.Context, req Request, j *job, lookupFirst bool) (identity.User, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.IdentityTimeout)
@@ -148,10 +148,10 @@ func asOutcomeUnknown(err error) error {
 }
 
 // errNotOurs says that the identity with our id does not carry our sign-up's id: something rewrote it, or somebody else
-// chose the same id. It is neither adopted nor deleted.
+// chose the same id. It is neither linked nor deleted.
 var errNotOurs = errors.New("the identity with our id does not carry our sign-up's id")
 
-// lookupOwn finds the identity that this sign-up made, or took on.
+// lookupOwn finds the identity that this sign-up made, or linked.
 func (s *Service) lookupOwn(ctx context.Context, signup catalog.Signup) (identity.User, error) {
 	found, err := s.find(ctx, signup)
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 	"homeroom/messages"
 )
 
-// InviteRequest is the wish to let a person in.
+// InviteRequest is the request to invite a person.
 type InviteRequest struct {
 	// Tenant is the school that the person is to join; nil invites them to sign a school up.
 	Tenant *uuid.UUID
@@ -73,7 +73,7 @@ func (s *Service) Invite(ctx context.Context, reservation InviteRequest) (catalo
 // InvitedRoles are the roles at a school that exists to which a person can be invited; the first is the default.
 var InvitedRoles = []string{identity.RoleMember, identity.RoleAdmin}
 
-// check completes the wish, or says what is wrong with it.
+// check applies the defaults and validates the request.
 func (w *InviteRequest) check() error {
 	var v validation
 	w.Email = v.email(w.Email)

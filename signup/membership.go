@@ -22,7 +22,7 @@ func (j *job) metadata() identity.Metadata {
 	return m
 }
 
-// needsMembership tells whether the login must still be told its school, or be given its role there.
+// needsMembership reports whether the login must still be told its school, or be given its role there.
 func (s *Service) needsMembership(j *job, account identity.User) bool {
 	_, manages := identity.MembershipManagerOf(s.cfg.Identity)
 	return manages || s.needsMetadata(j, account)
@@ -79,7 +79,7 @@ func (s *Service) removeMembership(ctx context.Context, j *job, account identity
 	return nil
 }
 
-// linkIdentity takes on the login that the person has shown to be theirs. It may be done twice, and needs nothing that
+// linkIdentity links the account that the person has shown to be theirs. It may be done twice, and needs nothing that
 // only the request had.
 func (s *Service) linkIdentity(ctx context.Context, j *job) (identity.User, error) {
 	linker, ok := s.cfg.Identity.(identity.AccountLinker)
@@ -95,7 +95,7 @@ func (s *Service) linkIdentity(ctx context.Context, j *job) (identity.User, erro
 }
 
 // removeIdentity undoes the identity step of a sign-up that has ended without a school: the login that it made goes away,
-// one that it took on is only released.
+// one that it linked is only released.
 func (s *Service) removeIdentity(ctx context.Context, row catalog.Signup) error {
 	if row.IdentityID == nil {
 		return s.cfg.Identity.Delete(ctx, row.UserID)

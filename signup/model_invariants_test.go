@@ -184,7 +184,7 @@ func (w *world) check() {
 	}
 }
 
-// member tells whether a sign-up is of a person who joins a school.
+// member reports whether a sign-up is of a person who joins a school.
 func (w *world) member(id uuid.UUID) bool {
 	s := w.catalog.signup(id)
 	return s != nil && s.Kind == catalog.Member
@@ -207,7 +207,7 @@ func (m *machine) acknowledged(c *client, result *signup.Result) {
 	}
 }
 
-// settled tells whether a refusal settles the matter, in a world in which nothing else happens: only a true one does.
+// settled reports whether a refusal settles the matter, in a world in which nothing else happens: only a true one does.
 func (m *machine) isFinished(c *client, t *task, err error) bool {
 	switch {
 	case errors.Is(err, signup.ErrEmailExists):

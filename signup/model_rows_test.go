@@ -305,7 +305,7 @@ func (r *rows) identityMade(like catalog.Signup, identity catalog.Identity, step
 	return nil
 }
 
-// emailTaken tells whether an e-mail has a user: somebody whose sign-up waits until it is confirmed is none.
+// emailTaken reports whether an e-mail has a user: somebody whose sign-up waits until it is confirmed is none.
 func (r *rows) emailTaken(email string) bool {
 	_, err := r.findUser(email)
 	return err == nil
@@ -315,7 +315,7 @@ func (r *rows) identityTaken(identity string, by uuid.UUID) bool {
 	return slices.ContainsFunc(r.users, func(u userRow) bool { return u.IdentityID == identity && u.ID != by })
 }
 
-// identityHeld tells whether somebody still looks after a sign-up that has taken this login on, be it an expired one.
+// identityHeld reports whether somebody still looks after a sign-up that has taken this login on, be it an expired one.
 func (r *rows) identityHeld(identity string) bool {
 	return slices.ContainsFunc(r.signups, func(s catalog.Signup) bool {
 		return s.IdentityID != nil && *s.IdentityID == identity && s.CheckAt != nil

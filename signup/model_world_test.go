@@ -253,7 +253,7 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-// held tells whether somebody else has a lock.
+// held reports whether somebody else has a lock.
 func (w *world) held(lock string, by *session) bool {
 	holder := w.locks[lock]
 	if holder == nil || holder == by {

@@ -33,7 +33,7 @@ type Store interface {
 	ReturnAllowances(ctx context.Context, limits []catalog.Limit) error
 }
 
-// signupRows are the sign-ups of the registry: how they are found, held and ended.
+// signupRows are the sign-ups of the catalog: how they are found, held and ended.
 type signupRows interface {
 	Reserve(ctx context.Context, r catalog.ReserveParams) (catalog.Reservation, error)
 	Signup(ctx context.Context, id uuid.UUID) (catalog.Signup, error)
@@ -54,7 +54,7 @@ type signupRows interface {
 	ResumeTx(ctx context.Context, tx pgx.Tx, signup catalog.Signup, lease time.Duration) (catalog.Signup, error)
 }
 
-// waitingRows are what the registry does with sign-ups that wait for a person.
+// waitingRows are what the catalog does with sign-ups that wait for a person.
 type waitingRows interface {
 	Wait(ctx context.Context, signup catalog.Signup, identity catalog.Identity, status catalog.Status, steps json.RawMessage, waitTimeout time.Duration) error
 	ReserveUnconfirmed(ctx context.Context, r catalog.ReserveParams, hideAccounts, notify bool, waitTimeout time.Duration) (catalog.Reservation, error)
@@ -64,14 +64,14 @@ type waitingRows interface {
 	EmitTx(ctx context.Context, tx pgx.Tx, event catalog.OutboxEvent) error
 }
 
-// invitationRows are the invitations of the registry.
+// invitationRows are the invitations of the catalog.
 type invitationRows interface {
 	InviteTx(ctx context.Context, tx pgx.Tx, invitation catalog.NewInvitation) (catalog.Invitation, error)
 	Invitation(ctx context.Context, id uuid.UUID) (catalog.Invitation, error)
 	RevokeInvitationTx(ctx context.Context, tx pgx.Tx, id uuid.UUID) error
 }
 
-// tenantRows are the tenants of the registry, as provisioning them again needs them.
+// tenantRows are the tenants of the catalog, as provisioning them again needs them.
 type tenantRows interface {
 	Tenant(ctx context.Context, idSlugOrDatabase string) (catalog.Tenant, error)
 	TenantByID(ctx context.Context, id uuid.UUID) (catalog.Tenant, error)
@@ -84,7 +84,7 @@ type tenantRows interface {
 	RecordTx(ctx context.Context, tx pgx.Tx, event catalog.Event) error
 }
 
-// spareRows are the spares of the registry.
+// spareRows are the spares of the catalog.
 type spareRows interface {
 	Exclusive(ctx context.Context, name string, f func(ctx context.Context) error) (ran bool, err error)
 	DiscardableSpares(ctx context.Context, server, lineage string) ([]catalog.Tenant, error)

@@ -19,8 +19,8 @@ var (
 	// reconcileInterval is how often a process looks for sign-ups that nobody holds. With the lease it bounds how long a
 	// crash can leave anything half made: 15 s + 5 s and the work itself.
 	reconcileInterval = killpoint.ScaleTime(5 * time.Second)
-	// recheckAfter is how long after its expiry a sign-up is looked at once more, for an identity that the provider made late;
-	// the next looks come after twice as long each, until recheckUntil has passed. No request to the provider lives that long.
+	// recheckAfter is how long after its expiry a sign-up is checked once more, for an identity that the provider made late;
+	// the next rechecks come after twice as long each, until recheckUntil has passed. No request to the provider lives that long.
 	recheckAfter = killpoint.ScaleTime(15 * time.Second)
 	recheckUntil = killpoint.ScaleTime(time.Minute)
 )
@@ -154,7 +154,7 @@ func (s *Service) resumeForward(ctx context.Context, j *job, account identity.Us
 	return err
 }
 
-// existingAccount finds the login of a sign-up, or takes it on where that may not have happened yet.
+// existingAccount finds the login of a sign-up, or links it where that may not have happened yet.
 func (s *Service) existingAccount(ctx context.Context, j *job) (identity.User, error) {
 	if j.signup.IdentityID != nil && j.signup.Status == catalog.Pending {
 		return s.linkIdentity(ctx, j)
@@ -162,14 +162,14 @@ func (s *Service) existingAccount(ctx context.Context, j *job) (identity.User, e
 	return s.lookupOwn(ctx, j.signup)
 }
 
-// knownIdentity is the provider's id of a sign-up's login as the registry has it, or empty.
+// knownIdentity is the provider's id of a sign-up's login as the catalog has it, or empty.
 func (s *Service) knownIdentity(ctx context.Context, row catalog.Signup) string {
 	user, err := s.cfg.Catalog.UserByID(ctx, row.UserID)
 	s.warn("read the user of a sign-up", row, err)
 	return user.IdentityID
 }
 
-// expireWaiting ends a sign-up that has waited for too long. Its login goes away with the next look.
+// expireWaiting ends a sign-up that has waited for too long. Its login goes away with the next recheck.
 func (s *Service) expireWaiting(ctx context.Context, row catalog.Signup) {
 	steps := readLog(row.Steps)
 	s.cfg.Logger.Info("ending a sign-up that has waited for too long", "signup", row.ID, "status", row.Status)

@@ -16,18 +16,18 @@ import (
 	"homeroom/tenant"
 )
 
-// ReprovisionRequest is an operator's wish to run every provisioning step of a tenant again.
+// ReprovisionRequest is an operator's request to run every provisioning step of a tenant again.
 type ReprovisionRequest struct {
 	// Tenant is its id, slug or database.
 	Tenant string
-	// Fresh sets the old database aside, where it is kept, and makes a new one. It needs Confirm to be the slug.
+	// Fresh archives the old database, and makes a new one. It needs Confirm to be the slug.
 	Fresh   bool
 	Confirm string
 	// Actor is who wants it, and RequestID in which request, for the audit.
 	Actor, RequestID string
 }
 
-// Reprovision accepts the wish; the work is done by a job that calls [Service.RunReprovision], and the tenant's steps tell
+// Reprovision accepts the request; the work is done by a job that calls [Service.RunReprovision], and the tenant's steps tell
 // how it goes. kept is the name that the old database will have, if any.
 //
 // It fails with [catalog.ErrNotFound], [ErrWrongConfirmation], [ErrNotProvisioned] or [ErrOtherSchema].
@@ -96,7 +96,7 @@ func (s *Service) checkLineage(t catalog.Tenant) error {
 	return fmt.Errorf("tenant %s: %w", t.ID, ErrOtherSchema)
 }
 
-// beginTx records the wish. A tenant whose database is about to be set aside is quarantined until it has the new one, so
+// beginTx records the request. A tenant whose database is about to be archived is quarantined until it has the new one, so
 // that a crash in between leaves it marked, and repaired by doing it once more.
 func (s *Service) beginTx(ctx context.Context, tx pgx.Tx, reservation ReprovisionRequest, t catalog.Tenant, archive string) error {
 	if archive != "" {
@@ -110,7 +110,7 @@ func (s *Service) beginTx(ctx context.Context, tx pgx.Tx, reservation Reprovisio
 }
 
 // RunReprovision does the work that Reprovision accepted. Done again after a crash, it goes on where it stopped: a
-// database that was set aside stays aside.
+// database that was archived stays archived.
 func (s *Service) RunReprovision(ctx context.Context, id uuid.UUID, archive string) error {
 	return s.reprovision(ctx, id, archive, func(steps []tenant.Step) {
 		text, err := json.Marshal(steps)
@@ -174,7 +174,7 @@ func quarantineKind(err error) catalog.QuarantineKind {
 	return catalog.DatabaseUnusable
 }
 
-// NeedsOperator tells failures of provisioning that trying again does not mend.
+// NeedsOperator tells failures of provisioning that a retry does not repair.
 func NeedsOperator(err error) bool {
 	var migration *migrations.Error
 	var state *migrations.StateError

@@ -24,7 +24,7 @@ type Resolution struct {
 // undone is the problem of a sign-up that an operator has undone.
 const problemUndone = "undone"
 
-// ResolveFinish takes a sign-up that needs an operator up again, as far as it goes: every step looks for itself what there is
+// ResolveFinish resumes a sign-up that needs an operator, as far as it goes: every step looks for itself what there is
 // to do. Where the cause is still there, it needs an operator afterwards too; without its login it is not even begun, as only the
 // person's own request could make that. A process that dies meanwhile leaves it to the reconciler.
 //
@@ -74,8 +74,8 @@ func (s *Service) checkOwnAccount(ctx context.Context, row catalog.Signup) error
 }
 
 // ResolveUndo ends a sign-up that needs an operator, as one that has waited for too long ends: its user goes away, its e-mail
-// and its slug are free at once, its login is removed if it carries the sign-up, and its tenant is free after the last look,
-// for nobody but the keeper of spares, which discards what is nobody's. A process that dies meanwhile leaves that to the
+// and its slug are free at once, its login is removed if it carries the sign-up, and its tenant is free after the last recheck,
+// only for the refiller of spares, which discards what is nobody's. A process that dies meanwhile leaves that to the
 // reconciler.
 //
 // One that was undone before is answered as it stands. It fails with [catalog.ErrNotFound], with [ErrNotWaiting] for any other

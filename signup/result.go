@@ -63,7 +63,7 @@ type View struct {
 	Problem  json.RawMessage `json:"problem,omitempty"`
 }
 
-// Final tells whether the view will not change any more.
+// Final reports whether the view will not change any more.
 func (v View) Final() bool {
 	return v.Status == catalog.SignupReady || v.Status == catalog.Failed || v.Status == catalog.Expired
 }

@@ -161,7 +161,7 @@ func TestADeadWorkersSignupIsResumed(t *testing.T) {
 					if n := b.number(t, "select count(*) from tenants where state in ('reserved', 'building')"); n != b.number(t, "select count(*) from signups where status = 'expired'") {
 						t.Errorf("%d tenants are held, though not by expired sign-ups", n)
 					}
-					// What an expired sign-up holds comes back with its last look.
+					// What an expired sign-up holds comes back with its last recheck.
 					b.exec(t, "update signups set check_at = now(), finished_at = now() - interval '1 hour' where status = 'expired'")
 					if err := b.service.ReconcileOnce(t.Context()); err != nil {
 						t.Fatal(err)
@@ -287,7 +287,7 @@ func TestAWorkerThatWakesAfterTheEndLeavesNothing(t *testing.T) {
 				ended <- err
 			}()
 			<-paused
-			for range 2 { // expires it, and has the last look
+			for range 2 { // expires it, and has the last recheck
 				b.exec(t, "update signups set check_at = now(), finished_at = finished_at - interval '1 hour'")
 				if err := b.service.ReconcileOnce(t.Context()); err != nil {
 					t.Fatal(err)

@@ -25,7 +25,7 @@ type Rules struct {
 	NoSubAddresses bool
 }
 
-// allowed checks whether a normalised address may sign up. What it says does not tell which rule it was: that is nobody's
+// allowed checks whether a normalised address may sign up. What it says does not tell which rule it was: that belongs to nobody
 // business, and would help whoever looks for a way around.
 func (v *validation) allowed(email string, rules Rules) {
 	local, domain, ok := strings.Cut(email, "@")
@@ -42,7 +42,7 @@ func (v *validation) allowed(email string, rules Rules) {
 	}
 }
 
-// within tells whether a domain is one of these, or below one.
+// within reports whether a domain is one of these, or below one.
 func inDomains(domain string, domains []string) bool {
 	return slices.ContainsFunc(domains, func(d string) bool { return domain == d || strings.HasSuffix(domain, "."+d) })
 }

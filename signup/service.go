@@ -2,12 +2,12 @@
 //
 // A sign-up is a saga of four steps: reserve (one statement in the catalog: sign-up, user, and a spare tenant), identity
 // (the login at the identity provider, made with an id of ours), provision (only when no spare was left), finish (one
-// statement). Its row says how far it is and until when its present worker holds it. Whoever finds a lease that has ended,
+// statement). Its row says how far it is and until when its present worker holds it. A worker that finds a lease that has ended,
 // the same request repeated or the reconciler, goes on from there: an identity that exists leads forward to a ready
 // school, one that does not leads back to nothing. The password lives in the request alone, so only the request itself
 // can make the identity.
 //
-// The package also keeps the spares in stock and provisions a tenant again for an operator, because both are the saga's
+// The package also refills the pool of spare tenants and provisions a tenant again for an operator, because both are the saga's
 // provisioning step by itself.
 package signup
 
@@ -54,7 +54,7 @@ type Config struct {
 	ResponseTimeout time.Duration
 	// IdentityTimeout bounds the identity step, all its attempts together. Defaults to 10 s.
 	IdentityTimeout time.Duration
-	// Lease is how long a sign-up belongs to its worker without a sign of life. It must be longer than IdentityTimeout.
+	// Lease is how long a sign-up belongs to its worker without a renewal. It must be longer than IdentityTimeout.
 	// Defaults to 15 s.
 	Lease time.Duration
 	// Rules say what a sign-up must look like. NoPassword is set by the identity provider.
@@ -63,7 +63,7 @@ type Config struct {
 	Mode Mode
 	// VerifyFirst has a school's sign-up wait, without a tenant, until its e-mail has been confirmed.
 	VerifyFirst bool
-	// Conceal has a sign-up not tell whether its e-mail has an account: it is answered in the same way, and in the same time,
+	// HideAccounts has a sign-up not report whether its e-mail has an account: it is answered in the same way, and in the same time,
 	// and a mail tells the owner. It needs VerifyFirst.
 	HideAccounts bool
 	// Patience is how long a sign-up waits for its e-mail to be confirmed, or for an operator. Defaults to 48 h.
@@ -156,7 +156,7 @@ type Service struct {
 	hashKey []byte
 	// linkKey makes the secrets in the links of mails.
 	linkKey []byte
-	// claimed wakes the keeper of a server's spares.
+	// claimed wakes the refiller of a server's spares.
 	wake     map[string]chan struct{}
 	discards discardRetries
 }
@@ -256,7 +256,7 @@ func (s *Service) reserve(ctx context.Context, req Request, plan plan) (catalog.
 	return held, log, err
 }
 
-// reservation is what a request asks the registry for, and the log of its first step.
+// reservation is what a request asks the catalog for, and the log of its first step.
 func (s *Service) reservation(req Request, plan plan) (catalog.ReserveParams, stepLog) {
 	var log stepLog
 	log.begin(stepReserve, 1)

@@ -70,7 +70,7 @@ func (s *Service) waitForClaim(ctx context.Context, server string, wait time.Dur
 	}
 }
 
-// wakers are what wakes the keepers of these servers' spares.
+// wakers are what wakes the refillers of these servers' spares.
 func newWakeChannels(servers []string) map[string]chan struct{} {
 	all := map[string]chan struct{}{}
 	for _, name := range servers {
@@ -89,7 +89,7 @@ func (s *Service) wakeRefiller(server string) {
 }
 
 // refill builds the spares that are missing on a server, one after the other, and then discards those that nobody will be
-// given, until there is nothing left to do or people come first. It returns how long to wait before the next look.
+// given, until there is nothing left to do or people come first. It returns how long to wait before the next recheck.
 func (s *Service) refill(ctx context.Context, name string) (time.Duration, error) {
 	server, err := s.cfg.Servers.Get(name)
 	if err != nil {
@@ -273,7 +273,7 @@ func (s *Service) recordSteps(ctx context.Context, id uuid.UUID, steps []tenant.
 	}
 }
 
-// closeIfDiskLow closes a server in the registry while its disk is low, and opens it afterwards.
+// closeIfDiskLow closes a server in the catalog while its disk is low, and opens it afterwards.
 func (s *Service) closeIfDiskLow(ctx context.Context, server Server) (closed bool, err error) {
 	low := server.CheckFreeDisk(ctx)
 	switch {

@@ -33,7 +33,7 @@ type Step struct {
 	Attempt    int       `json:"attempt"`
 	StartedAt  time.Time `json:"startedAt"`
 	DurationMS int64     `json:"durationMs"`
-	// Problem is a safe word on why it failed.
+	// Problem is a code that says why it failed.
 	Problem string `json:"problem,omitempty"`
 }
 

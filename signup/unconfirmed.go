@@ -15,7 +15,7 @@ import (
 // mailsPerAddress is how often one address is written to because somebody signs up with it, whoever that is.
 var mailsPerAddress = catalog.Allowance{Count: 3, Window: time.Hour}
 
-// uniformResponseTime is what an answer that conceals something takes, or a multiple of it: what one of the two cases takes longer
+// uniformResponseTime is what an answer that hides whether an account exists takes, or a multiple of it: what one of the two cases takes longer
 // than the other, half a millisecond on a slow disk, drowns in it.
 const uniformResponseTime = 100 * time.Millisecond
 
@@ -23,7 +23,7 @@ const uniformResponseTime = 100 * time.Millisecond
 // before that, and its password is kept nowhere: anybody can type an address, so the login is made with the password that
 // whoever holds the link in the mail chooses on its page ([Service.Activate]). Each sign-up has a link of its own.
 //
-// Where the service conceals accounts, the answer is the same, in the same time, whether or not the e-mail has one. What its
+// Where the service hides existing accounts, the answer is the same, in the same time, whether or not the e-mail has one. What its
 // owner is to know, a mail tells them.
 func (s *Service) beginUnconfirmed(ctx context.Context, req Request, plan plan) (Outcome, error) {
 	if s.cfg.HideAccounts {

@@ -57,7 +57,7 @@ func (s *Service) linkMAC(purpose string, id uuid.UUID) []byte {
 	return mac.Sum(nil)[:16]
 }
 
-// readLink is the inverse of linkToken. Whatever it does not know is [ErrLinkGone].
+// readLink is the inverse of linkToken. Any other token is [ErrLinkGone].
 func (s *Service) readLink(purpose, token string) (uuid.UUID, error) {
 	raw, err := base64.RawURLEncoding.DecodeString(token)
 	if err != nil || len(raw) != 32 {

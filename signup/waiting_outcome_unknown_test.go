@@ -77,7 +77,7 @@ func TestAnAccountThatIsBeingUnlinkedIsNotLinked(t *testing.T) {
 	b.waits(t, withLogin(account), catalog.AwaitingApproval)
 }
 
-// expectRecheck has the expired sign-ups looked at once more, a minute later.
+// expectRecheck has the expired sign-ups checked once more, a minute later.
 func (b *bundle) expectRecheck(t *testing.T) {
 	t.Helper()
 	b.exec(t, "update signups set check_at = now(), finished_at = finished_at - interval '1 minute' where status = 'expired' and check_at is not null")
