@@ -64,7 +64,7 @@ type Reservation struct {
 // It fails with [ErrEmailTaken], [ErrIdentityTaken], [ErrKeyTaken] or [ErrNoCapacity], and with [ErrNotFound] when the school to
 // be joined cannot be.
 func (s *Store) Reserve(ctx context.Context, r ReserveParams) (Reservation, error) {
-	wish := r.Slug
+	requested := r.Slug
 	for try := 1; ; try++ {
 		reserved, err := reserveOnce(ctx, s.pool, r)
 		if !errors.Is(err, errSlugTaken) || try == 10 {
@@ -74,7 +74,7 @@ func (s *Store) Reserve(ctx context.Context, r ReserveParams) (Reservation, erro
 		if err := keyTaken(ctx, s.pool, r.IdempotencyKey); err != nil {
 			return Reservation{}, err
 		}
-		if r.Slug, err = nextSlug(ctx, s.pool, wish, try); err != nil {
+		if r.Slug, err = nextSlug(ctx, s.pool, requested, try); err != nil {
 			return Reservation{}, err
 		}
 	}
@@ -226,13 +226,13 @@ func reserveWaiting(ctx context.Context, q querier, r ReserveParams) (Reservatio
 // A person who was unconfirmed becomes the user of their e-mail. It fails with [ErrEmailTaken] when somebody else is, with
 // [ErrNoCapacity], and with [ErrStateChanged] when the sign-up has gone on, or ended.
 func (s *Store) Admit(ctx context.Context, signup Signup, r ReserveParams) (Reservation, error) {
-	wish := r.Slug
+	requested := r.Slug
 	for try := 1; ; try++ {
 		reservation, err := s.admitOnce(ctx, signup, r)
 		if !errors.Is(err, errSlugTaken) || try == 10 {
 			return reservation, err
 		}
-		if r.Slug, err = nextSlug(ctx, s.pool, wish, try); err != nil {
+		if r.Slug, err = nextSlug(ctx, s.pool, requested, try); err != nil {
 			return Reservation{}, err
 		}
 	}
@@ -307,21 +307,21 @@ func keyTaken(ctx context.Context, q querier, key string) error {
 
 // nextSlug is the wish with the lowest number that is higher than all in use; after a few tries, when many schools of one
 // name sign up at the same moment, with a random word.
-func nextSlug(ctx context.Context, q querier, wish string, try int) (string, error) {
+func nextSlug(ctx context.Context, q querier, requested string, try int) (string, error) {
 	if try > 3 {
 		var random [5]byte
 		_, _ = rand.Read(random[:]) // never fails, see its documentation
-		return wish + "-" + strings.ToLower(base32.StdEncoding.EncodeToString(random[:])), nil
+		return requested + "-" + strings.ToLower(base32.StdEncoding.EncodeToString(random[:])), nil
 	}
 	var number int
 	err := q.QueryRow(ctx, `
 		select coalesce(max(substring(slug from char_length($1) + 2)::int), 1) + 1
 		from tenants
-		where slug like $1 || '-%' and substring(slug from char_length($1) + 2) ~ '^[0-9]{1,6}$'`, wish).Scan(&number)
+		where slug like $1 || '-%' and substring(slug from char_length($1) + 2) ~ '^[0-9]{1,6}$'`, requested).Scan(&number)
 	if err != nil {
 		return "", fmt.Errorf("find a free slug: %w", err)
 	}
-	return fmt.Sprintf("%s-%d", wish, number), nil
+	return fmt.Sprintf("%s-%d", requested, number), nil
 }
 
 // SlugFree tells whether no school has this slug.

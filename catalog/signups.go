@@ -187,7 +187,7 @@ const recordIdentity = `
 // Wait records that the identity exists, and that the sign-up waits for a person in one of the statuses that are for that,
 // until patience has passed. Whoever is to be told is, by mail. An unconfirmed person whose e-mail is verified becomes its
 // user; it fails with [ErrEmailTaken] when somebody else is.
-func (s *Store) Wait(ctx context.Context, signup Signup, identity Identity, status Status, steps json.RawMessage, patience time.Duration) error {
+func (s *Store) Wait(ctx context.Context, signup Signup, identity Identity, status Status, steps json.RawMessage, timeout time.Duration) error {
 	return changeOne(ctx, s.pool, "let wait sign-up", signup.ID, `
 		with waits as (
 			update signups
@@ -206,7 +206,7 @@ func (s *Store) Wait(ctx context.Context, signup Signup, identity Identity, stat
 			state = case when state = 'unconfirmed' and $4 then 'pending' else state end, updated_at = now()
 		from waits
 		where users.id = waits.user_id`,
-		signup.ID, signup.LeaseEpoch, identity.ID, identity.EmailVerified, string(status), steps, patience)
+		signup.ID, signup.LeaseEpoch, identity.ID, identity.EmailVerified, string(status), steps, timeout)
 }
 
 // Finish makes a sign-up ready: user active, tenant ready, result kept. A tenant that was quarantined while the sign-up

@@ -88,7 +88,7 @@ func (s *Store) DeleteSpare(ctx context.Context, id uuid.UUID) error {
 //
 // It fails with [ErrNoCapacity], and with [ErrStateChanged] when the sign-up has gone on, or ended.
 func (s *Store) ReplaceTenant(ctx context.Context, signup Signup, r ReserveParams) (tenant Tenant, err error) {
-	wish := r.Slug
+	requested := r.Slug
 	for try := 1; ; try++ {
 		err = s.InTx(ctx, func(tx pgx.Tx) error {
 			tenant, err = replaceTenantTx(ctx, tx, signup, r)
@@ -97,7 +97,7 @@ func (s *Store) ReplaceTenant(ctx context.Context, signup Signup, r ReserveParam
 		if !errors.Is(err, errSlugTaken) || try == 10 {
 			break
 		}
-		if r.Slug, err = nextSlug(ctx, s.pool, wish, try); err != nil {
+		if r.Slug, err = nextSlug(ctx, s.pool, requested, try); err != nil {
 			break
 		}
 	}

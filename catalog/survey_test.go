@@ -115,7 +115,7 @@ func TestSurveyOfPeople(t *testing.T) {
 	}
 }
 
-func TestSurveyOfWhatIsUntold(t *testing.T) {
+func TestSurveyCountsWhatIsUndelivered(t *testing.T) {
 	t.Parallel()
 	store := setup(t)
 	if found := survey(t, store).Undelivered; found != (catalog.Undelivered{}) {
@@ -144,7 +144,7 @@ func TestSurveyOfWhatIsUntold(t *testing.T) {
 	}
 }
 
-func TestMendingExpectsWhatWasSeen(t *testing.T) {
+func TestRepairsExpectWhatWasSeen(t *testing.T) {
 	t.Parallel()
 	store := setup(t)
 	id := spare(t, store)
@@ -178,10 +178,10 @@ func TestMendingExpectsWhatWasSeen(t *testing.T) {
 	}
 }
 
-func TestAdopt(t *testing.T) {
+func TestRestoreFromProvider(t *testing.T) {
 	t.Parallel()
 	store := setup(t)
-	adoption := func(n int, id uuid.UUID, database string) catalog.ProviderRestore {
+	restore := func(n int, id uuid.UUID, database string) catalog.ProviderRestore {
 		w := reserveParams(n)
 		return catalog.ProviderRestore{
 			SignupID: w.SignupID, UserID: w.UserID, TenantID: id, Server: "main", Database: database, Lineage: "lunch",
@@ -190,7 +190,7 @@ func TestAdopt(t *testing.T) {
 			Result: func(slug string) (json.RawMessage, error) { return json.Marshal(map[string]string{"slug": slug}) },
 		}
 	}
-	first := adoption(1, uuid.Must(uuid.NewV7()), database(uuid.New()))
+	first := restore(1, uuid.Must(uuid.NewV7()), database(uuid.New()))
 	if err := store.RestoreFromProvider(t.Context(), first); err != nil {
 		t.Fatal(err)
 	}
@@ -199,18 +199,18 @@ func TestAdopt(t *testing.T) {
 	}
 	// One that is taken for a spare gets its own slug; the school of another is left alone.
 	id := spare(t, store)
-	second := adoption(2, id, survey(t, store).Tenants[id].Database)
+	second := restore(2, id, survey(t, store).Tenants[id].Database)
 	if err := store.RestoreFromProvider(t.Context(), second); err != nil {
 		t.Fatal(err)
 	}
-	third := adoption(3, id, second.Database)
+	third := restore(3, id, second.Database)
 	if err := store.RestoreFromProvider(t.Context(), third); !errors.Is(err, catalog.ErrStateChanged) {
 		t.Errorf("another's: %v", err)
 	}
 	if _, err := store.Signup(t.Context(), third.SignupID); !errors.Is(err, catalog.ErrNotFound) {
 		t.Errorf("what was refused has left a sign-up: %v", err)
 	}
-	fourth := adoption(1, uuid.Must(uuid.NewV7()), database(uuid.New()))
+	fourth := restore(1, uuid.Must(uuid.NewV7()), database(uuid.New()))
 	if err := store.RestoreFromProvider(t.Context(), fourth); !errors.Is(err, catalog.ErrEmailTaken) {
 		t.Errorf("an e-mail that is taken: %v", err)
 	}

@@ -47,9 +47,9 @@ func (s *Store) WaitingSignups(ctx context.Context, after uuid.UUID, limit int) 
 //
 // Without conceal a sign-up whose e-mail has an account fails with [ErrEmailTaken]. With it, one statement and one commit write
 // the same rows either way. It fails with [ErrKeyTaken], and with [ErrIdentityTaken] when an unfinished sign-up has the login.
-func (s *Store) ReserveUnconfirmed(ctx context.Context, r ReserveParams, conceal, tell bool, patience time.Duration) (Reservation, error) {
+func (s *Store) ReserveUnconfirmed(ctx context.Context, r ReserveParams, hideAccounts, notify bool, timeout time.Duration) (Reservation, error) {
 	args := r.args()
-	args["conceal"], args["tell"], args["patience"] = conceal, tell, patience
+	args["conceal"], args["tell"], args["patience"] = hideAccounts, notify, timeout
 	row, err := one[struct {
 		CheckAt    *time.Time
 		SignedUpAt time.Time

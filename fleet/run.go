@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -49,7 +50,7 @@ type CanaryError struct{ Tenant catalog.Tenant }
 
 // Error implements error.
 func (e *CanaryError) Error() string {
-	name := or(e.Tenant.Slug, e.Tenant.Database)
+	name := cmp.Or(e.Tenant.Slug, e.Tenant.Database)
 	return fmt.Sprintf("the canary %s is quarantined, so the tenants after it are not migrated: mend its cause and run homeroom migrate, "+
 		"or take the mark from it with homeroom tenant canary %s --off", name, name)
 }

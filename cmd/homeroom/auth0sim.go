@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -23,14 +24,14 @@ func (c auth0simCommand) Run(ctx context.Context, p program) error {
 		return err
 	}
 	vars := from.values
-	base := strings.TrimRight(or(c.URL, or(vars["AUTH0_BASE_URL"], "http://"+c.Addr)), "/")
+	base := strings.TrimRight(cmp.Or(c.URL, cmp.Or(vars["AUTH0_BASE_URL"], "http://"+c.Addr)), "/")
 	cfg := auth0test.Config{
-		BaseURL: base, ClientID: or(vars["AUTH0_CLIENT_ID"], "homeroom-dev"),
-		ClientSecret: or(vars["AUTH0_CLIENT_SECRET"], "homeroom-dev-secret"),
-		Audience:     or(vars["AUTH0_AUDIENCE"], "https://api.homeroom.test"), ManagementAudience: vars["AUTH0_MANAGEMENT_AUDIENCE"],
+		BaseURL: base, ClientID: cmp.Or(vars["AUTH0_CLIENT_ID"], "homeroom-dev"),
+		ClientSecret: cmp.Or(vars["AUTH0_CLIENT_SECRET"], "homeroom-dev-secret"),
+		Audience:     cmp.Or(vars["AUTH0_AUDIENCE"], "https://api.homeroom.test"), ManagementAudience: vars["AUTH0_MANAGEMENT_AUDIENCE"],
 	}
 	web := auth0test.DefaultApplication()
-	web.ClientID, web.Secret = or(vars["HOMEROOM_HOSTED_CLIENT_ID"], web.ClientID), or(vars["HOMEROOM_HOSTED_CLIENT_SECRET"], web.Secret)
+	web.ClientID, web.Secret = cmp.Or(vars["HOMEROOM_HOSTED_CLIENT_ID"], web.ClientID), cmp.Or(vars["HOMEROOM_HOSTED_CLIENT_SECRET"], web.Secret)
 	if callback := vars["HOMEROOM_HOSTED_REDIRECT_URL"]; callback != "" {
 		web.Callbacks = []string{callback}
 	}

@@ -23,8 +23,8 @@ const (
 	migrateEvery = time.Minute
 	// fingerprintEvery is how often a service looks for tenants that were migrated and whose schema nobody has looked at.
 	fingerprintEvery = 10 * time.Second
-	// lostMailsEvery is how often a service looks for mails whose sender has died.
-	lostMailsEvery = time.Hour
+	// abandonedMailsEvery is how often a service looks for mails whose sender has died.
+	abandonedMailsEvery = time.Hour
 )
 
 // relay hands on what has happened.
@@ -48,13 +48,13 @@ func (a *app) handlers() jobs.Handlers {
 	return handlers
 }
 
-// giveUpLostMails gives up on mails whose sender has died, until ctx ends.
-func (a *app) giveUpLostMails(ctx context.Context) {
+// markAbandonedMails gives up on mails whose sender has died, until ctx ends.
+func (a *app) markAbandonedMails(ctx context.Context) {
 	for {
 		if err := a.mails.MarkAbandoned(ctx); err != nil && ctx.Err() == nil {
 			a.logger.Warn("give up on lost mails", "error", err)
 		}
-		if wait.For(ctx, lostMailsEvery) != nil {
+		if wait.For(ctx, abandonedMailsEvery) != nil {
 			return
 		}
 	}
@@ -80,11 +80,11 @@ func (a *app) workOnRuns(ctx context.Context, all *fleet.Fleet) {
 	}
 }
 
-// keepMigrated brings the fleet up to date while the service already answers, and keeps it so. The tenants that wait for a
+// migrateContinuously brings the fleet up to date while the service already answers, and keeps it so. The tenants that wait for a
 // person are tried once, at the start.
-func (a *app) keepMigrated(ctx context.Context, all *fleet.Fleet) {
+func (a *app) migrateContinuously(ctx context.Context, all *fleet.Fleet) {
 	options := fleet.Options{By: "serve on " + hostname(), Automatic: true}
-	told := "" // why none is begun
+	lastReason := "" // why none is begun
 	for {
 		report, err := all.Run(ctx, options)
 		options.SkipQuarantined = true
@@ -95,8 +95,8 @@ func (a *app) keepMigrated(ctx context.Context, all *fleet.Fleet) {
 		case ctx.Err() != nil:
 			return
 		case errors.As(err, &halted), errors.As(err, &canary):
-			if told != err.Error() {
-				told = err.Error()
+			if lastReason != err.Error() {
+				lastReason = err.Error()
 				a.logger.Warn("tenants stay behind", "error", err)
 			}
 		case errors.As(err, &paused):

@@ -116,7 +116,7 @@ func (c *crowd) note(s school, status int, body string, err error) error {
 }
 
 // kept checks that every acknowledged sign-up is there, ready, and its owner's.
-func (c *crowd) kept(t *testing.T, w *world) {
+func (c *crowd) checkRestored(t *testing.T, w *world) {
 	t.Helper()
 	for email, id := range c.promised {
 		var status, owner string

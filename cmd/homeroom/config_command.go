@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -18,8 +19,8 @@ type configCheck struct{}
 
 // Run checks the environment as serve does, and tells of names that Homeroom does not know.
 func (configCheck) Run(p program) error {
-	for _, remark := range strangers(p.environ) {
-		fmt.Fprintln(p.stdout, remark)
+	for _, warning := range unknownVariables(p.environ) {
+		fmt.Fprintln(p.stdout, warning)
 	}
 	cfg, err := readServiceConfig(p.environ)
 	for _, name := range cfg.old {
@@ -33,7 +34,7 @@ func (configCheck) Run(p program) error {
 }
 
 // strangers are remarks on variables that look like ours and are not. They change nothing: other programs have variables too.
-func strangers(environ []string) (remarks []string) {
+func unknownVariables(environ []string) (warnings []string) {
 	from, _ := readEnvironment(environ)
 	known := map[string]bool{}
 	for _, v := range append(variables(), developmentVariables...) {
@@ -47,15 +48,15 @@ func strangers(environ []string) (remarks []string) {
 			strings.HasPrefix(name, "HOMEROOM_SERVER_") { // whose names are checked with the settings
 			continue
 		}
-		remark := name + " is no setting of Homeroom."
+		warning := name + " is no setting of Homeroom."
 		if plain, isFile := strings.CutSuffix(name, "_FILE"); isFile && known[plain] {
-			remark = name + " is no setting of Homeroom: only secrets may be files. Set " + plain + "."
+			warning = name + " is no setting of Homeroom: only secrets may be files. Set " + plain + "."
 		} else if near := nearest(name, known); near != "" {
-			remark = name + " is no setting of Homeroom. Did you mean " + near + "?"
+			warning = name + " is no setting of Homeroom. Did you mean " + near + "?"
 		}
-		remarks = append(remarks, remark)
+		warnings = append(warnings, warning)
 	}
-	return remarks
+	return warnings
 }
 
 // nearest is the name that is at most three changed letters away; none where there is none.
@@ -107,7 +108,7 @@ func (c configShow) Run(p program) error {
 	settings := cfg.settings(p.environ)
 	header, rows := []string{"NAME", "VALUE"}, make([][]string, len(settings))
 	for i, s := range settings {
-		rows[i] = []string{s.Name, or(s.Value, "-")}
+		rows[i] = []string{s.Name, cmp.Or(s.Value, "-")}
 		if c.Sources {
 			rows[i] = append(rows[i], s.Source)
 		}

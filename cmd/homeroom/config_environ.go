@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -47,7 +48,7 @@ var oldNames = map[string]string{
 }
 
 // present is the name that a variable has today.
-func present(name string) string { return or(oldNames[name], name) }
+func present(name string) string { return cmp.Or(oldNames[name], name) }
 
 // environment is what the variables say, by their present names. An empty variable is one that is not set.
 type environment struct {
@@ -139,8 +140,8 @@ func readSecret(path string) (string, error) {
 	return text, nil
 }
 
-// tellOldNames says once which variables have another name now.
-func tellOldNames(logger *slog.Logger, old []string) {
+// warnOldNames says once which variables have another name now.
+func warnOldNames(logger *slog.Logger, old []string) {
 	for _, name := range old {
 		logger.Warn("a variable has a new name; the old one still works", "old", name, "new", present(name))
 	}

@@ -45,9 +45,9 @@ func (p *hostedParams) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// keepsLogins tells whether an issuer is who keeps the logins, as far as that can be told: whoever can choose ids at another
+// isIdentityIssuer tells whether an issuer is who keeps the logins, as far as that can be told: whoever can choose ids at another
 // one could otherwise take over logins here.
-func (c config) keepsLogins(issuer string) bool {
+func (c config) isIdentityIssuer(issuer string) bool {
 	if c.IdentityProvider != "auth0" {
 		return true // SCIM has no issuer
 	}
@@ -81,7 +81,7 @@ func (c config) hosted(into *httpapi.Config, provider identity.Provider) []probl
 	if issuer == "" && c.Auth0BaseURL != "" {
 		issuer = c.Auth0BaseURL + "/"
 	}
-	if !c.keepsLogins(issuer) {
+	if !c.isIdentityIssuer(issuer) {
 		return []problem{{"HOMEROOM_HOSTED_ISSUER", fmt.Sprintf("is %s, and the logins are kept by another Auth0 tenant: the ids of one would be taken for those of the other. "+
 			"If it is the same by a custom domain, set AUTH0_CUSTOM_DOMAIN", issuer)}}
 	}

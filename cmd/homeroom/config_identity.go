@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -123,7 +124,7 @@ func (c config) serviceProblems(known []problem) []problem {
 	}
 	wrong = append(wrong, c.abilityProblems(provider)...)
 	var api httpapi.Config
-	wrong = append(wrong, c.door(&api, provider)...)
+	wrong = append(wrong, c.applySignupPolicy(&api, provider)...)
 	return append(wrong, c.hosted(&api, provider)...)
 }
 
@@ -142,7 +143,7 @@ func (c config) keysURL() string {
 	return strings.TrimRight(c.issuer(), "/") + "/.well-known/jwks.json"
 }
 
-func (c config) audience() string { return or(c.TokenAudience, c.Auth0Audience) }
+func (c config) audience() string { return cmp.Or(c.TokenAudience, c.Auth0Audience) }
 
 // newProvider makes the client of the identity provider.
 func (c config) newProvider(logger *slog.Logger) (identity.Provider, error) {

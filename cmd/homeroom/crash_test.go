@@ -113,7 +113,7 @@ func underLoad(t *testing.T, w *world, url func() string, disturb func(ctx conte
 	if n := len(crowd.promised); n != clients*each {
 		t.Errorf("%d sign-ups were acknowledged, want %d", n, clients*each)
 	}
-	crowd.kept(t, w)
+	crowd.checkRestored(t, w)
 	w.audit(t)
 }
 

@@ -280,7 +280,7 @@ func rotationCompletes(t *testing.T, w *world, survivor *process, s school) {
 		}
 		return true, conn.Close(t.Context())
 	})
-	comesBack(t, w, survivor, s)
+	checkRecovered(t, w, survivor, s)
 }
 
 const (
@@ -316,7 +316,7 @@ func taken(t *testing.T, w *world, database string) {
 }
 
 // foreign makes the tenant's database one that nobody can tell is ours; ours gives it back.
-func foreign(t *testing.T, w *world, database string) {
+func makeUnmanaged(t *testing.T, w *world, database string) {
 	w.superuser(t, "comment on database "+database+" is null", "alter database "+database+" owner to postgres")
 }
 

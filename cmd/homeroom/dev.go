@@ -147,7 +147,7 @@ func (d *development) serve(ctx context.Context, settings settings, postgres *de
 	defer func() { _ = log.Close() }()
 	logger := slog.New(newDevLog(log, d.stderr))
 	slog.SetDefault(logger)
-	tellOldNames(logger, cfg.old)
+	warnOldNames(logger, cfg.old)
 	group, ctx := errgroup.WithContext(ctx)
 	ended := postgres.Done()
 	group.Go(func() error {
@@ -191,7 +191,7 @@ func startSimulator(dir string, settings settings, apps []auth0test.Application)
 		Applications: apps, StateFile: filepath.Join(dir, "auth0.json"),
 	}
 	last := strings.TrimPrefix(settings["AUTH0_BASE_URL"], "http://")
-	for _, addr := range []string{or(last, "127.0.0.1:8090"), "127.0.0.1:0"} {
+	for _, addr := range []string{cmp.Or(last, "127.0.0.1:8090"), "127.0.0.1:0"} {
 		simulator, err := auth0test.Listen(addr, cfg)
 		if err == nil {
 			return simulator, nil

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"crypto/rand"
 	"net"
 
@@ -14,8 +15,8 @@ import (
 func (s settings) application(environ []string) []auth0test.Application {
 	from, _ := readEnvironment(environ) // what is wrong with it is told when the whole configuration is read
 	vars := from.values
-	elsewhere := or(vars["HOMEROOM_IDENTITY_PROVIDER"], "auth0") != "auth0" || vars["AUTH0_DOMAIN"] != "" || vars["AUTH0_BASE_URL"] != ""
-	host, port, err := net.SplitHostPort(or(vars["HOMEROOM_ADDR"], "127.0.0.1:8080"))
+	elsewhere := cmp.Or(vars["HOMEROOM_IDENTITY_PROVIDER"], "auth0") != "auth0" || vars["AUTH0_DOMAIN"] != "" || vars["AUTH0_BASE_URL"] != ""
+	host, port, err := net.SplitHostPort(cmp.Or(vars["HOMEROOM_ADDR"], "127.0.0.1:8080"))
 	if err != nil || port == "0" || elsewhere {
 		for _, name := range []string{"HOMEROOM_HOSTED_CLIENT_ID", "HOMEROOM_HOSTED_CLIENT_SECRET", "HOMEROOM_HOSTED_REDIRECT_URL", "HOMEROOM_HOSTED_ISSUER"} {
 			delete(s, name)
@@ -26,7 +27,7 @@ func (s settings) application(environ []string) []auth0test.Application {
 		host = "127.0.0.1"
 	}
 	app := auth0test.DefaultApplication()
-	app.Secret = or(s["HOMEROOM_HOSTED_CLIENT_SECRET"], rand.Text())
+	app.Secret = cmp.Or(s["HOMEROOM_HOSTED_CLIENT_SECRET"], rand.Text())
 	at := func(host string) string { return "http://" + net.JoinHostPort(host, port) }
 	app.Callbacks = []string{at(host) + "/callback", at("localhost") + "/callback"}
 	app.LogoutURLs = []string{at(host) + "/docs", at("localhost") + "/docs"}

@@ -63,7 +63,7 @@ func TestTheDiskFillsUp(t *testing.T) {
 		crowd.signUp(t, school)
 	}
 	w.settled(t)
-	crowd.kept(t, w)
+	crowd.checkRestored(t, w)
 	w.audit(t)
 	auditServer(t, postgres.URL("postgres"), w.known(t))
 	select {

@@ -79,22 +79,22 @@ func (c doctorCommand) Run(ctx context.Context, p program) error {
 // repair prints the plan, does it, and looks again.
 func (c doctorCommand) repair(ctx context.Context, p program, d *doctor.Doctor, report doctor.Report, plan []doctor.Finding,
 ) (doctor.Report, []repaired, error) {
-	told := p.stdout
+	lastReason := p.stdout
 	if c.Output != "table" {
-		told = p.stderr // the list goes elsewhere
+		lastReason = p.stderr // the list goes elsewhere
 	}
-	printPlan(told, plan)
-	if !c.Yes && !agreed(told) {
-		fmt.Fprint(told, "Nothing was repaired.\n\n")
+	printPlan(lastReason, plan)
+	if !c.Yes && !agreed(lastReason) {
+		fmt.Fprint(lastReason, "Nothing was repaired.\n\n")
 		return report, nil, nil
 	}
 	repairs := []repaired{}
 	report, err := d.Fix(ctx, report, func(f doctor.Finding, err error) {
 		r := repaired{Finding: f, Problem: problemOf(err)}
 		repairs = append(repairs, r)
-		printRepair(told, r)
+		printRepair(lastReason, r)
 	})
-	fmt.Fprintln(told)
+	fmt.Fprintln(lastReason)
 	return report, repairs, err
 }
 

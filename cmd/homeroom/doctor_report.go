@@ -40,7 +40,7 @@ func (c doctorCommand) show(w io.Writer, report doctor.Report, repairs []repaire
 
 // printReport shows the findings by code, the worst first, each code's advice once, and what was looked at.
 func printReport(w io.Writer, report doctor.Report, fixed bool) {
-	looked, verdict := lookedAt(report), verdictOn(report, fixed)
+	looked, verdict := examinedSummary(report), verdictOn(report, fixed)
 	for len(report.Findings) > 0 {
 		n := slices.IndexFunc(report.Findings, func(f doctor.Finding) bool {
 			first := report.Findings[0]
@@ -128,8 +128,8 @@ func printWrapped(w io.Writer, lead, text string) {
 	fmt.Fprintln(w, line)
 }
 
-// lookedAt says what was looked at.
-func lookedAt(report doctor.Report) string {
+// examinedSummary says what was looked at.
+func examinedSummary(report doctor.Report) string {
 	c := report.Counts
 	looked := fmt.Sprintf("Looked at %s, %s, %s, %s in %s.", amount(c.Tenants, "tenant"), amount(c.Servers, "server"),
 		amount(c.Identities, "identity"), amount(c.Unfinished, "unfinished sign-up"), seconds(report.Duration))

@@ -202,13 +202,13 @@ func TestTheServiceExamines(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer a.close()
-	watcher, door, err := a.newWatcher()
+	watcher, metricsListener, err := a.newWatcher()
 	if err != nil {
 		t.Fatal(err)
 	}
-	go func() { _ = serveUntil(t.Context(), door, watcher.metrics.Handler()) }()
+	go func() { _ = serveUntil(t.Context(), metricsListener, watcher.metrics.Handler()) }()
 	metrics := func() string {
-		resp, err := http.Get("http://" + door.Addr().String() + "/metrics")
+		resp, err := http.Get("http://" + metricsListener.Addr().String() + "/metrics")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -224,13 +224,13 @@ func TestTheServiceExamines(t *testing.T) {
 	if n := strings.Count(logs.String(), "code=database_closed"); n != 1 {
 		t.Errorf("it is logged %d times: %s", n, &logs)
 	}
-	told := metrics()
+	lastReason := metrics()
 	for _, want := range []string{
 		`homeroom_doctor_findings{code="database_closed",severity="error"} 1`, "homeroom_doctor_last_run_timestamp_seconds 1.", "homeroom_doctor_duration_seconds ",
 		`homeroom_tenants{state="ready"} 1`, `homeroom_tenants{state="spare"} 1`, `homeroom_tenants{state="quarantined"} 0`, "go_goroutines ",
 		"process_start_time_seconds ",
 	} {
-		if !strings.Contains(told, want) {
+		if !strings.Contains(lastReason, want) {
 			t.Errorf("metrics do not tell %q", want)
 		}
 	}
@@ -238,8 +238,8 @@ func TestTheServiceExamines(t *testing.T) {
 		t.Fatal(out)
 	}
 	watcher.pass(t.Context())
-	if told := metrics(); strings.Contains(told, "homeroom_doctor_findings{") {
-		t.Errorf("metrics still tell of findings: %s", told)
+	if lastReason := metrics(); strings.Contains(lastReason, "homeroom_doctor_findings{") {
+		t.Errorf("metrics still tell of findings: %s", lastReason)
 	}
 }
 

@@ -37,7 +37,7 @@ type watcher struct {
 }
 
 // newWatcher makes the watcher, and opens the door through which its figures are asked for, if there is to be one.
-func (a *app) newWatcher() (_ *watcher, door net.Listener, err error) {
+func (a *app) newWatcher() (_ *watcher, metricsListener net.Listener, err error) {
 	d, err := a.doctor("homeroom")
 	if err != nil {
 		return nil, nil, err
@@ -47,19 +47,19 @@ func (a *app) newWatcher() (_ *watcher, door net.Listener, err error) {
 		return nil, nil, err
 	}
 	if a.cfg.MetricsAddr != "" {
-		if door, err = net.Listen("tcp", a.cfg.MetricsAddr); err != nil {
+		if metricsListener, err = net.Listen("tcp", a.cfg.MetricsAddr); err != nil {
 			return nil, nil, fmt.Errorf("listen (HOMEROOM_METRICS_ADDR says where): %w", err)
 		}
 	}
-	return &watcher{catalog: a.catalog, doctor: d, metrics: m, logger: a.logger}, door, nil
+	return &watcher{catalog: a.catalog, doctor: d, metrics: m, logger: a.logger}, metricsListener, nil
 }
 
 // start starts both, until ctx ends. door may be nil.
-func (w *watcher) start(ctx context.Context, group *errgroup.Group, door net.Listener) {
+func (w *watcher) start(ctx context.Context, group *errgroup.Group, metricsListener net.Listener) {
 	group.Go(func() error { w.run(ctx); return nil })
-	if door != nil {
-		w.logger.Info("telling metrics", "addr", door.Addr().String())
-		group.Go(func() error { return serveUntil(ctx, door, w.metrics.Handler()) })
+	if metricsListener != nil {
+		w.logger.Info("telling metrics", "addr", metricsListener.Addr().String())
+		group.Go(func() error { return serveUntil(ctx, metricsListener, w.metrics.Handler()) })
 	}
 }
 
@@ -91,15 +91,15 @@ func (w *watcher) pass(ctx context.Context) {
 		}
 		return
 	}
-	told, counts := map[string]bool{}, map[metrics.Finding]int{}
+	lastReason, counts := map[string]bool{}, map[metrics.Finding]int{}
 	for _, f := range report.Findings {
 		key := string(f.Code) + " " + f.Server + " " + f.Subject
-		if told[key] = true; !w.told[key] && f.Severity != doctor.Info {
+		if lastReason[key] = true; !w.told[key] && f.Severity != doctor.Info {
 			w.log(ctx, f)
 		}
 		counts[metrics.Finding{Code: string(f.Code), Severity: string(f.Severity)}]++
 	}
-	w.told = told
+	w.told = lastReason
 	w.metrics.ObserveExamination(counts, report.StartedAt, report.Duration)
 }
 

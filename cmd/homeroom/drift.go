@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -57,11 +58,11 @@ func (c tenantDrift) show(w io.Writer, drift fleet.Drift) error {
 	type group struct {
 		Version     uint         `json:"version"`
 		Differences []difference `json:"differences"`
-		Tenants     []entry      `json:"tenants"`
+		Tenants     []tenantRow  `json:"tenants"`
 	}
 	groups, rows := []group{}, [][]string{}
 	for _, g := range drift.Groups {
-		item := group{Version: g.Version, Tenants: entries(g.Tenants)}
+		item := group{Version: g.Version, Tenants: tenantRows(g.Tenants)}
 		for _, d := range g.Differences {
 			item.Differences = append(item.Differences, difference(d))
 			for _, t := range g.Tenants {
@@ -111,7 +112,7 @@ func names(tenants []catalog.Tenant) string {
 	const shown = 5
 	list := make([]string, 0, shown)
 	for _, t := range tenants[:min(shown, len(tenants))] {
-		list = append(list, or(t.Slug, t.Database))
+		list = append(list, cmp.Or(t.Slug, t.Database))
 	}
 	text := strings.Join(list, ", ")
 	if more := len(tenants) - shown; more > 0 {
@@ -139,7 +140,7 @@ func (c tenantCanary) Run(ctx context.Context, p program) error {
 		if c.Off {
 			what = "is no canary any more"
 		}
-		_, err = fmt.Fprintf(p.stdout, "%s %s.\n", or(t.Slug, t.Database), what)
+		_, err = fmt.Fprintf(p.stdout, "%s %s.\n", cmp.Or(t.Slug, t.Database), what)
 		return err
 	})
 }

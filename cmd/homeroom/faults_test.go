@@ -32,7 +32,7 @@ func TestFaultsBetweenUsAndTheOthers(t *testing.T) {
 			wire := w.wired(t)[target]
 			p := w.start(t)
 			w.settled(t)
-			faults := map[string]func() (mend func()){}
+			faults := map[string]func() (repair func()){}
 			for name, fault := range wireFaults {
 				faults[name] = func() func() { return wire.begin(t, fault) }
 			}
@@ -59,12 +59,12 @@ var answered = []flaky.Fault{
 
 // through signs schools up, more than there are spares, during a fault that begins between two of them and ends after a
 // moment.
-func (w *world) through(t *testing.T, p *process, begin func() (mend func())) {
+func (w *world) through(t *testing.T, p *process, begin func() (repair func())) {
 	t.Helper()
 	const clients, each = 3, 2
 	crowd := newCrowd(func() string { return p.url })
 	crowd.signUp(t, newSchool(0)) // so that there are connections for the fault to befall
-	mend := begin()
+	repair := begin()
 	var group sync.WaitGroup
 	for client := range clients {
 		group.Go(func() {
@@ -74,13 +74,13 @@ func (w *world) through(t *testing.T, p *process, begin func() (mend func())) {
 		})
 	}
 	pauseFor(t.Context(), 700)
-	mend()
+	repair()
 	group.Wait()
 	w.settled(t)
 	if n := len(crowd.promised); n != clients*each+1 {
 		t.Errorf("%d sign-ups were acknowledged, want %d", n, clients*each+1)
 	}
-	crowd.kept(t, w)
+	crowd.checkRestored(t, w)
 	w.audit(t)
 	t.Log(crowd.answers)
 }

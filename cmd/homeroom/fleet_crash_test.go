@@ -77,7 +77,7 @@ func TestKilledAtEveryStepOfAFleetRun(t *testing.T) {
 			if c.prepare != nil {
 				c.prepare(t, w)
 			}
-			w.diesAt(t, c)
+			w.crashAt(t, c)
 			survivor := w.start(t)
 			w.migrated(t)
 			survivor.kill()
@@ -119,8 +119,8 @@ func (w *fleetWorld) grow(t *testing.T, alone bool) {
 	w.write(t, fmt.Sprintf("alter table pupils add column note_%d text;", w.version+1))
 }
 
-// diesAt runs a process that dies there.
-func (w *fleetWorld) diesAt(t *testing.T, c fleetCrash) {
+// crashAt runs a process that dies there.
+func (w *fleetWorld) crashAt(t *testing.T, c fleetCrash) {
 	t.Helper()
 	point := c.point
 	if c.files {
@@ -189,6 +189,6 @@ func interruptedIndex(t *testing.T, w *fleetWorld) {
 
 // otherFiles leaves a run open whose process had other files than the next.
 func otherFiles(t *testing.T, w *fleetWorld) {
-	w.diesAt(t, fleetCrash{point: "fleet.tenants_migrated:2"})
+	w.crashAt(t, fleetCrash{point: "fleet.tenants_migrated:2"})
 	w.grow(t, false)
 }

@@ -27,8 +27,8 @@ type crash struct {
 	wired bool
 	// between is done before the survivor starts.
 	between func(t *testing.T, w *world)
-	// mend is what comes then; nil has the client repeat its sign-up until it has its school.
-	mend func(t *testing.T, w *world, survivor *process, s school)
+	// recovery is what comes then; nil has the client repeat its sign-up until it has its school.
+	recovery func(t *testing.T, w *world, survivor *process, s school)
 }
 
 // crashes are the sign-ups, spares and re-provisionings; preparations and migrations have tables of their own below.
@@ -59,24 +59,24 @@ var crashes = []crash{
 	{point: "signup.refused_in_doubt", spares: 1, provoke: weaklyInDoubt},
 	{point: "signup.given_back", spares: 1, provoke: unanswered},
 	{point: "signup.rested", provoke: unreachable, wired: true},
-	{point: "signup.needs_operator", spares: 1, first: "signup.identity_made", rewritten: true, provoke: nothing, mend: corrected},
+	{point: "signup.needs_operator", spares: 1, first: "signup.identity_made", rewritten: true, provoke: nothing, recovery: corrected},
 	{point: "signup.resumed", spares: 1, first: "signup.identity_made", rewritten: true, provoke: resolves("--finish")},
 	{point: "signup.undone_by_operator", spares: 1, first: "signup.identity_made", rewritten: true, provoke: resolves("--undo")},
 	{point: "signup.late_identity_removed", spares: 1, provoke: expiredMeanwhile, slow: true},
 	{point: "signup.leftover_removed", spares: 1, first: "signup.reserved", provoke: leftover},
-	{point: "reconcile.identity_removed", spares: 1, first: "signup.reserved", provoke: lateIdentity, mend: forgotten},
-	{point: "reconcile.closed", spares: 1, first: "signup.reserved", provoke: lateIdentity, mend: forgotten},
+	{point: "reconcile.identity_removed", spares: 1, first: "signup.reserved", provoke: lateIdentity, recovery: forgotten},
+	{point: "reconcile.closed", spares: 1, first: "signup.reserved", provoke: lateIdentity, recovery: forgotten},
 
-	{point: "spare.inserted", spares: 2, provoke: nothing, mend: nothing},
-	{point: "tenant.database_wanted", spares: 2, provoke: nothing, mend: nothing},
-	{point: "tenant.database_created", spares: 2, provoke: nothing, mend: nothing},
-	{point: "tenant.opened", spares: 2, provoke: nothing, mend: nothing},
-	{point: "spare.built", spares: 2, provoke: nothing, mend: nothing},
-	{point: "spare.marked", spares: 2, provoke: nothing, mend: nothing},
-	{point: "tenant.discard_closed", spares: 2, provoke: unclaimable, mend: nothing},
-	{point: "tenant.discard_unmarked", spares: 2, provoke: unclaimable, mend: nothing},
-	{point: "tenant.discard_dropped", spares: 2, provoke: unclaimable, mend: nothing},
-	{point: "spare.discarded", spares: 2, provoke: unclaimable, mend: nothing},
+	{point: "spare.inserted", spares: 2, provoke: nothing, recovery: nothing},
+	{point: "tenant.database_wanted", spares: 2, provoke: nothing, recovery: nothing},
+	{point: "tenant.database_created", spares: 2, provoke: nothing, recovery: nothing},
+	{point: "tenant.opened", spares: 2, provoke: nothing, recovery: nothing},
+	{point: "spare.built", spares: 2, provoke: nothing, recovery: nothing},
+	{point: "spare.marked", spares: 2, provoke: nothing, recovery: nothing},
+	{point: "tenant.discard_closed", spares: 2, provoke: unclaimable, recovery: nothing},
+	{point: "tenant.discard_unmarked", spares: 2, provoke: unclaimable, recovery: nothing},
+	{point: "tenant.discard_dropped", spares: 2, provoke: unclaimable, recovery: nothing},
+	{point: "spare.discarded", spares: 2, provoke: unclaimable, recovery: nothing},
 	{point: "signup.tenant_replaced", spares: 1, provoke: withoutDatabase},
 	{point: "signup.tenants_marked", spares: 1, provoke: succeeds},
 
@@ -84,14 +84,14 @@ var crashes = []crash{
 	{point: "reprovision.begun", provoke: reprovision(plain, nil)},
 	{point: "reprovision.ensured", provoke: reprovision(plain, nil)},
 	{point: "reprovision.healthy", provoke: reprovision(plain, nil)},
-	{point: "reprovision.quarantined", provoke: reprovision(plain, foreign), between: ours},
+	{point: "reprovision.quarantined", provoke: reprovision(plain, makeUnmanaged), between: ours},
 	{point: "tenant.migrated", provoke: reprovision(plain, nil)},
 	{point: "tenant.granted", provoke: reprovision(plain, ungranted)},
 	{point: "tenant.restored", provoke: reprovision(plain, unlimited)},
 	{point: "tenant.owner_restored", provoke: reprovision(plain, taken)},
 	{point: "tenant.invalid_dropped", provoke: reprovision(plain, invalidUnmarked)},
 	{point: "tenant.opened", provoke: reprovision(plain, dropped)},
-	{point: "rotate.recorded", provoke: rotate, mend: rotationCompletes},
+	{point: "rotate.recorded", provoke: rotate, recovery: rotationCompletes},
 	{point: "tenant.rotated", provoke: rotate},
 	{point: "reprovision.accepted", provoke: reprovision(fresh, nil)},
 	{point: "reprovision.begun", provoke: reprovision(fresh, nil)},
@@ -205,17 +205,17 @@ func (c crash) die(t *testing.T, w *world, s school) {
 // recover waits until everything is mended, and looks whether it is.
 func (c crash) recover(t *testing.T, w *world, survivor *process, s school) {
 	t.Helper()
-	if c.mend == nil {
-		c.mend = comesBack
+	if c.recovery == nil {
+		c.recovery = checkRecovered
 	}
-	c.mend(t, w, survivor, s)
+	c.recovery(t, w, survivor, s)
 	w.settled(t)
 	w.audit(t)
 	survivor.kill()
 }
 
-// comesBack is the client, who has its school in the end.
-func comesBack(t *testing.T, w *world, survivor *process, s school) {
+// checkRecovered is the client, who has its school in the end.
+func checkRecovered(t *testing.T, w *world, survivor *process, s school) {
 	t.Helper()
 	w.settled(t) // without the client
 	s.mustSucceed(t, survivor.url)
@@ -227,7 +227,7 @@ func forgotten(t *testing.T, w *world, survivor *process, s school) {
 	eventually(t, "the end of the late identity", func() (bool, error) {
 		return !slices.ContainsFunc(w.auth0.Users(), func(u auth0test.User) bool { return u.Email == s.Email }), nil
 	})
-	comesBack(t, w, survivor, s)
+	checkRecovered(t, w, survivor, s)
 }
 
 // nothing: the victim gets there by itself.

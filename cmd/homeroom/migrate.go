@@ -65,11 +65,11 @@ func (c migrateRun) Run(ctx context.Context, p program) error {
 		if err == nil {
 			err = c.takeFingerprints(ctx, p, all)
 		}
-		var standing *fleet.VersionStatus
+		var status *fleet.VersionStatus
 		if err == nil && (report.Run.Total == 0 || report.Run.State == catalog.RunDone) {
-			standing, err = c.standing(ctx, p, all, options, report)
+			status, err = c.versionStatus(ctx, p, all, options, report)
 		}
-		if printed := c.report(p, report, standing); err == nil {
+		if printed := c.report(p, report, status); err == nil {
 			err = printed
 		}
 		return err
@@ -90,16 +90,16 @@ func (c migrateRun) takeFingerprints(ctx context.Context, p program, all *fleet.
 }
 
 // standing tells how the tenants stand when the run is over.
-func (c migrateRun) standing(ctx context.Context, p program, all *fleet.Fleet, options fleet.Options, report fleet.Report) (*fleet.VersionStatus, error) {
+func (c migrateRun) versionStatus(ctx context.Context, p program, all *fleet.Fleet, options fleet.Options, report fleet.Report) (*fleet.VersionStatus, error) {
 	var tell func(int)
 	if !c.NoProgress {
 		tell = counter(p.stderr, "databases looked at")
 	}
-	standing, err := all.VersionStatus(ctx, options, report.Outcomes, tell)
+	status, err := all.VersionStatus(ctx, options, report.Outcomes, tell)
 	if err != nil {
 		return nil, err
 	}
-	return &standing, nil
+	return &status, nil
 }
 
 func (c migrateRun) check() error {
@@ -172,7 +172,7 @@ func withFleet(ctx context.Context, p program, concurrency int, readOnly bool, f
 		return err
 	}
 	defer a.close()
-	a.tellDiffering(p)
+	a.warnVersionMismatch(p)
 	if !readOnly { // which records what is new
 		if err := a.checkInstallation(ctx); err != nil {
 			return err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -36,8 +37,8 @@ func (c migrateRun) plan(ctx context.Context, p program, all *fleet.Fleet, optio
 		MaxFailures int               `json:"maxFailures"`
 		Files       map[uint][]string `json:"files"`
 		Others      int               `json:"otherMigrations"`
-		Tenants     []entry           `json:"tenants"`
-	}{plan.To, plan.Down, plan.Waves, plan.Canaries, plan.MaxFailures, plan.Files, plan.Status.Others, entries(plan.Tenants)}
+		Tenants     []tenantRow       `json:"tenants"`
+	}{plan.To, plan.Down, plan.Waves, plan.Canaries, plan.MaxFailures, plan.Files, plan.Status.Others, tenantRows(plan.Tenants)}
 	header := []string{"SCHOOL", "DATABASE", "SERVER", "STATUS", "FROM", "TO", "FILES"}
 	if c.Output != "table" {
 		return c.print(p.stdout, header, rows, items)
@@ -53,7 +54,7 @@ func (c migrateRun) plan(ctx context.Context, p program, all *fleet.Fleet, optio
 	}
 	fmt.Fprintf(p.stdout, "%s to migrate to version %d.%s\n", tenantCount(len(plan.Tenants)), plan.To, waveSentence(plan))
 	if !plan.Down && plan.Status.At+len(plan.Tenants) < plan.Status.Total() {
-		c.printStanding(p.stdout, plan.Status)
+		c.printVersionStatus(p.stdout, plan.Status)
 	}
 	return nil
 }
@@ -84,25 +85,25 @@ func cut(rows [][]string, columns int) [][]string {
 }
 
 // report prints what went wrong, then the sum, then how all tenants stand, where that is known. Its error carries the exit code.
-func (c migrateRun) report(p program, report fleet.Report, standing *fleet.VersionStatus) error {
-	run, told := report.Run, p.stdout
+func (c migrateRun) report(p program, report fleet.Report, status *fleet.VersionStatus) error {
+	run, lastReason := report.Run, p.stdout
 	if c.Output != "table" {
-		told = p.stderr // the list goes elsewhere
+		lastReason = p.stderr // the list goes elsewhere
 		if err := c.print(p.stdout, outcomeHeader, outcomeRows(report.Outcomes), report.Outcomes); err != nil {
 			return err
 		}
 	} else if run.Total > 0 {
 		summary(p.stdout, report)
 	}
-	if standing != nil && (!standing.AllCurrent() || run.Total == 0 && c.Output == "table") {
-		c.printStanding(told, *standing)
+	if status != nil && (!status.AllCurrent() || run.Total == 0 && c.Output == "table") {
+		c.printVersionStatus(lastReason, *status)
 	}
 	switch {
 	case run.Failed > 0 || run.State == catalog.RunStopped:
 		return exitError(exitFailures)
 	case run.Total > 0 && run.State != catalog.RunDone:
 		return exitError(exitCannot)
-	case standing != nil && standing.Incomplete():
+	case status != nil && status.Incomplete():
 		return exitError(exitFailures)
 	}
 	return nil
@@ -213,4 +214,4 @@ func deref(text *string) string {
 // label is a school's slug, or a dash for a spare.
 func label(slug string) string { return orDash(slug) }
 
-func orDash(text string) string { return or(text, "-") }
+func orDash(text string) string { return cmp.Or(text, "-") }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -58,7 +59,7 @@ func (l links) PasswordSet(ctx context.Context, signup uuid.UUID) (string, error
 	if err != nil {
 		return "", err
 	}
-	ticket, err := ticketer.PasswordResetLink(ctx, user.IdentityID, or(l.cfg.AppURL, l.cfg.publicURL()), ticketLasts)
+	ticket, err := ticketer.PasswordResetLink(ctx, user.IdentityID, cmp.Or(l.cfg.AppURL, l.cfg.publicURL()), ticketLasts)
 	return ticket.Reveal(), err
 }
 
@@ -79,7 +80,7 @@ func (a *app) askForPasswords(ctx context.Context, tx pgx.Tx, events []catalog.O
 		if err != nil {
 			return err
 		}
-		event.Data, err = json.Marshal(catalog.Notification{Email: user.Email, Locale: user.Locale, Name: or(user.GivenName, user.Name)})
+		event.Data, err = json.Marshal(catalog.Notification{Email: user.Email, Locale: user.Locale, Name: cmp.Or(user.GivenName, user.Name)})
 		if err != nil {
 			return err
 		}

@@ -30,13 +30,13 @@ type peopleCrash struct {
 	gate  gate
 	// provoke leads the victim to the point; nil has everybody do their part.
 	provoke func(t *testing.T, w *peopleWorld, victim *process, s school)
-	// mend is what comes then; nil has everybody do their part until the school is ready.
-	mend func(t *testing.T, w *peopleWorld, survivor *process, s school)
+	// recovery is what comes then; nil has everybody do their part until the school is ready.
+	recovery func(t *testing.T, w *peopleWorld, survivor *process, s school)
 }
 
 var peopleCrashes = []peopleCrash{
 	{point: "signup.unconfirmed", gate: verifiedApproved},
-	{point: "signup.login_confirmed", gate: verifiedApproved, provoke: confirmsWith("Interrupted-Horse-1"), mend: opensWithTheLast},
+	{point: "signup.login_confirmed", gate: verifiedApproved, provoke: confirmsWith("Interrupted-Horse-1"), recovery: opensWithTheLast},
 	{point: "signup.email_verified", gate: verifiedApproved},
 	{point: "signup.waits", gate: verifiedApproved},
 	{point: "signup.admitted", gate: verifiedApproved},
@@ -45,13 +45,13 @@ var peopleCrashes = []peopleCrash{
 	{point: "signup.enrolled", gate: verifiedApproved},
 	{point: "signup.before_finish", gate: verifiedApproved},
 	{point: "signup.finished", gate: verifiedApproved},
-	{point: "signup.rejected", gate: verifiedApproved, provoke: rejects, mend: leavesNothing},
-	{point: "reconcile.expired_waiting", gate: verifiedApproved, provoke: expires, mend: leavesNothing},
-	{point: "signup.adoption_wanted", gate: verifiedApproved, provoke: adopts, mend: adopted},
-	{point: "signup.withdrawn", gate: verifiedApproved, provoke: loginRemoved, mend: noOrganization},
+	{point: "signup.rejected", gate: verifiedApproved, provoke: rejects, recovery: leavesNothing},
+	{point: "reconcile.expired_waiting", gate: verifiedApproved, provoke: expires, recovery: leavesNothing},
+	{point: "signup.adoption_wanted", gate: verifiedApproved, provoke: adopts, recovery: adopted},
+	{point: "signup.withdrawn", gate: verifiedApproved, provoke: loginRemoved, recovery: noOrganization},
 
 	{point: "signup.unconfirmed", gate: concealed},
-	{point: "signup.login_confirmed", gate: concealed, provoke: confirmsWith("Interrupted-Horse-1"), mend: opensWithTheLast},
+	{point: "signup.login_confirmed", gate: concealed, provoke: confirmsWith("Interrupted-Horse-1"), recovery: opensWithTheLast},
 	{point: "signup.email_verified", gate: concealed},
 }
 
@@ -85,13 +85,13 @@ func (c peopleCrash) run(t *testing.T, w *peopleWorld, s school) {
 	c.provoke(t, w, victim, s)
 	victim.waitDead(t)
 	survivor := w.start(t)
-	if c.mend == nil {
-		c.mend = func(t *testing.T, w *peopleWorld, survivor *process, s school) {
+	if c.recovery == nil {
+		c.recovery = func(t *testing.T, w *peopleWorld, survivor *process, s school) {
 			w.everybodyUntil(t, survivor, s, func() bool { return w.ready(t, s) })
 			w.placed(t, s)
 		}
 	}
-	c.mend(t, w, survivor, s)
+	c.recovery(t, w, survivor, s)
 	w.settledWith(t)
 	w.settled(t) // and the stock is full
 	w.audit(t)

@@ -61,21 +61,21 @@ func newOrdinaryWorld(t *testing.T, postgres *devpg.Server, catalog string, spar
 	return w
 }
 
-// mendingPoints are those of the doctor's repairs.
-var mendingPoints = []string{
+// repairPoints are those of the doctor's repairs.
+var repairPoints = []string{
 	"doctor.chosen:2", "doctor.repaired", "doctor.recorded:2", "doctor.rebuilding", "tenant.set_aside_dropped", "tenant.role_dropped",
 	"template.unmarked",
 }
 
-// TestKilledAtEveryStepOfMending kills the doctor in the middle of its repairs. The next one mends the rest.
-func TestKilledAtEveryStepOfMending(t *testing.T) {
+// TestKilledAtEveryStepOfRepair kills the doctor in the middle of its repairs. The next one mends the rest.
+func TestKilledAtEveryStepOfRepair(t *testing.T) {
 	t.Parallel()
 	postgres := pgtest.Private(t, nil)
 	w := newWorld(t, postgres.URL("catalog"), postgres.URL("postgres"), 2)
 	p := w.start(t)
 	newSchool(1).mustSucceed(t, p.url)
 	p.stopWhen(t, w)
-	for _, point := range mendingPoints {
+	for _, point := range repairPoints {
 		t.Run(point, func(t *testing.T) {
 			w.superuser(t,
 				"alter database "+w.databases(t, "state = 'ready'")[0]+" allow_connections false",
@@ -106,7 +106,7 @@ func TestEveryKillPointIsTested(t *testing.T) {
 		name, _, _ := strings.Cut(c.point, ":")
 		tested[name] = true
 	}
-	for _, point := range slices.Concat(preparations, migrationPoints(), mendingPoints, tellingPoints) {
+	for _, point := range slices.Concat(preparations, migrationPoints(), repairPoints, deliveryPoints) {
 		name, _, _ := strings.Cut(point, ":")
 		tested[name] = true
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -70,7 +71,7 @@ func psqlEnviron(environ []string, u *url.URL) []string {
 		return !slices.Contains(psqlNeeds, name) && !strings.HasPrefix(name, "LC_") && !strings.HasPrefix(name, "PSQL")
 	})
 	password, _ := u.User.Password()
-	ours = append(ours, "PGHOST="+u.Hostname(), "PGPORT="+or(u.Port(), "5432"), "PGUSER="+u.User.Username(), "PGPASSWORD="+password,
+	ours = append(ours, "PGHOST="+u.Hostname(), "PGPORT="+cmp.Or(u.Port(), "5432"), "PGUSER="+u.User.Username(), "PGPASSWORD="+password,
 		"PGDATABASE="+strings.TrimPrefix(u.Path, "/"))
 	for _, name := range []string{"sslmode", "sslrootcert", "sslcert", "sslkey", "channel_binding"} {
 		if value := u.Query().Get(name); value != "" {

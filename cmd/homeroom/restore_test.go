@@ -162,7 +162,7 @@ func (r *restored) run(t *testing.T, way restoration) {
 		r.school(t, p)
 	}
 	p.kill()
-	r.kept(t)
+	r.checkRestored(t)
 }
 
 // stocked waits until the stock is full of spares that can be claimed.
@@ -200,7 +200,7 @@ func (r *restored) school(t *testing.T, p *process) {
 }
 
 // kept looks for the rows that were written.
-func (r *restored) kept(t *testing.T) {
+func (r *restored) checkRestored(t *testing.T) {
 	t.Helper()
 	for database, owner := range r.owners {
 		if owner != "" {

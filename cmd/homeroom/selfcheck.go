@@ -27,7 +27,7 @@ func (a *app) selfCheck(ctx context.Context) error {
 		if err := a.checkDirect(ctx, name); err != nil {
 			return err
 		}
-		remarks, err := server.Check(ctx, tenant.CheckOptions{Connections: mostConnections})
+		warnings, err := server.Check(ctx, tenant.CheckOptions{Connections: mostConnections})
 		if postgres.Unreachable(err) { // its tenants wait; those of the other servers need not
 			a.logger.Warn("cannot reach a server to look at it", "server", name, "error", err)
 			continue
@@ -35,15 +35,15 @@ func (a *app) selfCheck(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		for _, remark := range remarks {
+		for _, warning := range warnings {
 			switch {
-			case a.cfg.AllowSuperuser && slices.Contains(tooMuch, remark.Code):
-			case slices.Contains(tooMuch, remark.Code):
-				return fmt.Errorf("server %s: %s: %s; or, if you accept that, set HOMEROOM_ALLOW_SUPERUSER=true", name, remark.Problem, remark.Fix)
-			case remark.Refuse:
-				return fmt.Errorf("server %s: %s: %s", name, remark.Problem, remark.Fix)
+			case a.cfg.AllowSuperuser && slices.Contains(tooMuch, warning.Code):
+			case slices.Contains(tooMuch, warning.Code):
+				return fmt.Errorf("server %s: %s: %s; or, if you accept that, set HOMEROOM_ALLOW_SUPERUSER=true", name, warning.Problem, warning.Fix)
+			case warning.Refuse:
+				return fmt.Errorf("server %s: %s: %s", name, warning.Problem, warning.Fix)
 			default:
-				a.logger.Warn("a server is not set up well", "server", name, "what", remark.Problem, "mend", remark.Fix)
+				a.logger.Warn("a server is not set up well", "server", name, "what", warning.Problem, "mend", warning.Fix)
 			}
 		}
 	}

@@ -50,7 +50,7 @@ func (c serveCommand) Run(ctx context.Context, p program) error {
 	}
 	logger := p.logger()
 	slog.SetDefault(logger)
-	tellOldNames(logger, cfg.old)
+	warnOldNames(logger, cfg.old)
 	return serve(ctx, cfg, serveOptions{logger: logger, migrate: c.Migrate})
 }
 
@@ -116,7 +116,7 @@ func (a *app) serve(ctx context.Context, pools *tenant.Pools, options serveOptio
 	if a.cfg.MaxConnections > 0 {
 		listener = netutil.LimitListener(listener, a.cfg.MaxConnections)
 	}
-	watcher, door, err := a.newWatcher()
+	watcher, metricsListener, err := a.newWatcher()
 	if err != nil {
 		return err
 	}
@@ -133,7 +133,7 @@ func (a *app) serve(ctx context.Context, pools *tenant.Pools, options serveOptio
 	a.startBackground(ctx, group, all, options.migrate)
 	group.Go(func() error { relay.Run(ctx); return nil })
 	group.Go(func() error { sweeper.Run(ctx); return nil })
-	watcher.start(ctx, group, door)
+	watcher.start(ctx, group, metricsListener)
 	a.watchSessions(ctx, group, watcher.metrics)
 	options.logger.Info("serving", "addr", listener.Addr().String())
 	if options.ready != nil {
@@ -159,10 +159,10 @@ func (a *app) startBackground(ctx context.Context, group *errgroup.Group, all *f
 	group.Go(func() error { a.workOnRuns(ctx, all); return nil })
 	group.Go(func() error { a.takeFingerprints(ctx, all); return nil })
 	if a.mails != nil {
-		group.Go(func() error { a.giveUpLostMails(ctx); return nil })
+		group.Go(func() error { a.markAbandonedMails(ctx); return nil })
 	}
 	if migrate {
-		group.Go(func() error { a.keepMigrated(ctx, all); return nil })
+		group.Go(func() error { a.migrateContinuously(ctx, all); return nil })
 	}
 }
 
@@ -189,7 +189,7 @@ func (a *app) handler(ctx context.Context, pools *tenant.Pools, runner *jobs.Run
 		},
 		Version: version(), Logger: a.logger,
 	}
-	if wrong := append(a.cfg.door(&cfg, a.identity), a.cfg.hosted(&cfg, a.identity)...); len(wrong) > 0 {
+	if wrong := append(a.cfg.applySignupPolicy(&cfg, a.identity), a.cfg.hosted(&cfg, a.identity)...); len(wrong) > 0 {
 		return nil, problemsError(wrong)
 	}
 	api, err := httpapi.New(cfg)

@@ -20,11 +20,11 @@ type signupCommand struct {
 	Invite  signupInvite  `cmd:"" help:"Invite a person to sign a school up, or to join one."`
 }
 
-// atTheCommandLine is who an operator at the command line is, for the audit.
-var atTheCommandLine = signup.Actor{Name: "operator"}
+// operatorAtTerminal is who an operator at the command line is, for the audit.
+var operatorAtTerminal = signup.Actor{Name: "operator"}
 
-// waitingEntry is a sign-up as the list shows it.
-type waitingEntry struct {
+// waitingRow is a sign-up as the list shows it.
+type waitingRow struct {
 	ID            uuid.UUID         `json:"signupId"`
 	SchoolName    string            `json:"schoolName"`
 	Name          string            `json:"name"`
@@ -40,7 +40,7 @@ type signupList struct{ output }
 // Run lists sign-ups, all pages of them.
 func (c signupList) Run(ctx context.Context, p program) error {
 	return withReadOnlyApp(ctx, p, func(a *app) error {
-		list := []waitingEntry{}
+		list := []waitingRow{}
 		rows := [][]string{}
 		for after := uuid.Nil; ; {
 			page, err := a.catalog.WaitingSignups(ctx, after, 200)
@@ -48,7 +48,7 @@ func (c signupList) Run(ctx context.Context, p program) error {
 				return err
 			}
 			for _, row := range page {
-				e := waitingEntry{
+				e := waitingRow{
 					ID: row.ID, SchoolName: row.SchoolName, Name: row.Name, Email: row.Email, EmailVerified: row.EmailVerified,
 					Profile: row.Profile, CreatedAt: row.CreatedAt.UTC().Format(time.RFC3339), ExpiresAt: row.ExpiresAt.UTC().Format(time.RFC3339),
 				}
@@ -79,7 +79,7 @@ type signupApprove struct {
 // Run approves a sign-up, and waits for its school.
 func (c signupApprove) Run(ctx context.Context, p program) error {
 	return withApp(ctx, p, func(a *app) error {
-		outcome, err := a.signup.Approve(ctx, c.Signup, atTheCommandLine)
+		outcome, err := a.signup.Approve(ctx, c.Signup, operatorAtTerminal)
 		if err := explainWaiting(c.Signup, err); err != nil {
 			return err
 		}
@@ -99,7 +99,7 @@ type signupReject struct {
 // Run rejects a sign-up.
 func (c signupReject) Run(ctx context.Context, p program) error {
 	return withApp(ctx, p, func(a *app) error {
-		if err := explainWaiting(c.Signup, a.signup.Reject(ctx, c.Signup, atTheCommandLine)); err != nil {
+		if err := explainWaiting(c.Signup, a.signup.Reject(ctx, c.Signup, operatorAtTerminal)); err != nil {
 			return err
 		}
 		_, err := fmt.Fprintln(p.stdout, "Rejected. Its login goes away within seconds.")
@@ -123,7 +123,7 @@ func (c signupResolve) Run(ctx context.Context, p program) error {
 		if c.Finish {
 			resolve = a.signup.ResolveFinish
 		}
-		resolved, err := resolve(ctx, c.Signup, atTheCommandLine)
+		resolved, err := resolve(ctx, c.Signup, operatorAtTerminal)
 		switch {
 		case errors.Is(err, catalog.ErrNotFound):
 			return fmt.Errorf("there is no sign-up %s: see homeroom doctor", c.Signup)
@@ -134,12 +134,12 @@ func (c signupResolve) Run(ctx context.Context, p program) error {
 		case err != nil:
 			return err
 		}
-		return c.tell(p, resolved)
+		return c.print(p, resolved)
 	})
 }
 
 // tell says what became of it.
-func (c signupResolve) tell(p program, r signup.Resolution) error {
+func (c signupResolve) print(p program, r signup.Resolution) error {
 	var err error
 	switch {
 	case r.Status == catalog.NeedsOperator:
@@ -181,7 +181,7 @@ type signupInvite struct {
 func (c signupInvite) Run(ctx context.Context, p program) error {
 	return withApp(ctx, p, func(a *app) error {
 		wish := signup.InviteRequest{
-			Email: c.Email, Role: c.Role, Locale: c.Locale, ValidFor: time.Duration(c.Days) * 24 * time.Hour, By: atTheCommandLine,
+			Email: c.Email, Role: c.Role, Locale: c.Locale, ValidFor: time.Duration(c.Days) * 24 * time.Hour, By: operatorAtTerminal,
 		}
 		if c.Tenant != "" {
 			school, err := a.catalog.Tenant(ctx, c.Tenant)
@@ -201,11 +201,11 @@ func (c signupInvite) Run(ctx context.Context, p program) error {
 		if err != nil {
 			return err
 		}
-		told := "No mail is sent, since HOMEROOM_SMTP_URL is not set. Give the person this link yourself:"
+		lastReason := "No mail is sent, since HOMEROOM_SMTP_URL is not set. Give the person this link yourself:"
 		if a.mails != nil {
-			told = "A mail with this link is on its way:"
+			lastReason = "A mail with this link is on its way:"
 		}
-		_, err = fmt.Fprintf(p.stdout, "Invited %s as %s until %s. %s\n\n  %s\n", made.Email, made.Role, made.ExpiresAt.UTC().Format(time.RFC3339), told, links{a}.Invitation(made.ID))
+		_, err = fmt.Fprintf(p.stdout, "Invited %s as %s until %s. %s\n\n  %s\n", made.Email, made.Role, made.ExpiresAt.UTC().Format(time.RFC3339), lastReason, links{a}.Invitation(made.ID))
 		return err
 	})
 }

@@ -20,7 +20,7 @@ import (
 
 // hostiles have schools' roles do their worst beside the sign-ups, and rotate their passwords. The service's own watch must end
 // what they hold: the sign-ups go on, and in the end all is healthy.
-func (s *storm) hostiles(ctx context.Context, t *testing.T, lot *rand.Rand) {
+func (s *soakWorld) attackers(ctx context.Context, t *testing.T, random *rand.Rand) {
 	server, err := tenant.Open(tenant.Config{URL: secret.String(s.postgres.URL("postgres")), Key: testKey})
 	if err != nil {
 		t.Error(err)
@@ -28,7 +28,7 @@ func (s *storm) hostiles(ctx context.Context, t *testing.T, lot *rand.Rand) {
 	}
 	defer server.Close()
 	for {
-		pauseFor(ctx, 1000+lot.IntN(4000))
+		pauseFor(ctx, 1000+random.IntN(4000))
 		if ctx.Err() != nil {
 			return
 		}
@@ -39,11 +39,11 @@ func (s *storm) hostiles(ctx context.Context, t *testing.T, lot *rand.Rand) {
 		if err != nil {
 			continue
 		}
-		attack := attacks[lot.IntN(len(attacks))]
+		attack := attacks[random.IntN(len(attacks))]
 		if s.attack(ctx, server.URL(tenant.ID(id), rotation), attack) {
 			s.y.add("hostile sessions", 1)
 		}
-		if lot.IntN(3) == 0 {
+		if random.IntN(3) == 0 {
 			status, text, err := s.operator(ctx, s.url(), http.MethodPost, "/tenants/"+slug+"/rotate", `{"endSessions":true}`)
 			switch {
 			case err != nil:
@@ -76,7 +76,7 @@ func savepointsOf(n int) string {
 }
 
 // attack holds what it can get for as long as it is let, ten seconds at most, and reports whether it had come in.
-func (s *storm) attack(ctx context.Context, url secret.String, attack string) bool {
+func (s *soakWorld) attack(ctx context.Context, url secret.String, attack string) bool {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	conn, err := pgx.Connect(ctx, url.Reveal())

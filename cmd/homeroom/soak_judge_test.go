@@ -19,13 +19,13 @@ import (
 )
 
 // shine starts a last process, and waits until everything is healthy, and stays so for half a minute.
-func (s *storm) shine(t *testing.T) {
+func (s *soakWorld) runUntilIdle(t *testing.T) {
 	t.Helper()
 	s.process = s.start(t)
 	deadline := time.Now().Add(5 * time.Minute)
 	var since time.Time
 	for since.IsZero() || time.Since(since) < 30*time.Second {
-		ill := s.ill(t.Context())
+		ill := s.problems(t.Context())
 		switch {
 		case ill == "" && since.IsZero():
 			since = time.Now()
@@ -41,7 +41,7 @@ func (s *storm) shine(t *testing.T) {
 }
 
 // ill says what is not as it should be.
-func (s *storm) ill(ctx context.Context) string {
+func (s *soakWorld) problems(ctx context.Context) string {
 	n, err := s.underWay(ctx)
 	if err != nil || n > 0 {
 		return fmt.Sprintf("%d things are under way, %v", n, err)
@@ -62,7 +62,7 @@ func (s *storm) ill(ctx context.Context) string {
 }
 
 // judge counts what must be zero.
-func (s *storm) judge(t *testing.T) {
+func (s *soakWorld) check(t *testing.T) {
 	t.Helper()
 	s.process.kill()
 	set, err := migrations.Load(os.DirFS(s.dir))

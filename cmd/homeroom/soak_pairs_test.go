@@ -46,9 +46,9 @@ func runPairs(t *testing.T, until time.Time) {
 	total := len(crashes) + len(fleetCrashes)
 	for spares := range 3 {
 		queue := p.sagas[spares]
-		lot(1000+spares).Shuffle(len(queue), func(i, j int) { queue[i], queue[j] = queue[j], queue[i] })
+		newRand(1000+spares).Shuffle(len(queue), func(i, j int) { queue[i], queue[j] = queue[j], queue[i] })
 	}
-	lot(2000).Shuffle(total-len(crashes), func(i, j int) { p.fleet[i], p.fleet[j] = p.fleet[j], p.fleet[i] })
+	newRand(2000).Shuffle(total-len(crashes), func(i, j int) { p.fleet[i], p.fleet[j] = p.fleet[j], p.fleet[i] })
 	t.Run("pairs", func(t *testing.T) {
 		for world := range *soakWorlds {
 			t.Run(fmt.Sprint(world), func(t *testing.T) {
@@ -65,7 +65,7 @@ func runPairs(t *testing.T, until time.Time) {
 		}
 	})
 	slices.Sort(p.mended)
-	p.tell(fmt.Sprintf("pairs of kill points, %d first ones, in %s", total, time.Since(begin).Round(time.Second)))
+	p.print(fmt.Sprintf("pairs of kill points, %d first ones, in %s", total, time.Since(begin).Round(time.Second)))
 	fmt.Printf("  %-32s p50 %s, p99 %s, longest %s\n", "from the last death to health", percentile(p.mended, 0.5),
 		percentile(p.mended, 0.99), percentile(p.mended, 1))
 	if len(p.failures) > 0 {
@@ -91,7 +91,7 @@ func onlyPair(t *testing.T) {
 		w.start(t).stopWhen(t, w)
 		p.twice(t, w, crashes[i], second, newSchool(0))
 	}
-	p.tell(*soakOnly)
+	p.print(*soakOnly)
 }
 
 // over tells whether the time is up.
@@ -164,8 +164,8 @@ func (p *pairs) traced(t *testing.T, w *world, c crash, s school) []string {
 	c.die(t, w, s)
 	file := filepath.Join(t.TempDir(), "trace")
 	survivor := w.start(t, "HOMEROOM_KILL_TRACE="+file)
-	if c.mend == nil {
-		comesBackUntilDead(t, survivor, s)
+	if c.recovery == nil {
+		recoverUntilCrash(t, survivor, s)
 	}
 	c.recover(t, w, survivor, s)
 	return points(t, file)
@@ -188,21 +188,21 @@ func (p *pairs) twice(t *testing.T, w *world, c crash, point string, s school) {
 	p.add("pairs", 1)
 	c.die(t, w, s)
 	second := w.start(t, "HOMEROOM_KILL_AT="+point)
-	if c.mend == nil && second.url != "" {
-		comesBackUntilDead(t, second, s)
+	if c.recovery == nil && second.url != "" {
+		recoverUntilCrash(t, second, s)
 	}
 	if c.point == "signup.needs_operator" { // nothing goes on before the person has come
 		w.exec(t, "update signups set status = 'pending', check_at = now(), problem = null where id = $1", w.stopped(t, s))
-		c.mend = comesBack
+		c.recovery = checkRecovered
 	}
-	if w.dies(t, second) {
+	if w.crashes(t, second) {
 		p.add("second deaths", 1)
 	} else {
 		second.kill() // before it gets there by something that happens later
 	}
 	begin := time.Now()
 	survivor := w.start(t)
-	if c.mend == nil {
+	if c.recovery == nil {
 		w.settled(t) // without the client
 		p.mu.Lock()
 		p.mended = append(p.mended, time.Since(begin))
@@ -211,8 +211,8 @@ func (p *pairs) twice(t *testing.T, w *world, c crash, point string, s school) {
 	c.recover(t, w, survivor, s)
 }
 
-// comesBackUntilDead is a client that repeats its sign-up until it has its school, or nobody is there.
-func comesBackUntilDead(t *testing.T, p *process, s school) {
+// recoverUntilCrash is a client that repeats its sign-up until it has its school, or nobody is there.
+func recoverUntilCrash(t *testing.T, p *process, s school) {
 	eventually(t, "an end for the client", func() (bool, error) {
 		select {
 		case <-p.done:
@@ -225,15 +225,15 @@ func comesBackUntilDead(t *testing.T, p *process, s school) {
 }
 
 // dies tells whether the process dies before everything is settled.
-func (w *world) dies(t *testing.T, p *process) bool {
-	return diesBefore(t, p, func() (bool, error) {
+func (w *world) crashes(t *testing.T, p *process) bool {
+	return crashesBefore(t, p, func() (bool, error) {
 		n, err := w.underWay(t.Context())
 		return err == nil && n == 0, errors.Join(err, fmt.Errorf("%d things are under way", n))
 	})
 }
 
-// diesBefore tells whether the process dies before that is so.
-func diesBefore(t *testing.T, p *process, healthy func() (bool, error)) (dead bool) {
+// crashesBefore tells whether the process dies before that is so.
+func crashesBefore(t *testing.T, p *process, healthy func() (bool, error)) (dead bool) {
 	eventually(t, "death, or health", func() (bool, error) {
 		select {
 		case <-p.done:
@@ -274,17 +274,17 @@ func (p *pairs) fleets(t *testing.T) {
 	}
 }
 
-// diesOnce adds a version and dies on the way there.
-func (w *fleetWorld) diesOnce(t *testing.T, c fleetCrash) {
+// crashOnce adds a version and dies on the way there.
+func (w *fleetWorld) crashOnce(t *testing.T, c fleetCrash) {
 	w.grow(t, c.alone)
 	if c.prepare != nil {
 		c.prepare(t, w)
 	}
-	w.diesAt(t, c)
+	w.crashAt(t, c)
 }
 
 func (w *fleetWorld) traced(t *testing.T, c fleetCrash) []string {
-	w.diesOnce(t, c)
+	w.crashOnce(t, c)
 	file := filepath.Join(t.TempDir(), "trace")
 	survivor := w.start(t, "HOMEROOM_KILL_TRACE="+file)
 	w.migrated(t)
@@ -293,9 +293,9 @@ func (w *fleetWorld) traced(t *testing.T, c fleetCrash) []string {
 }
 
 func (p *pairs) fleetTwice(t *testing.T, w *fleetWorld, c fleetCrash, point string) {
-	w.diesOnce(t, c)
+	w.crashOnce(t, c)
 	second := w.start(t, "HOMEROOM_KILL_AT="+point)
-	if diesBefore(t, second, func() (bool, error) { return w.done(t) }) {
+	if crashesBefore(t, second, func() (bool, error) { return w.done(t) }) {
 		p.add("second deaths", 1)
 		second = w.start(t)
 	}

@@ -13,7 +13,7 @@ var soakRestores = flag.Int("restores", 12, "how often the catalog is taken back
 
 // restores takes one catalog back again and again, each time in another way, while schools sign up between.
 func restores(t *testing.T) {
-	draw, ways := lot(1<<20), slices.Concat(logicalRestorations, physicalRestorations)
+	draw, ways := newRand(1<<20), slices.Concat(logicalRestorations, physicalRestorations)
 	y := newTally()
 	r := newRestored(t)
 	for range *soakRestores {
@@ -24,5 +24,5 @@ func restores(t *testing.T) {
 		y.add(way.name, 1)
 	}
 	y.add("schools that signed up", len(r.owners))
-	y.tell(fmt.Sprintf("restored catalogs: %d", *soakRestores))
+	y.print(fmt.Sprintf("restored catalogs: %d", *soakRestores))
 }

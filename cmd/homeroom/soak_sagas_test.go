@@ -20,7 +20,7 @@ import (
 )
 
 // storm is a world in which everything fails, again and again.
-type storm struct {
+type soakWorld struct {
 	*world
 	y        *tally
 	postgres *devpg.Server
@@ -37,8 +37,8 @@ type storm struct {
 	waits   []time.Duration
 }
 
-// stormWorlds is how many storms there are: each has a Postgres that must keep up.
-const stormWorlds = 4
+// sagaWorlds is how many worlds of sign-ups there are: each has a Postgres that must keep up.
+const sagaWorlds = 4
 
 // sagas signs schools up in storms, at least as many as asked for and until the time is up, and then lets the sun shine.
 func sagas(t *testing.T, until time.Time) {
@@ -48,13 +48,13 @@ func sagas(t *testing.T, until time.Time) {
 	var mu sync.Mutex
 	var waits []time.Duration
 	t.Run("sagas", func(t *testing.T) {
-		for n := range stormWorlds {
+		for n := range sagaWorlds {
 			t.Run(fmt.Sprint(n), func(t *testing.T) {
 				t.Parallel()
-				s := newStorm(t, y, n)
-				s.rage(t, lot(n), *soakSagas/stormWorlds, until)
-				s.shine(t)
-				s.judge(t)
+				s := newSoakWorld(t, y, n)
+				s.runLoad(t, newRand(n), *soakSagas/sagaWorlds, until)
+				s.runUntilIdle(t)
+				s.check(t)
 				mu.Lock()
 				defer mu.Unlock()
 				waits = append(waits, s.waits...)
@@ -62,7 +62,7 @@ func sagas(t *testing.T, until time.Time) {
 		}
 	})
 	slices.Sort(waits)
-	y.tell(fmt.Sprintf("sign-ups in a storm, in %s", time.Since(begin).Round(time.Second)))
+	y.print(fmt.Sprintf("sign-ups in a storm, in %s", time.Since(begin).Round(time.Second)))
 	fmt.Printf("  %-32s p50 %s, p99 %s, longest %s, of %d\n", "from the first cut to the school",
 		percentile(waits, 0.5), percentile(waits, 0.99), percentile(waits, 1), len(waits))
 	if len(y.failures) > 0 {
@@ -70,10 +70,10 @@ func sagas(t *testing.T, until time.Time) {
 	}
 }
 
-func newStorm(t *testing.T, y *tally, n int) *storm {
+func newSoakWorld(t *testing.T, y *tally, n int) *soakWorld {
 	t.Helper()
 	postgres := pgtest.Private(t, nil)
-	s := &storm{world: newWorld(t, postgres.URL("catalog"), postgres.URL("postgres"), 3), y: y, postgres: postgres, dir: t.TempDir()}
+	s := &soakWorld{world: newWorld(t, postgres.URL("catalog"), postgres.URL("postgres"), 3), y: y, postgres: postgres, dir: t.TempDir()}
 	s.haste = *soakHaste
 	s.wires = s.wired(t)
 	s.args = []string{"--migrate"}
@@ -103,7 +103,7 @@ func versionOf(t *testing.T, file string) (version int) {
 }
 
 // write adds a file so that no process sees half of it.
-func (s *storm) write(t *testing.T, name, content string) {
+func (s *soakWorld) write(t *testing.T, name, content string) {
 	t.Helper()
 	draft := filepath.Join(t.TempDir(), name)
 	if err := os.WriteFile(draft, []byte(content), 0o600); err != nil {
@@ -114,7 +114,7 @@ func (s *storm) write(t *testing.T, name, content string) {
 	}
 }
 
-func (s *storm) url() string {
+func (s *soakWorld) url() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.process == nil || s.process.url == "" {
@@ -124,12 +124,12 @@ func (s *storm) url() string {
 }
 
 // rage has schools sign up while everything fails, until so many are ready and the time is up.
-func (s *storm) rage(t *testing.T, lot *rand.Rand, schools int, until time.Time) {
+func (s *soakWorld) runLoad(t *testing.T, random *rand.Rand, schools int, until time.Time) {
 	t.Helper()
 	ctx, calm := context.WithCancel(t.Context())
 	var weather, clients sync.WaitGroup
-	for _, happens := range []func(context.Context, *testing.T, *rand.Rand){s.kills, s.crashes, s.network, s.operators, s.releases, s.hostiles} {
-		own := rand.New(rand.NewPCG(lot.Uint64(), lot.Uint64()))
+	for _, happens := range []func(context.Context, *testing.T, *rand.Rand){s.kills, s.crashes, s.network, s.operators, s.releases, s.attackers} {
+		own := rand.New(rand.NewPCG(random.Uint64(), random.Uint64()))
 		weather.Go(func() { happens(ctx, t, own) })
 	}
 	var mu sync.Mutex
@@ -156,7 +156,7 @@ func (s *storm) rage(t *testing.T, lot *rand.Rand, schools int, until time.Time)
 }
 
 // signUp repeats a sign-up until the school is ready.
-func (s *storm) signUp(ctx context.Context, school school) {
+func (s *soakWorld) signUp(ctx context.Context, school school) {
 	s.y.add("sign-ups", 1)
 	var cut time.Time
 	for ctx.Err() == nil {
@@ -184,7 +184,7 @@ func (s *storm) signUp(ctx context.Context, school school) {
 }
 
 // kills has the process die every 1 to 5 seconds, and another take its place. The last one stays.
-func (s *storm) kills(ctx context.Context, t *testing.T, lot *rand.Rand) {
+func (s *soakWorld) kills(ctx context.Context, t *testing.T, random *rand.Rand) {
 	path, err := binary()
 	if err != nil {
 		t.Error(err)
@@ -203,7 +203,7 @@ func (s *storm) kills(ctx context.Context, t *testing.T, lot *rand.Rand) {
 		s.mu.Lock()
 		s.process = p
 		s.mu.Unlock()
-		life, end := context.WithTimeout(ctx, time.Duration(1000+lot.IntN(4000))*time.Millisecond)
+		life, end := context.WithTimeout(ctx, time.Duration(1000+random.IntN(4000))*time.Millisecond)
 		select {
 		case <-life.Done():
 		case <-p.done:
@@ -219,9 +219,9 @@ func (s *storm) kills(ctx context.Context, t *testing.T, lot *rand.Rand) {
 func tail(text string) string { return text[max(0, len(text)-2000):] }
 
 // crashes has Postgres crash every 5 to 40 seconds.
-func (s *storm) crashes(ctx context.Context, t *testing.T, lot *rand.Rand) {
+func (s *soakWorld) crashes(ctx context.Context, t *testing.T, random *rand.Rand) {
 	for {
-		pauseFor(ctx, 5000+lot.IntN(35000))
+		pauseFor(ctx, 5000+random.IntN(35000))
 		if ctx.Err() != nil {
 			return
 		}
@@ -233,33 +233,33 @@ func (s *storm) crashes(ctx context.Context, t *testing.T, lot *rand.Rand) {
 }
 
 // network has a wire or the provider fail, for up to a second and a half.
-func (s *storm) network(ctx context.Context, t *testing.T, lot *rand.Rand) {
+func (s *soakWorld) network(ctx context.Context, t *testing.T, random *rand.Rand) {
 	targets, faults := slices.Sorted(maps.Keys(s.wires)), slices.Sorted(maps.Keys(wireFaults))
 	for {
-		pauseFor(ctx, 1000+lot.IntN(3000))
+		pauseFor(ctx, 1000+random.IntN(3000))
 		if ctx.Err() != nil {
 			return
 		}
-		var mend func()
-		if lot.IntN(3) == 0 {
-			s.auth0.Inject(answered[lot.IntN(len(answered))])
-			mend = s.auth0.ClearFaults
+		var repair func()
+		if random.IntN(3) == 0 {
+			s.auth0.Inject(answered[random.IntN(len(answered))])
+			repair = s.auth0.ClearFaults
 			s.y.add("provider faults", 1)
 		} else {
-			target, fault := targets[lot.IntN(len(targets))], faults[lot.IntN(len(faults))]
-			mend = s.wires[target].begin(t, wireFaults[fault])
+			target, fault := targets[random.IntN(len(targets))], faults[random.IntN(len(faults))]
+			repair = s.wires[target].begin(t, wireFaults[fault])
 			s.y.add("network faults", 1)
 			s.y.add("network: "+fault, 1)
 		}
-		pauseFor(ctx, 200+lot.IntN(1300))
-		mend()
+		pauseFor(ctx, 200+random.IntN(1300))
+		repair()
 	}
 }
 
 // operators re-provision schools, now and then with a new database.
-func (s *storm) operators(ctx context.Context, _ *testing.T, lot *rand.Rand) {
+func (s *soakWorld) operators(ctx context.Context, _ *testing.T, random *rand.Rand) {
 	for {
-		pauseFor(ctx, 500+lot.IntN(2500))
+		pauseFor(ctx, 500+random.IntN(2500))
 		if ctx.Err() != nil {
 			return
 		}
@@ -269,7 +269,7 @@ func (s *storm) operators(ctx context.Context, _ *testing.T, lot *rand.Rand) {
 			continue
 		}
 		body, kind := `{}`, "re-provisionings"
-		if lot.IntN(4) == 0 {
+		if random.IntN(4) == 0 {
 			body, kind = fmt.Sprintf(`{"fresh":true,"confirm":%q}`, slug), "fresh re-provisionings"
 		}
 		status, text, err := s.operator(ctx, s.url(), http.MethodPost, "/tenants/"+slug+"/reprovision", body)
@@ -284,15 +284,15 @@ func (s *storm) operators(ctx context.Context, _ *testing.T, lot *rand.Rand) {
 }
 
 // releases adds a migration now and then, which the next process begins to bring to all schools.
-func (s *storm) releases(ctx context.Context, t *testing.T, lot *rand.Rand) {
+func (s *soakWorld) releases(ctx context.Context, t *testing.T, random *rand.Rand) {
 	for {
-		pauseFor(ctx, 10000+lot.IntN(20000))
+		pauseFor(ctx, 10000+random.IntN(20000))
 		if ctx.Err() != nil {
 			return
 		}
 		s.version++
 		sql := fmt.Sprintf("create table soaked_%d (id int primary key);", s.version)
-		if lot.IntN(3) == 0 {
+		if random.IntN(3) == 0 {
 			sql = fmt.Sprintf("-- no-transaction\ncreate index concurrently soaked_%d on lunch_weeks (starts_on)", s.version)
 		}
 		s.write(t, fmt.Sprintf("%06d_soaked.up.sql", s.version), sql)

@@ -53,7 +53,7 @@ func (y *tally) fail(what, format string, args ...any) {
 }
 
 // tell prints what was counted; the kinds of the order are told even when there were none.
-func (y *tally) tell(title string) {
+func (y *tally) print(title string) {
 	y.mu.Lock()
 	defer y.mu.Unlock()
 	fmt.Printf("%s\n", title)
@@ -75,7 +75,7 @@ func percentile(all []time.Duration, part float64) time.Duration {
 }
 
 // lot is a source of chance of its own for each world, so that a seed draws the same in each whatever the others do.
-func lot(world int) *rand.Rand { return rand.New(rand.NewPCG(*soakSeed, uint64(world))) }
+func newRand(world int) *rand.Rand { return rand.New(rand.NewPCG(*soakSeed, uint64(world))) }
 
 // TestSoak runs all parts.
 func TestSoak(t *testing.T) {

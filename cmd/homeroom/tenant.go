@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -47,19 +48,19 @@ func onApp(ctx context.Context, p program, readOnly bool, f func(a *app) error) 
 		return err
 	}
 	defer a.close()
-	a.tellDiffering(p)
+	a.warnVersionMismatch(p)
 	return f(a)
 }
 
-// tellDiffering says when the catalog's version is not this program's.
-func (a *app) tellDiffering(p program) {
+// warnVersionMismatch says when the catalog's version is not this program's.
+func (a *app) warnVersionMismatch(p program) {
 	if differs := a.catalog.VersionMismatch(); differs != "" {
 		fmt.Fprintln(p.stderr, "homeroom:", differs)
 	}
 }
 
 // entry is a tenant as the lists show it.
-type entry struct {
+type tenantRow struct {
 	ID            string  `json:"id"`
 	Name          string  `json:"name"`
 	Slug          string  `json:"slug"`
@@ -71,10 +72,10 @@ type entry struct {
 	Problem       *string `json:"problem,omitempty"`
 }
 
-func entries(tenants []catalog.Tenant) []entry {
-	list := make([]entry, len(tenants))
+func tenantRows(tenants []catalog.Tenant) []tenantRow {
+	list := make([]tenantRow, len(tenants))
 	for i, t := range tenants {
-		list[i] = entry{
+		list[i] = tenantRow{
 			ID: t.ID.String(), Name: t.Name, Slug: t.Slug, Database: t.Database, Server: t.Server, Status: string(t.State),
 			SchemaVersion: t.SchemaVersion, CreatedAt: t.CreatedAt.UTC().Format(time.RFC3339), Problem: t.QuarantineCause,
 		}
@@ -107,14 +108,14 @@ func (c tenantList) Run(ctx context.Context, p program) error {
 			filter.Cursor = page.NextCursor
 		}
 		rows := make([][]string, len(tenants))
-		for i, e := range entries(tenants) {
+		for i, e := range tenantRows(tenants) {
 			rows[i] = []string{label(e.Slug), e.Name, e.Status, strconv.FormatUint(uint64(e.SchemaVersion), 10), e.Server, e.Database, e.CreatedAt}
 		}
 		if len(rows) == 0 && c.Output == "table" {
 			_, err := fmt.Fprintln(p.stdout, "No tenants.")
 			return err
 		}
-		return c.print(p.stdout, []string{"SLUG", "NAME", "STATUS", "VERSION", "SERVER", "DATABASE", "CREATED"}, rows, entries(tenants))
+		return c.print(p.stdout, []string{"SLUG", "NAME", "STATUS", "VERSION", "SERVER", "DATABASE", "CREATED"}, rows, tenantRows(tenants))
 	})
 }
 
@@ -134,7 +135,7 @@ func (c tenantShow) Run(ctx context.Context, p program) error {
 		if err != nil {
 			return err
 		}
-		e := entries([]catalog.Tenant{t})[0]
+		e := tenantRows([]catalog.Tenant{t})[0]
 		rows := [][]string{
 			{"id", e.ID},
 			{"name", e.Name},
@@ -152,7 +153,7 @@ func (c tenantShow) Run(ctx context.Context, p program) error {
 			rows = append(rows, []string{"problem", *e.Problem})
 		}
 		return c.print(p.stdout, []string{"FIELD", "VALUE"}, rows, struct {
-			entry
+			tenantRow
 			Exists      bool            `json:"databaseExists"`
 			SizeBytes   int64           `json:"sizeBytes"`
 			Connections int             `json:"connections"`
@@ -186,7 +187,7 @@ func (c tenantReprovision) Run(ctx context.Context, p program) error {
 		wish := signup.ReprovisionRequest{Tenant: c.Tenant, Fresh: c.Fresh, Confirm: c.Confirm, Actor: operator()}
 		t, kept, err := a.signup.ReprovisionNow(ctx, wish, func(steps []tenant.Step) {
 			if last := steps[len(steps)-1]; last.Status != tenant.Running {
-				fmt.Fprintf(p.stdout, "%-10s %-6s %5d ms  %s\n", last.Name, last.Status, last.DurationMS, display.Text(or(last.Changed, "in order")))
+				fmt.Fprintf(p.stdout, "%-10s %-6s %5d ms  %s\n", last.Name, last.Status, last.DurationMS, display.Text(cmp.Or(last.Changed, "in order")))
 			}
 		})
 		switch {
@@ -222,14 +223,7 @@ func (c tenantRotate) Run(ctx context.Context, p program) error {
 		case err != nil:
 			return err
 		}
-		fmt.Fprintf(p.stdout, "The role of %s has the password of rotation %d. The former one is refused.\n", display.Text(or(t.Name, t.Database)), t.PasswordRotation)
+		fmt.Fprintf(p.stdout, "The role of %s has the password of rotation %d. The former one is refused.\n", display.Text(cmp.Or(t.Name, t.Database)), t.PasswordRotation)
 		return nil
 	})
-}
-
-func or(text, otherwise string) string {
-	if text == "" {
-		return otherwise
-	}
-	return text
 }

@@ -80,7 +80,7 @@ func TestACatalogIsUpgradedUnderLoad(t *testing.T) {
 			t.Errorf("resolve it: %d %s %s", code, out, text)
 		}
 	})
-	earlier.kept(t, w)
+	earlier.checkRestored(t, w)
 }
 
 // writesAsBefore renews the leases of sign-ups, as a worker of any version does, until it is stopped.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,7 +29,7 @@ type webhookCommand struct {
 }
 
 // hook is a webhook as the lists show it.
-type hook struct {
+type webhookRow struct {
 	ID              string   `json:"id"`
 	URL             string   `json:"url"`
 	Description     string   `json:"description,omitempty"`
@@ -44,11 +45,11 @@ type hook struct {
 	Secret string `json:"secret,omitempty"`
 }
 
-func hookOf(row catalog.WebhookEndpoint) hook {
-	h := hook{
+func newWebhookRow(row catalog.WebhookEndpoint) webhookRow {
+	h := webhookRow{
 		ID: row.ID.String(), URL: row.URL, Description: row.Description, Events: row.Events, Enabled: row.Enabled,
-		CreatedBy: row.CreatedBy, CreatedAt: moment(&row.CreatedAt), RotatedAt: moment(row.RotatedAt),
-		PreviousSecretUntil: moment(row.PreviousUntil),
+		CreatedBy: row.CreatedBy, CreatedAt: formatTime(&row.CreatedAt), RotatedAt: formatTime(row.RotatedAt),
+		PreviousSecretUntil: formatTime(row.PreviousUntil),
 	}
 	if row.DisabledBecause != nil {
 		h.DisabledBecause = *row.DisabledBecause
@@ -57,7 +58,7 @@ func hookOf(row catalog.WebhookEndpoint) hook {
 }
 
 // moment writes a time; nothing for none.
-func moment(at *time.Time) string {
+func formatTime(at *time.Time) string {
 	if at == nil {
 		return ""
 	}
@@ -65,17 +66,17 @@ func moment(at *time.Time) string {
 }
 
 // state is one word.
-func (h hook) state() string {
+func (h webhookRow) state() string {
 	if h.Enabled {
 		return "enabled"
 	}
 	return "disabled"
 }
 
-func (h hook) events() string { return or(strings.Join(h.Events, " "), "all") }
+func (h webhookRow) events() string { return cmp.Or(strings.Join(h.Events, " "), "all") }
 
 // rows are the lines of a single webhook, without what there is not.
-func (h hook) rows() [][]string {
+func (h webhookRow) rows() [][]string {
 	var rows [][]string
 	for _, row := range [][]string{
 		{"id", h.ID},
@@ -96,9 +97,9 @@ func (h hook) rows() [][]string {
 	return rows
 }
 
-// printHook shows a single one.
-func (o output) printHook(p program, row catalog.WebhookEndpoint, key secret.String) error {
-	h := hookOf(row)
+// printWebhook shows a single one.
+func (o output) printWebhook(p program, row catalog.WebhookEndpoint, key secret.String) error {
+	h := newWebhookRow(row)
 	h.Secret = key.Reveal()
 	return o.print(p.stdout, []string{"FIELD", "VALUE"}, h.rows(), h)
 }
@@ -108,7 +109,7 @@ type webhookList struct{ output }
 // Run lists webhooks, all pages of them.
 func (c webhookList) Run(ctx context.Context, p program) error {
 	return withReadOnlyApp(ctx, p, func(a *app) error {
-		hooks, rows := []hook{}, [][]string{}
+		hooks, rows := []webhookRow{}, [][]string{}
 		const page = 200
 		for before := uuid.Nil; ; {
 			found, err := a.catalog.Webhooks(ctx, before, page)
@@ -116,7 +117,7 @@ func (c webhookList) Run(ctx context.Context, p program) error {
 				return err
 			}
 			for _, row := range found {
-				h := hookOf(row)
+				h := newWebhookRow(row)
 				hooks, before = append(hooks, h), row.ID
 				rows = append(rows, []string{h.ID, h.URL, h.events(), h.state(), h.Description})
 			}
@@ -142,16 +143,16 @@ type webhookAdd struct {
 // Run adds a webhook.
 func (c webhookAdd) Run(ctx context.Context, p program) error {
 	return withApp(ctx, p, func(a *app) error {
-		row, key, err := a.webhooks.Add(ctx, operating(), webhook.EndpointParams{URL: c.URL, Description: c.Description, Events: c.Event})
+		row, key, err := a.webhooks.Add(ctx, operatorActor(), webhook.EndpointParams{URL: c.URL, Description: c.Description, Events: c.Event})
 		if err != nil {
 			return err
 		}
-		return c.printHook(p, row, key)
+		return c.printWebhook(p, row, key)
 	})
 }
 
 // operating is whoever runs the command, for the audit.
-func operating() webhook.Actor { return webhook.Actor{Name: operator()} }
+func operatorActor() webhook.Actor { return webhook.Actor{Name: operator()} }
 
 // webhookArg names a webhook.
 type webhookArg struct {
@@ -159,11 +160,11 @@ type webhookArg struct {
 }
 
 // on runs f on the webhook that is named, look runs an f that only looks.
-func (c webhookArg) on(ctx context.Context, p program, f func(a *app, id uuid.UUID) error) error {
+func (c webhookArg) withWebhook(ctx context.Context, p program, f func(a *app, id uuid.UUID) error) error {
 	return c.find(ctx, p, false, f)
 }
 
-func (c webhookArg) look(ctx context.Context, p program, f func(a *app, id uuid.UUID) error) error {
+func (c webhookArg) withReadOnly(ctx context.Context, p program, f func(a *app, id uuid.UUID) error) error {
 	return c.find(ctx, p, true, f)
 }
 
@@ -191,7 +192,7 @@ type webhookShow struct {
 
 // Run shows a webhook.
 func (c webhookShow) Run(ctx context.Context, p program) error {
-	return c.look(ctx, p, func(a *app, id uuid.UUID) error {
+	return c.withReadOnly(ctx, p, func(a *app, id uuid.UUID) error {
 		row, err := a.catalog.Webhook(ctx, id)
 		if err != nil {
 			return err
@@ -200,7 +201,7 @@ func (c webhookShow) Run(ctx context.Context, p program) error {
 		if c.Secret {
 			key = a.webhooks.Secret(row)
 		}
-		return c.printHook(p, row, key)
+		return c.printWebhook(p, row, key)
 	})
 }
 
@@ -211,12 +212,12 @@ type webhookRotate struct {
 
 // Run gives a webhook a new secret.
 func (c webhookRotate) Run(ctx context.Context, p program) error {
-	return c.on(ctx, p, func(a *app, id uuid.UUID) error {
-		row, key, err := a.webhooks.Rotate(ctx, operating(), id)
+	return c.withWebhook(ctx, p, func(a *app, id uuid.UUID) error {
+		row, key, err := a.webhooks.Rotate(ctx, operatorActor(), id)
 		if err != nil {
 			return err
 		}
-		return c.printHook(p, row, key)
+		return c.printWebhook(p, row, key)
 	})
 }
 
@@ -236,8 +237,8 @@ func (c webhookDisable) Run(ctx context.Context, p program) error {
 
 // set enables or disables, and says what that means.
 func (c webhookArg) set(ctx context.Context, p program, enabled bool, means string) error {
-	return c.on(ctx, p, func(a *app, id uuid.UUID) error {
-		row, err := a.webhooks.Change(ctx, operating(), id, webhook.Change{Enabled: &enabled})
+	return c.withWebhook(ctx, p, func(a *app, id uuid.UUID) error {
+		row, err := a.webhooks.Change(ctx, operatorActor(), id, webhook.Change{Enabled: &enabled})
 		if err != nil {
 			return err
 		}
@@ -250,8 +251,8 @@ type webhookRemove struct{ webhookArg }
 
 // Run removes a webhook.
 func (c webhookRemove) Run(ctx context.Context, p program) error {
-	return c.on(ctx, p, func(a *app, id uuid.UUID) error {
-		if err := a.webhooks.Remove(ctx, operating(), id); err != nil {
+	return c.withWebhook(ctx, p, func(a *app, id uuid.UUID) error {
+		if err := a.webhooks.Remove(ctx, operatorActor(), id); err != nil {
 			return err
 		}
 		_, err := fmt.Fprintln(p.stdout, "The webhook is removed, with all its deliveries.")

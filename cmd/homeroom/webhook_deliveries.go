@@ -13,7 +13,7 @@ import (
 )
 
 // sent is a delivery as the lists show it.
-type sent struct {
+type deliveryRow struct {
 	ID            string `json:"id"`
 	EventID       string `json:"eventId"`
 	EventType     string `json:"eventType"`
@@ -26,10 +26,10 @@ type sent struct {
 	LastProblem   string `json:"lastProblem,omitempty"`
 }
 
-func sentOf(row catalog.Delivery) sent {
-	s := sent{
+func newDeliveryRow(row catalog.Delivery) deliveryRow {
+	s := deliveryRow{
 		ID: row.ID.String(), EventID: row.EventID.String(), EventType: row.EventType, State: string(row.State), Attempts: row.Attempts,
-		CreatedAt: moment(&row.CreatedAt), AttemptedAt: moment(row.AttemptedAt), NextAttemptAt: moment(row.NextAttemptAt),
+		CreatedAt: formatTime(&row.CreatedAt), AttemptedAt: formatTime(row.AttemptedAt), NextAttemptAt: formatTime(row.NextAttemptAt),
 		LastStatus: row.LastStatus,
 	}
 	if row.LastProblem != nil {
@@ -47,7 +47,7 @@ type webhookDeliveries struct {
 
 // Run lists deliveries.
 func (c webhookDeliveries) Run(ctx context.Context, p program) error {
-	return c.look(ctx, p, func(a *app, id uuid.UUID) error {
+	return c.withReadOnly(ctx, p, func(a *app, id uuid.UUID) error {
 		found, err := a.catalog.Deliveries(ctx, id, catalog.DeliveryState(c.State), uuid.Nil, c.Limit)
 		if err != nil {
 			return err
@@ -56,9 +56,9 @@ func (c webhookDeliveries) Run(ctx context.Context, p program) error {
 			_, err := fmt.Fprintln(p.stdout, "No deliveries.")
 			return err
 		}
-		list, rows := make([]sent, len(found)), make([][]string, len(found))
+		list, rows := make([]deliveryRow, len(found)), make([][]string, len(found))
 		for i, row := range found {
-			s := sentOf(row)
+			s := newDeliveryRow(row)
 			list[i] = s
 			rows[i] = []string{s.ID, s.EventType, s.State, strconv.Itoa(s.Attempts), s.AttemptedAt, s.NextAttemptAt, s.LastProblem}
 		}
@@ -73,13 +73,13 @@ type webhookReplay struct {
 
 // Run has a delivery sent again, by a service.
 func (c webhookReplay) Run(ctx context.Context, p program) error {
-	return c.on(ctx, p, func(a *app, id uuid.UUID) error {
+	return c.withWebhook(ctx, p, func(a *app, id uuid.UUID) error {
 		unknown := fmt.Errorf("there is no delivery %q to that webhook: homeroom webhook deliveries shows all", c.Delivery)
 		delivery, err := uuid.Parse(c.Delivery)
 		if err != nil {
 			return unknown
 		}
-		_, err = a.webhooks.Replay(ctx, operating(), id, delivery)
+		_, err = a.webhooks.Replay(ctx, operatorActor(), id, delivery)
 		switch {
 		case errors.Is(err, catalog.ErrNotFound):
 			return unknown
@@ -100,8 +100,8 @@ type webhookPing struct {
 
 // Run tries a webhook.
 func (c webhookPing) Run(ctx context.Context, p program) error {
-	return c.on(ctx, p, func(a *app, id uuid.UUID) error {
-		outcome, err := a.webhooks.Ping(ctx, operating(), id)
+	return c.withWebhook(ctx, p, func(a *app, id uuid.UUID) error {
+		outcome, err := a.webhooks.Ping(ctx, operatorActor(), id)
 		if err != nil {
 			return err
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"io"
@@ -26,11 +27,11 @@ type listener struct {
 	mu sync.Mutex
 	// status is what it answers.
 	status int
-	told   []told
+	told   []receivedEvent
 }
 
 // told is what a listener was told.
-type told struct {
+type receivedEvent struct {
 	ID, Type string
 	Header   http.Header
 	Body     []byte
@@ -48,7 +49,7 @@ func newListener(t *testing.T) *listener {
 // ServeHTTP implements http.Handler.
 func (l *listener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
-	event := told{ID: r.Header.Get("Webhook-Id"), Header: r.Header.Clone(), Body: body}
+	event := receivedEvent{ID: r.Header.Get("Webhook-Id"), Header: r.Header.Clone(), Body: body}
 	var payload struct{ Type string }
 	_ = json.Unmarshal(body, &payload)
 	event.Type = payload.Type
@@ -58,16 +59,16 @@ func (l *listener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(l.status)
 }
 
-func (l *listener) all() []told {
+func (l *listener) all() []receivedEvent {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return slices.Clone(l.told)
 }
 
 // first is what it was told without repetitions.
-func (l *listener) first() []told {
+func (l *listener) first() []receivedEvent {
 	seen := map[string]bool{}
-	return slices.DeleteFunc(l.all(), func(event told) bool {
+	return slices.DeleteFunc(l.all(), func(event receivedEvent) bool {
 		again := seen[event.ID]
 		seen[event.ID] = true
 		return again
@@ -90,22 +91,22 @@ func (w *world) addWebhook(t *testing.T, l *listener) (secret string) {
 	return added.Secret
 }
 
-// tellingPoints are those between an event and its receiver.
-var tellingPoints = []string{
+// deliveryPoints are those between an event and its receiver.
+var deliveryPoints = []string{
 	"relay.fanned_out", "relay.handed_on", "webhook.attempt_begun", "webhook.sent", "webhook.recorded",
 	"webhook.attempt_begun:2", "webhook.sent:3",
 }
 
-// TestKilledAtEveryStepOfTelling signs schools up, kills the process between an event and its receiver, and starts another.
+// TestKilledAtEveryStepOfDelivery signs schools up, kills the process between an event and its receiver, and starts another.
 // A receiver that passes over what it has learns of each event once, in the order in which they happened.
-func TestKilledAtEveryStepOfTelling(t *testing.T) {
+func TestKilledAtEveryStepOfDelivery(t *testing.T) {
 	t.Parallel()
 	postgres := pgtest.Private(t, nil)
 	w := newWorld(t, postgres.URL("catalog"), postgres.URL("postgres"), 1)
 	l := newListener(t)
 	secret := w.addWebhook(t, l)
-	for i, point := range append([]string{""}, tellingPoints...) {
-		t.Run("dead at "+or(point, "no point"), func(t *testing.T) {
+	for i, point := range append([]string{""}, deliveryPoints...) {
+		t.Run("dead at "+cmp.Or(point, "no point"), func(t *testing.T) {
 			before := len(l.first())
 			p := w.start(t, "HOMEROOM_KILL_AT="+point)
 			s := newSchool(i)
@@ -127,7 +128,7 @@ func TestKilledAtEveryStepOfTelling(t *testing.T) {
 			w.settled(t)
 			w.audit(t)
 			p.kill()
-			l.toldOfASchool(t, l.first()[before:], secret)
+			l.checkSchoolEvents(t, l.first()[before:], secret)
 		})
 	}
 	repeated := len(l.all()) - len(l.first())
@@ -136,8 +137,8 @@ func TestKilledAtEveryStepOfTelling(t *testing.T) {
 	}
 }
 
-// toldOfASchool checks what was told of one sign-up.
-func (l *listener) toldOfASchool(t *testing.T, events []told, secret string) {
+// checkSchoolEvents checks what was told of one sign-up.
+func (l *listener) checkSchoolEvents(t *testing.T, events []receivedEvent, secret string) {
 	t.Helper()
 	verifier, err := standardwebhooks.NewWebhook(secret)
 	if err != nil {

@@ -127,7 +127,7 @@ func (w *wire) cut() {
 }
 
 // begin begins a fault, and returns its end.
-func (w *wire) begin(t testing.TB, fault wireFault) (mend func()) {
+func (w *wire) begin(t testing.TB, fault wireFault) (repair func()) {
 	t.Helper()
 	if fault.refused {
 		w.cut()
@@ -161,7 +161,7 @@ func (w *wire) pass(l *link, from, to net.Conn, down bool) {
 
 // send sends what was read as the present fault lets it, and tells whether the connection goes on.
 func (w *wire) send(l *link, to net.Conn, data []byte, down bool) bool {
-	fault := w.befalls(l)
+	fault := w.currentFault(l)
 	if fault == nil {
 		_, err := to.Write(data)
 		return err == nil
@@ -195,7 +195,7 @@ func (w *wire) send(l *link, to net.Conn, data []byte, down bool) bool {
 }
 
 // befalls is the present fault, if it hits this connection.
-func (w *wire) befalls(l *link) *wireFault {
+func (w *wire) currentFault(l *link) *wireFault {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.fault == nil {

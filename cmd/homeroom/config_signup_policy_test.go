@@ -13,8 +13,8 @@ import (
 	"homeroom/signup"
 )
 
-// doorOf reads a configuration, and has the API let people in as it says.
-func doorOf(t *testing.T, provider identity.Provider, environ ...string) (signup.Rules, httpapi.Config, error) {
+// policyOf reads a configuration, and has the API let people in as it says.
+func policyOf(t *testing.T, provider identity.Provider, environ ...string) (signup.Rules, httpapi.Config, error) {
 	t.Helper()
 	cfg, err := readConfig(valid(environ...))
 	if err != nil {
@@ -25,12 +25,12 @@ func doorOf(t *testing.T, provider identity.Provider, environ ...string) (signup
 		return signup.Rules{}, httpapi.Config{}, err
 	}
 	var api httpapi.Config
-	return rules, api, problemsError(cfg.door(&api, provider))
+	return rules, api, problemsError(cfg.applySignupPolicy(&api, provider))
 }
 
 func TestTheDoorIsOpenByDefault(t *testing.T) {
 	t.Parallel()
-	rules, api, err := doorOf(t, unconfigured{})
+	rules, api, err := policyOf(t, unconfigured{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +72,7 @@ func TestTheDoorIsAsConfigured(t *testing.T) {
 		t.Errorf("the rules are %+v", rules)
 	}
 	var api httpapi.Config
-	if err := problemsError(cfg.door(&api, unconfigured{})); err != nil {
+	if err := problemsError(cfg.applySignupPolicy(&api, unconfigured{})); err != nil {
 		t.Fatal(err)
 	}
 	ways := map[string]string{"google": "google-oauth2", "azure-ad": "windowslive"}
@@ -98,7 +98,7 @@ func TestTheWholeServiceTakesABoundedNumberOfSignUps(t *testing.T) {
 			t.Fatal(err)
 		}
 		api := httpapi.Config{SignupRate: cfg.SignupRate.allowance}
-		if err := problemsError(cfg.door(&api, unconfigured{})); err != nil {
+		if err := problemsError(cfg.applySignupPolicy(&api, unconfigured{})); err != nil {
 			t.Fatal(err)
 		}
 		if api.SignupBudget != want {
@@ -126,7 +126,7 @@ func TestTheDoorDoesNotOpenWhenMisconfigured(t *testing.T) {
 		t.Run(setting, func(t *testing.T) {
 			t.Parallel()
 			environ := strings.Fields(strings.Replace(setting, " LIST=", " HOMEROOM_SIGNUP_DISPOSABLE_LIST=", 1))
-			_, _, err := doorOf(t, unconfigured{}, environ...)
+			_, _, err := policyOf(t, unconfigured{}, environ...)
 			if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hush-hush") {
 				t.Errorf("the error is %v, want %q", err, want)
 			}

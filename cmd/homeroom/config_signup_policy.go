@@ -128,7 +128,7 @@ func (c SignupPolicyConfig) rules() (signup.Rules, error) {
 }
 
 // door has the API let people in as configured, and finds what is wrong with that.
-func (c SignupPolicyConfig) door(into *httpapi.Config, provider identity.Provider) (wrong []problem) {
+func (c SignupPolicyConfig) applySignupPolicy(into *httpapi.Config, provider identity.Provider) (wrong []problem) {
 	into.SignupBudget = c.signupBudget(into.SignupRate != nil)
 	into.OAuth, into.OAuthRate = c.SignupOAuth.names, c.SignupOAuthRate.allowance
 	if c.SignupSession {

@@ -23,11 +23,11 @@ func TestStandingInASentence(t *testing.T) {
 		},
 		"Of 2 tenants, 2 are at version 4; 1 has a schema whose version is unclear.": {To: 4, At: 2, Mismatches: make([]fleet.Mismatch, 1)},
 	} {
-		if got := standingSentence(s, false); got != want {
+		if got := versionSentence(s, false); got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}
-	if got := standingSentence(fleet.VersionStatus{To: 4, At: 1}, true); got != "All chosen tenants are at version 4." {
+	if got := versionSentence(fleet.VersionStatus{To: 4, At: 1}, true); got != "All chosen tenants are at version 4." {
 		t.Errorf("of chosen tenants: %q", got)
 	}
 }

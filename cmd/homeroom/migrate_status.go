@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
@@ -11,8 +12,8 @@ import (
 	"homeroom/internal/display"
 )
 
-// standingSentence says at which versions the tenants are; chosen tells that they were named.
-func standingSentence(s fleet.VersionStatus, chosen bool) string {
+// versionSentence says at which versions the tenants are; chosen tells that they were named.
+func versionSentence(s fleet.VersionStatus, chosen bool) string {
 	all, of := "All tenants are", "Of "+tenantCount(s.Total())
 	if chosen {
 		all, of = "All chosen tenants are", "Of "+tenantCount(s.Total())+" that were chosen"
@@ -41,9 +42,9 @@ func standingSentence(s fleet.VersionStatus, chosen bool) string {
 	return of + ", " + strings.Join(parts, "; ") + "."
 }
 
-// printStanding says how the tenants stand, and what to do where they are not all at the version.
-func (c migrateRun) printStanding(w io.Writer, s fleet.VersionStatus) {
-	fmt.Fprintln(w, standingSentence(s, len(c.Tenant) > 0))
+// printVersionStatus says how the tenants stand, and what to do where they are not all at the version.
+func (c migrateRun) printVersionStatus(w io.Writer, s fleet.VersionStatus) {
+	fmt.Fprintln(w, versionSentence(s, len(c.Tenant) > 0))
 	if len(s.Ahead) > 0 && c.To != nil {
 		fmt.Fprintln(w, "Those above it are taken back only by name: add --tenant.")
 	} else if len(s.Ahead) > 0 {
@@ -58,7 +59,7 @@ func (c migrateRun) printStanding(w io.Writer, s fleet.VersionStatus) {
 	}
 	const shown = 20
 	for _, u := range s.Mismatches[:min(shown, len(s.Mismatches))] {
-		fmt.Fprintf(w, "unclear %s  %s\n        %s\n", or(u.Tenant.Slug, u.Tenant.Database), u.Tenant.Database, display.Text(u.Problem))
+		fmt.Fprintf(w, "unclear %s  %s\n        %s\n", cmp.Or(u.Tenant.Slug, u.Tenant.Database), u.Tenant.Database, display.Text(u.Problem))
 	}
 	if more := len(s.Mismatches) - shown; more > 0 {
 		fmt.Fprintf(w, "        and %d more: homeroom doctor lists all\n", more)

@@ -72,7 +72,7 @@ type ProviderRestore struct {
 //
 // It fails with [ErrEmailTaken] when a live user has the e-mail, and with [ErrStateChanged] when one of the rows is there.
 func (s *Store) RestoreFromProvider(ctx context.Context, a ProviderRestore) error {
-	wish := a.Slug
+	requested := a.Slug
 	for try := 1; ; try++ {
 		result, err := a.Result(a.Slug)
 		if err == nil {
@@ -81,7 +81,7 @@ func (s *Store) RestoreFromProvider(ctx context.Context, a ProviderRestore) erro
 		if !errors.Is(err, errSlugTaken) || try == 10 {
 			return err
 		}
-		if a.Slug, err = nextSlug(ctx, s.pool, wish, try); err != nil {
+		if a.Slug, err = nextSlug(ctx, s.pool, requested, try); err != nil {
 			return err
 		}
 	}

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -135,7 +136,7 @@ func (p *runWorker) next(ctx context.Context, wave, left int, servers []string) 
 	for _, t := range tenants {
 		away := !slices.Contains(reachable, t.Server)
 		if away && t.Canary {
-			return nil, fmt.Errorf("the canary %s could not be reached, %s", or(t.Slug, t.Database), held), err
+			return nil, fmt.Errorf("the canary %s could not be reached, %s", cmp.Or(t.Slug, t.Database), held), err
 		}
 		others = others || away
 	}
@@ -255,11 +256,4 @@ func nameOf(outcome catalog.Outcome) string {
 		return *outcome.Slug
 	}
 	return outcome.Database
-}
-
-func or(text, otherwise string) string {
-	if text == "" {
-		return otherwise
-	}
-	return text
 }
