@@ -16,8 +16,7 @@ import (
 	"homeroom/signup"
 )
 
-// EntryPoint is a way to sign up: what has to be checked before such a sign-up begins. What no way needs here, something else has
-// shown already.
+// EntryPoint is a way to sign up: it states what is checked before such a sign-up begins.
 type EntryPoint struct {
 	// counted: the sign-up is counted against the allowance of the caller's address.
 	counted bool
@@ -52,7 +51,7 @@ type Config struct {
 	Budget Budget
 	// Captcha, if not nil, must be solved in the ways that need one. Defaults to none.
 	Captcha *captcha.Verifier
-	// Logger is told of allowances that could not be returned. Defaults to slog.Default().
+	// Logger logs allowances that could not be returned. Defaults to slog.Default().
 	Logger *slog.Logger
 }
 
@@ -77,7 +76,7 @@ func New(cfg Config) (*Admission, error) {
 
 // Applicant is somebody who signs up.
 type Applicant struct {
-	// EntryPoint is how they do.
+	// EntryPoint is the way in which they sign up.
 	EntryPoint EntryPoint
 	// Caller is where the request comes from.
 	Caller Caller
@@ -89,7 +88,7 @@ type Applicant struct {
 	Unread []signup.FieldError
 	// CaptchaToken is what the CAPTCHA's widget has made; may be empty.
 	CaptchaToken string
-	// FindAccount, if not nil, finds the login that the caller has shown to be theirs. The identity provider's own limit is shared by
+	// FindAccount, if not nil, finds the account of the caller, who has been authenticated. The identity provider's own limit is shared by
 	// all sign-ups, so it is asked only once everything else is in order and the address is counted.
 	FindAccount func(context.Context) (identity.User, error)
 }

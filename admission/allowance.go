@@ -28,7 +28,7 @@ type Caller struct {
 // Budget is how many sign-ups the whole service takes, whoever they come from; zero is no limit.
 type Budget struct{ Minute, Day int }
 
-// limits are those of the whole service. How much of them is left is not told to anybody.
+// limits are those of the whole service. No caller is shown how much of them is left.
 func (b Budget) limits() (limits []catalog.Limit) {
 	if b.Minute > 0 {
 		limits = append(limits, catalog.Limit{Key: "all signups of a minute", Allowance: catalog.Allowance{Count: b.Minute, Window: time.Minute}})
@@ -46,7 +46,7 @@ type Grant struct {
 	allowance catalog.Allowance
 }
 
-// SetHeaders tells what is left in headers (draft-ietf-httpapi-ratelimit-headers), where there is a grant.
+// SetHeaders sets headers with what is left (draft-ietf-httpapi-ratelimit-headers), where there is a grant.
 func (g *Grant) SetHeaders(headers http.Header) {
 	if g == nil {
 		return
@@ -133,7 +133,7 @@ func (a *Admission) known(ctx context.Context, idempotencyKey string) (bool, err
 	return err == nil, err
 }
 
-// refund returns what was taken for something that needed none. Where that fails, the limits refill by themselves.
+// refund returns allowances that turned out not to be needed. Where that fails, the limits refill by themselves.
 func (a *Admission) refund(ctx context.Context, charged []catalog.Limit) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()

@@ -13,11 +13,11 @@ import (
 // maxPreferenceBytes bounds what is read of a preference: it comes from anybody.
 const maxPreferenceBytes = 500
 
-// Localizer says texts in one language.
+// Localizer formats texts in one language.
 type Localizer struct {
 	texts *Texts
 	tag   language.Tag
-	// chain are the languages in which a text is looked for, and who says it in each.
+	// chain are the languages in which a text is looked for, and the localizer of each.
 	chain []fallback
 }
 
@@ -27,7 +27,7 @@ type fallback struct {
 }
 
 // For chooses the language that suits a person. Each preference is an Accept-Language header, the languages of ui_locales
-// (separated by spaces), or a single tag; the first that names a language we speak wins, and the service's own is for the
+// (separated by spaces), or a single tag; the first that names a language with texts wins, and the service's own is for the
 // rest.
 func (t *Texts) For(preferences ...string) Localizer {
 	for _, preference := range preferences {
@@ -38,7 +38,7 @@ func (t *Texts) For(preferences ...string) Localizer {
 	return t.localizers[t.tags[0]]
 }
 
-// Speaks chooses the language of one preference (see [Texts.For]), and tells whether it names one that we speak.
+// Match chooses the language of one preference (see [Texts.For]), and reports whether it names one that there is.
 func (t *Texts) Match(preference string) (localizer Localizer, matched bool) {
 	wanted := languages(preference)
 	if len(wanted) == 0 {
@@ -105,7 +105,7 @@ func (l Localizer) Lookup(id string, data map[string]any) (text string, there bo
 	return "", false
 }
 
-// Moment writes a point in time, in UTC.
+// FormatTime writes a point in time, in UTC.
 func (l Localizer) FormatTime(at time.Time) string {
 	at = at.UTC()
 	return l.Text("time.moment", map[string]any{

@@ -22,10 +22,10 @@ func ID(id string, args ...Args) Message {
 	return m
 }
 
-// Verbatim is a text of somebody else, which is written as it is.
+// Verbatim is a text from outside, such as an identity provider, which is not translated.
 func Verbatim(text string) Message { return Message{verbatim: text} }
 
-// IsVerbatim reports whether the text is somebody else's.
+// IsVerbatim reports whether the text comes from outside.
 func (m Message) IsVerbatim() bool { return m.id == "" }
 
 // IsZero reports whether there is no message.

@@ -1,8 +1,8 @@
-// Package messages holds every text that a person can meet, in every language that Homeroom speaks.
+// Package messages holds every text that a person can meet, in every language that Homeroom has.
 //
 // A text has an id, such as "mail.activation.subject", and may have placeholders, such as {{.Product}}. English is the
-// complete list of ids; what another language lacks is said in the service's own, and then in English. An operator may
-// change texts and add languages without touching the program. docs/messages.md tells how.
+// complete list of ids; what another language lacks is written in the service's default language, and then in English. An operator may
+// change texts and add languages without touching the program. docs/messages.md describes it.
 //
 // What programs read, such as the codes of errors, is not a text and never changes with the language.
 package messages
@@ -25,7 +25,7 @@ import (
 //go:embed texts/*.toml
 var embedded embed.FS
 
-// Config says which languages are spoken.
+// Config chooses the languages.
 type Config struct {
 	// Dir is a folder with files such as de.toml and it.toml: their texts replace ours, or add a language. Defaults to none.
 	Dir string

@@ -33,7 +33,7 @@ func (t *Texts) Placeholders(tag, id string) []string {
 	return nil
 }
 
-// Own is what a language itself says of an id, for many things where it has plurals; empty where it says nothing.
+// Translation is the text that a language itself has for an id, the plural form where it has several; empty where it has none.
 func (t *Texts) Translation(tag, id string) string {
 	for known, texts := range t.byID {
 		if known.String() == tag && texts[id] != nil {
@@ -53,7 +53,7 @@ func names(m *i18n.Message) []string {
 	return slices.Sorted(maps.Keys(all))
 }
 
-// compare refuses a text that says more than the English one can: an id or a placeholder that there is not, or the
+// compare refuses a text with more than the English one has: an id or a placeholder that there is not, or the
 // beginnings of a program.
 func compare(english, m *i18n.Message) error {
 	if english == nil {

@@ -11,7 +11,7 @@ import (
 	"homeroom/auth0/auth0test"
 )
 
-// public is all that needs no token. Whoever adds a route that is not here must close it.
+// public is all that needs no token. A route that is not listed here must need a token.
 var public = []string{
 	"POST /users", "POST /api/auth/sign-up", "GET /signups/:id", "GET /signups/:id/events", "POST /signups/:id/verification-email",
 	"GET /activate", "POST /activate", "GET /invitation", "POST /invitation", "GET /schools/availability", "GET /livez", "GET /readyz",

@@ -17,7 +17,7 @@ import (
 // them.
 var oauthProviders = []string{"google", "github", "gitlab", "azure-ad", "slack"}
 
-// OAuthProviders are the names of the ways in that [Config.OAuth] may have.
+// OAuthProviders are the names of the providers that [Config.OAuth] may have.
 func OAuthProviders() []string { return slices.Clone(oauthProviders) }
 
 // oAuthStart describes the beginning of an account by OAuth.
@@ -40,7 +40,7 @@ type OAuthData struct {
 	AuthorizationURL string `json:"authorizationUrl" doc:"Send the browser there. It must have taken the cookie of this answer."`
 }
 
-// startOAuth begins a sign-up on the pages of the identity provider, by the way in that stands for the provider asked for.
+// startOAuth begins a sign-up on the pages of the identity provider, at the provider that was asked for.
 func (s *server) startOAuth(ctx context.Context, o *object) (*authSignupOutput, error) {
 	provider, callback := o.text("provider"), o.text("callbackUrl")
 	wrong := o.end()

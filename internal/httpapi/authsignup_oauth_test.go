@@ -13,7 +13,7 @@ import (
 	"homeroom/internal/httpapi"
 )
 
-// withOAuth offers two ways in.
+// withOAuth offers two providers.
 func withOAuth(change func(*httpapi.Config)) func(*httpapi.Config) {
 	return func(c *httpapi.Config) {
 		c.OAuth = map[string]string{"google": "google-oauth2", "github": "github"}

@@ -158,7 +158,7 @@ func TestBudget(t *testing.T) {
 	equal(t, http.StatusUnprocessableEntity, w.call("POST", "/users", newForm(t, map[string]any{"captchaToken": "bad"})).Status)
 	bob := send("bob")
 	equal(t, http.StatusCreated, bob.Status, "whoever has not solved the CAPTCHA takes nothing from the others: ", bob.Body)
-	equal(t, `"signup";q=100;w=3600`, bob.Header.Get("RateLimit-Policy"), "what the service has left is nobody's business")
+	equal(t, `"signup";q=100;w=3600`, bob.Header.Get("RateLimit-Policy"), "no caller sees what the budget has left")
 
 	r := send("eve")
 	equal(t, http.StatusServiceUnavailable, r.Status, r.Body)

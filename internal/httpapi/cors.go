@@ -24,7 +24,7 @@ func validOrigins(origins []string) error {
 	return nil
 }
 
-// newCORS lets pages of these origins, compared letter by letter, call the API. Credentials of the browser are never among what
+// newCORS lets pages of these origins, compared byte by byte, call the API. Credentials of the browser are never among what
 // they may send: callers show a token.
 func newCORS(origins []string) *cors.Cors {
 	return cors.New(cors.Options{

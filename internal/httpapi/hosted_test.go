@@ -252,7 +252,7 @@ func TestAProviderThatIsAwayIsNobodysFault(t *testing.T) {
 	equal(t, "Sign up", page.Heading())
 }
 
-// Whoever has mistyped the application's id reads the cause in the log. People read that it does not work now.
+// The log has the cause of a mistyped application id. People read that registration does not work now.
 func TestAWrongClientIDIsToldToTheOperatorAlone(t *testing.T) {
 	t.Parallel()
 	v := setupHosted(t, options{}, func(c *hosted.Config) { c.ClientSecret = "canary-secret" })

@@ -102,7 +102,7 @@ func readObject(text []byte) (*object, error) {
 	return o, nil
 }
 
-// has tells whether there is a member of this name that nobody has taken.
+// has reports whether there is a member of this name that has not been taken.
 func (o *object) has(name string) bool {
 	_, there := o.members[name]
 	return there

@@ -61,7 +61,7 @@ func TestErrorsSpeakTheCallersLanguage(t *testing.T) {
 		equal(t, "Il n’y a rien à ce chemin. Voyez /docs pour savoir ce qui existe.", w.call("GET", "/nothing", "", "Accept-Language: fr").json(t)["detail"])
 		equal(t, "Nicht angemeldet", w.call("GET", "/tenants", "", "Accept-Language: de").json(t)["title"])
 	})
-	t.Run("English without a wish, or with one that nobody can grant", func(t *testing.T) {
+	t.Run("English without a preference, or with an unknown one", func(t *testing.T) {
 		for _, params := range []string{"X-Nothing: 1", "Accept-Language: ja", "Accept-Language: *", "Accept-Language: en-GB"} {
 			r := w.call("GET", "/nothing", "", params)
 			equal(t, "en", r.Header.Get("Content-Language"))

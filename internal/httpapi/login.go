@@ -14,17 +14,17 @@ import (
 	"homeroom/messages"
 )
 
-// accountLookupsOfSubject is how often one login may have the identity provider asked for itself, whatever addresses it comes from.
+// accountLookupsOfSubject is how often the identity provider is asked for one account, whatever addresses it comes from.
 var accountLookupsOfSubject = catalog.Allowance{Count: 10, Window: time.Minute}
 
 const (
-	// accountCacheTTL is how long a login is taken to be what the identity provider has said.
+	// accountCacheTTL is how long an account is cached.
 	accountCacheTTL = 5 * time.Second
 	// maxCachedAccounts bounds how many are kept.
 	maxCachedAccounts = 10_000
 )
 
-// newAccounts keeps what the identity provider has said of logins.
+// newAccounts makes the cache of accounts that the identity provider has returned.
 func newAccounts() (*otter.Cache[string, identity.User], error) {
 	return otter.New(&otter.Options[string, identity.User]{
 		MaximumSize: maxCachedAccounts, ExpiryCalculator: otter.ExpiryWriting[string, identity.User](accountCacheTTL),

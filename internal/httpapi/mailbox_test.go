@@ -26,7 +26,7 @@ func (b box) Message(n int) ([]byte, time.Time, bool) {
 	return []byte(b[n-1]), time.Date(2026, 11, 21, 16, 47, 5, 0, time.UTC), true
 }
 
-const letter = "From: Lincoln <a@lincoln.example>\r\nTo: <ada@lincoln.example>\r\nSubject: =?UTF-8?q?Gr=C3=BC=C3=9Fe_<b>?=\r\n" +
+const mailText = "From: Lincoln <a@lincoln.example>\r\nTo: <ada@lincoln.example>\r\nSubject: =?UTF-8?q?Gr=C3=BC=C3=9Fe_<b>?=\r\n" +
 	"Content-Type: multipart/alternative; boundary=x\r\n\r\n" +
 	"--x\r\nContent-Type: text/plain; charset=UTF-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n" +
 	"Open https://lincoln.example/activate?token=3Da&b=3D1.\r\nAnd <script>x</script> javascript:alert(1)\r\n" +
@@ -35,7 +35,7 @@ const letter = "From: Lincoln <a@lincoln.example>\r\nTo: <ada@lincoln.example>\r
 
 func TestTheMailboxOfTheDevelopmentServer(t *testing.T) {
 	t.Parallel()
-	w := setup(t, options{noSpare: true, api: func(c *httpapi.Config) { c.Mailbox = box{letter, "no mail at all", ""} }})
+	w := setup(t, options{noSpare: true, api: func(c *httpapi.Config) { c.Mailbox = box{mailText, "no mail at all", ""} }})
 	t.Run("lists mails, the newest first", func(t *testing.T) {
 		r := w.call("GET", "/dev/mailbox", "", "Accept: text/html")
 		equal(t, 200, r.Status)

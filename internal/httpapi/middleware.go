@@ -26,7 +26,7 @@ type request struct {
 	*problem.Request
 	// caller is where it comes from.
 	caller admission.Caller
-	// hasBody tells whether a body may be coming, and length of how many bytes: -1 where the request does not say.
+	// hasBody reports whether a body may be coming, and length of how many bytes: -1 where the request does not say.
 	hasBody bool
 	length  int64
 	// head asks for the headers of an answer alone.

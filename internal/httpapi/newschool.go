@@ -14,7 +14,7 @@ import (
 	"homeroom/signup"
 )
 
-// registerNewSchools adds the ways in for people whose login exists. What shows that it is theirs is their own access token;
+// registerNewSchools adds the operations for people who have an account. What shows that it is theirs is their own access token;
 // an e-mail address or a password would not do.
 func (s *server) registerNewSchools() {
 	errors := []int{

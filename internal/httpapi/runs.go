@@ -106,7 +106,7 @@ type MigrationFailure struct {
 	Examples []string `json:"examples" doc:"Up to five of their slugs, or their databases where they belong to no school."`
 }
 
-// Final tells whether the run is over.
+// Final reports whether the run is over.
 func (m MigrationDetails) Final() bool { return !m.State.Open() }
 
 // RunPath names a run. It is exported, as huma does not look into embedded structs that are not.

@@ -1,5 +1,5 @@
-// Package httpapi is Homeroom's door for HTTP: it reads requests strictly, asks the other packages, and words their
-// answers.
+// Package httpapi serves the HTTP API: it reads requests strictly, calls the other packages, and writes their results and
+// errors as answers.
 //
 // It decides nothing about schools. Every operation is registered with who may use it, so that one nobody thought about
 // is closed; every error becomes a problem document by one table; and no answer and no line of the log holds what a
@@ -54,7 +54,7 @@ type Config struct {
 	Queue lifecycle.Queue
 	// Pools open schools' databases with the schools' own roles. Required.
 	Pools *tenant.Pools
-	// Webhooks tell programs outside of what happens. Required.
+	// Webhooks notifies external programs of events. Required.
 	Webhooks *webhook.Service
 	// Issuer is who signs the access tokens, with its closing slash. Required.
 	Issuer string
@@ -68,16 +68,16 @@ type Config struct {
 	SignupRate *catalog.Allowance
 	// SignupBudget is how many sign-ups the whole service takes. Defaults to no limit.
 	SignupBudget admission.Budget
-	// Captcha, if not nil, must be solved by whoever signs up without a login. Defaults to none.
+	// Captcha, if not nil, must be solved to sign up without an access token. Defaults to none.
 	Captcha *captcha.Verifier
 	// Sessions, if not nil, logs people in who have signed up at /api/auth/sign-up. Defaults to none.
 	Sessions identity.SessionOpener
-	// OAuth are the providers' own names of the ways in that /api/auth/sign-up calls google, github, gitlab, azure-ad and
+	// OAuth are the provider's own names of the connections that /api/auth/sign-up calls google, github, gitlab, azure-ad and
 	// slack. They are begun on the pages of Hosted. Defaults to none.
 	OAuth map[string]string
 	// OAuthRate is how often one client address may begin that. Defaults to no limit.
 	OAuthRate *catalog.Allowance
-	// Hosted, if not nil, lets people sign up on the pages of an identity provider, at /register. Defaults to no such way.
+	// Hosted, if not nil, lets people sign up on the pages of an identity provider, at /register. Defaults to none.
 	Hosted *hosted.Provider
 	// HostedRate is how often one client address may begin that, and come back from it. Defaults to no limit.
 	HostedRate *catalog.Allowance
@@ -86,7 +86,7 @@ type Config struct {
 	// AllowedOrigins are the origins of web pages that may call the API, such as https://app.lincoln.example.
 	// Defaults to none.
 	AllowedOrigins []string
-	// Ready tells whether the service can do its work, for /readyz. Defaults to asking the catalog.
+	// Ready reports whether the service can do its work, for /readyz. Defaults to asking the catalog.
 	Ready func(ctx context.Context) error
 	// Texts are what people read, in their languages. Defaults to the texts that are built in.
 	Texts *messages.Texts
@@ -155,7 +155,7 @@ type server struct {
 	admission *admission.Admission
 	api       huma.API
 	tokens    *verifier
-	// logins are what the identity provider has just said of logins.
+	// logins caches what the identity provider has returned for accounts.
 	accounts *otter.Cache[string, identity.User]
 	// operations are in the order in which they were registered.
 	operations []*huma.Operation
@@ -179,7 +179,7 @@ func init() {
 	}
 }
 
-// New makes the handler of all routes. It sends nothing: the keys of tokens are fetched when the first token comes.
+// New returns the handler of all routes. It sends no request: the keys of tokens are fetched when the first token comes.
 func New(cfg Config) (http.Handler, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.validate(); err != nil {

@@ -27,7 +27,7 @@ type claims struct {
 	Scope       string   `json:"scope"`
 }
 
-// allows tells whether the token carries a permission: in the claim that Auth0 adds for people, or in the scope that
+// allows reports whether the token carries a permission: in the claim that Auth0 adds for people, or in the scope that
 // applications have.
 func (c claims) allows(permission string) bool {
 	return slices.Contains(c.Permissions, permission) || slices.Contains(strings.Fields(c.Scope), permission)

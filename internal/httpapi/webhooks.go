@@ -90,7 +90,7 @@ func by(ctx context.Context) webhook.Actor {
 	return webhook.Actor{Name: claimsOf(ctx).Subject, RequestID: requestOf(ctx).ID}
 }
 
-// webhookError words the errors that only webhooks have.
+// webhookError maps the errors that only webhooks have.
 func webhookError(err error) error {
 	var invalid *webhook.InvalidError
 	switch {

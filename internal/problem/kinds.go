@@ -28,7 +28,7 @@ type KindText struct {
 	Title, Meaning, Cure string
 }
 
-// In is the kind with its texts in a language.
+// Localize returns the kind with its texts in a language.
 func (k *Kind) Localize(language messages.Localizer) KindText {
 	text := func(part string) string { return language.Text("kind."+strings.ToLower(k.Code)+"."+part, nil) }
 	return KindText{k, text("title"), text("meaning"), text("cure")}

@@ -1,5 +1,5 @@
-// Package problem words the errors that callers see: problem documents (RFC 9457), in the caller's language. One table says
-// which error is which problem.
+// Package problem maps errors to what callers see: problem documents (RFC 9457), in the caller's language. One table has
+// the problem of each error.
 package problem
 
 import (
@@ -53,7 +53,7 @@ type Field struct {
 	Message messages.Message
 }
 
-// New makes a problem. Its texts are written by [Problem.Note].
+// New makes a problem. Its texts are written by [Problem.Complete].
 func New(kind *Kind, detail messages.Message) *Problem {
 	return &Problem{Type: kind.Path(), Status: kind.Status, Code: kind.Code, kind: kind, detail: detail, headers: http.Header{}}
 }
@@ -76,7 +76,7 @@ func State[S ~string](state S) messages.Message { return messages.ID("state." + 
 // Error implements error.
 func (p *Problem) Error() string { return p.Code + ": " + p.detail.String() }
 
-// Unwrap returns what the log is told.
+// Unwrap returns the cause, which only the log has.
 func (p *Problem) Unwrap() error { return p.cause }
 
 // GetStatus implements huma.StatusError.
@@ -90,24 +90,24 @@ func (p *Problem) ContentType(string) string {
 	return "application/problem+json"
 }
 
-// Because adds a cause for the log.
+// WithCause adds a cause for the log.
 func (p *Problem) WithCause(err error) *Problem {
 	p.cause = err
 	return p
 }
 
-// After tells the caller when to come back.
+// WithRetryAfter sets Retry-After.
 func (p *Problem) WithRetryAfter(wait time.Duration) *Problem {
 	return p.WithHeader("Retry-After", strconv.Itoa(int(math.Ceil(max(wait.Seconds(), 1)))))
 }
 
-// Header adds a header to the answer.
+// WithHeader adds a header to the answer.
 func (p *Problem) WithHeader(name, value string) *Problem {
 	p.headers.Set(name, value)
 	return p
 }
 
-// Rename changes the name of a field, where its code is not this one.
+// RenameField changes the name of a field, where its code is not this one.
 func (p *Problem) RenameField(from, to, exceptCode string) *Problem {
 	for i, field := range p.fields {
 		if field.Field == from && field.Code != exceptCode {
@@ -146,7 +146,7 @@ func Write(w http.ResponseWriter, r *http.Request, p *Problem) {
 	_, _ = w.Write(append(body, '\n')) // the caller may be gone; the answer to HEAD ends before it
 }
 
-// Note completes a problem that is about to be written: its headers, and its texts in the request's language. It leaves the
+// Complete completes a problem that is about to be written: its headers, and its texts in the request's language. It leaves the
 // cause for the line in the log.
 func (p *Problem) Complete(ctx context.Context, headers http.Header) {
 	maps.Copy(headers, p.headers)
@@ -200,7 +200,7 @@ func requestOf(ctx context.Context) *Request {
 	return r
 }
 
-// SetLanguage has what is wrong with a request told in this language.
+// SetLanguage sets the language of the problem of a request.
 func SetLanguage(ctx context.Context, language messages.Localizer) {
 	if r := requestOf(ctx); r != nil {
 		r.Language = func() messages.Localizer { return language }

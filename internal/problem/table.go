@@ -13,7 +13,7 @@ import (
 	"homeroom/tenant"
 )
 
-// Of is the table from errors to problems. What it does not know is an internal error, told in a safe sentence.
+// Of is the table from errors to problems. What it does not know is an internal error, with a safe sentence.
 func Of(err error) *Problem {
 	var (
 		problem     *Problem

@@ -78,7 +78,7 @@ func (s *site) getRegister(c *gin.Context) {
 	c.Redirect(http.StatusFound, started.URL)
 }
 
-// foresee looks whether the school's name and the invitation are good, or the link that is to be confirmed. Whoever was invited
+// checkOptions checks whether the school's name and the invitation are good, or the link that is to be confirmed. Whoever was invited
 // signs up with the address that was.
 func (s *site) checkOptions(ctx context.Context, options *hosted.Options) error {
 	if options.Confirm != "" {
@@ -170,7 +170,7 @@ func (s *site) signUpHosted(c *gin.Context, localizer messages.Localizer, state 
 	}
 }
 
-// redirectWithResult tells the application that began how the sign-up stands, or the person where there is none. The same page
+// redirectWithResult redirects to the application with the status of the sign-up, or to the status page where there is no application. The same page
 // leads there again for a while.
 func (s *site) redirectWithResult(c *gin.Context, state hosted.FlowState, signupID uuid.UUID, status catalog.Status) {
 	if !s.saveResult(c, s.pageLanguage(c, state.Locales), state, signupID) {
@@ -184,7 +184,7 @@ func (s *site) redirectWithResult(c *gin.Context, state hosted.FlowState, signup
 	c.Redirect(http.StatusSeeOther, hosted.WithQuery(state.ReturnTo, map[string]string{"signup_id": id, "status": string(status)}))
 }
 
-// finished has the browser remember what came of a registration. It answers when that fails.
+// saveResult has the browser remember what came of a registration. It answers when that fails.
 func (s *site) saveResult(c *gin.Context, localizer messages.Localizer, state hosted.FlowState, signupID uuid.UUID) bool {
 	cookie, err := s.cfg.Hosted.SaveResult(state, signupID.String())
 	if err != nil {
@@ -195,7 +195,7 @@ func (s *site) saveResult(c *gin.Context, localizer messages.Localizer, state ho
 	return true
 }
 
-// standing is the address of the page that shows how a sign-up stands.
+// statusURL is the address of the page that shows the status of a sign-up.
 func statusURL(id, locales string) string {
 	if locales == "" {
 		return statusPath + id
@@ -209,7 +209,7 @@ func (s *site) clearState(c *gin.Context, state hosted.FlowState) {
 	}
 }
 
-// hold keeps a person whom the provider has named in the browser's cookie. It answers when that fails.
+// saveState keeps a person whom the provider has named in the browser's cookie. It answers when that fails.
 func (s *site) saveState(c *gin.Context, localizer messages.Localizer, state hosted.FlowState, person hosted.Person) bool {
 	cookie, err := s.cfg.Hosted.SaveState(state, person)
 	if err != nil {
@@ -220,7 +220,7 @@ func (s *site) saveState(c *gin.Context, localizer messages.Localizer, state hos
 	return true
 }
 
-// postResend has the mail sent again that confirms a sign-up, and shows how that stands.
+// postResend sends the confirmation mail again and redirects to the status page.
 func (s *site) postResend(c *gin.Context) {
 	id, err := signupID(c.Param("id"))
 	if err == nil {
@@ -233,7 +233,7 @@ func (s *site) postResend(c *gin.Context) {
 	c.Redirect(http.StatusSeeOther, statusURL(id.String(), c.Query("ui_locales")))
 }
 
-// getStatus is where a person without an application sees the school come into being. Knowing the id is the permission.
+// getStatus shows the status of a sign-up to a person who came without an application. The id is the permission.
 func (s *site) getStatus(c *gin.Context) {
 	localizer := s.pageLanguage(c)
 	view, err := s.viewSignup(c.Request.Context(), c.Param("id"))

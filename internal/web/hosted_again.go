@@ -21,7 +21,7 @@ const (
 	maxPollsUnknown = 10
 )
 
-// followSignup leads a person on to the sign-up that another request of the same registration has made, or is about to. It reports
+// followSignup redirects a person to the result of the sign-up that another request of the same registration has made, or is about to. It reports
 // whether there is one, and has answered then. The browser has shown that the registration is its own.
 func (s *site) followSignup(c *gin.Context, state hosted.FlowState) bool {
 	ctx := c.Request.Context()
@@ -51,7 +51,7 @@ func (s *site) signupOf(ctx context.Context, state hosted.FlowState) (row catalo
 	return row, catalog.Pending, err
 }
 
-// followFinished leads a person on whose registration was finished before.
+// followFinished redirects a person whose registration was finished before.
 func (s *site) followFinished(c *gin.Context, localizer messages.Localizer, state hosted.FlowState) {
 	view, err := s.viewSignup(c.Request.Context(), state.SignupID)
 	if err != nil {

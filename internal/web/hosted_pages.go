@@ -22,7 +22,7 @@ import (
 var personFields = append([]string{"givenName", "familyName"}, identity.ProfileFields...)
 
 // hostedRequest puts together what the provider, the beginning and our own form have told. Of the names that the provider
-// knows, those that we could not take are left out: the person has not entered them here, and cannot mend them.
+// knows, those that we could not take are left out: the person has not entered them here, and cannot correct them.
 func (s *site) hostedRequest(c *gin.Context, localizer messages.Localizer, state hosted.FlowState, person hosted.Person) signup.Request {
 	entered := func(name, otherwise string) string {
 		if text, ok := c.GetPostForm(name); ok {
@@ -59,7 +59,7 @@ func (s *site) hostedRequest(c *gin.Context, localizer messages.Localizer, state
 	return req
 }
 
-// askable tells whether the person can mend what is wrong: it is about what our form asks for.
+// userFixable reports whether the person can correct what is wrong: it is about what our form asks for.
 func userFixable(invalid *signup.ValidationError) bool {
 	return !slices.ContainsFunc(invalid.Fields, func(f signup.FieldError) bool {
 		return f.Field != "schoolName" && !slices.Contains(personFields, f.Field)
@@ -131,7 +131,7 @@ func (s *site) showRetry(c *gin.Context, localizer messages.Localizer, state hos
 	})
 }
 
-// showForm writes a page whose form sends people on.
+// showForm writes a page whose form leads to another site.
 func (s *site) showForm(c *gin.Context, localizer messages.Localizer, status int, page personPage) {
 	page.Lang = localizer.Tag()
 	var body bytes.Buffer
@@ -190,7 +190,7 @@ func (s *site) showEnding(c *gin.Context, localizer messages.Localizer, state ho
 	}
 }
 
-// showInvalid tells what is wrong where no form could mend it: the address may not sign up, or the link names no school.
+// showInvalid shows what is wrong where no form could correct it: the address may not sign up, or the link names no school.
 func (s *site) showInvalid(c *gin.Context, localizer messages.Localizer, state hosted.FlowState, invalid *signup.ValidationError) {
 	p := problem.Of(invalid)
 	p.Complete(c.Request.Context(), c.Writer.Header())

@@ -32,7 +32,7 @@ type Config struct {
 	Admission *admission.Admission
 	// Texts are what people read. Required.
 	Texts *messages.Texts
-	// Hosted, if not nil, lets people sign up on the pages of an identity provider. Defaults to no such way.
+	// Hosted, if not nil, lets people sign up on the pages of an identity provider. Defaults to none.
 	Hosted *hosted.Provider
 	// HostedRate is how often one client address may begin that, and come back from it. Defaults to no limit.
 	HostedRate *catalog.Allowance
