@@ -24,13 +24,13 @@ type BehindFilter struct {
 	NotIn uuid.UUID
 	// Limit is how many are listed; 0 is all.
 	Limit int
-	// Wanted lists just those that somebody has asked for.
+	// OnlyRequested lists just those whose migration was requested.
 	OnlyRequested bool
 }
 
 // Behind lists the tenants whose database is older than the version, in the order of a run: canaries, then those that
 // somebody waits for, then schools before spares, oldest version first, and the quarantined ones last, unless they are
-// canaries: a run is their way back. The ones that are up to date cost nothing.
+// canaries: a run ends their quarantine. The ones that are up to date cost nothing.
 func (s *Store) Behind(ctx context.Context, filter BehindFilter) ([]Tenant, error) {
 	tenants, err := many[Tenant](ctx, s.pool, `
 		select `+tenantColumns+`
@@ -60,7 +60,7 @@ func emptyNotNil(list []string) []string {
 	return list
 }
 
-// Unseen lists up to limit tenants of a schema whose fingerprint is not known: they have been migrated since somebody looked.
+// WithoutFingerprint lists up to limit tenants of a schema whose fingerprint is not known: they have been migrated since somebody looked.
 func (s *Store) WithoutFingerprint(ctx context.Context, lineage string, servers []string, limit int) ([]Tenant, error) {
 	tenants, err := many[Tenant](ctx, s.pool, `
 		select `+tenantColumns+`

@@ -21,13 +21,13 @@ import (
 	"homeroom/migrations"
 )
 
-// Store reads and writes the registry. It may be used from many goroutines.
+// Store reads and writes the catalog. It may be used from many goroutines.
 type Store struct {
 	pool            pool
 	versionMismatch string
 }
 
-// Config says where the registry is.
+// Config says where the catalog is.
 type Config struct {
 	// URL is the Postgres URL of the catalog's database. Its role must own the database, or be able to create it.
 	URL string
@@ -36,11 +36,11 @@ type Config struct {
 	// Warm is how many connections are open from the start, and every connection then knows the statements of a sign-up before
 	// anybody needs it. Defaults to 0.
 	Warm int32
-	// SkipMigrations has the schema of the registry left at the version that it has. [Store.VersionMismatch] tells whether that is this program's.
+	// SkipMigrations has the schema of the catalog left at the version that it has. [Store.VersionMismatch] reports whether that is this program's.
 	SkipMigrations bool
 }
 
-// Open connects to the registry, creates its database when it is missing and its role may, and brings its schema to
+// Open connects to the catalog, creates its database when it is missing and its role may, and brings its schema to
 // the newest version. Processes that open it at the same time wait for one another; a catalog that a newer program has
 // migrated further is used as it is.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
@@ -78,7 +78,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	return s, nil
 }
 
-// statementTimeout bounds a statement of the pool, for the case that whoever waited for it has gone.
+// statementTimeout bounds a statement of the pool, for the case that its caller has gone.
 const statementTimeout = 2 * time.Minute
 
 // setParams makes a session independent of what the server, the database and the role set for others: our transactions are
@@ -100,7 +100,7 @@ func setParams(cfg *pgx.ConnConfig, statementTimeout time.Duration) {
 	}
 }
 
-// Differs says how the version of a registry that was opened as it is differs from this program's, and what to do; empty where it
+// VersionMismatch says how the version of a catalog that was opened without migrations differs from this program's, and what to do; empty where it
 // does not. Reading a newer one is safe; of an older one, what this program knows and it does not cannot be read.
 func (s *Store) VersionMismatch() string { return s.versionMismatch }
 
@@ -209,7 +209,7 @@ func (s *Store) Pool() *pgxpool.Pool { return s.pool.Pool }
 // managed ones are when their disk is full.
 var ErrReadOnly = errors.New("the catalog is read-only")
 
-// Ping checks that the registry answers, and takes writes. It fails with [ErrReadOnly] where it does not.
+// Ping checks that the catalog answers, and takes writes. It fails with [ErrReadOnly] where it does not.
 func (s *Store) Ping(ctx context.Context) error {
 	var readOnly bool
 	err := s.pool.QueryRow(ctx, `select current_setting('transaction_read_only')::bool`).Scan(&readOnly)

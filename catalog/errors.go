@@ -12,7 +12,7 @@ var (
 	ErrNotFound = errors.New("not found in the catalog")
 	// ErrEmailTaken says that a live user has this e-mail, a pending sign-up's included.
 	ErrEmailTaken = errors.New("the e-mail belongs to a live user")
-	// ErrIdentityTaken says that a live user has this login, or a sign-up that somebody still looks after.
+	// ErrIdentityTaken says that a live user has this identity, or an unfinished sign-up.
 	ErrIdentityTaken = errors.New("the login belongs to a live user")
 	// ErrKeyTaken says that a sign-up with this idempotency key exists.
 	ErrKeyTaken = errors.New("the idempotency key belongs to another sign-up")

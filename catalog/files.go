@@ -52,8 +52,8 @@ func (s *Store) CheckFiles(ctx context.Context, set *migrations.Set) error {
 	return checkFiles(known, set)
 }
 
-// RecordFiles is [Store.CheckFiles], and records the files that are new. Whoever is about to make or to migrate a tenant calls
-// it before.
+// RecordFiles is [Store.CheckFiles], and records the files that are new. Call it before making or
+// migrating a tenant.
 func (s *Store) RecordFiles(ctx context.Context, set *migrations.Set) error {
 	known, err := schemaFiles(ctx, s.pool, set.Lineage())
 	if err != nil {

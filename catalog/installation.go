@@ -6,7 +6,7 @@ import (
 	"fmt"
 )
 
-// CheckTenantKey compares the check value of a tenant key with the one that the registry has, and reports whether they are
+// CheckTenantKey compares the check value of a tenant key with the one that the catalog has, and reports whether they are
 // the same. The first one that comes is recorded. The check value is derived from the key.
 func (s *Store) CheckTenantKey(ctx context.Context, check []byte) (same bool, err error) {
 	var recorded []byte

@@ -24,11 +24,11 @@ type Invitation struct {
 	RevokedAt *time.Time
 	// AcceptedAt is when the person had their place.
 	AcceptedAt *time.Time
-	// Expired is judged by the registry's clock.
+	// Expired is judged by the catalog's clock.
 	Expired bool
 }
 
-// Open tells whether it can still be answered.
+// Open reports whether it can still be answered.
 func (i Invitation) Open() bool { return i.RevokedAt == nil && i.AcceptedAt == nil && !i.Expired }
 
 const invitationColumns = `id, tenant_id, email, role, coalesce(locale, '') as locale, invited_by, created_at, expires_at,

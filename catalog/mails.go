@@ -18,7 +18,7 @@ type MailState string
 const (
 	// MailQueued: it is to be sent, or tried again. Nobody has it for certain.
 	MailQueued MailState = "queued"
-	// MailSending: its text is on its way. Whoever dies now leaves it here, and it becomes unknown.
+	// MailSending: its text is on its way. A process that dies now leaves it here, and it becomes unknown.
 	MailSending MailState = "sending"
 	// MailSent: the mail server has taken it.
 	MailSent MailState = "sent"
@@ -45,7 +45,7 @@ type Mail struct {
 	Problem    *string
 	CreatedAt  time.Time
 	FinishedAt *time.Time
-	// ReadAt is when the row was read, by the registry's clock.
+	// ReadAt is when the row was read, by the catalog's clock.
 	ReadAt time.Time
 }
 
@@ -82,7 +82,7 @@ func (s *Store) AddMailTx(ctx context.Context, tx pgx.Tx, m NewMail) (id uuid.UU
 	return id, true, nil
 }
 
-// HasEarlierMailTx tells whether a sign-up has been written a mail of this kind about an earlier event.
+// HasEarlierMailTx reports whether a sign-up has been written a mail of this kind about an earlier event.
 func (s *Store) HasEarlierMailTx(ctx context.Context, tx pgx.Tx, kind string, signup, event uuid.UUID) (bool, error) {
 	var has bool
 	err := tx.QueryRow(ctx, `
@@ -166,7 +166,7 @@ func (s *Store) changeMail(ctx context.Context, m Mail, sql string, args ...any)
 	return nil
 }
 
-// MarkMailsUnknown gives up on mails whose holder has died while their text was on its way, and returns how many. They may have
+// MarkMailsUnknown marks mails as unknown whose sender has died while their text was on its way, and returns how many. They may have
 // been sent.
 func (s *Store) MarkMailsUnknown(ctx context.Context) (int64, error) {
 	tag, err := s.pool.Exec(ctx, `

@@ -58,7 +58,7 @@ func spare(t *testing.T, store *catalog.Store) uuid.UUID {
 	return id
 }
 
-// wish is a reservation for this school.
+// reserveParams are the parameters of a sign-up for this school.
 func reserveParams(n int) catalog.ReserveParams {
 	return catalog.ReserveParams{
 		SignupID: uuid.New(), UserID: uuid.Must(uuid.NewV7()), TenantID: uuid.Must(uuid.NewV7()), Database: database(uuid.New()),

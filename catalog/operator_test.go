@@ -63,7 +63,7 @@ func TestAResumedSignupGoesOnWhereItStopped(t *testing.T) {
 	}
 }
 
-// The identity that an operator could not judge may name the tenant, so no school gets it: the keeper of spares discards it.
+// The identity that an operator could not judge may name the tenant, so no school gets it: the refiller of spares discards it.
 func TestTheTenantOfASignupThatIsUndoneByAnOperatorIsGivenToNobody(t *testing.T) {
 	t.Parallel()
 	for name, claims := range map[string]bool{"a spare": true, "one that was being built": false} {

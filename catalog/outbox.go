@@ -12,7 +12,7 @@ import (
 
 // The types of what others are told. Those for programs outside carry the same names there.
 const (
-	// UserCreated: a person has a login and a place at a school. Data is the sign-up's result.
+	// UserCreated: a person has an identity and a membership at a school. Data is the sign-up's result.
 	UserCreated = "user.created"
 	// OrganizationCreated: a school exists. Data is the sign-up's result.
 	OrganizationCreated = "organization.created"

@@ -21,7 +21,7 @@ type Outcome struct {
 	DurationMS int64
 	// Attempts is how often it was tried.
 	Attempts int
-	// Counts tells whether a failure says something about the migration: it quarantines the tenant, and counts against the
+	// Counts reports whether a failure says something about the migration: it quarantines the tenant, and counts against the
 	// run's error budget. A lock that somebody held does neither.
 	Counts     bool
 	FinishedAt time.Time

@@ -96,13 +96,13 @@ func (s *Store) TakeAllowances(ctx context.Context, limits []Limit) ([]Grant, er
 	return grants, nil
 }
 
-// counted is the row of a limit.
+// allowanceRow is the row of a limit.
 type allowanceRow struct {
 	Key       string
 	UntilFull *time.Duration
 }
 
-// refused gives back what was taken of some limits, where another request was faster at the others, and reads which allowances are
+// refusedGrants gives back what was taken of some limits, where another request was faster at the others, and reads which allowances are
 // used up, and how long that lasts.
 func (s *Store) refusedGrants(ctx context.Context, limits []Limit, taken []allowanceRow) ([]Grant, error) {
 	keys, _, _ := columns(limits)

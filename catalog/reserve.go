@@ -37,11 +37,11 @@ type ReserveParams struct {
 	JoinTenant uuid.UUID
 	// Waits leaves a school without a tenant until [Store.Admit] gives it one.
 	Waits bool
-	// IdentityID is the login that the sign-up takes on; empty makes one.
+	// IdentityID is the existing identity that the sign-up links; empty makes one.
 	IdentityID string
 	// InvitationID is the invitation that it answers, if any.
 	InvitationID *uuid.UUID
-	// Slug is the wish; a taken one gets a number.
+	// Slug is the requested slug; a taken one gets a number.
 	Slug string
 	// Lineage names the migrations that the tenant's schema must come from, SchemaVersion the least version of a spare.
 	Lineage       string
@@ -180,7 +180,7 @@ func (r ReserveParams) args() pgx.NamedArgs {
 	}
 }
 
-// held is the sign-up as it has just been written.
+// reservation is the sign-up as it has just been written.
 func (r ReserveParams) reservation(checkAt *time.Time, createdAt time.Time) Reservation {
 	h := Reservation{Signup: Signup{
 		ID: r.SignupID, RequestHash: r.RequestHash, UserID: r.UserID, Email: r.Email,
@@ -305,7 +305,7 @@ func keyTaken(ctx context.Context, q querier, key string) error {
 	return nil
 }
 
-// nextSlug is the wish with the lowest number that is higher than all in use; after a few tries, when many schools of one
+// nextSlug is the requested slug with the lowest number that is higher than all in use; after a few tries, when many schools of one
 // name sign up at the same moment, with a random word.
 func nextSlug(ctx context.Context, q querier, requested string, try int) (string, error) {
 	if try > 3 {
@@ -324,7 +324,7 @@ func nextSlug(ctx context.Context, q querier, requested string, try int) (string
 	return fmt.Sprintf("%s-%d", requested, number), nil
 }
 
-// SlugFree tells whether no school has this slug.
+// SlugFree reports whether no school has this slug.
 func (s *Store) SlugFree(ctx context.Context, slug string) (bool, error) {
 	var free bool
 	err := s.pool.QueryRow(ctx, `select not exists (select from tenants where slug = $1)`, slug).Scan(&free)

@@ -8,7 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Table is a table of the registry whose old rows are deleted.
+// Table is a table of the catalog whose old rows are deleted.
 type Table string
 
 // The tables whose old rows are deleted. Those of tenants, of users, and of sign-ups that have a tenant stay.
@@ -45,7 +45,7 @@ const overRuns = `
 			where newer.schema_hash = run.schema_hash and newer.only_tenants = '{}' and newer.direction = 'up'
 				and (newer.started_at, newer.id) > (run.started_at, run.id)))`
 
-// old finds the rows of a table that ended longer ago than $1, the oldest first. Each is read along an index.
+// oldRows finds the rows of a table that ended longer ago than $1, the oldest first. Each is read along an index.
 var oldRows = map[Table]string{
 	SignupsTable: `
 		select ctid from signups

@@ -35,7 +35,7 @@ const (
 // RunStates are all states of a run.
 var RunStates = []RunState{RunRunning, RunPaused, RunDone, RunFailed, RunStopped, RunAborted}
 
-// Open tells whether a run in this state may still change.
+// Open reports whether a run in this state may still change.
 func (s RunState) Open() bool { return s == RunRunning || s == RunPaused }
 
 // NewRun is what a run is to do.

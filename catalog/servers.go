@@ -31,7 +31,7 @@ func (s *Store) RegisterServers(ctx context.Context, names []string) error {
 }
 
 // CloseServer keeps new databases from being made on a server, until [Store.OpenServer]. Its spares can still be claimed. It
-// tells whether the server was open.
+// reports whether the server was open.
 func (s *Store) CloseServer(ctx context.Context, name, because string) (changed bool, err error) {
 	tag, err := s.pool.Exec(ctx, `
 		update servers set closed_because = $2, closed_at = now()
@@ -42,7 +42,7 @@ func (s *Store) CloseServer(ctx context.Context, name, because string) (changed 
 	return tag.RowsAffected() > 0, nil
 }
 
-// OpenServer lets new databases be made on a server again. It tells whether the server was closed.
+// OpenServer lets new databases be made on a server again. It reports whether the server was closed.
 func (s *Store) OpenServer(ctx context.Context, name string) (changed bool, err error) {
 	tag, err := s.pool.Exec(ctx, `
 		update servers set closed_because = null, closed_at = null
@@ -53,7 +53,7 @@ func (s *Store) OpenServer(ctx context.Context, name string) (changed bool, err 
 	return tag.RowsAffected() > 0, nil
 }
 
-// Room is how many more tenants a server takes: none with weight 0 or while it is closed, and never more than limit.
+// FreeCapacity is how many more tenants a server takes: none with weight 0 or while it is closed, and never more than limit.
 func (s *Store) FreeCapacity(ctx context.Context, server string, limit int) (int, error) {
 	var room int
 	err := s.pool.QueryRow(ctx, `

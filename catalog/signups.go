@@ -20,7 +20,7 @@ const (
 	// Pending: reserved, and its identity is not known to exist.
 	Pending Status = "pending"
 	// AwaitingVerification: the e-mail must be confirmed first. It has no tenant, and no identity, unless a confirmation was
-	// interrupted or the person signs up with a login that they had before.
+	// interrupted or the person signs up with an identity that existed before.
 	AwaitingVerification Status = "awaiting_verification"
 	// AwaitingApproval: the identity exists, an operator must agree first. It has no tenant yet.
 	AwaitingApproval Status = "awaiting_approval"
@@ -55,7 +55,7 @@ const (
 	Member Kind = "member"
 )
 
-// Signup is one person's way in.
+// Signup is one person's request to get an account.
 type Signup struct {
 	ID             uuid.UUID
 	IdempotencyKey *string
@@ -65,7 +65,7 @@ type Signup struct {
 	Email          string
 	SchoolName     string
 	Kind           Kind
-	// IdentityID is the login that it takes on; nil where it makes one.
+	// IdentityID is the existing identity that it links; nil where it makes one.
 	IdentityID *string
 	// InvitationID is the invitation that it answers, if any.
 	InvitationID *uuid.UUID
@@ -185,7 +185,7 @@ const recordIdentity = `
 		where users.id = changed.user_id`
 
 // Wait records that the identity exists, and that the sign-up waits for a person in one of the statuses that are for that,
-// until patience has passed. Whoever is to be told is, by mail. An unconfirmed person whose e-mail is verified becomes its
+// until the timeout has passed, and notifies by mail. An unconfirmed person whose e-mail is verified becomes its
 // user; it fails with [ErrEmailTaken] when somebody else is.
 func (s *Store) Wait(ctx context.Context, signup Signup, identity Identity, status Status, steps json.RawMessage, timeout time.Duration) error {
 	return changeOne(ctx, s.pool, "let wait sign-up", signup.ID, `
@@ -292,7 +292,7 @@ const freeTenant = `
 // operator undoes: the e-mail, the key and the slug are free again, the tenant is kept back until [Store.RecheckDone], so that
 // a late identity never names a tenant that is another school's by then. It is due again after the delay.
 //
-// The tenant of one that needed an operator is given to nobody else: somebody's login may name it, or somebody may use it.
+// The tenant of one that needed an operator is given to nobody else: somebody's identity may name it, or somebody may use it.
 func (s *Store) Expire(ctx context.Context, signup Signup, steps, problem json.RawMessage, delay time.Duration) error {
 	return expire(ctx, s.pool, signup, steps, problem, delay)
 }
@@ -329,7 +329,7 @@ func expire(ctx context.Context, q querier, signup Signup, steps, problem json.R
 }
 
 // RecheckDone records that an expired sign-up has had its last look, and gives its tenant back. A database that may have been
-// begun is left to the keeper of spares, which discards it if it is nobody's.
+// begun is left to the refiller of spares, which discards it if it is nobody's.
 func (s *Store) RecheckDone(ctx context.Context, signup Signup) error {
 	return changeOne(ctx, s.pool, "close sign-up", signup.ID, `
 		with held as (
@@ -362,7 +362,7 @@ func (s *Store) NeedsOperator(ctx context.Context, signup Signup, steps, problem
 
 // ResumeTx gives a sign-up that needs an operator to a new holder, in the caller's transaction: its steps look for themselves
 // how far it is. It fails with [ErrStateChanged] when it is not as in signup any more, or its user is gone, and with
-// [ErrIdentityTaken] when an unfinished sign-up has its login by now.
+// [ErrIdentityTaken] when an unfinished sign-up has its identity by now.
 func (s *Store) ResumeTx(ctx context.Context, tx pgx.Tx, signup Signup, lease time.Duration) (Signup, error) {
 	resumed, err := one[Signup](ctx, tx, `
 		update signups

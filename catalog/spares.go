@@ -10,11 +10,11 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// A spare is given to a school only while it is certain that no school has ever had it. Whoever creates its database writes
+// A spare is given to a school only while it is certain that no school has ever had it. The process that creates its database writes
 // into its row which transaction that is and in which instance of the catalog (the Postgres process and the database), and
 // every later change that keeps it nobody's writes the same again. A row that was restored from a backup, copied, or edited
 // by hand was written by another transaction, and a catalog that was restored, failed over or restarted is another
-// instance: after that, none of the spares of before can be claimed, and the keeper of spares replaces them.
+// instance: after that, none of the spares of before can be claimed, and the refiller of spares replaces them.
 const (
 	// claimable tells it of a row of the table tenants.
 	claimable = `tenants.xmin = claimable_xid and claimable_in = (select catalog_instance())`

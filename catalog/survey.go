@@ -10,18 +10,18 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Survey is the whole registry at one moment, for whoever compares it with the world outside.
+// Survey is the whole catalog at one moment, for whoever compares it with the world outside.
 type Survey struct {
-	// At is the registry's own time.
+	// At is the catalog's own time.
 	At      time.Time
 	Tenants map[uuid.UUID]SurveyedTenant
-	// Users are those that are not deleted. Logins has their ids by that of their login, where it is known.
+	// Users are those that are not deleted. Identities has their ids by that of their identity, where it is known.
 	Users      map[uuid.UUID]SurveyedUser
 	Identities map[string]uuid.UUID
 	// Signups are those that hold a tenant or a user, or that somebody must still look at. What was undone is not among them.
 	Signups     map[uuid.UUID]SurveyedSignup
 	Undelivered Undelivered
-	// Self is what the registry's own database is like.
+	// Self is what the catalog's own database is like.
 	Self Self
 	// Migrating: a run over the fleet is open, so that databases may be ahead of their rows.
 	Migrating bool
@@ -66,7 +66,7 @@ type SurveyedSignup struct {
 	Email      string
 	Status     Status
 	Kind       Kind
-	// IdentityID is the login that it took on; nil where it made one.
+	// IdentityID is the existing identity that it linked; nil where it made one.
 	IdentityID *string
 	// Held: somebody has to do with it, or will within a minute. Unattended: that was due more than a minute ago.
 	Held, Unattended bool
@@ -75,13 +75,13 @@ type SurveyedSignup struct {
 	Steps, Problem json.RawMessage
 }
 
-// Undelivered is what others were to be told, and have not been. It only counts: whom it is about is nobody's business.
+// Undelivered counts the events, mails and deliveries that were not delivered.
 type Undelivered struct {
 	// Events have waited to be handed on for more than ten minutes.
 	Events int
 	// MailsFailed have surely not been sent, of MailsUnknown nobody knows; both within the last day.
 	MailsFailed, MailsUnknown int
-	// Deliveries were given up within the last day, and were for so many Webhooks, which are still enabled.
+	// Deliveries became dead within the last day, and were for so many Webhooks, which are still enabled.
 	Deliveries, Webhooks int
 }
 
@@ -124,7 +124,7 @@ const surveyUndelivered = `
 		where state = 'dead' and ended_at > now() - interval '1 day' and enabled
 	) as deliveries`
 
-// Survey reads the registry as it is at one moment, in a handful of queries whatever its size.
+// Survey reads the catalog as it is at one moment, in a handful of queries whatever its size.
 func (s *Store) Survey(ctx context.Context) (Survey, error) {
 	var survey Survey
 	err := pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) (err error) {

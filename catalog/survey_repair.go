@@ -19,7 +19,7 @@ func (s *Store) SetHealth(ctx context.Context, row SurveyedTenant, health Health
 		where id = $1 and state = $2 and schema_version = $3`, row.ID, row.State, row.SchemaVersion, health.Version, health.Fingerprint)
 }
 
-// RebuildSpare takes a spare out of stock: the keeper of spares removes what there is of it, and builds another. It fails with [ErrStateChanged] when it has
+// RebuildSpare takes a spare out of stock: the refiller of spares removes what there is of it, and builds another. It fails with [ErrStateChanged] when it has
 // been claimed.
 func (s *Store) RebuildSpare(ctx context.Context, id uuid.UUID) error {
 	return changeOne(ctx, s.pool, "rebuild spare", id, `
@@ -46,18 +46,18 @@ func (s *Store) SetOrganization(ctx context.Context, id uuid.UUID, seen, now str
 		where id = $1 and coalesce(organization_id, '') = $2 and state not in ('deleting', 'deleted')`, id, seen, now)
 }
 
-// ProviderRestore is a school that the registry has forgotten, and whose login and database are there.
+// ProviderRestore is a school that the catalog has lost, and whose identity and database are there.
 type ProviderRestore struct {
 	SignupID, UserID, TenantID uuid.UUID
 	Server, Database, Lineage  string
 	Health                     Health
 	Email, SchoolName          string
 	IdentityID                 string
-	// Linked: the login was there before, and is its owner's own.
+	// Linked: the identity existed before, and belongs to its owner.
 	Linked         bool
 	EmailVerified  bool
 	OrganizationID string
-	// Slug is the wish; a taken one gets a number.
+	// Slug is the requested slug; a taken one gets a number.
 	Slug string
 	// CreatedAt is when the school signed up.
 	CreatedAt time.Time
@@ -67,7 +67,7 @@ type ProviderRestore struct {
 	Actor string
 }
 
-// Adopt writes the tenant, the user and the sign-up of a forgotten school, all or nothing, each in its final state. The
+// RestoreFromProvider writes the tenant, the user and the sign-up of a forgotten school, all or nothing, each in its final state. The
 // tenant may have a row as a spare, as of before the school had it; that of anybody else is left alone.
 //
 // It fails with [ErrEmailTaken] when a live user has the e-mail, and with [ErrStateChanged] when one of the rows is there.

@@ -33,7 +33,7 @@ type SurveyedRun struct {
 	ChangedBy string
 }
 
-// MissingObject is something that the migrations of the registry made, and that is not there any more.
+// MissingObject is something that the migrations of the catalog made, and that is not there any more.
 type MissingObject struct {
 	// Kind is index, trigger or constraint.
 	Kind, Name string
@@ -41,7 +41,7 @@ type MissingObject struct {
 	SQL string
 }
 
-// Self is what an auditor needs to know of the registry's own database.
+// Self is what an auditor needs to know of the catalog's own database.
 type Self struct {
 	// Database is its name.
 	Database string
@@ -85,7 +85,7 @@ const surveyObjects = `
 	union all
 	select conname::text from pg_constraint where connamespace = current_schema()::regnamespace`
 
-// surveySelf looks at the registry's own database.
+// surveySelf looks at the catalog's own database.
 func surveySelf(ctx context.Context, tx pgx.Tx) (self Self, err error) {
 	if err = tx.QueryRow(ctx, "select current_database()").Scan(&self.Database); err != nil {
 		return self, err
@@ -122,12 +122,12 @@ func surveySelf(ctx context.Context, tx pgx.Tx) (self Self, err error) {
 
 var (
 	sqlComment = regexp.MustCompile(`--[^\n]*`)
-	// made and gone match how the registry's migrations make and drop named objects.
+	// createdObject and droppedObject match how the catalog's migrations make and drop named objects.
 	createdObject = regexp.MustCompile(`(?i)\bcreate\s+(?:unique\s+)?(index|trigger)\s+(\w+)\b[^;]*|\b(constraint)\s+(\w+)\s+(?:check|references|unique|primary|foreign|exclude)`)
 	droppedObject = regexp.MustCompile(`(?i)\bdrop\s+(?:index|trigger|constraint)\s+(?:if\s+exists\s+)?(\w+)`)
 )
 
-// ExpectedObjects are the named indexes, triggers and constraints that the registry's migrations make, by name.
+// ExpectedObjects are the named indexes, triggers and constraints that the catalog's migrations make, by name.
 func ExpectedObjects() map[string]MissingObject {
 	objects := map[string]MissingObject{}
 	for _, file := range migrations.Catalog().Files() {

@@ -39,13 +39,13 @@ type QuarantineKind string
 
 // The kinds of a quarantine.
 const (
-	// MigrationFailed: a migration could not be applied to it. The next run is its way back.
+	// MigrationFailed: a migration could not be applied to it. The next run ends it.
 	MigrationFailed QuarantineKind = "migration"
 	// SchemaUnknown: nobody can tell which version its schema has.
 	SchemaUnknown QuarantineKind = "schema"
-	// DatabaseUnusable: its database is missing, half dropped, or not ours.
+	// DatabaseUnusable: its database is missing, invalid, or unmanaged.
 	DatabaseUnusable QuarantineKind = "database"
-	// BeingReplaced: an operator has its database set aside for a new one. Only that work ends it.
+	// BeingReplaced: an operator has its database archived and replaced. Only that work ends it.
 	BeingReplaced QuarantineKind = "replaced"
 )
 
@@ -161,7 +161,7 @@ type Health struct {
 	Fingerprint string
 }
 
-// Healthy records that a tenant's database is whole, and ends its quarantine, whatever it was about.
+// MarkHealthy records that a tenant's database is whole, and ends its quarantine, whatever it was about.
 func (s *Store) MarkHealthy(ctx context.Context, id uuid.UUID, health Health) error {
 	return changeOne(ctx, s.pool, "mark tenant healthy", id, `
 		update tenants
@@ -188,7 +188,7 @@ func quarantine(ctx context.Context, q querier, id uuid.UUID, kind QuarantineKin
 		where id = $1 and state <> 'deleted'`, id, kind, cause)
 }
 
-// Want asks that a tenant which is behind be migrated before the others. Asking again changes nothing.
+// RequestMigration asks that a tenant which is behind be migrated before the others. Asking again changes nothing.
 func (s *Store) RequestMigration(ctx context.Context, id uuid.UUID) error {
 	_, err := s.pool.Exec(ctx, `update tenants set wanted_at = now() where id = $1 and wanted_at is null`, id)
 	if err != nil {

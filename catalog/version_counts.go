@@ -7,7 +7,7 @@ import (
 
 // VersionCount is how many tenants with a database are at one version, by the catalog.
 type VersionCount struct {
-	// Ours tells whether they have the migrations that were asked about.
+	// Ours reports whether they have the migrations that were asked about.
 	Ours bool
 	// Version is the one that they have.
 	Version uint
@@ -16,7 +16,7 @@ type VersionCount struct {
 	Tenants           int
 }
 
-// Standings counts the tenants that have a database, by how they stand to the migrations of a lineage; only narrows to these ids,
+// VersionCounts counts the tenants that have a database by their version of the migrations of a lineage; only narrows to these ids,
 // slugs or databases.
 func (s *Store) VersionCounts(ctx context.Context, lineage string, only []string) ([]VersionCount, error) {
 	standings, err := many[VersionCount](ctx, s.pool, `

@@ -46,7 +46,7 @@ func (s *Store) WaitingSignups(ctx context.Context, after uuid.UUID, limit int) 
 // the link that confirms it, or, where the e-mail has an account, that it has one.
 //
 // Without conceal a sign-up whose e-mail has an account fails with [ErrEmailTaken]. With it, one statement and one commit write
-// the same rows either way. It fails with [ErrKeyTaken], and with [ErrIdentityTaken] when an unfinished sign-up has the login.
+// the same rows either way. It fails with [ErrKeyTaken], and with [ErrIdentityTaken] when an unfinished sign-up has the identity.
 func (s *Store) ReserveUnconfirmed(ctx context.Context, r ReserveParams, hideAccounts, notify bool, timeout time.Duration) (Reservation, error) {
 	args := r.args()
 	args["conceal"], args["tell"], args["patience"] = hideAccounts, notify, timeout
@@ -91,7 +91,7 @@ func (s *Store) ReserveUnconfirmed(ctx context.Context, r ReserveParams, hideAcc
 	return reservation, nil
 }
 
-// SignupByIdentity finds the unfinished sign-up of a login that existed before it.
+// SignupByIdentity finds the unfinished sign-up of an identity that existed before it.
 func (s *Store) SignupByIdentity(ctx context.Context, identityID string) (Signup, error) {
 	signup, err := one[Signup](ctx, s.pool, `
 		select `+signupColumns+` from signups where identity_id = $1 and check_at is not null`, identityID)

@@ -66,7 +66,7 @@ type WebhookChange struct {
 }
 
 // ChangeWebhookTx changes an endpoint in the caller's transaction. What was on its way to one that is disabled is dead:
-// whoever enables it again says what of that is still wanted, by replaying it.
+// replay what is still needed after enabling it again.
 func (s *Store) ChangeWebhookTx(ctx context.Context, tx pgx.Tx, id uuid.UUID, change WebhookChange) (WebhookEndpoint, error) {
 	var events []string // nil is null, which keeps them
 	if change.Events != nil {

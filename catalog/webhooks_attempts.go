@@ -24,7 +24,7 @@ type Attempt struct {
 // orderingWindow is how long an event of a school waits for the first attempt at an older one of the same school.
 const orderingWindow = "interval '1 minute'"
 
-// older finds deliveries to the same endpoint, of older events of the same school, that nobody has tried to the end yet.
+// olderDeliveries finds deliveries to the same endpoint, of older events of the same school, that nobody has tried to the end yet.
 const olderDeliveries = `
 	select from webhook_deliveries older
 	join outbox_events older_event on older_event.id = older.event_id

@@ -18,7 +18,7 @@ const (
 	DeliveryPending DeliveryState = "pending"
 	// DeliveryDelivered: the endpoint has said that it has it.
 	DeliveryDelivered DeliveryState = "delivered"
-	// DeliveryDead: it was given up.
+	// DeliveryDead: no further attempt is made.
 	DeliveryDead DeliveryState = "dead"
 )
 

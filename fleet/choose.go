@@ -89,7 +89,7 @@ func (f *Fleet) Choose(ctx context.Context, given []string, to *uint) (names []s
 	return names, nil, nil
 }
 
-// spelled brings ids to their one spelling. What no tenant can be called becomes empty.
+// normalizeNames brings ids to their one spelling. What no tenant can be called becomes empty.
 func normalizeNames(given []string) []string {
 	names := make([]string, len(given))
 	for i, name := range given {
@@ -102,7 +102,7 @@ func normalizeNames(given []string) []string {
 	return names
 }
 
-// find finds tenants by their names: those that a run can take with one query, the others one by one.
+// findTenants finds tenants by their names: those that a run can take with one query, the others one by one.
 func (f *Fleet) findTenants(ctx context.Context, names []string) (map[string]catalog.Tenant, error) {
 	rows, err := f.cfg.Catalog.WithDatabase(ctx, f.cfg.Servers.Migrations().Lineage(), names)
 	if err != nil {
@@ -132,7 +132,7 @@ func (f *Fleet) findTenants(ctx context.Context, names []string) (map[string]cat
 // MigratableStates are the states in which a run can take a tenant.
 var MigratableStates = []catalog.State{catalog.Spare, catalog.Reserved, catalog.Ready, catalog.Quarantined, catalog.Suspended}
 
-// Unfit is why no run can take a tenant; empty means that one can.
+// Ineligible is why no run can take a tenant; empty means that one can.
 func (f *Fleet) Ineligible(row catalog.Tenant) Reason {
 	_, unknown := f.cfg.Servers.Get(row.Server)
 	switch {

@@ -55,7 +55,7 @@ func (f *Fleet) TakeFingerprints(ctx context.Context, progress func(looked int))
 	return err
 }
 
-// looker looks at tenants' schemas, and keeps one description of each kind.
+// inspector reads tenants' schemas, and keeps one description of each kind.
 type inspector struct {
 	*Fleet
 	// concurrency is how many tenants of all servers are looked at at the same time.
@@ -79,7 +79,7 @@ func (f *Fleet) newInspector(total, perServer int) *inspector {
 	}
 }
 
-// all looks at these tenants. What fails for one is kept with it.
+// inspectAll inspects these tenants. What fails for one is kept with it.
 func (l *inspector) inspectAll(ctx context.Context, tenants []catalog.Tenant) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(l.concurrency)
@@ -96,7 +96,7 @@ func (l *inspector) inspectAll(ctx context.Context, tenants []catalog.Tenant) er
 	return group.Wait()
 }
 
-// look finds a tenant's fingerprint, by its database or by what the catalog knows.
+// inspect finds a tenant's fingerprint, by its database or by what the catalog knows.
 func (l *inspector) inspect(ctx context.Context, t *catalog.Tenant) error {
 	if l.stored && t.Fingerprint != nil && l.hasSchema(*t.Fingerprint) {
 		return nil
@@ -117,7 +117,7 @@ func (l *inspector) inspect(ctx context.Context, t *catalog.Tenant) error {
 	return l.cfg.Catalog.SetFingerprint(ctx, t.ID, catalog.Health{Version: version, Fingerprint: fingerprint})
 }
 
-// described tells whether a schema with this fingerprint has been seen.
+// hasSchema reports whether a schema with this fingerprint has been seen.
 func (l *inspector) hasSchema(fingerprint string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

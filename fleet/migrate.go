@@ -30,10 +30,10 @@ var (
 	OutcomeStates = []string{stateDone, stateFailed}
 )
 
-// errStopped says that the pass ended while a tenant waited for its next try.
+// errStopped says that the worker stopped while a tenant waited for its next try.
 var errStopped = errors.New("the run has stopped")
 
-// migrateOne migrates a tenant. Its error says that the tenant's server does not answer, or that ctx or the pass has ended:
+// migrateOne migrates a tenant. Its error says that the tenant's server does not answer, or that ctx or the worker has stopped:
 // nothing of the tenant.
 func (p *runWorker) migrateOne(ctx context.Context, t catalog.Tenant) (catalog.Outcome, error) {
 	started := time.Now()
@@ -104,7 +104,7 @@ func (p *runWorker) try(ctx context.Context, t catalog.Tenant) (result migration
 	}
 }
 
-// cause is what is wrong, without the tenant's name: the same text for all tenants with the same trouble.
+// problemText is what is wrong, without the tenant's name: the same text for all tenants with the same trouble.
 func problemText(err error) string {
 	var failed *migrations.Error
 	var state *migrations.StateError
@@ -127,7 +127,7 @@ func problemText(err error) string {
 // oneLine is the text of an error as it is kept, also of several that are joined.
 func oneLine(err error) string { return display.Text(strings.ReplaceAll(err.Error(), "\n", "; ")) }
 
-// passing reports whether a cause lies outside the tenant: a lock somebody holds, a server that does not answer, a deadlock.
+// transient reports whether a cause lies outside the tenant: a lock somebody holds, a server that does not answer, a deadlock.
 // Such a cause fails the tenant in this run, and does not quarantine it.
 //
 // What Postgres says of a file's own statement is the file's fault, whatever its code, unless another session is in the way.

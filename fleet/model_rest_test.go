@@ -54,7 +54,7 @@ func (w *world) begins(c *call) {
 	}
 }
 
-// canaryFailed tells whether one of the first wave failed, where there is another.
+// canaryFailed reports whether one of the first wave failed, where there is another.
 func (r *run) canaryFailed() bool {
 	if r.Total <= r.Canaries {
 		return false

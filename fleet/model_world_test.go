@@ -290,7 +290,7 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-// heldByOther tells whether somebody else has a lock.
+// heldByOther reports whether somebody else has a lock.
 func (w *world) heldByOther(lock string, by *session) bool {
 	holder := w.locks[lock]
 	return holder != nil && holder != by && !holder.stopped()

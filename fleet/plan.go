@@ -20,7 +20,7 @@ type Options struct {
 	// To is the version to reach; nil is the newest. Tenants above it are taken back to it only where Only names them. Those
 	// that a run takes to an older version than the newest by name stay there until another names them.
 	To *uint
-	// SkipQuarantined leaves out the tenants that wait for a person. A run that a person starts is their way back.
+	// SkipQuarantined leaves out the tenants that wait for a person. A run that a person starts includes them.
 	SkipQuarantined bool
 	// Canaries is how many tenants make the first wave; 0 migrates all in one wave. nil takes the tenants that are marked as
 	// canaries, or one where none is.
@@ -158,7 +158,7 @@ func (f *Fleet) listFiles(plan *Plan) error {
 	return nil
 }
 
-// growth is how many times larger than the one before each wave is.
+// waveGrowth is how many times larger than the one before each wave is.
 const waveGrowth = 10
 
 // waves are the sizes of the waves in which so many tenants are migrated.

@@ -21,7 +21,7 @@ type Store interface {
 	References(ctx context.Context, lineage string) ([]catalog.Reference, error)
 }
 
-// runRows are the runs of the registry and their outcomes.
+// runRows are the runs of the catalog and their outcomes.
 type runRows interface {
 	StartRun(ctx context.Context, run catalog.NewRun) error
 	ResumeRun(ctx context.Context, id uuid.UUID, by string) error
@@ -34,7 +34,7 @@ type runRows interface {
 	RecordOutcomes(ctx context.Context, run uuid.UUID, outcomes []catalog.Outcome) error
 }
 
-// tenantRows are the tenants of the registry, as runs and whoever looks for drift choose them.
+// tenantRows are the tenants of the catalog, as runs and the search for drift choose them.
 type tenantRows interface {
 	Tenant(ctx context.Context, idSlugOrDatabase string) (catalog.Tenant, error)
 	Behind(ctx context.Context, filter catalog.BehindFilter) ([]catalog.Tenant, error)

@@ -11,10 +11,10 @@ import (
 	"homeroom/catalog"
 )
 
-// watchEvery is how often a pass looks whether it was paused or aborted, and which tenants somebody waits for.
+// watchEvery is how often a worker checks whether it was paused or aborted, and which tenants somebody waits for.
 const watchEvery = 300 * time.Millisecond
 
-// watch ends the pass when an operator has paused or aborted its run, with the migrations that are going on: their
+// watch stops the worker when an operator has paused or aborted its run, with the migrations that are going on: their
 // transactions are undone, and the tenants are as before. Meanwhile it moves the tenants that somebody waits for to the front.
 func (p *runWorker) watch(ctx context.Context, halt context.CancelCauseFunc) {
 	ticker := time.NewTicker(watchEvery)

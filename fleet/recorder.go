@@ -19,7 +19,7 @@ const (
 	recordAtOnce = 200
 )
 
-// ledger records outcomes in the background.
+// outcomeRecorder records outcomes in the background.
 type outcomeRecorder struct {
 	catalog Store
 	run     uuid.UUID
@@ -36,7 +36,7 @@ func newOutcomeRecorder(registry Store, run uuid.UUID) *outcomeRecorder {
 	return l
 }
 
-// add takes an outcome, also of a pass that has ended. It fails when an earlier one could not be recorded.
+// add takes an outcome, also of a worker that has stopped. It fails when an earlier one could not be recorded.
 func (l *outcomeRecorder) add(outcome catalog.Outcome) error {
 	l.in <- outcome
 	return l.failed()

@@ -97,7 +97,7 @@ func (f *Fleet) Start(ctx context.Context, options Options) (catalog.Run, error)
 	return f.cfg.Catalog.RunByID(ctx, wanted.ID)
 }
 
-// halted fails with a *[HaltedError] when a run is automatic whose like has just failed. One that was stopped for a cause that
+// checkHalted fails with a *[HaltedError] when a run is automatic whose like has just failed. One that was stopped for a cause that
 // passes, such as a lock in a canary, is none: the next tries again. One like it that is open is
 // [catalog.ErrRunActive]: how it ends is not known.
 func (f *Fleet) checkHalted(ctx context.Context, options Options) error {
@@ -118,7 +118,7 @@ func (f *Fleet) checkHalted(ctx context.Context, options Options) error {
 	return nil
 }
 
-// clear ends a run of other files, by an older or a newer program, that nobody works on any more. It fails with
+// finishAbandoned ends a run of other files, by an older or a newer program, that nobody works on any more. It fails with
 // [catalog.ErrRunActive] or a *[PausedError] as long as a run is open.
 func (f *Fleet) finishAbandoned(ctx context.Context) error {
 	left, err := f.cfg.Catalog.OpenRun(ctx)
@@ -148,7 +148,7 @@ func (f *Fleet) finishAbandoned(ctx context.Context) error {
 	return err
 }
 
-// ours tells whether this program has the files of a run.
+// hasFilesOf reports whether this program has the files of a run.
 func (f *Fleet) hasFilesOf(run catalog.Run) bool {
 	schema := f.cfg.Servers.Migrations()
 	return run.Lineage == schema.Lineage() && run.SchemaHash == schema.Hash()
@@ -281,7 +281,7 @@ func (f *Fleet) workOn(ctx context.Context, id uuid.UUID, onProgress func(Progre
 	})
 }
 
-// errHalted is why the context of a pass ends whose run was paused or aborted.
+// errHalted is why the context of a worker ends whose run was paused or aborted.
 var errHalted = errors.New("the run was paused or aborted")
 
 // work does a run, alone, until it is over, paused or aborted.

@@ -99,7 +99,7 @@ func (f *Fleet) VersionStatus(ctx context.Context, options Options, seen []catal
 	return standing, group.Wait()
 }
 
-// standing is what the catalog knows.
+// versionStatus is what the catalog knows.
 func (f *Fleet) versionStatus(ctx context.Context, options Options) (VersionStatus, error) {
 	standing := VersionStatus{To: f.Version(), Behind: map[uint]int{}, Ahead: map[uint]int{}, Held: map[uint]int{}}
 	if options.To != nil {
@@ -126,7 +126,7 @@ func (f *Fleet) versionStatus(ctx context.Context, options Options) (VersionStat
 	return standing, err
 }
 
-// compare opens a tenant's database, and fails when it does not have the version that the catalog has.
+// checkVersion opens a tenant's database, and fails when it does not have the version that the catalog has.
 func (f *Fleet) checkVersion(ctx context.Context, t catalog.Tenant) error {
 	server, err := f.cfg.Servers.Get(t.Server)
 	if err != nil {
@@ -141,7 +141,7 @@ func (f *Fleet) checkVersion(ctx context.Context, t catalog.Tenant) error {
 		if _, err := f.cfg.Servers.Migrations().Between(to, to); err != nil || to == 0 { // none of our versions, which is refused below
 			to = f.Version()
 		}
-		// It settles an interrupted file, or tells what a person must do.
+		// It resolves an interrupted file, or says what a person must do.
 		result, err := server.MigrateTo(ctx, tenant.ID(t.ID), to)
 		if err != nil {
 			return err

@@ -31,7 +31,7 @@ func ProgressOf(run catalog.Run) Progress {
 	}
 }
 
-// pass is this process's work on a run.
+// runWorker is this process's work on a run.
 type runWorker struct {
 	*Fleet
 	run        catalog.Run
@@ -49,7 +49,7 @@ func newRunWorker(f *Fleet, run catalog.Run, onProgress func(Progress)) *runWork
 	return &runWorker{Fleet: f, run: run, onProgress: onProgress, progress: ProgressOf(run), counting: run.Counting, unreachable: map[string]error{}}
 }
 
-// recall tells why the run must stop by what is recorded already: its process may have ended, or somebody paused it, between
+// recordedStopReason tells why the run must stop by what is recorded already: its process may have ended, or somebody paused it, between
 // the failure and the end of the run.
 func (p *runWorker) recordedStopReason(ctx context.Context) (problem string, err error) {
 	if p.run.Failed == 0 {
@@ -94,7 +94,7 @@ func (p *runWorker) stopReason(outcome catalog.Outcome, canary bool, counting in
 	return ""
 }
 
-// handled is how many tenants have an outcome.
+// processed is how many tenants have an outcome.
 func (p *runWorker) processed() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -108,7 +108,7 @@ func (p *runWorker) reachable(servers []string) []string {
 	return slices.DeleteFunc(slices.Clone(servers), func(name string) bool { return p.unreachable[name] != nil })
 }
 
-// away is the error of the servers that stopped answering.
+// unreachableError is the error of the servers that stopped answering.
 func (p *runWorker) unreachableError() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -184,7 +184,7 @@ func (p *runWorker) begin(number int, queues map[string]*queue) {
 	p.progress.Wave, p.queues = number+1, queues
 }
 
-// drain migrates tenants of a server until there are none left, or the pass ends.
+// drainQueue migrates tenants of a server until there are none left, or the worker stops.
 func (p *runWorker) drainQueue(ctx context.Context, server string, queue *queue, recorder *outcomeRecorder) error {
 	for ctx.Err() == nil && !p.stopped(server) {
 		t, ok := queue.pop()
@@ -209,14 +209,14 @@ func (p *runWorker) drainQueue(ctx context.Context, server string, queue *queue,
 	return ctx.Err()
 }
 
-// ended tells whether no further tenant of a server may be begun.
+// stopped reports whether no further tenant of a server may be begun.
 func (p *runWorker) stopped(server string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.problem != "" || p.unreachable[server] != nil
 }
 
-// lose leaves out a server that stopped answering.
+// abandonServer leaves out a server that stopped answering.
 func (p *runWorker) abandonServer(server string, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -226,7 +226,7 @@ func (p *runWorker) abandonServer(server string, err error) {
 	}
 }
 
-// count counts an outcome, tells of it, and ends the pass when it was one failure too many.
+// count counts an outcome, tells of it, and stops the worker when it was one failure too many.
 func (p *runWorker) count(outcome catalog.Outcome) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -77,7 +77,7 @@ func interpolate(text string, vars map[string]string) string {
 	})
 }
 
-// known tells whether the program reads a variable.
+// known reports whether the program reads a variable.
 func known(name string) bool {
 	plain, isFile := strings.CutSuffix(name, "_FILE")
 	return slices.ContainsFunc(variables(), func(v variable) bool {

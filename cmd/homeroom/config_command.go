@@ -33,7 +33,7 @@ func (configCheck) Run(p program) error {
 	return err
 }
 
-// strangers are remarks on variables that look like ours and are not. They change nothing: other programs have variables too.
+// unknownVariables are warnings about variables that look like ours and are not. They change nothing: other programs have variables too.
 func unknownVariables(environ []string) (warnings []string) {
 	from, _ := readEnvironment(environ)
 	known := map[string]bool{}

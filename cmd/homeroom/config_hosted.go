@@ -45,8 +45,8 @@ func (p *hostedParams) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// isIdentityIssuer tells whether an issuer is who keeps the logins, as far as that can be told: whoever can choose ids at another
-// one could otherwise take over logins here.
+// isIdentityIssuer reports whether an issuer is who keeps the logins, as far as that can be told: whoever can choose ids at another
+// one could otherwise take over identities here.
 func (c config) isIdentityIssuer(issuer string) bool {
 	if c.IdentityProvider != "auth0" {
 		return true // SCIM has no issuer

@@ -83,7 +83,7 @@ func (c SignupPolicyConfig) signupBudget(limited bool) admission.Budget {
 	return all
 }
 
-// oauthProviders are the identity provider's names of ways in, by ours.
+// oauthProviders are the identity provider's names of the OAuth providers, by ours.
 type oauthProviders struct{ names map[string]string }
 
 // UnmarshalText reads "google=google-oauth2,github=github".
@@ -127,7 +127,7 @@ func (c SignupPolicyConfig) rules() (signup.Rules, error) {
 	return rules, nil
 }
 
-// door has the API let people in as configured, and finds what is wrong with that.
+// applySignupPolicy configures the API's sign-up, and finds what is wrong with that.
 func (c SignupPolicyConfig) applySignupPolicy(into *httpapi.Config, provider identity.Provider) (wrong []problem) {
 	into.SignupBudget = c.signupBudget(into.SignupRate != nil)
 	into.OAuth, into.OAuthRate = c.SignupOAuth.names, c.SignupOAuthRate.allowance

@@ -161,7 +161,7 @@ func (d *development) serve(ctx context.Context, settings settings, postgres *de
 	group.Go(func() error {
 		err := serve(ctx, cfg, serveOptions{logger: logger, migrate: true, listener: d.listener, ready: func(addr string) {
 			d.ready.Store(true)
-			_ = os.WriteFile(filepath.Join(d.dir, addressFile), []byte(addr), 0o600) // for whoever starts a second one
+			_ = os.WriteFile(filepath.Join(d.dir, addressFile), []byte(addr), 0o600) // for a second process
 			welcome(d.stdout, addr, cfg, postgres, log.Name(), os.Args[0])
 		}})
 		return cmp.Or(err, errStopped)

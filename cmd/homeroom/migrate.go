@@ -89,7 +89,7 @@ func (c migrateRun) takeFingerprints(ctx context.Context, p program, all *fleet.
 	return nil
 }
 
-// standing tells how the tenants stand when the run is over.
+// versionStatus counts the tenants by version when the run is over.
 func (c migrateRun) versionStatus(ctx context.Context, p program, all *fleet.Fleet, options fleet.Options, report fleet.Report) (*fleet.VersionStatus, error) {
 	var tell func(int)
 	if !c.NoProgress {
@@ -142,7 +142,7 @@ func (c migrateRun) refusal(r fleet.InvalidChoice) error {
 	return fmt.Errorf("tenant %s is %s: no run takes it", c.Tenant[r.Index], r.Tenant.State)
 }
 
-// interrupted pauses a run that was started here, since whoever stops the command means the run; services would go on with
+// interrupted pauses a run that was started here, since a user who stops the command means the run; services would go on with
 // it otherwise.
 func (c migrateRun) interrupted(ctx context.Context, a *app, report fleet.Report) error {
 	run := report.Run

@@ -7,7 +7,7 @@ import (
 	"homeroom/internal/pgtest"
 )
 
-// Whoever names a tenant that no run can take is told so, as by the API.
+// A caller that names a tenant that no run can take is told so, as by the API.
 func TestMigrateRefusesTenantsThatNoRunTakes(t *testing.T) {
 	t.Parallel()
 	postgres := pgtest.Private(t, nil)

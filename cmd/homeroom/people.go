@@ -19,7 +19,7 @@ import (
 	"homeroom/messages"
 )
 
-// choosesLater tells whether people choose their passwords by a link, after they have signed up.
+// choosesLater reports whether people choose their passwords by a link, after they have signed up.
 func (c config) choosesLater() bool {
 	return c.IdentityProvider == "auth0" && c.Auth0Login == auth0.LoginTicket
 }

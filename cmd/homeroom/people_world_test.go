@@ -118,7 +118,7 @@ func (w *peopleWorld) decide(t *testing.T, p *process, s school, what string) {
 	_, _, _ = request(t.Context(), p.url, http.MethodPost, "/signups/"+id+"/"+what, "", "Authorization", "Bearer "+token) // the process may die
 }
 
-// ready tells whether the school has what it wants.
+// ready reports whether the school has what it wants.
 func (w *peopleWorld) ready(t *testing.T, s school) bool {
 	t.Helper()
 	var ready bool

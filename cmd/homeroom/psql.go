@@ -64,7 +64,7 @@ var psqlNeeds = []string{
 	"EDITOR", "VISUAL", "PAGER", "LESS", "INPUTRC", "SystemRoot", "PGSSLROOTCERT", "PGSSLCERT", "PGSSLKEY", "PGSSLCRL", "PGTZ",
 }
 
-// psqlEnviron is the environment of psql: what it needs of ours, and the way into the database.
+// psqlEnviron is the environment of psql: what it needs of ours, and what connects to the database.
 func psqlEnviron(environ []string, u *url.URL) []string {
 	ours := slices.DeleteFunc(slices.Clone(environ), func(entry string) bool {
 		name, _, _ := strings.Cut(entry, "=")

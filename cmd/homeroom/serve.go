@@ -63,7 +63,7 @@ type serveOptions struct {
 	ready func(addr string)
 }
 
-// serve runs the service: HTTP, jobs, the reconciler, the keeper of spares, and the fleet's migration if asked.
+// serve runs the service: HTTP, jobs, the reconciler, the refiller of spares, and the fleet's migration if asked.
 func serve(ctx context.Context, cfg config, options serveOptions) error {
 	cfg.warm = warmConns
 	a, err := openApp(ctx, cfg, options.logger, serveParallel)

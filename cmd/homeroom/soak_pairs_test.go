@@ -94,7 +94,7 @@ func onlyPair(t *testing.T) {
 	p.print(*soakOnly)
 }
 
-// over tells whether the time is up.
+// over reports whether the time is up.
 func (p *pairs) over() bool { return *soakPairs < 1 && time.Now().After(p.until) }
 
 // take takes the next crash with so many spares.
@@ -224,7 +224,7 @@ func recoverUntilCrash(t *testing.T, p *process, s school) {
 	})
 }
 
-// dies tells whether the process dies before everything is settled.
+// dies reports whether the process dies before everything is settled.
 func (w *world) crashes(t *testing.T, p *process) bool {
 	return crashesBefore(t, p, func() (bool, error) {
 		n, err := w.underWay(t.Context())
@@ -232,7 +232,7 @@ func (w *world) crashes(t *testing.T, p *process) bool {
 	})
 }
 
-// crashesBefore tells whether the process dies before that is so.
+// crashesBefore reports whether the process dies before that is so.
 func crashesBefore(t *testing.T, p *process, healthy func() (bool, error)) (dead bool) {
 	eventually(t, "death, or health", func() (bool, error) {
 		select {

@@ -151,7 +151,7 @@ func (c webhookAdd) Run(ctx context.Context, p program) error {
 	})
 }
 
-// operating is whoever runs the command, for the audit.
+// operatorActor is the user who runs the command, for the audit.
 func operatorActor() webhook.Actor { return webhook.Actor{Name: operator()} }
 
 // webhookArg names a webhook.

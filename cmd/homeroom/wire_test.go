@@ -159,7 +159,7 @@ func (w *wire) pass(l *link, from, to net.Conn, down bool) {
 	}
 }
 
-// send sends what was read as the present fault lets it, and tells whether the connection goes on.
+// send sends what was read as the present fault lets it, and reports whether the connection goes on.
 func (w *wire) send(l *link, to net.Conn, data []byte, down bool) bool {
 	fault := w.currentFault(l)
 	if fault == nil {
