@@ -66,7 +66,7 @@ type Config struct {
 	// HideAccounts has a sign-up not report whether its e-mail has an account: it is answered in the same way, and in the same time,
 	// and a mail tells the owner. It needs VerifyFirst.
 	HideAccounts bool
-	// Patience is how long a sign-up waits for its e-mail to be confirmed, or for an operator. Defaults to 48 h.
+	// WaitTimeout is how long a sign-up waits for its e-mail to be confirmed, or for an operator. Defaults to 48 h.
 	WaitTimeout time.Duration
 	// Logger is where the causes go that callers are not told. Defaults to slog.Default().
 	Logger *slog.Logger
