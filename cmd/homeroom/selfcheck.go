@@ -43,7 +43,7 @@ func (a *app) selfCheck(ctx context.Context) error {
 			case warning.Refuse:
 				return fmt.Errorf("server %s: %s: %s", name, warning.Problem, warning.Fix)
 			default:
-				a.logger.Warn("a server is not set up well", "server", name, "what", warning.Problem, "mend", warning.Fix)
+				a.logger.Warn("a server is not set up well", "server", name, "what", warning.Problem, "fix", warning.Fix)
 			}
 		}
 	}
