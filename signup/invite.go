@@ -38,13 +38,13 @@ const (
 
 // Invite lets a person in, and has a mail sent to them. Inviting the same person to the same school again renews the
 // invitation and sends the mail again. It fails with a *[ValidationError], [catalog.ErrNotFound] and [ErrNotProvisioned].
-func (s *Service) Invite(ctx context.Context, reservation InviteRequest) (catalog.Invitation, error) {
-	if err := reservation.check(); err != nil {
+func (s *Service) Invite(ctx context.Context, request InviteRequest) (catalog.Invitation, error) {
+	if err := request.check(); err != nil {
 		return catalog.Invitation{}, err
 	}
 	var schoolName string
-	if reservation.Tenant != nil {
-		school, err := s.cfg.Catalog.TenantByID(ctx, *reservation.Tenant)
+	if request.Tenant != nil {
+		school, err := s.cfg.Catalog.TenantByID(ctx, *request.Tenant)
 		if err != nil {
 			return catalog.Invitation{}, err
 		}
@@ -56,16 +56,16 @@ func (s *Service) Invite(ctx context.Context, reservation InviteRequest) (catalo
 	var made catalog.Invitation
 	err := s.cfg.Catalog.InTx(ctx, func(tx pgx.Tx) (err error) {
 		made, err = s.cfg.Catalog.InviteTx(ctx, tx, catalog.NewInvitation{
-			ID: uuid.New(), TenantID: reservation.Tenant, Email: reservation.Email, Role: reservation.Role, Locale: reservation.Locale,
-			InvitedBy: reservation.By.Name, Lasts: reservation.ValidFor,
+			ID: uuid.New(), TenantID: request.Tenant, Email: request.Email, Role: request.Role, Locale: request.Locale,
+			InvitedBy: request.By.Name, Lasts: request.ValidFor,
 		})
 		if err != nil {
 			return err
 		}
-		if err := s.cfg.Catalog.EmitTx(ctx, tx, invitationEvent(made, schoolName, reservation.ByName)); err != nil {
+		if err := s.cfg.Catalog.EmitTx(ctx, tx, invitationEvent(made, schoolName, request.ByName)); err != nil {
 			return err
 		}
-		return s.cfg.Catalog.RecordTx(ctx, tx, invitationAudit(reservation.By, "invitation.create", made))
+		return s.cfg.Catalog.RecordTx(ctx, tx, invitationAudit(request.By, "invitation.create", made))
 	})
 	return made, s.unavailable(err)
 }
@@ -74,24 +74,24 @@ func (s *Service) Invite(ctx context.Context, reservation InviteRequest) (catalo
 var InvitedRoles = []string{identity.RoleMember, identity.RoleAdmin}
 
 // check applies the defaults and validates the request.
-func (w *InviteRequest) check() error {
+func (r *InviteRequest) check() error {
 	var v validation
-	w.Email = v.email(w.Email)
-	w.Locale = locale(w.Locale)
+	r.Email = v.email(r.Email)
+	r.Locale = locale(r.Locale)
 	roles := InvitedRoles
-	if w.Tenant == nil {
+	if r.Tenant == nil {
 		roles = []string{identity.RoleOwner}
 	}
-	if w.Role == "" {
-		w.Role = roles[0]
+	if r.Role == "" {
+		r.Role = roles[0]
 	}
-	if !slices.Contains(roles, w.Role) {
+	if !slices.Contains(roles, r.Role) {
 		v.add("role", "invalid_value", messages.ID("field.role"))
 	}
-	if w.ValidFor == 0 {
-		w.ValidFor = invitationLasts
+	if r.ValidFor == 0 {
+		r.ValidFor = invitationLasts
 	}
-	if w.ValidFor < time.Minute || w.ValidFor > invitationLongest {
+	if r.ValidFor < time.Minute || r.ValidFor > invitationLongest {
 		v.add("lasts", "out_of_range", messages.ID("field.lasts"))
 	}
 	if len(v.fields) > 0 {

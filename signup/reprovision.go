@@ -31,8 +31,8 @@ type ReprovisionRequest struct {
 // how it goes. kept is the name that the old database will have, if any.
 //
 // It fails with [catalog.ErrNotFound], [ErrWrongConfirmation], [ErrNotProvisioned] or [ErrOtherSchema].
-func (s *Service) Reprovision(ctx context.Context, reservation ReprovisionRequest) (t catalog.Tenant, archive string, err error) {
-	t, archive, err = s.checkReprovision(ctx, reservation)
+func (s *Service) Reprovision(ctx context.Context, request ReprovisionRequest) (t catalog.Tenant, archive string, err error) {
+	t, archive, err = s.checkReprovision(ctx, request)
 	if err != nil {
 		return catalog.Tenant{}, "", err
 	}
@@ -44,7 +44,7 @@ func (s *Service) Reprovision(ctx context.Context, reservation ReprovisionReques
 		if err := s.cfg.Catalog.SetStepsTx(ctx, tx, t.ID, t.Steps); err != nil {
 			return err
 		}
-		if err := s.beginTx(ctx, tx, reservation, t, archive); err != nil {
+		if err := s.beginTx(ctx, tx, request, t, archive); err != nil {
 			return err
 		}
 		return s.cfg.Queue.ReprovisionTx(ctx, tx, t.ID, archive)
@@ -54,12 +54,12 @@ func (s *Service) Reprovision(ctx context.Context, reservation ReprovisionReques
 }
 
 // ReprovisionNow is [Service.Reprovision] done in the foreground, told step by step.
-func (s *Service) ReprovisionNow(ctx context.Context, reservation ReprovisionRequest, progress tenant.Progress) (t catalog.Tenant, archive string, err error) {
-	t, archive, err = s.checkReprovision(ctx, reservation)
+func (s *Service) ReprovisionNow(ctx context.Context, request ReprovisionRequest, progress tenant.Progress) (t catalog.Tenant, archive string, err error) {
+	t, archive, err = s.checkReprovision(ctx, request)
 	if err != nil {
 		return t, "", err
 	}
-	err = s.cfg.Catalog.InTx(ctx, func(tx pgx.Tx) error { return s.beginTx(ctx, tx, reservation, t, archive) })
+	err = s.cfg.Catalog.InTx(ctx, func(tx pgx.Tx) error { return s.beginTx(ctx, tx, request, t, archive) })
 	if err != nil {
 		return t, archive, err
 	}
@@ -67,8 +67,8 @@ func (s *Service) ReprovisionNow(ctx context.Context, reservation ReprovisionReq
 }
 
 // checkReprovision finds the tenant and refuses what must not be done.
-func (s *Service) checkReprovision(ctx context.Context, reservation ReprovisionRequest) (t catalog.Tenant, archive string, err error) {
-	t, err = s.cfg.Catalog.Tenant(ctx, reservation.Tenant)
+func (s *Service) checkReprovision(ctx context.Context, request ReprovisionRequest) (t catalog.Tenant, archive string, err error) {
+	t, err = s.cfg.Catalog.Tenant(ctx, request.Tenant)
 	if err != nil {
 		return t, "", err
 	}
@@ -79,10 +79,10 @@ func (s *Service) checkReprovision(ctx context.Context, reservation ReprovisionR
 	if err := s.checkLineage(t); err != nil {
 		return t, "", err
 	}
-	if !reservation.Fresh {
+	if !request.Fresh {
 		return t, "", nil
 	}
-	if reservation.Confirm == "" || reservation.Confirm != t.Slug {
+	if request.Confirm == "" || request.Confirm != t.Slug {
 		return t, "", ErrWrongConfirmation
 	}
 	return t, tenant.ArchiveName(tenant.ID(t.ID), time.Now()), nil
@@ -98,15 +98,15 @@ func (s *Service) checkLineage(t catalog.Tenant) error {
 
 // beginTx records the request. A tenant whose database is about to be archived is quarantined until it has the new one, so
 // that a crash in between leaves it marked, and repaired by doing it once more.
-func (s *Service) beginTx(ctx context.Context, tx pgx.Tx, reservation ReprovisionRequest, t catalog.Tenant, archive string) error {
+func (s *Service) beginTx(ctx context.Context, tx pgx.Tx, request ReprovisionRequest, t catalog.Tenant, archive string) error {
 	if archive != "" {
 		cause := "its database is being set aside as " + archive + " for a new one; if that has stopped, reprovision it once more"
 		if err := s.cfg.Catalog.QuarantineTx(ctx, tx, t.ID, catalog.BeingReplaced, cause); err != nil {
 			return err
 		}
 	}
-	return s.cfg.Catalog.RecordTx(ctx, tx, catalog.NewEvent(reservation.Actor, "tenant.reprovision", reservation.RequestID).About(&t.ID, nil).With(
-		map[string]any{"fresh": reservation.Fresh, "kept": archive}))
+	return s.cfg.Catalog.RecordTx(ctx, tx, catalog.NewEvent(request.Actor, "tenant.reprovision", request.RequestID).About(&t.ID, nil).With(
+		map[string]any{"fresh": request.Fresh, "kept": archive}))
 }
 
 // RunReprovision does the work that Reprovision accepted. Done again after a crash, it goes on where it stopped: a
