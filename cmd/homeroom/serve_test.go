@@ -70,7 +70,7 @@ func TestServeRefusesASuperuser(t *testing.T) {
 	if !strings.Contains(p.logs.String(), "belongs to a superuser") {
 		t.Errorf("it says %s", p.logs)
 	}
-	if p := w.start(t); !strings.Contains(p.logs.String(), `"mend":"alter system set max_connections`) {
+	if p := w.start(t); !strings.Contains(p.logs.String(), `"fix":"alter system set max_connections`) {
 		t.Errorf("it does not warn of too few connections: %s", p.logs)
 	}
 }
