@@ -377,8 +377,8 @@ func TestEachExchangeIsBounded(t *testing.T) {
 
 // expiring is a context whose deadline comes when a request has been sent.
 type expiring struct {
-	context.Context
-	sent, over chan struct{}
+	context.Context //nolint:containedctx // it is a context
+	sent, over      chan struct{}
 }
 
 func (e expiring) start() expiring {

@@ -124,7 +124,7 @@ func (h *homeroom) handler() (http.Handler, error) {
 		return nil, err
 	}
 	return httpapi.New(httpapi.Config{
-		Signup: h.signup, Catalog: h.catalog, Fleet: all, Servers: h.servers, Pools: pools, Webhooks: webhooks,
+		Signup: h.signup, Catalog: h.catalog, Fleet: all, Servers: h.servers, Queue: queue, Pools: pools, Webhooks: webhooks,
 		Issuer: h.auth0.url + "/", Audience: h.auth0.audience,
 		SignupRate: &catalog.Allowance{Count: 1_000_000, Window: time.Hour}, Logger: h.logger,
 	})

@@ -152,7 +152,7 @@ func checkFiles(known map[uint]schemaFile, set *migrations.Set) error {
 		case exists && was.Ran && was.Hash != f.ContentHash():
 			failed.add(f.Name, "was changed after it had run in tenants' databases: bring back what it was, and put the change into a "+
 				"new file with a higher number")
-		case newest > 0 && f.Version < newest && !(exists && was.Ran):
+		case newest > 0 && f.Version < newest && (!exists || !was.Ran):
 			failed.add(f.Name, fmt.Sprintf("has a lower number than %s, which has run in tenants' databases: give it a number above all others",
 				known[newest].Name))
 		}

@@ -184,7 +184,7 @@ func TestDamagedSchemas(t *testing.T) {
 // drop drops the databases with this in their name.
 func (w *world) drop(part string) {
 	w.Helper()
-	for _, name := range strings.Fields(value[string](w, "select coalesce(string_agg(datname, ' '), '') from pg_database where datname like '%' || $1 || '%'", part)) {
+	for name := range strings.FieldsSeq(value[string](w, "select coalesce(string_agg(datname, ' '), '') from pg_database where datname like '%' || $1 || '%'", part)) {
 		w.ordered("drop database " + name)
 	}
 }

@@ -39,11 +39,11 @@ type NotRepairedError struct {
 
 // Error implements error. It says what a person must do.
 func (e *NotRepairedError) Error() string {
-	text := "it was tried, and is still so: " + e.Finding.Detail + ". " + e.Finding.Advice
+	sentences := []string{"it was tried, and is still so: " + e.Finding.Detail + ".", e.Finding.Advice}
 	for _, step := range e.Finding.Next {
-		text += " " + step.String()
+		sentences = append(sentences, step.String())
 	}
-	return strings.TrimRight(text, ".")
+	return strings.TrimRight(strings.Join(sentences, " "), ".")
 }
 
 // Fix repairs what a report of this process has found, one finding after the other. Every repair checks again before it acts,

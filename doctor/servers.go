@@ -116,10 +116,10 @@ func (e *examination) compareShared(server string, survey tenant.Survey) {
 	}
 	for _, name := range survey.PublicConnect {
 		finding := Finding{Code: DatabaseForAll, Subject: name, Server: server, Detail: "every tenant's role may enter this database"}
-		switch {
-		case name == e.after.Self.Database: // what can be read there is another finding
+		switch name {
+		case e.after.Self.Database: // what can be read there is another finding
 			continue
-		case name == "postgres" || name == "template1":
+		case "postgres", "template1":
 			finding.Severity = Warning
 			if e.warned[server+" "+tenant.WarnPublicConnect] || slices.Contains(e.cfg.Tolerate, tenant.WarnPublicConnect) {
 				continue

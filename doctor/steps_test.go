@@ -136,7 +136,7 @@ func TestEveryCodeIsInATest(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, quoted := range regexp.MustCompile(`"[a-z_ ]+"`).FindAllString(string(text), -1) {
-			for _, code := range strings.Fields(strings.Trim(quoted, `"`)) {
+			for code := range strings.FieldsSeq(strings.Trim(quoted, `"`)) {
 				found[code] = true
 			}
 		}

@@ -83,7 +83,7 @@ func (f *Fleet) Choose(ctx context.Context, given []string, to *uint) (names []s
 			continue
 		}
 		if _, err := schema.Between(row.SchemaVersion, *to); err != nil {
-			return names, []InvalidChoice{{Reason: NoDownMigration, Index: i, Tenant: row, Cause: err}}, nil
+			return names, []InvalidChoice{{Reason: NoDownMigration, Index: i, Tenant: row, Cause: err}}, nil //nolint:nilerr // the error is the answer
 		}
 	}
 	return names, nil, nil

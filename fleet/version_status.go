@@ -48,13 +48,13 @@ func (s VersionStatus) Total() int {
 	return total
 }
 
-// Short reports whether some tenant lacks the version: behind it, unclear, or of another set of migrations. One that is held
+// Incomplete reports whether some tenant lacks the version: behind it, unclear, or of another set of migrations. One that is held
 // or ahead is where somebody wanted it.
 func (s VersionStatus) Incomplete() bool {
 	return len(s.Behind) > 0 || s.Others > 0 || len(s.Mismatches) > 0
 }
 
-// Clean reports whether every tenant is at the version, and none is quarantined.
+// AllCurrent reports whether every tenant is at the version, and none is quarantined.
 func (s VersionStatus) AllCurrent() bool {
 	return s.At == s.Total() && s.Quarantined == 0 && len(s.Mismatches) == 0
 }

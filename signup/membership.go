@@ -125,7 +125,8 @@ func (s *Service) emailVerified(ctx context.Context, user catalog.User) (bool, e
 		return false, identityUnavailable(err)
 	}
 	// Where people choose no password with us, a login that we made is used only by who has read the mail to its address.
-	if !(account.EmailVerified && account.Email == user.Email) && !(made && s.cfg.Rules.NoPassword) {
+	verified := account.EmailVerified && account.Email == user.Email
+	if !verified && (!made || !s.cfg.Rules.NoPassword) {
 		return false, nil
 	}
 	return true, s.unavailable(s.cfg.Catalog.MarkEmailVerified(ctx, user.ID))

@@ -148,13 +148,13 @@ func (s *Service) lostLease(ctx context.Context, j *job) (Outcome, error) {
 	if err != nil {
 		return Outcome{}, s.unavailable(err)
 	}
-	switch {
-	case row.Status == catalog.SignupReady:
+	switch row.Status {
+	case catalog.SignupReady:
 		result, err := storedResult(row)
 		return Outcome{SignupID: row.ID, Status: row.Status, Result: result}, err
-	case row.Status == catalog.NeedsOperator:
+	case catalog.NeedsOperator:
 		return Outcome{}, ErrNeedsOperator
-	case row.Status == catalog.Expired, row.Status == catalog.Failed:
+	case catalog.Expired, catalog.Failed:
 		if _, err := s.lookupOwn(ctx, row); err == nil {
 			err = s.removeIdentity(ctx, row)
 			killpoint.Here("signup.late_identity_removed")

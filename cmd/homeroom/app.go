@@ -45,19 +45,8 @@ func openApp(ctx context.Context, cfg config, logger *slog.Logger, parallel int)
 			a.close()
 		}
 	}()
-	if a.catalog, err = catalog.Open(ctx, catalog.Config{URL: cfg.CatalogURL.Reveal(), Warm: cfg.warm, SkipMigrations: cfg.readOnly}); err != nil {
-		if errors.Is(err, postgres.ErrPooler) {
-			err = fmt.Errorf("HOMEROOM_CATALOG_URL: %w", err)
-		}
-		if cfg.ofDev {
-			err = fmt.Errorf("HOMEROOM_CATALOG_URL is not set, and homeroom dev does not seem to run: %w", err)
-		}
+	if err = a.openCatalog(ctx); err != nil {
 		return nil, err
-	}
-	if !cfg.readOnly {
-		if err = jobs.Migrate(ctx, a.catalog.Pool()); err != nil {
-			return nil, err
-		}
 	}
 	a.servers = tenant.Servers{}
 	for name, url := range cfg.servers {
@@ -92,6 +81,21 @@ func openApp(ctx context.Context, cfg config, logger *slog.Logger, parallel int)
 	}
 	a.mails, err = a.newMails(a.queue)
 	return a, err
+}
+
+// openCatalog connects to the catalog, and brings it and the job queue up to date, unless they are only read.
+func (a *app) openCatalog(ctx context.Context) (err error) {
+	a.catalog, err = catalog.Open(ctx, catalog.Config{URL: a.cfg.CatalogURL.Reveal(), Warm: a.cfg.warm, SkipMigrations: a.cfg.readOnly})
+	if errors.Is(err, postgres.ErrPooler) {
+		err = fmt.Errorf("HOMEROOM_CATALOG_URL: %w", err)
+	}
+	if err != nil && a.cfg.ofDev {
+		err = fmt.Errorf("HOMEROOM_CATALOG_URL is not set, and homeroom dev does not seem to run: %w", err)
+	}
+	if err != nil || a.cfg.readOnly {
+		return err
+	}
+	return jobs.Migrate(ctx, a.catalog.Pool())
 }
 
 // register has the catalog know the servers, unless it is only read, and the servers which cluster each is.

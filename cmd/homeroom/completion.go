@@ -32,7 +32,7 @@ type completeCommand struct {
 }
 
 // Run prints the words that may stand at the cursor, one on each line.
-func (completeCommand) Run(p program) error {
+func (completeCommand) Run(p program) error { //nolint:unparam // kong wants one
 	line := variableOf(p.environ, "COMP_LINE")
 	if point, err := strconv.Atoi(variableOf(p.environ, "COMP_POINT")); err == nil && point >= 0 && point < len(line) {
 		line = line[:point]

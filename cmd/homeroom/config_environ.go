@@ -13,7 +13,7 @@ import (
 )
 
 // oldNames are the names that variables had in earlier versions, with the present ones. They go on working.
-var oldNames = map[string]string{
+var oldNames = map[string]string{ //nolint:gosec // names of variables, no secrets
 	"IDENTITY_PROVIDER":         "HOMEROOM_IDENTITY_PROVIDER",
 	"PROVISION_AFTER":           "HOMEROOM_PROVISION_AFTER",
 	"SIGNUP_MODE":               "HOMEROOM_SIGNUP_MODE",

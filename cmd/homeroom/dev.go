@@ -71,7 +71,7 @@ func devListen(dir string, p program) (net.Listener, error) {
 		if address, err := os.ReadFile(filepath.Join(dir, addressFile)); err == nil {
 			at = " at http://" + string(address)
 		}
-		return nil, fmt.Errorf("Homeroom runs already%s, with the state folder %s (%w). Stop it with Ctrl-C there, "+ //nolint:staticcheck // the name of the product
+		return nil, fmt.Errorf("Homeroom runs already%s, with the state folder %s (%w). Stop it with Ctrl-C there, "+
 			"or run a second one: HOMEROOM_STATE_DIR=%s-2 HOMEROOM_ADDR=127.0.0.1:8081 %s dev", at, dir, err, dir, os.Args[0])
 	}
 	listener, err := net.Listen("tcp", cfg.Addr)

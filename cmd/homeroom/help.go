@@ -60,7 +60,7 @@ func helpConfig(p program) error {
 func wrapped(text string, width int) []string {
 	var lines []string
 	var line string
-	for _, word := range strings.Fields(text) {
+	for word := range strings.FieldsSeq(text) {
 		if line != "" && len([]rune(line))+1+len([]rune(word)) > width {
 			lines = append(lines, line)
 			line = ""

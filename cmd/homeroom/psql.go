@@ -45,7 +45,7 @@ func (c tenantPsql) Run(ctx context.Context, p program) error {
 	if len(args) > 0 && args[0] == "--" {
 		args = args[1:]
 	}
-	command := exec.CommandContext(ctx, psql, args...)
+	command := exec.CommandContext(ctx, psql, args...) //nolint:gosec // the operator's own psql and arguments
 	command.Env = psqlEnviron(p.environ, u)
 	command.Stdin, command.Stdout, command.Stderr = os.Stdin, display.Unwrap(p.stdout), display.Unwrap(p.stderr)
 	var failed *exec.ExitError

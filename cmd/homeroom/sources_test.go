@@ -63,7 +63,7 @@ func TestEveryResourceOfTheIsolationTableHasATest(t *testing.T) {
 		if open := state == "open"; open == strings.Contains(tests, "`Test") {
 			t.Errorf("%s is %s, and its tests are %q", cells[1], state, tests)
 		}
-		for _, word := range strings.Split(state, ", ") {
+		for word := range strings.SplitSeq(state, ", ") {
 			if word != "closed" && word != "bounded" && word != "watched" && word != "open" {
 				t.Errorf("%s is %q", cells[1], word)
 			}

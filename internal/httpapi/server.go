@@ -130,7 +130,7 @@ func (c Config) withDefaults() Config {
 func (c Config) validate() error {
 	switch {
 	case c.Signup == nil || c.Catalog == nil || c.Fleet == nil || c.Pools == nil || c.Webhooks == nil || c.Queue == nil || len(c.Servers) == 0:
-		return errors.New("the API needs sign-ups, a catalog, a fleet, servers, pools and webhooks")
+		return errors.New("the API needs sign-ups, a catalog, a fleet, servers, a queue, pools and webhooks")
 	case c.Issuer == "" || c.Audience == "":
 		return errors.New("the API needs the issuer and the audience of access tokens")
 	case c.OAuthRate != nil && (c.OAuthRate.Count < 1 || c.OAuthRate.Window < time.Second):
@@ -207,17 +207,10 @@ func New(cfg Config) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	router := gin.New()
-	router.RedirectTrailingSlash = false
-	router.HandleMethodNotAllowed = true
-	if err := router.SetTrustedProxies(nil); err != nil { // see clientAddress, which reads the header instead of gin
+	router, err := s.newRouter()
+	if err != nil {
 		return nil, err
 	}
-	router.Use(s.begin, s.recover, s.secureHeaders, s.crossOrigin, wellFormed, readable)
-	router.NoRoute(notFound)
-	router.NoMethod(func(c *gin.Context) {
-		writeProblem(c.Writer, c.Request, problem.New(problem.MethodNotAllowed, messages.ID("detail.no_method")))
-	})
 	s.api = humagin.New(router, s.humaConfig())
 	s.registerSignups()
 	s.registerAuthSignup()
@@ -240,6 +233,22 @@ func New(cfg Config) (http.Handler, error) {
 		return nil, err
 	}
 	answerHead(router)
+	return router, nil
+}
+
+// newRouter is a router without routes, with what every request goes through.
+func (s *server) newRouter() (*gin.Engine, error) {
+	router := gin.New()
+	router.RedirectTrailingSlash = false
+	router.HandleMethodNotAllowed = true
+	if err := router.SetTrustedProxies(nil); err != nil { // see clientAddress, which reads the header instead of gin
+		return nil, err
+	}
+	router.Use(s.begin, s.recover, s.secureHeaders, s.crossOrigin, wellFormed, readable)
+	router.NoRoute(notFound)
+	router.NoMethod(func(c *gin.Context) {
+		writeProblem(c.Writer, c.Request, problem.New(problem.MethodNotAllowed, messages.ID("detail.no_method")))
+	})
 	return router, nil
 }
 

@@ -26,7 +26,7 @@ func wellFormed(c *gin.Context) {
 	}
 	if encoding := c.GetHeader("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
 		p := problem.New(problem.UnsupportedMediaType, messages.ID("detail.body_encoded"))
-		p.WithHeader("Accept-Encoding", "identity") // RFC 9110, section 12.5.3
+		_ = p.WithHeader("Accept-Encoding", "identity") // RFC 9110, section 12.5.3
 		writeProblem(c.Writer, c.Request, p)
 		c.Abort()
 	}

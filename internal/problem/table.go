@@ -52,13 +52,6 @@ func Of(err error) *Problem {
 
 // signupRefusal is the part of the table for the errors that sign-ups name.
 func signupRefusal(err error) *Problem {
-	var (
-		often *signup.TooManyMails
-		rate  *signup.RateLimited
-		spent *signup.BudgetExceeded
-		state *signup.SchoolState
-		unfit *signup.SchoolUnusable
-	)
 	switch {
 	case errors.Is(err, signup.ErrEmailExists):
 		return New(EmailExists, messages.ID("detail.email_exists"))
@@ -82,16 +75,6 @@ func signupRefusal(err error) *Problem {
 		return New(Forbidden, messages.ID("detail.may_not_invite"))
 	case errors.Is(err, signup.ErrEmailUnconfirmed):
 		return New(Forbidden, messages.ID("detail.confirm_first"))
-	case errors.As(err, &rate):
-		return New(RateLimited, messages.ID("detail.rate_limited")).WithRetryAfter(rate.RetryAfter)
-	case errors.As(err, &spent):
-		return New(SignupBudget, messages.ID("detail.budget")).WithRetryAfter(spent.RetryAfter).WithCause(err)
-	case errors.As(err, &state):
-		return New(Forbidden, messages.ID("detail.school_state", messages.Args{"State": State(state.State)}))
-	case errors.As(err, &unfit):
-		return New(Busy, messages.ID("detail.school_unusable", messages.Args{"Cause": unfit.Reason})).WithRetryAfter(10 * time.Second).WithCause(err)
-	case errors.As(err, &often):
-		return New(RateLimited, messages.ID("detail.mail_often")).WithRetryAfter(often.RetryAfter)
 	case errors.Is(err, signup.ErrNotWaiting):
 		return New(NotWaiting, messages.ID("detail.not_waiting"))
 	case errors.Is(err, signup.ErrInProgress):
@@ -106,6 +89,30 @@ func signupRefusal(err error) *Problem {
 		return New(OtherSchema, messages.ID("field.other_schema")).WithCause(err)
 	case errors.Is(err, signup.ErrWrongConfirmation):
 		return Invalid(Field{Field: "confirm", Code: "mismatch", Message: messages.ID("field.confirm")})
+	}
+	return limitRefusal(err)
+}
+
+// limitRefusal is the part of the table for the errors of sign-ups that carry a time or a state.
+func limitRefusal(err error) *Problem {
+	var (
+		often *signup.TooManyMails
+		rate  *signup.RateLimited
+		spent *signup.BudgetExceeded
+		state *signup.SchoolState
+		unfit *signup.SchoolUnusable
+	)
+	switch {
+	case errors.As(err, &rate):
+		return New(RateLimited, messages.ID("detail.rate_limited")).WithRetryAfter(rate.RetryAfter)
+	case errors.As(err, &spent):
+		return New(SignupBudget, messages.ID("detail.budget")).WithRetryAfter(spent.RetryAfter).WithCause(err)
+	case errors.As(err, &state):
+		return New(Forbidden, messages.ID("detail.school_state", messages.Args{"State": State(state.State)}))
+	case errors.As(err, &unfit):
+		return New(Busy, messages.ID("detail.school_unusable", messages.Args{"Cause": unfit.Reason})).WithRetryAfter(10 * time.Second).WithCause(err)
+	case errors.As(err, &often):
+		return New(RateLimited, messages.ID("detail.mail_often")).WithRetryAfter(often.RetryAfter)
 	}
 	return nil
 }
