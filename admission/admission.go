@@ -125,14 +125,14 @@ func (a *Admission) Begin(ctx context.Context, applicant Applicant) (signup.Outc
 	return outcome, charged.grant, err
 }
 
-// taken is what a sign-up has cost, to be returned where it need not have.
+// charges is what a sign-up has cost, to be returned where it need not have.
 type charges struct {
 	address, budget []catalog.Limit
 	// grant is what the address has left; nil where it is not counted.
 	grant *Grant
 }
 
-// pay counts a sign-up, and asks whoever must be asked about the person between the address's allowance and the budget. Where
+// charge counts a sign-up, and asks whoever must be asked about the person between the address's allowance and the budget. Where
 // nobody must, both are taken in one statement.
 func (a *Admission) charge(ctx context.Context, applicant *Applicant, charged *charges) error {
 	var address []catalog.Limit

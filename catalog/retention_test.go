@@ -132,7 +132,7 @@ func TestOldRowsGoAndWhatIsNeededStays(t *testing.T) {
 	}
 }
 
-// patient is a second store on the same catalog, whose statements fail where they would wait for a lock for as long as the
+// withLongTimeout is a second store on the same catalog, whose statements fail where they would wait for a lock for as long as the
 // test may last.
 func withLongTimeout(t *testing.T, store *catalog.Store) *catalog.Store {
 	t.Helper()

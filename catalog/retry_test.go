@@ -13,7 +13,7 @@ import (
 	"homeroom/internal/pgtest"
 )
 
-// opened opens a catalog in a database that was set up by statements.
+// openStore opens a catalog in a database that was set up by statements.
 func openStore(t *testing.T, setUp ...string) *catalog.Store {
 	t.Helper()
 	url := pgtest.Database(t)

@@ -17,7 +17,7 @@ import (
 // many that differ are one finding.
 const maxLookups = 50
 
-// logins is what the provider has, compared with the catalog as of before.
+// accounts is what the provider has, compared with the catalog as of before.
 type accounts struct {
 	// listed: the list came to its end, or every user that was asked for was looked up.
 	listed bool
@@ -181,7 +181,7 @@ func (e *examination) compareBlocked() {
 	}
 }
 
-// again asks for a login that was listed, as it is now, where the provider can be asked for it.
+// lookUpListed asks for a login that was listed, as it is now, where the provider can be asked for it.
 func (d *Doctor) lookUpListed(ctx context.Context, listed identity.User) (identity.User, error) {
 	if linker, ok := d.cfg.Identity.(identity.AccountLinker); ok {
 		return linker.Find(ctx, listed.ID)

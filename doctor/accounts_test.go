@@ -275,7 +275,7 @@ func TestMembersShareTheirSchool(t *testing.T) {
 	})
 }
 
-// forgetful is a provider that keeps nothing for us and lists nobody. It counts who was asked for.
+// noMetadataProvider is a provider that keeps nothing for us and lists nobody. It counts who was asked for.
 type noMetadataProvider struct {
 	identity.Provider
 	mu        sync.Mutex

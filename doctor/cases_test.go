@@ -10,7 +10,7 @@ import (
 	"homeroom/doctor"
 )
 
-// situation is something that is wrong.
+// testCase is something that is wrong.
 type testCase struct {
 	name string
 	make func(w *world)

@@ -132,7 +132,7 @@ func (e *examination) compareAccess(t catalog.SurveyedTenant, db tenant.FoundDat
 	}
 }
 
-// sound reports whether a tenant's database can be opened, as far as can be told from outside.
+// canBeOpened reports whether a tenant's database can be opened, as far as can be told from outside.
 func canBeOpened(t catalog.SurveyedTenant, survey tenant.Survey) bool {
 	db, ok := survey.Databases[t.Database]
 	role, hasRole := survey.Roles[t.Database]

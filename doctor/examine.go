@@ -58,7 +58,7 @@ func (d *Doctor) Examine(ctx context.Context, options Options) (Report, error) {
 	}, nil
 }
 
-// both are the findings of the second pass that the first has too.
+// intersection are the findings of the second pass that the first has too.
 func intersection(first, second []Finding) []Finding {
 	seen := map[string]bool{}
 	for _, f := range first {
@@ -114,7 +114,7 @@ type inspection struct {
 	err         error
 }
 
-// look reads everything, in an order in which a row is read after the thing it must precede, and compares.
+// examineOnce reads everything, in an order in which a row is read after the thing it must precede, and compares.
 func (d *Doctor) examineOnce(ctx context.Context, options Options, previous *examination) (_ *examination, err error) {
 	e := &examination{
 		Doctor: d, options: options, previous: previous, servers: map[string]tenant.Survey{}, inspections: map[uuid.UUID]inspection{},
@@ -187,7 +187,7 @@ func (e *examination) narrow() error {
 	return nil
 }
 
-// concerns reports whether a finding is about what was asked for.
+// isSelected reports whether a finding is about what was asked for.
 func (e *examination) isSelected(f Finding) bool {
 	return e.only == nil || f.Code == ServerUnreachable || f.Code == ServerIsAnother || f.Code == IdentitiesUnreachable || f.TenantID != nil && e.only[*f.TenantID]
 }
@@ -249,7 +249,7 @@ func (e *examination) surveyServers(ctx context.Context) error {
 	return group.Wait()
 }
 
-// misses reports whether a tenant of a server has no database.
+// hasMissingDatabase reports whether a tenant of a server has no database.
 func (e *examination) hasMissingDatabase(server string, survey tenant.Survey) bool {
 	for _, t := range e.before.Tenants {
 		if _, exists := survey.Databases[t.Database]; t.Server == server && !exists {

@@ -54,7 +54,7 @@ type repair struct {
 	do  func(ctx context.Context) error
 }
 
-// same reports whether two looks have found the same thing.
+// key reports whether two looks have found the same thing.
 func (f Finding) key() string { return string(f.Code) + "\x00" + f.Server + "\x00" + f.Subject }
 
 // Counts is what was looked at.

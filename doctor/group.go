@@ -139,7 +139,7 @@ func (e *examination) dropRepairs(of func(Finding) bool) {
 	}
 }
 
-// counted is how many tenants of a server are in use, and how many of them were looked into in the first pass.
+// countTenants is how many tenants of a server are in use, and how many of them were looked into in the first pass.
 func (e *examination) countTenants(server string) (used, opened int) {
 	for id, t := range e.after.Tenants {
 		if t.Server == server && !beingMade(t) && (e.only == nil || e.only[id]) {

@@ -245,7 +245,7 @@ func (e *examination) addLeftover(account identity.User, signup catalog.Signup) 
 	e.add(e.unlinkIdentity(finding, signup))
 }
 
-// over reports whether a sign-up has left nothing, not even its user, and nobody checks it any more.
+// isOver reports whether a sign-up has left nothing, not even its user, and nobody checks it any more.
 func (d *Doctor) isOver(ctx context.Context, signup catalog.Signup) (bool, error) {
 	ended := signup.Status == catalog.Expired || signup.Status == catalog.Failed
 	if !ended || signup.TenantID != nil || signup.CheckAt != nil {

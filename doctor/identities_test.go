@@ -17,7 +17,7 @@ import (
 	"homeroom/tenant"
 )
 
-// carrying is a login with this metadata, as it has been at the provider for long.
+// userWith is a login with this metadata, as it has been at the provider for long.
 func userWith(id, email string, metadata map[string]any) auth0test.User {
 	return auth0test.User{ID: "auth0|" + id, Email: email, AppMetadata: metadata}
 }
@@ -145,7 +145,7 @@ func TestAProviderThatDoesNotAnswerIsNotTakenForAnEmptyOne(t *testing.T) {
 	}
 }
 
-// behind is a provider whose list is behind: it has forgotten everybody, or shows those who have gone.
+// staleList is a provider whose list is behind: it has forgotten everybody, or shows those who have gone.
 type staleList struct {
 	identity.Provider
 	shows []identity.User

@@ -80,7 +80,7 @@ func (e *examination) rotate(all []catalog.SurveyedTenant) []catalog.SurveyedTen
 	return batch
 }
 
-// accused reports whether anything was found about a tenant.
+// hasFinding reports whether anything was found about a tenant.
 func (e *examination) hasFinding(id uuid.UUID) bool {
 	return e.suspect[id] || slices.ContainsFunc(e.findings, func(f Finding) bool { return f.TenantID != nil && *f.TenantID == id })
 }

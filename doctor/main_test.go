@@ -195,7 +195,7 @@ func value[T any](w *world, statement string, args ...any) (v T) {
 	return v
 }
 
-// root runs statements as a superuser in a database of the server, each by itself.
+// superuser runs statements as a superuser in a database of the server, each by itself.
 func (w *world) superuser(database string, statements ...string) {
 	w.Helper()
 	conn, err := pgx.Connect(w.Context(), w.postgres.URL(database))

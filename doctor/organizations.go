@@ -30,7 +30,7 @@ func (o organizations) of(tenantID uuid.UUID) (found identity.Organization) {
 	return found
 }
 
-// organizer is the provider, where it makes organizations.
+// organizationLister is the provider, where it makes organizations.
 func (d *Doctor) organizationLister() (identity.OrganizationLister, bool) {
 	lister, ok := d.cfg.Identity.(identity.OrganizationLister)
 	return lister, ok && lister.ManagesOrganizations()
@@ -91,7 +91,7 @@ func (e *examination) compareOrganizations(ctx context.Context) error {
 	return nil
 }
 
-// unanswered makes a finding of an error of the provider's.
+// providerError makes a finding of an error of the provider's.
 func (e *examination) providerError(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -100,7 +100,7 @@ func (e *examination) providerError(ctx context.Context, err error) error {
 	return nil
 }
 
-// strays are the organizations that the catalog explains neither as of before nor as of after.
+// unexplainedOrganizations are the organizations that the catalog explains neither as of before nor as of after.
 func (e *examination) unexplainedOrganizations() (unexplained []identity.Organization) {
 	explained := make(map[string]bool, len(e.organizations.byID))
 	for _, survey := range []catalog.Survey{e.before, e.after} {
@@ -209,7 +209,7 @@ func (e *examination) recordOrganization(f Finding, t catalog.SurveyedTenant, or
 	})
 }
 
-// bereft are the schools whose organization is not in the list. A school that has changed a short while ago is given time, for
+// schoolsWithoutOrganization are the schools whose organization is not in the list. A school that has changed a short while ago is given time, for
 // neither that list nor the one of its people need show yet who came then.
 func (e *examination) schoolsWithoutOrganization() (missing []catalog.SurveyedTenant) {
 	for id := range e.after.Tenants {

@@ -17,7 +17,7 @@ import (
 // database is there, without a row, or with the row of the spare that it was then. That one is dangerous: the next sign-up
 // would be given a school's data.
 
-// found is a database on a server.
+// orphanDatabase is a database on a server.
 type orphanDatabase struct {
 	server *tenant.Server
 	name   string
@@ -25,7 +25,7 @@ type orphanDatabase struct {
 	tenant.FoundDatabase
 }
 
-// claim is a school that logins name whose sign-up nobody knows.
+// restoreCandidate is a school that logins name whose sign-up nobody knows.
 type restoreCandidate struct {
 	id tenant.ID
 	// owner is the login that it is written again for. It is not clear whose the school is where there are several.
@@ -151,7 +151,7 @@ func (e *examination) compareCandidateWithoutRow(ctx context.Context, c restoreC
 	e.add(e.restorable(finding, c, db.server, e.inspectOrphan(ctx, db)))
 }
 
-// adoptable adds the repair when the database is provably ours: its role lets our key's password in.
+// restorable adds the repair when the database is provably ours: its role lets our key's password in.
 func (e *examination) restorable(finding Finding, c restoreCandidate, server *tenant.Server, seen *inspection) Finding {
 	switch {
 	case !c.ownerKnown:
@@ -199,7 +199,7 @@ func (e *examination) compareOrphan(ctx context.Context, db orphanDatabase) {
 	e.add(finding)
 }
 
-// peek looks into a database that has no row; nil when that is not to be, or not possible.
+// inspectOrphan looks into a database that has no row; nil when that is not to be, or not possible.
 func (e *examination) inspectOrphan(ctx context.Context, db orphanDatabase) *inspection {
 	if e.options.Open == 0 || !db.Ours || !db.AcceptsConnections || db.Invalid || db.MarkedAs == nil || *db.MarkedAs != db.id {
 		return nil
@@ -214,7 +214,7 @@ func (e *examination) inspectOrphan(ctx context.Context, db orphanDatabase) *ins
 	return &seen
 }
 
-// look opens a database that has no row, with the password that a new tenant gets.
+// inspectAsNew opens a database that has no row, with the password that a new tenant gets.
 func inspectAsNew(ctx context.Context, server *tenant.Server, id tenant.ID) (seen inspection, err error) {
 	if seen.Inspection, err = server.Inspect(ctx, id, 0); err == nil {
 		seen.empty, err = server.Empty(ctx, id)

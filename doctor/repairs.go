@@ -231,7 +231,7 @@ func (e *examination) discard(f Finding, db orphanDatabase) Finding {
 	})
 }
 
-// adopt writes a lost school's rows, once its login and its database have been asked again.
+// restore writes a lost school's rows, once its login and its database have been asked again.
 func (e *examination) restore(f Finding, account identity.User, server *tenant.Server) Finding {
 	return f.withRepair("write its tenant, user and sign-up into the catalog again", "adopt "+f.Subject, func(ctx context.Context) error {
 		now, err := e.lookUpListed(ctx, account)
@@ -255,7 +255,7 @@ func (e *examination) restore(f Finding, account identity.User, server *tenant.S
 	})
 }
 
-// adoption is what a login tells of its school. When it was made is when the school signed up.
+// restoration is what a login tells of its school. When it was made is when the school signed up.
 func (d *Doctor) restoration(f Finding, account identity.User, server *tenant.Server, seen tenant.Inspection) catalog.ProviderRestore {
 	id, email := tenant.ID(*f.TenantID), account.Email
 	if normalised, err := signup.NormaliseEmail(email); err == nil {

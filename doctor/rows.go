@@ -43,7 +43,7 @@ func (e *examination) compareRows() {
 	}
 }
 
-// schoolless reports whether a tenant's state says that no school uses it.
+// hasNoSchool reports whether a tenant's state says that no school uses it.
 func hasNoSchool(t catalog.SurveyedTenant) bool {
 	state := t.State
 	if t.ResumeState != nil {
@@ -52,7 +52,7 @@ func hasNoSchool(t catalog.SurveyedTenant) bool {
 	return state == catalog.Building || state == catalog.Spare || state == catalog.Reserved
 }
 
-// leaving reports whether an operator takes a tenant out of use, and everything of it.
+// beingDeleted reports whether an operator takes a tenant out of use, and everything of it.
 func beingDeleted(t catalog.SurveyedTenant) bool {
 	return t.State == catalog.Deleting || t.State == catalog.Deleted
 }

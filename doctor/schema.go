@@ -105,7 +105,7 @@ func (e *examination) compareNoSchema(t catalog.SurveyedTenant, seen inspection)
 	}
 }
 
-// trustworthy reports whether the version that a database records can be believed.
+// versionReliable reports whether the version that a database records can be believed.
 func versionReliable(status migrations.Status) bool {
 	return status.State == migrations.Current || status.State == migrations.Behind || status.State == migrations.Ahead
 }

@@ -176,7 +176,7 @@ func (e *examination) compareQueues() {
 	}
 }
 
-// remark tells what is to be said about a server itself. That it cannot be told is no finding: the survey has just worked.
+// checkServer tells what is to be said about a server itself. That it cannot be told is no finding: the survey has just worked.
 func (e *examination) checkServer(ctx context.Context, name string, server *tenant.Server) {
 	if e.only != nil {
 		return

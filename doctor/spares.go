@@ -23,7 +23,7 @@ func (e *examination) addSpareWithData(t catalog.SurveyedTenant, detail string) 
 	}))
 }
 
-// filled reports whether a spare holds rows. What it cannot read it does not judge.
+// hasRows reports whether a spare holds rows. What it cannot read it does not judge.
 func (e *examination) hasRows(ctx context.Context, server *tenant.Server, id tenant.ID) bool {
 	empty, err := server.Empty(ctx, id)
 	if err != nil && ctx.Err() == nil {
@@ -32,7 +32,7 @@ func (e *examination) hasRows(ctx context.Context, server *tenant.Server, id ten
 	return err == nil && !empty
 }
 
-// seeded reports whether the rows of a spare may be written by the migrations themselves. Homeroom's own write none; where others
+// migrationsWriteRows reports whether the rows of a spare may be written by the migrations themselves. Homeroom's own write none; where others
 // do, no spare of the server is empty.
 func (e *examination) migrationsWriteRows(t catalog.SurveyedTenant) bool {
 	if t.Lineage == migrations.Tenant().Lineage() {

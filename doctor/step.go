@@ -33,13 +33,13 @@ func (s Step) String() string {
 	return s.Text + ", in database " + s.Database + ": " + s.SQL
 }
 
-// next adds steps to a finding.
+// withSteps adds steps to a finding.
 func (f Finding) withSteps(steps ...Step) Finding {
 	f.Next = append(f.Next, steps...)
 	return f
 }
 
-// where says when a step is the right one.
+// withCondition says when a step is the right one.
 func (s Step) withCondition(condition string) Step {
 	s.Text = condition + ": " + strings.ToLower(s.Text[:1]) + s.Text[1:]
 	return s

@@ -179,7 +179,7 @@ func (w *world) endsWell(t *task) {
 // patience is how long everything may take once all works.
 const patience = 10 * time.Minute
 
-// runToCompletion has everything work, lets an operator run the fleet, and looks whether all is as it should be.
+// comeToRest has everything work, lets an operator run the fleet, and looks whether all is as it should be.
 func (m *machine) comeToRest() {
 	m.tell("everything works from here on")
 	m.faults = false
@@ -259,7 +259,7 @@ func (m *machine) drainQueue() {
 	}
 }
 
-// checkInvariants looks at all tenants, when an operator's run over all of them is done.
+// inOrder looks at all tenants, when an operator's run over all of them is done.
 func (m *machine) inOrder(newest uint) {
 	for _, t := range m.rows.tenants {
 		poisoned := t.db.poison > t.db.version && t.db.poison <= newest

@@ -39,7 +39,7 @@ const (
 	zeroWidthJoiner    = '\u200d'
 )
 
-// hidden reports whether a text has a character that shows nothing and changes nothing. Such characters are Unicode's
+// hasInvisible reports whether a text has a character that shows nothing and changes nothing. Such characters are Unicode's
 // default ignorable code points, and those that are drawn as a blank. Two kinds change how their neighbours look, and are
 // good in their place: the joiners of Persian, of the scripts of India and of emoji stand between two characters, and a
 // variation selector stands behind one.

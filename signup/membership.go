@@ -56,7 +56,7 @@ func (s *Service) ensureMembership(ctx context.Context, j *job, account identity
 	return assignment, err
 }
 
-// enrolment is the place that a sign-up's login is to have.
+// membership is the place that a sign-up's login is to have.
 func (j *job) membership(account identity.User) identity.Membership {
 	return identity.Membership{
 		UserID: account.ID, OurID: account.OurID, TenantID: j.tenant.ID, SignupID: j.signup.ID,
@@ -64,7 +64,7 @@ func (j *job) membership(account identity.User) identity.Membership {
 	}
 }
 
-// withdraw takes back the place of a login that somebody has removed at the provider, so that no organization stays
+// removeMembership takes back the place of a login that somebody has removed at the provider, so that no organization stays
 // without its owner. A sign-up of which it fails is not left to an operator yet:
 // nobody would come back to it.
 func (s *Service) removeMembership(ctx context.Context, j *job, account identity.User) error {

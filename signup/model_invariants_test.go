@@ -80,7 +80,7 @@ func (m *machine) resolveAll() {
 	}
 }
 
-// insist has a client try again, and confirm what there is to confirm.
+// retry has a client try again, and confirm what there is to confirm.
 func (m *machine) retry(c *client) {
 	for range 2 {
 		if c.done {
@@ -207,7 +207,7 @@ func (m *machine) acknowledged(c *client, result *signup.Result) {
 	}
 }
 
-// settled reports whether a refusal settles the matter, in a world in which nothing else happens: only a true one does.
+// isFinished reports whether a refusal settles the matter, in a world in which nothing else happens: only a true one does.
 func (m *machine) isFinished(c *client, t *task, err error) bool {
 	switch {
 	case errors.Is(err, signup.ErrEmailExists):

@@ -31,7 +31,7 @@ func (w *world) lawful(s *catalog.Signup) {
 	}
 }
 
-// accountOf finds the login that a sign-up has made, or taken on.
+// loginOf finds the login that a sign-up has made, or taken on.
 func (w *world) loginOf(s *catalog.Signup) *login {
 	if s.IdentityID != nil {
 		return w.login(*s.IdentityID)

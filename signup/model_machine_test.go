@@ -128,7 +128,7 @@ func (m *machine) startProcess() {
 	m.tell("%s: started", p.name)
 }
 
-// somebody is a process that lives, or nil.
+// anyProcess is a process that lives, or nil.
 func (m *machine) anyProcess() *process {
 	var alive []*process
 	for _, p := range m.procs {

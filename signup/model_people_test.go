@@ -123,7 +123,7 @@ func (m *machine) opensWith(t *task, row catalog.Signup, password secret.String)
 	}
 }
 
-// judge has an operator approve or reject a sign-up, at times one that does not wait for that.
+// checkAnswers has an operator approve or reject a sign-up, at times one that does not wait for that.
 func (m *machine) checkAnswers() {
 	var waiting []uuid.UUID
 	for _, s := range m.catalog.signups {

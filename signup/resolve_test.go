@@ -50,7 +50,7 @@ func (b *bundle) resolve(t *testing.T, id uuid.UUID, finish bool) signup.Resolut
 	return resolved
 }
 
-// recheckUntil has the expired sign-ups looked at for the last time, and the refiller of spares do its part.
+// endRechecks has the expired sign-ups looked at for the last time, and the refiller of spares do its part.
 func (b *bundle) endRechecks(t *testing.T) {
 	t.Helper()
 	b.exec(t, "update signups set check_at = now(), finished_at = finished_at - interval '1 hour' where status = 'expired' and check_at is not null")

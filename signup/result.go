@@ -84,7 +84,7 @@ func view(row catalog.Signup) (View, error) {
 	return v, nil
 }
 
-// stored reads the result that a ready sign-up keeps.
+// storedResult reads the result that a ready sign-up keeps.
 func storedResult(row catalog.Signup) (*Result, error) {
 	var result Result
 	if err := json.Unmarshal(row.Result, &result); err != nil {

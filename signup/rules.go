@@ -42,7 +42,7 @@ func (v *validation) allowed(email string, rules Rules) {
 	}
 }
 
-// within reports whether a domain is one of these, or below one.
+// inDomains reports whether a domain is one of these, or below one.
 func inDomains(domain string, domains []string) bool {
 	return slices.ContainsFunc(domains, func(d string) bool { return domain == d || strings.HasSuffix(domain, "."+d) })
 }

@@ -270,7 +270,7 @@ func (s *Service) reservation(req Request, plan plan) (catalog.ReserveParams, st
 	return reservation, log
 }
 
-// placement is the part of a reservation that is about the tenant.
+// tenantReservation is the part of a reservation that is about the tenant.
 func (s *Service) tenantReservation(schoolName string) catalog.ReserveParams {
 	id, schema := tenant.NewID(), s.cfg.Servers.Migrations()
 	return catalog.ReserveParams{

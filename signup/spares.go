@@ -70,7 +70,7 @@ func (s *Service) waitForClaim(ctx context.Context, server string, wait time.Dur
 	}
 }
 
-// wakers are what wakes the refillers of these servers' spares.
+// newWakeChannels are what wakes the refillers of these servers' spares.
 func newWakeChannels(servers []string) map[string]chan struct{} {
 	all := map[string]chan struct{}{}
 	for _, name := range servers {
@@ -122,7 +122,7 @@ func (s *Service) refill(ctx context.Context, name string) (time.Duration, error
 	return 0, nil
 }
 
-// exclusively runs f unless another process fills the stock of the server.
+// withRefillLock runs f unless another process fills the stock of the server.
 func (s *Service) withRefillLock(ctx context.Context, server Server, f func(ctx context.Context) error) (bool, error) {
 	return s.cfg.Catalog.Exclusive(ctx, "spares of server "+server.Name(), f)
 }

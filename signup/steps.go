@@ -37,7 +37,7 @@ type Step struct {
 	Problem string `json:"problem,omitempty"`
 }
 
-// log is the list of steps of one sign-up. It is written along with the changes it tells of, so that it costs no round
+// stepLog is the list of steps of one sign-up. It is written along with the changes it tells of, so that it costs no round
 // trip of its own.
 type stepLog []Step
 

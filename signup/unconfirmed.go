@@ -77,7 +77,7 @@ func waitForMultiple(began time.Time, of time.Duration) {
 	time.Sleep(of - time.Since(began)%of)
 }
 
-// nameless is a name for an e-mail address that tells nothing of it.
+// emailHash is a name for an e-mail address that tells nothing of it.
 func (s *Service) emailHash(email string) string {
 	mac := hmac.New(sha256.New, s.linkKey)
 	mac.Write([]byte("address" + email))

@@ -13,7 +13,7 @@ import (
 
 func conceal(c *signup.Config) { c.VerifyFirst, c.HideAccounts = true, true }
 
-// concealed is how a sign-up looks to whoever knows its id, without what differs between any two.
+// hiddenSignup is how a sign-up looks to whoever knows its id, without what differs between any two.
 func (b *bundle) hiddenSignup(t *testing.T, id uuid.UUID) string {
 	t.Helper()
 	view, err := b.service.View(t.Context(), id)

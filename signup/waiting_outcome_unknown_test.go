@@ -13,7 +13,7 @@ import (
 	"homeroom/signup"
 )
 
-// meanwhile is a registry in which something else happens just before a call.
+// interleavedStore is a registry in which something else happens just before a call.
 type interleavedStore struct {
 	signup.Store
 	beforeUser, beforeAdmit func()
@@ -112,7 +112,7 @@ func TestAnIdentityCreatedAgainAfterExpiryIsRemovedAgain(t *testing.T) {
 	}
 }
 
-// away is a registry that cannot be asked.
+// unavailableStore is a registry that cannot be asked.
 type unavailableStore struct{ signup.Store }
 
 func (unavailableStore) Signup(context.Context, uuid.UUID) (catalog.Signup, error) {
@@ -131,7 +131,7 @@ func TestAnOperatorIsToldThatTheCatalogIsAway(t *testing.T) {
 	}
 }
 
-// placing is a provider that makes organizations, and from which logins vanish.
+// membershipProvider is a provider that makes organizations, and from which logins vanish.
 type membershipProvider struct {
 	identity.Provider
 	vanish   func()

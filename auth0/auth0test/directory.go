@@ -65,7 +65,7 @@ func connectionID(name string) string {
 	return "con_" + string(id)
 }
 
-// listing writes a list in the three forms that Auth0 has: bare; with totals; and, when take is asked for, with what to
+// writeListing writes a list in the three forms that Auth0 has: bare; with totals; and, when take is asked for, with what to
 // ask for next, for which the items are in the order of their ids.
 func writeListing[T any](w http.ResponseWriter, r *http.Request, name string, items []T, idOf func(T) string) {
 	query := r.URL.Query()

@@ -112,7 +112,7 @@ func (s *Server) ticketUser(members map[string]any) (*record, *problem) {
 	return rec, nil
 }
 
-// take finds a ticket that is still good. Only with use is it gone afterwards: scanners of mails follow links too.
+// takeTicket finds a ticket that is still good. Only with use is it gone afterwards: scanners of mails follow links too.
 // It needs s.mu.
 func (s *Server) takeTicket(id string, use bool, kinds ...string) (*ticket, bool) {
 	i := slices.IndexFunc(s.directory.Tickets, func(t *ticket) bool { return t.ID == id && slices.Contains(kinds, t.Kind) })

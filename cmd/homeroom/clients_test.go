@@ -115,7 +115,7 @@ func (c *crowd) note(s school, status int, body string, err error) error {
 	return fmt.Errorf("sign-up of %s: %d %s", s.Email, status, body)
 }
 
-// kept checks that every acknowledged sign-up is there, ready, and its owner's.
+// checkRestored checks that every acknowledged sign-up is there, ready, and its owner's.
 func (c *crowd) checkRestored(t *testing.T, w *world) {
 	t.Helper()
 	for email, id := range c.promised {

@@ -315,7 +315,7 @@ func taken(t *testing.T, w *world, database string) {
 	w.superuser(t, "alter database "+database+" owner to postgres")
 }
 
-// foreign makes the tenant's database one that nobody can tell is ours; ours gives it back.
+// makeUnmanaged makes the tenant's database one that nobody can tell is ours; ours gives it back.
 func makeUnmanaged(t *testing.T, w *world, database string) {
 	w.superuser(t, "comment on database "+database+" is null", "alter database "+database+" owner to postgres")
 }

@@ -199,7 +199,7 @@ func (r *restored) school(t *testing.T, p *process) {
 	}
 }
 
-// kept looks for the rows that were written.
+// checkRestored looks for the rows that were written.
 func (r *restored) checkRestored(t *testing.T) {
 	t.Helper()
 	for database, owner := range r.owners {

@@ -138,7 +138,7 @@ func (c signupResolve) Run(ctx context.Context, p program) error {
 	})
 }
 
-// tell says what became of it.
+// print says what became of it.
 func (c signupResolve) print(p program, r signup.Resolution) error {
 	var err error
 	switch {

@@ -18,7 +18,7 @@ import (
 	"homeroom/tenant"
 )
 
-// shine starts a last process, and waits until everything is healthy, and stays so for half a minute.
+// runUntilIdle starts a last process, and waits until everything is healthy, and stays so for half a minute.
 func (s *soakWorld) runUntilIdle(t *testing.T) {
 	t.Helper()
 	s.process = s.start(t)
@@ -40,7 +40,7 @@ func (s *soakWorld) runUntilIdle(t *testing.T) {
 	}
 }
 
-// ill says what is not as it should be.
+// problems says what is not as it should be.
 func (s *soakWorld) problems(ctx context.Context) string {
 	n, err := s.underWay(ctx)
 	if err != nil || n > 0 {
@@ -61,7 +61,7 @@ func (s *soakWorld) problems(ctx context.Context) string {
 	return ""
 }
 
-// judge counts what must be zero.
+// check counts what must be zero.
 func (s *soakWorld) check(t *testing.T) {
 	t.Helper()
 	s.process.kill()

@@ -224,7 +224,7 @@ func recoverUntilCrash(t *testing.T, p *process, s school) {
 	})
 }
 
-// dies reports whether the process dies before everything is settled.
+// crashes reports whether the process dies before everything is settled.
 func (w *world) crashes(t *testing.T, p *process) bool {
 	return crashesBefore(t, p, func() (bool, error) {
 		n, err := w.underWay(t.Context())

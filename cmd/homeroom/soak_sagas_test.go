@@ -19,7 +19,7 @@ import (
 	"homeroom/internal/pgtest"
 )
 
-// storm is a world in which everything fails, again and again.
+// soakWorld is a world in which everything fails, again and again.
 type soakWorld struct {
 	*world
 	y        *tally
@@ -123,7 +123,7 @@ func (s *soakWorld) url() string {
 	return s.process.url
 }
 
-// rage has schools sign up while everything fails, until so many are ready and the time is up.
+// runLoad has schools sign up while everything fails, until so many are ready and the time is up.
 func (s *soakWorld) runLoad(t *testing.T, random *rand.Rand, schools int, until time.Time) {
 	t.Helper()
 	ctx, calm := context.WithCancel(t.Context())

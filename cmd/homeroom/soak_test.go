@@ -74,7 +74,7 @@ func percentile(all []time.Duration, part float64) time.Duration {
 	return all[min(int(part*float64(len(all))), len(all)-1)].Round(10 * time.Millisecond)
 }
 
-// lot is a source of chance of its own for each world, so that a seed draws the same in each whatever the others do.
+// newRand is a source of chance of its own for each world, so that a seed draws the same in each whatever the others do.
 func newRand(world int) *rand.Rand { return rand.New(rand.NewPCG(*soakSeed, uint64(world))) }
 
 // TestSoak runs all parts.

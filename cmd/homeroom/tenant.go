@@ -59,7 +59,7 @@ func (a *app) warnVersionMismatch(p program) {
 	}
 }
 
-// entry is a tenant as the lists show it.
+// tenantRow is a tenant as the lists show it.
 type tenantRow struct {
 	ID            string  `json:"id"`
 	Name          string  `json:"name"`

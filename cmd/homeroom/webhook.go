@@ -28,7 +28,7 @@ type webhookCommand struct {
 	Ping       webhookPing       `cmd:"" help:"Send a ping from this machine, at once and once. Exits with 3 when it was not taken."`
 }
 
-// hook is a webhook as the lists show it.
+// webhookRow is a webhook as the lists show it.
 type webhookRow struct {
 	ID              string   `json:"id"`
 	URL             string   `json:"url"`
@@ -57,7 +57,7 @@ func newWebhookRow(row catalog.WebhookEndpoint) webhookRow {
 	return h
 }
 
-// moment writes a time; nothing for none.
+// formatTime writes a time; nothing for none.
 func formatTime(at *time.Time) string {
 	if at == nil {
 		return ""
@@ -159,7 +159,7 @@ type webhookArg struct {
 	Webhook string `arg:"" help:"Id of the webhook."`
 }
 
-// on runs f on the webhook that is named, look runs an f that only looks.
+// withWebhook runs f on the webhook that is named, look runs an f that only looks.
 func (c webhookArg) withWebhook(ctx context.Context, p program, f func(a *app, id uuid.UUID) error) error {
 	return c.find(ctx, p, false, f)
 }

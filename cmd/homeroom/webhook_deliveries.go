@@ -12,7 +12,7 @@ import (
 	"homeroom/webhook"
 )
 
-// sent is a delivery as the lists show it.
+// deliveryRow is a delivery as the lists show it.
 type deliveryRow struct {
 	ID            string `json:"id"`
 	EventID       string `json:"eventId"`

@@ -30,7 +30,7 @@ type listener struct {
 	told   []receivedEvent
 }
 
-// told is what a listener was told.
+// receivedEvent is what a listener was told.
 type receivedEvent struct {
 	ID, Type string
 	Header   http.Header

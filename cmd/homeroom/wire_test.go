@@ -194,7 +194,7 @@ func (w *wire) send(l *link, to net.Conn, data []byte, down bool) bool {
 	return err == nil
 }
 
-// befalls is the present fault, if it hits this connection.
+// currentFault is the present fault, if it hits this connection.
 func (w *wire) currentFault(l *link) *wireFault {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -52,7 +52,7 @@ func register[I, O any](s *server, who access, op huma.Operation, handler func(c
 	huma.Register(s.api, op, handler)
 }
 
-// bounded gives a request its time.
+// withTimeout gives a request its time.
 func (s *server) withTimeout(ctx huma.Context, next func(huma.Context)) {
 	if hasFlag(ctx.Operation(), flagStream) {
 		next(ctx)

@@ -97,7 +97,7 @@ func (s *server) keepConfigured(schema *huma.Schema) {
 	}
 }
 
-// forget takes a member out of a schema.
+// removeProperty takes a member out of a schema.
 func removeProperty(schema *huma.Schema, name string) {
 	delete(schema.Properties, name)
 	schema.Required = slices.DeleteFunc(schema.Required, func(required string) bool { return required == name })

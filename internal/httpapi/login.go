@@ -31,7 +31,7 @@ func newAccounts() (*otter.Cache[string, identity.User], error) {
 	})
 }
 
-// login is the login of a token's subject, as the identity provider knows it.
+// account is the login of a token's subject, as the identity provider knows it.
 func (s *server) account(ctx context.Context, subject string) (identity.User, error) {
 	if known, ok := s.accounts.GetIfPresent(subject); ok {
 		return known, nil
