@@ -35,8 +35,8 @@ func TestNoFalseAlarms(t *testing.T) {
 					continue
 				}
 				school := outcome.Result.School
-				wish := signup.ReprovisionRequest{Tenant: school.ID.String(), Actor: "test", Fresh: school.ID[15]%2 == 0, Confirm: school.Slug}
-				if _, _, err := w.service.ReprovisionNow(ctx, wish, nil); err != nil {
+				request := signup.ReprovisionRequest{Tenant: school.ID.String(), Actor: "test", Fresh: school.ID[15]%2 == 0, Confirm: school.Slug}
+				if _, _, err := w.service.ReprovisionNow(ctx, request, nil); err != nil {
 					t.Errorf("reprovision: %v", err)
 				}
 			}

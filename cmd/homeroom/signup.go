@@ -180,7 +180,7 @@ type signupInvite struct {
 // Run invites a person, and prints the link that the mail has too.
 func (c signupInvite) Run(ctx context.Context, p program) error {
 	return withApp(ctx, p, func(a *app) error {
-		wish := signup.InviteRequest{
+		request := signup.InviteRequest{
 			Email: c.Email, Role: c.Role, Locale: c.Locale, ValidFor: time.Duration(c.Days) * 24 * time.Hour, By: operatorAtTerminal,
 		}
 		if c.Tenant != "" {
@@ -191,9 +191,9 @@ func (c signupInvite) Run(ctx context.Context, p program) error {
 			if err != nil {
 				return err
 			}
-			wish.Tenant = &school.ID
+			request.Tenant = &school.ID
 		}
-		made, err := a.signup.Invite(ctx, wish)
+		made, err := a.signup.Invite(ctx, request)
 		var invalid *signup.ValidationError
 		if errors.As(err, &invalid) {
 			return fmt.Errorf("%s: %s", invalid.Fields[0].Field, invalid.Fields[0].Message)
