@@ -75,6 +75,9 @@ func (l *listener) first() []receivedEvent {
 	})
 }
 
+// repeated is how many of the events that it was told were repetitions.
+func (l *listener) repeated() int { return len(l.all()) - len(l.first()) }
+
 // addWebhook has the world tell a listener of everything.
 func (w *world) addWebhook(t *testing.T, l *listener) (secret string) {
 	t.Helper()
@@ -97,6 +100,10 @@ var deliveryPoints = []string{
 	"webhook.attempt_begun:2", "webhook.sent:3",
 }
 
+// repetitions is how often, at least and at most, an event is repeated after a death at a point: one that was sent and not
+// recorded. After the commit that hands deliveries on, a worker may be sending one.
+var repetitions = map[string][2]int{"relay.handed_on": {0, 1}, "webhook.sent": {1, 1}, "webhook.sent:3": {1, 1}}
+
 // TestKilledAtEveryStepOfDelivery signs schools up, kills the process between an event and its receiver, and starts another.
 // A receiver that passes over what it has learns of each event once, in the order in which they happened.
 func TestKilledAtEveryStepOfDelivery(t *testing.T) {
@@ -107,7 +114,7 @@ func TestKilledAtEveryStepOfDelivery(t *testing.T) {
 	secret := w.addWebhook(t, l)
 	for i, point := range append([]string{""}, deliveryPoints...) {
 		t.Run("dead at "+cmp.Or(point, "no point"), func(t *testing.T) {
-			before := len(l.first())
+			before, repeatedBefore := len(l.first()), l.repeated()
 			p := w.start(t, "HOMEROOM_KILL_AT="+point)
 			s := newSchool(i)
 			if point != "" {
@@ -129,11 +136,11 @@ func TestKilledAtEveryStepOfDelivery(t *testing.T) {
 			w.audit(t)
 			p.kill()
 			l.checkSchoolEvents(t, l.first()[before:], secret)
+			want := repetitions[point]
+			if n := l.repeated() - repeatedBefore; n < want[0] || n > want[1] {
+				t.Errorf("%d events were repeated, want %d to %d", n, want[0], want[1])
+			}
 		})
-	}
-	repeated := len(l.all()) - len(l.first())
-	if repeated != 2 { // those of the deaths after sending and before recording
-		t.Errorf("%d repetitions, want 2", repeated)
 	}
 }
 

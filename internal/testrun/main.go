@@ -58,6 +58,7 @@ func run(args []string, report *report) (int, error) {
 			report.progress()
 		}
 	}
+	report.end()
 	err = command.Wait()
 	var failed *exec.ExitError
 	if errors.As(err, &failed) {

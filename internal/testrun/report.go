@@ -24,6 +24,8 @@ type report struct {
 	began           time.Time
 	// ended are packages, run are tests by themselves, failed those of them that failed.
 	ended, run, failed int
+	// failures names the tests that failed, and the parts of them.
+	failures []string
 	// printed are the lines of tests that have not ended: they are shown when one fails.
 	printed map[[2]string][]string
 	// lastProgress is the last line about the progress.
@@ -88,6 +90,9 @@ func (r *report) key(e event) [2]string {
 }
 
 func (r *report) endTest(e event) {
+	if e.Action == "fail" {
+		r.failures = append(r.failures, e.Package+" "+e.Test)
+	}
 	if strings.Contains(e.Test, "/") || e.Action != "pass" && e.Action != "fail" && e.Action != "skip" {
 		return
 	}
@@ -136,6 +141,13 @@ func (r *report) progress() {
 	if text != r.lastProgress {
 		r.lastProgress = text
 		r.print("… " + text + "\n")
+	}
+}
+
+// end lists what failed, after everything else: the lines of a failed test may stand far above.
+func (r *report) end() {
+	for _, test := range r.failures {
+		r.print("failed: " + test + "\n")
 	}
 }
 

@@ -17,6 +17,7 @@ func play(verbose bool, count counted, lines ...string) string {
 		at = at.Add(time.Minute)
 		report.add(line + "\n")
 	}
+	report.end()
 	return out.String()
 }
 
@@ -37,7 +38,8 @@ var session = []string{
 func TestTheReportHasTheResultLinesOfGoTest(t *testing.T) {
 	t.Parallel()
 	got := play(false, counted{2, 4}, session...)
-	want := "    b_test.go:1: wrong\nFAIL\nFAIL\tp\t0.1s\n… 1 of 2 packages and 2 of 4 tests have ended, 1 failed, after 10m0s; about 10m0s to go\nnot json\n"
+	want := "    b_test.go:1: wrong\nFAIL\nFAIL\tp\t0.1s\n… 1 of 2 packages and 2 of 4 tests have ended, 1 failed, after 10m0s; about 10m0s to go\nnot json\n" +
+		"failed: p TestB/part\nfailed: p TestB\n"
 	if got != want {
 		t.Errorf("it prints\n%s\nwant\n%s", got, want)
 	}
