@@ -36,7 +36,7 @@ func newClient(t *testing.T, cfg auth0.Config) *auth0.Client {
 }
 
 // anno is when seeded users were made, or soon after.
-var anno = time.Date(2026, 3, 1, 23, 59, 59, 0, time.UTC)
+var seededAt = time.Date(2026, 3, 1, 23, 59, 59, 0, time.UTC)
 
 // searchDelay is how far the search of the suite's tenants is behind.
 const searchDelay = time.Second
@@ -92,7 +92,7 @@ func seed(t *testing.T, tenant *auth0test.Server, users ...identity.NewUser) {
 	for i, u := range users {
 		there[i] = auth0test.User{
 			ID: tenant.Config().Connections[0].Strategy + "|" + u.ID.String(), Email: u.Email, GivenName: u.GivenName, FamilyName: u.FamilyName, Name: u.Name,
-			CreatedAt: auth0test.Time{Time: anno.Add(time.Duration(i/3) * time.Millisecond)},
+			CreatedAt: auth0test.Time{Time: seededAt.Add(time.Duration(i/3) * time.Millisecond)},
 		}
 		if m := u.Metadata; m != (identity.Metadata{}) {
 			there[i].AppMetadata = map[string]any{

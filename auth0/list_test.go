@@ -98,7 +98,7 @@ func TestListOfManyMadeAtOnce(t *testing.T) {
 			tenant := auth0test.Start(t, auth0test.Config{})
 			seed(t, tenant, someUsers(50)...)
 			for i := range c.crowd + 50 {
-				at := anno.Add(time.Minute)
+				at := seededAt.Add(time.Minute)
 				if i >= c.crowd {
 					at = at.Add(time.Duration(i) * time.Millisecond)
 				}
@@ -229,7 +229,7 @@ func fullPages(pages int, refuse func(page int) bool) *fakeTenant {
 		var users []string
 		for i := range 100 {
 			users = append(users, fmt.Sprintf(`{"user_id":"auth0|%d-%d","created_at":%q,"app_metadata":{"signup_id":"x"}}`,
-				page, i, anno.Add(time.Duration(page*100+i)*time.Second).Format(time.RFC3339)))
+				page, i, seededAt.Add(time.Duration(page*100+i)*time.Second).Format(time.RFC3339)))
 		}
 		if page++; page > pages {
 			users = nil

@@ -54,7 +54,7 @@ func everything(t *testing.T, client *auth0.Client, tickets bool) error {
 func TestScopesAreWhatIsNeededAndNoMore(t *testing.T) {
 	t.Parallel()
 	// The documentation asks for these to give and take roles at large, and the 403 does not name them.
-	undemanded := []string{"create:role_members", "delete:role_members"}
+	unneeded := []string{"create:role_members", "delete:role_members"}
 	for name, set := range map[string]func(*auth0.Config){
 		"alone": func(*auth0.Config) {}, "roles": withRoles, "organizations": withOrganizations,
 		"organizations without roles": func(c *auth0.Config) { c.Organizations = true },
@@ -68,8 +68,8 @@ func TestScopesAreWhatIsNeededAndNoMore(t *testing.T) {
 			run := func(scopes []string) error {
 				tenant := auth0test.Start(t, auth0test.Config{Roles: roles, Scopes: scopes})
 				client, _ := newRecordingClient(t, tenant, set)
-				if _, enrols := identity.MembershipManagerOf(client); enrols != (len(scopes) > 5) {
-					t.Errorf("the client manages memberships: %v", enrols)
+				if _, managesMemberships := identity.MembershipManagerOf(client); managesMemberships != (len(scopes) > 5) {
+					t.Errorf("the client manages memberships: %v", managesMemberships)
 				}
 				return everything(t, client, cfg.Login == auth0.LoginTicket)
 			}
@@ -77,7 +77,7 @@ func TestScopesAreWhatIsNeededAndNoMore(t *testing.T) {
 				t.Fatalf("with all scopes: %v", err)
 			}
 			for i, scope := range scopes {
-				if slices.Contains(undemanded, scope) {
+				if slices.Contains(unneeded, scope) {
 					continue
 				}
 				err := run(slices.Delete(slices.Clone(scopes), i, i+1))

@@ -144,11 +144,11 @@ func TestLinkedAccounts(t *testing.T) {
 	run(t, w, []testCase{
 		{
 			name: "and removed", finds: "identity_missing", leaves: "identity_missing",
-			make: func(w *world) { removed(w, native) }, mend: restore,
+			make: func(w *world) { removed(w, native) }, repair: restore,
 		},
 		{
 			name: "and removed elsewhere", finds: "identity_missing", leaves: "identity_missing",
-			make: func(w *world) { removed(w, social) }, mend: restore,
+			make: func(w *world) { removed(w, social) }, repair: restore,
 		},
 		{
 			name:  "and lead to another tenant",
@@ -158,7 +158,7 @@ func TestLinkedAccounts(t *testing.T) {
 					remake(w, id, func(u *auth0test.User) { u.AppMetadata["tenant_id"] = uuid.NewString() })
 				}
 			},
-			mend: restore,
+			repair: restore,
 		},
 		{
 			name: "by a sign-up that is over", unfollowed: true, finds: "identity_of_expired_signup",
@@ -182,7 +182,7 @@ func TestLinkedAccounts(t *testing.T) {
 					w.Fatal(err)
 				}
 			},
-			mend: restore,
+			repair: restore,
 		},
 	})
 	w.T = t
@@ -264,13 +264,13 @@ func TestMembersShareTheirSchool(t *testing.T) {
 	run(t, w, []testCase{
 		{
 			name: "with another school", finds: "tenant_shared", leaves: "tenant_shared",
-			make: func(w *world) { w.sql(other + " and kind = 'school'") },
-			mend: func(w *world) { w.sql("delete from signups where school_name = 'Other'") },
+			make:   func(w *world) { w.sql(other + " and kind = 'school'") },
+			repair: func(w *world) { w.sql("delete from signups where school_name = 'Other'") },
 		},
 		{
 			name: "without the member's user", finds: "signup_without_school", leaves: "signup_without_school",
-			make: func(w *world) { w.sql("update users set state = 'pending' where role = 'member'") },
-			mend: func(w *world) { w.sql("update users set state = 'active'") },
+			make:   func(w *world) { w.sql("update users set state = 'pending' where role = 'member'") },
+			repair: func(w *world) { w.sql("update users set state = 'active'") },
 		},
 	})
 }

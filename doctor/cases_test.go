@@ -18,7 +18,7 @@ type testCase struct {
 	finds string
 	// leaves are the codes that are left after Fix, which the situation must then mend by hand.
 	leaves string
-	mend   func(w *world)
+	repair func(w *world)
 	// unfollowed: the steps are not followed, because the situation cannot be made twice.
 	unfollowed bool
 }
@@ -40,12 +40,12 @@ func run(t *testing.T, w *world, cases []testCase) {
 			w.fix(report)
 			w.refillSpares()
 			w.finds(s.leaves)
-			if s.mend != nil {
-				s.mend(w)
+			if s.repair != nil {
+				s.repair(w)
 				w.refillSpares()
 				w.finds("")
 			}
-			if s.leaves != "" && s.mend == nil {
+			if s.leaves != "" && s.repair == nil {
 				t.Fatal("the situation stays")
 			}
 			if !s.unfollowed {
@@ -64,8 +64,8 @@ func (s testCase) follow(w *world) {
 	w.Helper()
 	s.make(w)
 	all := w.followAll(w.finds(s.finds))
-	if !all && s.mend != nil {
-		s.mend(w)
+	if !all && s.repair != nil {
+		s.repair(w)
 	}
 	if !all {
 		w.fix(w.examine())
@@ -82,13 +82,13 @@ func TestDatabases(t *testing.T) {
 	run(t, w, []testCase{
 		{
 			name: "missing of a school", finds: "database_missing", leaves: "database_missing",
-			make: func(w *world) { w.superuser("postgres", "drop database "+school+" with (force)") },
-			mend: func(w *world) { w.homeroom("homeroom tenant reprovision " + school) },
+			make:   func(w *world) { w.superuser("postgres", "drop database "+school+" with (force)") },
+			repair: func(w *world) { w.homeroom("homeroom tenant reprovision " + school) },
 		},
 		{
 			name: "renamed", finds: "database_renamed", leaves: "database_renamed",
-			make: func(w *world) { w.superuser("postgres", "alter database "+school+" rename to away") },
-			mend: func(w *world) { w.superuser("postgres", "alter database away rename to "+school) },
+			make:   func(w *world) { w.superuser("postgres", "alter database "+school+" rename to away") },
+			repair: func(w *world) { w.superuser("postgres", "alter database away rename to "+school) },
 		},
 		{
 			name: "missing of a spare", finds: "database_missing",
@@ -99,7 +99,7 @@ func TestDatabases(t *testing.T) {
 			make: func(w *world) {
 				w.superuser("postgres", "alter database "+school+" rename to away", "create database "+school)
 			},
-			mend: func(w *world) {
+			repair: func(w *world) {
 				w.superuser("postgres", "drop database "+school, "alter database away rename to "+school)
 			},
 			unfollowed: true, // by TestSparesThatAreNotFinished: the old database would stay
@@ -109,14 +109,14 @@ func TestDatabases(t *testing.T) {
 			make: func(w *world) {
 				w.superuser("postgres", "comment on database "+school+" is 'homeroom tenant 0199c1b0-0000-7000-8000-000000000000'")
 			},
-			mend: func(w *world) { w.superuser("postgres", "comment on database "+school+" is null"); w.fix(w.examine()) },
+			repair: func(w *world) { w.superuser("postgres", "comment on database "+school+" is null"); w.fix(w.examine()) },
 		},
 		{
 			name: "half dropped, of a school", finds: "database_invalid", leaves: "database_invalid",
 			make: func(w *world) {
 				w.superuser("postgres", "update pg_database set datconnlimit = -2 where datname = '"+school+"'")
 			},
-			mend: func(w *world) {
+			repair: func(w *world) {
 				w.superuser("postgres", "update pg_database set datconnlimit = -1 where datname = '"+school+"'")
 			},
 		},
@@ -206,8 +206,8 @@ func TestDatabases(t *testing.T) {
 		},
 		{
 			name: "kept", finds: "kept_database", leaves: "kept_database",
-			make: func(w *world) { w.superuser("postgres", "create database "+school+"_kept_20261121130000") },
-			mend: func(w *world) { w.superuser("postgres", "drop database "+school+"_kept_20261121130000") },
+			make:   func(w *world) { w.superuser("postgres", "create database "+school+"_kept_20261121130000") },
+			repair: func(w *world) { w.superuser("postgres", "drop database "+school+"_kept_20261121130000") },
 		},
 	})
 	w.usable(school)
@@ -232,20 +232,20 @@ func TestSchemas(t *testing.T) {
 		},
 		{
 			name: "changed by hand", finds: "schema_drift", leaves: "schema_drift",
-			make: func(w *world) { w.superuser(school, "create index scribble on lunch_weeks (starts_on)") },
-			mend: func(w *world) { w.superuser(school, "drop index scribble") },
+			make:   func(w *world) { w.superuser(school, "create index scribble on lunch_weeks (starts_on)") },
+			repair: func(w *world) { w.superuser(school, "drop index scribble") },
 		},
 		{
 			name: "dirty", finds: "schema_unclear", leaves: "schema_unclear",
-			make: func(w *world) { w.superuser(school, "update schema_migrations set dirty = true") },
-			mend: func(w *world) { w.superuser(school, "update schema_migrations set dirty = false") },
+			make:   func(w *world) { w.superuser(school, "update schema_migrations set dirty = true") },
+			repair: func(w *world) { w.superuser(school, "update schema_migrations set dirty = false") },
 		},
 		{
 			name: "quarantined", finds: "tenant_quarantined", leaves: "tenant_quarantined",
 			make: func(w *world) {
 				w.sql("update tenants set state = 'quarantined', resume_state = 'ready', quarantine_cause = 'boom', quarantine_kind = 'migration'")
 			},
-			mend: func(w *world) {
+			repair: func(w *world) {
 				w.sql("update tenants set state = 'ready', resume_state = null, quarantine_cause = null, quarantine_kind = null")
 			},
 		},
@@ -255,7 +255,7 @@ func TestSchemas(t *testing.T) {
 				w.sql(`update tenants set state = 'quarantined', resume_state = 'ready', quarantine_cause = 'replaced', quarantine_kind = 'replaced',
 					updated_at = now() - interval '16 minutes'`)
 			},
-			mend: func(w *world) {
+			repair: func(w *world) {
 				w.sql("update tenants set state = 'ready', resume_state = null, quarantine_cause = null, quarantine_kind = null")
 			},
 		},

@@ -25,7 +25,7 @@ const (
 const (
 	DatabaseMissing     Code = "database_missing"
 	DatabaseWithoutRow  Code = "database_without_row"
-	DatabaseForeign     Code = "database_foreign"
+	DatabaseUnmanaged   Code = "database_foreign"
 	DatabaseInvalid     Code = "database_invalid"
 	DatabaseClosed      Code = "database_closed"
 	DatabaseAccess      Code = "database_access"
@@ -40,7 +40,7 @@ const (
 	SpareUnusable       Code = "spare_unusable"
 	TemplateOld         Code = "template_old"
 	TemplateIncomplete  Code = "template_incomplete"
-	KeptDatabase        Code = "kept_database"
+	ArchivedDatabase    Code = "kept_database"
 	DatabaseRenamed     Code = "database_renamed"
 	DatabaseSettings    Code = "database_settings"
 	DatabaseForAll      Code = "database_for_all"
@@ -91,7 +91,7 @@ const (
 const (
 	ServerUnknown        Code = "server_unknown"
 	ServerUnreachable    Code = "server_unreachable"
-	ServerRemark         Code = "server_remark"
+	ServerWarning        Code = "server_remark"
 	SpareOnUnknownServer Code = "spare_on_unknown_server"
 	ServerClosed         Code = "server_closed"
 	NoServerOpen         Code = "no_server_open"
@@ -117,7 +117,7 @@ type codeInfo struct {
 
 // singlePass are the codes of facts that nobody is in the middle of changing: they need no second pass.
 var singlePass = map[Code]bool{
-	ServerRemark: true, KeptDatabase: true, TemplateOld: true, TenantQuarantined: true, ServerUnknown: true, SpareOnUnknownServer: true,
+	ServerWarning: true, ArchivedDatabase: true, TemplateOld: true, TenantQuarantined: true, ServerUnknown: true, SpareOnUnknownServer: true,
 	MailsUnsent: true, DeliveriesDead: true,
 }
 
@@ -144,7 +144,7 @@ var codeInfos = map[Code]codeInfo{
 	DatabaseMissing: {Error, "Restore the database from a backup. homeroom tenant reprovision makes a new, empty one instead."},
 	DatabaseWithoutRow: {Warning, "Perhaps the catalog was restored to an earlier time, or another Homeroom uses this server. Look into it as " +
 		"superuser before anything else; the doctor never drops a database."},
-	DatabaseForeign: {Error, "Find out who made it. If it must go, rename it; homeroom tenant reprovision then makes a new, empty one."},
+	DatabaseUnmanaged: {Error, "Find out who made it. If it must go, rename it; homeroom tenant reprovision then makes a new, empty one."},
 	DatabaseInvalid: {Error, "Somebody has begun to drop it, and what is left cannot be opened. homeroom tenant reprovision --fresh makes a new, " +
 		"empty one; load your backup into that."},
 	DatabaseClosed:     {Error, "Find out who closed it. " + reprovision},
@@ -163,7 +163,7 @@ var codeInfos = map[Code]codeInfo{
 	TemplateOld: {Info, "It takes some megabytes. Leave it while a program of another version runs on this server: that would only make " +
 		"it again."},
 	TemplateIncomplete: {Info, "A process is making it, or has died over it. It is made again when it is needed."},
-	KeptDatabase:       {Info, "When the school misses nothing in its new database, drop it as superuser."},
+	ArchivedDatabase:   {Info, "When the school misses nothing in its new database, drop it as superuser."},
 
 	SchemaUnclear: {Error, "The version it records cannot be believed. homeroom tenant reprovision with its id, slug or database tells what it stopped " +
 		"at: compare its schema with the migration files, and record the version that it really has in schema_migrations."},
@@ -237,7 +237,7 @@ var codeInfos = map[Code]codeInfo{
 	ServerUnreachable: {Warning, "What is on it was not looked at. Look again when it is back."},
 	ServerIsAnother: {Error, "Correct the URL: nothing is made or repaired there. If the databases were moved there, bring all of them with their comments, as " +
 		"pg_dumpall and pg_dump --create do; the doctor then offers to record it."},
-	ServerRemark:         {Warning, "See docs/install.md."},
+	ServerWarning:        {Warning, "See docs/install.md."},
 	SpareOnUnknownServer: {Warning, "They are never claimed from here. Set HOMEROOM_SERVER_<NAME>_URL, or delete the rows if the server is gone for good."},
 }
 

@@ -70,13 +70,13 @@ func TestDamagedServers(t *testing.T) {
 		},
 		{
 			name: "a database for everybody", finds: "database_for_all", leaves: "database_for_all",
-			make: func(w *world) { w.ordered("create database metabase") },
-			mend: func(w *world) { w.ordered("drop database metabase") }, unfollowed: true,
+			make:   func(w *world) { w.ordered("create database metabase") },
+			repair: func(w *world) { w.ordered("drop database metabase") }, unfollowed: true,
 		},
 		{
 			name: "a database that is closed again", finds: "database_for_all", leaves: "database_for_all",
-			make: func(w *world) { w.ordered("drop database if exists metabase", "create database metabase") },
-			mend: func(w *world) { w.ordered("drop database metabase") },
+			make:   func(w *world) { w.ordered("drop database if exists metabase", "create database metabase") },
+			repair: func(w *world) { w.ordered("drop database metabase") },
 		},
 		{
 			name: "a template that was opened", finds: "template_incomplete",
@@ -87,26 +87,26 @@ func TestDamagedServers(t *testing.T) {
 			make: func(w *world) {
 				w.ordered("update pg_database set datlocprovider = 'i', daticulocale = 'en', datcollversion = '1' where datname in ('" + school + "', '" + spareOf(w) + "')")
 			},
-			mend: func(w *world) {
+			repair: func(w *world) {
 				w.ordered("update pg_database set datlocprovider = 'c', daticulocale = null, datcollversion = null where datname in ('" + school + "', '" + spareOf(w) + "')")
 			},
 		},
 		{
 			name: "functions that were given back to everybody", finds: "functions_open", leaves: "functions_open",
-			make: func(w *world) { w.superuser(school, "grant execute on function pg_notify(text, text) to public") },
-			mend: func(w *world) { w.superuser(school, "revoke execute on function pg_notify(text, text) from public") },
+			make:   func(w *world) { w.superuser(school, "grant execute on function pg_notify(text, text) to public") },
+			repair: func(w *world) { w.superuser(school, "revoke execute on function pg_notify(text, text) from public") },
 		},
 		{
 			name: "servers that take nothing", finds: "no_server_open server_closed", leaves: "no_server_open", // the refiller of spares opens it
 			make: func(w *world) {
 				w.sql("update servers set weight = 0, closed_because = 'its disk is full', closed_at = now() - interval '2 days'")
 			},
-			mend: func(w *world) { w.sql("update servers set weight = 1, closed_because = null, closed_at = null") },
+			repair: func(w *world) { w.sql("update servers set weight = 1, closed_because = null, closed_at = null") },
 		},
 		{
 			name: "a full server", finds: "no_server_open", leaves: "no_server_open",
-			make: func(w *world) { w.sql("update servers set capacity = 1") },
-			mend: func(w *world) { w.sql("update servers set capacity = null") },
+			make:   func(w *world) { w.sql("update servers set capacity = 1") },
+			repair: func(w *world) { w.sql("update servers set capacity = null") },
 		},
 	})
 	w.usable(school)
@@ -151,23 +151,23 @@ func TestDamagedSchemas(t *testing.T) {
 	run(t, w, []testCase{
 		{
 			name: "no table of versions", finds: "schema_unclear", leaves: "schema_unclear",
-			make: func(w *world) { w.superuser(school, "drop table schema_migrations") },
-			mend: func(w *world) { w.followAll(w.examine()) },
+			make:   func(w *world) { w.superuser(school, "drop table schema_migrations") },
+			repair: func(w *world) { w.followAll(w.examine()) },
 		},
 		{
 			name: "a row with other migrations", finds: "lineage_differs migrations_of_others", leaves: "lineage_differs migrations_of_others",
-			make: func(w *world) { w.sql("update tenants set lineage = 'others'") },
-			mend: func(w *world) { w.sql("update tenants set lineage = $1", w.server.Migrations().Lineage()) },
+			make:   func(w *world) { w.sql("update tenants set lineage = 'others'") },
+			repair: func(w *world) { w.sql("update tenants set lineage = $1", w.server.Migrations().Lineage()) },
 		},
 		{
 			name: "a schema that belongs to the tenant", finds: "schema_owner", leaves: "schema_owner",
-			make: func(w *world) { w.superuser(school, "alter schema public owner to "+school) },
-			mend: func(w *world) { w.superuser(school, "alter schema public owner to pg_database_owner") },
+			make:   func(w *world) { w.superuser(school, "alter schema public owner to "+school) },
+			repair: func(w *world) { w.superuser(school, "alter schema public owner to pg_database_owner") },
 		},
 		{
 			name: "no schema", finds: "schema_missing", leaves: "schema_missing",
 			make: func(w *world) { w.superuser(school, "drop schema public cascade") },
-			mend: func(w *world) {
+			repair: func(w *world) {
 				w.homeroom("homeroom tenant reprovision " + school + " --fresh --confirm " + result.School.Slug)
 				w.drop("_kept_")
 			},
@@ -197,18 +197,18 @@ func TestDamagedCatalog(t *testing.T) {
 	run(t, w, []testCase{
 		{
 			name: "a dropped index", finds: "catalog_incomplete", leaves: "catalog_incomplete",
-			make: func(w *world) { w.sql("drop index signups_by_user") },
-			mend: func(w *world) { w.sql("create index signups_by_user on signups (user_id)") },
+			make:   func(w *world) { w.sql("drop index signups_by_user") },
+			repair: func(w *world) { w.sql("create index signups_by_user on signups (user_id)") },
 		},
 		{
 			name: "a dropped trigger", finds: "catalog_incomplete", leaves: "catalog_incomplete",
-			make: func(w *world) { w.sql("drop trigger tell_of_tenant on tenants") },
-			mend: func(w *world) { w.followAll(w.examine()) },
+			make:   func(w *world) { w.sql("drop trigger tell_of_tenant on tenants") },
+			repair: func(w *world) { w.followAll(w.examine()) },
 		},
 		{
 			name: "readers", finds: "catalog_readable catalog_readable", leaves: "catalog_readable catalog_readable",
-			make: func(w *world) { w.sql("grant select on users to public; grant select on tenants to homeroom_tenant") },
-			mend: func(w *world) { w.sql("revoke all on users from public; revoke all on tenants from homeroom_tenant") },
+			make:   func(w *world) { w.sql("grant select on users to public; grant select on tenants to homeroom_tenant") },
+			repair: func(w *world) { w.sql("revoke all on users from public; revoke all on tenants from homeroom_tenant") },
 		},
 		{
 			name: "a run that stays paused", finds: "run_paused", leaves: "run_paused",
@@ -216,7 +216,7 @@ func TestDamagedCatalog(t *testing.T) {
 				w.sql(`insert into migration_runs (id, to_version, direction, state, lineage, total, concurrency, started_by, started_at)
 					values (gen_random_uuid(), 1, 'up', 'paused', 'x', 1, 1, 'test', now() - interval '7 days')`)
 			},
-			mend: func(w *world) { w.sql("delete from migration_runs") },
+			repair: func(w *world) { w.sql("delete from migration_runs") },
 		},
 	}[:3])
 	w.sql(`insert into migration_runs (id, to_version, direction, state, lineage, total, concurrency, started_by, started_at)
@@ -227,15 +227,15 @@ func TestDamagedCatalog(t *testing.T) {
 	run(t, w, []testCase{
 		{
 			name: "a school that is called deleted", finds: "tenant_deleted", leaves: "tenant_deleted",
-			make: func(w *world) { w.sql("update tenants set state = 'deleted'") },
-			mend: func(w *world) { w.sql("update tenants set state = 'ready'") },
+			make:   func(w *world) { w.sql("update tenants set state = 'deleted'") },
+			repair: func(w *world) { w.sql("update tenants set state = 'ready'") },
 		},
 		{
 			name: "a login that is blocked", finds: "identity_blocked", leaves: "identity_blocked",
 			make: func(w *world) {
 				remake(w, result.User.IdentityID, func(u *auth0test.User) { u.Blocked = new(true) })
 			},
-			mend: func(w *world) {
+			repair: func(w *world) {
 				remake(w, result.User.IdentityID, func(u *auth0test.User) { u.Blocked = nil })
 			},
 		},
@@ -371,7 +371,7 @@ func TestAQueueOfNotificationsThatFills(t *testing.T) {
 func TestWarningsAboutServers(t *testing.T) {
 	t.Parallel()
 	w := setup(t, 0)
-	w.config.Tolerate = slices.DeleteFunc(slices.Clone(remarks), func(code string) bool { return code == tenant.WarnSuperuser })
+	w.config.Tolerate = slices.DeleteFunc(slices.Clone(serverWarnings), func(code string) bool { return code == tenant.WarnSuperuser })
 	w.doctor = w.newDoctor(w.config)
 	report := w.finds("server_remark")
 	if f := report.Findings[0]; f.Subject != tenant.WarnSuperuser || !strings.Contains(f.Advice, "create role homeroom") {

@@ -45,7 +45,7 @@ func isUnmanaged(t catalog.SurveyedTenant, db tenant.FoundDatabase) bool {
 // compareUnmanaged tells of a database that has a tenant's name and is not the tenant's. That no building can go on over it
 // matters as much as that a school cannot use it.
 func (e *examination) compareUnmanaged(t catalog.SurveyedTenant, db tenant.FoundDatabase) {
-	finding := about(DatabaseForeign, t, "a database of its name is there that Homeroom did not make")
+	finding := about(DatabaseUnmanaged, t, "a database of its name is there that Homeroom did not make")
 	if db.MarkedAs != nil {
 		finding.Detail = "the database bears the mark of another tenant, " + db.MarkedAs.String()
 		finding = finding.withSteps(asOwner(maintenanceDatabase, "comment on database "+t.Database+" is null").withCondition("If it is this tenant's after all"), repairTenant(t).withCondition("And then"))

@@ -66,7 +66,7 @@ func TestIdentities(t *testing.T) {
 					w.Fatal(err)
 				}
 			},
-			mend: restore,
+			repair: restore,
 		},
 		{
 			name: "of an expired sign-up", unfollowed: true, finds: "identity_of_expired_signup",
@@ -86,34 +86,34 @@ func TestIdentities(t *testing.T) {
 					w.Fatal(err)
 				}
 			},
-			mend: restore,
+			repair: restore,
 		},
 		{
 			name: "missing", finds: "identity_missing", leaves: "identity_missing",
-			make: func(w *world) { w.auth0.DeleteAll() },
-			mend: restore,
+			make:   func(w *world) { w.auth0.DeleteAll() },
+			repair: restore,
 		},
 		{
 			name: "of another tenant", finds: "identity_mismatch", leaves: "identity_mismatch",
 			make: func(w *world) {
 				remake(w, account, func(u *auth0test.User) { u.AppMetadata["tenant_id"] = uuid.NewString() })
 			},
-			mend: restore,
+			repair: restore,
 		},
 		{
 			name: "with another database", finds: "identity_mismatch", leaves: "identity_mismatch",
-			make: func(w *world) { remake(w, account, func(u *auth0test.User) { u.AppMetadata["database"] = "t_other" }) },
-			mend: restore,
+			make:   func(w *world) { remake(w, account, func(u *auth0test.User) { u.AppMetadata["database"] = "t_other" }) },
+			repair: restore,
 		},
 		{
 			name: "with another e-mail", finds: "identity_mismatch", leaves: "identity_mismatch",
-			make: func(w *world) { remake(w, account, func(u *auth0test.User) { u.Email = "other@lincoln.example" }) },
-			mend: restore,
+			make:   func(w *world) { remake(w, account, func(u *auth0test.User) { u.Email = "other@lincoln.example" }) },
+			repair: restore,
 		},
 		{
 			name: "without its sign-up's id", finds: "identity_mismatch", leaves: "identity_mismatch",
-			make: func(w *world) { remake(w, account, func(u *auth0test.User) { delete(u.AppMetadata, "signup_id") }) },
-			mend: restore,
+			make:   func(w *world) { remake(w, account, func(u *auth0test.User) { delete(u.AppMetadata, "signup_id") }) },
+			repair: restore,
 		},
 	})
 	report, err := w.doctor.Examine(t.Context(), doctor.Options{Open: doctor.All, Only: []string{school.School.Slug}})

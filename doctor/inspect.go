@@ -180,9 +180,9 @@ const maxSteps = 20
 func (e *examination) compareRights(t catalog.SurveyedTenant, seen inspection) {
 	switch {
 	case !seen.CanLogin && t.State == catalog.Spare:
-		e.add(e.ensureLogin(about(SpareUnusable, t, "the spare's role cannot enter it with the derived password"), t))
+		e.add(e.ensureIdentity(about(SpareUnusable, t, "the spare's role cannot enter it with the derived password"), t))
 	case !seen.CanLogin:
-		e.add(e.ensureLogin(about(LoginRefused, t, "the tenant's role cannot enter the database with the derived password"), t))
+		e.add(e.ensureIdentity(about(LoginRefused, t, "the tenant's role cannot enter the database with the derived password"), t))
 	}
 	if !seen.Grants {
 		e.add(e.ensure(about(GrantsMissing, t, "rights inside the database are not as they should be"), t))

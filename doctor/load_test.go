@@ -55,7 +55,7 @@ func TestNoFalseAlarms(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		report.Findings = slices.DeleteFunc(report.Findings, func(f doctor.Finding) bool { return f.Code == doctor.KeptDatabase })
+		report.Findings = slices.DeleteFunc(report.Findings, func(f doctor.Finding) bool { return f.Code == doctor.ArchivedDatabase })
 		if len(report.Findings) > 0 {
 			t.Errorf("look %d:%s", looks, describe(report))
 		}

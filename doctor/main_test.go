@@ -32,7 +32,7 @@ func TestMain(m *testing.M) { pgtest.Main(m) }
 var key = func() []byte { sum := sha256.Sum256([]byte("the doctor's tests")); return sum[:] }()
 
 // remarks on a test server are as they may be.
-var remarks = []string{
+var serverWarnings = []string{
 	tenant.WarnSuperuser, tenant.WarnCreateRole, tenant.WarnNoSignal, tenant.WarnPublicConnect, tenant.WarnRecovery,
 	tenant.WarnConnections, tenant.WarnClock, tenant.WarnDiskLow, tenant.WarnDiskUnknown,
 }
@@ -79,7 +79,7 @@ func setup(t *testing.T, spares int, change ...func(*auth0.Config)) *world {
 	w.remember()
 	w.config = doctor.Config{
 		Catalog: w.catalog, Servers: tenant.Servers{"main": w.server}, Identity: w.client, Jobs: w.jobs, CancelJob: w.queue.Cancel,
-		Reconcile: w.service.ReconcileOnce, Resume: resumer(w.service), Tolerate: remarks, Pause: time.Millisecond,
+		Reconcile: w.service.ReconcileOnce, Resume: resumer(w.service), Tolerate: serverWarnings, Pause: time.Millisecond,
 	}
 	w.doctor = w.newDoctor(w.config)
 	return w

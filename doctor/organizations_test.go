@@ -68,7 +68,7 @@ func TestOrganizations(t *testing.T) {
 					w.Fatal(err)
 				}
 			},
-			mend: func(w *world) {
+			repair: func(w *world) {
 				if err := w.client.Unassign(w.Context(), elsewhere); err != nil {
 					w.Fatal(err)
 				}
@@ -118,7 +118,7 @@ func TestOrganizations(t *testing.T) {
 					}
 				}
 			},
-			mend: func(w *world) {
+			repair: func(w *world) {
 				w.sql("update users set role = 'owner' where id = $1", school.User.ID)
 				w.fix(w.finds("organization_missing"))
 			},

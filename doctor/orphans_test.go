@@ -199,14 +199,14 @@ func TestDatabasesWithoutARow(t *testing.T) {
 	run(t, w, []testCase{
 		{
 			name: "another Homeroom's", finds: "database_without_row", leaves: "database_without_row",
-			make: func(w *world) { id = build(elsewhere) }, mend: drop,
+			make: func(w *world) { id = build(elsewhere) }, repair: drop,
 		},
 		{
 			name: "with data, and no login", finds: "database_without_row", leaves: "database_without_row",
 			make: func(w *world) {
 				id = build(w.server)
 				w.usable(id.Database())
-			}, mend: drop,
+			}, repair: drop,
 		},
 		{
 			name: "of an older version", finds: "database_without_row",
@@ -220,7 +220,7 @@ func TestDatabasesWithoutARow(t *testing.T) {
 			make: func(w *world) {
 				id = tenant.NewID()
 				w.superuser("postgres", "create database "+id.Database())
-			}, mend: drop,
+			}, repair: drop,
 		},
 		{
 			name: "a forgotten spare", finds: "database_without_row",

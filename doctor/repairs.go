@@ -45,8 +45,8 @@ func (e *examination) ensure(f Finding, t catalog.SurveyedTenant) Finding {
 	})
 }
 
-// ensureLogin is ensure for a role that is refused. A tenant that must keep its version is only given its password.
-func (e *examination) ensureLogin(f Finding, t catalog.SurveyedTenant) Finding {
+// ensureIdentity is ensure for a role that is refused. A tenant that must keep its version is only given its password.
+func (e *examination) ensureIdentity(f Finding, t catalog.SurveyedTenant) Finding {
 	if f = e.ensure(f, t); f.Fix != "" {
 		return f
 	}

@@ -71,29 +71,29 @@ func TestRows(t *testing.T) {
 				hold(w, "0")
 				w.sql("delete from signups where status = 'pending'")
 			},
-			mend: func(w *world) {
+			repair: func(w *world) {
 				w.sql("delete from users where state = 'pending'")
 				w.sql("update tenants set state = 'spare', name = null, slug = null where state = 'reserved'")
 			},
 		},
 		{
 			name: "a school without a user", finds: "signup_without_school tenant_without_user", leaves: "signup_without_school tenant_without_user",
-			make: func(w *world) { w.sql("update users set state = 'pending'") },
-			mend: func(w *world) { w.sql("update users set state = 'active'") },
+			make:   func(w *world) { w.sql("update users set state = 'pending'") },
+			repair: func(w *world) { w.sql("update users set state = 'active'") },
 		},
 		{
 			name: "a user whose tenant is a spare", unfollowed: true, finds: "user_without_tenant", leaves: "user_without_tenant",
 			make: func(w *world) {
 				w.sql("update tenants set state = 'spare', name = null, slug = null where state = 'ready'")
 			},
-			mend: func(w *world) {
+			repair: func(w *world) {
 				w.sql("update tenants set state = 'ready', name = 'Lincoln High', slug = 'lincoln-high' where id in (select tenant_id from users)")
 			},
 		},
 		{
 			name: "two sign-ups with one tenant", finds: "tenant_shared", leaves: "tenant_shared",
-			make: func(w *world) { w.sql(other) },
-			mend: func(w *world) { w.sql("delete from signups where school_name = 'Other'") },
+			make:   func(w *world) { w.sql(other) },
+			repair: func(w *world) { w.sql("delete from signups where school_name = 'Other'") },
 		},
 		{
 			name: "a job for a tenant that is not there", finds: "job_without_row",
@@ -125,7 +125,7 @@ func TestRows(t *testing.T) {
 				}
 				w.sql("update river.river_job set state = 'running', attempted_at = now() - interval '16 minutes', attempt = 1 where finalized_at is null")
 			},
-			mend: func(w *world) { w.sql("delete from river.river_job where finalized_at is null") },
+			repair: func(w *world) { w.sql("delete from river.river_job where finalized_at is null") },
 		},
 	})
 	if n := value[int](w, "select count(*) from audit_events where action = 'doctor.fix' and actor = 'homeroom doctor'"); n != 4 {
@@ -162,8 +162,8 @@ func TestServers(t *testing.T) {
 	run(t, w, []testCase{
 		{
 			name: "tenants on a server that is not configured", finds: "database_without_row server_unknown", leaves: "database_without_row server_unknown",
-			make: func(w *world) { w.sql("update tenants set server = 'second' where state = 'ready'") },
-			mend: func(w *world) { w.sql("update tenants set server = 'main' where server = 'second'") },
+			make:   func(w *world) { w.sql("update tenants set server = 'second' where state = 'ready'") },
+			repair: func(w *world) { w.sql("update tenants set server = 'main' where server = 'second'") },
 		},
 		{
 			name: "spares on a server that is not configured", finds: "spare_on_unknown_server", leaves: "spare_on_unknown_server",
@@ -171,16 +171,16 @@ func TestServers(t *testing.T) {
 				w.sql(`insert into tenants (id, server, database, lineage, state) values ('0199c1b0-0000-7000-8000-000000000002', 'second',
 					't_aaaaaaaaaaaaaaaaaaaaaaaaab', '` + w.server.Migrations().Lineage() + `', 'spare')`)
 			},
-			mend: func(w *world) { w.sql("delete from tenants where server = 'second'") },
+			repair: func(w *world) { w.sql("delete from tenants where server = 'second'") },
 		},
 	})
 	w.config.Tolerate = nil
 	w.doctor = w.newDoctor(w.config)
 	report := w.examine()
-	if len(report.Findings) == 0 || report.Findings[0].Code != doctor.ServerRemark || report.Findings[0].Advice == "" || !report.HasProblems() {
+	if len(report.Findings) == 0 || report.Findings[0].Code != doctor.ServerWarning || report.Findings[0].Advice == "" || !report.HasProblems() {
 		t.Errorf("of the server it says only%s", describe(report))
 	}
-	w.config.Tolerate = remarks
+	w.config.Tolerate = serverWarnings
 	away, err := tenant.Open(tenant.Config{Name: "second", URL: secret.String("postgres://homeroom@127.0.0.1:1/postgres"), Key: key})
 	if err != nil {
 		t.Fatal(err)

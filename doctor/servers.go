@@ -95,7 +95,7 @@ func (e *examination) compareTemplates(server string, survey tenant.Survey) {
 	for _, kept := range survey.Archives {
 		id := kept.Tenant.UUID()
 		e.add(Finding{
-			Code: KeptDatabase, Subject: kept.Name, Server: server, TenantID: &id,
+			Code: ArchivedDatabase, Subject: kept.Name, Server: server, TenantID: &id,
 			Detail: "a database that was set aside on " + kept.At.Format("2 January 2006") + " when the tenant was given a new one",
 		}.withSteps(asOwner(maintenanceDatabase, "drop database "+kept.Name)))
 	}
@@ -190,7 +190,7 @@ func (e *examination) checkServer(ctx context.Context, name string, server *tena
 		e.warned[name+" "+warning.Code] = true
 		e.mu.Unlock()
 		if !slices.Contains(e.cfg.Tolerate, warning.Code) {
-			e.add(Finding{Code: ServerRemark, Subject: warning.Code, Server: name, Detail: warning.Problem, Advice: warning.Fix})
+			e.add(Finding{Code: ServerWarning, Subject: warning.Code, Server: name, Detail: warning.Problem, Advice: warning.Fix})
 		}
 	}
 }

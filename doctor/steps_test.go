@@ -50,7 +50,7 @@ var codesWithoutSteps = map[doctor.Code]string{
 	doctor.SpareOnUnknownServer:      "the cause is in the configuration",
 	doctor.ServerUnreachable:         "the server must answer again",
 	doctor.ServerIsAnother:           "the cause is in the configuration, unless all databases are there",
-	doctor.ServerRemark:              "the remark's own advice is followed in package tenant",
+	doctor.ServerWarning:             "the remark's own advice is followed in package tenant",
 	doctor.StockEmpty:                "a service must run",
 }
 

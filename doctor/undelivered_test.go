@@ -22,17 +22,17 @@ func TestUndelivered(t *testing.T) {
 				w.sql(`insert into outbox_events (type, created_at) values ('user.created', now() - interval '9 minutes'),
 					('user.created', now() - interval '11 minutes')`)
 			},
-			mend: func(w *world) { w.sql("update outbox_events set relayed_at = now()") },
+			repair: func(w *world) { w.sql("update outbox_events set relayed_at = now()") },
 		},
 		{
 			name: "a mail that was refused", finds: "mails_unsent", leaves: "mails_unsent",
-			make: func(w *world) { w.sql(mail, "failed"); w.sql(mail, "sent") },
-			mend: func(w *world) { w.sql("update mails set state = 'queued', finished_at = null where state = 'failed'") },
+			make:   func(w *world) { w.sql(mail, "failed"); w.sql(mail, "sent") },
+			repair: func(w *world) { w.sql("update mails set state = 'queued', finished_at = null where state = 'failed'") },
 		},
 		{
 			name: "a mail of which nobody knows", finds: "mails_unsent", leaves: "mails_unsent",
 			make: func(w *world) { w.sql(mail, "unknown") },
-			mend: func(w *world) {
+			repair: func(w *world) {
 				w.sql("update mails set finished_at = now() - interval '25 hours' where state = 'unknown'")
 			},
 		},
@@ -45,7 +45,7 @@ func TestUndelivered(t *testing.T) {
 					w.Errorf("it says %q", detail)
 				}
 			},
-			mend: func(w *world) { w.sql("update webhook_endpoints set enabled = false, disabled_because = 'test'") },
+			repair: func(w *world) { w.sql("update webhook_endpoints set enabled = false, disabled_because = 'test'") },
 		},
 	})
 }

@@ -90,7 +90,7 @@ func (w *world) leave(c *call) {
 	_, _ = w.carryOut(c)
 }
 
-// carryOut lets a call take effect, and checks what must always hold.
+// execute lets a call take effect, and checks what must always hold.
 func (w *world) carryOut(c *call) (any, error) {
 	value, err := c.apply()
 	w.seen["calls"]++

@@ -114,7 +114,7 @@ func (m *machine) somebody() *process {
 	return alive[m.choices.next(len(alive))]
 }
 
-// goOn decides what becomes of some of the calls that wait, one after the other.
+// deliverSome decides what becomes of some of the calls that wait, one after the other.
 func (m *machine) goOn() {
 	for range 1 + m.choices.next(8) {
 		calls := m.ready()

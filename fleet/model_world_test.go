@@ -175,7 +175,7 @@ func (w *world) settle() {
 	}
 }
 
-// takeLeft decides what becomes of the calls whose callers have gone on.
+// handleAbandoned decides what becomes of the calls whose callers have gone on.
 func (w *world) takeLeft() {
 	for i := 0; i < len(w.pending); {
 		c := w.pending[i]

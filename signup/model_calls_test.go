@@ -96,51 +96,51 @@ func ask[T any](ctx context.Context, w *world, c *call, apply func() (T, error))
 }
 
 // leave keeps a call whose caller has gone: it may take effect or not.
-func (w *world) leave(c *call) {
+func (w *world) abandon(c *call) {
 	switch n := w.choices.next(3); {
 	case n == 0:
-		w.tell("   %s: never takes effect", w.text(c))
+		w.tracef("   %s: never takes effect", w.text(c))
 	case n == 1 || c.inTx():
-		w.carryOutUnless(c)
+		w.executeUnlessBlocked(c)
 	default:
 		w.delay(c)
 	}
 }
 
-// carryOutUnless lets a call that nobody waits for take effect, unless it waits for a lock and has no session any more.
-func (w *world) carryOutUnless(c *call) {
+// executeUnlessBlocked lets a call that nobody waits for take effect, unless it waits for a lock and has no session any more.
+func (w *world) executeUnlessBlocked(c *call) {
 	if c.what == "insert spare" {
-		w.givenBack++ // whoever has the lock now may have counted before
+		w.sparesReturned++ // whoever has the lock now may have counted before
 	}
 	if c.blocked == nil || !c.blocked() {
-		_, _ = w.carryOut(c)
+		_, _ = w.execute(c)
 	}
 }
 
 // delay lets a call take effect later.
 func (w *world) delay(c *call) {
 	c.at = time.Now().Add(time.Duration(w.choices.next(200)+1) * longestDelay / 200)
-	w.tell("   %s: takes effect in %s", w.text(c), time.Until(c.at))
+	w.tracef("   %s: takes effect in %s", w.text(c), time.Until(c.at))
 	w.late = append(w.late, c)
 }
 
-// carryOut lets a call take effect, and checks what must always hold.
-func (w *world) carryOut(c *call) (any, error) {
+// execute lets a call take effect, and checks what must always hold.
+func (w *world) execute(c *call) (any, error) {
 	value, err := c.apply()
 	w.seen["calls"]++
 	if c.system == "catalog" && err == nil {
 		w.seen[c.what]++
 	}
-	w.tell("   %s: %v", w.text(c), err)
+	w.tracef("   %s: %v", w.text(c), err)
 	w.check()
 	return value, err
 }
 
 // fate is what becomes of a call.
-type fate int
+type callOutcome int
 
 const (
-	works fate = iota
+	works callOutcome = iota
 	isRefused
 	losesItsAnswer
 	isLost
@@ -148,15 +148,15 @@ const (
 	kills
 )
 
-// fates has the ways in which a call can end as often as they shall come up, roughFates those of the identity provider, which is
+// fates has the ways in which a call can end as often as they shall come up, unreliableOutcomes those of the identity provider, which is
 // the least reliable of the three, and of everything in some runs.
-var fates = [32]fate{
+var callOutcomes = [32]callOutcome{
 	works, works, works, works, works, works, works, works, works, works, works, works, works, works, works, works,
 	works, works, works, works, works, works, works, isRefused, isRefused, losesItsAnswer, losesItsAnswer, losesItsAnswer,
 	isLost, isLost, isLate, kills,
 }
 
-var roughFates = [16]fate{
+var unreliableOutcomes = [16]callOutcome{
 	works, works, works, works, works, works, works, works, isRefused, isRefused, losesItsAnswer, losesItsAnswer, isLost, isLate,
 	isLate, kills,
 }
@@ -166,41 +166,41 @@ func (w *world) deliver(c *call) {
 	w.pending = slices.DeleteFunc(w.pending, func(p *call) bool { return p == c })
 	f := works
 	switch {
-	case w.away[c.system]:
-		f = []fate{isRefused, isLost}[w.choices.next(2)]
-	case w.faults && (w.rough || c.system == "identity"):
-		f = roughFates[w.choices.next(len(roughFates))]
+	case w.unavailable[c.system]:
+		f = []callOutcome{isRefused, isLost}[w.choices.next(2)]
+	case w.faults && (w.unreliable || c.system == "identity"):
+		f = unreliableOutcomes[w.choices.next(len(unreliableOutcomes))]
 	case w.faults:
-		f = fates[w.choices.next(len(fates))]
+		f = callOutcomes[w.choices.next(len(callOutcomes))]
 	}
 	if f == isLate && c.inTx() {
 		f = isLost
 	}
 	switch f {
 	case works:
-		value, err := w.carryOut(c)
+		value, err := w.execute(c)
 		c.answer <- answer{value: value, err: err}
 	case isRefused:
 		w.seen["refused"]++
-		w.tell("   %s: REFUSED", w.text(c))
+		w.tracef("   %s: REFUSED", w.text(c))
 		c.answer <- answer{err: c.refused(w.choices.next(4))}
 	case losesItsAnswer:
 		w.seen["lost answers"]++
-		w.tell("   the next answer is LOST")
-		_, _ = w.carryOut(c)
+		w.tracef("   the next answer is LOST")
+		_, _ = w.execute(c)
 		c.answer <- answer{err: c.lost()}
 	case isLost:
-		w.tell("   %s: LOST", w.text(c))
+		w.tracef("   %s: LOST", w.text(c))
 		c.answer <- answer{err: c.lost()}
 	case isLate:
 		w.delay(c)
 		c.answer <- answer{err: c.lost()}
 	case kills:
-		w.leave(c)
+		w.abandon(c)
 		c.answer <- answer{die: true}
 		w.kill(c.proc)
 	}
-	w.settle()
+	w.collect()
 }
 
 // text describes a call, if it is asked for.

@@ -66,12 +66,12 @@ func (p *pair) newID() uuid.UUID {
 
 // pairCalls are drawn from. Those that begin something come up more often.
 var pairCalls = []func(p *pair, t *rapid.T){
-	(*pair).reserve, (*pair).reserve, (*pair).reserve, (*pair).insertSpare, (*pair).insertSpare, (*pair).spareBuilt, (*pair).spareBuilt,
+	(*pair).reserve, (*pair).reserve, (*pair).reserve, (*pair).insertSpare, (*pair).insertSpare, (*pair).markSpareBuilt, (*pair).markSpareBuilt,
 	(*pair).replaceTenant, (*pair).replaceTenant, (*pair).deleteSpare,
-	(*pair).take, (*pair).take, (*pair).due, (*pair).hold, (*pair).hold, (*pair).identityMade, (*pair).finish, (*pair).finish,
-	(*pair).giveUp, (*pair).giveUp, (*pair).giveUp, (*pair).changeTenant, (*pair).changeTenant, (*pair).changeTenant,
+	(*pair).take, (*pair).take, (*pair).due, (*pair).hold, (*pair).hold, (*pair).recordIdentity, (*pair).finish, (*pair).finish,
+	(*pair).endSignup, (*pair).endSignup, (*pair).endSignup, (*pair).changeTenant, (*pair).changeTenant, (*pair).changeTenant,
 	(*pair).find, (*pair).count,
-	(*pair).reserveUnconfirmed, (*pair).reserveUnconfirmed, (*pair).wait, (*pair).wait, (*pair).admit, (*pair).admit, (*pair).signupByLogin, (*pair).expireTx, (*pair).invite,
+	(*pair).reserveUnconfirmed, (*pair).reserveUnconfirmed, (*pair).wait, (*pair).wait, (*pair).admit, (*pair).admit, (*pair).signupByIdentity, (*pair).expireTx, (*pair).invite,
 }
 
 // same compares the answers of the two.
@@ -180,7 +180,7 @@ var lease = rapid.SampledFrom([]time.Duration{0, time.Hour})
 
 func (p *pair) reserve(t *rapid.T) {
 	want := p.reservation(t)
-	p.comeOtherwise(t, &want)
+	p.chooseEntryPoint(t, &want)
 	held, err := p.real.Reserve(t.Context(), want)
 	simulated, simulatedErr := p.simulated.reserve(want)
 	same(t, "reserve", held, err, simulated, simulatedErr)
@@ -224,9 +224,9 @@ func (p *pair) anySignup(t *rapid.T) (row *catalog.Signup) {
 	return row
 }
 
-func (p *pair) spareBuilt(t *rapid.T) {
+func (p *pair) markSpareBuilt(t *rapid.T) {
 	id, health, steps := p.anyTenant(t), anyHealth(t), json.RawMessage(`[1]`)
-	same(t, "spare built", nil, p.real.MarkSpareBuilt(t.Context(), id, health, steps), nil, p.simulated.spareBuilt(id, health, steps))
+	same(t, "spare built", nil, p.real.MarkSpareBuilt(t.Context(), id, health, steps), nil, p.simulated.markSpareBuilt(id, health, steps))
 }
 
 func (p *pair) replaceTenant(t *rapid.T) {
@@ -276,19 +276,19 @@ func (p *pair) due(t *rapid.T) {
 func (p *pair) hold(t *rapid.T) {
 	row, lease := *p.anySignup(t), lease.Draw(t, "lease")
 	if rapid.Bool().Draw(t, "renew") {
-		same(t, "renew", nil, p.real.Renew(t.Context(), row, lease), nil, p.simulated.again(row, nil, lease))
+		same(t, "renew", nil, p.real.Renew(t.Context(), row, lease), nil, p.simulated.retryLater(row, nil, lease))
 		return
 	}
 	steps := json.RawMessage(`[2]`)
-	same(t, "retry later", nil, p.real.RetryLater(t.Context(), row, steps, lease), nil, p.simulated.again(row, steps, lease))
+	same(t, "retry later", nil, p.real.RetryLater(t.Context(), row, steps, lease), nil, p.simulated.retryLater(row, steps, lease))
 }
 
 var anyIdentity = rapid.SampledFrom([]catalog.Identity{{ID: "sim|1"}, {ID: "sim|2", EmailVerified: true}, {ID: "sim|3"}})
 
-func (p *pair) identityMade(t *rapid.T) {
+func (p *pair) recordIdentity(t *rapid.T) {
 	row, identity, lease, steps := *p.anySignup(t), anyIdentity.Draw(t, "identity"), lease.Draw(t, "lease"), json.RawMessage(`[3]`)
 	same(t, "identity made", nil, p.real.RecordIdentity(t.Context(), row, identity, steps, lease),
-		nil, p.simulated.identityMade(row, identity, steps, lease))
+		nil, p.simulated.recordIdentity(row, identity, steps, lease))
 }
 
 func (p *pair) finish(t *rapid.T) {
@@ -298,8 +298,8 @@ func (p *pair) finish(t *rapid.T) {
 		nil, p.simulated.finish(row, identity, health, steps, result))
 }
 
-// giveUp ends a sign-up without a school.
-func (p *pair) giveUp(t *rapid.T) {
+// endSignup ends a sign-up without a school.
+func (p *pair) endSignup(t *rapid.T) {
 	ctx, row, steps, problem := t.Context(), *p.anySignup(t), json.RawMessage(`[5]`), json.RawMessage(`{"code":"x"}`)
 	switch rapid.IntRange(0, 4).Draw(t, "way") {
 	case 0:
@@ -308,7 +308,7 @@ func (p *pair) giveUp(t *rapid.T) {
 		delay := lease.Draw(t, "delay")
 		same(t, "expire", nil, p.real.Expire(ctx, row, steps, problem, delay), nil, p.simulated.expire(row, steps, problem, delay))
 	case 2:
-		same(t, "looked again", nil, p.real.RecheckDone(ctx, row), nil, p.simulated.lookedAgain(row))
+		same(t, "looked again", nil, p.real.RecheckDone(ctx, row), nil, p.simulated.recheckDone(row))
 	case 3:
 		if rapid.Bool().Draw(t, "really") {
 			same(t, "needs operator", nil, p.real.NeedsOperator(ctx, row, steps, problem), nil, p.simulated.needsOperator(row, steps, problem))
@@ -333,7 +333,7 @@ func (p *pair) changeTenant(t *rapid.T) {
 	switch rapid.IntRange(0, 4).Draw(t, "change") {
 	case 0:
 		health := anyHealth(t)
-		same(t, "healthy", nil, p.real.MarkHealthy(ctx, id, health), nil, p.simulated.healthy(id, health))
+		same(t, "healthy", nil, p.real.MarkHealthy(ctx, id, health), nil, p.simulated.markHealthy(id, health))
 	case 1:
 		same(t, "set steps", nil, p.real.SetSteps(ctx, id, steps), nil, p.simulated.setSteps(id, steps))
 	default:

@@ -34,8 +34,8 @@ func (p *pair) reservation(t *rapid.T) catalog.ReserveParams {
 	return want
 }
 
-// comeOtherwise has a reservation wait, take a login on, or join a school.
-func (p *pair) comeOtherwise(t *rapid.T, want *catalog.ReserveParams) {
+// chooseEntryPoint has a reservation wait, take a login on, or join a school.
+func (p *pair) chooseEntryPoint(t *rapid.T, want *catalog.ReserveParams) {
 	switch rapid.IntRange(0, 5).Draw(t, "way") {
 	case 1, 2:
 		want.Waits = true
@@ -65,11 +65,11 @@ func (p *pair) reserveUnconfirmed(t *rapid.T) {
 	}
 }
 
-// signupByLogin looks for the sign-up of a login.
-func (p *pair) signupByLogin(t *rapid.T) {
+// signupByIdentity looks for the sign-up of a login.
+func (p *pair) signupByIdentity(t *rapid.T) {
 	id := anyIdentity.Draw(t, "identity").ID
 	found, err := p.real.SignupByIdentity(t.Context(), id)
-	simulated, simulatedErr := p.simulated.signupByLogin(id)
+	simulated, simulatedErr := p.simulated.signupByIdentity(id)
 	same(t, "sign-up by login", found.ID, err, simulated.ID, simulatedErr)
 }
 
@@ -97,13 +97,13 @@ func (p *pair) admit(t *rapid.T) {
 // expireTx expires a sign-up in a transaction, which may be rolled back.
 func (p *pair) expireTx(t *rapid.T) {
 	row, steps, problem, delay := *p.anySignup(t), json.RawMessage(`[8]`), json.RawMessage(`{"code":"y"}`), lease.Draw(t, "delay")
-	p.together(t, "expire in a transaction", func(tx pgx.Tx) error {
+	p.inTransactions(t, "expire in a transaction", func(tx pgx.Tx) error {
 		return p.real.ExpireTx(t.Context(), tx, row, steps, problem, delay)
 	}, func(r *rows) error { return r.expire(row, steps, problem, delay) })
 }
 
 // together does the same in a transaction and to a copy of the rows, and keeps both or neither.
-func (p *pair) together(t *rapid.T, what string, actual func(tx pgx.Tx) error, simulated func(r *rows) error) {
+func (p *pair) inTransactions(t *rapid.T, what string, actual func(tx pgx.Tx) error, simulated func(r *rows) error) {
 	roll, back := rapid.IntRange(0, 3).Draw(t, "roll back") == 1, errors.New("roll back")
 	err := p.real.InTx(t.Context(), func(tx pgx.Tx) error {
 		err := actual(tx)
@@ -136,12 +136,12 @@ func (p *pair) invite(t *rapid.T) {
 	}
 	if len(p.invitations) > 0 && rapid.IntRange(0, 2).Draw(t, "revoke") == 1 {
 		id := p.anyInvitation(t)
-		p.together(t, "revoke", func(tx pgx.Tx) error { return p.real.RevokeInvitationTx(t.Context(), tx, id) },
+		p.inTransactions(t, "revoke", func(tx pgx.Tx) error { return p.real.RevokeInvitationTx(t.Context(), tx, id) },
 			func(r *rows) error { return r.revokeInvitation(id) })
 		return
 	}
 	var made, simulated catalog.Invitation
-	p.together(t, "invite", func(tx pgx.Tx) (err error) {
+	p.inTransactions(t, "invite", func(tx pgx.Tx) (err error) {
 		made, err = p.real.InviteTx(t.Context(), tx, n)
 		return err
 	}, func(r *rows) error {

@@ -15,13 +15,13 @@ import (
 
 // client is somebody who signs a school up, and does so again until there is an answer.
 type client struct {
-	number   int
-	request  signup.Request
-	ready    *signup.Result
-	since    int       // the number of the next task when it was ready
-	promised uuid.UUID // the sign-up of which it was told that the work goes on
-	err      error     // the last answer
-	done     bool      // with an answer that settles the matter
+	number     int
+	request    signup.Request
+	ready      *signup.Result
+	since      int       // the number of the next task when it was ready
+	acceptedID uuid.UUID // the sign-up of which it was told that the work goes on
+	err        error     // the last answer
+	done       bool      // with an answer that settles the matter
 
 	invitation uuid.UUID // that it answers, if any
 }
@@ -54,15 +54,15 @@ func (m *machine) newClient() {
 	case 3:
 		c.request.Async = true
 	}
-	m.comeOtherwise(c)
+	m.chooseEntryPoint(c)
 	m.clients = append(m.clients, c)
 	m.begin(c)
 }
 
-// comeOtherwise has a client bring a login of its own, or answer an invitation, where that is done.
-func (m *machine) comeOtherwise(c *client) {
+// chooseEntryPoint has a client bring a login of its own, or answer an invitation, where that is done.
+func (m *machine) chooseEntryPoint(c *client) {
 	switch {
-	case m.shape.logins && m.choices.next(3) > 0:
+	case m.shape.accounts && m.choices.next(3) > 0:
 		if c.request.Account = m.ownAccount(c.request.Email); c.request.Account != nil {
 			m.seen["clients with a login"]++
 		}
@@ -86,11 +86,11 @@ func (m *machine) oldClient() {
 	case 4:
 		for _, t := range m.tasks {
 			if t.client == c && !t.over {
-				m.tell("client %d hangs up", c.number)
+				m.tracef("client %d hangs up", c.number)
 				t.cancel()
 			}
 		}
-		m.settle()
+		m.collect()
 		return
 	}
 	m.begin(c)
@@ -108,7 +108,7 @@ func (m *machine) begin(c *client) {
 	if p == nil || sent == 2 {
 		return
 	}
-	if c.request.Account != nil && m.login(c.request.Account.ID) == nil {
+	if c.request.Account != nil && m.account(c.request.Account.ID) == nil {
 		c.done = true // the person cannot log in any more
 		return
 	}
@@ -132,9 +132,9 @@ func (m *machine) answered(c *client, t *task, sent secret.String, outcome signu
 	switch {
 	case err == nil && outcome.Result != nil:
 		c.done = true
-		m.acknowledged(c, outcome.Result)
+		m.checkResult(c, outcome.Result)
 	case err == nil && outcome.Status == catalog.Provisioning:
-		c.promised = outcome.SignupID
+		c.acceptedID = outcome.SignupID
 	case err == nil:
 		if !m.shape.verify && !m.shape.approve {
 			m.fail("client %d was answered %s", c.number, outcome.Status)
@@ -143,10 +143,10 @@ func (m *machine) answered(c *client, t *task, sent secret.String, outcome signu
 			m.fail("client %d was invited, and waits", c.number)
 		}
 		m.seen["answer: "+string(outcome.Status)]++
-		c.done = m.quiet && m.shape.verify && m.hasAccount(c.request.Email) // which the mail, or its page, tells
+		c.done = m.faultless && m.shape.verify && m.hasAccount(c.request.Email) // which the mail, or its page, tells
 	case errors.Is(err, signup.ErrNeedsOperator):
 		c.done = true
-		if !m.strange {
+		if !m.operatorNeeded {
 			m.fail("a sign-up of client %d waits for a person: %v", c.number, err)
 		}
 	case errors.As(err, &validation):
@@ -155,12 +155,12 @@ func (m *machine) answered(c *client, t *task, sent secret.String, outcome signu
 		m.fail("client %d was refused a good password: %v", c.number, err)
 	case c.ready != nil && c.request.IdempotencyKey != "" && t.number >= c.since && !unreachable(err):
 		m.fail("client %d has a school, and was told with the same key: %v", c.number, err)
-	case m.quiet:
+	case m.faultless:
 		c.done = m.isFinished(c, t, err)
 	}
 }
 
 // hasAccount reports whether an e-mail has a user, or a login at the provider that no sign-up has made.
 func (m *machine) hasAccount(email string) bool {
-	return slices.ContainsFunc(m.logins, func(l login) bool { return l.email == email && l.our == uuid.Nil }) || slices.ContainsFunc(m.catalog.users, func(u userRow) bool { return u.Email == email && u.state == "active" })
+	return slices.ContainsFunc(m.accounts, func(l simAccount) bool { return l.email == email && l.our == uuid.Nil }) || slices.ContainsFunc(m.catalog.users, func(u userRow) bool { return u.Email == email && u.state == "active" })
 }

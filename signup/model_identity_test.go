@@ -13,7 +13,7 @@ import (
 )
 
 // login is an identity at the simulated provider. One that somebody has made there carries no metadata.
-type login struct {
+type simAccount struct {
 	id       string    // the provider's
 	our      uuid.UUID // ours, with which it was made; zero where a person made it
 	email    string
@@ -25,7 +25,7 @@ type login struct {
 }
 
 // tell writes metadata on it.
-func (l *login) tell(m identity.Metadata) {
+func (l *simAccount) setMetadata(m identity.Metadata) {
 	l.meta, l.signup, l.tenant = m, uuid.Nil, uuid.Nil
 	if m.SignupID != "" {
 		l.signup = uuid.MustParse(m.SignupID)
@@ -70,7 +70,7 @@ func (p providerSim) call(what string, about uuid.UUID, detail string) *call {
 }
 
 // user is what the provider tells of a login.
-func (p providerSim) user(l login) identity.User {
+func (p providerSim) user(l simAccount) identity.User {
 	user := identity.User{ID: l.id, OurID: l.our, Email: l.email, EmailVerified: l.verified}
 	if !p.MetadataUnsupported() {
 		user.Metadata = l.meta
@@ -79,23 +79,23 @@ func (p providerSim) user(l login) identity.User {
 }
 
 // login finds one by the provider's id.
-func (w *world) login(id string) *login {
-	for i := range w.logins {
-		if w.logins[i].id == id {
-			return &w.logins[i]
+func (w *world) account(id string) *simAccount {
+	for i := range w.accounts {
+		if w.accounts[i].id == id {
+			return &w.accounts[i]
 		}
 	}
 	return nil
 }
 
-// removeLogin removes one, and its memberships with it.
-func (w *world) removeLogin(id string) {
-	l := w.login(id)
+// removeAccount removes one, and its memberships with it.
+func (w *world) removeAccount(id string) {
+	l := w.account(id)
 	if l == nil {
 		return
 	}
 	w.freed[l.email] = time.Now()
-	w.logins = slices.DeleteFunc(w.logins, func(l login) bool { return l.id == id })
+	w.accounts = slices.DeleteFunc(w.accounts, func(l simAccount) bool { return l.id == id })
 	for _, o := range w.organizations {
 		delete(o.members, id)
 	}
@@ -104,18 +104,18 @@ func (w *world) removeLogin(id string) {
 // Create implements identity.Provider.
 func (p providerSim) Create(ctx context.Context, user identity.NewUser) (identity.User, error) {
 	return ask(ctx, p.w, p.call("create", user.ID, user.Email), func() (identity.User, error) {
-		taken := slices.ContainsFunc(p.w.logins, func(l login) bool { return l.email == user.Email || l.our == user.ID })
+		taken := slices.ContainsFunc(p.w.accounts, func(l simAccount) bool { return l.email == user.Email || l.our == user.ID })
 		switch {
 		case user.Password.Reveal() == weak:
 			return identity.User{}, refusedPassword
 		case taken:
 			return identity.User{}, identity.ErrExists
 		}
-		made := login{
+		made := simAccount{
 			id: "sim|" + user.ID.String(), our: user.ID, email: user.Email, verified: user.EmailVerified, password: user.Password.Reveal(),
 		}
-		made.tell(user.Metadata)
-		p.w.logins = append(p.w.logins, made)
+		made.setMetadata(user.Metadata)
+		p.w.accounts = append(p.w.accounts, made)
 		return p.user(made), nil
 	})
 }
@@ -128,7 +128,7 @@ func (p providerSim) Lookup(ctx context.Context, id uuid.UUID) (identity.User, e
 }
 
 func (p providerSim) found(id string) (identity.User, error) {
-	if l := p.w.login(id); l != nil {
+	if l := p.w.account(id); l != nil {
 		return p.user(*l), nil
 	}
 	return identity.User{}, identity.ErrNotFound
@@ -138,7 +138,7 @@ func (p providerSim) found(id string) (identity.User, error) {
 func (p providerSim) LookupEmail(ctx context.Context, email string) ([]identity.User, error) {
 	return ask(ctx, p.w, p.call("lookup by e-mail", uuid.Nil, email), func() ([]identity.User, error) {
 		found := []identity.User{}
-		for _, l := range p.w.logins {
+		for _, l := range p.w.accounts {
 			if l.email == email {
 				found = append(found, p.user(l))
 			}
@@ -150,7 +150,7 @@ func (p providerSim) LookupEmail(ctx context.Context, email string) ([]identity.
 // Delete implements identity.Provider.
 func (p providerSim) Delete(ctx context.Context, id uuid.UUID) error {
 	_, err := ask(ctx, p.w, p.call("delete", id, ""), func() (struct{}, error) {
-		p.w.removeLogin("sim|" + id.String())
+		p.w.removeAccount("sim|" + id.String())
 		return struct{}{}, nil
 	})
 	return err

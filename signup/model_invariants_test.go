@@ -22,19 +22,19 @@ const cleanUpTime = waitTimeout + 4*time.Minute
 // runToCompletion has everything work and lets time pass until nothing is left to do, has every client try until it has an
 // answer, and looks whether all is as it should be.
 func (m *machine) runToCompletion() {
-	m.tell("everything works from here on")
+	m.tracef("everything works from here on")
 	for _, s := range m.catalog.signups {
 		m.seen["before rest: "+string(s.Status)]++
 	}
-	m.faults, m.quiet = false, true
-	clear(m.away)
+	m.faults, m.faultless = false, true
+	clear(m.unavailable)
 	for i := range m.catalog.servers {
 		m.catalog.servers[i].Capacity = nil
 	}
 	if !slices.ContainsFunc(m.procs, func(p *process) bool { return !p.dead() }) {
 		m.startProcess()
 	}
-	if m.diligent {
+	if m.confirmFirst {
 		m.resumeAll()
 	}
 	m.cleanUp()
@@ -49,13 +49,13 @@ func (m *machine) runToCompletion() {
 		}
 		m.cleanUp()
 	}
-	m.fillSpares()
+	m.refillSpares()
 	m.cleanUp()
 	if len(m.problems) > 0 {
 		return
 	}
 	m.checkInvariants()
-	m.allAnswered()
+	m.checkAllAnswered()
 	m.checkStock()
 }
 
@@ -65,7 +65,7 @@ func (m *machine) resolveAll() {
 		if s.Status != catalog.NeedsOperator {
 			continue
 		}
-		if m.diligent {
+		if m.confirmFirst {
 			m.resolveOne(s.ID, "resumed")
 			m.cleanUp()
 		}
@@ -88,13 +88,13 @@ func (m *machine) retry(c *client) {
 		}
 		c.request.Password = password
 		m.begin(c)
-		m.drain()
+		m.runUntilIdle()
 		m.resumeAll()
 	}
 }
 
 // drain lets everything go on that can, until every task is over.
-func (m *machine) drain() {
+func (m *machine) runUntilIdle() {
 	for len(m.problems) == 0 {
 		if calls := m.ready(); len(calls) > 0 {
 			m.deliver(calls[0])
@@ -103,14 +103,14 @@ func (m *machine) drain() {
 		if !slices.ContainsFunc(m.tasks, func(t *task) bool { return !t.over && !t.proc.dead() }) && len(m.pending) == 0 {
 			return
 		}
-		m.pass(time.Second)
+		m.advance(time.Second)
 	}
 }
 
 // cleanUp has jobs done and passes made until nothing is due any more, now or later.
 func (m *machine) cleanUp() {
 	for end := time.Now().Add(cleanUpTime); len(m.problems) == 0; {
-		m.drain()
+		m.runUntilIdle()
 		next, due := m.next()
 		switch {
 		case next.IsZero():
@@ -118,7 +118,7 @@ func (m *machine) cleanUp() {
 		case time.Now().After(end):
 			m.fail("something is still unfinished after %s", cleanUpTime)
 		case next.After(time.Now()):
-			m.pass(time.Until(next))
+			m.advance(time.Until(next))
 		case due:
 			m.runJob()
 		default:
@@ -151,7 +151,7 @@ func (m *machine) next() (at time.Time, isJob bool) {
 // fail records what is wrong. The words must be the same each time a run is repeated.
 func (w *world) fail(format string, args ...any) {
 	problem := fmt.Sprintf(format, args...)
-	w.tell("WRONG: %s", problem)
+	w.tracef("WRONG: %s", problem)
 	w.problems = append(w.problems, problem)
 }
 
@@ -165,12 +165,12 @@ func (w *world) check() {
 		if s.TenantID == nil {
 			continue
 		}
-		w.lawful(s)
+		w.checkAdmission(s)
 		if s.Kind == catalog.Member {
 			continue
 		}
-		for j := range w.logins {
-			if l := &w.logins[j]; l.tenant == *s.TenantID && l.signup != s.ID && !w.member(l.signup) {
+		for j := range w.accounts {
+			if l := &w.accounts[j]; l.tenant == *s.TenantID && l.signup != s.ID && !w.member(l.signup) {
 				w.fail("the identity of %s names %s, which belongs to %s", w.name(l.signup), w.name(l.tenant), w.name(s.ID))
 			}
 		}
@@ -191,7 +191,7 @@ func (w *world) member(id uuid.UUID) bool {
 }
 
 // acknowledged looks whether a client that is told of a ready school has one, and always the same.
-func (m *machine) acknowledged(c *client, result *signup.Result) {
+func (m *machine) checkResult(c *client, result *signup.Result) {
 	if c.ready != nil && !reflect.DeepEqual(c.ready, result) {
 		m.fail("client %d was told of another school than before", c.number)
 	}
@@ -212,7 +212,7 @@ func (m *machine) isFinished(c *client, t *task, err error) bool {
 	switch {
 	case errors.Is(err, signup.ErrEmailExists):
 		_, err := m.catalog.findUser(c.request.Email)
-		taken := err == nil || slices.ContainsFunc(m.logins, func(l login) bool { return l.email == c.request.Email })
+		taken := err == nil || slices.ContainsFunc(m.accounts, func(l simAccount) bool { return l.email == c.request.Email })
 		if !taken && m.freed[c.request.Email].Before(t.began) {
 			m.fail("client %d was told that its e-mail is taken, which it is not", c.number)
 		}
@@ -247,7 +247,7 @@ func (m *machine) checkInvariants() {
 	for _, s := range m.catalog.signups {
 		ended := s.Status == catalog.SignupReady || s.Status == catalog.Failed || s.Status == catalog.Expired
 		switch {
-		case s.Status == catalog.NeedsOperator && m.strange: // as it should be
+		case s.Status == catalog.NeedsOperator && m.operatorNeeded: // as it should be
 		case !ended, s.CheckAt != nil:
 			m.fail("%s is unfinished: %s", m.name(s.ID), s.Status)
 		case s.Status != catalog.SignupReady && s.TenantID != nil:
@@ -258,10 +258,10 @@ func (m *machine) checkInvariants() {
 	}
 	m.checkAccounts()
 	m.checkOrganizations()
-	m.checkPromises()
+	m.checkAccepted()
 	m.checkInvitations()
 	for _, u := range m.catalog.users {
-		if u.state != "active" && !m.strange {
+		if u.state != "active" && !m.operatorNeeded {
 			m.fail("%s is %s", m.name(u.ID), u.state)
 		}
 	}
@@ -278,7 +278,7 @@ func (m *machine) checkSchool(s catalog.Signup) {
 	switch {
 	case user == nil || user.state != "active" || user.TenantID != *s.TenantID:
 		m.fail("%s is ready, and its user is not", m.name(s.ID))
-	case t == nil || t.State != catalog.Ready && !m.strange || t.Name == "" || t.Slug != result.School.Slug:
+	case t == nil || t.State != catalog.Ready && !m.operatorNeeded || t.Name == "" || t.Slug != result.School.Slug:
 		m.fail("%s is ready, and its tenant is not", m.name(s.ID))
 	case result.SignupID != s.ID || result.School.ID != t.ID || result.User.IdentityID != user.IdentityID:
 		m.fail("the result of %s tells of something else", m.name(s.ID))
@@ -302,35 +302,35 @@ func (m *machine) checkTenants() {
 				m.fail("%s is %s, though its owner says otherwise", m.name(t.ID), t.State)
 			}
 		case t.State == catalog.Building:
-			if t.Name != "" && !m.strange {
+			if t.Name != "" && !m.operatorNeeded {
 				m.fail("%s is being built, and nobody does it", m.name(t.ID))
 			}
 		default:
-			if !m.strange {
+			if !m.operatorNeeded {
 				m.fail("%s is %s", m.name(t.ID), t.State)
 			}
 		}
 	}
 	for _, s := range m.servers {
 		for _, d := range s.databases {
-			if !known[d.name] && !d.foreign && !strings.Contains(d.name, "_kept_") {
+			if !known[d.name] && !d.unmanaged && !strings.Contains(d.name, "_kept_") {
 				m.fail("a database belongs to no tenant")
 			}
 		}
 	}
 }
 
-// allAnswered looks whether each client that has not given up has what it came for.
-func (m *machine) allAnswered() {
+// checkAllAnswered looks whether each client that has not given up has what it came for.
+func (m *machine) checkAllAnswered() {
 	for _, c := range m.clients {
 		if !c.done {
 			m.fail("client %d has no answer: %v", c.number, c.err)
 		}
-		if c.promised == uuid.Nil {
+		if c.acceptedID == uuid.Nil {
 			continue
 		}
-		if s := m.catalog.signup(c.promised); s == nil || s.Status != catalog.SignupReady && !m.strange {
-			m.fail("client %d was promised %s, which came to nothing", c.number, m.name(c.promised))
+		if s := m.catalog.signup(c.acceptedID); s == nil || s.Status != catalog.SignupReady && !m.operatorNeeded {
+			m.fail("client %d was promised %s, which came to nothing", c.number, m.name(c.acceptedID))
 		}
 	}
 }
@@ -340,8 +340,8 @@ func (m *machine) checkStock() {
 	lineage, version := tenantSchema.Lineage(), tenantSchema.Latest()
 	for _, s := range m.servers {
 		n := len(m.catalog.stock(s.name, lineage, catalog.Spare, version)) + len(m.catalog.stock(s.name, lineage, catalog.Building, 0))
-		if n < m.shape.spares || n > m.shape.spares+m.givenBack {
-			m.fail("%d spares on %s, want %d; %d have come back", n, s.name, m.shape.spares, m.givenBack)
+		if n < m.shape.spares || n > m.shape.spares+m.sparesReturned {
+			m.fail("%d spares on %s, want %d; %d have come back", n, s.name, m.shape.spares, m.sparesReturned)
 		}
 	}
 }

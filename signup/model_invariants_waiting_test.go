@@ -11,7 +11,7 @@ import (
 // What must hold of sign-ups that wait, of logins, and of organizations.
 
 // lawful looks whether a sign-up that has just been given its tenant has waited for whom it had to wait.
-func (w *world) lawful(s *catalog.Signup) {
+func (w *world) checkAdmission(s *catalog.Signup) {
 	if w.admitted[s.ID] || s.Kind != catalog.School || s.InvitationID != nil {
 		return
 	}
@@ -19,7 +19,7 @@ func (w *world) lawful(s *catalog.Signup) {
 	if w.shape.approve && !w.approved[s.ID] {
 		w.fail("%s got a tenant, and nobody has approved of it", w.name(s.ID))
 	}
-	l := w.loginOf(s)
+	l := w.accountOf(s)
 	if l == nil || !w.shape.verify {
 		return
 	}
@@ -31,17 +31,17 @@ func (w *world) lawful(s *catalog.Signup) {
 	}
 }
 
-// loginOf finds the login that a sign-up has made, or taken on.
-func (w *world) loginOf(s *catalog.Signup) *login {
+// accountOf finds the login that a sign-up has made, or taken on.
+func (w *world) accountOf(s *catalog.Signup) *simAccount {
 	if s.IdentityID != nil {
-		return w.login(*s.IdentityID)
+		return w.account(*s.IdentityID)
 	}
-	return w.login("sim|" + s.UserID.String())
+	return w.account("sim|" + s.UserID.String())
 }
 
 // checkAccount looks at the login of a ready sign-up.
 func (m *machine) checkAccount(s *catalog.Signup) {
-	l, user := m.loginOf(s), m.catalog.user(s.UserID)
+	l, user := m.accountOf(s), m.catalog.user(s.UserID)
 	if user == nil || m.closed[user.IdentityID] {
 		return
 	}
@@ -58,14 +58,14 @@ func (m *machine) checkAccount(s *catalog.Signup) {
 
 // checkAccounts looks for those that no sign-up needs, and for those that people miss.
 func (m *machine) checkAccounts() {
-	for _, l := range m.logins {
+	for _, l := range m.accounts {
 		s := m.catalog.signup(l.signup)
 		if l.meta.SignupID != "" && (s == nil || s.Status != catalog.SignupReady && s.TenantID == nil) {
 			m.fail("the identity of %s is an orphan", m.name(l.signup))
 		}
 	}
 	for _, id := range m.own {
-		if m.login(id) == nil && !m.closed[id] {
+		if m.account(id) == nil && !m.closed[id] {
 			m.fail("%s, which is somebody's own login, was removed", id)
 		}
 	}
@@ -82,12 +82,12 @@ func (m *machine) checkOrganizations() {
 			continue
 		}
 		s := m.catalog.signups[at]
-		owner := m.loginOf(&s)
+		owner := m.accountOf(&s)
 		gone := owner == nil && s.Status == catalog.SignupReady // somebody has removed it since
 		switch {
 		case slices.ContainsFunc(m.organizations[:i], func(other *organization) bool { return other.tenant == o.tenant }):
 			m.fail("%s has two organizations", m.name(o.tenant))
-		case s.Status != catalog.SignupReady && !m.strange:
+		case s.Status != catalog.SignupReady && !m.operatorNeeded:
 			m.fail("there is an organization for %s, which is %s", m.name(s.ID), s.Status)
 		case !gone && (owner == nil || !o.members[owner.id]):
 			m.fail("there is an organization for %s, and its owner is no member", m.name(s.ID))
@@ -95,10 +95,10 @@ func (m *machine) checkOrganizations() {
 	}
 }
 
-// checkPromises looks at the sign-ups that were confirmed or approved.
-func (m *machine) checkPromises() {
-	for _, id := range m.promises {
-		if s := m.catalog.signup(id); s.Status != catalog.SignupReady && !m.strange {
+// checkAccepted looks at the sign-ups that were confirmed or approved.
+func (m *machine) checkAccepted() {
+	for _, id := range m.accepted {
+		if s := m.catalog.signup(id); s.Status != catalog.SignupReady && !m.operatorNeeded {
 			m.fail("%s was confirmed or approved, and is %s", m.name(id), s.Status)
 		}
 	}

@@ -20,13 +20,13 @@ type shape struct {
 	spares                         int
 	capacity                       int  // of each server; 0 is no limit
 	operators                      bool // reprovision tenants
-	strangers                      bool // have accounts at the provider, and make databases
+	unmanaged                      bool // have accounts at the provider, and make databases
 	verify, approve                bool // schools wait for their e-mail, for an operator
-	conceal                        bool // nobody is told whether an e-mail has an account
+	hideAccounts                   bool // nobody is told whether an e-mail has an account
 	managesMemberships, noMetadata bool // the provider makes organizations, and keeps no metadata
-	logins                         bool // people bring logins of their own
+	accounts                       bool // people bring logins of their own
 	invites                        bool // people are invited
-	longer                         int  // by how many choices its runs are longer
+	extraChoices                   int  // by how many choices its runs are longer
 }
 
 // patience is how long a sign-up waits for a person.
@@ -37,18 +37,18 @@ type machine struct {
 	*world
 	clients []*client
 	// services are those of the processes that live.
-	services map[*process]*signup.Service
-	strange  bool // somebody has made what only a person can judge
-	diligent bool // in the end, people first confirm what they are asked to
-	quiet    bool // everything works, and nothing else happens
+	services       map[*process]*signup.Service
+	operatorNeeded bool // somebody has made what only a person can judge
+	confirmFirst   bool // in the end, people first confirm what they are asked to
+	faultless      bool // everything works, and nothing else happens
 	// promises are the sign-ups of which somebody was told that they go on to their school.
-	promises     []uuid.UUID
-	strangersOwn int // how many accounts strangers have opened
+	accepted          []uuid.UUID
+	unmanagedAccounts int // how many accounts strangers have opened
 }
 
 func newMachine(shape shape, choices *choices) *machine {
 	m := &machine{services: map[*process]*signup.Service{}, world: &world{
-		shape: shape, choices: choices, began: time.Now(), faults: true, locks: map[string]*session{}, away: map[string]bool{},
+		shape: shape, choices: choices, began: time.Now(), faults: true, locks: map[string]*session{}, unavailable: map[string]bool{},
 		names: map[uuid.UUID]string{}, count: map[string]int{}, owners: map[uuid.UUID]uuid.UUID{}, schools: map[uuid.UUID]uuid.UUID{},
 		freed: map[string]time.Time{}, approved: map[uuid.UUID]bool{}, admitted: map[uuid.UUID]bool{}, closed: map[string]bool{},
 		waiting: map[uuid.UUID]time.Time{},
@@ -67,11 +67,11 @@ func newMachine(shape shape, choices *choices) *machine {
 
 // steps are what the driver does next, as often as it shall come up.
 var steps = [28]func(m *machine){
-	(*machine).goOn, (*machine).goOn, (*machine).goOn, (*machine).goOn, (*machine).goOn, (*machine).goOn,
-	(*machine).goOn, (*machine).goOn, (*machine).goOn, (*machine).goOn, (*machine).goOn, (*machine).newClient,
+	(*machine).deliverSome, (*machine).deliverSome, (*machine).deliverSome, (*machine).deliverSome, (*machine).deliverSome, (*machine).deliverSome,
+	(*machine).deliverSome, (*machine).deliverSome, (*machine).deliverSome, (*machine).deliverSome, (*machine).deliverSome, (*machine).newClient,
 	(*machine).newClient, (*machine).newClient, (*machine).oldClient, (*machine).oldClient, (*machine).oldClient,
 	(*machine).wait, (*machine).wait, (*machine).reconcile, (*machine).background, (*machine).crash, (*machine).outage,
-	(*machine).others, (*machine).people, (*machine).people, (*machine).people, (*machine).people,
+	(*machine).operate, (*machine).people, (*machine).people, (*machine).people, (*machine).people,
 }
 
 // run plays the world until the choices are used up, then has everything work, and looks at what there is in the end.
@@ -79,12 +79,12 @@ func (m *machine) run() {
 	for range m.shape.processes {
 		m.startProcess()
 	}
-	m.rough, m.diligent = m.choices.next(4) == 1, m.choices.next(2) == 1
+	m.unreliable, m.confirmFirst = m.choices.next(4) == 1, m.choices.next(2) == 1
 	if m.choices.next(4) > 0 {
 		m.faults = false
-		m.fillSpares()
-		m.drain()
-		m.comeToWait()
+		m.refillSpares()
+		m.runUntilIdle()
+		m.startWaitingClients()
 		m.faults = true
 	}
 	for m.choices.left() && len(m.problems) == 0 {
@@ -115,7 +115,7 @@ func (m *machine) startProcess() {
 	cfg := signup.Config{
 		Catalog: registry, Servers: serversSim{m.world, p}, Identity: providerSim{m.world, p}, Queue: queueSim{registry},
 		Key: key, Spares: m.shape.spares, Logger: slog.New(slog.DiscardHandler),
-		VerifyFirst: m.shape.verify, HideAccounts: m.shape.conceal, WaitTimeout: waitTimeout,
+		VerifyFirst: m.shape.verify, HideAccounts: m.shape.hideAccounts, WaitTimeout: waitTimeout,
 	}
 	if m.shape.approve {
 		cfg.Mode = signup.WithApproval
@@ -125,7 +125,7 @@ func (m *machine) startProcess() {
 		panic(err)
 	}
 	m.services[p] = service
-	m.tell("%s: started", p.name)
+	m.tracef("%s: started", p.name)
 }
 
 // anyProcess is a process that lives, or nil.
@@ -142,8 +142,8 @@ func (m *machine) anyProcess() *process {
 	return alive[m.choices.next(len(alive))]
 }
 
-// goOn decides what becomes of some of the calls that wait, one after the other.
-func (m *machine) goOn() {
+// deliverSome decides what becomes of some of the calls that wait, one after the other.
+func (m *machine) deliverSome() {
 	for range 1 + m.choices.next(6) {
 		calls := m.ready()
 		if len(calls) == 0 {
@@ -162,8 +162,8 @@ var waits = []time.Duration{time.Second, 5 * time.Second, 300 * time.Millisecond
 
 func (m *machine) wait() {
 	d := waits[m.choices.next(len(waits))]
-	m.tell("%s go by", d)
-	m.pass(d)
+	m.tracef("%s go by", d)
+	m.advance(d)
 }
 
 // reconcile has a process make a pass.
@@ -174,7 +174,7 @@ func (m *machine) reconcile() {
 	}
 }
 
-func (m *machine) fillSpares() {
+func (m *machine) refillSpares() {
 	if p := m.anyProcess(); p != nil {
 		service := m.services[p]
 		m.start(p, "filling the spares", func(ctx context.Context) (any, error) { return nil, service.RefillSpares(ctx) }, nil)
@@ -184,7 +184,7 @@ func (m *machine) fillSpares() {
 // background has a process do what it does all the time besides.
 func (m *machine) background() {
 	if m.choices.next(2) == 0 {
-		m.fillSpares()
+		m.refillSpares()
 	} else {
 		m.runJob()
 	}
@@ -202,7 +202,7 @@ func (m *machine) runJob() {
 	}
 	j, service := m.catalog.jobs[i], m.services[p]
 	work := func(ctx context.Context) (any, error) {
-		return nil, service.RunReprovision(ctx, j.tenant, j.kept)
+		return nil, service.RunReprovision(ctx, j.tenant, j.archive)
 	}
 	m.world.begin(&task{what: fmt.Sprintf("job %d", j.number), proc: p, job: j.number, then: func(t *task) {
 		if t.err == nil || signup.NeedsOperator(t.err) {
@@ -224,14 +224,14 @@ func (m *machine) crash() {
 		return
 	}
 	m.kill(m.anyProcess())
-	m.settle()
+	m.collect()
 }
 
 // outage takes a system away for a while, or brings all of them back.
 func (m *machine) outage() {
-	if len(m.away) > 0 {
-		clear(m.away)
-		m.tell("every system is back")
+	if len(m.unavailable) > 0 {
+		clear(m.unavailable)
+		m.tracef("every system is back")
 		return
 	}
 	systems := []string{"identity", "catalog"}
@@ -239,23 +239,23 @@ func (m *machine) outage() {
 		systems = append(systems, s.name)
 	}
 	system := systems[m.choices.next(len(systems))]
-	m.away[system] = true
-	m.tell("%s is away", system)
+	m.unavailable[system] = true
+	m.tracef("%s is away", system)
 }
 
 // others are operators and strangers, where there are any.
-func (m *machine) others() {
+func (m *machine) operate() {
 	switch n := m.choices.next(5); {
-	case m.shape.strangers && n == 4:
+	case m.shape.unmanaged && n == 4:
 		m.resolve()
 	case m.shape.operators && n < 2:
 		m.reprovision(n == 0)
-	case m.shape.strangers && n == 2:
+	case m.shape.unmanaged && n == 2:
 		m.createOtherAccount()
-	case m.shape.strangers && n == 3:
+	case m.shape.unmanaged && n == 3:
 		m.createUnmanagedDatabase()
 	default:
-		m.goOn()
+		m.deliverSome()
 	}
 }
 
@@ -280,15 +280,15 @@ func (m *machine) createOtherAccount() {
 		return
 	}
 	email := m.clients[m.choices.next(len(m.clients))].request.Email
-	i := slices.IndexFunc(m.logins, func(l login) bool { return l.email == email })
+	i := slices.IndexFunc(m.accounts, func(l simAccount) bool { return l.email == email })
 	switch {
 	case i < 0:
-		m.tell("a stranger opens an account with %s", email)
-		m.strangersOwn++
-		m.logins = append(m.logins, login{id: fmt.Sprintf("stranger|%d", m.strangersOwn), email: email})
-	case m.logins[i].our == uuid.Nil && !slices.Contains(m.own, m.logins[i].id):
-		m.tell("a stranger closes the account with %s", email)
-		m.logins = slices.Delete(m.logins, i, i+1)
+		m.tracef("a stranger opens an account with %s", email)
+		m.unmanagedAccounts++
+		m.accounts = append(m.accounts, simAccount{id: fmt.Sprintf("stranger|%d", m.unmanagedAccounts), email: email})
+	case m.accounts[i].our == uuid.Nil && !slices.Contains(m.own, m.accounts[i].id):
+		m.tracef("a stranger closes the account with %s", email)
+		m.accounts = slices.Delete(m.accounts, i, i+1)
 	}
 }
 
@@ -297,9 +297,9 @@ func (m *machine) createUnmanagedDatabase() {
 	for _, t := range m.catalog.tenants {
 		for _, s := range m.servers {
 			if s.name == t.Server && s.find(t.Database) == nil && t.State == catalog.Building && t.Name != "" {
-				m.tell("a stranger makes the database of %s", m.name(t.ID))
-				s.databases = append(s.databases, database{name: t.Database, foreign: true})
-				m.strange = true
+				m.tracef("a stranger makes the database of %s", m.name(t.ID))
+				s.databases = append(s.databases, database{name: t.Database, unmanaged: true})
+				m.operatorNeeded = true
 				return
 			}
 		}

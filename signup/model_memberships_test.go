@@ -47,9 +47,9 @@ func nameOf(id string) (our uuid.UUID, detail string) {
 // LinkAccount implements identity.AccountLinker. What a sign-up writes late, from before it had a tenant, does not take the tenant away
 // that it has written since.
 func (p providerSim) LinkAccount(ctx context.Context, id string, metadata identity.Metadata) (identity.User, error) {
-	return p.patch(ctx, "adopt", id, func(l *login) {
+	return p.patch(ctx, "adopt", id, func(l *simAccount) {
 		if l.meta.SignupID != metadata.SignupID || metadata.TenantID != "" {
-			l.tell(metadata)
+			l.setMetadata(metadata)
 		}
 	})
 }
@@ -58,7 +58,7 @@ func (p providerSim) LinkAccount(ctx context.Context, id string, metadata identi
 func (p providerSim) UnlinkAccount(ctx context.Context, id, signupID string) error {
 	found, err := p.Find(ctx, id)
 	if err == nil && found.Metadata.SignupID == signupID {
-		_, err = p.patch(ctx, "release", id, func(l *login) { l.tell(identity.Metadata{}) })
+		_, err = p.patch(ctx, "release", id, func(l *simAccount) { l.setMetadata(identity.Metadata{}) })
 	}
 	if errors.Is(err, identity.ErrNotFound) {
 		return nil
@@ -68,7 +68,7 @@ func (p providerSim) UnlinkAccount(ctx context.Context, id, signupID string) err
 
 // Verify implements identity.Verifier.
 func (p providerSim) Verify(ctx context.Context, id string) error {
-	_, err := p.patch(ctx, "verify", id, func(l *login) { l.verified = true })
+	_, err := p.patch(ctx, "verify", id, func(l *simAccount) { l.verified = true })
 	return err
 }
 
@@ -77,14 +77,14 @@ func (p providerSim) SetPassword(ctx context.Context, id string, password secret
 	if password.Reveal() == weak {
 		return refusedPassword
 	}
-	_, err := p.patch(ctx, "set password", id, func(l *login) { l.password = password.Reveal() })
+	_, err := p.patch(ctx, "set password", id, func(l *simAccount) { l.password = password.Reveal() })
 	return err
 }
 
-func (p providerSim) patch(ctx context.Context, what, id string, f func(l *login)) (identity.User, error) {
+func (p providerSim) patch(ctx context.Context, what, id string, f func(l *simAccount)) (identity.User, error) {
 	about, detail := nameOf(id)
 	return ask(ctx, p.w, p.call(what, about, detail), func() (identity.User, error) {
-		l := p.w.login(id)
+		l := p.w.account(id)
 		if l == nil {
 			return identity.User{}, identity.ErrNotFound
 		}
@@ -107,7 +107,7 @@ func (p providerSim) Prepare(ctx context.Context) error {
 func (p providerSim) Assign(ctx context.Context, e identity.Membership) (identity.Assignment, error) {
 	_, err := ask(ctx, p.w, p.call("make organization", e.TenantID, ""), func() (struct{}, error) {
 		switch {
-		case p.w.login(e.UserID) == nil:
+		case p.w.account(e.UserID) == nil:
 			return struct{}{}, identity.ErrNotFound
 		case p.w.organization(e.TenantID) == nil:
 			p.w.organizations = append(p.w.organizations, &organization{tenant: e.TenantID, members: map[string]bool{}})
@@ -122,7 +122,7 @@ func (p providerSim) Assign(ctx context.Context, e identity.Membership) (identit
 		switch {
 		case o == nil:
 			return identity.Assignment{}, &identity.Unavailable{Err: errors.New("the organization was removed meanwhile")}
-		case p.w.login(e.UserID) == nil:
+		case p.w.account(e.UserID) == nil:
 			return identity.Assignment{}, identity.ErrNotFound
 		}
 		o.members[e.UserID] = true

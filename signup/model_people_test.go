@@ -27,41 +27,41 @@ func (m *machine) people() {
 	case n < 3 && m.shape.verify:
 		m.followLink()
 	case n < 5 && m.shape.approve:
-		m.checkAnswers()
-	case (n == 5 || n == 6 && m.shape.strangers) && m.shape.logins:
+		m.review()
+	case (n == 5 || n == 6 && m.shape.unmanaged) && m.shape.accounts:
 		m.changeAccount()
 	case n == 7 && (m.shape.verify || m.shape.approve):
-		m.tell("a long time goes by")
-		m.pass(waitTimeout + time.Second)
+		m.tracef("a long time goes by")
+		m.advance(waitTimeout + time.Second)
 	default:
-		m.goOn()
+		m.deliverSome()
 	}
 }
 
-// comeToWait has some clients wait already when the run begins, where they have to, so that its length is left for what comes
+// startWaitingClients has some clients wait already when the run begins, where they have to, so that its length is left for what comes
 // then.
-func (m *machine) comeToWait() {
-	if !m.shape.verify && !m.shape.approve && !m.shape.logins {
+func (m *machine) startWaitingClients() {
+	if !m.shape.verify && !m.shape.approve && !m.shape.accounts {
 		return
 	}
 	for range m.choices.next(3) {
 		m.newClient()
-		m.drain()
+		m.runUntilIdle()
 	}
 	if m.shape.invites && m.choices.next(4) > 0 {
 		m.resumeAll()
 		m.invite()
 		m.invite()
-		m.drain()
+		m.runUntilIdle()
 	}
 	if m.shape.verify && m.shape.approve && m.choices.next(2) == 1 {
 		for _, mail := range m.catalog.mails {
 			m.activate(mail.signup, chosen)
-			m.drain()
+			m.runUntilIdle()
 		}
 	}
-	if m.shape.strangers && m.choices.next(2) == 1 {
-		m.checkAnswers()
+	if m.shape.unmanaged && m.choices.next(2) == 1 {
+		m.review()
 		for range m.choices.next(24) {
 			if calls := m.ready(); len(calls) > 0 {
 				m.deliver(calls[0])
@@ -79,7 +79,7 @@ func (m *machine) followLink() {
 		}
 	}
 	if len(mails) == 0 {
-		m.goOn()
+		m.deliverSome()
 		return
 	}
 	followed := mails[m.choices.next(len(mails))]
@@ -102,9 +102,9 @@ func (m *machine) activate(id uuid.UUID, enters secret.String) {
 	token, row := service.ActivationToken(id), *m.catalog.signup(id)
 	alone := !slices.ContainsFunc(m.tasks, func(t *task) bool { return t.confirms == id && !t.over && !t.proc.dead() })
 	m.world.begin(&task{what: "confirming " + m.name(id), proc: p, confirms: id, then: func(t *task) {
-		m.wentOn(id, "confirmed", t.value.(signup.Outcome), t.err)
+		m.checkAnswer(id, "confirmed", t.value.(signup.Outcome), t.err)
 		if t.err == nil && alone && row.Status == catalog.AwaitingVerification && row.IdentityID == nil {
-			m.opensWith(t, row, enters)
+			m.checkPassword(t, row, enters)
 		}
 	}}, func(ctx context.Context) (any, error) {
 		if row.IdentityID != nil {
@@ -114,17 +114,17 @@ func (m *machine) activate(id uuid.UUID, enters secret.String) {
 	})
 }
 
-// opensWith looks whether a login that has just been confirmed has the password that was chosen, unless somebody else was at it.
-func (m *machine) opensWith(t *task, row catalog.Signup, password secret.String) {
+// checkPassword looks whether a login that has just been confirmed has the password that was chosen, unless somebody else was at it.
+func (m *machine) checkPassword(t *task, row catalog.Signup, password secret.String) {
 	others := slices.ContainsFunc(m.tasks[t.number+1:], func(other *task) bool { return other.confirms == row.ID }) ||
 		slices.ContainsFunc(m.late, func(c *call) bool { return c.system == "identity" })
-	if l := m.loginOf(&row); l != nil && !others && l.password != password.Reveal() {
+	if l := m.accountOf(&row); l != nil && !others && l.password != password.Reveal() {
 		m.fail("%s was confirmed with one password, and its login has another", m.name(row.ID))
 	}
 }
 
-// checkAnswers has an operator approve or reject a sign-up, at times one that does not wait for that.
-func (m *machine) checkAnswers() {
+// review has an operator approve or reject a sign-up, at times one that does not wait for that.
+func (m *machine) review() {
 	var waiting []uuid.UUID
 	for _, s := range m.catalog.signups {
 		if s.Status == catalog.AwaitingApproval {
@@ -135,7 +135,7 @@ func (m *machine) checkAnswers() {
 		waiting = append(waiting, m.catalog.signups[m.choices.next(n)].ID)
 	}
 	if len(waiting) == 0 {
-		m.goOn()
+		m.deliverSome()
 		return
 	}
 	id := waiting[m.choices.next(len(waiting))]
@@ -161,7 +161,7 @@ func (m *machine) approve(id uuid.UUID) {
 	service := m.services[p]
 	m.approved[id] = true
 	m.world.begin(&task{what: "approving " + m.name(id), proc: p, then: func(t *task) {
-		m.wentOn(id, "approved", t.value.(signup.Outcome), t.err)
+		m.checkAnswer(id, "approved", t.value.(signup.Outcome), t.err)
 	}}, func(ctx context.Context) (any, error) { return service.Approve(ctx, id, operator) })
 }
 
@@ -196,7 +196,7 @@ func (m *machine) resolve() {
 		needing = append(needing, m.catalog.signups[m.choices.next(n)].ID)
 	}
 	if len(needing) == 0 {
-		m.goOn()
+		m.deliverSome()
 		return
 	}
 	id, way := needing[m.choices.next(len(needing))], m.choices.next(4)
@@ -238,73 +238,73 @@ func (m *machine) resolveOne(id uuid.UUID, how string) {
 	})
 }
 
-// wentOn looks at how a confirmation or an approval was answered.
-func (m *machine) wentOn(id uuid.UUID, how string, outcome signup.Outcome, err error) {
+// checkAnswer looks at how a confirmation or an approval was answered.
+func (m *machine) checkAnswer(id uuid.UUID, how string, outcome signup.Outcome, err error) {
 	var unavailable *signup.Unavailable
 	var validation *signup.ValidationError
 	row := m.catalog.signup(id)
 	switch {
 	case err == nil && (outcome.Status == catalog.SignupReady || outcome.Status == catalog.Provisioning):
 		m.seen[how]++
-		m.promises = append(m.promises, id)
+		m.accepted = append(m.accepted, id)
 	case err == nil && outcome.Status == catalog.AwaitingApproval && how == "confirmed" && m.shape.approve:
 		m.seen[how+", to be approved"]++
 	case err == nil:
 		m.fail("%s was %s, and answered %s", m.name(id), how, outcome.Status)
 	case errors.Is(err, signup.ErrLinkGone) && how == "confirmed":
-		if row.Status != catalog.Expired && !m.strange {
+		if row.Status != catalog.Expired && !m.operatorNeeded {
 			m.fail("the link of %s is said to be gone, and it is %s", m.name(id), row.Status)
 		}
 	case errors.As(err, &unavailable), errors.Is(err, signup.ErrInProgress), errors.Is(err, signup.ErrNotWaiting) && how == "approved":
 	case m.shape.verify && (errors.As(err, &validation) || isRejected(err)):
 	case errors.Is(err, signup.ErrEmailExists) && how == "confirmed":
-		if !m.emailGone(row.Email) {
+		if !m.emailUsedLately(row.Email) {
 			m.fail("the e-mail of %s is said to be taken, which it is not", m.name(id))
 		}
-	case errors.Is(err, signup.ErrNeedsOperator) && m.strange:
+	case errors.Is(err, signup.ErrNeedsOperator) && m.operatorNeeded:
 	default:
 		m.fail("%s, being %s, was answered: %v", m.name(id), how, err)
 	}
 }
 
-// emailGone reports whether an e-mail has a user or a login, or had one just now.
-func (m *machine) emailGone(email string) bool {
+// emailUsedLately reports whether an e-mail has a user or a login, or had one just now.
+func (m *machine) emailUsedLately(email string) bool {
 	_, freed := m.freed[email]
-	return freed || m.catalog.emailTaken(email) || slices.ContainsFunc(m.logins, func(l login) bool { return l.email == email })
+	return freed || m.catalog.emailTaken(email) || slices.ContainsFunc(m.accounts, func(l simAccount) bool { return l.email == email })
 }
 
 // changeAccount has a person confirm their e-mail at the provider, and where there are strangers somebody remove a login there.
 func (m *machine) changeAccount() {
-	if len(m.logins) == 0 {
-		m.goOn()
+	if len(m.accounts) == 0 {
+		m.deliverSome()
 		return
 	}
-	l := m.logins[m.choices.next(len(m.logins))]
+	l := m.accounts[m.choices.next(len(m.accounts))]
 	for i := range m.catalog.signups { // rather one that somebody is at
-		if s := &m.catalog.signups[i]; s.Status == catalog.Provisioning && m.loginOf(s) != nil {
-			l = *m.loginOf(s)
+		if s := &m.catalog.signups[i]; s.Status == catalog.Provisioning && m.accountOf(s) != nil {
+			l = *m.accountOf(s)
 		}
 	}
-	if m.shape.strangers && m.choices.next(3) == 1 {
-		m.tell("somebody removes the login with %s", l.email)
-		m.removeLogin(l.id)
-		m.closed[l.id], m.strange = true, true
+	if m.shape.unmanaged && m.choices.next(3) == 1 {
+		m.tracef("somebody removes the login with %s", l.email)
+		m.removeAccount(l.id)
+		m.closed[l.id], m.operatorNeeded = true, true
 		return
 	}
-	m.tell("the e-mail %s is confirmed at the provider", l.email)
-	m.login(l.id).verified = true
+	m.tracef("the e-mail %s is confirmed at the provider", l.email)
+	m.account(l.id).verified = true
 }
 
 // ownAccount is the login that a person has made at the provider, or makes now; nil where it is not their own.
 func (m *machine) ownAccount(email string) *identity.User {
-	i := slices.IndexFunc(m.logins, func(l login) bool { return l.email == email })
+	i := slices.IndexFunc(m.accounts, func(l simAccount) bool { return l.email == email })
 	if i < 0 {
-		i = len(m.logins)
-		own := login{id: fmt.Sprintf("own|%d", len(m.own)+1), email: email, verified: m.choices.next(2) == 0}
-		m.tell("somebody makes a login with %s", email)
-		m.logins, m.own = append(m.logins, own), append(m.own, own.id)
+		i = len(m.accounts)
+		own := simAccount{id: fmt.Sprintf("own|%d", len(m.own)+1), email: email, verified: m.choices.next(2) == 0}
+		m.tracef("somebody makes a login with %s", email)
+		m.accounts, m.own = append(m.accounts, own), append(m.own, own.id)
 	}
-	l := m.logins[i]
+	l := m.accounts[i]
 	if !slices.Contains(m.own, l.id) {
 		return nil
 	}
@@ -364,7 +364,7 @@ func (m *machine) resumeAll() {
 			default:
 				continue
 			}
-			m.drain()
+			m.runUntilIdle()
 		}
 	}
 }

@@ -14,7 +14,7 @@ import (
 // The rows' ways to end a sign-up, and what they do to tenants.
 
 func (r *rows) undo(like catalog.Signup, steps, problem json.RawMessage) error {
-	row := r.held(like, catalog.Pending)
+	row := r.leased(like, catalog.Pending)
 	if row == nil {
 		return catalog.ErrStateChanged
 	}
@@ -49,7 +49,7 @@ func (r *rows) freeTenant(id *uuid.UUID) {
 }
 
 func (r *rows) expire(like catalog.Signup, steps, problem json.RawMessage, delay time.Duration) error {
-	row := r.held(like, catalog.Pending, catalog.AwaitingVerification, catalog.AwaitingApproval, catalog.NeedsOperator)
+	row := r.leased(like, catalog.Pending, catalog.AwaitingVerification, catalog.AwaitingApproval, catalog.NeedsOperator)
 	if row == nil {
 		return catalog.ErrStateChanged
 	}
@@ -58,7 +58,7 @@ func (r *rows) expire(like catalog.Signup, steps, problem json.RawMessage, delay
 		if t := r.tenant(*row.TenantID); t != nil {
 			t.Slug = "expired-" + row.ID.String()
 			if row.Status == catalog.NeedsOperator {
-				r.withdrawn(t.ID)
+				r.makeUnclaimable(t.ID)
 			}
 		}
 	}
@@ -67,8 +67,8 @@ func (r *rows) expire(like catalog.Signup, steps, problem json.RawMessage, delay
 	return nil
 }
 
-func (r *rows) lookedAgain(like catalog.Signup) error {
-	row := r.held(like, catalog.Expired)
+func (r *rows) recheckDone(like catalog.Signup) error {
+	row := r.leased(like, catalog.Expired)
 	if row == nil {
 		return catalog.ErrStateChanged
 	}
@@ -89,7 +89,7 @@ func (r *rows) tenantOf(row *catalog.Signup) *catalog.Tenant {
 }
 
 // withdrawn notes that no school is given the tenant any more.
-func (r *rows) withdrawn(id uuid.UUID) {
+func (r *rows) makeUnclaimable(id uuid.UUID) {
 	if r.unclaimable == nil {
 		r.unclaimable = map[uuid.UUID]bool{}
 	}
@@ -97,7 +97,7 @@ func (r *rows) withdrawn(id uuid.UUID) {
 }
 
 func (r *rows) needsOperator(like catalog.Signup, steps, problem json.RawMessage) error {
-	row := r.held(like)
+	row := r.leased(like)
 	if row == nil {
 		return catalog.ErrStateChanged
 	}
@@ -106,7 +106,7 @@ func (r *rows) needsOperator(like catalog.Signup, steps, problem json.RawMessage
 }
 
 func (r *rows) resume(like catalog.Signup, lease time.Duration) (catalog.Signup, error) {
-	row := r.held(like, catalog.NeedsOperator)
+	row := r.leased(like, catalog.NeedsOperator)
 	if row == nil || r.user(like.UserID) == nil {
 		return catalog.Signup{}, catalog.ErrStateChanged
 	}
@@ -144,7 +144,7 @@ func (r *rows) setSteps(id uuid.UUID, steps json.RawMessage) error {
 	return nil
 }
 
-func (r *rows) healthy(id uuid.UUID, health catalog.Health) error {
+func (r *rows) markHealthy(id uuid.UUID, health catalog.Health) error {
 	t := r.tenant(id)
 	if t == nil || t.State == catalog.Deleted {
 		return catalog.ErrStateChanged
@@ -194,7 +194,7 @@ func (r *rows) deleteSpare(id uuid.UUID) error {
 }
 
 func (r *rows) replaceTenant(like catalog.Signup, want catalog.ReserveParams) (catalog.Tenant, error) {
-	row := r.held(like, catalog.Pending, catalog.Provisioning)
+	row := r.leased(like, catalog.Pending, catalog.Provisioning)
 	if row == nil || row.TenantID == nil || like.TenantID == nil || *row.TenantID != *like.TenantID {
 		return catalog.Tenant{}, catalog.ErrStateChanged
 	}
@@ -285,7 +285,7 @@ func (r *rows) insertSpare(spare catalog.NewSpare) error {
 	return nil
 }
 
-func (r *rows) spareBuilt(id uuid.UUID, health catalog.Health, steps json.RawMessage) error {
+func (r *rows) markSpareBuilt(id uuid.UUID, health catalog.Health, steps json.RawMessage) error {
 	t := r.tenant(id)
 	if t == nil || t.State != catalog.Building || t.Name != "" {
 		return catalog.ErrStateChanged

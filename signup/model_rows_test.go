@@ -40,10 +40,10 @@ type userRow struct {
 
 // job is what the queue holds. It goes when it has been done.
 type job struct {
-	number int
-	tenant uuid.UUID // reprovision this tenant
-	kept   string
-	due    time.Time
+	number  int
+	tenant  uuid.UUID // reprovision this tenant
+	archive string
+	due     time.Time
 }
 
 // clone is the rows as they are now, for a transaction, which leaves the servers alone. Nothing that a row points to is ever
@@ -84,7 +84,7 @@ func (r *rows) signup(id uuid.UUID) *catalog.Signup {
 }
 
 // held is the sign-up, if it is under this lease and in one of these statuses; none are all that are looked after.
-func (r *rows) held(like catalog.Signup, statuses ...catalog.Status) *catalog.Signup {
+func (r *rows) leased(like catalog.Signup, statuses ...catalog.Status) *catalog.Signup {
 	row := r.signup(like.ID)
 	switch {
 	case row == nil || row.LeaseEpoch != like.LeaseEpoch:
@@ -142,7 +142,7 @@ func (r *rows) tenantFor(want *catalog.ReserveParams) (t *catalog.Tenant, spare 
 		row := *found
 		return &row, false, nil
 	}
-	if t, spare = r.place(*want); t == nil {
+	if t, spare = r.placeTenant(*want); t == nil {
 		return nil, false, catalog.ErrNoCapacity
 	}
 	if r.slugTaken(want.Slug) {
@@ -196,7 +196,7 @@ func in(d time.Duration) *time.Time {
 
 // place finds the oldest spare, or makes the row of a tenant to be built on the server with the most room for its weight.
 // It changes nothing.
-func (r *rows) place(want catalog.ReserveParams) (t *catalog.Tenant, spare bool) {
+func (r *rows) placeTenant(want catalog.ReserveParams) (t *catalog.Tenant, spare bool) {
 	var servers []catalog.Server
 	for _, s := range r.servers {
 		if s.Weight > 0 && slices.Contains(want.Servers, s.Name) {
@@ -279,8 +279,8 @@ func (r *rows) due(lease time.Duration, limit int) []catalog.Signup {
 }
 
 // again sets when somebody may take a sign-up over; steps may be nil.
-func (r *rows) again(like catalog.Signup, steps json.RawMessage, delay time.Duration) error {
-	row := r.held(like)
+func (r *rows) retryLater(like catalog.Signup, steps json.RawMessage, delay time.Duration) error {
+	row := r.leased(like)
 	if row == nil {
 		return catalog.ErrStateChanged
 	}
@@ -291,8 +291,8 @@ func (r *rows) again(like catalog.Signup, steps json.RawMessage, delay time.Dura
 	return nil
 }
 
-func (r *rows) identityMade(like catalog.Signup, identity catalog.Identity, steps json.RawMessage, lease time.Duration) error {
-	row := r.held(like, catalog.Pending, catalog.Provisioning)
+func (r *rows) recordIdentity(like catalog.Signup, identity catalog.Identity, steps json.RawMessage, lease time.Duration) error {
+	row := r.leased(like, catalog.Pending, catalog.Provisioning)
 	if row == nil || r.user(row.UserID) == nil {
 		return catalog.ErrStateChanged
 	}
@@ -323,7 +323,7 @@ func (r *rows) identityHeld(identity string) bool {
 }
 
 func (r *rows) finish(like catalog.Signup, identity catalog.Identity, health catalog.Health, steps, result json.RawMessage) error {
-	row := r.held(like, catalog.Pending, catalog.Provisioning)
+	row := r.leased(like, catalog.Pending, catalog.Provisioning)
 	if row == nil {
 		return catalog.ErrStateChanged
 	}

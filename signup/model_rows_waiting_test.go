@@ -20,13 +20,13 @@ type mail struct {
 }
 
 // tell writes a mail to the person behind a sign-up.
-func (r *rows) tell(kind string, signup uuid.UUID, email string) {
+func (r *rows) addMail(kind string, signup uuid.UUID, email string) {
 	r.mails = append(r.mails, mail{kind: kind, signup: signup, email: email})
 }
 
 // wait lets a sign-up wait for a person.
 func (r *rows) wait(like catalog.Signup, identity catalog.Identity, status catalog.Status, steps json.RawMessage, waitTimeout time.Duration) error {
-	row := r.held(like, catalog.Pending, catalog.AwaitingVerification)
+	row := r.leased(like, catalog.Pending, catalog.AwaitingVerification)
 	if row == nil {
 		return catalog.ErrStateChanged
 	}
@@ -47,17 +47,17 @@ func (r *rows) wait(like catalog.Signup, identity catalog.Identity, status catal
 	if becomesUser {
 		user.state = "pending"
 	}
-	r.tell("signup."+string(status), row.ID, user.Email)
+	r.addMail("signup."+string(status), row.ID, user.Email)
 	return nil
 }
 
 // admit gives a sign-up that has no tenant one.
 func (r *rows) admit(like catalog.Signup, want catalog.ReserveParams) (catalog.Reservation, error) {
-	row := r.held(like, catalog.Pending, catalog.AwaitingVerification, catalog.AwaitingApproval)
+	row := r.leased(like, catalog.Pending, catalog.AwaitingVerification, catalog.AwaitingApproval)
 	if row == nil || row.TenantID != nil {
 		return catalog.Reservation{}, catalog.ErrStateChanged
 	}
-	t, spare := r.place(want)
+	t, spare := r.placeTenant(want)
 	if t == nil {
 		return catalog.Reservation{}, catalog.ErrNoCapacity
 	}
@@ -97,16 +97,16 @@ func (r *rows) reserveUnconfirmed(want catalog.ReserveParams, hideAccounts, noti
 	row.Status, row.CheckAt, row.InvitationID = catalog.AwaitingVerification, in(waitTimeout), nil
 	r.users, r.signups = append(r.users, user), append(r.signups, row)
 	if notify && noAccount == nil {
-		r.tell(catalog.SignupRepeated, row.ID, want.Email)
+		r.addMail(catalog.SignupRepeated, row.ID, want.Email)
 	} else if notify {
-		r.tell(catalog.SignupAwaitingVerification, row.ID, want.Email)
+		r.addMail(catalog.SignupAwaitingVerification, row.ID, want.Email)
 	}
 	row.IdempotencyKey, row.InvitationID = nil, want.InvitationID // as the answer has it
 	return catalog.Reservation{Signup: row}, nil
 }
 
-// signupByLogin finds the unfinished sign-up of a login.
-func (r *rows) signupByLogin(id string) (catalog.Signup, error) {
+// signupByIdentity finds the unfinished sign-up of a login.
+func (r *rows) signupByIdentity(id string) (catalog.Signup, error) {
 	for _, s := range r.signups {
 		if s.IdentityID != nil && *s.IdentityID == id && s.CheckAt != nil {
 			return s, nil

@@ -21,7 +21,7 @@ type serverSim struct {
 type database struct {
 	name string
 	// closed: nobody can enter it yet. foreign: somebody else has made it.
-	closed, foreign bool
+	closed, unmanaged bool
 }
 
 func (s *serverSim) find(name string) *database {
@@ -83,7 +83,7 @@ func (s serverPort) do(ctx context.Context, session *session, id tenant.ID, what
 	}
 	lock := s.server.name + " " + id.String()
 	if what == "lock" {
-		c.blocked = func() bool { return s.w.held(lock, session) }
+		c.blocked = func() bool { return s.w.lockedByOther(lock, session) }
 		c.lost = func() error { return tenant.ErrBusy }
 		f = func() error { s.w.locks[lock] = session; return nil }
 	}
@@ -104,8 +104,8 @@ func (s serverPort) Ensure(ctx context.Context, id tenant.ID, _ int, progress te
 		f    func() error
 	}{
 		{"create", func() error { return s.create(id) }},
-		{"open", func() error { return s.enter(id) }},
-		{"migrate", func() error { return s.enter(id) }},
+		{"open", func() error { return s.open(id) }},
+		{"migrate", func() error { return s.open(id) }},
 	} {
 		if progress != nil {
 			progress(nil)
@@ -125,14 +125,14 @@ func (s serverPort) create(id tenant.ID) error {
 	switch {
 	case found == nil:
 		s.server.databases = append(s.server.databases, database{name: id.Database(), closed: true})
-	case found.foreign:
+	case found.unmanaged:
 		return tenant.ErrUnmanaged
 	}
 	return nil
 }
 
 // enter opens it. A database that is not there any more is an error, which only somebody without the lock can cause.
-func (s serverPort) enter(id tenant.ID) error {
+func (s serverPort) open(id tenant.ID) error {
 	found := s.server.find(id.Database())
 	if found == nil {
 		return fmt.Errorf("database %s does not exist", id.Database())
@@ -153,7 +153,7 @@ func (s serverPort) Archive(ctx context.Context, id tenant.ID, archive string) e
 		switch {
 		case found == nil, slices.ContainsFunc(s.server.databases, func(d database) bool { return d.name == archive }):
 			return nil
-		case found.foreign:
+		case found.unmanaged:
 			return tenant.ErrUnmanaged
 		}
 		found.name, found.closed = archive, true
@@ -168,7 +168,7 @@ func (s serverPort) CheckSpare(ctx context.Context, id tenant.ID, _ string) erro
 		switch {
 		case found == nil || found.closed:
 			return tenant.ErrMissing
-		case found.foreign:
+		case found.unmanaged:
 			return tenant.ErrUnmanaged
 		}
 		return nil
@@ -188,7 +188,7 @@ func (s serverPort) Discard(ctx context.Context, id tenant.ID) error {
 		return err
 	}
 	return s.do(ctx, session, id, "discard", func() error {
-		if found := s.server.find(id.Database()); found != nil && found.foreign {
+		if found := s.server.find(id.Database()); found != nil && found.unmanaged {
 			return tenant.ErrUnmanaged
 		}
 		s.server.databases = slices.DeleteFunc(s.server.databases, func(d database) bool { return d.name == id.Database() })

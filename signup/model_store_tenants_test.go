@@ -41,7 +41,7 @@ func (r storeSim) SetStepsTx(ctx context.Context, tx pgx.Tx, id uuid.UUID, steps
 
 // MarkHealthy implements signup.Store.
 func (r storeSim) MarkHealthy(ctx context.Context, id uuid.UUID, health catalog.Health) error {
-	return r.change(ctx, "healthy", id, func(rows *rows) error { return rows.healthy(id, health) })
+	return r.change(ctx, "healthy", id, func(rows *rows) error { return rows.markHealthy(id, health) })
 }
 
 // Quarantine implements signup.Store.
@@ -69,7 +69,7 @@ func (r storeSim) Exclusive(ctx context.Context, name string, f func(ctx context
 	c.session = &session{}
 	defer c.session.close()
 	ran, err := ask(ctx, r.w, c, func() (bool, error) {
-		if r.w.held(name, c.session) {
+		if r.w.lockedByOther(name, c.session) {
 			return false, nil
 		}
 		r.w.locks[name] = c.session
@@ -98,7 +98,7 @@ func (r storeSim) ReplaceTenant(ctx context.Context, like catalog.Signup, want c
 	return write(ctx, r, "replace tenant", like.ID, "", func(rows *rows) (catalog.Tenant, error) {
 		t, err := rows.replaceTenant(like, want)
 		if err == nil {
-			r.w.christen(t.ID, "tenant ")
+			r.w.setName(t.ID, "tenant ")
 		}
 		return t, err
 	})
@@ -129,7 +129,7 @@ func (r storeSim) InsertSpare(ctx context.Context, spare catalog.NewSpare) error
 	return r.change(ctx, "insert spare", spare.ID, func(rows *rows) error {
 		err := rows.insertSpare(spare)
 		if err == nil {
-			r.w.christen(spare.ID, "tenant ")
+			r.w.setName(spare.ID, "tenant ")
 		}
 		return err
 	})
@@ -137,7 +137,7 @@ func (r storeSim) InsertSpare(ctx context.Context, spare catalog.NewSpare) error
 
 // MarkSpareBuilt implements signup.Store.
 func (r storeSim) MarkSpareBuilt(ctx context.Context, id uuid.UUID, health catalog.Health, steps json.RawMessage) error {
-	return r.change(ctx, "spare built", id, func(rows *rows) error { return rows.spareBuilt(id, health, steps) })
+	return r.change(ctx, "spare built", id, func(rows *rows) error { return rows.markSpareBuilt(id, health, steps) })
 }
 
 // CloseServer implements signup.Store. The simulated disks are never low.
@@ -147,15 +147,15 @@ func (storeSim) CloseServer(context.Context, string, string) (bool, error) { ret
 func (storeSim) OpenServer(context.Context, string) (bool, error) { return false, nil }
 
 // queueSim is a process's way to the simulated queue, which is in the catalog.
-type queueSim struct{ registry storeSim }
+type queueSim struct{ store storeSim }
 
 var _ signup.Queue = queueSim{}
 
 // ReprovisionTx implements signup.Queue.
 func (q queueSim) ReprovisionTx(ctx context.Context, tx pgx.Tx, id uuid.UUID, archive string) error {
-	return q.registry.inTx(ctx, tx, "queue job", id, func(rows *rows) error {
-		q.registry.w.jobs++
-		rows.jobs = append(rows.jobs, job{number: q.registry.w.jobs, tenant: id, kept: archive, due: time.Now()})
+	return q.store.inTx(ctx, tx, "queue job", id, func(rows *rows) error {
+		q.store.w.jobs++
+		rows.jobs = append(rows.jobs, job{number: q.store.w.jobs, tenant: id, archive: archive, due: time.Now()})
 		return nil
 	})
 }

@@ -35,7 +35,7 @@ func (r storeSim) call(what string, about uuid.UUID, detail string, write bool) 
 		lost:    func() error { return fmt.Errorf("%s: %w", what, io.ErrUnexpectedEOF) },
 	}
 	if write {
-		c.blocked = func() bool { return r.w.held(rowsLock, c.session) }
+		c.blocked = func() bool { return r.w.lockedByOther(rowsLock, c.session) }
 	}
 	return c
 }
@@ -98,9 +98,9 @@ func (r storeSim) Reserve(ctx context.Context, want catalog.ReserveParams) (cata
 	return write(ctx, r, "reserve", uuid.Nil, want.Email+" "+want.IdempotencyKey, func(rows *rows) (catalog.Reservation, error) {
 		held, err := rows.reserve(want)
 		if err == nil {
-			r.w.christen(want.SignupID, "sign-up ")
+			r.w.setName(want.SignupID, "sign-up ")
 			if !want.Waits {
-				r.w.christen(held.Tenant.ID, "tenant ")
+				r.w.setName(held.Tenant.ID, "tenant ")
 			}
 			r.w.names[want.UserID] = "user of " + r.w.name(want.SignupID)
 		}
@@ -163,17 +163,17 @@ func (r storeSim) Due(ctx context.Context, lease time.Duration, limit int) ([]ca
 
 // Renew implements signup.Store.
 func (r storeSim) Renew(ctx context.Context, s catalog.Signup, lease time.Duration) error {
-	return r.change(ctx, "renew", s.ID, func(rows *rows) error { return rows.again(s, nil, lease) })
+	return r.change(ctx, "renew", s.ID, func(rows *rows) error { return rows.retryLater(s, nil, lease) })
 }
 
 // RetryLater implements signup.Store.
 func (r storeSim) RetryLater(ctx context.Context, s catalog.Signup, steps json.RawMessage, delay time.Duration) error {
-	return r.change(ctx, "retry later", s.ID, func(rows *rows) error { return rows.again(s, steps, delay) })
+	return r.change(ctx, "retry later", s.ID, func(rows *rows) error { return rows.retryLater(s, steps, delay) })
 }
 
 // RecordIdentity implements signup.Store.
 func (r storeSim) RecordIdentity(ctx context.Context, s catalog.Signup, identity catalog.Identity, steps json.RawMessage, lease time.Duration) error {
-	return r.change(ctx, "identity made", s.ID, func(rows *rows) error { return rows.identityMade(s, identity, steps, lease) })
+	return r.change(ctx, "identity made", s.ID, func(rows *rows) error { return rows.recordIdentity(s, identity, steps, lease) })
 }
 
 // Finish implements signup.Store.
@@ -183,13 +183,13 @@ func (r storeSim) Finish(ctx context.Context, s catalog.Signup, identity catalog
 
 // Undo implements signup.Store.
 func (r storeSim) Undo(ctx context.Context, s catalog.Signup, steps, problem json.RawMessage) error {
-	return r.givingBack(ctx, "undo", s, func(rows *rows) error { return r.freeing(s, rows.undo(s, steps, problem)) })
+	return r.changeReturningSpare(ctx, "undo", s, func(rows *rows) error { return r.recordFreedEmail(s, rows.undo(s, steps, problem)) })
 }
 
 // Expire implements signup.Store.
 func (r storeSim) Expire(ctx context.Context, s catalog.Signup, steps, problem json.RawMessage, delay time.Duration) error {
 	return r.change(ctx, "expire", s.ID, func(rows *rows) error {
-		err := r.freeing(s, rows.expire(s, steps, problem, delay))
+		err := r.recordFreedEmail(s, rows.expire(s, steps, problem, delay))
 		if since, waits := r.w.waiting[s.ID]; err == nil && waits && time.Since(since) < waitTimeout {
 			r.w.fail("%s was given up after %s", r.w.name(s.ID), time.Since(since))
 		}
@@ -198,7 +198,7 @@ func (r storeSim) Expire(ctx context.Context, s catalog.Signup, steps, problem j
 }
 
 // freeing notes that an e-mail is free again, unless the change failed.
-func (r storeSim) freeing(s catalog.Signup, err error) error {
+func (r storeSim) recordFreedEmail(s catalog.Signup, err error) error {
 	if err == nil {
 		r.w.freed[s.Email] = time.Now()
 	}
@@ -207,15 +207,15 @@ func (r storeSim) freeing(s catalog.Signup, err error) error {
 
 // RecheckDone implements signup.Store.
 func (r storeSim) RecheckDone(ctx context.Context, s catalog.Signup) error {
-	return r.givingBack(ctx, "looked again", s, func(rows *rows) error { return rows.lookedAgain(s) })
+	return r.changeReturningSpare(ctx, "looked again", s, func(rows *rows) error { return rows.recheckDone(s) })
 }
 
-// givingBack is a change that may put a spare back in stock, which then has more than it should.
-func (r storeSim) givingBack(ctx context.Context, what string, s catalog.Signup, f func(*rows) error) error {
+// changeReturningSpare is a change that may put a spare back in stock, which then has more than it should.
+func (r storeSim) changeReturningSpare(ctx context.Context, what string, s catalog.Signup, f func(*rows) error) error {
 	return r.change(ctx, what, s.ID, func(rows *rows) error {
 		err := f(rows)
 		if err == nil && s.Kind == catalog.School && s.TenantID != nil && rows.tenant(*s.TenantID) != nil {
-			r.w.givenBack++
+			r.w.sparesReturned++
 		}
 		return err
 	})

@@ -30,7 +30,7 @@ func (r storeSim) Admit(ctx context.Context, like catalog.Signup, want catalog.R
 	return write(ctx, r, "admit", like.ID, "", func(rows *rows) (catalog.Reservation, error) {
 		held, err := rows.admit(like, want)
 		if err == nil {
-			r.w.christen(held.Tenant.ID, "tenant ")
+			r.w.setName(held.Tenant.ID, "tenant ")
 		}
 		return held, err
 	})
@@ -39,7 +39,7 @@ func (r storeSim) Admit(ctx context.Context, like catalog.Signup, want catalog.R
 // ExpireTx implements signup.Store.
 func (r storeSim) ExpireTx(ctx context.Context, tx pgx.Tx, like catalog.Signup, steps, problem json.RawMessage, delay time.Duration) error {
 	return r.inTx(ctx, tx, "expire", like.ID, func(rows *rows) error {
-		return r.freeing(like, rows.expire(like, steps, problem, delay))
+		return r.recordFreedEmail(like, rows.expire(like, steps, problem, delay))
 	})
 }
 
@@ -63,7 +63,7 @@ func (r storeSim) EmitTx(ctx context.Context, tx pgx.Tx, event catalog.OutboxEve
 		if notice.InvitationID != nil {
 			about = notice.InvitationID
 		}
-		rows.tell(event.Type, *about, notice.Email)
+		rows.addMail(event.Type, *about, notice.Email)
 		return nil
 	})
 }
@@ -73,7 +73,7 @@ func (r storeSim) ReserveUnconfirmed(ctx context.Context, want catalog.ReservePa
 	return write(ctx, r, "reserve unconfirmed", uuid.Nil, want.Email+" "+want.IdempotencyKey, func(rows *rows) (catalog.Reservation, error) {
 		held, err := rows.reserveUnconfirmed(want, hideAccounts, notify, waitTimeout)
 		if err == nil {
-			r.w.christen(want.SignupID, "sign-up ")
+			r.w.setName(want.SignupID, "sign-up ")
 			r.w.names[want.UserID] = "user of " + r.w.name(want.SignupID)
 			r.w.waiting[want.SignupID] = time.Now()
 		}
@@ -84,7 +84,7 @@ func (r storeSim) ReserveUnconfirmed(ctx context.Context, want catalog.ReservePa
 // SignupByIdentity implements signup.Store.
 func (r storeSim) SignupByIdentity(ctx context.Context, id string) (catalog.Signup, error) {
 	about, detail := nameOf(id)
-	return read(ctx, r, "sign-up by login", about, detail, func(rows *rows) (catalog.Signup, error) { return rows.signupByLogin(id) })
+	return read(ctx, r, "sign-up by login", about, detail, func(rows *rows) (catalog.Signup, error) { return rows.signupByIdentity(id) })
 }
 
 // MarkEmailVerified implements signup.Store. Nobody asks for it here.
@@ -115,7 +115,7 @@ func (r storeSim) ReturnAllowances(ctx context.Context, _ []catalog.Limit) error
 func (r storeSim) InviteTx(ctx context.Context, tx pgx.Tx, n catalog.NewInvitation) (made catalog.Invitation, err error) {
 	err = r.inTx(ctx, tx, "invite", uuid.Nil, func(rows *rows) error {
 		made = rows.invite(n)
-		r.w.christen(made.ID, "invitation ")
+		r.w.setName(made.ID, "invitation ")
 		return nil
 	})
 	return made, err

@@ -30,25 +30,25 @@ type world struct {
 	trace   *strings.Builder // nil: nobody wants it
 	began   time.Time
 
-	catalog  rows
-	logins   []login
-	servers  []*serverSim
-	locks    map[string]*session // advisory locks, of the catalog and of the servers
-	away     map[string]bool     // systems that nobody reaches
-	faults   bool
-	rough    bool
-	procs    []*process
-	tasks    []*task
-	pending  []*call // wait for an answer, in a fixed order
-	late     []*call // have no caller any more, and may still take effect
-	names    map[uuid.UUID]string
-	count    map[string]int
-	problems []string
+	catalog     rows
+	accounts    []simAccount
+	servers     []*serverSim
+	locks       map[string]*session // advisory locks, of the catalog and of the servers
+	unavailable map[string]bool     // systems that nobody reaches
+	faults      bool
+	unreliable  bool
+	procs       []*process
+	tasks       []*task
+	pending     []*call // wait for an answer, in a fixed order
+	late        []*call // have no caller any more, and may still take effect
+	names       map[uuid.UUID]string
+	count       map[string]int
+	problems    []string
 	// owners has the sign-up of every tenant that was ever ready, schools the tenant of every such sign-up.
 	owners, schools map[uuid.UUID]uuid.UUID
-	// givenBack counts the spares that came back, or that nobody counted in time, and that may exceed the stock.
-	givenBack int
-	seen      tally
+	// sparesReturned counts the spares that came back, or that nobody counted in time, and that may exceed the stock.
+	sparesReturned int
+	seen           tally
 	// freed has when an e-mail, or an identity with it, was given up last.
 	freed map[string]time.Time
 	jobs  int
@@ -108,7 +108,7 @@ func (w *world) begin(t *task, f func(ctx context.Context) (any, error)) {
 	ctx, cancel := context.WithCancel(context.WithValue(context.Background(), taskKey{}, t))
 	t.cancel = cancel
 	w.tasks = append(w.tasks, t)
-	w.tell("%s: %s begins", t.proc.name, t)
+	w.tracef("%s: %s begins", t.proc.name, t)
 	go func() {
 		value, err := f(ctx)
 		w.mu.Lock()
@@ -116,7 +116,7 @@ func (w *world) begin(t *task, f func(ctx context.Context) (any, error)) {
 		t.value, t.err = value, err
 		w.ended = append(w.ended, t)
 	}()
-	w.settle()
+	w.collect()
 }
 
 // String names it.
@@ -124,7 +124,7 @@ func (t *task) String() string { return fmt.Sprintf("%s (task %d)", t.what, t.nu
 
 // settle waits until every goroutine stands still, and takes what they have sent and how they have ended. What arrives
 // together is put into an order that does not depend on the scheduler.
-func (w *world) settle() {
+func (w *world) collect() {
 	synctest.Wait()
 	w.mu.Lock()
 	arrived, ended := w.arrived, w.ended
@@ -134,7 +134,7 @@ func (w *world) settle() {
 		slices.SortStableFunc(arrived, w.order)
 	}
 	w.pending = append(w.pending, arrived...)
-	w.takeLeft()
+	w.handleAbandoned()
 	slices.SortFunc(ended, func(a, b *task) int { return a.number - b.number })
 	for _, t := range ended {
 		t.cancel()
@@ -142,15 +142,15 @@ func (w *world) settle() {
 		if t.proc.dead() {
 			continue
 		}
-		w.tell("%s: %s ends: %v", t.proc.name, t, t.err)
+		w.tracef("%s: %s ends: %v", t.proc.name, t, t.err)
 		if t.then != nil {
 			t.then(t)
 		}
 	}
 }
 
-// takeLeft decides what becomes of the calls whose callers have gone on.
-func (w *world) takeLeft() {
+// handleAbandoned decides what becomes of the calls whose callers have gone on.
+func (w *world) handleAbandoned() {
 	for i := 0; i < len(w.pending); {
 		c := w.pending[i]
 		w.mu.Lock()
@@ -161,7 +161,7 @@ func (w *world) takeLeft() {
 			continue
 		}
 		w.pending = slices.Delete(w.pending, i, i+1)
-		w.leave(c)
+		w.abandon(c)
 	}
 }
 
@@ -187,7 +187,7 @@ func (w *world) kill(p *process) {
 	p.gone = true
 	p.mu.Unlock()
 	w.seen["killed"]++
-	w.tell("%s: KILLED", p.name)
+	w.tracef("%s: KILLED", p.name)
 	pending := w.pending
 	w.pending = nil
 	for _, c := range pending {
@@ -195,13 +195,13 @@ func (w *world) kill(p *process) {
 			w.pending = append(w.pending, c)
 			continue
 		}
-		w.leave(c)
+		w.abandon(c)
 		c.answer <- answer{die: true}
 	}
 }
 
 // pass lets time go by. Calls that hang for too long are given up, and late ones take effect.
-func (w *world) pass(d time.Duration) {
+func (w *world) advance(d time.Duration) {
 	end := time.Now().Add(d)
 	for {
 		next := end
@@ -212,8 +212,8 @@ func (w *world) pass(d time.Duration) {
 			next = earlier(next, c.sent.Add(longestHang))
 		}
 		time.Sleep(time.Until(next))
-		w.settle()
-		w.elapse()
+		w.collect()
+		w.handleDue()
 		if !next.Before(end) {
 			return
 		}
@@ -221,7 +221,7 @@ func (w *world) pass(d time.Duration) {
 }
 
 // elapse does what is due now.
-func (w *world) elapse() {
+func (w *world) handleDue() {
 	now := time.Now()
 	for i := 0; i < len(w.late); {
 		c := w.late[i]
@@ -230,7 +230,7 @@ func (w *world) elapse() {
 			continue
 		}
 		w.late = slices.Delete(w.late, i, i+1)
-		w.carryOutUnless(c)
+		w.executeUnlessBlocked(c)
 	}
 	for {
 		i := slices.IndexFunc(w.pending, func(c *call) bool { return !c.sent.Add(longestHang).After(now) })
@@ -239,10 +239,10 @@ func (w *world) elapse() {
 		}
 		c := w.pending[i]
 		w.pending = slices.Delete(w.pending, i, i+1)
-		w.tell("   %s: no answer for too long", w.text(c))
-		w.leave(c)
+		w.tracef("   %s: no answer for too long", w.text(c))
+		w.abandon(c)
 		c.answer <- answer{err: c.lost()}
-		w.settle()
+		w.collect()
 	}
 }
 
@@ -254,7 +254,7 @@ func earlier(a, b time.Time) time.Time {
 }
 
 // held reports whether somebody else has a lock.
-func (w *world) held(lock string, by *session) bool {
+func (w *world) lockedByOther(lock string, by *session) bool {
 	holder := w.locks[lock]
 	if holder == nil || holder == by {
 		return false
@@ -283,7 +283,7 @@ func (c *choices) next(n int) int {
 func (c *choices) left() bool { return c.used < len(c.drawn) }
 
 // tell adds a line to the trace of the run.
-func (w *world) tell(format string, args ...any) {
+func (w *world) tracef(format string, args ...any) {
 	if w.trace != nil {
 		fmt.Fprintf(w.trace, "%8s  ", time.Since(w.began).Round(time.Millisecond))
 		fmt.Fprintf(w.trace, format+"\n", args...)
@@ -294,7 +294,7 @@ func (w *world) tell(format string, args ...any) {
 func (w *world) name(id uuid.UUID) string { return w.names[id] }
 
 // christen gives a thing its name, when it is new.
-func (w *world) christen(id uuid.UUID, kind string) {
+func (w *world) setName(id uuid.UUID, kind string) {
 	if w.names[id] == "" {
 		w.count[kind]++
 		w.names[id] = fmt.Sprintf("%s%d", kind, w.count[kind])

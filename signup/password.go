@@ -17,7 +17,7 @@ func DefaultSchoolName(name string) string {
 
 // passwordRules are those of [Rules.Account].
 var passwordRules = []struct {
-	kept    func(password string) bool
+	archive func(password string) bool
 	code    string
 	message messages.Message
 }{
@@ -41,7 +41,7 @@ func (v *validation) accountPassword(password string) {
 		v.add("password", "too_long", messages.ID("field.password_long"))
 	}
 	for _, rule := range passwordRules {
-		if !rule.kept(password) {
+		if !rule.archive(password) {
 			v.add("password", rule.code, rule.message)
 		}
 	}

@@ -236,7 +236,7 @@ var errIdentityGone = errors.New("its identity has been removed at the provider 
 func (s *Service) beginRemainingStep(j *job, account identity.User) {
 	step := stepProvision
 	if s.needsMembership(j, account) {
-		step = stepEnrolment
+		step = stepMembership
 	}
 	j.log.begin(step, j.signup.LeaseEpoch)
 }

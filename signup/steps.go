@@ -17,13 +17,13 @@ const (
 	stepIdentity     StepName = "identity"
 	stepVerification StepName = "verification"
 	stepApproval     StepName = "approval"
-	stepEnrolment    StepName = "enrolment"
+	stepMembership   StepName = "enrolment"
 	stepProvision    StepName = "provision"
 	stepFinish       StepName = "finish"
 )
 
 // StepNames are all names of steps.
-var StepNames = []StepName{stepReserve, stepIdentity, stepVerification, stepApproval, stepEnrolment, stepProvision, stepFinish}
+var StepNames = []StepName{stepReserve, stepIdentity, stepVerification, stepApproval, stepMembership, stepProvision, stepFinish}
 
 // Step is one step of a sign-up as its caller sees it.
 type Step struct {

@@ -155,7 +155,7 @@ func (s *Server) clone(ctx context.Context, conn *pgx.Conn, name string) error {
 func (s *Server) ensureAccess(ctx context.Context, conn *pgx.Conn, id ID, rotation int, found state) (string, error) {
 	right := len(found.roleProblems) == 0 && len(found.databaseProblems) == 0
 	inOrder := found.database && found.onlyTenantConnects && found.acceptsConnections && found.marked && found.role && right
-	if inOrder && s.canLogin(ctx, id, rotation) {
+	if inOrder && s.checkLogin(ctx, id, rotation) {
 		return "", nil
 	}
 	if !right {
@@ -213,8 +213,8 @@ func (s *Server) grantAccess(ctx context.Context, conn *pgx.Conn, id ID, rotatio
 	return err
 }
 
-// canLogin reports whether the tenant's role can connect. That it has all its connections in use is no reason for a repair.
-func (s *Server) canLogin(ctx context.Context, id ID, rotation int) bool {
+// checkLogin reports whether the tenant's role can connect. That it has all its connections in use is no reason for a repair.
+func (s *Server) checkLogin(ctx context.Context, id ID, rotation int) bool {
 	err := s.login(ctx, id, rotation)
 	return err == nil || postgres.IsCode(err, "53300") // too_many_connections
 }

@@ -56,7 +56,7 @@ func (s *Server) Inspect(ctx context.Context, id ID, rotation int) (Inspection, 
 	if err != nil {
 		return Inspection{}, fmt.Errorf("inspect tenant %s: %w", id, err)
 	}
-	found.CanLogin = s.canLogin(ctx, id, rotation)
+	found.CanLogin = s.checkLogin(ctx, id, rotation)
 	return found, nil
 }
 

@@ -19,7 +19,7 @@ func TestSurveyFindsAllManagedNames(t *testing.T) {
 	server := openAt(t, own.URL("postgres"), func(c *tenant.Config) { c.Migrations = load(t, ownSchema...) })
 	ensure(t, older)
 	good, closed, stolen, half, set := ensure(t, server), ensure(t, server), ensure(t, server), ensure(t, server), ensure(t, server)
-	foreign := tenant.NewID()
+	unmanaged := tenant.NewID()
 	connect(t, server.URL(good, 0).Reveal())
 	exec(t, root, "alter database "+closed.Database()+" allow_connections false")
 	exec(t, root, "alter role "+closed.Database()+" nologin")
@@ -28,7 +28,7 @@ func TestSurveyFindsAllManagedNames(t *testing.T) {
 	exec(t, root, "grant connect on database "+stolen.Database()+" to public")
 	exec(t, root, "alter role "+stolen.Database()+" set search_path = pg_temp")
 	exec(t, root, "update pg_database set datconnlimit = -2 where datname = $1", half.Database())
-	exec(t, root, "create database "+foreign.Database())
+	exec(t, root, "create database "+unmanaged.Database())
 	exec(t, root, "create database t_short")
 	exec(t, root, "create role t_short")
 	if err := server.Archive(t.Context(), set, tenant.ArchiveName(set, value2026)); err != nil {
@@ -39,11 +39,11 @@ func TestSurveyFindsAllManagedNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := map[tenant.ID]tenant.FoundDatabase{
-		good:    {Ours: true, AcceptsConnections: true, OnlyTenantConnects: true, Connections: 1},
-		closed:  {Ours: true, OnlyTenantConnects: true},
-		stolen:  {AcceptsConnections: true},
-		half:    {Ours: true, AcceptsConnections: true, OnlyTenantConnects: true, Invalid: true},
-		foreign: {AcceptsConnections: true},
+		good:      {Ours: true, AcceptsConnections: true, OnlyTenantConnects: true, Connections: 1},
+		closed:    {Ours: true, OnlyTenantConnects: true},
+		stolen:    {AcceptsConnections: true},
+		half:      {Ours: true, AcceptsConnections: true, OnlyTenantConnects: true, Invalid: true},
+		unmanaged: {AcceptsConnections: true},
 	}
 	for id, w := range want {
 		w.Problems = []string{}
@@ -51,7 +51,7 @@ func TestSurveyFindsAllManagedNames(t *testing.T) {
 		switch w.MarkedAs = &id; id {
 		case stolen:
 			w.MarkedAs = &good
-		case foreign:
+		case unmanaged:
 			w.MarkedAs = nil
 		}
 		if (got.MarkedAs == nil) != (w.MarkedAs == nil) || got.MarkedAs != nil && *got.MarkedAs != *w.MarkedAs {

@@ -46,7 +46,7 @@ func (s *Server) authorize(h http.Header, r *http.Request, scopes []string) *pro
 	if err != nil {
 		return tokenRefusal(err.Error())
 	}
-	if !claims.mayAny(scopes) {
+	if !claims.hasAnyScope(scopes) {
 		return &problem{
 			Status: http.StatusForbidden, Code: codeScope,
 			Message: "Insufficient scope, expected any of: " + strings.Join(scopes, ","),

@@ -32,7 +32,7 @@ func DefaultApplication() Application {
 	}
 }
 
-func (s *Server) knowsClient(id string) bool {
+func (s *Server) isKnownClient(id string) bool {
 	_, ok := s.cfg.application(id)
 	return ok || id == s.cfg.ClientID
 }
@@ -184,7 +184,7 @@ func (s *Server) openInvitation(a *authorization) *Invitation {
 // finishAuthorization sends the person back with a code.
 func (s *Server) finishAuthorization(w http.ResponseWriter, r *http.Request, a *authorization, user User) {
 	if a.organization != "" {
-		if refusal := s.enter(a, user); refusal != nil {
+		if refusal := s.joinOrganization(a, user); refusal != nil {
 			redirectRefused(w, r, a, *refusal)
 			return
 		}
@@ -193,7 +193,7 @@ func (s *Server) finishAuthorization(w http.ResponseWriter, r *http.Request, a *
 }
 
 // enter checks that a user is a member of the organization, and makes one of an invited user. The refusal is a [FIELD] one.
-func (s *Server) enter(a *authorization, user User) *refusedRequest {
+func (s *Server) joinOrganization(a *authorization, user User) *refusedRequest {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	org, refusal := s.organization(a.organization)
@@ -201,14 +201,14 @@ func (s *Server) enter(a *authorization, user User) *refusedRequest {
 		return &refusedRequest{"invalid_request", "parameter organization is invalid"}
 	}
 	if invitation := s.openInvitation(a); invitation != nil {
-		if !org.has(user.ID) {
+		if !org.isMember(user.ID) {
 			org.Members = append(org.Members, Member{UserID: user.ID, Since: s.now()})
 		}
 		org.Roles[user.ID] = append(org.Roles[user.ID], invitation.Roles...)
 		s.directory.Invitations = slices.DeleteFunc(s.directory.Invitations, func(i *Invitation) bool { return i == invitation })
 		s.mustSave()
 	}
-	if !org.has(user.ID) {
+	if !org.isMember(user.ID) {
 		return &refusedRequest{"access_denied", "user " + user.ID + " is not part of the " + org.ID + " organization"}
 	}
 	return nil

@@ -23,7 +23,7 @@ type browser struct {
 	sessions map[string]browserSession
 	codes    map[string]*code
 	// accesses are the access tokens that codes were exchanged for, for /userinfo.
-	accesses map[string]access
+	accessTokens map[string]access
 }
 
 type browserSession struct {
@@ -47,7 +47,7 @@ type access struct {
 func newBrowser() *browser {
 	return &browser{
 		pending: map[string]*authorization{}, sessions: map[string]browserSession{}, codes: map[string]*code{},
-		accesses: map[string]access{},
+		accessTokens: map[string]access{},
 	}
 }
 
@@ -100,13 +100,13 @@ func (b *browser) useCode(id string, app Application, now time.Time, check func(
 func (b *browser) grantAccess(token string, granted access) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.accesses[token] = granted
+	b.accessTokens[token] = granted
 }
 
 func (b *browser) access(token string, now time.Time) (access, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	granted, ok := b.accesses[token]
+	granted, ok := b.accessTokens[token]
 	return granted, ok && now.Before(granted.expires)
 }
 

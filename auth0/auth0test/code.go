@@ -26,7 +26,7 @@ func (s *Server) grantCode(r *http.Request, params url.Values) (tokenAnswer, *oa
 		return tokenAnswer{}, refusal
 	}
 	found, refusal := s.browser.useCode(params.Get("code"), app, s.now(), func(c *code) *oauthError {
-		if !proves(params.Get("code_verifier"), c.of.challenge) {
+		if !verifierMatches(params.Get("code_verifier"), c.of.challenge) {
 			// The status is recorded, the text was taken out of the recording [GUESS].
 			return &oauthError{Status: http.StatusUnauthorized, Code: "invalid_grant", Description: "Failed to verify code verifier"}
 		}
@@ -91,7 +91,7 @@ func (s *Server) checkApplication(r *http.Request, params url.Values) (Applicati
 
 // proves reports whether a verifier is that of a challenge (RFC 7636, S256). Where there was no challenge, there must be no
 // verifier.
-func proves(verifier, challenge string) bool {
+func verifierMatches(verifier, challenge string) bool {
 	if challenge == "" || verifier == "" {
 		return challenge == verifier
 	}

@@ -67,7 +67,7 @@ func (s *Server) postSignup(w http.ResponseWriter, r *http.Request) {
 func (s *Server) checkSignup(body signupBody) (Connection, *signupProblem) {
 	conn, ok := s.connection(body.Connection)
 	switch {
-	case !s.knowsClient(body.ClientID):
+	case !s.isKnownClient(body.ClientID):
 		return conn, badSignup("invalid_client", "Invalid client")
 	case !ok || conn.Strategy != strategyDatabase:
 		return conn, badSignup("invalid_signup", "Invalid sign up")

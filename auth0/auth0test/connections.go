@@ -14,8 +14,8 @@ type OrgConnection struct {
 	SignupEnabled           bool   `json:"is_signup_enabled,omitempty"`
 }
 
-// shownConnection has the connection itself besides, as recorded.
-type shownConnection struct {
+// connectionResponse has the connection itself besides, as recorded.
+type connectionResponse struct {
 	OrgConnection
 	Connection namedConnection `json:"connection"`
 }
@@ -44,7 +44,7 @@ func (s *Server) listConnections(w http.ResponseWriter, r *http.Request) {
 			query.Has("strategy") && !slices.Contains(query["strategy"], conn.Connection.Strategy) {
 			continue
 		}
-		shown = append(shown, conn.shown())
+		shown = append(shown, conn.response())
 	}
 	writeListing(w, r, "connections", shown, func(c map[string]any) string { return c["id"].(string) })
 }
@@ -55,7 +55,7 @@ func (s *Server) getConnection(w http.ResponseWriter, r *http.Request) {
 		connectionMissing().write(w)
 		return
 	}
-	writeJSON(w, http.StatusOK, selectFields(r, []map[string]any{conn.shown()})[0])
+	writeJSON(w, http.StatusOK, selectFields(r, []map[string]any{conn.response()})[0])
 }
 
 var orgConnectionSchema = []property{
@@ -89,23 +89,23 @@ func (s *Server) readOrgConnection(members map[string]any) (OrgConnection, *prob
 }
 
 // shownConnections are those of an organization.
-func (s *Server) shownConnections(org *Organization) []shownConnection {
-	shown := []shownConnection{}
+func (s *Server) shownConnections(org *Organization) []connectionResponse {
+	shown := []connectionResponse{}
 	for _, enabled := range org.Connections {
 		conn, _ := s.connectionByID(enabled.ConnectionID)
-		shown = append(shown, shownConnection{enabled, namedConnection{conn.Connection.Name, conn.Connection.Strategy}})
+		shown = append(shown, connectionResponse{enabled, namedConnection{conn.Connection.Name, conn.Connection.Strategy}})
 	}
 	return shown
 }
 
 func (s *Server) listOrgConnections(w http.ResponseWriter, r *http.Request) {
-	s.within(w, r, func(org *Organization) {
-		writeListing(w, r, "enabled_connections", s.shownConnections(org), func(c shownConnection) string { return c.ConnectionID })
+	s.withOrganization(w, r, func(org *Organization) {
+		writeListing(w, r, "enabled_connections", s.shownConnections(org), func(c connectionResponse) string { return c.ConnectionID })
 	})
 }
 
 func (s *Server) getOrgConnection(w http.ResponseWriter, r *http.Request) {
-	s.within(w, r, func(org *Organization) {
+	s.withOrganization(w, r, func(org *Organization) {
 		for _, one := range s.shownConnections(org) {
 			if one.ConnectionID == r.PathValue("connection") {
 				writeJSON(w, http.StatusOK, one)
@@ -127,7 +127,7 @@ func (s *Server) enableConnection(w http.ResponseWriter, r *http.Request) {
 		refusal.write(w)
 		return
 	}
-	s.within(w, r, func(org *Organization) {
+	s.withOrganization(w, r, func(org *Organization) {
 		same := func(c OrgConnection) bool { return c.ConnectionID == enabled.ConnectionID }
 		if !slices.ContainsFunc(org.Connections, same) {
 			org.Connections = append(org.Connections, enabled)
@@ -139,7 +139,7 @@ func (s *Server) enableConnection(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) disableConnection(w http.ResponseWriter, r *http.Request) {
-	s.within(w, r, func(org *Organization) {
+	s.withOrganization(w, r, func(org *Organization) {
 		org.Connections = slices.DeleteFunc(org.Connections, func(c OrgConnection) bool {
 			return c.ConnectionID == r.PathValue("connection")
 		})

@@ -8,24 +8,24 @@ import (
 	"slices"
 )
 
-// heldConnection is a connection with what it shows besides. It is never changed: a change makes another one.
-type heldConnection struct {
+// storedConnection is a connection with what it shows besides. It is never changed: a change makes another one.
+type storedConnection struct {
 	Connection Connection `json:"connection"`
 	// Members are those of the create and of later changes, which are shown as they came.
 	Members map[string]any `json:"members,omitempty"`
 }
 
-// holdConfigured begins with the connections of the settings.
-func (s *Server) holdConfigured() {
-	held := make([]heldConnection, len(s.cfg.Connections))
+// loadConnections begins with the connections of the settings.
+func (s *Server) loadConnections() {
+	held := make([]storedConnection, len(s.cfg.Connections))
 	for i, conn := range s.cfg.Connections {
-		held[i] = heldConnection{Connection: conn}
+		held[i] = storedConnection{Connection: conn}
 	}
-	s.held.Store(&held)
+	s.storedConnections.Store(&held)
 }
 
 // connections are those that there are now.
-func (s *Server) connections() []heldConnection { return *s.held.Load() }
+func (s *Server) connections() []storedConnection { return *s.storedConnections.Load() }
 
 func (s *Server) connection(name string) (Connection, bool) {
 	for _, held := range s.connections() {
@@ -44,18 +44,18 @@ func (s *Server) firstConnection() string {
 	return ""
 }
 
-func (s *Server) connectionByID(id string) (heldConnection, bool) {
+func (s *Server) connectionByID(id string) (storedConnection, bool) {
 	for _, held := range s.connections() {
 		if connectionID(held.Connection.Name) == id {
 			return held, true
 		}
 	}
-	return heldConnection{}, false
+	return storedConnection{}, false
 }
 
 // shown is what the Management API shows of a connection, as far as the simulator knows it. The options of a new database
 // are recorded.
-func (h heldConnection) shown() map[string]any {
+func (h storedConnection) response() map[string]any {
 	conn := h.Connection
 	options := map[string]any{"brute_force_protection": true}
 	if conn.Strategy == strategyDatabase {
@@ -126,7 +126,7 @@ func (c Connection) configured(options map[string]any) (Connection, *problem) {
 // createConnection is POST /api/v2/connections: https://auth0.com/docs/api/management/v2/connections/post-connections
 func (s *Server) createConnection(w http.ResponseWriter, r *http.Request) {
 	members, refusal := readChecked(r, newConnectionSchema, "name", "strategy")
-	made := heldConnection{Members: members}
+	made := storedConnection{Members: members}
 	if refusal == nil {
 		options, _ := members["options"].(map[string]any)
 		made.Connection = Connection{Name: members["name"].(string), Strategy: members["strategy"].(string)}
@@ -144,8 +144,8 @@ func (s *Server) createConnection(w http.ResponseWriter, r *http.Request) {
 		}.write(w)
 		return
 	}
-	s.keepConnections(append(slices.Clone(s.connections()), made))
-	writeJSON(w, http.StatusCreated, made.shown())
+	s.storeConnections(append(slices.Clone(s.connections()), made))
+	writeJSON(w, http.StatusCreated, made.response())
 }
 
 // updateConnection is PATCH /api/v2/connections/{id}: https://auth0.com/docs/api/management/v2/connections/patch-connections-by-id
@@ -162,7 +162,7 @@ func (s *Server) updateConnection(w http.ResponseWriter, r *http.Request) {
 		connectionMissing().write(w)
 		return
 	}
-	changed := heldConnection{held.Connection, maps.Clone(held.Members)}
+	changed := storedConnection{held.Connection, maps.Clone(held.Members)}
 	if changed.Members == nil {
 		changed.Members = map[string]any{}
 	}
@@ -174,9 +174,9 @@ func (s *Server) updateConnection(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	all := slices.Clone(s.connections())
-	all[slices.IndexFunc(all, func(h heldConnection) bool { return h.Connection.Name == held.Connection.Name })] = changed
-	s.keepConnections(all)
-	writeJSON(w, http.StatusOK, changed.shown())
+	all[slices.IndexFunc(all, func(h storedConnection) bool { return h.Connection.Name == held.Connection.Name })] = changed
+	s.storeConnections(all)
+	writeJSON(w, http.StatusOK, changed.response())
 }
 
 // deleteConnection takes the users with it [DOC]. It answers 202, as recorded, and 204 for one that is gone [DOC].
@@ -191,20 +191,20 @@ func (s *Server) deleteConnection(w http.ResponseWriter, r *http.Request) {
 	}
 	for userID, rec := range s.users {
 		if rec.User.Identities[0].Connection == held.Connection.Name && s.remove(userID) {
-			s.index.learn(userID, s.now().Add(s.cfg.SearchDelay), nil)
-			s.forget(userID)
+			s.index.update(userID, s.now().Add(s.cfg.SearchDelay), nil)
+			s.removeReferences(userID)
 		}
 	}
 	for _, org := range s.directory.Organizations {
 		org.Connections = slices.DeleteFunc(org.Connections, func(c OrgConnection) bool { return c.ConnectionID == id })
 	}
-	s.keepConnections(slices.DeleteFunc(slices.Clone(s.connections()), func(h heldConnection) bool { return h.Connection.Name == held.Connection.Name }))
-	writeJSON(w, http.StatusAccepted, map[string]Time{"deleted_at": s.stamp()})
+	s.storeConnections(slices.DeleteFunc(slices.Clone(s.connections()), func(h storedConnection) bool { return h.Connection.Name == held.Connection.Name }))
+	writeJSON(w, http.StatusAccepted, map[string]Time{"deleted_at": s.timestamp()})
 }
 
-// keepConnections replaces the connections. It needs s.mu; whoever reads them does not.
-func (s *Server) keepConnections(all []heldConnection) {
+// storeConnections replaces the connections. It needs s.mu; whoever reads them does not.
+func (s *Server) storeConnections(all []storedConnection) {
 	s.directory.Connections = all
-	s.held.Store(&all)
+	s.storedConnections.Store(&all)
 	s.mustSave()
 }

@@ -92,7 +92,7 @@ func (s *Server) newUser(connection Connection, members map[string]any) User {
 	// That a passwordless connection takes the caller's id, as a database does, is a [GUESS].
 	provider := connection.Strategy
 	id := cmp.Or(strings.TrimPrefix(text("user_id"), provider+"|"), newUserID())
-	now := s.stamp()
+	now := s.timestamp()
 	user := User{
 		ID: provider + "|" + id, Email: email, Username: strings.ToLower(text("username")), PhoneNumber: text("phone_number"),
 		GivenName: text("given_name"), FamilyName: text("family_name"),
@@ -139,7 +139,7 @@ func (s *Server) insert(user User, hash string, mail bool) *problem {
 			return usernameTaken()
 		}
 	}
-	s.put(&record{User: user.clone(), Hashes: []string{hash}, Seen: s.now().Add(s.cfg.SearchDelay)})
+	s.put(&record{User: user.clone(), Hashes: []string{hash}, SearchableSince: s.now().Add(s.cfg.SearchDelay)})
 	s.reindex(user)
 	if mail {
 		s.mails = append(s.mails, Mail{Kind: MailVerification, To: user.Email, UserID: user.ID, At: s.now()})

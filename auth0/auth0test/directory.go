@@ -13,7 +13,7 @@ import (
 // file. Server.mu guards it.
 type directory struct {
 	// Connections are as the settings have them until one is changed; nil until then.
-	Connections   []heldConnection    `json:"connections,omitempty"`
+	Connections   []storedConnection  `json:"connections,omitempty"`
 	Roles         []*Role             `json:"roles"`
 	UserRoles     map[string][]string `json:"user_roles"` // ids of roles, by user id
 	Organizations []*Organization     `json:"organizations"`
@@ -32,10 +32,10 @@ func newDirectory(roles []string) *directory {
 }
 
 // forget takes a user who is removed out of everything. Lists that are behind may show it for a while.
-func (s *Server) forget(userID string) {
+func (s *Server) removeReferences(userID string) {
 	delete(s.directory.UserRoles, userID)
 	for _, org := range s.directory.Organizations {
-		org.leave(userID, s.now())
+		org.removeMember(userID, s.now())
 		delete(org.Roles, userID)
 	}
 	s.directory.Tickets = slices.DeleteFunc(s.directory.Tickets, func(t *ticket) bool { return t.UserID == userID })

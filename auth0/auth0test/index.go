@@ -12,7 +12,7 @@ type indexed struct {
 }
 
 // learn has the search know of a user, or of its removal, from a time on.
-func (x index) learn(id string, at time.Time, user *User) { x[id] = append(x[id], indexed{at, user}) }
+func (x index) update(id string, at time.Time, user *User) { x[id] = append(x[id], indexed{at, user}) }
 
 // users are those that the search knows now, in no order.
 func (x index) users(now time.Time) []*User {
@@ -36,5 +36,5 @@ func (x index) users(now time.Time) []*User {
 // reindex has the search know the user as it is now, when its delay is over. It needs s.mu.
 func (s *Server) reindex(user User) {
 	user = user.clone()
-	s.index.learn(user.ID, s.now().Add(s.cfg.SearchDelay), &user)
+	s.index.update(user.ID, s.now().Add(s.cfg.SearchDelay), &user)
 }

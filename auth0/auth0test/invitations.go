@@ -63,7 +63,7 @@ func (s *Server) createInvitation(w http.ResponseWriter, r *http.Request) {
 		refusal.write(w)
 		return
 	}
-	s.within(w, r, func(org *Organization) {
+	s.withOrganization(w, r, func(org *Organization) {
 		invitation := s.newInvitation(org, members, life)
 		s.directory.Invitations = append(s.directory.Invitations, invitation)
 		if send := flag(members, "send_invitation_email"); send == nil || *send {
@@ -78,7 +78,7 @@ func (s *Server) createInvitation(w http.ResponseWriter, r *http.Request) {
 func (s *Server) newInvitation(org *Organization, members map[string]any, life time.Duration) *Invitation {
 	text := func(name string) string { t, _ := members[name].(string); return t }
 	object := func(name string) map[string]any { o, _ := members[name].(map[string]any); return o }
-	now, ticketID := s.stamp(), randomText(32)
+	now, ticketID := s.timestamp(), randomText(32)
 	invitation := &Invitation{
 		ID: newID("uinv_"), ClientID: text("client_id"), ConnectionID: text("connection_id"),
 		Inviter: object("inviter"), Invitee: object("invitee"), TicketID: ticketID,
@@ -110,7 +110,7 @@ func lifetime(members map[string]any, usual, longest time.Duration) (time.Durati
 }
 
 func (s *Server) listInvitations(w http.ResponseWriter, r *http.Request) {
-	s.within(w, r, func(org *Organization) {
+	s.withOrganization(w, r, func(org *Organization) {
 		elsewhere := func(i *Invitation) bool { return i.OrganizationID != org.ID }
 		shown := slices.DeleteFunc(slices.Clone(s.directory.Invitations), elsewhere)
 		writeListing(w, r, "invitations", shown, func(i *Invitation) string { return i.ID })
@@ -119,7 +119,7 @@ func (s *Server) listInvitations(w http.ResponseWriter, r *http.Request) {
 
 // invitation calls do with the index of the one of the path.
 func (s *Server) invitation(w http.ResponseWriter, r *http.Request, do func(int)) {
-	s.within(w, r, func(org *Organization) {
+	s.withOrganization(w, r, func(org *Organization) {
 		i := slices.IndexFunc(s.directory.Invitations, func(i *Invitation) bool {
 			return i.ID == r.PathValue("invitation") && i.OrganizationID == org.ID
 		})

@@ -24,7 +24,7 @@ var verificationSchema = []property{
 // later: here it fails, like the recorded one did, for a verified user.
 func (s *Server) createVerification(w http.ResponseWriter, r *http.Request) {
 	members, refusal := readChecked(r, verificationSchema, "user_id")
-	if id, given := members["client_id"].(string); refusal == nil && given && !s.knowsClient(id) {
+	if id, given := members["client_id"].(string); refusal == nil && given && !s.isKnownClient(id) {
 		refusal = badBody("client_id " + id + " does not exist") // recorded as a refusal; its words are a [GUESS]
 	}
 	if refusal != nil {
@@ -38,7 +38,7 @@ func (s *Server) createVerification(w http.ResponseWriter, r *http.Request) {
 		userMissing().write(w)
 		return
 	}
-	made := &job{Type: "verification_email", Status: "pending", CreatedAt: s.stamp(), ID: newID("job_")}
+	made := &job{Type: "verification_email", Status: "pending", CreatedAt: s.timestamp(), ID: newID("job_")}
 	writeJSON(w, http.StatusCreated, made)
 	if made.Status = "failed"; !rec.User.EmailVerified {
 		made.Status = "completed"

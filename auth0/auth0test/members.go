@@ -7,17 +7,17 @@ import (
 	"time"
 )
 
-// has reports whether a user is a member, without delay.
-func (o *Organization) has(userID string) bool {
+// isMember reports whether a user is a member, without delay.
+func (o *Organization) isMember(userID string) bool {
 	return slices.ContainsFunc(o.Members, func(m Member) bool { return m.UserID == userID })
 }
 
 // leave ends a membership. Its roles stay [GUESS]: since roles can be given before a membership, as recorded, they need not
 // end with it, and that is the harder case for a client.
-func (o *Organization) leave(userID string, now time.Time) {
+func (o *Organization) removeMember(userID string, now time.Time) {
 	for i, m := range o.Members {
 		if m.UserID == userID {
-			o.Gone = append(o.Gone, Member{UserID: userID, Since: now})
+			o.FormerMembers = append(o.FormerMembers, Member{UserID: userID, Since: now})
 			o.Members = slices.Delete(o.Members, i, i+1)
 			return
 		}
@@ -26,14 +26,14 @@ func (o *Organization) leave(userID string, now time.Time) {
 
 // listed are the members that a list shows, which is behind by delay: one who came since then is missing, one who went is
 // still there.
-func (o *Organization) listed(now time.Time, delay time.Duration) []string {
+func (o *Organization) listedMembers(now time.Time, delay time.Duration) []string {
 	var ids []string
 	for _, m := range o.Members {
 		if !m.Since.Add(delay).After(now) {
 			ids = append(ids, m.UserID)
 		}
 	}
-	for _, m := range o.Gone {
+	for _, m := range o.FormerMembers {
 		if m.Since.Add(delay).After(now) && !slices.Contains(ids, m.UserID) {
 			ids = append(ids, m.UserID)
 		}
@@ -52,7 +52,7 @@ func (s *Server) addMembers(w http.ResponseWriter, r *http.Request) {
 			}
 		}
 		for _, id := range ids {
-			if !org.has(id) {
+			if !org.isMember(id) {
 				org.Members = append(org.Members, Member{UserID: id, Since: s.now()})
 			}
 		}
@@ -64,7 +64,7 @@ func (s *Server) addMembers(w http.ResponseWriter, r *http.Request) {
 func (s *Server) removeMembers(w http.ResponseWriter, r *http.Request) {
 	s.changeMembers(w, r, func(org *Organization, ids []string) *problem {
 		for _, id := range ids {
-			org.leave(id, s.now())
+			org.removeMember(id, s.now())
 		}
 		return nil
 	})
@@ -76,7 +76,7 @@ func (s *Server) changeMembers(w http.ResponseWriter, r *http.Request, change fu
 		refusal.write(w)
 		return
 	}
-	s.within(w, r, func(org *Organization) {
+	s.withOrganization(w, r, func(org *Organization) {
 		if refusal := change(org, ids); refusal != nil {
 			refusal.write(w)
 			return
@@ -86,8 +86,8 @@ func (s *Server) changeMembers(w http.ResponseWriter, r *http.Request, change fu
 	})
 }
 
-// shownMember is a member in a list, which has the members of a profile as recorded.
-type shownMember struct {
+// memberResponse is a member in a list, which has the members of a profile as recorded.
+type memberResponse struct {
 	UserID  string `json:"user_id"`
 	Email   string `json:"email,omitempty"`
 	Picture string `json:"picture,omitempty"`
@@ -96,16 +96,16 @@ type shownMember struct {
 
 // listMembers is eventually consistent: see Config.MemberDelay.
 func (s *Server) listMembers(w http.ResponseWriter, r *http.Request) {
-	s.within(w, r, func(org *Organization) {
-		shown := []shownMember{}
-		for _, id := range org.listed(s.now(), s.cfg.MemberDelay) {
-			one := shownMember{UserID: id}
+	s.withOrganization(w, r, func(org *Organization) {
+		shown := []memberResponse{}
+		for _, id := range org.listedMembers(s.now(), s.cfg.MemberDelay) {
+			one := memberResponse{UserID: id}
 			if rec, ok := s.users[id]; ok {
 				one.Email, one.Picture, one.Name = rec.User.Email, rec.User.Picture, rec.User.Name
 			}
 			shown = append(shown, one)
 		}
-		writeListing(w, r, "members", shown, func(m shownMember) string { return m.UserID })
+		writeListing(w, r, "members", shown, func(m memberResponse) string { return m.UserID })
 	})
 }
 
@@ -116,7 +116,7 @@ func (s *Server) listMemberRoles(w http.ResponseWriter, r *http.Request) {
 		refusal.write(w)
 		return
 	}
-	s.within(w, r, func(org *Organization) {
+	s.withOrganization(w, r, func(org *Organization) {
 		writeListing(w, r, "roles", s.rolesWith(org.Roles[id]), func(role Role) string { return role.ID })
 	})
 }
@@ -140,7 +140,7 @@ func (s *Server) changeMemberRoles(w http.ResponseWriter, r *http.Request, chang
 		refusal.write(w)
 		return
 	}
-	s.within(w, r, func(org *Organization) {
+	s.withOrganization(w, r, func(org *Organization) {
 		roles, refusal := change(org.Roles[id], ids)
 		if refusal != nil {
 			refusal.write(w)

@@ -12,15 +12,15 @@ import (
 
 // Organization is one of the tenant, with all that it keeps.
 type Organization struct {
-	ID          string              `json:"id"`
-	Name        string              `json:"name"`
-	DisplayName string              `json:"display_name,omitempty"`
-	Branding    map[string]any      `json:"branding,omitempty"`
-	Metadata    map[string]string   `json:"metadata,omitempty"`
-	Connections []OrgConnection     `json:"connections,omitempty"`
-	Members     []Member            `json:"members,omitempty"`
-	Gone        []Member            `json:"gone,omitempty"`
-	Roles       map[string][]string `json:"roles,omitempty"` // ids of roles, by user id
+	ID            string              `json:"id"`
+	Name          string              `json:"name"`
+	DisplayName   string              `json:"display_name,omitempty"`
+	Branding      map[string]any      `json:"branding,omitempty"`
+	Metadata      map[string]string   `json:"metadata,omitempty"`
+	Connections   []OrgConnection     `json:"connections,omitempty"`
+	Members       []Member            `json:"members,omitempty"`
+	FormerMembers []Member            `json:"gone,omitempty"`
+	Roles         map[string][]string `json:"roles,omitempty"` // ids of roles, by user id
 }
 
 // Member is a user in an organization, or one who was: Since is when that began.
@@ -29,19 +29,19 @@ type Member struct {
 	Since  time.Time `json:"since"`
 }
 
-// shownOrganization is what the Management API shows of one.
-type shownOrganization struct {
+// organizationResponse is what the Management API shows of one.
+type organizationResponse struct {
 	ID          string            `json:"id"`
 	Name        string            `json:"name"`
 	DisplayName string            `json:"display_name,omitempty"`
 	Branding    map[string]any    `json:"branding,omitempty"`
 	Metadata    map[string]string `json:"metadata,omitempty"`
 	// Connections are shown in the answer to a create that named some, as recorded.
-	Connections []shownConnection `json:"enabled_connections,omitempty"`
+	Connections []connectionResponse `json:"enabled_connections,omitempty"`
 }
 
-func (o *Organization) shown() shownOrganization {
-	return shownOrganization{ID: o.ID, Name: o.Name, DisplayName: o.DisplayName, Branding: o.Branding, Metadata: o.Metadata}
+func (o *Organization) response() organizationResponse {
+	return organizationResponse{ID: o.ID, Name: o.Name, DisplayName: o.DisplayName, Branding: o.Branding, Metadata: o.Metadata}
 }
 
 // Organizations returns copies of all organizations, the oldest first. Their members are as they are, however far behind
@@ -52,7 +52,7 @@ func (s *Server) Organizations() []Organization {
 	orgs := make([]Organization, len(s.directory.Organizations))
 	for i, org := range s.directory.Organizations {
 		orgs[i] = *org
-		orgs[i].Members, orgs[i].Gone = slices.Clone(org.Members), slices.Clone(org.Gone)
+		orgs[i].Members, orgs[i].FormerMembers = slices.Clone(org.Members), slices.Clone(org.FormerMembers)
 		orgs[i].Connections = slices.Clone(org.Connections)
 		orgs[i].Roles = map[string][]string{}
 		for user, roles := range org.Roles {
@@ -103,7 +103,7 @@ func (s *Server) createOrganization(w http.ResponseWriter, r *http.Request) {
 		refusal.write(w)
 		return
 	}
-	shown := org.shown()
+	shown := org.response()
 	shown.Connections = s.shownConnections(org)
 	writeJSON(w, http.StatusCreated, shown)
 }
@@ -180,12 +180,12 @@ func (o *Organization) mergeMetadata(patch map[string]any) *problem {
 
 func (s *Server) listOrganizations(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
-	shown := []shownOrganization{}
+	shown := []organizationResponse{}
 	for _, org := range s.directory.Organizations {
-		shown = append(shown, org.shown())
+		shown = append(shown, org.response())
 	}
 	s.mu.Unlock()
-	writeListing(w, r, "organizations", shown, func(org shownOrganization) string { return org.ID })
+	writeListing(w, r, "organizations", shown, func(org organizationResponse) string { return org.ID })
 }
 
 func (s *Server) listUserOrganizations(w http.ResponseWriter, r *http.Request) {
@@ -195,14 +195,14 @@ func (s *Server) listUserOrganizations(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.mu.Lock()
-	shown := []shownOrganization{}
+	shown := []organizationResponse{}
 	for _, org := range s.directory.Organizations {
-		if org.has(id) {
-			shown = append(shown, org.shown())
+		if org.isMember(id) {
+			shown = append(shown, org.response())
 		}
 	}
 	s.mu.Unlock()
-	writeListing(w, r, "organizations", shown, func(org shownOrganization) string { return org.ID })
+	writeListing(w, r, "organizations", shown, func(org organizationResponse) string { return org.ID })
 }
 
 // organizationMissing has no code, as recorded.
@@ -221,11 +221,11 @@ func (s *Server) organization(id string) (*Organization, *problem) {
 }
 
 func (s *Server) getOrganization(w http.ResponseWriter, r *http.Request) {
-	s.within(w, r, func(org *Organization) { writeJSON(w, http.StatusOK, org.shown()) })
+	s.withOrganization(w, r, func(org *Organization) { writeJSON(w, http.StatusOK, org.response()) })
 }
 
 // within calls do with the organization of the path, under the lock, or says that there is none.
-func (s *Server) within(w http.ResponseWriter, r *http.Request, do func(*Organization)) {
+func (s *Server) withOrganization(w http.ResponseWriter, r *http.Request, do func(*Organization)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	org, refusal := s.organization(r.PathValue("id"))
@@ -242,7 +242,7 @@ func (s *Server) getOrganizationByName(w http.ResponseWriter, r *http.Request) {
 	defer s.mu.Unlock()
 	for _, org := range s.directory.Organizations {
 		if org.Name == name {
-			writeJSON(w, http.StatusOK, org.shown())
+			writeJSON(w, http.StatusOK, org.response())
 			return
 		}
 	}
@@ -255,19 +255,19 @@ func (s *Server) updateOrganization(w http.ResponseWriter, r *http.Request) {
 		refusal.write(w)
 		return
 	}
-	s.within(w, r, func(org *Organization) {
+	s.withOrganization(w, r, func(org *Organization) {
 		if refusal := s.fillOrganization(org, members); refusal != nil {
 			refusal.write(w)
 			return
 		}
 		s.mustSave()
-		writeJSON(w, http.StatusOK, org.shown())
+		writeJSON(w, http.StatusOK, org.response())
 	})
 }
 
 // deleteOrganization leaves its members' logins as they are [DOC].
 func (s *Server) deleteOrganization(w http.ResponseWriter, r *http.Request) {
-	s.within(w, r, func(org *Organization) {
+	s.withOrganization(w, r, func(org *Organization) {
 		d := s.directory
 		d.Organizations = slices.DeleteFunc(d.Organizations, func(o *Organization) bool { return o == org })
 		d.Invitations = slices.DeleteFunc(d.Invitations, func(i *Invitation) bool { return i.OrganizationID == org.ID })

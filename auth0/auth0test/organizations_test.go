@@ -13,8 +13,8 @@ import (
 
 const orgsPath = "/api/v2/organizations"
 
-// mustOrganize makes an organization and returns its path.
-func (tn *tenant) mustOrganize(body string) string {
+// mustCreateOrganization makes an organization and returns its path.
+func (tn *tenant) mustCreateOrganization(body string) string {
 	tn.t.Helper()
 	rep := tn.call("POST", orgsPath, body)
 	if rep.Status != http.StatusCreated {
@@ -27,7 +27,7 @@ func TestOrganizationNames(t *testing.T) {
 	t.Parallel()
 	tn := setup(t, auth0test.Config{})
 	for _, name := range []string{"a", "9_lives-", strings.Repeat("x", 50)} {
-		tn.mustOrganize(`{"name":"` + name + `"}`)
+		tn.mustCreateOrganization(`{"name":"` + name + `"}`)
 	}
 	for _, name := range []string{"", "Lincoln", "a b", "é", "a.b", strings.Repeat("x", 51)} {
 		if rep := tn.call("POST", orgsPath, `{"name":"`+name+`"}`); rep.Status != 400 || rep.Body["errorCode"] != "invalid_body" {
@@ -47,7 +47,7 @@ func TestOrganizationNames(t *testing.T) {
 func TestOrganizationsAreFoundAndChanged(t *testing.T) {
 	t.Parallel()
 	tn := setup(t, auth0test.Config{})
-	path := tn.mustOrganize(`{"name":"lincoln","display_name":"Lincoln","metadata":{"a":"1","b":"2"}}`)
+	path := tn.mustCreateOrganization(`{"name":"lincoln","display_name":"Lincoln","metadata":{"a":"1","b":"2"}}`)
 	rep := tn.call("PATCH", path, `{"display_name":"Lincoln High","metadata":{"a":null,"c":"3"}}`)
 	if rep.Status != 200 || rep.Body["display_name"] != "Lincoln High" || mustJSON(t, rep.Body["metadata"]) != `{"b":"2","c":"3"}` {
 		t.Errorf("changed: %d %s", rep.Status, rep.Raw)
@@ -72,7 +72,7 @@ func TestListsHaveThreeForms(t *testing.T) {
 	t.Parallel()
 	tn := setup(t, auth0test.Config{})
 	for _, name := range []string{"a", "b", "c"} {
-		tn.mustOrganize(`{"name":"` + name + `","metadata":{"tenant_id":"` + name + `"}}`)
+		tn.mustCreateOrganization(`{"name":"` + name + `","metadata":{"tenant_id":"` + name + `"}}`)
 	}
 	if rep := tn.call("GET", orgsPath, ""); len(rep.List) != 3 || mustJSON(t, rep.List[0]["metadata"]) != `{"tenant_id":"a"}` {
 		t.Errorf("bare: %s", rep.Raw)
@@ -104,7 +104,7 @@ func TestMembersAreListedLater(t *testing.T) {
 	t.Parallel()
 	clock := newClock()
 	tn := setup(t, auth0test.Config{MemberDelay: 2 * time.Second, Now: clock.Now})
-	path := tn.mustOrganize(`{"name":"lincoln"}`)
+	path := tn.mustCreateOrganization(`{"name":"lincoln"}`)
 	ada, bob := tn.mustCreate("ada@example.com", ""), tn.mustCreate("bob@example.com", "")
 	listed := func(want string) {
 		t.Helper()
@@ -149,7 +149,7 @@ func TestMembersAreListedLater(t *testing.T) {
 func TestMemberRolesAreLimited(t *testing.T) {
 	t.Parallel()
 	tn := setup(t, auth0test.Config{Roles: []string{}})
-	path, ada := tn.mustOrganize(`{"name":"lincoln"}`), tn.mustCreate("ada@example.com", "")
+	path, ada := tn.mustCreateOrganization(`{"name":"lincoln"}`), tn.mustCreate("ada@example.com", "")
 	var ids []string
 	for i := range 51 {
 		ids = append(ids, tn.call("POST", "/api/v2/roles", `{"name":"role `+strconv.Itoa(i)+`"}`).Body["id"].(string))
@@ -189,7 +189,7 @@ func TestConnectionsOfAnOrganization(t *testing.T) {
 	}
 	wantError(t, tn.call("GET", "/api/v2/connections/con_0000000000000000", ""), 404, "inexistent_connection", "The connection does not exist")
 
-	enabled := tn.mustOrganize(`{"name":"lincoln"}`) + "/enabled_connections"
+	enabled := tn.mustCreateOrganization(`{"name":"lincoln"}`) + "/enabled_connections"
 	wantError(t, tn.call("GET", enabled+"/"+con, ""), 404, "", "No connection found by that id")
 	for range 2 {
 		if rep := tn.call("POST", enabled, `{"connection_id":"`+con+`"}`); rep.Status != 201 || rep.Body["assign_membership_on_login"] != false {
@@ -215,7 +215,7 @@ func TestConnectionsOfAnOrganization(t *testing.T) {
 func TestInvitations(t *testing.T) {
 	t.Parallel()
 	tn := setup(t, auth0test.Config{})
-	org := tn.mustOrganize(`{"name":"lincoln"}`)
+	org := tn.mustCreateOrganization(`{"name":"lincoln"}`)
 	path := org + "/invitations"
 	rep := tn.call("POST", path, `{"inviter":{"name":"Ada"},"invitee":{"email":"bob@example.com"},"client_id":"c"}`)
 	if rep.Status != 201 {

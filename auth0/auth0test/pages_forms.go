@@ -26,7 +26,7 @@ func (s *Server) routeBrowser(mux *http.ServeMux) {
 // getForm shows the page of a request that is pending.
 func (s *Server) getForm(w http.ResponseWriter, r *http.Request) {
 	if a, ok := s.pendingRequest(w, r); ok {
-		s.showForm(w, r, a, http.StatusOK, s.hintFor(a), "")
+		s.showForm(w, r, a, http.StatusOK, s.loginHint(a), "")
 	}
 }
 
@@ -38,8 +38,8 @@ func (s *Server) pendingRequest(w http.ResponseWriter, r *http.Request) (*author
 	return a, ok
 }
 
-// hintFor is the address that the form begins with: that of the invitation, or the hint if it is one.
-func (s *Server) hintFor(a *authorization) string {
+// loginHint is the address that the form begins with: that of the invitation, or the hint if it is one.
+func (s *Server) loginHint(a *authorization) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if invitation := s.openInvitation(a); invitation != nil {

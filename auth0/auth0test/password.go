@@ -99,7 +99,7 @@ func (c Connection) checkPassword(password string, user User, history []string) 
 		return refusedPassword("PasswordStrengthError: Password is too weak")
 	case c.Dictionary && c.isCommon(password):
 		return refusedPassword("PasswordDictionaryError: Password is too common")
-	case c.NoUserInfo && holdsUserInfo(password, user):
+	case c.NoUserInfo && containsUserInfo(password, user):
 		return refusedPassword("PasswordNoUserInfoError: Password contains user information")
 	case slices.ContainsFunc(history, func(hash string) bool { return samePassword(hash, password) }):
 		return refusedPassword("PasswordHistoryError: Password has previously been used")
@@ -116,8 +116,8 @@ func (c Connection) isCommon(password string) bool {
 	return slices.ContainsFunc(commonWords, same) || slices.ContainsFunc(c.DictionaryWords, same)
 }
 
-// holdsUserInfo looks for parts of the profile in the password. Parts of less than three characters are ignored, a [GUESS].
-func holdsUserInfo(password string, user User) bool {
+// containsUserInfo looks for parts of the profile in the password. Parts of less than three characters are ignored, a [GUESS].
+func containsUserInfo(password string, user User) bool {
 	local, _, _ := strings.Cut(user.Email, "@")
 	parts := []string{user.Name, user.Username, user.Nickname, local}
 	for _, key := range []string{"name", "first", "last"} {
@@ -146,11 +146,13 @@ func samePassword(hash, password string) bool {
 }
 
 func derive(password string, salt []byte) []byte {
-	key, err := pbkdf2.Key(sha256.New, string(cutPassword(password)), salt, 100, sha256.Size)
+	key, err := pbkdf2.Key(sha256.New, string(truncatePassword(password)), salt, 100, sha256.Size)
 	if err != nil {
 		panic("auth0test: hash a password: " + err.Error()) // only in FIPS mode, for a short salt
 	}
 	return key
 }
 
-func cutPassword(password string) []byte { return []byte(password[:min(len(password), bcryptBytes)]) }
+func truncatePassword(password string) []byte {
+	return []byte(password[:min(len(password), bcryptBytes)])
+}

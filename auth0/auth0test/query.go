@@ -69,13 +69,13 @@ func parseClause(field, text string) (clause, bool) {
 // parseRange takes whole times only: what a date without a time means depends on which end of a range it is [DOC].
 func parseRange(field, text string) (clause, bool) {
 	m := queryRange.FindStringSubmatch(text)
-	if _, ok := (User{}).times()[field]; !ok || m == nil {
+	if _, ok := (User{}).timeFields()[field]; !ok || m == nil {
 		return nil, false
 	}
 	from, okFrom := parseBound(m[2])
 	to, okTo := parseBound(m[3])
 	return func(u User) bool {
-		at := u.times()[field]
+		at := u.timeFields()[field]
 		// A time that is not there is in no range, not even in [* TO *].
 		return !at.IsZero() &&
 			(from.IsZero() || at.After(from) || m[1] == "[" && at.Equal(from)) &&
@@ -96,7 +96,7 @@ func badSearch(part string) *problem {
 	return badQuery(fmt.Sprintf("The simulator's search does not understand: %s", part))
 }
 
-func (u User) times() map[string]time.Time {
+func (u User) timeFields() map[string]time.Time {
 	return map[string]time.Time{
 		"created_at": u.CreatedAt.Time, "updated_at": u.UpdatedAt.Time, "last_login": u.LastLogin.Time,
 	}
@@ -127,7 +127,7 @@ func (u User) metadata(field string) (any, bool) {
 
 func isField(name string) bool {
 	_, isText := (User{}).texts()[name]
-	_, isTime := (User{}).times()[name]
+	_, isTime := (User{}).timeFields()[name]
 	_, isMetadata := (User{}).metadata(name)
 	return isText || isTime || isMetadata
 }
@@ -159,5 +159,5 @@ func (u User) exists(field string) bool {
 		}
 		return true
 	}
-	return u.texts()[field] != "" || !u.times()[field].IsZero()
+	return u.texts()[field] != "" || !u.timeFields()[field].IsZero()
 }

@@ -40,8 +40,8 @@ func (s *Server) deleteUser(w http.ResponseWriter, r *http.Request) {
 	}
 	s.mu.Lock()
 	if s.remove(id) {
-		s.index.learn(id, s.now().Add(s.cfg.SearchDelay), nil)
-		s.forget(id)
+		s.index.update(id, s.now().Add(s.cfg.SearchDelay), nil)
+		s.removeReferences(id)
 	}
 	s.mustSave()
 	s.mu.Unlock()
@@ -219,9 +219,9 @@ func parseSort(text string) (order func(a, b User) int, refusal *problem) {
 	if m[2] == "-1" {
 		sign = -1
 	}
-	if _, isTime := (User{}).times()[field]; isTime {
+	if _, isTime := (User{}).timeFields()[field]; isTime {
 		return func(a, b User) int {
-			return cmp.Or(sign*a.times()[field].Compare(b.times()[field]), byID(a, b))
+			return cmp.Or(sign*a.timeFields()[field].Compare(b.timeFields()[field]), byID(a, b))
 		}, nil
 	}
 	if _, isText := (User{}).texts()[field]; isText {

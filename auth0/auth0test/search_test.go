@@ -221,9 +221,9 @@ func TestSeed(t *testing.T) {
 	if len(tn.Mails()) != 0 {
 		t.Error("it got a mail")
 	}
-	for _, twin := range []auth0test.User{{ID: "auth0|x", Email: "bob@example.com"}, {ID: "auth0|y", Email: "ADA@example.com"}} {
-		if err := tn.Seed(twin); err == nil {
-			t.Errorf("%+v was taken besides", twin)
+	for _, duplicate := range []auth0test.User{{ID: "auth0|x", Email: "bob@example.com"}, {ID: "auth0|y", Email: "ADA@example.com"}} {
+		if err := tn.Seed(duplicate); err == nil {
+			t.Errorf("%+v was taken besides", duplicate)
 		}
 	}
 	if rep := tn.call("DELETE", userPath("auth0|x"), ""); rep.Status != 204 {

@@ -15,19 +15,19 @@ func (s *Server) Seed(users ...User) error {
 	defer s.mu.Unlock()
 	defer s.mustSave()
 	for _, user := range users {
-		user = s.grown(user.clone())
-		if _, taken := s.users[user.ID]; taken || s.taken(user, byEmail) || s.taken(user, byUsername) {
+		user = s.fillDefaults(user.clone())
+		if _, taken := s.users[user.ID]; taken || s.isTaken(user, byEmail) || s.isTaken(user, byUsername) {
 			return fmt.Errorf("seed %s: %s", user.ID, userExists().Message)
 		}
-		s.put(&record{User: user, Hashes: []string{""}, Seen: s.now()})
+		s.put(&record{User: user, Hashes: []string{""}, SearchableSince: s.now()})
 		known := user.clone()
-		s.index.learn(user.ID, s.now(), &known)
+		s.index.update(user.ID, s.now(), &known)
 	}
 	return nil
 }
 
 // grown fills in what a create would.
-func (s *Server) grown(user User) User {
+func (s *Server) fillDefaults(user User) User {
 	user.Email = strings.ToLower(user.Email)
 	local, _, _ := strings.Cut(user.Email, "@")
 	user.Name, user.Nickname = cmp.Or(user.Name, user.Email), cmp.Or(user.Nickname, local)
@@ -37,7 +37,7 @@ func (s *Server) grown(user User) User {
 		user.Identities = []Identity{{Connection: s.firstConnection(), UserID: id, Provider: provider}}
 	}
 	if user.CreatedAt.IsZero() {
-		user.CreatedAt = s.stamp()
+		user.CreatedAt = s.timestamp()
 	}
 	if user.UpdatedAt.IsZero() {
 		user.UpdatedAt = user.CreatedAt

@@ -47,8 +47,8 @@ type Server struct {
 	index  index
 	mails  []Mail
 	// directory has roles, organizations, tickets.
-	directory *directory
-	held      atomic.Pointer[[]heldConnection]
+	directory         *directory
+	storedConnections atomic.Pointer[[]storedConnection]
 }
 
 // New makes a tenant that the caller serves, as an [http.Handler]; cfg.BaseURL must then be set, as it is the issuer.
@@ -70,7 +70,7 @@ func New(cfg Config) (*Server, error) {
 
 		directory: newDirectory(cfg.Roles),
 	}
-	s.holdConfigured()
+	s.loadConnections()
 	if err := s.load(); err != nil {
 		return nil, err
 	}

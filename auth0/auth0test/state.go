@@ -75,13 +75,13 @@ func (s *Server) restore(raw []byte) error {
 	for _, rec := range saved.Users {
 		s.put(rec)
 		user := rec.User.clone()
-		s.index.learn(user.ID, rec.Seen, &user)
+		s.index.update(user.ID, rec.SearchableSince, &user)
 	}
 	s.mails = saved.Mails
 	if saved.Directory != nil {
 		s.directory = saved.Directory
 		if s.directory.Connections != nil {
-			s.held.Store(&s.directory.Connections)
+			s.storedConnections.Store(&s.directory.Connections)
 		}
 		if s.directory.UserRoles == nil {
 			s.directory.UserRoles = map[string][]string{}

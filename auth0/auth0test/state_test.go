@@ -65,7 +65,7 @@ func TestOrganizationsOutliveTheServer(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "auth0.json")
 	first := setup(t, auth0test.Config{StateFile: file})
 	id := first.mustCreate("ada@example.com", "")
-	path := first.mustOrganize(`{"name":"lincoln","metadata":{"a":"1"}}`)
+	path := first.mustCreateOrganization(`{"name":"lincoln","metadata":{"a":"1"}}`)
 	role := first.Roles()[0].ID
 	first.call("POST", path+"/members", `{"members":["`+id+`"]}`)
 	first.call("POST", path+"/members/"+url.PathEscape(id)+"/roles", `{"roles":["`+role+`"]}`)

@@ -159,6 +159,6 @@ func (b bearer) isFor(audience string) bool {
 	return false
 }
 
-func (b bearer) mayAny(scopes []string) bool {
+func (b bearer) hasAnyScope(scopes []string) bool {
 	return slices.ContainsFunc(strings.Fields(b.Scope), func(have string) bool { return slices.Contains(scopes, have) })
 }

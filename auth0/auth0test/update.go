@@ -66,7 +66,7 @@ func (s *Server) patch(id string, members map[string]any) (User, *problem) {
 		return User{}, userMissing()
 	}
 	user, hashes := rec.User.clone(), rec.Hashes
-	user.UpdatedAt = s.stamp()
+	user.UpdatedAt = s.timestamp()
 	if refusal := s.patchLogin(&user, members); refusal != nil {
 		return User{}, refusal
 	}
@@ -80,7 +80,7 @@ func (s *Server) patch(id string, members map[string]any) (User, *problem) {
 		user.LastPasswordReset = user.UpdatedAt
 	}
 	user.patchProfile(members)
-	s.put(&record{User: user, Hashes: hashes[:min(len(hashes), maxHistory)], Seen: rec.Seen})
+	s.put(&record{User: user, Hashes: hashes[:min(len(hashes), maxHistory)], SearchableSince: rec.SearchableSince})
 	s.reindex(user)
 	if asked, _ := members["verify_email"].(bool); asked {
 		s.mails = append(s.mails, Mail{Kind: MailVerification, To: user.Email, UserID: id, At: s.now()})
@@ -100,7 +100,7 @@ func (s *Server) patchLogin(user *User, members map[string]any) *problem {
 	}
 	if email, ok := members["email"].(string); ok {
 		user.Email = strings.ToLower(email)
-		if s.taken(*user, byEmail) {
+		if s.isTaken(*user, byEmail) {
 			// [GUESS]: public code expects a 400 with this code for updates.
 			return &problem{
 				Status: http.StatusBadRequest, Code: codeUserExists, Message: "The specified new email already exists",
@@ -109,7 +109,7 @@ func (s *Server) patchLogin(user *User, members map[string]any) *problem {
 	}
 	if username, ok := members["username"].(string); ok {
 		user.Username = strings.ToLower(username)
-		if s.taken(*user, byUsername) {
+		if s.isTaken(*user, byUsername) {
 			return usernameTaken()
 		}
 	}
@@ -117,7 +117,7 @@ func (s *Server) patchLogin(user *User, members map[string]any) *problem {
 }
 
 // taken reports whether another user has a login name of this one.
-func (s *Server) taken(user User, kind string) bool {
+func (s *Server) isTaken(user User, kind string) bool {
 	return slices.ContainsFunc(user.loginNames(), func(name loginName) bool {
 		other, ok := s.logins[name]
 		return ok && name.kind == kind && other.User.ID != user.ID

@@ -65,7 +65,7 @@ type record struct {
 	// Hashes are of the password and of former ones, the newest first.
 	Hashes []string `json:"hashes"`
 	// Seen is when the search begins to find the user, as it was created.
-	Seen time.Time `json:"seen"`
+	SearchableSince time.Time `json:"seen"`
 }
 
 // Mail is a message Auth0 would have sent.
@@ -227,13 +227,13 @@ func (s *Server) login(r *http.Request, connection, name, password string) (User
 func (s *Server) loggedIn(r *http.Request, rec *record) {
 	address, _, _ := net.SplitHostPort(r.RemoteAddr)
 	rec.User.LastIP = cmp.Or(r.Header.Get("Auth0-Forwarded-For"), address)
-	rec.User.LastLogin = s.stamp()
+	rec.User.LastLogin = s.timestamp()
 	rec.User.LoginsCount++
 	s.reindex(rec.User)
 	s.mustSave()
 }
 
-func (s *Server) stamp() Time { return Time{s.now().UTC().Truncate(time.Millisecond)} }
+func (s *Server) timestamp() Time { return Time{s.now().UTC().Truncate(time.Millisecond)} }
 
 // pathID returns the user id of the path.
 func pathID(r *http.Request) (string, *problem) { return userIDOf(r.PathValue("id")) }
