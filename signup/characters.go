@@ -7,8 +7,9 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// tidy brings a text to the one spelling that is kept: Unicode's composed form, trimmed, with one space for each run of
-// white space. Control characters such as a tab are left for the check that refuses them.
+// normaliseText returns a text in the form in which it is stored: Unicode's composed form (NFC), trimmed, with one
+// space for each run of white space. It leaves control characters such as a tab in the text; a later check rejects
+// them.
 func normaliseText(text string) string {
 	var tidied strings.Builder
 	gap := false
@@ -26,8 +27,8 @@ func normaliseText(text string) string {
 	return tidied.String()
 }
 
-// unprintable tells control characters, line separators, private code points, and the explicit directional formatting
-// characters of Unicode's UAX #9 from the characters of a name.
+// unprintable reports whether a character may not be part of a name: control characters, line separators, private code
+// points, and the explicit directional formatting characters of Unicode's UAX #9.
 func unprintable(r rune) bool {
 	return unicode.Is(unicode.Cc, r) || unicode.Is(unicode.Co, r) || r == '\u2028' || r == '\u2029' || r == '\ufeff' ||
 		(r >= '\u202a' && r <= '\u202e') || (r >= '\u2066' && r <= '\u2069') || (r >= '\ufff9' && r <= '\ufffb') ||
@@ -39,10 +40,10 @@ const (
 	zeroWidthJoiner    = '\u200d'
 )
 
-// hasInvisible reports whether a text has a character that shows nothing and changes nothing. Such characters are Unicode's
-// default ignorable code points, and those that are drawn as a blank. Two kinds change how their neighbours look, and are
-// good in their place: the joiners of Persian, of the scripts of India and of emoji stand between two characters, and a
-// variation selector stands behind one.
+// hasInvisible reports whether a text has a character that is not visible and has no effect. Such characters are
+// Unicode's default ignorable code points, and those that are drawn as a blank. Two kinds are allowed where they change
+// how their neighbours look: joiners (Persian, the scripts of India, emoji) between two characters, and a variation
+// selector after one.
 func hasInvisible(text string) bool {
 	runes := []rune(text)
 	at := func(i int) rune {
@@ -74,7 +75,8 @@ func hasInvisible(text string) bool {
 	return false
 }
 
-// unchanging are scripts whose letters neither join nor have variants: an ignorable character among them only hides.
+// unchanging are scripts whose letters neither join nor have variants. An ignorable character between them has no
+// effect.
 var unchanging = []*unicode.RangeTable{
 	unicode.Latin, unicode.Greek, unicode.Cyrillic, unicode.Armenian, unicode.Georgian, unicode.Hebrew, unicode.Hangul, unicode.Hiragana,
 	unicode.Katakana, unicode.Bopomofo,
@@ -93,7 +95,7 @@ func varies(r rune) bool {
 	return r > unicode.MaxASCII && visible(r) && !unicode.Is(unicode.Nd, r) && !unicode.In(r, unchanging...)
 }
 
-// ignorable is Unicode's derived property Default_Ignorable_Code_Point.
+// ignorable reports whether a character has Unicode's derived property Default_Ignorable_Code_Point.
 func ignorable(r rune) bool {
 	if unicode.Is(unicode.Prepended_Concatenation_Mark, r) || r >= '\ufff9' && r <= '\ufffb' || r >= 0x13430 && r <= 0x1343f {
 		return false
@@ -101,11 +103,11 @@ func ignorable(r rune) bool {
 	return unicode.In(r, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 }
 
-// blank reports whether a character that is no space is drawn as one: the empty Braille pattern, and the musical notehead
-// without a sign.
+// blank reports whether a character that is not a space is drawn as one: the empty Braille pattern, and the musical
+// notehead without a sign.
 func blank(r rune) bool { return r == '\u2800' || r == '\U0001d159' }
 
-// visible reports whether a reader sees a character by itself.
+// visible reports whether a reader sees a character that stands alone.
 func visible(r rune) bool {
 	return unicode.In(r, unicode.L, unicode.N, unicode.S, unicode.P) && !ignorable(r) && !blank(r)
 }

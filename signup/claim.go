@@ -15,15 +15,15 @@ import (
 	"homeroom/tenant"
 )
 
-// A claimed spare is checked once more on its server before anything names it. The catalog's row says that no school has
-// ever had it (see the package catalog); the look says that its database is there, and that the server agrees.
+// A claimed spare is checked on its server before an identity names it. The catalog's row says that no school has ever
+// had the spare (see the package catalog). This check says that its database exists, and that the server agrees.
 
-// replacements is how many claimed spares in a row are replaced before a sign-up is put off.
+// maxReplacements is how many claimed spares in a row are replaced before the sign-up is retried later.
 const maxReplacements = 3
 
-// ensureSpare makes sure that the spare that a sign-up has claimed can be given to it. One that cannot is replaced by
-// another. Once an identity may name the tenant, nothing is replaced any more: its database is made sure of by the
-// provisioning step, or, where it is in use by somebody else, a person must look.
+// ensureSpare checks that the sign-up can get the spare that it has claimed, and replaces a spare that it cannot get.
+// Once an identity may name the tenant, nothing is replaced: the provisioning step then ensures the database, or the
+// sign-up needs an operator when somebody else uses the database.
 func (s *Service) ensureSpare(ctx context.Context, j *job, named bool) error {
 	if j.signup.Kind != catalog.School || j.tenant.State != catalog.Reserved {
 		return nil
@@ -43,7 +43,7 @@ func (s *Service) ensureSpare(ctx context.Context, j *job, named bool) error {
 		s.cfg.Logger.Error("a claimed spare cannot be given to a school; taking another", "signup", j.signup.ID,
 			"tenant", j.tenant.ID, "server", j.tenant.Server, "error", err)
 		if !errors.Is(err, tenant.ErrMissing) && !errors.Is(err, tenant.ErrUnmanaged) && !errors.Is(err, tenant.ErrInUse) {
-			away := j.tenant.Server // it does not answer
+			away := j.tenant.Server // the server does not answer
 			reservation.Servers = slices.DeleteFunc(slices.Clone(reservation.Servers), func(name string) bool { return name == away })
 		}
 		replaced, err := s.cfg.Catalog.ReplaceTenant(ctx, j.signup, reservation)
@@ -57,10 +57,10 @@ func (s *Service) ensureSpare(ctx context.Context, j *job, named bool) error {
 		killpoint.Here("signup.tenant_replaced")
 		j.tenant, j.signup.TenantID = replaced, &replaced.ID
 		if j.tenant.State != catalog.Reserved {
-			return nil // it is built for this sign-up
+			return nil // its database is built for this sign-up
 		}
 	}
-	return s.unavailable(fmt.Errorf("sign-up %s: %d spares in a row could not be given away", j.signup.ID, maxReplacements))
+	return s.unavailable(fmt.Errorf("sign-up %s: %d spares in a row could not be used", j.signup.ID, maxReplacements))
 }
 
 func (s *Service) checkSpare(ctx context.Context, j *job) error {
@@ -71,13 +71,13 @@ func (s *Service) checkSpare(ctx context.Context, j *job) error {
 	return server.CheckSpare(ctx, tenant.ID(j.tenant.ID), j.signup.ID.String())
 }
 
-// discards remembers which spares could not be discarded, so that they are not tried all the time.
+// discardRetries remembers the spares that could not be discarded, so that they are not tried again at once.
 type discardRetries struct {
 	mu      sync.Mutex
 	retryAt map[uuid.UUID]time.Time
 }
 
-// discardRetryInterval is how long after a failure a spare is tried again.
+// discardRetryInterval is how long after a failure the service tries to discard a spare again.
 const discardRetryInterval = 10 * time.Minute
 
 func (d *discardRetries) due(id uuid.UUID) bool {
@@ -96,11 +96,11 @@ func (d *discardRetries) failed(id uuid.UUID) {
 	d.retryAt[id] = time.Now().Add(discardRetryInterval)
 }
 
-// markBatch bounds how many databases of a server are marked by one pass.
+// markBatch is how many databases of a server MarkTenants marks at most in one call.
 const markBatch = 500
 
-// MarkTenants marks the databases that schools have got lately as in use, on their servers. A catalog that is restored to a
-// time before that cannot take them for nobody's.
+// MarkTenants marks the databases of new schools as in use, on their servers. A catalog that is restored from an older
+// backup then cannot give such a database to another school.
 func (s *Service) MarkTenants(ctx context.Context) (all error) {
 	for _, name := range s.cfg.Servers.Names() {
 		if err := s.markTenants(ctx, name); err != nil {

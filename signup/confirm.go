@@ -14,8 +14,8 @@ import (
 	"homeroom/internal/secret"
 )
 
-// InspectActivation tells what an activation link is about, and changes nothing: programs that scan mails follow links. It
-// fails with [ErrLinkGone].
+// InspectActivation returns what an activation link is for. It changes nothing, because programs that scan mails follow
+// links. It fails with [ErrLinkGone].
 func (s *Service) InspectActivation(ctx context.Context, token string) (catalog.Signup, error) {
 	id, err := s.readLink("activate", token)
 	if err != nil {
@@ -33,19 +33,20 @@ func (s *Service) InspectActivation(ctx context.Context, token string) (catalog.
 	return row, nil
 }
 
-// NeedsPassword reports whether whoever confirms the e-mail of a sign-up chooses the password of its login: always, where the
-// sign-up makes one and the provider takes passwords.
+// NeedsPassword reports whether the person chooses a password when they confirm the e-mail of a sign-up. They do where
+// the sign-up creates the account and the provider takes passwords.
 func (s *Service) NeedsPassword(row catalog.Signup) bool {
 	return row.IdentityID == nil && !s.cfg.Rules.NoPassword
 }
 
-// Activate confirms the e-mail address of a sign-up that waits for that, makes its login with this password, and goes on with
-// it. The password of the request that began it is not known any more: only who receives the mail chooses one. A login that an
-// interrupted confirmation has left gets this password.
+// Activate confirms the e-mail address of a sign-up that waits for it, creates the account with this password, and
+// resumes the sign-up. The password of the first request is not stored: only the person who receives the mail chooses
+// one. An account that an interrupted confirmation has created gets this password.
 //
-// Doing it again answers how the sign-up stands, and changes no password. It fails with [ErrLinkGone] when it is too late, with
-// [ErrInProgress] when that is being decided, with [ErrEmailExists] when the address has an account, with [ErrAccountRequired] for
-// a sign-up with a login that existed before it, with a *[ValidationError], a *[identity.Rejected], and an *[Unavailable].
+// A repetition returns the current outcome and changes no password. Activate fails with [ErrLinkGone] after the time
+// limit, with [ErrInProgress] while another worker has the sign-up, with [ErrEmailExists] when the address has an
+// account, with [ErrAccountRequired] for a sign-up with an existing account, with a *[ValidationError], a
+// *[identity.Rejected], and an *[Unavailable].
 func (s *Service) Activate(ctx context.Context, token string, password secret.String) (Outcome, error) {
 	row, err := s.InspectActivation(ctx, token)
 	if err != nil {
@@ -60,9 +61,10 @@ func (s *Service) Activate(ctx context.Context, token string, password secret.St
 	return s.confirm(context.WithoutCancel(ctx), row, password)
 }
 
-// ActivateWithAccount confirms the e-mail address of a sign-up with a login that existed before it. The link shows whose the address
-// is, but not whose the login: somebody else may have made it with this address. So the person shows both at once; login is
-// the provider's id of the login that they have just used. It fails as [Service.Activate] does, and with [ErrOtherAccount].
+// ActivateWithAccount confirms the e-mail address of a sign-up with an existing account. The link proves who owns the
+// address, but not who owns the account: another person may have created it with this address. So the person proves
+// both in one request; account is the provider's id of the account with which they have just logged in. It fails as
+// [Service.Activate] does, and with [ErrOtherAccount].
 func (s *Service) ActivateWithAccount(ctx context.Context, token, account string) (Outcome, error) {
 	row, err := s.InspectActivation(ctx, token)
 	if err != nil {
@@ -77,7 +79,7 @@ func (s *Service) ActivateWithAccount(ctx context.Context, token, account string
 	return s.confirm(context.WithoutCancel(ctx), row, "")
 }
 
-// confirm makes sure of the login of a sign-up whose e-mail is proven, and goes on.
+// confirm ensures the account of a sign-up whose e-mail is verified, and resumes the sign-up.
 func (s *Service) confirm(ctx context.Context, row catalog.Signup, password secret.String) (Outcome, error) {
 	switch taken, err := s.emailTaken(ctx, row); {
 	case err != nil:
@@ -99,7 +101,7 @@ func (s *Service) confirm(ctx context.Context, row catalog.Signup, password secr
 	return s.resume(ctx, row, account)
 }
 
-// emailTaken reports whether somebody else is the user of a sign-up's e-mail by now.
+// emailTaken reports whether another user now has the sign-up's e-mail.
 func (s *Service) emailTaken(ctx context.Context, row catalog.Signup) (bool, error) {
 	user, err := s.cfg.Catalog.UserByEmail(ctx, row.Email)
 	if errors.Is(err, catalog.ErrNotFound) {
@@ -108,12 +110,12 @@ func (s *Service) emailTaken(ctx context.Context, row catalog.Signup) (bool, err
 	return err == nil && user.ID != row.UserID, s.unavailable(err)
 }
 
-// confirmedAccount makes the login of a sign-up whose e-mail is proven, with the password that was chosen for it, or links the
-// one that the person has.
+// confirmedAccount creates the account of a sign-up whose e-mail is verified, with the chosen password, or links the
+// account that the person has.
 func (s *Service) confirmedAccount(ctx context.Context, row catalog.Signup, password secret.String) (identity.User, error) {
 	user, err := s.cfg.Catalog.UserByID(ctx, row.UserID)
 	if errors.Is(err, catalog.ErrNotFound) {
-		return identity.User{}, ErrLinkGone // it has just expired
+		return identity.User{}, ErrLinkGone // the sign-up has just expired
 	}
 	if err != nil {
 		return identity.User{}, s.unavailable(err)
@@ -149,18 +151,18 @@ func (s *Service) confirmedAccount(ctx context.Context, row catalog.Signup, pass
 	return account, nil
 }
 
-// setPassword gives the login that an earlier confirmation made, and did not live to tell of, the password of this one.
+// setPassword sets the password of an account that an earlier, interrupted confirmation has created.
 func (s *Service) setPassword(ctx context.Context, account identity.User, password secret.String) error {
 	setter, ok := s.cfg.Identity.(identity.PasswordSetter)
 	if !ok { // see validateAbilities
-		return errors.New("this identity provider cannot be told another password")
+		return errors.New("this identity provider cannot change a password")
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.IdentityTimeout)
 	defer cancel()
 	return setter.SetPassword(ctx, account.ID, password)
 }
 
-// confirmationRules are those by which the sign-up was judged when it began, and not stricter ones of today.
+// confirmationRules are the rules that applied when the sign-up began, without rules that became stricter since then.
 func (s *Service) confirmationRules() Rules {
 	fields := Fields{}
 	for _, name := range identity.ProfileFields {
@@ -169,12 +171,12 @@ func (s *Service) confirmationRules() Rules {
 	return Rules{NoPassword: s.cfg.Rules.NoPassword, Fields: fields}
 }
 
-// remindersPerAddress is how often one address is sent a link because somebody asks for it again.
+// remindersPerAddress is how often a person can ask for another link for one address.
 var remindersPerAddress = catalog.Allowance{Count: 3, Window: time.Hour}
 
-// RemindVerification has the mail that confirms a sign-up's e-mail address sent again; where the address has an account by now,
-// a mail says that instead. The two take the same time, and write the same rows. It fails with [catalog.ErrNotFound], with
-// [ErrNotWaiting], and with *[TooManyMails].
+// RemindVerification sends the mail that confirms a sign-up's e-mail address again. If the address has an account by
+// now, the mail says that instead. Both cases take the same time and write the same rows. It fails with
+// [catalog.ErrNotFound], [ErrNotWaiting], and *[TooManyMails].
 func (s *Service) RemindVerification(ctx context.Context, id uuid.UUID) error {
 	if s.cfg.HideAccounts {
 		defer waitForMultiple(time.Now(), uniformResponseTime)
@@ -188,7 +190,7 @@ func (s *Service) RemindVerification(ctx context.Context, id uuid.UUID) error {
 	}
 	user, err := s.cfg.Catalog.UserByID(ctx, row.UserID)
 	if errors.Is(err, catalog.ErrNotFound) {
-		return ErrNotWaiting // it has just ended
+		return ErrNotWaiting // the sign-up has just ended
 	}
 	if err != nil {
 		return s.unavailable(err)

@@ -9,26 +9,27 @@ import (
 	"strings"
 )
 
-// kept is the list of https://github.com/disposable-email-domains/disposable-email-domains (CC0 1.0); `make disposable`
-// fetches today's. New domains come every day, so docs/signup-rules.md tells how to keep a newer list beside the program.
+// embeddedList is the list of https://github.com/disposable-email-domains/disposable-email-domains (CC0 1.0); `make
+// disposable` fetches the current one. New domains appear every day: docs/signup-rules.md describes how to use a newer
+// list with this program.
 //
 //go:embed disposable.txt
 var embeddedList string
 
-// Disposable are domains that give addresses away for minutes. They stand for their subdomains too.
+// Disposable are domains of services that give out addresses for some minutes. They include their subdomains.
 type Disposable map[string]struct{}
 
-// EmbeddedDisposable is the list that comes with the program.
+// EmbeddedDisposable returns the list that is part of the program.
 func EmbeddedDisposable() Disposable {
 	list, err := ReadDisposable(strings.NewReader(embeddedList))
 	if err != nil {
-		panic(err) // its test would have failed
+		panic(err) // cannot happen: a test reads this list
 	}
 	return list
 }
 
-// ReadDisposable reads a list with a domain on each line, as github.com/disposable-email-domains (CC0) and its like are
-// written. Empty lines and those that begin with # are passed over.
+// ReadDisposable reads a list with one domain on each line, such as github.com/disposable-email-domains (CC0). It
+// ignores empty lines and lines that begin with #.
 func ReadDisposable(r io.Reader) (Disposable, error) {
 	list := Disposable{}
 	lines := bufio.NewScanner(r)
@@ -52,7 +53,7 @@ func ReadDisposable(r io.Reader) (Disposable, error) {
 	return list, nil
 }
 
-// Has reports whether a domain, written as DNS has it, is one of these or below one.
+// Has reports whether a domain, in its DNS form, is in the list or is a subdomain of one in the list.
 func (d Disposable) Has(domain string) bool {
 	for {
 		if _, there := d[domain]; there {

@@ -10,25 +10,26 @@ import (
 	"homeroom/messages"
 )
 
-// localPart is RFC 5321's dot-string. Quoted local parts are left out: providers differ on them, and nobody has one.
+// localPart is RFC 5321's dot-string. Quoted local parts are not accepted: providers treat them differently, and they
+// are not used in practice.
 var localPart = regexp.MustCompile("^[a-z0-9!#$%&'*+/=?^_`{|}~-]+(\\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*$")
 
-// addressError says what is wrong with an address, as a part of a sentence.
+// addressError is the reason why an address is not accepted, as a part of a sentence.
 type addressError messages.Message
 
 // Error implements error.
 func (e addressError) Error() string { return messages.Message(e).String() }
 
-// messageOf is what an error of [NormaliseEmail] says.
+// messageOf returns the message of an error of [NormaliseEmail].
 func messageOf(err error) messages.Message {
 	var wrong addressError
 	errors.As(err, &wrong)
 	return messages.Message(wrong)
 }
 
-// NormaliseEmail returns the one spelling of an e-mail address: trimmed, in lower case, the domain as DNS has it
-// (RFC 5891). No character is ever mapped to another but ASCII letters to lower case: two people whose addresses differ in
-// look-alikes stay two people. Addresses that would need more are refused.
+// NormaliseEmail returns an e-mail address in its canonical form: trimmed, in lower case, the domain in its DNS form
+// (RFC 5891). It maps no characters except ASCII letters to lower case, so that two addresses that only look the same
+// stay different. It rejects addresses that would need more.
 func NormaliseEmail(text string) (string, error) {
 	text = strings.TrimSpace(text)
 	at := strings.LastIndexByte(text, '@')
@@ -51,7 +52,7 @@ func NormaliseEmail(text string) (string, error) {
 
 var domainName = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 
-// asciiLower is strings.ToLower for ASCII alone: the full mapping would turn the Kelvin sign into a k.
+// asciiLower is strings.ToLower for ASCII only: the full mapping would turn the Kelvin sign into a k.
 func asciiLower(s string) string {
 	return strings.Map(func(r rune) rune {
 		if 'A' <= r && r <= 'Z' {

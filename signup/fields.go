@@ -11,20 +11,20 @@ import (
 	"homeroom/messages"
 )
 
-// Presence says whether a field may, must or cannot be there.
+// Presence says whether a field is not asked for, optional, or required.
 type Presence string
 
-// The presences of a field. The zero value is for a field that is not asked for.
+// The values of Presence. The zero value is for a field that is not asked for.
 const (
 	Optional Presence = "optional"
 	Required Presence = "required"
 )
 
-// Fields says which fields are asked for beside those that every sign-up has. Its keys are "givenName", "familyName" and
-// those of [identity.ProfileFields]; the first two are optional when they are not named.
+// Fields says which fields a sign-up asks for besides those that every sign-up has. Its keys are "givenName",
+// "familyName" and those of [identity.ProfileFields]. The first two are optional by default.
 type Fields map[string]Presence
 
-// Valid reports whether all its fields are known.
+// Valid reports whether all fields are known.
 func (f Fields) Valid() bool {
 	for name, presence := range f {
 		known := name == "givenName" || name == "familyName" || slices.Contains(identity.ProfileFields, name)
@@ -35,16 +35,16 @@ func (f Fields) Valid() bool {
 	return true
 }
 
-// maxFieldLength bounds a field of the profile: Auth0 keeps at most 500 characters of each.
+// maxFieldLength is the length of a profile field at most: Auth0 stores 500 characters of each.
 const maxFieldLength = 200
 
-// e164 is a telephone number as ITU-T E.164 writes it.
+// e164 is a telephone number in the form of ITU-T E.164.
 var e164 = regexp.MustCompile(`^\+[1-9][0-9]{6,14}$`)
 
-// phoneSeparators is what people write between the digits of a number.
+// phoneSeparators are characters that people write between the digits of a number.
 var phoneSeparators = regexp.MustCompile(`[\s().\-/]`)
 
-// profile checks the fields of a profile. What nobody asked for is refused, and what is empty left out.
+// profile checks the fields of a profile. It rejects fields that are not asked for, and omits empty ones.
 func (v *validation) profile(profile map[string]string, asked Fields) map[string]string {
 	archive := map[string]string{}
 	for _, field := range identity.ProfileFields {
@@ -72,7 +72,7 @@ func (v *validation) profile(profile map[string]string, asked Fields) map[string
 	return archive
 }
 
-// phone brings a number to E.164.
+// phone returns a number in the form of E.164.
 func (v *validation) phone(field, text string, required bool) string {
 	text = phoneSeparators.ReplaceAllString(text, "")
 	switch {
@@ -84,7 +84,7 @@ func (v *validation) phone(field, text string, required bool) string {
 	return text
 }
 
-// locale is the tag in its one spelling, or empty when it is none.
+// locale returns the tag in its canonical form, or an empty string when it is not a language tag.
 func locale(tag string) string {
 	parsed, err := language.Parse(tag)
 	if err != nil || tag == "" {

@@ -13,8 +13,8 @@ import (
 	"homeroom/internal/wait"
 )
 
-// ensureIdentity makes the login, finds the one that an attempt whose answer was lost has made, or links the one that the
-// person has.
+// ensureIdentity creates the account, finds the account that an attempt with a lost answer has created, or links the
+// account that the person has.
 func (s *Service) ensureIdentity(ctx context.Context, req Request, j *job, lookupFirst bool) (identity.User, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.IdentityTimeout)
 	defer cancel()
@@ -28,7 +28,7 @@ func (s *Service) ensureIdentity(ctx context.Context, req Request, j *job, looku
 	return s.createIdentity(ctx, req, j, lookupFirst)
 }
 
-// createIdentity makes the login, or finds it. It never sends a create again before it has looked.
+// createIdentity creates the account, or finds it. It always looks for the account before it sends another create.
 func (s *Service) createIdentity(ctx context.Context, req Request, j *job, lookupFirst bool) (identity.User, error) {
 	user := identity.NewUser{
 		ID: j.signup.UserID, Email: req.Email, Password: req.Password,
@@ -37,7 +37,7 @@ func (s *Service) createIdentity(ctx context.Context, req Request, j *job, looku
 	}
 	doubt := func(err error) error { return err }
 	if lookupFirst {
-		doubt, j.outcomeUnknown = asOutcomeUnknown, true // an earlier attempt may still be on its way, whatever a later one says
+		doubt, j.outcomeUnknown = asOutcomeUnknown, true // an earlier create may still take effect, whatever a later answer says
 	}
 	for attempt := 1; ; attempt++ {
 		if lookupFirst {
@@ -60,7 +60,7 @@ func (s *Service) createIdentity(ctx context.Context, req Request, j *job, looku
 			if lookupErr != nil {
 				return identity.User{}, doubt(lookupErr)
 			}
-			return identity.User{}, err // somebody else's
+			return identity.User{}, err // the account belongs to somebody else
 		}
 		if !identity.OutcomeUnknown(err) || attempt == 3 {
 			j.created = err == nil
@@ -74,9 +74,10 @@ func (s *Service) createIdentity(ctx context.Context, req Request, j *job, looku
 	}
 }
 
-// removeLeftover removes the identity that a sign-up of ours left at the provider after it had expired, and that the
-// reconciler has not met yet, or finds that it has just been removed. Any other identity with this e-mail is somebody's
-// account, and stays. One that another worker has just made for this very sign-up stays too, and is found at the next try.
+// removeLeftover removes the identity that a sign-up of ours left at the provider after it had expired, when the
+// reconciler has not removed it yet. It also returns true when the identity has just been removed. Any other identity
+// with this e-mail is a person's account and stays. An identity that another worker has just created for this sign-up
+// stays too; the next attempt finds it.
 func (s *Service) removeLeftover(ctx context.Context, email string, signup catalog.Signup) (removed bool, err error) {
 	users, err := s.cfg.Identity.LookupEmail(ctx, email)
 	if err != nil {
@@ -91,11 +92,11 @@ func (s *Service) removeLeftover(ctx context.Context, email string, signup catal
 		}
 		row, err := s.signupOf(ctx, user)
 		if err != nil || row.Status != catalog.Expired || row.IdentityID != nil {
-			continue // not ours to remove
+			continue // it was not created by us
 		}
 		own, err := s.lookupOwn(ctx, row)
 		if errors.Is(err, identity.ErrNotFound) {
-			return true, nil // by somebody else, just now
+			return true, nil // somebody else has just removed it
 		}
 		if err != nil || own.ID != user.ID {
 			continue
@@ -108,7 +109,7 @@ func (s *Service) removeLeftover(ctx context.Context, email string, signup catal
 	return false, nil
 }
 
-// signupOf finds the sign-up that made a login, by what the provider says of it.
+// signupOf finds the sign-up that created an account, by the account's metadata.
 func (s *Service) signupOf(ctx context.Context, user identity.User) (catalog.Signup, error) {
 	if !identity.SupportsMetadata(s.cfg.Identity) {
 		return s.cfg.Catalog.SignupByUser(ctx, user.OurID)
@@ -120,7 +121,7 @@ func (s *Service) signupOf(ctx context.Context, user identity.User) (catalog.Sig
 	return s.cfg.Catalog.Signup(ctx, id)
 }
 
-// prepare has the provider look up what it needs for the login's place, before anything is made.
+// prepare lets the provider look up what it needs for the membership, before anything is created.
 func (s *Service) prepare(ctx context.Context) error {
 	memberships, ok := identity.MembershipManagerOf(s.cfg.Identity)
 	if !ok {
@@ -129,7 +130,7 @@ func (s *Service) prepare(ctx context.Context) error {
 	return memberships.Prepare(ctx)
 }
 
-// outcomeUnknownIf is what a failure comes to where an earlier attempt may have made the identity.
+// outcomeUnknownIf returns the error of a failure after an earlier attempt that may have created the identity.
 func outcomeUnknownIf(err error, doubt bool) error {
 	if doubt {
 		return asOutcomeUnknown(err)
@@ -137,8 +138,8 @@ func outcomeUnknownIf(err error, doubt bool) error {
 	return err
 }
 
-// unknown turns a failure that says nothing of an earlier attempt into what it leaves: nobody knows whether the identity
-// exists. A refusal of the e-mail or the password is told to the caller all the same.
+// asOutcomeUnknown turns a failure that says nothing about an earlier attempt into an unknown outcome: the identity may
+// exist. The caller still gets a refusal of the e-mail or the password.
 func asOutcomeUnknown(err error) error {
 	var rejected *identity.Rejected
 	if err == nil || errors.Is(err, errNotOurs) || identity.OutcomeUnknown(err) || errors.As(err, &rejected) {
@@ -147,11 +148,11 @@ func asOutcomeUnknown(err error) error {
 	return &identity.Unavailable{Unknown: true, RetryAfter: identity.RetryAfter(err), Err: err}
 }
 
-// errNotOurs says that the identity with our id does not carry our sign-up's id: something rewrote it, or somebody else
-// chose the same id. It is neither linked nor deleted.
+// errNotOurs says that the identity with our id does not have our sign-up's id in its metadata: somebody has changed
+// it, or has chosen the same id. It is neither linked nor deleted.
 var errNotOurs = errors.New("the identity with our id does not carry our sign-up's id")
 
-// lookupOwn finds the identity that this sign-up made, or linked.
+// lookupOwn finds the identity that this sign-up created or linked.
 func (s *Service) lookupOwn(ctx context.Context, signup catalog.Signup) (identity.User, error) {
 	found, err := s.find(ctx, signup)
 	if err != nil {
@@ -174,12 +175,13 @@ func (s *Service) find(ctx context.Context, signup catalog.Signup) (identity.Use
 	return linker.Find(ctx, *signup.IdentityID)
 }
 
-// identityFailed ends a sign-up whose identity step did not succeed: undone when surely nothing was made, kept for the
-// reconciler when nobody knows, left to an operator when a person must look. It returns what the caller is told.
+// identityFailed ends a sign-up whose identity step failed. It undoes the sign-up when certainly no identity was
+// created, leaves it to the reconciler when that is unknown, and to an operator when only a person can decide. It
+// returns the error for the caller.
 //
-// A refusal after an attempt whose outcome is unknown ends the sign-up too, since its caller will not come back with the
-// same request, but it says nothing of that attempt, which may have carried another password: so it is expired, and
-// looked at again.
+// A refusal after an attempt with an unknown outcome ends the sign-up too, since its caller will not send the same
+// request again. But the refusal says nothing about that attempt, which may have had another password. So the sign-up
+// expires, and is checked again later.
 func (s *Service) identityFailed(ctx context.Context, j *job, cause error) error {
 	var rejected *identity.Rejected
 	problem, answer := "unavailable", identityUnavailable(cause)
@@ -187,10 +189,11 @@ func (s *Service) identityFailed(ctx context.Context, j *job, cause error) error
 	case errors.Is(cause, errNotOurs):
 		return s.leaveToOperator(ctx, j, cause)
 	case identity.OutcomeUnknown(cause):
-		// The provider may still be at it, so nobody decides before the caller is told to come back.
+		// The provider may still create the identity. So the sign-up is decided only after the caller was asked to
+		// retry.
 		j.log.end("outcome_unknown")
 		if err := s.cfg.Catalog.RetryLater(ctx, j.signup, j.log.json(), undecidedDelay); err != nil {
-			s.cfg.Logger.Error("give back a sign-up", "signup", j.signup.ID, "error", err)
+			s.cfg.Logger.Error("release a sign-up", "signup", j.signup.ID, "error", err)
 		}
 		killpoint.Here("signup.given_back")
 		return answer
@@ -210,7 +213,7 @@ func (s *Service) identityFailed(ctx context.Context, j *job, cause error) error
 		killpoint.Here("signup.undone")
 	}
 	if err != nil {
-		// The reconciler finds no identity, and undoes it then.
+		// The reconciler will find no identity, and then undo the sign-up.
 		s.cfg.Logger.Error("undo a refused sign-up", "signup", j.signup.ID, "error", err)
 	}
 	return answer

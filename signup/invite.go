@@ -15,18 +15,18 @@ import (
 	"homeroom/messages"
 )
 
-// InviteRequest is the request to invite a person.
+// InviteRequest is a request to invite a person.
 type InviteRequest struct {
-	// Tenant is the school that the person is to join; nil invites them to sign a school up.
+	// Tenant is the school to join; nil invites the person to sign up a school.
 	Tenant *uuid.UUID
 	Email  string
-	// Role is [identity.RoleAdmin] or [identity.RoleMember] at a school that exists. Defaults to the latter.
+	// Role is [identity.RoleAdmin] or [identity.RoleMember] at an existing school. Defaults to the latter.
 	Role string
-	// Locale is what the person reads; may be empty.
+	// Locale is the language of the person; may be empty.
 	Locale string
-	// ValidFor is how long the invitation can be answered, at most 30 days. Defaults to 7 days.
+	// ValidFor is how long the invitation can be accepted, at most 30 days. Defaults to 7 days.
 	ValidFor time.Duration
-	// Actor is who invites, and ByName what the person is told of that; may be empty.
+	// Actor is the person who invites. ByName is their name in the mail; may be empty.
 	By     Actor
 	ByName string
 }
@@ -36,8 +36,9 @@ const (
 	invitationLongest = 30 * 24 * time.Hour
 )
 
-// Invite lets a person in, and has a mail sent to them. Inviting the same person to the same school again renews the
-// invitation and sends the mail again. It fails with a *[ValidationError], [catalog.ErrNotFound] and [ErrNotProvisioned].
+// Invite invites a person, and sends them a mail. A second invitation of the same person to the same school renews the
+// first one and sends the mail again. It fails with a *[ValidationError], [catalog.ErrNotFound] and
+// [ErrNotProvisioned].
 func (s *Service) Invite(ctx context.Context, request InviteRequest) (catalog.Invitation, error) {
 	if err := request.check(); err != nil {
 		return catalog.Invitation{}, err
@@ -70,7 +71,7 @@ func (s *Service) Invite(ctx context.Context, request InviteRequest) (catalog.In
 	return made, s.unavailable(err)
 }
 
-// InvitedRoles are the roles at a school that exists to which a person can be invited; the first is the default.
+// InvitedRoles are the roles at an existing school to which a person can be invited; the first is the default.
 var InvitedRoles = []string{identity.RoleMember, identity.RoleAdmin}
 
 // check applies the defaults and validates the request.
@@ -100,12 +101,12 @@ func (r *InviteRequest) check() error {
 	return nil
 }
 
-// InvitationToken is the secret in the mail of an invitation. It is derived, and stored nowhere.
+// InvitationToken returns the secret in the mail of an invitation. It is derived from the id and stored nowhere.
 func (s *Service) InvitationToken(invitation uuid.UUID) string {
 	return s.linkToken("invite", invitation)
 }
 
-// Invitation finds the open invitation that a token is of. It fails with [ErrInvitationGone].
+// Invitation finds the open invitation of a token. It fails with [ErrInvitationGone].
 func (s *Service) Invitation(ctx context.Context, token string) (catalog.Invitation, error) {
 	id, err := s.readLink("invite", token)
 	if err != nil {
@@ -123,8 +124,8 @@ func (s *Service) Invitation(ctx context.Context, token string) (catalog.Invitat
 	return found, nil
 }
 
-// Revoke takes an invitation to a school (or, with nil, to sign one up) back. It fails with [catalog.ErrNotFound], and with
-// [ErrInvitationGone] when it was accepted.
+// Revoke revokes an invitation to a school (tenant nil: to sign up a school). It fails with [catalog.ErrNotFound], and
+// with [ErrInvitationGone] when it was accepted.
 func (s *Service) Revoke(ctx context.Context, tenant *uuid.UUID, id uuid.UUID, by Actor) error {
 	found, err := s.cfg.Catalog.Invitation(ctx, id)
 	if err != nil {
@@ -151,12 +152,12 @@ func invitationEvent(i catalog.Invitation, schoolName, invitedBy string) catalog
 		ExpiresAt: &i.ExpiresAt,
 	})
 	if err != nil {
-		panic(err) // strings and times
+		panic(err) // only strings and times
 	}
 	return catalog.OutboxEvent{Type: catalog.InvitationCreated, TenantID: i.TenantID, Data: data}
 }
 
-// invitationAudit names the invitation, and not the person: the audit is kept for ever.
+// invitationAudit names the invitation, not the person: the audit log is kept without a limit of time.
 func invitationAudit(by Actor, action string, i catalog.Invitation) catalog.Event {
 	return catalog.NewEvent(by.Name, action, by.RequestID).About(i.TenantID, nil).With(
 		map[string]string{"invitation": i.ID.String(), "role": i.Role})

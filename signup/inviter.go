@@ -12,17 +12,17 @@ import (
 	"homeroom/identity"
 )
 
-// Inviter is somebody who wants to invite people.
+// Inviter is the caller who wants to invite people.
 type Inviter struct {
-	// Subject is the identity provider's id of their login.
+	// Subject is the identity provider's id of their account.
 	Subject string
-	// Operator: they may change every tenant.
+	// Operator reports whether they may change every tenant.
 	Operator bool
 }
 
-// ManagedSchool finds a school whose people the inviter manages, and what the invited are told of the inviter; empty for an
-// operator. It fails with [ErrMayNotInvite], which does not say whether there is such a school, and as [CheckUsable] does; for an operator
-// with [catalog.ErrNotFound].
+// ManagedSchool finds a school whose people the inviter manages, and the inviter's name for the mail, which is empty
+// for an operator. It fails with [ErrMayNotInvite], which does not say whether the school exists, and as [CheckUsable]
+// does; for an operator with [catalog.ErrNotFound].
 func (s *Service) ManagedSchool(ctx context.Context, inviter Inviter, idOrSlug string) (school catalog.Tenant, name string, err error) {
 	school, err = s.cfg.Catalog.Tenant(ctx, idOrSlug)
 	if inviter.Operator || err != nil && !errors.Is(err, catalog.ErrNotFound) {
@@ -38,10 +38,12 @@ func (s *Service) ManagedSchool(ctx context.Context, inviter Inviter, idOrSlug s
 	return school, user.DisplayName(), CheckUsable(school)
 }
 
-// emailProofAllowance is how often it is looked up at the identity provider whether somebody has confirmed their e-mail.
+// emailProofAllowance limits how often the service asks the identity provider whether a caller has confirmed their
+// e-mail.
 var emailProofAllowance = catalog.Allowance{Count: 10, Window: time.Hour}
 
-// confirmed refuses somebody whose own e-mail nobody has confirmed: they could be anybody, and have us write to others.
+// requireConfirmedEmail refuses an inviter whose own e-mail is not confirmed: they could be anybody, and could make the
+// service write to others.
 func (s *Service) requireConfirmedEmail(ctx context.Context, inviter Inviter) error {
 	user, err := s.cfg.Catalog.UserByIdentity(ctx, inviter.Subject)
 	if err != nil || user.EmailVerified {
@@ -61,16 +63,16 @@ func (s *Service) requireConfirmedEmail(ctx context.Context, inviter Inviter) er
 	return err
 }
 
-// Anybody may sign a school up, so a school may not have us write to anybody as often as it likes. An operator's token may be
-// in a program with a fault, or in other hands.
+// Anybody may sign up a school, so the number of mails that a school can send is limited. An operator's token may be
+// used by a faulty program or by an attacker.
 var (
 	invitationsOfSchool   = catalog.Allowance{Count: 200, Window: 24 * time.Hour}
 	invitationsOfOperator = catalog.Allowance{Count: 1000, Window: 24 * time.Hour}
 	invitationsOfAddress  = catalog.Allowance{Count: 3, Window: time.Hour}
 )
 
-// InviteAs is [Service.Invite] for somebody who asks for it from outside: who has confirmed their own e-mail, and only so often. An
-// invitation that is refused costs nothing. It fails with [ErrEmailUnconfirmed] and *[TooManyMails] besides.
+// InviteAs is [Service.Invite] for a caller of the API, who must have confirmed their own e-mail, within limits. A
+// refused invitation costs nothing. It also fails with [ErrEmailUnconfirmed] and *[TooManyMails].
 func (s *Service) InviteAs(ctx context.Context, inviter Inviter, invite InviteRequest) (catalog.Invitation, error) {
 	subject := sha256.Sum256([]byte(inviter.Subject))
 	sender, ofSender := fmt.Sprintf("operator %x", subject[:16]), invitationsOfOperator
@@ -99,14 +101,15 @@ func (s *Service) InviteAs(ctx context.Context, inviter Inviter, invite InviteRe
 	return made, err
 }
 
-// invitationLimits are what one sender may send, and what it may send to this address. An address in another spelling is the
-// same, and so is one with something behind a plus sign, which most providers deliver to the same person.
+// invitationLimits are the limits of one sender, and of one sender for this address. An address in another spelling
+// counts as the same one, and so does one with a suffix after a plus sign, which most providers deliver to the same
+// person.
 func invitationLimits(sender, email string, ofSender catalog.Allowance) []catalog.Limit {
 	limits := []catalog.Limit{{Key: "invitations " + sender, Allowance: ofSender}}
 	if normal, err := NormaliseEmail(email); err == nil {
 		local, domain, _ := strings.Cut(normal, "@")
 		local, _, _ = strings.Cut(local, "+")
-		address := sha256.Sum256([]byte(local + "@" + domain)) // the limits hold nobody's address
+		address := sha256.Sum256([]byte(local + "@" + domain)) // the limits store no address
 		limits = append(limits, catalog.Limit{
 			Key: fmt.Sprintf("invitation %s %x", sender, address), Allowance: invitationsOfAddress,
 		})
@@ -114,11 +117,12 @@ func invitationLimits(sender, email string, ofSender catalog.Allowance) []catalo
 	return limits
 }
 
-// returnAllowances returns what was taken for something that was then refused. Where that fails, the limits refill by themselves.
+// returnAllowances returns the allowances of a request that was refused later. After a failure the limits refill over
+// time.
 func (s *Service) returnAllowances(ctx context.Context, limits []catalog.Limit) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
 	if err := s.cfg.Catalog.ReturnAllowances(ctx, limits); err != nil {
-		s.cfg.Logger.WarnContext(ctx, "cannot return an allowance; it refills by itself", "error", err)
+		s.cfg.Logger.WarnContext(ctx, "cannot return an allowance; it refills over time", "error", err)
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"homeroom/internal/killpoint"
 )
 
-// metadata is what the provider is to remember of a sign-up. Of one that waits it does not name a tenant yet.
+// metadata returns what the provider stores about a sign-up. It names no tenant while the sign-up waits.
 func (j *job) metadata() identity.Metadata {
 	m := identity.Metadata{SchoolName: j.signup.SchoolName, SignupID: j.signup.ID.String()}
 	if j.tenant.ID != uuid.Nil {
@@ -22,7 +22,7 @@ func (j *job) metadata() identity.Metadata {
 	return m
 }
 
-// needsMembership reports whether the login must still be told its school, or be given its role there.
+// needsMembership reports whether the account does not have its school's metadata or its role there yet.
 func (s *Service) needsMembership(j *job, account identity.User) bool {
 	_, manages := identity.MembershipManagerOf(s.cfg.Identity)
 	return manages || s.needsMetadata(j, account)
@@ -32,8 +32,8 @@ func (s *Service) needsMetadata(j *job, account identity.User) bool {
 	return identity.SupportsMetadata(s.cfg.Identity) && account.Metadata != j.metadata()
 }
 
-// ensureMembership tells the provider which school the login belongs to, and gives it its role there. All of it may be done
-// twice.
+// ensureMembership writes the school into the account's metadata, and gives the account its role there. All of it may
+// be done twice.
 func (s *Service) ensureMembership(ctx context.Context, j *job, account identity.User) (identity.Assignment, error) {
 	if s.needsMetadata(j, account) {
 		linker, ok := s.cfg.Identity.(identity.AccountLinker)
@@ -56,7 +56,7 @@ func (s *Service) ensureMembership(ctx context.Context, j *job, account identity
 	return assignment, err
 }
 
-// membership is the place that a sign-up's login is to have.
+// membership returns the membership that the sign-up's account shall have.
 func (j *job) membership(account identity.User) identity.Membership {
 	return identity.Membership{
 		UserID: account.ID, OurID: account.OurID, TenantID: j.tenant.ID, SignupID: j.signup.ID,
@@ -64,23 +64,23 @@ func (j *job) membership(account identity.User) identity.Membership {
 	}
 }
 
-// removeMembership takes back the place of a login that somebody has removed at the provider, so that no organization stays
-// without its owner. A sign-up of which it fails is not left to an operator yet:
-// nobody would come back to it.
+// removeMembership removes the membership of an account that somebody has removed at the provider, so that no
+// organization stays without its owner. If it fails, the sign-up is not left to an operator yet: nothing would retry
+// it.
 func (s *Service) removeMembership(ctx context.Context, j *job, account identity.User) error {
 	memberships, ok := identity.MembershipManagerOf(s.cfg.Identity)
 	if !ok || j.signup.Kind != catalog.School {
 		return nil
 	}
 	if err := memberships.Unassign(ctx, j.membership(account)); err != nil {
-		return fmt.Errorf("take back the place of a login that is gone: %w", err)
+		return fmt.Errorf("remove the membership of an account that is gone: %w", err)
 	}
 	killpoint.Here("signup.withdrawn")
 	return nil
 }
 
-// linkIdentity links the account that the person has shown to be theirs. It may be done twice, and needs nothing that
-// only the request had.
+// linkIdentity links the account that the person has proven to own. It may be done twice, and needs nothing that only
+// the request had.
 func (s *Service) linkIdentity(ctx context.Context, j *job) (identity.User, error) {
 	linker, ok := s.cfg.Identity.(identity.AccountLinker)
 	if !ok {
@@ -89,13 +89,13 @@ func (s *Service) linkIdentity(ctx context.Context, j *job) (identity.User, erro
 	killpoint.Here("signup.adoption_wanted")
 	account, err := linker.LinkAccount(ctx, *j.signup.IdentityID, j.metadata())
 	if err != nil && !errors.Is(err, identity.ErrNotFound) {
-		return identity.User{}, asOutcomeUnknown(fmt.Errorf("adopt the login of sign-up %s: %w", j.signup.ID, err))
+		return identity.User{}, asOutcomeUnknown(fmt.Errorf("link the account of sign-up %s: %w", j.signup.ID, err))
 	}
 	return account, err
 }
 
-// removeIdentity undoes the identity step of a sign-up that has ended without a school: the login that it made goes away,
-// one that it linked is only released.
+// removeIdentity undoes the identity step of a sign-up that has ended without a school: it deletes an account that the
+// sign-up created, and unlinks one that it linked.
 func (s *Service) removeIdentity(ctx context.Context, row catalog.Signup) error {
 	if row.IdentityID == nil {
 		return s.cfg.Identity.Delete(ctx, row.UserID)
@@ -107,7 +107,7 @@ func (s *Service) removeIdentity(ctx context.Context, row catalog.Signup) error 
 	return linker.UnlinkAccount(ctx, *row.IdentityID, row.ID.String())
 }
 
-// emailVerified reports whether a user has shown that their e-mail is theirs: to us, or, by now, to the identity provider, which
+// emailVerified reports whether a user has verified their e-mail, with us or, by now, with the identity provider, which
 // is then recorded. It fails with an *[Unavailable].
 func (s *Service) emailVerified(ctx context.Context, user catalog.User) (bool, error) {
 	if user.EmailVerified {
@@ -124,7 +124,7 @@ func (s *Service) emailVerified(ctx context.Context, user catalog.User) (bool, e
 	case err != nil:
 		return false, identityUnavailable(err)
 	}
-	// Where people choose no password with us, a login that we made is used only by who has read the mail to its address.
+	// Where people choose no password with us, only a person who has read the mail can use an account that we created.
 	verified := account.EmailVerified && account.Email == user.Email
 	if !verified && (!made || !s.cfg.Rules.NoPassword) {
 		return false, nil
@@ -132,14 +132,14 @@ func (s *Service) emailVerified(ctx context.Context, user catalog.User) (bool, e
 	return true, s.unavailable(s.cfg.Catalog.MarkEmailVerified(ctx, user.ID))
 }
 
-// Account finds the account that an access token is of. It fails with [ErrNotAPerson] when that is no person's, with
+// Account finds the account of an access token. It fails with [ErrNotAPerson] when the token is not a person's, with
 // [ErrCannotLink], and with an *[Unavailable].
 func (s *Service) Account(ctx context.Context, id string) (identity.User, error) {
 	linker, ok := s.cfg.Identity.(identity.AccountLinker)
 	if !ok {
 		return identity.User{}, ErrCannotLink
 	}
-	if strings.HasSuffix(id, "@clients") { // an application's own token, at Auth0
+	if strings.HasSuffix(id, "@clients") { // a token of an application, at Auth0
 		return identity.User{}, ErrNotAPerson
 	}
 	account, err := linker.Find(ctx, id)

@@ -8,14 +8,14 @@ import (
 	"homeroom/messages"
 )
 
-// DefaultSchoolName names a school after its owner, where nobody has named it.
+// DefaultSchoolName returns a name for a school without one, made from its owner's name.
 func DefaultSchoolName(name string) string {
 	const suffix, longest = "'s school", 100
 	runes := []rune(strings.TrimSpace(name))
 	return strings.TrimSpace(string(runes[:min(len(runes), longest-len(suffix))])) + suffix
 }
 
-// passwordRules are those of [Rules.Account].
+// passwordRules are the rules of [Rules.Account].
 var passwordRules = []struct {
 	archive func(password string) bool
 	code    string
@@ -29,7 +29,7 @@ var passwordRules = []struct {
 
 func special(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !unicode.IsSpace(r) }
 
-// accountPassword names each rule that a password breaks, and not the first alone.
+// accountPassword reports every rule that a password breaks, not only the first.
 func (v *validation) accountPassword(password string) {
 	switch {
 	case password == "":

@@ -12,21 +12,21 @@ import (
 	"homeroom/messages"
 )
 
-// plan is what a request comes to under the rules of the service.
+// plan is what the service will do for a request under its rules.
 type plan struct {
 	kind       catalog.Kind
 	role       string
 	schoolName string
 	// tenant is the school that a member joins.
 	tenant uuid.UUID
-	// invitation is the one that is answered, if any.
+	// invitation is the invitation that the request accepts, if any.
 	invitation *uuid.UUID
-	// gate is where the sign-up will wait for a person; empty where it does not.
+	// gate is the status in which the sign-up will wait for a person; empty if it does not wait.
 	gate catalog.Status
 }
 
-// plan judges a request. Its errors are *[ValidationError], [ErrClosed], [ErrInvitationRequired], [ErrInvitationGone],
-// [ErrCannotLink], and those of the catalog.
+// plan checks a request against the rules. Its errors are *[ValidationError], [ErrClosed], [ErrInvitationRequired],
+// [ErrInvitationGone], [ErrCannotLink], and those of the catalog.
 func (s *Service) plan(ctx context.Context, req Request) (plan, error) {
 	p := plan{kind: catalog.School, role: identity.RoleOwner, schoolName: req.SchoolName}
 	if req.Account != nil {
@@ -55,8 +55,8 @@ func (s *Service) plan(ctx context.Context, req Request) (plan, error) {
 	return p, nil
 }
 
-// planInvited reads the invitation that a request answers. It is good for the address that it was sent to, and shows that
-// the address is the person's.
+// planInvited reads the invitation that a request accepts. It is valid only for the address to which it was sent, and
+// proves that the address is the person's.
 func (s *Service) planInvited(ctx context.Context, req Request, p *plan) error {
 	invitation, err := s.Invitation(ctx, req.Invitation)
 	if err != nil {
@@ -82,8 +82,8 @@ func (s *Service) planInvited(ctx context.Context, req Request, p *plan) error {
 	return nil
 }
 
-// gate tells where a sign-up waits next, or nothing when it waits for nobody. An invited person has been let in by
-// somebody, and has shown that the e-mail is theirs.
+// gate returns the status in which a sign-up waits next, or an empty one when it does not wait. An invited person needs
+// no approval, and has proven that the e-mail is theirs.
 func (s *Service) gate(row catalog.Signup, verified bool) catalog.Status {
 	if row.Kind != catalog.School || row.TenantID != nil || row.InvitationID != nil {
 		return ""
@@ -97,7 +97,7 @@ func (s *Service) gate(row catalog.Signup, verified bool) catalog.Status {
 	return ""
 }
 
-// admit gives a sign-up that has nothing more to wait for its tenant.
+// admit gives a tenant to a sign-up that has nothing more to wait for.
 func (s *Service) admit(ctx context.Context, j *job) error {
 	held, err := s.cfg.Catalog.Admit(ctx, j.signup, s.tenantReservation(j.signup.SchoolName))
 	if err != nil {

@@ -13,8 +13,8 @@ import (
 	"homeroom/tenant"
 )
 
-// Store is everything that this package asks of the catalog. There are two: [catalog.Store], and the simulated one on
-// which the model of the tests runs this very code (docs/decisions/model.md).
+// Store is what this package needs of the catalog. It has two implementations: [catalog.Store], and a simulated one on
+// which the model of the tests runs this package (docs/decisions/model.md).
 type Store interface {
 	signupRows
 	waitingRows
@@ -33,7 +33,7 @@ type Store interface {
 	ReturnAllowances(ctx context.Context, limits []catalog.Limit) error
 }
 
-// signupRows are the sign-ups of the catalog: how they are found, held and ended.
+// signupRows finds, leases and ends the sign-ups of the catalog.
 type signupRows interface {
 	Reserve(ctx context.Context, r catalog.ReserveParams) (catalog.Reservation, error)
 	Signup(ctx context.Context, id uuid.UUID) (catalog.Signup, error)
@@ -54,7 +54,7 @@ type signupRows interface {
 	ResumeTx(ctx context.Context, tx pgx.Tx, signup catalog.Signup, lease time.Duration) (catalog.Signup, error)
 }
 
-// waitingRows are what the catalog does with sign-ups that wait for a person.
+// waitingRows handles sign-ups that wait for a person.
 type waitingRows interface {
 	Wait(ctx context.Context, signup catalog.Signup, identity catalog.Identity, status catalog.Status, steps json.RawMessage, waitTimeout time.Duration) error
 	ReserveUnconfirmed(ctx context.Context, r catalog.ReserveParams, hideAccounts, notify bool, waitTimeout time.Duration) (catalog.Reservation, error)
@@ -64,14 +64,14 @@ type waitingRows interface {
 	EmitTx(ctx context.Context, tx pgx.Tx, event catalog.OutboxEvent) error
 }
 
-// invitationRows are the invitations of the catalog.
+// invitationRows handles the invitations of the catalog.
 type invitationRows interface {
 	InviteTx(ctx context.Context, tx pgx.Tx, invitation catalog.NewInvitation) (catalog.Invitation, error)
 	Invitation(ctx context.Context, id uuid.UUID) (catalog.Invitation, error)
 	RevokeInvitationTx(ctx context.Context, tx pgx.Tx, id uuid.UUID) error
 }
 
-// tenantRows are the tenants of the catalog, as provisioning them again needs them.
+// tenantRows handles tenants that are reprovisioned.
 type tenantRows interface {
 	Tenant(ctx context.Context, idSlugOrDatabase string) (catalog.Tenant, error)
 	TenantByID(ctx context.Context, id uuid.UUID) (catalog.Tenant, error)
@@ -84,7 +84,7 @@ type tenantRows interface {
 	RecordTx(ctx context.Context, tx pgx.Tx, event catalog.Event) error
 }
 
-// spareRows are the spares of the catalog.
+// spareRows handles the spares of the catalog.
 type spareRows interface {
 	Exclusive(ctx context.Context, name string, f func(ctx context.Context) error) (ran bool, err error)
 	DiscardableSpares(ctx context.Context, server, lineage string) ([]catalog.Tenant, error)
@@ -102,14 +102,14 @@ type spareRows interface {
 
 var _ Store = (*catalog.Store)(nil)
 
-// Servers are the servers on which tenants are made. [TenantServers] makes them of real ones.
+// Servers are the servers on which tenants are created. [TenantServers] returns real ones.
 type Servers interface {
 	Names() []string
 	Migrations() *migrations.Set
 	Get(name string) (Server, error)
 }
 
-// Server makes and keeps the databases of tenants.
+// Server creates and changes the databases of tenants.
 type Server interface {
 	Name() string
 	Migrations() *migrations.Set
@@ -123,7 +123,7 @@ type Server interface {
 
 var _ Server = (*tenant.Server)(nil)
 
-// TenantServers has the tenants made on these servers.
+// TenantServers returns Servers that create the tenants on these servers.
 func TenantServers(servers tenant.Servers) Servers { return onServers{servers} }
 
 type onServers struct{ tenant.Servers }

@@ -16,21 +16,22 @@ import (
 const reconcileConcurrency = 4
 
 var (
-	// reconcileInterval is how often a process looks for sign-ups that nobody holds. With the lease it bounds how long a
-	// crash can leave anything half made: 15 s + 5 s and the work itself.
+	// reconcileInterval is how often a process looks for sign-ups without a worker. Together with the lease it limits
+	// how long anything stays incomplete after a crash: 15 s + 5 s and the work itself.
 	reconcileInterval = killpoint.ScaleTime(5 * time.Second)
-	// recheckAfter is how long after its expiry a sign-up is checked once more, for an identity that the provider made late;
-	// the next rechecks come after twice as long each, until recheckUntil has passed. No request to the provider lives that long.
+	// recheckAfter is how long after its expiry a sign-up is checked again, for an identity that the provider created
+	// late. Each further recheck comes after twice as long, until recheckUntil has passed. No request to the provider
+	// lasts that long.
 	recheckAfter = killpoint.ScaleTime(15 * time.Second)
 	recheckUntil = killpoint.ScaleTime(time.Minute)
 )
 
-// Reconcile finishes or undoes the sign-ups that a crash left, until ctx ends. Every process runs it; each sign-up is
-// taken by one of them.
+// Reconcile finishes or undoes the sign-ups that a crash has interrupted, until ctx ends. Every process runs it; one of
+// them takes each sign-up.
 func (s *Service) Reconcile(ctx context.Context) error {
 	ticker := time.NewTicker(reconcileInterval)
 	defer ticker.Stop()
-	// A pass that is held up, by a server that does not answer for example, does not hold up the next.
+	// A pass that is delayed, for example by a server that does not answer, does not delay the next one.
 	var passes errgroup.Group
 	passes.SetLimit(reconcileConcurrency)
 	for {
@@ -61,7 +62,7 @@ func (s *Service) ReconcileOnce(ctx context.Context) error {
 		var group errgroup.Group
 		for _, row := range due {
 			group.Go(func() error {
-				_ = s.reconcileSignup(ctx, row) // it has logged what went wrong
+				_ = s.reconcileSignup(ctx, row) // reconcileSignup has logged the error
 				return nil
 			})
 		}
@@ -69,9 +70,9 @@ func (s *Service) ReconcileOnce(ctx context.Context) error {
 	}
 }
 
-// reconcileSignup goes on with a sign-up that this worker has just taken over, without its password: forward when the identity
-// exists, back when it does not. Whatever fails is logged, and tried again when the lease ends; the error says why the sign-up
-// is not where it leads.
+// reconcileSignup resumes a sign-up that this worker has just taken over, without its password: it finishes the sign-up
+// when the identity exists, and undoes it when it does not. Failures are logged and retried when the lease ends. The
+// error says why the sign-up is neither finished nor undone.
 func (s *Service) reconcileSignup(ctx context.Context, row catalog.Signup) error {
 	killpoint.Here("reconcile.taken_over")
 	switch row.Status {
@@ -111,12 +112,12 @@ func (s *Service) reconcileSignup(ctx context.Context, row catalog.Signup) error
 	return err
 }
 
-// retryLater gives a sign-up back of which the provider could not be asked.
+// retryLater releases a sign-up because the provider did not answer.
 func (s *Service) retryLater(ctx context.Context, j *job, cause error) {
 	j.log.end("unavailable")
 	s.cfg.Logger.Warn("cannot ask the identity provider about a sign-up", "signup", j.signup.ID, "error", cause)
 	delay := max(identity.RetryAfter(cause), min(time.Second<<min(j.signup.LeaseEpoch, 5), 30*time.Second))
-	s.warn("give back a sign-up", j.signup, s.cfg.Catalog.RetryLater(ctx, j.signup, j.log.json(), delay))
+	s.warn("release a sign-up", j.signup, s.cfg.Catalog.RetryLater(ctx, j.signup, j.log.json(), delay))
 }
 
 // resumeForward finishes a sign-up whose identity exists.
@@ -130,7 +131,7 @@ func (s *Service) resumeForward(ctx context.Context, j *job, account identity.Us
 	if j.signup.TenantID == nil {
 		if err := s.admit(ctx, j); err != nil {
 			s.warn("give a sign-up its tenant", j.signup, err)
-			return err // the lease ends, and it is due again
+			return err // the lease ends, and the sign-up is due again
 		}
 	}
 	err := s.ensureSpare(ctx, j, true)
@@ -154,7 +155,7 @@ func (s *Service) resumeForward(ctx context.Context, j *job, account identity.Us
 	return err
 }
 
-// existingAccount finds the login of a sign-up, or links it where that may not have happened yet.
+// existingAccount finds the account of a sign-up, or links it where that may not be done yet.
 func (s *Service) existingAccount(ctx context.Context, j *job) (identity.User, error) {
 	if j.signup.IdentityID != nil && j.signup.Status == catalog.Pending {
 		return s.linkIdentity(ctx, j)
@@ -162,14 +163,14 @@ func (s *Service) existingAccount(ctx context.Context, j *job) (identity.User, e
 	return s.lookupOwn(ctx, j.signup)
 }
 
-// knownIdentity is the provider's id of a sign-up's login as the catalog has it, or empty.
+// knownIdentity returns the provider's id of a sign-up's account from the catalog, or an empty string.
 func (s *Service) knownIdentity(ctx context.Context, row catalog.Signup) string {
 	user, err := s.cfg.Catalog.UserByID(ctx, row.UserID)
 	s.warn("read the user of a sign-up", row, err)
 	return user.IdentityID
 }
 
-// expireWaiting ends a sign-up that has waited for too long. Its login goes away with the next recheck.
+// expireWaiting ends a sign-up that has waited for too long. The next recheck removes its account.
 func (s *Service) expireWaiting(ctx context.Context, row catalog.Signup) {
 	steps := readLog(row.Steps)
 	s.cfg.Logger.Info("ending a sign-up that has waited for too long", "signup", row.ID, "status", row.Status)
@@ -177,8 +178,8 @@ func (s *Service) expireWaiting(ctx context.Context, row catalog.Signup) {
 	killpoint.Here("reconcile.expired_waiting")
 }
 
-// recheck removes what a sign-up that has expired has at the provider, or what appeared there since. It carries our sign-up's
-// id, so it is ours.
+// recheck removes what an expired sign-up has at the provider, or what the provider created since. It carries our
+// sign-up's id, so it is ours.
 func (s *Service) recheck(ctx context.Context, row catalog.Signup) error {
 	account, err := s.lookupOwn(ctx, row)
 	if err == nil {
@@ -190,12 +191,12 @@ func (s *Service) recheck(ctx context.Context, row catalog.Signup) error {
 	}
 	if err != nil && !errors.Is(err, identity.ErrNotFound) && !errors.Is(err, errNotOurs) {
 		s.warn("look again at an expired sign-up", row, err)
-		return err // the lease ends, and it is due again
+		return err // the lease ends, and the sign-up is due again
 	}
-	now := row.CheckAt.Add(-s.cfg.Lease) // by the catalog's clock, as of when we took it over
-	// Where one has been removed too: another request, sent before, may still make it again.
+	now := row.CheckAt.Add(-s.cfg.Lease) // the time of the takeover, by the catalog's clock
+	// This applies after a removal too: an earlier request may still create another one.
 	if age := now.Sub(*row.FinishedAt); age < recheckUntil {
-		s.warn("give back an expired sign-up", row, s.cfg.Catalog.RetryLater(ctx, row, row.Steps, max(age, recheckAfter)))
+		s.warn("release an expired sign-up", row, s.cfg.Catalog.RetryLater(ctx, row, row.Steps, max(age, recheckAfter)))
 		return nil
 	}
 	s.warn("close an expired sign-up", row, s.cfg.Catalog.RecheckDone(ctx, row))
@@ -203,8 +204,8 @@ func (s *Service) recheck(ctx context.Context, row catalog.Signup) error {
 	return nil
 }
 
-// removeExpiredMembership takes back the place that the login of an expired sign-up has at its school: one that an operator has undone
-// may have come that far.
+// removeExpiredMembership removes the membership of an expired sign-up's account. Only a sign-up that an operator has
+// undone can have one.
 func (s *Service) removeExpiredMembership(ctx context.Context, row catalog.Signup, account identity.User) error {
 	if row.TenantID == nil {
 		return nil
@@ -216,7 +217,8 @@ func (s *Service) removeExpiredMembership(ctx context.Context, row catalog.Signu
 	return s.removeMembership(ctx, &job{signup: row, tenant: t, role: identity.RoleOwner}, account)
 }
 
-// warn logs an error of a write that the reconciler will do again. One that somebody else was faster with is none.
+// warn logs the error of a write that the reconciler repeats. It logs nothing if another worker has changed the row
+// first.
 func (s *Service) warn(what string, row catalog.Signup, err error) {
 	if err != nil && !errors.Is(err, catalog.ErrStateChanged) {
 		s.cfg.Logger.Warn(what, "signup", row.ID, "error", err)

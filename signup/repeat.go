@@ -9,8 +9,8 @@ import (
 	"homeroom/internal/killpoint"
 )
 
-// repeat answers a request whose key or e-mail is known. free reports that the conflicting sign-up is gone, so that the request
-// can be tried again.
+// repeat answers a request whose key or e-mail is known. free reports that the conflicting sign-up is gone, so that the
+// caller can try the request again.
 func (s *Service) repeat(ctx context.Context, req Request) (outcome Outcome, free bool, err error) {
 	outcome, known, err := s.repeatKeyed(ctx, req)
 	if known || err != nil {
@@ -36,7 +36,7 @@ func (s *Service) repeatKeyed(ctx context.Context, req Request) (outcome Outcome
 	return outcome, true, err
 }
 
-// repeatKnown answers a repetition; any other request fails with the refusal.
+// repeatKnown answers a repetition. Any other request fails with the given refusal.
 func (s *Service) repeatKnown(ctx context.Context, req Request, refusal error) (Outcome, error) {
 	outcome, known, err := s.repeatKeyed(ctx, req)
 	if !known && err == nil {
@@ -76,8 +76,9 @@ func (s *Service) repeatKey(ctx context.Context, req Request, row catalog.Signup
 	return outcome, err
 }
 
-// repeatEmail answers a request whose e-mail is known, and reports whether the e-mail is free by now. One that belongs to a sign-up whose worker died is reconciled here
-// and now, so that nobody waits for the reconciler to free an address.
+// repeatEmail answers a request whose e-mail is known, and reports whether the e-mail is free by now. If it belongs to
+// a sign-up whose worker died, repeatEmail reconciles that sign-up at once, so that the caller need not wait for the
+// reconciler.
 func (s *Service) repeatEmail(ctx context.Context, req Request) (Outcome, bool, error) {
 	if req.Account != nil {
 		if _, err := s.cfg.Catalog.UserByIdentity(ctx, req.Account.ID); err == nil {
@@ -101,7 +102,7 @@ func (s *Service) repeatEmail(ctx context.Context, req Request) (Outcome, bool, 
 	if err == nil && row.Status == catalog.Pending {
 		row, err = s.cfg.Catalog.TakeOver(ctx, row.ID, s.cfg.Lease)
 		if err == nil {
-			_ = s.reconcileSignup(context.WithoutCancel(ctx), row) // it has logged what went wrong
+			_ = s.reconcileSignup(context.WithoutCancel(ctx), row) // reconcileSignup has logged the error
 			return Outcome{}, true, nil
 		}
 	}

@@ -18,17 +18,17 @@ import (
 
 // ReprovisionRequest is an operator's request to run every provisioning step of a tenant again.
 type ReprovisionRequest struct {
-	// Tenant is its id, slug or database.
+	// Tenant is the tenant's id, slug or database.
 	Tenant string
-	// Fresh archives the old database, and makes a new one. It needs Confirm to be the slug.
+	// Fresh archives the old database and creates a new one. It requires Confirm to be the slug.
 	Fresh   bool
 	Confirm string
-	// Actor is who wants it, and RequestID in which request, for the audit.
+	// Actor is who asks for it and RequestID the request, for the audit log.
 	Actor, RequestID string
 }
 
-// Reprovision accepts the request; the work is done by a job that calls [Service.RunReprovision], and the tenant's steps tell
-// how it goes. kept is the name that the old database will have, if any.
+// Reprovision accepts the request. A job that calls [Service.RunReprovision] does the work, and the tenant's steps show
+// the progress. archive is the name that the old database will have, if any.
 //
 // It fails with [catalog.ErrNotFound], [ErrWrongConfirmation], [ErrNotProvisioned] or [ErrOtherSchema].
 func (s *Service) Reprovision(ctx context.Context, request ReprovisionRequest) (t catalog.Tenant, archive string, err error) {
@@ -53,7 +53,7 @@ func (s *Service) Reprovision(ctx context.Context, request ReprovisionRequest) (
 	return t, archive, err
 }
 
-// ReprovisionNow is [Service.Reprovision] done in the foreground, told step by step.
+// ReprovisionNow is [Service.Reprovision] in the foreground. It reports each step.
 func (s *Service) ReprovisionNow(ctx context.Context, request ReprovisionRequest, progress tenant.Progress) (t catalog.Tenant, archive string, err error) {
 	t, archive, err = s.checkReprovision(ctx, request)
 	if err != nil {
@@ -66,7 +66,7 @@ func (s *Service) ReprovisionNow(ctx context.Context, request ReprovisionRequest
 	return t, archive, s.reprovision(ctx, t.ID, archive, progress)
 }
 
-// checkReprovision finds the tenant and refuses what must not be done.
+// checkReprovision finds the tenant and validates the request.
 func (s *Service) checkReprovision(ctx context.Context, request ReprovisionRequest) (t catalog.Tenant, archive string, err error) {
 	t, err = s.cfg.Catalog.Tenant(ctx, request.Tenant)
 	if err != nil {
@@ -88,7 +88,7 @@ func (s *Service) checkReprovision(ctx context.Context, request ReprovisionReque
 	return t, tenant.ArchiveName(tenant.ID(t.ID), time.Now()), nil
 }
 
-// checkLineage keeps this program's migrations from a tenant that another set has made.
+// checkLineage fails if another set of migrations than this program's has made the tenant's schema.
 func (s *Service) checkLineage(t catalog.Tenant) error {
 	if t.Lineage == s.cfg.Servers.Migrations().Lineage() {
 		return nil
@@ -96,8 +96,8 @@ func (s *Service) checkLineage(t catalog.Tenant) error {
 	return fmt.Errorf("tenant %s: %w", t.ID, ErrOtherSchema)
 }
 
-// beginTx records the request. A tenant whose database is about to be archived is quarantined until it has the new one, so
-// that a crash in between leaves it marked, and repaired by doing it once more.
+// beginTx records the request. A tenant whose database will be archived is quarantined until it has the new one. A
+// crash in between leaves it quarantined, and another reprovisioning repairs it.
 func (s *Service) beginTx(ctx context.Context, tx pgx.Tx, request ReprovisionRequest, t catalog.Tenant, archive string) error {
 	if archive != "" {
 		cause := "its database is being set aside as " + archive + " for a new one; if that has stopped, reprovision it once more"
@@ -109,8 +109,8 @@ func (s *Service) beginTx(ctx context.Context, tx pgx.Tx, request ReprovisionReq
 		map[string]any{"fresh": request.Fresh, "kept": archive}))
 }
 
-// RunReprovision does the work that Reprovision accepted. Done again after a crash, it goes on where it stopped: a
-// database that was archived stays archived.
+// RunReprovision does the work that Reprovision accepted. Another call after a crash continues where the first stopped:
+// an archived database stays archived.
 func (s *Service) RunReprovision(ctx context.Context, id uuid.UUID, archive string) error {
 	return s.reprovision(ctx, id, archive, func(steps []tenant.Step) {
 		text, err := json.Marshal(steps)
@@ -156,12 +156,12 @@ func (s *Service) reprovision(ctx context.Context, id uuid.UUID, archive string,
 	return err
 }
 
-// healthOf is what the catalog keeps of a tenant that was brought in order.
+// healthOf returns what the catalog stores about a tenant after provisioning.
 func healthOf(result tenant.Result) catalog.Health {
 	return catalog.Health{Version: result.Version, Fingerprint: result.Fingerprint}
 }
 
-// quarantineKind is what a quarantine with this cause is about.
+// quarantineKind returns the kind of a quarantine with this cause.
 func quarantineKind(err error) catalog.QuarantineKind {
 	var migration *migrations.Error
 	var state *migrations.StateError
@@ -174,7 +174,7 @@ func quarantineKind(err error) catalog.QuarantineKind {
 	return catalog.DatabaseUnusable
 }
 
-// NeedsOperator tells failures of provisioning that a retry does not repair.
+// NeedsOperator reports whether a failure of provisioning cannot be repaired by a retry.
 func NeedsOperator(err error) bool {
 	var migration *migrations.Error
 	var state *migrations.StateError

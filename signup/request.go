@@ -11,29 +11,29 @@ import (
 	"homeroom/messages"
 )
 
-// Request is what a school asks for when it signs up.
+// Request is a school's request to sign up.
 type Request struct {
 	Email      string
 	Password   secret.String
 	SchoolName string
-	// GivenName, FamilyName and Name are optional, unless the service's fields say otherwise.
+	// GivenName, FamilyName and Name are optional, unless the service's fields require them.
 	GivenName, FamilyName, Name string
-	// Profile is what else the person tells, by the names of [identity.ProfileFields].
+	// Profile holds further fields, by the names of [identity.ProfileFields].
 	Profile map[string]string
-	// Locale is the language that the person reads, as a BCP 47 tag; may be empty.
+	// Locale is the person's language, as a BCP 47 tag; may be empty.
 	Locale string
-	// Account is the account that the person has shown to be theirs, by a token of the identity provider; nil where the sign-up
-	// makes one. The e-mail is the login's then, and there is no password.
+	// Account is the account that the person has proven to own, by a token of the identity provider; nil if the sign-up
+	// creates one. The e-mail is then the account's, and there is no password.
 	Account *identity.User
 	// Invitation is the token of an invitation, from its mail; may be empty.
 	Invitation string
 	// IdempotencyKey makes a repetition of the request the same request. Optional; 16 to 255 visible ASCII characters.
 	IdempotencyKey string
-	// Async asks for an answer as soon as the work is sure to be done, rather than when it is done.
+	// Async asks for an answer as soon as the work is certain to be done, rather than when it is done.
 	Async bool
 }
 
-// accountID is the provider's id of the login that the request brings, or empty.
+// accountID returns the provider's id of the account in the request, or an empty string.
 func (r Request) accountID() string {
 	if r.Account == nil {
 		return ""
@@ -41,11 +41,11 @@ func (r Request) accountID() string {
 	return r.Account.ID
 }
 
-// FieldError is what is wrong with a field of a request. It never holds the field's value.
+// FieldError is what is wrong with a field of a request. It never contains the field's value.
 type FieldError struct {
 	// Field is the JSON name.
 	Field string
-	// Code is a stable word, such as "too_short".
+	// Code is a stable code, such as "too_short".
 	Code string
 	// Message is for people.
 	Message messages.Message
@@ -54,7 +54,7 @@ type FieldError struct {
 // ValidationError lists all fields that are wrong.
 type ValidationError struct {
 	Fields []FieldError
-	// Cause is what somebody else said of a field, for the log; nil where the request alone shows what is wrong.
+	// Cause is what another service reported about a field, for the log; nil if the request alone shows what is wrong.
 	Cause error
 }
 
@@ -70,13 +70,13 @@ func (e *ValidationError) Error() string {
 	return "invalid sign-up: " + strings.Join(parts, ", ")
 }
 
-// Normalise returns the request as it is worked on, or a *[ValidationError] with every field that is wrong.
+// Normalise returns the request in its canonical form, or a *[ValidationError] with every wrong field.
 func (r Request) Normalise(rules Rules) (Request, error) {
 	var v validation
 	r.Email = v.email(r.Email)
 	v.allowed(r.Email, rules)
 	v.password(r.Password, r.Account == nil && !rules.NoPassword, rules.Account)
-	r.SchoolName = v.name("schoolName", r.SchoolName, 2, r.Invitation == "") // an invitation may name it
+	r.SchoolName = v.name("schoolName", r.SchoolName, 2, r.Invitation == "") // an invitation may supply it
 	r.GivenName = v.name("givenName", r.GivenName, 1, rules.Fields["givenName"] == Required)
 	r.FamilyName = v.name("familyName", r.FamilyName, 1, rules.Fields["familyName"] == Required)
 	r.Name = v.name("name", r.Name, 2, false)
@@ -118,15 +118,16 @@ func (v *validation) email(text string) string {
 	return email
 }
 
-// maxPasswordLength is how many bytes identity providers take of a password: bcrypt cuts longer ones.
+// maxPasswordLength is how many bytes of a password identity providers use: bcrypt ignores the rest.
 const maxPasswordLength = 72
 
 func printable(text string) bool {
 	return utf8.ValidString(text) && !strings.ContainsFunc(text, unicode.IsControl)
 }
 
-// password checks a password, or that there is none where nobody chooses one. What cannot be typed on every keyboard is
-// good; control characters are not, because programs on the way to the provider cut a password at a NUL or a line's end.
+// password checks a password, or that there is none where people choose none. Characters that some keyboards do not
+// have are allowed. Control characters are not, because programs on the way to the provider cut a password at a NUL or
+// the end of a line.
 func (v *validation) password(password secret.String, chosen, account bool) {
 	switch text := password.Reveal(); {
 	case !chosen:
@@ -146,8 +147,9 @@ func (v *validation) password(password secret.String, chosen, account bool) {
 	}
 }
 
-// name trims a name and brings it to Unicode's composed form with single spaces, so that names that look the same are the
-// same. Any script goes; characters that nobody can see, or that turn the direction of the text around them, do not.
+// name trims a name and converts it to Unicode's composed form with single spaces, so that names that look the same are
+// equal. It allows any script. It rejects characters that are invisible or that change the direction of the text around
+// them.
 func (v *validation) name(field, text string, least int, required bool) string {
 	return v.text(field, text, least, 100, required)
 }

@@ -14,22 +14,23 @@ import (
 	"homeroom/internal/killpoint"
 )
 
-// Resolution is how a sign-up stands once an operator has decided what becomes of it.
+// Resolution is the state of a sign-up after an operator's decision.
 type Resolution struct {
 	Outcome
-	// Cause is why the sign-up is not where the decision leads, or nil.
+	// Cause is why the decision is not carried out yet, or nil.
 	Cause error
 }
 
-// undone is the problem of a sign-up that an operator has undone.
+// problemUndone is the problem of a sign-up that an operator has undone.
 const problemUndone = "undone"
 
-// ResolveFinish resumes a sign-up that needs an operator, as far as it goes: every step looks for itself what there is
-// to do. Where the cause is still there, it needs an operator afterwards too; without its login it is not even begun, as only the
-// person's own request could make that. A process that dies meanwhile leaves it to the reconciler.
+// ResolveFinish resumes a sign-up that needs an operator. Every step checks what is left to do. If the cause still
+// exists, the sign-up needs an operator again afterwards. Without its account it is not resumed, because only the
+// person's own request can create the account. If the process dies, the reconciler continues.
 //
-// One that goes on already, or is ready, is answered as it stands. It fails with [catalog.ErrNotFound], with [ErrNotWaiting] for
-// one that has ended without a school, with [ErrInProgress], with [catalog.ErrIdentityTaken], and with an *[Unavailable].
+// A sign-up that was resumed already, or is ready, is returned as it is. It fails with [catalog.ErrNotFound], with
+// [ErrNotWaiting] for a sign-up that has ended without a school, with [ErrInProgress], with [catalog.ErrIdentityTaken],
+// and with an *[Unavailable].
 func (s *Service) ResolveFinish(ctx context.Context, id uuid.UUID, by Actor) (Resolution, error) {
 	row, err := s.cfg.Catalog.Signup(ctx, id)
 	switch {
@@ -41,7 +42,7 @@ func (s *Service) ResolveFinish(ctx context.Context, id uuid.UUID, by Actor) (Re
 		return resolution(row, nil, nil)
 	}
 	ctx = context.WithoutCancel(ctx)
-	if cause := s.checkOwnAccount(ctx, row); cause != nil { // without its login, to resume it would be to end it
+	if cause := s.checkOwnAccount(ctx, row); cause != nil { // without its account, resuming the sign-up would end it
 		return resolution(row, cause, nil)
 	}
 	var resumed catalog.Signup
@@ -60,26 +61,26 @@ func (s *Service) ResolveFinish(ctx context.Context, id uuid.UUID, by Actor) (Re
 	return resolution(row, cause, s.unavailable(err))
 }
 
-// checkOwnAccount is why a sign-up cannot be finished whose login is not there, or not its own; or nil. One that was there before
-// the sign-up need not carry it yet.
+// checkOwnAccount returns why a sign-up cannot be finished whose account does not exist or belongs to somebody else; or
+// nil. An account that existed before the sign-up need not have its metadata yet.
 func (s *Service) checkOwnAccount(ctx context.Context, row catalog.Signup) error {
 	_, err := s.lookupOwn(ctx, row)
 	if row.IdentityID != nil && errors.Is(err, errNotOurs) {
 		return nil
 	}
 	if errors.Is(err, identity.ErrNotFound) {
-		return fmt.Errorf("its login is not at the identity provider: %w", err)
+		return fmt.Errorf("its account is not at the identity provider: %w", err)
 	}
 	return err
 }
 
-// ResolveUndo ends a sign-up that needs an operator, as one that has waited for too long ends: its user goes away, its e-mail
-// and its slug are free at once, its login is removed if it carries the sign-up, and its tenant is free after the last recheck,
-// only for the refiller of spares, which discards what is nobody's. A process that dies meanwhile leaves that to the
-// reconciler.
+// ResolveUndo ends a sign-up that needs an operator in the same way as one that has waited for too long. Its user is
+// removed, its e-mail and its slug are free at once, and its account is removed if it has the sign-up's id. Its tenant
+// is free after the last recheck, only for the spare pool refiller, which discards databases that nobody uses. If the
+// process dies, the reconciler does the rest.
 //
-// One that was undone before is answered as it stands. It fails with [catalog.ErrNotFound], with [ErrNotWaiting] for any other
-// that needs no operator, with [ErrInProgress], and with an *[Unavailable].
+// A sign-up that was undone before is returned as it is. It fails with [catalog.ErrNotFound], with [ErrNotWaiting] for
+// any other sign-up that needs no operator, with [ErrInProgress], and with an *[Unavailable].
 func (s *Service) ResolveUndo(ctx context.Context, id uuid.UUID, by Actor) (Resolution, error) {
 	row, err := s.cfg.Catalog.Signup(ctx, id)
 	switch {
@@ -107,8 +108,8 @@ func (s *Service) ResolveUndo(ctx context.Context, id uuid.UUID, by Actor) (Reso
 	return resolution(row, s.recheck(ctx, row), nil)
 }
 
-// unresolved explains what the catalog said to a decision. Where somebody else has decided at the same moment, who asks again
-// is told how the sign-up stands.
+// resolveError maps an error of the catalog after a decision. If somebody else has decided at the same time, the caller
+// asks again and gets the current state.
 func (s *Service) resolveError(err error) error {
 	if errors.Is(err, catalog.ErrStateChanged) {
 		return ErrInProgress
@@ -116,19 +117,19 @@ func (s *Service) resolveError(err error) error {
 	return s.unavailable(err)
 }
 
-// resolution is how a sign-up stands, with why it stands no better.
+// resolution returns the state of a sign-up, with the cause if it is not resolved.
 func resolution(row catalog.Signup, cause, err error) (Resolution, error) {
 	r := Resolution{Outcome: Outcome{SignupID: row.ID, Status: row.Status}, Cause: cause}
 	if err == nil && row.Status == catalog.SignupReady {
-		r.Cause = nil // whoever was faster
+		r.Cause = nil // another operator was first
 		r.Result, err = storedResult(row)
 	}
 	return r, err
 }
 
-// problemCode is the word that a sign-up's row has for why it ended.
+// problemCode returns the code in a sign-up's row that says why it ended.
 func problemCode(row catalog.Signup) string {
 	var problem struct{ Code string }
-	_ = json.Unmarshal(row.Problem, &problem) // what cannot be read is no word of ours
+	_ = json.Unmarshal(row.Problem, &problem) // the problem of another program has no code
 	return problem.Code
 }

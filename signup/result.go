@@ -11,7 +11,7 @@ import (
 	"homeroom/identity"
 )
 
-// Result is what a school is told once it is ready. It is stored, and a repetition is told the same word for word.
+// Result is the answer for a school that is ready. It is stored, and a repetition gets exactly the same answer.
 type Result struct {
 	SignupID uuid.UUID `json:"signupId"`
 	User     User      `json:"user"`
@@ -31,7 +31,7 @@ type User struct {
 	CreatedAt     time.Time `json:"createdAt"`
 }
 
-// School is the school, and where its data is.
+// School is the school, and the place of its data.
 type School struct {
 	ID            uuid.UUID `json:"id"`
 	Name          string    `json:"name"`
@@ -42,18 +42,18 @@ type School struct {
 	CreatedAt     time.Time `json:"createdAt"`
 }
 
-// Outcome is how a sign-up stands when its request is answered.
+// Outcome is the state of a sign-up when its request is answered.
 type Outcome struct {
 	SignupID uuid.UUID
 	Status   catalog.Status
-	// Result is nil while the work goes on.
+	// Result is nil while the work continues.
 	Result *Result
-	// Repeated reports whether the request is a repetition, told by its key, even where it fails. Its password was not compared
-	// with the first one's.
+	// Repeated reports whether the request is a repetition by its key, even when it fails. Its password was not
+	// compared with the first one's.
 	Repeated bool
 }
 
-// View is how a sign-up stands for whoever knows its id.
+// View is the state of a sign-up for everybody who knows its id.
 type View struct {
 	SignupID uuid.UUID       `json:"signupId"`
 	Status   catalog.Status  `json:"status"`
@@ -68,7 +68,7 @@ func (v View) Final() bool {
 	return v.Status == catalog.SignupReady || v.Status == catalog.Failed || v.Status == catalog.Expired
 }
 
-// view reads a sign-up's row.
+// view returns the View of a sign-up's row.
 func view(row catalog.Signup) (View, error) {
 	v := View{SignupID: row.ID, Status: row.Status, Problem: row.Problem}
 	if err := json.Unmarshal(row.Steps, &v.Steps); err != nil {
@@ -84,7 +84,7 @@ func view(row catalog.Signup) (View, error) {
 	return v, nil
 }
 
-// storedResult reads the result that a ready sign-up keeps.
+// storedResult reads the stored result of a ready sign-up.
 func storedResult(row catalog.Signup) (*Result, error) {
 	var result Result
 	if err := json.Unmarshal(row.Result, &result); err != nil {
@@ -93,7 +93,7 @@ func storedResult(row catalog.Signup) (*Result, error) {
 	return &result, nil
 }
 
-// NewUser returns a user as answers show it.
+// NewUser returns a user as it appears in answers.
 func NewUser(u catalog.User) User {
 	return User{
 		ID: u.ID, IdentityID: u.IdentityID, Email: u.Email, EmailVerified: u.EmailVerified,
@@ -101,7 +101,7 @@ func NewUser(u catalog.User) User {
 	}
 }
 
-// NewSchool returns a tenant as answers show it.
+// NewSchool returns a tenant as it appears in answers.
 func NewSchool(t catalog.Tenant) School {
 	return School{
 		ID: t.ID, Name: t.Name, Slug: t.Slug, Database: t.Database, SchemaVersion: t.SchemaVersion,
@@ -109,7 +109,7 @@ func NewSchool(t catalog.Tenant) School {
 	}
 }
 
-// NewResult returns the answer to a sign-up whose school is ready, whatever state the tenant still has.
+// NewResult returns the answer to a sign-up whose school is ready. The tenant may still be in another state.
 func NewResult(signupID uuid.UUID, user catalog.User, school catalog.Tenant) Result {
 	school.State = catalog.Ready
 	return Result{SignupID: signupID, User: NewUser(user), School: NewSchool(school)}

@@ -7,30 +7,31 @@ import (
 	"homeroom/messages"
 )
 
-// Rules say what a sign-up must look like, beyond what holds everywhere.
+// Rules are the configured rules for a sign-up, besides those that always apply.
 type Rules struct {
-	// NoPassword: the identity provider takes none, so none is chosen here.
+	// NoPassword says that the identity provider takes no passwords, so that people choose none here.
 	NoPassword bool
-	// Fields are asked for besides.
+	// Fields are the additional fields.
 	Fields Fields
-	// AllowedDomains, if there are any, are the only ones whose e-mail addresses may sign up; DeniedDomains never may. Both
-	// stand for their subdomains too, and are written as DNS has them.
+	// AllowedDomains, if there are any, are the only domains whose e-mail addresses may sign up. DeniedDomains may
+	// never sign up. Both include their subdomains, and are in their DNS form.
 	AllowedDomains, DeniedDomains []string
-	// Disposable tells domains that give addresses away for minutes; nil lets them all in.
+	// Disposable are domains of services that give out addresses for some minutes; nil allows all domains.
 	Disposable func(domain string) bool
-	// Account asks for what an account at /api/auth/sign-up has: a name, and a password with an upper-case letter, a digit and a
-	// special character. Each of its rules that is broken is named.
+	// Account requires what an account at /api/auth/sign-up has: a name, and a password with an upper-case letter, a
+	// digit and a special character. Each broken rule is reported.
 	Account bool
-	// NoSubAddresses refuses addresses such as ada+school@lincoln.example (RFC 5233), of which one person has any number.
+	// NoSubAddresses rejects addresses such as ada+school@lincoln.example (RFC 5233), of which one person can have any
+	// number.
 	NoSubAddresses bool
 }
 
-// allowed checks whether a normalised address may sign up. What it says does not tell which rule it was: that belongs to nobody
-// business, and would help whoever looks for a way around.
+// allowed checks whether a normalised address may sign up. Its message does not say which rule applied, because that
+// would help people who try to avoid the rule.
 func (v *validation) allowed(email string, rules Rules) {
 	local, domain, ok := strings.Cut(email, "@")
 	if !ok {
-		return // said already
+		return // reported already
 	}
 	switch {
 	case len(rules.AllowedDomains) > 0 && !inDomains(domain, rules.AllowedDomains),
@@ -42,7 +43,7 @@ func (v *validation) allowed(email string, rules Rules) {
 	}
 }
 
-// inDomains reports whether a domain is one of these, or below one.
+// inDomains reports whether a domain is one of these, or a subdomain of one.
 func inDomains(domain string, domains []string) bool {
 	return slices.ContainsFunc(domains, func(d string) bool { return domain == d || strings.HasSuffix(domain, "."+d) })
 }

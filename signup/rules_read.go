@@ -10,7 +10,8 @@ import (
 	"homeroom/identity"
 )
 
-// NormaliseDomain returns the one spelling of a domain: in lower case, as DNS has it (RFC 5891), without a dot at its ends.
+// NormaliseDomain returns a domain in its canonical form: in lower case, in its DNS form (RFC 5891), without dots at
+// its ends.
 func NormaliseDomain(text string) (string, error) {
 	name := strings.TrimSuffix(strings.TrimPrefix(strings.TrimPrefix(strings.TrimSpace(text), "@"), "."), ".")
 	domain, err := idna.Lookup.ToASCII(name)
@@ -20,7 +21,7 @@ func NormaliseDomain(text string) (string, error) {
 	return domain, nil
 }
 
-// ParseDomains reads domains with commas between them.
+// ParseDomains reads domains that are separated by commas.
 func ParseDomains(text string) ([]string, error) {
 	var domains []string
 	for part := range strings.SplitSeq(text, ",") {
@@ -36,7 +37,8 @@ func ParseDomains(text string) ([]string, error) {
 	return domains, nil
 }
 
-// ParseFields reads fields with commas between them, such as "givenName:required,phone". One without a word is optional.
+// ParseFields reads fields that are separated by commas, such as "givenName:required,phone". A field without a suffix
+// is optional.
 func ParseFields(text string) (Fields, error) {
 	fields := Fields{}
 	for part := range strings.SplitSeq(text, ",") {

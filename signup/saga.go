@@ -14,21 +14,22 @@ import (
 	"homeroom/tenant"
 )
 
-// job is a sign-up in the hands of this worker.
+// job is a sign-up that this worker has leased.
 type job struct {
 	signup catalog.Signup
 	tenant catalog.Tenant
 	names  struct{ GivenName, FamilyName, Name string }
-	// role is the person's at the school.
+	// role is the person's role at the school.
 	role string
 	log  stepLog
-	// rebuild: its tenant's database could not be seen, and must be made sure of before it finishes.
+	// ensureDatabase says that the tenant's database could not be checked, and must be ensured before the sign-up
+	// finishes.
 	ensureDatabase bool
-	// verified: the person has shown that the e-mail is theirs, whatever the provider says.
+	// verified says that the person has verified the e-mail, whatever the provider says.
 	verified bool
-	// made: this worker has made the login, with its request's password.
+	// created says that this worker has created the account, with its request's password.
 	created bool
-	// doubt: a create was sent whose outcome is unknown, by this worker or by one before it.
+	// outcomeUnknown says that this worker or an earlier one sent a create whose outcome is unknown.
 	outcomeUnknown bool
 }
 
@@ -38,9 +39,9 @@ func newJob(held catalog.Reservation, req Request, role string, log stepLog) *jo
 	return j
 }
 
-// load reads what a sign-up that was taken over needs.
+// load reads the rows of a sign-up that was taken over.
 func (s *Service) load(ctx context.Context, row catalog.Signup) (*job, error) {
-	var tenant catalog.Tenant // of one that waits: none yet
+	var tenant catalog.Tenant // a sign-up that waits has no tenant yet
 	var err error
 	if row.TenantID != nil {
 		if tenant, err = s.cfg.Catalog.TenantByID(ctx, *row.TenantID); err != nil {
@@ -56,10 +57,10 @@ func (s *Service) load(ctx context.Context, row catalog.Signup) (*job, error) {
 	return j, nil
 }
 
-// run takes a reserved sign-up to its end, as far as the caller waits. probe means that an earlier worker may have made
-// the identity.
+// run finishes a reserved sign-up, or works on it as long as the caller waits. lookupFirst means that an earlier worker
+// may have created the identity.
 func (s *Service) run(ctx context.Context, req Request, j *job, lookupFirst bool) (Outcome, error) {
-	ctx = context.WithoutCancel(ctx) // from here on the work is finished, whether or not anybody waits for it
+	ctx = context.WithoutCancel(ctx) // from here on the work is finished, even if nobody waits for it
 	if err := s.ensureSpare(ctx, j, lookupFirst); err != nil {
 		return Outcome{}, err
 	}
@@ -73,7 +74,7 @@ func (s *Service) run(ctx context.Context, req Request, j *job, lookupFirst bool
 	if gate := s.gate(j.signup, account.EmailVerified); gate != "" {
 		return s.wait(ctx, j, account, gate)
 	}
-	if j.signup.TenantID == nil { // it was to wait, and need not any more
+	if j.signup.TenantID == nil { // it was to wait, and no longer needs to
 		if err := s.admit(ctx, j); err != nil {
 			return Outcome{}, s.unavailable(err)
 		}
@@ -89,10 +90,11 @@ func (s *Service) run(ctx context.Context, req Request, j *job, lookupFirst bool
 	return Outcome{SignupID: j.signup.ID, Status: catalog.SignupReady, Result: result}, nil
 }
 
-// mustBuild reports whether the tenant's database must be made, or be made sure of: it is no claimed spare.
+// mustBuild reports whether the tenant's database must be created or ensured, because the tenant is not a claimed
+// spare.
 func (j *job) mustBuild() bool { return j.tenant.State == catalog.Building || j.ensureDatabase }
 
-// leaveToOperator leaves a sign-up to a person, and returns why.
+// leaveToOperator marks a sign-up as one that needs an operator, and returns the cause.
 func (s *Service) leaveToOperator(ctx context.Context, j *job, cause error) error {
 	s.cfg.Logger.Error("a sign-up needs an operator: homeroom signup resolve", "signup", j.signup.ID, "error", cause)
 	j.log.end("needs_operator")
@@ -106,13 +108,13 @@ func (s *Service) leaveToOperator(ctx context.Context, j *job, cause error) erro
 func problemJSON(code string) json.RawMessage {
 	text, err := json.Marshal(map[string]string{"code": code})
 	if err != nil {
-		panic(err) // a string
+		panic(err) // only a string
 	}
 	return text
 }
 
-// finish is the last step. It tries for a while, since the identity exists already; a commit whose answer was lost shows
-// in the row.
+// finish is the last step. It retries for a while, since the identity exists already. A commit whose answer was lost is
+// visible in the row.
 func (s *Service) finish(ctx context.Context, j *job, account identity.User, assignment identity.Assignment, health catalog.Health) (*Result, error) {
 	j.log.begin(stepFinish, j.signup.LeaseEpoch)
 	j.log.end("")
@@ -135,14 +137,14 @@ func (s *Service) finish(ctx context.Context, j *job, account identity.User, ass
 			return outcome.Result, err
 		}
 		if attempt == 3 || wait.For(ctx, time.Duration(attempt)*300*time.Millisecond) != nil {
-			return nil, s.unavailable(err) // the lease ends, and the reconciler goes on
+			return nil, s.unavailable(err) // the lease ends, and the reconciler resumes the sign-up
 		}
 	}
 }
 
-// lostLease answers when the row is no longer ours: finished, or being finished, by whoever took it over or by our own
-// commit whose answer was lost; or expired, because we were away for longer than the lease. The identity that we made
-// after that has no school, and goes away.
+// lostLease answers when the row no longer belongs to this worker: another worker has taken it over, or our own commit
+// has finished it and its answer was lost, or it has expired because this process paused for longer than the lease. An
+// identity that we created after the expiry has no school, and is removed.
 func (s *Service) lostLease(ctx context.Context, j *job) (Outcome, error) {
 	row, err := s.cfg.Catalog.Signup(ctx, j.signup.ID)
 	if err != nil {
@@ -165,8 +167,8 @@ func (s *Service) lostLease(ctx context.Context, j *job) (Outcome, error) {
 	return Outcome{}, ErrInProgress
 }
 
-// complete does what is left once the identity exists: its place at the school, and the tenant of a sign-up that found no
-// spare. The identity is recorded first, with a new lease: if this process dies, the reconciler goes on when that ends.
+// complete does the rest once the identity exists: the membership, and the tenant of a sign-up that found no spare. It
+// records the identity first, with a new lease: if this process dies, the reconciler resumes when the lease ends.
 func (s *Service) complete(ctx context.Context, j *job, account identity.User, async bool) (Outcome, error) {
 	s.beginRemainingStep(j, account)
 	known := catalog.Identity{ID: account.ID, EmailVerified: account.EmailVerified}
@@ -199,8 +201,8 @@ func (s *Service) complete(ctx context.Context, j *job, account identity.User, a
 	return Outcome{SignupID: j.signup.ID, Status: catalog.Provisioning}, nil
 }
 
-// provision makes the database and finishes. Where it fails, the sign-up has been given back, to be taken up again later, or
-// left to an operator; the error, which it has logged, says why.
+// provision creates the database and finishes. After a failure the sign-up is released for a later retry, or left to an
+// operator. The error has been logged, and says why.
 func (s *Service) provision(ctx context.Context, j *job, account identity.User) (*Result, error) {
 	assignment, health, err := s.ensureRemaining(ctx, j, account)
 	if errors.Is(err, tenant.ErrUnmanaged) || errors.Is(err, tenant.ErrInvalid) {
@@ -222,17 +224,17 @@ func (s *Service) provision(ctx context.Context, j *job, account identity.User) 
 		delay := min(time.Second<<min(j.signup.LeaseEpoch, 6), time.Minute)
 		s.cfg.Logger.Error("provision a school; trying again", "signup", j.signup.ID, "tenant", j.tenant.ID, "in", delay, "error", err)
 		if err := s.cfg.Catalog.RetryLater(ctx, j.signup, j.log.json(), delay); err != nil {
-			s.cfg.Logger.Warn("give back a sign-up", "signup", j.signup.ID, "error", err)
+			s.cfg.Logger.Warn("release a sign-up", "signup", j.signup.ID, "error", err)
 		}
 		killpoint.Here("signup.rested")
 	}
 	return result, err
 }
 
-// errIdentityGone is why a sign-up needs an operator whose login somebody has removed.
+// errIdentityGone is why a sign-up needs an operator when somebody has removed its account.
 var errIdentityGone = errors.New("its identity has been removed at the provider while the school was being made")
 
-// beginRemainingStep notes the first of the steps that are left.
+// beginRemainingStep adds the first of the remaining steps to the log.
 func (s *Service) beginRemainingStep(j *job, account identity.User) {
 	step := stepProvision
 	if s.needsMembership(j, account) {
@@ -241,7 +243,7 @@ func (s *Service) beginRemainingStep(j *job, account identity.User) {
 	j.log.begin(step, j.signup.LeaseEpoch)
 }
 
-// ensureRemaining gives the login its place and makes the database, and keeps the lease alive for as long as that takes.
+// ensureRemaining ensures the membership and the database, and renews the lease as long as that takes.
 func (s *Service) ensureRemaining(ctx context.Context, j *job, account identity.User) (assignment identity.Assignment, health catalog.Health, err error) {
 	stop := s.keepLease(ctx, j.signup)
 	defer stop()
@@ -249,7 +251,7 @@ func (s *Service) ensureRemaining(ctx context.Context, j *job, account identity.
 		limited, cancel := context.WithTimeout(ctx, 3*s.cfg.IdentityTimeout)
 		defer cancel()
 		if assignment, err = s.ensureMembership(limited, j, account); err != nil {
-			return assignment, catalog.Health{}, fmt.Errorf("give the login its place: %w", err)
+			return assignment, catalog.Health{}, fmt.Errorf("ensure the membership: %w", err)
 		}
 	}
 	if !j.mustBuild() {
@@ -263,10 +265,10 @@ func (s *Service) ensureRemaining(ctx context.Context, j *job, account identity.
 	return assignment, health, err
 }
 
-// ensureDatabase runs the provisioning itself.
+// ensureDatabase runs the provisioning.
 func (s *Service) ensureDatabase(ctx context.Context, j *job) (catalog.Health, error) {
 	if err := s.checkLineage(j.tenant); err != nil {
-		return catalog.Health{}, err // a process with those migrations goes on
+		return catalog.Health{}, err // a process with those migrations resumes the sign-up
 	}
 	server, err := s.cfg.Servers.Get(j.tenant.Server)
 	if err != nil {

@@ -7,17 +7,18 @@ import (
 	"homeroom/messages"
 )
 
-// SchoolState says that a school is out of use for its people: suspended, or deleted.
+// SchoolState says that people cannot use a school because it is suspended or deleted.
 type SchoolState struct{ State catalog.State }
 
 // Error implements error.
 func (e *SchoolState) Error() string { return "the school is " + string(e.State) }
 
-// SchoolUnusable says that a school cannot be used at this moment.
+// SchoolUnusable says that a school cannot be used now.
 type SchoolUnusable struct {
-	// Reason is what the school's people may know of it, as a part of a sentence. The cause itself may quote SQL and data.
+	// Reason is the part of the cause that the school's people may see, as a part of a sentence. The cause itself may
+	// quote SQL and data.
 	Reason messages.Message
-	// Tenant is the school as the catalog has it.
+	// Tenant is the school's row in the catalog.
 	Tenant catalog.Tenant
 }
 
@@ -26,7 +27,7 @@ func (e *SchoolUnusable) Error() string {
 	return fmt.Sprintf("tenant %s is %s", e.Tenant.ID, e.Tenant.State)
 }
 
-// CheckUsable reports whether a school's people may use it: nil, a *[SchoolState] or a *[SchoolUnusable].
+// CheckUsable returns nil if a school's people may use it, else a *[SchoolState] or a *[SchoolUnusable].
 func CheckUsable(school catalog.Tenant) error {
 	switch school.State {
 	case catalog.Ready:

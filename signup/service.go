@@ -1,14 +1,14 @@
 // Package signup takes a school from a form to a ready tenant, and resumes wherever it stopped.
 //
-// A sign-up is a saga of four steps: reserve (one statement in the catalog: sign-up, user, and a spare tenant), identity
-// (the login at the identity provider, made with an id of ours), provision (only when no spare was left), finish (one
-// statement). Its row says how far it is and until when its present worker holds it. A worker that finds a lease that has ended,
-// the same request repeated or the reconciler, goes on from there: an identity that exists leads forward to a ready
-// school, one that does not leads back to nothing. The password lives in the request alone, so only the request itself
-// can make the identity.
+// A sign-up is a saga of four steps: reserve (one statement in the catalog: sign-up, user, and a spare tenant),
+// identity (an account at the identity provider, created with an id of ours), provision (only when no spare was left),
+// finish (one statement). Its row stores how far it is, and until when its current worker has the lease. When a lease
+// has ended, a repetition of the request or the reconciler resumes the sign-up: if the identity exists, the sign-up is
+// finished; otherwise it is undone. The password exists only in the request, so only the request itself can create the
+// identity.
 //
-// The package also refills the pool of spare tenants and provisions a tenant again for an operator, because both are the saga's
-// provisioning step by itself.
+// The package also refills the pool of spare tenants and reprovisions a tenant for an operator, because both are the
+// saga's provisioning step alone.
 package signup
 
 import (
@@ -33,57 +33,57 @@ import (
 	"homeroom/tenant"
 )
 
-// Queue takes work that must be done later, in the transaction that makes it necessary.
+// Queue takes work that must be done later, in the same transaction as the change that needs it.
 type Queue interface {
-	// ReprovisionTx has [Service.RunReprovision] called for the tenant.
+	// ReprovisionTx enqueues a job that calls [Service.RunReprovision] for the tenant.
 	ReprovisionTx(ctx context.Context, tx pgx.Tx, tenant uuid.UUID, archive string) error
 }
 
-// Config is what a Service needs.
+// Config is the configuration of a Service.
 type Config struct {
 	Catalog  Store
 	Servers  Servers
 	Identity identity.Provider
 	Queue    Queue
-	// Key is the server's secret; the hash that recognises a repeated request is derived from it.
+	// Key is the server's secret, from which the key of the hash that recognises a repeated request is derived.
 	Key []byte
 	// Spares is how many spare tenants each server keeps; 0 keeps none. A negative number is an error.
 	Spares int
-	// Wait is how long a request waits for a tenant that must be built, before it is told that the work goes on.
-	// Defaults to 8 s.
+	// ResponseTimeout is how long a request waits for a tenant that must be built, before it is answered with
+	// "accepted". Defaults to 8 s.
 	ResponseTimeout time.Duration
-	// IdentityTimeout bounds the identity step, all its attempts together. Defaults to 10 s.
+	// IdentityTimeout limits the identity step, with all its attempts. Defaults to 10 s.
 	IdentityTimeout time.Duration
-	// Lease is how long a sign-up belongs to its worker without a renewal. It must be longer than IdentityTimeout.
-	// Defaults to 15 s.
+	// Lease is how long a worker has a sign-up without a renewal. It must be longer than IdentityTimeout. Defaults to
+	// 15 s.
 	Lease time.Duration
-	// Rules say what a sign-up must look like. NoPassword is set by the identity provider.
+	// Rules are the rules for a sign-up. The identity provider sets NoPassword.
 	Rules Rules
-	// Mode says who may sign a school up. Defaults to [Open].
+	// Mode says who may sign up a school. Defaults to [Open].
 	Mode Mode
-	// VerifyFirst has a school's sign-up wait, without a tenant, until its e-mail has been confirmed.
+	// VerifyFirst lets the sign-up of a school wait, without a tenant, until its e-mail has been confirmed.
 	VerifyFirst bool
-	// HideAccounts has a sign-up not report whether its e-mail has an account: it is answered in the same way, and in the same time,
-	// and a mail tells the owner. It needs VerifyFirst.
+	// HideAccounts hides whether an e-mail has an account: the answer and its time are the same in both cases, and a
+	// mail informs the owner. It requires VerifyFirst.
 	HideAccounts bool
 	// WaitTimeout is how long a sign-up waits for its e-mail to be confirmed, or for an operator. Defaults to 48 h.
 	WaitTimeout time.Duration
-	// Logger is where the causes go that callers are not told. Defaults to slog.Default().
+	// Logger receives the causes that callers do not see. Defaults to slog.Default().
 	Logger *slog.Logger
 }
 
-// Mode says who may sign a school up.
+// Mode says who may sign up a school.
 type Mode string
 
 // The modes.
 const (
-	// Open: everybody.
+	// Open lets everybody sign up.
 	Open Mode = "open"
-	// ByInvitation: who was invited.
+	// ByInvitation lets invited people sign up.
 	ByInvitation Mode = "invite"
-	// WithApproval: everybody, and the sign-up waits until an operator has agreed.
+	// WithApproval lets everybody sign up; the sign-up then waits for an operator's approval.
 	WithApproval Mode = "approve"
-	// Closed: nobody. People are still invited to schools that exist.
+	// Closed lets nobody sign up. People can still be invited to existing schools.
 	Closed Mode = "closed"
 )
 
@@ -125,14 +125,14 @@ func (c Config) validate() error {
 	case !c.Rules.Fields.Valid():
 		return errors.New("a field of the sign-up is not known, or neither optional nor required")
 	case !slices.Contains([]Mode{Open, ByInvitation, WithApproval, Closed}, c.Mode):
-		return fmt.Errorf("%q is no mode of signing up", c.Mode)
+		return fmt.Errorf("%q is not a sign-up mode", c.Mode)
 	case c.WaitTimeout < time.Minute:
 		return errors.New("a sign-up must be allowed to wait for a minute at least")
 	}
 	return c.validateAbilities()
 }
 
-// validateAbilities checks that the identity provider can do what the configuration asks of it.
+// validateAbilities checks that the identity provider supports the configuration.
 func (c Config) validateAbilities() error {
 	_, links := c.Identity.(identity.AccountLinker)
 	_, sets := c.Identity.(identity.PasswordSetter)
@@ -147,16 +147,16 @@ func (c Config) validateAbilities() error {
 	return nil
 }
 
-// Rules are what a sign-up here must look like.
+// Rules returns the rules for a sign-up.
 func (s *Service) Rules() Rules { return s.cfg.Rules }
 
-// Service signs schools up. It may be used from many goroutines, and in many processes on one catalog.
+// Service signs up schools. It is safe for use by many goroutines, and by many processes on one catalog.
 type Service struct {
 	cfg     Config
 	hashKey []byte
-	// linkKey makes the secrets in the links of mails.
+	// linkKey is the key of the secrets in the links of mails.
 	linkKey []byte
-	// claimed wakes the refiller of a server's spares.
+	// wake wakes the spare pool refiller of a server.
 	wake     map[string]chan struct{}
 	discards discardRetries
 }
@@ -178,11 +178,11 @@ func New(cfg Config) (*Service, error) {
 	return &Service{cfg: cfg, hashKey: hashKey, linkKey: linkKey, wake: newWakeChannels(cfg.Servers.Names())}, nil
 }
 
-// hash recognises a repetition of a request. It is keyed, and leaves the password out: a plain hash of the whole would
-// let whoever reads the catalog guess passwords.
+// hash returns a hash that recognises a repetition of a request. It is keyed, and excludes the password: with a plain
+// hash of the whole request, a reader of the catalog could guess passwords.
 func (s *Service) hash(req Request) []byte {
 	parts := []string{req.Email, req.SchoolName, req.GivenName, req.FamilyName, req.Name}
-	if len(req.Profile) > 0 || req.Account != nil || req.Invitation != "" { // else as programs of before these wrote it
+	if len(req.Profile) > 0 || req.Account != nil || req.Invitation != "" { // else the same hash as that of older versions
 		for _, field := range slices.Sorted(maps.Keys(req.Profile)) {
 			parts = append(parts, field, req.Profile[field])
 		}
@@ -190,30 +190,31 @@ func (s *Service) hash(req Request) []byte {
 	}
 	fields, err := json.Marshal(parts)
 	if err != nil {
-		panic(err) // strings
+		panic(err) // only strings
 	}
 	h := hmac.New(sha256.New, s.hashKey)
 	h.Write(fields)
 	return h.Sum(nil)
 }
 
-// reserveAttempts bounds the attempts to reserve. A conflict with a sign-up whose worker died resolves that sign-up: at most one
-// conflict is about the key, and one about the e-mail.
+// reserveAttempts is how often a reservation is tried. A conflict with a sign-up whose worker died resolves that
+// sign-up: at most one conflict is about the key, and one about the e-mail.
 const reserveAttempts = 3
 
-// Begin signs a school up. Its outcome is a ready school, or, where a tenant must be built and that takes long, the word
-// that the work goes on without the caller.
+// Begin signs up a school. Its outcome is a ready school, or, if a tenant must be built and that takes long, a sign-up
+// that continues without the caller.
 //
 // It fails with a *[ValidationError], [ErrEmailExists], [ErrInProgress], [ErrKeyReused], a *[identity.Rejected] of the
-// provider, or an *[Unavailable]. After each of these but ErrInProgress and an Unavailable nothing of the sign-up is
-// left that anybody could notice; a tenant may be kept back for a while. The end of ctx stops nothing once the identity step has begun.
+// provider, or an *[Unavailable]. After each of these except ErrInProgress and Unavailable nothing visible of the
+// sign-up is left; a tenant may be unavailable for a while. Once the identity step has begun, the end of ctx does not
+// stop it.
 func (s *Service) Begin(ctx context.Context, req Request) (Outcome, error) {
 	req, err := req.Normalise(s.Rules())
 	if err != nil {
 		return Outcome{}, err
 	}
 	plan, err := s.plan(ctx, req)
-	if errors.Is(err, ErrInvitationGone) && req.IdempotencyKey != "" { // by this very request, perhaps
+	if errors.Is(err, ErrInvitationGone) && req.IdempotencyKey != "" { // perhaps this request has accepted it
 		return s.repeatKnown(ctx, req, err)
 	}
 	if err != nil {
@@ -232,7 +233,7 @@ func (s *Service) Begin(ctx context.Context, req Request) (Outcome, error) {
 			return s.repeatKnown(ctx, req, s.unavailable(err))
 		}
 		if errors.Is(err, catalog.ErrNotFound) {
-			return Outcome{}, ErrInvitationGone // the school it was to has been taken out of use
+			return Outcome{}, ErrInvitationGone // the invitation's school has been archived or deleted
 		}
 		if !errors.Is(err, catalog.ErrKeyTaken) && !errors.Is(err, catalog.ErrEmailTaken) && !errors.Is(err, catalog.ErrIdentityTaken) {
 			return Outcome{}, s.unavailable(err)
@@ -256,7 +257,7 @@ func (s *Service) reserve(ctx context.Context, req Request, plan plan) (catalog.
 	return held, log, err
 }
 
-// reservation is what a request asks the catalog for, and the log of its first step.
+// reservation returns what a request needs of the catalog, and the log of its first step.
 func (s *Service) reservation(req Request, plan plan) (catalog.ReserveParams, stepLog) {
 	var log stepLog
 	log.begin(stepReserve, 1)
@@ -270,7 +271,7 @@ func (s *Service) reservation(req Request, plan plan) (catalog.ReserveParams, st
 	return reservation, log
 }
 
-// tenantReservation is the part of a reservation that is about the tenant.
+// tenantReservation is the part of a reservation for the tenant.
 func (s *Service) tenantReservation(schoolName string) catalog.ReserveParams {
 	id, schema := tenant.NewID(), s.cfg.Servers.Migrations()
 	return catalog.ReserveParams{
@@ -279,7 +280,7 @@ func (s *Service) tenantReservation(schoolName string) catalog.ReserveParams {
 	}
 }
 
-// View tells how a sign-up stands. It fails with [catalog.ErrNotFound].
+// View returns the state of a sign-up. It fails with [catalog.ErrNotFound].
 func (s *Service) View(ctx context.Context, id uuid.UUID) (View, error) {
 	row, err := s.cfg.Catalog.Signup(ctx, id)
 	if err != nil {
@@ -288,7 +289,7 @@ func (s *Service) View(ctx context.Context, id uuid.UUID) (View, error) {
 	return view(row)
 }
 
-// Available tells the slug that a school of this name would get, and whether nobody has it. It fails with a
+// Available returns the slug that a school with this name would get, and whether it is free. It fails with a
 // *[ValidationError].
 func (s *Service) Available(ctx context.Context, schoolName string) (slug string, free bool, err error) {
 	var v validation

@@ -10,7 +10,8 @@ import (
 
 var notSlug = regexp.MustCompile(`[^a-z0-9]+`)
 
-// Slug is the name by which people find a school: its name in lower-case ASCII words. It names nothing in Postgres.
+// Slug returns the name by which people find a school: its name in lower-case ASCII words. Nothing in Postgres has this
+// name.
 func Slug(schoolName string) string {
 	const longest = 60
 	s := strings.Trim(notSlug.ReplaceAllString(slug.Make(schoolName), "-"), "-")
@@ -21,7 +22,7 @@ func Slug(schoolName string) string {
 		return "school"
 	}
 	if _, err := uuid.Parse(s); err == nil {
-		return "school-" + s // it would be taken for an id
+		return "school-" + s // else it would look like an id
 	}
 	return s
 }

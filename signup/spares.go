@@ -17,23 +17,24 @@ import (
 )
 
 var (
-	// refillInterval is how often the stock of spares is looked at when nobody claims one.
+	// refillInterval is how often the refiller checks the stock of spares when none is claimed.
 	refillInterval = killpoint.ScaleTime(10 * time.Second)
-	// claimDebounce is how long after a claim the stock is looked at: claims that come together are one look.
+	// claimDebounce is how long after a claim the refiller checks the stock: claims within this time cause one check.
 	claimDebounce = killpoint.ScaleTime(100 * time.Millisecond)
-	// calm is for how long nobody must have signed up for a spare to be built, as long as there are enough: a clone keeps the
-	// disk busy for which every sign-up waits twice.
+	// quietPeriod is how long nobody must have signed up before a spare is built, as long as there are enough: a clone
+	// uses the disk, for which every sign-up waits twice.
 	quietPeriod = killpoint.ScaleTime(400 * time.Millisecond)
 )
 
 // refillConcurrency is how many spares RefillSpares builds at the same time.
 const refillConcurrency = 2
 
-// RunRefiller keeps the stock of spares on every server, until ctx ends. Every process runs it; on each server one of them at a
-// time builds, one spare after the other. It gives way to people: while they sign up it builds nothing, unless less than half
-// of the stock is left, and while several wait for databases of their own it builds nothing at all.
+// RunRefiller refills the stock of spares on every server, until ctx ends. Every process runs it; on each server one
+// process at a time builds, one spare after the other. Sign-ups have priority: while people sign up it builds nothing,
+// unless less than half of the stock is left, and while several sign-ups wait for databases of their own it builds
+// nothing at all.
 func (s *Service) RunRefiller(ctx context.Context) error {
-	var keepers errgroup.Group // each on its own: a server that does not answer holds up no other
+	var keepers errgroup.Group // one goroutine for each server: a server that does not answer does not delay the others
 	for _, name := range s.cfg.Servers.Names() {
 		keepers.Go(func() error { s.runServerRefiller(ctx, name); return nil })
 	}
@@ -55,8 +56,8 @@ func (s *Service) runServerRefiller(ctx context.Context, name string) {
 	}
 }
 
-// waitForClaim waits for as long at most, or until a spare is claimed. It returns how long to wait then: others may be claimed
-// at the same moment.
+// waitForClaim waits until a spare is claimed, or for this time at most. It returns how long to wait then, because more
+// spares may be claimed at the same moment.
 func (s *Service) waitForClaim(ctx context.Context, server string, wait time.Duration) time.Duration {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
@@ -70,7 +71,7 @@ func (s *Service) waitForClaim(ctx context.Context, server string, wait time.Dur
 	}
 }
 
-// newWakeChannels are what wakes the refillers of these servers' spares.
+// newWakeChannels returns the channels that wake the refillers of these servers.
 func newWakeChannels(servers []string) map[string]chan struct{} {
 	all := map[string]chan struct{}{}
 	for _, name := range servers {
@@ -79,17 +80,17 @@ func newWakeChannels(servers []string) map[string]chan struct{} {
 	return all
 }
 
-// wakeRefiller tells RunRefiller of this process that a spare of the server was claimed, or that the work on one for a school has
-// ended.
+// wakeRefiller informs RunRefiller of this process that a spare of the server was claimed, or that a database for a
+// school has been built.
 func (s *Service) wakeRefiller(server string) {
 	select {
 	case s.wake[server] <- struct{}{}:
-	default: // it has been told already, or the server is not configured here
+	default: // it is informed already, or the server is not configured here
 	}
 }
 
-// refill builds the spares that are missing on a server, one after the other, and then discards those that nobody will be
-// given, until there is nothing left to do or people come first. It returns how long to wait before the next recheck.
+// refill builds the missing spares of a server, one after the other, and then discards those that cannot be claimed,
+// until nothing is left to do or sign-ups have priority. It returns how long to wait before the next check.
 func (s *Service) refill(ctx context.Context, name string) (time.Duration, error) {
 	server, err := s.cfg.Servers.Get(name)
 	if err != nil {
@@ -115,14 +116,14 @@ func (s *Service) refill(ctx context.Context, name string) (time.Duration, error
 			more, err = s.refillNext(ctx, server)
 			return err
 		})
-		if err != nil || !more { // another process is at it, or nothing can be done
+		if err != nil || !more { // another process refills, or nothing can be done
 			return refillInterval, err
 		}
 	}
 	return 0, nil
 }
 
-// withRefillLock runs f unless another process fills the stock of the server.
+// withRefillLock runs f unless another process refills the stock of the server.
 func (s *Service) withRefillLock(ctx context.Context, server Server, f func(ctx context.Context) error) (bool, error) {
 	return s.cfg.Catalog.Exclusive(ctx, "spares of server "+server.Name(), f)
 }
@@ -132,7 +133,7 @@ func (s *Service) stock(ctx context.Context, server Server) (catalog.Stock, erro
 	return s.cfg.Catalog.Stock(ctx, server.Name(), schema.Lineage(), schema.Latest())
 }
 
-// missing is how many spares must be built. Where more than a stock of them has lately been begun and could neither be
+// missing returns how many spares must be built. If more spares than the stock were begun lately and could neither be
 // completed nor discarded, something is wrong with the server, and no more are begun for a while.
 func (s *Service) missing(stock catalog.Stock) int {
 	if stock.Begun > s.cfg.Spares {
@@ -141,7 +142,7 @@ func (s *Service) missing(stock catalog.Stock) int {
 	return max(s.cfg.Spares-stock.Ready, 0)
 }
 
-// refillDelay is how long to wait before anything is done about the stock; zero is now.
+// refillDelay returns how long to wait before the stock is refilled; zero means now.
 func (s *Service) refillDelay(stock catalog.Stock) time.Duration {
 	missing := s.missing(stock)
 	enough := stock.Ready >= max(s.cfg.Spares/2, 1)
@@ -156,8 +157,8 @@ func (s *Service) refillDelay(stock catalog.Stock) time.Duration {
 	return 0
 }
 
-// refillNext builds one spare that is missing, or else discards one. It reports whether it did. Nobody else builds there, so
-// what looks unfinished is.
+// refillNext builds one missing spare, or else discards one, and reports whether it did. No other process builds there,
+// so an unfinished spare was really abandoned.
 func (s *Service) refillNext(ctx context.Context, server Server) (bool, error) {
 	stock, err := s.stock(ctx, server)
 	if err != nil {
@@ -180,7 +181,7 @@ func (s *Service) refillNext(ctx context.Context, server Server) (bool, error) {
 	return false, errors.Join(err, listErr)
 }
 
-// RefillSpares builds all spares that are missing now, whoever signs up meanwhile, unless another process is at it.
+// RefillSpares builds all missing spares now, even while people sign up, unless another process refills.
 func (s *Service) RefillSpares(ctx context.Context) error {
 	var all error
 	for _, name := range s.cfg.Servers.Names() {
@@ -195,9 +196,9 @@ func (s *Service) RefillSpares(ctx context.Context) error {
 	return all
 }
 
-// refillServer discards the spares that will never be given to a school, those whose builder died and those of before a change of
-// the catalog's instance, and then builds what is missing. Where the server's disk is low it builds nothing, and no sign-up
-// is placed there, until there is room again.
+// refillServer discards the spares that cannot be claimed, those whose builder died, and those from before a restore of
+// the catalog. Then it builds the missing ones. If the server's disk is low it builds nothing, and no sign-up gets a
+// database there until there is free space again.
 func (s *Service) refillServer(ctx context.Context, server Server) error {
 	if closed, err := s.closeIfDiskLow(ctx, server); closed || err != nil {
 		return err
@@ -219,7 +220,7 @@ func (s *Service) refillServer(ctx context.Context, server Server) error {
 			return err
 		}
 	}
-	var group errgroup.Group // one that fails keeps no other from being built
+	var group errgroup.Group // a failure does not stop the others
 	group.SetLimit(refillConcurrency)
 	for range missing {
 		group.Go(func() error { return s.buildSpare(ctx, server) })
@@ -227,8 +228,8 @@ func (s *Service) refillServer(ctx context.Context, server Server) error {
 	return group.Wait()
 }
 
-// discardSpare removes a spare that cannot be claimed, if it is certainly nobody's. Else it stays as it is, for the doctor, and
-// its row says why. It reports whether it is gone.
+// discardSpare removes a spare that cannot be claimed, if certainly nobody uses it. Otherwise the spare stays for the
+// doctor, and its row says why. It reports whether the spare is gone.
 func (s *Service) discardSpare(ctx context.Context, server Server, row catalog.Tenant) bool {
 	if !s.discards.due(row.ID) {
 		return false
@@ -256,10 +257,10 @@ func (s *Service) discardSpare(ctx context.Context, server Server, row catalog.T
 	return false
 }
 
-// stepDiscard is the step that the row of a spare tells of when it could not be discarded.
+// stepDiscard is the step in the row of a spare that could not be discarded.
 const stepDiscard = "discard"
 
-// recordSteps has the row of a spare say how far it came, and why no further.
+// recordSteps writes into the row of a spare which steps it has finished, and why the last one failed.
 func (s *Service) recordSteps(ctx context.Context, id uuid.UUID, steps []tenant.Step) {
 	if len(steps) == 0 {
 		return
@@ -269,18 +270,18 @@ func (s *Service) recordSteps(ctx context.Context, id uuid.UUID, steps []tenant.
 		err = s.cfg.Catalog.SetSteps(ctx, id, text)
 	}
 	if err != nil && !errors.Is(err, catalog.ErrStateChanged) && ctx.Err() == nil {
-		s.cfg.Logger.Warn("note on a spare's row what went wrong", "tenant", id, "error", err)
+		s.cfg.Logger.Warn("record the failure of a spare", "tenant", id, "error", err)
 	}
 }
 
-// closeIfDiskLow closes a server in the catalog while its disk is low, and opens it afterwards.
+// closeIfDiskLow closes a server in the catalog while its disk is low, and opens it again afterwards.
 func (s *Service) closeIfDiskLow(ctx context.Context, server Server) (closed bool, err error) {
 	low := server.CheckFreeDisk(ctx)
 	switch {
 	case low == nil:
 		changed, err := s.cfg.Catalog.OpenServer(ctx, server.Name())
 		if changed {
-			s.cfg.Logger.Info("a server has room again: databases are made there", "server", server.Name())
+			s.cfg.Logger.Info("a server has free space again: databases are created there", "server", server.Name())
 		}
 		return false, err
 	case !errors.Is(low, tenant.ErrDiskLow):
@@ -288,16 +289,16 @@ func (s *Service) closeIfDiskLow(ctx context.Context, server Server) (closed boo
 	}
 	changed, err := s.cfg.Catalog.CloseServer(ctx, server.Name(), low.Error())
 	if changed {
-		s.cfg.Logger.Error("a server's disk is low: no more databases are made there", "server", server.Name(), "error", low)
+		s.cfg.Logger.Error("a server's disk is low: no more databases are created there", "server", server.Name(), "error", low)
 	}
 	return true, err
 }
 
-// errDatabaseExisted says that the database of a new spare was there before.
-var errDatabaseExisted = errors.New("its database was there before it was built")
+// errDatabaseExisted says that the database of a new spare existed before.
+var errDatabaseExisted = errors.New("its database existed before it was built")
 
-// buildSpare writes the row of a spare, makes its database, and marks the row last. Only a database that this very call has
-// created is surely nobody's.
+// buildSpare writes the row of a spare, creates its database, and then marks the row as built. Only a database that
+// this call has created certainly belongs to nobody.
 func (s *Service) buildSpare(ctx context.Context, server Server) error {
 	id := tenant.NewID()
 	spare := catalog.NewSpare{

@@ -11,7 +11,7 @@ import (
 // StepName names a step of a sign-up.
 type StepName string
 
-// The steps of a sign-up, in their order.
+// The steps of a sign-up, in order.
 const (
 	stepReserve      StepName = "reserve"
 	stepIdentity     StepName = "identity"
@@ -22,14 +22,14 @@ const (
 	stepFinish       StepName = "finish"
 )
 
-// StepNames are all names of steps.
+// StepNames are the names of all steps.
 var StepNames = []StepName{stepReserve, stepIdentity, stepVerification, stepApproval, stepMembership, stepProvision, stepFinish}
 
 // Step is one step of a sign-up as its caller sees it.
 type Step struct {
 	Name   StepName          `json:"name"`
 	Status tenant.StepStatus `json:"status"`
-	// Attempt counts the workers that have taken the sign-up up.
+	// Attempt counts the workers that have taken over the sign-up.
 	Attempt    int       `json:"attempt"`
 	StartedAt  time.Time `json:"startedAt"`
 	DurationMS int64     `json:"durationMs"`
@@ -37,18 +37,18 @@ type Step struct {
 	Problem string `json:"problem,omitempty"`
 }
 
-// stepLog is the list of steps of one sign-up. It is written along with the changes it tells of, so that it costs no round
+// stepLog is the list of steps of one sign-up. It is written together with other changes, so that it needs no round
 // trip of its own.
 type stepLog []Step
 
-// maxSteps is how many steps are kept. A sign-up that waits for hours, for a server that is away, is tried hundreds of
-// times; its first steps and its latest attempts tell what there is to know.
+// maxSteps is how many steps are kept. A sign-up that waits for hours for a server that does not answer is tried
+// hundreds of times; its first steps and its latest attempts are enough.
 const (
 	maxSteps   = 40
 	firstSteps = 4
 )
 
-// begin adds a running step, or a new attempt of the last.
+// begin adds a running step, or a new attempt of the last step.
 func (l *stepLog) begin(name StepName, attempt int) {
 	if len(*l) >= maxSteps {
 		*l = slices.Delete(*l, firstSteps, firstSteps+1)
@@ -66,8 +66,8 @@ func (l *stepLog) end(problem string) {
 	last.DurationMS = time.Since(last.StartedAt).Milliseconds()
 }
 
-// correct gives a step that was written down as done before it was, because the row had to hold it, its true duration, and
-// has the next begin only now. The next write of the list tells it.
+// correct sets the true duration of a step that had to be written as done before it was, and lets the next step begin
+// now. The next write of the list contains it.
 func (l stepLog) correct(name StepName) {
 	for i := range l[:len(l)-1] {
 		if l[i].Name == name {
@@ -77,19 +77,20 @@ func (l stepLog) correct(name StepName) {
 	}
 }
 
-// restart has the last step begin only now: its time is then the identity provider's alone, without the check of the spare.
+// restart lets the last step begin now: its time is then the identity provider's alone, without the check of the spare.
 func (l stepLog) restart() { l[len(l)-1].StartedAt = time.Now().UTC() }
 
-// json is the list as the catalog keeps it.
+// json returns the list as the catalog stores it.
 func (l stepLog) json() json.RawMessage {
 	text, err := json.Marshal([]Step(l))
 	if err != nil {
-		panic(err) // strings, numbers and times
+		panic(err) // only strings, numbers and times
 	}
 	return text
 }
 
-// readLog is the inverse of json. An unreadable list, which only another program could have written, is begun anew.
+// readLog is the inverse of json. An unreadable list, which only another program could have written, becomes an empty
+// one.
 func readLog(text json.RawMessage) stepLog {
 	var l stepLog
 	_ = json.Unmarshal(text, &l)

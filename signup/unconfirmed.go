@@ -12,19 +12,20 @@ import (
 	"homeroom/internal/killpoint"
 )
 
-// mailsPerAddress is how often one address is written to because somebody signs up with it, whoever that is.
+// mailsPerAddress is how many mails one address gets because somebody signs up with it.
 var mailsPerAddress = catalog.Allowance{Count: 3, Window: time.Hour}
 
-// uniformResponseTime is what an answer that hides whether an account exists takes, or a multiple of it: what one of the two cases takes longer
-// than the other, half a millisecond on a slow disk, drowns in it.
+// uniformResponseTime is the time, or a multiple of it, that an answer takes that hides whether an account exists. The
+// difference between the two cases, half a millisecond on a slow disk, is not visible in it.
 const uniformResponseTime = 100 * time.Millisecond
 
-// beginUnconfirmed signs a school up that waits until its e-mail is confirmed. Nothing of it is known to the identity provider
-// before that, and its password is kept nowhere: anybody can type an address, so the login is made with the password that
-// whoever holds the link in the mail chooses on its page ([Service.Activate]). Each sign-up has a link of its own.
+// beginUnconfirmed begins the sign-up of a school that waits until its e-mail is confirmed. The identity provider does
+// not know it before that, and its password is stored nowhere: anybody can type an address, so the account gets the
+// password that the receiver of the mail chooses on the page of the link ([Service.Activate]). Each sign-up has its own
+// link.
 //
-// Where the service hides existing accounts, the answer is the same, in the same time, whether or not the e-mail has one. What its
-// owner is to know, a mail tells them.
+// If the service hides existing accounts, the answer and its time are the same whether or not the e-mail has an
+// account. A mail informs the owner.
 func (s *Service) beginUnconfirmed(ctx context.Context, req Request, plan plan) (Outcome, error) {
 	if s.cfg.HideAccounts {
 		defer waitForMultiple(time.Now(), uniformResponseTime)
@@ -44,7 +45,7 @@ func (s *Service) beginUnconfirmed(ctx context.Context, req Request, plan plan) 
 	return outcome, err
 }
 
-// reserveUnconfirmed writes a sign-up that waits, and the event of its mail, if one may be sent.
+// reserveUnconfirmed writes a sign-up that waits, and the event of its mail, if a mail is allowed.
 func (s *Service) reserveUnconfirmed(ctx context.Context, req Request, plan plan, mail bool) (Outcome, error) {
 	if req.Account != nil {
 		if _, err := s.cfg.Catalog.UserByIdentity(ctx, req.Account.ID); err == nil {
@@ -77,7 +78,7 @@ func waitForMultiple(began time.Time, of time.Duration) {
 	time.Sleep(of - time.Since(began)%of)
 }
 
-// emailHash is a name for an e-mail address that tells nothing of it.
+// emailHash returns a name for an e-mail address from which the address cannot be derived.
 func (s *Service) emailHash(email string) string {
 	mac := hmac.New(sha256.New, s.linkKey)
 	mac.Write([]byte("address" + email))

@@ -17,7 +17,7 @@ import (
 	"homeroom/internal/killpoint"
 )
 
-// wait lets a sign-up wait for a person. Its lease ends only when it has waited for too long.
+// wait lets a sign-up wait for a person. Its lease ends only after the wait timeout.
 func (s *Service) wait(ctx context.Context, j *job, account identity.User, gate catalog.Status) (Outcome, error) {
 	j.log.begin(stepOf(gate), j.signup.LeaseEpoch)
 	err := s.cfg.Catalog.Wait(ctx, j.signup, catalog.Identity{ID: account.ID, EmailVerified: account.EmailVerified}, gate,
@@ -25,7 +25,7 @@ func (s *Service) wait(ctx context.Context, j *job, account identity.User, gate 
 	if errors.Is(err, catalog.ErrStateChanged) {
 		return s.lostLease(ctx, j)
 	}
-	if errors.Is(err, catalog.ErrEmailTaken) { // confirmed by another sign-up, just now
+	if errors.Is(err, catalog.ErrEmailTaken) { // another sign-up has just confirmed it
 		return Outcome{}, ErrEmailExists
 	}
 	if err != nil {
@@ -42,10 +42,11 @@ func stepOf(gate catalog.Status) StepName {
 	return stepVerification
 }
 
-// ActivationToken is the secret in the mail that confirms a sign-up's e-mail address. It is derived, and stored nowhere.
+// ActivationToken returns the secret in the mail that confirms a sign-up's e-mail address. It is derived from the id
+// and stored nowhere.
 func (s *Service) ActivationToken(signup uuid.UUID) string { return s.linkToken("activate", signup) }
 
-// linkToken names a row in a link that only its receiver may follow.
+// linkToken returns a token for the link to a row, which only the receiver of the link can know.
 func (s *Service) linkToken(purpose string, id uuid.UUID) string {
 	return base64.RawURLEncoding.EncodeToString(append(id[:], s.linkMAC(purpose, id)...))
 }
@@ -57,7 +58,7 @@ func (s *Service) linkMAC(purpose string, id uuid.UUID) []byte {
 	return mac.Sum(nil)[:16]
 }
 
-// readLink is the inverse of linkToken. Any other token is [ErrLinkGone].
+// readLink is the inverse of linkToken. It fails with [ErrLinkGone] for any other token.
 func (s *Service) readLink(purpose, token string) (uuid.UUID, error) {
 	raw, err := base64.RawURLEncoding.DecodeString(token)
 	if err != nil || len(raw) != 32 {
@@ -70,7 +71,7 @@ func (s *Service) readLink(purpose, token string) (uuid.UUID, error) {
 	return id, nil
 }
 
-// Approve lets a sign-up in that waits for an operator. It fails with [catalog.ErrNotFound], with [ErrNotWaiting],
+// Approve admits a sign-up that waits for an operator. It fails with [catalog.ErrNotFound], with [ErrNotWaiting],
 // [ErrInProgress] and an *[Unavailable].
 func (s *Service) Approve(ctx context.Context, id uuid.UUID, by Actor) (Outcome, error) {
 	row, err := s.cfg.Catalog.Signup(ctx, id)
@@ -93,13 +94,13 @@ func (s *Service) Approve(ctx context.Context, id uuid.UUID, by Actor) (Outcome,
 	}
 	outcome, err := s.resume(ctx, row, account)
 	if errors.Is(err, ErrLinkGone) {
-		err = ErrNotWaiting // it has just expired, or was rejected
+		err = ErrNotWaiting // the sign-up has just expired, or was rejected
 	}
 	return outcome, err
 }
 
-// Reject declines a sign-up that waits for an operator. Its login goes away within seconds, and its owner is told by mail.
-// It fails with [catalog.ErrNotFound] and [ErrNotWaiting].
+// Reject rejects a sign-up that waits for an operator. Its account is removed within seconds, and its owner gets a
+// mail. It fails with [catalog.ErrNotFound] and [ErrNotWaiting].
 func (s *Service) Reject(ctx context.Context, id uuid.UUID, by Actor) error {
 	row, err := s.cfg.Catalog.Signup(ctx, id)
 	if err != nil {
@@ -110,7 +111,7 @@ func (s *Service) Reject(ctx context.Context, id uuid.UUID, by Actor) error {
 	}
 	user, err := s.cfg.Catalog.UserByID(ctx, row.UserID)
 	if errors.Is(err, catalog.ErrNotFound) {
-		return ErrNotWaiting // it has just ended
+		return ErrNotWaiting // the sign-up has just ended
 	}
 	if err != nil {
 		return s.unavailable(err)
@@ -132,10 +133,10 @@ func (s *Service) Reject(ctx context.Context, id uuid.UUID, by Actor) error {
 	return s.unavailable(err)
 }
 
-// resume takes a sign-up past the gate at which it has waited: to the next, or to its school.
+// resume continues a sign-up after the gate at which it waited: to the next gate, or to its school.
 func (s *Service) resume(ctx context.Context, row catalog.Signup, account identity.User) (Outcome, error) {
 	j, err := s.load(ctx, row)
-	if errors.Is(err, catalog.ErrNotFound) { // its user has gone: it has just expired
+	if errors.Is(err, catalog.ErrNotFound) { // its user is gone because the sign-up has just expired
 		return s.currentOutcome(ctx, row)
 	}
 	if err != nil {
@@ -146,10 +147,10 @@ func (s *Service) resume(ctx context.Context, row catalog.Signup, account identi
 		return s.wait(ctx, j, account, gate)
 	}
 	err = s.admit(ctx, j)
-	if errors.Is(err, catalog.ErrStateChanged) { // somebody else was faster, or it has just expired
+	if errors.Is(err, catalog.ErrStateChanged) { // another worker was first, or the sign-up has just expired
 		return s.currentOutcome(ctx, row)
 	}
-	if errors.Is(err, catalog.ErrEmailTaken) { // confirmed by another sign-up, just now
+	if errors.Is(err, catalog.ErrEmailTaken) { // another sign-up has just confirmed it
 		return Outcome{}, ErrEmailExists
 	}
 	if err != nil {
@@ -159,7 +160,7 @@ func (s *Service) resume(ctx context.Context, row catalog.Signup, account identi
 	return s.complete(ctx, j, account, false)
 }
 
-// currentOutcome is how a sign-up stands that somebody else has changed. One that waits as before is being ended.
+// currentOutcome returns the outcome of a sign-up that somebody else has changed. If it still waits, it is being ended.
 func (s *Service) currentOutcome(ctx context.Context, before catalog.Signup) (Outcome, error) {
 	row, err := s.cfg.Catalog.Signup(ctx, before.ID)
 	if err != nil {
@@ -171,7 +172,7 @@ func (s *Service) currentOutcome(ctx context.Context, before catalog.Signup) (Ou
 	return outcomeOf(row)
 }
 
-// outcomeOf is how a sign-up stands whose gate has been passed before.
+// outcomeOf returns the outcome of a sign-up that has passed its gate before.
 func outcomeOf(row catalog.Signup) (Outcome, error) {
 	switch row.Status {
 	case catalog.SignupReady:
@@ -185,9 +186,9 @@ func outcomeOf(row catalog.Signup) (Outcome, error) {
 	return Outcome{SignupID: row.ID, Status: row.Status}, nil
 }
 
-// Actor is who does something for others, for the audit.
+// Actor is who does something for others, for the audit log.
 type Actor struct {
-	// Name is a login's id, or "operator" at the command line.
+	// Name is an account's id, or "operator" at the command line.
 	Name, RequestID string
 }
 
@@ -195,7 +196,7 @@ func (a Actor) event(action string, signup uuid.UUID) catalog.Event {
 	return catalog.NewEvent(a.Name, action, a.RequestID).About(nil, &signup)
 }
 
-// noticeEvent is an event of which the person behind a sign-up is told by mail.
+// noticeEvent is an event about which the person behind a sign-up gets a mail.
 func noticeEvent(kind string, row catalog.Signup, user catalog.User) catalog.OutboxEvent {
 	notice := catalog.Notification{Email: user.Email, Locale: user.Locale, Name: user.GivenName, SchoolName: row.SchoolName, ExpiresAt: row.CheckAt}
 	if notice.Name == "" {
@@ -203,7 +204,7 @@ func noticeEvent(kind string, row catalog.Signup, user catalog.User) catalog.Out
 	}
 	data, err := json.Marshal(notice)
 	if err != nil {
-		panic(fmt.Sprint(err)) // strings and times
+		panic(fmt.Sprint(err)) // only strings and times
 	}
 	return catalog.OutboxEvent{Type: kind, SignupID: &row.ID, Data: data}
 }
