@@ -27,8 +27,8 @@ import (
 
 type devCommand struct{}
 
-// Run runs Postgres, the simulator and the service in this process, until ctx ends. What they keep is in the state folder,
-// and found again by the next start. Whatever can be told before Postgres is made is told then.
+// Run runs Postgres, the simulator and the service in this process, until ctx ends. Their data is in the state
+// folder, and the next start finds it again. Errors that can be found before Postgres is created are reported then.
 func (devCommand) Run(ctx context.Context, p program) error {
 	dir, err := devpg.StateDir()
 	if err != nil {
@@ -41,23 +41,23 @@ func (devCommand) Run(ctx context.Context, p program) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = listener.Close() }() // the service has closed it, if it came to that
+	defer func() { _ = listener.Close() }() // the service has closed it already, if it was started
 	d := &development{program: p, dir: dir, listener: listener}
 	err = d.run(ctx)
-	if ctx.Err() != nil && !d.ready.Load() { // interrupted while starting: whatever failed, failed for that
+	if ctx.Err() != nil && !d.ready.Load() { // interrupted while starting: any failure is a result of that
 		fmt.Fprintln(p.stdout, "Stopped before it was ready.")
 		return nil
 	}
 	return err
 }
 
-// devListen takes the port of the service, once the settings are known to be good.
+// devListen checks the settings, and then listens at the service's address.
 func devListen(dir string, p program) (net.Listener, error) {
 	settings, err := loadSettings(filepath.Join(dir, settingsFile))
 	if err != nil {
 		return nil, err
 	}
-	maps.Copy(settings, map[string]string{ // what is known only when these run
+	maps.Copy(settings, map[string]string{ // placeholders for what is known once these run
 		"HOMEROOM_CATALOG_URL": "postgres://postgres@127.0.0.1:1/homeroom", "AUTH0_BASE_URL": "http://127.0.0.1:1",
 		"HOMEROOM_SMTP_URL": "smtp://127.0.0.1:1", "HOMEROOM_MAIL_FROM": "no-reply@homeroom.test",
 	})
@@ -71,12 +71,12 @@ func devListen(dir string, p program) (net.Listener, error) {
 		if address, err := os.ReadFile(filepath.Join(dir, addressFile)); err == nil {
 			at = " at http://" + string(address)
 		}
-		return nil, fmt.Errorf("Homeroom runs already%s, with the state folder %s (%w). Stop it with Ctrl-C there, "+
+		return nil, fmt.Errorf("Homeroom is already running%s, with the state folder %s (%w). Stop it with Ctrl-C there, "+
 			"or run a second one: HOMEROOM_STATE_DIR=%s-2 HOMEROOM_ADDR=127.0.0.1:8081 %s dev", at, dir, err, dir, os.Args[0])
 	}
 	listener, err := net.Listen("tcp", cfg.Addr)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("another program listens at %s: choose another address, as in HOMEROOM_ADDR=127.0.0.1:8081 %s dev", cfg.Addr, os.Args[0])
+		return nil, fmt.Errorf("another program is listening at %s: choose another address, as in HOMEROOM_ADDR=127.0.0.1:8081 %s dev", cfg.Addr, os.Args[0])
 	}
 	if err != nil {
 		return nil, fmt.Errorf("listen at %s (HOMEROOM_ADDR): %w", cfg.Addr, err)
@@ -84,7 +84,7 @@ func devListen(dir string, p program) (net.Listener, error) {
 	return listener, nil
 }
 
-// development is everything that homeroom dev runs.
+// development holds everything that homeroom dev runs.
 type development struct {
 	program
 	dir      string
@@ -121,9 +121,9 @@ func (d *development) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = mails.Close() }() // what it holds ends with it
+	defer func() { _ = mails.Close() }() // its mails are in memory only
 	settings["HOMEROOM_SMTP_URL"], settings["HOMEROOM_MAIL_FROM"] = mails.URL(), "no-reply@homeroom.test"
-	settings["HOMEROOM_SHUTDOWN_DELAY"] = "0s" // nothing stands before it
+	settings["HOMEROOM_SHUTDOWN_DELAY"] = "0s" // no load balancer is in front of it
 	settings["HOMEROOM_WEBHOOK_ALLOW"] = "127.0.0.0/8,::1/128"
 	if err := settings.save(filepath.Join(d.dir, settingsFile)); err != nil {
 		return err
@@ -131,18 +131,18 @@ func (d *development) run(ctx context.Context) error {
 	return d.serve(ctx, settings, postgres, mails)
 }
 
-// serve runs the service with the settings; what the user's environment says comes first.
+// serve runs the service with the settings; the user's environment overrides them.
 func (d *development) serve(ctx context.Context, settings settings, postgres *devpg.Server, mails *mailtest.Server) error {
 	cfg, err := readServiceConfig(settings.under(d.environ))
 	if err != nil {
 		return err
 	}
-	if cfg.SMTPURL.Reveal() == mails.URL() { // else mails go to the server that the user has chosen
+	if cfg.SMTPURL.Reveal() == mails.URL() { // otherwise mails go to the server that the user has chosen
 		cfg.mailbox = mails
 	}
 	log, err := os.Create(filepath.Join(d.dir, logFile))
 	if err != nil {
-		return fmt.Errorf("make the log: %w", err)
+		return fmt.Errorf("create the log: %w", err)
 	}
 	defer func() { _ = log.Close() }()
 	logger := slog.New(newDevLog(log, d.stderr))
@@ -155,7 +155,7 @@ func (d *development) serve(ctx context.Context, settings settings, postgres *de
 		case <-ctx.Done():
 			return nil
 		case <-ended:
-			return fmt.Errorf("the Postgres server has ended by itself; its log is %s", postgres.LogFile())
+			return fmt.Errorf("the Postgres server has stopped unexpectedly; its log is %s", postgres.LogFile())
 		}
 	})
 	group.Go(func() error {
@@ -174,17 +174,17 @@ func (d *development) serve(ctx context.Context, settings settings, postgres *de
 	return err
 }
 
-// addressFile and logFile are where the address of the service, and its log, are kept.
+// addressFile and logFile are the files with the address of the service, and with its log.
 const (
 	addressFile = "address"
 	logFile     = "homeroom.log"
 )
 
-// errStopped ends the group when the service has ended because it was asked to.
+// errStopped ends the group when the service has ended because ctx ended.
 var errStopped = errors.New("stopped")
 
-// startSimulator serves the simulator on the port it had last time, if that is free: its URL is the issuer of the tokens
-// that people still hold.
+// startSimulator starts the simulator on the port that it had last time, if that is free: its URL is the issuer of
+// the tokens that people still have.
 func startSimulator(dir string, settings settings, apps []auth0test.Application) (*auth0test.Server, error) {
 	cfg := auth0test.Config{
 		ClientID: settings["AUTH0_CLIENT_ID"], ClientSecret: settings["AUTH0_CLIENT_SECRET"], Audience: settings["AUTH0_AUDIENCE"],

@@ -10,10 +10,11 @@ import (
 	"homeroom/auth0/auth0test"
 )
 
-// application is what the service is to the simulator, for people who sign up with a browser. There is none where the logins
-// are kept elsewhere, or where the service has no port of its own and so does not know where people come back to.
+// application returns the OAuth application of the service, which the simulator needs for people who sign up with a
+// browser. There is none with another identity provider, or where the service has no fixed port, so that its redirect
+// URL is not known.
 func (s settings) application(environ []string) []auth0test.Application {
-	from, _ := readEnvironment(environ) // what is wrong with it is told when the whole configuration is read
+	from, _ := readEnvironment(environ) // parseConfig reports what is wrong with it
 	vars := from.values
 	elsewhere := cmp.Or(vars["HOMEROOM_IDENTITY_PROVIDER"], "auth0") != "auth0" || vars["AUTH0_DOMAIN"] != "" || vars["AUTH0_BASE_URL"] != ""
 	host, port, err := net.SplitHostPort(cmp.Or(vars["HOMEROOM_ADDR"], "127.0.0.1:8080"))

@@ -15,8 +15,8 @@ import (
 	"homeroom/internal/display"
 )
 
-// devLog writes everything to a file, and to the terminal what a developer wants to see at once: a short line for each
-// request, and what goes wrong.
+// devLog writes everything to a file, and to the terminal only what a developer wants to see at once: a short line
+// for each request, and warnings and errors.
 type devLog struct {
 	file slog.Handler
 	// mu keeps lines whole; all handlers of one log share it.
@@ -58,7 +58,7 @@ func (h *devLog) Handle(ctx context.Context, record slog.Record) error {
 	return h.file.Handle(ctx, record)
 }
 
-// line is what the terminal shows of a record; empty for what only the file has.
+// line returns what the terminal shows of a record; it is empty for a record that only goes to the file.
 func (h *devLog) line(record slog.Record) string {
 	values := map[string]slog.Value{}
 	var rest strings.Builder

@@ -15,13 +15,13 @@ import (
 	"github.com/joho/godotenv"
 )
 
-// settingsFile is where the settings of the development server are, for commands in another terminal.
+// settingsFile holds the settings of the development server, for commands in another terminal.
 const settingsFile = "dev.env"
 
 // settings are environment variables.
 type settings map[string]string
 
-// loadSettings reads the settings of the last start, or makes those of the first.
+// loadSettings reads the settings of the last start, or creates them at the first start.
 func loadSettings(path string) (settings, error) {
 	s, err := readSettings(path)
 	if !errors.Is(err, os.ErrNotExist) {
@@ -40,7 +40,7 @@ func loadSettings(path string) (settings, error) {
 
 func randomKey() []byte {
 	key := make([]byte, 32)
-	_, _ = rand.Read(key) // never fails, see its documentation
+	_, _ = rand.Read(key) // never fails
 	return key
 }
 
@@ -56,7 +56,7 @@ func readSettings(path string) (settings, error) {
 	return s, nil
 }
 
-// save writes the settings, for their owner's eyes only.
+// save writes the settings to a file that only their owner can read.
 func (s settings) save(path string) error {
 	text, err := godotenv.Marshal(s)
 	if err != nil {
@@ -69,8 +69,8 @@ func (s settings) save(path string) error {
 	return os.Rename(fresh, path)
 }
 
-// under is the environment with the settings beneath it: what the environment says, under whatever name or in a file, comes
-// first.
+// under returns the environment with the settings added. Variables of the environment override them, by whatever name
+// and also as a file.
 func (s settings) under(environ []string) []string {
 	said := map[string]bool{}
 	for name, value := range env.ToMap(environ) {

@@ -34,7 +34,7 @@ func TestDevTellsWhatIsInItsWayBeforeItMakesPostgres(t *testing.T) {
 	}
 	defer listener.Close()
 	address := listener.Addr().String()
-	if out := devOutcome(t, dir, "HOMEROOM_ADDR="+address); !strings.Contains(out, "another program listens at "+address) {
+	if out := devOutcome(t, dir, "HOMEROOM_ADDR="+address); !strings.Contains(out, "another program is listening at "+address) {
 		t.Errorf("it says %s", out)
 	}
 	if out := devOutcome(t, dir, "HOMEROOM_SPARES=many"); !strings.Contains(out, "HOMEROOM_SPARES is") {
@@ -61,7 +61,7 @@ func TestDevTellsWhatIsInItsWayBeforeItMakesPostgres(t *testing.T) {
 		t.Fatal(err)
 	}
 	out := devOutcome(t, dir)
-	for _, part := range []string{"Homeroom runs already at http://127.0.0.1:8080", "process 4711", "HOMEROOM_STATE_DIR=" + state + "-2"} {
+	for _, part := range []string{"Homeroom is already running at http://127.0.0.1:8080", "process 4711", "HOMEROOM_STATE_DIR=" + state + "-2"} {
 		if !strings.Contains(out, part) {
 			t.Errorf("it does not say %q: %s", part, out)
 		}

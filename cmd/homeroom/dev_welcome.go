@@ -10,7 +10,7 @@ import (
 	"homeroom/internal/display"
 )
 
-// welcome tells how to use what runs now, within 80 columns and fewer than 24 lines.
+// welcome prints how to use what is running, within 80 columns and fewer than 24 lines.
 func welcome(w io.Writer, addr string, cfg config, postgres *devpg.Server, log, me string) {
 	bold, plain := "", ""
 	w = display.Unwrap(w)
@@ -18,7 +18,7 @@ func welcome(w io.Writer, addr string, cfg config, postgres *devpg.Server, log, 
 		bold, plain = "\x1b[1m", "\x1b[0m"
 	}
 	fmt.Fprintf(w, `
-%[1]sHomeroom is running.%[2]s  Ctrl-C stops it, and everything it has started.
+%[1]sHomeroom is running.%[2]s  Ctrl-C stops it, and everything that it has started.
 
   API        http://%[3]s           documentation: /docs
   Sign up    http://%[3]s/register  mails: /dev/mailbox

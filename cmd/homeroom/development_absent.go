@@ -8,8 +8,8 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// developmentCommands are known by name, so that whoever asks for one learns where it is. What they run, the Auth0 simulator
-// among it, is not in this build: see development.go.
+// developmentCommands have the names only, so that a user who calls one learns where it is. The commands themselves,
+// and the Auth0 simulator, are not in this build: see development.go.
 type developmentCommands struct {
 	Dev      absentCommand `cmd:"" hidden:"" passthrough:"" help:"Not in this build."`
 	Auth0sim absentCommand `cmd:"" name:"auth0sim" hidden:"" passthrough:"" help:"Not in this build."`
@@ -17,13 +17,13 @@ type developmentCommands struct {
 }
 
 type absentCommand struct {
-	Args []string `arg:"" optional:"" help:"Not looked at."`
+	Args []string `arg:"" optional:"" help:"Not used."`
 }
 
-// Run says that the command is missing.
+// Run returns an error that says that the command is missing.
 func (absentCommand) Run(parsed *kong.Context) error {
 	return fmt.Errorf("this build has no `homeroom %s`: it is for development; build with -tags dev, as make build does", parsed.Selected().Name)
 }
 
-// readCommandConfig reads the configuration of commands that are used beside a running service.
+// readCommandConfig reads the configuration of commands that are used next to a running service.
 func readCommandConfig(p program) (config, error) { return readConfig(p.environ) }

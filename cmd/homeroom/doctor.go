@@ -21,28 +21,28 @@ import (
 )
 
 type doctorCommand struct {
-	Fix          bool     `help:"Repair what is provably ours, after printing the plan. Databases that hold data are never dropped."`
-	Yes          bool     `help:"With --fix: do not ask. Needed where nobody can be asked."`
+	Fix          bool     `help:"Print the plan, then repair what certainly belongs to Homeroom. Databases with data are never dropped."`
+	Yes          bool     `help:"With --fix: do not ask. Needed without a terminal."`
 	Tenant       []string `help:"Only these tenants: id, slug or database. May be repeated." placeholder:"TENANT"`
 	Shallow      bool     `help:"Do not open the tenants' databases."`
 	NewTenantKey bool     `help:"With --fix: HOMEROOM_TENANT_KEY was changed on purpose. Records that, then gives every tenant's role its new password."`
 	output
 }
 
-// Validate refuses what would change the key of all tenants, and the passwords of some.
+// Validate refuses a change of the key of all tenants together with options that select some of them.
 func (c doctorCommand) Validate() error {
 	switch {
 	case !c.NewTenantKey:
 		return nil
 	case !c.Fix:
-		return errors.New("--new-tenant-key only goes with --fix")
+		return errors.New("--new-tenant-key needs --fix")
 	case c.Shallow || len(c.Tenant) > 0:
-		return errors.New("--new-tenant-key is about all tenants' passwords: leave out --shallow and --tenant")
+		return errors.New("--new-tenant-key changes the passwords of all tenants: leave out --shallow and --tenant")
 	}
 	return nil
 }
 
-// Run compares the identity provider, the catalog and the servers. It exits with 3 when something is wrong, and stays so.
+// Run compares the identity provider, the catalog and the servers. It exits with 3 when problems are left.
 func (c doctorCommand) Run(ctx context.Context, p program) error {
 	return onApp(ctx, p, !c.Fix, func(a *app) error {
 		d, err := a.doctor(operator())
@@ -76,32 +76,32 @@ func (c doctorCommand) Run(ctx context.Context, p program) error {
 	})
 }
 
-// repair prints the plan, does it, and looks again.
+// repair prints the plan, carries it out, and examines again.
 func (c doctorCommand) repair(ctx context.Context, p program, d *doctor.Doctor, report doctor.Report, plan []doctor.Finding,
 ) (doctor.Report, []repaired, error) {
-	lastReason := p.stdout
+	out := p.stdout
 	if c.Output != "table" {
-		lastReason = p.stderr // the list goes elsewhere
+		out = p.stderr // the list goes elsewhere
 	}
-	printPlan(lastReason, plan)
-	if !c.Yes && !agreed(lastReason) {
-		fmt.Fprint(lastReason, "Nothing was repaired.\n\n")
+	printPlan(out, plan)
+	if !c.Yes && !agreed(out) {
+		fmt.Fprint(out, "Nothing was repaired.\n\n")
 		return report, nil, nil
 	}
 	repairs := []repaired{}
 	report, err := d.Fix(ctx, report, func(f doctor.Finding, err error) {
 		r := repaired{Finding: f, Problem: problemOf(err)}
 		repairs = append(repairs, r)
-		printRepair(lastReason, r)
+		printRepair(out, r)
 	})
-	fmt.Fprintln(lastReason)
+	fmt.Fprintln(out)
 	return report, repairs, err
 }
 
-// agreed asks whoever sits at the terminal. Nobody there has not agreed.
+// agreed asks the user at the terminal. Without a terminal it reports false.
 func agreed(w io.Writer) bool {
 	if !term.IsTerminal(int(os.Stdin.Fd())) {
-		fmt.Fprintln(w, "Nobody can be asked here: --yes goes on without asking.")
+		fmt.Fprintln(w, "There is no terminal to ask at: --yes repairs without asking.")
 		return false
 	}
 	fmt.Fprint(w, "Go on? [y/N] ")
@@ -109,7 +109,7 @@ func agreed(w io.Writer) bool {
 	return strings.HasPrefix(strings.ToLower(strings.TrimSpace(answer)), "y")
 }
 
-// repaired is how a repair went.
+// repaired is a finding after its repair. Problem is empty when the repair succeeded.
 type repaired struct {
 	doctor.Finding
 	Problem string `json:"problem,omitempty"`
@@ -122,7 +122,7 @@ func problemOf(err error) string {
 	return err.Error()
 }
 
-// doctor is the auditor of everything that the app is wired to.
+// doctor makes the doctor, which compares everything that the app is connected to.
 func (a *app) doctor(actor string) (*doctor.Doctor, error) {
 	queue, err := jobs.NewQueue(a.catalog.Pool())
 	if err != nil {
@@ -133,7 +133,7 @@ func (a *app) doctor(actor string) (*doctor.Doctor, error) {
 		Reconcile: a.signup.ReconcileOnce, Resume: a.resume(actor), KeyCheck: tenant.KeyCheck(a.cfg.TenantKey), Spares: a.cfg.Spares, Actor: actor, Logger: a.logger,
 	}
 	if _, missing := a.identity.(unconfigured); missing {
-		cfg.Identity, cfg.Reconcile, cfg.Resume = nil, nil, nil // without logins, no sign-up goes on
+		cfg.Identity, cfg.Reconcile, cfg.Resume = nil, nil, nil // without a provider, no sign-up can be resumed
 	}
 	if a.cfg.AllowSuperuser {
 		cfg.Tolerate = tooMuch
@@ -141,7 +141,7 @@ func (a *app) doctor(actor string) (*doctor.Doctor, error) {
 	return doctor.New(cfg)
 }
 
-// resume takes a sign-up that needs an operator up again, for the doctor.
+// resume returns the function by which the doctor resumes a sign-up that needs an operator.
 func (a *app) resume(actor string) func(ctx context.Context, id uuid.UUID) error {
 	return func(ctx context.Context, id uuid.UUID) error {
 		resolved, err := a.signup.ResolveFinish(ctx, id, signup.Actor{Name: actor})

@@ -14,10 +14,10 @@ import (
 	"homeroom/internal/display"
 )
 
-// pageWidth is how wide the report is at most, where names allow it.
+// pageWidth is the largest width of the report; only a longer name exceeds it.
 const pageWidth = 100
 
-// show prints a report, and how the repairs went.
+// show prints a report, and the results of the repairs.
 func (c doctorCommand) show(w io.Writer, report doctor.Report, repairs []repaired) error {
 	if c.Output == "table" {
 		printReport(w, report, c.Fix)
@@ -38,7 +38,7 @@ func (c doctorCommand) show(w io.Writer, report doctor.Report, repairs []repaire
 	}{report, report.Duration.Milliseconds(), repairs})
 }
 
-// printReport shows the findings by code, the worst first, each code's advice once, and what was looked at.
+// printReport shows the findings by code, the worst first, the advice of each code once, and what was examined.
 func printReport(w io.Writer, report doctor.Report, fixed bool) {
 	looked, verdict := examinedSummary(report), verdictOn(report, fixed)
 	for len(report.Findings) > 0 {
@@ -82,7 +82,7 @@ func printFindings(w io.Writer, findings []doctor.Finding) {
 	fmt.Fprintln(w)
 }
 
-// printSteps shows what can be done next, each step once. Commands and statements are lines of their own, to be copied.
+// printSteps shows what to do next, each step once. Commands and statements have lines of their own, to be copied.
 func printSteps(w io.Writer, findings []doctor.Finding) {
 	const shown = 20
 	var steps []doctor.Step
@@ -108,7 +108,7 @@ func printSteps(w io.Writer, findings []doctor.Finding) {
 
 func upperFirst(text string) string { return strings.ToUpper(text[:1]) + text[1:] }
 
-// printWrapped prints a text after a lead, and further lines below the lead's end.
+// printWrapped prints a text after lead, and indents its further lines by the width of lead.
 func printWrapped(w io.Writer, lead, text string) {
 	indent := strings.Repeat(" ", len(lead))
 	if strings.TrimSpace(lead) == "" {
@@ -128,10 +128,10 @@ func printWrapped(w io.Writer, lead, text string) {
 	fmt.Fprintln(w, line)
 }
 
-// examinedSummary says what was looked at.
+// examinedSummary says what was examined.
 func examinedSummary(report doctor.Report) string {
 	c := report.Counts
-	looked := fmt.Sprintf("Looked at %s, %s, %s, %s in %s.", amount(c.Tenants, "tenant"), amount(c.Servers, "server"),
+	looked := fmt.Sprintf("Examined %s, %s, %s, %s in %s.", amount(c.Tenants, "tenant"), amount(c.Servers, "server"),
 		amount(c.Identities, "identity"), amount(c.Unfinished, "unfinished sign-up"), seconds(report.Duration))
 	if c.Opened < c.Tenants {
 		looked += fmt.Sprintf(" Opened %s.", amount(c.Opened, "database"))
@@ -139,7 +139,7 @@ func examinedSummary(report doctor.Report) string {
 	return looked
 }
 
-// verdictOn says what was found, and what can be done about it. fixed tells that it has been done.
+// verdictOn says what was found, and what can be done about it. fixed says that the repairs have been done.
 func verdictOn(report doctor.Report, fixed bool) string {
 	counts, repairable := map[doctor.Severity]int{}, 0
 	for _, f := range report.Findings {
@@ -169,7 +169,7 @@ func verdictOn(report doctor.Report, fixed bool) string {
 
 func seconds(d time.Duration) string { return strconv.FormatFloat(d.Seconds(), 'f', 1, 64) + " s" }
 
-// amount is a number of things in words, with commas between thousands.
+// amount returns a number and its noun, with commas between thousands.
 func amount(n int, what string) string {
 	digits := strconv.Itoa(n)
 	for i := len(digits) - 3; i > 0; i -= 3 {
@@ -184,7 +184,7 @@ func amount(n int, what string) string {
 	return digits + " " + what + "s"
 }
 
-// printPlan tells what would be repaired, in its order.
+// printPlan prints what would be repaired, in order.
 func printPlan(w io.Writer, plan []doctor.Finding) {
 	fmt.Fprintf(w, "The plan:\n\n")
 	for i, f := range plan {
@@ -193,7 +193,7 @@ func printPlan(w io.Writer, plan []doctor.Finding) {
 	fmt.Fprintln(w)
 }
 
-// printRepair tells how a repair went.
+// printRepair prints the result of a repair.
 func printRepair(w io.Writer, r repaired) {
 	if r.Problem == "" {
 		fmt.Fprintf(w, "repaired  %s (%s)\n", display.Text(r.Subject), r.Code)

@@ -102,7 +102,7 @@ func closed(t *testing.T) (w *world, database string) {
 	w.settled(t)
 	p.kill()
 	if code, out, errs := w.homeroom(t, "doctor"); code != exitOK ||
-		!strings.Contains(out, "Looked at 2 tenants, 1 server, 1 identity, 0 unfinished sign-ups in ") || !strings.HasSuffix(out, "Nothing is wrong.\n") {
+		!strings.Contains(out, "Examined 2 tenants, 1 server, 1 identity, 0 unfinished sign-ups in ") || !strings.HasSuffix(out, "Nothing is wrong.\n") {
 		t.Fatalf("exit code %d: %s%s", code, out, errs)
 	}
 	database = w.databases(t, "state = 'ready'")[0]
@@ -224,13 +224,13 @@ func TestTheServiceExamines(t *testing.T) {
 	if n := strings.Count(logs.String(), "code=database_closed"); n != 1 {
 		t.Errorf("it is logged %d times: %s", n, &logs)
 	}
-	lastReason := metrics()
+	scraped := metrics()
 	for _, want := range []string{
 		`homeroom_doctor_findings{code="database_closed",severity="error"} 1`, "homeroom_doctor_last_run_timestamp_seconds 1.", "homeroom_doctor_duration_seconds ",
 		`homeroom_tenants{state="ready"} 1`, `homeroom_tenants{state="spare"} 1`, `homeroom_tenants{state="quarantined"} 0`, "go_goroutines ",
 		"process_start_time_seconds ",
 	} {
-		if !strings.Contains(lastReason, want) {
+		if !strings.Contains(scraped, want) {
 			t.Errorf("metrics do not tell %q", want)
 		}
 	}
@@ -238,8 +238,8 @@ func TestTheServiceExamines(t *testing.T) {
 		t.Fatal(out)
 	}
 	watcher.pass(t.Context())
-	if lastReason := metrics(); strings.Contains(lastReason, "homeroom_doctor_findings{") {
-		t.Errorf("metrics still tell of findings: %s", lastReason)
+	if scraped := metrics(); strings.Contains(scraped, "homeroom_doctor_findings{") {
+		t.Errorf("the metrics still have findings: %s", scraped)
 	}
 }
 

@@ -18,15 +18,15 @@ import (
 )
 
 const (
-	// examineFirst is when a service examines first, examineEvery how often after that.
+	// examineFirst is the time before the first examination of a service, examineEvery the time between two.
 	examineFirst = time.Minute
 	examineEvery = 10 * time.Minute
-	// examineOpen is how many databases an examination opens, the next ones each time: a fleet of 10,000 has been looked into
-	// once after 17 hours.
+	// examineOpen is how many databases one examination opens. Each examination opens the next ones, so that a fleet
+	// of 10,000 has been opened once after 17 hours.
 	examineOpen = 100
 )
 
-// watcher examines now and then while the service works. It changes nothing.
+// watcher examines at intervals while the service runs. It changes nothing.
 type watcher struct {
 	catalog *catalog.Store
 	doctor  *doctor.Doctor
@@ -36,7 +36,7 @@ type watcher struct {
 	told map[string]bool
 }
 
-// newWatcher makes the watcher, and opens the door through which its figures are asked for, if there is to be one.
+// newWatcher makes the watcher, and listens at the address for metrics if one is configured.
 func (a *app) newWatcher() (_ *watcher, metricsListener net.Listener, err error) {
 	d, err := a.doctor("homeroom")
 	if err != nil {
@@ -54,16 +54,16 @@ func (a *app) newWatcher() (_ *watcher, metricsListener net.Listener, err error)
 	return &watcher{catalog: a.catalog, doctor: d, metrics: m, logger: a.logger}, metricsListener, nil
 }
 
-// start starts both, until ctx ends. door may be nil.
+// start starts the watcher and the metrics server, until ctx ends. metricsListener may be nil.
 func (w *watcher) start(ctx context.Context, group *errgroup.Group, metricsListener net.Listener) {
 	group.Go(func() error { w.run(ctx); return nil })
 	if metricsListener != nil {
-		w.logger.Info("telling metrics", "addr", metricsListener.Addr().String())
+		w.logger.Info("serving metrics", "addr", metricsListener.Addr().String())
 		group.Go(func() error { return serveUntil(ctx, metricsListener, w.metrics.Handler()) })
 	}
 }
 
-// run examines until ctx ends. Of all processes one does, for as long as it lives; the others ask now and then whether it
+// run examines until ctx ends. One process examines for as long as it lives; the others check at intervals whether it
 // still does.
 func (w *watcher) run(ctx context.Context) {
 	for wait.For(ctx, examineFirst) == nil {
@@ -82,7 +82,7 @@ func (w *watcher) run(ctx context.Context) {
 	}
 }
 
-// pass examines once, and logs what it has not found the last time.
+// pass examines once, and logs the findings that the last pass did not have.
 func (w *watcher) pass(ctx context.Context) {
 	report, err := w.doctor.Examine(ctx, doctor.Options{Open: examineOpen})
 	if err != nil {
@@ -91,15 +91,15 @@ func (w *watcher) pass(ctx context.Context) {
 		}
 		return
 	}
-	lastReason, counts := map[string]bool{}, map[metrics.Finding]int{}
+	seen, counts := map[string]bool{}, map[metrics.Finding]int{}
 	for _, f := range report.Findings {
 		key := string(f.Code) + " " + f.Server + " " + f.Subject
-		if lastReason[key] = true; !w.told[key] && f.Severity != doctor.Info {
+		if seen[key] = true; !w.told[key] && f.Severity != doctor.Info {
 			w.log(ctx, f)
 		}
 		counts[metrics.Finding{Code: string(f.Code), Severity: string(f.Severity)}]++
 	}
-	w.told = lastReason
+	w.told = seen
 	w.metrics.ObserveExamination(counts, report.StartedAt, report.Duration)
 }
 

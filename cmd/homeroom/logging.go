@@ -5,7 +5,7 @@ import (
 	"log/slog"
 )
 
-// warnings is a logger that drops what is less than a warning.
+// warnings returns a logger that drops records below the level of a warning.
 func warnings(logger *slog.Logger) *slog.Logger {
 	return slog.New(atLeast{logger.Handler(), slog.LevelWarn})
 }

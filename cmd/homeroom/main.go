@@ -1,8 +1,9 @@
-// Command homeroom is the front door of a product in which every school has its own Postgres database.
+// Command homeroom runs and operates a product in which every school has its own Postgres database.
 //
-// It wires the packages together and decides nothing itself. `homeroom dev` runs everything on one machine; `serve` runs
-// the service; `migrate` brings all tenants' databases up to date; `tenant` looks at and repairs single ones; `signup` lets
-// people in; `webhook` says who is told of what happens; `doctor` compares everything with everything.
+// It wires the packages together and contains no rules itself. `homeroom dev` runs everything on one machine; `serve`
+// runs the service; `migrate` migrates all tenants' databases; `tenant` shows and repairs single tenants; `signup`
+// approves sign-ups and invites people; `webhook` manages the addresses that receive events; `doctor` compares
+// identity provider, catalog and servers.
 package main
 
 import (
@@ -23,7 +24,7 @@ import (
 	"homeroom/internal/display"
 )
 
-// The exit codes that callers rely on.
+// Exit codes, which callers rely on.
 const (
 	exitOK       = 0
 	exitCannot   = 1 // it could not run
@@ -37,19 +38,19 @@ type commands struct {
 
 	Serve      serveCommand      `cmd:"" help:"Run the service."`
 	Migrate    migrateCommand    `cmd:"" help:"Bring tenants' databases up to date."`
-	Tenant     tenantCommand     `cmd:"" help:"Look at single tenants, and repair them."`
+	Tenant     tenantCommand     `cmd:"" help:"Show single tenants, and repair them."`
 	Signup     signupCommand     `cmd:"" help:"Approve sign-ups, and invite people."`
-	Webhook    webhookCommand    `cmd:"" help:"Look after the addresses that are told of what happens."`
-	Doctor     doctorCommand     `cmd:"" help:"Find what is wrong anywhere, and repair it on request."`
+	Webhook    webhookCommand    `cmd:"" help:"Manage the webhooks, which receive events."`
+	Doctor     doctorCommand     `cmd:"" help:"Find problems in provider, catalog and servers, and repair them on request."`
 	Config     configCommand     `cmd:"" help:"Check and show the settings."`
-	Completion completionCommand `cmd:"" help:"Print what makes a shell complete the command line."`
+	Completion completionCommand `cmd:"" help:"Print the script with which a shell completes the command line."`
 	Help       helpCommand       `cmd:"" help:"Explain a command, or all settings: help config."`
 	Version    versionCommand    `cmd:"" help:"Print the version, as --version and -v do."`
 
-	Complete completeCommand `cmd:"" name:"__complete" hidden:"" help:"What a shell asks while a command line is written."`
+	Complete completeCommand `cmd:"" name:"__complete" hidden:"" help:"Called by a shell while a command line is typed."`
 }
 
-// program is what a command is given: the world outside, so that tests can give another.
+// program is the environment of a command: its variables and outputs, so that tests can replace them.
 type program struct {
 	environ        []string
 	stdout, stderr io.Writer
@@ -119,7 +120,7 @@ func newParser(p program, exit func(code int), options ...kong.Option) *kong.Kon
 	return parser
 }
 
-// withoutReading keeps the arguments that are psql's from being read as ours: `tenant psql SCHOOL -Atc …`.
+// withoutReading keeps the parser from reading psql's arguments as Homeroom's: `tenant psql SCHOOL -Atc …`.
 func withoutReading(args []string) []string {
 	if len(args) < 4 || args[0] != "tenant" || args[1] != "psql" || strings.HasPrefix(args[2], "-") || args[3] == "--" {
 		return args
@@ -127,7 +128,7 @@ func withoutReading(args []string) []string {
 	return slices.Insert(slices.Clone(args), 3, "--")
 }
 
-// logger writes JSON lines to standard error, as log collectors want them.
+// logger writes JSON lines to standard error, as log collectors expect.
 func (p program) logger() *slog.Logger { return slog.New(slog.NewJSONHandler(p.stderr, nil)) }
 
 type versionCommand struct{}

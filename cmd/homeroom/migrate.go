@@ -13,22 +13,22 @@ import (
 )
 
 type migrateCommand struct {
-	Run    migrateRun    `cmd:"" default:"withargs" help:"Bring tenants to the newest version, or to another. What migrate does by itself."`
+	Run    migrateRun    `cmd:"" default:"withargs" help:"Bring tenants to the newest version, or to another. The default of migrate."`
 	List   migrateList   `cmd:"" help:"List the runs, newest first."`
-	Show   migrateShow   `cmd:"" help:"Show how a run goes or went."`
-	Pause  migratePause  `cmd:"" help:"Stop the open run until it is resumed. The tenants that it is at stay as they are."`
-	Resume migrateResume `cmd:"" help:"Let the paused run go on."`
-	Abort  migrateAbort  `cmd:"" help:"End the open run, with the migrations that are going on. What it has done stays."`
+	Show   migrateShow   `cmd:"" help:"Show a run and its failures."`
+	Pause  migratePause  `cmd:"" help:"Stop the open run until it is resumed. Migrations that have begun are cancelled."`
+	Resume migrateResume `cmd:"" help:"Resume the paused run."`
+	Abort  migrateAbort  `cmd:"" help:"End the open run, and cancel the migrations that have begun. What it has done stays."`
 }
 
 type migrateRun struct {
-	Plan        bool     `help:"Only tell what would be done: which tenants, from and to which version, with which files."`
+	Plan        bool     `help:"Only print what would be done: which tenants, from and to which version, with which files."`
 	Tenant      []string `help:"Only these tenants: id, slug or database. May be repeated." placeholder:"TENANT"`
-	To          *uint    `help:"Migrate to this version. Tenants above it are taken back to it, if --tenant names them." placeholder:"VERSION"`
-	Canaries    *int     `help:"How many tenants go first, alone; 0 migrates all at once. Default: those marked as canaries, or 1." placeholder:"N"`
+	To          *uint    `help:"Migrate to this version. Tenants above it are migrated down, if --tenant names them." placeholder:"VERSION"`
+	Canaries    *int     `help:"How many tenants are migrated first; 0 migrates all at once. Default: those marked as canaries, or 1." placeholder:"N"`
 	MaxFailures *int     `help:"How many tenants may fail before the run stops. Default: a tenth of them, at least 3." placeholder:"N"`
 	Concurrency int      `default:"8" help:"How many tenants of a server are migrated at the same time."`
-	NoProgress  bool     `help:"No progress while it runs."`
+	NoProgress  bool     `help:"Print no progress."`
 	output
 }
 
@@ -76,12 +76,12 @@ func (c migrateRun) Run(ctx context.Context, p program) error {
 	})
 }
 
-// takeFingerprints looks at the schemas of the tenants that were migrated. Who stops it loses nothing: a service, or the next
-// command, goes on with it.
+// takeFingerprints records fingerprints of the tenants that were migrated. If it is interrupted, a service or the
+// next command goes on with it.
 func (c migrateRun) takeFingerprints(ctx context.Context, p program, all *fleet.Fleet) error {
 	var tell func(int)
 	if !c.NoProgress {
-		tell = counter(p.stderr, "schemas looked at")
+		tell = counter(p.stderr, "schemas read")
 	}
 	if err := all.TakeFingerprints(ctx, tell); err != nil && ctx.Err() == nil {
 		return err
@@ -89,11 +89,11 @@ func (c migrateRun) takeFingerprints(ctx context.Context, p program, all *fleet.
 	return nil
 }
 
-// versionStatus counts the tenants by version when the run is over.
+// versionStatus counts the tenants by version after the run.
 func (c migrateRun) versionStatus(ctx context.Context, p program, all *fleet.Fleet, options fleet.Options, report fleet.Report) (*fleet.VersionStatus, error) {
 	var tell func(int)
 	if !c.NoProgress {
-		tell = counter(p.stderr, "databases looked at")
+		tell = counter(p.stderr, "databases read")
 	}
 	status, err := all.VersionStatus(ctx, options, report.Outcomes, tell)
 	if err != nil {
@@ -129,21 +129,21 @@ func (c migrateRun) refusal(r fleet.InvalidChoice) error {
 	case fleet.UnknownVersion:
 		return fmt.Errorf("--to %d: %w", *c.To, r.Cause)
 	case fleet.NoDownMigration:
-		return fmt.Errorf("--to %d: tenant %s cannot be taken back from version %d: %w", *c.To, c.Tenant[r.Index], r.Tenant.SchemaVersion, r.Cause)
+		return fmt.Errorf("--to %d: tenant %s cannot be migrated down from version %d: %w", *c.To, c.Tenant[r.Index], r.Tenant.SchemaVersion, r.Cause)
 	case fleet.UnknownTenant:
 		return fmt.Errorf("there is no tenant %q: homeroom tenant list shows all", c.Tenant[r.Index])
 	case fleet.OtherSchema:
-		return fmt.Errorf("the schema of tenant %s comes from other migrations than this program has: look at HOMEROOM_TENANT_MIGRATIONS", c.Tenant[r.Index])
+		return fmt.Errorf("the schema of tenant %s comes from other migrations than this program has: check HOMEROOM_TENANT_MIGRATIONS", c.Tenant[r.Index])
 	case fleet.UnknownServer:
 		return fmt.Errorf("tenant %s is on server %s, which is not configured here", c.Tenant[r.Index], r.Tenant.Server)
 	case fleet.BeingReplaced:
-		return fmt.Errorf("the database of tenant %[1]s is being replaced. Where that has stopped: homeroom tenant reprovision %[1]s", c.Tenant[r.Index])
+		return fmt.Errorf("the database of tenant %[1]s is being replaced. If that was interrupted, repeat it: homeroom tenant reprovision %[1]s", c.Tenant[r.Index])
 	}
-	return fmt.Errorf("tenant %s is %s: no run takes it", c.Tenant[r.Index], r.Tenant.State)
+	return fmt.Errorf("tenant %s is %s: a run cannot migrate it", c.Tenant[r.Index], r.Tenant.State)
 }
 
-// interrupted pauses a run that was started here, since a user who stops the command means the run; services would go on with
-// it otherwise.
+// interrupted pauses a run that was started by this command, since services would go on with it otherwise, and a user
+// who interrupts the command wants to stop the run.
 func (c migrateRun) interrupted(ctx context.Context, a *app, report fleet.Report) error {
 	run := report.Run
 	if report.Joined || !run.State.Open() {
@@ -155,12 +155,12 @@ func (c migrateRun) interrupted(ctx context.Context, a *app, report fleet.Report
 	if err != nil && !errors.Is(err, catalog.ErrStateChanged) {
 		return fmt.Errorf("interrupted, but the run could not be paused, and another process may go on with it: %w", err)
 	}
-	return fmt.Errorf("interrupted: the run is paused after %d of %d tenants. Go on with homeroom migrate, or give it up with homeroom migrate abort",
+	return fmt.Errorf("interrupted: the run is paused after %d of %d tenants. Resume it with homeroom migrate, or end it with homeroom migrate abort",
 		run.Done+run.Failed, run.Total)
 }
 
-// withFleet runs f on the fleet. Failures of tenants are in what f prints; logging them too would only break the progress
-// bar.
+// withFleet runs f on the fleet. f prints the failures of tenants; they are not logged as well, since that would
+// break the progress bar.
 func withFleet(ctx context.Context, p program, concurrency int, readOnly bool, f func(a *app, all *fleet.Fleet) error) error {
 	cfg, err := readCommandConfig(p)
 	if err != nil {
@@ -173,7 +173,7 @@ func withFleet(ctx context.Context, p program, concurrency int, readOnly bool, f
 	}
 	defer a.close()
 	a.warnVersionMismatch(p)
-	if !readOnly { // which records what is new
+	if !readOnly { // it records what is new
 		if err := a.checkInstallation(ctx); err != nil {
 			return err
 		}
@@ -185,7 +185,7 @@ func withFleet(ctx context.Context, p program, concurrency int, readOnly bool, f
 	return f(a, all)
 }
 
-// operator is who runs the command, for the record.
+// operator names the user who runs the command, for the audit log.
 func operator() string {
 	who, err := user.Current()
 	if err != nil {

@@ -14,7 +14,7 @@ func TestMigrateRefusesTenantsThatNoRunTakes(t *testing.T) {
 	w := newWorld(t, postgres.URL("catalog"), postgres.URL("postgres"), 0)
 	database := makeTenants(t, w.catalogURL, w.serverURL, "../../migrations/tenant", 1)[0].Database()
 	for set, want := range map[string]string{
-		"state = 'deleted'": "is deleted: no run takes it",
+		"state = 'deleted'": "is deleted: a run cannot migrate it",
 		"state = 'quarantined', resume_state = 'ready', quarantine_kind = 'replaced', quarantine_cause = 'x'": "is being replaced",
 		"state = 'ready', lineage = 'another'": "comes from other migrations",
 	} {

@@ -91,7 +91,7 @@ func (c migrateShow) Run(ctx context.Context, p program) error {
 	})
 }
 
-// findRun is the run of this id, or the newest.
+// findRun returns the run with this id, or the newest.
 func (a *app) findRun(ctx context.Context, id string) (catalog.Run, error) {
 	if id != "" {
 		parsed, err := uuid.Parse(id)
@@ -121,7 +121,7 @@ type migrateResume struct{}
 
 // Run resumes the paused run. A service works on it; so does homeroom migrate.
 func (migrateResume) Run(ctx context.Context, p program) error {
-	return changeRun(ctx, p, "running again: a service goes on with it within seconds, and so does homeroom migrate", (*catalog.Store).ResumeRun)
+	return changeRun(ctx, p, "running again: a service continues it within seconds, and so does homeroom migrate", (*catalog.Store).ResumeRun)
 }
 
 type migrateAbort struct{}
@@ -131,7 +131,7 @@ func (migrateAbort) Run(ctx context.Context, p program) error {
 	return changeRun(ctx, p, "aborted", (*catalog.Store).AbortRun)
 }
 
-// changeRun changes the open run, and says how far it was.
+// changeRun changes the open run, and prints its progress.
 func changeRun(ctx context.Context, p program, what string, change func(*catalog.Store, context.Context, uuid.UUID, string) error) error {
 	return withApp(ctx, p, func(a *app) error {
 		run, err := a.catalog.OpenRun(ctx)
@@ -146,7 +146,7 @@ func changeRun(ctx context.Context, p program, what string, change func(*catalog
 			return fmt.Errorf("the run is %s", run.State)
 		}
 		if err == nil {
-			_, err = fmt.Fprintf(p.stdout, "The run to version %d, with %d of %d tenants looked at, is %s.\n", run.ToVersion, run.Done+run.Failed, run.Total, what)
+			_, err = fmt.Fprintf(p.stdout, "The run to version %d, with %d of %d tenants processed, is %s.\n", run.ToVersion, run.Done+run.Failed, run.Total, what)
 		}
 		return err
 	})

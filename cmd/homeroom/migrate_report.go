@@ -59,7 +59,7 @@ func (c migrateRun) plan(ctx context.Context, p program, all *fleet.Fleet, optio
 	return nil
 }
 
-// waveSentence tells in which waves, and when it stops.
+// waveSentence says in which waves a run migrates, and when it stops.
 func waveSentence(plan fleet.Plan) string {
 	if len(plan.Tenants) == 0 {
 		return ""
@@ -84,11 +84,12 @@ func cut(rows [][]string, columns int) [][]string {
 	return short
 }
 
-// report prints what went wrong, then the sum, then how all tenants stand, where that is known. Its error carries the exit code.
+// report prints the failures, then the totals, then the versions of all tenants, where they are known. Its error
+// carries the exit code.
 func (c migrateRun) report(p program, report fleet.Report, status *fleet.VersionStatus) error {
-	run, lastReason := report.Run, p.stdout
+	run, out := report.Run, p.stdout
 	if c.Output != "table" {
-		lastReason = p.stderr // the list goes elsewhere
+		out = p.stderr // the list goes elsewhere
 		if err := c.print(p.stdout, outcomeHeader, outcomeRows(report.Outcomes), report.Outcomes); err != nil {
 			return err
 		}
@@ -96,7 +97,7 @@ func (c migrateRun) report(p program, report fleet.Report, status *fleet.Version
 		summary(p.stdout, report)
 	}
 	if status != nil && (!status.AllCurrent() || run.Total == 0 && c.Output == "table") {
-		c.printVersionStatus(lastReason, *status)
+		c.printVersionStatus(out, *status)
 	}
 	switch {
 	case run.Failed > 0 || run.State == catalog.RunStopped:
@@ -129,12 +130,12 @@ func summary(w io.Writer, report fleet.Report) {
 		fmt.Fprintf(w, "The run stopped: %s\n%s as before.\n", *run.Problem, left(run))
 	}
 	if run.Failed > 0 {
-		fmt.Fprintln(w, "The failed ones are as they were before the file that failed, unless its cause says that something stays; those whose schema is to blame are quarantined.\n"+
-			"Mend the cause and run homeroom migrate again: it takes up just the ones that are behind.")
+		fmt.Fprintln(w, "The failed ones are as they were before the file that failed, unless its cause says that something stays; those that failed because of their schema are quarantined.\n"+
+			"Correct the cause and run homeroom migrate again: it only migrates the ones that are behind.")
 	}
 }
 
-// left tells how many tenants a run has not looked at.
+// left says how many tenants a run has not processed.
 func left(run catalog.Run) string {
 	n := run.Total - run.Done - run.Failed
 	if n == 1 {
@@ -143,7 +144,7 @@ func left(run catalog.Run) string {
 	return fmt.Sprintf("%d tenants are", n)
 }
 
-// printFailures prints each cause once, with the tenants that it befell.
+// printFailures prints each cause once, with the tenants that failed with it.
 func printFailures(w io.Writer, outcomes []catalog.Outcome) {
 	const shown = 5
 	byCause := map[string][]catalog.Outcome{}
@@ -211,7 +212,7 @@ func deref(text *string) string {
 	return *text
 }
 
-// label is a school's slug, or a dash for a spare.
+// label returns a school's slug, or a dash for a spare.
 func label(slug string) string { return orDash(slug) }
 
 func orDash(text string) string { return cmp.Or(text, "-") }

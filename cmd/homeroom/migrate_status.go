@@ -12,7 +12,7 @@ import (
 	"homeroom/internal/display"
 )
 
-// versionSentence says at which versions the tenants are; chosen tells that they were named.
+// versionSentence says at which versions the tenants are. chosen reports whether they were chosen by name.
 func versionSentence(s fleet.VersionStatus, chosen bool) string {
 	all, of := "All tenants are", "Of "+tenantCount(s.Total())
 	if chosen {
@@ -42,17 +42,17 @@ func versionSentence(s fleet.VersionStatus, chosen bool) string {
 	return of + ", " + strings.Join(parts, "; ") + "."
 }
 
-// printVersionStatus says how the tenants stand, and what to do where they are not all at the version.
+// printVersionStatus prints at which versions the tenants are, and what to do where not all are at the version.
 func (c migrateRun) printVersionStatus(w io.Writer, s fleet.VersionStatus) {
 	fmt.Fprintln(w, versionSentence(s, len(c.Tenant) > 0))
 	if len(s.Ahead) > 0 && c.To != nil {
-		fmt.Fprintln(w, "Those above it are taken back only by name: add --tenant.")
+		fmt.Fprintln(w, "Those above it are migrated down only by name: add --tenant.")
 	} else if len(s.Ahead) > 0 {
-		fmt.Fprintln(w, "Those above it were migrated by a newer program, or with a folder that has more files; they are served as they are.")
+		fmt.Fprintln(w, "Those above it were migrated by a newer program, or with a folder that has more files; they work as they are.")
 	}
 	if s.Others > 0 {
-		fmt.Fprintln(w, "A set of migrations is known by its first file. No run here touches tenants of another: if that file was changed, bring it back, "+
-			"else run homeroom migrate with their folder in HOMEROOM_TENANT_MIGRATIONS.")
+		fmt.Fprintln(w, "A set of migrations is identified by its first file. Tenants of another set are not migrated here: if that file was changed, restore it, "+
+			"otherwise run homeroom migrate with their folder in HOMEROOM_TENANT_MIGRATIONS.")
 	}
 	if s.Quarantined > 0 {
 		fmt.Fprintln(w, "Causes of quarantine: homeroom tenant list --status quarantined -o json.")

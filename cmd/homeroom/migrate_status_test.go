@@ -59,7 +59,7 @@ func TestMigrateSaysWhatIsSo(t *testing.T) {
 	}
 	expect(newest, exitOK, "All tenants are at version 2.\n")
 	expect(older, exitOK, "Of 3 tenants, 0 are at version 1; 3 are above it, at version 2.\n")
-	expect(newest, exitOK, "3 are above it, at version 2.\nThose above it are taken back only by name", "--to", "1")
+	expect(newest, exitOK, "3 are above it, at version 2.\nThose above it are migrated down only by name", "--to", "1")
 	expect(changed, exitFailures, "Of 3 tenants, 0 are at version 3; 3 have another set of migrations.\n")
 	expect(changed, exitFailures, "3 have another set of migrations.\n", "-o", "json")
 	expect(changed, exitOK, "3 have another set of migrations.\n", "--plan")

@@ -10,12 +10,12 @@ import (
 	"homeroom/internal/display"
 )
 
-// output is the choice of a form for lists.
+// output is the format of a list.
 type output struct {
-	Output string `short:"o" enum:"table,json,csv" default:"table" help:"Form of the list: table, json or csv."`
+	Output string `short:"o" enum:"table,json,csv" default:"table" help:"Format of the list: table, json or csv."`
 }
 
-// print writes a list: the rows for people and spreadsheets, the items for programs.
+// print writes a list: the rows as a table or CSV, the items as JSON.
 func (o output) print(w io.Writer, header []string, rows [][]string, items any) error {
 	switch o.Output {
 	case "json":
@@ -42,7 +42,7 @@ func each(rows [][]string, f func(string) string) [][]string {
 	return all
 }
 
-// printTable aligns columns by what a terminal shows: a Chinese character takes two cells, an accent none.
+// printTable aligns columns by their width on a terminal: a Chinese character takes two cells, an accent none.
 func printTable(w io.Writer, rows [][]string) error {
 	rows = each(rows, display.Text)
 	var widths []int

@@ -19,12 +19,12 @@ import (
 	"homeroom/messages"
 )
 
-// choosesLater reports whether people choose their passwords by a link, after they have signed up.
+// choosesLater reports whether people choose their passwords after they have signed up, with a link in a mail.
 func (c config) choosesLater() bool {
 	return c.IdentityProvider == "auth0" && c.Auth0Login == auth0.LoginTicket
 }
 
-// ticketLasts is how long a link with which a person chooses a password is good.
+// ticketLasts is how long a link for choosing a password is valid.
 const ticketLasts = 5 * 24 * time.Hour
 
 // links makes the links in mails.
@@ -49,7 +49,7 @@ func (l links) Login() string { return l.cfg.AppURL }
 func (l links) PasswordSet(ctx context.Context, signup uuid.UUID) (string, error) {
 	ticketer, ok := l.identity.(identity.PasswordResetLinker)
 	if !ok {
-		return "", errors.New("this identity provider makes no links with which a person chooses a password")
+		return "", errors.New("this identity provider makes no links for choosing a password")
 	}
 	row, err := l.catalog.Signup(ctx, signup)
 	if err != nil {
@@ -63,7 +63,8 @@ func (l links) PasswordSet(ctx context.Context, signup uuid.UUID) (string, error
 	return ticket.Reveal(), err
 }
 
-// askForPasswords writes to everybody who has a login with a password that nobody knows, and has them choose one.
+// askForPasswords sends a mail to everybody who has an account with a password that nobody knows, with a link for
+// choosing one.
 func (a *app) askForPasswords(ctx context.Context, tx pgx.Tx, events []catalog.OutboxEvent) error {
 	for _, event := range events {
 		if event.Type != catalog.UserCreated {
@@ -75,7 +76,7 @@ func (a *app) askForPasswords(ctx context.Context, tx pgx.Tx, events []catalog.O
 		}
 		user, err := a.catalog.UserByID(ctx, result.User.ID)
 		if errors.Is(err, catalog.ErrNotFound) {
-			continue // gone since
+			continue // deleted since
 		}
 		if err != nil {
 			return err
@@ -91,12 +92,12 @@ func (a *app) askForPasswords(ctx context.Context, tx pgx.Tx, events []catalog.O
 	return nil
 }
 
-// texts are what people read.
+// texts reads the texts of mails and pages.
 func (c PeopleConfig) texts() (*messages.Texts, error) {
 	return messages.New(messages.Config{Dir: c.Messages, Default: c.Language})
 }
 
-// newMails makes the service that writes to people, or nil where none does.
+// newMails makes the mail service, or returns nil where no mail server is configured.
 func (a *app) newMails(queue mail.Queue) (*mail.Service, error) {
 	c := a.cfg
 	if c.SMTPURL == "" {

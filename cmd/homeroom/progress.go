@@ -13,7 +13,7 @@ import (
 	"homeroom/internal/display"
 )
 
-// progress shows how far a run is: a bar on a terminal, a line now and then elsewhere.
+// progress shows the progress of a run: a bar on a terminal, a line every ten seconds elsewhere.
 func progress(w io.Writer) func(fleet.Progress) {
 	if file := terminal(w); file != nil {
 		return bar(file)
@@ -21,7 +21,7 @@ func progress(w io.Writer) func(fleet.Progress) {
 	return lines(w)
 }
 
-// terminal is the terminal that a writer leads to, or nil. What is written to it directly is not escaped.
+// terminal returns the terminal that a writer writes to, or nil. Text that is written to it directly is not escaped.
 func terminal(w io.Writer) *os.File {
 	file, ok := display.Unwrap(w).(*os.File)
 	if !ok || !term.IsTerminal(int(file.Fd())) {
@@ -45,7 +45,7 @@ func bar(w io.Writer) func(fleet.Progress) {
 	}
 }
 
-// describe says in which wave a run is, and what went wrong so far.
+// describe says in which wave a run is, and how many tenants failed.
 func describe(p fleet.Progress) string {
 	text := "migrating"
 	if p.Waves > 1 {
@@ -71,7 +71,7 @@ func lines(w io.Writer) func(fleet.Progress) {
 	}
 }
 
-// counter counts on a terminal, and says nothing elsewhere.
+// counter shows a count on a terminal, and nothing elsewhere.
 func counter(w io.Writer, what string) func(n int) {
 	file := terminal(w)
 	if file == nil {

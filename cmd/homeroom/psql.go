@@ -20,7 +20,8 @@ type tenantPsql struct {
 	Args   []string `arg:"" optional:"" passthrough:"" help:"Arguments for psql, such as -c 'select 1'."`
 }
 
-// Run starts psql with the tenant's own credentials, which travel in the environment: a command line is for all to see.
+// Run starts psql with the tenant's own credentials. They are passed in the environment, since every user can see a
+// command line.
 func (c tenantPsql) Run(ctx context.Context, p program) error {
 	var address string
 	err := withReadOnlyApp(ctx, p, func(a *app) error {
@@ -57,14 +58,14 @@ func (c tenantPsql) Run(ctx context.Context, p program) error {
 	return nil
 }
 
-// psqlNeeds are the variables that psql, its editor and its pager work with. The others stay out: whoever uses psql can print
-// them (\! env), and so can the files that it reads, and among ours is the key to all tenants.
+// psqlNeeds are the variables that psql, its editor and its pager need. The others are removed: the user of psql can
+// print them (\! env), and so can the files that it reads, and Homeroom's variables include the key to all tenants.
 var psqlNeeds = []string{
 	"PATH", "HOME", "USER", "LOGNAME", "SHELL", "TERM", "TERMINFO", "COLUMNS", "LINES", "LANG", "TZ", "TMPDIR", "NO_COLOR",
 	"EDITOR", "VISUAL", "PAGER", "LESS", "INPUTRC", "SystemRoot", "PGSSLROOTCERT", "PGSSLCERT", "PGSSLKEY", "PGSSLCRL", "PGTZ",
 }
 
-// psqlEnviron is the environment of psql: what it needs of ours, and what connects to the database.
+// psqlEnviron returns the environment of psql: the variables that it needs, and those that connect to the database.
 func psqlEnviron(environ []string, u *url.URL) []string {
 	ours := slices.DeleteFunc(slices.Clone(environ), func(entry string) bool {
 		name, _, _ := strings.Cut(entry, "=")

@@ -12,13 +12,13 @@ import (
 	"homeroom/tenant"
 )
 
-// mostConnections is how many connections one process opens to a server at most: to provision and migrate, which takes up to
-// three for a tenant that runs several files, and for requests to tenants' databases.
+// mostConnections is the largest number of connections that one process opens to a server: to provision and migrate,
+// up to three for a tenant whose migration has several files, and for requests to tenants' databases.
 const mostConnections = 3*serveParallel + poolTenants*poolConns
 
-// selfCheck looks at the servers before anything is done there: it refuses what must not be (a superuser's URL, for one:
-// whoever takes over a service that holds one holds the server's machine), and warns of what will hurt one day, each with
-// its cure.
+// selfCheck checks the servers before anything is done there. It refuses a URL with too many rights, such as a
+// superuser's, with which an attacker of the service could control the server's machine. It logs what will cause
+// problems later, with the fix.
 func (a *app) selfCheck(ctx context.Context) error {
 	if err := a.checkInstallation(ctx); err != nil {
 		return err
@@ -28,8 +28,8 @@ func (a *app) selfCheck(ctx context.Context) error {
 			return err
 		}
 		warnings, err := server.Check(ctx, tenant.CheckOptions{Connections: mostConnections})
-		if postgres.Unreachable(err) { // its tenants wait; those of the other servers need not
-			a.logger.Warn("cannot reach a server to look at it", "server", name, "error", err)
+		if postgres.Unreachable(err) { // its tenants wait; those of the other servers do not
+			a.logger.Warn("cannot reach a server to check it", "server", name, "error", err)
 			continue
 		}
 		if err != nil {
@@ -50,16 +50,16 @@ func (a *app) selfCheck(ctx context.Context) error {
 	return nil
 }
 
-// checkDirect refuses a server's URL that leads to a connection pooler. Whatever else is in the way is found later.
+// checkDirect refuses a server's URL that leads to a connection pooler. Later steps find other problems.
 func (a *app) checkDirect(ctx context.Context, name string) error {
-	pool, err := pgxpool.ParseConfig(a.cfg.servers[name].Reveal()) // which knows the settings of pools, too
+	pool, err := pgxpool.ParseConfig(a.cfg.servers[name].Reveal()) // it knows the settings of pools as well
 	if err != nil {
 		return fmt.Errorf("%s is not a Postgres URL", a.cfg.serverVariable(name))
 	}
 	cfg := pool.ConnConfig
 	cfg.Database = "postgres"
 	postgres.DetectLoss(cfg)
-	cfg.RuntimeParams["client_connection_check_interval"] = "250ms" // as all connections there
+	cfg.RuntimeParams["client_connection_check_interval"] = "250ms" // as for all connections to servers
 	conn, err := postgres.Connect(ctx, cfg)
 	if err == nil {
 		defer conn.Close(context.WithoutCancel(ctx))
@@ -71,5 +71,5 @@ func (a *app) checkDirect(ctx context.Context, name string) error {
 	return nil
 }
 
-// tooMuch are the warnings about rights that are more than Homeroom should have, which an operator may allow.
+// tooMuch are the warnings about rights that Homeroom should not have, which an operator may allow.
 var tooMuch = []string{tenant.WarnSuperuser, tenant.WarnCreateRole}

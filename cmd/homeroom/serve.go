@@ -22,17 +22,17 @@ import (
 	"homeroom/tenant"
 )
 
-// drain is how long the requests and jobs that run may take to end once we are asked to stop.
+// drain is how long running requests and jobs may take to end after the process was asked to stop.
 const drain = 25 * time.Second
 
-// serveParallel is how many tenants of a server the service works on at the same time: the fleet's migration in the
-// background, and as many more so that sign-ups and repairs need not wait for it.
+// serveParallel is on how many tenants of a server the service works at the same time: half of them for the fleet's
+// migration in the background, half so that sign-ups and repairs need not wait for it.
 const serveParallel = 16
 
-// warmConns is how many connections to the catalog are open before anybody signs up.
+// warmConns is how many connections to the catalog are open before the first sign-up.
 const warmConns = 8
 
-// The service has pools for as many tenants as this, of as many connections each.
+// The service has pools for this many tenants, with this many connections each.
 const (
 	poolTenants = 100
 	poolConns   = 2
@@ -57,7 +57,7 @@ func (c serveCommand) Run(ctx context.Context, p program) error {
 type serveOptions struct {
 	logger  *slog.Logger
 	migrate bool
-	// listener is where the service answers. Defaults to one at the configured address.
+	// listener accepts the service's connections. Defaults to one at the configured address.
 	listener net.Listener
 	// ready, if not nil, is called once the service answers, with its address.
 	ready func(addr string)
@@ -75,7 +75,7 @@ func serve(ctx context.Context, cfg config, options serveOptions) error {
 		return err
 	}
 	if err := a.catalog.RecordFiles(ctx, cfg.migrations); catalog.ChangedFiles(err) != nil {
-		options.logger.Error("this process serves, but is not ready: it makes and migrates no database until its migration files are corrected",
+		options.logger.Error("this process answers, but is not ready: it creates and migrates no database until its migration files are corrected",
 			"variable", "HOMEROOM_TENANT_MIGRATIONS", "error", err)
 	} else if err != nil {
 		return err
@@ -88,9 +88,9 @@ func serve(ctx context.Context, cfg config, options serveOptions) error {
 	return a.serve(ctx, pools, options)
 }
 
-// serve runs the service on pools for the tenants.
+// serve runs the service on the tenants' pools.
 func (a *app) serve(ctx context.Context, pools *tenant.Pools, options serveOptions) error {
-	// River logs its own comings and goings; only what goes wrong is of interest here.
+	// River logs its own starts and stops; only warnings and errors are of interest here.
 	runner, err := jobs.NewRunner(a.catalog.Pool(), a.handlers(), warnings(options.logger))
 	if err != nil {
 		return err
@@ -142,7 +142,7 @@ func (a *app) serve(ctx context.Context, pools *tenant.Pools, options serveOptio
 	return group.Wait()
 }
 
-// end waits for ctx to end, and then lets the jobs that run end.
+// end waits for ctx to end, and then for the running jobs to end.
 func (a *app) end(ctx context.Context, runner *jobs.Runner) error {
 	<-ctx.Done()
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
@@ -150,7 +150,7 @@ func (a *app) end(ctx context.Context, runner *jobs.Runner) error {
 	return runner.Stop(stopping)
 }
 
-// startBackground starts what goes on beside the requests.
+// startBackground starts everything that runs besides the requests.
 func (a *app) startBackground(ctx context.Context, group *errgroup.Group, all *fleet.Fleet, migrate bool) {
 	group.Go(func() error { return a.signup.Reconcile(ctx) })
 	group.Go(func() error { return a.webhooks.Reconcile(ctx) })
@@ -166,8 +166,9 @@ func (a *app) startBackground(ctx context.Context, group *errgroup.Group, all *f
 	}
 }
 
-// handler is the HTTP API over the app. What a request has made happen is told at once. Once ctx has ended the service is not
-// ready, and every answer ends its connection, so that clients go elsewhere by themselves.
+// handler makes the HTTP API of the app. After a request that may have written events it wakes the relay, so that
+// they are published at once. Once ctx has ended the service is not ready, and every answer closes its connection, so
+// that clients connect to another process.
 func (a *app) handler(ctx context.Context, pools *tenant.Pools, runner *jobs.Runner, all *fleet.Fleet, relay *jobs.Relay) (http.Handler, error) {
 	cfg := httpapi.Config{
 		Signup: a.signup, Catalog: a.catalog, Fleet: all, Servers: a.servers, Queue: a.queue, Pools: pools, Webhooks: a.webhooks,
@@ -201,14 +202,14 @@ func (a *app) handler(ctx context.Context, pools *tenant.Pools, runner *jobs.Run
 			w.Header().Set("Connection", "close")
 		}
 		api.ServeHTTP(w, r)
-		if r.Method != http.MethodGet && r.Method != http.MethodHead || r.URL.Path == "/callback" { // by which people sign up
+		if r.Method != http.MethodGet && r.Method != http.MethodHead || r.URL.Path == "/callback" { // a GET by which people sign up
 			relay.Wake()
 		}
 	}), nil
 }
 
-// listen answers requests until ctx ends, goes on for a while, in which load balancers and clients take note of that, and then
-// lets those that run end.
+// listen answers requests until ctx ends, goes on for the shutdown delay, in which load balancers and clients notice
+// it, and then waits for the running requests.
 func (a *app) listen(ctx context.Context, listener net.Listener, handler http.Handler) error {
 	server := httpapi.NewServer(a.cfg.Addr, handler)
 	failed := make(chan error, 1)
@@ -227,8 +228,8 @@ func (a *app) listen(ctx context.Context, listener net.Listener, handler http.Ha
 	return nil
 }
 
-// warm fetches the management API's token before the first sign-up needs it. The provider may be down: then that one
-// fetches it.
+// warm fetches the management API's token before the first sign-up needs it. If the provider is down, the first
+// sign-up fetches it.
 func (a *app) warm(ctx context.Context) {
 	client, ok := a.identity.(interface{ Warm(context.Context) error })
 	if !ok {

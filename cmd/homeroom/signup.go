@@ -14,13 +14,13 @@ import (
 
 type signupCommand struct {
 	List    signupList    `cmd:"" help:"List the sign-ups that wait for approval, oldest first."`
-	Approve signupApprove `cmd:"" help:"Let a sign-up in that waits for approval."`
-	Reject  signupReject  `cmd:"" help:"Decline a sign-up that waits for approval. Its login goes away, and its owner is told."`
+	Approve signupApprove `cmd:"" help:"Approve a sign-up that waits for approval."`
+	Reject  signupReject  `cmd:"" help:"Decline a sign-up that waits for approval. Its account is deleted, and its owner is notified."`
 	Resolve signupResolve `cmd:"" help:"Finish or undo a sign-up that needs an operator. homeroom doctor lists them."`
 	Invite  signupInvite  `cmd:"" help:"Invite a person to sign a school up, or to join one."`
 }
 
-// operatorAtTerminal is who an operator at the command line is, for the audit.
+// operatorAtTerminal names an operator at the command line in the audit log.
 var operatorAtTerminal = signup.Actor{Name: "operator"}
 
 // waitingRow is a sign-up as the list shows it.
@@ -84,7 +84,7 @@ func (c signupApprove) Run(ctx context.Context, p program) error {
 			return err
 		}
 		if outcome.Result == nil {
-			_, err = fmt.Fprintf(p.stdout, "Approved. The school is being made: homeroom serve goes on with it.\n")
+			_, err = fmt.Fprintf(p.stdout, "Approved. The school is being created: homeroom serve continues it.\n")
 			return err
 		}
 		_, err = fmt.Fprintf(p.stdout, "Approved: %s is ready, as %s.\n", outcome.Result.School.Name, outcome.Result.School.Slug)
@@ -102,18 +102,18 @@ func (c signupReject) Run(ctx context.Context, p program) error {
 		if err := explainWaiting(c.Signup, a.signup.Reject(ctx, c.Signup, operatorAtTerminal)); err != nil {
 			return err
 		}
-		_, err := fmt.Fprintln(p.stdout, "Rejected. Its login goes away within seconds.")
+		_, err := fmt.Fprintln(p.stdout, "Rejected. Its account is deleted within seconds.")
 		return err
 	})
 }
 
 type signupResolve struct {
-	Signup uuid.UUID `arg:"" help:"The sign-up's id, from homeroom doctor or from its person."`
-	Finish bool      `help:"Take it up again: every step looks for itself what there is to do. Repair the cause first." xor:"way" required:""`
-	Undo   bool      `help:"End it: its user and its login go away, its e-mail and its slug are free. A database that holds anything is kept." xor:"way" required:""`
+	Signup uuid.UUID `arg:"" help:"The sign-up's id, from homeroom doctor or from the person."`
+	Finish bool      `help:"Resume it: every step checks by itself what is left to do. Repair the cause first." xor:"way" required:""`
+	Undo   bool      `help:"End it: its user and its account are deleted, its e-mail and its slug become free. A database with data is kept." xor:"way" required:""`
 }
 
-// Run decides what becomes of a sign-up that needs an operator.
+// Run finishes or undoes a sign-up that needs an operator.
 func (c signupResolve) Run(ctx context.Context, p program) error {
 	return withApp(ctx, p, func(a *app) error {
 		if err := a.cfg.requireIdentity(); err != nil {
@@ -130,7 +130,7 @@ func (c signupResolve) Run(ctx context.Context, p program) error {
 		case errors.Is(err, signup.ErrNotWaiting):
 			return fmt.Errorf("sign-up %s is %s, and needs no operator", c.Signup, resolved.Status)
 		case errors.Is(err, signup.ErrInProgress):
-			return fmt.Errorf("sign-up %s was resolved by somebody else just now: look again", c.Signup)
+			return fmt.Errorf("sign-up %s was resolved by somebody else just now: see homeroom doctor", c.Signup)
 		case err != nil:
 			return err
 		}
@@ -138,7 +138,7 @@ func (c signupResolve) Run(ctx context.Context, p program) error {
 	})
 }
 
-// print says what became of it.
+// print prints the result.
 func (c signupResolve) print(p program, r signup.Resolution) error {
 	var err error
 	switch {
@@ -148,17 +148,17 @@ func (c signupResolve) print(p program, r signup.Resolution) error {
 	case r.Result != nil:
 		_, err = fmt.Fprintf(p.stdout, "Finished: %s is ready, as %s.\n", r.Result.School.Name, r.Result.School.Slug)
 	case c.Finish:
-		_, err = fmt.Fprintf(p.stdout, "The sign-up is %s: homeroom serve goes on with it.\n", r.Status)
+		_, err = fmt.Fprintf(p.stdout, "The sign-up is %s: homeroom serve continues it.\n", r.Status)
 	default:
-		_, err = fmt.Fprintln(p.stdout, "Undone: its user is gone. Its tenant is free in about a minute, by homeroom serve.")
+		_, err = fmt.Fprintln(p.stdout, "Undone: its user is deleted. homeroom serve frees its tenant in about a minute.")
 	}
 	if err == nil && r.Cause != nil {
-		_, err = fmt.Fprintf(p.stdout, "It did not get further now: %v\n", r.Cause)
+		_, err = fmt.Fprintf(p.stdout, "It could not be continued now: %v\n", r.Cause)
 	}
 	return err
 }
 
-// explainWaiting says what to do when a sign-up is not there, or does not wait.
+// explainWaiting says what to do when a sign-up does not exist, or does not wait for approval.
 func explainWaiting(id uuid.UUID, err error) error {
 	switch {
 	case errors.Is(err, catalog.ErrNotFound):
@@ -170,14 +170,14 @@ func explainWaiting(id uuid.UUID, err error) error {
 }
 
 type signupInvite struct {
-	Email  string `arg:"" help:"Whom to invite."`
+	Email  string `arg:"" help:"E-mail of the person to invite."`
 	Tenant string `help:"The school to join: id, slug or database. Without it the person is invited to sign a school up."`
-	Role   string `help:"What the person is to be at the school: member or admin."`
-	Days   int    `default:"7" help:"For how many days the link is good; at most 30."`
+	Role   string `help:"The person's role at the school: member or admin."`
+	Days   int    `default:"7" help:"For how many days the link is valid; at most 30."`
 	Locale string `help:"The language of the mail, such as de."`
 }
 
-// Run invites a person, and prints the link that the mail has too.
+// Run invites a person, and prints the link that is also in the mail.
 func (c signupInvite) Run(ctx context.Context, p program) error {
 	return withApp(ctx, p, func(a *app) error {
 		request := signup.InviteRequest{
@@ -201,11 +201,11 @@ func (c signupInvite) Run(ctx context.Context, p program) error {
 		if err != nil {
 			return err
 		}
-		lastReason := "No mail is sent, since HOMEROOM_SMTP_URL is not set. Give the person this link yourself:"
+		delivery := "No mail is sent, since HOMEROOM_SMTP_URL is not set. Give the person this link yourself:"
 		if a.mails != nil {
-			lastReason = "A mail with this link is on its way:"
+			delivery = "A mail with this link is being sent:"
 		}
-		_, err = fmt.Fprintf(p.stdout, "Invited %s as %s until %s. %s\n\n  %s\n", made.Email, made.Role, made.ExpiresAt.UTC().Format(time.RFC3339), lastReason, links{a}.Invitation(made.ID))
+		_, err = fmt.Fprintf(p.stdout, "Invited %s as %s until %s. %s\n\n  %s\n", made.Email, made.Role, made.ExpiresAt.UTC().Format(time.RFC3339), delivery, links{a}.Invitation(made.ID))
 		return err
 	})
 }

@@ -22,8 +22,8 @@ type tenantCommand struct {
 	Show        tenantShow        `cmd:"" help:"Show everything about a tenant."`
 	Reprovision tenantReprovision `cmd:"" help:"Run every provisioning step again, adding what is missing."`
 	Rotate      tenantRotate      `cmd:"" help:"Give the tenant's role a new password."`
-	Drift       tenantDrift       `cmd:"" help:"Find tenants whose schema is not what its version should be. Exits with 3 when there are some."`
-	Canary      tenantCanary      `cmd:"" help:"Have a tenant go first in every run over the fleet."`
+	Drift       tenantDrift       `cmd:"" help:"Find tenants whose schema differs from the schema of their version. Exits with 3 when there are some."`
+	Canary      tenantCanary      `cmd:"" help:"Mark a tenant as a canary, which every run migrates first."`
 	Psql        tenantPsql        `cmd:"" help:"Open a tenant's database in psql, with the tenant's own role."`
 }
 
@@ -32,7 +32,7 @@ func withApp(ctx context.Context, p program, f func(a *app) error) error {
 	return onApp(ctx, p, false, f)
 }
 
-// withReadOnlyApp runs f on the app, for commands that only look: the catalog is not migrated for them.
+// withReadOnlyApp runs f on the app, for commands that only read: they do not migrate the catalog.
 func withReadOnlyApp(ctx context.Context, p program, f func(a *app) error) error {
 	return onApp(ctx, p, true, f)
 }
@@ -52,7 +52,7 @@ func onApp(ctx context.Context, p program, readOnly bool, f func(a *app) error) 
 	return f(a)
 }
 
-// warnVersionMismatch says when the catalog's version is not this program's.
+// warnVersionMismatch prints a warning when the catalog's version is not this program's.
 func (a *app) warnVersionMismatch(p program) {
 	if differs := a.catalog.VersionMismatch(); differs != "" {
 		fmt.Fprintln(p.stderr, "homeroom:", differs)
@@ -124,7 +124,7 @@ type tenantShow struct {
 	output
 }
 
-// Run shows a tenant, with what its server tells of it.
+// Run shows a tenant, with what its server reports about it.
 func (c tenantShow) Run(ctx context.Context, p program) error {
 	return withReadOnlyApp(ctx, p, func(a *app) error {
 		t, server, err := a.find(ctx, c.Tenant)
@@ -162,7 +162,7 @@ func (c tenantShow) Run(ctx context.Context, p program) error {
 	})
 }
 
-// find is a tenant and its server.
+// find returns a tenant and its server.
 func (a *app) find(ctx context.Context, name string) (catalog.Tenant, *tenant.Server, error) {
 	t, err := a.catalog.Tenant(ctx, name)
 	if errors.Is(err, catalog.ErrNotFound) {
@@ -177,7 +177,7 @@ func (a *app) find(ctx context.Context, name string) (catalog.Tenant, *tenant.Se
 
 type tenantReprovision struct {
 	Tenant  string `arg:"" help:"Id, slug or database."`
-	Fresh   bool   `help:"Set the old database aside, where it is kept, and make a new, empty one."`
+	Fresh   bool   `help:"Archive the old database, and create a new, empty one."`
 	Confirm string `help:"With --fresh: the tenant's slug, to show that you mean it."`
 }
 
@@ -199,7 +199,7 @@ func (c tenantReprovision) Run(ctx context.Context, p program) error {
 			return err
 		}
 		if kept != "" {
-			fmt.Fprintf(p.stdout, "The old database is kept, closed, as %s.\n", kept)
+			fmt.Fprintf(p.stdout, "The old database is archived as %s; it accepts no connections.\n", kept)
 		}
 		return nil
 	})
@@ -219,11 +219,11 @@ func (c tenantRotate) Run(ctx context.Context, p program) error {
 		case errors.Is(err, catalog.ErrNotFound):
 			return fmt.Errorf("there is no tenant %q: homeroom tenant list shows all", c.Tenant)
 		case err != nil && t.PasswordRotation > 0:
-			return fmt.Errorf("%w; the catalog has rotation %d already: repeat it, or run homeroom tenant reprovision %s", err, t.PasswordRotation, c.Tenant)
+			return fmt.Errorf("%w; the catalog already has rotation %d: repeat the command, or run homeroom tenant reprovision %s", err, t.PasswordRotation, c.Tenant)
 		case err != nil:
 			return err
 		}
-		fmt.Fprintf(p.stdout, "The role of %s has the password of rotation %d. The former one is refused.\n", display.Text(cmp.Or(t.Name, t.Database)), t.PasswordRotation)
+		fmt.Fprintf(p.stdout, "The role of %s has the password of rotation %d. The former one is no longer valid.\n", display.Text(cmp.Or(t.Name, t.Database)), t.PasswordRotation)
 		return nil
 	})
 }

@@ -17,14 +17,14 @@ type tokenCommand struct {
 	User        string   `help:"E-mail of the user that the token is for; an operator when empty." placeholder:"EMAIL"`
 }
 
-// tokenRequest is what the simulator wants to know.
+// tokenRequest is a request to the simulator.
 type tokenRequest struct {
 	Subject     string   `json:"subject,omitempty"`
 	Permissions []string `json:"permissions"`
 	Audience    []string `json:"audience"`
 }
 
-// Run gets a token from the simulator. A real Auth0 has no such door.
+// Run gets a token from the simulator. A real Auth0 has no such endpoint.
 func (c tokenCommand) Run(ctx context.Context, p program) error {
 	cfg, err := readCommandConfig(p)
 	if err != nil {
@@ -70,7 +70,7 @@ func requestToken(ctx context.Context, base string, request tokenRequest) (strin
 		AccessToken string `json:"access_token"`
 	}
 	if err := json.NewDecoder(response.Body).Decode(&answer); err != nil || answer.AccessToken == "" {
-		return "", errors.New("only the Auth0 simulator gives tokens away; from a real Auth0 an operator gets one by logging in")
+		return "", errors.New("only the Auth0 simulator issues tokens on request; with a real Auth0 an operator gets one by logging in")
 	}
 	return answer.AccessToken, nil
 }

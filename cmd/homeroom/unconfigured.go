@@ -9,8 +9,8 @@ import (
 	"homeroom/identity"
 )
 
-// unconfigured stands in for the identity provider in commands that need none, and explains itself when one is needed
-// after all.
+// unconfigured stands in for the identity provider in commands that need none. Its methods return an error that names
+// what is missing.
 type unconfigured struct{ cause error }
 
 func (u unconfigured) err() error { return fmt.Errorf("%w: %w", errNoProvider, u.cause) }

@@ -17,15 +17,15 @@ import (
 
 type webhookCommand struct {
 	List       webhookList       `cmd:"" help:"List the webhooks, newest first."`
-	Add        webhookAdd        `cmd:"" help:"Add a webhook, and tell its secret."`
+	Add        webhookAdd        `cmd:"" help:"Add a webhook, and print its secret."`
 	Show       webhookShow       `cmd:"" help:"Show everything about a webhook."`
-	Rotate     webhookRotate     `cmd:"" help:"Give a webhook a new secret, and tell it. The one before signs too for 24 hours."`
-	Enable     webhookEnable     `cmd:"" help:"Tell a webhook of events again."`
-	Disable    webhookDisable    `cmd:"" help:"Tell a webhook nothing. What was on its way is dead."`
+	Rotate     webhookRotate     `cmd:"" help:"Give a webhook a new secret, and print it. Deliveries are also signed with the previous one for 24 hours."`
+	Enable     webhookEnable     `cmd:"" help:"Send events to a webhook again."`
+	Disable    webhookDisable    `cmd:"" help:"Send no events to a webhook. Its pending deliveries become dead."`
 	Remove     webhookRemove     `cmd:"" help:"Remove a webhook with all its deliveries."`
-	Deliveries webhookDeliveries `cmd:"" help:"List what a webhook was told, newest first."`
+	Deliveries webhookDeliveries `cmd:"" help:"List the deliveries to a webhook, newest first."`
 	Replay     webhookReplay     `cmd:"" help:"Send a delivery again, with the same webhook-id."`
-	Ping       webhookPing       `cmd:"" help:"Send a ping from this machine, at once and once. Exits with 3 when it was not taken."`
+	Ping       webhookPing       `cmd:"" help:"Send one ping from this machine, now. Exits with 3 when it was not accepted."`
 }
 
 // webhookRow is a webhook as the lists show it.
@@ -39,9 +39,9 @@ type webhookRow struct {
 	CreatedBy       string   `json:"createdBy"`
 	CreatedAt       string   `json:"createdAt"`
 	RotatedAt       string   `json:"rotatedAt,omitempty"`
-	// PreviousSecretUntil is when the secret before stops signing.
+	// PreviousSecretUntil is when the previous secret stops signing.
 	PreviousSecretUntil string `json:"previousSecretUntil,omitempty"`
-	// Secret is told where it was asked for.
+	// Secret is set only where the user asked for it.
 	Secret string `json:"secret,omitempty"`
 }
 
@@ -57,7 +57,7 @@ func newWebhookRow(row catalog.WebhookEndpoint) webhookRow {
 	return h
 }
 
-// formatTime writes a time; nothing for none.
+// formatTime formats a time; it is empty for nil.
 func formatTime(at *time.Time) string {
 	if at == nil {
 		return ""
@@ -65,7 +65,7 @@ func formatTime(at *time.Time) string {
 	return at.UTC().Format(time.RFC3339)
 }
 
-// state is one word.
+// state returns the state as one word.
 func (h webhookRow) state() string {
 	if h.Enabled {
 		return "enabled"
@@ -75,7 +75,7 @@ func (h webhookRow) state() string {
 
 func (h webhookRow) events() string { return cmp.Or(strings.Join(h.Events, " "), "all") }
 
-// rows are the lines of a single webhook, without what there is not.
+// rows returns the lines of a single webhook, without the empty ones.
 func (h webhookRow) rows() [][]string {
 	var rows [][]string
 	for _, row := range [][]string{
@@ -97,7 +97,7 @@ func (h webhookRow) rows() [][]string {
 	return rows
 }
 
-// printWebhook shows a single one.
+// printWebhook prints a single webhook.
 func (o output) printWebhook(p program, row catalog.WebhookEndpoint, key secret.String) error {
 	h := newWebhookRow(row)
 	h.Secret = key.Reveal()
@@ -134,9 +134,9 @@ func (c webhookList) Run(ctx context.Context, p program) error {
 }
 
 type webhookAdd struct {
-	URL         string   `arg:"" help:"Where events are to be posted to, such as https://hooks.lincoln.example/homeroom."`
+	URL         string   `arg:"" help:"URL to post events to, such as https://hooks.lincoln.example/homeroom."`
 	Event       []string `help:"Only this type of event, such as tenant.ready; may be repeated. All when there is none."`
-	Description string   `help:"What it is for."`
+	Description string   `help:"Its purpose."`
 	output
 }
 
@@ -151,15 +151,15 @@ func (c webhookAdd) Run(ctx context.Context, p program) error {
 	})
 }
 
-// operatorActor is the user who runs the command, for the audit.
+// operatorActor names the user who runs the command in the audit log.
 func operatorActor() webhook.Actor { return webhook.Actor{Name: operator()} }
 
-// webhookArg names a webhook.
+// webhookArg is the id of a webhook.
 type webhookArg struct {
 	Webhook string `arg:"" help:"Id of the webhook."`
 }
 
-// withWebhook runs f on the webhook that is named, look runs an f that only looks.
+// withWebhook runs f with the app and the webhook's id. withReadOnly does so for an f that only reads.
 func (c webhookArg) withWebhook(ctx context.Context, p program, f func(a *app, id uuid.UUID) error) error {
 	return c.find(ctx, p, false, f)
 }
@@ -186,7 +186,7 @@ func (c webhookArg) find(ctx context.Context, p program, readOnly bool, f func(a
 
 type webhookShow struct {
 	webhookArg
-	Secret bool `help:"Tell its secret, too."`
+	Secret bool `help:"Print its secret as well."`
 	output
 }
 
@@ -225,17 +225,17 @@ type webhookEnable struct{ webhookArg }
 
 // Run enables a webhook.
 func (c webhookEnable) Run(ctx context.Context, p program) error {
-	return c.set(ctx, p, true, "is told of events from now on. What was given up can be replayed")
+	return c.set(ctx, p, true, "receives events from now on. Dead deliveries can be replayed")
 }
 
 type webhookDisable struct{ webhookArg }
 
 // Run disables a webhook.
 func (c webhookDisable) Run(ctx context.Context, p program) error {
-	return c.set(ctx, p, false, "is told nothing any more")
+	return c.set(ctx, p, false, "receives no more events")
 }
 
-// set enables or disables, and says what that means.
+// set enables or disables a webhook, and prints what that means.
 func (c webhookArg) set(ctx context.Context, p program, enabled bool, means string) error {
 	return c.withWebhook(ctx, p, func(a *app, id uuid.UUID) error {
 		row, err := a.webhooks.Change(ctx, operatorActor(), id, webhook.Change{Enabled: &enabled})
@@ -255,7 +255,7 @@ func (c webhookRemove) Run(ctx context.Context, p program) error {
 		if err := a.webhooks.Remove(ctx, operatorActor(), id); err != nil {
 			return err
 		}
-		_, err := fmt.Fprintln(p.stdout, "The webhook is removed, with all its deliveries.")
+		_, err := fmt.Fprintln(p.stdout, "The webhook was removed, with all its deliveries.")
 		return err
 	})
 }

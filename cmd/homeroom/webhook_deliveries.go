@@ -71,10 +71,10 @@ type webhookReplay struct {
 	Delivery string `arg:"" help:"Id of the delivery."`
 }
 
-// Run has a delivery sent again, by a service.
+// Run schedules a delivery again; a service sends it.
 func (c webhookReplay) Run(ctx context.Context, p program) error {
 	return c.withWebhook(ctx, p, func(a *app, id uuid.UUID) error {
-		unknown := fmt.Errorf("there is no delivery %q to that webhook: homeroom webhook deliveries shows all", c.Delivery)
+		unknown := fmt.Errorf("there is no delivery %q to that webhook: homeroom webhook deliveries lists them", c.Delivery)
 		delivery, err := uuid.Parse(c.Delivery)
 		if err != nil {
 			return unknown
@@ -88,7 +88,7 @@ func (c webhookReplay) Run(ctx context.Context, p program) error {
 		case err != nil:
 			return err
 		}
-		_, err = fmt.Fprintln(p.stdout, "A service sends it again, at once and as often as a new one.")
+		_, err = fmt.Fprintln(p.stdout, "A service sends it again now, with as many attempts as a new one.")
 		return err
 	})
 }
@@ -98,7 +98,7 @@ type webhookPing struct {
 	output
 }
 
-// Run tries a webhook.
+// Run sends a ping to a webhook.
 func (c webhookPing) Run(ctx context.Context, p program) error {
 	return c.withWebhook(ctx, p, func(a *app, id uuid.UUID) error {
 		outcome, err := a.webhooks.Ping(ctx, operatorActor(), id)

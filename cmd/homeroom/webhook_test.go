@@ -242,15 +242,15 @@ func TestWebhookCommands(t *testing.T) {
 	c.has([]string{"replay", added.ID, failed}, "A service sends it again")
 	_, _ = c.run(exitCannot, "replay", added.ID, added.ID)
 
-	c.has([]string{"disable", added.ID}, "The webhook "+l.url+" is told nothing any more.")
+	c.has([]string{"disable", added.ID}, "The webhook "+l.url+" receives no more events.")
 	c.has([]string{"show", added.ID}, "disabled because        disabled by ")
 	c.has([]string{"deliveries", added.ID, "--state", "dead"}, "the webhook was disabled")
 	_, errs = c.run(exitCannot, "replay", added.ID, failed)
 	if !strings.Contains(errs, "the webhook is disabled") {
 		t.Errorf("replaying to a disabled webhook: %s", errs)
 	}
-	c.has([]string{"enable", added.ID}, "is told of events from now on")
-	c.has([]string{"remove", added.ID}, "is removed")
+	c.has([]string{"enable", added.ID}, "receives events from now on")
+	c.has([]string{"remove", added.ID}, "was removed")
 	for _, verb := range []string{"show", "rotate", "enable", "disable", "remove", "deliveries", "ping"} {
 		for _, id := range []string{added.ID, "lincoln"} {
 			_, errs := c.run(exitCannot, verb, id)
