@@ -202,7 +202,7 @@ func TestARefusalLeavesNothing(t *testing.T) {
 			if _, err := other.Begin(t.Context(), *req); err != nil {
 				t.Fatal(err)
 			}
-			// The catalog forgets it, as after a restore from a backup.
+			// The catalog loses it, as after a restore from a backup.
 			b.exec(t, "update users set state = 'deleted' where email = $1", req.Email)
 			b.exec(t, "update signups set idempotency_key = null")
 			if err := b.service.RefillSpares(t.Context()); err != nil {
@@ -301,9 +301,9 @@ func TestARepetitionNeedsNoRoom(t *testing.T) {
 	b.exec(t, "update servers set capacity = 1")
 	var unavailable *signup.Unavailable
 	if _, err := b.service.Begin(t.Context(), request()); !errors.As(err, &unavailable) || unavailable.What != signup.Capacity {
-		t.Fatalf("somebody else was told %v", err)
+		t.Fatalf("another key got %v", err)
 	}
 	if again := b.begin(t, req); again.SignupID != first.SignupID {
-		t.Errorf("the same key was told of %s, want %s", again.SignupID, first.SignupID)
+		t.Errorf("the same key got %s, want %s", again.SignupID, first.SignupID)
 	}
 }

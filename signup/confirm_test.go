@@ -13,8 +13,8 @@ import (
 	"homeroom/signup"
 )
 
-// TestEveryProviderCreatesTheAccountAfterConfirmation: none knows of a sign-up before its e-mail is confirmed, and each is then told
-// the password that was chosen, if it takes one.
+// TestEveryProviderCreatesTheAccountAfterConfirmation: no provider knows of a sign-up before its e-mail is confirmed.
+// Then the provider gets the chosen password, if it takes one.
 func TestEveryProviderCreatesTheAccountAfterConfirmation(t *testing.T) {
 	t.Parallel()
 	organization := scimtest.Start(t, scimtest.Config{})
@@ -41,7 +41,7 @@ func TestEveryProviderCreatesTheAccountAfterConfirmation(t *testing.T) {
 			}
 			id := b.waits(t, req, catalog.AwaitingVerification)
 			if users, err := provider.LookupEmail(t.Context(), req.Email); err != nil || len(users) != 0 {
-				t.Fatalf("the provider knows of it already: %v, %v", users, err)
+				t.Fatalf("the provider knows the account already: %v, %v", users, err)
 			}
 			row, err := b.catalog.Signup(t.Context(), id)
 			if err != nil || b.service.NeedsPassword(row) != identity.TakesPassword(provider) {
@@ -56,13 +56,13 @@ func TestEveryProviderCreatesTheAccountAfterConfirmation(t *testing.T) {
 				t.Errorf("%+v, %v", user, err)
 			}
 			if enters != "" && organization.Users()[0].Password != enters.Reveal() {
-				t.Error("the login has another password")
+				t.Error("the account has another password")
 			}
 		})
 	}
 }
 
-// TestAnInterruptedConfirmationIsDoneAgainWithAnotherPassword: the login was made, and nobody was told.
+// TestAnInterruptedConfirmationIsDoneAgainWithAnotherPassword: the account was created, and the answer was lost.
 func TestAnInterruptedConfirmationIsDoneAgainWithAnotherPassword(t *testing.T) {
 	t.Parallel()
 	b := setup(t, 1, verifyFirst)
@@ -82,6 +82,6 @@ func TestAnInterruptedConfirmationIsDoneAgainWithAnotherPassword(t *testing.T) {
 		t.Fatalf("%+v, %v", outcome, err)
 	}
 	if users := b.auth0.Users(); len(users) != 1 || users[0].LastPasswordReset == before {
-		t.Errorf("the login has the password of the first try: %+v", users)
+		t.Errorf("the account has the password of the first attempt: %+v", users)
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"homeroom/tenant"
 )
 
-// TestALowDiskStopsWhatNeedsDisk: spares are still given, and nothing is begun that could not be finished.
+// TestALowDiskStopsWhatNeedsDisk: claimed spares are still used, and nothing begins that could not be finished.
 func TestALowDiskStopsWhatNeedsDisk(t *testing.T) {
 	t.Parallel()
 	b := setup(t, 1)
@@ -43,7 +43,7 @@ func TestALowDiskStopsWhatNeedsDisk(t *testing.T) {
 		t.Errorf("%d tenants were begun, %v", rows, err)
 	}
 
-	if err := b.service.RefillSpares(t.Context()); err != nil { // the disk has room again
+	if err := b.service.RefillSpares(t.Context()); err != nil { // the disk has free space again
 		t.Fatal(err)
 	}
 	if outcome, err := b.service.Begin(t.Context(), request()); err != nil || outcome.Result == nil {

@@ -7,7 +7,7 @@ import (
 	"homeroom/signup"
 )
 
-// FuzzNormaliseEmail: normalising what was normalised changes nothing.
+// FuzzNormaliseEmail checks that a normalised address does not change when it is normalised again.
 func FuzzNormaliseEmail(f *testing.F) {
 	for _, text := range []string{"ada@lincoln.example", " Ada@LINCOLN.example ", "a@müller.example", "\"a b\"@x.example", "a@b@c", "@", "a@[::1]", "a@xn--mll-hoa.example"} {
 		f.Add(text)
@@ -25,7 +25,7 @@ func FuzzNormaliseEmail(f *testing.F) {
 
 var slugForm = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
 
-// FuzzSlug: every name gets a slug that fits in a URL.
+// FuzzSlug checks that every name gets a slug that is valid in a URL.
 func FuzzSlug(f *testing.F) {
 	for _, name := range []string{"Lincoln High", "北京市第四中学", "École élémentaire", "---", "", "\u200b", "a/../b?c=d"} {
 		f.Add(name)

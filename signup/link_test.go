@@ -13,7 +13,7 @@ import (
 	"homeroom/signup"
 )
 
-// person has a login at the provider that they made there.
+// person returns an account that a person has created at the provider.
 func (b *bundle) person(t *testing.T, email string) identity.User {
 	t.Helper()
 	id := "auth0|" + uuid.NewString()
@@ -58,7 +58,7 @@ func TestAnAccountIsLinkedAfterEveryCrash(t *testing.T) {
 	t.Parallel()
 	b := setup(t, 1)
 	account := b.person(t, "ada@lincoln.example")
-	for range 3 { // all its attempts
+	for range 3 { // every attempt fails
 		b.auth0.Inject(flaky.Fault{Method: "PATCH", Path: "/api/v2/users/", Kind: flaky.LostAnswer, Times: 1})
 	}
 	req := withLogin(account)
@@ -89,13 +89,13 @@ func TestALinkedAccountIsUnlinkedAndNeverDeleted(t *testing.T) {
 	b.expireNow(t, id)
 	user, ok := b.auth0.User(account.ID)
 	if !ok {
-		t.Fatal("somebody's own login was removed")
+		t.Fatal("a person's own account was removed")
 	}
 	if user.AppMetadata["signup_id"] != nil || user.AppMetadata["theirs"] != "stays" {
 		t.Errorf("metadata: %v", user.AppMetadata)
 	}
 	if _, err := b.service.Begin(t.Context(), withLogin(account)); !errors.Is(err, signup.ErrInProgress) {
-		t.Errorf("it is taken on before all of its past is over: %v", err)
+		t.Errorf("it is linked while the earlier sign-up still has it: %v", err)
 	}
 	b.expectRecheck(t)
 	b.waits(t, withLogin(account), catalog.AwaitingApproval)

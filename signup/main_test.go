@@ -26,10 +26,10 @@ func TestMain(m *testing.M) { pgtest.Main(m) }
 
 var key = bytes.Repeat([]byte{7}, 32)
 
-// password is a canary too: it must be found nowhere but at the provider.
+// password is a canary too: only the provider may have it.
 const password = "Canary-Pass-123"
 
-// bundle is a service of its own: catalog, simulator, and a server for tenants that all share.
+// bundle is a service with its own catalog and simulator, and a server for tenants that all tests share.
 type bundle struct {
 	service *signup.Service
 	catalog *catalog.Store
@@ -38,7 +38,7 @@ type bundle struct {
 	logs    *logBuffer
 }
 
-// setup makes a bundle with this many spares in stock.
+// setup creates a bundle with this many spares in stock.
 func setup(t *testing.T, spares int, change ...func(*signup.Config)) *bundle {
 	t.Helper()
 	url := pgtest.Clone(t, "catalog", func(ctx context.Context, url string) error {
@@ -95,7 +95,7 @@ func (b *bundle) newService(t *testing.T, change ...func(*signup.Config)) *signu
 	return service
 }
 
-// logBuffer keeps what many goroutines log.
+// logBuffer collects what many goroutines log.
 type logBuffer struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -115,7 +115,7 @@ func (l *logBuffer) String() string {
 
 var count atomic.Int64
 
-// request is a school's that nobody else has.
+// request returns a request for a new school.
 func request() signup.Request {
 	n := count.Add(1)
 	return signup.Request{
@@ -124,7 +124,7 @@ func request() signup.Request {
 	}
 }
 
-// begin signs a school up, which must work at once.
+// begin signs up a school; it must be ready at once.
 func (b *bundle) begin(t *testing.T, req signup.Request) *signup.Result {
 	t.Helper()
 	outcome, err := b.service.Begin(t.Context(), req)
@@ -137,7 +137,7 @@ func (b *bundle) begin(t *testing.T, req signup.Request) *signup.Result {
 	return outcome.Result
 }
 
-// usable checks that a school can work in its database.
+// usable checks that a school can use its database.
 func (b *bundle) usable(t *testing.T, database string) {
 	t.Helper()
 	id, err := tenant.ParseDatabase(database)

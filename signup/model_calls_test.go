@@ -12,7 +12,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// session is a connection that holds locks and transactions. They end with it, once what it was sent has been carried out.
+// session is a connection that holds locks and transactions. They end with it, after the last call that was sent on it.
 type session struct {
 	mu     sync.Mutex
 	closed bool
@@ -41,18 +41,18 @@ type call struct {
 	detail  string
 	session *session
 	sent    time.Time
-	at      time.Time // of a late call: when it takes effect
-	// apply carries it out. blocked tells that it must wait for somebody else's lock.
+	at      time.Time // only of a late call: when it takes effect
+	// apply executes the call. blocked reports whether it must wait for another session's lock.
 	apply   func() (any, error)
 	blocked func() bool
-	// refused is an error that says it was not carried out, lost one that does not say.
+	// refused returns an error that says that the call was not executed; lost returns one that does not say it.
 	refused func(n int) error
 	lost    func() error
 	answer  chan answer
-	left    bool // the caller's context has ended, and it has gone on without an answer
+	left    bool // the caller's context has ended, and the caller continues without an answer
 }
 
-// inTx tells a statement of a transaction, which ends with its caller.
+// inTx reports whether the call is a statement of a transaction, which ends with its caller.
 func (c *call) inTx() bool { return c.session != nil && c.session.tx != nil }
 
 type answer struct {
@@ -61,8 +61,8 @@ type answer struct {
 	err   error
 }
 
-// ask is the one place that every call of the saga goes through. It blocks until the driver answers, and never returns in
-// a process that has died.
+// ask executes every call of the saga. It blocks until the driver answers, and never returns in a process that has
+// died.
 func ask[T any](ctx context.Context, w *world, c *call, apply func() (T, error)) (T, error) {
 	var none T
 	if c.proc.dead() {
@@ -95,7 +95,7 @@ func ask[T any](ctx context.Context, w *world, c *call, apply func() (T, error))
 	}
 }
 
-// leave keeps a call whose caller has gone: it may take effect or not.
+// abandon decides what happens to a call whose caller is gone: it may take effect or not.
 func (w *world) abandon(c *call) {
 	switch n := w.choices.next(3); {
 	case n == 0:
@@ -107,10 +107,10 @@ func (w *world) abandon(c *call) {
 	}
 }
 
-// executeUnlessBlocked lets a call that nobody waits for take effect, unless it waits for a lock and has no session any more.
+// executeUnlessBlocked executes a call that nobody waits for, unless it waits for a lock and has no session any more.
 func (w *world) executeUnlessBlocked(c *call) {
 	if c.what == "insert spare" {
-		w.sparesReturned++ // whoever has the lock now may have counted before
+		w.sparesReturned++ // the present holder of the lock may have counted before
 	}
 	if c.blocked == nil || !c.blocked() {
 		_, _ = w.execute(c)
@@ -124,7 +124,7 @@ func (w *world) delay(c *call) {
 	w.late = append(w.late, c)
 }
 
-// execute lets a call take effect, and checks what must always hold.
+// execute executes a call, and checks the invariants.
 func (w *world) execute(c *call) (any, error) {
 	value, err := c.apply()
 	w.seen["calls"]++
@@ -136,7 +136,7 @@ func (w *world) execute(c *call) (any, error) {
 	return value, err
 }
 
-// fate is what becomes of a call.
+// callOutcome is how a call ends.
 type callOutcome int
 
 const (
@@ -148,8 +148,8 @@ const (
 	kills
 )
 
-// fates has the ways in which a call can end as often as they shall come up, unreliableOutcomes those of the identity provider, which is
-// the least reliable of the three, and of everything in some runs.
+// callOutcomes are the ways in which a call can end, as often as they shall occur. unreliableOutcomes are those of the
+// identity provider, which is the least reliable of the three systems, and of all systems in some runs.
 var callOutcomes = [32]callOutcome{
 	works, works, works, works, works, works, works, works, works, works, works, works, works, works, works, works,
 	works, works, works, works, works, works, works, isRefused, isRefused, losesItsAnswer, losesItsAnswer, losesItsAnswer,
@@ -161,7 +161,7 @@ var unreliableOutcomes = [16]callOutcome{
 	isLate, kills,
 }
 
-// deliver decides what becomes of a call that waits.
+// deliver decides how a pending call ends.
 func (w *world) deliver(c *call) {
 	w.pending = slices.DeleteFunc(w.pending, func(p *call) bool { return p == c })
 	f := works
@@ -203,7 +203,7 @@ func (w *world) deliver(c *call) {
 	w.collect()
 }
 
-// text describes a call, if it is asked for.
+// text describes a call when it is printed.
 func (w *world) text(c *call) fmt.Stringer { return callText{w, c} }
 
 type callText struct {

@@ -17,8 +17,9 @@ import (
 	"homeroom/tenant"
 )
 
-// TestTheSimulatedCatalogIsLikeTheRealOne does the same to the catalog in Postgres and to the one in memory, in any order,
-// and compares what they answer and what they hold in the end. Only so can a run of the model say anything of the saga.
+// TestTheSimulatedCatalogIsLikeTheRealOne makes the same calls, in any order, on the catalog in Postgres and on the one
+// in memory, and compares their answers and their contents at the end. The model's results are valid only if both are
+// equal.
 func TestTheSimulatedCatalogIsLikeTheRealOne(t *testing.T) {
 	t.Parallel()
 	b := setup(t, 0)
@@ -51,20 +52,20 @@ func (b *bundle) compareCatalogs(t *rapid.T) {
 type pair struct {
 	real      *catalog.Store
 	simulated *rows
-	signups   []catalog.Signup // as they were reserved or taken over last
+	signups   []catalog.Signup // as they were last reserved or taken over
 	tenants   []uuid.UUID
 	ids       byte
 
 	invitations []uuid.UUID
 }
 
-// newID is one that nothing has yet, and the same each time a run is repeated.
+// newID returns a new id, which is the same each time a run is repeated.
 func (p *pair) newID() uuid.UUID {
 	p.ids++
 	return uuid.UUID{6: 0x70, 8: 0x80, 15: p.ids}
 }
 
-// pairCalls are drawn from. Those that begin something come up more often.
+// pairCalls are the calls to choose from. Those that create something occur more often.
 var pairCalls = []func(p *pair, t *rapid.T){
 	(*pair).reserve, (*pair).reserve, (*pair).reserve, (*pair).insertSpare, (*pair).insertSpare, (*pair).markSpareBuilt, (*pair).markSpareBuilt,
 	(*pair).replaceTenant, (*pair).replaceTenant, (*pair).deleteSpare,
@@ -81,7 +82,7 @@ func same(t *rapid.T, what string, actual any, actualErr error, simulated any, s
 	}
 	for _, fact := range facts {
 		if errors.Is(actualErr, fact) != errors.Is(simulatedErr, fact) {
-			t.Fatalf("%s: the real one says %v, the simulated one %v", what, actualErr, simulatedErr)
+			t.Fatalf("%s: the real one returns %v, the simulated one %v", what, actualErr, simulatedErr)
 		}
 	}
 	if (actualErr == nil) != (simulatedErr == nil) || actualErr == nil && text(actual) != text(simulated) {
@@ -89,7 +90,7 @@ func same(t *rapid.T, what string, actual any, actualErr error, simulated any, s
 	}
 }
 
-// text is what two answers must have in common. Of times only that they are past, near or far.
+// text describes the part of an answer that must be equal. Of a time it says only whether it is past, near or far.
 func text(v any) string {
 	when := func(at *time.Time) string {
 		switch {
@@ -119,7 +120,7 @@ func text(v any) string {
 		for _, s := range v {
 			lines = append(lines, text(s))
 		}
-		slices.Sort(lines) // no order is promised
+		slices.Sort(lines) // the order is undefined
 		return strings.Join(lines, "")
 	}
 	return fmt.Sprint(v)
@@ -132,12 +133,12 @@ func pointed[T any](p *T) string {
 	return fmt.Sprint(*p)
 }
 
-// plain is JSON as Postgres writes it.
+// plain returns JSON as Postgres writes it.
 func plain(text json.RawMessage) string {
 	return strings.ReplaceAll(string(text), " ", "")
 }
 
-// compareRows compares what the two hold.
+// compareRows compares the contents of the two.
 func (p *pair) compareRows(t *rapid.T) {
 	ctx := t.Context()
 	for _, s := range p.signups {
@@ -175,7 +176,7 @@ func (p *pair) sameUser(t *rapid.T, id uuid.UUID) {
 	}
 }
 
-// lease is one that has ended at once, or that does not end.
+// lease draws a lease that ends at once, or one that does not end.
 var lease = rapid.SampledFrom([]time.Duration{0, time.Hour})
 
 func (p *pair) reserve(t *rapid.T) {
@@ -210,7 +211,7 @@ func (p *pair) anyTenant(t *rapid.T) uuid.UUID {
 	return rapid.SampledFrom(p.tenants).Draw(t, "tenant")
 }
 
-// anySignup is one that somebody has had, under its last lease as far as is known here, or under an earlier one.
+// anySignup draws a sign-up that a worker has had, with its last known lease or an earlier one.
 func (p *pair) anySignup(t *rapid.T) (row *catalog.Signup) {
 	if len(p.signups) == 0 {
 		return &catalog.Signup{ID: p.newID(), LeaseEpoch: 1}
@@ -272,7 +273,7 @@ func (p *pair) due(t *rapid.T) {
 	}
 }
 
-// hold keeps a sign-up or gives it back.
+// hold renews or releases a sign-up.
 func (p *pair) hold(t *rapid.T) {
 	row, lease := *p.anySignup(t), lease.Draw(t, "lease")
 	if rapid.Bool().Draw(t, "renew") {
@@ -358,7 +359,7 @@ func (p *pair) count(t *rapid.T) {
 	for _, server := range []string{"main", "big", "shut", "unknown"} {
 		stock, err := p.real.Stock(ctx, server, "lunch", 3)
 		simulatedStock := p.simulated.count(server, "lunch", 3)
-		stock.SinceLastSignup, simulatedStock.SinceLastSignup = 0, 0 // each has a clock of its own
+		stock.SinceLastSignup, simulatedStock.SinceLastSignup = 0, 0 // each has its own clock
 		same(t, "stock", stock, err, simulatedStock, nil)
 		discardable, err := p.real.DiscardableSpares(ctx, server, "lunch")
 		same(t, "discardable spares", len(discardable), err, len(p.simulated.discardable(server, "lunch")), nil)

@@ -14,9 +14,9 @@ import (
 	"homeroom/tenant"
 )
 
-// The calls of the pair that are about people who wait and who are invited.
+// The calls of the pair that are about people who wait and people who are invited.
 
-// reservation is what anybody may ask for.
+// reservation draws any possible reservation.
 func (p *pair) reservation(t *rapid.T) catalog.ReserveParams {
 	id := tenant.ID(p.newID())
 	n := rapid.IntRange(1, 4).Draw(t, "school")
@@ -34,7 +34,7 @@ func (p *pair) reservation(t *rapid.T) catalog.ReserveParams {
 	return want
 }
 
-// chooseEntryPoint has a reservation wait, take a login on, or join a school.
+// chooseEntryPoint lets a reservation wait, link an account, or join a school.
 func (p *pair) chooseEntryPoint(t *rapid.T, want *catalog.ReserveParams) {
 	switch rapid.IntRange(0, 5).Draw(t, "way") {
 	case 1, 2:
@@ -65,7 +65,7 @@ func (p *pair) reserveUnconfirmed(t *rapid.T) {
 	}
 }
 
-// signupByIdentity looks for the sign-up of a login.
+// signupByIdentity looks for the sign-up of an account.
 func (p *pair) signupByIdentity(t *rapid.T) {
 	id := anyIdentity.Draw(t, "identity").ID
 	found, err := p.real.SignupByIdentity(t.Context(), id)
@@ -79,7 +79,7 @@ func (p *pair) wait(t *rapid.T) {
 	err := p.real.Wait(t.Context(), *row, identity, status, steps, waitTimeout)
 	same(t, "wait", nil, err, nil, p.simulated.wait(*row, identity, status, steps, waitTimeout))
 	if found, lookupErr := p.real.Signup(t.Context(), row.ID); err == nil && lookupErr == nil {
-		*row = found // its lease is a new one
+		*row = found // it has a new lease
 	}
 }
 
@@ -102,7 +102,7 @@ func (p *pair) expireTx(t *rapid.T) {
 	}, func(r *rows) error { return r.expire(row, steps, problem, delay) })
 }
 
-// together does the same in a transaction and to a copy of the rows, and keeps both or neither.
+// inTransactions makes the same change in a transaction and to a copy of the rows, and commits both or neither.
 func (p *pair) inTransactions(t *rapid.T, what string, actual func(tx pgx.Tx) error, simulated func(r *rows) error) {
 	roll, back := rapid.IntRange(0, 3).Draw(t, "roll back") == 1, errors.New("roll back")
 	err := p.real.InTx(t.Context(), func(tx pgx.Tx) error {
@@ -123,13 +123,13 @@ func (p *pair) inTransactions(t *rapid.T, what string, actual func(tx pgx.Tx) er
 	same(t, what, nil, err, nil, simulatedErr)
 }
 
-// invite invites somebody, takes that back, or looks.
+// invite invites somebody, revokes an invitation, or reads one.
 func (p *pair) invite(t *rapid.T) {
 	n := catalog.NewInvitation{
 		ID: p.newID(), Email: fmt.Sprintf("ada%d@lincoln.example", rapid.IntRange(1, 2).Draw(t, "invited")), Role: "member", InvitedBy: "operator",
 		Lasts: lease.Draw(t, "lasts"),
 	}
-	for _, school := range p.simulated.tenants { // one that is ready, and so will not go away
+	for _, school := range p.simulated.tenants { // a school that is ready stays
 		if school.State == catalog.Ready {
 			n.TenantID = &school.ID
 		}
@@ -156,7 +156,7 @@ func (p *pair) anyInvitation(t *rapid.T) uuid.UUID {
 	return rapid.SampledFrom(p.invitations).Draw(t, "invitation")
 }
 
-// compareNotices compares the invitations, and whom the two have told of what.
+// compareNotices compares the invitations and the events of the two.
 func (p *pair) compareNotices(t *rapid.T) {
 	for _, id := range p.invitations {
 		found, err := p.real.Invitation(t.Context(), id)

@@ -13,20 +13,21 @@ import (
 	"homeroom/signup"
 )
 
-// client is somebody who signs a school up, and does so again until there is an answer.
+// client is somebody who signs up a school, and repeats the request until there is an answer.
 type client struct {
 	number     int
 	request    signup.Request
 	ready      *signup.Result
 	since      int       // the number of the next task when it was ready
-	acceptedID uuid.UUID // the sign-up of which it was told that the work goes on
+	acceptedID uuid.UUID // the sign-up that was accepted and continues without the client
 	err        error     // the last answer
-	done       bool      // with an answer that settles the matter
+	done       bool      // has a final answer
 
-	invitation uuid.UUID // that it answers, if any
+	invitation uuid.UUID // the invitation that it accepts, if any
 }
 
-// newClient comes with an e-mail of its own or of somebody else, and with a key of its own, of somebody else, or without.
+// newClient adds a client with an e-mail of its own or of another client, and with a key of its own, of another client,
+// or without one.
 func (m *machine) newClient() {
 	if len(m.clients) == 5 {
 		m.oldClient()
@@ -59,19 +60,19 @@ func (m *machine) newClient() {
 	m.begin(c)
 }
 
-// chooseEntryPoint has a client bring a login of its own, or answer an invitation, where that is done.
+// chooseEntryPoint lets a client use an existing account or accept an invitation, if the run has those.
 func (m *machine) chooseEntryPoint(c *client) {
 	switch {
 	case m.shape.accounts && m.choices.next(3) > 0:
 		if c.request.Account = m.ownAccount(c.request.Email); c.request.Account != nil {
-			m.seen["clients with a login"]++
+			m.seen["clients with an account"]++
 		}
 	case m.shape.invites && m.choices.next(4) > 0:
 		m.answer(c)
 	}
 }
 
-// oldClient sends a request again, sometimes with another password, or hangs up.
+// oldClient repeats a request, sometimes with another password, or cancels it.
 func (m *machine) oldClient() {
 	if len(m.clients) == 0 {
 		m.newClient()
@@ -86,7 +87,7 @@ func (m *machine) oldClient() {
 	case 4:
 		for _, t := range m.tasks {
 			if t.client == c && !t.over {
-				m.tracef("client %d hangs up", c.number)
+				m.tracef("client %d cancels", c.number)
 				t.cancel()
 			}
 		}
@@ -122,7 +123,7 @@ func (m *machine) begin(c *client) {
 	}}, func(ctx context.Context) (any, error) { return service.Begin(ctx, request) })
 }
 
-// answered looks at what a client was told.
+// answered checks the answer to a client.
 func (m *machine) answered(c *client, t *task, sent secret.String, outcome signup.Outcome, err error) {
 	c.err, c.done = err, false
 	if errors.Is(err, catalog.ErrNoCapacity) {
@@ -143,7 +144,7 @@ func (m *machine) answered(c *client, t *task, sent secret.String, outcome signu
 			m.fail("client %d was invited, and waits", c.number)
 		}
 		m.seen["answer: "+string(outcome.Status)]++
-		c.done = m.faultless && m.shape.verify && m.hasAccount(c.request.Email) // which the mail, or its page, tells
+		c.done = m.faultless && m.shape.verify && m.hasAccount(c.request.Email) // the mail, or its page, says so
 	case errors.Is(err, signup.ErrNeedsOperator):
 		c.done = true
 		if !m.operatorNeeded {
@@ -154,13 +155,13 @@ func (m *machine) answered(c *client, t *task, sent secret.String, outcome signu
 	case isRejected(err) && sent.Reveal() != weak:
 		m.fail("client %d was refused a good password: %v", c.number, err)
 	case c.ready != nil && c.request.IdempotencyKey != "" && t.number >= c.since && !unreachable(err):
-		m.fail("client %d has a school, and was told with the same key: %v", c.number, err)
+		m.fail("client %d has a school, and got with the same key: %v", c.number, err)
 	case m.faultless:
 		c.done = m.isFinished(c, t, err)
 	}
 }
 
-// hasAccount reports whether an e-mail has a user, or a login at the provider that no sign-up has made.
+// hasAccount reports whether an e-mail has a user, or an account at the provider that no sign-up has created.
 func (m *machine) hasAccount(email string) bool {
 	return slices.ContainsFunc(m.accounts, func(l simAccount) bool { return l.email == email && l.our == uuid.Nil }) || slices.ContainsFunc(m.catalog.users, func(u userRow) bool { return u.Email == email && u.state == "active" })
 }

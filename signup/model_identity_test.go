@@ -12,19 +12,19 @@ import (
 	"homeroom/messages"
 )
 
-// login is an identity at the simulated provider. One that somebody has made there carries no metadata.
+// simAccount is an account at the simulated provider. One that a person has created there has no metadata.
 type simAccount struct {
-	id       string    // the provider's
-	our      uuid.UUID // ours, with which it was made; zero where a person made it
+	id       string    // the provider's id
+	our      uuid.UUID // our id, with which a sign-up created it; zero if a person created it
 	email    string
 	verified bool
 	password string
 	meta     identity.Metadata
-	// signup and tenant are what the metadata name.
+	// signup and tenant are the ids in the metadata.
 	signup, tenant uuid.UUID
 }
 
-// tell writes metadata on it.
+// setMetadata writes its metadata.
 func (l *simAccount) setMetadata(m identity.Metadata) {
 	l.meta, l.signup, l.tenant = m, uuid.Nil, uuid.Nil
 	if m.SignupID != "" {
@@ -35,7 +35,7 @@ func (l *simAccount) setMetadata(m identity.Metadata) {
 	}
 }
 
-// providerSim is a process's way to the simulated provider, which can do everything that one may be able to do.
+// providerSim is a process's connection to the simulated provider, which has every optional ability.
 type providerSim struct {
 	w    *world
 	proc *process
@@ -69,7 +69,7 @@ func (p providerSim) call(what string, about uuid.UUID, detail string) *call {
 	}
 }
 
-// user is what the provider tells of a login.
+// user returns an account as the provider shows it.
 func (p providerSim) user(l simAccount) identity.User {
 	user := identity.User{ID: l.id, OurID: l.our, Email: l.email, EmailVerified: l.verified}
 	if !p.MetadataUnsupported() {
@@ -78,7 +78,7 @@ func (p providerSim) user(l simAccount) identity.User {
 	return user
 }
 
-// login finds one by the provider's id.
+// account finds an account by the provider's id.
 func (w *world) account(id string) *simAccount {
 	for i := range w.accounts {
 		if w.accounts[i].id == id {
@@ -88,7 +88,7 @@ func (w *world) account(id string) *simAccount {
 	return nil
 }
 
-// removeAccount removes one, and its memberships with it.
+// removeAccount removes an account with its memberships.
 func (w *world) removeAccount(id string) {
 	l := w.account(id)
 	if l == nil {

@@ -16,13 +16,13 @@ import (
 	"homeroom/signup"
 )
 
-// tidiness is how long the reconcilers may take to tidy up once everything works, and nobody confirms anything.
+// cleanUpTime is how long the reconcilers may take to finish once all faults have ended and nobody confirms anything.
 const cleanUpTime = waitTimeout + 4*time.Minute
 
-// runToCompletion has everything work and lets time pass until nothing is left to do, has every client try until it has an
-// answer, and looks whether all is as it should be.
+// runToCompletion ends all faults and advances time until nothing is left to do. Every client repeats its request until
+// it has an answer. Then it checks the invariants.
 func (m *machine) runToCompletion() {
-	m.tracef("everything works from here on")
+	m.tracef("no faults from here on")
 	for _, s := range m.catalog.signups {
 		m.seen["before rest: "+string(s.Status)]++
 	}
@@ -59,7 +59,7 @@ func (m *machine) runToCompletion() {
 	m.checkStock()
 }
 
-// resolveAll has an operator undo every sign-up that needs one, or try to finish it first.
+// resolveAll makes an operator undo every sign-up that needs one, or try to finish it first.
 func (m *machine) resolveAll() {
 	for _, s := range slices.Clone(m.catalog.signups) {
 		if s.Status != catalog.NeedsOperator {
@@ -80,7 +80,7 @@ func (m *machine) resolveAll() {
 	}
 }
 
-// retry has a client try again, and confirm what there is to confirm.
+// retry makes a client repeat its request, and confirm its e-mail.
 func (m *machine) retry(c *client) {
 	for range 2 {
 		if c.done {
@@ -93,7 +93,7 @@ func (m *machine) retry(c *client) {
 	}
 }
 
-// drain lets everything go on that can, until every task is over.
+// runUntilIdle lets all calls succeed until every task has ended.
 func (m *machine) runUntilIdle() {
 	for len(m.problems) == 0 {
 		if calls := m.ready(); len(calls) > 0 {
@@ -107,7 +107,7 @@ func (m *machine) runUntilIdle() {
 	}
 }
 
-// cleanUp has jobs done and passes made until nothing is due any more, now or later.
+// cleanUp runs jobs and reconciler passes until nothing is due, now or later.
 func (m *machine) cleanUp() {
 	for end := time.Now().Add(cleanUpTime); len(m.problems) == 0; {
 		m.runUntilIdle()
@@ -127,7 +127,7 @@ func (m *machine) cleanUp() {
 	}
 }
 
-// next is when something is to be done: the time is zero when there is nothing. job tells that it is a job.
+// next returns when the next thing is due; the time is zero if there is none. isJob reports whether it is a job.
 func (m *machine) next() (at time.Time, isJob bool) {
 	add := func(t time.Time, job bool) {
 		if at.IsZero() || t.Before(at) {
@@ -148,14 +148,14 @@ func (m *machine) next() (at time.Time, isJob bool) {
 	return at, isJob
 }
 
-// fail records what is wrong. The words must be the same each time a run is repeated.
+// fail records a violation. The text must be the same each time a run is repeated.
 func (w *world) fail(format string, args ...any) {
 	problem := fmt.Sprintf(format, args...)
 	w.tracef("WRONG: %s", problem)
 	w.problems = append(w.problems, problem)
 }
 
-// check looks at what must hold at every moment.
+// check checks the invariants that hold at every moment.
 func (w *world) check() {
 	for i := range w.catalog.signups {
 		s := &w.catalog.signups[i]
@@ -190,10 +190,10 @@ func (w *world) member(id uuid.UUID) bool {
 	return s != nil && s.Kind == catalog.Member
 }
 
-// acknowledged looks whether a client that is told of a ready school has one, and always the same.
+// checkResult checks that a client that got a ready school has one, and always the same.
 func (m *machine) checkResult(c *client, result *signup.Result) {
 	if c.ready != nil && !reflect.DeepEqual(c.ready, result) {
-		m.fail("client %d was told of another school than before", c.number)
+		m.fail("client %d got another school than before", c.number)
 	}
 	if c.ready == nil {
 		c.ready, c.since = result, len(m.tasks)
@@ -201,25 +201,25 @@ func (m *machine) checkResult(c *client, result *signup.Result) {
 	row := m.catalog.signup(result.SignupID)
 	switch {
 	case row == nil || row.Status != catalog.SignupReady:
-		m.fail("client %d was told that %s is ready, which it is not", c.number, m.name(result.SignupID))
+		m.fail("client %d was answered that %s is ready, which it is not", c.number, m.name(result.SignupID))
 	case row.Email != c.request.Email || result.User.Email != c.request.Email:
-		m.fail("client %d was told of somebody else's school", c.number)
+		m.fail("client %d got another client's school", c.number)
 	}
 }
 
-// isFinished reports whether a refusal settles the matter, in a world in which nothing else happens: only a true one does.
+// isFinished reports whether a refusal is final. At the end, when no faults happen any more, it must also be true.
 func (m *machine) isFinished(c *client, t *task, err error) bool {
 	switch {
 	case errors.Is(err, signup.ErrEmailExists):
 		_, err := m.catalog.findUser(c.request.Email)
 		taken := err == nil || slices.ContainsFunc(m.accounts, func(l simAccount) bool { return l.email == c.request.Email })
 		if !taken && m.freed[c.request.Email].Before(t.began) {
-			m.fail("client %d was told that its e-mail is taken, which it is not", c.number)
+			m.fail("client %d was answered that its e-mail is taken, which it is not", c.number)
 		}
 		return taken
 	case errors.Is(err, signup.ErrHasSchool):
 		if !slices.ContainsFunc(m.catalog.users, func(u userRow) bool { return u.IdentityID == c.request.Account.ID && u.state == "active" }) {
-			m.fail("client %d was told that its login has a school, which it has not", c.number)
+			m.fail("client %d was answered that its account has a school, which it has not", c.number)
 		}
 		return true
 	case errors.Is(err, signup.ErrInvitationGone):
@@ -231,7 +231,7 @@ func (m *machine) isFinished(c *client, t *task, err error) bool {
 	return false
 }
 
-// unreachable tells that the catalog could not be asked.
+// unreachable reports whether an error says that the catalog did not answer.
 func unreachable(err error) bool {
 	var unavailable *signup.Unavailable
 	return errors.As(err, &unavailable) && unavailable.What == signup.Catalog
@@ -242,16 +242,16 @@ func isRejected(err error) bool {
 	return errors.As(err, &rejected)
 }
 
-// checkInvariants looks at all three systems, which must tell the same story now that nothing happens any more.
+// checkInvariants checks that the three systems agree at the end.
 func (m *machine) checkInvariants() {
 	for _, s := range m.catalog.signups {
 		ended := s.Status == catalog.SignupReady || s.Status == catalog.Failed || s.Status == catalog.Expired
 		switch {
-		case s.Status == catalog.NeedsOperator && m.operatorNeeded: // as it should be
+		case s.Status == catalog.NeedsOperator && m.operatorNeeded: // as expected
 		case !ended, s.CheckAt != nil:
 			m.fail("%s is unfinished: %s", m.name(s.ID), s.Status)
 		case s.Status != catalog.SignupReady && s.TenantID != nil:
-			m.fail("%s has ended, and keeps %s", m.name(s.ID), m.name(*s.TenantID))
+			m.fail("%s has ended, and still has %s", m.name(s.ID), m.name(*s.TenantID))
 		case s.Status == catalog.SignupReady:
 			m.checkSchool(s)
 		}
@@ -268,12 +268,12 @@ func (m *machine) checkInvariants() {
 	m.checkTenants()
 }
 
-// checkSchool looks at everything that a ready sign-up stands for.
+// checkSchool checks everything that belongs to a ready sign-up.
 func (m *machine) checkSchool(s catalog.Signup) {
 	user, t := m.catalog.user(s.UserID), m.catalog.tenant(*s.TenantID)
 	var result signup.Result
 	if err := json.Unmarshal(s.Result, &result); err != nil {
-		m.fail("%s keeps no result: %v", m.name(s.ID), err)
+		m.fail("%s has no result: %v", m.name(s.ID), err)
 	}
 	switch {
 	case user == nil || user.state != "active" || user.TenantID != *s.TenantID:
@@ -281,7 +281,7 @@ func (m *machine) checkSchool(s catalog.Signup) {
 	case t == nil || t.State != catalog.Ready && !m.operatorNeeded || t.Name == "" || t.Slug != result.School.Slug:
 		m.fail("%s is ready, and its tenant is not", m.name(s.ID))
 	case result.SignupID != s.ID || result.School.ID != t.ID || result.User.IdentityID != user.IdentityID:
-		m.fail("the result of %s tells of something else", m.name(s.ID))
+		m.fail("the result of %s is about something else", m.name(s.ID))
 	}
 	m.checkAccount(&s)
 }
@@ -292,18 +292,18 @@ func (m *machine) checkTenants() {
 	for _, t := range m.catalog.tenants {
 		known[t.Database] = true
 		switch {
-		case t.State == catalog.Spare && m.catalog.unclaimable[t.ID]: // the keeper is still to discard it
+		case t.State == catalog.Spare && m.catalog.unclaimable[t.ID]: // the refiller has not discarded it yet
 		case t.State == catalog.Ready, t.State == catalog.Spare:
 			i := slices.IndexFunc(m.servers, func(s *serverSim) bool { return s.name == t.Server })
 			if d := m.servers[i].find(t.Database); d == nil || d.closed {
-				m.fail("%s is %s, and nobody can enter its database", m.name(t.ID), t.State)
+				m.fail("%s is %s, and its database accepts no connections", m.name(t.ID), t.State)
 			}
 			if _, owned := m.owners[t.ID]; owned != (t.State == catalog.Ready) {
-				m.fail("%s is %s, though its owner says otherwise", m.name(t.ID), t.State)
+				m.fail("%s is %s, which contradicts its owner", m.name(t.ID), t.State)
 			}
 		case t.State == catalog.Building:
 			if t.Name != "" && !m.operatorNeeded {
-				m.fail("%s is being built, and nobody does it", m.name(t.ID))
+				m.fail("%s is being built, and no worker builds it", m.name(t.ID))
 			}
 		default:
 			if !m.operatorNeeded {
@@ -320,7 +320,7 @@ func (m *machine) checkTenants() {
 	}
 }
 
-// checkAllAnswered looks whether each client that has not given up has what it came for.
+// checkAllAnswered checks that each client that still waits got a correct answer.
 func (m *machine) checkAllAnswered() {
 	for _, c := range m.clients {
 		if !c.done {
@@ -330,18 +330,18 @@ func (m *machine) checkAllAnswered() {
 			continue
 		}
 		if s := m.catalog.signup(c.acceptedID); s == nil || s.Status != catalog.SignupReady && !m.operatorNeeded {
-			m.fail("client %d was promised %s, which came to nothing", c.number, m.name(c.acceptedID))
+			m.fail("client %d got an acceptance of %s, which is not ready", c.number, m.name(c.acceptedID))
 		}
 	}
 }
 
-// checkStock looks at the spares: as many as there should be, and those that have come back.
+// checkStock checks the number of spares: as many as configured, and those that were returned.
 func (m *machine) checkStock() {
 	lineage, version := tenantSchema.Lineage(), tenantSchema.Latest()
 	for _, s := range m.servers {
 		n := len(m.catalog.stock(s.name, lineage, catalog.Spare, version)) + len(m.catalog.stock(s.name, lineage, catalog.Building, 0))
 		if n < m.shape.spares || n > m.shape.spares+m.sparesReturned {
-			m.fail("%d spares on %s, want %d; %d have come back", n, s.name, m.shape.spares, m.sparesReturned)
+			m.fail("%d spares on %s, want %d; %d were returned", n, s.name, m.shape.spares, m.sparesReturned)
 		}
 	}
 }

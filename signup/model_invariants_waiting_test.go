@@ -8,16 +8,16 @@ import (
 	"homeroom/catalog"
 )
 
-// What must hold of sign-ups that wait, of logins, and of organizations.
+// The invariants of sign-ups that wait, of accounts, and of organizations.
 
-// lawful looks whether a sign-up that has just been given its tenant has waited for whom it had to wait.
+// checkAdmission checks that a sign-up that has just got its tenant was confirmed and approved if it had to be.
 func (w *world) checkAdmission(s *catalog.Signup) {
 	if w.admitted[s.ID] || s.Kind != catalog.School || s.InvitationID != nil {
 		return
 	}
 	w.admitted[s.ID] = true
 	if w.shape.approve && !w.approved[s.ID] {
-		w.fail("%s got a tenant, and nobody has approved of it", w.name(s.ID))
+		w.fail("%s got a tenant, and nobody has approved it", w.name(s.ID))
 	}
 	l := w.accountOf(s)
 	if l == nil || !w.shape.verify {
@@ -27,11 +27,11 @@ func (w *world) checkAdmission(s *catalog.Signup) {
 		w.fail("%s got a tenant, and its e-mail is not confirmed", w.name(s.ID))
 	}
 	if l.our != uuid.Nil && l.password == password {
-		w.fail("%s got a tenant, and its login has a password that nobody has shown to be the owner's", w.name(s.ID))
+		w.fail("%s got a tenant, and its account has a password that may not be the owner's", w.name(s.ID))
 	}
 }
 
-// accountOf finds the login that a sign-up has made, or taken on.
+// accountOf finds the account that a sign-up has created or linked.
 func (w *world) accountOf(s *catalog.Signup) *simAccount {
 	if s.IdentityID != nil {
 		return w.account(*s.IdentityID)
@@ -39,7 +39,7 @@ func (w *world) accountOf(s *catalog.Signup) *simAccount {
 	return w.account("sim|" + s.UserID.String())
 }
 
-// checkAccount looks at the login of a ready sign-up.
+// checkAccount checks the account of a ready sign-up.
 func (m *machine) checkAccount(s *catalog.Signup) {
 	l, user := m.accountOf(s), m.catalog.user(s.UserID)
 	if user == nil || m.closed[user.IdentityID] {
@@ -52,11 +52,11 @@ func (m *machine) checkAccount(s *catalog.Signup) {
 	case m.shape.verify && s.Kind == catalog.School && s.InvitationID == nil && !user.EmailVerified:
 		m.fail("%s is ready, and its e-mail was not confirmed", m.name(s.ID))
 	case m.shape.managesMemberships && (m.organization(*s.TenantID) == nil || !m.organization(*s.TenantID).members[l.id]):
-		m.fail("%s is ready, and its identity has no place", m.name(s.ID))
+		m.fail("%s is ready, and its identity has no membership", m.name(s.ID))
 	}
 }
 
-// checkAccounts looks for those that no sign-up needs, and for those that people miss.
+// checkAccounts checks that no account exists without a sign-up, and that no person's own account is missing.
 func (m *machine) checkAccounts() {
 	for _, l := range m.accounts {
 		s := m.catalog.signup(l.signup)
@@ -66,12 +66,13 @@ func (m *machine) checkAccounts() {
 	}
 	for _, id := range m.own {
 		if m.account(id) == nil && !m.closed[id] {
-			m.fail("%s, which is somebody's own login, was removed", id)
+			m.fail("%s, which is a person's own account, was removed", id)
 		}
 	}
 }
 
-// checkOrganizations looks whether each is a school's that exists, with its owner, and the only one.
+// checkOrganizations checks that each organization is the only one of an existing school, and has its owner as a
+// member.
 func (m *machine) checkOrganizations() {
 	for i, o := range m.organizations {
 		at := slices.IndexFunc(m.catalog.signups, func(s catalog.Signup) bool {
@@ -83,7 +84,7 @@ func (m *machine) checkOrganizations() {
 		}
 		s := m.catalog.signups[at]
 		owner := m.accountOf(&s)
-		gone := owner == nil && s.Status == catalog.SignupReady // somebody has removed it since
+		gone := owner == nil && s.Status == catalog.SignupReady // the account was removed since
 		switch {
 		case slices.ContainsFunc(m.organizations[:i], func(other *organization) bool { return other.tenant == o.tenant }):
 			m.fail("%s has two organizations", m.name(o.tenant))
@@ -95,7 +96,7 @@ func (m *machine) checkOrganizations() {
 	}
 }
 
-// checkAccepted looks at the sign-ups that were confirmed or approved.
+// checkAccepted checks that the sign-ups that were confirmed or approved are ready.
 func (m *machine) checkAccepted() {
 	for _, id := range m.accepted {
 		if s := m.catalog.signup(id); s.Status != catalog.SignupReady && !m.operatorNeeded {
@@ -104,7 +105,7 @@ func (m *machine) checkAccepted() {
 	}
 }
 
-// checkInvitations looks at those that were answered.
+// checkInvitations checks the invitations that were accepted.
 func (m *machine) checkInvitations() {
 	for _, s := range m.catalog.signups {
 		if s.InvitationID == nil || s.Status != catalog.SignupReady {
@@ -114,7 +115,7 @@ func (m *machine) checkInvitations() {
 		case err != nil || i.AcceptedAt == nil && i.RevokedAt == nil:
 			m.fail("%s is ready, and its invitation is open", m.name(s.ID))
 		case i.Email != s.Email || i.TenantID != nil && (s.Kind != catalog.Member || *i.TenantID != *s.TenantID):
-			m.fail("%s has come in by somebody else's invitation", m.name(s.ID))
+			m.fail("%s used another person's invitation", m.name(s.ID))
 		}
 	}
 }

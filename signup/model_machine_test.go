@@ -13,37 +13,37 @@ import (
 	"homeroom/signup"
 )
 
-// shape is what kind of world a run is in.
+// shape is the configuration of a run.
 type shape struct {
 	name                           string
 	processes, servers             int
 	spares                         int
-	capacity                       int  // of each server; 0 is no limit
-	operators                      bool // reprovision tenants
-	unmanaged                      bool // have accounts at the provider, and make databases
-	verify, approve                bool // schools wait for their e-mail, for an operator
-	hideAccounts                   bool // nobody is told whether an e-mail has an account
-	managesMemberships, noMetadata bool // the provider makes organizations, and keeps no metadata
-	accounts                       bool // people bring logins of their own
+	capacity                       int  // of each server; 0 means no limit
+	operators                      bool // operators reprovision tenants
+	unmanaged                      bool // others create accounts at the provider, and databases
+	verify, approve                bool // schools wait for their e-mail to be confirmed, for an operator
+	hideAccounts                   bool // answers hide whether an e-mail has an account
+	managesMemberships, noMetadata bool // the provider manages organizations, and stores no metadata
+	accounts                       bool // people use accounts of their own
 	invites                        bool // people are invited
-	extraChoices                   int  // by how many choices its runs are longer
+	extraChoices                   int  // how many more choices its runs have
 }
 
-// patience is how long a sign-up waits for a person.
+// waitTimeout is how long a sign-up waits for a person.
 const waitTimeout = 2 * time.Minute
 
-// machine is a world and the clients and operators who act in it.
+// machine is a world with its clients and operators.
 type machine struct {
 	*world
 	clients []*client
-	// services are those of the processes that live.
+	// services are the services of the running processes.
 	services       map[*process]*signup.Service
-	operatorNeeded bool // somebody has made what only a person can judge
-	confirmFirst   bool // in the end, people first confirm what they are asked to
-	faultless      bool // everything works, and nothing else happens
-	// promises are the sign-ups of which somebody was told that they go on to their school.
+	operatorNeeded bool // something happened that only an operator can resolve
+	confirmFirst   bool // at the end, people first confirm their e-mails
+	faultless      bool // no more faults and no more requests by others
+	// accepted are the sign-ups for which a caller was answered that they continue to their school.
 	accepted          []uuid.UUID
-	unmanagedAccounts int // how many accounts strangers have opened
+	unmanagedAccounts int // how many unmanaged accounts were created
 }
 
 func newMachine(shape shape, choices *choices) *machine {
@@ -65,7 +65,7 @@ func newMachine(shape shape, choices *choices) *machine {
 	return m
 }
 
-// steps are what the driver does next, as often as it shall come up.
+// steps are the driver's actions, as often as they shall occur.
 var steps = [28]func(m *machine){
 	(*machine).deliverSome, (*machine).deliverSome, (*machine).deliverSome, (*machine).deliverSome, (*machine).deliverSome, (*machine).deliverSome,
 	(*machine).deliverSome, (*machine).deliverSome, (*machine).deliverSome, (*machine).deliverSome, (*machine).deliverSome, (*machine).newClient,
@@ -74,7 +74,7 @@ var steps = [28]func(m *machine){
 	(*machine).operate, (*machine).people, (*machine).people, (*machine).people, (*machine).people,
 }
 
-// run plays the world until the choices are used up, then has everything work, and looks at what there is in the end.
+// run runs the world until the choices are used up, then ends all faults and checks the result.
 func (m *machine) run() {
 	for range m.shape.processes {
 		m.startProcess()
@@ -96,7 +96,7 @@ func (m *machine) run() {
 	m.end()
 }
 
-// end lets nothing go on, so that every goroutine of the bubble ends.
+// end stops every goroutine of the bubble.
 func (m *machine) end() {
 	m.trace = nil
 	for p := range m.services {
@@ -128,7 +128,7 @@ func (m *machine) startProcess() {
 	m.tracef("%s: started", p.name)
 }
 
-// anyProcess is a process that lives, or nil.
+// anyProcess returns a running process, or nil.
 func (m *machine) anyProcess() *process {
 	var alive []*process
 	for _, p := range m.procs {
@@ -142,7 +142,7 @@ func (m *machine) anyProcess() *process {
 	return alive[m.choices.next(len(alive))]
 }
 
-// deliverSome decides what becomes of some of the calls that wait, one after the other.
+// deliverSome delivers some of the pending calls, one after the other.
 func (m *machine) deliverSome() {
 	for range 1 + m.choices.next(6) {
 		calls := m.ready()
@@ -166,7 +166,7 @@ func (m *machine) wait() {
 	m.advance(d)
 }
 
-// reconcile has a process make a pass.
+// reconcile starts a reconciler pass of a process.
 func (m *machine) reconcile() {
 	if p := m.anyProcess(); p != nil {
 		service := m.services[p]
@@ -181,7 +181,7 @@ func (m *machine) refillSpares() {
 	}
 }
 
-// background has a process do what it does all the time besides.
+// background starts the other background work of a process.
 func (m *machine) background() {
 	if m.choices.next(2) == 0 {
 		m.refillSpares()
@@ -190,7 +190,7 @@ func (m *machine) background() {
 	}
 }
 
-// runJob has a process do a job that is due and that nobody is at.
+// runJob lets a process run a job that is due and that no process runs.
 func (m *machine) runJob() {
 	i := slices.IndexFunc(m.catalog.jobs, func(j job) bool {
 		busy := slices.ContainsFunc(m.tasks, func(t *task) bool { return t.job == j.number && !t.over && !t.proc.dead() })
@@ -211,7 +211,7 @@ func (m *machine) runJob() {
 	}}, work)
 }
 
-// crash starts a process where one is missing, or kills one.
+// crash starts a process if one is missing, or kills one.
 func (m *machine) crash() {
 	alive := 0
 	for _, p := range m.procs {
@@ -227,11 +227,11 @@ func (m *machine) crash() {
 	m.collect()
 }
 
-// outage takes a system away for a while, or brings all of them back.
+// outage makes a system unavailable for a while, or all of them available again.
 func (m *machine) outage() {
 	if len(m.unavailable) > 0 {
 		clear(m.unavailable)
-		m.tracef("every system is back")
+		m.tracef("every system is available")
 		return
 	}
 	systems := []string{"identity", "catalog"}
@@ -243,7 +243,7 @@ func (m *machine) outage() {
 	m.tracef("%s is away", system)
 }
 
-// others are operators and strangers, where there are any.
+// operate acts for operators and for people outside of Homeroom, if the run has them.
 func (m *machine) operate() {
 	switch n := m.choices.next(5); {
 	case m.shape.unmanaged && n == 4:
@@ -259,7 +259,7 @@ func (m *machine) operate() {
 	}
 }
 
-// reprovision has an operator reprovision a tenant.
+// reprovision makes an operator reprovision a tenant.
 func (m *machine) reprovision(fresh bool) {
 	p := m.anyProcess()
 	if p == nil || len(m.catalog.tenants) == 0 {
@@ -274,7 +274,7 @@ func (m *machine) reprovision(fresh bool) {
 	}, nil)
 }
 
-// createOtherAccount is opened or closed at the provider, with an e-mail that a client has.
+// createOtherAccount creates an account at the provider with a client's e-mail, or removes it.
 func (m *machine) createOtherAccount() {
 	if len(m.clients) == 0 {
 		return
@@ -283,21 +283,21 @@ func (m *machine) createOtherAccount() {
 	i := slices.IndexFunc(m.accounts, func(l simAccount) bool { return l.email == email })
 	switch {
 	case i < 0:
-		m.tracef("a stranger opens an account with %s", email)
+		m.tracef("somebody creates an account with %s", email)
 		m.unmanagedAccounts++
 		m.accounts = append(m.accounts, simAccount{id: fmt.Sprintf("stranger|%d", m.unmanagedAccounts), email: email})
 	case m.accounts[i].our == uuid.Nil && !slices.Contains(m.own, m.accounts[i].id):
-		m.tracef("a stranger closes the account with %s", email)
+		m.tracef("somebody removes the account with %s", email)
 		m.accounts = slices.Delete(m.accounts, i, i+1)
 	}
 }
 
-// createUnmanagedDatabase takes the name of one that is about to be made.
+// createUnmanagedDatabase creates a database with the name of a tenant that is about to be built.
 func (m *machine) createUnmanagedDatabase() {
 	for _, t := range m.catalog.tenants {
 		for _, s := range m.servers {
 			if s.name == t.Server && s.find(t.Database) == nil && t.State == catalog.Building && t.Name != "" {
-				m.tracef("a stranger makes the database of %s", m.name(t.ID))
+				m.tracef("somebody creates the database of %s", m.name(t.ID))
 				s.databases = append(s.databases, database{name: t.Database, unmanaged: true})
 				m.operatorNeeded = true
 				return

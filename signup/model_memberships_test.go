@@ -12,15 +12,15 @@ import (
 	"homeroom/internal/secret"
 )
 
-// What the simulated provider does besides making logins.
+// The simulated provider's abilities besides creating accounts.
 
-// organization is one at the simulated provider.
+// organization is an organization at the simulated provider.
 type organization struct {
 	tenant  uuid.UUID
-	members map[string]bool // by the provider's ids
+	members map[string]bool // by the provider's account ids
 }
 
-// organization finds the one of a tenant.
+// organization finds the organization of a tenant.
 func (w *world) organization(tenant uuid.UUID) *organization {
 	for _, o := range w.organizations {
 		if o.tenant == tenant {
@@ -36,7 +36,7 @@ func (p providerSim) Find(ctx context.Context, id string) (identity.User, error)
 	return ask(ctx, p.w, p.call("find", about, detail), func() (identity.User, error) { return p.found(id) })
 }
 
-// nameOf splits the provider's id of a login into ours and what is the same each time a run is repeated.
+// nameOf splits the provider's id of an account into our id and a part that is the same each time a run is repeated.
 func nameOf(id string) (our uuid.UUID, detail string) {
 	if ours, ok := strings.CutPrefix(id, "sim|"); ok {
 		return uuid.MustParse(ours), ""
@@ -44,8 +44,8 @@ func nameOf(id string) (our uuid.UUID, detail string) {
 	return uuid.Nil, id
 }
 
-// LinkAccount implements identity.AccountLinker. What a sign-up writes late, from before it had a tenant, does not take the tenant away
-// that it has written since.
+// LinkAccount implements identity.AccountLinker. A late write of a sign-up, from before it had a tenant, does not
+// remove the tenant that the sign-up has written since.
 func (p providerSim) LinkAccount(ctx context.Context, id string, metadata identity.Metadata) (identity.User, error) {
 	return p.patch(ctx, "adopt", id, func(l *simAccount) {
 		if l.meta.SignupID != metadata.SignupID || metadata.TenantID != "" {
@@ -54,7 +54,8 @@ func (p providerSim) LinkAccount(ctx context.Context, id string, metadata identi
 	})
 }
 
-// UnlinkAccount implements identity.AccountLinker. Like the real one it looks first, because nobody can ask for both at once.
+// UnlinkAccount implements identity.AccountLinker. Like the real one it reads first, because the two cannot be one
+// request.
 func (p providerSim) UnlinkAccount(ctx context.Context, id, signupID string) error {
 	found, err := p.Find(ctx, id)
 	if err == nil && found.Metadata.SignupID == signupID {
@@ -103,7 +104,7 @@ func (p providerSim) Prepare(ctx context.Context) error {
 	return err
 }
 
-// Assign implements identity.MembershipManager in the two steps of the real ones that matter.
+// Assign implements identity.MembershipManager in two steps, as the real ones do.
 func (p providerSim) Assign(ctx context.Context, e identity.Membership) (identity.Assignment, error) {
 	_, err := ask(ctx, p.w, p.call("make organization", e.TenantID, ""), func() (struct{}, error) {
 		switch {

@@ -15,10 +15,10 @@ import (
 	"homeroom/signup"
 )
 
-// operator is who approves and rejects.
+// operator approves and rejects.
 var operator = signup.Actor{Name: "operator"}
 
-// people follow the links of their mails, judge sign-ups, change their own logins and invite others, where there is any of
+// people follow the links of their mails, review sign-ups, change their own accounts and invite others, if the run has
 // that.
 func (m *machine) people() {
 	switch n := m.choices.next(8); {
@@ -31,15 +31,15 @@ func (m *machine) people() {
 	case (n == 5 || n == 6 && m.shape.unmanaged) && m.shape.accounts:
 		m.changeAccount()
 	case n == 7 && (m.shape.verify || m.shape.approve):
-		m.tracef("a long time goes by")
+		m.tracef("a long time passes")
 		m.advance(waitTimeout + time.Second)
 	default:
 		m.deliverSome()
 	}
 }
 
-// startWaitingClients has some clients wait already when the run begins, where they have to, so that its length is left for what comes
-// then.
+// startWaitingClients begins a run with some clients that wait already, if sign-ups must wait in this run. The choices
+// of the run are then left for what comes after.
 func (m *machine) startWaitingClients() {
 	if !m.shape.verify && !m.shape.approve && !m.shape.accounts {
 		return
@@ -70,7 +70,7 @@ func (m *machine) startWaitingClients() {
 	}
 }
 
-// followLink has somebody follow the link in a mail, at times twice at once.
+// followLink makes somebody follow the link in a mail, sometimes twice at the same time.
 func (m *machine) followLink() {
 	var mails []mail
 	for _, mail := range m.catalog.mails {
@@ -89,10 +89,10 @@ func (m *machine) followLink() {
 	}
 }
 
-// chosen is the password that people choose who confirm their e-mail. Sign-ups send another one.
+// chosen is the password that people choose when they confirm their e-mail. Sign-ups send another one.
 const chosen secret.String = "Chosen-at-last-7"
 
-// activate has somebody confirm a sign-up, with the login that it was begun with if there is one.
+// activate makes somebody confirm a sign-up, with the account with which it began if there is one.
 func (m *machine) activate(id uuid.UUID, enters secret.String) {
 	p := m.anyProcess()
 	if p == nil {
@@ -114,16 +114,17 @@ func (m *machine) activate(id uuid.UUID, enters secret.String) {
 	})
 }
 
-// checkPassword looks whether a login that has just been confirmed has the password that was chosen, unless somebody else was at it.
+// checkPassword checks that an account that has just been confirmed has the chosen password, unless somebody else
+// changed it.
 func (m *machine) checkPassword(t *task, row catalog.Signup, password secret.String) {
 	others := slices.ContainsFunc(m.tasks[t.number+1:], func(other *task) bool { return other.confirms == row.ID }) ||
 		slices.ContainsFunc(m.late, func(c *call) bool { return c.system == "identity" })
 	if l := m.accountOf(&row); l != nil && !others && l.password != password.Reveal() {
-		m.fail("%s was confirmed with one password, and its login has another", m.name(row.ID))
+		m.fail("%s was confirmed with one password, and its account has another", m.name(row.ID))
 	}
 }
 
-// review has an operator approve or reject a sign-up, at times one that does not wait for that.
+// review makes an operator approve or reject a sign-up, sometimes one that does not wait for it.
 func (m *machine) review() {
 	var waiting []uuid.UUID
 	for _, s := range m.catalog.signups {
@@ -184,7 +185,8 @@ func (m *machine) reject(id uuid.UUID) {
 	})
 }
 
-// resolve has an operator finish or undo a sign-up that needs one, at times two at once, and at times one that needs none.
+// resolve makes an operator finish or undo a sign-up that needs it, sometimes two at the same time, and sometimes one
+// that needs none.
 func (m *machine) resolve() {
 	var needing []uuid.UUID
 	for _, s := range m.catalog.signups {
@@ -208,7 +210,7 @@ func (m *machine) resolve() {
 	}
 }
 
-// resolveOne has an operator decide on a sign-up, and looks at the answer.
+// resolveOne makes an operator resolve a sign-up, and checks the answer.
 func (m *machine) resolveOne(id uuid.UUID, how string) {
 	p := m.anyProcess()
 	if p == nil {
@@ -238,7 +240,7 @@ func (m *machine) resolveOne(id uuid.UUID, how string) {
 	})
 }
 
-// checkAnswer looks at how a confirmation or an approval was answered.
+// checkAnswer checks the answer to a confirmation or an approval.
 func (m *machine) checkAnswer(id uuid.UUID, how string, outcome signup.Outcome, err error) {
 	var unavailable *signup.Unavailable
 	var validation *signup.ValidationError
@@ -253,13 +255,13 @@ func (m *machine) checkAnswer(id uuid.UUID, how string, outcome signup.Outcome, 
 		m.fail("%s was %s, and answered %s", m.name(id), how, outcome.Status)
 	case errors.Is(err, signup.ErrLinkGone) && how == "confirmed":
 		if row.Status != catalog.Expired && !m.operatorNeeded {
-			m.fail("the link of %s is said to be gone, and it is %s", m.name(id), row.Status)
+			m.fail("the link of %s was refused as expired, and it is %s", m.name(id), row.Status)
 		}
 	case errors.As(err, &unavailable), errors.Is(err, signup.ErrInProgress), errors.Is(err, signup.ErrNotWaiting) && how == "approved":
 	case m.shape.verify && (errors.As(err, &validation) || isRejected(err)):
 	case errors.Is(err, signup.ErrEmailExists) && how == "confirmed":
 		if !m.emailUsedLately(row.Email) {
-			m.fail("the e-mail of %s is said to be taken, which it is not", m.name(id))
+			m.fail("the e-mail of %s was refused as taken, which it is not", m.name(id))
 		}
 	case errors.Is(err, signup.ErrNeedsOperator) && m.operatorNeeded:
 	default:
@@ -267,26 +269,27 @@ func (m *machine) checkAnswer(id uuid.UUID, how string, outcome signup.Outcome, 
 	}
 }
 
-// emailUsedLately reports whether an e-mail has a user or a login, or had one just now.
+// emailUsedLately reports whether an e-mail has a user or an account, or had one a moment ago.
 func (m *machine) emailUsedLately(email string) bool {
 	_, freed := m.freed[email]
 	return freed || m.catalog.emailTaken(email) || slices.ContainsFunc(m.accounts, func(l simAccount) bool { return l.email == email })
 }
 
-// changeAccount has a person confirm their e-mail at the provider, and where there are strangers somebody remove a login there.
+// changeAccount makes a person confirm their e-mail at the provider, or somebody remove an account there if the run has
+// that.
 func (m *machine) changeAccount() {
 	if len(m.accounts) == 0 {
 		m.deliverSome()
 		return
 	}
 	l := m.accounts[m.choices.next(len(m.accounts))]
-	for i := range m.catalog.signups { // rather one that somebody is at
+	for i := range m.catalog.signups { // prefer one whose sign-up is in progress
 		if s := &m.catalog.signups[i]; s.Status == catalog.Provisioning && m.accountOf(s) != nil {
 			l = *m.accountOf(s)
 		}
 	}
 	if m.shape.unmanaged && m.choices.next(3) == 1 {
-		m.tracef("somebody removes the login with %s", l.email)
+		m.tracef("somebody removes the account with %s", l.email)
 		m.removeAccount(l.id)
 		m.closed[l.id], m.operatorNeeded = true, true
 		return
@@ -295,13 +298,14 @@ func (m *machine) changeAccount() {
 	m.account(l.id).verified = true
 }
 
-// ownAccount is the login that a person has made at the provider, or makes now; nil where it is not their own.
+// ownAccount returns the account that a person has created at the provider, or creates it now; nil if it is not their
+// own.
 func (m *machine) ownAccount(email string) *identity.User {
 	i := slices.IndexFunc(m.accounts, func(l simAccount) bool { return l.email == email })
 	if i < 0 {
 		i = len(m.accounts)
 		own := simAccount{id: fmt.Sprintf("own|%d", len(m.own)+1), email: email, verified: m.choices.next(2) == 0}
-		m.tracef("somebody makes a login with %s", email)
+		m.tracef("somebody creates an account with %s", email)
 		m.accounts, m.own = append(m.accounts, own), append(m.own, own.id)
 	}
 	l := m.accounts[i]
@@ -311,7 +315,8 @@ func (m *machine) ownAccount(email string) *identity.User {
 	return &identity.User{ID: l.id, Email: l.email, EmailVerified: l.verified}
 }
 
-// invite has the owner of a school invite somebody, or an operator somebody who is to make one, or takes an invitation back.
+// invite makes the owner of a school invite a person, or an operator invite one to sign up a school, or revokes an
+// invitation.
 func (m *machine) invite() {
 	p := m.anyProcess()
 	if p == nil {
@@ -338,7 +343,7 @@ func (m *machine) invite() {
 	m.start(p, "inviting "+reservation.Email, func(ctx context.Context) (any, error) { return service.Invite(ctx, reservation) }, nil)
 }
 
-// answer has a client answer an invitation that was sent to its address, if there is one.
+// answer makes a client accept an invitation that was sent to its address, if there is one.
 func (m *machine) answer(c *client) {
 	for _, mail := range slices.Backward(m.catalog.mails) {
 		if mail.kind == catalog.InvitationCreated && mail.email == c.request.Email {
@@ -349,7 +354,7 @@ func (m *machine) answer(c *client) {
 	}
 }
 
-// resumeAll has every sign-up that waits confirmed and approved.
+// resumeAll confirms and approves every sign-up that waits.
 func (m *machine) resumeAll() {
 	for range 2 {
 		for _, s := range slices.Clone(m.catalog.signups) {

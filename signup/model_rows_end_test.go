@@ -11,7 +11,7 @@ import (
 	"homeroom/catalog"
 )
 
-// The rows' ways to end a sign-up, and what they do to tenants.
+// How the rows end a sign-up, and what that does to tenants.
 
 func (r *rows) undo(like catalog.Signup, steps, problem json.RawMessage) error {
 	row := r.leased(like, catalog.Pending)
@@ -88,7 +88,7 @@ func (r *rows) tenantOf(row *catalog.Signup) *catalog.Tenant {
 	return r.tenant(*row.TenantID)
 }
 
-// withdrawn notes that no school is given the tenant any more.
+// makeUnclaimable records that no school gets the tenant any more.
 func (r *rows) makeUnclaimable(id uuid.UUID) {
 	if r.unclaimable == nil {
 		r.unclaimable = map[uuid.UUID]bool{}
@@ -173,7 +173,7 @@ func (r *rows) quarantine(id uuid.UUID, kind catalog.QuarantineKind, cause strin
 	return nil
 }
 
-// discardable are the spares of a server that will never be given to a school.
+// discardable returns the spares of a server that cannot be claimed.
 func (r *rows) discardable(server, lineage string) []catalog.Tenant {
 	return slices.DeleteFunc(slices.Clone(r.tenants), func(t catalog.Tenant) bool {
 		return t.Server != server || t.Lineage != lineage || !r.canDiscard(t)
@@ -209,7 +209,7 @@ func (r *rows) replaceTenant(like catalog.Signup, want catalog.ReserveParams) (c
 		after.unclaimable = map[uuid.UUID]bool{}
 	}
 	after.unclaimable[former.ID] = true
-	if after.slugTaken(want.Slug) { // the next one is looked for once the first try has been rolled back
+	if after.slugTaken(want.Slug) { // the next one is chosen after the first attempt was rolled back
 		want.Slug = r.nextSlug(want.Slug)
 	}
 	t, spare, err := after.tenantFor(&want)
@@ -223,7 +223,8 @@ func (r *rows) replaceTenant(like catalog.Signup, want catalog.ReserveParams) (c
 	return *r.tenant(id), nil
 }
 
-// stock are the tenants of a server that no school has: those in this state, of this lineage, at this version or newer.
+// stock returns the tenants of a server without a school in this state, of this lineage, at this version or a newer
+// one.
 func (r *rows) stock(server, lineage string, state catalog.State, version uint) []catalog.Tenant {
 	var found []catalog.Tenant
 	for _, t := range r.tenants {
@@ -234,7 +235,7 @@ func (r *rows) stock(server, lineage string, state catalog.State, version uint) 
 	return found
 }
 
-// count is how a server stands with its spares.
+// count counts the spares of a server.
 func (r *rows) count(server, lineage string, version uint) catalog.Stock {
 	const day = 24 * time.Hour
 	found := catalog.Stock{
@@ -297,7 +298,7 @@ func (r *rows) markSpareBuilt(id uuid.UUID, health catalog.Health, steps json.Ra
 	return nil
 }
 
-// findUser finds the user with this normalised e-mail. Somebody who waits until it is confirmed is none.
+// findUser finds the user with this normalised e-mail. A person whose e-mail is not confirmed yet is not a user.
 func (r *rows) findUser(email string) (catalog.User, error) {
 	for _, u := range r.users {
 		if strings.EqualFold(u.Email, email) && u.state != "unconfirmed" {

@@ -17,37 +17,36 @@ import (
 	"homeroom/catalog"
 )
 
-// rows is the catalog in memory. Each method does what the statement of the same name in the package catalog does, at once
-// or not at all; TestTheSimulatedCatalogIsLikeTheRealOne compares the two.
+// rows is the catalog in memory. Each method does the same as the statement with the same name in package catalog,
+// completely or not at all. TestTheSimulatedCatalogIsLikeTheRealOne compares the two.
 type rows struct {
 	servers []catalog.Server
 	tenants []catalog.Tenant // in the order of created_at
 	users   []userRow
 	signups []catalog.Signup
 	jobs    []job
-	// unclaimable are the spares of which it is not certain any more that nobody has them.
+	// unclaimable are the spares that may belong to somebody.
 	unclaimable map[uuid.UUID]bool
 
 	invitations []catalog.Invitation
 	mails       []mail
 }
 
-// userRow is a user and what [catalog.User] leaves out.
+// userRow is a user with the columns that [catalog.User] does not have.
 type userRow struct {
 	catalog.User
 	state string // unconfirmed, pending or active
 }
 
-// job is what the queue holds. It goes when it has been done.
+// job is a job of the queue. It is removed when it is done.
 type job struct {
 	number  int
-	tenant  uuid.UUID // reprovision this tenant
+	tenant  uuid.UUID // the tenant to reprovision
 	archive string
 	due     time.Time
 }
 
-// clone is the rows as they are now, for a transaction, which leaves the servers alone. Nothing that a row points to is ever
-// changed.
+// clone copies the rows for a transaction, except the servers. Nothing that a row points to is ever changed.
 func (r *rows) clone() *rows {
 	return &rows{
 		servers: r.servers, tenants: slices.Clone(r.tenants), users: slices.Clone(r.users),
@@ -83,7 +82,8 @@ func (r *rows) signup(id uuid.UUID) *catalog.Signup {
 	return nil
 }
 
-// held is the sign-up, if it is under this lease and in one of these statuses; none are all that are looked after.
+// leased returns the sign-up, if it is under this lease and in one of these statuses; none means every status with a
+// lease.
 func (r *rows) leased(like catalog.Signup, statuses ...catalog.Status) *catalog.Signup {
 	row := r.signup(like.ID)
 	switch {
@@ -129,7 +129,7 @@ func (r *rows) reserve(want catalog.ReserveParams) (catalog.Reservation, error) 
 	return answer, nil
 }
 
-// tenantFor finds the tenant that a reservation comes to, if any, and changes its slug to one that is free.
+// tenantFor finds the tenant for a reservation, if any, and changes its slug to a free one.
 func (r *rows) tenantFor(want *catalog.ReserveParams) (t *catalog.Tenant, spare bool, err error) {
 	if want.Waits {
 		return nil, false, nil
@@ -154,7 +154,7 @@ func (r *rows) tenantFor(want *catalog.ReserveParams) (t *catalog.Tenant, spare 
 	return t, spare, nil
 }
 
-// newUser and newRow are the rows that a reservation makes.
+// newUser and newRow return the rows of a reservation.
 func newUser(want catalog.ReserveParams) userRow {
 	return userRow{state: "pending", User: catalog.User{
 		ID: want.UserID, Email: want.Email, Role: cmp.Or(want.Role, "owner"), CreatedAt: time.Now(), IdentityID: want.IdentityID,
@@ -177,25 +177,25 @@ func newRow(want catalog.ReserveParams) catalog.Signup {
 	return row
 }
 
-// assignTenant makes a tenant a school's.
+// assignTenant assigns a tenant to a school.
 func (r *rows) assignTenant(t *catalog.Tenant, spare bool, want catalog.ReserveParams) {
 	t.Name, t.Slug, t.CreatedAt = want.SchoolName, want.Slug, time.Now()
 	if spare {
 		t.State = catalog.Reserved
 		i := slices.IndexFunc(r.tenants, func(row catalog.Tenant) bool { return row.ID == t.ID })
-		r.tenants = slices.Delete(r.tenants, i, i+1) // created_at is the order
+		r.tenants = slices.Delete(r.tenants, i, i+1) // the rows are ordered by created_at
 	}
 	r.tenants = append(r.tenants, *t)
 }
 
-// in is the time after now.
+// in returns the time after this duration.
 func in(d time.Duration) *time.Time {
 	t := time.Now().Add(d)
 	return &t
 }
 
-// place finds the oldest spare, or makes the row of a tenant to be built on the server with the most room for its weight.
-// It changes nothing.
+// placeTenant finds the oldest spare, or returns the row of a tenant to be built on the server with the most free
+// capacity for its weight. It changes nothing.
 func (r *rows) placeTenant(want catalog.ReserveParams) (t *catalog.Tenant, spare bool) {
 	var servers []catalog.Server
 	for _, s := range r.servers {
@@ -278,7 +278,7 @@ func (r *rows) due(lease time.Duration, limit int) []catalog.Signup {
 	return answer
 }
 
-// again sets when somebody may take a sign-up over; steps may be nil.
+// retryLater sets when a worker may take over a sign-up; steps may be nil.
 func (r *rows) retryLater(like catalog.Signup, steps json.RawMessage, delay time.Duration) error {
 	row := r.leased(like)
 	if row == nil {
@@ -305,7 +305,7 @@ func (r *rows) recordIdentity(like catalog.Signup, identity catalog.Identity, st
 	return nil
 }
 
-// emailTaken reports whether an e-mail has a user: somebody whose sign-up waits until it is confirmed is none.
+// emailTaken reports whether an e-mail has a user. A person whose e-mail is not confirmed yet is not a user.
 func (r *rows) emailTaken(email string) bool {
 	_, err := r.findUser(email)
 	return err == nil
@@ -315,7 +315,7 @@ func (r *rows) identityTaken(identity string, by uuid.UUID) bool {
 	return slices.ContainsFunc(r.users, func(u userRow) bool { return u.IdentityID == identity && u.ID != by })
 }
 
-// identityHeld reports whether somebody still looks after a sign-up that has taken this login on, be it an expired one.
+// identityHeld reports whether a sign-up with this account still has a lease, even an expired one.
 func (r *rows) identityHeld(identity string) bool {
 	return slices.ContainsFunc(r.signups, func(s catalog.Signup) bool {
 		return s.IdentityID != nil && *s.IdentityID == identity && s.CheckAt != nil
@@ -347,7 +347,7 @@ func (r *rows) finish(like catalog.Signup, identity catalog.Identity, health cat
 	case t.State == catalog.Reserved, t.State == catalog.Building:
 		t.State = catalog.Ready
 	default:
-		return catalog.ErrStateChanged // the sign-up is ready all the same, as it is one statement
+		return catalog.ErrStateChanged // the sign-up is ready nevertheless, as it is one statement
 	}
 	t.SchemaVersion = max(t.SchemaVersion, health.Version)
 	if health.Fingerprint != "" {

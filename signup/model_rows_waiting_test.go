@@ -10,16 +10,16 @@ import (
 	"homeroom/catalog"
 )
 
-// The rows' ways to let a sign-up wait for a person, and to let people in.
+// How the rows let a sign-up wait for a person, and admit it.
 
-// mail is a person being told of a sign-up.
+// mail is a mail about a sign-up.
 type mail struct {
 	kind   string
 	signup uuid.UUID
 	email  string
 }
 
-// tell writes a mail to the person behind a sign-up.
+// addMail adds a mail to the person behind a sign-up.
 func (r *rows) addMail(kind string, signup uuid.UUID, email string) {
 	r.mails = append(r.mails, mail{kind: kind, signup: signup, email: email})
 }
@@ -41,7 +41,7 @@ func (r *rows) wait(like catalog.Signup, identity catalog.Identity, status catal
 	row.Status, row.Steps, row.CheckAt = status, steps, in(waitTimeout)
 	row.LeaseEpoch++
 	if user == nil {
-		return catalog.ErrStateChanged // it waits all the same, as it is one statement
+		return catalog.ErrStateChanged // it waits nevertheless, as it is one statement
 	}
 	user.IdentityID, user.EmailVerified = identity.ID, user.EmailVerified || identity.EmailVerified
 	if becomesUser {
@@ -51,7 +51,7 @@ func (r *rows) wait(like catalog.Signup, identity catalog.Identity, status catal
 	return nil
 }
 
-// admit gives a sign-up that has no tenant one.
+// admit gives a tenant to a sign-up without one.
 func (r *rows) admit(like catalog.Signup, want catalog.ReserveParams) (catalog.Reservation, error) {
 	row := r.leased(like, catalog.Pending, catalog.AwaitingVerification, catalog.AwaitingApproval)
 	if row == nil || row.TenantID != nil {
@@ -101,11 +101,11 @@ func (r *rows) reserveUnconfirmed(want catalog.ReserveParams, hideAccounts, noti
 	} else if notify {
 		r.addMail(catalog.SignupAwaitingVerification, row.ID, want.Email)
 	}
-	row.IdempotencyKey, row.InvitationID = nil, want.InvitationID // as the answer has it
+	row.IdempotencyKey, row.InvitationID = nil, want.InvitationID // as in the answer
 	return catalog.Reservation{Signup: row}, nil
 }
 
-// signupByIdentity finds the unfinished sign-up of a login.
+// signupByIdentity finds the unfinished sign-up of an account.
 func (r *rows) signupByIdentity(id string) (catalog.Signup, error) {
 	for _, s := range r.signups {
 		if s.IdentityID != nil && *s.IdentityID == id && s.CheckAt != nil {
@@ -115,7 +115,7 @@ func (r *rows) signupByIdentity(id string) (catalog.Signup, error) {
 	return catalog.Signup{}, catalog.ErrNotFound
 }
 
-// invite writes an invitation, or renews the one that is open.
+// invite writes an invitation, or renews an open one.
 func (r *rows) invite(n catalog.NewInvitation) catalog.Invitation {
 	made := catalog.Invitation{
 		ID: n.ID, TenantID: n.TenantID, Email: n.Email, Role: n.Role, Locale: n.Locale, InvitedBy: n.InvitedBy,
@@ -156,7 +156,7 @@ func (r *rows) revokeInvitation(id uuid.UUID) error {
 	return catalog.ErrStateChanged
 }
 
-// accept marks the invitation that a sign-up answers.
+// accept marks the invitation of a sign-up as accepted.
 func (r *rows) accept(id *uuid.UUID) {
 	for i := range r.invitations {
 		if row := &r.invitations[i]; id != nil && row.ID == *id && row.AcceptedAt == nil && row.RevokedAt == nil {

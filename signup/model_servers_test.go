@@ -17,10 +17,10 @@ type serverSim struct {
 	databases []database
 }
 
-// database is one on a simulated server.
+// database is a database on a simulated server.
 type database struct {
 	name string
-	// closed: nobody can enter it yet. foreign: somebody else has made it.
+	// closed: it accepts no connections yet; unmanaged: Homeroom has not created it
 	closed, unmanaged bool
 }
 
@@ -33,7 +33,7 @@ func (s *serverSim) find(name string) *database {
 	return nil
 }
 
-// serversSim is a process's way to the simulated servers.
+// serversSim is a process's connection to the simulated servers.
 type serversSim struct {
 	w    *world
 	proc *process
@@ -65,7 +65,7 @@ func (s serversSim) Get(name string) (signup.Server, error) {
 	return nil, fmt.Errorf("server %q is not configured", name)
 }
 
-// serverPort is a process's way to one of them.
+// serverPort is a process's connection to one of them.
 type serverPort struct {
 	serversSim
 	server *serverSim
@@ -74,7 +74,7 @@ type serverPort struct {
 // Name implements signup.Server.
 func (s serverPort) Name() string { return s.server.name }
 
-// do is one statement in a session, about a tenant's database.
+// do executes a statement in a session, about a tenant's database.
 func (s serverPort) do(ctx context.Context, session *session, id tenant.ID, what string, f func() error) error {
 	c := &call{
 		proc: s.proc, system: s.server.name, what: what, about: id.UUID(), session: session,
@@ -91,7 +91,7 @@ func (s serverPort) do(ctx context.Context, session *session, id tenant.ID, what
 	return err
 }
 
-// Ensure implements signup.Server in the steps of the real one.
+// Ensure implements signup.Server in the same steps as the real one.
 func (s serverPort) Ensure(ctx context.Context, id tenant.ID, _ int, progress tenant.Progress) (tenant.Result, error) {
 	session := &session{}
 	defer session.close()
@@ -117,7 +117,7 @@ func (s serverPort) Ensure(ctx context.Context, id tenant.ID, _ int, progress te
 	return tenant.Result{Version: tenantSchema.Latest(), Created: created}, nil
 }
 
-// Admits implements signup.Server.
+// CheckFreeDisk implements signup.Server.
 func (serverPort) CheckFreeDisk(context.Context) error { return nil }
 
 func (s serverPort) create(id tenant.ID) error {
@@ -131,7 +131,8 @@ func (s serverPort) create(id tenant.ID) error {
 	return nil
 }
 
-// enter opens it. A database that is not there any more is an error, which only somebody without the lock can cause.
+// open lets a database accept connections. It fails if the database is gone, which only a process without the lock can
+// cause.
 func (s serverPort) open(id tenant.ID) error {
 	found := s.server.find(id.Database())
 	if found == nil {

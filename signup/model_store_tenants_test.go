@@ -93,7 +93,7 @@ func (r storeSim) DeleteSpare(ctx context.Context, id uuid.UUID) error {
 	return r.change(ctx, "delete spare", id, func(rows *rows) error { return rows.deleteSpare(id) })
 }
 
-// ReplaceTenant implements signup.Store. The real one is a transaction, of which nobody sees a part.
+// ReplaceTenant implements signup.Store. The real one is a transaction, so nobody sees a part of it.
 func (r storeSim) ReplaceTenant(ctx context.Context, like catalog.Signup, want catalog.ReserveParams) (catalog.Tenant, error) {
 	return write(ctx, r, "replace tenant", like.ID, "", func(rows *rows) (catalog.Tenant, error) {
 		t, err := rows.replaceTenant(like, want)
@@ -104,7 +104,7 @@ func (r storeSim) ReplaceTenant(ctx context.Context, like catalog.Signup, want c
 	})
 }
 
-// UnmarkedTenants implements signup.Store. The model leaves the marks to the tests of a restored catalog.
+// UnmarkedTenants implements signup.Store. The tests of a restored catalog cover the marks; the model does not.
 func (storeSim) UnmarkedTenants(context.Context, string, int) ([]catalog.UnmarkedTenant, error) {
 	return nil, nil
 }
@@ -146,7 +146,7 @@ func (storeSim) CloseServer(context.Context, string, string) (bool, error) { ret
 // OpenServer implements signup.Store.
 func (storeSim) OpenServer(context.Context, string) (bool, error) { return false, nil }
 
-// queueSim is a process's way to the simulated queue, which is in the catalog.
+// queueSim is a process's connection to the simulated queue, which is in the catalog.
 type queueSim struct{ store storeSim }
 
 var _ signup.Queue = queueSim{}

@@ -16,7 +16,7 @@ import (
 	"homeroom/signup"
 )
 
-// storeSim is a process's way to the simulated catalog.
+// storeSim is a process's connection to the simulated catalog.
 type storeSim struct {
 	w    *world
 	proc *process
@@ -24,10 +24,10 @@ type storeSim struct {
 
 var _ signup.Store = storeSim{}
 
-// rowsLock is held by an open transaction, and keeps everybody else from writing. The real one keeps fewer out.
+// rowsLock is held by an open transaction, and blocks all other writes. The real catalog blocks fewer.
 const rowsLock = "the rows"
 
-// call is a statement. Writes wait for an open transaction.
+// call returns a statement. Writes wait for an open transaction.
 func (r storeSim) call(what string, about uuid.UUID, detail string, write bool) *call {
 	c := &call{
 		proc: r.proc, system: "catalog", what: what, about: about, detail: detail,
@@ -40,7 +40,7 @@ func (r storeSim) call(what string, about uuid.UUID, detail string, write bool) 
 	return c
 }
 
-// read and write ask the catalog.
+// read and write execute a statement.
 func read[T any](ctx context.Context, r storeSim, what string, about uuid.UUID, detail string, f func(*rows) (T, error)) (T, error) {
 	return ask(ctx, r.w, r.call(what, about, detail, false), func() (T, error) { return f(&r.w.catalog) })
 }
@@ -49,13 +49,13 @@ func write[T any](ctx context.Context, r storeSim, what string, about uuid.UUID,
 	return ask(ctx, r.w, r.call(what, about, detail, true), func() (T, error) { return f(&r.w.catalog) })
 }
 
-// change is a write without an answer.
+// change executes a write without an answer.
 func (r storeSim) change(ctx context.Context, what string, about uuid.UUID, f func(*rows) error) error {
 	_, err := write(ctx, r, what, about, "", func(rows *rows) (struct{}, error) { return struct{}{}, f(rows) })
 	return err
 }
 
-// txSim is an open transaction: what it has written so far.
+// txSim is an open transaction with its writes so far.
 type txSim struct {
 	pgx.Tx
 	session *session
@@ -64,7 +64,7 @@ type txSim struct {
 // InTx implements signup.Store.
 func (r storeSim) InTx(ctx context.Context, f func(pgx.Tx) error) error {
 	tx := txSim{session: &session{}}
-	defer tx.session.close() // a death is a rollback too
+	defer tx.session.close() // the death of a process rolls back too
 	if err := f(tx); err != nil {
 		return err
 	}
@@ -75,14 +75,14 @@ func (r storeSim) InTx(ctx context.Context, f func(pgx.Tx) error) error {
 	})
 }
 
-// inTx is a statement of a transaction. The first begins it.
+// inTx executes a statement of a transaction. The first one begins it.
 func (r storeSim) inTx(ctx context.Context, tx pgx.Tx, what string, about uuid.UUID, f func(*rows) error) error {
 	session := tx.(txSim).session
 	c := r.call(what, about, "in a transaction", true)
 	c.session = session
 	_, err := ask(ctx, r.w, c, func() (struct{}, error) {
 		if session.over() && what != "commit" {
-			return struct{}{}, io.ErrClosedPipe // nobody will commit it
+			return struct{}{}, io.ErrClosedPipe // it will never be committed
 		}
 		if session.tx == nil {
 			session.tx = r.w.catalog.clone()
@@ -191,13 +191,13 @@ func (r storeSim) Expire(ctx context.Context, s catalog.Signup, steps, problem j
 	return r.change(ctx, "expire", s.ID, func(rows *rows) error {
 		err := r.recordFreedEmail(s, rows.expire(s, steps, problem, delay))
 		if since, waits := r.w.waiting[s.ID]; err == nil && waits && time.Since(since) < waitTimeout {
-			r.w.fail("%s was given up after %s", r.w.name(s.ID), time.Since(since))
+			r.w.fail("%s expired after %s", r.w.name(s.ID), time.Since(since))
 		}
 		return err
 	})
 }
 
-// freeing notes that an e-mail is free again, unless the change failed.
+// recordFreedEmail records that an e-mail is free again, unless the change failed.
 func (r storeSim) recordFreedEmail(s catalog.Signup, err error) error {
 	if err == nil {
 		r.w.freed[s.Email] = time.Now()
@@ -210,7 +210,8 @@ func (r storeSim) RecheckDone(ctx context.Context, s catalog.Signup) error {
 	return r.changeReturningSpare(ctx, "looked again", s, func(rows *rows) error { return rows.recheckDone(s) })
 }
 
-// changeReturningSpare is a change that may put a spare back in stock, which then has more than it should.
+// changeReturningSpare executes a change that may return a spare to the stock, which then has more spares than
+// configured.
 func (r storeSim) changeReturningSpare(ctx context.Context, what string, s catalog.Signup, f func(*rows) error) error {
 	return r.change(ctx, what, s.ID, func(rows *rows) error {
 		err := f(rows)
@@ -228,5 +229,5 @@ func (r storeSim) NeedsOperator(ctx context.Context, s catalog.Signup, steps, pr
 
 // SlugFree implements signup.Store.
 func (r storeSim) SlugFree(context.Context, string) (bool, error) {
-	return false, errors.ErrUnsupported // no part of the saga
+	return false, errors.ErrUnsupported // not a part of the saga
 }

@@ -25,7 +25,7 @@ func (r storeSim) Wait(ctx context.Context, like catalog.Signup, identity catalo
 	})
 }
 
-// Admit implements signup.Store. The real one is a transaction, of which nobody sees a part.
+// Admit implements signup.Store. The real one is a transaction, so nobody sees a part of it.
 func (r storeSim) Admit(ctx context.Context, like catalog.Signup, want catalog.ReserveParams) (catalog.Reservation, error) {
 	return write(ctx, r, "admit", like.ID, "", func(rows *rows) (catalog.Reservation, error) {
 		held, err := rows.admit(like, want)
@@ -87,12 +87,12 @@ func (r storeSim) SignupByIdentity(ctx context.Context, id string) (catalog.Sign
 	return read(ctx, r, "sign-up by login", about, detail, func(rows *rows) (catalog.Signup, error) { return rows.signupByIdentity(id) })
 }
 
-// MarkEmailVerified implements signup.Store. Nobody asks for it here.
+// MarkEmailVerified implements signup.Store. The model does not use it.
 func (r storeSim) MarkEmailVerified(ctx context.Context, id uuid.UUID) error {
 	return r.change(ctx, "e-mail proven", id, func(*rows) error { return nil })
 }
 
-// TakeAllowance implements signup.Store. Nobody writes too many mails here.
+// TakeAllowance implements signup.Store. Limits are never reached in the model.
 func (r storeSim) TakeAllowance(ctx context.Context, _ string, _ catalog.Allowance) (catalog.Grant, error) {
 	return write(ctx, r, "take allowance", uuid.Nil, "", func(*rows) (catalog.Grant, error) {
 		return catalog.Grant{Allowed: true}, nil

@@ -13,53 +13,54 @@ import (
 	"github.com/google/uuid"
 )
 
-// The waits of the simulated world. The saga must cope with any that are shorter than what it says of them itself.
+// The delays of the simulated world. The saga must work with all that are shorter than its own limits.
 const (
-	// longestHang is how long a system may leave a call without an answer before its caller's connection gives up.
+	// longestHang is how long a call can be without an answer before its caller's connection fails.
 	longestHang = 25 * time.Second
-	// longestDelay is how long after its caller has given up, or has died, a call may still take effect.
+	// longestDelay is how long after its caller has stopped waiting, or has died, a call may still take effect.
 	longestDelay = 20 * time.Second
 )
 
-// world is the three systems, the network to them, and the processes that use them. All of it but what mu guards belongs to
-// the driver, the first goroutine of the bubble; the others are the saga's, and each stands still at a call until the
-// driver has decided what becomes of it. One at a time goes on, so a run is the same each time it is run.
+// world is the three systems, the network to them, and the processes that use them. Everything except what mu guards
+// belongs to the driver, the first goroutine of the bubble. The other goroutines are the saga's. Each blocks in a call
+// until the driver has decided the call's outcome. Only one runs at a time, so a run is the same each time it is
+// repeated.
 type world struct {
 	shape   shape
 	choices *choices
-	trace   *strings.Builder // nil: nobody wants it
+	trace   *strings.Builder // nil: no trace is written
 	began   time.Time
 
 	catalog     rows
 	accounts    []simAccount
 	servers     []*serverSim
-	locks       map[string]*session // advisory locks, of the catalog and of the servers
-	unavailable map[string]bool     // systems that nobody reaches
+	locks       map[string]*session // advisory locks of the catalog and of the servers
+	unavailable map[string]bool     // systems that do not answer
 	faults      bool
 	unreliable  bool
 	procs       []*process
 	tasks       []*task
-	pending     []*call // wait for an answer, in a fixed order
-	late        []*call // have no caller any more, and may still take effect
+	pending     []*call // calls that wait for an answer, in a fixed order
+	late        []*call // calls without a caller, which may still take effect
 	names       map[uuid.UUID]string
 	count       map[string]int
 	problems    []string
-	// owners has the sign-up of every tenant that was ever ready, schools the tenant of every such sign-up.
+	// owners maps every tenant that was ever ready to its sign-up, schools every such sign-up to its tenant.
 	owners, schools map[uuid.UUID]uuid.UUID
-	// sparesReturned counts the spares that came back, or that nobody counted in time, and that may exceed the stock.
+	// sparesReturned counts the spares that were returned, or not counted in time, by which the stock may be exceeded.
 	sparesReturned int
 	seen           tally
-	// freed has when an e-mail, or an identity with it, was given up last.
+	// freed is when an e-mail, or an account with it, was last released.
 	freed map[string]time.Time
 	jobs  int
 
 	organizations []*organization
-	own           []string // the logins that people have made themselves
-	// approved has the sign-ups that an operator has agreed to, admitted those that have been given a tenant, closed the
-	// logins that somebody has removed at the provider.
+	own           []string // accounts that people have created themselves
+	// approved are the sign-ups that an operator has approved, admitted those that got a tenant, closed the accounts
+	// that somebody has removed at the provider.
 	approved, admitted map[uuid.UUID]bool
 	closed             map[string]bool
-	// waiting has since when a sign-up waits for a person.
+	// waiting is since when a sign-up waits for a person.
 	waiting map[uuid.UUID]time.Time
 
 	mu      sync.Mutex
@@ -80,7 +81,7 @@ func (p *process) dead() bool {
 	return p.gone
 }
 
-// task is something that a process was asked to do: a request, a pass of the reconciler.
+// task is one activity of a process: a request, a pass of the reconciler.
 type task struct {
 	number   int
 	what     string
@@ -91,14 +92,14 @@ type task struct {
 	value    any
 	err      error
 	confirms uuid.UUID     // the sign-up that it confirms, if any
-	client   *client       // whose request it is, if any
-	job      int           // which job it is, if any
-	then     func(t *task) // told by the driver when the task ends, unless its process has died
+	client   *client       // the client whose request it is, if any
+	job      int           // the number of the job, if any
+	then     func(t *task) // called by the driver when the task ends, unless its process has died
 }
 
 type taskKey struct{}
 
-// start has a process do something, in a goroutine of its own, up to its first call.
+// start starts a task of a process in its own goroutine, up to its first call.
 func (w *world) start(proc *process, what string, f func(ctx context.Context) (any, error), then func(t *task)) {
 	w.begin(&task{what: what, proc: proc, then: then}, f)
 }
@@ -122,8 +123,8 @@ func (w *world) begin(t *task, f func(ctx context.Context) (any, error)) {
 // String names it.
 func (t *task) String() string { return fmt.Sprintf("%s (task %d)", t.what, t.number) }
 
-// settle waits until every goroutine stands still, and takes what they have sent and how they have ended. What arrives
-// together is put into an order that does not depend on the scheduler.
+// collect waits until every goroutine blocks, and collects the new calls and the tasks that have ended. It sorts those
+// that arrived together, so that their order does not depend on the scheduler.
 func (w *world) collect() {
 	synctest.Wait()
 	w.mu.Lock()
@@ -149,7 +150,7 @@ func (w *world) collect() {
 	}
 }
 
-// handleAbandoned decides what becomes of the calls whose callers have gone on.
+// handleAbandoned decides what happens to the calls whose callers continue without them.
 func (w *world) handleAbandoned() {
 	for i := 0; i < len(w.pending); {
 		c := w.pending[i]
@@ -170,7 +171,7 @@ func (w *world) order(a, b *call) int {
 		strings.Compare(w.name(a.about), w.name(b.about)), strings.Compare(a.detail, b.detail))
 }
 
-// ready are the calls that can be delivered now.
+// ready returns the calls that can be delivered now.
 func (w *world) ready() []*call {
 	var calls []*call
 	for _, c := range w.pending {
@@ -181,7 +182,7 @@ func (w *world) ready() []*call {
 	return calls
 }
 
-// kill ends a process: its goroutines end at their calls, which may take effect all the same.
+// kill ends a process: its goroutines end in their calls, which may still take effect.
 func (w *world) kill(p *process) {
 	p.mu.Lock()
 	p.gone = true
@@ -200,7 +201,7 @@ func (w *world) kill(p *process) {
 	}
 }
 
-// pass lets time go by. Calls that hang for too long are given up, and late ones take effect.
+// advance lets time pass. Calls without an answer for too long fail, and late ones take effect.
 func (w *world) advance(d time.Duration) {
 	end := time.Now().Add(d)
 	for {
@@ -220,7 +221,7 @@ func (w *world) advance(d time.Duration) {
 	}
 }
 
-// elapse does what is due now.
+// handleDue handles everything that is due now.
 func (w *world) handleDue() {
 	now := time.Now()
 	for i := 0; i < len(w.late); {
@@ -253,7 +254,7 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-// held reports whether somebody else has a lock.
+// lockedByOther reports whether another session has a lock.
 func (w *world) lockedByOther(lock string, by *session) bool {
 	holder := w.locks[lock]
 	if holder == nil || holder == by {
@@ -266,7 +267,8 @@ func (w *world) lockedByOther(lock string, by *session) bool {
 	return true
 }
 
-// choices are what rapid has drawn for a run, in the order in which they are used up. Afterwards everything goes well.
+// choices are the numbers that rapid has drawn for a run, in the order of their use. After the last one there are no
+// faults.
 type choices struct {
 	drawn []uint64
 	used  int
@@ -282,7 +284,7 @@ func (c *choices) next(n int) int {
 
 func (c *choices) left() bool { return c.used < len(c.drawn) }
 
-// tell adds a line to the trace of the run.
+// tracef adds a line to the trace of the run.
 func (w *world) tracef(format string, args ...any) {
 	if w.trace != nil {
 		fmt.Fprintf(w.trace, "%8s  ", time.Since(w.began).Round(time.Millisecond))
@@ -290,10 +292,10 @@ func (w *world) tracef(format string, args ...any) {
 	}
 }
 
-// name is what a thing is called in this run, however random its id is.
+// name returns the name of a thing in this run, which does not depend on its random id.
 func (w *world) name(id uuid.UUID) string { return w.names[id] }
 
-// christen gives a thing its name, when it is new.
+// setName gives a name to a new thing.
 func (w *world) setName(id uuid.UUID, kind string) {
 	if w.names[id] == "" {
 		w.count[kind]++

@@ -12,8 +12,8 @@ import (
 	"homeroom/signup"
 )
 
-// TestALateCreateAfterARefusedRepetitionIsRemoved: a create is on its way when its worker dies, and the same request comes
-// again with a password that the provider refuses. Only then does the create take effect.
+// TestALateCreateAfterARefusedRepetitionIsRemoved: a worker dies while its create is under way, and the same request
+// comes again with a password that the provider refuses. The create takes effect only then.
 func TestALateCreateAfterARefusedRepetitionIsRemoved(t *testing.T) {
 	t.Parallel()
 	b := setup(t, 1)
@@ -30,7 +30,7 @@ func TestALateCreateAfterARefusedRepetitionIsRemoved(t *testing.T) {
 		t.Fatalf("got %v", err)
 	}
 	if n := b.number(t, "select count(*) from tenants where state = 'spare'"); n != 0 {
-		t.Error("its tenant was given back, though the identity names it")
+		t.Error("its tenant was released, though the identity names it")
 	}
 	var provider identity.Provider
 	b.newService(t, func(c *signup.Config) { provider = c.Identity })
@@ -47,7 +47,7 @@ func TestALateCreateAfterARefusedRepetitionIsRemoved(t *testing.T) {
 	b.usable(t, b.begin(t, req).School.Database) // the key and the e-mail are free again
 }
 
-// interrupted is a registry in which something else happens just before a sign-up is looked for by its user.
+// interrupted is a catalog that runs another action just before it looks for a sign-up by its user.
 type interrupted struct {
 	signup.Store
 	before func()
@@ -58,7 +58,7 @@ func (i interrupted) SignupByUser(ctx context.Context, user uuid.UUID) (catalog.
 	return i.Store.SignupByUser(ctx, user)
 }
 
-// TestAnEmailThatBecomesFreeIsNotTaken: the sign-up that has the e-mail expires while another looks whose it is.
+// TestAnEmailThatBecomesFreeIsNotTaken: the sign-up with the e-mail expires while another one checks who has it.
 func TestAnEmailThatBecomesFreeIsNotTaken(t *testing.T) {
 	t.Parallel()
 	b := setup(t, 2)

@@ -38,14 +38,14 @@ func TestAsyncAnswersBeforeTheDatabaseIsBuilt(t *testing.T) {
 	}
 }
 
-// What a sign-up needs after a crash is in its row: no job is made for it.
+// The row of a sign-up holds all that is needed after a crash: no job is created for it.
 func TestTheReconcilerFinishesABuildWhoseWorkerDied(t *testing.T) {
 	t.Parallel()
 	b := setup(t, 0)
 	req := request()
 	req.Async = true
 	b.auth0.ClearFaults()
-	// A server that cannot be reached makes the build fail, and the sign-up stay.
+	// If a server cannot be reached, the build fails, and the sign-up stays.
 	broken, err := tenant.Open(tenant.Config{URL: "postgres://nobody:x@127.0.0.1:1/postgres", Key: key})
 	if err != nil {
 		t.Fatal(err)
@@ -73,7 +73,7 @@ func TestTheReconcilerFinishesABuildWhoseWorkerDied(t *testing.T) {
 	b.usable(t, view.School.Database)
 }
 
-// What a dead process has begun is nobody's only as far as anybody remembers: it is replaced, not completed.
+// What a dead process has begun belongs to nobody only as far as the catalog knows: it is replaced, not completed.
 func TestRefillSparesReplacesWhatADeadProcessBegan(t *testing.T) {
 	t.Parallel()
 	b := setup(t, 2)
@@ -81,7 +81,7 @@ func TestRefillSparesReplacesWhatADeadProcessBegan(t *testing.T) {
 	if err := b.catalog.InsertSpare(t.Context(), catalog.NewSpare{ID: id.UUID(), Server: "main", Database: id.Database(), Lineage: migrations.Tenant().Lineage()}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.server.Ensure(t.Context(), id, 0, nil); err != nil { // and then it died
+	if _, err := b.server.Ensure(t.Context(), id, 0, nil); err != nil { // and then the process died
 		t.Fatal(err)
 	}
 	if err := b.service.RefillSpares(t.Context()); err != nil {
@@ -113,7 +113,7 @@ func TestReprovision(t *testing.T) {
 		}
 	}
 
-	t.Run("makes what is missing, by a job", func(t *testing.T) {
+	t.Run("creates what is missing, by a job", func(t *testing.T) {
 		drop(t)
 		row, archive, err := b.service.Reprovision(t.Context(), signup.ReprovisionRequest{Tenant: result.School.Slug, Actor: "auth0|operator"})
 		if err != nil || archive != "" || row.ID != result.School.ID {
@@ -133,7 +133,7 @@ func TestReprovision(t *testing.T) {
 			t.Errorf("audit %+v, %v", events, err)
 		}
 	})
-	t.Run("sets the old database aside only when confirmed", func(t *testing.T) {
+	t.Run("archives the old database only when confirmed", func(t *testing.T) {
 		reservation := signup.ReprovisionRequest{Tenant: result.School.ID.String(), Fresh: true, Actor: "auth0|operator"}
 		for _, confirm := range []string{"", "another", result.School.Name} {
 			reservation.Confirm = confirm
@@ -148,7 +148,7 @@ func TestReprovision(t *testing.T) {
 		}
 		b.usable(t, result.School.Database)
 	})
-	t.Run("quarantines a tenant that needs a person, and ends that when it is mended", func(t *testing.T) {
+	t.Run("quarantines a tenant that needs an operator until it is repaired", func(t *testing.T) {
 		conn, err := pgx.Connect(t.Context(), pgtest.Server(t).URL(result.School.Database))
 		if err != nil {
 			t.Fatal(err)
@@ -158,7 +158,7 @@ func TestReprovision(t *testing.T) {
 			t.Fatal(err)
 		}
 		if err := b.service.RunReprovision(t.Context(), result.School.ID, ""); err == nil {
-			t.Error("a dirty database was found in order")
+			t.Error("a dirty database passed")
 		}
 		if row, err := b.catalog.TenantByID(t.Context(), result.School.ID); err != nil || row.State != catalog.Quarantined {
 			t.Errorf("%+v, %v", row, err)

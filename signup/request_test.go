@@ -35,7 +35,7 @@ func TestNormaliseFindsEveryFaultAtOnce(t *testing.T) {
 		"a school name of 100":        {func(r *signup.Request) { r.SchoolName = strings.Repeat("東", 100) }, nil},
 		"a school name of 101":        {func(r *signup.Request) { r.SchoolName = strings.Repeat("東", 101) }, []string{"schoolName too_long"}},
 		"a school name of spaces":     {func(r *signup.Request) { r.SchoolName = " \u00a0\u3000 " }, []string{"schoolName required"}},
-		"a school name nobody sees":   {func(r *signup.Request) { r.SchoolName = "\u200b\u200b" }, []string{"schoolName invalid_characters"}},
+		"an invisible school name":    {func(r *signup.Request) { r.SchoolName = "\u200b\u200b" }, []string{"schoolName invalid_characters"}},
 		"a school name with a NUL":    {func(r *signup.Request) { r.SchoolName = "Lin\x00coln" }, []string{"schoolName invalid_characters"}},
 		"a school name with a tab":    {func(r *signup.Request) { r.SchoolName = "Lin\tcoln" }, []string{"schoolName invalid_characters"}},
 		"a school name of bad UTF-8":  {func(r *signup.Request) { r.SchoolName = "Lin\xffcoln" }, []string{"schoolName invalid_characters"}},
@@ -69,8 +69,8 @@ func TestNormaliseFindsEveryFaultAtOnce(t *testing.T) {
 	}
 }
 
-// TestANameHasNoInvisibleCharacters: alone it would be a school without a name, and among letters a second school with the
-// name of the first.
+// TestANameHasNoInvisibleCharacters: a name of such characters only would be empty to a reader, and a name with some of
+// them would look like that of another school.
 func TestANameHasNoInvisibleCharacters(t *testing.T) {
 	t.Parallel()
 	name := func(text string) (string, error) {
@@ -119,9 +119,9 @@ func TestNormaliseEmail(t *testing.T) {
 		"ada@schüle.example":                                "ada@xn--schle-mva.example",
 		"ada@xn--schle-mva.example":                         "ada@xn--schle-mva.example",
 		"o'neil@lincoln.example":                            "o'neil@lincoln.example",
-		"\u212Aelvin@lincoln.example":                       "", // the Kelvin sign is no k
+		"\u212Aelvin@lincoln.example":                       "", // the Kelvin sign is not a k
 		"kelvin@\u212A.example":                             "",
-		"ada@\uff4cincoln.example":                          "", // a fullwidth l is no l
+		"ada@\uff4cincoln.example":                          "", // a fullwidth l is not an l
 		"ada":                                               "",
 		"ada@":                                              "",
 		"@lincoln.example":                                  "",
@@ -158,7 +158,7 @@ func TestNormalisingTwiceIsNormalisingOnce(t *testing.T) {
 		if twice, err := signup.NormaliseEmail(once); err != nil || twice != once {
 			t.Fatalf("%q becomes %q, then %q, %v", text, once, twice, err)
 		}
-		// ASCII never comes from anything but ASCII, punycode aside.
+		// Only ASCII may become ASCII, except by punycode.
 		if utf8.RuneCountInString(strings.TrimSpace(text)) == len(once) && !strings.EqualFold(strings.TrimSpace(text), once) {
 			t.Fatalf("%q becomes %q", text, once)
 		}

@@ -15,7 +15,7 @@ import (
 
 var byOperator = signup.Actor{Name: "operator"}
 
-// stopped is a sign-up that needs an operator, and has everything that it had before it was ready.
+// stopped returns a sign-up that needs an operator and has everything of a sign-up just before it is ready.
 func (b *bundle) stopped(t *testing.T, req signup.Request) *signup.Result {
 	t.Helper()
 	result := b.begin(t, req)
@@ -26,7 +26,7 @@ func (b *bundle) stopped(t *testing.T, req signup.Request) *signup.Result {
 	return result
 }
 
-// rewrite has somebody write another sign-up on the login of one.
+// rewrite writes another sign-up into an account's metadata.
 func (b *bundle) rewrite(t *testing.T, id string) {
 	t.Helper()
 	user, _ := b.auth0.User(id)
@@ -50,7 +50,7 @@ func (b *bundle) resolve(t *testing.T, id uuid.UUID, finish bool) signup.Resolut
 	return resolved
 }
 
-// endRechecks has the expired sign-ups looked at for the last time, and the refiller of spares do its part.
+// endRechecks lets the last rechecks of the expired sign-ups happen, and runs the refiller.
 func (b *bundle) endRechecks(t *testing.T) {
 	t.Helper()
 	b.exec(t, "update signups set check_at = now(), finished_at = finished_at - interval '1 hour' where status = 'expired' and check_at is not null")
@@ -67,7 +67,7 @@ func TestASignupThatNeedsAnOperatorKeepsItsEmail(t *testing.T) {
 	b := setup(t, 1)
 	req := request()
 	id := b.stopped(t, req).SignupID
-	b.exec(t, "update signups set tenant_id = null where id = $1", id) // as one does that has waited for approval
+	b.exec(t, "update signups set tenant_id = null where id = $1", id) // as for a sign-up that has waited for approval
 	if _, err := b.service.Begin(t.Context(), req); !errors.Is(err, signup.ErrNeedsOperator) {
 		t.Errorf("the same request: %v", err)
 	}
@@ -92,7 +92,7 @@ func TestAnOperatorFinishesASignup(t *testing.T) {
 	}
 	b.usable(t, before.School.Database)
 	if n := b.number(t, "select count(*) from audit_events where action = 'signup.finish' and actor = 'operator' and signup_id = $1", before.SignupID); n != 1 {
-		t.Errorf("the decision is recorded %d times", n)
+		t.Errorf("the decision was recorded %d times", n)
 	}
 	if resolved, err := b.service.ResolveUndo(t.Context(), before.SignupID, byOperator); !errors.Is(err, signup.ErrNotWaiting) || resolved.Status != catalog.SignupReady {
 		t.Errorf("a ready one is undone: %+v, %v", resolved, err)
@@ -103,13 +103,13 @@ func TestAnOperatorIsToldWhyASignupCannotBeFinished(t *testing.T) {
 	t.Parallel()
 	b := setup(t, 2)
 	gone, rewritten := b.stopped(t, request()), b.stopped(t, request())
-	b.rewrite(t, rewritten.User.IdentityID) // which leaves no other
+	b.rewrite(t, rewritten.User.IdentityID) // so that it finds no other one
 	resolved := b.resolve(t, gone.SignupID, true)
 	if !errors.Is(resolved.Cause, identity.ErrNotFound) || resolved.Status != catalog.NeedsOperator {
-		t.Errorf("without its login: %+v", resolved)
+		t.Errorf("without its account: %+v", resolved)
 	}
 	if resolved = b.resolve(t, rewritten.SignupID, true); resolved.Cause == nil || resolved.Status != catalog.NeedsOperator {
-		t.Errorf("with a login that carries another sign-up: %+v", resolved)
+		t.Errorf("with an account of another sign-up: %+v", resolved)
 	}
 	if n := b.number(t, "select count(*) from users where state = 'pending'"); n != 2 {
 		t.Errorf("%d users are left, want both", n)
@@ -127,7 +127,7 @@ func TestAnOperatorUndoesASignup(t *testing.T) {
 		}
 	}
 	if users := b.auth0.Users(); len(users) != 0 {
-		t.Errorf("logins are left: %+v", users)
+		t.Errorf("accounts are left: %+v", users)
 	}
 	if _, err := b.service.ResolveFinish(t.Context(), before.SignupID, byOperator); !errors.Is(err, signup.ErrNotWaiting) {
 		t.Errorf("one that is undone is finished: %v", err)
@@ -141,7 +141,7 @@ func TestAnOperatorUndoesASignup(t *testing.T) {
 		t.Error("its tenant is not discarded")
 	}
 	if n := b.number(t, "select count(*) from audit_events where action = 'signup.undo' and signup_id = $1", before.SignupID); n != 1 {
-		t.Errorf("the decision is recorded %d times", n)
+		t.Errorf("the decision was recorded %d times", n)
 	}
 }
 
@@ -149,20 +149,20 @@ func TestUndoingASignupDropsNothingThatMayBeSomebodys(t *testing.T) {
 	t.Parallel()
 	b := setup(t, 1)
 	before := b.stopped(t, request())
-	b.usable(t, before.School.Database) // and writes something
+	b.usable(t, before.School.Database) // and the person writes something
 	b.rewrite(t, before.User.IdentityID)
 	b.resolve(t, before.SignupID, false)
 	b.endRechecks(t)
 	if _, ok := b.auth0.User(before.User.IdentityID); !ok {
-		t.Error("a login that carries another sign-up was removed")
+		t.Error("an account of another sign-up was removed")
 	}
 	b.usable(t, before.School.Database)
 	if next := b.begin(t, request()); next.School.ID == before.School.ID {
-		t.Error("the next school got the database that somebody's login names")
+		t.Error("the next school got the database that another account names")
 	}
 }
 
-// The organization that a sign-up has made goes away with it.
+// The organization of a sign-up is removed with it.
 func TestUndoingASignupRemovesItsMembership(t *testing.T) {
 	t.Parallel()
 	b := setup(t, 1)
@@ -175,11 +175,11 @@ func TestUndoingASignupRemovesItsMembership(t *testing.T) {
 		t.Fatal(resolved.Cause)
 	}
 	if left := b.auth0.Organizations(); len(left) != 0 || len(b.auth0.Users()) != 0 {
-		t.Errorf("organizations %+v and %d logins are left", left, len(b.auth0.Users()))
+		t.Errorf("organizations %+v and %d accounts are left", left, len(b.auth0.Users()))
 	}
 }
 
-// organizes has every school get an organization at this provider.
+// organizes makes this provider create an organization for every school.
 func organizes(t *testing.T, at *auth0test.Server) func(*signup.Config) {
 	t.Helper()
 	client, err := auth0.New(auth0.Config{BaseURL: at.URL(), ClientID: "homeroom-dev", ClientSecret: "homeroom-dev-secret", Organizations: true})

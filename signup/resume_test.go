@@ -16,7 +16,7 @@ import (
 
 const usersPath = "/api/v2/users"
 
-// TestAnUnknownOutcomeIsResolved loses the provider's answer in every way; the user must be made exactly once.
+// TestAnUnknownOutcomeIsResolved loses the provider's answer in every way. The user must be created exactly once.
 func TestAnUnknownOutcomeIsResolved(t *testing.T) {
 	t.Parallel()
 	for name, fault := range map[string]flaky.Fault{
@@ -42,7 +42,8 @@ func TestAnUnknownOutcomeIsResolved(t *testing.T) {
 	}
 }
 
-// TestTheProviderIsAway: nobody can know whether the user exists. The caller is told to come back, the reconciler finds out.
+// TestTheProviderIsAway: it is unknown whether the user exists. The caller is asked to retry, and the reconciler finds
+// out.
 func TestTheProviderIsAway(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -75,7 +76,7 @@ func TestTheProviderIsAway(t *testing.T) {
 			if n := len(b.auth0.Users()); n != c.users {
 				t.Errorf("%d users, want %d", n, c.users)
 			}
-			b.usable(t, b.begin(t, req).School.Database) // the same key goes on
+			b.usable(t, b.begin(t, req).School.Database) // the same key continues
 			if n := len(b.auth0.Users()); n != 1 {
 				t.Errorf("%d users in the end, want 1", n)
 			}
@@ -83,7 +84,7 @@ func TestTheProviderIsAway(t *testing.T) {
 	}
 }
 
-// TestARateLimitLeavesNothing: a refusal by the rate limit made nothing, and says when to come back.
+// TestARateLimitLeavesNothing: a refusal by the rate limit created nothing, and says when to retry.
 func TestARateLimitLeavesNothing(t *testing.T) {
 	t.Parallel()
 	b := setup(t, 1)
@@ -101,10 +102,10 @@ func TestARateLimitLeavesNothing(t *testing.T) {
 	}
 }
 
-// died is a provider whose process dies at a step: it never returns, as a killed process never does.
+// died is a provider whose process dies in a step: it never returns, like a killed process.
 type died struct {
 	identity.Provider
-	make bool // whether the user is made first
+	make bool // whether it creates the user first
 	dead chan struct{}
 }
 
@@ -118,7 +119,8 @@ func (d died) Create(ctx context.Context, user identity.NewUser) (identity.User,
 	select {}
 }
 
-// TestADeadWorkersSignupIsResumed stops a worker for ever in the identity step, and lets each of those who may find it go on.
+// TestADeadWorkersSignupIsResumed stops a worker for ever in the identity step, and lets each possible successor
+// resume.
 func TestADeadWorkersSignupIsResumed(t *testing.T) {
 	t.Parallel()
 	for name, spares := range map[string]int{"a spare": 1, "no spare": 0} {
@@ -146,7 +148,7 @@ func TestADeadWorkersSignupIsResumed(t *testing.T) {
 					req := request()
 					go func() { _, _ = victim.Begin(context.WithoutCancel(t.Context()), req) }()
 					<-dead
-					b.exec(t, "update signups set check_at = now()") // its lease ends
+					b.exec(t, "update signups set check_at = now()") // the lease ends
 					follow(t, b, req)
 
 					users := len(b.auth0.Users())
@@ -161,13 +163,13 @@ func TestADeadWorkersSignupIsResumed(t *testing.T) {
 					if n := b.number(t, "select count(*) from tenants where state in ('reserved', 'building')"); n != b.number(t, "select count(*) from signups where status = 'expired'") {
 						t.Errorf("%d tenants are held, though not by expired sign-ups", n)
 					}
-					// What an expired sign-up holds comes back with its last recheck.
+					// The last recheck releases what an expired sign-up holds.
 					b.exec(t, "update signups set check_at = now(), finished_at = now() - interval '1 hour' where status = 'expired'")
 					if err := b.service.ReconcileOnce(t.Context()); err != nil {
 						t.Fatal(err)
 					}
 					if n := b.number(t, "select count(*) from tenants where state in ('reserved', 'building') and name is not null"); n != 0 {
-						t.Errorf("%d tenants are held after the last look", n)
+						t.Errorf("%d tenants are held after the last recheck", n)
 					}
 					if n := b.number(t, "select count(*) from signups where status in ('pending', 'provisioning')"); n != 0 {
 						t.Errorf("%d sign-ups are unfinished", n)
@@ -178,11 +180,11 @@ func TestADeadWorkersSignupIsResumed(t *testing.T) {
 	}
 }
 
-// TestALateIdentityIsRemoved: the provider makes the user only after the sign-up has expired.
+// TestALateIdentityIsRemoved: the provider creates the user only after the sign-up has expired.
 func TestALateIdentityIsRemoved(t *testing.T) {
 	t.Parallel()
 	for name, remove := range map[string]func(t *testing.T, b *bundle, req signup.Request) (users int){
-		"by the reconciler's next look": func(t *testing.T, b *bundle, _ signup.Request) int {
+		"by the reconciler's next pass": func(t *testing.T, b *bundle, _ signup.Request) int {
 			b.exec(t, "update signups set check_at = now()")
 			if err := b.service.ReconcileOnce(t.Context()); err != nil {
 				t.Fatal(err)
@@ -222,8 +224,8 @@ func TestALateIdentityIsRemoved(t *testing.T) {
 	}
 }
 
-// TestALateCreateAfterADefiniteFailureIsRemoved: the first create's answer is lost, the second is refused by the rate limit,
-// and the first takes effect after all.
+// TestALateCreateAfterADefiniteFailureIsRemoved: the first create's answer is lost, the rate limit refuses the second,
+// and the first then takes effect.
 func TestALateCreateAfterADefiniteFailureIsRemoved(t *testing.T) {
 	t.Parallel()
 	b := setup(t, 1)
@@ -245,7 +247,7 @@ func TestALateCreateAfterADefiniteFailureIsRemoved(t *testing.T) {
 		t.Fatalf("got %v", err)
 	}
 	if n := b.number(t, "select count(*) from signups where status = 'pending' and check_at is not null"); n != 1 {
-		t.Fatalf("%d sign-ups are looked after, want 1", n)
+		t.Fatalf("%d sign-ups are reconciled, want 1", n)
 	}
 	expire := func() {
 		b.exec(t, "update signups set check_at = now()")
@@ -265,7 +267,8 @@ func TestALateCreateAfterADefiniteFailureIsRemoved(t *testing.T) {
 	}
 }
 
-// TestAWorkerThatWakesAfterTheEndLeavesNothing: a worker is paused in the identity step until its sign-up is long over.
+// TestAWorkerThatWakesAfterTheEndLeavesNothing: a worker is paused in the identity step until after its sign-up has
+// expired.
 func TestAWorkerThatWakesAfterTheEndLeavesNothing(t *testing.T) {
 	t.Parallel()
 	for name, spares := range map[string]int{"with a spare": 1, "without a spare": 0} {
@@ -287,7 +290,7 @@ func TestAWorkerThatWakesAfterTheEndLeavesNothing(t *testing.T) {
 				ended <- err
 			}()
 			<-paused
-			for range 2 { // expires it, and has the last recheck
+			for range 2 { // expires it, and does the last recheck
 				b.exec(t, "update signups set check_at = now(), finished_at = finished_at - interval '1 hour'")
 				if err := b.service.ReconcileOnce(t.Context()); err != nil {
 					t.Fatal(err)
@@ -296,7 +299,7 @@ func TestAWorkerThatWakesAfterTheEndLeavesNothing(t *testing.T) {
 			close(wake)
 			var unavailable *signup.Unavailable
 			if err := <-ended; !errors.As(err, &unavailable) {
-				t.Errorf("the worker says %v", err)
+				t.Errorf("the worker returned %v", err)
 			}
 			if users := b.auth0.Users(); len(users) != 0 {
 				t.Errorf("users are left: %+v", users)
@@ -308,7 +311,7 @@ func TestAWorkerThatWakesAfterTheEndLeavesNothing(t *testing.T) {
 	}
 }
 
-// scripted is a provider whose create is the test's.
+// scripted is a provider with a create from the test.
 type scripted struct {
 	identity.Provider
 	create func(ctx context.Context, user identity.NewUser) (identity.User, error)
@@ -318,7 +321,7 @@ func (s scripted) Create(ctx context.Context, user identity.NewUser) (identity.U
 	return s.create(ctx, user)
 }
 
-// slow is a provider whose answer never comes.
+// slow is a provider that never answers.
 type slow struct {
 	identity.Provider
 	asked chan identity.NewUser
@@ -329,7 +332,8 @@ func (s slow) Create(_ context.Context, user identity.NewUser) (identity.User, e
 	select {}
 }
 
-// TestAnotherSignupsIdentityIsNeitherLinkedNorDeleted: an identity with our id that does not carry our sign-up's.
+// TestAnotherSignupsIdentityIsNeitherLinkedNorDeleted: an identity has our id, but not our sign-up's id in its
+// metadata.
 func TestAnotherSignupsIdentityIsNeitherLinkedNorDeleted(t *testing.T) {
 	t.Parallel()
 	b := setup(t, 1)
@@ -348,7 +352,7 @@ func TestAnotherSignupsIdentityIsNeitherLinkedNorDeleted(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n := len(b.auth0.Users()); n != 1 {
-		t.Errorf("%d users, want the stranger's", n)
+		t.Errorf("%d users, want the other person's", n)
 	}
 	if n := b.number(t, "select count(*) from signups where status = 'needs_operator' and check_at is null"); n != 1 {
 		t.Errorf("%d sign-ups need an operator, want 1", n)

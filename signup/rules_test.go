@@ -10,7 +10,7 @@ import (
 	"homeroom/signup"
 )
 
-// refusals tells what is wrong with the e-mail address of an otherwise good request, as "field code".
+// refusals returns what is wrong with the e-mail address of a request that is valid otherwise, as "field code".
 func refusals(t *testing.T, email string, rules signup.Rules) []string {
 	t.Helper()
 	_, err := signup.Request{Email: email, Password: "Chalk-and-Cheese-42", SchoolName: "Lincoln High"}.Normalise(rules)
@@ -58,7 +58,7 @@ func TestEmailRules(t *testing.T) {
 		{"a neighbour of a denied one", signup.Rules{DeniedDomains: domains("other.example")}, "ada@another.example", nil},
 		{"denied within allowed", signup.Rules{AllowedDomains: domains("a.example"), DeniedDomains: domains("x.a.example")}, "ada@x.a.example", notAllowed},
 		{"a disposable address", signup.Rules{Disposable: signup.EmbeddedDisposable().Has}, "ada@x.mailinator.com", notAllowed},
-		{"an address that lasts", signup.Rules{Disposable: signup.EmbeddedDisposable().Has}, "ada@mailinator.lincoln.example", nil},
+		{"a permanent address", signup.Rules{Disposable: signup.EmbeddedDisposable().Has}, "ada@mailinator.lincoln.example", nil},
 		{"a sub-address", signup.Rules{NoSubAddresses: true}, "ada+x@lincoln.example", subAddress},
 		{"an address with a dash", signup.Rules{NoSubAddresses: true}, "ada-x@lincoln.example", nil},
 	}

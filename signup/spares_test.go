@@ -13,8 +13,8 @@ import (
 	"homeroom/tenant"
 )
 
-// TestASpareThatCannotBeCompletedStopsNoOther: somebody else's database has the name of one that was begun. Several processes
-// keep the stock full all the same, no fuller, and the row says what is in the way.
+// TestASpareThatCannotBeCompletedStopsNoOther: a database of somebody else has the name of an unfinished spare. Several
+// processes fill the stock nevertheless, without exceeding it, and the row names the obstacle.
 func TestASpareThatCannotBeCompletedStopsNoOther(t *testing.T) {
 	t.Parallel()
 	b := setup(t, 2)
@@ -54,7 +54,7 @@ func TestASpareThatCannotBeCompletedStopsNoOther(t *testing.T) {
 		t.Errorf("%d spares, want 2", n)
 	}
 	if n := b.number(t, "select count(*) from tenants where id = $1 and steps::text like '%Homeroom did not make%'", id.UUID()); n != 1 {
-		t.Error("its row does not say what is in the way")
+		t.Error("its row does not name the obstacle")
 	}
 	if _, err := conn.Exec(t.Context(), "drop database "+id.Database()); err != nil {
 		t.Error(err)

@@ -13,7 +13,7 @@ import (
 
 func conceal(c *signup.Config) { c.VerifyFirst, c.HideAccounts = true, true }
 
-// hiddenSignup is how a sign-up looks to whoever knows its id, without what differs between any two.
+// hiddenSignup is a sign-up as a person sees it who knows its id, without what is always different.
 func (b *bundle) hiddenSignup(t *testing.T, id uuid.UUID) string {
 	t.Helper()
 	view, err := b.service.View(t.Context(), id)
@@ -65,7 +65,7 @@ func TestWhetherAnEmailHasAnAccountIsHidden(t *testing.T) {
 		t.Errorf("expired, a new e-mail looks like\n%s\nand a known one like\n%s", x, y)
 	}
 	if n := len(b.auth0.Users()); n != 1 {
-		t.Errorf("%d logins, want the one with a school", n)
+		t.Errorf("%d accounts, want the one with a school", n)
 	}
 }
 

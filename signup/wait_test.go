@@ -19,7 +19,7 @@ import (
 func verifyFirst(c *signup.Config)  { c.VerifyFirst = true }
 func withApproval(c *signup.Config) { c.Mode = signup.WithApproval }
 
-// waits signs a school up, which must come to wait.
+// waits signs up a school, which must wait.
 func (b *bundle) waits(t *testing.T, req signup.Request, status catalog.Status) uuid.UUID {
 	t.Helper()
 	outcome, err := b.service.Begin(t.Context(), req)
@@ -29,7 +29,7 @@ func (b *bundle) waits(t *testing.T, req signup.Request, status catalog.Status) 
 	return outcome.SignupID
 }
 
-// events lists the types of what others are told, in order.
+// events lists the types of the events in the outbox, in order.
 func (b *bundle) events(t *testing.T) []string {
 	t.Helper()
 	rows, err := b.catalog.Pool().Query(t.Context(), "select type from outbox_events order by number")
@@ -46,11 +46,11 @@ func (b *bundle) events(t *testing.T) []string {
 func (b *bundle) expectEvents(t *testing.T, want ...string) {
 	t.Helper()
 	if got := b.events(t); !slices.Equal(got, want) {
-		t.Errorf("told %v, want %v", got, want)
+		t.Errorf("events %v, want %v", got, want)
 	}
 }
 
-// expireNow makes a sign-up that waits have waited for too long, and has it given up and forgotten.
+// expireNow lets a waiting sign-up exceed its wait timeout, and lets the reconciler expire it and do the last recheck.
 func (b *bundle) expireNow(t *testing.T, id uuid.UUID) {
 	t.Helper()
 	b.exec(t, "update signups set check_at = now() where id = $1", id)
@@ -66,12 +66,12 @@ func TestASchoolWaitsForItsEmail(t *testing.T) {
 	id := b.waits(t, req, catalog.AwaitingVerification)
 	token := b.service.ActivationToken(id)
 
-	t.Run("without a database and without a login", func(t *testing.T) {
+	t.Run("without a database and without an account", func(t *testing.T) {
 		if n := b.number(t, "select count(*) from tenants where state <> 'spare'"); n != 0 {
 			t.Errorf("%d tenants are taken", n)
 		}
 		if users := b.auth0.Users(); len(users) != 0 {
-			t.Errorf("the provider knows of it already: %+v", users)
+			t.Errorf("the provider knows the account already: %+v", users)
 		}
 		b.expectEvents(t, catalog.SignupAwaitingVerification)
 	})
@@ -80,7 +80,7 @@ func TestASchoolWaitsForItsEmail(t *testing.T) {
 			t.Errorf("another sign-up")
 		}
 	})
-	t.Run("and looking at the link changes nothing", func(t *testing.T) {
+	t.Run("and inspecting the link changes nothing", func(t *testing.T) {
 		row, err := b.service.InspectActivation(t.Context(), token)
 		if err != nil || row.Status != catalog.AwaitingVerification || row.Email != req.Email {
 			t.Fatalf("%+v, %v", row, err)
@@ -89,7 +89,7 @@ func TestASchoolWaitsForItsEmail(t *testing.T) {
 			t.Errorf("it is %s", view.Status)
 		}
 	})
-	t.Run("and a wrong link does nothing", func(t *testing.T) {
+	t.Run("and a wrong link has no effect", func(t *testing.T) {
 		other := b.service.ActivationToken(uuid.New())
 		for _, wrong := range []string{"", "x", other, token[:42] + "!", strings.ToUpper(token), b.service.InvitationToken(id)} {
 			if _, err := b.service.Activate(t.Context(), wrong, chosen); !errors.Is(err, signup.ErrLinkGone) {
@@ -127,7 +127,7 @@ func TestASchoolThatWaitsTooLongLeavesNothing(t *testing.T) {
 			}
 			b.expireNow(t, outcome.SignupID)
 			if users := b.auth0.Users(); len(users) != 0 {
-				t.Errorf("the login is left: %+v", users)
+				t.Errorf("the account is left: %+v", users)
 			}
 			if n := b.number(t, "select count(*) from users"); n != 0 {
 				t.Errorf("%d users are left", n)
@@ -180,7 +180,7 @@ func TestASchoolWaitsForApproval(t *testing.T) {
 			t.Fatal(err)
 		}
 		if n := len(b.auth0.Users()); n != 1 {
-			t.Errorf("%d logins, want the other's", n)
+			t.Errorf("%d accounts, want the other's", n)
 		}
 		if told := b.events(t); told[len(told)-1] != catalog.SignupRejected {
 			t.Errorf("told %v", told)
@@ -212,7 +212,7 @@ func TestConfirmingManyTimesAtOnceMakesOneSchool(t *testing.T) {
 	}
 }
 
-// TestAConfirmationOutlivesItsProcess stops a worker right after the tenant was given, and lets another go on.
+// TestAConfirmationOutlivesItsProcess stops a worker just after the tenant was assigned, and lets another one resume.
 func TestAConfirmationOutlivesItsProcess(t *testing.T) {
 	t.Parallel()
 	b := setup(t, 1, verifyFirst)
@@ -243,11 +243,11 @@ func TestAConfirmationOutlivesItsProcess(t *testing.T) {
 	}
 	user, _ := b.auth0.User(view.User.IdentityID)
 	if user.AppMetadata["tenant_id"] != view.School.ID.String() {
-		t.Errorf("the login does not name its school: %v", user.AppMetadata)
+		t.Errorf("the account does not name its school: %v", user.AppMetadata)
 	}
 }
 
-// placement is what a process asks for when it gives a sign-up its tenant.
+// placement is the first reservation of a tenant that a process asks for.
 func placement(b *bundle) catalog.ReserveParams {
 	schema := b.server.Migrations()
 	return catalog.ReserveParams{
@@ -266,7 +266,7 @@ func TestTheModesOfSigningUp(t *testing.T) {
 				t.Errorf("got %v, want %v", err, want)
 			}
 			if n := b.number(t, "select count(*) from signups"); n != 0 || len(b.auth0.Users()) != 0 {
-				t.Errorf("%d sign-ups and %d logins", n, len(b.auth0.Users()))
+				t.Errorf("%d sign-ups and %d accounts", n, len(b.auth0.Users()))
 			}
 		})
 	}
@@ -288,7 +288,7 @@ func TestAnInvitedPersonSignsUp(t *testing.T) {
 	owner.Invitation = invite(t, signup.InviteRequest{Email: owner.Email})
 	school := b.begin(t, owner).School
 
-	t.Run("to a school, which is not made again", func(t *testing.T) {
+	t.Run("to a school, which is not created again", func(t *testing.T) {
 		req := request()
 		req.SchoolName = ""
 		req.Invitation = invite(t, signup.InviteRequest{Tenant: &school.ID, Email: req.Email, Role: "admin"})
@@ -318,7 +318,7 @@ func TestAnInvitedPersonSignsUp(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	})
-	t.Run("not once it is taken back, or too late", func(t *testing.T) {
+	t.Run("not after it was revoked or has expired", func(t *testing.T) {
 		for i, end := range []string{"revoked_at = now()", "expires_at = now()"} {
 			req := request()
 			made, err := b.service.Invite(t.Context(), signup.InviteRequest{Tenant: &school.ID, Email: fmt.Sprintf("late%d@lincoln.example", i)})
@@ -332,7 +332,7 @@ func TestAnInvitedPersonSignsUp(t *testing.T) {
 			}
 		}
 	})
-	t.Run("again renews it, and the first link stays good", func(t *testing.T) {
+	t.Run("again renews it, and the first link stays valid", func(t *testing.T) {
 		first := invite(t, signup.InviteRequest{Tenant: &school.ID, Email: "twice@lincoln.example"})
 		second := invite(t, signup.InviteRequest{Tenant: &school.ID, Email: "twice@lincoln.example", Role: "admin"})
 		found, err := b.service.Invitation(t.Context(), first)

@@ -13,7 +13,7 @@ import (
 	"homeroom/signup"
 )
 
-// interleavedStore is a registry in which something else happens just before a call.
+// interleavedStore is a catalog that runs another action just before a call.
 type interleavedStore struct {
 	signup.Store
 	beforeUser, beforeAdmit func()
@@ -33,7 +33,7 @@ func (m interleavedStore) Admit(ctx context.Context, row catalog.Signup, r catal
 	return m.Store.Admit(ctx, row, r)
 }
 
-// TestAConfirmationThatComesTooLateSaysSo: the sign-up expires, or begins to, while its e-mail is being confirmed.
+// TestAConfirmationThatComesTooLateSaysSo: the sign-up expires, or is about to, while its e-mail is being confirmed.
 func TestAConfirmationThatComesTooLateSaysSo(t *testing.T) {
 	t.Parallel()
 	b := setup(t, 1, verifyFirst)
@@ -46,7 +46,7 @@ func TestAConfirmationThatComesTooLateSaysSo(t *testing.T) {
 			t.Errorf("%+v, %v", outcome, err)
 		}
 	})
-	t.Run("when somebody is about to end it", func(t *testing.T) {
+	t.Run("when another worker is about to end it", func(t *testing.T) {
 		id := b.waits(t, request(), catalog.AwaitingVerification)
 		late := b.newService(t, verifyFirst, func(c *signup.Config) {
 			c.Catalog = interleavedStore{Store: c.Catalog, beforeAdmit: func() {
@@ -59,8 +59,8 @@ func TestAConfirmationThatComesTooLateSaysSo(t *testing.T) {
 	})
 }
 
-// TestAnAccountThatIsBeingUnlinkedIsNotLinked: a person signs up again before the end of their rejected sign-up has reached the
-// provider, where it would take from their login what names the new school.
+// TestAnAccountThatIsBeingUnlinkedIsNotLinked: a person signs up again before their rejected sign-up was unlinked at
+// the provider. The late unlink would remove the new school from the account's metadata.
 func TestAnAccountThatIsBeingUnlinkedIsNotLinked(t *testing.T) {
 	t.Parallel()
 	b := setup(t, 1, withApproval)
@@ -70,14 +70,14 @@ func TestAnAccountThatIsBeingUnlinkedIsNotLinked(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := b.service.Begin(t.Context(), withLogin(account)); !errors.Is(err, signup.ErrInProgress) {
-		t.Errorf("it is taken on: %v", err)
+		t.Errorf("it is linked: %v", err)
 	}
 	b.expectRecheck(t)
 	b.expectRecheck(t)
 	b.waits(t, withLogin(account), catalog.AwaitingApproval)
 }
 
-// expectRecheck has the expired sign-ups checked once more, a minute later.
+// expectRecheck checks that the expired sign-ups are checked again, one minute later.
 func (b *bundle) expectRecheck(t *testing.T) {
 	t.Helper()
 	b.exec(t, "update signups set check_at = now(), finished_at = finished_at - interval '1 minute' where status = 'expired' and check_at is not null")
@@ -86,8 +86,8 @@ func (b *bundle) expectRecheck(t *testing.T) {
 	}
 }
 
-// TestAnIdentityCreatedAgainAfterExpiryIsRemovedAgain: of two creates, the one whose answer was lost takes effect only when the
-// login that the other made has been removed.
+// TestAnIdentityCreatedAgainAfterExpiryIsRemovedAgain: of two creates, the one with the lost answer takes effect only
+// after the account of the other was removed.
 func TestAnIdentityCreatedAgainAfterExpiryIsRemovedAgain(t *testing.T) {
 	t.Parallel()
 	b := setup(t, 0, withApproval)
@@ -112,7 +112,7 @@ func TestAnIdentityCreatedAgainAfterExpiryIsRemovedAgain(t *testing.T) {
 	}
 }
 
-// unavailableStore is a registry that cannot be asked.
+// unavailableStore is a catalog that does not answer.
 type unavailableStore struct{ signup.Store }
 
 func (unavailableStore) Signup(context.Context, uuid.UUID) (catalog.Signup, error) {
@@ -131,7 +131,7 @@ func TestAnOperatorIsToldThatTheCatalogIsAway(t *testing.T) {
 	}
 }
 
-// membershipProvider is a provider that makes organizations, and from which logins vanish.
+// membershipProvider is a provider that manages organizations, and whose accounts can disappear.
 type membershipProvider struct {
 	identity.Provider
 	vanish   func()
@@ -148,7 +148,7 @@ func (p membershipProvider) Assign(context.Context, identity.Membership) (identi
 
 func (p membershipProvider) Unassign(context.Context, identity.Membership) error { return p.withdraw() }
 
-// TestTheOrganizationOfARemovedAccountIsRemoved: the provider cannot be reached when the place of a login is to be taken back.
+// TestTheOrganizationOfARemovedAccountIsRemoved: the provider cannot be reached when the membership is to be removed.
 func TestTheOrganizationOfARemovedAccountIsRemoved(t *testing.T) {
 	t.Parallel()
 	b := setup(t, 1)
@@ -176,7 +176,7 @@ func TestTheOrganizationOfARemovedAccountIsRemoved(t *testing.T) {
 	}
 }
 
-// overtaken is a provider at which another worker makes the login between two calls of this one.
+// overtaken is a provider at which another worker creates the account between two calls of this one.
 type overtaken struct {
 	identity.Provider
 	wanted *identity.NewUser
@@ -197,8 +197,8 @@ func (o *overtaken) LookupEmail(ctx context.Context, email string) ([]identity.U
 	return o.Provider.LookupEmail(ctx, email)
 }
 
-// TestAnAccountThatAnotherWorkerCreatesIsFound: of two that make the login of a sign-up, such as two confirmations at
-// once, the slower finds the e-mail taken.
+// TestAnAccountThatAnotherWorkerCreatesIsFound: two workers create the account of a sign-up, for example two
+// confirmations at the same time. The slower one finds the e-mail taken.
 func TestAnAccountThatAnotherWorkerCreatesIsFound(t *testing.T) {
 	t.Parallel()
 	b := setup(t, 1)
