@@ -25,15 +25,17 @@ const usePrefix = "in use by "
 
 // CheckSpare checks that the database of a claimed spare can be given to the holder: it exists, is ours, accepts connections, and is
 // not marked as in use by another holder. It fails with [ErrMissing], [ErrUnmanaged], [ErrInUse], or with an error of Postgres. It
-// is one short query, and does not wait for long operations.
+// is one short query, and does not wait for long operations. The joins are half the time of shobj_description, which Postgres plans
+// anew in each call.
 func (s *Server) CheckSpare(ctx context.Context, id ID, holder string) error {
 	err := func() error {
 		var open, ours bool
 		var comment string
 		err := s.lookups.QueryRow(ctx, `
-			select datallowconn and datconnlimit <> -2, coalesce(pg_get_userbyid(datdba) = $2, false),
-				coalesce(shobj_description(oid, 'pg_database'), '')
+			select datallowconn and datconnlimit <> -2, coalesce(rolname = $2, false), coalesce(description, '')
 			from pg_database
+			left join pg_roles on pg_roles.oid = datdba
+			left join pg_shdescription on objoid = pg_database.oid and classoid = 'pg_database'::regclass
 			where datname = $1`, id.Database(), ownerRole).Scan(&open, &ours, &comment)
 		mark, use, _ := strings.Cut(comment, "\n")
 		switch {
