@@ -61,18 +61,44 @@ func emptyNotNil(list []string) []string {
 }
 
 // WithoutFingerprint lists up to limit tenants of a schema whose fingerprint is not known: they have been migrated since somebody looked.
+// One that a migration has quarantined is left to the next run, unless it is held at a version: no other run comes by that.
 func (s *Store) WithoutFingerprint(ctx context.Context, lineage string, servers []string, limit int) ([]Tenant, error) {
 	tenants, err := many[Tenant](ctx, s.pool, `
 		select `+tenantColumns+`
 		from tenants
 		where lineage = $1 and server = any($2) and fingerprint is null
-			and state in ('spare', 'reserved', 'ready', 'suspended')
+			and (state in ('spare', 'reserved', 'ready', 'suspended')
+				or state = 'quarantined' and quarantine_kind = 'migration' and held_at is not null)
 		order by updated_at, id
 		limit $3`, lineage, servers, limit)
 	if err != nil {
 		return nil, fmt.Errorf("list tenants without a fingerprint: %w", err)
 	}
 	return tenants, nil
+}
+
+// RecheckInterrupted has [Store.WithoutFingerprint] list the tenants that a run of chosen tenants has left without recording
+// what it did to them, once for each run that is over: it may have ended between two files, or been aborted. Nobody may be
+// working on a run meanwhile, since a worker may change a tenant for a moment after its run was aborted.
+func (s *Store) RecheckInterrupted(ctx context.Context) error {
+	_, err := s.pool.Exec(ctx, `
+		with over as (
+			update migration_runs
+			set rechecked_at = now()
+			where finished_at is not null and rechecked_at is null
+			returning id, only_tenants
+		)
+		update tenants
+		set fingerprint = null, `+keepClaimable+`
+		from over
+		where (slug = any(only_tenants) or database = any(only_tenants) or tenants.id::text = any(only_tenants))
+			and not exists (
+				select from migration_outcomes outcome
+				where run_id = over.id and tenant_id = tenants.id and (outcome.state = 'done' or counts))`)
+	if err != nil {
+		return fmt.Errorf("have the tenants of interrupted runs looked at: %w", err)
+	}
+	return nil
 }
 
 // DeferFingerprint puts tenants at the end of [Store.WithoutFingerprint].

@@ -2,6 +2,7 @@ package catalog_test
 
 import (
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/google/uuid"
@@ -243,5 +244,74 @@ func TestReferencesOfASchema(t *testing.T) {
 	found, err := store.References(t.Context(), "lunch")
 	if err != nil || len(found) != 2 || found[0].Fingerprint != "b" || found[1].Fingerprint != "a" || found[1].Lines[0] != "table x" {
 		t.Errorf("%+v, %v", found, err)
+	}
+}
+
+func TestAFingerprintIsOfTheVersionThatWasListed(t *testing.T) {
+	t.Parallel()
+	store := setup(t)
+	id := spare(t, store)
+	listed := tenantOf(t, store, id)
+	run := start(t, store, newRun())
+	further := catalog.Health{Version: 4, Fingerprint: "further"}
+	if err := store.SetFingerprint(t.Context(), listed, further); !errors.Is(err, catalog.ErrStateChanged) {
+		t.Errorf("another version while a run is open: %v", err)
+	}
+	if err := store.SetFingerprint(t.Context(), listed, catalog.Health{Version: listed.SchemaVersion, Fingerprint: "same"}); err != nil {
+		t.Errorf("the same version while a run is open: %v", err)
+	}
+	if err := store.AbortRun(t.Context(), run, "ada"); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.SetFingerprint(t.Context(), listed, further); !errors.Is(err, catalog.ErrStateChanged) {
+		t.Errorf("somebody else has recorded it since: %v", err)
+	}
+	if err := store.SetFingerprint(t.Context(), tenantOf(t, store, id), further); err != nil {
+		t.Errorf("another version: %v", err)
+	}
+	if row := tenantOf(t, store, id); row.SchemaVersion != 4 || *row.Fingerprint != "further" {
+		t.Errorf("it is %+v", row)
+	}
+}
+
+func TestATenantIsRecheckedUnlessItsRunHasRecordedItsVersion(t *testing.T) {
+	t.Parallel()
+	store := setup(t)
+	begun, moved, locked, other := spare(t, store), spare(t, store), spare(t, store), spare(t, store)
+	chosen := newRun()
+	chosen.OnlyTenants = []string{begun.String(), moved.String(), tenantOf(t, store, locked).Database}
+	run := start(t, store, chosen)
+	record(t, store, run, success(moved, 4), failure(locked, false))
+	all := []uuid.UUID{begun, moved, locked, other}
+	for _, id := range all {
+		row := tenantOf(t, store, id)
+		if err := store.SetFingerprint(t.Context(), row, catalog.Health{Version: row.SchemaVersion, Fingerprint: "x"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	known := func() (known []bool) {
+		if err := store.RecheckInterrupted(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for _, id := range all {
+			known = append(known, tenantOf(t, store, id).Fingerprint != nil)
+		}
+		return known
+	}
+	if got := known(); !slices.Equal(got, []bool{true, true, true, true}) {
+		t.Errorf("while the run is open: %v", got)
+	}
+	if err := store.AbortRun(t.Context(), run, "ada"); err != nil {
+		t.Fatal(err)
+	}
+	if got := known(); !slices.Equal(got, []bool{false, true, false, true}) {
+		t.Errorf("after it was aborted: %v", got)
+	}
+	row := tenantOf(t, store, begun)
+	if err := store.SetFingerprint(t.Context(), row, catalog.Health{Version: row.SchemaVersion, Fingerprint: "x"}); err != nil {
+		t.Fatal(err)
+	}
+	if got := known(); !slices.Equal(got, []bool{true, true, false, true}) {
+		t.Errorf("after one was looked at: %v", got)
 	}
 }

@@ -215,14 +215,14 @@ func changeOne(ctx context.Context, q querier, what string, id uuid.UUID, sql st
 	return nil
 }
 
-// SetFingerprint records how a tenant's schema was found. One that has been migrated meanwhile keeps what the migration
-// recorded.
-func (s *Store) SetFingerprint(ctx context.Context, id uuid.UUID, health Health) error {
-	_, err := s.pool.Exec(ctx, `
-		update tenants set fingerprint = $3, `+keepClaimable+`
-		where id = $1 and schema_version = $2 and fingerprint is distinct from $3`, id, health.Version, health.Fingerprint)
-	if err != nil {
-		return fmt.Errorf("record fingerprint of tenant %s: %w", id, err)
-	}
-	return nil
+// SetFingerprint records how the schema of a tenant was found that the catalog listed as in row. It fails with [ErrStateChanged]
+// when somebody else has recorded another version or fingerprint since, and while a run is open when it is at another version
+// than is known: the run may be about to change that, and records it.
+func (s *Store) SetFingerprint(ctx context.Context, row Tenant, found Health) error {
+	return changeOne(ctx, s.pool, "record fingerprint of tenant", row.ID, `
+		update tenants
+		set schema_version = $4, fingerprint = $5, `+keepClaimable+`
+		where id = $1 and schema_version = $2 and fingerprint is not distinct from $3
+			and (schema_version = $4 or not exists (select from migration_runs where state in ('running', 'paused')))`,
+		row.ID, row.SchemaVersion, row.Fingerprint, found.Version, found.Fingerprint)
 }

@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"sync"
 
@@ -19,13 +20,17 @@ const (
 )
 
 // TakeFingerprints looks at the schemas of the tenants that have been migrated since somebody looked, and records them in the
-// catalog. It is not part of a run, because describing a schema takes as long as a small migration, and nobody waits for it.
-// One process at a time does it; the others return at once. Progress may be nil.
+// catalog, with the versions that it finds: a run of chosen tenants may have been aborted between two files of one. It is not
+// part of a run, because describing a schema takes as long as a small migration, and nobody waits for it. One process at a time does it; the others return at once. Progress may be nil.
 func (f *Fleet) TakeFingerprints(ctx context.Context, progress func(looked int)) error {
 	if _, _, err := f.prepare(ctx); err != nil { // which keeps what the newest schema should be
 		return err
 	}
 	_, err := f.cfg.Catalog.Exclusive(ctx, "fingerprints", func(ctx context.Context) error {
+		// The lock keeps workers away. While somebody works on a run, this is left to the next call.
+		if _, err := f.cfg.Catalog.Exclusive(ctx, runLock, f.cfg.Catalog.RecheckInterrupted); err != nil {
+			return err
+		}
 		looked := 0
 		for {
 			tenants, err := f.cfg.Catalog.WithoutFingerprint(ctx, f.cfg.Servers.Migrations().Lineage(), f.cfg.Servers.Names(), inspectBatch)
@@ -41,14 +46,13 @@ func (f *Fleet) TakeFingerprints(ctx context.Context, progress func(looked int))
 				return err
 			}
 			looked += len(l.found)
+			later := l.changed
 			for problem, tenants := range l.failed {
 				f.cfg.Logger.Warn("look at tenants' schemas", "tenants", len(tenants), "first", tenants[0].ID, "error", problem)
-				if err := f.cfg.Catalog.DeferFingerprint(ctx, tenants); err != nil {
-					return err
-				}
+				later = append(later, tenants...)
 			}
-			if len(l.found) < inspectBatch { // the end, or too much trouble to go on now
-				return nil
+			if len(later) > 0 { // too much trouble to go on now
+				return f.cfg.Catalog.DeferFingerprint(ctx, later)
 			}
 		}
 	})
@@ -69,6 +73,7 @@ type inspector struct {
 	inspected int
 	schemas   map[string]tenant.Schema // by fingerprint
 	found     []catalog.Tenant         // with the fingerprint and the version that they have now
+	changed   []catalog.Tenant         // those of found that were not recorded, because a run is changing them
 	failed    map[string][]catalog.Tenant
 }
 
@@ -110,11 +115,16 @@ func (l *inspector) inspect(ctx context.Context, t *catalog.Tenant) error {
 		return err
 	}
 	fingerprint := schema.Fingerprint()
+	err = l.cfg.Catalog.SetFingerprint(ctx, *t, catalog.Health{Version: version, Fingerprint: fingerprint})
 	t.Fingerprint, t.SchemaVersion = &fingerprint, version
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.schemas[fingerprint] = schema
-	l.mu.Unlock()
-	return l.cfg.Catalog.SetFingerprint(ctx, t.ID, catalog.Health{Version: version, Fingerprint: fingerprint})
+	if errors.Is(err, catalog.ErrStateChanged) {
+		l.changed = append(l.changed, *t)
+		return nil
+	}
+	return err
 }
 
 // hasSchema reports whether a schema with this fingerprint has been seen.

@@ -1,6 +1,7 @@
 package fleet_test
 
 import (
+	"context"
 	"slices"
 	"testing"
 
@@ -75,4 +76,47 @@ func TestDriftGroupsWhatDiffersInTheSameWay(t *testing.T) {
 	if err != nil || one.Compared != 1 || one.Drifted() != 1 {
 		t.Errorf("one: %+v, %v", one, err)
 	}
+}
+
+// TestAnInterruptedRunOfChosenTenantsIsSeenAfterwards: no run over the fleet comes by a tenant that is held at a version.
+func TestAnInterruptedRunOfChosenTenantsIsSeenAfterwards(t *testing.T) {
+	t.Parallel()
+	b := setup(t, 2)
+	all := b.fleet(t, schema(t, 3))
+	id := b.ids[0]
+	only := []string{id.Database()}
+	if _, err := all.Run(t.Context(), fleet.Options{By: "ada", Only: only, To: new(uint(1))}); err != nil {
+		t.Fatal(err)
+	}
+	recorded := func(version uint) {
+		t.Helper()
+		if err := all.TakeFingerprints(t.Context(), nil); err != nil {
+			t.Fatal(err)
+		}
+		row, err := b.catalog.TenantByID(t.Context(), id.UUID())
+		if err != nil || row.SchemaVersion != version || row.HeldAt == nil || row.Fingerprint == nil {
+			t.Errorf("the catalog has it at version %d, held at %v, fingerprint %v, %v", row.SchemaVersion, row.HeldAt, row.Fingerprint, err)
+		}
+	}
+	recorded(1)
+	run, err := all.Start(t.Context(), fleet.Options{By: "ada", Only: only})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Its worker dies between two files.
+	if _, err := open(t, schema(t, 3)).MigrateTo(t.Context(), id, 2); err != nil {
+		t.Fatal(err)
+	}
+	recorded(1)
+	if err := b.catalog.AbortRun(t.Context(), run.ID, "ada"); err != nil {
+		t.Fatal(err)
+	}
+	_, err = b.catalog.Exclusive(t.Context(), "migration run", func(context.Context) error {
+		recorded(1) // a worker may not have seen yet that it was aborted
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	recorded(2)
 }

@@ -199,7 +199,8 @@ func (r catalogSim) VersionCounts(context.Context, string, []string) ([]catalog.
 func (r catalogSim) WithoutFingerprint(ctx context.Context, _ string, servers []string, limit int) ([]catalog.Tenant, error) {
 	return ask(ctx, r.w, r.call("unseen", ""), func() (tenants []catalog.Tenant, err error) {
 		for _, t := range r.w.rows.tenants {
-			if t.Fingerprint == nil && t.State == catalog.Ready && slices.Contains(servers, t.Server) && len(tenants) < limit {
+			usable := t.State == catalog.Ready || !replaced(t.Tenant) && t.HeldAt != nil
+			if t.Fingerprint == nil && usable && slices.Contains(servers, t.Server) && len(tenants) < limit {
 				tenants = append(tenants, t.Tenant)
 			}
 		}
@@ -217,12 +218,38 @@ func (r catalogSim) DeferFingerprint(ctx context.Context, _ []catalog.Tenant) er
 	return r.exec(ctx, r.call("look later", ""), func() error { return nil })
 }
 
-// SetFingerprint implements fleet.Store.
-func (r catalogSim) SetFingerprint(ctx context.Context, id uuid.UUID, health catalog.Health) error {
-	return r.exec(ctx, r.call("set fingerprint", r.w.rows.tenant(id).Slug), func() error {
-		if t := r.w.rows.tenant(id); t.SchemaVersion == health.Version {
-			t.Fingerprint = &health.Fingerprint
+// RecheckInterrupted implements fleet.Store.
+func (r catalogSim) RecheckInterrupted(ctx context.Context) error {
+	return r.exec(ctx, r.call("recheck interrupted", ""), func() error {
+		for _, run := range r.w.rows.runs {
+			if run.State.Open() || run.rechecked {
+				continue
+			}
+			run.rechecked = true
+			for _, t := range r.w.rows.tenants {
+				if named(t.Tenant, run.OnlyTenants) && !run.knows(t.ID) {
+					t.Fingerprint = nil
+					r.w.seen["rechecked"]++
+				}
+			}
 		}
+		return nil
+	})
+}
+
+// SetFingerprint implements fleet.Store.
+func (r catalogSim) SetFingerprint(ctx context.Context, row catalog.Tenant, found catalog.Health) error {
+	return r.exec(ctx, r.call("set fingerprint", row.Slug), func() error {
+		t := r.w.rows.tenant(row.ID)
+		moved := t.SchemaVersion != found.Version
+		switch {
+		case t.SchemaVersion != row.SchemaVersion, (t.Fingerprint == nil) != (row.Fingerprint == nil),
+			t.Fingerprint != nil && *t.Fingerprint != *row.Fingerprint, moved && r.w.rows.open() != nil:
+			return catalog.ErrStateChanged
+		case moved:
+			r.w.seen["versions set"]++
+		}
+		t.SchemaVersion, t.Fingerprint = found.Version, &found.Fingerprint
 		return nil
 	})
 }

@@ -50,11 +50,12 @@ func newMachine(shape shape, sets []*migrations.Set, choices *choices) *machine 
 }
 
 // steps are what the driver does next, as often as it shall come up.
-var steps = [24]func(m *machine){
+var steps = [25]func(m *machine){
 	(*machine).goOn, (*machine).goOn, (*machine).goOn, (*machine).goOn, (*machine).goOn, (*machine).goOn, (*machine).goOn,
 	(*machine).goOn, (*machine).goOn, (*machine).goOn, (*machine).goOn, (*machine).wait, (*machine).wait, (*machine).operatorRuns,
 	(*machine).narrowedRun, (*machine).automaticRun, (*machine).automaticRun, (*machine).workLoop, (*machine).workLoop,
 	(*machine).changesTheRun, (*machine).changesTheRun, (*machine).crash, (*machine).trouble, (*machine).trouble,
+	(*machine).abortsHalfway,
 }
 
 // play lets things happen until the choices are used up, then has everything work, and looks at what there is in the end.
@@ -189,12 +190,16 @@ func (m *machine) workLoop() {
 		return
 	}
 	if m.choices.next(4) == 1 {
-		m.start(&task{what: "fingerprints", proc: p}, func(ctx context.Context) (fleet.Report, error) {
-			return fleet.Report{}, p.fleet.TakeFingerprints(ctx, nil)
-		})
+		m.fingerprints(p)
 		return
 	}
 	m.work(p)
+}
+
+func (m *machine) fingerprints(p *process) {
+	m.start(&task{what: "fingerprints", proc: p}, func(ctx context.Context) (fleet.Report, error) {
+		return fleet.Report{}, p.fleet.TakeFingerprints(ctx, nil)
+	})
 }
 
 func (m *machine) work(p *process) {
@@ -211,18 +216,33 @@ func (m *machine) changesTheRun() {
 		m.goOn()
 		return
 	}
-	was := open.State
 	switch n := m.choices.next(5); {
 	case n == 4:
-		_ = m.rows.change(open.ID, catalog.RunAborted, "aborted by an operator", catalog.RunRunning, catalog.RunPaused)
-	case was == catalog.RunRunning:
-		_ = m.rows.change(open.ID, catalog.RunPaused, "", catalog.RunRunning)
+		m.changeRun(open, catalog.RunAborted)
+	case open.State == catalog.RunRunning:
+		m.changeRun(open, catalog.RunPaused)
 	default:
-		_ = m.rows.change(open.ID, catalog.RunRunning, "", catalog.RunPaused)
+		m.changeRun(open, catalog.RunRunning)
 	}
+}
+
+// changeRun has an operator bring an open run into another state.
+func (m *machine) changeRun(open *run, to catalog.RunState) {
+	m.seen[string(open.State)+" to "+string(to)]++
+	_ = m.rows.change(open.ID, to, "changed by an operator", open.State)
 	m.check()
-	m.seen[string(was)+" to "+string(open.State)]++
 	m.tell("an operator has run %d %s", open.number, open.State)
+}
+
+// abortsHalfway has an operator move one or two tenants, and abort whatever run is open as soon as a file has been run.
+func (m *machine) abortsHalfway() {
+	m.narrowedRun()
+	for before := m.seen["migrate"]; m.seen["migrate"] == before && m.choices.left() && len(m.problems) == 0; {
+		m.goOn()
+	}
+	if open := m.rows.open(); open != nil {
+		m.changeRun(open, catalog.RunAborted)
+	}
 }
 
 // crash starts a process where one is missing, or kills one.

@@ -22,8 +22,6 @@ type row struct {
 	db *database
 	// lately is the last outcome that counts.
 	lately *catalog.Outcome
-	// undone: it was taken back, and that is not recorded.
-	undone bool
 }
 
 // run is a run's row with its outcomes, and what the model knows of it besides.
@@ -36,12 +34,21 @@ type run struct {
 	// before is the state that was looked at last; changed is when it was paused, resumed or ended.
 	before  catalog.RunState
 	changed time.Time
+	// rechecked: the tenants without an outcome have been listed to be looked at.
+	rechecked bool
 	// overlapped: two processes worked on it at the same time, since one had lost its lock and did not know.
 	overlapped bool
 }
 
 func (r *run) has(tenant uuid.UUID) bool {
 	return slices.ContainsFunc(r.outcomes, func(o catalog.Outcome) bool { return o.TenantID == tenant })
+}
+
+// knows reports whether the catalog has the version of a tenant from it.
+func (r *run) knows(tenant uuid.UUID) bool {
+	return slices.ContainsFunc(r.outcomes, func(o catalog.Outcome) bool {
+		return o.TenantID == tenant && (o.State == "done" || o.Counts)
+	})
 }
 
 // row is the run as its readers get it.

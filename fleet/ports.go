@@ -43,7 +43,8 @@ type tenantRows interface {
 	WithoutFingerprint(ctx context.Context, lineage string, servers []string, limit int) ([]catalog.Tenant, error)
 	RequestMigration(ctx context.Context, id uuid.UUID) error
 	DeferFingerprint(ctx context.Context, tenants []catalog.Tenant) error
-	SetFingerprint(ctx context.Context, id uuid.UUID, health catalog.Health) error
+	RecheckInterrupted(ctx context.Context) error
+	SetFingerprint(ctx context.Context, row catalog.Tenant, found catalog.Health) error
 }
 
 var _ Store = (*catalog.Store)(nil)

@@ -1,0 +1,1 @@
+alter table migration_runs drop column rechecked_at;
