@@ -18,26 +18,26 @@ import (
 	"homeroom/webhook"
 )
 
-// app is everything that the commands share, wired.
+// app holds the parts that the commands share.
 type app struct {
 	cfg     config
 	logger  *slog.Logger
 	catalog *catalog.Store
 	servers tenant.Servers
-	// identity is the provider, or an explanation of what is missing.
+	// identity is the identity provider. Where none is configured, its calls return an error that names what is
+	// missing.
 	identity identity.Provider
 	queue    *jobs.Queue
 	signup   *signup.Service
 	webhooks *webhook.Service
-	// texts are what people read.
+	// texts are the texts of mails and pages, in every language.
 	texts *messages.Texts
-	// mails writes to people; nil where nothing does.
+	// mails sends mail to people. It is nil where no mail server is configured.
 	mails *mail.Service
 }
 
-// openApp connects to the catalog, brings it up to date and registers the servers, unless the configuration says that it is
-// only read. The caller closes it.
-// parallel is how many tenants of a server it works on at the same time.
+// openApp connects to the catalog, migrates it and registers the servers; with cfg.readOnly it migrates and registers
+// nothing. It works on up to parallel tenants of a server at the same time. The caller closes the app.
 func openApp(ctx context.Context, cfg config, logger *slog.Logger, parallel int) (_ *app, err error) {
 	a := &app{cfg: cfg, logger: logger}
 	defer func() {
@@ -83,14 +83,14 @@ func openApp(ctx context.Context, cfg config, logger *slog.Logger, parallel int)
 	return a, err
 }
 
-// openCatalog connects to the catalog, and brings it and the job queue up to date, unless they are only read.
+// openCatalog connects to the catalog. Unless cfg.readOnly is set, it migrates the catalog and the job queue.
 func (a *app) openCatalog(ctx context.Context) (err error) {
 	a.catalog, err = catalog.Open(ctx, catalog.Config{URL: a.cfg.CatalogURL.Reveal(), Warm: a.cfg.warm, SkipMigrations: a.cfg.readOnly})
 	if errors.Is(err, postgres.ErrPooler) {
 		err = fmt.Errorf("HOMEROOM_CATALOG_URL: %w", err)
 	}
 	if err != nil && a.cfg.ofDev {
-		err = fmt.Errorf("HOMEROOM_CATALOG_URL is not set, and homeroom dev does not seem to run: %w", err)
+		err = fmt.Errorf("HOMEROOM_CATALOG_URL is not set, and homeroom dev does not seem to be running: %w", err)
 	}
 	if err != nil || a.cfg.readOnly {
 		return err
@@ -98,7 +98,8 @@ func (a *app) openCatalog(ctx context.Context) (err error) {
 	return jobs.Migrate(ctx, a.catalog.Pool())
 }
 
-// register has the catalog know the servers, unless it is only read, and the servers which cluster each is.
+// register records the servers in the catalog, unless cfg.readOnly is set, and tells each server which cluster to
+// expect.
 func (a *app) register(ctx context.Context) error {
 	if !a.cfg.readOnly {
 		if err := a.catalog.RegisterServers(ctx, a.servers.Names()); err != nil {
@@ -111,8 +112,8 @@ func (a *app) register(ctx context.Context) error {
 	return a.expectClusters(ctx)
 }
 
-// provider is the identity provider, or one that explains what is missing: the commands that only work on databases need
-// none.
+// provider returns the identity provider. Where none is configured it returns one whose calls fail with an
+// explanation, since the commands that only work on databases need none.
 func (a *app) provider() identity.Provider {
 	if err := a.cfg.requireIdentity(); err != nil {
 		return unconfigured{err}
@@ -124,7 +125,7 @@ func (a *app) provider() identity.Provider {
 	return provider
 }
 
-// newSignup makes the service of the sign-ups.
+// newSignup makes the sign-up service.
 func (a *app) newSignup(queue signup.Queue) (*signup.Service, error) {
 	rules, err := a.cfg.rules()
 	if err != nil {
@@ -143,12 +144,12 @@ func (a *app) newSignup(queue signup.Queue) (*signup.Service, error) {
 	return signup.New(cfg)
 }
 
-// fleet is all tenants, for migrations.
+// fleet makes the fleet, which migrates all tenants.
 func (a *app) fleet(concurrency int) (*fleet.Fleet, error) {
 	return fleet.New(fleet.Config{Catalog: a.catalog, Servers: fleet.OnServers(a.servers), Concurrency: concurrency, Logger: a.logger})
 }
 
-// close lets everything go. It may be called on a half-opened app.
+// close closes what is open. It may be called on an app that openApp has not completed.
 func (a *app) close() {
 	a.servers.Close()
 	if a.catalog != nil {

@@ -10,11 +10,12 @@ import (
 	"testing"
 )
 
-// arrows are the imports that a package may have among our own, tests aside. They go down only:
+// arrows are the imports that each package may have among the packages of this module, without its tests. They only
+// go down:
 //
 //	cmd → internal/httpapi, internal/jobs, doctor → signup, fleet → catalog, tenant, identity → migrations
 //
-// and the three nouns in the middle do not know one another, so that each can be read, tested and replaced by itself.
+// and the three packages in the middle do not import each other, so that each can be read, tested and replaced alone.
 // A new package needs a line here.
 var arrows = map[string][]string{
 	"internal/secret":    {},
@@ -77,27 +78,27 @@ var arrows = map[string][]string{
 	},
 }
 
-// fences name the only packages that may use a library. Tests may use what they like: some look at us from outside.
-var fences = []struct {
+// libraryRules name the only packages that may use a library. Tests may use any, since some test from outside.
+var libraryRules = []struct {
 	library string
 	only    []string
 	reason  string
 }{
-	{"github.com/gin-gonic/gin", []string{"internal/httpapi", "internal/web"}, "what HTTP is spoken with is nobody else's business"},
-	{"github.com/danielgtaylor/huma/v2", []string{"internal/httpapi"}, "what HTTP is spoken with is nobody else's business"},
+	{"github.com/gin-gonic/gin", []string{"internal/httpapi", "internal/web"}, "other packages do not depend on the HTTP framework"},
+	{"github.com/danielgtaylor/huma/v2", []string{"internal/httpapi"}, "other packages do not depend on the HTTP framework"},
 	{"github.com/go-resty/resty/v2", []string{"internal/remote"}, "requests to identity providers are made in one way"},
-	{"golang.org/x/oauth2", []string{"hosted"}, "a code is exchanged where it is known what must be checked first"},
+	{"golang.org/x/oauth2", []string{"hosted"}, "a code is exchanged only where its checks are made"},
 	{"github.com/golang-migrate/migrate/v4", []string{"migrations", "bench"}, "its driver protocol is wrapped there once, atomically"},
-	{"github.com/prometheus", []string{"internal/metrics"}, "how figures are told is nobody else's business"},
+	{"github.com/prometheus", []string{"internal/metrics"}, "other packages do not depend on the format of metrics"},
 	{"code.dny.dev/ssrf", []string{"webhook"}, "only webhooks call addresses that others have chosen"},
-	{"github.com/standard-webhooks/standard-webhooks", []string{"webhook"}, "what signs is in one place"},
-	{"github.com/nicksnyder/go-i18n/v2", []string{"messages"}, "texts are asked for by id, in one place"},
-	{"github.com/wneessen/go-mail", []string{"mail"}, "a mail is sent by whoever knows whether it was sent before"},
-	{"github.com/emersion/go-smtp", []string{"mail/mailtest"}, "only the server of tests and of development takes mails"},
-	{"github.com/riverqueue/river", []string{"internal/jobs"}, "jobs are alarm clocks, which the saga must do without"},
+	{"github.com/standard-webhooks/standard-webhooks", []string{"webhook"}, "signatures are made in one place"},
+	{"github.com/nicksnyder/go-i18n/v2", []string{"messages"}, "texts are looked up by id, in one place"},
+	{"github.com/wneessen/go-mail", []string{"mail"}, "only this package knows whether a mail was sent before"},
+	{"github.com/emersion/go-smtp", []string{"mail/mailtest"}, "only the server for tests and development receives mails"},
+	{"github.com/riverqueue/river", []string{"internal/jobs"}, "the saga must work without jobs, which only start work earlier"},
 }
 
-// goPackage is what `go list` tells of a package.
+// goPackage is what `go list` prints about a package.
 type goPackage struct {
 	ImportPath, Doc string
 	Imports         []string
@@ -131,7 +132,7 @@ func TestImportsGoDownOnly(t *testing.T) {
 		name := strings.TrimPrefix(p.ImportPath, "homeroom/")
 		allowed, known := arrows[name]
 		if !known {
-			t.Errorf("package %s has no line in arrows: say what it may import", name)
+			t.Errorf("package %s has no line in arrows: list what it may import", name)
 			continue
 		}
 		for _, imported := range p.Imports {
@@ -142,12 +143,12 @@ func TestImportsGoDownOnly(t *testing.T) {
 	}
 }
 
-func TestLibrariesStayBehindTheirFences(t *testing.T) {
+func TestLibrariesAreOnlyUsedWhereAllowed(t *testing.T) {
 	t.Parallel()
 	for _, p := range listPackages(t) {
 		name := strings.TrimPrefix(p.ImportPath, "homeroom/")
 		for _, imported := range p.Imports {
-			for _, fence := range fences {
+			for _, fence := range libraryRules {
 				inside := imported == fence.library || strings.HasPrefix(imported, fence.library+"/")
 				if inside && !slices.Contains(fence.only, name) {
 					t.Errorf("package %s imports %s, which is for %v: %s", name, imported, fence.only, fence.reason)
@@ -157,7 +158,7 @@ func TestLibrariesStayBehindTheirFences(t *testing.T) {
 	}
 }
 
-// A long chain means that a change at the bottom is felt far away.
+// A long chain means that a change at the bottom affects many packages above.
 func TestImportChainsAreShort(t *testing.T) {
 	t.Parallel()
 	const longest = 8 // such as cmd/homeroom, internal/httpapi, internal/web, internal/problem, signup, catalog, migrations, internal/killpoint

@@ -13,8 +13,8 @@ import (
 )
 
 type auth0simCommand struct {
-	Addr string `default:"127.0.0.1:8090" help:"Where it listens."`
-	URL  string `help:"How callers reach it, when that is not http://ADDR: it is the issuer of the tokens." placeholder:"URL"`
+	Addr string `default:"127.0.0.1:8090" help:"The address that it listens at."`
+	URL  string `help:"Its URL for callers, which is the issuer of the tokens. Defaults to http://ADDR." placeholder:"URL"`
 }
 
 // Run runs the simulator until ctx ends.
@@ -44,7 +44,7 @@ func (c auth0simCommand) Run(ctx context.Context, p program) error {
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
-	fmt.Fprintf(p.stdout, "The Auth0 simulator is for development only: whoever reaches it can get any token.\n\n"+
+	fmt.Fprintf(p.stdout, "The Auth0 simulator is for development only: everybody who can reach it can get any token.\n\n"+
 		"export AUTH0_BASE_URL=%s\nexport AUTH0_CLIENT_ID=%s\nexport AUTH0_CLIENT_SECRET=%s\nexport AUTH0_AUDIENCE=%s\n"+
 		"export HOMEROOM_HOSTED_CLIENT_ID=%s\nexport HOMEROOM_HOSTED_CLIENT_SECRET=%s\nexport HOMEROOM_HOSTED_REDIRECT_URL=%s\n",
 		base, cfg.ClientID, cfg.ClientSecret, cfg.Audience, web.ClientID, web.Secret, web.Callbacks[0])

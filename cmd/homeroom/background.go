@@ -16,18 +16,19 @@ import (
 )
 
 const (
-	// workEvery is how often a service looks for a run that an operator has started or resumed, or whose process has died.
+	// workEvery is how often a service looks for a run that an operator has started or resumed, or whose process has
+	// died.
 	workEvery = time.Second
-	// migrateEvery is how often the fleet is looked at again once it is up to date: an older program that still runs may be
-	// adding tenants, and a server may come back. It costs a query.
+	// migrateEvery is how often a service checks the fleet again once it is up to date: an older program that is
+	// still running may add tenants, and a server may come back. A check costs one query.
 	migrateEvery = time.Minute
-	// fingerprintEvery is how often a service looks for tenants that were migrated and whose schema nobody has looked at.
+	// fingerprintEvery is how often a service looks for migrated tenants that have no fingerprint yet.
 	fingerprintEvery = 10 * time.Second
 	// abandonedMailsEvery is how often a service looks for mails whose sender has died.
 	abandonedMailsEvery = time.Hour
 )
 
-// relay hands on what has happened.
+// relay makes the relay, which turns events of the outbox into jobs.
 func (a *app) relay() (*jobs.Relay, error) {
 	fanOuts := []jobs.FanOut{a.webhooks.FanOutTx}
 	if a.mails != nil {
@@ -39,7 +40,7 @@ func (a *app) relay() (*jobs.Relay, error) {
 	return jobs.NewRelay(jobs.RelayConfig{Catalog: a.catalog, FanOuts: fanOuts, Logger: a.logger})
 }
 
-// handlers do the jobs.
+// handlers returns the functions that do the jobs.
 func (a *app) handlers() jobs.Handlers {
 	handlers := jobs.Handlers{Signups: a.signup, Webhooks: a.webhooks}
 	if a.mails != nil {
@@ -48,11 +49,11 @@ func (a *app) handlers() jobs.Handlers {
 	return handlers
 }
 
-// markAbandonedMails gives up on mails whose sender has died, until ctx ends.
+// markAbandonedMails marks the mails whose sender has died as unknown, until ctx ends.
 func (a *app) markAbandonedMails(ctx context.Context) {
 	for {
 		if err := a.mails.MarkAbandoned(ctx); err != nil && ctx.Err() == nil {
-			a.logger.Warn("give up on lost mails", "error", err)
+			a.logger.Warn("mark abandoned mails", "error", err)
 		}
 		if wait.For(ctx, abandonedMailsEvery) != nil {
 			return
@@ -60,7 +61,7 @@ func (a *app) markAbandonedMails(ctx context.Context) {
 	}
 }
 
-// sweeper deletes the rows of the catalog that have been kept for as long as they are to be.
+// sweeper makes the sweeper, which deletes rows of the catalog that are older than their retention time.
 func (a *app) sweeper() (*retention.Sweeper, error) {
 	return retention.New(retention.Config{
 		Catalog: a.catalog, Signups: time.Duration(a.cfg.KeepSignups), Events: time.Duration(a.cfg.KeepEvents),
@@ -68,7 +69,7 @@ func (a *app) sweeper() (*retention.Sweeper, error) {
 	})
 }
 
-// workOnRuns does the runs that others have started, until ctx ends.
+// workOnRuns works on the runs that other processes have started, until ctx ends.
 func (a *app) workOnRuns(ctx context.Context, all *fleet.Fleet) {
 	for {
 		if _, err := all.Work(ctx); err != nil && ctx.Err() == nil {
@@ -80,11 +81,11 @@ func (a *app) workOnRuns(ctx context.Context, all *fleet.Fleet) {
 	}
 }
 
-// migrateContinuously brings the fleet up to date while the service already answers, and keeps it so. The tenants that wait for a
-// person are tried once, at the start.
+// migrateContinuously migrates the fleet while the service already answers, until ctx ends. It tries quarantined
+// tenants once, at the start.
 func (a *app) migrateContinuously(ctx context.Context, all *fleet.Fleet) {
 	options := fleet.Options{By: "serve on " + hostname(), Automatic: true}
-	lastReason := "" // why none is begun
+	lastReason := "" // why no run was started
 	for {
 		report, err := all.Run(ctx, options)
 		options.SkipQuarantined = true
@@ -112,7 +113,7 @@ func (a *app) migrateContinuously(ctx context.Context, all *fleet.Fleet) {
 	}
 }
 
-// watchSessions ends the sessions with which a tenant could stop the others, until ctx ends.
+// watchSessions ends sessions of tenants that could block other tenants, until ctx ends.
 func (a *app) watchSessions(ctx context.Context, group *errgroup.Group, m *metrics.Metrics) {
 	longest := time.Duration(a.cfg.MaxTransaction)
 	if longest == 0 {
@@ -128,7 +129,7 @@ func (a *app) watchSessions(ctx context.Context, group *errgroup.Group, m *metri
 	}
 }
 
-// takeFingerprints looks at the schemas of tenants that were migrated, until ctx ends.
+// takeFingerprints records fingerprints of migrated tenants' schemas, until ctx ends.
 func (a *app) takeFingerprints(ctx context.Context, all *fleet.Fleet) {
 	for wait.For(ctx, fingerprintEvery) == nil {
 		if err := all.TakeFingerprints(ctx, nil); err != nil && ctx.Err() == nil {

@@ -25,12 +25,12 @@ func newSchool(n int) school {
 	}
 }
 
-// post sends the sign-up once. A dead connection is an error, as it is for a browser.
+// post sends the sign-up once. A dead connection is an error, as for a browser.
 func (s school) post(ctx context.Context, base string) (status int, body string, err error) {
 	return request(ctx, base, http.MethodPost, "/users", s.Body, "Idempotency-Key", s.Key)
 }
 
-// request makes one of any kind, with a header of its own.
+// request sends one request of any kind, with one header.
 func request(ctx context.Context, base, method, path, body, header, value string) (status int, text string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
@@ -40,7 +40,7 @@ func request(ctx context.Context, base, method, path, body, header, value string
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set(header, value)
-	req.GetBody = nil // the client does not repeat it behind our back
+	req.GetBody = nil // the HTTP client does not repeat it by itself
 	resp, err := http.DefaultTransport.RoundTrip(req)
 	if err != nil {
 		return 0, "", err
@@ -53,27 +53,27 @@ func request(ctx context.Context, base, method, path, body, header, value string
 // mustSucceed repeats the sign-up as a client does, until it has its school.
 func (s school) mustSucceed(t *testing.T, base string) string {
 	t.Helper()
-	return newCrowd(func() string { return base }).signUp(t, s)
+	return newClientPool(func() string { return base }).signUp(t, s)
 }
 
-// crowd is clients that sign schools up, and remember what they were told.
-type crowd struct {
+// clientPool is a number of clients that sign schools up and store the answers.
+type clientPool struct {
 	url func() string
 
 	mu sync.Mutex
 	// promised are the ids of the sign-ups that were acknowledged, by 201 or 202, by the school's e-mail.
 	promised map[string]string
-	// answers counts what was answered; "cut" is no answer at all.
+	// answers counts the answers; "cut" stands for no answer.
 	answers map[string]int
 }
 
-func newCrowd(url func() string) *crowd {
-	return &crowd{url: url, promised: map[string]string{}, answers: map[string]int{}}
+func newClientPool(url func() string) *clientPool {
+	return &clientPool{url: url, promised: map[string]string{}, answers: map[string]int{}}
 }
 
-// signUp repeats a sign-up with its key until the school is ready, and returns the answer. What the contract does not allow
-// is an error, and so is a promise that is broken: another id for the same sign-up.
-func (c *crowd) signUp(t *testing.T, s school) (body string) {
+// signUp repeats a sign-up with its key until the school is ready, and returns the answer. An answer that the
+// contract does not allow is an error, and so is another id for the same sign-up.
+func (c *clientPool) signUp(t *testing.T, s school) (body string) {
 	t.Helper()
 	eventually(t, "sign-up of "+s.Email, func() (bool, error) {
 		var status int
@@ -87,8 +87,8 @@ func (c *crowd) signUp(t *testing.T, s school) (body string) {
 	return body
 }
 
-// note remembers an answer, and says what is wrong with it.
-func (c *crowd) note(s school, status int, body string, err error) error {
+// note stores an answer, and returns an error if it is wrong.
+func (c *clientPool) note(s school, status int, body string, err error) error {
 	var answer struct{ SignupID, Code string }
 	if err == nil {
 		if wrong := json.Unmarshal([]byte(body), &answer); wrong != nil {
@@ -115,8 +115,8 @@ func (c *crowd) note(s school, status int, body string, err error) error {
 	return fmt.Errorf("sign-up of %s: %d %s", s.Email, status, body)
 }
 
-// checkRestored checks that every acknowledged sign-up is there, ready, and its owner's.
-func (c *crowd) checkRestored(t *testing.T, w *world) {
+// checkRestored checks that every acknowledged sign-up exists, is ready, and has the right owner.
+func (c *clientPool) checkRestored(t *testing.T, w *world) {
 	t.Helper()
 	for email, id := range c.promised {
 		var status, owner string

@@ -9,8 +9,8 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// completionScripts have a shell ask `homeroom __complete` for the words that may follow. The line up to the cursor comes in
-// COMP_LINE and COMP_POINT, as bash hands it over.
+// completionScripts make a shell ask `homeroom __complete` for the words that may follow. The line up to the cursor
+// is in COMP_LINE and COMP_POINT, as bash defines them.
 var completionScripts = map[string]string{
 	"bash": "complete -o default -C 'homeroom __complete' homeroom\n",
 	"zsh":  "autoload -Uz +X compinit bashcompinit && compinit && bashcompinit\ncomplete -o default -C 'homeroom __complete' homeroom\n",
@@ -28,10 +28,10 @@ func (c completionCommand) Run(p program) error {
 }
 
 type completeCommand struct {
-	Words []string `arg:"" optional:"" passthrough:"" help:"What bash passes: the command, the word, and the one before."`
+	Words []string `arg:"" optional:"" passthrough:"" help:"The arguments that bash passes: the command, the word, and the word before it."`
 }
 
-// Run prints the words that may stand at the cursor, one on each line.
+// Run prints the words that are possible at the cursor, one on each line.
 func (completeCommand) Run(p program) error { //nolint:unparam // kong wants one
 	line := variableOf(p.environ, "COMP_LINE")
 	if point, err := strconv.Atoi(variableOf(p.environ, "COMP_POINT")); err == nil && point >= 0 && point < len(line) {
@@ -48,10 +48,10 @@ func (completeCommand) Run(p program) error { //nolint:unparam // kong wants one
 	return nil
 }
 
-// candidates are the words that may stand in the place of the last one.
+// candidates returns the words that are possible in place of the last one.
 func candidates(node *kong.Node, words []string) []string {
 	last := words[len(words)-1]
-	var before *kong.Flag // the flag whose value is being written
+	var before *kong.Flag // the flag whose value is being typed
 	for _, word := range words[:len(words)-1] {
 		before = flagOf(node, word)
 		if child := childOf(node, word); child != nil {
@@ -103,7 +103,7 @@ func flagOf(node *kong.Node, word string) *kong.Flag {
 	return nil
 }
 
-// variableOf is the last value of a variable in an environment.
+// variableOf returns the last value of a variable in an environment.
 func variableOf(environ []string, name string) (value string) {
 	for _, entry := range environ {
 		if text, ok := strings.CutPrefix(entry, name+"="); ok {

@@ -12,7 +12,7 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// composeFile is as much of docker-compose.yml as the tests look at.
+// composeFile has the parts of docker-compose.yml that the tests read.
 type composeFile struct {
 	Services map[string]composeService
 	Volumes  map[string]any
@@ -35,7 +35,7 @@ type composeService struct {
 	DependsOn   map[string]struct{ Condition string } `yaml:"depends_on"`
 }
 
-// composeBuild is what an image is built from: a folder, or with more said a folder and a stage of its Dockerfile.
+// composeBuild is the source of an image: a folder, or a folder and a stage of its Dockerfile.
 type composeBuild struct{ Context, Target string }
 
 func (b *composeBuild) UnmarshalYAML(value *yaml.Node) error {
@@ -62,7 +62,8 @@ func readCompose(t *testing.T) composeFile {
 	return file
 }
 
-// interpolation is the part of Compose's syntax that our file uses: ${NAME:-otherwise} and ${NAME:+instead}.
+// interpolation is the part of Compose's syntax that docker-compose.yml uses: ${NAME:-otherwise} and
+// ${NAME:+instead}.
 var interpolation = regexp.MustCompile(`\$\{([A-Z0-9_]+):([-+])([^}]*)\}`)
 
 // interpolate replaces variables as Compose does.
@@ -108,7 +109,7 @@ func TestComposeUsesVariablesAndCommandsThatExist(t *testing.T) {
 	}
 }
 
-// parses checks that a command line is one of ours.
+// parses checks that a command line is one of Homeroom's.
 func parses(t *testing.T, args []string) {
 	t.Helper()
 	parser, err := kong.New(&commands{}, kong.Name("homeroom"))
@@ -171,8 +172,8 @@ func TestComposeRefersToWhatItHas(t *testing.T) {
 	}
 }
 
-// Every secret of the file is made by the script, and the two parts that must agree, the role's password and the
-// catalog's URL, do.
+// The script makes every secret of the file, and the two secrets that must agree do: the role's password and the
+// catalog's URL.
 func TestComposeSecretsMakeAConfiguration(t *testing.T) {
 	t.Parallel()
 	folder := makeSecrets(t)
@@ -246,7 +247,7 @@ func TestDockerfile(t *testing.T) {
 	parses(t, args)
 }
 
-// What the builder is given must be enough to build.
+// The files that the builder gets must be enough to build.
 func TestDockerignoreKeepsEveryPackage(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile(filepath.Join(root, ".dockerignore"))

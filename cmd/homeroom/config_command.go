@@ -11,13 +11,13 @@ import (
 )
 
 type configCommand struct {
-	Check configCheck `cmd:"" help:"Find everything that is wrong with the settings of the service. Nothing is connected to."`
+	Check configCheck `cmd:"" help:"Find everything that is wrong with the settings of the service. It connects to nothing."`
 	Show  configShow  `cmd:"" help:"Show every setting. Secrets are not shown."`
 }
 
 type configCheck struct{}
 
-// Run checks the environment as serve does, and tells of names that Homeroom does not know.
+// Run checks the environment as serve does, and warns of names that Homeroom does not know.
 func (configCheck) Run(p program) error {
 	for _, warning := range unknownVariables(p.environ) {
 		fmt.Fprintln(p.stdout, warning)
@@ -29,11 +29,12 @@ func (configCheck) Run(p program) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintln(p.stdout, "The settings are complete. `homeroom doctor` looks at what they lead to.")
+	_, err = fmt.Fprintln(p.stdout, "The settings are complete. `homeroom doctor` checks what they refer to.")
 	return err
 }
 
-// unknownVariables are warnings about variables that look like ours and are not. They change nothing: other programs have variables too.
+// unknownVariables returns warnings about variables whose names look like Homeroom's and are not. They are warnings
+// only, since other programs have variables too.
 func unknownVariables(environ []string) (warnings []string) {
 	from, _ := readEnvironment(environ)
 	known := map[string]bool{}
@@ -45,7 +46,7 @@ func unknownVariables(environ []string) (warnings []string) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(from.values)) {
 		if known[name] || serverName.MatchString(strings.TrimSuffix(name, "_FILE")) || !strings.HasPrefix(name, "HOMEROOM_") ||
-			strings.HasPrefix(name, "HOMEROOM_SERVER_") { // whose names are checked with the settings
+			strings.HasPrefix(name, "HOMEROOM_SERVER_") { // their names are checked with the settings
 			continue
 		}
 		warning := name + " is no setting of Homeroom."
@@ -59,7 +60,7 @@ func unknownVariables(environ []string) (warnings []string) {
 	return warnings
 }
 
-// nearest is the name that is at most three changed letters away; none where there is none.
+// nearest returns the known name that differs by at most three letters, or an empty one.
 func nearest(name string, known map[string]bool) (found string) {
 	least := 4
 	for _, other := range slices.Sorted(maps.Keys(known)) {
@@ -70,7 +71,8 @@ func nearest(name string, known map[string]bool) (found string) {
 	return found
 }
 
-// distance is how many letters must be added, removed or replaced to make one text of the other (Levenshtein).
+// distance is the Levenshtein distance: how many letters must be added, removed or replaced to turn one text into the
+// other.
 func distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {
@@ -91,18 +93,18 @@ func distance(a, b string) int {
 }
 
 type configShow struct {
-	Sources bool `help:"Show where each value comes from, too."`
+	Sources bool `help:"Show also where each value comes from."`
 	output
 }
 
-// setting is a variable as `config show` tells it.
+// setting is a variable as `config show` prints it.
 type setting struct {
 	Name   string `json:"name"`
 	Value  string `json:"value"`
 	Source string `json:"source"`
 }
 
-// Run shows every variable. What is wrong with them is told afterwards.
+// Run shows every variable, and afterwards what is wrong with them.
 func (c configShow) Run(p program) error {
 	cfg, err := readCommandConfig(p)
 	settings := cfg.settings(p.environ)
@@ -122,7 +124,8 @@ func (c configShow) Run(p program) error {
 	return err
 }
 
-// settings are all variables with their values. own is the environment of this process, without what homeroom dev has set.
+// settings returns all variables with their values. own is the environment of this process, without the settings that
+// homeroom dev has added.
 func (c config) settings(own []string) []setting {
 	mine, _ := readEnvironment(own)
 	var all []setting

@@ -12,7 +12,7 @@ import (
 	"github.com/caarlos0/env/v11"
 )
 
-// oldNames are the names that variables had in earlier versions, with the present ones. They go on working.
+// oldNames maps the names that variables had in earlier versions to the present ones. The old names go on working.
 var oldNames = map[string]string{ //nolint:gosec // names of variables, no secrets
 	"IDENTITY_PROVIDER":         "HOMEROOM_IDENTITY_PROVIDER",
 	"PROVISION_AFTER":           "HOMEROOM_PROVISION_AFTER",
@@ -47,35 +47,36 @@ var oldNames = map[string]string{ //nolint:gosec // names of variables, no secre
 	"HOSTED_RATE":               "HOMEROOM_HOSTED_RATE",
 }
 
-// present is the name that a variable has today.
+// present returns the present name of a variable.
 func present(name string) string { return cmp.Or(oldNames[name], name) }
 
-// environment is what the variables say, by their present names. An empty variable is one that is not set.
+// environment holds the values of the variables, by their present names. An empty variable counts as not set.
 type environment struct {
 	values map[string]string
-	// sources tell where each value comes from: the environment, or a file. Of one that is left out they say [sourceWrong].
+	// sources name where each value comes from: the environment, or a file. A value that was left out has
+	// [sourceWrong].
 	sources map[string]string
-	// old are the old names in use, in order.
+	// old are the old names in use, sorted.
 	old []string
 }
 
 // sourceWrong is the source of a value that cannot be used.
 const sourceWrong = "wrong"
 
-// readEnvironment reads the environment, and the files that it names for secrets. What is wrong with a variable is told,
-// and leaves it out.
+// readEnvironment reads the environment, and the files that it names for secrets. It returns what is wrong, and
+// leaves those variables out.
 func readEnvironment(environ []string) (environment, []problem) {
 	e := environment{values: map[string]string{}, sources: map[string]string{}}
 	var wrong []problem
 	given := env.ToMap(environ)
-	names := map[string]string{} // as they are written, by the present name
+	names := map[string]string{} // the names in use, by the present ones
 	for _, written := range slices.Sorted(maps.Keys(given)) {
 		name := present(written)
 		if given[written] == "" {
 			continue
 		}
 		if first, twice := names[name]; twice && given[first] != given[written] {
-			wrong = append(wrong, problem{name, fmt.Sprintf("is set by its old name %s too, to something else: remove that", otherThan(name, first, written))})
+			wrong = append(wrong, problem{name, fmt.Sprintf("is also set by its old name %s, to another value: remove that one", otherThan(name, first, written))})
 		} else if !twice {
 			names[name] = written
 		}
@@ -90,7 +91,7 @@ func readEnvironment(environ []string) (environment, []problem) {
 	return e, wrong
 }
 
-// otherThan is that of two names which is not this one.
+// otherThan returns the one of two names that differs from name.
 func otherThan(name, one, other string) string {
 	if one == name {
 		return other
@@ -98,7 +99,7 @@ func otherThan(name, one, other string) string {
 	return one
 }
 
-// readFiles replaces every NAME_FILE of a secret by NAME with the file's content.
+// readFiles replaces every NAME_FILE of a secret by NAME with the content of the file.
 func (e environment) readFiles() (wrong []problem) {
 	for _, name := range slices.Sorted(maps.Keys(e.values)) {
 		plain, isFile := strings.CutSuffix(name, "_FILE")
@@ -119,10 +120,10 @@ func (e environment) readFiles() (wrong []problem) {
 	return wrong
 }
 
-// byteOrderMark is what some editors begin a file with.
+// byteOrderMark is what some editors write at the beginning of a file.
 const byteOrderMark = "\ufeff"
 
-// readSecret reads a file with a secret. The white space around it, and a byte order mark, do not belong to it.
+// readSecret reads a file with a secret. White space around the secret, and a byte order mark, are removed.
 func readSecret(path string) (string, error) {
 	content, err := os.ReadFile(path)
 	if err != nil {
@@ -131,16 +132,16 @@ func readSecret(path string) (string, error) {
 	text := strings.TrimSpace(strings.TrimPrefix(string(content), byteOrderMark))
 	switch {
 	case strings.ContainsRune(text, 0) || strings.HasPrefix(text, "\xff\xfe") || strings.HasPrefix(text, "\xfe\xff"):
-		return "", fmt.Errorf("names %s, which is no text in UTF-8: save it as UTF-8", path)
+		return "", fmt.Errorf("names %s, which is not text in UTF-8: save it as UTF-8", path)
 	case text == "":
 		return "", fmt.Errorf("names %s, which is empty: write the secret into it", path)
 	case strings.ContainsAny(text, "\r\n"):
-		return "", fmt.Errorf("names %s, which has several lines: leave the secret alone in it", path)
+		return "", fmt.Errorf("names %s, which has several lines: leave only the secret in it", path)
 	}
 	return text, nil
 }
 
-// warnOldNames says once which variables have another name now.
+// warnOldNames logs the variables that are set by an old name.
 func warnOldNames(logger *slog.Logger, old []string) {
 	for _, name := range old {
 		logger.Warn("a variable has a new name; the old one still works", "old", name, "new", present(name))

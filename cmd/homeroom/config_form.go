@@ -19,8 +19,8 @@ import (
 	"homeroom/mail"
 )
 
-// forms are what the tag "is" may ask of a variable's value. The error says what to use instead; it may quote a value only
-// where no secret can be in it.
+// forms are the checks that the tag "is" names. Their errors say what to use instead, and quote a value only where it
+// cannot contain a secret.
 var forms = map[string]func(value string) error{
 	"address":     isListenAddress,
 	"delay":       isDelay,
@@ -35,7 +35,7 @@ var forms = map[string]func(value string) error{
 	"url":         isWebURL,
 }
 
-// typeForms are what values of a type look like, where the tag "is" says nothing.
+// typeForms are the checks for values of a type without the tag "is".
 var typeForms = map[reflect.Type]func(value string) error{
 	reflect.TypeFor[int]():            isCount,
 	reflect.TypeFor[bool]():           isBool,
@@ -92,7 +92,7 @@ var domainForm = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[
 
 func isDomain(value string) error {
 	if !domainForm.MatchString(value) {
-		return errors.New("use a name alone, such as lincoln.eu.auth0.com, without https:// and without a slash")
+		return errors.New("use only a name, such as lincoln.eu.auth0.com, without https:// and without a slash")
 	}
 	return nil
 }
@@ -125,7 +125,7 @@ func isWebURL(value string) error {
 	case err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") || strings.ContainsAny(value, " \\"):
 		return errors.New("use an address such as https://homeroom.lincoln.example")
 	case u.User != nil:
-		return errors.New("leave the user and the password before the @ out")
+		return errors.New("contains a user or a password: leave out everything before the host")
 	case strings.Contains(value, "#"):
 		return errors.New("leave out the # and what follows it")
 	}
@@ -142,8 +142,8 @@ func isOrigin(value string) error {
 	return nil
 }
 
-// orSecretURL checks a URL that holds a password: first whether it is one where the password cannot be taken for something
-// else, which would then be printed.
+// orSecretURL checks a URL that holds a password. It first checks that the password cannot be parsed as another part
+// of the URL, since that part would be printed.
 func orSecretURL(value string, check func(string) error) error {
 	_, rest, ok := strings.Cut(value, "://")
 	authority, after, _ := strings.Cut(rest, "/")
@@ -153,7 +153,7 @@ func orSecretURL(value string, check func(string) error) error {
 	case strings.Contains(rest, "#"):
 		return errors.New("holds a #, which ends a URL: write %23 for it")
 	case strings.Count(rest, "@") > 1:
-		return errors.New("holds more than one @: only the one before the host stays, write %40 for the others")
+		return errors.New("holds more than one @: write %40 for each one but the one before the host")
 	case strings.Contains(after, "@") && !strings.Contains(authority, "@"):
 		return errors.New("holds a / in the user or the password: write %2F for it, or an @ elsewhere: write %40 for that")
 	case strings.Contains(authority, "?") && strings.Index(authority, "?") < strings.LastIndex(authority, "@"):
@@ -168,7 +168,8 @@ func orSecretURL(value string, check func(string) error) error {
 	return check(value)
 }
 
-// isPostgresURL checks the URL of a server. The tenants' URLs are made from it, so a list of keywords will not do.
+// isPostgresURL checks the URL of a server. The tenants' URLs are derived from it, so a list of keywords is not
+// accepted.
 func isPostgresURL(value string) error {
 	return orSecretURL(value, func(value string) error {
 		u, err := url.Parse(value)
@@ -179,10 +180,10 @@ func isPostgresURL(value string) error {
 			return errors.New("names no host, or a socket: use postgres://user:password@host:5432/database, with 127.0.0.1 for this machine")
 		}
 		if strings.Contains(u.Host, ",") {
-			return errors.New("names several hosts: name the one that takes writes, or an address that always leads to it")
+			return errors.New("names several hosts: name the one that takes writes, or an address that always reaches it")
 		}
 		if _, err := pgxpool.ParseConfig(value); err != nil {
-			return errors.New("is not a URL that Postgres's clients understand: look at its port, and at its parameters after the ?")
+			return errors.New("is not a URL that Postgres clients understand: check its port, and its parameters after the ?")
 		}
 		return nil
 	})

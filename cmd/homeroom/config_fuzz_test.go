@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// FuzzPostgresURL: a URL that is refused is refused without its password, and one that is taken has no @ in its host or
-// database that could be a part of it.
+// FuzzPostgresURL: the error about a URL does not contain its password, and an accepted URL has no @ in its host or
+// database, which could be a part of the password.
 func FuzzPostgresURL(f *testing.F) {
 	for _, value := range postgresURLs {
 		f.Add(value[0])
@@ -28,7 +28,7 @@ func FuzzPostgresURL(f *testing.F) {
 	})
 }
 
-// FuzzTenantKey: whatever is taken has 32 bytes or more, and is what base64 says.
+// FuzzTenantKey: an accepted key has 32 bytes or more, and is the base64 value.
 func FuzzTenantKey(f *testing.F) {
 	for _, value := range tenantKeys {
 		f.Add(value[0])

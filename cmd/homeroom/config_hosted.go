@@ -13,20 +13,20 @@ import (
 	"homeroom/internal/secret"
 )
 
-// HostedConfig is the part of the environment that is about signing up on an identity provider's own pages.
+// HostedConfig holds the settings for signing up on the pages of an identity provider.
 type HostedConfig struct {
-	HostedIssuer       string        `env:"HOMEROOM_HOSTED_ISSUER" is:"url" help:"the OpenID Connect provider whose pages people sign up on, letter for letter as its tokens name it; Auth0, with its closing slash, when empty"`
-	HostedClientID     string        `env:"HOMEROOM_HOSTED_CLIENT_ID" help:"our application there; nobody can sign up there when empty"`
-	HostedClientSecret secret.String `env:"HOMEROOM_HOSTED_CLIENT_SECRET" help:"its secret; none for a public client"`
-	HostedRedirectURL  string        `env:"HOMEROOM_HOSTED_REDIRECT_URL" is:"url" help:"where the provider sends people back to, as it is registered there; $HOMEROOM_URL/callback when empty"`
-	HostedScopes       []string      `env:"HOMEROOM_HOSTED_SCOPES" envSeparator:" " help:"what is asked for, with spaces between; openid profile email when empty"`
-	HostedParams       hostedParams  `env:"HOMEROOM_HOSTED_PARAMS" help:"what the provider needs besides to show its registration, such as organization_id=…,environment_id=…; screen_hint=signup when empty; none"`
-	HostedRegisterURL  string        `env:"HOMEROOM_HOSTED_REGISTER_URL" is:"url" help:"where people are sent, for a provider whose registration has an address of its own; its authorization endpoint when empty"`
-	HostedReturnURLs   []string      `env:"HOMEROOM_HOSTED_RETURN_URLS" help:"addresses, separated by commas, to which people may be sent on in the end; the first is the usual one; a page of ours when empty"`
+	HostedIssuer       string        `env:"HOMEROOM_HOSTED_ISSUER" is:"url" help:"the OpenID Connect provider on whose pages people sign up, exactly as its tokens name it; Auth0, with its closing slash, when empty"`
+	HostedClientID     string        `env:"HOMEROOM_HOSTED_CLIENT_ID" help:"the client id of Homeroom at that provider; nobody can sign up there when empty"`
+	HostedClientSecret secret.String `env:"HOMEROOM_HOSTED_CLIENT_SECRET" help:"the client's secret; none for a public client"`
+	HostedRedirectURL  string        `env:"HOMEROOM_HOSTED_REDIRECT_URL" is:"url" help:"the redirect URL that is registered at the provider; $HOMEROOM_URL/callback when empty"`
+	HostedScopes       []string      `env:"HOMEROOM_HOSTED_SCOPES" envSeparator:" " help:"the scopes to request, separated by spaces; openid profile email when empty"`
+	HostedParams       hostedParams  `env:"HOMEROOM_HOSTED_PARAMS" help:"further parameters that make the provider show its registration page, such as organization_id=…,environment_id=…; screen_hint=signup when empty; none"`
+	HostedRegisterURL  string        `env:"HOMEROOM_HOSTED_REGISTER_URL" is:"url" help:"the registration page, for a provider where it has an address of its own; the authorization endpoint when empty"`
+	HostedReturnURLs   []string      `env:"HOMEROOM_HOSTED_RETURN_URLS" help:"addresses, separated by commas, to which people may be redirected at the end; the first is the default; a page of Homeroom when empty"`
 	HostedRate         rate          `env:"HOMEROOM_HOSTED_RATE" envDefault:"20/1h" help:"registrations on the provider's pages that a client address may begin, such as 20/1h; off"`
 }
 
-// hostedParams are parameters of a request; nil is the usual ones.
+// hostedParams are parameters of a request. Nil stands for the default ones.
 type hostedParams struct{ values map[string]string }
 
 // UnmarshalText reads "organization_id=1,environment_id=2" or "none".
@@ -45,8 +45,8 @@ func (p *hostedParams) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// isIdentityIssuer reports whether an issuer is who keeps the logins, as far as that can be told: whoever can choose ids at another
-// one could otherwise take over identities here.
+// isIdentityIssuer reports whether an issuer manages the accounts of the identity provider, as far as Homeroom can
+// know. Otherwise somebody who can choose user ids at another issuer could take over accounts.
 func (c config) isIdentityIssuer(issuer string) bool {
 	if c.IdentityProvider != "auth0" {
 		return true // SCIM has no issuer
@@ -63,7 +63,8 @@ func (c config) isIdentityIssuer(issuer string) bool {
 	return false
 }
 
-// hosted has the API let people sign up on the provider's pages, where that is configured, and finds what is wrong with that.
+// hosted configures the sign-up on the provider's pages, where it is set, and returns what is wrong with its
+// settings.
 func (c config) hosted(into *httpapi.Config, provider identity.Provider) []problem {
 	if c.HostedClientID == "" {
 		if c.HostedIssuer != "" || c.HostedClientSecret != "" || c.HostedRegisterURL != "" {
@@ -75,15 +76,15 @@ func (c config) hosted(into *httpapi.Config, provider identity.Provider) []probl
 		return nil
 	}
 	if _, adopts := provider.(identity.AccountLinker); !adopts {
-		return []problem{{"HOMEROOM_HOSTED_CLIENT_ID", "is set, and this identity provider cannot take on a login that somebody has made on its page: leave it out"}}
+		return []problem{{"HOMEROOM_HOSTED_CLIENT_ID", "is set, and with this identity provider a school cannot use an account that somebody has created on its page: leave it out"}}
 	}
 	issuer := c.HostedIssuer
 	if issuer == "" && c.Auth0BaseURL != "" {
 		issuer = c.Auth0BaseURL + "/"
 	}
 	if !c.isIdentityIssuer(issuer) {
-		return []problem{{"HOMEROOM_HOSTED_ISSUER", fmt.Sprintf("is %s, and the logins are kept by another Auth0 tenant: the ids of one would be taken for those of the other. "+
-			"If it is the same by a custom domain, set AUTH0_CUSTOM_DOMAIN", issuer)}}
+		return []problem{{"HOMEROOM_HOSTED_ISSUER", fmt.Sprintf("is %s, and the accounts belong to another Auth0 tenant: ids of users of one would be taken for those of the other. "+
+			"If it is a custom domain of the same tenant, set AUTH0_CUSTOM_DOMAIN", issuer)}}
 	}
 	into.HostedRate = c.HostedRate.allowance
 	var err error
@@ -102,7 +103,7 @@ func (c config) hosted(into *httpapi.Config, provider identity.Provider) []probl
 	return nil
 }
 
-// hostedVariable is where a field of the provider's configuration comes from.
+// hostedVariable returns the variable that sets a field of the provider's configuration.
 func (c config) hostedVariable(field string) string {
 	switch {
 	case field == "RedirectURL" && c.HostedRedirectURL == "" && c.URL != "":

@@ -14,46 +14,45 @@ import (
 	"homeroom/scim"
 )
 
-// IdentityConfig is the part of the environment that is about logins: which provider there is, and what only one of them
-// needs.
+// IdentityConfig holds the settings of the identity provider: which one is used, and what each of them needs.
 type IdentityConfig struct {
-	IdentityProvider string `env:"HOMEROOM_IDENTITY_PROVIDER" choices:"auth0,scim,beyondidentity" envDefault:"auth0" help:"who keeps the logins: auth0, scim or beyondidentity"`
-	TokenIssuer      string `env:"HOMEROOM_TOKEN_ISSUER" is:"url" help:"who signs the access tokens of operators and users, exactly as their claim iss says; Auth0 when empty"`
-	TokenKeysURL     string `env:"HOMEROOM_TOKEN_KEYS_URL" is:"url" help:"where the issuer publishes its keys (JWKS); .well-known/jwks.json below the issuer when empty"`
+	IdentityProvider string `env:"HOMEROOM_IDENTITY_PROVIDER" choices:"auth0,scim,beyondidentity" envDefault:"auth0" help:"the identity provider: auth0, scim or beyondidentity"`
+	TokenIssuer      string `env:"HOMEROOM_TOKEN_ISSUER" is:"url" help:"the issuer of the access tokens of operators and users, exactly as in their claim iss; Auth0 when empty"`
+	TokenKeysURL     string `env:"HOMEROOM_TOKEN_KEYS_URL" is:"url" help:"the URL of the issuer's keys (JWKS); .well-known/jwks.json below the issuer when empty"`
 	TokenAudience    string `env:"HOMEROOM_TOKEN_AUDIENCE" help:"the audience of the access tokens; $AUTH0_AUDIENCE when empty"`
 
-	Auth0Login                  string `env:"AUTH0_LOGIN" choices:"password,email,ticket" envDefault:"password" help:"how people log in: password; email, with a code that Auth0 mails; ticket, with a password that they choose by a link in a mail"`
-	Auth0PasswordlessConnection string `env:"AUTH0_PASSWORDLESS_CONNECTION" envDefault:"email" help:"the passwordless connection that users are made in with AUTH0_LOGIN=email"`
-	Auth0OwnerRole              string `env:"AUTH0_OWNER_ROLE" help:"name of the Auth0 role of whoever signs a school up; none when empty"`
-	Auth0AdminRole              string `env:"AUTH0_ADMIN_ROLE" help:"name of the Auth0 role of a school's admins; none when empty"`
-	Auth0MemberRole             string `env:"AUTH0_MEMBER_ROLE" help:"name of the Auth0 role of a school's other people; none when empty"`
+	Auth0Login                  string `env:"AUTH0_LOGIN" choices:"password,email,ticket" envDefault:"password" help:"how people log in: password; email, with a code that Auth0 mails; ticket, with a password that they choose after following a link in a mail"`
+	Auth0PasswordlessConnection string `env:"AUTH0_PASSWORDLESS_CONNECTION" envDefault:"email" help:"the passwordless connection in which users are created with AUTH0_LOGIN=email"`
+	Auth0OwnerRole              string `env:"AUTH0_OWNER_ROLE" help:"name of the Auth0 role of a school's owner; none when empty"`
+	Auth0AdminRole              string `env:"AUTH0_ADMIN_ROLE" help:"name of the Auth0 role of a school's administrators; none when empty"`
+	Auth0MemberRole             string `env:"AUTH0_MEMBER_ROLE" help:"name of the Auth0 role of a school's members; none when empty"`
 	Auth0Organizations          bool   `env:"AUTH0_ORGANIZATIONS" envDefault:"false" help:"gives each school an Auth0 organization, with its people as members"`
 
 	SCIMBaseURL          string        `env:"SCIM_BASE_URL" is:"url" help:"the SCIM 2.0 server, such as https://api.asgardeo.io/t/lincoln"`
 	SCIMTokenURL         string        `env:"SCIM_TOKEN_URL" is:"url" help:"its OAuth token endpoint; $SCIM_BASE_URL/oauth2/token when empty"`
-	SCIMClientID         string        `env:"SCIM_CLIENT_ID" help:"the application that may manage users, by the client credentials grant"`
+	SCIMClientID         string        `env:"SCIM_CLIENT_ID" help:"the client that may manage users, for the client credentials grant"`
 	SCIMClientSecret     secret.String `env:"SCIM_CLIENT_SECRET" help:"its secret"`
-	SCIMToken            secret.String `env:"SCIM_TOKEN" help:"a bearer token that does not end, for servers that want one instead of a client"`
-	SCIMScope            string        `env:"SCIM_SCOPE" help:"what the token is asked to be good for; what is needed at Asgardeo when empty"`
-	SCIMUserNamePrefix   string        `env:"SCIM_USERNAME_PREFIX" help:"what stands before the e-mail in user names, such as DEFAULT/ at Asgardeo"`
-	SCIMUsersPath        string        `env:"SCIM_USERS_PATH" is:"path" help:"where users are, below the base URL; /scim2/Users when empty"`
-	SCIMRolesPath        string        `env:"SCIM_ROLES_PATH" is:"path" help:"where roles are; /scim2/v2/Roles when empty. One that ends in /Groups has groups stand for roles"`
-	SCIMApplicationsPath string        `env:"SCIM_APPLICATIONS_PATH" is:"path" help:"where applications are; /api/server/v1/applications when empty"`
+	SCIMToken            secret.String `env:"SCIM_TOKEN" help:"a bearer token that does not expire, for servers that need one instead of a client"`
+	SCIMScope            string        `env:"SCIM_SCOPE" help:"the scopes to request; those that Asgardeo needs when empty"`
+	SCIMUserNamePrefix   string        `env:"SCIM_USERNAME_PREFIX" help:"prefix of user names before the e-mail, such as DEFAULT/ at Asgardeo"`
+	SCIMUsersPath        string        `env:"SCIM_USERS_PATH" is:"path" help:"path of users below the base URL; /scim2/Users when empty"`
+	SCIMRolesPath        string        `env:"SCIM_ROLES_PATH" is:"path" help:"path of roles below the base URL; /scim2/v2/Roles when empty. With a path that ends in /Groups, groups are used as roles"`
+	SCIMApplicationsPath string        `env:"SCIM_APPLICATIONS_PATH" is:"path" help:"path of applications below the base URL; /api/server/v1/applications when empty"`
 	SCIMApplication      string        `env:"SCIM_APPLICATION" help:"name of the application that the roles belong to; none when empty"`
-	SCIMAdminRole        string        `env:"SCIM_ADMIN_ROLE" help:"display name of the role of owners and admins; none when empty"`
-	SCIMMemberRole       string        `env:"SCIM_MEMBER_ROLE" help:"display name of the role of other people; none when empty"`
+	SCIMAdminRole        string        `env:"SCIM_ADMIN_ROLE" help:"display name of the role of owners and administrators; none when empty"`
+	SCIMMemberRole       string        `env:"SCIM_MEMBER_ROLE" help:"display name of the role of members; none when empty"`
 
 	BeyondIdentityBaseURL      string        `env:"BEYOND_IDENTITY_BASE_URL" is:"url" help:"the region's API; https://api.byndid.com when empty"`
 	BeyondIdentityAPIToken     secret.String `env:"BEYOND_IDENTITY_API_TOKEN" help:"an API token from the Admin Console"`
-	BeyondIdentityClientID     string        `env:"BEYOND_IDENTITY_CLIENT_ID" help:"instead of an API token: a client from the Admin Console"`
+	BeyondIdentityClientID     string        `env:"BEYOND_IDENTITY_CLIENT_ID" help:"a client from the Admin Console, instead of an API token"`
 	BeyondIdentityClientSecret secret.String `env:"BEYOND_IDENTITY_CLIENT_SECRET" help:"its secret"`
 	BeyondIdentityVersion      string        `env:"BEYOND_IDENTITY_VERSION" choices:"v1,v2" help:"v1 or v2; v1 with an API token and v2 with a client when empty"`
 }
 
-// requireIdentity checks what only the service needs, and not the commands that work on databases alone.
+// requireIdentity checks the settings that the service needs, and the commands that only work on databases do not.
 func (c config) requireIdentity() error { return problemsError(c.identityProblems()) }
 
-// identityProblems are what the service lacks of the identity provider.
+// identityProblems returns which settings of the identity provider are missing.
 func (c config) identityProblems() (wrong []problem) {
 	need := func(name, value, why string) {
 		if value == "" {
@@ -73,13 +72,13 @@ func (c config) identityProblems() (wrong []problem) {
 			need("SCIM_CLIENT_SECRET", c.SCIMClientSecret.Reveal(), why+", or SCIM_TOKEN")
 		}
 		if c.SCIMApplication != "" && c.SCIMAdminRole == "" && c.SCIMMemberRole == "" {
-			wrong = append(wrong, problem{"SCIM_APPLICATION", "says whose roles are given, and needs SCIM_ADMIN_ROLE or SCIM_MEMBER_ROLE"})
+			wrong = append(wrong, problem{"SCIM_APPLICATION", "is set, and needs SCIM_ADMIN_ROLE or SCIM_MEMBER_ROLE, a role of that application"})
 		}
 	case "beyondidentity":
 		wrong = append(wrong, c.beyondIdentityProblems()...)
 	}
 	if c.TokenIssuer == "" && c.Auth0BaseURL == "" && c.IdentityProvider != "auth0" {
-		need("HOMEROOM_TOKEN_ISSUER", "", "it says who signs the access tokens, exactly as their claim iss does")
+		need("HOMEROOM_TOKEN_ISSUER", "", "it is the issuer of the access tokens, exactly as in their claim iss")
 	}
 	if c.IdentityProvider == "auth0" {
 		need("AUTH0_AUDIENCE", c.audience(), "access tokens are checked against it, the identifier of Homeroom's own API at Auth0")
@@ -87,17 +86,17 @@ func (c config) identityProblems() (wrong []problem) {
 		need("HOMEROOM_TOKEN_AUDIENCE", c.audience(), "access tokens are checked against it")
 	}
 	if c.choosesLater() {
-		need("HOMEROOM_SMTP_URL", c.SMTPURL.Reveal(), "AUTH0_LOGIN=ticket needs a mail server, since people choose their passwords by a link in a mail")
+		need("HOMEROOM_SMTP_URL", c.SMTPURL.Reveal(), "AUTH0_LOGIN=ticket needs a mail server, since people choose their passwords after following a link in a mail")
 	}
 	return wrong
 }
 
-// beyondIdentityProblems: there is either an API token or a client.
+// beyondIdentityProblems checks that there is either an API token or a client.
 func (c config) beyondIdentityProblems() []problem {
 	token, id, secret := c.BeyondIdentityAPIToken != "", c.BeyondIdentityClientID != "", c.BeyondIdentityClientSecret != ""
 	switch {
 	case token && (id || secret):
-		return []problem{{"BEYOND_IDENTITY_API_TOKEN", "is set, and a client (BEYOND_IDENTITY_CLIENT_ID, BEYOND_IDENTITY_CLIENT_SECRET) too: remove one of the two ways"}}
+		return []problem{{"BEYOND_IDENTITY_API_TOKEN", "is set, and a client (BEYOND_IDENTITY_CLIENT_ID, BEYOND_IDENTITY_CLIENT_SECRET) too: remove one of them"}}
 	case id && !secret:
 		return []problem{{"BEYOND_IDENTITY_CLIENT_SECRET", "is not set: BEYOND_IDENTITY_CLIENT_ID needs it"}}
 	case secret && !id:
@@ -108,8 +107,9 @@ func (c config) beyondIdentityProblems() []problem {
 	return nil
 }
 
-// serviceProblems are what the service needs beyond what every command does, where each variable by itself is well formed.
-// Whatever can be made without a connection is made once, since its maker knows best what it needs.
+// serviceProblems returns what is wrong with the settings that only the service needs, although each variable by
+// itself is well formed. It builds everything that needs no connection, since each constructor checks its own
+// settings best.
 func (c config) serviceProblems(known []problem) []problem {
 	wrong := without(c.identityProblems(), known)
 	if _, err := c.rules(); err != nil {
@@ -128,7 +128,7 @@ func (c config) serviceProblems(known []problem) []problem {
 	return append(wrong, c.hosted(&api, provider)...)
 }
 
-// issuer, keysURL and audience are what access tokens are checked against.
+// issuer, keysURL and audience return what access tokens are checked against.
 func (c config) issuer() string {
 	if c.TokenIssuer != "" {
 		return c.TokenIssuer

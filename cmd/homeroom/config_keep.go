@@ -7,15 +7,15 @@ import (
 	"time"
 )
 
-// KeepConfig is the part of the environment that is about how long the catalog keeps what is over.
+// KeepConfig holds the retention times of the catalog's rows.
 type KeepConfig struct {
-	KeepSignups age `env:"HOMEROOM_KEEP_SIGNUPS" envDefault:"30d" help:"how long sign-ups that ended without a school are kept, with their e-mail and school name, and invitations that ended, such as 30d or 2y; forever"`
-	KeepEvents  age `env:"HOMEROOM_KEEP_EVENTS" envDefault:"30d" help:"how long events, their deliveries to webhooks, and mails are kept; forever"`
-	KeepRuns    age `env:"HOMEROOM_KEEP_RUNS" envDefault:"1y" help:"how long migration runs are kept, with how they went for each tenant; forever"`
-	KeepAudit   age `env:"HOMEROOM_KEEP_AUDIT" envDefault:"2y" help:"how long the audit events are kept; forever"`
+	KeepSignups age `env:"HOMEROOM_KEEP_SIGNUPS" envDefault:"30d" help:"retention time of sign-ups that ended without a school, with their e-mail and school name, and of invitations that ended, such as 30d or 2y; forever"`
+	KeepEvents  age `env:"HOMEROOM_KEEP_EVENTS" envDefault:"30d" help:"retention time of events, their deliveries to webhooks, and mails; forever"`
+	KeepRuns    age `env:"HOMEROOM_KEEP_RUNS" envDefault:"1y" help:"retention time of migration runs, with their outcomes of each tenant; forever"`
+	KeepAudit   age `env:"HOMEROOM_KEEP_AUDIT" envDefault:"2y" help:"retention time of audit events; forever"`
 }
 
-// age is how long something is kept; 0 is for ever.
+// age is a retention time; 0 means forever.
 type age time.Duration
 
 var ageForm = regexp.MustCompile(`^([1-9][0-9]{0,3})([dy])$`)

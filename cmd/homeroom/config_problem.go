@@ -8,13 +8,13 @@ import (
 	"strings"
 )
 
-// problem is what is wrong with a variable, and what to do about it. It never quotes a secret.
+// problem says what is wrong with a variable, and what to do about it. It never quotes a secret.
 type problem struct{ Variable, What string }
 
-// configError is everything that is wrong with the configuration.
+// configError lists everything that is wrong with the configuration.
 type configError struct{ problems []problem }
 
-// problemsError is the problems as an error, or nil where there are none.
+// problemsError returns the problems as an error, or nil where there are none.
 func problemsError(problems []problem) error {
 	if len(problems) == 0 {
 		return nil
@@ -39,7 +39,7 @@ func (e *configError) Error() string {
 	return text.String()
 }
 
-// quoted is the beginning of a value, with nothing that could move a terminal's cursor.
+// quoted returns the beginning of a value, without characters that could control a terminal.
 func quoted(value string) string {
 	const most = 60
 	if letters := []rune(value); len(letters) > most {
@@ -48,7 +48,7 @@ func quoted(value string) string {
 	return strconv.Quote(value)
 }
 
-// listed joins choices as a sentence does.
+// listed joins choices to a part of a sentence.
 func listed(choices []string) string {
 	if len(choices) == 1 {
 		return choices[0]

@@ -17,26 +17,26 @@ import (
 	"homeroom/signup"
 )
 
-// SignupPolicyConfig is the part of the environment that is about what a sign-up must look like, and how many there may be.
+// SignupPolicyConfig holds the rules for sign-ups, and the limits on their number.
 type SignupPolicyConfig struct {
-	SignupAllowedDomains domains        `env:"HOMEROOM_SIGNUP_ALLOWED_DOMAINS" help:"domains, separated by commas, whose e-mail addresses alone may sign up, with their subdomains; all when empty"`
-	SignupDeniedDomains  domains        `env:"HOMEROOM_SIGNUP_DENIED_DOMAINS" help:"domains, separated by commas, whose e-mail addresses may not sign up, with their subdomains; none when empty"`
-	SignupDisposable     string         `env:"HOMEROOM_SIGNUP_DISPOSABLE" choices:"allow,deny" envDefault:"allow" help:"allow or deny e-mail addresses of services that give them away for minutes"`
-	SignupDisposableList string         `env:"HOMEROOM_SIGNUP_DISPOSABLE_LIST" is:"file" help:"file with the domains of such services, one on each line, instead of the list that is built in"`
-	SignupSubaddress     string         `env:"HOMEROOM_SIGNUP_SUBADDRESS" choices:"allow,deny" envDefault:"allow" help:"allow or deny e-mail addresses such as ada+school@lincoln.example, of which a person has any number"`
-	SignupFields         fields         `env:"HOMEROOM_SIGNUP_FIELDS" help:"what else a sign-up asks for, such as givenName:required,phone,company: of givenName, familyName, company, phone, address, region, locality, postalCode"`
-	SignupBudgetMinute   budget         `env:"HOMEROOM_SIGNUP_BUDGET_MINUTE" help:"sign-ups a minute that the whole service takes; no limit when 0. 60 when empty, or no limit where HOMEROOM_SIGNUP_RATE is off"`
-	SignupBudgetDay      budget         `env:"HOMEROOM_SIGNUP_BUDGET_DAY" help:"sign-ups a day that the whole service takes; no limit when 0. 2000 when empty, or no limit where HOMEROOM_SIGNUP_RATE is off"`
-	SignupSession        bool           `env:"HOMEROOM_SIGNUP_SESSION" envDefault:"false" help:"has /api/auth/sign-up log people in who have signed up, where the identity provider can"`
-	SignupOAuth          oauthProviders `env:"HOMEROOM_SIGNUP_OAUTH" help:"what the identity provider calls the ways in that /api/auth/sign-up offers, such as google=google-oauth2,github=github; of google, github, gitlab, azure-ad, slack"`
+	SignupAllowedDomains domains        `env:"HOMEROOM_SIGNUP_ALLOWED_DOMAINS" help:"domains, separated by commas, of the e-mail addresses that may sign up, with their subdomains; all when empty"`
+	SignupDeniedDomains  domains        `env:"HOMEROOM_SIGNUP_DENIED_DOMAINS" help:"domains, separated by commas, of the e-mail addresses that may not sign up, with their subdomains; none when empty"`
+	SignupDisposable     string         `env:"HOMEROOM_SIGNUP_DISPOSABLE" choices:"allow,deny" envDefault:"allow" help:"allow or deny e-mail addresses of services with disposable addresses"`
+	SignupDisposableList string         `env:"HOMEROOM_SIGNUP_DISPOSABLE_LIST" is:"file" help:"file with the domains of such services, one on each line, which replaces the built-in list"`
+	SignupSubaddress     string         `env:"HOMEROOM_SIGNUP_SUBADDRESS" choices:"allow,deny" envDefault:"allow" help:"allow or deny e-mail addresses with a +, such as ada+school@lincoln.example, since one person can have any number of them"`
+	SignupFields         fields         `env:"HOMEROOM_SIGNUP_FIELDS" help:"further fields of a sign-up, such as givenName:required,phone,company: of givenName, familyName, company, phone, address, region, locality, postalCode"`
+	SignupBudgetMinute   budget         `env:"HOMEROOM_SIGNUP_BUDGET_MINUTE" help:"sign-ups that the whole service accepts in a minute; no limit when 0. 60 when empty, or no limit where HOMEROOM_SIGNUP_RATE is off"`
+	SignupBudgetDay      budget         `env:"HOMEROOM_SIGNUP_BUDGET_DAY" help:"sign-ups that the whole service accepts in a day; no limit when 0. 2000 when empty, or no limit where HOMEROOM_SIGNUP_RATE is off"`
+	SignupSession        bool           `env:"HOMEROOM_SIGNUP_SESSION" envDefault:"false" help:"makes /api/auth/sign-up log people in after they signed up, where the identity provider can do that"`
+	SignupOAuth          oauthProviders `env:"HOMEROOM_SIGNUP_OAUTH" help:"OAuth providers that /api/auth/sign-up offers, with their names at the identity provider, such as google=google-oauth2,github=github; of google, github, gitlab, azure-ad, slack"`
 	SignupOAuthRate      rate           `env:"HOMEROOM_SIGNUP_OAUTH_RATE" envDefault:"20/1h" help:"sign-ups by OAuth that a client address may begin, such as 20/1h; off"`
-	Captcha              string         `env:"HOMEROOM_CAPTCHA" choices:"turnstile,hcaptcha" help:"the CAPTCHA that a sign-up must have solved: turnstile or hcaptcha; none when empty"`
+	Captcha              string         `env:"HOMEROOM_CAPTCHA" choices:"turnstile,hcaptcha" help:"the CAPTCHA that a sign-up must solve: turnstile or hcaptcha; none when empty"`
 	CaptchaSecret        secret.String  `env:"HOMEROOM_CAPTCHA_SECRET" help:"its secret key"`
-	CaptchaVerifyURL     string         `env:"HOMEROOM_CAPTCHA_VERIFY_URL" is:"url" help:"where it is verified, for a simulator; the provider's own address when empty"`
-	CaptchaHostnames     []string       `env:"HOMEROOM_CAPTCHA_HOSTNAMES" help:"hosts, separated by commas, of the pages that it may have been solved on; all that its site key is for when empty"`
+	CaptchaVerifyURL     string         `env:"HOMEROOM_CAPTCHA_VERIFY_URL" is:"url" help:"the URL that verifies it, for a simulator; the provider's own when empty"`
+	CaptchaHostnames     []string       `env:"HOMEROOM_CAPTCHA_HOSTNAMES" help:"hosts, separated by commas, of the pages on which it may be solved; all hosts of its site key when empty"`
 }
 
-// domains are domains as DNS has them.
+// domains are domain names as in DNS.
 type domains []string
 
 // UnmarshalText reads "lincoln.example, müll.example".
@@ -45,7 +45,7 @@ func (d *domains) UnmarshalText(text []byte) (err error) {
 	return err
 }
 
-// fields are what a sign-up asks for.
+// fields are the further fields of a sign-up.
 type fields struct{ asked signup.Fields }
 
 // UnmarshalText reads "givenName:required,phone".
@@ -54,7 +54,7 @@ func (f *fields) UnmarshalText(text []byte) (err error) {
 	return err
 }
 
-// budget is a number of sign-ups, where one was set.
+// budget is a number of sign-ups, if one was set.
 type budget struct{ count *int }
 
 // UnmarshalText reads "60".
@@ -67,8 +67,9 @@ func (b *budget) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// signupBudget is what the whole service takes. Unless something else is set, it bounds what somebody with many addresses can
-// have built; an operator who has lifted the limit for each address (not limited) wants no other.
+// signupBudget returns the limits of the whole service. The defaults limit how many schools somebody with many
+// addresses can create. An operator who has turned off the limit of each address (limited is false) gets no default
+// limits.
 func (c SignupPolicyConfig) signupBudget(limited bool) admission.Budget {
 	var all admission.Budget
 	if limited {
@@ -83,7 +84,7 @@ func (c SignupPolicyConfig) signupBudget(limited bool) admission.Budget {
 	return all
 }
 
-// oauthProviders are the identity provider's names of the OAuth providers, by ours.
+// oauthProviders maps Homeroom's names of OAuth providers to the identity provider's names.
 type oauthProviders struct{ names map[string]string }
 
 // UnmarshalText reads "google=google-oauth2,github=github".
@@ -95,14 +96,14 @@ func (w *oauthProviders) UnmarshalText(text []byte) error {
 			return fmt.Errorf("%q is not a name and what the identity provider calls it, such as google=google-oauth2", part)
 		}
 		if !slices.Contains(httpapi.OAuthProviders(), ours) {
-			return fmt.Errorf("%q is no way in: use %s", ours, listed(httpapi.OAuthProviders()))
+			return fmt.Errorf("%q is not an OAuth provider that Homeroom knows: use %s", ours, listed(httpapi.OAuthProviders()))
 		}
 		w.names[ours] = theirs
 	}
 	return nil
 }
 
-// rules are what a sign-up must look like.
+// rules returns the rules that a sign-up must follow.
 func (c SignupPolicyConfig) rules() (signup.Rules, error) {
 	rules := signup.Rules{
 		Fields: c.SignupFields.asked, AllowedDomains: c.SignupAllowedDomains, DeniedDomains: c.SignupDeniedDomains,
@@ -127,14 +128,14 @@ func (c SignupPolicyConfig) rules() (signup.Rules, error) {
 	return rules, nil
 }
 
-// applySignupPolicy configures the API's sign-up, and finds what is wrong with that.
+// applySignupPolicy configures the API's sign-up, and returns what is wrong with its settings.
 func (c SignupPolicyConfig) applySignupPolicy(into *httpapi.Config, provider identity.Provider) (wrong []problem) {
 	into.SignupBudget = c.signupBudget(into.SignupRate != nil)
 	into.OAuth, into.OAuthRate = c.SignupOAuth.names, c.SignupOAuthRate.allowance
 	if c.SignupSession {
 		sessions, ok := provider.(identity.SessionOpener)
 		if !ok {
-			wrong = append(wrong, problem{"HOMEROOM_SIGNUP_SESSION", "is true, and this identity provider logs nobody in for us: leave it out"})
+			wrong = append(wrong, problem{"HOMEROOM_SIGNUP_SESSION", "is true, and with this identity provider Homeroom cannot log people in: leave it out"})
 		}
 		into.Sessions = sessions
 	}

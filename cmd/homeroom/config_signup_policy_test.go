@@ -13,7 +13,7 @@ import (
 	"homeroom/signup"
 )
 
-// policyOf reads a configuration, and has the API let people in as it says.
+// policyOf reads a configuration, and configures the API with its signup policy.
 func policyOf(t *testing.T, provider identity.Provider, environ ...string) (signup.Rules, httpapi.Config, error) {
 	t.Helper()
 	cfg, err := readConfig(valid(environ...))
@@ -28,7 +28,7 @@ func policyOf(t *testing.T, provider identity.Provider, environ ...string) (sign
 	return rules, api, problemsError(cfg.applySignupPolicy(&api, provider))
 }
 
-func TestTheDoorIsOpenByDefault(t *testing.T) {
+func TestSignupPolicyByDefault(t *testing.T) {
 	t.Parallel()
 	rules, api, err := policyOf(t, unconfigured{})
 	if err != nil {
@@ -42,7 +42,7 @@ func TestTheDoorIsOpenByDefault(t *testing.T) {
 	}
 }
 
-func TestTheDoorIsAsConfigured(t *testing.T) {
+func TestSignupPolicyAsConfigured(t *testing.T) {
 	t.Parallel()
 	list := filepath.Join(t.TempDir(), "disposable.txt")
 	if err := os.WriteFile(list, []byte("# ours\nwegwerf.example\n"), 0o600); err != nil {
@@ -62,7 +62,7 @@ func TestTheDoorIsAsConfigured(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !rules.Disposable("wegwerf.example") || rules.Disposable("mailinator.com") {
-		t.Error("the list that was named does not replace ours")
+		t.Error("the configured list does not replace the built-in one")
 	}
 	rules.Disposable = nil
 	if want := (signup.Rules{
@@ -84,7 +84,7 @@ func TestTheDoorIsAsConfigured(t *testing.T) {
 	}
 }
 
-func TestTheWholeServiceTakesABoundedNumberOfSignUps(t *testing.T) {
+func TestTheWholeServiceHasABudgetOfSignUps(t *testing.T) {
 	t.Parallel()
 	for settings, want := range map[string]admission.Budget{
 		"":                              {Minute: 60, Day: 2000},
@@ -107,7 +107,7 @@ func TestTheWholeServiceTakesABoundedNumberOfSignUps(t *testing.T) {
 	}
 }
 
-func TestTheDoorDoesNotOpenWhenMisconfigured(t *testing.T) {
+func TestAWrongSignupPolicyIsRefused(t *testing.T) {
 	t.Parallel()
 	for setting, want := range map[string]string{
 		"HOMEROOM_SIGNUP_ALLOWED_DOMAINS=lincoln":                      "lincoln.example",
@@ -118,7 +118,7 @@ func TestTheDoorDoesNotOpenWhenMisconfigured(t *testing.T) {
 		"HOMEROOM_SIGNUP_FIELDS=shoeSize:required":                     "givenName, familyName, company",
 		"HOMEROOM_SIGNUP_OAUTH=google":                                 "google=google-oauth2",
 		"HOMEROOM_SIGNUP_OAUTH_RATE=often":                             "5/1h",
-		"HOMEROOM_SIGNUP_SESSION=true":                                 "logs nobody in",
+		"HOMEROOM_SIGNUP_SESSION=true":                                 "cannot log people in",
 		"HOMEROOM_CAPTCHA=recaptcha HOMEROOM_CAPTCHA_SECRET=hush-hush": "turnstile or hcaptcha",
 		"HOMEROOM_CAPTCHA=turnstile":                                   "secret",
 		"HOMEROOM_SIGNUP_BUDGET_DAY=many":                              "HOMEROOM_SIGNUP_BUDGET_DAY",

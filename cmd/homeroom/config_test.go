@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// badValues are values that a variable must not have, with words that the message must hold.
+// badValues are invalid values of each variable, with words that the error must contain.
 var badValues = map[string][][2]string{
 	"HOMEROOM_ADDR":                    {{"8080", "127.0.0.1:8080"}, {"127.0.0.1:http", "127.0.0.1:8080"}, {":99999", "127.0.0.1:8080"}},
 	"HOMEROOM_MAX_CONNECTIONS":         {{"-5", "a whole number from 0"}},
@@ -35,7 +35,7 @@ var badValues = map[string][][2]string{
 	"HOMEROOM_KEEP_AUDIT":              {{"2 years", "such as 30d"}},
 	"HOMEROOM_WEBHOOK_ALLOW":           {{"localhost", "10.0.0.0/8"}},
 	"AUTH0_DOMAIN":                     {{"https://lincoln.eu.auth0.com", "without https://"}, {"lincoln.eu.auth0.com/", "without a slash"}},
-	"AUTH0_BASE_URL":                   {{"lincoln.eu.auth0.com", "use an address"}, {"https://u:hush-hush@lincoln.eu.auth0.com", "leave the user"}},
+	"AUTH0_BASE_URL":                   {{"lincoln.eu.auth0.com", "use an address"}, {"https://u:hush-hush@lincoln.eu.auth0.com", "contains a user or a password"}},
 	"AUTH0_MANAGEMENT_AUDIENCE":        {{"lincoln", "use an address"}},
 	"AUTH0_CUSTOM_DOMAIN":              {{"https://id.lincoln.example", "without https://"}},
 	"HOMEROOM_IDENTITY_PROVIDER":       {{"okta", "auth0, scim or beyondidentity"}},
@@ -85,7 +85,7 @@ var badValues = map[string][][2]string{
 	"HOMEROOM_HOSTED_RATE":            {{"often", "5/1h"}},
 }
 
-// anyText are the variables that may hold whatever one likes, as far as that can be told without a connection.
+// anyText are the variables that accept any text, as far as can be checked without a connection.
 var anyText = []string{
 	"AUTH0_CLIENT_ID", "AUTH0_CLIENT_SECRET", "AUTH0_CONNECTION", "AUTH0_AUDIENCE", "AUTH0_PASSWORDLESS_CONNECTION", "AUTH0_OWNER_ROLE",
 	"AUTH0_ADMIN_ROLE", "AUTH0_MEMBER_ROLE", "HOMEROOM_TOKEN_AUDIENCE", "SCIM_CLIENT_ID", "SCIM_CLIENT_SECRET", "SCIM_TOKEN", "SCIM_SCOPE",
@@ -123,14 +123,14 @@ var tenantKeys = [][2]string{
 	{hex.EncodeToString(testKey), "hexadecimal"},
 }
 
-// secretParts are pieces of the values above that no message may repeat.
+// secretParts are parts of the values above that no message may contain.
 var secretParts = []string{"hush", hex.EncodeToString(testKey), "not base64!"}
 
 func TestEveryVariableIsChecked(t *testing.T) {
 	t.Parallel()
 	for _, v := range variables() {
 		if len(badValues[v.Name]) == 0 && !slices.Contains(anyText, v.Name) && !strings.Contains(v.Name, "<NAME>") {
-			t.Errorf("no bad value of %s is known here", v.Name)
+			t.Errorf("there is no bad value of %s in this test", v.Name)
 		}
 	}
 	for name, values := range badValues {
@@ -151,7 +151,7 @@ func TestEveryVariableIsChecked(t *testing.T) {
 	}
 }
 
-// complete is a configuration with which the service starts, with a change.
+// complete is a configuration with which the service starts, with one change.
 func complete(change string) []string {
 	return valid("AUTH0_DOMAIN=lincoln.eu.auth0.com", "AUTH0_CLIENT_ID=c", "AUTH0_CLIENT_SECRET=s", "AUTH0_AUDIENCE=a",
 		"HOMEROOM_MAIL_FROM=no-reply@lincoln.example", change)
@@ -168,7 +168,7 @@ func TestVariablesHaveOnePrefix(t *testing.T) {
 	}
 }
 
-func TestEverythingThatIsWrongIsToldAtOnce(t *testing.T) {
+func TestAllWrongSettingsAreReportedAtOnce(t *testing.T) {
 	t.Parallel()
 	code, _, errs := command(t, []string{
 		"HOMEROOM_CATALOG_URL=nonsense", "HOMEROOM_SPARES=-1", "SIGNUP_MODE=opne", "HOMEROOM_IDENTITY_PROVIDER=scim", "HOMEROOM_LANGUAGE=!",
@@ -194,7 +194,7 @@ func TestServersAreCheckedByTheirNames(t *testing.T) {
 	}
 }
 
-func TestAKeyInHexadecimalIsTakenWhenItIsMeant(t *testing.T) {
+func TestAHexadecimalKeyNeedsThePrefixBase64(t *testing.T) {
 	t.Parallel()
 	cfg, err := readConfig([]string{"HOMEROOM_CATALOG_URL=postgres://u:p@h/d", "HOMEROOM_TENANT_KEY=base64:" + hex.EncodeToString(testKey)})
 	if err != nil || len(cfg.TenantKey) != 48 {
@@ -237,7 +237,7 @@ func TestSecretsInFiles(t *testing.T) {
 	}
 }
 
-func TestOldNamesGoOnWorking(t *testing.T) {
+func TestOldNamesOfVariablesWork(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "secret")
 	if err := os.WriteFile(file, []byte("hush-hush"), 0o600); err != nil {
@@ -254,7 +254,7 @@ func TestOldNamesGoOnWorking(t *testing.T) {
 		t.Errorf("the old names are %q", cfg.old)
 	}
 	_, err = readConfig(valid("SIGNUP_MODE=closed", "HOMEROOM_SIGNUP_MODE=open"))
-	if err == nil || !strings.Contains(err.Error(), "HOMEROOM_SIGNUP_MODE is set by its old name SIGNUP_MODE too") {
+	if err == nil || !strings.Contains(err.Error(), "HOMEROOM_SIGNUP_MODE is also set by its old name SIGNUP_MODE") {
 		t.Errorf("it says %v", err)
 	}
 	known := variables()

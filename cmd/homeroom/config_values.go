@@ -15,14 +15,14 @@ import (
 	"homeroom/internal/secret"
 )
 
-// tenantKey is the server's key.
+// tenantKey is the key from which the tenants' passwords are derived.
 type tenantKey []byte
 
 // String redacts it.
 func (tenantKey) String() string { return secret.Redacted }
 
-// UnmarshalText reads it from base64, with or without padding. Text in hexadecimal is base64 too, by accident, and stands for
-// another key than its writer meant: "base64:" before it says that it is meant so.
+// UnmarshalText reads it from base64, with or without padding. Text in hexadecimal is valid base64 by accident, and
+// would give another key than the user meant; the prefix "base64:" says that base64 is meant.
 func (k *tenantKey) UnmarshalText(text []byte) error {
 	value, isBase64 := strings.CutPrefix(strings.TrimSpace(string(text)), "base64:")
 	raw, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(value, "="))
@@ -45,8 +45,8 @@ func (k *tenantKey) UnmarshalText(text []byte) error {
 
 var errWeakKey = errors.New("can be guessed: its bytes repeat, or count up. Make one with `openssl rand -base64 32`")
 
-// isWeak tells keys that nobody has drawn at random: few different bytes, the same bytes again and again, or bytes that
-// count up or down. Of random keys, one in 10^20 or fewer is like that.
+// isWeak reports whether a key was not drawn at random: it has few different bytes, repeats a sequence, or counts up
+// or down. Of random keys, at most one in 10^20 is rejected.
 func isWeak(key []byte) bool {
 	different := map[byte]bool{}
 	steps := map[byte]bool{}
@@ -83,7 +83,7 @@ func (r *rate) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// limit bounds how long something may last; 0 is no bound.
+// limit bounds how long something may last; 0 means no bound.
 type limit time.Duration
 
 // UnmarshalText reads "30m" or "off".

@@ -6,18 +6,18 @@ import (
 	"homeroom/internal/secret"
 )
 
-// variable is a line of the documentation.
+// variable documents an environment variable.
 type variable struct {
 	Name, Default, Help string
 	Secret              bool
 	// field and typ are those of the configuration that it fills.
 	field string
 	typ   reflect.Type
-	// is names one of the forms, choices are the values there are, separated by commas; empty where neither says more.
+	// is names one of the forms; choices are the possible values, separated by commas. Both may be empty.
 	is, choices string
 }
 
-// variables documents the environment from the struct itself, so that the two cannot differ.
+// variables returns the documentation of the environment, made from the struct so that the two cannot differ.
 func variables() []variable { return variablesOf(reflect.TypeFor[config]()) }
 
 func variablesOf(part reflect.Type) []variable {

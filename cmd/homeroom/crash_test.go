@@ -12,13 +12,13 @@ import (
 	"homeroom/internal/pgtest"
 )
 
-// TestTheAnswerOfTheProviderIsLostAndTheProcessDies: the user exists, and nobody who lives knows.
+// TestTheAnswerOfTheProviderIsLostAndTheProcessDies: the user exists, and no process knows.
 func TestTheAnswerOfTheProviderIsLostAndTheProcessDies(t *testing.T) {
 	t.Parallel()
 	postgres := pgtest.Private(t, nil)
 	w := newWorld(t, postgres.URL("catalog"), postgres.URL("postgres"), 1)
 	victim := w.start(t)
-	w.settled(t)
+	w.waitIdle(t)
 	w.auth0.Inject(flaky.Fault{Method: "POST", Path: "/api/v2/users", Kind: flaky.Hang, WorkFirst: true})
 	school := newSchool(1)
 	answered := make(chan struct{})
@@ -30,7 +30,7 @@ func TestTheAnswerOfTheProviderIsLostAndTheProcessDies(t *testing.T) {
 	victim.kill()
 	<-answered
 	survivor := w.start(t)
-	w.settled(t)
+	w.waitIdle(t)
 	school.mustSucceed(t, survivor.url)
 	w.audit(t)
 	if n := len(w.auth0.Users()); n != 1 {
@@ -44,7 +44,7 @@ func TestPostgresCrashesUnderLoad(t *testing.T) {
 	postgres := pgtest.Private(t, nil)
 	w := newWorld(t, postgres.URL("catalog"), postgres.URL("postgres"), 3)
 	p := w.start(t)
-	w.settled(t)
+	w.waitIdle(t)
 	underLoad(t, w, func() string { return p.url }, func(ctx context.Context) {
 		for range 3 {
 			pauseFor(ctx, 300+rand.N(700))
@@ -56,14 +56,14 @@ func TestPostgresCrashesUnderLoad(t *testing.T) {
 	auditServer(t, postgres.URL("postgres"), w.known(t))
 }
 
-// TestKilledAtRandomUnderLoad kills the process at moments that nobody chose while schools sign up.
+// TestKilledAtRandomUnderLoad kills the process at random moments while schools sign up.
 func TestKilledAtRandomUnderLoad(t *testing.T) {
 	t.Parallel()
 	postgres := pgtest.Private(t, nil)
 	w := newWorld(t, postgres.URL("catalog"), postgres.URL("postgres"), 3)
 	var mu sync.Mutex
 	p := w.start(t)
-	w.settled(t)
+	w.waitIdle(t)
 	url := func() string {
 		mu.Lock()
 		defer mu.Unlock()
@@ -82,7 +82,7 @@ func TestKilledAtRandomUnderLoad(t *testing.T) {
 	auditServer(t, postgres.URL("postgres"), w.known(t))
 }
 
-// pauseFor lets this many milliseconds of load pass. What happens in them is up to chance, and every outcome must be right.
+// pauseFor lets the load run for some milliseconds. Whatever happens in them, every outcome must be right.
 func pauseFor(ctx context.Context, milliseconds int) {
 	timer := time.NewTimer(time.Duration(milliseconds) * time.Millisecond)
 	defer timer.Stop()
@@ -92,33 +92,32 @@ func pauseFor(ctx context.Context, milliseconds int) {
 	}
 }
 
-// underLoad signs 60 schools up from 8 clients while disturb runs, repeats each until it is done, and audits.
+// underLoad signs 60 schools up from 8 clients while disturb runs, repeats each until it is ready, and audits.
 func underLoad(t *testing.T, w *world, url func() string, disturb func(ctx context.Context)) {
 	t.Helper()
 	const clients, each = 8, 8
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	crowd := newCrowd(url)
+	pool := newClientPool(url)
 	var group sync.WaitGroup
 	for client := range clients {
 		group.Go(func() {
 			for n := range each {
-				crowd.signUp(t, newSchool(client*each+n))
+				pool.signUp(t, newSchool(client*each+n))
 			}
 		})
 	}
 	disturb(ctx)
 	group.Wait()
-	w.settled(t)
-	if n := len(crowd.promised); n != clients*each {
+	w.waitIdle(t)
+	if n := len(pool.promised); n != clients*each {
 		t.Errorf("%d sign-ups were acknowledged, want %d", n, clients*each)
 	}
-	crowd.checkRestored(t, w)
+	pool.checkRestored(t, w)
 	w.audit(t)
 }
 
-// known are the databases that the catalog knows. The row of a tenant that was to be built for a sign-up that has expired
-// stands for none.
+// known returns the databases in the catalog, without those that were to be built for sign-ups that have expired.
 func (w *world) known(t *testing.T) map[string]bool {
 	t.Helper()
 	known := map[string]bool{}

@@ -36,22 +36,23 @@ func posts(t *testing.T, _ *world, victim *process, s school) {
 	})
 }
 
-// endLease ends the dead worker's lease between two looks of the victim's reconciler, so that the client is first.
+// endLease ends the dead worker's lease between two rounds of the victim's reconciler, so that the client comes
+// first.
 func endLease(t *testing.T, w *world, victim *process, s school) {
 	t.Helper()
 	w.exec(t, "update signups set check_at = now() + interval '1.5 s' where email = $1", s.Email)
 	posts(t, w, victim, s)
 }
 
-// unreachable: the server cannot be reached once the process runs.
+// unreachable makes the server unreachable once the process runs.
 func unreachable(t *testing.T, w *world, victim *process, s school) {
 	t.Helper()
-	w.serverWire.cut()
+	w.serverProxy.cut()
 	posts(t, w, victim, s)
 }
 
-// weakly posts a password that the provider refuses. The client corrects it afterwards.
-func weakly(t *testing.T, _ *world, victim *process, s school) {
+// weakPassword posts a password that the provider refuses. The client corrects it afterwards.
+func weakPassword(t *testing.T, _ *world, victim *process, s school) {
 	t.Helper()
 	s.Body = strings.Replace(s.Body, "Correct-Horse-9", "alllowercase", 1)
 	if status, body, err := s.post(t.Context(), victim.url); err == nil {
@@ -59,7 +60,7 @@ func weakly(t *testing.T, _ *world, victim *process, s school) {
 	}
 }
 
-// unclaimable has the spares be those of a catalog that was restored.
+// unclaimable makes the spares look like those of a catalog that was restored.
 func unclaimable(t *testing.T, w *world, _ *process, _ school) {
 	t.Helper()
 	if _, err := w.pool.Exec(t.Context(), "update tenants set claimable_in = 'another' where state = 'spare'"); err != nil {
@@ -80,14 +81,14 @@ func succeeds(t *testing.T, _ *world, victim *process, s school) {
 	s.mustSucceed(t, victim.url)
 }
 
-// weaklyInDoubt: an earlier attempt may still be on its way.
-func weaklyInDoubt(t *testing.T, w *world, victim *process, s school) {
+// weakPasswordAfterUnknownOutcome does so when the outcome of an earlier attempt is unknown.
+func weakPasswordAfterUnknownOutcome(t *testing.T, w *world, victim *process, s school) {
 	t.Helper()
 	w.auth0.Inject(flaky.Fault{Method: "POST", Path: "/api/v2/users", Kind: flaky.Reset})
-	weakly(t, w, victim, s)
+	weakPassword(t, w, victim, s)
 }
 
-// unanswered: the provider makes the user and says nothing.
+// unanswered makes the provider create the user and not answer.
 func unanswered(t *testing.T, w *world, victim *process, s school) {
 	t.Helper()
 	w.auth0.Inject(flaky.Fault{Path: "/api/v2/users", Kind: flaky.Hang, WorkFirst: true, Times: -1})
@@ -97,7 +98,7 @@ func unanswered(t *testing.T, w *world, victim *process, s school) {
 	w.auth0.ClearFaults()
 }
 
-// rewrite has somebody else rewrite what a school's identity says of its sign-up.
+// rewrite changes the sign-up's id in the metadata of a school's identity.
 func (w *world) rewrite(t *testing.T, s school, signup string) {
 	t.Helper()
 	users := w.auth0.Users()
@@ -113,7 +114,7 @@ func (w *world) rewrite(t *testing.T, s school, signup string) {
 	}
 }
 
-// stopped waits for the sign-up to need an operator, with everything it has, and then has its identity corrected.
+// stopped waits until the sign-up needs an operator, and then corrects its identity.
 func (w *world) stopped(t *testing.T, s school) (id uuid.UUID) {
 	t.Helper()
 	eventually(t, "the sign-up that needs an operator", func() (bool, error) {
@@ -129,7 +130,7 @@ func (w *world) stopped(t *testing.T, s school) (id uuid.UUID) {
 	return id
 }
 
-// corrected: an operator finishes the sign-up.
+// corrected finishes the sign-up as an operator.
 func corrected(t *testing.T, w *world, _ *process, s school) {
 	t.Helper()
 	id := w.stopped(t, s).String()
@@ -140,7 +141,7 @@ func corrected(t *testing.T, w *world, _ *process, s school) {
 	}
 }
 
-// resolves: the operator's command dies, with the service that was there.
+// resolves kills the operator's command, together with the service that was running.
 func resolves(way string) func(*testing.T, *world, *process, school) {
 	return func(t *testing.T, w *world, victim *process, s school) {
 		t.Helper()
@@ -156,7 +157,7 @@ func resolves(way string) func(*testing.T, *world, *process, school) {
 	}
 }
 
-// expiredMeanwhile: another process decides that the sign-up is over while this one is still making its identity.
+// expiredMeanwhile lets another process expire the sign-up while this one is still creating its identity.
 func expiredMeanwhile(t *testing.T, w *world, victim *process, s school) {
 	t.Helper()
 	w.auth0.Inject(flaky.Fault{Method: "POST", Path: "/api/v2/users", Kind: flaky.Slow, WorkFirst: true, Delay: 4 * time.Second})
@@ -184,7 +185,7 @@ func expiredMeanwhile(t *testing.T, w *world, victim *process, s school) {
 	<-answered
 }
 
-// lateIdentity: the provider makes the identity of a sign-up that died only once that has expired.
+// lateIdentity makes the provider create the identity of a sign-up only after the sign-up has expired.
 func lateIdentity(t *testing.T, w *world, _ *process, s school) {
 	t.Helper()
 	var id, user uuid.UUID
@@ -200,7 +201,7 @@ func lateIdentity(t *testing.T, w *world, _ *process, s school) {
 	}
 }
 
-// leftover: the client comes back before the reconciler has met the late identity.
+// leftover lets the client come back before the reconciler has found the late identity.
 func leftover(t *testing.T, w *world, victim *process, s school) {
 	t.Helper()
 	lateIdentity(t, w, victim, s)
@@ -215,14 +216,14 @@ func (w *world) exec(t *testing.T, sql string, args ...any) {
 	}
 }
 
-// reprovision signs the school up, damages what it has, and has it provisioned again, set aside when fresh.
+// reprovision signs the school up, damages its tenant, and has it provisioned again, with a new database when fresh.
 func reprovision(fresh bool, damage func(t *testing.T, w *world, database string)) func(*testing.T, *world, *process, school) {
 	return func(t *testing.T, w *world, victim *process, s school) {
 		t.Helper()
 		// The victim would die at the points that a sign-up has too; so another process makes the school.
 		maker := w.start(t)
 		answer := s.mustSucceed(t, maker.url)
-		w.settled(t)
+		w.waitIdle(t)
 		maker.kill()
 		var made struct {
 			School struct{ Slug, Database string }
@@ -249,12 +250,12 @@ func rotate(t *testing.T, w *world, victim *process, s school) {
 	t.Helper()
 	maker := w.start(t)
 	s.mustSucceed(t, maker.url)
-	w.settled(t)
+	w.waitIdle(t)
 	maker.kill()
 	_, _, _ = w.operator(t.Context(), victim.url, http.MethodPost, "/tenants/"+slugOf(t, w, s)+"/rotate", `{}`) // it dies meanwhile
 }
 
-// slugOf is the slug of the school that a sign-up has made.
+// slugOf returns the slug of the school that a sign-up has created.
 func slugOf(t *testing.T, w *world, s school) (slug string) {
 	t.Helper()
 	err := w.pool.QueryRow(t.Context(), "select slug from tenants where id = (select tenant_id from signups where email = $1)", s.Email).Scan(&slug)
@@ -264,7 +265,7 @@ func slugOf(t *testing.T, w *world, s school) (slug string) {
 	return slug
 }
 
-// rotationCompletes: the catalog's rotation becomes the role's by itself.
+// rotationCompletes waits until the role has the password of the catalog's rotation.
 func rotationCompletes(t *testing.T, w *world, survivor *process, s school) {
 	t.Helper()
 	eventually(t, "the password of the new rotation", func() (bool, error) {
@@ -315,7 +316,7 @@ func taken(t *testing.T, w *world, database string) {
 	w.superuser(t, "alter database "+database+" owner to postgres")
 }
 
-// makeUnmanaged makes the tenant's database one that nobody can tell is ours; ours gives it back.
+// makeUnmanaged removes what shows that the tenant's database is Homeroom's; ours restores the owner.
 func makeUnmanaged(t *testing.T, w *world, database string) {
 	w.superuser(t, "comment on database "+database+" is null", "alter database "+database+" owner to postgres")
 }

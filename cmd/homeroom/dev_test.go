@@ -25,7 +25,7 @@ func devOutcome(t *testing.T, dir string, environ ...string) string {
 	return string(out)
 }
 
-func TestDevTellsWhatIsInItsWayBeforeItMakesPostgres(t *testing.T) {
+func TestDevReportsConflictsBeforeItCreatesPostgres(t *testing.T) {
 	t.Parallel()
 	dir := stateFolder(t)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -44,7 +44,7 @@ func TestDevTellsWhatIsInItsWayBeforeItMakesPostgres(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(state, "postgres")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("Postgres was begun: %v", err)
 	}
-	// As another homeroom dev holds the folder.
+	// This simulates another homeroom dev that uses the folder.
 	if err := os.MkdirAll(filepath.Join(state, "postgres"), 0o755); err != nil {
 		t.Fatal(err)
 	}

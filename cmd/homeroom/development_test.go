@@ -23,7 +23,7 @@ func TestTheWelcomeFitsOnATerminal(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
 	welcome(&out, "127.0.0.1:8080", config{Auth0BaseURL: "http://127.0.0.1:8090"}, &devpg.Server{}, "/var/lib/homeroom/homeroom.log", "bin/homeroom")
-	if lines := strings.Count(out.String(), "\n"); lines > 22 { // a line for a request or two, and one for what is typed
+	if lines := strings.Count(out.String(), "\n"); lines > 22 { // this leaves two lines for requests, and one for a command
 		t.Errorf("it has %d lines", lines)
 	}
 	for line := range strings.Lines(out.String()) {
@@ -56,7 +56,7 @@ func TestTheDevelopmentLogIsShortOnTheTerminal(t *testing.T) {
 	}
 }
 
-func TestTheEnvironmentComesBeforeTheSettingsOfDev(t *testing.T) {
+func TestTheEnvironmentOverridesTheSettingsOfDev(t *testing.T) {
 	t.Parallel()
 	under := settings{"HOMEROOM_SIGNUP_OAUTH_RATE": "off", "HOMEROOM_TENANT_KEY": "k", "HOMEROOM_SPARES": "3"}.under(
 		[]string{"SIGNUP_OAUTH_RATE=5/1h", "HOMEROOM_TENANT_KEY_FILE=/x", "HOMEROOM_SPARES="})
@@ -102,7 +102,7 @@ func TestSettingsOfDevAreReadAsTheyWereWritten(t *testing.T) {
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v: others may read them: %v", err, info.Mode())
 	}
-	// As versions wrote them that quoted nothing.
+	// Earlier versions wrote the values without quotes.
 	if err := os.WriteFile(path, []byte("HOMEROOM_TENANT_KEY=a+b/c==\nSIGNUP_MODE=open\nAUTH0_AUDIENCE=https://api.homeroom.test\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}

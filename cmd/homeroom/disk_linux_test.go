@@ -5,7 +5,7 @@ import (
 	"syscall"
 )
 
-// mountSmall mounts a small disk in memory on a folder, which only root may.
+// mountSmall mounts a small disk in memory on a folder, which only root can do.
 func mountSmall(dir string) error {
 	return syscall.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=%d,mode=711", smallDisk))
 }

@@ -19,8 +19,9 @@ const (
 	floor     = 160 << 20
 )
 
-// TestTheDiskFillsUp has a server's disk fill up to below the floor. Schools that get a spare sign up as ever; the others are
-// told to wait, and nothing is half made; Postgres stays up. When there is room again, everything goes on by itself.
+// TestTheDiskFillsUp fills a server's disk below the floor. Schools that get a spare sign up as usual; the others are
+// told to wait, and nothing is left half built; Postgres keeps running. When there is room again, everything
+// continues by itself.
 func TestTheDiskFillsUp(t *testing.T) {
 	t.Parallel()
 	dir, least := diskFor(t)
@@ -29,23 +30,23 @@ func TestTheDiskFillsUp(t *testing.T) {
 	w.env = []string{fmt.Sprintf("HOMEROOM_MIN_FREE_DISK=%d", least)}
 	w.start(t).stopWhen(t, w)
 	filler := fill(t, dir, least-(32<<20))
-	p := w.start(t) // another process, since a measurement holds for a second
+	p := w.start(t) // another process, since a measurement is cached for a second
 
-	crowd := newCrowd(func() string { return p.url })
+	clients := newClientPool(func() string { return p.url })
 	for n := range 2 {
-		if status, body, err := crowd.post(t, newSchool(n)); status != http.StatusCreated {
+		if status, body, err := clients.post(t, newSchool(n)); status != http.StatusCreated {
 			t.Errorf("with a spare: %d %s %v", status, body, err)
 		}
 	}
 	late := make([]school, 4)
 	for n := range late {
 		late[n] = newSchool(2 + n)
-		status, body, err := crowd.post(t, late[n])
+		status, body, err := clients.post(t, late[n])
 		if err != nil || status != http.StatusServiceUnavailable && status != http.StatusAccepted {
 			t.Errorf("without a spare: %d %s %v", status, body, err)
 		}
 	}
-	eventually(t, "the server is closed to new databases", func() (bool, error) {
+	eventually(t, "the server accepts no new databases", func() (bool, error) {
 		n, err := w.number(t.Context(), "select count(*) from servers where closed_because is not null")
 		return n == 1, err
 	})
@@ -60,10 +61,10 @@ func TestTheDiskFillsUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, school := range late {
-		crowd.signUp(t, school)
+		clients.signUp(t, school)
 	}
-	w.settled(t)
-	crowd.checkRestored(t, w)
+	w.waitIdle(t)
+	clients.checkRestored(t, w)
 	w.audit(t)
 	auditServer(t, postgres.URL("postgres"), w.known(t))
 	select {
@@ -76,8 +77,8 @@ func TestTheDiskFillsUp(t *testing.T) {
 	}
 }
 
-// post sends a sign-up once, and remembers the answer.
-func (c *crowd) post(t *testing.T, s school) (status int, body string, err error) {
+// post sends a sign-up once, and stores the answer.
+func (c *clientPool) post(t *testing.T, s school) (status int, body string, err error) {
 	t.Helper()
 	status, body, err = s.post(t.Context(), c.url())
 	if wrong := c.note(s, status, body, err); wrong != nil {
@@ -97,8 +98,9 @@ func retryAfter(t *testing.T, p *process, s school) (status int, after string) {
 	return resp.StatusCode, resp.Header.Get("Retry-After")
 }
 
-// diskFor is a folder on a disk, and how much of that must stay free for new databases to be made. The disk is a small one in
-// memory where we may mount such; else a common one, on which the floor is just below what is free now.
+// diskFor returns a folder on a disk, and how much of that disk must stay free for new databases. The disk is a small
+// one in memory where the test may mount one; otherwise it is a shared one, with the floor just below what is free
+// now.
 func diskFor(t *testing.T) (dir string, least int64) {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "homeroom-disk-")
@@ -114,7 +116,7 @@ func diskFor(t *testing.T) (dir string, least int64) {
 		})
 		return open(t, dir), floor
 	}
-	if free(t, "/dev/shm") > 4<<30 { // rather than one on which other tests work
+	if free(t, "/dev/shm") > 4<<30 { // other tests do not use this disk
 		if dir, err = os.MkdirTemp("/dev/shm", "homeroom-disk-"); err != nil {
 			t.Fatal(err)
 		}
@@ -123,7 +125,7 @@ func diskFor(t *testing.T) (dir string, least int64) {
 	return open(t, dir), free(t, dir) - 512<<20
 }
 
-// open lets the user that Postgres runs as reach a folder.
+// open gives the user that runs Postgres access to a folder.
 func open(t *testing.T, dir string) string {
 	t.Helper()
 	if err := os.Chmod(dir, 0o711); err != nil {
@@ -132,7 +134,7 @@ func open(t *testing.T, dir string) string {
 	return dir
 }
 
-// startOn runs a Postgres whose data are in the folder.
+// startOn runs a Postgres whose data directory is in the folder.
 func startOn(t *testing.T, dir string) *devpg.Server {
 	t.Helper()
 	postgres, err := devpg.Start(t.Context(), devpg.Config{Dir: filepath.Join(dir, "server"), Settings: map[string]string{
@@ -151,7 +153,7 @@ func startOn(t *testing.T, dir string) *devpg.Server {
 	return postgres
 }
 
-// free is how much an ordinary user can write; 0 where there is no such folder.
+// free returns how much an ordinary user can write; 0 where the folder does not exist.
 func free(t *testing.T, dir string) int64 {
 	t.Helper()
 	var stat syscall.Statfs_t
@@ -161,7 +163,7 @@ func free(t *testing.T, dir string) int64 {
 	return int64(stat.Bavail) * int64(stat.Bsize) //nolint:unconvert // the types differ between systems
 }
 
-// fill writes a file until no more than so much is free, and returns its name.
+// fill writes a file until only this much is free, and returns its name.
 func fill(t *testing.T, dir string, least int64) string {
 	t.Helper()
 	file, err := os.Create(filepath.Join(dir, "filler"))

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// documents are the Markdown files that we wrote.
+// documents returns the Markdown files of the repository.
 func documents(t *testing.T) []string {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(root, "*.md"))
@@ -28,7 +28,7 @@ func documents(t *testing.T) []string {
 	return files
 }
 
-func TestDocumentsLinkToWhatIsThere(t *testing.T) {
+func TestLinksInDocumentsExist(t *testing.T) {
 	t.Parallel()
 	link := regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`)
 	for _, file := range documents(t) {
@@ -44,7 +44,8 @@ func TestDocumentsLinkToWhatIsThere(t *testing.T) {
 	}
 }
 
-// Operators look for a variable by its name: one that is not known here does nothing, and says nothing.
+// Operators look variables up in the documents: one that the program does not read would have no effect, without a
+// warning.
 func TestDocumentsNameVariablesThatExist(t *testing.T) {
 	t.Parallel()
 	others := map[string]bool{ // read before there is a configuration, by tests, or to be filled in by the reader
@@ -61,7 +62,7 @@ func TestDocumentsNameVariablesThatExist(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, variable := range name.FindAllString(string(text), -1) {
-			old := oldNames[variable] != "" && filepath.Base(file) == "CHANGELOG.md" // it tells of earlier versions
+			old := oldNames[variable] != "" && filepath.Base(file) == "CHANGELOG.md" // it describes earlier versions
 			if !known(variable) && !others[variable] && !old {
 				t.Errorf("%s speaks of %s, which Homeroom does not read", file, variable)
 			}

@@ -23,8 +23,8 @@ import (
 	"homeroom/tenant"
 )
 
-// examine has the doctor look at everything: whatever it finds besides remarks on the test server, and what is only worth
-// knowing, is a failure. Where other catalogs use the server, it may hold databases and roles of theirs.
+// examine runs the doctor on everything. Any finding is a failure, except warnings about the test server and notes.
+// Where other catalogs use the server, it may hold their databases and roles.
 func (w *world) examine(t *testing.T) {
 	t.Helper()
 	for _, f := range w.findings(t) {
@@ -66,7 +66,7 @@ func (w *world) findings(t *testing.T) (all []doctor.Finding) {
 	}
 	for _, f := range report.Findings {
 		others := catalogs > 1 && (f.Code == doctor.DatabaseWithoutRow || f.Code == doctor.RoleWithoutDatabase)
-		killed := f.Code == doctor.MailsUnsent // a process was killed while it handed a mail over: nobody knows whether it was sent
+		killed := f.Code == doctor.MailsUnsent // a process was killed while it sent a mail: its outcome is unknown
 		if f.Severity != doctor.Info && f.Code != doctor.ServerWarning && !others && !killed {
 			all = append(all, f)
 		}
@@ -91,15 +91,15 @@ func (w *world) environ() []string {
 	}
 }
 
-// closed is a world with a school whose database somebody has closed, and a spare.
+// closed makes a world with a spare, and a school whose database accepts no connections.
 func closed(t *testing.T) (w *world, database string) {
 	t.Helper()
 	postgres := pgtest.Private(t, nil)
 	w = newWorld(t, postgres.URL("catalog"), postgres.URL("postgres"), 1)
 	p := w.start(t)
-	w.settled(t)
+	w.waitIdle(t)
 	newSchool(1).mustSucceed(t, p.url)
-	w.settled(t)
+	w.waitIdle(t)
 	p.kill()
 	if code, out, errs := w.homeroom(t, "doctor"); code != exitOK ||
 		!strings.Contains(out, "Examined 2 tenants, 1 server, 1 identity, 0 unfinished sign-ups in ") || !strings.HasSuffix(out, "Nothing is wrong.\n") {
@@ -147,7 +147,7 @@ func TestDoctor(t *testing.T) {
 		t.Errorf("a tenant that is not there: exit code %d: %s", code, errs)
 	}
 
-	// Nobody sits at the terminal of a test.
+	// A test has no terminal.
 	if code, out, _ := w.homeroom(t, "doctor", "--fix"); code != exitFailures || !strings.Contains(out, "lincoln-high (database_closed): run the tenant's provisioning steps again.") ||
 		!strings.Contains(out, "Nothing was repaired.") {
 		t.Errorf("without a yes: exit code %d: %s", code, out)
@@ -185,7 +185,7 @@ func TestDoctorWithoutAProvider(t *testing.T) {
 	}
 }
 
-// TestTheServiceExamines: what the service finds is logged once, and told to Prometheus.
+// TestTheServiceExamines: what the service finds is logged once, and is in the metrics.
 func TestTheServiceExamines(t *testing.T) {
 	t.Parallel()
 	w, _ := closed(t)
@@ -231,7 +231,7 @@ func TestTheServiceExamines(t *testing.T) {
 		"process_start_time_seconds ",
 	} {
 		if !strings.Contains(scraped, want) {
-			t.Errorf("metrics do not tell %q", want)
+			t.Errorf("metrics lack %q", want)
 		}
 	}
 	if code, out, _ := w.homeroom(t, "doctor", "--fix", "--yes"); code != exitOK {

@@ -34,7 +34,7 @@ func makeSecrets(t *testing.T) string {
 	if err := os.WriteFile(path, script, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for range 2 { // the second time it keeps what there is
+	for range 2 { // the second run keeps the existing files
 		if out, err := exec.CommandContext(t.Context(), "/bin/sh", path).CombinedOutput(); err != nil {
 			t.Fatalf("make-secrets: %v\n%s", err, out)
 		}
@@ -42,11 +42,11 @@ func makeSecrets(t *testing.T) string {
 	return filepath.Join(dir, "secrets")
 }
 
-// own starts a server, makes the provisioner's role on it as the documentation says, and returns the role's URL.
+// own starts a server, creates the provisioner's role on it as documented, and returns the role's URL.
 func own(t *testing.T) (superuser func(database string) string, provisioner string) {
 	t.Helper()
 	postgres := pgtest.Private(t, nil)
-	for range 2 { // it may be run again
+	for range 2 { // the script may run twice
 		pgtest.Script(t, postgres.URL, filepath.Join(root, "examples/provisioner.sql"))
 	}
 	conn := connect(t, postgres.URL("postgres"))
@@ -94,14 +94,14 @@ func TestTheProvisionersRoleIsEnough(t *testing.T) {
 	if log.Len() > 0 {
 		t.Errorf("there is something to warn of: %s", &log)
 	}
-	connect(t, server.URL(id, 0).Reveal()) // a session that must be ended first
+	connect(t, server.URL(id, 0).Reveal()) // Archive must end this session first
 	var kept string
 	conn := connect(t, superuser("postgres"))
 	if err := conn.QueryRow(t.Context(), "select $1 || '_kept_20261120100000'", id.Database()).Scan(&kept); err != nil {
 		t.Fatal(err)
 	}
 	if err := server.Archive(t.Context(), id, kept); err != nil {
-		t.Errorf("the role cannot set a database aside: %v", err)
+		t.Errorf("the role cannot archive a database: %v", err)
 	}
 }
 

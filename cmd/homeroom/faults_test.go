@@ -8,33 +8,33 @@ import (
 	"homeroom/internal/pgtest"
 )
 
-// wired puts wires between the world's processes and everything they need.
-func (w *world) wired(t testing.TB) map[string]*wire {
+// withProxies puts proxies between the world's processes and the servers that they use.
+func (w *world) withProxies(t testing.TB) map[string]*proxy {
 	t.Helper()
-	catalog, catalogURL := newWire(t, w.catalogURL)
-	server, serverURL := newWire(t, w.serverURL)
-	provider, providerURL := newWire(t, w.auth0.URL())
+	catalog, catalogURL := newProxy(t, w.catalogURL)
+	server, serverURL := newProxy(t, w.serverURL)
+	provider, providerURL := newProxy(t, w.auth0.URL())
 	w.issuer = providerURL + "/"
 	w.env = append(w.env, "HOMEROOM_CATALOG_URL="+catalogURL, "HOMEROOM_SERVER_MAIN_URL="+serverURL, "AUTH0_BASE_URL="+providerURL,
 		"AUTH0_MANAGEMENT_AUDIENCE="+w.auth0.URL()+"/api/v2/")
-	return map[string]*wire{"the catalog": catalog, "the server": server, "the provider": provider}
+	return map[string]*proxy{"the catalog": catalog, "the server": server, "the provider": provider}
 }
 
-// TestFaultsBetweenUsAndTheOthers has schools sign up while the network to one of the others fails in every way, and then
-// looks at what is left.
-func TestFaultsBetweenUsAndTheOthers(t *testing.T) {
+// TestNetworkFaultsDuringSignUps signs schools up while the network to one of the servers fails in every way, and
+// then audits.
+func TestNetworkFaultsDuringSignUps(t *testing.T) {
 	t.Parallel()
 	for _, target := range []string{"the catalog", "the server", "the provider"} {
 		t.Run(target, func(t *testing.T) {
 			t.Parallel()
 			postgres := pgtest.Private(t, nil)
 			w := newWorld(t, postgres.URL("catalog"), postgres.URL("postgres"), 2)
-			wire := w.wired(t)[target]
+			proxy := w.withProxies(t)[target]
 			p := w.start(t)
-			w.settled(t)
+			w.waitIdle(t)
 			faults := map[string]func() (repair func()){}
-			for name, fault := range wireFaults {
-				faults[name] = func() func() { return wire.begin(t, fault) }
+			for name, fault := range networkFaults {
+				faults[name] = func() func() { return proxy.begin(t, fault) }
 			}
 			if target == "the provider" {
 				for _, fault := range answered {
@@ -42,7 +42,7 @@ func TestFaultsBetweenUsAndTheOthers(t *testing.T) {
 				}
 			}
 			for fault, begin := range faults {
-				t.Run(fault, func(t *testing.T) { w.through(t, p, begin) })
+				t.Run(fault, func(t *testing.T) { w.signUpDuring(t, p, begin) })
 			}
 		})
 	}
@@ -57,30 +57,30 @@ var answered = []flaky.Fault{
 	{Kind: flaky.Unauthorized, Times: 2},
 }
 
-// through signs schools up, more than there are spares, during a fault that begins between two of them and ends after a
-// moment.
-func (w *world) through(t *testing.T, p *process, begin func() (repair func())) {
+// signUpDuring signs up more schools than there are spares, during a fault that begins between two of them and ends
+// after a moment.
+func (w *world) signUpDuring(t *testing.T, p *process, begin func() (repair func())) {
 	t.Helper()
 	const clients, each = 3, 2
-	crowd := newCrowd(func() string { return p.url })
-	crowd.signUp(t, newSchool(0)) // so that there are connections for the fault to befall
+	pool := newClientPool(func() string { return p.url })
+	pool.signUp(t, newSchool(0)) // so that the fault meets open connections
 	repair := begin()
 	var group sync.WaitGroup
 	for client := range clients {
 		group.Go(func() {
 			for n := range each {
-				crowd.signUp(t, newSchool(client*each+n))
+				pool.signUp(t, newSchool(client*each+n))
 			}
 		})
 	}
 	pauseFor(t.Context(), 700)
 	repair()
 	group.Wait()
-	w.settled(t)
-	if n := len(crowd.promised); n != clients*each+1 {
+	w.waitIdle(t)
+	if n := len(pool.promised); n != clients*each+1 {
 		t.Errorf("%d sign-ups were acknowledged, want %d", n, clients*each+1)
 	}
-	crowd.checkRestored(t, w)
+	pool.checkRestored(t, w)
 	w.audit(t)
-	t.Log(crowd.answers)
+	t.Log(pool.answers)
 }

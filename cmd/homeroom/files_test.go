@@ -13,7 +13,7 @@ import (
 	"homeroom/internal/pgtest"
 )
 
-// Files that have run are refused before anything runs when they are not as they were, by every command, and by name.
+// Every command refuses to run when files that have already run were changed, and names the file.
 func TestMigrationFilesThatHaveRunMustStay(t *testing.T) {
 	t.Parallel()
 	postgres := pgtest.Private(t, nil)
@@ -79,14 +79,14 @@ func TestMigrationFilesThatHaveRunMustStay(t *testing.T) {
 	}
 }
 
-// A service whose files are not those that have run goes on with what is there, says so, and is not ready: a release with
-// such a folder is not rolled out.
+// A service whose files differ from those that have run keeps serving, logs that, and is not ready: a deployment with
+// such files stops.
 func TestAServiceWithChangedFilesServesAndIsNotReady(t *testing.T) {
 	t.Parallel()
 	postgres := pgtest.Private(t, nil)
 	w := newWorld(t, postgres.URL("catalog"), postgres.URL("postgres"), 1)
 	first := w.start(t)
-	w.settled(t)
+	w.waitIdle(t)
 	ready := func(url string) int {
 		resp, err := http.Get(url + "/readyz")
 		if err != nil {

@@ -13,14 +13,14 @@ import (
 	"homeroom/tenant"
 )
 
-// fleetCrash is a kill point on the way of a fleet to a new version.
+// fleetCrash is a kill point during a run of the fleet.
 type fleetCrash struct {
 	point string
 	// alone makes the new version a file that runs outside a transaction.
 	alone bool
-	// files: the template is filled first, and comes by the point once for every file; the death shall be at a tenant.
+	// files: the template's migration also reaches the point, once for every file; the process must die at a tenant.
 	files bool
-	// prepare is done before the victim starts.
+	// prepare runs before the victim starts.
 	prepare func(t *testing.T, w *fleetWorld)
 }
 
@@ -55,7 +55,7 @@ func migrationPoints() (points []string) {
 	return points
 }
 
-// fleetWorld is a world whose tenants' migrations grow.
+// fleetWorld is a world to whose tenants' migrations tests add files.
 type fleetWorld struct {
 	*world
 	dir     string
@@ -65,8 +65,8 @@ type fleetWorld struct {
 	plain, alone int
 }
 
-// TestKilledAtEveryStepOfAFleetRun kills a process at every step of a run over twelve tenants. The next process brings all of
-// them to the new version, and ends the run with an outcome for each.
+// TestKilledAtEveryStepOfAFleetRun kills a process at every step of a run over twelve tenants. The next process
+// migrates all of them to the new version, and ends the run with an outcome for each.
 func TestKilledAtEveryStepOfAFleetRun(t *testing.T) {
 	t.Parallel()
 	postgres := pgtest.Private(t, nil)
@@ -83,7 +83,7 @@ func TestKilledAtEveryStepOfAFleetRun(t *testing.T) {
 			survivor.kill()
 		})
 	}
-	w.sound(t)
+	w.checkTenants(t)
 }
 
 func newFleetWorld(t *testing.T, catalogURL, serverURL string, tenants int) *fleetWorld {
@@ -107,7 +107,7 @@ func (w *fleetWorld) write(t *testing.T, sql string) {
 	}
 }
 
-// grow adds a version of either kind.
+// grow adds a version, in a transaction or alone.
 func (w *fleetWorld) grow(t *testing.T, alone bool) {
 	t.Helper()
 	if alone {
@@ -133,7 +133,7 @@ func (w *fleetWorld) crashAt(t *testing.T, c fleetCrash) {
 	w.start(t, "HOMEROOM_KILL_AT="+point).waitDead(t)
 }
 
-// migrated waits until all tenants are at the newest version, and the run that brought them there is done.
+// migrated waits until all tenants are at the newest version, and the run that migrated them is done.
 func (w *fleetWorld) migrated(t *testing.T) {
 	t.Helper()
 	eventually(t, "the end of the run", func() (bool, error) { return w.done(t) })
@@ -153,8 +153,8 @@ func (w *fleetWorld) done(t *testing.T) (bool, error) {
 		errors.Join(err, fmt.Errorf("%d tenants are behind, %d runs open, %d outcomes recorded", behind, open, outcomes))
 }
 
-// sound looks into every tenant: the version is clean, every file has run once, every index is valid.
-func (w *fleetWorld) sound(t *testing.T) {
+// checkTenants checks every tenant: the version is clean, every file has run once, every index is valid.
+func (w *fleetWorld) checkTenants(t *testing.T) {
 	t.Helper()
 	for _, id := range w.tenants {
 		conn := dial(t, strings.Replace(w.serverURL, "/postgres?", "/"+id.Database()+"?", 1))
@@ -187,7 +187,7 @@ func interruptedIndex(t *testing.T, w *fleetWorld) {
 	}
 }
 
-// otherFiles leaves a run open whose process had other files than the next.
+// otherFiles leaves a run open that was started by a process with other files.
 func otherFiles(t *testing.T, w *fleetWorld) {
 	w.crashAt(t, fleetCrash{point: "fleet.tenants_migrated:2"})
 	w.grow(t, false)

@@ -24,7 +24,7 @@ func TestHelpFitsOnATerminal(t *testing.T) {
 		code, out, errs := command(t, nil, append([]string{"help"}, path...)...)
 		_, same, _ := command(t, nil, append(path, "--help")...)
 		if leaf.Name == "help" {
-			continue // which explains the whole
+			continue // it explains the whole program
 		}
 		if code != exitOK || out != same {
 			t.Errorf("help %s: exit code %d\n%s%s", path, code, out, errs)

@@ -12,10 +12,10 @@ import (
 	"homeroom/internal/pgtest"
 )
 
-const front = "http://127.0.0.1:8080" // where the simulator's application says that the service is
+const front = "http://127.0.0.1:8080" // the service's address in the simulator's application
 
-// A school signs up on the provider's page, in a process of its own. Nothing that only the browser, the provider and the
-// process may know is in the log.
+// A school signs up on the provider's page, with a real process. The log contains none of the secrets of the browser,
+// the provider and the process.
 func TestServeSignsUpOnTheProvidersPage(t *testing.T) {
 	t.Parallel()
 	postgres := pgtest.Private(t, nil)
@@ -26,7 +26,7 @@ func TestServeSignsUpOnTheProvidersPage(t *testing.T) {
 	if p.url == "" {
 		t.Fatalf("it does not serve: %s", p.logs)
 	}
-	w.settled(t)
+	w.waitIdle(t)
 	browser := browsertest.New(t, "https://app.lincoln.example/")
 	browser.ConnectTo("127.0.0.1:8080", strings.TrimPrefix(p.url, "http://"))
 	page := browser.Get(front + "/register?school_name=Canary+High&login_hint=canary@lincoln.example")
@@ -48,7 +48,7 @@ func TestServeSignsUpOnTheProvidersPage(t *testing.T) {
 			t.Errorf("the log holds %q", secret)
 		}
 	}
-	w.settled(t)
+	w.waitIdle(t)
 	w.audit(t)
 }
 
@@ -60,20 +60,20 @@ func TestHostedConfiguration(t *testing.T) {
 		wrong   string // empty where it is accepted
 		none    bool
 	}{
-		"nothing":                       {nil, "", true},
-		"a client":                      {[]string{"HOMEROOM_HOSTED_CLIENT_ID=x", "HOMEROOM_URL=https://homeroom.lincoln.example"}, "", false},
-		"on this machine":               {[]string{"HOMEROOM_HOSTED_CLIENT_ID=x"}, "", false},
-		"its own parameters":            {[]string{"HOMEROOM_HOSTED_CLIENT_ID=x", "HOMEROOM_HOSTED_PARAMS=organization_id=1, environment_id=dev"}, "", false},
-		"no parameters":                 {[]string{"HOMEROOM_HOSTED_CLIENT_ID=x", "HOMEROOM_HOSTED_PARAMS=none"}, "", false},
-		"no client":                     {[]string{"HOMEROOM_HOSTED_ISSUER=https://id.lincoln.example"}, "HOMEROOM_HOSTED_CLIENT_ID", false},
-		"a provider that adopts nobody": {[]string{"HOMEROOM_HOSTED_CLIENT_ID=x"}, "cannot take on", false},
-		"another tenant":                {[]string{"HOMEROOM_HOSTED_CLIENT_ID=x", "HOMEROOM_HOSTED_ISSUER=https://other.eu.auth0.com/"}, "another Auth0 tenant", false},
-		"a custom domain":               {[]string{"HOMEROOM_HOSTED_CLIENT_ID=x", "HOMEROOM_HOSTED_ISSUER=https://id.lincoln.example/", "AUTH0_CUSTOM_DOMAIN=id.lincoln.example"}, "", false},
-		"another keeper":                {[]string{"HOMEROOM_HOSTED_CLIENT_ID=x", "HOMEROOM_HOSTED_ISSUER=https://id.lincoln.example/", "HOMEROOM_IDENTITY_PROVIDER=scim"}, "", false},
-		"a fixed state":                 {[]string{"HOMEROOM_HOSTED_CLIENT_ID=x", "HOMEROOM_HOSTED_PARAMS=state=1"}, "state", false},
-		"half a parameter":              {[]string{"HOMEROOM_HOSTED_CLIENT_ID=x", "HOMEROOM_HOSTED_PARAMS=organization"}, "organization", false},
-		"a plain return":                {[]string{"HOMEROOM_HOSTED_CLIENT_ID=x", "HOMEROOM_HOSTED_RETURN_URLS=http://app.lincoln.example/"}, "app.lincoln.example", false},
-		"a plain service":               {[]string{"HOMEROOM_HOSTED_CLIENT_ID=x", "HOMEROOM_URL=http://homeroom.lincoln.example"}, "HOMEROOM_URL cannot be used", false},
+		"nothing":                              {nil, "", true},
+		"a client":                             {[]string{"HOMEROOM_HOSTED_CLIENT_ID=x", "HOMEROOM_URL=https://homeroom.lincoln.example"}, "", false},
+		"on this machine":                      {[]string{"HOMEROOM_HOSTED_CLIENT_ID=x"}, "", false},
+		"its own parameters":                   {[]string{"HOMEROOM_HOSTED_CLIENT_ID=x", "HOMEROOM_HOSTED_PARAMS=organization_id=1, environment_id=dev"}, "", false},
+		"no parameters":                        {[]string{"HOMEROOM_HOSTED_CLIENT_ID=x", "HOMEROOM_HOSTED_PARAMS=none"}, "", false},
+		"no client":                            {[]string{"HOMEROOM_HOSTED_ISSUER=https://id.lincoln.example"}, "HOMEROOM_HOSTED_CLIENT_ID", false},
+		"a provider that cannot link accounts": {[]string{"HOMEROOM_HOSTED_CLIENT_ID=x"}, "cannot use an account", false},
+		"another tenant":                       {[]string{"HOMEROOM_HOSTED_CLIENT_ID=x", "HOMEROOM_HOSTED_ISSUER=https://other.eu.auth0.com/"}, "another Auth0 tenant", false},
+		"a custom domain":                      {[]string{"HOMEROOM_HOSTED_CLIENT_ID=x", "HOMEROOM_HOSTED_ISSUER=https://id.lincoln.example/", "AUTH0_CUSTOM_DOMAIN=id.lincoln.example"}, "", false},
+		"another identity provider":            {[]string{"HOMEROOM_HOSTED_CLIENT_ID=x", "HOMEROOM_HOSTED_ISSUER=https://id.lincoln.example/", "HOMEROOM_IDENTITY_PROVIDER=scim"}, "", false},
+		"a fixed state":                        {[]string{"HOMEROOM_HOSTED_CLIENT_ID=x", "HOMEROOM_HOSTED_PARAMS=state=1"}, "state", false},
+		"half a parameter":                     {[]string{"HOMEROOM_HOSTED_CLIENT_ID=x", "HOMEROOM_HOSTED_PARAMS=organization"}, "organization", false},
+		"a plain return":                       {[]string{"HOMEROOM_HOSTED_CLIENT_ID=x", "HOMEROOM_HOSTED_RETURN_URLS=http://app.lincoln.example/"}, "app.lincoln.example", false},
+		"a plain service":                      {[]string{"HOMEROOM_HOSTED_CLIENT_ID=x", "HOMEROOM_URL=http://homeroom.lincoln.example"}, "HOMEROOM_URL cannot be used", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -81,7 +81,7 @@ func TestHostedConfiguration(t *testing.T) {
 			cfg, err := readConfig(append(base, c.environ...))
 			if err == nil {
 				var provider identity.Provider = &auth0.Client{}
-				if name == "a provider that adopts nobody" {
+				if name == "a provider that cannot link accounts" {
 					provider = unconfigured{}
 				}
 				err = problemsError(cfg.hosted(&api, provider))

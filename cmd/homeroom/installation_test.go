@@ -15,9 +15,9 @@ import (
 	"homeroom/tenant"
 )
 
-// TestServeRefusesWhatIsNotOfThisInstallation starts the service with another tenant key, and with a server's URL that leads to
-// another cluster. Each must be told before anything is changed.
-func TestServeRefusesWhatIsNotOfThisInstallation(t *testing.T) {
+// TestServeRefusesAnotherKeyOrCluster starts the service with another tenant key, and with a server's URL that leads
+// to another cluster. Each must be reported before anything is changed.
+func TestServeRefusesAnotherKeyOrCluster(t *testing.T) {
 	t.Parallel()
 	postgres, another := pgtest.Private(t, nil), pgtest.Private(t, nil)
 	w := newWorld(t, postgres.URL("catalog"), postgres.URL("postgres"), 1)
@@ -59,7 +59,7 @@ func TestServeRefusesWhatIsNotOfThisInstallation(t *testing.T) {
 	w.audit(t)
 }
 
-// TestANewTenantKey changes the key on purpose, with a process that dies while it gives the roles their new passwords.
+// TestANewTenantKey changes the key on purpose, with a process that dies while it sets the roles' new passwords.
 func TestANewTenantKey(t *testing.T) {
 	t.Parallel()
 	postgres := pgtest.Private(t, nil)
@@ -85,7 +85,7 @@ func TestANewTenantKey(t *testing.T) {
 			t.Errorf("%v: exit code %d: %s", args, code, out)
 		}
 	}
-	code, out = w.output(t, env, "doctor", "--fix", "--new-tenant-key") // nobody can be asked
+	code, out = w.output(t, env, "doctor", "--fix", "--new-tenant-key") // there is no terminal
 	if code != exitFailures || !strings.Contains(out, "Nothing was repaired.") {
 		t.Errorf("exit code %d: %s", code, out)
 	}
@@ -180,7 +180,7 @@ func (w *world) output(t *testing.T, env string, args ...string) (code int, text
 	return cmd.ProcessState.ExitCode(), string(out)
 }
 
-// me has the only school's owner ask for it, which enters its database.
+// me calls /me as the owner of the only school, which connects to its database.
 func (w *world) me(t *testing.T, p *process) {
 	t.Helper()
 	var login string
@@ -194,7 +194,7 @@ func (w *world) me(t *testing.T, p *process) {
 	}
 }
 
-// databasesOf are the databases with a tenant's or a template's name.
+// databasesOf returns the databases with a tenant's or a template's name.
 func databasesOf(t *testing.T, url string) (names []string) {
 	t.Helper()
 	conn := dial(t, url)

@@ -13,9 +13,9 @@ import (
 
 var metricsAddress = regexp.MustCompile(`"serving metrics","addr":"([^"]+)"`)
 
-// TestServeDeletesWhatIsOver: the service that runs deletes what its settings say, and nothing else, and tells how full the
-// queue of notifications is.
-func TestServeDeletesWhatIsOver(t *testing.T) {
+// TestServeDeletesOldRows: a running service deletes the rows whose retention time is over, and no others, and
+// reports the usage of the notification queue.
+func TestServeDeletesOldRows(t *testing.T) {
 	t.Parallel()
 	postgres := pgtest.Private(t, nil)
 	w := newWorld(t, postgres.URL("catalog"), postgres.URL("postgres"), 0)
@@ -37,14 +37,14 @@ func TestServeDeletesWhatIsOver(t *testing.T) {
 	n, err := w.number(t.Context(), `
 		select (select count(*) from signups) + (select count(*) from audit_events where action = 'young') + (select count(*) from outbox_events)`)
 	if n != 3 || err != nil {
-		t.Errorf("%d of the 3 that are to be kept are left, %v", n, err)
+		t.Errorf("%d of the 3 rows to keep are left, %v", n, err)
 	}
 
 	match := metricsAddress.FindStringSubmatch(p.logs.String())
 	if match == nil {
 		t.Fatalf("it does not say where its metrics are: %s", p.logs)
 	}
-	eventually(t, "the watch has looked", func() (bool, error) {
+	eventually(t, "the watch has run", func() (bool, error) {
 		client := &http.Client{Timeout: 10 * time.Second}
 		resp, err := client.Get("http://" + match[1] + "/metrics")
 		if err != nil {

@@ -11,27 +11,29 @@ import (
 	"homeroom/internal/pgtest"
 )
 
-// crash is a kill point, and how a process is led there.
+// crash is a kill point, and the way to bring a process there.
 type crash struct {
 	point  string
 	spares int
-	// first is where a process died before, at a sign-up that was posted to it.
+	// first is a kill point at which an earlier process died, during the same sign-up.
 	first string
-	// rewritten: after that, somebody has rewritten what the school's identity says of its sign-up.
+	// rewritten changes the metadata of the school's identity after that.
 	rewritten bool
-	// provoke leads the victim to the point; nil posts the school, as often as a client would. It need not wait for the end.
+	// provoke makes the victim reach the point. If it is nil, the test posts the school, as often as a client would.
+	// It need not wait for the end.
 	provoke func(t *testing.T, w *world, victim *process, s school)
-	// slow victims run at the tempo of production.
+	// slow victims run with the intervals of production.
 	slow bool
-	// wired victims reach the tenants' server through a wire that can be cut.
-	wired bool
-	// between is done before the survivor starts.
+	// proxied victims reach the tenants' server through a proxy that can be cut.
+	proxied bool
+	// between runs before the survivor starts.
 	between func(t *testing.T, w *world)
-	// recovery is what comes then; nil has the client repeat its sign-up until it has its school.
+	// recovery runs after that. If it is nil, the client repeats its sign-up until it has its school.
 	recovery func(t *testing.T, w *world, survivor *process, s school)
 }
 
-// crashes are the sign-ups, spares and re-provisionings; preparations and migrations have tables of their own below.
+// crashes are those of sign-ups, spares and re-provisionings. Preparations and migrations have tables of their own
+// below.
 var crashes = []crash{
 	{point: "signup.reserved", spares: 1},
 	{point: "signup.identity_wanted", spares: 1},
@@ -54,18 +56,18 @@ var crashes = []crash{
 	{point: "reconcile.identity_recorded", first: "signup.identity_made", provoke: nothing},
 	{point: "signup.finished", first: "signup.identity_recorded", provoke: nothing},
 
-	{point: "signup.refused", spares: 1, provoke: weakly},
-	{point: "signup.undone", spares: 1, provoke: weakly},
-	{point: "signup.refused_in_doubt", spares: 1, provoke: weaklyInDoubt},
+	{point: "signup.refused", spares: 1, provoke: weakPassword},
+	{point: "signup.undone", spares: 1, provoke: weakPassword},
+	{point: "signup.refused_in_doubt", spares: 1, provoke: weakPasswordAfterUnknownOutcome},
 	{point: "signup.given_back", spares: 1, provoke: unanswered},
-	{point: "signup.rested", provoke: unreachable, wired: true},
+	{point: "signup.rested", provoke: unreachable, proxied: true},
 	{point: "signup.needs_operator", spares: 1, first: "signup.identity_made", rewritten: true, provoke: nothing, recovery: corrected},
 	{point: "signup.resumed", spares: 1, first: "signup.identity_made", rewritten: true, provoke: resolves("--finish")},
 	{point: "signup.undone_by_operator", spares: 1, first: "signup.identity_made", rewritten: true, provoke: resolves("--undo")},
 	{point: "signup.late_identity_removed", spares: 1, provoke: expiredMeanwhile, slow: true},
 	{point: "signup.leftover_removed", spares: 1, first: "signup.reserved", provoke: leftover},
-	{point: "reconcile.identity_removed", spares: 1, first: "signup.reserved", provoke: lateIdentity, recovery: forgotten},
-	{point: "reconcile.closed", spares: 1, first: "signup.reserved", provoke: lateIdentity, recovery: forgotten},
+	{point: "reconcile.identity_removed", spares: 1, first: "signup.reserved", provoke: lateIdentity, recovery: lateIdentityDeleted},
+	{point: "reconcile.closed", spares: 1, first: "signup.reserved", provoke: lateIdentity, recovery: lateIdentityDeleted},
 
 	{point: "spare.inserted", spares: 2, provoke: nothing, recovery: nothing},
 	{point: "tenant.database_wanted", spares: 2, provoke: nothing, recovery: nothing},
@@ -106,17 +108,17 @@ var crashes = []crash{
 	{point: "reprovision.healthy", provoke: reprovision(fresh, nil)},
 }
 
-// preparations are the points on the way to a server's first tenant, in their order.
+// preparations are the points on the way to a server's first tenant, in order.
 var preparations = []string{
 	"server.role_created", "server.owner_joined", "server.role_created", "server.closed", "template.created", "template.unmarked",
 	"template.dropped", "migrations.before_file", "migrations.file_committed", "template.filled", "template.altered", "template.described",
 }
 
-// lanes is how many worlds work on the crashes with as many spares, one after the other in each.
+// lanes is how many worlds work on the crashes with the same number of spares, each on one after the other.
 var lanes = map[int]int{0: 3, 1: 2, 2: 1}
 
-// TestKilledAtEveryStep kills the real process at every step of a sign-up, of building a spare and of a re-provisioning,
-// starts another, and looks at what is left.
+// TestKilledAtEveryStep kills the real process at every step of a sign-up, of building a spare and of a
+// re-provisioning, starts another, and audits the result.
 func TestKilledAtEveryStep(t *testing.T) {
 	t.Parallel()
 	for spares, n := range lanes {
@@ -141,14 +143,14 @@ func TestKilledAtEveryStep(t *testing.T) {
 	}
 }
 
-// stopWhen kills the process once the stock is full.
+// stopWhen kills the process once all spares exist.
 func (p *process) stopWhen(t *testing.T, w *world) {
 	t.Helper()
-	w.settled(t)
+	w.waitIdle(t)
 	p.kill()
 }
 
-// String tells the cases apart.
+// String names the case.
 func (c crash) String() string {
 	name := c.point
 	if c.first != "" {
@@ -157,7 +159,7 @@ func (c crash) String() string {
 	return name
 }
 
-// run dies at the point, and mends.
+// run kills a process at the point, and lets another one recover.
 func (c crash) run(t *testing.T, w *world, s school) {
 	t.Helper()
 	c.die(t, w, s)
@@ -165,18 +167,18 @@ func (c crash) run(t *testing.T, w *world, s school) {
 	c.recover(t, w, survivor, s)
 }
 
-// die leads a process to the point.
+// die brings a process to the point.
 func (c crash) die(t *testing.T, w *world, s school) {
 	t.Helper()
 	if c.provoke == nil {
 		c.provoke = posts
 	}
-	var tempo []string
+	var env []string
 	if c.slow {
-		tempo = []string{"HOMEROOM_HASTE=1"}
+		env = []string{"HOMEROOM_HASTE=1"}
 	}
 	if c.first != "" {
-		victim := w.start(t, slices.Concat(tempo, []string{"HOMEROOM_KILL_AT=" + c.first})...)
+		victim := w.start(t, slices.Concat(env, []string{"HOMEROOM_KILL_AT=" + c.first})...)
 		posts(t, w, victim, s)
 		victim.waitDead(t)
 		if c.rewritten {
@@ -184,17 +186,17 @@ func (c crash) die(t *testing.T, w *world, s school) {
 		}
 	}
 	if c.spares == 2 {
-		w.spares += 2 // the stock is full, and the point is on the way to more
+		w.spares += 2 // all spares exist, and the point is reached while more are built
 	}
 	var url string
-	if c.wired {
-		w.serverWire, url = newWire(t, w.serverURL)
-		tempo = append(tempo, "HOMEROOM_SERVER_MAIN_URL="+url)
+	if c.proxied {
+		w.serverProxy, url = newProxy(t, w.serverURL)
+		env = append(env, "HOMEROOM_SERVER_MAIN_URL="+url)
 	}
-	victim := w.start(t, slices.Concat(tempo, []string{"HOMEROOM_KILL_AT=" + c.point})...)
+	victim := w.start(t, slices.Concat(env, []string{"HOMEROOM_KILL_AT=" + c.point})...)
 	c.provoke(t, w, victim, s)
 	victim.waitDead(t)
-	if c.slow { // and so was its lease
+	if c.slow { // its lease was long, too
 		w.exec(t, "update signups set check_at = least(check_at, now() + interval '3 s') where email = $1", s.Email)
 	}
 	if c.between != nil {
@@ -202,27 +204,27 @@ func (c crash) die(t *testing.T, w *world, s school) {
 	}
 }
 
-// recover waits until everything is mended, and looks whether it is.
+// recover waits until everything is repaired, and audits.
 func (c crash) recover(t *testing.T, w *world, survivor *process, s school) {
 	t.Helper()
 	if c.recovery == nil {
 		c.recovery = checkRecovered
 	}
 	c.recovery(t, w, survivor, s)
-	w.settled(t)
+	w.waitIdle(t)
 	w.audit(t)
 	survivor.kill()
 }
 
-// checkRecovered is the client, who has its school in the end.
+// checkRecovered repeats the sign-up as a client, which gets its school in the end.
 func checkRecovered(t *testing.T, w *world, survivor *process, s school) {
 	t.Helper()
-	w.settled(t) // without the client
+	w.waitIdle(t) // without the client
 	s.mustSucceed(t, survivor.url)
 }
 
-// forgotten: the late identity goes away before the client comes back.
-func forgotten(t *testing.T, w *world, survivor *process, s school) {
+// lateIdentityDeleted waits until the late identity is deleted, before the client comes back.
+func lateIdentityDeleted(t *testing.T, w *world, survivor *process, s school) {
 	t.Helper()
 	eventually(t, "the end of the late identity", func() (bool, error) {
 		return !slices.ContainsFunc(w.auth0.Users(), func(u auth0test.User) bool { return u.Email == s.Email }), nil
@@ -230,5 +232,5 @@ func forgotten(t *testing.T, w *world, survivor *process, s school) {
 	checkRecovered(t, w, survivor, s)
 }
 
-// nothing: the victim gets there by itself.
+// nothing: the victim reaches the point by itself.
 func nothing(*testing.T, *world, *process, school) {}

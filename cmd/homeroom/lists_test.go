@@ -13,7 +13,8 @@ import (
 	"homeroom/migrations"
 )
 
-// TestNoListIsNull runs every command that has -o json where there is nothing to list. A command that is new needs a line.
+// TestNoListIsNull runs every command that has -o json where there is nothing to list. A new command needs a line
+// here.
 func TestNoListIsNull(t *testing.T) {
 	t.Parallel()
 	postgres := pgtest.Private(t, nil)
@@ -41,7 +42,7 @@ func TestNoListIsNull(t *testing.T) {
 		}
 		_, out, errs := w.homeroom(t, append(strings.Fields(name+" "+args), "-o", "json")...)
 		var value any
-		lists := strings.ReplaceAll(out, `"ChangedBy": null`, "") // a name, of nobody
+		lists := strings.ReplaceAll(out, `"ChangedBy": null`, "") // nobody has changed it
 		if err := json.Unmarshal([]byte(out), &value); err != nil || strings.Contains(lists, "null") {
 			t.Errorf("homeroom %s: %v\n%s%s", name, err, out, errs)
 		}

@@ -7,8 +7,8 @@ import (
 	"homeroom/internal/pgtest"
 )
 
-// A caller that names a tenant that no run can take is told so, as by the API.
-func TestMigrateRefusesTenantsThatNoRunTakes(t *testing.T) {
+// A caller that names an ineligible tenant gets an error, as from the API.
+func TestMigrateRefusesIneligibleTenants(t *testing.T) {
 	t.Parallel()
 	postgres := pgtest.Private(t, nil)
 	w := newWorld(t, postgres.URL("catalog"), postgres.URL("postgres"), 0)
@@ -29,6 +29,6 @@ func TestMigrateRefusesTenantsThatNoRunTakes(t *testing.T) {
 	}
 	if code, _, errs := w.homeroom(t, "migrate", "--tenant", "nobodys", "--to", "99"); code != exitCannot ||
 		!strings.Contains(errs, `there is no tenant "nobodys"`) || !strings.Contains(errs, "--to 99") {
-		t.Errorf("all that is wrong is not told at once: exit code %d: %s", code, errs)
+		t.Errorf("not all errors are reported at once: exit code %d: %s", code, errs)
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"homeroom/internal/pgtest"
 )
 
-func TestStandingInASentence(t *testing.T) {
+func TestVersionStatusInASentence(t *testing.T) {
 	t.Parallel()
 	counts := func(version uint, n int) map[uint]int { return map[uint]int{version: n} }
 	for want, s := range map[string]fleet.VersionStatus{
@@ -32,8 +32,8 @@ func TestStandingInASentence(t *testing.T) {
 	}
 }
 
-// TestMigrateSaysWhatIsSo where nothing is behind, and not all is well.
-func TestMigrateSaysWhatIsSo(t *testing.T) {
+// TestMigrateReportsTheVersions when there is nothing to migrate.
+func TestMigrateReportsTheVersions(t *testing.T) {
 	t.Parallel()
 	postgres := pgtest.Private(t, nil)
 	newest, older, changed := t.TempDir(), t.TempDir(), t.TempDir()

@@ -26,7 +26,7 @@ import (
 	"homeroom/tenant"
 )
 
-// fleetSize is how many tenants TestMigrateTheFleet makes; one in a hundred of them is poisoned.
+// fleetSize is how many tenants TestMigrateTheFleet makes. In one of a hundred the migration fails.
 func fleetSize(t *testing.T) int {
 	t.Helper()
 	text := os.Getenv("HOMEROOM_TEST_TENANTS")
@@ -40,11 +40,11 @@ func fleetSize(t *testing.T) int {
 	return n
 }
 
-// TestMigrateTheFleet brings many tenants, some of them poisoned, to a new version by the command line.
+// TestMigrateTheFleet migrates many tenants, some of which fail, to a new version with the command line.
 func TestMigrateTheFleet(t *testing.T) {
 	t.Parallel()
 	tenants := fleetSize(t)
-	sick := tenants / 100
+	failing := tenants / 100
 	postgres := pgtest.Private(t, map[string]string{"synchronous_commit": "off"})
 	dir := t.TempDir()
 	write := func(name, sql string) {
@@ -56,9 +56,9 @@ func TestMigrateTheFleet(t *testing.T) {
 	ids := makeTenants(t, postgres.URL("catalog"), postgres.URL("postgres"), dir, tenants)
 	write("000002_names.up.sql", "alter table pupils alter column name set not null;")
 	write("000002_names.down.sql", "alter table pupils alter column name drop not null;")
-	for i := range sick {
-		poisoned := dial(t, postgres.URL(ids[20+i*50].Database()))
-		if _, err := poisoned.Exec(t.Context(), "insert into pupils values (null)"); err != nil {
+	for i := range failing {
+		failing := dial(t, postgres.URL(ids[20+i*50].Database()))
+		if _, err := failing.Exec(t.Context(), "insert into pupils values (null)"); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -80,37 +80,37 @@ func TestMigrateTheFleet(t *testing.T) {
 	}
 	for _, want := range []string{
 		ids[20].Database(), `column "name" of relation "pupils" contains null values`, "000002_names.up.sql",
-		fmt.Sprintf("failed  %d tenants, for the same cause:", sick),
-		fmt.Sprintf("%d tenants migrated to version 2, %d failed", tenants-sick, sick),
+		fmt.Sprintf("failed  %d tenants, for the same cause:", failing),
+		fmt.Sprintf("%d tenants migrated to version 2, %d failed", tenants-failing, failing),
 	} {
 		if !strings.Contains(out, want) {
 			t.Errorf("%q is not in\n%s", want, out)
 		}
 	}
-	if !strings.Contains(stderr, fmt.Sprintf("of %d tenants migrated, %d failed", tenants, sick)) {
+	if !strings.Contains(stderr, fmt.Sprintf("of %d tenants migrated, %d failed", tenants, failing)) {
 		t.Errorf("progress: %s", stderr)
 	}
-	if _, out, _ := homeroom("tenant", "list", "--status", "quarantined", "-o", "json"); strings.Count(out, "contains null values") != sick {
+	if _, out, _ := homeroom("tenant", "list", "--status", "quarantined", "-o", "json"); strings.Count(out, "contains null values") != failing {
 		t.Errorf("the quarantined tenants: %s", out)
 	}
-	if code, out, _ := homeroom("migrate", "show"); code != exitOK || !strings.Contains(out, fmt.Sprintf("%d done, %d failed", tenants-sick, sick)) {
+	if code, out, _ := homeroom("migrate", "show"); code != exitOK || !strings.Contains(out, fmt.Sprintf("%d done, %d failed", tenants-failing, failing)) {
 		t.Errorf("the run: %d %s", code, out)
 	}
 
-	for i := range sick {
+	for i := range failing {
 		if _, err := dial(t, postgres.URL(ids[20+i*50].Database())).Exec(t.Context(), "delete from pupils"); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if code, out, _ := homeroom("migrate", "--no-progress"); code != exitOK || !strings.Contains(out, fmt.Sprintf("%d tenants migrated to version 2, 0 failed", sick)) {
-		t.Errorf("after the cure: %d %s", code, out)
+	if code, out, _ := homeroom("migrate", "--no-progress"); code != exitOK || !strings.Contains(out, fmt.Sprintf("%d tenants migrated to version 2, 0 failed", failing)) {
+		t.Errorf("after the correction: %d %s", code, out)
 	}
 	if code, out, _ := homeroom("migrate"); code != exitOK || !strings.Contains(out, "All tenants are at version 2.") {
 		t.Errorf("with nothing to do: %d %s", code, out)
 	}
-	stockReads(t, postgres.URL(ids[3].Database()), dir, 2)
-	driftIsFound(t, homeroom, postgres.URL(ids[5].Database()), ids[5].Database())
-	takenBack(t, homeroom, ids[7].Database())
+	checkStockDriver(t, postgres.URL(ids[3].Database()), dir, 2)
+	checkDrift(t, homeroom, postgres.URL(ids[5].Database()), ids[5].Database())
+	migrateDownAndUp(t, homeroom, ids[7].Database())
 
 	write("000003_broken.up.sql", "create table (")
 	if code, _, stderr := homeroom("migrate"); code != exitCannot || !strings.Contains(stderr, "000003_broken.up.sql:1") {
@@ -118,8 +118,8 @@ func TestMigrateTheFleet(t *testing.T) {
 	}
 }
 
-// driftIsFound changes a tenant's schema by hand, and looks for it.
-func driftIsFound(t *testing.T, homeroom func(...string) (int, string, string), url, database string) {
+// checkDrift changes a tenant's schema by hand, and finds the drift.
+func checkDrift(t *testing.T, homeroom func(...string) (int, string, string), url, database string) {
 	t.Helper()
 	if code, out, _ := homeroom("tenant", "drift"); code != exitOK || !strings.Contains(out, "none differs") {
 		t.Errorf("before: %d %s", code, out)
@@ -136,8 +136,8 @@ func driftIsFound(t *testing.T, homeroom func(...string) (int, string, string), 
 	}
 }
 
-// takenBack takes one tenant back to the first version and forward again.
-func takenBack(t *testing.T, homeroom func(...string) (int, string, string), database string) {
+// migrateDownAndUp migrates one tenant to the first version and back.
+func migrateDownAndUp(t *testing.T, homeroom func(...string) (int, string, string), database string) {
 	t.Helper()
 	if code, out, errs := homeroom("migrate", "--tenant", database, "--to", "1", "--no-progress"); code != exitOK || !strings.Contains(out, "1 tenant migrated to version 1") {
 		t.Errorf("back: %d %s%s", code, out, errs)
@@ -210,8 +210,8 @@ func makeTenants(t *testing.T, catalogURL, serverURL, dir string, n int) []tenan
 	return ids
 }
 
-// stockReads has golang-migrate's own driver read a tenant's version, as its command line does.
-func stockReads(t *testing.T, url, dir string, want uint) {
+// checkStockDriver reads a tenant's version with golang-migrate's own driver, as its command line does.
+func checkStockDriver(t *testing.T, url, dir string, want uint) {
 	t.Helper()
 	cfg, err := pgx.ParseConfig(url)
 	if err != nil {
@@ -266,7 +266,7 @@ func TestCommandLine(t *testing.T) {
 	}
 }
 
-// valid is an environment that lacks nothing, with changes.
+// valid is a complete environment, with changes.
 func valid(changes ...string) []string {
 	return append([]string{
 		"HOMEROOM_CATALOG_URL=postgres://u:p@127.0.0.1:1/c", "HOMEROOM_TENANT_KEY=" + base64.StdEncoding.EncodeToString(testKey),

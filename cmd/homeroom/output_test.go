@@ -21,8 +21,9 @@ func TestPsqlGetsItsOwnArguments(t *testing.T) {
 	}
 }
 
-// TestNothingInAListTakesEffect: a school's name, or a cause with a pupil's entry in it, is shown and not done.
-func TestNothingInAListTakesEffect(t *testing.T) {
+// TestListsEscapeTheirCells: control characters and formulas in a school's name or a cause are shown, and have no
+// effect.
+func TestListsEscapeTheirCells(t *testing.T) {
 	t.Parallel()
 	header := []string{"NAME", "PROBLEM"}
 	rows := [][]string{{"=cmd|' /C calc'!A1", "a\x1b]0;owned\a\nb"}, {"-", "\u009b2J\u202e"}}

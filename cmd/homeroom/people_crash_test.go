@@ -14,58 +14,59 @@ import (
 	"homeroom/internal/secret"
 )
 
-// gate is a kind of world in which schools wait for people, and have a place at the provider.
-type gate string
+// waitPolicy is a configuration in which sign-ups wait for people, and accounts get roles and organizations at the
+// provider.
+type waitPolicy string
 
 const (
-	// verified and approved: the e-mail is confirmed, then an operator agrees.
-	verifiedApproved gate = "verified, approved"
-	// concealed: nobody is told whether an e-mail has an account.
-	concealed gate = "concealed"
+	// verifiedApproved: the e-mail is confirmed, then an operator approves.
+	verifiedApproved waitPolicy = "verified, approved"
+	// concealed hides which e-mails have an account.
+	concealed waitPolicy = "concealed"
 )
 
-// peopleCrash is a kill point on the way of a school that waits for people.
+// peopleCrash is a kill point in a sign-up that waits for people.
 type peopleCrash struct {
-	point string
-	gate  gate
-	// provoke leads the victim to the point; nil has everybody do their part.
+	point      string
+	waitPolicy waitPolicy
+	// provoke brings the victim to the point. If it is nil, client, owner and operator all act.
 	provoke func(t *testing.T, w *peopleWorld, victim *process, s school)
-	// recovery is what comes then; nil has everybody do their part until the school is ready.
+	// recovery runs after that. If it is nil, client, owner and operator act until the school is ready.
 	recovery func(t *testing.T, w *peopleWorld, survivor *process, s school)
 }
 
 var peopleCrashes = []peopleCrash{
-	{point: "signup.unconfirmed", gate: verifiedApproved},
-	{point: "signup.login_confirmed", gate: verifiedApproved, provoke: confirmsWith("Interrupted-Horse-1"), recovery: opensWithTheLast},
-	{point: "signup.email_verified", gate: verifiedApproved},
-	{point: "signup.waits", gate: verifiedApproved},
-	{point: "signup.admitted", gate: verifiedApproved},
-	{point: "signup.identity_recorded", gate: verifiedApproved},
-	{point: "signup.login_told", gate: verifiedApproved},
-	{point: "signup.enrolled", gate: verifiedApproved},
-	{point: "signup.before_finish", gate: verifiedApproved},
-	{point: "signup.finished", gate: verifiedApproved},
-	{point: "signup.rejected", gate: verifiedApproved, provoke: rejects, recovery: leavesNothing},
-	{point: "reconcile.expired_waiting", gate: verifiedApproved, provoke: expires, recovery: leavesNothing},
-	{point: "signup.adoption_wanted", gate: verifiedApproved, provoke: adopts, recovery: adopted},
-	{point: "signup.withdrawn", gate: verifiedApproved, provoke: loginRemoved, recovery: noOrganization},
+	{point: "signup.unconfirmed", waitPolicy: verifiedApproved},
+	{point: "signup.login_confirmed", waitPolicy: verifiedApproved, provoke: confirmsWith("Interrupted-Horse-1"), recovery: opensWithTheLast},
+	{point: "signup.email_verified", waitPolicy: verifiedApproved},
+	{point: "signup.waits", waitPolicy: verifiedApproved},
+	{point: "signup.admitted", waitPolicy: verifiedApproved},
+	{point: "signup.identity_recorded", waitPolicy: verifiedApproved},
+	{point: "signup.login_told", waitPolicy: verifiedApproved},
+	{point: "signup.enrolled", waitPolicy: verifiedApproved},
+	{point: "signup.before_finish", waitPolicy: verifiedApproved},
+	{point: "signup.finished", waitPolicy: verifiedApproved},
+	{point: "signup.rejected", waitPolicy: verifiedApproved, provoke: rejects, recovery: leavesNothing},
+	{point: "reconcile.expired_waiting", waitPolicy: verifiedApproved, provoke: expires, recovery: leavesNothing},
+	{point: "signup.adoption_wanted", waitPolicy: verifiedApproved, provoke: signUpWithLogin, recovery: accountLinked},
+	{point: "signup.withdrawn", waitPolicy: verifiedApproved, provoke: loginRemoved, recovery: noOrganization},
 
-	{point: "signup.unconfirmed", gate: concealed},
-	{point: "signup.login_confirmed", gate: concealed, provoke: confirmsWith("Interrupted-Horse-1"), recovery: opensWithTheLast},
-	{point: "signup.email_verified", gate: concealed},
+	{point: "signup.unconfirmed", waitPolicy: concealed},
+	{point: "signup.login_confirmed", waitPolicy: concealed, provoke: confirmsWith("Interrupted-Horse-1"), recovery: opensWithTheLast},
+	{point: "signup.email_verified", waitPolicy: concealed},
 }
 
-// TestKilledAtEveryStepWithPeople kills the real process at every step of sign-ups that wait for people, take on logins,
-// and get organizations and roles, starts another, and looks at what is left.
+// TestKilledAtEveryStepWithPeople kills the real process at every step of sign-ups that wait for people, link
+// accounts, and assign roles and organizations, starts another, and audits the result.
 func TestKilledAtEveryStepWithPeople(t *testing.T) {
 	t.Parallel()
-	for _, gate := range []gate{verifiedApproved, concealed} {
+	for _, gate := range []waitPolicy{verifiedApproved, concealed} {
 		t.Run(string(gate), func(t *testing.T) {
 			t.Parallel()
 			postgres := pgtest.Private(t, nil)
 			w := newPeopleWorld(t, newWorld(t, postgres.URL("catalog"), postgres.URL("postgres"), 1), gate)
 			for i, c := range peopleCrashes {
-				if c.gate == gate {
+				if c.waitPolicy == gate {
 					t.Run(c.point, func(t *testing.T) { c.run(t, w, newSchool(i)) })
 				}
 			}
@@ -88,12 +89,12 @@ func (c peopleCrash) run(t *testing.T, w *peopleWorld, s school) {
 	if c.recovery == nil {
 		c.recovery = func(t *testing.T, w *peopleWorld, survivor *process, s school) {
 			w.everybodyUntil(t, survivor, s, func() bool { return w.ready(t, s) })
-			w.placed(t, s)
+			w.checkMembership(t, s)
 		}
 	}
 	c.recovery(t, w, survivor, s)
-	w.settledWith(t)
-	w.settled(t) // and the stock is full
+	w.waitIdleWithPeople(t)
+	w.waitIdle(t) // and until all spares exist
 	w.audit(t)
 	survivor.kill()
 }
@@ -109,7 +110,7 @@ func dead(p *process) func() bool {
 	}
 }
 
-// rejects has the operator decline.
+// rejects rejects the sign-up as an operator.
 func rejects(t *testing.T, w *peopleWorld, victim *process, s school) {
 	t.Helper()
 	eventually(t, "the death of the process", func() (bool, error) {
@@ -120,7 +121,7 @@ func rejects(t *testing.T, w *peopleWorld, victim *process, s school) {
 	})
 }
 
-// expires has the sign-up wait for too long.
+// expires makes the sign-up reach its wait timeout.
 func expires(t *testing.T, w *peopleWorld, victim *process, s school) {
 	t.Helper()
 	if status, body, err := s.post(t.Context(), victim.url); status != http.StatusAccepted {
@@ -129,7 +130,7 @@ func expires(t *testing.T, w *peopleWorld, victim *process, s school) {
 	w.exec(t, "update signups set check_at = now() where email = $1", s.Email)
 }
 
-// leavesNothing: neither a user nor a login is left, by itself.
+// leavesNothing checks that neither a user nor an account is left.
 func leavesNothing(t *testing.T, w *peopleWorld, _ *process, s school) {
 	t.Helper()
 	eventually(t, "the end of the login", func() (bool, error) {
@@ -140,11 +141,11 @@ func leavesNothing(t *testing.T, w *peopleWorld, _ *process, s school) {
 	}
 }
 
-// person is the login that somebody has made at the provider.
+// person is the id of the account that somebody has created at the provider.
 func person(s school) string { return "auth0|" + s.Key }
 
-// adopts has a person sign up with the login that they have.
-func adopts(t *testing.T, w *peopleWorld, victim *process, s school) {
+// signUpWithLogin signs a school up with an existing account.
+func signUpWithLogin(t *testing.T, w *peopleWorld, victim *process, s school) {
 	t.Helper()
 	if err := w.auth0.Seed(auth0test.User{ID: person(s), Email: s.Email, EmailVerified: true}); err != nil {
 		t.Fatal(err)
@@ -160,23 +161,23 @@ func (w *peopleWorld) postSchool(t *testing.T, p *process, s school) (int, strin
 	return request(t.Context(), p.url, http.MethodPost, "/schools", `{"schoolName":"Lincoln High"}`, "Authorization", "Bearer "+token)
 }
 
-// adopted: the sign-up goes on by itself, up to the operator, and the login stays the person's own.
-func adopted(t *testing.T, w *peopleWorld, survivor *process, s school) {
+// accountLinked checks that the sign-up goes on by itself, up to the operator, and that the account keeps its owner.
+func accountLinked(t *testing.T, w *peopleWorld, survivor *process, s school) {
 	t.Helper()
 	eventually(t, "the school of the login", func() (bool, error) {
 		w.approve(t, survivor, s)
 		return w.ready(t, s), nil
 	})
-	w.placed(t, s)
+	w.checkMembership(t, s)
 	if user, ok := w.auth0.User(person(s)); !ok || user.AppMetadata["tenant_id"] == nil {
 		t.Errorf("the login: %+v", user)
 	}
 }
 
-// loginRemoved has somebody remove the login at the provider while its school is being made.
+// loginRemoved deletes the account at the provider while its school is being created.
 func loginRemoved(t *testing.T, w *peopleWorld, victim *process, s school) {
 	t.Helper()
-	// The organization is made, and the membership fails until the login is gone.
+	// The organization is created, and the membership fails until the account is deleted.
 	w.auth0.Inject(flaky.Fault{Method: "POST", Path: "/api/v2/organizations/", Kind: flaky.StatusBefore, Times: -1})
 	eventually(t, "the organization", func() (bool, error) {
 		_, _, err := s.post(t.Context(), victim.url)
@@ -198,7 +199,7 @@ func loginRemoved(t *testing.T, w *peopleWorld, victim *process, s school) {
 	w.auth0.ClearFaults()
 }
 
-// organizationsOf are the organizations of a school that is being made.
+// organizationsOf returns the organizations of a school that is being created.
 func (w *peopleWorld) organizationsOf(t *testing.T, s school) []string {
 	t.Helper()
 	var tenant string
@@ -215,7 +216,7 @@ func (w *peopleWorld) organizationsOf(t *testing.T, s school) []string {
 	return found
 }
 
-// noOrganization: the sign-up waits for a person, and its organization is gone.
+// noOrganization checks that the sign-up needs an operator, and that its organization was deleted.
 func noOrganization(t *testing.T, w *peopleWorld, _ *process, s school) {
 	t.Helper()
 	var id string
@@ -234,7 +235,7 @@ func noOrganization(t *testing.T, w *peopleWorld, _ *process, s school) {
 	}
 }
 
-// confirmsWith has the owner of the e-mail confirm it with a password, until the process dies of that.
+// confirmsWith confirms the e-mail with a password as its owner, until the process dies.
 func confirmsWith(password string) func(*testing.T, *peopleWorld, *process, school) {
 	return func(t *testing.T, w *peopleWorld, victim *process, s school) {
 		t.Helper()
@@ -248,7 +249,7 @@ func confirmsWith(password string) func(*testing.T, *peopleWorld, *process, scho
 	}
 }
 
-// opensWithTheLast: the owner confirms once more, with another password, and that is the one that opens the account.
+// opensWithTheLast: the owner confirms once more, with another password, and only that one opens the account.
 func opensWithTheLast(t *testing.T, w *peopleWorld, survivor *process, s school) {
 	t.Helper()
 	const last = "Last-Horse-22"
@@ -257,7 +258,7 @@ func opensWithTheLast(t *testing.T, w *peopleWorld, survivor *process, s school)
 		w.approve(t, survivor, s)
 		return w.ready(t, s), nil
 	})
-	w.placed(t, s)
+	w.checkMembership(t, s)
 	cfg := w.auth0.Config()
 	client, err := auth0.New(auth0.Config{
 		BaseURL: w.auth0.URL(), ClientID: cfg.ClientID, ClientSecret: secret.String(cfg.ClientSecret), Audience: cfg.Audience,

@@ -14,13 +14,13 @@ import (
 	"homeroom/mail/mailtest"
 )
 
-// peopleWorld is a world with the people in it.
+// peopleWorld is a world with the people in it: clients, owners of e-mail addresses, operators.
 type peopleWorld struct {
 	*world
 	mails *mailtest.Server
 }
 
-func newPeopleWorld(t *testing.T, w *world, gate gate) *peopleWorld {
+func newPeopleWorld(t *testing.T, w *world, gate waitPolicy) *peopleWorld {
 	t.Helper()
 	mails, err := mailtest.Listen("127.0.0.1:0")
 	if err != nil {
@@ -39,7 +39,7 @@ func newPeopleWorld(t *testing.T, w *world, gate gate) *peopleWorld {
 	return &peopleWorld{w, mails}
 }
 
-// everybodyUntil has the client, the owner of the e-mail and the operator do their parts, again and again.
+// everybodyUntil acts as the client, the owner of the e-mail and the operator, again and again.
 func (w *peopleWorld) everybodyUntil(t *testing.T, p *process, s school, done func() bool) {
 	t.Helper()
 	eventually(t, "the end of everybody's part", func() (bool, error) {
@@ -56,12 +56,12 @@ func (w *peopleWorld) everybodyUntil(t *testing.T, p *process, s school, done fu
 	})
 }
 
-// chosenPassword is what owners choose on the page that confirms their e-mail.
+// chosenPassword is the password that owners choose on the page that confirms their e-mail.
 const chosenPassword = "Chosen-Horse-33"
 
 var activation = regexp.MustCompile(`http://homeroom\.test/activate\?token=([A-Za-z0-9_-]+)`)
 
-// confirm follows the link of the newest mail, if one has come, and presses its button.
+// confirm follows the link of the newest mail, if there is one, and presses its button.
 func (w *peopleWorld) confirm(t *testing.T, p *process, s school, password string) {
 	t.Helper()
 	for _, m := range slices.Backward(w.mails.Messages()) {
@@ -84,8 +84,8 @@ func (w *peopleWorld) confirm(t *testing.T, p *process, s school, password strin
 	w.askForMail(t, p, s)
 }
 
-// askForMail asks for the mail again, if a process died while it was at it: nobody else sends it for a minute, and if it was
-// being handed over, nobody ever does.
+// askForMail requests the mail again if a process died while it sent it: for a minute no other process sends it, and
+// if the text was already being sent, none ever does.
 func (w *peopleWorld) askForMail(t *testing.T, p *process, s school) {
 	t.Helper()
 	var id string
@@ -101,7 +101,7 @@ func (w *peopleWorld) askForMail(t *testing.T, p *process, s school) {
 	}
 }
 
-// approve agrees to the school's sign-up, if it waits for that.
+// approve approves the school's sign-up, if it waits for that.
 func (w *peopleWorld) approve(t *testing.T, p *process, s school) {
 	t.Helper()
 	w.decide(t, p, s, "approve")
@@ -118,7 +118,7 @@ func (w *peopleWorld) decide(t *testing.T, p *process, s school, what string) {
 	_, _, _ = request(t.Context(), p.url, http.MethodPost, "/signups/"+id+"/"+what, "", "Authorization", "Bearer "+token) // the process may die
 }
 
-// ready reports whether the school has what it wants.
+// ready reports whether the school is ready and its owner verified.
 func (w *peopleWorld) ready(t *testing.T, s school) bool {
 	t.Helper()
 	var ready bool
@@ -134,8 +134,8 @@ func (w *peopleWorld) ready(t *testing.T, s school) bool {
 	return ready
 }
 
-// placed checks the school's place at the provider: one organization, with its owner as the only member.
-func (w *peopleWorld) placed(t *testing.T, s school) {
+// checkMembership checks the membership at the provider: one organization, with its owner as the only member.
+func (w *peopleWorld) checkMembership(t *testing.T, s school) {
 	t.Helper()
 	var tenant, organization, login string
 	err := w.pool.QueryRow(t.Context(), `
@@ -160,8 +160,8 @@ func (w *peopleWorld) placed(t *testing.T, s school) {
 	}
 }
 
-// settledWith waits until nothing is under way that does not wait for a person.
-func (w *peopleWorld) settledWith(t *testing.T) {
+// waitIdleWithPeople waits until no work is left except sign-ups that wait for people.
+func (w *peopleWorld) waitIdleWithPeople(t *testing.T) {
 	t.Helper()
 	eventually(t, "rest", func() (bool, error) {
 		n, err := w.number(t.Context(), `
@@ -172,7 +172,7 @@ func (w *peopleWorld) settledWith(t *testing.T) {
 	})
 }
 
-// password is the one that the sign-up sends.
+// password returns the password that the sign-up sends.
 func (s school) password(t *testing.T) string {
 	t.Helper()
 	var sent struct{ Password string }

@@ -23,8 +23,9 @@ import (
 	"homeroom/tenant"
 )
 
-// TestKilledAtEveryStepOfPreparing kills a process at every step on the way to the first tenant of a server, each of a
-// process that goes on where the one before has died. The role is an ordinary one, which has steps that a superuser has not.
+// TestKilledAtEveryStepOfPreparing kills a process at every step on the way to the first tenant of a server; each
+// process continues where the one before has died. The role is an ordinary one, which needs more steps than a
+// superuser.
 func TestKilledAtEveryStepOfPreparing(t *testing.T) {
 	t.Parallel()
 	postgres := pgtest.Private(t, nil)
@@ -33,12 +34,12 @@ func TestKilledAtEveryStepOfPreparing(t *testing.T) {
 		w.start(t, "HOMEROOM_KILL_AT="+point).waitDead(t)
 	}
 	w.start(t)
-	w.settled(t)
+	w.waitIdle(t)
 	w.audit(t)
 	auditServer(t, postgres.URL("postgres"), w.known(t))
 }
 
-// newOrdinaryWorld is one whose role is no superuser, as in production.
+// newOrdinaryWorld makes a world whose role is no superuser, as in production.
 func newOrdinaryWorld(t *testing.T, postgres *devpg.Server, catalog string, spares int) *world {
 	t.Helper()
 	_, err := dial(t, postgres.URL("postgres")).Exec(t.Context(), `
@@ -61,13 +62,13 @@ func newOrdinaryWorld(t *testing.T, postgres *devpg.Server, catalog string, spar
 	return w
 }
 
-// repairPoints are those of the doctor's repairs.
+// repairPoints are the kill points of the doctor's repairs.
 var repairPoints = []string{
 	"doctor.chosen:2", "doctor.repaired", "doctor.recorded:2", "doctor.rebuilding", "tenant.set_aside_dropped", "tenant.role_dropped",
 	"template.unmarked",
 }
 
-// TestKilledAtEveryStepOfRepair kills the doctor in the middle of its repairs. The next one mends the rest.
+// TestKilledAtEveryStepOfRepair kills the doctor in the middle of its repairs. The next one repairs the rest.
 func TestKilledAtEveryStepOfRepair(t *testing.T) {
 	t.Parallel()
 	postgres := pgtest.Private(t, nil)
@@ -88,14 +89,14 @@ func TestKilledAtEveryStepOfRepair(t *testing.T) {
 			if code, out, errs := w.homeroom(t, "doctor", "--fix", "--yes"); code != exitOK {
 				t.Errorf("exit code %d: %s%s", code, out, errs)
 			}
-			w.start(t).stopWhen(t, w) // the keeper makes the spare again
+			w.start(t).stopWhen(t, w) // the refiller builds the spare again
 			w.audit(t)
 			auditServer(t, postgres.URL("postgres"), w.known(t))
 		})
 	}
 }
 
-// TestEveryKillPointIsTested compares the points of the source with those of the tests.
+// TestEveryKillPointIsTested compares the kill points in the source with those of the tests.
 func TestEveryKillPointIsTested(t *testing.T) {
 	t.Parallel()
 	tested := map[string]bool{}
@@ -132,7 +133,7 @@ func TestEveryKillPointIsTested(t *testing.T) {
 	}
 }
 
-// pointsOf collects the kill points of a file. Each has a name that is written out.
+// pointsOf collects the kill points of a file. Each name must be a literal.
 func pointsOf(path string, found map[string]bool) error {
 	content, err := os.ReadFile(path)
 	if err != nil || !strings.Contains(string(content), "killpoint.Here(") {
@@ -161,7 +162,7 @@ func pointsOf(path string, found map[string]bool) error {
 	return err
 }
 
-// operator makes a request as one.
+// operator sends a request as an operator.
 func (w *world) operator(ctx context.Context, base, method, path, body string) (status int, text string, err error) {
 	token := w.auth0.IssueToken(auth0test.TokenRequest{
 		Permissions: []string{"read:tenants", "update:tenants", "migrate:tenants"}, Issuer: w.issuer,

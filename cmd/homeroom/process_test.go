@@ -48,7 +48,7 @@ var binary = sync.OnceValues(func() (string, error) {
 
 var testKey = func() []byte { key := sha256.Sum256([]byte("the key of the tests")); return key[:] }()
 
-// world is what a service runs in: a catalog and servers on real Postgres, and the simulator.
+// world is the environment of a service: a catalog and servers on real Postgres, and the simulator.
 type world struct {
 	catalogURL string
 	serverURL  string
@@ -56,24 +56,25 @@ type world struct {
 	pool       *pgxpool.Pool
 	server     *tenant.Server
 	spares     int
-	// haste divides what recovery waits for; 1 is the tempo of production.
-	haste int
-	// env are environment variables, and args arguments, of every process in it.
+	// timeScale divides the waits of recovery; 1 stands for the intervals of production.
+	timeScale int
+	// env are environment variables of every process in it, args their arguments.
 	env, args []string
-	// ip is where its processes listen.
+	// ip is the address that its processes listen at.
 	ip string
-	// issuer is whom the processes believe tokens to be from; empty is the simulator.
+	// issuer is the issuer of the tokens that the processes accept. Empty stands for the simulator.
 	issuer string
-	// serverWire leads to the tenants' server, where a test has put one there.
-	serverWire *wire
+	// serverProxy is the proxy before the tenants' server, in tests that have one.
+	serverProxy *proxy
 }
 
-// hasty is how much faster than in production what a crash left is taken up again, where a test says nothing else.
-const hasty = 5
+// defaultTimeScale is the time scale of worlds that set no other: recovery begins so many times faster than in
+// production.
+const defaultTimeScale = 5
 
 func newWorld(t *testing.T, catalogURL, serverURL string, spares int) *world {
 	t.Helper()
-	w := &world{catalogURL: catalogURL, serverURL: serverURL, auth0: auth0test.Start(t, auth0test.Config{}), spares: spares, haste: hasty, ip: loopback()}
+	w := &world{catalogURL: catalogURL, serverURL: serverURL, auth0: auth0test.Start(t, auth0test.Config{}), spares: spares, timeScale: defaultTimeScale, ip: loopback()}
 	var err error
 	if w.pool, err = pgxpool.New(t.Context(), catalogURL); err != nil {
 		t.Fatal(err)
@@ -86,11 +87,11 @@ func newWorld(t *testing.T, catalogURL, serverURL string, spares int) *world {
 	return w
 }
 
-// worlds is how many worlds there have been.
+// worlds counts the worlds.
 var worlds atomic.Uint32
 
-// loopback is an address for one world alone: once a process is killed, its port may be another world's, whose process would take
-// what a client of this one sends. Only Linux answers on all addresses of the loopback network by itself.
+// loopback returns an address for one world: once a process is killed, another world may get its port, and would
+// receive what a client of this one sends. Only Linux answers on all addresses of the loopback network by itself.
 func loopback() string {
 	if runtime.GOOS != "linux" {
 		return "127.0.0.1"
@@ -102,13 +103,13 @@ func loopback() string {
 // process is a running homeroom.
 type process struct {
 	cmd     *exec.Cmd
-	url     string // empty when it died before it served
+	url     string // empty when it died before it answered
 	logs    *logs
 	serving chan string
 	done    chan struct{}
 }
 
-// logs is what a process has logged so far.
+// logs holds what a process has logged so far.
 type logs struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -127,7 +128,7 @@ func (l *logs) String() string {
 	return l.text.String()
 }
 
-// start runs `homeroom serve` and waits until it serves, or has died. extra are environment variables.
+// start runs `homeroom serve` and waits until it answers, or has died. extra are environment variables.
 func (w *world) start(t *testing.T, extra ...string) *process {
 	t.Helper()
 	path, err := binary()
@@ -163,7 +164,7 @@ func (w *world) launchArgs(t *testing.T, path string, args []string, extra ...st
 		"HOMEROOM_TENANT_KEY=" + base64.StdEncoding.EncodeToString(testKey), "HOMEROOM_ALLOW_SUPERUSER=true",
 		"HOMEROOM_SIGNUP_RATE=off", fmt.Sprintf("HOMEROOM_SPARES=%d", w.spares),
 		"AUTH0_BASE_URL=" + w.auth0.URL(), "AUTH0_CLIENT_ID=homeroom-dev", "AUTH0_CLIENT_SECRET=homeroom-dev-secret",
-		"AUTH0_AUDIENCE=https://api.homeroom.test", fmt.Sprintf("HOMEROOM_HASTE=%d", w.haste),
+		"AUTH0_AUDIENCE=https://api.homeroom.test", fmt.Sprintf("HOMEROOM_HASTE=%d", w.timeScale),
 	}, w.env, extra)
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {
@@ -177,7 +178,7 @@ func (w *world) launchArgs(t *testing.T, path string, args []string, extra ...st
 	return p
 }
 
-// await waits until the process serves, or has died.
+// await waits until the process answers, or has died.
 func (p *process) await(t *testing.T) {
 	t.Helper()
 	select {
@@ -188,7 +189,7 @@ func (p *process) await(t *testing.T) {
 	}
 }
 
-// read keeps the log, finds the address in it, and waits for the end.
+// read stores the log, finds the address in it, and waits for the end.
 func (p *process) read(stderr io.Reader) {
 	scanner := bufio.NewScanner(stderr)
 	scanner.Buffer(nil, 1<<20)
@@ -203,7 +204,7 @@ func (p *process) read(stderr io.Reader) {
 	close(p.done)
 }
 
-// kill ends the process as a power cut would.
+// kill ends the process as a power failure would.
 func (p *process) kill() {
 	_ = p.cmd.Process.Kill()
 	<-p.done
@@ -222,7 +223,7 @@ func (p *process) waitDead(t *testing.T) {
 	}
 }
 
-// eventually asks until the answer is yes.
+// eventually calls ask until it returns true.
 func eventually(t *testing.T, what string, ask func() (bool, error)) {
 	t.Helper()
 	ticker := time.NewTicker(100 * time.Millisecond)
@@ -247,8 +248,8 @@ func (w *world) number(ctx context.Context, sql string) (n int, err error) {
 	return n, err
 }
 
-// settled waits until nothing is under way.
-func (w *world) settled(t *testing.T) {
+// waitIdle waits until no work is left.
+func (w *world) waitIdle(t *testing.T) {
 	t.Helper()
 	eventually(t, "everything settled", func() (bool, error) {
 		n, err := w.underWay(t.Context())
@@ -259,7 +260,8 @@ func (w *world) settled(t *testing.T) {
 // claimable is the condition that a spare may be given to a school.
 const claimable = "tenants.xmin = claimable_xid and claimable_in = catalog_instance()"
 
-// underWay counts unfinished sign-ups and re-provisionings, tenants that are held or half built, missing spares, and those to be discarded.
+// underWay counts unfinished sign-ups and re-provisionings, tenants that are reserved or half built, missing spares,
+// and those to be discarded.
 func (w *world) underWay(ctx context.Context) (int, error) {
 	return w.number(ctx, `
 		select (select count(*) from signups where status in ('pending', 'provisioning'))
@@ -270,7 +272,8 @@ func (w *world) underWay(ctx context.Context) (int, error) {
 			+ greatest(0, `+fmt.Sprint(w.spares)+` - (select count(*) from tenants where state = 'spare' and `+claimable+`))`)
 }
 
-// audit checks what must hold after any crash: the doctor finds nothing, and everything is usable, whatever the doctor says.
+// audit checks what must hold after any crash: the doctor finds nothing, and independently of it everything is
+// usable.
 func (w *world) audit(t *testing.T) {
 	t.Helper()
 	w.examine(t)
@@ -286,7 +289,8 @@ func (w *world) audit(t *testing.T) {
 	w.usable(t)
 }
 
-// usable enters every ready and spare tenant with its own role. A spare that is replaced meanwhile need not be usable.
+// usable connects to every ready and spare tenant with its own role. A spare that is being replaced need not be
+// usable.
 func (w *world) usable(t *testing.T) {
 	t.Helper()
 	for _, database := range w.databases(t, "state in ('ready', 'spare')") {
@@ -316,7 +320,7 @@ func (w *world) enter(t *testing.T, database string) error {
 	return err
 }
 
-// databases lists the databases that the catalog knows.
+// databases returns the databases in the catalog.
 func (w *world) databases(t *testing.T, where string) []string {
 	t.Helper()
 	rows, err := w.pool.Query(t.Context(), "select database from tenants where "+where)
@@ -330,7 +334,7 @@ func (w *world) databases(t *testing.T, where string) []string {
 	return names
 }
 
-// auditServer checks that the server holds exactly the databases and roles that the catalogs know.
+// auditServer checks that the server has exactly the databases and roles of the catalogs.
 func auditServer(t *testing.T, serverURL string, known map[string]bool) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), serverURL)
@@ -365,7 +369,7 @@ func auditServer(t *testing.T, serverURL string, known map[string]bool) {
 	}
 }
 
-// slowCreate makes the next create of a user slow, and returns a wait until it has begun.
+// slowCreate makes the next creation of a user slow, and returns a function that waits until it has begun.
 func (w *world) slowCreate() (begun func(t *testing.T)) {
 	w.auth0.Inject(flaky.Fault{Method: "POST", Path: "/api/v2/users", Kind: flaky.Slow, WorkFirst: true, Delay: 2 * time.Second})
 	return func(t *testing.T) {

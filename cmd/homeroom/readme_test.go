@@ -14,7 +14,7 @@ import (
 	"unicode/utf8"
 )
 
-// readmeBlocks are the commands of the README, in its order.
+// readmeBlocks returns the commands of the README, in order.
 func readmeBlocks(t *testing.T) []string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(root, "README.md"))
@@ -28,7 +28,7 @@ func readmeBlocks(t *testing.T) []string {
 	return blocks
 }
 
-// expected is what the output of a block must hold, by a part of the block. Every block needs a line.
+// expected is the expected output of a block, by a part of the block. Every block needs a line.
 var expected = []struct {
 	block string
 	want  []string
@@ -60,7 +60,7 @@ func TestReadmeCommands(t *testing.T) {
 	}
 }
 
-// A newcomer reads the README from its first line to its last, in a terminal too.
+// A new reader reads the README from its first line to its last, also in a terminal.
 func TestTheReadmeIsShort(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile(filepath.Join(root, "README.md"))
@@ -77,7 +77,7 @@ func TestTheReadmeIsShort(t *testing.T) {
 	}
 }
 
-// The map of the packages says what their own comments say.
+// The map of the packages repeats their package comments.
 func TestTheArchitectureMapsThePackages(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile(filepath.Join(root, "docs/architecture.md"))
@@ -110,7 +110,7 @@ func wanted(t *testing.T, block string) []string {
 		}
 		return e.want
 	}
-	t.Errorf("nothing says what is expected of\n%s", block)
+	t.Errorf("there is no expected output of\n%s", block)
 	return nil
 }
 
@@ -124,7 +124,7 @@ func makes(t *testing.T, target string) {
 	}
 }
 
-// stateFolder is a folder with bin/homeroom that the user may enter whom Postgres runs as.
+// stateFolder makes a folder with bin/homeroom to which the user that runs Postgres has access.
 func stateFolder(t *testing.T) string {
 	t.Helper()
 	path, err := binary()
@@ -148,7 +148,7 @@ func stateFolder(t *testing.T) string {
 	return dir
 }
 
-// stateEnv is the environment with which a command finds its state in dir, and nothing of the machine's own.
+// stateEnv is the environment with which a command finds its state in dir, without the machine's own settings.
 func stateEnv(dir string) []string {
 	env := []string{"HOMEROOM_STATE_DIR=" + filepath.Join(dir, "state"), "HOMEROOM_ADDR=127.0.0.1:0"}
 	for _, variable := range os.Environ() {
@@ -196,7 +196,7 @@ func startDev(t *testing.T, dir string) string {
 	case err := <-ended:
 		ended <- err
 		t.Fatalf("homeroom dev ended before it was ready: %v\n%s", err, &log)
-	case <-time.After(5 * time.Minute): // of which a download of Postgres may take most
+	case <-time.After(5 * time.Minute): // a download of Postgres may take most of it
 		t.Fatal("homeroom dev is not ready")
 	}
 	return ""

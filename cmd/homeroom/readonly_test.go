@@ -10,7 +10,7 @@ import (
 	"homeroom/migrations"
 )
 
-// makeCatalog makes the catalog, as a service does that starts.
+// makeCatalog creates the catalog, as a starting service does.
 func makeCatalog(t *testing.T, url string) {
 	t.Helper()
 	store, err := catalog.Open(t.Context(), catalog.Config{URL: url})
@@ -23,8 +23,8 @@ func makeCatalog(t *testing.T, url string) {
 	}
 }
 
-// A command that only looks must not migrate production because it comes with a newer program.
-func TestCommandsThatOnlyLookLeaveTheCatalogAsItIs(t *testing.T) {
+// A command that only reads must not migrate production because it belongs to a newer program.
+func TestReadOnlyCommandsDoNotMigrateTheCatalog(t *testing.T) {
 	t.Parallel()
 	postgres := pgtest.Private(t, nil)
 	w := newWorld(t, postgres.URL("catalog"), postgres.URL("postgres"), 0)

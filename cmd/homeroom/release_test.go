@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// releaseTags are the tags with which the Makefile, and so the Dockerfile, builds what serves in production.
+// releaseTags returns the build tags of the Makefile, and so of the Dockerfile, for the production binary.
 func releaseTags(t *testing.T) string {
 	t.Helper()
 	makes := exec.CommandContext(t.Context(), "make", "-n", "release")
@@ -22,7 +22,7 @@ func releaseTags(t *testing.T) string {
 	return string(tags[1])
 }
 
-// packagesOf are the packages that the program consists of when it is built with tags.
+// packagesOf returns the packages of the program when it is built with tags.
 func packagesOf(t *testing.T, tags string) []string {
 	t.Helper()
 	out, err := exec.CommandContext(t.Context(), "go", "list", "-buildvcs=false", "-deps", "-tags="+tags, ".").Output()
@@ -32,8 +32,8 @@ func packagesOf(t *testing.T, tags string) []string {
 	return strings.Fields(string(out))
 }
 
-// What serves in production must not be able to give tokens away, to start a Postgres, or to keep mails.
-func TestReleasesHoldNothingThatIsForDevelopment(t *testing.T) {
+// The production binary must not be able to issue tokens, start a Postgres, or receive mails.
+func TestReleasesContainNothingForDevelopment(t *testing.T) {
 	t.Parallel()
 	unused := []string{"testing", "github.com/ugorji/go/codec"}
 	development := []string{"homeroom/auth0/auth0test", "homeroom/internal/devpg", "homeroom/mail/mailtest", "github.com/emersion/go-smtp"}

@@ -13,7 +13,7 @@ import (
 	"homeroom/internal/pgtest"
 )
 
-// restoreCommands are the commands with which recover.md saves and restores one school.
+// restoreCommands returns the commands of recover.md that save and restore one school.
 func restoreCommands(t *testing.T) (save, restore string) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(root, "docs/recover.md"))
@@ -23,7 +23,7 @@ func restoreCommands(t *testing.T) (save, restore string) {
 	_, section, _ := strings.Cut(string(text), "* **One school**")
 	blocks := regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(section, 2)
 	if len(blocks) != 2 || !strings.Contains(blocks[0][1], "pg_dump") || !strings.Contains(blocks[1][1], "pg_restore") {
-		t.Fatalf("recover.md does not tell how to restore one school: %q", blocks)
+		t.Fatalf("recover.md does not describe how to restore one school: %q", blocks)
 	}
 	return blocks[0][1], blocks[1][1]
 }
@@ -38,9 +38,9 @@ func TestOneSchoolIsRestoredAsDocumented(t *testing.T) {
 	postgres := pgtest.Private(t, nil)
 	w := newWorld(t, postgres.URL("catalog"), postgres.URL("postgres"), 1)
 	p := w.start(t)
-	w.settled(t)
+	w.waitIdle(t)
 	newSchool(1).mustSucceed(t, p.url)
-	w.settled(t)
+	w.waitIdle(t)
 	p.kill()
 	database := w.databases(t, "state = 'ready'")[0]
 	inside := dial(t, postgres.URL(database))

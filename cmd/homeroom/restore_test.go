@@ -14,22 +14,22 @@ import (
 	"homeroom/internal/pgtest"
 )
 
-// restored is a service whose catalog is on a Postgres of its own, and is taken back to an earlier time.
+// restored is a service whose catalog is on a Postgres of its own, and is restored to an earlier state.
 type restored struct {
 	*world
 	catalog *devpg.Server
-	// copyOf is where a backup is.
+	// copyOf is the path of the backup.
 	copyOf string
-	// owners are the schools that had each database first, by it. Some hold a row.
+	// owners are the schools that each database was given to first. Some databases contain a row.
 	owners map[string]string
 	number int
 }
 
-// restoration takes the catalog back to the moment of backup.
+// restoration is a way to restore the catalog to the moment of backup.
 type restoration struct {
 	name            string
 	backup, restore func(t *testing.T, r *restored)
-	// running: the service goes on meanwhile.
+	// running: the service runs meanwhile.
 	running bool
 }
 
@@ -80,7 +80,7 @@ var logicalRestorations = []restoration{
 		posts(t, r.world, victim, newSchool(r.number))
 		victim.waitDead(t)
 		dump("-Fc")(t, r)
-		survivor := r.start(t) // gives the spare back
+		survivor := r.start(t) // returns the spare
 		eventually(t, "the end of the sign-up", func() (bool, error) {
 			n, err := r.world.number(t.Context(), `select count(*) from signups where status = 'expired' and check_at is null`)
 			return n > 0, err
@@ -105,9 +105,8 @@ var physicalRestorations = []restoration{
 	}},
 }
 
-// TestRestoredCatalogs takes the catalog back in every way that there is, while schools have been made since, and starts the
-// service without any look of the doctor's before. No school may be given the database of another, and none may lose its
-// rows.
+// TestRestoredCatalogs restores the catalog in every way, after more schools have signed up, and starts the service
+// without running the doctor first. No school may get the database of another, and none may lose its rows.
 func TestRestoredCatalogs(t *testing.T) {
 	t.Parallel()
 	for name, all := range map[string][]restoration{"logical": logicalRestorations, "physical": physicalRestorations} {
@@ -134,15 +133,15 @@ func newRestored(t *testing.T) *restored {
 func (r *restored) run(t *testing.T, way restoration) {
 	t.Helper()
 	p := r.start(t)
-	r.stocked(t)
+	r.waitForSpares(t)
 	if !way.running {
 		p.kill()
 	}
-	r.copyOf = filepath.Join(open(t, t.TempDir()), "backup") // that of another way may be a folder
+	r.copyOf = filepath.Join(open(t, t.TempDir()), "backup") // the backup of another way may be a folder
 	way.backup(t, r)
 	if !way.running {
 		p = r.start(t)
-		r.stocked(t)
+		r.waitForSpares(t)
 	}
 	for range 3 {
 		r.school(t, p)
@@ -157,7 +156,7 @@ func (r *restored) run(t *testing.T, way restoration) {
 	for range 4 {
 		r.school(t, p)
 	}
-	r.stocked(t)
+	r.waitForSpares(t)
 	for range 3 {
 		r.school(t, p)
 	}
@@ -165,16 +164,16 @@ func (r *restored) run(t *testing.T, way restoration) {
 	r.checkRestored(t)
 }
 
-// stocked waits until the stock is full of spares that can be claimed.
-func (r *restored) stocked(t *testing.T) {
+// waitForSpares waits until all spares exist and can be claimed.
+func (r *restored) waitForSpares(t *testing.T) {
 	t.Helper()
-	eventually(t, "a full stock", func() (bool, error) {
+	eventually(t, "all spares", func() (bool, error) {
 		n, err := r.world.number(t.Context(), "select count(*) from tenants where state = 'spare' and "+claimable)
 		return n >= r.spares, err
 	})
 }
 
-// school signs one up, and looks that its database is nobody else's. Every second one writes a row.
+// school signs a school up, and checks that no other school has its database. Every second one writes a row.
 func (r *restored) school(t *testing.T, p *process) {
 	t.Helper()
 	r.number++
@@ -199,7 +198,7 @@ func (r *restored) school(t *testing.T, p *process) {
 	}
 }
 
-// checkRestored looks for the rows that were written.
+// checkRestored checks the rows that were written.
 func (r *restored) checkRestored(t *testing.T) {
 	t.Helper()
 	for database, owner := range r.owners {
@@ -225,7 +224,7 @@ func dump(format string) func(t *testing.T, r *restored) {
 	}
 }
 
-// files copies the catalog's cluster, stopped in order or not.
+// files copies the data directory of the catalog's cluster. ordered stops the cluster first.
 func files(ordered bool) func(t *testing.T, r *restored) {
 	return func(t *testing.T, r *restored) {
 		t.Helper()
@@ -245,7 +244,7 @@ func files(ordered bool) func(t *testing.T, r *restored) {
 	}
 }
 
-// swap puts the copy in the place of the cluster. With a signal file it ends on another timeline.
+// swap replaces the cluster by the copy. With a signal file it ends on another timeline.
 func swap(signals ...string) func(t *testing.T, r *restored) {
 	return func(t *testing.T, r *restored) {
 		t.Helper()
@@ -295,7 +294,7 @@ func (r *restored) statements(t *testing.T, url string, statements []string) {
 	}
 }
 
-// tool runs a program of Postgres's clients.
+// tool runs one of Postgres's client programs.
 func (r *restored) tool(t *testing.T, name string, args ...string) {
 	t.Helper()
 	path := filepath.Join(r.catalog.BinDir(), name)

@@ -11,7 +11,8 @@ import (
 	"homeroom/internal/pgtest"
 )
 
-// TestAReadOnlyCatalogIsUnavailable: a server that takes no writes, after a failover or with a full disk, passes.
+// TestAReadOnlyCatalogIsUnavailable: a server that accepts no writes, after a failover or with a full disk, is a
+// temporary failure.
 func TestAReadOnlyCatalogIsUnavailable(t *testing.T) {
 	t.Parallel()
 	postgres := pgtest.Private(t, nil)

@@ -36,16 +36,16 @@ func TestServeWithAnOrdinaryRole(t *testing.T) {
 		return u.String()
 	}
 	w := newWorld(t, as("catalog"), as("postgres"), 1)
-	if olderThan16(t, root) { // there CREATEROLE is as good as superuser, and must be allowed in words
+	if olderThan16(t, root) { // there a role with CREATEROLE can become a superuser, and must be allowed explicitly
 		p := w.start(t, "HOMEROOM_ALLOW_SUPERUSER=false")
 		if p.url != "" || !strings.Contains(p.logs.String(), "use Postgres 16") {
 			t.Fatalf("it serves, or does not say why not: %s", p.logs)
 		}
 	}
 	p := w.start(t)
-	w.settled(t)
+	w.waitIdle(t)
 	newSchool(1).mustSucceed(t, p.url)
-	w.settled(t)
+	w.waitIdle(t)
 	w.audit(t)
 	auditServer(t, postgres.URL("postgres"), w.known(t))
 }
@@ -75,7 +75,8 @@ func TestServeRefusesASuperuser(t *testing.T) {
 	}
 }
 
-// TestReplicasStartTogether: several processes on a catalog that does not exist yet make one, and one stock of spares.
+// TestReplicasStartTogether: several processes on a catalog that does not exist yet create one, and one set of
+// spares.
 func TestReplicasStartTogether(t *testing.T) {
 	t.Parallel()
 	postgres := pgtest.Private(t, nil)
@@ -94,7 +95,7 @@ func TestReplicasStartTogether(t *testing.T) {
 			t.Fatalf("replica %d does not serve: %s", i, p.logs)
 		}
 	}
-	w.settled(t)
+	w.waitIdle(t)
 	if n, err := w.number(t.Context(), "select count(*) from tenants"); err != nil || n != 3 {
 		t.Errorf("%d tenants, %v; want the 3 spares", n, err)
 	}
@@ -103,18 +104,18 @@ func TestReplicasStartTogether(t *testing.T) {
 	if again := school.mustSucceed(t, replicas[2].url); again != first {
 		t.Errorf("another replica answers the same key with\n%s\ninstead of\n%s", again, first)
 	}
-	w.settled(t)
+	w.waitIdle(t)
 	w.audit(t)
 }
 
-// TestServeEndsInOrder: on SIGTERM the request that runs is answered, and the exit code is 0.
+// TestServeEndsInOrder: on SIGTERM the running request is answered, and the exit code is 0.
 func TestServeEndsInOrder(t *testing.T) {
 	t.Parallel()
 	postgres := pgtest.Private(t, nil)
 	w := newWorld(t, postgres.URL("catalog"), postgres.URL("postgres"), 1)
-	w.haste = 1 // the request below takes longer than a hasty identity step may
+	w.timeScale = 1 // the request below takes longer than the scaled timeout of the identity step
 	p := w.start(t)
-	w.settled(t)
+	w.waitIdle(t)
 	resp, err := http.Get(p.url + "/readyz")
 	if err != nil || resp.StatusCode != http.StatusOK {
 		t.Fatalf("readyz: %+v, %v", resp, err)
@@ -143,13 +144,13 @@ func TestServeEndsInOrder(t *testing.T) {
 	}
 }
 
-// TestAnOperatorRepairsATenant removes a tenant's database and role by hand, and has them made again over HTTP.
+// TestAnOperatorRepairsATenant deletes a tenant's database and role by hand, and has them created again over HTTP.
 func TestAnOperatorRepairsATenant(t *testing.T) {
 	t.Parallel()
 	postgres := pgtest.Private(t, nil)
 	w := newWorld(t, postgres.URL("catalog"), postgres.URL("postgres"), 1)
 	p := w.start(t)
-	w.settled(t)
+	w.waitIdle(t)
 	newSchool(1).mustSucceed(t, p.url)
 	database := w.databases(t, "state = 'ready'")[0]
 	root := dial(t, postgres.URL("postgres"))

@@ -18,8 +18,8 @@ import (
 	"homeroom/tenant"
 )
 
-// hostiles have schools' roles do their worst beside the sign-ups, and rotate their passwords. The service's own watch must end
-// what they hold: the sign-ups go on, and in the end all is healthy.
+// attackers attack the server with schools' roles while others sign up, and rotate their passwords. The service's own
+// watch must end what they hold: the sign-ups continue, and in the end everything is healthy.
 func (s *soakWorld) attackers(ctx context.Context, t *testing.T, random *rand.Rand) {
 	server, err := tenant.Open(tenant.Config{URL: secret.String(s.postgres.URL("postgres")), Key: testKey})
 	if err != nil {
@@ -56,7 +56,7 @@ func (s *soakWorld) attackers(ctx context.Context, t *testing.T, random *rand.Ra
 	}
 }
 
-// attacks are what a role may do, or try.
+// attacks are statements with which a role could harm others.
 var attacks = []string{
 	"select pg_advisory_lock(g) from generate_series(1, 15000) g",
 	savepointsOf(20000),
@@ -65,7 +65,7 @@ var attacks = []string{
 	"set work_mem = '64kB'; select repeat(g::text, 50) from generate_series(1, 100000) g order by 1",
 }
 
-// savepointsOf is a transaction that takes so many locks.
+// savepointsOf is a transaction that takes this many locks.
 func savepointsOf(n int) string {
 	var sql strings.Builder
 	sql.WriteString("begin;")
@@ -75,7 +75,7 @@ func savepointsOf(n int) string {
 	return sql.String()
 }
 
-// attack holds what it can get for as long as it is let, ten seconds at most, and reports whether it had come in.
+// attack holds as much as it can for as long as it can, ten seconds at most, and reports whether it could connect.
 func (s *soakWorld) attack(ctx context.Context, url secret.String, attack string) bool {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
@@ -85,7 +85,7 @@ func (s *soakWorld) attack(ctx context.Context, url secret.String, attack string
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
 	if _, err = conn.Exec(ctx, attack, pgx.QueryExecModeSimpleProtocol); err == nil && strings.Contains(attack, "advisory") {
-		s.y.fail("hostile sessions", "%s was let", attack)
+		s.y.fail("hostile sessions", "%s was not ended", attack)
 	}
 	for ctx.Err() == nil && !conn.IsClosed() {
 		pauseFor(ctx, 500)

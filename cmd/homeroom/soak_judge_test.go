@@ -25,22 +25,22 @@ func (s *soakWorld) runUntilIdle(t *testing.T) {
 	deadline := time.Now().Add(5 * time.Minute)
 	var since time.Time
 	for since.IsZero() || time.Since(since) < 30*time.Second {
-		ill := s.problems(t.Context())
+		problem := s.problems(t.Context())
 		switch {
-		case ill == "" && since.IsZero():
+		case problem == "" && since.IsZero():
 			since = time.Now()
-		case ill != "" && !since.IsZero():
-			s.y.fail("unhealthy", "after it had been healthy: %s", ill)
+		case problem != "" && !since.IsZero():
+			s.y.fail("unhealthy", "after it had been healthy: %s", problem)
 			since = time.Time{}
-		case ill != "" && time.Now().After(deadline):
-			s.y.fail("unhealthy", "for 5 minutes: %s; it logged %s", ill, tail(s.process.logs.String()))
+		case problem != "" && time.Now().After(deadline):
+			s.y.fail("unhealthy", "for 5 minutes: %s; it logged %s", problem, tail(s.process.logs.String()))
 			return
 		}
 		pauseFor(t.Context(), 500)
 	}
 }
 
-// problems says what is not as it should be.
+// problems describes what is not healthy.
 func (s *soakWorld) problems(ctx context.Context) string {
 	n, err := s.underWay(ctx)
 	if err != nil || n > 0 {
@@ -61,7 +61,7 @@ func (s *soakWorld) problems(ctx context.Context) string {
 	return ""
 }
 
-// check counts what must be zero.
+// check counts the figures that must be zero.
 func (s *soakWorld) check(t *testing.T) {
 	t.Helper()
 	s.process.kill()
@@ -74,14 +74,14 @@ func (s *soakWorld) check(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := len(s.schools); n != len(s.crowd.promised) {
-		s.y.fail("lost", "%d sign-ups were repeated until they were ready, and %d promised", n, len(s.crowd.promised))
+	if n := len(s.schools); n != len(s.clients.promised) {
+		s.y.fail("lost", "%d sign-ups were repeated until they were ready, and %d promised", n, len(s.clients.promised))
 	}
 	owners := map[string]int{}
 	for _, user := range s.auth0.Users() {
 		owners[strings.ToLower(user.Email)]++
 	}
-	for email, id := range s.crowd.promised {
+	for email, id := range s.clients.promised {
 		var ready, all int
 		err := s.pool.QueryRow(t.Context(), `
 			select count(*) filter (where signups.id = $2 and status = 'ready' and users.state = 'active' and tenants.state = 'ready'), count(*)
@@ -111,7 +111,7 @@ func (s *soakWorld) check(t *testing.T) {
 	auditServer(t, s.postgres.URL("postgres"), s.known(t))
 }
 
-// orphans are the findings of things that nobody owns.
+// orphans are the codes of findings about things without an owner.
 var orphans = []doctor.Code{
 	doctor.IdentityWithoutSignup, doctor.IdentityOfExpiredSignup, doctor.DatabaseWithoutRow, doctor.RoleWithoutDatabase, doctor.TenantHeldByNobody,
 }

@@ -16,24 +16,24 @@ import (
 	"homeroom/internal/pgtest"
 )
 
-// A pair is two deaths: at the point of a crash, and at another one while that is being mended. For each crash the points
-// that its mending comes to are traced once; each of them is then where the second process dies. The other ordered pairs
-// there are would be the first death alone, since nobody comes to the second point.
+// A pair is two deaths: at the point of a crash, and at another point during the recovery. For each crash, one trace
+// lists the points that its recovery reaches; each of them is then where the second process dies. The other ordered
+// pairs are the same as the first death alone, since the recovery does not reach the second point.
 type pairs struct {
 	*tally
 	until time.Time
 
-	mu    sync.Mutex      // of what follows
+	mu    sync.Mutex      // guards the fields below
 	sagas map[int][]crash // by their spares
 	fleet []fleetCrash
-	// mended are how long it took from the last death until nothing was under way.
-	mended []time.Duration
+	// recoveryTimes are the times from the last death until no work was left.
+	recoveryTimes []time.Duration
 }
 
-// perWorld is how many deaths a world sees: it grows with each.
+// perWorld is how many deaths a world has at most, since it grows with each.
 const perWorld = 40
 
-// runPairs runs pairs until the time is up, in an order drawn by lot, or all of them.
+// runPairs runs pairs until the time is over, in a random order, or all of them.
 func runPairs(t *testing.T, until time.Time) {
 	begin := time.Now()
 	p := &pairs{
@@ -53,7 +53,7 @@ func runPairs(t *testing.T, until time.Time) {
 		for world := range *soakWorlds {
 			t.Run(fmt.Sprint(world), func(t *testing.T) {
 				t.Parallel()
-				// Each begins with a share of its own, and then helps the others.
+				// Each worker begins with a share of its own, and then helps the others.
 				for share := range 4 {
 					if share = (world + share) % 4; share == 3 {
 						p.fleets(t)
@@ -64,10 +64,10 @@ func runPairs(t *testing.T, until time.Time) {
 			})
 		}
 	})
-	slices.Sort(p.mended)
+	slices.Sort(p.recoveryTimes)
 	p.print(fmt.Sprintf("pairs of kill points, %d first ones, in %s", total, time.Since(begin).Round(time.Second)))
-	fmt.Printf("  %-32s p50 %s, p99 %s, longest %s\n", "from the last death to health", percentile(p.mended, 0.5),
-		percentile(p.mended, 0.99), percentile(p.mended, 1))
+	fmt.Printf("  %-32s p50 %s, p99 %s, longest %s\n", "from the last death to health", percentile(p.recoveryTimes, 0.5),
+		percentile(p.recoveryTimes, 0.99), percentile(p.recoveryTimes, 1))
 	if len(p.failures) > 0 {
 		t.Fail()
 	}
@@ -80,8 +80,8 @@ func onlyPair(t *testing.T) {
 	postgres := pgtest.Private(t, nil)
 	if i := slices.IndexFunc(fleetCrashes, func(c fleetCrash) bool { return c.point == first }); i >= 0 {
 		w := newFleetWorld(t, postgres.URL("catalog"), postgres.URL("postgres"), 12)
-		p.fleetTwice(t, w, fleetCrashes[i], second)
-		w.sound(t)
+		p.twiceOnFleet(t, w, fleetCrashes[i], second)
+		w.checkTenants(t)
 	} else {
 		i := slices.IndexFunc(crashes, func(c crash) bool { return c.String() == first })
 		if i < 0 {
@@ -121,14 +121,14 @@ func (p *pairs) takeFleet() (fleetCrash, bool) {
 	return first, true
 }
 
-// lane works on the crashes with so many spares, in worlds of its own.
+// lane works on the crashes with this number of spares, in worlds of its own.
 func (p *pairs) lane(t *testing.T, spares int) {
 	n := 0
 	for c, more := p.take(spares); more; {
 		t.Run("world", func(t *testing.T) {
 			postgres := pgtest.Private(t, nil)
 			w := newWorld(t, postgres.URL("catalog"), postgres.URL("postgres"), spares)
-			w.haste = *soakHaste
+			w.timeScale = *soakTimeScale
 			w.start(t).stopWhen(t, w)
 			sound := true
 			for deaths := 0; sound && more && deaths < perWorld; c, more = p.take(spares) {
@@ -150,7 +150,7 @@ func (p *pairs) lane(t *testing.T, spares int) {
 	}
 }
 
-// try runs a subtest, and notes its failure. A world that has seen one is not used again.
+// try runs a subtest, and records its failure. A world with a failure is not used again.
 func (p *pairs) try(t *testing.T, name string, f func(t *testing.T)) bool {
 	ok := t.Run(name, f)
 	if !ok {
@@ -159,7 +159,7 @@ func (p *pairs) try(t *testing.T, name string, f func(t *testing.T)) bool {
 	return ok
 }
 
-// traced dies once, and returns the points that the mending has come to.
+// traced dies once, and returns the points that the recovery reaches.
 func (p *pairs) traced(t *testing.T, w *world, c crash, s school) []string {
 	c.die(t, w, s)
 	file := filepath.Join(t.TempDir(), "trace")
@@ -183,7 +183,7 @@ func points(t *testing.T, file string) []string {
 	return slices.Compact(all)
 }
 
-// twice dies at the crash's point and, while that is mended, at the second.
+// twice dies at the crash's point and, during the recovery, at the second.
 func (p *pairs) twice(t *testing.T, w *world, c crash, point string, s school) {
 	p.add("pairs", 1)
 	c.die(t, w, s)
@@ -191,27 +191,27 @@ func (p *pairs) twice(t *testing.T, w *world, c crash, point string, s school) {
 	if c.recovery == nil && second.url != "" {
 		recoverUntilCrash(t, second, s)
 	}
-	if c.point == "signup.needs_operator" { // nothing goes on before the person has come
+	if c.point == "signup.needs_operator" { // the recovery waits for the operator
 		w.exec(t, "update signups set status = 'pending', check_at = now(), problem = null where id = $1", w.stopped(t, s))
 		c.recovery = checkRecovered
 	}
 	if w.crashes(t, second) {
 		p.add("second deaths", 1)
 	} else {
-		second.kill() // before it gets there by something that happens later
+		second.kill() // before it reaches the point by a later event
 	}
 	begin := time.Now()
 	survivor := w.start(t)
 	if c.recovery == nil {
-		w.settled(t) // without the client
+		w.waitIdle(t) // without the client
 		p.mu.Lock()
-		p.mended = append(p.mended, time.Since(begin))
+		p.recoveryTimes = append(p.recoveryTimes, time.Since(begin))
 		p.mu.Unlock()
 	}
 	c.recover(t, w, survivor, s)
 }
 
-// recoverUntilCrash is a client that repeats its sign-up until it has its school, or nobody is there.
+// recoverUntilCrash is a client that repeats its sign-up until it has its school, or the process is dead.
 func recoverUntilCrash(t *testing.T, p *process, s school) {
 	eventually(t, "an end for the client", func() (bool, error) {
 		select {
@@ -224,7 +224,7 @@ func recoverUntilCrash(t *testing.T, p *process, s school) {
 	})
 }
 
-// crashes reports whether the process dies before everything is settled.
+// crashes reports whether the process dies before no work is left.
 func (w *world) crashes(t *testing.T, p *process) bool {
 	return crashesBefore(t, p, func() (bool, error) {
 		n, err := w.underWay(t.Context())
@@ -252,7 +252,7 @@ func (p *pairs) fleets(t *testing.T) {
 		t.Run("world", func(t *testing.T) {
 			postgres := pgtest.Private(t, nil)
 			w := newFleetWorld(t, postgres.URL("catalog"), postgres.URL("postgres"), 12)
-			w.haste = *soakHaste
+			w.timeScale = *soakTimeScale
 			sound := true
 			for deaths := 0; sound && more && deaths < perWorld; c, more = p.takeFleet() {
 				var seconds []string
@@ -263,18 +263,18 @@ func (p *pairs) fleets(t *testing.T) {
 					}
 					deaths++
 					p.add("pairs", 1)
-					sound = p.try(t, c.point+", then "+second, func(t *testing.T) { p.fleetTwice(t, w, c, second) })
+					sound = p.try(t, c.point+", then "+second, func(t *testing.T) { p.twiceOnFleet(t, w, c, second) })
 				}
 				p.add("first points", 1)
 			}
 			if sound {
-				w.sound(t)
+				w.checkTenants(t)
 			}
 		})
 	}
 }
 
-// crashOnce adds a version and dies on the way there.
+// crashOnce adds a version, and dies while it is applied.
 func (w *fleetWorld) crashOnce(t *testing.T, c fleetCrash) {
 	w.grow(t, c.alone)
 	if c.prepare != nil {
@@ -292,7 +292,7 @@ func (w *fleetWorld) traced(t *testing.T, c fleetCrash) []string {
 	return points(t, file)
 }
 
-func (p *pairs) fleetTwice(t *testing.T, w *fleetWorld, c fleetCrash, point string) {
+func (p *pairs) twiceOnFleet(t *testing.T, w *fleetWorld, c fleetCrash, point string) {
 	w.crashOnce(t, c)
 	second := w.start(t, "HOMEROOM_KILL_AT="+point)
 	if crashesBefore(t, second, func() (bool, error) { return w.done(t) }) {

@@ -11,7 +11,7 @@ import (
 
 var soakRestores = flag.Int("restores", 12, "how often the catalog is taken back, in a way drawn by lot; 0 for never")
 
-// restores takes one catalog back again and again, each time in another way, while schools sign up between.
+// restores restores one catalog again and again, each time in a random way, while schools sign up between.
 func restores(t *testing.T) {
 	draw, ways := newRand(1<<20), slices.Concat(logicalRestorations, physicalRestorations)
 	y := newTally()

@@ -24,23 +24,24 @@ type soakWorld struct {
 	*world
 	y        *tally
 	postgres *devpg.Server
-	wires    map[string]*wire
+	proxies  map[string]*proxy
 	dir      string
-	crowd    *crowd
+	clients  *clientPool
 
 	mu sync.Mutex
-	// process is the one that serves, or the last that did.
+	// process is the one that answers, or the last that did.
 	process *process
 	version int
-	// schools are the slugs of those that are ready. waits are how long sign-ups took that were cut off.
+	// schools are the slugs of the ready ones. waits are the times that interrupted sign-ups took.
 	schools []string
 	waits   []time.Duration
 }
 
-// sagaWorlds is how many worlds of sign-ups there are: each has a Postgres that must keep up.
+// sagaWorlds is how many worlds of sign-ups there are. Each needs a Postgres that is fast enough.
 const sagaWorlds = 4
 
-// sagas signs schools up in storms, at least as many as asked for and until the time is up, and then lets the sun shine.
+// sagas signs schools up under faults, at least as many as configured and until the time is over, and then without
+// faults.
 func sagas(t *testing.T, until time.Time) {
 	begin := time.Now()
 	y := newTally("sign-ups", "kills", "Postgres crashes", "network faults", "provider faults", "re-provisionings", "fresh re-provisionings",
@@ -62,7 +63,7 @@ func sagas(t *testing.T, until time.Time) {
 		}
 	})
 	slices.Sort(waits)
-	y.print(fmt.Sprintf("sign-ups in a storm, in %s", time.Since(begin).Round(time.Second)))
+	y.print(fmt.Sprintf("sign-ups under faults, in %s", time.Since(begin).Round(time.Second)))
 	fmt.Printf("  %-32s p50 %s, p99 %s, longest %s, of %d\n", "from the first cut to the school",
 		percentile(waits, 0.5), percentile(waits, 0.99), percentile(waits, 1), len(waits))
 	if len(y.failures) > 0 {
@@ -74,11 +75,11 @@ func newSoakWorld(t *testing.T, y *tally, n int) *soakWorld {
 	t.Helper()
 	postgres := pgtest.Private(t, nil)
 	s := &soakWorld{world: newWorld(t, postgres.URL("catalog"), postgres.URL("postgres"), 3), y: y, postgres: postgres, dir: t.TempDir()}
-	s.haste = *soakHaste
-	s.wires = s.wired(t)
+	s.timeScale = *soakTimeScale
+	s.proxies = s.withProxies(t)
 	s.args = []string{"--migrate"}
 	s.env = append(s.env, "HOMEROOM_TENANT_MIGRATIONS="+s.dir)
-	s.crowd = newCrowd(s.url)
+	s.clients = newClientPool(s.url)
 	files, err := filepath.Glob("../../migrations/tenant/*.sql")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no migrations: %v", err)
@@ -102,7 +103,7 @@ func versionOf(t *testing.T, file string) (version int) {
 	return version
 }
 
-// write adds a file so that no process sees half of it.
+// write adds a file atomically, so that no process reads a part of it.
 func (s *soakWorld) write(t *testing.T, name, content string) {
 	t.Helper()
 	draft := filepath.Join(t.TempDir(), name)
@@ -123,14 +124,14 @@ func (s *soakWorld) url() string {
 	return s.process.url
 }
 
-// runLoad has schools sign up while everything fails, until so many are ready and the time is up.
+// runLoad signs schools up while everything fails, until enough are ready and the time is over.
 func (s *soakWorld) runLoad(t *testing.T, random *rand.Rand, schools int, until time.Time) {
 	t.Helper()
 	ctx, calm := context.WithCancel(t.Context())
-	var weather, clients sync.WaitGroup
-	for _, happens := range []func(context.Context, *testing.T, *rand.Rand){s.kills, s.crashes, s.network, s.operators, s.releases, s.attackers} {
+	var disturbances, clients sync.WaitGroup
+	for _, happens := range []func(context.Context, *testing.T, *rand.Rand){s.killRepeatedly, s.crashes, s.network, s.operators, s.releases, s.attackers} {
 		own := rand.New(rand.NewPCG(random.Uint64(), random.Uint64()))
-		weather.Go(func() { happens(ctx, t, own) })
+		disturbances.Go(func() { happens(ctx, t, own) })
 	}
 	var mu sync.Mutex
 	n := 0
@@ -152,7 +153,7 @@ func (s *soakWorld) runLoad(t *testing.T, random *rand.Rand, schools int, until 
 	}
 	clients.Wait()
 	calm()
-	weather.Wait()
+	disturbances.Wait()
 }
 
 // signUp repeats a sign-up until the school is ready.
@@ -161,7 +162,7 @@ func (s *soakWorld) signUp(ctx context.Context, school school) {
 	var cut time.Time
 	for ctx.Err() == nil {
 		status, body, err := school.post(ctx, s.url())
-		if wrong := s.crowd.note(school, status, body, err); wrong != nil {
+		if wrong := s.clients.note(school, status, body, err); wrong != nil {
 			s.y.fail("wrong answers", "%v", wrong)
 			if status != http.StatusInternalServerError {
 				return
@@ -183,8 +184,8 @@ func (s *soakWorld) signUp(ctx context.Context, school school) {
 	s.schools = append(s.schools, school.Email)
 }
 
-// kills has the process die every 1 to 5 seconds, and another take its place. The last one stays.
-func (s *soakWorld) kills(ctx context.Context, t *testing.T, random *rand.Rand) {
+// killRepeatedly kills the process every 1 to 5 seconds, and starts another. The last one stays.
+func (s *soakWorld) killRepeatedly(ctx context.Context, t *testing.T, random *rand.Rand) {
 	path, err := binary()
 	if err != nil {
 		t.Error(err)
@@ -194,7 +195,7 @@ func (s *soakWorld) kills(ctx context.Context, t *testing.T, random *rand.Rand) 
 		p := s.launch(t, path)
 		select {
 		case p.url = <-p.serving:
-		case <-p.done: // what it needs was not there
+		case <-p.done: // what it needs was not available
 			s.y.add("starts in vain", 1)
 			pauseFor(ctx, 200)
 			continue
@@ -218,7 +219,7 @@ func (s *soakWorld) kills(ctx context.Context, t *testing.T, random *rand.Rand) 
 // tail is the end of a log.
 func tail(text string) string { return text[max(0, len(text)-2000):] }
 
-// crashes has Postgres crash every 5 to 40 seconds.
+// crashes makes Postgres crash every 5 to 40 seconds.
 func (s *soakWorld) crashes(ctx context.Context, t *testing.T, random *rand.Rand) {
 	for {
 		pauseFor(ctx, 5000+random.IntN(35000))
@@ -232,9 +233,9 @@ func (s *soakWorld) crashes(ctx context.Context, t *testing.T, random *rand.Rand
 	}
 }
 
-// network has a wire or the provider fail, for up to a second and a half.
+// network makes a proxy or the provider fail, for up to a second and a half.
 func (s *soakWorld) network(ctx context.Context, t *testing.T, random *rand.Rand) {
-	targets, faults := slices.Sorted(maps.Keys(s.wires)), slices.Sorted(maps.Keys(wireFaults))
+	targets, faults := slices.Sorted(maps.Keys(s.proxies)), slices.Sorted(maps.Keys(networkFaults))
 	for {
 		pauseFor(ctx, 1000+random.IntN(3000))
 		if ctx.Err() != nil {
@@ -247,7 +248,7 @@ func (s *soakWorld) network(ctx context.Context, t *testing.T, random *rand.Rand
 			s.y.add("provider faults", 1)
 		} else {
 			target, fault := targets[random.IntN(len(targets))], faults[random.IntN(len(faults))]
-			repair = s.wires[target].begin(t, wireFaults[fault])
+			repair = s.proxies[target].begin(t, networkFaults[fault])
 			s.y.add("network faults", 1)
 			s.y.add("network: "+fault, 1)
 		}
@@ -256,7 +257,7 @@ func (s *soakWorld) network(ctx context.Context, t *testing.T, random *rand.Rand
 	}
 }
 
-// operators re-provision schools, now and then with a new database.
+// operators re-provision schools, sometimes with a new database.
 func (s *soakWorld) operators(ctx context.Context, _ *testing.T, random *rand.Rand) {
 	for {
 		pauseFor(ctx, 500+random.IntN(2500))
@@ -283,7 +284,7 @@ func (s *soakWorld) operators(ctx context.Context, _ *testing.T, random *rand.Ra
 	}
 }
 
-// releases adds a migration now and then, which the next process begins to bring to all schools.
+// releases adds a migration from time to time, which the next process starts to apply to all schools.
 func (s *soakWorld) releases(ctx context.Context, t *testing.T, random *rand.Rand) {
 	for {
 		pauseFor(ctx, 10000+random.IntN(20000))

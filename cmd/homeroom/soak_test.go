@@ -15,24 +15,24 @@ import (
 	"time"
 )
 
-// The soak is what the other crash tests are too short for: every ordered pair of kill points, and thousands of sign-ups in
-// a world where everything fails all the time. `make soak` runs it, and prints what it did.
+// The soak test covers what the other crash tests are too short for: every ordered pair of kill points, and thousands
+// of sign-ups while everything fails all the time. `make soak` runs it, and prints its counts.
 var (
-	soakFor    = flag.Duration("for", 10*time.Minute, "how long it may take, more or less")
-	soakPairs  = flag.Float64("pairs", 0.5, "the part of the time that is for pairs of kill points; all of them are run when it is 1")
-	soakSagas  = flag.Int("sagas", 2000, "how many sign-ups there are at least, even when it takes longer; 0 for none")
-	soakSeed   = flag.Uint64("seed", uint64(time.Now().UnixNano()), "seed of everything that is drawn by lot")
-	soakWorlds = flag.Int("worlds", 6*runtime.NumCPU(), "how many worlds there are at once")
-	soakOnly   = flag.String("only", "", "one pair alone, such as \"signup.reserved, then signup.finished\", as a failure names it")
-	soakHaste  = flag.Int("haste", hasty, "how much faster than in production recovery begins")
+	soakFor       = flag.Duration("for", 10*time.Minute, "how long it may take, more or less")
+	soakPairs     = flag.Float64("pairs", 0.5, "the part of the time that is for pairs of kill points; all of them are run when it is 1")
+	soakSagas     = flag.Int("sagas", 2000, "how many sign-ups there are at least, even when it takes longer; 0 for none")
+	soakSeed      = flag.Uint64("seed", uint64(time.Now().UnixNano()), "seed of everything that is drawn by lot")
+	soakWorlds    = flag.Int("worlds", 6*runtime.NumCPU(), "how many worlds there are at once")
+	soakOnly      = flag.String("only", "", "one pair alone, such as \"signup.reserved, then signup.finished\", as a failure names it")
+	soakTimeScale = flag.Int("haste", defaultTimeScale, "how much faster than in production recovery begins")
 )
 
-// tally is what a part of the soak has counted, in the order in which it first did.
+// tally has the counts of a part of the soak test, in the order in which they were first counted.
 type tally struct {
 	mu     sync.Mutex
 	counts map[string]int
 	order  []string
-	// failures are told at the end, and make it fail.
+	// failures are printed at the end, and make the test fail.
 	failures []string
 }
 
@@ -44,7 +44,7 @@ func (y *tally) add(what string, n int) {
 	y.counts[what] += n
 }
 
-// fail notes a failure of a kind.
+// fail records a failure of a kind.
 func (y *tally) fail(what, format string, args ...any) {
 	y.mu.Lock()
 	defer y.mu.Unlock()
@@ -52,7 +52,7 @@ func (y *tally) fail(what, format string, args ...any) {
 	y.failures = append(y.failures, what+": "+fmt.Sprintf(format, args...))
 }
 
-// tell prints what was counted; the kinds of the order are told even when there were none.
+// print prints the counts, those of the given order even when they are zero.
 func (y *tally) print(title string) {
 	y.mu.Lock()
 	defer y.mu.Unlock()
@@ -66,7 +66,7 @@ func (y *tally) print(title string) {
 	}
 }
 
-// percentile of durations that are sorted.
+// percentile of sorted durations.
 func percentile(all []time.Duration, part float64) time.Duration {
 	if len(all) == 0 {
 		return 0
@@ -74,7 +74,8 @@ func percentile(all []time.Duration, part float64) time.Duration {
 	return all[min(int(part*float64(len(all))), len(all)-1)].Round(10 * time.Millisecond)
 }
 
-// newRand is a source of chance of its own for each world, so that a seed draws the same in each whatever the others do.
+// newRand returns a random source for each world, so that a seed gives each world the same sequence whatever the
+// others do.
 func newRand(world int) *rand.Rand { return rand.New(rand.NewPCG(*soakSeed, uint64(world))) }
 
 // TestSoak runs all parts.
@@ -82,7 +83,7 @@ func TestSoak(t *testing.T) {
 	if _, err := binary(); err != nil {
 		t.Fatal(err)
 	}
-	fmt.Fprintf(os.Stdout, "soak: seed %d, %d worlds, recovery %d times as fast as in production\n", *soakSeed, *soakWorlds, *soakHaste)
+	fmt.Fprintf(os.Stdout, "soak: seed %d, %d worlds, recovery %d times as fast as in production\n", *soakSeed, *soakWorlds, *soakTimeScale)
 	begin := time.Now()
 	if *soakOnly != "" {
 		onlyPair(t)

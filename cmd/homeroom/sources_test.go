@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestDocumentsNameTestsThatExist looks whether the tests are there that documents with a table of tests name, and that each of these
-// names many.
+// TestDocumentsNameTestsThatExist checks that the tests exist that documents with a table of tests name, and that
+// each of these documents names many.
 func TestDocumentsNameTestsThatExist(t *testing.T) {
 	t.Parallel()
 	there := map[string]bool{}
@@ -45,7 +45,7 @@ func TestDocumentsNameTestsThatExist(t *testing.T) {
 	}
 }
 
-// TestEveryResourceOfTheIsolationTableHasATest, unless it is open.
+// TestEveryResourceOfTheIsolationTableHasATest, unless the table says that it is open.
 func TestEveryResourceOfTheIsolationTableHasATest(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../../docs/tenant-isolation.md")

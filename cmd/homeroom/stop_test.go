@@ -16,7 +16,7 @@ import (
 	"homeroom/internal/pgtest"
 )
 
-// keptAlive is a connection on which a client sends one request after another, and never again.
+// keptAlive is a keep-alive connection on which a client sends one request after another.
 type keptAlive struct {
 	conn   net.Conn
 	reader *bufio.Reader
@@ -32,7 +32,7 @@ func keepAlive(t *testing.T, address string) *keptAlive {
 	return &keptAlive{conn, bufio.NewReader(conn)}
 }
 
-// get sends a request and reads its answer. last tells that the connection is not to be used again.
+// get sends a request and reads its answer. last reports that the server closes the connection.
 func (k *keptAlive) get(path string) (status int, last bool, err error) {
 	if _, err := fmt.Fprintf(k.conn, "GET %s HTTP/1.1\r\nHost: homeroom.test\r\n\r\n", path); err != nil {
 		return 0, false, err
@@ -46,7 +46,7 @@ func (k *keptAlive) get(path string) (status int, last bool, err error) {
 	return response.StatusCode, response.Close, err
 }
 
-// TestNoRequestIsCutWhenAServiceStops: clients that keep their connections are told to go elsewhere, and none of their
+// TestNoRequestIsCutWhenAServiceStops: clients with keep-alive connections are told to reconnect, and none of their
 // requests fails before.
 func TestNoRequestIsCutWhenAServiceStops(t *testing.T) {
 	t.Parallel()

@@ -14,7 +14,8 @@ import (
 	"homeroom/migrations"
 )
 
-// earlierCatalog is the version of the catalog from before a sign-up that needs an operator had a status of its own.
+// earlierCatalog is the last version of the catalog in which a sign-up that needs an operator had no status of its
+// own.
 const earlierCatalog = 10
 
 // TestACatalogIsUpgradedUnderLoad: two processes of this program start at once on the catalog of an earlier one, with its schools,
@@ -24,7 +25,7 @@ func TestACatalogIsUpgradedUnderLoad(t *testing.T) {
 	postgres := pgtest.Private(t, nil)
 	w := newWorld(t, postgres.URL("catalog"), postgres.URL("postgres"), 2)
 	p := w.start(t)
-	earlier := newCrowd(func() string { return p.url })
+	earlier := newClientPool(func() string { return p.url })
 	for n := range 5 {
 		earlier.signUp(t, newSchool(100+n))
 	}

@@ -20,17 +20,17 @@ import (
 	"homeroom/webhook"
 )
 
-// listener is a program outside that is told of events, and remembers them.
+// listener is an external program that receives events, and stores them.
 type listener struct {
 	url string
 
 	mu sync.Mutex
-	// status is what it answers.
+	// status is the status of its answers.
 	status int
 	told   []receivedEvent
 }
 
-// receivedEvent is what a listener was told.
+// receivedEvent is an event that a listener has received.
 type receivedEvent struct {
 	ID, Type string
 	Header   http.Header
@@ -65,7 +65,7 @@ func (l *listener) all() []receivedEvent {
 	return slices.Clone(l.told)
 }
 
-// first is what it was told without repetitions.
+// first returns the events without repetitions.
 func (l *listener) first() []receivedEvent {
 	seen := map[string]bool{}
 	return slices.DeleteFunc(l.all(), func(event receivedEvent) bool {
@@ -75,10 +75,10 @@ func (l *listener) first() []receivedEvent {
 	})
 }
 
-// repeated is how many of the events that it was told were repetitions.
+// repeated returns how many of the received events were repetitions.
 func (l *listener) repeated() int { return len(l.all()) - len(l.first()) }
 
-// addWebhook has the world tell a listener of everything.
+// addWebhook adds a webhook for all events to a listener.
 func (w *world) addWebhook(t *testing.T, l *listener) (secret string) {
 	t.Helper()
 	w.env = append(w.env, "HOMEROOM_WEBHOOK_ALLOW=127.0.0.0/8")
@@ -94,18 +94,18 @@ func (w *world) addWebhook(t *testing.T, l *listener) (secret string) {
 	return added.Secret
 }
 
-// deliveryPoints are those between an event and its receiver.
+// deliveryPoints are the kill points between an event and its receiver.
 var deliveryPoints = []string{
 	"relay.fanned_out", "relay.handed_on", "webhook.attempt_begun", "webhook.sent", "webhook.recorded",
 	"webhook.attempt_begun:2", "webhook.sent:3",
 }
 
-// repetitions is how often, at least and at most, an event is repeated after a death at a point: one that was sent and not
-// recorded. After the commit that hands deliveries on, a worker may be sending one.
+// repetitions is how often, at least and at most, an event is repeated after a death at a point: an event that was
+// sent and not recorded. After the commit that enqueues deliveries, a worker may already be sending one.
 var repetitions = map[string][2]int{"relay.handed_on": {0, 1}, "webhook.sent": {1, 1}, "webhook.sent:3": {1, 1}}
 
 // TestKilledAtEveryStepOfDelivery signs schools up, kills the process between an event and its receiver, and starts another.
-// A receiver that passes over what it has learns of each event once, in the order in which they happened.
+// A receiver that ignores repetitions gets each event once, in the order in which they happened.
 func TestKilledAtEveryStepOfDelivery(t *testing.T) {
 	t.Parallel()
 	postgres := pgtest.Private(t, nil)
@@ -132,7 +132,7 @@ func TestKilledAtEveryStepOfDelivery(t *testing.T) {
 							(select id from signups order by created_at desc limit 1)))`)
 				return err == nil && left == 0, err
 			})
-			w.settled(t)
+			w.waitIdle(t)
 			w.audit(t)
 			p.kill()
 			l.checkSchoolEvents(t, l.first()[before:], secret)
@@ -144,7 +144,7 @@ func TestKilledAtEveryStepOfDelivery(t *testing.T) {
 	}
 }
 
-// checkSchoolEvents checks what was told of one sign-up.
+// checkSchoolEvents checks the events of one sign-up.
 func (l *listener) checkSchoolEvents(t *testing.T, events []receivedEvent, secret string) {
 	t.Helper()
 	verifier, err := standardwebhooks.NewWebhook(secret)
@@ -163,7 +163,7 @@ func (l *listener) checkSchoolEvents(t *testing.T, events []receivedEvent, secre
 			}
 		}
 		if strings.Contains(string(event.Body), "Correct-Horse") {
-			t.Errorf("the password is told")
+			t.Errorf("an event contains the password")
 		}
 	}
 	if want := []string{catalog.UserCreated, catalog.OrganizationCreated, catalog.TenantReady}; !slices.Equal(types, want) {
@@ -221,7 +221,7 @@ func TestWebhookCommands(t *testing.T) {
 	c.has([]string{"list", "-o", "csv"}, "ID,URL,EVENTS,STATE,DESCRIPTION\n"+added.ID+","+l.url+",tenant.ready user.created,enabled,Billing\n")
 	c.has([]string{"show", added.ID}, "url ", l.url, "state ", "created ")
 	if out, _ := c.run(exitOK, "show", added.ID); strings.Contains(out, "whsec_") || strings.Contains(out, "secret") {
-		t.Errorf("the secret is told: %s", out)
+		t.Errorf("the secret is printed: %s", out)
 	}
 	c.has([]string{"show", added.ID, "--secret"}, added.Secret)
 	c.has([]string{"rotate", added.ID}, "whsec_", "old secret signs until")

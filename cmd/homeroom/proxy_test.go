@@ -9,25 +9,25 @@ import (
 	"time"
 )
 
-// wireFault is something that a network does, to the connections that exist when it begins and to those that come.
-type wireFault struct {
-	// part is the part of the connections that it befalls.
+// networkFault is a fault of the network. It affects connections that exist when it begins and later ones.
+type networkFault struct {
+	// part is the share of the connections that it affects.
 	part float64
-	// refused: nobody listens, and what was connected is cut.
+	// refused: nobody listens, and existing connections are cut.
 	refused bool
-	// swallowUp and swallowDown lose what is sent, to the other side or back, and cut the connection soon after; hole does not
-	// cut it before the fault ends.
+	// swallowUp and swallowDown drop the data that is sent to the server or back, and cut the connection soon after.
+	// With hole the connection is only cut when the fault ends.
 	swallowUp, swallowDown, hole bool
-	// reset ends a connection abruptly when an answer comes.
+	// reset resets a connection when an answer comes.
 	reset bool
-	// most is how many bytes of answers pass before the connection is cut; 0 is all.
+	// most is after how many bytes of answers the connection is cut; 0 means never.
 	most int
-	// pieces is how many bytes of an answer pass at a time, and pause how long it takes for each; 0 is all of it.
+	// pieces is how many bytes of an answer are sent at a time, and pause the time between; 0 means all at once.
 	pieces int
 	pause  time.Duration
 }
 
-var wireFaults = map[string]wireFault{
+var networkFaults = map[string]networkFault{
 	"refused":                {refused: true},
 	"lost before it is sent": {part: 0.5, swallowUp: true},
 	"answer lost":            {part: 0.5, swallowDown: true},
@@ -38,21 +38,21 @@ var wireFaults = map[string]wireFault{
 	"black hole":             {part: 1, swallowUp: true, hole: true},
 }
 
-// wire is a TCP proxy between the process and something it needs. Its faults come and go.
-type wire struct {
+// proxy is a TCP proxy between the process and a server that it uses. Its faults begin and end.
+type proxy struct {
 	address, target string
 
 	mu       sync.Mutex
 	listener net.Listener
-	fault    *wireFault
+	fault    *networkFault
 	links    map[*link]bool
 }
 
-// link is one connection through a wire.
+// link is one connection through a proxy.
 type link struct {
 	client, server net.Conn
-	// of is the fault for which it was drawn whether it is hit; passed are the bytes of answers that passed since.
-	of     *wireFault
+	// of is the fault for which hit was drawn; passed counts the bytes of answers since then.
+	of     *networkFault
 	hit    bool
 	passed int
 }
@@ -63,14 +63,14 @@ func (l *link) close() {
 	_ = l.server.Close()
 }
 
-// newWire connects to what a URL names, and returns the URL through it too.
-func newWire(t testing.TB, target string) (*wire, string) {
+// newProxy makes a proxy to the host of a URL, and returns the URL through the proxy.
+func newProxy(t testing.TB, target string) (*proxy, string) {
 	t.Helper()
 	u, err := url.Parse(target)
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &wire{address: "127.0.0.1:0", target: u.Host, links: map[*link]bool{}}
+	w := &proxy{address: "127.0.0.1:0", target: u.Host, links: map[*link]bool{}}
 	w.listen(t)
 	w.address = w.listener.Addr().String()
 	t.Cleanup(w.cut)
@@ -78,7 +78,7 @@ func newWire(t testing.TB, target string) (*wire, string) {
 	return w, u.String()
 }
 
-func (w *wire) listen(t testing.TB) {
+func (w *proxy) listen(t testing.TB) {
 	t.Helper()
 	listener, err := net.Listen("tcp", w.address)
 	if err != nil {
@@ -91,7 +91,7 @@ func (w *wire) listen(t testing.TB) {
 	go w.accept(listener)
 }
 
-func (w *wire) accept(listener net.Listener) {
+func (w *proxy) accept(listener net.Listener) {
 	for {
 		client, err := listener.Accept()
 		if err != nil {
@@ -117,7 +117,7 @@ func (w *wire) accept(listener net.Listener) {
 }
 
 // cut stops listening, and cuts what is connected.
-func (w *wire) cut() {
+func (w *proxy) cut() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	_ = w.listener.Close()
@@ -126,8 +126,8 @@ func (w *wire) cut() {
 	}
 }
 
-// begin begins a fault, and returns its end.
-func (w *wire) begin(t testing.TB, fault wireFault) (repair func()) {
+// begin begins a fault, and returns a function that ends it.
+func (w *proxy) begin(t testing.TB, fault networkFault) (repair func()) {
 	t.Helper()
 	if fault.refused {
 		w.cut()
@@ -148,8 +148,8 @@ func (w *wire) begin(t testing.TB, fault wireFault) (repair func()) {
 	}
 }
 
-// pass carries one direction of a connection until either side ends.
-func (w *wire) pass(l *link, from, to net.Conn, down bool) {
+// pass copies one direction of a connection until either side ends.
+func (w *proxy) pass(l *link, from, to net.Conn, down bool) {
 	defer l.close()
 	for buffer := make([]byte, 32<<10); ; {
 		n, err := from.Read(buffer)
@@ -159,8 +159,8 @@ func (w *wire) pass(l *link, from, to net.Conn, down bool) {
 	}
 }
 
-// send sends what was read as the present fault lets it, and reports whether the connection goes on.
-func (w *wire) send(l *link, to net.Conn, data []byte, down bool) bool {
+// send sends the data as the current fault allows, and reports whether the connection goes on.
+func (w *proxy) send(l *link, to net.Conn, data []byte, down bool) bool {
 	fault := w.currentFault(l)
 	if fault == nil {
 		_, err := to.Write(data)
@@ -194,8 +194,8 @@ func (w *wire) send(l *link, to net.Conn, data []byte, down bool) bool {
 	return err == nil
 }
 
-// currentFault is the present fault, if it hits this connection.
-func (w *wire) currentFault(l *link) *wireFault {
+// currentFault returns the current fault, if it affects this connection.
+func (w *proxy) currentFault(l *link) *networkFault {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.fault == nil {
