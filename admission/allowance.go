@@ -90,6 +90,9 @@ func grantOf(name string, allowance *catalog.Allowance, address []catalog.Limit,
 	return &Grant{Grant: grants[len(address)-1], name: name, allowance: *allowance}
 }
 
+// CountsAddresses reports whether sign-ups are counted by the address that they come from.
+func (a *Admission) CountsAddresses() bool { return a.cfg.Rate != nil }
+
 // Take takes one from an allowance that the caller's address has, and from that of its site. A nil allowance is no limit, and
 // has no grant. It fails with *[signup.RateLimited] where none is left.
 func (a *Admission) Take(ctx context.Context, name string, allowance *catalog.Allowance, caller Caller) (*Grant, error) {

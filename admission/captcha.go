@@ -13,6 +13,9 @@ import (
 // CaptchaField is the field of a sign-up that holds the CAPTCHA's token.
 const CaptchaField = "captchaToken"
 
+// AsksForCaptcha reports whether a CAPTCHA must be solved in the ways that need one.
+func (a *Admission) AsksForCaptcha() bool { return a.cfg.Captcha != nil }
+
 // needsCaptcha reports whether somebody has to solve a CAPTCHA.
 func (a *Admission) needsCaptcha(applicant Applicant) bool {
 	return applicant.EntryPoint.captcha && a.cfg.Captcha != nil

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"homeroom/admission"
 	"homeroom/auth0"
 	"homeroom/catalog"
 	"homeroom/fleet"
@@ -123,10 +124,16 @@ func (h *homeroom) handler() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	admits, err := admission.New(admission.Config{
+		Signup: h.signup, Catalog: h.catalog, Rate: &catalog.Allowance{Count: 1_000_000, Window: time.Hour}, Logger: h.logger,
+	})
+	if err != nil {
+		return nil, err
+	}
 	return httpapi.New(httpapi.Config{
-		Signup: h.signup, Catalog: h.catalog, Fleet: all, Servers: h.servers, Queue: queue, Pools: pools, Webhooks: webhooks,
+		Signup: h.signup, Catalog: h.catalog, Admission: admits, Fleet: all, Servers: h.servers, Queue: queue, Pools: pools, Webhooks: webhooks,
 		Issuer: h.auth0.url + "/", Audience: h.auth0.audience,
-		SignupRate: &catalog.Allowance{Count: 1_000_000, Window: time.Hour}, Logger: h.logger,
+		Logger: h.logger,
 	})
 }
 

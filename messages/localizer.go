@@ -1,6 +1,7 @@
 package messages
 
 import (
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -46,6 +47,27 @@ func (t *Texts) Match(preference string) (localizer Localizer, matched bool) {
 	}
 	_, i, sure := t.matcher.Match(wanted...)
 	return t.localizers[t.tags[i]], sure != language.No
+}
+
+// Negotiate chooses the language of an answer: preferences that are known from elsewhere come first, then the request's own
+// header. Caches are told that there are others.
+func (t *Texts) Negotiate(w http.ResponseWriter, r *http.Request, preferences ...string) Localizer {
+	localizer := t.For(append(slices.Clone(preferences), strings.Join(r.Header.Values("Accept-Language"), ","))...)
+	h := w.Header()
+	h.Set("Content-Language", localizer.Tag())
+	if !slices.Contains(h.Values("Vary"), "Accept-Language") {
+		h.Add("Vary", "Accept-Language")
+	}
+	return localizer
+}
+
+// FirstLanguage is the tag of the language that a person reads first, as a mail to them is written; empty when they do not say.
+func FirstLanguage(acceptLanguage string) string {
+	wanted, _, err := language.ParseAcceptLanguage(acceptLanguage[:min(len(acceptLanguage), maxPreferenceBytes)])
+	if err != nil || len(wanted) == 0 || wanted[0] == language.Und {
+		return ""
+	}
+	return wanted[0].String()
 }
 
 // languages reads a preference. A part of it that names no language hides none of the others.

@@ -9,7 +9,6 @@ import (
 
 	"homeroom/hosted"
 	"homeroom/identity"
-	"homeroom/internal/httpapi"
 	"homeroom/internal/secret"
 )
 
@@ -65,7 +64,7 @@ func (c config) isIdentityIssuer(issuer string) bool {
 
 // hosted configures the sign-up on the provider's pages, where it is set, and returns what is wrong with its
 // settings.
-func (c config) hosted(into *httpapi.Config, provider identity.Provider) []problem {
+func (c config) hosted(into *httpConfig, provider identity.Provider) []problem {
 	if c.HostedClientID == "" {
 		if c.HostedIssuer != "" || c.HostedClientSecret != "" || c.HostedRegisterURL != "" {
 			return []problem{{"HOMEROOM_HOSTED_CLIENT_ID", "is not set: set it, or none of the variables that begin with HOMEROOM_HOSTED_"}}
@@ -86,9 +85,9 @@ func (c config) hosted(into *httpapi.Config, provider identity.Provider) []probl
 		return []problem{{"HOMEROOM_HOSTED_ISSUER", fmt.Sprintf("is %s, and the accounts belong to another Auth0 tenant: ids of users of one would be taken for those of the other. "+
 			"If it is a custom domain of the same tenant, set AUTH0_CUSTOM_DOMAIN", issuer)}}
 	}
-	into.HostedRate = c.HostedRate.allowance
+	into.pages.HostedRate = c.HostedRate.allowance
 	var err error
-	into.Hosted, err = hosted.New(hosted.Config{
+	into.pages.Hosted, err = hosted.New(hosted.Config{
 		Issuer: issuer, ClientID: c.HostedClientID, ClientSecret: c.HostedClientSecret,
 		RedirectURL: cmp.Or(c.HostedRedirectURL, c.publicURL()+"/callback"), Scopes: c.HostedScopes, Params: c.HostedParams.values,
 		RegisterURL: c.HostedRegisterURL, ReturnURLs: c.HostedReturnURLs, Key: c.TenantKey,
@@ -100,6 +99,7 @@ func (c config) hosted(into *httpapi.Config, provider identity.Provider) []probl
 	if err != nil {
 		return []problem{{"HOMEROOM_HOSTED_CLIENT_ID", fmt.Sprintf("cannot be used: %v", err)}}
 	}
+	into.api.Hosted = into.pages.Hosted
 	return nil
 }
 

@@ -9,7 +9,6 @@ import (
 	"homeroom/auth0"
 	"homeroom/beyondidentity"
 	"homeroom/identity"
-	"homeroom/internal/httpapi"
 	"homeroom/internal/secret"
 	"homeroom/scim"
 )
@@ -123,9 +122,9 @@ func (c config) serviceProblems(known []problem) []problem {
 		return append(wrong, problem{"HOMEROOM_IDENTITY_PROVIDER", fmt.Sprintf("is %s, whose settings do not fit together: %v", c.IdentityProvider, err)})
 	}
 	wrong = append(wrong, c.abilityProblems(provider)...)
-	var api httpapi.Config
-	wrong = append(wrong, c.applySignupPolicy(&api, provider)...)
-	return append(wrong, c.hosted(&api, provider)...)
+	var h httpConfig
+	wrong = append(wrong, c.applySignupPolicy(&h, provider)...)
+	return append(wrong, c.hosted(&h, provider)...)
 }
 
 // issuer, keysURL and audience return what access tokens are checked against.

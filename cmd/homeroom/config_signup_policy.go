@@ -129,15 +129,15 @@ func (c SignupPolicyConfig) rules() (signup.Rules, error) {
 }
 
 // applySignupPolicy configures the API's sign-up, and returns what is wrong with its settings.
-func (c SignupPolicyConfig) applySignupPolicy(into *httpapi.Config, provider identity.Provider) (wrong []problem) {
-	into.SignupBudget = c.signupBudget(into.SignupRate != nil)
-	into.OAuth, into.OAuthRate = c.SignupOAuth.names, c.SignupOAuthRate.allowance
+func (c SignupPolicyConfig) applySignupPolicy(into *httpConfig, provider identity.Provider) (wrong []problem) {
+	into.admission.Budget = c.signupBudget(into.admission.Rate != nil)
+	into.api.OAuth, into.api.OAuthRate = c.SignupOAuth.names, c.SignupOAuthRate.allowance
 	if c.SignupSession {
 		sessions, ok := provider.(identity.SessionOpener)
 		if !ok {
 			wrong = append(wrong, problem{"HOMEROOM_SIGNUP_SESSION", "is true, and with this identity provider Homeroom cannot log people in: leave it out"})
 		}
-		into.Sessions = sessions
+		into.api.Sessions = sessions
 	}
 	if c.Captcha == "" {
 		return wrong
@@ -151,6 +151,6 @@ func (c SignupPolicyConfig) applySignupPolicy(into *httpapi.Config, provider ide
 	if err != nil {
 		return append(wrong, problem{"HOMEROOM_CAPTCHA", fmt.Sprintf("cannot be used: %v", err)})
 	}
-	into.Captcha = verifier
+	into.admission.Captcha = verifier
 	return wrong
 }

@@ -9,36 +9,35 @@ import (
 
 	"homeroom/admission"
 	"homeroom/identity"
-	"homeroom/internal/httpapi"
 	"homeroom/signup"
 )
 
 // policyOf reads a configuration, and configures the API with its signup policy.
-func policyOf(t *testing.T, provider identity.Provider, environ ...string) (signup.Rules, httpapi.Config, error) {
+func policyOf(t *testing.T, provider identity.Provider, environ ...string) (signup.Rules, httpConfig, error) {
 	t.Helper()
 	cfg, err := readConfig(valid(environ...))
 	if err != nil {
-		return signup.Rules{}, httpapi.Config{}, err
+		return signup.Rules{}, httpConfig{}, err
 	}
 	rules, err := cfg.rules()
 	if err != nil {
-		return signup.Rules{}, httpapi.Config{}, err
+		return signup.Rules{}, httpConfig{}, err
 	}
-	var api httpapi.Config
-	return rules, api, problemsError(cfg.applySignupPolicy(&api, provider))
+	var h httpConfig
+	return rules, h, problemsError(cfg.applySignupPolicy(&h, provider))
 }
 
 func TestSignupPolicyByDefault(t *testing.T) {
 	t.Parallel()
-	rules, api, err := policyOf(t, unconfigured{})
+	rules, h, err := policyOf(t, unconfigured{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if rules.Disposable != nil || len(rules.Fields)+len(rules.AllowedDomains)+len(rules.DeniedDomains) > 0 || rules.NoSubAddresses {
 		t.Errorf("there are rules: %+v", rules)
 	}
-	if api.Captcha != nil || api.Sessions != nil || api.SignupBudget != (admission.Budget{}) || len(api.OAuth) > 0 {
-		t.Errorf("something is in the way: %+v", api)
+	if h.admission.Captcha != nil || h.api.Sessions != nil || h.admission.Budget != (admission.Budget{}) || len(h.api.OAuth) > 0 {
+		t.Errorf("something is in the way: %+v", h)
 	}
 }
 
@@ -71,16 +70,16 @@ func TestSignupPolicyAsConfigured(t *testing.T) {
 	}); !reflect.DeepEqual(rules, want) {
 		t.Errorf("the rules are %+v", rules)
 	}
-	var api httpapi.Config
-	if err := problemsError(cfg.applySignupPolicy(&api, unconfigured{})); err != nil {
+	var h httpConfig
+	if err := problemsError(cfg.applySignupPolicy(&h, unconfigured{})); err != nil {
 		t.Fatal(err)
 	}
 	ways := map[string]string{"google": "google-oauth2", "azure-ad": "windowslive"}
-	if api.SignupBudget != (admission.Budget{Minute: 3, Day: 40}) || !reflect.DeepEqual(api.OAuth, ways) || api.Captcha == nil {
-		t.Errorf("the API is told %+v", api)
+	if h.admission.Budget != (admission.Budget{Minute: 3, Day: 40}) || !reflect.DeepEqual(h.api.OAuth, ways) || h.admission.Captcha == nil {
+		t.Errorf("the API is told %+v", h)
 	}
-	if api.OAuthRate == nil || api.OAuthRate.Count != 20 {
-		t.Errorf("OAuth may be begun %+v", api.OAuthRate)
+	if h.api.OAuthRate == nil || h.api.OAuthRate.Count != 20 {
+		t.Errorf("OAuth may be begun %+v", h.api.OAuthRate)
 	}
 }
 
@@ -97,12 +96,12 @@ func TestTheWholeServiceHasABudgetOfSignUps(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		api := httpapi.Config{SignupRate: cfg.SignupRate.allowance}
-		if err := problemsError(cfg.applySignupPolicy(&api, unconfigured{})); err != nil {
+		h := httpConfig{admission: admission.Config{Rate: cfg.SignupRate.allowance}}
+		if err := problemsError(cfg.applySignupPolicy(&h, unconfigured{})); err != nil {
 			t.Fatal(err)
 		}
-		if api.SignupBudget != want {
-			t.Errorf("%q: %+v, want %+v", settings, api.SignupBudget, want)
+		if h.admission.Budget != want {
+			t.Errorf("%q: %+v, want %+v", settings, h.admission.Budget, want)
 		}
 	}
 }

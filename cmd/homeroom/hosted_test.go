@@ -8,7 +8,6 @@ import (
 	"homeroom/auth0/auth0test"
 	"homeroom/identity"
 	"homeroom/internal/browsertest"
-	"homeroom/internal/httpapi"
 	"homeroom/internal/pgtest"
 )
 
@@ -77,20 +76,20 @@ func TestHostedConfiguration(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			var api httpapi.Config
+			var h httpConfig
 			cfg, err := readConfig(append(base, c.environ...))
 			if err == nil {
 				var provider identity.Provider = &auth0.Client{}
 				if name == "a provider that cannot link accounts" {
 					provider = unconfigured{}
 				}
-				err = problemsError(cfg.hosted(&api, provider))
+				err = problemsError(cfg.hosted(&h, provider))
 			}
 			if (err == nil) != (c.wrong == "") || err != nil && !strings.Contains(err.Error(), c.wrong) {
 				t.Fatalf("it says %v, want %q", err, c.wrong)
 			}
-			if err == nil && (api.Hosted == nil) != c.none {
-				t.Errorf("there is a provider: %v", api.Hosted != nil)
+			if err == nil && (h.pages.Hosted == nil) != c.none {
+				t.Errorf("there is a provider: %v", h.pages.Hosted != nil)
 			}
 		})
 	}

@@ -14,11 +14,13 @@ import (
 	"golang.org/x/net/netutil"
 	"golang.org/x/sync/errgroup"
 
+	"homeroom/admission"
 	"homeroom/catalog"
 	"homeroom/fleet"
 	"homeroom/internal/httpapi"
 	"homeroom/internal/jobs"
 	"homeroom/internal/wait"
+	"homeroom/internal/web"
 	"homeroom/tenant"
 )
 
@@ -170,11 +172,10 @@ func (a *app) startBackground(ctx context.Context, group *errgroup.Group, all *f
 // they are published at once. Once ctx has ended the service is not ready, and every answer closes its connection, so
 // that clients connect to another process.
 func (a *app) handler(ctx context.Context, pools *tenant.Pools, runner *jobs.Runner, all *fleet.Fleet, relay *jobs.Relay) (http.Handler, error) {
-	cfg := httpapi.Config{
+	cfg := httpConfig{api: httpapi.Config{
 		Signup: a.signup, Catalog: a.catalog, Fleet: all, Servers: a.servers, Queue: a.queue, Pools: pools, Webhooks: a.webhooks,
 		Issuer: a.cfg.issuer(), JWKSURL: a.cfg.keysURL(), Audience: a.cfg.audience(),
-		Texts: a.texts, Mailbox: a.cfg.mailbox, PublicURL: strings.TrimRight(a.cfg.URL, "/"), AppURL: a.cfg.AppURL,
-		SignupRate: a.cfg.SignupRate.allowance, TrustedProxies: a.cfg.TrustedProxies, AllowedOrigins: a.cfg.AllowedOrigins,
+		Texts: a.texts, PublicURL: strings.TrimRight(a.cfg.URL, "/"), TrustedProxies: a.cfg.TrustedProxies, AllowedOrigins: a.cfg.AllowedOrigins,
 		Ready: func(asked context.Context) error {
 			select {
 			case <-ctx.Done():
@@ -189,11 +190,13 @@ func (a *app) handler(ctx context.Context, pools *tenant.Pools, runner *jobs.Run
 			}
 		},
 		Version: version(), Logger: a.logger,
-	}
+	}}
+	cfg.admission = admission.Config{Signup: a.signup, Catalog: a.catalog, Rate: a.cfg.SignupRate.allowance, Logger: a.logger}
+	cfg.pages = web.Config{Signup: a.signup, Catalog: a.catalog, Texts: a.texts, Mailbox: a.cfg.mailbox, AppURL: a.cfg.AppURL}
 	if wrong := append(a.cfg.applySignupPolicy(&cfg, a.identity), a.cfg.hosted(&cfg, a.identity)...); len(wrong) > 0 {
 		return nil, problemsError(wrong)
 	}
-	api, err := httpapi.New(cfg)
+	api, err := cfg.handler()
 	if err != nil {
 		return nil, err
 	}
@@ -206,6 +209,28 @@ func (a *app) handler(ctx context.Context, pools *tenant.Pools, runner *jobs.Run
 			relay.Wake()
 		}
 	}), nil
+}
+
+// httpConfig is the configuration of what answers requests.
+type httpConfig struct {
+	api       httpapi.Config
+	admission admission.Config
+	pages     web.Config
+}
+
+// handler makes the API with its pages.
+func (c httpConfig) handler() (http.Handler, error) {
+	admits, err := admission.New(c.admission)
+	if err != nil {
+		return nil, err
+	}
+	c.api.Admission, c.pages.Admission = admits, admits
+	pages, err := web.New(c.pages)
+	if err != nil {
+		return nil, err
+	}
+	c.api.Pages = pages.Register
+	return httpapi.New(c.api)
 }
 
 // listen answers requests until ctx ends, goes on for the shutdown delay, in which load balancers and clients notice

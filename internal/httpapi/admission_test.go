@@ -8,15 +8,14 @@ import (
 	"github.com/google/uuid"
 
 	"homeroom/catalog"
-	"homeroom/internal/httpapi"
 )
 
 // TestThePageOfAnInvitationIsCountedAsOtherWays: what is wrong costs nothing, a try costs one, and no CAPTCHA is asked for.
 func TestThePageOfAnInvitationIsCountedAsOtherWays(t *testing.T) {
 	t.Parallel()
 	site := startCaptcha(t)
-	w := setup(t, options{noSpare: true, api: site.guard(t, func(c *httpapi.Config) {
-		c.SignupRate = &catalog.Allowance{Count: 1, Window: time.Hour}
+	w := setup(t, options{noSpare: true, api: site.guard(t, func(c *config) {
+		c.admission.Rate = &catalog.Allowance{Count: 1, Window: time.Hour}
 	})})
 	invited := func(email string) string {
 		r := w.call("POST", "/invitations", `{"email":"`+email+`"}`, w.operator("invite:schools"))
@@ -39,9 +38,9 @@ func TestThePageOfAnInvitationIsCountedAsOtherWays(t *testing.T) {
 // TestARepetitionGivesBackWhatItTook from the allowance and from the budget, while they last and once they are used up.
 func TestARepetitionGivesBackWhatItTook(t *testing.T) {
 	t.Parallel()
-	w := setup(t, options{noSpare: true, api: func(c *httpapi.Config) {
-		c.SignupRate = &catalog.Allowance{Count: 3, Window: time.Hour}
-		c.SignupBudget.Day = 3
+	w := setup(t, options{noSpare: true, api: func(c *config) {
+		c.admission.Rate = &catalog.Allowance{Count: 3, Window: time.Hour}
+		c.admission.Budget.Day = 3
 	}})
 	const key = "Idempotency-Key: 0123456789abcdef"
 	body := form("ada@lincoln.example", "Lincoln High")

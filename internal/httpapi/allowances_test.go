@@ -9,7 +9,6 @@ import (
 
 	"homeroom/auth0/auth0test"
 	"homeroom/catalog"
-	"homeroom/internal/httpapi"
 	"homeroom/signup"
 )
 
@@ -26,7 +25,7 @@ func (w *world) rateRows() (n int) {
 // TestTheIdentityProviderIsAskedLast: its own limit is what all sign-ups share.
 func TestTheIdentityProviderIsAskedLast(t *testing.T) {
 	t.Parallel()
-	w := setup(t, options{noSpare: true, api: func(c *httpapi.Config) { c.SignupRate = &catalog.Allowance{Count: 3, Window: time.Hour} }})
+	w := setup(t, options{noSpare: true, api: func(c *config) { c.admission.Rate = &catalog.Allowance{Count: 3, Window: time.Hour} }})
 	id := "auth0|" + uuid.NewString()
 	check(t, w.auth0.Seed(auth0test.User{ID: id, Email: "ada@lincoln.example", EmailVerified: true}))
 	for range 20 {
@@ -67,7 +66,7 @@ func TestAskingForAMailThatNobodyWaitsForLeavesNothing(t *testing.T) {
 	t.Parallel()
 	w := setup(t, options{
 		noSpare: true, signup: func(c *signup.Config) { c.VerifyFirst = true },
-		api: func(c *httpapi.Config) { c.SignupRate = &catalog.Allowance{Count: 100, Window: time.Hour} },
+		api: func(c *config) { c.admission.Rate = &catalog.Allowance{Count: 100, Window: time.Hour} },
 	})
 	for range 50 {
 		equal(t, 404, w.call("POST", "/signups/"+uuid.NewString()+"/verification-email", "").Status)

@@ -148,8 +148,8 @@ func (s *server) postVerificationMail(ctx context.Context, in *SignupPath) (*str
 	if _, err := s.cfg.Signup.View(ctx, id); err != nil { // an id that nobody has leaves no row
 		return nil, err
 	}
-	if s.cfg.SignupRate != nil {
-		_, err := s.admission.Take(ctx, "verification mail", &verificationMailsOfClient, admission.CallerOf(ctx))
+	if s.cfg.Admission.CountsAddresses() {
+		_, err := s.cfg.Admission.Take(ctx, "verification mail", &verificationMailsOfClient, admission.CallerOf(ctx))
 		var often *signup.RateLimited
 		if errors.As(err, &often) {
 			err = &signup.TooManyMails{RetryAfter: often.RetryAfter}

@@ -8,7 +8,7 @@ import (
 	"homeroom/admission"
 	"homeroom/internal/problem"
 	"homeroom/internal/secret"
-	"homeroom/internal/web"
+	"homeroom/messages"
 	"homeroom/signup"
 )
 
@@ -63,7 +63,7 @@ func (s *server) accountApplicant(in *authSignupInput) admission.Applicant {
 	if strings.TrimSpace(req.SchoolName) == "" {
 		req.SchoolName = signup.DefaultSchoolName(req.Name)
 	}
-	req.IdempotencyKey, req.Locale = in.IdempotencyKey, web.Locale(in.AcceptLanguage)
+	req.IdempotencyKey, req.Locale = in.IdempotencyKey, messages.FirstLanguage(in.AcceptLanguage)
 	who.Unread = unread(o.end())
 	return who
 }

@@ -10,12 +10,11 @@ import (
 
 	"homeroom/catalog"
 	"homeroom/hosted"
-	"homeroom/internal/httpapi"
 )
 
 // withOAuth offers two providers.
-func withOAuth(change func(*httpapi.Config)) func(*httpapi.Config) {
-	return func(c *httpapi.Config) {
+func withOAuth(change func(*config)) func(*config) {
+	return func(c *config) {
 		c.OAuth = map[string]string{"google": "google-oauth2", "github": "github"}
 		if change != nil {
 			change(c)
@@ -106,8 +105,8 @@ func TestOAuthSignUp(t *testing.T) {
 
 func TestOAuthRate(t *testing.T) {
 	t.Parallel()
-	v := setupHosted(t, options{noSpare: true, api: withOAuth(func(c *httpapi.Config) {
-		c.SignupRate = &catalog.Allowance{Count: 1, Window: time.Hour}
+	v := setupHosted(t, options{noSpare: true, api: withOAuth(func(c *config) {
+		c.admission.Rate = &catalog.Allowance{Count: 1, Window: time.Hour}
 		c.OAuthRate = &catalog.Allowance{Count: 2, Window: time.Hour}
 	})}, nil)
 	start := func() reply { return v.call("POST", authPath, `{"provider":"google"}`) }
@@ -132,7 +131,7 @@ func TestOAuthConfiguration(t *testing.T) {
 	for _, names := range []map[string]string{{"google": "google-oauth2"}, {"myspace": "x"}} {
 		cfg := w.config
 		cfg.OAuth = names
-		_, err := httpapi.New(cfg)
+		_, err := cfg.handler()
 		truth(t, err != nil, "no pages of a provider, or no such provider: ", names)
 	}
 	truth(t, slices.Contains(public, "POST "+authPath), "it needs no token")

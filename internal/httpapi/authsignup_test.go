@@ -14,7 +14,6 @@ import (
 	"homeroom/auth0"
 	"homeroom/catalog"
 	"homeroom/internal/flaky"
-	"homeroom/internal/httpapi"
 	"homeroom/signup"
 )
 
@@ -248,8 +247,8 @@ func TestAuthSignUpThatWaits(t *testing.T) {
 
 func TestAuthSignUpRate(t *testing.T) {
 	t.Parallel()
-	w := setup(t, options{noSpare: true, api: func(c *httpapi.Config) {
-		c.SignupRate = &catalog.Allowance{Count: 1, Window: time.Hour}
+	w := setup(t, options{noSpare: true, api: func(c *config) {
+		c.admission.Rate = &catalog.Allowance{Count: 1, Window: time.Hour}
 	}})
 	equal(t, http.StatusUnprocessableEntity, w.call("POST", authPath, `{}`).Status, "a mistake costs nothing")
 	w.signUp("ada@lincoln.example", "Lincoln High")
@@ -262,8 +261,8 @@ func TestAuthSignUpRate(t *testing.T) {
 }
 
 // withSessions logs people in at the simulator.
-func withSessions(t *testing.T, change func(*auth0.Config)) func(*httpapi.Config) {
-	return func(c *httpapi.Config) {
+func withSessions(t *testing.T, change func(*auth0.Config)) func(*config) {
+	return func(c *config) {
 		cfg := auth0.Config{
 			BaseURL: strings.TrimSuffix(c.Issuer, "/"), ClientID: "homeroom-dev", ClientSecret: "homeroom-dev-secret", Audience: c.Audience,
 			Timeout: 2 * time.Second, Logger: c.Logger,

@@ -9,7 +9,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"homeroom/internal/httpapi"
 	"homeroom/internal/pgtest"
 	"homeroom/migrations"
 	"homeroom/signup"
@@ -64,7 +63,7 @@ func (w *world) release(set *migrations.Set) *world {
 	next.config.Servers = next.openServers(pgtest.Server(w.t), set, w.config.Logger)
 	next.config.Fleet = next.fleet
 	var err error
-	next.handler, err = httpapi.New(next.config)
+	next.handler, err = next.config.handler()
 	check(w.t, err)
 	next.serve(options{})
 	return &next

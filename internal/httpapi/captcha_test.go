@@ -16,7 +16,6 @@ import (
 	"homeroom/admission"
 	"homeroom/catalog"
 	"homeroom/internal/captcha"
-	"homeroom/internal/httpapi"
 )
 
 // captchaSite answers as hCaptcha does: tokens that begin with "good" are good once.
@@ -54,10 +53,10 @@ func startCaptcha(t *testing.T) *captchaSite {
 }
 
 // guard puts the CAPTCHA before the sign-ups of a service.
-func (s *captchaSite) guard(t *testing.T, change func(*httpapi.Config)) func(*httpapi.Config) {
-	return func(c *httpapi.Config) {
+func (s *captchaSite) guard(t *testing.T, change func(*config)) func(*config) {
+	return func(c *config) {
 		var err error
-		c.Captcha, err = captcha.New(captcha.Config{
+		c.admission.Captcha, err = captcha.New(captcha.Config{
 			Provider: captcha.HCaptcha, Secret: canary, VerifyURL: s.URL, Hostnames: []string{"app.lincoln.example"}, Timeout: 2 * time.Second,
 		})
 		check(t, err)
@@ -146,9 +145,9 @@ func TestCaptchaAway(t *testing.T) {
 func TestBudget(t *testing.T) {
 	t.Parallel()
 	site := startCaptcha(t)
-	w := setup(t, options{noSpare: true, api: site.guard(t, func(c *httpapi.Config) {
-		c.SignupBudget = admission.Budget{Minute: 100, Day: 2}
-		c.SignupRate = &catalog.Allowance{Count: 100, Window: time.Hour}
+	w := setup(t, options{noSpare: true, api: site.guard(t, func(c *config) {
+		c.admission.Budget = admission.Budget{Minute: 100, Day: 2}
+		c.admission.Rate = &catalog.Allowance{Count: 100, Window: time.Hour}
 	})})
 	send := func(name string, headers ...string) reply {
 		return w.call("POST", "/users", newForm(t, map[string]any{"email": name + "@lincoln.example", "captchaToken": "good-" + name}), headers...)

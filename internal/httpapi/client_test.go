@@ -8,12 +8,11 @@ import (
 
 	"homeroom/admission"
 	"homeroom/catalog"
-	"homeroom/internal/httpapi"
 )
 
 // behindProxies believes the proxies of 127.0.0.0/8 and 10.0.0.0/8, and allows each client one sign-up an hour.
-func behindProxies(c *httpapi.Config) {
-	c.SignupRate = &catalog.Allowance{Count: 1, Window: time.Hour}
+func behindProxies(c *config) {
+	c.admission.Rate = &catalog.Allowance{Count: 1, Window: time.Hour}
 	c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("10.0.0.0/8")}
 }
 
@@ -108,7 +107,7 @@ func TestAWholeSiteHasAnAllowance(t *testing.T) {
 // addresses that have accounts.
 func TestARefusedSignUpTakesNothingFromTheOthers(t *testing.T) {
 	t.Parallel()
-	w := setup(t, options{noSpare: true, api: func(c *httpapi.Config) { c.SignupBudget = admission.Budget{Minute: 3, Day: 3} }})
+	w := setup(t, options{noSpare: true, api: func(c *config) { c.admission.Budget = admission.Budget{Minute: 3, Day: 3} }})
 	const key = "Idempotency-Key: 0123456789abcdef"
 	equal(t, 201, w.call("POST", "/users", form("ada@lincoln.example", "Lincoln High"), key).Status)
 	for range 10 {

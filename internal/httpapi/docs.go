@@ -13,7 +13,6 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"homeroom/internal/problem"
-	"homeroom/internal/web"
 	"homeroom/messages"
 )
 
@@ -77,7 +76,7 @@ func (s *server) registerPages(router *gin.Engine) error {
 				return err
 			}
 		}
-		router.GET(k.Path(), func(c *gin.Context) { explain(c, written[web.Language(c, s.cfg.Texts).Tag()]) })
+		router.GET(k.Path(), func(c *gin.Context) { explain(c, written[s.cfg.Texts.Negotiate(c.Writer, c.Request).Tag()]) })
 	}
 	return nil
 }

@@ -12,8 +12,6 @@ import (
 	"testing"
 
 	"github.com/gin-gonic/gin"
-
-	"homeroom/internal/httpapi"
 )
 
 // pages are the routes that are no operations of the API.
@@ -72,7 +70,7 @@ func TestOpenAPI(t *testing.T) {
 			refusals := func(status string) bool { return strings.HasPrefix(status, "4") }
 			truth(t, slices.ContainsFunc(slices.Collect(maps.Keys(op["responses"].(map[string]any))), refusals), "no refusal: ", method, path)
 		})
-		other := setup(t, options{noSpare: true, api: func(c *httpapi.Config) { c.PublicURL = "https://homeroom.lincoln.example" }})
+		other := setup(t, options{noSpare: true, api: func(c *config) { c.PublicURL = "https://homeroom.lincoln.example" }})
 		equal(t, "https://homeroom.lincoln.example", openAPI(t, other)["servers"].([]any)[0].(map[string]any)["url"])
 	})
 	t.Run("says what everything is", func(t *testing.T) {

@@ -21,7 +21,7 @@ func (s *server) takeConfigured(o *object, who *admission.Applicant) {
 		who.Request.Password = secret.String(o.text("password"))
 	}
 	who.Request.Profile = s.takeProfile(o)
-	if s.cfg.Captcha != nil {
+	if s.cfg.Admission.AsksForCaptcha() {
 		who.CaptchaToken = o.text(admission.CaptchaField)
 	}
 }
@@ -52,14 +52,14 @@ func unread(wrong []problem.Field) []signup.FieldError {
 // admit begins a sign-up, and tells in headers what the caller's address has left.
 func (s *server) admit(ctx context.Context, who admission.Applicant) (signup.Outcome, error) {
 	who.Caller = admission.CallerOf(ctx)
-	outcome, grant, err := s.admission.Begin(ctx, who)
+	outcome, grant, err := s.cfg.Admission.Begin(ctx, who)
 	grant.SetHeaders(requestOf(ctx).headers)
 	return outcome, err
 }
 
 // take takes one from an allowance of the caller's address, and tells in headers what that has left.
 func (s *server) take(ctx context.Context, name string, allowance *catalog.Allowance) error {
-	grant, err := s.admission.Take(ctx, name, allowance, admission.CallerOf(ctx))
+	grant, err := s.cfg.Admission.Take(ctx, name, allowance, admission.CallerOf(ctx))
 	grant.SetHeaders(requestOf(ctx).headers)
 	return err
 }
@@ -76,7 +76,7 @@ func (s *server) keepConfigured(schema *huma.Schema) {
 	if rules.NoPassword {
 		removeProperty(schema, "password")
 	}
-	if s.cfg.Captcha == nil {
+	if !s.cfg.Admission.AsksForCaptcha() {
 		removeProperty(schema, admission.CaptchaField)
 	}
 	if schema.Properties["invitation"] != nil && !slices.Contains(schema.Required, "invitation") {

@@ -13,7 +13,6 @@ import (
 	"homeroom/identity"
 	"homeroom/internal/browsertest"
 	"homeroom/internal/flaky"
-	"homeroom/internal/httpapi"
 	"homeroom/signup"
 )
 
@@ -32,7 +31,7 @@ type visit struct {
 func setupHosted(t *testing.T, o options, change func(*hosted.Config)) *visit {
 	t.Helper()
 	api := o.api
-	o.api = func(c *httpapi.Config) {
+	o.api = func(c *config) {
 		cfg := hosted.Config{
 			Issuer: c.Issuer, ClientID: "homeroom-web", ClientSecret: "homeroom-web-secret", RedirectURL: front + "/callback", Key: key,
 			ReturnURLs: []string{welcome},
@@ -152,7 +151,7 @@ func TestTheFormIsNobodyElses(t *testing.T) {
 
 func TestWithoutAnApplicationPeopleSeeTheirSchoolComeIntoBeing(t *testing.T) {
 	t.Parallel()
-	v := setupHosted(t, options{noSpare: true, wait: time.Nanosecond, api: func(c *httpapi.Config) { c.AppURL = "https://app.lincoln.example" }},
+	v := setupHosted(t, options{noSpare: true, wait: time.Nanosecond, api: func(c *config) { c.pages.AppURL = "https://app.lincoln.example" }},
 		func(c *hosted.Config) { c.ReturnURLs = nil })
 	page := v.register("school_name=Lincoln+High&ui_locales=en", "ada@lincoln.example")
 	if page.Heading() != "Lincoln High is ready" {
@@ -268,7 +267,7 @@ func TestAWrongClientIDIsToldToTheOperatorAlone(t *testing.T) {
 
 func TestBeginningIsLimitedByAddress(t *testing.T) {
 	t.Parallel()
-	v := setupHosted(t, options{api: func(c *httpapi.Config) { c.HostedRate = &catalog.Allowance{Count: 2, Window: time.Hour} }}, nil)
+	v := setupHosted(t, options{api: func(c *config) { c.pages.HostedRate = &catalog.Allowance{Count: 2, Window: time.Hour} }}, nil)
 	for range 2 {
 		equal(t, "Sign up", v.browser.Get(front+"/register").Heading())
 	}

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"homeroom/catalog"
-	"homeroom/internal/httpapi"
 	"homeroom/messages"
 )
 
@@ -93,13 +92,13 @@ func TestAnOperatorsOwnTexts(t *testing.T) {
 	check(t, os.WriteFile(filepath.Join(dir, "en.toml"), []byte("[detail]\nno_path = \"Nothing here.\"\n"), 0o600))
 	texts, err := messages.New(messages.Config{Dir: dir})
 	check(t, err)
-	w := setup(t, options{noSpare: true, api: func(c *httpapi.Config) { c.Texts = texts }})
+	w := setup(t, options{noSpare: true, api: func(c *config) { c.Texts = texts }})
 	equal(t, "Nothing here.", w.call("GET", "/nothing", "").json(t)["detail"])
 }
 
 func TestCORSKeepsItsOwnVary(t *testing.T) {
 	t.Parallel()
-	w := setup(t, options{noSpare: true, api: func(c *httpapi.Config) { c.AllowedOrigins = []string{"https://app.lincoln.example"} }})
+	w := setup(t, options{noSpare: true, api: func(c *config) { c.AllowedOrigins = []string{"https://app.lincoln.example"} }})
 	r := w.call("GET", "/tenants", "", "Accept-Language: de")
 	equal(t, http.StatusUnauthorized, r.Status)
 	vary := strings.Join(r.Header.Values("Vary"), ", ")
@@ -109,8 +108,8 @@ func TestCORSKeepsItsOwnVary(t *testing.T) {
 // TestALinksLanguageDecidesThePages: the simulator's pages are in its own languages; these are ours.
 func TestALinksLanguageDecidesThePages(t *testing.T) {
 	t.Parallel()
-	v := setupHosted(t, options{api: func(c *httpapi.Config) {
-		c.HostedRate = &catalog.Allowance{Count: 12, Window: time.Hour}
+	v := setupHosted(t, options{api: func(c *config) {
+		c.pages.HostedRate = &catalog.Allowance{Count: 12, Window: time.Hour}
 	}}, nil)
 	wants := func(language, path string) {
 		t.Helper()

@@ -4,8 +4,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"homeroom/internal/httpapi"
 )
 
 // box is a mailbox with these mails, numbered from 1.
@@ -35,7 +33,7 @@ const mailText = "From: Lincoln <a@lincoln.example>\r\nTo: <ada@lincoln.example>
 
 func TestTheMailboxOfTheDevelopmentServer(t *testing.T) {
 	t.Parallel()
-	w := setup(t, options{noSpare: true, api: func(c *httpapi.Config) { c.Mailbox = box{mailText, "no mail at all", ""} }})
+	w := setup(t, options{noSpare: true, api: func(c *config) { c.pages.Mailbox = box{mailText, "no mail at all", ""} }})
 	t.Run("lists mails, the newest first", func(t *testing.T) {
 		r := w.call("GET", "/dev/mailbox", "", "Accept: text/html")
 		equal(t, 200, r.Status)

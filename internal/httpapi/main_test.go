@@ -16,6 +16,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"homeroom/admission"
 	"homeroom/auth0"
 	"homeroom/auth0/auth0test"
 	"homeroom/catalog"
@@ -24,6 +25,8 @@ import (
 	"homeroom/internal/httpapi"
 	"homeroom/internal/pgtest"
 	"homeroom/internal/secret"
+	"homeroom/internal/web"
+	"homeroom/messages"
 	"homeroom/migrations"
 	"homeroom/signup"
 	"homeroom/tenant"
@@ -41,7 +44,7 @@ type options struct {
 	// postgres, when set, holds the catalog and the tenants instead of the server that all tests share.
 	postgres *devpg.Server
 	wait     time.Duration
-	api      func(*httpapi.Config)
+	api      func(*config)
 	signup   func(*signup.Config)
 	// server serves the API instead of a plain test server.
 	server func(http.Handler) *http.Server
@@ -51,7 +54,7 @@ type options struct {
 type world struct {
 	t       *testing.T
 	url     string
-	config  httpapi.Config
+	config  config
 	handler http.Handler
 	auth0   *auth0test.Server
 	catalog *catalog.Store
@@ -99,17 +102,40 @@ func setup(t *testing.T, o options) *world {
 	check(t, err)
 	t.Cleanup(pools.Close)
 
-	w.config = httpapi.Config{
+	texts, err := messages.New(messages.Config{})
+	check(t, err)
+	w.config = config{Config: httpapi.Config{
 		Signup: w.signup, Catalog: w.catalog, Fleet: w.fleet, Servers: servers, Queue: w.queue, Pools: pools, Webhooks: newWebhooks(t, w.catalog, logger),
-		Issuer: w.auth0.URL() + "/", Audience: cfg.Audience, Logger: logger, PollEvery: 20 * time.Millisecond,
-	}
+		Issuer: w.auth0.URL() + "/", Audience: cfg.Audience, Logger: logger, PollEvery: 20 * time.Millisecond, Texts: texts,
+	}, admission: admission.Config{Signup: w.signup, Catalog: w.catalog, Logger: logger}, pages: web.Config{Signup: w.signup, Catalog: w.catalog}}
 	if o.api != nil {
 		o.api(&w.config)
 	}
-	w.handler, err = httpapi.New(w.config)
+	w.handler, err = w.config.handler()
 	check(t, err)
 	w.serve(o)
 	return w
+}
+
+// config is the configuration of the API and of what is made for it.
+type config struct {
+	httpapi.Config
+	admission admission.Config
+	pages     web.Config
+}
+
+func (c config) handler() (http.Handler, error) {
+	admits, err := admission.New(c.admission)
+	if err != nil {
+		return nil, err
+	}
+	c.Admission, c.pages.Admission, c.pages.Texts, c.pages.Hosted = admits, admits, c.Texts, c.Hosted
+	pages, err := web.New(c.pages)
+	if err != nil {
+		return nil, err
+	}
+	c.Pages = pages.Register
+	return httpapi.New(c.Config)
 }
 
 // openServers connects to the only server as a program with these migrations does, and makes its fleet.

@@ -17,7 +17,6 @@ import (
 
 	"homeroom/admission"
 	"homeroom/internal/problem"
-	"homeroom/internal/web"
 	"homeroom/messages"
 )
 
@@ -50,7 +49,7 @@ var validRequestID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 // the log: they hold addresses of people, ids that are permissions, and secrets.
 func (s *server) begin(c *gin.Context) {
 	r := &request{
-		Request: &problem.Request{ID: c.GetHeader("X-Request-Id"), Language: func() messages.Localizer { return web.Language(c, s.cfg.Texts) }},
+		Request: &problem.Request{ID: c.GetHeader("X-Request-Id"), Language: func() messages.Localizer { return s.cfg.Texts.Negotiate(c.Writer, c.Request) }},
 		hasBody: c.Request.ContentLength != 0, length: c.Request.ContentLength,
 		head: c.Request.Method == http.MethodHead, control: http.NewResponseController(c.Writer),
 		headers: c.Writer.Header(),

@@ -13,7 +13,6 @@ import (
 
 	"homeroom/catalog"
 	"homeroom/internal/devpg"
-	"homeroom/internal/httpapi"
 	"homeroom/internal/pgtest"
 )
 
@@ -88,7 +87,7 @@ func (w *world) logLine(id string) map[string]any {
 func TestCORS(t *testing.T) {
 	t.Parallel()
 	const app = "https://app.lincoln.example"
-	w := setup(t, options{noSpare: true, api: func(c *httpapi.Config) { c.AllowedOrigins = []string{app, "http://localhost:5173"} }})
+	w := setup(t, options{noSpare: true, api: func(c *config) { c.AllowedOrigins = []string{app, "http://localhost:5173"} }})
 	preflight := func(origin string) reply {
 		return w.call("OPTIONS", "/users", "", "Origin: "+origin, "Access-Control-Request-Method: POST", "Access-Control-Request-Headers: content-type,idempotency-key")
 	}
@@ -130,15 +129,15 @@ func TestCORS(t *testing.T) {
 	for _, origin := range []string{"*", "null", "app.lincoln.example", app + "/", "https://*.lincoln.example/", "ftp://x"} {
 		cfg := w.config
 		cfg.AllowedOrigins = []string{origin}
-		_, err := httpapi.New(cfg)
+		_, err := cfg.handler()
 		truth(t, err != nil, origin)
 	}
 }
 
 func TestSignupRate(t *testing.T) {
 	t.Parallel()
-	w := setup(t, options{noSpare: true, api: func(c *httpapi.Config) {
-		c.SignupRate = &catalog.Allowance{Count: 2, Window: time.Hour}
+	w := setup(t, options{noSpare: true, api: func(c *config) {
+		c.admission.Rate = &catalog.Allowance{Count: 2, Window: time.Hour}
 		c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("10.0.0.0/8")}
 	}})
 	send := func(n int, headers ...string) reply {
@@ -177,8 +176,8 @@ func TestSignupRate(t *testing.T) {
 // TestForwardedForIsNotBelieved sends from one place and claims many.
 func TestForwardedForIsNotBelieved(t *testing.T) {
 	t.Parallel()
-	w := setup(t, options{noSpare: true, api: func(c *httpapi.Config) {
-		c.SignupRate = &catalog.Allowance{Count: 1, Window: time.Hour}
+	w := setup(t, options{noSpare: true, api: func(c *config) {
+		c.admission.Rate = &catalog.Allowance{Count: 1, Window: time.Hour}
 	}})
 	for i := range 20 {
 		r := w.call("POST", "/users", form(fmt.Sprintf("p%d@lincoln.example", i), "Lincoln High"),
@@ -194,7 +193,7 @@ func TestForwardedForIsNotBelieved(t *testing.T) {
 func TestReady(t *testing.T) {
 	t.Parallel()
 	var broken error
-	w := setup(t, options{noSpare: true, api: func(c *httpapi.Config) { c.Ready = func(context.Context) error { return broken } }})
+	w := setup(t, options{noSpare: true, api: func(c *config) { c.Ready = func(context.Context) error { return broken } }})
 	equal(t, 200, w.call("GET", "/readyz", "").Status)
 	broken = errors.New("the job runner is away: " + canary)
 	r := w.call("GET", "/readyz", "")
@@ -206,7 +205,7 @@ func TestReady(t *testing.T) {
 
 func TestPanic(t *testing.T) {
 	t.Parallel()
-	w := setup(t, options{noSpare: true, api: func(c *httpapi.Config) { c.Ready = func(context.Context) error { panic("boom " + canary) } }})
+	w := setup(t, options{noSpare: true, api: func(c *config) { c.Ready = func(context.Context) error { panic("boom " + canary) } }})
 	r := w.call("GET", "/readyz", "")
 	equal(t, 500, r.Status)
 	equal(t, "INTERNAL", r.code(t))
@@ -219,8 +218,8 @@ func TestPanic(t *testing.T) {
 func TestCatalogAway(t *testing.T) {
 	t.Parallel()
 	postgres := pgtest.Private(t, nil)
-	w := setup(t, options{postgres: postgres, api: func(c *httpapi.Config) {
-		c.SignupRate = &catalog.Allowance{Count: 5, Window: time.Hour}
+	w := setup(t, options{postgres: postgres, api: func(c *config) {
+		c.admission.Rate = &catalog.Allowance{Count: 5, Window: time.Hour}
 	}})
 	made := w.signUp("ada@lincoln.example", "Lincoln High")
 	away := func() {

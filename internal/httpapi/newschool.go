@@ -9,7 +9,6 @@ import (
 	"homeroom/admission"
 	"homeroom/identity"
 	"homeroom/internal/problem"
-	"homeroom/internal/web"
 	"homeroom/messages"
 	"homeroom/signup"
 )
@@ -134,7 +133,7 @@ func (s *server) postAcceptance(ctx context.Context, in *acceptanceInput) (*post
 
 // beginWithLogin begins a sign-up with the login of the access token.
 func (s *server) beginWithLogin(ctx context.Context, headers LoginHeaders, wrong []problem.Field, req signup.Request) (*postUserOutput, error) {
-	req.Locale, req.IdempotencyKey, req.Async = web.Locale(headers.AcceptLanguage), headers.IdempotencyKey, preferAsync(headers.Prefer)
+	req.Locale, req.IdempotencyKey, req.Async = messages.FirstLanguage(headers.AcceptLanguage), headers.IdempotencyKey, preferAsync(headers.Prefer)
 	outcome, err := s.admit(ctx, admission.Applicant{
 		EntryPoint: admission.Authenticated, Request: req, Unread: unread(wrong),
 		FindAccount: func(ctx context.Context) (identity.User, error) { return s.account(ctx, claimsOf(ctx).Subject) },

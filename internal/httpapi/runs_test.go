@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"homeroom/fleet"
-	"homeroom/internal/httpapi"
 	"homeroom/tenant"
 )
 
@@ -261,7 +260,7 @@ func TestNothingIsSaidOfAServerThatIsAway(t *testing.T) {
 	w.config.Servers = tenant.Servers{"main": w.server, "away": away}
 	w.config.Fleet, err = fleet.New(fleet.Config{Catalog: w.catalog, Servers: fleet.OnServers(w.config.Servers)})
 	check(t, err)
-	w.handler, err = httpapi.New(w.config)
+	w.handler, err = w.config.handler()
 	check(t, err)
 	w.serve(options{})
 	r := w.call("POST", "/migrations", "", w.bearer("migrate:tenants"))

@@ -29,10 +29,8 @@ import (
 	"homeroom/fleet"
 	"homeroom/hosted"
 	"homeroom/identity"
-	"homeroom/internal/captcha"
 	"homeroom/internal/jwks"
 	"homeroom/internal/problem"
-	"homeroom/internal/web"
 	"homeroom/lifecycle"
 	"homeroom/messages"
 	"homeroom/signup"
@@ -46,6 +44,8 @@ type Config struct {
 	Signup *signup.Service
 	// Catalog is the catalog. Required.
 	Catalog *catalog.Store
+	// Admission begins sign-ups. Required.
+	Admission *admission.Admission
 	// Fleet plans and starts runs over all tenants. Required.
 	Fleet *fleet.Fleet
 	// Servers are asked for the size of a tenant's database. Required.
@@ -64,12 +64,6 @@ type Config struct {
 	KeysMaxAge time.Duration
 	// Audience identifies this API in the access tokens. Required.
 	Audience string
-	// SignupRate is how often one client address may sign up. Defaults to no limit.
-	SignupRate *catalog.Allowance
-	// SignupBudget is how many sign-ups the whole service takes. Defaults to no limit.
-	SignupBudget admission.Budget
-	// Captcha, if not nil, must be solved to sign up without an access token. Defaults to none.
-	Captcha *captcha.Verifier
 	// Sessions, if not nil, logs people in who have signed up at /api/auth/sign-up. Defaults to none.
 	Sessions identity.SessionOpener
 	// OAuth are the provider's own names of the connections that /api/auth/sign-up calls google, github, gitlab, azure-ad and
@@ -77,10 +71,8 @@ type Config struct {
 	OAuth map[string]string
 	// OAuthRate is how often one client address may begin that. Defaults to no limit.
 	OAuthRate *catalog.Allowance
-	// Hosted, if not nil, lets people sign up on the pages of an identity provider, at /register. Defaults to none.
+	// Hosted is the identity provider on whose pages sign-ups by OAuth go on. Needed where OAuth is set.
 	Hosted *hosted.Provider
-	// HostedRate is how often one client address may begin that, and come back from it. Defaults to no limit.
-	HostedRate *catalog.Allowance
 	// TrustedProxies are the networks whose X-Forwarded-For is believed. Defaults to none.
 	TrustedProxies []netip.Prefix
 	// AllowedOrigins are the origins of web pages that may call the API, such as https://app.lincoln.example.
@@ -90,13 +82,11 @@ type Config struct {
 	Ready func(ctx context.Context) error
 	// Texts are what people read, in their languages. Defaults to the texts that are built in.
 	Texts *messages.Texts
-	// Mailbox, if not nil, is shown at /dev/mailbox: the mails that the development server has kept. Defaults to none.
-	Mailbox web.Mailbox
+	// Pages, if not nil, adds the pages for people. Defaults to none.
+	Pages func(gin.IRouter)
 	// PublicURL is where people and programs reach the API, without a closing slash, such as https://homeroom.lincoln.example.
 	// Defaults to the address that the caller of a document has used.
 	PublicURL string
-	// AppURL is where people log in, for links on pages. Defaults to no such links.
-	AppURL string
 	// Version is the program's, for the OpenAPI document. Defaults to "dev".
 	Version string
 	// Logger gets one line per request, with the cause of each failure. Defaults to slog.Default().
@@ -129,14 +119,12 @@ func (c Config) withDefaults() Config {
 
 func (c Config) validate() error {
 	switch {
-	case c.Signup == nil || c.Catalog == nil || c.Fleet == nil || c.Pools == nil || c.Webhooks == nil || c.Queue == nil || len(c.Servers) == 0:
-		return errors.New("the API needs sign-ups, a catalog, a fleet, servers, a queue, pools and webhooks")
+	case c.Signup == nil || c.Catalog == nil || c.Admission == nil || c.Fleet == nil || c.Pools == nil || c.Webhooks == nil || c.Queue == nil || len(c.Servers) == 0:
+		return errors.New("the API needs sign-ups, a catalog, an admission, a fleet, servers, a queue, pools and webhooks")
 	case c.Issuer == "" || c.Audience == "":
 		return errors.New("the API needs the issuer and the audience of access tokens")
 	case c.OAuthRate != nil && (c.OAuthRate.Count < 1 || c.OAuthRate.Window < time.Second):
 		return errors.New("the rate of OAuth sign-ups must allow at least one, in a second or more")
-	case c.HostedRate != nil && (c.HostedRate.Count < 1 || c.HostedRate.Window < time.Second):
-		return errors.New("the rate of hosted registrations must allow at least one, in a second or more")
 	case len(c.OAuth) > 0 && c.Hosted == nil:
 		return errors.New("sign-ups by OAuth need the pages of an identity provider")
 	}
@@ -150,11 +138,9 @@ func (c Config) validate() error {
 
 // server is the API with what it needs.
 type server struct {
-	cfg Config
-	// admission begins sign-ups.
-	admission *admission.Admission
-	api       huma.API
-	tokens    *verifier
+	cfg    Config
+	api    huma.API
+	tokens *verifier
 	// logins caches what the identity provider has returned for accounts.
 	accounts *otter.Cache[string, identity.User]
 	// operations are in the order in which they were registered.
@@ -201,12 +187,6 @@ func New(cfg Config) (http.Handler, error) {
 	if s.accounts, err = newAccounts(); err != nil {
 		return nil, err
 	}
-	s.admission, err = admission.New(admission.Config{
-		Signup: cfg.Signup, Catalog: cfg.Catalog, Rate: cfg.SignupRate, Budget: cfg.SignupBudget, Captcha: cfg.Captcha, Logger: cfg.Logger,
-	})
-	if err != nil {
-		return nil, err
-	}
 	router, err := s.newRouter()
 	if err != nil {
 		return nil, err
@@ -225,12 +205,8 @@ func New(cfg Config) (http.Handler, error) {
 	if err := s.registerPages(router); err != nil {
 		return nil, err
 	}
-	err = web.Register(router, web.Config{
-		Signup: cfg.Signup, Catalog: cfg.Catalog, Admission: s.admission, Texts: cfg.Texts, Hosted: cfg.Hosted, HostedRate: cfg.HostedRate,
-		Mailbox: cfg.Mailbox, AppURL: cfg.AppURL, Timeout: requestTimeout,
-	})
-	if err != nil {
-		return nil, err
+	if cfg.Pages != nil {
+		cfg.Pages(router)
 	}
 	answerHead(router)
 	return router, nil

@@ -15,8 +15,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"homeroom/internal/httpapi"
 )
 
 // issuer signs whatever a test wants signed, and publishes its keys as the test says.
@@ -89,7 +87,7 @@ func (i *issuer) token(id string) string {
 		`{"iss":%q,"sub":"auth0|x","aud":"homeroom","exp":%d,"permissions":["read:tenants"]}`, i.url+"/", time.Now().Add(time.Hour).Unix()))
 }
 
-func (i *issuer) trusted(c *httpapi.Config) {
+func (i *issuer) trusted(c *config) {
 	c.Issuer, c.JWKSURL, c.Audience = i.url+"/", i.url, "homeroom"
 }
 
@@ -156,7 +154,7 @@ func TestTokensAreReadInOneWayOnly(t *testing.T) {
 func TestAWithdrawnKeyIsRefused(t *testing.T) {
 	t.Parallel()
 	i := startIssuer(t, "k1", "k2")
-	w := setup(t, options{noSpare: true, api: func(c *httpapi.Config) {
+	w := setup(t, options{noSpare: true, api: func(c *config) {
 		i.trusted(c)
 		c.KeysMaxAge = 50 * time.Millisecond
 	}})

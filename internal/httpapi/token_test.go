@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"homeroom/auth0/auth0test"
-	"homeroom/internal/httpapi"
 )
 
 // unsigned makes a token of header and claims with a signature of the caller's.
@@ -151,7 +150,7 @@ func TestKeysOfTheIssuer(t *testing.T) {
 	}))
 	t.Cleanup(keys.Close)
 	broken.Store(true)
-	w := setup(t, options{noSpare: true, api: func(c *httpapi.Config) { c.JWKSURL = keys.URL }})
+	w := setup(t, options{noSpare: true, api: func(c *config) { c.JWKSURL = keys.URL }})
 	issuer = w.auth0.URL()
 
 	r := w.call("GET", "/tenants", "", w.bearer("read:tenants"))

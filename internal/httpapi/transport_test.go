@@ -6,8 +6,6 @@ import (
 	"testing"
 
 	"github.com/gin-gonic/gin"
-
-	"homeroom/internal/httpapi"
 )
 
 func TestHeadIsAnsweredWhereverGetIs(t *testing.T) {
@@ -144,7 +142,7 @@ func TestAPageOfAnotherOriginIsToldWhyItMayNotCall(t *testing.T) {
 	for name, origins := range map[string][]string{"no origin is allowed": nil, "others are allowed": {"https://app.lincoln.example"}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := setup(t, options{noSpare: true, api: func(c *httpapi.Config) { c.AllowedOrigins = origins }})
+			w := setup(t, options{noSpare: true, api: func(c *config) { c.AllowedOrigins = origins }})
 			for _, path := range []string{"/users", "/me", "/nothing"} {
 				r := w.call("OPTIONS", path, "", "Origin: https://evil.example", "Access-Control-Request-Method: POST")
 				equal(t, 403, r.Status, path)
@@ -162,7 +160,7 @@ func TestAPageOfAnotherOriginIsToldWhyItMayNotCall(t *testing.T) {
 
 func TestNoPageCanBeFramedOrUsesWhatBrowsersCanDo(t *testing.T) {
 	t.Parallel()
-	w := setup(t, options{noSpare: true, api: func(c *httpapi.Config) { c.PublicURL = "https://homeroom.lincoln.example" }})
+	w := setup(t, options{noSpare: true, api: func(c *config) { c.PublicURL = "https://homeroom.lincoln.example" }})
 	for _, path := range []string{"/docs", "/livez", "/openapi.json", "/nothing", "/activate?token=x", "/invitation?token=x", "/problems/internal", "/docs/style.css", "/"} {
 		h := w.call("GET", path, "", "Accept: text/html").Header
 		equal(t, "DENY", h.Get("X-Frame-Options"), path)
@@ -172,7 +170,7 @@ func TestNoPageCanBeFramedOrUsesWhatBrowsersCanDo(t *testing.T) {
 		equal(t, "max-age=31536000", h.Get("Strict-Transport-Security"), path)
 	}
 	for _, address := range []string{"", "http://homeroom.lincoln.example"} {
-		plain := setup(t, options{noSpare: true, api: func(c *httpapi.Config) { c.PublicURL = address }})
+		plain := setup(t, options{noSpare: true, api: func(c *config) { c.PublicURL = address }})
 		equal(t, "", plain.call("GET", "/livez", "").Header.Get("Strict-Transport-Security"), "a service without HTTPS: ", address)
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"homeroom/admission"
 	"homeroom/catalog"
 	"homeroom/internal/secret"
-	"homeroom/internal/web"
+	"homeroom/messages"
 )
 
 // maxBodyBytes is how many bytes a request's body may have. huma refuses a body that fills what it reads, hence the one.
@@ -55,7 +55,7 @@ func (s *server) applicant(in *postUserInput) admission.Applicant {
 	req.SchoolName = o.text("schoolName")
 	req.GivenName, req.FamilyName, req.Name = o.text("givenName"), o.text("familyName"), o.text("name")
 	req.Invitation = o.text("invitation")
-	req.IdempotencyKey, req.Async, req.Locale = in.IdempotencyKey, preferAsync(in.Prefer), web.Locale(in.AcceptLanguage)
+	req.IdempotencyKey, req.Async, req.Locale = in.IdempotencyKey, preferAsync(in.Prefer), messages.FirstLanguage(in.AcceptLanguage)
 	who.Unread = unread(o.end())
 	return who
 }

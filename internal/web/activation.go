@@ -17,7 +17,7 @@ import (
 )
 
 // getActivation shows what a confirmation's link is about. It asks nobody but the catalog.
-func (s *site) getActivation(c *gin.Context) {
+func (s *Site) getActivation(c *gin.Context) {
 	localizer := s.pageLanguage(c)
 	token := c.Query("token")
 	row, err := s.cfg.Signup.InspectActivation(c.Request.Context(), token)
@@ -35,7 +35,7 @@ func (s *site) getActivation(c *gin.Context) {
 
 // showActivation writes the page on which an address is confirmed: what it is for, and the password to be chosen, with what was
 // wrong with one before. The school's name is somebody else's words, perhaps: it stands in a field of its own.
-func (s *site) showActivation(c *gin.Context, localizer messages.Localizer, status int, token string, row catalog.Signup, wrong string) {
+func (s *Site) showActivation(c *gin.Context, localizer messages.Localizer, status int, token string, row catalog.Signup, wrong string) {
 	page := personPage{Title: localizer.Text("page.activation.title", nil), Text: localizer.Text("page.activation.text", nil)}
 	form := &personForm{
 		Action: "/activate", Button: localizer.Text("page.activation.button", nil),
@@ -61,7 +61,7 @@ func (s *site) showActivation(c *gin.Context, localizer messages.Localizer, stat
 }
 
 // confirmLink leads to where somebody logs in and confirms a sign-up with their login; nil where there is no such place.
-func (s *site) confirmLink(localizer messages.Localizer, token string) *personLink {
+func (s *Site) confirmLink(localizer messages.Localizer, token string) *personLink {
 	link := &personLink{Text: localizer.Text("page.activation.login", nil)}
 	switch {
 	case s.cfg.Hosted != nil:
@@ -74,7 +74,7 @@ func (s *site) confirmLink(localizer messages.Localizer, token string) *personLi
 	return link
 }
 
-func (s *site) postActivation(c *gin.Context) {
+func (s *Site) postActivation(c *gin.Context) {
 	localizer, ctx := s.pageLanguage(c), c.Request.Context()
 	token := c.PostForm("token")
 	outcome, err := s.cfg.Signup.Activate(ctx, token, secret.String(c.PostForm("password")))
@@ -108,7 +108,7 @@ func (s *site) postActivation(c *gin.Context) {
 }
 
 // showActivated tells how a sign-up goes on whose e-mail has been confirmed.
-func (s *site) showActivated(c *gin.Context, localizer messages.Localizer, outcome signup.Outcome) {
+func (s *Site) showActivated(c *gin.Context, localizer messages.Localizer, outcome signup.Outcome) {
 	if outcome.Status == catalog.AwaitingApproval {
 		s.show(c, localizer, http.StatusOK, personPage{Title: localizer.Text("page.waiting.title", nil), Text: localizer.Text("page.waiting.text", nil)})
 		return
@@ -119,8 +119,8 @@ func (s *site) showActivated(c *gin.Context, localizer messages.Localizer, outco
 }
 
 // confirmHosted confirms a sign-up with the login that the person has just used on the provider's pages.
-func (s *site) confirmHosted(c *gin.Context, localizer messages.Localizer, state hosted.FlowState, person hosted.Person) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.Request.Context()), s.cfg.Timeout)
+func (s *Site) confirmHosted(c *gin.Context, localizer messages.Localizer, state hosted.FlowState, person hosted.Person) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.Request.Context()), signupTimeout)
 	defer cancel()
 	outcome, err := s.cfg.Signup.ActivateWithAccount(ctx, state.Confirm, person.Identity.ID)
 	switch {

@@ -26,7 +26,7 @@ const (
 )
 
 // registerHosted adds the way to sign up on the identity provider's own pages, where one is configured.
-func (s *site) registerHosted(router gin.IRouter) {
+func (s *Site) registerHosted(router gin.IRouter) {
 	if s.cfg.Hosted == nil {
 		return
 	}
@@ -42,7 +42,7 @@ func (s *site) registerHosted(router gin.IRouter) {
 
 // refuseOtherOrigins refuses forms that another site has sent. What is in the cookie would go on only with its own registration; the
 // person is spared that somebody else names their school.
-func (s *site) refuseOtherOrigins(c *gin.Context) {
+func (s *Site) refuseOtherOrigins(c *gin.Context) {
 	if err := http.NewCrossOriginProtection().Check(c.Request); err != nil {
 		s.showEnding(c, s.pageLanguage(c), hosted.FlowState{}, errors.Join(hosted.ErrStateMismatch, err))
 		c.Abort()
@@ -51,7 +51,7 @@ func (s *site) refuseOtherOrigins(c *gin.Context) {
 
 // getRegister sends a browser to the provider. What would stop the sign-up in the end is said now, and not to somebody who
 // has just registered.
-func (s *site) getRegister(c *gin.Context) {
+func (s *Site) getRegister(c *gin.Context) {
 	ctx, r := c.Request.Context(), c.Request
 	localizer := s.pageLanguage(c)
 	if err := s.take(c, "register", s.cfg.HostedRate); err != nil {
@@ -80,7 +80,7 @@ func (s *site) getRegister(c *gin.Context) {
 
 // checkOptions checks whether the school's name and the invitation are good, or the link that is to be confirmed. Whoever was invited
 // signs up with the address that was.
-func (s *site) checkOptions(ctx context.Context, options *hosted.Options) error {
+func (s *Site) checkOptions(ctx context.Context, options *hosted.Options) error {
 	if options.Confirm != "" {
 		row, err := s.cfg.Signup.InspectActivation(ctx, options.Confirm)
 		options.LoginHint = row.Email
@@ -102,7 +102,7 @@ func (s *site) checkOptions(ctx context.Context, options *hosted.Options) error 
 }
 
 // getCallback takes what the provider has sent the browser back with, and signs the person up.
-func (s *site) getCallback(c *gin.Context) {
+func (s *Site) getCallback(c *gin.Context) {
 	if err := s.take(c, "callback", s.cfg.HostedRate); err != nil {
 		s.showProblem(c, s.pageLanguage(c), err)
 		return
@@ -125,7 +125,7 @@ func (s *site) getCallback(c *gin.Context) {
 }
 
 // postFinish takes the form that asks for what the provider could not tell, or that tries again.
-func (s *site) postFinish(c *gin.Context) {
+func (s *Site) postFinish(c *gin.Context) {
 	state, person, err := s.cfg.Hosted.LoadState(c.Request, c.PostForm("state"))
 	localizer := s.pageLanguage(c, state.Locales)
 	if err != nil {
@@ -138,7 +138,7 @@ func (s *site) postFinish(c *gin.Context) {
 // signUpHosted runs the saga for a person whom the provider has named. The registration's id is its idempotency key: the
 // page may be loaded again, and an answer that is lost is given again. A browser that goes stops nothing: the person's next
 // request finds what came of this one.
-func (s *site) signUpHosted(c *gin.Context, localizer messages.Localizer, state hosted.FlowState, person hosted.Person) {
+func (s *Site) signUpHosted(c *gin.Context, localizer messages.Localizer, state hosted.FlowState, person hosted.Person) {
 	if state.SignupID != "" {
 		s.followFinished(c, localizer, state)
 		return
@@ -147,7 +147,7 @@ func (s *site) signUpHosted(c *gin.Context, localizer messages.Localizer, state 
 		s.confirmHosted(c, localizer, state, person)
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.Request.Context()), s.cfg.Timeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.Request.Context()), signupTimeout)
 	defer cancel()
 	req := s.hostedRequest(c, localizer, state, person)
 	if req.SchoolName == "" && req.Invitation == "" {
@@ -172,7 +172,7 @@ func (s *site) signUpHosted(c *gin.Context, localizer messages.Localizer, state 
 
 // redirectWithResult redirects to the application with the status of the sign-up, or to the status page where there is no application. The same page
 // leads there again for a while.
-func (s *site) redirectWithResult(c *gin.Context, state hosted.FlowState, signupID uuid.UUID, status catalog.Status) {
+func (s *Site) redirectWithResult(c *gin.Context, state hosted.FlowState, signupID uuid.UUID, status catalog.Status) {
 	if !s.saveResult(c, s.pageLanguage(c, state.Locales), state, signupID) {
 		return
 	}
@@ -185,7 +185,7 @@ func (s *site) redirectWithResult(c *gin.Context, state hosted.FlowState, signup
 }
 
 // saveResult has the browser remember what came of a registration. It answers when that fails.
-func (s *site) saveResult(c *gin.Context, localizer messages.Localizer, state hosted.FlowState, signupID uuid.UUID) bool {
+func (s *Site) saveResult(c *gin.Context, localizer messages.Localizer, state hosted.FlowState, signupID uuid.UUID) bool {
 	cookie, err := s.cfg.Hosted.SaveResult(state, signupID.String())
 	if err != nil {
 		s.showProblem(c, localizer, err)
@@ -203,14 +203,14 @@ func statusURL(id, locales string) string {
 	return statusPath + id + "?" + url.Values{"ui_locales": {locales}}.Encode()
 }
 
-func (s *site) clearState(c *gin.Context, state hosted.FlowState) {
+func (s *Site) clearState(c *gin.Context, state hosted.FlowState) {
 	if state.ID != "" {
 		http.SetCookie(c.Writer, s.cfg.Hosted.ClearState(state))
 	}
 }
 
 // saveState keeps a person whom the provider has named in the browser's cookie. It answers when that fails.
-func (s *site) saveState(c *gin.Context, localizer messages.Localizer, state hosted.FlowState, person hosted.Person) bool {
+func (s *Site) saveState(c *gin.Context, localizer messages.Localizer, state hosted.FlowState, person hosted.Person) bool {
 	cookie, err := s.cfg.Hosted.SaveState(state, person)
 	if err != nil {
 		s.showProblem(c, localizer, err)
@@ -221,7 +221,7 @@ func (s *site) saveState(c *gin.Context, localizer messages.Localizer, state hos
 }
 
 // postResend sends the confirmation mail again and redirects to the status page.
-func (s *site) postResend(c *gin.Context) {
+func (s *Site) postResend(c *gin.Context) {
 	id, err := signupID(c.Param("id"))
 	if err == nil {
 		err = s.cfg.Signup.RemindVerification(c.Request.Context(), id)
@@ -234,7 +234,7 @@ func (s *site) postResend(c *gin.Context) {
 }
 
 // getStatus shows the status of a sign-up to a person who came without an application. The id is the permission.
-func (s *site) getStatus(c *gin.Context) {
+func (s *Site) getStatus(c *gin.Context) {
 	localizer := s.pageLanguage(c)
 	view, err := s.viewSignup(c.Request.Context(), c.Param("id"))
 	if err != nil {

@@ -23,7 +23,7 @@ const (
 
 // followSignup redirects a person to the result of the sign-up that another request of the same registration has made, or is about to. It reports
 // whether there is one, and has answered then. The browser has shown that the registration is its own.
-func (s *site) followSignup(c *gin.Context, state hosted.FlowState) bool {
+func (s *Site) followSignup(c *gin.Context, state hosted.FlowState) bool {
 	ctx := c.Request.Context()
 	for inspectErr := range maxPolls {
 		row, unfinished, err := s.signupOf(ctx, state)
@@ -42,7 +42,7 @@ func (s *site) followSignup(c *gin.Context, state hosted.FlowState) bool {
 }
 
 // signupOf finds the sign-up of a registration, and what its status is before the registration's end.
-func (s *site) signupOf(ctx context.Context, state hosted.FlowState) (row catalog.Signup, unfinished catalog.Status, err error) {
+func (s *Site) signupOf(ctx context.Context, state hosted.FlowState) (row catalog.Signup, unfinished catalog.Status, err error) {
 	if state.Confirm != "" {
 		row, err = s.cfg.Signup.InspectActivation(ctx, state.Confirm)
 		return row, catalog.AwaitingVerification, err
@@ -52,7 +52,7 @@ func (s *site) signupOf(ctx context.Context, state hosted.FlowState) (row catalo
 }
 
 // followFinished redirects a person whose registration was finished before.
-func (s *site) followFinished(c *gin.Context, localizer messages.Localizer, state hosted.FlowState) {
+func (s *Site) followFinished(c *gin.Context, localizer messages.Localizer, state hosted.FlowState) {
 	view, err := s.viewSignup(c.Request.Context(), state.SignupID)
 	if err != nil {
 		s.showEnding(c, localizer, state, err)

@@ -23,7 +23,7 @@ var personFields = append([]string{"givenName", "familyName"}, identity.ProfileF
 
 // hostedRequest puts together what the provider, the beginning and our own form have told. Of the names that the provider
 // knows, those that we could not take are left out: the person has not entered them here, and cannot correct them.
-func (s *site) hostedRequest(c *gin.Context, localizer messages.Localizer, state hosted.FlowState, person hosted.Person) signup.Request {
+func (s *Site) hostedRequest(c *gin.Context, localizer messages.Localizer, state hosted.FlowState, person hosted.Person) signup.Request {
 	entered := func(name, otherwise string) string {
 		if text, ok := c.GetPostForm(name); ok {
 			return strings.TrimSpace(text)
@@ -37,7 +37,7 @@ func (s *site) hostedRequest(c *gin.Context, localizer messages.Localizer, state
 		Profile: map[string]string{}, IdempotencyKey: idempotencyKey(state),
 	}
 	for _, locale := range append(strings.Fields(state.Locales), person.Locale, localizer.Tag()) {
-		if req.Locale = Locale(locale); req.Locale != "" {
+		if req.Locale = messages.FirstLanguage(locale); req.Locale != "" {
 			break
 		}
 	}
@@ -68,7 +68,7 @@ func userFixable(invalid *signup.ValidationError) bool {
 
 // showSignupForm shows the form that asks for the school's name, and for whatever else a sign-up needs here. The registration
 // rests meanwhile.
-func (s *site) showSignupForm(c *gin.Context, localizer messages.Localizer, state hosted.FlowState, person hosted.Person, status int, invalid *signup.ValidationError) {
+func (s *Site) showSignupForm(c *gin.Context, localizer messages.Localizer, state hosted.FlowState, person hosted.Person, status int, invalid *signup.ValidationError) {
 	if !s.saveState(c, localizer, state, person) {
 		return
 	}
@@ -113,7 +113,7 @@ var autocompletes = map[string]string{
 }
 
 // showRetry shows a button that tries once more, with what the person has entered already.
-func (s *site) showRetry(c *gin.Context, localizer messages.Localizer, state hosted.FlowState, person hosted.Person, err error) {
+func (s *Site) showRetry(c *gin.Context, localizer messages.Localizer, state hosted.FlowState, person hosted.Person, err error) {
 	if !s.saveState(c, localizer, state, person) {
 		return
 	}
@@ -132,10 +132,10 @@ func (s *site) showRetry(c *gin.Context, localizer messages.Localizer, state hos
 }
 
 // showForm writes a page whose form leads to another site.
-func (s *site) showForm(c *gin.Context, localizer messages.Localizer, status int, page personPage) {
+func (s *Site) showForm(c *gin.Context, localizer messages.Localizer, status int, page personPage) {
 	page.Lang = localizer.Tag()
 	var body bytes.Buffer
-	if err := s.person.ExecuteTemplate(&body, "person.html", page); err != nil {
+	if err := s.templates.ExecuteTemplate(&body, "person.html", page); err != nil {
 		s.showProblem(c, localizer, fmt.Errorf("write a page: %w", err))
 		return
 	}
@@ -152,7 +152,7 @@ type ending struct {
 }
 
 // showEnding writes the page of a registration that has failed. Why is for the log.
-func (s *site) showEnding(c *gin.Context, localizer messages.Localizer, state hosted.FlowState, err error) {
+func (s *Site) showEnding(c *gin.Context, localizer messages.Localizer, state hosted.FlowState, err error) {
 	s.clearState(c, state)
 	var option *hosted.OptionError
 	var invalid *signup.ValidationError
@@ -191,7 +191,7 @@ func (s *site) showEnding(c *gin.Context, localizer messages.Localizer, state ho
 }
 
 // showInvalid shows what is wrong where no form could correct it: the address may not sign up, or the link names no school.
-func (s *site) showInvalid(c *gin.Context, localizer messages.Localizer, state hosted.FlowState, invalid *signup.ValidationError) {
+func (s *Site) showInvalid(c *gin.Context, localizer messages.Localizer, state hosted.FlowState, invalid *signup.ValidationError) {
 	p := problem.Of(invalid)
 	p.Complete(c.Request.Context(), c.Writer.Header())
 	page := personPage{Title: localizer.Text("page.hosted.unfit_title", nil), Text: p.Errors[0].Message}

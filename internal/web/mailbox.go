@@ -2,7 +2,6 @@ package web
 
 import (
 	"bytes"
-	"fmt"
 	"html/template"
 	"net/http"
 	"regexp"
@@ -36,19 +35,14 @@ const (
 )
 
 // registerMailbox adds the pages of the mailbox, where there is one.
-func (s *site) registerMailbox(router *gin.Engine) error {
+func (s *Site) registerMailbox(router gin.IRouter) {
 	if s.cfg.Mailbox == nil {
-		return nil
+		return
 	}
-	templates, err := template.ParseFS(pages, "pages/mailbox*.html")
-	if err != nil {
-		return fmt.Errorf("read pages of the mailbox: %w", err)
-	}
-	box := &mailboxPages{s.cfg.Mailbox, templates}
+	box := &mailboxPages{s.cfg.Mailbox, s.templates}
 	router.GET(mailboxPath, box.list)
 	router.GET(mailboxPath+"/:number", box.show)
 	router.GET(mailboxPath+"/:number/html", box.frame)
-	return nil
 }
 
 // mailboxPages answer for the mailbox: browsers with pages, programs with JSON.

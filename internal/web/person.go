@@ -51,7 +51,7 @@ type personLink struct{ URL, Text string }
 
 // registerPersonPages adds the pages to which the links in mails lead. Following a link changes nothing, because programs
 // that scan mails follow links too: each page has a button.
-func (s *site) registerPersonPages(router gin.IRouter) {
+func (s *Site) registerPersonPages(router gin.IRouter) {
 	router.GET("/activate", s.getActivation)
 	router.POST("/activate", limitForm, s.postActivation)
 	router.GET("/invitation", s.getInvitation)
@@ -74,10 +74,10 @@ func limitForm(c *gin.Context) {
 }
 
 // show writes a page.
-func (s *site) show(c *gin.Context, localizer messages.Localizer, status int, page personPage) {
+func (s *Site) show(c *gin.Context, localizer messages.Localizer, status int, page personPage) {
 	page.Lang = localizer.Tag()
 	var body bytes.Buffer
-	if err := s.person.ExecuteTemplate(&body, "person.html", page); err != nil {
+	if err := s.templates.ExecuteTemplate(&body, "person.html", page); err != nil {
 		problem.Write(c.Writer, c.Request, problem.Of(fmt.Errorf("write a page: %w", err)))
 		return
 	}
@@ -86,7 +86,7 @@ func (s *site) show(c *gin.Context, localizer messages.Localizer, status int, pa
 }
 
 // showProblem writes the page of an error that is not about the form.
-func (s *site) showProblem(c *gin.Context, localizer messages.Localizer, err error) {
+func (s *Site) showProblem(c *gin.Context, localizer messages.Localizer, err error) {
 	p := problem.Of(err)
 	p.Complete(c.Request.Context(), c.Writer.Header())
 	title, text := p.Title, p.Detail
@@ -97,17 +97,17 @@ func (s *site) showProblem(c *gin.Context, localizer messages.Localizer, err err
 }
 
 // showText writes a page of two texts: id, and id with _title.
-func (s *site) showText(c *gin.Context, localizer messages.Localizer, status int, id string) {
+func (s *Site) showText(c *gin.Context, localizer messages.Localizer, status int, id string) {
 	s.show(c, localizer, status, personPage{Title: localizer.Text(id+"_title", nil), Text: localizer.Text(id, nil)})
 }
 
-func (s *site) getInvitation(c *gin.Context) {
+func (s *Site) getInvitation(c *gin.Context) {
 	localizer := s.pageLanguage(c)
 	s.showInvitation(c, localizer, c.Query("token"), http.StatusOK, nil, "")
 }
 
 // showInvitation writes the page of an invitation, with what is wrong with what was sent before.
-func (s *site) showInvitation(c *gin.Context, localizer messages.Localizer, token string, status int, wrong map[string]string, problem string) {
+func (s *Site) showInvitation(c *gin.Context, localizer messages.Localizer, token string, status int, wrong map[string]string, problem string) {
 	invitation, err := s.cfg.Signup.Invitation(c.Request.Context(), token)
 	if errors.Is(err, signup.ErrInvitationGone) {
 		s.showText(c, localizer, http.StatusGone, "page.invitation.expired")
@@ -133,7 +133,7 @@ func (s *site) showInvitation(c *gin.Context, localizer messages.Localizer, toke
 }
 
 // invitationForm asks for what a new login needs, filled in with what was sent before, passwords apart.
-func (s *site) invitationForm(c *gin.Context, localizer messages.Localizer, token string, invitation catalog.Invitation, wrong map[string]string) *personForm {
+func (s *Site) invitationForm(c *gin.Context, localizer messages.Localizer, token string, invitation catalog.Invitation, wrong map[string]string) *personForm {
 	form := &personForm{Action: "/invitation", Button: localizer.Text("page.invitation.button", nil)}
 	add := func(f personField) {
 		if f.Type != "hidden" {
@@ -164,7 +164,7 @@ func (s *site) invitationForm(c *gin.Context, localizer messages.Localizer, toke
 }
 
 // postInvitation accepts an invitation with a new login.
-func (s *site) postInvitation(c *gin.Context) {
+func (s *Site) postInvitation(c *gin.Context) {
 	localizer, ctx, token := s.pageLanguage(c), c.Request.Context(), c.PostForm("token")
 	invitation, err := s.cfg.Signup.Invitation(ctx, token)
 	if errors.Is(err, signup.ErrInvitationGone) {
@@ -210,7 +210,7 @@ func (s *site) postInvitation(c *gin.Context) {
 
 // loginText is a text that tells people to log in: id where a link to that stands below it, and id with _elsewhere where we do
 // not know of any.
-func (s *site) loginText(localizer messages.Localizer, id string) string {
+func (s *Site) loginText(localizer messages.Localizer, id string) string {
 	if s.cfg.AppURL == "" {
 		id += "_elsewhere"
 	}
@@ -218,7 +218,7 @@ func (s *site) loginText(localizer messages.Localizer, id string) string {
 }
 
 // loginLink leads to where people log in, if that is known.
-func (s *site) loginLink(localizer messages.Localizer) *personLink {
+func (s *Site) loginLink(localizer messages.Localizer) *personLink {
 	if s.cfg.AppURL == "" {
 		return nil
 	}

@@ -5,6 +5,7 @@ package web
 import (
 	"context"
 	"embed"
+	"errors"
 	"fmt"
 	"html/template"
 	"time"
@@ -30,7 +31,7 @@ type Config struct {
 	Catalog *catalog.Store
 	// Admission begins sign-ups. Required.
 	Admission *admission.Admission
-	// Texts are what people read. Required.
+	// Texts are what people read, in their languages. Required.
 	Texts *messages.Texts
 	// Hosted, if not nil, lets people sign up on the pages of an identity provider. Defaults to none.
 	Hosted *hosted.Provider
@@ -40,31 +41,41 @@ type Config struct {
 	Mailbox Mailbox
 	// AppURL is where people log in. Defaults to no links to that.
 	AppURL string
-	// Timeout bounds a sign-up that goes on though the browser has gone. Required.
-	Timeout time.Duration
 }
 
-// site is the pages with what they need.
-type site struct {
-	cfg Config
-	// person is the template of the pages for people.
-	person *template.Template
+// signupTimeout bounds a sign-up that goes on though the browser has gone.
+const signupTimeout = 30 * time.Second
+
+// Site is the pages. It may be used from many goroutines.
+type Site struct {
+	cfg       Config
+	templates *template.Template
 }
 
-// Register adds the pages.
-func Register(router *gin.Engine, cfg Config) error {
-	templates, err := template.ParseFS(pages, "pages/person.html")
-	if err != nil {
-		return fmt.Errorf("read the page for people: %w", err)
+// New makes the pages.
+func New(cfg Config) (*Site, error) {
+	switch {
+	case cfg.Signup == nil || cfg.Catalog == nil || cfg.Admission == nil || cfg.Texts == nil:
+		return nil, errors.New("the pages need sign-ups, a catalog, an admission and texts")
+	case cfg.HostedRate != nil && (cfg.HostedRate.Count < 1 || cfg.HostedRate.Window < time.Second):
+		return nil, errors.New("the rate of hosted registrations must allow at least one, in a second or more")
 	}
-	s := &site{cfg, templates}
+	templates, err := template.ParseFS(pages, "pages/*.html")
+	if err != nil {
+		return nil, fmt.Errorf("read the pages: %w", err)
+	}
+	return &Site{cfg, templates}, nil
+}
+
+// Register adds the pages to a router.
+func (s *Site) Register(router gin.IRouter) {
 	s.registerPersonPages(router)
 	s.registerHosted(router)
-	return s.registerMailbox(router)
+	s.registerMailbox(router)
 }
 
 // admit begins a sign-up, and tells in headers what the caller's address has left.
-func (s *site) admit(ctx context.Context, c *gin.Context, who admission.Applicant) (signup.Outcome, error) {
+func (s *Site) admit(ctx context.Context, c *gin.Context, who admission.Applicant) (signup.Outcome, error) {
 	who.Caller = admission.CallerOf(ctx)
 	outcome, grant, err := s.cfg.Admission.Begin(ctx, who)
 	grant.SetHeaders(c.Writer.Header())
@@ -72,7 +83,7 @@ func (s *site) admit(ctx context.Context, c *gin.Context, who admission.Applican
 }
 
 // take takes one from an allowance of the caller's address, and tells in headers what that has left.
-func (s *site) take(c *gin.Context, name string, allowance *catalog.Allowance) error {
+func (s *Site) take(c *gin.Context, name string, allowance *catalog.Allowance) error {
 	ctx := c.Request.Context()
 	grant, err := s.cfg.Admission.Take(ctx, name, allowance, admission.CallerOf(ctx))
 	grant.SetHeaders(c.Writer.Header())
@@ -89,7 +100,7 @@ func signupID(text string) (uuid.UUID, error) {
 }
 
 // viewSignup finds a sign-up.
-func (s *site) viewSignup(ctx context.Context, text string) (signup.View, error) {
+func (s *Site) viewSignup(ctx context.Context, text string) (signup.View, error) {
 	id, err := signupID(text)
 	if err != nil {
 		return signup.View{}, err
