@@ -1,10 +1,12 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
+	"reflect"
 	"strings"
 	"time"
 
@@ -38,7 +40,14 @@ func withPermission(permission string) access { return access{token: true, permi
 
 // register adds an operation. There is no other way to add one, so none is open by oversight.
 func register[I, O any](s *server, who access, op huma.Operation, handler func(context.Context, *I) (*O, error)) {
-	op.Middlewares = append(huma.Middlewares{s.withAnnouncedBody, s.withTimeout, s.guard(who)}, op.Middlewares...)
+	middlewares := huma.Middlewares{s.withAnnouncedBody, s.withTimeout, s.guard(who)}
+	if _, there := reflect.TypeFor[I]().FieldByName("Body"); there {
+		middlewares = append(middlewares, s.requireJSON)
+		op.MaxBodyBytes = cmp.Or(op.MaxBodyBytes, maxBodyBytes)
+		op.SkipValidateBody = true // a body reads itself, see members
+		op.Errors = append(op.Errors, http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity)
+	}
+	op.Middlewares = append(middlewares, op.Middlewares...)
 	op.Errors = append(op.Errors, http.StatusInternalServerError)
 	op.Security = []map[string][]string{} // said in the document: nobody needs a token
 	if !who.public {

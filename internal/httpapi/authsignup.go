@@ -26,15 +26,12 @@ func (s *server) registerAuthSignup() {
 		Summary: "Sign a person up, in the words of common authentication services",
 		Description: "Does what `POST /users` does, with the members, answers and errors that clients of such services expect: every answer has `success`, and errors are in `error`. " +
 			"With `provider` instead of an e-mail address, it answers where the browser must go to sign up there (OAuth).",
-		DefaultStatus: http.StatusCreated, MaxBodyBytes: maxBodyBytes,
-		SkipValidateBody: true, SkipValidateParams: true, // done by the handler, which tells everything at once
-		Errors: []int{
-			http.StatusBadRequest, http.StatusForbidden, http.StatusConflict, http.StatusRequestEntityTooLarge,
-			http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity, http.StatusTooManyRequests, http.StatusServiceUnavailable,
-		},
-		Metadata:    flags(flagEnvelope, beginsSignup),
-		Middlewares: huma.Middlewares{s.requireJSON, withBrowser},
-		Responses:   s.authResponses(),
+		DefaultStatus:      http.StatusCreated,
+		SkipValidateParams: true, // done by the handler, which tells everything at once
+		Errors:             []int{http.StatusForbidden, http.StatusConflict, http.StatusTooManyRequests, http.StatusServiceUnavailable},
+		Metadata:           flags(flagEnvelope, beginsSignup),
+		Middlewares:        huma.Middlewares{withBrowser},
+		Responses:          s.authResponses(),
 	}, s.postAuthSignup)
 }
 

@@ -5,34 +5,26 @@ import (
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
-
-	"homeroom/internal/problem"
 )
 
 // confirmation is the body of POST /schools/confirm.
 type confirmation struct {
 	Token string `json:"token" minLength:"43" maxLength:"43" doc:"The token from the link in the mail."`
 
-	wrong []problem.Field
+	members
 }
 
 // UnmarshalJSON takes the members one by one.
 func (b *confirmation) UnmarshalJSON(text []byte) error {
-	o, err := readObject(text)
-	if err != nil {
-		return err
-	}
-	b.Token = o.text("token")
-	b.wrong = o.end()
-	return nil
+	return b.read(text, func(o *object) { b.Token = o.text("token") })
 }
 
 type confirmationInput struct{ Body confirmation }
 
 // postConfirmation confirms the e-mail of a sign-up that was begun with the login of the access token.
 func (s *server) postConfirmation(ctx context.Context, in *confirmationInput) (*postUserOutput, error) {
-	if len(in.Body.wrong) > 0 {
-		return nil, problem.Invalid(in.Body.wrong...)
+	if err := in.Body.invalid(); err != nil {
+		return nil, err
 	}
 	outcome, err := s.cfg.Signup.ActivateWithAccount(ctx, in.Body.Token, claimsOf(ctx).Subject)
 	if err != nil {
@@ -49,12 +41,8 @@ func (s *server) registerConfirmation() {
 		Description: "For a sign-up of `POST /schools` or hosted registration that waits until its e-mail address is confirmed. " +
 			"The link in the mail shows whose the address is, the access token whose the login is; only both together confirm the sign-up. " +
 			"The page behind the link sends the browser to the application's login with `confirm`, the token. The answers are those of `POST /users`.",
-		DefaultStatus: http.StatusCreated, MaxBodyBytes: maxBodyBytes, SkipValidateBody: true,
-		Errors: []int{
-			http.StatusBadRequest, http.StatusForbidden, http.StatusConflict, http.StatusGone, http.StatusRequestEntityTooLarge,
-			http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity, http.StatusServiceUnavailable,
-		},
-		Middlewares: huma.Middlewares{s.requireJSON},
-		Responses:   s.signupResponses(),
+		DefaultStatus: http.StatusCreated,
+		Errors:        []int{http.StatusForbidden, http.StatusConflict, http.StatusGone, http.StatusServiceUnavailable},
+		Responses:     s.signupResponses(),
 	}, s.postConfirmation)
 }

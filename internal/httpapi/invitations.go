@@ -9,7 +9,6 @@ import (
 	"github.com/google/uuid"
 
 	"homeroom/catalog"
-	"homeroom/internal/problem"
 	"homeroom/signup"
 )
 
@@ -17,18 +16,15 @@ import (
 const inviteSchools = "invite:schools"
 
 func (s *server) registerInvitations() {
-	refusals := []int{
-		http.StatusBadRequest, http.StatusForbidden, http.StatusNotFound, http.StatusConflict, http.StatusRequestEntityTooLarge,
-		http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity, http.StatusTooManyRequests,
-	}
+	refusals := []int{http.StatusForbidden, http.StatusNotFound, http.StatusConflict, http.StatusTooManyRequests}
 	const who = "\n\nFor the school's owner and admins, and for operators with the permission `update:tenants`."
 	register(s, anyUser, huma.Operation{
 		OperationID: "invite", Method: http.MethodPost, Path: "/tenants/{id}/invitations", Tags: []string{tagSchool},
 		Summary: "Invite a person to a school",
 		Description: "A mail with a link is sent. Inviting the same address again renews the invitation, with the new role and a new end, and sends the mail again." +
 			who,
-		DefaultStatus: http.StatusCreated, MaxBodyBytes: maxBodyBytes, SkipValidateBody: true,
-		Errors: refusals, Middlewares: huma.Middlewares{s.requireJSON},
+		DefaultStatus: http.StatusCreated,
+		Errors:        refusals,
 	}, s.postInvitation)
 	register(s, anyUser, huma.Operation{
 		OperationID: "listInvitations", Method: http.MethodGet, Path: "/tenants/{id}/invitations", Tags: []string{tagSchool},
@@ -46,8 +42,8 @@ func (s *server) registerInvitations() {
 		OperationID: "inviteSchool", Method: http.MethodPost, Path: "/invitations", Tags: []string{tagOperator},
 		Summary:       "Invite a person to sign a school up",
 		Description:   "A mail with a link is sent. It lets the person sign up where that needs an invitation or an approval.",
-		DefaultStatus: http.StatusCreated, MaxBodyBytes: maxBodyBytes, SkipValidateBody: true,
-		Errors: refusals, Middlewares: huma.Middlewares{s.requireJSON},
+		DefaultStatus: http.StatusCreated,
+		Errors:        refusals,
 	}, s.postSchoolInvitation)
 	register(s, withPermission(inviteSchools), huma.Operation{
 		OperationID: "listSchoolInvitations", Method: http.MethodGet, Path: "/invitations", Tags: []string{tagOperator},
@@ -70,18 +66,14 @@ type newInvitation struct {
 	Locale    string      `json:"locale,omitempty" maxLength:"35" doc:"The language of the mail." example:"de"`
 	LastsDays *int        `json:"lastsDays,omitempty" minimum:"1" maximum:"30" doc:"For how many days the link is good. Defaults to 7." example:"7"`
 
-	wrong []problem.Field
+	members
 }
 
 // UnmarshalJSON takes the members one by one.
 func (n *newInvitation) UnmarshalJSON(text []byte) error {
-	o, err := readObject(text)
-	if err != nil {
-		return err
-	}
-	n.Email, n.Role, n.Locale, n.LastsDays = o.text("email"), invitedRole(o.text("role")), o.text("locale"), o.number("lastsDays", 1, 30)
-	n.wrong = o.end()
-	return nil
+	return n.read(text, func(o *object) {
+		n.Email, n.Role, n.Locale, n.LastsDays = o.text("email"), invitedRole(o.text("role")), o.text("locale"), o.number("lastsDays", 1, 30)
+	})
 }
 
 func (n newInvitation) invite(by signup.Actor) signup.InviteRequest {
@@ -162,16 +154,16 @@ func (s *server) postInvitation(ctx context.Context, in *postInvitationInput) (*
 	}
 	invite := in.Body.invite(actor(ctx))
 	invite.Tenant, invite.ByName = &school.ID, name
-	return s.invite(ctx, invite, in.Body.wrong)
+	return s.invite(ctx, invite, in.Body.members)
 }
 
 func (s *server) postSchoolInvitation(ctx context.Context, in *postSchoolInvitationInput) (*invitationOutput, error) {
-	return s.invite(ctx, in.Body.invite(actor(ctx)), in.Body.wrong)
+	return s.invite(ctx, in.Body.invite(actor(ctx)), in.Body.members)
 }
 
-func (s *server) invite(ctx context.Context, invite signup.InviteRequest, wrong []problem.Field) (*invitationOutput, error) {
-	if len(wrong) > 0 {
-		return nil, problem.Invalid(wrong...)
+func (s *server) invite(ctx context.Context, invite signup.InviteRequest, body members) (*invitationOutput, error) {
+	if err := body.invalid(); err != nil {
+		return nil, err
 	}
 	made, err := s.cfg.Signup.InviteAs(ctx, inviter(ctx), invite)
 	if err != nil {

@@ -102,6 +102,29 @@ func readObject(text []byte) (*object, error) {
 	return o, nil
 }
 
+// members are the members of a body, which its UnmarshalJSON reads one by one: what was wrong with them is kept for the handler,
+// so that callers are told everything at once. It is to be embedded in the body.
+type members struct{ wrong []problem.Field }
+
+// read splits the text of an object and takes its members.
+func (m *members) read(text []byte, take func(*object)) error {
+	o, err := readObject(text)
+	if err != nil {
+		return err
+	}
+	take(o)
+	m.wrong = o.end()
+	return nil
+}
+
+// invalid is the problem of the members that were wrong; nil where none was.
+func (m *members) invalid() error {
+	if len(m.wrong) == 0 {
+		return nil
+	}
+	return problem.Invalid(m.wrong...)
+}
+
 // has reports whether there is a member of this name that has not been taken.
 func (o *object) has(name string) bool {
 	_, there := o.members[name]

@@ -16,21 +16,17 @@ import (
 // registerNewSchools adds the operations for people who have an account. What shows that it is theirs is their own access token;
 // an e-mail address or a password would not do.
 func (s *server) registerNewSchools() {
-	errors := []int{
-		http.StatusBadRequest, http.StatusForbidden, http.StatusConflict, http.StatusRequestEntityTooLarge,
-		http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity, http.StatusServiceUnavailable,
-	}
+	errors := []int{http.StatusForbidden, http.StatusConflict, http.StatusServiceUnavailable}
 	register(s, anyUser, huma.Operation{
 		OperationID: "signUpSchool", Method: http.MethodPost, Path: "/schools", Tags: []string{tagSignup},
 		Metadata: flags(beginsSignup),
 		Summary:  "Sign a school up with a login that exists",
 		Description: "The login of the access token becomes the owner of a new school. Whoever has a school already is refused. " +
 			"The answers are those of `POST /users`.",
-		DefaultStatus: http.StatusCreated, MaxBodyBytes: maxBodyBytes,
-		SkipValidateBody: true, SkipValidateParams: true, // done by the handler, which tells everything at once
-		Errors:      errors,
-		Middlewares: huma.Middlewares{s.requireJSON},
-		Responses:   s.signupResponses(),
+		DefaultStatus:      http.StatusCreated,
+		SkipValidateParams: true, // done by the handler, which tells everything at once
+		Errors:             errors,
+		Responses:          s.signupResponses(),
 	}, s.postSchool)
 	register(s, anyUser, huma.Operation{
 		OperationID: "acceptInvitation", Method: http.MethodPost, Path: "/invitations/accept", Tags: []string{tagSignup},
@@ -38,11 +34,10 @@ func (s *server) registerNewSchools() {
 		Summary:  "Accept an invitation with a login that exists",
 		Description: "The login of the access token joins the school. Its e-mail address must be the one that was invited. Whoever has no login yet sends " +
 			"`invitation` with `POST /users` instead.",
-		DefaultStatus: http.StatusCreated, MaxBodyBytes: maxBodyBytes,
-		SkipValidateBody: true, SkipValidateParams: true,
-		Errors:      append(errors, http.StatusGone),
-		Middlewares: huma.Middlewares{s.requireJSON},
-		Responses:   s.signupResponses(),
+		DefaultStatus:      http.StatusCreated,
+		SkipValidateParams: true,
+		Errors:             append(errors, http.StatusGone),
+		Responses:          s.signupResponses(),
 	}, s.postAcceptance)
 	s.registerConfirmation()
 }

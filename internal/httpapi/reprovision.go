@@ -6,7 +6,6 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"homeroom/internal/problem"
 	"homeroom/signup"
 )
 
@@ -17,13 +16,8 @@ func (s *server) registerReprovision() {
 		Summary:  "Provision a tenant again",
 		Description: "Runs every provisioning step again and adds what is missing; data is never dropped. With `fresh`, the old database is set aside, " +
 			"where it is kept under the name in the answer, and a new one is made. The tenant's status and steps tell how it goes.",
-		DefaultStatus: http.StatusAccepted, MaxBodyBytes: maxBodyBytes,
-		SkipValidateBody: true, // the body reads itself
-		Errors: []int{
-			http.StatusBadRequest, http.StatusNotFound, http.StatusConflict, http.StatusRequestEntityTooLarge,
-			http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity,
-		},
-		Middlewares: huma.Middlewares{s.requireJSON},
+		DefaultStatus: http.StatusAccepted,
+		Errors:        []int{http.StatusNotFound, http.StatusConflict},
 	}, s.postReprovision)
 }
 
@@ -32,18 +26,12 @@ type reprovision struct {
 	Fresh   bool   `json:"fresh,omitempty" doc:"Set the old database aside and make a new one."`
 	Confirm string `json:"confirm,omitempty" doc:"The tenant's slug, to confirm fresh." example:"lincoln-high"`
 
-	wrong []problem.Field
+	members
 }
 
 // UnmarshalJSON takes the members one by one, as that of newUser does.
 func (r *reprovision) UnmarshalJSON(text []byte) error {
-	o, err := readObject(text)
-	if err != nil {
-		return err
-	}
-	r.Fresh, r.Confirm = o.flag("fresh"), o.text("confirm")
-	r.wrong = o.end()
-	return nil
+	return r.read(text, func(o *object) { r.Fresh, r.Confirm = o.flag("fresh"), o.text("confirm") })
 }
 
 type reprovisionInput struct {
@@ -65,8 +53,8 @@ type reprovisionOutput struct {
 func (s *server) postReprovision(ctx context.Context, in *reprovisionInput) (*reprovisionOutput, error) {
 	params := signup.ReprovisionRequest{Tenant: in.ID, Actor: claimsOf(ctx).Subject, RequestID: requestOf(ctx).ID}
 	if in.Body != nil {
-		if len(in.Body.wrong) > 0 {
-			return nil, problem.Invalid(in.Body.wrong...)
+		if err := in.Body.invalid(); err != nil {
+			return nil, err
 		}
 		params.Fresh, params.Confirm = in.Body.Fresh, in.Body.Confirm
 	}

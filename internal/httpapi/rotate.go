@@ -8,7 +8,6 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"homeroom/internal/postgres"
-	"homeroom/internal/problem"
 	"homeroom/lifecycle"
 	"homeroom/tenant"
 )
@@ -19,13 +18,8 @@ func (s *server) registerRotate() {
 		Summary: "Give a tenant's role a new password",
 		Description: "From the answer on the former password is refused. The sessions of the role go on, unless `endSessions`: " +
 			"after a theft of the password, those that it has opened must end too.",
-		DefaultStatus: http.StatusAccepted, MaxBodyBytes: maxBodyBytes,
-		SkipValidateBody: true, // the body reads itself
-		Errors: []int{
-			http.StatusBadRequest, http.StatusNotFound, http.StatusConflict, http.StatusRequestEntityTooLarge,
-			http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity,
-		},
-		Middlewares: huma.Middlewares{s.requireJSON},
+		DefaultStatus: http.StatusAccepted,
+		Errors:        []int{http.StatusNotFound, http.StatusConflict},
 	}, s.postRotate)
 }
 
@@ -33,18 +27,12 @@ func (s *server) registerRotate() {
 type rotate struct {
 	EndSessions bool `json:"endSessions,omitempty" doc:"End the sessions of the tenant's role."`
 
-	wrong []problem.Field
+	members
 }
 
 // UnmarshalJSON takes the members one by one, as that of newUser does.
 func (r *rotate) UnmarshalJSON(text []byte) error {
-	o, err := readObject(text)
-	if err != nil {
-		return err
-	}
-	r.EndSessions = o.flag("endSessions")
-	r.wrong = o.end()
-	return nil
+	return r.read(text, func(o *object) { r.EndSessions = o.flag("endSessions") })
 }
 
 type rotateInput struct {
@@ -60,8 +48,8 @@ type rotateOutput struct {
 func (s *server) postRotate(ctx context.Context, in *rotateInput) (*rotateOutput, error) {
 	params := lifecycle.Rotation{Tenant: in.ID, Actor: claimsOf(ctx).Subject, RequestID: requestOf(ctx).ID}
 	if in.Body != nil {
-		if len(in.Body.wrong) > 0 {
-			return nil, problem.Invalid(in.Body.wrong...)
+		if err := in.Body.invalid(); err != nil {
+			return nil, err
 		}
 		params.EndSessions = in.Body.EndSessions
 	}

@@ -30,10 +30,6 @@ const (
 )
 
 func (s *server) registerRunStart() {
-	refusals := []int{
-		http.StatusBadRequest, http.StatusConflict, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType,
-		http.StatusUnprocessableEntity,
-	}
 	register(s, withPermission(migrateTenants), huma.Operation{
 		OperationID: "startMigration", Method: http.MethodPost, Path: "/migrations", Tags: []string{tagFleet},
 		Metadata: flags(needsSchema),
@@ -41,11 +37,9 @@ func (s *server) registerRunStart() {
 		Description: "Brings all tenants that are behind to the newest version, or the chosen ones to the chosen version: first the canaries, then waves that grow. " +
 			"The new template is built first, so a file that cannot run at all starts nothing. A service then does the work. " +
 			"At most one run is open. With `plan`, nothing is started, and the answer tells what would be done.",
-		MaxBodyBytes:     maxChoiceBytes,
-		SkipValidateBody: true, // the body reads itself
-		Errors:           refusals,
-		Middlewares:      huma.Middlewares{s.requireJSON},
-		Responses:        s.startResponses(),
+		MaxBodyBytes: maxChoiceBytes,
+		Errors:       []int{http.StatusConflict},
+		Responses:    s.startResponses(),
 	}, s.postMigration)
 	register(s, withPermission("update:tenants"), huma.Operation{
 		OperationID: "migrateTenant", Method: http.MethodPost, Path: "/tenants/{id}/migrate", Tags: []string{tagFleet},
@@ -53,11 +47,8 @@ func (s *server) registerRunStart() {
 		Summary:  "Start a run for one tenant",
 		Description: "Brings just this tenant to the newest version, as `POST /migrations` with its name does: also one that is held at an older " +
 			"version, or quarantined because a migration had failed. The body is empty, or an object without members.",
-		MaxBodyBytes:     maxBodyBytes,
-		SkipValidateBody: true, // the body reads itself
-		Errors:           append(refusals, http.StatusNotFound),
-		Middlewares:      huma.Middlewares{s.requireJSON},
-		Responses:        s.startResponses(),
+		Errors:    []int{http.StatusConflict, http.StatusNotFound},
+		Responses: s.startResponses(),
 	}, s.postTenantMigration)
 }
 
@@ -88,26 +79,22 @@ type newMigration struct {
 	Concurrency *int     `json:"concurrency,omitempty" minimum:"1" maximum:"64" doc:"How many tenants of a server are migrated at the same time; 8 when left out."`
 	Plan        bool     `json:"plan,omitempty" doc:"Only tell what would be done." example:"true"`
 
-	wrong []problem.Field
+	members
 }
 
 // UnmarshalJSON takes the members one by one, as that of newUser does.
 func (m *newMigration) UnmarshalJSON(text []byte) error {
-	o, err := readObject(text)
-	if err != nil {
-		return err
-	}
-	m.Tenants = o.list("tenants")
-	if to := o.number("to", 1, maxVersion); to != nil {
-		version := uint(*to)
-		m.To = &version
-	}
-	m.Canaries = o.number("canaries", 0, math.MaxInt32)
-	m.MaxFailures = o.number("maxFailures", 0, math.MaxInt32)
-	m.Concurrency = o.number("concurrency", 1, 64)
-	m.Plan = o.flag("plan")
-	m.wrong = o.end()
-	return nil
+	return m.read(text, func(o *object) {
+		m.Tenants = o.list("tenants")
+		if to := o.number("to", 1, maxVersion); to != nil {
+			version := uint(*to)
+			m.To = &version
+		}
+		m.Canaries = o.number("canaries", 0, math.MaxInt32)
+		m.MaxFailures = o.number("maxFailures", 0, math.MaxInt32)
+		m.Concurrency = o.number("concurrency", 1, 64)
+		m.Plan = o.flag("plan")
+	})
 }
 
 type postMigrationInput struct{ Body *newMigration }
@@ -143,15 +130,19 @@ func (s *server) postMigration(ctx context.Context, in *postMigrationInput) (*po
 }
 
 // noMembers is a body that may be left out and has no members. One that has some is refused, since it means something.
-type noMembers struct{ wrong []problem.Field }
+type noMembers struct{ members }
 
 // UnmarshalJSON refuses every member.
 func (n *noMembers) UnmarshalJSON(text []byte) error {
-	o, err := readObject(text)
-	if err == nil {
-		n.wrong = o.end()
+	return n.read(text, func(*object) {})
+}
+
+// invalid is the problem of the members; nil where there are none, or no body.
+func (n *noMembers) invalid() error {
+	if n == nil {
+		return nil
 	}
-	return err
+	return n.members.invalid()
 }
 
 type tenantMigrationInput struct {
@@ -160,8 +151,8 @@ type tenantMigrationInput struct {
 }
 
 func (s *server) postTenantMigration(ctx context.Context, in *tenantMigrationInput) (*postMigrationOutput, error) {
-	if in.Body != nil && len(in.Body.wrong) > 0 {
-		return nil, problem.Invalid(in.Body.wrong...)
+	if err := in.Body.invalid(); err != nil {
+		return nil, err
 	}
 	row, err := s.cfg.Catalog.Tenant(ctx, in.ID)
 	if err != nil {

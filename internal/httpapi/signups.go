@@ -19,14 +19,10 @@ func (s *server) registerSignups() {
 		Summary:  "Sign a school up",
 		Description: "Creates the user at the identity provider, gives the school a database of its own, and answers when both are ready. " +
 			"Where a database must be built and that takes long, the answer is 202 and the work goes on: look at its Location.",
-		DefaultStatus: http.StatusCreated, MaxBodyBytes: maxBodyBytes,
-		SkipValidateBody: true, SkipValidateParams: true, // done by the handler, which tells everything at once
-		Errors: []int{
-			http.StatusBadRequest, http.StatusForbidden, http.StatusConflict, http.StatusGone, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType,
-			http.StatusUnprocessableEntity, http.StatusTooManyRequests, http.StatusServiceUnavailable,
-		},
-		Middlewares: huma.Middlewares{s.requireJSON},
-		Responses:   s.signupResponses(),
+		DefaultStatus:      http.StatusCreated,
+		SkipValidateParams: true, // done by the handler, which tells everything at once
+		Errors:             []int{http.StatusForbidden, http.StatusConflict, http.StatusGone, http.StatusTooManyRequests, http.StatusServiceUnavailable},
+		Responses:          s.signupResponses(),
 	}
 	register(s, anyone, op, s.postUser)
 	register(s, anyone, huma.Operation{

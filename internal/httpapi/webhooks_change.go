@@ -6,25 +6,18 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"homeroom/internal/problem"
 	"homeroom/webhook"
 )
 
 func (s *server) registerWebhookChanges() {
 	who := withPermission(manageWebhooks)
-	refusals := []int{
-		http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity,
-	}
 	register(s, who, huma.Operation{
 		OperationID: "addWebhook", Method: http.MethodPost, Path: "/webhooks", Tags: []string{tagWebhooks},
 		Metadata: flags(needsCatalogOnly),
 		Summary:  "Add a webhook",
 		Description: "From now on it is told of events, signed as Standard Webhooks has it. The answer has its `secret`, which no other answer will tell " +
 			"again. Only addresses on the internet are called, by TLS, unless the operator of the service allows others.",
-		DefaultStatus: http.StatusCreated, MaxBodyBytes: maxBodyBytes,
-		SkipValidateBody: true, // the body reads itself
-		Errors:           refusals,
-		Middlewares:      huma.Middlewares{s.requireJSON},
+		DefaultStatus: http.StatusCreated,
 	}, s.postWebhook)
 	register(s, who, huma.Operation{
 		OperationID: "changeWebhook", Method: http.MethodPatch, Path: "/webhooks/{id}", Tags: []string{tagWebhooks},
@@ -32,10 +25,7 @@ func (s *server) registerWebhookChanges() {
 		Summary:  "Change a webhook",
 		Description: "What is left out stays. One that is disabled is told nothing: what was on its way is dead, and what happens meanwhile is " +
 			"not made up for when it is enabled again.",
-		MaxBodyBytes:     maxBodyBytes,
-		SkipValidateBody: true, // the body reads itself
-		Errors:           append(refusals, http.StatusNotFound),
-		Middlewares:      huma.Middlewares{s.requireJSON},
+		Errors: []int{http.StatusNotFound},
 	}, s.patchWebhook)
 	register(s, who, huma.Operation{
 		OperationID: "removeWebhook", Method: http.MethodDelete, Path: "/webhooks/{id}", Tags: []string{tagWebhooks},
@@ -50,10 +40,7 @@ func (s *server) registerWebhookChanges() {
 		Summary:  "Give a webhook a new secret",
 		Description: "The answer has the new `secret`, which no other answer will tell again. For 24 hours every request carries two signatures, one by the new " +
 			"secret and one by the one before, so that the receiver can change over in its own time. The body is empty, or an object without members.",
-		MaxBodyBytes:     maxBodyBytes,
-		SkipValidateBody: true, // the body reads itself
-		Errors:           append(refusals, http.StatusNotFound),
-		Middlewares:      huma.Middlewares{s.requireJSON},
+		Errors: []int{http.StatusNotFound},
 	}, s.postRotation)
 }
 
@@ -69,18 +56,14 @@ type newWebhook struct {
 	Description string   `json:"description,omitempty" maxLength:"200" doc:"What people say about it." example:"Billing"`
 	Events      []string `json:"events,omitempty" doc:"The types of events that it is to be told; all when left out." example:"[\"organization.created\",\"tenant.ready\"]"`
 
-	wrong []problem.Field
+	members
 }
 
 // UnmarshalJSON takes the members one by one, as that of newUser does.
 func (n *newWebhook) UnmarshalJSON(text []byte) error {
-	o, err := readObject(text)
-	if err != nil {
-		return err
-	}
-	n.URL, n.Description, n.Events = o.text("url"), o.text("description"), o.list("events")
-	n.wrong = o.end()
-	return nil
+	return n.read(text, func(o *object) {
+		n.URL, n.Description, n.Events = o.text("url"), o.text("description"), o.list("events")
+	})
 }
 
 type postWebhookInput struct{ Body newWebhook }
@@ -91,8 +74,8 @@ type postWebhookOutput struct {
 }
 
 func (s *server) postWebhook(ctx context.Context, in *postWebhookInput) (*postWebhookOutput, error) {
-	if len(in.Body.wrong) > 0 {
-		return nil, problem.Invalid(in.Body.wrong...)
+	if err := in.Body.invalid(); err != nil {
+		return nil, err
 	}
 	row, key, err := s.cfg.Webhooks.Add(ctx, by(ctx), webhook.EndpointParams{URL: in.Body.URL, Description: in.Body.Description, Events: in.Body.Events})
 	if err != nil {
@@ -108,19 +91,15 @@ type webhookChange struct {
 	Events      *[]string `json:"events,omitempty" doc:"The types of events that it is to be told; an empty list is all."`
 	Enabled     *bool     `json:"enabled,omitempty" doc:"Whether it is to be told of events." example:"true"`
 
-	wrong []problem.Field
+	members
 }
 
 // UnmarshalJSON takes the members one by one, as that of newUser does.
 func (c *webhookChange) UnmarshalJSON(text []byte) error {
-	o, err := readObject(text)
-	if err != nil {
-		return err
-	}
-	c.URL, c.Description = optional(o, "url", o.text), optional(o, "description", o.text)
-	c.Events, c.Enabled = optional(o, "events", o.list), optional(o, "enabled", o.flag)
-	c.wrong = o.end()
-	return nil
+	return c.read(text, func(o *object) {
+		c.URL, c.Description = optional(o, "url", o.text), optional(o, "description", o.text)
+		c.Events, c.Enabled = optional(o, "events", o.list), optional(o, "enabled", o.flag)
+	})
 }
 
 // optional takes a member that may be left out; nil where it is.
@@ -142,8 +121,8 @@ func (s *server) patchWebhook(ctx context.Context, in *patchWebhookInput) (*webh
 	if err != nil {
 		return nil, err
 	}
-	if len(in.Body.wrong) > 0 {
-		return nil, problem.Invalid(in.Body.wrong...)
+	if err := in.Body.invalid(); err != nil {
+		return nil, err
 	}
 	row, err := s.cfg.Webhooks.Change(ctx, by(ctx), id, webhook.Change{
 		URL: in.Body.URL, Description: in.Body.Description, Events: in.Body.Events, Enabled: in.Body.Enabled,
@@ -174,8 +153,8 @@ func (s *server) postRotation(ctx context.Context, in *rotationInput) (*rotation
 	if err != nil {
 		return nil, err
 	}
-	if in.Body != nil && len(in.Body.wrong) > 0 {
-		return nil, problem.Invalid(in.Body.wrong...)
+	if err := in.Body.invalid(); err != nil {
+		return nil, err
 	}
 	row, key, err := s.cfg.Webhooks.Rotate(ctx, by(ctx), id)
 	if err != nil {

@@ -28,13 +28,8 @@ func (s *server) registerDeliveries() {
 		Summary:  "Send a delivery again",
 		Description: "Whatever has become of it: at once, and with as many attempts as a new one. Its `webhook-id` is the same, so that a receiver which has " +
 			"it can tell. The body is empty, or an object without members.",
-		DefaultStatus: http.StatusAccepted, MaxBodyBytes: maxBodyBytes,
-		SkipValidateBody: true, // the body reads itself
-		Errors: []int{
-			http.StatusBadRequest, http.StatusNotFound, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType,
-			http.StatusUnprocessableEntity,
-		},
-		Middlewares: huma.Middlewares{s.requireJSON},
+		DefaultStatus: http.StatusAccepted,
+		Errors:        []int{http.StatusNotFound},
 	}, s.postReplay)
 	register(s, who, huma.Operation{
 		OperationID: "pingWebhook", Method: http.MethodPost, Path: "/webhooks/{id}/ping", Tags: []string{tagWebhooks},
@@ -42,13 +37,7 @@ func (s *server) registerDeliveries() {
 		Summary:  "Try a webhook",
 		Description: "Sends an event of the type `ping` at once, and once, even where the webhook is disabled, and tells how that went. It is no delivery: it is " +
 			"not kept, and not repeated. The body is empty, or an object without members.",
-		MaxBodyBytes:     maxBodyBytes,
-		SkipValidateBody: true, // the body reads itself
-		Errors: []int{
-			http.StatusBadRequest, http.StatusNotFound, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType,
-			http.StatusUnprocessableEntity,
-		},
-		Middlewares: huma.Middlewares{s.requireJSON},
+		Errors: []int{http.StatusNotFound},
 	}, s.postPing)
 }
 
@@ -137,8 +126,8 @@ func (s *server) postReplay(ctx context.Context, in *replayInput) (*deliveryOutp
 	if err != nil {
 		return nil, problem.New(problem.NotFound, messages.ID("detail.no_delivery"))
 	}
-	if in.Body != nil && len(in.Body.wrong) > 0 {
-		return nil, problem.Invalid(in.Body.wrong...)
+	if err := in.Body.invalid(); err != nil {
+		return nil, err
 	}
 	row, err := s.cfg.Webhooks.Replay(ctx, by(ctx), id, delivery)
 	if err != nil {
@@ -167,8 +156,8 @@ func (s *server) postPing(ctx context.Context, in *pingInput) (*pingOutput, erro
 	if err != nil {
 		return nil, err
 	}
-	if in.Body != nil && len(in.Body.wrong) > 0 {
-		return nil, problem.Invalid(in.Body.wrong...)
+	if err := in.Body.invalid(); err != nil {
+		return nil, err
 	}
 	outcome, err := s.cfg.Webhooks.Ping(ctx, by(ctx), id)
 	if err != nil {
