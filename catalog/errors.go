@@ -3,6 +3,7 @@ package catalog
 import (
 	"errors"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 )
@@ -42,6 +43,16 @@ var constraints = map[string]error{
 	"an_outcome_belongs_to_a_run":         ErrNotFound,
 	"a_signup_is_for_a_tenant":            ErrStateChanged,
 	"a_user_belongs_to_a_tenant":          ErrStateChanged,
+}
+
+// ParseID reads an id as it is written in addresses: in its usual form of 36 characters. Whatever is no id fails with
+// [ErrNotFound], as an id that nothing has.
+func ParseID(text string) (uuid.UUID, error) {
+	id, err := uuid.Parse(text)
+	if err != nil || len(text) != 36 {
+		return uuid.Nil, ErrNotFound
+	}
+	return id, nil
 }
 
 // known turns what Postgres says into the package's own errors, and leaves the rest as it is.

@@ -50,16 +50,6 @@ func (s *server) registerApprovals() {
 	}, s.postVerificationMail)
 }
 
-// LimitInput bounds a part of a list.
-type LimitInput struct {
-	Limit int `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"How many to list."`
-}
-
-type waitingInput struct {
-	PageInput
-	LimitInput
-}
-
 // WaitingSignup is a sign-up that waits for an operator.
 type WaitingSignup struct {
 	SignupID      uuid.UUID         `json:"signupId" doc:"The sign-up."`
@@ -72,6 +62,13 @@ type WaitingSignup struct {
 	ExpiresAt     time.Time         `json:"expiresAt" doc:"When the sign-up ends by itself."`
 }
 
+func waitingSignupOf(row catalog.WaitingSignup) WaitingSignup {
+	return WaitingSignup{
+		SignupID: row.ID, Email: row.Email, EmailVerified: row.EmailVerified, Name: row.Name, SchoolName: row.SchoolName,
+		Profile: row.Profile, CreatedAt: row.CreatedAt.UTC(), ExpiresAt: row.ExpiresAt.UTC(),
+	}
+}
+
 // WaitingPage is a part of the list.
 type WaitingPage struct {
 	Signups    []WaitingSignup `json:"signups"`
@@ -80,7 +77,7 @@ type WaitingPage struct {
 
 type waitingOutput struct{ Body WaitingPage }
 
-func (s *server) listWaiting(ctx context.Context, in *waitingInput) (*waitingOutput, error) {
+func (s *server) listWaiting(ctx context.Context, in *ListInput) (*waitingOutput, error) {
 	after, err := in.after()
 	if err != nil {
 		return nil, err
@@ -89,17 +86,8 @@ func (s *server) listWaiting(ctx context.Context, in *waitingInput) (*waitingOut
 	if err != nil {
 		return nil, err
 	}
-	page := WaitingPage{Signups: []WaitingSignup{}}
-	for _, row := range rows[:min(in.Limit, len(rows))] {
-		page.Signups = append(page.Signups, WaitingSignup{
-			SignupID: row.ID, Email: row.Email, EmailVerified: row.EmailVerified, Name: row.Name, SchoolName: row.SchoolName,
-			Profile: row.Profile, CreatedAt: row.CreatedAt.UTC(), ExpiresAt: row.ExpiresAt.UTC(),
-		})
-	}
-	if len(rows) > in.Limit {
-		page.NextCursor = rows[in.Limit-1].ID.String()
-	}
-	return &waitingOutput{page}, nil
+	shown, next := page(rows, in.Limit, waitingSignupOf, func(w WaitingSignup) uuid.UUID { return w.SignupID })
+	return &waitingOutput{WaitingPage{shown, next}}, nil
 }
 
 // actor is the caller, for the audit.
@@ -107,17 +95,8 @@ func actor(ctx context.Context) signup.Actor {
 	return signup.Actor{Name: claimsOf(ctx).Subject, RequestID: requestOf(ctx).ID}
 }
 
-// signupID reads the id in a path. Whatever is no id is as unknown as an id that nobody has.
-func signupID(text string) (uuid.UUID, error) {
-	id, err := uuid.Parse(text)
-	if err != nil || len(text) != 36 {
-		return uuid.Nil, catalog.ErrNotFound
-	}
-	return id, nil
-}
-
 func (s *server) approve(ctx context.Context, in *SignupPath) (*postUserOutput, error) {
-	id, err := signupID(in.ID)
+	id, err := catalog.ParseID(in.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -129,7 +108,7 @@ func (s *server) approve(ctx context.Context, in *SignupPath) (*postUserOutput, 
 }
 
 func (s *server) reject(ctx context.Context, in *SignupPath) (*struct{}, error) {
-	id, err := signupID(in.ID)
+	id, err := catalog.ParseID(in.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -141,7 +120,7 @@ func (s *server) reject(ctx context.Context, in *SignupPath) (*struct{}, error) 
 var verificationMailsOfClient = catalog.Allowance{Count: 30, Window: time.Hour}
 
 func (s *server) postVerificationMail(ctx context.Context, in *SignupPath) (*struct{}, error) {
-	id, err := signupID(in.ID)
+	id, err := catalog.ParseID(in.ID)
 	if err != nil {
 		return nil, err
 	}

@@ -103,8 +103,7 @@ type deleteInvitationInput struct {
 
 type listInvitationsInput struct {
 	TenantPath
-	PageInput
-	LimitInput
+	ListInput
 }
 
 // Invitation is an invitation, without the secret in its link.
@@ -177,14 +176,14 @@ func (s *server) listInvitations(ctx context.Context, in *listInvitationsInput) 
 	if err != nil {
 		return nil, err
 	}
-	return s.invitationPage(ctx, &school.ID, waitingInput{in.PageInput, in.LimitInput})
+	return s.invitationPage(ctx, &school.ID, in.ListInput)
 }
 
-func (s *server) listSchoolInvitations(ctx context.Context, in *waitingInput) (*invitationPageOutput, error) {
+func (s *server) listSchoolInvitations(ctx context.Context, in *ListInput) (*invitationPageOutput, error) {
 	return s.invitationPage(ctx, nil, *in)
 }
 
-func (s *server) invitationPage(ctx context.Context, tenant *uuid.UUID, in waitingInput) (*invitationPageOutput, error) {
+func (s *server) invitationPage(ctx context.Context, tenant *uuid.UUID, in ListInput) (*invitationPageOutput, error) {
 	before, err := in.after()
 	if err != nil {
 		return nil, err
@@ -193,14 +192,8 @@ func (s *server) invitationPage(ctx context.Context, tenant *uuid.UUID, in waiti
 	if err != nil {
 		return nil, err
 	}
-	page := InvitationPage{Invitations: []Invitation{}}
-	for _, row := range rows[:min(in.Limit, len(rows))] {
-		page.Invitations = append(page.Invitations, invitationOf(row))
-	}
-	if len(rows) > in.Limit {
-		page.NextCursor = rows[in.Limit-1].ID.String()
-	}
-	return &invitationPageOutput{page}, nil
+	shown, next := page(rows, in.Limit, invitationOf, func(i Invitation) uuid.UUID { return i.ID })
+	return &invitationPageOutput{InvitationPage{shown, next}}, nil
 }
 
 func (s *server) deleteInvitation(ctx context.Context, in *deleteInvitationInput) (*struct{}, error) {
@@ -208,7 +201,7 @@ func (s *server) deleteInvitation(ctx context.Context, in *deleteInvitationInput
 	if err != nil {
 		return nil, err
 	}
-	id, err := signupID(in.Invitation)
+	id, err := catalog.ParseID(in.Invitation)
 	if err != nil {
 		return nil, err
 	}
@@ -216,7 +209,7 @@ func (s *server) deleteInvitation(ctx context.Context, in *deleteInvitationInput
 }
 
 func (s *server) deleteSchoolInvitation(ctx context.Context, in *InvitationPath) (*struct{}, error) {
-	id, err := signupID(in.Invitation)
+	id, err := catalog.ParseID(in.Invitation)
 	if err != nil {
 		return nil, err
 	}

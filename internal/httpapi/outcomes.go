@@ -44,17 +44,10 @@ type MigrationOutcome struct {
 }
 
 func outcomeOf(row catalog.Outcome) MigrationOutcome {
-	o := MigrationOutcome{
-		TenantID: row.TenantID, Database: row.Database, State: outcomeState(row.State), FromVersion: row.FromVersion, ToVersion: row.ToVersion,
-		Passing: row.Problem != nil && !row.Counts, Attempts: row.Attempts, DurationMS: row.DurationMS, FinishedAt: row.FinishedAt.UTC(),
+	return MigrationOutcome{
+		TenantID: row.TenantID, Slug: orZero(row.Slug), Database: row.Database, State: outcomeState(row.State), FromVersion: row.FromVersion, ToVersion: row.ToVersion,
+		Problem: orZero(row.Problem), Passing: row.Problem != nil && !row.Counts, Attempts: row.Attempts, DurationMS: row.DurationMS, FinishedAt: row.FinishedAt.UTC(),
 	}
-	if row.Slug != nil {
-		o.Slug = *row.Slug
-	}
-	if row.Problem != nil {
-		o.Problem = *row.Problem
-	}
-	return o
 }
 
 // OutcomePage is a part of the list.
@@ -78,12 +71,6 @@ func (s *server) listOutcomes(ctx context.Context, in *listOutcomesInput) (*list
 	if err != nil {
 		return nil, err
 	}
-	page := OutcomePage{Outcomes: []MigrationOutcome{}}
-	for _, row := range rows[:min(in.Limit, len(rows))] {
-		page.Outcomes = append(page.Outcomes, outcomeOf(row))
-	}
-	if len(rows) > in.Limit {
-		page.NextCursor = rows[in.Limit-1].TenantID.String()
-	}
-	return &listOutcomesOutput{page}, nil
+	shown, next := page(rows, in.Limit, outcomeOf, func(o MigrationOutcome) uuid.UUID { return o.TenantID })
+	return &listOutcomesOutput{OutcomePage{shown, next}}, nil
 }

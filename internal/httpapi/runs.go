@@ -11,7 +11,6 @@ import (
 
 	"homeroom/catalog"
 	"homeroom/fleet"
-	"homeroom/internal/problem"
 	"homeroom/messages"
 )
 
@@ -74,20 +73,11 @@ func migrationOf(run catalog.Run) Migration {
 		ID: run.ID, State: run.State, ToVersion: run.ToVersion, Direction: runDirection(run.Direction), Total: run.Total, Done: run.Done,
 		Failed: run.Failed, Wave: progress.Wave, Waves: progress.Waves, Canaries: run.Canaries, MaxFailures: run.MaxFailures,
 		Concurrency: run.Concurrency, StartedBy: run.StartedBy, StartedAt: run.StartedAt.UTC(),
+		ChangedBy: orZero(run.ChangedBy), FinishedAt: utc(run.FinishedAt), Problem: orZero(run.Problem),
 		ETASeconds: int(math.Ceil(run.ETA().Seconds())),
 	}
 	if run.State == catalog.RunRunning {
 		m.RatePerSecond = math.Round(run.Rate*100) / 100
-	}
-	if run.ChangedBy != nil {
-		m.ChangedBy = *run.ChangedBy
-	}
-	if run.FinishedAt != nil {
-		at := run.FinishedAt.UTC()
-		m.FinishedAt = &at
-	}
-	if run.Problem != nil {
-		m.Problem = *run.Problem
 	}
 	return m
 }
@@ -135,9 +125,9 @@ func (s *server) getRunEvents(ctx context.Context, in *runEventsInput) (*huma.St
 
 // viewRun finds a run with its failures. Whatever is no id is as unknown as an id that no run has.
 func (s *server) viewRun(ctx context.Context, text string) (MigrationDetails, error) {
-	id, err := uuid.Parse(text)
-	if err != nil || len(text) != 36 {
-		return MigrationDetails{}, problem.New(problem.NotFound, messages.ID("detail.no_run"))
+	id, err := parseID(text, messages.ID("detail.no_run"))
+	if err != nil {
+		return MigrationDetails{}, err
 	}
 	run, err := s.cfg.Catalog.RunByID(ctx, id)
 	if err != nil {
@@ -161,28 +151,6 @@ func (s *server) runDetails(ctx context.Context, run catalog.Run) (MigrationDeta
 	return view, nil
 }
 
-// PageInput asks for a part of a list. It is exported, as huma does not look into embedded structs that are not.
-type PageInput struct {
-	Cursor string `query:"cursor" maxLength:"200" doc:"The nextCursor of the page before."`
-}
-
-// after is the id that the cursor names; the zero UUID at the beginning.
-func (p PageInput) after() (uuid.UUID, error) {
-	if p.Cursor == "" {
-		return uuid.Nil, nil
-	}
-	id, err := uuid.Parse(p.Cursor)
-	if err != nil || id == uuid.Nil {
-		return uuid.Nil, catalog.ErrBadCursor
-	}
-	return id, nil
-}
-
-type listRunsInput struct {
-	PageInput
-	Limit int `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"How many to list."`
-}
-
 // MigrationPage is a part of the list.
 type MigrationPage struct {
 	Migrations []Migration `json:"migrations"`
@@ -191,7 +159,7 @@ type MigrationPage struct {
 
 type listRunsOutput struct{ Body MigrationPage }
 
-func (s *server) listRuns(ctx context.Context, in *listRunsInput) (*listRunsOutput, error) {
+func (s *server) listRuns(ctx context.Context, in *ListInput) (*listRunsOutput, error) {
 	before, err := in.after()
 	if err != nil {
 		return nil, err
@@ -200,12 +168,6 @@ func (s *server) listRuns(ctx context.Context, in *listRunsInput) (*listRunsOutp
 	if err != nil {
 		return nil, err
 	}
-	page := MigrationPage{Migrations: []Migration{}}
-	for _, run := range runs[:min(in.Limit, len(runs))] {
-		page.Migrations = append(page.Migrations, migrationOf(run))
-	}
-	if len(runs) > in.Limit {
-		page.NextCursor = runs[in.Limit-1].ID.String()
-	}
-	return &listRunsOutput{page}, nil
+	shown, next := page(runs, in.Limit, migrationOf, func(m Migration) uuid.UUID { return m.ID })
+	return &listRunsOutput{MigrationPage{shown, next}}, nil
 }

@@ -5,10 +5,8 @@ import (
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
-	"github.com/google/uuid"
 
-	"homeroom/internal/problem"
-	"homeroom/messages"
+	"homeroom/catalog"
 	"homeroom/signup"
 )
 
@@ -64,9 +62,9 @@ func (s *server) getSignupEvents(ctx context.Context, in *signupEventsInput) (*h
 
 // viewSignup finds a sign-up. Whatever is no id is as unknown as an id that nobody has.
 func (s *server) viewSignup(ctx context.Context, text string) (signup.View, error) {
-	id, err := uuid.Parse(text)
-	if err != nil || len(text) != 36 {
-		return signup.View{}, problem.New(problem.NotFound, messages.ID("detail.not_found"))
+	id, err := catalog.ParseID(text)
+	if err != nil {
+		return signup.View{}, err
 	}
 	return s.cfg.Signup.View(ctx, id)
 }

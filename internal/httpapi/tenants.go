@@ -48,21 +48,11 @@ type Tenant struct {
 }
 
 func tenantOf(row catalog.Tenant) Tenant {
-	t := Tenant{
+	return Tenant{
 		ID: row.ID, Name: row.Name, Slug: row.Slug, Database: row.Database, Server: row.Server, Status: row.State,
-		SchemaVersion: row.SchemaVersion, CreatedAt: row.CreatedAt.UTC(),
+		SchemaVersion: row.SchemaVersion, CreatedAt: row.CreatedAt.UTC(), ReadyAt: utc(row.ReadyAt),
+		Problem: orZero(row.QuarantineCause), ProblemKind: orZero(row.QuarantineKind),
 	}
-	if row.ReadyAt != nil {
-		at := row.ReadyAt.UTC()
-		t.ReadyAt = &at
-	}
-	if row.QuarantineCause != nil {
-		t.Problem = *row.QuarantineCause
-	}
-	if row.QuarantineKind != nil {
-		t.ProblemKind = *row.QuarantineKind
-	}
-	return t
 }
 
 type listInput struct {
@@ -130,9 +120,8 @@ func (s *server) getTenant(ctx context.Context, in *TenantPath) (*tenantOutput, 
 
 // details asks the tenant's server too. One that does not answer is no reason to hide what the catalog knows.
 func (s *server) details(ctx context.Context, row catalog.Tenant) TenantDetails {
-	d := TenantDetails{Tenant: tenantOf(row), HeldAt: row.HeldAt, Canary: row.Canary, Steps: []tenant.Step{}}
-	if row.Fingerprint != nil {
-		d.Fingerprint = *row.Fingerprint
+	d := TenantDetails{
+		Tenant: tenantOf(row), Fingerprint: orZero(row.Fingerprint), HeldAt: row.HeldAt, Canary: row.Canary, Steps: []tenant.Step{},
 	}
 	_ = json.Unmarshal(row.Steps, &d.Steps) // written by this program; unreadable ones are as good as none
 	server, err := s.cfg.Servers.Get(row.Server)

@@ -53,22 +53,11 @@ type Webhook struct {
 }
 
 func webhookOf(row catalog.WebhookEndpoint) Webhook {
-	w := Webhook{
+	return Webhook{
 		ID: row.ID, URL: row.URL, Description: row.Description, Events: row.Events, Enabled: row.Enabled, CreatedBy: row.CreatedBy,
 		CreatedAt: row.CreatedAt.UTC(), RotatedAt: utc(row.RotatedAt), PreviousSecretUntil: utc(row.PreviousUntil),
+		DisabledBecause: orZero(row.DisabledBecause),
 	}
-	if row.DisabledBecause != nil {
-		w.DisabledBecause = *row.DisabledBecause
-	}
-	return w
-}
-
-func utc(at *time.Time) *time.Time {
-	if at == nil {
-		return nil
-	}
-	moved := at.UTC()
-	return &moved
 }
 
 // WebhookPath names a webhook. It is exported, as huma does not look into embedded structs that are not.
@@ -78,11 +67,7 @@ type WebhookPath struct {
 
 // id is what the path names. Whatever is no id is as unknown as an id that no webhook has.
 func (p WebhookPath) id() (uuid.UUID, error) {
-	id, err := uuid.Parse(p.ID)
-	if err != nil || len(p.ID) != 36 {
-		return uuid.Nil, problem.New(problem.NotFound, messages.ID("detail.no_webhook"))
-	}
-	return id, nil
+	return parseID(p.ID, messages.ID("detail.no_webhook"))
 }
 
 // by is the caller, for the audit.
@@ -120,11 +105,6 @@ func (s *server) getWebhook(ctx context.Context, in *WebhookPath) (*webhookOutpu
 	return &webhookOutput{webhookOf(row)}, nil
 }
 
-type listWebhooksInput struct {
-	PageInput
-	Limit int `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"How many to list."`
-}
-
 // WebhookPage is a part of the list.
 type WebhookPage struct {
 	Webhooks   []Webhook `json:"webhooks" doc:"The webhooks."`
@@ -133,7 +113,7 @@ type WebhookPage struct {
 
 type listWebhooksOutput struct{ Body WebhookPage }
 
-func (s *server) listWebhooks(ctx context.Context, in *listWebhooksInput) (*listWebhooksOutput, error) {
+func (s *server) listWebhooks(ctx context.Context, in *ListInput) (*listWebhooksOutput, error) {
 	before, err := in.after()
 	if err != nil {
 		return nil, err
@@ -142,12 +122,6 @@ func (s *server) listWebhooks(ctx context.Context, in *listWebhooksInput) (*list
 	if err != nil {
 		return nil, err
 	}
-	page := WebhookPage{Webhooks: []Webhook{}}
-	for _, row := range rows[:min(in.Limit, len(rows))] {
-		page.Webhooks = append(page.Webhooks, webhookOf(row))
-	}
-	if len(rows) > in.Limit {
-		page.NextCursor = rows[in.Limit-1].ID.String()
-	}
-	return &listWebhooksOutput{page}, nil
+	shown, next := page(rows, in.Limit, webhookOf, func(w Webhook) uuid.UUID { return w.ID })
+	return &listWebhooksOutput{WebhookPage{shown, next}}, nil
 }

@@ -9,7 +9,6 @@ import (
 	"github.com/google/uuid"
 
 	"homeroom/catalog"
-	"homeroom/internal/problem"
 	"homeroom/messages"
 )
 
@@ -57,15 +56,11 @@ type WebhookDelivery struct {
 }
 
 func deliveryOf(row catalog.Delivery) WebhookDelivery {
-	d := WebhookDelivery{
+	return WebhookDelivery{
 		ID: row.ID, EventID: row.EventID, EventType: row.EventType, State: row.State, Attempts: row.Attempts,
 		NextAttemptAt: utc(row.NextAttemptAt), AttemptedAt: utc(row.AttemptedAt), EndedAt: utc(row.EndedAt),
-		LastStatus: row.LastStatus, CreatedAt: row.CreatedAt.UTC(),
+		LastStatus: row.LastStatus, LastProblem: orZero(row.LastProblem), CreatedAt: row.CreatedAt.UTC(),
 	}
-	if row.LastProblem != nil {
-		d.LastProblem = *row.LastProblem
-	}
-	return d
 }
 
 type listDeliveriesInput struct {
@@ -99,14 +94,8 @@ func (s *server) listDeliveries(ctx context.Context, in *listDeliveriesInput) (*
 	if err != nil {
 		return nil, err
 	}
-	page := DeliveryPage{Deliveries: []WebhookDelivery{}}
-	for _, row := range rows[:min(in.Limit, len(rows))] {
-		page.Deliveries = append(page.Deliveries, deliveryOf(row))
-	}
-	if len(rows) > in.Limit {
-		page.NextCursor = rows[in.Limit-1].ID.String()
-	}
-	return &listDeliveriesOutput{page}, nil
+	shown, next := page(rows, in.Limit, deliveryOf, func(d WebhookDelivery) uuid.UUID { return d.ID })
+	return &listDeliveriesOutput{DeliveryPage{shown, next}}, nil
 }
 
 type replayInput struct {
@@ -122,9 +111,9 @@ func (s *server) postReplay(ctx context.Context, in *replayInput) (*deliveryOutp
 	if err != nil {
 		return nil, err
 	}
-	delivery, err := WebhookPath{in.Delivery}.id()
+	delivery, err := parseID(in.Delivery, messages.ID("detail.no_delivery"))
 	if err != nil {
-		return nil, problem.New(problem.NotFound, messages.ID("detail.no_delivery"))
+		return nil, err
 	}
 	if err := in.Body.invalid(); err != nil {
 		return nil, err

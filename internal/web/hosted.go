@@ -222,7 +222,7 @@ func (s *Site) saveState(c *gin.Context, localizer messages.Localizer, state hos
 
 // postResend sends the confirmation mail again and redirects to the status page.
 func (s *Site) postResend(c *gin.Context) {
-	id, err := signupID(c.Param("id"))
+	id, err := catalog.ParseID(c.Param("id"))
 	if err == nil {
 		err = s.cfg.Signup.RemindVerification(c.Request.Context(), id)
 	}

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
-	"github.com/google/uuid"
 
 	"homeroom/admission"
 	"homeroom/catalog"
@@ -90,18 +89,9 @@ func (s *Site) take(c *gin.Context, name string, allowance *catalog.Allowance) e
 	return err
 }
 
-// signupID reads the id in a path. Whatever is no id is as unknown as an id that nobody has.
-func signupID(text string) (uuid.UUID, error) {
-	id, err := uuid.Parse(text)
-	if err != nil || len(text) != 36 {
-		return uuid.Nil, catalog.ErrNotFound
-	}
-	return id, nil
-}
-
 // viewSignup finds a sign-up.
 func (s *Site) viewSignup(ctx context.Context, text string) (signup.View, error) {
-	id, err := signupID(text)
+	id, err := catalog.ParseID(text)
 	if err != nil {
 		return signup.View{}, err
 	}
