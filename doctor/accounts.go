@@ -13,31 +13,32 @@ import (
 	"homeroom/identity"
 )
 
-// maxLookups bounds the logins that are asked for one by one in a look: the provider's rate limit is the sign-ups' too. So
-// many that differ are one finding.
+// maxLookups is how many accounts an examination looks up one by one at most, because sign-ups share the provider's
+// rate limit. If more accounts differ, that is a single finding.
 const maxLookups = 50
 
-// accounts is what the provider has, compared with the catalog as of before.
+// accounts are the accounts of the provider, compared with the catalog's rows from before.
 type accounts struct {
-	// listed: the list came to its end, or every user that was asked for was looked up.
+	// listed reports whether the list was read completely, or every selected user was looked up.
 	listed bool
 	looked int
-	// odd are those that the catalog does not explain, absent the users whose login was not in the list.
+	// unexplained are the accounts that the catalog does not explain, absent the users whose account was not in the
+	// list.
 	unexplained []identity.User
 	absent      []uuid.UUID
-	// blocked are those that the provider lets nobody in with.
+	// blocked are accounts that are blocked at the provider.
 	blocked []identity.User
-	// turn are users whose login no list shows, and whose turn it is to be asked for.
+	// batch are the users to look up in this examination, because no list shows their accounts.
 	batch []uuid.UUID
 }
 
-// listIdentities compares the provider's list with the catalog as of before: what differs is looked at more closely later.
+// listIdentities compares the provider's list with the catalog's rows from before. Differences are checked again later.
 func (e *examination) listIdentities(ctx context.Context) error {
 	switch {
 	case e.previous != nil && e.previous.accounts.listed:
 		e.accounts = e.previous.accounts
 	case e.cfg.Identity == nil:
-		e.skipped = append(e.skipped, "Identities were not looked at: no identity provider is configured.")
+		e.skipped = append(e.skipped, "Identities were not checked: no identity provider is configured.")
 	case e.only != nil:
 		for _, u := range e.before.Users {
 			if e.only[u.TenantID] && u.Active {
@@ -55,7 +56,7 @@ func (e *examination) listIdentities(ctx context.Context) error {
 		e.accounts.batch = e.nextBatch(all)
 		e.accounts.looked = len(e.accounts.batch)
 		e.skipped = append(e.skipped, fmt.Sprintf(
-			"Of %s, the logins of %d were looked up: the identity provider cannot list them, so none was looked for that nobody knows.",
+			"Of %s, the accounts of %d were looked up: the identity provider cannot list them, so unknown accounts were not searched for.",
 			count(len(all), "user"), len(e.accounts.batch)))
 	default:
 		return e.listAll(ctx)
@@ -63,8 +64,8 @@ func (e *examination) listIdentities(ctx context.Context) error {
 	return nil
 }
 
-// lister is the provider, when it can list the logins that we made. One that keeps nothing for us cannot tell them from
-// others.
+// lister returns the provider if it can list the accounts that Homeroom created. A provider without metadata cannot
+// distinguish them from others.
 func (d *Doctor) lister() identity.Lister {
 	lister, ok := d.cfg.Identity.(identity.Lister)
 	if !ok || !identity.SupportsMetadata(d.cfg.Identity) {
@@ -73,9 +74,10 @@ func (d *Doctor) lister() identity.Lister {
 	return lister
 }
 
-// listAll reads the whole list. It need not show logins that sign-ups linked, which may be of another connection.
+// listAll reads the whole list. The list need not show accounts that sign-ups linked, which may be of another
+// connection.
 func (e *examination) listAll(ctx context.Context) error {
-	users := map[string]uuid.UUID{} // by login
+	users := map[string]uuid.UUID{} // by account
 	for account, id := range e.before.Identities {
 		if e.before.Users[id].Active {
 			users[account] = id
@@ -113,7 +115,7 @@ func (e *examination) listAll(ctx context.Context) error {
 	return nil
 }
 
-// linkedUsers are the users whose login was there before they signed up.
+// linkedUsers returns the users whose account existed before they signed up.
 func linkedUsers(survey catalog.Survey) map[uuid.UUID]bool {
 	users := map[uuid.UUID]bool{}
 	for _, s := range survey.Signups {
@@ -124,7 +126,7 @@ func linkedUsers(survey catalog.Survey) map[uuid.UUID]bool {
 	return users
 }
 
-// nextBatch takes the users that come after those of the last examination. The second pass takes those of the first.
+// nextBatch returns the users that follow those of the last examination. The second pass uses those of the first.
 func (e *examination) nextBatch(users []uuid.UUID) []uuid.UUID {
 	if e.previous != nil {
 		return e.previous.accounts.batch
@@ -143,11 +145,12 @@ func (e *examination) nextBatch(users []uuid.UUID) []uuid.UUID {
 	return batch
 }
 
-// errLookupUnsupported says that nobody can report whether a login is there: it was linked, and this provider links none.
-var errLookupUnsupported = errors.New("the identity provider cannot be asked for this login")
+// errLookupUnsupported says that it is unknown whether an account exists: it was linked, and this provider cannot link
+// accounts.
+var errLookupUnsupported = errors.New("the identity provider cannot look up this account")
 
-// accountOf asks for the login of an active user: by the provider's id where that is possible, for one that was linked has no
-// id of ours.
+// accountOf looks up the account of an active user, by the provider's id where that is possible, because a linked
+// account does not have our id.
 func (e *examination) accountOf(ctx context.Context, user catalog.SurveyedUser) (identity.User, error) {
 	account, err := e.lookUpAccount(ctx, user)
 	if err == nil {
@@ -172,16 +175,16 @@ func (e *examination) recordBlocked(account identity.User) {
 	}
 }
 
-// compareBlocked tells of active users whom the provider does not let in.
+// compareBlocked reports active users whose account is blocked at the provider.
 func (e *examination) compareBlocked() {
 	for _, account := range e.accounts.blocked {
 		if user, ok := userOf(account, e.after); ok && user.Active && user.IdentityID == account.ID {
-			e.add(Finding{Code: IdentityBlocked, Subject: account.ID, TenantID: &user.TenantID, Detail: "the login is blocked at the identity provider"})
+			e.add(Finding{Code: IdentityBlocked, Subject: account.ID, TenantID: &user.TenantID, Detail: "the account is blocked at the identity provider"})
 		}
 	}
 }
 
-// lookUpListed asks for a login that was listed, as it is now, where the provider can be asked for it.
+// lookUpListed reads a listed account again, if the provider can look it up.
 func (d *Doctor) lookUpListed(ctx context.Context, listed identity.User) (identity.User, error) {
 	if linker, ok := d.cfg.Identity.(identity.AccountLinker); ok {
 		return linker.Find(ctx, listed.ID)

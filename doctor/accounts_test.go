@@ -21,7 +21,7 @@ func verifyFirst(c *signup.Config)  { c.VerifyFirst = true }
 func withApproval(c *signup.Config) { c.Mode = signup.WithApproval }
 func hideAccounts(c *signup.Config) { c.VerifyFirst, c.HideAccounts = true, true }
 
-// own is a login that somebody made at the provider, and signs up with.
+// own returns an account that a person has created at the provider, and signs up with.
 func (w *world) own(id, email string) signup.Request {
 	w.Helper()
 	provider, local, _ := strings.Cut(id, "|")
@@ -39,7 +39,7 @@ func (w *world) own(id, email string) signup.Request {
 	return signup.Request{Email: account.Email, Account: &account, SchoolName: "Lincoln High", IdempotencyKey: uuid.NewString()}
 }
 
-// invited is the answer to an invitation to a school.
+// invited accepts an invitation to a school.
 func (w *world) invited(school uuid.UUID) signup.Request {
 	w.Helper()
 	req := request()
@@ -51,7 +51,7 @@ func (w *world) invited(school uuid.UUID) signup.Request {
 	return req
 }
 
-// waits signs up with a service at which it comes to wait.
+// waits signs up with a service where the sign-up must wait.
 func (w *world) waits(service *signup.Service, req signup.Request, status catalog.Status) uuid.UUID {
 	w.Helper()
 	outcome, err := service.Begin(w.Context(), req)
@@ -61,8 +61,8 @@ func (w *world) waits(service *signup.Service, req signup.Request, status catalo
 	return outcome.SignupID
 }
 
-// TestHealthyPeopleAreNoFinding has people of every kind in one world: who wait, who brought their login, who joined a school, whose
-// sign-up is concealed, and who have organizations.
+// TestHealthyPeopleAreNoFinding has people of every kind in one world: people who wait, who used an existing account,
+// who joined a school, whose account is hidden, and who have organizations.
 func TestHealthyPeopleAreNoFinding(t *testing.T) {
 	t.Parallel()
 	w := setup(t, 1, withOrganizations)
@@ -90,11 +90,11 @@ func TestHealthyPeopleAreNoFinding(t *testing.T) {
 		t.Helper()
 		report := w.finds("")
 		if c := report.Counts; len(report.Skipped) > 0 || c.Unfinished != 5 || c.Identities != 6 || c.Organizations != 4 {
-			t.Errorf("looked at %+v: %v", c, report.Skipped)
+			t.Errorf("examined %+v: %v", c, report.Skipped)
 		}
 	}
 	look()
-	// The provider's logins are the same after all of it has been looked at twice.
+	// The examination does not change the provider's accounts.
 	w.config.Pause = 0
 	w.doctor = w.newDoctor(w.config)
 	look()
@@ -104,7 +104,7 @@ func TestHealthyPeopleAreNoFinding(t *testing.T) {
 			t.Errorf("one school: %v%s", err, describe(report))
 		}
 	}
-	// All who wait for too long, and are given up, leave nothing behind.
+	// Sign-ups that exceed the wait timeout leave nothing behind.
 	w.sql("update signups set check_at = now() where status like 'awaiting%'")
 	if err := w.service.ReconcileOnce(t.Context()); err != nil {
 		t.Fatal(err)
@@ -114,7 +114,7 @@ func TestHealthyPeopleAreNoFinding(t *testing.T) {
 	if err := w.service.ReconcileOnce(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	w.finds("organization_without_school") // the one that was made for a sign-up that is over now
+	w.finds("organization_without_school") // the one of a sign-up that has ended
 }
 
 func TestLinkedAccounts(t *testing.T) {
@@ -194,7 +194,7 @@ func TestLinkedAccounts(t *testing.T) {
 	w.finds("")
 }
 
-// A login that was linked is released, and never removed, whatever it carries by then.
+// An account that was linked is unlinked, and never removed, whatever metadata it has by then.
 func TestALinkedAccountIsNotDeleted(t *testing.T) {
 	t.Parallel()
 	w := setup(t, 0)
@@ -203,14 +203,14 @@ func TestALinkedAccountIsNotDeleted(t *testing.T) {
 	w.sql("update signups set status = 'expired', check_at = null, finished_at = now() where id = $1", id)
 	w.sql("delete from users")
 	report := w.finds("identity_of_expired_signup")
-	if f := report.Findings[0]; !strings.Contains(f.Advice, "must not be deleted") || !strings.Contains(f.Fix, "take off") {
-		t.Errorf("it says %+v", f)
+	if f := report.Findings[0]; !strings.Contains(f.Advice, "must not be deleted") || !strings.Contains(f.Fix, "metadata from the account") {
+		t.Errorf("it reports %+v", f)
 	}
-	// Somebody looks at the sign-up again: it is left alone.
+	// Another worker has taken the sign-up over: it stays.
 	w.sql("update signups set check_at = now() + interval '1 hour' where id = $1", id)
 	_, err := w.doctor.Fix(t.Context(), report, func(_ doctor.Finding, err error) {
 		if !errors.Is(err, catalog.ErrStateChanged) {
-			t.Errorf("the repair says %v", err)
+			t.Errorf("the repair returned %v", err)
 		}
 	})
 	if user, _ := w.auth0.User(req.Account.ID); err != nil || user.AppMetadata["signup_id"] != id.String() {
@@ -251,11 +251,11 @@ func TestWaitingSignups(t *testing.T) {
 		},
 	})
 	if n := value[int](w, "select count(*) from signups where status = 'awaiting_verification'"); n != 1 || len(w.auth0.Users()) != 1 {
-		t.Errorf("%d wait, and there are %d logins; want the one that was taken up again", n, len(w.auth0.Users()))
+		t.Errorf("%d wait, and there are %d accounts; want the one that was resumed", n, len(w.auth0.Users()))
 	}
 }
 
-// Of the sign-ups with one tenant one has made the school.
+// Of the sign-ups with one tenant one has created the school.
 func TestMembersShareTheirSchool(t *testing.T) {
 	t.Parallel()
 	w := setup(t, 0)
@@ -275,7 +275,7 @@ func TestMembersShareTheirSchool(t *testing.T) {
 	})
 }
 
-// noMetadataProvider is a provider that keeps nothing for us and lists nobody. It counts who was asked for.
+// noMetadataProvider is a provider that stores no metadata and cannot list accounts. It counts the look-ups.
 type noMetadataProvider struct {
 	identity.Provider
 	mu        sync.Mutex
@@ -294,8 +294,8 @@ func (f *noMetadataProvider) Lookup(_ context.Context, id uuid.UUID) (identity.U
 	return identity.User{ID: "elsewhere|" + id.String(), OurID: id, Email: id.String() + "@lincoln.example"}, nil
 }
 
-// A provider that cannot list its logins is asked for some of them each time, the next ones; what it does not keep for us is
-// missed by nobody.
+// A provider that cannot list its accounts is asked for some of them in each examination, then for the next ones.
+// Accounts that it cannot find without metadata are not reported as missing.
 func TestAProviderWithoutMetadataIsAskedInBatches(t *testing.T) {
 	t.Parallel()
 	w := setup(t, 0)
@@ -317,12 +317,12 @@ func TestAProviderWithoutMetadataIsAskedInBatches(t *testing.T) {
 	w.doctor = w.newDoctor(w.config)
 	for range 2 {
 		report := w.finds("")
-		if len(report.Skipped) != 1 || !strings.Contains(report.Skipped[0], "Of 60 users, the logins of 50") || report.Counts.Identities != 50 {
-			t.Errorf("it says %v, %+v", report.Skipped, report.Counts)
+		if len(report.Skipped) != 1 || !strings.Contains(report.Skipped[0], "Of 60 users, the accounts of 50") || report.Counts.Identities != 50 {
+			t.Errorf("skipped %v, %+v", report.Skipped, report.Counts)
 		}
 	}
 	if len(provider.lastAsked) != 60 {
-		t.Errorf("%d of 60 were asked for", len(provider.lastAsked))
+		t.Errorf("%d of 60 were looked up", len(provider.lastAsked))
 	}
 	provider.gone = school.User.ID
 	var found []string

@@ -10,20 +10,20 @@ import (
 	"homeroom/doctor"
 )
 
-// testCase is something that is wrong.
+// testCase is one problem.
 type testCase struct {
 	name string
 	make func(w *world)
-	// finds are the codes that a look must find, and no others.
+	// finds are the codes that an examination must find, and no others.
 	finds string
-	// leaves are the codes that are left after Fix, which the situation must then mend by hand.
+	// leaves are the codes that are left after Fix, which repair must then remove.
 	leaves string
 	repair func(w *world)
-	// unfollowed: the steps are not followed, because the situation cannot be made twice.
+	// unfollowed says that the steps are not followed, because the problem cannot be made twice.
 	unfollowed bool
 }
 
-// run makes every situation, one after the other in one world, and sees that it is found, and mended or left alone.
+// run makes every problem, one after the other in one world, and checks that it is found, and repaired or left.
 func run(t *testing.T, w *world, cases []testCase) {
 	w.finds("")
 	for _, s := range cases {
@@ -31,10 +31,10 @@ func run(t *testing.T, w *world, cases []testCase) {
 			w.T = t
 			s.make(w)
 			report := w.finds(s.finds)
-			again := w.finds(s.finds) // a look changes nothing
+			again := w.finds(s.finds) // an examination changes nothing
 			for i, f := range again.Findings {
 				if g := report.Findings[i]; f.Subject != g.Subject || f.Detail != g.Detail || f.Fix != g.Fix {
-					t.Errorf("another look says %+v instead of %+v", f, g)
+					t.Errorf("another examination reports %+v instead of %+v", f, g)
 				}
 			}
 			w.fix(report)
@@ -59,7 +59,7 @@ func run(t *testing.T, w *world, cases []testCase) {
 	w.T = t
 }
 
-// follow makes a situation again, follows the steps of what is found, to the letter, and sees that nothing is wrong any more.
+// follow makes a problem again, follows the steps of its finding exactly, and checks that nothing is wrong afterwards.
 func (s testCase) follow(w *world) {
 	w.Helper()
 	s.make(w)
@@ -102,7 +102,7 @@ func TestDatabases(t *testing.T) {
 			repair: func(w *world) {
 				w.superuser("postgres", "drop database "+school, "alter database away rename to "+school)
 			},
-			unfollowed: true, // by TestSparesThatAreNotFinished: the old database would stay
+			unfollowed: true, // see TestSparesThatAreNotFinished: the old database would stay
 		},
 		{
 			name: "marked as another's", finds: "database_foreign", leaves: "database_foreign",
@@ -112,7 +112,7 @@ func TestDatabases(t *testing.T) {
 			repair: func(w *world) { w.superuser("postgres", "comment on database "+school+" is null"); w.fix(w.examine()) },
 		},
 		{
-			name: "half dropped, of a school", finds: "database_invalid", leaves: "database_invalid",
+			name: "invalid, of a school", finds: "database_invalid", leaves: "database_invalid",
 			make: func(w *world) {
 				w.superuser("postgres", "update pg_database set datconnlimit = -2 where datname = '"+school+"'")
 			},
@@ -121,13 +121,13 @@ func TestDatabases(t *testing.T) {
 			},
 		},
 		{
-			name: "half dropped, of a spare", finds: "database_invalid",
+			name: "invalid, of a spare", finds: "database_invalid",
 			make: func(w *world) {
 				w.superuser("postgres", "update pg_database set datconnlimit = -2 where datname = '"+spare()+"'")
 			},
 		},
 		{
-			name: "half dropped, of a spare that is being made again", finds: "database_invalid",
+			name: "invalid, of a spare that is being built again", finds: "database_invalid",
 			make: func(w *world) {
 				w.superuser("postgres", "update pg_database set datconnlimit = -2 where datname = '"+spare()+"'")
 				w.sql("update tenants set state = 'building' where state = 'spare'")
@@ -176,7 +176,7 @@ func TestDatabases(t *testing.T) {
 			make: func(w *world) { w.superuser(school, "revoke select on lunch_weeks from homeroom_tenant") },
 		},
 		{
-			name: "that cannot be entered", finds: "database_settings database_unreadable",
+			name: "that cannot be opened", finds: "database_settings database_unreadable",
 			make: func(w *world) {
 				w.superuser("postgres", "alter database "+school+" set session_preload_libraries = 'nothing'")
 			},
@@ -265,7 +265,7 @@ func TestSchemas(t *testing.T) {
 	}
 }
 
-// What is held at a version on purpose is not brought to another by a repair.
+// A repair does not migrate a tenant that is held at a version on purpose.
 func TestTenantsHeldAtAVersionAreNotMigrated(t *testing.T) {
 	t.Parallel()
 	w := setup(t, 0)
@@ -278,7 +278,7 @@ func TestTenantsHeldAtAVersionAreNotMigrated(t *testing.T) {
 	}
 }
 
-// While a run over the fleet is open, databases are ahead of their rows.
+// While a fleet run is active, databases are ahead of their rows.
 func TestVersionsAreNotComparedWhileMigrating(t *testing.T) {
 	t.Parallel()
 	w := setup(t, 0)
@@ -289,7 +289,7 @@ func TestVersionsAreNotComparedWhileMigrating(t *testing.T) {
 		t.Fatal(err)
 	}
 	if report := w.finds(""); len(report.Skipped) != 1 {
-		t.Errorf("it does not say so: %v", report.Skipped)
+		t.Errorf("it does not report that: %v", report.Skipped)
 	}
 	if err := w.catalog.FinishRun(t.Context(), run.ID, catalog.RunDone, ""); err != nil {
 		t.Fatal(err)
@@ -297,7 +297,7 @@ func TestVersionsAreNotComparedWhileMigrating(t *testing.T) {
 	w.finds("version_differs")
 }
 
-// A pass of the service opens some databases, the next ones each time; what the catalog remembers it compares for all.
+// A pass of the service opens some databases, then the next ones; it compares the catalog's record of all.
 func TestBoundedExaminationsOpenEveryDatabase(t *testing.T) {
 	t.Parallel()
 	w := setup(t, 0)
@@ -324,10 +324,10 @@ func TestBoundedExaminationsOpenEveryDatabase(t *testing.T) {
 	}
 	report, err := w.doctor.Examine(t.Context(), doctor.Options{})
 	if err != nil || report.Counts.Opened != 0 || codes(report) != "" {
-		t.Errorf("a shallow look opened %d and found %q, %v", report.Counts.Opened, codes(report), err)
+		t.Errorf("a limited examination opened %d and found %q, %v", report.Counts.Opened, codes(report), err)
 	}
 	w.sql("update tenants set fingerprint = 'another'")
 	if report, err = w.doctor.Examine(t.Context(), doctor.Options{}); err != nil || codes(report) != "reference_differs" {
-		t.Errorf("a shallow look found %q, %v", codes(report), err)
+		t.Errorf("a limited examination found %q, %v", codes(report), err)
 	}
 }

@@ -7,14 +7,14 @@ import (
 	"homeroom/catalog"
 )
 
-// compareCatalog looks at the catalog's own database, and at whether it lets work go on.
+// compareCatalog checks the catalog's own database, and whether it stops other work.
 func (e *examination) compareCatalog() {
 	if e.only != nil {
 		return
 	}
 	self := e.after.Self
 	for _, object := range self.Missing {
-		finding := Finding{Code: CatalogIncomplete, Subject: object.Name, Detail: "the " + object.Kind + " is not in the catalog any more, or is disabled"}
+		finding := Finding{Code: CatalogIncomplete, Subject: object.Name, Detail: "the " + object.Kind + " is missing in the catalog, or is disabled"}
 		if object.SQL != "" {
 			finding = finding.withSteps(inCatalog("In the catalog run", dropFirst(object)+object.SQL))
 		}
@@ -28,12 +28,12 @@ func (e *examination) compareCatalog() {
 		e.add(Finding{
 			Code: RunPaused, Subject: run.ID,
 			Detail: fmt.Sprintf("%s paused this run over the fleet, and nothing has happened in it since %s", run.ChangedBy, run.Since.UTC().Format(time.RFC3339)),
-		}.withSteps(command("Let it go on (homeroom migrate abort ends it instead)", "migrate resume")))
+		}.withSteps(command("Resume it (homeroom migrate abort ends it instead)", "migrate resume")))
 	}
 	e.compareCapacity(self.Servers)
 }
 
-// dropFirst is for an object that may be there in a state in which it has no effect.
+// dropFirst returns a statement that drops an object that may exist in a state in which it has no effect.
 func dropFirst(object catalog.MissingObject) string {
 	if object.Kind == "index" {
 		return "drop index if exists " + object.Name + "; "
@@ -41,7 +41,7 @@ func dropFirst(object catalog.MissingObject) string {
 	return ""
 }
 
-// compareCapacity looks at whether new schools find a place.
+// compareCapacity checks whether the servers can take new schools.
 func (e *examination) compareCapacity(servers []catalog.SurveyedServer) {
 	var open, configured int
 	for _, server := range servers {
@@ -55,11 +55,11 @@ func (e *examination) compareCapacity(servers []catalog.SurveyedServer) {
 		if server.ClosedBecause != nil {
 			e.add(Finding{
 				Code: ServerClosed, Subject: server.Name, Server: server.Name,
-				Detail: "for more than a day no database has been made on it: " + *server.ClosedBecause,
+				Detail: "no database has been created on it for more than a day: " + *server.ClosedBecause,
 			}.withSteps(openServer(server)))
 		}
 		if e.cfg.Spares > 0 && server.Open && server.Spares == 0 && server.Stable && e.hasSchools() {
-			e.add(Finding{Code: StockEmpty, Subject: server.Name, Server: server.Name, Detail: "it has no spare, and none is being made"})
+			e.add(Finding{Code: StockEmpty, Subject: server.Name, Server: server.Name, Detail: "it has no spare, and none is being built"})
 		}
 	}
 	if open > 0 || configured == 0 {
@@ -83,27 +83,27 @@ func (e *examination) hasSchools() bool {
 	return false
 }
 
-// openServer is the statement that lets databases be made on a server again.
+// openServer returns the statement that opens a server for new databases again.
 func openServer(server catalog.SurveyedServer) Step {
-	return inCatalog("When its cause is gone, in the catalog run", fmt.Sprintf(
+	return inCatalog("When the cause is repaired, in the catalog run", fmt.Sprintf(
 		"update servers set weight = greatest(weight, 1), closed_because = null, closed_at = null, "+
 			"capacity = case when capacity > (select count(*) from tenants where server = servers.name and state <> 'deleted') then capacity end "+
 			"where name = '%s'", server.Name))
 }
 
-// compareDeleted looks at a tenant that the catalog says is deleted.
+// compareDeleted checks a tenant that the catalog says is deleted.
 func (e *examination) compareDeleted(t catalog.SurveyedTenant, owners int) {
 	_, exists := e.servers[t.Server].Databases[t.Database]
 	switch {
 	case owners > 0:
 		finding := about(TenantDeleted, t, fmt.Sprintf("the catalog says that it is deleted, and it has %s", count(owners, "active user")))
 		if exists {
-			finding.Detail += ", and its database is there"
-			finding = finding.withSteps(inCatalog("If nobody meant to delete it, in the catalog run", fmt.Sprintf("update tenants set state = 'ready' where id = '%s'", t.ID)))
+			finding.Detail += ", and its database exists"
+			finding = finding.withSteps(inCatalog("If it was deleted by mistake, in the catalog run", fmt.Sprintf("update tenants set state = 'ready' where id = '%s'", t.ID)))
 		}
 		e.add(finding)
 	case exists:
-		finding := about(TenantDeleted, t, "the catalog says that it is deleted, and its database is there")
+		finding := about(TenantDeleted, t, "the catalog says that it is deleted, and its database exists")
 		finding.Severity = Warning
 		e.add(finding)
 	}

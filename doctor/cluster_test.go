@@ -9,13 +9,13 @@ import (
 	"homeroom/tenant"
 )
 
-// TestAServerThatIsAnotherCluster has the catalog remember another system identifier than the server has, as after pg_upgrade.
+// TestAServerThatIsAnotherCluster lets the catalog have another system identifier than the server, as after pg_upgrade.
 func TestAServerThatIsAnotherCluster(t *testing.T) {
 	t.Parallel()
 	w := setup(t, 1)
 	school := w.school().School.Database
 	const former = 7
-	// moved has a doctor of a new process look at a server that was another one before.
+	// moved returns the doctor of a new process whose server was another cluster before.
 	moved := func() doctor.Report {
 		t.Helper()
 		w.sql("update servers set system_identifier = $1", former)
@@ -34,7 +34,7 @@ func TestAServerThatIsAnotherCluster(t *testing.T) {
 
 	comment("'homeroom tenant 0199c1b0-0000-7000-8000-000000000000'")
 	report := moved()
-	if len(w.doctor.Plan(report)) != 0 || !strings.Contains(report.Findings[0].Detail, "of 1 of 2 tenants are there") {
+	if len(w.doctor.Plan(report)) != 0 || !strings.Contains(report.Findings[0].Detail, "of 1 of 2 tenants exist there") {
 		t.Error(describe(report))
 	}
 	w.followAll(report) // a person knows that the database is lost
@@ -54,7 +54,7 @@ func TestAServerThatIsAnotherCluster(t *testing.T) {
 	comment("'homeroom tenant 0199c1b0-0000-7000-8000-000000000000'")
 	_, err := w.doctor.Fix(t.Context(), report, func(_ doctor.Finding, err error) {
 		if err == nil {
-			t.Error("it records a cluster that has changed since it was looked at")
+			t.Error("it records a cluster that has changed since it was examined")
 		}
 	})
 	if err != nil {

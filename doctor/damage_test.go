@@ -14,10 +14,10 @@ import (
 	"homeroom/tenant"
 )
 
-// ordered are statements for database postgres.
+// ordered runs statements in database postgres.
 func (w *world) ordered(statements ...string) { w.superuser("postgres", statements...) }
 
-// TestDamagedRolesAndDatabases: what somebody may do to a tenant's role or database from outside is found, and repaired.
+// TestDamagedRolesAndDatabases: changes of a tenant's role or database from outside are found and repaired.
 func TestDamagedRolesAndDatabases(t *testing.T) {
 	t.Parallel()
 	w := setup(t, 1)
@@ -39,7 +39,7 @@ func TestDamagedRolesAndDatabases(t *testing.T) {
 	} {
 		sql := fmt.Sprintf(damage.sql, school)
 		all = append(all, testCase{name: sql, finds: damage.finds, make: func(w *world) { w.ordered(sql) }})
-		if strings.Contains(damage.sql, other) { // the other role is told of too: it has a member
+		if strings.Contains(damage.sql, other) { // the other role has a finding too: it has a member
 			all[len(all)-1].finds = "role_out_of_order role_out_of_order"
 		}
 	}
@@ -50,7 +50,7 @@ func TestDamagedRolesAndDatabases(t *testing.T) {
 	w.usable(school)
 }
 
-// TestDamagedServers: what all tenants of a server share.
+// TestDamagedServers: damage of what all tenants of a server share.
 func TestDamagedServers(t *testing.T) {
 	t.Parallel()
 	w := setup(t, 1)
@@ -92,12 +92,12 @@ func TestDamagedServers(t *testing.T) {
 			},
 		},
 		{
-			name: "functions that were given back to everybody", finds: "functions_open", leaves: "functions_open",
+			name: "functions that were granted to PUBLIC again", finds: "functions_open", leaves: "functions_open",
 			make:   func(w *world) { w.superuser(school, "grant execute on function pg_notify(text, text) to public") },
 			repair: func(w *world) { w.superuser(school, "revoke execute on function pg_notify(text, text) from public") },
 		},
 		{
-			name: "servers that take nothing", finds: "no_server_open server_closed", leaves: "no_server_open", // the refiller of spares opens it
+			name: "servers that take nothing", finds: "no_server_open server_closed", leaves: "no_server_open", // the refiller opens it
 			make: func(w *world) {
 				w.sql("update servers set weight = 0, closed_because = 'its disk is full', closed_at = now() - interval '2 days'")
 			},
@@ -116,7 +116,7 @@ func spareOf(w *world) string {
 	return value[string](w, "select database from tenants where state = 'spare'")
 }
 
-// TestDamagedSchemas: what schema_migrations says is believed only where the schema agrees.
+// TestDamagedSchemas: the version in schema_migrations counts only if the schema agrees.
 func TestDamagedSchemas(t *testing.T) {
 	t.Parallel()
 	w := setup(t, 0)
@@ -135,7 +135,7 @@ func TestDamagedSchemas(t *testing.T) {
 			w.superuser(school, damage.sql)
 			report := w.finds(damage.finds)
 			if len(w.doctor.Plan(report)) != 0 {
-				t.Errorf("it would record what is false: %s", describe(report))
+				t.Errorf("it would record a wrong version: %s", describe(report))
 			}
 			w.followAll(report)
 			w.finds("")
@@ -189,7 +189,7 @@ func (w *world) drop(part string) {
 	}
 }
 
-// TestDamagedCatalog: what may be done to the catalog's own database and rows.
+// TestDamagedCatalog: damage of the catalog's own database and rows.
 func TestDamagedCatalog(t *testing.T) {
 	t.Parallel()
 	w := setup(t, 0)
@@ -231,7 +231,7 @@ func TestDamagedCatalog(t *testing.T) {
 			repair: func(w *world) { w.sql("update tenants set state = 'ready'") },
 		},
 		{
-			name: "a login that is blocked", finds: "identity_blocked", leaves: "identity_blocked",
+			name: "an account that is blocked", finds: "identity_blocked", leaves: "identity_blocked",
 			make: func(w *world) {
 				remake(w, result.User.IdentityID, func(u *auth0test.User) { u.Blocked = new(true) })
 			},
@@ -246,7 +246,7 @@ func TestDamagedCatalog(t *testing.T) {
 	w.finds("stock_empty")
 }
 
-// One cause is one finding, and nothing is repaired that would make it worse.
+// One cause is one finding, and a repair that would make it worse is not done.
 func TestOneCauseIsOneFinding(t *testing.T) {
 	t.Parallel()
 	w := setup(t, 0)
@@ -271,7 +271,7 @@ func TestOneCauseIsOneFinding(t *testing.T) {
 	if !strings.Contains(report.Findings[1].Detail, "4 of 4 tenants") {
 		t.Error(describe(report))
 	}
-	unplanned(report) // nobody knows whether the key is the right one
+	unplanned(report) // it is unknown whether the key is the right one
 
 	if err := w.catalog.SetTenantKeyCheck(t.Context(), []byte("another"), "test"); err != nil {
 		t.Fatal(err)
@@ -305,7 +305,7 @@ func TestOneCauseIsOneFinding(t *testing.T) {
 	w.finds("")
 }
 
-// What the refiller of spares cannot finish is told, and a foreign database under it by itself.
+// A spare that the refiller cannot finish is a finding, and so is an unmanaged database with its name.
 func TestSparesThatAreNotFinished(t *testing.T) {
 	t.Parallel()
 	w := setup(t, 1)
@@ -319,7 +319,7 @@ func TestSparesThatAreNotFinished(t *testing.T) {
 	w.finds("")
 }
 
-// A row that says of a school's tenant that it is a spare would have it given to the next school.
+// A row that says that a school's tenant is a spare would give it to the next school.
 func TestAUserWhoseTenantIsASpare(t *testing.T) {
 	t.Parallel()
 	w := setup(t, 0)
@@ -330,7 +330,7 @@ func TestAUserWhoseTenantIsASpare(t *testing.T) {
 	}
 	w.sql(claimableAgain)
 	report := w.finds("user_without_tenant")
-	if !strings.Contains(report.Findings[0].Detail, "the next school would be given") {
+	if !strings.Contains(report.Findings[0].Detail, "the next school would get") {
 		t.Error(describe(report))
 	}
 	w.followAll(report)
@@ -339,7 +339,7 @@ func TestAUserWhoseTenantIsASpare(t *testing.T) {
 	}
 }
 
-// The queue of NOTIFY is every tenant's: who listens and stays in a transaction keeps it from being emptied.
+// All tenants of a server share its NOTIFY queue: a listener that stays in a transaction prevents its clean-up.
 func TestAQueueOfNotificationsThatFills(t *testing.T) {
 	t.Parallel()
 	w := setup(t, 0)
@@ -361,13 +361,13 @@ func TestAQueueOfNotificationsThatFills(t *testing.T) {
 	w.ordered("select pg_notify('bell', n || repeat('x', 7900)) from generate_series(1, 1000) as n")
 	w.followAll(w.finds("notification_queue"))
 	if _, err := listener.Exec(t.Context(), "select 1"); err == nil {
-		t.Error("the session that keeps the queue is still there")
+		t.Error("the session that blocks the queue still exists")
 	}
-	w.ordered("select pg_notify('bell', n || repeat('x', 7900)) from generate_series(1, 50) as n") // whoever notifies, empties it
+	w.ordered("select pg_notify('bell', n || repeat('x', 7900)) from generate_series(1, 50) as n") // the next NOTIFY cleans it up
 	w.finds("")
 }
 
-// What a server's own check says is passed on, with its advice.
+// Warnings of a server's own check are reported, with their advice.
 func TestWarningsAboutServers(t *testing.T) {
 	t.Parallel()
 	w := setup(t, 0)
@@ -379,7 +379,7 @@ func TestWarningsAboutServers(t *testing.T) {
 	}
 }
 
-// While somebody is in the template nothing can be made of it, and what is in it may be another schema by now.
+// While a session is open in the template it cannot be cloned, and its schema may have changed.
 func TestATemplateThatSomebodyIsIn(t *testing.T) {
 	t.Parallel()
 	w := setup(t, 0)

@@ -9,7 +9,7 @@ import (
 	"homeroom/tenant"
 )
 
-// compareDatabase looks at a tenant's database and role from outside. What keeps others from being true is the only finding.
+// compareDatabase checks a tenant's database and role from outside. A problem that causes others is the only finding.
 func (e *examination) compareDatabase(t catalog.SurveyedTenant, survey tenant.Survey) {
 	db, exists := survey.Databases[t.Database]
 	role, hasRole := survey.Roles[t.Database]
@@ -22,7 +22,7 @@ func (e *examination) compareDatabase(t catalog.SurveyedTenant, survey tenant.Su
 	case !exists:
 		e.compareMissing(t)
 	case db.Invalid:
-		finding := about(DatabaseInvalid, t, "its dropping was begun and interrupted; nothing of it can be opened any more")
+		finding := about(DatabaseInvalid, t, "its DROP was interrupted; it cannot be opened any more")
 		if t.State == catalog.Spare {
 			finding = e.dropInvalid(finding, t)
 		} else {
@@ -37,55 +37,55 @@ func (e *examination) compareDatabase(t catalog.SurveyedTenant, survey tenant.Su
 	}
 }
 
-// isUnmanaged reports whether the database that has a tenant's name is somebody else's.
+// isUnmanaged reports whether the database with a tenant's name belongs to somebody else.
 func isUnmanaged(t catalog.SurveyedTenant, db tenant.FoundDatabase) bool {
 	return db.MarkedAs != nil && db.MarkedAs.UUID() != t.ID || db.MarkedAs == nil && !db.Ours
 }
 
-// compareUnmanaged tells of a database that has a tenant's name and is not the tenant's. That no building can go on over it
-// matters as much as that a school cannot use it.
+// compareUnmanaged reports a database that has a tenant's name and is not the tenant's. That it blocks the tenant's
+// creation matters as much as that a school cannot use it.
 func (e *examination) compareUnmanaged(t catalog.SurveyedTenant, db tenant.FoundDatabase) {
-	finding := about(DatabaseUnmanaged, t, "a database of its name is there that Homeroom did not make")
+	finding := about(DatabaseUnmanaged, t, "a database with its name exists that Homeroom did not create")
 	if db.MarkedAs != nil {
-		finding.Detail = "the database bears the mark of another tenant, " + db.MarkedAs.String()
-		finding = finding.withSteps(asOwner(maintenanceDatabase, "comment on database "+t.Database+" is null").withCondition("If it is this tenant's after all"), repairTenant(t).withCondition("And then"))
+		finding.Detail = "the database has the comment of another tenant, " + db.MarkedAs.String()
+		finding = finding.withSteps(asOwner(maintenanceDatabase, "comment on database "+t.Database+" is null").withCondition("If it is nevertheless this tenant's"), repairTenant(t).withCondition("And then"))
 	} else {
 		finding = finding.withSteps(asSuperuser(maintenanceDatabase, fmt.Sprintf("alter database %s rename to %s_foreign", t.Database, t.Database)))
 	}
 	switch {
 	case beingMade(t) && t.Name == "":
-		finding.Severity, finding.Advice = Warning, "The keeper of spares stops at it. Find out who made it, and rename it."
+		finding.Severity, finding.Advice = Warning, "The refiller cannot continue. Find out who created it, and rename it."
 	case db.MarkedAs == nil:
 		finding = finding.withSteps(reprovisionStep(t, false))
 	}
 	e.add(finding)
 }
 
-// reprovisionStep is the command that gives a tenant a new, empty database.
+// reprovisionStep returns the command that gives a tenant a new, empty database.
 func reprovisionStep(t catalog.SurveyedTenant, fresh bool) Step {
 	line := "tenant reprovision " + t.Database
 	if fresh {
 		line += " --fresh --confirm " + t.Slug
 	}
-	return command("Make a new, empty database for it", line)
+	return command("Create a new, empty database for it", line)
 }
 
-// compareUnfinished looks at a tenant whose database is being made, replaced or removed.
+// compareUnfinished checks a tenant whose database is being built, replaced or removed.
 func (e *examination) compareUnfinished(t catalog.SurveyedTenant, db tenant.FoundDatabase, exists bool) {
 	spare := t.State == catalog.Building && t.Name == ""
 	switch {
 	case spare && exists && db.Invalid:
-		// A spare whose dropping was interrupted is made again, and stops half-way at what is left of it.
-		e.add(e.dropInvalid(about(DatabaseInvalid, t, "its dropping was begun and interrupted; nobody had it yet"), t))
+		// A spare whose DROP was interrupted is built again, and the rest of the old database blocks that.
+		e.add(e.dropInvalid(about(DatabaseInvalid, t, "its DROP was interrupted; no school has had it yet"), t))
 	case spare && t.Unfinished:
-		e.add(about(SpareUnfinished, t, "it has been in the making for more than three minutes"))
+		e.add(about(SpareUnfinished, t, "it has been under construction for more than three minutes"))
 	}
 }
 
-// compareMissing tells of a tenant without a database. One that was renamed still says in its comment whose it is.
+// compareMissing reports a tenant without a database. The comment of a renamed one still names the tenant.
 func (e *examination) compareMissing(t catalog.SurveyedTenant) {
 	name, renamed := e.renamed[t.Server][tenant.ID(t.ID)]
-	if renamed && t.State != catalog.Spare { // a spare is made again, whatever became of the old one
+	if renamed && t.State != catalog.Spare { // a spare is built again in any case
 		e.add(about(DatabaseRenamed, t, fmt.Sprintf("its database has been renamed: the comment of %q says that it is this tenant's", name)).
 			withSteps(asSuperuser(maintenanceDatabase, fmt.Sprintf("alter database %s rename to %s", quote(name), t.Database))))
 		return
@@ -100,13 +100,13 @@ func (e *examination) compareMissing(t catalog.SurveyedTenant) {
 	e.add(finding)
 }
 
-// beingMade reports whether nothing can be expected of a tenant's database, since somebody makes, replaces or removes it.
+// beingMade reports whether a tenant's database need not exist, because a process builds, replaces or removes it.
 func beingMade(t catalog.SurveyedTenant) bool {
 	return t.State == catalog.Building || beingDeleted(t) || t.ResumeState != nil && *t.ResumeState == catalog.Building ||
 		t.QuarantineKind != nil && *t.QuarantineKind == catalog.BeingReplaced
 }
 
-// compareAccess looks at who may enter a database that is there and ours.
+// compareAccess checks who may connect to a tenant's database.
 func (e *examination) compareAccess(t catalog.SurveyedTenant, db tenant.FoundDatabase, role tenant.FoundRole, hasRole bool) {
 	for _, wrong := range []struct {
 		code   Code
@@ -115,13 +115,13 @@ func (e *examination) compareAccess(t catalog.SurveyedTenant, db tenant.FoundDat
 		next   []Step
 	}{
 		{DatabaseOwner, !db.Ours, "another role owns the database", []Step{
-			asSuperuser(maintenanceDatabase, "alter database "+t.Database+" owner to homeroom_owner").withCondition("If the repair may not"),
+			asSuperuser(maintenanceDatabase, "alter database "+t.Database+" owner to homeroom_owner").withCondition("If the repair lacks the right"),
 		}},
-		{DatabaseUnmarked, db.MarkedAs == nil, "the database has lost the comment that says whose it is", nil},
+		{DatabaseUnmarked, db.MarkedAs == nil, "the comment with the tenant's id is missing on the database", nil},
 		{DatabaseClosed, !db.AcceptsConnections, "the database accepts no connections", nil},
-		{DatabaseSettings, len(db.Problems) > 0, "the database has what a tenant's should not have: " + strings.Join(db.Problems, ", "), nil},
-		{RoleMissing, !hasRole, "the tenant's role is not there", nil},
-		{RoleOutOfOrder, hasRole && !role.InOrder, "the tenant's role is not as it should be: " + strings.Join(role.Problems, ", "), superuserSteps(t.Database, role.Problems)},
+		{DatabaseSettings, len(db.Problems) > 0, "the database has settings that a tenant's should not have: " + strings.Join(db.Problems, ", "), nil},
+		{RoleMissing, !hasRole, "the tenant's role does not exist", nil},
+		{RoleOutOfOrder, hasRole && !role.InOrder, "the tenant's role has wrong attributes: " + strings.Join(role.Problems, ", "), superuserSteps(t.Database, role.Problems)},
 		{DatabaseAccess, hasRole && !db.OnlyTenantConnects, "other roles than the tenant's have rights on the database, or the tenant's has too few or too many", nil},
 	} {
 		if wrong.is {
@@ -132,7 +132,7 @@ func (e *examination) compareAccess(t catalog.SurveyedTenant, db tenant.FoundDat
 	}
 }
 
-// canBeOpened reports whether a tenant's database can be opened, as far as can be told from outside.
+// canBeOpened reports whether a tenant's database can be opened, judged from outside.
 func canBeOpened(t catalog.SurveyedTenant, survey tenant.Survey) bool {
 	db, ok := survey.Databases[t.Database]
 	role, hasRole := survey.Roles[t.Database]
@@ -140,24 +140,24 @@ func canBeOpened(t catalog.SurveyedTenant, survey tenant.Survey) bool {
 		!slices.ContainsFunc(db.Problems, func(what string) bool { return strings.HasPrefix(what, "connection limit") })
 }
 
-// superuserSteps are the statements that take from a role what only a superuser may take; none where the repair needs none. What
-// is wrong is in the words of [tenant.FoundRole].
+// superuserSteps returns the statements that revoke from a role what only a superuser may revoke; none if the repair
+// needs none. problems are those of [tenant.FoundRole].
 func superuserSteps(role string, wrong []string) (steps []Step) {
 	for _, what := range wrong {
 		if sql := roleStatement(role, what); sql != "" {
-			steps = append(steps, asSuperuser(maintenanceDatabase, sql).withCondition("If the repair may not"))
+			steps = append(steps, asSuperuser(maintenanceDatabase, sql).withCondition("If the repair lacks the right"))
 		}
 	}
 	return steps
 }
 
-// attributes are the statements that take an attribute from a role.
+// attributes are the statements that revoke an attribute of a role.
 var attributes = map[string]string{
 	"superuser": "nosuperuser", "may create databases": "nocreatedb", "may create roles": "nocreaterole", "may replicate": "noreplication",
 	"bypasses row security": "nobypassrls", "may log in": "nologin",
 }
 
-// roleStatement is the statement that puts right what is wrong with a role; empty where that takes more than one.
+// roleStatement returns the statement that repairs one problem of a role; empty if that takes more than one.
 func roleStatement(role, what string) string {
 	if option, ok := attributes[what]; ok {
 		return "alter role " + role + " " + option

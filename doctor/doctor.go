@@ -1,10 +1,10 @@
-// Package doctor compares the identity provider, the catalog and the servers with one another, in all directions, and repairs
-// what is provably ours.
+// Package doctor compares the identity provider, the catalog and the servers with one another, in all directions, and
+// repairs what provably belongs to Homeroom.
 //
-// It is the auditor that the crash tests use, shipped as `homeroom doctor`. An examination changes nothing. While the service works,
-// things come and go between two reads; so rows are read before and after everything else, a thing counts as missing only
-// when its row was there all the time, what is under way is left to whoever is at it, and whatever looks wrong is looked
-// at twice before it is told. The catalog's clock decides what is overdue.
+// The crash tests use it as their auditor, and `homeroom doctor` runs it. An examination changes nothing. A running
+// service changes things between two reads. So the doctor reads the catalog's rows before and after everything else,
+// reports a thing as missing only when its row existed all the time, ignores work in progress, and checks each problem
+// a second time before it reports it. The catalog's clock decides what is overdue.
 package doctor
 
 import (
@@ -21,37 +21,39 @@ import (
 	"homeroom/tenant"
 )
 
-// Config is what a Doctor needs.
+// Config is the configuration of a Doctor.
 type Config struct {
 	Catalog *catalog.Store
 	Servers tenant.Servers
-	// Identity is the provider; nil when none is configured. Only one that is an [identity.Lister] can be searched for logins
-	// that is unknown.
+	// Identity is the provider; nil if none is configured. Only an [identity.Lister] can be searched for accounts
+	// without a sign-up.
 	Identity identity.Provider
-	// Jobs lists the unfinished jobs, CancelJob ends one. Both may be nil.
+	// Jobs lists the unfinished jobs, CancelJob cancels one. Both may be nil.
 	Jobs      func(ctx context.Context) ([]Job, error)
 	CancelJob func(ctx context.Context, id int64) error
-	// Reconcile finishes or undoes the sign-ups that are due. Without it a running service does that, within seconds.
+	// Reconcile finishes or undoes the sign-ups that are due. It may be nil: a running service does that within
+	// seconds.
 	Reconcile func(ctx context.Context) error
-	// Resume resumes a sign-up that needs an operator, and fails where its cause is still there. It may be nil.
+	// Resume resumes a sign-up that needs an operator, and fails if its cause still exists. It may be nil.
 	Resume func(ctx context.Context, signup uuid.UUID) error
-	// KeyCheck is the check value of the tenant key ([tenant.KeyCheck]), to be compared with the catalog's. Without it nobody knows
-	// whether the key is the right one.
+	// KeyCheck is the check value of the tenant key ([tenant.KeyCheck]), which is compared with the catalog's. Without
+	// it the doctor does not know whether the key is the right one.
 	KeyCheck []byte
-	// Spares is how many spares the service keeps on each server. Defaults to 0: an empty stock is as it should be.
+	// Spares is how many spares the service keeps on each server. Defaults to 0: then an empty stock is no problem.
 	Spares int
-	// QueueWarnAt is the share of a server's queue of notifications from which it is told, from 0 to 1. Defaults to 0.25.
+	// QueueWarnAt is the share of a server's notification queue, from 0 to 1, above which there is a finding. Defaults
+	// to 0.25.
 	QueueWarnAt float64
-	// Tolerate are the codes of warnings about servers ([tenant.Warning]) that are known and wanted so.
+	// Tolerate are the codes of warnings about servers ([tenant.Warning]) that are known and accepted.
 	Tolerate []string
-	// Actor is who repairs, for the audit. Defaults to "homeroom doctor".
+	// Actor is who repairs, for the audit log. Defaults to "homeroom doctor".
 	Actor string
-	// Concurrency is how many databases it opens at the same time. Defaults to 4.
+	// Concurrency is how many databases the doctor opens at the same time. Defaults to 4.
 	Concurrency int
-	// Pause is the time between the first pass and the second, which only takes place when the first has found something.
+	// Pause is the time between the first pass and the second, which only runs if the first has found something.
 	// Defaults to 1 s.
 	Pause time.Duration
-	// Logger is where warnings go. Defaults to slog.Default().
+	// Logger receives warnings. Defaults to slog.Default().
 	Logger *slog.Logger
 }
 
@@ -78,24 +80,24 @@ func (c Config) withDefaults() Config {
 type Job struct {
 	ID          int64
 	Kind, State string
-	// TenantID is what it is about, if it is about a tenant.
+	// TenantID is the tenant of the job, if it has one.
 	TenantID *uuid.UUID
-	// Stuck: it has been running for longer than a job may.
+	// Stuck reports whether the job has been running for longer than a job may.
 	Stuck bool
 }
 
-// Doctor examines and repairs. It may be used from many goroutines.
+// Doctor examines and repairs. It is safe for use by many goroutines.
 type Doctor struct {
 	cfg Config
 
 	mu sync.Mutex
-	// opened is the last tenant whose database a bounded examination has opened.
+	// opened is the last tenant whose database a limited examination has opened.
 	opened uuid.UUID
-	// asked is the last user whose login was asked for by itself, where no list shows it.
+	// lastAsked is the last user whose account was looked up one by one, because no list shows it.
 	lastAsked uuid.UUID
 }
 
-// New makes a Doctor. It connects to nothing until it is asked.
+// New returns a Doctor. It opens no connection before it is used.
 func New(cfg Config) (*Doctor, error) {
 	cfg = cfg.withDefaults()
 	if cfg.Catalog == nil || len(cfg.Servers) == 0 {

@@ -20,21 +20,24 @@ import (
 // All opens every tenant's database.
 const All = -1
 
-// Options say how far an examination goes.
+// Options limit an examination.
 type Options struct {
-	// Open is how many tenants' databases are opened: none, [All], or so many, those that come after the last examination's, so
-	// that in time every one is.
+	// Open is how many tenants' databases are opened: none, [All], or a number; then those that follow the last
+	// examination's, so that repeated examinations open every one.
 	Open int
-	// Only narrows to these tenants: ids, slugs or databases. All of theirs are opened, unless Open is 0.
+	// Only limits the examination to these tenants: ids, slugs or databases. All of their databases are opened, unless
+	// Open is 0.
 	Only []string
-	// NewTenantKey: the tenant key was changed on purpose. [Doctor.Fix] then records it first, and gives the roles that it does not
-	// open their new passwords. Nothing of this can be done with Open 0, or with Only.
+	// NewTenantKey says that the tenant key was changed on purpose. [Doctor.Fix] then records it first, and gives new
+	// passwords to the roles whose password it does not match. It cannot be combined with Open 0, or with Only.
 	NewTenantKey bool
 }
 
-// Examine looks at everything, and changes nothing. What was found wrong is looked at again, and told when it still is.
+// Examine checks everything and changes nothing. It checks each problem a second time, and reports those that still
+// exist.
 //
-// It fails when the catalog cannot be read, or a tenant of Only is not there. What else cannot be reached is a finding.
+// It fails when the catalog cannot be read, or a tenant of Only does not exist. Any other failure to connect is a
+// finding.
 func (d *Doctor) Examine(ctx context.Context, options Options) (Report, error) {
 	started := time.Now()
 	first, err := d.examineOnce(ctx, options, nil)
@@ -58,7 +61,7 @@ func (d *Doctor) Examine(ctx context.Context, options Options) (Report, error) {
 	}, nil
 }
 
-// intersection are the findings of the second pass that the first has too.
+// intersection returns the findings of the second pass that the first has too.
 func intersection(first, second []Finding) []Finding {
 	seen := map[string]bool{}
 	for _, f := range first {
@@ -67,54 +70,54 @@ func intersection(first, second []Finding) []Finding {
 	return slices.DeleteFunc(second, func(f Finding) bool { return !seen[f.key()] })
 }
 
-// examination is one look at everything.
+// examination is one pass over everything.
 type examination struct {
 	*Doctor
 	options Options
-	// former is the look that found something, when this is the second.
+	// previous is the first pass, if this is the second.
 	previous *examination
-	// only are the tenants that it is narrowed to; nil is all.
+	// only are the tenants to which it is limited; nil means all.
 	only map[uuid.UUID]bool
 
-	// before and after are the catalog, around everything else.
+	// before and after are the catalog's rows, read before and after everything else.
 	before, after catalog.Survey
 	servers       map[string]tenant.Survey
-	// renamed are the databases that bear another name than their tenant's, by the server; queues is how full its queue of
-	// notifications is. remarked are the servers' warnings.
+	// renamed are the databases with another name than their tenant's, by server; queues is the used share of each
+	// server's notification queue; warned are the servers' warnings.
 	renamed map[string]map[tenant.ID]string
 	queues  map[string]float64
-	// key is the check value of the tenant key that the catalog has; nil when it has none.
+	// key is the check value of the tenant key in the catalog; nil if it has none.
 	key           []byte
 	warned        map[string]bool
 	jobs          []Job
 	references    map[uint]catalog.Reference
 	accounts      accounts
 	organizations organizations
-	// opened are the tenants whose databases are looked into.
+	// opened are the tenants whose databases are opened.
 	opened []catalog.SurveyedTenant
 
 	mu       sync.Mutex
 	findings []Finding
-	// suspect are the tenants that a finding on their server is about.
+	// suspect are the tenants of a finding on their server.
 	suspect map[uuid.UUID]bool
-	// inspections are what was seen inside.
+	// inspections are the results of opening the databases.
 	inspections map[uuid.UUID]inspection
 	skipped     []string
 	counts      Counts
 }
 
-// inspection is what a look into a database has shown, or why there was none.
+// inspection is the result of opening a database, or why it was not opened.
 type inspection struct {
 	tenant.Inspection
 	empty bool
-	// filled: it is a spare, and holds rows.
+	// hasRows reports that it is a spare with rows.
 	hasRows bool
-	// schemaOwner is who owns the schema public, where that was looked at.
+	// schemaOwner is the owner of the schema public, where that was checked.
 	schemaOwner string
 	err         error
 }
 
-// examineOnce reads everything, in an order in which a row is read after the thing it must precede, and compares.
+// examineOnce reads everything, in an order in which a row is read after the thing that must precede it, and compares.
 func (d *Doctor) examineOnce(ctx context.Context, options Options, previous *examination) (_ *examination, err error) {
 	e := &examination{
 		Doctor: d, options: options, previous: previous, servers: map[string]tenant.Survey{}, inspections: map[uuid.UUID]inspection{},
@@ -137,7 +140,7 @@ func (d *Doctor) examineOnce(ctx context.Context, options Options, previous *exa
 	}
 	e.count()
 	if e.before.Migrating || e.after.Migrating {
-		e.skipped = append(e.skipped, "Schemas and their versions were not compared: a run over the fleet is open.")
+		e.skipped = append(e.skipped, "Schemas and their versions were not compared: a fleet run is active.")
 	}
 	e.compareRows()
 	e.compareUndelivered()
@@ -167,7 +170,7 @@ func (d *Doctor) examineOnce(ctx context.Context, options Options, previous *exa
 	return e, nil
 }
 
-// narrow finds the tenants that were asked for.
+// narrow finds the selected tenants.
 func (e *examination) narrow() error {
 	if len(e.options.Only) == 0 {
 		return nil
@@ -187,12 +190,13 @@ func (e *examination) narrow() error {
 	return nil
 }
 
-// isSelected reports whether a finding is about what was asked for.
+// isSelected reports whether a finding is about the selected tenants.
 func (e *examination) isSelected(f Finding) bool {
 	return e.only == nil || f.Code == ServerUnreachable || f.Code == ServerIsAnother || f.Code == IdentitiesUnreachable || f.TenantID != nil && e.only[*f.TenantID]
 }
 
-// read reads what is not in the catalog: the servers, then the databases on them, and meanwhile the identities and jobs.
+// read reads what is not in the catalog: the servers, then the databases on them, and concurrently the identities and
+// jobs.
 func (e *examination) read(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
@@ -218,7 +222,7 @@ func (e *examination) read(ctx context.Context) error {
 	return group.Wait()
 }
 
-// surveyServers looks at every server from outside. One that does not answer is a finding.
+// surveyServers surveys every server from outside. One that does not answer is a finding.
 func (e *examination) surveyServers(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for name, server := range e.cfg.Servers {
@@ -259,7 +263,7 @@ func (e *examination) hasMissingDatabase(server string, survey tenant.Survey) bo
 	return false
 }
 
-// count sums up what was looked at.
+// count counts what was checked.
 func (e *examination) count() {
 	for id, t := range e.before.Tenants {
 		if t.State != catalog.Deleted && (e.only == nil || e.only[id]) {
@@ -276,7 +280,7 @@ func (e *examination) count() {
 	e.counts.Identities, e.counts.Organizations = e.accounts.looked, len(e.organizations.byID)
 }
 
-// stableTenant is a tenant whose row was the same before and after: nobody was at work on it, as far as its row tells.
+// stableTenant returns a tenant whose row was the same before and after, so that no process was working on it.
 func (e *examination) stableTenant(id uuid.UUID) (catalog.SurveyedTenant, bool) {
 	before, was := e.before.Tenants[id]
 	after, is := e.after.Tenants[id]
@@ -284,14 +288,14 @@ func (e *examination) stableTenant(id uuid.UUID) (catalog.SurveyedTenant, bool) 
 		before.PasswordRotation == after.PasswordRotation && before.Server == after.Server
 }
 
-// known reports whether a tenant has, or had until a moment ago, a row.
+// known reports whether a tenant has a row, or had one a moment ago.
 func (e *examination) known(id uuid.UUID) bool {
 	_, before := e.before.Tenants[id]
 	_, after := e.after.Tenants[id]
 	return before || after
 }
 
-// reason is an error in one line, without what the finding says anyway.
+// reason returns an error in one line, without what the finding says anyway.
 func reason(err error) string {
 	text := strings.Join(strings.Fields(err.Error()), " ")
 	if postgres.Unreachable(err) && len(text) > 200 {

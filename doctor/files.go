@@ -8,7 +8,7 @@ import (
 	"homeroom/catalog"
 )
 
-// compareFiles looks at whether this program's migration files are those that made the tenants.
+// compareFiles checks whether this program's migration files are those of the tenants' schemas.
 func (e *examination) compareFiles(ctx context.Context) error {
 	if e.only != nil {
 		return nil
@@ -35,7 +35,7 @@ func (e *examination) compareFiles(ctx context.Context) error {
 	if others == 0 {
 		return nil
 	}
-	finding := Finding{Code: MigrationsOfOthers, Subject: set.Lineage(), Detail: fmt.Sprintf("%d of %d tenants come from other migrations than this program has", others, ours+others)}
+	finding := Finding{Code: MigrationsOfOthers, Subject: set.Lineage(), Detail: fmt.Sprintf("%d of %d tenants have other migrations than this program", others, ours+others)}
 	if ours == 0 {
 		finding.Severity = Warning
 	}

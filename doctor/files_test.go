@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestMigrationFilesThatAreNotThoseOfBefore has a file that is not as it was when it ran, and tenants of other files.
+// TestMigrationFilesThatAreNotThoseOfBefore has a file that has changed since it ran, and tenants of other files.
 func TestMigrationFilesThatAreNotThoseOfBefore(t *testing.T) {
 	t.Parallel()
 	w := setup(t, 0)

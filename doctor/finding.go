@@ -12,24 +12,24 @@ import (
 	"homeroom/catalog"
 )
 
-// Severity is how bad a finding is.
+// Severity is how serious a finding is.
 type Severity string
 
 // The severities.
 const (
-	// Error: somebody is harmed, or will be.
+	// Error means that somebody is harmed, or will be.
 	Error Severity = "error"
-	// Warning: something is not as it should be, and nobody is harmed yet.
+	// Warning means that something is wrong, and nobody is harmed yet.
 	Warning Severity = "warning"
-	// Info: worth knowing.
+	// Info is information only.
 	Info Severity = "info"
 )
 
-// Finding is one thing that is not as it should be.
+// Finding is one problem.
 type Finding struct {
 	Code     Code     `json:"code"`
 	Severity Severity `json:"severity"`
-	// Subject is what it is about, as people name it: a slug, a database, a login, a role, a server.
+	// Subject is the name of the thing that it is about: a slug, a database, an account, a role, a server.
 	Subject  string     `json:"subject"`
 	Server   string     `json:"server,omitempty"`
 	TenantID *uuid.UUID `json:"tenantId,omitempty"`
@@ -37,57 +37,57 @@ type Finding struct {
 	// Detail is what was found, Advice what a person can do.
 	Detail string `json:"detail"`
 	Advice string `json:"advice"`
-	// Fix is what [Doctor.Fix] would do; empty when only a person can.
+	// Fix is what [Doctor.Fix] would do; empty if only a person can repair it.
 	Fix string `json:"fix,omitempty"`
-	// Next are the steps that a person can take, in their order; empty where none can be told in advance.
+	// Next are the steps that a person can take, in order; empty if they are not known in advance.
 	Next []Step `json:"nextSteps"`
 
 	repair repair
-	// fingerprint is that of a schema which is not its version's.
+	// fingerprint is that of a schema that differs from its version's.
 	fingerprint string
 }
 
-// repair does what Fix says. It checks again before it acts, and may be done twice.
+// repair does what Fix says. It checks again before it changes anything, and may be repeated.
 type repair struct {
 	// key is the same for findings that one repair removes.
 	key string
 	do  func(ctx context.Context) error
 }
 
-// key reports whether two looks have found the same thing.
+// key returns what two findings of the same problem have in common.
 func (f Finding) key() string { return string(f.Code) + "\x00" + f.Server + "\x00" + f.Subject }
 
-// Counts is what was looked at.
+// Counts is the number of things that were checked.
 type Counts struct {
 	Tenants    int `json:"tenants"`
 	Servers    int `json:"servers"`
 	Identities int `json:"identities"`
-	// Organizations are those that the identity provider has for schools.
+	// Organizations are the schools' organizations at the identity provider.
 	Organizations int `json:"organizations"`
-	// Unfinished are the sign-ups under way.
+	// Unfinished are the sign-ups in progress.
 	Unfinished int `json:"unfinishedSignups"`
-	// Opened are the databases that were looked into.
+	// Opened are the databases that were opened.
 	Opened int `json:"databasesOpened"`
 	Jobs   int `json:"unfinishedJobs"`
 }
 
-// Report is what an examination has found.
+// Report is the result of an examination.
 type Report struct {
-	// Findings are sorted: the worst first, those of one kind together.
+	// Findings are sorted by severity, the most serious first, then by code.
 	Findings []Finding `json:"findings"`
-	// Skipped says what was not looked at, and why.
+	// Skipped says what was not checked, and why.
 	Skipped   []string      `json:"skipped,omitempty"`
 	Counts    Counts        `json:"lookedAt"`
 	StartedAt time.Time     `json:"startedAt"`
 	Duration  time.Duration `json:"-"`
-	// NotificationQueues is how full each server's queue of notifications is, from 0 to 1.
+	// NotificationQueues is the used share of each server's notification queue, from 0 to 1.
 	NotificationQueues map[string]float64 `json:"notificationQueues"`
 
 	// options are those of the examination, for the examination after the repairs.
 	options Options
 }
 
-// HasProblems reports whether something is wrong: a finding that is more than information.
+// HasProblems reports whether a finding is more than information.
 func (r Report) HasProblems() bool {
 	return slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.Severity != Info })
 }
@@ -102,7 +102,7 @@ func sortFindings(findings []Finding) {
 	})
 }
 
-// add notes a finding; its severity and the advice are those of its code, unless it says otherwise.
+// add adds a finding. Its severity and advice are those of its code, unless it sets its own.
 func (e *examination) add(f Finding) {
 	kind, ok := codeInfos[f.Code]
 	if !ok {
@@ -121,12 +121,12 @@ func (e *examination) add(f Finding) {
 	e.findings = append(e.findings, f)
 }
 
-// about is a finding on a tenant.
+// about returns a finding on a tenant.
 func about(code Code, t catalog.SurveyedTenant, detail string) Finding {
 	return Finding{Code: code, Subject: cmp.Or(t.Slug, t.Database), Server: t.Server, TenantID: &t.ID, Detail: detail}
 }
 
-// withRepair completes a finding with its repair.
+// withRepair adds a repair to a finding.
 func (f Finding) withRepair(by, key string, do func(ctx context.Context) error) Finding {
 	f.Fix, f.repair = by, repair{key: key, do: do}
 	return f

@@ -13,10 +13,10 @@ import (
 	"homeroom/internal/killpoint"
 )
 
-// Plan lists the findings of a report that Fix would repair, in the order in which it would.
+// Plan returns the findings of a report that Fix would repair, in order.
 func (d *Doctor) Plan(report Report) []Finding {
 	plan := slices.DeleteFunc(slices.Clone(report.Findings), func(f Finding) bool { return f.repair.do == nil })
-	// A new key comes before what is done with it, and what a school has before what may serve as a spare.
+	// A new key comes before its uses, and what a school has before what may serve as a spare.
 	slices.SortStableFunc(plan, func(a, b Finding) int { return cmp.Compare(repairOrder(a), repairOrder(b)) })
 	return plan
 }
@@ -31,7 +31,7 @@ func repairOrder(f Finding) int {
 	return 2
 }
 
-// NotRepairedError says that a repair ended without an error, and that its finding is there all the same.
+// NotRepairedError says that a repair ended without an error, but its finding still exists.
 type NotRepairedError struct {
 	// Finding is what the examination after the repairs found.
 	Finding Finding
@@ -39,20 +39,21 @@ type NotRepairedError struct {
 
 // Error implements error. It says what a person must do.
 func (e *NotRepairedError) Error() string {
-	sentences := []string{"it was tried, and is still so: " + e.Finding.Detail + ".", e.Finding.Advice}
+	sentences := []string{"the repair had no effect: " + e.Finding.Detail + ".", e.Finding.Advice}
 	for _, step := range e.Finding.Next {
 		sentences = append(sentences, step.String())
 	}
 	return strings.TrimRight(strings.Join(sentences, " "), ".")
 }
 
-// Fix repairs what a report of this process has found, one finding after the other. Every repair checks again before it acts,
-// and leaves alone what has changed since: then its error is [catalog.ErrStateChanged]. Findings with the same repair are
-// repaired by one.
+// Fix repairs the findings of a report of this process, one after the other. Every repair checks again before it
+// changes anything, and does nothing if something has changed since: then its error is [catalog.ErrStateChanged].
+// Findings with the same repair are repaired once.
 //
-// When all are done it examines again, as the report's examination did, and only then tells how each finding went: nil for one
-// that is gone, which is kept in the audit, and a [*NotRepairedError] for one that is not. It returns what that examination
-// found. It fails when ctx ends, or a new tenant key cannot be recorded; what was repaired until then is not in the audit, and the next examination finds what is left.
+// Afterwards it examines again with the same options, and then reports the result of each finding: nil if it is gone,
+// which is recorded in the audit log, and a [*NotRepairedError] if it is not. It returns the findings of that
+// examination. It fails when ctx ends, or a new tenant key cannot be recorded; earlier repairs are then not in the
+// audit log, and the next examination finds the rest.
 func (d *Doctor) Fix(ctx context.Context, report Report, onResult func(Finding, error)) (Report, error) {
 	plan := d.Plan(report)
 	done := map[string]error{}
@@ -75,7 +76,7 @@ func (d *Doctor) Fix(ctx context.Context, report Report, onResult func(Finding, 
 	}
 	after, err := d.Examine(ctx, report.options)
 	if err != nil {
-		return report, fmt.Errorf("look whether the repairs have helped: %w", err)
+		return report, fmt.Errorf("examine after the repairs: %w", err)
 	}
 	recorded := map[string]bool{}
 	for _, finding := range plan {
@@ -93,8 +94,8 @@ func (d *Doctor) Fix(ctx context.Context, report Report, onResult func(Finding, 
 	return after, ctx.Err()
 }
 
-// stillThere is an error when a report has the same finding. What is less severe now, and left to a person, was repaired as far
-// as it can be.
+// stillThere returns an error if a report has the same finding. A finding that is now less severe, and left to a
+// person, was repaired as far as possible.
 func (r Report) stillThere(f Finding) error {
 	i := slices.IndexFunc(r.Findings, func(g Finding) bool {
 		return g.key() == f.key() && equal(g.SignupID, f.SignupID) && ranks[g.Severity] <= ranks[f.Severity]
@@ -105,10 +106,10 @@ func (r Report) stillThere(f Finding) error {
 	return &NotRepairedError{r.Findings[i]}
 }
 
-// equal compares two ids that may be missing.
+// equal compares two ids that may be nil.
 func equal(a, b *uuid.UUID) bool { return a == nil && b == nil || a != nil && b != nil && *a == *b }
 
-// record keeps for ever what was repaired.
+// record records a repair in the audit log, without a limit of time.
 func (d *Doctor) record(ctx context.Context, f Finding) error {
 	return d.cfg.Catalog.Record(ctx, catalog.NewEvent(d.cfg.Actor, "doctor.fix", "").About(f.TenantID, f.SignupID).With(
 		map[string]string{"code": string(f.Code), "subject": f.Subject, "server": f.Server, "fix": f.Fix}))

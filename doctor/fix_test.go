@@ -14,7 +14,7 @@ import (
 	"homeroom/tenant"
 )
 
-// TestRepairsCheckAgain changes the world between the look and the repair, which must then leave it alone.
+// TestRepairsCheckAgain makes a change between the examination and the repair, which must then do nothing.
 func TestRepairsCheckAgain(t *testing.T) {
 	t.Parallel()
 	w := setup(t, 1)
@@ -54,7 +54,7 @@ func TestRepairsCheckAgain(t *testing.T) {
 			}, "role_without_database",
 		},
 		{
-			"a login whose sign-up is looked at again",
+			"an account whose sign-up is checked again",
 			func() {
 				w.sql(`insert into signups (id, request_hash, user_id, email, school_name, status, finished_at)
 					values ($1, '', $2, 'eve@lincoln.example', 'Eve', 'expired', now())`, expired, user)
@@ -66,14 +66,14 @@ func TestRepairsCheckAgain(t *testing.T) {
 			func() { w.sql("update signups set check_at = now() where id = $1", expired) },
 			func() {
 				if _, there := w.auth0.User("auth0|" + user.String()); !there {
-					t.Error("the login is gone")
+					t.Error("the account is gone")
 				}
 				w.sql("update signups set check_at = null where id = $1", expired)
 				w.fix(w.examine())
 			}, "identity_of_expired_signup",
 		},
 		{
-			"a schema that nobody can trust any more", func() { w.sql("update tenants set schema_version = 1 where state = 'ready'") },
+			"a schema that is no longer reliable", func() { w.sql("update tenants set schema_version = 1 where state = 'ready'") },
 			func() { w.superuser(school.School.Database, "update schema_migrations set dirty = true") },
 			func() {
 				w.superuser(school.School.Database, "update schema_migrations set dirty = false")
@@ -81,7 +81,7 @@ func TestRepairsCheckAgain(t *testing.T) {
 			}, "version_differs",
 		},
 		{
-			"a lost school whose login says something else",
+			"a lost school whose account has other metadata",
 			func() {
 				copyOf(w)
 				w.sql("delete from signups where status = 'ready'")
@@ -103,7 +103,7 @@ func TestRepairsCheckAgain(t *testing.T) {
 		onResult := 0
 		_, err := w.doctor.Fix(t.Context(), report, func(f doctor.Finding, err error) {
 			if onResult++; !errors.Is(err, catalog.ErrStateChanged) {
-				t.Errorf("%s: the repair says %v", c.name, err)
+				t.Errorf("%s: the repair returned %v", c.name, err)
 			}
 		})
 		if err != nil || onResult != 1 {
@@ -114,7 +114,7 @@ func TestRepairsCheckAgain(t *testing.T) {
 	}
 }
 
-// Two findings that one repair mends are mended once, and both are told.
+// Two findings with the same repair are repaired once, and both are reported.
 func TestOneRepairFixesAllFindingsOfATenant(t *testing.T) {
 	t.Parallel()
 	w := setup(t, 0)
@@ -123,16 +123,16 @@ func TestOneRepairFixesAllFindingsOfATenant(t *testing.T) {
 	report := w.finds("database_closed role_out_of_order")
 	onResult := 0
 	if _, err := w.doctor.Fix(t.Context(), report, func(doctor.Finding, error) { onResult++ }); err != nil || onResult != 2 {
-		t.Errorf("%d were told, %v", onResult, err)
+		t.Errorf("%d were reported, %v", onResult, err)
 	}
 	if n := value[int](w, "select count(*) from audit_events where action = 'doctor.fix'"); n != 1 {
-		t.Errorf("%d repairs were made", n)
+		t.Errorf("%d repairs are recorded", n)
 	}
 	w.finds("")
 	w.usable(school)
 }
 
-// What waits for a person is left to one.
+// A problem that needs an operator is not repaired.
 func TestQuarantinedTenantsAreNotRepaired(t *testing.T) {
 	t.Parallel()
 	w := setup(t, 0)
@@ -144,7 +144,7 @@ func TestQuarantinedTenantsAreNotRepaired(t *testing.T) {
 	}
 }
 
-// A repair that ended without an error and changed nothing is told as failed, with what a person can do, and is not in the audit.
+// A repair without an error and without an effect is reported as failed, with advice, and is not in the audit log.
 func TestARepairWithoutEffectIsReported(t *testing.T) {
 	t.Parallel()
 	w := setup(t, 0)

@@ -9,11 +9,11 @@ import (
 	"strings"
 )
 
-// minGroupSize is from how many findings of one kind on one cause is told, rather than on each.
+// minGroupSize is how many findings of one kind with one cause are replaced by one finding.
 const minGroupSize = 3
 
-// group puts one finding in the place of those that have one cause: another server behind a server's URL, another key, a
-// migration file that was changed. Most of them have no repair: the cause must be repaired, and then nothing else is wrong.
+// group replaces findings with the same cause by one: another server behind a server's URL, another key, a migration
+// file that was changed. Most of these have no repair: when the cause is repaired, the rest is right again.
 func (e *examination) group() {
 	switch other := e.cfg.KeyCheck != nil && !bytes.Equal(e.key, e.cfg.KeyCheck); {
 	case other && e.options.NewTenantKey:
@@ -26,7 +26,7 @@ func (e *examination) group() {
 		e.merge(used, func(f Finding) bool { return f.Code == DatabaseMissing && f.Server == server }, func(n int) Finding {
 			return Finding{
 				Code: DatabasesMissing, Subject: server, Server: server,
-				Detail: fmt.Sprintf("the databases of %d of %s are not there", n, count(used, "tenant")),
+				Detail: fmt.Sprintf("the databases of %d of %s are missing", n, count(used, "tenant")),
 			}
 		})
 		e.groupRefused(server, opened)
@@ -53,14 +53,15 @@ func (e *examination) group() {
 			}
 			return Finding{
 				Code: ReferenceDiffers, Subject: fmt.Sprintf("schema version %d", version),
-				Detail: fmt.Sprintf("%d tenants have one and the same other schema at this version than new ones get: %s", n, shown),
+				Detail: fmt.Sprintf("%d tenants have the same schema at this version, and it differs from that of new tenants: %s", n, shown),
 			}.withSteps(f.Next...)
 		})
 	}
 	sortFindings(e.findings)
 }
 
-// merge puts one finding in the place of several, if they are more than half of so many things, and reports whether it did. gone sees those that go.
+// merge replaces several findings by one, if they are more than half of so many things, and reports whether it did.
+// gone is called for those that it removes.
 func (e *examination) merge(of int, is func(Finding) bool, one func(n int) Finding, gone ...func(Finding)) bool {
 	n := 0
 	for _, f := range e.findings {
@@ -85,21 +86,22 @@ func (e *examination) merge(of int, is func(Finding) bool, one func(n int) Findi
 
 func isLoginRefused(f Finding) bool { return f.Code == LoginRefused || f.Code == SpareUnusable }
 
-// groupByKey tells alone that the tenant key is another one. Nothing is repaired with it: what it would change is right now.
+// groupByKey reports only that the tenant key has changed. Nothing is repaired with that key: it would change correct
+// passwords.
 func (e *examination) groupByKey() {
 	e.findings = slices.DeleteFunc(e.findings, isLoginRefused)
 	e.dropRepairs(func(Finding) bool { return true })
 	e.add(keyDiffers)
 }
 
-var keyDiffers = Finding{Code: TenantKeyDiffers, Subject: "HOMEROOM_TENANT_KEY", Detail: "the passwords of this catalog's tenants come from another key"}
+var keyDiffers = Finding{Code: TenantKeyDiffers, Subject: "HOMEROOM_TENANT_KEY", Detail: "the passwords of this catalog's tenants were made with another key"}
 
-// keyCertain reports whether the tenant key is the right one: its check value is in the catalog, or it is about to be.
+// keyCertain reports whether the tenant key is the right one: its check value is in the catalog, or is about to be.
 func (e *examination) keyCertain() bool {
 	return e.cfg.KeyCheck != nil && (e.key != nil || e.options.NewTenantKey)
 }
 
-// groupRefused tells of one server whose roles are refused. All of them are given their passwords again only where the catalog
+// groupRefused reports one server whose roles are refused. All of them get their passwords again only if the catalog
 // says that the key is the right one.
 func (e *examination) groupRefused(server string, opened int) {
 	var repairs []repair
@@ -128,7 +130,7 @@ func (e *examination) groupRefused(server string, opened int) {
 	})
 }
 
-// dropRepairs takes the repairs from findings.
+// dropRepairs removes the repairs of findings.
 func (e *examination) dropRepairs(of func(Finding) bool) {
 	for i, f := range e.findings {
 		if of(f) {
@@ -139,7 +141,7 @@ func (e *examination) dropRepairs(of func(Finding) bool) {
 	}
 }
 
-// countTenants is how many tenants of a server are in use, and how many of them were looked into in the first pass.
+// countTenants returns how many tenants of a server are in use, and how many of them were opened in the first pass.
 func (e *examination) countTenants(server string) (used, opened int) {
 	for id, t := range e.after.Tenants {
 		if t.Server == server && !beingMade(t) && (e.only == nil || e.only[id]) {

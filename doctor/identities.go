@@ -13,7 +13,7 @@ import (
 	"homeroom/identity"
 )
 
-// userOf is the user that a login is of: the one that is known to have it, or else the one that it was made for.
+// userOf returns the user of an account: the user who is known to have it, or else the one for whom it was created.
 func userOf(account identity.User, survey catalog.Survey) (catalog.SurveyedUser, bool) {
 	if id, ok := survey.Identities[account.ID]; ok {
 		return survey.Users[id], true
@@ -22,7 +22,7 @@ func userOf(account identity.User, survey catalog.Survey) (catalog.SurveyedUser,
 	return user, ok
 }
 
-// mismatch tells in what a login differs from the active user that it belongs to; nothing when in nothing.
+// mismatch returns how an account differs from its active user; empty if it does not.
 func (e *examination) mismatch(account identity.User, survey catalog.Survey) string {
 	user, ok := userOf(account, survey)
 	if !ok || !user.Active || user.IdentityID != account.ID {
@@ -38,7 +38,7 @@ func (e *examination) mismatch(account identity.User, survey catalog.Survey) str
 	return strings.Join(wrong, "; ")
 }
 
-// wrongMetadata lists what a login says that is not so.
+// wrongMetadata returns the entries of an account's metadata that are wrong.
 func wrongMetadata(m identity.Metadata, user catalog.SurveyedUser, survey catalog.Survey) (wrong []string) {
 	t := survey.Tenants[user.TenantID]
 	if m.TenantID != t.ID.String() {
@@ -53,21 +53,21 @@ func wrongMetadata(m identity.Metadata, user catalog.SurveyedUser, survey catalo
 	return wrong
 }
 
-// parseID is the zero UUID for a text that is none.
+// parseID returns the zero UUID for a text that is not one.
 func parseID(text string) uuid.UUID {
 	id, _ := uuid.Parse(text)
 	return id
 }
 
-// compareIdentities asks the provider about every login that the list and the catalog disagree on, since the list may be
-// behind. The unknown accounts are those whose sign-up the catalog does not know.
+// compareIdentities looks up every account on which the list and the catalog disagree, since the list may be outdated.
+// The unknown accounts are those whose sign-up the catalog does not know.
 func (e *examination) compareIdentities(ctx context.Context) (unknownAccounts []identity.User, err error) {
 	unexplained, absent := e.suspects()
 	suspects := len(unexplained) + len(absent)
 	if suspects > maxLookups {
 		e.add(Finding{
 			Code: IdentitiesUnconfirmed, Subject: "identity provider",
-			Detail: fmt.Sprintf("%d of %s and users differ; only %d were looked at one by one", suspects, count(e.accounts.looked, "login"), maxLookups),
+			Detail: fmt.Sprintf("%d of %s and users differ; only %d were checked one by one", suspects, count(e.accounts.looked, "login"), maxLookups),
 		})
 	}
 	asked, unreachable := 0, false
@@ -108,8 +108,8 @@ func (e *examination) compareIdentities(ctx context.Context) (unknownAccounts []
 	return unknownAccounts, nil
 }
 
-// suspects leaves out what the catalog explains by now: a sign-up that began while the list was read, or still goes on. One
-// that waits for a person goes on too, and its login names no tenant yet.
+// suspects omits what the catalog explains by now: a sign-up that began while the list was read, or is still in
+// progress. One that waits for a person is in progress too, and its account names no tenant yet.
 func (e *examination) suspects() (unexplained []identity.User, absent []uuid.UUID) {
 	underWay := map[uuid.UUID]bool{} // users and sign-ups
 	for id, s := range e.after.Signups {
@@ -131,7 +131,7 @@ func (e *examination) suspects() (unexplained []identity.User, absent []uuid.UUI
 	return unexplained, absent
 }
 
-// compareAbsent looks for the login of an active user by its id.
+// compareAbsent looks up the account of an active user by its id.
 func (e *examination) compareAbsent(ctx context.Context, id uuid.UUID) error {
 	user := e.after.Users[id]
 	if !user.Active {
@@ -157,18 +157,19 @@ func (e *examination) addMismatch(account identity.User, tenantID uuid.UUID, wro
 	e.add(Finding{Code: IdentityMismatch, Subject: account.ID, TenantID: &tenantID, Detail: wrong})
 }
 
-// compareAccount judges a login that the catalog as of before did not explain. Its sign-up's row is read after it was seen,
-// and was written before it was made: who has none now never had one, or has lost it.
+// compareAccount checks an account that the catalog did not explain before. The sign-up's row was written before the
+// account was created, and is read after the account was seen: so an account without a row never had one, or has lost
+// it.
 func (e *examination) compareAccount(ctx context.Context, listed identity.User) (unknown *identity.User, err error) {
 	account, err := e.lookUpListed(ctx, listed)
 	if errors.Is(err, identity.ErrNotFound) {
-		return nil, nil // just removed
+		return nil, nil // it has just been removed
 	}
 	if err != nil {
 		return nil, err
 	}
 	if e.mismatch(account, e.after) == "" {
-		return nil, nil // the list was behind
+		return nil, nil // the list was outdated
 	}
 	signup, err := e.cfg.Catalog.Signup(ctx, parseID(account.Metadata.SignupID))
 	known := err == nil
@@ -181,13 +182,13 @@ func (e *examination) compareAccount(ctx context.Context, listed identity.User) 
 		e.addMismatch(account, user.TenantID, e.mismatch(account, e.after))
 		return nil, nil
 	case account.Metadata.SignupID == "":
-		return nil, nil // just released
+		return nil, nil // it has just been unlinked
 	case !known:
 		return &account, nil
 	case !belongsTo(account, signup):
 		e.add(Finding{
 			Code: IdentityMismatch, Subject: account.ID, TenantID: signup.TenantID, SignupID: &signup.ID,
-			Detail: "it carries the sign-up of another login",
+			Detail: "it has the sign-up of another account in its metadata",
 		})
 		return nil, nil
 	}
@@ -195,11 +196,11 @@ func (e *examination) compareAccount(ctx context.Context, listed identity.User) 
 	if over {
 		e.addLeftover(account, signup)
 	}
-	return nil, err // else under way, or an operator's to resolve, or finished since
+	return nil, err // else in progress, or an operator must resolve it, or finished since
 }
 
-// isListedUnknown reports whether the catalog does not know the sign-up of a login, as far as the list tells. A repair asks the
-// provider for the login again.
+// isListedUnknown reports whether the catalog does not know the sign-up of an account, according to the list. A repair
+// looks up the account again.
 func (e *examination) isListedUnknown(ctx context.Context, account identity.User) (bool, error) {
 	if user, ok := userOf(account, e.after); ok && user.Active || account.Metadata.SignupID == "" {
 		return false, nil
@@ -211,7 +212,7 @@ func (e *examination) isListedUnknown(ctx context.Context, account identity.User
 	return false, err
 }
 
-// hasDatabase reports whether a login names a tenant whose database is on a server here. That one is somebody's.
+// hasDatabase reports whether an account names a tenant whose database is on one of these servers. That one is in use.
 func (e *examination) hasDatabase(account identity.User) bool {
 	for _, survey := range e.servers {
 		if _, ok := survey.Databases[account.Metadata.Database]; ok {
@@ -221,7 +222,7 @@ func (e *examination) hasDatabase(account identity.User) bool {
 	return false
 }
 
-// belongsTo reports whether a login is the one that a sign-up made, or linked.
+// belongsTo reports whether an account is the one that a sign-up created or linked.
 func belongsTo(account identity.User, signup catalog.Signup) bool {
 	if signup.IdentityID != nil {
 		return account.ID == *signup.IdentityID
@@ -229,23 +230,23 @@ func belongsTo(account identity.User, signup catalog.Signup) bool {
 	return account.OurID == signup.UserID
 }
 
-// addLeftover tells of what a sign-up that is over has left at the provider: the login that it made, or what it wrote on one
-// that was there before, and that stays its owner's.
+// addLeftover reports what an ended sign-up has left at the provider: the account that it created, or its metadata on
+// an existing account, which stays its owner's.
 func (e *examination) addLeftover(account identity.User, signup catalog.Signup) {
 	finding := Finding{
 		Code: IdentityOfExpiredSignup, Subject: account.ID, SignupID: &signup.ID,
-		Detail: fmt.Sprintf("its sign-up has %s, and nobody will look at it again", signup.Status),
+		Detail: fmt.Sprintf("its sign-up has %s, and will not be checked again", signup.Status),
 	}
 	if signup.IdentityID == nil {
 		e.add(e.deleteIdentity(finding, signup))
 		return
 	}
-	finding.Detail = fmt.Sprintf("it still carries a sign-up that took it on, and has %s", signup.Status)
-	finding.Advice = "The login is its owner's own, who may sign up with it again at any time. It must not be deleted."
+	finding.Detail = fmt.Sprintf("its metadata still names a sign-up that linked it, and has %s", signup.Status)
+	finding.Advice = "The account belongs to its owner, who may sign up with it again at any time. It must not be deleted."
 	e.add(e.unlinkIdentity(finding, signup))
 }
 
-// isOver reports whether a sign-up has left nothing, not even its user, and nobody checks it any more.
+// isOver reports whether a sign-up has left nothing in the catalog, not even its user, and is not checked any more.
 func (d *Doctor) isOver(ctx context.Context, signup catalog.Signup) (bool, error) {
 	ended := signup.Status == catalog.Expired || signup.Status == catalog.Failed
 	if !ended || signup.TenantID != nil || signup.CheckAt != nil {

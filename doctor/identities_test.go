@@ -17,17 +17,17 @@ import (
 	"homeroom/tenant"
 )
 
-// userWith is a login with this metadata, as it has been at the provider for long.
+// userWith returns an old account with this metadata.
 func userWith(id, email string, metadata map[string]any) auth0test.User {
 	return auth0test.User{ID: "auth0|" + id, Email: email, AppMetadata: metadata}
 }
 
-// remake replaces a login by one with other metadata or another e-mail.
+// remake replaces an account by one with other metadata or another e-mail.
 func remake(w *world, id string, change func(*auth0test.User)) {
 	w.Helper()
 	user, ok := w.auth0.User(id)
 	if !ok {
-		w.Fatalf("there is no login %s", id)
+		w.Fatalf("there is no account %s", id)
 	}
 	change(&user)
 	others := w.auth0.Users()
@@ -57,7 +57,7 @@ func TestIdentities(t *testing.T) {
 	expired := uuid.New()
 	run(t, w, []testCase{
 		{
-			name: "of a sign-up that nobody knows", finds: "identity_without_signup", leaves: "identity_without_signup",
+			name: "of an unknown sign-up", finds: "identity_without_signup", leaves: "identity_without_signup",
 			make: func(w *world) {
 				err := w.auth0.Seed(userWith(uuid.NewString(), "eve@elsewhere.example", map[string]any{
 					"signup_id": uuid.NewString(), "tenant_id": uuid.NewString(), "database": "t_elsewhere", "school_name": "Elsewhere",
@@ -125,7 +125,7 @@ func TestIdentities(t *testing.T) {
 		t.Errorf("one school: %q, %v", codes(report), err)
 	}
 	if _, err = w.doctor.Examine(t.Context(), doctor.Options{Only: []string{"nobody"}}); !errors.Is(err, catalog.ErrNotFound) {
-		t.Errorf("a tenant that is not there: %v", err)
+		t.Errorf("a tenant that does not exist: %v", err)
 	}
 }
 
@@ -141,11 +141,11 @@ func TestAProviderThatDoesNotAnswerIsNotTakenForAnEmptyOne(t *testing.T) {
 	w.config.Identity = nil
 	w.doctor = w.newDoctor(w.config)
 	if report := w.finds(""); len(report.Skipped) != 1 || !strings.Contains(report.Skipped[0], "no identity provider is configured") {
-		t.Errorf("without a provider it says %v", report.Skipped)
+		t.Errorf("without a provider it skipped %v", report.Skipped)
 	}
 }
 
-// staleList is a provider whose list is behind: it has forgotten everybody, or shows those who have gone.
+// staleList is a provider whose list is outdated: it is empty, or shows removed accounts.
 type staleList struct {
 	identity.Provider
 	shows []identity.User
@@ -171,7 +171,7 @@ func TestAStaleListIsNoFinding(t *testing.T) {
 	w.finds("")
 }
 
-// So many that differ are told once, and the provider is not asked for each.
+// A large number of differences is one finding, and the provider is not asked for each account.
 func TestAWrongConnectionIsOneFinding(t *testing.T) {
 	t.Parallel()
 	w := setup(t, 0)
@@ -184,7 +184,7 @@ func TestAWrongConnectionIsOneFinding(t *testing.T) {
 	w.finds("identities_unconfirmed")
 }
 
-// Logins of sign-ups that go on are nobody's business, however many there are.
+// Accounts of sign-ups in progress are no finding, however many there are.
 func TestSignupsInProgressAreNoFinding(t *testing.T) {
 	t.Parallel()
 	w := setup(t, 0)
@@ -203,6 +203,6 @@ func TestSignupsInProgressAreNoFinding(t *testing.T) {
 	w.doctor = w.newDoctor(w.config)
 	w.finds("")
 	if n := w.auth0.CountCalls("GET", "/api/v2/users/"); n != 0 {
-		t.Errorf("%d logins were asked for", n)
+		t.Errorf("%d accounts were looked up", n)
 	}
 }

@@ -17,7 +17,7 @@ import (
 	"homeroom/tenant"
 )
 
-// inspect opens the databases whose turn it is.
+// inspect opens the selected databases.
 func (e *examination) inspect(ctx context.Context) error {
 	e.opened = e.databasesToOpen()
 	references, err := e.cfg.Catalog.References(ctx, e.cfg.Servers.Migrations().Lineage())
@@ -38,8 +38,8 @@ func (e *examination) inspect(ctx context.Context) error {
 	return group.Wait()
 }
 
-// turn chooses the tenants whose databases are opened: those that look sound from outside, since of the others that says
-// enough. The second pass opens only those that the first had something to say about.
+// databasesToOpen selects the tenants whose databases are opened: those without a problem from outside, which would
+// explain the rest. The second pass opens only those for which the first had findings.
 func (e *examination) databasesToOpen() []catalog.SurveyedTenant {
 	if e.options.Open == 0 {
 		return nil
@@ -68,7 +68,7 @@ func (e *examination) databasesToOpen() []catalog.SurveyedTenant {
 	return e.rotate(all)
 }
 
-// rotate takes the tenants that come after those of the last examination.
+// rotate returns the tenants that follow those of the last examination.
 func (e *examination) rotate(all []catalog.SurveyedTenant) []catalog.SurveyedTenant {
 	e.Doctor.mu.Lock()
 	defer e.Doctor.mu.Unlock()
@@ -80,12 +80,12 @@ func (e *examination) rotate(all []catalog.SurveyedTenant) []catalog.SurveyedTen
 	return batch
 }
 
-// hasFinding reports whether anything was found about a tenant.
+// hasFinding reports whether a tenant has a finding.
 func (e *examination) hasFinding(id uuid.UUID) bool {
 	return e.suspect[id] || slices.ContainsFunc(e.findings, func(f Finding) bool { return f.TenantID != nil && *f.TenantID == id })
 }
 
-// inspectOne looks into one database.
+// inspectOne opens one database.
 func (e *examination) inspectOne(ctx context.Context, server *tenant.Server, t catalog.SurveyedTenant) error {
 	id := tenant.ID(t.ID)
 	seen, err := server.Inspect(ctx, id, t.PasswordRotation)
@@ -107,7 +107,8 @@ func (e *examination) inspectOne(ctx context.Context, server *tenant.Server, t c
 	return nil
 }
 
-// compareInspections looks at what the databases show from inside. Of the others the catalog's memory of the schema is compared.
+// compareInspections checks the opened databases from inside. For the others it checks the catalog's record of the
+// schema.
 func (e *examination) compareInspections() {
 	for id := range e.after.Tenants {
 		t, steady := e.stableTenant(id)
@@ -128,24 +129,24 @@ func (e *examination) compareInspections() {
 			e.compareNoSchema(t, seen)
 		case opened:
 			e.add(about(DatabaseUnreadable, t, reason(seen.err)))
-		case !e.exists(t): // that is the only finding
+		case !e.exists(t): // this is the only finding
 		case t.Lineage == e.cfg.Servers.Migrations().Lineage() && t.Fingerprint != nil && !beingMade(t) && t.State != catalog.Quarantined:
 			if want := e.references[t.SchemaVersion].Fingerprint; want != "" && want != *t.Fingerprint {
-				e.add(drift(t, *t.Fingerprint, fmt.Sprintf("when it was last looked at, its schema was not that of version %d", t.SchemaVersion)))
+				e.add(drift(t, *t.Fingerprint, fmt.Sprintf("when it was last inspected, its schema was not that of version %d", t.SchemaVersion)))
 			}
 		}
 	}
 }
 
-// exists reports whether a tenant has a database, as far as its server was looked at.
+// exists reports whether a tenant has a database, if its server was surveyed.
 func (e *examination) exists(t catalog.SurveyedTenant) bool {
 	survey, looked := e.servers[t.Server]
 	_, ok := survey.Databases[t.Database]
 	return ok || !looked
 }
 
-// compareFunctions tells of the functions that everybody may run in tenants' databases. They come with the template, so it is one
-// finding for all of a server.
+// compareFunctions reports functions that everybody may run in tenants' databases. They come from the template, so
+// there is one finding for a whole server.
 func (e *examination) compareFunctions() {
 	findings := map[string]*Finding{}
 	tenants, functions := map[string]int{}, map[string][]string{}
@@ -168,23 +169,23 @@ func (e *examination) compareFunctions() {
 	}
 	for server, f := range findings {
 		names := slices.Compact(slices.Sorted(slices.Values(functions[server])))
-		f.Detail = fmt.Sprintf("in the databases of %s everybody may run %s", count(tenants[server], "tenant"), strings.Join(names, ", "))
+		f.Detail = fmt.Sprintf("in the databases of %s PUBLIC may run %s", count(tenants[server], "tenant"), strings.Join(names, ", "))
 		e.add(*f)
 	}
 }
 
-// maxSteps bounds the steps that are the same for many databases: the next examination tells of the rest.
+// maxSteps limits the steps that are the same for many databases: the next examination reports the rest.
 const maxSteps = 20
 
-// compareRights looks at whether the school can work in its database.
+// compareRights checks whether the school has its rights in its database.
 func (e *examination) compareRights(t catalog.SurveyedTenant, seen inspection) {
 	switch {
 	case !seen.CanLogin && t.State == catalog.Spare:
-		e.add(e.ensureIdentity(about(SpareUnusable, t, "the spare's role cannot enter it with the derived password"), t))
+		e.add(e.ensureIdentity(about(SpareUnusable, t, "the spare's role cannot connect to it with the derived password"), t))
 	case !seen.CanLogin:
-		e.add(e.ensureIdentity(about(LoginRefused, t, "the tenant's role cannot enter the database with the derived password"), t))
+		e.add(e.ensureIdentity(about(LoginRefused, t, "the tenant's role cannot connect to the database with the derived password"), t))
 	}
 	if !seen.Grants {
-		e.add(e.ensure(about(GrantsMissing, t, "rights inside the database are not as they should be"), t))
+		e.add(e.ensure(about(GrantsMissing, t, "rights inside the database are missing or excessive"), t))
 	}
 }

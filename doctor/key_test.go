@@ -11,8 +11,8 @@ import (
 	"homeroom/tenant"
 )
 
-// TestANewTenantKey gives the roles of all tenants and spares the passwords of another key, also of a tenant that must keep its
-// version.
+// TestANewTenantKey sets the passwords of another key for the roles of all tenants and spares, also of a tenant that
+// must keep its version.
 func TestANewTenantKey(t *testing.T) {
 	t.Parallel()
 	w := setup(t, 1)
@@ -54,7 +54,7 @@ func TestANewTenantKey(t *testing.T) {
 	}
 }
 
-// A key that cannot be recorded gives no role a password.
+// If a key cannot be recorded, no role gets a password from it.
 func TestANewTenantKeyThatCannotBeRecorded(t *testing.T) {
 	t.Parallel()
 	w := setup(t, 0)

@@ -14,7 +14,7 @@ import (
 	"homeroom/tenant"
 )
 
-// TestNoFalseAlarms examines again and again while schools sign up, spares are built and tenants are provisioned again.
+// TestNoFalseAlarms examines repeatedly while schools sign up, spares are built and tenants are reprovisioned.
 func TestNoFalseAlarms(t *testing.T) {
 	t.Parallel()
 	const clients, each = 4, 8
@@ -48,7 +48,7 @@ func TestNoFalseAlarms(t *testing.T) {
 	for done := false; !done; looks++ {
 		select {
 		case <-worked:
-			done = true // and look once more
+			done = true // and examine once more
 		default:
 		}
 		report, err := w.doctor.Examine(t.Context(), doctor.Options{Open: doctor.All})
@@ -68,7 +68,7 @@ func TestNoFalseAlarms(t *testing.T) {
 	t.Logf("%d looks", looks)
 }
 
-// What has ended before it was asked to look says so.
+// An examination with an ended context fails with its error.
 func TestExamineEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	w := setup(t, 1)
@@ -79,7 +79,7 @@ func TestExamineEndsWithItsContext(t *testing.T) {
 	}
 }
 
-// TestNoFalseAlarmsWhileMigrating examines again and again while schools are migrated down and up.
+// TestNoFalseAlarmsWhileMigrating examines repeatedly while schools are migrated down and up.
 func TestNoFalseAlarmsWhileMigrating(t *testing.T) {
 	t.Parallel()
 	w := setup(t, 0)

@@ -28,16 +28,16 @@ import (
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
-// key is no real one, and cannot be guessed from its look: the program refuses such.
+// key is not a real key, and does not look like an example: the program refuses examples.
 var key = func() []byte { sum := sha256.Sum256([]byte("the doctor's tests")); return sum[:] }()
 
-// remarks on a test server are as they may be.
+// serverWarnings are warnings that a test server may have.
 var serverWarnings = []string{
 	tenant.WarnSuperuser, tenant.WarnCreateRole, tenant.WarnNoSignal, tenant.WarnPublicConnect, tenant.WarnRecovery,
 	tenant.WarnConnections, tenant.WarnClock, tenant.WarnDiskLow, tenant.WarnDiskUnknown,
 }
 
-// world is a service of its own, with a server that holds nothing else: the doctor looks at all of it.
+// world is a service with its own server, because the doctor examines all of it.
 type world struct {
 	*testing.T
 	postgres *devpg.Server
@@ -51,7 +51,7 @@ type world struct {
 	config   doctor.Config
 }
 
-// setup makes a world with this many spares in stock.
+// setup creates a world with this many spares in stock.
 func setup(t *testing.T, spares int, change ...func(*auth0.Config)) *world {
 	t.Helper()
 	w := &world{T: t, postgres: pgtest.Private(t, nil), auth0: auth0test.Start(t, auth0test.Config{})}
@@ -122,7 +122,7 @@ func (w *world) newDoctor(cfg doctor.Config) *doctor.Doctor {
 	return d
 }
 
-// remember keeps what the newest schema looks like, as a run over the fleet does.
+// remember records the newest schema, as a fleet run does.
 func (w *world) remember() {
 	w.Helper()
 	schema, err := w.server.Reference(w.Context())
@@ -147,7 +147,7 @@ func (w *world) jobs(ctx context.Context) ([]doctor.Job, error) {
 	return list, err
 }
 
-// fill builds the spares that are missing.
+// refillSpares builds the missing spares.
 func (w *world) refillSpares() {
 	w.Helper()
 	if err := w.service.RefillSpares(w.Context()); err != nil {
@@ -155,13 +155,13 @@ func (w *world) refillSpares() {
 	}
 }
 
-// school signs a school up and fills the stock again.
+// school signs up a school and refills the stock.
 func (w *world) school() *signup.Result {
 	w.Helper()
 	return w.begin(request())
 }
 
-// begin signs up, which must work at once, and fills the stock again.
+// begin signs up, which must succeed at once, and refills the stock.
 func (w *world) begin(req signup.Request) *signup.Result {
 	w.Helper()
 	outcome, err := w.service.Begin(w.Context(), req)
@@ -195,7 +195,7 @@ func value[T any](w *world, statement string, args ...any) (v T) {
 	return v
 }
 
-// superuser runs statements as a superuser in a database of the server, each by itself.
+// superuser runs statements as a superuser in a database of the server, one at a time.
 func (w *world) superuser(database string, statements ...string) {
 	w.Helper()
 	conn, err := pgx.Connect(w.Context(), w.postgres.URL(database))
@@ -210,7 +210,7 @@ func (w *world) superuser(database string, statements ...string) {
 	}
 }
 
-// examine looks at everything.
+// examine examines everything.
 func (w *world) examine() doctor.Report {
 	w.Helper()
 	report, err := w.doctor.Examine(w.Context(), doctor.Options{Open: doctor.All})
@@ -241,7 +241,7 @@ func describe(report doctor.Report) string {
 	return text.String()
 }
 
-// finds checks that just these codes are found.
+// finds checks that exactly these codes are found.
 func (w *world) finds(want string) doctor.Report {
 	w.Helper()
 	report := w.examine()
@@ -251,7 +251,7 @@ func (w *world) finds(want string) doctor.Report {
 	return report
 }
 
-// fix mends what was found.
+// fix repairs what was found.
 func (w *world) fix(report doctor.Report) {
 	w.Helper()
 	_, err := w.doctor.Fix(w.Context(), report, func(f doctor.Finding, err error) {
@@ -264,7 +264,7 @@ func (w *world) fix(report doctor.Report) {
 	}
 }
 
-// usable enters a tenant's database with its own role, and writes.
+// usable connects to a tenant's database with its own role, and writes.
 func (w *world) usable(database string) {
 	w.Helper()
 	id, err := tenant.ParseDatabase(database)
@@ -281,7 +281,7 @@ func (w *world) usable(database string) {
 	}
 }
 
-// resumer takes sign-ups up again, as the command does.
+// resumer resumes sign-ups, as the command does.
 func resumer(service *signup.Service) func(context.Context, uuid.UUID) error {
 	return func(ctx context.Context, id uuid.UUID) error {
 		resolved, err := service.ResolveFinish(ctx, id, signup.Actor{Name: "homeroom doctor"})

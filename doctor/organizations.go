@@ -13,14 +13,15 @@ import (
 	"homeroom/identity"
 )
 
-// organizations are those that the provider has for schools.
+// organizations are the schools' organizations at the provider.
 type organizations struct {
-	// listed: the list came to its end.
+	// listed reports whether the list was read completely.
 	listed bool
 	byID   map[string]identity.Organization
 }
 
-// of is a school's organization; the zero one where none is known. Of several it is the one with the lowest id.
+// of is the organization of a school; the zero value if none is known. If there are several, it is the one with the
+// lowest id.
 func (o organizations) of(tenantID uuid.UUID) (found identity.Organization) {
 	for _, org := range o.byID {
 		if parseID(org.TenantID) == tenantID && (found.ID == "" || org.ID < found.ID) {
@@ -30,13 +31,13 @@ func (o organizations) of(tenantID uuid.UUID) (found identity.Organization) {
 	return found
 }
 
-// organizationLister is the provider, where it makes organizations.
+// organizationLister returns the provider if it manages organizations.
 func (d *Doctor) organizationLister() (identity.OrganizationLister, bool) {
 	lister, ok := d.cfg.Identity.(identity.OrganizationLister)
 	return lister, ok && lister.ManagesOrganizations()
 }
 
-// listOrganizations reads all organizations that were made for schools. For single tenants that would be too much.
+// listOrganizations reads all organizations that were created for schools. An examination of single tenants omits it.
 func (e *examination) listOrganizations(ctx context.Context) error {
 	lister, ok := e.organizationLister()
 	if !ok || e.only != nil {
@@ -62,8 +63,8 @@ func (e *examination) addUnlisted(err error) {
 	e.add(Finding{Code: IdentitiesUnreachable, Subject: "identity provider's organizations", Detail: reason(err)})
 }
 
-// compareOrganizations asks the provider about every organization that it and the catalog disagree on, since the list may be
-// behind.
+// compareOrganizations looks up every organization on which the provider and the catalog disagree, since the list may
+// be outdated.
 func (e *examination) compareOrganizations(ctx context.Context) error {
 	if !e.organizations.listed {
 		return nil
@@ -72,7 +73,7 @@ func (e *examination) compareOrganizations(ctx context.Context) error {
 	if suspects := len(unexplained) + len(missing); suspects > maxLookups {
 		e.add(Finding{
 			Code: IdentitiesUnconfirmed, Subject: "identity provider's organizations",
-			Detail: fmt.Sprintf("%d of %s and schools differ; only %d were looked at one by one", suspects,
+			Detail: fmt.Sprintf("%d of %s and schools differ; only %d were checked one by one", suspects,
 				count(len(e.organizations.byID), "organization"), maxLookups),
 		})
 	}
@@ -91,7 +92,7 @@ func (e *examination) compareOrganizations(ctx context.Context) error {
 	return nil
 }
 
-// providerError makes a finding of an error of the provider's.
+// providerError returns the finding on an error of the provider.
 func (e *examination) providerError(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -100,7 +101,7 @@ func (e *examination) providerError(ctx context.Context, err error) error {
 	return nil
 }
 
-// unexplainedOrganizations are the organizations that the catalog explains neither as of before nor as of after.
+// unexplainedOrganizations returns the organizations that the catalog explained neither before nor after.
 func (e *examination) unexplainedOrganizations() (unexplained []identity.Organization) {
 	explained := make(map[string]bool, len(e.organizations.byID))
 	for _, survey := range []catalog.Survey{e.before, e.after} {
@@ -117,8 +118,8 @@ func (e *examination) unexplainedOrganizations() (unexplained []identity.Organiz
 	return unexplained
 }
 
-// explainedBy are the organizations that are just their school's, and those for which a sign-up is under way or needs an
-// operator: the catalog learns of an organization when its school is ready.
+// explainedBy returns the organizations that belong to their school, and those whose sign-up is in progress or needs an
+// operator: the catalog records an organization when its school is ready.
 func explainedBy(survey catalog.Survey, all map[string]identity.Organization) map[string]bool {
 	underWay := map[uuid.UUID]bool{} // sign-ups and tenants
 	for id, s := range survey.Signups {
@@ -140,8 +141,8 @@ func explainedBy(survey catalog.Survey, all map[string]identity.Organization) ma
 	return explained
 }
 
-// compareUnexplainedOrganization judges an organization that is no school's. Nobody whom people are in is removed: that they are there says
-// that the catalog may be wrong.
+// compareUnexplainedOrganization checks an organization that no school has. One with members is never removed: its
+// members show that the catalog may be wrong.
 func (e *examination) compareUnexplainedOrganization(ctx context.Context, org identity.Organization) error {
 	lister, _ := e.organizationLister()
 	empty, err := lister.OrganizationEmpty(ctx, org.ID)
@@ -165,13 +166,13 @@ func (e *examination) compareUnexplainedOrganization(ctx context.Context, org id
 	}
 	switch {
 	case empty:
-		finding.Detail += "; nobody is in it"
+		finding.Detail += "; it has no members"
 		finding = e.removeOrganization(finding, org)
 	case known && t.OrganizationID == "" && inUse(t):
-		finding.Detail += "; its people are in it"
+		finding.Detail += "; its school's people are members"
 		finding = e.recordOrganization(finding, t, org)
 	default:
-		finding.Detail += "; somebody is in it"
+		finding.Detail += "; it has members"
 	}
 	e.add(finding)
 	return nil
@@ -182,10 +183,10 @@ func inUse(t catalog.SurveyedTenant) bool {
 	return !hasNoSchool(t) && t.State != catalog.Deleting && t.State != catalog.Deleted
 }
 
-// removeOrganization removes an organization that nobody is in, if nobody has come for it meanwhile.
+// removeOrganization adds the repair that removes an organization without members, if no sign-up needs it meanwhile.
 func (e *examination) removeOrganization(f Finding, org identity.Organization) Finding {
 	lister, _ := e.organizationLister()
-	by := "remove the organization, if nobody is in it"
+	by := "remove the organization, if it has no members"
 	return f.withRepair(by, "organization "+org.ID, func(ctx context.Context) error {
 		now, err := e.cfg.Catalog.Survey(ctx)
 		if err != nil {
@@ -196,21 +197,21 @@ func (e *examination) removeOrganization(f Finding, org identity.Organization) F
 			removed, err = lister.RemoveEmptyOrganization(ctx, org)
 		}
 		if err == nil && !removed {
-			err = fmt.Errorf("organization %s is wanted now: %w", org.ID, catalog.ErrStateChanged)
+			err = fmt.Errorf("organization %s is needed now: %w", org.ID, catalog.ErrStateChanged)
 		}
 		return err
 	})
 }
 
-// recordOrganization writes into the catalog which organization a school has.
+// recordOrganization adds the repair that writes the school's organization into the catalog.
 func (e *examination) recordOrganization(f Finding, t catalog.SurveyedTenant, org identity.Organization) Finding {
 	return f.withRepair("record it as the school's", "organization of "+t.Database, func(ctx context.Context) error {
 		return e.cfg.Catalog.SetOrganization(ctx, t.ID, "", org.ID)
 	})
 }
 
-// schoolsWithoutOrganization are the schools whose organization is not in the list. A school that has changed a short while ago is given time, for
-// neither that list nor the one of its people need show yet who came then.
+// schoolsWithoutOrganization returns the schools whose organization is not in the list. It omits a school that has
+// changed a short while ago, since the lists of organizations and of members may not show the change yet.
 func (e *examination) schoolsWithoutOrganization() (missing []catalog.SurveyedTenant) {
 	for id := range e.after.Tenants {
 		t, steady := e.stableTenant(id)
@@ -223,7 +224,8 @@ func (e *examination) schoolsWithoutOrganization() (missing []catalog.SurveyedTe
 	return missing
 }
 
-// compareMissingOrganization looks whether a school's organization is gone. One that people are in is there: the list was behind.
+// compareMissingOrganization checks whether a school's organization is gone. One with members exists: the list was
+// outdated.
 func (e *examination) compareMissingOrganization(ctx context.Context, t catalog.SurveyedTenant) error {
 	lister, _ := e.organizationLister()
 	gone, err := lister.OrganizationEmpty(ctx, t.OrganizationID)
@@ -234,8 +236,9 @@ func (e *examination) compareMissingOrganization(ctx context.Context, t catalog.
 	return err
 }
 
-// restoreMemberships gives the people of a school their places again, the owner first, who is given a new organization. That it is the
-// school's is written last; a crash in between leaves the school as it was found, and the next repair finds what is there.
+// restoreMemberships adds the repair that gives the people of a school their memberships again, first the owner, for
+// whom a new organization is created. The catalog records the organization last; after a crash in between, the next
+// repair finds what exists.
 func (e *examination) restoreMemberships(f Finding, t catalog.SurveyedTenant) Finding {
 	memberships, ok := identity.MembershipManagerOf(e.cfg.Identity)
 	people := e.membershipsOf(t)
@@ -243,19 +246,19 @@ func (e *examination) restoreMemberships(f Finding, t catalog.SurveyedTenant) Fi
 		return f
 	}
 	lister, _ := e.organizationLister()
-	by := "make it anew, and let the school's people in again"
+	by := "create it again, and assign the school's people to it"
 	return f.withRepair(by, "organization of "+t.Database, func(ctx context.Context) error {
 		if _, err := e.unchanged(ctx, t); err != nil {
 			return err
 		}
 		if gone, err := lister.OrganizationEmpty(ctx, t.OrganizationID); err != nil || !gone {
-			return cmp.Or(err, fmt.Errorf("organization %s is there again: %w", t.OrganizationID, catalog.ErrStateChanged))
+			return cmp.Or(err, fmt.Errorf("organization %s exists again: %w", t.OrganizationID, catalog.ErrStateChanged))
 		}
 		var made identity.Assignment
 		for i, membership := range people {
 			assignment, err := memberships.Assign(ctx, membership)
 			if i > 0 && errors.Is(err, identity.ErrNotFound) {
-				continue // a login that is missing is a finding of its own
+				continue // a missing account is a finding of its own
 			}
 			if err != nil {
 				return err
@@ -266,7 +269,7 @@ func (e *examination) restoreMemberships(f Finding, t catalog.SurveyedTenant) Fi
 	})
 }
 
-// membershipsOf are the places of a school's active users, the owner's first.
+// membershipsOf returns the memberships of a school's active users, the owner's first.
 func (e *examination) membershipsOf(t catalog.SurveyedTenant) (people []identity.Membership) {
 	signups := map[uuid.UUID]catalog.SurveyedSignup{} // by user
 	for _, s := range e.after.Signups {

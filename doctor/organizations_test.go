@@ -19,7 +19,7 @@ func withOrganizations(c *auth0.Config) {
 	c.Organizations, c.OwnerRole, c.MemberRole = true, "owner", "member"
 }
 
-// seedOrganization makes an organization that nobody is in.
+// seedOrganization creates an organization without members.
 func (w *world) seedOrganization(name string, tenantID uuid.UUID) string {
 	w.Helper()
 	id, err := w.auth0.SeedOrganization(name, map[string]string{"tenant_id": tenantID.String()})
@@ -29,7 +29,7 @@ func (w *world) seedOrganization(name string, tenantID uuid.UUID) string {
 	return id
 }
 
-// place is the place of somebody at a school.
+// place is a person's membership at a school.
 func place(result *signup.Result, role string) identity.Membership {
 	return identity.Membership{
 		UserID: result.User.IdentityID, OurID: result.User.ID, TenantID: result.School.ID, SignupID: result.SignupID,
@@ -47,17 +47,17 @@ func TestOrganizations(t *testing.T) {
 	elsewhere := identity.Membership{
 		UserID: "auth0|eve", TenantID: uuid.New(), SignupID: uuid.New(), SchoolName: "Elsewhere", Slug: "elsewhere", Role: identity.RoleOwner,
 	}
-	// recorded is what the catalog has had for long.
+	// recorded records an organization in the catalog, as of some time ago.
 	recorded := func(w *world, organization string) {
 		w.sql("update tenants set organization_id = $1, updated_at = now() - interval '16 minutes' where state = 'ready'", organization)
 	}
 	run(t, w, []testCase{
 		{
-			name: "of a tenant that nobody knows", finds: "organization_without_school",
+			name: "of an unknown tenant", finds: "organization_without_school",
 			make: func(w *world) { w.seedOrganization("nobodys", uuid.New()) },
 		},
 		{
-			name:       "of a tenant that nobody knows, with somebody in it",
+			name:       "of an unknown tenant, with members",
 			unfollowed: true,
 			finds:      "organization_without_school", leaves: "organization_without_school",
 			make: func(w *world) {
@@ -85,7 +85,7 @@ func TestOrganizations(t *testing.T) {
 			make: func(w *world) { w.seedOrganization("second", school.School.ID) },
 		},
 		{
-			name: "that the catalog has not", finds: "organization_without_school",
+			name: "that is not in the catalog", finds: "organization_without_school",
 			make: func(w *world) { w.sql("update tenants set organization_id = null") },
 		},
 		{
@@ -103,7 +103,7 @@ func TestOrganizations(t *testing.T) {
 				if left := w.auth0.Organizations(); len(left) != 0 {
 					w.Fatalf("still there: %+v", left)
 				}
-				w.finds("") // it is given time
+				w.finds("") // the lists may be outdated
 				recorded(w, organization())
 			},
 		},
@@ -135,7 +135,7 @@ func TestOrganizations(t *testing.T) {
 	}
 }
 
-// What somebody has come for since the look is left alone.
+// A repair does nothing if an organization is needed again since the examination.
 func TestAnOrganizationIsLookedAtAgain(t *testing.T) {
 	t.Parallel()
 	w := setup(t, 0, withOrganizations)
@@ -146,7 +146,7 @@ func TestAnOrganizationIsLookedAtAgain(t *testing.T) {
 		onResult := 0
 		_, err := w.doctor.Fix(t.Context(), report, func(_ doctor.Finding, err error) {
 			if onResult++; !errors.Is(err, catalog.ErrStateChanged) {
-				t.Errorf("%s: the repair says %v", name, err)
+				t.Errorf("%s: the repair returned %v", name, err)
 			}
 		})
 		if err != nil || onResult != 1 {
@@ -174,7 +174,7 @@ func TestAnOrganizationIsLookedAtAgain(t *testing.T) {
 	w.finds("")
 }
 
-// A list of organizations that breaks off, or that is not made any more, says nothing of what is missing.
+// An incomplete list of organizations, or a provider that no longer manages any, does not show what is missing.
 func TestOrganizationsThatAreNotListed(t *testing.T) {
 	t.Parallel()
 	w := setup(t, 0, withOrganizations)
@@ -192,7 +192,7 @@ func TestOrganizationsThatAreNotListed(t *testing.T) {
 	w.finds("")
 }
 
-// So many that differ are told, and only some are asked for.
+// A large number of differences is one finding, and only some are looked up.
 func TestOrganizationsOfAnotherTenantOfTheProvider(t *testing.T) {
 	t.Parallel()
 	w := setup(t, 0, withOrganizations)

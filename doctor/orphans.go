@@ -13,11 +13,11 @@ import (
 	"homeroom/tenant"
 )
 
-// What a catalog that was restored to an earlier time has forgotten: the login of a school names its tenant, and the tenant's
-// database is there, without a row, or with the row of the spare that it was then. That one is dangerous: the next sign-up
-// would be given a school's data.
+// What is missing in a catalog that was restored from an older backup: the account of a school names its tenant, and
+// the tenant's database exists without a row, or with the row of the spare that it was then. The latter is dangerous:
+// the next sign-up would get a school's data.
 
-// orphanDatabase is a database on a server.
+// orphanDatabase is a database without a row.
 type orphanDatabase struct {
 	server *tenant.Server
 	name   string
@@ -25,16 +25,17 @@ type orphanDatabase struct {
 	tenant.FoundDatabase
 }
 
-// restoreCandidate is a school that logins name whose sign-up nobody knows.
+// restoreCandidate is a school that accounts name and whose sign-up is not in the catalog.
 type restoreCandidate struct {
 	id tenant.ID
-	// owner is the login that it is written again for. It is not clear whose the school is where there are several.
+	// owner is the account for which its rows are restored. If there are several accounts, it may be unclear who the
+	// owner is.
 	owner      identity.User
 	ownerKnown bool
 	all        []identity.User
 }
 
-// compareLostSchools looks at the logins whose sign-up nobody knows, and at the databases without a row.
+// compareLostSchools checks the accounts whose sign-up is not in the catalog, and the databases without a row.
 func (e *examination) compareLostSchools(ctx context.Context, unknownAccounts []identity.User) error {
 	orphans := e.orphanDatabases()
 	for _, c := range e.restoreCandidates(unknownAccounts) {
@@ -61,8 +62,8 @@ func (e *examination) compareLostSchools(ctx context.Context, unknownAccounts []
 	return ctx.Err()
 }
 
-// claims sorts the logins by the school that they name, and tells of those that name none. Of several with one school the
-// owner's is the one whose sign-up its organization was made for.
+// restoreCandidates groups the accounts by the school that they name, and reports those that name none. Of several
+// accounts of one school the owner's is the one whose sign-up the organization was created for.
 func (e *examination) restoreCandidates(unknownAccounts []identity.User) (candidates []restoreCandidate) {
 	for _, account := range unknownAccounts {
 		id := tenant.ID(parseID(account.Metadata.TenantID))
@@ -88,16 +89,16 @@ func (e *examination) restoreCandidates(unknownAccounts []identity.User) (candid
 
 func (e *examination) addUnknownAccount(account identity.User) {
 	detail := fmt.Sprintf(
-		"it carries sign-up %s, which the catalog does not know, and database %q, which is on no server here",
+		"its metadata names sign-up %s, which the catalog does not know, and database %q, which is on no configured server",
 		account.Metadata.SignupID, account.Metadata.Database)
 	if account.Metadata.Database == "" {
-		detail = fmt.Sprintf("it carries sign-up %s, which the catalog does not know, and had no database yet",
+		detail = fmt.Sprintf("its metadata names sign-up %s, which the catalog does not know, and no database yet",
 			account.Metadata.SignupID)
 	}
 	e.add(Finding{Code: IdentityWithoutSignup, Subject: account.ID, Detail: detail})
 }
 
-// orphanDatabases lists the databases with a tenant's name whose tenant has no row, or one that is on another server.
+// orphanDatabases returns the databases with a tenant's name whose tenant has no row, or a row on another server.
 func (e *examination) orphanDatabases() []orphanDatabase {
 	var orphans []orphanDatabase
 	for server, survey := range e.servers {
@@ -118,25 +119,25 @@ func (e *examination) orphanDatabases() []orphanDatabase {
 	return orphans
 }
 
-// lostSchoolFinding is the finding on a school that the catalog has no row for.
+// lostSchoolFinding returns the finding on a school without a row in the catalog.
 func lostSchoolFinding(account identity.User, id tenant.ID, server, detail string) Finding {
 	uid, signup := id.UUID(), parseID(account.Metadata.SignupID)
 	return Finding{
 		Code: LostSchool, Subject: id.Database(), Server: server, TenantID: &uid, SignupID: &signup,
-		Detail: fmt.Sprintf("login %s belongs to %q and this database; the catalog does not know it%s", account.ID, account.Metadata.SchoolName, detail),
+		Detail: fmt.Sprintf("account %s belongs to %q and this database; the catalog does not know it%s", account.ID, account.Metadata.SchoolName, detail),
 	}
 }
 
-// compareCandidateWithRow judges a login without a sign-up whose tenant has a row.
+// compareCandidateWithRow checks an account without a sign-up whose tenant has a row.
 func (e *examination) compareCandidateWithRow(ctx context.Context, c restoreCandidate, t catalog.SurveyedTenant) {
 	finding := lostSchoolFinding(c.owner, c.id, t.Server,
-		", and its tenant is another sign-up's there: another school's by now, or the one that this person had joined")
+		", and there its tenant belongs to another sign-up: that of another school, or of the school that this person had joined")
 	if t.State == catalog.Spare {
 		would := ""
 		if t.Claimable {
-			would = ", which the next school would be given"
+			would = ", which the next school would get"
 		}
-		finding = lostSchoolFinding(c.owner, c.id, t.Server, ", and takes its tenant for a spare"+would)
+		finding = lostSchoolFinding(c.owner, c.id, t.Server, ", and has its tenant as a spare"+would)
 		if server, ok := e.cfg.Servers[t.Server]; ok {
 			seen := e.inspectOrphan(ctx, orphanDatabase{server, t.Database, c.id, e.servers[t.Server].Databases[t.Database]})
 			finding = e.restorable(finding, c, server, seen)
@@ -145,19 +146,19 @@ func (e *examination) compareCandidateWithRow(ctx context.Context, c restoreCand
 	e.add(finding)
 }
 
-// compareCandidateWithoutRow judges a login without a sign-up whose tenant has no row, and a database.
+// compareCandidateWithoutRow checks an account without a sign-up whose tenant has a database and no row.
 func (e *examination) compareCandidateWithoutRow(ctx context.Context, c restoreCandidate, db orphanDatabase) {
 	finding := lostSchoolFinding(c.owner, db.id, db.server.Name(), "")
 	e.add(e.restorable(finding, c, db.server, e.inspectOrphan(ctx, db)))
 }
 
-// restorable adds the repair when the database is provably ours: its role lets our key's password in.
+// restorable adds the repair if the database is provably ours: its role accepts the password of our key.
 func (e *examination) restorable(finding Finding, c restoreCandidate, server *tenant.Server, seen *inspection) Finding {
 	switch {
 	case !c.ownerKnown:
-		finding.Detail += fmt.Sprintf("; %d logins name it, and which of them is its owner's is not clear", len(c.all))
+		finding.Detail += fmt.Sprintf("; %d accounts name it, and it is unclear which is the owner's", len(c.all))
 	case seen == nil:
-		finding.Detail += "; it was not looked into"
+		finding.Detail += "; it was not opened"
 	case !seen.CanLogin:
 		finding.Detail += "; our key does not open it"
 	case !versionReliable(seen.Status):
@@ -168,8 +169,8 @@ func (e *examination) restorable(finding Finding, c restoreCandidate, server *te
 	return finding
 }
 
-// compareOrphan judges a database without a row that no login names. That it is empty does not make it nobody's: its school
-// may have written nothing yet, and its login may be one that the provider does not list.
+// compareOrphan checks a database without a row that no account names. Even an empty one may be in use: its school may
+// have written nothing yet, and its account may be one that the provider does not list.
 func (e *examination) compareOrphan(ctx context.Context, db orphanDatabase) {
 	uid := db.id.UUID()
 	finding := Finding{Code: DatabaseWithoutRow, Subject: db.name, Server: db.server.Name(), TenantID: &uid}
@@ -179,34 +180,34 @@ func (e *examination) compareOrphan(ctx context.Context, db orphanDatabase) {
 	case elsewhere:
 		finding.Severity, finding.Detail = Error, fmt.Sprintf("the catalog says that this tenant is on server %s", row.Server)
 	case db.MarkedAs == nil && !db.Ours:
-		finding.Detail = "a database with a tenant's name that Homeroom did not make"
+		finding.Detail = "a database with a tenant's name that Homeroom did not create"
 	case db.MarkedAs != nil && *db.MarkedAs != db.id:
-		finding.Detail = "the database bears the mark of another tenant, " + db.MarkedAs.String()
+		finding.Detail = "the database has the comment of another tenant, " + db.MarkedAs.String()
 	case db.InUse != "":
-		finding.Severity, finding.Detail = Error, fmt.Sprintf("a school has it, which the catalog does not know: it is marked as %q", db.InUse)
+		finding.Severity, finding.Detail = Error, fmt.Sprintf("a school that the catalog does not know uses it: it is marked as %q", db.InUse)
 	case db.Invalid:
-		finding.Detail = "its dropping was begun and interrupted"
+		finding.Detail = "its DROP was interrupted"
 	case seen == nil:
-		finding.Detail = "no login that is known names it; it was not looked into"
+		finding.Detail = "no known account names it; it was not opened"
 	case !seen.CanLogin:
-		finding.Detail = "our key does not open it: another Homeroom's, or the key has changed since"
+		finding.Detail = "our key does not open it: it belongs to another Homeroom, or the key has changed since"
 	case !seen.empty:
-		finding.Detail = "our key opens it, it holds data, and no login that is known names it"
+		finding.Detail = "our key opens it, it holds data, and no known account names it"
 	default:
-		finding.Detail = "our key opens it, it holds no rows, is not marked as in use, and no login that is known names it"
+		finding.Detail = "our key opens it, it holds no rows, is not marked as in use, and no known account names it"
 		finding = e.discard(finding, db)
 	}
 	e.add(finding)
 }
 
-// inspectOrphan looks into a database that has no row; nil when that is not to be, or not possible.
+// inspectOrphan opens a database that has no row; nil if it may not or cannot.
 func (e *examination) inspectOrphan(ctx context.Context, db orphanDatabase) *inspection {
 	if e.options.Open == 0 || !db.Ours || !db.AcceptsConnections || db.Invalid || db.MarkedAs == nil || *db.MarkedAs != db.id {
 		return nil
 	}
 	seen, err := inspectAsNew(ctx, db.server, db.id)
 	if err != nil && !postgres.Unreachable(err) {
-		e.cfg.Logger.Warn("look into a database without a row", "database", db.name, "error", err)
+		e.cfg.Logger.Warn("inspect a database without a row", "database", db.name, "error", err)
 	}
 	if err != nil {
 		return nil

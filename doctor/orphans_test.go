@@ -13,7 +13,7 @@ import (
 	"homeroom/tenant"
 )
 
-// copyOf keeps the rows of the catalog as they are now, as a backup does.
+// copyOf stores the present rows of the catalog, as a backup does.
 func copyOf(w *world) {
 	w.Helper()
 	w.sql("drop schema if exists backup cascade; create schema backup")
@@ -22,7 +22,7 @@ func copyOf(w *world) {
 	}
 }
 
-// restore takes the catalog back to the copy.
+// restore restores the catalog from the copy.
 func restore(w *world) {
 	w.Helper()
 	err := w.catalog.InTx(w.Context(), func(tx pgx.Tx) error {
@@ -38,7 +38,7 @@ func restore(w *world) {
 	}
 }
 
-// known checks that the catalog knows a school as it did before it was restored.
+// known checks that the catalog has a school as before the restore.
 func known(w *world, school *signup.Result) {
 	w.Helper()
 	user, err := w.catalog.UserByIdentity(w.Context(), school.User.IdentityID)
@@ -56,19 +56,19 @@ func known(w *world, school *signup.Result) {
 	w.usable(school.School.Database)
 }
 
-// TestARestoredCatalog takes the catalog back to before two schools signed up: of one it has no row, the other's it takes for
-// a spare.
+// TestARestoredCatalog restores the catalog from before two schools signed up: it has no row of the first, and takes
+// the tenant of the second for a spare.
 func TestARestoredCatalog(t *testing.T) {
 	t.Parallel()
 	w := setup(t, 1)
 	first := w.school()
 	copyOf(w)
-	second := w.school() // had the spare of then
-	third := w.school()  // had one that was made after that
+	second := w.school() // has a spare from before the copy
+	third := w.school()  // has one that was built after it
 	w.usable(second.School.Database)
 	restore(w)
 
-	// The stock is made while nobody has looked: the keeper makes a new spare, and leaves the second school's alone.
+	// The stock is refilled without an examination: the refiller builds a new spare, and leaves the second school's.
 	report := w.finds("database_without_row lost_school lost_school")
 	w.fix(report)
 	w.refillSpares()
@@ -79,15 +79,14 @@ func TestARestoredCatalog(t *testing.T) {
 	if n := value[int](w, "select count(*) from tenants where state = 'spare'"); n != 1 {
 		t.Errorf("%d spares, want a new one", n)
 	}
-	// A new school gets a tenant of its own.
+	// A new school gets its own tenant.
 	if fourth := w.school(); fourth.School.ID == second.School.ID || fourth.School.ID == third.School.ID {
 		t.Error("two schools have one tenant")
 	}
 	w.finds("")
 }
 
-// claimableAgain has the next school be given a spare of which nobody can tell any more that it is nobody's, as a program of before
-// would have.
+// claimableAgain makes a spare claimable although it may be in use, as older programs would have.
 const claimableAgain = "update tenants set claimable_xid = pg_current_xact_id()::xid, claimable_in = catalog_instance() where state = 'spare'"
 
 func TestALostSchoolWhoseTenantAnotherHas(t *testing.T) {
@@ -99,17 +98,17 @@ func TestALostSchoolWhoseTenantAnotherHas(t *testing.T) {
 	w.sql(claimableAgain)
 	taken := w.school()
 	if taken.School.ID != orphans.School.ID {
-		t.Fatal("the situation has not come about")
+		t.Fatal("the spare is not the school's")
 	}
-	report := w.finds("database_without_row lost_school") // and the spare that was made after the copy
+	report := w.finds("database_without_row lost_school") // and the spare that was built after the copy
 	for _, finding := range report.Findings {
 		if finding.Code == "lost_school" && finding.Fix != "" {
-			t.Errorf("it would mend it: %+v", finding)
+			t.Errorf("it would repair it: %+v", finding)
 		}
 	}
 }
 
-// A school that our key does not open is not provably ours.
+// A school whose database our key does not open may not be ours.
 func TestALostSchoolThatOurKeyDoesNotOpen(t *testing.T) {
 	t.Parallel()
 	w := setup(t, 0)
@@ -122,8 +121,8 @@ func TestALostSchoolThatOurKeyDoesNotOpen(t *testing.T) {
 	}
 }
 
-// A school whose owner brought the login has no user's id at the provider, and is written again all the same. Its database is
-// not taken for a spare.
+// A school whose owner used an existing account has no user id at the provider, and is restored nevertheless. Its
+// database is not taken for a spare.
 func TestALostSchoolWithALinkedAccount(t *testing.T) {
 	t.Parallel()
 	w := setup(t, 0)
@@ -143,7 +142,7 @@ func TestALostSchoolWithALinkedAccount(t *testing.T) {
 	}
 }
 
-// Of several people of a lost school the owner is the one whose sign-up its organization was made for.
+// Of several people of a lost school the owner is the one whose sign-up the organization was created for.
 func TestALostSchoolWithMembers(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*auth0.Config){"with an organization": withOrganizations, "without": func(*auth0.Config) {}} {
@@ -174,12 +173,12 @@ func TestALostSchoolWithMembers(t *testing.T) {
 	}
 }
 
-// What the doctor does not know to be ours it leaves alone.
+// The doctor leaves alone what may not be ours.
 func TestDatabasesWithoutARow(t *testing.T) {
 	t.Parallel()
 	w := setup(t, 0)
 	w.school()
-	// as of another Homeroom, whose key is not ours
+	// as of another Homeroom, with another key
 	elsewhere, err := tenant.Open(tenant.Config{URL: secret.String(w.postgres.URL("postgres")), Key: bytes.Repeat([]byte{1}, 32)})
 	if err != nil {
 		t.Fatal(err)
@@ -202,7 +201,7 @@ func TestDatabasesWithoutARow(t *testing.T) {
 			make: func(w *world) { id = build(elsewhere) }, repair: drop,
 		},
 		{
-			name: "with data, and no login", finds: "database_without_row", leaves: "database_without_row",
+			name: "with data, and no account", finds: "database_without_row", leaves: "database_without_row",
 			make: func(w *world) {
 				id = build(w.server)
 				w.usable(id.Database())
@@ -228,6 +227,6 @@ func TestDatabasesWithoutARow(t *testing.T) {
 		},
 	})
 	if n := value[int](w, "select count(*) from pg_database where datname = $1", id.Database()); n != 0 {
-		t.Error("the forgotten spare was not dropped")
+		t.Error("the unknown spare was not dropped")
 	}
 }

@@ -17,11 +17,13 @@ import (
 	"homeroom/tenant"
 )
 
-// ensureKey begins the keys of the repairs that provision a tenant again, and so give its role the password of our key.
+// ensureKey is the prefix of the keys of repairs that reprovision a tenant, and so give its role the password of our
+// key.
 const ensureKey = "ensure "
 
-// ensure brings a tenant's database back into order. That also brings its schema to the newest version, so one that an
-// operator holds at an older version is left to a person, like those that are quarantined or have other migrations.
+// ensure adds the repair that runs a tenant's provisioning steps. This also migrates its schema to the newest version,
+// so a tenant that an operator holds at an older version is left to a person, like those that are quarantined or have
+// other migrations.
 func (e *examination) ensure(f Finding, t catalog.SurveyedTenant) Finding {
 	schema := e.cfg.Servers.Migrations()
 	held := t.HeldAt != nil && *t.HeldAt != schema.Latest()
@@ -39,18 +41,18 @@ func (e *examination) ensure(f Finding, t catalog.SurveyedTenant) Finding {
 		}
 		err = e.cfg.Catalog.SetHealth(ctx, t, catalog.Health{Version: result.Version, Fingerprint: result.Fingerprint})
 		if errors.Is(err, catalog.ErrStateChanged) {
-			return nil // claimed or migrated meanwhile, which its database is in order for
+			return nil // claimed or migrated meanwhile, for which its database must be correct
 		}
 		return err
 	})
 }
 
-// ensureIdentity is ensure for a role that is refused. A tenant that must keep its version is only given its password.
+// ensureIdentity adds the repair of a role that is refused. A tenant that must keep its version only gets its password.
 func (e *examination) ensureIdentity(f Finding, t catalog.SurveyedTenant) Finding {
 	if f = e.ensure(f, t); f.Fix != "" {
 		return f
 	}
-	return f.withSteps(repairTenant(t)).withRepair("give the role its password again", ensureKey+t.Database, func(ctx context.Context) error {
+	return f.withSteps(repairTenant(t)).withRepair("set the role's password again", ensureKey+t.Database, func(ctx context.Context) error {
 		return e.cfg.Servers[t.Server].Rotate(ctx, tenant.ID(t.ID), func(ctx context.Context) (int, error) {
 			row, err := e.unchanged(ctx, t)
 			return row.PasswordRotation, err
@@ -58,15 +60,16 @@ func (e *examination) ensureIdentity(f Finding, t catalog.SurveyedTenant) Findin
 	})
 }
 
-// recordKey has the catalog know the tenant key from which the passwords come from now on. The roles' own passwords are other
-// findings, and repaired after it: whoever dies in between leaves roles that the next repair of the same key finds refused.
+// recordKey adds the repair that records the tenant key of the passwords in the catalog. The roles' own passwords are
+// other findings, which are repaired after it: after a crash in between, the next repair with the same key finds
+// refused roles.
 func (e *examination) recordKey(f Finding) Finding {
 	return f.withSteps(command("Repair it", "doctor --fix --yes --new-tenant-key")).withRepair("record that the tenants' passwords come from this key from now on", "tenant key", func(ctx context.Context) error {
 		return e.cfg.Catalog.SetTenantKeyCheck(ctx, e.cfg.KeyCheck, e.cfg.Actor)
 	})
 }
 
-// unchanged is a tenant's row, if it still is in the state in which it was found.
+// unchanged returns a tenant's row, if it still is in the state in which it was found.
 func (d *Doctor) unchanged(ctx context.Context, t catalog.SurveyedTenant) (catalog.Tenant, error) {
 	row, err := d.cfg.Catalog.TenantByID(ctx, t.ID)
 	if err == nil && row.State != t.State {
@@ -75,9 +78,9 @@ func (d *Doctor) unchanged(ctx context.Context, t catalog.SurveyedTenant) (catal
 	return row, err
 }
 
-// recordHealth writes into the catalog what the database shows.
+// recordHealth adds the repair that writes into the catalog what was found in the database.
 func (e *examination) recordHealth(f Finding, t catalog.SurveyedTenant) Finding {
-	return f.withSteps(repairTenant(t)).withRepair("record what the database shows", "health "+t.Database, func(ctx context.Context) error {
+	return f.withSteps(repairTenant(t)).withRepair("record what was found in the database", "health "+t.Database, func(ctx context.Context) error {
 		seen, err := e.cfg.Servers[t.Server].Inspect(ctx, tenant.ID(t.ID), t.PasswordRotation)
 		if err != nil {
 			return err
@@ -89,24 +92,25 @@ func (e *examination) recordHealth(f Finding, t catalog.SurveyedTenant) Finding 
 	})
 }
 
-// rebuild has a spare without a database made again.
+// rebuild adds the repair that builds a spare without a database again.
 func (e *examination) rebuild(f Finding, t catalog.SurveyedTenant) Finding {
-	return f.withSteps(repairTenant(t)).withRepair("have the keeper of spares make it again", "rebuild "+t.Database, func(ctx context.Context) error {
+	return f.withSteps(repairTenant(t)).withRepair("let the refiller build it again", "rebuild "+t.Database, func(ctx context.Context) error {
 		stats, err := e.cfg.Servers[t.Server].Stats(ctx, tenant.ID(t.ID))
 		if err != nil {
 			return err
 		}
 		if stats.Exists {
-			return fmt.Errorf("database %s is there: %w", t.Database, catalog.ErrStateChanged)
+			return fmt.Errorf("database %s exists: %w", t.Database, catalog.ErrStateChanged)
 		}
 		return e.cfg.Catalog.RebuildSpare(ctx, t.ID)
 	})
 }
 
-// dropInvalid drops what is left of a spare's database, which nobody had and nobody can open. From building on no school can
-// claim the spare; a crash in between leaves it there, where it is found again.
+// dropInvalid adds the repair that drops an invalid database of a spare, which no school had and nobody can open. While
+// the spare is in state building no school can claim it; after a crash in between it stays, and the next examination
+// finds it.
 func (e *examination) dropInvalid(f Finding, t catalog.SurveyedTenant) Finding {
-	return f.withSteps(repairTenant(t)).withRepair("drop what is left of it, and have the keeper of spares make it again", "rebuild "+t.Database, func(ctx context.Context) error {
+	return f.withSteps(repairTenant(t)).withRepair("drop the rest of it, and let the refiller build it again", "rebuild "+t.Database, func(ctx context.Context) error {
 		if t.State == catalog.Spare {
 			if err := e.cfg.Catalog.RebuildSpare(ctx, t.ID); err != nil {
 				return err
@@ -120,7 +124,7 @@ func (e *examination) dropInvalid(f Finding, t catalog.SurveyedTenant) Finding {
 	})
 }
 
-// dropRole drops a role that has neither a database nor a row.
+// dropRole adds the repair that drops a role that has neither a database nor a row.
 func (e *examination) dropRole(f Finding, id tenant.ID) Finding {
 	server := e.cfg.Servers[f.Server]
 	return f.withRepair("drop the role", "role "+f.Server+" "+f.Subject, func(ctx context.Context) error {
@@ -135,21 +139,21 @@ func (e *examination) dropRole(f Finding, id tenant.ID) Finding {
 	})
 }
 
-// prepare brings what all tenants of a server share back into order: the two roles, and the template.
+// repairShared adds the repair of what all tenants of a server share: the two roles, and the template.
 func (e *examination) repairShared(f Finding, by string) Finding {
 	return f.withRepair(by, "prepare "+f.Server, func(ctx context.Context) error {
 		return e.cfg.Servers[f.Server].RepairShared(ctx)
 	})
 }
 
-// dropTemplate drops a template that this program does not use.
+// dropTemplate adds the repair that drops a template that this program does not use.
 func (e *examination) dropTemplate(f Finding) Finding {
 	return f.withRepair("drop the template", "template "+f.Server+" "+f.Subject, func(ctx context.Context) error {
 		return e.cfg.Servers[f.Server].DropTemplate(ctx, f.Subject)
 	})
 }
 
-// deleteIdentity removes the login of a sign-up that is over, as the reconciler does.
+// deleteIdentity adds the repair that removes the account of an ended sign-up, as the reconciler does.
 func (e *examination) deleteIdentity(f Finding, row catalog.Signup) Finding {
 	return f.withRepair("delete the login", "identity "+f.Subject, func(ctx context.Context) error {
 		now, err := e.cfg.Catalog.Signup(ctx, row.ID)
@@ -164,7 +168,7 @@ func (e *examination) deleteIdentity(f Finding, row catalog.Signup) Finding {
 			return nil
 		}
 		if err == nil && account.Metadata.SignupID != row.ID.String() {
-			return fmt.Errorf("login %s carries another sign-up now: %w", account.ID, catalog.ErrStateChanged)
+			return fmt.Errorf("account %s has another sign-up now: %w", account.ID, catalog.ErrStateChanged)
 		}
 		if err != nil {
 			return err
@@ -173,14 +177,14 @@ func (e *examination) deleteIdentity(f Finding, row catalog.Signup) Finding {
 	})
 }
 
-// unlinkIdentity takes what a sign-up that is over wrote off the login that it had linked, as the reconciler does. The
-// login stays, whatever happens.
+// unlinkIdentity adds the repair that removes the metadata of an ended sign-up from the account that it had linked, as
+// the reconciler does. It never deletes the account.
 func (e *examination) unlinkIdentity(f Finding, row catalog.Signup) Finding {
 	linker, ok := e.cfg.Identity.(identity.AccountLinker)
 	if !ok {
 		return f
 	}
-	return f.withRepair("take off the login what the sign-up wrote on it", "identity "+f.Subject, func(ctx context.Context) error {
+	return f.withRepair("remove the sign-up's metadata from the account", "identity "+f.Subject, func(ctx context.Context) error {
 		now, err := e.cfg.Catalog.Signup(ctx, row.ID)
 		if err != nil {
 			return err
@@ -192,7 +196,7 @@ func (e *examination) unlinkIdentity(f Finding, row catalog.Signup) Finding {
 	})
 }
 
-// reconcile takes a sign-up that nobody looks after to its end, as the reconciler does.
+// reconcile adds the repair that finishes or undoes a sign-up without a worker, as the reconciler does.
 func (e *examination) reconcile(f Finding) Finding {
 	if e.cfg.Reconcile == nil {
 		return f
@@ -200,16 +204,16 @@ func (e *examination) reconcile(f Finding) Finding {
 	return f.withRepair("finish or undo it, as the reconciler of a running service does", "reconcile", e.cfg.Reconcile)
 }
 
-// resume resumes a sign-up that needs an operator, which does nothing about the cause.
+// resume adds the repair that resumes a sign-up that needs an operator. It does not repair the cause.
 func (e *examination) resume(f Finding, s catalog.SurveyedSignup) Finding {
 	f = f.withSteps(command("When the cause is repaired, finish it", "signup resolve "+s.ID.String()+" --finish"))
 	if e.cfg.Resume == nil {
 		return f
 	}
-	return f.withRepair("take it up again", "resume "+s.ID.String(), func(ctx context.Context) error { return e.cfg.Resume(ctx, s.ID) })
+	return f.withRepair("resume it", "resume "+s.ID.String(), func(ctx context.Context) error { return e.cfg.Resume(ctx, s.ID) })
 }
 
-// cancelJob ends a job that is about nothing.
+// cancelJob adds the repair that cancels a job whose row is gone.
 func (e *examination) cancelJob(f Finding, job Job) Finding {
 	if e.cfg.CancelJob == nil {
 		return f
@@ -217,7 +221,7 @@ func (e *examination) cancelJob(f Finding, job Job) Finding {
 	return f.withRepair("cancel the job", f.Subject, func(ctx context.Context) error { return e.cfg.CancelJob(ctx, job.ID) })
 }
 
-// discard drops a database that nobody has, if it still holds nothing.
+// discard adds the repair that drops a database without a row, if it still is empty.
 func (e *examination) discard(f Finding, db orphanDatabase) Finding {
 	return f.withRepair("drop the empty database and its role", "discard "+f.Subject, func(ctx context.Context) error {
 		_, err := e.cfg.Catalog.TenantByID(ctx, db.id.UUID())
@@ -231,7 +235,7 @@ func (e *examination) discard(f Finding, db orphanDatabase) Finding {
 	})
 }
 
-// restore writes a lost school's rows, once its login and its database have been asked again.
+// restore adds the repair that writes a lost school's rows, after its account and its database were checked again.
 func (e *examination) restore(f Finding, account identity.User, server *tenant.Server) Finding {
 	return f.withRepair("write its tenant, user and sign-up into the catalog again", "adopt "+f.Subject, func(ctx context.Context) error {
 		now, err := e.lookUpListed(ctx, account)
@@ -239,7 +243,7 @@ func (e *examination) restore(f Finding, account identity.User, server *tenant.S
 			return err
 		}
 		if now.Metadata != account.Metadata {
-			return fmt.Errorf("login %s carries something else now: %w", account.ID, catalog.ErrStateChanged)
+			return fmt.Errorf("account %s has other metadata now: %w", account.ID, catalog.ErrStateChanged)
 		}
 		id := tenant.ID(*f.TenantID)
 		seen, err := server.Inspect(ctx, id, 0)
@@ -247,7 +251,7 @@ func (e *examination) restore(f Finding, account identity.User, server *tenant.S
 			return err
 		}
 		if !seen.CanLogin || !versionReliable(seen.Status) {
-			return fmt.Errorf("database %s is not as it was: %w", f.Subject, catalog.ErrStateChanged)
+			return fmt.Errorf("database %s has changed: %w", f.Subject, catalog.ErrStateChanged)
 		}
 		adoption := e.restoration(f, now, server, seen)
 		adoption.OrganizationID = e.organizations.of(id.UUID()).ID
@@ -255,7 +259,7 @@ func (e *examination) restore(f Finding, account identity.User, server *tenant.S
 	})
 }
 
-// restoration is what a login tells of its school. When it was made is when the school signed up.
+// restoration returns the rows of a school, made from its account. The account's creation time is that of the sign-up.
 func (d *Doctor) restoration(f Finding, account identity.User, server *tenant.Server, seen tenant.Inspection) catalog.ProviderRestore {
 	id, email := tenant.ID(*f.TenantID), account.Email
 	if normalised, err := signup.NormaliseEmail(email); err == nil {
@@ -271,7 +275,7 @@ func (d *Doctor) restoration(f Finding, account identity.User, server *tenant.Se
 		Email: email, SchoolName: account.Metadata.SchoolName, IdentityID: account.ID, EmailVerified: account.EmailVerified,
 		Slug: signup.Slug(account.Metadata.SchoolName), CreatedAt: at.UTC(), Actor: d.cfg.Actor,
 	}
-	if account.OurID == uuid.Nil { // its owner had it before, and the id that its user had is known to nobody
+	if account.OurID == uuid.Nil { // its owner had it before, and the id of its user is lost
 		a.UserID, a.Linked = uuid.Must(uuid.NewV7()), true
 	}
 	a.Result = func(slug string) (json.RawMessage, error) {

@@ -13,10 +13,9 @@ import (
 	"homeroom/catalog"
 )
 
-// compareRows looks for what contradicts itself within the catalog. The survey is of one moment, so nothing in it is half
-// changed.
+// compareRows finds contradictions within the catalog. The survey is a snapshot, so no change in it is incomplete.
 func (e *examination) compareRows() {
-	holders := map[uuid.UUID][]catalog.SurveyedSignup{} // by tenant; members have it together with its school
+	holders := map[uuid.UUID][]catalog.SurveyedSignup{} // by tenant; members share it with its school
 	byUser := map[uuid.UUID]bool{}
 	for _, s := range e.after.Signups {
 		e.compareSignup(s)
@@ -52,19 +51,20 @@ func hasNoSchool(t catalog.SurveyedTenant) bool {
 	return state == catalog.Building || state == catalog.Spare || state == catalog.Reserved
 }
 
-// beingDeleted reports whether an operator takes a tenant out of use, and everything of it.
+// beingDeleted reports whether a tenant is being deleted for an operator.
 func beingDeleted(t catalog.SurveyedTenant) bool {
 	return t.State == catalog.Deleting || t.State == catalog.Deleted
 }
 
-// userWithoutTenant is about an active user whose tenant is no school's. A spare is the worst of those: others would be given it.
+// userWithoutTenant returns the finding on an active user whose tenant is no school's. A spare is the most serious
+// case: the next school would get it.
 func userWithoutTenant(u catalog.SurveyedUser, t catalog.SurveyedTenant) Finding {
 	finding := userFinding(UserWithoutTenant, u, fmt.Sprintf("the user is active, and tenant %s is %s", t.Database, t.State))
 	if t.State == catalog.Spare {
 		if t.Claimable {
-			finding.Detail += ": the next school would be given this user's database"
+			finding.Detail += ": the next school would get this user's database"
 		}
-		finding.Advice = "Take it out of the stock at once, then compare with a backup: somebody has changed rows by hand."
+		finding.Advice = "Quarantine it at once, then compare with a backup: somebody has changed rows by hand."
 		finding = finding.withSteps(inCatalog("In the catalog run", fmt.Sprintf("update tenants set state = 'quarantined', resume_state = 'spare', "+
 			"quarantine_kind = 'database', quarantine_cause = 'an active user has it' where id = '%s' and state = 'spare'", t.ID)))
 	}
@@ -79,7 +79,7 @@ func userFinding(code Code, u catalog.SurveyedUser, detail string) Finding {
 	return f
 }
 
-// compareTenant looks at who holds a tenant.
+// compareTenant checks which sign-ups have a tenant.
 func (e *examination) compareTenant(t catalog.SurveyedTenant, holders []catalog.SurveyedSignup, owners int) {
 	if t.State == catalog.Deleted {
 		e.compareDeleted(t, owners)
@@ -101,12 +101,12 @@ func (e *examination) compareTenant(t catalog.SurveyedTenant, holders []catalog.
 		e.add(about(TenantShared, t, fmt.Sprintf("%d sign-ups have this tenant: %s", len(holders), strings.Join(ids, ", "))))
 	}
 	if len(holders) == 0 && t.Name != "" && (t.State == catalog.Reserved || t.State == catalog.Building) {
-		e.add(about(TenantHeldByNobody, t, fmt.Sprintf("it is %s for a school, and no sign-up holds it", t.State)))
+		e.add(about(TenantHeldByNobody, t, fmt.Sprintf("it is %s for a school, and no sign-up has it", t.State)))
 	}
 }
 
-// compareSignup looks at whether a sign-up is looked after, and at what it leads to. E-mails stay out of findings, which are
-// logged.
+// compareSignup checks whether a sign-up has a worker, and whether its user and tenant agree with it. Findings contain
+// no e-mails, because they are logged.
 func (e *examination) compareSignup(s catalog.SurveyedSignup) {
 	finding := Finding{Subject: "sign-up " + s.ID.String(), TenantID: s.TenantID, SignupID: &s.ID}
 	switch {
@@ -125,7 +125,7 @@ func (e *examination) compareSignup(s catalog.SurveyedSignup) {
 		finding.Code = SignupWithoutSchool
 		switch {
 		case !ok:
-			finding.Detail = "the sign-up is ready, and its user is not there"
+			finding.Detail = "the sign-up is ready, and its user does not exist"
 		case !u.Active:
 			finding.Detail = "the sign-up is ready, and its user is not active"
 		default:
@@ -135,11 +135,11 @@ func (e *examination) compareSignup(s catalog.SurveyedSignup) {
 	}
 }
 
-// failedStep tells where a sign-up stopped that needs an operator.
+// failedStep returns the step at which a sign-up that needs an operator stopped.
 func failedStep(s catalog.SurveyedSignup) string {
 	var steps []struct{ Name, Problem string }
 	var problem struct{ Code string }
-	_ = json.Unmarshal(s.Steps, &steps) // what cannot be read is left out
+	_ = json.Unmarshal(s.Steps, &steps) // unreadable steps are omitted
 	_ = json.Unmarshal(s.Problem, &problem)
 	step := "an unknown step"
 	if n := len(steps); n > 0 {
@@ -148,7 +148,7 @@ func failedStep(s catalog.SurveyedSignup) string {
 	return fmt.Sprintf("the sign-up stopped at %s: %s", step, cmp.Or(problem.Code, "no problem is recorded"))
 }
 
-// compareJobs looks for jobs that lead nowhere. A job is written together with what it is about, or after it.
+// compareJobs finds jobs without an effect. A job is written together with the row that it is about, or after it.
 func (e *examination) compareJobs() {
 	for _, job := range e.jobs {
 		finding := Finding{Subject: fmt.Sprintf("job %d", job.ID), TenantID: job.TenantID}

@@ -11,7 +11,7 @@ import (
 	"homeroom/tenant"
 )
 
-// other is a second sign-up for a school's tenant, which nothing of ours could write.
+// other is a second sign-up for a school's tenant, which Homeroom could not write.
 const other = `insert into signups (id, request_hash, user_id, tenant_id, email, school_name, status, result)
 	select gen_random_uuid(), '', user_id, tenant_id, 'other@lincoln.example', 'Other', 'ready', '{}' from signups where status = 'ready'`
 
@@ -19,7 +19,7 @@ func TestRows(t *testing.T) {
 	t.Parallel()
 	w := setup(t, 1)
 	w.school()
-	// hold reserves a spare for a sign-up whose process has died, as long ago as the situation wants.
+	// hold reserves a spare for a sign-up whose process has died, at a given time.
 	hold := func(w *world, ago string) {
 		w.sql(`
 			with held as (
@@ -32,7 +32,7 @@ func TestRows(t *testing.T) {
 			select gen_random_uuid(), '', '0199c1b0-0000-7000-8000-000000000001', id, 'eve@roosevelt.example', 'Roosevelt', 'pending', now() - $1::interval
 			from held`, ago)
 	}
-	// settled lets the last rechecks at an expired sign-up pass.
+	// settled lets the last rechecks of an expired sign-up pass.
 	settled := func(w *world) {
 		w.sql("update signups set check_at = now(), finished_at = now() - interval '1 hour' where status = 'expired' and check_at is not null")
 		if err := w.service.ReconcileOnce(w.Context()); err != nil {
@@ -41,11 +41,11 @@ func TestRows(t *testing.T) {
 	}
 	run(t, w, []testCase{
 		{
-			name: "a sign-up that nobody looks after", finds: "signup_unattended",
+			name: "a sign-up without a worker", finds: "signup_unattended",
 			make: func(w *world) { hold(w, "2 minutes") },
 		},
 		{
-			name: "an expired sign-up that nobody looks at", finds: "signup_unattended",
+			name: "an expired sign-up without a recheck", finds: "signup_unattended",
 			make: func(w *world) {
 				settled(w)
 				hold(w, "0")
@@ -96,7 +96,7 @@ func TestRows(t *testing.T) {
 			repair: func(w *world) { w.sql("delete from signups where school_name = 'Other'") },
 		},
 		{
-			name: "a job for a tenant that is not there", finds: "job_without_row",
+			name: "a job for a tenant that does not exist", finds: "job_without_row",
 			make: func(w *world) {
 				tx, err := w.catalog.Pool().Begin(w.Context())
 				if err == nil {
@@ -133,7 +133,7 @@ func TestRows(t *testing.T) {
 	}
 }
 
-// A sign-up whose cause is still there needs an operator again, and the repair says so.
+// A sign-up whose cause still exists needs an operator again, and the repair reports that.
 func TestASignupNeedsAnOperatorWhileItsCauseIsThere(t *testing.T) {
 	t.Parallel()
 	w := setup(t, 0)
@@ -148,7 +148,7 @@ func TestASignupNeedsAnOperatorWhileItsCauseIsThere(t *testing.T) {
 	}
 	var failed error
 	if _, err := w.doctor.Fix(t.Context(), report, func(_ doctor.Finding, err error) { failed = err }); err != nil || failed == nil {
-		t.Errorf("the repair says %v, %v", failed, err)
+		t.Errorf("the repair returned %v, %v", failed, err)
 	}
 	w.finds("signup_needs_operator")
 	w.usable(school.School.Database)
@@ -178,7 +178,7 @@ func TestServers(t *testing.T) {
 	w.doctor = w.newDoctor(w.config)
 	report := w.examine()
 	if len(report.Findings) == 0 || report.Findings[0].Code != doctor.ServerWarning || report.Findings[0].Advice == "" || !report.HasProblems() {
-		t.Errorf("of the server it says only%s", describe(report))
+		t.Errorf("of the server it reports only%s", describe(report))
 	}
 	w.config.Tolerate = serverWarnings
 	away, err := tenant.Open(tenant.Config{Name: "second", URL: secret.String("postgres://homeroom@127.0.0.1:1/postgres"), Key: key})
@@ -191,5 +191,5 @@ func TestServers(t *testing.T) {
 	w.sql("update tenants set server = 'second' where state = 'ready'")
 	w.superuser("postgres", "drop database "+value[string](w, "select database from tenants where state = 'ready'")+" with (force)")
 	w.superuser("postgres", "drop role "+value[string](w, "select database from tenants where state = 'ready'"))
-	w.finds("server_unreachable") // and nothing of its tenant is missing
+	w.finds("server_unreachable") // and none of its tenants is missing
 }

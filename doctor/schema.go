@@ -11,11 +11,11 @@ import (
 	"homeroom/tenant"
 )
 
-// compareSchema looks at whether the schema is what the catalog says, and what its version should be. Of other migrations'
-// versions nothing can be said. While a run over the fleet is open, databases are ahead of their rows.
+// compareSchema checks whether the schema is the one in the catalog, and the one of its version. It cannot check the
+// versions of other migrations. While a fleet run is active, databases are ahead of their rows.
 //
-// The number in schema_migrations is only what somebody wrote there. What the schema is made of decides which version it has,
-// wherever that is known.
+// The number in schema_migrations may be wrong, because anybody with rights can write it. The schema itself decides
+// which version it has, wherever that version's schema is known.
 func (e *examination) compareSchema(t catalog.SurveyedTenant, seen inspection) {
 	if e.before.Migrating || e.after.Migrating {
 		return
@@ -24,7 +24,7 @@ func (e *examination) compareSchema(t catalog.SurveyedTenant, seen inspection) {
 	is, known := e.versionOf(seen.Schema, seen.Status.Version)
 	if ours := e.cfg.Servers.Migrations().Lineage(); t.Lineage != ours {
 		if known && is == seen.Status.Version && versionReliable(seen.Status) {
-			e.add(about(LineageDiffers, t, fmt.Sprintf("the catalog says that it has other migrations (%s), and its schema is that of version %d of ours", t.Lineage, is)).
+			e.add(about(LineageDiffers, t, fmt.Sprintf("the catalog says that it has other migrations (%s), and its schema is that of version %d of this program's", t.Lineage, is)).
 				withSteps(inCatalog("In the catalog run", fmt.Sprintf("update tenants set lineage = '%s' where id = '%s'", ours, t.ID))))
 		}
 		return
@@ -48,19 +48,19 @@ func (e *examination) compareSchema(t catalog.SurveyedTenant, seen inspection) {
 	case want != "" && fingerprint != want:
 		e.add(drift(t, fingerprint, fmt.Sprintf("its schema is not that of version %d", t.SchemaVersion)))
 	case t.Fingerprint != nil && fingerprint != *t.Fingerprint:
-		e.add(e.recordHealth(about(FingerprintDiffers, t, "its schema is not what the catalog remembers"), t))
+		e.add(e.recordHealth(about(FingerprintDiffers, t, "its schema is not the one in the catalog"), t))
 	}
 }
 
-// drift is the finding on a schema that is not its version's.
+// drift returns the finding on a schema that differs from its version's.
 func drift(t catalog.SurveyedTenant, fingerprint, detail string) Finding {
-	f := about(SchemaDrift, t, detail).withSteps(command("See in what it differs", "tenant drift --tenant "+t.Database))
+	f := about(SchemaDrift, t, detail).withSteps(command("Show the differences", "tenant drift --tenant "+t.Database))
 	f.fingerprint = fingerprint
 	return f
 }
 
-// versionOf is the version whose schema a database has, if the catalog knows such a one: the one that the database records, or else
-// the newest. The table of versions itself is left out of the comparison, since it is what cannot be trusted.
+// versionOf returns the version whose schema a database has, if the catalog knows one: the one that the database
+// records, or else the newest. The comparison omits the version table itself, since it is not reliable.
 func (e *examination) versionOf(schema tenant.Schema, records uint) (is uint, known bool) {
 	if e.references[records].Fingerprint == schema.Fingerprint() {
 		return records, true
@@ -78,13 +78,13 @@ func withoutVersions(lines []string) []string {
 	return slices.DeleteFunc(slices.Clone(lines), func(line string) bool { return strings.Contains(line, "schema_migrations") })
 }
 
-// withActualVersion adds to a finding on a version what the schema says of it.
+// withActualVersion adds to a finding on a version the version of the actual schema.
 func withActualVersion(f Finding, t catalog.SurveyedTenant, is uint, known bool) Finding {
 	if !known {
-		f.Detail += "; its schema is that of no version that is known"
+		f.Detail += "; its schema is that of no known version"
 		return f
 	}
-	f.Detail += fmt.Sprintf("; its schema is just that of version %d", is)
+	f.Detail += fmt.Sprintf("; its schema is that of version %d", is)
 	f.Advice = "Somebody has edited or dropped schema_migrations by hand, or a migration was interrupted. Record the version that it really has."
 	return f.withSteps(asOwner(t.Database, fmt.Sprintf("set role homeroom_owner; "+
 		"create table if not exists public.schema_migrations (version bigint not null primary key, dirty boolean not null); "+
@@ -92,8 +92,8 @@ func withActualVersion(f Finding, t catalog.SurveyedTenant, is uint, known bool)
 		repairTenant(t).withCondition("And then"))
 }
 
-// compareNoSchema tells of a database whose schema public cannot be used. Where a setting of the database hides it, that is told
-// alone.
+// compareNoSchema reports a database whose schema public cannot be used. If a setting of the database hides the schema,
+// it reports only that.
 func (e *examination) compareNoSchema(t catalog.SurveyedTenant, seen inspection) {
 	wrong := e.servers[t.Server].Databases[t.Database].Problems
 	switch hidden := slices.ContainsFunc(wrong, func(what string) bool { return strings.Contains(what, "search_path") }); {
@@ -105,7 +105,7 @@ func (e *examination) compareNoSchema(t catalog.SurveyedTenant, seen inspection)
 	}
 }
 
-// versionReliable reports whether the version that a database records can be believed.
+// versionReliable reports whether the version that a database records is reliable.
 func versionReliable(status migrations.Status) bool {
 	return status.State == migrations.Current || status.State == migrations.Behind || status.State == migrations.Ahead
 }

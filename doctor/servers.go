@@ -11,7 +11,7 @@ import (
 	"homeroom/tenant"
 )
 
-// compareServers looks at what the servers show from outside.
+// compareServers checks the servers from outside.
 func (e *examination) compareServers() {
 	elsewhere := map[string]int{} // schools on servers that are not configured
 	spares := map[string]int{}
@@ -50,7 +50,7 @@ func count(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// compareRoles looks for roles that belong to nothing.
+// compareRoles finds roles without a tenant.
 func (e *examination) compareRoles(server string, survey tenant.Survey) {
 	for name := range survey.Roles {
 		id, err := tenant.ParseDatabase(name)
@@ -72,7 +72,7 @@ func hasArchive(survey tenant.Survey, id tenant.ID) bool {
 	return false
 }
 
-// compareTemplates tells of templates that are not used or not closed, and of databases that were archived.
+// compareTemplates reports templates that are unused or not closed, and archived databases.
 func (e *examination) compareTemplates(server string, survey tenant.Survey) {
 	for _, template := range survey.Templates {
 		finding := Finding{Code: TemplateOld, Subject: template.Name, Server: server}
@@ -80,10 +80,10 @@ func (e *examination) compareTemplates(server string, survey tenant.Survey) {
 		case template.Current && (template.Connections > 0 || template.Complete && template.AcceptsConnections):
 			finding.Code = TemplateOpen
 			finding.Detail = fmt.Sprintf("the template for new tenants is open, with %s in it", count(template.Connections, "session"))
-			e.add(e.repairShared(finding, "make the template again"))
+			e.add(e.repairShared(finding, "build the template again"))
 		case !template.Complete && template.Current:
 			finding.Code, finding.Detail = TemplateIncomplete, "the template for new tenants is not complete, or somebody has changed it"
-			e.add(e.repairShared(finding, "make the template again"))
+			e.add(e.repairShared(finding, "build the template again"))
 		case !template.Complete:
 			finding.Code, finding.Detail = TemplateIncomplete, fmt.Sprintf("a template of schema version %d is not complete", template.Version)
 			e.add(e.dropTemplate(finding))
@@ -96,26 +96,27 @@ func (e *examination) compareTemplates(server string, survey tenant.Survey) {
 		id := kept.Tenant.UUID()
 		e.add(Finding{
 			Code: ArchivedDatabase, Subject: kept.Name, Server: server, TenantID: &id,
-			Detail: "a database that was set aside on " + kept.At.Format("2 January 2006") + " when the tenant was given a new one",
+			Detail: "a database that was archived on " + kept.At.Format("2 January 2006") + " when the tenant got a new one",
 		}.withSteps(asOwner(maintenanceDatabase, "drop database "+kept.Name)))
 	}
 }
 
-// compareShared looks at the two roles that all tenants of a server share, and at the databases that all of them may enter.
+// compareShared checks the two roles that all tenants of a server share, and the databases to which all of them may
+// connect.
 func (e *examination) compareShared(server string, survey tenant.Survey) {
 	if len(survey.Databases) == 0 {
-		return // nothing was made there yet
+		return // nothing was created there yet
 	}
 	for _, role := range survey.Shared {
 		if len(role.Problems) == 0 {
 			continue
 		}
-		finding := Finding{Code: SharedRole, Subject: role.Name, Server: server, Detail: "the role is not as it should be: " + strings.Join(role.Problems, ", ")}
+		finding := Finding{Code: SharedRole, Subject: role.Name, Server: server, Detail: "the role has wrong attributes: " + strings.Join(role.Problems, ", ")}
 		finding = e.repairShared(finding, "restore the shared roles")
 		e.add(finding.withSteps(superuserSteps(role.Name, role.Problems)...))
 	}
 	for _, name := range survey.PublicConnect {
-		finding := Finding{Code: DatabaseForAll, Subject: name, Server: server, Detail: "every tenant's role may enter this database"}
+		finding := Finding{Code: DatabaseForAll, Subject: name, Server: server, Detail: "every tenant's role may connect to this database"}
 		switch name {
 		case e.after.Self.Database: // what can be read there is another finding
 			continue
@@ -129,8 +130,8 @@ func (e *examination) compareShared(server string, survey tenant.Survey) {
 	}
 }
 
-// compareCollations tells of databases whose indexes on text may be wrong, since the machine sorts text by other rules than
-// when they were made. One upgrade is the cause for all of a server, so it is one finding.
+// compareCollations reports databases whose indexes on text may be wrong, because the machine now sorts text by other
+// rules than when they were created. An upgrade causes this for a whole server, so it is one finding.
 func (e *examination) compareCollations(server string, survey tenant.Survey) {
 	finding := Finding{Code: CollationChanged, Subject: server, Server: server}
 	var names []string
@@ -144,7 +145,7 @@ func (e *examination) compareCollations(server string, survey tenant.Survey) {
 	}
 	for _, template := range survey.Templates {
 		if template.CollationChanged && template.Current {
-			names = append(names, template.Name+" (the template, which is made again by itself)")
+			names = append(names, template.Name+" (the template, which Homeroom builds again)")
 		}
 	}
 	if len(finding.Next) > 0 {
@@ -154,10 +155,10 @@ func (e *examination) compareCollations(server string, survey tenant.Survey) {
 	}
 }
 
-// queueNearEnd is the share of the notification queue from which it is an error.
+// queueNearEnd is the share of the notification queue above which the finding is an error.
 const queueNearEnd = 0.75
 
-// compareQueues tells of servers whose queue of NOTIFY fills up.
+// compareQueues reports servers whose NOTIFY queue fills up.
 func (e *examination) compareQueues() {
 	for server, usage := range e.queues {
 		if usage < e.cfg.QueueWarnAt {
@@ -165,7 +166,7 @@ func (e *examination) compareQueues() {
 		}
 		finding := Finding{
 			Code: NotificationQueue, Subject: server, Server: server,
-			Detail: fmt.Sprintf("its queue of notifications is %.2g %% full", usage*100),
+			Detail: fmt.Sprintf("its notification queue is %.2g %% full", usage*100),
 		}
 		if usage >= queueNearEnd {
 			finding.Severity = Error
@@ -176,7 +177,7 @@ func (e *examination) compareQueues() {
 	}
 }
 
-// checkServer tells what is to be said about a server itself. That it cannot be told is no finding: the survey has just worked.
+// checkServer reports the warnings about a server. If that fails there is no finding, since the survey has just worked.
 func (e *examination) checkServer(ctx context.Context, name string, server *tenant.Server) {
 	if e.only != nil {
 		return

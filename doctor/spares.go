@@ -9,37 +9,37 @@ import (
 	"homeroom/tenant"
 )
 
-// addSpareWithData tells of a spare that somebody seems to have. While it can be claimed, the next school would be given it.
+// addSpareWithData reports a spare that somebody seems to use. While it can be claimed, the next school would get it.
 func (e *examination) addSpareWithData(t catalog.SurveyedTenant, detail string) {
 	if !t.Claimable {
-		finding := about(SpareWithData, t, "a spare that no school is given any more seems to be somebody's: "+detail)
+		finding := about(SpareWithData, t, "a spare that cannot be claimed seems to be in use: "+detail)
 		finding.Severity = Warning
 		e.add(finding)
 		return
 	}
-	finding := about(SpareWithData, t, "the next school would be given a spare that seems to be somebody's: "+detail)
-	e.add(finding.withSteps(repairTenant(t)).withRepair("take it out of the stock, with all that is in it", "withdraw "+t.Database, func(ctx context.Context) error {
+	finding := about(SpareWithData, t, "the next school would get a spare that seems to be in use: "+detail)
+	e.add(finding.withSteps(repairTenant(t)).withRepair("quarantine it, with all its data", "withdraw "+t.Database, func(ctx context.Context) error {
 		return e.cfg.Catalog.MakeUnclaimable(ctx, t.ID)
 	}))
 }
 
-// hasRows reports whether a spare holds rows. What it cannot read it does not judge.
+// hasRows reports whether a spare holds rows. It returns false if that cannot be read.
 func (e *examination) hasRows(ctx context.Context, server *tenant.Server, id tenant.ID) bool {
 	empty, err := server.Empty(ctx, id)
 	if err != nil && ctx.Err() == nil {
-		e.cfg.Logger.Warn("look whether a spare is empty", "database", id.Database(), "error", err)
+		e.cfg.Logger.Warn("check whether a spare is empty", "database", id.Database(), "error", err)
 	}
 	return err == nil && !empty
 }
 
-// migrationsWriteRows reports whether the rows of a spare may be written by the migrations themselves. Homeroom's own write none; where others
-// do, no spare of the server is empty.
+// migrationsWriteRows reports whether the migrations themselves may have written the rows of a spare. Homeroom's own
+// write none; if others do, every spare of the server has rows.
 func (e *examination) migrationsWriteRows(t catalog.SurveyedTenant) bool {
 	if t.Lineage == migrations.Tenant().Lineage() {
 		return false
 	}
 	first := e
-	if e.previous != nil { // the second pass opens only what the first has told of
+	if e.previous != nil { // the second pass opens only databases with findings of the first
 		first = e.previous
 	}
 	for id, seen := range first.inspections {
@@ -51,8 +51,8 @@ func (e *examination) migrationsWriteRows(t catalog.SurveyedTenant) bool {
 	return true
 }
 
-// dropDuplicates leaves out that a spare holds data where another finding says whose it is, and nothing is left to be done about the
-// spare besides.
+// dropDuplicates removes the finding that a spare holds data if another finding says whose it is, and nothing else is
+// left to do about the spare.
 func (e *examination) dropDuplicates() {
 	all := slices.Clone(e.findings)
 	e.findings = slices.DeleteFunc(e.findings, func(f Finding) bool {

@@ -10,15 +10,15 @@ import (
 	"homeroom/tenant"
 )
 
-// TestASpareWithData writes into a spare that the next school would be given. The doctor takes it out of the stock, and leaves what
-// is in it to a person.
+// TestASpareWithData writes into a spare that the next school would get. The doctor quarantines it, and leaves its data
+// to a person.
 func TestASpareWithData(t *testing.T) {
 	t.Parallel()
 	w := setup(t, 2)
 	spare := spareOf(w)
 	w.usable(spare)
 	report := w.finds("spare_with_data")
-	if f := report.Findings[0]; f.Severity != doctor.Error || f.Subject != spare || !strings.Contains(f.Detail, "the next school would be given") {
+	if f := report.Findings[0]; f.Severity != doctor.Error || f.Subject != spare || !strings.Contains(f.Detail, "the next school would get") {
 		t.Error(describe(report))
 	}
 	w.followAll(report)
@@ -26,17 +26,17 @@ func TestASpareWithData(t *testing.T) {
 	left(w, spare)
 	for range 3 { // more schools than there were spares
 		if school := w.school(); school.School.Database == spare {
-			t.Fatal("a school was given the spare")
+			t.Fatal("a school got the spare")
 		}
 	}
-	w.usable(spare) // its data and its role are still there
+	w.usable(spare) // its data and its role still exist
 	w.superuser("postgres", "drop database "+spare)
-	w.service = w.newService(func(c *signup.Config) { c.Spares = 2 }) // which does not wait before it tries again to remove the spare
+	w.service = w.newService(func(c *signup.Config) { c.Spares = 2 }) // which tries at once to remove the spare again
 	w.refillSpares()
 	w.finds("")
 }
 
-// TestASpareThatIsMarkedAsInUse has a spare's database say that a school has it, which a look from outside sees.
+// TestASpareThatIsMarkedAsInUse marks a spare's database as in use by a school, which is visible from outside.
 func TestASpareThatIsMarkedAsInUse(t *testing.T) {
 	t.Parallel()
 	w := setup(t, 1)
@@ -57,7 +57,7 @@ func TestASpareThatIsMarkedAsInUse(t *testing.T) {
 	left(w, spare)
 }
 
-// left checks that a spare is told of as one that nobody is given, and that nothing more is repaired.
+// left checks that a spare is reported as one that cannot be claimed, and that nothing more is repaired.
 func left(w *world, spare string) {
 	w.Helper()
 	report := w.finds("spare_with_data")
@@ -66,11 +66,12 @@ func left(w *world, spare string) {
 		w.Error(describe(report))
 	}
 	if n := value[int](w, "select count(*) from tenants where state = 'spare' and database <> $1", spare); n == 0 {
-		w.Error("no other spare was made")
+		w.Error("no other spare was built")
 	}
 }
 
-// TestSparesWithRowsFromMigrations has migrations that write rows into every tenant: a spare is not somebody's for that.
+// TestSparesWithRowsFromMigrations has migrations that write rows into every tenant: these do not mean that a spare is
+// in use.
 func TestSparesWithRowsFromMigrations(t *testing.T) {
 	t.Parallel()
 	w := setup(t, 2)
@@ -83,15 +84,15 @@ func TestSparesWithRowsFromMigrations(t *testing.T) {
 		return slices.Contains(strings.Fields(codes(w.examine())), "spare_with_data")
 	}
 	if holds() {
-		t.Error("it takes what the migrations wrote for somebody's")
+		t.Error("it takes rows of the migrations for a person's")
 	}
 	w.superuser(spares[0], "delete from lunch_weeks")
 	if !holds() {
-		t.Error("it does not tell of rows that the other spare does not have")
+		t.Error("it does not report rows that the other spare does not have")
 	}
 }
 
-// stays is for the SET of an update that leaves a spare as claimable as it was.
+// stays is the SET of an update that leaves a spare as claimable as before.
 const stays = "claimable_xid = pg_current_xact_id()::xid"
 
 func sparesOf(w *world) []string {

@@ -8,13 +8,13 @@ import (
 	"homeroom/catalog"
 )
 
-// Step is what a person can do next about a finding, so exactly that a program could. One of Command and SQL is set.
+// Step is what a person can do next about a finding, exact enough for a program. One of Command and SQL is set.
 type Step struct {
 	// Text says what the step does, and who can do it.
 	Text string `json:"text"`
 	// Command is a line for a shell.
 	Command string `json:"command,omitempty"`
-	// SQL is to be run in Database: one of the finding's server, or the catalog's own, which [InCatalog] stands for.
+	// SQL is to be run in Database: one of the finding's server, or the catalog's own, for which [InCatalog] stands.
 	SQL      string `json:"sql,omitempty"`
 	Database string `json:"database,omitempty"`
 }
@@ -25,7 +25,7 @@ const InCatalog = "(the catalog)"
 // maintenanceDatabase is where statements about databases and roles are run.
 const maintenanceDatabase = "postgres"
 
-// String is the step in one line.
+// String returns the step in one line.
 func (s Step) String() string {
 	if s.Command != "" {
 		return s.Text + ": " + s.Command
@@ -39,40 +39,40 @@ func (f Finding) withSteps(steps ...Step) Finding {
 	return f
 }
 
-// withCondition says when a step is the right one.
+// withCondition adds the condition for a step.
 func (s Step) withCondition(condition string) Step {
 	s.Text = condition + ": " + strings.ToLower(s.Text[:1]) + s.Text[1:]
 	return s
 }
 
-// quote makes an SQL identifier of a name that others chose.
+// quote quotes a name that others chose as an SQL identifier.
 func quote(name string) string { return pgx.Identifier{name}.Sanitize() }
 
-// asSuperuser is a statement that needs a superuser of the finding's server.
+// asSuperuser returns a statement that needs a superuser of the finding's server.
 func asSuperuser(database, sql string) Step {
 	return Step{Text: "As a superuser run", SQL: sql, Database: database}
 }
 
-// asOwner is a statement that our own role may run too.
+// asOwner returns a statement that our own role may run too.
 func asOwner(database, sql string) Step {
 	return Step{Text: "As a superuser, or as the role in the server's URL, run", SQL: sql, Database: database}
 }
 
-// inCatalog is a statement for the catalog.
+// inCatalog returns a statement for the catalog.
 func inCatalog(text, sql string) Step { return Step{Text: text, SQL: sql, Database: InCatalog} }
 
-// command is a command line of this program.
+// command returns a command line of this program.
 func command(text, line string) Step { return Step{Text: text, Command: "homeroom " + line} }
 
-// repairTenant is the command that repairs what the doctor has a repair for.
+// repairTenant returns the command that runs the doctor's repairs for a tenant.
 func repairTenant(t catalog.SurveyedTenant) Step {
 	return command("Repair it", "doctor --fix --yes --tenant "+t.Database)
 }
 
-// repairAll is the command that repairs everything that the doctor has a repair for.
+// repairAll returns the command that runs all repairs of the doctor.
 var repairAll = command("Repair it", "doctor --fix --yes")
 
-// repairs reports whether a step is a command that does what the doctor's repair does.
+// repairs reports whether a step is a command that runs the doctor's repair.
 func (s Step) repairs() bool {
 	return strings.HasPrefix(s.Command, "homeroom doctor --fix") || strings.HasPrefix(s.Command, "homeroom signup resolve")
 }

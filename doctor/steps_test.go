@@ -15,42 +15,42 @@ import (
 	"homeroom/doctor"
 )
 
-// unadvised are the codes whose findings carry no step that removes them, and why.
+// codesWithoutSteps are the codes whose findings have no step that removes them, with the reason.
 var codesWithoutSteps = map[doctor.Code]string{
-	doctor.IdentityWithoutSignup:     "only a person knows whose the login is",
-	doctor.IdentityMissing:           "the login must be made again at the provider",
-	doctor.IdentityMismatch:          "only a person knows which side is right",
-	doctor.IdentityBlocked:           "whoever blocked the login had a reason",
+	doctor.IdentityWithoutSignup:     "only a person knows whose account it is",
+	doctor.IdentityMissing:           "the account must be created again at the provider",
+	doctor.IdentityMismatch:          "only a person knows which side is correct",
+	doctor.IdentityBlocked:           "somebody blocked the account on purpose",
 	doctor.IdentitiesUnconfirmed:     "the cause is in the configuration",
 	doctor.IdentitiesUnreachable:     "the provider must answer again",
-	doctor.OrganizationWithoutSchool: "only a person knows whose it is, where people are in it",
-	doctor.OrganizationMissing:       "where no owner is known, a person must make it",
+	doctor.OrganizationWithoutSchool: "only a person knows whose it is, if it has members",
+	doctor.OrganizationMissing:       "if no owner is known, a person must create it",
 	doctor.DatabaseWithoutRow:        "only a person knows whose the database is",
-	doctor.DatabaseUnreadable:        "the cause is Postgres's own, in its words",
+	doctor.DatabaseUnreadable:        "the cause is an error of Postgres",
 	doctor.DatabasesMissing:          "the cause is in the configuration, or the server is lost",
 	doctor.LoginsRefused:             "the cause is in the configuration",
 	doctor.TenantKeyDiffers:          "the cause is in the configuration",
 	doctor.SpareUnfinished:           "the cause is in the log of the service",
-	doctor.SpareWithData:             "only a person knows whose the data is, where it cannot be claimed",
+	doctor.SpareWithData:             "only a person knows whose data it is, if it cannot be claimed",
 	doctor.MigrationsChanged:         "the cause is in the folder of migrations",
 	doctor.MigrationsOfOthers:        "the cause is in the folder of migrations",
-	doctor.SchemaDrift:               "only a person knows which of the two schemas is right; the step shows the difference",
-	doctor.ReferenceDiffers:          "the file must be brought back; the step shows the difference",
-	doctor.SignupWithoutSchool:       "rows were changed by hand: a backup tells what they were",
+	doctor.SchemaDrift:               "only a person knows which of the two schemas is correct; the step shows the difference",
+	doctor.ReferenceDiffers:          "the file must be restored; the step shows the difference",
+	doctor.SignupWithoutSchool:       "rows were changed by hand: a backup has the old ones",
 	doctor.UserWithoutSignup:         "likewise",
 	doctor.TenantWithoutUser:         "likewise",
 	doctor.TenantHeldByNobody:        "likewise",
 	doctor.TenantShared:              "likewise",
-	doctor.TenantQuarantined:         "its cause is told, and is of many kinds",
+	doctor.TenantQuarantined:         "it has many possible causes, and names its own",
 	doctor.JobStuck:                  "a service must run",
 	doctor.EventsWaiting:             "a service must run",
-	doctor.MailsUnsent:               "the person that waits for the mail asks for it again",
-	doctor.DeliveriesDead:            "the receiver must be well again",
+	doctor.MailsUnsent:               "the person who waits for the mail asks for it again",
+	doctor.DeliveriesDead:            "the receiver must work again",
 	doctor.ServerUnknown:             "the cause is in the configuration",
 	doctor.SpareOnUnknownServer:      "the cause is in the configuration",
 	doctor.ServerUnreachable:         "the server must answer again",
 	doctor.ServerIsAnother:           "the cause is in the configuration, unless all databases are there",
-	doctor.ServerWarning:             "the remark's own advice is followed in package tenant",
+	doctor.ServerWarning:             "the tests of package tenant follow the warning's own advice",
 	doctor.StockEmpty:                "a service must run",
 }
 
@@ -68,7 +68,7 @@ var binary = sync.OnceValues(func() (string, error) {
 	return folder, nil
 })
 
-// homeroom runs a command line as a shell does. Exit code 3 says that something is wrong, which may be something else.
+// homeroom runs a command line as a shell does. Exit code 3 means that there are findings, possibly others.
 func (w *world) homeroom(line string) {
 	w.Helper()
 	folder, err := binary()
@@ -88,7 +88,7 @@ func (w *world) homeroom(line string) {
 	}
 }
 
-// follow does what a step says, to the letter.
+// follow follows a step exactly.
 func (w *world) follow(step doctor.Step) {
 	w.Helper()
 	switch {
@@ -101,7 +101,7 @@ func (w *world) follow(step doctor.Step) {
 	}
 }
 
-// followAll does what the steps of all findings say, and reports whether there are some for all of them.
+// followAll follows the steps of all findings, and reports whether all of them have some.
 func (w *world) followAll(report doctor.Report) (all bool) {
 	w.Helper()
 	all = true
@@ -122,7 +122,7 @@ func (w *world) followAll(report doctor.Report) (all bool) {
 	return all
 }
 
-// TestEveryCodeIsInATest looks for every code among those that the tests of this package find.
+// TestEveryCodeIsInATest checks that the tests of this package find every code.
 func TestEveryCodeIsInATest(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("*_test.go")

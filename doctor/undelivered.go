@@ -2,16 +2,16 @@ package doctor
 
 import "fmt"
 
-// compareUndelivered tells of what people and programs outside were to be told, and have not been. It counts, and names nobody.
+// compareUndelivered reports events, mails and deliveries that did not arrive. It counts them, and names nobody.
 func (e *examination) compareUndelivered() {
 	undelivered := e.after.Undelivered
 	if n := undelivered.Events; n > 0 {
-		detail := count(n, "event") + " waited to be handed on for more than ten minutes"
+		detail := count(n, "event") + " waited to be relayed for more than ten minutes"
 		e.add(Finding{Code: EventsWaiting, Subject: "events", Detail: detail})
 	}
 	if undelivered.MailsFailed+undelivered.MailsUnknown > 0 {
 		e.add(Finding{Code: MailsUnsent, Subject: "mails", Detail: fmt.Sprintf(
-			"within a day %s could not be sent, and of %d nobody knows whether it was",
+			"within a day %s could not be sent, and for %d it is unknown",
 			count(undelivered.MailsFailed, "mail"), undelivered.MailsUnknown)})
 	}
 	if n := undelivered.Deliveries; n > 0 {

@@ -30,7 +30,7 @@ func TestUndelivered(t *testing.T) {
 			repair: func(w *world) { w.sql("update mails set state = 'queued', finished_at = null where state = 'failed'") },
 		},
 		{
-			name: "a mail of which nobody knows", finds: "mails_unsent", leaves: "mails_unsent",
+			name: "a mail with an unknown result", finds: "mails_unsent", leaves: "mails_unsent",
 			make: func(w *world) { w.sql(mail, "unknown") },
 			repair: func(w *world) {
 				w.sql("update mails set finished_at = now() - interval '25 hours' where state = 'unknown'")

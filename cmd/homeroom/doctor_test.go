@@ -118,7 +118,7 @@ func TestDoctor(t *testing.T) {
 	code, out, _ := w.homeroom(t, "doctor")
 	for _, want := range []string{
 		"error    database_closed\n", "lincoln-high (main): the database accepts no connections.\n", "--fix:  Run the tenant's provisioning steps again.",
-		"Advice: Find out who closed it.", "Next:   Repair it:\n           homeroom doctor --fix --yes --tenant t_", "Found 1 error. homeroom doctor --fix would repair 1 of them.\n",
+		"Advice: Find out who set allow_connections to false.", "Next:   Repair it:\n           homeroom doctor --fix --yes --tenant t_", "Found 1 error. homeroom doctor --fix would repair 1 of them.\n",
 	} {
 		if code != exitFailures || !strings.Contains(out, want) {
 			t.Errorf("exit code %d, and it does not say %q:\n%s", code, want, out)
@@ -180,7 +180,7 @@ func TestDoctorWithoutAProvider(t *testing.T) {
 		"HOMEROOM_CATALOG_URL=" + w.catalogURL, "HOMEROOM_ALLOW_SUPERUSER=true",
 		"HOMEROOM_TENANT_KEY=" + base64.StdEncoding.EncodeToString(testKey),
 	}, stdout: &out, stderr: io.Discard})
-	if code != exitOK || !strings.Contains(out.String(), "Identities were not looked at: no identity provider is configured.\n") {
+	if code != exitOK || !strings.Contains(out.String(), "Identities were not checked: no identity provider is configured.\n") {
 		t.Errorf("exit code %d: %s", code, &out)
 	}
 }
