@@ -58,6 +58,7 @@ var arrows = map[string][]string{
 		"webhook", "messages", "hosted", "lifecycle", "internal/display", "internal/jwks", "internal/wait",
 	},
 	"internal/npmtest":      {},
+	"internal/modeltest":    {},
 	"internal/browsertest":  {},
 	"internal/devpg":        {"internal/secret"},
 	"internal/pgtest":       {"internal/devpg"},
