@@ -9,6 +9,7 @@ import (
 
 	"homeroom/catalog"
 	"homeroom/fleet"
+	"homeroom/internal/modeltest"
 )
 
 // catalogSim is a process's way to the simulated catalog.
@@ -19,44 +20,40 @@ type catalogSim struct {
 
 var _ fleet.Store = catalogSim{}
 
-func (r catalogSim) call(what, about string) *call {
-	return &call{proc: r.proc, system: "catalog", what: what, about: about}
-}
-
-// exec is a statement without an answer.
-func (r catalogSim) exec(ctx context.Context, c *call, f func() error) error {
-	_, err := ask(ctx, r.w, c, func() (struct{}, error) { return struct{}{}, f() })
-	return err
+func (r catalogSim) call(what, about string) *modeltest.Call {
+	return &modeltest.Call{Process: r.proc.Process, System: "catalog", What: what, About: about}
 }
 
 // Exclusive implements fleet.Store.
 func (r catalogSim) Exclusive(ctx context.Context, name string, f func(ctx context.Context) error) (bool, error) {
-	s := &session{begun: map[string]bool{}, looks: true}
-	defer s.close()
-	ran, err := ask(ctx, r.w, r.call("exclusive", name), func() (bool, error) {
-		if r.w.heldByOther(name, s) {
+	by := &worker{begun: map[string]bool{}, looks: true}
+	defer by.Close()
+	ran, err := modeltest.Ask(ctx, r.w.World, r.call("exclusive", name), func() (bool, error) {
+		if r.w.LockedByOther(name, &by.Session) {
 			return false, nil
 		}
-		r.w.locks[name] = s
+		if r.w.Locks[name] = &by.Session; name == runLock {
+			r.w.worker = by
+		}
 		return true, nil
 	})
 	if err != nil || !ran {
 		return false, err
 	}
-	ctx, s.cancel = context.WithCancelCause(context.WithValue(ctx, sessionKey{}, s))
-	defer s.cancel(nil)
+	ctx, by.cancel = context.WithCancelCause(context.WithValue(ctx, workerKey{}, by))
+	defer by.cancel(nil)
 	return true, f(ctx)
 }
 
 // StartRun implements fleet.Store.
 func (r catalogSim) StartRun(ctx context.Context, wanted catalog.NewRun) error {
 	c := r.call("start run", "")
-	return r.exec(ctx, c, func() error {
+	return modeltest.Do(ctx, r.w.World, c, func() error {
 		started, err := r.w.rows.start(wanted)
 		if err == nil {
-			r.w.tell("   run %d: %s to %d of %d, only %d, %d canaries, %d may fail", started.number, wanted.Direction, wanted.ToVersion,
+			r.w.Tracef("   run %d: %s to %d of %d, only %d, %d canaries, %d may fail", started.number, wanted.Direction, wanted.ToVersion,
 				wanted.Total, len(wanted.OnlyTenants), wanted.Canaries, wanted.MaxFailures)
-			r.w.mayStart(c.task, started)
+			r.w.mayStart(c.Task, started)
 		}
 		return err
 	})
@@ -64,18 +61,18 @@ func (r catalogSim) StartRun(ctx context.Context, wanted catalog.NewRun) error {
 
 // ResumeRun implements fleet.Store.
 func (r catalogSim) ResumeRun(ctx context.Context, id uuid.UUID, _ string) error {
-	return r.exec(ctx, r.call("resume run", ""), func() error {
+	return modeltest.Do(ctx, r.w.World, r.call("resume run", ""), func() error {
 		return r.w.rows.change(id, catalog.RunRunning, "", catalog.RunPaused)
 	})
 }
 
 // FinishRun implements fleet.Store.
 func (r catalogSim) FinishRun(ctx context.Context, id uuid.UUID, state catalog.RunState, problem string) error {
-	return r.exec(ctx, r.call("finish run", string(state)), func() error {
+	return modeltest.Do(ctx, r.w.World, r.call("finish run", string(state)), func() error {
 		if err := r.w.rows.change(id, state, problem, catalog.RunRunning); err != nil {
 			return err
 		}
-		r.w.seen["run "+string(state)]++
+		r.w.Seen["run "+string(state)]++
 		r.w.finished(r.w.rows.run(id))
 		return nil
 	})
@@ -91,15 +88,17 @@ func found(run *run) (catalog.Run, error) {
 
 // OpenRun implements fleet.Store.
 func (r catalogSim) OpenRun(ctx context.Context) (catalog.Run, error) {
-	return ask(ctx, r.w, r.call("open run", ""), func() (catalog.Run, error) { return found(r.w.rows.open()) })
+	return modeltest.Ask(ctx, r.w.World, r.call("open run", ""), func() (catalog.Run, error) { return found(r.w.rows.open()) })
 }
 
 // LatestRun implements fleet.Store.
 func (r catalogSim) LatestRun(ctx context.Context, hash string) (catalog.Run, error) {
 	c := r.call("latest run", "")
-	return ask(ctx, r.w, c, func() (catalog.Run, error) {
-		if c.task != nil {
-			c.task.known = len(r.w.rows.runs)
+	return modeltest.Ask(ctx, r.w.World, c, func() (catalog.Run, error) {
+		if c.Task != nil {
+			if service, ok := c.Task.For.(*automatic); ok {
+				service.known = len(r.w.rows.runs)
+			}
 		}
 		return found(r.w.rows.latest(hash))
 	})
@@ -108,30 +107,33 @@ func (r catalogSim) LatestRun(ctx context.Context, hash string) (catalog.Run, er
 // RunByID implements fleet.Store.
 func (r catalogSim) RunByID(ctx context.Context, id uuid.UUID) (catalog.Run, error) {
 	c := r.call("run by id", "")
-	c.told = func(value any, err error) {
-		if c.holder != nil && err == nil {
+	by := workerOf(ctx)
+	c.Told = func(value any, err error) {
+		if by != nil && err == nil {
 			now := value.(catalog.Run)
-			c.holder.run, c.holder.counting, c.holder.known = r.w.rows.run(id), now.Counting, now.Done+now.Failed
-			c.holder.over = c.holder.over || now.State != catalog.RunRunning
-			c.holder.looks = true
+			by.run, by.counting, by.known = r.w.rows.run(id), now.Counting, now.Done+now.Failed
+			by.over = by.over || now.State != catalog.RunRunning
+			by.looks = true
 		}
 	}
-	return ask(ctx, r.w, c, func() (catalog.Run, error) { return found(r.w.rows.run(id)) })
+	return modeltest.Ask(ctx, r.w.World, c, func() (catalog.Run, error) { return found(r.w.rows.run(id)) })
 }
 
 // RunStateNow implements fleet.Store.
 func (r catalogSim) RunStateNow(ctx context.Context, id uuid.UUID) (catalog.RunState, error) {
 	c := r.call("run state", "")
-	c.told = func(value any, err error) {
-		c.holder.over = c.holder.over || value.(catalog.RunState) != catalog.RunRunning
-		c.holder.looks = true
+	by := workerOf(ctx)
+	c.Arrived = func() { by.looks = false }
+	c.Told = func(value any, err error) {
+		by.over = by.over || value.(catalog.RunState) != catalog.RunRunning
+		by.looks = true
 	}
-	return ask(ctx, r.w, c, func() (catalog.RunState, error) { return r.w.rows.run(id).State, nil })
+	return modeltest.Ask(ctx, r.w.World, c, func() (catalog.RunState, error) { return r.w.rows.run(id).State, nil })
 }
 
 // Outcomes implements fleet.Store.
 func (r catalogSim) Outcomes(ctx context.Context, id uuid.UUID) ([]catalog.Outcome, error) {
-	return ask(ctx, r.w, r.call("outcomes", ""), func() ([]catalog.Outcome, error) {
+	return modeltest.Ask(ctx, r.w.World, r.call("outcomes", ""), func() ([]catalog.Outcome, error) {
 		outcomes := slices.Clone(r.w.rows.run(id).outcomes)
 		slices.SortStableFunc(outcomes, func(a, b catalog.Outcome) int { return strings.Compare(b.State, a.State) })
 		return outcomes, nil
@@ -145,7 +147,7 @@ func (r catalogSim) RecordOutcomes(ctx context.Context, id uuid.UUID, outcomes [
 		about[i] = *o.Slug + " " + o.State
 	}
 	slices.Sort(about)
-	return r.exec(ctx, r.call("record outcomes", strings.Join(about, ", ")), func() error {
+	return modeltest.Do(ctx, r.w.World, r.call("record outcomes", strings.Join(about, ", ")), func() error {
 		r.w.recorded(r.w.rows.record(id, outcomes))
 		return nil
 	})
@@ -154,25 +156,26 @@ func (r catalogSim) RecordOutcomes(ctx context.Context, id uuid.UUID, outcomes [
 // Behind implements fleet.Store.
 func (r catalogSim) Behind(ctx context.Context, filter catalog.BehindFilter) ([]catalog.Tenant, error) {
 	c := r.call("behind", "")
+	by := workerOf(ctx)
 	if filter.OnlyRequested {
-		c.what = "wanted"
+		c.What = "wanted"
+		c.Arrived = func() { by.looks = false }
 	}
-	c.told = func(any, error) {
-		s := c.holder
+	c.Told = func(any, error) {
 		switch {
-		case s == nil || s.run == nil:
+		case by == nil || by.run == nil:
 		case filter.OnlyRequested:
-			s.looks = true
+			by.looks = true
 		default:
-			s.canaries = s.run.Canaries > 0 && s.run.Total > s.run.Canaries && len(s.run.outcomes) < s.run.Canaries
+			by.canaries = by.run.Canaries > 0 && by.run.Total > by.run.Canaries && len(by.run.outcomes) < by.run.Canaries
 		}
 	}
-	return ask(ctx, r.w, c, func() ([]catalog.Tenant, error) { return r.w.rows.behind(filter), nil })
+	return modeltest.Ask(ctx, r.w.World, c, func() ([]catalog.Tenant, error) { return r.w.rows.behind(filter), nil })
 }
 
 // SetReference implements fleet.Store.
 func (r catalogSim) SetReference(ctx context.Context, _ catalog.Reference) error {
-	return r.exec(ctx, r.call("set reference", ""), func() error { return nil })
+	return modeltest.Do(ctx, r.w.World, r.call("set reference", ""), func() error { return nil })
 }
 
 // References implements fleet.Store.
@@ -197,7 +200,7 @@ func (r catalogSim) VersionCounts(context.Context, string, []string) ([]catalog.
 
 // WithoutFingerprint implements fleet.Store.
 func (r catalogSim) WithoutFingerprint(ctx context.Context, _ string, servers []string, limit int) ([]catalog.Tenant, error) {
-	return ask(ctx, r.w, r.call("unseen", ""), func() (tenants []catalog.Tenant, err error) {
+	return modeltest.Ask(ctx, r.w.World, r.call("unseen", ""), func() (tenants []catalog.Tenant, err error) {
 		for _, t := range r.w.rows.tenants {
 			usable := t.State == catalog.Ready || !replaced(t.Tenant) && t.HeldAt != nil
 			if t.Fingerprint == nil && usable && slices.Contains(servers, t.Server) && len(tenants) < limit {
@@ -210,17 +213,17 @@ func (r catalogSim) WithoutFingerprint(ctx context.Context, _ string, servers []
 
 // RequestMigration implements fleet.Store.
 func (r catalogSim) RequestMigration(ctx context.Context, id uuid.UUID) error {
-	return r.exec(ctx, r.call("want", r.w.rows.tenant(id).Slug), func() error { return nil })
+	return modeltest.Do(ctx, r.w.World, r.call("want", r.w.rows.tenant(id).Slug), func() error { return nil })
 }
 
 // DeferFingerprint implements fleet.Store.
 func (r catalogSim) DeferFingerprint(ctx context.Context, _ []catalog.Tenant) error {
-	return r.exec(ctx, r.call("look later", ""), func() error { return nil })
+	return modeltest.Do(ctx, r.w.World, r.call("look later", ""), func() error { return nil })
 }
 
 // RecheckInterrupted implements fleet.Store.
 func (r catalogSim) RecheckInterrupted(ctx context.Context) error {
-	return r.exec(ctx, r.call("recheck interrupted", ""), func() error {
+	return modeltest.Do(ctx, r.w.World, r.call("recheck interrupted", ""), func() error {
 		for _, run := range r.w.rows.runs {
 			if run.State.Open() || run.rechecked {
 				continue
@@ -229,7 +232,7 @@ func (r catalogSim) RecheckInterrupted(ctx context.Context) error {
 			for _, t := range r.w.rows.tenants {
 				if named(t.Tenant, run.OnlyTenants) && !run.knows(t.ID) {
 					t.Fingerprint = nil
-					r.w.seen["rechecked"]++
+					r.w.Seen["rechecked"]++
 				}
 			}
 		}
@@ -239,7 +242,7 @@ func (r catalogSim) RecheckInterrupted(ctx context.Context) error {
 
 // SetFingerprint implements fleet.Store.
 func (r catalogSim) SetFingerprint(ctx context.Context, row catalog.Tenant, found catalog.Health) error {
-	return r.exec(ctx, r.call("set fingerprint", row.Slug), func() error {
+	return modeltest.Do(ctx, r.w.World, r.call("set fingerprint", row.Slug), func() error {
 		t := r.w.rows.tenant(row.ID)
 		moved := t.SchemaVersion != found.Version
 		switch {
@@ -247,7 +250,7 @@ func (r catalogSim) SetFingerprint(ctx context.Context, row catalog.Tenant, foun
 			t.Fingerprint != nil && *t.Fingerprint != *row.Fingerprint, moved && r.w.rows.open() != nil:
 			return catalog.ErrStateChanged
 		case moved:
-			r.w.seen["versions set"]++
+			r.w.Seen["versions set"]++
 		}
 		t.SchemaVersion, t.Fingerprint = found.Version, &found.Fingerprint
 		return nil

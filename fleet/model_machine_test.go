@@ -4,13 +4,13 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"slices"
 	"time"
 
 	"github.com/google/uuid"
 
 	"homeroom/catalog"
 	"homeroom/fleet"
+	"homeroom/internal/modeltest"
 	"homeroom/migrations"
 	"homeroom/tenant"
 )
@@ -31,19 +31,18 @@ type machine struct {
 	newer bool              // the newer program has been seen
 }
 
-func newMachine(shape shape, sets []*migrations.Set, choices *choices) *machine {
-	m := &machine{shape: shape, sets: sets, world: &world{
-		choices: choices, began: time.Now(), faults: true, locks: map[string]*session{}, away: map[string]bool{},
-	}}
+func newMachine(w *modeltest.World, shape shape, sets []*migrations.Set) *machine {
+	m := &machine{shape: shape, sets: sets, world: &world{World: w, faults: true}}
+	w.Check, w.Fault, w.Waits = m.check, m.fault, waits
 	for i := range shape.tenants {
 		id := tenant.ID(uuid.MustParse(fmt.Sprintf("01900000-0000-7000-8000-%012d", i+1)))
-		db := &database{version: 2 - uint(choices.next(2))}
-		if choices.next(4) == 1 {
-			db.poison = db.version + 1 + uint(choices.next(2))
+		db := &database{version: 2 - uint(w.Next(2))}
+		if w.Next(4) == 1 {
+			db.poison = db.version + 1 + uint(w.Next(2))
 		}
 		m.rows.tenants = append(m.rows.tenants, &row{db: db, Tenant: catalog.Tenant{
 			ID: id.UUID(), Server: serverNames[i%2], Database: id.Database(), State: catalog.Ready, Slug: fmt.Sprintf("school%d", i+1),
-			Lineage: sets[0].Lineage(), SchemaVersion: db.version, Canary: choices.next(4) == 1,
+			Lineage: sets[0].Lineage(), SchemaVersion: db.version, Canary: w.Next(4) == 1,
 		}})
 	}
 	return m
@@ -52,7 +51,7 @@ func newMachine(shape shape, sets []*migrations.Set, choices *choices) *machine 
 // steps are what the driver does next, as often as it shall come up.
 var steps = [25]func(m *machine){
 	(*machine).goOn, (*machine).goOn, (*machine).goOn, (*machine).goOn, (*machine).goOn, (*machine).goOn, (*machine).goOn,
-	(*machine).goOn, (*machine).goOn, (*machine).goOn, (*machine).goOn, (*machine).wait, (*machine).wait, (*machine).operatorRuns,
+	(*machine).goOn, (*machine).goOn, (*machine).goOn, (*machine).goOn, (*machine).Wait, (*machine).Wait, (*machine).operatorRuns,
 	(*machine).narrowedRun, (*machine).automaticRun, (*machine).automaticRun, (*machine).workLoop, (*machine).workLoop,
 	(*machine).changesTheRun, (*machine).changesTheRun, (*machine).crash, (*machine).trouble, (*machine).trouble,
 	(*machine).abortsHalfway,
@@ -63,28 +62,24 @@ func (m *machine) play() {
 	for range m.shape.processes {
 		m.startProcess()
 	}
-	for m.choices.left() && len(m.problems) == 0 {
-		steps[m.choices.next(len(steps))](m)
+	for m.More() && len(m.Problems) == 0 {
+		steps[m.Next(len(steps))](m)
 	}
-	if len(m.problems) == 0 {
+	if len(m.Problems) == 0 {
 		m.comeToRest()
 	}
-	m.trace = nil // lets nothing go on, so that every goroutine of the bubble ends
-	for _, p := range m.procs {
-		m.kill(p)
-	}
-	time.Sleep(time.Hour)
 }
 
 func (m *machine) startProcess() {
-	p := &process{number: len(m.procs) + 1, set: m.sets[0]}
-	if m.shape.newer && m.choices.next(3) == 1 {
-		p.set, m.newer = m.sets[1], true
+	set := m.sets[0]
+	if m.shape.newer && m.Next(3) == 1 {
+		set, m.newer = m.sets[1], true
 	}
-	m.boot(p)
+	m.boot(set)
 }
 
-func (m *machine) boot(p *process) {
+func (m *machine) boot(set *migrations.Set) *process {
+	p := &process{Process: m.NewProcess(), set: set}
 	var err error
 	p.fleet, err = fleet.New(fleet.Config{
 		Catalog: catalogSim{m.world, p}, Servers: serversSim{m.world, p}, Concurrency: 2, Logger: slog.New(slog.DiscardHandler),
@@ -94,55 +89,23 @@ func (m *machine) boot(p *process) {
 	}
 	p.fleet.DisableJitter()
 	m.procs = append(m.procs, p)
-	m.tell("process %d: started with %d files", p.number, p.set.Latest())
-}
-
-func (m *machine) alive() (alive []*process) {
-	for _, p := range m.procs {
-		if !p.dead() {
-			alive = append(alive, p)
-		}
-	}
-	return alive
+	m.Tracef("%s: started with %d files", p, p.set.Latest())
+	return p
 }
 
 // somebody is a process that lives, or nil.
-func (m *machine) somebody() *process {
-	alive := m.alive()
-	if len(alive) == 0 {
-		return nil
-	}
-	return alive[m.choices.next(len(alive))]
-}
+func (m *machine) somebody() *process { return modeltest.Pick(m.World, modeltest.Alive(m.procs)) }
 
-// deliverSome decides what becomes of some of the calls that wait, one after the other.
-func (m *machine) goOn() {
-	for range 1 + m.choices.next(8) {
-		calls := m.ready()
-		if len(calls) == 0 {
-			m.wait()
-			return
-		}
-		i := 0
-		if len(calls) > 1 {
-			i = m.choices.next(len(calls))
-		}
-		m.deliver(calls[i])
-	}
-}
+// goOn delivers some of the pending calls, one after the other.
+func (m *machine) goOn() { m.DeliverSome(8) }
 
 var waits = []time.Duration{
 	100 * time.Millisecond, 25 * time.Millisecond, 310 * time.Millisecond, time.Second, 5 * time.Second, 16 * time.Second,
 }
 
-func (m *machine) wait() {
-	d := waits[m.choices.next(len(waits))]
-	m.tell("%s go by", d)
-	m.pass(d)
-}
-
-func (m *machine) runs(p *process, automatic bool, what string, options fleet.Options) *task {
-	return m.start(&task{what: what, proc: p, automatic: automatic}, func(ctx context.Context) (fleet.Report, error) {
+// runs has a process run the fleet. by is nil if an operator has asked for that.
+func (m *machine) runs(p *process, by any, what string, options fleet.Options) *modeltest.Task {
+	return m.Start(&modeltest.Task{What: what, Process: p.Process, For: by, Then: m.endsWell}, func(ctx context.Context) (any, error) {
 		return p.fleet.Run(ctx, options)
 	})
 }
@@ -154,10 +117,10 @@ func (m *machine) operatorRuns() {
 		return
 	}
 	options := fleet.Options{By: "ada"}
-	if m.choices.next(2) == 1 {
-		options.MaxFailures, options.Canaries = new(m.choices.next(3)), new(m.choices.next(3))
+	if m.Next(2) == 1 {
+		options.MaxFailures, options.Canaries = new(m.Next(3)), new(m.Next(3))
 	}
-	m.runs(p, false, "ada's run", options)
+	m.runs(p, nil, "ada's run", options)
 }
 
 // narrowedRun has an operator move one or two tenants, up or down.
@@ -167,19 +130,19 @@ func (m *machine) narrowedRun() {
 		return
 	}
 	options := fleet.Options{By: "grace"}
-	for range 1 + m.choices.next(2) {
-		options.Only = append(options.Only, m.rows.tenants[m.choices.next(len(m.rows.tenants))].Slug)
+	for range 1 + m.Next(2) {
+		options.Only = append(options.Only, m.rows.tenants[m.Next(len(m.rows.tenants))].Slug)
 	}
-	if m.choices.next(2) == 0 {
-		options.To = new(1 + uint(m.choices.next(3)))
+	if m.Next(2) == 0 {
+		options.To = new(1 + uint(m.Next(3)))
 	}
-	m.runs(p, false, fmt.Sprintf("grace's run of %v", options.Only), options)
+	m.runs(p, nil, fmt.Sprintf("grace's run of %v", options.Only), options)
 }
 
 // automaticRun has a service bring the fleet up to date.
 func (m *machine) automaticRun() {
 	if p := m.somebody(); p != nil {
-		m.runs(p, true, "the service's run", fleet.Options{By: "serve", Automatic: true, SkipQuarantined: m.choices.next(2) == 0})
+		m.runs(p, &automatic{}, "the service's run", fleet.Options{By: "serve", Automatic: true, SkipQuarantined: m.Next(2) == 0})
 	}
 }
 
@@ -189,7 +152,7 @@ func (m *machine) workLoop() {
 	if p == nil {
 		return
 	}
-	if m.choices.next(4) == 1 {
+	if m.Next(4) == 1 {
 		m.fingerprints(p)
 		return
 	}
@@ -197,15 +160,15 @@ func (m *machine) workLoop() {
 }
 
 func (m *machine) fingerprints(p *process) {
-	m.start(&task{what: "fingerprints", proc: p}, func(ctx context.Context) (fleet.Report, error) {
-		return fleet.Report{}, p.fleet.TakeFingerprints(ctx, nil)
+	m.Start(&modeltest.Task{What: "fingerprints", Process: p.Process}, func(ctx context.Context) (any, error) {
+		return nil, p.fleet.TakeFingerprints(ctx, nil)
 	})
 }
 
 func (m *machine) work(p *process) {
-	m.start(&task{what: "work", proc: p}, func(ctx context.Context) (fleet.Report, error) {
+	m.Start(&modeltest.Task{What: "work", Process: p.Process}, func(ctx context.Context) (any, error) {
 		_, err := p.fleet.Work(ctx)
-		return fleet.Report{}, err
+		return nil, err
 	})
 }
 
@@ -216,7 +179,7 @@ func (m *machine) changesTheRun() {
 		m.goOn()
 		return
 	}
-	switch n := m.choices.next(5); {
+	switch n := m.Next(5); {
 	case n == 4:
 		m.changeRun(open, catalog.RunAborted)
 	case open.State == catalog.RunRunning:
@@ -228,16 +191,16 @@ func (m *machine) changesTheRun() {
 
 // changeRun has an operator bring an open run into another state.
 func (m *machine) changeRun(open *run, to catalog.RunState) {
-	m.seen[string(open.State)+" to "+string(to)]++
+	m.Seen[string(open.State)+" to "+string(to)]++
 	_ = m.rows.change(open.ID, to, "changed by an operator", open.State)
 	m.check()
-	m.tell("an operator has run %d %s", open.number, open.State)
+	m.Tracef("an operator has run %d %s", open.number, open.State)
 }
 
 // abortsHalfway has an operator move one or two tenants, and abort whatever run is open as soon as a file has been run.
 func (m *machine) abortsHalfway() {
 	m.narrowedRun()
-	for before := m.seen["migrate"]; m.seen["migrate"] == before && m.choices.left() && len(m.problems) == 0; {
+	for before := m.Seen["migrate"]; m.Seen["migrate"] == before && m.More() && len(m.Problems) == 0; {
 		m.goOn()
 	}
 	if open := m.rows.open(); open != nil {
@@ -247,63 +210,53 @@ func (m *machine) abortsHalfway() {
 
 // crash starts a process where one is missing, or kills one.
 func (m *machine) crash() {
-	if len(m.alive()) < m.shape.processes {
+	if len(modeltest.Alive(m.procs)) < m.shape.processes {
 		m.startProcess()
 		return
 	}
-	m.kill(m.somebody())
+	m.Kill(m.somebody().Process)
 }
 
 // trouble befalls servers, tenants and locks, and passes.
 func (m *machine) trouble() {
-	if m.shape.losesLocks && m.choices.next(2) == 0 {
+	if m.shape.losesLocks && m.Next(2) == 0 {
 		m.loseTheLock()
 		return
 	}
-	t := m.rows.tenants[m.choices.next(len(m.rows.tenants))]
-	switch m.choices.next(7) {
+	t := m.rows.tenants[m.Next(len(m.rows.tenants))]
+	switch m.Next(7) {
 	case 0, 1:
-		m.outage()
+		m.Outage(serverNames[0], serverNames[1], "catalog")
 	case 2:
-		t.db.held = time.Now().Add(time.Duration(1+m.choices.next(20)) * time.Second)
-		m.tell("somebody holds a lock in %s", t.Slug)
+		t.db.held = time.Now().Add(time.Duration(1+m.Next(20)) * time.Second)
+		m.Tracef("somebody holds a lock in %s", t.Slug)
 	case 3:
-		t.db.poison = t.db.version + uint(m.choices.next(2))
-		m.tell("file %d will fail in %s", t.db.poison, t.Slug)
+		t.db.poison = t.db.version + uint(m.Next(2))
+		m.Tracef("file %d will fail in %s", t.db.poison, t.Slug)
 	case 4, 5:
 		t.db.poison = 0
-		m.tell("%s is cured", t.Slug)
+		m.Tracef("%s is cured", t.Slug)
 	case 6:
-		if t.State == catalog.Quarantined && m.choices.next(4) == 0 {
+		if t.State == catalog.Quarantined && m.Next(4) == 0 {
 			kind := catalog.BeingReplaced
 			t.QuarantineKind = &kind
-			m.tell("%s is being replaced", t.Slug)
+			m.Tracef("%s is being replaced", t.Slug)
 		}
 	}
 }
 
-// outage takes a system away, or brings all of them back.
-func (m *machine) outage() {
-	if len(m.away) > 0 {
-		clear(m.away)
-		m.tell("every system is back")
-		return
-	}
-	system := []string{serverNames[0], serverNames[1], "catalog"}[m.choices.next(3)]
-	m.away[system] = true
-	m.tell("%s is away", system)
-}
-
 // loseTheLock cuts the session of whoever works on a run, who notices later.
 func (m *machine) loseTheLock() {
-	s := m.locks["migration run"]
-	if !m.shape.losesLocks || s == nil || s.stopped() || s.run == nil || slices.Contains(m.lost, s) {
+	s := m.worker
+	if s == nil || s.run == nil || m.Locks[runLock] != &s.Session || s.Closed() {
 		return
 	}
-	m.seen["lost locks"]++
-	m.tell("the session that works on run %d is lost", s.run.number)
-	s.isLost, s.run.overlapped, s.deafTo = true, true, time.Now().Add(longestDeaf)
-	m.overlap = true
-	m.lost = append(m.lost, s)
-	delete(m.locks, "migration run")
+	m.Seen["lost locks"]++
+	m.Tracef("the session that works on run %d is lost", s.run.number)
+	s.run.overlapped, m.overlap = true, true
+	m.At(time.Now().Add(longestDeaf), func() { s.cancel(errSessionLost) })
+	delete(m.Locks, runLock)
 }
+
+// runLock is held by whoever works on a run.
+const runLock = "migration run"

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"homeroom/fleet"
+	"homeroom/internal/modeltest"
 	"homeroom/migrations"
 	"homeroom/tenant"
 )
@@ -39,23 +40,18 @@ type serverSim struct {
 	name string
 }
 
-func (s serverSim) call(what, about string) *call {
-	return &call{proc: s.proc, system: s.name, what: what, about: about}
-}
-
-func (s serverSim) exec(ctx context.Context, c *call, f func() error) error {
-	_, err := ask(ctx, s.w, c, func() (struct{}, error) { return struct{}{}, f() })
-	return err
+func (s serverSim) call(what, about string) *modeltest.Call {
+	return &modeltest.Call{Process: s.proc.Process, System: s.name, What: what, About: about}
 }
 
 // Ping implements fleet.Server.
 func (s serverSim) Ping(ctx context.Context) error {
-	return s.exec(ctx, s.call("ping", ""), func() error { return nil })
+	return modeltest.Do(ctx, s.w.World, s.call("ping", ""), func() error { return nil })
 }
 
 // Reference implements fleet.Server.
 func (s serverSim) Reference(ctx context.Context) (tenant.Schema, error) {
-	return schemaAt(s.proc.set.Latest()), s.exec(ctx, s.call("reference", ""), func() error { return nil })
+	return schemaAt(s.proc.set.Latest()), modeltest.Do(ctx, s.w.World, s.call("reference", ""), func() error { return nil })
 }
 
 // Basis implements fleet.Server. It is one for all.
@@ -68,7 +64,7 @@ func schemaAt(version uint) tenant.Schema { return tenant.Schema{fmt.Sprintf("ve
 // Look implements fleet.Server.
 func (s serverSim) Snapshot(ctx context.Context, id tenant.ID) (tenant.Schema, uint, error) {
 	t := s.w.rows.tenant(id.UUID())
-	version, err := ask(ctx, s.w, s.call("look", t.Slug), func() (uint, error) { return t.db.version, nil })
+	version, err := modeltest.Ask(ctx, s.w.World, s.call("look", t.Slug), func() (uint, error) { return t.db.version, nil })
 	return schemaAt(version), version, err
 }
 
@@ -90,13 +86,14 @@ func (s serverSim) MigrateDownTo(ctx context.Context, id tenant.ID, version uint
 // migrate runs files under the tenant's lock, as [tenant.Server] does, each in one transaction.
 func (s serverSim) migrate(ctx context.Context, id tenant.ID, version uint, down bool) (result migrations.Result, err error) {
 	t := s.w.rows.tenant(id.UUID())
-	held := &session{}
-	defer held.close()
+	held, by := &modeltest.Session{}, workerOf(ctx)
+	defer held.Close()
 	c := s.call("lock", t.Slug)
-	c.blocked = func() bool { return s.w.heldByOther(t.Slug, held) }
-	result.To, err = ask(ctx, s.w, c, func() (uint, error) { s.w.locks[t.Slug] = held; return t.db.version, nil })
+	c.Arrived = func() { s.w.begins(t, by) }
+	c.Blocked = func() bool { return s.w.LockedByOther(t.Slug, held) }
+	result.To, err = modeltest.Ask(ctx, s.w.World, c, func() (uint, error) { s.w.Locks[t.Slug] = held; return t.db.version, nil })
 	switch {
-	case err != nil && time.Since(c.sent) >= longestHang:
+	case err != nil && time.Since(c.Sent) >= modeltest.LongestHang:
 		return migrations.Result{}, tenant.ErrBusy
 	case err != nil:
 		return migrations.Result{}, err
@@ -112,8 +109,8 @@ func (s serverSim) migrate(ctx context.Context, id tenant.ID, version uint, down
 			file--
 		}
 		c := s.call("migrate", fmt.Sprintf("%s with file %d", t.Slug, file+1))
-		c.told = func(_ any, err error) { c.holder.hears(err) }
-		err := s.exec(ctx, c, func() error { return s.w.apply(t, files[file].Version, down, c, held) })
+		c.Told = func(_ any, err error) { by.hears(err) }
+		err := modeltest.Do(ctx, s.w.World, c, func() error { return s.w.apply(t, files[file].Version, down, by, held) })
 		if err != nil {
 			return result, fmt.Errorf("migrate: %w", err)
 		}
@@ -126,10 +123,10 @@ func (s serverSim) migrate(ctx context.Context, id tenant.ID, version uint, down
 }
 
 // apply runs one file.
-func (w *world) apply(t *row, file uint, down bool, c *call, held *session) error {
+func (w *world) apply(t *row, file uint, down bool, by *worker, held *modeltest.Session) error {
 	switch {
-	case w.heldByOther(t.Slug, held):
-		w.fail("two processes migrate %s at the same time", t.Slug)
+	case w.LockedByOther(t.Slug, held):
+		w.Failf("two processes migrate %s at the same time", t.Slug)
 	case time.Now().Before(t.db.held):
 		return &pgconn.PgError{Code: "55P03", Message: "canceling statement due to lock timeout"}
 	case t.db.poison == file:
@@ -140,6 +137,6 @@ func (w *world) apply(t *row, file uint, down bool, c *call, held *session) erro
 	if down {
 		t.db.version--
 	}
-	w.migrated(t, before, c)
+	w.migrated(t, before, by)
 	return nil
 }
