@@ -14,6 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"homeroom/catalog"
+	"homeroom/internal/modeltest"
 	"homeroom/tenant"
 )
 
@@ -29,7 +30,7 @@ func TestTheSimulatedCatalogIsLikeTheRealOne(t *testing.T) {
 	b.exec(t, "update servers set weight = 0 where name = 'shut'")
 	b.exec(t, "update servers set weight = 2, capacity = 3 where name = 'big'")
 	for range 3 {
-		rapid.Check(quiet{t}, b.compareCatalogs)
+		rapid.Check(modeltest.Quiet(t), b.compareCatalogs)
 	}
 }
 

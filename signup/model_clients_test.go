@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"homeroom/catalog"
+	"homeroom/internal/modeltest"
 	"homeroom/internal/secret"
 	"homeroom/signup"
 )
@@ -39,15 +40,15 @@ func (m *machine) newClient() {
 		IdempotencyKey: fmt.Sprintf("the-key-of-client-%d", n),
 	}}
 	if n > 1 {
-		other := m.clients[m.choices.next(n-1)].request
-		switch m.choices.next(6) {
+		other := m.clients[m.Next(n-1)].request
+		switch m.Next(6) {
 		case 0, 1:
 			c.request.Email = other.Email
 		case 2:
 			c.request.IdempotencyKey = other.IdempotencyKey
 		}
 	}
-	switch m.choices.next(6) {
+	switch m.Next(6) {
 	case 1:
 		c.request.IdempotencyKey = ""
 	case 2:
@@ -63,11 +64,11 @@ func (m *machine) newClient() {
 // chooseEntryPoint lets a client use an existing account or accept an invitation, if the run has those.
 func (m *machine) chooseEntryPoint(c *client) {
 	switch {
-	case m.shape.accounts && m.choices.next(3) > 0:
+	case m.shape.accounts && m.Next(3) > 0:
 		if c.request.Account = m.ownAccount(c.request.Email); c.request.Account != nil {
-			m.seen["clients with an account"]++
+			m.Seen["clients with an account"]++
 		}
-	case m.shape.invites && m.choices.next(4) > 0:
+	case m.shape.invites && m.Next(4) > 0:
 		m.answer(c)
 	}
 }
@@ -78,20 +79,18 @@ func (m *machine) oldClient() {
 		m.newClient()
 		return
 	}
-	c := m.clients[m.choices.next(len(m.clients))]
-	switch m.choices.next(8) {
+	c := m.clients[m.Next(len(m.clients))]
+	switch m.Next(8) {
 	case 1:
 		c.request.Password = weak
 	case 2, 3:
 		c.request.Password = password
 	case 4:
-		for _, t := range m.tasks {
-			if t.client == c && !t.over {
-				m.tracef("client %d cancels", c.number)
-				t.cancel()
-			}
+		for _, t := range m.Running(c) {
+			m.Tracef("client %d cancels", c.number)
+			t.Cancel()
 		}
-		m.collect()
+		m.Collect()
 		return
 	}
 	m.begin(c)
@@ -100,34 +99,28 @@ func (m *machine) oldClient() {
 // begin sends a client's request.
 func (m *machine) begin(c *client) {
 	p := m.anyProcess()
-	sent := 0
-	for _, t := range m.tasks {
-		if t.client == c && !t.over && !t.proc.dead() {
-			sent++
-		}
-	}
-	if p == nil || sent == 2 {
+	if p == nil || len(m.Running(c)) == 2 {
 		return
 	}
 	if c.request.Account != nil && m.account(c.request.Account.ID) == nil {
 		c.done = true // the person cannot log in any more
 		return
 	}
-	service, request := m.services[p], c.request
+	request := c.request
 	if request.Account != nil {
 		request.Account, request.Password = m.ownAccount(request.Email), ""
 	}
 	what := fmt.Sprintf("sign-up of client %d, %s, key %q, password %q,", c.number, request.Email, request.IdempotencyKey, request.Password.Reveal())
-	m.world.begin(&task{what: what, proc: p, client: c, then: func(t *task) {
-		m.answered(c, t, request.Password, t.value.(signup.Outcome), t.err)
-	}}, func(ctx context.Context) (any, error) { return service.Begin(ctx, request) })
+	m.Start(&modeltest.Task{What: what, Process: p.Process, For: c, Then: func(t *modeltest.Task) {
+		m.answered(c, t, request.Password, t.Value.(signup.Outcome), t.Err)
+	}}, func(ctx context.Context) (any, error) { return p.service.Begin(ctx, request) })
 }
 
 // answered checks the answer to a client.
-func (m *machine) answered(c *client, t *task, sent secret.String, outcome signup.Outcome, err error) {
+func (m *machine) answered(c *client, t *modeltest.Task, sent secret.String, outcome signup.Outcome, err error) {
 	c.err, c.done = err, false
 	if errors.Is(err, catalog.ErrNoCapacity) {
-		m.seen["answer: no room"]++
+		m.Seen["answer: no room"]++
 	}
 	var validation *signup.ValidationError
 	switch {
@@ -138,24 +131,24 @@ func (m *machine) answered(c *client, t *task, sent secret.String, outcome signu
 		c.acceptedID = outcome.SignupID
 	case err == nil:
 		if !m.shape.verify && !m.shape.approve {
-			m.fail("client %d was answered %s", c.number, outcome.Status)
+			m.Failf("client %d was answered %s", c.number, outcome.Status)
 		}
 		if m.catalog.signup(outcome.SignupID).InvitationID != nil {
-			m.fail("client %d was invited, and waits", c.number)
+			m.Failf("client %d was invited, and waits", c.number)
 		}
-		m.seen["answer: "+string(outcome.Status)]++
+		m.Seen["answer: "+string(outcome.Status)]++
 		c.done = m.faultless && m.shape.verify && m.hasAccount(c.request.Email) // the mail, or its page, says so
 	case errors.Is(err, signup.ErrNeedsOperator):
 		c.done = true
 		if !m.operatorNeeded {
-			m.fail("a sign-up of client %d waits for a person: %v", c.number, err)
+			m.Failf("a sign-up of client %d waits for a person: %v", c.number, err)
 		}
 	case errors.As(err, &validation):
-		m.fail("a valid request of client %d was refused: %v", c.number, err)
+		m.Failf("a valid request of client %d was refused: %v", c.number, err)
 	case isRejected(err) && sent.Reveal() != weak:
-		m.fail("client %d was refused a good password: %v", c.number, err)
-	case c.ready != nil && c.request.IdempotencyKey != "" && t.number >= c.since && !unreachable(err):
-		m.fail("client %d has a school, and got with the same key: %v", c.number, err)
+		m.Failf("client %d was refused a good password: %v", c.number, err)
+	case c.ready != nil && c.request.IdempotencyKey != "" && t.Number >= c.since && !unreachable(err):
+		m.Failf("client %d has a school, and got with the same key: %v", c.number, err)
 	case m.faultless:
 		c.done = m.isFinished(c, t, err)
 	}

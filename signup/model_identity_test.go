@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"homeroom/identity"
+	"homeroom/internal/modeltest"
 	"homeroom/messages"
 )
 
@@ -56,12 +57,12 @@ const weak = "weak-password"
 
 var refusedPassword = &identity.Rejected{Field: "password", Code: "too_weak", Message: messages.Verbatim("Choose another.")}
 
-func (p providerSim) call(what string, about uuid.UUID, detail string) *call {
-	return &call{
-		proc: p.proc, system: "identity", what: what, about: about, detail: detail,
-		lost: func() error { return &identity.Unavailable{Unknown: true, Err: errors.New("the answer was lost")} },
-		refused: func(n int) error {
-			if n == 1 {
+func (p providerSim) call(what string, about uuid.UUID, detail string) *modeltest.Call {
+	return &modeltest.Call{
+		Process: p.proc.Process, System: "identity", What: what, About: p.w.describe(about, detail),
+		Lost: func() error { return &identity.Unavailable{Unknown: true, Err: errors.New("the answer was lost")} },
+		Refused: func(kind int) error {
+			if kind == 1 {
 				return &identity.Unavailable{Throttled: true, RetryAfter: 3 * time.Second, Err: errors.New("too many requests")}
 			}
 			return &identity.Unavailable{Err: errors.New("it was never sent")}
@@ -103,7 +104,7 @@ func (w *world) removeAccount(id string) {
 
 // Create implements identity.Provider.
 func (p providerSim) Create(ctx context.Context, user identity.NewUser) (identity.User, error) {
-	return ask(ctx, p.w, p.call("create", user.ID, user.Email), func() (identity.User, error) {
+	return modeltest.Ask(ctx, p.w.World, p.call("create", user.ID, user.Email), func() (identity.User, error) {
 		taken := slices.ContainsFunc(p.w.accounts, func(l simAccount) bool { return l.email == user.Email || l.our == user.ID })
 		switch {
 		case user.Password.Reveal() == weak:
@@ -122,7 +123,7 @@ func (p providerSim) Create(ctx context.Context, user identity.NewUser) (identit
 
 // Lookup implements identity.Provider.
 func (p providerSim) Lookup(ctx context.Context, id uuid.UUID) (identity.User, error) {
-	return ask(ctx, p.w, p.call("lookup", id, ""), func() (identity.User, error) {
+	return modeltest.Ask(ctx, p.w.World, p.call("lookup", id, ""), func() (identity.User, error) {
 		return p.found("sim|" + id.String())
 	})
 }
@@ -136,7 +137,7 @@ func (p providerSim) found(id string) (identity.User, error) {
 
 // LookupEmail implements identity.Provider.
 func (p providerSim) LookupEmail(ctx context.Context, email string) ([]identity.User, error) {
-	return ask(ctx, p.w, p.call("lookup by e-mail", uuid.Nil, email), func() ([]identity.User, error) {
+	return modeltest.Ask(ctx, p.w.World, p.call("lookup by e-mail", uuid.Nil, email), func() ([]identity.User, error) {
 		found := []identity.User{}
 		for _, l := range p.w.accounts {
 			if l.email == email {
@@ -149,11 +150,10 @@ func (p providerSim) LookupEmail(ctx context.Context, email string) ([]identity.
 
 // Delete implements identity.Provider.
 func (p providerSim) Delete(ctx context.Context, id uuid.UUID) error {
-	_, err := ask(ctx, p.w, p.call("delete", id, ""), func() (struct{}, error) {
+	return modeltest.Do(ctx, p.w.World, p.call("delete", id, ""), func() error {
 		p.w.removeAccount("sim|" + id.String())
-		return struct{}{}, nil
+		return nil
 	})
-	return err
 }
 
 // MetadataUnsupported implements identity.MetadataUnsupported.

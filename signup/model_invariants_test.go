@@ -3,7 +3,6 @@ package signup_test
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"reflect"
 	"slices"
 	"strings"
@@ -13,6 +12,7 @@ import (
 
 	"homeroom/catalog"
 	"homeroom/identity"
+	"homeroom/internal/modeltest"
 	"homeroom/signup"
 )
 
@@ -22,16 +22,16 @@ const cleanUpTime = waitTimeout + 4*time.Minute
 // runToCompletion ends all faults and advances time until nothing is left to do. Every client repeats its request until
 // it has an answer. Then it checks the invariants.
 func (m *machine) runToCompletion() {
-	m.tracef("no faults from here on")
+	m.Tracef("no faults from here on")
 	for _, s := range m.catalog.signups {
-		m.seen["before rest: "+string(s.Status)]++
+		m.Seen["before rest: "+string(s.Status)]++
 	}
 	m.faults, m.faultless = false, true
-	clear(m.unavailable)
+	clear(m.Unavailable)
 	for i := range m.catalog.servers {
 		m.catalog.servers[i].Capacity = nil
 	}
-	if !slices.ContainsFunc(m.procs, func(p *process) bool { return !p.dead() }) {
+	if len(modeltest.Alive(m.procs)) == 0 {
 		m.startProcess()
 	}
 	if m.confirmFirst {
@@ -41,7 +41,7 @@ func (m *machine) runToCompletion() {
 	m.checkInvariants()
 	m.resolveAll()
 	for range 4 {
-		if len(m.problems) > 0 {
+		if len(m.Problems) > 0 {
 			return
 		}
 		for _, c := range m.clients {
@@ -51,7 +51,7 @@ func (m *machine) runToCompletion() {
 	}
 	m.refillSpares()
 	m.cleanUp()
-	if len(m.problems) > 0 {
+	if len(m.Problems) > 0 {
 		return
 	}
 	m.checkInvariants()
@@ -75,7 +75,7 @@ func (m *machine) resolveAll() {
 		}
 		now := m.catalog.signup(s.ID)
 		if now.Status != catalog.SignupReady && (now.TenantID != nil || m.catalog.user(s.UserID) != nil || now.Status == catalog.NeedsOperator) {
-			m.fail("%s was resolved, and is %s", m.name(s.ID), now.Status)
+			m.Failf("%s was resolved, and is %s", m.name(s.ID), now.Status)
 		}
 	}
 }
@@ -95,30 +95,29 @@ func (m *machine) retry(c *client) {
 
 // runUntilIdle lets all calls succeed until every task has ended.
 func (m *machine) runUntilIdle() {
-	for len(m.problems) == 0 {
-		if calls := m.ready(); len(calls) > 0 {
-			m.deliver(calls[0])
-			continue
-		}
-		if !slices.ContainsFunc(m.tasks, func(t *task) bool { return !t.over && !t.proc.dead() }) && len(m.pending) == 0 {
+	for len(m.Problems) == 0 {
+		switch {
+		case m.DeliverFirst():
+		case m.Busy():
+			m.Advance(time.Second)
+		default:
 			return
 		}
-		m.advance(time.Second)
 	}
 }
 
 // cleanUp runs jobs and reconciler passes until nothing is due, now or later.
 func (m *machine) cleanUp() {
-	for end := time.Now().Add(cleanUpTime); len(m.problems) == 0; {
+	for end := time.Now().Add(cleanUpTime); len(m.Problems) == 0; {
 		m.runUntilIdle()
 		next, due := m.next()
 		switch {
 		case next.IsZero():
 			return
 		case time.Now().After(end):
-			m.fail("something is still unfinished after %s", cleanUpTime)
+			m.Failf("something is still unfinished after %s", cleanUpTime)
 		case next.After(time.Now()):
-			m.advance(time.Until(next))
+			m.Advance(time.Until(next))
 		case due:
 			m.runJob()
 		default:
@@ -142,17 +141,10 @@ func (m *machine) next() (at time.Time, isJob bool) {
 			add(*s.CheckAt, false)
 		}
 	}
-	for _, c := range m.late {
-		add(c.at, false)
+	for _, c := range m.Late {
+		add(c.At, false)
 	}
 	return at, isJob
-}
-
-// fail records a violation. The text must be the same each time a run is repeated.
-func (w *world) fail(format string, args ...any) {
-	problem := fmt.Sprintf(format, args...)
-	w.tracef("WRONG: %s", problem)
-	w.problems = append(w.problems, problem)
 }
 
 // check checks the invariants that hold at every moment.
@@ -160,7 +152,7 @@ func (w *world) check() {
 	for i := range w.catalog.signups {
 		s := &w.catalog.signups[i]
 		if school, ok := w.schools[s.ID]; ok && (s.Status != catalog.SignupReady || s.TenantID == nil || *s.TenantID != school) {
-			w.fail("%s was ready and is not any more", w.name(s.ID))
+			w.Failf("%s was ready and is not any more", w.name(s.ID))
 		}
 		if s.TenantID == nil {
 			continue
@@ -171,14 +163,14 @@ func (w *world) check() {
 		}
 		for j := range w.accounts {
 			if l := &w.accounts[j]; l.tenant == *s.TenantID && l.signup != s.ID && !w.member(l.signup) {
-				w.fail("the identity of %s names %s, which belongs to %s", w.name(l.signup), w.name(l.tenant), w.name(s.ID))
+				w.Failf("the identity of %s names %s, which belongs to %s", w.name(l.signup), w.name(l.tenant), w.name(s.ID))
 			}
 		}
 		if s.Status != catalog.SignupReady {
 			continue
 		}
 		if owner, ok := w.owners[*s.TenantID]; ok && owner != s.ID {
-			w.fail("%s belonged to %s, and belongs to %s now", w.name(*s.TenantID), w.name(owner), w.name(s.ID))
+			w.Failf("%s belonged to %s, and belongs to %s now", w.name(*s.TenantID), w.name(owner), w.name(s.ID))
 		}
 		w.owners[*s.TenantID], w.schools[s.ID] = s.ID, *s.TenantID
 	}
@@ -193,33 +185,33 @@ func (w *world) member(id uuid.UUID) bool {
 // checkResult checks that a client that got a ready school has one, and always the same.
 func (m *machine) checkResult(c *client, result *signup.Result) {
 	if c.ready != nil && !reflect.DeepEqual(c.ready, result) {
-		m.fail("client %d got another school than before", c.number)
+		m.Failf("client %d got another school than before", c.number)
 	}
 	if c.ready == nil {
-		c.ready, c.since = result, len(m.tasks)
+		c.ready, c.since = result, len(m.Tasks)
 	}
 	row := m.catalog.signup(result.SignupID)
 	switch {
 	case row == nil || row.Status != catalog.SignupReady:
-		m.fail("client %d was answered that %s is ready, which it is not", c.number, m.name(result.SignupID))
+		m.Failf("client %d was answered that %s is ready, which it is not", c.number, m.name(result.SignupID))
 	case row.Email != c.request.Email || result.User.Email != c.request.Email:
-		m.fail("client %d got another client's school", c.number)
+		m.Failf("client %d got another client's school", c.number)
 	}
 }
 
 // isFinished reports whether a refusal is final. At the end, when no faults happen any more, it must also be true.
-func (m *machine) isFinished(c *client, t *task, err error) bool {
+func (m *machine) isFinished(c *client, t *modeltest.Task, err error) bool {
 	switch {
 	case errors.Is(err, signup.ErrEmailExists):
 		_, err := m.catalog.findUser(c.request.Email)
 		taken := err == nil || slices.ContainsFunc(m.accounts, func(l simAccount) bool { return l.email == c.request.Email })
-		if !taken && m.freed[c.request.Email].Before(t.began) {
-			m.fail("client %d was answered that its e-mail is taken, which it is not", c.number)
+		if !taken && m.freed[c.request.Email].Before(t.Began) {
+			m.Failf("client %d was answered that its e-mail is taken, which it is not", c.number)
 		}
 		return taken
 	case errors.Is(err, signup.ErrHasSchool):
 		if !slices.ContainsFunc(m.catalog.users, func(u userRow) bool { return u.IdentityID == c.request.Account.ID && u.state == "active" }) {
-			m.fail("client %d was answered that its account has a school, which it has not", c.number)
+			m.Failf("client %d was answered that its account has a school, which it has not", c.number)
 		}
 		return true
 	case errors.Is(err, signup.ErrInvitationGone):
@@ -249,9 +241,9 @@ func (m *machine) checkInvariants() {
 		switch {
 		case s.Status == catalog.NeedsOperator && m.operatorNeeded: // as expected
 		case !ended, s.CheckAt != nil:
-			m.fail("%s is unfinished: %s", m.name(s.ID), s.Status)
+			m.Failf("%s is unfinished: %s", m.name(s.ID), s.Status)
 		case s.Status != catalog.SignupReady && s.TenantID != nil:
-			m.fail("%s has ended, and still has %s", m.name(s.ID), m.name(*s.TenantID))
+			m.Failf("%s has ended, and still has %s", m.name(s.ID), m.name(*s.TenantID))
 		case s.Status == catalog.SignupReady:
 			m.checkSchool(s)
 		}
@@ -262,7 +254,7 @@ func (m *machine) checkInvariants() {
 	m.checkInvitations()
 	for _, u := range m.catalog.users {
 		if u.state != "active" && !m.operatorNeeded {
-			m.fail("%s is %s", m.name(u.ID), u.state)
+			m.Failf("%s is %s", m.name(u.ID), u.state)
 		}
 	}
 	m.checkTenants()
@@ -273,15 +265,15 @@ func (m *machine) checkSchool(s catalog.Signup) {
 	user, t := m.catalog.user(s.UserID), m.catalog.tenant(*s.TenantID)
 	var result signup.Result
 	if err := json.Unmarshal(s.Result, &result); err != nil {
-		m.fail("%s has no result: %v", m.name(s.ID), err)
+		m.Failf("%s has no result: %v", m.name(s.ID), err)
 	}
 	switch {
 	case user == nil || user.state != "active" || user.TenantID != *s.TenantID:
-		m.fail("%s is ready, and its user is not", m.name(s.ID))
+		m.Failf("%s is ready, and its user is not", m.name(s.ID))
 	case t == nil || t.State != catalog.Ready && !m.operatorNeeded || t.Name == "" || t.Slug != result.School.Slug:
-		m.fail("%s is ready, and its tenant is not", m.name(s.ID))
+		m.Failf("%s is ready, and its tenant is not", m.name(s.ID))
 	case result.SignupID != s.ID || result.School.ID != t.ID || result.User.IdentityID != user.IdentityID:
-		m.fail("the result of %s is about something else", m.name(s.ID))
+		m.Failf("the result of %s is about something else", m.name(s.ID))
 	}
 	m.checkAccount(&s)
 }
@@ -296,25 +288,25 @@ func (m *machine) checkTenants() {
 		case t.State == catalog.Ready, t.State == catalog.Spare:
 			i := slices.IndexFunc(m.servers, func(s *serverSim) bool { return s.name == t.Server })
 			if d := m.servers[i].find(t.Database); d == nil || d.closed {
-				m.fail("%s is %s, and its database accepts no connections", m.name(t.ID), t.State)
+				m.Failf("%s is %s, and its database accepts no connections", m.name(t.ID), t.State)
 			}
 			if _, owned := m.owners[t.ID]; owned != (t.State == catalog.Ready) {
-				m.fail("%s is %s, which contradicts its owner", m.name(t.ID), t.State)
+				m.Failf("%s is %s, which contradicts its owner", m.name(t.ID), t.State)
 			}
 		case t.State == catalog.Building:
 			if t.Name != "" && !m.operatorNeeded {
-				m.fail("%s is being built, and no worker builds it", m.name(t.ID))
+				m.Failf("%s is being built, and no worker builds it", m.name(t.ID))
 			}
 		default:
 			if !m.operatorNeeded {
-				m.fail("%s is %s", m.name(t.ID), t.State)
+				m.Failf("%s is %s", m.name(t.ID), t.State)
 			}
 		}
 	}
 	for _, s := range m.servers {
 		for _, d := range s.databases {
 			if !known[d.name] && !d.unmanaged && !strings.Contains(d.name, "_kept_") {
-				m.fail("a database belongs to no tenant")
+				m.Failf("a database belongs to no tenant")
 			}
 		}
 	}
@@ -324,13 +316,13 @@ func (m *machine) checkTenants() {
 func (m *machine) checkAllAnswered() {
 	for _, c := range m.clients {
 		if !c.done {
-			m.fail("client %d has no answer: %v", c.number, c.err)
+			m.Failf("client %d has no answer: %v", c.number, c.err)
 		}
 		if c.acceptedID == uuid.Nil {
 			continue
 		}
 		if s := m.catalog.signup(c.acceptedID); s == nil || s.Status != catalog.SignupReady && !m.operatorNeeded {
-			m.fail("client %d got an acceptance of %s, which is not ready", c.number, m.name(c.acceptedID))
+			m.Failf("client %d got an acceptance of %s, which is not ready", c.number, m.name(c.acceptedID))
 		}
 	}
 }
@@ -341,7 +333,7 @@ func (m *machine) checkStock() {
 	for _, s := range m.servers {
 		n := len(m.catalog.stock(s.name, lineage, catalog.Spare, version)) + len(m.catalog.stock(s.name, lineage, catalog.Building, 0))
 		if n < m.shape.spares || n > m.shape.spares+m.sparesReturned {
-			m.fail("%d spares on %s, want %d; %d were returned", n, s.name, m.shape.spares, m.sparesReturned)
+			m.Failf("%d spares on %s, want %d; %d were returned", n, s.name, m.shape.spares, m.sparesReturned)
 		}
 	}
 }

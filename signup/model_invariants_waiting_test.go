@@ -17,17 +17,17 @@ func (w *world) checkAdmission(s *catalog.Signup) {
 	}
 	w.admitted[s.ID] = true
 	if w.shape.approve && !w.approved[s.ID] {
-		w.fail("%s got a tenant, and nobody has approved it", w.name(s.ID))
+		w.Failf("%s got a tenant, and nobody has approved it", w.name(s.ID))
 	}
 	l := w.accountOf(s)
 	if l == nil || !w.shape.verify {
 		return
 	}
 	if !l.verified {
-		w.fail("%s got a tenant, and its e-mail is not confirmed", w.name(s.ID))
+		w.Failf("%s got a tenant, and its e-mail is not confirmed", w.name(s.ID))
 	}
 	if l.our != uuid.Nil && l.password == password {
-		w.fail("%s got a tenant, and its account has a password that may not be the owner's", w.name(s.ID))
+		w.Failf("%s got a tenant, and its account has a password that may not be the owner's", w.name(s.ID))
 	}
 }
 
@@ -48,11 +48,11 @@ func (m *machine) checkAccount(s *catalog.Signup) {
 	known := l != nil && (m.shape.noMetadata || l.meta.TenantID == s.TenantID.String() && l.meta.SignupID == s.ID.String())
 	switch {
 	case !known || l.email != s.Email || l.id != user.IdentityID:
-		m.fail("%s is ready, and has no identity", m.name(s.ID))
+		m.Failf("%s is ready, and has no identity", m.name(s.ID))
 	case m.shape.verify && s.Kind == catalog.School && s.InvitationID == nil && !user.EmailVerified:
-		m.fail("%s is ready, and its e-mail was not confirmed", m.name(s.ID))
+		m.Failf("%s is ready, and its e-mail was not confirmed", m.name(s.ID))
 	case m.shape.managesMemberships && (m.organization(*s.TenantID) == nil || !m.organization(*s.TenantID).members[l.id]):
-		m.fail("%s is ready, and its identity has no membership", m.name(s.ID))
+		m.Failf("%s is ready, and its identity has no membership", m.name(s.ID))
 	}
 }
 
@@ -61,12 +61,12 @@ func (m *machine) checkAccounts() {
 	for _, l := range m.accounts {
 		s := m.catalog.signup(l.signup)
 		if l.meta.SignupID != "" && (s == nil || s.Status != catalog.SignupReady && s.TenantID == nil) {
-			m.fail("the identity of %s is an orphan", m.name(l.signup))
+			m.Failf("the identity of %s is an orphan", m.name(l.signup))
 		}
 	}
 	for _, id := range m.own {
 		if m.account(id) == nil && !m.closed[id] {
-			m.fail("%s, which is a person's own account, was removed", id)
+			m.Failf("%s, which is a person's own account, was removed", id)
 		}
 	}
 }
@@ -79,7 +79,7 @@ func (m *machine) checkOrganizations() {
 			return s.Kind == catalog.School && s.TenantID != nil && *s.TenantID == o.tenant
 		})
 		if at < 0 {
-			m.fail("there is an organization for %s, which is no school", m.name(o.tenant))
+			m.Failf("there is an organization for %s, which is no school", m.name(o.tenant))
 			continue
 		}
 		s := m.catalog.signups[at]
@@ -87,11 +87,11 @@ func (m *machine) checkOrganizations() {
 		gone := owner == nil && s.Status == catalog.SignupReady // the account was removed since
 		switch {
 		case slices.ContainsFunc(m.organizations[:i], func(other *organization) bool { return other.tenant == o.tenant }):
-			m.fail("%s has two organizations", m.name(o.tenant))
+			m.Failf("%s has two organizations", m.name(o.tenant))
 		case s.Status != catalog.SignupReady && !m.operatorNeeded:
-			m.fail("there is an organization for %s, which is %s", m.name(s.ID), s.Status)
+			m.Failf("there is an organization for %s, which is %s", m.name(s.ID), s.Status)
 		case !gone && (owner == nil || !o.members[owner.id]):
-			m.fail("there is an organization for %s, and its owner is no member", m.name(s.ID))
+			m.Failf("there is an organization for %s, and its owner is no member", m.name(s.ID))
 		}
 	}
 }
@@ -100,7 +100,7 @@ func (m *machine) checkOrganizations() {
 func (m *machine) checkAccepted() {
 	for _, id := range m.accepted {
 		if s := m.catalog.signup(id); s.Status != catalog.SignupReady && !m.operatorNeeded {
-			m.fail("%s was confirmed or approved, and is %s", m.name(id), s.Status)
+			m.Failf("%s was confirmed or approved, and is %s", m.name(id), s.Status)
 		}
 	}
 }
@@ -113,9 +113,9 @@ func (m *machine) checkInvitations() {
 		}
 		switch i, err := m.catalog.invitation(*s.InvitationID); {
 		case err != nil || i.AcceptedAt == nil && i.RevokedAt == nil:
-			m.fail("%s is ready, and its invitation is open", m.name(s.ID))
+			m.Failf("%s is ready, and its invitation is open", m.name(s.ID))
 		case i.Email != s.Email || i.TenantID != nil && (s.Kind != catalog.Member || *i.TenantID != *s.TenantID):
-			m.fail("%s used another person's invitation", m.name(s.ID))
+			m.Failf("%s used another person's invitation", m.name(s.ID))
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"homeroom/catalog"
+	"homeroom/internal/modeltest"
 	"homeroom/signup"
 )
 
@@ -35,9 +36,7 @@ const waitTimeout = 2 * time.Minute
 // machine is a world with its clients and operators.
 type machine struct {
 	*world
-	clients []*client
-	// services are the services of the running processes.
-	services       map[*process]*signup.Service
+	clients        []*client
 	operatorNeeded bool // something happened that only an operator can resolve
 	confirmFirst   bool // at the end, people first confirm their e-mails
 	faultless      bool // no more faults and no more requests by others
@@ -46,13 +45,14 @@ type machine struct {
 	unmanagedAccounts int // how many unmanaged accounts were created
 }
 
-func newMachine(shape shape, choices *choices) *machine {
-	m := &machine{services: map[*process]*signup.Service{}, world: &world{
-		shape: shape, choices: choices, began: time.Now(), faults: true, locks: map[string]*session{}, unavailable: map[string]bool{},
+func newMachine(w *modeltest.World, shape shape) *machine {
+	m := &machine{world: &world{
+		World: w, shape: shape, faults: true,
 		names: map[uuid.UUID]string{}, count: map[string]int{}, owners: map[uuid.UUID]uuid.UUID{}, schools: map[uuid.UUID]uuid.UUID{},
 		freed: map[string]time.Time{}, approved: map[uuid.UUID]bool{}, admitted: map[uuid.UUID]bool{}, closed: map[string]bool{},
 		waiting: map[uuid.UUID]time.Time{},
 	}}
+	w.Check, w.Fault, w.MaxDelay, w.Waits = m.check, m.fault, longestDelay, waits
 	for i := range shape.servers {
 		name := fmt.Sprintf("server%d", i+1)
 		m.servers = append(m.servers, &serverSim{name: name})
@@ -70,7 +70,7 @@ var steps = [28]func(m *machine){
 	(*machine).deliverSome, (*machine).deliverSome, (*machine).deliverSome, (*machine).deliverSome, (*machine).deliverSome, (*machine).deliverSome,
 	(*machine).deliverSome, (*machine).deliverSome, (*machine).deliverSome, (*machine).deliverSome, (*machine).deliverSome, (*machine).newClient,
 	(*machine).newClient, (*machine).newClient, (*machine).oldClient, (*machine).oldClient, (*machine).oldClient,
-	(*machine).wait, (*machine).wait, (*machine).reconcile, (*machine).background, (*machine).crash, (*machine).outage,
+	(*machine).Wait, (*machine).Wait, (*machine).reconcile, (*machine).background, (*machine).crash, (*machine).outage,
 	(*machine).operate, (*machine).people, (*machine).people, (*machine).people, (*machine).people,
 }
 
@@ -79,37 +79,24 @@ func (m *machine) run() {
 	for range m.shape.processes {
 		m.startProcess()
 	}
-	m.unreliable, m.confirmFirst = m.choices.next(4) == 1, m.choices.next(2) == 1
-	if m.choices.next(4) > 0 {
+	m.unreliable, m.confirmFirst = m.Next(4) == 1, m.Next(2) == 1
+	if m.Next(4) > 0 {
 		m.faults = false
 		m.refillSpares()
 		m.runUntilIdle()
 		m.startWaitingClients()
 		m.faults = true
 	}
-	for m.choices.left() && len(m.problems) == 0 {
-		steps[m.choices.next(len(steps))](m)
+	for m.More() && len(m.Problems) == 0 {
+		steps[m.Next(len(steps))](m)
 	}
-	if len(m.problems) == 0 {
+	if len(m.Problems) == 0 {
 		m.runToCompletion()
 	}
-	m.end()
-}
-
-// end stops every goroutine of the bubble.
-func (m *machine) end() {
-	m.trace = nil
-	for p := range m.services {
-		m.kill(p)
-	}
-	for _, t := range m.tasks {
-		t.cancel()
-	}
-	time.Sleep(time.Hour)
 }
 
 func (m *machine) startProcess() {
-	p := &process{name: fmt.Sprintf("process %d", len(m.procs)+1)}
+	p := &process{Process: m.NewProcess()}
 	m.procs = append(m.procs, p)
 	registry := storeSim{m.world, p}
 	cfg := signup.Config{
@@ -120,70 +107,42 @@ func (m *machine) startProcess() {
 	if m.shape.approve {
 		cfg.Mode = signup.WithApproval
 	}
-	service, err := signup.New(cfg)
-	if err != nil {
+	var err error
+	if p.service, err = signup.New(cfg); err != nil {
 		panic(err)
 	}
-	m.services[p] = service
-	m.tracef("%s: started", p.name)
+	m.Tracef("%s: started", p)
 }
 
 // anyProcess returns a running process, or nil.
-func (m *machine) anyProcess() *process {
-	var alive []*process
-	for _, p := range m.procs {
-		if !p.dead() {
-			alive = append(alive, p)
-		}
-	}
-	if len(alive) == 0 {
-		return nil
-	}
-	return alive[m.choices.next(len(alive))]
+func (m *machine) anyProcess() *process { return modeltest.Pick(m.World, modeltest.Alive(m.procs)) }
+
+// start starts a task of a process. then is called when it has ended, unless it is nil.
+func (m *machine) start(p *process, what string, f func(ctx context.Context) (any, error), then func(t *modeltest.Task)) {
+	m.Start(&modeltest.Task{What: what, Process: p.Process, Then: then}, f)
 }
 
 // deliverSome delivers some of the pending calls, one after the other.
-func (m *machine) deliverSome() {
-	for range 1 + m.choices.next(6) {
-		calls := m.ready()
-		if len(calls) == 0 {
-			m.wait()
-			return
-		}
-		i := 0
-		if len(calls) > 1 {
-			i = m.choices.next(len(calls))
-		}
-		m.deliver(calls[i])
-	}
-}
+func (m *machine) deliverSome() { m.DeliverSome(6) }
 
 var waits = []time.Duration{time.Second, 5 * time.Second, 300 * time.Millisecond, 16 * time.Second, 31 * time.Second}
-
-func (m *machine) wait() {
-	d := waits[m.choices.next(len(waits))]
-	m.tracef("%s go by", d)
-	m.advance(d)
-}
 
 // reconcile starts a reconciler pass of a process.
 func (m *machine) reconcile() {
 	if p := m.anyProcess(); p != nil {
-		service := m.services[p]
-		m.start(p, "reconciler's pass", func(ctx context.Context) (any, error) { return nil, service.ReconcileOnce(ctx) }, nil)
+		m.start(p, "reconciler's pass", func(ctx context.Context) (any, error) { return nil, p.service.ReconcileOnce(ctx) }, nil)
 	}
 }
 
 func (m *machine) refillSpares() {
 	if p := m.anyProcess(); p != nil {
-		service := m.services[p]
-		m.start(p, "filling the spares", func(ctx context.Context) (any, error) { return nil, service.RefillSpares(ctx) }, nil)
+		m.start(p, "filling the spares", func(ctx context.Context) (any, error) { return nil, p.service.RefillSpares(ctx) }, nil)
 	}
 }
 
 // background starts the other background work of a process.
 func (m *machine) background() {
-	if m.choices.next(2) == 0 {
+	if m.Next(2) == 0 {
 		m.refillSpares()
 	} else {
 		m.runJob()
@@ -193,59 +152,44 @@ func (m *machine) background() {
 // runJob lets a process run a job that is due and that no process runs.
 func (m *machine) runJob() {
 	i := slices.IndexFunc(m.catalog.jobs, func(j job) bool {
-		busy := slices.ContainsFunc(m.tasks, func(t *task) bool { return t.job == j.number && !t.over && !t.proc.dead() })
-		return !busy && !j.due.After(time.Now())
+		return len(m.Running(jobNumber(j.number))) == 0 && !j.due.After(time.Now())
 	})
 	p := m.anyProcess()
 	if i < 0 || p == nil {
 		return
 	}
-	j, service := m.catalog.jobs[i], m.services[p]
-	work := func(ctx context.Context) (any, error) {
-		return nil, service.RunReprovision(ctx, j.tenant, j.archive)
-	}
-	m.world.begin(&task{what: fmt.Sprintf("job %d", j.number), proc: p, job: j.number, then: func(t *task) {
-		if t.err == nil || signup.NeedsOperator(t.err) {
+	j := m.catalog.jobs[i]
+	m.Start(&modeltest.Task{What: fmt.Sprintf("job %d", j.number), Process: p.Process, For: jobNumber(j.number), Then: func(t *modeltest.Task) {
+		if t.Err == nil || signup.NeedsOperator(t.Err) {
 			m.catalog.jobs = slices.DeleteFunc(m.catalog.jobs, func(other job) bool { return other.number == j.number })
 		}
-	}}, work)
+	}}, func(ctx context.Context) (any, error) { return nil, p.service.RunReprovision(ctx, j.tenant, j.archive) })
 }
+
+// jobNumber is the purpose of the task that runs a job.
+type jobNumber int
 
 // crash starts a process if one is missing, or kills one.
 func (m *machine) crash() {
-	alive := 0
-	for _, p := range m.procs {
-		if !p.dead() {
-			alive++
-		}
-	}
-	if alive < m.shape.processes {
+	if len(modeltest.Alive(m.procs)) < m.shape.processes {
 		m.startProcess()
 		return
 	}
-	m.kill(m.anyProcess())
-	m.collect()
+	m.Kill(m.anyProcess().Process)
 }
 
 // outage makes a system unavailable for a while, or all of them available again.
 func (m *machine) outage() {
-	if len(m.unavailable) > 0 {
-		clear(m.unavailable)
-		m.tracef("every system is available")
-		return
-	}
 	systems := []string{"identity", "catalog"}
 	for _, s := range m.servers {
 		systems = append(systems, s.name)
 	}
-	system := systems[m.choices.next(len(systems))]
-	m.unavailable[system] = true
-	m.tracef("%s is away", system)
+	m.Outage(systems...)
 }
 
 // operate acts for operators and for people outside of Homeroom, if the run has them.
 func (m *machine) operate() {
-	switch n := m.choices.next(5); {
+	switch n := m.Next(5); {
 	case m.shape.unmanaged && n == 4:
 		m.resolve()
 	case m.shape.operators && n < 2:
@@ -265,11 +209,10 @@ func (m *machine) reprovision(fresh bool) {
 	if p == nil || len(m.catalog.tenants) == 0 {
 		return
 	}
-	t := m.catalog.tenants[m.choices.next(len(m.catalog.tenants))]
+	t := m.catalog.tenants[m.Next(len(m.catalog.tenants))]
 	reservation := signup.ReprovisionRequest{Tenant: t.ID.String(), Fresh: fresh, Confirm: t.Slug, Actor: "operator"}
-	service := m.services[p]
 	m.start(p, "reprovision "+m.name(t.ID), func(ctx context.Context) (any, error) {
-		_, _, err := service.Reprovision(ctx, reservation)
+		_, _, err := p.service.Reprovision(ctx, reservation)
 		return nil, err
 	}, nil)
 }
@@ -279,15 +222,15 @@ func (m *machine) createOtherAccount() {
 	if len(m.clients) == 0 {
 		return
 	}
-	email := m.clients[m.choices.next(len(m.clients))].request.Email
+	email := m.clients[m.Next(len(m.clients))].request.Email
 	i := slices.IndexFunc(m.accounts, func(l simAccount) bool { return l.email == email })
 	switch {
 	case i < 0:
-		m.tracef("somebody creates an account with %s", email)
+		m.Tracef("somebody creates an account with %s", email)
 		m.unmanagedAccounts++
 		m.accounts = append(m.accounts, simAccount{id: fmt.Sprintf("stranger|%d", m.unmanagedAccounts), email: email})
 	case m.accounts[i].our == uuid.Nil && !slices.Contains(m.own, m.accounts[i].id):
-		m.tracef("somebody removes the account with %s", email)
+		m.Tracef("somebody removes the account with %s", email)
 		m.accounts = slices.Delete(m.accounts, i, i+1)
 	}
 }
@@ -297,7 +240,7 @@ func (m *machine) createUnmanagedDatabase() {
 	for _, t := range m.catalog.tenants {
 		for _, s := range m.servers {
 			if s.name == t.Server && s.find(t.Database) == nil && t.State == catalog.Building && t.Name != "" {
-				m.tracef("somebody creates the database of %s", m.name(t.ID))
+				m.Tracef("somebody creates the database of %s", m.name(t.ID))
 				s.databases = append(s.databases, database{name: t.Database, unmanaged: true})
 				m.operatorNeeded = true
 				return

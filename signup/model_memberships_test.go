@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"homeroom/identity"
+	"homeroom/internal/modeltest"
 	"homeroom/internal/secret"
 )
 
@@ -33,7 +34,7 @@ func (w *world) organization(tenant uuid.UUID) *organization {
 // Find implements identity.AccountLinker.
 func (p providerSim) Find(ctx context.Context, id string) (identity.User, error) {
 	about, detail := nameOf(id)
-	return ask(ctx, p.w, p.call("find", about, detail), func() (identity.User, error) { return p.found(id) })
+	return modeltest.Ask(ctx, p.w.World, p.call("find", about, detail), func() (identity.User, error) { return p.found(id) })
 }
 
 // nameOf splits the provider's id of an account into our id and a part that is the same each time a run is repeated.
@@ -84,13 +85,12 @@ func (p providerSim) SetPassword(ctx context.Context, id string, password secret
 
 func (p providerSim) patch(ctx context.Context, what, id string, f func(l *simAccount)) (identity.User, error) {
 	about, detail := nameOf(id)
-	return ask(ctx, p.w, p.call(what, about, detail), func() (identity.User, error) {
+	return modeltest.Ask(ctx, p.w.World, p.call(what, about, detail), func() (identity.User, error) {
 		l := p.w.account(id)
 		if l == nil {
 			return identity.User{}, identity.ErrNotFound
 		}
 		f(l)
-		p.w.seen[what]++
 		return p.user(*l), nil
 	})
 }
@@ -100,25 +100,24 @@ func (p providerSim) ManagesMemberships() bool { return p.w.shape.managesMembers
 
 // Prepare implements identity.MembershipManager.
 func (p providerSim) Prepare(ctx context.Context) error {
-	_, err := ask(ctx, p.w, p.call("prepare", uuid.Nil, ""), func() (struct{}, error) { return struct{}{}, nil })
-	return err
+	return modeltest.Do(ctx, p.w.World, p.call("prepare", uuid.Nil, ""), func() error { return nil })
 }
 
 // Assign implements identity.MembershipManager in two steps, as the real ones do.
 func (p providerSim) Assign(ctx context.Context, e identity.Membership) (identity.Assignment, error) {
-	_, err := ask(ctx, p.w, p.call("make organization", e.TenantID, ""), func() (struct{}, error) {
+	err := modeltest.Do(ctx, p.w.World, p.call("make organization", e.TenantID, ""), func() error {
 		switch {
 		case p.w.account(e.UserID) == nil:
-			return struct{}{}, identity.ErrNotFound
+			return identity.ErrNotFound
 		case p.w.organization(e.TenantID) == nil:
 			p.w.organizations = append(p.w.organizations, &organization{tenant: e.TenantID, members: map[string]bool{}})
 		}
-		return struct{}{}, nil
+		return nil
 	})
 	if err != nil {
 		return identity.Assignment{}, err
 	}
-	return ask(ctx, p.w, p.call("enrol", e.TenantID, ""), func() (identity.Assignment, error) {
+	return modeltest.Ask(ctx, p.w.World, p.call("enrol", e.TenantID, ""), func() (identity.Assignment, error) {
 		o := p.w.organization(e.TenantID)
 		switch {
 		case o == nil:
@@ -127,22 +126,19 @@ func (p providerSim) Assign(ctx context.Context, e identity.Membership) (identit
 			return identity.Assignment{}, identity.ErrNotFound
 		}
 		o.members[e.UserID] = true
-		p.w.seen["enrol"]++
 		return identity.Assignment{OrganizationID: "org of " + e.TenantID.String()}, nil
 	})
 }
 
 // Unassign implements identity.MembershipManager.
 func (p providerSim) Unassign(ctx context.Context, e identity.Membership) error {
-	_, err := ask(ctx, p.w, p.call("withdraw", e.TenantID, ""), func() (struct{}, error) {
+	return modeltest.Do(ctx, p.w.World, p.call("withdraw", e.TenantID, ""), func() error {
 		p.w.organizations = slices.DeleteFunc(p.w.organizations, func(o *organization) bool {
 			if o.tenant == e.TenantID {
 				delete(o.members, e.UserID)
 			}
 			return o.tenant == e.TenantID && len(o.members) == 0
 		})
-		p.w.seen["withdraw"]++
-		return struct{}{}, nil
+		return nil
 	})
-	return err
 }

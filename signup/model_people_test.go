@@ -11,6 +11,7 @@ import (
 
 	"homeroom/catalog"
 	"homeroom/identity"
+	"homeroom/internal/modeltest"
 	"homeroom/internal/secret"
 	"homeroom/signup"
 )
@@ -21,7 +22,7 @@ var operator = signup.Actor{Name: "operator"}
 // people follow the links of their mails, review sign-ups, change their own accounts and invite others, if the run has
 // that.
 func (m *machine) people() {
-	switch n := m.choices.next(8); {
+	switch n := m.Next(8); {
 	case (n == 0 || n == 6) && m.shape.invites:
 		m.invite()
 	case n < 3 && m.shape.verify:
@@ -31,8 +32,8 @@ func (m *machine) people() {
 	case (n == 5 || n == 6 && m.shape.unmanaged) && m.shape.accounts:
 		m.changeAccount()
 	case n == 7 && (m.shape.verify || m.shape.approve):
-		m.tracef("a long time passes")
-		m.advance(waitTimeout + time.Second)
+		m.Tracef("a long time passes")
+		m.Advance(waitTimeout + time.Second)
 	default:
 		m.deliverSome()
 	}
@@ -44,28 +45,26 @@ func (m *machine) startWaitingClients() {
 	if !m.shape.verify && !m.shape.approve && !m.shape.accounts {
 		return
 	}
-	for range m.choices.next(3) {
+	for range m.Next(3) {
 		m.newClient()
 		m.runUntilIdle()
 	}
-	if m.shape.invites && m.choices.next(4) > 0 {
+	if m.shape.invites && m.Next(4) > 0 {
 		m.resumeAll()
 		m.invite()
 		m.invite()
 		m.runUntilIdle()
 	}
-	if m.shape.verify && m.shape.approve && m.choices.next(2) == 1 {
+	if m.shape.verify && m.shape.approve && m.Next(2) == 1 {
 		for _, mail := range m.catalog.mails {
 			m.activate(mail.signup, chosen)
 			m.runUntilIdle()
 		}
 	}
-	if m.shape.unmanaged && m.choices.next(2) == 1 {
+	if m.shape.unmanaged && m.Next(2) == 1 {
 		m.review()
-		for range m.choices.next(24) {
-			if calls := m.ready(); len(calls) > 0 {
-				m.deliver(calls[0])
-			}
+		for range m.Next(24) {
+			m.DeliverFirst()
 		}
 	}
 }
@@ -82,9 +81,9 @@ func (m *machine) followLink() {
 		m.deliverSome()
 		return
 	}
-	followed := mails[m.choices.next(len(mails))]
-	enters := []secret.String{chosen, "Chosen-0therwise", weak, ""}[m.choices.next(4)]
-	for range 1 + m.choices.next(2) {
+	followed := mails[m.Next(len(mails))]
+	enters := []secret.String{chosen, "Chosen-0therwise", weak, ""}[m.Next(4)]
+	for range 1 + m.Next(2) {
 		m.activate(followed.signup, enters)
 	}
 }
@@ -98,29 +97,31 @@ func (m *machine) activate(id uuid.UUID, enters secret.String) {
 	if p == nil {
 		return
 	}
-	service := m.services[p]
-	token, row := service.ActivationToken(id), *m.catalog.signup(id)
-	alone := !slices.ContainsFunc(m.tasks, func(t *task) bool { return t.confirms == id && !t.over && !t.proc.dead() })
-	m.world.begin(&task{what: "confirming " + m.name(id), proc: p, confirms: id, then: func(t *task) {
-		m.checkAnswer(id, "confirmed", t.value.(signup.Outcome), t.err)
-		if t.err == nil && alone && row.Status == catalog.AwaitingVerification && row.IdentityID == nil {
+	token, row := p.service.ActivationToken(id), *m.catalog.signup(id)
+	alone := len(m.Running(confirmation(id))) == 0
+	m.Start(&modeltest.Task{What: "confirming " + m.name(id), Process: p.Process, For: confirmation(id), Then: func(t *modeltest.Task) {
+		m.checkAnswer(id, "confirmed", t.Value.(signup.Outcome), t.Err)
+		if t.Err == nil && alone && row.Status == catalog.AwaitingVerification && row.IdentityID == nil {
 			m.checkPassword(t, row, enters)
 		}
 	}}, func(ctx context.Context) (any, error) {
 		if row.IdentityID != nil {
-			return service.ActivateWithAccount(ctx, token, *row.IdentityID)
+			return p.service.ActivateWithAccount(ctx, token, *row.IdentityID)
 		}
-		return service.Activate(ctx, token, enters)
+		return p.service.Activate(ctx, token, enters)
 	})
 }
 
+// confirmation is the purpose of the tasks that confirm a sign-up.
+type confirmation uuid.UUID
+
 // checkPassword checks that an account that has just been confirmed has the chosen password, unless somebody else
 // changed it.
-func (m *machine) checkPassword(t *task, row catalog.Signup, password secret.String) {
-	others := slices.ContainsFunc(m.tasks[t.number+1:], func(other *task) bool { return other.confirms == row.ID }) ||
-		slices.ContainsFunc(m.late, func(c *call) bool { return c.system == "identity" })
+func (m *machine) checkPassword(t *modeltest.Task, row catalog.Signup, password secret.String) {
+	others := slices.ContainsFunc(m.Tasks[t.Number+1:], func(other *modeltest.Task) bool { return other.For == confirmation(row.ID) }) ||
+		slices.ContainsFunc(m.Late, func(c *modeltest.Call) bool { return c.System == "identity" })
 	if l := m.accountOf(&row); l != nil && !others && l.password != password.Reveal() {
-		m.fail("%s was confirmed with one password, and its account has another", m.name(row.ID))
+		m.Failf("%s was confirmed with one password, and its account has another", m.name(row.ID))
 	}
 }
 
@@ -133,14 +134,14 @@ func (m *machine) review() {
 		}
 	}
 	if n := len(m.catalog.signups); len(waiting) == 0 && n > 0 {
-		waiting = append(waiting, m.catalog.signups[m.choices.next(n)].ID)
+		waiting = append(waiting, m.catalog.signups[m.Next(n)].ID)
 	}
 	if len(waiting) == 0 {
 		m.deliverSome()
 		return
 	}
-	id := waiting[m.choices.next(len(waiting))]
-	switch m.choices.next(5) {
+	id := waiting[m.Next(len(waiting))]
+	switch m.Next(5) {
 	case 0, 1:
 		m.approve(id)
 	case 2:
@@ -159,11 +160,10 @@ func (m *machine) approve(id uuid.UUID) {
 	if p == nil {
 		return
 	}
-	service := m.services[p]
 	m.approved[id] = true
-	m.world.begin(&task{what: "approving " + m.name(id), proc: p, then: func(t *task) {
-		m.checkAnswer(id, "approved", t.value.(signup.Outcome), t.err)
-	}}, func(ctx context.Context) (any, error) { return service.Approve(ctx, id, operator) })
+	m.start(p, "approving "+m.name(id), func(ctx context.Context) (any, error) {
+		return p.service.Approve(ctx, id, operator)
+	}, func(t *modeltest.Task) { m.checkAnswer(id, "approved", t.Value.(signup.Outcome), t.Err) })
 }
 
 func (m *machine) reject(id uuid.UUID) {
@@ -171,16 +171,15 @@ func (m *machine) reject(id uuid.UUID) {
 	if p == nil {
 		return
 	}
-	service := m.services[p]
 	m.start(p, "rejecting "+m.name(id), func(ctx context.Context) (any, error) {
-		return nil, service.Reject(ctx, id, operator)
-	}, func(t *task) {
+		return nil, p.service.Reject(ctx, id, operator)
+	}, func(t *modeltest.Task) {
 		var unavailable *signup.Unavailable
-		if t.err != nil && !errors.Is(t.err, signup.ErrNotWaiting) && !errors.As(t.err, &unavailable) {
-			m.fail("%s, being rejected, was answered: %v", m.name(id), t.err)
+		if t.Err != nil && !errors.Is(t.Err, signup.ErrNotWaiting) && !errors.As(t.Err, &unavailable) {
+			m.Failf("%s, being rejected, was answered: %v", m.name(id), t.Err)
 		}
-		if status := m.catalog.signup(id).Status; t.err == nil && status != catalog.Expired {
-			m.fail("%s was rejected, and is %s", m.name(id), status)
+		if status := m.catalog.signup(id).Status; t.Err == nil && status != catalog.Expired {
+			m.Failf("%s was rejected, and is %s", m.name(id), status)
 		}
 	})
 }
@@ -195,13 +194,13 @@ func (m *machine) resolve() {
 		}
 	}
 	if n := len(m.catalog.signups); len(needing) == 0 && n > 0 {
-		needing = append(needing, m.catalog.signups[m.choices.next(n)].ID)
+		needing = append(needing, m.catalog.signups[m.Next(n)].ID)
 	}
 	if len(needing) == 0 {
 		m.deliverSome()
 		return
 	}
-	id, way := needing[m.choices.next(len(needing))], m.choices.next(4)
+	id, way := needing[m.Next(len(needing))], m.Next(4)
 	if way != 0 {
 		m.resolveOne(id, "undone")
 	}
@@ -216,26 +215,26 @@ func (m *machine) resolveOne(id uuid.UUID, how string) {
 	if p == nil {
 		return
 	}
-	resolve := m.services[p].ResolveUndo
+	resolve := p.service.ResolveUndo
 	if how == "resumed" {
-		resolve = m.services[p].ResolveFinish
+		resolve = p.service.ResolveFinish
 	}
 	before := m.catalog.signup(id).Status
-	m.start(p, m.name(id)+" is "+how, func(ctx context.Context) (any, error) { return resolve(ctx, id, operator) }, func(t *task) {
+	m.start(p, m.name(id)+" is "+how, func(ctx context.Context) (any, error) { return resolve(ctx, id, operator) }, func(t *modeltest.Task) {
 		var unavailable *signup.Unavailable
 		status := m.catalog.signup(id).Status
 		switch {
-		case t.err == nil:
-			if m.seen["resolved: "+how]++; how == "undone" && status != catalog.Expired {
-				m.fail("%s was undone, and is %s", m.name(id), status)
+		case t.Err == nil:
+			if m.Seen["resolved: "+how]++; how == "undone" && status != catalog.Expired {
+				m.Failf("%s was undone, and is %s", m.name(id), status)
 			}
-		case errors.Is(t.err, signup.ErrInProgress), errors.As(t.err, &unavailable), errors.Is(t.err, catalog.ErrIdentityTaken):
-		case errors.Is(t.err, signup.ErrNotWaiting):
+		case errors.Is(t.Err, signup.ErrInProgress), errors.As(t.Err, &unavailable), errors.Is(t.Err, catalog.ErrIdentityTaken):
+		case errors.Is(t.Err, signup.ErrNotWaiting):
 			if before == catalog.NeedsOperator && status == catalog.NeedsOperator {
-				m.fail("%s needs an operator, and was not %s: %v", m.name(id), how, t.err)
+				m.Failf("%s needs an operator, and was not %s: %v", m.name(id), how, t.Err)
 			}
 		default:
-			m.fail("%s, being %s, was answered: %v", m.name(id), how, t.err)
+			m.Failf("%s, being %s, was answered: %v", m.name(id), how, t.Err)
 		}
 	})
 }
@@ -247,25 +246,25 @@ func (m *machine) checkAnswer(id uuid.UUID, how string, outcome signup.Outcome, 
 	row := m.catalog.signup(id)
 	switch {
 	case err == nil && (outcome.Status == catalog.SignupReady || outcome.Status == catalog.Provisioning):
-		m.seen[how]++
+		m.Seen[how]++
 		m.accepted = append(m.accepted, id)
 	case err == nil && outcome.Status == catalog.AwaitingApproval && how == "confirmed" && m.shape.approve:
-		m.seen[how+", to be approved"]++
+		m.Seen[how+", to be approved"]++
 	case err == nil:
-		m.fail("%s was %s, and answered %s", m.name(id), how, outcome.Status)
+		m.Failf("%s was %s, and answered %s", m.name(id), how, outcome.Status)
 	case errors.Is(err, signup.ErrLinkGone) && how == "confirmed":
 		if row.Status != catalog.Expired && !m.operatorNeeded {
-			m.fail("the link of %s was refused as expired, and it is %s", m.name(id), row.Status)
+			m.Failf("the link of %s was refused as expired, and it is %s", m.name(id), row.Status)
 		}
 	case errors.As(err, &unavailable), errors.Is(err, signup.ErrInProgress), errors.Is(err, signup.ErrNotWaiting) && how == "approved":
 	case m.shape.verify && (errors.As(err, &validation) || isRejected(err)):
 	case errors.Is(err, signup.ErrEmailExists) && how == "confirmed":
 		if !m.emailUsedLately(row.Email) {
-			m.fail("the e-mail of %s was refused as taken, which it is not", m.name(id))
+			m.Failf("the e-mail of %s was refused as taken, which it is not", m.name(id))
 		}
 	case errors.Is(err, signup.ErrNeedsOperator) && m.operatorNeeded:
 	default:
-		m.fail("%s, being %s, was answered: %v", m.name(id), how, err)
+		m.Failf("%s, being %s, was answered: %v", m.name(id), how, err)
 	}
 }
 
@@ -282,19 +281,19 @@ func (m *machine) changeAccount() {
 		m.deliverSome()
 		return
 	}
-	l := m.accounts[m.choices.next(len(m.accounts))]
+	l := m.accounts[m.Next(len(m.accounts))]
 	for i := range m.catalog.signups { // prefer one whose sign-up is in progress
 		if s := &m.catalog.signups[i]; s.Status == catalog.Provisioning && m.accountOf(s) != nil {
 			l = *m.accountOf(s)
 		}
 	}
-	if m.shape.unmanaged && m.choices.next(3) == 1 {
-		m.tracef("somebody removes the account with %s", l.email)
+	if m.shape.unmanaged && m.Next(3) == 1 {
+		m.Tracef("somebody removes the account with %s", l.email)
 		m.removeAccount(l.id)
 		m.closed[l.id], m.operatorNeeded = true, true
 		return
 	}
-	m.tracef("the e-mail %s is confirmed at the provider", l.email)
+	m.Tracef("the e-mail %s is confirmed at the provider", l.email)
 	m.account(l.id).verified = true
 }
 
@@ -304,8 +303,8 @@ func (m *machine) ownAccount(email string) *identity.User {
 	i := slices.IndexFunc(m.accounts, func(l simAccount) bool { return l.email == email })
 	if i < 0 {
 		i = len(m.accounts)
-		own := simAccount{id: fmt.Sprintf("own|%d", len(m.own)+1), email: email, verified: m.choices.next(2) == 0}
-		m.tracef("somebody creates an account with %s", email)
+		own := simAccount{id: fmt.Sprintf("own|%d", len(m.own)+1), email: email, verified: m.Next(2) == 0}
+		m.Tracef("somebody creates an account with %s", email)
 		m.accounts, m.own = append(m.accounts, own), append(m.own, own.id)
 	}
 	l := m.accounts[i]
@@ -322,33 +321,32 @@ func (m *machine) invite() {
 	if p == nil {
 		return
 	}
-	service := m.services[p]
-	if n := len(m.catalog.invitations); n > 0 && m.choices.next(4) == 1 {
-		i := m.catalog.invitations[m.choices.next(n)]
+	if n := len(m.catalog.invitations); n > 0 && m.Next(4) == 1 {
+		i := m.catalog.invitations[m.Next(n)]
 		m.start(p, "revoking "+m.name(i.ID), func(ctx context.Context) (any, error) {
-			return nil, service.Revoke(ctx, i.TenantID, i.ID, operator)
+			return nil, p.service.Revoke(ctx, i.TenantID, i.ID, operator)
 		}, nil)
 		return
 	}
-	reservation := signup.InviteRequest{Email: fmt.Sprintf("ada%d@lincoln.example", 1+m.choices.next(5)), ValidFor: waitTimeout, By: operator}
+	reservation := signup.InviteRequest{Email: fmt.Sprintf("ada%d@lincoln.example", 1+m.Next(5)), ValidFor: waitTimeout, By: operator}
 	var schools []uuid.UUID
 	for _, t := range m.catalog.tenants {
 		if t.State == catalog.Ready {
 			schools = append(schools, t.ID)
 		}
 	}
-	if n := m.choices.next(len(schools) + 1); n > 0 {
+	if n := m.Next(len(schools) + 1); n > 0 {
 		reservation.Tenant = &schools[n-1]
 	}
-	m.start(p, "inviting "+reservation.Email, func(ctx context.Context) (any, error) { return service.Invite(ctx, reservation) }, nil)
+	m.start(p, "inviting "+reservation.Email, func(ctx context.Context) (any, error) { return p.service.Invite(ctx, reservation) }, nil)
 }
 
 // answer makes a client accept an invitation that was sent to its address, if there is one.
 func (m *machine) answer(c *client) {
 	for _, mail := range slices.Backward(m.catalog.mails) {
 		if mail.kind == catalog.InvitationCreated && mail.email == c.request.Email {
-			c.invitation, c.request.Invitation = mail.signup, m.services[m.procs[0]].InvitationToken(mail.signup)
-			m.seen["invited clients"]++
+			c.invitation, c.request.Invitation = mail.signup, m.procs[0].service.InvitationToken(mail.signup)
+			m.Seen["invited clients"]++
 			return
 		}
 	}

@@ -3,9 +3,9 @@ package signup_test
 import (
 	"context"
 	"fmt"
-	"net"
 	"slices"
 
+	"homeroom/internal/modeltest"
 	"homeroom/migrations"
 	"homeroom/signup"
 	"homeroom/tenant"
@@ -75,26 +75,21 @@ type serverPort struct {
 func (s serverPort) Name() string { return s.server.name }
 
 // do executes a statement in a session, about a tenant's database.
-func (s serverPort) do(ctx context.Context, session *session, id tenant.ID, what string, f func() error) error {
-	c := &call{
-		proc: s.proc, system: s.server.name, what: what, about: id.UUID(), session: session,
-		refused: func(int) error { return fmt.Errorf("%s: %w", what, net.ErrClosed) },
-		lost:    func() error { return fmt.Errorf("%s: %w", what, net.ErrClosed) },
-	}
+func (s serverPort) do(ctx context.Context, session *modeltest.Session, id tenant.ID, what string, f func() error) error {
+	c := &modeltest.Call{Process: s.proc.Process, System: s.server.name, What: what, About: s.w.name(id.UUID()), Session: session}
 	lock := s.server.name + " " + id.String()
 	if what == "lock" {
-		c.blocked = func() bool { return s.w.lockedByOther(lock, session) }
-		c.lost = func() error { return tenant.ErrBusy }
-		f = func() error { s.w.locks[lock] = session; return nil }
+		c.Blocked = func() bool { return s.w.LockedByOther(lock, session) }
+		c.Lost = func() error { return tenant.ErrBusy }
+		f = func() error { s.w.Locks[lock] = session; return nil }
 	}
-	_, err := ask(ctx, s.w, c, func() (struct{}, error) { return struct{}{}, f() })
-	return err
+	return modeltest.Do(ctx, s.w.World, c, f)
 }
 
 // Ensure implements signup.Server in the same steps as the real one.
 func (s serverPort) Ensure(ctx context.Context, id tenant.ID, _ int, progress tenant.Progress) (tenant.Result, error) {
-	session := &session{}
-	defer session.close()
+	session := &modeltest.Session{}
+	defer session.Close()
 	if err := s.do(ctx, session, id, "lock", nil); err != nil {
 		return tenant.Result{}, err
 	}
@@ -144,8 +139,8 @@ func (s serverPort) open(id tenant.ID) error {
 
 // Archive implements signup.Server.
 func (s serverPort) Archive(ctx context.Context, id tenant.ID, archive string) error {
-	session := &session{}
-	defer session.close()
+	session := &modeltest.Session{}
+	defer session.Close()
 	if err := s.do(ctx, session, id, "lock", nil); err != nil {
 		return err
 	}
@@ -164,7 +159,7 @@ func (s serverPort) Archive(ctx context.Context, id tenant.ID, archive string) e
 
 // CheckSpare implements signup.Server.
 func (s serverPort) CheckSpare(ctx context.Context, id tenant.ID, _ string) error {
-	return s.do(ctx, &session{}, id, "check spare", func() error {
+	return s.do(ctx, &modeltest.Session{}, id, "check spare", func() error {
 		found := s.server.find(id.Database())
 		switch {
 		case found == nil || found.closed:
@@ -183,8 +178,8 @@ func (serverPort) MarkInUse(context.Context, map[tenant.ID]string) ([]tenant.ID,
 
 // Discard implements signup.Server.
 func (s serverPort) Discard(ctx context.Context, id tenant.ID) error {
-	session := &session{}
-	defer session.close()
+	session := &modeltest.Session{}
+	defer session.Close()
 	if err := s.do(ctx, session, id, "lock", nil); err != nil {
 		return err
 	}

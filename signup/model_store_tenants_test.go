@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"homeroom/catalog"
+	"homeroom/internal/modeltest"
 	"homeroom/signup"
 )
 
@@ -65,14 +66,14 @@ func (r storeSim) RecordTx(ctx context.Context, tx pgx.Tx, event catalog.Event) 
 
 // Exclusive implements signup.Store.
 func (r storeSim) Exclusive(ctx context.Context, name string, f func(ctx context.Context) error) (bool, error) {
-	c := r.call("lock", uuid.Nil, name, false)
-	c.session = &session{}
-	defer c.session.close()
-	ran, err := ask(ctx, r.w, c, func() (bool, error) {
-		if r.w.lockedByOther(name, c.session) {
+	c, session := r.call("lock", uuid.Nil, name, false), &modeltest.Session{}
+	c.Session = session
+	defer session.Close()
+	ran, err := modeltest.Ask(ctx, r.w.World, c, func() (bool, error) {
+		if r.w.LockedByOther(name, session) {
 			return false, nil
 		}
-		r.w.locks[name] = c.session
+		r.w.Locks[name] = session
 		return true, nil
 	})
 	if err != nil || !ran {
@@ -126,12 +127,16 @@ func (r storeSim) FreeCapacity(ctx context.Context, server string, limit int) (i
 
 // InsertSpare implements signup.Store.
 func (r storeSim) InsertSpare(ctx context.Context, spare catalog.NewSpare) error {
-	return r.change(ctx, "insert spare", spare.ID, func(rows *rows) error {
-		err := rows.insertSpare(spare)
-		if err == nil {
-			r.w.setName(spare.ID, "tenant ")
+	c := r.call("insert spare", uuid.Nil, "", true)
+	return modeltest.Do(ctx, r.w.World, c, func() error {
+		if err := r.w.catalog.insertSpare(spare); err != nil {
+			return err
 		}
-		return err
+		r.w.setName(spare.ID, "tenant ")
+		if c.About = r.w.name(spare.ID); c.Orphan {
+			r.w.sparesReturned++ // the present holder of the lock may have counted before
+		}
+		return nil
 	})
 }
 

@@ -6,13 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"homeroom/catalog"
+	"homeroom/internal/modeltest"
 	"homeroom/signup"
 )
 
@@ -28,69 +28,67 @@ var _ signup.Store = storeSim{}
 const rowsLock = "the rows"
 
 // call returns a statement. Writes wait for an open transaction.
-func (r storeSim) call(what string, about uuid.UUID, detail string, write bool) *call {
-	c := &call{
-		proc: r.proc, system: "catalog", what: what, about: about, detail: detail,
-		refused: func(int) error { return fmt.Errorf("%s: %w", what, net.ErrClosed) },
-		lost:    func() error { return fmt.Errorf("%s: %w", what, io.ErrUnexpectedEOF) },
+func (r storeSim) call(what string, about uuid.UUID, detail string, write bool) *modeltest.Call {
+	c := &modeltest.Call{
+		Process: r.proc.Process, System: "catalog", What: what, About: r.w.describe(about, detail),
+		Lost: func() error { return fmt.Errorf("%s: %w", what, io.ErrUnexpectedEOF) },
 	}
 	if write {
-		c.blocked = func() bool { return r.w.lockedByOther(rowsLock, c.session) }
+		c.Blocked = func() bool { return r.w.LockedByOther(rowsLock, c.Session) }
 	}
 	return c
 }
 
 // read and write execute a statement.
 func read[T any](ctx context.Context, r storeSim, what string, about uuid.UUID, detail string, f func(*rows) (T, error)) (T, error) {
-	return ask(ctx, r.w, r.call(what, about, detail, false), func() (T, error) { return f(&r.w.catalog) })
+	return modeltest.Ask(ctx, r.w.World, r.call(what, about, detail, false), func() (T, error) { return f(&r.w.catalog) })
 }
 
 func write[T any](ctx context.Context, r storeSim, what string, about uuid.UUID, detail string, f func(*rows) (T, error)) (T, error) {
-	return ask(ctx, r.w, r.call(what, about, detail, true), func() (T, error) { return f(&r.w.catalog) })
+	return modeltest.Ask(ctx, r.w.World, r.call(what, about, detail, true), func() (T, error) { return f(&r.w.catalog) })
 }
 
 // change executes a write without an answer.
 func (r storeSim) change(ctx context.Context, what string, about uuid.UUID, f func(*rows) error) error {
-	_, err := write(ctx, r, what, about, "", func(rows *rows) (struct{}, error) { return struct{}{}, f(rows) })
-	return err
+	return modeltest.Do(ctx, r.w.World, r.call(what, about, "", true), func() error { return f(&r.w.catalog) })
 }
 
-// txSim is an open transaction with its writes so far.
+// txSim is a transaction. rows are the rows as it sees them, from its first statement on.
 type txSim struct {
 	pgx.Tx
-	session *session
+	session modeltest.Session
+	rows    *rows
 }
 
 // InTx implements signup.Store.
 func (r storeSim) InTx(ctx context.Context, f func(pgx.Tx) error) error {
-	tx := txSim{session: &session{}}
-	defer tx.session.close() // the death of a process rolls back too
+	tx := &txSim{}
+	defer tx.session.Close() // the death of a process rolls back too
 	if err := f(tx); err != nil {
 		return err
 	}
 	return r.inTx(ctx, tx, "commit", uuid.Nil, func(rows *rows) error {
 		r.w.catalog = *rows
-		delete(r.w.locks, rowsLock)
+		delete(r.w.Locks, rowsLock)
 		return nil
 	})
 }
 
 // inTx executes a statement of a transaction. The first one begins it.
 func (r storeSim) inTx(ctx context.Context, tx pgx.Tx, what string, about uuid.UUID, f func(*rows) error) error {
-	session := tx.(txSim).session
+	sim := tx.(*txSim)
 	c := r.call(what, about, "in a transaction", true)
-	c.session = session
-	_, err := ask(ctx, r.w, c, func() (struct{}, error) {
-		if session.over() && what != "commit" {
-			return struct{}{}, io.ErrClosedPipe // it will never be committed
+	c.Session, c.NeverLate = &sim.session, sim.rows != nil
+	return modeltest.Do(ctx, r.w.World, c, func() error {
+		if sim.session.Closed() && what != "commit" {
+			return io.ErrClosedPipe // it will never be committed
 		}
-		if session.tx == nil {
-			session.tx = r.w.catalog.clone()
-			r.w.locks[rowsLock] = session
+		if sim.rows == nil {
+			sim.rows = r.w.catalog.clone()
+			r.w.Locks[rowsLock] = &sim.session
 		}
-		return struct{}{}, f(session.tx)
+		return f(sim.rows)
 	})
-	return err
 }
 
 // Reserve implements signup.Store.
@@ -191,7 +189,7 @@ func (r storeSim) Expire(ctx context.Context, s catalog.Signup, steps, problem j
 	return r.change(ctx, "expire", s.ID, func(rows *rows) error {
 		err := r.recordFreedEmail(s, rows.expire(s, steps, problem, delay))
 		if since, waits := r.w.waiting[s.ID]; err == nil && waits && time.Since(since) < waitTimeout {
-			r.w.fail("%s expired after %s", r.w.name(s.ID), time.Since(since))
+			r.w.Failf("%s expired after %s", r.w.name(s.ID), time.Since(since))
 		}
 		return err
 	})

@@ -1,25 +1,13 @@
 package signup_test
 
 import (
-	"cmp"
-	"fmt"
-	"maps"
-	"slices"
-	"strings"
 	"testing"
-	"testing/synctest"
 
-	"pgregory.net/rapid"
+	"homeroom/internal/modeltest"
 )
 
-// modelRuns is how many runs there are of each shape of the world. Under the race detector, which makes them many times
-// slower and which the order in which the driver lets goroutines go on leaves little to find, a few must do.
-func modelRuns() int {
-	if raceDetector {
-		return 400
-	}
-	return 8_000
-}
+// modelRuns is the number of runs of each shape.
+const modelRuns = 8_000
 
 var shapes = []shape{
 	{name: "two processes, two spares", processes: 2, servers: 1, spares: 2},
@@ -43,72 +31,9 @@ func TestModel(t *testing.T) {
 	for _, shape := range shapes {
 		t.Run(shape.name, func(t *testing.T) {
 			t.Parallel()
-			seen := tally{}
-			failed := 0
-			defer func() {
-				t.Logf("%d runs: %s", seen["runs"], seen)
-				if failed > 0 {
-					t.Logf("run %d was the first to fail", failed)
-				}
-			}()
-			for range modelRuns() / 100 {
-				rapid.Check(quiet{t}, func(rt *rapid.T) {
-					drawn := rapid.SliceOfN(rapid.Uint64(), 80+shape.extraChoices, 240+shape.extraChoices).Draw(rt, "choices")
-					problem, _ := play(t, shape, drawn, seen, false)
-					if problem == "" {
-						return
-					}
-					if failed == 0 {
-						failed = seen["runs"]
-					}
-					_, trace := play(t, shape, drawn, tally{}, true)
-					rt.Logf("%s", trace)
-					rt.Fatalf("%s", problem)
-				})
-			}
+			modeltest.Check(t, modelRuns, 80+shape.extraChoices, 240+shape.extraChoices, func(w *modeltest.World) {
+				newMachine(w, shape).run()
+			})
 		})
 	}
-}
-
-// quiet leaves out that all is well.
-type quiet struct{ *testing.T }
-
-// Logf implements rapid.TB.
-func (q quiet) Logf(format string, args ...any) {
-	if !strings.HasPrefix(format, "[rapid] OK") {
-		q.T.Logf(format, args...)
-	}
-}
-
-// tally counts what has come up, to show that the runs get about.
-type tally map[string]int
-
-// String lists it, the most frequent first.
-func (t tally) String() string {
-	var parts []string
-	for _, what := range slices.SortedFunc(maps.Keys(t), func(a, b string) int { return cmp.Or(t[b]-t[a], strings.Compare(a, b)) }) {
-		parts = append(parts, fmt.Sprintf("%s %d", what, t[what]))
-	}
-	return strings.Join(parts, ", ")
-}
-
-// play runs a world, and tells what was wrong.
-func play(t *testing.T, shape shape, drawn []uint64, seen tally, traced bool) (problem, trace string) {
-	var text *strings.Builder
-	if traced {
-		text = &strings.Builder{}
-	}
-	synctest.Test(t, func(*testing.T) {
-		m := newMachine(shape, &choices{drawn: drawn})
-		m.trace, m.seen = text, seen
-		seen["runs"]++
-		m.run()
-		if len(m.problems) > 0 {
-			problem = m.problems[0]
-		}
-	})
-	if traced {
-		trace = text.String()
-	}
-	return problem, trace
 }

@@ -1,6 +1,0 @@
-//go:build race
-
-package signup_test
-
-// raceDetector reports whether the race detector is built in.
-const raceDetector = true
