@@ -42,17 +42,27 @@ func (s *Service) plan(ctx context.Context, req Request) (plan, error) {
 	if p.kind == catalog.Member {
 		return p, nil
 	}
-	switch {
-	case s.cfg.Mode == Closed:
-		return plan{}, ErrClosed
-	case s.cfg.Mode == ByInvitation && p.invitation == nil:
-		return plan{}, ErrInvitationRequired
-	case p.schoolName == "":
+	if err := s.Accepts(); err != nil && (p.invitation == nil || !errors.Is(err, ErrInvitationRequired)) {
+		return plan{}, err
+	}
+	if p.schoolName == "" {
 		return plan{}, &ValidationError{Fields: []FieldError{{Field: "schoolName", Code: "required", Message: messages.ID("field.name_required")}}}
 	}
 	p.gate = s.gate(catalog.Signup{Kind: p.kind, Status: catalog.Pending, InvitationID: p.invitation},
 		req.Account != nil && req.Account.EmailVerified)
 	return p, nil
+}
+
+// Accepts reports whether everybody may sign a school up now. It fails with [ErrClosed] when nobody may, and with
+// [ErrInvitationRequired] when only invited people may.
+func (s *Service) Accepts() error {
+	switch s.cfg.Mode {
+	case Closed:
+		return ErrClosed
+	case ByInvitation:
+		return ErrInvitationRequired
+	}
+	return nil
 }
 
 // planInvited reads the invitation that a request accepts. It is valid only for the address to which it was sent, and

@@ -132,6 +132,7 @@ func (c SignupPolicyConfig) rules() (signup.Rules, error) {
 func (c SignupPolicyConfig) applySignupPolicy(into *httpConfig, provider identity.Provider) (wrong []problem) {
 	into.admission.Budget = c.signupBudget(into.admission.Rate != nil)
 	into.api.OAuth, into.api.OAuthRate = c.SignupOAuth.names, c.SignupOAuthRate.allowance
+	into.pages.OAuth = c.SignupOAuth.names
 	if c.SignupSession {
 		sessions, ok := provider.(identity.SessionOpener)
 		if !ok {

@@ -52,7 +52,6 @@ func (s *server) registerPages(router *gin.Engine) error {
 	if err != nil {
 		return fmt.Errorf("read the page of the documentation: %w", err)
 	}
-	router.GET("/", func(c *gin.Context) { c.Redirect(http.StatusFound, "/docs") })
 	router.GET("/openapi.json", func(c *gin.Context) { c.Data(http.StatusOK, "application/json", document) })
 	router.GET("/docs", func(c *gin.Context) {
 		c.Header("Content-Security-Policy", docsPolicy)

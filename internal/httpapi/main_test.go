@@ -129,7 +129,7 @@ func (c config) handler() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.Admission, c.pages.Admission, c.pages.Texts, c.pages.Hosted = admits, admits, c.Texts, c.Hosted
+	c.Admission, c.pages.Admission, c.pages.Texts, c.pages.Hosted, c.pages.OAuth = admits, admits, c.Texts, c.Hosted, c.OAuth
 	pages, err := web.New(c.pages)
 	if err != nil {
 		return nil, err

@@ -36,8 +36,6 @@ func (s *Site) registerHosted(router gin.IRouter) {
 	router.GET(registerPath, s.getRegister)
 	router.GET(callbackPath, s.getCallback)
 	router.POST(finishPath, s.refuseOtherOrigins, limitForm, s.postFinish)
-	router.GET(statusPath+":id", s.getStatus)
-	router.POST(statusPath+":id", limitForm, s.postResend)
 }
 
 // refuseOtherOrigins refuses forms that another site has sent. What is in the cookie would go on only with its own registration; the
@@ -256,7 +254,7 @@ func (s *Site) getStatus(c *gin.Context) {
 		s.show(c, localizer, http.StatusOK, personPage{Title: localizer.Text("page.waiting.title", nil), Text: localizer.Text("page.waiting.text", nil)})
 	case catalog.Failed, catalog.Expired:
 		s.show(c, localizer, http.StatusOK, personPage{
-			Title: localizer.Text("page.hosted.failed_title", nil), Text: localizer.Text("page.hosted.failed", nil), Link: beginLink(localizer, hosted.FlowState{}),
+			Title: localizer.Text("page.hosted.failed_title", nil), Text: localizer.Text("page.hosted.failed", nil), Link: s.beginLink(localizer, hosted.FlowState{}),
 		})
 	default:
 		s.show(c, localizer, http.StatusOK, personPage{

@@ -169,7 +169,7 @@ func (s *Site) showEnding(c *gin.Context, localizer messages.Localizer, state ho
 			page.Title, page.Text = localizer.Text(e.id+".title", nil), localizer.Text(e.id+".text", nil)
 		}
 		if e.again {
-			page.Link = beginLink(localizer, state)
+			page.Link = s.beginLink(localizer, state)
 		} else if e.kind == problem.EmailExists || e.kind == problem.SchoolExists {
 			page.Link = s.loginLink(localizer)
 		}
@@ -238,7 +238,7 @@ func endingOf(err error) (ending, bool) {
 }
 
 // beginLink begins once more with what is known to be good.
-func beginLink(localizer messages.Localizer, state hosted.FlowState) *personLink {
+func (s *Site) beginLink(localizer messages.Localizer, state hosted.FlowState) *personLink {
 	query := url.Values{}
 	for name, value := range map[string]string{
 		"school_name": state.SchoolName, "return_to": state.ReturnTo, "ui_locales": state.Locales, "invitation": state.Invitation,
@@ -247,7 +247,10 @@ func beginLink(localizer messages.Localizer, state hosted.FlowState) *personLink
 			query.Set(name, value)
 		}
 	}
-	address := registerPath
+	address := registrationPath
+	if s.cfg.Hosted != nil {
+		address = registerPath
+	}
 	if len(query) > 0 {
 		address += "?" + query.Encode()
 	}

@@ -33,6 +33,8 @@ type personPage struct {
 	Problem string
 	Form    *personForm
 	Link    *personLink
+	// Links are other ways to what the form is for.
+	Links []personLink
 	// Refresh, if not zero, has the page look again after as many seconds.
 	Refresh int
 }
@@ -43,8 +45,9 @@ type personForm struct {
 }
 
 type personField struct {
-	Name, Label, Type, Value, Autocomplete, Problem string
-	Required, ReadOnly                              bool
+	Name, Label, Type, Value, Autocomplete, Hint, Problem string
+	// Focus puts the cursor there: the first field that is wrong.
+	Required, ReadOnly, Focus bool
 }
 
 type personLink struct{ URL, Text string }

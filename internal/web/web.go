@@ -1,5 +1,5 @@
-// Package web has the pages that people meet in a browser: those to which the links in mails lead, those of a registration at the
-// identity provider, and the mailbox of development.
+// Package web has the pages that people meet in a browser: the registration, those to which the links in mails lead, those of a
+// registration at the identity provider, and the mailbox of development.
 package web
 
 import (
@@ -36,6 +36,9 @@ type Config struct {
 	Hosted *hosted.Provider
 	// HostedRate is how often one client address may begin that, and come back from it. Defaults to no limit.
 	HostedRate *catalog.Allowance
+	// OAuth are the provider's own names of the connections that the registration page offers, by the names that people know, such as
+	// google. They need Hosted. Defaults to none.
+	OAuth map[string]string
 	// Mailbox, if not nil, is shown at /dev/mailbox. Defaults to none.
 	Mailbox Mailbox
 	// AppURL is where people log in. Defaults to no links to that.
@@ -69,6 +72,7 @@ func New(cfg Config) (*Site, error) {
 // Register adds the pages to a router.
 func (s *Site) Register(router gin.IRouter) {
 	s.registerPersonPages(router)
+	s.registerRegistration(router)
 	s.registerHosted(router)
 	s.registerMailbox(router)
 }
