@@ -14,6 +14,7 @@ import (
 	"homeroom/identity"
 	"homeroom/internal/remote"
 	"homeroom/internal/secret"
+	"homeroom/internal/setting"
 )
 
 // How people log in.
@@ -67,6 +68,8 @@ type Config struct {
 	MaxWait time.Duration
 	// Now is the clock for the expiry of tokens and rate limits. Defaults to time.Now.
 	Now func() time.Time
+	// Settings names the settings of these fields in hints for operators, and of Domain, the tenant's domain in BaseURL. Defaults to the fields' names.
+	Settings setting.Names
 	// Logger gets one debug line per exchange and warnings about the token; never a body. Defaults to none.
 	Logger *slog.Logger
 	// Transport carries the requests. Defaults to one with enough kept-alive connections for many parallel calls.
@@ -117,6 +120,11 @@ func (c Config) idPrefix() string {
 		return prefixEmail
 	}
 	return prefixDatabase
+}
+
+// roleFields are the fields of Config with the names of the Auth0 roles, by the roles of package identity.
+var roleFields = map[string]string{
+	identity.RoleOwner: "OwnerRole", identity.RoleAdmin: "AdminRole", identity.RoleMember: "MemberRole",
 }
 
 // roles are the configured names, by the roles of package identity.

@@ -1,10 +1,8 @@
 package auth0
 
 import (
-	"fmt"
 	"net/http"
 	"regexp"
-	"strconv"
 	"strings"
 
 	"homeroom/identity"
@@ -21,7 +19,9 @@ func (c *Client) failure(req call, ans remote.Answer) error {
 	}
 	_ = ans.Decode(&p) // not JSON: a proxy's page, which has no more information than its status
 	cause := c.remote.Quote(req.Call, ans, p.Code, p.Message)
-	hint := func(text string) error { return &identity.Misconfigured{Hint: text, Err: cause} }
+	hint := func(format string, args ...any) error {
+		return &identity.Misconfigured{Hint: c.cfg.Settings.Sprintf(format, args...), Err: cause}
+	}
 
 	switch {
 	case ans.Status < 300, ans.Transient():
@@ -34,22 +34,21 @@ func (c *Client) failure(req call, ans remote.Answer) error {
 		p.Code == codeNameTaken:
 		return identity.ErrExists
 	case p.Code == codeDomains:
-		return hint("the Auth0 tenant has several custom domains: name the one for mails and links (AUTH0_CUSTOM_DOMAIN)")
+		return hint("the Auth0 tenant has several custom domains: name the one for mails and links ($CustomDomain)")
 	case p.Code == codeConnection:
-		return hint(fmt.Sprintf("the Auth0 tenant has no connection %q: see Authentication, Database, and AUTH0_CONNECTION", c.cfg.connection()))
+		return hint("the Auth0 tenant has no connection %q: see Authentication, Database, and $Connection", c.cfg.connection())
 	case p.Code == codeScope:
-		return hint(fmt.Sprintf("grant the scope %s of the Auth0 Management API to the application %s; as Homeroom is configured, "+
-			"it needs %s", req.scope, c.cfg.ClientID, strings.Join(c.cfg.Scopes(), " ")))
+		return hint("grant the scope %s of the Auth0 Management API to the application %s; as Homeroom is configured, "+
+			"it needs %s", req.scope, c.cfg.ClientID, strings.Join(c.cfg.Scopes(), " "))
 	case ans.Status == http.StatusUnauthorized:
-		return hint("Auth0 refuses even a fresh access token: check AUTH0_DOMAIN and AUTH0_MANAGEMENT_AUDIENCE")
+		return hint("Auth0 refuses even a fresh access token: check $Domain and $ManagementAudience")
 	case ans.Status == http.StatusNotFound, ans.Status >= 300 && ans.Status < 400:
-		return hint("this is not the Management API of an Auth0 tenant: check AUTH0_DOMAIN or AUTH0_BASE_URL")
+		return hint("this is not the Management API of an Auth0 tenant: check $Domain or $BaseURL")
 	}
 	if rejected := c.rejection(req, ans.Status, p.Code, p.Message); rejected != nil {
 		return rejected
 	}
-	return hint("Auth0 refuses what Homeroom asks: check the connection " + strconv.Quote(c.cfg.connection()) +
-		" and the application's rights in the Auth0 dashboard")
+	return hint("Auth0 refuses what Homeroom asks: check the connection %q and the application's rights in the Auth0 dashboard", c.cfg.connection())
 }
 
 // tokenHint is the hint for a refusal of the token endpoint.
@@ -58,12 +57,12 @@ func (c Config) tokenHint(status int, code string) string {
 	case code == "unauthorized_client":
 		return "turn on the grant type Client Credentials of the application " + c.ClientID + ": it must be of the type Machine to Machine"
 	case status == http.StatusUnauthorized, code == "invalid_client":
-		return "check AUTH0_CLIENT_ID and AUTH0_CLIENT_SECRET"
+		return c.Settings.Sprintf("check $ClientID and $ClientSecret")
 	case code == "access_denied":
-		return fmt.Sprintf("authorise the application %s for the Auth0 Management API with the scopes %s; "+
-			"the API is %s (AUTH0_MANAGEMENT_AUDIENCE)", c.ClientID, strings.Join(c.Scopes(), " "), c.ManagementAudience)
+		return c.Settings.Sprintf("authorise the application %s for the Auth0 Management API with the scopes %s; "+
+			"the API is %s ($ManagementAudience)", c.ClientID, strings.Join(c.Scopes(), " "), c.ManagementAudience)
 	default:
-		return "check AUTH0_DOMAIN and the application's settings"
+		return c.Settings.Sprintf("check $Domain and the application's settings")
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 
 	"homeroom/identity"
 	"homeroom/internal/remote"
@@ -49,7 +48,7 @@ func (c *Client) prepared(ctx context.Context) (*knownIDs, error) {
 	}
 	ids := &knownIDs{roles: map[string]string{}}
 	for role, name := range c.cfg.roles() {
-		id, err := c.roleID(ctx, name, "AUTH0_"+strings.ToUpper(role)+"_ROLE")
+		id, err := c.roleID(ctx, name, c.cfg.Settings.Of(roleFields[role]))
 		if err != nil {
 			return nil, err
 		}
@@ -114,7 +113,7 @@ func (c *Client) connectionID(ctx context.Context, name string) (string, error) 
 		return id, nil
 	}
 	return "", &identity.Misconfigured{
-		Hint: "see Authentication in the Auth0 dashboard, and AUTH0_CONNECTION or AUTH0_PASSWORDLESS_CONNECTION",
+		Hint: c.cfg.Settings.Sprintf("see Authentication in the Auth0 dashboard, and $Connection or $PasswordlessConnection"),
 		Err:  fmt.Errorf("the Auth0 tenant has no connection %q", name),
 	}
 }

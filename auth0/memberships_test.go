@@ -306,7 +306,7 @@ func TestARoleThatIsRemovedIsNoticed(t *testing.T) {
 				t.Errorf("%v; want a temporary error, for the ids that are remembered are old", err)
 			}
 			_, err := client.Assign(t.Context(), e)
-			checkError(t, err, misconfigured, `"owner"`, "AUTH0_OWNER_ROLE")
+			checkError(t, err, misconfigured, `"owner"`, "OwnerRole")
 		})
 	}
 }
@@ -315,7 +315,7 @@ func TestAMissingConnectionIsMisconfigured(t *testing.T) {
 	t.Parallel()
 	client, _ := newRecordingClient(t, startTenant(t), withOrganizations, func(c *auth0.Config) { c.Connection = "schools" })
 	err := client.Prepare(t.Context())
-	checkError(t, err, misconfigured, `"schools"`, "AUTH0_CONNECTION")
+	checkError(t, err, misconfigured, `"schools"`, "Connection")
 }
 
 func TestAMemberWhoIsRefusedBecauseTheUserIsGone(t *testing.T) {

@@ -23,7 +23,7 @@ func (c *Client) OpenSession(
 ) (identity.Session, error) {
 	if c.cfg.Audience == "" || c.Passwordless() {
 		return identity.Session{}, fmt.Errorf("open session: %w", &identity.Misconfigured{
-			Hint: "set AUTH0_AUDIENCE, and let people log in with a password of their own (AUTH0_LOGIN)",
+			Hint: c.cfg.Settings.Sprintf("set $Audience, and let people log in with a password of their own ($Login)"),
 			Err:  errors.New("nobody can log in with a password for the service's own API"),
 		})
 	}
@@ -91,7 +91,7 @@ func (c *Client) loginFailure(req remote.Call, ans remote.Answer) error {
 	case ans.Transient():
 		return c.remote.Unavailable(req, ans, cause)
 	case ans.Status == http.StatusUnauthorized, p.Code == "invalid_client":
-		return &identity.Misconfigured{Hint: "check AUTH0_CLIENT_ID and AUTH0_CLIENT_SECRET", Err: cause}
+		return &identity.Misconfigured{Hint: c.cfg.Settings.Sprintf("check $ClientID and $ClientSecret"), Err: cause}
 	case p.Code == "unauthorized_client":
 		return &identity.Misconfigured{
 			Hint: "turn on the grant type Password of the application " + c.cfg.ClientID + ", in its advanced settings",
@@ -99,7 +99,7 @@ func (c *Client) loginFailure(req remote.Call, ans remote.Answer) error {
 		}
 	}
 	return &identity.Misconfigured{
-		Hint: fmt.Sprintf("let the application %s ask for tokens for the API %q (AUTH0_AUDIENCE) with passwords of the "+
+		Hint: c.cfg.Settings.Sprintf("let the application %s ask for tokens for the API %q ($Audience) with passwords of the "+
 			"connection %q", c.cfg.ClientID, c.cfg.Audience, c.cfg.connection()),
 		Err: cause,
 	}

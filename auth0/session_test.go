@@ -102,14 +102,14 @@ func TestASessionThatCannotBe(t *testing.T) {
 		says   string
 	}{
 		"the grant is off":        {403, `{"error":"unauthorized_client","error_description":"Grant type 'x' not allowed for the client."}`, audience, misconfigured, "grant type Password"},
-		"a wrong secret":          {401, `{"error":"access_denied","error_description":"Unauthorized"}`, audience, misconfigured, "AUTH0_CLIENT_SECRET"},
-		"an unknown API":          {403, `{"error":"access_denied","error_description":"Service not found: api"}`, audience, misconfigured, "AUTH0_AUDIENCE"},
-		"a bad audience":          {400, `{"error":"invalid_request","error_description":"invalid audience specified for password grant exchange"}`, audience, misconfigured, "AUTH0_AUDIENCE"},
+		"a wrong secret":          {401, `{"error":"access_denied","error_description":"Unauthorized"}`, audience, misconfigured, "ClientSecret"},
+		"an unknown API":          {403, `{"error":"access_denied","error_description":"Service not found: api"}`, audience, misconfigured, "Audience"},
+		"a bad audience":          {400, `{"error":"invalid_request","error_description":"invalid audience specified for password grant exchange"}`, audience, misconfigured, "Audience"},
 		"a rate limit":            {429, `{"error":"too_many_requests"}`, audience, throttled, ""},
 		"a failure":               {503, ``, audience, temporary, ""},
 		"no token":                {200, `{}`, audience, temporary, ""},
-		"no API":                  {200, `{"access_token":"x"}`, func(*auth0.Config) {}, misconfigured, "AUTH0_AUDIENCE"},
-		"nobody has a password":   {200, `{"access_token":"x"}`, func(c *auth0.Config) { audience(c); c.Login = auth0.LoginEmail }, misconfigured, "AUTH0_LOGIN"},
+		"no API":                  {200, `{"access_token":"x"}`, func(*auth0.Config) {}, misconfigured, "Audience"},
+		"nobody has a password":   {200, `{"access_token":"x"}`, func(c *auth0.Config) { audience(c); c.Login = auth0.LoginEmail }, misconfigured, "Login"},
 		"echoing what it is told": {400, `{"error":"` + password + `","error_description":"` + email + `"}`, audience, misconfigured, ""},
 	} {
 		t.Run(name, func(t *testing.T) {

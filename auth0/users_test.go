@@ -172,7 +172,7 @@ func TestACustomDomainIsNamed(t *testing.T) {
 	t.Parallel()
 	tenant := auth0test.Start(t, auth0test.Config{CustomDomainConflict: true})
 	_, err := newClient(t, configOf(tenant)).Create(context.Background(), newUser())
-	checkError(t, err, misconfigured, "AUTH0_CUSTOM_DOMAIN")
+	checkError(t, err, misconfigured, "CustomDomain")
 	client, _ := newRecordingClient(t, tenant, func(c *auth0.Config) { c.CustomDomain = "login.lincoln.example" })
 	if _, err := client.Create(context.Background(), newUser()); err != nil {
 		t.Error(err)

@@ -22,6 +22,7 @@ import (
 	"homeroom/identity"
 	"homeroom/internal/remote"
 	"homeroom/internal/secret"
+	"homeroom/internal/setting"
 )
 
 var (
@@ -58,6 +59,8 @@ type Config struct {
 	MaxWait time.Duration
 	// Now is the clock for the expiry of tokens and pauses. Defaults to time.Now.
 	Now func() time.Time
+	// Settings names the settings of these fields in hints for operators. Defaults to the fields' names.
+	Settings setting.Names
 	// Logger gets one debug line per exchange and warnings about the token; never a body. Defaults to none.
 	Logger *slog.Logger
 	// Transport carries the requests. Defaults to one with enough kept-alive connections for many parallel calls.
@@ -79,7 +82,7 @@ func New(cfg Config) (*Client, error) {
 	token := remote.StaticToken(cfg.APIToken)
 	if cfg.APIToken == "" {
 		token = remote.ClientCredentialsGrant(remote.Credentials{
-			URL: routeToken, ClientID: cfg.ClientID, ClientSecret: cfg.ClientSecret, RefusalHint: refusedHint,
+			URL: routeToken, ClientID: cfg.ClientID, ClientSecret: cfg.ClientSecret, RefusalHint: cfg.tokenHint,
 		})
 	}
 	client, err := remote.New(remote.Config{

@@ -220,20 +220,20 @@ func TestErrorsAreClassified(t *testing.T) {
 	}{
 		"a conflict":                      {create, 409, `{"code":"conflict","message":"user already exists"}`, is(identity.ErrExists)},
 		"a conflict by words":             {create, 400, `{"error":"User already exists: ada.canary@lincoln.example"}`, is(identity.ErrExists)},
-		"a proxy's conflict":              {create, 409, `<html>`, operators("BEYOND_IDENTITY_VERSION")},
+		"a proxy's conflict":              {create, 409, `<html>`, operators("Version")},
 		"another user's answer":           {create, 200, `{"user":{"internal_id":"1","external_id":"2"}}`, identity.OutcomeUnknown},
 		"an answer without a user":        {create, 200, `{"error":"canary"}`, identity.OutcomeUnknown},
 		"a gateway that gave up":          {create, 504, `<html>`, identity.OutcomeUnknown},
 		"an e-mail that is none":          {create, 400, violation("user.email_address"), rejected("email")},
 		"version 1's name of it":          {create, 400, violation("email"), rejected("email")},
 		"a name":                          {create, 400, violation("user.display_name"), rejected("name")},
-		"another field":                   {create, 400, violation("user.shoe_size"), operators("BEYOND_IDENTITY_VERSION")},
+		"another field":                   {create, 400, violation("user.shoe_size"), operators("Version")},
 		"a right that is missing":         {create, 403, `{"code":"forbidden","message":"token-canary"}`, operators("users:create")},
 		"a right to read":                 {lookup, 403, `{"code":"forbidden"}`, operators("users:read")},
-		"a token of version 1 alone":      {lookup, 401, `{"code":"unauthorized"}`, operators("BEYOND_IDENTITY_CLIENT_ID")},
-		"a refused token":                 {lookup, 401, `{"code":"unauthorized"}`, operators("BEYOND_IDENTITY_API_TOKEN")},
-		"another address":                 {lookup, 404, `<html>`, operators("BEYOND_IDENTITY_BASE_URL")},
-		"a redirection":                   {lookup, 302, ``, operators("BEYOND_IDENTITY_BASE_URL")},
+		"a token of version 1 alone":      {lookup, 401, `{"code":"unauthorized"}`, operators("ClientID")},
+		"a refused token":                 {lookup, 401, `{"code":"unauthorized"}`, operators("APIToken")},
+		"another address":                 {lookup, 404, `<html>`, operators("BaseURL")},
+		"a redirection":                   {lookup, 302, ``, operators("BaseURL")},
 		"a list that cannot be read":      {lookup, 200, `{"users":[]}`, identity.Temporary},
 		"a total without its users":       {remove, 200, `{"total_size":1,"users":[]}`, identity.Temporary},
 		"a list that is broken":           {remove, 500, `{"code":"internal_server_error"}`, identity.Temporary},
@@ -266,7 +266,7 @@ func TestRefusedCredentialsNameTheSetting(t *testing.T) {
 	cfg.ClientSecret = "wrong-canary"
 	err := newClient(t, cfg).Warm(t.Context())
 	var m *identity.Misconfigured
-	if !errors.As(err, &m) || !strings.Contains(m.Hint, "BEYOND_IDENTITY_CLIENT_SECRET") || strings.Contains(err.Error(), "canary") {
+	if !errors.As(err, &m) || !strings.Contains(m.Hint, "ClientSecret") || strings.Contains(err.Error(), "canary") {
 		t.Errorf("error is %v", err)
 	}
 }

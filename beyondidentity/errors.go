@@ -44,12 +44,14 @@ var taken = regexp.MustCompile(`(?i)\balready (exists?|taken)\b`)
 func (c *Client) failure(req remote.Call, ans remote.Answer, scope string) error {
 	p := readProblem(ans)
 	cause := c.remote.Quote(req, ans, p.code, p.message)
-	hint := func(text string) error { return &identity.Misconfigured{Hint: text, Err: cause} }
+	hint := func(text string) error {
+		return &identity.Misconfigured{Hint: c.cfg.Settings.Sprintf(text), Err: cause}
+	}
 	if refused := ans.Status == http.StatusUnauthorized || ans.Status == http.StatusForbidden; refused && c.cfg.Version == V1 && !req.Creates {
 		// Version 1 documents no call to find or remove a user.
-		return hint("BEYOND_IDENTITY_API_TOKEN is not valid for version 2 of the API, where users are found and removed: make a client " +
+		return hint("$APIToken is not valid for version 2 of the API, where users are found and removed: make a client " +
 			"in the Admin Console with the scopes " + scopeCreate + ", " + scopeRead + " and " + scopeDelete +
-			", set BEYOND_IDENTITY_CLIENT_ID and BEYOND_IDENTITY_CLIENT_SECRET, and remove the token")
+			", set $ClientID and $ClientSecret, and remove the token")
 	}
 	value := p.code != "" || p.message != ""
 
@@ -60,19 +62,19 @@ func (c *Client) failure(req remote.Call, ans remote.Answer, scope string) error
 		req.Creates && ans.Status == http.StatusBadRequest && taken.MatchString(p.message):
 		return identity.ErrExists
 	case ans.Status == http.StatusUnauthorized:
-		return hint("Beyond Identity refuses the access token: check BEYOND_IDENTITY_API_TOKEN, or make a new client, and " +
-			"check that BEYOND_IDENTITY_BASE_URL is your region's")
+		return hint("Beyond Identity refuses the access token: check $APIToken, or make a new client, and " +
+			"check that $BaseURL is your region's")
 	case ans.Status == http.StatusForbidden:
 		return hint("grant the scope " + scope + " to the token or the client, in the Admin Console of Beyond Identity")
 	case ans.Status == http.StatusNotFound && value:
 		return identity.ErrNotFound
 	case ans.Status == http.StatusNotFound, ans.Status < 400:
-		return hint("this is not the API of Beyond Identity: check BEYOND_IDENTITY_BASE_URL and BEYOND_IDENTITY_VERSION")
+		return hint("this is not the API of Beyond Identity: check $BaseURL and $Version")
 	}
 	if rejected := p.rejection(req, ans.Status); rejected != nil {
 		return rejected
 	}
-	return hint("Beyond Identity refuses what Homeroom asks: check BEYOND_IDENTITY_VERSION")
+	return hint("Beyond Identity refuses what Homeroom asks: check $Version")
 }
 
 // rejection returns the refusal of a field that a person filled in; nil if the answer is something else. Fields come with a path, such as
@@ -99,10 +101,10 @@ func (p problem) rejection(req remote.Call, status int) *identity.Rejected {
 	return nil
 }
 
-// refusedHint is the hint for a refusal of an access token.
-func refusedHint(status int, code string) string {
+// tokenHint is the hint for a refusal of an access token.
+func (c Config) tokenHint(status int, code string) string {
 	if status == http.StatusUnauthorized || code == "invalid_client" {
-		return "check BEYOND_IDENTITY_CLIENT_ID and BEYOND_IDENTITY_CLIENT_SECRET"
+		return c.Settings.Sprintf("check $ClientID and $ClientSecret")
 	}
-	return "check BEYOND_IDENTITY_BASE_URL, and the client in the Admin Console of Beyond Identity"
+	return c.Settings.Sprintf("check $BaseURL, and the client in the Admin Console of Beyond Identity")
 }

@@ -112,7 +112,8 @@ const (
 // codeInfo is common to all findings with a code.
 type codeInfo struct {
 	severity Severity
-	advice   string
+	// advice names settings as [setting.Names.Sprintf] reads them.
+	advice string
 }
 
 // singlePass are the codes of facts that no process changes concurrently, so that they need no second pass.
@@ -132,7 +133,7 @@ var codeInfos = map[Code]codeInfo{
 	IdentityBlocked: {Warning, "This person cannot log in. Find out who blocked the account, and unblock it at the provider."},
 	IdentityMismatch: {Error, "Compare the account's app_metadata and e-mail with the catalog, and correct the wrong one. Tokens are made from the " +
 		"provider's data."},
-	IdentitiesUnconfirmed: {Warning, "So many differ that the list itself is suspect: look whether AUTH0_CONNECTION and the tenant are the right ones."},
+	IdentitiesUnconfirmed: {Warning, "So many differ that the list itself is suspect: look whether $Auth0Connection and the tenant are the right ones."},
 	IdentitiesUnreachable: {Warning, "Run the doctor again when the provider answers."},
 	LostSchool: {Error, "The catalog was restored from a backup from before this school signed up, or another Homeroom uses the same server, key and " +
 		"provider. Nobody can use the school until its rows are restored."},
@@ -156,7 +157,7 @@ var codeInfos = map[Code]codeInfo{
 	RoleOutOfOrder:     {Error, "Find out who changed it: it may have had more rights than a tenant should. " + reprovision},
 	RoleWithoutDatabase: {Warning, "Neither the catalog nor the server has a database for it. If another Homeroom uses this server, leave it: it " +
 		"may be about to create one."},
-	LoginRefused: {Error, "The school's password does not open its database: another HOMEROOM_TENANT_KEY, a changed password, or " +
+	LoginRefused: {Error, "The school's password does not open its database: another $TenantKey, a changed password, or " +
 		"pg_hba.conf. " + reprovision},
 	GrantsMissing: {Error, "The school lacks rights on some tables, or has rights that it should not have. " + reprovision},
 	SpareUnusable: {Warning, "The next school may get it. " + reprovision},
@@ -185,9 +186,9 @@ var codeInfos = map[Code]codeInfo{
 	DatabaseForAll: {Info, "PUBLIC or homeroom_tenant has CONNECT on a database that is not a tenant's. Tenants can read what everybody can read there."},
 	DatabasesMissing: {Error, "If most databases of a server are missing, the cause is probably the URL: check first whether it leads to the right server. " +
 		"Nothing is repaired. Otherwise restore the server from a backup."},
-	LoginsRefused: {Error, "Most passwords are not changed one by one: look first whether HOMEROOM_TENANT_KEY is the right one, then at pg_hba.conf. " +
+	LoginsRefused: {Error, "Most passwords are not changed one by one: look first whether $TenantKey is the right one, then at pg_hba.conf. " +
 		"Without the catalog's check value of the key nothing is repaired: that would give every role another password."},
-	TenantKeyDiffers: {Error, "Set the former HOMEROOM_TENANT_KEY again: nothing is repaired with this one. If it was changed on purpose, stop " +
+	TenantKeyDiffers: {Error, "Set the former $TenantKey again: nothing is repaired with this one. If it was changed on purpose, stop " +
 		"every process of Homeroom, then: homeroom doctor --fix --new-tenant-key"},
 	SpareUnfinished: {Warning, "No service makes it, or it cannot be made: look whether homeroom serve runs, and at its log for \"fill the stock of spares\"."},
 	SpareWithData: {Error, "Inspect it as a superuser, and find out who uses it. Until then it is neither assigned to a school nor dropped. If nobody uses it, drop " +
@@ -211,7 +212,7 @@ var codeInfos = map[Code]codeInfo{
 		"names it."},
 
 	MigrationsChanged: {Error, "Nothing is created or migrated with these files, and homeroom serve is not ready. Correct the folder that " +
-		"HOMEROOM_TENANT_MIGRATIONS names."},
+		"$TenantMigrations names."},
 	MigrationsOfOthers: {Info, "Fleet runs leave them out, and these files may not run there. If this is not on purpose, the first file was changed: " +
 		"restore it. See docs/own-schema.md."},
 
@@ -233,12 +234,12 @@ var codeInfos = map[Code]codeInfo{
 		"page that waits for the mail, \"send it again\"; an invitation must be sent again by the person who invited. See docs/mail.md."},
 	DeliveriesDead: {Warning, "homeroom webhook deliveries shows them. When the receiver works again, replay them."},
 
-	ServerUnknown:     {Error, "Set HOMEROOM_SERVER_<NAME>_URL in every process: nobody can use these schools from here."},
+	ServerUnknown:     {Error, "Set ${Servers.<NAME>} in every process: nobody can use these schools from here."},
 	ServerUnreachable: {Warning, "Its databases were not checked. Run the doctor again when it answers."},
 	ServerIsAnother: {Error, "Correct the URL: nothing is created or repaired there. If the databases were moved there, bring all of them with their comments, as " +
 		"pg_dumpall and pg_dump --create do; the doctor then offers to record it."},
 	ServerWarning:        {Warning, "See docs/install.md."},
-	SpareOnUnknownServer: {Warning, "They are never claimed from here. Set HOMEROOM_SERVER_<NAME>_URL, or delete the rows if the server is gone for good."},
+	SpareOnUnknownServer: {Warning, "They are never claimed from here. Set ${Servers.<NAME>}, or delete the rows if the server is gone for good."},
 }
 
 // Codes returns all codes, for documentation and metrics.

@@ -18,6 +18,7 @@ import (
 
 	"homeroom/catalog"
 	"homeroom/identity"
+	"homeroom/internal/setting"
 	"homeroom/tenant"
 )
 
@@ -53,6 +54,8 @@ type Config struct {
 	// Pause is the time between the first pass and the second, which only runs if the first has found something.
 	// Defaults to 1 s.
 	Pause time.Duration
+	// Settings names settings in advice: TenantKey, TenantMigrations, Auth0Connection and "Servers.<name>". Defaults to these names.
+	Settings setting.Names
 	// Logger receives warnings. Defaults to slog.Default().
 	Logger *slog.Logger
 }

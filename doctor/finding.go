@@ -109,7 +109,7 @@ func (e *examination) add(f Finding) {
 		panic(fmt.Sprintf("finding %q has no kind", f.Code))
 	}
 	f.Severity = cmp.Or(f.Severity, kind.severity)
-	f.Advice = cmp.Or(f.Advice, kind.advice)
+	f.Advice = cmp.Or(f.Advice, e.cfg.Settings.Sprintf(kind.advice))
 	if f.Next == nil {
 		f.Next = []Step{}
 	}

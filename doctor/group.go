@@ -17,7 +17,7 @@ const minGroupSize = 3
 func (e *examination) group() {
 	switch other := e.cfg.KeyCheck != nil && !bytes.Equal(e.key, e.cfg.KeyCheck); {
 	case other && e.options.NewTenantKey:
-		e.add(e.recordKey(keyDiffers))
+		e.add(e.recordKey(e.keyDiffers()))
 	case other && e.key != nil:
 		e.groupByKey()
 	}
@@ -91,10 +91,14 @@ func isLoginRefused(f Finding) bool { return f.Code == LoginRefused || f.Code ==
 func (e *examination) groupByKey() {
 	e.findings = slices.DeleteFunc(e.findings, isLoginRefused)
 	e.dropRepairs(func(Finding) bool { return true })
-	e.add(keyDiffers)
+	e.add(e.keyDiffers())
 }
 
-var keyDiffers = Finding{Code: TenantKeyDiffers, Subject: "HOMEROOM_TENANT_KEY", Detail: "the passwords of this catalog's tenants were made with another key"}
+func (e *examination) keyDiffers() Finding {
+	return Finding{
+		Code: TenantKeyDiffers, Subject: e.cfg.Settings.Of("TenantKey"), Detail: "the passwords of this catalog's tenants were made with another key",
+	}
+}
 
 // keyCertain reports whether the tenant key is the right one: its check value is in the catalog, or is about to be.
 func (e *examination) keyCertain() bool {
@@ -107,8 +111,8 @@ func (e *examination) groupRefused(server string, opened int) {
 	var repairs []repair
 	merged := e.merge(opened, func(f Finding) bool { return isLoginRefused(f) && f.Server == server }, func(n int) Finding {
 		return Finding{
-			Code: LoginsRefused, Subject: server, Server: server, Detail: fmt.Sprintf(
-				"the roles of %d of %s that were tried cannot enter their databases with the passwords of HOMEROOM_TENANT_KEY", n, count(opened, "tenant")),
+			Code: LoginsRefused, Subject: server, Server: server, Detail: e.cfg.Settings.Sprintf(
+				"the roles of %d of %s that were tried cannot enter their databases with the passwords of $TenantKey", n, count(opened, "tenant")),
 		}
 	}, func(f Finding) { repairs = append(repairs, f.repair) })
 	if !merged {

@@ -124,7 +124,7 @@ func (p *Provider) discoveryError(err error) error {
 		return err
 	}
 	return &identity.Misconfigured{
-		Hint: "look at HOMEROOM_HOSTED_ISSUER: its /.well-known/openid-configuration must be a description that names this very issuer",
+		Hint: p.cfg.Settings.Sprintf("look at $Issuer: its /.well-known/openid-configuration must be a description that names this very issuer"),
 		Err:  fmt.Errorf("ask %s for its description: %s", p.cfg.Issuer, secret.Redact(err.Error())),
 	}
 }

@@ -97,7 +97,7 @@ func (p *Provider) callbackError(a callback) error {
 		return &identity.Unavailable{Err: fmt.Errorf("it sent the person back with %s", details)}
 	}
 	return &identity.Misconfigured{
-		Hint: "look at HOMEROOM_HOSTED_CLIENT_ID, HOMEROOM_HOSTED_SCOPES, HOMEROOM_HOSTED_PARAMS and the application at the provider",
+		Hint: p.cfg.Settings.Sprintf("look at $ClientID, $Scopes, $Params and the application at the provider"),
 		Err:  fmt.Errorf("it sent the person back with %s", details),
 	}
 }

@@ -23,6 +23,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"homeroom/internal/secret"
+	"homeroom/internal/setting"
 )
 
 // Config describes the provider, and this service as its client.
@@ -50,6 +51,8 @@ type Config struct {
 	Key []byte
 	// Lifetime is how long a flow may take. Defaults to 10 minutes.
 	Lifetime time.Duration
+	// Settings names the settings of these fields in hints for operators. Defaults to the fields' names.
+	Settings setting.Names
 	// Transport carries the requests to the provider. Defaults to http.DefaultTransport.
 	Transport http.RoundTripper
 	// Now is the clock. Defaults to time.Now.

@@ -70,7 +70,7 @@ func TestAWrongSecretIsAConfigurationError(t *testing.T) {
 	browser := browsertest.New(t)
 	browser.Submit(browser.Get(d.url+"/register"), "Continue", map[string]string{"email": "ada@lincoln.example", "password": "Correct-h0rse"})
 	var misconfigured *identity.Misconfigured
-	if err := d.last().err; !errors.As(err, &misconfigured) || !strings.Contains(misconfigured.Hint, "HOMEROOM_HOSTED_CLIENT_SECRET") {
+	if err := d.last().err; !errors.As(err, &misconfigured) || !strings.Contains(misconfigured.Hint, "ClientSecret") {
 		t.Errorf("it ended with %v", err)
 	}
 	without(t, d.last().err.Error(), "canary-wrong")
@@ -248,7 +248,7 @@ func TestMetadataOfAnotherIssuerIsRefused(t *testing.T) {
 			d := setup(t, at(g.url))
 			_, err := d.provider.Start(httptest.NewRequest(http.MethodGet, "/register", nil), hosted.Options{})
 			var misconfigured *identity.Misconfigured
-			if !errors.As(err, &misconfigured) || !strings.Contains(misconfigured.Hint, "HOMEROOM_HOSTED_ISSUER") {
+			if !errors.As(err, &misconfigured) || !strings.Contains(misconfigured.Hint, "Issuer") {
 				t.Errorf("it fails with %v", err)
 			}
 		})

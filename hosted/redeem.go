@@ -94,7 +94,7 @@ func (p *Provider) exchange(ctx context.Context, provider *providerMetadata, cod
 		return nil, fmt.Errorf("%w: the provider does not take the code: %q", ErrCodeRejected, secret.Redact(refused.ErrorDescription, secrets...))
 	case errors.As(err, &refused):
 		return nil, &identity.Misconfigured{
-			Hint: "look at HOMEROOM_HOSTED_CLIENT_ID, HOMEROOM_HOSTED_CLIENT_SECRET and HOMEROOM_HOSTED_REDIRECT_URL, and at the application at the provider",
+			Hint: p.cfg.Settings.Sprintf("look at $ClientID, $ClientSecret and $RedirectURL, and at the application at the provider"),
 			Err: fmt.Errorf("exchange the code: it answered %d %q: %q",
 				refused.Response.StatusCode, secret.Redact(refused.ErrorCode, secrets...), secret.Redact(refused.ErrorDescription, secrets...)),
 		}

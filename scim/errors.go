@@ -48,7 +48,9 @@ var errRefused = errors.New("the request was refused")
 func (c *Client) failure(req remote.Call, ans remote.Answer, scope string) error {
 	p := readProblem(ans)
 	cause := c.remote.Quote(req, ans, p.kind, p.detail)
-	hint := func(text string) error { return &identity.Misconfigured{Hint: text, Err: cause} }
+	hint := func(format string, args ...any) error {
+		return &identity.Misconfigured{Hint: c.cfg.Settings.Sprintf(format, args...), Err: cause}
+	}
 
 	switch {
 	case ans.Status < 300, ans.Transient():
@@ -56,32 +58,32 @@ func (c *Client) failure(req remote.Call, ans remote.Answer, scope string) error
 	case req.Creates && p.exists(ans.Status):
 		return identity.ErrExists
 	case ans.Status == http.StatusUnauthorized:
-		return hint("the SCIM server refuses even a fresh access token: check SCIM_BASE_URL, SCIM_TOKEN_URL and SCIM_SCOPE")
+		return hint("the SCIM server refuses even a fresh access token: check $BaseURL, $TokenURL and $Scope")
 	case ans.Status == http.StatusForbidden:
-		return hint("grant the scope " + scope + " to the SCIM application, and ask for it (SCIM_SCOPE)")
+		return hint("grant the scope %s to the SCIM application, and ask for it ($Scope)", scope)
 	case ans.Status == http.StatusNotFound && p.scim:
 		return identity.ErrNotFound
 	case ans.Status == http.StatusNotFound, ans.Status < 400:
-		return hint("there is no SCIM server at " + c.cfg.BaseURL + c.cfg.UsersPath + ": check SCIM_BASE_URL")
+		return hint("there is no SCIM server at %s: check $BaseURL", c.cfg.BaseURL+c.cfg.UsersPath)
 	}
 	if rejected := c.rejection(req, ans.Status, p); rejected != nil {
 		return rejected
 	}
 	cause = fmt.Errorf("%w: %w", errRefused, cause)
-	return hint("the SCIM server refuses what Homeroom asks: check SCIM_USERNAME_PREFIX and the attributes that it requires")
+	return hint("the SCIM server refuses what Homeroom asks: check $UserNamePrefix and the attributes that it requires")
 }
 
-// refusedHint is the hint for a refusal of an access token.
-func refusedHint(status int, code string) string {
+// tokenHint is the hint for a refusal of an access token.
+func (c Config) tokenHint(status int, code string) string {
 	switch {
 	case code == "unauthorized_client", code == "unsupported_grant_type":
 		return "allow the grant Client Credentials to the SCIM application"
 	case code == "invalid_scope":
-		return "the SCIM application may not ask for these scopes: check SCIM_SCOPE"
+		return c.Settings.Sprintf("the SCIM application may not ask for these scopes: check $Scope")
 	case status == http.StatusUnauthorized, code == "invalid_client":
-		return "check SCIM_CLIENT_ID and SCIM_CLIENT_SECRET"
+		return c.Settings.Sprintf("check $ClientID and $ClientSecret")
 	default:
-		return "check SCIM_TOKEN_URL"
+		return c.Settings.Sprintf("check $TokenURL")
 	}
 }
 

@@ -138,17 +138,17 @@ func TestErrorsAreClassified(t *testing.T) {
 		"a create without an answer to read":  {create, 201, `<html>`, unknown},
 		"a create that a gateway gave up":     {create, 504, `<html>`, unknown},
 		"an e-mail that is none":              {create, 400, scimError("400", "invalidValue", "31301 - Username x is not valid."), isRejected("email")},
-		"an attribute that is missing":        {create, 400, scimError("400", "invalidValue", "Attribute name is required"), operators("SCIM_USERNAME_PREFIX")},
-		"a redirection":                       {create, 307, ``, operators("SCIM_BASE_URL")},
+		"an attribute that is missing":        {create, 400, scimError("400", "invalidValue", "Attribute name is required"), operators("UserNamePrefix")},
+		"a redirection":                       {create, 307, ``, operators("BaseURL")},
 		"a look-up that fails":                {lookup, 500, ``, temporary},
 		"a look-up without an answer to read": {lookup, 200, `{}`, temporary},
 		"a total without its users":           {byEmail, 200, `{"totalResults":1}`, temporary},
-		"another address":                     {byEmail, 404, `<html>`, operators("SCIM_BASE_URL")},
+		"another address":                     {byEmail, 404, `<html>`, operators("BaseURL")},
 		"an empty list that is not there":     {lookup, 404, scimError(`"404"`, "", "None"), func(err error) bool { return errors.Is(err, identity.ErrNotFound) }},
 		"a right that is missing":             {create, 403, scimError("403", "Forbidden", ""), operators("internal_user_mgt_create")},
 		"a right to list":                     {lookup, 403, scimError("403", "Forbidden", ""), operators("internal_user_mgt_list")},
 		"a right to see roles":                {prepare, 403, ``, operators("internal_role_mgt_view")},
-		"a refused token":                     {lookup, 401, ``, operators("SCIM_TOKEN_URL")},
+		"a refused token":                     {lookup, 401, ``, operators("TokenURL")},
 		"a list of roles that cannot be read": {prepare, 200, `{}`, temporary},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -177,10 +177,10 @@ func TestTokenRefusalsNameTheSetting(t *testing.T) {
 		status     int
 		body, hint string
 	}{
-		"wrong secret":  {401, `{"error":"invalid_client","error_description":"canary secret"}`, "SCIM_CLIENT_SECRET"},
+		"wrong secret":  {401, `{"error":"invalid_client","error_description":"canary secret"}`, "ClientSecret"},
 		"no grant":      {400, `{"error":"unauthorized_client"}`, "Client Credentials"},
-		"no such scope": {400, `{"error":"invalid_scope"}`, "SCIM_SCOPE"},
-		"no endpoint":   {404, `<html>`, "SCIM_TOKEN_URL"},
+		"no such scope": {400, `{"error":"invalid_scope"}`, "Scope"},
+		"no endpoint":   {404, `<html>`, "TokenURL"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -36,7 +36,7 @@ func (c *Client) prepared(ctx context.Context) (map[string]string, error) {
 	}
 	roles = map[string]string{}
 	for _, wanted := range []struct{ name, setting string }{
-		{c.cfg.AdminRole, "SCIM_ADMIN_ROLE"}, {c.cfg.MemberRole, "SCIM_MEMBER_ROLE"},
+		{c.cfg.AdminRole, c.cfg.Settings.Of("AdminRole")}, {c.cfg.MemberRole, c.cfg.Settings.Of("MemberRole")},
 	} {
 		if wanted.name == "" || roles[wanted.name] != "" {
 			continue
@@ -78,7 +78,7 @@ func (c *Client) application(ctx context.Context) (string, error) {
 			ids = append(ids, string(a.ID))
 		}
 	}
-	return exactlyOne(ids, "application", c.cfg.Application, "SCIM_APPLICATION")
+	return c.exactlyOne(ids, "application", c.cfg.Application, c.cfg.Settings.Of("Application"))
 }
 
 // roleID finds a role by its name. Names are unique within an application only.
@@ -106,7 +106,7 @@ func (c *Client) roleID(ctx context.Context, name, application, setting string) 
 			ids = append(ids, string(r.ID))
 		}
 	}
-	return exactlyOne(ids, "role", name, setting)
+	return c.exactlyOne(ids, "role", name, setting)
 }
 
 // find searches for roles or applications by a filter. The answer for none may be a 404.
@@ -132,7 +132,7 @@ func (c *Client) find(ctx context.Context, path, filter, scope string, page any)
 }
 
 // exactlyOne returns the only id, and fails if there are none or several.
-func exactlyOne(ids []string, what, name, setting string) (string, error) {
+func (c *Client) exactlyOne(ids []string, what, name, setting string) (string, error) {
 	switch len(ids) {
 	case 1:
 		return ids[0], nil
@@ -143,7 +143,7 @@ func exactlyOne(ids []string, what, name, setting string) (string, error) {
 		}
 	default:
 		return "", &identity.Misconfigured{
-			Hint: fmt.Sprintf("rename all but one of them, or set the application (SCIM_APPLICATION); the name is in %s", setting),
+			Hint: c.cfg.Settings.Sprintf("rename all but one of them, or set the application ($Application); the name is in %s", setting),
 			Err:  fmt.Errorf("%d have the name %q", len(ids), name),
 		}
 	}

@@ -141,7 +141,7 @@ func (c *Client) patch(ctx context.Context, roleID string, op operation) error {
 		return nil // there is no member to remove
 	case ans.Status == http.StatusBadRequest:
 		return &identity.Misconfigured{
-			Hint: "the SCIM server does not accept this change of a role: check SCIM_ROLES_PATH",
+			Hint: c.cfg.Settings.Sprintf("the SCIM server does not accept this change of a role: check $RolesPath"),
 			Err:  fmt.Errorf("%w: %w", errRefused, c.remote.Quote(req, ans, p.kind, p.detail)),
 		}
 	case ans.Status == http.StatusConflict: // a concurrent change of the role, which may have done the same

@@ -43,13 +43,13 @@ func TestPrepareWantsExactlyOneOfEachName(t *testing.T) {
 		hint   string // empty for a success
 	}{
 		"as set up":                     {scimtest.Config{}, func(*scim.Config) {}, ""},
-		"no such application":           {scimtest.Config{}, func(c *scim.Config) { c.Application = "Portal" }, "SCIM_APPLICATION"},
-		"an application of longer name": {scimtest.Config{Quirks: loose}, func(c *scim.Config) { c.Application = "School" }, "SCIM_APPLICATION"},
-		"two applications":              {scimtest.Config{Applications: []string{"School Portal", "School Portal"}}, func(*scim.Config) {}, "SCIM_APPLICATION"},
-		"no such role":                  {scimtest.Config{}, func(c *scim.Config) { c.AdminRole = "Head" }, "SCIM_ADMIN_ROLE"},
-		"no such role, told by 404":     {scimtest.Config{Quirks: scimtest.Quirks{EmptyIs404: true}}, func(c *scim.Config) { c.AdminRole = "Head" }, "SCIM_ADMIN_ROLE"},
-		"a role of longer name":         {scimtest.Config{Quirks: loose}, func(c *scim.Config) { c.AdminRole = "School" }, "SCIM_ADMIN_ROLE"},
-		"no such role of members":       {scimtest.Config{}, func(c *scim.Config) { c.MemberRole = "Pupil" }, "SCIM_MEMBER_ROLE"},
+		"no such application":           {scimtest.Config{}, func(c *scim.Config) { c.Application = "Portal" }, "Application"},
+		"an application of longer name": {scimtest.Config{Quirks: loose}, func(c *scim.Config) { c.Application = "School" }, "Application"},
+		"two applications":              {scimtest.Config{Applications: []string{"School Portal", "School Portal"}}, func(*scim.Config) {}, "Application"},
+		"no such role":                  {scimtest.Config{}, func(c *scim.Config) { c.AdminRole = "Head" }, "AdminRole"},
+		"no such role, told by 404":     {scimtest.Config{Quirks: scimtest.Quirks{EmptyIs404: true}}, func(c *scim.Config) { c.AdminRole = "Head" }, "AdminRole"},
+		"a role of longer name":         {scimtest.Config{Quirks: loose}, func(c *scim.Config) { c.AdminRole = "School" }, "AdminRole"},
+		"no such role of members":       {scimtest.Config{}, func(c *scim.Config) { c.MemberRole = "Pupil" }, "MemberRole"},
 		"a quote in the name":           {scimtest.Config{Roles: []string{`The "Head"`}}, func(c *scim.Config) { c.AdminRole = `The "Head"` }, ""},
 		"one role for all":              {scimtest.Config{}, func(c *scim.Config) { c.MemberRole = adminRole }, ""},
 	} {
@@ -72,14 +72,14 @@ func TestARoleOfAnotherApplicationIsNotOurs(t *testing.T) {
 	t.Parallel()
 	server, client := setup(t, scimtest.Config{Applications: []string{"Shop"}, Quirks: scimtest.Quirks{LooseFilters: true}})
 	ours := server.AddApplication("School Portal")
-	misconfigured(t, client.Prepare(t.Context()), "SCIM_ADMIN_ROLE")
+	misconfigured(t, client.Prepare(t.Context()), "AdminRole")
 	server.AddRole(adminRole, ours)
 	if err := client.Prepare(t.Context()); err != nil {
 		t.Errorf("once the role is there: %v", err)
 	}
 	cfg := configOf(server)
 	cfg.Application = ""
-	misconfigured(t, newClient(t, cfg).Prepare(t.Context()), "SCIM_APPLICATION")
+	misconfigured(t, newClient(t, cfg).Prepare(t.Context()), "Application")
 }
 
 func TestAssignReadsBeforeItWrites(t *testing.T) {
@@ -171,7 +171,7 @@ func TestARoleThatWasMadeAnewIsFound(t *testing.T) {
 	}
 	server.RemoveRoles(adminRole)
 	_, err := client.Assign(t.Context(), place)
-	misconfigured(t, err, "SCIM_ADMIN_ROLE")
+	misconfigured(t, err, "AdminRole")
 	if err := client.Unassign(t.Context(), place); err != nil {
 		t.Errorf("unassign from a deleted role: %v", err)
 	}

@@ -28,6 +28,7 @@ import (
 	"homeroom/identity"
 	"homeroom/internal/remote"
 	"homeroom/internal/secret"
+	"homeroom/internal/setting"
 )
 
 var (
@@ -75,6 +76,8 @@ type Config struct {
 	MaxWait time.Duration
 	// Now is the clock for the expiry of tokens and pauses. Defaults to time.Now.
 	Now func() time.Time
+	// Settings names the settings of these fields in hints for operators. Defaults to the fields' names.
+	Settings setting.Names
 	// Logger gets one debug line per exchange and warnings about the token; never a body. Defaults to none.
 	Logger *slog.Logger
 	// Transport carries the requests. Defaults to one with enough kept-alive connections for many parallel calls.
@@ -107,7 +110,7 @@ func New(cfg Config) (*Client, error) {
 	token := remote.StaticToken(cfg.Token)
 	if cfg.Token == "" {
 		token = remote.ClientCredentialsGrant(remote.Credentials{
-			URL: cfg.TokenURL, ClientID: cfg.ClientID, ClientSecret: cfg.ClientSecret, Scope: cfg.Scope, RefusalHint: refusedHint,
+			URL: cfg.TokenURL, ClientID: cfg.ClientID, ClientSecret: cfg.ClientSecret, Scope: cfg.Scope, RefusalHint: cfg.tokenHint,
 		})
 	}
 	var err error

@@ -221,7 +221,7 @@ func TestATokenThatWasGivenIsUsed(t *testing.T) {
 	}
 	server.Inject(flaky.Fault{Kind: flaky.Unauthorized, Times: -1})
 	_, err := client.Lookup(t.Context(), uuid.New())
-	misconfigured(t, err, "SCIM_")
+	misconfigured(t, err, "check BaseURL")
 }
 
 func TestRevokedTokensAreRenewed(t *testing.T) {

@@ -44,7 +44,7 @@ var (
 	// ErrNotProvisioned says that a tenant is not in a state in which it can be reprovisioned.
 	ErrNotProvisioned = errors.New("the tenant is being built or deleted")
 	// ErrOtherSchema says that a tenant's schema was made with other migrations than those of this program.
-	ErrOtherSchema = errors.New("its schema comes from other migrations than this program has: look at HOMEROOM_TENANT_MIGRATIONS")
+	ErrOtherSchema = errors.New("its schema comes from other migrations than this program has")
 	// ErrMayNotInvite says that the caller may not invite people to a school, or that the school does not exist.
 	ErrMayNotInvite = errors.New("only the owner and the admins of a school may invite people to it")
 	// ErrEmailUnconfirmed says that the caller must confirm their own e-mail address first.

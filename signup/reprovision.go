@@ -93,7 +93,7 @@ func (s *Service) checkLineage(t catalog.Tenant) error {
 	if t.Lineage == s.cfg.Servers.Migrations().Lineage() {
 		return nil
 	}
-	return fmt.Errorf("tenant %s: %w", t.ID, ErrOtherSchema)
+	return fmt.Errorf("tenant %s: %w: look at %s", t.ID, ErrOtherSchema, s.cfg.Settings.Of("TenantMigrations"))
 }
 
 // beginTx records the request. A tenant whose database will be archived is quarantined until it has the new one. A

@@ -30,6 +30,7 @@ import (
 	"homeroom/catalog"
 	"homeroom/identity"
 	"homeroom/internal/killpoint"
+	"homeroom/internal/setting"
 	"homeroom/tenant"
 )
 
@@ -68,6 +69,8 @@ type Config struct {
 	HideAccounts bool
 	// WaitTimeout is how long a sign-up waits for its e-mail to be confirmed, or for an operator. Defaults to 48 h.
 	WaitTimeout time.Duration
+	// Settings names the setting of the tenants' migrations, TenantMigrations, in an error for operators. Defaults to that name.
+	Settings setting.Names
 	// Logger receives the causes that callers do not see. Defaults to slog.Default().
 	Logger *slog.Logger
 }

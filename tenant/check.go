@@ -3,7 +3,6 @@ package tenant
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -135,12 +134,11 @@ func inspectServer(ctx context.Context, conn *pgx.Conn, now func() time.Time) (f
 
 // privilegeWarnings warns of privileges that our role lacks, and of those that are too much.
 func (s *Server) privilegeWarnings(found serverState) (warnings []Warning) {
-	variable := "HOMEROOM_SERVER_" + strings.ToUpper(s.cfg.Name) + "_URL"
 	if found.super {
 		return []Warning{{
 			WarnSuperuser, true,
 			"its URL belongs to a superuser: a defect of Homeroom, or a migration, could do anything to the server and its machine",
-			"create role homeroom login createdb createrole password '…'; grant pg_signal_backend to homeroom; then give its URL in " + variable,
+			"create role homeroom login createdb createrole password '…'; grant pg_signal_backend to homeroom; then give its URL in " + s.cfg.Settings.Of("Servers."+s.cfg.Name),
 		}}
 	}
 	if found.createRole && found.version < 16 {

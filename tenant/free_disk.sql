@@ -7,7 +7,7 @@
 --
 -- A superuser runs this once in the database "postgres" of each server, and lets Homeroom's role execute it:
 --
---     grant execute on function public.homeroom_free_disk() to <the role in HOMEROOM_SERVER_…_URL>;
+--     grant execute on function public.homeroom_free_disk() to <the role in the server's URL>;
 --
 -- It runs df as the operating system's user of the server, with nothing of the caller in the command. Homeroom calls it only
 -- when a superuser owns it. It needs a server on Linux, macOS or BSD; managed services that allow no COPY FROM PROGRAM have

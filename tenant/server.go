@@ -18,6 +18,7 @@ import (
 
 	"homeroom/internal/postgres"
 	"homeroom/internal/secret"
+	"homeroom/internal/setting"
 	"homeroom/migrations"
 )
 
@@ -64,6 +65,8 @@ type Config struct {
 	// Vet checks the migrations before tenants are created or migrated with them; its error stops that. Defaults to nil: no
 	// check.
 	Vet func(ctx context.Context) error
+	// Settings names the settings of the servers' URLs in advice for operators. Defaults to "Servers.<name>".
+	Settings setting.Names
 	// Logger logs warnings. Defaults to slog.Default().
 	Logger *slog.Logger
 }

@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
+	"homeroom/internal/setting"
 	"homeroom/migrations"
 )
 
@@ -22,7 +22,11 @@ func (s Servers) Migrations() *migrations.Set { return s[s.Names()[0]].Migration
 func (s Servers) Get(name string) (*Server, error) {
 	server, ok := s[name]
 	if !ok {
-		return nil, fmt.Errorf("server %q is in the catalog, but not configured here: set HOMEROOM_SERVER_%s_URL", name, strings.ToUpper(name))
+		var settings setting.Names
+		for _, other := range s { // all name them in the same way
+			settings = other.cfg.Settings
+		}
+		return nil, fmt.Errorf("server %q is in the catalog, but not configured here: set %s", name, settings.Of("Servers."+name))
 	}
 	return server, nil
 }

@@ -52,7 +52,7 @@ func openApp(ctx context.Context, cfg config, logger *slog.Logger, parallel int)
 	for name, url := range cfg.servers {
 		a.servers[name], err = tenant.Open(tenant.Config{
 			Name: name, URL: url, Key: cfg.TenantKey, Migrations: cfg.migrations, Parallel: parallel,
-			MinFreeDisk: int64(cfg.MinFreeDisk), Logger: logger,
+			MinFreeDisk: int64(cfg.MinFreeDisk), Settings: settingNames(""), Logger: logger,
 			Vet: func(ctx context.Context) error { return a.catalog.RecordFiles(ctx, cfg.migrations) },
 		})
 		if err != nil {
@@ -133,7 +133,7 @@ func (a *app) newSignup(queue signup.Queue) (*signup.Service, error) {
 	}
 	cfg := signup.Config{
 		Catalog: a.catalog, Servers: signup.TenantServers(a.servers), Identity: a.identity, Queue: queue, Key: a.cfg.TenantKey,
-		Spares: a.cfg.Spares, Rules: rules, Logger: a.logger,
+		Spares: a.cfg.Spares, Rules: rules, Settings: settingNames(""), Logger: a.logger,
 	}
 	if _, none := a.identity.(unconfigured); !none {
 		if err := problemsError(a.cfg.abilityProblems(a.identity)); err != nil {

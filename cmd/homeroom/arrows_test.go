@@ -19,6 +19,7 @@ import (
 // A new package needs a line here.
 var arrows = map[string][]string{
 	"internal/secret":    {},
+	"internal/setting":   {},
 	"internal/wait":      {},
 	"internal/killpoint": {},
 	"internal/postgres":  {"internal/wait"},
@@ -29,20 +30,20 @@ var arrows = map[string][]string{
 	"migrations":         {"internal/killpoint", "internal/display", "internal/wait"},
 	"identity":           {"messages", "internal/secret"},
 	"catalog":            {"migrations", "internal/postgres", "internal/secret", "internal/wait"},
-	"tenant":             {"migrations", "internal/postgres", "internal/secret", "internal/killpoint"},
-	"auth0":              {"identity", "messages", "internal/remote", "internal/secret", "internal/wait"},
+	"tenant":             {"migrations", "internal/postgres", "internal/secret", "internal/setting", "internal/killpoint"},
+	"auth0":              {"identity", "messages", "internal/remote", "internal/secret", "internal/setting", "internal/wait"},
 	"internal/remote":    {"identity", "internal/secret", "internal/wait"},
-	"hosted":             {"identity", "internal/jwks", "internal/secret"},
-	"scim":               {"identity", "messages", "internal/remote", "internal/secret"},
-	"beyondidentity":     {"identity", "messages", "internal/remote", "internal/secret"},
+	"hosted":             {"identity", "internal/jwks", "internal/secret", "internal/setting"},
+	"scim":               {"identity", "messages", "internal/remote", "internal/secret", "internal/setting"},
+	"beyondidentity":     {"identity", "messages", "internal/remote", "internal/secret", "internal/setting"},
 	"signup": {
-		"catalog", "tenant", "identity", "messages", "migrations", "internal/postgres", "internal/secret", "internal/killpoint", "internal/wait",
+		"catalog", "tenant", "identity", "messages", "migrations", "internal/postgres", "internal/secret", "internal/setting", "internal/killpoint", "internal/wait",
 	},
 	"admission": {"signup", "catalog", "identity", "messages", "internal/captcha"},
 	"fleet":     {"catalog", "tenant", "migrations", "internal/postgres", "internal/killpoint", "internal/display", "internal/wait"},
 	"lifecycle": {"catalog", "tenant", "internal/killpoint"},
 	"doctor": {
-		"signup", "catalog", "tenant", "identity", "migrations", "internal/postgres", "internal/killpoint", "internal/wait",
+		"signup", "catalog", "tenant", "identity", "migrations", "internal/postgres", "internal/setting", "internal/killpoint", "internal/wait",
 	},
 	"internal/metrics":   {"catalog"},
 	"internal/retention": {"catalog", "internal/killpoint", "internal/wait"},
@@ -69,7 +70,7 @@ var arrows = map[string][]string{
 	"identity/identitytest": {"identity", "internal/secret", "internal/flaky"},
 	"cmd/homeroom": {
 		"admission", "auth0", "auth0/auth0test", "beyondidentity", "scim", "catalog", "doctor", "fleet", "identity",
-		"internal/devpg", "internal/captcha", "internal/display", "internal/httpapi", "internal/web", "internal/jobs", "internal/metrics", "internal/postgres", "internal/retention", "internal/secret", "migrations", "signup", "tenant", "webhook", "mail", "mail/mailtest", "messages",
+		"internal/devpg", "internal/captcha", "internal/display", "internal/httpapi", "internal/web", "internal/jobs", "internal/metrics", "internal/postgres", "internal/retention", "internal/secret", "internal/setting", "migrations", "signup", "tenant", "webhook", "mail", "mail/mailtest", "messages",
 		"hosted", "lifecycle", "internal/wait",
 	},
 	"bench": {

@@ -215,7 +215,7 @@ func servers(vars map[string]string) map[string]secret.String {
 
 // serverVariable returns the name of the variable with the URL of a server.
 func (c config) serverVariable(name string) string {
-	if variable := "HOMEROOM_SERVER_" + strings.ToUpper(name) + "_URL"; c.values[variable] != "" {
+	if variable := serverVariable(name); c.values[variable] != "" {
 		return variable
 	}
 	return "HOMEROOM_CATALOG_URL"

@@ -97,8 +97,8 @@ type configShow struct {
 	output
 }
 
-// setting is a variable as `config show` prints it.
-type setting struct {
+// shownSetting is a variable as `config show` prints it.
+type shownSetting struct {
 	Name   string `json:"name"`
 	Value  string `json:"value"`
 	Source string `json:"source"`
@@ -126,11 +126,11 @@ func (c configShow) Run(p program) error {
 
 // settings returns all variables with their values. own is the environment of this process, without the settings that
 // homeroom dev has added.
-func (c config) settings(own []string) []setting {
+func (c config) settings(own []string) []shownSetting {
 	mine, _ := readEnvironment(own)
-	var all []setting
+	var all []shownSetting
 	add := func(v variable) {
-		s := setting{Name: v.Name, Value: v.Default, Source: "default"}
+		s := shownSetting{Name: v.Name, Value: v.Default, Source: "default"}
 		if value, set := c.values[v.Name]; set {
 			s.Value, s.Source = value, c.sources[v.Name]
 			if _, here := mine.values[v.Name]; !here {

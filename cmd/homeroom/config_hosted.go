@@ -90,7 +90,7 @@ func (c config) hosted(into *httpConfig, provider identity.Provider) []problem {
 	into.pages.Hosted, err = hosted.New(hosted.Config{
 		Issuer: issuer, ClientID: c.HostedClientID, ClientSecret: c.HostedClientSecret,
 		RedirectURL: cmp.Or(c.HostedRedirectURL, c.publicURL()+"/callback"), Scopes: c.HostedScopes, Params: c.HostedParams.values,
-		RegisterURL: c.HostedRegisterURL, ReturnURLs: c.HostedReturnURLs, Key: c.TenantKey,
+		RegisterURL: c.HostedRegisterURL, ReturnURLs: c.HostedReturnURLs, Key: c.TenantKey, Settings: settingNames("Hosted"),
 	})
 	var wrong *hosted.ConfigError
 	if errors.As(err, &wrong) {
@@ -110,9 +110,8 @@ func (c config) hostedVariable(field string) string {
 		return "HOMEROOM_URL"
 	case field == "Issuer" && c.HostedIssuer == "":
 		return "AUTH0_BASE_URL"
+	case field == "Key":
+		return "HOMEROOM_TENANT_KEY"
 	}
-	return map[string]string{
-		"Issuer": "HOMEROOM_HOSTED_ISSUER", "RedirectURL": "HOMEROOM_HOSTED_REDIRECT_URL", "RegisterURL": "HOMEROOM_HOSTED_REGISTER_URL",
-		"ReturnURLs": "HOMEROOM_HOSTED_RETURN_URLS", "Params": "HOMEROOM_HOSTED_PARAMS", "Key": "HOMEROOM_TENANT_KEY",
-	}[field]
+	return settingNames("Hosted")(field)
 }

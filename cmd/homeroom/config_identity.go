@@ -152,12 +152,12 @@ func (c config) newProvider(logger *slog.Logger) (identity.Provider, error) {
 			BaseURL: c.SCIMBaseURL, TokenURL: c.SCIMTokenURL, ClientID: c.SCIMClientID, ClientSecret: c.SCIMClientSecret, Scope: c.SCIMScope,
 			Token: c.SCIMToken, UserNamePrefix: c.SCIMUserNamePrefix, UsersPath: c.SCIMUsersPath, RolesPath: c.SCIMRolesPath,
 			ApplicationsPath: c.SCIMApplicationsPath, Application: c.SCIMApplication, AdminRole: c.SCIMAdminRole,
-			MemberRole: c.SCIMMemberRole, Logger: logger,
+			MemberRole: c.SCIMMemberRole, Settings: settingNames("SCIM"), Logger: logger,
 		})
 	case "beyondidentity":
 		return beyondidentity.New(beyondidentity.Config{
 			BaseURL: c.BeyondIdentityBaseURL, Version: beyondidentity.Version(c.BeyondIdentityVersion), APIToken: c.BeyondIdentityAPIToken,
-			ClientID: c.BeyondIdentityClientID, ClientSecret: c.BeyondIdentityClientSecret, Logger: logger,
+			ClientID: c.BeyondIdentityClientID, ClientSecret: c.BeyondIdentityClientSecret, Settings: settingNames("BeyondIdentity"), Logger: logger,
 		})
 	}
 	return auth0.New(auth0.Config{
@@ -165,6 +165,6 @@ func (c config) newProvider(logger *slog.Logger) (identity.Provider, error) {
 		ManagementAudience: c.Auth0ManagementAudience, Connection: c.Auth0Connection, CustomDomain: c.Auth0CustomDomain,
 		Login: c.Auth0Login, PasswordlessConnection: c.Auth0PasswordlessConnection, OwnMails: c.verifyFirst(),
 		OwnerRole: c.Auth0OwnerRole, AdminRole: c.Auth0AdminRole, MemberRole: c.Auth0MemberRole, Organizations: c.Auth0Organizations,
-		Audience: c.Auth0Audience, Logger: logger,
+		Audience: c.Auth0Audience, Settings: settingNames("Auth0"), Logger: logger,
 	})
 }

@@ -2,8 +2,10 @@ package main
 
 import (
 	"reflect"
+	"strings"
 
 	"homeroom/internal/secret"
+	"homeroom/internal/setting"
 )
 
 // variable documents an environment variable.
@@ -42,3 +44,21 @@ func variablesOf(part reflect.Type) []variable {
 	}
 	return all
 }
+
+// settingNames are the variables of the fields of a library's Config. Ours have the same names with a prefix.
+func settingNames(prefix string) setting.Names {
+	return func(field string) string {
+		if server, ok := strings.CutPrefix(field, "Servers."); ok {
+			return serverVariable(server)
+		}
+		for _, v := range variables() {
+			if v.field == prefix+field {
+				return v.Name
+			}
+		}
+		return field
+	}
+}
+
+// serverVariable is the variable for the URL of a server.
+func serverVariable(name string) string { return "HOMEROOM_SERVER_" + strings.ToUpper(name) + "_URL" }

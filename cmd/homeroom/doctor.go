@@ -130,7 +130,8 @@ func (a *app) doctor(actor string) (*doctor.Doctor, error) {
 	}
 	cfg := doctor.Config{
 		Catalog: a.catalog, Servers: a.servers, Identity: a.identity, Jobs: a.unfinishedJobs, CancelJob: queue.Cancel,
-		Reconcile: a.signup.ReconcileOnce, Resume: a.resume(actor), KeyCheck: tenant.KeyCheck(a.cfg.TenantKey), Spares: a.cfg.Spares, Actor: actor, Logger: a.logger,
+		Reconcile: a.signup.ReconcileOnce, Resume: a.resume(actor), KeyCheck: tenant.KeyCheck(a.cfg.TenantKey), Spares: a.cfg.Spares, Actor: actor,
+		Settings: settingNames(""), Logger: a.logger,
 	}
 	if _, missing := a.identity.(unconfigured); missing {
 		cfg.Identity, cfg.Reconcile, cfg.Resume = nil, nil, nil // without a provider, no sign-up can be resumed

@@ -110,11 +110,11 @@ func TestConfigCheck(t *testing.T) {
 func TestConfigShow(t *testing.T) {
 	t.Parallel()
 	_, out, _ := command(t, complete("HOMEROOM_SPARES=5"), "config", "show", "--sources", "-o", "json")
-	var all []setting
+	var all []shownSetting
 	if err := json.Unmarshal([]byte(out), &all); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []setting{
+	for _, want := range []shownSetting{
 		{"HOMEROOM_SPARES", "5", "environment"}, {"HOMEROOM_ADDR", "127.0.0.1:8080", "default"}, {"AUTH0_CLIENT_SECRET", "[redacted]", "environment"},
 		{"HOMEROOM_CATALOG_URL", "[redacted]", "environment"}, {"HOMEROOM_APP_URL", "", "not set"},
 	} {

@@ -75,7 +75,8 @@ func TestANewTenantKey(t *testing.T) {
 		t.Fatal("it serves with another key")
 	}
 	code, out := w.output(t, env, "doctor", "--fix", "--yes")
-	if code != exitFailures || !strings.Contains(out, "tenant_key_differs") || !strings.Contains(out, "--new-tenant-key") {
+	if code != exitFailures || !strings.Contains(out, "tenant_key_differs") ||
+		!strings.Contains(out, "Set the former HOMEROOM_TENANT_KEY again") || !strings.Contains(out, "--new-tenant-key") {
 		t.Errorf("exit code %d: %s", code, out)
 	}
 	for _, args := range [][]string{

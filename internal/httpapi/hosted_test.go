@@ -257,7 +257,7 @@ func TestAWrongClientIDIsToldToTheOperatorAlone(t *testing.T) {
 	v := setupHosted(t, options{}, func(c *hosted.Config) { c.ClientSecret = "canary-secret" })
 	page := v.register("school_name=Lincoln+High", "ada@lincoln.example")
 	wantPage(t, page, http.StatusServiceUnavailable, "We cannot process your request now")
-	if strings.Contains(page.Text(), "CLIENT") || !strings.Contains(v.log.String(), "HOMEROOM_HOSTED_CLIENT_ID") {
+	if strings.Contains(page.Text(), "ClientID") || !strings.Contains(v.log.String(), "look at ClientID") {
 		t.Errorf("the page says %s, the log %s", page.Text(), v.log)
 	}
 	if strings.Contains(v.log.String(), "canary") {

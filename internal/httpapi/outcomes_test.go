@@ -68,7 +68,7 @@ func TestOutcomes(t *testing.T) {
 			name: "a tenant on a server that is not configured", signedUp: true,
 			sql:    `insert into servers (name) values ('old'); update tenants set server = 'old'`,
 			ask:    func(w *world) reply { return w.call("GET", "/me", "", w.first()) },
-			status: 503, code: "BUSY", retry: true, hides: []string{"old", "HOMEROOM_"}, logs: "HOMEROOM_SERVER_OLD_URL",
+			status: 503, code: "BUSY", retry: true, hides: []string{"old", "Servers."}, logs: "Servers.old",
 		},
 		{
 			name: "a defect of ours", signedUp: true, sql: `alter table signups rename column steps to stairs`,
