@@ -30,7 +30,7 @@ func (account) Schema(r huma.Registry) *huma.Schema {
 // passwordAccount describes an account with a password. What is not asked for here is left out (see keepConfigured).
 type passwordAccount struct {
 	Email            string        `json:"email" format:"email" maxLength:"254" doc:"The address to log in with." example:"john@acme.example"`
-	Password         secret.String `json:"password" format:"password" minLength:"8" maxLength:"72" writeOnly:"true" doc:"8 to 72 bytes, with an upper-case letter, a digit and a special character." example:"securePassword123!"`
+	Password         secret.String `json:"password" format:"password" minLength:"8" maxLength:"72" writeOnly:"true" doc:"@authPassword" example:"securePassword123!"`
 	Name             string        `json:"name" minLength:"2" maxLength:"100" doc:"The whole name, as the person writes it." example:"John Doe"`
 	OrganizationName string        `json:"organizationName,omitempty" minLength:"2" maxLength:"100" doc:"The school's name; one is made of the person's where it is left out." example:"Acme Inc"`
 	GivenName        string        `json:"givenName,omitempty" minLength:"1" maxLength:"100" doc:"As the person writes it."`

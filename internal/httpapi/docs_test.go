@@ -93,13 +93,14 @@ func TestOpenAPI(t *testing.T) {
 			}
 		})
 	})
-	t.Run("has no broken reference", func(t *testing.T) {
+	t.Run("has no broken reference, and no key instead of a text", func(t *testing.T) {
 		text, err := json.Marshal(doc)
 		check(t, err)
 		schemas := doc["components"].(map[string]any)["schemas"].(map[string]any)
 		for _, match := range regexp.MustCompile(`"#/components/schemas/([^"]+)"`).FindAllStringSubmatch(string(text), -1) {
 			truth(t, schemas[match[1]] != nil, "no schema ", match[1])
 		}
+		equal(t, []string(nil), regexp.MustCompile(`"description":"@[^"]*"`).FindAllString(string(text), -1), "keys without a text")
 	})
 	t.Run("describes the sign-up as it is", func(t *testing.T) {
 		op := doc["paths"].(map[string]any)["/users"].(map[string]any)["post"].(map[string]any)

@@ -114,6 +114,7 @@ func (s *server) document() *huma.OpenAPI {
 	for _, op := range s.operations {
 		s.describeEnvelope(op)
 		describeErrors(op)
+		describeHeaders(op)
 	}
 	bodies := s.requestBodies()
 	for name, schema := range doc.Components.Schemas.Map() {
@@ -145,8 +146,26 @@ func (s *server) requestBodies() map[string]bool {
 	return bodies
 }
 
-// describeProperties adds what the types themselves do not say.
+// describeHeaders replaces the keys of [longTexts].
+func describeHeaders(op *huma.Operation) {
+	for _, parameter := range op.Parameters {
+		parameter.Description, parameter.Schema.Description = described(parameter.Description), described(parameter.Schema.Description)
+	}
+	for _, response := range op.Responses {
+		for _, header := range response.Headers {
+			header.Description, header.Schema.Description = described(header.Description), described(header.Schema.Description)
+		}
+	}
+}
+
+// described is a description, or the text of [longTexts] that it is the key of.
+func described(text string) string { return cmp.Or(longTexts[text], text) }
+
+// describeProperties replaces the keys of [longTexts], and adds what the types themselves do not say.
 func describeProperties(name string, schema *huma.Schema) {
+	for _, p := range schema.Properties {
+		p.Description = described(p.Description)
+	}
 	for property, text := range propertyTexts[name] {
 		if p := schema.Properties[property]; p != nil {
 			p.Description = text
@@ -204,69 +223,4 @@ func possible(op *huma.Operation, k *problem.Kind) bool {
 		return !hasFlag(op, needsCatalogOnly)
 	}
 	return true
-}
-
-// propertyTexts describe the members of types that know nothing of HTTP.
-var propertyTexts = map[string]map[string]string{
-	"Signup": {
-		"signupId": "The sign-up's id. Knowing it is the permission to look at it.",
-		"status":   "How far it is. ready, failed and expired are final; needs_operator waits for somebody who operates the service.",
-		"user":     "There once the sign-up is ready.",
-		"school":   "There once the sign-up is ready.",
-		"steps":    "What has been done, and what is being done.",
-		"problem":  "Why it failed: its code is a safe word.",
-	},
-	"SignupResult": {
-		"signupId": "The sign-up's id, for GET /signups/{id}.",
-		"user":     "The person who signed the school up.",
-		"school":   "The school, and where its data is.",
-	},
-	"Me": {
-		"user":     "The caller.",
-		"school":   "The caller's school.",
-		"database": "What the school's own database tells of itself.",
-	},
-	"SignupStep": {
-		"name":       "What it does.",
-		"status":     "How far it is.",
-		"attempt":    "Which worker did it: above 1, an earlier one died.",
-		"startedAt":  "When it began.",
-		"durationMs": "How long it took.",
-		"problem":    "A safe word on why it failed.",
-	},
-	"User":   userTexts,
-	"MyUser": userTexts,
-	"School": {
-		"id":            "The tenant's id.",
-		"name":          "The school's name.",
-		"slug":          "The name by which people find the school.",
-		"database":      "The name of the school's database.",
-		"schemaVersion": "The last migration that the database has had.",
-		"status":        "ready, as soon as it can be used.",
-		"createdAt":     "When the school signed up.",
-	},
-	"Migration":        {"id": "The run's id."},
-	"MigrationDetails": {"id": "The run's id."},
-	"MigrationPage":    {"migrations": "The runs."},
-	"OutcomePage":      {"outcomes": "How it went."},
-	"PlannedTenant":    {"id": "The tenant's id."},
-	"TenantStep": {
-		"name":       "What it does.",
-		"status":     "How far it is.",
-		"changed":    "What was missing and has been made; absent when there was nothing to do.",
-		"startedAt":  "When it began.",
-		"durationMs": "How long it took.",
-		"problem":    "Why it failed.",
-	},
-}
-
-var userTexts = map[string]string{
-	"givenName":     "As the person wrote it.",
-	"familyName":    "As the person wrote it.",
-	"name":          "The whole name, as the person wrote it.",
-	"id":            "Our id of the person.",
-	"identityId":    "The identity provider's id of the person.",
-	"email":         "In the one spelling that counts.",
-	"emailVerified": "Whether the person has shown that the address is theirs.",
-	"createdAt":     "When the school signed up.",
 }

@@ -47,7 +47,7 @@ func (s *server) registerRuns() {
 // Migration is a run over the fleet, as a list shows it.
 type Migration struct {
 	ID            uuid.UUID        `json:"id"`
-	State         catalog.RunState `json:"state" doc:"running and paused are open, and at most one run is. done has looked at every tenant, and some may have failed; failed could not do its work; stopped had a canary fail, or too many tenants; aborted was ended by an operator." example:"running"`
+	State         catalog.RunState `json:"state" doc:"@runState" example:"running"`
 	ToVersion     uint             `json:"toVersion" doc:"The schema version that the tenants get." example:"5"`
 	Direction     runDirection     `json:"direction" doc:"down takes tenants back to an older version." example:"up"`
 	Total         int              `json:"total" doc:"How many tenants were behind when it began." example:"120"`

@@ -73,7 +73,7 @@ func (s *server) startResponses() map[string]*huma.Response {
 // newMigration is the body of POST /migrations; it may be left out.
 type newMigration struct {
 	Tenants     []string `json:"tenants,omitempty" minItems:"1" maxItems:"1000" doc:"Only these tenants: ids, slugs or databases. The whole fleet when left out." example:"[\"lincoln-high\"]"`
-	To          *uint    `json:"to,omitempty" minimum:"1" doc:"The version to reach; the newest when left out. Chosen tenants above it are taken back to it by the down files, and stay at it until a run names them again."`
+	To          *uint    `json:"to,omitempty" minimum:"1" doc:"@runTarget"`
 	Canaries    *int     `json:"canaries,omitempty" minimum:"0" doc:"How many tenants go first, alone; 0 migrates all in one wave. When left out, those that are marked as canaries, or else one."`
 	MaxFailures *int     `json:"maxFailures,omitempty" minimum:"0" doc:"How many tenants may fail before the run stops; 0 stops at the first. When left out, a tenth of them, and at least 3."`
 	Concurrency *int     `json:"concurrency,omitempty" minimum:"1" maximum:"64" doc:"How many tenants of a server are migrated at the same time; 8 when left out."`

@@ -44,7 +44,7 @@ type Tenant struct {
 	CreatedAt     time.Time              `json:"createdAt" doc:"When the school signed up."`
 	ReadyAt       *time.Time             `json:"readyAt,omitempty" doc:"When it could be used first."`
 	Problem       string                 `json:"problem,omitempty" doc:"Why it is quarantined."`
-	ProblemKind   catalog.QuarantineKind `json:"problemKind,omitempty" doc:"What that is about: migration could not be applied, and the next run tries again; schema has an unknown version; database is missing or not ours; replaced has its database set aside for a new one."`
+	ProblemKind   catalog.QuarantineKind `json:"problemKind,omitempty" doc:"@quarantineKind"`
 }
 
 func tenantOf(row catalog.Tenant) Tenant {

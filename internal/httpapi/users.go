@@ -22,7 +22,7 @@ const maxBodyBytes = 16<<10 + 1
 // describe it for the OpenAPI document, where what is not asked for is left out (see keepConfigured).
 type newUser struct {
 	Email        string        `json:"email" format:"email" maxLength:"254" doc:"The address to log in with. Trimmed, and brought to lower case." example:"ada@lincoln.example"`
-	Password     secret.String `json:"password" format:"password" minLength:"8" maxLength:"72" writeOnly:"true" doc:"8 to 72 bytes. The identity provider may ask for more; its message is passed on." example:"Chalk-and-Cheese-42"`
+	Password     secret.String `json:"password" format:"password" minLength:"8" maxLength:"72" writeOnly:"true" doc:"@password" example:"Chalk-and-Cheese-42"`
 	SchoolName   string        `json:"schoolName,omitempty" minLength:"2" maxLength:"100" doc:"The school's name, in any script. Needed, unless an invitation names the school." example:"Lincoln High"`
 	GivenName    string        `json:"givenName,omitempty" minLength:"1" maxLength:"100" doc:"As the person writes it." example:"Ada"`
 	FamilyName   string        `json:"familyName,omitempty" minLength:"1" maxLength:"100" doc:"As the person writes it." example:"Lovelace"`
@@ -34,7 +34,7 @@ type newUser struct {
 	Region       string        `json:"region,omitempty" maxLength:"200" doc:"State, county or canton." example:"Kent"`
 	Locality     string        `json:"locality,omitempty" maxLength:"200" doc:"Town." example:"Lincoln"`
 	PostalCode   string        `json:"postalCode,omitempty" maxLength:"200" doc:"As the post has it." example:"LN1 1AA"`
-	CaptchaToken string        `json:"captchaToken" maxLength:"8192" doc:"What the CAPTCHA's widget has made. A repetition with the Idempotency-Key of a sign-up that is known needs none." example:"10000000-aaaa-bbbb-cccc-000000000001"`
+	CaptchaToken string        `json:"captchaToken" maxLength:"8192" doc:"@captchaToken" example:"10000000-aaaa-bbbb-cccc-000000000001"`
 
 	members *object
 }
@@ -61,7 +61,7 @@ func (s *server) applicant(in *postUserInput) admission.Applicant {
 }
 
 type postUserInput struct {
-	IdempotencyKey string   `header:"Idempotency-Key" minLength:"16" maxLength:"255" pattern:"^[!-~]+$" doc:"Makes a repetition of the request the same request: it is carried out once, and answered with the same result. Use a random UUID for each new request." example:"5f0c6f0e-5d4b-4f57-9a43-7d1c4f6a2b10"`
+	IdempotencyKey string   `header:"Idempotency-Key" minLength:"16" maxLength:"255" pattern:"^[!-~]+$" doc:"@idempotencyKey" example:"5f0c6f0e-5d4b-4f57-9a43-7d1c4f6a2b10"`
 	Prefer         []string `header:"Prefer" doc:"respond-async answers as soon as the work is sure to be done, rather than when it is done, where a database must be built." example:"respond-async"`
 	AcceptLanguage string   `header:"Accept-Language" doc:"The languages that the person reads, for the mails." example:"de, en;q=0.8"`
 	Body           newUser
@@ -71,7 +71,7 @@ type postUserOutput struct {
 	Status            int
 	Location          string `header:"Location" doc:"Where the sign-up can be looked at." example:"/signups/8c1f5a0e-3b0d-4c1e-9d2a-6f0b7c8d9e10"`
 	PreferenceApplied string `header:"Preference-Applied" doc:"respond-async, where it made a difference."`
-	Replayed          string `header:"Idempotent-Replayed" doc:"true for a repetition of an earlier request, told by its Idempotency-Key. Its password is not compared: the account has the one that it was made with."`
+	Replayed          string `header:"Idempotent-Replayed" doc:"@replayed"`
 	RateHeaders
 	Body any
 }
