@@ -13,7 +13,6 @@ import (
 	"testing"
 
 	"homeroom/hosted"
-	"homeroom/internal/httpapi"
 )
 
 // mayNameVariables are the folders whose sources may name environment variables, with the reason. They end in a slash.
@@ -143,12 +142,12 @@ func TestARefusedRegistrationNamesTheVariable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var api httpapi.Config
-	if problems := cfg.hosted(&api, provider); len(problems) > 0 {
+	var services httpConfig
+	if problems := cfg.hosted(&services, provider); len(problems) > 0 {
 		t.Fatal(problems)
 	}
 	request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/register", nil)
-	if _, err = api.Hosted.Start(request, hosted.Options{}); err == nil || !strings.Contains(err.Error(), "HOMEROOM_HOSTED_ISSUER") {
+	if _, err = services.pages.Hosted.Start(request, hosted.Options{}); err == nil || !strings.Contains(err.Error(), "HOMEROOM_HOSTED_ISSUER") {
 		t.Errorf("it does not name HOMEROOM_HOSTED_ISSUER: %v", err)
 	}
 }
