@@ -67,18 +67,17 @@ func (s *Store) Invitation(ctx context.Context, id uuid.UUID) (Invitation, error
 	return invitation, nil
 }
 
-// Invitations lists the invitations to a school, or with nil those to sign one up, the newest first: at most limit of those
-// that are older than the one named before, which may be the zero UUID.
-func (s *Store) Invitations(ctx context.Context, tenant *uuid.UUID, before uuid.UUID, limit int) ([]Invitation, error) {
-	invitations, err := many[Invitation](ctx, s.pool, `
-		select `+invitationColumns+`
-		from invitations
-		where tenant_id is not distinct from $1 and ($2 = '00000000-0000-0000-0000-000000000000'::uuid
-			or (created_at, id) < (select created_at, id from invitations where id = $2))
-		order by created_at desc, id desc
-		limit $3`, tenant, before, limit)
+var invitationList = list[Invitation]{
+	query: `select ` + invitationColumns + ` from invitations where tenant_id is not distinct from $1`,
+	key:   "created_at, id", table: "invitations", newestFirst: true, id: func(i Invitation) uuid.UUID { return i.ID },
+}
+
+// Invitations lists the invitations to a school, or with nil those to sign one up, the newest first. It fails with
+// [ErrBadCursor].
+func (s *Store) Invitations(ctx context.Context, tenant *uuid.UUID, cursor string, limit int) (Page[Invitation], error) {
+	invitations, err := invitationList.page(ctx, s.pool, cursor, limit, tenant)
 	if err != nil {
-		return nil, fmt.Errorf("list invitations: %w", err)
+		return Page[Invitation]{}, fmt.Errorf("list invitations: %w", err)
 	}
 	return invitations, nil
 }

@@ -3,7 +3,6 @@ package catalog
 import (
 	"context"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -11,9 +10,6 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 )
-
-// ErrBadCursor says that a cursor was not made by [Store.Tenants].
-var ErrBadCursor = errors.New("the cursor is not one that this service gave out")
 
 // Filter narrows a listing of tenants; its zero value lists all schools, newest first.
 type Filter struct {
@@ -30,20 +26,12 @@ type Filter struct {
 	Limit int
 }
 
-// Page is a part of a listing.
-type Page struct {
-	Tenants []Tenant
-	// NextCursor continues the listing; empty at its end.
-	NextCursor string
-}
-
-// Tenants lists tenants, newest first. Pages are found by key, so a later page costs what the first does, and a tenant
-// that comes or goes in between shifts none. It fails with [ErrBadCursor].
-func (s *Store) Tenants(ctx context.Context, filter Filter) (Page, error) {
+// Tenants lists tenants, newest first. It fails with [ErrBadCursor].
+func (s *Store) Tenants(ctx context.Context, filter Filter) (Page[Tenant], error) {
 	limit := filter.limit()
 	where, args, err := filter.conditions()
 	if err != nil {
-		return Page{}, err
+		return Page[Tenant]{}, err
 	}
 	args["limit"] = limit + 1
 	tenants, err := many[Tenant](ctx, s.pool, `
@@ -53,14 +41,9 @@ func (s *Store) Tenants(ctx context.Context, filter Filter) (Page, error) {
 		order by created_at desc, id desc
 		limit @limit`, args)
 	if err != nil {
-		return Page{}, fmt.Errorf("list tenants: %w", err)
+		return Page[Tenant]{}, fmt.Errorf("list tenants: %w", err)
 	}
-	page := Page{Tenants: tenants}
-	if len(tenants) > limit {
-		page.Tenants = tenants[:limit]
-		page.NextCursor = cursor(tenants[limit-1])
-	}
-	return page, nil
+	return pageOf(tenants, limit, tenantCursor), nil
 }
 
 // limit is the size of a page.
@@ -112,8 +95,8 @@ func escapeLike(text string) string {
 	return strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(text)
 }
 
-// cursor names the place after a tenant. It is opaque to callers.
-func cursor(tenant Tenant) string {
+// tenantCursor names the place after a tenant, also of one that is gone by then.
+func tenantCursor(tenant Tenant) string {
 	return base64.RawURLEncoding.EncodeToString([]byte(tenant.CreatedAt.UTC().Format(time.RFC3339Nano) + " " + tenant.ID.String()))
 }
 

@@ -36,7 +36,7 @@ func TestTenantsAreListedInPages(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got = append(got, page.Tenants...)
+		got = append(got, page.Rows...)
 		if page.NextCursor == "" {
 			if pages != 3 {
 				t.Errorf("%d pages, want 3", pages)
@@ -66,8 +66,8 @@ func TestTenantsAreListedInPages(t *testing.T) {
 		"a server":                     {catalog.Filter{Server: "elsewhere"}, 0},
 		"a version":                    {catalog.Filter{Version: new(uint)}, 0},
 	} {
-		if page, err := store.Tenants(t.Context(), c.filter); err != nil || len(page.Tenants) != c.want {
-			t.Errorf("%s: %d tenants, %v; want %d", name, len(page.Tenants), err, c.want)
+		if page, err := store.Tenants(t.Context(), c.filter); err != nil || len(page.Rows) != c.want {
+			t.Errorf("%s: %d tenants, %v; want %d", name, len(page.Rows), err, c.want)
 		}
 	}
 	for _, cursor := range []string{"x", "!!!", "YQ"} {

@@ -77,30 +77,29 @@ func (s *Store) RecordOutcomes(ctx context.Context, run uuid.UUID, outcomes []Ou
 	return nil
 }
 
+const outcomeSelect = `
+	select tenant_id, database, slug, state, from_version, to_version, problem, duration_ms, attempts, counts, finished_at
+	from migration_outcomes
+	where run_id = $1`
+
 // Outcomes lists how a run ended for its tenants: failures first.
 func (s *Store) Outcomes(ctx context.Context, run uuid.UUID) ([]Outcome, error) {
-	outcomes, err := many[Outcome](ctx, s.pool, `
-		select tenant_id, database, slug, state, from_version, to_version, problem, duration_ms, attempts, counts, finished_at
-		from migration_outcomes
-		where run_id = $1
-		order by state desc, finished_at, tenant_id`, run)
+	outcomes, err := many[Outcome](ctx, s.pool, outcomeSelect+` order by state desc, finished_at, tenant_id`, run)
 	if err != nil {
 		return nil, fmt.Errorf("list outcomes of run %s: %w", run, err)
 	}
 	return outcomes, nil
 }
 
-// OutcomesAfter lists outcomes of a run by the id of their tenant, at most limit after the given one, which may be the zero
-// UUID. An empty state lists all.
-func (s *Store) OutcomesAfter(ctx context.Context, run uuid.UUID, state string, tenant uuid.UUID, limit int) ([]Outcome, error) {
-	outcomes, err := many[Outcome](ctx, s.pool, `
-		select tenant_id, database, slug, state, from_version, to_version, problem, duration_ms, attempts, counts, finished_at
-		from migration_outcomes
-		where run_id = $1 and ($2 = '' or state = $2) and tenant_id > $3
-		order by tenant_id
-		limit $4`, run, state, tenant, limit)
+var outcomeList = list[Outcome]{
+	query: outcomeSelect + ` and ($2 = '' or state = $2)`, key: "tenant_id", id: func(o Outcome) uuid.UUID { return o.TenantID },
+}
+
+// OutcomePage lists outcomes of a run by the id of their tenant. An empty state lists all. It fails with [ErrBadCursor].
+func (s *Store) OutcomePage(ctx context.Context, run uuid.UUID, state, cursor string, limit int) (Page[Outcome], error) {
+	outcomes, err := outcomeList.page(ctx, s.pool, cursor, limit, run, state)
 	if err != nil {
-		return nil, fmt.Errorf("list outcomes of run %s: %w", run, err)
+		return Page[Outcome]{}, fmt.Errorf("list outcomes of run %s: %w", run, err)
 	}
 	return outcomes, nil
 }

@@ -209,15 +209,16 @@ func (s *Store) RunStateNow(ctx context.Context, id uuid.UUID) (RunState, error)
 	return state, nil
 }
 
-// Runs lists runs, newest first: at most limit of those that began before the run named before, which may be the zero UUID.
-func (s *Store) Runs(ctx context.Context, before uuid.UUID, limit int) ([]Run, error) {
-	runs, err := many[Run](ctx, s.pool, runSelect+`
-		where $1 = '00000000-0000-0000-0000-000000000000'::uuid
-			or (started_at, id) < (select started_at, id from migration_runs where id = $1)
-		order by started_at desc, id desc
-		limit $2`, before, limit)
+var runList = list[Run]{
+	query: runSelect + ` where true`, key: "started_at, id", table: "migration_runs", newestFirst: true,
+	id: func(run Run) uuid.UUID { return run.ID },
+}
+
+// Runs lists runs, newest first. It fails with [ErrBadCursor].
+func (s *Store) Runs(ctx context.Context, cursor string, limit int) (Page[Run], error) {
+	runs, err := runList.page(ctx, s.pool, cursor, limit)
 	if err != nil {
-		return nil, fmt.Errorf("list migration runs: %w", err)
+		return Page[Run]{}, fmt.Errorf("list migration runs: %w", err)
 	}
 	return runs, nil
 }

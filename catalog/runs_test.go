@@ -62,12 +62,12 @@ func TestOneMigrationRunAtATime(t *testing.T) {
 		t.Errorf("aborted: %+v, %v", run, err)
 	}
 	second := start(t, store, newRun())
-	runs, err := store.Runs(t.Context(), uuid.Nil, 10)
-	if err != nil || len(runs) != 2 || runs[0].ID != second {
-		t.Errorf("the list: %+v, %v", runs, err)
+	page, err := store.Runs(t.Context(), "", 1)
+	if err != nil || len(page.Rows) != 1 || page.Rows[0].ID != second {
+		t.Errorf("the list: %+v, %v", page, err)
 	}
-	if runs, err := store.Runs(t.Context(), second, 10); err != nil || len(runs) != 1 || runs[0].ID != first {
-		t.Errorf("the next page: %+v, %v", runs, err)
+	if page, err = store.Runs(t.Context(), page.NextCursor, 1); err != nil || len(page.Rows) != 1 || page.Rows[0].ID != first || page.NextCursor != "" {
+		t.Errorf("the next page: %+v, %v", page, err)
 	}
 }
 

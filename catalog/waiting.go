@@ -22,21 +22,22 @@ type WaitingSignup struct {
 	ExpiresAt     time.Time
 }
 
-// WaitingSignups lists the sign-ups that wait for approval, the oldest first: at most limit of those after the one named
-// after, which may be the zero UUID.
-func (s *Store) WaitingSignups(ctx context.Context, after uuid.UUID, limit int) ([]WaitingSignup, error) {
-	signups, err := many[WaitingSignup](ctx, s.pool, `
+var waitingList = list[WaitingSignup]{
+	query: `
 		select signups.id, signups.email, email_verified,
 			coalesce(name, nullif(concat_ws(' ', given_name, family_name), ''), '') as name,
 			school_name, profile, signups.created_at, check_at as expires_at
 		from signups
 		join users on users.id = user_id
-		where status = 'awaiting_approval' and ($1 = '00000000-0000-0000-0000-000000000000'::uuid
-			or (signups.created_at, signups.id) > (select created_at, id from signups where id = $1))
-		order by signups.created_at, signups.id
-		limit $2`, after, limit)
+		where status = 'awaiting_approval'`,
+	key: "signups.created_at, signups.id", table: "signups", id: func(s WaitingSignup) uuid.UUID { return s.ID },
+}
+
+// WaitingSignups lists the sign-ups that wait for approval, the oldest first. It fails with [ErrBadCursor].
+func (s *Store) WaitingSignups(ctx context.Context, cursor string, limit int) (Page[WaitingSignup], error) {
+	signups, err := waitingList.page(ctx, s.pool, cursor, limit)
 	if err != nil {
-		return nil, fmt.Errorf("list sign-ups that wait: %w", err)
+		return Page[WaitingSignup]{}, fmt.Errorf("list sign-ups that wait: %w", err)
 	}
 	return signups, nil
 }

@@ -123,16 +123,16 @@ func (s *Store) Webhook(ctx context.Context, id uuid.UUID) (WebhookEndpoint, err
 	return endpoint, nil
 }
 
-// Webhooks lists endpoints, newest first: at most limit of those before the one named, which may be the zero UUID.
-func (s *Store) Webhooks(ctx context.Context, before uuid.UUID, limit int) ([]WebhookEndpoint, error) {
-	endpoints, err := many[WebhookEndpoint](ctx, s.pool, `
-		select `+endpointColumns+`
-		from webhook_endpoints
-		where $1 = '00000000-0000-0000-0000-000000000000'::uuid or id < $1
-		order by id desc
-		limit $2`, before, limit)
+var webhookList = list[WebhookEndpoint]{
+	query: `select ` + endpointColumns + ` from webhook_endpoints where true`, key: "id", newestFirst: true,
+	id: func(e WebhookEndpoint) uuid.UUID { return e.ID },
+}
+
+// Webhooks lists endpoints, newest first. It fails with [ErrBadCursor].
+func (s *Store) Webhooks(ctx context.Context, cursor string, limit int) (Page[WebhookEndpoint], error) {
+	endpoints, err := webhookList.page(ctx, s.pool, cursor, limit)
 	if err != nil {
-		return nil, fmt.Errorf("list webhooks: %w", err)
+		return Page[WebhookEndpoint]{}, fmt.Errorf("list webhooks: %w", err)
 	}
 	return endpoints, nil
 }

@@ -84,30 +84,29 @@ func (s *Store) AddDeliveriesTx(ctx context.Context, tx pgx.Tx, deliveries []New
 	return added, nil
 }
 
-// Deliveries lists deliveries to an endpoint, newest first: at most limit of those before the one named, which may be the
-// zero UUID. An empty state lists all.
-func (s *Store) Deliveries(ctx context.Context, endpoint uuid.UUID, state DeliveryState, before uuid.UUID, limit int) ([]Delivery, error) {
-	deliveries, err := many[Delivery](ctx, s.pool, `
-		select `+deliveryColumns+`
-		from webhook_deliveries
-		join outbox_events on outbox_events.id = event_id
-		where endpoint_id = $1 and ($2 = '' or state = $2)
-			and ($3 = '00000000-0000-0000-0000-000000000000'::uuid or webhook_deliveries.id < $3)
-		order by webhook_deliveries.id desc
-		limit $4`, endpoint, string(state), before, limit)
+const deliverySelect = `
+	select ` + deliveryColumns + `
+	from webhook_deliveries
+	join outbox_events on outbox_events.id = event_id
+	where endpoint_id = $1`
+
+var deliveryList = list[Delivery]{
+	query: deliverySelect + ` and ($2 = '' or state = $2)`, key: "webhook_deliveries.id", newestFirst: true,
+	id: func(d Delivery) uuid.UUID { return d.ID },
+}
+
+// Deliveries lists deliveries to an endpoint, newest first. An empty state lists all. It fails with [ErrBadCursor].
+func (s *Store) Deliveries(ctx context.Context, endpoint uuid.UUID, state DeliveryState, cursor string, limit int) (Page[Delivery], error) {
+	deliveries, err := deliveryList.page(ctx, s.pool, cursor, limit, endpoint, string(state))
 	if err != nil {
-		return nil, fmt.Errorf("list deliveries to webhook %s: %w", endpoint, err)
+		return Page[Delivery]{}, fmt.Errorf("list deliveries to webhook %s: %w", endpoint, err)
 	}
 	return deliveries, nil
 }
 
 // Delivery finds a delivery to an endpoint.
 func (s *Store) Delivery(ctx context.Context, endpoint, id uuid.UUID) (Delivery, error) {
-	delivery, err := one[Delivery](ctx, s.pool, `
-		select `+deliveryColumns+`
-		from webhook_deliveries
-		join outbox_events on outbox_events.id = event_id
-		where webhook_deliveries.id = $1 and endpoint_id = $2`, id, endpoint)
+	delivery, err := one[Delivery](ctx, s.pool, deliverySelect+` and webhook_deliveries.id = $2`, endpoint, id)
 	if err != nil {
 		return Delivery{}, fmt.Errorf("find delivery %s: %w", id, known(err))
 	}

@@ -169,8 +169,8 @@ func (b *bundle) until(t *testing.T, state catalog.RunState) {
 	ticker := time.NewTicker(10 * time.Millisecond)
 	defer ticker.Stop()
 	for range ticker.C {
-		runs, err := b.catalog.Runs(context.WithoutCancel(t.Context()), uuid.Nil, 1)
-		if err != nil || len(runs) == 1 && runs[0].State == state {
+		runs, err := b.catalog.Runs(context.WithoutCancel(t.Context()), "", 1)
+		if err != nil || len(runs.Rows) == 1 && runs.Rows[0].State == state {
 			return
 		}
 	}

@@ -155,8 +155,8 @@ func TestASchoolWaitsForApproval(t *testing.T) {
 	if err != nil || outcome.Status != catalog.AwaitingApproval {
 		t.Fatalf("%+v, %v", outcome, err)
 	}
-	waiting, err := b.catalog.WaitingSignups(t.Context(), uuid.Nil, 10)
-	if err != nil || len(waiting) != 1 || waiting[0].ID != id || !waiting[0].EmailVerified || waiting[0].SchoolName != "Lincoln High" {
+	waiting, err := b.catalog.WaitingSignups(t.Context(), "", 10)
+	if err != nil || len(waiting.Rows) != 1 || waiting.Rows[0].ID != id || !waiting.Rows[0].EmailVerified || waiting.Rows[0].SchoolName != "Lincoln High" {
 		t.Fatalf("%+v, %v", waiting, err)
 	}
 	outcome, err = b.service.Approve(t.Context(), id, operator)

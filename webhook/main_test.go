@@ -106,10 +106,10 @@ func (b *testEnv) emit(types ...string) {
 // deliveries are those to an endpoint, the oldest first.
 func (b *testEnv) deliveries(endpoint uuid.UUID) []catalog.Delivery {
 	b.t.Helper()
-	all, err := b.catalog.Deliveries(b.t.Context(), endpoint, "", uuid.Nil, 1000)
+	all, err := b.catalog.Deliveries(b.t.Context(), endpoint, "", "", 1000)
 	check(b.t, err)
-	slices.Reverse(all)
-	return all
+	slices.Reverse(all.Rows)
+	return all.Rows
 }
 
 // single is the only delivery to an endpoint.

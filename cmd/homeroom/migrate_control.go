@@ -20,10 +20,11 @@ type migrateList struct {
 // Run lists runs.
 func (c migrateList) Run(ctx context.Context, p program) error {
 	return withReadOnlyApp(ctx, p, func(a *app) error {
-		runs, err := a.catalog.Runs(ctx, uuid.Nil, c.Limit)
+		page, err := a.catalog.Runs(ctx, "", c.Limit)
 		if err != nil {
 			return err
 		}
+		runs := page.Rows
 		if len(runs) == 0 && c.Output == "table" {
 			_, err := fmt.Fprintln(p.stdout, "No runs yet.")
 			return err
@@ -100,14 +101,14 @@ func (a *app) findRun(ctx context.Context, id string) (catalog.Run, error) {
 		}
 		return catalog.Run{}, fmt.Errorf("%q is not the id of a run: homeroom migrate list shows all", id)
 	}
-	runs, err := a.catalog.Runs(ctx, uuid.Nil, 1)
-	if err == nil && len(runs) == 0 {
+	newest, err := a.catalog.Runs(ctx, "", 1)
+	if err == nil && len(newest.Rows) == 0 {
 		err = errors.New("there has been no run yet")
 	}
 	if err != nil {
 		return catalog.Run{}, err
 	}
-	return runs[0], nil
+	return newest.Rows[0], nil
 }
 
 type migratePause struct{}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/rivo/uniseg"
 
+	"homeroom/catalog"
 	"homeroom/internal/display"
 )
 
@@ -28,6 +29,23 @@ func (o output) print(w io.Writer, header []string, rows [][]string, items any) 
 		return out.WriteAll(each(rows, display.Cell))
 	}
 	return printTable(w, append([][]string{header}, rows...))
+}
+
+// pageSize is how many rows of a list are read at a time.
+const pageSize = 200
+
+// allPages reads a list to its end.
+func allPages[T any](page func(cursor string) (catalog.Page[T], error)) (all []T, err error) {
+	for cursor := ""; ; {
+		next, err := page(cursor)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, next.Rows...)
+		if cursor = next.NextCursor; cursor == "" {
+			return all, nil
+		}
+	}
 }
 
 // each applies a function to every cell.

@@ -40,29 +40,23 @@ type signupList struct{ output }
 // Run lists sign-ups, all pages of them.
 func (c signupList) Run(ctx context.Context, p program) error {
 	return withReadOnlyApp(ctx, p, func(a *app) error {
-		list := []waitingRow{}
-		rows := [][]string{}
-		for after := uuid.Nil; ; {
-			page, err := a.catalog.WaitingSignups(ctx, after, 200)
-			if err != nil {
-				return err
+		found, err := allPages(func(cursor string) (catalog.Page[catalog.WaitingSignup], error) {
+			return a.catalog.WaitingSignups(ctx, cursor, pageSize)
+		})
+		if err != nil {
+			return err
+		}
+		list, rows := make([]waitingRow, len(found)), make([][]string, len(found))
+		for i, row := range found {
+			e := waitingRow{
+				ID: row.ID, SchoolName: row.SchoolName, Name: row.Name, Email: row.Email, EmailVerified: row.EmailVerified,
+				Profile: row.Profile, CreatedAt: row.CreatedAt.UTC().Format(time.RFC3339), ExpiresAt: row.ExpiresAt.UTC().Format(time.RFC3339),
 			}
-			for _, row := range page {
-				e := waitingRow{
-					ID: row.ID, SchoolName: row.SchoolName, Name: row.Name, Email: row.Email, EmailVerified: row.EmailVerified,
-					Profile: row.Profile, CreatedAt: row.CreatedAt.UTC().Format(time.RFC3339), ExpiresAt: row.ExpiresAt.UTC().Format(time.RFC3339),
-				}
-				confirmed := "no"
-				if e.EmailVerified {
-					confirmed = "yes"
-				}
-				list = append(list, e)
-				rows = append(rows, []string{e.ID.String(), e.SchoolName, e.Name, e.Email, confirmed, e.CreatedAt, e.ExpiresAt})
-				after = row.ID
+			confirmed := "no"
+			if e.EmailVerified {
+				confirmed = "yes"
 			}
-			if len(page) < 200 {
-				break
-			}
+			list[i], rows[i] = e, []string{e.ID.String(), e.SchoolName, e.Name, e.Email, confirmed, e.CreatedAt, e.ExpiresAt}
 		}
 		if len(rows) == 0 && c.Output == "table" {
 			_, err := fmt.Fprintln(p.stdout, "No sign-up waits for approval.")

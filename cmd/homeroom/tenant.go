@@ -94,18 +94,13 @@ type tenantList struct {
 // Run lists tenants, all pages of them.
 func (c tenantList) Run(ctx context.Context, p program) error {
 	return withReadOnlyApp(ctx, p, func(a *app) error {
-		filter := catalog.Filter{Search: c.Q, State: catalog.State(c.Status), Server: c.Server, Version: c.Version, Limit: 200}
-		tenants := []catalog.Tenant{}
-		for {
-			page, err := a.catalog.Tenants(ctx, filter)
-			if err != nil {
-				return err
-			}
-			tenants = append(tenants, page.Tenants...)
-			if page.NextCursor == "" {
-				break
-			}
-			filter.Cursor = page.NextCursor
+		filter := catalog.Filter{Search: c.Q, State: catalog.State(c.Status), Server: c.Server, Version: c.Version, Limit: pageSize}
+		tenants, err := allPages(func(cursor string) (catalog.Page[catalog.Tenant], error) {
+			filter.Cursor = cursor
+			return a.catalog.Tenants(ctx, filter)
+		})
+		if err != nil {
+			return err
 		}
 		rows := make([][]string, len(tenants))
 		for i, e := range tenantRows(tenants) {

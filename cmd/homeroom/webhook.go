@@ -109,21 +109,16 @@ type webhookList struct{ output }
 // Run lists webhooks, all pages of them.
 func (c webhookList) Run(ctx context.Context, p program) error {
 	return withReadOnlyApp(ctx, p, func(a *app) error {
-		hooks, rows := []webhookRow{}, [][]string{}
-		const page = 200
-		for before := uuid.Nil; ; {
-			found, err := a.catalog.Webhooks(ctx, before, page)
-			if err != nil {
-				return err
-			}
-			for _, row := range found {
-				h := newWebhookRow(row)
-				hooks, before = append(hooks, h), row.ID
-				rows = append(rows, []string{h.ID, h.URL, h.events(), h.state(), h.Description})
-			}
-			if len(found) < page {
-				break
-			}
+		found, err := allPages(func(cursor string) (catalog.Page[catalog.WebhookEndpoint], error) {
+			return a.catalog.Webhooks(ctx, cursor, pageSize)
+		})
+		if err != nil {
+			return err
+		}
+		hooks, rows := make([]webhookRow, len(found)), make([][]string, len(found))
+		for i, row := range found {
+			h := newWebhookRow(row)
+			hooks[i], rows[i] = h, []string{h.ID, h.URL, h.events(), h.state(), h.Description}
 		}
 		if len(rows) == 0 && c.Output == "table" {
 			_, err := fmt.Fprintln(p.stdout, "No webhooks.")

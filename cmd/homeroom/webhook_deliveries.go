@@ -48,10 +48,11 @@ type webhookDeliveries struct {
 // Run lists deliveries.
 func (c webhookDeliveries) Run(ctx context.Context, p program) error {
 	return c.withReadOnly(ctx, p, func(a *app, id uuid.UUID) error {
-		found, err := a.catalog.Deliveries(ctx, id, catalog.DeliveryState(c.State), uuid.Nil, c.Limit)
+		page, err := a.catalog.Deliveries(ctx, id, catalog.DeliveryState(c.State), "", c.Limit)
 		if err != nil {
 			return err
 		}
+		found := page.Rows
 		if len(found) == 0 && c.Output == "table" {
 			_, err := fmt.Fprintln(p.stdout, "No deliveries.")
 			return err

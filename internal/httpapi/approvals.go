@@ -78,15 +78,11 @@ type WaitingPage struct {
 type waitingOutput struct{ Body WaitingPage }
 
 func (s *server) listWaiting(ctx context.Context, in *ListInput) (*waitingOutput, error) {
-	after, err := in.after()
+	found, err := s.cfg.Catalog.WaitingSignups(ctx, in.Cursor, in.Limit)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := s.cfg.Catalog.WaitingSignups(ctx, after, in.Limit+1)
-	if err != nil {
-		return nil, err
-	}
-	shown, next := page(rows, in.Limit, waitingSignupOf, func(w WaitingSignup) uuid.UUID { return w.SignupID })
+	shown, next := page(found, waitingSignupOf)
 	return &waitingOutput{WaitingPage{shown, next}}, nil
 }
 

@@ -184,15 +184,11 @@ func (s *server) listSchoolInvitations(ctx context.Context, in *ListInput) (*inv
 }
 
 func (s *server) invitationPage(ctx context.Context, tenant *uuid.UUID, in ListInput) (*invitationPageOutput, error) {
-	before, err := in.after()
+	found, err := s.cfg.Catalog.Invitations(ctx, tenant, in.Cursor, in.Limit)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := s.cfg.Catalog.Invitations(ctx, tenant, before, in.Limit+1)
-	if err != nil {
-		return nil, err
-	}
-	shown, next := page(rows, in.Limit, invitationOf, func(i Invitation) uuid.UUID { return i.ID })
+	shown, next := page(found, invitationOf)
 	return &invitationPageOutput{InvitationPage{shown, next}}, nil
 }
 

@@ -15,18 +15,6 @@ type PageInput struct {
 	Cursor string `query:"cursor" maxLength:"200" doc:"The nextCursor of the page before."`
 }
 
-// after is the id that the cursor names; the zero UUID at the beginning.
-func (p PageInput) after() (uuid.UUID, error) {
-	if p.Cursor == "" {
-		return uuid.Nil, nil
-	}
-	id, err := uuid.Parse(p.Cursor)
-	if err != nil || id == uuid.Nil {
-		return uuid.Nil, catalog.ErrBadCursor
-	}
-	return id, nil
-}
-
 // LimitInput bounds a part of a list.
 type LimitInput struct {
 	Limit int `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"How many to list."`
@@ -38,16 +26,13 @@ type ListInput struct {
 	LimitInput
 }
 
-// page shows rows, of which one more than the limit was read: where it is there the list continues, after the id in next.
-func page[R, V any](rows []R, limit int, show func(R) V, id func(V) uuid.UUID) (shown []V, next string) {
-	shown = []V{}
-	for _, row := range rows[:min(limit, len(rows))] {
-		shown = append(shown, show(row))
+// page shows a part of a list. Where the list continues, next is the cursor for that.
+func page[R, V any](found catalog.Page[R], show func(R) V) (shown []V, next string) {
+	shown = make([]V, len(found.Rows))
+	for i, row := range found.Rows {
+		shown[i] = show(row)
 	}
-	if len(rows) > limit {
-		next = id(shown[limit-1]).String()
-	}
-	return shown, next
+	return shown, found.NextCursor
 }
 
 // parseID reads the id in a path. Whatever is no id is as unknown as an id that nothing has.

@@ -59,18 +59,14 @@ type OutcomePage struct {
 type listOutcomesOutput struct{ Body OutcomePage }
 
 func (s *server) listOutcomes(ctx context.Context, in *listOutcomesInput) (*listOutcomesOutput, error) {
-	after, err := in.after()
-	if err != nil {
-		return nil, err
-	}
 	run, err := s.viewRun(ctx, in.ID)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := s.cfg.Catalog.OutcomesAfter(ctx, run.ID, string(in.State), after, in.Limit+1)
+	found, err := s.cfg.Catalog.OutcomePage(ctx, run.ID, string(in.State), in.Cursor, in.Limit)
 	if err != nil {
 		return nil, err
 	}
-	shown, next := page(rows, in.Limit, outcomeOf, func(o MigrationOutcome) uuid.UUID { return o.TenantID })
+	shown, next := page(found, outcomeOf)
 	return &listOutcomesOutput{OutcomePage{shown, next}}, nil
 }

@@ -160,14 +160,10 @@ type MigrationPage struct {
 type listRunsOutput struct{ Body MigrationPage }
 
 func (s *server) listRuns(ctx context.Context, in *ListInput) (*listRunsOutput, error) {
-	before, err := in.after()
+	found, err := s.cfg.Catalog.Runs(ctx, in.Cursor, in.Limit)
 	if err != nil {
 		return nil, err
 	}
-	runs, err := s.cfg.Catalog.Runs(ctx, before, in.Limit+1)
-	if err != nil {
-		return nil, err
-	}
-	shown, next := page(runs, in.Limit, migrationOf, func(m Migration) uuid.UUID { return m.ID })
+	shown, next := page(found, migrationOf)
 	return &listRunsOutput{MigrationPage{shown, next}}, nil
 }

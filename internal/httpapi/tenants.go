@@ -79,15 +79,12 @@ func (s *server) listTenants(ctx context.Context, in *listInput) (*listOutput, e
 	if in.Version > 0 {
 		filter.Version = &in.Version
 	}
-	page, err := s.cfg.Catalog.Tenants(ctx, filter)
+	found, err := s.cfg.Catalog.Tenants(ctx, filter)
 	if err != nil {
 		return nil, err
 	}
-	out := &listOutput{TenantPage{Tenants: make([]Tenant, len(page.Tenants)), NextCursor: page.NextCursor}}
-	for i, row := range page.Tenants {
-		out.Body.Tenants[i] = tenantOf(row)
-	}
-	return out, nil
+	shown, next := page(found, tenantOf)
+	return &listOutput{TenantPage{shown, next}}, nil
 }
 
 // TenantDetails is all that is known of a tenant.

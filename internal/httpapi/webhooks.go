@@ -114,14 +114,10 @@ type WebhookPage struct {
 type listWebhooksOutput struct{ Body WebhookPage }
 
 func (s *server) listWebhooks(ctx context.Context, in *ListInput) (*listWebhooksOutput, error) {
-	before, err := in.after()
+	found, err := s.cfg.Catalog.Webhooks(ctx, in.Cursor, in.Limit)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := s.cfg.Catalog.Webhooks(ctx, before, in.Limit+1)
-	if err != nil {
-		return nil, err
-	}
-	shown, next := page(rows, in.Limit, webhookOf, func(w Webhook) uuid.UUID { return w.ID })
+	shown, next := page(found, webhookOf)
 	return &listWebhooksOutput{WebhookPage{shown, next}}, nil
 }

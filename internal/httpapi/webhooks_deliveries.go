@@ -83,18 +83,14 @@ func (s *server) listDeliveries(ctx context.Context, in *listDeliveriesInput) (*
 	if err != nil {
 		return nil, err
 	}
-	before, err := in.after()
-	if err != nil {
-		return nil, err
-	}
 	if _, err := s.cfg.Catalog.Webhook(ctx, id); err != nil {
 		return nil, err
 	}
-	rows, err := s.cfg.Catalog.Deliveries(ctx, id, in.State, before, in.Limit+1)
+	found, err := s.cfg.Catalog.Deliveries(ctx, id, in.State, in.Cursor, in.Limit)
 	if err != nil {
 		return nil, err
 	}
-	shown, next := page(rows, in.Limit, deliveryOf, func(d WebhookDelivery) uuid.UUID { return d.ID })
+	shown, next := page(found, deliveryOf)
 	return &listDeliveriesOutput{DeliveryPage{shown, next}}, nil
 }
 
