@@ -14,14 +14,14 @@ import (
 	"homeroom/tenant"
 )
 
-// between is the catalog, and something that happens between two of its statements.
+// between is the catalog, and runs a function between two of its statements.
 type between struct {
 	*catalog.Store
 	beforeBehind func(catalog.BehindFilter)
 	afterOpenRun func(catalog.Run)
 }
 
-// Behind lists tenants after something has happened.
+// Behind runs the function, and then lists tenants.
 func (b between) Behind(ctx context.Context, filter catalog.BehindFilter) ([]catalog.Tenant, error) {
 	if b.beforeBehind != nil {
 		b.beforeBehind(filter)
@@ -29,7 +29,7 @@ func (b between) Behind(ctx context.Context, filter catalog.BehindFilter) ([]cat
 	return b.Store.Behind(ctx, filter)
 }
 
-// OpenRun finds the open run before something happens.
+// OpenRun finds the open run, and then runs the function.
 func (b between) OpenRun(ctx context.Context) (catalog.Run, error) {
 	run, err := b.Store.OpenRun(ctx)
 	if err == nil && b.afterOpenRun != nil {
@@ -38,10 +38,10 @@ func (b between) OpenRun(ctx context.Context) (catalog.Run, error) {
 	return run, err
 }
 
-func (b *bundle) fleetWith(t *testing.T, registry fleet.Store) *fleet.Fleet {
+func (b *bundle) fleetWith(t *testing.T, store fleet.Store) *fleet.Fleet {
 	t.Helper()
 	all, err := fleet.New(fleet.Config{
-		Catalog: registry, Servers: fleet.OnServers(tenant.Servers{"main": open(t, schema(t, 3))}), Logger: slog.New(slog.DiscardHandler),
+		Catalog: store, Servers: fleet.OnServers(tenant.Servers{"main": open(t, schema(t, 3))}), Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -49,7 +49,7 @@ func (b *bundle) fleetWith(t *testing.T, registry fleet.Store) *fleet.Fleet {
 	return all
 }
 
-// TestAFailureIsRememberedByTheNextProcess: the first one died when it had recorded the failure.
+// TestAFailureIsRememberedByTheNextProcess: the first one died after it had recorded the failure.
 func TestAFailureIsRememberedByTheNextProcess(t *testing.T) {
 	t.Parallel()
 	for name, options := range map[string]fleet.Options{
@@ -116,11 +116,11 @@ func TestNoAutomaticRunFollowsOneThatStoppedMeanwhile(t *testing.T) {
 	}
 }
 
-func TestAStoppedRunIsNoConcernWhenNothingIsBehind(t *testing.T) {
+func TestAStoppedRunIsIgnoredWhenNothingIsBehind(t *testing.T) {
 	t.Parallel()
 	b := setup(t, 2)
 	b.mark(t, b.ids[0])
-	exec(t, b.ids[0], poison)
+	exec(t, b.ids[0], failingRow)
 	all := b.fleet(t, schema(t, 3))
 	if report, err := all.Run(t.Context(), fleet.Options{By: "test"}); err != nil || report.Run.State != catalog.RunStopped {
 		t.Fatalf("%+v, %v", report.Run, err)
@@ -135,8 +135,8 @@ func TestAStoppedRunIsNoConcernWhenNothingIsBehind(t *testing.T) {
 	}
 }
 
-// TestAPauseBeforeAWaveIsSeen: no tenant of the wave is begun.
-func TestAPauseBeforeAWaveIsSeen(t *testing.T) {
+// TestAPauseBeforeAWaveStopsTheRun: no tenant of the wave is begun.
+func TestAPauseBeforeAWaveStopsTheRun(t *testing.T) {
 	t.Parallel()
 	b := setup(t, 3)
 	all := b.fleetWith(t, between{Store: b.catalog, beforeBehind: func(filter catalog.BehindFilter) {
@@ -156,8 +156,9 @@ func TestAPauseBeforeAWaveIsSeen(t *testing.T) {
 	}
 }
 
-// TestAnotherRunThatIsPausedMeanwhileIsToldOf instead of one that is active, which its caller would wait for.
-func TestAnotherRunThatIsPausedMeanwhileIsToldOf(t *testing.T) {
+// TestAnotherRunThatIsPausedMeanwhileIsReported instead of an error about an active run, for which the caller would
+// wait.
+func TestAnotherRunThatIsPausedMeanwhileIsReported(t *testing.T) {
 	t.Parallel()
 	b := setup(t, 2)
 	if _, err := b.fleet(t, schema(t, 3)).Start(t.Context(), fleet.Options{By: "test"}); err != nil {
@@ -174,7 +175,8 @@ func TestAnotherRunThatIsPausedMeanwhileIsToldOf(t *testing.T) {
 	}
 }
 
-// TestAFailureRecordsTheVersionThatWasFound: a process has migrated the tenant, and died before it recorded that.
+// TestAFailureRecordsTheVersionThatWasFound: a process has migrated the tenant, and died before it recorded the
+// version.
 func TestAFailureRecordsTheVersionThatWasFound(t *testing.T) {
 	t.Parallel()
 	b := setup(t, 1)

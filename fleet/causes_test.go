@@ -20,8 +20,8 @@ import (
 	"homeroom/tenant"
 )
 
-// patient is a fleet that tries a tenant again for so long, and whose migrations wait for a lock for so long.
-func (b *bundle) patient(t *testing.T, set *migrations.Set, retryFor, lockTimeout time.Duration) *fleet.Fleet {
+// patient makes a fleet that retries a tenant for retryFor, and whose migrations wait for a lock for lockTimeout.
+func (b *bundle) fleetWithTimeouts(t *testing.T, set *migrations.Set, retryFor, lockTimeout time.Duration) *fleet.Fleet {
 	t.Helper()
 	all, err := fleet.New(fleet.Config{
 		Catalog: b.catalog, Servers: fleet.OnServers(tenant.Servers{"main": openWith(t, set, lockTimeout)}), RetryFor: retryFor,
@@ -33,14 +33,15 @@ func (b *bundle) patient(t *testing.T, set *migrations.Set, retryFor, lockTimeou
 	return all
 }
 
-// third is the schema of the first two files and this one.
+// third is the schema with the first two files and this one.
 func third(t *testing.T, file string) *migrations.Set {
 	t.Helper()
 	return schemaOf(t, append(slices.Clone(files[:2]), file))
 }
 
-// TestWhatAFileRaisesIsItsOwnFault: also with a code that would say, of a session, that the server is closed or away.
-func TestWhatAFileRaisesIsItsOwnFault(t *testing.T) {
+// TestAnErrorThatAFileRaisesQuarantinesTheTenant: also with an error code that from a session would mean that the server is closed
+// or unreachable.
+func TestAnErrorThatAFileRaisesQuarantinesTheTenant(t *testing.T) {
 	t.Parallel()
 	const raise = "do $$ begin if exists (select from pupils) then raise exception 'no' using errcode = '"
 	for name, file := range map[string]string{
@@ -72,14 +73,14 @@ func TestWhatAFileRaisesIsItsOwnFault(t *testing.T) {
 	}
 }
 
-func TestAConflictWithAnotherSessionPasses(t *testing.T) {
+func TestAConflictWithAnotherSessionIsRetried(t *testing.T) {
 	t.Parallel()
 	for _, code := range []string{"55P03", "40001", "40P01"} {
 		t.Run(code, func(t *testing.T) {
 			t.Parallel()
 			b := setup(t, 1)
 			exec(t, b.ids[0], "insert into pupils values ('Ada')")
-			all := b.patient(t, third(t, "do $$ begin if exists (select from pupils) then raise exception 'no' using errcode = '"+code+"'; end if; end $$"), 50*time.Millisecond, 0)
+			all := b.fleetWithTimeouts(t, third(t, "do $$ begin if exists (select from pupils) then raise exception 'no' using errcode = '"+code+"'; end if; end $$"), 50*time.Millisecond, 0)
 			report, err := all.Run(t.Context(), fleet.Options{By: "test"})
 			if err != nil || report.Run.Failed != 1 || report.Outcomes[0].Counts || report.Outcomes[0].Attempts < 2 {
 				t.Fatalf("%+v, %v", report, err)
@@ -88,7 +89,8 @@ func TestAConflictWithAnotherSessionPasses(t *testing.T) {
 	}
 }
 
-// TestATableWithoutReplicaIdentityIsQuarantinedOnce: an update of it fails in every run, until somebody does something.
+// TestATableWithoutReplicaIdentityIsQuarantinedOnce: an update of the table fails in every run, until somebody
+// changes it.
 func TestATableWithoutReplicaIdentityIsQuarantinedOnce(t *testing.T) {
 	t.Parallel()
 	b := setup(t, 3)
@@ -104,14 +106,14 @@ func TestATableWithoutReplicaIdentityIsQuarantinedOnce(t *testing.T) {
 	}
 }
 
-// TestACanaryThatIsLockedHoldsTheRun, and passes: the next run may begin by itself.
+// TestACanaryThatIsLockedHoldsTheRun until the lock is released: then the next automatic run starts.
 func TestACanaryThatIsLockedHoldsTheRun(t *testing.T) {
 	t.Parallel()
 	b := setup(t, 4)
 	canary := b.ids[1]
 	b.mark(t, canary)
 	release := b.hold(t, canary, "begin; lock table pupils in access share mode")
-	all := b.patient(t, schema(t, 3), 100*time.Millisecond, 50*time.Millisecond)
+	all := b.fleetWithTimeouts(t, schema(t, 3), 100*time.Millisecond, 50*time.Millisecond)
 	report, err := all.Run(t.Context(), fleet.Options{By: "test"})
 	if err != nil || report.Run.State != catalog.RunStopped || report.Run.Done != 0 || report.Run.Failed != 1 || report.Outcomes[0].Counts {
 		t.Fatalf("%+v, %v", report, err)
@@ -127,11 +129,11 @@ func TestACanaryThatIsLockedHoldsTheRun(t *testing.T) {
 	release()
 	report, err = all.Run(t.Context(), fleet.Options{By: "serve", Automatic: true, SkipQuarantined: true})
 	if err != nil || report.Run.State != catalog.RunDone || report.Run.Done != 4 {
-		t.Errorf("when nobody holds it: %+v, %v", report.Run, err)
+		t.Errorf("after the lock was released: %+v, %v", report.Run, err)
 	}
 }
 
-// hold has a session of a tenant's own role do something, and keeps it open.
+// hold runs a statement in a session of a tenant's own role, and keeps the session open.
 func (b *bundle) hold(t *testing.T, id tenant.ID, sql string) (release func()) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), open(t, schema(t, 2)).URL(id, 0).Reveal())
@@ -146,8 +148,8 @@ func (b *bundle) hold(t *testing.T, id tenant.ID, sql string) (release func()) {
 	return release
 }
 
-// migrationLock is SQL by which a session takes the lock of a database's migrations. The tenant's role may not do that any more,
-// but could in databases that were made before.
+// migrationLock returns SQL with which a session takes the lock of a database's migrations. The tenant's role may not
+// do that in new databases, but could in databases that were created by earlier versions.
 func migrationLock(t *testing.T, id tenant.ID) string {
 	t.Helper()
 	exec(t, id, "grant execute on function pg_advisory_lock(bigint) to public")
@@ -158,13 +160,13 @@ func migrationLock(t *testing.T, id tenant.ID) string {
 	return "select pg_advisory_lock(" + lock + ")"
 }
 
-// TestATenantThatHoldsTheMigrationsLockCostsOnlyItself, and the outcome names its role.
-func TestATenantThatHoldsTheMigrationsLockCostsOnlyItself(t *testing.T) {
+// TestATenantThatHoldsTheMigrationsLockFailsAlone: only that tenant fails, and its outcome names the role.
+func TestATenantThatHoldsTheMigrationsLockFailsAlone(t *testing.T) {
 	t.Parallel()
 	b := setup(t, 3)
 	held := b.ids[1]
 	b.hold(t, held, migrationLock(t, held))
-	report, err := b.patient(t, schema(t, 3), 100*time.Millisecond, 50*time.Millisecond).Run(t.Context(), fleet.Options{By: "test"})
+	report, err := b.fleetWithTimeouts(t, schema(t, 3), 100*time.Millisecond, 50*time.Millisecond).Run(t.Context(), fleet.Options{By: "test"})
 	if err != nil || report.Run.State != catalog.RunDone || report.Run.Done != 2 || report.Run.Failed != 1 {
 		t.Fatalf("%+v, %v", report, err)
 	}
@@ -178,7 +180,7 @@ func TestATenantThatHoldsTheMigrationsLockCostsOnlyItself(t *testing.T) {
 	}
 }
 
-// TestAPauseAndAnAbortEndMigrationsThatWait, however long they would.
+// TestAPauseAndAnAbortEndMigrationsThatWait, however long they would wait.
 func TestAPauseAndAnAbortEndMigrationsThatWait(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -193,7 +195,7 @@ func TestAPauseAndAnAbortEndMigrationsThatWait(t *testing.T) {
 			t.Parallel()
 			b := setup(t, 2)
 			b.hold(t, b.ids[0], c.lock(t, b.ids[0]))
-			all := b.patient(t, schema(t, 3), time.Hour, time.Hour)
+			all := b.fleetWithTimeouts(t, schema(t, 3), time.Hour, time.Hour)
 			run, err := all.Start(t.Context(), fleet.Options{By: "test"})
 			if err != nil {
 				t.Fatal(err)
@@ -244,7 +246,7 @@ func (b *bundle) migrating(t *testing.T, id tenant.ID) {
 	}
 }
 
-// TestAQuarantinedCanaryKeepsItsPlace: nobody else goes first in its stead.
+// TestAQuarantinedCanaryKeepsItsPlace: no other tenant becomes the canary.
 func TestAQuarantinedCanaryKeepsItsPlace(t *testing.T) {
 	t.Parallel()
 	b := setup(t, 4)
@@ -253,7 +255,7 @@ func TestAQuarantinedCanaryKeepsItsPlace(t *testing.T) {
 	if err := b.catalog.Quarantine(t.Context(), canary.UUID(), catalog.MigrationFailed, "it failed before"); err != nil {
 		t.Fatal(err)
 	}
-	exec(t, canary, poison)
+	exec(t, canary, failingRow)
 	all := b.fleet(t, schema(t, 3))
 	var waits *fleet.CanaryError
 	if _, err := all.Run(t.Context(), fleet.Options{By: "serve", Automatic: true, SkipQuarantined: true}); !errors.As(err, &waits) ||

@@ -12,14 +12,14 @@ import (
 	"homeroom/catalog"
 )
 
-// Reason is why a run cannot be as it was asked for.
+// Reason is why a run cannot be started as requested.
 type Reason string
 
-// What is wrong with a choice of tenants, or of a version.
+// Reasons why a choice of tenants, or of a version, is invalid.
 const (
 	// UnknownTenant: no tenant has this id, slug or database.
 	UnknownTenant Reason = "unknown"
-	// WrongState: the tenant is being built, or goes or has gone out of use.
+	// WrongState: the tenant is being built, or is being or was deleted.
 	WrongState Reason = "wrong_state"
 	// BeingReplaced: the tenant's database is being replaced.
 	BeingReplaced Reason = "being_replaced"
@@ -33,22 +33,23 @@ const (
 	NoDownMigration Reason = "no_way_down"
 )
 
-// InvalidChoice says what is wrong with a choice.
+// InvalidChoice says why a choice is invalid.
 type InvalidChoice struct {
 	Reason Reason
-	// Index is the place of the tenant in the list of names; 0 where it is about the version.
+	// Index is the index of the tenant in the list of names; 0 for an invalid version.
 	Index int
-	// Tenant is the row, where there is one.
+	// Tenant is the row, if there is one.
 	Tenant catalog.Tenant
-	// Cause is more of why, where there is more.
+	// Cause has the details of the reason, if there are any.
 	Cause error
 }
 
-// longestName is more than any id, slug or database has.
+// longestName is longer than any id, slug or database name.
 const longestName = 100
 
-// Choose spells the tenants of a run as the catalog knows them, and tells everything that is wrong with the choice: whoever names
-// a tenant is told when no run can take it. No names are the whole fleet, of which a run takes what it can.
+// Choose returns the names of the tenants of a run as the catalog has them, and everything that is wrong with the
+// choice: a tenant that is named must be eligible. Without names the run is for the whole fleet, and takes the
+// eligible tenants.
 func (f *Fleet) Choose(ctx context.Context, given []string, to *uint) (names []string, wrong []InvalidChoice, err error) {
 	schema := f.cfg.Servers.Migrations()
 	if to != nil {
@@ -83,13 +84,13 @@ func (f *Fleet) Choose(ctx context.Context, given []string, to *uint) (names []s
 			continue
 		}
 		if _, err := schema.Between(row.SchemaVersion, *to); err != nil {
-			return names, []InvalidChoice{{Reason: NoDownMigration, Index: i, Tenant: row, Cause: err}}, nil //nolint:nilerr // the error is the answer
+			return names, []InvalidChoice{{Reason: NoDownMigration, Index: i, Tenant: row, Cause: err}}, nil //nolint:nilerr // the error is returned as an invalid choice
 		}
 	}
 	return names, nil, nil
 }
 
-// normalizeNames brings ids to their one spelling. What no tenant can be called becomes empty.
+// normalizeNames brings ids to their standard spelling. A text that cannot be the name of a tenant becomes empty.
 func normalizeNames(given []string) []string {
 	names := make([]string, len(given))
 	for i, name := range given {
@@ -102,7 +103,7 @@ func normalizeNames(given []string) []string {
 	return names
 }
 
-// findTenants finds tenants by their names: those that a run can take with one query, the others one by one.
+// findTenants finds tenants by their names: those that a run can migrate with one query, the others one by one.
 func (f *Fleet) findTenants(ctx context.Context, names []string) (map[string]catalog.Tenant, error) {
 	rows, err := f.cfg.Catalog.WithDatabase(ctx, f.cfg.Servers.Migrations().Lineage(), names)
 	if err != nil {
@@ -112,7 +113,7 @@ func (f *Fleet) findTenants(ctx context.Context, names []string) (map[string]cat
 	for _, row := range rows {
 		found[row.ID.String()], found[row.Slug], found[row.Database] = row, row, row
 	}
-	delete(found, "") // the slug of spares
+	delete(found, "") // spares have an empty slug
 	for _, name := range names {
 		if _, there := found[name]; there || name == "" {
 			continue
@@ -129,10 +130,10 @@ func (f *Fleet) findTenants(ctx context.Context, names []string) (map[string]cat
 	return found, nil
 }
 
-// MigratableStates are the states in which a run can take a tenant.
+// MigratableStates are the states in which a run can migrate a tenant.
 var MigratableStates = []catalog.State{catalog.Spare, catalog.Reserved, catalog.Ready, catalog.Quarantined, catalog.Suspended}
 
-// Ineligible is why no run can take a tenant; empty means that one can.
+// Ineligible returns why no run can migrate a tenant. It is empty when one can.
 func (f *Fleet) Ineligible(row catalog.Tenant) Reason {
 	_, unknown := f.cfg.Servers.Get(row.Server)
 	switch {

@@ -10,24 +10,24 @@ import (
 	"homeroom/tenant"
 )
 
-// DriftOptions say where to look for drift.
+// DriftOptions are the options of a search for drift.
 type DriftOptions struct {
-	// Only narrows to tenants with one of these ids, slugs or databases; empty is all.
+	// Only narrows it to tenants with one of these ids, slugs or databases; empty means all.
 	Only []string
-	// Stored compares the fingerprints that the catalog has, and opens one database of each kind that differs; otherwise every
-	// database is opened, and what was changed by hand since its last migration is seen too.
+	// Stored compares the fingerprints in the catalog, and opens one database for each fingerprint that differs.
+	// Otherwise every database is opened, so that changes by hand since its last migration are found as well.
 	Stored bool
-	// Progress is told how many tenants have been looked at, one call at a time. It may be nil.
+	// Progress is called with the number of tenants that were read, one call at a time. It may be nil.
 	Progress func(looked, total int)
 }
 
-// Drift is how far tenants' schemas are from what their versions should be.
+// Drift is how tenants' schemas differ from the schemas of their versions.
 type Drift struct {
-	// Looked is how many tenants were compared.
+	// Compared is how many tenants were compared.
 	Compared int
 	// Groups are the tenants with the same differences, the largest group first.
 	Groups []DriftGroup
-	// Failed are the tenants that could not be looked at, by cause.
+	// Failed are the tenants whose schemas could not be read, by cause.
 	Failed map[string][]catalog.Tenant
 }
 
@@ -38,7 +38,7 @@ type DriftGroup struct {
 	Tenants     []catalog.Tenant
 }
 
-// Drifted is how many tenants differ.
+// Drifted returns how many tenants differ.
 func (d Drift) Drifted() int {
 	n := 0
 	for _, group := range d.Groups {
@@ -47,8 +47,9 @@ func (d Drift) Drifted() int {
 	return n
 }
 
-// Drift compares tenants' schemas with what their versions should be, and records what it found in the catalog. What a
-// version should be is known from its template; for one that no template was kept of, it is what most tenants have.
+// Drift compares tenants' schemas with the schemas of their versions, and records the result in the catalog. The
+// schema of a version is known from its template. Where no template was recorded, it is the schema that most tenants
+// have.
 func (f *Fleet) Drift(ctx context.Context, options DriftOptions) (Drift, error) {
 	if _, _, err := f.prepare(ctx); err != nil {
 		return Drift{}, err
@@ -72,7 +73,7 @@ func (f *Fleet) Drift(ctx context.Context, options DriftOptions) (Drift, error) 
 	return Drift{Compared: len(l.found), Groups: l.groups(known), Failed: l.failed}, nil
 }
 
-// groups puts the tenants together that differ in the same way.
+// groups groups the tenants that differ in the same way.
 func (l *inspector) groups(known []catalog.Reference) []DriftGroup {
 	should := map[uint]string{}
 	for version, counts := range l.census() {
@@ -120,7 +121,7 @@ func (l *inspector) census() map[uint]map[string]int {
 	return census
 }
 
-// mostFrequent is the fingerprint that most have; of several, the first in the alphabet.
+// mostFrequent returns the fingerprint that most tenants have; of several, the alphabetically first.
 func mostFrequent(counts map[string]int) string {
 	most := ""
 	for fingerprint, n := range counts {

@@ -13,21 +13,23 @@ import (
 )
 
 const (
-	// inspectBatch is how many tenants are listed at a time to be looked at.
+	// inspectBatch is how many tenants are listed at a time.
 	inspectBatch = 200
-	// inspectPerServer is how many of a server's are looked at at the same time: few, since nobody waits for it.
+	// inspectPerServer is how many tenants of a server are read at the same time. It is small, since nobody waits for
+	// the result.
 	inspectPerServer = 2
 )
 
-// TakeFingerprints looks at the schemas of the tenants that have been migrated since somebody looked, and records them in the
-// catalog, with the versions that it finds: a run of chosen tenants may have been aborted between two files of one. It is not
-// part of a run, because describing a schema takes as long as a small migration, and nobody waits for it. One process at a time does it; the others return at once. Progress may be nil.
+// TakeFingerprints reads the schemas of the tenants that were migrated since their last fingerprint, and records
+// fingerprint and version in the catalog: a run of chosen tenants may have been aborted between two files of one. It
+// is not part of a run, because describing a schema takes as long as a small migration, and nobody waits for it. One
+// process at a time does it; the others return at once. Progress may be nil.
 func (f *Fleet) TakeFingerprints(ctx context.Context, progress func(looked int)) error {
-	if _, _, err := f.prepare(ctx); err != nil { // which keeps what the newest schema should be
+	if _, _, err := f.prepare(ctx); err != nil { // it records the reference of the newest version
 		return err
 	}
 	_, err := f.cfg.Catalog.Exclusive(ctx, "fingerprints", func(ctx context.Context) error {
-		// The lock keeps workers away. While somebody works on a run, this is left to the next call.
+		// The lock excludes run workers. While one works on a run, the next call reads the rest.
 		if _, err := f.cfg.Catalog.Exclusive(ctx, runLock, f.cfg.Catalog.RecheckInterrupted); err != nil {
 			return err
 		}
@@ -48,10 +50,10 @@ func (f *Fleet) TakeFingerprints(ctx context.Context, progress func(looked int))
 			looked += len(l.found)
 			later := l.changed
 			for problem, tenants := range l.failed {
-				f.cfg.Logger.Warn("look at tenants' schemas", "tenants", len(tenants), "first", tenants[0].ID, "error", problem)
+				f.cfg.Logger.Warn("read tenants' schemas", "tenants", len(tenants), "first", tenants[0].ID, "error", problem)
 				later = append(later, tenants...)
 			}
-			if len(later) > 0 { // too much trouble to go on now
+			if len(later) > 0 { // many tenants failed: the next call continues
 				return f.cfg.Catalog.DeferFingerprint(ctx, later)
 			}
 		}
@@ -59,12 +61,12 @@ func (f *Fleet) TakeFingerprints(ctx context.Context, progress func(looked int))
 	return err
 }
 
-// inspector reads tenants' schemas, and keeps one description of each kind.
+// inspector reads tenants' schemas, and stores one description for each fingerprint.
 type inspector struct {
 	*Fleet
-	// concurrency is how many tenants of all servers are looked at at the same time.
+	// concurrency is how many tenants of all servers are read at the same time.
 	concurrency int
-	// stored takes the catalog's word for a schema of a kind that has been seen.
+	// stored uses the catalog's fingerprint where its schema is known already.
 	stored     bool
 	onProgress func(looked, total int)
 	total      int
@@ -72,8 +74,8 @@ type inspector struct {
 	mu        sync.Mutex
 	inspected int
 	schemas   map[string]tenant.Schema // by fingerprint
-	found     []catalog.Tenant         // with the fingerprint and the version that they have now
-	changed   []catalog.Tenant         // those of found that were not recorded, because a run is changing them
+	found     []catalog.Tenant         // with their current fingerprint and version
+	changed   []catalog.Tenant         // those of found that were not recorded, because a run is migrating them
 	failed    map[string][]catalog.Tenant
 }
 
@@ -84,7 +86,7 @@ func (f *Fleet) newInspector(total, perServer int) *inspector {
 	}
 }
 
-// inspectAll inspects these tenants. What fails for one is kept with it.
+// inspectAll inspects these tenants. The error of a tenant is stored with it.
 func (l *inspector) inspectAll(ctx context.Context, tenants []catalog.Tenant) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(l.concurrency)
@@ -101,7 +103,7 @@ func (l *inspector) inspectAll(ctx context.Context, tenants []catalog.Tenant) er
 	return group.Wait()
 }
 
-// inspect finds a tenant's fingerprint, by its database or by what the catalog knows.
+// inspect finds a tenant's fingerprint, in its database or in the catalog.
 func (l *inspector) inspect(ctx context.Context, t *catalog.Tenant) error {
 	if l.stored && t.Fingerprint != nil && l.hasSchema(*t.Fingerprint) {
 		return nil

@@ -78,7 +78,7 @@ func TestDriftGroupsWhatDiffersInTheSameWay(t *testing.T) {
 	}
 }
 
-// TestAnInterruptedRunOfChosenTenantsIsSeenAfterwards: no run over the fleet comes by a tenant that is held at a version.
+// TestAnInterruptedRunOfChosenTenantsIsSeenAfterwards: no later run migrates a tenant that is held at a version.
 func TestAnInterruptedRunOfChosenTenantsIsSeenAfterwards(t *testing.T) {
 	t.Parallel()
 	b := setup(t, 2)

@@ -1,12 +1,13 @@
-// Package fleet migrates all tenants: those that are behind, in waves that grow, one run at a time.
+// Package fleet migrates all tenants: those whose version is older, in waves that grow, one run at a time.
 //
-// The catalog knows every tenant's version, so the ones that are up to date cost nothing. The new template is built first,
-// so a migration that cannot run at all never reaches a tenant. Then come the canaries, then waves of ten times as many
-// each. A tenant that fails is quarantined with its cause, and the rest go on, until a canary or more tenants than may fail
-// have failed: then the run stops, and the others are as they were.
+// The catalog has every tenant's version, so tenants that are up to date cost nothing. The new template is built
+// first, so a migration that cannot run at all never reaches a tenant. Then come the canaries, then waves, each ten
+// times as large as the one before. A tenant that fails is quarantined with its cause, and the run continues, until a
+// canary fails or more tenants fail than may: then the run stops, and the other tenants are as they were.
 //
-// A run is a row, with an outcome for every tenant, and any process may work on it: an operator pauses, resumes or aborts it
-// by changing the row, and a process that dies is followed by the next one, which goes on with what has no outcome yet.
+// A run is a row, with an outcome for every tenant, and any process may work on it. An operator pauses, resumes or
+// aborts it by changing the row. When its process dies, the next process continues with the tenants without an
+// outcome.
 package fleet
 
 import (
@@ -25,28 +26,28 @@ import (
 	"homeroom/tenant"
 )
 
-// Config is what a Fleet needs.
+// Config configures a Fleet.
 type Config struct {
 	Catalog Store
 	Servers Servers
-	// Concurrency is how many tenants of one server are migrated at the same time, unless a run says otherwise. The server's
-	// own bound holds besides. Defaults to 8.
+	// Concurrency is how many tenants of one server are migrated at the same time, unless a run sets another number.
+	// The server's own limit applies as well. Defaults to 8.
 	Concurrency int
-	// RetryFor is how long a tenant is tried again whose migration waits for a lock that somebody holds, or for a server that
-	// does not answer. Defaults to 15 s.
+	// RetryFor is how long a tenant is retried whose migration waits for a lock, or for a server that does not
+	// answer. Defaults to 15 s.
 	RetryFor time.Duration
-	// Logger is where failures of tenants go. Defaults to slog.Default().
+	// Logger logs failures of tenants. Defaults to slog.Default().
 	Logger *slog.Logger
 }
 
-// Fleet is all tenants of the servers this process can reach.
+// Fleet is all tenants of the servers that this process can reach.
 type Fleet struct {
 	cfg Config
-	// referenced are the servers whose template has been kept as what the schema looks like.
+	// referenced are the servers whose template was recorded as a reference.
 	hasReference sync.Map
 	// prioritized holds the ids of the tenants that are being moved to the front of a run.
 	prioritized sync.Map
-	// jitter is a random part of a wait, so that tenants that wait for the same thing do not come back together.
+	// jitter is a random part of a wait, so that tenants that wait for the same cause do not retry at the same time.
 	jitter func(wait time.Duration) time.Duration
 }
 
@@ -56,7 +57,7 @@ func New(cfg Config) (*Fleet, error) {
 		return nil, errors.New("a fleet needs a catalog and at least one server")
 	}
 	if cfg.Concurrency < 0 {
-		return nil, fmt.Errorf("a concurrency of %d makes no sense", cfg.Concurrency)
+		return nil, fmt.Errorf("a concurrency of %d is negative", cfg.Concurrency)
 	}
 	if cfg.Concurrency == 0 {
 		cfg.Concurrency = 8
@@ -70,13 +71,13 @@ func New(cfg Config) (*Fleet, error) {
 	return &Fleet{cfg: cfg, jitter: rand.N[time.Duration]}, nil
 }
 
-// Version is the newest schema version, the one that a run brings the tenants to unless it says otherwise.
+// Version returns the newest schema version, to which a run migrates unless its options name another.
 func (f *Fleet) Version() uint {
 	return f.cfg.Servers.Migrations().Latest()
 }
 
-// prepare builds the new template on every server. A server that cannot be reached keeps its tenants out of the run, and
-// nobody else's; unreachable tells of it.
+// prepare builds the new template on every server. A server that cannot be reached only excludes its own tenants from
+// the run; unreachable is its error.
 func (f *Fleet) prepare(ctx context.Context) (servers []string, unreachable, err error) {
 	var mu sync.Mutex
 	group, ctx := errgroup.WithContext(ctx)
@@ -86,7 +87,7 @@ func (f *Fleet) prepare(ctx context.Context) (servers []string, unreachable, err
 			if err != nil {
 				return err
 			}
-			schema, err := server.Reference(ctx) // which makes the template
+			schema, err := server.Reference(ctx) // it builds the template
 			if postgres.Unreachable(err) && ctx.Err() == nil {
 				mu.Lock()
 				defer mu.Unlock()
@@ -106,8 +107,8 @@ func (f *Fleet) prepare(ctx context.Context) (servers []string, unreachable, err
 	return servers, unreachable, err
 }
 
-// recordReference records what the newest schema looks like, so that drift can be told from it when the template is gone.
-// Where something else is known of this version, it fails and says in what the two differ.
+// recordReference records the newest schema, so that drift is found also when the template no longer exists. Where
+// another schema is recorded for this version, it fails and names the differences.
 func (f *Fleet) recordReference(ctx context.Context, server Server, name string, schema tenant.Schema) error {
 	if _, done := f.hasReference.Load(name); done {
 		return nil
@@ -136,5 +137,5 @@ func (f *Fleet) recordReference(ctx context.Context, server Server, name string,
 	return err
 }
 
-// mostDifferences is how many differences an error lists.
+// mostDifferences is the largest number of differences in an error.
 const mostDifferences = 5

@@ -49,11 +49,11 @@ func TestRunMigratesWhatIsBehind(t *testing.T) {
 	}
 }
 
-func TestAPoisonedTenantIsQuarantinedAndTheRestGoOn(t *testing.T) {
+func TestAFailingTenantIsQuarantinedAndTheRestIsMigrated(t *testing.T) {
 	t.Parallel()
 	b := setup(t, 6)
-	poisoned := b.ids[2]
-	exec(t, poisoned, "insert into pupils (name) values (null)")
+	failing := b.ids[2]
+	exec(t, failing, "insert into pupils (name) values (null)")
 	all := b.fleet(t, schema(t, 3))
 	report, err := all.Run(t.Context(), fleet.Options{By: "test"})
 	if err != nil {
@@ -63,25 +63,25 @@ func TestAPoisonedTenantIsQuarantinedAndTheRestGoOn(t *testing.T) {
 		t.Errorf("run %+v", report.Run)
 	}
 	failed := report.Outcomes[0]
-	if failed.TenantID != poisoned.UUID() || failed.Problem == nil || !strings.Contains(*failed.Problem, "contains null values") ||
+	if failed.TenantID != failing.UUID() || failed.Problem == nil || !strings.Contains(*failed.Problem, "contains null values") ||
 		failed.ToVersion != 2 {
 		t.Errorf("the first outcome is %+v", failed)
 	}
-	row, err := b.catalog.TenantByID(t.Context(), poisoned.UUID())
+	row, err := b.catalog.TenantByID(t.Context(), failing.UUID())
 	if err != nil || row.State != catalog.Quarantined || row.SchemaVersion != 2 || *row.QuarantineCause != *failed.Problem {
 		t.Errorf("tenant %+v, %v", row, err)
 	}
-	if v := version(t, poisoned); v != 2 {
+	if v := version(t, failing); v != 2 {
 		t.Errorf("the poisoned tenant is at version %d", v)
 	}
 
-	exec(t, poisoned, "delete from pupils")
+	exec(t, failing, "delete from pupils")
 	report, err = all.Run(t.Context(), fleet.Options{By: "test"})
 	if err != nil || report.Run.Done != 1 || report.Run.Failed != 0 || report.Run.Total != 1 {
-		t.Errorf("after the cure: %+v, %v", report.Run, err)
+		t.Errorf("after the correction: %+v, %v", report.Run, err)
 	}
-	if row, err := b.catalog.TenantByID(t.Context(), poisoned.UUID()); err != nil || row.State != catalog.Spare {
-		t.Errorf("after the cure: %+v, %v", row, err)
+	if row, err := b.catalog.TenantByID(t.Context(), failing.UUID()); err != nil || row.State != catalog.Spare {
+		t.Errorf("after the correction: %+v, %v", row, err)
 	}
 }
 
@@ -132,7 +132,7 @@ func TestManyThatStartTogetherMakeOneRun(t *testing.T) {
 	}
 }
 
-func TestARunWhoseProcessDiedIsGoneOnWith(t *testing.T) {
+func TestARunWhoseProcessDiedIsContinued(t *testing.T) {
 	t.Parallel()
 	b := setup(t, 6)
 	all := b.fleet(t, schema(t, 3))
@@ -179,7 +179,7 @@ func TestATenantThatIsAheadIsServedAndLeftAlone(t *testing.T) {
 	if err != nil || report.Run.ID != uuid.Nil {
 		t.Errorf("the older program ran %+v, %v", report.Run, err)
 	}
-	// Even where the catalog has forgotten it, as after a restore.
+	// Also where the catalog does not know it, as after a restore.
 	if _, err := b.catalog.Pool().Exec(t.Context(), "update tenants set schema_version = 1"); err != nil {
 		t.Fatal(err)
 	}
@@ -195,7 +195,7 @@ func TestATenantThatIsAheadIsServedAndLeftAlone(t *testing.T) {
 	}
 }
 
-// TestALockThatSomebodyHoldsFailsATenantWithoutAQuarantine: the cause is outside the tenant, and passes.
+// TestALockThatSomebodyHoldsFailsATenantWithoutAQuarantine: the cause is outside the tenant, and temporary.
 func TestALockThatSomebodyHoldsFailsATenantWithoutAQuarantine(t *testing.T) {
 	t.Parallel()
 	b := setup(t, 2)
@@ -209,7 +209,7 @@ func TestALockThatSomebodyHoldsFailsATenantWithoutAQuarantine(t *testing.T) {
 		t.Fatal(err)
 	}
 	all, err := fleet.New(fleet.Config{
-		Catalog: b.catalog, Servers: fleet.OnServers(tenant.Servers{"main": impatient(t, schema(t, 3))}), RetryFor: 200 * time.Millisecond,
+		Catalog: b.catalog, Servers: fleet.OnServers(tenant.Servers{"main": openWithoutLockWait(t, schema(t, 3))}), RetryFor: 200 * time.Millisecond,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -29,7 +29,7 @@ var files = []string{
 	"alter table pupils alter column name set not null;",
 }
 
-// undo takes them back.
+// undo are their down files.
 var undo = []string{
 	"drop table pupils;",
 	"alter table pupils drop column class;",
@@ -101,8 +101,8 @@ func setup(t *testing.T, tenants int) *bundle {
 
 func open(t *testing.T, set *migrations.Set) *tenant.Server { return openWith(t, set, 0) }
 
-// impatient is a server whose migrations wait for no lock.
-func impatient(t *testing.T, set *migrations.Set) *tenant.Server {
+// impatient makes a server whose migrations wait for no lock.
+func openWithoutLockWait(t *testing.T, set *migrations.Set) *tenant.Server {
 	return openWith(t, set, 50*time.Millisecond)
 }
 
@@ -119,7 +119,7 @@ func openWith(t *testing.T, set *migrations.Set, lockTimeout time.Duration) *ten
 	return server
 }
 
-// fleet is the fleet as a program with this schema sees it.
+// fleet makes the fleet of a program with this schema.
 func (b *bundle) fleet(t *testing.T, set *migrations.Set) *fleet.Fleet {
 	t.Helper()
 	all, err := fleet.New(fleet.Config{
@@ -144,7 +144,7 @@ func exec(t *testing.T, id tenant.ID, sql string) {
 	}
 }
 
-// version reads what the tenant's own database says.
+// version reads the version in the tenant's own database.
 func version(t *testing.T, id tenant.ID) (v int) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), pgtest.Server(t).URL(id.Database()))

@@ -30,11 +30,11 @@ var (
 	OutcomeStates = []string{stateDone, stateFailed}
 )
 
-// errStopped says that the worker stopped while a tenant waited for its next try.
+// errStopped says that the worker stopped while a tenant waited for its next attempt.
 var errStopped = errors.New("the run has stopped")
 
-// migrateOne migrates a tenant. Its error says that the tenant's server does not answer, or that ctx or the worker has stopped:
-// nothing of the tenant.
+// migrateOne migrates a tenant. Its error says that the tenant's server does not answer, or that ctx or the worker
+// has stopped; failures of the tenant are in the outcome.
 func (p *runWorker) migrateOne(ctx context.Context, t catalog.Tenant) (catalog.Outcome, error) {
 	started := time.Now()
 	killpoint.Here("fleet.tenant_chosen")
@@ -52,7 +52,7 @@ func (p *runWorker) migrateOne(ctx context.Context, t catalog.Tenant) (catalog.O
 		}
 	}
 	if result.Resolved != "" {
-		p.cfg.Logger.Warn("settled an interrupted migration of a tenant", "tenant", t.ID, "slug", t.Slug, "found", result.Resolved)
+		p.cfg.Logger.Warn("resolved an interrupted migration of a tenant", "tenant", t.ID, "slug", t.Slug, "found", result.Resolved)
 	}
 	outcome := catalog.Outcome{
 		TenantID: t.ID, Database: t.Database, State: stateDone, FromVersion: t.SchemaVersion, ToVersion: result.To,
@@ -64,7 +64,7 @@ func (p *runWorker) migrateOne(ctx context.Context, t catalog.Tenant) (catalog.O
 	if err != nil {
 		problem := problemText(err)
 		outcome.State, outcome.Problem, outcome.Counts = stateFailed, &problem, !transient(err)
-		if result.From == 0 && len(result.Applied) == 0 { // nobody has seen the database
+		if result.From == 0 && len(result.Applied) == 0 { // the database was not read
 			outcome.ToVersion = t.SchemaVersion
 		}
 		p.cfg.Logger.Error("migrate a tenant", "tenant", t.ID, "slug", t.Slug, "database", t.Database, "error", problem)
@@ -77,8 +77,8 @@ const (
 	lastRetry  = 4 * time.Second
 )
 
-// try migrates a tenant, again and again for a while when the cause is likely to pass. A migration waits for a table's lock
-// only briefly, because everybody who reads that table waits behind it; between two tries they get through.
+// try migrates a tenant, and retries for a while when the cause is temporary. A migration waits for a table's lock
+// only briefly, because all readers of that table wait behind it; between two attempts they continue.
 func (p *runWorker) try(ctx context.Context, t catalog.Tenant) (result migrations.Result, attempts int, err error) {
 	server, err := p.cfg.Servers.Get(t.Server)
 	if err != nil {
@@ -104,7 +104,7 @@ func (p *runWorker) try(ctx context.Context, t catalog.Tenant) (result migration
 	}
 }
 
-// problemText is what is wrong, without the tenant's name: the same text for all tenants with the same trouble.
+// problemText returns the problem without the tenant's name: the same text for all tenants with the same problem.
 func problemText(err error) string {
 	var failed *migrations.Error
 	var state *migrations.StateError
@@ -124,14 +124,14 @@ func problemText(err error) string {
 	return oneLine(err)
 }
 
-// oneLine is the text of an error as it is kept, also of several that are joined.
+// oneLine returns the text of an error on one line, also of several joined errors.
 func oneLine(err error) string { return display.Text(strings.ReplaceAll(err.Error(), "\n", "; ")) }
 
-// transient reports whether a cause lies outside the tenant: a lock somebody holds, a server that does not answer, a deadlock.
+// transient reports whether a cause lies outside the tenant: a lock, a server that does not answer, a deadlock.
 // Such a cause fails the tenant in this run, and does not quarantine it.
 //
-// What Postgres says of a file's own statement is the file's fault, whatever its code, unless another session is in the way.
-// The rest happens to the session before or between files.
+// An error that Postgres returns for a statement of a file is the file's own, whatever its code, unless another
+// session is the cause. Other errors happen to the session before or between files.
 func transient(err error) bool {
 	var state *migrations.StateError
 	var file *migrations.Error
@@ -149,6 +149,6 @@ func transient(err error) bool {
 	return postgres.IsCode(err, "55000", "25006") || postgres.Unreachable(err)
 }
 
-// retryable reports whether another try may help: the cause passes, or somebody has ended the session. Where that happens
-// again and again, it is the file that does it.
+// retryable reports whether another attempt may succeed: the cause is temporary, or the session was ended. Where
+// sessions are ended again and again, the file is the cause.
 func retryable(err error) bool { return transient(err) || postgres.SessionEnded(err) }

@@ -11,55 +11,56 @@ import (
 	"homeroom/catalog"
 )
 
-// Options say what a run does.
+// Options are the options of a run.
 type Options struct {
-	// Actor says who wants the run, for the record.
+	// By names the person or process that starts the run, for the audit log.
 	By string
-	// Only narrows the run to tenants with one of these ids, slugs or databases; empty is all.
+	// Only narrows the run to tenants with one of these ids, slugs or databases; empty means all.
 	Only []string
-	// To is the version to reach; nil is the newest. Tenants above it are taken back to it only where Only names them. Those
-	// that a run takes to an older version than the newest by name stay there until another names them.
+	// To is the version to reach; nil means the newest. Tenants above it are migrated down only where Only names
+	// them. A tenant that was migrated by name to another version than the newest is held there, until a run names it
+	// again.
 	To *uint
-	// SkipQuarantined leaves out the tenants that wait for a person. A run that a person starts includes them.
+	// SkipQuarantined leaves out quarantined tenants. A run that a person starts includes them.
 	SkipQuarantined bool
-	// Canaries is how many tenants make the first wave; 0 migrates all in one wave. nil takes the tenants that are marked as
-	// canaries, or one where none is.
+	// Canaries is how many tenants are in the first wave; 0 migrates all in one wave. Nil means the tenants that are
+	// marked as canaries, or one if none is.
 	Canaries *int
-	// MaxFailures is how many tenants may fail before the run stops. nil is a tenth of them, and at least 3.
+	// MaxFailures is how many tenants may fail before the run stops. Nil means a tenth of them, and at least 3.
 	MaxFailures *int
 	// Concurrency is how many tenants of a server are migrated at the same time. Defaults to the Config's.
 	Concurrency int
-	// Automatic marks a run that nobody asked for: it leaves a paused run paused, and is not begun after one by the same files
-	// that was stopped or aborted.
+	// Automatic marks a run that no person has started. It leaves a paused run paused, and does not start after a run
+	// with the same files that was stopped or aborted.
 	Automatic bool
-	// Progress is told after each tenant, one call at a time. It may be nil.
+	// Progress is called after each tenant, one call at a time. It may be nil.
 	Progress func(Progress)
 }
 
 // Plan is what a run would do.
 type Plan struct {
-	// To is the version that the tenants get; Down tells that it is older than theirs.
+	// To is the version that the tenants get; Down reports whether it is older than theirs.
 	To   uint
 	Down bool
 	// Tenants are in the order of the run.
 	Tenants []catalog.Tenant
-	// Files are the names of the files that a tenant runs, in order, by the version that it has now.
+	// Files are the names of the files that a tenant runs, in order, by its current version.
 	Files map[uint][]string
 	// Waves are the sizes of the waves. The first are the canaries, unless there is only one wave.
 	Waves []int
-	// Canaries, MaxFailures and Concurrency are what Options said, or their defaults.
+	// Canaries, MaxFailures and Concurrency are those of the Options, or their defaults.
 	Canaries, MaxFailures, Concurrency int
-	// Status is how many tenants are at the version now, as the catalog knows.
+	// Status is how many tenants are at which version now, by the catalog.
 	Status VersionStatus
 
-	// waiting is a canary that is behind and quarantined, where Options leave such tenants out.
+	// waiting is a canary that is behind and quarantined, where the Options leave out quarantined tenants.
 	quarantinedCanary *catalog.Tenant
 }
 
-// ErrMixed says that some of the chosen tenants are above a version and others below.
-var ErrMixed = errors.New("some of these tenants are above that version and some below: take them in two runs")
+// ErrMixed says that some of the chosen tenants are above the version and others below it.
+var ErrMixed = errors.New("some of these tenants are above that version and some below: migrate them in two runs")
 
-// Plan tells what a run would do. It changes nothing.
+// Plan returns what a run would do. It changes nothing.
 func (f *Fleet) Plan(ctx context.Context, options Options) (Plan, error) {
 	plan, err := f.plan(ctx, options, f.cfg.Servers.Names())
 	if err == nil {
@@ -104,7 +105,7 @@ func (f *Fleet) plan(ctx context.Context, options Options, servers []string) (Pl
 	return plan, f.listFiles(&plan)
 }
 
-// skipQuarantined leaves out the tenants that wait for a person.
+// skipQuarantined leaves out quarantined tenants.
 func (p *Plan) skipQuarantined() {
 	p.Tenants = slices.DeleteFunc(p.Tenants, func(t catalog.Tenant) bool {
 		quarantined := t.State == catalog.Quarantined
@@ -115,7 +116,7 @@ func (p *Plan) skipQuarantined() {
 	})
 }
 
-// limit sets the waves and the error budget.
+// limit sets the waves and the limit of failures.
 func (p *Plan) limit(options Options) {
 	total := len(p.Tenants)
 	p.Canaries = min(1, total)
@@ -138,7 +139,7 @@ func (p *Plan) limit(options Options) {
 	p.Waves = waves(total, p.Canaries)
 }
 
-// listFiles finds the files for each version that a tenant has. It fails where a way to the version is missing.
+// listFiles finds the files for each version that a tenant has. It fails where a file is missing.
 func (f *Fleet) listFiles(plan *Plan) error {
 	schema := f.cfg.Servers.Migrations()
 	plan.Files = map[uint][]string{}
@@ -153,15 +154,15 @@ func (f *Fleet) listFiles(plan *Plan) error {
 		if err != nil && plan.Down {
 			return fmt.Errorf("plan a run to version %d: %w", plan.To, err)
 		}
-		plan.Files[t.SchemaVersion] = files // a version that is not ours fails its tenant alone
+		plan.Files[t.SchemaVersion] = files // for an unknown version only its tenant fails
 	}
 	return nil
 }
 
-// waveGrowth is how many times larger than the one before each wave is.
+// waveGrowth is the factor between the sizes of two waves.
 const waveGrowth = 10
 
-// waves are the sizes of the waves in which so many tenants are migrated.
+// waves returns the sizes of the waves for this number of tenants.
 func waves(total, canaries int) []int {
 	if canaries <= 0 {
 		if total == 0 {
@@ -178,8 +179,8 @@ func waves(total, canaries int) []int {
 	return sizes
 }
 
-// waveOf is the number, from 0, of the wave in which a run is after so many outcomes, and how many tenants are left in it.
-// Tenants that came after the run had begun make the last wave longer.
+// waveOf returns the number, from 0, of the wave of a run with this number of outcomes, and how many tenants are left
+// in it. Tenants that were added after the run had begun make the last wave larger.
 func waveOf(total, canaries, handled int) (number, left int) {
 	sizes := waves(total, canaries)
 	for number, size := range sizes {
@@ -194,7 +195,7 @@ func waveOf(total, canaries, handled int) (number, left int) {
 	return max(len(sizes)-1, 0), 0
 }
 
-// newRun is the row of a run that does what the plan says.
+// newRun returns the row of a run that does what the plan says.
 func (f *Fleet) newRun(plan Plan, options Options) catalog.NewRun {
 	schema := f.cfg.Servers.Migrations()
 	direction := directionUp

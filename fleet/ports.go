@@ -10,8 +10,8 @@ import (
 	"homeroom/tenant"
 )
 
-// Store is everything that this package asks of the catalog. There are two: [catalog.Store], and the simulated one on
-// which the model of the tests runs this very code (docs/decisions/model.md).
+// Store is the catalog as this package uses it. There are two implementations: [catalog.Store], and the simulated one
+// of the model test (docs/decisions/model.md).
 type Store interface {
 	runRows
 	tenantRows
@@ -21,7 +21,7 @@ type Store interface {
 	References(ctx context.Context, lineage string) ([]catalog.Reference, error)
 }
 
-// runRows are the runs of the catalog and their outcomes.
+// runRows are the runs in the catalog and their outcomes.
 type runRows interface {
 	StartRun(ctx context.Context, run catalog.NewRun) error
 	ResumeRun(ctx context.Context, id uuid.UUID, by string) error
@@ -34,7 +34,7 @@ type runRows interface {
 	RecordOutcomes(ctx context.Context, run uuid.UUID, outcomes []catalog.Outcome) error
 }
 
-// tenantRows are the tenants of the catalog, as runs and the search for drift choose them.
+// tenantRows are the tenants in the catalog, as runs and the search for drift select them.
 type tenantRows interface {
 	Tenant(ctx context.Context, idSlugOrDatabase string) (catalog.Tenant, error)
 	Behind(ctx context.Context, filter catalog.BehindFilter) ([]catalog.Tenant, error)
@@ -49,7 +49,7 @@ type tenantRows interface {
 
 var _ Store = (*catalog.Store)(nil)
 
-// Servers are the servers whose tenants are migrated. [OnServers] makes them of real ones.
+// Servers are the servers of the tenants. [OnServers] makes them from real ones.
 type Servers interface {
 	Names() []string
 	Migrations() *migrations.Set
@@ -69,7 +69,7 @@ type Server interface {
 
 var _ Server = (*tenant.Server)(nil)
 
-// OnServers has the tenants of these servers migrated.
+// OnServers makes Servers from real ones.
 func OnServers(servers tenant.Servers) Servers { return onServers{servers} }
 
 type onServers struct{ tenant.Servers }

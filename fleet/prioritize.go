@@ -10,8 +10,8 @@ import (
 // prioritizeTimeout bounds the write that puts a tenant first.
 const prioritizeTimeout = 5 * time.Second
 
-// Prioritize moves a tenant that is behind to the front of the run, beside the caller, who is served meanwhile with the schema
-// that there is. It is done once until a run has taken the tenant; the row tells.
+// Prioritize moves a tenant that is behind to the front of the run, in the background; the caller uses the current
+// schema meanwhile. The row records the request, so that it is made once until a run has migrated the tenant.
 func (f *Fleet) Prioritize(ctx context.Context, row catalog.Tenant) {
 	set := f.cfg.Servers.Migrations()
 	if row.WantedAt != nil || row.HeldAt != nil || row.SchemaVersion >= set.Latest() || row.Lineage != set.Lineage() {

@@ -11,11 +11,11 @@ import (
 	"homeroom/catalog"
 )
 
-// watchEvery is how often a worker checks whether it was paused or aborted, and which tenants somebody waits for.
+// watchEvery is how often a worker checks whether its run was paused or aborted, and which tenants have priority.
 const watchEvery = 300 * time.Millisecond
 
-// watch stops the worker when an operator has paused or aborted its run, with the migrations that are going on: their
-// transactions are undone, and the tenants are as before. Meanwhile it moves the tenants that somebody waits for to the front.
+// watch stops the worker when an operator has paused or aborted its run. Migrations that have begun are rolled back,
+// so those tenants are as before. It also moves the tenants with priority to the front.
 func (p *runWorker) watch(ctx context.Context, halt context.CancelCauseFunc) {
 	ticker := time.NewTicker(watchEvery)
 	defer ticker.Stop()
@@ -39,7 +39,7 @@ func (p *runWorker) watch(ctx context.Context, halt context.CancelCauseFunc) {
 	}
 }
 
-// promoteWanted moves the tenants of this wave that somebody waits for to the front, the one that has waited longest first.
+// promoteWanted moves the tenants of this wave that have priority to the front, the earliest request first.
 func (p *runWorker) promoteWanted(ctx context.Context) error {
 	p.mu.Lock()
 	queues := p.queues
@@ -56,14 +56,14 @@ func (p *runWorker) promoteWanted(ctx context.Context) error {
 	return err
 }
 
-// wanted lists the tenants that somebody waits for, the longest first.
+// wanted lists the tenants that have priority, the earliest request first.
 func (p *runWorker) wanted(ctx context.Context) ([]catalog.Tenant, error) {
 	filter := p.filter(100, p.cfg.Servers.Names())
 	filter.OnlyRequested = true
 	return p.cfg.Catalog.Behind(ctx, filter)
 }
 
-// queue is the tenants of one server that a wave has not begun.
+// queue holds the tenants of one server that a wave has not begun.
 type queue struct {
 	mu      sync.Mutex
 	tenants []catalog.Tenant
@@ -80,7 +80,7 @@ func (q *queue) pop() (catalog.Tenant, bool) {
 	return t, true
 }
 
-// promote makes a tenant the next one, if it is there.
+// promote makes a tenant the next one, if it is in the queue.
 func (q *queue) promote(id uuid.UUID) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -11,9 +11,8 @@ import (
 	"homeroom/internal/killpoint"
 )
 
-// The outcomes of tenants that end close to one another are recorded together: a commit of its own for each would cost as
-// much as the migration. What a crash loses of them is found again: those tenants are looked at once more, and have nothing
-// left to do.
+// Outcomes of tenants that end close to one another are recorded together, since a commit for each would cost as much
+// as the migration. After a crash, tenants whose outcomes were lost are processed again, and have nothing left to do.
 const (
 	recordEvery  = 20 * time.Millisecond
 	recordAtOnce = 200
@@ -27,22 +26,22 @@ type outcomeRecorder struct {
 	done    chan struct{}
 
 	mu  sync.Mutex
-	err error // of the first recording that failed; the later ones are not tried
+	err error // of the first write that failed; there are no later ones
 }
 
-func newOutcomeRecorder(registry Store, run uuid.UUID) *outcomeRecorder {
-	l := &outcomeRecorder{catalog: registry, run: run, in: make(chan catalog.Outcome, recordAtOnce), done: make(chan struct{})}
+func newOutcomeRecorder(store Store, run uuid.UUID) *outcomeRecorder {
+	l := &outcomeRecorder{catalog: store, run: run, in: make(chan catalog.Outcome, recordAtOnce), done: make(chan struct{})}
 	go l.record()
 	return l
 }
 
-// add takes an outcome, also of a worker that has stopped. It fails when an earlier one could not be recorded.
+// add adds an outcome, also after the worker has stopped. It fails when an earlier one could not be recorded.
 func (l *outcomeRecorder) add(outcome catalog.Outcome) error {
 	l.in <- outcome
 	return l.failed()
 }
 
-// close records what is left.
+// close records the remaining outcomes.
 func (l *outcomeRecorder) close() error {
 	close(l.in)
 	<-l.done
@@ -60,7 +59,7 @@ func (l *outcomeRecorder) record() {
 	for first := range l.in {
 		batch := l.collect(first)
 		killpoint.Here("fleet.tenants_migrated")
-		// The outcomes are known, whatever becomes of the caller, and are worth a moment.
+		// The outcomes are recorded even if the caller has stopped.
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		err := l.failed()
 		if err == nil {
@@ -74,7 +73,7 @@ func (l *outcomeRecorder) record() {
 	}
 }
 
-// collect takes the outcomes that come within a moment of the first.
+// collect returns the outcomes that come shortly after the first.
 func (l *outcomeRecorder) collect(first catalog.Outcome) []catalog.Outcome {
 	batch := []catalog.Outcome{first}
 	timer := time.NewTimer(recordEvery)

@@ -16,57 +16,58 @@ import (
 	"homeroom/internal/wait"
 )
 
-// Report is how a run ended, or how far it is when it was paused.
+// Report is the result of a run, or its progress when it was paused.
 type Report struct {
-	// Run is the run's row; its ID is zero when nothing was behind, and so nothing was run.
+	// Run is the run's row; its ID is zero when no tenant was behind, so that there was no run.
 	Run      catalog.Run
 	Outcomes []catalog.Outcome
-	// Joined tells that the run was another's, and this process waited for it or helped.
+	// Joined reports whether another process had started the run, and this one waited for it or helped.
 	Joined bool
 }
 
-// PausedError says that a run waits for an operator, and with it everybody else's.
+// PausedError says that a run is paused until an operator resumes it. No other run can start meanwhile.
 type PausedError struct{ Run catalog.Run }
 
 // Error implements error.
 func (e *PausedError) Error() string {
-	return fmt.Sprintf("migration run %s to version %d is paused, with %d of %d tenants looked at: resume or abort it first",
+	return fmt.Sprintf("migration run %s to version %d is paused, with %d of %d tenants processed: resume or abort it first",
 		e.Run.ID, e.Run.ToVersion, e.Run.Done+e.Run.Failed, e.Run.Total)
 }
 
-// HaltedError says that a run which nobody asked for is not begun, because the latest with the same files was stopped by its
-// failures or aborted: whoever starts the next has looked at the cause.
+// HaltedError says that an automatic run was not started, because the latest run with the same files was stopped by
+// failures or aborted. The next one is started by a person who has looked at the cause.
 type HaltedError struct{ Run catalog.Run }
 
 // Error implements error.
 func (e *HaltedError) Error() string {
-	return fmt.Sprintf("the latest run to version %d was %s: %s; when the cause is gone, start the next with homeroom migrate",
+	return fmt.Sprintf("the latest run to version %d was %s: %s; correct the cause, and start the next with homeroom migrate",
 		e.Run.ToVersion, e.Run.State, *e.Run.Problem)
 }
 
-// CanaryError says that a run which leaves out quarantined tenants is not begun, because a canary is one of them: no other
-// tenant goes first in its place.
+// CanaryError says that a run without quarantined tenants was not started, because a canary is quarantined: no other
+// tenant becomes a canary in its place.
 type CanaryError struct{ Tenant catalog.Tenant }
 
 // Error implements error.
 func (e *CanaryError) Error() string {
 	name := cmp.Or(e.Tenant.Slug, e.Tenant.Database)
-	return fmt.Sprintf("the canary %s is quarantined, so the tenants after it are not migrated: mend its cause and run homeroom migrate, "+
-		"or take the mark from it with homeroom tenant canary %s --off", name, name)
+	return fmt.Sprintf("the canary %s is quarantined, so the tenants after it are not migrated: correct the cause and run homeroom migrate, "+
+		"or remove its mark with homeroom tenant canary %s --off", name, name)
 }
 
 // ErrNothing says that no tenant is behind.
 var ErrNothing = errors.New("there is nothing to migrate")
 
-// followEvery is how often a process that waits for another's run looks how far it is.
+// followEvery is how often a process that waits for a run of another process reads its progress.
 const followEvery = 250 * time.Millisecond
 
 // runLock is the name of the lock that the process which works on a run holds.
 const runLock = "migration run"
 
-// Start opens a run, which some process's [Fleet.Work] then does. It fails with [ErrNothing], with [catalog.ErrRunActive] or a
-// *[PausedError] when another run is open, with a *[HaltedError] when it is automatic and its like has just failed, with a
-// *[CanaryError], or when the new template cannot be built: then no run is opened. Servers that cannot be reached are left out.
+// Start opens a run, on which [Fleet.Work] of some process then works. It fails with [ErrNothing], with
+// [catalog.ErrRunActive] or a *[PausedError] when another run is open, with a *[HaltedError] when it is automatic and
+// the latest one like it has failed, with a *[CanaryError], or when the new template cannot be built: then no run is
+// opened. Servers that cannot be reached are left out.
 func (f *Fleet) Start(ctx context.Context, options Options) (catalog.Run, error) {
 	servers, unreachable, err := f.prepare(ctx)
 	if err != nil {
@@ -83,7 +84,8 @@ func (f *Fleet) Start(ctx context.Context, options Options) (catalog.Run, error)
 		err = &CanaryError{*plan.quarantinedCanary}
 	}
 	if err == nil {
-		// Last, because another process's run may have come and gone since: a template takes a while to build.
+		// This check comes last, because building a template takes a while, in which another process's run may have
+		// ended.
 		err = f.checkHalted(ctx, options)
 	}
 	if err != nil {
@@ -97,9 +99,9 @@ func (f *Fleet) Start(ctx context.Context, options Options) (catalog.Run, error)
 	return f.cfg.Catalog.RunByID(ctx, wanted.ID)
 }
 
-// checkHalted fails with a *[HaltedError] when a run is automatic whose like has just failed. One that was stopped for a cause that
-// passes, such as a lock in a canary, is none: the next tries again. One like it that is open is
-// [catalog.ErrRunActive]: how it ends is not known.
+// checkHalted fails with a *[HaltedError] when a run is automatic and the latest one like it has failed. It does not
+// fail after a run that was stopped for a temporary cause, such as a lock in a canary: the next run tries again.
+// While one like it is open it returns [catalog.ErrRunActive], since its result is not known.
 func (f *Fleet) checkHalted(ctx context.Context, options Options) error {
 	if !options.Automatic {
 		return nil
@@ -118,8 +120,8 @@ func (f *Fleet) checkHalted(ctx context.Context, options Options) error {
 	return nil
 }
 
-// finishAbandoned ends a run of other files, by an older or a newer program, that nobody works on any more. It fails with
-// [catalog.ErrRunActive] or a *[PausedError] as long as a run is open.
+// finishAbandoned ends a run with other files, of an older or a newer program, on which no process works any more. It
+// fails with [catalog.ErrRunActive] or a *[PausedError] as long as a run is open.
 func (f *Fleet) finishAbandoned(ctx context.Context) error {
 	left, err := f.cfg.Catalog.OpenRun(ctx)
 	if errors.Is(err, catalog.ErrNotFound) {
@@ -135,7 +137,7 @@ func (f *Fleet) finishAbandoned(ctx context.Context) error {
 		return catalog.ErrRunActive
 	}
 	ran, err := f.cfg.Catalog.Exclusive(ctx, runLock, func(ctx context.Context) error {
-		err := f.cfg.Catalog.FinishRun(ctx, left.ID, catalog.RunFailed, "its process ended before it did, and another program's files followed")
+		err := f.cfg.Catalog.FinishRun(ctx, left.ID, catalog.RunFailed, "its process ended during the run, and the next program has other files")
 		killpoint.Here("fleet.cleared")
 		if errors.Is(err, catalog.ErrStateChanged) {
 			return nil
@@ -154,11 +156,11 @@ func (f *Fleet) hasFilesOf(run catalog.Run) bool {
 	return run.Lineage == schema.Lineage() && run.SchemaHash == schema.Hash()
 }
 
-// Run migrates what the options choose, and reports when it is over, or paused. However many processes call it, one run is
-// made: the others join it. When the working process dies, one of those that wait goes on.
+// Run migrates what the options choose, and returns when the run is over, or paused. However many processes call it,
+// there is one run, which the others join. When the working process dies, one of the waiting processes continues it.
 //
-// Failing tenants are in the report, not in the error: an error means that the run could not do its work. When ctx ends, the
-// run stays open.
+// Failures of tenants are in the report, not in the error. An error means that the run itself could not go on. When
+// ctx ends, the run stays open.
 func (f *Fleet) Run(ctx context.Context, options Options) (Report, error) {
 	for {
 		run, err := f.Start(ctx, options)
@@ -181,14 +183,14 @@ func (f *Fleet) Run(ctx context.Context, options Options) (Report, error) {
 		if run.ID != uuid.Nil {
 			return f.follow(ctx, run, joined, options.Progress)
 		}
-		if err := wait.For(ctx, followEvery); err != nil { // another run, which must end first
+		if err := wait.For(ctx, followEvery); err != nil { // another run must end first
 			return Report{}, err
 		}
 	}
 }
 
-// join finds the open run when it is the one that is wanted, and resumes it when it is paused. It returns a zero run while
-// another must be waited for, and a *[PausedError] when that one waits for an operator itself.
+// join finds the open run if it is the wanted one, and resumes it when it is paused. It returns a zero run while
+// another run must end first, and a *[PausedError] when that run is paused.
 func (f *Fleet) join(ctx context.Context, options Options) (catalog.Run, error) {
 	run, err := f.cfg.Catalog.OpenRun(ctx)
 	if errors.Is(err, catalog.ErrNotFound) {
@@ -240,7 +242,7 @@ func (f *Fleet) follow(ctx context.Context, run catalog.Run, joined bool, onProg
 	}
 }
 
-// report tells how a run stands, also to a caller whose ctx has ended. A run that could not do its work is an error.
+// report returns the state of a run, also to a caller whose ctx has ended. A run that failed is an error.
 func (f *Fleet) report(ctx context.Context, id uuid.UUID, joined bool, cause error) (Report, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
@@ -255,8 +257,8 @@ func (f *Fleet) report(ctx context.Context, id uuid.UUID, joined bool, cause err
 	return Report{Run: run, Outcomes: outcomes, Joined: joined}, errors.Join(cause, err)
 }
 
-// Work does the open run, if there is one that this program has the files of and nobody else works on; worked tells. It
-// returns when the run is over, paused, or ctx has ended.
+// Work works on the open run, if this program has its files and no other process works on it, and reports whether it
+// did. It returns when the run is over, paused, or ctx has ended.
 func (f *Fleet) Work(ctx context.Context) (worked bool, err error) {
 	run, err := f.cfg.Catalog.OpenRun(ctx)
 	if errors.Is(err, catalog.ErrNotFound) || err == nil && (run.State != catalog.RunRunning || !f.hasFilesOf(run)) {
@@ -275,22 +277,22 @@ func (f *Fleet) workOn(ctx context.Context, id uuid.UUID, onProgress func(Progre
 			return err
 		}
 		if run.Done+run.Failed > 0 {
-			f.cfg.Logger.Info("going on with a migration run", "run", id, "done", run.Done, "failed", run.Failed, "of", run.Total)
+			f.cfg.Logger.Info("continuing a migration run", "run", id, "done", run.Done, "failed", run.Failed, "of", run.Total)
 		}
 		return f.work(ctx, run, onProgress)
 	})
 }
 
-// errHalted is why the context of a worker ends whose run was paused or aborted.
+// errHalted is the cause with which the context of a worker ends when its run was paused or aborted.
 var errHalted = errors.New("the run was paused or aborted")
 
-// work does a run, alone, until it is over, paused or aborted.
+// work works on a run until it is over, paused or aborted. No other process works on it.
 func (f *Fleet) work(ctx context.Context, run catalog.Run, onProgress func(Progress)) error {
-	pass := newRunWorker(f, run, onProgress)
+	worker := newRunWorker(f, run, onProgress)
 	watched, halt := context.WithCancelCause(ctx)
 	var watching sync.WaitGroup
-	watching.Go(func() { pass.watch(watched, halt) })
-	err := f.waves(watched, pass)
+	watching.Go(func() { worker.watch(watched, halt) })
+	err := f.waves(watched, worker)
 	halt(nil)
 	watching.Wait()
 	if !errors.Is(context.Cause(watched), errHalted) {
@@ -302,9 +304,9 @@ func (f *Fleet) work(ctx context.Context, run catalog.Run, onProgress func(Progr
 	return nil
 }
 
-// waves does a run wave by wave.
-func (f *Fleet) waves(ctx context.Context, pass *runWorker) error {
-	run := pass.run
+// waves migrates a run wave by wave.
+func (f *Fleet) waves(ctx context.Context, worker *runWorker) error {
+	run := worker.run
 	servers, unreachable, err := f.prepare(ctx)
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -312,7 +314,7 @@ func (f *Fleet) waves(ctx context.Context, pass *runWorker) error {
 	if err != nil {
 		return f.finish(ctx, run, catalog.RunFailed, oneLine(err))
 	}
-	problem, err := pass.recordedStopReason(ctx)
+	problem, err := worker.recordedStopReason(ctx)
 	if err != nil {
 		return err
 	}
@@ -320,8 +322,8 @@ func (f *Fleet) waves(ctx context.Context, pass *runWorker) error {
 		return f.finish(ctx, run, catalog.RunStopped, problem)
 	}
 	for {
-		wave, left := waveOf(run.Total, run.Canaries, pass.processed())
-		tenants, missing, err := pass.next(ctx, wave, left, servers)
+		wave, left := waveOf(run.Total, run.Canaries, worker.processed())
+		tenants, missing, err := worker.next(ctx, wave, left, servers)
 		if err != nil {
 			return err
 		}
@@ -329,13 +331,13 @@ func (f *Fleet) waves(ctx context.Context, pass *runWorker) error {
 			return f.finishAllWaves(ctx, run, errors.Join(missing, unreachable))
 		}
 		if len(tenants) == 0 {
-			return f.finishAllWaves(ctx, run, errors.Join(unreachable, pass.unreachableError()))
+			return f.finishAllWaves(ctx, run, errors.Join(unreachable, worker.unreachableError()))
 		}
-		// Somebody may have paused or aborted it while the template was built, or in a wave that was over in no time.
+		// An operator may have paused or aborted it while the template was built, or in a very short wave.
 		if state, err := f.cfg.Catalog.RunStateNow(ctx, run.ID); err != nil || state != catalog.RunRunning {
 			return err
 		}
-		problem, err := pass.wave(ctx, wave, tenants)
+		problem, err := worker.wave(ctx, wave, tenants)
 		if err != nil {
 			return err
 		}
@@ -347,7 +349,7 @@ func (f *Fleet) waves(ctx context.Context, pass *runWorker) error {
 	}
 }
 
-// finishAllWaves ends a run that has looked at every tenant it could.
+// finishAllWaves ends a run in which every reachable tenant has an outcome.
 func (f *Fleet) finishAllWaves(ctx context.Context, run catalog.Run, away error) error {
 	if away != nil {
 		return f.finish(ctx, run, catalog.RunFailed, oneLine(away))

@@ -14,30 +14,30 @@ import (
 	"homeroom/tenant"
 )
 
-// VersionStatus is how all tenants stand to a version. Each is counted once.
+// VersionStatus counts all tenants by their version. Each is counted once.
 type VersionStatus struct {
-	// To is the version.
+	// To is the version of the program, or of the options.
 	To uint
 	// At is how many are at the version.
 	At int
-	// Behind, Ahead and Held are how many are below it, above it, and held at another, by their version.
+	// Behind, Ahead and Held count those below it, above it, and held at another version, by their versions.
 	Behind, Ahead, Held map[uint]int
-	// Quarantined is how many of all these wait for a person.
+	// Quarantined is how many of all these are quarantined.
 	Quarantined int
-	// Others is how many have another set of migrations: no run of this program touches them.
+	// Others is how many have another set of migrations. No run of this program migrates them.
 	Others int
-	// Mismatches are the tenants whose databases do not say what the catalog has of them, and why; they are in one of the counts too.
-	// Only [Fleet.VersionStatus] looks for them.
+	// Mismatches are the tenants whose databases differ from what the catalog has, and why; they are also in one of
+	// the counts. Only [Fleet.VersionStatus] finds them.
 	Mismatches []Mismatch
 }
 
-// Mismatch is a tenant whose database does not have, whole, the version that the catalog has.
+// Mismatch is a tenant whose database is not, or not completely, at the version in the catalog.
 type Mismatch struct {
 	Tenant  catalog.Tenant
 	Problem string
 }
 
-// Total is how many tenants there are.
+// Total returns how many tenants there are.
 func (s VersionStatus) Total() int {
 	total := s.At + s.Others
 	for _, counts := range []map[uint]int{s.Behind, s.Ahead, s.Held} {
@@ -48,8 +48,8 @@ func (s VersionStatus) Total() int {
 	return total
 }
 
-// Incomplete reports whether some tenant lacks the version: behind it, unclear, or of another set of migrations. One that is held
-// or ahead is where somebody wanted it.
+// Incomplete reports whether some tenant is not at the version: it is behind, unclear, or has another set of
+// migrations. Tenants that are held or ahead are so on purpose.
 func (s VersionStatus) Incomplete() bool {
 	return len(s.Behind) > 0 || s.Others > 0 || len(s.Mismatches) > 0
 }
@@ -59,9 +59,9 @@ func (s VersionStatus) AllCurrent() bool {
 	return s.At == s.Total() && s.Quarantined == 0 && len(s.Mismatches) == 0
 }
 
-// VersionStatus tells how the tenants that the options name stand to their version, and opens the database of each that is not in
-// seen: what the catalog has of it may be out of date. A migration that was interrupted there is settled, where it can be told
-// how. progress is told how many were opened, and may be nil.
+// VersionStatus counts the tenants that the options choose by version, and opens the database of each that is not in
+// seen, since the catalog's version may be out of date. It resolves interrupted migrations there, where that is
+// possible. progress is called with the number of opened databases, and may be nil.
 func (f *Fleet) VersionStatus(ctx context.Context, options Options, seen []catalog.Outcome, progress func(looked int)) (VersionStatus, error) {
 	standing, err := f.versionStatus(ctx, options)
 	if err != nil {
@@ -99,7 +99,7 @@ func (f *Fleet) VersionStatus(ctx context.Context, options Options, seen []catal
 	return standing, group.Wait()
 }
 
-// versionStatus is what the catalog knows.
+// versionStatus counts by the catalog.
 func (f *Fleet) versionStatus(ctx context.Context, options Options) (VersionStatus, error) {
 	standing := VersionStatus{To: f.Version(), Behind: map[uint]int{}, Ahead: map[uint]int{}, Held: map[uint]int{}}
 	if options.To != nil {
@@ -126,7 +126,7 @@ func (f *Fleet) versionStatus(ctx context.Context, options Options) (VersionStat
 	return standing, err
 }
 
-// checkVersion opens a tenant's database, and fails when it does not have the version that the catalog has.
+// checkVersion opens a tenant's database, and fails when it is not at the version in the catalog.
 func (f *Fleet) checkVersion(ctx context.Context, t catalog.Tenant) error {
 	server, err := f.cfg.Servers.Get(t.Server)
 	if err != nil {
@@ -138,10 +138,10 @@ func (f *Fleet) checkVersion(ctx context.Context, t catalog.Tenant) error {
 	}
 	if status.State == migrations.Dirty || status.State == migrations.Unknown {
 		to := t.SchemaVersion
-		if _, err := f.cfg.Servers.Migrations().Between(to, to); err != nil || to == 0 { // none of our versions, which is refused below
+		if _, err := f.cfg.Servers.Migrations().Between(to, to); err != nil || to == 0 { // an unknown version is refused below
 			to = f.Version()
 		}
-		// It resolves an interrupted file, or says what a person must do.
+		// This resolves an interrupted file, or returns what an operator must do.
 		result, err := server.MigrateTo(ctx, tenant.ID(t.ID), to)
 		if err != nil {
 			return err
@@ -149,7 +149,7 @@ func (f *Fleet) checkVersion(ctx context.Context, t catalog.Tenant) error {
 		status.Version = result.To
 	}
 	if status.Version != t.SchemaVersion {
-		return fmt.Errorf("the catalog has it at version %d, and its database says %d: look with homeroom doctor", t.SchemaVersion, status.Version)
+		return fmt.Errorf("the catalog has it at version %d, and its database says %d: run homeroom doctor", t.SchemaVersion, status.Version)
 	}
 	return nil
 }

@@ -9,8 +9,8 @@ import (
 	"homeroom/fleet"
 )
 
-// TestStandingCountsEveryTenantOnce, and tells of a database that is not what the catalog says.
-func TestStandingCountsEveryTenantOnce(t *testing.T) {
+// TestVersionStatusCountsEveryTenantOnce, and finds a database that differs from the catalog.
+func TestVersionStatusCountsEveryTenantOnce(t *testing.T) {
 	t.Parallel()
 	b := setup(t, 6)
 	all := b.fleet(t, schema(t, 3))

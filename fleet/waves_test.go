@@ -19,7 +19,7 @@ import (
 	"homeroom/tenant"
 )
 
-const poison = "insert into pupils (name) values (null)"
+const failingRow = "insert into pupils (name) values (null)"
 
 // mark makes a tenant a canary.
 func (b *bundle) mark(t *testing.T, id tenant.ID) {
@@ -29,7 +29,7 @@ func (b *bundle) mark(t *testing.T, id tenant.ID) {
 	}
 }
 
-// versions are those of the tenants' own databases.
+// versions are the versions in the tenants' own databases.
 func (b *bundle) versions(t *testing.T) []int {
 	t.Helper()
 	all := make([]int, len(b.ids))
@@ -44,7 +44,7 @@ func TestACanaryThatFailsSavesTheOthers(t *testing.T) {
 	b := setup(t, 4)
 	canary := b.ids[2]
 	b.mark(t, canary)
-	exec(t, canary, poison)
+	exec(t, canary, failingRow)
 	all := b.fleet(t, schema(t, 3))
 	report, err := all.Run(t.Context(), fleet.Options{By: "test"})
 	if err != nil || report.Run.State != catalog.RunStopped || report.Run.Done != 0 || report.Run.Failed != 1 {
@@ -59,12 +59,12 @@ func TestACanaryThatFailsSavesTheOthers(t *testing.T) {
 
 	var halted *fleet.HaltedError
 	if _, err := all.Run(t.Context(), fleet.Options{By: "serve", Automatic: true}); !errors.As(err, &halted) || halted.Run.ID != report.Run.ID {
-		t.Errorf("a run that nobody asked for: %v", err)
+		t.Errorf("an automatic run: %v", err)
 	}
 	exec(t, canary, "delete from pupils")
 	report, err = all.Run(t.Context(), fleet.Options{By: "ada"})
 	if err != nil || report.Run.State != catalog.RunDone || report.Run.Done != 4 {
-		t.Errorf("after the cure: %+v, %v", report.Run, err)
+		t.Errorf("after the correction: %+v, %v", report.Run, err)
 	}
 }
 
@@ -72,7 +72,7 @@ func TestTheErrorBudgetStopsARun(t *testing.T) {
 	t.Parallel()
 	b := setup(t, 8)
 	for _, id := range b.ids[1:5] {
-		exec(t, id, poison)
+		exec(t, id, failingRow)
 	}
 	report, err := b.fleet(t, schema(t, 3)).Run(t.Context(), fleet.Options{By: "test", MaxFailures: new(1), Concurrency: 1})
 	if err != nil || report.Run.State != catalog.RunStopped || report.Run.Failed != 2 || report.Run.Done != 1 {
@@ -141,7 +141,8 @@ func TestPauseResumeAbort(t *testing.T) {
 	}
 }
 
-// holdAll locks the table of the tenants from the given one on, so that their migrations wait. release ends that.
+// holdAll locks the table of the tenants from the given one on, so that their migrations wait, until release is
+// called.
 func (b *bundle) holdAll(t *testing.T, from int) (release func()) {
 	t.Helper()
 	var conns []*pgx.Conn
@@ -243,7 +244,7 @@ func TestChosenTenantsGoBack(t *testing.T) {
 		t.Errorf("versions %v", got)
 	}
 	if report, err := all.Run(t.Context(), fleet.Options{By: "serve", Automatic: true}); err != nil || report.Run.ID != uuid.Nil {
-		t.Errorf("a run over the fleet took it along: %+v, %v", report.Run, err)
+		t.Errorf("a run over the fleet migrated it: %+v, %v", report.Run, err)
 	}
 	if _, err := all.Run(t.Context(), fleet.Options{By: "ada", Only: []string{b.ids[0].Database(), b.ids[1].Database()}, To: new(uint(2))}); !errors.Is(err, fleet.ErrMixed) {
 		t.Errorf("up and down at once: %v", err)
@@ -271,7 +272,7 @@ func TestATenantThatSomebodyWaitsForComesFirst(t *testing.T) {
 		t.Fatal(err)
 	}
 	first := true
-	// While the first of the second wave waits for its lock, somebody asks for the last one of that wave.
+	// While the first of the second wave waits for its lock, the last one of that wave is prioritized.
 	release := b.holdAll(t, 0)
 	go func() {
 		defer release()

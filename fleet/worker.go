@@ -14,15 +14,15 @@ import (
 	"homeroom/catalog"
 )
 
-// Progress is how far a run is.
+// Progress is the progress of a run.
 type Progress struct {
 	Done, Failed, Total int
-	// Wave is the number of the present wave, from 1, and Waves how many there are.
+	// Wave is the number of the current wave, from 1, and Waves how many there are.
 	Wave, Waves int
 	Elapsed     time.Duration
 }
 
-// ProgressOf tells how far a run is by its row.
+// ProgressOf returns the progress in a run's row.
 func ProgressOf(run catalog.Run) Progress {
 	wave, _ := waveOf(run.Total, run.Canaries, run.Done+run.Failed)
 	return Progress{
@@ -31,7 +31,7 @@ func ProgressOf(run catalog.Run) Progress {
 	}
 }
 
-// runWorker is this process's work on a run.
+// runWorker is the work of this process on a run.
 type runWorker struct {
 	*Fleet
 	run        catalog.Run
@@ -39,18 +39,18 @@ type runWorker struct {
 
 	mu          sync.Mutex
 	progress    Progress
-	counting    int               // failures that count against the budget
+	counting    int               // failures that count against the limit
 	unreachable map[string]error  // servers that stopped answering
-	problem     string            // why it ends early: a canary failed, or too many
-	queues      map[string]*queue // what is left of the wave, by server
+	problem     string            // why it stops early: a canary failed, or too many tenants
+	queues      map[string]*queue // the rest of the wave, by server
 }
 
 func newRunWorker(f *Fleet, run catalog.Run, onProgress func(Progress)) *runWorker {
 	return &runWorker{Fleet: f, run: run, onProgress: onProgress, progress: ProgressOf(run), counting: run.Counting, unreachable: map[string]error{}}
 }
 
-// recordedStopReason tells why the run must stop by what is recorded already: its process may have ended, or somebody paused it, between
-// the failure and the end of the run.
+// recordedStopReason returns why the run must stop by the recorded outcomes: its process may have ended, or an
+// operator paused it, between the failure and the end of the run.
 func (p *runWorker) recordedStopReason(ctx context.Context) (problem string, err error) {
 	if p.run.Failed == 0 {
 		return "", nil
@@ -80,28 +80,29 @@ func (p *runWorker) recordedStopReason(ctx context.Context) (problem string, err
 	return "", nil
 }
 
-// stopReason tells why a failure stops the run, after so many that count; empty when it does not. A canary stops it for whatever
-// cause: the tenants after it are safe only when all canaries are at the version.
+// stopReason returns why a failure stops the run, with this number of failures that count; it is empty when it does
+// not. A canary stops the run whatever its cause: the other tenants are safe only after all canaries are at the
+// version.
 func (p *runWorker) stopReason(outcome catalog.Outcome, canary bool, counting int) string {
 	switch {
 	case canary && outcome.Counts:
-		return fmt.Sprintf("the canary %s failed, so no tenant after the canaries was touched: %s", nameOf(outcome), *outcome.Problem)
+		return fmt.Sprintf("the canary %s failed, so no other tenant was migrated: %s", nameOf(outcome), *outcome.Problem)
 	case canary:
-		return fmt.Sprintf("the canary %s could not be migrated yet, so no tenant after the canaries was touched: %s", nameOf(outcome), *outcome.Problem)
+		return fmt.Sprintf("the canary %s could not be migrated yet, so no other tenant was migrated: %s", nameOf(outcome), *outcome.Problem)
 	case outcome.Counts && counting > p.run.MaxFailures:
 		return fmt.Sprintf("%d tenants failed, and %d may; the last cause: %s", counting, p.run.MaxFailures, *outcome.Problem)
 	}
 	return ""
 }
 
-// processed is how many tenants have an outcome.
+// processed returns how many tenants have an outcome.
 func (p *runWorker) processed() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.progress.Done + p.progress.Failed
 }
 
-// reachable leaves out the servers that stopped answering.
+// reachable returns the servers without those that stopped answering.
 func (p *runWorker) reachable(servers []string) []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -119,15 +120,15 @@ func (p *runWorker) unreachableError() error {
 	return all
 }
 
-// next lists the next tenants of a wave, left of them. missing is a canary that nobody reaches: one that is marked, or that was
-// begun when its server stopped answering. No other tenant takes its place.
+// next lists the next tenants of a wave, of which left are left. missing is about a canary that cannot be reached:
+// one that is marked, or that was begun when its server stopped answering. No other tenant takes its place.
 func (p *runWorker) next(ctx context.Context, wave, left int, servers []string) (tenants []catalog.Tenant, missing, err error) {
 	reachable := p.reachable(servers)
 	if wave > 0 || len(waves(p.run.Total, p.run.Canaries)) == 1 {
 		tenants, err = p.cfg.Catalog.Behind(ctx, p.filter(left, reachable))
 		return tenants, nil, err
 	}
-	const held = "so no tenant after the canaries was touched"
+	const held = "so no other tenant was migrated"
 	if gone := p.unreachableError(); gone != nil {
 		return nil, fmt.Errorf("a canary could not be reached, %s: %w", held, gone), nil
 	}
@@ -146,7 +147,7 @@ func (p *runWorker) next(ctx context.Context, wave, left int, servers []string) 
 	return tenants, nil, err
 }
 
-// filter chooses the next tenants of the run.
+// filter selects the next tenants of the run.
 func (p *runWorker) filter(limit int, servers []string) catalog.BehindFilter {
 	return catalog.BehindFilter{
 		Lineage: p.run.Lineage, Version: p.run.ToVersion, Down: p.run.Direction == directionDown, Servers: servers,
@@ -154,7 +155,8 @@ func (p *runWorker) filter(limit int, servers []string) catalog.BehindFilter {
 	}
 }
 
-// wave migrates these tenants, those of each server side by side, and records how it went. problem says why the run must stop.
+// wave migrates these tenants, those of different servers at the same time, and records the outcomes. problem is why
+// the run must stop.
 func (p *runWorker) wave(ctx context.Context, number int, tenants []catalog.Tenant) (problem string, err error) {
 	queues := map[string]*queue{}
 	for _, t := range tenants {
@@ -177,7 +179,7 @@ func (p *runWorker) wave(ctx context.Context, number int, tenants []catalog.Tena
 	return p.problem, err
 }
 
-// begin notes the number of the wave, and what is in it.
+// begin sets the number of the wave, and its queues.
 func (p *runWorker) begin(number int, queues map[string]*queue) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -226,7 +228,7 @@ func (p *runWorker) abandonServer(server string, err error) {
 	}
 }
 
-// count counts an outcome, tells of it, and stops the worker when it was one failure too many.
+// count counts an outcome, reports the progress, and stops the worker at one failure too many.
 func (p *runWorker) count(outcome catalog.Outcome) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
