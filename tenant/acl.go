@@ -12,9 +12,9 @@ var privileges = map[byte]string{
 	'm': "maintain", 'X': "execute", 'U': "usage", 'C': "create", 'c': "connect", 'T': "temporary", 's': "set", 'A': "alter system",
 }
 
-// grantees formats an access control list, an item a line: the privileges of each grantee except the owner. The grantor is left
-// out. Postgres's aclexplode would do, in six subqueries of schema.sql; they would be planned and run for each object of
-// each tenant, and one that is worded otherwise changes the fingerprints that are kept.
+// grantees formats an access control list, one item a line: the privileges of each grantee except the owner. It omits
+// the grantor. Postgres's aclexplode would need six subqueries in schema.sql, which would be planned and run for each
+// object of each tenant, and a different format would change the stored fingerprints.
 func grantees(acl, owner string) string {
 	rights := map[string][]string{}
 	for item := range strings.Lines(acl) {

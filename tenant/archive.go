@@ -48,12 +48,13 @@ func (s *Server) Archive(ctx context.Context, id ID, archive string) error {
 		return archiveDatabase(ctx, conn, id, archive, found.role)
 	})
 	if err != nil {
-		return fmt.Errorf("set aside database %s as %s: %w", id.Database(), archive, err)
+		return fmt.Errorf("archive database %s as %s: %w", id.Database(), archive, err)
 	}
 	return nil
 }
 
-// archiveDatabase first disallows connections: a new one would make the renaming fail. When it fails, it allows them again.
+// archiveDatabase first disallows connections, because a new one would make the renaming fail. If it fails, it allows
+// them again.
 func archiveDatabase(ctx context.Context, conn *pgx.Conn, id ID, archive string, role bool) error {
 	database := quoteGenerated(id.Database())
 	if _, err := conn.Exec(ctx, "alter database "+database+" allow_connections false"); err != nil {
@@ -77,7 +78,7 @@ func archiveDatabase(ctx context.Context, conn *pgx.Conn, id ID, archive string,
 	return nil
 }
 
-// endSessions ends the sessions of clients in a database. Postgres ends its own, such as autovacuum's, by itself.
+// endSessions ends the sessions of clients in a database. Postgres ends its own sessions, such as autovacuum's, itself.
 func endSessions(ctx context.Context, conn *pgx.Conn, id ID) error {
 	_, err := conn.Exec(ctx, `
 		select pg_terminate_backend(pid, 5000)
@@ -105,13 +106,13 @@ func sessionsError(ctx context.Context, conn *pgx.Conn, database string) error {
 		where datname = $1 and pid <> pg_backend_pid()`, database).Scan(&sessions, &super, &signal)
 	switch {
 	case err != nil:
-		return fmt.Errorf("look who is in database %s: %w", database, err)
+		return fmt.Errorf("list the sessions in database %s: %w", database, err)
 	case sessions == "":
 		return nil
 	case !signal:
-		return fmt.Errorf("in it: %s; our role needs this of a superuser: grant pg_signal_backend to %s", sessions, quoteIdent(conn.Config().User))
+		return fmt.Errorf("sessions in it: %s; a superuser must run: grant pg_signal_backend to %s", sessions, quoteIdent(conn.Config().User))
 	case super:
-		return fmt.Errorf("in it: %s; only a superuser can end the sessions of superusers, or they themselves", sessions)
+		return fmt.Errorf("sessions in it: %s; only a superuser can end the sessions of superusers", sessions)
 	}
 	return fmt.Errorf("in it: %s", sessions)
 }

@@ -9,23 +9,24 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// baseDatabase is the database that templates are created from, where a superuser has made it (examples/provisioner.sql). It is
-// empty, and the privileges of [RevokeFunctions] are revoked in it, which our role may not do.
+// baseDatabase is the database from which templates are created, if a superuser has created it
+// (examples/provisioner.sql). It is empty, and the privileges of [RevokeFunctions] are revoked in it, which our role
+// may not do.
 const baseDatabase = "homeroom_base"
 
-// RevokeFunctions is the SQL that revokes from PUBLIC the functions with which one tenant could stop the whole server. A superuser
-// runs it in a tenant's database whose template was made without it.
+// RevokeFunctions is the SQL that revokes from PUBLIC the functions with which one tenant could stop the whole server.
+// A superuser runs it in a tenant's database whose template was created without it.
 //
 //go:embed closed.sql
 var RevokeFunctions string
 
-// base describes what templates are created from.
+// base describes from what templates are created.
 type base struct {
 	// row is the version (xmin) of the base database's row in pg_database; nil when there is no base database.
 	row *string
-	// stale: the collation version has changed since it was made.
+	// stale says that the collation version has changed since it was created.
 	stale bool
-	// super: our role is a superuser, and can run [RevokeFunctions] itself.
+	// super says that our role is a superuser, and can run [RevokeFunctions] itself.
 	super bool
 	major int
 }
@@ -50,9 +51,10 @@ func (b base) name() string {
 	return "template0"
 }
 
-// header returns the first line of a complete template's comment; the lines of its schema follow. It has the version of the
-// template's row in pg_database, which every ALTER of the template changes, the format of the lines, the major version of Postgres,
-// which may print definitions otherwise, and the base. A template with another header is made again.
+// header returns the first line of a complete template's comment; the lines of its schema follow. It contains the
+// version of the template's row in pg_database, which every ALTER of the template changes, the format of the lines, the
+// major version of Postgres, which may print definitions differently, and the base. A template with another header is
+// created again.
 func (b base) header(row string) string {
 	from := "an open server"
 	switch {
@@ -64,8 +66,8 @@ func (b base) header(row string) string {
 	return fmt.Sprintf("homeroom schema %s of Postgres %d, row %s, closed by %s", fingerprintFormat, b.major, row, from)
 }
 
-// matchesHeader reports whether the header is valid for a template whose row has this version. A template with revoked functions
-// is valid too where our role could not revoke them.
+// matchesHeader reports whether the header is valid for a template whose row has this version. A template with revoked
+// functions is valid even if our role could not revoke them.
 func (b base) matchesHeader(header, row string) bool {
 	if want := b.header(row); b.row != nil || b.super {
 		return header == want
@@ -85,7 +87,7 @@ func publicFunctions(ctx context.Context, conn *pgx.Conn) ([]string, error) {
 		names, err = pgx.CollectRows(rows, pgx.RowTo[string])
 	}
 	if err != nil {
-		return nil, fmt.Errorf("look which functions everybody may run: %w", err)
+		return nil, fmt.Errorf("list the functions that PUBLIC may run: %w", err)
 	}
 	return names, nil
 }

@@ -12,7 +12,7 @@ import (
 type Warning struct {
 	// Code is one of the codes below.
 	Code string `json:"code"`
-	// Refuse: Homeroom should not work with the server as it is. Otherwise it is a warning.
+	// Refuse says that Homeroom should not use the server as it is. Otherwise it is only a warning.
 	Refuse bool `json:"refuse"`
 	// Problem is a sentence with the consequence. Fix is a statement or a sentence.
 	Problem string `json:"what"`
@@ -21,20 +21,21 @@ type Warning struct {
 
 // The codes of warnings.
 const (
-	// WarnSuperuser: the server's URL belongs to a superuser.
+	// WarnSuperuser: the role in the server's URL is a superuser.
 	WarnSuperuser = "superuser"
-	// WarnCreateRole: its role has CREATEROLE on a Postgres where that is as much as the operating system's user.
+	// WarnCreateRole: its role has CREATEROLE on a version of Postgres where that gives it the rights of the operating
+	// system's user.
 	WarnCreateRole = "createrole-is-too-much"
 	// WarnNoCreateDB and WarnNoCreateRole: its role lacks a required privilege.
 	WarnNoCreateDB   = "no-createdb"
 	WarnNoCreateRole = "no-createrole"
 	// WarnNoSignal: its role may not end sessions.
 	WarnNoSignal = "no-signal"
-	// WarnNoStats: its role may not see how long the tenants' transactions last, and so not end them.
+	// WarnNoStats: its role may not see how long the tenants' transactions last, and so cannot end them.
 	WarnNoStats = "no-stats"
 	// WarnPublicFunctions: tenants may execute functions with which one of them can stop the whole server.
 	WarnPublicFunctions = "open-functions"
-	// WarnPrepared: a tenant may prepare transactions, which keep their locks when its sessions have ended.
+	// WarnPrepared: a tenant may prepare transactions, which keep their locks after its sessions have ended.
 	WarnPrepared = "prepared-transactions"
 	// WarnPublicConnect: PUBLIC has CONNECT on the maintenance databases.
 	WarnPublicConnect = "open-to-public"
@@ -51,14 +52,14 @@ const (
 
 // CheckOptions are what a server is compared with.
 type CheckOptions struct {
-	// Connections is how many connections we open to the server at most. Defaults to 0, which is never too many.
+	// Connections is how many connections we open to the server at most. Defaults to 0, which never causes a warning.
 	Connections int
 	// Now is our clock. Defaults to time.Now.
 	Now func() time.Time
 }
 
-// Check checks our role's privileges on the server, and the server's settings. It changes nothing. It does not warn of settings
-// that our role may not read.
+// Check checks our role's privileges on the server, and the server's settings. It changes nothing. It does not warn of
+// settings that our role may not read.
 func (s *Server) Check(ctx context.Context, expected CheckOptions) ([]Warning, error) {
 	if expected.Now == nil {
 		expected.Now = time.Now
@@ -91,7 +92,7 @@ type serverState struct {
 	role                        string // our role, quoted
 	super, createDB, createRole bool
 	signal, stats               bool
-	base                        bool // templates are built from a base without the functions that stop all
+	base                        bool // templates are built from a base without the dangerous functions
 	prepared                    int  // how many transactions may be prepared
 	version, databases          int
 	public                      publicConnect
@@ -132,7 +133,7 @@ func inspectServer(ctx context.Context, conn *pgx.Conn, now func() time.Time) (f
 	return found, nil
 }
 
-// privilegeWarnings warns of privileges that our role lacks, and of those that are too much.
+// privilegeWarnings warns of privileges that our role lacks, and of excessive ones.
 func (s *Server) privilegeWarnings(found serverState) (warnings []Warning) {
 	if found.super {
 		return []Warning{{
@@ -145,7 +146,7 @@ func (s *Server) privilegeWarnings(found serverState) (warnings []Warning) {
 		warnings = append(warnings, Warning{
 			WarnCreateRole, true,
 			fmt.Sprintf("on Postgres %d a role with CREATEROLE, such as %s, can grant itself pg_execute_server_program and so be the operating system's user", found.version, found.role),
-			"use Postgres 16 or newer, where CREATEROLE reaches only the roles that it made",
+			"use Postgres 16 or newer, where CREATEROLE applies only to the roles that it created",
 		})
 	}
 	if !found.createDB {
@@ -157,14 +158,14 @@ func (s *Server) privilegeWarnings(found serverState) (warnings []Warning) {
 	if !found.signal {
 		warnings = append(warnings, Warning{
 			WarnNoSignal, false,
-			"its role may not end sessions: a tenant's database that somebody is in cannot be set aside",
+			"its role may not end sessions: a tenant's database with open sessions cannot be archived",
 			"grant pg_signal_backend to " + found.role,
 		})
 	}
 	if !found.stats {
 		warnings = append(warnings, Warning{
 			WarnNoStats, false,
-			"its role may not see how long transactions last: a tenant's that holds up the others is not ended",
+			"its role may not see how long transactions last: a tenant's transaction that blocks the others is not ended",
 			"grant pg_read_all_stats to " + found.role,
 		})
 	}
@@ -172,13 +173,13 @@ func (s *Server) privilegeWarnings(found serverState) (warnings []Warning) {
 		warnings = append(warnings, Warning{
 			WarnPublicFunctions, false,
 			"tenants may run functions with which one of them can stop the whole server, pg_advisory_lock among them",
-			"as a superuser, run examples/provisioner.sql, which makes the database " + baseDatabase + " that templates are built from",
+			"as a superuser, run examples/provisioner.sql, which creates the database " + baseDatabase + " from which templates are built",
 		})
 	}
 	if found.public.owned < found.public.databases {
 		warnings = append(warnings, Warning{
 			WarnPublicConnect, false,
-			"tenants can enter its maintenance databases, and list the (opaque) names of all databases there",
+			"tenants can connect to its maintenance databases, and list the (opaque) names of all databases there",
 			found.public.revokeSQL(),
 		})
 	}
@@ -204,35 +205,35 @@ func settingWarnings(found serverState, expected CheckOptions) (warnings []Warni
 	if found.usable != nil && *found.usable < expected.Connections {
 		warnings = append(warnings, Warning{
 			WarnConnections, false,
-			fmt.Sprintf("it allows %d connections besides the reserved ones, and we open up to %d: some will be refused", *found.usable, expected.Connections),
-			fmt.Sprintf("alter system set max_connections = %d, for one process of ours and the reserved ones, and restart the server", expected.Connections+20),
+			fmt.Sprintf("it allows %d connections besides the reserved ones, and this process opens up to %d: some will be refused", *found.usable, expected.Connections),
+			fmt.Sprintf("alter system set max_connections = %d, for one process of Homeroom and the reserved ones, and restart the server", expected.Connections+20),
 		})
 	}
 	if found.clockAhead.Abs() > clockTolerance {
 		warnings = append(warnings, Warning{
 			WarnClock, false,
-			fmt.Sprintf("its clock is %s off ours: times in the catalog and in the logs do not fit together", found.clockAhead.Round(time.Second)),
+			fmt.Sprintf("its clock differs by %s from this machine's: times in the catalog and in the logs do not agree", found.clockAhead.Round(time.Second)),
 			"synchronise the clocks of both machines, with chrony or systemd-timesyncd",
 		})
 	}
 	return warnings
 }
 
-// diskWarnings are the remarks on the free disk.
+// diskWarnings are the warnings about the free disk.
 func (s *Server) diskWarnings(found serverState, free int64, known bool) []Warning {
 	switch {
 	case !known && s.cfg.MinFreeDisk == 0: // no minimum is configured
 	case !known:
 		return []Warning{{
 			WarnDiskUnknown, false,
-			"how much disk is free cannot be known: when it is full, Postgres stops for all tenants",
+			"its free disk is unknown: when the disk is full, Postgres stops for all tenants",
 			"as a superuser, run tenant/free_disk.sql in its database postgres, then: grant execute on function public.homeroom_free_disk() to " + found.role,
 		}}
 	case free < s.cfg.MinFreeDisk:
 		return []Warning{{
 			WarnDiskLow, false,
-			fmt.Sprintf("%d bytes are free on its disk, below the floor of %d: no database is made", free, s.cfg.MinFreeDisk),
-			"make the disk larger, drop databases that were set aside and are needed no more, or lower the floor",
+			fmt.Sprintf("%d bytes are free on its disk, below the minimum of %d: no database is created", free, s.cfg.MinFreeDisk),
+			"make the disk larger, drop archived databases that nobody needs, or lower the minimum",
 		}}
 	}
 	return nil

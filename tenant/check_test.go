@@ -10,7 +10,7 @@ import (
 	"homeroom/tenant"
 )
 
-// codes are the remarks on a server, refusals with a mark.
+// codes returns the codes of warnings about a server; those that refuse it have an exclamation mark.
 func codes(t *testing.T, server *tenant.Server, expected tenant.CheckOptions) string {
 	t.Helper()
 	warnings, err := server.Check(t.Context(), expected)
@@ -24,7 +24,7 @@ func codes(t *testing.T, server *tenant.Server, expected tenant.CheckOptions) st
 			lines[i] += "!"
 		}
 		if remark.Problem == "" || remark.Fix == "" {
-			t.Errorf("%s does not say what and how to mend it", remark.Code)
+			t.Errorf("%s lacks its problem or its fix", remark.Code)
 		}
 	}
 	return strings.Join(lines, " ")
@@ -52,15 +52,15 @@ func TestCheckWarnsOfMissingPrivileges(t *testing.T) {
 			t.Errorf("%s: %q, want %q", role, got, want)
 		}
 	}
-	// Who wants no floor is not told that it cannot be kept.
+	// Without a configured minimum there is no warning that the free disk is unknown.
 	address := withUser(t, own.URL("postgres"), "login_createdb", "secret")
 	if got := codes(t, openAt(t, address, nil), tenant.CheckOptions{}); strings.Contains(got, "disk") {
-		t.Errorf("without a floor: %q", got)
+		t.Errorf("without a minimum: %q", got)
 	}
 	if got := codes(t, openAt(t, own.URL("postgres"), nil), tenant.CheckOptions{}); got != "superuser!" {
 		t.Errorf("a superuser: %q", got)
 	}
-	// What the remarks say, done.
+	// Do what the warnings advise.
 	server := openAt(t, withUser(t, own.URL("postgres"), "login_createdb_createrole", "secret"), func(c *tenant.Config) { c.MinFreeDisk = 1 })
 	warnings, err := server.Check(t.Context(), tenant.CheckOptions{})
 	if err != nil {
@@ -80,7 +80,7 @@ func TestCheckWarnsOfMissingPrivileges(t *testing.T) {
 	}
 	again := openAt(t, withUser(t, own.URL("postgres"), "login_createdb_createrole", "secret"), nil)
 	if got := codes(t, again, tenant.CheckOptions{}); got != strings.TrimSpace(tooMuch) {
-		t.Errorf("after what the remarks say: %q", got)
+		t.Errorf("after the advice of the warnings: %q", got)
 	}
 }
 
@@ -105,7 +105,7 @@ func TestCheckWarnsOfServerSettings(t *testing.T) {
 	}
 	low := openAt(t, own.URL("postgres"), func(c *tenant.Config) { c.MinFreeDisk = math.MaxInt64 })
 	if got := codes(t, low, tenant.CheckOptions{}); got != "superuser! disk-low" {
-		t.Errorf("below the floor: %q", got)
+		t.Errorf("below the minimum: %q", got)
 	}
 }
 

@@ -9,7 +9,7 @@ import (
 	"homeroom/tenant"
 )
 
-// More clones at a time would take longer in sum. The template is locked here, so that none can end.
+// More clones at the same time would take longer in total. The template is locked here, so that none can end.
 func TestAFewDatabasesAreClonedAtATime(t *testing.T) {
 	t.Parallel()
 	server := open(t, func(c *tenant.Config) {
@@ -39,7 +39,7 @@ func TestAFewDatabasesAreClonedAtATime(t *testing.T) {
 		<-began
 	}
 	found := connect(t, pgtest.Server(t).URL("postgres"))
-	for seen := 0; seen < 50; { // as many looks after the first that sees all that may be cloned
+	for seen := 0; seen < 50; { // after the first check that sees all allowed clones, this many more
 		n := value[int](t, found, `
 			select count(*) from pg_stat_activity
 			where state = 'active' and query like 'create database %' and query like $1`, "% template \""+server.Template()+"\" %")

@@ -50,11 +50,11 @@ func (s Schema) Diff(actual Schema) []Difference {
 
 type lineKey struct{ kind, name string }
 
-// plain stands for the rest of a line that has none, such as that of a table without options.
+// plain stands for the rest of a line without one, such as that of a table without options.
 const plain = "plain"
 
-// byName returns the rest of each line by its kind and name. Lines of one name, such as those of a foreign key's triggers, are
-// joined.
+// byName returns the rest of each line by its kind and name. Lines with the same name, such as those of a foreign key's
+// triggers, are joined.
 func (s Schema) byName() map[lineKey]string {
 	rests := make(map[lineKey]string, len(s))
 	for _, line := range slices.Sorted(slices.Values(s)) {
@@ -68,7 +68,7 @@ func (s Schema) byName() map[lineKey]string {
 	return rests
 }
 
-// cutLine splits a line. A name may have spaces where it is quoted, and in the arguments of a function.
+// cutLine splits a line. A name may contain spaces if it is quoted, and in the arguments of a function.
 func cutLine(line string) (key lineKey, rest string) {
 	key.kind, rest, _ = strings.Cut(line, " ")
 	quoted, depth := false, 0

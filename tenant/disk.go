@@ -19,9 +19,9 @@ import (
 	"homeroom/internal/postgres"
 )
 
-// ErrDiskLow means that the server has less free disk than the configured minimum, or has just reported a full disk. No database is
-// created there until that has changed: a full disk stops Postgres for all tenants.
-var ErrDiskLow = errors.New("less free disk than the floor")
+// ErrDiskLow means that the server has less free disk than the configured minimum, or has just reported a full disk. No
+// database is created there until that has changed: a full disk stops Postgres for all tenants.
+var ErrDiskLow = errors.New("less free disk than the minimum")
 
 // FreeDiskFunction is the SQL of the function that returns the free disk of a server on another machine. A superuser runs it in the
 // database "postgres".
@@ -45,8 +45,8 @@ type disk struct {
 	fullUntil time.Time
 }
 
-// FreeDisk returns the free bytes on the server's disk. known is true where the data directory is on this machine and readable, or
-// the server has the function of [FreeDiskFunction]. It is measured at most once a second.
+// FreeDisk returns the free bytes on the server's disk. known is true if the data directory is on this machine and
+// readable, or the server has the function of [FreeDiskFunction]. It is measured at most once a second.
 func (s *Server) FreeDisk(ctx context.Context) (free int64, known bool, err error) {
 	conn, err := s.maintenance.Acquire(ctx)
 	if err != nil {
@@ -76,7 +76,7 @@ func (s *Server) checkDisk(ctx context.Context, conn *pgx.Conn) error {
 	full := time.Now().Before(s.disk.fullUntil)
 	s.disk.Unlock()
 	if full {
-		return fmt.Errorf("%w: Postgres said a moment ago that it is full", ErrDiskLow)
+		return fmt.Errorf("%w: Postgres has just reported that it is full", ErrDiskLow)
 	}
 	if s.cfg.MinFreeDisk == 0 {
 		return nil
@@ -86,12 +86,13 @@ func (s *Server) checkDisk(ctx context.Context, conn *pgx.Conn) error {
 		return err
 	}
 	if known && free < s.cfg.MinFreeDisk {
-		return fmt.Errorf("%w: %d bytes are free on server %s, %d are wanted", ErrDiskLow, free, s.cfg.Name, s.cfg.MinFreeDisk)
+		return fmt.Errorf("%w: %d bytes are free on server %s, %d are required", ErrDiskLow, free, s.cfg.Name, s.cfg.MinFreeDisk)
 	}
 	return nil
 }
 
-// CheckFreeDisk fails with [ErrDiskLow], and how much is free, when no database may be created on the server now.
+// CheckFreeDisk fails with [ErrDiskLow], which says how much is free, when no database may be created on the server
+// now.
 func (s *Server) CheckFreeDisk(ctx context.Context) error {
 	conn, err := s.maintenance.Acquire(ctx)
 	if err != nil {
@@ -116,8 +117,8 @@ func (s *Server) createDatabase(ctx context.Context, conn *pgx.Conn, statement s
 	return err
 }
 
-// measure reads the disk itself, or else calls the function. Only a superuser's function is called: another role's would run with
-// our privileges.
+// measure reads the free disk itself, or else calls the function. It only calls a superuser's function: another role's
+// would run with our privileges.
 func measure(ctx context.Context, conn *pgx.Conn) (free int64, known bool, err error) {
 	var folder *string
 	var address *netip.Addr
@@ -153,8 +154,9 @@ func measure(ctx context.Context, conn *pgx.Conn) (free int64, known bool, err e
 	return free, true, nil
 }
 
-// isLocalDataDirectory reports whether a folder of this machine is the server's data directory, rather than one with the same path:
-// a tunnel and a container look local too. Both the cluster's identifier and the port must be the server's.
+// isLocalDataDirectory reports whether a folder of this machine is the server's data directory, rather than another one
+// with the same path: a tunnel and a container look local too. Both the cluster's identifier and the port must be the
+// server's.
 func isLocalDataDirectory(ctx context.Context, conn *pgx.Conn, folder string, port int) (bool, error) {
 	control, err := os.ReadFile(filepath.Join(folder, "global", "pg_control"))
 	if err != nil || len(control) < 8 {

@@ -2,5 +2,6 @@
 
 package tenant
 
-// freeIn is how many bytes an ordinary user can write in the fullest of these folders, which this system does not tell.
+// freeIn returns how many bytes an ordinary user can write in the fullest of these folders, which is unknown on this
+// system.
 func freeIn(...string) (free int64, known bool) { return 0, false }

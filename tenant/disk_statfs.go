@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// freeBytes is how many bytes an ordinary user can write in the fullest of these folders; known is false when one of them
-// cannot be looked at.
+// freeBytes returns how many bytes an ordinary user can write in the fullest of these folders; known is false if one of
+// them cannot be read.
 func freeBytes(folders ...string) (free int64, known bool) {
 	free = math.MaxInt64
 	for _, folder := range folders {

@@ -28,7 +28,7 @@ func TestNoDatabaseIsMadeBelowTheFloorOfFreeDisk(t *testing.T) {
 		t.Errorf("without a template: got %v, want ErrDiskLow", err)
 	}
 	if n := databases(); n != 3 {
-		t.Errorf("%d databases, want Postgres's own three", n)
+		t.Errorf("%d databases, want the three of Postgres", n)
 	}
 	server := openAt(t, own.URL("postgres"), func(c *tenant.Config) { c.MinFreeDisk = 1 })
 	old := ensure(t, server)
@@ -36,13 +36,13 @@ func TestNoDatabaseIsMadeBelowTheFloorOfFreeDisk(t *testing.T) {
 		t.Errorf("with a template: got %v, want ErrDiskLow", err)
 	}
 	if n := databases(); n != 5 || value[bool](t, root, "select exists (select from pg_roles where rolname = $1)", id.Database()) {
-		t.Errorf("%d databases, or a role, were made", n)
+		t.Errorf("%d databases, or a role, were created", n)
 	}
 	if result, err := below.Ensure(t.Context(), old, 0, nil); err != nil || result.Changed() {
-		t.Errorf("a tenant that is there: %+v, %v", result, err)
+		t.Errorf("an existing tenant: %+v, %v", result, err)
 	}
 	if _, err := server.Ensure(t.Context(), id, 0, nil); err != nil {
-		t.Errorf("once there is room: %v", err)
+		t.Errorf("with enough free space: %v", err)
 	}
 }
 
@@ -74,7 +74,7 @@ func TestFreeDisk(t *testing.T) {
 	exec(t, root, "grant execute on function public.homeroom_free_disk() to provisioner")
 	lines, known := free(provisioner)
 	if difference := math.Abs(float64(lines - seen)); !known || difference > 0.2*float64(seen) {
-		t.Errorf("the function tells %d, %v; the disk %d", lines, known, seen)
+		t.Errorf("the function returns %d, %v; the disk %d", lines, known, seen)
 	}
 	mine := connect(t, provisioner)
 	for range 2 { // in one transaction
@@ -82,11 +82,12 @@ func TestFreeDisk(t *testing.T) {
 	}
 	exec(t, root, "alter function public.homeroom_free_disk() owner to provisioner")
 	if _, known := free(provisioner); known {
-		t.Error("called a function that is no superuser's")
+		t.Error("called a function that is not a superuser's")
 	}
 }
 
-// TestADiskThatPostgresCallsFullCountsAsLow: for a while after the answer, which the proxy gives, and without a floor.
+// TestADiskThatPostgresCallsFullCountsAsLow: a server whose proxy reports a full disk counts as low for a while,
+// without a minimum.
 func TestADiskThatPostgresCallsFullCountsAsLow(t *testing.T) {
 	t.Parallel()
 	var full atomic.Bool
@@ -105,11 +106,12 @@ func TestADiskThatPostgresCallsFullCountsAsLow(t *testing.T) {
 		t.Errorf("a moment later: got %v, want ErrDiskLow", err)
 	}
 	if _, err := openAt(t, address, nil).Ensure(t.Context(), id, 0, nil); err != nil {
-		t.Errorf("when there is room: %v", err)
+		t.Errorf("with enough free space: %v", err)
 	}
 }
 
-// fullDisk is the address of a proxy to a Postgres that answers each CREATE DATABASE, while full, as one on a full disk does.
+// fullDisk returns the address of a proxy to a Postgres. While full is set, the proxy answers each CREATE DATABASE as a
+// server with a full disk does.
 func fullDisk(t *testing.T, address string, full *atomic.Bool) string {
 	t.Helper()
 	u, err := url.Parse(address)
@@ -141,7 +143,7 @@ func fullDisk(t *testing.T, address string, full *atomic.Bool) string {
 	return proxied.String()
 }
 
-// forward passes a client's messages on, except those that a full disk refuses.
+// forward forwards a client's messages, except those that a full disk refuses.
 func forward(client io.ReadWriter, server io.Writer, full *atomic.Bool) {
 	for head := 0; ; head = 1 { // the first message has no type in front of its length
 		message := make([]byte, head+4)

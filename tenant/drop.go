@@ -9,8 +9,8 @@ import (
 	"homeroom/internal/killpoint"
 )
 
-// DropRole drops the role of a tenant that has no database any more, under the tenant's lock. It fails while the database exists;
-// where there is no role, it does nothing.
+// DropRole drops the role of a tenant without a database, under the tenant's lock. It fails if the database exists, and
+// does nothing if the role does not.
 func (s *Server) DropRole(ctx context.Context, id ID) error {
 	err := s.locked(ctx, id.String(), func(conn *pgx.Conn) error {
 		found, err := s.probe(ctx, conn, id)
@@ -34,8 +34,8 @@ func (s *Server) DropRole(ctx context.Context, id ID) error {
 	return nil
 }
 
-// DropTemplate drops a template that this program does not clone new tenants from, under its lock. A program of another version
-// that still uses it makes it again. Where there is no such template, it does nothing.
+// DropTemplate drops a template from which this program does not clone new tenants, under its lock. A program of
+// another version that still uses it creates it again. It does nothing if there is no such template.
 func (s *Server) DropTemplate(ctx context.Context, name string) error {
 	if !templatePattern.MatchString(name) {
 		return fmt.Errorf("drop template %q: this is not the name of a template", name)

@@ -12,13 +12,13 @@ import (
 	"homeroom/internal/postgres"
 )
 
-// ErrUnmanaged means that a database has the tenant's name, but Homeroom did not create it. It is not changed: an operator must
-// look at it.
-var ErrUnmanaged = errors.New("a database of this name exists that Homeroom did not make")
+// ErrUnmanaged means that a database has the tenant's name, but Homeroom did not create it. It is not changed: an
+// operator must inspect it.
+var ErrUnmanaged = errors.New("a database with this name exists that Homeroom did not create")
 
-// ErrInvalid means that a DROP DATABASE of the tenant's database was interrupted: it is invalid, and nobody can connect to it. An
-// operator must decide to replace it, by a fresh re-provisioning.
-var ErrInvalid = errors.New("the deletion of this database was begun and interrupted")
+// ErrInvalid means that a DROP DATABASE of the tenant's database was interrupted: it is invalid, and nobody can connect
+// to it. An operator must decide to replace it, by a fresh reprovisioning.
+var ErrInvalid = errors.New("a DROP of this database was interrupted")
 
 // Result is the result of [Server.Ensure].
 type Result struct {
@@ -27,7 +27,7 @@ type Result struct {
 	// Fingerprint is that of the database's schema; see [Schema.Fingerprint].
 	Fingerprint string
 	Steps       []Step
-	// Created: this call has created the database, so nobody else uses it.
+	// Created says that this call has created the database, so nobody else uses it.
 	Created bool
 }
 
@@ -41,12 +41,13 @@ func (r Result) Changed() bool {
 	return false
 }
 
-// Ensure creates or repairs a tenant: database, role, CONNECT, grants and schema. It creates what is missing, repairs what differs,
-// and never drops data. It is idempotent; a call that dies leaves at worst a database that nobody can connect to, which the next
-// call completes.
+// Ensure creates or repairs a tenant: database, role, CONNECT, grants and schema. It creates what is missing, repairs
+// what differs, and never drops data. It is idempotent. A call that dies leaves at worst a database to which nobody can
+// connect, which the next call completes.
 //
-// It fails with [ErrUnmanaged], [ErrInvalid] or [ErrBusy], with [ErrDiskLow] before anything is created, with an [*UnrepairedError]
-// for problems that our role may not repair, with a *migrations.Error when a migration fails, or with an error of Postgres.
+// It fails with [ErrUnmanaged], [ErrInvalid] or [ErrBusy], with [ErrDiskLow] before anything is created, with an
+// [*UnrepairedError] for problems that our role may not repair, with a *migrations.Error when a migration fails, or
+// with an error of Postgres.
 func (s *Server) Ensure(ctx context.Context, id ID, rotation int, progress Progress) (Result, error) {
 	r := &recorder{progress: progress}
 	schema, err := s.ensure(ctx, r, id, rotation)
@@ -99,8 +100,8 @@ const markerPrefix = "homeroom tenant "
 // marker returns the comment that marks a database as the tenant's.
 func marker(id ID) string { return markerPrefix + id.String() }
 
-// ensureDatabase clones the template, without allowing connections, unless the database exists. One without our comment but with
-// our owner is ours: a process died before it could mark it, and names are never used twice.
+// ensureDatabase clones the template, without allowing connections, unless the database exists. A database without our
+// comment but with our owner is ours: a process died before it could mark it, and names are never used twice.
 func (s *Server) ensureDatabase(ctx context.Context, conn *pgx.Conn, id ID, found state) (string, error) {
 	name := quoteGenerated(id.Database())
 	switch {
@@ -118,7 +119,7 @@ func (s *Server) ensureDatabase(ctx context.Context, conn *pgx.Conn, id ID, foun
 			if postgres.IsCode(err, "42501") { // "must be owner"
 				err = &UnrepairedError{[]string{"another role owns the database"}, []string{"alter database " + name + " owner to " + quoteGenerated(ownerRole)}}
 			}
-			return "", fmt.Errorf("give database %s back to its owner: %w", id.Database(), err)
+			return "", fmt.Errorf("set the owner of database %s: %w", id.Database(), err)
 		}
 		killpoint.Here("tenant.owner_restored")
 		return "owner restored", nil
@@ -148,10 +149,11 @@ func (s *Server) clone(ctx context.Context, conn *pgx.Conn, name string) error {
 		" allow_connections false")
 }
 
-// ensureAccess creates the tenant's role, grants it alone CONNECT on the tenant's database, marks the database, and allows
-// connections: all in one transaction, so nobody else can connect in between. The privileges of a template are not copied, and
-// PUBLIC has CONNECT on a new database. The password of an existing role is checked by connecting. It checks the state again after
-// a repair, and fails with an *UnrepairedError for what our role may not change.
+// ensureAccess creates the tenant's role, grants CONNECT on the tenant's database to this role alone, marks the
+// database, and allows connections: all in one transaction, so nobody else can connect in between. The privileges of a
+// template are not copied, and PUBLIC has CONNECT on a new database. The password of an existing role is checked by
+// connecting. It checks the state again after a repair, and fails with an *UnrepairedError for what our role may not
+// change.
 func (s *Server) ensureAccess(ctx context.Context, conn *pgx.Conn, id ID, rotation int, found state) (string, error) {
 	right := len(found.roleProblems) == 0 && len(found.databaseProblems) == 0
 	inOrder := found.database && found.onlyTenantConnects && found.acceptsConnections && found.marked && found.role && right
@@ -168,7 +170,7 @@ func (s *Server) ensureAccess(ctx context.Context, conn *pgx.Conn, id ID, rotati
 		err = errors.Join(err, s.verifyRepair(ctx, conn, id, rotation))
 	}
 	if err != nil {
-		return "", fmt.Errorf("set who may enter database %s: %w", id.Database(), err)
+		return "", fmt.Errorf("set CONNECT on database %s: %w", id.Database(), err)
 	}
 	killpoint.Here("tenant.opened")
 	if found.database || found.role || !right {
@@ -213,7 +215,8 @@ func (s *Server) grantAccess(ctx context.Context, conn *pgx.Conn, id ID, rotatio
 	return err
 }
 
-// checkLogin reports whether the tenant's role can connect. That it has all its connections in use is no reason for a repair.
+// checkLogin reports whether the tenant's role can connect. It also returns true when the role has all its connections
+// in use.
 func (s *Server) checkLogin(ctx context.Context, id ID, rotation int) bool {
 	err := s.login(ctx, id, rotation)
 	return err == nil || postgres.IsCode(err, "53300") // too_many_connections
@@ -240,7 +243,7 @@ func (s *Server) otherGrantees(ctx context.Context, conn *pgx.Conn, id ID) ([]st
 		from pg_database, aclexplode(datacl)
 		where datname = $1 and grantee <> 0 and grantee <> datdba and pg_get_userbyid(grantee) <> $1`, id.Database())
 	if err != nil {
-		return nil, fmt.Errorf("look who may enter database %s: %w", id.Database(), err)
+		return nil, fmt.Errorf("read who has CONNECT on database %s: %w", id.Database(), err)
 	}
 	return pgx.CollectRows(rows, pgx.RowTo[string])
 }

@@ -49,7 +49,7 @@ func TestEnsureMakesATenantThatItsOwnRoleCanUse(t *testing.T) {
 			// Postgres warns and grants nothing.
 			continue
 		}
-		code := "42501" // insufficient_privilege; of what belongs to another, "must be owner" has the same code
+		code := "42501" // insufficient_privilege; "must be owner" has the same code
 		refused(t, name, err, code)
 	}
 }
@@ -67,7 +67,7 @@ func TestATenantsRoleIsRefusedEverywhereElse(t *testing.T) {
 		refused(t, database, err, "42501")
 	}
 	if _, err := pgx.Connect(t.Context(), server.URL(a, 1).Reveal()); err == nil {
-		t.Error("another rotation's password lets in")
+		t.Error("another rotation's password is accepted")
 	}
 }
 
@@ -113,7 +113,7 @@ func TestEnsureRestoresWhatWasRemovedByHand(t *testing.T) {
 		"the search path": func(t *testing.T, root, _ *pgx.Conn, id tenant.ID) {
 			exec(t, root, "alter role "+id.Database()+" set search_path = pg_temp, public")
 		},
-		"the right to connect": func(t *testing.T, root, _ *pgx.Conn, id tenant.ID) {
+		"CONNECT": func(t *testing.T, root, _ *pgx.Conn, id tenant.ID) {
 			exec(t, root, "revoke connect on database "+id.Database()+" from "+id.Database())
 		},
 		"the closed door": func(t *testing.T, root, _ *pgx.Conn, id tenant.ID) {
@@ -155,7 +155,7 @@ func TestEnsureRestoresWhatWasRemovedByHand(t *testing.T) {
 				t.Fatal(err)
 			}
 			if !result.Changed() {
-				t.Error("found nothing to restore")
+				t.Error("found nothing to repair")
 			}
 			own := connect(t, server.URL(id, 0).Reveal())
 			exec(t, own, "insert into lunch_weeks (starts_on) values ('2026-11-23')")
@@ -179,13 +179,13 @@ func TestEnsureLeavesAnUnmanagedDatabaseAlone(t *testing.T) {
 	id := tenant.NewID()
 	root := connect(t, rootURL(t, "postgres"))
 	exec(t, root, "create database "+id.Database())
-	for _, limit := range []int{-1, -2} { // -2 marks one whose deletion was interrupted
+	for _, limit := range []int{-1, -2} { // -2 marks a database whose DROP was interrupted
 		exec(t, root, "update pg_database set datconnlimit = $2 where datname = $1", id.Database(), limit)
 		if _, err := server.Ensure(t.Context(), id, 0, nil); !errors.Is(err, tenant.ErrUnmanaged) {
-			t.Errorf("got %v, want ErrForeign", err)
+			t.Errorf("got %v, want ErrUnmanaged", err)
 		}
 		if err := server.Archive(t.Context(), id, tenant.ArchiveName(id, value2026)); !errors.Is(err, tenant.ErrUnmanaged) {
-			t.Errorf("set aside: got %v, want ErrForeign", err)
+			t.Errorf("archive: got %v, want ErrUnmanaged", err)
 		}
 	}
 }
@@ -221,7 +221,8 @@ func TestEnsureWorksForAProvisionerThatIsNoSuperuser(t *testing.T) {
 	}
 }
 
-// TestADatabaseWhoseDeletionWasInterrupted: Postgres marks it so before it removes a file, and lets nobody in.
+// TestADatabaseWhoseDeletionWasInterrupted: Postgres marks it as invalid before it removes a file, and allows no
+// connections.
 func TestADatabaseWhoseDeletionWasInterrupted(t *testing.T) {
 	t.Parallel()
 	server := open(t, nil)
@@ -229,7 +230,7 @@ func TestADatabaseWhoseDeletionWasInterrupted(t *testing.T) {
 	id := ensure(t, server)
 	exec(t, root, "update pg_database set datconnlimit = -2 where datname = $1", id.Database())
 	if _, err := server.Ensure(t.Context(), id, 0, nil); !errors.Is(err, tenant.ErrInvalid) {
-		t.Errorf("got %v, want ErrHalfDropped", err)
+		t.Errorf("got %v, want ErrInvalid", err)
 	}
 	if err := server.Archive(t.Context(), id, tenant.ArchiveName(id, value2026)); err != nil {
 		t.Fatal(err)
@@ -280,12 +281,12 @@ func TestArchiveKeepsTheOldDatabase(t *testing.T) {
 		t.Errorf("the new database has %d weeks", n)
 	}
 	_, err := pgx.Connect(t.Context(), in(t, server.URL(id, 0), archive))
-	refused(t, "enter the kept database", err, "55000") // not currently accepting connections
+	refused(t, "connect to the archived database", err, "55000") // not currently accepting connections
 	root := connect(t, rootURL(t, "postgres"))
 	exec(t, root, "alter database "+archive+" allow_connections true")
 	_, err = pgx.Connect(t.Context(), in(t, server.URL(id, 0), archive))
-	refused(t, "enter the kept database once an operator has opened it", err, "42501")
+	refused(t, "connect to the archived database after an operator has allowed connections", err, "42501")
 	if n := value[int](t, connect(t, rootURL(t, archive)), "select count(*) from lunch_weeks"); n != 1 {
-		t.Errorf("the kept database has %d weeks, want 1", n)
+		t.Errorf("the archived database has %d weeks, want 1", n)
 	}
 }

@@ -8,19 +8,19 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Figures are what a tenant's own database tells of itself. They exist in any schema: users bring their own.
+// Figures are what Homeroom reads in a tenant's own database. They exist in any schema: users bring their own.
 type Figures struct {
 	Tables    int
 	SizeBytes int64
-	// SchemaVersion is nil where the tenant's migrations keep their version out of reach.
+	// SchemaVersion is nil if the tenant's role cannot read the migrations' version.
 	SchemaVersion *int64
 }
 
-// UnreachableError says that a tenant's own database could not be asked.
+// UnreachableError says that a tenant's own database could not be read.
 type UnreachableError struct{ Err error }
 
 // Error implements error.
-func (e *UnreachableError) Error() string { return "ask a tenant's database: " + e.Err.Error() }
+func (e *UnreachableError) Error() string { return "read a tenant's database: " + e.Err.Error() }
 
 // Unwrap returns the cause.
 func (e *UnreachableError) Unwrap() error { return e.Err }

@@ -15,17 +15,17 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
-// Schema describes the structure of a database: a readable line for each thing, "kind name rest", sorted. Databases with the same
-// migrations have the same lines, whether they were cloned or migrated, on all servers of one major version of Postgres (another
-// one prints some definitions otherwise).
+// Schema describes the structure of a database: a readable line for each thing, "kind name rest", sorted. Databases
+// with the same migrations have the same lines, whether they were cloned or migrated, on all servers of one major
+// version of Postgres (another one prints some definitions differently).
 //
-// It covers schemas, tables, columns, constraints, indexes, views, sequences, functions, triggers, policies, rules, types,
-// extensions, event triggers, grants, default privileges, and settings of the database. It leaves out the objects of extensions,
-// our own role as an owner, comments, statistics, the order of columns, and foreign tables.
+// It covers schemas, tables, columns, constraints, indexes, views, sequences, functions, triggers, policies, rules,
+// types, extensions, event triggers, grants, default privileges, and settings of the database. It omits the objects of
+// extensions, our own role as an owner, comments, statistics, the order of columns, and foreign tables.
 type Schema []string
 
-// fingerprintFormat is the version of the lines that schema.sql and its reader produce. Fingerprints of different formats cannot be
-// compared: a change of the lines needs a new number, and every template is then made again.
+// fingerprintFormat is the version of the lines that schema.sql and its reader produce. Fingerprints of different
+// formats cannot be compared: a change of the lines needs a new number, and every template is then created again.
 const fingerprintFormat = "1"
 
 // Fingerprint returns a hash of the lines, 32 hexadecimal digits.
@@ -91,7 +91,7 @@ func (d *description) add(fields []pgconn.FieldDescription, values [][]byte) {
 		return
 	}
 	kind, name := string(values[1]), string(values[2])
-	if kind == "column" && d.relations[object] == "sequence" { // every sequence has the same three
+	if kind == "column" && d.relations[object] == "sequence" { // all sequences have the same three
 		return
 	}
 	if len(fields) > 3 && fields[3].Name == "part" {

@@ -14,7 +14,7 @@ import (
 	"homeroom/tenant"
 )
 
-// load makes a set of migrations, each an up and a down file.
+// load returns a set of migrations, each with an up and a down file.
 func load(t *testing.T, files ...[2]string) *migrations.Set {
 	t.Helper()
 	folder := fstest.MapFS{}
@@ -29,7 +29,7 @@ func load(t *testing.T, files ...[2]string) *migrations.Set {
 	return set
 }
 
-// ownSchema uses more of Postgres than the embedded one. It has no roles: those are the server's.
+// ownSchema uses more of Postgres than the embedded one. It has no roles, which belong to the server.
 var ownSchema = [][2]string{
 	{
 		`
@@ -103,7 +103,7 @@ func same(t *testing.T, what string, want, got tenant.Schema) {
 	}
 }
 
-// part is the first files of a set.
+// part returns the first files of a set.
 func part(t *testing.T, set *migrations.Set, files [][2]string, n int) *migrations.Set {
 	t.Helper()
 	if files != nil {
@@ -122,7 +122,7 @@ func part(t *testing.T, set *migrations.Set, files [][2]string, n int) *migratio
 	return some
 }
 
-// TestAClonedAndAMigratedTenantHaveTheSameFingerprint: at every version, by whatever way it was reached, and on two servers.
+// TestAClonedAndAMigratedTenantHaveTheSameFingerprint: at every version, however it was reached, and on two servers.
 func TestAClonedAndAMigratedTenantHaveTheSameFingerprint(t *testing.T) {
 	t.Parallel()
 	for name, files := range map[string][][2]string{"embedded": nil, "own": ownSchema} {
@@ -144,7 +144,7 @@ func TestAClonedAndAMigratedTenantHaveTheSameFingerprint(t *testing.T) {
 			}
 			same(t, "a clone", referenceOf(t, servers[1]), schemaOf(t, servers[1], id))
 			if cloned.Fingerprint != schemaOf(t, servers[1], id).Fingerprint() {
-				t.Error("Ensure tells another fingerprint than that of the clone")
+				t.Error("Ensure returns another fingerprint than that of the clone")
 			}
 			for version := uint(2); version <= set.Latest(); version++ {
 				migrated, err := newest.MigrateTo(t.Context(), id, version)
@@ -169,7 +169,7 @@ func TestAClonedAndAMigratedTenantHaveTheSameFingerprint(t *testing.T) {
 	}
 }
 
-// TestTheFingerprintDetectsChanges: every kind of change by hand, and nothing that is no change.
+// TestTheFingerprintDetectsChanges checks every kind of manual change, and what must not count as a change.
 func TestTheFingerprintDetectsChanges(t *testing.T) {
 	t.Parallel()
 	server := open(t, func(c *tenant.Config) { c.Migrations = load(t, ownSchema...) })

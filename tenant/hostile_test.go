@@ -11,8 +11,8 @@ import (
 	"homeroom/tenant"
 )
 
-// closedStatements are those with which a tenant's role could use up, hold or forge what all tenants of a server share. Every
-// form of each function is there.
+// closedStatements are statements with which a tenant's role could use up, hold or forge what all tenants of a server
+// share. They include every form of each function.
 var closedStatements = []string{
 	"select pg_advisory_lock(1)", "select pg_advisory_lock(1, 2)", "select pg_advisory_lock_shared(1)", "select pg_advisory_lock_shared(1, 2)",
 	"select pg_advisory_xact_lock(1)", "select pg_advisory_xact_lock(1, 2)", "select pg_advisory_xact_lock_shared(1)",
@@ -45,7 +45,8 @@ var closedStatements = []string{
 	"set log_min_messages = 'debug5'", "set max_stack_depth = '100MB'", "create operator = (leftarg = int, rightarg = int, function = int4eq)",
 }
 
-// refusal tells the codes with which Postgres refuses what nobody may do, or a thing that is not there only after the right was looked at.
+// refusal are the codes with which Postgres refuses what nobody may do, or a missing thing after it has checked the
+// right.
 func refusal(err error) bool {
 	return postgres.IsCode(err, "42501", "0A000", "42704", "55000", "42883", "58P01")
 }
@@ -57,7 +58,7 @@ func TestATenantsRoleMayNotRunDangerousFunctions(t *testing.T) {
 	for _, statement := range closedStatements {
 		refusedStatement(t, own, statement)
 	}
-	exec(t, own, "select pg_advisory_unlock_all()") // what pools send
+	exec(t, own, "select pg_advisory_unlock_all()") // as pools send it
 	exec(t, own, "discard all")
 }
 
@@ -70,7 +71,7 @@ func refusedStatement(t *testing.T, conn *pgx.Conn, statement string) {
 	exec(t, conn, "rollback")
 }
 
-// TestTemplatesAreBuiltFromTheBaseDatabase: our role is no superuser, which alone may close the functions.
+// TestTemplatesAreBuiltFromTheBaseDatabase: our role is not a superuser, and only a superuser may revoke the functions.
 func TestTemplatesAreBuiltFromTheBaseDatabase(t *testing.T) {
 	t.Parallel()
 	own := pgtest.Private(t, nil)
@@ -80,21 +81,21 @@ func TestTemplatesAreBuiltFromTheBaseDatabase(t *testing.T) {
 	before := ensure(t, server)
 	found, err := server.Inspect(t.Context(), before, 0)
 	if err != nil || len(found.PublicFunctions) < 20 {
-		t.Errorf("without a base: %d open functions, %v", len(found.PublicFunctions), err)
+		t.Errorf("without a base: %d public functions, %v", len(found.PublicFunctions), err)
 	}
 	pgtest.Script(t, own.URL, "../examples/provisioner.sql")
 	after := ensure(t, server) // the same process: the template is built again
 	conn := connect(t, server.URL(after, 0).Reveal())
 	refusedStatement(t, conn, "select pg_advisory_lock(1)")
 	if found, err = server.Inspect(t.Context(), after, 0); err != nil || len(found.PublicFunctions) > 0 {
-		t.Errorf("with the base: %q are open, %v", found.PublicFunctions, err)
+		t.Errorf("with the base: %q are public, %v", found.PublicFunctions, err)
 	}
-	// What was made before is closed by a superuser.
+	// In older databases a superuser revokes them.
 	exec(t, connect(t, own.URL(before.Database())), tenant.RevokeFunctions)
 	if found, err = server.Inspect(t.Context(), before, 0); err != nil || len(found.PublicFunctions) > 0 {
-		t.Errorf("closed later: %q are open, %v", found.PublicFunctions, err)
+		t.Errorf("revoked later: %q are public, %v", found.PublicFunctions, err)
 	}
-	// The owner has them still, for migrations, and may give one to the tenants.
+	// The owner still has them, for migrations, and may grant one to the tenants.
 	exec(t, root, "alter role homeroom password 'secret'")
 	owner := connect(t, withUser(t, own.URL(after.Database()), "homeroom", "secret"))
 	exec(t, owner, "select pg_advisory_lock(1), pg_advisory_unlock(1)")
@@ -102,7 +103,7 @@ func TestTemplatesAreBuiltFromTheBaseDatabase(t *testing.T) {
 	exec(t, conn, "select pg_advisory_xact_lock(1)")
 }
 
-// TestABaseWithAnOldCollationIsRefreshed: nothing in it is sorted by them.
+// TestABaseWithAnOldCollationIsRefreshed: it has no data that is sorted.
 func TestABaseWithAnOldCollationIsRefreshed(t *testing.T) {
 	t.Parallel()
 	own := pgtest.Private(t, nil)
@@ -117,6 +118,6 @@ func TestABaseWithAnOldCollationIsRefreshed(t *testing.T) {
 func TestTheProvisionerScriptRevokesTheSameFunctions(t *testing.T) {
 	t.Parallel()
 	if !bytes.Contains(read(t, "../examples/provisioner.sql"), []byte(tenant.RevokeFunctions)) {
-		t.Error("examples/provisioner.sql does not hold tenant/closed.sql as it is")
+		t.Error("examples/provisioner.sql does not contain tenant/closed.sql unchanged")
 	}
 }

@@ -13,15 +13,15 @@ import (
 
 // Inspection is the state of one tenant's database.
 type Inspection struct {
-	// Login: the tenant's own role can enter with the derived password.
+	// CanLogin says that the tenant's own role can connect with the derived password.
 	CanLogin bool
-	// Status is how its version compares with ours.
+	// Status compares its version with ours.
 	Status migrations.Status
 	Schema Schema
-	// Grants: the tenant's role has all its privileges inside the database.
+	// Grants says that the tenant's role has all its privileges inside the database.
 	Grants bool
-	// VersionRows is how many rows schema_migrations has; 0 where it is not there. One is right; with more, any of them may be
-	// taken for the version.
+	// VersionRows is how many rows schema_migrations has; 0 if it does not exist. One is correct; with more, any of
+	// them may be read as the version.
 	VersionRows int
 	// PublicFunctions are the functions of [RevokeFunctions] that PUBLIC may execute: with them the tenant's role can stop the
 	// whole server. LargeObjects is how many large objects there are, which belong to no schema.
@@ -72,8 +72,8 @@ func versionRows(ctx context.Context, conn *pgx.Conn) (rows int, err error) {
 	return rows, nil
 }
 
-// Empty reports whether no table of a tenant's database but schema_migrations has a row, and there is no large object. Tables of
-// extensions do not count. A table that it may not read is an error.
+// Empty reports whether no table of a tenant's database except schema_migrations has a row, and there is no large
+// object. Tables of extensions do not count. A table that it may not read is an error.
 func (s *Server) Empty(ctx context.Context, id ID) (bool, error) {
 	var filled bool
 	err := s.inTenantDatabase(ctx, id, func(conn *pgx.Conn) error {
@@ -85,7 +85,7 @@ func (s *Server) Empty(ctx context.Context, id ID) (bool, error) {
 		return conn.QueryRow(ctx, "select "+strings.Join(tests, " or ")).Scan(&filled)
 	})
 	if err != nil {
-		return false, fmt.Errorf("look whether database %s is empty: %w", id.Database(), err)
+		return false, fmt.Errorf("check whether database %s is empty: %w", id.Database(), err)
 	}
 	return !filled, nil
 }
@@ -93,7 +93,7 @@ func (s *Server) Empty(ctx context.Context, id ID) (bool, error) {
 // ownTables evaluates an expression for each table of a tenant's database, except schema_migrations and those of extensions. The
 // session can then read all rows of the tables.
 func ownTables(ctx context.Context, conn *pgx.Conn, expression string) ([]string, error) {
-	// Without this, a row security policy for the owner would hide rows; with it, that is an error.
+	// Without this setting a row security policy for the owner would hide rows. With it, that is an error.
 	if _, err := conn.Exec(ctx, "set row_security = off"); err != nil {
 		return nil, err
 	}
@@ -117,7 +117,7 @@ func (s *Server) SchemaOwner(ctx context.Context, id ID) (owner string, err erro
 			select coalesce((select pg_get_userbyid(nspowner)::text from pg_namespace where nspname = 'public'), '')`).Scan(&owner)
 	})
 	if err != nil {
-		return "", fmt.Errorf("look at the schema public of database %s: %w", id.Database(), err)
+		return "", fmt.Errorf("read the owner of schema public in database %s: %w", id.Database(), err)
 	}
 	return owner, nil
 }

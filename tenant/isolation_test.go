@@ -13,7 +13,7 @@ import (
 	"homeroom/tenant"
 )
 
-// TestNoTenantReachesAnother tries all pairs of a dozen tenants, by every way that a role has.
+// TestNoTenantReachesAnother tries all pairs of a dozen tenants, in every way that a role has.
 func TestNoTenantReachesAnother(t *testing.T) {
 	t.Parallel()
 	server := open(t, nil)
@@ -44,7 +44,7 @@ func TestNoTenantReachesAnother(t *testing.T) {
 				"alter database %s set work_mem = '1MB'", "comment on database %s is 'x'", "revoke connect on database %[1]s from %[1]s"} {
 				_, err := own.Exec(t.Context(), fmt.Sprintf(statement, b.Database()))
 				if strings.HasPrefix(statement, "revoke") && err == nil {
-					continue // Postgres warns and takes nothing away
+					continue // Postgres warns and revokes nothing
 				}
 				refused(t, statement, err, "42501")
 			}
@@ -60,7 +60,8 @@ func TestNoTenantReachesAnother(t *testing.T) {
 	}
 }
 
-// TestWhatATenantsRoleChangesOfItselfIsReset: Postgres lets every role do this, and up to version 15 grant itself to others.
+// TestWhatATenantsRoleChangesOfItselfIsReset: Postgres allows these to every role, and up to version 15 also granting
+// itself to others.
 func TestWhatATenantsRoleChangesOfItselfIsReset(t *testing.T) {
 	t.Parallel()
 	server := open(t, nil)

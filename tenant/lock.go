@@ -24,9 +24,9 @@ func (s *Server) locked(ctx context.Context, name string, f func(conn *pgx.Conn)
 
 // lockedWithin is locked with another timeout; zero waits until ctx ends.
 //
-// The lock is an advisory lock of the session that also does the work. When the process dies, the server may continue its CREATE
-// DATABASE for a while, and holds the lock as long: the next process waits for the end, and then reads the state. What f reads
-// therefore stays true until it returns.
+// The lock is an advisory lock of the session that also does the work. When the process dies, the server may continue
+// its CREATE DATABASE for a while, and the session holds the lock until then: the next process waits for the end, and
+// then reads the state. What f reads therefore stays true until it returns.
 func (s *Server) lockedWithin(
 	ctx context.Context, timeout time.Duration, name string, f func(conn *pgx.Conn) error,
 ) error {
@@ -47,7 +47,8 @@ func (s *Server) lockedWithin(
 	return f(conn.Conn())
 }
 
-// lockID returns the lock of a name. All versions of this program must compute the same id: several may run at once.
+// lockID returns the lock of a name. All versions of this program must compute the same id, because several may run at
+// once.
 func lockID(name string) postgres.LockID {
 	sum := sha256.Sum256([]byte("homeroom " + name))
 	return postgres.NumberedLock(int64(binary.BigEndian.Uint64(sum[:8])))

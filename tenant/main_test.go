@@ -21,7 +21,7 @@ func TestMain(m *testing.M) { pgtest.Main(m) }
 // key is the server key of the tests.
 var key = bytes.Repeat([]byte{7}, 32)
 
-// open is a tenant server on the Postgres that all tests of this package share.
+// open returns a tenant server on the Postgres that all tests of this package share.
 func open(t *testing.T, change func(*tenant.Config)) *tenant.Server {
 	t.Helper()
 	return openAt(t, pgtest.Server(t).URL("postgres"), change)
@@ -41,7 +41,7 @@ func openAt(t *testing.T, url string, change func(*tenant.Config)) *tenant.Serve
 	return server
 }
 
-// ensure makes a tenant.
+// ensure creates a tenant.
 func ensure(t *testing.T, server *tenant.Server) tenant.ID {
 	t.Helper()
 	id := tenant.NewID()
@@ -79,7 +79,7 @@ func refused(t *testing.T, what string, err error, code string) {
 	}
 }
 
-// in is the same URL with another database.
+// in returns the same URL with another database.
 func in(t *testing.T, address secret.String, database string) string {
 	t.Helper()
 	u, err := url.Parse(address.Reveal())
@@ -90,13 +90,13 @@ func in(t *testing.T, address secret.String, database string) string {
 	return u.String()
 }
 
-// rootURL is a superuser's way into a database.
+// rootURL returns a superuser's URL of a database.
 func rootURL(t *testing.T, database string) string {
 	t.Helper()
 	return pgtest.Server(t).URL(database)
 }
 
-// withUser is the same URL with another login.
+// withUser returns the same URL with another user.
 func withUser(t *testing.T, address, user, password string) string {
 	t.Helper()
 	u, err := url.Parse(address)
@@ -107,7 +107,7 @@ func withUser(t *testing.T, address, user, password string) string {
 	return u.String()
 }
 
-// value2026 is a time for names that hold one.
+// value2026 is a time for names that contain one.
 var value2026 = time.Date(2026, 11, 20, 10, 0, 0, 0, time.UTC)
 
 // value reads one value.
@@ -120,7 +120,7 @@ func value[T any](t *testing.T, conn *pgx.Conn, sql string, args ...any) T {
 	return v
 }
 
-// read is the content of a file of the repository.
+// read returns the content of a file of the repository.
 func read(t *testing.T, name string) []byte {
 	t.Helper()
 	content, err := os.ReadFile(name)

@@ -8,8 +8,8 @@ import (
 	"homeroom/tenant"
 )
 
-// TestAMigrationStopsWaitingForATableBeforeItsReadersDo: a reader that came after it waits behind it, and gets its answer
-// while the reader that it waited for is still at work.
+// TestAMigrationStopsWaitingForATableBeforeItsReadersDo: a reader that came after the migration waits behind it, and
+// gets its answer while the first reader still works.
 func TestAMigrationStopsWaitingForATableBeforeItsReadersDo(t *testing.T) {
 	t.Parallel()
 	files := [][2]string{{"create table waits as select current_setting('lock_timeout') as timeout", ""}, {"alter table waits add column more int", ""}}
@@ -41,17 +41,17 @@ func TestAMigrationStopsWaitingForATableBeforeItsReadersDo(t *testing.T) {
 	if err := <-read; err != nil {
 		t.Errorf("the second reader: %v", err)
 	}
-	exec(t, first, "commit") // only now
+	exec(t, first, "commit") // not before
 	if status, err := server.Status(ctx, id); err != nil || status.Version != 1 || status.Dirty {
-		t.Errorf("after the migration that gave up: %+v, %v", status, err)
+		t.Errorf("after the migration that timed out: %+v, %v", status, err)
 	}
 	if result, err := server.Migrate(ctx, id); err != nil || result.To != 2 {
 		t.Errorf("again: %+v, %v", result, err)
 	}
 }
 
-// TestFilesShareNoSessionState: the template, which runs all files at once, and tenants that run them one by one get the
-// same, whatever the files do to their sessions; and what is made afterwards is the owner's.
+// TestFilesShareNoSessionState: the template, which runs all files at once, and tenants that run them one by one get
+// the same schema, whatever the files do to their sessions; and what is created afterwards belongs to the owner.
 func TestFilesShareNoSessionState(t *testing.T) {
 	t.Parallel()
 	const leave = "; create temp table ids_to_move as select 1; prepare q as select 1; select pg_advisory_lock(42); " +
@@ -79,13 +79,13 @@ func TestFilesShareNoSessionState(t *testing.T) {
 	owners := "select string_agg(distinct relowner::regrole::text, ' ') from pg_class where relnamespace = 'public'::regnamespace"
 	for _, id := range []tenant.ID{migrated, repaired} {
 		if got := value[string](t, connect(t, rootURL(t, id.Database())), owners); got != "homeroom_owner" {
-			t.Errorf("owners of what the files made: %s", got)
+			t.Errorf("owners of what the files created: %s", got)
 		}
 	}
 }
 
-// TestSettingsOfTheDatabaseArePartOfTheSchema: whether a database was cloned or migrated, it has what the files set for it, and
-// a database that lacks it is told from the others.
+// TestSettingsOfTheDatabaseArePartOfTheSchema: whether a database was cloned or migrated, it has the settings of the
+// files, and a database without them has another fingerprint.
 func TestSettingsOfTheDatabaseArePartOfTheSchema(t *testing.T) {
 	t.Parallel()
 	const set = `do $$ begin

@@ -54,7 +54,7 @@ type poolKey struct {
 	rotation int
 }
 
-// NewPools makes an empty Pools.
+// NewPools returns an empty Pools.
 func NewPools(cfg PoolsConfig) (*Pools, error) {
 	cfg = cfg.withDefaults()
 	cache, err := otter.New(&otter.Options[poolKey, *sharedPool]{
@@ -77,7 +77,7 @@ func (p *Pools) Do(ctx context.Context, server *Server, id ID, rotation int, f f
 			return err
 		}
 		if !pool.addUser() {
-			continue // evicted since; the next Get opens a new one
+			continue // it was evicted since; the next Get opens a new one
 		}
 		defer pool.removeUser()
 		conn, err := pool.Acquire(ctx)
@@ -89,8 +89,8 @@ func (p *Pools) Do(ctx context.Context, server *Server, id ID, rotation int, f f
 	}
 }
 
-// sharedPool is a pool that is closed once it is evicted and unused: closing it earlier would cancel the connections that its users
-// are opening.
+// sharedPool is a pool that is closed once it is evicted and unused: closing it earlier would cancel the connections
+// that its users are opening.
 type sharedPool struct {
 	*pgxpool.Pool
 
@@ -130,7 +130,7 @@ func (p *sharedPool) closeUnused() {
 	}
 }
 
-// open makes the pool of a tenant. It connects when a connection is needed.
+// open returns the pool of a tenant. It connects when a connection is needed.
 func (p *Pools) open(_ context.Context, key poolKey) (*sharedPool, error) {
 	cfg, err := pgxpool.ParseConfig(key.server.URL(key.id, key.rotation).Reveal())
 	if err != nil {

@@ -29,7 +29,7 @@ func TestPoolsStayWithinTheirBound(t *testing.T) {
 					return err
 				}
 				if role != id.Database() || database != id.Database() {
-					t.Errorf("asked for %s, got role %s in %s", id.Database(), role, database)
+					t.Errorf("wanted %s, got role %s in %s", id.Database(), role, database)
 				}
 				return nil
 			})

@@ -9,8 +9,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Reference returns the schema of a tenant at the newest version, read from the template when that was made. It makes the template
-// when it does not exist.
+// Reference returns the schema of a tenant at the newest version, read from the template when that was created. It
+// creates the template if it does not exist.
 func (s *Server) Reference(ctx context.Context) (Schema, error) {
 	if err := s.Prepare(ctx); err != nil {
 		return nil, err
@@ -20,14 +20,14 @@ func (s *Server) Reference(ctx context.Context) (Schema, error) {
 	return s.reference, nil
 }
 
-// majorVersion is Postgres's, in SQL.
+// majorVersion is the SQL for Postgres's major version.
 const majorVersion = "current_setting('server_version_num')::int / 10000"
 
 // Basis returns what a schema's description depends on besides the migrations: the major version of the server's Postgres, which
 // prints the definitions, and a hash of the privileges that this program grants in each database.
 func (s *Server) Basis(ctx context.Context) (postgres int, granted string, err error) {
 	if err := s.maintenance.QueryRow(ctx, "select "+majorVersion).Scan(&postgres); err != nil {
-		return 0, "", fmt.Errorf("ask for Postgres's version: %w", err)
+		return 0, "", fmt.Errorf("read Postgres's version: %w", err)
 	}
 	return postgres, shortHash(fingerprintFormat + grants + RevokeFunctions), nil
 }

@@ -36,7 +36,7 @@ func TestTheNotificationQueueIsMeasured(t *testing.T) {
 	if usage, err := server.NotificationQueue(t.Context()); err != nil || usage != 0 {
 		t.Errorf("an unused queue is at %v, %v", usage, err)
 	}
-	// Who listens and stays in a transaction keeps the queue from being emptied.
+	// A session that listens and stays in a transaction prevents the clean-up of the queue.
 	listener, sender := connect(t, postgres.URL("postgres")), connect(t, postgres.URL("postgres"))
 	exec(t, listener, "listen bell")
 	exec(t, listener, "begin")
@@ -48,11 +48,11 @@ func TestTheNotificationQueueIsMeasured(t *testing.T) {
 	var usages []float64
 	watch := server.NewWatch(tenant.WatchConfig{OnQueueUsage: func(usage float64) { usages = append(usages, usage) }})
 	if _, err := watch.Check(t.Context()); err != nil || len(usages) != 1 || usages[0] <= 0 {
-		t.Errorf("the watch tells %v, %v", usages, err)
+		t.Errorf("the watch reports %v, %v", usages, err)
 	}
 	canceled, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := watch.Check(canceled); err == nil || len(usages) != 2 || !math.IsNaN(usages[1]) {
-		t.Errorf("a watch that cannot look tells %v, %v", usages, err)
+		t.Errorf("a watch that cannot connect reports %v, %v", usages, err)
 	}
 }

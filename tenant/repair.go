@@ -49,7 +49,7 @@ const (
 			where not exists (select from pg_auth_members where member = role.oid and roleid = to_regrole(@group::text))
 			union all select format('revoke %I from %I', role.rolname, pg_get_userbyid(member))
 			from pg_auth_members where roleid = role.oid and pg_get_userbyid(member) <> current_user group by member`
-	// A setting is given as set_config takes it, since ALTER DATABASE would take a list of names for one name.
+	// A setting is passed as set_config takes it, since ALTER DATABASE would take a list of names for one name.
 	databaseRepairs = `
 			select format('alter database %I connection limit -1', db.datname) where db.datconnlimit not in (-1, -2)
 			union all select format('alter database %I is_template false', db.datname) where db.datistemplate
@@ -67,8 +67,8 @@ const (
 			from pg_auth_members where member = role.oid group by roleid`
 )
 
-// repair repairs a tenant's role and database, each statement by itself: one that our role may not run does not stop the others.
-// verifyRepair finds what is left.
+// repair repairs a tenant's role and database, each statement alone: one that our role may not run does not stop the
+// others. verifyRepair finds the remaining problems.
 func (s *Server) repair(ctx context.Context, conn *pgx.Conn, id ID) error {
 	statements, err := s.repairStatements(ctx, conn, id)
 	if err != nil {
@@ -86,7 +86,7 @@ func (s *Server) repairStatements(ctx context.Context, conn *pgx.Conn, id ID) ([
 		union all
 		select remedy from pg_database db, lateral (`+databaseRepairs+`) as remedies (remedy) where db.datname = @name::text`, arguments)
 	if err != nil {
-		return nil, fmt.Errorf("look how to repair %s: %w", id.Database(), err)
+		return nil, fmt.Errorf("read how to repair %s: %w", id.Database(), err)
 	}
 	return statements, nil
 }
@@ -117,16 +117,16 @@ func (s *Server) verifyRepair(ctx context.Context, conn *pgx.Conn, id ID, rotati
 		return &UnrepairedError{Problems: what, Statements: left}
 	}
 	if !found.onlyTenantConnects || !found.acceptsConnections || !found.marked {
-		return errors.New("who may enter it has been changed again meanwhile")
+		return errors.New("CONNECT on it was changed again meanwhile")
 	}
 	if err := s.login(ctx, id, rotation); postgres.IsCode(err, "28P01") { // invalid_password
-		return fmt.Errorf("its role still cannot enter with the derived password: %w", err)
+		return fmt.Errorf("its role still cannot connect with the derived password: %w", err)
 	}
 	return nil
 }
 
-// RepairShared puts the roles that all tenants share in order, and makes them and the template where they are missing. It fails
-// with an *UnrepairedError for what our role may not change.
+// RepairShared repairs the roles that all tenants share, and creates them and the template if they are missing. It
+// fails with an *UnrepairedError for what our role may not change.
 func (s *Server) RepairShared(ctx context.Context) error {
 	s.invalidate()
 	if err := s.Prepare(ctx); err != nil {
@@ -135,7 +135,7 @@ func (s *Server) RepairShared(ctx context.Context) error {
 	return s.locked(ctx, "server", func(conn *pgx.Conn) error { return s.repairSharedRoles(ctx, conn) })
 }
 
-// repairSharedRoles puts right what sharedRoles finds wrong.
+// repairSharedRoles repairs the problems that sharedRoles finds.
 func (s *Server) repairSharedRoles(ctx context.Context, conn *pgx.Conn) error {
 	remedies := func() ([]string, error) {
 		return texts(ctx, conn, `
@@ -159,7 +159,7 @@ func (s *Server) repairSharedRoles(ctx context.Context, conn *pgx.Conn) error {
 	return &UnrepairedError{Problems: what, Statements: statements}
 }
 
-// texts are the rows of a query with one column.
+// texts returns the rows of a query with one column.
 func texts(ctx context.Context, conn *pgx.Conn, query string, arguments pgx.NamedArgs) ([]string, error) {
 	rows, err := conn.Query(ctx, query, arguments)
 	if err != nil {

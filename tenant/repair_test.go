@@ -12,7 +12,7 @@ import (
 	"homeroom/tenant"
 )
 
-// damages are what can be wrong with a tenant's role and database; %s is its name.
+// damages are possible problems of a tenant's role and database; %s is its name.
 var damages = []string{
 	"alter role %s superuser",
 	"alter role %s createdb",
@@ -62,7 +62,8 @@ func TestEnsureRestoresRolesAndDatabases(t *testing.T) {
 	}
 }
 
-// TestEnsureFailsForWhatItMayNotRepair: our role is no superuser. What the error says a superuser should run is enough.
+// TestEnsureFailsForWhatItMayNotRepair: our role is not a superuser. The statements in the error, run by a superuser,
+// are enough.
 func TestEnsureFailsForWhatItMayNotRepair(t *testing.T) {
 	t.Parallel()
 	own := pgtest.Private(t, nil)
@@ -79,7 +80,7 @@ func TestEnsureFailsForWhatItMayNotRepair(t *testing.T) {
 			refused++
 			for _, statement := range left.Statements {
 				if !strings.Contains(err.Error(), statement) {
-					t.Errorf("%s: the error does not tell %q: %v", damage, statement, err)
+					t.Errorf("%s: the error does not contain %q: %v", damage, statement, err)
 				}
 				exec(t, root, statement, pgx.QueryExecModeSimpleProtocol)
 			}

@@ -15,13 +15,13 @@ import (
 	"homeroom/internal/secret"
 )
 
-// password derives the password of a tenant's role (HKDF, RFC 5869, of the server's key, the tenant and the rotation),
-// so that it is stored nowhere and every process knows it.
+// password derives the password of a tenant's role (HKDF, RFC 5869, from the server's key, the tenant and the
+// rotation), so that it is stored nowhere and every process knows it.
 func (s *Server) password(id ID, rotation int) secret.String {
 	return secret.String(base64.RawURLEncoding.EncodeToString(s.derive("password", id, rotation, 24)))
 }
 
-// KeyCheck is a value by which a tenant key is recognised. The key cannot be computed from it.
+// KeyCheck returns a value by which a tenant key is recognised. The key cannot be computed from it.
 func KeyCheck(key []byte) []byte {
 	check, err := hkdf.Key(sha256.New, key, nil, "homeroom tenant key check", sha256.Size)
 	if err != nil {
@@ -58,8 +58,8 @@ func mac(key []byte, message string) []byte {
 	return h.Sum(nil)
 }
 
-// URL returns the URL of a tenant's database with the credentials of the tenant's role. Of the parameters of the server's URL it has
-// those for connecting; the others are for our own pools, statements and role.
+// URL returns the URL of a tenant's database with the credentials of the tenant's role. It keeps only the connection
+// parameters of the server's URL; the others are for our own pools, statements and role.
 func (s *Server) URL(id ID, rotation int) secret.String {
 	u, err := url.Parse(s.cfg.URL.Reveal())
 	if err != nil {
@@ -81,8 +81,8 @@ var connectParameters = []string{
 	"krbsrvname", "krbspn", "min_protocol_version", "max_protocol_version",
 }
 
-// roleOptions returns the attributes of a tenant's role. SUPERUSER and the like are left out: they are off for a new role, and a
-// role without them may not name them in CREATE ROLE.
+// roleOptions returns the attributes of a tenant's role. It omits SUPERUSER and the like: they are off for a new role,
+// and a role without them may not name them in CREATE ROLE.
 func (s *Server) roleOptions() string {
 	return fmt.Sprintf("login inherit connection limit %d", s.cfg.ConnectionLimit)
 }

@@ -11,9 +11,10 @@ import (
 	"homeroom/internal/postgres"
 )
 
-// Rotate sets the password of a tenant's role to that of a rotation, under the tenant's lock. The rotation is read once the lock is
-// held, so that of two concurrent calls the later rotation's password stays. With endSessions the sessions of the role are ended,
-// also those that were opened with a stolen password; without it they continue. It is idempotent.
+// Rotate sets the password of a tenant's role to that of a rotation, under the tenant's lock. It reads the rotation
+// after it has the lock, so that the later rotation's password stays after two concurrent calls. With endSessions it
+// ends the sessions of the role, including those that were opened with a stolen password; without it they continue. It
+// is idempotent.
 func (s *Server) Rotate(ctx context.Context, id ID, rotation func(ctx context.Context) (int, error), endSessions bool) error {
 	err := s.locked(ctx, id.String(), func(conn *pgx.Conn) error {
 		present, err := rotation(ctx)
@@ -25,7 +26,7 @@ func (s *Server) Rotate(ctx context.Context, id ID, rotation func(ctx context.Co
 		}
 		killpoint.Here("tenant.rotated")
 		if err := s.login(ctx, id, present); postgres.IsCode(err, "28P01") { // invalid_password
-			return fmt.Errorf("enter with the new password: %w", err)
+			return fmt.Errorf("connect with the new password: %w", err)
 		}
 		if !endSessions {
 			return nil

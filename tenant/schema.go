@@ -12,9 +12,9 @@ import (
 	"homeroom/migrations"
 )
 
-// Migrate migrates an existing tenant's schema to the newest version, under the tenant's lock. A database that a newer program has
-// migrated further stays as it is. It fails with a *migrations.Error when a file fails (the tenant then has the version before that
-// file), or with a *migrations.StateError when its version is dirty or unknown.
+// Migrate migrates an existing tenant's schema to the newest version, under the tenant's lock. A database that a newer
+// program has migrated further stays as it is. It fails with a *migrations.Error when a file fails (the tenant then has
+// the version before that file), or with a *migrations.StateError when its version is dirty or unknown.
 func (s *Server) Migrate(ctx context.Context, id ID) (migrations.Result, error) {
 	return s.MigrateTo(ctx, id, s.cfg.Migrations.Latest())
 }
@@ -26,8 +26,8 @@ func (s *Server) MigrateTo(ctx context.Context, id ID, version uint) (migrations
 	})
 }
 
-// MigrateDownTo migrates a tenant's schema down to a version, with the loss of what the down files drop. Version 0 is that before
-// the first file. A database at that version or below stays as it is. It fails as Migrate does.
+// MigrateDownTo migrates a tenant's schema down to a version, and loses what the down files drop. Version 0 is the one
+// before the first file. A database at that version or below stays as it is. It fails as Migrate does.
 func (s *Server) MigrateDownTo(ctx context.Context, id ID, version uint) (migrations.Result, error) {
 	return s.migrate(ctx, id, func(conn *pgx.Conn) (migrations.Result, error) {
 		return s.cfg.Migrations.DownTo(ctx, conn, version)
@@ -89,7 +89,7 @@ func (s *Server) inDatabase(ctx context.Context, name string, f func(conn *pgx.C
 type schemaResult struct {
 	migrations.Result
 	Fingerprint string
-	// created: this call has created the database.
+	// created says that this call has created the database.
 	created bool
 }
 
@@ -120,7 +120,7 @@ func (s *Server) ensureSchema(ctx context.Context, id ID) (result schemaResult, 
 				return err
 			}
 			if missing {
-				return fmt.Errorf("grants in database %s are still not right: another role than the owner has given or taken them; compare them with grants.sql", id.Database())
+				return fmt.Errorf("grants in database %s are still wrong: another role than the owner has granted or revoked them; compare them with grants.sql", id.Database())
 			}
 			changes = append(changes, "grants restored")
 		}
@@ -140,8 +140,8 @@ func (s *Server) ensureSchema(ctx context.Context, id ID) (result schemaResult, 
 	return result, strings.Join(changes, ", "), err
 }
 
-// grantsMissing reports whether the group lacks a privilege that grants.sql grants, or has one on the version table that it
-// revokes.
+// grantsMissing reports whether the group lacks a privilege that grants.sql grants, or has one on the version table
+// that it revokes.
 func grantsMissing(ctx context.Context, conn *pgx.Conn) (bool, error) {
 	var missing bool
 	err := conn.QueryRow(ctx, `

@@ -1,7 +1,9 @@
-// Package tenant creates, migrates and repairs tenants' databases on a Postgres server: name, template, role, schema and pools.
+// Package tenant creates, migrates and repairs tenants' databases on a Postgres server: name, template, role, schema
+// and pools.
 //
-// It changes a tenant's database under a lock on that tenant, checks the state before and after, and every change is idempotent:
-// what a process that dies leaves unfinished, the next call finishes. It knows nothing of schools and sign-ups.
+// It changes a tenant's database under a lock on that tenant, checks the state before and after, and every change is
+// idempotent: the next call finishes what a process that died has left unfinished. It knows nothing about schools and
+// sign-ups.
 package tenant
 
 import (
@@ -24,11 +26,11 @@ import (
 
 // The roles that all tenants of a server share. Neither can log in.
 const (
-	// ownerRole owns the tenants' databases and everything the migrations make. A tenant that owned its database could
-	// open it to others again.
+	// ownerRole owns the tenants' databases and everything that the migrations create. A tenant that owned its database
+	// could grant CONNECT to others.
 	ownerRole = "homeroom_owner"
-	// groupRole has the privileges inside a tenant's database: on data, not on structure. It has CONNECT on no database: each
-	// database grants that to its own tenant's role.
+	// groupRole has the privileges inside a tenant's database: on data, not on structure. It has CONNECT on no
+	// database: each database grants that to its own tenant's role.
 	groupRole = "homeroom_tenant"
 )
 
@@ -47,8 +49,7 @@ type Config struct {
 	Key []byte
 	// Migrations is the schema of a tenant. Defaults to the embedded one.
 	Migrations *migrations.Set
-	// Parallel bounds how many tenants are created, migrated or repaired at the same time by this process.
-	// Defaults to 8.
+	// Parallel is how many tenants this process creates, migrates or repairs at the same time. Defaults to 8.
 	Parallel int
 	// ConnectionLimit is how many connections a tenant's role may have, from all its clients. Defaults to 20.
 	ConnectionLimit int
@@ -59,8 +60,8 @@ type Config struct {
 	MigrateLockTimeout time.Duration
 	// CreateTimeout bounds one statement outside the migrations, CREATE DATABASE among them. Defaults to 2 min.
 	CreateTimeout time.Duration
-	// MinFreeDisk is how many bytes must be free on the server's disk for another database to be made there; see
-	// [ErrDiskLow]. Defaults to 0: no floor.
+	// MinFreeDisk is how many bytes must be free on the server's disk before another database is created there; see
+	// [ErrDiskLow]. Defaults to 0: no minimum.
 	MinFreeDisk int64
 	// Vet checks the migrations before tenants are created or migrated with them; its error stops that. Defaults to nil: no
 	// check.
@@ -101,7 +102,7 @@ func (c Config) withDefaults() Config {
 
 func (c Config) validate() error {
 	if len(c.Key) < 32 {
-		return errors.New("the tenant key is shorter than 32 bytes: make one with `openssl rand -base64 32`")
+		return errors.New("the tenant key is shorter than 32 bytes: create one with `openssl rand -base64 32`")
 	}
 	u, err := url.Parse(c.URL.Reveal())
 	if err != nil || u.Host == "" || (u.Scheme != "postgres" && u.Scheme != "postgresql") {
@@ -119,7 +120,7 @@ type Server struct {
 	clones chan struct{}
 	// lookups has the connections for short queries, so that they do not wait for long operations.
 	lookups *pgxpool.Pool
-	// prepared guards what [Server.Prepare] does once.
+	// prepared guards the one-time work of [Server.Prepare].
 	prepared sync.Mutex
 	ready    bool
 	// reference is the template's schema, once ready.
@@ -130,8 +131,8 @@ type Server struct {
 	cloneContents cloneContents
 }
 
-// MaxClones is how many databases this process creates on a server at the same time. More take longer in total: they wait for
-// the same disk and the same write-ahead log.
+// MaxClones is how many databases this process creates on a server at the same time. More would take longer in total:
+// they wait for the same disk and the same write-ahead log.
 const MaxClones = 3
 
 const (
@@ -141,7 +142,7 @@ const (
 	lookupTimeout = 5 * time.Second
 )
 
-// Open makes a Server. It connects only when it is used.
+// Open returns a Server. It connects only when it is used.
 func Open(cfg Config) (*Server, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.validate(); err != nil {
@@ -170,10 +171,11 @@ func Open(cfg Config) (*Server, error) {
 	return s, nil
 }
 
-// setParams sets a connection's timeouts, whatever those of the server, the database or the role are: a session that holds a lock
-// is idle while another one fills a template. A search_path of the URL is removed: the migrations' tables belong in the schema
-// that the tenants' roles use. With client_connection_check_interval the server cancels a statement, such as CREATE DATABASE,
-// soon after this process has died; until then the tenant's lock, held by the same connection, excludes other processes.
+// setParams sets a connection's timeouts, regardless of those of the server, the database or the role: a session that
+// holds a lock is idle while another one fills a template. It removes a search_path of the URL: the migrations' tables
+// belong in the schema that the tenants' roles use. With client_connection_check_interval the server cancels a
+// statement, such as CREATE DATABASE, soon after this process has died; until then the tenant's lock, held by the same
+// connection, excludes other processes.
 func setParams(conn *pgx.ConnConfig, lockTimeout, statementTimeout time.Duration) {
 	params := conn.RuntimeParams
 	delete(params, "search_path")
@@ -213,7 +215,7 @@ func (s *Server) connect(ctx context.Context, database string) (*pgx.Conn, error
 	return s.connectAs(ctx, database, ownerRole)
 }
 
-// connectAs is connect with another role; our own where role is empty.
+// connectAs is connect with another role; with our own if role is empty.
 func (s *Server) connectAs(ctx context.Context, database, role string) (*pgx.Conn, error) {
 	cfg := s.maintenance.Config().ConnConfig
 	cfg.Database = database

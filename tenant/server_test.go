@@ -25,7 +25,7 @@ func TestTheSchemaOfAllServersIsThatOfTheFirstByName(t *testing.T) {
 	}
 	for range 50 {
 		if servers.Migrations() != schema["a"] {
-			t.Fatal("it is another server's")
+			t.Fatal("it belongs to another server")
 		}
 	}
 }

@@ -18,7 +18,7 @@ import (
 var ErrInUse = errors.New("the database is in use")
 
 // ErrMissing means that a tenant has no database, or one that accepts no connections.
-var ErrMissing = errors.New("there is no such database to be entered")
+var ErrMissing = errors.New("the database does not exist, or accepts no connections")
 
 // usePrefix begins the second line of the comment on a tenant's database once it is in use. What follows is the holder.
 const usePrefix = "in use by "
@@ -56,8 +56,8 @@ func (s *Server) CheckSpare(ctx context.Context, id ID, holder string) error {
 	return nil
 }
 
-// MarkInUse marks the databases of these tenants as in use by their holders, in one transaction, and returns the marked ones. A
-// database that is missing or not ours is left out. It is idempotent; a mark is never removed.
+// MarkInUse marks the databases of these tenants as in use by their holders, in one transaction, and returns the marked
+// ones. It omits databases that are missing or not ours. It is idempotent; a mark is never removed.
 func (s *Server) MarkInUse(ctx context.Context, holders map[ID]string) ([]ID, error) {
 	names := make([]string, 0, len(holders))
 	for id := range holders {
@@ -95,10 +95,10 @@ func (s *Server) MarkInUse(ctx context.Context, holders map[ID]string) ([]ID, er
 	return marked, nil
 }
 
-// Discard drops the database and the role of a spare that no school will get, under the tenant's lock. It fails with [ErrInUse] for
-// a database that is marked as in use, or has sessions or rows; with [ErrUnmanaged] for one that Homeroom did not create; and with
-// [ErrInvalid] for one that somebody else has begun to drop. Where there is nothing, it does nothing. The next call finishes what
-// a call that dies leaves.
+// Discard drops the database and the role of a spare that no school will get, under the tenant's lock. It fails with
+// [ErrInUse] for a database that is marked as in use, or has sessions or rows; with [ErrUnmanaged] for one that
+// Homeroom did not create; and with [ErrInvalid] for one whose DROP somebody else has begun. It does nothing if neither
+// exists. The next call finishes what a call that dies has left.
 func (s *Server) Discard(ctx context.Context, id ID) error {
 	err := s.locked(ctx, id.String(), func(conn *pgx.Conn) error {
 		found, err := s.probe(ctx, conn, id)
@@ -125,8 +125,8 @@ func (s *Server) Discard(ctx context.Context, id ID) error {
 	return nil
 }
 
-// checkEmpty fails with [ErrInUse] unless a database has neither sessions nor rows. It disallows the role to log in, and allows it
-// again when it fails.
+// checkEmpty fails with [ErrInUse] unless a database has neither sessions nor rows. It removes LOGIN from the role, and
+// restores it on a failure.
 func (s *Server) checkEmpty(ctx context.Context, conn *pgx.Conn, id ID, found state) (err error) {
 	if found.role {
 		if _, err := conn.Exec(ctx, "alter role "+quoteGenerated(id.Database())+" nologin"); err != nil {
@@ -160,9 +160,9 @@ type cloneContents struct {
 	contents string
 }
 
-// recordClone stores the digest of a database that this process has just created, and that nobody can have written to, once for a
-// template. Where it may not read the rows, because of a row security policy for example, the digest stays unknown, and spares with
-// rows are not discarded.
+// recordClone stores the digest of a database that this process has just created, and that nobody can have written to,
+// once for a template. If it may not read the rows, because of a row security policy for example, the digest stays
+// unknown, and spares with rows are not discarded.
 func (s *Server) recordClone(ctx context.Context, id ID) {
 	s.cloneContents.mu.Lock()
 	defer s.cloneContents.mu.Unlock()
@@ -171,14 +171,14 @@ func (s *Server) recordClone(ctx context.Context, id ID) {
 	}
 	contents, err := s.contents(ctx, id)
 	if err != nil {
-		s.cfg.Logger.Warn("cannot read what a new database holds: spares that hold rows are not discarded", "server", s.cfg.Name, "error", err)
+		s.cfg.Logger.Warn("cannot read the rows of a new database: spares with rows are not discarded", "server", s.cfg.Name, "error", err)
 		contents = ""
 	}
 	s.cloneContents.template, s.cloneContents.contents = s.Template(), contents
 }
 
-// unchangedSinceClone reports whether a database has exactly the rows of a new clone. It is false until this process has created
-// one.
+// unchangedSinceClone reports whether a database has exactly the rows of a new clone. It is false until this process
+// has created one.
 func (s *Server) unchangedSinceClone(ctx context.Context, id ID) (bool, error) {
 	s.cloneContents.mu.Lock()
 	known := s.cloneContents.template == s.Template()
@@ -229,10 +229,10 @@ func (s *Server) awaitNoSessions(ctx context.Context, conn *pgx.Conn, id ID) err
 	}
 }
 
-// sessionsEndWithin is how long a session may take to end after its client has gone.
+// sessionsEndWithin is how long a session may take to end after its client has disconnected.
 const sessionsEndWithin = 2 * time.Second
 
-// discard drops database and role. It removes the comment first: an invalid database without it is one that may be dropped.
+// discard drops database and role. It removes the comment first: an invalid database without a comment may be dropped.
 func (s *Server) discard(ctx context.Context, conn *pgx.Conn, id ID, found state) error {
 	name := quoteGenerated(id.Database())
 	if found.database {

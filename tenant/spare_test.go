@@ -8,7 +8,8 @@ import (
 	"homeroom/tenant"
 )
 
-// A spare is discarded only when it holds just what its template does: nothing, or the rows that the migrations have written.
+// A spare is discarded only if it has exactly the rows of its template: none, or those that the migrations have
+// written.
 func TestDiscardDropsOnlyUnusedDatabases(t *testing.T) {
 	t.Parallel()
 	seeded := append(slices.Clone(ownSchema), [2]string{
@@ -51,7 +52,7 @@ func TestDiscardDropsOnlyUnusedDatabases(t *testing.T) {
 	}
 }
 
-// Rows that even the owner may not read keep nobody from having a database.
+// Rows that even the owner may not read do not stop the creation of databases.
 func TestATenantWhoseRowsTheOwnerMayNotRead(t *testing.T) {
 	t.Parallel()
 	ensure(t, open(t, func(c *tenant.Config) {

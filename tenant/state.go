@@ -10,13 +10,14 @@ import (
 // state is the state of a tenant's database and role on a server.
 type state struct {
 	database bool
-	// invalid: a DROP DATABASE of it was interrupted. Postgres allows nothing but to drop it again.
+	// invalid says that a DROP DATABASE of it was interrupted. Postgres allows nothing except dropping it again.
 	invalid bool
-	// marked: it has the tenant's comment. ours: its owner is the owner role.
+	// marked says that it has the tenant's comment, ours that its owner is the owner role.
 	marked, ours bool
-	// use is the second line of the comment, when the database is marked as in use.
+	// use is the second line of the comment, if the database is marked as in use.
 	use string
-	// acceptsConnections is datallowconn. onlyTenantConnects: the tenant's role alone has CONNECT, and no other privilege.
+	// acceptsConnections is datallowconn. onlyTenantConnects says that the tenant's role alone has CONNECT, and no
+	// other privilege.
 	acceptsConnections bool
 	onlyTenantConnects bool
 	// databaseProblems and roleProblems describe what differs from the state after Ensure; see databaseState and roleState.
@@ -74,7 +75,7 @@ const (
 			union all select 'may create roles' where role.rolcreaterole
 			union all select 'may replicate' where role.rolreplication
 			union all select 'bypasses row security' where role.rolbypassrls`
-	// roleGranted are the members of a tenant's role. From Postgres 16 on, who makes a role is a member of it.
+	// roleGranted are the members of a tenant's role. From Postgres 16 on, the creator of a role is a member of it.
 	roleGranted = `
 			select 'granted to ' || pg_get_userbyid(member) from pg_auth_members
 			where roleid = role.oid and pg_get_userbyid(member) <> current_user group by member`
@@ -101,7 +102,7 @@ const (
 		left join pg_roles role on role.rolname = wanted.name
 		left join (` + roleSettings + `) as settings on settings.setrole = role.oid
 		order by wanted.number`
-	// collationChanged: the library's collation version differs from that with which the row db was created.
+	// collationChanged is true if the library's collation version differs from that with which the row db was created.
 	collationChanged = `coalesce(db.datcollversion <> coalesce(pg_database_collation_actual_version(db.oid), ''), false)`
 )
 
@@ -125,7 +126,7 @@ func (s *Server) probe(ctx context.Context, conn *pgx.Conn, id ID) (state, error
 		Scan(&found.database, &found.invalid, &comment, &found.use, &found.ours, &found.acceptsConnections, &found.onlyTenantConnects, &found.databaseProblems,
 			&found.role, &found.roleProblems)
 	if err != nil {
-		return state{}, fmt.Errorf("look at database %s: %w", id.Database(), err)
+		return state{}, fmt.Errorf("read the state of database %s: %w", id.Database(), err)
 	}
 	found.marked = comment == marker(id)
 	return found, nil

@@ -28,16 +28,16 @@ func (s *Server) Stats(ctx context.Context, id ID) (Stats, error) {
 		return Stats{}, nil
 	}
 	if err != nil {
-		return Stats{}, fmt.Errorf("look at database %s: %w", id.Database(), err)
+		return Stats{}, fmt.Errorf("read the statistics of database %s: %w", id.Database(), err)
 	}
 	return facts, nil
 }
 
-// NotificationQueue returns how full the server's queue of NOTIFY is, from 0 to 1. All databases share it: a session that listens
-// and stays in a transaction keeps it from being emptied, and at 1 every NOTIFY on the server fails.
+// NotificationQueue returns the used share of the server's NOTIFY queue, from 0 to 1. All databases share it: a session
+// that listens and stays in a transaction prevents its clean-up, and at 1 every NOTIFY on the server fails.
 func (s *Server) NotificationQueue(ctx context.Context) (usage float64, err error) {
 	if err := s.maintenance.QueryRow(ctx, "select pg_notification_queue_usage()").Scan(&usage); err != nil {
-		return 0, fmt.Errorf("look at the notification queue of server %s: %w", s.cfg.Name, err)
+		return 0, fmt.Errorf("read the notification queue of server %s: %w", s.cfg.Name, err)
 	}
 	return usage, nil
 }

@@ -15,7 +15,7 @@ const (
 // StepName names a step of [Server.Ensure].
 type StepName string
 
-// The steps of [Server.Ensure], in their order.
+// The steps of [Server.Ensure], in order.
 const (
 	StepTemplate StepName = "template"
 	StepDatabase StepName = "database"
@@ -23,7 +23,7 @@ const (
 	StepSchema   StepName = "schema"
 )
 
-// StepNames and StepStatuses are all names and statuses of steps.
+// StepNames and StepStatuses are the names and statuses of all steps.
 var (
 	StepNames    = []StepName{StepTemplate, StepDatabase, StepAccess, StepSchema}
 	StepStatuses = []StepStatus{Running, Done, Failed}
@@ -33,11 +33,11 @@ var (
 type Step struct {
 	Name   StepName   `json:"name"`
 	Status StepStatus `json:"status"`
-	// Changed describes what was created or repaired; empty when there was nothing to do.
+	// Changed describes what was created or repaired; empty if there was nothing to do.
 	Changed    string    `json:"changed,omitempty"`
 	StartedAt  time.Time `json:"startedAt"`
 	DurationMS int64     `json:"durationMs"`
-	// Problem is why it failed.
+	// Problem says why it failed.
 	Problem string `json:"problem,omitempty"`
 }
 

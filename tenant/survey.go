@@ -12,7 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Survey lists the databases and roles of a server that have names of ours.
+// Survey lists the databases and roles of a server that have names of Homeroom.
 type Survey struct {
 	// Databases and Roles are those with a tenant's name, by name.
 	Databases map[string]FoundDatabase
@@ -29,19 +29,21 @@ type Survey struct {
 type FoundDatabase struct {
 	// MarkedAs is the tenant of its comment; nil without such a comment.
 	MarkedAs *ID
-	// Ours: the owner role owns it.
+	// Ours says that the owner role owns it.
 	Ours bool
-	// AcceptsConnections is datallowconn. OnlyTenantConnects: the tenant's role alone has CONNECT, and no other privilege.
+	// AcceptsConnections is datallowconn. OnlyTenantConnects says that the tenant's role alone has CONNECT, and no
+	// other privilege.
 	AcceptsConnections, OnlyTenantConnects bool
-	// InUse is the mark of its holder; empty when it has none. See [Server.MarkInUse].
+	// InUse is the mark of its holder; empty if it has none. See [Server.MarkInUse].
 	InUse string
-	// Invalid: a DROP DATABASE of it was interrupted.
+	// Invalid says that a DROP DATABASE of it was interrupted.
 	Invalid bool
 	// Problems describe what else differs from the state after Ensure: "connection limit 0", "marked as a template", "setting
 	// default_transaction_read_only=on". Settings of the template are expected.
 	Problems []string
-	// CollationChanged: the system's library sorts text by other rules than when the database was created. Its indexes on text
-	// may be corrupt until they are rebuilt: REINDEX DATABASE, then ALTER DATABASE … REFRESH COLLATION VERSION.
+	// CollationChanged says that the system's library sorts text by other rules than when the database was created. Its
+	// indexes on text may be corrupt until they are rebuilt: REINDEX DATABASE, then ALTER DATABASE … REFRESH COLLATION
+	// VERSION.
 	CollationChanged bool
 	// Connections is how many sessions are in it.
 	Connections int
@@ -49,7 +51,7 @@ type FoundDatabase struct {
 
 // FoundRole is a role with a tenant's name.
 type FoundRole struct {
-	// InOrder: it has no problems. CanLogin: it has LOGIN.
+	// InOrder says that it has no problems, CanLogin that it has LOGIN.
 	InOrder, CanLogin bool
 	// Problems describe what differs from the state after Ensure: "superuser", "member of pg_read_all_data", "setting
 	// work_mem=1GB".
@@ -68,8 +70,8 @@ type FoundTemplate struct {
 	Name string
 	// Version is its schema version.
 	Version uint
-	// Complete: it is marked as a template, has its reference, and was not altered since. Current: this program clones new tenants
-	// from it.
+	// Complete says that it is marked as a template, has its reference, and was not altered since; Current, that this
+	// program clones new tenants from it.
 	Complete, Current bool
 	// Invalid, CollationChanged, AcceptsConnections and Connections are as in [FoundDatabase]. A complete template accepts no
 	// connections.
@@ -91,8 +93,8 @@ type FoundArchive struct {
 
 var templatePattern = regexp.MustCompile(`^homeroom_template_([0-9]+)_[0-9a-f]{12}$`)
 
-// Survey lists all databases and roles with names of ours, in a fixed number of queries. It takes no lock: changes that run at the
-// same time may be seen in part.
+// Survey lists all databases and roles with names of Homeroom, in a fixed number of queries. It takes no lock, so it
+// may see a part of a concurrent change.
 func (s *Server) Survey(ctx context.Context) (Survey, error) {
 	survey := Survey{Databases: map[string]FoundDatabase{}, Roles: map[string]FoundRole{}}
 	conn, err := s.maintenance.Acquire(ctx)
@@ -168,7 +170,7 @@ func (s *Server) publicConnect(ctx context.Context) ([]string, error) {
 		names, err = pgx.CollectRows(rows, pgx.RowTo[string])
 	}
 	if err != nil {
-		return nil, fmt.Errorf("look which databases of server %s everybody may enter: %w", s.cfg.Name, err)
+		return nil, fmt.Errorf("list the databases of server %s on which PUBLIC has CONNECT: %w", s.cfg.Name, err)
 	}
 	return names, nil
 }
@@ -210,7 +212,7 @@ func (s *Server) classify(found databaseRow, from base, survey *Survey) {
 	}
 }
 
-// markedAs returns the tenant of a database's comment; nil without one.
+// markedAs returns the tenant in a database's comment; nil without one.
 func markedAs(comment string) *ID {
 	text, ok := strings.CutPrefix(comment, markerPrefix)
 	if !ok {

@@ -61,7 +61,7 @@ func TestSurveyFindsAllManagedNames(t *testing.T) {
 			t.Errorf("%s: %+v, want %+v", id, got, w)
 		}
 	}
-	if len(survey.Databases) != 6 || len(survey.Roles) != 6 { // the older server's tenant; the role of the one set aside
+	if len(survey.Databases) != 6 || len(survey.Roles) != 6 { // the older server's tenant; the role of the archived one
 		t.Errorf("%d databases and %d roles, want 6 and 6: %+v", len(survey.Databases), len(survey.Roles), survey)
 	}
 	for id, role := range map[tenant.ID]tenant.FoundRole{
@@ -151,11 +151,11 @@ func TestSurveyListsSharedRolesAndDatabases(t *testing.T) {
 	}
 	missing := []string{"is missing"}
 	if got := found(); !reflect.DeepEqual(got.Shared, shared(missing, missing)) || !slices.Equal(got.PublicConnect, []string{"postgres", "template1"}) {
-		t.Errorf("a new server: %+v, entered %q", got.Shared, got.PublicConnect)
+		t.Errorf("a new server: %+v, public connect %q", got.Shared, got.PublicConnect)
 	}
 	ensure(t, server)
 	if got := found(); !reflect.DeepEqual(got.Shared, shared([]string{}, []string{})) || len(got.PublicConnect) != 0 {
-		t.Errorf("a server with a tenant: %+v, entered %q", got.Shared, got.PublicConnect)
+		t.Errorf("a server with a tenant: %+v, public connect %q", got.Shared, got.PublicConnect)
 	}
 	exec(t, root, "create database closed")
 	exec(t, root, "revoke all on database closed from public")
@@ -168,7 +168,7 @@ func TestSurveyListsSharedRolesAndDatabases(t *testing.T) {
 		t.Errorf("shared roles: %+v, want %+v", got.Shared, want)
 	}
 	if want := []string{"catalog", "closed"}; !slices.Equal(got.PublicConnect, want) {
-		t.Errorf("entered by all: %q, want %q", got.PublicConnect, want)
+		t.Errorf("public connect: %q, want %q", got.PublicConnect, want)
 	}
 }
 
@@ -209,7 +209,7 @@ func TestDropTemplateDropsOnlyWhatIsNotInUse(t *testing.T) {
 	if err != nil || len(survey.Templates) != 1 || !survey.Templates[0].Current {
 		t.Errorf("left: %+v, %v", survey.Templates, err)
 	}
-	ensure(t, older) // whoever still needs it makes it again
+	ensure(t, older) // a program that still needs it creates it again
 }
 
 func TestDropRoleDropsOnlyThatOfNoDatabase(t *testing.T) {
@@ -229,7 +229,7 @@ func TestDropRoleDropsOnlyThatOfNoDatabase(t *testing.T) {
 		}
 	}
 	if value[bool](t, connect(t, rootURL(t, "postgres")), "select exists (select from pg_roles where rolname = $1)", id.Database()) {
-		t.Error("the role is still there")
+		t.Error("the role still exists")
 	}
 }
 
@@ -250,7 +250,7 @@ func TestInspectReportsWhatEnsureWouldRepair(t *testing.T) {
 		t.Errorf("a damaged tenant: %+v, %v", found, err)
 	}
 	if _, err := server.Inspect(t.Context(), tenant.NewID(), 0); err == nil {
-		t.Error("inspected a database that is not there")
+		t.Error("inspected a missing database")
 	}
 }
 

@@ -19,8 +19,9 @@ import (
 //go:embed grants.sql
 var grants string
 
-// Template returns the name of the database that new tenants are cloned from. It has the schema version, and a hash of the
-// migrations, grants and revoked functions. A changed schema has a new template; a template is never changed.
+// Template returns the name of the database from which new tenants are cloned. It contains the schema version, and a
+// hash of the migrations, grants and revoked functions. A changed schema has a new template; a template is never
+// changed.
 func (s *Server) Template() string {
 	return fmt.Sprintf("homeroom_template_%d_%s", s.cfg.Migrations.Latest(), shortHash(s.cfg.Migrations.Hash()+grants+RevokeFunctions))
 }
@@ -31,8 +32,9 @@ func shortHash(text string) string {
 	return hex.EncodeToString(sum[:6])
 }
 
-// Prepare creates what all tenants of a server share: the two roles, the template, and revokes CONNECT on the maintenance databases
-// from PUBLIC. It does nothing when all of that is done. A migration that cannot run fails here, before any tenant is changed.
+// Prepare creates what all tenants of a server share: the two roles and the template, and revokes CONNECT on the
+// maintenance databases from PUBLIC. It does nothing if all of that is done. A migration that cannot run fails here,
+// before any tenant is changed.
 //
 // [Config.Vet] is called each time, because another process may have migrated tenants with other files meanwhile.
 func (s *Server) Prepare(ctx context.Context) error {
@@ -52,7 +54,7 @@ func (s *Server) Prepare(ctx context.Context) error {
 		}
 		var unrepaired *UnrepairedError
 		if err := s.repairSharedRoles(ctx, conn); errors.As(err, &unrepaired) {
-			s.cfg.Logger.Warn("the roles that all tenants share are not in order", "server", s.cfg.Name, "error", err)
+			s.cfg.Logger.Warn("the roles that all tenants share have problems", "server", s.cfg.Name, "error", err)
 		} else if err != nil {
 			return err
 		}
@@ -75,8 +77,8 @@ func (s *Server) invalidate() {
 	s.ready = false
 }
 
-// ensureSharedRoles creates the owner and the group. Our role must be a member of the owner to use it: in Postgres 16 and newer the
-// creator of a role has the ADMIN option, and can grant it to itself.
+// ensureSharedRoles creates the owner and the group. Our role must be a member of the owner to use it: in Postgres 16
+// and newer the creator of a role has the ADMIN option, and can grant the role to itself.
 func ensureSharedRoles(ctx context.Context, conn *pgx.Conn) error {
 	for _, role := range []string{ownerRole, groupRole} {
 		var exists, member bool
@@ -114,7 +116,7 @@ func (s *Server) revokePublicConnect(ctx context.Context, conn *pgx.Conn) error 
 	case public.databases == 0:
 		return nil
 	case public.owned < public.databases:
-		s.cfg.Logger.Warn("tenants can enter the maintenance databases of the server, and list the (opaque) names of all databases there",
+		s.cfg.Logger.Warn("tenants can connect to the maintenance databases of the server, and list the (opaque) names of all databases there",
 			"server", s.cfg.Name, "as_superuser_run", public.revokeSQL())
 		return nil
 	}
@@ -127,8 +129,8 @@ func (s *Server) revokePublicConnect(ctx context.Context, conn *pgx.Conn) error 
 
 // publicConnect describes which of the shared databases grant CONNECT to PUBLIC.
 type publicConnect struct {
-	databases int    // that grant it
-	owned     int    // of these, how many our role may change
+	databases int    // how many of them grant it
+	owned     int    // how many of these our role may change
 	role      string // our role, quoted
 }
 
@@ -138,7 +140,7 @@ func inspectPublicConnect(ctx context.Context, conn *pgx.Conn) (p publicConnect,
 		from pg_database
 		where datname in ('postgres', 'template1') and has_database_privilege('public', oid, 'connect')`).Scan(&p.databases, &p.owned, &p.role)
 	if err != nil {
-		return publicConnect{}, fmt.Errorf("look who may enter the maintenance databases: %w", err)
+		return publicConnect{}, fmt.Errorf("read who has CONNECT on the maintenance databases: %w", err)
 	}
 	return p, nil
 }
@@ -152,8 +154,9 @@ func (p publicConnect) revokeSQL() string {
 // errTemplateChanged means that the template was changed since this process has read its reference.
 var errTemplateChanged = errors.New("the template was changed or dropped")
 
-// ensureTemplate creates the template unless it exists, and keeps its schema. The reference is written last, as the mark of
-// completion: a database of that name without it was left by a process that died, or changed by hand, and is created again.
+// ensureTemplate creates the template unless it exists, and stores its schema. It writes the reference last, as the
+// mark of completion: a database with that name without a reference was left by a process that died, or was changed by
+// hand, and is created again.
 func (s *Server) ensureTemplate(ctx context.Context) error {
 	name := s.Template()
 	err := s.lockedWithin(ctx, 0, name, func(conn *pgx.Conn) error {
@@ -168,7 +171,7 @@ func (s *Server) ensureTemplate(ctx context.Context) error {
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("make template %s on server %s: %w", name, s.cfg.Name, err)
+		return fmt.Errorf("create template %s on server %s: %w", name, s.cfg.Name, err)
 	}
 	return nil
 }
@@ -251,8 +254,8 @@ func (s *Server) revokePublicFunctions(ctx context.Context, database string) err
 	return nil
 }
 
-// dropTemplate drops a template, if there is one of this name, complete or not. Its sessions are ended. An invalid database can only
-// be dropped: at an ALTER Postgres ends the session.
+// dropTemplate drops a template, complete or not, if it exists. It ends the template's sessions. An invalid database
+// can only be dropped: Postgres ends the session that sends an ALTER.
 func dropTemplate(ctx context.Context, conn *pgx.Conn, name string) error {
 	var invalid bool
 	err := conn.QueryRow(ctx, "select datconnlimit = -2 from pg_database where datname = $1", name).Scan(&invalid)

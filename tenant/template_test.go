@@ -16,15 +16,15 @@ func TestTemplate(t *testing.T) {
 	own := pgtest.Private(t, nil)
 	root := connect(t, own.URL("postgres"))
 
-	t.Run("one that a dead process left half made is built again", func(t *testing.T) {
+	t.Run("one that a dead process left incomplete is built again", func(t *testing.T) {
 		server := openAt(t, own.URL("postgres"), nil)
 		exec(t, root, "create database "+server.Template()) // no mark, no schema
 		ensure(t, server)
 		if !value[bool](t, root, "select datistemplate and not datallowconn from pg_database where datname = $1", server.Template()) {
-			t.Error("the template is not marked and closed")
+			t.Error("the template is not marked, or accepts connections")
 		}
 	})
-	t.Run("one that is dropped behind our back is built again", func(t *testing.T) {
+	t.Run("one that somebody else drops is built again", func(t *testing.T) {
 		server := openAt(t, own.URL("postgres"), nil)
 		ensure(t, server)
 		exec(t, root, "alter database "+server.Template()+" is_template false")
@@ -32,13 +32,13 @@ func TestTemplate(t *testing.T) {
 		id := ensure(t, server)
 		connect(t, server.URL(id, 0).Reveal())
 	})
-	t.Run("one whose dropping was interrupted is dropped and built again", func(t *testing.T) {
+	t.Run("one whose DROP was interrupted is dropped and built again", func(t *testing.T) {
 		server := openAt(t, own.URL("postgres"), nil)
 		ensure(t, server)
 		exec(t, root, "update pg_database set datconnlimit = -2, datistemplate = false where datname = $1", server.Template())
 		ensure(t, openAt(t, own.URL("postgres"), nil)) // found at the start
 		exec(t, root, "update pg_database set datconnlimit = -2, datistemplate = false where datname = $1", server.Template())
-		ensure(t, server) // found at work
+		ensure(t, server) // found during the work
 	})
 	t.Run("one that was changed by hand is built again, and ends the session that did it", func(t *testing.T) {
 		server := openAt(t, own.URL("postgres"), nil)
@@ -59,7 +59,7 @@ func TestTemplate(t *testing.T) {
 			t.Error("a new tenant has the stray table")
 		}
 		if inside.Ping(t.Context()) == nil {
-			t.Error("the session in the template goes on")
+			t.Error("the session in the template continues")
 		}
 	})
 	t.Run("one that sorts text by former rules is built again", func(t *testing.T) {
@@ -72,7 +72,7 @@ func TestTemplate(t *testing.T) {
 		}
 		ensure(t, server)
 	})
-	t.Run("an outdated one whose dropping was interrupted is dropped", func(t *testing.T) {
+	t.Run("an outdated one whose DROP was interrupted is dropped", func(t *testing.T) {
 		server := openAt(t, own.URL("postgres"), nil)
 		older := openAt(t, own.URL("postgres"), func(c *tenant.Config) { c.Migrations = load(t, ownSchema[:1]...) })
 		ensure(t, older)
@@ -83,7 +83,7 @@ func TestTemplate(t *testing.T) {
 	})
 }
 
-// TestATemplateWithASessionThatWeMayNotEnd: an administrator has opened it and is still in it.
+// TestATemplateWithASessionThatWeMayNotEnd: an administrator has a session in it.
 func TestATemplateWithASessionThatWeMayNotEnd(t *testing.T) {
 	t.Parallel()
 	own := pgtest.Private(t, nil)
@@ -94,7 +94,7 @@ func TestATemplateWithASessionThatWeMayNotEnd(t *testing.T) {
 	exec(t, root, "alter database "+server.Template()+" allow_connections true")
 	inside := connect(t, own.URL(server.Template())+"&application_name=console")
 	if _, err := server.Ensure(t.Context(), tenant.NewID(), 0, nil); err == nil || !strings.Contains(err.Error(), "role postgres with console") {
-		t.Errorf("a new tenant: got %v, want whose session it is", err)
+		t.Errorf("a new tenant: got %v, want the role of the session", err)
 	}
 	if err := inside.Close(t.Context()); err != nil {
 		t.Fatal(err)
@@ -105,11 +105,11 @@ func TestATemplateWithASessionThatWeMayNotEnd(t *testing.T) {
 	}
 	err := server.Archive(t.Context(), id, tenant.ArchiveName(id, value2026))
 	if err == nil || !strings.Contains(err.Error(), "only a superuser can end") || strings.Contains(err.Error(), "grant pg_signal_backend") {
-		t.Errorf("set aside: got %v, want whose session it is", err)
+		t.Errorf("archive: got %v, want the role of the session", err)
 	}
 }
 
-// TestAServerWhoseTimeoutsAreShort: ours are our own, or a template that takes longer than they last could never be made.
+// TestAServerWhoseTimeoutsAreShort: our connections set their own timeouts, or a slow template could never be built.
 func TestAServerWhoseTimeoutsAreShort(t *testing.T) {
 	t.Parallel()
 	own := pgtest.Private(t, map[string]string{
@@ -124,7 +124,7 @@ func TestAServerWhoseTimeoutsAreShort(t *testing.T) {
 	}
 }
 
-// TestParametersOfTheServersURL: those about pools, statements and roles are none of the tenants'.
+// TestParametersOfTheServersURL: parameters about pools, statements and roles do not apply to tenants.
 func TestParametersOfTheServersURL(t *testing.T) {
 	t.Parallel()
 	address := pgtest.Server(t).URL("postgres")
@@ -135,18 +135,19 @@ func TestParametersOfTheServersURL(t *testing.T) {
 	server := openAt(t, address+separator+"pool_max_conns=7&statement_cache_capacity=10&application_name=x&search_path=pg_temp&user=postgres&connect_timeout=9", nil)
 	id := ensure(t, server)
 	if found, err := server.Inspect(t.Context(), id, 0); err != nil || !found.CanLogin {
-		t.Errorf("the tenant's role cannot enter: %+v, %v", found.CanLogin, err)
+		t.Errorf("the tenant's role cannot connect: %+v, %v", found.CanLogin, err)
 	}
 	own := connect(t, server.URL(id, 0).Reveal())
 	if user := value[string](t, own, "select current_user"); user != id.Database() {
 		t.Errorf("entered as %s", user)
 	}
 	if !strings.Contains(server.URL(id, 0).Reveal(), "connect_timeout=9") {
-		t.Error("how to connect is lost")
+		t.Error("the connection parameters are lost")
 	}
 }
 
-// TestTenantsHaveTheSettingsOfTheTemplate, such as a migration gives them, and no others. A clone does not copy them by itself.
+// TestTenantsHaveTheSettingsOfTheTemplate checks that tenants have the settings of a migration, and no others. A clone
+// does not copy them.
 func TestTenantsHaveTheSettingsOfTheTemplate(t *testing.T) {
 	t.Parallel()
 	own := pgtest.Private(t, nil)

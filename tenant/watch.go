@@ -13,19 +13,20 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// WatchConfig limits how much of the server's shared resources the sessions of tenants' roles may hold.
+// WatchConfig limits the use of the server's shared resources by the sessions of tenants' roles.
 type WatchConfig struct {
 	// Every is the interval between two checks. Defaults to 2 s.
 	Every time.Duration
-	// MaxLocks is how many locks the sessions of one tenant's role may hold together; where they hold more, the sessions with most
-	// locks are ended. Every savepoint can take a lock, and when the lock table is full, nobody can work or connect. Defaults to
-	// a quarter of the server's lock table. All tenants together may hold twice as many.
+	// MaxLocks is how many locks the sessions of one tenant's role may hold together. If they hold more, the sessions
+	// with most locks are ended. Every savepoint can take a lock, and when the lock table is full, nobody can work or
+	// connect. Defaults to a quarter of the server's lock table. All tenants together may hold twice as many.
 	MaxLocks int
-	// MaxTransaction is how long a transaction may last. A longer one keeps VACUUM from removing dead rows, also in the shared
-	// system catalogs, and the queue of notifications from being emptied. Defaults to 30 min; negative is no limit.
+	// MaxTransaction is how long a transaction may last. A longer one prevents VACUUM from removing dead rows, also in
+	// the shared system catalogs, and the clean-up of the notification queue. Defaults to 30 min; negative means no
+	// limit.
 	MaxTransaction time.Duration
-	// OnQueueUsage, if not nil, is called at each check with how full the queue of notifications is, from 0 to 1; NaN where it
-	// cannot be read.
+	// OnQueueUsage, if not nil, is called at each check with the used share of the notification queue, from 0 to 1; NaN
+	// if it cannot be read.
 	OnQueueUsage func(usage float64)
 	// OnSessionEnded, if not nil, is called for each session that was ended.
 	OnSessionEnded func(EndedSession)
@@ -33,8 +34,8 @@ type WatchConfig struct {
 	Logger *slog.Logger
 }
 
-// When the notification queue is as full as queueFull, transactions longer than queueTransaction are ended: they can keep it from
-// being emptied.
+// When the used share of the notification queue reaches queueFull, transactions longer than queueTransaction are ended:
+// they may prevent its clean-up.
 const (
 	queueFull        = 0.1
 	queueTransaction = 10 * time.Second
@@ -53,7 +54,7 @@ type EndedSession struct {
 	Tenant ID
 	// Reason is one of the reasons above.
 	Reason string
-	// Locks is how many locks it held, Transaction how long its transaction has lasted.
+	// Locks is how many locks it held, Transaction how long its transaction lasted.
 	Locks       int
 	Transaction time.Duration
 	process     int
@@ -64,9 +65,9 @@ type EndedSession struct {
 type Watch struct {
 	server *Server
 	cfg    WatchConfig
-	// conn stays open, in a transaction that holds locks on shared system catalogs: when the lock table is full, nobody can connect
-	// or lock a catalog. Between two checks the transaction has no snapshot, so it does not hold up VACUUM. It was begun at
-	// startedAt.
+	// conn stays open, in a transaction that holds locks on shared system catalogs: when the lock table is full, nobody
+	// can connect or lock a catalog. Between two checks the transaction has no snapshot, so it does not delay VACUUM.
+	// It was begun at startedAt.
 	conn      *pgx.Conn
 	startedAt time.Time
 }
@@ -74,7 +75,7 @@ type Watch struct {
 // maxTransactionAge is how long the watch keeps its transaction, and the locks on the catalogs, before it begins a new one.
 const maxTransactionAge = time.Minute
 
-// NewWatch makes a Watch. It connects at the first check.
+// NewWatch returns a Watch. It connects at the first check.
 func (s *Server) NewWatch(cfg WatchConfig) *Watch {
 	cfg.Every = cmp.Or(cfg.Every, 2*time.Second)
 	cfg.MaxTransaction = cmp.Or(cfg.MaxTransaction, 30*time.Minute)
@@ -92,7 +93,7 @@ func (w *Watch) Run(ctx context.Context) {
 	defer ticker.Stop()
 	for {
 		_, err := w.Check(ctx)
-		if err != nil && !failing && ctx.Err() == nil { // once for each outage
+		if err != nil && !failing && ctx.Err() == nil { // log each outage once
 			w.cfg.Logger.Warn("watch the tenants' sessions", "server", w.server.Name(), "error", err)
 		}
 		failing = err != nil
@@ -118,7 +119,7 @@ func (w *Watch) Check(ctx context.Context) (ended []EndedSession, err error) {
 		w.cfg.OnQueueUsage(queue)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("look at the sessions of server %s: %w", w.server.Name(), err)
+		return nil, fmt.Errorf("read the sessions of server %s: %w", w.server.Name(), err)
 	}
 	for _, session := range w.choose(sessions, cmp.Or(w.cfg.MaxLocks, limit), queue) {
 		if err := w.end(ctx, session); err != nil {
@@ -150,9 +151,9 @@ func (w *Watch) keepTransaction(ctx context.Context) (err error) {
 	return err
 }
 
-// sessions returns the sessions of the tenants' roles, those with most locks first. It calls the functions behind the views, which
-// need no new lock. limit is a quarter of the server's lock table, queue is how full the queue of notifications is, NaN where it
-// cannot be read.
+// sessions returns the sessions of the tenants' roles, those with most locks first. It calls the functions behind the
+// views, which need no new lock. limit is a quarter of the server's lock table; queue is the used share of the
+// notification queue, NaN if it cannot be read.
 func (w *Watch) sessions(ctx context.Context) (sessions []EndedSession, limit int, queue float64, err error) {
 	queue = math.NaN()
 	if err := w.keepTransaction(ctx); err != nil {
@@ -194,7 +195,7 @@ func (w *Watch) sessions(ctx context.Context) (sessions []EndedSession, limit in
 	return sessions, limit, queue, err
 }
 
-// choose returns the sessions to be ended, each with the first reason that applies.
+// choose returns the sessions to end, each with the first reason that applies.
 func (w *Watch) choose(sessions []EndedSession, maxLocks int, queue float64) (chosen []EndedSession) {
 	all, byTenant := 0, map[ID]int{}
 	for _, session := range sessions {

@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// TestAFillingNotificationQueueEndsTheTransactionsThatMayHoldIt: to fill a real one takes gigabytes.
+// TestAFillingNotificationQueueEndsTheTransactionsThatMayHoldIt uses numbers, because filling a real queue takes
+// gigabytes.
 func TestAFillingNotificationQueueEndsTheTransactionsThatMayHoldIt(t *testing.T) {
 	t.Parallel()
 	watch := new(Server).NewWatch(WatchConfig{})
@@ -19,7 +20,7 @@ func TestAFillingNotificationQueueEndsTheTransactionsThatMayHoldIt(t *testing.T)
 	}
 }
 
-// TestAllTenantsTogetherMayHoldTwiceAsManyLocks, though none of them holds too many.
+// TestAllTenantsTogetherMayHoldTwiceAsManyLocks: none of them holds too many.
 func TestAllTenantsTogetherMayHoldTwiceAsManyLocks(t *testing.T) {
 	t.Parallel()
 	watch := new(Server).NewWatch(WatchConfig{})

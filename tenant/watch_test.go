@@ -12,7 +12,7 @@ import (
 	"homeroom/tenant"
 )
 
-// savepoints are a transaction that takes a lock for each of so many savepoints, which no right can take away.
+// savepoints returns a transaction that takes a lock for each of n savepoints, which no missing right can prevent.
 func savepoints(n int) string {
 	var sql strings.Builder
 	sql.WriteString("begin;")
@@ -22,7 +22,7 @@ func savepoints(n int) string {
 	return sql.String()
 }
 
-// ended looks once, and checks whose sessions were ended, and why.
+// ended runs one check, and compares the ended sessions and the reasons.
 func ended(t *testing.T, watch *tenant.Watch, want map[tenant.ID]string) {
 	t.Helper()
 	sessions, err := watch.Check(t.Context())
@@ -48,12 +48,12 @@ func TestTheWatchRecoversAServerWithoutFreeLocks(t *testing.T) {
 	ended(t, watch, nil)
 	conn := connect(t, server.URL(hostile, 0).Reveal())
 	if _, err := conn.Exec(t.Context(), savepoints(10000), pgx.QueryExecModeSimpleProtocol); err == nil {
-		t.Fatal("the server has room for as many locks")
+		t.Fatal("the server's lock table is large enough")
 	} else {
 		refused(t, "the tenant itself", err, "53200")
 	}
 	if _, err := pgx.Connect(t.Context(), server.URL(other, 0).Reveal()); err == nil {
-		t.Fatal("another tenant can connect: nothing was used up")
+		t.Fatal("another tenant can connect: the lock table was not full")
 	}
 	ended(t, watch, map[tenant.ID]string{hostile: tenant.EndedForLocks})
 	exec(t, connect(t, server.URL(other, 0).Reveal()), "insert into lunch_weeks (starts_on) values ('2026-11-23')")
@@ -84,8 +84,8 @@ func TestTheWatchEndsSessionsAboveItsLimits(t *testing.T) {
 	var lines []tenant.EndedSession
 	watch := server.NewWatch(tenant.WatchConfig{MaxTransaction: time.Nanosecond, OnSessionEnded: func(s tenant.EndedSession) { lines = append(lines, s) }})
 	sessions, err := watch.Check(t.Context())
-	if err != nil || len(sessions) != 2 || len(lines) != 2 { // the second of the greedy one's too
-		t.Fatalf("ended %+v, told %+v, %v", sessions, lines, err)
+	if err != nil || len(sessions) != 2 || len(lines) != 2 { // the greedy tenant's second one too
+		t.Fatalf("ended %+v, reported %+v, %v", sessions, lines, err)
 	}
 	exec(t, idle, "select 1")
 	ended(t, server.NewWatch(tenant.WatchConfig{MaxTransaction: -1}), nil)
@@ -101,7 +101,7 @@ func TestTheWatchReconnects(t *testing.T) {
 	root := connect(t, own.URL("postgres"))
 	exec(t, root, "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'homeroom' and pid <> pg_backend_pid()")
 	if _, err := watch.Check(t.Context()); err == nil {
-		t.Error("looked on a connection that was ended")
+		t.Error("checked on a connection that was ended")
 	}
 	ended(t, watch, nil)
 }
