@@ -38,7 +38,7 @@ endif
 .PHONY: help run build release test soak bench fuzz lint vuln sbom notices fmt disposable elements check-go
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo "  make test RUN=TestSignUp PKG=./signup ARGS='-v -count=1'   runs some tests, and hands ARGS to go test"
 
@@ -80,7 +80,7 @@ soak: check-go ## Crash everything for SOAK=10m: pairs of kill points, then sign
 	@$(GO) test -c -tags dev,$(RELEASE),soak -o bin/homeroom-soak ./cmd/homeroom
 	@cd cmd/homeroom && ../../bin/homeroom-soak -test.run '^TestSoak$$' -test.timeout 0 -test.parallel 64 -for $(SOAK) $(ARGS)
 
-# The seeds of all fuzz targets run with every go test; this looks for new ones.
+# The seeds of all fuzz targets, and the inputs in testdata/fuzz, run with every go test; this looks for new ones.
 FUZZ ?= 30s
 fuzz: check-go ## Fuzz each parser of what comes from outside for FUZZ=30s
 	@grep -rl --include='*_test.go' '^func Fuzz' . | while read -r file; do \
