@@ -16,49 +16,50 @@ import (
 	"homeroom/signup"
 )
 
-// EntryPoint is a way to sign up: it states what is checked before such a sign-up begins.
+// EntryPoint is a way to sign up. It defines what is checked before such a sign-up begins.
 type EntryPoint struct {
-	// counted: the sign-up is counted against the allowance of the caller's address.
+	// counted says that the sign-up is counted against the allowance of the caller's address.
 	counted bool
-	// captcha: a CAPTCHA must be solved, where one is configured.
+	// captcha says that a CAPTCHA must be solved, if one is configured.
 	captcha bool
 }
 
 // The ways to sign up.
 var (
-	// Form is a request without a login, which any program can send: POST /users and /api/auth/sign-up, with an invitation too.
+	// Form is a request without an account, which any program can send: POST /users and /api/auth/sign-up, also with an
+	// invitation.
 	Form = EntryPoint{counted: true, captcha: true}
-	// Authenticated is a request with an access token: POST /schools and /invitations/accept. It needs no CAPTCHA, since the identity
-	// provider has let the person in, and each login is counted by itself.
+	// Authenticated is a request with an access token: POST /schools and /invitations/accept. It needs no CAPTCHA,
+	// since the identity provider has authenticated the person, and has its own limits for each account.
 	Authenticated = EntryPoint{counted: true}
-	// InvitationPage is the form of our own page for an invitation. It needs no CAPTCHA: the page is found with the secret in
-	// the mail, and an invitation is accepted once.
+	// InvitationPage is the form of our own page for an invitation. It needs no CAPTCHA: the page's URL contains the
+	// secret of the mail, and an invitation is accepted once.
 	InvitationPage = EntryPoint{counted: true}
-	// Hosted is a registration on the identity provider's pages, which have a protection against bots of their own. It was
-	// counted when it was begun, by the limit for that.
+	// Hosted is a registration on the identity provider's pages, which have their own protection against bots. It was
+	// counted when it began, by its own limit.
 	Hosted = EntryPoint{}
 )
 
-// Config says what must hold before a sign-up begins.
+// Config configures an Admission.
 type Config struct {
 	// Signup begins sign-ups. Required.
 	Signup *signup.Service
-	// Catalog counts. Required.
+	// Catalog stores the counts. Required.
 	Catalog *catalog.Store
 	// Rate is how often one client address may sign up. Defaults to no limit.
 	Rate *catalog.Allowance
-	// Budget is how many sign-ups the whole service takes. Defaults to no limit.
+	// Budget is how many sign-ups the whole service accepts. Defaults to no limit.
 	Budget Budget
-	// Captcha, if not nil, must be solved in the ways that need one. Defaults to none.
+	// Captcha, if not nil, verifies the CAPTCHA of the entry points that need one. Defaults to none.
 	Captcha *captcha.Verifier
 	// Logger logs allowances that could not be returned. Defaults to slog.Default().
 	Logger *slog.Logger
 }
 
-// Admission admits sign-ups. It may be used from many goroutines.
+// Admission admits sign-ups. It is safe for use by many goroutines.
 type Admission struct{ cfg Config }
 
-// New makes an admission.
+// New returns an Admission.
 func New(cfg Config) (*Admission, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
@@ -74,33 +75,33 @@ func New(cfg Config) (*Admission, error) {
 	return &Admission{cfg}, nil
 }
 
-// Applicant is somebody who signs up.
+// Applicant is a person who signs up.
 type Applicant struct {
 	// EntryPoint is the way in which they sign up.
 	EntryPoint EntryPoint
 	// Caller is where the request comes from.
 	Caller Caller
-	// Request is what they ask for.
+	// Request is their request.
 	Request signup.Request
-	// Rules are what the request must keep to. Defaults to the service's rules.
+	// Rules are the rules for the request. Defaults to the service's rules.
 	Rules *signup.Rules
-	// Unread are the fields that could not be read. They are reported together with those that are wrong otherwise.
+	// Unread are the fields that could not be read. They are reported together with the other invalid fields.
 	Unread []signup.FieldError
-	// CaptchaToken is what the CAPTCHA's widget has made; may be empty.
+	// CaptchaToken is the token of the CAPTCHA's widget; may be empty.
 	CaptchaToken string
-	// FindAccount, if not nil, finds the account of the caller, who has been authenticated. The identity provider's own limit is shared by
-	// all sign-ups, so it is asked only once everything else is in order and the address is counted.
+	// FindAccount, if not nil, finds the account of the authenticated caller. All sign-ups share the identity
+	// provider's rate limit, so it is called only after everything else is valid and the address is counted.
 	FindAccount func(context.Context) (identity.User, error)
 }
 
-// Begin begins a sign-up. The order is that of the costs: what is wrong with the request costs nothing; a try costs one of the
-// address's allowance; the CAPTCHA's provider, or the identity provider for a login, is asked next; and only then is one taken
-// of the budget that all share. A repetition, told by its idempotency key, costs nothing, and neither does to the budget what
-// is refused.
+// Begin begins a sign-up. Cheap checks come first: an invalid request costs nothing; a valid one is counted against the
+// address's allowance; then the CAPTCHA's provider, or the identity provider for an account, is called; the shared
+// budget is counted last. A repetition, recognised by its idempotency key, costs nothing, and a refused request does
+// not use the budget.
 //
-// The grant is what the address has left; nil where it was not counted. Besides the errors of [signup.Service.Begin] there are
-// *[signup.RateLimited] and *[signup.BudgetExceeded]. Whatever is not known is refused: without the catalog or the CAPTCHA's
-// provider nobody signs up.
+// The grant is what is left of the address's allowance; nil if it was not counted. Besides the errors of
+// [signup.Service.Begin] it fails with *[signup.RateLimited] and *[signup.BudgetExceeded]. It refuses whatever it
+// cannot check: nobody signs up without the catalog or the CAPTCHA's provider.
 func (a *Admission) Begin(ctx context.Context, applicant Applicant) (signup.Outcome, *Grant, error) {
 	repeats, err := a.validate(ctx, &applicant)
 	if err != nil {
@@ -120,20 +121,20 @@ func (a *Admission) Begin(ctx context.Context, applicant Applicant) (signup.Outc
 			charged.grant.Remaining++
 		}
 	case signup.IsRefusal(err):
-		a.refund(ctx, charged.budget) // nothing was built; what failed on our side may yet be
+		a.refund(ctx, charged.budget) // nothing was created; after other failures something may be
 	}
 	return outcome, charged.grant, err
 }
 
-// charges is what a sign-up has cost, to be returned where it need not have.
+// charges are what a sign-up has used of the limits, to be returned if it fails.
 type charges struct {
 	address, budget []catalog.Limit
-	// grant is what the address has left; nil where it is not counted.
+	// grant is what is left of the address's allowance; nil if it is not counted.
 	grant *Grant
 }
 
-// charge counts a sign-up, and asks whoever must be asked about the person between the address's allowance and the budget. Where
-// nobody must, both are taken in one statement.
+// charge counts a sign-up, and calls the CAPTCHA's or the identity provider between the address's allowance and the
+// budget. If neither is needed, both limits are taken in one statement.
 func (a *Admission) charge(ctx context.Context, applicant *Applicant, charged *charges) error {
 	var address []catalog.Limit
 	if applicant.EntryPoint.counted && a.cfg.Rate != nil {
@@ -166,8 +167,8 @@ func (a *Admission) charge(ctx context.Context, applicant *Applicant, charged *c
 	return err
 }
 
-// validate brings the request into its one form, or lists every field that is wrong. Where a CAPTCHA is needed, it reports
-// whether the request repeats a sign-up that is known: its token is used up, and no other is asked for.
+// validate normalises the request, or lists every invalid field. If a CAPTCHA is needed, it reports whether the request
+// repeats a known sign-up: its token is used up, and no other is required.
 func (a *Admission) validate(ctx context.Context, applicant *Applicant) (repeats bool, err error) {
 	wrong := slices.Clone(applicant.Unread)
 	if a.needsCaptcha(*applicant) {
@@ -180,7 +181,7 @@ func (a *Admission) validate(ctx context.Context, applicant *Applicant) (repeats
 	}
 	request := applicant.Request
 	if applicant.FindAccount != nil {
-		request.Account = &identity.User{} // and its e-mail, which is not known yet
+		request.Account = &identity.User{} // with its e-mail, which is not known yet
 	}
 	normal, err := request.Normalise(a.rules(*applicant))
 	var invalid *signup.ValidationError
@@ -211,7 +212,7 @@ func (a *Admission) rules(applicant Applicant) signup.Rules {
 	return a.cfg.Signup.Rules()
 }
 
-// identify asks the provider of the CAPTCHA, or the identity provider, about the person.
+// identify calls the provider of the CAPTCHA, or the identity provider.
 func (a *Admission) identify(ctx context.Context, applicant *Applicant) error {
 	if a.needsCaptcha(*applicant) {
 		return a.checkCaptcha(ctx, *applicant)

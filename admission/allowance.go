@@ -13,22 +13,22 @@ import (
 	"homeroom/signup"
 )
 
-// NetworksPerSite is how many networks of one IPv6 site may use up their allowances at the same time: a subscriber may have
-// many of them, and a site may have many subscribers.
+// NetworksPerSite is how many networks of one IPv6 site may use up their allowances at the same time: a subscriber may
+// have many networks, and a site many subscribers.
 const NetworksPerSite = 8
 
-// Caller is where a request comes from.
+// Caller is the origin of a request.
 type Caller struct {
 	// Address is the client's address.
 	Address string
-	// Network and Site are what limits count by; a client with an IPv4 address has no site, which is empty then.
+	// Network and Site are the keys of the limits. A client with an IPv4 address has no site; Site is empty then.
 	Network, Site string
 }
 
-// Budget is how many sign-ups the whole service takes, whoever they come from; zero is no limit.
+// Budget is how many sign-ups of all callers the whole service accepts; zero means no limit.
 type Budget struct{ Minute, Day int }
 
-// limits are those of the whole service. No caller is shown how much of them is left.
+// limits are the limits of the whole service. No answer shows how much of them is left.
 func (b Budget) limits() (limits []catalog.Limit) {
 	if b.Minute > 0 {
 		limits = append(limits, catalog.Limit{Key: "all signups of a minute", Allowance: catalog.Allowance{Count: b.Minute, Window: time.Minute}})
@@ -39,20 +39,20 @@ func (b Budget) limits() (limits []catalog.Limit) {
 	return limits
 }
 
-// Grant is what an allowance of the caller's address has left.
+// Grant is what is left of the allowance of the caller's address.
 type Grant struct {
 	catalog.Grant
 	name      string
 	allowance catalog.Allowance
 }
 
-// SetHeaders sets headers with what is left (draft-ietf-httpapi-ratelimit-headers), where there is a grant.
+// SetHeaders sets the headers of a grant (draft-ietf-httpapi-ratelimit-headers), if there is one.
 func (g *Grant) SetHeaders(headers http.Header) {
 	if g == nil {
 		return
 	}
 	wait := g.RetryAfter
-	if g.Allowed { // until all are back, at most
+	if g.Allowed { // at most the time until all are available again
 		wait = time.Duration(g.allowance.Count-g.Remaining) * (g.allowance.Window / time.Duration(g.allowance.Count))
 	}
 	headers.Set("RateLimit-Policy", fmt.Sprintf(`%q;q=%d;w=%.0f`, g.name, g.allowance.Count, math.Ceil(g.allowance.Window.Seconds())))
@@ -61,18 +61,18 @@ func (g *Grant) SetHeaders(headers http.Header) {
 
 type callerKey struct{}
 
-// WithCaller puts where a request comes from into its context.
+// WithCaller returns a context with the caller.
 func WithCaller(ctx context.Context, caller Caller) context.Context {
 	return context.WithValue(ctx, callerKey{}, caller)
 }
 
-// CallerOf is where the request of a context comes from.
+// CallerOf returns the caller of a context.
 func CallerOf(ctx context.Context) Caller {
 	caller, _ := ctx.Value(callerKey{}).(Caller)
 	return caller
 }
 
-// limitsOf are the limits by which a caller's address is counted: its network, after its site.
+// limitsOf returns the limits of a caller's address: first its site's, then its network's.
 func limitsOf(caller Caller, name string, allowance catalog.Allowance) []catalog.Limit {
 	limits := []catalog.Limit{{Key: name + " " + caller.Network, Allowance: allowance}}
 	if caller.Site != "" {
@@ -82,7 +82,7 @@ func limitsOf(caller Caller, name string, allowance catalog.Allowance) []catalog
 	return limits
 }
 
-// grantOf is the grant of the last limit of an address; nil where the address is not counted, or could not be.
+// grantOf returns the grant of the last limit of an address; nil if the address is not counted, or could not be.
 func grantOf(name string, allowance *catalog.Allowance, address []catalog.Limit, grants []catalog.Grant) *Grant {
 	if len(address) == 0 || len(grants) == 0 {
 		return nil
@@ -90,11 +90,11 @@ func grantOf(name string, allowance *catalog.Allowance, address []catalog.Limit,
 	return &Grant{Grant: grants[len(address)-1], name: name, allowance: *allowance}
 }
 
-// CountsAddresses reports whether sign-ups are counted by the address that they come from.
+// CountsAddresses reports whether sign-ups are counted by address.
 func (a *Admission) CountsAddresses() bool { return a.cfg.Rate != nil }
 
-// Take takes one from an allowance that the caller's address has, and from that of its site. A nil allowance is no limit, and
-// has no grant. It fails with *[signup.RateLimited] where none is left.
+// Take takes one from an allowance of the caller's address, and from that of its site. A nil allowance means no limit,
+// and has no grant. It fails with *[signup.RateLimited] if none is left.
 func (a *Admission) Take(ctx context.Context, name string, allowance *catalog.Allowance, caller Caller) (*Grant, error) {
 	if allowance == nil {
 		return nil, nil //nolint:nilnil // no limit, and nothing to tell of it
@@ -104,8 +104,8 @@ func (a *Admission) Take(ctx context.Context, name string, allowance *catalog.Al
 	return grantOf(name, allowance, address, grants), err
 }
 
-// take takes one of each limit, or of none, in one statement. Where none is left, a sign-up of a known key may go on all the
-// same: it is looked for only then, so that the usual path does not wait for it.
+// take takes one of each limit, or of none, in one statement. If none is left, a known sign-up may continue: it is
+// looked up only then, so that the usual request does not wait for it.
 func (a *Admission) take(ctx context.Context, idempotencyKey string, address, budget []catalog.Limit) (grants []catalog.Grant, known bool, err error) {
 	limits := slices.Concat(address, budget)
 	if grants, err = a.cfg.Catalog.TakeAllowances(ctx, limits); err != nil {
@@ -124,7 +124,7 @@ func (a *Admission) take(ctx context.Context, idempotencyKey string, address, bu
 	return grants, false, &signup.BudgetExceeded{RetryAfter: grants[refused].RetryAfter, Limit: limits[refused].Key}
 }
 
-// known reports whether a sign-up of this key is known.
+// known reports whether a sign-up with this key is known.
 func (a *Admission) known(ctx context.Context, idempotencyKey string) (bool, error) {
 	if !signup.ValidKey(idempotencyKey) {
 		return false, nil
@@ -136,7 +136,7 @@ func (a *Admission) known(ctx context.Context, idempotencyKey string) (bool, err
 	return err == nil, err
 }
 
-// refund returns allowances that turned out not to be needed. Where that fails, the limits refill by themselves.
+// refund returns allowances that were not needed. After a failure the limits refill over time.
 func (a *Admission) refund(ctx context.Context, charged []catalog.Limit) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()

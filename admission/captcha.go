@@ -10,19 +10,19 @@ import (
 	"homeroom/signup"
 )
 
-// CaptchaField is the field of a sign-up that holds the CAPTCHA's token.
+// CaptchaField is the field of a sign-up with the CAPTCHA's token.
 const CaptchaField = "captchaToken"
 
-// AsksForCaptcha reports whether a CAPTCHA must be solved in the ways that need one.
+// AsksForCaptcha reports whether some entry points need a CAPTCHA.
 func (a *Admission) AsksForCaptcha() bool { return a.cfg.Captcha != nil }
 
-// needsCaptcha reports whether somebody has to solve a CAPTCHA.
+// needsCaptcha reports whether this applicant must solve a CAPTCHA.
 func (a *Admission) needsCaptcha(applicant Applicant) bool {
 	return applicant.EntryPoint.captcha && a.cfg.Captcha != nil
 }
 
-// checkCaptcha makes sure that a person is behind a sign-up. It is asked right before the budget, since a token is good once.
-// Without an answer nobody is admitted.
+// checkCaptcha verifies the CAPTCHA's token. This comes just before the budget, since a token is valid once. Without an
+// answer the applicant is refused.
 func (a *Admission) checkCaptcha(ctx context.Context, applicant Applicant) error {
 	err := a.cfg.Captcha.Verify(ctx, captcha.Request{
 		Token: applicant.CaptchaToken, RemoteIP: applicant.Caller.Address, Key: applicant.Request.IdempotencyKey,

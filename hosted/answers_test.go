@@ -35,7 +35,7 @@ func TestProviderErrorsAreClassified(t *testing.T) {
 				t.Errorf("the log would hold %q", got.err.Error())
 			}
 			if got.state.ReturnTo != returnURL || j.fake.exchanged != nil {
-				t.Errorf("the trip is %+v", got.state)
+				t.Errorf("the flow state is %+v", got.state)
 			}
 		})
 	}
@@ -78,7 +78,7 @@ func TestTokenResponsesAreClassified(t *testing.T) {
 				t.Errorf("it ended with %v", got.err)
 			}
 			if elsewhere {
-				t.Error("the code went on to where the answer pointed")
+				t.Error("the code was sent to where the answer redirected")
 			}
 			if c.status == 429 || c.status == 503 {
 				if identity.RetryAfter(got.err) != 7*time.Second {
@@ -90,10 +90,10 @@ func TestTokenResponsesAreClassified(t *testing.T) {
 	}
 }
 
-// endedWith tells whether an error is the one that is wanted, or of the kind that a pointer is wanted to point to.
+// endedWith reports whether err is the wanted error, or has the type to which the wanted pointer points.
 func endedWith(err error, want any) bool {
 	if sentinel, ok := want.(error); ok {
 		return errors.Is(err, sentinel)
 	}
-	return errors.As(err, reflect.New(reflect.TypeOf(want).Elem()).Interface()) // others want the same, at the same time
+	return errors.As(err, reflect.New(reflect.TypeOf(want).Elem()).Interface()) // concurrent calls may want the same error
 }

@@ -41,7 +41,7 @@ func (j *registration) restart() {
 	}
 }
 
-// returnWith opens the callback in the browser, with changed parameters; an empty one is left out.
+// returnWith opens the callback in the browser, with changed parameters; an empty one is omitted.
 func (j *registration) returnWith(changes map[string]string) result {
 	j.t.Helper()
 	query := url.Values{"state": {j.asked.Get("state")}, "code": {"canary-code"}}
@@ -151,7 +151,7 @@ func TestCallbacksOfOtherBrowsersAreRefused(t *testing.T) {
 			got := j.returnWith(changes)
 			j.wantErr(hosted.ErrStateMismatch)
 			if got.state != (hosted.FlowState{}) || j.fake.exchanged != nil {
-				t.Errorf("it went on: %+v, %v", got.state, j.fake.exchanged)
+				t.Errorf("it was accepted: %+v, %v", got.state, j.fake.exchanged)
 			}
 		})
 	}
@@ -184,7 +184,7 @@ func TestLoginCSRF(t *testing.T) {
 	victim.Get(link)
 	j.wantErr(hosted.ErrStateMismatch)
 
-	// One who has a registration of their own under way is no better prey.
+	// A victim with a registration of their own is safe too.
 	victim = browsertest.New(t, j.fake.url)
 	j.openProvider(victim, "school_name=Grace+High")
 	victim.Get(link)
@@ -203,7 +203,7 @@ func TestACookieOfAnotherTabDoesNotFit(t *testing.T) {
 	if len(cookies) != 2 || cookies[0].Name == cookies[1].Name {
 		t.Fatalf("two tabs have %d cookies", len(cookies))
 	}
-	// Each in the other's place.
+	// Exchange the two cookies.
 	cookies[0].Value, cookies[1].Value = cookies[1].Value, cookies[0].Value
 	for _, cookie := range cookies {
 		cookie.Path = "/"
@@ -298,11 +298,11 @@ func TestARegistrationExpires(t *testing.T) {
 	got := j.returnWith(nil)
 	j.wantErr(hosted.ErrExpired)
 	if got.state.ReturnTo != returnURL || j.fake.exchanged != nil {
-		t.Errorf("the trip is %+v, sent was %v", got.state, j.fake.exchanged)
+		t.Errorf("the flow state is %+v, sent was %v", got.state, j.fake.exchanged)
 	}
 }
 
-// An attacker has seen the code of another flow, and puts it into this browser's callback.
+// An attacker has the code of another flow, and puts it into this browser's callback.
 func TestCodesOfOthersAreRefused(t *testing.T) {
 	t.Parallel()
 	d, _ := withSimulator(t, auth0test.Config{})
@@ -330,7 +330,8 @@ func TestCodesOfOthersAreRefused(t *testing.T) {
 
 func TestMixUpBetweenTwoProviders(t *testing.T) {
 	t.Parallel()
-	// Two providers serve one callback each of the same service; the answer of one comes to the other's.
+	// Two providers redirect to one callback each of the same service. The answer of one is sent to the callback of the
+	// other.
 	honest, evil := newFakeProvider(t), newFakeProvider(t)
 	j := startRegistration(t, honest)
 	j.returnWith(map[string]string{"iss": evil.url})
@@ -340,6 +341,6 @@ func TestMixUpBetweenTwoProviders(t *testing.T) {
 	j.browser.Get(other.url + "/callback?" + answer.Encode()) // the same host, so the cookie goes there
 	other.wantErr(hosted.ErrStateMismatch)
 	if evil.exchanged != nil {
-		t.Error("one provider was given the other's code")
+		t.Error("one provider got the other's code")
 	}
 }

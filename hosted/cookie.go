@@ -19,17 +19,17 @@ import (
 type FlowState struct {
 	// ID identifies the flow. It is the parameter state of the authorization request, and secret until the callback.
 	ID string `json:"id"`
-	// SchoolName, Locales and Invitation are as they were given; each may be empty.
+	// SchoolName, Locales and Invitation are as in the options; each may be empty.
 	SchoolName string `json:"school,omitempty"`
 	Locales    string `json:"locales,omitempty"`
 	Invitation string `json:"invitation,omitempty"`
-	// Confirm is the secret of the sign-up that is to be confirmed; empty for a registration.
+	// Confirm is the secret of the sign-up to be confirmed; empty for a registration.
 	Confirm string `json:"confirm,omitempty"`
 	// ReturnTo is the return URL; may be empty.
 	ReturnTo string `json:"return,omitempty"`
-	// Silent: the provider must show no page (prompt=none).
+	// Silent says that the provider must show no page (prompt=none).
 	Silent bool `json:"silent,omitempty"`
-	// SignupID is the sign-up that the flow has led to; empty until it is finished (see [Provider.SaveResult]).
+	// SignupID is the sign-up of a finished flow; empty before (see [Provider.SaveResult]).
 	SignupID string `json:"signup,omitempty"`
 }
 
@@ -39,7 +39,7 @@ type flow struct {
 	Nonce        string    `json:"nonce,omitempty"`
 	Verifier     string    `json:"verifier,omitempty"`
 	Organization string    `json:"organization,omitempty"`
-	// BeganAt is in seconds.
+	// in seconds
 	BeganAt int64   `json:"began"`
 	Person  *Person `json:"person,omitempty"`
 }
@@ -51,9 +51,9 @@ type Person struct {
 	GivenName  string `json:"given,omitempty"`
 	FamilyName string `json:"family,omitempty"`
 	Name       string `json:"name,omitempty"`
-	// Locale is the person's language by the provider; may be empty.
+	// Locale is the person's language at the provider; may be empty.
 	Locale string `json:"locale,omitempty"`
-	// OrganizationID is the provider's organization that the person has logged in to; may be empty.
+	// OrganizationID is the provider's organization to which the person has logged in; may be empty.
 	OrganizationID string `json:"org,omitempty"`
 }
 
@@ -76,7 +76,7 @@ func (p *Provider) cookieName(id string) string {
 func (p *Provider) cookie(id, value string, age time.Duration) *http.Cookie {
 	seconds := int(age / time.Second)
 	if seconds <= 0 {
-		seconds = -1 // remove it
+		seconds = -1 // this removes it
 	}
 	return &http.Cookie{ //nolint:gosec // Secure wherever browsers reach us by https
 		Name: p.cookieName(id), Value: value, Path: "/", MaxAge: seconds, Secure: p.secure, HttpOnly: true,
@@ -142,7 +142,7 @@ func (p *Provider) loadFlow(r *http.Request, id string) (flow, error) {
 	return m, err
 }
 
-// pruneCookies deletes this browser's cookies of ended flows, and those of the oldest flows where there are too many.
+// pruneCookies deletes this browser's cookies of ended flows, and those of the oldest flows if there are too many.
 func (p *Provider) pruneCookies(r *http.Request) []*http.Cookie {
 	prefix := p.cookieName("")
 	var ends []*http.Cookie
@@ -185,8 +185,8 @@ func (p *Provider) SaveState(state FlowState, person Person) (*http.Cookie, erro
 	return p.seal(flow{State: state, Person: &person, BeganAt: p.cfg.Now().Unix()})
 }
 
-// LoadState reads a saved state by its [FlowState.ID]. Where the flow is finished there is no person, and the state has its
-// SignupID. It fails with [ErrStateMismatch] or [ErrExpired].
+// LoadState reads a saved state by its [FlowState.ID]. If the flow is finished there is no person, and the state has
+// its SignupID. It fails with [ErrStateMismatch] or [ErrExpired].
 func (p *Provider) LoadState(r *http.Request, id string) (FlowState, Person, error) {
 	m, err := p.loadFlow(r, id)
 	if err == nil && m.State.SignupID != "" {

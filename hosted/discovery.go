@@ -20,9 +20,9 @@ import (
 )
 
 const (
-	// callTimeout bounds each request to the provider.
+	// callTimeout limits each request to the provider.
 	callTimeout = 5 * time.Second
-	// maxResponseBytes bounds what is read of a response.
+	// maxResponseBytes is how much of a response is read.
 	maxResponseBytes = 1 << 20
 )
 
@@ -31,11 +31,11 @@ type providerMetadata struct {
 	oidc     *oidc.Provider
 	oauth    oauth2.Config
 	verifier *oidc.IDTokenVerifier
-	// sendsIssuer: all its callbacks have the parameter iss (RFC 9207).
+	// sendsIssuer says that all its callbacks have the parameter iss (RFC 9207).
 	sendsIssuer bool
-	// supportsPromptCreate: it shows its registration for prompt=create.
+	// supportsPromptCreate says that it shows its registration for prompt=create.
 	supportsPromptCreate bool
-	// acceptsSecretPost: it supports client_secret_post.
+	// acceptsSecretPost says that it supports client_secret_post.
 	acceptsSecretPost bool
 }
 
@@ -104,7 +104,7 @@ func (p *Provider) metadata(ctx context.Context) (*providerMetadata, error) {
 	return e, nil
 }
 
-// asymmetric returns those of the algorithms that are asymmetric: neither none, nor HMAC, whose key is our own secret. Defaults
+// asymmetric returns the asymmetric algorithms of these: neither none, nor HMAC, whose key is our own secret. Defaults
 // to RS256, which every provider must support.
 func asymmetric(algorithms []string) []string {
 	safe := []string{
@@ -133,7 +133,7 @@ func (p *Provider) discoveryError(err error) error {
 // 429 and 5xx: the libraries that use it do not all return the status.
 type transport struct{ next http.RoundTripper }
 
-// RoundTrip implements [http.RoundTripper]. The answer is read to its end, so that the time it may take is over with it.
+// RoundTrip implements [http.RoundTripper]. It reads the whole response, so that the timeout includes that.
 func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	ctx, cancel := context.WithTimeout(r.Context(), callTimeout)
 	defer cancel()
@@ -147,7 +147,7 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, &identity.Unavailable{Err: err}
 	}
 	if throttled := res.StatusCode == http.StatusTooManyRequests; throttled || res.StatusCode >= http.StatusInternalServerError {
-		wait, _ := strconv.Atoi(res.Header.Get("Retry-After")) // 0 when it does not say
+		wait, _ := strconv.Atoi(res.Header.Get("Retry-After")) // 0 if it is missing
 		return nil, &identity.Unavailable{
 			Throttled: throttled, RetryAfter: time.Duration(min(max(wait, 0), 3600)) * time.Second,
 			Err: fmt.Errorf("it answered %s", res.Status),

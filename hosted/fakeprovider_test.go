@@ -28,7 +28,7 @@ type fakeProvider struct {
 	description, claims map[string]any
 	// header are members of the ID token's, token members of the answer to a code, info those of /userinfo.
 	token, info map[string]any
-	// sign makes an ID token of its claims. Defaults to RS256 with the published key.
+	// sign returns an ID token with its claims. Defaults to RS256 with the published key.
 	sign func(claims []byte) string
 	// answer, if not nil, replaces the response of the token endpoint.
 	answer http.HandlerFunc
@@ -139,7 +139,7 @@ func signer(algorithm jose.SignatureAlgorithm, key any, id string) func([]byte) 
 	}
 }
 
-// compact is the usual form of a token.
+// compact returns a token in its usual form.
 func compact(s jose.Signer, claims []byte) string {
 	signed, err := s.Sign(claims)
 	if err != nil {
@@ -152,13 +152,13 @@ func compact(s jose.Signer, claims []byte) string {
 	return token
 }
 
-// unsigned is a token of the algorithm none.
+// unsigned returns a token of the algorithm none.
 func unsigned(claims []byte) string {
 	b64 := base64.RawURLEncoding.EncodeToString
 	return b64([]byte(`{"alg":"none","typ":"JWT"}`)) + "." + b64(claims) + "."
 }
 
-// atHash is OpenID Connect's hash of an access token, for RS256.
+// atHash returns OpenID Connect's hash of an access token, for RS256.
 func atHash(token string) string {
 	h := crypto.SHA256.New()
 	h.Write([]byte(token))

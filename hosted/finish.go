@@ -12,14 +12,15 @@ import (
 	"homeroom/internal/secret"
 )
 
-// Finish handles the callback to which the provider redirects the browser. The state is that of the browser's cookie; it is
-// returned with most errors too, and is zero with [ErrStateMismatch]. Where the state was saved (see [Provider.SaveState]), it is
-// returned with its person, and the code is not exchanged again: the person may reload the page. Where the flow is finished (see
-// [Provider.SaveResult]), there is no person, and the state has the SignupID. Concurrent requests with the same code exchange it
-// once.
+// Finish handles the callback to which the provider redirects the browser. The state is that of the browser's cookie.
+// It is returned with most errors too, and is zero with [ErrStateMismatch]. If the state was saved (see
+// [Provider.SaveState]), it is returned with its person, and the code is not exchanged again: the person may reload the
+// page. If the flow is finished (see [Provider.SaveResult]), there is no person, and the state has the SignupID.
+// Concurrent requests with the same code exchange it once.
 //
-// It fails with [ErrStateMismatch], [ErrExpired], [ErrCodeRejected], [ErrAccessDenied], [ErrLoginRequired], [ErrUnverified], [ErrNoEmail], an
-// *[identity.Unavailable] or an *[identity.Misconfigured]. None of their texts holds a code, a token or a secret.
+// It fails with [ErrStateMismatch], [ErrExpired], [ErrCodeRejected], [ErrAccessDenied], [ErrLoginRequired],
+// [ErrUnverified], [ErrNoEmail], an *[identity.Unavailable] or an *[identity.Misconfigured]. None of their texts
+// contains a code, a token or a secret.
 func (p *Provider) Finish(r *http.Request) (FlowState, Person, error) {
 	answer, err := parseCallback(r.URL.Query())
 	if err != nil {
@@ -57,7 +58,7 @@ type callback struct{ state, code, issuer, failure, description string }
 
 const maxCodeLength = 4096
 
-// parseCallback refuses repeated parameters: two parsers might choose different ones.
+// parseCallback rejects repeated parameters: two parsers might choose different ones.
 func parseCallback(query url.Values) (callback, error) {
 	for _, name := range []string{"state", "code", "iss", "error", "error_description"} {
 		if len(query[name]) > 1 {
@@ -85,7 +86,8 @@ func (p *Provider) checkIssuer(provider *providerMetadata, issuer string) error 
 	return nil
 }
 
-// callbackError maps the errors of OAuth 2.0 and OpenID Connect. Their texts come from the browser, and are for the log only.
+// callbackError maps the errors of OAuth 2.0 and OpenID Connect. Their texts come from the browser, and are for the log
+// only.
 func (p *Provider) callbackError(a callback) error {
 	details := fmt.Sprintf("%q: %q", secret.Redact(a.failure), secret.Redact(a.description))
 	switch {

@@ -1,9 +1,9 @@
 // Package hosted signs people up on the pages of an identity provider, as an OpenID Connect client.
 //
-// It works with any provider that publishes its configuration, by the authorization code flow, always with PKCE, a state and a
-// nonce. The flow state is stored in an encrypted cookie of the browser, so any process can finish a flow that another one
-// began. [Provider.Start] makes the authorization URL and the cookie; [Provider.Finish] checks the callback, exchanges the code
-// and verifies the ID token.
+// It works with any provider that publishes its configuration, by the authorization code flow, always with PKCE, a
+// state and a nonce. The flow state is stored in an encrypted cookie of the browser, so any process can finish a flow
+// that another one began. [Provider.Start] returns the authorization URL and the cookie; [Provider.Finish] checks the
+// callback, exchanges the code and verifies the ID token.
 package hosted
 
 import (
@@ -30,21 +30,22 @@ import (
 type Config struct {
 	// Issuer is the provider's issuer identifier, exactly as in its tokens: Auth0's ends with a slash. Required.
 	Issuer string
-	// ClientID is that of our application at the provider. Required.
+	// ClientID is the id of our application at the provider. Required.
 	ClientID string
-	// ClientSecret is the application's secret. Defaults to none: a public client, which PKCE alone protects.
+	// ClientSecret is the application's secret. Defaults to none: a public client, which only PKCE protects.
 	ClientSecret secret.String
-	// RedirectURL is where the provider sends the browser back to, as it is registered there. Required.
+	// RedirectURL is the URL to which the provider redirects the browser, as registered there. Required.
 	RedirectURL string
-	// Scopes are asked for; openid is always among them. Defaults to openid, profile and email.
+	// Scopes are the requested scopes; openid is always one of them. Defaults to openid, profile and email.
 	Scopes []string
-	// Params are added to every authorization request, so that the provider shows its registration instead of its login. A nil
-	// map is screen_hint=signup, as at Auth0; an empty one adds none. A provider that supports prompt=create is sent that too.
+	// Params are added to every authorization request, so that the provider shows its registration instead of its
+	// login. A nil map is screen_hint=signup, as at Auth0; an empty one adds none. A provider that supports
+	// prompt=create also gets that.
 	Params map[string]string
 	// RegisterURL replaces the authorization endpoint, for a provider that has another URL for registrations. Defaults to the
 	// provider's authorization endpoint.
 	RegisterURL string
-	// ReturnURLs are the URLs to which a person may be redirected in the end. The first is used where a request names none.
+	// ReturnURLs are the URLs to which a person may be redirected at the end. The first is the default of a request.
 	// Defaults to none: the flow ends on a page of this service.
 	ReturnURLs []string
 	// Key is the server's secret, at least 32 bytes; the key of the cookies is derived from it. Required.
@@ -53,7 +54,7 @@ type Config struct {
 	Lifetime time.Duration
 	// Settings names the settings of these fields in hints for operators. Defaults to the fields' names.
 	Settings setting.Names
-	// Transport carries the requests to the provider. Defaults to http.DefaultTransport.
+	// Transport sends the requests to the provider. Defaults to http.DefaultTransport.
 	Transport http.RoundTripper
 	// Now is the clock. Defaults to time.Now.
 	Now func() time.Time
@@ -81,7 +82,8 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// reservedParams are the parameters that the security of a request depends on. Neither operators nor callers may set them.
+// reservedParams are the parameters on which the security of a request depends. Neither operators nor callers may set
+// them.
 var reservedParams = []string{
 	"client_id", "client_secret", "code_challenge", "code_challenge_method", "nonce", "redirect_uri", "request", "request_uri",
 	"response_mode", "response_type", "scope", "state",
@@ -154,10 +156,10 @@ type Provider struct {
 
 	discovering singleflight.Group
 	redeeming   singleflight.Group
-	discovered  atomic.Pointer[providerMetadata] // nil until it was fetched
+	discovered  atomic.Pointer[providerMetadata] // nil before it was fetched
 }
 
-// New makes a Provider. It sends no request: the provider's metadata is fetched for the first flow.
+// New returns a Provider. It sends no request: the provider's metadata is fetched for the first flow.
 func New(cfg Config) (*Provider, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.validate(); err != nil {

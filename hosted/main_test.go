@@ -31,7 +31,7 @@ type testService struct {
 	results []result
 }
 
-// result is what Finish has returned.
+// result is the result of Finish.
 type result struct {
 	state  hosted.FlowState
 	person hosted.Person
@@ -126,7 +126,7 @@ func (c *clock) advance(d time.Duration) {
 	c.ahead += d
 }
 
-// at configures a provider that takes any callback.
+// at configures a provider that accepts any callback.
 func at(issuer string) func(string) hosted.Config {
 	return func(string) hosted.Config {
 		return hosted.Config{Issuer: issuer, ClientID: "homeroom-web", ClientSecret: "homeroom-web-secret"}
@@ -162,12 +162,12 @@ func (d *testService) openProvider(browser *browsertest.Browser, query string) b
 	d.t.Helper()
 	page := browser.Get(d.url + "/register?" + query)
 	if page.Status != 0 {
-		d.t.Fatalf("it did not come to the provider: %d %s", page.Status, page.Body)
+		d.t.Fatalf("it was not redirected to the provider: %d %s", page.Status, page.Body)
 	}
 	return page
 }
 
-// without fails when a text holds one of the secrets.
+// without fails if a text contains one of the secrets.
 func without(t *testing.T, text string, secrets ...string) {
 	t.Helper()
 	for _, s := range secrets {

@@ -49,9 +49,9 @@ func TestACertifiedProvider(t *testing.T) {
 				t.Errorf("the person is %+v", person)
 			}
 			if d.last().state.SchoolName != "Lincoln High" {
-				t.Errorf("the trip is %+v", d.last().state)
+				t.Errorf("the flow state is %+v", d.last().state)
 			}
-			browser.Get(page.URL.String()) // the code a second time
+			browser.Get(page.URL.String()) // use the code a second time
 			d.wantErr(hosted.ErrCodeRejected)
 		})
 	}
@@ -105,7 +105,7 @@ func TestAnotherSimulatorOfAuth0(t *testing.T) {
 	browser.Trust(trusted)
 	page := browser.Get(d.url + "/register?school_name=Lincoln+High")
 	if page.URL.Path != "/login" {
-		t.Fatalf("came to %s: %s", page.URL, page.Text())
+		t.Fatalf("was redirected to %s: %s", page.URL, page.Text())
 	}
 	requested := page.URL.Query()
 	page = browser.Post(issuer+"usernamepassword/login", strings.TrimSuffix(issuer, "/"), url.Values{
@@ -119,7 +119,8 @@ func TestAnotherSimulatorOfAuth0(t *testing.T) {
 	}
 }
 
-// certify writes a certificate for localhost where that simulator reads one, and returns a configuration that trusts it.
+// certify writes a certificate for localhost where that simulator reads one, and returns a configuration that trusts
+// it.
 func certify(t *testing.T, dir string) *tls.Config {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -147,7 +148,7 @@ func certify(t *testing.T, dir string) *tls.Config {
 		"localhost.pem": {Type: "CERTIFICATE", Bytes: der}, "localhost-key.pem": {Type: "PRIVATE KEY", Bytes: secret},
 	} {
 		text := pem.EncodeToMemory(block)
-		pool.AppendCertsFromPEM(text) // takes the certificate only
+		pool.AppendCertsFromPEM(text) // this uses only the certificate
 		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
 			t.Fatal(err)
 		}

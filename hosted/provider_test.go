@@ -25,7 +25,7 @@ func TestRegistrationWithAuth0(t *testing.T) {
 	page := browser.Get(d.url + "/register?school_name=Lincoln+High&login_hint=ada@lincoln.example&ui_locales=de")
 	page.CheckAccessible(t)
 	if page.Heading() != "Registrieren" || page.Value("email") != "ada@lincoln.example" {
-		t.Fatalf("came to %s: %s", page.URL, page.Text())
+		t.Fatalf("was redirected to %s: %s", page.URL, page.Text())
 	}
 	browser.Submit(page, "Weiter", map[string]string{"password": "Correct-h0rse"})
 	person := d.wantPerson("ada@lincoln.example")
@@ -36,10 +36,10 @@ func TestRegistrationWithAuth0(t *testing.T) {
 	if state := d.last().state; state.SchoolName != "Lincoln High" || state.Locales != "de" || state.ReturnTo != returnURL {
 		t.Errorf("the state is %+v", state)
 	}
-	// They come again, and their session answers.
+	// They register again, and the provider uses their session.
 	browser.Get(d.url + "/register?prompt=none")
 	if again := d.wantPerson("ada@lincoln.example"); again.Identity.ID != user.ID || !d.last().state.Silent {
-		t.Errorf("came back as %+v", d.last())
+		t.Errorf("is now %+v", d.last())
 	}
 }
 
@@ -89,7 +89,7 @@ func TestKeysMayChange(t *testing.T) {
 	d.wantPerson("ada@lincoln.example")
 }
 
-// The provider revokes a key that was stolen.
+// The provider revokes a stolen key.
 func TestARevokedKeyIsSoonRefused(t *testing.T) {
 	t.Parallel()
 	g := newFakeProvider(t)
@@ -114,7 +114,7 @@ func TestARevokedKeyIsSoonRefused(t *testing.T) {
 		g.claims["nonce"] = j.asked.Get("nonce")
 		j.returnWith(nil)
 	}
-	comesAgain() // within the minute
+	comesAgain() // within one minute
 	j.wantPerson("ada@lincoln.example")
 	j.clock.advance(time.Minute + time.Second)
 	comesAgain()
@@ -153,7 +153,7 @@ func TestEmailVerifiedAcceptsOnlyTrue(t *testing.T) {
 		j := startRegistration(t, g)
 		j.returnWith(nil)
 		if j.wantPerson("ada@lincoln.example").Identity.EmailVerified {
-			t.Errorf("%v was taken for true", value)
+			t.Errorf("%v was read as true", value)
 		}
 	}
 }
@@ -210,11 +210,11 @@ func TestAnUnavailableProviderIsRetried(t *testing.T) {
 	}
 	all.Wait()
 	if n := requested.Load(); n > 5 {
-		t.Errorf("twenty people asked %d times", n)
+		t.Errorf("twenty people caused %d requests", n)
 	}
 	before := requested.Load()
 	if err := start(); err != nil || requested.Load() != before {
-		t.Errorf("it was asked again: %v", err)
+		t.Errorf("another request was sent: %v", err)
 	}
 }
 

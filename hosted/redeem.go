@@ -78,7 +78,8 @@ func (p *Provider) exchange(ctx context.Context, provider *providerMetadata, cod
 	var refused *oauth2.RetrieveError
 	if errors.As(err, &refused) && refused.ErrorCode == "invalid_client" && config.Endpoint.AuthStyle == oauth2.AuthStyleInHeader &&
 		provider.acceptsSecretPost {
-		// The provider supports both methods, but this application is registered for the other one. The code is not used up.
+		// The provider supports both methods, but this application is registered for the other one. The code is still
+		// valid.
 		config.Endpoint.AuthStyle = oauth2.AuthStyleInParams
 		token, err = config.Exchange(ctx, code, oauth2.VerifierOption(verifier))
 	}
@@ -109,7 +110,7 @@ func (p *Provider) verify(ctx context.Context, provider *providerMetadata, raw, 
 	invalid := func(format string, details ...any) (*oidc.IDToken, personClaims, error) {
 		return nil, personClaims{}, fmt.Errorf("%w: "+format, append([]any{ErrUnverified}, details...)...)
 	}
-	if strings.Count(raw, ".") != 2 || strings.ContainsAny(raw, "{} ") { // no other serialisation than the compact one
+	if strings.Count(raw, ".") != 2 || strings.ContainsAny(raw, "{} ") { // only the compact serialization
 		return invalid("the ID token is no JWT")
 	}
 	var fetch error
@@ -144,8 +145,8 @@ func (p *Provider) verify(ctx context.Context, provider *providerMetadata, raw, 
 	return id, claims, nil
 }
 
-// belongsTo reports whether the person logged in to the requested organization, given by its id or name. It is true where the
-// provider sends no organization.
+// belongsTo reports whether the person logged in to the requested organization, given by its id or name. It is true if
+// the provider sends no organization.
 func (c personClaims) belongsTo(requested string) bool {
 	if requested == "" || (c.OrganizationID == "" && c.Organization == "") {
 		return true
@@ -175,7 +176,7 @@ func (p *Provider) fetchUserInfo(ctx context.Context, provider *providerMetadata
 	return nil
 }
 
-// person leaves out a name that is an e-mail address, which Auth0 sends where it knows no name.
+// person omits a name that is an e-mail address, which Auth0 sends if it knows no name.
 func (c personClaims) person(subject string) Person {
 	if strings.Contains(c.Name, "@") {
 		c.Name = ""

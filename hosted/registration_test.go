@@ -13,7 +13,7 @@ import (
 	"homeroom/internal/browsertest"
 )
 
-// newOwnKey is a key that no provider publishes.
+// newOwnKey returns a key that no provider publishes.
 func newOwnKey() *rsa.PrivateKey {
 	private, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {

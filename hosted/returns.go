@@ -6,11 +6,12 @@ import (
 	"strings"
 )
 
-// ReturnURL returns the URL to which a person is redirected in the end: the requested one, or else the first allowed one. It is
-// empty where none is requested and none is allowed. It fails with [ErrReturnURL] for a requested URL that is not allowed.
+// ReturnURL returns the URL to which a person is redirected at the end: the requested one, or else the first allowed
+// one. It is empty if none is requested and none is allowed. It fails with [ErrReturnURL] for a requested URL that is
+// not allowed.
 //
-// A URL is allowed when everything before its query equals one of [Config.ReturnURLs]. The strings are compared without parsing,
-// so a browser cannot read the URL in another way.
+// A URL is allowed if everything before its query equals one of [Config.ReturnURLs]. The strings are compared without
+// parsing, so a browser cannot read the URL in another way.
 func (p *Provider) ReturnURL(requested string) (string, error) {
 	if requested == "" {
 		if len(p.cfg.ReturnURLs) == 0 {

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/oauth2"
 )
 
-// Options are the optional parameters of a registration. They may come from a link that anybody can make.
+// Options are the optional parameters of a registration. They may come from a link that anybody can create.
 type Options struct {
 	// SchoolName is stored in the flow state.
 	SchoolName string
@@ -22,18 +22,18 @@ type Options struct {
 	ReturnTo string
 	// LoginHint prefills the field for the e-mail address, or the telephone number.
 	LoginHint string
-	// Locales are the languages that the person reads, the preferred first, with spaces between them.
+	// Locales are the person's languages, the preferred first, separated by spaces.
 	Locales string
-	// Prompt is OpenID Connect's: none, login, consent, select_account, create, or several with spaces between them.
+	// Prompt is OpenID Connect's: none, login, consent, select_account, create, or several separated by spaces.
 	Prompt string
-	// Connection names the provider's way to log in, such as google-oauth2 at Auth0.
+	// Connection is the name of a connection (a way to log in) at the provider, such as google-oauth2 at Auth0.
 	Connection string
 	// Organization is the provider's id (or name) of an organization to log in to.
 	Organization string
-	// Invitation is a secret from an invitation's mail. With an Organization it is the provider's, and sent to it; without one
-	// it is ours, and stored in the flow state.
+	// Invitation is the secret of an invitation's mail. With an Organization it is the provider's, and is sent to it;
+	// without one it is ours, and is stored in the flow state.
 	Invitation string
-	// Confirm is a secret from the mail of a sign-up that is to be confirmed: the person logs in instead of registering.
+	// Confirm is the secret of the mail that confirms a sign-up: the person logs in instead of registering.
 	Confirm string
 }
 
@@ -84,7 +84,7 @@ func isText(text string, most int) bool {
 type Redirect struct {
 	// URL is the authorization URL.
 	URL string
-	// Cookies are to be set: that of this flow, and those that delete old ones.
+	// Cookies are the cookies to set: that of this flow, and those that delete old ones.
 	Cookies []*http.Cookie
 }
 
@@ -116,8 +116,8 @@ func (p *Provider) Start(r *http.Request, o Options) (Redirect, error) {
 	return Redirect{URL: p.authorizationURL(provider, m, o), Cookies: append(p.pruneCookies(r), cookie)}, nil
 }
 
-// authorizationURL builds the authorization request. The operator's parameters replace those of the caller of /register, and
-// the parameters of the flow's security replace both.
+// authorizationURL returns the authorization request. The operator's parameters replace those of the caller of
+// /register, and the parameters of the flow's security replace both.
 func (p *Provider) authorizationURL(provider *providerMetadata, m flow, o Options) string {
 	params := map[string]string{}
 	add := func(name, value string) {

@@ -24,12 +24,12 @@ func TestAuthorizationRequest(t *testing.T) {
 	query := url.Values{
 		"login_hint": {"ada@lincoln.example"}, "ui_locales": {"de-CH en"}, "prompt": {"login consent"}, "connection": {"google-oauth2"},
 		"organization": {"org_1"}, "invitation": {"ticket-1"}, "school_name": {"Lincoln & Söhne"},
-		// Nobody sets these from outside.
+		// A caller must not be able to set these.
 		"client_id": {"evil"}, "redirect_uri": {"https://evil.example/"}, "scope": {"admin"}, "state": {"mine"}, "nonce": {"mine"},
 	}
 	requested := d.openProvider(browser, query.Encode()).URL
 	if requested.Path != "/authorize" {
-		t.Errorf("it leads to %s", requested)
+		t.Errorf("it redirects to %s", requested)
 	}
 	got := requested.Query()
 	for name, want := range map[string]string{
@@ -52,15 +52,15 @@ func TestAuthorizationRequest(t *testing.T) {
 	again := d.openProvider(browser, query.Encode()).URL.Query()
 	for _, name := range []string{"state", "nonce", "code_challenge"} {
 		if got.Get(name) == again.Get(name) {
-			t.Errorf("%s is the same twice", name)
+			t.Errorf("%s is not unique", name)
 		}
 	}
-	// The verifier that is sent later is the challenge's.
+	// The verifier that is sent later must match the challenge.
 	g.claims["nonce"] = again.Get("nonce")
 	browser.Get(d.url + "/callback?code=canary-code&state=" + again.Get("state"))
 	sum := sha256.Sum256([]byte(g.exchanged.Get("code_verifier")))
 	if base64.RawURLEncoding.EncodeToString(sum[:]) != again.Get("code_challenge") {
-		t.Error("the verifier is another challenge's")
+		t.Error("the verifier does not match the challenge")
 	}
 }
 
@@ -87,21 +87,21 @@ func TestRegisterURLOfTheProvider(t *testing.T) {
 			"/register",
 			map[string]string{"access_type": "offline", "client_id": "homeroom-web", "response_type": "code", "screen_hint": ""},
 		},
-		"prompt=create where it is known": {
+		"prompt=create if it is supported": {
 			func(*hosted.Config) {},
 			map[string]any{"prompt_values_supported": []string{"none", "create"}},
 			"",
 			"/authorize",
 			map[string]string{"prompt": "create"},
 		},
-		"what the person asks for comes first": {
+		"the person's parameters have priority": {
 			func(c *hosted.Config) { c.Params = map[string]string{"prompt": "consent"} },
 			map[string]any{"prompt_values_supported": []string{"create"}},
 			"prompt=login",
 			"/authorize",
 			map[string]string{"prompt": "login"},
 		},
-		"an invitation of ours is not the provider's": {
+		"our invitation is not sent to the provider": {
 			func(*hosted.Config) {}, nil, "invitation=ours",
 			"/authorize",
 			map[string]string{"invitation": ""},
@@ -123,7 +123,7 @@ func TestRegisterURLOfTheProvider(t *testing.T) {
 			})
 			requested := d.openProvider(browsertest.New(t, g.url), c.query).URL
 			if requested.Path != c.path {
-				t.Errorf("it leads to %s", requested)
+				t.Errorf("it redirects to %s", requested)
 			}
 			for name, want := range c.want {
 				if got := requested.Query(); got.Get(name) != want || len(got[name]) > 1 {
@@ -284,13 +284,13 @@ func TestASavedStateIsLoaded(t *testing.T) {
 	if err != nil || state != got.state || person != got.person {
 		t.Errorf("%+v, %+v, %v", state, person, err)
 	}
-	// The page that brought the person may be loaded again: the code is not used a second time.
+	// The person may reload the page: the code is not used a second time.
 	j.fake.exchanged = nil
 	if _, person, err := j.provider.Finish(request(held)); err != nil || person != got.person || j.fake.exchanged != nil {
 		t.Errorf("%+v, %v, %v", person, err, j.fake.exchanged)
 	}
 	if _, _, err := j.provider.LoadState(request(j.browser.Cookies(j.url)...), got.state.ID); !errors.Is(err, hosted.ErrStateMismatch) {
-		t.Errorf("one whom the provider has not named yet: %v", err)
+		t.Errorf("a flow without a person: %v", err)
 	}
 	j.clock.advance(10 * time.Minute)
 	if _, _, err := j.provider.LoadState(request(held), got.state.ID); !errors.Is(err, hosted.ErrExpired) {

@@ -35,9 +35,9 @@ func SupportsMetadata(p Provider) bool {
 	return !ok || !without.MetadataUnsupported()
 }
 
-// The roles that a person has at a school. A provider maps them to roles of its own, by configuration.
+// The roles of a person at a school. A provider maps them to its own roles, by configuration.
 const (
-	// RoleOwner is the role of the person who signed the school up.
+	// RoleOwner is the role of the person who signed up the school.
 	RoleOwner = "owner"
 	// RoleAdmin is the role of people who may invite others.
 	RoleAdmin = "admin"
@@ -122,7 +122,7 @@ type PasswordSetter interface {
 	SetPassword(ctx context.Context, id string, password secret.String) error
 }
 
-// Session is the result of logging a person in.
+// Session is the result of a login.
 type Session struct {
 	// Token is the access token for the service's own API.
 	Token     secret.String

@@ -19,9 +19,9 @@ var ErrNotFound = errors.New("no such identity")
 type Rejected struct {
 	// Field is the JSON name of the request's field, such as "password".
 	Field string
-	// Code is a stable word, such as "too_weak" or "too_common".
+	// Code is a stable code, such as "too_weak" or "too_common".
 	Code string
-	// Message is for people and never contains the value: a text of ours, or the provider's own words.
+	// Message is for people and never contains the value: a text of ours, or the provider's text.
 	Message messages.Message
 }
 

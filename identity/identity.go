@@ -1,9 +1,9 @@
 // Package identity declares what a sign-up needs of an identity provider.
 //
-// [Provider] is the extension point: the packages auth0, scim and beyondidentity implement it, and identitytest holds the
-// cases that every implementation must pass, lost answers included. Optional abilities are small interfaces of their own:
-// [Lister], [MembershipManager], [AccountLinker], [Verifier], [PasswordSetter], [SessionOpener], [PasswordResetLinker],
-// [OrganizationLister].
+// [Provider] is the extension point: the packages auth0, scim and beyondidentity implement it, and identitytest
+// contains the cases that every implementation must pass, lost answers included. Optional abilities are small
+// interfaces of their own: [Lister], [MembershipManager], [AccountLinker], [Verifier], [PasswordSetter],
+// [SessionOpener], [PasswordResetLinker], [OrganizationLister].
 package identity
 
 import (
@@ -17,11 +17,11 @@ import (
 
 // Provider creates and finds accounts of people at an identity provider.
 //
-// Every account is created with an id of ours ([NewUser.ID]). So an unknown outcome can be resolved: a caller that does not
-// know whether a Create arrived calls Lookup. Implementations never repeat a Create whose outcome is unknown; they
-// report it with an error for which [OutcomeUnknown] is true.
+// Every account is created with an id of ours ([NewUser.ID]), so that an unknown outcome can be resolved: a caller that
+// does not know whether a Create arrived calls Lookup. Implementations never repeat a Create whose outcome is unknown;
+// they report it with an error for which [OutcomeUnknown] is true.
 //
-// All methods honour ctx, and may be called from many goroutines.
+// All methods honour ctx, and are safe for use by many goroutines.
 type Provider interface {
 	// Create creates the account. It fails with [ErrExists] when the e-mail (or the id) is taken, with a *[Rejected] when
 	// the provider refuses a field, and with an error for which [Temporary] or [OutcomeUnknown] is true otherwise.
@@ -56,16 +56,17 @@ type Lister interface {
 type NewUser struct {
 	// ID is our id of the user. The provider's own id is derived from it.
 	ID uuid.UUID
-	// Email is normalised: lower case, no surrounding space.
+	// Email is normalised: lower case, without surrounding spaces.
 	Email string
-	// EmailVerified is true if the person has proved that the e-mail is theirs. It is passed on where the provider supports it.
+	// EmailVerified is true if the person has proved that the e-mail is theirs. It is passed on if the provider
+	// supports it.
 	EmailVerified bool
-	// Password is sent to the provider and stored nowhere else. It is empty where [TakesPassword] is false.
+	// Password is sent to the provider and stored nowhere else. It is empty if [TakesPassword] is false.
 	Password secret.String
 	// GivenName, FamilyName and Name are optional.
 	GivenName, FamilyName, Name string
-	// Profile has further values that the person entered, by the names of [ProfileFields]. The provider stores them where the
-	// person may change them (Auth0: user_metadata).
+	// Profile has further values that the person entered, by the names of [ProfileFields]. The provider stores them
+	// where the person may change them (Auth0: user_metadata).
 	Profile map[string]string
 	// Metadata is stored by the provider where only Homeroom can change it (Auth0: app_metadata).
 	Metadata Metadata
@@ -85,17 +86,17 @@ type Metadata struct {
 type User struct {
 	// ID is the provider's id, such as "auth0|0199c1b0-…".
 	ID string
-	// OurID is the [NewUser.ID] that ID is derived from, by which Lookup finds this account. It is [uuid.Nil] for an
+	// OurID is the [NewUser.ID] from which ID is derived, by which Lookup finds this account. It is [uuid.Nil] for an
 	// account whose id somebody else chose.
 	OurID         uuid.UUID
 	Email         string
 	EmailVerified bool
-	// Blocked is true if the provider refuses logins to this account. It is false where the provider does not report it.
+	// Blocked is true if the provider refuses logins to this account. It is false if the provider does not report it.
 	Blocked bool
 	// CreatedAt is the provider's time of creation; zero if it is not reported.
 	CreatedAt time.Time
 	Metadata  Metadata
 }
 
-// ProfileFields are the names of the values that a person may be asked for besides a name, as used in [NewUser.Profile].
+// ProfileFields are the names of the values that a sign-up may ask for besides a name, as used in [NewUser.Profile].
 var ProfileFields = []string{"company", "phone", "address", "region", "locality", "postalCode"}

@@ -15,14 +15,14 @@ import (
 	"homeroom/mail/mailtest"
 )
 
-// The process of these tests can send one mail in a process of its own, which the mail server kills at a stage of its choice.
+// The process of these tests sends one mail in a process of its own, which the mail server kills at a chosen stage.
 const (
 	childURL    = "HOMEROOM_TEST_MAIL_CATALOG"
 	childServer = "HOMEROOM_TEST_MAIL_SERVER"
 	childMail   = "HOMEROOM_TEST_MAIL_ID"
 )
 
-// child sends the mail that the environment names.
+// child sends the mail in the environment.
 func child() {
 	ctx := context.Background()
 	store, err := catalog.Open(ctx, catalog.Config{URL: os.Getenv(childURL)})
@@ -32,14 +32,14 @@ func child() {
 			_, err = service.Send(ctx, uuid.MustParse(os.Getenv(childMail)))
 		}
 	}
-	fmt.Println("the child has ended by itself:", err)
+	fmt.Println("the child has not been killed:", err)
 }
 
 func TestAProcessThatDiesSendsAtMostOnce(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		dies mailtest.Stage
-		// left is what the dead process leaves, last what becomes of it, taken how many mails there are then.
+		// left is the state after the death of the process, last the final state, taken the number of mails then.
 		left, last catalog.MailState
 		taken      int
 	}{
@@ -80,7 +80,7 @@ func TestAProcessThatDiesSendsAtMostOnce(t *testing.T) {
 			w.wantState(id, c.left)
 			w.server.Fail(nil)
 			if again := w.send(id); again == 0 {
-				t.Error("a mail that another may hold is not looked at again")
+				t.Error("a mail that another worker may have is not checked again")
 			}
 			w.wantState(id, c.left)
 			w.exec(`update mails set held_until = now() where id = $1`, id)

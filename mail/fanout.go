@@ -18,14 +18,14 @@ type Kind string
 
 // The kinds of mails.
 const (
-	// Activation asks to confirm an address; ActivationResent is for another link.
+	// Activation asks to confirm an address; ActivationResent is another link for it.
 	Activation       Kind = "activation"
 	ActivationResent Kind = "activation_resent"
-	// AlreadyRegistered says that there is an account with this address.
+	// AlreadyRegistered says that an account with this address exists.
 	AlreadyRegistered Kind = "already_registered"
 	// Invitation invites a person to sign up.
 	Invitation Kind = "invitation"
-	// SchoolReady says that the school can be used.
+	// SchoolReady says that the school is ready.
 	SchoolReady Kind = "school_ready"
 	// Waiting says that an operator reviews a sign-up; Rejected that they have rejected it.
 	Waiting  Kind = "waiting"
@@ -34,7 +34,7 @@ const (
 	SetPassword Kind = "set_password"
 )
 
-// Kinds are all of them.
+// Kinds are all kinds.
 var Kinds = []Kind{Activation, ActivationResent, AlreadyRegistered, Invitation, SchoolReady, Waiting, Rejected, SetPassword}
 
 // eventKinds are the kinds of mails by event type. Other events cause no mail.
@@ -47,7 +47,8 @@ var eventKinds = map[string]Kind{
 	catalog.TenantReady:                SchoolReady,
 }
 
-// repeatInterval is the least interval between two mails of the kind [AlreadyRegistered] to one address: anybody can cause them.
+// repeatInterval is the least interval between two mails of kind [AlreadyRegistered] to one address: anybody can cause
+// them.
 const repeatInterval = time.Hour
 
 // mailContent is the data of a mail's row.
@@ -84,8 +85,8 @@ func (s *Service) FanOutTx(ctx context.Context, tx pgx.Tx, events []catalog.Outb
 	return nil
 }
 
-// EnqueueTx inserts a mail about an event whose data is a [catalog.Notification], or for [SchoolReady] the sign-up's result. An event
-// without a valid address causes no mail: it must not hold up the others.
+// EnqueueTx inserts a mail about an event whose data is a [catalog.Notification], or for [SchoolReady] the sign-up's
+// result. An event without a valid address causes no mail, so that it does not block the others.
 func (s *Service) EnqueueTx(ctx context.Context, tx pgx.Tx, kind Kind, event catalog.OutboxEvent) error {
 	notice, content, err := s.read(ctx, tx, kind, event)
 	if err != nil {
@@ -97,7 +98,7 @@ func (s *Service) EnqueueTx(ctx context.Context, tx pgx.Tx, kind Kind, event cat
 	}
 	data, err := json.Marshal(content)
 	if err != nil {
-		return fmt.Errorf("write what the mail of event %s says: %w", event.ID, err)
+		return fmt.Errorf("write the content of the mail of event %s: %w", event.ID, err)
 	}
 	mail := catalog.NewMail{
 		EventID: event.ID, Kind: string(kind), SignupID: event.SignupID, Recipient: notice.Email, Locale: notice.Locale, Data: data,
@@ -112,7 +113,7 @@ func (s *Service) EnqueueTx(ctx context.Context, tx pgx.Tx, kind Kind, event cat
 	return s.cfg.Queue.SendMailTx(ctx, tx, id)
 }
 
-// read returns the recipient and the content of an event's mail. Data that cannot be parsed counts as empty.
+// read returns the recipient and the content of an event's mail. It treats data that cannot be parsed as empty.
 func (s *Service) read(ctx context.Context, tx pgx.Tx, kind Kind, event catalog.OutboxEvent) (catalog.Notification, mailContent, error) {
 	var notice catalog.Notification
 	if kind == SchoolReady {
@@ -125,12 +126,12 @@ func (s *Service) read(ctx context.Context, tx pgx.Tx, kind Kind, event catalog.
 		content.SchoolName, content.Role, content.InvitedBy = notice.SchoolName, notice.Role, notice.InvitedBy
 		content.InvitationID = notice.InvitationID
 	case SetPassword, Waiting, Rejected, AlreadyRegistered:
-		content.ExpiresAt = nil // it is the sign-up's, and means nothing to the person
+		content.ExpiresAt = nil // it is the sign-up's, and has no meaning for the person
 	}
 	return notice, content, nil
 }
 
-// readResult reads the result of a sign-up, as the package signup writes it.
+// readResult reads the result of a sign-up, in the form of package signup.
 func (s *Service) readResult(ctx context.Context, tx pgx.Tx, event catalog.OutboxEvent) (catalog.Notification, mailContent, error) {
 	var result struct {
 		User struct {

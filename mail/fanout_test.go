@@ -65,7 +65,7 @@ func TestASchoolThatIsReady(t *testing.T) {
 	}
 }
 
-// TestMailsToUnconfirmedAddressesQuoteNothing: anybody may sign up with anybody's address, and with words of theirs.
+// TestMailsToUnconfirmedAddressesQuoteNothing: anybody may sign up with another person's address, and with any text.
 func TestMailsToUnconfirmedAddressesQuoteNothing(t *testing.T) {
 	t.Parallel()
 	for _, locale := range []string{"en", "de", "fr", "es"} {
@@ -98,17 +98,17 @@ func TestWhatEventsMakeNoMail(t *testing.T) {
 	w := setup(t)
 	again := notice(catalog.SignupAwaitingVerification, catalog.Notification{Email: "ada@lincoln.example"})
 	if jobs := w.fanOut(again, again); len(jobs) != 1 {
-		t.Errorf("an event that is told twice made %d mails", len(jobs))
+		t.Errorf("a repeated event caused %d mails", len(jobs))
 	}
 	for name, event := range map[string]catalog.OutboxEvent{
-		"one for programs":         notice(catalog.UserCreated, catalog.Notification{Email: "ada@lincoln.example"}),
-		"one without an address":   notice(catalog.SignupRejected, catalog.Notification{}),
-		"one that is no object":    {ID: uuid.New(), Type: catalog.SignupRejected, Data: json.RawMessage(`[]`)},
-		"one with two addresses":   notice(catalog.SignupRejected, catalog.Notification{Email: "ada@lincoln.example,eve@evil.example"}),
-		"one with a header inside": notice(catalog.SignupRejected, catalog.Notification{Email: "ada@lincoln.example\r\nBcc: eve@evil.example"}),
+		"one for programs":          notice(catalog.UserCreated, catalog.Notification{Email: "ada@lincoln.example"}),
+		"one without an address":    notice(catalog.SignupRejected, catalog.Notification{}),
+		"one that is not an object": {ID: uuid.New(), Type: catalog.SignupRejected, Data: json.RawMessage(`[]`)},
+		"one with two addresses":    notice(catalog.SignupRejected, catalog.Notification{Email: "ada@lincoln.example,eve@evil.example"}),
+		"one with a header inside":  notice(catalog.SignupRejected, catalog.Notification{Email: "ada@lincoln.example\r\nBcc: eve@evil.example"}),
 	} {
 		if jobs := w.fanOut(event); len(jobs) != 0 {
-			t.Errorf("%s made a mail", name)
+			t.Errorf("%s caused a mail", name)
 		}
 	}
 }

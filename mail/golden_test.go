@@ -24,7 +24,7 @@ import (
 	"homeroom/mail"
 )
 
-var update = flag.Bool("update", false, "write the mails below testdata/golden anew")
+var update = flag.Bool("update", false, "update the mails in testdata/golden")
 
 // parsedMail is a mail as a mail program parses it.
 type parsedMail struct {
@@ -34,7 +34,7 @@ type parsedMail struct {
 	contentsOrder []string
 }
 
-// parse reads a mail with nothing of ours.
+// parse parses a mail without our own code.
 func parse(t *testing.T, raw []byte) parsedMail {
 	t.Helper()
 	message, err := netmail.ReadMessage(bytes.NewReader(raw))
@@ -58,7 +58,7 @@ func parse(t *testing.T, raw []byte) parsedMail {
 			t.Fatal(err)
 		}
 		if encoding := part.Header.Get("Content-Transfer-Encoding"); encoding != "quoted-printable" {
-			t.Fatalf("a part is encoded as %s", encoding)
+			t.Fatalf("a part has the encoding %s", encoding)
 		}
 		content, err := io.ReadAll(quotedprintable.NewReader(part))
 		if err != nil {
@@ -81,11 +81,11 @@ var (
 	goldenTime   = time.Date(2026, 11, 21, 16, 47, 0, 0, time.UTC)
 )
 
-// row is the mail of a kind, of which nothing is left to chance.
+// row returns the mail of a kind, always the same.
 func row(kind mail.Kind, locale string, content map[string]any) catalog.Mail {
 	data, err := json.Marshal(content)
 	if err != nil {
-		panic(err) // strings and times
+		panic(err) // only strings and times
 	}
 	return catalog.Mail{
 		ID: goldenID, Kind: string(kind), SignupID: &goldenSignup, Recipient: "ada@lincoln.example", Locale: locale, Data: data,
@@ -93,7 +93,7 @@ func row(kind mail.Kind, locale string, content map[string]any) catalog.Mail {
 	}
 }
 
-// samples are what mails say, by their kinds.
+// samples are the contents of the mails, by kind.
 var samples = map[mail.Kind]map[string]any{
 	mail.Activation:        {"expiresAt": goldenTime.Add(24 * time.Hour)},
 	mail.ActivationResent:  {"expiresAt": goldenTime.Add(24 * time.Hour)},
@@ -134,10 +134,10 @@ func TestMailsInEveryLanguage(t *testing.T) {
 					}
 				}
 				if len(l.contentsOrder) != 2 || !strings.HasPrefix(l.contentsOrder[0], "text/plain") {
-					t.Errorf("the parts are %v: programs show the last that they can", l.contentsOrder)
+					t.Errorf("the parts are %v: programs show the last one that they support", l.contentsOrder)
 				}
 				if !strings.Contains(l.html, `lang="`+locale+`"`) || !strings.Contains(l.html, "prefers-color-scheme: dark") {
-					t.Error("the HTML does not say its language, or is not for dark screens")
+					t.Error("the HTML has no language, or no dark colour scheme")
 				}
 				for _, never := range []string{"<no value>", "<img", "<script", "<link", "@import", "url(", "ZgotmplZ"} {
 					if strings.Contains(l.text+l.html, never) {
@@ -154,7 +154,7 @@ func TestMailsInEveryLanguage(t *testing.T) {
 				}
 				for _, link := range links {
 					if !strings.HasPrefix(link, "https://lincoln.example/") || !strings.HasSuffix(link, "?token="+token) {
-						t.Errorf("a link leads to %s", link)
+						t.Errorf("a link points to %s", link)
 					}
 				}
 				if len(links) != want {
@@ -165,7 +165,7 @@ func TestMailsInEveryLanguage(t *testing.T) {
 	}
 }
 
-// golden compares a mail with the one of the file.
+// golden compares a mail with the one in the file.
 func golden(t *testing.T, name string, got []byte) {
 	t.Helper()
 	path := filepath.Join("testdata", "golden", name)

@@ -16,13 +16,13 @@ func TestNamesCannotInjectTextOrLinks(t *testing.T) {
 	t.Parallel()
 	w := setup(t, func(c *mail.Config) { c.Links = links{none: true} })
 	for name, school := range map[string]string{
-		"a header":            "Lincoln\r\nBcc: eve@evil.example\r\n\r\nHello",
-		"a direction":         "Lincoln \u202egnp.exe\u2066",
-		"a link":              "Win at https://evil.example/x or evil.example now",
-		"HTML":                `<a href="https://evil.example">x</a><script>x</script>`,
-		"a template":          `{{.Link}}`,
-		"far too much":        strings.Repeat("Lincoln ", 10_000),
-		"bytes that are none": "Lincoln\xff\xfe\x00High",
+		"a header":                "Lincoln\r\nBcc: eve@evil.example\r\n\r\nHello",
+		"a direction":             "Lincoln \u202egnp.exe\u2066",
+		"a link":                  "Win at https://evil.example/x or evil.example now",
+		"HTML":                    `<a href="https://evil.example">x</a><script>x</script>`,
+		"a template":              `{{.Link}}`,
+		"far too much":            strings.Repeat("Lincoln ", 10_000),
+		"bytes that are not text": "Lincoln\xff\xfe\x00High",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -40,17 +40,17 @@ func TestNamesCannotInjectTextOrLinks(t *testing.T) {
 				}
 			}
 			if strings.Contains(l.html, "<script") || strings.Contains(l.html, "<a ") {
-				t.Error("the HTML holds elements of the name")
+				t.Error("the HTML contains elements of the name")
 			}
 			if strings.ContainsAny(l.subject, "\r\n") || len(l.subject) > 500 {
 				t.Errorf("the subject is %q", l.subject)
 			}
 			if found := regexp.MustCompile(`evil\.example|://evil`).FindString(l.subject + l.text + l.html); found != "" {
-				t.Errorf("a mail program would make a link of %q", found)
+				t.Errorf("a mail program would show a link for %q", found)
 			}
 			for line := range strings.SplitSeq(string(raw), "\r\n") {
 				if len(line) > 998 || strings.ContainsAny(line, "\r\n") {
-					t.Errorf("a line is too long, or ends by itself: %q", line[:min(len(line), 100)])
+					t.Errorf("a line is too long, or has a bare line break: %q", line[:min(len(line), 100)])
 				}
 			}
 		})
@@ -72,14 +72,14 @@ func TestNamesOfAnyScript(t *testing.T) {
 	}
 }
 
-// Whoever reads the registry or the log must not be able to use a link, or the mail server.
+// A reader of the catalog or the log must not be able to use a link, or the mail server.
 func TestSecretsAreNeitherKeptNorLogged(t *testing.T) {
 	t.Parallel()
 	w := setup(t, func(c *mail.Config) {
 		c.URL = secret.String(strings.Replace(c.URL.Reveal(), "smtp://", "smtp://homeroom:canary-password@", 1))
 	})
 	id := w.activation()
-	w.send(id) // the server knows no logins
+	w.send(id) // the server accepts no logins
 	w.wantState(id, catalog.MailQueued)
 	other := setup(t)
 	sent := other.activation()

@@ -13,7 +13,7 @@ import (
 	"homeroom/mail/mailtest"
 )
 
-// From an event to a mail, with the relay and the jobs of the program itself.
+// From an event to a mail, with the program's own relay and jobs.
 func TestAnEventBecomesAMail(t *testing.T) {
 	t.Parallel()
 	var queue *jobs.Queue
@@ -52,7 +52,7 @@ func TestAnEventBecomesAMail(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n, err := relay.Drain(t.Context()); err != nil || n != 1 {
-		t.Fatalf("%d events were handed on: %v", n, err)
+		t.Fatalf("%d events were relayed: %v", n, err)
 	}
 	if err := runner.Start(t.Context()); err != nil {
 		t.Fatal(err)

@@ -1,11 +1,12 @@
 // Package mail sends mails about events: that an address is to be confirmed, that a school is ready.
 //
-// A mail is a row, inserted in the transaction that removes its event from the outbox, and sent by a job that has only its id. It is
-// sent at most once. Before its text is sent, everything may be retried, for a day. Then the row is marked as being sent, and a mail
-// whose reply was lost is not sent again: nobody gets a mail twice because a process has died.
+// A mail is a row, inserted in the transaction that removes its event from the outbox, and sent by a job that has only
+// its id. It is sent at most once. Before its text is sent, everything may be retried, for a day. Then the row is
+// marked as being sent, and a mail whose reply was lost is not sent again, so that nobody gets a mail twice because a
+// process has died.
 //
-// Rows contain no link and no token: an implementation of [Links] makes them when a mail is sent. To an address that is not
-// confirmed, a mail repeats no text of the sign-up: anybody could send their own text to others that way.
+// Rows contain no link and no token: an implementation of [Links] creates them when a mail is sent. A mail to an
+// address that is not confirmed repeats no text of the sign-up: anybody could send their own text to others that way.
 package mail
 
 import (
@@ -27,7 +28,7 @@ import (
 	"homeroom/messages"
 )
 
-// Links makes the links of mails. Without a link, a mail has no button; a mail that needs one fails.
+// Links creates the links of mails. Without a link, a mail has no button; a mail that needs one fails.
 type Links interface {
 	// Activation is the page on which the e-mail of a sign-up is confirmed.
 	Activation(signup uuid.UUID) string
@@ -51,12 +52,12 @@ type Config struct {
 	Catalog *catalog.Store
 	// Queue inserts the jobs. Required.
 	Queue Queue
-	// Links makes the mails' links. Required.
+	// Links creates the mails' links. Required.
 	Links Links
-	// URL is the mail server, such as smtp://user:password@mail.lincoln.example:587, or smtps:// for TLS from the start.
-	// smtp:// demands STARTTLS, except on loopback; ?starttls=off or =optional says otherwise. Required.
+	// URL is the mail server, such as smtp://user:password@mail.lincoln.example:587, or smtps:// for TLS from the
+	// start. smtp:// requires STARTTLS, except on loopback, unless ?starttls=off or =optional is set. Required.
 	URL secret.String
-	// From is the sender, such as "Lincoln <no-reply@lincoln.example>". Without a name it is the product's. Required.
+	// From is the sender, such as "Lincoln <no-reply@lincoln.example>". Without a name the product's is used. Required.
 	From string
 	// ReplyTo is the address for replies. Defaults to none, and mails do not ask for replies.
 	ReplyTo string
@@ -81,7 +82,7 @@ type Service struct {
 	templates templates
 }
 
-// New makes a Service. It does not connect to the mail server.
+// New returns a Service. It does not connect to the mail server.
 func New(cfg Config) (*Service, error) {
 	if cfg.Catalog == nil || cfg.Queue == nil || cfg.Links == nil {
 		return nil, errors.New("mails need a catalog, a queue and links")
@@ -105,7 +106,7 @@ func New(cfg Config) (*Service, error) {
 	if cfg.ReplyTo != "" {
 		to, err := parseAddress(cfg.ReplyTo)
 		if err != nil {
-			return nil, fmt.Errorf("where answers to mails go: %w", err)
+			return nil, fmt.Errorf("the address for replies: %w", err)
 		}
 		s.replyTo = &to
 	}
@@ -138,7 +139,7 @@ func parseAddress(text string) (netmail.Address, error) {
 	}
 	address.Address = address.Address[:at+1] + domain
 	if !isPlain(address.Address) {
-		return netmail.Address{}, fmt.Errorf("%q has characters before the @ that not every mail server knows", text)
+		return netmail.Address{}, fmt.Errorf("%q has characters before the @ that not every mail server supports", text)
 	}
 	address.Name = cleanName(address.Name)
 	return *address, nil
@@ -163,7 +164,7 @@ func (s *Service) MarkAbandoned(ctx context.Context) error {
 		return err
 	}
 	if lost > 0 {
-		s.cfg.Logger.Warn("mails whose answer was lost are not sent again", "count", lost)
+		s.cfg.Logger.Warn("mails whose reply was lost are not sent again", "count", lost)
 	}
 	return nil
 }

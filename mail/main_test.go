@@ -29,10 +29,10 @@ func TestMain(m *testing.M) {
 	pgtest.Main(m)
 }
 
-// token is in every link, and nowhere else.
+// token is in every link, and must be nowhere else.
 const token = "canary-7a1f3c"
 
-// links are the links of a service that does not exist.
+// links returns the links of a service that does not exist.
 type links struct {
 	noPassword error
 	none       bool
@@ -52,7 +52,7 @@ func (l links) PasswordSet(_ context.Context, id uuid.UUID) (string, error) {
 	return l.to("/password/" + id.String()), l.noPassword
 }
 
-// queue remembers the jobs.
+// queue records the jobs.
 type queue struct {
 	mu   sync.Mutex
 	jobs []uuid.UUID
@@ -112,17 +112,17 @@ func config(store *catalog.Store, q mail.Queue, url string) mail.Config {
 	}
 }
 
-// notice is an event about a sign-up.
+// notice returns an event about a sign-up.
 func notice(kind string, n catalog.Notification) catalog.OutboxEvent {
 	data, err := json.Marshal(n)
 	if err != nil {
-		panic(err) // strings and times
+		panic(err) // only strings and times
 	}
 	signup := uuid.New()
 	return catalog.OutboxEvent{ID: uuid.New(), Type: kind, SignupID: &signup, Data: data}
 }
 
-// fanOut processes events, and returns the jobs that they have caused.
+// fanOut processes events, and returns their jobs.
 func (w *testEnv) fanOut(events ...catalog.OutboxEvent) []uuid.UUID {
 	w.t.Helper()
 	before := len(w.queue.jobs)
@@ -133,7 +133,7 @@ func (w *testEnv) fanOut(events ...catalog.OutboxEvent) []uuid.UUID {
 	return w.queue.jobs[before:]
 }
 
-// write makes the mail of a kind.
+// write composes the mail of a kind.
 func (w *testEnv) write(kind mail.Kind, event catalog.OutboxEvent) uuid.UUID {
 	w.t.Helper()
 	before := len(w.queue.jobs)
@@ -147,7 +147,7 @@ func (w *testEnv) write(kind mail.Kind, event catalog.OutboxEvent) uuid.UUID {
 	return w.queue.jobs[before]
 }
 
-// activation is the mail of a fresh event.
+// activation returns the mail of a new event.
 func (w *testEnv) activation() uuid.UUID {
 	w.t.Helper()
 	jobs := w.fanOut(notice(catalog.SignupAwaitingVerification, catalog.Notification{Email: "ada@lincoln.example"}))
@@ -179,7 +179,7 @@ func (w *testEnv) wantState(id uuid.UUID, state catalog.MailState) catalog.Mail 
 	return m
 }
 
-// exec changes the registry behind the service's back.
+// exec changes the catalog directly.
 func (w *testEnv) exec(sql string, args ...any) {
 	w.t.Helper()
 	if _, err := w.catalog.Pool().Exec(w.t.Context(), sql, args...); err != nil {
@@ -192,7 +192,7 @@ func (w *testEnv) wantMessages(want int) []mailtest.Message {
 	w.t.Helper()
 	all := w.server.Messages()
 	if len(all) != want {
-		w.t.Fatalf("the server has taken %d mails, not %d", len(all), want)
+		w.t.Fatalf("the server has accepted %d mails, not %d", len(all), want)
 	}
 	return all
 }

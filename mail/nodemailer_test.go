@@ -33,7 +33,7 @@ const (
 	password = "canary-p4$$w:rd/?#"
 )
 
-// certified makes a certificate for localhost, which only whoever trusts it trusts.
+// certified creates a certificate for localhost, and returns the trust in it.
 func certified(t *testing.T) (key, cert string, trust *tls.Config) {
 	t.Helper()
 	secretKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -60,7 +60,7 @@ func certified(t *testing.T) (key, cert string, trust *tls.Config) {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})), cert, &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
 }
 
-// nodemailer is a running server; next waits for what it tells.
+// nodemailer is a running server; next waits for its next message.
 type nodemailer struct {
 	port  int
 	trust *tls.Config
@@ -120,12 +120,12 @@ func TestNodemailersServer(t *testing.T) {
 		want   catalog.MailState
 		texts  string
 	}{
-		"takes a mail after STARTTLS and a login": {false, "smtp://" + login + "localhost:PORT?starttls=required", true, catalog.MailSent, ""},
-		"takes a mail over TLS from the start":    {true, "smtps://" + login + "localhost:PORT", true, catalog.MailSent, ""},
-		"is not believed with an unknown certificate": {
+		"accepts a mail after STARTTLS and a login": {false, "smtp://" + login + "localhost:PORT?starttls=required", true, catalog.MailSent, ""},
+		"accepts a mail over TLS from the start":    {true, "smtps://" + login + "localhost:PORT", true, catalog.MailSent, ""},
+		"is not trusted with an unknown certificate": {
 			false, "smtp://" + login + "localhost:PORT?starttls=required", false, catalog.MailQueued, "certificate",
 		},
-		"refuses a wrong password, which may be mended": {
+		"refuses a wrong password, which may be corrected": {
 			false, "smtp://someone:canary-wrong@localhost:PORT?starttls=required", true, catalog.MailQueued, "refuses our login (535)",
 		},
 	} {

@@ -24,22 +24,22 @@ type Page struct {
 	Greeting         string
 	// Paragraphs come before the button, Notes after it.
 	Paragraphs, Notes []string
-	// Button and Link are empty where there is no link. Copy introduces the link as text.
+	// Button and Link are empty if there is no link. Copy introduces the link as text.
 	Button, Link, Copy string
 	Footer             string
 }
 
 // errPermanent marks an error that a retry cannot repair.
-var errPermanent = errors.New("the mail cannot be made")
+var errPermanent = errors.New("the mail cannot be composed")
 
-// page makes the texts of a mail.
+// page returns the texts of a mail.
 func (s *Service) page(ctx context.Context, m catalog.Mail) (Page, error) {
 	var content mailContent
 	if err := json.Unmarshal(m.Data, &content); err != nil {
 		return Page{}, fmt.Errorf("%w: its data: %w", errPermanent, err)
 	}
 	if content.ExpiresAt != nil && content.ExpiresAt.Before(m.ReadAt) {
-		return Page{}, fmt.Errorf("%w: it is too late for it", errPermanent)
+		return Page{}, fmt.Errorf("%w: it has expired", errPermanent)
 	}
 	texts := s.cfg.Texts.For(m.Locale)
 	link, err := s.link(ctx, m, content)
@@ -113,7 +113,7 @@ func (w *words) fill(p *Page, content mailContent, answers bool) {
 	}
 }
 
-// link makes the link of a mail.
+// link creates the link of a mail.
 func (s *Service) link(ctx context.Context, m catalog.Mail, content mailContent) (string, error) {
 	need := func(id *uuid.UUID, link func(uuid.UUID) string) (string, error) {
 		if id != nil {
@@ -135,7 +135,7 @@ func (s *Service) link(ctx context.Context, m catalog.Mail, content mailContent)
 			return link
 		})
 		if failed != nil {
-			return "", fmt.Errorf("make the link of mail %s: %w", m.ID, failed)
+			return "", fmt.Errorf("create the link of mail %s: %w", m.ID, failed)
 		}
 		return link, err
 	case AlreadyRegistered, SchoolReady:
@@ -146,10 +146,10 @@ func (s *Service) link(ctx context.Context, m catalog.Mail, content mailContent)
 	return "", fmt.Errorf("%w: it is of an unknown kind", errPermanent)
 }
 
-// maxNameLength bounds what a mail repeats of a name.
+// maxNameLength is how much of a name a mail repeats.
 const maxNameLength = 100
 
-// oneLine takes control characters out of a text, and those that turn the direction of the text around them.
+// oneLine removes control characters, and characters that change the direction of the text around them.
 func oneLine(text string) string {
 	text = strings.Map(func(r rune) rune {
 		switch {
@@ -179,7 +179,7 @@ func preventAutolink(name string) string {
 	for i, r := range runes {
 		text.WriteRune(r)
 		if (r == '.' || r == ':' || r == '@' || r == '/') && i+1 < len(runes) && runes[i+1] != ' ' {
-			text.WriteRune('\u2060') // joins words, has no width, and is in no address
+			text.WriteRune('\u2060') // this character (WORD JOINER) has no width, and is in no address
 		}
 	}
 	return text.String()

@@ -65,7 +65,7 @@ func readTemplates(dir string) (templates, error) {
 	return all, nil
 }
 
-// firstOf reads the first of these files that exists, in the order of the names.
+// firstOf reads the first of these files that exists.
 func firstOf(folders []fs.FS, names ...string) (string, error) {
 	for _, name := range names {
 		for _, folder := range folders {
@@ -93,7 +93,7 @@ func (t templates) parts(p Page) (text, html string, err error) {
 	return plain.String(), rich.String(), nil
 }
 
-// Compose makes the message of a mail. The same row and link make the same bytes.
+// Compose returns the message of a mail. The same row and link give the same bytes.
 func (s *Service) Compose(ctx context.Context, m catalog.Mail) ([]byte, error) {
 	p, err := s.page(ctx, m)
 	if err != nil {
@@ -120,7 +120,7 @@ func (s *Service) message(m catalog.Mail, p Page) ([]byte, error) {
 	msg.SetDateWithValue(m.CreatedAt.UTC())
 	msg.SetMessageIDWithValue(m.ID.String() + "@" + domainOf(s.from.Address))
 	msg.SetGenHeader("Auto-Submitted", "auto-generated")
-	msg.SetGenHeader("X-Auto-Response-Suppress", "All") // what Exchange knows instead
+	msg.SetGenHeader("X-Auto-Response-Suppress", "All") // what Exchange uses instead
 	msg.SetGenHeader("Content-Language", p.Language)
 	msg.SetBodyString(gomail.TypeTextPlain, text)
 	msg.AddAlternativeString(gomail.TypeTextHTML, html)

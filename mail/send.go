@@ -11,13 +11,13 @@ import (
 )
 
 const (
-	// leaseBefore is the lease of a worker until it sends the text, leaseText that for the text. Both are longer than the timeouts
-	// of the connection, so that no lease of a live worker expires.
+	// leaseBefore is the lease of a worker until it sends the text, leaseText that for the text. Both are longer than
+	// the timeouts of the connection, so that the lease of a running worker does not expire.
 	leaseBefore = envelopeTimeout + time.Minute
 	leaseText   = textTimeout + time.Minute
 	// retryFor is how long after its event a mail is retried.
 	retryFor = 24 * time.Hour
-	// writeTimeout bounds the recording of an outcome, which is done even when the process is asked to stop.
+	// writeTimeout limits the recording of an outcome, which is done even if the process is asked to stop.
 	writeTimeout = 10 * time.Second
 )
 
@@ -26,7 +26,8 @@ var retryDelays = []time.Duration{
 	30 * time.Second, 2 * time.Minute, 5 * time.Minute, 15 * time.Minute, 30 * time.Minute, time.Hour,
 }
 
-// Send sends a mail, unless that is done. again is after how long it must be called again; 0 is never. An error is the catalog's.
+// Send sends a mail, unless that is done. again is the delay until it must be called again; 0 means never. An error is
+// the catalog's.
 func (s *Service) Send(ctx context.Context, id uuid.UUID) (again time.Duration, err error) {
 	m, err := s.cfg.Catalog.LeaseMail(ctx, id, leaseBefore)
 	if errors.Is(err, catalog.ErrStateChanged) {
@@ -107,7 +108,7 @@ func isPermanent(err error) bool {
 	return code >= 500 && !isAuthFailure(code)
 }
 
-// recordOutcome records the outcome of an attempt, even when the process was asked to stop meanwhile.
+// recordOutcome records the outcome of an attempt, even if the process was asked to stop meanwhile.
 func (s *Service) recordOutcome(ctx context.Context, m catalog.Mail, o outcome) (time.Duration, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
 	defer cancel()

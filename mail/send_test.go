@@ -14,7 +14,7 @@ import (
 	"homeroom/mail/mailtest"
 )
 
-// failing answers one stage of every conversation.
+// failing sets the answer of one stage of every session.
 func failing(stage mailtest.Stage, answer mailtest.Reply) func(mailtest.Stage) mailtest.Reply {
 	return func(at mailtest.Stage) mailtest.Reply {
 		if at == stage {
@@ -33,19 +33,19 @@ func TestFaultsOfTheMailServer(t *testing.T) {
 		taken  int
 	}{
 		"refuses the connection for now":     {mailtest.Greeting, mailtest.Reply{Code: 421, Text: "later"}, catalog.MailQueued, 0},
-		"hangs up at once":                   {mailtest.Greeting, mailtest.Reply{HangUp: true}, catalog.MailQueued, 0},
+		"disconnects at once":                {mailtest.Greeting, mailtest.Reply{HangUp: true}, catalog.MailQueued, 0},
 		"refuses the sender for now":         {mailtest.From, mailtest.Reply{Code: 451, Text: "greylisted"}, catalog.MailQueued, 0},
 		"refuses the sender":                 {mailtest.From, mailtest.Reply{Code: 553, Text: "not you"}, catalog.MailFailed, 0},
 		"wants a login":                      {mailtest.From, mailtest.Reply{Code: 530, Text: "log in"}, catalog.MailQueued, 0},
-		"hangs up at the sender":             {mailtest.From, mailtest.Reply{HangUp: true}, catalog.MailQueued, 0},
+		"disconnects at the sender":          {mailtest.From, mailtest.Reply{HangUp: true}, catalog.MailQueued, 0},
 		"refuses the recipient for now":      {mailtest.To, mailtest.Reply{Code: 450, Text: "busy"}, catalog.MailQueued, 0},
 		"refuses the recipient":              {mailtest.To, mailtest.Reply{Code: 550, Text: "nobody"}, catalog.MailFailed, 0},
-		"hangs up at the recipient":          {mailtest.To, mailtest.Reply{HangUp: true}, catalog.MailQueued, 0},
-		"hangs up in the text":               {mailtest.Data, mailtest.Reply{HangUp: true}, catalog.MailUnknown, 0},
+		"disconnects at the recipient":       {mailtest.To, mailtest.Reply{HangUp: true}, catalog.MailQueued, 0},
+		"disconnects in the text":            {mailtest.Data, mailtest.Reply{HangUp: true}, catalog.MailUnknown, 0},
 		"refuses the text for now":           {mailtest.Text, mailtest.Reply{Code: 452, Text: "full"}, catalog.MailQueued, 0},
 		"refuses the text":                   {mailtest.Text, mailtest.Reply{Code: 554, Text: "spam"}, catalog.MailFailed, 0},
-		"takes the mail and hangs up":        {mailtest.Text, mailtest.Reply{HangUp: true, Keep: true}, catalog.MailUnknown, 1},
-		"loses the mail and hangs up":        {mailtest.Text, mailtest.Reply{HangUp: true}, catalog.MailUnknown, 0},
+		"accepts the mail and disconnects":   {mailtest.Text, mailtest.Reply{HangUp: true, Keep: true}, catalog.MailUnknown, 1},
+		"loses the mail and disconnects":     {mailtest.Text, mailtest.Reply{HangUp: true}, catalog.MailUnknown, 0},
 		"goes out of service after the text": {mailtest.Text, mailtest.Reply{Code: 421, Text: "closing"}, catalog.MailQueued, 0},
 		"takes the mail":                     {mailtest.Text, mailtest.Reply{}, catalog.MailSent, 1},
 	} {
@@ -64,7 +64,7 @@ func TestFaultsOfTheMailServer(t *testing.T) {
 				t.Errorf("the problem is %v", m.Problem)
 			}
 			w.server.Fail(nil)
-			w.send(id) // once more, after the fault has gone
+			w.send(id) // once more, without the fault
 			switch c.want {
 			case catalog.MailQueued:
 				w.wantState(id, catalog.MailSent)
@@ -96,7 +96,7 @@ func TestAMailIsRetriedForADay(t *testing.T) {
 	}
 	w.wantState(id, catalog.MailFailed)
 	if total < 22*time.Hour || total > 25*time.Hour {
-		t.Errorf("it was tried for %s", total)
+		t.Errorf("it was retried for %s", total)
 	}
 }
 
@@ -108,7 +108,7 @@ func TestAServerThatIsNotThere(t *testing.T) {
 		t.Fatal(err)
 	}
 	if again := w.send(id); again != 30*time.Second {
-		t.Errorf("it is tried again after %s", again)
+		t.Errorf("it is retried after %s", again)
 	}
 	w.wantState(id, catalog.MailQueued)
 }
@@ -137,7 +137,7 @@ func TestAWorkerWhoseLeaseExpiredSendsNothing(t *testing.T) {
 	w := setup(t)
 	id := w.activation()
 	w.server.Fail(func(stage mailtest.Stage) mailtest.Reply {
-		if stage == mailtest.To { // while the server thinks, another has taken the mail
+		if stage == mailtest.To { // while the server is processing, another worker has leased the mail
 			w.exec(`update mails set attempts = attempts + 1 where id = $1`, id)
 		}
 		return mailtest.Reply{}
@@ -169,7 +169,7 @@ func TestNoTextIsSentBeforeItsRowIsMarked(t *testing.T) {
 	mu.Lock()
 	defer mu.Unlock()
 	if seen[mailtest.To] != catalog.MailQueued || seen[mailtest.Data] != catalog.MailSending {
-		t.Errorf("the row said %v", seen)
+		t.Errorf("the row was %v", seen)
 	}
 }
 
@@ -193,14 +193,14 @@ func TestStoppingDoesNotLoseTheAnswer(t *testing.T) {
 func TestMailsThatCannotBeMade(t *testing.T) {
 	t.Parallel()
 	past := time.Now().Add(-time.Hour)
-	t.Run("without the link that they are about", func(t *testing.T) {
+	t.Run("without their link", func(t *testing.T) {
 		t.Parallel()
 		w := setup(t, func(c *mail.Config) { c.Links = links{none: true} })
 		id := w.activation()
 		w.send(id)
 		w.wantState(id, catalog.MailFailed)
 	})
-	t.Run("when it is too late for them", func(t *testing.T) {
+	t.Run("after they have expired", func(t *testing.T) {
 		t.Parallel()
 		w := setup(t)
 		id := w.fanOut(notice(catalog.SignupAwaitingVerification, catalog.Notification{Email: "ada@lincoln.example", ExpiresAt: &past}))[0]
@@ -213,11 +213,11 @@ func TestMailsThatCannotBeMade(t *testing.T) {
 		w := setup(t, func(c *mail.Config) { c.Links = links{noPassword: errElsewhere} })
 		id := w.write(mail.SetPassword, notice("password", catalog.Notification{Email: "ada@lincoln.example"}))
 		if again := w.send(id); again == 0 {
-			t.Error("it is not tried again")
+			t.Error("it is not retried")
 		}
 		w.wantState(id, catalog.MailQueued)
 	})
-	t.Run("since they are forgotten", func(t *testing.T) {
+	t.Run("after they were deleted", func(t *testing.T) {
 		t.Parallel()
 		if again := setup(t).send(uuid.New()); again != 0 {
 			t.Errorf("it is called again after %s", again)

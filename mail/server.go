@@ -25,7 +25,7 @@ type server struct {
 	host, port string
 	user       string
 	password   secret.String
-	// implicit is TLS from the start; otherwise policy is that of STARTTLS.
+	// implicit says that TLS is used from the start; otherwise policy is that of STARTTLS.
 	implicit bool
 	policy   gomail.TLSPolicy
 	tls      *tls.Config
@@ -82,8 +82,9 @@ type session struct {
 	client *smtp.Client
 }
 
-// envelopeTimeout bounds everything before the text of a mail, textTimeout the sending of the text and the wait for the reply:
-// servers may scan a mail before they accept it. (RFC 5321 asks for ten minutes, which servers of today do not need.)
+// envelopeTimeout limits everything before the text of a mail, textTimeout the sending of the text and the wait for the
+// reply: servers may scan a mail before they accept it. (RFC 5321 asks for ten minutes, which servers of today do not
+// need.)
 const (
 	envelopeTimeout = time.Minute
 	textTimeout     = 3 * time.Minute
@@ -149,7 +150,7 @@ func (c *session) address(from, to string) error {
 }
 
 // errNoReply means that some of a mail's text was sent, and it is unknown whether the server has accepted it.
-var errNoReply = errors.New("the mail server's answer was lost")
+var errNoReply = errors.New("the mail server's reply was lost")
 
 // sendText sends the text. Every error but [errNoReply] means that the server has not accepted the mail.
 func (c *session) sendText(text []byte) error {
@@ -161,7 +162,7 @@ func (c *session) sendText(text []byte) error {
 		return fmt.Errorf("DATA: %w", err)
 	}
 	if _, err := writer.Write(text); err != nil {
-		return fmt.Errorf("%w: hand the text over: %w", errNoReply, err)
+		return fmt.Errorf("%w: send the text: %w", errNoReply, err)
 	}
 	if err := writer.Close(); err != nil {
 		if replyCode(err) == 0 {
@@ -173,7 +174,7 @@ func (c *session) sendText(text []byte) error {
 	return nil
 }
 
-// replyCode returns the code of a mail server's reply; 0 where there is none.
+// replyCode returns the code of a mail server's reply; 0 if there is none.
 func replyCode(err error) int {
 	var answer *textproto.Error
 	if errors.As(err, &answer) {

@@ -68,8 +68,8 @@ func (s *Service) check(address, description *string, events *[]string) error {
 	return nil
 }
 
-// checkURL refuses a URL that could never be called, and normalises it otherwise. A host name is resolved at each call, because its
-// address may change.
+// checkURL rejects a URL that could never be called, and normalises it otherwise. A host name is resolved at each call,
+// because its address may change.
 func (s *Service) checkURL(text string, into *string) (code string, message messages.Message) {
 	u, err := url.Parse(text)
 	if err != nil || u.Opaque != "" {

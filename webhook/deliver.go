@@ -15,16 +15,16 @@ import (
 	"homeroom/internal/killpoint"
 )
 
-// recordTimeout bounds the recording of an outcome, which is done even when the caller's context has ended.
+// recordTimeout limits the recording of an outcome, which is done even if the caller's context has ended.
 const recordTimeout = 10 * time.Second
 
-// Deliver sends a delivery if it is due, and then the deliveries of the same school that were waiting for it. It returns how long
-// the delivery must still wait; zero where nothing is left to do, or another job exists for it. An error is the catalog's: the
-// delivery stays due.
+// Deliver sends a delivery if it is due, and then the deliveries of the same school that were waiting for it. It
+// returns how long the delivery must still wait; zero if nothing is left to do, or another job exists for it. An error
+// is the catalog's: the delivery stays due.
 func (s *Service) Deliver(ctx context.Context, id uuid.UUID) (wait time.Duration, err error) {
 	attempt, wait, err := s.cfg.Catalog.BeginAttempt(ctx, id, s.lease())
 	for attempt != nil && err == nil {
-		wait = 0 // what follows in the place of others has jobs of its own
+		wait = 0 // the deliveries that follow have their own jobs
 		killpoint.Here("webhook.attempt_begun")
 		if err = s.attempt(ctx, *attempt); err != nil {
 			break
@@ -34,7 +34,7 @@ func (s *Service) Deliver(ctx context.Context, id uuid.UUID) (wait time.Duration
 		}
 		attempt, _, err = s.cfg.Catalog.BeginAttempt(ctx, id, s.lease())
 	}
-	if errors.Is(err, catalog.ErrNotFound) { // nothing has waited, or it was removed with its endpoint
+	if errors.Is(err, catalog.ErrNotFound) { // no delivery has waited, or it was removed with its endpoint
 		err = nil
 	}
 	return wait, err
@@ -109,7 +109,7 @@ func (s *Service) disableGone(ctx context.Context, tx pgx.Tx, endpoint catalog.W
 const (
 	// sweepEvery is the interval of [Service.Sweep], for deliveries whose job was lost or whose process has died.
 	sweepEvery = 10 * time.Second
-	// sweepAfter is how long they must be overdue, so that their jobs come first.
+	// sweepAfter is how long they must be overdue, so that their jobs run first.
 	sweepAfter = 15 * time.Second
 	// sweepLimit is how many deliveries one sweep sends, and sweepAtOnce how many of them at the same time.
 	sweepLimit, sweepAtOnce = 200, 8
@@ -137,7 +137,7 @@ func (s *Service) Sweep(ctx context.Context, overdue time.Duration) error {
 	if err != nil {
 		return err
 	}
-	var group errgroup.Group // one that fails does not cancel the others
+	var group errgroup.Group // a failure does not cancel the others
 	group.SetLimit(sweepAtOnce)
 	for _, id := range ids {
 		group.Go(func() error {

@@ -16,7 +16,7 @@ import (
 	"homeroom/webhook"
 )
 
-// schedule is what the documentation promises.
+// schedule is the documented schedule.
 var schedule = []time.Duration{
 	5 * time.Second, 5 * time.Minute, 30 * time.Minute, 2 * time.Hour, 5 * time.Hour, 10 * time.Hour, 14 * time.Hour, 20 * time.Hour,
 	24 * time.Hour,
@@ -30,7 +30,7 @@ func TestADeliveryIsRetriedForThreeDays(t *testing.T) {
 	b.emit(catalog.UserCreated)
 	id := b.single(endpoint.ID).ID
 	for i, pause := range schedule {
-		equal(t, 0, b.deliver(id), "another job is made for the next attempt")
+		equal(t, 0, b.deliver(id), "another job is inserted for the next attempt")
 		d := b.single(endpoint.ID)
 		equal(t, catalog.DeliveryPending, d.State, "state")
 		equal(t, i+1, d.Attempts, "attempts")
@@ -39,9 +39,9 @@ func TestADeliveryIsRetriedForThreeDays(t *testing.T) {
 		waits := d.NextAttemptAt.Sub(*d.EndedAt)
 		equal(t, true, waits >= pause && waits <= pause+pause/10, "pause "+waits.String()+" for "+pause.String())
 		equal(t, true, value[time.Time](b, `select max(scheduled_at) from river.river_job where args->>'delivery_id' = $1`, id.String()).
-			Sub(*d.NextAttemptAt).Abs() < 5*time.Second, "the job comes at the same time")
+			Sub(*d.NextAttemptAt).Abs() < 5*time.Second, "the job is scheduled for the same time")
 		wait := b.deliver(id)
-		equal(t, true, wait > pause/2 && wait <= pause+pause/10, "a job that comes too early waits: "+wait.String())
+		equal(t, true, wait > pause/2 && wait <= pause+pause/10, "a job that runs too early waits: "+wait.String())
 		equal(t, i+1, len(r.all()), "requests")
 		b.later(id)
 	}
@@ -60,7 +60,7 @@ func TestADeliveryIsRetriedForThreeDays(t *testing.T) {
 		equal(t, catalog.DeliveryPending, replayed.State, "state")
 		b.deliver(id)
 		d := b.single(endpoint.ID)
-		equal(t, true, d.NextAttemptAt.Sub(*d.EndedAt) < 6*time.Second, "it begins with the shortest pause")
+		equal(t, true, d.NextAttemptAt.Sub(*d.EndedAt) < 6*time.Second, "it begins with the shortest delay")
 		r.now(nil)
 		b.later(id)
 		b.deliver(id)
@@ -109,15 +109,15 @@ func TestResponses(t *testing.T) {
 		"a redirect": {func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, moved.URL, http.StatusTemporaryRedirect)
 		}, "pending", 307, "it answered 307, and redirects are not followed", 5 * time.Second},
-		"304":                         {status(304), "pending", 304, "it answered 304, and redirects are not followed", 5 * time.Second},
-		"400":                         {status(400), "pending", 400, "it answered 400", 5 * time.Second},
-		"404":                         {status(404), "pending", 404, "it answered 404", 5 * time.Second},
-		"asks to be left alone":       {wait("600", 429), "pending", 429, "it answered 429", 10 * time.Minute},
-		"asks so until a date":        {wait(inAnHour, 503), "pending", 503, "it answered 503", 59 * time.Minute},
-		"asks for more than a day":    {wait("999999999", 503), "pending", 503, "it answered 503", 24 * time.Hour},
-		"asks for less than there is": {wait("0", 503), "pending", 503, "it answered 503", 5 * time.Second},
-		"asks in words":               {wait("soon -5", 503), "pending", 503, "it answered 503", 5 * time.Second},
-		"hangs up":                    {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "pending", 0, "the connection was lost before it answered", 5 * time.Second},
+		"304":                              {status(304), "pending", 304, "it answered 304, and redirects are not followed", 5 * time.Second},
+		"400":                              {status(400), "pending", 400, "it answered 400", 5 * time.Second},
+		"404":                              {status(404), "pending", 404, "it answered 404", 5 * time.Second},
+		"asks for a later attempt":         {wait("600", 429), "pending", 429, "it answered 429", 10 * time.Minute},
+		"asks for an attempt after a date": {wait(inAnHour, 503), "pending", 503, "it answered 503", 59 * time.Minute},
+		"asks for more than a day":         {wait("999999999", 503), "pending", 503, "it answered 503", 24 * time.Hour},
+		"asks for less than there is":      {wait("0", 503), "pending", 503, "it answered 503", 5 * time.Second},
+		"asks in words":                    {wait("soon -5", 503), "pending", 503, "it answered 503", 5 * time.Second},
+		"hangs up":                         {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "pending", 0, "the connection was lost before it answered", 5 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			endpoint, _ := b.add(receive(t, c.answer).URL)
@@ -148,7 +148,7 @@ func TestAReceiverThatDoesNotAnswer(t *testing.T) {
 	b := setup(t, func(c *webhook.Config) { c.Timeout = 200 * time.Millisecond })
 	for name, answer := range map[string]http.HandlerFunc{
 		"it did not answer within 200ms": func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
-		"": func(w http.ResponseWriter, r *http.Request) { // the status has come, and the body never ends
+		"": func(w http.ResponseWriter, r *http.Request) { // the status was sent, and the body never ends
 			w.WriteHeader(http.StatusOK)
 			_ = http.NewResponseController(w).Flush()
 			<-r.Context().Done()
@@ -198,7 +198,8 @@ func TestA410DisablesTheWebhook(t *testing.T) {
 	equal(t, catalog.DeliveryDelivered, b.deliveries(endpoint.ID)[0].State, "state after it was enabled and replayed")
 }
 
-// TestTheProcessDiesBetweenSendingAndRecording: the receiver has it, nobody knows, and it comes once more.
+// TestTheProcessDiesBetweenSendingAndRecording: the receiver has the event, the outcome is unknown, and it is sent once
+// more.
 func TestTheProcessDiesBetweenSendingAndRecording(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -212,11 +213,11 @@ func TestTheProcessDiesBetweenSendingAndRecording(t *testing.T) {
 	}
 	d := b.single(endpoint.ID)
 	equal(t, catalog.DeliveryPending, d.State, "state")
-	equal(t, 1, d.Attempts, "the attempt was counted before it was made")
-	equal(t, true, b.deliver(id) > 20*time.Second, "nobody else sends it while it may still be on its way")
+	equal(t, 1, d.Attempts, "the attempt was counted before it was sent")
+	equal(t, true, b.deliver(id) > 20*time.Second, "nobody else sends it while its lease lasts")
 	equal(t, 1, len(r.all()), "requests")
 	_, err := b.service.Replay(t.Context(), me, endpoint.ID, id)
-	equal(t, webhook.ErrNotReplayable, err, "replaying what may be on its way")
+	equal(t, webhook.ErrNotReplayable, err, "replaying a delivery that is being sent")
 
 	r.now(nil)
 	check(t, b.service.Sweep(t.Context(), 0))
@@ -232,7 +233,7 @@ func TestTheProcessDiesBetweenSendingAndRecording(t *testing.T) {
 	equal(t, "verified", goVerifies(t, secret, calls[1]), "the second")
 }
 
-// TestALateResponseOfAnExpiredAttempt counts, where it is good.
+// TestALateResponseOfAnExpiredAttempt counts if it is a success.
 func TestALateResponseOfAnExpiredAttempt(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -265,7 +266,7 @@ func TestEventsOfASchoolArriveInTheirOrder(t *testing.T) {
 	all := b.deliveries(endpoint.ID)
 	equal(t, 3*schools, len(all), "deliveries")
 	var group sync.WaitGroup
-	for _, d := range all { // each at the same time
+	for _, d := range all { // all at the same time
 		group.Go(func() {
 			if _, err := b.service.Deliver(t.Context(), d.ID); err != nil {
 				t.Error(err)
@@ -282,11 +283,11 @@ func TestEventsOfASchoolArriveInTheirOrder(t *testing.T) {
 	for i := range schools {
 		school := all[3*i : 3*i+3]
 		if place[school[0].ID.String()] > place[school[1].ID.String()] || place[school[1].ID.String()] > place[school[2].ID.String()] {
-			t.Errorf("school %d was told of at %d, %d and %d", i, place[school[0].ID.String()], place[school[1].ID.String()], place[school[2].ID.String()])
+			t.Errorf("the events of school %d arrived at %d, %d and %d", i, place[school[0].ID.String()], place[school[1].ID.String()], place[school[2].ID.String()])
 		}
 	}
 
-	t.Run("one that fails holds up the next just once", func(t *testing.T) {
+	t.Run("a failure delays the next delivery only once", func(t *testing.T) {
 		r.now(status(500))
 		b.emit(catalog.UserCreated, catalog.TenantReady)
 		all := b.deliveries(endpoint.ID)
@@ -301,7 +302,7 @@ func TestEventsOfASchoolArriveInTheirOrder(t *testing.T) {
 	})
 }
 
-// TestTheProcessDiesWithTheFirstEventOfASchool: the others wait for its lease, and for a minute at most.
+// TestTheProcessDiesWithTheFirstEventOfASchool: the others wait for its lease, and for one minute at most.
 func TestTheProcessDiesWithTheFirstEventOfASchool(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -311,7 +312,7 @@ func TestTheProcessDiesWithTheFirstEventOfASchool(t *testing.T) {
 	all := b.deliveries(endpoint.ID)
 	_, _, err := b.catalog.BeginAttempt(t.Context(), all[0].ID, time.Hour)
 	check(t, err)
-	equal(t, time.Second, b.deliver(all[1].ID), "how soon it looks again")
+	equal(t, time.Second, b.deliver(all[1].ID), "the delay until the next check")
 	equal(t, 0, len(r.all()), "requests")
 	b.exec("update webhook_deliveries set created_at = now() - interval '1 minute'")
 	equal(t, 0, b.deliver(all[1].ID), "wait")
@@ -319,7 +320,7 @@ func TestTheProcessDiesWithTheFirstEventOfASchool(t *testing.T) {
 	equal(t, 1, len(r.all()), "requests")
 }
 
-// TestTheServiceIsStoppedInTheMiddleOfAnAttempt: what has become of it is unknown, so that it is made again.
+// TestTheServiceIsStoppedInTheMiddleOfAnAttempt: the outcome is unknown, so the attempt is repeated.
 func TestTheServiceIsStoppedInTheMiddleOfAnAttempt(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -332,7 +333,7 @@ func TestTheServiceIsStoppedInTheMiddleOfAnAttempt(t *testing.T) {
 	b.emit(catalog.UserCreated)
 	id := b.single(endpoint.ID).ID
 	_, err := b.service.Deliver(ctx, id)
-	equal(t, true, errors.Is(err, context.Canceled), "the error is that of the end")
+	equal(t, true, errors.Is(err, context.Canceled), "the error is the context's")
 	d := b.single(endpoint.ID)
 	equal(t, catalog.DeliveryPending, d.State, "state")
 	equal(t, true, d.EndedAt == nil && d.LastProblem == nil, "no outcome is recorded")
@@ -342,7 +343,7 @@ func TestTheServiceIsStoppedInTheMiddleOfAnAttempt(t *testing.T) {
 	equal(t, catalog.DeliveryDelivered, b.single(endpoint.ID).State, "state")
 }
 
-// delivery is what has become of it.
+// delivery returns the current row of a delivery.
 func (b *testEnv) delivery(d catalog.Delivery) catalog.Delivery {
 	b.t.Helper()
 	found, err := b.catalog.Delivery(b.t.Context(), d.EndpointID, d.ID)
@@ -371,6 +372,6 @@ func TestPing(t *testing.T) {
 	equal(t, false, calls[0].id() == calls[1].id(), "two pings have the same id")
 	equal(t, 0, len(b.deliveries(endpoint.ID)), "deliveries")
 	_, err = b.service.Ping(t.Context(), me, uuid.New())
-	equal(t, true, err != nil, "pinging a webhook that is not there")
+	equal(t, true, err != nil, "pinging a missing webhook")
 	equal(t, "2 "+strconv.Itoa(418), value[string](b, `select count(*) || ' ' || max((details->>'status')::int) from audit_events where action = 'webhook.ping'`), "audit")
 }

@@ -25,7 +25,7 @@ type Actor struct {
 // EndpointParams are the parameters of a new endpoint.
 type EndpointParams struct {
 	URL, Description string
-	// Events are the event types that it subscribes to; none are all.
+	// Events are the event types that it subscribes to; none means all.
 	Events []string
 }
 
@@ -33,7 +33,7 @@ type EndpointParams struct {
 func (s *Service) Add(ctx context.Context, actor Actor, params EndpointParams) (catalog.WebhookEndpoint, secret.String, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
-		return catalog.WebhookEndpoint{}, "", fmt.Errorf("make an id: %w", err)
+		return catalog.WebhookEndpoint{}, "", fmt.Errorf("create an id: %w", err)
 	}
 	var endpoint catalog.WebhookEndpoint
 	if err := s.check(&params.URL, &params.Description, &params.Events); err != nil {
@@ -158,7 +158,7 @@ func (s *Service) Ping(ctx context.Context, actor Actor, id uuid.UUID) (Outcome,
 	})
 }
 
-// record writes an audit event about an endpoint. The URL is left out, because it may contain a token.
+// record writes an audit event about an endpoint. It omits the URL, which may contain a token.
 func (s *Service) record(ctx context.Context, tx pgx.Tx, actor Actor, action string, id uuid.UUID, more map[string]any) error {
 	details := map[string]any{"webhook": id}
 	maps.Copy(details, more)

@@ -24,8 +24,8 @@ func TestChangesAreAudited(t *testing.T) {
 	changed, err := b.service.Change(ctx, me, endpoint.ID, webhook.Change{Events: &[]string{}})
 	check(t, err)
 	equal(t, 0, len(changed.Events), "events")
-	equal(t, endpoint.URL, changed.URL, "what is left out stays")
-	equal(t, "Billing", changed.Description, "what is left out stays")
+	equal(t, endpoint.URL, changed.URL, "omitted fields stay")
+	equal(t, "Billing", changed.Description, "omitted fields stay")
 
 	disabled, err := b.service.Change(ctx, me, endpoint.ID, webhook.Change{Enabled: new(false)})
 	check(t, err)
@@ -60,11 +60,11 @@ func TestChangesAreAudited(t *testing.T) {
 		"replay": func() error { _, err := b.service.Replay(ctx, me, endpoint.ID, uuid.New()); return err },
 		"ping":   func() error { _, err := b.service.Ping(ctx, me, endpoint.ID); return err },
 	} {
-		equal(t, true, errors.Is(f(), catalog.ErrNotFound), name+" of what is not there")
+		equal(t, true, errors.Is(f(), catalog.ErrNotFound), name+" of a missing webhook")
 	}
 }
 
-// TestADeliveryIsReplayedByItsOwnWebhookOnly: an id of another's delivery is as unknown as any.
+// TestADeliveryIsReplayedByItsOwnWebhookOnly: the id of another webhook's delivery is unknown here.
 func TestADeliveryIsReplayedByItsOwnWebhookOnly(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -75,7 +75,7 @@ func TestADeliveryIsReplayedByItsOwnWebhookOnly(t *testing.T) {
 	equal(t, true, errors.Is(err, catalog.ErrNotFound), "replayed")
 }
 
-// TestSecretsAreNotStored looks for them in every row of the catalog, the jobs' among them, and in the log.
+// TestSecretsAreNotStored searches for them in every row of the catalog, including the jobs, and in the log.
 func TestSecretsAreNotStored(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -93,13 +93,13 @@ func TestSecretsAreNotStored(t *testing.T) {
 
 	everything := b.logs.String() + b.dump()
 	for _, text := range []string{"webhook.rotate", first.ID.String(), "disabled a webhook that answered 410", "deliver_webhook"} {
-		equal(t, true, strings.Contains(everything, text), text+" is not found, so what follows would prove nothing")
+		equal(t, true, strings.Contains(everything, text), text+" is not found, so the following checks would prove nothing")
 	}
 	for i, text := range []string{secret, otherSecret, rotated.Reveal(), base64.StdEncoding.EncodeToString(key), string(key)} {
 		text = strings.TrimPrefix(text, "whsec_")
 		raw, _ := base64.StdEncoding.DecodeString(text)
 		for _, form := range []string{text, fmt.Sprintf("%x", raw), strings.TrimRight(base64.URLEncoding.EncodeToString(raw), "=")} {
-			equal(t, false, form != "" && strings.Contains(everything, form), fmt.Sprintf("secret %d is written down", i))
+			equal(t, false, form != "" && strings.Contains(everything, form), fmt.Sprintf("secret %d is stored", i))
 		}
 	}
 	equal(t, false, strings.Contains(b.logs.String(), "zq-Token-77"), "a receiver's token is in the log")
@@ -108,7 +108,7 @@ func TestSecretsAreNotStored(t *testing.T) {
 	}
 }
 
-// dump is every row of every table of the catalog.
+// dump returns every row of every table of the catalog.
 func (b *testEnv) dump() string {
 	b.t.Helper()
 	rows, err := b.catalog.Pool().Query(b.t.Context(), `

@@ -62,7 +62,7 @@ func (s *Service) FanOutTx(ctx context.Context, tx pgx.Tx, events []catalog.Outb
 			if slices.Contains(types, event.Type) && subscribes(endpoint, event.Type) {
 				id, err := uuid.NewV7()
 				if err != nil {
-					return fmt.Errorf("make an id: %w", err)
+					return fmt.Errorf("create an id: %w", err)
 				}
 				deliveries = append(deliveries, catalog.NewDelivery{ID: id, EventID: event.ID, EndpointID: endpoint.ID})
 			}

@@ -18,16 +18,17 @@ type guard struct {
 // azureHostAgent is a public address at which Azure's host agent serves secrets of the machine.
 var azureHostAgent = netip.MustParsePrefix("168.63.129.16/32")
 
-// tlsPort is the only port that is called on the internet, so that nobody can attack other services from our address.
+// tlsPort is the only port that is called on the internet, so that nobody can attack other services through this one.
 const tlsPort = 443
 
-// newGuard permits addresses that are on the internet by IANA's registries of special addresses, on the port of HTTPS, and allowed
-// networks, on any port. It refuses NAT64, 6to4 and Teredo, which can contain a private IPv4 address.
+// newGuard permits addresses that are on the internet by IANA's registries of special addresses, on the port of HTTPS,
+// and allowed networks, on any port. It rejects NAT64, 6to4 and Teredo, which can contain a private IPv4 address.
 func newGuard(allow []netip.Prefix) *guard {
 	return &guard{allow: allow, public: ssrf.New(ssrf.WithPorts(tlsPort), ssrf.WithDeniedV4Prefixes(azureHostAgent))}
 }
 
-// allowInternet is the Control of a [net.Dialer] for https: it refuses addresses that are neither on the internet nor allowed.
+// allowInternet is the Control of a [net.Dialer] for https: it rejects addresses that are neither on the internet nor
+// allowed.
 func (g *guard) allowInternet(network, address string, conn syscall.RawConn) error {
 	if g.allowedOnly(network, address, conn) == nil {
 		return nil
@@ -42,7 +43,7 @@ func (g *guard) allowInternet(network, address string, conn syscall.RawConn) err
 	return nil
 }
 
-// allowedOnly is the Control for plain http: it refuses addresses that are not allowed.
+// allowedOnly is the Control for plain http: it rejects addresses that are not allowed.
 func (g *guard) allowedOnly(_, address string, _ syscall.RawConn) error {
 	target, err := netip.ParseAddrPort(address)
 	if err != nil || !g.allows(target.Addr()) {

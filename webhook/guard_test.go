@@ -24,17 +24,17 @@ func TestAddressesThatAreRefused(t *testing.T) {
 	t.Parallel()
 	b := setup(t, func(c *webhook.Config) { c.Allow = nil })
 	refused := []string{
-		// this machine, and what means it
+		// this machine, in all notations
 		"127.0.0.1", "127.9.9.9", "0.0.0.0", "0.1.2.3", "[::1]", "[::]", "[::ffff:127.0.0.1]", "[::127.0.0.1]",
-		// private networks, those of carriers, and links
+		// private networks, those of carriers, and link-local ones
 		"10.0.0.1", "172.16.0.1", "172.31.255.255", "192.168.1.1", "100.64.0.1", "100.127.255.255", "169.254.1.1", "[fc00::1]", "[fd12:3456::1]",
 		"[fe80::1]", "[fe80::1%25eth0]", "[fec0::1]", "[::ffff:10.0.0.1]", "[::ffff:169.254.169.254]",
-		// where clouds tell secrets
+		// metadata services of clouds
 		"169.254.169.254", "[fd00:ec2::254]", "100.100.100.200", "168.63.129.16", "192.0.0.192", "[::ffff:168.63.129.16]",
-		// many at once, and nobody
+		// multicast, broadcast and reserved
 		"224.0.0.1", "239.255.255.255", "255.255.255.255", "240.0.0.1", "[ff02::1]", "192.0.2.1", "198.51.100.1", "203.0.113.1", "[2001:db8::1]",
 		"198.18.0.1", "[100::1]",
-		// where a private IPv4 address can hide: NAT64, 6to4, Teredo
+		// addresses that can contain a private IPv4 address: NAT64, 6to4, Teredo
 		"[64:ff9b::7f00:1]", "[64:ff9b::a9fe:a9fe]", "[64:ff9b:1::a00:1]", "[2002:7f00:1::]", "[2002:a00:1::1]", "[2001:0:5ef5:79fb::1]",
 	}
 	for _, host := range refused {
@@ -54,7 +54,7 @@ func TestAddressesThatAreRefused(t *testing.T) {
 	allowing := b.serviceOn(b.catalog, func(c *webhook.Config) { c.Allow = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")} })
 	for text, want := range map[string]string{
 		"https://10.1.2.3:8443": "", "http://10.1.2.3:3000": "", "https://8.8.8.8:8443": "url port_refused",
-		"https://hooks.lincoln.example:8443": "", // where it leads is known when it is called
+		"https://hooks.lincoln.example:8443": "", // a name is resolved when it is called
 	} {
 		_, _, err := allowing.Add(t.Context(), me, webhook.EndpointParams{URL: text})
 		equal(t, want, invalid(err), text)
@@ -99,10 +99,10 @@ func TestURLs(t *testing.T) {
 	equal(t, 0, value[int](b, `select count(*) from webhook_endpoints`), "webhooks")
 	endpoint, _, err := strict.Add(t.Context(), me, webhook.EndpointParams{URL: "  https://Hooks.Lincoln.example:443/a?token=1  ", Events: []string{"user.created", "tenant.ready", "user.created"}})
 	check(t, err)
-	equal(t, "https://Hooks.Lincoln.example:443/a?token=1", endpoint.URL, "the URL that is kept")
-	equal(t, "tenant.ready user.created", strings.Join(endpoint.Events, " "), "the events that are kept")
+	equal(t, "https://Hooks.Lincoln.example:443/a?token=1", endpoint.URL, "the stored URL")
+	equal(t, "tenant.ready user.created", strings.Join(endpoint.Events, " "), "the stored events")
 
-	t.Run("a name that leads to another port of the internet", func(t *testing.T) {
+	t.Run("a name with another port of the internet", func(t *testing.T) {
 		names := serveNames(t)
 		names.now("93.184.215.14")
 		service := b.serviceOn(b.catalog, func(c *webhook.Config) { c.Resolver = names.resolver() })
@@ -112,7 +112,7 @@ func TestURLs(t *testing.T) {
 		check(t, err)
 		equal(t, "the port 8443 of 93.184.215.14 is not one that may be called", outcome.Problem, "no connection is made")
 	})
-	t.Run("plain HTTP is for networks that are allowed", func(t *testing.T) {
+	t.Run("plain HTTP is only for allowed networks", func(t *testing.T) {
 		for text, want := range map[string]string{
 			"http://127.0.0.1:3000": "", "http://localhost:3000": "", "http://127.0.0.2:3000": "url not_https", "http://93.184.215.14": "url not_https",
 		} {
@@ -120,7 +120,7 @@ func TestURLs(t *testing.T) {
 			equal(t, want, invalid(err), text)
 		}
 	})
-	t.Run("everything that is wrong is told at once", func(t *testing.T) {
+	t.Run("all invalid fields are reported together", func(t *testing.T) {
 		_, _, err := b.service.Add(t.Context(), me, webhook.EndpointParams{URL: "x", Description: strings.Repeat("é", 201), Events: []string{"tenant.*"}})
 		equal(t, "url invalid_format, description too_long, events invalid_choice", invalid(err), "")
 		_, err = b.service.Change(t.Context(), me, endpoint.ID, webhook.Change{URL: new("http://10.0.0.1"), Description: new("a\x1b[31mb")})
@@ -132,7 +132,7 @@ func TestURLs(t *testing.T) {
 	})
 }
 
-// invalid lists what is wrong, as "field code".
+// invalid lists the invalid fields, as "field code".
 func invalid(err error) string {
 	var wrong *webhook.InvalidError
 	if !errors.As(err, &wrong) {
@@ -145,14 +145,14 @@ func invalid(err error) string {
 	return strings.Join(all, ", ")
 }
 
-// TestANameThatResolvesToAnotherAddressTheNextTime: the guard is asked about the address that is dialled, each time.
+// TestANameThatResolvesToAnotherAddressTheNextTime: the guard checks the dialled address, each time.
 func TestANameThatResolvesToAnotherAddressTheNextTime(t *testing.T) {
 	t.Parallel()
 	names := serveNames(t)
 	b := setup(t, func(c *webhook.Config) { c.Resolver = names.resolver() })
 	r := receive(t, nil)
 	port := portOf(t, r.URL)
-	secrets := listen(t, "127.0.0.2:"+port) // what an attacker wants to reach: on this machine, and not allowed
+	secrets := listen(t, "127.0.0.2:"+port) // the attacker's target: on this machine, and not allowed
 	endpoint, _ := b.add("http://hooks.lincoln.example:" + port + "/hooks")
 	send := func() string {
 		t.Helper()
@@ -161,20 +161,20 @@ func TestANameThatResolvesToAnotherAddressTheNextTime(t *testing.T) {
 		return outcome.Problem
 	}
 	names.now("127.0.0.1")
-	equal(t, "", send(), "an address that is allowed")
+	equal(t, "", send(), "an allowed address")
 	equal(t, 1, len(r.all()), "requests")
 	for _, address := range []string{"127.0.0.2", "169.254.169.254", "10.0.0.1", "0.0.0.0", "93.184.215.14"} {
 		names.now(address)
 		equal(t, "the address "+address+" is not one that may be called", send(), "by plain HTTP")
 	}
 	names.now("127.0.0.2", "127.0.0.1")
-	equal(t, "", send(), "of two addresses the one that is allowed is called")
+	equal(t, "", send(), "of two addresses the allowed one is called")
 	equal(t, 2, len(r.all()), "requests")
 	equal(t, 0, len(secrets.all()), "requests to an address that is not allowed")
 	names.now()
 	equal(t, "its name cannot be found", send(), "no address")
 
-	t.Run("by TLS, what is not on the internet is refused too", func(t *testing.T) {
+	t.Run("addresses outside of the internet are refused for TLS too", func(t *testing.T) {
 		_, err := b.service.Change(t.Context(), me, endpoint.ID, webhook.Change{URL: new("https://hooks.lincoln.example:" + port)})
 		check(t, err)
 		for _, address := range []string{"127.0.0.2", "169.254.169.254", "10.0.0.1", "100.64.0.1", "168.63.129.16", "0.0.0.0", "224.0.0.1"} {
@@ -183,7 +183,7 @@ func TestANameThatResolvesToAnotherAddressTheNextTime(t *testing.T) {
 		}
 		equal(t, 0, len(secrets.all()), "connections to an address that is not allowed")
 	})
-	t.Run("a delivery that is refused is tried again, and told", func(t *testing.T) {
+	t.Run("a refused delivery is retried, and its problem is recorded", func(t *testing.T) {
 		names.now("127.0.0.2")
 		b.emit(catalog.UserCreated)
 		d := b.single(endpoint.ID)
@@ -197,7 +197,7 @@ func TestANameThatResolvesToAnotherAddressTheNextTime(t *testing.T) {
 func TestTLS(t *testing.T) {
 	t.Parallel()
 	secure := httptest.NewUnstartedServer(status(204))
-	secure.Config.ErrorLog = log.New(io.Discard, "", 0) // it tells of every handshake that we break
+	secure.Config.ErrorLog = log.New(io.Discard, "", 0) // it logs every handshake that the test breaks
 	secure.StartTLS()
 	t.Cleanup(secure.Close)
 	roots := secure.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
@@ -211,14 +211,14 @@ func TestTLS(t *testing.T) {
 		check(t, err)
 		return outcome.Problem
 	}
-	equal(t, "", send(b.service, secure.URL), "a certificate that we trust")
-	equal(t, "its certificate is not good", send(strangers, secure.URL), "one that we do not trust")
+	equal(t, "", send(b.service, secure.URL), "a trusted certificate")
+	equal(t, "its certificate is not good", send(strangers, secure.URL), "an untrusted certificate")
 	equal(t, "its certificate is not good", send(b.service, "https://hooks.lincoln.example:"+portOf(t, secure.URL)), "one for another name")
 	equal(t, "the connection was refused", send(b.service, "http://127.0.0.1:1"), "nobody there")
-	equal(t, "it answered 400", send(b.service, strings.Replace(secure.URL, "https", "http", 1)), "plain HTTP to where TLS is spoken")
+	equal(t, "it answered 400", send(b.service, strings.Replace(secure.URL, "https", "http", 1)), "plain HTTP to a TLS server")
 }
 
-// TestProxiesOfTheEnvironmentAreNotUsed: a proxy would dial for us, and ask nobody.
+// TestProxiesOfTheEnvironmentAreNotUsed: a proxy would connect for us, without the guard.
 func TestProxiesOfTheEnvironmentAreNotUsed(t *testing.T) {
 	proxy := receive(t, nil)
 	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "ALL_PROXY"} {
@@ -241,7 +241,7 @@ func portOf(t *testing.T, address string) string {
 	return u.Port()
 }
 
-// listen is a receiver at this very address.
+// listen starts a receiver at exactly this address.
 func listen(t *testing.T, address string) *receiver {
 	t.Helper()
 	listener, err := net.Listen("tcp", address)
@@ -255,7 +255,7 @@ func listen(t *testing.T, address string) *receiver {
 	return r
 }
 
-// names is a name server that answers whatever it is told to.
+// names is a name server that gives the test's answers.
 type names struct {
 	conn net.PacketConn
 
@@ -277,7 +277,7 @@ func serveNames(t *testing.T) *names {
 	return n
 }
 
-// now has every name resolve to these.
+// now resolves every name to these addresses.
 func (n *names) now(addresses ...string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

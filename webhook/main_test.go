@@ -59,7 +59,7 @@ func setup(t *testing.T, change ...func(*webhook.Config)) *testEnv {
 	return b
 }
 
-// open is another process's connection to the catalog.
+// open returns another process's connection to the catalog.
 func (b *testEnv) open() *catalog.Store {
 	b.t.Helper()
 	store, err := catalog.Open(b.t.Context(), catalog.Config{URL: b.url})
@@ -92,7 +92,7 @@ func (b *testEnv) add(url string, events ...string) (catalog.WebhookEndpoint, st
 	return endpoint, key.Reveal()
 }
 
-// emit makes events happen and has them handed on.
+// emit emits events and relays them.
 func (b *testEnv) emit(types ...string) {
 	b.t.Helper()
 	school := uuid.New()
@@ -103,7 +103,7 @@ func (b *testEnv) emit(types ...string) {
 	check(b.t, err)
 }
 
-// deliveries are those to an endpoint, the oldest first.
+// deliveries returns the deliveries to an endpoint, the oldest first.
 func (b *testEnv) deliveries(endpoint uuid.UUID) []catalog.Delivery {
 	b.t.Helper()
 	all, err := b.catalog.Deliveries(b.t.Context(), endpoint, "", "", 1000)
@@ -112,7 +112,7 @@ func (b *testEnv) deliveries(endpoint uuid.UUID) []catalog.Delivery {
 	return all.Rows
 }
 
-// single is the only delivery to an endpoint.
+// single returns the only delivery to an endpoint.
 func (b *testEnv) single(endpoint uuid.UUID) catalog.Delivery {
 	b.t.Helper()
 	all := b.deliveries(endpoint)
@@ -128,7 +128,7 @@ func (b *testEnv) deliver(id uuid.UUID) (wait time.Duration) {
 	return wait
 }
 
-// later has the time come at which a delivery is due again.
+// later makes a delivery due again.
 func (b *testEnv) later(id uuid.UUID) {
 	b.t.Helper()
 	b.exec("update webhook_deliveries set next_attempt_at = now() where id = $1 and state = 'pending'", id)
@@ -147,7 +147,7 @@ func value[T any](b *testEnv, sql string, args ...any) T {
 	return v
 }
 
-// call is a request that a receiver has had.
+// call is a request to a receiver.
 type call struct {
 	Header http.Header
 	Body   []byte
@@ -155,7 +155,7 @@ type call struct {
 
 func (c call) id() string { return c.Header.Get("webhook-id") }
 
-// kind is the type of the event.
+// kind returns the type of the event.
 func (c call) kind(t *testing.T) string {
 	t.Helper()
 	var body struct{ Type string }
@@ -163,7 +163,7 @@ func (c call) kind(t *testing.T) string {
 	return body.Type
 }
 
-// receiver is a program outside. It remembers what it was told, and answers 204 unless answer says otherwise.
+// receiver is an external program. It stores the requests, and answers 204 unless answer is set.
 type receiver struct {
 	URL string
 
@@ -212,7 +212,7 @@ func status(code int) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }
 }
 
-// logBuffer keeps what many goroutines log.
+// logBuffer collects what many goroutines log.
 type logBuffer struct {
 	mu   sync.Mutex
 	text bytes.Buffer

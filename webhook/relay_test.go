@@ -19,7 +19,7 @@ import (
 	"homeroom/webhook"
 )
 
-// every is every type of event that there is.
+// every are all types of events.
 var every = []string{
 	catalog.UserCreated, catalog.OrganizationCreated, catalog.SessionCreated, catalog.TenantReady, catalog.TenantFailed,
 	catalog.TenantSuspended, catalog.TenantDeleted, catalog.MigrationFinished, catalog.SignupAwaitingVerification,
@@ -44,7 +44,7 @@ func TestOnlyPublicEventsAreDelivered(t *testing.T) {
 		t.Errorf("told %v", got)
 	}
 	if got := types(some.ID); !slices.Equal(got, []string{catalog.UserCreated, catalog.TenantReady}) {
-		t.Errorf("told %v of what it wants", got)
+		t.Errorf("got %v of its event types", got)
 	}
 	if !slices.Equal(webhook.Events(), every[:8]) {
 		t.Errorf("the events are %v", webhook.Events())
@@ -52,11 +52,11 @@ func TestOnlyPublicEventsAreDelivered(t *testing.T) {
 	for _, kind := range every[8:] {
 		var invalid *webhook.InvalidError
 		_, _, err := b.service.Add(t.Context(), me, webhook.EndpointParams{URL: r.URL, Events: []string{kind}})
-		equal(t, true, errors.As(err, &invalid), kind+" can be asked for")
+		equal(t, true, errors.As(err, &invalid), kind+" can be subscribed to")
 	}
 }
 
-// TestEveryEventIsFannedOutOnce: relays of several processes at the same time, some of whose transactions fail.
+// TestEveryEventIsFannedOutOnce: relays of several processes run at the same time, and some of their transactions fail.
 func TestEveryEventIsFannedOutOnce(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -98,7 +98,7 @@ func TestEveryEventIsFannedOutOnce(t *testing.T) {
 		})
 	}
 	group.Wait()
-	_, err := b.relay.Drain(t.Context()) // what was skipped because another held it
+	_, err := b.relay.Drain(t.Context()) // the events that were skipped because another process had them
 	check(t, err)
 	for _, endpoint := range endpoints {
 		equal(t, events, len(b.deliveries(endpoint.ID)), "deliveries to each")
@@ -156,26 +156,26 @@ func TestOldEventsAreDeleted(t *testing.T) {
 	old := b.single(endpoint.ID)
 	b.exec(`update outbox_events set created_at = now() - interval '31 days'`)
 	check(t, b.catalog.Emit(t.Context(), catalog.OutboxEvent{Type: catalog.TenantReady}))
-	b.exec(`update outbox_events set created_at = now() - interval '31 days' where relayed_at is null`) // nobody was there
+	b.exec(`update outbox_events set created_at = now() - interval '31 days' where relayed_at is null`) // nobody was subscribed
 	b.emit()
 	b.exec(`update outbox_events set relayed_at = null where type = 'tenant.ready'`)
-	b.exec(`update webhook_deliveries set state = 'dead', next_attempt_at = null where id = $1`, old.ID) // else it would stay
+	b.exec(`update webhook_deliveries set state = 'dead', next_attempt_at = null where id = $1`, old.ID) // otherwise it would stay
 	_, err := b.catalog.DeleteOld(t.Context(), catalog.OutboxTable, 30*24*time.Hour, 10)
 	check(t, err)
-	equal(t, "tenant.ready", value[string](b, `select string_agg(type, ' ') from outbox_events`), "events that are left")
+	equal(t, "tenant.ready", value[string](b, `select string_agg(type, ' ') from outbox_events`), "remaining events")
 	for _, d := range b.deliveries(endpoint.ID) {
-		equal(t, false, d.ID == old.ID, "the delivery is still there")
+		equal(t, false, d.ID == old.ID, "the delivery still exists")
 	}
 	equal(t, 0, b.deliver(old.ID), "its job finds nothing to do")
 }
 
-// eventually asks until it is so.
+// eventually polls until a query has this result.
 func eventually(t *testing.T, what string, so func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(30 * time.Second)
 	for tick := time.NewTicker(20 * time.Millisecond); !so(); <-tick.C {
 		if time.Now().After(deadline) {
-			t.Fatalf("it does not come: %s", what)
+			t.Fatalf("it does not happen: %s", what)
 		}
 	}
 }

@@ -11,7 +11,7 @@ var retryDelays = []time.Duration{
 	20 * time.Hour, 24 * time.Hour,
 }
 
-// maxRetryAfter bounds what a receiver may ask for with Retry-After.
+// maxRetryAfter is the longest delay that a receiver can ask for with Retry-After.
 const maxRetryAfter = 24 * time.Hour
 
 // retryDelay returns the delay after a failed attempt, counted since the delivery was new or replayed; false after the last one. A

@@ -17,7 +17,8 @@ func (s *Service) Secret(endpoint catalog.WebhookEndpoint) secret.String {
 	return s.derive(endpoint.ID, endpoint.Rotation)
 }
 
-// secrets returns the signing secrets of an endpoint: the current one, and for a day after a rotation the one before.
+// secrets returns the signing secrets of an endpoint: the current one, and for a day after a rotation also the previous
+// one.
 func (s *Service) secrets(endpoint catalog.WebhookEndpoint) []secret.String {
 	all := []secret.String{s.Secret(endpoint)}
 	if endpoint.PreviousUntil != nil {

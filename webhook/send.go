@@ -22,7 +22,8 @@ import (
 	"homeroom/internal/wait"
 )
 
-// maxResponseBytes is how much of a response's body is read. It is ignored, but a receiver may report an error when nobody reads it.
+// maxResponseBytes is how much of a response's body is read. The body is ignored, but a receiver may report an error if
+// it is not read.
 const maxResponseBytes = 4 << 10
 
 // message is one signed request: a ping, or an attempt of a delivery.
@@ -35,7 +36,7 @@ type message struct {
 
 // Outcome is the result of an attempt.
 type Outcome struct {
-	// Status is the response's status; 0 where there was no response.
+	// Status is the response's status; 0 if there was no response.
 	Status int
 	// Problem is the reason of a failure, without text of the receiver; empty for a success.
 	Problem string
@@ -52,8 +53,8 @@ func (o Outcome) OK() bool { return o.Problem == "" }
 // gone reports whether the receiver answered 410.
 func (o Outcome) gone() bool { return o.Status == http.StatusGone }
 
-// newClient makes a client that follows no redirects, uses no proxy, and checks every connection with control. Each request has a
-// new connection: one that is kept alive would not be checked again.
+// newClient returns a client that follows no redirects, uses no proxy, and checks every connection with control. Each
+// request has a new connection: one that is kept alive would not be checked again.
 func newClient(cfg Config, control func(network, address string, conn syscall.RawConn) error) *http.Client {
 	dialer := &net.Dialer{Timeout: cfg.Timeout, Resolver: cfg.Resolver, Control: control}
 	return &http.Client{

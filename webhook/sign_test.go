@@ -61,7 +61,7 @@ func TestRequestsFollowStandardWebhooks(t *testing.T) {
 	t.Run("JavaScript's library verifies it", func(t *testing.T) {
 		forged := c
 		forged.Body = bytes.Replace(c.Body, []byte("Lincoln"), []byte("Einstein"), 1)
-		equal(t, "true false", nodeVerifies(t, []string{secret, secret}, []call{c, forged}), "as it came, and another body")
+		equal(t, "true false", nodeVerifies(t, []string{secret, secret}, []call{c, forged}), "the original, and another body")
 	})
 }
 
@@ -73,7 +73,7 @@ func TestBothSecretsSignForADay(t *testing.T) {
 	rotated, fresh, err := b.service.Rotate(t.Context(), me, endpoint.ID)
 	check(t, err)
 	equal(t, false, fresh.Reveal() == old, "the secret stays")
-	equal(t, 24*time.Hour, rotated.PreviousUntil.Sub(*rotated.RotatedAt), "how long the old one signs")
+	equal(t, 24*time.Hour, rotated.PreviousUntil.Sub(*rotated.RotatedAt), "how long the old secret is used")
 	send := func() call {
 		t.Helper()
 		b.emit(catalog.UserCreated)
@@ -104,7 +104,7 @@ func TestBothSecretsSignForADay(t *testing.T) {
 	equal(t, "no matching signature found", goVerifies(t, old, third), "the first secret")
 }
 
-// goVerifies is what a receiver in Go finds.
+// goVerifies returns what a receiver in Go finds.
 func goVerifies(t *testing.T, secret string, c call) string {
 	t.Helper()
 	verifier, err := standardwebhooks.NewWebhook(secret)
@@ -117,7 +117,7 @@ func goVerifies(t *testing.T, secret string, c call) string {
 	return "verified"
 }
 
-// nodeVerifies is what a receiver in JavaScript finds of each, as words.
+// nodeVerifies returns what a receiver in JavaScript finds for each, as words.
 func nodeVerifies(t *testing.T, secrets []string, calls []call) string {
 	t.Helper()
 	type request struct {

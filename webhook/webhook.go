@@ -29,7 +29,7 @@ type Queue interface {
 	DeliverWebhooksTx(ctx context.Context, tx pgx.Tx, deliveries []uuid.UUID, delay time.Duration) error
 }
 
-// Config is what a Service needs.
+// Config configures a Service.
 type Config struct {
 	Catalog *catalog.Store
 	Queue   Queue
@@ -37,7 +37,7 @@ type Config struct {
 	Key []byte
 	// Allow are networks outside the internet that may be called, also by plain HTTP. Defaults to none.
 	Allow []netip.Prefix
-	// Timeout bounds one attempt. Defaults to 15 s.
+	// Timeout limits one attempt. Defaults to 15 s.
 	Timeout time.Duration
 	// Resolver finds the addresses of names. Defaults to the system's.
 	Resolver *net.Resolver
@@ -77,7 +77,7 @@ type Service struct {
 	client map[string]*http.Client // by the scheme of the URL
 }
 
-// New makes a Service. It starts no goroutine.
+// New returns a Service. It starts no goroutine.
 func New(cfg Config) (*Service, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.validate(); err != nil {

@@ -7,8 +7,8 @@ import (
 	"homeroom/identity"
 )
 
-// MembershipFixture is what the cases of [identity.MembershipManager] need besides. Its functions look at the server directly, and see
-// what was done at once.
+// MembershipFixture is what the cases of [identity.MembershipManager] need besides. Its functions read the server
+// directly, without the delay of stale lists.
 type MembershipFixture struct {
 	// Organizations is true if a school gets an organization.
 	Organizations bool
@@ -25,8 +25,8 @@ type MembershipFixture struct {
 	ListOrganizations func() []Organization
 	// AddUnmanaged creates an organization of this name that is not ours. It is nil without organizations.
 	AddUnmanaged func(name string)
-	// MembersWithRole returns the provider's ids of the accounts that have a role, one of Roles: in the organization with this id,
-	// or, where there are no organizations, for the whole server.
+	// MembersWithRole returns the provider's ids of the accounts that have a role, one of Roles: in the organization
+	// with this id, or, without organizations, on the whole server.
 	MembersWithRole func(role, organizationID string) []string
 	// WithMissingRole returns a provider for the same server, configured with a role that does not exist there.
 	WithMissingRole func() identity.Provider

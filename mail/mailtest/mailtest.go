@@ -22,20 +22,20 @@ type Stage string
 
 // The stages of a session.
 const (
-	// Greeting: a client has connected.
+	// Greeting is the stage when a client has connected.
 	Greeting Stage = "greeting"
-	// From and To: it has sent the sender, and the recipient.
+	// From and To are the stages when it has sent the sender, and the recipient.
 	From Stage = "from"
 	To   Stage = "to"
-	// Data: it begins to send the text. Nothing of it was read.
+	// Data is the stage when it begins to send the text. Nothing of it was read.
 	Data Stage = "data"
-	// Text: the whole text was read, and there was no reply yet.
+	// Text is the stage when the whole text was read, and before the reply.
 	Text Stage = "text"
 )
 
 // Reply is the server's reply at a stage.
 type Reply struct {
-	// Code is the SMTP code, such as 451; 0 continues the session.
+	// Code is the SMTP code, such as 451; 0 means that the session continues.
 	Code int
 	Text string
 	// HangUp closes the connection without a reply.
@@ -52,7 +52,7 @@ type Message struct {
 	At       time.Time
 }
 
-// maxMessages is how many mails are kept.
+// maxMessages is how many mails are stored.
 const maxMessages = 200
 
 // Server is a mail server. It is safe for concurrent use.
@@ -66,7 +66,7 @@ type Server struct {
 	reply    func(Stage) Reply
 }
 
-// Listen starts a server on a loopback address such as 127.0.0.1:0. Close ends it.
+// Listen starts a server on a loopback address such as 127.0.0.1:0. Close stops it.
 func Listen(addr string) (*Server, error) {
 	listener, err := net.Listen("tcp", addr)
 	if err != nil {
@@ -78,7 +78,7 @@ func Listen(addr string) (*Server, error) {
 	s.server.ReadTimeout, s.server.WriteTimeout = time.Minute, time.Minute
 	s.server.MaxMessageBytes = 4 << 20
 	s.server.ErrorLog = discardLogger{}
-	go func() { _ = s.server.Serve(listener) }() // it ends by Close
+	go func() { _ = s.server.Serve(listener) }() // Close ends it
 	return s, nil
 }
 
@@ -119,7 +119,7 @@ func (s *Server) Numbers() []int {
 	return numbers
 }
 
-// Message returns the text of a stored mail, and when it was accepted; ok is false where there is none.
+// Message returns the text of a stored mail, and when it was accepted; ok is false if there is none.
 func (s *Server) Message(number int) (raw []byte, at time.Time, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -177,7 +177,7 @@ func (c *session) stage(stage Stage) error { return c.apply(c.server.replyAt(sta
 func (c *session) apply(reply Reply) error {
 	switch {
 	case reply.HangUp:
-		_ = c.conn.Conn().Close() // as the reply demands
+		_ = c.conn.Conn().Close() // as the reply says
 		return errHungUp
 	case reply.Code != 0:
 		return &smtp.SMTPError{Code: reply.Code, EnhancedCode: smtp.NoEnhancedCode, Message: reply.Text}
