@@ -1,4 +1,5 @@
-// Package lifecycle does to a tenant what reaches into the catalog and the tenant's server: it gives its role a new password.
+// Package lifecycle does operations on a tenant that change both the catalog and the tenant's server: it gives its
+// role a new password.
 package lifecycle
 
 import (
@@ -17,30 +18,31 @@ import (
 // ErrNotProvisioned says that the tenant is being built, or deleted.
 var ErrNotProvisioned = errors.New("the tenant has no database that is in use")
 
-// Rotation is an operator's request for a new password of a tenant's role.
+// Rotation is a request for a new password of a tenant's role.
 type Rotation struct {
 	// Tenant is its id, slug or database.
 	Tenant string
-	// EndSessions ends the sessions of the role too, as after a theft of the password. Without it they go on, and no query
-	// fails of whoever reads the rotation in the catalog.
+	// EndSessions also ends the sessions of the role, as after a theft of the password. Without it they go on, and no
+	// query fails of a process that reads the rotation in the catalog.
 	EndSessions bool
-	// Actor is who requests it, and RequestID the HTTP request, for the audit log.
+	// Actor is the person who requests it, and RequestID the HTTP request, for the audit log.
 	Actor, RequestID string
 }
 
-// Queue takes work that must be done later, in the transaction that makes it necessary.
+// Queue enqueues work in the transaction that makes it necessary.
 type Queue interface {
-	// ReprovisionTx has all provisioning steps of the tenant run.
+	// ReprovisionTx enqueues a run of all provisioning steps of the tenant.
 	ReprovisionTx(ctx context.Context, tx pgx.Tx, tenant uuid.UUID, kept string) error
 }
 
-// Rotate raises the tenant's rotation in the catalog, and gives its role the password of that. From its return on the former
-// password is refused.
+// Rotate increases the tenant's rotation in the catalog, and gives its role the password of that rotation. After it
+// has returned, the former password is not valid.
 //
-// When the process dies in between, or the server cannot be reached, the catalog has the new rotation and the role the former
-// password. A job that is queued in the same transaction then completes it, but ends no sessions; a tenant that is not ready, or that
-// other migrations made, has no such job: another rotation, a re-provisioning or `doctor --fix` completes that. Rotate fails with
-// [catalog.ErrNotFound], [ErrNotProvisioned], or as [tenant.Server.Rotate] does.
+// When the process dies in between, or the server cannot be reached, the catalog has the new rotation and the role
+// the former password. A job that is enqueued in the same transaction then completes it, but ends no sessions. A
+// tenant that is not ready, or that has another set of migrations, gets no such job: another rotation, a
+// re-provisioning or `doctor --fix` completes it. Rotate fails with [catalog.ErrNotFound], [ErrNotProvisioned], or as
+// [tenant.Server.Rotate] does.
 func Rotate(ctx context.Context, store *catalog.Store, servers tenant.Servers, queue Queue, request Rotation) (catalog.Tenant, error) {
 	t, err := store.Tenant(ctx, request.Tenant)
 	if err != nil {
@@ -75,7 +77,7 @@ func Rotate(ctx context.Context, store *catalog.Store, servers tenant.Servers, q
 	return t, server.Rotate(ctx, tenant.ID(t.ID), present, request.EndSessions)
 }
 
-// recordTx writes into the audit who has rotated.
+// recordTx writes the audit event of a rotation.
 func recordTx(ctx context.Context, tx pgx.Tx, store *catalog.Store, request Rotation, t catalog.Tenant) error {
 	return store.RecordTx(ctx, tx, catalog.NewEvent(request.Actor, "tenant.rotate", request.RequestID).About(&t.ID, nil).With(
 		map[string]any{"rotation": t.PasswordRotation, "endSessions": request.EndSessions}))

@@ -43,7 +43,7 @@ func setup(t *testing.T) testEnv {
 	return testEnv{store, tenant.Servers{"main": server}, server}
 }
 
-// spare makes a tenant that is complete.
+// spare creates a complete tenant.
 func (w testEnv) spare(t *testing.T) tenant.ID {
 	t.Helper()
 	id := tenant.NewID()
@@ -70,7 +70,7 @@ func (w testEnv) rotation(t *testing.T, id tenant.ID) int {
 	return row.PasswordRotation
 }
 
-// enter enters with the password of a rotation.
+// enter connects with the password of a rotation.
 func (w testEnv) enter(t *testing.T, id tenant.ID, rotation int) (*pgx.Conn, error) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), w.server.URL(id, rotation).Reveal())
@@ -80,7 +80,7 @@ func (w testEnv) enter(t *testing.T, id tenant.ID, rotation int) (*pgx.Conn, err
 	return conn, err
 }
 
-// noQueue forgets what it is given: the tenants here are spares, for which nothing is queued.
+// noQueue fails on every call: the tenants here are spares, for which nothing is enqueued.
 type noQueue struct{}
 
 func (noQueue) ReprovisionTx(context.Context, pgx.Tx, uuid.UUID, string) error {
@@ -101,10 +101,10 @@ func TestRotate(t *testing.T) {
 		t.Fatalf("rotation %d, %v", row.PasswordRotation, err)
 	}
 	if _, err := w.enter(t, id, 0); err == nil {
-		t.Error("the former password lets in")
+		t.Error("the former password is still valid")
 	}
 	if _, err := w.enter(t, id, 1); err != nil {
-		t.Errorf("the new password does not: %v", err)
+		t.Errorf("the new password is not valid: %v", err)
 	}
 	if err := session.Ping(t.Context()); err != nil {
 		t.Errorf("a session was ended: %v", err)
@@ -114,7 +114,7 @@ func TestRotate(t *testing.T) {
 		t.Fatal(err)
 	}
 	if session.Ping(t.Context()) == nil {
-		t.Error("a session that was opened with the former password goes on")
+		t.Error("a session that was opened with the former password was not ended")
 	}
 	events, err := w.store.Events(t.Context(), id.UUID(), 10)
 	if err != nil || len(events) != 2 || events[0].Action != "tenant.rotate" || events[0].Actor != "auth0|operator" || *events[0].RequestID != "r1" ||
@@ -157,13 +157,13 @@ func TestAnInterruptedRotationIsCompletedByARepair(t *testing.T) {
 		t.Fatal(err)
 	}
 	if found, err := w.server.Inspect(t.Context(), id, w.rotation(t, id)); err != nil || found.CanLogin {
-		t.Errorf("it is not told: %+v, %v", found.CanLogin, err)
+		t.Errorf("the interrupted rotation is not found: %+v, %v", found.CanLogin, err)
 	}
 	if _, err := w.server.Ensure(t.Context(), id, w.rotation(t, id), nil); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := w.enter(t, id, 0); err == nil {
-		t.Error("the former password lets in")
+		t.Error("the former password is still valid")
 	}
 	if _, err := w.enter(t, id, 1); err != nil {
 		t.Error(err)

@@ -69,7 +69,8 @@ func BenchmarkNothingToDo(b *testing.B) {
 	})
 }
 
-// One file on a database that is behind, as a fleet does it thousands of times, beside the same SQL in one message.
+// One file on a database that is behind, as a run over a fleet migrates thousands, compared with the same SQL in one
+// message.
 func BenchmarkOneFile(b *testing.B) {
 	behind := pgtest.Database(b)
 	const file = "create table if not exists a (id bigint)"

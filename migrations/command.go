@@ -6,8 +6,8 @@ import "strings"
 type kind int
 
 const (
-	otherKind  kind = iota // what it did cannot be told
-	repeatable             // may run twice, and leaves nothing half made
+	otherKind  kind = iota // its effect cannot be determined
+	repeatable             // it may run twice, and leaves nothing incomplete
 	createIndex
 	dropIndex
 	reindexIndex
@@ -17,7 +17,7 @@ const (
 	addValue
 )
 
-// command is a "no-transaction" statement, taken apart. Names are as written, quotes included.
+// command is a parsed "no-transaction" statement. Names are as written, quotes included.
 type command struct {
 	kind  kind
 	name  string // of the index, of the type, or of what is reindexed; empty for an index that Postgres names
@@ -25,7 +25,7 @@ type command struct {
 	label string // of a new enum value
 }
 
-// commandOf recognises the one statement of a "no-transaction" file.
+// commandOf recognises the single statement of a "no-transaction" file.
 func commandOf(parts script) command {
 	if len(parts.statements) != 1 {
 		return command{}
@@ -46,10 +46,10 @@ func commandOf(parts script) command {
 	return command{}
 }
 
-// tokens are what is left of a statement.
+// tokens are the rest of a statement.
 type tokens []string
 
-// take consumes words if they come next.
+// take consumes these words if they come next.
 func (t *tokens) take(words ...string) bool {
 	if len(*t) < len(words) {
 		return false

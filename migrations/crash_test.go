@@ -37,7 +37,7 @@ func TestKilledDuringAFile(t *testing.T) {
 	up(t, load(t, "", "create table b ()"), connect(t, url))
 }
 
-// lostResponses is a connection whose responses are lost once a COMMIT was sent.
+// lostResponses is a connection whose responses are lost after a COMMIT was sent.
 type lostResponses struct {
 	net.Conn
 	lost *atomic.Bool
@@ -62,14 +62,14 @@ func (d lostResponses) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// Whether the server committed before the client went away, is for the next one to find out.
+// The next run must find out whether the server committed before the client disconnected.
 func TestALostResponse(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t)
 	set := load(t, "create table a ()", "create table b ()")
 	conn := connect(t, url, func(c net.Conn) net.Conn { return lostResponses{c, new(atomic.Bool)} })
 	if _, err := set.Up(t.Context(), conn); err == nil {
-		t.Fatal("heard the answer")
+		t.Fatal("received the answer")
 	}
 	up(t, set, connect(t, url))
 	wantTables(t, connect(t, url), "a b schema_migrations")
@@ -137,7 +137,7 @@ func TestManyAtOnceApplyOnce(t *testing.T) {
 	}
 }
 
-// watched tells when a text was sent for the n-th time.
+// watched runs a function when a text was sent for the n-th time.
 type watched struct {
 	net.Conn
 	text     string
@@ -153,7 +153,7 @@ func (w watched) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// signal returns a wire that closes the channel when text was sent n times.
+// signal returns a wire that closes the channel when a text was sent n times.
 func signal(text string, n int64) (func(net.Conn) net.Conn, <-chan struct{}) {
 	done := make(chan struct{})
 	var after atomic.Int64
@@ -162,7 +162,7 @@ func signal(text string, n int64) (func(net.Conn) net.Conn, <-chan struct{}) {
 	return func(c net.Conn) net.Conn { return watched{c, text, &after, closing} }, done
 }
 
-// await fails a test that would wait for ever.
+// await fails a test that would wait forever.
 func await[T any](t testing.TB, done <-chan T) (value T) {
 	t.Helper()
 	select {
@@ -173,7 +173,7 @@ func await[T any](t testing.TB, done <-chan T) (value T) {
 	return value
 }
 
-// before is a connection that does something once, before it first sends text.
+// before is a connection that runs a function once, before it first sends a text.
 type before struct {
 	net.Conn
 	text string
@@ -187,7 +187,7 @@ func (b before) Write(p []byte) (int, error) {
 	return b.Conn.Write(p)
 }
 
-// Another process may do all the work between our look at the database and our lock.
+// Another process may run everything between our read of the version and our lock.
 func TestAnotherProcessMigratedFirst(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t)
@@ -206,8 +206,8 @@ func TestAnotherProcessMigratedFirst(t *testing.T) {
 	}
 }
 
-// The look must follow the lock, although both are one message, and at every isolation level: another process may do all
-// the work while the message waits in the server.
+// The read must follow the lock, although both are one message, and at every isolation level: another process may run
+// everything while the message waits in the server.
 func TestAnotherProcessMigratedDuringTheMessage(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t)
@@ -238,7 +238,8 @@ func TestAnotherProcessMigratedDuringTheMessage(t *testing.T) {
 	wantNoLocks(t, other)
 }
 
-// The unlock rides in the message of the last file. It must follow the commit, or the next one would not see the version.
+// The unlock is in the message of the last file. It must follow the commit, or the next process would not see the
+// version.
 func TestTheLockOutlivesTheCommit(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t)
@@ -263,7 +264,7 @@ func TestTheLockOutlivesTheCommit(t *testing.T) {
 	wantNoLocks(t, other)
 }
 
-// awaitTrue asks until a condition holds.
+// awaitTrue queries until a condition is true.
 func awaitTrue(t testing.TB, conn *pgx.Conn, condition string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -275,7 +276,7 @@ func awaitTrue(t testing.TB, conn *pgx.Conn, condition string) {
 	}
 }
 
-// CREATE INDEX CONCURRENTLY waits for every snapshot older than itself. Whoever waits for the lock must hold none.
+// CREATE INDEX CONCURRENTLY waits for every older snapshot. A session that waits for the lock must hold none.
 func TestWaitingDoesNotBlockAConcurrentIndex(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t)
@@ -283,7 +284,7 @@ func TestWaitingDoesNotBlockAConcurrentIndex(t *testing.T) {
 	if _, err := set.UpTo(t.Context(), connect(t, url), 1); err != nil {
 		t.Fatal(err)
 	}
-	// An open write makes the index wait, and the others see the database dirty meanwhile.
+	// An open transaction makes the index wait, and the other sessions see a dirty database meanwhile.
 	writer := connect(t, url)
 	exec(t, writer, "begin; insert into a values (1)")
 
@@ -338,14 +339,14 @@ func TestContext(t *testing.T) {
 			_, err := load(t, "create table a (); select pg_advisory_lock(1)").Up(ctx, conn)
 			done <- err
 		}()
-		// A request to cancel that comes before the file would do nothing.
+		// A request to cancel that comes before the file would have no effect.
 		awaitTrue(t, blocker, `exists (select from pg_locks join pg_database d on d.oid = database
 			where datname = current_database() and not granted)`)
 		cancel()
 		if err := await(t, done); !errors.Is(err, context.Canceled) {
 			t.Errorf("up: %v", err)
 		}
-		// The lock of the session that was cancelled is the fence until its server process is gone.
+		// The lock of the session that was cancelled is held until its server process has ended.
 		up(t, load(t, "create table b ()"), blocker)
 		wantTables(t, blocker, "b schema_migrations")
 	})

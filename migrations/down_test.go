@@ -13,7 +13,7 @@ import (
 	"homeroom/migrations"
 )
 
-// both makes a set of pairs of an up and a down file, numbered from 1. An empty down file is none.
+// both makes a set of pairs of an up and a down file, numbered from 1. An empty down file is left out.
 func both(t testing.TB, pairs ...[2]string) *migrations.Set {
 	t.Helper()
 	files := fstest.MapFS{}
@@ -144,7 +144,7 @@ func TestBetween(t *testing.T) {
 	}
 }
 
-// golang-migrate's command reads what we undid.
+// golang-migrate's command can read a database that was migrated down.
 func TestStockDriverAfterDownTo(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t)

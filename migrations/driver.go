@@ -18,33 +18,33 @@ const nilVersion = database.NilVersion
 
 // driver runs migrations on one connection, each together with its version.
 //
-// golang-migrate calls SetVersion(v, true), Run(file), SetVersion(v, false). The first only notes v; Run sends the file
-// and the version row as one transaction; the last then finds its work done. So a crash at any moment leaves the old
-// version without any of the file, or the new one with all of it. Only the file that Run finds marked "no-transaction"
-// gets golang-migrate's own protocol: dirty row, statement, clean row. The dirty row has the number of the file, also on
-// the way down, where golang-migrate writes the version that the file leads to: it then names the one file, up or down,
-// to look at after a crash.
+// golang-migrate calls SetVersion(v, true), Run(file), SetVersion(v, false). The first call only stores v; Run sends
+// the file and the version row as one transaction; the last call then has nothing left to do. So a crash at any
+// moment leaves the old version without any part of the file, or the new version with all of it. Only a file marked
+// "no-transaction" gets golang-migrate's own protocol: dirty row, statement, clean row. The dirty row has the number
+// of the file, also on the way down, where golang-migrate writes the version that the file leads to: so the row names
+// the one file, up or down, whose effect must be checked after a crash.
 type driver struct {
-	ctx  context.Context // golang-migrate passes none
+	ctx  context.Context // golang-migrate passes no context
 	conn *pgx.Conn
 
-	observed *dbState // what the last look showed, kept true by our own writes
+	observed *dbState // the state that was read last, updated by our own writes
 	locks    *lockIDs
-	pending  *int // noted by SetVersion(v, true), not yet written
+	pending  *int // stored by SetVersion(v, true), not yet written
 	written  *int // committed by Run, to be confirmed by SetVersion(v, false)
-	last     bool // whether the lock goes back with the next version that is committed
+	last     bool // whether the lock is released with the next version that is committed
 }
 
 var _ database.Driver = (*driver)(nil)
 
-// NewDriver makes a golang-migrate driver on a connection, for one use: all it does ends with ctx. It needs a session
-// of its own (no transaction, no transaction pooler in between), and leaves the connection open. What a file changes with
-// SET, its role among it, is reset after it, to what was given when connecting (RuntimeParams). Nothing else of the session
-// is: temporary tables, prepared statements or advisory locks of a file are still there for the next one. [Set.Up] gives
-// each file a session of its own.
+// NewDriver makes a golang-migrate driver on a connection, for one use: all that it does ends with ctx. It needs a
+// session of its own (no transaction, and no transaction pooler in between), and leaves the connection open. Settings
+// that a file changes with SET, its role among them, are reset after the file to the values of the connection
+// (RuntimeParams). Nothing else of the session is reset: temporary tables, prepared statements or advisory locks of a
+// file exist during the next one. [Set.Up] gives each file a session of its own.
 //
-// A "no-transaction" file that fails is undone where that can be told, and the former version recorded; one that was
-// interrupted leaves golang-migrate with a dirty database, which [Set.Up] and [Set.DownTo] settle.
+// A "no-transaction" file that fails is undone where that is possible, and the former version recorded. One that was
+// interrupted leaves a dirty database for golang-migrate, which [Set.Up] and [Set.DownTo] resolve.
 func NewDriver(ctx context.Context, conn *pgx.Conn) database.Driver {
 	return newDriver(ctx, conn)
 }
@@ -53,12 +53,12 @@ func newDriver(ctx context.Context, conn *pgx.Conn) *driver {
 	return &driver{ctx: ctx, conn: conn}
 }
 
-// Open is part of database.Driver, and of no use here: the connection is the caller's.
+// Open implements database.Driver. It always fails, since the connection is the caller's.
 func (d *driver) Open(string) (database.Driver, error) {
 	return nil, errors.New("open migration driver: make it with NewDriver")
 }
 
-// Close gives back the lock, and leaves the connection to its owner.
+// Close releases the lock, and leaves the connection open.
 func (d *driver) Close() error {
 	if d.locks == nil {
 		return nil
@@ -85,7 +85,7 @@ func (d *driver) inspect() (dbState, error) {
 	return found, nil
 }
 
-// schema is where to look first.
+// schema returns the schema to look in first.
 func (d *driver) schema() string {
 	if d.observed != nil {
 		return d.observed.schema
@@ -93,7 +93,7 @@ func (d *driver) schema() string {
 	return defaultSchema
 }
 
-// SetVersion notes a dirty version, and writes a clean one unless Run has.
+// SetVersion stores a dirty version, and writes a clean one unless Run has done so.
 func (d *driver) SetVersion(version int, dirty bool) error {
 	written := d.written
 	d.pending, d.written = nil, nil
@@ -107,7 +107,7 @@ func (d *driver) SetVersion(version int, dirty bool) error {
 	return d.record(version, false)
 }
 
-// record writes the version row by itself.
+// record writes the version row alone.
 func (d *driver) record(version int, dirty bool) error {
 	row, err := d.versionRow(version, dirty)
 	if err != nil {
@@ -127,7 +127,7 @@ func (d *driver) record(version int, dirty bool) error {
 	return nil
 }
 
-// recorded keeps what was seen true.
+// recorded updates the observed state.
 func (d *driver) recorded(version int, dirty, released bool) {
 	d.observed.versioned, d.observed.version, d.observed.dirty = true, version, dirty
 	if released {
@@ -135,8 +135,8 @@ func (d *driver) recorded(version int, dirty, released bool) {
 	}
 }
 
-// release is the SQL that gives the lock back in the message that commits the last version. It must follow the COMMIT:
-// whoever gets the lock next must see the version.
+// release returns the SQL that releases the lock, in the message that commits the last version. It must follow the
+// COMMIT, since the next process that gets the lock must see the version.
 func (d *driver) release() string {
 	if !d.last || d.locks == nil {
 		return ""
@@ -144,7 +144,7 @@ func (d *driver) release() string {
 	return ";\n" + d.locks.unlock()
 }
 
-// send executes a message that begins and commits a transaction, and leaves none open when it fails.
+// send executes a message that begins and commits a transaction, and leaves no transaction open when it fails.
 func (d *driver) send(sql string) (done []string, err error) {
 	done, err = execute(d.ctx, d.conn, sql)
 	if err != nil && !d.conn.IsClosed() && d.conn.PgConn().TxStatus() != idle {
@@ -155,8 +155,9 @@ func (d *driver) send(sql string) (done []string, err error) {
 	return done, err
 }
 
-// versionRow is the SQL that makes version the only row. It names the schema, because the file before it may have
-// changed the path. DELETE rather than golang-migrate's TRUNCATE lets others read the old version meanwhile.
+// versionRow returns the SQL that makes version the only row. It names the schema, because the file before it may
+// have changed the search_path. With DELETE instead of golang-migrate's TRUNCATE, others can read the old version
+// meanwhile.
 func (d *driver) versionRow(version int, dirty bool) (string, error) {
 	if d.observed == nil {
 		if _, err := d.inspect(); err != nil {
@@ -168,7 +169,7 @@ func (d *driver) versionRow(version int, dirty bool) (string, error) {
 	if !d.observed.versioned {
 		create = "CREATE TABLE IF NOT EXISTS " + table + " (version bigint NOT NULL PRIMARY KEY, dirty boolean NOT NULL);\n"
 	}
-	// No row is the nil version; golang-migrate writes it all the same when it is dirty.
+	// The nil version has no row; but golang-migrate writes one when it is dirty.
 	if version >= 0 || dirty {
 		insert = fmt.Sprintf("INSERT INTO %s (version, dirty) VALUES (%d, %t);\n", table, version, dirty)
 	}
@@ -198,9 +199,9 @@ func (d *driver) Run(migration io.Reader) error {
 	return d.runAlone(version, parts)
 }
 
-// runAlone runs a "no-transaction" file. From the dirty row to SetVersion(v, false) a crash leaves the database dirty,
-// for the next one to look whether the statement took effect. When Postgres refuses the statement, what it left is
-// removed and the former version recorded, where that can be told and done; else the database stays dirty.
+// runAlone runs a "no-transaction" file. After a crash between the dirty row and SetVersion(v, false) the database is
+// dirty, and the next run checks whether the statement took effect. When Postgres refuses the statement, what it left
+// is removed and the former version recorded, where that is possible; otherwise the database stays dirty.
 func (d *driver) runAlone(version *int, parts script) error {
 	var former int
 	if version != nil {
@@ -232,7 +233,7 @@ func (d *driver) runAlone(version *int, parts script) error {
 	return failure
 }
 
-// idle is the transaction status of a connection that is in none.
+// idle is the transaction status of a connection without a transaction.
 const idle = 'I'
 
 // execute sends SQL as one message of the simple protocol, and returns the tags of the statements that succeeded.
@@ -260,7 +261,7 @@ func (d *driver) Drop() error {
 	return nil
 }
 
-// failed is the failure of a file.
+// failed returns the error of a file.
 func failed(version *int, err error) *Error {
 	failure := &Error{Err: err}
 	if version != nil && *version > 0 {

@@ -15,13 +15,13 @@ import (
 type dbState struct {
 	database, schema string
 	versioned        bool // whether the schema has a version table
-	tables           bool // whether it has others; looked for only when it has no version table
+	tables           bool // whether it has other tables; only read when it has no version table
 	version          int
 	dirty            bool
 }
 
-// The version table is looked for in the current schema only, as golang-migrate does, whatever else is on the path. Its
-// schema is named rather than found by the query: on a new connection that is half the time.
+// The version table is only looked for in the current schema, as golang-migrate does, whatever else is in the
+// search_path. The SQL names its schema, since a query that finds the schema doubles the time on a new connection.
 const versionTable = " from (select) one left join %s.schema_migrations v on true limit 1"
 
 const selectVersion = "select current_database(), coalesce(current_schema(), ''), v.version, v.dirty"
@@ -31,18 +31,18 @@ const selectTables = `select current_database(), coalesce(current_schema(), ''),
 	select from pg_class c where c.relnamespace = to_regnamespace(quote_ident(current_schema())) and c.relkind in ('r', 'p')
 	and not exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e'))`
 
-// defaultSchema is where the version table is looked for first.
+// defaultSchema is the schema in which the version table is looked for first.
 const defaultSchema = "public"
 
-// undefinedTable is Postgres's code for a table that is not there.
+// undefinedTable is Postgres's code for a table that does not exist.
 const undefinedTable = "42P01"
 
-// readCommitted begins a message of several statements, which are one transaction: at a stricter level, which may be
-// the database's default, the look would see what the first of them saw, before it had the lock.
+// readCommitted begins a message of several statements, which are one transaction. At a stricter level, which may be
+// the database's default, the read would use the snapshot of the first statement, from before it had the lock.
 const readCommitted = "set transaction isolation level read committed;\n"
 
-// inspect reads the version. Usually it takes one round trip; a missing version table shows as an error, because a statement cannot
-// name a table that does not exist.
+// inspect reads the version. Usually it takes one round trip. A missing version table is an error, because a
+// statement cannot name a table that does not exist.
 func inspect(ctx context.Context, conn *pgx.Conn, schema string) (dbState, error) {
 	found, _, err := inspectAfterLock(ctx, conn, schema, nil)
 	if err != nil {
@@ -51,9 +51,9 @@ func inspect(ctx context.Context, conn *pgx.Conn, schema string) (dbState, error
 	return found, nil
 }
 
-// inspectAfterLock reads the version, after a try to lock in the same message unless try is nil. The look follows the lock, so
-// what it shows stays true while the lock is held. locked is null when the lock was not tried, and may be true even
-// beside an error.
+// inspectAfterLock reads the version, after an attempt to lock in the same message unless try is nil. The read
+// follows the lock, so that its result stays true while the lock is held. locked is null when no lock was tried, and
+// may be true even with an error.
 func inspectAfterLock(ctx context.Context, conn *pgx.Conn, schema string, try *lockTry) (found dbState, locked *bool, err error) {
 	from := fmt.Sprintf(versionTable, pgx.Identifier{schema}.Sanitize())
 	message := selectVersion + from
@@ -86,13 +86,14 @@ func inspectAfterLock(ctx context.Context, conn *pgx.Conn, schema string, try *l
 	return found, locked, err
 }
 
-// ErrNoSchema says that the current schema cannot be told: the one that the search_path names was dropped, or may not be used.
+// ErrNoSchema says that there is no current schema: the one that the search_path names was dropped, or may not be
+// used.
 var ErrNoSchema = errors.New("the search_path names no schema that exists")
 
-// errTemporarySchema is an ErrNoSchema.
+// errTemporarySchema is an ErrNoSchema whose schema is the one of temporary tables.
 var errTemporarySchema = fmt.Errorf("%w for longer than a session: it begins with pg_temp", ErrNoSchema)
 
-// checkSchema refuses a current schema without permanent tables: none, or that of a session's temporary tables.
+// checkSchema refuses a current schema without permanent tables: none, or the one of a session's temporary tables.
 func checkSchema(schema string) error {
 	switch {
 	case schema == "":
@@ -103,8 +104,8 @@ func checkSchema(schema string) error {
 	return nil
 }
 
-// inspectWithoutTable finds out why the version table could not be read, with another try to lock: most often the database is
-// empty.
+// inspectWithoutTable finds out why the version table could not be read, with another attempt to lock. Usually the
+// database is empty.
 func inspectWithoutTable(ctx context.Context, conn *pgx.Conn, schema string, try *lockTry, pgErr *pgconn.PgError) (found dbState, locked *bool, err error) {
 	message := selectTables
 	if try != nil {
@@ -128,12 +129,12 @@ func inspectWithoutTable(ctx context.Context, conn *pgx.Conn, schema string, try
 	case found.schema == schema && pgErr.Code != undefinedTable:
 		return dbState{}, locked, pgErr
 	}
-	// It is in another schema, or somebody has made it in between.
+	// It is in another schema, or another process has created it in between.
 	found, _, err = inspectAfterLock(ctx, conn, found.schema, nil)
 	return found, locked, err
 }
 
-// ask sends SQL as one message, and returns the first row of each statement that answers with rows; also of those before
+// ask sends SQL as one message, and returns the first row of each statement that returns rows, also of those before
 // one that failed.
 func ask(ctx context.Context, conn *pgx.Conn, sql string) ([][][]byte, error) {
 	results, err := conn.PgConn().Exec(ctx, sql).ReadAll()

@@ -21,7 +21,7 @@ import (
 	"homeroom/migrations"
 )
 
-// engine is golang-migrate over files and a driver.
+// engine makes golang-migrate with files and a driver.
 func engine(t testing.TB, fsys fs.FS, driver database.Driver) *migrate.Migrate {
 	t.Helper()
 	files, err := iofs.New(fsys, ".")
@@ -62,7 +62,7 @@ func TestUpDownUp(t *testing.T) {
 			m := engine(t, os.DirFS(folder), migrations.NewDriver(t.Context(), conn))
 			must(t, m.Up())
 			first := fingerprint(t, conn)
-			// One step down at a time, so that each down file meets the schema of its version.
+			// One step down at a time, so that each down file runs on the schema of its version.
 			for {
 				err := m.Steps(-1)
 				if errors.Is(err, fs.ErrNotExist) {
@@ -82,7 +82,7 @@ func TestUpDownUp(t *testing.T) {
 	}
 }
 
-// A down file that fails leaves the version it would have left.
+// A down file that fails leaves the version that it would have left.
 func TestFailureDown(t *testing.T) {
 	t.Parallel()
 	conn := newDatabase(t)
@@ -174,8 +174,8 @@ func TestStockDriverIsLockedOut(t *testing.T) {
 	}
 }
 
-// The names of the locks are guessed before the first look. Where the guess is wrong, and with names that SQL must quote,
-// the right locks are taken all the same.
+// The names of the locks are guessed before the first read. The right locks are taken also where the guess is wrong,
+// and with names that SQL must quote.
 func TestLocksOfUnusualNames(t *testing.T) {
 	t.Parallel()
 	address := pgtest.Database(t)
@@ -229,7 +229,7 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// fingerprint is the schema as text, the version table included.
+// fingerprint returns the schema as text, with the version table.
 func fingerprint(t testing.TB, conn *pgx.Conn) string {
 	t.Helper()
 	return ask(t, conn, `select string_agg(line, E'\n' order by line) from (

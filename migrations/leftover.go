@@ -15,15 +15,15 @@ const (
 	unclear effect = iota
 	applied
 	notApplied
-	irrelevant // it cannot be told and does not matter: the statement may run again
+	irrelevant // it is not known and does not matter: the statement may run again
 )
 
 // leftover is what a statement that ran outside a transaction has left in the database.
 type leftover struct {
 	effect effect
-	// invalid are the indexes to drop before anything else: half made, or half dropped. The names are quoted.
+	// invalid are the indexes to drop first: incompletely created or dropped. The names are quoted.
 	invalid []string
-	// clean: nothing incomplete is there, although the effect may be unclear.
+	// clean: nothing incomplete is left, although the effect may be unclear.
 	clean bool
 	// observed describes what was found; it follows a file's name and "was interrupted:".
 	observed string
@@ -43,7 +43,7 @@ func (d *driver) inspectLeftover(c command) (found leftover, err error) {
 	case repeatable:
 		found = leftover{effect: irrelevant, observed: "it may run twice"}
 	default:
-		found = leftover{observed: "what its statement does cannot be looked up"}
+		found = leftover{observed: "the effect of its statement cannot be checked"}
 	}
 	if err != nil {
 		return leftover{}, fmt.Errorf("look for what an interrupted migration left: %w", err)
@@ -51,7 +51,7 @@ func (d *driver) inspectLeftover(c command) (found leftover, err error) {
 	return found, nil
 }
 
-// indexFound is an index, or whatever has its name.
+// indexFound is an index, or another object with its name.
 type indexFound struct {
 	there, ours, valid bool
 	name               string
@@ -66,7 +66,7 @@ func (d *driver) findIndex(query string, names ...any) (found indexFound, err er
 	return found, err
 }
 
-// inspectCreateIndex looks in the table's schema, where a new index always is.
+// inspectCreateIndex searches the table's schema, where a new index always is.
 func (d *driver) inspectCreateIndex(c command) (leftover, error) {
 	if c.name == "" {
 		return d.inspectUnnamedIndex(c)
@@ -80,19 +80,19 @@ func (d *driver) inspectCreateIndex(c command) (leftover, error) {
 	case err != nil:
 		return leftover{}, err
 	case !found.there:
-		return leftover{effect: notApplied, clean: true, observed: fmt.Sprintf("index %s is not there", c.name)}, nil
+		return leftover{effect: notApplied, clean: true, observed: fmt.Sprintf("index %s does not exist", c.name)}, nil
 	case !found.ours:
-		return leftover{clean: true, observed: fmt.Sprintf("%s is there, but is no index of table %s", found.name, c.table)}, nil
+		return leftover{clean: true, observed: fmt.Sprintf("%s exists, but is no index of table %s", found.name, c.table)}, nil
 	case found.valid:
-		return leftover{effect: applied, clean: true, observed: fmt.Sprintf("index %s is there and valid", found.name)}, nil
+		return leftover{effect: applied, clean: true, observed: fmt.Sprintf("index %s exists and is valid", found.name)}, nil
 	}
 	return leftover{
 		effect: notApplied, invalid: []string{found.name},
-		observed: fmt.Sprintf("index %s is half made", found.name),
+		observed: fmt.Sprintf("index %s is incomplete", found.name),
 	}, nil
 }
 
-// inspectUnnamedIndex can only tell when there is nothing half made.
+// inspectUnnamedIndex can only find that no index is incomplete.
 func (d *driver) inspectUnnamedIndex(c command) (leftover, error) {
 	found := leftover{observed: "its index has no name in the file to look for"}
 	err := d.conn.QueryRow(d.ctx, `select not exists (select from pg_index
@@ -101,7 +101,7 @@ func (d *driver) inspectUnnamedIndex(c command) (leftover, error) {
 	return found, err
 }
 
-// inspectDropIndex takes an invalid index for one half dropped: the rest of the statement is to be done.
+// inspectDropIndex takes an invalid index for one that was dropped incompletely: the statement must be completed.
 func (d *driver) inspectDropIndex(c command) (leftover, error) {
 	found, err := d.findIndex(fmt.Sprintf(indexColumns, "x.indexrelid = i.oid")+`(select to_regclass($1) as oid) t
 		left join pg_class i on i.oid = t.oid
@@ -111,15 +111,15 @@ func (d *driver) inspectDropIndex(c command) (leftover, error) {
 	case err != nil:
 		return leftover{}, err
 	case !found.there:
-		return leftover{effect: applied, clean: true, observed: fmt.Sprintf("index %s is gone", c.name)}, nil
+		return leftover{effect: applied, clean: true, observed: fmt.Sprintf("index %s does not exist", c.name)}, nil
 	case !found.ours:
-		return leftover{clean: true, observed: fmt.Sprintf("%s is there, but is no index", found.name)}, nil
+		return leftover{clean: true, observed: fmt.Sprintf("%s exists, but is no index", found.name)}, nil
 	case found.valid:
-		return leftover{effect: notApplied, clean: true, observed: fmt.Sprintf("index %s is still there and valid", found.name)}, nil
+		return leftover{effect: notApplied, clean: true, observed: fmt.Sprintf("index %s still exists and is valid", found.name)}, nil
 	}
 	return leftover{
 		effect: applied, invalid: []string{found.name},
-		observed: fmt.Sprintf("index %s is half dropped", found.name),
+		observed: fmt.Sprintf("index %s is only partly dropped", found.name),
 	}, nil
 }
 
@@ -133,8 +133,8 @@ var reindexed = map[kind]string{
 	reindexDatabase: `$1 is not null`,
 }
 
-// inspectReindex finds the copies that REINDEX CONCURRENTLY makes and drops: index_ccnew and index_ccold, with a number
-// when those were taken, and with less of the index's name when it is long.
+// inspectReindex finds the copies that REINDEX CONCURRENTLY makes and drops: index_ccnew and index_ccold, with a
+// number when those names exist, and with a shorter name of the index when it is long.
 func (d *driver) inspectReindex(c command) (leftover, error) {
 	rows, err := d.conn.Query(d.ctx, `select format('%I.%I', n.nspname, i.relname)
 		from pg_index x join pg_class i on i.oid = x.indexrelid join pg_namespace n on n.oid = i.relnamespace,
@@ -162,11 +162,11 @@ func (d *driver) inspectAddValue(c command) (leftover, error) {
 	return found, err
 }
 
-// dropInvalid removes what is half made.
+// dropInvalid drops incomplete indexes.
 func (d *driver) dropInvalid(indexes []string) error {
 	for _, name := range indexes {
 		if _, err := d.conn.Exec(d.ctx, "drop index concurrently if exists "+name, pgx.QueryExecModeSimpleProtocol); err != nil {
-			return fmt.Errorf("drop the half-made index %s of an interrupted migration: %w", name, err)
+			return fmt.Errorf("drop the incomplete index %s of an interrupted migration: %w", name, err)
 		}
 		killpoint.Here("migrations.invalid_dropped")
 	}

@@ -15,18 +15,18 @@ import (
 
 const namePattern = "<number>_<name>.up.sql or <number>_<name>.down.sql, such as 000001_pupils.up.sql"
 
-// migrationName matches what [Load] reads or refuses: names that golang-migrate would take, whatever their ending and case,
-// and names of SQL files. Others, a README for example, are ignored.
+// migrationName matches the names that [Load] reads or refuses: those that golang-migrate would read, whatever their
+// ending and case, and names of SQL files. Others, for example a README, are ignored.
 var migrationName = regexp.MustCompile(`(?i)^[0-9].*\.(up|down)(\.|$)|\.(sql|pgsql|psql)$`)
 
-// Load reads the migrations of a folder: the files of its top level whose names end in .up.sql or .down.sql. Numbers may
-// have gaps, and may be times, as golang-migrate makes them; a down file may be missing, but not be without its up file.
-// Load refuses everything that would surprise later, in a school's database, with the file and the line, and reports all
-// it finds. Line ends are read as "\n" and a byte order mark is left out, so that both are without effect on what runs and
-// on all hashes.
+// Load reads the migrations of a folder: the files of its top level whose names end in .up.sql or .down.sql. Numbers
+// may have gaps, and may be timestamps, as golang-migrate makes them. A down file may be missing, but each needs its
+// up file. Load refuses everything that would fail later in a school's database, with file and line, and reports all
+// errors at once. It reads line ends as "\n" and removes a byte order mark, so that both change neither what runs nor
+// any hash.
 //
-// Only the newest number is recorded in a database. A file added later with a number below it is therefore never run:
-// number new files above all others.
+// A database records only its newest number. A file that is added later with a lower number would therefore never
+// run: number new files above all others.
 func Load(fsys fs.FS) (*Set, error) {
 	entries, err := fs.ReadDir(fsys, ".")
 	if err != nil {
@@ -63,7 +63,7 @@ func (l *loader) refuse(format string, args ...any) {
 	l.errs = append(l.errs, fmt.Errorf(format, args...))
 }
 
-// read adds one file to the version it belongs to.
+// read adds one file to its version.
 func (l *loader) read(name string) {
 	parsed, err := source.Parse(name)
 	if err != nil || !strings.HasSuffix(name, "."+string(parsed.Direction)+".sql") || parsed.Version == 0 {
@@ -107,7 +107,7 @@ func (l *loader) read(name string) {
 	}
 }
 
-// sorted returns the files by version, and refuses down files that belong to no up file.
+// sorted returns the files by version, and refuses down files without an up file.
 func (l *loader) sorted() []File {
 	files := make([]File, 0, len(l.files))
 	for _, f := range l.files {
@@ -128,8 +128,8 @@ func (l *loader) sorted() []File {
 	return files
 }
 
-// normalized is a text without what editors and version control systems change by themselves: the byte order mark and the
-// carriage returns of line ends.
+// normalized returns a text without what editors and version control systems change by themselves: the byte order
+// mark and the carriage returns of line ends.
 func normalized(text string) string {
 	return strings.ReplaceAll(strings.TrimPrefix(text, "\ufeff"), "\r\n", "\n")
 }

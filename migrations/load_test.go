@@ -124,7 +124,7 @@ func TestHash(t *testing.T) {
 	}
 }
 
-// Line ends and a byte order mark come and go with editors and checkouts.
+// Editors and checkouts change line ends and byte order marks.
 func TestHashesDoNotDependOnLineEnds(t *testing.T) {
 	t.Parallel()
 	unix := load(t, "create table a ();\nselect 1;\n", "select 2;\n")
@@ -140,7 +140,7 @@ func TestHashesDoNotDependOnLineEnds(t *testing.T) {
 	if unix.WindowsLineage() != "8f04662cbc88" {
 		t.Errorf("the lineage that an earlier program gave to windows line ends is %s", unix.WindowsLineage())
 	}
-	// These are in catalogs and in the names of templates.
+	// Catalogs and the names of templates contain these hashes.
 	if unix.Lineage() != "4bca42b4ca45" || unix.Hash() != "04d51099f166" {
 		t.Errorf("the hashes of files have changed: %s and %s", unix.Lineage(), unix.Hash())
 	}
@@ -167,10 +167,10 @@ func TestStatementsThatAreRefused(t *testing.T) {
 		"create function begin() returns int language sql as 'select 1';\ncommit":                                                    ":2: COMMIT is not allowed",
 		"create function f() returns int language sql begin atomic select case when (select 1 end) = 1 then 2 end end; end;\ncommit": ":2: COMMIT is not allowed",
 		"select a$b$c; commit; select a$b$c":                                                                                         ":1: COMMIT is not allowed",
-		"select 1;\nselect 'it":                                                                                                      ":2: this quote never ends",
-		"select 1;\n/* /* */":                                                                                                        ":2: this comment never ends",
-		"\nselect $a$ b $c$":                                                                                                         ":2: this $a$ quote never ends",
-		"select \"a":                                                                                                                 ":1: this quote never ends",
+		"select 1;\nselect 'it":                                                                                                      ":2: this quote does not end",
+		"select 1;\n/* /* */":                                                                                                        ":2: this comment does not end",
+		"\nselect $a$ b $c$":                                                                                                         ":2: this $a$ quote does not end",
+		"select \"a":                                                                                                                 ":1: this quote does not end",
 		"\\connect other":                                                                                                            ":1: psql's backslash commands",
 		"copy t (a) from stdin;\n1\n\\.":                                                                                             ":1: COPY … FROM STDIN cannot run here",
 	} {
@@ -181,7 +181,7 @@ func TestStatementsThatAreRefused(t *testing.T) {
 	}
 }
 
-// What looks like the end of a transaction, or of the text, but is none, must run, and its version with it.
+// What looks like the end of a transaction, or of the text, and is not, must run, and its version with it.
 func TestStatementsThatRun(t *testing.T) {
 	t.Parallel()
 	for name, text := range map[string]string{

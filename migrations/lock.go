@@ -14,11 +14,11 @@ import (
 	"homeroom/internal/wait"
 )
 
-// lockIDs are the session advisory locks that let one process at a time migrate a database.
+// lockIDs are the session advisory locks with which one process at a time migrates a database.
 //
-// golang-migrate has two for the same database: its command, which opens a URL, hashes "/name", and programs that hand
-// it a connection hash "name". The two do not exclude each other. We take both, the program's first, and so exclude
-// either.
+// golang-migrate has two for the same database: its command, which opens a URL, hashes "/name"; programs that pass it
+// a connection hash "name". The two do not exclude each other. This package takes both, the program's first, and so
+// excludes both.
 type lockIDs struct{ program, command string }
 
 func (l lockIDs) unlock() string {
@@ -42,19 +42,20 @@ const (
 	lastPoll  = 250 * time.Millisecond
 )
 
-// lockTry is a try to take the locks of a database, if it is the one they are for and there is something to do.
+// lockTry is an attempt to take the locks of a database, if it is the database that they are for and there is
+// something to do.
 //
-// It never waits in the server: a session that waits in pg_advisory_lock holds a snapshot, for which CREATE INDEX
-// CONCURRENTLY in the process that has the lock would wait in turn. postgres.Lock has the same policy; it takes one lock, and
-// this takes two at once, and in the round trip that looks at the version.
+// It never waits in the server: a session that waits in pg_advisory_lock holds a snapshot, and CREATE INDEX
+// CONCURRENTLY in the process that has the lock would wait for it. postgres.Lock has the same policy; it takes one
+// lock, and this takes two at once, in the round trip that reads the version.
 type lockTry struct {
 	ids    lockIDs
 	here   string // SQL: whether the locks are for this database and schema
 	needed string // SQL over v, the version row: whether there is something to do
 }
 
-// lockSQL is true when the session has the locks now, false when another has them, null when they are not for this database. CASE
-// fixes the order, and gives the first back when the second is taken.
+// lockSQL is true when the session has the locks now, false when another has them, null when they are not for this
+// database. CASE fixes the order. The first lock is released when the second is taken.
 func (t *lockTry) lockSQL() string {
 	return fmt.Sprintf("case when %s then case when not pg_try_advisory_lock(%s) then false "+
 		"when pg_try_advisory_lock(%s) then true else not pg_advisory_unlock(%[2]s) end end", t.here, t.ids.program, t.ids.command)
@@ -65,8 +66,8 @@ func (t *lockTry) lockIfNeededSQL() string {
 	return fmt.Sprintf("case when %s then %s else false end", t.needed, t.lockSQL())
 }
 
-// newLockTry names the locks from the last look. Before the first one it guesses, and lets the server check the guess:
-// on a database as most are, that saves a round trip.
+// newLockTry makes an attempt for the database that was read last. Before the first read it guesses, and the server
+// checks the guess: for most databases that saves a round trip.
 func (d *driver) newLockTry(needed string) (*lockTry, error) {
 	where, here := dbState{database: d.conn.Config().Database, schema: d.schema()}, "false"
 	switch {
@@ -79,8 +80,8 @@ func (d *driver) newLockTry(needed string) (*lockTry, error) {
 	return &lockTry{ids, here, needed}, err
 }
 
-// inspectAndLock looks, and takes the locks if needed. It returns true when the database is as seen and ours alone; null
-// when the locks' names were guessed wrong, and are known now.
+// inspectAndLock reads the version, and takes the locks if needed. It returns true when the locks are held; nil when
+// the locks' names were guessed wrong, and are known now.
 func (d *driver) inspectAndLock(needed string) (locked *bool, err error) {
 	try, err := d.newLockTry(needed)
 	if err != nil {
@@ -114,7 +115,7 @@ func (d *driver) Lock() error {
 	}
 }
 
-// Unlock lets others migrate this database. A lost connection has given the lock back already.
+// Unlock lets other processes migrate this database. A lost connection has released the lock already.
 func (d *driver) Unlock() error {
 	if d.locks == nil {
 		return database.ErrNotLocked
@@ -124,7 +125,7 @@ func (d *driver) Unlock() error {
 	if d.conn.IsClosed() {
 		return nil
 	}
-	// Even when the caller's context has ended, for the connection may live on, and the lock with it.
+	// This also runs when the caller's context has ended, since the connection and its lock may still exist.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(d.ctx), 5*time.Second)
 	defer cancel()
 	if _, err := d.conn.Exec(ctx, ids.unlock(), pgx.QueryExecModeSimpleProtocol); err != nil {
@@ -133,10 +134,11 @@ func (d *driver) Unlock() error {
 	return nil
 }
 
-// LockedError says that another session has held the lock of this database's migrations for longer than lock_timeout. Anybody
-// who may enter the database can take that lock, also by mistake.
+// LockedError says that another session has held the lock of this database's migrations for longer than lock_timeout.
+// Everybody who may connect to the database can take that lock, also by mistake.
 type LockedError struct {
-	// Roles are those of the sessions that hold it, with commas; empty when it has just been given back.
+	// Roles are those of the sessions that hold it, separated by commas. They are empty when it has just been
+	// released.
 	Roles string
 }
 
@@ -152,11 +154,11 @@ func (e *LockedError) Error() string {
 type lockWait struct {
 	*driver
 	wait  time.Duration
-	until time.Time // zero: as long as the context lets
+	until time.Time // zero: until the context ends
 }
 
-// next waits before the next attempt, unless the last one tried no lock. It fails when the context ends, or the lock_timeout of the
-// session has passed.
+// next waits before the next attempt, unless the last attempt tried no lock. It fails when the context ends, or the
+// lock_timeout of the session has passed.
 func (t *lockWait) next(locked *bool) error {
 	if locked == nil {
 		return nil
@@ -180,7 +182,7 @@ func (t *lockWait) next(locked *bool) error {
 	return nil
 }
 
-// heldBy is a *[LockedError].
+// heldBy returns a *[LockedError].
 func (t *lockWait) heldBy() error {
 	ids, err := lockIDsOf(*t.observed)
 	if err != nil {
@@ -189,12 +191,12 @@ func (t *lockWait) heldBy() error {
 	roles, err := t.holders(fmt.Sprintf("locktype = 'advisory' and objsubid = 1 and (classid::bigint << 32) + objid::bigint in (%s, %s)",
 		ids.program, ids.command))
 	if err != nil {
-		return fmt.Errorf("find out who holds the lock of the migrations: %w", err)
+		return fmt.Errorf("find the sessions that hold the lock of the migrations: %w", err)
 	}
 	return &LockedError{roles}
 }
 
-// holders are the roles of the other sessions that hold locks of this kind in the database.
+// holders returns the roles of the other sessions that hold locks of this kind in the database.
 func (d *driver) holders(locks string) (roles string, err error) {
 	err = d.ask(`select coalesce(string_agg(distinct coalesce(usename, '?'), ', '), '')
 		from pg_locks left join pg_stat_activity using (pid)

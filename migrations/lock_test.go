@@ -10,7 +10,7 @@ import (
 	"homeroom/migrations"
 )
 
-// TestTheWaitForTheLockEndsWithLockTimeout, and the error names who has it.
+// TestTheWaitForTheLockEndsWithLockTimeout, and the error names the role that holds the lock.
 func TestTheWaitForTheLockEndsWithLockTimeout(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t)

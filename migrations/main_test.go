@@ -14,7 +14,7 @@ import (
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
-// connect opens a session that ends with the test. Each wire sees the connection first.
+// connect opens a session that ends with the test. Each wire wraps its network connection before use.
 func connect(t testing.TB, url string, wires ...func(net.Conn) net.Conn) *pgx.Conn {
 	t.Helper()
 	config, err := pgx.ParseConfig(url)
@@ -49,7 +49,7 @@ func load(t testing.TB, ups ...string) *migrations.Set {
 	return set
 }
 
-// folder is the files of load.
+// folder returns the files of load.
 func folder(ups ...string) fstest.MapFS {
 	files := fstest.MapFS{}
 	for i, up := range ups {
@@ -66,7 +66,7 @@ func exec(t testing.TB, conn *pgx.Conn, sql string) {
 	}
 }
 
-// ask returns the one text that a query finds.
+// ask returns the single text that a query returns.
 func ask(t testing.TB, conn *pgx.Conn, sql string) string {
 	t.Helper()
 	var answer string
@@ -97,7 +97,7 @@ func wantStatus(t testing.TB, set *migrations.Set, conn *pgx.Conn, want migratio
 	}
 }
 
-// tables is the names of the tables there are.
+// tables returns the names of the tables.
 const tables = `select coalesce(string_agg(relname, ' ' order by relname), '') from pg_class
 	where relnamespace = 'public'::regnamespace and relkind = 'r'`
 
@@ -108,7 +108,7 @@ func wantTables(t testing.TB, conn *pgx.Conn, want string) {
 	}
 }
 
-// wantNoLocks expects that all locks on migrations were given back.
+// wantNoLocks checks that all locks on migrations were released.
 func wantNoLocks(t testing.TB, conn *pgx.Conn) {
 	t.Helper()
 	const locks = `select count(*)::text from pg_locks join pg_database d on d.oid = database
@@ -118,7 +118,7 @@ func wantNoLocks(t testing.TB, conn *pgx.Conn) {
 	}
 }
 
-// newDatabase is a session in a new, empty database.
+// newDatabase opens a session in a new, empty database.
 func newDatabase(t testing.TB) *pgx.Conn {
 	t.Helper()
 	return connect(t, pgtest.Database(t))

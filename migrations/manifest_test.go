@@ -19,7 +19,7 @@ var update = flag.Bool("update", false, "append the new migrations to sums.txt")
 
 const manifest = "sums.txt"
 
-// Up files that databases have are history: an edit would split the old databases from the new ones.
+// Up files that have run in databases must not change: an edit would make old databases differ from new ones.
 func TestManifest(t *testing.T) {
 	content, err := os.ReadFile(manifest)
 	must(t, err)
@@ -75,7 +75,7 @@ func TestManifestSeesEditsAndLateFiles(t *testing.T) {
 	}
 }
 
-// compare holds folders of migrations against the manifest. It returns the lines for new files, and what is wrong.
+// compare compares folders of migrations with the manifest. It returns the lines for new files, and what is wrong.
 func compare(sums string, fsys fs.FS, folders ...string) (added, faults []string) {
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }
 	known := map[string]string{}

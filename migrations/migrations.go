@@ -1,10 +1,10 @@
 // Package migrations holds the SQL of the catalog and of a tenant, and applies it atomically.
 //
-// golang-migrate reads and orders the files; a database driver of our own runs them, so that a migration and its
-// version commit together. A file that cannot run in a transaction may be interrupted between the two: the next run looks
-// what it left, cleans up, and goes on. The driver is here, at the bottom, because the catalog and the tenants both need it and do
-// not know each other; no other package imports golang-migrate. The table is golang-migrate's own: its command reads
-// and continues our databases.
+// golang-migrate reads and orders the files; a database driver of this package runs them, so that a migration and its
+// version commit together. A file that cannot run in a transaction may be interrupted between the two: the next run
+// checks what it left, cleans up, and continues. The driver is in this package because the catalog and the tenants
+// both need it and do not import each other; no other package imports golang-migrate. The version table is
+// golang-migrate's own: its command can read and migrate these databases.
 package migrations
 
 import (
@@ -26,13 +26,14 @@ var (
 	tenant  = sync.OnceValue(func() *Set { return mustLoad("tenant") })
 )
 
-// Catalog is the schema of the catalog.
+// Catalog returns the schema of the catalog.
 func Catalog() *Set { return catalog() }
 
-// Tenant is the schema every school's database gets, unless the operator brings another (see [Load]).
+// Tenant returns the schema that every school's database gets, unless the operator configures another (see [Load]).
 func Tenant() *Set { return tenant() }
 
-// mustLoad panics rather than returns: a test loads the embedded files, so a binary with unreadable ones is never built.
+// mustLoad panics instead of returning an error: a test loads the embedded files, so that a binary with unreadable
+// ones is never released.
 func mustLoad(folder string) *Set {
 	sub, err := fs.Sub(embedded, folder)
 	if err != nil {
@@ -45,8 +46,8 @@ func mustLoad(folder string) *Set {
 	return set
 }
 
-// Set is the migrations of one schema, in order. It is read once and never changes, so what [Set.Hash] names is what
-// [Set.Up] runs, even when the folder changes meanwhile.
+// Set is the migrations of one schema, in order. It is read once and never changes, so that [Set.Up] runs what
+// [Set.Hash] names even when the folder changes meanwhile.
 type Set struct {
 	files []File
 	hash  string
@@ -68,31 +69,33 @@ type File struct {
 	down     string
 }
 
-// SQL is the text of the up file.
+// SQL returns the text of the up file.
 func (f File) SQL() string { return f.up }
 
-// Latest is the newest version, the one [Set.Up] leads to.
+// Latest returns the newest version, to which [Set.Up] migrates.
 func (s *Set) Latest() uint { return s.files[len(s.files)-1].Version }
 
-// Hash is twelve hexadecimal digits that change with the name or the content of any up file. It is fit for the name of
-// a template database.
+// Hash returns twelve hexadecimal digits that change with the name or the content of any up file. It is used in the
+// name of a template database.
 func (s *Set) Hash() string { return s.hash }
 
-// Lineage names the schema by its first up file, which never changes: sets of one lineage are versions of one schema. It
-// keeps the migrations of one schema from the databases of another, where a version number means something else.
+// Lineage identifies the schema by its first up file, which never changes: sets of one lineage are versions of one
+// schema. It keeps the migrations of one schema from the databases of another, where a version number means something
+// else.
 func (s *Set) Lineage() string { return hashOf(s.files[:1]) }
 
-// WindowsLineage is the lineage that earlier programs gave to tenants when the first file had the line ends of Windows.
+// WindowsLineage returns the lineage that earlier programs gave to tenants when the first file had the line ends of
+// Windows.
 func (s *Set) WindowsLineage() string {
 	first := s.files[0]
 	first.up = strings.ReplaceAll(first.up, "\n", "\r\n")
 	return hashOf([]File{first})
 }
 
-// Files are the migrations, oldest first.
+// Files returns the migrations, oldest first.
 func (s *Set) Files() []File { return slices.Clone(s.files) }
 
-// find returns the place of a version among the files.
+// find returns the index of a version's file.
 func (s *Set) find(version uint) (int, bool) {
 	return slices.BinarySearchFunc(s.files, version, func(f File, v uint) int {
 		switch {
@@ -105,13 +108,13 @@ func (s *Set) find(version uint) (int, bool) {
 	})
 }
 
-// ContentHash is that of what an up file does, whatever its name and its line ends.
+// ContentHash returns a hash of the content of an up file, without its name and line ends.
 func (f File) ContentHash() string {
 	sum := sha256.Sum256([]byte(f.up))
 	return hex.EncodeToString(sum[:])
 }
 
-// hashOf covers the up files only: a corrected down file must not make a new template.
+// hashOf hashes the up files only: a corrected down file must not make a new template.
 func hashOf(files []File) string {
 	sum := sha256.New()
 	for _, f := range files {

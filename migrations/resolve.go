@@ -9,21 +9,22 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// interrupted is a "no-transaction" file that may be the one that left a database dirty.
+// interrupted is a "no-transaction" file that may have left a database dirty.
 type interrupted struct {
 	name string
 	down bool
 	command
 }
 
-// interrupted returns those of the i-th version: the dirty row does not tell whether it was on its way up or down.
+// interrupted returns the files of the i-th version: the dirty row does not say whether the migration went up or
+// down.
 func (s *Set) interrupted(i int) (files []interrupted) {
 	file := s.files[i]
 	for _, f := range []struct {
 		name, text string
 		down       bool
 	}{{file.Name, file.up, false}, {file.downName, file.down, true}} {
-		// What does not parse was refused when it was loaded.
+		// A file that does not parse was refused by Load.
 		if parts, err := parse(f.text); err == nil && f.name != "" && !parts.transactional {
 			files = append(files, interrupted{f.name, f.down, commandOf(parts)})
 		}
@@ -31,16 +32,16 @@ func (s *Set) interrupted(i int) (files []interrupted) {
 	return files
 }
 
-// resolve settles a dirty database, with the lock held: it looks what the interrupted file left, removes what is half
-// made, and records the version before the file or after it. It returns a sentence of what it found and did, or a
-// StateError when that cannot be told.
+// resolve resolves a dirty database, with the lock held: it checks what the interrupted file left, drops what is
+// incomplete, and records the version before the file or after it. It returns a sentence about what it found and did,
+// or a StateError when the effect is not known.
 func (s *Set) resolve(d *driver, status Status) (string, error) {
 	i, ours := s.find(status.Version)
 	if !ours {
 		return "", s.refuse(status, "")
 	}
 	files := s.interrupted(i)
-	var reached []bool // whether the version is that of the files, by each of them that can tell
+	var reached []bool // whether the version was reached, by each file whose effect is known
 	var seen, invalid []string
 	for _, f := range files {
 		found, err := d.inspectLeftover(f.command)
@@ -57,12 +58,12 @@ func (s *Set) resolve(d *driver, status Status) (string, error) {
 		}
 		invalid = append(invalid, found.invalid...)
 	}
-	// A down file that leaves no trace is no evidence either: another tool may have been at the up file.
+	// A down file that leaves no trace is no evidence either: another tool may have run the up file.
 	if len(files) == 0 || len(slices.Compact(reached)) > 1 || len(reached) == 0 && files[0].down {
 		return "", s.refuse(status, strings.Join(seen, ", but "))
 	}
 	slices.Sort(invalid)
-	invalid = slices.Compact(invalid) // an up and its down file are about the same index
+	invalid = slices.Compact(invalid) // an up file and its down file may name the same index
 	if err := d.dropInvalid(invalid); err != nil {
 		return "", err
 	}
@@ -88,16 +89,16 @@ func names(files []interrupted) string {
 	return strings.Join(all, " or ")
 }
 
-// The codes of a name that was taken already, or was not there: the statement did nothing then.
+// Codes of errors about a name that exists already, or does not exist: the statement has done nothing then.
 const (
 	duplicateTable  = "42P07"
 	duplicateObject = "42710"
 	undefinedObject = "42704"
 )
 
-// undo brings the database back to before a "no-transaction" file that Postgres refused: it removes what is half made
-// and records the former version. Where that cannot be told or fails, the database stays dirty, for the next run to
-// look at; the error to report is the refusal.
+// undo undoes a "no-transaction" file that Postgres has refused: it drops what is incomplete and records the former
+// version. Where that is not possible or fails, the database stays dirty for the next run; the error to report is the
+// refusal.
 func (d *driver) undo(parts script, former int, cause error) {
 	var pgErr *pgconn.PgError
 	if !errors.As(cause, &pgErr) || d.conn.IsClosed() {
@@ -113,8 +114,8 @@ func (d *driver) undo(parts script, former int, cause error) {
 	_ = d.record(former, false)
 }
 
-// undoable tells whether nothing is left of a refused command once what is invalid has been dropped. An index that is
-// valid was there before: its name is another's.
+// undoable reports whether nothing is left of a refused command after the invalid indexes have been dropped. A valid
+// index existed before, and is another object with that name.
 func undoable(c command, found leftover) bool {
 	switch c.kind {
 	case createIndex:

@@ -21,7 +21,7 @@ const (
 	removeIndex = "-- no-transaction\ndrop index concurrently a_n"
 )
 
-// indexes is the indexes of the test, with whether they are valid.
+// indexes returns the indexes of the test, and whether they are valid.
 const indexes = `select coalesce(string_agg(indexrelid::regclass || ' ' || indisvalid, ', ' order by indexrelid::regclass::text), '')
 	from pg_index join pg_class on oid = indexrelid where relnamespace = 'public'::regnamespace and not indisprimary`
 
@@ -33,7 +33,7 @@ func wantIndexes(t testing.TB, conn *pgx.Conn, want string) {
 }
 
 // interrupt runs a migration that has to wait for another session's transaction, and ends its server process when the
-// condition holds.
+// condition is true.
 func interrupt(t testing.TB, url, transaction, condition string, migrate func(context.Context, *pgx.Conn) (migrations.Result, error)) {
 	t.Helper()
 	other := connect(t, url)
@@ -83,7 +83,7 @@ func TestInterruptedCreateIndex(t *testing.T) {
 
 	result := up(t, set, conn)
 	if result.From != 1 || result.To != 3 || len(result.Applied) != 2 ||
-		result.Resolved != "000002_step.up.sql was interrupted: index public.a_n is half made; dropped public.a_n; the version is 1" {
+		result.Resolved != "000002_step.up.sql was interrupted: index public.a_n is incomplete; dropped public.a_n; the version is 1" {
 		t.Errorf("result = %+v", result)
 	}
 	wantIndexes(t, conn, "a_n true")
@@ -99,7 +99,7 @@ func TestInterruptedAfterTheStatement(t *testing.T) {
 	upTo(t, set, conn, 1)
 	stopAtRecord(t, url, 2, set.Up)
 	wantStatus(t, set, conn, migrations.Status{State: migrations.Dirty, Version: 2, Dirty: true})
-	if result := up(t, set, conn); result.From != 2 || result.Applied != nil || !strings.Contains(result.Resolved, "is there and valid; the version is 2") {
+	if result := up(t, set, conn); result.From != 2 || result.Applied != nil || !strings.Contains(result.Resolved, "exists and is valid; the version is 2") {
 		t.Errorf("up: %+v", result)
 	}
 	stopAtRecord(t, url, 1, func(ctx context.Context, conn *pgx.Conn) (migrations.Result, error) { return set.DownTo(ctx, conn, 1) })
@@ -118,7 +118,7 @@ func TestInterruptedDropIndex(t *testing.T) {
 	upTo(t, set, conn, 1)
 	interrupt(t, url, "select from a", halfMade, set.Up)
 	wantIndexes(t, conn, "a_n false")
-	if result := up(t, set, conn); result.From != 2 || result.Applied != nil || !strings.Contains(result.Resolved, "is half dropped; dropped public.a_n; the version is 2") {
+	if result := up(t, set, conn); result.From != 2 || result.Applied != nil || !strings.Contains(result.Resolved, "is only partly dropped; dropped public.a_n; the version is 2") {
 		t.Errorf("result = %+v", result)
 	}
 	wantIndexes(t, conn, "")
@@ -177,7 +177,7 @@ func TestRefusedIndexLeavesNothing(t *testing.T) {
 	}
 	unique("first")
 	unique("again")
-	// As after a process that could not clean up.
+	// This is the state after a process that could not clean up.
 	if _, err := conn.Exec(t.Context(), "create unique index concurrently a_n on a (n)"); err == nil {
 		t.Fatal("indexed")
 	}
@@ -211,7 +211,7 @@ func TestCancelledIndexLeavesNothing(t *testing.T) {
 	wantStatus(t, set, conn, migrations.Status{State: migrations.Behind, Version: 1})
 }
 
-// Each case is a database left dirty at version 2, with what the file left in it.
+// Each case is a database that is dirty at version 2, with what the file left in it.
 func TestResolve(t *testing.T) {
 	t.Parallel()
 	const odd = `create schema "Odd One"; create table "Odd One"."T ""1""" (n int)`
@@ -222,28 +222,28 @@ func TestResolve(t *testing.T) {
 		advice         string
 		indexes        string // afterwards
 	}{
-		"an index that is not there":       {up: makeIndex, resolved: "index a_n is not there; the version is 1", from: 1, indexes: "a_n true"},
-		"a pair that agrees":               {up: makeIndex, down: removeIndex, resolved: "000002_step.up.sql or 000002_step.down.sql", from: 1, indexes: "a_n true"},
-		"an index of another table":        {up: makeIndex, left: "create table c (n int); create index a_n on c (n)", advice: "public.a_n is there, but is no index of table a", indexes: "a_n true"},
-		"a table of that name":             {up: makeIndex, left: "create table a_n ()", advice: "no index of table a"},
-		"an index elsewhere on the path":   {up: makeIndex, left: "create schema s; create table s.a (n int); create index a_n on s.a (n)", resolved: "index a_n is not there", from: 1, indexes: "a_n true"},
-		"odd names":                        {up: "-- no-transaction\nCreate Unique Index Concurrently if Not exists \"a\"\"N\" on only \"Odd One\" . \"T \"\"1\"\"\" using btree (n)", left: odd + `; create unique index "a""N" on "Odd One"."T ""1""" (n)`, resolved: `"Odd One"."a""N" is there and valid`, from: 2},
-		"letters that are folded":          {up: "-- no-transaction\ncreate index /* on b */ concurrently A_N -- x\n on PUBLIC.A (n)", left: "create index a_n on a (n)", resolved: "public.a_n is there and valid", from: 2, indexes: "a_n true"},
-		"an index without a name":          {up: "-- no-transaction\ncreate index concurrently on a (n)", advice: "its index has no name"},
-		"an index still to drop":           {up: removeIndex, left: "create index a_n on a (n)", resolved: "is still there and valid", from: 1},
-		"an index that is gone":            {up: removeIndex, resolved: "index a_n is gone", from: 2},
-		"what to drop is no index":         {up: removeIndex, left: "create table a_n ()", advice: "is no index"},
-		"a vacuum":                         {up: "-- no-transaction\nvacuum analyze a", resolved: "may run twice", from: 1},
-		"a vacuum on the way down":         {up: "select 1", down: "-- no-transaction\nvacuum", advice: "000002_step.down.sql began outside a transaction"},
-		"a value that is there":            {up: "-- no-transaction\nalter type e add value 'it''s' before 'x'", left: "alter type e add value 'it''s'", resolved: "e has the value 'it''s'", from: 2},
-		"a value that is not there":        {up: "-- no-transaction\nalter type public.e add value if not exists E'it\\'s'", resolved: "has no value", from: 1},
-		"a half-made pair":                 {up: makeIndex, down: removeIndex, left: "create index a_n on a (n); update pg_index set indisvalid = false where indexrelid = 'a_n'::regclass", resolved: "is half made; dropped public.a_n; the version is 1", from: 1, indexes: "a_n true"},
-		"a statement that cannot be told":  {up: "-- no-transaction\ncreate table z ()", advice: "cannot be looked up"},
-		"a comment that looks like one":    {up: "-- no-transaction\n/* create index concurrently a_n on a (n) */ create table z ()", advice: "cannot be looked up"},
-		"files that do not agree":          {up: makeIndex, down: "-- no-transaction\ndrop index concurrently other", left: "create index other on a (n)", advice: ", but index public.other is still there and valid", indexes: "other true"},
-		"a transactional file":             {up: "create table z ()", advice: "another tool"},
-		"a down file that cannot be told":  {up: "select 1", down: "-- no-transaction\ncall p()", advice: "000002_step.down.sql began outside a transaction"},
-		"a nameless one with a known pair": {up: "-- no-transaction\ncreate index concurrently on a (n)", down: removeIndex, advice: "If it was 000002_step.down.sql that was interrupted"},
+		"an index that is not there":         {up: makeIndex, resolved: "index a_n does not exist; the version is 1", from: 1, indexes: "a_n true"},
+		"a pair that agrees":                 {up: makeIndex, down: removeIndex, resolved: "000002_step.up.sql or 000002_step.down.sql", from: 1, indexes: "a_n true"},
+		"an index of another table":          {up: makeIndex, left: "create table c (n int); create index a_n on c (n)", advice: "public.a_n exists, but is no index of table a", indexes: "a_n true"},
+		"a table of that name":               {up: makeIndex, left: "create table a_n ()", advice: "no index of table a"},
+		"an index elsewhere on the path":     {up: makeIndex, left: "create schema s; create table s.a (n int); create index a_n on s.a (n)", resolved: "index a_n does not exist", from: 1, indexes: "a_n true"},
+		"odd names":                          {up: "-- no-transaction\nCreate Unique Index Concurrently if Not exists \"a\"\"N\" on only \"Odd One\" . \"T \"\"1\"\"\" using btree (n)", left: odd + `; create unique index "a""N" on "Odd One"."T ""1""" (n)`, resolved: `"Odd One"."a""N" exists and is valid`, from: 2},
+		"letters that are folded":            {up: "-- no-transaction\ncreate index /* on b */ concurrently A_N -- x\n on PUBLIC.A (n)", left: "create index a_n on a (n)", resolved: "public.a_n exists and is valid", from: 2, indexes: "a_n true"},
+		"an index without a name":            {up: "-- no-transaction\ncreate index concurrently on a (n)", advice: "its index has no name"},
+		"an index still to drop":             {up: removeIndex, left: "create index a_n on a (n)", resolved: "still exists and is valid", from: 1},
+		"an index that was dropped":          {up: removeIndex, resolved: "index a_n does not exist", from: 2},
+		"what to drop is no index":           {up: removeIndex, left: "create table a_n ()", advice: "is no index"},
+		"a vacuum":                           {up: "-- no-transaction\nvacuum analyze a", resolved: "may run twice", from: 1},
+		"a vacuum on the way down":           {up: "select 1", down: "-- no-transaction\nvacuum", advice: "000002_step.down.sql began outside a transaction"},
+		"a value that is there":              {up: "-- no-transaction\nalter type e add value 'it''s' before 'x'", left: "alter type e add value 'it''s'", resolved: "e has the value 'it''s'", from: 2},
+		"a value that is not there":          {up: "-- no-transaction\nalter type public.e add value if not exists E'it\\'s'", resolved: "has no value", from: 1},
+		"an incomplete pair":                 {up: makeIndex, down: removeIndex, left: "create index a_n on a (n); update pg_index set indisvalid = false where indexrelid = 'a_n'::regclass", resolved: "is incomplete; dropped public.a_n; the version is 1", from: 1, indexes: "a_n true"},
+		"a statement with an unknown effect": {up: "-- no-transaction\ncreate table z ()", advice: "cannot be checked"},
+		"a comment that looks like one":      {up: "-- no-transaction\n/* create index concurrently a_n on a (n) */ create table z ()", advice: "cannot be checked"},
+		"files that do not agree":            {up: makeIndex, down: "-- no-transaction\ndrop index concurrently other", left: "create index other on a (n)", advice: ", but index public.other still exists and is valid", indexes: "other true"},
+		"a transactional file":               {up: "create table z ()", advice: "another tool"},
+		"a down file that cannot be told":    {up: "select 1", down: "-- no-transaction\ncall p()", advice: "000002_step.down.sql began outside a transaction"},
+		"a nameless one with a known pair":   {up: "-- no-transaction\ncreate index concurrently on a (n)", down: removeIndex, advice: "If it was 000002_step.down.sql that was interrupted"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -10,13 +10,13 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// goal is the version that a database shall reach, going one way.
+// goal is the version that a database shall reach, and the direction.
 type goal struct {
 	version uint
 	down    bool
 }
 
-// reached tells whether nothing needs to be done.
+// reached reports whether nothing needs to be done.
 func (g goal) reached(status Status) bool {
 	switch {
 	case status.State == Ahead:
@@ -29,7 +29,7 @@ func (g goal) reached(status Status) bool {
 	return status.Version >= g.version
 }
 
-// before reports whether a version is passed on the way to another.
+// before reports whether version comes before other in this direction.
 func (g goal) before(version, other uint) bool {
 	if g.down {
 		return version > other
@@ -37,7 +37,7 @@ func (g goal) before(version, other uint) bool {
 	return version < other
 }
 
-// needed is reached's opposite as SQL over v, the version row. It may be true too often, never false too often.
+// needed is the opposite of reached, as SQL over v, the version row. It may be true too often, never false too often.
 func (g goal) needed() string {
 	beyond := "<"
 	if g.down {
@@ -46,9 +46,9 @@ func (g goal) needed() string {
 	return fmt.Sprintf("(v.dirty or v.version %s %d) is not false", beyond, g.version)
 }
 
-// run brings a database to a goal, each file in a session of its own: a single one in that of conn, several each on a new
-// connection like it, which is closed before the next. What a file does to its session is therefore gone when the next one
-// begins, as it is where the files run on different days. The session that runs a file has the locks, from before the file
+// run migrates a database to a goal, each file in a session of its own: a single file in that of conn, several each
+// on a new connection like it, which is closed before the next. So the effects of a file on its session never reach
+// the next file, as if they ran on different days. The session that runs a file has the locks, from before the file
 // to its commit.
 func (s *Set) run(ctx context.Context, conn *pgx.Conn, g goal) (result Result, err error) {
 	if conn.PgConn().TxStatus() != idle {
@@ -61,7 +61,7 @@ func (s *Set) run(ctx context.Context, conn *pgx.Conn, g goal) (result Result, e
 	return result, err
 }
 
-// runInNewSession is runNext on a connection of its own.
+// runInNewSession is runNext on a new connection.
 func (s *Set) runInNewSession(ctx context.Context, cfg *pgx.ConnConfig, g goal, result *Result) (more bool, err error) {
 	conn, err := pgx.ConnectConfig(ctx, cfg)
 	if err != nil {
@@ -71,8 +71,8 @@ func (s *Set) runInNewSession(ctx context.Context, cfg *pgx.ConnConfig, g goal, 
 	return s.runNext(ctx, conn, g, true, result)
 }
 
-// runNext locks the database if there is something to do, and runs the next file, unless it is one of several and the session
-// is the caller's, not ours. It reports whether more are to be run.
+// runNext locks the database if there is something to do, and runs the next file, unless it is one of several and the
+// session is the caller's. It reports whether more files are left.
 func (s *Set) runNext(ctx context.Context, conn *pgx.Conn, g goal, ours bool, result *Result) (more bool, err error) {
 	d := newDriver(ctx, conn)
 	lockWait := lockWait{driver: d}
@@ -100,8 +100,8 @@ func (s *Set) runNext(ctx context.Context, conn *pgx.Conn, g goal, ours bool, re
 	}
 }
 
-// runLocked is runNext once the database is locked. Only here is a dirty database one that was left so: without the lock another
-// process may be at work.
+// runLocked is runNext after the database was locked. Only with the lock does dirty mean interrupted: without it
+// another process may be running the file.
 func (s *Set) runLocked(d *driver, g goal, status Status, ours bool, result *Result) (more bool, err error) {
 	if status.State == Dirty {
 		resolved, err := s.resolve(d, status)
@@ -139,7 +139,7 @@ func (s *Set) runLocked(d *driver, g goal, status Status, ours bool, result *Res
 	return len(steps) > 1, nil
 }
 
-// runStep has golang-migrate run one file, and the lock given back with its version.
+// runStep runs one file with golang-migrate, and releases the lock with its version.
 func (s *Set) runStep(d *driver, from uint, step step) error {
 	engine, stepper, err := s.engine(d)
 	if err != nil {
@@ -155,7 +155,7 @@ func (s *Set) runStep(d *driver, from uint, step step) error {
 	return err
 }
 
-// number is golang-migrate's number for a version.
+// number returns golang-migrate's number for a version.
 func number(version uint) int {
 	if version == 0 {
 		return nilVersion
@@ -163,18 +163,18 @@ func number(version uint) int {
 	return int(version)
 }
 
-// engine is golang-migrate over our files and our driver.
+// engine makes golang-migrate with the files and the driver of this package.
 func (s *Set) engine(d *driver) (*migrate.Migrate, *stepper, error) {
 	step := &stepper{driver: d}
 	engine, err := migrate.NewWithInstance("homeroom", files{s}, "postgres", step)
 	if err != nil {
 		return nil, nil, fmt.Errorf("start golang-migrate: %w", err)
 	}
-	engine.LockTimeout = math.MaxInt64 // The lock is ours already, and its wait ends with the context.
+	engine.LockTimeout = math.MaxInt64 // The lock is held already, and its wait ended with the context.
 	return engine, step, nil
 }
 
-// stepper is the driver as golang-migrate sees it within one run: the lock is held over all steps, and the version is
+// stepper is the driver as golang-migrate uses it within one run: the lock is held over all steps, and the version is
 // known from the step before.
 type stepper struct {
 	*driver

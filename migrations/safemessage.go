@@ -13,12 +13,13 @@ import (
 	"homeroom/internal/display"
 )
 
-// safeMessage describes an error of Postgres without values of rows. Its DETAIL quotes rows, and so do many messages; an operator
-// may read the error, but not the tenant's data.
+// safeMessage describes an error of Postgres without values of rows. Its DETAIL quotes rows, and so do many messages;
+// an operator may read the error, but not the tenant's data.
 //
-// A message is told when its class tells only of objects and of the server, and the statement itself was refused rather than
-// a function that it called, which may raise anything. Even then a quoted part is told only when the file has it, or it is
-// the name of the object that Postgres means. Of all else the condition is told in our own words, with the names.
+// A message is shown when its class is only about objects and the server, and Postgres refused the statement itself,
+// not a function that it called, which may raise anything. Even then a quoted part is shown only when the file
+// contains it, or when it is the name of the object that the error is about. For all other errors the condition is
+// described in our own words, with the names.
 func safeMessage(pgErr *pgconn.PgError, file string) string {
 	message, ok := pgErr.Message, isLiteral(pgErr.Message, file)
 	if !ok && isSafe(pgErr) {
@@ -30,13 +31,14 @@ func safeMessage(pgErr *pgconn.PgError, file string) string {
 	return display.Text(fmt.Sprintf("%s: %s (SQLSTATE %s)", pgErr.Severity, message, pgErr.Code))
 }
 
-// isLiteral reports whether a message is a string of the file, as that of a RAISE without parameters is.
+// isLiteral reports whether a message is a string of the file, as that of a RAISE without parameters.
 func isLiteral(message, file string) bool {
 	return message != "" && strings.Contains(file, "'"+strings.ReplaceAll(message, "'", "''")+"'")
 }
 
-// safeClasses are the classes of SQLSTATE whose messages, when Postgres itself makes them, have nothing of a row but in
-// quotes: syntax and names, what is not supported, constraints, transactions, dependencies, limits, states, resources. Of those
+// safeClasses are the classes of SQLSTATE whose messages, when Postgres itself makes them, contain values of rows
+// only in quotes: syntax and names, unsupported features, constraints, transactions, dependencies, limits, states,
+// resources. Of the codes about values, three have messages without any.
 // about values, three codes have messages without any.
 var (
 	safeClasses = []string{"0A", "21", "23", "25", "2B", "3D", "3F", "40", "42", "44", "53", "54", "55", "57", "58"}
@@ -44,14 +46,14 @@ var (
 )
 
 func isSafe(pgErr *pgconn.PgError) bool {
-	// The context of a statement that waits or checks, such as "while updating tuple …", is one line; that of a function
-	// has its own.
+	// The context of a statement that waits or checks, such as "while updating tuple …", is one line; that of a
+	// function has lines of its own.
 	own := pgErr.Where == "" || strings.HasPrefix(pgErr.Where, "while ") && !strings.Contains(pgErr.Where, "\n")
 	return own && pgErr.InternalQuery == "" && len(pgErr.Code) == 5 &&
 		(slices.Contains(safeClasses, pgErr.Code[:2]) || slices.Contains(safeCodes, pgErr.Code))
 }
 
-// quotes are what Postgres puts around names and values, in any of its languages.
+// quotes are the quotes that Postgres puts around names and values, in any of its languages.
 const quotes = `"«»„“”`
 
 var (
@@ -59,8 +61,8 @@ var (
 	quotedTogether = regexp.MustCompile("[" + quotes + "].*[" + quotes + "]")
 )
 
-// withoutValues is the message; where a quoted part is neither in the file nor a name, all from the first quote to the last is
-// left out, since a value may have quotes in it.
+// withoutValues returns the message. Where a quoted part is neither in the file nor a name, everything from the first
+// quote to the last is left out, since a value may contain quotes.
 func withoutValues(pgErr *pgconn.PgError, file string) string {
 	known := objectNames(pgErr)
 	for _, part := range quoted.FindAllStringSubmatch(pgErr.Message, -1) {
@@ -95,7 +97,7 @@ func inWord(r rune) bool {
 	return r != utf8.RuneError && (r == '_' || unicode.IsLetter(r) || unicode.IsDigit(r))
 }
 
-// objectNames are those of the objects that an error is about.
+// objectNames returns the names of the objects that an error is about.
 func objectNames(pgErr *pgconn.PgError) []string {
 	return slices.DeleteFunc([]string{
 		pgErr.SchemaName, pgErr.TableName, pgErr.ColumnName, pgErr.DataTypeName, pgErr.ConstraintName,
@@ -169,7 +171,7 @@ var classes = map[string]string{
 	"XX": "Postgres failed inside",
 }
 
-// condition is what a SQLSTATE says, in our words.
+// condition describes a SQLSTATE in our words.
 func condition(code string) string {
 	if words, known := conditions[code]; known {
 		return words

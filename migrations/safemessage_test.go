@@ -10,10 +10,11 @@ import (
 	"homeroom/migrations"
 )
 
-// entry is what a pupil has written into a row. It has what would take effect on a terminal, and quotes.
+// entry is what a pupil has written into a row. It has characters that would have an effect on a terminal, and
+// quotes.
 const entry = "\x1b]0;owned\a\u009b2J\u202eCANARY \"CANARY\" \"x"
 
-// TestAFailureQuotesNoRow has files fail on a row, in all the ways in which Postgres quotes values.
+// TestAFailureQuotesNoRow runs files that fail on a row, in all the ways in which Postgres quotes values.
 func TestAFailureQuotesNoRow(t *testing.T) {
 	t.Parallel()
 	const raises = `create function complain(what text) returns boolean language plpgsql as

@@ -21,7 +21,7 @@ const lunch = `
 	insert into orders (pupil_id, day, item_id, price_cents, orders_close_at)
 		values ('00000000-0000-0000-0000-00000000000a', '2026-03-02', '00000000-0000-0000-0000-000000000001', 350, 'infinity');`
 
-// order is one by Ben for the Monday, with one value in its place.
+// order inserts an order by Ben for the Monday, with one value replaced.
 func order(column, value string) string {
 	row := map[string]string{
 		"pupil_id": "'00000000-0000-0000-0000-00000000000b'", "day": "'2026-03-02'", "quantity": "1", "price_cents": "350",
@@ -70,7 +70,7 @@ func TestConstraintsOfTheLunchSchema(t *testing.T) {
 		{"an_ordered_price_is_not_negative", order("price_cents", "-1")},
 		{"an_order_is_placed_before_the_cut_off", order("orders_close_at", "'2026-02-28'")},
 		{"an_order_knows_the_cut_off_of_its_day", order("orders_close_at", "'2026-03-30'")},
-		// Moving the cut-off to before an order that was placed in time.
+		// Moving the cut-off to a time before an existing order.
 		{"an_order_is_placed_before_the_cut_off", "update lunch_days set orders_close_at = '2026-01-01' where day = '2026-03-02'"},
 	} {
 		_, err := conn.Exec(t.Context(), c.sql, pgx.QueryExecModeSimpleProtocol)

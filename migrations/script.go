@@ -10,7 +10,7 @@ import (
 // noTransaction is the first line of a file whose one statement must run outside a transaction.
 const noTransaction = "-- no-transaction"
 
-// script is the text of a migration, cut into its statements.
+// script is the text of a migration, split into statements.
 type script struct {
 	text          string
 	statements    []statement
@@ -23,10 +23,10 @@ type statement struct {
 	tokens     []string
 }
 
-// keptTokens is how many tokens of a statement are kept: enough to tell what it does to what.
+// keptTokens is how many tokens of a statement are kept: enough to know what it does to which object.
 const keptTokens = 32
 
-// lineError is a fault in a script. Its text starts with the line, to follow a file's name and a colon.
+// lineError is an error in a script. Its text starts with the line, to follow a file's name and a colon.
 type lineError struct {
 	line    int
 	message string
@@ -34,8 +34,8 @@ type lineError struct {
 
 func (e *lineError) Error() string { return fmt.Sprintf("%d: %s", e.line, e.message) }
 
-// parse finds the statements of a script. It refuses one that would end our transaction, or swallow what we put behind
-// it: own transaction commands, and quotes or comments that never end.
+// parse finds the statements of a script. It refuses a script that would end the migration's transaction, or hide the
+// SQL that follows it: transaction commands, and quotes or comments that do not end.
 func parse(text string) (script, error) {
 	first, _, _ := strings.Cut(text, "\n")
 	p := parser{text: text, marked: strings.TrimSpace(first) == noTransaction}
@@ -55,7 +55,7 @@ func parse(text string) (script, error) {
 	return parts, nil
 }
 
-// parser knows as much of Postgres's lexical rules as psql does to find the end of a statement.
+// parser knows as much of Postgres's lexical rules as psql does, to find the end of a statement.
 type parser struct {
 	text   string
 	at     int
@@ -140,8 +140,8 @@ func (p *parser) fault(at int, message string) error {
 	return &lineError{lineAt(p.text, at), message}
 }
 
-// misplaced matches a comment that is meant as [noTransaction] and is not: before the first statement also one with more in
-// it. It would have no effect, and its statement would fail.
+// misplaced matches a comment that looks like [noTransaction] and is not valid: before the first statement also one
+// with more text in it. It would have no effect, and its statement would fail.
 var misplaced = map[bool]*regexp.Regexp{
 	true:  regexp.MustCompile(`(?i)^--+\s*no-transaction\b`),
 	false: regexp.MustCompile(`(?i)^--+\s*no-transaction\s*$`),
@@ -174,7 +174,7 @@ func (p *parser) comment() error {
 			return nil
 		}
 	}
-	return p.fault(from, "this comment never ends")
+	return p.fault(from, "this comment does not end")
 }
 
 // quoted skips a string or a quoted name. A doubled quote is part of it.
@@ -191,10 +191,10 @@ func (p *parser) quoted(quote byte, backslash bool) error {
 			return nil
 		}
 	}
-	return p.fault(from, "this quote never ends")
+	return p.fault(from, "this quote does not end")
 }
 
-// dollar skips a $tag$…$tag$ string, or a lone dollar sign.
+// dollar skips a $tag$…$tag$ string, or a single dollar sign.
 func (p *parser) dollar() error {
 	from := p.at
 	end := from + 1
@@ -208,13 +208,13 @@ func (p *parser) dollar() error {
 	tag := p.text[from : end+1]
 	length := strings.Index(p.text[end+1:], tag)
 	if length < 0 {
-		return p.fault(from, "this "+tag+" quote never ends")
+		return p.fault(from, "this "+tag+" quote does not end")
 	}
 	p.at = end + 1 + length + len(tag)
 	return nil
 }
 
-// word notes a word, and with it the blocks whose semicolons do not end the statement.
+// word records a word, and the blocks whose semicolons do not end the statement.
 func (p *parser) word() error {
 	from := p.at
 	for p.at < len(p.text) && wordByte(p.text[p.at]) {
@@ -238,9 +238,9 @@ func (p *parser) word() error {
 	return nil
 }
 
-// bodyWord notes a word of a BEGIN ATOMIC body. END ends a CASE, or the body where a statement could begin; anywhere else
-// END and CASE are the names of columns, which Postgres takes without quotes after AS, after a dot, and as the last word of
-// a column.
+// bodyWord records a word of a BEGIN ATOMIC body. END ends a CASE, or the body where a statement could begin.
+// Anywhere else END and CASE are names of columns, which Postgres accepts without quotes after AS, after a dot, and
+// as the last word of a column.
 func (p *parser) bodyWord(word string) {
 	label := p.last == "AS" || p.last == "."
 	innermost := len(p.cases) - 1
@@ -258,12 +258,12 @@ func (p *parser) bodyWord(word string) {
 // afterLabel matches what can follow the name of a column, and cannot follow CASE.
 var afterLabel = regexp.MustCompile(`^(?i)(\s|--.*\n|/\*(?s:.*?)\*/)*([,;)]|$|(FROM|INTO|WHERE|GROUP|HAVING|WINDOW|ORDER|LIMIT|OFFSET|FETCH|FOR|UNION|INTERSECT|EXCEPT)\b)`)
 
-// createsRoutine tells whether a statement is one that may have a BEGIN ATOMIC body.
+// createsRoutine reports whether a statement may have a BEGIN ATOMIC body.
 func createsRoutine(words []string) bool {
 	return words[0] == "CREATE" && (slices.Contains(words, "FUNCTION") || slices.Contains(words, "PROCEDURE"))
 }
 
-// transactionCommand returns the command when the statement would begin or end a transaction. Savepoints do neither.
+// transactionCommand returns the command of a statement that would begin or end a transaction. Savepoints do neither.
 func transactionCommand(words []string) string {
 	if len(words) == 0 {
 		return ""
@@ -289,7 +289,7 @@ func wordByte(c byte) bool {
 	return c == '_' || c == '$' || digit(c) || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= 0x80
 }
 
-// lengthTo is how far mark is in text, or all of text.
+// lengthTo returns the position of mark in text, or the length of text.
 func lengthTo(text, mark string) int {
 	if i := strings.Index(text, mark); i >= 0 {
 		return i
@@ -297,5 +297,5 @@ func lengthTo(text, mark string) int {
 	return len(text)
 }
 
-// lineAt is the line, from 1, of a place in text.
+// lineAt returns the line, from 1, of a position in text.
 func lineAt(text string, at int) int { return strings.Count(text[:at], "\n") + 1 }

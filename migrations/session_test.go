@@ -13,7 +13,7 @@ import (
 	"homeroom/migrations"
 )
 
-// param is a URL with a setting that its connections begin with.
+// param returns a URL with a setting with which its connections begin.
 func param(t *testing.T, address, name, value string) string {
 	t.Helper()
 	u, err := url.Parse(address)
@@ -24,7 +24,7 @@ func param(t *testing.T, address, name, value string) string {
 	return u.String()
 }
 
-// Files that run one after another find what they would find on different days: a session as new.
+// Each file runs in a new session, as if the files ran on different days.
 func TestEachFileHasASessionOfItsOwn(t *testing.T) {
 	t.Parallel()
 	const leave = `create temp table ids as select 1 as id; prepare q as select 1; listen news; select pg_advisory_lock(42);
@@ -45,7 +45,7 @@ func TestEachFileHasASessionOfItsOwn(t *testing.T) {
 	wantNoLocks(t, connect(t, conn.Config().ConnString()))
 }
 
-// What is made there would be gone with the session, and the next one would begin anew.
+// What is created there would end with the session, and the next file would start again.
 func TestASearchPathOfTemporaryTablesIsRefused(t *testing.T) {
 	t.Parallel()
 	conn := connect(t, param(t, pgtest.Database(t), "search_path", "pg_temp"))
@@ -71,7 +71,7 @@ func TestAVersionThatIsTakenBackEndsTheRun(t *testing.T) {
 	}
 }
 
-// However a file has changed its role, the version row and later files belong to the connection's.
+// However a file has changed its role, the version row and later files belong to the connection's role.
 func TestARoleEndsWithItsFile(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]string{
@@ -101,8 +101,8 @@ func TestARoleEndsWithItsFile(t *testing.T) {
 	}
 }
 
-// The server, not our reading of the file, tells whether the transaction has ended. Here it reads strings in another way
-// than we do.
+// The server, not our parser, decides whether the transaction has ended. Here the server reads strings in another way
+// than the parser.
 func TestAFileThatEndsItsOwnTransaction(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -111,16 +111,16 @@ func TestAFileThatEndsItsOwnTransaction(t *testing.T) {
 		committed           bool
 	}{
 		"commits": {
-			"create table b ();\nselect '\\'';\ncommit; create table c (); --'", "a b schema_migrations", "what stands before that stays", 3, true,
+			"create table b ();\nselect '\\'';\ncommit; create table c (); --'", "a b schema_migrations", "the changes before that stay", 3, true,
 		},
 		"commits and fails": {
 			"create table b ();\nselect '\\''; commit; create table c (); select 1/0; --'", "a b schema_migrations", "It then failed: ERROR: division by zero", 2, true,
 		},
 		"commits and begins": {
-			"create table b (); select '\\''; commit; begin; create table c (); --'", "a b schema_migrations", "what stands before that stays", 1, true,
+			"create table b (); select '\\''; commit; begin; create table c (); --'", "a b schema_migrations", "the changes before that stay", 1, true,
 		},
 		"ends": {
-			"create table b (); select '\\''; end; create table c (); --'", "a b schema_migrations", "what stands before that stays", 0, true,
+			"create table b (); select '\\''; end; create table c (); --'", "a b schema_migrations", "the changes before that stay", 0, true,
 		},
 		"rolls back": {
 			"create table b (); select '\\''; rollback; create table c (); --'", "a schema_migrations", "nothing of it stays", 1, false,
@@ -147,7 +147,7 @@ func TestAFileThatEndsItsOwnTransaction(t *testing.T) {
 	}
 }
 
-// SET TRANSACTION must come before anything else of a transaction, also before what we put there.
+// SET TRANSACTION must come first in a transaction, also before our own statements.
 func TestAFileThatSetsItsTransaction(t *testing.T) {
 	t.Parallel()
 	conn := newDatabase(t)

@@ -10,12 +10,13 @@ import (
 	"github.com/golang-migrate/migrate/v4/source"
 )
 
-// files gives a set to golang-migrate, from memory: what was checked and hashed is what runs.
+// files is a set as golang-migrate reads it, from memory: so the files that were checked and hashed are those that
+// run.
 type files struct{ set *Set }
 
 var _ source.Driver = files{}
 
-// Open is part of source.Driver, and of no use here.
+// Open implements source.Driver. It always fails, since the files are loaded with Load.
 func (files) Open(string) (source.Driver, error) {
 	return nil, errors.New("open migration files: load them with Load")
 }
@@ -60,7 +61,7 @@ func (f files) beside(version uint, step int) (uint, error) {
 	return f.set.files[i].Version, nil
 }
 
-// missing is the answer that golang-migrate understands.
+// missing returns the error that golang-migrate expects.
 func missing(version uint) error {
 	return &fs.PathError{Op: "find migration", Path: strconv.FormatUint(uint64(version), 10), Err: fs.ErrNotExist}
 }

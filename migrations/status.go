@@ -9,7 +9,7 @@ import (
 	"homeroom/internal/display"
 )
 
-// State is how a database stands to a [Set].
+// State is the state of a database in relation to a [Set].
 type State string
 
 const (
@@ -17,23 +17,23 @@ const (
 	Behind State = "behind"
 	// Current has the newest version.
 	Current State = "current"
-	// Ahead has a version above ours: a newer binary was here. It is served, and not touched.
+	// Ahead has a version above the newest of the set: a newer binary has migrated it. It works, and is not changed.
 	Ahead State = "ahead"
-	// Dirty has a migration that began outside a transaction and is not known to have ended: another process runs it at
-	// this moment, or it was interrupted. [Set.Up] waits for the one, and settles the other where it can.
+	// Dirty has a migration that began outside a transaction and is not known to have ended: another process is
+	// running it, or it was interrupted. [Set.Up] waits for the process, and resolves the interruption where it can.
 	Dirty State = "dirty"
-	// Unknown has a version below our newest that is not among ours, or tables but no version.
+	// Unknown has a version below the newest that is not in the set, or tables but no version.
 	Unknown State = "unknown"
 )
 
-// Status is where a database stands. Version is 0 before the first migration.
+// Status is the state of a database. Version is 0 before the first migration.
 type Status struct {
 	State   State
 	Version uint
 	Dirty   bool
 }
 
-// StateError says that a database is in a state from which no migration may start, and what to do.
+// StateError says that a database is in a state from which no migration can start, and what to do.
 type StateError struct {
 	Status Status
 	Advice string
@@ -44,8 +44,8 @@ func (e *StateError) Error() string {
 	return display.Text(fmt.Sprintf("the database is %s at version %d: %s", e.Status.State, e.Status.Version, e.Advice))
 }
 
-// Status tells where the database of conn stands. It takes no lock and changes nothing; one round trip, and one or two
-// more for a database without versions, or with them in another schema than public.
+// Status returns the state of conn's database. It takes no lock and changes nothing; it needs one round trip, and one
+// or two more for a database without versions, or with them in another schema than public.
 func (s *Set) Status(ctx context.Context, conn *pgx.Conn) (Status, error) {
 	found, err := inspect(ctx, conn, defaultSchema)
 	if err != nil {
@@ -76,7 +76,7 @@ func (s *Set) classify(found dbState) Status {
 	return status
 }
 
-// refuse explains a state from which no migration may start; why says what was found at a dirty one.
+// refuse explains a state from which no migration can start; why says what was found in a dirty database.
 func (s *Set) refuse(status Status, why string) error {
 	return &StateError{Status: status, Advice: s.advice(status, why)}
 }
@@ -87,35 +87,35 @@ func (s *Set) advice(status Status, why string) string {
 	case status.State == Dirty && ours && why != "":
 		return s.adviceAtInterrupted(i, why)
 	case status.State == Dirty:
-		return "another tool began a migration and was not seen to end it. Compare the schema with the file of that version, " +
-			"make it whole or undo it, and record the version that is true in schema_migrations, with dirty = false"
+		return "another tool began a migration, and it is not known whether it ended. Compare the schema with the file of that version, " +
+			"complete or undo it, and record the correct version in schema_migrations, with dirty = false"
 	case status.State == Ahead:
-		return "a newer program migrated it, and only that program has the files that lead back: run its down migrations"
+		return "a newer program migrated it, and only that program has its down files: run its down migrations"
 	case status.Version == 0:
-		return "it has tables but no schema_migrations, so it was not made by these migrations. Give an empty database, or, " +
+		return "it has tables but no schema_migrations, so it was not made by these migrations. Use an empty database, or, " +
 			"if its tables are those of a version, record that one (migrate force <version>)"
 	default:
-		return "no file has this version. Bring the file back, or record the version that is true in schema_migrations"
+		return "no file has this version. Restore the file, or record the correct version in schema_migrations"
 	}
 }
 
-// adviceAtInterrupted tells both ways out, because it could not be told which is right.
+// adviceAtInterrupted describes both repairs, since it is not known which one is right.
 func (s *Set) adviceAtInterrupted(i int, why string) string {
 	file, yes, no := s.files[i].Name, "update schema_migrations set dirty = false", s.recordBefore(i)
 	files := s.interrupted(i)
 	if files[0].down {
 		file, yes, no = files[0].name, no, yes
 	}
-	advice := fmt.Sprintf("%s began outside a transaction and was not seen to end, and %s. Look whether its statement took effect. "+
+	advice := fmt.Sprintf("%s began outside a transaction, it is not known whether it ended, and %s. Check whether its statement took effect. "+
 		"If it did, run: %s. If it did not, first remove what it left (an interrupted CREATE INDEX CONCURRENTLY leaves an invalid "+
 		"index, to be dropped), then run: %s", file, why, yes, no)
 	if len(files) > 1 {
-		advice += fmt.Sprintf(". If it was %s that was interrupted, the two are the other way round", files[1].name)
+		advice += fmt.Sprintf(". If it was %s that was interrupted, exchange the two statements", files[1].name)
 	}
 	return advice
 }
 
-// recordBefore is the statement that records the version before a file.
+// recordBefore returns the statement that records the version before a file.
 func (s *Set) recordBefore(i int) string {
 	if i == 0 {
 		return "delete from schema_migrations"

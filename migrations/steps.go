@@ -19,7 +19,7 @@ func (s step) name() string {
 	return s.file.Name
 }
 
-// by is the step as golang-migrate counts it.
+// by returns the number of steps as golang-migrate counts them: 1 or -1.
 func (s step) by() int {
 	if s.down {
 		return -1
@@ -27,8 +27,8 @@ func (s step) by() int {
 	return 1
 }
 
-// Between lists the files that going from one version to the other runs, in order: up files, or down files newest
-// first. Both versions must be the set's, or 0 for before the first; a down file that is missing is an error.
+// Between lists the files that run between two versions, in order: up files, or down files newest first. Both
+// versions must be in the set, or 0 for before the first; a missing down file is an error.
 func (s *Set) Between(from, to uint) ([]string, error) {
 	steps, err := s.steps(from, to)
 	if err != nil {
@@ -63,7 +63,7 @@ func (s *Set) steps(from, to uint) ([]step, error) {
 	return steps, nil
 }
 
-// count is how many files lead to a version.
+// count returns how many files lead to a version.
 func (s *Set) count(version uint) (int, error) {
 	i, ours := s.find(version)
 	switch {
@@ -75,7 +75,7 @@ func (s *Set) count(version uint) (int, error) {
 	return i + 1, nil
 }
 
-// before is the version before the i-th file's, 0 before the first.
+// before returns the version before the i-th file's, 0 before the first.
 func (s *Set) before(i int) uint {
 	if i == 0 {
 		return 0

@@ -16,19 +16,19 @@ import (
 // beforeFile begins the transaction of a file and its version.
 const beforeFile = "BEGIN;\n"
 
-// ownRole brings back the role of the connection, which owns what the files make, before the version row is written.
+// ownRole restores the role of the connection, which owns what the files create, before the version row is written.
 const ownRole = "RESET SESSION AUTHORIZATION;\nRESET ROLE;\n"
 
 // transaction is a file and its version as one message: one round trip, and one commit for both.
 //
-// A savepoint with a name that nobody knows is set before the file and released after it. Postgres refuses to release it
-// when the transaction is another than the one we began, whatever our reading of the file has missed: a file that ends its
-// own transaction never gets its version recorded.
+// A savepoint with a random name is set before the file and released after it. Postgres refuses to release it when
+// the transaction is another one than at the beginning, whatever our parser has missed: so the version of a file that
+// ends its own transaction is never recorded.
 type transaction struct {
 	parts     script
 	savepoint string
-	// at is where in the text the savepoint is set, after so many statements: behind a SET TRANSACTION, which must come
-	// before it.
+	// at is the position in the text at which the savepoint is set, and the number of statements before it: after a
+	// SET TRANSACTION, which must come first.
 	at, before int
 }
 
@@ -47,25 +47,27 @@ func newTransaction(parts script) transaction {
 	return t
 }
 
-// savepointSQL sets the savepoint between the two parts of the text.
+// savepointSQL returns the SQL of the savepoint between the two parts of the text.
 func (t transaction) savepointSQL() string {
 	if t.at == 0 {
 		return "SAVEPOINT " + t.savepoint + ";\n"
 	}
-	return "\n;\nSAVEPOINT " + t.savepoint // the text goes on with a semicolon, if it goes on
+	return "\n;\nSAVEPOINT " + t.savepoint // the rest of the text begins with a semicolon, if there is any
 }
 
-// message is the whole message; row is the SQL that records the version, and release that which gives the lock back. The
-// line break ends a trailing comment, the semicolon an unfinished statement; after a finished one it is nothing.
+// message returns the whole message. row is the SQL that records the version, and release the SQL that releases the
+// lock. The line break ends a comment at the end of the file, the semicolon an unfinished statement; after a finished
+// statement it has no effect.
 func (t transaction) message(row, release string) string {
 	return beforeFile + t.parts.text[:t.at] + t.savepointSQL() + t.parts.text[t.at:] +
 		"\n;\nRELEASE SAVEPOINT " + t.savepoint + ";\n" + ownRole + row + "COMMIT;\nRESET ALL" + release
 }
 
-// firstOfRow is the number of the first statement after a file that records its version: RELEASE and the two of ownRole come first.
+// firstOfRow is the number of the first statement after a file that records its version: RELEASE and the two of
+// ownRole come first.
 const firstOfRow = 3
 
-// statement turns the number of statements that succeeded into that of the file's statement that failed.
+// statement turns the number of statements that succeeded into the number of the file's statement that failed.
 func (t transaction) statement(done int) int {
 	number := done - 1 // BEGIN
 	if number >= t.before {
@@ -74,7 +76,7 @@ func (t transaction) statement(done int) int {
 	return number
 }
 
-// offset turns Postgres's position in the message into a place in the text, both in characters.
+// offset turns Postgres's position in the message into a position in the text, both in characters.
 func (t transaction) offset(position int) int {
 	at := position - 1 - len(beforeFile)
 	if t.at == 0 || at >= len([]rune(t.parts.text[:t.at])) {
@@ -121,7 +123,7 @@ func (d *driver) failedInTransaction(version *int, t transaction, row string, do
 	switch {
 	case slices.Contains(done, "COMMIT"), slices.Contains(done, "PREPARE TRANSACTION"):
 		failure.Committed, failure.Line = true, t.lineOf("commit")
-		failure.Err = &endedError{"what stands before that stays in the database, what follows does not: undo by hand what stays", pgErr, t.ours(pgErr)}
+		failure.Err = &endedError{"the changes before that stay in the database, those after it do not: undo by hand what stays", pgErr, t.ours(pgErr)}
 	case t.ours(pgErr):
 		failure.Line = t.lineOf("rollback")
 		failure.Err = &endedError{"nothing of it stays", pgErr, true}
@@ -138,14 +140,15 @@ func (d *driver) failedInTransaction(version *int, t transaction, row string, do
 	return d.explain(failure, pgErr)
 }
 
-// ours reports whether Postgres has refused to release our savepoint, which is so when the file has ended the transaction.
+// ours reports whether Postgres has refused to release the savepoint, which happens when the file has ended the
+// transaction.
 func (t transaction) ours(pgErr *pgconn.PgError) bool {
 	return pgErr.Code == "3B001" && strings.Contains(pgErr.Message, t.savepoint) ||
 		pgErr.Code == "25P01" && strings.HasPrefix(pgErr.Message, "RELEASE SAVEPOINT")
 }
 
-// lineOf is the line of a word that is only once in the text, else 0: the statements were not read right, so they do not
-// tell it.
+// lineOf returns the line of a word that is only once in the text, otherwise 0: the parser has read the statements
+// wrong, so they do not tell the line.
 func (t transaction) lineOf(word string) int {
 	found := regexp.MustCompile(`(?i)\b`+word+`\b`).FindAllStringIndex(t.parts.text, 2)
 	if len(found) != 1 {
@@ -158,7 +161,7 @@ func (t transaction) lineOf(word string) int {
 type endedError struct {
 	stays string
 	cause *pgconn.PgError
-	// noticed tells that the cause is our own look at the end, and says nothing to people.
+	// noticed reports that the cause is our own check at the end, which is not shown to people.
 	noticed bool
 }
 

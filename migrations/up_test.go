@@ -166,7 +166,8 @@ func TestStates(t *testing.T) {
 
 const versioned = "create table schema_migrations (version bigint primary key, dirty boolean not null);"
 
-// A dump of pg_dump sets much, the empty path among it. The next file must find what a fresh connection would.
+// A dump of pg_dump changes many settings, and empties the search_path. The next file must run as on a new
+// connection.
 func TestSettingsEndWithTheirFile(t *testing.T) {
 	t.Parallel()
 	conn := newDatabase(t)
@@ -178,7 +179,7 @@ func TestSettingsEndWithTheirFile(t *testing.T) {
 	wantTables(t, conn, "a b schema_migrations")
 }
 
-// writes counts what a session sends: one write, one round trip.
+// writes counts the writes of a session: one write is one round trip.
 type writes struct {
 	net.Conn
 	count *atomic.Int64
@@ -199,13 +200,13 @@ func TestRoundTrips(t *testing.T) {
 		do   func()
 		want int64
 	}{
-		// A look that finds no version table, a look with the lock, the file, which gives the lock back.
+		// A read that finds no version table, a read with the lock, the file, which releases the lock.
 		{"an empty database", func() { up(t, set, conn) }, 3},
 		{"a current database", func() { up(t, set, conn) }, 1},
 		{"a status", func() { wantStatus(t, set, conn, migrations.Status{State: migrations.Current, Version: 1}) }, 1},
-		// Look and lock; the file, its version and the unlock.
+		// Read and lock; the file, its version and the unlock.
 		{"one file", func() { up(t, load(t, "", "create table d ()"), conn) }, 2},
-		// Look and lock; dirty row; the statement; clean row and unlock.
+		// Read and lock; dirty row; the statement; clean row and unlock.
 		{"one file outside a transaction", func() { up(t, load(t, "", "", "-- no-transaction\nvacuum schema_migrations"), conn) }, 4},
 	} {
 		count.Store(0)

@@ -44,7 +44,7 @@ func TestACellIsNeverAFormula(t *testing.T) {
 	}
 }
 
-// TestAWriterEscapesWhatIsCutAnywhere writes in pieces of every size.
+// TestAWriterEscapesWhatIsCutAnywhere writes the text in pieces of every size.
 func TestAWriterEscapesWhatIsCutAnywhere(t *testing.T) {
 	t.Parallel()
 	const text = "one\ttwo\nŠ東🏫\u009b\x1b[2J\u202e end\n"
@@ -60,7 +60,7 @@ func TestAWriterEscapesWhatIsCutAnywhere(t *testing.T) {
 	}
 	var out bytes.Buffer
 	if display.Unwrap(display.Writer(&out)) != io.Writer(&out) || display.Unwrap(&out) != io.Writer(&out) {
-		t.Error("it does not find what is behind it")
+		t.Error("Unwrap does not return the writer behind it")
 	}
 }
 

@@ -8,8 +8,8 @@ import (
 	jsonv1 "github.com/go-json-experiment/json/v1"
 )
 
-// JSON writes a value as encoding/json would, and a line break, except that a list or a map without anything in it is never
-// null, wherever in the value it is: a caller may always go through it. An empty indent writes one line.
+// JSON writes a value as encoding/json does, and a line break, except that an empty list or map is never null,
+// wherever it is in the value, so that a caller can always iterate over it. An empty indent writes one line.
 func JSON(to io.Writer, value any, indent string) error {
 	options := []json.Options{
 		jsonv1.DefaultOptionsV1(), json.FormatNilSliceAsNull(false), json.FormatNilMapAsNull(false), jsontext.EscapeForHTML(false),

@@ -1,6 +1,7 @@
-// Package display writes results for terminals, spreadsheets and programs so that nothing in them takes effect there.
+// Package display writes results for terminals, spreadsheets and programs, without characters that have an effect
+// there.
 //
-// What is shown may come from a tenant's database: names of tables, and texts that Postgres made of them.
+// The texts may come from a tenant's database, such as names of tables, or errors of Postgres.
 package display
 
 import (
@@ -13,11 +14,11 @@ import (
 	"unicode/utf8"
 )
 
-// Text is a text on one line, with every control character written as an escape, such as \u001b.
+// Text returns a text on one line, with every control character written as an escape, such as \u001b.
 func Text(text string) string { return escape(text, hidden) }
 
-// hidden reports whether a character is not to be shown as it is: controls, line and paragraph separators, and what changes
-// the direction of the text after it. Joiners stay: some scripts are not readable without them.
+// hidden reports whether a character must be escaped: control characters, line and paragraph separators, and
+// characters that change the direction of text. Joiners are kept, since some scripts need them.
 func hidden(r rune) bool {
 	return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' || r == '\u2029' || r == utf8.RuneError
 }
@@ -38,8 +39,8 @@ func escape(text string, mustHide func(rune) bool) string {
 	return b.String()
 }
 
-// Cell is a text for a spreadsheet: on one line, and never a formula. A cell that begins like one gets an apostrophe before it,
-// which spreadsheets do not show. A lone dash stands for nothing, and stays.
+// Cell returns a text for a spreadsheet: on one line, and never a formula. A cell that begins like a formula gets an
+// apostrophe before it, which spreadsheets do not show. A single dash, which stands for nothing, is kept.
 func Cell(text string) string {
 	if text != "" && text != "-" && strings.ContainsRune("=+-@\t\r", rune(text[0])) {
 		text = "'" + text
@@ -47,8 +48,8 @@ func Cell(text string) string {
 	return Text(text)
 }
 
-// Writer passes on what is written, with the control characters in it escaped, except line breaks and tabs. Within JSON that
-// is the same value in other letters. Many goroutines may write.
+// Writer returns a writer that escapes control characters, except line breaks and tabs. In JSON the escaped text has
+// the same value. Many goroutines may write.
 func Writer(to io.Writer) io.Writer { return &writer{to: to} }
 
 type writer struct {
@@ -80,8 +81,8 @@ func (w *writer) Write(p []byte) (int, error) {
 
 func unsafe(r rune) bool { return r != '\n' && r != '\t' && hidden(r) }
 
-// Unwrap is the writer behind one that [Writer] made, for whoever must know whether it is a terminal; another is returned as
-// it is.
+// Unwrap returns the writer behind one that [Writer] made, for callers that must know whether it is a terminal. Any
+// other writer is returned as it is.
 func Unwrap(w io.Writer) io.Writer {
 	if wrapped, ok := w.(*writer); ok {
 		return wrapped.to

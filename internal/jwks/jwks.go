@@ -1,4 +1,5 @@
-// Package jwks checks signatures with the keys that an issuer publishes, and forgets a key that the issuer has withdrawn.
+// Package jwks verifies signatures with the keys that an issuer publishes, and rejects keys that the issuer has
+// withdrawn.
 package jwks
 
 import (
@@ -19,30 +20,30 @@ import (
 )
 
 const (
-	// minMaxAge is how long the issuer's keys are believed at least, whatever its Cache-Control says.
+	// minMaxAge is the shortest time that the issuer's keys are cached, whatever its Cache-Control says.
 	minMaxAge = time.Minute
-	// retryAfter is when a fetch that has failed is repeated. The keys from before are believed meanwhile.
+	// retryAfter is the time after which a failed fetch is repeated. The cached keys are used meanwhile.
 	retryAfter = 30 * time.Second
 	// fetchTimeout bounds one fetch.
 	fetchTimeout = 5 * time.Second
-	// fetchInterval and fetchBurst bound how often tokens that name unknown keys make us fetch.
+	// fetchInterval and fetchBurst limit how often tokens with unknown keys cause a fetch.
 	fetchInterval = 30 * time.Second
 	fetchBurst    = 3
-	// maxKeysBytes bounds the answer.
+	// maxKeysBytes is the largest answer.
 	maxKeysBytes = 1 << 20
 )
 
-// DefaultMaxAge is how long keys are believed at most, unless a [Config] says otherwise.
+// DefaultMaxAge is the longest time that keys are cached, unless a [Config] sets another.
 const DefaultMaxAge = 5 * time.Minute
 
-// ErrFetch says that a signature could not be judged, because the issuer's keys could not be fetched.
+// ErrFetch says that a signature could not be verified, because the issuer's keys could not be fetched.
 var ErrFetch = errors.New("fetch the issuer's keys")
 
-// Config says whose keys they are.
+// Config configures a Set.
 type Config struct {
-	// URL is where they are published. Required.
+	// URL is where the keys are published. Required.
 	URL string
-	// MaxAge is how long they are believed at most. Defaults to [DefaultMaxAge].
+	// MaxAge is the longest time that they are cached. Defaults to [DefaultMaxAge].
 	MaxAge time.Duration
 	// Transport carries the requests. Defaults to http.DefaultTransport.
 	Transport http.RoundTripper
@@ -50,11 +51,11 @@ type Config struct {
 	Now func() time.Time
 }
 
-// Set holds an issuer's keys. They are fetched with the first token, when a token names one that is new, and when they are
-// old: a key that the issuer has withdrawn is refused from then on. While the issuer cannot be asked, its last good answer
-// holds. It is an [oidc.KeySet], and may be used by many goroutines.
+// Set holds an issuer's keys. They are fetched with the first token, when a token names an unknown key, and when the
+// cached ones are too old: from then on a withdrawn key is rejected. While the issuer cannot be reached, its last
+// good answer is used. A Set is an [oidc.KeySet], and may be used by many goroutines.
 //
-// go-oidc's key set never forgets a key. So each period has a key set of its own.
+// go-oidc's key set never removes a key. So there is a new key set for each period.
 type Set struct {
 	url     string
 	now     func() time.Time
@@ -68,7 +69,7 @@ type Set struct {
 
 var _ oidc.KeySet = (*Set)(nil)
 
-// New sends nothing.
+// New makes a Set. It sends nothing.
 func New(cfg Config) *Set {
 	if cfg.MaxAge == 0 {
 		cfg.MaxAge = DefaultMaxAge
@@ -87,7 +88,7 @@ func New(cfg Config) *Set {
 	}}
 }
 
-// current is the key set of this period.
+// current returns the key set of this period.
 func (k *Set) current() *oidc.RemoteKeySet {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -99,11 +100,11 @@ func (k *Set) current() *oidc.RemoteKeySet {
 	return k.set
 }
 
-// fetchKey finds in a context where a Set leaves the error of a fetch.
+// fetchKey is the key of the pointer in which a Set stores the error of a fetch.
 type fetchKey struct{}
 
-// WithFetchError has a Set leave the error of a fetch in err, because go-oidc's verifier does not pass on its kind: it wraps
-// [ErrFetch], or is the context's own.
+// WithFetchError makes a Set store the error of a fetch in err, because go-oidc's verifier does not return its type:
+// it wraps [ErrFetch], or is the context's own.
 func WithFetchError(ctx context.Context, err *error) context.Context {
 	return context.WithValue(ctx, fetchKey{}, err)
 }
@@ -119,15 +120,15 @@ func (k *Set) VerifySignature(ctx context.Context, token string) ([]byte, error)
 	return payload, err
 }
 
-// keysTransport fetches the issuer's keys, and repeats the last good answer while it may not or cannot: go-oidc fetches for
-// every token that names an unknown key, and anybody can make such tokens.
+// keysTransport fetches the issuer's keys. It returns the last good answer when it must not fetch or cannot: go-oidc
+// fetches for every token with an unknown key, and anybody can make such tokens.
 type keysTransport struct {
 	next   http.RoundTripper
 	limit  *rate.Limiter
 	atMost time.Duration
-	// due has the next request fetched whatever the limit says: a new period has begun.
+	// due makes the next request fetch whatever the limit says: a new period has begun.
 	due atomic.Bool
-	// goodFor is how long what was fetched is believed, a [time.Duration].
+	// goodFor is how long the fetched keys are cached, a [time.Duration].
 	goodFor atomic.Int64
 
 	mu   sync.Mutex
@@ -137,7 +138,7 @@ type keysTransport struct {
 
 // RoundTrip implements [http.RoundTripper].
 func (t *keysTransport) RoundTrip(r *http.Request) (*http.Response, error) {
-	t.mu.Lock() // go-oidc has one fetch in flight at a time anyway
+	t.mu.Lock() // go-oidc makes one fetch at a time anyway
 	defer t.mu.Unlock()
 	if due := t.due.CompareAndSwap(true, false) && t.last != nil; due || t.limit.Allow() {
 		body, lasts, err := t.fetch(r)
@@ -156,7 +157,7 @@ func (t *keysTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}, nil
 }
 
-// fetch asks the issuer. It tells how long what came of it holds, the failure too.
+// fetch requests the keys. It returns how long the result may be cached, also that of a failure.
 func (t *keysTransport) fetch(r *http.Request) (body []byte, lasts time.Duration, err error) {
 	again := min(retryAfter, t.atMost)
 	res, err := t.next.RoundTrip(r)
@@ -176,7 +177,7 @@ func (t *keysTransport) fetch(r *http.Request) (body []byte, lasts time.Duration
 	return body, min(max(maxAge(res.Header), minMaxAge), t.atMost), nil
 }
 
-// maxAge is how long an answer may be kept as its Cache-Control says: as long as we like where it does not say.
+// maxAge returns how long an answer may be cached by its Cache-Control, or DefaultMaxAge where it says nothing.
 func maxAge(h http.Header) time.Duration {
 	for directive := range strings.SplitSeq(strings.Join(h.Values("Cache-Control"), ","), ",") {
 		name, value, _ := strings.Cut(strings.ToLower(strings.TrimSpace(directive)), "=")

@@ -46,10 +46,10 @@ func number(text string) int64 {
 	return n
 }
 
-// Here ends the process when HOMEROOM_KILL_AT is this name. Nothing is flushed, closed or unlocked.
+// Here ends the process if HOMEROOM_KILL_AT has this name. Nothing is flushed, closed or unlocked.
 func Here(name string) {
 	if trace != nil {
-		_, _ = trace.WriteString(name + "\n") // one write, so that those of goroutines do not mix
+		_, _ = trace.WriteString(name + "\n") // a single write, so that lines of goroutines do not mix
 	}
 	if at != name || come.Add(1) != nth {
 		return
@@ -59,8 +59,8 @@ func Here(name string) {
 		panic(err)
 	}
 	_ = self.Kill()
-	select {} // the signal arrives while we wait
+	select {} // the signal arrives during this wait
 }
 
-// ScaleTime is how long a wait of this duration takes: the part of it that HOMEROOM_HASTE says.
+// ScaleTime returns the duration divided by HOMEROOM_HASTE.
 func ScaleTime(d time.Duration) time.Duration { return d / time.Duration(haste) }

@@ -1,7 +1,7 @@
-// Package retention deletes the rows of the catalog that are kept for a time only, once that is over.
+// Package retention deletes rows of the catalog whose retention time is over.
 //
-// It works in small batches with a pause after each, waits for no lock, and locks nothing that a sign-up needs. One process does
-// it at a time. A crash leaves rows that are deleted the next time.
+// It works in small batches with a pause after each, waits for no lock, and locks nothing that a sign-up needs. One
+// process at a time does it. Rows that are left after a crash are deleted the next time.
 package retention
 
 import (
@@ -16,43 +16,43 @@ import (
 	"homeroom/internal/wait"
 )
 
-// Config is what a Sweeper needs. How long something is kept is for ever where it is zero.
+// Config configures a Sweeper. A retention time of zero means forever.
 type Config struct {
 	Catalog *catalog.Store
-	// Signups is how long sign-ups that ended without a school are kept, and invitations that ended.
+	// Signups is the retention time of sign-ups that ended without a school, and of invitations that ended.
 	Signups time.Duration
-	// Events is how long is kept what was told: events, their deliveries to webhooks, and mails.
+	// Events is the retention time of events, their deliveries to webhooks, and mails.
 	Events time.Duration
-	// Runs is how long runs over the fleet are kept, with how they went for each tenant.
+	// Runs is the retention time of runs over the fleet, with their outcomes of each tenant.
 	Runs time.Duration
-	// Audit is how long is kept what somebody did.
+	// Audit is the retention time of audit events.
 	Audit time.Duration
-	// Batch is how many rows one statement deletes at most. Defaults to 1000.
+	// Batch is the largest number of rows that one statement deletes. Defaults to 1000.
 	Batch int
-	// Pause is how long it waits after each full batch. Defaults to 100 ms.
+	// Pause is the time between two full batches. Defaults to 100 ms.
 	Pause time.Duration
-	// Logger is told what was deleted, and what goes wrong. Defaults to slog.Default().
+	// Logger logs what was deleted, and failures. Defaults to slog.Default().
 	Logger *slog.Logger
 }
 
 const (
 	// lock is held by the process that sweeps.
 	lock = "retention"
-	// sweepTimeout bounds a pass. The next goes on where it was.
+	// sweepTimeout bounds a pass. The next pass continues.
 	sweepTimeout = time.Hour
 )
 
-// The first pass begins soon after the start, so that processes which do not live long delete too.
+// The first pass begins soon after the start, so that processes which do not live long delete as well.
 var (
 	firstSweep = killpoint.ScaleTime(10 * time.Second)
 	sweepEvery = killpoint.ScaleTime(time.Minute)
 )
 
-// rule is how long the rows of a table are kept.
+// rule is the retention time of the rows of a table.
 type rule struct {
 	table catalog.Table
 	keep  time.Duration
-	// often: it happens all the time, and is not worth a line in the log.
+	// often: rows are deleted all the time, which is not worth a line in the log.
 	often bool
 }
 
@@ -78,7 +78,7 @@ func New(cfg Config) (*Sweeper, error) {
 		{table: catalog.InvitationsTable, keep: cfg.Signups},
 		{table: catalog.MailsTable, keep: cfg.Events},
 		{table: catalog.OutboxTable, keep: cfg.Events},
-		{table: catalog.OutcomesTable, keep: cfg.Runs}, // before their runs
+		{table: catalog.OutcomesTable, keep: cfg.Runs}, // outcomes are deleted before their runs
 		{table: catalog.RunsTable, keep: cfg.Runs},
 		{table: catalog.AuditTable, keep: cfg.Audit},
 	} {
@@ -89,7 +89,7 @@ func New(cfg Config) (*Sweeper, error) {
 	return s, nil
 }
 
-// Run sweeps now and then, until ctx ends.
+// Run sweeps at intervals, until ctx ends.
 func (s *Sweeper) Run(ctx context.Context) {
 	for next := firstSweep; wait.For(ctx, next) == nil; next = sweepEvery {
 		if err := s.Sweep(ctx); err != nil && ctx.Err() == nil {
@@ -98,7 +98,7 @@ func (s *Sweeper) Run(ctx context.Context) {
 	}
 }
 
-// Sweep deletes all old rows, unless another process is about it. What fails for one table does not keep the others.
+// Sweep deletes all old rows, unless another process is doing so. A failure for one table does not stop the others.
 func (s *Sweeper) Sweep(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, sweepTimeout)
 	defer cancel()
@@ -115,7 +115,7 @@ func (s *Sweeper) Sweep(ctx context.Context) error {
 	return err
 }
 
-// sweepTable deletes the old rows of a table, and returns how many.
+// sweepTable deletes the old rows of a table, and returns their number.
 func (s *Sweeper) sweepTable(ctx context.Context, r rule) (deleted int64, err error) {
 	for {
 		n, err := s.cfg.Catalog.DeleteOld(ctx, r.table, r.keep, s.cfg.Batch)

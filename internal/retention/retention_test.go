@@ -15,8 +15,8 @@ func TestMain(m *testing.M) { pgtest.Main(m) }
 
 const day = 24 * time.Hour
 
-// setup is a catalog with 1,050 old and 5 young sign-ups that ended without a school, and a table of the batches that were
-// deleted of them.
+// setup makes a catalog with 1,050 old and 5 young sign-ups that ended without a school, and a table that records the
+// size of each deleted batch.
 func setup(t *testing.T) *catalog.Store {
 	t.Helper()
 	store, err := catalog.Open(t.Context(), catalog.Config{URL: pgtest.Database(t)})
@@ -50,7 +50,7 @@ func sweeper(t *testing.T, store *catalog.Store, signups time.Duration) *retenti
 	return s
 }
 
-// left counts the sign-ups, and the batches in which others were deleted.
+// left counts the sign-ups, and the deleted batches.
 func left(t *testing.T, store *catalog.Store) (signups, batches, largest int) {
 	t.Helper()
 	err := store.Pool().QueryRow(t.Context(), `
@@ -92,7 +92,7 @@ func TestOneProcessSweepsAtATime(t *testing.T) {
 		t.Fatal(ran, err)
 	}
 	if signups, _, _ := left(t, store); signups != 1055 {
-		t.Errorf("beside another process it left %d", signups)
+		t.Errorf("with another process sweeping, it left %d", signups)
 	}
 }
 
@@ -104,14 +104,14 @@ func TestAFailingTableDoesNotStopTheOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := sweeper(t, store, 30*day).Sweep(t.Context()); err == nil {
-		t.Error("it does not tell of the table that is not there")
+		t.Error("it returns no error about the missing table")
 	}
 	if signups, _, _ := left(t, store); signups != 5 {
 		t.Errorf("%d are left", signups)
 	}
 }
 
-// signal is a log whose first line is a signal.
+// signal is a log that signals its first line.
 type signal chan struct{}
 
 func (s signal) Write(line []byte) (int, error) {
@@ -122,7 +122,7 @@ func (s signal) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// Processes need not live long.
+// A process may live only for a short time.
 func TestTheFirstSweepComesSoonAfterTheStart(t *testing.T) {
 	t.Parallel()
 	store := setup(t)
