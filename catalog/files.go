@@ -62,11 +62,11 @@ func (s *Store) RecordFiles(ctx context.Context, set *migrations.Set) error {
 	if err := checkFiles(known, set); err != nil || recorded(known, set) {
 		return err
 	}
-	return s.InTx(ctx, func(tx pgx.Tx) error { return s.RecordFilesTx(ctx, tx, set) })
+	return s.InTx(ctx, func(tx pgx.Tx) error { return s.recordFilesTx(ctx, tx, set) })
 }
 
-// RecordFilesTx is [Store.RecordFiles] in the caller's transaction, in which it waits for others that do the same.
-func (s *Store) RecordFilesTx(ctx context.Context, tx pgx.Tx, set *migrations.Set) error {
+// recordFilesTx is [Store.RecordFiles] in the caller's transaction, in which it waits for others that do the same.
+func (s *Store) recordFilesTx(ctx context.Context, tx pgx.Tx, set *migrations.Set) error {
 	if _, err := tx.Exec(ctx, "select pg_advisory_xact_lock(hashtextextended('homeroom schema files', 0))"); err != nil {
 		return fmt.Errorf("keep the migration files: %w", err)
 	}

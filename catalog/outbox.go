@@ -121,8 +121,8 @@ func (s *Store) RelayEvents(ctx context.Context, limit int, f func(tx pgx.Tx, ev
 	return relayed, nil
 }
 
-// OutboxEventByID finds an event, handed on or not.
-func (s *Store) OutboxEventByID(ctx context.Context, id uuid.UUID) (OutboxEvent, error) {
+// outboxEventByID finds an event, handed on or not.
+func (s *Store) outboxEventByID(ctx context.Context, id uuid.UUID) (OutboxEvent, error) {
 	event, err := one[OutboxEvent](ctx, s.pool, `
 		select id, number, type, tenant_id, signup_id, data, created_at from outbox_events where id = $1`, id)
 	if err != nil {

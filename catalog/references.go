@@ -71,7 +71,7 @@ func (s *Store) ReplaceLineage(ctx context.Context, from, to string) error {
 	var exists bool
 	err := s.pool.QueryRow(ctx, `select exists (select from tenants where lineage = $1)`, from).Scan(&exists)
 	if err == nil && exists {
-		err = s.InTx(ctx, func(tx pgx.Tx) error { return s.ReplaceLineageTx(ctx, tx, from, to) })
+		err = s.InTx(ctx, func(tx pgx.Tx) error { return s.replaceLineageTx(ctx, tx, from, to) })
 	}
 	if err != nil {
 		return fmt.Errorf("adopt the tenants of lineage %s: %w", from, err)
@@ -79,9 +79,9 @@ func (s *Store) ReplaceLineage(ctx context.Context, from, to string) error {
 	return nil
 }
 
-// ReplaceLineageTx is [Store.ReplaceLineage] in the caller's transaction. What was known of the schema is forgotten: its
+// replaceLineageTx is [Store.ReplaceLineage] in the caller's transaction. What was known of the schema is forgotten: its
 // functions may hold the line ends of the files.
-func (s *Store) ReplaceLineageTx(ctx context.Context, tx pgx.Tx, from, to string) error {
+func (s *Store) replaceLineageTx(ctx context.Context, tx pgx.Tx, from, to string) error {
 	for _, statement := range []string{
 		"update tenants set lineage = $2 where lineage = $1",
 		"delete from schema_references where lineage = $1 and $2::text is not null",

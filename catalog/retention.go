@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 )
 
 // Table is a table of the catalog whose old rows are deleted.
@@ -88,11 +86,6 @@ var oldRows = map[Table]string{
 // nobody: rows that somebody holds are left for the next time.
 func (s *Store) DeleteOld(ctx context.Context, table Table, age time.Duration, limit int) (int64, error) {
 	return deleteOld(ctx, s.pool, table, age, limit)
-}
-
-// DeleteOldTx is [Store.DeleteOld] in the caller's transaction.
-func (s *Store) DeleteOldTx(ctx context.Context, tx pgx.Tx, table Table, age time.Duration, limit int) (int64, error) {
-	return deleteOld(ctx, tx, table, age, limit)
 }
 
 func deleteOld(ctx context.Context, q querier, table Table, age time.Duration, limit int) (int64, error) {

@@ -170,7 +170,7 @@ func TestDeletingOldRowsBlocksNoSignup(t *testing.T) {
 		catalog.SignupsTable, catalog.InvitationsTable, catalog.OutboxTable, catalog.MailsTable, catalog.OutcomesTable,
 		catalog.RunsTable, catalog.AuditTable, catalog.AllowancesTable,
 	} {
-		if n, err := store.DeleteOldTx(t.Context(), tx, table, map[bool]time.Duration{false: month}[table == catalog.AllowancesTable], 1000); err != nil || n == 0 {
+		if n, err := catalog.DeleteOldTx(t.Context(), tx, table, map[bool]time.Duration{false: month}[table == catalog.AllowancesTable], 1000); err != nil || n == 0 {
 			t.Fatalf("deleted %d of %s, %v", n, table, err)
 		}
 	}

@@ -57,7 +57,7 @@ func (s *Store) BeginAttempt(ctx context.Context, id uuid.UUID, lease time.Durat
 	if attempt.Endpoint, err = s.Webhook(ctx, begun.EndpointID); err != nil {
 		return nil, 0, err
 	}
-	attempt.Event, err = s.OutboxEventByID(ctx, begun.EventID)
+	attempt.Event, err = s.outboxEventByID(ctx, begun.EventID)
 	return attempt, 0, err
 }
 

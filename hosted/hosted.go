@@ -180,6 +180,3 @@ func New(cfg Config) (*Provider, error) {
 		},
 	}, nil
 }
-
-// Lifetime returns how long a flow may take.
-func (p *Provider) Lifetime() time.Duration { return p.cfg.Lifetime }

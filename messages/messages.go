@@ -155,6 +155,3 @@ func (t *Texts) Languages() []string {
 	}
 	return names
 }
-
-// IDs are the ids of all texts, in their order.
-func (t *Texts) IDs() []string { return slices.Sorted(maps.Keys(t.byID[language.English])) }

@@ -23,26 +23,6 @@ func forms(m *i18n.Message) map[string]string {
 	return all
 }
 
-// Placeholders are the names that a text's placeholders have in a language, sorted.
-func (t *Texts) Placeholders(tag, id string) []string {
-	for known, texts := range t.byID {
-		if known.String() == tag && texts[id] != nil {
-			return names(texts[id])
-		}
-	}
-	return nil
-}
-
-// Translation is the text that a language itself has for an id, the plural form where it has several; empty where it has none.
-func (t *Texts) Translation(tag, id string) string {
-	for known, texts := range t.byID {
-		if known.String() == tag && texts[id] != nil {
-			return texts[id].Other
-		}
-	}
-	return ""
-}
-
 func names(m *i18n.Message) []string {
 	all := map[string]bool{}
 	for _, text := range forms(m) {

@@ -96,12 +96,12 @@ func (d *discardRetries) failed(id uuid.UUID) {
 	d.retryAt[id] = time.Now().Add(discardRetryInterval)
 }
 
-// markBatch is how many databases of a server MarkTenants marks at most in one call.
+// markBatch is how many databases of a server markNewTenants marks at most in one call.
 const markBatch = 500
 
-// MarkTenants marks the databases of new schools as in use, on their servers. A catalog that is restored from an older
+// markNewTenants marks the databases of new schools as in use, on their servers. A catalog that is restored from an older
 // backup then cannot give such a database to another school.
-func (s *Service) MarkTenants(ctx context.Context) (all error) {
+func (s *Service) markNewTenants(ctx context.Context) (all error) {
 	for _, name := range s.cfg.Servers.Names() {
 		if err := s.markTenants(ctx, name); err != nil {
 			all = errors.Join(all, err)

@@ -38,7 +38,7 @@ func ReadDisposable(r io.Reader) (Disposable, error) {
 		if line == "" || strings.HasPrefix(line, "#") {
 			continue
 		}
-		domain, err := NormaliseDomain(line)
+		domain, err := normaliseDomain(line)
 		if err != nil {
 			return nil, fmt.Errorf("line %d: %w", number, err)
 		}

@@ -24,8 +24,8 @@ const (
 // "familyName" and those of [identity.ProfileFields]. The first two are optional by default.
 type Fields map[string]Presence
 
-// Valid reports whether all fields are known.
-func (f Fields) Valid() bool {
+// valid reports whether all fields are known.
+func (f Fields) valid() bool {
 	for name, presence := range f {
 		known := name == "givenName" || name == "familyName" || slices.Contains(identity.ProfileFields, name)
 		if !known || (presence != Optional && presence != Required) {

@@ -51,7 +51,7 @@ func (s *Service) Reconcile(ctx context.Context) error {
 
 // ReconcileOnce finishes or undoes all sign-ups that are due now.
 func (s *Service) ReconcileOnce(ctx context.Context) error {
-	if err := s.MarkTenants(ctx); err != nil {
+	if err := s.markNewTenants(ctx); err != nil {
 		s.cfg.Logger.Warn("mark databases as in use", "error", err)
 	}
 	for {

@@ -10,9 +10,9 @@ import (
 	"homeroom/identity"
 )
 
-// NormaliseDomain returns a domain in its canonical form: in lower case, in its DNS form (RFC 5891), without dots at
+// normaliseDomain returns a domain in its canonical form: in lower case, in its DNS form (RFC 5891), without dots at
 // its ends.
-func NormaliseDomain(text string) (string, error) {
+func normaliseDomain(text string) (string, error) {
 	name := strings.TrimSuffix(strings.TrimPrefix(strings.TrimPrefix(strings.TrimSpace(text), "@"), "."), ".")
 	domain, err := idna.Lookup.ToASCII(name)
 	if err != nil || !domainName.MatchString(domain) {
@@ -28,7 +28,7 @@ func ParseDomains(text string) ([]string, error) {
 		if strings.TrimSpace(part) == "" {
 			continue
 		}
-		domain, err := NormaliseDomain(part)
+		domain, err := normaliseDomain(part)
 		if err != nil {
 			return nil, err
 		}
@@ -54,7 +54,7 @@ func ParseFields(text string) (Fields, error) {
 			return nil, fmt.Errorf("the field %q is there twice", name)
 		}
 		fields[name] = presence
-		if !fields.Valid() {
+		if !fields.valid() {
 			return nil, fmt.Errorf("%q is no field: use givenName, familyName, %s, each with :required or :optional behind it",
 				part, strings.Join(identity.ProfileFields, ", "))
 		}

@@ -125,7 +125,7 @@ func (c Config) validate() error {
 		return errors.New("the number of spares cannot be negative")
 	case c.Lease <= c.IdentityTimeout:
 		return errors.New("the lease must be longer than the identity step may take")
-	case !c.Rules.Fields.Valid():
+	case !c.Rules.Fields.valid():
 		return errors.New("a field of the sign-up is not known, or neither optional nor required")
 	case !slices.Contains([]Mode{Open, ByInvitation, WithApproval, Closed}, c.Mode):
 		return fmt.Errorf("%q is not a sign-up mode", c.Mode)

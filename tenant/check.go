@@ -45,7 +45,7 @@ const (
 	WarnConnections = "few-connections"
 	// WarnClock: its clock and ours differ.
 	WarnClock = "clock"
-	// WarnDiskUnknown and WarnDiskLow are about the free disk; see [Server.FreeDisk] and Config.MinFreeDisk.
+	// WarnDiskUnknown and WarnDiskLow are about the free disk; see free_disk.sql and Config.MinFreeDisk.
 	WarnDiskUnknown = "disk-unknown"
 	WarnDiskLow     = "disk-low"
 )

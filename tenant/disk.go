@@ -23,12 +23,6 @@ import (
 // database is created there until that has changed: a full disk stops Postgres for all tenants.
 var ErrDiskLow = errors.New("less free disk than the minimum")
 
-// FreeDiskFunction is the SQL of the function that returns the free disk of a server on another machine. A superuser runs it in the
-// database "postgres".
-//
-//go:embed free_disk.sql
-var FreeDiskFunction string
-
 const (
 	// diskFresh is how long a measurement is cached.
 	diskFresh = time.Second
@@ -45,17 +39,8 @@ type disk struct {
 	fullUntil time.Time
 }
 
-// FreeDisk returns the free bytes on the server's disk. known is true if the data directory is on this machine and
-// readable, or the server has the function of [FreeDiskFunction]. It is measured at most once a second.
-func (s *Server) FreeDisk(ctx context.Context) (free int64, known bool, err error) {
-	conn, err := s.maintenance.Acquire(ctx)
-	if err != nil {
-		return 0, false, fmt.Errorf("connect to server %s: %w", s.cfg.Name, err)
-	}
-	defer conn.Release()
-	return s.freeDisk(ctx, conn.Conn())
-}
-
+// freeDisk returns the free bytes on the server's disk. known is true if the data directory is on this machine and
+// readable, or the server has the function of free_disk.sql. It is measured at most once a second.
 func (s *Server) freeDisk(ctx context.Context, conn *pgx.Conn) (int64, bool, error) {
 	s.disk.Lock()
 	defer s.disk.Unlock()

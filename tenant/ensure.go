@@ -31,16 +31,6 @@ type Result struct {
 	Created bool
 }
 
-// Changed reports whether any step has changed something.
-func (r Result) Changed() bool {
-	for _, step := range r.Steps {
-		if step.Changed != "" {
-			return true
-		}
-	}
-	return false
-}
-
 // Ensure creates or repairs a tenant: database, role, CONNECT, grants and schema. It creates what is missing, repairs
 // what differs, and never drops data. It is idempotent. A call that dies leaves at worst a database to which nobody can
 // connect, which the next call completes.

@@ -34,21 +34,6 @@ type Binaries struct {
 // path is the path of one program.
 func (b Binaries) path(program string) string { return filepath.Join(b.Dir, program) }
 
-// FindBinaries looks for Postgres on this machine, in this order: $HOMEROOM_PG_BIN, the PATH, the usual folders of Linux
-// distributions, Homebrew and Postgres.app (newest first), and earlier downloads. It downloads nothing. When there is none, the error is an
-// [ErrNoBinaries] that says what to install.
-func FindBinaries() (Binaries, error) {
-	cfg, err := Config{}.withDefaults()
-	if err != nil {
-		return Binaries{}, err
-	}
-	user, err := serverUser()
-	if err != nil {
-		return Binaries{}, err
-	}
-	return cfg.find(user, 0)
-}
-
 // binariesFor finds or downloads binaries for data of the given major version (0 = no data yet).
 func (cfg Config) binariesFor(ctx context.Context, user account, major int) (Binaries, error) {
 	found, err := cfg.find(user, major)

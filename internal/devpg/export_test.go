@@ -33,3 +33,16 @@ var (
 	Registry      = registry
 	LinkLibraries = linkLibraries
 )
+
+// FindBinaries looks for Postgres on this machine, and downloads nothing.
+func FindBinaries() (Binaries, error) {
+	cfg, err := Config{}.withDefaults()
+	if err != nil {
+		return Binaries{}, err
+	}
+	user, err := serverUser()
+	if err != nil {
+		return Binaries{}, err
+	}
+	return cfg.find(user, 0)
+}
