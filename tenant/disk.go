@@ -2,7 +2,6 @@ package tenant
 
 import (
 	"context"
-	_ "embed"
 	"encoding/binary"
 	"errors"
 	"fmt"

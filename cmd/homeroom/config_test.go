@@ -57,7 +57,10 @@ var badValues = map[string][][2]string{
 	"HOMEROOM_SIGNUP_CONCEAL_EXISTING": {{"maybe", "true or false"}, {"true", "HOMEROOM_PROVISION_AFTER=verified"}},
 	"HOMEROOM_SIGNUP_PATIENCE":         {{"2 days", "48h"}, {"1s", "one minute or more"}, {"48", "48h"}},
 	"HOMEROOM_SMTP_URL": {
-		{"mail.lincoln.example", "smtp://user:password@"}, {"smtp://u:hush-hush@x@h", "%40"}, {"smtp://u:hush/x@h", "%2F"}, {"smtp://u:hush#x@h", "%23"},
+		{"mail.lincoln.example", "smtp://user:password@"},
+		{"smtp://u:hush-hush@x@h", "%40"},
+		{"smtp://u:hush/x@h", "%2F"},
+		{"smtp://u:hush#x@h", "%23"},
 		{"smtps://h?starttls=off", "starttls"},
 	},
 	"HOMEROOM_MAIL_FROM":              {{"Lincoln", "no-reply@lincoln.example"}},

@@ -115,8 +115,11 @@ func TestConfigShow(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []shownSetting{
-		{"HOMEROOM_SPARES", "5", "environment"}, {"HOMEROOM_ADDR", "127.0.0.1:8080", "default"}, {"AUTH0_CLIENT_SECRET", "[redacted]", "environment"},
-		{"HOMEROOM_CATALOG_URL", "[redacted]", "environment"}, {"HOMEROOM_APP_URL", "", "not set"},
+		{"HOMEROOM_SPARES", "5", "environment"},
+		{"HOMEROOM_ADDR", "127.0.0.1:8080", "default"},
+		{"AUTH0_CLIENT_SECRET", "[redacted]", "environment"},
+		{"HOMEROOM_CATALOG_URL", "[redacted]", "environment"},
+		{"HOMEROOM_APP_URL", "", "not set"},
 	} {
 		if !slices.Contains(all, want) {
 			t.Errorf("%+v is not there: %s", want, out)

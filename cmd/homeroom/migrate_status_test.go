@@ -38,9 +38,11 @@ func TestMigrateReportsTheVersions(t *testing.T) {
 	postgres := pgtest.Private(t, nil)
 	newest, older, changed := t.TempDir(), t.TempDir(), t.TempDir()
 	for _, file := range []struct{ dir, name, sql string }{
-		{newest, "000001_pupils.up.sql", "create table pupils (name text);"}, {newest, "000002_class.up.sql", "alter table pupils add class text;"},
+		{newest, "000001_pupils.up.sql", "create table pupils (name text);"},
+		{newest, "000002_class.up.sql", "alter table pupils add class text;"},
 		{older, "000001_pupils.up.sql", "create table pupils (name text);"},
-		{changed, "000001_pupils.up.sql", "-- the pupils\ncreate table pupils (name text);"}, {changed, "000003_rooms.up.sql", "create table rooms ();"},
+		{changed, "000001_pupils.up.sql", "-- the pupils\ncreate table pupils (name text);"},
+		{changed, "000003_rooms.up.sql", "create table rooms ();"},
 	} {
 		if err := os.WriteFile(filepath.Join(file.dir, file.name), []byte(file.sql), 0o600); err != nil {
 			t.Fatal(err)

@@ -107,7 +107,7 @@ func (s *streams) follow(thing string, view followed, look func(context.Context)
 }
 
 // state is what is known now, and a channel that is closed when that changes.
-func (f *feed) state() (followed, error, <-chan struct{}) { //nolint:revive,staticcheck // the error is a part of the state, and not of asking for it
+func (f *feed) state() (followed, error, <-chan struct{}) { //nolint:staticcheck // the error is a part of the state, and not of asking for it
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.view, f.err, f.changed

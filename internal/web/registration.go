@@ -123,7 +123,7 @@ func (s *Site) postRegistration(c *gin.Context) {
 	}
 	if len(wrong) > 0 {
 		if _, err := req.Normalise(s.cfg.Signup.Rules()); err != nil {
-			addWrong(ctx, c, wrong, err)
+			_ = addWrong(ctx, c, wrong, err) // the page shows the fields; the problem itself is not answered
 		}
 		s.showRegistration(c, localizer, http.StatusUnprocessableEntity, registrationForm{key: uuid.NewString(), wrong: wrong})
 		return
