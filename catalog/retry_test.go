@@ -17,10 +17,7 @@ import (
 func openStore(t *testing.T, setUp ...string) *catalog.Store {
 	t.Helper()
 	url := pgtest.Database(t)
-	conn, err := pgx.Connect(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
+	conn := pgtest.Connect(t, url)
 	defer conn.Close(context.Background())
 	for _, statement := range setUp {
 		_, err := conn.Exec(t.Context(), `do $$ begin execute format('alter database %I set `+statement+`', current_database()); end $$`)

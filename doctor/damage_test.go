@@ -6,11 +6,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/jackc/pgx/v5"
-
 	"homeroom/auth0/auth0test"
 	"homeroom/catalog"
 	"homeroom/doctor"
+	"homeroom/internal/pgtest"
 	"homeroom/tenant"
 )
 
@@ -348,11 +347,7 @@ func TestAQueueOfNotificationsThatFills(t *testing.T) {
 	}
 	w.config.QueueWarnAt = 1e-4 // some hundred pages
 	w.doctor = w.newDoctor(w.config)
-	listener, err := pgx.Connect(t.Context(), w.postgres.URL("postgres"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close(t.Context())
+	listener := pgtest.Connect(t, w.postgres.URL("postgres"))
 	for _, statement := range []string{"listen bell", "begin", "select 1"} {
 		if _, err := listener.Exec(t.Context(), statement); err != nil {
 			t.Fatal(err)
@@ -387,11 +382,7 @@ func TestATemplateThatSomebodyIsIn(t *testing.T) {
 	template := w.server.Template()
 	for range 2 {
 		w.ordered("alter database " + template + " allow_connections true")
-		inside, err := pgx.Connect(t.Context(), w.postgres.URL(template))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer inside.Close(t.Context())
+		inside := pgtest.Connect(t, w.postgres.URL(template))
 		if _, err := inside.Exec(t.Context(), "create table stray (i int)"); err != nil {
 			t.Fatal(err)
 		}

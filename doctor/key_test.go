@@ -4,9 +4,8 @@ import (
 	"bytes"
 	"testing"
 
-	"github.com/jackc/pgx/v5"
-
 	"homeroom/doctor"
+	"homeroom/internal/pgtest"
 	"homeroom/internal/secret"
 	"homeroom/tenant"
 )
@@ -46,11 +45,7 @@ func TestANewTenantKey(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		conn, err := pgx.Connect(t.Context(), server.URL(id, 0).Reveal())
-		if err != nil {
-			t.Fatal(err)
-		}
-		_ = conn.Close(t.Context())
+		pgtest.Connect(t, server.URL(id, 0).Reveal())
 	}
 }
 

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
 	"homeroom/auth0"
 	"homeroom/auth0/auth0test"
@@ -198,16 +197,7 @@ func value[T any](w *world, statement string, args ...any) (v T) {
 // superuser runs statements as a superuser in a database of the server, one at a time.
 func (w *world) superuser(database string, statements ...string) {
 	w.Helper()
-	conn, err := pgx.Connect(w.Context(), w.postgres.URL(database))
-	if err != nil {
-		w.Fatal(err)
-	}
-	defer conn.Close(w.Context())
-	for _, statement := range statements {
-		if _, err := conn.Exec(w.Context(), statement); err != nil {
-			w.Fatalf("%s: %v", statement, err)
-		}
-	}
+	pgtest.Exec(w, w.postgres.URL(database), statements...)
 }
 
 // examine examines everything.
@@ -271,14 +261,7 @@ func (w *world) usable(database string) {
 	if err != nil {
 		w.Fatal(err)
 	}
-	conn, err := pgx.Connect(w.Context(), w.server.URL(id, 0).Reveal())
-	if err != nil {
-		w.Fatal(err)
-	}
-	defer conn.Close(w.Context())
-	if _, err := conn.Exec(w.Context(), "insert into lunch_weeks (starts_on) values ('2026-11-23') on conflict do nothing"); err != nil {
-		w.Fatal(err)
-	}
+	pgtest.Exec(w, w.server.URL(id, 0).Reveal(), "insert into lunch_weeks (starts_on) values ('2026-11-23') on conflict do nothing")
 }
 
 // resumer resumes sign-ups, as the command does.

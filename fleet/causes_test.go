@@ -136,10 +136,7 @@ func TestACanaryThatIsLockedHoldsTheRun(t *testing.T) {
 // hold runs a statement in a session of a tenant's own role, and keeps the session open.
 func (b *bundle) hold(t *testing.T, id tenant.ID, sql string) (release func()) {
 	t.Helper()
-	conn, err := pgx.Connect(t.Context(), open(t, schema(t, 2)).URL(id, 0).Reveal())
-	if err != nil {
-		t.Fatal(err)
-	}
+	conn := pgtest.Connect(t, open(t, schema(t, 2)).URL(id, 0).Reveal())
 	release = func() { _ = conn.Close(context.WithoutCancel(t.Context())) }
 	t.Cleanup(release)
 	if _, err := conn.Exec(t.Context(), sql, pgx.QueryExecModeSimpleProtocol); err != nil {
@@ -226,10 +223,7 @@ func TestAPauseAndAnAbortEndMigrationsThatWait(t *testing.T) {
 // migrating waits until a tenant's migration has begun.
 func (b *bundle) migrating(t *testing.T, id tenant.ID) {
 	t.Helper()
-	conn, err := pgx.Connect(t.Context(), pgtest.Server(t).URL("postgres"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	conn := pgtest.Connect(t, pgtest.Server(t).URL("postgres"))
 	defer conn.Close(context.WithoutCancel(t.Context()))
 	ticker := time.NewTicker(10 * time.Millisecond)
 	defer ticker.Stop()

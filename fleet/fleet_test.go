@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
 	"homeroom/catalog"
 	"homeroom/fleet"
@@ -200,11 +199,7 @@ func TestALockThatSomebodyHoldsFailsATenantWithoutAQuarantine(t *testing.T) {
 	t.Parallel()
 	b := setup(t, 2)
 	held := b.ids[0]
-	conn, err := pgx.Connect(t.Context(), pgtest.Server(t).URL(held.Database()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close(context.WithoutCancel(t.Context()))
+	conn := pgtest.Connect(t, pgtest.Server(t).URL(held.Database()))
 	if _, err := conn.Exec(t.Context(), "begin; lock table pupils"); err != nil {
 		t.Fatal(err)
 	}

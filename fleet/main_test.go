@@ -10,8 +10,6 @@ import (
 	"testing/fstest"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"homeroom/catalog"
 	"homeroom/fleet"
 	"homeroom/internal/pgtest"
@@ -134,23 +132,13 @@ func (b *bundle) fleet(t *testing.T, set *migrations.Set) *fleet.Fleet {
 // exec runs a statement in a tenant's database.
 func exec(t *testing.T, id tenant.ID, sql string) {
 	t.Helper()
-	conn, err := pgx.Connect(t.Context(), pgtest.Server(t).URL(id.Database()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close(t.Context())
-	if _, err := conn.Exec(t.Context(), sql); err != nil {
-		t.Fatalf("%s: %v", sql, err)
-	}
+	pgtest.Exec(t, pgtest.Server(t).URL(id.Database()), sql)
 }
 
 // version reads the version in the tenant's own database.
 func version(t *testing.T, id tenant.ID) (v int) {
 	t.Helper()
-	conn, err := pgx.Connect(t.Context(), pgtest.Server(t).URL(id.Database()))
-	if err != nil {
-		t.Fatal(err)
-	}
+	conn := pgtest.Connect(t, pgtest.Server(t).URL(id.Database()))
 	defer conn.Close(t.Context())
 	if err := conn.QueryRow(t.Context(), "select version from schema_migrations where not dirty").Scan(&v); err != nil {
 		t.Fatal(err)

@@ -147,10 +147,7 @@ func (b *bundle) holdAll(t *testing.T, from int) (release func()) {
 	t.Helper()
 	var conns []*pgx.Conn
 	for _, id := range b.ids[from:] {
-		conn, err := pgx.Connect(t.Context(), pgtest.Server(t).URL(id.Database()))
-		if err != nil {
-			t.Fatal(err)
-		}
+		conn := pgtest.Connect(t, pgtest.Server(t).URL(id.Database()))
 		if _, err := conn.Exec(t.Context(), "begin; lock table pupils in access share mode"); err != nil {
 			t.Fatal(err)
 		}

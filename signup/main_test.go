@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
 	"homeroom/auth0"
 	"homeroom/auth0/auth0test"
@@ -144,14 +143,7 @@ func (b *bundle) usable(t *testing.T, database string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	conn, err := pgx.Connect(t.Context(), b.server.URL(id, 0).Reveal())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close(t.Context())
-	if _, err := conn.Exec(t.Context(), "insert into lunch_weeks (starts_on) values ('2026-11-23') on conflict do nothing"); err != nil {
-		t.Fatal(err)
-	}
+	pgtest.Exec(t, b.server.URL(id, 0).Reveal(), "insert into lunch_weeks (starts_on) values ('2026-11-23') on conflict do nothing")
 }
 
 // exec runs a statement in the catalog.

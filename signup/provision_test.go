@@ -5,8 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"homeroom/catalog"
 	"homeroom/internal/pgtest"
 	"homeroom/migrations"
@@ -103,14 +101,7 @@ func TestReprovision(t *testing.T) {
 	b := setup(t, 2)
 	result := b.begin(t, request())
 	drop := func(t *testing.T) {
-		conn, err := pgx.Connect(t.Context(), pgtest.Server(t).URL("postgres"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close(t.Context())
-		if _, err := conn.Exec(t.Context(), "drop database "+result.School.Database+" with (force)"); err != nil {
-			t.Fatal(err)
-		}
+		pgtest.Exec(t, pgtest.Server(t).URL("postgres"), "drop database "+result.School.Database+" with (force)")
 	}
 
 	t.Run("creates what is missing, by a job", func(t *testing.T) {
@@ -149,11 +140,7 @@ func TestReprovision(t *testing.T) {
 		b.usable(t, result.School.Database)
 	})
 	t.Run("quarantines a tenant that needs an operator until it is repaired", func(t *testing.T) {
-		conn, err := pgx.Connect(t.Context(), pgtest.Server(t).URL(result.School.Database))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close(t.Context())
+		conn := pgtest.Connect(t, pgtest.Server(t).URL(result.School.Database))
 		if _, err := conn.Exec(t.Context(), "update schema_migrations set dirty = true"); err != nil {
 			t.Fatal(err)
 		}

@@ -5,8 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"homeroom/catalog"
 	"homeroom/internal/pgtest"
 	"homeroom/migrations"
@@ -23,11 +21,7 @@ func TestASpareThatCannotBeCompletedStopsNoOther(t *testing.T) {
 	if err := b.catalog.InsertSpare(t.Context(), spare); err != nil {
 		t.Fatal(err)
 	}
-	conn, err := pgx.Connect(t.Context(), pgtest.Server(t).URL("postgres"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close(t.Context())
+	conn := pgtest.Connect(t, pgtest.Server(t).URL("postgres"))
 	if _, err := conn.Exec(t.Context(), "create database "+id.Database()); err != nil {
 		t.Fatal(err)
 	}

@@ -33,7 +33,7 @@ func codes(t *testing.T, server *tenant.Server, expected tenant.CheckOptions) st
 func TestCheckWarnsOfMissingPrivileges(t *testing.T) {
 	t.Parallel()
 	own := pgtest.Private(t, nil)
-	root := connect(t, own.URL("postgres"))
+	root := pgtest.Connect(t, own.URL("postgres"))
 	exec(t, root, tenant.FreeDiskFunction)
 	tooMuch := tenant.WarnCreateRole + "! "
 	if value[int](t, root, "select current_setting('server_version_num')::int") >= 160000 {
@@ -113,7 +113,7 @@ func TestCheckWarnsOfASlowRecovery(t *testing.T) {
 	t.Parallel()
 	for method, want := range map[string]string{"fsync": "superuser! slow-recovery", "syncfs": "superuser!"} {
 		own := pgtest.Private(t, map[string]string{"recovery_init_sync_method": method})
-		root := connect(t, own.URL("postgres"))
+		root := pgtest.Connect(t, own.URL("postgres"))
 		server := openAt(t, own.URL("postgres"), nil)
 		// Rows without files are enough to be counted.
 		more := `

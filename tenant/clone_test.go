@@ -18,7 +18,7 @@ func TestAFewDatabasesAreClonedAtATime(t *testing.T) {
 	if err := server.Prepare(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	root := connect(t, pgtest.Server(t).URL("postgres"))
+	root := pgtest.Connect(t, pgtest.Server(t).URL("postgres"))
 	exec(t, root, "begin; comment on database "+server.Template()+" is 'changed, and never committed'")
 	const all = 2 * tenant.MaxClones
 	began := make(chan struct{}, all)
@@ -38,7 +38,7 @@ func TestAFewDatabasesAreClonedAtATime(t *testing.T) {
 	for range all {
 		<-began
 	}
-	found := connect(t, pgtest.Server(t).URL("postgres"))
+	found := pgtest.Connect(t, pgtest.Server(t).URL("postgres"))
 	for seen := 0; seen < 50; { // after the first check that sees all allowed clones, this many more
 		n := value[int](t, found, `
 			select count(*) from pg_stat_activity

@@ -20,7 +20,7 @@ import (
 func TestNoDatabaseIsMadeBelowTheFloorOfFreeDisk(t *testing.T) {
 	t.Parallel()
 	own := pgtest.Private(t, nil)
-	root := connect(t, own.URL("postgres"))
+	root := pgtest.Connect(t, own.URL("postgres"))
 	below := openAt(t, own.URL("postgres"), func(c *tenant.Config) { c.MinFreeDisk = math.MaxInt64 })
 	databases := func() int { return value[int](t, root, "select count(*) from pg_database") }
 	id := tenant.NewID()
@@ -57,7 +57,7 @@ func TestFreeDisk(t *testing.T) {
 		}
 		return free, known
 	}
-	root := connect(t, own.URL("postgres"))
+	root := pgtest.Connect(t, own.URL("postgres"))
 	exec(t, root, "create role provisioner login createdb createrole password 'secret'")
 	provisioner := withUser(t, own.URL("postgres"), "provisioner", "secret")
 	seen, known := free(own.URL("postgres"))
@@ -76,7 +76,7 @@ func TestFreeDisk(t *testing.T) {
 	if difference := math.Abs(float64(lines - seen)); !known || difference > 0.2*float64(seen) {
 		t.Errorf("the function returns %d, %v; the disk %d", lines, known, seen)
 	}
-	mine := connect(t, provisioner)
+	mine := pgtest.Connect(t, provisioner)
 	for range 2 { // in one transaction
 		exec(t, mine, "do $$ begin perform public.homeroom_free_disk(), public.homeroom_free_disk(); end $$")
 	}

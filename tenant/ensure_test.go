@@ -24,7 +24,7 @@ func TestEnsureMakesATenantThatItsOwnRoleCanUse(t *testing.T) {
 	if want := migrations.Tenant().Latest(); result.Version != want {
 		t.Errorf("version %d, want %d", result.Version, want)
 	}
-	own := connect(t, server.URL(id, 0).Reveal())
+	own := pgtest.Connect(t, server.URL(id, 0).Reveal())
 	exec(t, own, "insert into lunch_weeks (starts_on) values ('2026-11-23')")
 	if n := value[int](t, own, "select count(*) from lunch_weeks"); n != 1 {
 		t.Errorf("%d weeks, want 1", n)
@@ -75,9 +75,9 @@ func TestEnsureChangesNothingOnAHealthyTenant(t *testing.T) {
 	t.Parallel()
 	server := open(t, nil)
 	id := ensure(t, server)
-	admin := connect(t, in(t, server.URL(id, 0), id.Database()))
+	admin := pgtest.Connect(t, in(t, server.URL(id, 0), id.Database()))
 	exec(t, admin, "insert into lunch_weeks (starts_on) values ('2026-11-23')")
-	root := connect(t, rootURL(t, "postgres"))
+	root := pgtest.Connect(t, rootURL(t, "postgres"))
 	rows := `
 		select (select xmin::text from pg_database where datname = $1) || ' ' || (select xmin::text from pg_authid where rolname = $1)`
 	before := value[string](t, root, rows, id.Database())
@@ -143,11 +143,8 @@ func TestEnsureRestoresWhatWasRemovedByHand(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			id := ensure(t, server)
-			root := connect(t, rootURL(t, "postgres"))
-			inside, err := pgx.Connect(t.Context(), rootURL(t, id.Database()))
-			if err != nil {
-				t.Fatal(err)
-			}
+			root := pgtest.Connect(t, rootURL(t, "postgres"))
+			inside := pgtest.Connect(t, rootURL(t, id.Database()))
 			damage(t, root, inside, id)
 			_ = inside.Close(t.Context())
 			result, err := server.Ensure(t.Context(), id, 0, nil)
@@ -157,7 +154,7 @@ func TestEnsureRestoresWhatWasRemovedByHand(t *testing.T) {
 			if !result.Changed() {
 				t.Error("found nothing to repair")
 			}
-			own := connect(t, server.URL(id, 0).Reveal())
+			own := pgtest.Connect(t, server.URL(id, 0).Reveal())
 			exec(t, own, "insert into lunch_weeks (starts_on) values ('2026-11-23')")
 			if _, err := own.Exec(t.Context(), "update schema_migrations set version = 1"); err == nil {
 				t.Error("the tenant can write its version")
@@ -177,7 +174,7 @@ func TestEnsureLeavesAnUnmanagedDatabaseAlone(t *testing.T) {
 	t.Parallel()
 	server := open(t, nil)
 	id := tenant.NewID()
-	root := connect(t, rootURL(t, "postgres"))
+	root := pgtest.Connect(t, rootURL(t, "postgres"))
 	exec(t, root, "create database "+id.Database())
 	for _, limit := range []int{-1, -2} { // -2 marks a database whose DROP was interrupted
 		exec(t, root, "update pg_database set datconnlimit = $2 where datname = $1", id.Database(), limit)
@@ -203,17 +200,17 @@ func TestEnsureManyTimesAtOnceMakesOneTenant(t *testing.T) {
 		})
 	}
 	group.Wait()
-	connect(t, server.URL(id, 0).Reveal())
+	pgtest.Connect(t, server.URL(id, 0).Reveal())
 }
 
 func TestEnsureWorksForAProvisionerThatIsNoSuperuser(t *testing.T) {
 	t.Parallel()
 	own := pgtest.Private(t, nil)
-	root := connect(t, own.URL("postgres"))
+	root := pgtest.Connect(t, own.URL("postgres"))
 	exec(t, root, "create role provisioner login createdb createrole password 'secret'")
 	server := openAt(t, withUser(t, own.URL("postgres"), "provisioner", "secret"), nil)
 	id := ensure(t, server)
-	conn := connect(t, server.URL(id, 0).Reveal())
+	conn := pgtest.Connect(t, server.URL(id, 0).Reveal())
 	exec(t, conn, "insert into lunch_weeks (starts_on) values ('2026-11-23')")
 	again, err := server.Ensure(t.Context(), id, 0, nil)
 	if err != nil || again.Changed() {
@@ -226,7 +223,7 @@ func TestEnsureWorksForAProvisionerThatIsNoSuperuser(t *testing.T) {
 func TestADatabaseWhoseDeletionWasInterrupted(t *testing.T) {
 	t.Parallel()
 	server := open(t, nil)
-	root := connect(t, rootURL(t, "postgres"))
+	root := pgtest.Connect(t, rootURL(t, "postgres"))
 	id := ensure(t, server)
 	exec(t, root, "update pg_database set datconnlimit = -2 where datname = $1", id.Database())
 	if _, err := server.Ensure(t.Context(), id, 0, nil); !errors.Is(err, tenant.ErrInvalid) {
@@ -238,23 +235,23 @@ func TestADatabaseWhoseDeletionWasInterrupted(t *testing.T) {
 	if _, err := server.Ensure(t.Context(), id, 0, nil); err != nil {
 		t.Fatal(err)
 	}
-	connect(t, server.URL(id, 0).Reveal())
+	pgtest.Connect(t, server.URL(id, 0).Reveal())
 }
 
 // TestArchiveThatMayNotEndSessionsChangesNothing: our role lacks pg_signal_backend.
 func TestArchiveThatMayNotEndSessionsChangesNothing(t *testing.T) {
 	t.Parallel()
 	own := pgtest.Private(t, nil)
-	root := connect(t, own.URL("postgres"))
+	root := pgtest.Connect(t, own.URL("postgres"))
 	exec(t, root, "create role provisioner login createdb createrole password 'secret'")
 	server := openAt(t, withUser(t, own.URL("postgres"), "provisioner", "secret"), nil)
 	id := ensure(t, server)
-	connect(t, server.URL(id, 0).Reveal())
+	pgtest.Connect(t, server.URL(id, 0).Reveal())
 	err := server.Archive(t.Context(), id, tenant.ArchiveName(id, value2026))
 	if err == nil || !strings.Contains(err.Error(), "pg_signal_backend") {
 		t.Errorf("got %v", err)
 	}
-	connect(t, server.URL(id, 0).Reveal())
+	pgtest.Connect(t, server.URL(id, 0).Reveal())
 	exec(t, root, "grant pg_signal_backend to provisioner")
 	if err := server.Archive(t.Context(), id, tenant.ArchiveName(id, value2026)); err != nil {
 		t.Error(err)
@@ -265,7 +262,7 @@ func TestArchiveKeepsTheOldDatabase(t *testing.T) {
 	t.Parallel()
 	server := open(t, nil)
 	id := ensure(t, server)
-	old := connect(t, server.URL(id, 0).Reveal())
+	old := pgtest.Connect(t, server.URL(id, 0).Reveal())
 	exec(t, old, "insert into lunch_weeks (starts_on) values ('2026-11-23')")
 	archive := tenant.ArchiveName(id, value2026)
 	for range 2 { // the second is a repetition after a crash
@@ -276,17 +273,17 @@ func TestArchiveKeepsTheOldDatabase(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	fresh := connect(t, server.URL(id, 0).Reveal())
+	fresh := pgtest.Connect(t, server.URL(id, 0).Reveal())
 	if n := value[int](t, fresh, "select count(*) from lunch_weeks"); n != 0 {
 		t.Errorf("the new database has %d weeks", n)
 	}
 	_, err := pgx.Connect(t.Context(), in(t, server.URL(id, 0), archive))
 	refused(t, "connect to the archived database", err, "55000") // not currently accepting connections
-	root := connect(t, rootURL(t, "postgres"))
+	root := pgtest.Connect(t, rootURL(t, "postgres"))
 	exec(t, root, "alter database "+archive+" allow_connections true")
 	_, err = pgx.Connect(t.Context(), in(t, server.URL(id, 0), archive))
 	refused(t, "connect to the archived database after an operator has allowed connections", err, "42501")
-	if n := value[int](t, connect(t, rootURL(t, archive)), "select count(*) from lunch_weeks"); n != 1 {
+	if n := value[int](t, pgtest.Connect(t, rootURL(t, archive)), "select count(*) from lunch_weeks"); n != 1 {
 		t.Errorf("the archived database has %d weeks, want 1", n)
 	}
 }

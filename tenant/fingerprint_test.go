@@ -7,8 +7,6 @@ import (
 	"testing"
 	"testing/fstest"
 
-	"github.com/jackc/pgx/v5"
-
 	"homeroom/internal/pgtest"
 	"homeroom/migrations"
 	"homeroom/tenant"
@@ -174,7 +172,7 @@ func TestTheFingerprintDetectsChanges(t *testing.T) {
 	t.Parallel()
 	server := open(t, func(c *tenant.Config) { c.Migrations = load(t, ownSchema...) })
 	reference := referenceOf(t, server)
-	root := connect(t, rootURL(t, "postgres"))
+	root := pgtest.Connect(t, rootURL(t, "postgres"))
 	exec(t, root, "create role fingerprint_stranger")
 	for statement, want := range map[string]string{
 		"alter table shop.items alter name drop not null":                                     `column shop.items.name: want "text collate \"C\" not null default 'a\\nb\\\\c'::text", got "text collate \"C\" default`,
@@ -217,10 +215,7 @@ func TestTheFingerprintDetectsChanges(t *testing.T) {
 		t.Run(statement, func(t *testing.T) {
 			t.Parallel()
 			id := ensure(t, server)
-			inside, err := pgx.Connect(t.Context(), rootURL(t, id.Database()))
-			if err != nil {
-				t.Fatal(err)
-			}
+			inside := pgtest.Connect(t, rootURL(t, id.Database()))
 			if strings.Contains(statement, "event trigger") {
 				exec(t, inside, "create function shop.watch() returns event_trigger language plpgsql as 'begin end'")
 			}
@@ -266,7 +261,7 @@ unexpected table public.b` {
 func TestTheTemplateStoresTheReference(t *testing.T) {
 	t.Parallel()
 	own := pgtest.Private(t, nil)
-	root := connect(t, own.URL("postgres"))
+	root := pgtest.Connect(t, own.URL("postgres"))
 	server := openAt(t, own.URL("postgres"), nil)
 	reference := referenceOf(t, server)
 	name := server.Template()

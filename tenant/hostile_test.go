@@ -54,7 +54,7 @@ func refusal(err error) bool {
 func TestATenantsRoleMayNotRunDangerousFunctions(t *testing.T) {
 	t.Parallel()
 	server := open(t, nil)
-	own := connect(t, server.URL(ensure(t, server), 0).Reveal())
+	own := pgtest.Connect(t, server.URL(ensure(t, server), 0).Reveal())
 	for _, statement := range closedStatements {
 		refusedStatement(t, own, statement)
 	}
@@ -75,7 +75,7 @@ func refusedStatement(t *testing.T, conn *pgx.Conn, statement string) {
 func TestTemplatesAreBuiltFromTheBaseDatabase(t *testing.T) {
 	t.Parallel()
 	own := pgtest.Private(t, nil)
-	root := connect(t, own.URL("postgres"))
+	root := pgtest.Connect(t, own.URL("postgres"))
 	exec(t, root, "create role homeroom login createdb createrole password 'secret'")
 	server := openAt(t, withUser(t, own.URL("postgres"), "homeroom", "secret"), nil)
 	before := ensure(t, server)
@@ -85,19 +85,19 @@ func TestTemplatesAreBuiltFromTheBaseDatabase(t *testing.T) {
 	}
 	pgtest.Script(t, own.URL, "../examples/provisioner.sql")
 	after := ensure(t, server) // the same process: the template is built again
-	conn := connect(t, server.URL(after, 0).Reveal())
+	conn := pgtest.Connect(t, server.URL(after, 0).Reveal())
 	refusedStatement(t, conn, "select pg_advisory_lock(1)")
 	if found, err = server.Inspect(t.Context(), after, 0); err != nil || len(found.PublicFunctions) > 0 {
 		t.Errorf("with the base: %q are public, %v", found.PublicFunctions, err)
 	}
 	// In older databases a superuser revokes them.
-	exec(t, connect(t, own.URL(before.Database())), tenant.RevokeFunctions)
+	exec(t, pgtest.Connect(t, own.URL(before.Database())), tenant.RevokeFunctions)
 	if found, err = server.Inspect(t.Context(), before, 0); err != nil || len(found.PublicFunctions) > 0 {
 		t.Errorf("revoked later: %q are public, %v", found.PublicFunctions, err)
 	}
 	// The owner still has them, for migrations, and may grant one to the tenants.
 	exec(t, root, "alter role homeroom password 'secret'")
-	owner := connect(t, withUser(t, own.URL(after.Database()), "homeroom", "secret"))
+	owner := pgtest.Connect(t, withUser(t, own.URL(after.Database()), "homeroom", "secret"))
 	exec(t, owner, "select pg_advisory_lock(1), pg_advisory_unlock(1)")
 	exec(t, owner, "set role homeroom_owner; grant execute on function pg_advisory_xact_lock(bigint) to homeroom_tenant")
 	exec(t, conn, "select pg_advisory_xact_lock(1)")
@@ -107,7 +107,7 @@ func TestTemplatesAreBuiltFromTheBaseDatabase(t *testing.T) {
 func TestABaseWithAnOldCollationIsRefreshed(t *testing.T) {
 	t.Parallel()
 	own := pgtest.Private(t, nil)
-	root := connect(t, own.URL("postgres"))
+	root := pgtest.Connect(t, own.URL("postgres"))
 	exec(t, root, "create role homeroom_owner")
 	exec(t, root, "create database homeroom_base owner homeroom_owner template template0 locale_provider icu icu_locale 'en'")
 	exec(t, root, "alter database homeroom_base allow_connections false is_template true")

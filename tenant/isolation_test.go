@@ -32,7 +32,7 @@ func TestNoTenantReachesAnother(t *testing.T) {
 		return
 	}
 	for _, a := range all {
-		own := connect(t, server.URL(a, 0).Reveal())
+		own := pgtest.Connect(t, server.URL(a, 0).Reveal())
 		exec(t, own, "insert into lunch_weeks (starts_on) values ('2026-11-23')")
 		for _, b := range all {
 			if a == b {
@@ -52,7 +52,7 @@ func TestNoTenantReachesAnother(t *testing.T) {
 		_ = own.Close(t.Context())
 	}
 	for _, id := range all {
-		own := connect(t, server.URL(id, 0).Reveal())
+		own := pgtest.Connect(t, server.URL(id, 0).Reveal())
 		if n := value[int](t, own, "select count(*) from lunch_weeks"); n != 1 {
 			t.Errorf("%s has %d weeks, want its own", id, n)
 		}
@@ -66,7 +66,7 @@ func TestWhatATenantsRoleChangesOfItselfIsReset(t *testing.T) {
 	t.Parallel()
 	server := open(t, nil)
 	id, friend := ensure(t, server), ensure(t, server)
-	own := connect(t, server.URL(id, 0).Reveal())
+	own := pgtest.Connect(t, server.URL(id, 0).Reveal())
 	exec(t, own, "alter role current_user set work_mem = '1GB'")
 	exec(t, own, "alter role current_user in database "+id.Database()+" set default_transaction_read_only = on")
 	exec(t, own, "alter role current_user password 'mine'")
@@ -81,7 +81,7 @@ func TestWhatATenantsRoleChangesOfItselfIsReset(t *testing.T) {
 	if wrong := slices.Concat(survey.Roles[id.Database()].Problems, survey.Roles[friend.Database()].Problems); len(wrong) > 0 {
 		t.Errorf("still wrong: %q", wrong)
 	}
-	exec(t, connect(t, server.URL(id, 0).Reveal()), "insert into lunch_weeks (starts_on) values ('2026-11-23')")
+	exec(t, pgtest.Connect(t, server.URL(id, 0).Reveal()), "insert into lunch_weeks (starts_on) values ('2026-11-23')")
 }
 
 func TestATenantsConnectionsAreBounded(t *testing.T) {
@@ -89,7 +89,7 @@ func TestATenantsConnectionsAreBounded(t *testing.T) {
 	server := open(t, func(c *tenant.Config) { c.ConnectionLimit = 2 })
 	id := ensure(t, server)
 	for range 2 {
-		connect(t, server.URL(id, 0).Reveal())
+		pgtest.Connect(t, server.URL(id, 0).Reveal())
 	}
 	_, err := pgx.Connect(t.Context(), server.URL(id, 0).Reveal())
 	refused(t, "one more", err, "53300")
@@ -100,13 +100,13 @@ func TestATenantsTemporaryFilesAreBounded(t *testing.T) {
 	own := pgtest.Private(t, nil)
 	pgtest.Script(t, own.URL, "../examples/provisioner.sql")
 	server := openAt(t, own.URL("postgres"), nil)
-	conn := connect(t, server.URL(ensure(t, server), 0).Reveal())
+	conn := pgtest.Connect(t, server.URL(ensure(t, server), 0).Reveal())
 	if limit := value[string](t, conn, "show temp_file_limit"); limit != "2GB" {
 		t.Errorf("the script has set %s", limit)
 	}
-	exec(t, connect(t, own.URL("postgres")), "alter system set temp_file_limit = '1MB'")
-	exec(t, connect(t, own.URL("postgres")), "select pg_reload_conf()")
-	later := connect(t, server.URL(ensure(t, server), 0).Reveal())
+	exec(t, pgtest.Connect(t, own.URL("postgres")), "alter system set temp_file_limit = '1MB'")
+	exec(t, pgtest.Connect(t, own.URL("postgres")), "select pg_reload_conf()")
+	later := pgtest.Connect(t, server.URL(ensure(t, server), 0).Reveal())
 	_, err := later.Exec(t.Context(), "set work_mem = '64kB'; select repeat(g::text, 50) from generate_series(1, 200000) g order by 1", pgx.QueryExecModeSimpleProtocol)
 	refused(t, "a large sort", err, "53400")
 	_, err = later.Exec(t.Context(), "alter role current_user set temp_file_limit = -1")
@@ -117,8 +117,8 @@ func TestATenantSeesNoStatementOfAnother(t *testing.T) {
 	t.Parallel()
 	server := open(t, nil)
 	a, b := ensure(t, server), ensure(t, server)
-	exec(t, connect(t, server.URL(a, 0).Reveal()), "select 'a secret'")
-	own := connect(t, server.URL(b, 0).Reveal())
+	exec(t, pgtest.Connect(t, server.URL(a, 0).Reveal()), "select 'a secret'")
+	own := pgtest.Connect(t, server.URL(b, 0).Reveal())
 	seen := value[string](t, own, "select query from pg_stat_activity where usename = $1", a.Database())
 	if seen != "<insufficient privilege>" {
 		t.Errorf("it sees %q", seen)

@@ -51,17 +51,6 @@ func ensure(t *testing.T, server *tenant.Server) tenant.ID {
 	return id
 }
 
-// connect opens a connection that ends with the test.
-func connect(t *testing.T, url string) *pgx.Conn {
-	t.Helper()
-	conn, err := pgx.Connect(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close(t.Context()) })
-	return conn
-}
-
 // exec runs a statement that must work.
 func exec(t *testing.T, conn *pgx.Conn, sql string, args ...any) {
 	t.Helper()

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"homeroom/internal/pgtest"
 	"homeroom/tenant"
 )
 
@@ -19,7 +20,7 @@ func TestAMigrationStopsWaitingForATableBeforeItsReadersDo(t *testing.T) {
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	first, second, root := connect(t, server.URL(id, 0).Reveal()), connect(t, server.URL(id, 0).Reveal()), connect(t, rootURL(t, id.Database()))
+	first, second, root := pgtest.Connect(t, server.URL(id, 0).Reveal()), pgtest.Connect(t, server.URL(id, 0).Reveal()), pgtest.Connect(t, rootURL(t, id.Database()))
 	exec(t, first, "begin")
 	if timeout := value[string](t, first, "select timeout from waits"); timeout != "2s" {
 		t.Errorf("a migration waits %s for a lock by default, want 2s", timeout)
@@ -78,7 +79,7 @@ func TestFilesShareNoSessionState(t *testing.T) {
 	same(t, "repaired one by one", cloned, schemaOf(t, now, repaired))
 	owners := "select string_agg(distinct relowner::regrole::text, ' ') from pg_class where relnamespace = 'public'::regnamespace"
 	for _, id := range []tenant.ID{migrated, repaired} {
-		if got := value[string](t, connect(t, rootURL(t, id.Database())), owners); got != "homeroom_owner" {
+		if got := value[string](t, pgtest.Connect(t, rootURL(t, id.Database())), owners); got != "homeroom_owner" {
 			t.Errorf("owners of what the files created: %s", got)
 		}
 	}
@@ -106,7 +107,7 @@ func TestSettingsOfTheDatabaseArePartOfTheSchema(t *testing.T) {
 	reference := referenceOf(t, now)
 	for name, id := range map[string]tenant.ID{"cloned": cloned, "migrated": migrated} {
 		same(t, name, reference, schemaOf(t, now, id))
-		conn := connect(t, now.URL(id, 0).Reveal())
+		conn := pgtest.Connect(t, now.URL(id, 0).Reveal())
 		for query, want := range map[string]string{
 			"select current_setting('timezone')":         "Pacific/Auckland",
 			"select current_setting('application_name')": "it's = fine",
@@ -117,7 +118,7 @@ func TestSettingsOfTheDatabaseArePartOfTheSchema(t *testing.T) {
 			}
 		}
 	}
-	exec(t, connect(t, rootURL(t, "postgres")), "alter database "+cloned.Database()+" reset timezone")
+	exec(t, pgtest.Connect(t, rootURL(t, "postgres")), "alter database "+cloned.Database()+" reset timezone")
 	if differences := reference.Diff(schemaOf(t, now, cloned)); len(differences) != 1 || differences[0].String() != `missing setting TimeZone` {
 		t.Errorf("differences: %v", differences)
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
 
+	"homeroom/internal/pgtest"
 	"homeroom/tenant"
 )
 
@@ -20,7 +21,7 @@ func TestPoolsStayWithinTheirBound(t *testing.T) {
 	}
 	t.Cleanup(pools.Close)
 	ids := []tenant.ID{ensure(t, server), ensure(t, server), ensure(t, server), ensure(t, server)}
-	root := connect(t, rootURL(t, "postgres"))
+	root := pgtest.Connect(t, rootURL(t, "postgres"))
 	for range 3 {
 		for _, id := range ids {
 			err := pools.Do(t.Context(), server, id, 0, func(conn *pgx.Conn) error {

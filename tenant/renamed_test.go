@@ -18,7 +18,7 @@ func TestARenamedDatabaseIsFoundByItsComment(t *testing.T) {
 	if err := server.Archive(t.Context(), archive, tenant.ArchiveName(archive, value2026)); err != nil {
 		t.Fatal(err)
 	}
-	exec(t, connect(t, postgres.URL("postgres")), "alter database "+renamed.Database()+` rename to "Lincoln High, old"`)
+	exec(t, pgtest.Connect(t, postgres.URL("postgres")), "alter database "+renamed.Database()+` rename to "Lincoln High, old"`)
 	found, err := server.Renamed(t.Context())
 	if err != nil || len(found) != 1 || found[renamed] != "Lincoln High, old" {
 		t.Errorf("found %v, %v; %s and %s are not renamed", found, err, untouched, archive)
@@ -37,7 +37,7 @@ func TestTheNotificationQueueIsMeasured(t *testing.T) {
 		t.Errorf("an unused queue is at %v, %v", usage, err)
 	}
 	// A session that listens and stays in a transaction prevents the clean-up of the queue.
-	listener, sender := connect(t, postgres.URL("postgres")), connect(t, postgres.URL("postgres"))
+	listener, sender := pgtest.Connect(t, postgres.URL("postgres")), pgtest.Connect(t, postgres.URL("postgres"))
 	exec(t, listener, "listen bell")
 	exec(t, listener, "begin")
 	exec(t, listener, "select 1")

@@ -37,7 +37,7 @@ var damages = []string{
 func TestEnsureRestoresRolesAndDatabases(t *testing.T) {
 	t.Parallel()
 	own := pgtest.Private(t, nil)
-	root := connect(t, own.URL("postgres"))
+	root := pgtest.Connect(t, own.URL("postgres"))
 	exec(t, root, "create role other")
 	server := openAt(t, own.URL("postgres"), nil)
 	for _, damage := range damages {
@@ -58,7 +58,7 @@ func TestEnsureRestoresRolesAndDatabases(t *testing.T) {
 		if again, err := server.Ensure(t.Context(), id, 0, nil); err != nil || again.Changed() {
 			t.Errorf("%s: a second repair: %v %+v", damage, err, again.Steps)
 		}
-		exec(t, connect(t, server.URL(id, 0).Reveal()), "insert into lunch_weeks (starts_on) values ('2026-11-23')")
+		exec(t, pgtest.Connect(t, server.URL(id, 0).Reveal()), "insert into lunch_weeks (starts_on) values ('2026-11-23')")
 	}
 }
 
@@ -67,7 +67,7 @@ func TestEnsureRestoresRolesAndDatabases(t *testing.T) {
 func TestEnsureFailsForWhatItMayNotRepair(t *testing.T) {
 	t.Parallel()
 	own := pgtest.Private(t, nil)
-	root := connect(t, own.URL("postgres"))
+	root := pgtest.Connect(t, own.URL("postgres"))
 	exec(t, root, "create role provisioner login createdb createrole password 'secret'; create role other superuser")
 	server := openAt(t, withUser(t, own.URL("postgres"), "provisioner", "secret"), nil)
 	refused := 0
@@ -101,7 +101,7 @@ func TestEnsureFailsForWhatItMayNotRepair(t *testing.T) {
 func TestSharedRolesAreRestored(t *testing.T) {
 	t.Parallel()
 	own := pgtest.Private(t, nil)
-	root := connect(t, own.URL("postgres"))
+	root := pgtest.Connect(t, own.URL("postgres"))
 	server := openAt(t, own.URL("postgres"), nil)
 	ensure(t, server)
 	exec(t, root, "alter role homeroom_owner login superuser createrole; alter role homeroom_owner set search_path = pg_temp")

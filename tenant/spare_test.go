@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"homeroom/internal/pgtest"
 	"homeroom/tenant"
 )
 
@@ -28,7 +29,7 @@ func TestDiscardDropsOnlyUnusedDatabases(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			id := ensure(t, server)
-			exec(t, connect(t, rootURL(t, id.Database())), "set role homeroom_owner; "+c.statement)
+			exec(t, pgtest.Connect(t, rootURL(t, id.Database())), "set role homeroom_owner; "+c.statement)
 			endSessions(t, id)
 			err := server.Discard(t.Context(), id)
 			facts, factsErr := server.Stats(t.Context(), id)
@@ -63,5 +64,5 @@ func TestATenantWhoseRowsTheOwnerMayNotRead(t *testing.T) {
 // endSessions ends the test's own sessions in a tenant's database.
 func endSessions(t *testing.T, id tenant.ID) {
 	t.Helper()
-	exec(t, connect(t, rootURL(t, "postgres")), "select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = '"+id.Database()+"'")
+	exec(t, pgtest.Connect(t, rootURL(t, "postgres")), "select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = '"+id.Database()+"'")
 }

@@ -14,13 +14,13 @@ import (
 func TestSurveyFindsAllManagedNames(t *testing.T) {
 	t.Parallel()
 	own := pgtest.Private(t, nil)
-	root := connect(t, own.URL("postgres"))
+	root := pgtest.Connect(t, own.URL("postgres"))
 	older := openAt(t, own.URL("postgres"), func(c *tenant.Config) { c.Migrations = load(t, ownSchema[:1]...) })
 	server := openAt(t, own.URL("postgres"), func(c *tenant.Config) { c.Migrations = load(t, ownSchema...) })
 	ensure(t, older)
 	good, closed, stolen, half, set := ensure(t, server), ensure(t, server), ensure(t, server), ensure(t, server), ensure(t, server)
 	unmanaged := tenant.NewID()
-	connect(t, server.URL(good, 0).Reveal())
+	pgtest.Connect(t, server.URL(good, 0).Reveal())
 	exec(t, root, "alter database "+closed.Database()+" allow_connections false")
 	exec(t, root, "alter role "+closed.Database()+" nologin")
 	exec(t, root, "alter database "+stolen.Database()+" owner to postgres")
@@ -94,7 +94,7 @@ func TestSurveyFindsAllManagedNames(t *testing.T) {
 func TestSurveyListsProblems(t *testing.T) {
 	t.Parallel()
 	own := pgtest.Private(t, nil)
-	root := connect(t, own.URL("postgres"))
+	root := pgtest.Connect(t, own.URL("postgres"))
 	server := openAt(t, own.URL("postgres"), nil)
 	wrong := func(id tenant.ID) []string {
 		survey, err := server.Survey(t.Context())
@@ -137,7 +137,7 @@ func TestSurveyListsProblems(t *testing.T) {
 func TestSurveyListsSharedRolesAndDatabases(t *testing.T) {
 	t.Parallel()
 	own := pgtest.Private(t, nil)
-	root := connect(t, own.URL("postgres"))
+	root := pgtest.Connect(t, own.URL("postgres"))
 	server := openAt(t, own.URL("postgres"), nil)
 	found := func() tenant.Survey {
 		survey, err := server.Survey(t.Context())
@@ -175,7 +175,7 @@ func TestSurveyListsSharedRolesAndDatabases(t *testing.T) {
 func TestSurveyReportsChangedCollations(t *testing.T) {
 	t.Parallel()
 	own := pgtest.Private(t, nil)
-	root := connect(t, own.URL("postgres"))
+	root := pgtest.Connect(t, own.URL("postgres"))
 	server := openAt(t, own.URL("postgres"), nil)
 	id := ensure(t, server)
 	exec(t, root, "update pg_database set datcollversion = '153.14' where datname in ($1, $2)", id.Database(), server.Template())
@@ -219,7 +219,7 @@ func TestDropRoleDropsOnlyThatOfNoDatabase(t *testing.T) {
 	if err := server.DropRole(t.Context(), id); err == nil {
 		t.Error("dropped the role of a tenant that has a database")
 	}
-	connect(t, server.URL(id, 0).Reveal())
+	pgtest.Connect(t, server.URL(id, 0).Reveal())
 	if err := server.Archive(t.Context(), id, tenant.ArchiveName(id, value2026)); err != nil {
 		t.Fatal(err)
 	}
@@ -228,7 +228,7 @@ func TestDropRoleDropsOnlyThatOfNoDatabase(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if value[bool](t, connect(t, rootURL(t, "postgres")), "select exists (select from pg_roles where rolname = $1)", id.Database()) {
+	if value[bool](t, pgtest.Connect(t, rootURL(t, "postgres")), "select exists (select from pg_roles where rolname = $1)", id.Database()) {
 		t.Error("the role still exists")
 	}
 }
@@ -242,7 +242,7 @@ func TestInspectReportsWhatEnsureWouldRepair(t *testing.T) {
 		t.Fatalf("a healthy tenant: %+v, %v", found, err)
 	}
 	same(t, "a healthy tenant", referenceOf(t, server), found.Schema)
-	inside := connect(t, rootURL(t, id.Database()))
+	inside := pgtest.Connect(t, rootURL(t, id.Database()))
 	exec(t, inside, "revoke select on orders from homeroom_tenant")
 	exec(t, inside, "update schema_migrations set version = 3; insert into schema_migrations values (2, false)")
 	found, err = server.Inspect(t.Context(), id, 1) // another rotation's password
@@ -268,7 +268,7 @@ func TestEmpty(t *testing.T) {
 		t.Run(statement, func(t *testing.T) {
 			t.Parallel()
 			id := ensure(t, server)
-			exec(t, connect(t, rootURL(t, id.Database())), "set role homeroom_owner; "+statement)
+			exec(t, pgtest.Connect(t, rootURL(t, id.Database())), "set role homeroom_owner; "+statement)
 			if empty, err := server.Empty(t.Context(), id); err != nil && want || empty != want {
 				t.Errorf("%v, %v; want %v", empty, err, want)
 			}

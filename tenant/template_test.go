@@ -5,8 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/jackc/pgx/v5"
-
 	"homeroom/internal/pgtest"
 	"homeroom/tenant"
 )
@@ -14,7 +12,7 @@ import (
 func TestTemplate(t *testing.T) {
 	t.Parallel()
 	own := pgtest.Private(t, nil)
-	root := connect(t, own.URL("postgres"))
+	root := pgtest.Connect(t, own.URL("postgres"))
 
 	t.Run("one that a dead process left incomplete is built again", func(t *testing.T) {
 		server := openAt(t, own.URL("postgres"), nil)
@@ -30,7 +28,7 @@ func TestTemplate(t *testing.T) {
 		exec(t, root, "alter database "+server.Template()+" is_template false")
 		exec(t, root, "drop database "+server.Template())
 		id := ensure(t, server)
-		connect(t, server.URL(id, 0).Reveal())
+		pgtest.Connect(t, server.URL(id, 0).Reveal())
 	})
 	t.Run("one whose DROP was interrupted is dropped and built again", func(t *testing.T) {
 		server := openAt(t, own.URL("postgres"), nil)
@@ -44,17 +42,14 @@ func TestTemplate(t *testing.T) {
 		server := openAt(t, own.URL("postgres"), nil)
 		ensure(t, server)
 		exec(t, root, "alter database "+server.Template()+" allow_connections true")
-		inside, err := pgx.Connect(t.Context(), own.URL(server.Template()))
-		if err != nil {
-			t.Fatal(err)
-		}
+		inside := pgtest.Connect(t, own.URL(server.Template()))
 		exec(t, inside, "create table stray (i int)")
 		exec(t, root, "alter database "+server.Template()+" allow_connections false")
 		survey, err := server.Survey(t.Context())
 		if err != nil || survey.Templates[0].Complete || survey.Templates[0].Connections != 1 {
 			t.Errorf("survey: %+v, %v", survey.Templates, err)
 		}
-		clone := connect(t, own.URL(ensure(t, server).Database()))
+		clone := pgtest.Connect(t, own.URL(ensure(t, server).Database()))
 		if value[bool](t, clone, "select to_regclass('stray') is not null") {
 			t.Error("a new tenant has the stray table")
 		}
@@ -87,12 +82,12 @@ func TestTemplate(t *testing.T) {
 func TestATemplateWithASessionThatWeMayNotEnd(t *testing.T) {
 	t.Parallel()
 	own := pgtest.Private(t, nil)
-	root := connect(t, own.URL("postgres"))
+	root := pgtest.Connect(t, own.URL("postgres"))
 	exec(t, root, "create role provisioner login createdb createrole password 'secret'; grant pg_signal_backend to provisioner")
 	server := openAt(t, withUser(t, own.URL("postgres"), "provisioner", "secret"), nil)
 	id := ensure(t, server)
 	exec(t, root, "alter database "+server.Template()+" allow_connections true")
-	inside := connect(t, own.URL(server.Template())+"&application_name=console")
+	inside := pgtest.Connect(t, own.URL(server.Template())+"&application_name=console")
 	if _, err := server.Ensure(t.Context(), tenant.NewID(), 0, nil); err == nil || !strings.Contains(err.Error(), "role postgres with console") {
 		t.Errorf("a new tenant: got %v, want the role of the session", err)
 	}
@@ -100,7 +95,7 @@ func TestATemplateWithASessionThatWeMayNotEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	ensure(t, server)
-	if err := connect(t, own.URL(id.Database())).Ping(t.Context()); err != nil {
+	if err := pgtest.Connect(t, own.URL(id.Database())).Ping(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	err := server.Archive(t.Context(), id, tenant.ArchiveName(id, value2026))
@@ -137,7 +132,7 @@ func TestParametersOfTheServersURL(t *testing.T) {
 	if found, err := server.Inspect(t.Context(), id, 0); err != nil || !found.CanLogin {
 		t.Errorf("the tenant's role cannot connect: %+v, %v", found.CanLogin, err)
 	}
-	own := connect(t, server.URL(id, 0).Reveal())
+	own := pgtest.Connect(t, server.URL(id, 0).Reveal())
 	if user := value[string](t, own, "select current_user"); user != id.Database() {
 		t.Errorf("entered as %s", user)
 	}
@@ -151,7 +146,7 @@ func TestParametersOfTheServersURL(t *testing.T) {
 func TestTenantsHaveTheSettingsOfTheTemplate(t *testing.T) {
 	t.Parallel()
 	own := pgtest.Private(t, nil)
-	root := connect(t, own.URL("postgres"))
+	root := pgtest.Connect(t, own.URL("postgres"))
 	server := openAt(t, own.URL("postgres"), nil)
 	before := ensure(t, server)
 	settings := func(database string) []string {

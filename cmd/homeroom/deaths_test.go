@@ -16,6 +16,7 @@ import (
 	"homeroom/auth0/auth0test"
 	"homeroom/catalog"
 	"homeroom/internal/flaky"
+	"homeroom/internal/pgtest"
 	"homeroom/tenant"
 )
 
@@ -292,16 +293,11 @@ const (
 // superuser runs statements on the tenants' server.
 func (w *world) superuser(t *testing.T, statements ...string) {
 	t.Helper()
-	conn := dial(t, w.serverURL)
-	for _, sql := range statements {
-		if _, err := conn.Exec(t.Context(), sql); err != nil {
-			t.Fatalf("%s: %v", sql, err)
-		}
-	}
+	pgtest.Exec(t, w.serverURL, statements...)
 }
 
 func ungranted(t *testing.T, w *world, database string) {
-	conn := dial(t, strings.Replace(w.serverURL, "/postgres?", "/"+database+"?", 1))
+	conn := pgtest.Connect(t, strings.Replace(w.serverURL, "/postgres?", "/"+database+"?", 1))
 	if _, err := conn.Exec(t.Context(), "revoke all on lunch_weeks from homeroom_tenant"); err != nil {
 		t.Fatal(err)
 	}

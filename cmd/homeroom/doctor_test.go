@@ -106,9 +106,7 @@ func closed(t *testing.T) (w *world, database string) {
 		t.Fatalf("exit code %d: %s%s", code, out, errs)
 	}
 	database = w.databases(t, "state = 'ready'")[0]
-	if _, err := dial(t, w.serverURL).Exec(t.Context(), "alter database "+database+" allow_connections false"); err != nil {
-		t.Fatal(err)
-	}
+	pgtest.Exec(t, w.serverURL, "alter database "+database+" allow_connections false")
 	return w, database
 }
 
@@ -161,9 +159,7 @@ func TestDoctor(t *testing.T) {
 	if n, err := w.number(t.Context(), "select count(*) from audit_events where action = 'doctor.fix' and actor <> 'homeroom'"); err != nil || n != 1 {
 		t.Errorf("%d repairs are recorded, %v", n, err)
 	}
-	if _, err := dial(t, w.serverURL).Exec(t.Context(), "alter database "+database+" allow_connections false"); err != nil {
-		t.Fatal(err)
-	}
+	pgtest.Exec(t, w.serverURL, "alter database "+database+" allow_connections false")
 	if code, out, _ := w.homeroom(t, "doctor", "--fix", "--yes"); code != exitOK || !strings.Contains(out, "repaired  lincoln-high") ||
 		!strings.HasSuffix(out, "Nothing is wrong.\n") {
 		t.Errorf("exit code %d: %s", code, out)

@@ -10,8 +10,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/jackc/pgx/v5"
-
 	"homeroom/catalog"
 	"homeroom/internal/pgtest"
 	"homeroom/internal/secret"
@@ -49,7 +47,7 @@ func own(t *testing.T) (superuser func(database string) string, provisioner stri
 	for range 2 { // the script may run twice
 		pgtest.Script(t, postgres.URL, filepath.Join(root, "examples/provisioner.sql"))
 	}
-	conn := connect(t, postgres.URL("postgres"))
+	conn := pgtest.Connect(t, postgres.URL("postgres"))
 	if _, err := conn.Exec(t.Context(), "alter role homeroom password 'secret'"); err != nil {
 		t.Fatal(err)
 	}
@@ -59,16 +57,6 @@ func own(t *testing.T) (superuser func(database string) string, provisioner stri
 	}
 	u.User = url.UserPassword("homeroom", "secret")
 	return postgres.URL, u.String()
-}
-
-func connect(t *testing.T, address string) *pgx.Conn {
-	t.Helper()
-	conn, err := pgx.Connect(t.Context(), address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close(t.Context()) })
-	return conn
 }
 
 func TestTheProvisionersRoleIsEnough(t *testing.T) {
@@ -94,9 +82,9 @@ func TestTheProvisionersRoleIsEnough(t *testing.T) {
 	if log.Len() > 0 {
 		t.Errorf("there is something to warn of: %s", &log)
 	}
-	connect(t, server.URL(id, 0).Reveal()) // Archive must end this session first
+	pgtest.Connect(t, server.URL(id, 0).Reveal()) // Archive must end this session first
 	var kept string
-	conn := connect(t, superuser("postgres"))
+	conn := pgtest.Connect(t, superuser("postgres"))
 	if err := conn.QueryRow(t.Context(), "select $1 || '_kept_20261120100000'", id.Database()).Scan(&kept); err != nil {
 		t.Fatal(err)
 	}
@@ -121,7 +109,7 @@ func TestTheExampleSchemaWorks(t *testing.T) {
 	if _, err := server.Ensure(t.Context(), id, 0, nil); err != nil {
 		t.Fatal(err)
 	}
-	conn := connect(t, server.URL(id, 0).Reveal())
+	conn := pgtest.Connect(t, server.URL(id, 0).Reveal())
 	_, err = conn.Exec(t.Context(), `with book as (insert into books (title) values ('Anna Karenina') returning id)
 		insert into loans (book_id, borrower) select id, 'Ada' from book`)
 	if err != nil {

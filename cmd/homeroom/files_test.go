@@ -74,7 +74,7 @@ func TestMigrationFilesThatHaveRunMustStay(t *testing.T) {
 	}
 	databases := "select string_agg(datname, ' ' order by datname) from pg_database where datname like 'homeroom_template_%'"
 	var templates string
-	if err := dial(t, postgres.URL("postgres")).QueryRow(t.Context(), databases).Scan(&templates); err != nil || len(strings.Fields(templates)) != 2 {
+	if err := pgtest.Connect(t, postgres.URL("postgres")).QueryRow(t.Context(), databases).Scan(&templates); err != nil || len(strings.Fields(templates)) != 2 {
 		t.Errorf("templates were made with files that were refused: %s, %v", templates, err)
 	}
 }
@@ -98,7 +98,7 @@ func TestAServiceWithChangedFilesServesAndIsNotReady(t *testing.T) {
 	if status := ready(first.url); status != http.StatusOK {
 		t.Fatalf("at first: %d", status)
 	}
-	catalog := dial(t, postgres.URL("catalog"))
+	catalog := pgtest.Connect(t, postgres.URL("catalog"))
 	if _, err := catalog.Exec(t.Context(), "update schema_files set hash = 'another' where version = 2"); err != nil {
 		t.Fatal(err)
 	}
@@ -116,7 +116,7 @@ func TestAServiceWithChangedFilesServesAndIsNotReady(t *testing.T) {
 		return strings.Contains(second.logs.String()+first.logs.String(), "fill the stock of spares"), errors.New(second.logs.String())
 	})
 	var templates, databases int
-	err := dial(t, postgres.URL("postgres")).QueryRow(t.Context(), `
+	err := pgtest.Connect(t, postgres.URL("postgres")).QueryRow(t.Context(), `
 		select count(*) filter (where datname like 'homeroom_template%'), count(*) filter (where datname like 't\_%') from pg_database`).Scan(&templates, &databases)
 	if err != nil || templates != 1 || databases != 1 {
 		t.Error(fmt.Errorf("%d templates and %d databases of tenants: %w", templates, databases, err))

@@ -157,7 +157,7 @@ func (w *fleetWorld) done(t *testing.T) (bool, error) {
 func (w *fleetWorld) checkTenants(t *testing.T) {
 	t.Helper()
 	for _, id := range w.tenants {
-		conn := dial(t, strings.Replace(w.serverURL, "/postgres?", "/"+id.Database()+"?", 1))
+		conn := pgtest.Connect(t, strings.Replace(w.serverURL, "/postgres?", "/"+id.Database()+"?", 1))
 		var version, columns, indexes int
 		var dirty bool
 		err := conn.QueryRow(t.Context(), `
@@ -174,7 +174,7 @@ func (w *fleetWorld) checkTenants(t *testing.T) {
 
 // interruptedIndex leaves the last file half done in a tenant, as a crash of Postgres does.
 func interruptedIndex(t *testing.T, w *fleetWorld) {
-	conn := dial(t, strings.Replace(w.serverURL, "/postgres?", "/"+w.tenants[3].Database()+"?", 1))
+	conn := pgtest.Connect(t, strings.Replace(w.serverURL, "/postgres?", "/"+w.tenants[3].Database()+"?", 1))
 	for _, sql := range []string{
 		fmt.Sprintf("create index by_name_%d on pupils (name)", w.version),
 		fmt.Sprintf("alter index by_name_%d owner to homeroom_owner", w.version),

@@ -141,9 +141,7 @@ func TestTenantsMovedToAnotherCluster(t *testing.T) {
 		t.Fatalf("%v: %s", err, out)
 	}
 	for _, database := range []string{"postgres", "template1"} { // whose rights pg_dumpall leaves behind
-		if _, err := dial(t, now.URL("postgres")).Exec(t.Context(), "revoke connect, temporary on database "+database+" from public, homeroom_tenant"); err != nil {
-			t.Fatal(err)
-		}
+		pgtest.Exec(t, now.URL("postgres"), "revoke connect, temporary on database "+database+" from public, homeroom_tenant")
 	}
 	if p := w.start(t, env); p.url != "" {
 		t.Error("it serves before the move is recorded")
@@ -198,7 +196,7 @@ func (w *world) me(t *testing.T, p *process) {
 // databasesOf returns the databases with a tenant's or a template's name.
 func databasesOf(t *testing.T, url string) (names []string) {
 	t.Helper()
-	conn := dial(t, url)
+	conn := pgtest.Connect(t, url)
 	if err := conn.QueryRow(t.Context(), "select coalesce(array_agg(datname::text), '{}') from pg_database where datname ~ '^(t_|homeroom)'").Scan(&names); err != nil {
 		t.Fatal(err)
 	}

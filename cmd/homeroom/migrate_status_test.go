@@ -66,9 +66,7 @@ func TestMigrateReportsTheVersions(t *testing.T) {
 	expect(changed, exitFailures, "3 have another set of migrations.\n", "-o", "json")
 	expect(changed, exitOK, "3 have another set of migrations.\n", "--plan")
 	expect(changed, exitOK, `"otherMigrations": 3`, "--plan", "-o", "json")
-	if _, err := dial(t, postgres.URL(ids[1].Database())).Exec(t.Context(), "update schema_migrations set dirty = true"); err != nil {
-		t.Fatal(err)
-	}
+	pgtest.Exec(t, postgres.URL(ids[1].Database()), "update schema_migrations set dirty = true")
 	expect(newest, exitFailures, "1 has a schema whose version is unclear.\nunclear "+ids[1].Database())
 	expect(newest, exitFailures, "the database is dirty at version 2: ", "--tenant", ids[1].Database())
 	expect(newest, exitOK, "All chosen tenants are at version 2.", "--tenant", ids[0].Database())

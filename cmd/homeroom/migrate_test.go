@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -57,7 +56,7 @@ func TestMigrateTheFleet(t *testing.T) {
 	write("000002_names.up.sql", "alter table pupils alter column name set not null;")
 	write("000002_names.down.sql", "alter table pupils alter column name drop not null;")
 	for i := range failing {
-		failing := dial(t, postgres.URL(ids[20+i*50].Database()))
+		failing := pgtest.Connect(t, postgres.URL(ids[20+i*50].Database()))
 		if _, err := failing.Exec(t.Context(), "insert into pupils values (null)"); err != nil {
 			t.Fatal(err)
 		}
@@ -98,9 +97,7 @@ func TestMigrateTheFleet(t *testing.T) {
 	}
 
 	for i := range failing {
-		if _, err := dial(t, postgres.URL(ids[20+i*50].Database())).Exec(t.Context(), "delete from pupils"); err != nil {
-			t.Fatal(err)
-		}
+		pgtest.Exec(t, postgres.URL(ids[20+i*50].Database()), "delete from pupils")
 	}
 	if code, out, _ := homeroom("migrate", "--no-progress"); code != exitOK || !strings.Contains(out, fmt.Sprintf("%d tenants migrated to version 2, 0 failed", failing)) {
 		t.Errorf("after the correction: %d %s", code, out)
@@ -124,9 +121,7 @@ func checkDrift(t *testing.T, homeroom func(...string) (int, string, string), ur
 	if code, out, _ := homeroom("tenant", "drift"); code != exitOK || !strings.Contains(out, "none differs") {
 		t.Errorf("before: %d %s", code, out)
 	}
-	if _, err := dial(t, url).Exec(t.Context(), "create index by_name on pupils (name)"); err != nil {
-		t.Fatal(err)
-	}
+	pgtest.Exec(t, url, "create index by_name on pupils (name)")
 	code, out, _ := homeroom("tenant", "drift")
 	if code != exitFailures || !strings.Contains(out, "1 tenant at version 2: "+database) || !strings.Contains(out, "extra    index public.by_name") {
 		t.Errorf("drift: %d %s", code, out)
@@ -156,16 +151,6 @@ func command(t *testing.T, environ []string, args ...string) (code int, stdout, 
 	var out, errs bytes.Buffer
 	code = run(t.Context(), args, program{environ: environ, stdout: &out, stderr: &errs})
 	return code, out.String(), errs.String()
-}
-
-func dial(t *testing.T, url string) *pgx.Conn {
-	t.Helper()
-	conn, err := pgx.Connect(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(t.Context())) })
-	return conn
 }
 
 // makeTenants fills a catalog with spares of the schema in dir.

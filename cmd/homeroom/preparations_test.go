@@ -42,7 +42,7 @@ func TestKilledAtEveryStepOfPreparing(t *testing.T) {
 // newOrdinaryWorld makes a world whose role is no superuser, as in production.
 func newOrdinaryWorld(t *testing.T, postgres *devpg.Server, catalog string, spares int) *world {
 	t.Helper()
-	_, err := dial(t, postgres.URL("postgres")).Exec(t.Context(), `
+	_, err := pgtest.Connect(t, postgres.URL("postgres")).Exec(t.Context(), `
 		create role homeroom login createdb createrole password 'secret';
 		grant pg_signal_backend to homeroom;
 		alter database postgres owner to homeroom;

@@ -337,10 +337,7 @@ func (w *world) databases(t *testing.T, where string) []string {
 // auditServer checks that the server has exactly the databases and roles of the catalogs.
 func auditServer(t *testing.T, serverURL string, known map[string]bool) {
 	t.Helper()
-	conn, err := pgx.Connect(t.Context(), serverURL)
-	if err != nil {
-		t.Fatal(err)
-	}
+	conn := pgtest.Connect(t, serverURL)
 	defer conn.Close(t.Context())
 	for kind, sql := range map[string]string{
 		"database": "select datname::text from pg_database where datname ~ '^t_[a-z2-7]{26}$'",

@@ -43,7 +43,7 @@ func TestOneSchoolIsRestoredAsDocumented(t *testing.T) {
 	w.waitIdle(t)
 	p.kill()
 	database := w.databases(t, "state = 'ready'")[0]
-	inside := dial(t, postgres.URL(database))
+	inside := pgtest.Connect(t, postgres.URL(database))
 	for _, statement := range []string{
 		"insert into lunch_weeks (starts_on) values ('2026-11-30')",
 		"insert into lunch_days (day, week, orders_close_at) values ('2026-12-01', '2026-11-30', '2026-11-30 12:00Z')",
@@ -67,7 +67,7 @@ func TestOneSchoolIsRestoredAsDocumented(t *testing.T) {
 	shell(strings.ReplaceAll(save, "lincoln-high", slug))
 	shell(strings.ReplaceAll(restore, "lincoln-high", slug))
 	var days, versions int
-	again := dial(t, postgres.URL(database))
+	again := pgtest.Connect(t, postgres.URL(database))
 	if err := again.QueryRow(t.Context(), "select (select count(*) from lunch_days), (select count(*) from schema_migrations)").Scan(&days, &versions); err != nil {
 		t.Fatal(err)
 	}

@@ -189,7 +189,7 @@ func (r *restored) school(t *testing.T, p *process) {
 	}
 	r.owners[database] = s.Email
 	if r.number%2 == 0 {
-		conn := dial(t, strings.Replace(r.serverURL, "/postgres?", "/"+database+"?", 1))
+		conn := pgtest.Connect(t, strings.Replace(r.serverURL, "/postgres?", "/"+database+"?", 1))
 		if _, err := conn.Exec(t.Context(), "insert into lunch_weeks (starts_on) values ('2026-11-30')"); err != nil {
 			t.Fatal(err)
 		}
@@ -205,7 +205,7 @@ func (r *restored) checkRestored(t *testing.T) {
 		if owner != "" {
 			continue
 		}
-		conn := dial(t, strings.Replace(r.serverURL, "/postgres?", "/"+database+"?", 1))
+		conn := pgtest.Connect(t, strings.Replace(r.serverURL, "/postgres?", "/"+database+"?", 1))
 		var n int
 		if err := conn.QueryRow(t.Context(), "select count(*) from lunch_weeks").Scan(&n); err != nil || n != 1 {
 			t.Errorf("database %s has %d rows, %v", database, n, err)
@@ -285,7 +285,7 @@ func (r *restored) sql(t *testing.T, statements ...string) {
 
 func (r *restored) statements(t *testing.T, url string, statements []string) {
 	t.Helper()
-	conn := dial(t, url)
+	conn := pgtest.Connect(t, url)
 	defer func() { _ = conn.Close(t.Context()) }()
 	for _, sql := range statements {
 		if _, err := conn.Exec(t.Context(), sql); err != nil {

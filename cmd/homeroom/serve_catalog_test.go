@@ -21,7 +21,7 @@ func TestAReadOnlyCatalogIsUnavailable(t *testing.T) {
 	if p.url == "" {
 		t.Fatalf("it does not serve: %s", p.logs)
 	}
-	root := dial(t, postgres.URL("postgres"))
+	root := pgtest.Connect(t, postgres.URL("postgres"))
 	for _, statement := range []string{"alter system set default_transaction_read_only = on", "select pg_reload_conf()"} {
 		if _, err := root.Exec(t.Context(), statement); err != nil {
 			t.Fatal(err)

@@ -23,7 +23,7 @@ import (
 func TestServeWithAnOrdinaryRole(t *testing.T) {
 	t.Parallel()
 	postgres := pgtest.Private(t, nil)
-	root := dial(t, postgres.URL("postgres"))
+	root := pgtest.Connect(t, postgres.URL("postgres"))
 	if _, err := root.Exec(t.Context(), "create role homeroom login createdb createrole password 'secret'"); err != nil {
 		t.Fatal(err)
 	}
@@ -153,7 +153,7 @@ func TestAnOperatorRepairsATenant(t *testing.T) {
 	w.waitIdle(t)
 	newSchool(1).mustSucceed(t, p.url)
 	database := w.databases(t, "state = 'ready'")[0]
-	root := dial(t, postgres.URL("postgres"))
+	root := pgtest.Connect(t, postgres.URL("postgres"))
 	for _, damage := range []string{"drop database " + database + " with (force)", "drop role " + database} {
 		if _, err := root.Exec(t.Context(), damage); err != nil {
 			t.Fatal(err)

@@ -31,11 +31,11 @@ func TestACatalogIsUpgradedUnderLoad(t *testing.T) {
 	}
 	p.kill()
 	ids := slices.Collect(maps.Values(earlier.promised))
-	conn := dial(t, postgres.URL("catalog"))
+	conn := pgtest.Connect(t, postgres.URL("catalog"))
 	if _, err := migrations.Catalog().DownTo(t.Context(), conn, earlierCatalog); err != nil {
 		t.Fatal(err)
 	}
-	conn = dial(t, postgres.URL("catalog"))
+	conn = pgtest.Connect(t, postgres.URL("catalog"))
 	_, err := conn.Exec(t.Context(), `
 		with parked as (
 			update signups set status = 'failed', result = null, problem = '{"code": "needs_operator"}' where id = $1

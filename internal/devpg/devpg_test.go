@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"homeroom/internal/devpg"
+	"homeroom/internal/pgtest"
 )
 
 // helperDir tells a copy of this test binary to start a server there and wait to be killed.
@@ -64,30 +65,14 @@ func start(t *testing.T, cfg devpg.Config) *devpg.Server {
 	return server
 }
 
-func connect(t *testing.T, url string) *pgx.Conn {
-	t.Helper()
-	conn, err := pgx.Connect(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close(context.Background()) })
-	return conn
-}
-
 func exec(t *testing.T, server *devpg.Server, sql string) {
 	t.Helper()
-	conn := connect(t, server.URL("postgres"))
-	if _, err := conn.Exec(t.Context(), sql); err != nil {
-		t.Fatal(err)
-	}
-	if err := conn.Close(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	pgtest.Exec(t, server.URL("postgres"), sql)
 }
 
 func query(t *testing.T, server *devpg.Server, sql string) (value string) {
 	t.Helper()
-	if err := connect(t, server.URL("postgres")).QueryRow(t.Context(), sql).Scan(&value); err != nil {
+	if err := pgtest.Connect(t, server.URL("postgres")).QueryRow(t.Context(), sql).Scan(&value); err != nil {
 		t.Fatal(err)
 	}
 	return value

@@ -17,6 +17,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"homeroom/internal/devpg"
+	"homeroom/internal/pgtest"
 )
 
 // postmasterOf reads the pid of the server in dir, and its address.
@@ -68,7 +69,7 @@ func TestServerDiesWithItsKilledParent(t *testing.T) {
 	dir := folder(t)
 	helper := startKillable(t, dir)
 	pid, url := postmasterOf(t, dir)
-	conn := connect(t, url)
+	conn := pgtest.Connect(t, url)
 	if _, err := conn.Exec(t.Context(), `create table kept as select 'yes' as answer`); err != nil {
 		t.Fatal(err)
 	}

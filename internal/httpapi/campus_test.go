@@ -72,11 +72,7 @@ func (w *world) release(set *migrations.Set) *world {
 // exec runs a statement in a school's database.
 func (c *campus) exec(n int, sql string) {
 	c.t.Helper()
-	conn, err := pgx.Connect(c.t.Context(), pgtest.Server(c.t).URL(c.schools[n].School.Database))
-	check(c.t, err)
-	defer conn.Close(c.t.Context())
-	_, err = conn.Exec(c.t.Context(), sql)
-	check(c.t, err)
+	pgtest.Exec(c.t, pgtest.Server(c.t).URL(c.schools[n].School.Database), sql)
 }
 
 const poison = "insert into pupils (name) values (null)"
@@ -86,8 +82,7 @@ func (c *campus) versions() []int {
 	c.t.Helper()
 	all := make([]int, len(c.schools))
 	for n, school := range c.schools {
-		conn, err := pgx.Connect(c.t.Context(), pgtest.Server(c.t).URL(school.School.Database))
-		check(c.t, err)
+		conn := pgtest.Connect(c.t, pgtest.Server(c.t).URL(school.School.Database))
 		check(c.t, conn.QueryRow(c.t.Context(), "select version from schema_migrations where not dirty").Scan(&all[n]))
 		check(c.t, conn.Close(c.t.Context()))
 	}
@@ -99,9 +94,8 @@ func (c *campus) hold(from int) (release func()) {
 	c.t.Helper()
 	var conns []*pgx.Conn
 	for _, school := range c.schools[from:] {
-		conn, err := pgx.Connect(c.t.Context(), pgtest.Server(c.t).URL(school.School.Database))
-		check(c.t, err)
-		_, err = conn.Exec(c.t.Context(), "begin; lock table pupils in access share mode")
+		conn := pgtest.Connect(c.t, pgtest.Server(c.t).URL(school.School.Database))
+		_, err := conn.Exec(c.t.Context(), "begin; lock table pupils in access share mode")
 		check(c.t, err)
 		conns = append(conns, conn)
 	}

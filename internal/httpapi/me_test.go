@@ -3,8 +3,6 @@ package httpapi_test
 import (
 	"testing"
 
-	"github.com/jackc/pgx/v5"
-
 	"homeroom/auth0/auth0test"
 	"homeroom/catalog"
 	"homeroom/internal/pgtest"
@@ -33,10 +31,8 @@ func TestMe(t *testing.T) {
 	truth(t, tables >= 3 && database["sizeBytes"].(float64) > 1<<20, database)
 
 	t.Run("the figures come from the school's own database", func(t *testing.T) {
-		conn, err := pgx.Connect(t.Context(), pgtest.Server(t).URL(made.School.Database))
-		check(t, err)
-		defer conn.Close(t.Context())
-		_, err = conn.Exec(t.Context(), `create schema "Own"; create table "Own".extra (n int); create view v as select 1;
+		conn := pgtest.Connect(t, pgtest.Server(t).URL(made.School.Database))
+		_, err := conn.Exec(t.Context(), `create schema "Own"; create table "Own".extra (n int); create view v as select 1;
 			create table parts (n int) partition by range (n); create table part partition of parts for values from (0) to (9)`)
 		check(t, err)
 		database := w.call("GET", "/me", "", me).json(t)["database"].(map[string]any)
@@ -74,11 +70,7 @@ func TestMe(t *testing.T) {
 		equal(t, 200, w.call("GET", "/me", "", me).Status)
 	})
 	t.Run("a database that is away is no fault of ours", func(t *testing.T) {
-		conn, err := pgx.Connect(t.Context(), pgtest.Server(t).URL("postgres"))
-		check(t, err)
-		defer conn.Close(t.Context())
-		_, err = conn.Exec(t.Context(), `drop database "`+made.School.Database+`" with (force)`)
-		check(t, err)
+		pgtest.Exec(t, pgtest.Server(t).URL("postgres"), `drop database "`+made.School.Database+`" with (force)`)
 		r := w.call("GET", "/me", "", me)
 		equal(t, 503, r.Status, r.Body)
 		equal(t, "BUSY", r.code(t))

@@ -6,8 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/jackc/pgx/v5"
-
 	"homeroom/internal/pgtest"
 )
 
@@ -127,9 +125,7 @@ func TestReprovision(t *testing.T) {
 	kept := r.json(t)["keptDatabase"].(string)
 	check(t, w.queue.run(t.Context(), w.signup))
 	var databases int
-	conn, err := pgx.Connect(t.Context(), pgtest.Server(t).URL("postgres"))
-	check(t, err)
-	defer conn.Close(t.Context())
+	conn := pgtest.Connect(t, pgtest.Server(t).URL("postgres"))
 	check(t, conn.QueryRow(t.Context(), `select count(*) from pg_database where datname in ($1, $2)`, kept, school.Database).Scan(&databases))
 	equal(t, 2, databases, "the old database is kept, and there is a new one")
 

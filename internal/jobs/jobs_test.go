@@ -42,11 +42,7 @@ func migrated(t *testing.T) (*pgxpool.Pool, string) {
 // listen returns a connection that listens on a channel.
 func listen(t *testing.T, url, channel string) *pgx.Conn {
 	t.Helper()
-	conn, err := pgx.Connect(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(t.Context())) })
+	conn := pgtest.Connect(t, url)
 	if _, err := conn.Exec(t.Context(), "listen "+channel); err != nil {
 		t.Fatal(err)
 	}

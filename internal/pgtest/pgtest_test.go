@@ -19,19 +19,9 @@ import (
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
-func connect(t *testing.T, url string) *pgx.Conn {
-	t.Helper()
-	conn, err := pgx.Connect(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close(context.Background()) })
-	return conn
-}
-
 func query[T any](t *testing.T, url, sql string) (value T) {
 	t.Helper()
-	if err := connect(t, url).QueryRow(t.Context(), sql).Scan(&value); err != nil {
+	if err := pgtest.Connect(t, url).QueryRow(t.Context(), sql).Scan(&value); err != nil {
 		t.Fatal(err)
 	}
 	return value
@@ -43,7 +33,7 @@ func TestDatabaseIsEmptyAndOwn(t *testing.T) {
 	if a == b {
 		t.Fatal("two calls gave the same database")
 	}
-	if _, err := connect(t, a).Exec(t.Context(), `create table here (n int)`); err != nil {
+	if _, err := pgtest.Connect(t, a).Exec(t.Context(), `create table here (n int)`); err != nil {
 		t.Fatal(err)
 	}
 	if n := query[int](t, b, `select count(*) from pg_tables where schemaname = 'public'`); n != 0 {
@@ -105,7 +95,7 @@ func TestPrivateKeepsWhatItAcknowledged(t *testing.T) {
 	if got := query[string](t, url, `show max_connections`); got != "20" {
 		t.Errorf("max_connections = %s, want 20", got)
 	}
-	conn := connect(t, url)
+	conn := pgtest.Connect(t, url)
 	if _, err := conn.Exec(t.Context(), `create table n (n int)`); err != nil {
 		t.Fatal(err)
 	}

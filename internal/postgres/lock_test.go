@@ -16,15 +16,7 @@ import (
 func sessions(t *testing.T) (one, other *pgx.Conn) {
 	t.Helper()
 	url := pgtest.Database(t)
-	open := func() *pgx.Conn {
-		conn, err := pgx.Connect(t.Context(), url)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(t.Context())) })
-		return conn
-	}
-	return open(), open()
+	return pgtest.Connect(t, url), pgtest.Connect(t, url)
 }
 
 func lock(t *testing.T, conn *pgx.Conn, id postgres.LockID) {

@@ -157,11 +157,7 @@ func TestCheckDirect(t *testing.T) {
 		"a session for each transaction": {(&pooler{t: t, url: address, perTransaction: true}).start(), true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			conn, err := pgx.Connect(t.Context(), c.url)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer conn.Close(context.Background())
+			conn := pgtest.Connect(t, c.url)
 			if err := postgres.CheckDirect(t.Context(), conn); errors.Is(err, postgres.ErrPooler) != c.pooled || !c.pooled && err != nil {
 				t.Errorf("it says %v", err)
 			}
