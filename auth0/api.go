@@ -40,6 +40,10 @@ const (
 	routeEnabledConnection  = "/api/v2/organizations/{id}/enabled_connections/{other}"
 )
 
+// passwordlessConnection is Auth0's name of the one connection that mails codes:
+// https://auth0.com/docs/authenticate/passwordless/authentication-methods/email-otp
+const passwordlessConnection = "email"
+
 // grantRealm logs a person of a certain connection in with a password:
 // https://auth0.com/docs/api/authentication/resource-owner-password-flow/get-token
 const grantRealm = "http://auth0.com/oauth/grant-type/password-realm"

@@ -44,9 +44,6 @@ type Config struct {
 	Connection string
 	// Login is how people log in: [LoginPassword], [LoginEmail] or [LoginTicket]. Defaults to LoginPassword.
 	Login string
-	// PasswordlessConnection is the name of the connection of new users with LoginEmail. Defaults to "email",
-	// Auth0's name for it.
-	PasswordlessConnection string
 	// OwnMails turns off Auth0's verification mail to new users, since Homeroom sends one. Defaults to
 	// the tenant's settings.
 	OwnMails bool
@@ -81,7 +78,6 @@ func (c Config) withDefaults() Config {
 	c.ManagementAudience = cmp.Or(c.ManagementAudience, c.BaseURL+managementPath)
 	c.Connection = cmp.Or(c.Connection, "Username-Password-Authentication")
 	c.Login = cmp.Or(c.Login, LoginPassword)
-	c.PasswordlessConnection = cmp.Or(c.PasswordlessConnection, "email")
 	c.MaxWait = cmp.Or(c.MaxWait, 10*time.Second)
 	if c.Now == nil {
 		c.Now = time.Now
@@ -109,7 +105,7 @@ func (c Config) validate() error {
 // connection is the name of the connection of new users.
 func (c Config) connection() string {
 	if c.Login == LoginEmail {
-		return c.PasswordlessConnection
+		return passwordlessConnection
 	}
 	return c.Connection
 }

@@ -113,7 +113,7 @@ func (c *Client) connectionID(ctx context.Context, name string) (string, error) 
 		return id, nil
 	}
 	return "", &identity.Misconfigured{
-		Hint: c.cfg.Settings.Sprintf("see Authentication in the Auth0 dashboard, and $Connection or $PasswordlessConnection"),
+		Hint: c.cfg.Settings.Sprintf("see Authentication in the Auth0 dashboard, and $Connection or $Login"),
 		Err:  fmt.Errorf("the Auth0 tenant has no connection %q", name),
 	}
 }

@@ -68,7 +68,7 @@ func (c *Client) application(ctx context.Context) (string, error) {
 			Name string
 		} `json:"applications"`
 	}
-	err := c.find(ctx, c.cfg.ApplicationsPath, equal("name", c.cfg.Application), scopeApplications, &page)
+	err := c.find(ctx, applicationsPath, equal("name", c.cfg.Application), scopeApplications, &page)
 	if err != nil {
 		return "", err
 	}

@@ -61,8 +61,6 @@ type Config struct {
 	// RolesPath is where roles are. A path that ends in "/Groups" uses groups as roles. Defaults to
 	// "/scim2/v2/Roles".
 	RolesPath string
-	// ApplicationsPath is where Asgardeo's applications are. Defaults to "/api/server/v1/applications".
-	ApplicationsPath string
 	// Application is the name of the application that the roles belong to. Defaults to none: the roles are then found by
 	// their names alone.
 	Application string
@@ -136,7 +134,6 @@ func (c Config) withDefaults() Config {
 	c.TokenURL = cmp.Or(c.TokenURL, c.BaseURL+tokenPath)
 	c.UsersPath = cmp.Or(strings.TrimRight(c.UsersPath, "/"), usersPath)
 	c.RolesPath = cmp.Or(strings.TrimRight(c.RolesPath, "/"), rolesPath)
-	c.ApplicationsPath = cmp.Or(strings.TrimRight(c.ApplicationsPath, "/"), applicationsPath)
 	if c.Scope == "" {
 		c.Scope = strings.Join([]string{
 			scopeCreate, scopeList, scopeView, scopeUpdate, scopeDelete, scopeRoles, scopeRoleUpdate, scopeApplications,
@@ -155,7 +152,7 @@ func (c Config) validate() error {
 	if c.Token == "" && (c.ClientID == "" || c.ClientSecret == "") {
 		return errors.New("scim: ClientID and ClientSecret are required, or a Token")
 	}
-	for _, path := range []string{c.UsersPath, c.RolesPath, c.ApplicationsPath} {
+	for _, path := range []string{c.UsersPath, c.RolesPath} {
 		if !strings.HasPrefix(path, "/") || strings.ContainsAny(path, "?#{}") {
 			return fmt.Errorf("scim: the path %q must begin with a slash and have no query", path)
 		}

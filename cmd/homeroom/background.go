@@ -121,7 +121,7 @@ func (a *app) watchSessions(ctx context.Context, group *errgroup.Group, m *metri
 	}
 	for _, server := range a.servers {
 		watch := server.NewWatch(tenant.WatchConfig{
-			MaxLocks: a.cfg.MaxLocks, MaxTransaction: longest, Logger: a.logger,
+			MaxTransaction: longest, Logger: a.logger,
 			OnSessionEnded: func(s tenant.EndedSession) { m.SessionEnded(s.Server, s.Reason) },
 			OnQueueUsage:   func(usage float64) { m.NotificationQueue(server.Name(), usage) },
 		})

@@ -33,7 +33,6 @@ type config struct {
 	AllowedOrigins   []string       `env:"HOMEROOM_ALLOWED_ORIGINS" is:"origin" help:"origins of your web application, separated by commas, from which browsers may call the API"`
 	AllowSuperuser   bool           `env:"HOMEROOM_ALLOW_SUPERUSER" envDefault:"false" help:"allows a superuser in the servers' URLs, or on Postgres 15 and older a role with CREATEROLE, which can make itself one"`
 	MinFreeDisk      size           `env:"HOMEROOM_MIN_FREE_DISK" envDefault:"1GiB" help:"free disk that a server needs for a new database, where the server can report it; off"`
-	MaxLocks         int            `env:"HOMEROOM_TENANT_MAX_LOCKS" envDefault:"0" help:"locks that the sessions of one tenant may hold together before they are ended; 0 is a quarter of the server's lock table"`
 	MaxTransaction   limit          `env:"HOMEROOM_TENANT_MAX_TRANSACTION" envDefault:"30m" help:"time that a transaction of a tenant may take before its session is ended; off"`
 
 	WebhookAllow []netip.Prefix `env:"HOMEROOM_WEBHOOK_ALLOW" help:"CIDRs, separated by commas, of private networks that webhooks may be sent to, with http:// and other ports than 443 as well; none when empty"`

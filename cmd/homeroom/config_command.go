@@ -26,6 +26,9 @@ func (configCheck) Run(p program) error {
 	for _, name := range cfg.old {
 		fmt.Fprintf(p.stdout, "%s is called %s now; the old name still works.\n", name, present(name))
 	}
+	for _, name := range cfg.removed {
+		fmt.Fprintf(p.stdout, "%s has no effect any more: remove it.\n", name)
+	}
 	if err != nil {
 		return err
 	}

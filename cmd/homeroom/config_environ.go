@@ -47,6 +47,9 @@ var oldNames = map[string]string{ //nolint:gosec // names of variables, no secre
 	"HOSTED_RATE":               "HOMEROOM_HOSTED_RATE",
 }
 
+// removedNames are variables of earlier versions that have no effect any more.
+var removedNames = []string{"AUTH0_PASSWORDLESS_CONNECTION", "HOMEROOM_TENANT_MAX_LOCKS", "SCIM_APPLICATIONS_PATH"}
+
 // present returns the present name of a variable.
 func present(name string) string { return cmp.Or(oldNames[name], name) }
 
@@ -58,6 +61,8 @@ type environment struct {
 	sources map[string]string
 	// old are the old names in use, sorted.
 	old []string
+	// removed are the set variables that have no effect any more, in order.
+	removed []string
 }
 
 // sourceWrong is the source of a value that cannot be used.
@@ -73,6 +78,10 @@ func readEnvironment(environ []string) (environment, []problem) {
 	for _, written := range slices.Sorted(maps.Keys(given)) {
 		name := present(written)
 		if given[written] == "" {
+			continue
+		}
+		if slices.Contains(removedNames, written) {
+			e.removed = append(e.removed, written)
 			continue
 		}
 		if first, twice := names[name]; twice && given[first] != given[written] {
@@ -141,9 +150,12 @@ func readSecret(path string) (string, error) {
 	return text, nil
 }
 
-// warnOldNames logs the variables that are set by an old name.
-func warnOldNames(logger *slog.Logger, old []string) {
-	for _, name := range old {
+// warn logs the variables that are set by an old name, or have no effect any more.
+func (e environment) warn(logger *slog.Logger) {
+	for _, name := range e.old {
 		logger.Warn("a variable has a new name; the old one still works", "old", name, "new", present(name))
+	}
+	for _, name := range e.removed {
+		logger.Warn("a variable has no effect any more: remove it", "variable", name)
 	}
 }

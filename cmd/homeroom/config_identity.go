@@ -20,26 +20,24 @@ type IdentityConfig struct {
 	TokenKeysURL     string `env:"HOMEROOM_TOKEN_KEYS_URL" is:"url" help:"the URL of the issuer's keys (JWKS); .well-known/jwks.json below the issuer when empty"`
 	TokenAudience    string `env:"HOMEROOM_TOKEN_AUDIENCE" help:"the audience of the access tokens; $AUTH0_AUDIENCE when empty"`
 
-	Auth0Login                  string `env:"AUTH0_LOGIN" choices:"password,email,ticket" envDefault:"password" help:"how people log in: password; email, with a code that Auth0 mails; ticket, with a password that they choose after following a link in a mail"`
-	Auth0PasswordlessConnection string `env:"AUTH0_PASSWORDLESS_CONNECTION" envDefault:"email" help:"the passwordless connection in which users are created with AUTH0_LOGIN=email"`
-	Auth0OwnerRole              string `env:"AUTH0_OWNER_ROLE" help:"name of the Auth0 role of a school's owner; none when empty"`
-	Auth0AdminRole              string `env:"AUTH0_ADMIN_ROLE" help:"name of the Auth0 role of a school's administrators; none when empty"`
-	Auth0MemberRole             string `env:"AUTH0_MEMBER_ROLE" help:"name of the Auth0 role of a school's members; none when empty"`
-	Auth0Organizations          bool   `env:"AUTH0_ORGANIZATIONS" envDefault:"false" help:"gives each school an Auth0 organization, with its people as members"`
+	Auth0Login         string `env:"AUTH0_LOGIN" choices:"password,email,ticket" envDefault:"password" help:"how people log in: password; email, with a code that Auth0 mails; ticket, with a password that they choose after following a link in a mail"`
+	Auth0OwnerRole     string `env:"AUTH0_OWNER_ROLE" help:"name of the Auth0 role of a school's owner; none when empty"`
+	Auth0AdminRole     string `env:"AUTH0_ADMIN_ROLE" help:"name of the Auth0 role of a school's administrators; none when empty"`
+	Auth0MemberRole    string `env:"AUTH0_MEMBER_ROLE" help:"name of the Auth0 role of a school's members; none when empty"`
+	Auth0Organizations bool   `env:"AUTH0_ORGANIZATIONS" envDefault:"false" help:"gives each school an Auth0 organization, with its people as members"`
 
-	SCIMBaseURL          string        `env:"SCIM_BASE_URL" is:"url" help:"the SCIM 2.0 server, such as https://api.asgardeo.io/t/lincoln"`
-	SCIMTokenURL         string        `env:"SCIM_TOKEN_URL" is:"url" help:"its OAuth token endpoint; $SCIM_BASE_URL/oauth2/token when empty"`
-	SCIMClientID         string        `env:"SCIM_CLIENT_ID" help:"the client that may manage users, for the client credentials grant"`
-	SCIMClientSecret     secret.String `env:"SCIM_CLIENT_SECRET" help:"its secret"`
-	SCIMToken            secret.String `env:"SCIM_TOKEN" help:"a bearer token that does not expire, for servers that need one instead of a client"`
-	SCIMScope            string        `env:"SCIM_SCOPE" help:"the scopes to request; those that Asgardeo needs when empty"`
-	SCIMUserNamePrefix   string        `env:"SCIM_USERNAME_PREFIX" help:"prefix of user names before the e-mail, such as DEFAULT/ at Asgardeo"`
-	SCIMUsersPath        string        `env:"SCIM_USERS_PATH" is:"path" help:"path of users below the base URL; /scim2/Users when empty"`
-	SCIMRolesPath        string        `env:"SCIM_ROLES_PATH" is:"path" help:"path of roles below the base URL; /scim2/v2/Roles when empty. With a path that ends in /Groups, groups are used as roles"`
-	SCIMApplicationsPath string        `env:"SCIM_APPLICATIONS_PATH" is:"path" help:"path of applications below the base URL; /api/server/v1/applications when empty"`
-	SCIMApplication      string        `env:"SCIM_APPLICATION" help:"name of the application that the roles belong to; none when empty"`
-	SCIMAdminRole        string        `env:"SCIM_ADMIN_ROLE" help:"display name of the role of owners and administrators; none when empty"`
-	SCIMMemberRole       string        `env:"SCIM_MEMBER_ROLE" help:"display name of the role of members; none when empty"`
+	SCIMBaseURL        string        `env:"SCIM_BASE_URL" is:"url" help:"the SCIM 2.0 server, such as https://api.asgardeo.io/t/lincoln"`
+	SCIMTokenURL       string        `env:"SCIM_TOKEN_URL" is:"url" help:"its OAuth token endpoint; $SCIM_BASE_URL/oauth2/token when empty"`
+	SCIMClientID       string        `env:"SCIM_CLIENT_ID" help:"the client that may manage users, for the client credentials grant"`
+	SCIMClientSecret   secret.String `env:"SCIM_CLIENT_SECRET" help:"its secret"`
+	SCIMToken          secret.String `env:"SCIM_TOKEN" help:"a bearer token that does not expire, for servers that need one instead of a client"`
+	SCIMScope          string        `env:"SCIM_SCOPE" help:"the scopes to request; those that Asgardeo needs when empty"`
+	SCIMUserNamePrefix string        `env:"SCIM_USERNAME_PREFIX" help:"prefix of user names before the e-mail, such as DEFAULT/ at Asgardeo"`
+	SCIMUsersPath      string        `env:"SCIM_USERS_PATH" is:"path" help:"path of users below the base URL; /scim2/Users when empty"`
+	SCIMRolesPath      string        `env:"SCIM_ROLES_PATH" is:"path" help:"path of roles below the base URL; /scim2/v2/Roles when empty. With a path that ends in /Groups, groups are used as roles"`
+	SCIMApplication    string        `env:"SCIM_APPLICATION" help:"name of the application that the roles belong to; none when empty"`
+	SCIMAdminRole      string        `env:"SCIM_ADMIN_ROLE" help:"display name of the role of owners and administrators; none when empty"`
+	SCIMMemberRole     string        `env:"SCIM_MEMBER_ROLE" help:"display name of the role of members; none when empty"`
 
 	BeyondIdentityBaseURL      string        `env:"BEYOND_IDENTITY_BASE_URL" is:"url" help:"the region's API; https://api.byndid.com when empty"`
 	BeyondIdentityAPIToken     secret.String `env:"BEYOND_IDENTITY_API_TOKEN" help:"an API token from the Admin Console"`
@@ -151,7 +149,7 @@ func (c config) newProvider(logger *slog.Logger) (identity.Provider, error) {
 		return scim.New(scim.Config{
 			BaseURL: c.SCIMBaseURL, TokenURL: c.SCIMTokenURL, ClientID: c.SCIMClientID, ClientSecret: c.SCIMClientSecret, Scope: c.SCIMScope,
 			Token: c.SCIMToken, UserNamePrefix: c.SCIMUserNamePrefix, UsersPath: c.SCIMUsersPath, RolesPath: c.SCIMRolesPath,
-			ApplicationsPath: c.SCIMApplicationsPath, Application: c.SCIMApplication, AdminRole: c.SCIMAdminRole,
+			Application: c.SCIMApplication, AdminRole: c.SCIMAdminRole,
 			MemberRole: c.SCIMMemberRole, Settings: settingNames("SCIM"), Logger: logger,
 		})
 	case "beyondidentity":
@@ -163,7 +161,7 @@ func (c config) newProvider(logger *slog.Logger) (identity.Provider, error) {
 	return auth0.New(auth0.Config{
 		BaseURL: c.Auth0BaseURL, ClientID: c.Auth0ClientID, ClientSecret: c.Auth0ClientSecret,
 		ManagementAudience: c.Auth0ManagementAudience, Connection: c.Auth0Connection, CustomDomain: c.Auth0CustomDomain,
-		Login: c.Auth0Login, PasswordlessConnection: c.Auth0PasswordlessConnection, OwnMails: c.verifyFirst(),
+		Login: c.Auth0Login, OwnMails: c.verifyFirst(),
 		OwnerRole: c.Auth0OwnerRole, AdminRole: c.Auth0AdminRole, MemberRole: c.Auth0MemberRole, Organizations: c.Auth0Organizations,
 		Audience: c.Auth0Audience, Settings: settingNames("Auth0"), Logger: logger,
 	})

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/hex"
+	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -27,7 +30,6 @@ var badValues = map[string][][2]string{
 	"HOMEROOM_ALLOWED_ORIGINS":         {{"app.lincoln.example", "https://app.lincoln.example"}, {"https://a.example/", "without a slash"}, {"*", "use origins"}},
 	"HOMEROOM_ALLOW_SUPERUSER":         {{"yes", "true or false"}},
 	"HOMEROOM_MIN_FREE_DISK":           {{"lots", "2GiB"}, {"-1GiB", "2GiB"}},
-	"HOMEROOM_TENANT_MAX_LOCKS":        {{"-1", "a whole number from 0"}, {"many", "a whole number from 0"}},
 	"HOMEROOM_TENANT_MAX_TRANSACTION":  {{"30", "such as 30m, or off"}, {"-1h", "such as 30m, or off"}},
 	"HOMEROOM_KEEP_SIGNUPS":            {{"0", "such as 30d or 2y, or forever"}, {"30", "such as 30d"}, {"off", "or forever"}},
 	"HOMEROOM_KEEP_EVENTS":             {{"-1d", "such as 30d"}},
@@ -47,7 +49,6 @@ var badValues = map[string][][2]string{
 	"SCIM_TOKEN_URL":                   {{"api.asgardeo.io", "use an address"}},
 	"SCIM_USERS_PATH":                  {{"Users", "begins with a slash"}},
 	"SCIM_ROLES_PATH":                  {{"/Roles?x=1", "without a query"}},
-	"SCIM_APPLICATIONS_PATH":           {{"applications", "begins with a slash"}},
 	"BEYOND_IDENTITY_BASE_URL":         {{"api.byndid.com", "use an address"}},
 	"BEYOND_IDENTITY_VERSION":          {{"v3", "v1 or v2"}},
 	"HOMEROOM_URL":                     {{"homeroom.lincoln.example", "https://homeroom.lincoln.example"}, {"ftp://x.example", "use an address"}},
@@ -90,7 +91,7 @@ var badValues = map[string][][2]string{
 
 // anyText are the variables that accept any text, as far as can be checked without a connection.
 var anyText = []string{
-	"AUTH0_CLIENT_ID", "AUTH0_CLIENT_SECRET", "AUTH0_CONNECTION", "AUTH0_AUDIENCE", "AUTH0_PASSWORDLESS_CONNECTION", "AUTH0_OWNER_ROLE",
+	"AUTH0_CLIENT_ID", "AUTH0_CLIENT_SECRET", "AUTH0_CONNECTION", "AUTH0_AUDIENCE", "AUTH0_OWNER_ROLE",
 	"AUTH0_ADMIN_ROLE", "AUTH0_MEMBER_ROLE", "HOMEROOM_TOKEN_AUDIENCE", "SCIM_CLIENT_ID", "SCIM_CLIENT_SECRET", "SCIM_TOKEN", "SCIM_SCOPE",
 	"SCIM_USERNAME_PREFIX", "SCIM_APPLICATION", "SCIM_ADMIN_ROLE", "SCIM_MEMBER_ROLE", "BEYOND_IDENTITY_API_TOKEN", "BEYOND_IDENTITY_CLIENT_ID",
 	"BEYOND_IDENTITY_CLIENT_SECRET", "HOMEROOM_PRODUCT", "HOMEROOM_CAPTCHA_SECRET", "HOMEROOM_CAPTCHA_HOSTNAMES", "HOMEROOM_HOSTED_CLIENT_ID",
@@ -265,6 +266,29 @@ func TestOldNamesOfVariablesWork(t *testing.T) {
 		plain := strings.TrimSuffix(name, "_FILE")
 		if !slices.ContainsFunc(known, func(v variable) bool { return v.Name == plain }) {
 			t.Errorf("%s is the successor of an old name, and no variable", name)
+		}
+	}
+}
+
+func TestARemovedVariableIsReportedAndHasNoEffect(t *testing.T) {
+	t.Parallel()
+	environ := valid()
+	for _, name := range removedNames {
+		environ = append(environ, name+"=nonsense")
+	}
+	cfg, err := readConfig(environ)
+	if err != nil || !slices.Equal(cfg.removed, removedNames) {
+		t.Errorf("it reports %q, %v", cfg.removed, err)
+	}
+	var log, out bytes.Buffer
+	cfg.warn(slog.New(slog.NewTextHandler(&log, nil)))
+	run(t.Context(), []string{"config", "check"}, program{environ: environ, stdout: &out, stderr: io.Discard})
+	for _, name := range removedNames {
+		if strings.Count(log.String(), "variable="+name) != 1 || strings.Count(out.String(), name) != 1 {
+			t.Errorf("%s is not reported once:\n%s%s", name, &log, &out)
+		}
+		if slices.ContainsFunc(variables(), func(v variable) bool { return v.Name == name }) {
+			t.Errorf("%s has an effect", name)
 		}
 	}
 }

@@ -147,7 +147,7 @@ func (d *development) serve(ctx context.Context, settings settings, postgres *de
 	defer func() { _ = log.Close() }()
 	logger := slog.New(newDevLog(log, d.stderr))
 	slog.SetDefault(logger)
-	warnOldNames(logger, cfg.old)
+	cfg.warn(logger)
 	group, ctx := errgroup.WithContext(ctx)
 	ended := postgres.Done()
 	group.Go(func() error {

@@ -52,7 +52,7 @@ func (c serveCommand) Run(ctx context.Context, p program) error {
 	}
 	logger := p.logger()
 	slog.SetDefault(logger)
-	warnOldNames(logger, cfg.old)
+	cfg.warn(logger)
 	return serve(ctx, cfg, serveOptions{logger: logger, migrate: c.Migrate})
 }
 
