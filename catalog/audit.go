@@ -24,11 +24,19 @@ type Event struct {
 	Details   json.RawMessage
 }
 
-// NewEvent is what the actor has done, by the request with this id; empty where there was none.
-func NewEvent(actor, action, requestID string) Event {
-	event := Event{Actor: actor, Action: action}
-	if requestID != "" {
-		event.RequestID = &requestID
+// Actor is who does something.
+type Actor struct {
+	// Name is as in [Event].
+	Name string
+	// RequestID is empty outside an HTTP request.
+	RequestID string
+}
+
+// NewEvent is what the actor has done.
+func NewEvent(actor Actor, action string) Event {
+	event := Event{Actor: actor.Name, Action: action}
+	if actor.RequestID != "" {
+		event.RequestID = &actor.RequestID
 	}
 	return event
 }

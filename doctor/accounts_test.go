@@ -43,7 +43,7 @@ func (w *world) own(id, email string) signup.Request {
 func (w *world) invited(school uuid.UUID) signup.Request {
 	w.Helper()
 	req := request()
-	made, err := w.service.Invite(w.Context(), signup.InviteRequest{Tenant: &school, Email: req.Email, By: signup.Actor{Name: "operator"}})
+	made, err := w.service.Invite(w.Context(), signup.InviteRequest{Tenant: &school, Email: req.Email, By: catalog.Actor{Name: "operator"}})
 	if err != nil {
 		w.Fatal(err)
 	}

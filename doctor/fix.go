@@ -111,6 +111,6 @@ func equal(a, b *uuid.UUID) bool { return a == nil && b == nil || a != nil && b 
 
 // record records a repair in the audit log, without a limit of time.
 func (d *Doctor) record(ctx context.Context, f Finding) error {
-	return d.cfg.Catalog.Record(ctx, catalog.NewEvent(d.cfg.Actor, "doctor.fix", "").About(f.TenantID, f.SignupID).With(
+	return d.cfg.Catalog.Record(ctx, catalog.NewEvent(catalog.Actor{Name: d.cfg.Actor}, "doctor.fix").About(f.TenantID, f.SignupID).With(
 		map[string]string{"code": string(f.Code), "subject": f.Subject, "server": f.Server, "fix": f.Fix}))
 }

@@ -10,6 +10,7 @@ import (
 
 	"homeroom/doctor"
 	"homeroom/fleet"
+	"homeroom/catalog"
 	"homeroom/signup"
 	"homeroom/tenant"
 )
@@ -35,7 +36,7 @@ func TestNoFalseAlarms(t *testing.T) {
 					continue
 				}
 				school := outcome.Result.School
-				request := signup.ReprovisionRequest{Tenant: school.ID.String(), Actor: "test", Fresh: school.ID[15]%2 == 0, Confirm: school.Slug}
+				request := signup.ReprovisionRequest{Tenant: school.ID.String(), By: catalog.Actor{Name: "test"}, Fresh: school.ID[15]%2 == 0, Confirm: school.Slug}
 				if _, _, err := w.service.ReprovisionNow(ctx, request, nil); err != nil {
 					t.Errorf("reprovision: %v", err)
 				}

@@ -267,7 +267,7 @@ func (w *world) usable(database string) {
 // resumer resumes sign-ups, as the command does.
 func resumer(service *signup.Service) func(context.Context, uuid.UUID) error {
 	return func(ctx context.Context, id uuid.UUID) error {
-		resolved, err := service.ResolveFinish(ctx, id, signup.Actor{Name: "homeroom doctor"})
+		resolved, err := service.ResolveFinish(ctx, id, catalog.Actor{Name: "homeroom doctor"})
 		return cmp.Or(err, resolved.Cause)
 	}
 }

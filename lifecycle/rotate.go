@@ -25,8 +25,8 @@ type Rotation struct {
 	// EndSessions also ends the sessions of the role, as after a theft of the password. Without it they go on, and no
 	// query fails of a process that reads the rotation in the catalog.
 	EndSessions bool
-	// Actor is the person who requests it, and RequestID the HTTP request, for the audit log.
-	Actor, RequestID string
+	// By is the person who requests it, for the audit log.
+	By catalog.Actor
 }
 
 // Queue enqueues work in the transaction that makes it necessary.
@@ -79,6 +79,6 @@ func Rotate(ctx context.Context, store *catalog.Store, servers tenant.Servers, q
 
 // recordTx writes the audit event of a rotation.
 func recordTx(ctx context.Context, tx pgx.Tx, store *catalog.Store, request Rotation, t catalog.Tenant) error {
-	return store.RecordTx(ctx, tx, catalog.NewEvent(request.Actor, "tenant.rotate", request.RequestID).About(&t.ID, nil).With(
+	return store.RecordTx(ctx, tx, catalog.NewEvent(request.By, "tenant.rotate").About(&t.ID, nil).With(
 		map[string]any{"rotation": t.PasswordRotation, "endSessions": request.EndSessions}))
 }

@@ -95,7 +95,7 @@ func TestRotate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	request := lifecycle.Rotation{Tenant: id.String(), Actor: "auth0|operator", RequestID: "r1"}
+	request := lifecycle.Rotation{Tenant: id.String(), By: catalog.Actor{Name: "auth0|operator", RequestID: "r1"}}
 	row, err := lifecycle.Rotate(t.Context(), w.store, w.servers, noQueue{}, request)
 	if err != nil || row.PasswordRotation != 1 || w.rotation(t, id) != 1 {
 		t.Fatalf("rotation %d, %v", row.PasswordRotation, err)
@@ -130,7 +130,7 @@ func TestRotationsAtTheSameTimeEndWithThePasswordOfTheLast(t *testing.T) {
 	var group sync.WaitGroup
 	for range 5 {
 		group.Go(func() {
-			if _, err := lifecycle.Rotate(t.Context(), w.store, w.servers, noQueue{}, lifecycle.Rotation{Tenant: id.String(), Actor: "operator"}); err != nil {
+			if _, err := lifecycle.Rotate(t.Context(), w.store, w.servers, noQueue{}, lifecycle.Rotation{Tenant: id.String(), By: catalog.Actor{Name: "operator"}}); err != nil {
 				t.Error(err)
 			}
 		})

@@ -27,7 +27,7 @@ type InviteRequest struct {
 	// ValidFor is how long the invitation can be accepted, at most 30 days. Defaults to 7 days.
 	ValidFor time.Duration
 	// Actor is the person who invites. ByName is their name in the mail; may be empty.
-	By     Actor
+	By     catalog.Actor
 	ByName string
 }
 
@@ -126,7 +126,7 @@ func (s *Service) Invitation(ctx context.Context, token string) (catalog.Invitat
 
 // Revoke revokes an invitation to a school (tenant nil: to sign up a school). It fails with [catalog.ErrNotFound], and
 // with [ErrInvitationGone] when it was accepted.
-func (s *Service) Revoke(ctx context.Context, tenant *uuid.UUID, id uuid.UUID, by Actor) error {
+func (s *Service) Revoke(ctx context.Context, tenant *uuid.UUID, id uuid.UUID, by catalog.Actor) error {
 	found, err := s.cfg.Catalog.Invitation(ctx, id)
 	if err != nil {
 		return err
@@ -158,7 +158,7 @@ func invitationEvent(i catalog.Invitation, schoolName, invitedBy string) catalog
 }
 
 // invitationAudit names the invitation, not the person: the audit log is kept without a limit of time.
-func invitationAudit(by Actor, action string, i catalog.Invitation) catalog.Event {
-	return catalog.NewEvent(by.Name, action, by.RequestID).About(i.TenantID, nil).With(
+func invitationAudit(by catalog.Actor, action string, i catalog.Invitation) catalog.Event {
+	return catalog.NewEvent(by, action).About(i.TenantID, nil).With(
 		map[string]string{"invitation": i.ID.String(), "role": i.Role})
 }

@@ -210,7 +210,7 @@ func (m *machine) reprovision(fresh bool) {
 		return
 	}
 	t := m.catalog.tenants[m.Next(len(m.catalog.tenants))]
-	reservation := signup.ReprovisionRequest{Tenant: t.ID.String(), Fresh: fresh, Confirm: t.Slug, Actor: "operator"}
+	reservation := signup.ReprovisionRequest{Tenant: t.ID.String(), Fresh: fresh, Confirm: t.Slug, By: catalog.Actor{Name: "operator"}}
 	m.start(p, "reprovision "+m.name(t.ID), func(ctx context.Context) (any, error) {
 		_, _, err := p.service.Reprovision(ctx, reservation)
 		return nil, err

@@ -17,7 +17,7 @@ import (
 )
 
 // operator approves and rejects.
-var operator = signup.Actor{Name: "operator"}
+var operator = catalog.Actor{Name: "operator"}
 
 // people follow the links of their mails, review sign-ups, change their own accounts and invite others, if the run has
 // that.

@@ -106,7 +106,7 @@ func TestReprovision(t *testing.T) {
 
 	t.Run("creates what is missing, by a job", func(t *testing.T) {
 		drop(t)
-		row, archive, err := b.service.Reprovision(t.Context(), signup.ReprovisionRequest{Tenant: result.School.Slug, Actor: "auth0|operator"})
+		row, archive, err := b.service.Reprovision(t.Context(), signup.ReprovisionRequest{Tenant: result.School.Slug, By: catalog.Actor{Name: "auth0|operator"}})
 		if err != nil || archive != "" || row.ID != result.School.ID {
 			t.Fatalf("%+v, %q, %v", row, archive, err)
 		}
@@ -125,7 +125,7 @@ func TestReprovision(t *testing.T) {
 		}
 	})
 	t.Run("archives the old database only when confirmed", func(t *testing.T) {
-		reservation := signup.ReprovisionRequest{Tenant: result.School.ID.String(), Fresh: true, Actor: "auth0|operator"}
+		reservation := signup.ReprovisionRequest{Tenant: result.School.ID.String(), Fresh: true, By: catalog.Actor{Name: "auth0|operator"}}
 		for _, confirm := range []string{"", "another", result.School.Name} {
 			reservation.Confirm = confirm
 			if _, _, err := b.service.Reprovision(t.Context(), reservation); !errors.Is(err, signup.ErrWrongConfirmation) {

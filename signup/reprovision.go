@@ -23,8 +23,8 @@ type ReprovisionRequest struct {
 	// Fresh archives the old database and creates a new one. It requires Confirm to be the slug.
 	Fresh   bool
 	Confirm string
-	// Actor is who asks for it and RequestID the request, for the audit log.
-	Actor, RequestID string
+	// By is who requests it, for the audit log.
+	By catalog.Actor
 }
 
 // Reprovision accepts the request. A job that calls [Service.RunReprovision] does the work, and the tenant's steps show
@@ -105,7 +105,7 @@ func (s *Service) beginTx(ctx context.Context, tx pgx.Tx, request ReprovisionReq
 			return err
 		}
 	}
-	return s.cfg.Catalog.RecordTx(ctx, tx, catalog.NewEvent(request.Actor, "tenant.reprovision", request.RequestID).About(&t.ID, nil).With(
+	return s.cfg.Catalog.RecordTx(ctx, tx, catalog.NewEvent(request.By, "tenant.reprovision").About(&t.ID, nil).With(
 		map[string]any{"fresh": request.Fresh, "kept": archive}))
 }
 

@@ -31,7 +31,7 @@ const problemUndone = "undone"
 // A sign-up that was resumed already, or is ready, is returned as it is. It fails with [catalog.ErrNotFound], with
 // [ErrNotWaiting] for a sign-up that has ended without a school, with [ErrInProgress], with [catalog.ErrIdentityTaken],
 // and with an *[Unavailable].
-func (s *Service) ResolveFinish(ctx context.Context, id uuid.UUID, by Actor) (Resolution, error) {
+func (s *Service) ResolveFinish(ctx context.Context, id uuid.UUID, by catalog.Actor) (Resolution, error) {
 	row, err := s.cfg.Catalog.Signup(ctx, id)
 	switch {
 	case err != nil:
@@ -50,7 +50,7 @@ func (s *Service) ResolveFinish(ctx context.Context, id uuid.UUID, by Actor) (Re
 		if resumed, err = s.cfg.Catalog.ResumeTx(ctx, tx, row, s.cfg.Lease); err != nil {
 			return err
 		}
-		return s.cfg.Catalog.RecordTx(ctx, tx, by.event("signup.finish", row.ID))
+		return s.cfg.Catalog.RecordTx(ctx, tx, catalog.NewEvent(by, "signup.finish").About(nil, &row.ID))
 	})
 	if err != nil {
 		return Resolution{}, s.resolveError(err)
@@ -81,7 +81,7 @@ func (s *Service) checkOwnAccount(ctx context.Context, row catalog.Signup) error
 //
 // A sign-up that was undone before is returned as it is. It fails with [catalog.ErrNotFound], with [ErrNotWaiting] for
 // any other sign-up that needs no operator, with [ErrInProgress], and with an *[Unavailable].
-func (s *Service) ResolveUndo(ctx context.Context, id uuid.UUID, by Actor) (Resolution, error) {
+func (s *Service) ResolveUndo(ctx context.Context, id uuid.UUID, by catalog.Actor) (Resolution, error) {
 	row, err := s.cfg.Catalog.Signup(ctx, id)
 	switch {
 	case err != nil:
@@ -96,7 +96,7 @@ func (s *Service) ResolveUndo(ctx context.Context, id uuid.UUID, by Actor) (Reso
 		if err := s.cfg.Catalog.ExpireTx(ctx, tx, row, row.Steps, problemJSON(problemUndone), s.cfg.Lease); err != nil {
 			return err
 		}
-		return s.cfg.Catalog.RecordTx(ctx, tx, by.event("signup.undo", row.ID))
+		return s.cfg.Catalog.RecordTx(ctx, tx, catalog.NewEvent(by, "signup.undo").About(nil, &row.ID))
 	})
 	if err != nil {
 		return Resolution{}, s.resolveError(err)

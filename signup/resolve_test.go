@@ -13,7 +13,7 @@ import (
 	"homeroom/signup"
 )
 
-var byOperator = signup.Actor{Name: "operator"}
+var byOperator = catalog.Actor{Name: "operator"}
 
 // stopped returns a sign-up that needs an operator and has everything of a sign-up just before it is ready.
 func (b *bundle) stopped(t *testing.T, req signup.Request) *signup.Result {

@@ -73,7 +73,7 @@ func (s *Service) readLink(purpose, token string) (uuid.UUID, error) {
 
 // Approve admits a sign-up that waits for an operator. It fails with [catalog.ErrNotFound], with [ErrNotWaiting],
 // [ErrInProgress] and an *[Unavailable].
-func (s *Service) Approve(ctx context.Context, id uuid.UUID, by Actor) (Outcome, error) {
+func (s *Service) Approve(ctx context.Context, id uuid.UUID, by catalog.Actor) (Outcome, error) {
 	row, err := s.cfg.Catalog.Signup(ctx, id)
 	if err != nil {
 		return Outcome{}, s.unavailable(err)
@@ -87,7 +87,7 @@ func (s *Service) Approve(ctx context.Context, id uuid.UUID, by Actor) (Outcome,
 		return Outcome{}, identityUnavailable(err)
 	}
 	err = s.cfg.Catalog.InTx(ctx, func(tx pgx.Tx) error {
-		return s.cfg.Catalog.RecordTx(ctx, tx, by.event("signup.approve", row.ID))
+		return s.cfg.Catalog.RecordTx(ctx, tx, catalog.NewEvent(by, "signup.approve").About(nil, &row.ID))
 	})
 	if err != nil {
 		return Outcome{}, s.unavailable(err)
@@ -101,7 +101,7 @@ func (s *Service) Approve(ctx context.Context, id uuid.UUID, by Actor) (Outcome,
 
 // Reject rejects a sign-up that waits for an operator. Its account is removed within seconds, and its owner gets a
 // mail. It fails with [catalog.ErrNotFound] and [ErrNotWaiting].
-func (s *Service) Reject(ctx context.Context, id uuid.UUID, by Actor) error {
+func (s *Service) Reject(ctx context.Context, id uuid.UUID, by catalog.Actor) error {
 	row, err := s.cfg.Catalog.Signup(ctx, id)
 	if err != nil {
 		return s.unavailable(err)
@@ -124,7 +124,7 @@ func (s *Service) Reject(ctx context.Context, id uuid.UUID, by Actor) error {
 		if err := s.cfg.Catalog.EmitTx(ctx, tx, noticeEvent(catalog.SignupRejected, row, user)); err != nil {
 			return err
 		}
-		return s.cfg.Catalog.RecordTx(ctx, tx, by.event("signup.reject", row.ID))
+		return s.cfg.Catalog.RecordTx(ctx, tx, catalog.NewEvent(by, "signup.reject").About(nil, &row.ID))
 	})
 	killpoint.Here("signup.rejected")
 	if errors.Is(err, catalog.ErrStateChanged) {
@@ -184,16 +184,6 @@ func outcomeOf(row catalog.Signup) (Outcome, error) {
 		return Outcome{}, ErrNeedsOperator
 	}
 	return Outcome{SignupID: row.ID, Status: row.Status}, nil
-}
-
-// Actor is who does something for others, for the audit log.
-type Actor struct {
-	// Name is an account's id, or "operator" at the command line.
-	Name, RequestID string
-}
-
-func (a Actor) event(action string, signup uuid.UUID) catalog.Event {
-	return catalog.NewEvent(a.Name, action, a.RequestID).About(nil, &signup)
 }
 
 // noticeEvent is an event about which the person behind a sign-up gets a mail.

@@ -145,7 +145,7 @@ func TestASchoolThatWaitsTooLongLeavesNothing(t *testing.T) {
 
 func TestASchoolWaitsForApproval(t *testing.T) {
 	t.Parallel()
-	operator := signup.Actor{Name: "operator"}
+	operator := catalog.Actor{Name: "operator"}
 	b := setup(t, 1, verifyFirst, withApproval)
 	id := b.waits(t, request(), catalog.AwaitingVerification)
 	if _, err := b.service.Approve(t.Context(), id, operator); !errors.Is(err, signup.ErrNotWaiting) {
@@ -277,7 +277,7 @@ func TestAnInvitedPersonSignsUp(t *testing.T) {
 	b := setup(t, 1, verifyFirst, func(c *signup.Config) { c.Mode = signup.ByInvitation })
 	invite := func(t *testing.T, reservation signup.InviteRequest) string {
 		t.Helper()
-		reservation.By = signup.Actor{Name: "operator"}
+		reservation.By = catalog.Actor{Name: "operator"}
 		made, err := b.service.Invite(t.Context(), reservation)
 		if err != nil {
 			t.Fatal(err)

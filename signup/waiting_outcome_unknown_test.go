@@ -66,7 +66,7 @@ func TestAnAccountThatIsBeingUnlinkedIsNotLinked(t *testing.T) {
 	b := setup(t, 1, withApproval)
 	account := b.person(t, "ada@lincoln.example")
 	id := b.waits(t, withLogin(account), catalog.AwaitingApproval)
-	if err := b.service.Reject(t.Context(), id, signup.Actor{Name: "operator"}); err != nil {
+	if err := b.service.Reject(t.Context(), id, catalog.Actor{Name: "operator"}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := b.service.Begin(t.Context(), withLogin(account)); !errors.Is(err, signup.ErrInProgress) {
@@ -123,8 +123,8 @@ func TestAnOperatorIsToldThatTheCatalogIsAway(t *testing.T) {
 	t.Parallel()
 	b := setup(t, 0, withApproval)
 	service := b.newService(t, withApproval, func(c *signup.Config) { c.Catalog = unavailableStore{c.Catalog} })
-	_, errApprove := service.Approve(t.Context(), uuid.New(), signup.Actor{})
-	for _, err := range []error{errApprove, service.Reject(t.Context(), uuid.New(), signup.Actor{}), service.RemindVerification(t.Context(), uuid.New())} {
+	_, errApprove := service.Approve(t.Context(), uuid.New(), catalog.Actor{})
+	for _, err := range []error{errApprove, service.Reject(t.Context(), uuid.New(), catalog.Actor{}), service.RemindVerification(t.Context(), uuid.New())} {
 		if !unreachable(err) {
 			t.Errorf("got %v", err)
 		}

@@ -103,7 +103,7 @@ func (s *Service) disableGone(ctx context.Context, tx pgx.Tx, endpoint catalog.W
 		return err
 	}
 	log.Warn("disabled a webhook that answered 410")
-	return s.record(ctx, tx, Actor{Name: "homeroom"}, "webhook.disable", endpoint.ID, nil)
+	return s.record(ctx, tx, catalog.Actor{Name: "homeroom"}, "webhook.disable", endpoint.ID, nil)
 }
 
 const (

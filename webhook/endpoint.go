@@ -15,13 +15,6 @@ import (
 	"homeroom/internal/secret"
 )
 
-// Actor identifies who does something, for the audit log.
-type Actor struct {
-	Name string
-	// RequestID is empty outside an HTTP request.
-	RequestID string
-}
-
 // EndpointParams are the parameters of a new endpoint.
 type EndpointParams struct {
 	URL, Description string
@@ -30,7 +23,7 @@ type EndpointParams struct {
 }
 
 // Add adds an endpoint, and returns it with its secret. It fails with an *[InvalidError].
-func (s *Service) Add(ctx context.Context, actor Actor, params EndpointParams) (catalog.WebhookEndpoint, secret.String, error) {
+func (s *Service) Add(ctx context.Context, actor catalog.Actor, params EndpointParams) (catalog.WebhookEndpoint, secret.String, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return catalog.WebhookEndpoint{}, "", fmt.Errorf("create an id: %w", err)
@@ -62,7 +55,7 @@ type Change struct {
 }
 
 // Change changes an endpoint. It fails with an *[InvalidError] or [catalog.ErrNotFound].
-func (s *Service) Change(ctx context.Context, actor Actor, id uuid.UUID, change Change) (catalog.WebhookEndpoint, error) {
+func (s *Service) Change(ctx context.Context, actor catalog.Actor, id uuid.UUID, change Change) (catalog.WebhookEndpoint, error) {
 	var endpoint catalog.WebhookEndpoint
 	if err := s.check(change.URL, change.Description, change.Events); err != nil {
 		return endpoint, err
@@ -85,7 +78,7 @@ func (s *Service) Change(ctx context.Context, actor Actor, id uuid.UUID, change 
 }
 
 // Remove removes an endpoint with all its deliveries. It fails with [catalog.ErrNotFound].
-func (s *Service) Remove(ctx context.Context, actor Actor, id uuid.UUID) error {
+func (s *Service) Remove(ctx context.Context, actor catalog.Actor, id uuid.UUID) error {
 	return s.cfg.Catalog.InTx(ctx, func(tx pgx.Tx) error {
 		if err := s.cfg.Catalog.RemoveWebhookTx(ctx, tx, id); err != nil {
 			return err
@@ -96,7 +89,7 @@ func (s *Service) Remove(ctx context.Context, actor Actor, id uuid.UUID) error {
 
 // Rotate gives an endpoint a new secret, and returns it. Requests are signed with the old one too for a day. It fails with
 // [catalog.ErrNotFound].
-func (s *Service) Rotate(ctx context.Context, actor Actor, id uuid.UUID) (catalog.WebhookEndpoint, secret.String, error) {
+func (s *Service) Rotate(ctx context.Context, actor catalog.Actor, id uuid.UUID) (catalog.WebhookEndpoint, secret.String, error) {
 	var endpoint catalog.WebhookEndpoint
 	err := s.cfg.Catalog.InTx(ctx, func(tx pgx.Tx) (err error) {
 		if endpoint, err = s.cfg.Catalog.RotateWebhookTx(ctx, tx, id); err != nil {
@@ -115,7 +108,7 @@ var ErrNotReplayable = errors.New("the webhook is disabled, or the delivery is b
 
 // Replay sends a delivery again, whatever its state is, at once and with all its attempts. It fails with [ErrNotReplayable] or
 // [catalog.ErrNotFound].
-func (s *Service) Replay(ctx context.Context, actor Actor, endpoint, id uuid.UUID) (catalog.Delivery, error) {
+func (s *Service) Replay(ctx context.Context, actor catalog.Actor, endpoint, id uuid.UUID) (catalog.Delivery, error) {
 	if _, err := s.cfg.Catalog.Delivery(ctx, endpoint, id); err != nil {
 		return catalog.Delivery{}, err
 	}
@@ -139,7 +132,7 @@ func (s *Service) Replay(ctx context.Context, actor Actor, endpoint, id uuid.UUI
 
 // Ping sends an event of the type ping once, also to a disabled endpoint. It stores no delivery. It fails with
 // [catalog.ErrNotFound]; the receiver's response is in the outcome.
-func (s *Service) Ping(ctx context.Context, actor Actor, id uuid.UUID) (Outcome, error) {
+func (s *Service) Ping(ctx context.Context, actor catalog.Actor, id uuid.UUID) (Outcome, error) {
 	endpoint, err := s.cfg.Catalog.Webhook(ctx, id)
 	if err != nil {
 		return Outcome{}, err
@@ -159,8 +152,8 @@ func (s *Service) Ping(ctx context.Context, actor Actor, id uuid.UUID) (Outcome,
 }
 
 // record writes an audit event about an endpoint. It omits the URL, which may contain a token.
-func (s *Service) record(ctx context.Context, tx pgx.Tx, actor Actor, action string, id uuid.UUID, more map[string]any) error {
+func (s *Service) record(ctx context.Context, tx pgx.Tx, actor catalog.Actor, action string, id uuid.UUID, more map[string]any) error {
 	details := map[string]any{"webhook": id}
 	maps.Copy(details, more)
-	return s.cfg.Catalog.RecordTx(ctx, tx, catalog.NewEvent(actor.Name, action, actor.RequestID).With(details))
+	return s.cfg.Catalog.RecordTx(ctx, tx, catalog.NewEvent(actor, action).With(details))
 }

@@ -30,7 +30,7 @@ func TestChangesAreAudited(t *testing.T) {
 	disabled, err := b.service.Change(ctx, me, endpoint.ID, webhook.Change{Enabled: new(false)})
 	check(t, err)
 	equal(t, "disabled by auth0|operator", *disabled.DisabledBecause, "why")
-	_, err = b.service.Change(ctx, webhook.Actor{Name: "another"}, endpoint.ID, webhook.Change{Enabled: new(false)})
+	_, err = b.service.Change(ctx, catalog.Actor{Name: "another"}, endpoint.ID, webhook.Change{Enabled: new(false)})
 	check(t, err)
 	found, err := b.catalog.Webhook(ctx, endpoint.ID)
 	check(t, err)

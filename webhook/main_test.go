@@ -27,7 +27,7 @@ func TestMain(m *testing.M) { pgtest.Main(m) }
 var (
 	key  = bytes.Repeat([]byte{8}, 32)
 	here = netip.MustParsePrefix("127.0.0.1/32")
-	me   = webhook.Actor{Name: "auth0|operator", RequestID: "request-1"}
+	me   = catalog.Actor{Name: "auth0|operator", RequestID: "request-1"}
 )
 
 // testEnv is a catalog, a service that may call this machine, and a relay.

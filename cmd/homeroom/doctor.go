@@ -16,7 +16,6 @@ import (
 	"homeroom/catalog"
 	"homeroom/doctor"
 	"homeroom/internal/jobs"
-	"homeroom/signup"
 	"homeroom/tenant"
 )
 
@@ -145,7 +144,7 @@ func (a *app) doctor(actor string) (*doctor.Doctor, error) {
 // resume returns the function by which the doctor resumes a sign-up that needs an operator.
 func (a *app) resume(actor string) func(ctx context.Context, id uuid.UUID) error {
 	return func(ctx context.Context, id uuid.UUID) error {
-		resolved, err := a.signup.ResolveFinish(ctx, id, signup.Actor{Name: actor})
+		resolved, err := a.signup.ResolveFinish(ctx, id, catalog.Actor{Name: actor})
 		return cmp.Or(err, resolved.Cause)
 	}
 }

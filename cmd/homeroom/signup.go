@@ -21,7 +21,7 @@ type signupCommand struct {
 }
 
 // operatorAtTerminal names an operator at the command line in the audit log.
-var operatorAtTerminal = signup.Actor{Name: "operator"}
+var operatorAtTerminal = catalog.Actor{Name: "operator"}
 
 // waitingRow is a sign-up as the list shows it.
 type waitingRow struct {

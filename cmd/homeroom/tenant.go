@@ -179,7 +179,7 @@ type tenantReprovision struct {
 // Run provisions a tenant again, in the foreground.
 func (c tenantReprovision) Run(ctx context.Context, p program) error {
 	return withApp(ctx, p, func(a *app) error {
-		request := signup.ReprovisionRequest{Tenant: c.Tenant, Fresh: c.Fresh, Confirm: c.Confirm, Actor: operator()}
+		request := signup.ReprovisionRequest{Tenant: c.Tenant, Fresh: c.Fresh, Confirm: c.Confirm, By: operatorActor()}
 		t, kept, err := a.signup.ReprovisionNow(ctx, request, func(steps []tenant.Step) {
 			if last := steps[len(steps)-1]; last.Status != tenant.Running {
 				fmt.Fprintf(p.stdout, "%-10s %-6s %5d ms  %s\n", last.Name, last.Status, last.DurationMS, display.Text(cmp.Or(last.Changed, "in order")))
@@ -208,7 +208,7 @@ type tenantRotate struct {
 // Run gives the tenant's role a new password.
 func (c tenantRotate) Run(ctx context.Context, p program) error {
 	return withApp(ctx, p, func(a *app) error {
-		request := lifecycle.Rotation{Tenant: c.Tenant, EndSessions: c.EndSessions, Actor: operator()}
+		request := lifecycle.Rotation{Tenant: c.Tenant, EndSessions: c.EndSessions, By: operatorActor()}
 		t, err := lifecycle.Rotate(ctx, a.catalog, a.servers, a.queue, request)
 		switch {
 		case errors.Is(err, catalog.ErrNotFound):

@@ -147,7 +147,7 @@ func (c webhookAdd) Run(ctx context.Context, p program) error {
 }
 
 // operatorActor names the user who runs the command in the audit log.
-func operatorActor() webhook.Actor { return webhook.Actor{Name: operator()} }
+func operatorActor() catalog.Actor { return catalog.Actor{Name: operator()} }
 
 // webhookArg is the id of a webhook.
 type webhookArg struct {

@@ -87,8 +87,8 @@ func (s *server) listWaiting(ctx context.Context, in *ListInput) (*waitingOutput
 }
 
 // actor is the caller, for the audit.
-func actor(ctx context.Context) signup.Actor {
-	return signup.Actor{Name: claimsOf(ctx).Subject, RequestID: requestOf(ctx).ID}
+func actor(ctx context.Context) catalog.Actor {
+	return catalog.Actor{Name: claimsOf(ctx).Subject, RequestID: requestOf(ctx).ID}
 }
 
 func (s *server) approve(ctx context.Context, in *SignupPath) (*postUserOutput, error) {

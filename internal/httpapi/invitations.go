@@ -76,7 +76,7 @@ func (n *newInvitation) UnmarshalJSON(text []byte) error {
 	})
 }
 
-func (n newInvitation) invite(by signup.Actor) signup.InviteRequest {
+func (n newInvitation) invite(by catalog.Actor) signup.InviteRequest {
 	invite := signup.InviteRequest{Email: n.Email, Role: string(n.Role), Locale: n.Locale, By: by}
 	if n.LastsDays != nil {
 		invite.ValidFor = time.Duration(*n.LastsDays) * 24 * time.Hour

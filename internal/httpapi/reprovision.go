@@ -51,7 +51,7 @@ type reprovisionOutput struct {
 }
 
 func (s *server) postReprovision(ctx context.Context, in *reprovisionInput) (*reprovisionOutput, error) {
-	params := signup.ReprovisionRequest{Tenant: in.ID, Actor: claimsOf(ctx).Subject, RequestID: requestOf(ctx).ID}
+	params := signup.ReprovisionRequest{Tenant: in.ID, By: actor(ctx)}
 	if in.Body != nil {
 		if err := in.Body.invalid(); err != nil {
 			return nil, err

@@ -46,7 +46,7 @@ type rotateOutput struct {
 }
 
 func (s *server) postRotate(ctx context.Context, in *rotateInput) (*rotateOutput, error) {
-	params := lifecycle.Rotation{Tenant: in.ID, Actor: claimsOf(ctx).Subject, RequestID: requestOf(ctx).ID}
+	params := lifecycle.Rotation{Tenant: in.ID, By: actor(ctx)}
 	if in.Body != nil {
 		if err := in.Body.invalid(); err != nil {
 			return nil, err

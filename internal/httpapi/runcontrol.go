@@ -88,5 +88,5 @@ func (s *server) applyChange(ctx context.Context, id uuid.UUID, change runChange
 
 // runEvent is what the audit is told.
 func runEvent(ctx context.Context, verb string, run uuid.UUID) catalog.Event {
-	return catalog.NewEvent(claimsOf(ctx).Subject, "migration."+verb, requestOf(ctx).ID).With(map[string]any{"migration": run})
+	return catalog.NewEvent(actor(ctx), "migration."+verb).With(map[string]any{"migration": run})
 }

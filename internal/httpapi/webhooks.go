@@ -70,11 +70,6 @@ func (p WebhookPath) id() (uuid.UUID, error) {
 	return parseID(p.ID, messages.ID("detail.no_webhook"))
 }
 
-// by is the caller, for the audit.
-func by(ctx context.Context) webhook.Actor {
-	return webhook.Actor{Name: claimsOf(ctx).Subject, RequestID: requestOf(ctx).ID}
-}
-
 // webhookError maps the errors that only webhooks have.
 func webhookError(err error) error {
 	var invalid *webhook.InvalidError

@@ -77,7 +77,7 @@ func (s *server) postWebhook(ctx context.Context, in *postWebhookInput) (*postWe
 	if err := in.Body.invalid(); err != nil {
 		return nil, err
 	}
-	row, key, err := s.cfg.Webhooks.Add(ctx, by(ctx), webhook.EndpointParams{URL: in.Body.URL, Description: in.Body.Description, Events: in.Body.Events})
+	row, key, err := s.cfg.Webhooks.Add(ctx, actor(ctx), webhook.EndpointParams{URL: in.Body.URL, Description: in.Body.Description, Events: in.Body.Events})
 	if err != nil {
 		return nil, webhookError(err)
 	}
@@ -124,7 +124,7 @@ func (s *server) patchWebhook(ctx context.Context, in *patchWebhookInput) (*webh
 	if err := in.Body.invalid(); err != nil {
 		return nil, err
 	}
-	row, err := s.cfg.Webhooks.Change(ctx, by(ctx), id, webhook.Change{
+	row, err := s.cfg.Webhooks.Change(ctx, actor(ctx), id, webhook.Change{
 		URL: in.Body.URL, Description: in.Body.Description, Events: in.Body.Events, Enabled: in.Body.Enabled,
 	})
 	if err != nil {
@@ -138,7 +138,7 @@ func (s *server) deleteWebhook(ctx context.Context, in *WebhookPath) (*struct{},
 	if err != nil {
 		return nil, err
 	}
-	return nil, s.cfg.Webhooks.Remove(ctx, by(ctx), id)
+	return nil, s.cfg.Webhooks.Remove(ctx, actor(ctx), id)
 }
 
 type rotationInput struct {
@@ -156,7 +156,7 @@ func (s *server) postRotation(ctx context.Context, in *rotationInput) (*rotation
 	if err := in.Body.invalid(); err != nil {
 		return nil, err
 	}
-	row, key, err := s.cfg.Webhooks.Rotate(ctx, by(ctx), id)
+	row, key, err := s.cfg.Webhooks.Rotate(ctx, actor(ctx), id)
 	if err != nil {
 		return nil, err
 	}

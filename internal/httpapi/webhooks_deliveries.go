@@ -114,7 +114,7 @@ func (s *server) postReplay(ctx context.Context, in *replayInput) (*deliveryOutp
 	if err := in.Body.invalid(); err != nil {
 		return nil, err
 	}
-	row, err := s.cfg.Webhooks.Replay(ctx, by(ctx), id, delivery)
+	row, err := s.cfg.Webhooks.Replay(ctx, actor(ctx), id, delivery)
 	if err != nil {
 		return nil, webhookError(err)
 	}
@@ -144,7 +144,7 @@ func (s *server) postPing(ctx context.Context, in *pingInput) (*pingOutput, erro
 	if err := in.Body.invalid(); err != nil {
 		return nil, err
 	}
-	outcome, err := s.cfg.Webhooks.Ping(ctx, by(ctx), id)
+	outcome, err := s.cfg.Webhooks.Ping(ctx, actor(ctx), id)
 	if err != nil {
 		return nil, err
 	}
