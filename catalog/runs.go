@@ -122,52 +122,24 @@ func (s *Store) FinishRun(ctx context.Context, id uuid.UUID, state RunState, pro
 		where id = $1 and state = 'running'`, id, state, problem)
 }
 
-// PauseRun has the workers of a run stop, with the migrations that are going on, within a second. It fails with [ErrStateChanged] when the run is not
-// running.
-func (s *Store) PauseRun(ctx context.Context, id uuid.UUID, by string) error {
-	return pauseRun(ctx, s.pool, id, by)
+// ChangeRun has an operator pause, resume or abort an open run, by the state that it is to have. The workers of one that is
+// paused or aborted stop within a second, with the migrations that are going on. It fails with [ErrStateChanged] when the run is
+// over, or in that state already.
+func (s *Store) ChangeRun(ctx context.Context, id uuid.UUID, to RunState, by string) error {
+	return changeRun(ctx, s.pool, id, to, by)
 }
 
-// PauseRunTx is [Store.PauseRun] in the caller's transaction.
-func (s *Store) PauseRunTx(ctx context.Context, tx pgx.Tx, id uuid.UUID, by string) error {
-	return pauseRun(ctx, tx, id, by)
+// ChangeRunTx is [Store.ChangeRun] in the caller's transaction.
+func (s *Store) ChangeRunTx(ctx context.Context, tx pgx.Tx, id uuid.UUID, to RunState, by string) error {
+	return changeRun(ctx, tx, id, to, by)
 }
 
-func pauseRun(ctx context.Context, q querier, id uuid.UUID, by string) error {
-	return changeOne(ctx, q, "pause migration run", id, `
-		update migration_runs set state = 'paused', changed_by = $2 where id = $1 and state = 'running'`, id, by)
-}
-
-// ResumeRun lets a paused run go on. It fails with [ErrStateChanged] when the run is not paused.
-func (s *Store) ResumeRun(ctx context.Context, id uuid.UUID, by string) error {
-	return resumeRun(ctx, s.pool, id, by)
-}
-
-// ResumeRunTx is [Store.ResumeRun] in the caller's transaction.
-func (s *Store) ResumeRunTx(ctx context.Context, tx pgx.Tx, id uuid.UUID, by string) error {
-	return resumeRun(ctx, tx, id, by)
-}
-
-func resumeRun(ctx context.Context, q querier, id uuid.UUID, by string) error {
-	return changeOne(ctx, q, "resume migration run", id, `
-		update migration_runs set state = 'running', changed_by = $2 where id = $1 and state = 'paused'`, id, by)
-}
-
-// AbortRun ends an open run; what it has done stays. It fails with [ErrStateChanged] when the run is over.
-func (s *Store) AbortRun(ctx context.Context, id uuid.UUID, by string) error {
-	return abortRun(ctx, s.pool, id, by)
-}
-
-// AbortRunTx is [Store.AbortRun] in the caller's transaction.
-func (s *Store) AbortRunTx(ctx context.Context, tx pgx.Tx, id uuid.UUID, by string) error {
-	return abortRun(ctx, tx, id, by)
-}
-
-func abortRun(ctx context.Context, q querier, id uuid.UUID, by string) error {
-	return changeOne(ctx, q, "abort migration run", id, `
+func changeRun(ctx context.Context, q querier, id uuid.UUID, to RunState, by string) error {
+	return changeOne(ctx, q, "make migration run "+string(to), id, `
 		update migration_runs
-		set state = 'aborted', changed_by = $2, problem = 'aborted by ' || $2, finished_at = now()
-		where id = $1 and state in ('running', 'paused')`, id, by)
+		set state = $2, changed_by = $3, problem = case $2 when 'aborted' then 'aborted by ' || $3 end,
+			finished_at = case $2 when 'aborted' then now() end
+		where id = $1 and state in ('running', 'paused') and state <> $2`, id, to, by)
 }
 
 // OpenRun finds the run that is running or paused, or [ErrNotFound].

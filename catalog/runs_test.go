@@ -33,28 +33,28 @@ func TestOneMigrationRunAtATime(t *testing.T) {
 	if err := store.StartRun(t.Context(), newRun()); !errors.Is(err, catalog.ErrRunActive) {
 		t.Errorf("a second run: %v", err)
 	}
-	if err := store.PauseRun(t.Context(), first, "ada"); err != nil {
+	if err := store.ChangeRun(t.Context(), first, catalog.RunPaused, "ada"); err != nil {
 		t.Fatal(err)
 	}
 	if err := store.StartRun(t.Context(), newRun()); !errors.Is(err, catalog.ErrRunActive) {
 		t.Errorf("a second run beside a paused one: %v", err)
 	}
 	for name, change := range map[string]error{
-		"pausing twice":           store.PauseRun(t.Context(), first, "ada"),
+		"pausing twice":           store.ChangeRun(t.Context(), first, catalog.RunPaused, "ada"),
 		"finishing while paused":  store.FinishRun(t.Context(), first, catalog.RunDone, ""),
-		"resuming an unknown run": store.ResumeRun(t.Context(), uuid.New(), "ada"),
+		"resuming an unknown run": store.ChangeRun(t.Context(), uuid.New(), catalog.RunRunning, "ada"),
 	} {
 		if !errors.Is(change, catalog.ErrStateChanged) {
 			t.Errorf("%s: %v", name, change)
 		}
 	}
-	if err := store.ResumeRun(t.Context(), first, "grace"); err != nil {
+	if err := store.ChangeRun(t.Context(), first, catalog.RunRunning, "grace"); err != nil {
 		t.Fatal(err)
 	}
 	if run, err := store.OpenRun(t.Context()); err != nil || run.ID != first || run.State != catalog.RunRunning || *run.ChangedBy != "grace" {
 		t.Errorf("resumed: %+v, %v", run, err)
 	}
-	if err := store.AbortRun(t.Context(), first, "ada"); err != nil {
+	if err := store.ChangeRun(t.Context(), first, catalog.RunAborted, "ada"); err != nil {
 		t.Fatal(err)
 	}
 	run, err := store.RunByID(t.Context(), first)
@@ -260,7 +260,7 @@ func TestAFingerprintIsOfTheVersionThatWasListed(t *testing.T) {
 	if err := store.SetFingerprint(t.Context(), listed, catalog.Health{Version: listed.SchemaVersion, Fingerprint: "same"}); err != nil {
 		t.Errorf("the same version while a run is open: %v", err)
 	}
-	if err := store.AbortRun(t.Context(), run, "ada"); err != nil {
+	if err := store.ChangeRun(t.Context(), run, catalog.RunAborted, "ada"); err != nil {
 		t.Fatal(err)
 	}
 	if err := store.SetFingerprint(t.Context(), listed, further); !errors.Is(err, catalog.ErrStateChanged) {
@@ -301,7 +301,7 @@ func TestATenantIsRecheckedUnlessItsRunHasRecordedItsVersion(t *testing.T) {
 	if got := known(); !slices.Equal(got, []bool{true, true, true, true}) {
 		t.Errorf("while the run is open: %v", got)
 	}
-	if err := store.AbortRun(t.Context(), run, "ada"); err != nil {
+	if err := store.ChangeRun(t.Context(), run, catalog.RunAborted, "ada"); err != nil {
 		t.Fatal(err)
 	}
 	if got := known(); !slices.Equal(got, []bool{false, true, false, true}) {

@@ -143,7 +143,7 @@ func TestAPauseBeforeAWaveStopsTheRun(t *testing.T) {
 		if filter.NotIn == uuid.Nil {
 			return
 		}
-		if err := b.catalog.PauseRun(t.Context(), filter.NotIn, "ada"); err != nil {
+		if err := b.catalog.ChangeRun(t.Context(), filter.NotIn, catalog.RunPaused, "ada"); err != nil {
 			t.Error(err)
 		}
 	}})
@@ -165,7 +165,7 @@ func TestAnotherRunThatIsPausedMeanwhileIsReported(t *testing.T) {
 		t.Fatal(err)
 	}
 	all := b.fleetWith(t, between{Store: b.catalog, afterOpenRun: func(run catalog.Run) {
-		if err := b.catalog.PauseRun(t.Context(), run.ID, "ada"); err != nil && !errors.Is(err, catalog.ErrStateChanged) {
+		if err := b.catalog.ChangeRun(t.Context(), run.ID, catalog.RunPaused, "ada"); err != nil && !errors.Is(err, catalog.ErrStateChanged) {
 			t.Error(err)
 		}
 	}})

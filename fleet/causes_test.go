@@ -181,12 +181,11 @@ func TestATenantThatHoldsTheMigrationsLockFailsAlone(t *testing.T) {
 func TestAPauseAndAnAbortEndMigrationsThatWait(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		lock   func(t *testing.T, id tenant.ID) string
-		change func(*catalog.Store, context.Context, uuid.UUID, string) error
-		state  catalog.RunState
+		lock  func(t *testing.T, id tenant.ID) string
+		state catalog.RunState
 	}{
-		"a table":              {func(*testing.T, tenant.ID) string { return "begin; lock table pupils in access share mode" }, (*catalog.Store).AbortRun, catalog.RunAborted},
-		"the migrations' lock": {migrationLock, (*catalog.Store).PauseRun, catalog.RunPaused},
+		"a table":              {func(*testing.T, tenant.ID) string { return "begin; lock table pupils in access share mode" }, catalog.RunAborted},
+		"the migrations' lock": {migrationLock, catalog.RunPaused},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -203,7 +202,7 @@ func TestAPauseAndAnAbortEndMigrationsThatWait(t *testing.T) {
 				worked <- err
 			}()
 			b.migrating(t, b.ids[0])
-			if err := c.change(b.catalog, t.Context(), run.ID, "ada"); err != nil {
+			if err := b.catalog.ChangeRun(t.Context(), run.ID, c.state, "ada"); err != nil {
 				t.Fatal(err)
 			}
 			if err := <-worked; err != nil {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"homeroom/catalog"
 	"homeroom/fleet"
 )
 
@@ -108,7 +109,7 @@ func TestAnInterruptedRunOfChosenTenantsIsSeenAfterwards(t *testing.T) {
 		t.Fatal(err)
 	}
 	recorded(1)
-	if err := b.catalog.AbortRun(t.Context(), run.ID, "ada"); err != nil {
+	if err := b.catalog.ChangeRun(t.Context(), run.ID, catalog.RunAborted, "ada"); err != nil {
 		t.Fatal(err)
 	}
 	_, err = b.catalog.Exclusive(t.Context(), "migration run", func(context.Context) error {

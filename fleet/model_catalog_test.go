@@ -59,10 +59,10 @@ func (r catalogSim) StartRun(ctx context.Context, wanted catalog.NewRun) error {
 	})
 }
 
-// ResumeRun implements fleet.Store.
-func (r catalogSim) ResumeRun(ctx context.Context, id uuid.UUID, _ string) error {
-	return modeltest.Do(ctx, r.w.World, r.call("resume run", ""), func() error {
-		return r.w.rows.change(id, catalog.RunRunning, "", catalog.RunPaused)
+// ChangeRun implements fleet.Store. The fleet only resumes.
+func (r catalogSim) ChangeRun(ctx context.Context, id uuid.UUID, to catalog.RunState, _ string) error {
+	return modeltest.Do(ctx, r.w.World, r.call("change run", string(to)), func() error {
+		return r.w.rows.change(id, to, "", catalog.RunPaused)
 	})
 }
 

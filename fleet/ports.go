@@ -24,7 +24,7 @@ type Store interface {
 // runRows are the runs in the catalog and their outcomes.
 type runRows interface {
 	StartRun(ctx context.Context, run catalog.NewRun) error
-	ResumeRun(ctx context.Context, id uuid.UUID, by string) error
+	ChangeRun(ctx context.Context, id uuid.UUID, to catalog.RunState, by string) error
 	FinishRun(ctx context.Context, id uuid.UUID, state catalog.RunState, problem string) error
 	OpenRun(ctx context.Context) (catalog.Run, error)
 	LatestRun(ctx context.Context, schemaHash string) (catalog.Run, error)

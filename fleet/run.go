@@ -206,7 +206,7 @@ func (f *Fleet) join(ctx context.Context, options Options) (catalog.Run, error) 
 	same := f.hasFilesOf(run) && run.ToVersion == to && slices.Equal(slices.Sorted(slices.Values(run.OnlyTenants)), slices.Sorted(slices.Values(options.Only)))
 	switch {
 	case same && run.State == catalog.RunPaused && !options.Automatic:
-		err := f.cfg.Catalog.ResumeRun(ctx, run.ID, options.By)
+		err := f.cfg.Catalog.ChangeRun(ctx, run.ID, catalog.RunRunning, options.By)
 		if errors.Is(err, catalog.ErrStateChanged) {
 			err = nil
 		}

@@ -113,7 +113,7 @@ func TestPauseResumeAbort(t *testing.T) {
 		}
 		run, err := b.catalog.OpenRun(t.Context())
 		if err == nil {
-			err = b.catalog.PauseRun(t.Context(), run.ID, "ada")
+			err = b.catalog.ChangeRun(t.Context(), run.ID, catalog.RunPaused, "ada")
 		}
 		if err != nil {
 			t.Error(err)
@@ -182,10 +182,10 @@ func TestAnAbortedRunLeavesTheRest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := b.catalog.PauseRun(t.Context(), run.ID, "ada"); err != nil {
+	if err := b.catalog.ChangeRun(t.Context(), run.ID, catalog.RunPaused, "ada"); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.catalog.AbortRun(t.Context(), run.ID, "ada"); err != nil {
+	if err := b.catalog.ChangeRun(t.Context(), run.ID, catalog.RunAborted, "ada"); err != nil {
 		t.Fatal(err)
 	}
 	if worked, err := all.Work(t.Context()); worked || err != nil {

@@ -151,7 +151,7 @@ func (c migrateRun) interrupted(ctx context.Context, a *app, report fleet.Report
 	}
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
-	err := a.catalog.PauseRun(closing, run.ID, operator())
+	err := a.catalog.ChangeRun(closing, run.ID, catalog.RunPaused, operator())
 	if err != nil && !errors.Is(err, catalog.ErrStateChanged) {
 		return fmt.Errorf("interrupted, but the run could not be paused, and another process may go on with it: %w", err)
 	}

@@ -115,25 +115,25 @@ type migratePause struct{}
 
 // Run pauses the open run.
 func (migratePause) Run(ctx context.Context, p program) error {
-	return changeRun(ctx, p, "paused", (*catalog.Store).PauseRun)
+	return changeRun(ctx, p, catalog.RunPaused, "paused")
 }
 
 type migrateResume struct{}
 
 // Run resumes the paused run. A service works on it; so does homeroom migrate.
 func (migrateResume) Run(ctx context.Context, p program) error {
-	return changeRun(ctx, p, "running again: a service continues it within seconds, and so does homeroom migrate", (*catalog.Store).ResumeRun)
+	return changeRun(ctx, p, catalog.RunRunning, "running again: a service continues it within seconds, and so does homeroom migrate")
 }
 
 type migrateAbort struct{}
 
 // Run aborts the open run.
 func (migrateAbort) Run(ctx context.Context, p program) error {
-	return changeRun(ctx, p, "aborted", (*catalog.Store).AbortRun)
+	return changeRun(ctx, p, catalog.RunAborted, "aborted")
 }
 
 // changeRun changes the open run, and prints its progress.
-func changeRun(ctx context.Context, p program, what string, change func(*catalog.Store, context.Context, uuid.UUID, string) error) error {
+func changeRun(ctx context.Context, p program, to catalog.RunState, what string) error {
 	return withApp(ctx, p, func(a *app) error {
 		run, err := a.catalog.OpenRun(ctx)
 		if errors.Is(err, catalog.ErrNotFound) {
@@ -142,7 +142,7 @@ func changeRun(ctx context.Context, p program, what string, change func(*catalog
 		if err != nil {
 			return err
 		}
-		err = change(a.catalog, ctx, run.ID, operator())
+		err = a.catalog.ChangeRun(ctx, run.ID, to, operator())
 		if errors.Is(err, catalog.ErrStateChanged) {
 			return fmt.Errorf("the run is %s", run.State)
 		}

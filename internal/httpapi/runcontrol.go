@@ -18,8 +18,7 @@ import (
 type runChange struct {
 	verb string
 	// to is the state that it leads to.
-	to    catalog.RunState
-	apply func(s *catalog.Store, ctx context.Context, tx pgx.Tx, id uuid.UUID, by string) error
+	to catalog.RunState
 }
 
 func (s *server) registerRunControl() {
@@ -28,17 +27,17 @@ func (s *server) registerRunControl() {
 		summary, description string
 	}{
 		{
-			runChange{"pause", catalog.RunPaused, (*catalog.Store).PauseRunTx},
+			runChange{"pause", catalog.RunPaused},
 			"Pause a run",
 			"The migrations that are going on are cancelled within a second or two, and their tenants are as before the file. No other run can be started meanwhile.",
 		},
 		{
-			runChange{"resume", catalog.RunRunning, (*catalog.Store).ResumeRunTx},
+			runChange{"resume", catalog.RunRunning},
 			"Resume a run",
 			"A service goes on with the tenants that have no outcome yet, within a few seconds.",
 		},
 		{
-			runChange{"abort", catalog.RunAborted, (*catalog.Store).AbortRunTx},
+			runChange{"abort", catalog.RunAborted},
 			"Abort a run",
 			"Ends it. What it has done stays. The migrations that are going on are cancelled within a second or two, and their tenants are as before the file.",
 		},
@@ -79,7 +78,7 @@ func (s *server) changeRun(ctx context.Context, text string, change runChange) (
 func (s *server) applyChange(ctx context.Context, id uuid.UUID, change runChange) error {
 	event := runEvent(ctx, change.verb, id)
 	return s.cfg.Catalog.InTx(ctx, func(tx pgx.Tx) error {
-		if err := change.apply(s.cfg.Catalog, ctx, tx, id, event.Actor); err != nil {
+		if err := s.cfg.Catalog.ChangeRunTx(ctx, tx, id, change.to, event.Actor); err != nil {
 			return err
 		}
 		return s.cfg.Catalog.RecordTx(ctx, tx, event)
