@@ -8,9 +8,9 @@ import (
 	"sync"
 	"testing"
 
+	"homeroom/catalog"
 	"homeroom/doctor"
 	"homeroom/fleet"
-	"homeroom/catalog"
 	"homeroom/signup"
 	"homeroom/tenant"
 )
