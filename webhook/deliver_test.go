@@ -136,7 +136,7 @@ func TestResponses(t *testing.T) {
 			}
 			equal(t, c.problem, *d.LastProblem, "problem")
 			waits := d.NextAttemptAt.Sub(*d.EndedAt)
-			equal(t, true, waits >= c.least && waits <= c.least+c.least/10+time.Minute, "pause "+waits.String())
+			equal(t, true, waits >= c.least && waits <= c.least+c.least/10+2*time.Minute, "pause "+waits.String())
 			b.exec("delete from webhook_endpoints")
 		})
 	}
