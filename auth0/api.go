@@ -1,6 +1,6 @@
 package auth0
 
-// Where things are. https://auth0.com/docs/api/management/v2 and https://auth0.com/docs/api/authentication.
+// The routes. https://auth0.com/docs/api/management/v2 and https://auth0.com/docs/api/authentication.
 const (
 	managementPath = "/api/v2/"
 
@@ -44,11 +44,11 @@ const (
 // https://auth0.com/docs/authenticate/passwordless/authentication-methods/email-otp
 const passwordlessConnection = "email"
 
-// grantRealm logs a person of a certain connection in with a password:
+// grantRealm logs in a person of a certain connection with a password:
 // https://auth0.com/docs/api/authentication/resource-owner-password-flow/get-token
 const grantRealm = "http://auth0.com/oauth/grant-type/password-realm"
 
-// What Auth0 puts before the id of every user of a database connection, and of the passwordless e-mail connection.
+// The prefixes of user ids in a database connection, and in the passwordless e-mail connection.
 const (
 	prefixDatabase = "auth0|"
 	prefixEmail    = "email|"

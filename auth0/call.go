@@ -15,11 +15,11 @@ type call struct {
 	scope string
 	// setsPassword is true when the password that a person has chosen may be refused.
 	setsPassword bool
-	// missing is the error for a 404 without a code; nil means a wrong address.
+	// missing is the error for a 404 without a code; nil means that the address is wrong.
 	missing error
 }
 
-// exchange sends a call whose answer is 200 or 201 with JSON, which it decodes into into, or 204 if into is nil.
+// exchange sends a call. Its answer is 200 or 201 with JSON, which it decodes into into, or 204 if into is nil.
 func (c *Client) exchange(ctx context.Context, req call, into any) error {
 	ans, err := c.remote.Do(ctx, req.Call)
 	if err != nil {

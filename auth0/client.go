@@ -35,7 +35,7 @@ var (
 	_ identity.OrganizationLister = (*Client)(nil)
 )
 
-// Client talks to one tenant. It may be used by many goroutines.
+// Client is a client of one tenant. It is safe for use by many goroutines.
 type Client struct {
 	cfg     Config
 	remote  *remote.Client
@@ -43,7 +43,7 @@ type Client struct {
 	idCache *idCache
 }
 
-// New creates a client. It sends nothing: see [Client.Warm].
+// New returns a client. It sends nothing: see [Client.Warm].
 func New(cfg Config) (*Client, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.validate(); err != nil {
@@ -69,6 +69,6 @@ func New(cfg Config) (*Client, error) {
 	return c, nil
 }
 
-// Warm fetches the access token and leaves a connection open, so that the first sign-up does not pay for them. Its error
-// tells early that the tenant is unreachable or refuses the credentials; the client may be used nevertheless.
+// Warm fetches the access token and leaves a connection open, so that the first sign-up does not wait for them. Its
+// error shows early that the tenant cannot be reached or refuses the credentials; the client may be used nevertheless.
 func (c *Client) Warm(ctx context.Context) error { return c.remote.Warm(ctx) }

@@ -17,7 +17,7 @@ import (
 
 const password = "Tr0ub4dor&3-canary"
 
-// configOf is how a client finds a tenant.
+// configOf returns the configuration of a client for a tenant.
 func configOf(tenant *auth0test.Server) auth0.Config {
 	is := tenant.Config()
 	return auth0.Config{
@@ -35,19 +35,19 @@ func newClient(t *testing.T, cfg auth0.Config) *auth0.Client {
 	return client
 }
 
-// anno is when seeded users were made, or soon after.
+// seededAt is about when seeded users were created.
 var seededAt = time.Date(2026, 3, 1, 23, 59, 59, 0, time.UTC)
 
-// searchDelay is how far the search of the suite's tenants is behind.
+// searchDelay is the delay of the search of the suite's tenants.
 const searchDelay = time.Second
 
-// clock is one that a tenant and its client share, and that a test moves on.
+// clock is shared by a tenant and its client, and advanced by a test.
 type clock struct{ ahead atomic.Int64 }
 
 func (c *clock) Now() time.Time          { return time.Now().Add(time.Duration(c.ahead.Load())) }
 func (c *clock) advance(d time.Duration) { c.ahead.Add(int64(d)) }
 
-// opener logs people in, in a tenant where they have passwords.
+// opener logs people in, in a tenant with passwords.
 func opener(t *testing.T, tenant *auth0test.Server, cfg auth0.Config) func(string, secret.String) bool {
 	cfg.Audience = tenant.Config().Audience
 	client := newClient(t, cfg)
@@ -58,7 +58,7 @@ func opener(t *testing.T, tenant *auth0test.Server, cfg auth0.Config) func(strin
 }
 
 func fixture(t *testing.T, tenant *auth0test.Server, cfg auth0.Config, now *clock) identitytest.Fixture {
-	cfg.Now, cfg.Timeout = now.Now, time.Minute // a busy machine is not a slow tenant
+	cfg.Now, cfg.Timeout = now.Now, time.Minute // the tenant is not slow, only the machine may be
 	cfg.OwnerRole, cfg.AdminRole, cfg.MemberRole = "owner", "staff", "pupil"
 	return identitytest.Fixture{
 		Memberships: membershipFixture(t, tenant, cfg, now),
@@ -85,7 +85,7 @@ func fixture(t *testing.T, tenant *auth0test.Server, cfg auth0.Config, now *cloc
 	}
 }
 
-// seed has the tenant have users without creates. Three at a time were made in the same millisecond.
+// seed adds users to the tenant without creates. Three at a time were created in the same millisecond.
 func seed(t *testing.T, tenant *auth0test.Server, users ...identity.NewUser) {
 	t.Helper()
 	there := make([]auth0test.User, len(users))
@@ -114,8 +114,8 @@ func TestProvider(t *testing.T) {
 	})
 }
 
-// Auth0 uses HTTP/2, for which net/http has other rules to repeat a request. Here each school has
-// an organization, and elsewhere none has.
+// Auth0 uses HTTP/2, for which net/http has other rules to repeat a request. Here each school has an organization, and
+// in the other tests none has.
 func TestProviderOverHTTP2(t *testing.T) {
 	t.Parallel()
 	identitytest.TestProvider(t, func(t *testing.T) identitytest.Fixture {
@@ -129,7 +129,7 @@ func TestProviderOverHTTP2(t *testing.T) {
 		}
 		server.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.ProtoMajor != 2 {
-				t.Errorf("%s came over %s", r.URL.Path, r.Proto)
+				t.Errorf("%s was sent by %s", r.URL.Path, r.Proto)
 			}
 			tenant.ServeHTTP(w, r)
 		})
@@ -164,7 +164,7 @@ func TestNewChecksItsConfig(t *testing.T) {
 	t.Parallel()
 	good := auth0.Config{BaseURL: "https://lincoln.eu.auth0.com/", ClientID: "id", ClientSecret: "secret"}
 	if _, err := auth0.New(good); err != nil {
-		t.Fatalf("a good configuration is refused: %v", err)
+		t.Fatalf("a valid configuration is refused: %v", err)
 	}
 	for name, change := range map[string]func(*auth0.Config){
 		"no address":            func(c *auth0.Config) { c.BaseURL = "" },
@@ -188,7 +188,7 @@ func TestNewChecksItsConfig(t *testing.T) {
 	}
 }
 
-// The passwordless connection has ids of another kind, and no passwords.
+// The passwordless connection has ids with another prefix, and no passwords.
 func TestProviderWithoutPasswords(t *testing.T) {
 	t.Parallel()
 	identitytest.TestProvider(t, func(t *testing.T) identitytest.Fixture {

@@ -17,27 +17,27 @@ import (
 	"homeroom/internal/setting"
 )
 
-// How people log in.
+// The ways to log in.
 const (
-	// LoginPassword is with a password that they chose in Homeroom.
+	// LoginPassword is a login with a password that the person chose in Homeroom.
 	LoginPassword = "password"
-	// LoginEmail is with a code that Auth0 mails them each time. Nobody has a password.
+	// LoginEmail is a login with a code that Auth0 mails each time. Nobody has a password.
 	LoginEmail = "email"
-	// LoginTicket is with a password that they choose at Auth0, by a link ([Client.PasswordResetLink]). Until then it is random
-	// and unknown to everybody.
+	// LoginTicket is a login with a password that the person chooses at Auth0, by a link ([Client.PasswordResetLink]).
+	// Until then it is random and nobody knows it.
 	LoginTicket = "ticket"
 )
 
 // Config is the tenant and the client's credentials and options.
 type Config struct {
-	// BaseURL is the tenant, such as https://lincoln.eu.auth0.com, without a closing slash. Required.
+	// BaseURL is the tenant, such as https://lincoln.eu.auth0.com, without a slash at the end. Required.
 	BaseURL string
-	// ClientID is of a machine-to-machine application that has [Config.Scopes]. Required.
+	// ClientID is the id of a machine-to-machine application that has [Config.Scopes]. Required.
 	ClientID string
-	// ClientSecret is that application's. Required.
+	// ClientSecret is the secret of that application. Required.
 	ClientSecret secret.String
-	// ManagementAudience identifies the Management API; with a custom domain as BaseURL it is still the tenant's own
-	// domain's. Defaults to BaseURL + "/api/v2/".
+	// ManagementAudience identifies the Management API. With a custom domain as BaseURL it is still the one of the
+	// tenant's own domain. Defaults to BaseURL + "/api/v2/".
 	ManagementAudience string
 	// Connection is the name of the database connection of new users. Defaults to
 	// "Username-Password-Authentication", which every new tenant has.
@@ -47,29 +47,30 @@ type Config struct {
 	// OwnMails turns off Auth0's verification mail to new users, since Homeroom sends one. Defaults to
 	// the tenant's settings.
 	OwnMails bool
-	// OwnerRole, AdminRole and MemberRole are the names of the Auth0 roles that go with [identity.RoleOwner] and so on.
-	// Default to none: nobody gets a role.
+	// OwnerRole, AdminRole and MemberRole are the names of the Auth0 roles for [identity.RoleOwner] and so on. Default
+	// to none: nobody gets a role.
 	OwnerRole, AdminRole, MemberRole string
 	// Organizations gives each school an Auth0 organization, and roles are given within it. Defaults to none: roles are
 	// given for the whole tenant.
 	Organizations bool
-	// Audience identifies the service's own API, which sessions are for. Defaults to none: no sessions.
+	// Audience identifies the service's own API, for which sessions are valid. Defaults to none: no sessions.
 	Audience string
-	// CustomDomain is the domain in mails and links to a new user; a tenant with several verified custom domains
+	// CustomDomain is the domain in mails and links to a new user. A tenant with several verified custom domains
 	// refuses to create users without it. Defaults to none.
 	CustomDomain string
-	// Timeout bounds each exchange with the tenant, from dialling to the answer's last byte. Defaults to 10 s.
+	// Timeout limits each exchange with the tenant, from dialling to the last byte of the answer. Defaults to 10 s.
 	Timeout time.Duration
-	// MaxWait is how long a call may wait for the tenant's rate limit; one that would wait longer,
-	// or past its context's deadline, fails at once with a time to wait. Defaults to 10 s.
+	// MaxWait is how long a call may wait for the tenant's rate limit. A call that would wait longer, or past its
+	// context's deadline, fails at once with a time to wait. Defaults to 10 s.
 	MaxWait time.Duration
 	// Now is the clock for the expiry of tokens and rate limits. Defaults to time.Now.
 	Now func() time.Time
-	// Settings names the settings of these fields in hints for operators, and of Domain, the tenant's domain in BaseURL. Defaults to the fields' names.
+	// Settings names the settings of these fields in hints for operators, and of Domain, the tenant's domain in
+	// BaseURL. Defaults to the fields' names.
 	Settings setting.Names
-	// Logger gets one debug line per exchange and warnings about the token; never a body. Defaults to none.
+	// Logger logs one debug line per exchange and warnings about the token; never a body. Defaults to none.
 	Logger *slog.Logger
-	// Transport carries the requests. Defaults to one with enough kept-alive connections for many parallel calls.
+	// Transport sends the requests. Defaults to one with enough kept-alive connections for many parallel calls.
 	Transport http.RoundTripper
 }
 
@@ -102,7 +103,7 @@ func (c Config) validate() error {
 	return nil
 }
 
-// connection is the name of the connection of new users.
+// connection returns the name of the connection of new users.
 func (c Config) connection() string {
 	if c.Login == LoginEmail {
 		return passwordlessConnection
@@ -110,7 +111,7 @@ func (c Config) connection() string {
 	return c.Connection
 }
 
-// idPrefix is Auth0's prefix of the ids of users there.
+// idPrefix returns Auth0's prefix of the ids of users there.
 func (c Config) idPrefix() string {
 	if c.Login == LoginEmail {
 		return prefixEmail
@@ -123,7 +124,7 @@ var roleFields = map[string]string{
 	identity.RoleOwner: "OwnerRole", identity.RoleAdmin: "AdminRole", identity.RoleMember: "MemberRole",
 }
 
-// roles are the configured names, by the roles of package identity.
+// roles returns the configured names, by the roles of package identity.
 func (c Config) roles() map[string]string {
 	named := map[string]string{
 		identity.RoleOwner: c.OwnerRole, identity.RoleAdmin: c.AdminRole, identity.RoleMember: c.MemberRole,
@@ -136,8 +137,8 @@ func (c Config) roles() map[string]string {
 	return named
 }
 
-// Scopes are the scopes of the Management API that the application needs for this configuration. The scope to change
-// users is for verified e-mails and for linked accounts, which are configured elsewhere.
+// Scopes returns the scopes of the Management API that the application needs for this configuration. It always includes
+// the scope to change users, for verified e-mails and linked accounts, which are configured elsewhere.
 func (c Config) Scopes() []string {
 	scopes := []string{scopeCreate, scopeRead, scopeDelete, scopeUpdate}
 	if c.Login == LoginTicket {

@@ -10,14 +10,14 @@ import (
 	"homeroom/messages"
 )
 
-// failure turns a refusal of the Management API into an error of package identity. Statuses and codes are used first; messages
-// only where there is nothing else, since they change.
+// failure maps a refusal of the Management API to an error of package identity. It uses statuses and codes first, and
+// messages only if there is nothing else, since they change.
 func (c *Client) failure(req call, ans remote.Answer) error {
 	var p struct {
 		Message string `json:"message"`
 		Code    string `json:"errorCode"`
 	}
-	_ = ans.Decode(&p) // not JSON: a proxy's page, which has no more information than its status
+	_ = ans.Decode(&p) // not JSON: a proxy's page contains no more than its status
 	cause := c.remote.Quote(req.Call, ans, p.Code, p.Message)
 	hint := func(format string, args ...any) error {
 		return &identity.Misconfigured{Hint: c.cfg.Settings.Sprintf(format, args...), Err: cause}

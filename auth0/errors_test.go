@@ -53,7 +53,7 @@ func classOf(err error) class {
 	}
 }
 
-// checkError compares an error's class and that its text has what it must, and nothing that it must not.
+// checkError checks an error's class, and that its text contains what it must, and no secrets.
 func checkError(t *testing.T, err error, want class, says ...string) {
 	t.Helper()
 	if got := classOf(err); got != want {
@@ -62,12 +62,12 @@ func checkError(t *testing.T, err error, want class, says ...string) {
 	text := fmt.Sprintf("%v %+v %#v", err, err, err)
 	for _, s := range says {
 		if !strings.Contains(text, s) {
-			t.Errorf("error does not say %q: %v", s, err)
+			t.Errorf("error does not contain %q: %v", s, err)
 		}
 	}
 	for _, s := range []string{password, clientSecret, accessToken, email, "canary"} {
 		if strings.Contains(strings.ToLower(text), strings.ToLower(s)) {
-			t.Errorf("error shows %q: %v", s, err)
+			t.Errorf("error contains %q: %v", s, err)
 		}
 	}
 }
@@ -78,13 +78,13 @@ type refusal struct {
 	body   string
 }
 
-// coded is a refusal as most are.
+// coded returns a refusal with an errorCode.
 func coded(status int, code, message string) refusal {
 	return refusal{status, fmt.Sprintf(`{"statusCode":%d,"error":%q,"message":%q,"errorCode":%q}`,
 		status, http.StatusText(status), message, code)}
 }
 
-// bare is a refusal without errorCode, as those of passwords and tokens are.
+// bare returns a refusal without errorCode, as those of passwords and tokens are.
 func bare(status int, message string) refusal {
 	return refusal{status, fmt.Sprintf(`{"statusCode":%d,"error":%q,"message":%q}`, status, http.StatusText(status), message)}
 }
@@ -96,36 +96,36 @@ func TestCreateClassifiesAnswers(t *testing.T) {
 		want   class
 		says   []string
 	}{
-		"user exists":             {coded(409, "auth0_idp_error", "The user already exists."), exists, nil},
-		"conflict without code":   {bare(409, "The user already exists."), exists, nil},
-		"several custom domains":  {coded(409, "custom_domain_conflict", "The tenant has multiple verified custom domains."), misconfigured, []string{"CustomDomain"}},
-		"a conflict of a proxy":   {refusal{409, "<html>conflict</html>"}, misconfigured, nil},
-		"connection absent":       {coded(400, "inexistent_connection", "The connection does not exist."), misconfigured, []string{"Connection", "Username-Password-Authentication"}},
-		"connection disabled":     {bare(400, "Connection is disabled."), misconfigured, []string{"Connection is disabled."}},
-		"unknown member":          {coded(400, "invalid_body", "Payload validation error: 'Additional properties not allowed: x'."), misconfigured, []string{"invalid_body", "Additional properties"}},
-		"not an e-mail":           {coded(400, "invalid_body", "Payload validation error: 'Object didn't pass validation for format email: "+email+"' on property email (The user's email)."), rejected, []string{"email", "e-mail address"}},
-		"name too long":           {coded(400, "invalid_body", "Payload validation error: 'String is too long (151 chars), maximum 150' on property given_name (The user's given name(s))."), rejected, []string{"givenName"}},
-		"another bad property":    {coded(400, "invalid_body", "Payload validation error: 'String does not match pattern' on property user_id (The id)."), misconfigured, []string{"user_id"}},
-		"weak password":           {bare(400, "PasswordStrengthError: Password is too weak"), rejected, []string{"Password is too weak."}},
-		"refused token":           {bare(401, "Invalid token"), misconfigured, []string{"ManagementAudience", "Invalid token"}},
-		"missing scope":           {coded(403, "insufficient_scope", "Insufficient scope, expected any of: create:users"), misconfigured, []string{"create:users", "client-id"}},
-		"other 403":               {coded(403, "insufficient_entitlement", "Not entitled."), misconfigured, []string{"insufficient_entitlement"}},
-		"not found":               {refusal{404, "Not Found"}, misconfigured, []string{"Domain"}},
-		"redirect":                {refusal{307, ""}, misconfigured, []string{"Domain"}},
-		"too large":               {refusal{413, ""}, misconfigured, []string{"413"}},
-		"rate limit":              {coded(429, "too_many_requests", "Global limit has been reached"), throttled, nil},
-		"request timeout":         {refusal{408, ""}, unknown, nil},
-		"server error":            {coded(500, "", "Internal error"), unknown, nil},
-		"bad gateway":             {refusal{502, "<html>" + password + "</html>"}, unknown, nil},
-		"unavailable":             {refusal{503, ""}, unknown, nil},
-		"gateway timeout":         {refusal{504, ""}, unknown, nil},
-		"not implemented":         {refusal{501, ""}, misconfigured, []string{"501"}},
-		"success of another kind": {refusal{202, ""}, unknown, nil},
-		"success without a body":  {refusal{201, ""}, unknown, nil},
-		"success of a portal":     {refusal{200, "<html>Welcome</html>"}, unknown, nil},
-		"somebody else made":      {refusal{201, `{"user_id":"auth0|other"}`}, unknown, nil},
-		"half a body":             {refusal{201, `{"user_id":"auth0|`}, unknown, nil},
-		"everything repeated":     {bare(400, "You sent "+password+" for "+strings.ToUpper(email)+" with Bearer "+accessToken+"; secret "+clientSecret), misconfigured, []string{"[redacted]"}},
+		"user exists":                 {coded(409, "auth0_idp_error", "The user already exists."), exists, nil},
+		"conflict without code":       {bare(409, "The user already exists."), exists, nil},
+		"several custom domains":      {coded(409, "custom_domain_conflict", "The tenant has multiple verified custom domains."), misconfigured, []string{"CustomDomain"}},
+		"a conflict of a proxy":       {refusal{409, "<html>conflict</html>"}, misconfigured, nil},
+		"connection absent":           {coded(400, "inexistent_connection", "The connection does not exist."), misconfigured, []string{"Connection", "Username-Password-Authentication"}},
+		"connection disabled":         {bare(400, "Connection is disabled."), misconfigured, []string{"Connection is disabled."}},
+		"unknown member":              {coded(400, "invalid_body", "Payload validation error: 'Additional properties not allowed: x'."), misconfigured, []string{"invalid_body", "Additional properties"}},
+		"not an e-mail":               {coded(400, "invalid_body", "Payload validation error: 'Object didn't pass validation for format email: "+email+"' on property email (The user's email)."), rejected, []string{"email", "e-mail address"}},
+		"name too long":               {coded(400, "invalid_body", "Payload validation error: 'String is too long (151 chars), maximum 150' on property given_name (The user's given name(s))."), rejected, []string{"givenName"}},
+		"another bad property":        {coded(400, "invalid_body", "Payload validation error: 'String does not match pattern' on property user_id (The id)."), misconfigured, []string{"user_id"}},
+		"weak password":               {bare(400, "PasswordStrengthError: Password is too weak"), rejected, []string{"Password is too weak."}},
+		"refused token":               {bare(401, "Invalid token"), misconfigured, []string{"ManagementAudience", "Invalid token"}},
+		"missing scope":               {coded(403, "insufficient_scope", "Insufficient scope, expected any of: create:users"), misconfigured, []string{"create:users", "client-id"}},
+		"other 403":                   {coded(403, "insufficient_entitlement", "Not entitled."), misconfigured, []string{"insufficient_entitlement"}},
+		"not found":                   {refusal{404, "Not Found"}, misconfigured, []string{"Domain"}},
+		"redirect":                    {refusal{307, ""}, misconfigured, []string{"Domain"}},
+		"too large":                   {refusal{413, ""}, misconfigured, []string{"413"}},
+		"rate limit":                  {coded(429, "too_many_requests", "Global limit has been reached"), throttled, nil},
+		"request timeout":             {refusal{408, ""}, unknown, nil},
+		"server error":                {coded(500, "", "Internal error"), unknown, nil},
+		"bad gateway":                 {refusal{502, "<html>" + password + "</html>"}, unknown, nil},
+		"unavailable":                 {refusal{503, ""}, unknown, nil},
+		"gateway timeout":             {refusal{504, ""}, unknown, nil},
+		"not implemented":             {refusal{501, ""}, misconfigured, []string{"501"}},
+		"success of another kind":     {refusal{202, ""}, unknown, nil},
+		"success without a body":      {refusal{201, ""}, unknown, nil},
+		"success of a captive portal": {refusal{200, "<html>Welcome</html>"}, unknown, nil},
+		"somebody else made":          {refusal{201, `{"user_id":"auth0|other"}`}, unknown, nil},
+		"half a body":                 {refusal{201, `{"user_id":"auth0|`}, unknown, nil},
+		"everything repeated":         {bare(400, "You sent "+password+" for "+strings.ToUpper(email)+" with Bearer "+accessToken+"; secret "+clientSecret), misconfigured, []string{"[redacted]"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -249,7 +249,7 @@ func TestTokenRefusalsAreHints(t *testing.T) {
 func TestRetryAfterIsBounded(t *testing.T) {
 	t.Parallel()
 	text := func(s string) func() string { return func() string { return s } }
-	// Times are taken when they are sent: a parallel test may wait long for its turn.
+	// The time is read when it is sent, because a parallel test may wait long for its turn.
 	date := func() string { return time.Now().Add(20 * time.Second).UTC().Format(http.TimeFormat) }
 	in := func(d time.Duration) func() string {
 		return func() string { return strconv.FormatInt(time.Now().Add(d).Unix(), 10) }
@@ -259,15 +259,15 @@ func TestRetryAfterIsBounded(t *testing.T) {
 		value       func() string
 		least, most time.Duration
 	}{
-		"seconds":           {"Retry-After", text("7"), 7 * time.Second, 7 * time.Second},
-		"a date":            {"Retry-After", date, 10 * time.Second, 20 * time.Second},
-		"far too long":      {"Retry-After", text("5185"), time.Minute, time.Minute},
-		"negative":          {"Retry-After", text("-5"), time.Second, time.Second},
-		"nothing":           {"X-Other", text(""), time.Second, time.Second},
-		"a reset ahead":     {"X-RateLimit-Reset", in(20 * time.Second), 10 * time.Second, 20 * time.Second},
-		"a reset gone by":   {"X-RateLimit-Reset", in(-time.Hour), time.Second, time.Second},
-		"a reset too far":   {"X-RateLimit-Reset", in(time.Hour), time.Minute, time.Minute},
-		"a reset unlike it": {"X-RateLimit-Reset", text("soon"), time.Second, time.Second},
+		"seconds":                       {"Retry-After", text("7"), 7 * time.Second, 7 * time.Second},
+		"a date":                        {"Retry-After", date, 10 * time.Second, 20 * time.Second},
+		"far too long":                  {"Retry-After", text("5185"), time.Minute, time.Minute},
+		"negative":                      {"Retry-After", text("-5"), time.Second, time.Second},
+		"nothing":                       {"X-Other", text(""), time.Second, time.Second},
+		"a reset ahead":                 {"X-RateLimit-Reset", in(20 * time.Second), 10 * time.Second, 20 * time.Second},
+		"a reset in the past":           {"X-RateLimit-Reset", in(-time.Hour), time.Second, time.Second},
+		"a reset too far in the future": {"X-RateLimit-Reset", in(time.Hour), time.Minute, time.Minute},
+		"an invalid reset":              {"X-RateLimit-Reset", text("soon"), time.Second, time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -295,7 +295,7 @@ func TestACallThatWasNotSentIsTemporary(t *testing.T) {
 		_, err := client.Create(ctx, user)
 		checkError(t, err, temporary, "connection refused")
 	})
-	t.Run("only the create finds nobody", func(t *testing.T) {
+	t.Run("only the create finds no user", func(t *testing.T) {
 		t.Parallel()
 		dead := closedAddress(t)
 		client := tenant.serve(t, func(c *auth0.Config) {
@@ -316,7 +316,7 @@ func TestACallThatWasNotSentIsTemporary(t *testing.T) {
 		_, err := client.Create(ctx, user)
 		checkError(t, err, temporary)
 	})
-	t.Run("a look-up by e-mail shows no address", func(t *testing.T) {
+	t.Run("a look-up by e-mail contains no address", func(t *testing.T) {
 		t.Parallel()
 		client := tenant.serve(t, func(c *auth0.Config) {
 			c.Transport = redirectingTransport{to: closedAddress(t), path: "/api/v2/users-by-email", next: http.DefaultTransport}
@@ -326,7 +326,7 @@ func TestACallThatWasNotSentIsTemporary(t *testing.T) {
 	})
 }
 
-// redirectingTransport sends requests with a path elsewhere.
+// redirectingTransport sends requests with a path to another server.
 type redirectingTransport struct {
 	to, path string
 	next     http.RoundTripper
@@ -375,7 +375,7 @@ func TestEachExchangeIsBounded(t *testing.T) {
 	}
 }
 
-// expiring is a context whose deadline comes when a request has been sent.
+// expiring is a context whose deadline passes when a request has been sent.
 type expiring struct {
 	context.Context //nolint:containedctx // it is a context
 	sent, over      chan struct{}

@@ -16,11 +16,11 @@ import (
 type knownIDs struct {
 	// roles are ids by the roles of package identity, without those that are not configured.
 	roles map[string]string
-	// connection is the id of the connection of new users. It is empty without organizations, which alone need it.
+	// connection is the id of the connection of new users. It is empty without organizations, since only they need it.
 	connection string
 }
 
-// idCache caches them, so that they are looked up once.
+// idCache caches the ids, so that they are looked up once.
 type idCache struct {
 	// lock protects ids. It is a channel, since a lookup takes time and a caller may cancel.
 	lock chan struct{}

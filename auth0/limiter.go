@@ -50,7 +50,7 @@ func (l *limits) forCall(req remote.Call) *limiter {
 		return l.organizationRead
 	case strings.HasPrefix(req.Route, routeOrganizations):
 		return l.organizationWrite
-	case !strings.HasPrefix(req.Route, routeUsers): // users-by-email has it too
+	case !strings.HasPrefix(req.Route, routeUsers): // users-by-email has this prefix too
 		return l.others
 	case reads:
 		return l.read
@@ -87,7 +87,7 @@ func (l *limits) Learn(req remote.Call, ans remote.Answer, sent time.Time, pause
 	}
 }
 
-// untilReset is how long an answer without Retry-After asks to wait.
+// untilReset returns how long an answer without Retry-After asks to wait.
 func (l *limits) untilReset(ans remote.Answer) time.Duration {
 	reset, err := strconv.ParseInt(ans.Header.Get(headerReset), 10, 64)
 	if err != nil {
@@ -96,18 +96,18 @@ func (l *limits) untilReset(ans remote.Answer) time.Duration {
 	return time.Unix(reset, 0).Sub(l.token.now())
 }
 
-// limiter copies a token bucket of the tenant: calls take from it at once, and headers of answers correct it. Until the
-// first answer it has no limit.
+// limiter copies a token bucket of the tenant: calls take from it at once, and headers of answers correct it. Before
+// the first answer it has no limit.
 type limiter struct {
 	now     func() time.Time
 	maxWait time.Duration
-	// lock is held by the call at the head of the queue. A channel serves waiting calls in order.
+	// lock is held by the call at the head of the queue. It is a channel, which serves waiting calls in order.
 	lock chan struct{}
 
 	mu       sync.Mutex
 	burst    int           // size of the bucket; 0 if no limit is known
-	interval time.Duration // from one token to the next
-	measured bool          // interval was measured at an empty bucket; false if it is a guess
+	interval time.Duration // time from one token to the next
+	measured bool          // interval was measured with an empty bucket; false if it is a guess
 	tokens   float64       // tokens in the bucket at the time of counted
 	counted  time.Time
 	paused   time.Time // no call is sent before
@@ -116,8 +116,8 @@ type limiter struct {
 
 var errThrottled = errors.New("the tenant's rate limit allows no call in time")
 
-// wait returns when the call may be sent. A call that cannot be sent before its deadline, or within
-// maxWait, is refused at once.
+// wait returns when the call may be sent. It refuses at once a call that cannot be sent before its deadline, or within
+// maxWait.
 func (l *limiter) wait(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return &identity.Unavailable{Err: fmt.Errorf("wait to send: %w", err)}
@@ -173,7 +173,7 @@ func (l *limiter) queue(ctx context.Context) error {
 	}
 }
 
-// delay is the time until there is a token; l.mu is held.
+// delay returns the time until there is a token; l.mu is held.
 func (l *limiter) delay() time.Duration {
 	now := l.now()
 	wait := max(l.paused.Sub(now), 0)
@@ -193,8 +193,8 @@ func (l *limiter) refill(now time.Time) {
 	l.counted = now
 }
 
-// yield waits for the time of two tokens. Background work calls it before each call but the
-// first, and so leaves half of the rate to sign-ups.
+// yield waits for the time of two tokens. Background work calls it before each call except the first, and so leaves
+// half of the rate to sign-ups.
 func (l *limiter) yield(ctx context.Context) error {
 	l.mu.Lock()
 	d := 2 * l.interval
@@ -240,9 +240,9 @@ func (l *limiter) learn(ans remote.Answer, sent time.Time) {
 // maxFillTime is the longest time that a published Auth0 plan takes to fill a bucket.
 const maxFillTime = 6 * time.Second
 
-// measure estimates the rate, which is in no header. The reset is when the bucket will be full, rounded up to a second, and
-// zero remaining may be almost one: so an empty bucket gives a rate that is a little too low, and the best of several
-// is kept until a refusal shows that it is wrong. Until a bucket was empty the rate is a guess. l.mu is held.
+// measure estimates the rate, which is in no header. The reset is when the bucket will be full, rounded up to a second,
+// and zero remaining may be almost one. So an empty bucket gives a rate that is slightly too low, and the highest of
+// several is kept until a refusal shows that it is wrong. Before a bucket was empty the rate is a guess. l.mu is held.
 func (l *limiter) measure(window time.Duration, remaining int, refused bool) {
 	if remaining > 0 {
 		if !l.measured {

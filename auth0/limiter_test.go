@@ -16,7 +16,7 @@ import (
 	"homeroom/identity"
 )
 
-// metered is a tenant with a rate limit, which tells of it as Auth0 does. Its clock is the bubble's.
+// metered is a tenant with a rate limit, and with Auth0's headers about it. Its clock is the bubble's.
 type metered struct {
 	fakeTenant
 	limit   *rate.Limiter
@@ -45,7 +45,7 @@ func newMetered(burst int, perSecond float64) *metered {
 			respond(w, 429, `{"statusCode":429,"message":"Global limit has been reached","errorCode":"too_many_requests"}`)
 			return
 		}
-		time.Sleep(50 * time.Millisecond) // the way there and back, in the bubble's time
+		time.Sleep(50 * time.Millisecond) // the round trip, in the bubble's time
 		respond(w, 200, `[]`)
 	}
 	return m
@@ -65,7 +65,7 @@ func TestCallsWaitForASmallLimit(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			tenant := newMetered(plan.burst, plan.perSecond)
 			tenant.inBubble(t, func(t *testing.T, client *auth0.Client) {
-				use(t, client) // tells the limit
+				use(t, client) // returns the limit
 				start := time.Now()
 				var wg sync.WaitGroup
 				for range plan.calls {
@@ -78,7 +78,7 @@ func TestCallsWaitForASmallLimit(t *testing.T) {
 				took := time.Since(start)
 				t.Logf("%d calls took %s", plan.calls, took)
 				if took > plan.within {
-					t.Errorf("took %s, want at most %s: the limit is not made use of", took, plan.within)
+					t.Errorf("took %s, want at most %s: the limit is not used fully", took, plan.within)
 				}
 			})
 		})
@@ -90,7 +90,7 @@ func TestCallsOfOtherProgramsAreCounted(t *testing.T) {
 	tenant.inBubble(t, func(t *testing.T, client *auth0.Client) {
 		use(t, client)
 		tenant.limit.AllowN(time.Now(), 8)
-		use(t, client) // learns that none is left, although we spent two
+		use(t, client) // its answer says that none is left, although we used two
 		for range 3 {
 			use(t, client)
 		}
@@ -134,7 +134,7 @@ func TestACallThatCannotGoInTimeIsRefusedAtOnce(t *testing.T) {
 		_, err := client.LookupEmail(ctx, email)
 		checkError(t, err, throttled)
 		if wait := identity.RetryAfter(err); wait <= 100*time.Millisecond || wait > 2*time.Second {
-			t.Errorf("told to come back after %s", wait)
+			t.Errorf("the wait is %s", wait)
 		}
 		if took := time.Since(start); took != 0 {
 			t.Errorf("refused after %s, want at once", took)
@@ -227,7 +227,7 @@ func TestOrganizationLimitsDoNotDelayUsers(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		if _, err := client.Assign(ctx, identity.Membership{UserID: "auth0|1", Slug: "x", Role: identity.RoleOwner}); err == nil {
-			t.Fatal("an organization was made")
+			t.Fatal("an organization was created")
 		}
 		start := time.Now()
 		for range 5 {

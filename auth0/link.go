@@ -20,20 +20,20 @@ func (c *Client) Find(ctx context.Context, id string) (identity.User, error) {
 	return found, nil
 }
 
-// LinkAccount writes our members of app_metadata that are not empty, and no others: Auth0 merges at the first level. A link that
-// has no tenant yet must not remove one, since it may be late and arrive after a later one. It
-// implements [identity.AccountLinker].
+// LinkAccount writes our members of app_metadata that are not empty, and no others: Auth0 merges at the first level. A
+// link without a tenant must not remove one, since it may arrive after a later link. It implements
+// [identity.AccountLinker].
 func (c *Client) LinkAccount(ctx context.Context, id string, metadata identity.Metadata) (identity.User, error) {
-	linked, err := c.patch(ctx, id, map[string]any{"app_metadata": metadata}) // whose empty members are left out
+	linked, err := c.patch(ctx, id, map[string]any{"app_metadata": metadata}) // which omits our empty members
 	if err != nil {
 		return identity.User{}, fmt.Errorf("link user: %w", err)
 	}
 	return linked, nil
 }
 
-// UnlinkAccount removes our members of app_metadata. It reads first, since Auth0 has no conditional updates: an account that
-// another sign-up links in between would lose its metadata. The catalog prevents that others link an account that is
-// being unlinked. It implements [identity.AccountLinker].
+// UnlinkAccount removes our members of app_metadata. It reads first, since Auth0 has no conditional updates: an account
+// that another sign-up links in between would lose its metadata. The catalog prevents this: no other sign-up can link
+// an account that is being unlinked. It implements [identity.AccountLinker].
 func (c *Client) UnlinkAccount(ctx context.Context, id, signupID string) error {
 	found, err := c.Find(ctx, id)
 	if errors.Is(err, identity.ErrNotFound) || err == nil && found.Metadata.SignupID != signupID {

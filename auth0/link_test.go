@@ -10,7 +10,7 @@ import (
 	"homeroom/internal/flaky"
 )
 
-// unmanaged is a login that its owner made on Auth0's own page, with what others wrote on it.
+// unmanaged is an account that its owner created on Auth0's own page, with metadata of others.
 func unmanaged(t *testing.T, tenant *auth0test.Server) string {
 	t.Helper()
 	const id = "google-oauth2|115"
@@ -28,7 +28,7 @@ func appMetadata(t *testing.T, tenant *auth0test.Server, id string) string {
 	t.Helper()
 	user, ok := tenant.User(id)
 	if !ok {
-		t.Fatalf("%s is not there", id)
+		t.Fatalf("%s does not exist", id)
 	}
 	raw, err := json.Marshal(user.AppMetadata)
 	if err != nil {
@@ -58,7 +58,7 @@ func TestAnAccountIsLinkedAndUnlinked(t *testing.T) {
 		t.Errorf("app_metadata is %s, want %s", got, all)
 	}
 	if err := client.UnlinkAccount(t.Context(), id, "another"); err != nil || appMetadata(t, tenant, id) != all {
-		t.Errorf("released for another sign-up: %v; app_metadata is %s", err, appMetadata(t, tenant, id))
+		t.Errorf("unlinked for another sign-up: %v; app_metadata is %s", err, appMetadata(t, tenant, id))
 	}
 	for range 2 {
 		if err := client.UnlinkAccount(t.Context(), id, "u"); err != nil {
@@ -66,7 +66,7 @@ func TestAnAccountIsLinkedAndUnlinked(t *testing.T) {
 		}
 	}
 	if got := appMetadata(t, tenant, id); got != `{"nested":{"a":"b"},"plan":"gold"}` {
-		t.Errorf("app_metadata is %s after the release, want what others wrote", got)
+		t.Errorf("app_metadata is %s after the unlink, want the metadata of others", got)
 	}
 	for i, r := range recorded.requests {
 		if want := "/api/v2/users/google-oauth2%7C115"; r.URL.EscapedPath() != want {
@@ -124,10 +124,10 @@ func TestADeletedUserIsNotFound(t *testing.T) {
 	_, errTicket := client.PasswordResetLink(t.Context(), id, "", 0)
 	for _, err := range []error{errFind, errLink, errTicket, client.Verify(t.Context(), id)} {
 		if !errors.Is(err, identity.ErrNotFound) {
-			t.Errorf("%v; want that there is none", err)
+			t.Errorf("%v; want that it does not exist", err)
 		}
 	}
 	if err := client.UnlinkAccount(t.Context(), id, "u"); err != nil {
-		t.Errorf("a release of what is gone: %v", err)
+		t.Errorf("an unlink of a removed account: %v", err)
 	}
 }

@@ -17,7 +17,7 @@ import (
 const (
 	pageSize = 100
 	maxPages = 10
-	// listFields are the fields that remoteUser reads: a whole profile may be large.
+	// listFields are the fields that remoteUser reads, because a whole profile may be large.
 	listFields = "user_id,email,email_verified,blocked,created_at,app_metadata"
 	// created_at has milliseconds.
 	searchTime = "2006-01-02T15:04:05.000Z"
@@ -31,9 +31,9 @@ var errTooManyAtOnce = fmt.Errorf("the tenant has %d users or more that were cre
 // each hundred users, one after the other, and uses no more than half of the tenant's rate limit. It waits after a 429,
 // up to Config.MaxWait. It implements [identity.Lister].
 //
-// One search returns a thousand users, and a user who is removed between two pages moves all later ones up, before
-// the page that is read next. So List reads first pages only: each search begins at the time of creation where the one
-// before ended, which no removal moves. Users of that same millisecond are returned twice, and recognised by their ids.
+// One search returns a thousand users, and when a user is removed between two pages, all later ones move up, before the
+// page that is read next. So List reads first pages only: each search begins at the time of creation where the previous
+// one ended, which no removal changes. Users of that same millisecond are returned twice, and recognised by their ids.
 func (c *Client) List(ctx context.Context, each func(identity.User) error) error {
 	for at := (position{}); ; {
 		users, err := c.search(ctx, at)
@@ -63,10 +63,10 @@ func (c *Client) List(ctx context.Context, each func(identity.User) error) error
 // position is the progress of a list: the users created before from are done.
 type position struct {
 	from time.Time
-	// page is the page of the search from there. It is 0, unless more than a page of users were created at from: only then are
-	// further pages read, and may a removal hide somebody.
+	// page is the page of the search from there. It is 0, unless more than a page of users were created at from: only
+	// then further pages are read, and a removal may hide a user.
 	page int
-	// seen are the ids of users created at from that were on earlier pages, at most a thousand.
+	// seen are the ids of users created at from that were on earlier pages, a thousand at most.
 	seen map[string]bool
 }
 
@@ -126,8 +126,8 @@ func quotePhrase(text string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(text) + `"`
 }
 
-// decodePage decodes a page and checks that it is the requested one, complete and in order: the end of a list, and
-// the next position, depend on it alone.
+// decodePage decodes a page and checks that it is the requested one, complete and in order: the end of a list, and the
+// next position, depend on it alone.
 func (c *Client) decodePage(ans remote.Answer, at position) ([]identity.User, error) {
 	var page struct {
 		Start  int          `json:"start"`

@@ -15,8 +15,8 @@ import (
 // ManagesOrganizations reports whether each school gets an organization. It implements [identity.OrganizationLister].
 func (c *Client) ManagesOrganizations() bool { return c.cfg.Organizations }
 
-// ListOrganizations reads all organizations, a hundred with each call, and calls each for ours. Like List it takes no more
-// than half of the rate limit. It implements [identity.OrganizationLister].
+// ListOrganizations reads all organizations, a hundred with each call, and calls each for ours. Like List it uses no
+// more than half of the rate limit. It implements [identity.OrganizationLister].
 func (c *Client) ListOrganizations(ctx context.Context, each func(identity.Organization) error) error {
 	if !c.cfg.Organizations {
 		return nil
@@ -70,7 +70,7 @@ func (c *Client) organizationPage(ctx context.Context, from string) ([]organizat
 	}
 }
 
-// managed returns what Assign wrote about an organization.
+// managed returns the metadata that Assign wrote on an organization.
 func (o organization) managed() identity.Organization {
 	text := func(key string) string { s, _ := o.Metadata[key].(string); return s }
 	return identity.Organization{ID: o.ID, Name: o.Name, TenantID: text(keyTenant), SignupID: text(keySignup)}
@@ -80,12 +80,13 @@ func (o organization) managed() identity.Organization {
 func (c *Client) OrganizationEmpty(ctx context.Context, id string) (bool, error) {
 	occupied, err := c.hasMembers(ctx, organization{ID: id}, "")
 	if err != nil {
-		return false, fmt.Errorf("look for members: %w", err)
+		return false, fmt.Errorf("list members: %w", err)
 	}
 	return !occupied, nil
 }
 
-// RemoveEmptyOrganization reads the organization and its members again first. It implements [identity.OrganizationLister].
+// RemoveEmptyOrganization first reads the organization and its members again. It implements
+// [identity.OrganizationLister].
 func (c *Client) RemoveEmptyOrganization(ctx context.Context, listed identity.Organization) (bool, error) {
 	var org organization
 	err := c.exchange(ctx, call{

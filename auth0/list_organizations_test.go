@@ -52,12 +52,12 @@ func TestManagedOrganizationsAreListed(t *testing.T) {
 	}
 	tenant.Inject(flaky.Fault{Method: "GET", Path: "/api/v2/organizations", Skip: 1, Kind: flaky.StatusBefore, Times: -1})
 	if _, err := list(); !identity.Temporary(err) {
-		t.Errorf("a list that breaks off: %v; want a temporary error", err)
+		t.Errorf("an incomplete list: %v; want a temporary error", err)
 	}
 	tenant.ClearFaults()
 	stop := errors.New("enough")
 	if err := client.ListOrganizations(t.Context(), func(identity.Organization) error { return stop }); err != stop { //nolint:errorlint // as it is
-		t.Errorf("error is %v, want the one that ended the list, as it is", err)
+		t.Errorf("error is %v, want the one that ended the list, unchanged", err)
 	}
 }
 
@@ -72,7 +72,7 @@ func TestOnlyAnEmptyOrganizationIsRemoved(t *testing.T) {
 	}
 	managed := identity.Organization{ID: place.OrganizationID, TenantID: e.TenantID.String()}
 	if gone, err := client.RemoveEmptyOrganization(t.Context(), managed); gone || err != nil {
-		t.Errorf("one that somebody is in: %v, %v", gone, err)
+		t.Errorf("one with members: %v, %v", gone, err)
 	}
 	if err := client.Delete(context.WithoutCancel(t.Context()), e.OurID); err != nil {
 		t.Fatal(err)
@@ -83,7 +83,7 @@ func TestOnlyAnEmptyOrganizationIsRemoved(t *testing.T) {
 	other := managed
 	other.TenantID = "another"
 	if gone, err := client.RemoveEmptyOrganization(t.Context(), other); gone || err != nil || len(tenant.Organizations()) != 1 {
-		t.Errorf("one that became another tenant's: %v, %v", gone, err)
+		t.Errorf("one that belongs to another tenant now: %v, %v", gone, err)
 	}
 	for range 2 {
 		if gone, err := client.RemoveEmptyOrganization(t.Context(), managed); !gone || err != nil || len(tenant.Organizations()) != 0 {

@@ -20,7 +20,7 @@ import (
 	"homeroom/identity"
 )
 
-// someUsers are n logins of ours.
+// someUsers returns n users of ours.
 func someUsers(n int) []identity.NewUser {
 	users := make([]identity.NewUser, n)
 	for i := range users {
@@ -31,7 +31,7 @@ func someUsers(n int) []identity.NewUser {
 	return users
 }
 
-// list returns how often each user was shown, by our id.
+// list returns how often each user was listed, by our id.
 func list(t *testing.T, client *auth0.Client) (map[uuid.UUID]int, error) {
 	t.Helper()
 	shown := map[uuid.UUID]int{}
@@ -114,7 +114,7 @@ func TestListOfManyMadeAtOnce(t *testing.T) {
 				t.Errorf("%d users are shown, with error %v; want %d", len(shown), err, c.crowd+100)
 			}
 			if !c.whole && (err == nil || !strings.Contains(err.Error(), "same millisecond")) {
-				t.Errorf("error is %v, want one that tells why the list is not whole", err)
+				t.Errorf("error is %v, want one that says why the list is incomplete", err)
 			}
 			if n := searches(tenant); n > c.searches {
 				t.Errorf("it took %d searches, want %d at most", n, c.searches)
@@ -154,31 +154,31 @@ func TestListNeedsItsScope(t *testing.T) {
 	checkError(t, err, misconfigured, "read:users")
 }
 
-// The first page's answer, of which the cases spoil something.
+// The first page's answer, which the cases change.
 const firstPage = `{"start":0,"limit":100,"length":1,"total":1,"users":[` +
 	`{"user_id":"auth0|a","created_at":"2026-03-01T00:00:00.000Z","app_metadata":{"signup_id":"x"}}]}`
 
 func TestListRefusesInvalidAnswers(t *testing.T) {
 	t.Parallel()
 	for name, body := range map[string]string{
-		"a page of a proxy's":    `<html>Please log in</html>`,
-		"an array":               `[]`,
-		"an empty object":        `{}`,
-		"no users":               `{"start":0,"limit":100,"length":0,"total":0}`,
-		"null users":             strings.Replace(firstPage, `[{`, `null,"x":[{`, 1),
-		"another page":           strings.Replace(firstPage, `"start":0`, `"start":100`, 1),
-		"a smaller page":         strings.Replace(firstPage, `"limit":100`, `"limit":50`, 1),
-		"fewer users than said":  strings.Replace(firstPage, `"length":1`, `"length":2`, 1),
-		"a user without id":      strings.Replace(firstPage, `"auth0|a"`, `""`, 1),
-		"a user without a time":  strings.Replace(firstPage, `"2026-03-01T00:00:00.000Z"`, `{}`, 1),
-		"users out of order":     strings.Replace(strings.Replace(firstPage, `"length":1`, `"length":2`, 1), `}]}`, `},{"user_id":"auth0|b","created_at":"2026-02-01T00:00:00.000Z"}]}`, 1),
-		"half of it":             firstPage[:len(firstPage)/2],
-		"a success without body": ``,
+		"a page of a proxy's":        `<html>Please log in</html>`,
+		"an array":                   `[]`,
+		"an empty object":            `{}`,
+		"no users":                   `{"start":0,"limit":100,"length":0,"total":0}`,
+		"null users":                 strings.Replace(firstPage, `[{`, `null,"x":[{`, 1),
+		"another page":               strings.Replace(firstPage, `"start":0`, `"start":100`, 1),
+		"a smaller page":             strings.Replace(firstPage, `"limit":100`, `"limit":50`, 1),
+		"fewer users than the total": strings.Replace(firstPage, `"length":1`, `"length":2`, 1),
+		"a user without id":          strings.Replace(firstPage, `"auth0|a"`, `""`, 1),
+		"a user without a time":      strings.Replace(firstPage, `"2026-03-01T00:00:00.000Z"`, `{}`, 1),
+		"users out of order":         strings.Replace(strings.Replace(firstPage, `"length":1`, `"length":2`, 1), `}]}`, `},{"user_id":"auth0|b","created_at":"2026-02-01T00:00:00.000Z"}]}`, 1),
+		"half of it":                 firstPage[:len(firstPage)/2],
+		"a success without body":     ``,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			if body == firstPage {
-				t.Fatal("the case is like the good answer")
+				t.Fatal("the case does not differ from the valid answer")
 			}
 			tenant := &fakeTenant{api: func(w http.ResponseWriter, _ *http.Request) { respond(w, 200, body) }}
 			shown, err := list(t, tenant.serve(t))
@@ -190,11 +190,11 @@ func TestListRefusesInvalidAnswers(t *testing.T) {
 	}
 	tenant := &fakeTenant{api: func(w http.ResponseWriter, _ *http.Request) { respond(w, 200, firstPage) }}
 	if shown, err := list(t, tenant.serve(t)); err != nil || shown[uuid.Nil] != 1 {
-		t.Errorf("the good answer: %v, %v", shown, err)
+		t.Errorf("the valid answer: %v, %v", shown, err)
 	}
 }
 
-// A user must not have an our-id by which Delete would remove another user.
+// A user must not get an our-id with which Delete would remove another user.
 func TestListHasOurIDOnlyWhereItIsSet(t *testing.T) {
 	t.Parallel()
 	id := uuid.New()
@@ -210,12 +210,13 @@ func TestListHasOurIDOnlyWhereItIsSet(t *testing.T) {
 		body := strings.Replace(firstPage, "auth0|a", userID, 1)
 		tenant := &fakeTenant{api: func(w http.ResponseWriter, _ *http.Request) { respond(w, 200, body) }}
 		if shown, err := list(t, tenant.serve(t)); err != nil || len(shown) != 1 || shown[want] != 1 {
-			t.Errorf("%s is told as %v, with error %v; want %s", userID, shown, err, want)
+			t.Errorf("%s is listed as %v, with error %v; want %s", userID, shown, err, want)
 		}
 	}
 }
 
-// fullPages answers every search with a full page of users made later than those before, until there were enough.
+// fullPages answers every search with a full page of users created later than the previous ones, until there were
+// enough.
 func fullPages(pages int, refuse func(page int) bool) *fakeTenant {
 	page, refused := 0, false
 	return &fakeTenant{api: func(w http.ResponseWriter, _ *http.Request) {
@@ -258,15 +259,15 @@ func TestListReportsALongRefusal(t *testing.T) {
 		err := client.List(t.Context(), func(identity.User) error { return nil })
 		checkError(t, err, throttled)
 		if after := identity.RetryAfter(err); after != 30*time.Second {
-			t.Errorf("told to come back after %s, want 30 s", after)
+			t.Errorf("the wait is %s, want 30 s", after)
 		}
 		if n := tenant.count("GET /api/v2/users"); n != 1 {
-			t.Errorf("it was asked %d times, want once", n)
+			t.Errorf("%d requests, want one", n)
 		}
 	})
 }
 
-// Sign-ups share the tenant's rate limit with a list, and somebody waits for them.
+// Sign-ups share the tenant's rate limit with a list, and people wait for them.
 func TestListUsesHalfOfTheRateLimit(t *testing.T) {
 	tenant := newMetered(2, 2)
 	metered, pages := tenant.api, fullPages(1000, func(int) bool { return false }).api
@@ -298,7 +299,7 @@ func TestListUsesHalfOfTheRateLimit(t *testing.T) {
 			t.Errorf("%d calls ran into a 429", tenant.refused)
 		}
 		if n := tenant.count("GET /api/v2/users"); n < 10 {
-			t.Errorf("the list came no further than %d pages in 20 s", n)
+			t.Errorf("the list read only %d pages in 20 s", n)
 		}
 	})
 }

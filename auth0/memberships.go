@@ -22,8 +22,8 @@ func (c *Client) Prepare(ctx context.Context) error {
 	return nil
 }
 
-// Assign ensures the organization, its connection, the membership and the role, in that order. Each step looks first
-// or does nothing the second time, so an interrupted assignment is completed by another call. It implements
+// Assign ensures the organization, its connection, the membership and the role, in that order. Each step reads first or
+// has no effect the second time, so another call completes an interrupted assignment. It implements
 // [identity.MembershipManager].
 func (c *Client) Assign(ctx context.Context, e identity.Membership) (identity.Assignment, error) {
 	ids, err := c.prepared(ctx)
@@ -91,7 +91,7 @@ func (c *Client) removeFromOrganization(ctx context.Context, org organization, e
 	return c.deleteOrganization(ctx, org)
 }
 
-// addRole adds the role for the whole tenant. It does nothing if the user has the role.
+// addRole adds the role for the whole tenant. It has no effect if the user has the role.
 func (c *Client) addRole(ctx context.Context, e identity.Membership, ids *knownIDs) error {
 	role, ok := ids.roles[e.Role]
 	if !ok {
@@ -125,7 +125,7 @@ func (c *Client) ensureMember(ctx context.Context, org organization, e identity.
 	}, nil)
 	var misconfigured *identity.Misconfigured
 	if errors.As(err, &misconfigured) {
-		// How Auth0 refuses a deleted user, or one who already is a member, is not documented: so look it up.
+		// Auth0 does not document how it refuses a deleted user, or an existing member: so look it up.
 		switch joined, errLookup := c.memberOrganizations(ctx, e); {
 		case errors.Is(errLookup, identity.ErrNotFound):
 			return identity.ErrNotFound
@@ -171,7 +171,8 @@ func (c *Client) removeMemberRole(ctx context.Context, org organization, e ident
 	}, nil))
 }
 
-// errStaleID is a 404 for something that was just found: a role, or the organization. The next attempt looks it up again.
+// errStaleID is a 404 for something that was just found: a role, or the organization. The next attempt looks it up
+// again.
 var errStaleID error = &identity.Unavailable{Err: errors.New("the role or the organization was removed during the call")}
 
 // invalidateStale invalidates the cached ids when one of them may be stale.

@@ -13,7 +13,7 @@ import (
 	"homeroom/identity/identitytest"
 )
 
-// roles are those of the suite's tenants. Auth0's filter finds the first three for "owner".
+// roles are the roles of the suite's tenants. Auth0's filter finds the first three for "owner".
 var roles = []string{"Owner", "co-owner", "owner", "staff", "pupil"}
 
 // ours are their names by the roles of package identity.
@@ -88,7 +88,7 @@ func schools(tenant *auth0test.Server) []identitytest.Organization {
 	return all
 }
 
-// take has an unmanaged one organization be there.
+// take creates an unmanaged organization with a name.
 func take(t *testing.T, tenant *auth0test.Server, name string) {
 	t.Helper()
 	if _, err := tenant.SeedOrganization(name, map[string]string{"owner": "somebody else"}); err != nil {

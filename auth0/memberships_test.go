@@ -17,7 +17,7 @@ import (
 	"homeroom/identity"
 )
 
-// withRoles and withOrganizations are the two kinds of memberships.
+// withRoles and withOrganizations are configurations with the two kinds of memberships.
 func withRoles(c *auth0.Config) { c.OwnerRole, c.AdminRole, c.MemberRole = "owner", "staff", "pupil" }
 
 func withOrganizations(c *auth0.Config) {
@@ -30,7 +30,7 @@ func startTenant(t *testing.T) *auth0test.Server {
 	return auth0test.Start(t, auth0test.Config{Roles: roles})
 }
 
-// assigned makes a login and says what place it is to have.
+// assigned creates an account, and returns the membership that it is to get.
 func assigned(t *testing.T, client *auth0.Client, slug string) identity.Membership {
 	t.Helper()
 	user := newUser()
@@ -56,10 +56,10 @@ func wantMembership(t *testing.T, tenant *auth0test.Server, e identity.Membershi
 	if organizations > 0 {
 		managed := orgs[len(orgs)-1]
 		if len(managed.Members) != 1 || managed.Members[0].UserID != e.UserID || managed.Metadata["tenant_id"] != e.TenantID.String() {
-			t.Errorf("the organization is %+v, want the login's alone", managed)
+			t.Errorf("the organization is %+v, want only the account as member", managed)
 		}
 		if len(have) != 0 {
-			t.Errorf("the login has roles at large: %v", have)
+			t.Errorf("the account has roles for the whole tenant: %v", have)
 		}
 		have = tenant.MemberRoles(managed.ID, e.UserID)
 	}
@@ -68,7 +68,7 @@ func wantMembership(t *testing.T, tenant *auth0test.Server, e identity.Membershi
 	}
 }
 
-// crashingTransport cancels a context when so many answers of the Management API have come in.
+// crashingTransport cancels a context after this number of answers of the Management API.
 type crashingTransport struct {
 	mu     sync.Mutex
 	left   int
@@ -91,7 +91,7 @@ func TestAssignSurvivesACrashAfterEachRequest(t *testing.T) {
 	for name, c := range map[string]struct {
 		set           func(*auth0.Config)
 		organizations int
-		requests      int // of Prepare and Enrol
+		requests      int // of Prepare and Assign
 	}{
 		"roles":         {withRoles, 0, 3 + 1},
 		"organizations": {withOrganizations, 1, 4 + 4},
@@ -112,7 +112,7 @@ func TestAssignSurvivesACrashAfterEachRequest(t *testing.T) {
 					t.Fatalf("crashed: %v; want an assignment of %d requests", died, c.requests)
 				}
 				if err != nil && !identity.Temporary(err) && !identity.OutcomeUnknown(err) {
-					t.Errorf("%v; want an error that passes", err)
+					t.Errorf("%v; want a temporary error", err)
 				}
 				again := newClient(t, cfg)
 				for range 2 {
@@ -146,7 +146,7 @@ func TestTwoReplicasMakeOneOrganization(t *testing.T) {
 	}
 	wg.Wait()
 	if places[0] != places[1] || places[0].OrganizationID == "" {
-		t.Errorf("the places are %+v", places)
+		t.Errorf("the assignments are %+v", places)
 	}
 	wantMembership(t, tenant, e, 2) // one is unmanaged
 }
@@ -166,7 +166,7 @@ func TestAnOrganizationIsMadeWithAllThatItNeeds(t *testing.T) {
 		t.Errorf("the organization is %+v", org)
 	}
 	if len(org.Connections) != 1 || org.Connections[0].AssignMembershipOnLogin || org.Connections[0].SignupEnabled {
-		t.Errorf("the connections are %+v; want one, by which nobody becomes a member", org.Connections)
+		t.Errorf("the connections are %+v; want one that makes nobody a member", org.Connections)
 	}
 	if n := tenant.CountCalls("POST", "/api/v2/organizations/"+org.ID+"/enabled_connections"); n != 0 {
 		t.Errorf("the connection was enabled %d times more", n)
@@ -222,7 +222,7 @@ func TestAMembersOrganizationIsFoundUnderALaterName(t *testing.T) {
 	tenant := startTenant(t)
 	client, _ := newRecordingClient(t, tenant, withOrganizations)
 	owner := assigned(t, client, "lincoln")
-	// The names before it were unmanaged organizations', and are free again.
+	// The earlier names belonged to unmanaged organizations, and are free again.
 	id, err := tenant.SeedOrganization("lincoln-4", map[string]string{"tenant_id": owner.TenantID.String()})
 	if err != nil {
 		t.Fatal(err)
@@ -231,7 +231,7 @@ func TestAMembersOrganizationIsFoundUnderALaterName(t *testing.T) {
 	member.TenantID, member.Role = owner.TenantID, identity.RoleMember
 	place, err := client.Assign(t.Context(), member)
 	if err != nil || place.OrganizationID != id || len(tenant.Organizations()) != 1 {
-		t.Errorf("the place is %+v, %v; want it in %s", place, err, id)
+		t.Errorf("the assignment is %+v, %v; want it in %s", place, err, id)
 	}
 	if have := tenant.MemberRoles(id, member.UserID); !slices.Equal(have, []string{"pupil"}) {
 		t.Errorf("the roles are %v, want the member's", have)
@@ -303,7 +303,7 @@ func TestARoleThatIsRemovedIsNoticed(t *testing.T) {
 			tenant.RemoveRole("owner")
 			e := assigned(t, client, "lincoln")
 			if _, err := client.Assign(t.Context(), e); !identity.Temporary(err) {
-				t.Errorf("%v; want a temporary error, for the ids that are remembered are old", err)
+				t.Errorf("%v; want a temporary error, because the cached ids are stale", err)
 			}
 			_, err := client.Assign(t.Context(), e)
 			checkError(t, err, misconfigured, `"owner"`, "OwnerRole")
@@ -333,7 +333,7 @@ func TestAMemberWhoIsRefusedBecauseTheUserIsGone(t *testing.T) {
 		}
 	}
 	if _, err := client.Assign(t.Context(), e); !errors.Is(err, identity.ErrNotFound) {
-		t.Errorf("%v; want that the login is gone", err)
+		t.Errorf("%v; want that the account is gone", err)
 	}
 	if err := client.Unassign(t.Context(), e); err != nil || len(tenant.Organizations()) != 0 {
 		t.Errorf("unassign: %v; %d organizations are left", err, len(tenant.Organizations()))

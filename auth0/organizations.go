@@ -26,8 +26,8 @@ type organization struct {
 	fresh, joined bool
 }
 
-// keyTenant is the key of the tenant's id in an organization's metadata. An organization without it is unmanaged
-// and never changed. keySignup is the key of the sign-up that created it.
+// keyTenant is the key of the tenant's id in an organization's metadata. An organization without it is unmanaged and
+// never changed. keySignup is the key of the sign-up that created it.
 const (
 	keyTenant = "tenant_id"
 	keySignup = "signup_id"
@@ -37,9 +37,9 @@ func (o organization) isOf(e identity.Membership) bool {
 	return o.Metadata[keyTenant] == e.TenantID.String()
 }
 
-// ensureOrganization finds the school's organization, or creates it. The user's organizations are read first, which finds
-// one under any name, and fails for a deleted user. For a person who is not the owner the organization most likely
-// exists, so all its names are looked up before one is created: a name may have become free since.
+// ensureOrganization finds the school's organization, or creates it. It reads the user's organizations first, which
+// finds one under any name, and fails for a deleted user. For a person who is not the owner the organization most
+// likely exists, so it looks up all possible names before it creates one: a name may have become free since.
 func (c *Client) ensureOrganization(ctx context.Context, e identity.Membership, ids *knownIDs) (organization, error) {
 	joined, err := c.memberOrganizations(ctx, e)
 	if err != nil {
@@ -61,14 +61,14 @@ func (c *Client) ensureOrganization(ctx context.Context, e identity.Membership, 
 		}
 	}
 	return organization{}, &identity.Misconfigured{
-		Hint: "look at the organizations of these names in the Auth0 dashboard, and rename or remove those that are not needed",
-		Err:  fmt.Errorf("all names for the organization of %s are taken by others", e.Slug),
+		Hint: "rename or remove those organizations with these names in the Auth0 dashboard that are not needed",
+		Err:  fmt.Errorf("all names for the organization of %s are taken by other organizations", e.Slug),
 	}
 }
 
-// createOrFindOrganization creates an organization of this name, or returns the existing one. A name is unique at Auth0, so
-// of several concurrent creates for one school one succeeds and the others find it. After a lost answer the name is looked up before
-// another create.
+// createOrFindOrganization creates an organization with this name, or returns the existing one. A name is unique at
+// Auth0, so of several concurrent creates for one school one succeeds and the others find it. After a lost answer it
+// looks up the name before another create.
 func (c *Client) createOrFindOrganization(ctx context.Context, name string, e identity.Membership, ids *knownIDs) (organization, error) {
 	for attempt := 1; ; attempt++ {
 		org, err := c.createOrganization(ctx, name, e, ids)
@@ -97,7 +97,7 @@ func (c *Client) createOrganization(
 		"name":         name,
 		"display_name": displayName(e),
 		"metadata":     map[string]string{keyTenant: e.TenantID.String(), keySignup: e.SignupID.String()},
-		// A login with the connection alone makes nobody a member.
+		// A login with this connection alone makes nobody a member.
 		"enabled_connections": []any{map[string]any{"connection_id": ids.connection, "assign_membership_on_login": false}},
 	}
 	var made organization
@@ -131,8 +131,8 @@ func (c *Client) organizationNamed(ctx context.Context, name string) (organizati
 	return found, nil
 }
 
-// organizationsOf returns the school's organizations with the user, or else the one found by name: there is one at most,
-// unless somebody created another by hand. Names are used in order, so two free ones in a row end the search.
+// organizationsOf returns the school's organizations with the user, or else the one found by name: there is one at
+// most, unless somebody created another by hand. Names are used in order, so two free ones in a row end the search.
 func (c *Client) organizationsOf(ctx context.Context, e identity.Membership) ([]organization, error) {
 	orgs, err := c.memberOrganizations(ctx, e)
 	if err != nil && !errors.Is(err, identity.ErrNotFound) || len(orgs) > 0 {
@@ -145,7 +145,8 @@ func (c *Client) organizationsOf(ctx context.Context, e identity.Membership) ([]
 	return []organization{org}, nil
 }
 
-// memberOrganizations returns the school's organizations that the user is in. It fails with [identity.ErrNotFound] without the user.
+// memberOrganizations returns the school's organizations that have the user as a member. It fails with
+// [identity.ErrNotFound] without the user.
 func (c *Client) memberOrganizations(ctx context.Context, e identity.Membership) ([]organization, error) {
 	orgs, err := c.userOrganizations(ctx, e.UserID)
 	orgs = slices.DeleteFunc(orgs, func(org organization) bool { return !org.isOf(e) })
@@ -155,7 +156,7 @@ func (c *Client) memberOrganizations(ctx context.Context, e identity.Membership)
 	return orgs, err
 }
 
-// userOrganizations returns the organizations of a user: at most a hundred, which is far more than anybody has.
+// userOrganizations returns the organizations of a user: a hundred at most, which is far more than anybody has.
 func (c *Client) userOrganizations(ctx context.Context, userID string) ([]organization, error) {
 	var orgs []organization
 	err := c.exchange(ctx, call{
@@ -171,8 +172,7 @@ func (c *Client) userOrganizations(ctx context.Context, userID string) ([]organi
 	return orgs, nil
 }
 
-// findByName finds the school's organization by its possible names. It stops after maxFree free
-// names in a row.
+// findByName finds the school's organization by its possible names. It stops after maxFree free names in a row.
 func (c *Client) findByName(ctx context.Context, e identity.Membership, maxFree int) (organization, error) {
 	free := 0
 	for _, name := range organizationNames(e) {
@@ -218,10 +218,10 @@ func (c *Client) ensureConnection(ctx context.Context, org organization, ids *kn
 // fewMembers is the largest number of members that are each checked.
 const fewMembers = 5
 
-// hasMembers reports whether an organization has members besides leaving. The list of members may be some seconds
-// stale. A removed member who is still listed is detected by that user's organizations, which are not
-// stale. A new member who is not listed yet cannot be detected; that needs an assignment in the same school within these
-// seconds, which its own sign-up or invitation repeats, and which then creates the organization again.
+// hasMembers reports whether an organization has members besides leaving. The list of members may be stale for some
+// seconds. A removed member who is still listed is detected by that user's organizations, which are not stale. A new
+// member who is not listed yet cannot be detected. That needs an assignment in the same school within these seconds;
+// its own sign-up or invitation repeats it, and then creates the organization again.
 func (c *Client) hasMembers(ctx context.Context, org organization, leaving string) (bool, error) {
 	var members []struct {
 		UserID string `json:"user_id"`
@@ -277,8 +277,8 @@ const (
 
 var notInNames = regexp.MustCompile(`[^a-z0-9_-]+`)
 
-// organizationNames are the names that the school's organization may have, in order: the slug, the slug with a
-// number from 2 to 9, and the slug with a part of the tenant's id.
+// organizationNames returns the possible names of the school's organization, in order: the slug, the slug with a number
+// from 2 to 9, and the slug with a part of the tenant's id.
 func organizationNames(e identity.Membership) []string {
 	slug := strings.Trim(notInNames.ReplaceAllString(strings.ToLower(e.Slug), "-"), "-_")
 	if slug == "" {

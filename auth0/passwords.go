@@ -18,8 +18,8 @@ import (
 // Passwordless reports whether people choose no password in Homeroom. It implements [identity.Passwordless].
 func (c *Client) Passwordless() bool { return c.cfg.Login != LoginPassword }
 
-// initialPassword is the password of a new user: none in a passwordless connection, and a random one when it will
-// be chosen by a link, since a database connection refuses users without one.
+// initialPassword returns the password of a new user: none in a passwordless connection, and a random one if the person
+// will choose it by a link, since a database connection refuses users without one.
 func (c *Client) initialPassword(user identity.NewUser) secret.String {
 	switch c.cfg.Login {
 	case LoginEmail:
@@ -31,8 +31,8 @@ func (c *Client) initialPassword(user identity.NewUser) secret.String {
 	}
 }
 
-// randomPassword has some 140 bits, and satisfies Auth0's strictest policy: characters of all four classes in turn, so that
-// no two in a row are the same.
+// randomPassword returns a password with some 140 bits, which satisfies Auth0's strictest policy: characters of all
+// four classes in turn, so that no two in a row are the same.
 func randomPassword() secret.String {
 	classes := []string{"abcdefghijkmnopqrstuvwxyz", "ABCDEFGHJKLMNPQRSTUVWXYZ", "23456789", "!#%+-_="}
 	var password strings.Builder
@@ -67,13 +67,13 @@ func (c *Client) SetPassword(ctx context.Context, id string, password secret.Str
 	return nil
 }
 
-// PasswordResetLink creates a link to Auth0's page for a new password. A second one after a lost answer does no harm: both
-// work until they expire. It implements [identity.PasswordResetLinker].
+// PasswordResetLink creates a link to Auth0's page for a new password. A second one after a lost answer does no harm:
+// both are valid until they expire. It implements [identity.PasswordResetLinker].
 func (c *Client) PasswordResetLink(ctx context.Context, id, returnTo string, ttl time.Duration) (secret.String, error) {
 	body := struct {
 		UserID    string `json:"user_id"`
 		ResultURL string `json:"result_url,omitempty"`
-		TTL       int64  `json:"ttl_sec"` // 0 would be five days
+		TTL       int64  `json:"ttl_sec"` // 0 would mean five days
 	}{id, returnTo, max(int64(ttl/time.Second), 1)}
 	var made struct {
 		Ticket secret.String `json:"ticket"`

@@ -14,7 +14,7 @@ import (
 	"homeroom/identity"
 )
 
-// sentUser is the body of the create that a client sent.
+// sentUser returns the body of the create that a client sent.
 func sentUser(t *testing.T, recorded *recordingTransport) map[string]any {
 	t.Helper()
 	for i, r := range recorded.requests {
@@ -95,7 +95,7 @@ func TestAPasswordChosenByALink(t *testing.T) {
 	}
 }
 
-// choose sets a password as a person does on Auth0's page, and comes back to where it leads.
+// choose sets a password on Auth0's page as a person does, and returns where the page redirects.
 func choose(t *testing.T, link, chosen string) {
 	t.Helper()
 	address, err := url.Parse(link)
@@ -129,7 +129,7 @@ func choose(t *testing.T, link, chosen string) {
 	}
 	_ = res.Body.Close()
 	if to := res.Header.Get("Location"); res.StatusCode != http.StatusFound || !strings.HasPrefix(to, "https://homeroom.test/welcome?") {
-		t.Fatalf("the page leads to %q with status %d", to, res.StatusCode)
+		t.Fatalf("the page redirects to %q with status %d", to, res.StatusCode)
 	}
 }
 

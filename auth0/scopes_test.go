@@ -53,7 +53,7 @@ func everything(t *testing.T, client *auth0.Client, tickets bool) error {
 
 func TestScopesAreWhatIsNeededAndNoMore(t *testing.T) {
 	t.Parallel()
-	// The documentation asks for these to give and take roles at large, and the 403 does not name them.
+	// The documentation requires these to change roles for the whole tenant, and the 403 does not name them.
 	unneeded := []string{"create:role_members", "delete:role_members"}
 	for name, set := range map[string]func(*auth0.Config){
 		"alone": func(*auth0.Config) {}, "roles": withRoles, "organizations": withOrganizations,
@@ -87,7 +87,7 @@ func TestScopesAreWhatIsNeededAndNoMore(t *testing.T) {
 				}
 				var refused *identity.Misconfigured
 				if !errors.As(err, &refused) {
-					t.Errorf("without %s: %v; want an operator's matter", scope, err)
+					t.Errorf("without %s: %v; want a misconfiguration", scope, err)
 					continue
 				}
 				if asked, _, _ := strings.Cut(refused.Hint, ";"); !strings.Contains(asked, scope) {

@@ -15,9 +15,9 @@ import (
 	"homeroom/messages"
 )
 
-// OpenSession logs a person in by the password-realm grant, for the service's own API. The application must have that
-// grant switched on; and "Trust Token Endpoint IP Header", or Auth0 counts everybody's wrong passwords against our own
-// address. A login whose answer was lost is repeated. It implements [identity.SessionOpener].
+// OpenSession logs in a person by the password-realm grant, for the service's own API. The application must have that
+// grant enabled, and "Trust Token Endpoint IP Header": otherwise Auth0 counts everybody's wrong passwords against our
+// own address. A login whose answer was lost is repeated. It implements [identity.SessionOpener].
 func (c *Client) OpenSession(
 	ctx context.Context, email string, password secret.String, client string,
 ) (identity.Session, error) {
@@ -71,8 +71,8 @@ var loginRefusals = map[string]identity.Rejected{
 	"access_denied":     {Code: "access_denied", Message: messages.ID("field.login_blocked")},
 }
 
-// clientRefusal matches refusals with the code access_denied of the application rather than of the person, for whom
-// an Action of the tenant may have the same code.
+// clientRefusal matches refusals with the code access_denied that are about the application rather than the person. An
+// Action of the tenant may use the same code for a person.
 var clientRefusal = regexp.MustCompile(`^(Unauthorized$|Client |Service not |Non-global client)`)
 
 // loginFailure turns a refusal into an error of package identity, for a person's login.

@@ -48,7 +48,7 @@ func TestASessionIsForOurOwnAPI(t *testing.T) {
 		t.Fatal(err)
 	}
 	if claims.Subject != made.ID || !claims.Audience.Contains(tenant.Config().Audience) {
-		t.Errorf("it is of %s for %v", claims.Subject, claims.Audience)
+		t.Errorf("it is for %s and %v", claims.Subject, claims.Audience)
 	}
 }
 
@@ -56,7 +56,7 @@ func TestALoginNamesItsPerson(t *testing.T) {
 	t.Parallel()
 	tenant := &fakeTenant{token: func(w http.ResponseWriter, r *http.Request) {
 		if got := r.Header.Get("auth0-forwarded-for"); got != "203.0.113.7" {
-			t.Errorf("the address is told as %q", got)
+			t.Errorf("the forwarded address is %q", got)
 		}
 		respond(w, 200, `{"access_token":"`+accessToken+`","expires_in":60}`)
 	}}
@@ -101,16 +101,16 @@ func TestASessionThatCannotBe(t *testing.T) {
 		want   class
 		says   string
 	}{
-		"the grant is off":        {403, `{"error":"unauthorized_client","error_description":"Grant type 'x' not allowed for the client."}`, audience, misconfigured, "grant type Password"},
-		"a wrong secret":          {401, `{"error":"access_denied","error_description":"Unauthorized"}`, audience, misconfigured, "ClientSecret"},
-		"an unknown API":          {403, `{"error":"access_denied","error_description":"Service not found: api"}`, audience, misconfigured, "Audience"},
-		"a bad audience":          {400, `{"error":"invalid_request","error_description":"invalid audience specified for password grant exchange"}`, audience, misconfigured, "Audience"},
-		"a rate limit":            {429, `{"error":"too_many_requests"}`, audience, throttled, ""},
-		"a failure":               {503, ``, audience, temporary, ""},
-		"no token":                {200, `{}`, audience, temporary, ""},
-		"no API":                  {200, `{"access_token":"x"}`, func(*auth0.Config) {}, misconfigured, "Audience"},
-		"nobody has a password":   {200, `{"access_token":"x"}`, func(c *auth0.Config) { audience(c); c.Login = auth0.LoginEmail }, misconfigured, "Login"},
-		"echoing what it is told": {400, `{"error":"` + password + `","error_description":"` + email + `"}`, audience, misconfigured, ""},
+		"the grant is off":    {403, `{"error":"unauthorized_client","error_description":"Grant type 'x' not allowed for the client."}`, audience, misconfigured, "grant type Password"},
+		"a wrong secret":      {401, `{"error":"access_denied","error_description":"Unauthorized"}`, audience, misconfigured, "ClientSecret"},
+		"an unknown API":      {403, `{"error":"access_denied","error_description":"Service not found: api"}`, audience, misconfigured, "Audience"},
+		"a bad audience":      {400, `{"error":"invalid_request","error_description":"invalid audience specified for password grant exchange"}`, audience, misconfigured, "Audience"},
+		"a rate limit":        {429, `{"error":"too_many_requests"}`, audience, throttled, ""},
+		"a failure":           {503, ``, audience, temporary, ""},
+		"no token":            {200, `{}`, audience, temporary, ""},
+		"no API":              {200, `{"access_token":"x"}`, func(*auth0.Config) {}, misconfigured, "Audience"},
+		"passwordless users":  {200, `{"access_token":"x"}`, func(c *auth0.Config) { audience(c); c.Login = auth0.LoginEmail }, misconfigured, "Login"},
+		"echoing the request": {400, `{"error":"` + password + `","error_description":"` + email + `"}`, audience, misconfigured, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -23,7 +23,7 @@ const (
 	email        = "ada.canary@lincoln.example"
 )
 
-// fakeTenant answers what no tenant of auth0test would. Its token endpoint is in order unless token is set.
+// fakeTenant gives answers that no tenant of auth0test would give. Its token endpoint works unless token is set.
 type fakeTenant struct {
 	token, api http.HandlerFunc
 
@@ -33,7 +33,7 @@ type fakeTenant struct {
 
 // ServeHTTP implements http.Handler.
 func (o *fakeTenant) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	// Read to its end: only then does net/http notice that the caller is gone.
+	// Read the body to its end: only then net/http notices that the caller has disconnected.
 	_, _ = io.Copy(io.Discard, r.Body)
 	o.mu.Lock()
 	o.calls = append(o.calls, r.Method+" "+r.URL.Path)
@@ -91,7 +91,7 @@ func (o *fakeTenant) RoundTrip(r *http.Request) (*http.Response, error) {
 	return recorder.Result(), nil
 }
 
-// inBubble runs a test against the tenant under a clock that jumps whenever all wait.
+// inBubble runs a test against the tenant under a clock that advances when all goroutines wait.
 func (o *fakeTenant) inBubble(t *testing.T, test func(t *testing.T, client *auth0.Client)) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -108,7 +108,7 @@ func newUser() identity.NewUser {
 	}
 }
 
-// closedAddress is one where nobody listens.
+// closedAddress returns an address without a listener.
 func closedAddress(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

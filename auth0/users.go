@@ -44,7 +44,7 @@ func (c *Client) Create(ctx context.Context, user identity.NewUser) (identity.Us
 	}
 	switch {
 	case user.EmailVerified:
-		wanted.EmailVerified = &user.EmailVerified // Auth0 sends no mail then
+		wanted.EmailVerified = &user.EmailVerified // then Auth0 sends no mail
 	case c.cfg.OwnMails:
 		wanted.EmailVerified, wanted.VerifyEmail = new(bool), new(bool)
 	}
@@ -98,8 +98,8 @@ func (c *Client) LookupEmail(ctx context.Context, email string) ([]identity.User
 	return users, nil
 }
 
-// Delete removes the user that was created with our id. Auth0's answer does not show whether there was one, so a delete is
-// repeated when its answer was lost, and its outcome is never unknown. It implements [identity.Provider].
+// Delete removes the user that was created with our id. Auth0's answer does not show whether there was one, so a delete
+// is repeated when its answer was lost, and its outcome is never unknown. It implements [identity.Provider].
 func (c *Client) Delete(ctx context.Context, id uuid.UUID) error {
 	req := call{
 		Call:  remote.Call{Method: http.MethodDelete, Route: routeUser, ID: c.cfg.idPrefix() + id.String()},
@@ -118,7 +118,7 @@ func (c *Client) Delete(ctx context.Context, id uuid.UUID) error {
 	return nil
 }
 
-// remoteUser is a user as Auth0 shows one, as far as we read it. What others may have written (app_metadata) is read
+// remoteUser is the part of a user at Auth0 that we read. It reads app_metadata, which others may have written,
 // leniently: an invalid value must not hide a user.
 type remoteUser struct {
 	UserID        string         `json:"user_id"`
@@ -143,7 +143,7 @@ func (u remoteUser) user(idPrefix string) identity.User {
 	}
 }
 
-// ourID is the id for Lookup; nil if the user's id is not a UUID in our format.
+// ourID returns the id for Lookup; nil if the user's id is not a UUID in our format.
 func ourID(idPrefix, userID string) uuid.UUID {
 	id, err := uuid.Parse(strings.TrimPrefix(userID, idPrefix))
 	if err != nil || userID != idPrefix+id.String() {

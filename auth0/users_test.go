@@ -20,11 +20,11 @@ import (
 	"homeroom/internal/flaky"
 )
 
-// recordingTransport keeps what a client sends to the Management API.
+// recordingTransport records what a client sends to the Management API.
 type recordingTransport struct {
 	requests []*http.Request
 	bodies   [][]byte
-	// before is called with each request before it is sent, if it is not nil.
+	// before, if not nil, is called with each request before it is sent.
 	before func(*http.Request)
 }
 
@@ -55,7 +55,7 @@ func newRecordingClient(t *testing.T, tenant *auth0test.Server, change ...func(*
 	return newClient(t, cfg), recorded
 }
 
-// schema is as much of JSON Schema as Auth0 uses for this body.
+// schema is the part of JSON Schema that Auth0 uses for this body.
 type schema struct {
 	Required             []string `json:"required"`
 	AdditionalProperties bool     `json:"additionalProperties"`
@@ -101,7 +101,7 @@ func TestCreateSendsWhatAuth0sSchemaAllows(t *testing.T) {
 		for name, value := range sent {
 			property, ok := want.Properties[name]
 			if !ok {
-				t.Errorf("body %d has %s, which Auth0 does not know", i, name)
+				t.Errorf("body %d has %s, which is unknown to Auth0", i, name)
 			}
 			text, isText := value.(string)
 			if property.Type == "string" && (!isText || utf8.RuneCountInString(text) < property.MinLength ||
@@ -111,7 +111,7 @@ func TestCreateSendsWhatAuth0sSchemaAllows(t *testing.T) {
 			}
 		}
 		if _, has := sent["verify_email"]; has {
-			t.Errorf("body %d decides on the verification mail, which is the tenant's to decide", i)
+			t.Errorf("body %d decides on the verification mail, which the tenant must decide", i)
 		}
 	}
 }
@@ -221,7 +221,7 @@ func TestReadsAndDeletesAreRepeated(t *testing.T) {
 				t.Error(err)
 			}
 			if len(tenant.Users()) != 0 {
-				t.Error("the user is still there")
+				t.Error("the user still exists")
 			}
 		})
 	}

@@ -1,9 +1,9 @@
 package beyondidentity
 
-// The routes. The sign-up guide and its API definition document one call of version 1, the create. To find and to
-// remove users, only version 2 (the Secure Workforce API, https://docs.beyondidentity.com/api/v0) is documented. It is
-// on the same host and has the same users, so it is used for both. That a token of version 1 is valid for it, and that
-// its id is version 1's internal_id, is not documented, and not tested with the real service.
+// The routes. The sign-up guide and its API definition document one call of version 1, the create. Only version 2 (the
+// Secure Workforce API, https://docs.beyondidentity.com/api/v0) documents how to find and remove users. It is on the
+// same host and has the same users, so it is used for both. It is not documented, and not tested with the real service,
+// that a token of version 1 is valid for it, and that its id is version 1's internal_id.
 const (
 	// routeToken is the token endpoint: a form, with HTTP's Basic scheme.
 	routeToken = "/v2/oauth2/token"
@@ -11,7 +11,7 @@ const (
 	routeCreateV1 = "/v1/manage/users"
 	// routeCreateV2 does the same.
 	routeCreateV2 = "/v2/users"
-	// routeSearch lists users by a filter. Without a page size it lists nobody.
+	// routeSearch lists users by a filter. Without a page size it lists none.
 	routeSearch = "/v2/users"
 	// routeUser is one user, by Beyond Identity's id.
 	routeUser = "/v2/users/{id}"

@@ -1,9 +1,9 @@
 // Package beyondidentity creates and finds users at Beyond Identity, who log in with passkeys and have no passwords.
 //
-// [Client] implements [identity.Provider]. It is [identity.Passwordless]: Beyond Identity sends every new user a mail with
-// which they enrol a device, and nobody can log in before. It is [identity.MetadataUnsupported]: users have no metadata.
-// Our id is a user's external_id, which is unique within the tenant and is searched for when the outcome of a create is
-// unknown. A create is never repeated without that search, as each one sends a mail.
+// [Client] implements [identity.Provider]. It is [identity.Passwordless]: Beyond Identity sends every new user a mail
+// with which they enrol a device, and nobody can log in before. It is [identity.MetadataUnsupported]: users have no
+// metadata. Our id is a user's external_id, which is unique within the tenant. The client searches for it when the
+// outcome of a create is unknown. A create is never repeated without that search, as each one sends a mail.
 //
 // The package bitest is a simulated tenant.
 package beyondidentity
@@ -45,7 +45,7 @@ const (
 type Config struct {
 	// BaseURL is the address of the region: https://api.byndid.com or https://api-eu.byndid.com. Defaults to the former.
 	BaseURL string
-	// Version is how users are created. Defaults to V1 with an APIToken and V2 with a client.
+	// Version is the version of the API for creates. Defaults to V1 with an APIToken and V2 with a client.
 	Version Version
 	// APIToken is a bearer token from the Admin Console. Required unless there is a client.
 	APIToken secret.String
@@ -53,27 +53,27 @@ type Config struct {
 	// automatically. Required unless there is an APIToken.
 	ClientID     string
 	ClientSecret secret.String
-	// Timeout bounds each exchange with the API, from dialling to the answer's last byte. Defaults to 10 s.
+	// Timeout limits each exchange with the API, from dialling to the last byte of the answer. Defaults to 10 s.
 	Timeout time.Duration
-	// MaxWait is how long a call may wait when the API has asked for a pause. Defaults to 10 s.
+	// MaxWait is how long a call may wait if the API has asked for a pause. Defaults to 10 s.
 	MaxWait time.Duration
 	// Now is the clock for the expiry of tokens and pauses. Defaults to time.Now.
 	Now func() time.Time
 	// Settings names the settings of these fields in hints for operators. Defaults to the fields' names.
 	Settings setting.Names
-	// Logger gets one debug line per exchange and warnings about the token; never a body. Defaults to none.
+	// Logger logs one debug line per exchange and warnings about the token; never a body. Defaults to none.
 	Logger *slog.Logger
-	// Transport carries the requests. Defaults to one with enough kept-alive connections for many parallel calls.
+	// Transport sends the requests. Defaults to one with enough kept-alive connections for many parallel calls.
 	Transport http.RoundTripper
 }
 
-// Client talks to one tenant. It may be used by many goroutines.
+// Client is a client of one tenant. It is safe for use by many goroutines.
 type Client struct {
 	cfg    Config
 	remote *remote.Client
 }
 
-// New creates a client. It sends nothing: see [Client.Warm].
+// New returns a client. It sends nothing: see [Client.Warm].
 func New(cfg Config) (*Client, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.validate(); err != nil {
@@ -91,13 +91,13 @@ func New(cfg Config) (*Client, error) {
 		Transport: cfg.Transport,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("make the Beyond Identity client: %w", err)
+		return nil, fmt.Errorf("create the Beyond Identity client: %w", err)
 	}
 	return &Client{cfg: cfg, remote: client}, nil
 }
 
-// Warm fetches the access token, so that the first sign-up need not wait for it. Its error shows early that the API is
-// unreachable or refuses the credentials; the client may be used nevertheless.
+// Warm fetches the access token, so that the first sign-up need not wait for it. Its error shows early that the API
+// cannot be reached or refuses the credentials; the client may be used nevertheless.
 func (c *Client) Warm(ctx context.Context) error { return c.remote.Warm(ctx) }
 
 // Passwordless implements [identity.Passwordless].
@@ -131,7 +131,7 @@ func (c Config) validate() error {
 	return nil
 }
 
-// rateLimitReset is the time until the limit ends. The header has seconds, not a time.
+// rateLimitReset returns the time until the limit ends. The header contains seconds, not a time.
 func rateLimitReset(ans remote.Answer) time.Duration {
 	seconds, err := strconv.ParseInt(ans.Header.Get(headerReset), 10, 32)
 	if err != nil {

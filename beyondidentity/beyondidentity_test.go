@@ -23,7 +23,7 @@ import (
 	"homeroom/internal/secret"
 )
 
-// configOf is how a client finds a tenant: with a token for version 1, as a client for version 2.
+// configOf returns the configuration of a client for a tenant: with a token for version 1, as a client for version 2.
 func configOf(tenant *bitest.Server, version beyondidentity.Version) beyondidentity.Config {
 	cfg := beyondidentity.Config{BaseURL: tenant.Address(), APIToken: secret.String(tenant.Config().APIToken)}
 	if version == beyondidentity.V2 {
@@ -46,7 +46,7 @@ func newUser() identity.NewUser {
 	return identity.NewUser{ID: uuid.New(), Email: "ada.canary@lincoln.example", GivenName: "Ada", FamilyName: "Lovelace"}
 }
 
-// creates are where users are made.
+// creates are the routes of creates.
 var creates = map[beyondidentity.Version]string{beyondidentity.V1: "/v1/manage/users", beyondidentity.V2: "/v2/users"}
 
 func TestProvider(t *testing.T) {
@@ -55,10 +55,10 @@ func TestProvider(t *testing.T) {
 		version beyondidentity.Version
 		tenant  bitest.Config
 	}{
-		"version 1":                       {beyondidentity.V1, bitest.Config{}},
-		"version 1, with other answers":   {beyondidentity.V1, bitest.Config{FlatAnswers: true}},
-		"version 2":                       {beyondidentity.V2, bitest.Config{}},
-		"version 2, which keeps the dead": {beyondidentity.V2, bitest.Config{RetainsDeleted: true}},
+		"version 1":                              {beyondidentity.V1, bitest.Config{}},
+		"version 1, with other answers":          {beyondidentity.V1, bitest.Config{FlatAnswers: true}},
+		"version 2":                              {beyondidentity.V2, bitest.Config{}},
+		"version 2, which retains deleted users": {beyondidentity.V2, bitest.Config{RetainsDeleted: true}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -79,7 +79,7 @@ func TestProvider(t *testing.T) {
 	}
 }
 
-// bodies keeps what is sent to create users.
+// bodies records the bodies of creates.
 type bodies struct{ sent []string }
 
 // RoundTrip implements http.RoundTripper.
@@ -124,7 +124,7 @@ func TestCreateSendsEverythingThatIsRequired(t *testing.T) {
 				}
 				there := tenant.Users()[0]
 				if made.ID != there.ID || !made.CreatedAt.Equal(there.CreatedAt) || made.OurID != user.ID {
-					t.Errorf("made is %+v, and there is %+v", made, there)
+					t.Errorf("created %+v, and the tenant has %+v", made, there)
 				}
 				if mails := tenant.Mails(); len(mails) != 1 || mails[0] != email {
 					t.Errorf("mails went to %v", mails)
@@ -160,7 +160,7 @@ func TestUnmanagedUsersAreFoundByEmail(t *testing.T) {
 	tenant.AddUser(bitest.User{ExternalID: "0001f1f460b1ace7", Email: odd, Deleted: true})
 	found, err := client.LookupEmail(t.Context(), odd)
 	if err != nil || len(found) != 1 || found[0].ID != id || found[0].OurID != uuid.Nil || found[0].Email != odd {
-		t.Errorf("found %+v, %v; want the one who is alive", found, err)
+		t.Errorf("found %+v, %v; want the one that was not deleted", found, err)
 	}
 }
 
@@ -218,27 +218,27 @@ func TestErrorsAreClassified(t *testing.T) {
 		body   string
 		want   func(error) bool
 	}{
-		"a conflict":                      {create, 409, `{"code":"conflict","message":"user already exists"}`, is(identity.ErrExists)},
-		"a conflict by words":             {create, 400, `{"error":"User already exists: ada.canary@lincoln.example"}`, is(identity.ErrExists)},
-		"a proxy's conflict":              {create, 409, `<html>`, operators("Version")},
-		"another user's answer":           {create, 200, `{"user":{"internal_id":"1","external_id":"2"}}`, identity.OutcomeUnknown},
-		"an answer without a user":        {create, 200, `{"error":"canary"}`, identity.OutcomeUnknown},
-		"a gateway that gave up":          {create, 504, `<html>`, identity.OutcomeUnknown},
-		"an e-mail that is none":          {create, 400, violation("user.email_address"), rejected("email")},
-		"version 1's name of it":          {create, 400, violation("email"), rejected("email")},
-		"a name":                          {create, 400, violation("user.display_name"), rejected("name")},
-		"another field":                   {create, 400, violation("user.shoe_size"), operators("Version")},
-		"a right that is missing":         {create, 403, `{"code":"forbidden","message":"token-canary"}`, operators("users:create")},
-		"a right to read":                 {lookup, 403, `{"code":"forbidden"}`, operators("users:read")},
-		"a token of version 1 alone":      {lookup, 401, `{"code":"unauthorized"}`, operators("ClientID")},
-		"a refused token":                 {lookup, 401, `{"code":"unauthorized"}`, operators("APIToken")},
-		"another address":                 {lookup, 404, `<html>`, operators("BaseURL")},
-		"a redirection":                   {lookup, 302, ``, operators("BaseURL")},
-		"a list that cannot be read":      {lookup, 200, `{"users":[]}`, identity.Temporary},
-		"a total without its users":       {remove, 200, `{"total_size":1,"users":[]}`, identity.Temporary},
-		"a list that is broken":           {remove, 500, `{"code":"internal_server_error"}`, identity.Temporary},
-		"an empty list":                   {lookup, 200, `{"total_size":0,"users":[]}`, is(identity.ErrNotFound)},
-		"an empty list when one must end": {remove, 200, `{"total_size":0,"users":null}`, func(err error) bool { return err == nil }},
+		"a conflict":                    {create, 409, `{"code":"conflict","message":"user already exists"}`, is(identity.ErrExists)},
+		"a conflict by words":           {create, 400, `{"error":"User already exists: ada.canary@lincoln.example"}`, is(identity.ErrExists)},
+		"a proxy's conflict":            {create, 409, `<html>`, operators("Version")},
+		"another user's answer":         {create, 200, `{"user":{"internal_id":"1","external_id":"2"}}`, identity.OutcomeUnknown},
+		"an answer without a user":      {create, 200, `{"error":"canary"}`, identity.OutcomeUnknown},
+		"a gateway that timed out":      {create, 504, `<html>`, identity.OutcomeUnknown},
+		"an invalid e-mail":             {create, 400, violation("user.email_address"), rejected("email")},
+		"version 1's name of the field": {create, 400, violation("email"), rejected("email")},
+		"a name":                        {create, 400, violation("user.display_name"), rejected("name")},
+		"another field":                 {create, 400, violation("user.shoe_size"), operators("Version")},
+		"a missing right":               {create, 403, `{"code":"forbidden","message":"token-canary"}`, operators("users:create")},
+		"a right to read":               {lookup, 403, `{"code":"forbidden"}`, operators("users:read")},
+		"a token of version 1 alone":    {lookup, 401, `{"code":"unauthorized"}`, operators("ClientID")},
+		"a refused token":               {lookup, 401, `{"code":"unauthorized"}`, operators("APIToken")},
+		"another address":               {lookup, 404, `<html>`, operators("BaseURL")},
+		"a redirection":                 {lookup, 302, ``, operators("BaseURL")},
+		"a list that cannot be read":    {lookup, 200, `{"users":[]}`, identity.Temporary},
+		"a total without its users":     {remove, 200, `{"total_size":1,"users":[]}`, identity.Temporary},
+		"an incomplete list":            {remove, 500, `{"code":"internal_server_error"}`, identity.Temporary},
+		"an empty list":                 {lookup, 200, `{"total_size":0,"users":[]}`, is(identity.ErrNotFound)},
+		"an empty list before a delete": {remove, 200, `{"total_size":0,"users":null}`, func(err error) bool { return err == nil }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -297,18 +297,18 @@ func TestNewChecksItsConfig(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		cfg  beyondidentity.Config
-		want string // what the error speaks of; empty for none
+		want string // what the error contains; empty for none
 	}{
-		"a token":                 {beyondidentity.Config{APIToken: "t"}, ""},
-		"a client":                {beyondidentity.Config{ClientID: "id", ClientSecret: "s"}, ""},
-		"a token for version 2":   {beyondidentity.Config{APIToken: "t", Version: beyondidentity.V2}, ""},
-		"nothing":                 {beyondidentity.Config{}, "APIToken"},
-		"both":                    {beyondidentity.Config{APIToken: "t", ClientID: "id", ClientSecret: "s"}, "either"},
-		"a token, half a client":  {beyondidentity.Config{APIToken: "t", ClientID: "id"}, "either"},
-		"half a client":           {beyondidentity.Config{ClientID: "id"}, "ClientSecret"},
-		"another version":         {beyondidentity.Config{APIToken: "t", Version: "v3"}, `"v3"`},
-		"an address without host": {beyondidentity.Config{APIToken: "t", BaseURL: "api.byndid.com"}, "BaseURL"},
-		"a negative wait":         {beyondidentity.Config{APIToken: "t", MaxWait: -1}, "negative"},
+		"a token":                           {beyondidentity.Config{APIToken: "t"}, ""},
+		"a client":                          {beyondidentity.Config{ClientID: "id", ClientSecret: "s"}, ""},
+		"a token for version 2":             {beyondidentity.Config{APIToken: "t", Version: beyondidentity.V2}, ""},
+		"nothing":                           {beyondidentity.Config{}, "APIToken"},
+		"both":                              {beyondidentity.Config{APIToken: "t", ClientID: "id", ClientSecret: "s"}, "either"},
+		"a token, and an incomplete client": {beyondidentity.Config{APIToken: "t", ClientID: "id"}, "either"},
+		"half a client":                     {beyondidentity.Config{ClientID: "id"}, "ClientSecret"},
+		"another version":                   {beyondidentity.Config{APIToken: "t", Version: "v3"}, `"v3"`},
+		"an address without host":           {beyondidentity.Config{APIToken: "t", BaseURL: "api.byndid.com"}, "BaseURL"},
+		"a negative wait":                   {beyondidentity.Config{APIToken: "t", MaxWait: -1}, "negative"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -10,8 +10,8 @@ import (
 	"homeroom/messages"
 )
 
-// problem is the body of a refusal, decoded leniently: that of version 1 is not documented, and its users have a member
-// "error" of their own in Beyond Identity's apps.
+// problem is the body of a refusal, decoded leniently: that of version 1 is not documented, and in Beyond Identity's
+// apps its users have a member "error".
 type problem struct {
 	Code    any `json:"code"`
 	Message any `json:"message"`
@@ -27,7 +27,7 @@ type problem struct {
 
 func readProblem(ans remote.Answer) problem {
 	var p problem
-	_ = ans.Decode(&p) // a proxy's page has no more information than its status
+	_ = ans.Decode(&p) // a proxy's page contains no more than its status
 	p.code, _ = p.Code.(string)
 	for _, value := range []any{p.Message, p.Error} {
 		if text, ok := value.(string); ok && p.message == "" {
@@ -40,7 +40,8 @@ func readProblem(ans remote.Answer) problem {
 // taken matches texts about conflicts that have another status.
 var taken = regexp.MustCompile(`(?i)\balready (exists?|taken)\b`)
 
-// failure turns a refusal into an error of package identity. scope is the scope that the call needs, for hints to operators.
+// failure maps a refusal to an error of package identity. scope is the scope that the call needs, for hints to
+// operators.
 func (c *Client) failure(req remote.Call, ans remote.Answer, scope string) error {
 	p := readProblem(ans)
 	cause := c.remote.Quote(req, ans, p.code, p.message)
@@ -49,7 +50,7 @@ func (c *Client) failure(req remote.Call, ans remote.Answer, scope string) error
 	}
 	if refused := ans.Status == http.StatusUnauthorized || ans.Status == http.StatusForbidden; refused && c.cfg.Version == V1 && !req.Creates {
 		// Version 1 documents no call to find or remove a user.
-		return hint("$APIToken is not valid for version 2 of the API, where users are found and removed: make a client " +
+		return hint("$APIToken is not valid for version 2 of the API, where users are found and removed: create a client " +
 			"in the Admin Console with the scopes " + scopeCreate + ", " + scopeRead + " and " + scopeDelete +
 			", set $ClientID and $ClientSecret, and remove the token")
 	}
@@ -62,7 +63,7 @@ func (c *Client) failure(req remote.Call, ans remote.Answer, scope string) error
 		req.Creates && ans.Status == http.StatusBadRequest && taken.MatchString(p.message):
 		return identity.ErrExists
 	case ans.Status == http.StatusUnauthorized:
-		return hint("Beyond Identity refuses the access token: check $APIToken, or make a new client, and " +
+		return hint("Beyond Identity refuses the access token: check $APIToken, or create a new client, and " +
 			"check that $BaseURL is your region's")
 	case ans.Status == http.StatusForbidden:
 		return hint("grant the scope " + scope + " to the token or the client, in the Admin Console of Beyond Identity")
@@ -77,8 +78,8 @@ func (c *Client) failure(req remote.Call, ans remote.Answer, scope string) error
 	return hint("Beyond Identity refuses what Homeroom asks: check $Version")
 }
 
-// rejection returns the refusal of a field that a person filled in; nil if the answer is something else. Fields come with a path, such as
-// "user.email_address".
+// rejection returns the refusal of a field that a person filled in; nil if the answer is something else. Fields have a
+// path, such as "user.email_address".
 func (p problem) rejection(req remote.Call, status int) *identity.Rejected {
 	if status != http.StatusBadRequest || !req.Creates {
 		return nil

@@ -93,8 +93,8 @@ func (c *Client) LookupEmail(ctx context.Context, email string) ([]identity.User
 	return users, nil
 }
 
-// Delete removes the user whose external_id is ours. It looks the user up before each attempt, so that its outcome is never unknown. It
-// implements [identity.Provider].
+// Delete removes the user whose external_id is ours. It looks up the user before each attempt, so that its outcome is
+// never unknown. It implements [identity.Provider].
 func (c *Client) Delete(ctx context.Context, id uuid.UUID) error {
 	found, err := c.byExternalID(ctx, id)
 	if err != nil {
@@ -143,7 +143,7 @@ func (c *Client) search(ctx context.Context, attribute, value string) ([]remoteU
 	if ans.Status != http.StatusOK {
 		return nil, c.failure(req, ans, scopeRead)
 	}
-	// The total decides whether there is nobody: an unreadable page must not look like an empty one.
+	// The total decides whether there is no user: an unreadable page must not look like an empty one.
 	if err := ans.Decode(&page); err != nil || page.Total == nil || *page.Total > 0 && len(page.Users) == 0 {
 		return nil, &identity.Unavailable{Err: remote.ErrUnreadable}
 	}
@@ -162,8 +162,8 @@ type remoteUser struct {
 	State      string `json:"state"`
 }
 
-// readCreated decodes the new user. Version 2's answer is the user. Version 1's is documented as that, but read by
-// Beyond Identity's own apps as an object that holds it.
+// readCreated decodes the new user. Version 2's answer is the user. Version 1's is documented in the same way, but
+// Beyond Identity's own apps read it as an object that contains the user.
 func readCreated(ans remote.Answer) (remoteUser, error) {
 	var body struct {
 		remoteUser
@@ -185,8 +185,8 @@ func readCreated(ans remote.Answer) (remoteUser, error) {
 func (u remoteUser) id() string    { return cmp.Or(u.ID, u.InternalID) }
 func (u remoteUser) email() string { return cmp.Or(u.EmailV2, u.Email) }
 
-// user never reports an e-mail as verified. A person with an enrolled device has read the mail, but neither version reports
-// for which address.
+// user never reports an e-mail as verified. A person with an enrolled device has read the mail, but neither version
+// reports for which address.
 func (u remoteUser) user() identity.User {
 	created := time.Time{}
 	for _, field := range []any{u.CreatedV2, u.CreatedV1} {
@@ -197,7 +197,7 @@ func (u remoteUser) user() identity.User {
 	return identity.User{ID: u.id(), OurID: ourID(u.ExternalID), Email: u.email(), CreatedAt: created}
 }
 
-// ourID is the id for Lookup; nil if the external_id is not a UUID in our format.
+// ourID returns the id for Lookup; nil if the external_id is not a UUID in our format.
 func ourID(externalID string) uuid.UUID {
 	id, err := uuid.Parse(externalID)
 	if err != nil || externalID != id.String() {

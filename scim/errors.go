@@ -30,7 +30,7 @@ type problem struct {
 
 func readProblem(ans remote.Answer) problem {
 	var p problem
-	_ = ans.Decode(&p) // a proxy's page has no more information than its status
+	_ = ans.Decode(&p) // a proxy's page contains no more than its status
 	p.kind, _ = p.Type.(string)
 	for _, value := range []any{p.Detail, p.Description, p.Message} {
 		if text, ok := value.(string); ok && p.detail == "" {
@@ -44,7 +44,8 @@ func readProblem(ans remote.Answer) problem {
 // errRefused means that the server refused the content of a request, and did nothing.
 var errRefused = errors.New("the request was refused")
 
-// failure turns a refusal into an error of package identity. scope is the scope that the call needs, for hints to operators.
+// failure maps a refusal to an error of package identity. scope is the scope that the call needs, for hints to
+// operators.
 func (c *Client) failure(req remote.Call, ans remote.Answer, scope string) error {
 	p := readProblem(ans)
 	cause := c.remote.Quote(req, ans, p.kind, p.detail)
@@ -87,7 +88,7 @@ func (c Config) tokenHint(status int, code string) string {
 	}
 }
 
-// takenWords matches texts about conflicts that do not have RFC 7644's status.
+// takenWords matches texts about conflicts without RFC 7644's status.
 var takenWords = regexp.MustCompile(`(?i)\b(already (exists?|taken|used|in use)|not unique|must be unique)\b`)
 
 func (p problem) exists(status int) bool {
@@ -96,11 +97,11 @@ func (p problem) exists(status int) bool {
 }
 
 var (
-	// errorNumber is the error's number, with which Asgardeo's details begin.
+	// errorNumber is the error's number at the beginning of Asgardeo's details.
 	errorNumber = regexp.MustCompile(`\b(\d{5}) - `)
 	// addingPrefix is Asgardeo's text before the cause, with the user name.
 	addingPrefix = regexp.MustCompile(`^Error in adding the user: \S+\s*(to the user store\.)?\s*`)
-	// patternSigns are signs of a regular expression in a message, which is not for people.
+	// patternSigns are characters of a regular expression, which a message for people should not contain.
 	patternSigns = regexp.MustCompile(`[\\^${}\[\]<>]`)
 	// passwordLike recognises a refused password, since servers have no common code for it.
 	passwordLike = regexp.MustCompile(`(?i)passw|credential`)
@@ -146,8 +147,8 @@ func (c *Client) rejection(req remote.Call, status int, p problem) *identity.Rej
 	return &identity.Rejected{Field: "password", Code: code, Message: c.userMessage(req, p.detail)}
 }
 
-// userMessage is a detail about a password without numbers and prefixes. If nothing is left, or a regular expression,
-// it is a general message.
+// userMessage returns a detail about a password without numbers and prefixes; a general message if nothing is left, or
+// a regular expression.
 func (c *Client) userMessage(req remote.Call, detail string) messages.Message {
 	text := errorNumber.ReplaceAllString(addingPrefix.ReplaceAllString(detail, ""), "")
 	text = strings.TrimSpace(c.remote.Redact(req, text))

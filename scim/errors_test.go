@@ -16,7 +16,7 @@ import (
 	"homeroom/scim/scimtest"
 )
 
-// fakeServer answers every call but those for a token in one way.
+// fakeServer gives the same answer to every call, except those for a token.
 func fakeServer(t *testing.T, status int, body string, change ...func(*scim.Config)) *scim.Client {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -37,7 +37,7 @@ func fakeServer(t *testing.T, status int, body string, change ...func(*scim.Conf
 	return newClient(t, cfg)
 }
 
-// misconfigured checks that an operator must act, is told how, and nothing else is said.
+// misconfigured checks that the error is for an operator, contains this hint, and nothing secret.
 func misconfigured(t *testing.T, err error, hint string) {
 	t.Helper()
 	var m *identity.Misconfigured
@@ -134,22 +134,22 @@ func TestErrorsAreClassified(t *testing.T) {
 		body   string
 		want   func(error) bool
 	}{
-		"a create that waits for approval":    {create, 202, ``, unknown},
-		"a create without an answer to read":  {create, 201, `<html>`, unknown},
-		"a create that a gateway gave up":     {create, 504, `<html>`, unknown},
-		"an e-mail that is none":              {create, 400, scimError("400", "invalidValue", "31301 - Username x is not valid."), isRejected("email")},
-		"an attribute that is missing":        {create, 400, scimError("400", "invalidValue", "Attribute name is required"), operators("UserNamePrefix")},
-		"a redirection":                       {create, 307, ``, operators("BaseURL")},
-		"a look-up that fails":                {lookup, 500, ``, temporary},
-		"a look-up without an answer to read": {lookup, 200, `{}`, temporary},
-		"a total without its users":           {byEmail, 200, `{"totalResults":1}`, temporary},
-		"another address":                     {byEmail, 404, `<html>`, operators("BaseURL")},
-		"an empty list that is not there":     {lookup, 404, scimError(`"404"`, "", "None"), func(err error) bool { return errors.Is(err, identity.ErrNotFound) }},
-		"a right that is missing":             {create, 403, scimError("403", "Forbidden", ""), operators("internal_user_mgt_create")},
-		"a right to list":                     {lookup, 403, scimError("403", "Forbidden", ""), operators("internal_user_mgt_list")},
-		"a right to see roles":                {prepare, 403, ``, operators("internal_role_mgt_view")},
-		"a refused token":                     {lookup, 401, ``, operators("TokenURL")},
-		"a list of roles that cannot be read": {prepare, 200, `{}`, temporary},
+		"a create that waits for approval":     {create, 202, ``, unknown},
+		"a create without an answer to read":   {create, 201, `<html>`, unknown},
+		"a create that timed out at a gateway": {create, 504, `<html>`, unknown},
+		"an invalid e-mail":                    {create, 400, scimError("400", "invalidValue", "31301 - Username x is not valid."), isRejected("email")},
+		"an attribute that is missing":         {create, 400, scimError("400", "invalidValue", "Attribute name is required"), operators("UserNamePrefix")},
+		"a redirection":                        {create, 307, ``, operators("BaseURL")},
+		"a look-up that fails":                 {lookup, 500, ``, temporary},
+		"a look-up without an answer to read":  {lookup, 200, `{}`, temporary},
+		"a total without its users":            {byEmail, 200, `{"totalResults":1}`, temporary},
+		"another address":                      {byEmail, 404, `<html>`, operators("BaseURL")},
+		"an empty list without its members":    {lookup, 404, scimError(`"404"`, "", "None"), func(err error) bool { return errors.Is(err, identity.ErrNotFound) }},
+		"a missing right":                      {create, 403, scimError("403", "Forbidden", ""), operators("internal_user_mgt_create")},
+		"a right to list":                      {lookup, 403, scimError("403", "Forbidden", ""), operators("internal_user_mgt_list")},
+		"a right to see roles":                 {prepare, 403, ``, operators("internal_role_mgt_view")},
+		"a refused token":                      {lookup, 401, ``, operators("TokenURL")},
+		"a list of roles that cannot be read":  {prepare, 200, `{}`, temporary},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -8,14 +8,14 @@ import (
 	"unicode/utf8"
 )
 
-// FuzzEqual checks that a value stays one JSON string in a filter: whatever it has in it, the server compares with it alone.
+// FuzzEqual checks that a value stays one JSON string in a filter: the server compares with this value only.
 func FuzzEqual(f *testing.F) {
 	for _, value := range []string{"ada@lincoln.example", `a" or userName pr or "`, `\`, `\"`, `"`, "", `\u0022`, "é"} {
 		f.Add(value)
 	}
 	f.Fuzz(func(t *testing.T, value string) {
 		if !utf8.ValidString(value) || strings.ContainsFunc(value, unicode.IsControl) {
-			return // no address and no name that we search for has them
+			return // no address or name for which we search contains these
 		}
 		filter := equal("userName", value)
 		literal, ok := strings.CutPrefix(filter, "userName eq ")

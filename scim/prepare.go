@@ -12,7 +12,7 @@ import (
 )
 
 // errMissing means that an application or a role does not exist, or has another name.
-var errMissing = errors.New("not found by its name")
+var errMissing = errors.New("does not exist")
 
 // Prepare looks up the application and the roles, once. It implements [identity.MembershipManager].
 func (c *Client) Prepare(ctx context.Context) error {
@@ -57,7 +57,7 @@ func (c *Client) invalidate() {
 	c.roles = nil
 }
 
-// application returns the id of the application that the roles belong to; empty if none is configured.
+// application returns the id of the application to which the roles belong; empty if none is configured.
 func (c *Client) application(ctx context.Context) (string, error) {
 	if c.cfg.Application == "" {
 		return "", nil
@@ -109,7 +109,7 @@ func (c *Client) roleID(ctx context.Context, name, application, setting string) 
 	return c.exactlyOne(ids, "role", name, setting)
 }
 
-// find searches for roles or applications by a filter. The answer for none may be a 404.
+// find searches for roles or applications by a filter. The answer for an empty result may be a 404.
 func (c *Client) find(ctx context.Context, path, filter, scope string, page any) error {
 	req := remote.Call{Method: http.MethodGet, Route: path, Type: mediaType, Query: url.Values{"filter": {filter}}}
 	ans, err := c.remote.Do(ctx, req)

@@ -40,8 +40,8 @@ func isText(value any, word string) bool {
 	return false
 }
 
-// UnmarshalJSON decodes an entry leniently. Asgardeo sends an e-mail without further members as a plain string,
-// and unexpected values of other servers must not hide a user.
+// UnmarshalJSON decodes an entry leniently. Asgardeo sends an e-mail without further members as a plain string, and
+// unexpected values of other servers must not hide a user.
 func (e *entry) UnmarshalJSON(raw []byte) error {
 	var members struct {
 		Value   text `json:"value"`
@@ -57,10 +57,10 @@ func (e *entry) UnmarshalJSON(raw []byte) error {
 	return nil
 }
 
-// entries is a list of them. Some servers send a single one without the list.
+// entries is a list of values. Some servers send a single value without the list.
 type entries []entry
 
-// UnmarshalJSON leaves out entries without a value.
+// UnmarshalJSON omits entries without a value.
 func (l *entries) UnmarshalJSON(raw []byte) error {
 	var list []entry
 	if err := json.Unmarshal(raw, &list); err == nil {
@@ -80,9 +80,9 @@ type remoteUser struct {
 	ExternalID text
 	UserName   text
 	Emails     entries
-	// Roles and Groups are the user's. A server may leave them out.
+	// Roles and Groups are the user's. A server may omit them.
 	Roles, Groups entries
-	// Created is a time, and Location the user's address.
+	// Created is the time of creation, and Location the user's address.
 	Created, Location text
 	// Active is false for a user who may not log in.
 	Active any
@@ -92,7 +92,7 @@ type remoteUser struct {
 	unreadable string
 }
 
-// UnmarshalJSON decodes each field separately. It fails only if there is no object.
+// UnmarshalJSON decodes each field separately. It only fails if the value is not an object.
 func (u *remoteUser) UnmarshalJSON(raw []byte) error {
 	var shown struct {
 		ID         json.RawMessage `json:"id"`
@@ -142,7 +142,8 @@ const (
 	fieldEmails = "emails"
 )
 
-// checkReadable fails with an *[identity.Misconfigured] that names the field, if one of these fields of a user cannot be read.
+// checkReadable fails with an *[identity.Misconfigured] that names the field, if one of these fields of a user cannot
+// be read.
 func checkReadable(users []remoteUser, fields ...string) error {
 	for _, u := range users {
 		if slices.Contains(fields, u.unreadable) {

@@ -15,9 +15,9 @@ func TestAnUnreadableFieldIsNamedAndTheUserRemoved(t *testing.T) {
 		shown map[string]any
 	}{
 		"an id that is an object":      {"id", map[string]any{"id": map[string]any{"value": "4711"}}},
-		"an id that is empty":          {"id", map[string]any{"id": ""}},
+		"an empty id":                  {"id", map[string]any{"id": ""}},
 		"no id":                        {"id", map[string]any{"id": nil}},
-		"e-mails that are none":        {"emails", map[string]any{"emails": true}},
+		"e-mails that are not strings": {"emails", map[string]any{"emails": true}},
 		"e-mails by their types":       {"emails", map[string]any{"emails": map[string]any{"work": "ada.canary@lincoln.example"}}},
 		"an externalId that is a list": {"externalId", map[string]any{"externalId": []string{"x"}}},
 	} {
@@ -41,7 +41,7 @@ func TestAnUnreadableUserIsAnError(t *testing.T) {
 	_, err := client.LookupEmail(t.Context(), user.Email)
 	misconfigured(t, err, "emails")
 	if _, err := client.Lookup(t.Context(), user.ID); err != nil {
-		t.Errorf("whom we made is not found by our id: %v", err)
+		t.Errorf("our user is not found by our id: %v", err)
 	}
 	if err := client.Delete(t.Context(), user.ID); err != nil || len(server.Users()) != 0 {
 		t.Errorf("delete: %v, %d are left", err, len(server.Users()))

@@ -9,7 +9,7 @@ import (
 	"homeroom/identity"
 )
 
-// newUser is the body of a create. Empty members are left out: servers handle them differently.
+// newUser is the body of a create. It omits empty members, because servers handle them differently.
 type newUser struct {
 	Schemas      []string      `json:"schemas"`
 	ExternalID   string        `json:"externalId"`
@@ -83,7 +83,7 @@ func (u remoteUser) has(email, prefix string) bool {
 	return strings.EqualFold(string(u.UserName), prefix+email) || strings.EqualFold(string(u.UserName), email)
 }
 
-// email is the primary e-mail, or else the first, or else the user name if that is an e-mail.
+// email returns the primary e-mail, or else the first, or else the user name if that is an e-mail.
 func (u remoteUser) email(prefix string) string {
 	for _, e := range u.Emails {
 		if e.Primary {
@@ -107,7 +107,7 @@ func (c *Client) user(u remoteUser) identity.User {
 	}
 }
 
-// ourID is the id for Lookup; nil if the externalId is not a UUID in our format.
+// ourID returns the id for Lookup; nil if the externalId is not a UUID in our format.
 func ourID(externalID string) uuid.UUID {
 	id, err := uuid.Parse(externalID)
 	if err != nil || externalID != id.String() {

@@ -14,8 +14,8 @@ import (
 // ManagesMemberships implements [identity.MembershipManager].
 func (c *Client) ManagesMemberships() bool { return c.cfg.AdminRole != "" || c.cfg.MemberRole != "" }
 
-// Assign gives an account its role. Concurrent calls for the same one share one piece of work, since they would not
-// see each other's result. It implements [identity.MembershipManager].
+// Assign gives an account its role. Concurrent calls for the same account run once, since they would not see each
+// other's result. It implements [identity.MembershipManager].
 func (c *Client) Assign(ctx context.Context, e identity.Membership) (identity.Assignment, error) {
 	name := c.role(e.Role)
 	if name == "" {
@@ -28,7 +28,7 @@ func (c *Client) Assign(ctx context.Context, e identity.Membership) (identity.As
 			c.invalidate()
 			err = c.addMember(ctx, e.UserID, name)
 		case identity.OutcomeUnknown(err):
-			err = c.addMember(ctx, e.UserID, name) // which looks it up first
+			err = c.addMember(ctx, e.UserID, name) // a retry looks it up first
 		}
 		return nil, err
 	})
@@ -91,7 +91,7 @@ func (c *Client) removeMember(ctx context.Context, userID, name string) error {
 	return err
 }
 
-// roleAndUser returns the id of the role of a name, and the current user.
+// roleAndUser returns the id of the role with a name, and the current user.
 func (c *Client) roleAndUser(ctx context.Context, name, userID string) (role string, user remoteUser, err error) {
 	roles, err := c.prepared(ctx)
 	if err == nil {
@@ -119,8 +119,8 @@ type operation struct {
 	Value []entry `json:"value,omitempty"`
 }
 
-// patch changes a role. To remove a user who is no member does nothing. To add a member should do nothing either (RFC 7644,
-// section 3.5.2.1), but some servers then list the member twice: so an add is sent once.
+// patch changes a role. Removing a user who is not a member has no effect. Adding a member should have none either (RFC
+// 7644, section 3.5.2.1), but some servers then list the member twice: so an add is sent once.
 func (c *Client) patch(ctx context.Context, roleID string, op operation) error {
 	req := remote.Call{
 		Method: http.MethodPatch, Route: c.cfg.RolesPath + resource, ID: roleID, Type: mediaType, Creates: op.Op == "add",

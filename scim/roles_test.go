@@ -11,7 +11,7 @@ import (
 	"homeroom/scim/scimtest"
 )
 
-// owner is a new user's place.
+// owner is the owner's membership of a new user.
 func owner(t *testing.T, client *scim.Client) identity.Membership {
 	t.Helper()
 	made, err := client.Create(t.Context(), newUser())
@@ -42,16 +42,16 @@ func TestPrepareWantsExactlyOneOfEachName(t *testing.T) {
 		change func(*scim.Config)
 		hint   string // empty for a success
 	}{
-		"as set up":                     {scimtest.Config{}, func(*scim.Config) {}, ""},
-		"no such application":           {scimtest.Config{}, func(c *scim.Config) { c.Application = "Portal" }, "Application"},
-		"an application of longer name": {scimtest.Config{Quirks: loose}, func(c *scim.Config) { c.Application = "School" }, "Application"},
-		"two applications":              {scimtest.Config{Applications: []string{"School Portal", "School Portal"}}, func(*scim.Config) {}, "Application"},
-		"no such role":                  {scimtest.Config{}, func(c *scim.Config) { c.AdminRole = "Head" }, "AdminRole"},
-		"no such role, told by 404":     {scimtest.Config{Quirks: scimtest.Quirks{EmptyIs404: true}}, func(c *scim.Config) { c.AdminRole = "Head" }, "AdminRole"},
-		"a role of longer name":         {scimtest.Config{Quirks: loose}, func(c *scim.Config) { c.AdminRole = "School" }, "AdminRole"},
-		"no such role of members":       {scimtest.Config{}, func(c *scim.Config) { c.MemberRole = "Pupil" }, "MemberRole"},
-		"a quote in the name":           {scimtest.Config{Roles: []string{`The "Head"`}}, func(c *scim.Config) { c.AdminRole = `The "Head"` }, ""},
-		"one role for all":              {scimtest.Config{}, func(c *scim.Config) { c.MemberRole = adminRole }, ""},
+		"as set up":                         {scimtest.Config{}, func(*scim.Config) {}, ""},
+		"no such application":               {scimtest.Config{}, func(c *scim.Config) { c.Application = "Portal" }, "Application"},
+		"an application with a longer name": {scimtest.Config{Quirks: loose}, func(c *scim.Config) { c.Application = "School" }, "Application"},
+		"two applications":                  {scimtest.Config{Applications: []string{"School Portal", "School Portal"}}, func(*scim.Config) {}, "Application"},
+		"no such role":                      {scimtest.Config{}, func(c *scim.Config) { c.AdminRole = "Head" }, "AdminRole"},
+		"no such role, with status 404":     {scimtest.Config{Quirks: scimtest.Quirks{EmptyIs404: true}}, func(c *scim.Config) { c.AdminRole = "Head" }, "AdminRole"},
+		"a role with a longer name":         {scimtest.Config{Quirks: loose}, func(c *scim.Config) { c.AdminRole = "School" }, "AdminRole"},
+		"no such role for members":          {scimtest.Config{}, func(c *scim.Config) { c.MemberRole = "Pupil" }, "MemberRole"},
+		"a quote in the name":               {scimtest.Config{Roles: []string{`The "Head"`}}, func(c *scim.Config) { c.AdminRole = `The "Head"` }, ""},
+		"one role for all":                  {scimtest.Config{}, func(c *scim.Config) { c.MemberRole = adminRole }, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -75,7 +75,7 @@ func TestARoleOfAnotherApplicationIsNotOurs(t *testing.T) {
 	misconfigured(t, client.Prepare(t.Context()), "AdminRole")
 	server.AddRole(adminRole, ours)
 	if err := client.Prepare(t.Context()); err != nil {
-		t.Errorf("once the role is there: %v", err)
+		t.Errorf("after the role was created: %v", err)
 	}
 	cfg := configOf(server)
 	cfg.Application = ""
@@ -104,7 +104,7 @@ func TestAssignReadsBeforeItWrites(t *testing.T) {
 	}
 }
 
-// A server may have somebody twice in a role when it is told twice, so the second try looks first.
+// A server may list a user twice in a role after two adds, so the second attempt reads first.
 func TestALostAnswerOfAssignIsResolvedByALookup(t *testing.T) {
 	t.Parallel()
 	for kind, writes := range map[flaky.Kind]int{flaky.LostAnswer: 1, flaky.Truncated: 1, flaky.StatusBefore: 2, flaky.Reset: 2} {
@@ -128,7 +128,7 @@ func TestALostAnswerOfAssignIsResolvedByALookup(t *testing.T) {
 	place := owner(t, client)
 	server.Inject(flaky.Fault{Method: http.MethodPatch, Kind: flaky.StatusBefore, Status: http.StatusConflict, Times: -1})
 	if _, err := client.Assign(t.Context(), place); !identity.OutcomeUnknown(err) {
-		t.Errorf("a role that others change: %v, want an unknown outcome", err)
+		t.Errorf("a concurrently changed role: %v, want an unknown outcome", err)
 	}
 }
 
@@ -192,7 +192,7 @@ func TestAPauseHoldsTheNextCallBack(t *testing.T) {
 	for range 2 {
 		_, err := client.Assign(t.Context(), place)
 		if wait := identity.RetryAfter(err); !identity.Temporary(err) || wait < 30*time.Second || wait > 40*time.Second {
-			t.Errorf("error is %v, to come back after %s; want some 40 s", err, wait)
+			t.Errorf("error is %v, to retry after %s; want about 40 s", err, wait)
 		}
 	}
 	if n := server.CountCalls(http.MethodPatch, ""); n != 1 {

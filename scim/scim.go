@@ -1,12 +1,13 @@
-// Package scim creates and finds users at a SCIM 2.0 server (RFC 7643, RFC 7644), Asgardeo first of all.
+// Package scim creates and finds users at a SCIM 2.0 server (RFC 7643, RFC 7644), above all Asgardeo.
 //
-// [Client] implements [identity.Provider], [identity.MembershipManager] and [identity.AccountLinker]. It differs from other providers:
+// [Client] implements [identity.Provider], [identity.MembershipManager] and [identity.AccountLinker]. It differs from
+// other providers:
 //
-//   - The server chooses its own ids. Our id is the user's externalId, which is searched for when the outcome of a create is
-//     unknown. A create is never repeated without that search.
+//   - The server chooses its own ids. Our id is the user's externalId, for which the client searches when the outcome of a create
+//     is unknown. A create is never repeated without that search.
 //   - SCIM has no attribute for metadata, so none is stored: the client is [identity.MetadataUnsupported].
-//   - Roles are those of Asgardeo (/scim2/v2/Roles), of an application or of the whole organization. At a server that
-//     has none, a group can be used as a role.
+//   - Roles are those of Asgardeo (/scim2/v2/Roles), of an application or of the whole organization. At a server without roles, a
+//     group can be used as a role.
 //   - Results of a filter are compared with the requested value, since servers evaluate filters differently.
 //
 // The package scimtest is a simulated server.
@@ -56,33 +57,33 @@ type Config struct {
 	Token secret.String
 	// UserNamePrefix is put before the e-mail in a user name, such as "DEFAULT/": Asgardeo's user store. Defaults to none.
 	UserNamePrefix string
-	// UsersPath is where users are. Defaults to "/scim2/Users".
+	// UsersPath is the path of users. Defaults to "/scim2/Users".
 	UsersPath string
-	// RolesPath is where roles are. A path that ends in "/Groups" uses groups as roles. Defaults to
+	// RolesPath is the path of roles. A path that ends in "/Groups" uses groups as roles. Defaults to
 	// "/scim2/v2/Roles".
 	RolesPath string
-	// Application is the name of the application that the roles belong to. Defaults to none: the roles are then found by
-	// their names alone.
+	// Application is the name of the application to which the roles belong. Defaults to none: the roles are then found
+	// by their names alone.
 	Application string
 	// AdminRole is the display name of the role of owners and admins. Defaults to none.
 	AdminRole string
 	// MemberRole is the display name of the role of members. Defaults to none.
 	MemberRole string
-	// Timeout bounds each exchange with the server, from dialling to the answer's last byte. Defaults to 10 s.
+	// Timeout limits each exchange with the server, from dialling to the last byte of the answer. Defaults to 10 s.
 	Timeout time.Duration
-	// MaxWait is how long a call may wait when the server has asked for a pause. Defaults to 10 s.
+	// MaxWait is how long a call may wait if the server has asked for a pause. Defaults to 10 s.
 	MaxWait time.Duration
 	// Now is the clock for the expiry of tokens and pauses. Defaults to time.Now.
 	Now func() time.Time
 	// Settings names the settings of these fields in hints for operators. Defaults to the fields' names.
 	Settings setting.Names
-	// Logger gets one debug line per exchange and warnings about the token; never a body. Defaults to none.
+	// Logger logs one debug line per exchange and warnings about the token; never a body. Defaults to none.
 	Logger *slog.Logger
-	// Transport carries the requests. Defaults to one with enough kept-alive connections for many parallel calls.
+	// Transport sends the requests. Defaults to one with enough kept-alive connections for many parallel calls.
 	Transport http.RoundTripper
 }
 
-// Client talks to one server. It may be used by many goroutines.
+// Client is a client of one server. It is safe for use by many goroutines.
 type Client struct {
 	cfg    Config
 	remote *remote.Client
@@ -95,7 +96,7 @@ type Client struct {
 	roles map[string]string // ids by display name; nil until they are looked up
 }
 
-// New creates a client. It sends nothing: see [Client.Warm] and [Client.Prepare].
+// New returns a client. It sends nothing: see [Client.Warm] and [Client.Prepare].
 func New(cfg Config) (*Client, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.validate(); err != nil {
@@ -117,13 +118,13 @@ func New(cfg Config) (*Client, error) {
 		Timeout: cfg.Timeout, MaxWait: cfg.MaxWait, Now: cfg.Now, Logger: cfg.Logger, Transport: cfg.Transport,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("make the SCIM client: %w", err)
+		return nil, fmt.Errorf("create the SCIM client: %w", err)
 	}
 	return c, nil
 }
 
-// Warm fetches the access token, so that the first sign-up need not wait for it. Its error shows early that the server is
-// unreachable or refuses the credentials; the client may be used nevertheless.
+// Warm fetches the access token, so that the first sign-up need not wait for it. Its error shows early that the server
+// cannot be reached or refuses the credentials; the client may be used nevertheless.
 func (c *Client) Warm(ctx context.Context) error { return c.remote.Warm(ctx) }
 
 // MetadataUnsupported implements [identity.MetadataUnsupported]: SCIM has no attribute for metadata.

@@ -24,7 +24,7 @@ const (
 	adminRole = "School Admin"
 )
 
-// configOf is how a client finds an organization.
+// configOf returns the configuration of a client for an organization.
 func configOf(server *scimtest.Server) scim.Config {
 	return scim.Config{
 		BaseURL: server.URL(), ClientID: server.Config().ClientID, ClientSecret: secret.String(server.Config().ClientSecret),
@@ -56,7 +56,7 @@ func newUser() identity.NewUser {
 	return identity.NewUser{ID: uuid.New(), Email: "ada.canary@lincoln.example", Password: password, GivenName: "Ada"}
 }
 
-// clock is one that a server and its client share, and that a test moves on.
+// clock is shared by a server and its client, and advanced by a test.
 type clock struct{ ahead atomic.Int64 }
 
 func (c *clock) Now() time.Time          { return time.Now().Add(time.Duration(c.ahead.Load())) }
@@ -131,9 +131,9 @@ func TestNewChecksItsConfig(t *testing.T) {
 	good := scim.Config{BaseURL: "https://api.asgardeo.io/t/lincoln/", ClientID: "id", ClientSecret: "secret"}
 	for name, c := range map[string]struct {
 		change func(*scim.Config)
-		want   string // what the error speaks of; empty for none
+		want   string // what the error contains; empty for none
 	}{
-		"as it should be":         {func(*scim.Config) {}, ""},
+		"a valid configuration":   {func(*scim.Config) {}, ""},
 		"a token instead":         {func(c *scim.Config) { c.ClientID, c.ClientSecret, c.Token = "", "", "t" }, ""},
 		"no address":              {func(c *scim.Config) { c.BaseURL = "" }, "BaseURL"},
 		"a bare domain":           {func(c *scim.Config) { c.BaseURL = "api.asgardeo.io" }, "BaseURL"},

@@ -16,11 +16,12 @@ import (
 	"homeroom/scim"
 )
 
-// TestProviderAtScimmy runs the conformance suite against a server whose SCIM was written by others: how it reads bodies,
-// filters and paths, and words its answers. A proxy in between plays the faults.
+// TestProviderAtScimmy runs the conformance suite against a SCIM server by other authors, with its own way to read
+// bodies, filters and paths, and its own answers. A proxy in between injects the faults.
 //
-// It has groups, and no roles: so a group stands for the role here. What remains is only seen at the simulator: Asgardeo's
-// roles and applications, tokens that end, e-mails as bare texts, its error numbers. Scimmy has no times of creation.
+// It has groups, and no roles, so a group is used as the role here. Only the simulator covers the rest: Asgardeo's
+// roles and applications, tokens that expire, e-mails as plain strings, and error numbers. Scimmy has no times of
+// creation.
 func TestProviderAtScimmy(t *testing.T) {
 	t.Parallel()
 	address := startScimmy(t)
@@ -84,7 +85,7 @@ func scimmyFixture(t *testing.T, address *url.URL) identitytest.Fixture {
 	}
 }
 
-// heads are the members of the group, asked for without our client.
+// heads reads the members of the group, without our client.
 func heads(t *testing.T, address *url.URL) []string {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address.String()+"/scim/v2/Groups/head", nil)

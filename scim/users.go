@@ -18,8 +18,8 @@ import (
 	"homeroom/internal/secret"
 )
 
-// Create creates the user. The server compares user names, which are e-mails, case-insensitively;
-// it detects a duplicate id only together with the e-mail. It implements [identity.Provider].
+// Create creates the user. The server compares user names, which are e-mails, case-insensitively. It detects a
+// duplicate id only together with the e-mail. It implements [identity.Provider].
 func (c *Client) Create(ctx context.Context, user identity.NewUser) (identity.User, error) {
 	user.Email = strings.ToLower(user.Email)
 	req := remote.Call{
@@ -56,12 +56,12 @@ func (c *Client) undoCreate(ctx context.Context, made remoteUser, why error) err
 		failed = c.remove(context.WithoutCancel(ctx), string(made.ID))
 	}
 	if failed != nil {
-		return &identity.Unavailable{Unknown: true, Err: fmt.Errorf("%w, and the user is left: %w", why, failed)}
+		return &identity.Unavailable{Unknown: true, Err: fmt.Errorf("%w, and the user could not be removed: %w", why, failed)}
 	}
 	return why
 }
 
-// lastSegment is the id at the end of a user's address; empty if there is none.
+// lastSegment returns the id at the end of a user's address; empty if there is none.
 func lastSegment(address string) text {
 	u, err := url.Parse(address)
 	if err != nil || u.Path == "" {
@@ -87,8 +87,8 @@ func (c *Client) Lookup(ctx context.Context, id uuid.UUID) (identity.User, error
 	return c.user(found[0]), nil
 }
 
-// LookupEmail finds the users with an e-mail among theirs, or with the user name that a new user with this e-mail would
-// get. It implements [identity.Provider].
+// LookupEmail finds the users with this e-mail, or with the user name that a new user with this e-mail would get. It
+// implements [identity.Provider].
 func (c *Client) LookupEmail(ctx context.Context, email string) ([]identity.User, error) {
 	email = strings.ToLower(email)
 	found, err := c.search(ctx, equal("emails", email), email)
@@ -146,8 +146,8 @@ func (c *Client) SetPassword(ctx context.Context, id string, password secret.Str
 	return nil
 }
 
-// Delete removes the user whose externalId is ours. It looks the user up before each attempt, so that its outcome is never unknown. It
-// implements [identity.Provider].
+// Delete removes the user whose externalId is ours. It looks up the user before each attempt, so that its outcome is
+// never unknown. It implements [identity.Provider].
 func (c *Client) Delete(ctx context.Context, id uuid.UUID) error {
 	found, err := c.byExternalID(ctx, id)
 	if err != nil {
@@ -207,7 +207,7 @@ func (c *Client) search(ctx context.Context, filter string, private ...string) (
 		}
 		return nil, nil
 	}
-	// The total decides whether there is nobody: an unreadable page must not look like an empty one.
+	// The total decides whether there is no user: an unreadable page must not look like an empty one.
 	if err := ans.Decode(&page); err != nil || page.Total == nil || *page.Total > 0 && len(page.Resources) == 0 {
 		return nil, &identity.Unavailable{Err: remote.ErrUnreadable}
 	}

@@ -59,7 +59,7 @@ func TestCreateSendsWhatIsThere(t *testing.T) {
 	}
 }
 
-// A value that is not escaped would end, and go on as a filter of its own.
+// Without escaping, the value would end the string and add its own filter.
 func TestFiltersAreEscaped(t *testing.T) {
 	t.Parallel()
 	server, client := setup(t, scimtest.Config{})

@@ -1,9 +1,10 @@
-// Package bitest is a tenant at Beyond Identity in memory, behind a real HTTP server: tokens, users in the shapes of both
-// versions, and the faults of a network.
+// Package bitest is a tenant at Beyond Identity in memory, behind a real HTTP server: tokens, users in the formats of
+// both versions, and the faults of a network.
 //
-// Its answers follow Beyond Identity's documents: the sign-up guide for version 1 (https://api.byndid.com/v1/manage/users),
-// and the Secure Workforce API for version 2 (https://docs.beyondidentity.com/api/v0). A comment says [FIELD] where only
-// Beyond Identity's public apps back a behaviour, and [GUESS] where nothing was found.
+// Its answers follow Beyond Identity's documents: the sign-up guide for version 1
+// (https://api.byndid.com/v1/manage/users), and the Secure Workforce API for version 2
+// (https://docs.beyondidentity.com/api/v0). A comment says [FIELD] for a behaviour that only Beyond Identity's public
+// apps show, and [GUESS] if nothing was found.
 package bitest
 
 import (
@@ -25,9 +26,9 @@ import (
 
 // Config is the configuration of the tenant. The zero value is usable.
 type Config struct {
-	// APIToken always works. Defaults to "homeroom-dev-token", for loopback only.
+	// APIToken is always valid. Defaults to "homeroom-dev-token", for loopback only.
 	APIToken string
-	// ClientID and ClientSecret are of the only client. Default to "homeroom-dev" and "homeroom-dev-secret".
+	// ClientID and ClientSecret are those of the only client. Default to "homeroom-dev" and "homeroom-dev-secret".
 	ClientID, ClientSecret string
 	// Scopes are the scopes of tokens. Defaults to all for users.
 	Scopes []string
@@ -39,7 +40,7 @@ type Config struct {
 	Now func() time.Time
 }
 
-// Server is one tenant. All its methods may be called from many goroutines.
+// Server is one tenant. All its methods are safe for use by many goroutines.
 type Server struct {
 	*flaky.Server
 	cfg Config
@@ -115,14 +116,14 @@ func (s *Server) Users() []User {
 	return users
 }
 
-// Mails are the addresses to which enrolment mails went, the earliest first.
+// Mails returns the addresses of the sent enrolment mails, the earliest first.
 func (s *Server) Mails() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return append([]string{}, s.mails...)
 }
 
-// AddUser adds a user whom nobody created through the API. An empty ID is chosen.
+// AddUser adds a user whom nobody created through the API. It chooses an ID if it is empty.
 func (s *Server) AddUser(u User) string {
 	u.ID = cmp.Or(u.ID, uuid.NewString())
 	s.mu.Lock()
@@ -180,5 +181,5 @@ func refuse(w http.ResponseWriter, status int, code, message string) {
 func writeJSON(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body) // the caller may have gone
+	_ = json.NewEncoder(w).Encode(body) // the caller may have disconnected
 }

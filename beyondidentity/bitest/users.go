@@ -57,7 +57,7 @@ func (s *Server) createV2(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// missing answers if a member is missing, unknown, or no valid e-mail.
+// missing answers if a member is missing, unknown, or not a valid e-mail.
 func missing(w http.ResponseWriter, prefix string, body map[string]string, required ...string) bool {
 	violations := []map[string]string{}
 	for _, field := range required {
@@ -68,7 +68,7 @@ func missing(w http.ResponseWriter, prefix string, body map[string]string, requi
 		}
 	}
 	for field := range body {
-		if !slices.Contains(required, field) { // nothing else may be sent, above all no password [GUESS]
+		if !slices.Contains(required, field) { // nothing else may be sent, especially no password [GUESS]
 			violations = append(violations, map[string]string{"field": prefix + field, "description": "unknown"})
 		}
 	}
@@ -82,7 +82,7 @@ func missing(w http.ResponseWriter, prefix string, body map[string]string, requi
 	return true
 }
 
-// create answers if the user is refused, and sends the mail if not.
+// create answers if the user is refused, and sends the mail otherwise.
 func (s *Server) create(w http.ResponseWriter, u User) *User {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -103,7 +103,7 @@ func (s *Server) create(w http.ResponseWriter, u User) *User {
 	return &u
 }
 
-// show is a user as version 2 sends one.
+// show returns a user as version 2 sends it.
 func (u *User) show() map[string]any {
 	state := "ACTIVE"
 	if u.Deleted {

@@ -17,7 +17,7 @@ type term struct{ attribute, value string }
 // both; a value in quotes is a JSON string (RFC 7644, section 3.4.2.2).
 var comparison = regexp.MustCompile(`^\s*([\w.:]+) (?i:eq) ("(?:[^"\\]|\\.)*"|[^\s"()]+)\s*`)
 
-var errFilter = errors.New("the filter is not one that is simulated")
+var errFilter = errors.New("the simulator does not support this filter")
 
 // readFilter reads comparisons by "eq" that are joined by "and".
 func readFilter(filter string) ([]term, error) {
@@ -58,8 +58,8 @@ func (s *Server) matches(got, want string, exact bool) bool {
 	}
 }
 
-// listing answers with those of held that match all terms of the request's filter. none is the answer to an empty list at a
-// server that sends 404.
+// listing answers with the items of held that match all terms of the request's filter. none is the answer to an empty
+// list at a server that sends 404.
 func listing[T any](
 	s *Server, held func() iter.Seq[T], meets func(T, term) bool, show func(T) map[string]any, none string,
 ) http.HandlerFunc {

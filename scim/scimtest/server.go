@@ -1,9 +1,9 @@
-// Package scimtest is an organization at Asgardeo in memory, behind a real HTTP server: tokens, users, roles, applications,
-// and the faults of a network.
+// Package scimtest is an organization at Asgardeo in memory, behind a real HTTP server: tokens, users, roles,
+// applications, and the faults of a network.
 //
-// Its answers follow Asgardeo's API documents (https://wso2.com/asgardeo/docs/apis/), and where those are silent RFC 7643
-// and RFC 7644. A comment says [DOC] where Asgardeo's documents back a behaviour that the RFCs do not ask for, [FIELD]
-// where only public reports of its server quote it, and [GUESS] where nothing was found. [Quirks] are differences of other
+// Its answers follow Asgardeo's API documents (https://wso2.com/asgardeo/docs/apis/), and otherwise RFC 7643 and RFC
+// 7644. A comment says [DOC] for a behaviour from Asgardeo's documents that the RFCs do not require, [FIELD] for one
+// that only public reports of its server show, and [GUESS] if nothing was found. [Quirks] are differences of other
 // servers.
 package scimtest
 
@@ -28,10 +28,10 @@ import (
 
 // Config is the configuration of the organization. The zero value is usable.
 type Config struct {
-	// ClientID and ClientSecret are those of the only application. Default to "homeroom-dev" and
-	// "homeroom-dev-secret", for loopback only.
+	// ClientID and ClientSecret are those of the only application. Default to "homeroom-dev" and "homeroom-dev-secret",
+	// for loopback only.
 	ClientID, ClientSecret string
-	// Token is a bearer token that always works. Defaults to none.
+	// Token is a bearer token that is always valid. Defaults to none.
 	Token string
 	// TokenLifetime is the lifetime of access tokens. Defaults to an hour.
 	TokenLifetime time.Duration
@@ -46,13 +46,13 @@ type Config struct {
 
 // Quirks are differences of other servers from Asgardeo.
 type Quirks struct {
-	// BareSchemas has errors whose "schemas" is a text [DOC], NumericStatus those whose "status" is a number.
+	// BareSchemas sends errors whose "schemas" is a text [DOC], NumericStatus those whose "status" is a number.
 	BareSchemas, NumericStatus bool
 	// DuplicateIsBadRequest answers 400 to a user name that is taken.
 	DuplicateIsBadRequest bool
 	// QuotedPaths accepts only paths with quoted ids, as in RFC 7644; otherwise only Asgardeo's are accepted [DOC].
 	QuotedPaths bool
-	// NoTarget refuses to remove a user who is no member.
+	// NoTarget refuses to remove a user who is not a member.
 	NoTarget bool
 	// EmptyIs404 answers 404 when a filter finds nothing [DOC, for roles].
 	EmptyIs404 bool
@@ -60,20 +60,20 @@ type Quirks struct {
 	LooseFilters bool
 	// ObjectEmails sends e-mails as objects, as in RFC 7643; otherwise as strings [FIELD].
 	ObjectEmails bool
-	// OmitsRoles leaves out the roles of users.
+	// OmitsRoles omits the roles of users.
 	OmitsRoles bool
 	// DropsExternalIDs drops the externalId of new users.
 	DropsExternalIDs bool
-	// NumericIDs has numbers for the ids of users and roles.
+	// NumericIDs uses numbers as the ids of users and roles.
 	NumericIDs bool
-	// Reshape, if not nil, changes how a user is shown.
+	// Reshape, if not nil, changes the answer for a user.
 	Reshape func(user map[string]any)
 }
 
 // Organization is the path of the organization.
 const Organization = "/t/lincoln"
 
-// Server is one organization. All its methods may be called from many goroutines.
+// Server is one organization. All its methods are safe for use by many goroutines.
 type Server struct {
 	*flaky.Server
 	cfg Config
@@ -168,7 +168,7 @@ func (s *Server) newID() string {
 	return uuid.NewString()
 }
 
-// shownID is an id as it is sent.
+// shownID returns an id as it is sent.
 func (s *Server) shownID(id string) any {
 	if s.cfg.Quirks.NumericIDs {
 		return json.Number(id)
@@ -176,7 +176,7 @@ func (s *Server) shownID(id string) any {
 	return id
 }
 
-// URL is the organization's base URL, without a closing slash.
+// URL returns the organization's base URL, without a slash at the end.
 func (s *Server) URL() string { return s.Address() + Organization }
 
 // Config returns the effective settings, with defaults.
@@ -198,7 +198,7 @@ func (s *Server) routes() http.Handler {
 	return mux
 }
 
-// Users returns the users, in no order.
+// Users returns the users, in no particular order.
 func (s *Server) Users() []User {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -209,8 +209,8 @@ func (s *Server) Users() []User {
 	return users
 }
 
-// AddUser adds a user whom nobody created through the API, such as one who signed up on Asgardeo's own page. An empty ID is
-// chosen.
+// AddUser adds a user whom nobody created through the API, such as one who signed up on Asgardeo's own page. It chooses
+// an ID if it is empty.
 func (s *Server) AddUser(u User) string {
 	u.ID = cmp.Or(u.ID, s.newID())
 	if u.CreatedAt.IsZero() {
@@ -240,7 +240,7 @@ func (s *Server) AddRole(name, application string) string {
 	return r.ID
 }
 
-// RemoveRoles removes the roles of a name.
+// RemoveRoles removes the roles with a name.
 func (s *Server) RemoveRoles(name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -253,7 +253,7 @@ func (s *Server) RemoveRoles(name string) {
 	s.roles = kept
 }
 
-// Members are the ids of the users who have a role of this name.
+// Members returns the ids of the users who have a role with this name.
 func (s *Server) Members(name string) []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -271,5 +271,5 @@ func (s *Server) Members(name string) []string {
 func writeJSON(w http.ResponseWriter, status int, mediaType string, body any) {
 	w.Header().Set("Content-Type", mediaType)
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body) // the caller may have gone
+	_ = json.NewEncoder(w).Encode(body) // the caller may have disconnected
 }

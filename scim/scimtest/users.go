@@ -23,7 +23,7 @@ func (s *Server) createUser(w http.ResponseWriter, r *http.Request) {
 		u.Email, _ = first["value"].(string)
 	}
 	name := u.UserName[strings.Index(u.UserName, "/")+1:]
-	if !strings.Contains(name, "@") { // the organization has e-mails for user names [FIELD]
+	if !strings.Contains(name, "@") { // in this organization user names are e-mails [FIELD]
 		s.refuse(w, http.StatusBadRequest, "invalidValue", "31301 - Username "+name+
 			" is not valid. User name must be a non null string with following format, ^[\\S]{3,30}$")
 		return
@@ -51,7 +51,7 @@ func (s *Server) createUser(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusCreated, mediaType, s.show(u))
 }
 
-// weak is the problem of a password: Asgardeo requires 8 characters, of both letter cases, and a digit [DOC].
+// weak returns the problem of a password: Asgardeo requires 8 characters, of both letter cases, and a digit [DOC].
 func weak(password string) string {
 	switch {
 	case len(password) < 8:
@@ -136,7 +136,7 @@ func (s *Server) noUser(w http.ResponseWriter, r *http.Request) {
 	s.refuse(w, http.StatusNotFound, "", "No user with the id : "+r.PathValue("id")+" in the user store.") // [DOC]
 }
 
-// show is a user as the server sends one. It needs s.mu.
+// show returns a user as the server sends it. It needs s.mu.
 func (s *Server) show(u *User) map[string]any {
 	shown := map[string]any{
 		"schemas": []string{"urn:ietf:params:scim:schemas:core:2.0:User", "urn:scim:wso2:schema"},
@@ -157,7 +157,7 @@ func (s *Server) show(u *User) map[string]any {
 		shown["emails"] = []string{u.Email}
 	}
 	if !s.cfg.Quirks.OmitsRoles {
-		// Everybody has this one [DOC].
+		// every user has this one [DOC]
 		roles := []map[string]any{{"value": "everyone", "display": "everyone", "audienceType": "organization"}}
 		for _, held := range s.roles {
 			if held.members[u.ID] {
