@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// managed wraps a call of the Management API in what they all share: the global limit first, then the token, then its
-// scope (any of scopes will do). Rate-limit headers are on successes only, as recorded.
+// managed wraps a call of the Management API in the checks that all calls share: first the global limit, then the
+// token, then its scope (any of scopes is enough). Only successes have rate-limit headers, as recorded.
 func (s *Server) managed(next http.HandlerFunc, scopes ...string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		state, ok := takeToken(s.limits, s.now())

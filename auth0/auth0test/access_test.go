@@ -105,7 +105,7 @@ func TestKeyRotation(t *testing.T) {
 	tn.verify(former)
 	tn.verify(tn.managementToken(time.Hour))
 	if rep := tn.call("GET", "/api/v2/users", ""); rep.Status != http.StatusOK {
-		t.Errorf("a token of the former key: %d %s", rep.Status, rep.Raw)
+		t.Errorf("a token of the old key: %d %s", rep.Status, rep.Raw)
 	}
 	if err := tn.RevokeKeys(); err != nil {
 		t.Fatal(err)

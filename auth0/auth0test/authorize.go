@@ -9,21 +9,21 @@ import (
 	"time"
 )
 
-// Application is one that people log in to with a browser.
+// Application is an application to which people log in with a browser.
 type Application struct {
-	// ClientID names it. Required.
+	// ClientID identifies it. Required.
 	ClientID string
-	// Secret makes it a confidential client. Defaults to none: a public one, which must use PKCE.
+	// Secret makes it a confidential client. Defaults to none: a public client, which must use PKCE.
 	Secret string
 	// Name is its name on pages. Defaults to ClientID.
 	Name string
-	// Callbacks are where people may be sent back to, letter for letter. The first is the one where a request names none.
+	// Callbacks are the allowed callback URLs, which are compared exactly. The first is the default of a request.
 	Callbacks []string
-	// LogoutURLs are where people may be sent after they have logged out, letter for letter.
+	// LogoutURLs are the allowed URLs after a logout, which are compared exactly.
 	LogoutURLs []string
 }
 
-// DefaultApplication is the browser application of a tenant that names none: that of a service on its usual address.
+// DefaultApplication returns the default browser application of a tenant: that of a service at its usual address.
 func DefaultApplication() Application {
 	return Application{
 		ClientID: "homeroom-web", Secret: "homeroom-web-secret", Name: "Homeroom",
@@ -47,7 +47,7 @@ func (c Config) application(id string) (Application, bool) {
 	return app, true
 }
 
-// authorization is a request of an application to have somebody logged in, until that has happened.
+// authorization is a pending request of an application for a login.
 type authorization struct {
 	id                              string
 	app                             Application
@@ -60,7 +60,7 @@ type authorization struct {
 	expires                         time.Time
 }
 
-// refusedRequest is an error that the application is told, in the query of its callback.
+// refusedRequest is an error in the query of the application's callback.
 type refusedRequest struct{ code, description string }
 
 // getAuthorize is GET /authorize: https://auth0.com/docs/api/authentication/login/authorize-client
@@ -74,7 +74,7 @@ func (s *Server) getAuthorize(w http.ResponseWriter, r *http.Request) {
 	asked := query.Get("redirect_uri")
 	if !slices.Contains(app.Callbacks, asked) && (asked != "" || len(app.Callbacks) == 0) { // [FIELD]
 		s.errorPage(w, http.StatusForbidden, "Callback URL mismatch",
-			"The redirect_uri is not in the application's list of allowed callback URLs. Nobody is sent to an address that is not.")
+			"The redirect_uri is not in the application's list of allowed callback URLs. Other addresses get no redirect.")
 		return
 	}
 	a := &authorization{
@@ -93,7 +93,8 @@ func (s *Server) getAuthorize(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case slices.Contains(a.prompt, "none") && !loggedIn:
 		redirectRefused(w, r, a, refusedRequest{"login_required", "Login required"})
-	// A session goes straight back, whatever the screen asked for; only prompt=login shows it all the same [DOC].
+	// With a session the person is redirected at once, whatever screen was requested; only prompt=login shows the login
+	// nevertheless [DOC].
 	case loggedIn && !slices.Contains(a.prompt, "login") && a.invitation == "" && !s.social(a.connection):
 		s.finishAuthorization(w, r, a, user)
 	default:
@@ -109,7 +110,7 @@ func first(list []string) string {
 	return list[0]
 }
 
-// page is where the person goes on.
+// page returns the page on which the person continues.
 func (a *authorization) page(social bool) string {
 	path := loginPath
 	switch {
@@ -121,8 +122,8 @@ func (a *authorization) page(social bool) string {
 	return path + "?state=" + a.id
 }
 
-// checkAuthorization tells what is wrong with a request whose redirect_uri is good. The texts are [GUESS] where no other
-// mark is.
+// checkAuthorization returns what is wrong with a request whose redirect_uri is valid. The texts are [GUESS] unless
+// marked otherwise.
 func (s *Server) checkAuthorization(a *authorization, query url.Values) *refusedRequest {
 	bad := func(description string) *refusedRequest { return &refusedRequest{"invalid_request", description} }
 	switch method := query.Get("code_challenge_method"); {
@@ -131,9 +132,9 @@ func (s *Server) checkAuthorization(a *authorization, query url.Values) *refused
 	case query.Get("response_type") != "code":
 		return &refusedRequest{"unsupported_response_type", "Unsupported response type: " + query.Get("response_type")}
 	case query.Get("response_mode") != "" && query.Get("response_mode") != "query":
-		return bad("The simulator answers in the query alone")
+		return bad("The simulator supports only response_mode=query")
 	case a.challenge != "" && method != "S256":
-		return bad("The simulator takes the code_challenge_method S256 alone")
+		return bad("The simulator supports only the code_challenge_method S256")
 	case a.challenge == "" && a.app.Secret == "":
 		return bad("Parameter 'code_challenge' is required for this client")
 	case slices.Contains(a.prompt, "none") && len(a.prompt) > 1:
@@ -155,7 +156,7 @@ func (s *Server) checkAuthorization(a *authorization, query url.Values) *refused
 	return nil
 }
 
-// checkOrganization takes an id or a name, and an invitation by its ticket. It needs s.mu.
+// checkOrganization finds an organization by its id or name, and checks the invitation's ticket. It needs s.mu.
 func (s *Server) checkOrganization(a *authorization) *refusedRequest {
 	i := slices.IndexFunc(s.directory.Organizations, func(o *Organization) bool {
 		return o.ID == a.organization || o.Name == strings.ToLower(a.organization)
@@ -181,7 +182,7 @@ func (s *Server) openInvitation(a *authorization) *Invitation {
 	return s.directory.Invitations[i]
 }
 
-// finishAuthorization sends the person back with a code.
+// finishAuthorization redirects the person to the application with a code.
 func (s *Server) finishAuthorization(w http.ResponseWriter, r *http.Request, a *authorization, user User) {
 	if a.organization != "" {
 		if refusal := s.joinOrganization(a, user); refusal != nil {
@@ -192,7 +193,8 @@ func (s *Server) finishAuthorization(w http.ResponseWriter, r *http.Request, a *
 	redirectBack(w, r, a, url.Values{"code": {s.browser.issueCode(a, user.ID, s.now())}})
 }
 
-// enter checks that a user is a member of the organization, and makes one of an invited user. The refusal is a [FIELD] one.
+// joinOrganization checks that a user is a member of the organization, and makes an invited user a member. The refusal
+// is [FIELD].
 func (s *Server) joinOrganization(a *authorization, user User) *refusedRequest {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -218,13 +220,14 @@ func redirectRefused(w http.ResponseWriter, r *http.Request, a *authorization, r
 	redirectBack(w, r, a, url.Values{"error": {refusal.code}, "error_description": {refusal.description}})
 }
 
-// redirectBack sends the person to the application. The state goes back as it came, and not at all when none came.
+// redirectBack redirects the person to the application. The state is returned unchanged, and omitted if the request had
+// none.
 func redirectBack(w http.ResponseWriter, r *http.Request, a *authorization, params url.Values) {
 	if a.state != "" {
 		params.Set("state", a.state)
 	}
 	to, err := url.Parse(a.redirectURI)
-	if err != nil { // it is one of the application's, so only a tenant that was set up wrongly comes here
+	if err != nil { // it is one of the application's, so this only happens to a wrongly configured tenant
 		http.Error(w, "the callback cannot be read", http.StatusInternalServerError)
 		return
 	}

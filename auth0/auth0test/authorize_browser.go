@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// sessionCookie is the name of Auth0's own.
+// sessionCookie has the name of Auth0's own cookie.
 const sessionCookie = "auth0"
 
 const (
@@ -15,14 +15,14 @@ const (
 	codeLifetime    = 10 * time.Minute // [GUESS]
 )
 
-// browser is the tenant's data of browsers. It is in memory only: a restart logs everybody out.
+// browser is the tenant's data about browsers. It is in memory only: a restart logs everybody out.
 type browser struct {
 	mu sync.Mutex
-	// pending are by the id in the pages' addresses, sessions by the cookie.
+	// pending requests are by the id in the pages' addresses, sessions by the cookie.
 	pending  map[string]*authorization
 	sessions map[string]browserSession
 	codes    map[string]*code
-	// accesses are the access tokens that codes were exchanged for, for /userinfo.
+	// accessTokens are the access tokens for which codes were exchanged, for /userinfo.
 	accessTokens map[string]access
 }
 
@@ -51,7 +51,7 @@ func newBrowser() *browser {
 	}
 }
 
-// begin keeps a request until its person has been seen to.
+// begin stores a request until it is answered.
 func (b *browser) begin(a *authorization) {
 	a.id = randomText(32)
 	b.mu.Lock()
@@ -59,7 +59,7 @@ func (b *browser) begin(a *authorization) {
 	b.pending[a.id] = a
 }
 
-// request finds the one that a page is about.
+// request returns the pending request of a page.
 func (b *browser) request(id string, now time.Time) (*authorization, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -67,7 +67,7 @@ func (b *browser) request(id string, now time.Time) (*authorization, bool) {
 	return a, ok && now.Before(a.expires)
 }
 
-// end forgets a request that has been answered.
+// end removes an answered request.
 func (b *browser) end(a *authorization) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -82,7 +82,7 @@ func (b *browser) issueCode(a *authorization, userID string, now time.Time) stri
 	return id
 }
 
-// useCode finds a code of the application that is still good, and marks it as used if check has nothing against it.
+// useCode finds a valid code of the application, and marks it as used if check has no objection.
 func (b *browser) useCode(id string, app Application, now time.Time, check func(*code) *oauthError) (*code, *oauthError) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -110,7 +110,7 @@ func (b *browser) access(token string, now time.Time) (access, bool) {
 	return granted, ok && now.Before(granted.expires)
 }
 
-// session finds the person whom a browser has been logged in as.
+// session returns the person who is logged in with a browser.
 func (s *Server) session(r *http.Request) (User, bool) {
 	cookie, err := r.Cookie(sessionCookie)
 	if err != nil {
@@ -137,8 +137,8 @@ func (s *Server) openSession(w http.ResponseWriter, userID string) {
 	})
 }
 
-// getLogout is GET /v2/logout: https://auth0.com/docs/api/authentication/logout/auth-0-logout. Without a client_id the lists
-// of all applications count, as the tenant's own list would.
+// getLogout is GET /v2/logout: https://auth0.com/docs/api/authentication/logout/auth-0-logout. Without a client_id the
+// lists of all applications are allowed, as the tenant's own list would be.
 func (s *Server) getLogout(w http.ResponseWriter, r *http.Request) {
 	returnTo, clientID := r.URL.Query().Get("returnTo"), r.URL.Query().Get("client_id")
 	allowed := slices.ContainsFunc(s.cfg.Applications, func(a Application) bool {

@@ -16,7 +16,7 @@ import (
 
 const callback = "http://127.0.0.1:8080/callback"
 
-// web is a tenant, and a browser of a person who comes to it from the application of its default.
+// web is a tenant, and a browser of a person who is redirected to it by the tenant's default application.
 type web struct {
 	*tenant
 	browser  *browsertest.Browser
@@ -33,7 +33,7 @@ func visit(tn *tenant) *web {
 	return &web{tenant: tn, browser: browsertest.New(tn.t, "http://127.0.0.1:8080/"), verifier: oauth2.GenerateVerifier()}
 }
 
-// authorizeURL is a good request, changed: an empty value takes a parameter away.
+// authorizeURL returns a valid request with changes: an empty value removes a parameter.
 func (w *web) authorizeURL(changes map[string]string) string {
 	params := map[string]string{
 		"response_type": "code", "client_id": "homeroom-web", "redirect_uri": callback, "scope": "openid profile email",
@@ -55,7 +55,7 @@ func (w *web) authorize(changes map[string]string) browsertest.Page {
 	return w.browser.Get(w.authorizeURL(changes))
 }
 
-// signUp walks through the page to a code.
+// signUp signs up on the page, and returns the code.
 func (w *web) signUp(email string, changes map[string]string) string {
 	w.t.Helper()
 	page := w.authorize(merged(map[string]string{"screen_hint": "signup"}, changes))
@@ -71,26 +71,26 @@ func merged(all ...map[string]string) map[string]string {
 	return sum
 }
 
-// code is the code in the browser's redirect.
+// code returns the code in the browser's redirect.
 func (w *web) code(page browsertest.Page) string {
 	w.t.Helper()
 	query := page.URL.Query()
 	if page.Status != 0 || query.Get("code") == "" || query.Get("state") != "state-1" || query.Has("error") {
-		w.t.Fatalf("the walk ended at %s (%d): %s", page.URL, page.Status, page.Text())
+		w.t.Fatalf("the flow ended at %s (%d): %s", page.URL, page.Status, page.Text())
 	}
 	return query.Get("code")
 }
 
-// wantRefused is an error that the application is told.
+// wantRefused checks that the application gets this error.
 func wantRefused(t *testing.T, page browsertest.Page, code string) {
 	t.Helper()
 	query := page.URL.Query()
 	if page.Status != 0 || query.Get("error") != code || query.Get("state") != "state-1" || query.Get("error_description") == "" || query.Has("code") {
-		t.Errorf("came to %s (%d), want the error %s there", page.URL, page.Status, code)
+		t.Errorf("was redirected to %s (%d), want the error %s there", page.URL, page.Status, code)
 	}
 }
 
-// exchange sends a good request for tokens, changed.
+// exchange sends a valid request for tokens, with changes.
 func (w *web) exchange(code string, changes map[string]string) reply {
 	w.t.Helper()
 	form := url.Values{}
@@ -127,7 +127,7 @@ func TestACodeIsExchangedForWhoSignedUp(t *testing.T) {
 		}
 	}
 	if claims["exp"].(float64)-claims["iat"].(float64) != 36000 {
-		t.Errorf("the ID token lasts from %v to %v", claims["iat"], claims["exp"])
+		t.Errorf("the ID token is valid from %v to %v", claims["iat"], claims["exp"])
 	}
 	if user.LoginsCount != 1 || len(w.Mails()) != 1 || w.Mails()[0].Kind != auth0test.MailVerification {
 		t.Errorf("the user is %+v, the mails are %+v", user, w.Mails())
@@ -160,7 +160,7 @@ func TestAudienceMakesTheAccessTokenOneForTheAPI(t *testing.T) {
 	claims := w.verify(rep.Body["access_token"].(string))
 	audiences, ok := claims["aud"].([]any)
 	if !ok || len(audiences) != 2 || audiences[0] != w.Config().Audience || audiences[1] != w.URL()+"/userinfo" || claims["azp"] != "homeroom-web" {
-		t.Errorf("the access token says %v", claims)
+		t.Errorf("the access token has %v", claims)
 	}
 	wantRefused(t, w.authorize(map[string]string{"audience": "https://other.example"}), "access_denied")
 }
@@ -171,7 +171,7 @@ func TestACodeIsGoodOnceAndForItsOwnApplication(t *testing.T) {
 		auth0test.DefaultApplication(), {ClientID: "spa", Callbacks: []string{callback}},
 	}})
 	w.signUp("ada@lincoln.example", nil)
-	fresh := func() string { return w.code(w.authorize(nil)) } // the session answers
+	fresh := func() string { return w.code(w.authorize(nil)) } // the session is used
 	other := oauth2.GenerateVerifier()
 	for name, bad := range map[string]struct {
 		changes map[string]string
@@ -186,7 +186,7 @@ func TestACodeIsGoodOnceAndForItsOwnApplication(t *testing.T) {
 		"a wrong secret":           {map[string]string{"client_secret": "x"}, 401, "access_denied"},
 		"no secret":                {map[string]string{"client_secret": ""}, 401, "access_denied"},
 		"an unknown application":   {map[string]string{"client_id": "nobody"}, 401, "access_denied"},
-		"a code that nobody has":   {map[string]string{"code": "made-up"}, 403, "invalid_grant"},
+		"an unknown code":          {map[string]string{"code": "made-up"}, 403, "invalid_grant"},
 		"the machine's credential": {map[string]string{"client_id": "homeroom-dev", "client_secret": "homeroom-dev-secret"}, 401, "access_denied"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -244,7 +244,7 @@ func TestNobodyIsSentToAnAddressThatIsNotRegistered(t *testing.T) {
 			page := w.authorize(changes)
 			page.CheckAccessible(t)
 			if page.Status != http.StatusForbidden || len(page.Hops) != 1 || strings.Contains(page.Body, "evil") {
-				t.Errorf("came to %s: %d %s", page.URL, page.Status, page.Text())
+				t.Errorf("was redirected to %s: %d %s", page.URL, page.Status, page.Text())
 			}
 		})
 	}
@@ -272,7 +272,7 @@ func TestErrorsOfTheRequestGoBack(t *testing.T) {
 	page := w.authorize(nil)
 	wantRefused(t, w.browser.Submit(page, "Cancel", nil), "access_denied")
 	if page = w.browser.Submit(page, "Continue", nil); page.Status != http.StatusBadRequest || page.Heading() != "Invalid state" {
-		t.Errorf("an answered request goes on: %d %s", page.Status, page.Text())
+		t.Errorf("an answered request continues: %d %s", page.Status, page.Text())
 	}
 }
 
@@ -282,7 +282,7 @@ func TestTheSessionAnswersUnlessTheLoginIsWanted(t *testing.T) {
 	w.signUp("ada@lincoln.example", nil)
 	for _, changes := range []map[string]string{nil, {"prompt": "none"}, {"screen_hint": "signup"}} {
 		if page := w.authorize(changes); w.code(page) == "" || len(page.Hops) != 2 {
-			t.Errorf("%v led through %v", changes, page.Hops)
+			t.Errorf("%v redirected through %v", changes, page.Hops)
 		}
 	}
 	if page := w.authorize(map[string]string{"prompt": "login"}); page.Heading() != "Log in" {
@@ -298,7 +298,7 @@ func TestLogoutEndsTheSessionAndGoesOnlyWhereItMay(t *testing.T) {
 	w := setupWeb(t, auth0test.Config{})
 	w.signUp("ada@lincoln.example", nil)
 	if page := w.browser.Get(w.URL() + "/v2/logout?returnTo=https://evil.example/"); page.Status != http.StatusBadRequest {
-		t.Errorf("came to %s (%d)", page.URL, page.Status)
+		t.Errorf("was redirected to %s (%d)", page.URL, page.Status)
 	}
 	if w.code(w.authorize(nil)) == "" {
 		t.Error("a refused logout ended the session")

@@ -27,7 +27,7 @@ func (s *Server) grantCode(r *http.Request, params url.Values) (tokenAnswer, *oa
 	}
 	found, refusal := s.browser.useCode(params.Get("code"), app, s.now(), func(c *code) *oauthError {
 		if !verifierMatches(params.Get("code_verifier"), c.of.challenge) {
-			// The status is recorded, the text was taken out of the recording [GUESS].
+			// The status is recorded, the text was removed from the recording [GUESS].
 			return &oauthError{Status: http.StatusUnauthorized, Code: "invalid_grant", Description: "Failed to verify code verifier"}
 		}
 		if asked := params.Get("redirect_uri"); asked != c.of.redirectURI && (asked != "" || c.of.explicitRedirect) { // [FIELD]
@@ -58,7 +58,7 @@ func (s *Server) grantCode(r *http.Request, params url.Values) (tokenAnswer, *oa
 	return answer, nil
 }
 
-// audiences has /userinfo besides the API when openid was asked for, as Auth0 has it.
+// audiences returns the API and, if openid was requested, /userinfo, as Auth0 does.
 func audiences(audience string, openid bool, issuer string) []string {
 	if openid {
 		return []string{audience, issuer + "userinfo"}
@@ -74,8 +74,8 @@ func (a *authorization) tokenClaims() map[string]any {
 	return claims
 }
 
-// checkApplication authenticates a browser application: by its secret, in the body or by HTTP Basic, or not at all where it
-// has none.
+// checkApplication authenticates a browser application: by its secret, in the body or by HTTP Basic, or not at all if
+// it has none.
 func (s *Server) checkApplication(r *http.Request, params url.Values) (Application, *oauthError) {
 	id, secret := params.Get("client_id"), params.Get("client_secret")
 	if user, pass, ok := r.BasicAuth(); ok {
@@ -89,8 +89,8 @@ func (s *Server) checkApplication(r *http.Request, params url.Values) (Applicati
 	return app, nil
 }
 
-// proves reports whether a verifier is that of a challenge (RFC 7636, S256). Where there was no challenge, there must be no
-// verifier.
+// verifierMatches reports whether a verifier belongs to a challenge (RFC 7636, S256). Without a challenge there must be
+// no verifier.
 func verifierMatches(verifier, challenge string) bool {
 	if challenge == "" || verifier == "" {
 		return challenge == verifier
@@ -99,7 +99,7 @@ func verifierMatches(verifier, challenge string) bool {
 	return subtle.ConstantTimeCompare([]byte(base64.RawURLEncoding.EncodeToString(sum[:])), []byte(challenge)) == 1
 }
 
-// codeIDToken tells the application who logged in, in answer to its nonce.
+// codeIDToken returns the ID token for the application, with its nonce.
 func (s *Server) codeIDToken(user User, a *authorization) string {
 	now := s.now()
 	claims := s.personClaims(user, a.scope)
@@ -116,7 +116,8 @@ func (s *Server) codeIDToken(user User, a *authorization) string {
 	return s.currentKey().sign(claims)
 }
 
-// personClaims are the standard ones, by scope: https://auth0.com/docs/get-started/apis/scopes/openid-connect-scopes
+// personClaims returns the standard claims, by scope:
+// https://auth0.com/docs/get-started/apis/scopes/openid-connect-scopes
 func (s *Server) personClaims(user User, scope string) map[string]any {
 	claims, scopes := map[string]any{}, strings.Fields(scope)
 	if slices.Contains(scopes, "profile") {

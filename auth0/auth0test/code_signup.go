@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// signupProblem is an error of /dbconnections/signup, which has a shape of its own: recorded by Auth0's SDK tests.
+// signupProblem is an error of /dbconnections/signup, which has its own format: recorded by Auth0's SDK tests.
 type signupProblem struct {
 	Name        string `json:"name"`
 	Message     string `json:"message,omitempty"`
@@ -53,7 +53,7 @@ func (s *Server) postSignup(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if refusal := s.insert(user, hashPassword(body.Password), true); refusal != nil {
-		badSignup("invalid_signup", "Invalid sign up").write(w) // vague on purpose: it does not say that somebody has the address
+		badSignup("invalid_signup", "Invalid sign up").write(w) // vague on purpose: it does not say that somebody has this address
 		return
 	}
 	answer := map[string]any{"_id": user.Identities[0].UserID, "email_verified": false, "email": user.Email}
@@ -63,7 +63,7 @@ func (s *Server) postSignup(w http.ResponseWriter, r *http.Request) {
 	writeSignup(w, http.StatusOK, answer)
 }
 
-// checkSignup finds the connection, and refuses what it cannot take. Where no other mark is, this is a [GUESS].
+// checkSignup finds the connection, and refuses invalid sign-ups. Unless marked otherwise, this is a [GUESS].
 func (s *Server) checkSignup(body signupBody) (Connection, *signupProblem) {
 	conn, ok := s.connection(body.Connection)
 	switch {
@@ -72,7 +72,7 @@ func (s *Server) checkSignup(body signupBody) (Connection, *signupProblem) {
 	case !ok || conn.Strategy != strategyDatabase:
 		return conn, badSignup("invalid_signup", "Invalid sign up")
 	case conn.NoSignup:
-		return conn, badSignup("public_signup_disabled", "public signup is disabled") // the text is a [FIELD] one
+		return conn, badSignup("public_signup_disabled", "public signup is disabled") // the text is [FIELD]
 	case !isEmail(body.Email) || tooManyProperties(body.UserMetadata):
 		return conn, badSignup("invalid_signup", "Invalid sign up")
 	}
@@ -101,7 +101,8 @@ func writeSignup(w http.ResponseWriter, status int, body any) {
 	writeBody(w, status, body)
 }
 
-// refusedSignup explains a weak password rule by rule, as password-sheriff does; other refusals have their name alone.
+// refusedSignup lists the rules that a weak password breaks, as password-sheriff does; other refusals have only their
+// name.
 func (c Connection) refusedSignup(refusal *problem, password string) *signupProblem {
 	name, message, _ := strings.Cut(refusal.Message, ": ")
 	answer := &signupProblem{Name: name, Message: message, Code: "invalid_password", StatusCode: http.StatusBadRequest}

@@ -8,7 +8,7 @@ import (
 	"homeroom/auth0/auth0test"
 )
 
-// publicSignup posts to the endpoint that needs no token.
+// publicSignup sends a request to the endpoint that needs no token.
 func (tn *tenant) publicSignup(body string) reply {
 	tn.t.Helper()
 	req := tn.request("POST", "/dbconnections/signup", body)

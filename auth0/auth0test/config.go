@@ -12,9 +12,10 @@ import (
 
 // Config is the configuration of the tenant. The zero value is usable.
 type Config struct {
-	// BaseURL is the issuer without its closing slash. Defaults to the listener's URL in Listen and Start; New needs it.
+	// BaseURL is the issuer without the slash at its end. Defaults to the listener's URL in Listen and Start; New needs
+	// it.
 	BaseURL string
-	// ClientID is the only application of the tenant, a machine-to-machine one. Defaults to "homeroom-dev".
+	// ClientID is the id of the only machine-to-machine application of the tenant. Defaults to "homeroom-dev".
 	ClientID string
 	// ClientSecret is that application's secret. Defaults to "homeroom-dev-secret", for loopback only.
 	ClientSecret string
@@ -22,81 +23,80 @@ type Config struct {
 	Audience string
 	// ManagementAudience identifies the Management API. Defaults to BaseURL + "/api/v2/".
 	ManagementAudience string
-	// Scopes are the application's scopes at the Management API; an empty, non-nil slice grants nothing, which is
-	// still a grant. Defaults to all that the simulator has calls for.
+	// Scopes are the application's scopes at the Management API; an empty, non-nil slice grants nothing, but still is a
+	// grant. Defaults to all that the simulator's calls use.
 	Scopes []string
-	// NoClientGrant takes away the application's access to the Management API. Defaults to false.
+	// NoClientGrant removes the application's access to the Management API. Defaults to false.
 	NoClientGrant bool
 	// GrantTypes are the application's grant types at /oauth/token. Defaults to client_credentials, password and
 	// password-realm.
 	GrantTypes []string
 	// TokenLifetime is the lifetime of access tokens. Defaults to 24 hours.
 	TokenLifetime time.Duration
-	// Connections are where users live; the first is where people log in. Defaults to a database,
+	// Connections are the connections of users; people log in to the first. Defaults to a database,
 	// "Username-Password-Authentication", policy "good", and the passwordless connection "email".
 	Connections []Connection
-	// Applications are those that people log in to with a browser. Defaults to DefaultApplication.
+	// Applications are those to which people log in with a browser. Defaults to DefaultApplication.
 	Applications []Application
 	// Social are the names of the connections whose accounts belong to another service. Defaults to google-oauth2 and github.
 	Social []string
-	// RateLimit is of the Management API as a whole. Defaults to none: the headers then tell of a large one.
+	// RateLimit is the limit of the whole Management API. Defaults to none: the headers then contain a large one.
 	RateLimit RateLimit
-	// TokenRateLimit is of /oauth/token. Defaults to none.
+	// TokenRateLimit is the limit of /oauth/token. Defaults to none.
 	TokenRateLimit RateLimit
-	// TokenQuota is how many client_credentials tokens an hour (UTC) gives. Defaults to 0, no quota.
+	// TokenQuota is how many client_credentials tokens are issued in an hour (UTC). Defaults to 0, no quota.
 	TokenQuota int
-	// SearchDelay is how long what was done to a user is not yet seen by GET /api/v2/users, the only call that is
-	// eventually consistent: a new one is not found, a changed one is shown as it was, a removed one still is there.
-	// Defaults to 0.
+	// SearchDelay is the delay of GET /api/v2/users, the only call that is eventually consistent: it does not find a
+	// new user, shows a changed one in the old state, and still shows a removed one. Defaults to 0.
 	SearchDelay time.Duration
-	// MemberDelay is how long a list of an organization's members is behind. Nothing else about organizations is.
+	// MemberDelay is the delay of the list of an organization's members. Nothing else about organizations is delayed.
 	// Defaults to 0.
 	MemberDelay time.Duration
-	// Roles are the names of those that a new tenant has; an empty, non-nil slice is none. Defaults to "owner", "admin" and
-	// "member".
+	// Roles are the names of the roles of a new tenant; an empty, non-nil slice means none. Defaults to "owner",
+	// "admin" and "member".
 	Roles []string
 	// LoginURL is the application's page for people who follow an invitation. Defaults to https://app.homeroom.test/login.
 	LoginURL string
-	// MFA asks everybody who logs in with a password for a second factor, which nobody has. Defaults to false.
+	// MFA requires a second factor for every login with a password, and nobody has one. Defaults to false.
 	MFA bool
 	// CustomDomainConflict makes the tenant one with several custom domains, which refuses to create a user unless the
 	// request names one in its auth0-custom-domain header. Defaults to false.
 	CustomDomainConflict bool
-	// StateFile, when set, keeps users, roles, organizations and signing keys, so that a restart finds them. It holds salted hashes, no
-	// passwords, and is readable by its owner only. Defaults to none.
+	// StateFile, if not empty, stores users, roles, organizations and signing keys for a restart. It contains salted
+	// hashes, no passwords, and only its owner can read it. Defaults to none.
 	StateFile string
 	// Now is the tenant's clock. Defaults to time.Now.
 	Now func() time.Time
-	// Logger gets one debug line per call, never a body. Defaults to none.
+	// Logger logs one debug line per call, never a body. Defaults to none.
 	Logger *slog.Logger
 }
 
-// Connection is a place where users live. An e-mail is unique within one, not within the tenant.
+// Connection is a connection of users. An e-mail is unique within one, not within the tenant.
 type Connection struct {
 	// Name is its name in requests.
 	Name string
-	// Strategy is "auth0" for a database and "email" for passwordless logins; anything else takes no users through the
-	// API. Defaults to "auth0".
+	// Strategy is "auth0" for a database and "email" for passwordless logins; any other takes no users through the API.
+	// Defaults to "auth0".
 	Strategy string
 	// Disabled makes it refuse new users. Defaults to false.
 	Disabled bool
 	// RequiresUsername allows (and demands) usernames. Defaults to false.
 	RequiresUsername bool
-	// Policy is the strength passwords must have. Defaults to PolicyGood.
+	// Policy is the required strength of passwords. Defaults to PolicyGood.
 	Policy Policy
-	// MinLength overrides the policy's least length. Defaults to the policy's.
+	// MinLength overrides the policy's minimum length. Defaults to the policy's.
 	MinLength int
 	// Dictionary refuses common passwords. Defaults to false.
 	Dictionary bool
-	// DictionaryWords are refused besides the common ones, in any letter case. Defaults to none.
+	// DictionaryWords are refused in addition to the common passwords, in any letter case. Defaults to none.
 	DictionaryWords []string
-	// NoUserInfo refuses passwords that hold the user's name or e-mail. Defaults to false.
+	// NoUserInfo refuses passwords that contain the user's name or e-mail. Defaults to false.
 	NoUserInfo bool
 	// History is how many former passwords are refused, up to 24. Defaults to 0.
 	History int
 	// NoSignup refuses public sign-ups. Defaults to false.
 	NoSignup bool
-	// RejectLong refuses passwords over 72 bytes. Defaults to false: bcrypt silently ignores what is beyond.
+	// RejectLong refuses passwords over 72 bytes. Defaults to false: bcrypt silently ignores the rest.
 	RejectLong bool
 }
 
@@ -111,7 +111,7 @@ const (
 	strategyDatabase = "auth0"
 )
 
-// allScopes are those that some call asks for.
+// allScopes are the scopes that the simulator's calls use.
 var allScopes = []string{
 	"read:users", "update:users", "delete:users", "create:users",
 	"read:users_app_metadata", "update:users_app_metadata", "delete:users_app_metadata", "create:users_app_metadata",

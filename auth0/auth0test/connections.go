@@ -14,7 +14,7 @@ type OrgConnection struct {
 	SignupEnabled           bool   `json:"is_signup_enabled,omitempty"`
 }
 
-// connectionResponse has the connection itself besides, as recorded.
+// connectionResponse contains the connection itself too, as recorded.
 type connectionResponse struct {
 	OrgConnection
 	Connection namedConnection `json:"connection"`
@@ -25,12 +25,12 @@ type namedConnection struct {
 	Strategy string `json:"strategy"`
 }
 
-// connectionMissing is what was recorded at GET /connections/{id}: without a full stop, unlike at the users.
+// connectionMissing is recorded at GET /connections/{id}: without a full stop, unlike that of users.
 func connectionMissing() *problem {
 	return &problem{Status: http.StatusNotFound, Code: codeConnectionMissing, Message: "The connection does not exist"}
 }
 
-// noConnection is what organizations say of one, without a code, as recorded.
+// noConnection is the refusal of organizations, without a code, as recorded.
 func noConnection() *problem {
 	return &problem{Status: http.StatusNotFound, Message: "No connection found by that id"}
 }
@@ -82,13 +82,13 @@ func (s *Server) readOrgConnection(members map[string]any) (OrgConnection, *prob
 	if _, ok := s.connectionByID(enabled.ConnectionID); !ok {
 		return OrgConnection{}, noConnection()
 	}
-	if enabled.SignupEnabled && !enabled.AssignMembershipOnLogin { // recorded as a refusal; its words are a [GUESS]
+	if enabled.SignupEnabled && !enabled.AssignMembershipOnLogin { // recorded as a refusal; its text is a [GUESS]
 		return OrgConnection{}, badBody("is_signup_enabled needs assign_membership_on_login")
 	}
 	return enabled, nil
 }
 
-// shownConnections are those of an organization.
+// shownConnections returns the connections of an organization as the API shows them.
 func (s *Server) shownConnections(org *Organization) []connectionResponse {
 	shown := []connectionResponse{}
 	for _, enabled := range org.Connections {
@@ -116,7 +116,7 @@ func (s *Server) getOrgConnection(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// enableConnection takes a connection that is enabled already as a success, and leaves it as it is [GUESS].
+// enableConnection treats a connection that is enabled already as a success, and does not change it [GUESS].
 func (s *Server) enableConnection(w http.ResponseWriter, r *http.Request) {
 	members, refusal := readBody(r, orgConnectionSchema)
 	var enabled OrgConnection

@@ -8,14 +8,14 @@ import (
 	"slices"
 )
 
-// storedConnection is a connection with what it shows besides. It is never changed: a change makes another one.
+// storedConnection is a connection with the members of its answers. It is immutable: a change makes a new one.
 type storedConnection struct {
 	Connection Connection `json:"connection"`
-	// Members are those of the create and of later changes, which are shown as they came.
+	// Members are those of the create and of later changes, which are returned as they were sent.
 	Members map[string]any `json:"members,omitempty"`
 }
 
-// loadConnections begins with the connections of the settings.
+// loadConnections loads the connections of the configuration.
 func (s *Server) loadConnections() {
 	held := make([]storedConnection, len(s.cfg.Connections))
 	for i, conn := range s.cfg.Connections {
@@ -24,7 +24,7 @@ func (s *Server) loadConnections() {
 	s.storedConnections.Store(&held)
 }
 
-// connections are those that there are now.
+// connections returns the present connections.
 func (s *Server) connections() []storedConnection { return *s.storedConnections.Load() }
 
 func (s *Server) connection(name string) (Connection, bool) {
@@ -36,7 +36,7 @@ func (s *Server) connection(name string) (Connection, bool) {
 	return Connection{}, false
 }
 
-// firstConnection is the name of the one that is meant where none is named.
+// firstConnection returns the name of the default connection.
 func (s *Server) firstConnection() string {
 	for _, held := range s.connections() {
 		return held.Connection.Name
@@ -53,8 +53,8 @@ func (s *Server) connectionByID(id string) (storedConnection, bool) {
 	return storedConnection{}, false
 }
 
-// shown is what the Management API shows of a connection, as far as the simulator knows it. The options of a new database
-// are recorded.
+// response returns what the Management API shows of a connection, as far as the simulator supports it. The options of a
+// new database are recorded.
 func (h storedConnection) response() map[string]any {
 	conn := h.Connection
 	options := map[string]any{"brute_force_protection": true}
@@ -92,7 +92,7 @@ var (
 	)
 )
 
-// configured is the connection as the options say. They replace former ones as a whole [DOC].
+// configured returns the connection with the given options, which replace the old ones completely [DOC].
 func (c Connection) configured(options map[string]any) (Connection, *problem) {
 	is := func(group, name string) bool {
 		if group == "" {
@@ -179,7 +179,8 @@ func (s *Server) updateConnection(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, changed.response())
 }
 
-// deleteConnection takes the users with it [DOC]. It answers 202, as recorded, and 204 for one that is gone [DOC].
+// deleteConnection deletes the connection's users too [DOC]. It answers 202, as recorded, and 204 for a missing one
+// [DOC].
 func (s *Server) deleteConnection(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -202,7 +203,7 @@ func (s *Server) deleteConnection(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusAccepted, map[string]Time{"deleted_at": s.timestamp()})
 }
 
-// storeConnections replaces the connections. It needs s.mu; whoever reads them does not.
+// storeConnections replaces the connections. It needs s.mu; reading them does not.
 func (s *Server) storeConnections(all []storedConnection) {
 	s.directory.Connections = all
 	s.storedConnections.Store(&all)

@@ -24,7 +24,7 @@ func TestConnectionsAreMadeChangedAndDeleted(t *testing.T) {
 	}
 	first := user("ada@example.com", "simple")
 	if first.Status != http.StatusCreated {
-		t.Errorf("its policy does not count: %d %s", first.Status, first.Raw)
+		t.Errorf("its policy has no effect: %d %s", first.Status, first.Raw)
 	}
 	kept := tn.mustCreate("ada@example.com", "")
 
@@ -33,7 +33,7 @@ func TestConnectionsAreMadeChangedAndDeleted(t *testing.T) {
 		t.Errorf("changed: %d %s", changed.Status, changed.Raw)
 	}
 	if rep := user("bob@example.com", "simple"); rep.Status != http.StatusBadRequest {
-		t.Errorf("its new policy does not count: %d %s", rep.Status, rep.Raw)
+		t.Errorf("its new policy has no effect: %d %s", rep.Status, rep.Raw)
 	}
 	tn.Close()
 	tn = setup(t, cfg)
@@ -46,7 +46,7 @@ func TestConnectionsAreMadeChangedAndDeleted(t *testing.T) {
 		t.Errorf("deleted: %d %s", gone.Status, gone.Raw)
 	}
 	if _, there := tn.User(first.Body["user_id"].(string)); there {
-		t.Error("its user is left")
+		t.Error("its user still exists")
 	}
 	if _, there := tn.User(kept); !there {
 		t.Error("another connection's user is gone")

@@ -11,7 +11,7 @@ import (
 	"homeroom/internal/flaky"
 )
 
-// newControls are the handles of a simulator in another process: what Server's methods do, over HTTP.
+// newControls returns the controls of a simulator in another process: Server's methods over HTTP.
 func (s *Server) newControls() *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", s.getPage)
@@ -100,7 +100,7 @@ func (s *Server) controlFaults(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if req.Status != 0 && (req.Status < 200 || req.Status > 599) {
-		controlError(w, http.StatusBadRequest, fmt.Errorf("status %d is no final HTTP status", req.Status))
+		controlError(w, http.StatusBadRequest, fmt.Errorf("status %d is not a final HTTP status", req.Status))
 		return
 	}
 	s.Inject(flaky.Fault{
@@ -111,7 +111,7 @@ func (s *Server) controlFaults(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// readControl decodes strictly: a misspelt member would silently inject another fault than the one meant.
+// readControl decodes strictly: a misspelt member would silently inject another fault than the intended one.
 func readControl(w http.ResponseWriter, r *http.Request, into any) bool {
 	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<20))
 	dec.DisallowUnknownFields()
@@ -146,7 +146,7 @@ Anybody who reaches this address can make any token, so keep it on your own mach
 
 func (s *Server) getPage(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	_ = pageTemplate.Execute(w, map[string]any{ // the caller may be gone
+	_ = pageTemplate.Execute(w, map[string]any{ // the caller may have disconnected
 		"URL": s.URL(), "Client": s.cfg.ClientID, "Audience": s.cfg.Audience, "Kinds": flaky.Kinds(),
 		"Users": len(s.Users()), "Calls": len(s.Calls()),
 	})

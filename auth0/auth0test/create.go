@@ -34,7 +34,7 @@ func (s *Server) createUser(w http.ResponseWriter, r *http.Request) {
 	}
 	user := s.newUser(connection, members)
 	password, _ := members["password"].(string)
-	hash := "" // with which nobody logs in
+	hash := "" // with this hash nobody can log in
 	if connection.Strategy == strategyDatabase {
 		if refusal := connection.checkPassword(password, user, nil); refusal != nil {
 			refusal.write(w)
@@ -49,8 +49,8 @@ func (s *Server) createUser(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusCreated, user)
 }
 
-// creatingConnection finds the connection and refuses what it cannot take. E-mail and password are not required by the
-// schema, yet a database refuses their absence in the schema's words [FIELD].
+// creatingConnection finds the connection and refuses what it does not support. The schema does not require e-mail and
+// password, but a database refuses their absence with the schema's text [FIELD].
 func (s *Server) creatingConnection(members map[string]any) (Connection, *problem) {
 	bad := func(message, code string) (Connection, *problem) {
 		return Connection{}, &problem{Status: http.StatusBadRequest, Message: message, Code: code}
@@ -89,7 +89,7 @@ func (s *Server) newUser(connection Connection, members map[string]any) User {
 	text := func(name string) string { t, _ := members[name].(string); return t }
 	email := strings.ToLower(text("email"))
 	local, _, _ := strings.Cut(email, "@")
-	// That a passwordless connection takes the caller's id, as a database does, is a [GUESS].
+	// It is a [GUESS] that a passwordless connection uses the caller's id, as a database does.
 	provider := connection.Strategy
 	id := cmp.Or(strings.TrimPrefix(text("user_id"), provider+"|"), newUserID())
 	now := s.timestamp()
@@ -108,7 +108,7 @@ func (s *Server) newUser(connection Connection, members map[string]any) User {
 	return user
 }
 
-// flag is nil when the member was not sent: such ones are not shown either.
+// flag returns nil if the member was not sent: the answer omits it too.
 func flag(members map[string]any, name string) *bool {
 	if value, ok := members[name].(bool); ok {
 		return &value
@@ -116,7 +116,8 @@ func flag(members map[string]any, name string) *bool {
 	return nil
 }
 
-// wantsMail reports whether a verification mail is sent [DOC]: verify_email decides, else whether the e-mail is verified.
+// wantsMail reports whether a verification mail is sent [DOC]: verify_email decides, otherwise whether the e-mail is
+// verified.
 func wantsMail(members map[string]any) bool {
 	if asked, ok := members["verify_email"].(bool); ok {
 		return asked
@@ -125,7 +126,8 @@ func wantsMail(members map[string]any) bool {
 	return !verified
 }
 
-// insert is where of several creates of one e-mail exactly one wins. An id that is taken is refused like an e-mail.
+// insert stores a user; of several concurrent creates of one e-mail exactly one succeeds. A taken id is refused like an
+// e-mail.
 func (s *Server) insert(user User, hash string, mail bool) *problem {
 	s.mu.Lock()
 	defer s.mu.Unlock()

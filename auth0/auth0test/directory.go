@@ -9,10 +9,10 @@ import (
 	"strings"
 )
 
-// directory is a tenant's data besides users: roles, organizations, and their indexes. It is a part of the state
-// file. Server.mu guards it.
+// directory is a tenant's data besides users: roles, organizations, and their indexes. It is a part of the state file.
+// Server.mu guards it.
 type directory struct {
-	// Connections are as the settings have them until one is changed; nil until then.
+	// Connections are nil until one is changed; until then those of the configuration apply.
 	Connections   []storedConnection  `json:"connections,omitempty"`
 	Roles         []*Role             `json:"roles"`
 	UserRoles     map[string][]string `json:"user_roles"` // ids of roles, by user id
@@ -22,7 +22,7 @@ type directory struct {
 	Jobs          []*job              `json:"jobs"`
 }
 
-// newDirectory is of a new tenant: the roles it is set up with, and nothing else.
+// newDirectory returns the directory of a new tenant: its roles, and nothing else.
 func newDirectory(roles []string) *directory {
 	d := &directory{UserRoles: map[string][]string{}}
 	for _, name := range roles {
@@ -31,7 +31,7 @@ func newDirectory(roles []string) *directory {
 	return d
 }
 
-// forget takes a user who is removed out of everything. Lists that are behind may show it for a while.
+// removeReferences removes a deleted user from everything. Delayed lists may show it for a while.
 func (s *Server) removeReferences(userID string) {
 	delete(s.directory.UserRoles, userID)
 	for _, org := range s.directory.Organizations {
@@ -43,7 +43,7 @@ func (s *Server) removeReferences(userID string) {
 
 const alphanumerics = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
-// newID is a prefix such as "org_" and 16 characters, as recorded.
+// newID returns a prefix such as "org_" and 16 characters, as recorded.
 func newID(prefix string) string { return prefix + randomText(16) }
 
 func randomText(n int) string {
@@ -55,7 +55,8 @@ func randomText(n int) string {
 	return string(b)
 }
 
-// connectionID is the same in every run, since connections come from the settings and are in no state file.
+// connectionID returns an id that is the same in every run, since connections come from the configuration and are in no
+// state file.
 func connectionID(name string) string {
 	sum := sha256.Sum256([]byte(name))
 	id := make([]byte, 16)
@@ -65,8 +66,8 @@ func connectionID(name string) string {
 	return "con_" + string(id)
 }
 
-// writeListing writes a list in the three forms that Auth0 has: bare; with totals; and, when take is asked for, with what to
-// ask for next, for which the items are in the order of their ids.
+// writeListing writes a list in the three forms of Auth0: bare; with totals; and, if take is set, with a mark for the
+// next page, for which the items are ordered by id.
 func writeListing[T any](w http.ResponseWriter, r *http.Request, name string, items []T, idOf func(T) string) {
 	query := r.URL.Query()
 	if items == nil {
@@ -90,8 +91,8 @@ func writeListing[T any](w http.ResponseWriter, r *http.Request, name string, it
 	writeJSON(w, http.StatusOK, map[string]any{name: shown, "start": page * size, "limit": size, "total": len(items)})
 }
 
-// writeCheckpoint has as its mark the last id of the page [GUESS]: marks are opaque. A list of members has one even on its
-// last page, as recorded once.
+// writeCheckpoint uses the last id of the page as its mark [GUESS]: marks are opaque. A list of members has one even on
+// its last page, as recorded once.
 func writeCheckpoint[T any](w http.ResponseWriter, r *http.Request, name string, items []T, idOf func(T) string) {
 	take := 50
 	if text := r.URL.Query().Get("take"); text != "" {
@@ -114,14 +115,14 @@ func writeCheckpoint[T any](w http.ResponseWriter, r *http.Request, name string,
 	writeJSON(w, http.StatusOK, answer)
 }
 
-// noContent is a success that says nothing, as recorded.
+// noContent writes a success without a body, as recorded.
 func noContent(w http.ResponseWriter) {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-cache")
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// readChecked reads a body that must follow a schema without other members.
+// readChecked reads a body and checks it against a schema, which allows no other members.
 func readChecked(r *http.Request, schema []property, required ...string) (map[string]any, *problem) {
 	members, refusal := readBody(r, schema)
 	if refusal == nil {
@@ -130,7 +131,7 @@ func readChecked(r *http.Request, schema []property, required ...string) (map[st
 	return members, refusal
 }
 
-// idsSchema is of the bodies that name the things to add or to remove.
+// idsSchema returns the schema of bodies with a list of ids to add or to remove.
 func idsSchema(name, description string) []property {
 	return []property{{name: name, kind: "array", min: 1, description: description}}
 }

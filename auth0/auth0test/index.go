@@ -2,19 +2,19 @@ package auth0test
 
 import "time"
 
-// index is the data of the search: every user as of Config.SearchDelay ago. It is keyed by user id; each value is what
-// the search is still to learn, the earliest first, after what it knows now.
+// index is the data of the search: every user as it was Config.SearchDelay ago. It is keyed by user id; each value has
+// the state that the search shows now, and then the states that it will show, the earliest first.
 type index map[string][]indexed
 
 type indexed struct {
-	at   time.Time // from when on
-	user *User     // never changed; nil: removed
+	at   time.Time // since when
+	user *User     // immutable; nil: removed
 }
 
-// learn has the search know of a user, or of its removal, from a time on.
+// update sets the state of a user in the search from a time on; nil removes it.
 func (x index) update(id string, at time.Time, user *User) { x[id] = append(x[id], indexed{at, user}) }
 
-// users are those that the search knows now, in no order.
+// users returns the users that the search shows now, in no particular order.
 func (x index) users(now time.Time) []*User {
 	var known []*User
 	for id, states := range x {
@@ -33,7 +33,7 @@ func (x index) users(now time.Time) []*User {
 	return known
 }
 
-// reindex has the search know the user as it is now, when its delay is over. It needs s.mu.
+// reindex sets the user's present state in the search, after its delay. It needs s.mu.
 func (s *Server) reindex(user User) {
 	user = user.clone()
 	s.index.update(user.ID, s.now().Add(s.cfg.SearchDelay), &user)

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Invitation is one to an organization.
+// Invitation is an invitation to an organization.
 type Invitation struct {
 	ID             string         `json:"id"`
 	ClientID       string         `json:"client_id"`
@@ -41,7 +41,7 @@ var (
 )
 
 const (
-	// usualInvitation is as recorded, exactly.
+	// usualInvitation is exactly as recorded.
 	usualInvitation = 7 * 24 * time.Hour
 	maxInvitation   = 30 * 24 * time.Hour
 )
@@ -96,7 +96,7 @@ func (s *Server) newInvitation(org *Organization, members map[string]any, life t
 	return invitation
 }
 
-// lifetime reads ttl_sec, of which 0 is as good as none.
+// lifetime reads ttl_sec; 0 means the default.
 func lifetime(members map[string]any, usual, longest time.Duration) (time.Duration, *problem) {
 	seconds, _ := members["ttl_sec"].(float64)
 	life := time.Duration(seconds) * time.Second
@@ -117,13 +117,13 @@ func (s *Server) listInvitations(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// invitation calls do with the index of the one of the path.
+// invitation calls do with the index of the path's invitation.
 func (s *Server) invitation(w http.ResponseWriter, r *http.Request, do func(int)) {
 	s.withOrganization(w, r, func(org *Organization) {
 		i := slices.IndexFunc(s.directory.Invitations, func(i *Invitation) bool {
 			return i.ID == r.PathValue("invitation") && i.OrganizationID == org.ID
 		})
-		if i < 0 { // its code is recorded, its words are a [GUESS]
+		if i < 0 { // its code is recorded, its text is a [GUESS]
 			problem{Status: http.StatusNotFound, Code: "inexistent_invitation", Message: "The invitation does not exist."}.write(w)
 			return
 		}

@@ -20,12 +20,12 @@ var verificationSchema = []property{
 	{name: "organization_id", kind: "string", min: 1, description: "(Optional) Organization ID – the ID of the Organization."},
 }
 
-// createVerification answers 201 before it is known whether the mail leaves, as recorded. What becomes of it the job tells
-// later: here it fails, like the recorded one did, for a verified user.
+// createVerification answers 201 before it is known whether the mail is sent, as recorded. The job contains the result
+// later: here it fails for a verified user, like the recorded one.
 func (s *Server) createVerification(w http.ResponseWriter, r *http.Request) {
 	members, refusal := readChecked(r, verificationSchema, "user_id")
 	if id, given := members["client_id"].(string); refusal == nil && given && !s.isKnownClient(id) {
-		refusal = badBody("client_id " + id + " does not exist") // recorded as a refusal; its words are a [GUESS]
+		refusal = badBody("client_id " + id + " does not exist") // recorded as a refusal; its text is a [GUESS]
 	}
 	if refusal != nil {
 		refusal.write(w)

@@ -17,15 +17,15 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// signingKey is one key of the tenant. The last in Server.keys signs; all are published.
+// signingKey is one key of the tenant. The last one in Server.keys signs; all are published.
 type signingKey struct {
 	id      string
 	private *rsa.PrivateKey
 	cert    *x509.Certificate
 }
 
-// sharedKey is the first key of every tenant that has no state file. Making one takes a tenth of a second, which would be
-// most of the time of a small test; tenants still differ by their issuer.
+// sharedKey is the first key of every tenant without a state file. Creating one takes a tenth of a second, which would
+// be most of the time of a small test. Tenants still differ by their issuer.
 var sharedKey = sync.OnceValues(newRSAKey)
 
 func newRSAKey() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) }
@@ -50,7 +50,7 @@ func newSigningKey(private *rsa.PrivateKey, now time.Time) (*signingKey, error) 
 	return key, nil
 }
 
-// RotateKeys makes a new signing key. The former ones stay published, and their tokens good, until RevokeKeys.
+// RotateKeys creates a new signing key. The old ones stay published, and their tokens valid, until RevokeKeys.
 func (s *Server) RotateKeys() error {
 	private, err := newRSAKey()
 	if err != nil {
@@ -66,7 +66,7 @@ func (s *Server) RotateKeys() error {
 	return s.save()
 }
 
-// RevokeKeys removes all signing keys but the current one; tokens signed with them are refused from now on.
+// RevokeKeys removes all signing keys except the current one; tokens signed with them are refused from now on.
 func (s *Server) RevokeKeys() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

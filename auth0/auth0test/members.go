@@ -12,8 +12,8 @@ func (o *Organization) isMember(userID string) bool {
 	return slices.ContainsFunc(o.Members, func(m Member) bool { return m.UserID == userID })
 }
 
-// leave ends a membership. Its roles stay [GUESS]: since roles can be given before a membership, as recorded, they need not
-// end with it, and that is the harder case for a client.
+// removeMember ends a membership. Its roles stay [GUESS]: since roles can be assigned before a membership, as recorded,
+// they need not end with it, and that is the harder case for a client.
 func (o *Organization) removeMember(userID string, now time.Time) {
 	for i, m := range o.Members {
 		if m.UserID == userID {
@@ -24,8 +24,8 @@ func (o *Organization) removeMember(userID string, now time.Time) {
 	}
 }
 
-// listed are the members that a list shows, which is behind by delay: one who came since then is missing, one who went is
-// still there.
+// listedMembers returns the members in a delayed list: it misses those who were added within the delay, and still has
+// those who were removed within it.
 func (o *Organization) listedMembers(now time.Time, delay time.Duration) []string {
 	var ids []string
 	for _, m := range o.Members {
@@ -43,7 +43,7 @@ func (o *Organization) listedMembers(now time.Time, delay time.Duration) []strin
 
 const memberIDs = "List of user IDs to add to the organization as members."
 
-// addMembers takes members who are there already as a success [GUESS]: what Auth0 says was not found.
+// addMembers treats existing members as a success [GUESS]: Auth0's answer was not found.
 func (s *Server) addMembers(w http.ResponseWriter, r *http.Request) {
 	s.changeMembers(w, r, func(org *Organization, ids []string) *problem {
 		for _, id := range ids {
@@ -60,7 +60,7 @@ func (s *Server) addMembers(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// removeMembers takes those who are no members as a success [GUESS].
+// removeMembers treats users who are not members as a success [GUESS].
 func (s *Server) removeMembers(w http.ResponseWriter, r *http.Request) {
 	s.changeMembers(w, r, func(org *Organization, ids []string) *problem {
 		for _, id := range ids {
@@ -86,7 +86,7 @@ func (s *Server) changeMembers(w http.ResponseWriter, r *http.Request, change fu
 	})
 }
 
-// memberResponse is a member in a list, which has the members of a profile as recorded.
+// memberResponse is a member in a list, with the recorded members of a profile.
 type memberResponse struct {
 	UserID  string `json:"user_id"`
 	Email   string `json:"email,omitempty"`
@@ -109,7 +109,7 @@ func (s *Server) listMembers(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// listMemberRoles shows the roles of one who is no member too, as recorded.
+// listMemberRoles also shows the roles of a user who is not a member, as recorded.
 func (s *Server) listMemberRoles(w http.ResponseWriter, r *http.Request) {
 	id, refusal := s.knownUser(r, "user")
 	if refusal != nil {
@@ -121,7 +121,7 @@ func (s *Server) listMemberRoles(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// addMemberRoles does not ask whether the user is a member, as recorded; whether there is such a user it does [GUESS].
+// addMemberRoles does not check whether the user is a member, as recorded; it checks whether the user exists [GUESS].
 func (s *Server) addMemberRoles(w http.ResponseWriter, r *http.Request) {
 	s.changeMemberRoles(w, r, s.withRoles)
 }

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Organization is one of the tenant, with all that it keeps.
+// Organization is an organization with all its data.
 type Organization struct {
 	ID            string              `json:"id"`
 	Name          string              `json:"name"`
@@ -23,20 +23,20 @@ type Organization struct {
 	Roles         map[string][]string `json:"roles,omitempty"` // ids of roles, by user id
 }
 
-// Member is a user in an organization, or one who was: Since is when that began.
+// Member is a present or former member; Since is when that began.
 type Member struct {
 	UserID string    `json:"user_id"`
 	Since  time.Time `json:"since"`
 }
 
-// organizationResponse is what the Management API shows of one.
+// organizationResponse is what the Management API shows of an organization.
 type organizationResponse struct {
 	ID          string            `json:"id"`
 	Name        string            `json:"name"`
 	DisplayName string            `json:"display_name,omitempty"`
 	Branding    map[string]any    `json:"branding,omitempty"`
 	Metadata    map[string]string `json:"metadata,omitempty"`
-	// Connections are shown in the answer to a create that named some, as recorded.
+	// Connections are only in the answer to a create with connections, as recorded.
 	Connections []connectionResponse `json:"enabled_connections,omitempty"`
 }
 
@@ -44,8 +44,8 @@ func (o *Organization) response() organizationResponse {
 	return organizationResponse{ID: o.ID, Name: o.Name, DisplayName: o.DisplayName, Branding: o.Branding, Metadata: o.Metadata}
 }
 
-// Organizations returns copies of all organizations, the oldest first. Their members are as they are, however far behind
-// the lists of members may be.
+// Organizations returns copies of all organizations, the oldest first, with their present members, without the delay of
+// lists.
 func (s *Server) Organizations() []Organization {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -62,7 +62,7 @@ func (s *Server) Organizations() []Organization {
 	return orgs
 }
 
-// SeedOrganization adds an organization, as an old one. Its name must be free.
+// SeedOrganization adds an old organization. Its name must be free.
 func (s *Server) SeedOrganization(name string, metadata map[string]string) (id string, err error) {
 	org := &Organization{ID: newID("org_"), Name: name, Metadata: metadata}
 	s.mu.Lock()
@@ -73,7 +73,8 @@ func (s *Server) SeedOrganization(name string, metadata map[string]string) (id s
 	return org.ID, nil
 }
 
-// organizationName is the documented alphabet and length; that a name may begin with any of it is a [GUESS].
+// organizationName is the documented alphabet and length; it is a [GUESS] that a name may begin with any of its
+// characters.
 var organizationName = regexp.MustCompile(`^[a-z0-9_-]{1,50}$`)
 
 var newOrganizationSchema = []property{
@@ -108,7 +109,7 @@ func (s *Server) createOrganization(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusCreated, shown)
 }
 
-// addOrganization stores one whose name nobody has. It needs s.mu.
+// addOrganization stores an organization if its name is free. It needs s.mu.
 func (s *Server) addOrganization(org *Organization) *problem {
 	if slices.ContainsFunc(s.directory.Organizations, func(other *Organization) bool { return other.Name == org.Name }) {
 		return &problem{ // [DOC]
@@ -123,7 +124,7 @@ func (s *Server) addOrganization(org *Organization) *problem {
 	return nil
 }
 
-// fillOrganization takes over what the body says.
+// fillOrganization copies the members of the body.
 func (s *Server) fillOrganization(org *Organization, members map[string]any) *problem {
 	if name, ok := members["name"].(string); ok {
 		if !organizationName.MatchString(name) {
@@ -154,7 +155,7 @@ func (s *Server) fillOrganization(org *Organization, members map[string]any) *pr
 	return nil
 }
 
-// mergeMetadata adds and replaces; null removes [GUESS], as it does in users.
+// mergeMetadata adds and replaces; null removes [GUESS], as it does for users.
 func (o *Organization) mergeMetadata(patch map[string]any) *problem {
 	merged := map[string]string{}
 	maps.Copy(merged, o.Metadata)
@@ -210,7 +211,7 @@ func organizationMissing() *problem {
 	return &problem{Status: http.StatusNotFound, Message: "No organization found by that id or name"}
 }
 
-// organization finds one by the id of the path. It needs s.mu.
+// organization finds an organization by its id. It needs s.mu.
 func (s *Server) organization(id string) (*Organization, *problem) {
 	for _, org := range s.directory.Organizations {
 		if org.ID == id {
@@ -224,7 +225,7 @@ func (s *Server) getOrganization(w http.ResponseWriter, r *http.Request) {
 	s.withOrganization(w, r, func(org *Organization) { writeJSON(w, http.StatusOK, org.response()) })
 }
 
-// within calls do with the organization of the path, under the lock, or says that there is none.
+// withOrganization calls do with the organization of the path, under the lock, or answers that there is none.
 func (s *Server) withOrganization(w http.ResponseWriter, r *http.Request, do func(*Organization)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -265,7 +266,7 @@ func (s *Server) updateOrganization(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// deleteOrganization leaves its members' logins as they are [DOC].
+// deleteOrganization does not change its members' accounts [DOC].
 func (s *Server) deleteOrganization(w http.ResponseWriter, r *http.Request) {
 	s.withOrganization(w, r, func(org *Organization) {
 		d := s.directory

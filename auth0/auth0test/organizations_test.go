@@ -13,7 +13,7 @@ import (
 
 const orgsPath = "/api/v2/organizations"
 
-// mustCreateOrganization makes an organization and returns its path.
+// mustCreateOrganization creates an organization and returns its path.
 func (tn *tenant) mustCreateOrganization(body string) string {
 	tn.t.Helper()
 	rep := tn.call("POST", orgsPath, body)
@@ -161,12 +161,12 @@ func TestMemberRolesAreLimited(t *testing.T) {
 	}
 	wantError(t, give(ids[50]), 409, "", "No more roles can be assigned to this organization member.")
 	if rep := give(ids[0]); rep.Status != 204 {
-		t.Errorf("one that is there: %d %s", rep.Status, rep.Raw)
+		t.Errorf("an existing one: %d %s", rep.Status, rep.Raw)
 	}
 	wantError(t, give("rol_0000000000000000"), 404, "", "The role does not exist.")
 	tn.call("DELETE", "/api/v2/roles/"+ids[0], "")
 	if rep := tn.call("GET", roles+"?per_page=100", ""); len(rep.List) != 49 {
-		t.Errorf("%d roles, want those that are left", len(rep.List))
+		t.Errorf("%d roles, want the remaining ones", len(rep.List))
 	}
 	if rep := tn.call("DELETE", roles, `{"roles":["`+ids[1]+`"]}`); rep.Status != 204 || len(tn.MemberRoles(strings.TrimPrefix(path, orgsPath+"/"), ada)) != 48 {
 		t.Errorf("%d %s", rep.Status, rep.Raw)

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// The pages of a person's way through a login. The first two are as Auth0 has them.
+// The paths of the pages of a login. The first two are those of Auth0.
 const (
 	loginPath  = "/u/login"
 	signupPath = "/u/signup"
@@ -19,7 +19,7 @@ type loginPage struct {
 	Words          map[string]string
 	Language       string
 	App, Heading   string
-	Path, Other    string // of this page's form; the other one of the two
+	Path, Other    string // of this page's form; of the other page's
 	State          string
 	Email, Message string
 	Signup         bool
@@ -28,7 +28,8 @@ type loginPage struct {
 	Connection     string
 }
 
-// pageWords are the texts by language, for ui_locales. The first language of the request that is here counts, else English.
+// pageWords are the texts by language, for ui_locales. The first supported language of the request is used, else
+// English.
 //
 //nolint:gosec // the word password is no password
 var pageWords = map[string]map[string]string{
@@ -46,7 +47,7 @@ var pageWords = map[string]map[string]string{
 	},
 }
 
-// language is the first of the request that the pages are written in.
+// language returns the first language of the request in which the pages exist.
 func (s *Server) language(locales string) string {
 	for locale := range strings.FieldsSeq(locales) {
 		base, _, _ := strings.Cut(strings.ToLower(locale), "-")
@@ -87,7 +88,7 @@ var loginTemplate = template.Must(template.New("login").Parse(pageHead + `
 </main></body></html>
 `))
 
-// socialTemplate is the provider of a social connection, which asks for nothing but who one is.
+// socialTemplate is the page of a social connection's provider, which only asks for an e-mail.
 var socialTemplate = template.Must(template.New("social").Parse(pageHead + `
 <p>A pretended {{.Connection}}. Choose any account; its address counts as verified.</p>
 <form method="post" action="{{.Path}}">
@@ -118,8 +119,8 @@ func (s *Server) getStyle(w http.ResponseWriter, _ *http.Request) {
 	_, _ = w.Write([]byte(pageStyle))
 }
 
-// showPage writes a page. Its form leads to ourselves, then to the application, and from there perhaps on; some browsers hold
-// every address of that against the page's policy, so it cannot name them.
+// showPage writes a page. Its form is sent to this server, then redirects to the application, and from there perhaps
+// further. Some browsers check every one of these addresses against the page's policy, so the policy cannot list them.
 func (s *Server) showPage(w http.ResponseWriter, status int, page *template.Template, data loginPage) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
@@ -128,10 +129,10 @@ func (s *Server) showPage(w http.ResponseWriter, status int, page *template.Temp
 	w.Header().Set("Content-Security-Policy",
 		"default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'self' http: https:")
 	w.WriteHeader(status)
-	_ = page.Execute(w, data) // the caller may be gone
+	_ = page.Execute(w, data) // the caller may have disconnected
 }
 
-// errorPage is for a person who cannot be sent back.
+// errorPage is for a person who cannot be redirected to an application.
 func (s *Server) errorPage(w http.ResponseWriter, status int, heading, message string) {
 	s.showPage(w, status, errorTemplate, loginPage{Language: "en", Words: pageWords["en"], Heading: heading, Message: message})
 }

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// routeBrowser adds what people's browsers come to, and what applications do with the codes that those bring back.
+// routeBrowser adds the routes for browsers, and those with which applications exchange codes.
 func (s *Server) routeBrowser(mux *http.ServeMux) {
 	mux.HandleFunc("GET /authorize", s.getAuthorize)
 	mux.HandleFunc("GET /v2/logout", s.getLogout)
@@ -23,7 +23,7 @@ func (s *Server) routeBrowser(mux *http.ServeMux) {
 	mux.HandleFunc("POST /dbconnections/signup", s.postSignup)
 }
 
-// getForm shows the page of a request that is pending.
+// getForm shows the page of a pending request.
 func (s *Server) getForm(w http.ResponseWriter, r *http.Request) {
 	if a, ok := s.pendingRequest(w, r); ok {
 		s.showForm(w, r, a, http.StatusOK, s.loginHint(a), "")
@@ -38,7 +38,7 @@ func (s *Server) pendingRequest(w http.ResponseWriter, r *http.Request) (*author
 	return a, ok
 }
 
-// loginHint is the address that the form begins with: that of the invitation, or the hint if it is one.
+// loginHint returns the address with which the form is prefilled: that of the invitation, or the hint if it is one.
 func (s *Server) loginHint(a *authorization) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -68,7 +68,7 @@ func (s *Server) showForm(w http.ResponseWriter, r *http.Request, a *authorizati
 	s.showPage(w, status, template, page)
 }
 
-// database is the connection that the pages log in to.
+// database returns the connection to which the pages log in.
 func (s *Server) database(a *authorization) Connection {
 	if conn, ok := s.connection(a.connection); ok && conn.Strategy == strategyDatabase {
 		return conn
@@ -91,7 +91,7 @@ func (s *Server) socialOf(a *authorization, r *http.Request) string {
 	return first(s.cfg.Social)
 }
 
-// postForm takes what the person has entered.
+// postForm handles the submitted form.
 func (s *Server) postForm(w http.ResponseWriter, r *http.Request) {
 	a, ok := s.pendingRequest(w, r)
 	if !ok {
@@ -129,7 +129,7 @@ func (s *Server) postForm(w http.ResponseWriter, r *http.Request) {
 	s.finishAuthorization(w, r, a, user)
 }
 
-// signUp makes a user as the page of Auth0 does: a mail goes out, and the person is logged in before it is answered.
+// signUp creates a user as Auth0's page does: it sends a mail, and logs the person in before the mail is answered.
 func (s *Server) signUp(r *http.Request, conn Connection, email, password string) (user User, message string) {
 	switch {
 	case conn.NoSignup:
@@ -149,7 +149,7 @@ func (s *Server) signUp(r *http.Request, conn Connection, email, password string
 	return user, ""
 }
 
-// socialLogin finds the account at the pretended provider, or makes it. Its id is told by the address alone.
+// socialLogin finds the account at the simulated provider, or creates it. Its id depends only on the address.
 func (s *Server) socialLogin(r *http.Request, connection, email string) (user User, message string) {
 	email = strings.ToLower(email)
 	if !isEmail(email) || connection == "" {
@@ -168,12 +168,12 @@ func (s *Server) socialLogin(r *http.Request, connection, email string) (user Us
 	return s.socialLoggedIn(r, user.ID), ""
 }
 
-// socialLoggedIn counts a login of an account that is there.
+// socialLoggedIn counts a login of an existing account.
 func (s *Server) socialLoggedIn(r *http.Request, id string) User {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	rec, ok := s.users[id]
-	if !ok { // removed this moment
+	if !ok { // removed at this moment
 		return User{}
 	}
 	if rec.User.Blocked == nil || !*rec.User.Blocked {

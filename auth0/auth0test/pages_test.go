@@ -45,7 +45,7 @@ func TestPagesEscapeWhatTheyShow(t *testing.T) {
 	page := w.authorize(map[string]string{"login_hint": `"><script>alert(1)</script>`})
 	page.CheckAccessible(t)
 	if strings.Contains(page.Body, "<script") || page.Value("email") != `"><script>alert(1)</script>` {
-		t.Errorf("the page holds %s", page.Body)
+		t.Errorf("the page contains %s", page.Body)
 	}
 }
 
@@ -54,7 +54,7 @@ func TestTheFirstLanguageThatIsThereCounts(t *testing.T) {
 	w := setupWeb(t, auth0test.Config{})
 	for locales, want := range map[string]string{"": "en", "tlh de-AT es": "de", "es": "es", "tlh": "en"} {
 		if page := w.authorize(map[string]string{"ui_locales": locales}); page.Language() != want {
-			t.Errorf("%q is answered in %q, want %q", locales, page.Language(), want)
+			t.Errorf("%q is shown in %q, want %q", locales, page.Language(), want)
 		}
 	}
 }
@@ -68,13 +68,13 @@ func TestASocialConnectionBringsAVerifiedAddress(t *testing.T) {
 	claims := w.verify(rep.Body["id_token"].(string))
 	sub := claims["sub"].(string)
 	if !strings.HasPrefix(sub, "google-oauth2|") || claims["email_verified"] != true {
-		t.Errorf("the ID token says %v", claims)
+		t.Errorf("the ID token has %v", claims)
 	}
-	// Coming again is the same person, from the login's own page too.
+	// A second login gives the same person, also from the login page.
 	page = w.browser.Submit(w.authorize(map[string]string{"prompt": "login"}), "Continue with google-oauth2", nil)
 	rep = w.exchange(w.code(w.browser.Submit(page, "Continue", map[string]string{"email": "ADA@lincoln.example"})), nil)
 	if again := w.verify(rep.Body["id_token"].(string))["sub"]; again != sub {
-		t.Errorf("came back as %v, was %v", again, sub)
+		t.Errorf("is %v now, was %v", again, sub)
 	}
 	user, _ := w.User(sub)
 	if len(w.Users()) != 1 || !user.Identities[0].IsSocial || user.Identities[0].Connection != "google-oauth2" {
@@ -119,11 +119,11 @@ func TestAnInvitationMakesAMember(t *testing.T) {
 	claims := w.verify(rep.Body["id_token"].(string))
 	members := w.Organizations()[0].Members
 	if claims["org_id"] != org || len(members) != 1 || members[0].UserID != claims["sub"] {
-		t.Errorf("the ID token says %v, the members are %v", claims, members)
+		t.Errorf("the ID token has %v, the members are %v", claims, members)
 	}
 	wantRefused(t, w.authorize(answer), "invalid_request")
-	if w.code(w.authorize(map[string]string{"organization": "Lincoln-High"})) == "" { // by its name, and by the session
-		t.Error("the member is not let in")
+	if w.code(w.authorize(map[string]string{"organization": "Lincoln-High"})) == "" { // by its name, and with the session
+		t.Error("the member cannot log in")
 	}
 	stranger := visit(w.tenant)
 	wantRefused(t, stranger.browser.Submit(stranger.authorize(map[string]string{"organization": org, "screen_hint": "signup"}), "Continue",

@@ -13,11 +13,11 @@ import (
 	"unicode/utf16"
 )
 
-// Policy is a level of strength that passwords must have:
+// Policy is a required strength of passwords:
 // https://auth0.com/docs/authenticate/database-connections/password-strength
 type Policy string
 
-// The five levels, weakest first.
+// The five levels, the weakest first.
 const (
 	PolicyNone      Policy = "none"
 	PolicyLow       Policy = "low"
@@ -26,12 +26,12 @@ const (
 	PolicyExcellent Policy = "excellent"
 )
 
-// rules are what a level asks for.
+// rules are the requirements of a level.
 type rules struct {
 	minLength int
 	classes   int  // how many of the four classes of characters
-	noSpecial bool // of the first three classes only
-	maxRun    int  // how many identical characters may follow one another; 0 is any
+	noSpecial bool // only of the first three classes
+	maxRun    int  // how many identical characters in a row are allowed; 0 means any number
 }
 
 var policies = map[Policy]rules{
@@ -44,12 +44,12 @@ var policies = map[Policy]rules{
 
 const (
 	specialCharacters = " !\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"
-	// bcryptBytes is how much of a password counts, since Auth0 hashes with bcrypt.
+	// bcryptBytes is how much of a password is used, since Auth0 hashes with bcrypt.
 	bcryptBytes = 72
 )
 
-// strongEnough reports whether the connection's policy accepts the password. Characters are counted as JavaScript does,
-// and only ASCII letters are letters: both as Auth0's own library does it.
+// strongEnough reports whether the connection's policy accepts the password. Characters are counted as in JavaScript,
+// and only ASCII letters are letters: both as in Auth0's own library.
 func (c Connection) strongEnough(password string) bool {
 	rules := policies[c.Policy]
 	if c.MinLength > 0 {
@@ -84,15 +84,15 @@ func longestRun(s string) int {
 	return longest
 }
 
-// commonPasswords stands for Auth0's list of 10,000.
+// commonPasswords replaces Auth0's list of 10,000.
 //
 //go:embed common_passwords.txt
 var commonPasswords string
 
 var commonWords = strings.Fields(commonPasswords)
 
-// checkPassword refuses a password as the connection's options say. The refusals have a status and a message only, no
-// code [FIELD]; the order of the checks is a [GUESS].
+// checkPassword checks a password by the connection's options. The refusals have a status and a message only, no code
+// [FIELD]; the order of the checks is a [GUESS].
 func (c Connection) checkPassword(password string, user User, history []string) *problem {
 	switch {
 	case !c.strongEnough(password), c.RejectLong && len(password) > bcryptBytes:
@@ -116,7 +116,8 @@ func (c Connection) isCommon(password string) bool {
 	return slices.ContainsFunc(commonWords, same) || slices.ContainsFunc(c.DictionaryWords, same)
 }
 
-// containsUserInfo looks for parts of the profile in the password. Parts of less than three characters are ignored, a [GUESS].
+// containsUserInfo searches for parts of the profile in the password. It ignores parts of less than three characters, a
+// [GUESS].
 func containsUserInfo(password string, user User) bool {
 	local, _, _ := strings.Cut(user.Email, "@")
 	parts := []string{user.Name, user.Username, user.Nickname, local}
@@ -131,7 +132,7 @@ func containsUserInfo(password string, user User) bool {
 	})
 }
 
-// hashPassword salts, and works just long enough that a password cannot be read from the state file: the users are not
+// hashPassword salts, and takes just enough time that passwords cannot be read from the state file: the users are not
 // real, and benchmarks should not measure the simulator's hashing. Auth0 itself uses bcrypt.
 func hashPassword(password string) string {
 	salt := make([]byte, 16)

@@ -10,7 +10,7 @@ import (
 	"homeroom/auth0/auth0test"
 )
 
-// TestPasswordPolicies runs the verdicts of Auth0's own password library (testdata/README.md) through POST /users.
+// TestPasswordPolicies sends the test cases of Auth0's own password library (testdata/README.md) to POST /users.
 func TestPasswordPolicies(t *testing.T) {
 	t.Parallel()
 	raw, err := os.ReadFile("testdata/password-policy-vectors.json")
@@ -54,20 +54,20 @@ func TestPasswordOptions(t *testing.T) {
 	for name, c := range map[string]struct {
 		options  auth0test.Connection
 		password string
-		message  string // empty is 201
+		message  string // empty means 201
 	}{
-		"a common password":           {auth0test.Connection{Dictionary: true}, "passW0rd!", "PasswordDictionaryError: Password is too common"},
-		"a word of our own":           {auth0test.Connection{Dictionary: true, DictionaryWords: []string{"Homer00m!"}}, "homer00m!", "PasswordDictionaryError: Password is too common"},
-		"common, but no dictionary":   {auth0test.Connection{}, "Passw0rd!", ""},
-		"the e-mail's local part":     {auth0test.Connection{NoUserInfo: true}, "xLOVELACE-1", "PasswordNoUserInfoError: Password contains user information"},
-		"the name":                    {auth0test.Connection{NoUserInfo: true}, "Augusta1-x", "PasswordNoUserInfoError: Password contains user information"},
-		"nothing of the user":         {auth0test.Connection{NoUserInfo: true}, "Correct-h0rse", ""},
-		"a longer least length":       {auth0test.Connection{MinLength: 20}, "Correct-h0rse", "PasswordStrengthError: Password is too weak"},
-		"two in a row":                {auth0test.Connection{Policy: auth0test.PolicyExcellent}, "Abcdefgh11", ""},
-		"three in a row":              {auth0test.Connection{Policy: auth0test.PolicyExcellent}, "Abcdefg111", "PasswordStrengthError: Password is too weak"},
-		"over 72 bytes":               {auth0test.Connection{}, long + "x", ""},
-		"over 72 bytes, and refused":  {auth0test.Connection{RejectLong: true}, long + "x", "PasswordStrengthError: Password is too weak"},
-		"exactly 72 bytes, and taken": {auth0test.Connection{RejectLong: true}, long, ""},
+		"a common password":              {auth0test.Connection{Dictionary: true}, "passW0rd!", "PasswordDictionaryError: Password is too common"},
+		"a configured word":              {auth0test.Connection{Dictionary: true, DictionaryWords: []string{"Homer00m!"}}, "homer00m!", "PasswordDictionaryError: Password is too common"},
+		"common, but no dictionary":      {auth0test.Connection{}, "Passw0rd!", ""},
+		"the e-mail's local part":        {auth0test.Connection{NoUserInfo: true}, "xLOVELACE-1", "PasswordNoUserInfoError: Password contains user information"},
+		"the name":                       {auth0test.Connection{NoUserInfo: true}, "Augusta1-x", "PasswordNoUserInfoError: Password contains user information"},
+		"no user info":                   {auth0test.Connection{NoUserInfo: true}, "Correct-h0rse", ""},
+		"a longer minimum length":        {auth0test.Connection{MinLength: 20}, "Correct-h0rse", "PasswordStrengthError: Password is too weak"},
+		"two in a row":                   {auth0test.Connection{Policy: auth0test.PolicyExcellent}, "Abcdefgh11", ""},
+		"three in a row":                 {auth0test.Connection{Policy: auth0test.PolicyExcellent}, "Abcdefg111", "PasswordStrengthError: Password is too weak"},
+		"over 72 bytes":                  {auth0test.Connection{}, long + "x", ""},
+		"over 72 bytes, and refused":     {auth0test.Connection{RejectLong: true}, long + "x", "PasswordStrengthError: Password is too weak"},
+		"exactly 72 bytes, and accepted": {auth0test.Connection{RejectLong: true}, long, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -82,7 +82,7 @@ func TestPasswordOptions(t *testing.T) {
 				t.Errorf("status %d: %s", rep.Status, rep.Raw)
 			}
 			if c.message != "" && len(tn.Users()) != 0 {
-				t.Error("a user was stored all the same")
+				t.Error("a user was stored nevertheless")
 			}
 		})
 	}
@@ -104,7 +104,7 @@ func TestPasswordHistory(t *testing.T) {
 	}
 	wantError(t, change("Second-h0rse"), 400, "", used)
 	if rep := change("Correct-h0rse"); rep.Status != http.StatusOK {
-		t.Errorf("one that is forgotten: %d %s", rep.Status, rep.Raw)
+		t.Errorf("one that is no longer in the history: %d %s", rep.Status, rep.Raw)
 	}
 }
 

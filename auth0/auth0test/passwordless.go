@@ -7,11 +7,12 @@ import (
 	"strings"
 )
 
-// strategyEmail is of the passwordless connection whose people get a code by e-mail.
+// strategyEmail is the strategy of the passwordless connection whose people get a code by e-mail.
 const strategyEmail = "email"
 
-// startPasswordless is POST /passwordless/start: https://auth0.com/docs/api/authentication/passwordless/get-code-or-link.
-// The answer is recorded; refusals have a shape of their own [FIELD]. No code is sent, since no grant takes one here.
+// startPasswordless is POST /passwordless/start:
+// https://auth0.com/docs/api/authentication/passwordless/get-code-or-link. The answer is recorded; refusals have their
+// own format [FIELD]. No code is sent, since no grant of the simulator uses one.
 func (s *Server) startPasswordless(w http.ResponseWriter, r *http.Request) {
 	var body struct {
 		ClientID     string `json:"client_id"`
@@ -51,8 +52,8 @@ func (s *Server) startPasswordless(w http.ResponseWriter, r *http.Request) {
 	writeBody(w, http.StatusOK, map[string]any{"_id": id, "email": email, "email_verified": verified})
 }
 
-// changePassword is POST /dbconnections/change_password. It answers a text of HTML, as recorded, and the same for an
-// e-mail that nobody has [GUESS].
+// changePassword is POST /dbconnections/change_password. It answers with HTML, as recorded, and with the same for an
+// unknown e-mail [GUESS].
 func (s *Server) changePassword(w http.ResponseWriter, r *http.Request) {
 	var body struct {
 		Connection string `json:"connection"`

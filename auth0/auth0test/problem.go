@@ -40,7 +40,7 @@ func (p problem) write(w http.ResponseWriter) {
 	writeJSON(w, p.Status, p)
 }
 
-// fail is the answer of a fault, and to a body that is larger than any profile may be [GUESS].
+// fail writes the answer of a fault, or to a body that is larger than any profile may be [GUESS].
 func fail(w http.ResponseWriter, status int) {
 	message := "Injected failure"
 	if status == http.StatusRequestEntityTooLarge {
@@ -49,7 +49,7 @@ func fail(w http.ResponseWriter, status int) {
 	problem{Status: status, Message: message}.write(w)
 }
 
-// badBody refuses the request's body for reason, in the form that was recorded at other endpoints.
+// badBody refuses the request's body with a reason, in the form that was recorded at other endpoints.
 func badBody(reason string) *problem {
 	return &problem{
 		Status: http.StatusBadRequest, Code: codeBody,
@@ -76,10 +76,10 @@ func writeBody(w http.ResponseWriter, status int, body any) {
 	w.WriteHeader(status)
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
-	_ = enc.Encode(body) // into memory
+	_ = enc.Encode(body) // written into memory
 }
 
-// oauthError is an error of /oauth/token, which has another shape than those of the Management API.
+// oauthError is an error of /oauth/token, which has another format than those of the Management API.
 type oauthError struct {
 	Status      int    `json:"-"`
 	Code        string `json:"error"`

@@ -12,10 +12,11 @@ import (
 // clause reports whether a user matches one part of a query.
 type clause func(User) bool
 
-// parseQuery understands a part of the query language (https://auth0.com/docs/manage-users/user-search/user-search-query-syntax),
-// and refuses what it does not understand rather than find the wrong users: parts joined by AND, of which each is
-// field:value, field:"phrase", _exists_:field, or, of the times created_at, updated_at and last_login, a range such as
-// [2026-11-20T10:00:00.000Z TO *}, whose square ends are part of it and whose curly ends are not.
+// parseQuery supports a part of the query language
+// (https://auth0.com/docs/manage-users/user-search/user-search-query-syntax), and rejects the rest rather than find the
+// wrong users. It supports parts joined by AND, each of which is field:value, field:"phrase", _exists_:field, or, for
+// the times created_at, updated_at and last_login, a range such as [2026-11-20T10:00:00.000Z TO *}: a square bracket
+// includes its end, a curly one excludes it.
 func parseQuery(q string) (clause, *problem) {
 	if rest := strings.TrimSpace(q); rest == "" || rest == "*" {
 		return func(User) bool { return true }, nil
@@ -42,7 +43,7 @@ func parseQuery(q string) (clause, *problem) {
 	}
 }
 
-// queryPart is a field, a colon, and a phrase, a range, or a word without the language's own characters.
+// queryPart is a field, a colon, and a phrase, a range, or a word without the language's special characters.
 var queryPart = regexp.MustCompile(`^([A-Za-z_][\w.-]*):("(?:[^"\\]|\\.)*"|[\[{][^\[\]{}]*[\]}]|(?:[^\s"\\()\[\]{}:^~*?!/]|\\.)+)`)
 
 var (
@@ -66,7 +67,8 @@ func parseClause(field, text string) (clause, bool) {
 	return func(u User) bool { return u.has(field, text) }, true
 }
 
-// parseRange takes whole times only: what a date without a time means depends on which end of a range it is [DOC].
+// parseRange supports only dates with a time: the meaning of a date without a time depends on the end of the range
+// [DOC].
 func parseRange(field, text string) (clause, bool) {
 	m := queryRange.FindStringSubmatch(text)
 	if _, ok := (User{}).timeFields()[field]; !ok || m == nil {
@@ -76,14 +78,14 @@ func parseRange(field, text string) (clause, bool) {
 	to, okTo := parseBound(m[3])
 	return func(u User) bool {
 		at := u.timeFields()[field]
-		// A time that is not there is in no range, not even in [* TO *].
+		// A missing time is in no range, not even in [* TO *].
 		return !at.IsZero() &&
 			(from.IsZero() || at.After(from) || m[1] == "[" && at.Equal(from)) &&
 			(to.IsZero() || at.Before(to) || m[4] == "]" && at.Equal(to))
 	}, okFrom && okTo
 }
 
-// parseBound returns the zero time for an end that is open.
+// parseBound returns the zero time for an open end.
 func parseBound(text string) (time.Time, bool) {
 	if text == "*" {
 		return time.Time{}, true
@@ -93,7 +95,7 @@ func parseBound(text string) (time.Time, bool) {
 }
 
 func badSearch(part string) *problem {
-	return badQuery(fmt.Sprintf("The simulator's search does not understand: %s", part))
+	return badQuery(fmt.Sprintf("The simulator's search does not support: %s", part))
 }
 
 func (u User) timeFields() map[string]time.Time {
@@ -114,7 +116,8 @@ func (u User) texts() map[string]string {
 	return texts
 }
 
-// metadata returns the value that a field names, and whether it names one of metadata. Its first level is understood.
+// metadata returns the value that a field names, and whether it names one of metadata. Only its first level is
+// supported.
 func (u User) metadata(field string) (any, bool) {
 	if key, ok := strings.CutPrefix(field, "app_metadata."); ok {
 		return u.AppMetadata[key], true
@@ -132,7 +135,7 @@ func isField(name string) bool {
 	return isText || isTime || isMetadata
 }
 
-// has compares a text. Letter case matters, except in the profile's normalised fields [DOC].
+// has compares a text, case-sensitively except in the profile's normalised fields [DOC].
 func (u User) has(field, value string) bool {
 	if have, ok := u.metadata(field); ok {
 		text, isText := have.(string)
@@ -146,7 +149,7 @@ func (u User) has(field, value string) bool {
 	return ok && have == value
 }
 
-// exists reports whether there is a value. In metadata null, [] and {} are none [DOC].
+// exists reports whether there is a value. In metadata null, [] and {} do not count [DOC].
 func (u User) exists(field string) bool {
 	if have, ok := u.metadata(field); ok {
 		switch have := have.(type) {

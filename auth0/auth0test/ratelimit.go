@@ -11,16 +11,16 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// RateLimit is a bucket of tokens: every call takes one, and an empty bucket answers 429. Auth0's free plan is
-// {2, 2}, its enterprise plan {50, 16}. The zero value is no limit.
+// RateLimit is a token bucket: every call takes one token, and an empty bucket answers 429. Auth0's free plan is {2,
+// 2}, its enterprise plan {50, 16}. The zero value means no limit.
 type RateLimit struct {
 	// Burst is the size of the bucket.
 	Burst int
-	// PerSecond is how fast it fills.
+	// PerSecond is how many tokens are added per second.
 	PerSecond float64
 }
 
-// unlimited is the limit in headers without a configured limit.
+// unlimited is the limit in the headers without a configured limit.
 const unlimited = 1000
 
 func (l RateLimit) limiter() *rate.Limiter {
@@ -33,10 +33,10 @@ func (l RateLimit) limiter() *rate.Limiter {
 // rateState is the state in the headers of an answer.
 type rateState struct {
 	limit, remaining int
-	reset            time.Time // when the bucket is full again
+	reset            time.Time // when the bucket will be full again
 }
 
-// takeToken takes one from the bucket, if there is one, and tells what is left.
+// takeToken takes one token from the bucket, if there is one, and returns the rest.
 func takeToken(l *rate.Limiter, now time.Time) (rateState, bool) {
 	if l == nil {
 		return rateState{limit: unlimited, remaining: unlimited - 1, reset: now.Add(time.Second)}, true
@@ -72,7 +72,7 @@ func tokenLimit(w http.ResponseWriter, state rateState) {
 	}).write(w)
 }
 
-// throttle is the refusal of a call by the limit that it falls under, which frees again after a time.
+// throttle is the refusal of a call by a limit, which allows calls again after a time.
 func (s *Server) throttle(w http.ResponseWriter, r *http.Request, after time.Duration) {
 	state := rateState{limit: 2, reset: s.now().Add(after)}
 	if r.URL.Path == tokenPath {
@@ -82,7 +82,7 @@ func (s *Server) throttle(w http.ResponseWriter, r *http.Request, after time.Dur
 	}
 }
 
-// quota counts the tokens an application was given in this hour of UTC [DOC].
+// quota counts the tokens that an application got in this hour of UTC [DOC].
 type quota struct {
 	perHour int
 
@@ -91,7 +91,8 @@ type quota struct {
 	used int
 }
 
-// take counts one token, if one is left, and returns the Auth0-Client-Quota-Limit header and the wait for the next.
+// take counts one token, if the quota allows it, and returns the Auth0-Client-Quota-Limit header and the wait for the
+// next.
 func (q *quota) take(now time.Time) (header string, wait time.Duration, ok bool) {
 	if q.perHour == 0 {
 		return "", 0, true

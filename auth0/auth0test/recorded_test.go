@@ -9,7 +9,7 @@ import (
 	"homeroom/auth0/auth0test"
 )
 
-// What Auth0's Ruby SDK has recorded, in the simulator.
+// Recordings of Auth0's Ruby SDK, compared with the simulator.
 
 func TestAVerificationMailIsOfAnApplicationThatThereIs(t *testing.T) {
 	t.Parallel()
@@ -56,7 +56,7 @@ func TestATicketMayBringTheNewPassword(t *testing.T) {
 		return tn.grant(form).Status == http.StatusOK
 	}
 	if opens("An0ther-secret") {
-		t.Error("it is set before the link was followed")
+		t.Error("the password is set before the link was opened")
 	}
 	link := strings.TrimPrefix(strings.TrimSuffix(rep.Body["ticket"].(string), "#"), tn.URL())
 	if page := tn.call("GET", link, ""); page.Status != http.StatusOK || !strings.Contains(page.Raw, "Your password is set.") {

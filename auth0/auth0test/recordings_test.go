@@ -32,7 +32,8 @@ type recording struct {
 	}
 }
 
-// TestRecordings sends what was once sent to the real service, and compares the answers member by member.
+// TestRecordings sends the requests that were recorded with the real service, and compares the answers member by
+// member.
 func TestRecordings(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("testdata/recordings/*.yaml")
@@ -59,11 +60,11 @@ func replay(t *testing.T, rec recording) {
 	t.Helper()
 	cfg := auth0test.Config{
 		LoginURL: "https://mycompany.org/login",
-		// The recorded tenant's database had usernames, which a fresh tenant's has not.
+		// The recorded tenant's database had usernames, which a new tenant's does not have.
 		Connections: []auth0test.Connection{{Name: auth0test.DefaultConnection, RequiresUsername: true}},
 	}
 	tn := setup(t, cfg)
-	ids := []string{recordedURL, tn.URL()} // recorded ids and what they are here, by turns
+	ids := []string{recordedURL, tn.URL()} // recorded ids and their ids here, alternating
 	for i, x := range rec.Interactions {
 		u, err := url.Parse(x.Request.URL)
 		if err != nil {
@@ -71,7 +72,7 @@ func replay(t *testing.T, rec recording) {
 		}
 		ours := strings.NewReplacer(ids...)
 		if strings.HasPrefix(u.Path, "/api/v2/clients") {
-			continue // what the simulator has is in its settings
+			continue // the simulator has this in its configuration
 		}
 		got, err := tn.do(tn.request(x.Request.Method, ours.Replace(u.RequestURI()), ours.Replace(x.Request.Body)))
 		if err != nil {
@@ -86,24 +87,24 @@ func replay(t *testing.T, rec recording) {
 		if x.Request.Method == "POST" {
 			ids = append(ids, pair(t, x.Response.Body, got.Raw)...)
 		}
-		if u.Path == "/api/v2/connections" { // whose answer has many options that the simulator has not
+		if u.Path == "/api/v2/connections" { // its answer has many options that the simulator does not have
 			compareMembers(t, x.Request.Body, got.Body)
 			continue
 		}
 		compareJSON(t, i, strings.NewReplacer(ids...).Replace(x.Response.Body), got.Raw)
 	}
 	if len(tn.Users()) != 0 || len(tn.Organizations()) != 0 {
-		t.Error("users or organizations are left, although the conversation deletes them")
+		t.Error("users or organizations still exist, although the conversation deletes them")
 	}
 }
 
-// recordedURL is the recorder's replacement of its tenant's address in tickets.
+// recordedURL replaces the tenant's address in the recorded tickets.
 const recordedURL = "https://go-auth0-dev.eu.auth0.com.eu.auth0.com"
 
-// id is one as Auth0 makes them, after a prefix that says of what.
+// id is an id in Auth0's format, after a prefix for its kind.
 var id = regexp.MustCompile(`^(auth0\|[0-9a-f]{24}|(org|rol|con|job|uinv)_[A-Za-z0-9]{16})$`)
 
-// pair finds the id of what an answer shows, as recorded and as it is here.
+// pair returns the id in an answer, as recorded and here.
 func pair(t *testing.T, recorded, got string) []string {
 	t.Helper()
 	read := func(raw string) string {
@@ -129,7 +130,7 @@ func pair(t *testing.T, recorded, got string) []string {
 	return []string{strings.TrimPrefix(was, "auth0|"), strings.TrimPrefix(is, "auth0|")}
 }
 
-// compareMembers wants what was sent to be shown.
+// compareMembers checks that the answer contains what was sent.
 func compareMembers(t *testing.T, sent string, shown map[string]any) {
 	t.Helper()
 	var members map[string]any
@@ -148,7 +149,7 @@ var (
 	ticketID  = regexp.MustCompile(`(ticket=|invitation=|"ticket_id":")[A-Za-z0-9]{32}\b`)
 )
 
-// compareJSON compares all members; of times and of tickets, only that they are written alike.
+// compareJSON compares all members; of times and of tickets only the format.
 func compareJSON(t *testing.T, i int, recorded, got string) {
 	t.Helper()
 	decode := func(raw string) any {

@@ -6,14 +6,14 @@ import (
 	"strings"
 )
 
-// Role is one of the tenant.
+// Role is a role of the tenant.
 type Role struct {
 	ID          string `json:"id"`
 	Name        string `json:"name"`
 	Description string `json:"description"`
 }
 
-// maxRoles is how many a user, or a member of an organization, may have [DOC].
+// maxRoles is how many roles a user, or a member of an organization, may have [DOC].
 const maxRoles = 50
 
 // Roles returns the tenant's roles.
@@ -27,7 +27,7 @@ func (s *Server) Roles() []Role {
 	return roles
 }
 
-// RolesOf returns the names of the roles that a user has at large, outside of organizations.
+// RolesOf returns the names of the roles that a user has for the whole tenant, outside of organizations.
 func (s *Server) RolesOf(userID string) []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -43,7 +43,7 @@ func (s *Server) roleNames(ids []string) []string {
 	return names
 }
 
-// rolesWith are the roles with these ids. It needs s.mu.
+// rolesWith returns the roles with these ids. It needs s.mu.
 func (s *Server) rolesWith(ids []string) []Role {
 	var roles []Role
 	for _, id := range ids {
@@ -89,7 +89,7 @@ func (s *Server) createRole(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, role)
 }
 
-// listRoles filters by a part of the name, in any letter case [DOC].
+// listRoles filters by a part of the name, case-insensitively [DOC].
 func (s *Server) listRoles(w http.ResponseWriter, r *http.Request) {
 	part := strings.ToLower(r.URL.Query().Get("name_filter"))
 	roles := slices.DeleteFunc(s.Roles(), func(role Role) bool { return !strings.Contains(strings.ToLower(role.Name), part) })
@@ -107,7 +107,7 @@ func (s *Server) getRole(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, roles[0])
 }
 
-// deleteRole answers 200 with an empty object, as recorded, and takes the role from all who have it.
+// deleteRole answers 200 with an empty object, as recorded, and removes the role from everybody.
 func (s *Server) deleteRole(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -182,7 +182,7 @@ func (s *Server) changeUserRoles(w http.ResponseWriter, r *http.Request, change 
 	noContent(w)
 }
 
-// withRoles adds roles to those that somebody has; one that is there already stays as it is. It needs s.mu.
+// withRoles adds roles to existing ones; a role that exists already is not added again. It needs s.mu.
 func (s *Server) withRoles(have, ids []string) ([]string, *problem) {
 	have = slices.Clone(have)
 	for _, id := range ids {
@@ -199,12 +199,12 @@ func (s *Server) withRoles(have, ids []string) ([]string, *problem) {
 	return have, nil
 }
 
-// without leaves a list without some of its members.
+// without returns a list without some of its members.
 func without(have, ids []string) []string {
 	return slices.DeleteFunc(slices.Clone(have), func(id string) bool { return slices.Contains(ids, id) })
 }
 
-// knownUser returns the user id of the path, if there is such a user.
+// knownUser returns the user id of the path, if the user exists.
 func (s *Server) knownUser(r *http.Request, name string) (string, *problem) {
 	id, refusal := userIDOf(r.PathValue(name))
 	if refusal != nil {
@@ -216,7 +216,7 @@ func (s *Server) knownUser(r *http.Request, name string) (string, *problem) {
 	return id, nil
 }
 
-// RemoveRole removes a role by its name, and takes it from all who have it.
+// RemoveRole removes a role by its name, and from everybody who has it.
 func (s *Server) RemoveRole(name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -67,6 +67,6 @@ func TestRolesOfUsers(t *testing.T) {
 	tn.call("DELETE", userPath(id), "")
 	tn.mustCreate("ada@example.com", `,"user_id":"`+id+`"`)
 	if got := tn.RolesOf(id); len(got) != 0 {
-		t.Errorf("a new user with the id of a former one has the roles %v", got)
+		t.Errorf("a new user with the id of a deleted one has the roles %v", got)
 	}
 }

@@ -2,7 +2,7 @@ package auth0test
 
 import "net/http"
 
-// routeDirectory adds what a tenant has besides users and tokens. What may use a call is documented with each.
+// routeDirectory adds the routes besides those of users and tokens. The documentation of each call lists its scopes.
 func (s *Server) routeDirectory(mux *http.ServeMux) {
 	on := func(pattern string, handler http.HandlerFunc, scopes ...string) {
 		mux.HandleFunc(pattern, s.managed(handler, scopes...))
@@ -61,7 +61,7 @@ func (s *Server) routeOrganizations(mux *http.ServeMux) {
 	on("GET /api/v2/organizations/{id}/invitations/{invitation}", s.getInvitation, "read:organization_invitations")
 	on("DELETE /api/v2/organizations/{id}/invitations/{invitation}", s.deleteInvitation, "delete:organization_invitations")
 
-	// These four are one pattern for net/http, which would otherwise not know whose /organizations/name/members is.
+	// These four are one pattern for net/http, which otherwise could not distinguish /organizations/name/members.
 	byName := s.managed(s.getOrganizationByName, "read:organizations")
 	parts := map[string]http.HandlerFunc{
 		"members":             s.managed(s.listMembers, "read:organization_members", "read:organization_member_roles"),

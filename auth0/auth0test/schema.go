@@ -14,7 +14,7 @@ import (
 	"unicode/utf8"
 )
 
-// property is one member of a request's body, as Auth0's OpenAPI has it.
+// property is one member of a request's body, as in Auth0's OpenAPI document.
 type property struct {
 	name        string
 	kind        string // string, boolean or object
@@ -30,7 +30,7 @@ var (
 	userIDPattern = regexp.MustCompile(`^\S*$`)
 )
 
-// newUserSchema is CreateUserRequestContent of the OpenAPI; no other properties are allowed.
+// newUserSchema is CreateUserRequestContent of the OpenAPI document; no other properties are allowed.
 var newUserSchema = []property{
 	{name: "email", kind: "string", format: "email", description: "The user's email"},
 	{name: "phone_number", kind: "string", pattern: phonePattern, description: "The user's phone number (following the E.164 recommendation)"},
@@ -66,7 +66,7 @@ var patchSchema = func() []property {
 		property{name: "client_id", kind: "string", min: 1, description: "Auth0 client ID. Only valid when updating email address"})
 }()
 
-// readBody decodes a body of JSON, or of a form, into its members.
+// readBody decodes a JSON or form body into its members.
 func readBody(r *http.Request, schema []property) (map[string]any, *problem) {
 	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if kind == "application/x-www-form-urlencoded" {
@@ -90,12 +90,12 @@ func readBody(r *http.Request, schema []property) (map[string]any, *problem) {
 	return members, nil
 }
 
-// malformed is the answer of the server Auth0 runs on to what is no JSON [GUESS].
+// malformed is the answer of Auth0's server to a body that is not JSON [GUESS].
 func malformed() *problem {
 	return &problem{Status: http.StatusBadRequest, Message: "Invalid request payload JSON format"}
 }
 
-// formMembers reads booleans and objects out of a form's texts; what is neither stays text, and fails the schema.
+// formMembers reads booleans and objects from a form's texts; anything else stays text, and fails the schema.
 func formMembers(form url.Values, schema []property) map[string]any {
 	members := map[string]any{}
 	for name := range form {
@@ -114,7 +114,7 @@ func formMembers(form url.Values, schema []property) map[string]any {
 }
 
 // checkSchema refuses a body as Auth0's validator does. The forms are recorded, though not at this endpoint; of several
-// faults one is told. With strict, other properties are refused; required must be there.
+// faults it reports one. With strict, other properties are refused; the required ones must exist.
 func checkSchema(members map[string]any, schema []property, strict bool, required ...string) *problem {
 	for _, name := range required {
 		if _, ok := members[name]; !ok {
@@ -189,7 +189,7 @@ func kindOf(value any) string {
 	return "object"
 }
 
-// isEmail is a [GUESS] at Auth0's format: an address without a name, with a dot in its domain.
+// isEmail is a [GUESS] of Auth0's format: an address without a name, with a dot in its domain.
 func isEmail(text string) bool {
 	address, err := mail.ParseAddress(text)
 	if err != nil || address.Address != text || len(text) > 320 {
@@ -204,7 +204,7 @@ func isURI(text string) bool {
 	return err == nil && u.Scheme != "" && u.Host != ""
 }
 
-// forbiddenAppMetadata are members Auth0 keeps for itself [DOC]:
+// forbiddenAppMetadata are members that Auth0 reserves for itself [DOC]:
 // https://auth0.com/docs/manage-users/user-accounts/metadata/metadata-fields-data
 var forbiddenAppMetadata = []string{
 	"__tenant", "_id", "blocked", "clientID", "created_at", "email_verified", "email", "globalClientID",
@@ -212,7 +212,7 @@ var forbiddenAppMetadata = []string{
 	"multifactor", "updated_at", "user_id",
 }
 
-// checkMetadata refuses member names that Auth0's documentation rules out; the text of the refusal is a [GUESS].
+// checkMetadata refuses member names that Auth0's documentation forbids; the text of the refusal is a [GUESS].
 func checkMetadata(members map[string]any) *problem {
 	for _, property := range []string{"user_metadata", "app_metadata"} {
 		metadata, _ := members[property].(map[string]any)

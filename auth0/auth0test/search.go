@@ -31,7 +31,7 @@ func (s *Server) getUser(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, selectFields(r, []User{user})[0])
 }
 
-// deleteUser answers 204 whether or not there was such a user, as recorded.
+// deleteUser answers 204 whether or not the user existed, as recorded.
 func (s *Server) deleteUser(w http.ResponseWriter, r *http.Request) {
 	id, refusal := pathID(r)
 	if refusal != nil {
@@ -48,7 +48,7 @@ func (s *Server) deleteUser(w http.ResponseWriter, r *http.Request) {
 	noContent(w)
 }
 
-// listUsersByEmail is immediately consistent, spans all connections, and minds the letter case.
+// listUsersByEmail is immediately consistent, includes all connections, and is case-sensitive.
 func (s *Server) listUsersByEmail(w http.ResponseWriter, r *http.Request) {
 	email := r.URL.Query().Get("email")
 	if email == "" {
@@ -80,10 +80,10 @@ func badParameter(reason, name string) *problem {
 	}
 }
 
-// searchWindow is how many users a search shows at most, whatever the page.
+// searchWindow is how many users a search shows at most, on all pages.
 const searchWindow = 1000
 
-// searchParameters are what the search may be told, as Auth0 describes them; all else is refused.
+// searchParameters are the parameters of the search, with Auth0's descriptions; all others are refused.
 var searchParameters = map[string]string{
 	"page":           "Page index of the results to return. First page is 0.",
 	"per_page":       "Number of results per page.",
@@ -130,12 +130,12 @@ func (s *Server) listUsers(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// userFields are those that fields may name, and their order in the refusal of others [FIELD].
+// userFields are the values that fields may have, and their order in the refusal of others [FIELD].
 var userFields = strings.Split("phone_number,email,email_verified,picture,username,user_id,name,nickname,created_at,"+
 	"identities,app_metadata,user_metadata,last_ip,last_login,logins_count,updated_at,blocked,family_name,given_name", ",")
 
-// checkSearch takes q without search_engine, as recorded. It refuses what the schema of the query does not have; the words are those of other refusals [GUESS], except
-// of fields [FIELD] and of search_engine [DOC].
+// checkSearch allows q without search_engine, as recorded. It refuses what is not in the schema of the query; the texts
+// are those of other refusals [GUESS], except of fields [FIELD] and of search_engine [DOC].
 func checkSearch(query url.Values) *problem {
 	var unknown []string
 	for _, name := range slices.Sorted(maps.Keys(query)) {
@@ -192,7 +192,7 @@ func paging(r *http.Request) (page, size int, refusal *problem) {
 	switch {
 	case size > 100:
 		return 0, 0, badParameter("Value "+strconv.Itoa(size)+" is greater than maximum 100", "per_page")
-	case page > searchWindow || (page+1)*size > searchWindow: // [DOC], its code is a [FIELD] one
+	case page > searchWindow || (page+1)*size > searchWindow: // [DOC], its code is [FIELD]
 		return 0, 0, &problem{
 			Status: http.StatusBadRequest, Code: codePaging,
 			Message: "You can only page through the first 1000 records. " +
@@ -204,8 +204,8 @@ func paging(r *http.Request) (page, size int, refusal *problem) {
 
 var sortPattern = regexp.MustCompile(`^([\w.]+):(-?1)$`)
 
-// parseSort understands the profile's texts and times; metadata cannot be sorted by [DOC]. Users that are equal, and all
-// of them when no order is asked for, come in that of their ids: a search repeats its order, and nobody may rely on it.
+// parseSort supports the profile's texts and times; metadata cannot be sorted by [DOC]. Equal users, and all users
+// without an order, are ordered by id: a search repeats its order, and no client may rely on it.
 func parseSort(text string) (order func(a, b User) int, refusal *problem) {
 	byID := func(a, b User) int { return strings.Compare(a.ID, b.ID) }
 	if text == "" {
@@ -229,10 +229,11 @@ func parseSort(text string) (order func(a, b User) int, refusal *problem) {
 			return cmp.Or(sign*strings.Compare(a.texts()[field], b.texts()[field]), byID(a, b))
 		}, nil
 	}
-	return nil, badParameter("The simulator's search does not sort by: "+field, "sort")
+	return nil, badParameter("The simulator's search cannot sort by: "+field, "sort")
 }
 
-// selectFields leaves the members that the query's fields names, or, with include_fields=false, all others.
+// selectFields removes the members that the query's fields does not name, or, with include_fields=false, those that it
+// names.
 func selectFields[T any](r *http.Request, shown []T) []any {
 	selected := make([]any, len(shown))
 	names := strings.Split(r.URL.Query().Get("fields"), ",")

@@ -11,7 +11,7 @@ import (
 	"homeroom/auth0/auth0test"
 )
 
-// search asks with parameters in pairs of name and value.
+// search sends parameters in pairs of name and value.
 func (tn *tenant) search(parameters ...string) reply {
 	tn.t.Helper()
 	query := url.Values{}
@@ -21,7 +21,7 @@ func (tn *tenant) search(parameters ...string) reply {
 	return tn.call("GET", "/api/v2/users?"+query.Encode(), "")
 }
 
-// found are the local parts of the e-mails of an answer, in its order.
+// found returns the local parts of the e-mails in an answer, in its order.
 func found(rep reply) string {
 	names := make([]string, len(rep.List))
 	for i, user := range rep.List {
@@ -31,7 +31,7 @@ func found(rep reply) string {
 	return strings.Join(names, " ")
 }
 
-// people are users whose ids are in another order than their creation and their e-mails.
+// people are users whose ids have another order than their creation and their e-mails.
 func people(t *testing.T) *tenant {
 	t.Helper()
 	clock := newClock()
@@ -223,7 +223,7 @@ func TestSeed(t *testing.T) {
 	}
 	for _, duplicate := range []auth0test.User{{ID: "auth0|x", Email: "bob@example.com"}, {ID: "auth0|y", Email: "ADA@example.com"}} {
 		if err := tn.Seed(duplicate); err == nil {
-			t.Errorf("%+v was taken besides", duplicate)
+			t.Errorf("%+v was accepted", duplicate)
 		}
 	}
 	if rep := tn.call("DELETE", userPath("auth0|x"), ""); rep.Status != 204 {

@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// Seed stores users as old ones: none of their creates is among the calls, none gets a mail, none
-// can log in with a password, and the search knows them at once. Of each, ID (such as "auth0|…") and Email are needed; the rest
-// is as from a create when it is left out, and Identities defaults to the first connection. A user whose id or e-mail is
-// taken ends it with an error; those before are stored.
+// Seed stores users as old ones: none of their creates is recorded as a call, none gets a mail, none can log in with a
+// password, and the search finds them at once. ID (such as "auth0|…") and Email are required. Omitted fields get the
+// defaults of a create, and Identities defaults to the first connection. A user whose id or e-mail is taken ends it
+// with an error; the earlier ones are stored.
 func (s *Server) Seed(users ...User) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -26,7 +26,7 @@ func (s *Server) Seed(users ...User) error {
 	return nil
 }
 
-// grown fills in what a create would.
+// fillDefaults sets the fields that a create would set.
 func (s *Server) fillDefaults(user User) User {
 	user.Email = strings.ToLower(user.Email)
 	local, _, _ := strings.Cut(user.Email, "@")

@@ -1,13 +1,13 @@
 // Package auth0test is an Auth0 tenant in memory, behind a real HTTP server: tokens, keys, users, roles, organizations,
 // password policies, rate limits and the faults of a network.
 //
-// It serves unit tests ([Start]), the local development server and end-to-end tests ([Listen], with the controls under
-// /_sim/) alike. Its answers follow recordings that Auth0's own SDK tests made of the real service (see testdata), and
-// where there is none, Auth0's documentation: the Management API (https://auth0.com/docs/api/management/v2), the
-// Authentication API (https://auth0.com/docs/api/authentication), rate limits
+// Unit tests ([Start]), the local development server and end-to-end tests ([Listen], with the controls under /_sim/)
+// use it. Its answers follow recordings that Auth0's own SDK tests made of the real service (see testdata), and
+// otherwise Auth0's documentation: the Management API (https://auth0.com/docs/api/management/v2), the Authentication
+// API (https://auth0.com/docs/api/authentication), rate limits
 // (https://auth0.com/docs/troubleshoot/customer-support/operational-policies/rate-limit-policy) and access tokens
-// (https://auth0.com/docs/secure/tokens/access-tokens). A comment says [DOC] where only documentation backs a
-// behaviour, [FIELD] where only other people's public code quotes it, and [GUESS] where nothing was found.
+// (https://auth0.com/docs/secure/tokens/access-tokens). A comment says [DOC] for a behaviour that only documentation
+// shows, [FIELD] for one that only other people's public code shows, and [GUESS] if nothing was found.
 //
 // It is for development only: any client of /_sim/ can issue any token.
 package auth0test
@@ -27,17 +27,17 @@ import (
 	"homeroom/internal/flaky"
 )
 
-// Server is one tenant. All its methods may be called from many goroutines.
+// Server is one tenant. All its methods are safe for use by many goroutines.
 type Server struct {
-	// The calls and the faults. The paths under /_sim/ are not among the calls.
+	// The calls and the faults. Requests to paths under /_sim/ do not count as calls.
 	*flaky.Server
 
 	cfg      Config
 	controls *http.ServeMux
-	limits   *rate.Limiter // of the Management API; nil is off
-	tokens   *rate.Limiter // of /oauth/token; nil is off
+	limits   *rate.Limiter // of the Management API; nil means off
+	tokens   *rate.Limiter // of /oauth/token; nil means off
 	quota    quota
-	browser  *browser // has a lock of its own
+	browser  *browser // has its own lock
 
 	mu    sync.Mutex // guards everything below, and the state file
 	keys  []*signingKey
@@ -51,8 +51,8 @@ type Server struct {
 	storedConnections atomic.Pointer[[]storedConnection]
 }
 
-// New makes a tenant that the caller serves, as an [http.Handler]; cfg.BaseURL must then be set, as it is the issuer.
-// Use [Listen] or [Start] to have it served.
+// New returns a tenant that the caller serves, as an [http.Handler]; cfg.BaseURL must then be set, as it is the issuer.
+// [Listen] and [Start] also serve it.
 func New(cfg Config) (*Server, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.validate(); err != nil {
@@ -83,7 +83,7 @@ func New(cfg Config) (*Server, error) {
 	return s, nil
 }
 
-// Listen makes a tenant and serves it on addr, such as "127.0.0.1:0", until Close.
+// Listen creates a tenant and serves it on addr, such as "127.0.0.1:0", until Close.
 func Listen(addr string, cfg Config) (*Server, error) {
 	listener, err := net.Listen("tcp", addr)
 	if err != nil {
@@ -100,7 +100,7 @@ func Listen(addr string, cfg Config) (*Server, error) {
 	return s, nil
 }
 
-// TB is the part of testing.TB that [Start] uses: programs that serve the simulator do without package testing.
+// TB is the part of testing.TB that [Start] uses, so that programs can serve the simulator without package testing.
 type TB interface {
 	Helper()
 	Fatalf(format string, args ...any)
@@ -118,10 +118,10 @@ func Start(t TB, cfg Config) *Server {
 	return s
 }
 
-// URL is the address of the tenant, without a closing slash. The issuer of its tokens is this with one.
+// URL returns the address of the tenant, without a slash at the end. The issuer of its tokens has one.
 func (s *Server) URL() string { return s.cfg.BaseURL }
 
-// Config returns the effective settings, with defaults: the client's id and secret among them.
+// Config returns the effective settings, with defaults, including the client's id and secret.
 func (s *Server) Config() Config { return s.cfg }
 
 // ServeHTTP implements [http.Handler].

@@ -14,7 +14,7 @@ import (
 	"homeroom/auth0/auth0test"
 )
 
-// tenant is a simulator with what a test asks it through.
+// tenant is a simulator with the test's client.
 type tenant struct {
 	*auth0test.Server
 	t     *testing.T
@@ -28,7 +28,7 @@ func setup(t *testing.T, cfg auth0test.Config) *tenant {
 	return tn
 }
 
-// managementToken is one with all scopes, issued without a call.
+// managementToken is a token with all scopes, issued without a call.
 func (tn *tenant) managementToken(life time.Duration) string {
 	cfg := tn.Config()
 	return tn.IssueToken(auth0test.TokenRequest{
@@ -37,7 +37,7 @@ func (tn *tenant) managementToken(life time.Duration) string {
 	})
 }
 
-// reply is an answer, read.
+// reply is an answer whose body was read.
 type reply struct {
 	Status int
 	Header http.Header
@@ -87,7 +87,7 @@ func (tn *tenant) call(method, path, body string) reply {
 	return rep
 }
 
-// create sends a create of an e-mail with a good password; more is further members, such as `,"name":"x"`.
+// create sends a create of an e-mail with a valid password; more contains further members, such as `,"name":"x"`.
 func (tn *tenant) create(email, more string) reply {
 	tn.t.Helper()
 	return tn.call("POST", "/api/v2/users",
@@ -126,7 +126,7 @@ func wantError(t *testing.T, rep reply, status int, code, message string) {
 	}
 }
 
-// clock is a time the test moves.
+// clock is a time that the test advances.
 type clock struct {
 	mu  sync.Mutex
 	now time.Time

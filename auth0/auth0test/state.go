@@ -10,13 +10,13 @@ import (
 	"path/filepath"
 )
 
-// state is the content of Config.StateFile. It has no passwords and no client secret, yet signing keys: whoever
-// reads it can make tokens of this tenant.
+// state is the content of Config.StateFile. It has no passwords and no client secret, but signing keys: a reader can
+// create tokens of this tenant.
 type state struct {
-	Keys  []savedKey `json:"keys"` // the last signs
+	Keys  []savedKey `json:"keys"` // the last one signs
 	Users []*record  `json:"users"`
 	Mails []Mail     `json:"mails"`
-	// Directory is not in files of before there was one; such a tenant gets a new one.
+	// Directory is missing in old files; such a tenant gets a new one.
 	Directory *directory `json:"directory,omitempty"`
 }
 
@@ -90,8 +90,8 @@ func (s *Server) restore(raw []byte) error {
 	return nil
 }
 
-// save writes the state file, if there is to be one. A crash leaves either the former or the new state. It needs s.mu,
-// except while the server is being made.
+// save writes the state file, if it is configured. A crash leaves either the old or the new state. It needs s.mu,
+// except while the server is being created.
 func (s *Server) save() error {
 	if s.cfg.StateFile == "" {
 		return nil
@@ -112,7 +112,7 @@ func (s *Server) save() error {
 	return replaceFile(s.cfg.StateFile, raw)
 }
 
-// replaceFile writes beside the file and renames, which is atomic; os.CreateTemp makes files for their owner only.
+// replaceFile writes another file and renames it, which is atomic; os.CreateTemp creates files for their owner only.
 func replaceFile(path string, content []byte) error {
 	file, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
 	if err != nil {
@@ -129,9 +129,9 @@ func replaceFile(path string, content []byte) error {
 	return nil
 }
 
-// mustSave logs a failure to save: the simulator goes on, in memory. It needs s.mu.
+// mustSave logs a failure to save: the simulator continues, in memory. It needs s.mu.
 func (s *Server) mustSave() {
 	if err := s.save(); err != nil {
-		s.cfg.Logger.Error("keep the simulator's state", "error", err)
+		s.cfg.Logger.Error("save the simulator's state", "error", err)
 	}
 }

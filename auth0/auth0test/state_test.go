@@ -25,7 +25,7 @@ func TestStateOutlivesTheServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	if strings.Contains(string(raw), "Correct-h0rse") || strings.Contains(string(raw), first.Config().ClientSecret) {
-		t.Error("the file holds a secret in the clear")
+		t.Error("the file contains a secret in plain text")
 	}
 	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("mode is %v, %v", info.Mode(), err)
@@ -36,14 +36,14 @@ func TestStateOutlivesTheServer(t *testing.T) {
 		t.Errorf("found %+v, want %+v", again, user)
 	}
 	if len(second.Mails()) != 1 {
-		t.Error("the mail is forgotten")
+		t.Error("the mail is lost")
 	}
 	second.token = first.token
 	req := second.request("GET", usersPath, "")
 	recorder := httptest.NewRecorder()
 	second.ServeHTTP(recorder, req) // its URL is that of the first one, which is closed
 	if recorder.Code != 200 {
-		t.Errorf("a token of before: %d %s", recorder.Code, recorder.Body.String())
+		t.Errorf("an old token: %d %s", recorder.Code, recorder.Body.String())
 	}
 }
 
@@ -86,6 +86,6 @@ func TestOrganizationsOutliveTheServer(t *testing.T) {
 	}
 	second.DeleteAll()
 	if len(second.Organizations()) != 0 || len(second.RolesOf(id)) != 0 || len(second.Roles()) != 3 {
-		t.Error("a removal of all leaves organizations, or takes roles")
+		t.Error("DeleteAll left organizations, or removed roles")
 	}
 }

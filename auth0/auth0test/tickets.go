@@ -17,16 +17,16 @@ type ticket struct {
 	Expires   time.Time `json:"expires"`
 	// password is the password that its use sets, without a page. It is not in the state file.
 	password string
-	// Verifies is whether its use proves the e-mail.
+	// Verifies says that its use verifies the e-mail.
 	Verifies bool `json:"verifies,omitempty"`
 }
 
 const (
 	resetPath  = "/u/reset-password" // as recorded; see verifyPath
 	verifyPath = "/u/email-verification"
-	// otherResetPath is where newer tenants have the same page [DOC].
+	// otherResetPath is the path of the same page at newer tenants [DOC].
 	otherResetPath = "/u/reset-verify"
-	// usualTicket is how long a ticket is good when nothing is said [DOC].
+	// usualTicket is the default lifetime of a ticket [DOC].
 	usualTicket = 5 * 24 * time.Hour
 )
 
@@ -43,7 +43,8 @@ var (
 	passwordTicketSchema = append(slices.Clone(verifyTicketSchema), []property{
 		{name: "connection_id", kind: "string", min: 1, description: "ID of the connection. If provided, allows the user to be specified using email instead of user_id."},
 		{name: "email", kind: "string", format: "email", description: "Email address of the user for whom the tickets should be created."},
-		{name: "new_password", kind: "string", min: 1, description: "The password to be set for the user once the ticket is used."}, // recorded, and in the documents no more
+		// recorded, but no longer documented
+		{name: "new_password", kind: "string", min: 1, description: "The password to be set for the user once the ticket is used."},
 		{name: "mark_email_as_verified", kind: "boolean", description: "Whether to set the email_verified attribute to true (true) or whether it should not be updated (false)."},
 	}...)
 )
@@ -91,7 +92,7 @@ func (s *Server) createTicket(w http.ResponseWriter, r *http.Request, kind strin
 // linkOf ends with a #, as recorded.
 func (s *Server) linkOf(t *ticket) string { return s.URL() + t.Kind + "?ticket=" + t.ID + "#" }
 
-// ticketUser is whom a ticket is for, by id or by e-mail and connection. It needs s.mu.
+// ticketUser finds the user of a ticket, by id or by e-mail and connection. It needs s.mu.
 func (s *Server) ticketUser(members map[string]any) (*record, *problem) {
 	id, _ := members["user_id"].(string)
 	email, _ := members["email"].(string)
@@ -112,8 +113,7 @@ func (s *Server) ticketUser(members map[string]any) (*record, *problem) {
 	return rec, nil
 }
 
-// takeTicket finds a ticket that is still good. Only with use is it gone afterwards: scanners of mails follow links too.
-// It needs s.mu.
+// takeTicket finds a valid ticket. It is removed only with use: scanners of mails follow links too. It needs s.mu.
 func (s *Server) takeTicket(id string, use bool, kinds ...string) (*ticket, bool) {
 	i := slices.IndexFunc(s.directory.Tickets, func(t *ticket) bool { return t.ID == id && slices.Contains(kinds, t.Kind) })
 	if i < 0 || !s.now().Before(s.directory.Tickets[i].Expires) {
@@ -126,7 +126,7 @@ func (s *Server) takeTicket(id string, use bool, kinds ...string) (*ticket, bool
 	return found, true
 }
 
-// resetTemplate is far less than the page that Auth0 has there, and enough to choose a password.
+// resetTemplate is much less than Auth0's page, and enough to choose a password.
 var resetTemplate = template.Must(template.New("reset").Parse(`<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>{{.Title}}</title>
 <style>body{font:16px/1.5 system-ui;max-width:26rem;margin:3rem auto;padding:0 1rem}input{display:block;width:100%;margin:.5rem 0 1rem}</style>
@@ -145,15 +145,15 @@ func writePage(w http.ResponseWriter, status int, page resetPage) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Referrer-Policy", "no-referrer")
 	w.WriteHeader(status)
-	_ = resetTemplate.Execute(w, page) // the caller may be gone
+	_ = resetTemplate.Execute(w, page) // the caller may have disconnected
 }
 
-// expiredPage is for a ticket that was used, or never was. Its status is a [GUESS].
+// expiredPage is for a ticket that was used, or never existed. Its status is a [GUESS].
 func expiredPage(w http.ResponseWriter) {
 	writePage(w, http.StatusBadRequest, resetPage{Title: "Link expired", Message: "This link was used before, or is no longer valid."})
 }
 
-// getReset shows the page, as often as it is asked for.
+// getReset shows the page, as often as it is requested.
 func (s *Server) getReset(w http.ResponseWriter, r *http.Request) {
 	id := r.URL.Query().Get("ticket")
 	s.mu.Lock()
@@ -170,7 +170,7 @@ func (s *Server) getReset(w http.ResponseWriter, r *http.Request) {
 	writePage(w, http.StatusOK, resetPage{Title: "Choose a password", Ticket: id, Action: r.URL.Path})
 }
 
-// postReset sets the password. A weak one leaves the ticket as it is.
+// postReset sets the password. A weak one does not use up the ticket.
 func (s *Server) postReset(w http.ResponseWriter, r *http.Request) {
 	s.usePassword(w, r, r.PostFormValue("ticket"), r.PostFormValue("password"))
 }
@@ -193,7 +193,7 @@ func (s *Server) usePassword(w http.ResponseWriter, r *http.Request, id, passwor
 	s.finishTicket(w, r, found, "Your password is set.")
 }
 
-// getVerification proves the e-mail.
+// getVerification verifies the e-mail.
 func (s *Server) getVerification(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	found, ok := s.takeTicket(r.URL.Query().Get("ticket"), true, verifyPath)
@@ -205,10 +205,10 @@ func (s *Server) getVerification(w http.ResponseWriter, r *http.Request) {
 	s.finishTicket(w, r, found, "Your e-mail address is verified.")
 }
 
-// finishTicket goes on to where the ticket says, with Auth0's members of the query [DOC].
+// finishTicket redirects to the ticket's result URL, with Auth0's members of the query [DOC].
 func (s *Server) finishTicket(w http.ResponseWriter, r *http.Request, used *ticket, message string) {
 	if used.Verifies {
-		_, _ = s.patch(used.UserID, map[string]any{"email_verified": true}) // the user may be gone meanwhile
+		_, _ = s.patch(used.UserID, map[string]any{"email_verified": true}) // the user may have been deleted meanwhile
 	}
 	if used.ResultURL == "" {
 		writePage(w, http.StatusOK, resetPage{Title: message})

@@ -10,7 +10,7 @@ import (
 	"homeroom/auth0/auth0test"
 )
 
-// visit opens a page as a browser does, without following where it leads.
+// visit opens a page as a browser does, without following redirects.
 func (tn *tenant) visit(method, address string, form url.Values) (int, string) {
 	tn.t.Helper()
 	req, err := http.NewRequestWithContext(tn.t.Context(), method, address, strings.NewReader(form.Encode()))
@@ -45,7 +45,7 @@ func TestAPasswordTicketWorksOnce(t *testing.T) {
 	tn := setup(t, auth0test.Config{})
 	id := tn.mustCreate("ada@example.com", "")
 	page, ticket := tn.mustTicket("password-change", `{"user_id":"`+id+`","result_url":"https://app.test/done?x=1","mark_email_as_verified":true}`)
-	for range 2 { // a scanner of mails looks first
+	for range 2 { // a mail scanner opens it first
 		if status, _ := tn.visit("GET", page+"?ticket="+ticket, nil); status != 200 {
 			t.Fatalf("the page: %d", status)
 		}
@@ -57,7 +57,7 @@ func TestAPasswordTicketWorksOnce(t *testing.T) {
 	good := url.Values{"ticket": {ticket}, "password": {"N3w-password"}}
 	status, to := tn.visit("POST", page, good)
 	if status != 302 || !strings.HasPrefix(to, "https://app.test/done?") || !strings.Contains(to, "x=1") || !strings.Contains(to, "success=true") {
-		t.Errorf("%d, leads to %s", status, to)
+		t.Errorf("%d, redirects to %s", status, to)
 	}
 	if status, _ := tn.visit("POST", page, good); status != 400 {
 		t.Errorf("the second time: %d", status)

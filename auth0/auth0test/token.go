@@ -24,7 +24,7 @@ type tokenAnswer struct {
 	TokenType   string `json:"token_type"`
 }
 
-// tokenPath is where every grant is asked for.
+// tokenPath is the path of all grants.
 const tokenPath = "/oauth/token"
 
 // postToken is POST /oauth/token: https://auth0.com/docs/api/authentication/client-credential-flow/get-token
@@ -63,7 +63,7 @@ func (s *Server) postToken(w http.ResponseWriter, r *http.Request) {
 	writeBody(w, http.StatusOK, answer)
 }
 
-// readTokenParams takes a form (documented) as well as JSON (recorded). Members it does not know are ignored.
+// readTokenParams reads a form (documented) or JSON (recorded). It ignores unknown members.
 func readTokenParams(r *http.Request) (url.Values, *oauthError) {
 	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if kind != "application/json" {
@@ -89,7 +89,7 @@ func badTokenRequest(description string) *oauthError {
 	return &oauthError{Status: http.StatusBadRequest, Code: "invalid_request", Description: description}
 }
 
-// checkClient authenticates the application, by the body or by HTTP Basic, and looks whether it may use the grant.
+// checkClient authenticates the application, by the body or by HTTP Basic, and checks whether it may use the grant.
 func (s *Server) checkClient(r *http.Request, params url.Values) *oauthError {
 	grant := params.Get("grant_type")
 	switch grant {
@@ -111,7 +111,8 @@ func (s *Server) checkClient(r *http.Request, params url.Values) *oauthError {
 	known := subtle.ConstantTimeCompare([]byte(id), []byte(s.cfg.ClientID)) &
 		subtle.ConstantTimeCompare([]byte(secret), []byte(s.cfg.ClientSecret))
 	if known != 1 {
-		// [FIELD]: the OpenAPI says invalid_client, but callers see this; the same for an unknown application.
+		// [FIELD]: the OpenAPI document says invalid_client, but callers see this; it is the same for an unknown
+		// application.
 		return &oauthError{Status: http.StatusUnauthorized, Code: "access_denied", Description: "Unauthorized"}
 	}
 	if !slices.Contains(s.cfg.GrantTypes, grant) {
@@ -124,7 +125,7 @@ func (s *Server) checkClient(r *http.Request, params url.Values) *oauthError {
 	return nil
 }
 
-// grantClient issues a token to the application itself. All its refusals are [FIELD] ones.
+// grantClient issues a token to the application itself. All its refusals are [FIELD].
 func (s *Server) grantClient(h http.Header, params url.Values) (tokenAnswer, *oauthError) {
 	audience := params.Get("audience")
 	denied := func(description string) (tokenAnswer, *oauthError) {
@@ -174,7 +175,7 @@ func (s *Server) tokenAnswer(token, scope string) tokenAnswer {
 	}
 }
 
-// grantUser logs a person in with a password. Recorded: the same refusal for an unknown e-mail and a wrong password.
+// grantUser logs in a person with a password. Recorded: the same refusal for an unknown e-mail and a wrong password.
 func (s *Server) grantUser(r *http.Request, params url.Values) (tokenAnswer, *oauthError) {
 	realm := params.Get("realm")
 	if realm == "" {
@@ -224,7 +225,7 @@ func opaqueToken() string {
 	return hex.EncodeToString(b)
 }
 
-// idToken tells the application who logged in; it lasts ten hours.
+// idToken returns the application's ID token; it is valid for ten hours.
 func (s *Server) idToken(user User) string {
 	now := s.now()
 	return s.currentKey().sign(map[string]any{

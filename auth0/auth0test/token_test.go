@@ -87,7 +87,7 @@ func (tn *tenant) verify(token string) map[string]any {
 		tn.t.Fatal(err)
 	}
 	if parsed.Headers[0].ExtraHeaders["typ"] != "JWT" {
-		tn.t.Errorf("header says typ %v", parsed.Headers[0].ExtraHeaders["typ"])
+		tn.t.Errorf("header has typ %v", parsed.Headers[0].ExtraHeaders["typ"])
 	}
 	var claims map[string]any
 	if err := parsed.Claims(keys, &claims); err != nil {
@@ -213,7 +213,7 @@ func TestPersonLogsIn(t *testing.T) {
 		t.Errorf("aud is %v", claims["aud"])
 	}
 	if identity := tn.verify(rep.Body["id_token"].(string)); identity["aud"] != "homeroom-dev" || identity["email"] != "ada@example.com" {
-		t.Errorf("the id token says %v", identity)
+		t.Errorf("the id token has %v", identity)
 	}
 
 	form.Del("audience")

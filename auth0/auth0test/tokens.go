@@ -12,19 +12,19 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// TokenRequest is an access token to be issued without a login, as Auth0 would issue it after one.
+// TokenRequest is a request for an access token without a login, as Auth0 would issue it after one.
 type TokenRequest struct {
-	// Subject is whose token it is. Defaults to "auth0|operator".
+	// Subject is the owner of the token. Defaults to "auth0|operator".
 	Subject string
 	// Permissions become the claim of that name, as Auth0 adds it for APIs with RBAC. Defaults to no claim.
 	Permissions []string
-	// Scope is the space separated claim of that name. Defaults to none.
+	// Scope is the claim scope, separated by spaces. Defaults to none.
 	Scope string
-	// Audience is for whom it is: one becomes a string, several an array. Defaults to Config.Audience.
+	// Audience is the claim aud: one becomes a string, several an array. Defaults to Config.Audience.
 	Audience []string
-	// ExpiresIn may be negative, for a token that is over. Defaults to Config.TokenLifetime.
+	// ExpiresIn may be negative, for an expired token. Defaults to Config.TokenLifetime.
 	ExpiresIn time.Duration
-	// Issuer defaults to BaseURL with its closing slash.
+	// Issuer defaults to BaseURL with a slash at the end.
 	Issuer string
 	// KeyID is the key id in the header. Defaults to the current key's; another one is an unknown key.
 	KeyID string
@@ -74,7 +74,7 @@ func (s *Server) IssueToken(req TokenRequest) string {
 	return key.sign(claims)
 }
 
-// audienceClaim is a string for one audience and an array for several.
+// audienceClaim returns a string for one audience and an array for several.
 func audienceClaim(audience []string) any {
 	if len(audience) == 1 {
 		return audience[0]
@@ -82,7 +82,7 @@ func audienceClaim(audience []string) any {
 	return audience
 }
 
-// sign panics rather than fail: the key and the claims are our own.
+// sign panics on failure, because the key and the claims are our own.
 func (k *signingKey) sign(claims map[string]any) string {
 	payload, err := json.Marshal(claims)
 	if err != nil {
@@ -114,7 +114,7 @@ type bearer struct {
 	Scope    string `json:"scope"`
 }
 
-// Refusals of a token. The texts of the first two are documented, that of the third is a [FIELD] one, the last a [GUESS].
+// Refusals of a token. The texts of the first two are documented, that of the third is [FIELD], the last a [GUESS].
 var (
 	errTokenMalformed = errors.New("Invalid token")                                            //nolint:staticcheck // Auth0's text
 	errTokenSignature = errors.New("Invalid signature received for JSON Web Token validation") //nolint:staticcheck // Auth0's text

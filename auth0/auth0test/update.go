@@ -33,7 +33,7 @@ func (s *Server) updateUser(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, user)
 }
 
-// checkPairs refuses what may not be changed together [DOC].
+// checkPairs refuses members that may not be changed together [DOC].
 func checkPairs(members map[string]any) *problem {
 	for _, pair := range [][2]string{
 		{"password", "email"},
@@ -54,10 +54,10 @@ func checkPairs(members map[string]any) *problem {
 	return nil
 }
 
-// maxHistory is how many former passwords Auth0 can remember [DOC].
+// maxHistory is how many old passwords Auth0 can remember [DOC].
 const maxHistory = 24
 
-// patch changes the user whole or not at all.
+// patch changes the user completely or not at all.
 func (s *Server) patch(id string, members map[string]any) (User, *problem) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -89,7 +89,7 @@ func (s *Server) patch(id string, members map[string]any) (User, *problem) {
 	return user.clone(), nil
 }
 
-// patchLogin changes what a person logs in with, which must stay unique. It needs s.mu.
+// patchLogin changes the login names of a person, which must stay unique. It needs s.mu.
 func (s *Server) patchLogin(user *User, members map[string]any) *problem {
 	if name, ok := members["connection"].(string); ok {
 		if _, known := s.connection(name); !known {
@@ -116,7 +116,7 @@ func (s *Server) patchLogin(user *User, members map[string]any) *problem {
 	return nil
 }
 
-// taken reports whether another user has a login name of this one.
+// isTaken reports whether another user has the same login name of this kind.
 func (s *Server) isTaken(user User, kind string) bool {
 	return slices.ContainsFunc(user.loginNames(), func(name loginName) bool {
 		other, ok := s.logins[name]
@@ -147,14 +147,14 @@ func (u *User) patchProfile(members map[string]any) {
 		u.UserMetadata = mergeMetadata(u.UserMetadata, patch)
 	}
 	if patch, ok := members["app_metadata"].(map[string]any); ok {
-		// Recorded: an emptied app_metadata is gone from the answer, while user_metadata stays as {}.
+		// Recorded: an empty app_metadata is missing in the answer, while user_metadata stays as {}.
 		if u.AppMetadata = mergeMetadata(u.AppMetadata, patch); len(u.AppMetadata) == 0 {
 			u.AppMetadata = nil
 		}
 	}
 }
 
-// mergeMetadata merges at the first level only: a nested object is replaced, null removes, and {} wipes everything.
+// mergeMetadata merges at the first level only: a nested object is replaced, null removes, and {} removes everything.
 func mergeMetadata(metadata, patch map[string]any) map[string]any {
 	if len(patch) == 0 || metadata == nil {
 		metadata = map[string]any{}

@@ -10,10 +10,10 @@ import (
 func TestUpdateMergesMetadataAtTheFirstLevel(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ patch, user, app string }{
-		"adds and keeps":             {`{"app_metadata":{"foo":1}}`, `{"a":1}`, `{"foo":1,"n":{"x":1,"y":2},"o":1}`},
-		"replaces what is nested":    {`{"app_metadata":{"n":{"x":2}}}`, `{"a":1}`, `{"n":{"x":2},"o":1}`},
-		"removes with null":          {`{"app_metadata":{"n":null}}`, `{"a":1}`, `{"o":1}`},
-		"wipes with an empty object": {`{"app_metadata":{},"user_metadata":{}}`, `{}`, `null`},
+		"adds and keeps":                   {`{"app_metadata":{"foo":1}}`, `{"a":1}`, `{"foo":1,"n":{"x":1,"y":2},"o":1}`},
+		"replaces what is nested":          {`{"app_metadata":{"n":{"x":2}}}`, `{"a":1}`, `{"n":{"x":2},"o":1}`},
+		"removes with null":                {`{"app_metadata":{"n":null}}`, `{"a":1}`, `{"o":1}`},
+		"removes all with an empty object": {`{"app_metadata":{},"user_metadata":{}}`, `{}`, `null`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -80,11 +80,11 @@ func TestUpdateIsWholeOrNothing(t *testing.T) {
 	tn.mustCreate("bob@example.com", "")
 	id := tn.mustCreate("ada@example.com", "")
 	if rep := tn.call("PATCH", userPath(id), `{"email":"Ada@example.com"}`); rep.Status != 200 {
-		t.Errorf("one's own e-mail: %d %s", rep.Status, rep.Raw)
+		t.Errorf("the user's own e-mail: %d %s", rep.Status, rep.Raw)
 	}
 	before, _ := tn.User(id)
 	if rep := tn.call("PATCH", userPath(id), `{"email":"BOB@example.com","name":"x"}`); rep.Status != 400 {
-		t.Errorf("an e-mail that is taken: %d %s", rep.Status, rep.Raw)
+		t.Errorf("a taken e-mail: %d %s", rep.Status, rep.Raw)
 	}
 	if rep := tn.call("PATCH", userPath(id), `{"password":"weak","name":"x"}`); rep.Status != 400 {
 		t.Errorf("a weak password: %d %s", rep.Status, rep.Raw)

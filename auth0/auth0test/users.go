@@ -16,7 +16,7 @@ import (
 
 // User is a user as the Management API shows it.
 type User struct {
-	// ID is "auth0|" and either what the caller chose or 24 hexadecimal digits.
+	// ID is "auth0|" and either the caller's id or 24 hexadecimal digits.
 	ID            string         `json:"user_id"`
 	Email         string         `json:"email,omitempty"`
 	EmailVerified bool           `json:"email_verified"`
@@ -38,11 +38,11 @@ type User struct {
 	LastPasswordReset Time `json:"last_password_reset,omitzero"`
 	LastLogin         Time `json:"last_login,omitzero"`
 	LoginsCount       int  `json:"logins_count,omitempty"`
-	// LastIP is where the last login came from.
+	// LastIP is the address of the last login.
 	LastIP string `json:"last_ip,omitempty"`
 }
 
-// Identity says in which connection a user is.
+// Identity is the connection of a user.
 type Identity struct {
 	Connection string `json:"connection"`
 	// UserID is the user's id without its prefix.
@@ -51,7 +51,7 @@ type Identity struct {
 	IsSocial bool   `json:"isSocial"`
 }
 
-// Time is written in UTC, with milliseconds even when they are zero.
+// Time is written in UTC, with milliseconds even if they are zero.
 type Time struct{ time.Time }
 
 const timeLayout = "2006-01-02T15:04:05.000Z"
@@ -59,16 +59,16 @@ const timeLayout = "2006-01-02T15:04:05.000Z"
 // MarshalJSON implements [json.Marshaler].
 func (t Time) MarshalJSON() ([]byte, error) { return json.Marshal(t.UTC().Format(timeLayout)) }
 
-// record is a user with what is shown to nobody.
+// record is a user with data that no answer contains.
 type record struct {
 	User User `json:"user"`
-	// Hashes are of the password and of former ones, the newest first.
+	// Hashes are those of the password and of old ones, the newest first.
 	Hashes []string `json:"hashes"`
-	// Seen is when the search begins to find the user, as it was created.
+	// SearchableSince is when the search begins to find the user in its first state.
 	SearchableSince time.Time `json:"seen"`
 }
 
-// Mail is a message Auth0 would have sent.
+// Mail is a message that Auth0 would have sent.
 type Mail struct {
 	Kind   string `json:"kind"`
 	To     string `json:"to"`
@@ -111,7 +111,7 @@ func (s *Server) Users() []User {
 	return users
 }
 
-// DeleteAll removes all users and mails, from the search too, and all organizations. Roles stay.
+// DeleteAll removes all users and mails, also from the search, and all organizations. Roles stay.
 func (s *Server) DeleteAll() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -130,7 +130,7 @@ func (s *Server) Mails() []Mail {
 	return slices.Clone(s.mails)
 }
 
-// loginName is a name for logins: unique within a connection, of each kind.
+// loginName is a name for logins, which is unique within a connection, for each kind.
 type loginName struct{ connection, kind, name string }
 
 const (
@@ -147,7 +147,7 @@ func (u User) loginNames() []loginName {
 	return names
 }
 
-// put stores a user, instead of the former state of it. The search is told by its caller. It needs s.mu.
+// put stores a user and replaces its old state. The caller updates the search. It needs s.mu.
 func (s *Server) put(rec *record) {
 	s.remove(rec.User.ID)
 	s.users[rec.User.ID] = rec
@@ -156,7 +156,7 @@ func (s *Server) put(rec *record) {
 	}
 }
 
-// remove removes a user, and reports whether there was one. The caller updates the search. It needs s.mu.
+// remove removes a user, and reports whether it existed. The caller updates the search. It needs s.mu.
 func (s *Server) remove(id string) bool {
 	rec, ok := s.users[id]
 	if !ok {
@@ -169,7 +169,7 @@ func (s *Server) remove(id string) bool {
 	return true
 }
 
-// clone copies what a caller could change; metadata is JSON, so it is copied as such.
+// clone copies what a caller could change; metadata is copied as JSON.
 func (u User) clone() User {
 	u.Identities = slices.Clone(u.Identities)
 	u.UserMetadata = cloneJSON(u.UserMetadata)
@@ -183,7 +183,7 @@ func cloneJSON(m map[string]any) map[string]any {
 	}
 	raw, err := json.Marshal(m)
 	if err != nil {
-		panic(fmt.Sprintf("auth0test: copy metadata: %v", err)) // cannot be: it came as JSON
+		panic(fmt.Sprintf("auth0test: copy metadata: %v", err)) // cannot happen: it came as JSON
 	}
 	var c map[string]any
 	_ = json.Unmarshal(raw, &c)
@@ -197,7 +197,7 @@ func newUserID() string {
 	return hex.EncodeToString(b)
 }
 
-// defaultPicture is as recorded: a gravatar, and the first two letters as what to show when there is none.
+// defaultPicture is as recorded: a gravatar, with an image of the first two letters as its default.
 func defaultPicture(email string) string {
 	sum := md5.Sum([]byte(strings.ToLower(email))) //nolint:gosec // see the import
 	letters := []rune(strings.ToLower(email))
@@ -205,7 +205,7 @@ func defaultPicture(email string) string {
 		sum, string(letters[:min(2, len(letters))]))
 }
 
-// login checks a password; the user may be named by e-mail or username.
+// login checks a password; the user is identified by e-mail or username.
 func (s *Server) login(r *http.Request, connection, name, password string) (User, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -223,7 +223,7 @@ func (s *Server) login(r *http.Request, connection, name, password string) (User
 	return rec.User.clone(), true
 }
 
-// loggedIn counts a login. An application that logs people in names their address in a header [DOC]. It needs s.mu.
+// loggedIn counts a login. An application that logs people in sends their address in a header [DOC]. It needs s.mu.
 func (s *Server) loggedIn(r *http.Request, rec *record) {
 	address, _, _ := net.SplitHostPort(r.RemoteAddr)
 	rec.User.LastIP = cmp.Or(r.Header.Get("Auth0-Forwarded-For"), address)

@@ -57,7 +57,7 @@ func TestCreateRefuses(t *testing.T) {
 		"not a database":    {`{"connection":"google-oauth2","email":"a@example.com"}`, "", "Connection does not support user creation through the API. It must either be a database or passwordless connection."},
 		"a database off":    {`{"connection":"off","email":"a@example.com","password":"Correct-h0rse"}`, "", "Connection is disabled."},
 		"a username":        {`{"connection":"db","email":"a@example.com","password":"Correct-h0rse","username":"a"}`, "", "Cannot set username for connection without requires_username."},
-		"an e-mail as such": {`{"connection":"names","email":"a@example.com","password":"Correct-h0rse","username":"a@b.example"}`, "invalid_body", invalid("Object didn't pass validation for format username: a@b.example")},
+		"an e-mail":         {`{"connection":"names","email":"a@example.com","password":"Correct-h0rse","username":"a@b.example"}`, "invalid_body", invalid("Object didn't pass validation for format username: a@b.example")},
 		"no username":       {`{"connection":"names","email":"a@example.com","password":"Correct-h0rse"}`, "invalid_body", invalid("Missing required property: username")},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -67,7 +67,7 @@ func TestCreateRefuses(t *testing.T) {
 	}
 	t.Cleanup(func() {
 		if n := len(tn.Users()) + len(tn.Mails()); n != 0 {
-			t.Errorf("%d users and mails came of refused creates", n)
+			t.Errorf("refused creates made %d users and mails", n)
 		}
 	})
 }
