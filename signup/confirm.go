@@ -181,19 +181,9 @@ func (s *Service) RemindVerification(ctx context.Context, id uuid.UUID) error {
 	if s.cfg.HideAccounts {
 		defer waitForMultiple(time.Now(), uniformResponseTime)
 	}
-	row, err := s.cfg.Catalog.Signup(ctx, id)
+	row, user, err := s.waiting(ctx, id, catalog.AwaitingVerification)
 	if err != nil {
-		return s.unavailable(err)
-	}
-	if row.Status != catalog.AwaitingVerification {
-		return ErrNotWaiting
-	}
-	user, err := s.cfg.Catalog.UserByID(ctx, row.UserID)
-	if errors.Is(err, catalog.ErrNotFound) {
-		return ErrNotWaiting // the sign-up has just ended
-	}
-	if err != nil {
-		return s.unavailable(err)
+		return err
 	}
 	grant, err := s.cfg.Catalog.TakeAllowance(ctx, "reminder to "+s.emailHash(row.Email), remindersPerAddress)
 	if err != nil {

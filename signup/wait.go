@@ -99,22 +99,28 @@ func (s *Service) Approve(ctx context.Context, id uuid.UUID, by catalog.Actor) (
 	return outcome, err
 }
 
-// Reject rejects a sign-up that waits for an operator. Its account is removed within seconds, and its owner gets a
-// mail. It fails with [catalog.ErrNotFound] and [ErrNotWaiting].
-func (s *Service) Reject(ctx context.Context, id uuid.UUID, by catalog.Actor) error {
+// waiting finds a sign-up that waits, and its user. It fails with [catalog.ErrNotFound] and [ErrNotWaiting].
+func (s *Service) waiting(ctx context.Context, id uuid.UUID, status catalog.Status) (catalog.Signup, catalog.User, error) {
 	row, err := s.cfg.Catalog.Signup(ctx, id)
 	if err != nil {
-		return s.unavailable(err)
+		return catalog.Signup{}, catalog.User{}, s.unavailable(err)
 	}
-	if row.Status != catalog.AwaitingApproval {
-		return ErrNotWaiting
+	if row.Status != status {
+		return catalog.Signup{}, catalog.User{}, ErrNotWaiting
 	}
 	user, err := s.cfg.Catalog.UserByID(ctx, row.UserID)
 	if errors.Is(err, catalog.ErrNotFound) {
-		return ErrNotWaiting // the sign-up has just ended
+		err = ErrNotWaiting // the sign-up has just ended
 	}
+	return row, user, s.unavailable(err)
+}
+
+// Reject rejects a sign-up that waits for an operator. Its account is removed within seconds, and its owner gets a
+// mail. It fails with [catalog.ErrNotFound] and [ErrNotWaiting].
+func (s *Service) Reject(ctx context.Context, id uuid.UUID, by catalog.Actor) error {
+	row, user, err := s.waiting(ctx, id, catalog.AwaitingApproval)
 	if err != nil {
-		return s.unavailable(err)
+		return err
 	}
 	steps := readLog(row.Steps)
 	err = s.cfg.Catalog.InTx(ctx, func(tx pgx.Tx) error {

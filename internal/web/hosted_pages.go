@@ -1,9 +1,7 @@
 package web
 
 import (
-	"bytes"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -133,14 +131,7 @@ func (s *Site) showRetry(c *gin.Context, localizer messages.Localizer, state hos
 
 // showForm writes a page whose form leads to another site.
 func (s *Site) showForm(c *gin.Context, localizer messages.Localizer, status int, page personPage) {
-	page.Lang = localizer.Tag()
-	var body bytes.Buffer
-	if err := s.templates.ExecuteTemplate(&body, "person.html", page); err != nil {
-		s.showProblem(c, localizer, fmt.Errorf("write a page: %w", err))
-		return
-	}
-	c.Header("Content-Security-Policy", strings.Replace(personPolicy, "form-action 'self'", "form-action "+s.cfg.Hosted.FormAction(), 1))
-	c.Data(status, "text/html; charset=utf-8", body.Bytes())
+	s.write(c, localizer, status, page, strings.Replace(personPolicy, "form-action 'self'", "form-action "+s.cfg.Hosted.FormAction(), 1))
 }
 
 // ending is a page on which a registration ends.

@@ -78,13 +78,18 @@ func limitForm(c *gin.Context) {
 
 // show writes a page.
 func (s *Site) show(c *gin.Context, localizer messages.Localizer, status int, page personPage) {
+	s.write(c, localizer, status, page, personPolicy)
+}
+
+// write writes a page with a Content-Security-Policy.
+func (s *Site) write(c *gin.Context, localizer messages.Localizer, status int, page personPage, policy string) {
 	page.Lang = localizer.Tag()
 	var body bytes.Buffer
 	if err := s.templates.ExecuteTemplate(&body, "person.html", page); err != nil {
 		problem.Write(c.Writer, c.Request, problem.Of(fmt.Errorf("write a page: %w", err)))
 		return
 	}
-	c.Header("Content-Security-Policy", personPolicy)
+	c.Header("Content-Security-Policy", policy)
 	c.Data(status, "text/html; charset=utf-8", body.Bytes())
 }
 
