@@ -36,11 +36,7 @@ func conceal(ctx context.Context, b *testbed) (results, error) {
 	if err := ours.conceal(); err != nil {
 		return results{}, err
 	}
-	handler, err := ours.handler()
-	if err != nil {
-		return results{}, err
-	}
-	front, err := newFront(handler, ours.provider)
+	front, err := ours.serve()
 	if err != nil {
 		return results{}, err
 	}

@@ -94,11 +94,7 @@ func (b *testbed) openLevel(ctx context.Context, tenants int) (_ *level, err err
 		return nil, err
 	}
 	l.sparePool = &benchSpares{testbed, l.schools, spares}
-	handler, err := l.schools.handler()
-	if err != nil {
-		return nil, err
-	}
-	l.front, err = newFront(handler, l.schools.provider)
+	l.front, err = l.schools.serve()
 	return l, err
 }
 

@@ -37,6 +37,15 @@ type httpFront struct {
 	provider *stopwatch
 }
 
+// serve answers sign-ups, until the server of the front is closed.
+func (h *homeroom) serve() (*httpFront, error) {
+	handler, err := h.handler()
+	if err != nil {
+		return nil, err
+	}
+	return newFront(handler, h.provider)
+}
+
 func newFront(handler http.Handler, provider *stopwatch) (*httpFront, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -103,11 +112,7 @@ func signups(ctx context.Context, b *testbed) (results, error) {
 	if err != nil {
 		return results{}, err
 	}
-	handler, err := ours.handler()
-	if err != nil {
-		return results{}, err
-	}
-	front, err := newFront(handler, ours.provider)
+	front, err := ours.serve()
 	if err != nil {
 		return results{}, err
 	}

@@ -142,25 +142,7 @@ func (d *Doctor) examineOnce(ctx context.Context, options Options, previous *exa
 	if e.before.Migrating || e.after.Migrating {
 		e.skipped = append(e.skipped, "Schemas and their versions were not compared: a fleet run is active.")
 	}
-	e.compareRows()
-	e.compareUndelivered()
-	e.compareCatalog()
-	e.compareJobs()
-	if err := e.compareFiles(ctx); err != nil {
-		return nil, err
-	}
-	e.compareServers()
-	e.compareInspections()
-	e.compareFunctions()
-	unknownAccounts, err := e.compareIdentities(ctx)
-	if err != nil {
-		return nil, err
-	}
-	e.compareBlocked()
-	if err := e.compareLostSchools(ctx, unknownAccounts); err != nil {
-		return nil, err
-	}
-	if err := e.compareOrganizations(ctx); err != nil {
+	if err := e.compare(ctx); err != nil {
 		return nil, err
 	}
 	e.dropDuplicates()
@@ -168,6 +150,29 @@ func (d *Doctor) examineOnce(ctx context.Context, options Options, previous *exa
 	sortFindings(e.findings)
 	e.findings = slices.CompactFunc(e.findings, func(a, b Finding) bool { return a.key() == b.key() })
 	return e, nil
+}
+
+// compare compares what was read, and adds the findings.
+func (e *examination) compare(ctx context.Context) error {
+	e.compareRows()
+	e.compareUndelivered()
+	e.compareCatalog()
+	e.compareJobs()
+	if err := e.compareFiles(ctx); err != nil {
+		return err
+	}
+	e.compareServers()
+	e.compareInspections()
+	e.compareFunctions()
+	unknownAccounts, err := e.compareIdentities(ctx)
+	if err != nil {
+		return err
+	}
+	e.compareBlocked()
+	if err := e.compareLostSchools(ctx, unknownAccounts); err != nil {
+		return err
+	}
+	return e.compareOrganizations(ctx)
 }
 
 // narrow finds the selected tenants.

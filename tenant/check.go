@@ -149,39 +149,36 @@ func (s *Server) privilegeWarnings(found serverState) (warnings []Warning) {
 			"use Postgres 16 or newer, where CREATEROLE applies only to the roles that it created",
 		})
 	}
-	if !found.createDB {
-		warnings = append(warnings, Warning{WarnNoCreateDB, true, "its role may not create databases", "alter role " + found.role + " createdb"})
-	}
-	if !found.createRole {
-		warnings = append(warnings, Warning{WarnNoCreateRole, true, "its role may not create the tenants' roles", "alter role " + found.role + " createrole"})
-	}
-	if !found.signal {
-		warnings = append(warnings, Warning{
+	for _, w := range []struct {
+		applies bool
+		Warning
+	}{
+		{!found.createDB, Warning{WarnNoCreateDB, true, "its role may not create databases", "alter role " + found.role + " createdb"}},
+		{!found.createRole, Warning{WarnNoCreateRole, true, "its role may not create the tenants' roles", "alter role " + found.role + " createrole"}},
+		{!found.signal, Warning{
 			WarnNoSignal, false,
 			"its role may not end sessions: a tenant's database with open sessions cannot be archived",
 			"grant pg_signal_backend to " + found.role,
-		})
-	}
-	if !found.stats {
-		warnings = append(warnings, Warning{
+		}},
+		{!found.stats, Warning{
 			WarnNoStats, false,
 			"its role may not see how long transactions last: a tenant's transaction that blocks the others is not ended",
 			"grant pg_read_all_stats to " + found.role,
-		})
-	}
-	if !found.base {
-		warnings = append(warnings, Warning{
+		}},
+		{!found.base, Warning{
 			WarnPublicFunctions, false,
 			"tenants may run functions with which one of them can stop the whole server, pg_advisory_lock among them",
 			"as a superuser, run examples/provisioner.sql, which creates the database " + baseDatabase + " from which templates are built",
-		})
-	}
-	if found.public.owned < found.public.databases {
-		warnings = append(warnings, Warning{
+		}},
+		{found.public.owned < found.public.databases, Warning{
 			WarnPublicConnect, false,
 			"tenants can connect to its maintenance databases, and list the (opaque) names of all databases there",
 			found.public.revokeSQL(),
-		})
+		}},
+	} {
+		if w.applies {
+			warnings = append(warnings, w.Warning)
+		}
 	}
 	return warnings
 }

@@ -109,14 +109,9 @@ func (a *app) serve(ctx context.Context, pools *tenant.Pools, options serveOptio
 	if err != nil {
 		return err
 	}
-	listener := options.listener
-	if listener == nil {
-		if listener, err = net.Listen("tcp", a.cfg.Addr); err != nil {
-			return fmt.Errorf("listen (HOMEROOM_ADDR says where): %w", err)
-		}
-	}
-	if a.cfg.MaxConnections > 0 {
-		listener = netutil.LimitListener(listener, a.cfg.MaxConnections)
+	listener, err := a.openListener(options.listener)
+	if err != nil {
+		return err
 	}
 	watcher, metricsListener, err := a.newWatcher()
 	if err != nil {
@@ -142,6 +137,19 @@ func (a *app) serve(ctx context.Context, pools *tenant.Pools, options serveOptio
 		options.ready(listener.Addr().String())
 	}
 	return group.Wait()
+}
+
+// openListener returns the listener for requests: the given one, or one at the configured address.
+func (a *app) openListener(listener net.Listener) (_ net.Listener, err error) {
+	if listener == nil {
+		if listener, err = net.Listen("tcp", a.cfg.Addr); err != nil {
+			return nil, fmt.Errorf("listen (HOMEROOM_ADDR says where): %w", err)
+		}
+	}
+	if a.cfg.MaxConnections > 0 {
+		listener = netutil.LimitListener(listener, a.cfg.MaxConnections)
+	}
+	return listener, nil
 }
 
 // end waits for ctx to end, and then for the running jobs to end.

@@ -34,10 +34,7 @@ var (
 func (s *Server) patchRole(w http.ResponseWriter, r *http.Request) {
 	var body struct {
 		Schemas    []string
-		Operations []struct {
-			Op, Path string
-			Value    []struct{ Value string }
-		}
+		Operations []memberOperation
 	}
 	if err := json.NewDecoder(r.Body).Decode(&body); err != nil || len(body.Operations) == 0 || len(body.Schemas) != 1 {
 		s.refuse(w, http.StatusBadRequest, "invalidSyntax", "Request is unparsable, syntactically incorrect, or violates schema.")
@@ -55,33 +52,45 @@ func (s *Server) patchRole(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, http.StatusNotFound, "", "No Role with the id : "+r.PathValue("id")+" in the system.") // [DOC]
 		return
 	}
-	path := barePath
-	if s.cfg.Quirks.QuotedPaths {
-		path = quotedPath
-	}
 	for _, op := range body.Operations {
-		m := path.FindStringSubmatch(op.Path)
-		switch {
-		case op.Op == "add" && op.Path == "users":
-			for _, added := range op.Value {
-				if s.users[added.Value] == nil {
-					s.refuse(w, http.StatusBadRequest, "invalidValue", "There is no user "+added.Value) // [GUESS]
-					return
-				}
-				changed.members[added.Value] = true
-			}
-		case op.Op == "remove" && m != nil:
-			if s.cfg.Quirks.NoTarget && !changed.members[m[1]] {
-				s.refuse(w, http.StatusBadRequest, "noTarget", "There is no such user in the role")
-				return
-			}
-			delete(changed.members, m[1])
-		default:
-			s.refuse(w, http.StatusBadRequest, "invalidPath", "The path "+op.Path+" is not supported")
+		if kind, detail := s.changeMembers(changed, op); kind != "" {
+			s.refuse(w, http.StatusBadRequest, kind, detail)
 			return
 		}
 	}
 	writeJSON(w, http.StatusOK, mediaType, s.showRole(changed))
+}
+
+// memberOperation is a change of a role's members.
+type memberOperation struct {
+	Op, Path string
+	Value    []struct{ Value string }
+}
+
+// changeMembers changes a role's members, or says what is wrong with the change: the kind of the error and its text.
+func (s *Server) changeMembers(changed *role, op memberOperation) (kind, detail string) {
+	path := barePath
+	if s.cfg.Quirks.QuotedPaths {
+		path = quotedPath
+	}
+	m := path.FindStringSubmatch(op.Path)
+	switch {
+	case op.Op == "add" && op.Path == "users":
+		for _, added := range op.Value {
+			if s.users[added.Value] == nil {
+				return "invalidValue", "There is no user " + added.Value // [GUESS]
+			}
+			changed.members[added.Value] = true
+		}
+	case op.Op == "remove" && m != nil:
+		if s.cfg.Quirks.NoTarget && !changed.members[m[1]] {
+			return "noTarget", "There is no such user in the role"
+		}
+		delete(changed.members, m[1])
+	default:
+		return "invalidPath", "The path " + op.Path + " is not supported"
+	}
+	return "", ""
 }
 
 // listApplications answers in another format: the management API is not SCIM [DOC].
