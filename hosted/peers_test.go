@@ -1,22 +1,14 @@
 package hosted_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
-	"math/big"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"homeroom/hosted"
 	"homeroom/identity"
@@ -123,35 +115,14 @@ func TestAnotherSimulatorOfAuth0(t *testing.T) {
 // it.
 func certify(t *testing.T, dir string) *tls.Config {
 	t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "localhost"}, DNSNames: []string{"localhost"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour), IsCA: true, BasicConstraintsValid: true,
-		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	secret, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
+	key, cert, trust := npmtest.Certificate(t)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	pool := x509.NewCertPool()
-	for name, block := range map[string]*pem.Block{
-		"localhost.pem": {Type: "CERTIFICATE", Bytes: der}, "localhost-key.pem": {Type: "PRIVATE KEY", Bytes: secret},
-	} {
-		text := pem.EncodeToMemory(block)
-		pool.AppendCertsFromPEM(text) // this uses only the certificate
+	for name, text := range map[string][]byte{"localhost.pem": cert, "localhost-key.pem": key} {
 		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	return &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
+	return trust
 }

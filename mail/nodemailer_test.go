@@ -2,22 +2,13 @@ package mail_test
 
 import (
 	"bufio"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/json"
-	"encoding/pem"
-	"math/big"
-	"net"
 	"os"
 	"os/exec"
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"homeroom/catalog"
 	"homeroom/internal/npmtest"
@@ -33,33 +24,6 @@ const (
 	password = "canary-p4$$w:rd/?#"
 )
 
-// certified creates a certificate for localhost, and returns the trust in it.
-func certified(t *testing.T) (key, cert string, trust *tls.Config) {
-	t.Helper()
-	secretKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "localhost"}, DNSNames: []string{"localhost"},
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &secretKey.PublicKey, secretKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pkcs8, err := x509.MarshalPKCS8PrivateKey(secretKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
-	pool := x509.NewCertPool()
-	pool.AppendCertsFromPEM([]byte(cert))
-	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})), cert, &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
-}
-
 // nodemailer is a running server; next waits for its next message.
 type nodemailer struct {
 	port  int
@@ -69,8 +33,8 @@ type nodemailer struct {
 
 func startNodemailer(t *testing.T, secure bool) nodemailer {
 	t.Helper()
-	key, cert, trust := certified(t)
-	input, err := json.Marshal(map[string]any{"key": key, "cert": cert, "user": user, "pass": password, "secure": secure})
+	key, cert, trust := npmtest.Certificate(t)
+	input, err := json.Marshal(map[string]any{"key": string(key), "cert": string(cert), "user": user, "pass": password, "secure": secure})
 	if err != nil {
 		t.Fatal(err)
 	}

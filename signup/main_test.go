@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -15,6 +14,7 @@ import (
 	"homeroom/auth0/auth0test"
 	"homeroom/catalog"
 	"homeroom/internal/jobs"
+	"homeroom/internal/logtest"
 	"homeroom/internal/pgtest"
 	"homeroom/internal/secret"
 	"homeroom/signup"
@@ -34,7 +34,7 @@ type bundle struct {
 	catalog *catalog.Store
 	server  *tenant.Server
 	auth0   *auth0test.Server
-	logs    *logBuffer
+	logs    *logtest.Buffer
 }
 
 // setup creates a bundle with this many spares in stock.
@@ -48,7 +48,7 @@ func setup(t *testing.T, spares int, change ...func(*signup.Config)) *bundle {
 		defer store.Close()
 		return jobs.Migrate(ctx, store.Pool())
 	})
-	b := &bundle{logs: &logBuffer{}, auth0: auth0test.Start(t, auth0test.Config{})}
+	b := &bundle{logs: &logtest.Buffer{}, auth0: auth0test.Start(t, auth0test.Config{})}
 	var err error
 	if b.catalog, err = catalog.Open(t.Context(), catalog.Config{URL: url}); err != nil {
 		t.Fatal(err)
@@ -92,24 +92,6 @@ func (b *bundle) newService(t *testing.T, change ...func(*signup.Config)) *signu
 		t.Fatal(err)
 	}
 	return service
-}
-
-// logBuffer collects what many goroutines log.
-type logBuffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
 }
 
 var count atomic.Int64

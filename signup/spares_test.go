@@ -47,7 +47,7 @@ func TestASpareThatCannotBeCompletedStopsNoOther(t *testing.T) {
 	if n := b.number(t, "select count(*) from tenants where state = 'spare'"); n != 2 {
 		t.Errorf("%d spares, want 2", n)
 	}
-	if n := b.number(t, "select count(*) from tenants where id = $1 and steps::text like '%Homeroom did not make%'", id.UUID()); n != 1 {
+	if n := b.number(t, "select count(*) from tenants where id = $1 and steps::text like '%Homeroom did not create%'", id.UUID()); n != 1 {
 		t.Error("its row does not name the obstacle")
 	}
 	if _, err := conn.Exec(t.Context(), "drop database "+id.Database()); err != nil {

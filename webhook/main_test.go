@@ -18,6 +18,7 @@ import (
 
 	"homeroom/catalog"
 	"homeroom/internal/jobs"
+	"homeroom/internal/logtest"
 	"homeroom/internal/pgtest"
 	"homeroom/webhook"
 )
@@ -37,12 +38,12 @@ type testEnv struct {
 	catalog *catalog.Store
 	service *webhook.Service
 	relay   *jobs.Relay
-	logs    *logBuffer
+	logs    *logtest.Buffer
 }
 
 func setup(t *testing.T, change ...func(*webhook.Config)) *testEnv {
 	t.Helper()
-	b := &testEnv{t: t, logs: &logBuffer{}}
+	b := &testEnv{t: t, logs: &logtest.Buffer{}}
 	b.url = pgtest.Clone(t, "catalog", func(ctx context.Context, url string) error {
 		store, err := catalog.Open(ctx, catalog.Config{URL: url})
 		if err != nil {
@@ -210,24 +211,6 @@ func (r *receiver) all() []call {
 
 func status(code int) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }
-}
-
-// logBuffer collects what many goroutines log.
-type logBuffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
 }
 
 func check(t testing.TB, err error) {

@@ -60,6 +60,7 @@ var arrows = map[string][]string{
 	},
 	"internal/npmtest":      {},
 	"internal/modeltest":    {},
+	"internal/logtest":      {},
 	"internal/browsertest":  {},
 	"internal/devpg":        {"internal/secret"},
 	"internal/pgtest":       {"internal/devpg"},

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -25,6 +24,7 @@ import (
 
 	"homeroom/auth0/auth0test"
 	"homeroom/internal/flaky"
+	"homeroom/internal/logtest"
 	"homeroom/internal/pgtest"
 	"homeroom/internal/secret"
 	"homeroom/tenant"
@@ -104,28 +104,9 @@ func loopback() string {
 type process struct {
 	cmd     *exec.Cmd
 	url     string // empty when it died before it answered
-	logs    *logs
+	logs    *logtest.Buffer
 	serving chan string
 	done    chan struct{}
-}
-
-// logs holds what a process has logged so far.
-type logs struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *logs) add(line string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	fmt.Fprintln(&l.text, line)
-}
-
-// String returns all of it.
-func (l *logs) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
 }
 
 // start runs `homeroom serve` and waits until it answers, or has died. extra are environment variables.
@@ -158,7 +139,7 @@ func (w *world) run(t *testing.T, args []string, extra ...string) *process {
 
 func (w *world) launchArgs(t *testing.T, path string, args []string, extra ...string) *process {
 	t.Helper()
-	p := &process{cmd: exec.Command(path, args...), logs: &logs{}, done: make(chan struct{}), serving: make(chan string, 1)}
+	p := &process{cmd: exec.Command(path, args...), logs: &logtest.Buffer{}, done: make(chan struct{}), serving: make(chan string, 1)}
 	p.cmd.Env = slices.Concat([]string{
 		"HOMEROOM_ADDR=" + w.ip + ":0", "HOMEROOM_SHUTDOWN_DELAY=0s", "HOMEROOM_CATALOG_URL=" + w.catalogURL, "HOMEROOM_SERVER_MAIN_URL=" + w.serverURL,
 		"HOMEROOM_TENANT_KEY=" + base64.StdEncoding.EncodeToString(testKey), "HOMEROOM_ALLOW_SUPERUSER=true",
@@ -194,7 +175,7 @@ func (p *process) read(stderr io.Reader) {
 	scanner := bufio.NewScanner(stderr)
 	scanner.Buffer(nil, 1<<20)
 	for scanner.Scan() {
-		p.logs.add(scanner.Text())
+		fmt.Fprintln(p.logs, scanner.Text())
 		var line struct{ Msg, Addr string }
 		if json.Unmarshal(scanner.Bytes(), &line) == nil && line.Msg == "serving" {
 			p.serving <- "http://" + line.Addr

@@ -23,6 +23,7 @@ import (
 	"homeroom/fleet"
 	"homeroom/internal/devpg"
 	"homeroom/internal/httpapi"
+	"homeroom/internal/logtest"
 	"homeroom/internal/pgtest"
 	"homeroom/internal/secret"
 	"homeroom/internal/web"
@@ -62,12 +63,12 @@ type world struct {
 	server  *tenant.Server
 	fleet   *fleet.Fleet
 	queue   *queue
-	log     *logBuffer
+	log     *logtest.Buffer
 }
 
 func setup(t *testing.T, o options) *world {
 	t.Helper()
-	w := &world{t: t, auth0: auth0test.Start(t, auth0test.Config{}), queue: &queue{}, log: &logBuffer{}}
+	w := &world{t: t, auth0: auth0test.Start(t, auth0test.Config{}), queue: &queue{}, log: &logtest.Buffer{}}
 	postgres := o.postgres
 	if postgres == nil {
 		postgres = pgtest.Server(t)
@@ -207,24 +208,6 @@ func (q *queue) run(ctx context.Context, s *signup.Service) error {
 	}
 	q.jobs = nil
 	return nil
-}
-
-// logBuffer is a log to look into.
-type logBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
 }
 
 // reply is an answer, read.

@@ -1,4 +1,4 @@
-// Package npmtest installs packages from npm and runs scripts, for tests with independent programs.
+// Package npmtest installs packages from npm, runs scripts and creates certificates, for tests with independent programs.
 package npmtest
 
 import (
