@@ -1,12 +1,22 @@
 # syntax=docker/dockerfile:1
 # The service as a static binary, in an image that has no shell and runs as no privileged user.
 
+# The scripts of the pages.
+FROM node:22-bookworm-slim AS pages
+WORKDIR /src/ui
+COPY ui/package.json ui/package-lock.json ./
+RUN --mount=type=cache,target=/root/.npm npm ci --no-audit --no-fund
+COPY ui ./
+COPY docs/openapi.json ../docs/
+RUN npm run types && npm run build
+
 FROM golang:1.26-bookworm AS build
 WORKDIR /src
 # The modules change less often than the code, so they are a layer of their own.
 COPY go.mod go.sum ./
 RUN --mount=type=cache,target=/go/pkg/mod go mod download
 COPY . .
+COPY --from=pages /src/ui/dist ui/dist
 RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
     make release OUT=/out/homeroom && make notices NOTICES=/out/THIRD_PARTY_NOTICES.txt
 

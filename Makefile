@@ -35,7 +35,7 @@ ifneq ($(call writable,$(or $(XDG_STATE_HOME),$(HOME))),yes)
 export XDG_STATE_HOME := $(call scratch,state)
 endif
 
-.PHONY: help run build release test soak bench fuzz lint vuln sbom notices fmt disposable elements check-go
+.PHONY: help ui run build release test soak bench fuzz lint vuln sbom notices fmt disposable elements check-go
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -47,15 +47,28 @@ fetch = $(GO) mod download -x 2>&1 | awk '/^\# get .*\.zip: 200/ && ++n % 10 == 
 compile = all=$$($(GO) list -deps ./cmd/homeroom 2>/dev/null | wc -l); $(GO) build -v -o bin/homeroom ./cmd/homeroom 2>&1 | \
 	awk -v all=$$all '/^[a-z0-9.]+(\/|$$)/ && ++n % 100 == 0 { print "  " n " of at most " all+0 " packages compiled"; fflush() }' || true
 
+# The scripts of the pages are built where there is npm. Without them the pages work without a script.
+UI := ui/dist/app/manifest.json
+$(UI): ui/package-lock.json ui/vite.config.ts docs/openapi.json $(shell find ui/src -type f ! -name api.d.ts 2>/dev/null)
+	@if ! command -v npm >/dev/null; then \
+		echo "npm is not installed, so the pages have no script. Debian, Ubuntu: apt-get install nodejs npm    macOS: brew install node"; \
+	else \
+		echo "Building the pages' scripts"; \
+		(cd ui && npm ci --no-audit --no-fund --silent && npm run -s types >/dev/null && npm run -s build -- --logLevel warn) || \
+			echo "The pages' scripts were not built: the pages have none. Try again with: make ui"; \
+	fi
+
+ui: $(UI) ## Build the scripts of the pages
+
 run: build ## Build Homeroom and run all of it on this machine: Postgres, an Auth0 simulator, the service
 	@exec bin/homeroom dev
 
-build: check-go ## Build bin/homeroom, with the commands for development
+build: check-go $(UI) ## Build bin/homeroom, with the commands for development
 	@test -e bin/homeroom || { echo "Building bin/homeroom. The first time this takes some minutes."; $(fetch); $(compile); }
 	@$(GO) build -o bin/homeroom ./cmd/homeroom
 
 OUT ?= bin/release/homeroom
-release: check-go ## Build bin/release/homeroom, for production: static, without the commands for development
+release: check-go $(UI) ## Build bin/release/homeroom, for production: static, without the commands for development
 	CGO_ENABLED=0 $(GO) build -trimpath -tags $(RELEASE) -ldflags="-s -w" -o $(OUT) ./cmd/homeroom
 
 # -parallel: most tests of whole processes wait, for a lease to end or a server to start, and need no core for that.

@@ -53,7 +53,8 @@ var arrows = map[string][]string{
 	"webhook":            {"catalog", "messages", "internal/secret", "internal/killpoint", "internal/wait"},
 	"internal/jobs":      {"signup", "webhook", "catalog", "internal/killpoint", "internal/wait", "internal/postgres"},
 	"internal/problem":   {"signup", "fleet", "catalog", "tenant", "identity", "lifecycle", "messages"},
-	"internal/web":       {"internal/wait", "admission", "internal/problem", "signup", "hosted", "catalog", "identity", "messages", "internal/secret"},
+	"ui":                 {},
+	"internal/web":       {"ui", "internal/wait", "admission", "internal/problem", "signup", "hosted", "catalog", "identity", "messages", "internal/secret"},
 	"internal/httpapi": {
 		"internal/problem", "admission", "signup", "fleet", "catalog", "tenant", "identity", "migrations", "internal/postgres", "internal/secret",
 		"webhook", "messages", "hosted", "lifecycle", "internal/display", "internal/jwks", "internal/wait",

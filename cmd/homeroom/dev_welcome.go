@@ -21,7 +21,7 @@ func welcome(w io.Writer, addr string, cfg config, postgres *devpg.Server, log, 
 %[1]sHomeroom is running.%[2]s  Ctrl-C stops it, and everything that it has started.
 
   API        http://%[3]s           documentation: /docs
-  Sign up    http://%[3]s/register  mails: /dev/mailbox
+  Sign up    http://%[3]s/          mails: /dev/mailbox
   Simulator  %[4]s  of Auth0
   Postgres   127.0.0.1:%[6]d  version %[5]s
   Log        %[7]s

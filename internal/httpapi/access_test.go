@@ -15,7 +15,7 @@ import (
 var public = []string{
 	"POST /users", "POST /api/auth/sign-up", "GET /signups/:id", "GET /signups/:id/events", "POST /signups/:id/verification-email",
 	"GET /activate", "POST /activate", "GET /invitation", "POST /invitation", "GET /schools/availability", "GET /livez", "GET /readyz",
-	"GET /", "POST /", "GET /register/status/:id", "POST /register/status/:id", "GET /openapi.json", "GET /docs", "GET /docs/style.css", "GET /docs/elements.js", "GET /docs/elements.css",
+	"GET /", "POST /", "GET /ui/*file", "GET /register/status/:id", "POST /register/status/:id", "GET /openapi.json", "GET /docs", "GET /docs/style.css", "GET /docs/elements.js", "GET /docs/elements.css",
 }
 
 // anyToken is what needs a token, but no permission.

@@ -15,7 +15,7 @@ import (
 )
 
 // pages are the routes that are no operations of the API.
-var pages = []string{"/", "/openapi.json", "/docs", "/docs/style.css", "/docs/elements.js", "/docs/elements.css", "/activate", "/invitation", "/register/status/{id}"}
+var pages = []string{"/", "/openapi.json", "/docs", "/docs/style.css", "/docs/elements.js", "/docs/elements.css", "/activate", "/invitation", "/register/status/{id}", "/ui/*file"}
 
 // openAPI reads the document.
 func openAPI(t *testing.T, w *world) map[string]any {

@@ -23,6 +23,9 @@ import (
 // personPolicy is pagePolicy for pages with a form of our own.
 const personPolicy = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 
+// scriptPolicy is personPolicy for pages with a script of ours, which calls our API.
+const scriptPolicy = personPolicy + "; script-src 'self'; connect-src 'self'"
+
 // maxFormBytes is how many bytes a page's form may have.
 const maxFormBytes = 16 << 10
 
@@ -35,6 +38,10 @@ type personPage struct {
 	Link    *personLink
 	// Links are other ways to what the form is for.
 	Links []personLink
+	// Data is what the script of the page reads, and Script and Styles are what the page loads besides. Defaults to no script.
+	Data   any
+	Script string
+	Styles []string
 	// Refresh, if not zero, has the page look again after as many seconds.
 	Refresh int
 }
@@ -78,7 +85,11 @@ func limitForm(c *gin.Context) {
 
 // show writes a page.
 func (s *Site) show(c *gin.Context, localizer messages.Localizer, status int, page personPage) {
-	s.write(c, localizer, status, page, personPolicy)
+	policy := personPolicy
+	if page.Script != "" {
+		policy = scriptPolicy
+	}
+	s.write(c, localizer, status, page, policy)
 }
 
 // write writes a page with a Content-Security-Policy.

@@ -27,8 +27,16 @@ const registrationPath = "/"
 func (s *Site) registerRegistration(router gin.IRouter) {
 	router.GET(registrationPath, s.getRegistration)
 	router.POST(registrationPath, s.refuseOtherOrigins, limitForm, s.postRegistration)
+	router.GET("/ui/*file", s.getAsset)
 	router.GET(statusPath+":id", s.getStatus)
 	router.POST(statusPath+":id", limitForm, s.postResend)
+}
+
+// getAsset answers with a script or a style sheet of a page.
+func (s *Site) getAsset(c *gin.Context) {
+	if !s.assets.ServeFile(c.Writer, c.Param("file")) {
+		problem.Write(c.Writer, c.Request, problem.New(problem.NotFound, messages.ID("detail.no_path")))
+	}
 }
 
 // getRegistration shows the empty form, or why nobody can sign up with it.
@@ -89,6 +97,9 @@ func (s *Site) showRegistration(c *gin.Context, localizer messages.Localizer, st
 	}
 	if len(show.wrong) > 0 && page.Problem == "" {
 		page.Problem = localizer.Text("page.registration.correct", nil)
+	}
+	if entry, built := s.assets.Entry("registration"); built {
+		page.Script, page.Styles, page.Data = entry.Script, entry.Styles, registrationData(localizer, page, s.loginLink(localizer))
 	}
 	s.show(c, localizer, status, page)
 }

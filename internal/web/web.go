@@ -17,6 +17,7 @@ import (
 	"homeroom/hosted"
 	"homeroom/messages"
 	"homeroom/signup"
+	"homeroom/ui"
 )
 
 //go:embed pages
@@ -52,6 +53,7 @@ const signupTimeout = 30 * time.Second
 type Site struct {
 	cfg       Config
 	templates *template.Template
+	assets    ui.Assets
 }
 
 // New makes the pages.
@@ -66,7 +68,11 @@ func New(cfg Config) (*Site, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the pages: %w", err)
 	}
-	return &Site{cfg, templates}, nil
+	assets, err := ui.Open()
+	if err != nil {
+		return nil, err
+	}
+	return &Site{cfg, templates, assets}, nil
 }
 
 // Register adds the pages to a router.
