@@ -45,7 +45,15 @@ type section struct {
 }
 
 // The fleet's section comes last: it leaves the tenants with migrations that the others do not expect.
-var sections = []section{{"signups", signups}, {"service", service}, {"startup", startup}, {"scale", scale}, {"memory", memory}, {"conceal", conceal}, {"fleet", migrateFleet}}
+var sections = []section{
+	{"signups", signups},
+	{"service", service},
+	{"startup", startup},
+	{"scale", scale},
+	{"memory", memory},
+	{"conceal", conceal},
+	{"fleet", migrateFleet},
+}
 
 func main() {
 	if name := os.Getenv(childEnv); name != "" {

@@ -99,7 +99,8 @@ func (e *examination) compareDeleted(t catalog.SurveyedTenant, owners int) {
 		finding := about(TenantDeleted, t, fmt.Sprintf("the catalog says that it is deleted, and it has %s", count(owners, "active user")))
 		if exists {
 			finding.Detail += ", and its database exists"
-			finding = finding.withSteps(inCatalog("If it was deleted by mistake, in the catalog run", fmt.Sprintf("update tenants set state = 'ready' where id = '%s'", t.ID)))
+			finding = finding.withSteps(inCatalog("If it was deleted by mistake, in the catalog run",
+				fmt.Sprintf("update tenants set state = 'ready' where id = '%s'", t.ID)))
 		}
 		e.add(finding)
 	case exists:

@@ -49,8 +49,9 @@ func (e *examination) anotherCluster(name string, seen otherCluster) Finding {
 			"recorded. Otherwise correct the URL: do not work on a copy of the databases."
 		return e.recordCluster(finding, name, seen)
 	default:
-		finding = finding.withSteps(inCatalog("If it is nevertheless the right one, and the databases that are missing there are lost, run in the catalog", fmt.Sprintf(
-			"update servers set system_identifier = %d where name = '%s'", int64(seen.identifier), name)))
+		finding = finding.withSteps(inCatalog(
+			"If it is nevertheless the right one, and the databases that are missing there are lost, run in the catalog", fmt.Sprintf(
+				"update servers set system_identifier = %d where name = '%s'", int64(seen.identifier), name)))
 	}
 	return finding
 }

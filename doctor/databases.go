@@ -48,7 +48,8 @@ func (e *examination) compareUnmanaged(t catalog.SurveyedTenant, db tenant.Found
 	finding := about(DatabaseUnmanaged, t, "a database with its name exists that Homeroom did not create")
 	if db.MarkedAs != nil {
 		finding.Detail = "the database has the comment of another tenant, " + db.MarkedAs.String()
-		finding = finding.withSteps(asOwner(maintenanceDatabase, "comment on database "+t.Database+" is null").withCondition("If it is nevertheless this tenant's"), repairTenant(t).withCondition("And then"))
+		finding = finding.withSteps(asOwner(maintenanceDatabase, "comment on database "+t.Database+" is null").withCondition("If it is nevertheless this tenant's"),
+			repairTenant(t).withCondition("And then"))
 	} else {
 		finding = finding.withSteps(asSuperuser(maintenanceDatabase, fmt.Sprintf("alter database %s rename to %s_foreign", t.Database, t.Database)))
 	}
@@ -121,7 +122,10 @@ func (e *examination) compareAccess(t catalog.SurveyedTenant, db tenant.FoundDat
 		{DatabaseClosed, !db.AcceptsConnections, "the database accepts no connections", nil},
 		{DatabaseSettings, len(db.Problems) > 0, "the database has settings that a tenant's should not have: " + strings.Join(db.Problems, ", "), nil},
 		{RoleMissing, !hasRole, "the tenant's role does not exist", nil},
-		{RoleOutOfOrder, hasRole && !role.InOrder, "the tenant's role has wrong attributes: " + strings.Join(role.Problems, ", "), superuserSteps(t.Database, role.Problems)},
+		{
+			RoleOutOfOrder, hasRole && !role.InOrder, "the tenant's role has wrong attributes: " + strings.Join(role.Problems, ", "),
+			superuserSteps(t.Database, role.Problems),
+		},
 		{DatabaseAccess, hasRole && !db.OnlyTenantConnects, "other roles than the tenant's have rights on the database, or the tenant's has too few or too many", nil},
 	} {
 		if wrong.is {
@@ -136,7 +140,8 @@ func (e *examination) compareAccess(t catalog.SurveyedTenant, db tenant.FoundDat
 func canBeOpened(t catalog.SurveyedTenant, survey tenant.Survey) bool {
 	db, ok := survey.Databases[t.Database]
 	role, hasRole := survey.Roles[t.Database]
-	return ok && hasRole && role.InOrder && db.Ours && db.AcceptsConnections && db.OnlyTenantConnects && !db.Invalid && db.MarkedAs != nil && db.MarkedAs.UUID() == t.ID &&
+	return ok && hasRole && role.InOrder && db.Ours && db.AcceptsConnections && db.OnlyTenantConnects &&
+		!db.Invalid && db.MarkedAs != nil && db.MarkedAs.UUID() == t.ID &&
 		!slices.ContainsFunc(db.Problems, func(what string) bool { return strings.HasPrefix(what, "connection limit") })
 }
 

@@ -35,7 +35,10 @@ func (e *examination) compareFiles(ctx context.Context) error {
 	if others == 0 {
 		return nil
 	}
-	finding := Finding{Code: MigrationsOfOthers, Subject: set.Lineage(), Detail: fmt.Sprintf("%d of %d tenants have other migrations than this program", others, ours+others)}
+	finding := Finding{
+		Code: MigrationsOfOthers, Subject: set.Lineage(),
+		Detail: fmt.Sprintf("%d of %d tenants have other migrations than this program", others, ours+others),
+	}
 	if ours == 0 {
 		finding.Severity = Warning
 	}

@@ -123,15 +123,16 @@ func (e *examination) groupRefused(server string, opened int) {
 		return
 	}
 	i := slices.IndexFunc(e.findings, func(f Finding) bool { return f.Code == LoginsRefused && f.Server == server })
-	e.findings[i] = e.findings[i].withSteps(repairAll).withRepair("run the provisioning steps of these tenants again, which gives their roles the passwords of this key", "logins "+server, func(ctx context.Context) error {
-		var all error
-		for _, r := range repairs {
-			if r.do != nil && ctx.Err() == nil {
-				all = errors.Join(all, r.do(ctx))
+	e.findings[i] = e.findings[i].withSteps(repairAll).withRepair("run the provisioning steps of these tenants again, which gives their roles the passwords of this key",
+		"logins "+server, func(ctx context.Context) error {
+			var all error
+			for _, r := range repairs {
+				if r.do != nil && ctx.Err() == nil {
+					all = errors.Join(all, r.do(ctx))
+				}
 			}
-		}
-		return all
-	})
+			return all
+		})
 }
 
 // dropRepairs removes the repairs of findings.

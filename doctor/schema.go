@@ -24,7 +24,8 @@ func (e *examination) compareSchema(t catalog.SurveyedTenant, seen inspection) {
 	is, known := e.versionOf(seen.Schema, seen.Status.Version)
 	if ours := e.cfg.Servers.Migrations().Lineage(); t.Lineage != ours {
 		if known && is == seen.Status.Version && versionReliable(seen.Status) {
-			e.add(about(LineageDiffers, t, fmt.Sprintf("the catalog says that it has other migrations (%s), and its schema is that of version %d of this program's", t.Lineage, is)).
+			e.add(about(LineageDiffers, t,
+				fmt.Sprintf("the catalog says that it has other migrations (%s), and its schema is that of version %d of this program's", t.Lineage, is)).
 				withSteps(inCatalog("In the catalog run", fmt.Sprintf("update tenants set lineage = '%s' where id = '%s'", ours, t.ID))))
 		}
 		return

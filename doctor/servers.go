@@ -30,10 +30,16 @@ func (e *examination) compareServers() {
 	}
 	e.compareQueues()
 	for server, n := range elsewhere {
-		e.add(Finding{Code: ServerUnknown, Subject: server, Server: server, Detail: fmt.Sprintf("the catalog has %s on it, and it is not configured here", count(n, "school"))})
+		e.add(Finding{
+			Code: ServerUnknown, Subject: server, Server: server,
+			Detail: fmt.Sprintf("the catalog has %s on it, and it is not configured here", count(n, "school")),
+		})
 	}
 	for server, n := range spares {
-		e.add(Finding{Code: SpareOnUnknownServer, Subject: server, Server: server, Detail: fmt.Sprintf("the catalog has %s on it, and it is not configured here", count(n, "spare"))})
+		e.add(Finding{
+			Code: SpareOnUnknownServer, Subject: server, Server: server,
+			Detail: fmt.Sprintf("the catalog has %s on it, and it is not configured here", count(n, "spare")),
+		})
 	}
 	for server, survey := range e.servers {
 		e.compareRoles(server, survey)

@@ -145,7 +145,8 @@ func (s *Server) privilegeWarnings(found serverState) (warnings []Warning) {
 	if found.createRole && found.version < 16 {
 		warnings = append(warnings, Warning{
 			WarnCreateRole, true,
-			fmt.Sprintf("on Postgres %d a role with CREATEROLE, such as %s, can grant itself pg_execute_server_program and so be the operating system's user", found.version, found.role),
+			fmt.Sprintf("on Postgres %d a role with CREATEROLE, such as %s, can grant itself pg_execute_server_program and so be the operating system's user",
+				found.version, found.role),
 			"use Postgres 16 or newer, where CREATEROLE applies only to the roles that it created",
 		})
 	}
@@ -202,7 +203,8 @@ func settingWarnings(found serverState, expected CheckOptions) (warnings []Warni
 	if found.usable != nil && *found.usable < expected.Connections {
 		warnings = append(warnings, Warning{
 			WarnConnections, false,
-			fmt.Sprintf("it allows %d connections besides the reserved ones, and this process opens up to %d: some will be refused", *found.usable, expected.Connections),
+			fmt.Sprintf("it allows %d connections besides the reserved ones, and this process opens up to %d: some will be refused",
+				*found.usable, expected.Connections),
 			fmt.Sprintf("alter system set max_connections = %d, for one process of Homeroom and the reserved ones, and restart the server", expected.Connections+20),
 		})
 	}

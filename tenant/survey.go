@@ -184,7 +184,8 @@ type databaseRow struct {
 
 func (f *databaseRow) targets() []any {
 	return []any{
-		&f.name, &f.Invalid, &f.comment, &f.InUse, &f.Ours, &f.AcceptsConnections, &f.OnlyTenantConnects, &f.Problems, &f.template, &f.Connections, &f.row, &f.CollationChanged,
+		&f.name, &f.Invalid, &f.comment, &f.InUse, &f.Ours, &f.AcceptsConnections, &f.OnlyTenantConnects,
+		&f.Problems, &f.template, &f.Connections, &f.row, &f.CollationChanged,
 	}
 }
 
@@ -200,7 +201,8 @@ func (s *Server) classify(found databaseRow, from base, survey *Survey) {
 		id, _ := ParseDatabase(database)
 		when, _ := time.Parse("20060102150405", at)
 		survey.Archives = append(survey.Archives, FoundArchive{
-			Name: found.name, Tenant: id, At: when, MarkedAs: found.MarkedAs, Ours: found.Ours, AcceptsConnections: found.AcceptsConnections, Connections: found.Connections,
+			Name: found.name, Tenant: id, At: when, MarkedAs: found.MarkedAs,
+			Ours: found.Ours, AcceptsConnections: found.AcceptsConnections, Connections: found.Connections,
 		})
 	case template != nil:
 		version, _ := strconv.ParseUint(template[1], 10, 0)

@@ -75,15 +75,21 @@ func (c config) hosted(into *httpConfig, provider identity.Provider) []problem {
 		return nil
 	}
 	if _, adopts := provider.(identity.AccountLinker); !adopts {
-		return []problem{{"HOMEROOM_HOSTED_CLIENT_ID", "is set, and with this identity provider a school cannot use an account that somebody has created on its page: leave it out"}}
+		return []problem{{
+			"HOMEROOM_HOSTED_CLIENT_ID",
+			"is set, and with this identity provider a school cannot use an account that somebody has created on its page: leave it out",
+		}}
 	}
 	issuer := c.HostedIssuer
 	if issuer == "" && c.Auth0BaseURL != "" {
 		issuer = c.Auth0BaseURL + "/"
 	}
 	if !c.isIdentityIssuer(issuer) {
-		return []problem{{"HOMEROOM_HOSTED_ISSUER", fmt.Sprintf("is %s, and the accounts belong to another Auth0 tenant: ids of users of one would be taken for those of the other. "+
-			"If it is a custom domain of the same tenant, set AUTH0_CUSTOM_DOMAIN", issuer)}}
+		return []problem{{
+			"HOMEROOM_HOSTED_ISSUER",
+			fmt.Sprintf("is %s, and the accounts belong to another Auth0 tenant: ids of users of one would be taken for those of the other. "+
+				"If it is a custom domain of the same tenant, set AUTH0_CUSTOM_DOMAIN", issuer),
+		}}
 	}
 	into.pages.HostedRate = c.HostedRate.allowance
 	var err error

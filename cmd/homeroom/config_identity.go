@@ -99,7 +99,10 @@ func (c config) beyondIdentityProblems() []problem {
 	case secret && !id:
 		return []problem{{"BEYOND_IDENTITY_CLIENT_ID", "is not set: BEYOND_IDENTITY_CLIENT_SECRET needs it"}}
 	case !token && !id:
-		return []problem{{"BEYOND_IDENTITY_API_TOKEN", "is not set: HOMEROOM_IDENTITY_PROVIDER=beyondidentity needs it, or a client (BEYOND_IDENTITY_CLIENT_ID, BEYOND_IDENTITY_CLIENT_SECRET)"}}
+		return []problem{{
+			"BEYOND_IDENTITY_API_TOKEN",
+			"is not set: HOMEROOM_IDENTITY_PROVIDER=beyondidentity needs it, or a client (BEYOND_IDENTITY_CLIENT_ID, BEYOND_IDENTITY_CLIENT_SECRET)",
+		}}
 	}
 	return nil
 }

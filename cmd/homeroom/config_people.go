@@ -34,7 +34,10 @@ func (c PeopleConfig) verifyFirst() bool { return c.ProvisionAfter == "verified"
 // problems returns what is wrong although each variable by itself is well formed.
 func (c PeopleConfig) problems() (wrong []problem) {
 	if c.verifyFirst() && c.SMTPURL == "" {
-		wrong = append(wrong, problem{"HOMEROOM_SMTP_URL", "is not set: HOMEROOM_PROVISION_AFTER=verified needs a mail server, since the link that confirms an e-mail is sent by mail"})
+		wrong = append(wrong, problem{
+			"HOMEROOM_SMTP_URL",
+			"is not set: HOMEROOM_PROVISION_AFTER=verified needs a mail server, since the link that confirms an e-mail is sent by mail",
+		})
 	}
 	if c.SignupConceal && !c.verifyFirst() {
 		wrong = append(wrong, problem{
@@ -43,7 +46,10 @@ func (c PeopleConfig) problems() (wrong []problem) {
 		})
 	}
 	if c.SMTPURL != "" && c.MailFrom == "" {
-		wrong = append(wrong, problem{"HOMEROOM_MAIL_FROM", "is not set: HOMEROOM_SMTP_URL needs it, the sender of the mails, such as Lincoln <no-reply@lincoln.example>"})
+		wrong = append(wrong, problem{
+			"HOMEROOM_MAIL_FROM",
+			"is not set: HOMEROOM_SMTP_URL needs it, the sender of the mails, such as Lincoln <no-reply@lincoln.example>",
+		})
 	}
 	if c.MailTemplates != "" {
 		if err := mail.CheckTemplates(c.MailTemplates); err != nil {

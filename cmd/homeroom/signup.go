@@ -199,7 +199,8 @@ func (c signupInvite) Run(ctx context.Context, p program) error {
 		if a.mails != nil {
 			delivery = "A mail with this link is being sent:"
 		}
-		_, err = fmt.Fprintf(p.stdout, "Invited %s as %s until %s. %s\n\n  %s\n", made.Email, made.Role, made.ExpiresAt.UTC().Format(time.RFC3339), delivery, links{a}.Invitation(made.ID))
+		_, err = fmt.Fprintf(p.stdout, "Invited %s as %s until %s. %s\n\n  %s\n",
+			made.Email, made.Role, made.ExpiresAt.UTC().Format(time.RFC3339), delivery, links{a}.Invitation(made.ID))
 		return err
 	})
 }

@@ -218,7 +218,8 @@ func (c tenantRotate) Run(ctx context.Context, p program) error {
 		case err != nil:
 			return err
 		}
-		fmt.Fprintf(p.stdout, "The role of %s has the password of rotation %d. The former one is no longer valid.\n", display.Text(cmp.Or(t.Name, t.Database)), t.PasswordRotation)
+		fmt.Fprintf(p.stdout, "The role of %s has the password of rotation %d. The former one is no longer valid.\n",
+			display.Text(cmp.Or(t.Name, t.Database)), t.PasswordRotation)
 		return nil
 	})
 }

@@ -134,7 +134,8 @@ func fetch(ctx context.Context, address, want, dir string, notice io.Writer) err
 	defer func() { _ = os.Remove(archive.Name()) }()
 	defer func() { _ = archive.Close() }()
 	sum := sha512.New()
-	if _, err := io.Copy(io.MultiWriter(archive, sum, &progressWriter{total: resp.ContentLength, notice: notice}), io.LimitReader(resp.Body, maxDownload)); err != nil {
+	if _, err := io.Copy(io.MultiWriter(archive, sum, &progressWriter{total: resp.ContentLength, notice: notice}),
+		io.LimitReader(resp.Body, maxDownload)); err != nil {
 		return fmt.Errorf("download %s: %w", redacted(address), err)
 	}
 	if got := base64.StdEncoding.EncodeToString(sum.Sum(nil)); got != want {

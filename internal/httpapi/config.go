@@ -106,7 +106,8 @@ func (c Config) withDefaults() Config {
 
 func (c Config) validate() error {
 	switch {
-	case c.Signup == nil || c.Catalog == nil || c.Admission == nil || c.Fleet == nil || c.Pools == nil || c.Webhooks == nil || c.Queue == nil || len(c.Servers) == 0:
+	case c.Signup == nil || c.Catalog == nil || c.Admission == nil || c.Fleet == nil ||
+		c.Pools == nil || c.Webhooks == nil || c.Queue == nil || len(c.Servers) == 0:
 		return errors.New("the API needs sign-ups, a catalog, an admission, a fleet, servers, a queue, pools and webhooks")
 	case c.Issuer == "" || c.Audience == "":
 		return errors.New("the API needs the issuer and the audience of access tokens")

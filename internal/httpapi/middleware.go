@@ -150,7 +150,9 @@ func readable(c *gin.Context) {
 	}
 	for name, values := range c.Request.URL.Query() {
 		if !isReadable(name) || !isReadable(strings.Join(values, "")) {
-			writeProblem(c.Writer, c.Request, problem.Invalid(problem.Field{Field: strings.ToValidUTF8(shorten(name), "?"), Code: "invalid_characters", Message: messages.ID("field.parameter_utf8")}))
+			writeProblem(c.Writer, c.Request, problem.Invalid(problem.Field{
+				Field: strings.ToValidUTF8(shorten(name), "?"), Code: "invalid_characters", Message: messages.ID("field.parameter_utf8"),
+			}))
 			c.Abort()
 			return
 		}

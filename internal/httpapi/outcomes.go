@@ -45,8 +45,10 @@ type MigrationOutcome struct {
 
 func outcomeOf(row catalog.Outcome) MigrationOutcome {
 	return MigrationOutcome{
-		TenantID: row.TenantID, Slug: orZero(row.Slug), Database: row.Database, State: outcomeState(row.State), FromVersion: row.FromVersion, ToVersion: row.ToVersion,
-		Problem: orZero(row.Problem), Passing: row.Problem != nil && !row.Counts, Attempts: row.Attempts, DurationMS: row.DurationMS, FinishedAt: row.FinishedAt.UTC(),
+		TenantID: row.TenantID, Slug: orZero(row.Slug), Database: row.Database, State: outcomeState(row.State),
+		FromVersion: row.FromVersion, ToVersion: row.ToVersion,
+		Problem: orZero(row.Problem), Passing: row.Problem != nil && !row.Counts,
+		Attempts: row.Attempts, DurationMS: row.DurationMS, FinishedAt: row.FinishedAt.UTC(),
 	}
 }
 

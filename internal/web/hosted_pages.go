@@ -66,7 +66,9 @@ func userFixable(invalid *signup.ValidationError) bool {
 
 // showSignupForm shows the form that asks for the school's name, and for whatever else a sign-up needs here. The registration
 // rests meanwhile.
-func (s *Site) showSignupForm(c *gin.Context, localizer messages.Localizer, state hosted.FlowState, person hosted.Person, status int, invalid *signup.ValidationError) {
+func (s *Site) showSignupForm(c *gin.Context, localizer messages.Localizer, state hosted.FlowState, person hosted.Person,
+	status int, invalid *signup.ValidationError,
+) {
 	if !s.saveState(c, localizer, state, person) {
 		return
 	}
