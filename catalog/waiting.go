@@ -6,41 +6,8 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 )
-
-// WaitingSignup is a sign-up that waits for an operator, as one needs it to judge.
-type WaitingSignup struct {
-	ID            uuid.UUID
-	Email         string
-	EmailVerified bool
-	Name          string
-	SchoolName    string
-	Profile       map[string]string
-	CreatedAt     time.Time
-	ExpiresAt     time.Time
-}
-
-var waitingList = list[WaitingSignup]{
-	query: `
-		select signups.id, signups.email, email_verified,
-			coalesce(name, nullif(concat_ws(' ', given_name, family_name), ''), '') as name,
-			school_name, profile, signups.created_at, check_at as expires_at
-		from signups
-		join users on users.id = user_id
-		where status = 'awaiting_approval'`,
-	key: "signups.created_at, signups.id", table: "signups", id: func(s WaitingSignup) uuid.UUID { return s.ID },
-}
-
-// WaitingSignups lists the sign-ups that wait for approval, the oldest first. It fails with [ErrBadCursor].
-func (s *Store) WaitingSignups(ctx context.Context, cursor string, limit int) (Page[WaitingSignup], error) {
-	signups, err := waitingList.page(ctx, s.pool, cursor, limit)
-	if err != nil {
-		return Page[WaitingSignup]{}, fmt.Errorf("list sign-ups that wait: %w", err)
-	}
-	return signups, nil
-}
 
 // ReserveUnconfirmed writes a school's sign-up that waits until its e-mail is confirmed, and its person, who is nobody's user
 // before that: any number of such sign-ups may wait with one e-mail. A mail to its owner is written with it, if tell says so:

@@ -155,7 +155,7 @@ func TestASchoolWaitsForApproval(t *testing.T) {
 	if err != nil || outcome.Status != catalog.AwaitingApproval {
 		t.Fatalf("%+v, %v", outcome, err)
 	}
-	waiting, err := b.catalog.WaitingSignups(t.Context(), "", 10)
+	waiting, err := b.catalog.Signups(t.Context(), catalog.AwaitingApproval, "", 10)
 	if err != nil || len(waiting.Rows) != 1 || waiting.Rows[0].ID != id || !waiting.Rows[0].EmailVerified || waiting.Rows[0].SchoolName != "Lincoln High" {
 		t.Fatalf("%+v, %v", waiting, err)
 	}

@@ -13,7 +13,8 @@ import (
 )
 
 type signupCommand struct {
-	List    signupList    `cmd:"" help:"List the sign-ups that wait for approval, oldest first."`
+	List    signupList    `cmd:"" help:"List the sign-ups that wait for approval, or those of another status, oldest first."`
+	Show    signupShow    `cmd:"" help:"Show a sign-up, whatever its status."`
 	Approve signupApprove `cmd:"" help:"Approve a sign-up that waits for approval."`
 	Reject  signupReject  `cmd:"" help:"Decline a sign-up that waits for approval. Its account is deleted, and its owner is notified."`
 	Resolve signupResolve `cmd:"" help:"Finish or undo a sign-up that needs an operator. homeroom doctor lists them."`
@@ -22,49 +23,6 @@ type signupCommand struct {
 
 // operatorAtTerminal names an operator at the command line in the audit log.
 var operatorAtTerminal = catalog.Actor{Name: "operator"}
-
-// waitingRow is a sign-up as the list shows it.
-type waitingRow struct {
-	ID            uuid.UUID         `json:"signupId"`
-	SchoolName    string            `json:"schoolName"`
-	Name          string            `json:"name"`
-	Email         string            `json:"email"`
-	EmailVerified bool              `json:"emailVerified"`
-	Profile       map[string]string `json:"profile,omitempty"`
-	CreatedAt     string            `json:"createdAt"`
-	ExpiresAt     string            `json:"expiresAt"`
-}
-
-type signupList struct{ output }
-
-// Run lists sign-ups, all pages of them.
-func (c signupList) Run(ctx context.Context, p program) error {
-	return withReadOnlyApp(ctx, p, func(a *app) error {
-		found, err := allPages(func(cursor string) (catalog.Page[catalog.WaitingSignup], error) {
-			return a.catalog.WaitingSignups(ctx, cursor, pageSize)
-		})
-		if err != nil {
-			return err
-		}
-		list, rows := make([]waitingRow, len(found)), make([][]string, len(found))
-		for i, row := range found {
-			e := waitingRow{
-				ID: row.ID, SchoolName: row.SchoolName, Name: row.Name, Email: row.Email, EmailVerified: row.EmailVerified,
-				Profile: row.Profile, CreatedAt: row.CreatedAt.UTC().Format(time.RFC3339), ExpiresAt: row.ExpiresAt.UTC().Format(time.RFC3339),
-			}
-			confirmed := "no"
-			if e.EmailVerified {
-				confirmed = "yes"
-			}
-			list[i], rows[i] = e, []string{e.ID.String(), e.SchoolName, e.Name, e.Email, confirmed, e.CreatedAt, e.ExpiresAt}
-		}
-		if len(rows) == 0 && c.Output == "table" {
-			_, err := fmt.Fprintln(p.stdout, "No sign-up waits for approval.")
-			return err
-		}
-		return c.print(p.stdout, []string{"SIGN-UP", "SCHOOL", "NAME", "E-MAIL", "CONFIRMED", "SINCE", "UNTIL"}, rows, list)
-	})
-}
 
 type signupApprove struct {
 	Signup uuid.UUID `arg:"" help:"The sign-up's id, from homeroom signup list."`

@@ -62,7 +62,7 @@ type WaitingSignup struct {
 	ExpiresAt     time.Time         `json:"expiresAt" doc:"When the sign-up ends by itself."`
 }
 
-func waitingSignupOf(row catalog.WaitingSignup) WaitingSignup {
+func waitingSignupOf(row catalog.SignupSummary) WaitingSignup {
 	return WaitingSignup{
 		SignupID: row.ID, Email: row.Email, EmailVerified: row.EmailVerified, Name: row.Name, SchoolName: row.SchoolName,
 		Profile: row.Profile, CreatedAt: row.CreatedAt.UTC(), ExpiresAt: row.ExpiresAt.UTC(),
@@ -78,7 +78,7 @@ type WaitingPage struct {
 type waitingOutput struct{ Body WaitingPage }
 
 func (s *server) listWaiting(ctx context.Context, in *ListInput) (*waitingOutput, error) {
-	found, err := s.cfg.Catalog.WaitingSignups(ctx, in.Cursor, in.Limit)
+	found, err := s.cfg.Catalog.Signups(ctx, catalog.AwaitingApproval, in.Cursor, in.Limit)
 	if err != nil {
 		return nil, err
 	}
