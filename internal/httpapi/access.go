@@ -17,11 +17,11 @@ import (
 	"homeroom/messages"
 )
 
-// requestTimeout bounds what is done for a request, event streams apart: longer than a sign-up waits for its tenant and
-// the identity provider together.
+// requestTimeout bounds the work for a request, except event streams. It is longer than a sign-up waits for its
+// tenant and the identity provider together.
 const requestTimeout = 30 * time.Second
 
-// access says who may use an operation. Its zero value is nobody.
+// access says who may use an operation. Its zero value allows nobody.
 type access struct {
 	public     bool
 	token      bool
@@ -31,25 +31,25 @@ type access struct {
 var (
 	// everybody needs no token.
 	anyone = access{public: true}
-	// anyUser needs a token, with whatever permissions.
+	// anyUser needs a token, with any permissions.
 	anyUser = access{token: true}
 )
 
-// permitted needs a token with a permission.
+// withPermission needs a token with this permission.
 func withPermission(permission string) access { return access{token: true, permission: permission} }
 
-// register adds an operation. There is no other way to add one, so none is open by oversight.
+// register adds an operation. There is no other way to add one, so that none is open by mistake.
 func register[I, O any](s *server, who access, op huma.Operation, handler func(context.Context, *I) (*O, error)) {
 	middlewares := huma.Middlewares{s.withAnnouncedBody, s.withTimeout, s.guard(who)}
 	if _, there := reflect.TypeFor[I]().FieldByName("Body"); there {
 		middlewares = append(middlewares, s.requireJSON)
 		op.MaxBodyBytes = cmp.Or(op.MaxBodyBytes, maxBodyBytes)
-		op.SkipValidateBody = true // a body reads itself, see members
+		op.SkipValidateBody = true // a body parses itself, see members
 		op.Errors = append(op.Errors, http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity)
 	}
 	op.Middlewares = append(middlewares, op.Middlewares...)
 	op.Errors = append(op.Errors, http.StatusInternalServerError)
-	op.Security = []map[string][]string{} // said in the document: nobody needs a token
+	op.Security = []map[string][]string{} // this documents that no token is needed
 	if !who.public {
 		op.Security = []map[string][]string{{"accessToken": {}}}
 		op.Errors = append(op.Errors, http.StatusUnauthorized, http.StatusServiceUnavailable)
@@ -61,7 +61,7 @@ func register[I, O any](s *server, who access, op huma.Operation, handler func(c
 	huma.Register(s.api, op, handler)
 }
 
-// withTimeout gives a request its time.
+// withTimeout gives a request its timeout.
 func (s *server) withTimeout(ctx huma.Context, next func(huma.Context)) {
 	if hasFlag(ctx.Operation(), flagStream) {
 		next(ctx)
@@ -74,13 +74,13 @@ func (s *server) withTimeout(ctx huma.Context, next func(huma.Context)) {
 
 type claimsKey struct{}
 
-// claimsOf are the claims of the token that guard has checked.
+// claimsOf returns the claims of the token that guard has verified.
 func claimsOf(ctx context.Context) claims {
 	c, _ := ctx.Value(claimsKey{}).(claims)
 	return c
 }
 
-// guard lets only those pass who may.
+// guard rejects callers that may not use the operation.
 func (s *server) guard(who access) func(huma.Context, func(huma.Context)) {
 	return func(ctx huma.Context, next func(huma.Context)) {
 		if who.public {
@@ -92,14 +92,14 @@ func (s *server) guard(who access) func(huma.Context, func(huma.Context)) {
 			err = authorize(who, found)
 		}
 		if err != nil {
-			_ = huma.WriteErr(s.api, ctx, http.StatusInternalServerError, "", err) // the caller may be gone
+			_ = huma.WriteErr(s.api, ctx, http.StatusInternalServerError, "", err) // the caller may have disconnected
 			return
 		}
 		next(huma.WithValue(ctx, claimsKey{}, found))
 	}
 }
 
-// authenticate reads the token of a request.
+// authenticate verifies the token of a request.
 func (s *server) authenticate(ctx huma.Context) (claims, error) {
 	scheme, token, _ := strings.Cut(ctx.Header("Authorization"), " ")
 	if !strings.EqualFold(scheme, "Bearer") || token == "" {
@@ -117,7 +117,7 @@ func (s *server) authenticate(ctx huma.Context) (claims, error) {
 	return found, nil
 }
 
-// authorize compares what a token may with what is needed.
+// authorize compares a token's permissions with the needed one.
 func authorize(who access, found claims) error {
 	if who.token && (who.permission == "" || found.allows(who.permission)) {
 		return nil

@@ -14,7 +14,7 @@ import (
 	"homeroom/signup"
 )
 
-// approveSignups is the permission to let sign-ups in that wait for an operator.
+// approveSignups is the permission to approve and reject sign-ups.
 const approveSignups = "approve:signups"
 
 func (s *server) registerApprovals() {
@@ -28,7 +28,7 @@ func (s *server) registerApprovals() {
 		OperationID: "approveSignup", Method: http.MethodPost, Path: "/signups/{id}/approve", Tags: []string{tagOperator},
 		Metadata:    flags(needsWaiting),
 		Summary:     "Approve a sign-up",
-		Description: "Its school is made, and its owner is told by mail. The answers are those of `POST /users`.",
+		Description: "Its school is created, and its owner is notified by mail. The answers are those of `POST /users`.",
 		Errors:      []int{http.StatusNotFound, http.StatusConflict, http.StatusServiceUnavailable},
 		Responses:   s.signupResponses(),
 	}, s.approve)
@@ -36,7 +36,7 @@ func (s *server) registerApprovals() {
 		OperationID: "rejectSignup", Method: http.MethodPost, Path: "/signups/{id}/reject", Tags: []string{tagOperator},
 		Metadata:      flags(needsWaiting),
 		Summary:       "Reject a sign-up",
-		Description:   "Its login goes away within seconds, and its owner is told by mail.",
+		Description:   "Its account is deleted within seconds, and its owner is notified by mail.",
 		DefaultStatus: http.StatusNoContent,
 		Errors:        []int{http.StatusNotFound, http.StatusConflict},
 	}, s.reject)
@@ -53,13 +53,13 @@ func (s *server) registerApprovals() {
 // WaitingSignup is a sign-up that waits for an operator.
 type WaitingSignup struct {
 	SignupID      uuid.UUID         `json:"signupId" doc:"The sign-up."`
-	Email         string            `json:"email" doc:"The address of whoever signs up." example:"ada@lincoln.example"`
-	EmailVerified bool              `json:"emailVerified" doc:"Whether they have shown that it is theirs."`
-	Name          string            `json:"name,omitempty" doc:"Their name." example:"Ada Lovelace"`
+	Email         string            `json:"email" doc:"The e-mail address of the person." example:"ada@lincoln.example"`
+	EmailVerified bool              `json:"emailVerified" doc:"Whether the person has confirmed it."`
+	Name          string            `json:"name,omitempty" doc:"The person's name." example:"Ada Lovelace"`
 	SchoolName    string            `json:"schoolName" doc:"The school's name." example:"Lincoln High"`
-	Profile       map[string]string `json:"profile,omitempty" doc:"What else they told."`
-	CreatedAt     time.Time         `json:"createdAt" doc:"When they signed up."`
-	ExpiresAt     time.Time         `json:"expiresAt" doc:"When the sign-up ends by itself."`
+	Profile       map[string]string `json:"profile,omitempty" doc:"The other fields of the sign-up."`
+	CreatedAt     time.Time         `json:"createdAt" doc:"When the person signed up."`
+	ExpiresAt     time.Time         `json:"expiresAt" doc:"When the sign-up expires."`
 }
 
 func waitingSignupOf(row catalog.SignupSummary) WaitingSignup {
@@ -69,7 +69,7 @@ func waitingSignupOf(row catalog.SignupSummary) WaitingSignup {
 	}
 }
 
-// WaitingPage is a part of the list.
+// WaitingPage is a page of the list.
 type WaitingPage struct {
 	Signups    []WaitingSignup `json:"signups"`
 	NextCursor string          `json:"nextCursor,omitempty" doc:"Continues the list; absent at its end."`
@@ -86,7 +86,7 @@ func (s *server) listWaiting(ctx context.Context, in *ListInput) (*waitingOutput
 	return &waitingOutput{WaitingPage{shown, next}}, nil
 }
 
-// actor is the caller, for the audit.
+// actor returns the caller, for the audit log.
 func actor(ctx context.Context) catalog.Actor {
 	return catalog.Actor{Name: claimsOf(ctx).Subject, RequestID: requestOf(ctx).ID}
 }
@@ -111,8 +111,8 @@ func (s *server) reject(ctx context.Context, in *SignupPath) (*struct{}, error) 
 	return nil, s.cfg.Signup.Reject(ctx, id, actor(ctx))
 }
 
-// verificationMailsOfClient is how often one client address may ask for the mail with a link again. How often an address is
-// written to, [signup.Service.RemindVerification] counts.
+// verificationMailsOfClient is how often one client address may request the confirmation mail again.
+// [signup.Service.RemindVerification] limits the mails to an e-mail address.
 var verificationMailsOfClient = catalog.Allowance{Count: 30, Window: time.Hour}
 
 func (s *server) postVerificationMail(ctx context.Context, in *SignupPath) (*struct{}, error) {
@@ -120,7 +120,7 @@ func (s *server) postVerificationMail(ctx context.Context, in *SignupPath) (*str
 	if err != nil {
 		return nil, err
 	}
-	if _, err := s.cfg.Signup.View(ctx, id); err != nil { // an id that nobody has leaves no row
+	if _, err := s.cfg.Signup.View(ctx, id); err != nil { // an unknown id must not create a row of a rate limit
 		return nil, err
 	}
 	if s.cfg.Admission.CountsAddresses() {

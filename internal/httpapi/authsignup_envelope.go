@@ -10,7 +10,7 @@ import (
 	"homeroom/messages"
 )
 
-// AuthFailure is an error as callers of /api/auth/sign-up are told.
+// AuthFailure is an error in the format of /api/auth/sign-up.
 type AuthFailure struct {
 	Success bool      `json:"success" doc:"false"`
 	Error   AuthError `json:"error" doc:"What went wrong."`
@@ -20,25 +20,25 @@ type AuthFailure struct {
 type AuthError struct {
 	Code    string       `json:"code" doc:"The kind of error, for programs; /problems has a page for each." example:"VALIDATION_ERROR"`
 	Message string       `json:"message" doc:"What went wrong, for people." example:"Invalid input data"`
-	Details []AuthDetail `json:"details,omitempty" doc:"Every rule that is broken."`
+	Details []AuthDetail `json:"details,omitempty" doc:"All fields with errors."`
 }
 
-// AuthDetail is what is wrong with a field.
+// AuthDetail is an error of a field.
 type AuthDetail struct {
 	Field   string `json:"field" doc:"The member of the body, or the header." example:"password"`
 	Message string `json:"message" doc:"What is wrong, for people." example:"Password must contain at least one uppercase letter"`
 }
 
-// envelopeDetails are what readers of the envelope know.
+// envelopeDetails are messages in the wording that clients of the envelope expect.
 var envelopeDetails = map[*problem.Kind]messages.Message{
 	problem.ValidationError: messages.ID("detail.invalid_data"),
 	problem.EmailExists:     messages.ID("detail.email_has_account"),
 }
 
-// inEnvelope has a problem written in the envelope, in the words that its readers know.
+// inEnvelope formats a problem as an envelope.
 func inEnvelope(p *problem.Problem) *problem.Problem { return p.WithFormat(envelope, envelopeDetails) }
 
-// enveloped is inEnvelope for any error, and for none.
+// enveloped is inEnvelope for any error, or nil.
 func enveloped(err error) error {
 	if err == nil {
 		return nil
@@ -46,7 +46,7 @@ func enveloped(err error) error {
 	return inEnvelope(problem.Of(err))
 }
 
-// envelope is what is sent of a problem.
+// envelope returns the body for a problem.
 func envelope(p *problem.Problem) any {
 	failure := AuthFailure{Error: AuthError{Code: p.Code, Message: p.Detail}}
 	for _, field := range p.Errors {
@@ -57,13 +57,13 @@ func envelope(p *problem.Problem) any {
 
 // writeProblem answers with a problem where huma is not involved.
 func writeProblem(w http.ResponseWriter, r *http.Request, p *problem.Problem) {
-	if r.URL.Path == authSignupPath { // no operation has been found for it, so nothing else tells
+	if r.URL.Path == authSignupPath { // there is no operation that would set the format
 		p = inEnvelope(p)
 	}
 	problem.Write(w, r, p)
 }
 
-// describeEnvelope gives an operation's errors the schema that they have.
+// describeEnvelope documents the format of an operation's errors.
 func (s *server) describeEnvelope(op *huma.Operation) {
 	if !hasFlag(op, flagEnvelope) {
 		return
@@ -76,5 +76,5 @@ func (s *server) describeEnvelope(op *huma.Operation) {
 	}
 }
 
-// schemaFor registers the schema of a type, and refers to it.
+// schemaFor registers the schema of a type, and returns a reference to it.
 func schemaFor[T any](r huma.Registry) *huma.Schema { return r.Schema(reflect.TypeFor[T](), true, "") }

@@ -13,16 +13,16 @@ import (
 	"homeroom/messages"
 )
 
-// oauthProviders are the names under which a provider may be asked for. An operator says what the identity provider calls
-// them.
+// oauthProviders are the names of the OAuth providers in requests. An operator configures their names at the identity
+// provider.
 var oauthProviders = []string{"google", "github", "gitlab", "azure-ad", "slack"}
 
-// OAuthProviders are the names of the providers that [Config.OAuth] may have.
+// OAuthProviders returns the names of the providers that [Config.OAuth] may have.
 func OAuthProviders() []string { return slices.Clone(oauthProviders) }
 
-// oAuthStart describes the beginning of an account by OAuth.
+// oAuthStart describes the start of a sign-up by OAuth.
 type oAuthStart struct {
-	Provider    oauthProvider `json:"provider" doc:"Where the person has a login. Not all of them need be offered." example:"google"`
+	Provider    oauthProvider `json:"provider" doc:"The provider of the person's account. A service may offer only some of them." example:"google"`
 	CallbackURL string        `json:"callbackUrl,omitempty" maxLength:"500" doc:"Where the browser goes in the end: an address that the service allows, or its path." example:"/dashboard"`
 }
 

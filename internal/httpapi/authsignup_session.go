@@ -12,16 +12,17 @@ import (
 	"homeroom/signup"
 )
 
-// sessionTimeout bounds the login right after a sign-up: the account is there, and its owner can log in by themselves.
+// sessionTimeout bounds the login after a sign-up. If it fails, the owner can log in later.
 const sessionTimeout = 5 * time.Second
 
-// AuthSession is a login that has just been used.
+// AuthSession is the result of a login.
 type AuthSession struct {
-	Token     string    `json:"token" doc:"The access token for this API, made by the identity provider."`
-	ExpiresAt time.Time `json:"expiresAt" doc:"Until when it is good."`
+	Token     string    `json:"token" doc:"The access token for this API, issued by the identity provider."`
+	ExpiresAt time.Time `json:"expiresAt" doc:"When it expires."`
 }
 
-// openSession logs somebody in who has just signed up. It may fail: the answer then has no session, and the log says why.
+// openSession logs a person in after a sign-up. It may fail: the answer then has no session, and the log has the
+// cause.
 func (s *server) openSession(ctx context.Context, password secret.String, result *signup.Result) *AuthSession {
 	if s.cfg.Sessions == nil || password == "" {
 		return nil
@@ -30,16 +31,16 @@ func (s *server) openSession(ctx context.Context, password secret.String, result
 	defer cancel()
 	session, err := s.cfg.Sessions.OpenSession(ctx, result.User.Email, password, admission.CallerOf(ctx).Address)
 	if err != nil {
-		s.cfg.Logger.WarnContext(ctx, "nobody is logged in after a sign-up", "signup", result.SignupID, "error", err)
+		s.cfg.Logger.WarnContext(ctx, "cannot log a person in after a sign-up", "signup", result.SignupID, "error", err)
 		return nil
 	}
 	if err := s.addSession(ctx, result); err != nil {
-		s.cfg.Logger.ErrorContext(ctx, "a session is told to nobody", "signup", result.SignupID, "error", err)
+		s.cfg.Logger.ErrorContext(ctx, "cannot record a session, so it is not returned", "signup", result.SignupID, "error", err)
 	}
 	return &AuthSession{Token: session.Token.Reveal(), ExpiresAt: session.ExpiresAt.UTC()}
 }
 
-// addSession writes the event.
+// addSession writes the event of the session.
 func (s *server) addSession(ctx context.Context, result *signup.Result) error {
 	data, err := json.Marshal(map[string]any{"userId": result.User.ID})
 	if err != nil {

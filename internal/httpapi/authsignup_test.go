@@ -324,7 +324,7 @@ func TestAuthSignUpOpensASession(t *testing.T) {
 		r := w.call("POST", authPath, john)
 		equal(t, http.StatusCreated, r.Status, "the account is there all the same: ", r.Body)
 		equal(t, nil, r.json(t)["data"].(map[string]any)["session"])
-		holds(t, w.log.String(), "nobody is logged in after a sign-up")
+		holds(t, w.log.String(), "cannot log a person in after a sign-up")
 		equal(t, 0, len(w.events(catalog.SessionCreated)))
 	})
 	t.Run("not with another password", func(t *testing.T) {

@@ -9,8 +9,8 @@ import (
 	"homeroom/messages"
 )
 
-// choose spells the tenants of a run as the catalog knows them, and tells everything that is wrong with the choice. An empty
-// list is refused: whoever sends one has chosen nothing, and does not mean the whole fleet.
+// choose returns the names of the tenants of a run as the catalog has them, and everything that is wrong with the
+// choice. An empty list is refused: a caller that sends one has chosen nothing, and does not mean the whole fleet.
 func (s *server) choose(ctx context.Context, body *newMigration) (names []string, wrong []problem.Field, err error) {
 	given := body.Tenants
 	if n := len(given); given != nil && (n == 0 || n > maxChosen) {
@@ -25,7 +25,7 @@ func (s *server) choose(ctx context.Context, body *newMigration) (names []string
 	return names, wrong, err
 }
 
-// choiceProblem says what is wrong with a choice; field is that of the tenant.
+// choiceProblem describes an invalid choice; field is the field of the tenant.
 func choiceProblem(r fleet.InvalidChoice, field string) problem.Field {
 	switch r.Reason {
 	case fleet.UnknownTenant:

@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-// clientAddress is where a request comes from: the address of the connection, or, where that is a trusted proxy, the
-// right-most one in X-Forwarded-For that is not. Everything further left may be the client's invention. All lines of the
-// header count, since proxies differ in whether they extend the last or add one. See docs/decisions/http-api.md
-// for why gin does not read it.
+// clientAddress returns the address of the client: that of the connection, or, where it is a trusted proxy, the
+// right-most address in X-Forwarded-For that is not a trusted proxy. Addresses further left may be forged by the
+// client. All lines of the header are used, since some proxies extend the last line and others add one.
+// docs/decisions/http-api.md says why gin does not read it.
 func clientAddress(r *http.Request, trusted []netip.Prefix) netip.Addr {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
@@ -34,7 +34,7 @@ func clientAddress(r *http.Request, trusted []netip.Prefix) netip.Addr {
 	return address
 }
 
-// parseHop reads an address as proxies write it: alone or with its port, and IPv6 with or without brackets.
+// parseHop reads an address as proxies write it: with or without a port, and IPv6 with or without brackets.
 func parseHop(hop string) (netip.Addr, bool) {
 	if withPort, err := netip.ParseAddrPort(hop); err == nil {
 		return plain(withPort.Addr()), true
@@ -52,17 +52,17 @@ func isTrusted(address netip.Addr, trusted []netip.Prefix) bool {
 	return slices.ContainsFunc(trusted, func(p netip.Prefix) bool { return p.Contains(address) })
 }
 
-// plain is the one form of an address: IPv4 as such, no zone.
+// plain returns the normal form of an address: IPv4 as such, without a zone.
 func plain(address netip.Addr) netip.Addr { return address.Unmap().WithZone("") }
 
-// The networks of IPv6 whose addresses hold one of IPv4: 6to4 (RFC 3056), and NAT64 (RFC 6052).
+// These IPv6 networks contain IPv4 addresses: 6to4 (RFC 3056), and NAT64 (RFC 6052).
 var (
 	sixToFour = netip.MustParsePrefix("2002::/16")
 	nat64     = netip.MustParsePrefix("64:ff9b::/96")
 )
 
-// network is what counts as one client: an IPv4 address, however it is written, or the 64 bits of IPv6 that a subscriber is
-// given at least.
+// network returns what counts as one client: an IPv4 address, or the 64 bits of an IPv6 address that a subscriber
+// gets at least.
 func network(address netip.Addr) string {
 	bytes := address.As16()
 	switch {
@@ -76,8 +76,8 @@ func network(address netip.Addr) string {
 	return address.String()
 }
 
-// site is what one subscriber may have at most: the 48 bits of IPv6 that hold 65,536 networks. An IPv4 address has none, and
-// is empty.
+// site returns the largest network of one subscriber: 48 bits of an IPv6 address, which contain 65,536 networks. It
+// is empty for an IPv4 address.
 func site(address netip.Addr) string {
 	if !address.Is6() || sixToFour.Contains(address) || nat64.Contains(address) {
 		return ""
@@ -88,7 +88,7 @@ func site(address netip.Addr) string {
 func prefix(address netip.Addr, bits int) string {
 	p, err := address.Prefix(bits)
 	if err != nil {
-		panic(err) // of bits that no address has
+		panic(err) // the number of bits is wrong
 	}
 	return p.String()
 }

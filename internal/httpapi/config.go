@@ -25,7 +25,7 @@ import (
 	"homeroom/webhook"
 )
 
-// Config is what the API needs.
+// Config configures the API.
 type Config struct {
 	// Signup signs schools up and provisions tenants again. Required.
 	Signup *signup.Service
@@ -35,50 +35,50 @@ type Config struct {
 	Admission *admission.Admission
 	// Fleet plans and starts runs over all tenants. Required.
 	Fleet *fleet.Fleet
-	// Servers are asked for the size of a tenant's database. Required.
+	// Servers report the size of a tenant's database. Required.
 	Servers tenant.Servers
-	// Queue takes what completes a rotation that is interrupted. Required.
+	// Queue enqueues the job that completes an interrupted rotation. Required.
 	Queue lifecycle.Queue
 	// Pools open schools' databases with the schools' own roles. Required.
 	Pools *tenant.Pools
 	// Webhooks notifies external programs of events. Required.
 	Webhooks *webhook.Service
-	// Issuer is who signs the access tokens, with its closing slash. Required.
+	// Issuer is the issuer of the access tokens, with its closing slash. Required.
 	Issuer string
-	// JWKSURL is where the issuer publishes its keys. Defaults to Issuer + ".well-known/jwks.json".
+	// JWKSURL is the URL of the issuer's keys. Defaults to Issuer + ".well-known/jwks.json".
 	JWKSURL string
-	// KeysMaxAge is how long the issuer's keys are believed at most before they are fetched again. Defaults to 5 minutes.
+	// KeysMaxAge is the longest time that the issuer's keys are cached. Defaults to 5 minutes.
 	KeysMaxAge time.Duration
 	// Audience identifies this API in the access tokens. Required.
 	Audience string
-	// Sessions, if not nil, logs people in who have signed up at /api/auth/sign-up. Defaults to none.
+	// Sessions, if not nil, logs people in after they have signed up at /api/auth/sign-up. Defaults to none.
 	Sessions identity.SessionOpener
-	// OAuth are the provider's own names of the connections that /api/auth/sign-up calls google, github, gitlab, azure-ad and
-	// slack. They are begun on the pages of Hosted. Defaults to none.
+	// OAuth maps google, github, gitlab, azure-ad and slack, as /api/auth/sign-up calls them, to the provider's own
+	// names of the connections. The sign-up continues on the pages of Hosted. Defaults to none.
 	OAuth map[string]string
-	// OAuthRate is how often one client address may begin that. Defaults to no limit.
+	// OAuthRate is how often one client address may start that. Defaults to no limit.
 	OAuthRate *catalog.Allowance
-	// Hosted is the identity provider on whose pages sign-ups by OAuth go on. Needed where OAuth is set.
+	// Hosted is the identity provider on whose pages sign-ups by OAuth continue. Required with OAuth.
 	Hosted *hosted.Provider
-	// TrustedProxies are the networks whose X-Forwarded-For is believed. Defaults to none.
+	// TrustedProxies are the networks of proxies whose X-Forwarded-For is used. Defaults to none.
 	TrustedProxies []netip.Prefix
 	// AllowedOrigins are the origins of web pages that may call the API, such as https://app.lincoln.example.
 	// Defaults to none.
 	AllowedOrigins []string
-	// Ready reports whether the service can do its work, for /readyz. Defaults to asking the catalog.
+	// Ready reports whether the service can work, for /readyz. Defaults to a query of the catalog.
 	Ready func(ctx context.Context) error
-	// Texts are what people read, in their languages. Defaults to the texts that are built in.
+	// Texts are the texts for people, in their languages. Defaults to the built-in texts.
 	Texts *messages.Texts
 	// Pages, if not nil, adds the pages for people. Defaults to none.
 	Pages func(gin.IRouter)
-	// PublicURL is where people and programs reach the API, without a closing slash, such as https://homeroom.lincoln.example.
-	// Defaults to the address that the caller of a document has used.
+	// PublicURL is the URL of the API for people and programs, without a closing slash, such as
+	// https://homeroom.lincoln.example. Defaults to the address at which a caller has read a document.
 	PublicURL string
-	// Version is the program's, for the OpenAPI document. Defaults to "dev".
+	// Version is the version of the program, for the OpenAPI document. Defaults to "dev".
 	Version string
-	// Logger gets one line per request, with the cause of each failure. Defaults to slog.Default().
+	// Logger logs one line per request, with the cause of each failure. Defaults to slog.Default().
 	Logger *slog.Logger
-	// PollEvery is how often an event stream looks for a change. Defaults to 300 ms.
+	// PollEvery is how often an event stream checks for a change. Defaults to 300 ms.
 	PollEvery time.Duration
 }
 
@@ -118,7 +118,7 @@ func (c Config) validate() error {
 	}
 	for provider := range c.OAuth {
 		if !slices.Contains(oauthProviders, provider) {
-			return fmt.Errorf("%q is no provider of OAuth sign-ups: use %s", provider, strings.Join(oauthProviders, ", "))
+			return fmt.Errorf("%q is not a provider of OAuth sign-ups: use %s", provider, strings.Join(oauthProviders, ", "))
 		}
 	}
 	return validOrigins(c.AllowedOrigins)

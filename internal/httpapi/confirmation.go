@@ -14,14 +14,14 @@ type confirmation struct {
 	members
 }
 
-// UnmarshalJSON takes the members one by one.
+// UnmarshalJSON reads the members one by one.
 func (b *confirmation) UnmarshalJSON(text []byte) error {
 	return b.read(text, func(o *object) { b.Token = o.text("token") })
 }
 
 type confirmationInput struct{ Body confirmation }
 
-// postConfirmation confirms the e-mail of a sign-up that was begun with the login of the access token.
+// postConfirmation confirms the e-mail of a sign-up with an existing account, that of the access token.
 func (s *server) postConfirmation(ctx context.Context, in *confirmationInput) (*postUserOutput, error) {
 	if err := in.Body.invalid(); err != nil {
 		return nil, err
@@ -33,13 +33,13 @@ func (s *server) postConfirmation(ctx context.Context, in *confirmationInput) (*
 	return begun(outcome, false), nil
 }
 
-// registerConfirmation adds the way to confirm a sign-up for programs.
+// registerConfirmation adds the operation with which programs confirm a sign-up.
 func (s *server) registerConfirmation() {
 	register(s, anyUser, huma.Operation{
 		OperationID: "confirmSchool", Method: http.MethodPost, Path: "/schools/confirm", Tags: []string{tagSignup},
-		Summary: "Confirm the e-mail address of a sign-up that was begun with a login",
+		Summary: "Confirm the e-mail address of a sign-up with an existing account",
 		Description: "For a sign-up of `POST /schools` or hosted registration that waits until its e-mail address is confirmed. " +
-			"The link in the mail shows whose the address is, the access token whose the login is; only both together confirm the sign-up. " +
+			"The link in the mail proves the ownership of the address, the access token that of the account; both together confirm the sign-up. " +
 			"The page behind the link sends the browser to the application's login with `confirm`, the token. The answers are those of `POST /users`.",
 		DefaultStatus: http.StatusCreated,
 		Errors:        []int{http.StatusForbidden, http.StatusConflict, http.StatusGone, http.StatusServiceUnavailable},

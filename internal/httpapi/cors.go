@@ -13,7 +13,7 @@ import (
 	"homeroom/messages"
 )
 
-// validOrigins refuses what browsers never send, "null" and wildcards among them.
+// validOrigins refuses origins that browsers never send, also "null" and wildcards.
 func validOrigins(origins []string) error {
 	for _, origin := range origins {
 		u, err := url.Parse(origin)
@@ -24,11 +24,11 @@ func validOrigins(origins []string) error {
 	return nil
 }
 
-// newCORS lets pages of these origins, compared byte by byte, call the API. Credentials of the browser are never among what
-// they may send: callers show a token.
+// newCORS allows pages of these origins, compared byte by byte, to call the API. They may not send the browser's
+// credentials: callers use a token.
 func newCORS(origins []string) *cors.Cors {
 	return cors.New(cors.Options{
-		AllowOriginFunc: func(origin string) bool { return slices.Contains(origins, origin) }, // no origins would be all, as a list
+		AllowOriginFunc: func(origin string) bool { return slices.Contains(origins, origin) }, // an empty list would allow all origins
 		AllowedMethods:  []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPatch, http.MethodDelete},
 		AllowedHeaders:  []string{"Authorization", "Content-Type", "Idempotency-Key", "Prefer", "X-Request-Id", "Last-Event-ID"},
 		ExposedHeaders: []string{
@@ -38,13 +38,13 @@ func newCORS(origins []string) *cors.Cors {
 	})
 }
 
-// crossOrigin answers what a browser asks before a page of another origin may call, with the reason where it may not, and
-// marks all other answers for browsers.
+// crossOrigin answers the preflight requests of browsers, with the reason where a page may not call, and adds the
+// headers for browsers to all other answers.
 func (s *server) crossOrigin(c *gin.Context) {
 	origin := c.GetHeader("Origin")
 	preflight := c.Request.Method == http.MethodOptions && c.GetHeader("Access-Control-Request-Method") != ""
 	switch {
-	case preflight && origin == "": // no browser asks so
+	case preflight && origin == "": // browsers do not send this
 	case preflight && !slices.Contains(s.cfg.AllowedOrigins, origin):
 		c.Header("Vary", "Origin")
 		writeProblem(c.Writer, c.Request, problem.New(problem.Forbidden, messages.ID("detail.origin")))

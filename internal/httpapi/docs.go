@@ -19,22 +19,22 @@ import (
 //go:embed pages
 var pages embed.FS
 
-// elements is what draws the page of the documentation: the web component of Stoplight Elements, compressed. `make elements`
-// fetches it.
+// elements draws the page of the documentation: the web component of Stoplight Elements, compressed. `make elements`
+// downloads it.
 //
 //go:embed elements/*.gz
 var elements embed.FS
 
-// pagePolicy lets a page have its own style sheet and nothing else: no script, no frame, nothing from elsewhere.
+// pagePolicy allows a page its own style sheet and nothing else: no script, no frame, nothing from other sites.
 const pagePolicy = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// docsPolicy lets the page of the documentation have its own script, which reads the OpenAPI document. The hash is that of the
-// one style sheet that Stoplight Elements writes into the page; a browser's console says which it is.
+// docsPolicy allows the page of the documentation its own script, which reads the OpenAPI document. The hash is that
+// of the one style sheet that Stoplight Elements writes into the page; a browser's console shows it.
 const docsPolicy = "default-src 'none'; script-src 'self'; style-src 'self' 'sha256-MBVp6JYxbC/wICelYC6eULCRpgi9kGezXXSaq/TS2+I='; " +
 	"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 // registerPages adds what is not an operation of the API: the document, its page, and a page for each kind of error.
-// They are written once, here.
+// All are written once, here.
 func (s *server) registerPages(router *gin.Engine) error {
 	templates, err := template.ParseFS(pages, "pages/*.html")
 	if err != nil {
@@ -80,7 +80,7 @@ func (s *server) registerPages(router *gin.Engine) error {
 	return nil
 }
 
-// writeCompressed writes what is kept as gzip, as it is to those who take that: every browser does.
+// writeCompressed writes gzip content as it is to clients that accept gzip, which every browser does.
 func writeCompressed(c *gin.Context, contentType string, compressed []byte) {
 	c.Header("Cache-Control", "max-age=3600")
 	c.Header("Vary", "Accept-Encoding")
@@ -91,7 +91,7 @@ func writeCompressed(c *gin.Context, contentType string, compressed []byte) {
 	}
 	plain, err := gzip.NewReader(bytes.NewReader(compressed))
 	if err != nil {
-		panic(err) // what was built into the program is broken
+		panic(err) // the embedded file is broken
 	}
 	c.DataFromReader(http.StatusOK, -1, contentType, plain, nil)
 }
@@ -101,7 +101,7 @@ func writePage(c *gin.Context, page []byte) {
 	c.Data(http.StatusOK, "text/html; charset=utf-8", page)
 }
 
-// explanation tells in one language what a kind of error means.
+// explanation explains a kind of error in one language.
 type explanation struct {
 	problem.KindText
 	says messages.Localizer
@@ -126,7 +126,7 @@ func newExplanation(templates *template.Template, k *problem.Kind, localizer mes
 	return e, nil
 }
 
-// explain tells what a kind of error means: to browsers as a page, to programs as JSON, to a terminal as text.
+// explain explains a kind of error: to browsers as a page, to programs as JSON, to a terminal as text.
 func explain(c *gin.Context, e *explanation) {
 	accept := c.GetHeader("Accept")
 	c.Writer.Header().Add("Vary", "Accept")
@@ -142,7 +142,7 @@ func explain(c *gin.Context, e *explanation) {
 	}
 }
 
-// prose sets text with `code` and blank lines between paragraphs, the little of Markdown that our descriptions use.
+// prose formats text with `code` and blank lines between paragraphs, the parts of Markdown that the descriptions use.
 func prose(text string) template.HTML {
 	var html strings.Builder
 	for paragraph := range strings.SplitSeq(text, "\n\n") {

@@ -65,7 +65,7 @@ func enumOf[T, V ~string](list []V) enum {
 	return enum{of: reflect.TypeFor[T](), schema: reflect.TypeFor[enumSchema[T]](), values: values}
 }
 
-// enumSchema stands for the type T when huma makes schemas, as packages such as catalog know nothing of huma.
+// enumSchema stands for the type T when huma makes schemas, as packages such as catalog do not import huma.
 type enumSchema[T ~string] struct{}
 
 // Schema implements [huma.SchemaProvider].

@@ -19,30 +19,31 @@ import (
 )
 
 const (
-	// maxStreamDuration is when a stream ends in any case. Browsers connect again by themselves.
+	// maxStreamDuration is the longest time that a stream takes. Browsers reconnect by themselves.
 	maxStreamDuration = 10 * time.Minute
-	// heartbeatInterval keeps proxies from taking a quiet stream for a dead one.
+	// heartbeatInterval keeps proxies from closing a stream without events.
 	heartbeatInterval = 15 * time.Second
 	// sendTimeout is how long a client may take to receive an event.
 	sendTimeout = 10 * time.Second
-	// finalEvent is the id of the last event. A browser that connects again shows it, and is told that nothing follows.
+	// finalEvent is the id of the last event. A browser that reconnects sends it, and gets no more events.
 	finalEvent = "final"
 )
 
-// followed is what a stream shows: a view of something that changes until it is final.
+// followed is what a stream sends: a view of something that changes until it is final.
 type followed interface{ Final() bool }
 
 var _, _ followed = signup.View{}, MigrationDetails{}
 
-// EventsHeader is sent by those who connect again. It is exported, as huma does not look into embedded structs that are not.
+// EventsHeader is sent by clients that reconnect. It is exported, since huma does not read unexported embedded
+// structs.
 type EventsHeader struct {
-	LastEventID string `header:"Last-Event-ID" doc:"Sent by browsers that connect again."`
+	LastEventID string `header:"Last-Event-ID" doc:"Sent by browsers that reconnect."`
 }
 
-// streaming completes an operation that answers with events of this name; each has the data of what is found at path.
+// streaming completes an operation that answers with events of this name. Each has the data of the operation at path.
 func streaming(op huma.Operation, name, path, example string) huma.Operation {
 	op.Description = fmt.Sprintf("Server-sent events, one named `%s` for the present state and for each change, with the data of `GET %s`. "+
-		"The stream ends after the final state. A client that then connects again is answered 204, which ends an EventSource. ", name, path) + op.Description
+		"The stream ends after the final state. A client that reconnects then gets 204, which ends an EventSource. ", name, path) + op.Description
 	op.Errors = []int{http.StatusNotFound, http.StatusServiceUnavailable}
 	op.Metadata = flags(flagStream)
 	op.Responses = map[string]*huma.Response{
@@ -50,12 +51,12 @@ func streaming(op huma.Operation, name, path, example string) huma.Operation {
 			Schema:  &huma.Schema{Type: huma.TypeString},
 			Example: "event: " + name + "\ndata: " + example + "\n\n",
 		}}},
-		"204": {Description: "Nothing follows: the last event was final."},
+		"204": {Description: "There are no more events: the last one was final."},
 	}
 	return op
 }
 
-// events begins a stream of what look finds of the thing with this id. Until it has begun, problems are answered as everywhere.
+// events starts a stream of what look returns for the id. Before the start, errors are answered as usual.
 func (s *server) events(ctx context.Context, name, id, lastID string, look func(context.Context) (followed, error)) (*huma.StreamResponse, error) {
 	bounded, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
@@ -89,11 +90,12 @@ func (s *server) events(ctx context.Context, name, id, lastID string, look func(
 
 func beginStream(ctx huma.Context) {
 	ctx.SetHeader("Content-Type", "text/event-stream")
-	ctx.SetHeader("X-Accel-Buffering", "no") // nginx would keep the events back
+	ctx.SetHeader("X-Accel-Buffering", "no") // nginx would buffer the events
 	ctx.SetStatus(http.StatusOK)
 }
 
-// follow sends what there is and every change of it, until it is final, the client or the server goes, or time is up.
+// follow sends the current state and every change, until it is final, the client or the server disconnects, or the
+// time is over.
 func (s *server) follow(ctx context.Context, news *feed, out *stream) error {
 	ctx, cancel := context.WithTimeout(ctx, maxStreamDuration)
 	defer cancel()
@@ -103,7 +105,7 @@ func (s *server) follow(ctx context.Context, news *feed, out *stream) error {
 	for {
 		view, failed, changed := news.state()
 		if failed != nil {
-			return failed // the client connects again
+			return failed // the client reconnects
 		}
 		if err := out.send(view); err != nil || view.Final() {
 			return err
@@ -130,7 +132,7 @@ type stream struct {
 	last    []byte
 }
 
-// send writes a view, unless it is what was sent last.
+// send writes a view, unless it is the one that was sent last.
 func (s *stream) send(view followed) error {
 	var text bytes.Buffer
 	if err := display.JSON(&text, view, ""); err != nil {
@@ -148,7 +150,7 @@ func (s *stream) send(view followed) error {
 	return s.write("event: " + s.name + "\n" + id + "data: " + string(data) + "\n\n")
 }
 
-// write gives each write a deadline of its own: a stream outlives the server's.
+// write sets a deadline for each write, since a stream takes longer than the server's timeout.
 func (s *stream) write(text string) error {
 	if err := s.control.SetWriteDeadline(time.Now().Add(sendTimeout)); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return fmt.Errorf("write event: %w", err)

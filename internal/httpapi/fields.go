@@ -14,8 +14,8 @@ import (
 	"homeroom/signup"
 )
 
-// takeConfigured takes the members that are asked for here and not everywhere. What is not asked for is left, and so an unknown
-// member.
+// takeConfigured reads the members that are configured in this service. Other members are left, and so are unknown
+// ones.
 func (s *server) takeConfigured(o *object, who *admission.Applicant) {
 	if !s.cfg.Signup.Rules().NoPassword {
 		who.Request.Password = secret.String(o.text("password"))
@@ -26,7 +26,7 @@ func (s *server) takeConfigured(o *object, who *admission.Applicant) {
 	}
 }
 
-// takeProfile takes the members of a profile that are asked for here.
+// takeProfile reads the configured members of a profile.
 func (s *server) takeProfile(o *object) map[string]string {
 	profile := map[string]string{}
 	for _, field := range identity.ProfileFields {
@@ -40,7 +40,7 @@ func (s *server) takeProfile(o *object) map[string]string {
 	return profile
 }
 
-// unread are the fields that could not be read, as a sign-up reports them.
+// unread returns the fields that could not be read, as errors of a sign-up.
 func unread(wrong []problem.Field) []signup.FieldError {
 	fields := make([]signup.FieldError, len(wrong))
 	for i, field := range wrong {
@@ -49,7 +49,7 @@ func unread(wrong []problem.Field) []signup.FieldError {
 	return fields
 }
 
-// admit begins a sign-up, and tells in headers what the caller's address has left.
+// admit begins a sign-up, and sets the headers with the rest of the caller's allowance.
 func (s *server) admit(ctx context.Context, who admission.Applicant) (signup.Outcome, error) {
 	who.Caller = admission.CallerOf(ctx)
 	outcome, grant, err := s.cfg.Admission.Begin(ctx, who)
@@ -57,7 +57,7 @@ func (s *server) admit(ctx context.Context, who admission.Applicant) (signup.Out
 	return outcome, err
 }
 
-// take takes one from an allowance of the caller's address, and tells in headers what that has left.
+// take takes one from an allowance of the caller's address, and sets the headers with the rest.
 func (s *server) take(ctx context.Context, name string, allowance *catalog.Allowance) error {
 	grant, err := s.cfg.Admission.Take(ctx, name, allowance, admission.CallerOf(ctx))
 	grant.SetHeaders(requestOf(ctx).headers)
@@ -66,11 +66,12 @@ func (s *server) take(ctx context.Context, name string, allowance *catalog.Allow
 
 // RateHeaders describes the headers of a grant, for the OpenAPI document.
 type RateHeaders struct {
-	RateLimitPolicy string `header:"RateLimit-Policy" doc:"How many sign-ups (q) an address has in how many seconds (w)." example:"\"signup\";q=5;w=3600"`
-	RateLimit       string `header:"RateLimit" doc:"How many are left (r), and after how many seconds there are more (t)." example:"\"signup\";r=4;t=720"`
+	RateLimitPolicy string `header:"RateLimit-Policy" doc:"The number of sign-ups (q) that an address may make in a number of seconds (w)." example:"\"signup\";q=5;w=3600"`
+	RateLimit       string `header:"RateLimit" doc:"The number that is left (r), and the seconds until there are more (t)." example:"\"signup\";r=4;t=720"`
 }
 
-// keepConfigured cuts the schema of a sign-up's body down to the members that are asked for here, and says which are needed.
+// keepConfigured removes members that are not configured from the schema of a sign-up's body, and marks the required
+// ones.
 func (s *server) keepConfigured(schema *huma.Schema) {
 	rules := s.cfg.Signup.Rules()
 	if rules.NoPassword {
@@ -97,7 +98,7 @@ func (s *server) keepConfigured(schema *huma.Schema) {
 	}
 }
 
-// removeProperty takes a member out of a schema.
+// removeProperty removes a member from a schema.
 func removeProperty(schema *huma.Schema, name string) {
 	delete(schema.Properties, name)
 	schema.Required = slices.DeleteFunc(schema.Required, func(required string) bool { return required == name })

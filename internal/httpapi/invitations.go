@@ -17,7 +17,7 @@ const inviteSchools = "invite:schools"
 
 func (s *server) registerInvitations() {
 	refusals := []int{http.StatusForbidden, http.StatusNotFound, http.StatusConflict, http.StatusTooManyRequests}
-	const who = "\n\nFor the school's owner and admins, and for operators with the permission `update:tenants`."
+	const who = "\n\nFor the school's owner and administrators, and for operators with the permission `update:tenants`."
 	register(s, anyUser, huma.Operation{
 		OperationID: "invite", Method: http.MethodPost, Path: "/tenants/{id}/invitations", Tags: []string{tagSchool},
 		Summary: "Invite a person to a school",
@@ -28,13 +28,13 @@ func (s *server) registerInvitations() {
 	}, s.postInvitation)
 	register(s, anyUser, huma.Operation{
 		OperationID: "listInvitations", Method: http.MethodGet, Path: "/tenants/{id}/invitations", Tags: []string{tagSchool},
-		Summary: "List the invitations to a school", Description: "The newest first, in pages, answered ones too." + who,
+		Summary: "List the invitations to a school", Description: "Newest first, in pages, with the accepted ones." + who,
 		Errors: []int{http.StatusForbidden, http.StatusNotFound, http.StatusUnprocessableEntity},
 	}, s.listInvitations)
 	register(s, anyUser, huma.Operation{
 		OperationID: "revokeInvitation", Method: http.MethodDelete, Path: "/tenants/{id}/invitations/{invitation}", Tags: []string{tagSchool},
 		Metadata: flags(endsInvitation),
-		Summary:  "Take an invitation back", Description: "Its link is good for nothing from then on." + who,
+		Summary:  "Revoke an invitation", Description: "Its link is no longer valid." + who,
 		DefaultStatus: http.StatusNoContent,
 		Errors:        []int{http.StatusForbidden, http.StatusNotFound, http.StatusGone},
 	}, s.deleteInvitation)
@@ -47,29 +47,29 @@ func (s *server) registerInvitations() {
 	}, s.postSchoolInvitation)
 	register(s, withPermission(inviteSchools), huma.Operation{
 		OperationID: "listSchoolInvitations", Method: http.MethodGet, Path: "/invitations", Tags: []string{tagOperator},
-		Summary: "List the invitations to sign a school up", Description: "The newest first, in pages, answered ones too.",
+		Summary: "List the invitations to sign a school up", Description: "Newest first, in pages, with the accepted ones.",
 		Errors: []int{http.StatusUnprocessableEntity},
 	}, s.listSchoolInvitations)
 	register(s, withPermission(inviteSchools), huma.Operation{
 		OperationID: "revokeSchoolInvitation", Method: http.MethodDelete, Path: "/invitations/{invitation}", Tags: []string{tagOperator},
 		Metadata: flags(endsInvitation),
-		Summary:  "Take an invitation to sign a school up back", Description: "Its link is good for nothing from then on.",
+		Summary:  "Revoke an invitation to sign a school up", Description: "Its link is no longer valid.",
 		DefaultStatus: http.StatusNoContent,
 		Errors:        []int{http.StatusNotFound, http.StatusGone},
 	}, s.deleteSchoolInvitation)
 }
 
-// newInvitation is the body of an invitation. It reads itself, as newUser does.
+// newInvitation is the body of an invitation. It parses itself, as newUser does.
 type newInvitation struct {
-	Email     string      `json:"email" format:"email" maxLength:"254" doc:"Who is invited." example:"grace@lincoln.example"`
-	Role      invitedRole `json:"role,omitempty" doc:"What the person is to be at the school. Defaults to member." example:"member"`
+	Email     string      `json:"email" format:"email" maxLength:"254" doc:"The address to invite." example:"grace@lincoln.example"`
+	Role      invitedRole `json:"role,omitempty" doc:"The person's role at the school. Defaults to member." example:"member"`
 	Locale    string      `json:"locale,omitempty" maxLength:"35" doc:"The language of the mail." example:"de"`
-	LastsDays *int        `json:"lastsDays,omitempty" minimum:"1" maximum:"30" doc:"For how many days the link is good. Defaults to 7." example:"7"`
+	LastsDays *int        `json:"lastsDays,omitempty" minimum:"1" maximum:"30" doc:"For how many days the link is valid. Defaults to 7." example:"7"`
 
 	members
 }
 
-// UnmarshalJSON takes the members one by one.
+// UnmarshalJSON reads the members one by one.
 func (n *newInvitation) UnmarshalJSON(text []byte) error {
 	return n.read(text, func(o *object) {
 		n.Email, n.Role, n.Locale, n.LastsDays = o.text("email"), invitedRole(o.text("role")), o.text("locale"), o.number("lastsDays", 1, 30)
@@ -109,11 +109,11 @@ type listInvitationsInput struct {
 // Invitation is an invitation, without the secret in its link.
 type Invitation struct {
 	ID        uuid.UUID        `json:"id" doc:"The invitation."`
-	Email     string           `json:"email" doc:"Who is invited." example:"grace@lincoln.example"`
-	Role      role             `json:"role" doc:"What the person is to be." example:"member"`
+	Email     string           `json:"email" doc:"The invited address." example:"grace@lincoln.example"`
+	Role      role             `json:"role" doc:"The person's role." example:"member"`
 	Status    invitationStatus `json:"status" example:"open"`
-	CreatedAt time.Time        `json:"createdAt" doc:"When the person was invited first."`
-	ExpiresAt time.Time        `json:"expiresAt" doc:"Until when the link is good."`
+	CreatedAt time.Time        `json:"createdAt" doc:"When the person was first invited."`
+	ExpiresAt time.Time        `json:"expiresAt" doc:"When the link expires."`
 }
 
 func invitationOf(row catalog.Invitation) Invitation {
@@ -129,7 +129,7 @@ func invitationOf(row catalog.Invitation) Invitation {
 	return i
 }
 
-// InvitationPage is a part of the list.
+// InvitationPage is a page of the list.
 type InvitationPage struct {
 	Invitations []Invitation `json:"invitations"`
 	NextCursor  string       `json:"nextCursor,omitempty" doc:"Continues the list; absent at its end."`
@@ -140,7 +140,7 @@ type (
 	invitationPageOutput struct{ Body InvitationPage }
 )
 
-// inviter is the caller, as somebody who invites.
+// inviter returns the caller as an inviter.
 func inviter(ctx context.Context) signup.Inviter {
 	claims := claimsOf(ctx)
 	return signup.Inviter{Subject: claims.Subject, Operator: claims.allows("update:tenants")}

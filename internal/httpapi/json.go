@@ -15,19 +15,19 @@ import (
 	"homeroom/messages"
 )
 
-// deepest is how deep the JSON of a request may be nested. Ours has one level.
+// deepest is the deepest nesting of the JSON of a request. Requests of this API have one level.
 const maxDepth = 8
 
-// strictJSON reads requests: one value in UTF-8, no member twice, nothing after it. encoding/json would take the last of
-// two members, names in any letter case, and other bytes as if they were characters, so that a proxy in front of us could
-// have understood another request than we do. Answers are written without a list that is null.
+// strictJSON reads requests: one value in UTF-8, no member twice, nothing after it. encoding/json would use the last
+// of two members, names in any letter case, and invalid bytes as if they were characters, so that a proxy in front of
+// the service could have understood another request. It writes empty lists as [], not null.
 var strictJSON = huma.Format{
 	Marshal:   func(w io.Writer, value any) error { return display.JSON(w, value, "") },
 	Unmarshal: readStrictly,
 }
 
-// malformed says why a body cannot be read: the id of a message, with the byte near which it stopped where that is known. huma
-// hands the text on alone; see malformedBody.
+// malformed says why a body cannot be read: the id of a message, and the byte near which reading stopped where it is
+// known. huma only passes the text on; see malformedBody.
 type malformed string
 
 // Error implements error.
@@ -71,15 +71,15 @@ func syntaxID(err error) string {
 
 var errNotObject = errors.New("not an object")
 
-// object is a JSON object whose members are taken one by one. What was wrong with them is collected, so that callers are
-// told everything at once.
+// object is a JSON object whose members are read one by one. It collects their errors, so that callers get all of
+// them at once.
 type object struct {
 	members map[string]jsontext.Value
 	names   []string
 	wrong   []problem.Field
 }
 
-// readObject splits the text of an object, which has been checked for everything that strictJSON checks.
+// readObject splits the text of an object that strictJSON has checked.
 func readObject(text []byte) (*object, error) {
 	decoder := jsontext.NewDecoder(strings.NewReader(string(text)))
 	if token, err := decoder.ReadToken(); err != nil || token.Kind() != '{' {
@@ -102,11 +102,11 @@ func readObject(text []byte) (*object, error) {
 	return o, nil
 }
 
-// members are the members of a body, which its UnmarshalJSON reads one by one: what was wrong with them is kept for the handler,
-// so that callers are told everything at once. It is to be embedded in the body.
+// members are the members of a body, which its UnmarshalJSON reads one by one. Their errors are stored for the
+// handler, so that callers get all of them at once. A body embeds it.
 type members struct{ wrong []problem.Field }
 
-// read splits the text of an object and takes its members.
+// read splits the text of an object and reads its members.
 func (m *members) read(text []byte, take func(*object)) error {
 	o, err := readObject(text)
 	if err != nil {
@@ -117,7 +117,7 @@ func (m *members) read(text []byte, take func(*object)) error {
 	return nil
 }
 
-// invalid is the problem of the members that were wrong; nil where none was.
+// invalid returns the problem of the invalid members; nil where there are none.
 func (m *members) invalid() error {
 	if len(m.wrong) == 0 {
 		return nil
@@ -125,34 +125,34 @@ func (m *members) invalid() error {
 	return problem.Invalid(m.wrong...)
 }
 
-// has reports whether there is a member of this name that has not been taken.
+// has reports whether there is a member of this name that has not been read.
 func (o *object) has(name string) bool {
 	_, there := o.members[name]
 	return there
 }
 
-// text takes a member that is a string; absent is empty.
+// text reads a member that is a string; without it, the text is empty.
 func (o *object) text(name string) string {
 	var text string
 	o.take(name, '"', &text, messages.ID("field.string"))
 	return text
 }
 
-// flag takes a member that is true or false; absent is false.
+// flag reads a member that is true or false; without it, the flag is false.
 func (o *object) flag(name string) bool {
 	var flag bool
 	o.take(name, 't', &flag, messages.ID("field.boolean"))
 	return flag
 }
 
-// list takes a member that is a list of strings; absent is nil.
+// list reads a member that is a list of strings; without it, the list is nil.
 func (o *object) list(name string) []string {
 	var list []string
 	o.take(name, '[', &list, messages.ID("field.strings"))
 	return list
 }
 
-// number takes a member that is a whole number within bounds; absent is nil.
+// number reads a member that is a whole number within bounds; without it, it is nil.
 func (o *object) number(name string, least, most int) *int {
 	if _, there := o.members[name]; !there {
 		return nil
@@ -183,7 +183,7 @@ func (o *object) take(name string, kind jsontext.Kind, into any, advice messages
 	}
 }
 
-// end refuses the members that nobody took, in the order in which they came, and returns all that was wrong.
+// end refuses the members that were not read, in their order, and returns all errors.
 func (o *object) end() []problem.Field {
 	for _, name := range o.names {
 		if _, left := o.members[name]; left {
@@ -193,7 +193,7 @@ func (o *object) end() []problem.Field {
 	return o.wrong
 }
 
-// shorten keeps a name that a caller made up from filling the answer.
+// shorten limits the length of a name from a request in the answer.
 func shorten(name string) string {
 	const longest = 64
 	if runes := []rune(name); len(runes) > longest {

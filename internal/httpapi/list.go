@@ -10,23 +10,23 @@ import (
 	"homeroom/messages"
 )
 
-// PageInput asks for a part of a list. It is exported, as huma does not look into embedded structs that are not.
+// PageInput requests a page of a list. It is exported, since huma does not read unexported embedded structs.
 type PageInput struct {
-	Cursor string `query:"cursor" maxLength:"200" doc:"The nextCursor of the page before."`
+	Cursor string `query:"cursor" maxLength:"200" doc:"The nextCursor of the previous page."`
 }
 
-// LimitInput bounds a part of a list.
+// LimitInput limits the size of a page.
 type LimitInput struct {
-	Limit int `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"How many to list."`
+	Limit int `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"The size of a page."`
 }
 
-// ListInput asks for a part of a list, of a size.
+// ListInput requests a page of a list, of a size.
 type ListInput struct {
 	PageInput
 	LimitInput
 }
 
-// page shows a part of a list. Where the list continues, next is the cursor for that.
+// page returns a page of a list. If the list continues, next is the cursor of the next page.
 func page[R, V any](found catalog.Page[R], show func(R) V) (shown []V, next string) {
 	shown = make([]V, len(found.Rows))
 	for i, row := range found.Rows {
@@ -35,7 +35,7 @@ func page[R, V any](found catalog.Page[R], show func(R) V) (shown []V, next stri
 	return shown, found.NextCursor
 }
 
-// parseID reads the id in a path. Whatever is no id is as unknown as an id that nothing has.
+// parseID reads the id in a path. A text that is not an id is answered like an unknown id.
 func parseID(text string, unknown messages.Message) (uuid.UUID, error) {
 	id, err := catalog.ParseID(text)
 	if err != nil {
@@ -44,7 +44,7 @@ func parseID(text string, unknown messages.Message) (uuid.UUID, error) {
 	return id, nil
 }
 
-// orZero is what a column holds; the zero value where it holds nothing.
+// orZero returns the value of a column; the zero value for null.
 func orZero[T any](column *T) (value T) {
 	if column != nil {
 		value = *column
@@ -52,7 +52,7 @@ func orZero[T any](column *T) (value T) {
 	return value
 }
 
-// utc is a time in UTC; nil where there is none.
+// utc returns a time in UTC; nil for nil.
 func utc(at *time.Time) *time.Time {
 	if at == nil {
 		return nil

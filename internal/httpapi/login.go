@@ -14,29 +14,29 @@ import (
 	"homeroom/messages"
 )
 
-// accountLookupsOfSubject is how often the identity provider is asked for one account, whatever addresses it comes from.
+// accountLookupsOfSubject is how often the identity provider is asked for one account, from any addresses.
 var accountLookupsOfSubject = catalog.Allowance{Count: 10, Window: time.Minute}
 
 const (
 	// accountCacheTTL is how long an account is cached.
 	accountCacheTTL = 5 * time.Second
-	// maxCachedAccounts bounds how many are kept.
+	// maxCachedAccounts is the size of the cache.
 	maxCachedAccounts = 10_000
 )
 
-// newAccounts makes the cache of accounts that the identity provider has returned.
+// newAccounts makes the cache of accounts from the identity provider.
 func newAccounts() (*otter.Cache[string, identity.User], error) {
 	return otter.New(&otter.Options[string, identity.User]{
 		MaximumSize: maxCachedAccounts, ExpiryCalculator: otter.ExpiryWriting[string, identity.User](accountCacheTTL),
 	})
 }
 
-// account is the login of a token's subject, as the identity provider knows it.
+// account returns the account of a token's subject at the identity provider.
 func (s *server) account(ctx context.Context, subject string) (identity.User, error) {
 	if known, ok := s.accounts.GetIfPresent(subject); ok {
 		return known, nil
 	}
-	name := sha256.Sum256([]byte(subject)) // the limits hold no names of logins
+	name := sha256.Sum256([]byte(subject)) // the rate limits store no names of accounts
 	grant, err := s.cfg.Catalog.TakeAllowance(ctx, fmt.Sprintf("login %x", name[:16]), accountLookupsOfSubject)
 	if err != nil {
 		return identity.User{}, err

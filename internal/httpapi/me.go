@@ -18,18 +18,18 @@ type Me struct {
 	Database MyDatabase    `json:"database"`
 }
 
-// MyUser is the caller as the catalog knows them.
+// MyUser is the caller in the catalog.
 type MyUser struct {
 	signup.User
-	Role string `json:"role" doc:"What the person is at the school." example:"owner"`
+	Role string `json:"role" doc:"The person's role at the school." example:"owner"`
 }
 
-// MyDatabase is what the school's own database tells of itself.
+// MyDatabase has figures from the school's own database.
 type MyDatabase struct {
-	Tables    int   `json:"tables" doc:"How many tables it has." example:"4"`
-	SizeBytes int64 `json:"sizeBytes" doc:"How large it is on disk." example:"7864320"`
-	// SchemaVersion is nil where the school's migrations keep their version out of reach.
-	SchemaVersion *int64 `json:"schemaVersion,omitempty" doc:"The last migration that it has had." example:"4"`
+	Tables    int   `json:"tables" doc:"The number of its tables." example:"4"`
+	SizeBytes int64 `json:"sizeBytes" doc:"Its size on disk." example:"7864320"`
+	// SchemaVersion is nil where the school's role cannot read the version.
+	SchemaVersion *int64 `json:"schemaVersion,omitempty" doc:"Its schema version." example:"4"`
 }
 
 type meOutput struct{ Body Me }

@@ -20,15 +20,15 @@ import (
 	"homeroom/messages"
 )
 
-// request is what is known of a request while it is answered.
+// request is the data of a request while it is answered.
 type request struct {
 	*problem.Request
-	// caller is where it comes from.
+	// caller is the address of the client.
 	caller admission.Caller
-	// hasBody reports whether a body may be coming, and length of how many bytes: -1 where the request does not say.
+	// hasBody reports whether there may be a body, and length its number of bytes: -1 if the request does not say.
 	hasBody bool
 	length  int64
-	// head asks for the headers of an answer alone.
+	// head is set for a HEAD request.
 	head    bool
 	control *http.ResponseController
 	// headers are those of the answer.
@@ -37,7 +37,7 @@ type request struct {
 
 type requestKey struct{}
 
-// requestOf finds the request that a context belongs to; nil when begin was not there.
+// requestOf returns the request of a context; nil if begin did not run.
 func requestOf(ctx context.Context) *request {
 	r, _ := ctx.Value(requestKey{}).(*request)
 	return r
@@ -45,8 +45,8 @@ func requestOf(ctx context.Context) *request {
 
 var validRequestID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
-// begin names the request, and writes its one line in the log at the end. Paths, queries, bodies and headers stay out of
-// the log: they hold addresses of people, ids that are permissions, and secrets.
+// begin gives the request an id, and logs one line at the end. Paths, queries, bodies and headers are not logged:
+// they contain addresses of people, ids that are permissions, and secrets.
 func (s *server) begin(c *gin.Context) {
 	r := &request{
 		Request: &problem.Request{ID: c.GetHeader("X-Request-Id"), Language: func() messages.Localizer { return s.cfg.Texts.Negotiate(c.Writer, c.Request) }},
@@ -73,7 +73,7 @@ func (s *server) log(c *gin.Context, r *request, took time.Duration) {
 	}
 	level := slog.LevelInfo
 	switch {
-	case status >= http.StatusInternalServerError && c.Request.Context().Err() == nil: // else the client is gone
+	case status >= http.StatusInternalServerError && c.Request.Context().Err() == nil: // otherwise the client has disconnected
 		level = slog.LevelError
 	case route == "/livez" || route == "/readyz":
 		level = slog.LevelDebug
@@ -91,7 +91,7 @@ func (s *server) log(c *gin.Context, r *request, took time.Duration) {
 	s.cfg.Logger.LogAttrs(c.Request.Context(), level, "request", fields...)
 }
 
-// method keeps words that a client made up out of the log.
+// method keeps unknown methods, which a client can choose freely, out of the log.
 func method(name string) string {
 	switch name {
 	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
@@ -100,7 +100,7 @@ func method(name string) string {
 	return "other"
 }
 
-// recover answers for a handler that panicked. What it panicked with goes to the log: it is our own text.
+// recover answers for a handler that has panicked. The panic value is logged: it contains only our own text.
 func (s *server) recover(c *gin.Context) {
 	defer func() {
 		fault := recover()
@@ -121,8 +121,8 @@ func (s *server) recover(c *gin.Context) {
 	c.Next()
 }
 
-// secureHeaders are on every answer; pages add a content security policy of their own. Where the service is reached by
-// HTTPS, browsers are told to use nothing else.
+// secureHeaders are set on every answer; pages add a content security policy of their own. Where the service is
+// reached by HTTPS, browsers are told to use only HTTPS.
 func (s *server) secureHeaders(c *gin.Context) {
 	h := c.Writer.Header()
 	if strings.HasPrefix(s.cfg.PublicURL, "https://") {
@@ -137,11 +137,11 @@ func (s *server) secureHeaders(c *gin.Context) {
 	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 }
 
-// noFeatures keeps a page, and whatever could be brought into one, from what a browser can do beyond showing text.
+// noFeatures denies pages, and content that was injected into them, all features of browsers except showing text.
 const noFeatures = "accelerometer=(), browsing-topics=(), camera=(), display-capture=(), geolocation=(), gyroscope=(), magnetometer=(), " +
 	"microphone=(), midi=(), payment=(), publickey-credentials-get=(), screen-wake-lock=(), serial=(), usb=(), xr-spatial-tracking=()"
 
-// readable refuses text that Postgres cannot hold, wherever in the URL it stands: NUL, and bytes that are not UTF-8.
+// readable refuses text in a URL that Postgres cannot store: NUL, and bytes that are not UTF-8.
 func readable(c *gin.Context) {
 	if !isReadable(c.Request.URL.Path) {
 		writeProblem(c.Writer, c.Request, problem.New(problem.NotFound, messages.ID("detail.not_found")))

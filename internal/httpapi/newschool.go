@@ -13,26 +13,26 @@ import (
 	"homeroom/signup"
 )
 
-// registerNewSchools adds the operations for people who have an account. What shows that it is theirs is their own access token;
-// an e-mail address or a password would not do.
+// registerNewSchools adds the operations for people who have an account. The proof of ownership is their own access
+// token; an e-mail address or a password would not be enough.
 func (s *server) registerNewSchools() {
 	errors := []int{http.StatusForbidden, http.StatusConflict, http.StatusServiceUnavailable}
 	register(s, anyUser, huma.Operation{
 		OperationID: "signUpSchool", Method: http.MethodPost, Path: "/schools", Tags: []string{tagSignup},
 		Metadata: flags(beginsSignup),
-		Summary:  "Sign a school up with a login that exists",
-		Description: "The login of the access token becomes the owner of a new school. Whoever has a school already is refused. " +
+		Summary:  "Sign a school up with an existing account",
+		Description: "The account of the access token becomes the owner of a new school. An account that already has a school is refused. " +
 			"The answers are those of `POST /users`.",
 		DefaultStatus:      http.StatusCreated,
-		SkipValidateParams: true, // done by the handler, which tells everything at once
+		SkipValidateParams: true, // the handler validates, and reports all errors at once
 		Errors:             errors,
 		Responses:          s.signupResponses(),
 	}, s.postSchool)
 	register(s, anyUser, huma.Operation{
 		OperationID: "acceptInvitation", Method: http.MethodPost, Path: "/invitations/accept", Tags: []string{tagSignup},
 		Metadata: flags(beginsSignup),
-		Summary:  "Accept an invitation with a login that exists",
-		Description: "The login of the access token joins the school. Its e-mail address must be the one that was invited. Whoever has no login yet sends " +
+		Summary:  "Accept an invitation with an existing account",
+		Description: "The account of the access token joins the school. Its e-mail address must be the invited one. People without an account send " +
 			"`invitation` with `POST /users` instead.",
 		DefaultStatus:      http.StatusCreated,
 		SkipValidateParams: true,
@@ -42,21 +42,21 @@ func (s *server) registerNewSchools() {
 	s.registerConfirmation()
 }
 
-// PersonFields are what a person may tell of themselves in a body; what is not asked for here is left out of the document, and
-// refused. It is exported, as huma does not look into embedded structs that are not.
+// PersonFields are the fields of a person in a body. Fields that are not configured are left out of the document, and
+// refused. It is exported, since huma does not read unexported embedded structs.
 type PersonFields struct {
 	GivenName  string `json:"givenName,omitempty" minLength:"1" maxLength:"100" doc:"As the person writes it." example:"Ada"`
 	FamilyName string `json:"familyName,omitempty" minLength:"1" maxLength:"100" doc:"As the person writes it." example:"Lovelace"`
 	Name       string `json:"name,omitempty" minLength:"2" maxLength:"100" doc:"The whole name, as the person writes it." example:"Ada Lovelace"`
-	Company    string `json:"company,omitempty" maxLength:"200" doc:"Who the person works for." example:"Lincoln School Trust"`
+	Company    string `json:"company,omitempty" maxLength:"200" doc:"The company that the person works for." example:"Lincoln School Trust"`
 	Phone      string `json:"phone,omitempty" doc:"A telephone number with its country code." example:"+441632960961"`
 	Address    string `json:"address,omitempty" maxLength:"200" doc:"Street and number." example:"12 Chalk Lane"`
 	Region     string `json:"region,omitempty" maxLength:"200" doc:"State, county or canton." example:"Kent"`
 	Locality   string `json:"locality,omitempty" maxLength:"200" doc:"Town." example:"Lincoln"`
-	PostalCode string `json:"postalCode,omitempty" maxLength:"200" doc:"As the post has it." example:"LN1 1AA"`
+	PostalCode string `json:"postalCode,omitempty" maxLength:"200" doc:"The postal code." example:"LN1 1AA"`
 }
 
-// takePerson takes those members.
+// takePerson reads those members.
 func (s *server) takePerson(o *object, req *signup.Request) {
 	req.GivenName, req.FamilyName, req.Name = o.text("givenName"), o.text("familyName"), o.text("name")
 	req.Profile = s.takeProfile(o)
@@ -70,16 +70,16 @@ type newSchool struct {
 	members *object
 }
 
-// UnmarshalJSON splits the object; the handler, which knows what is asked for, takes the members one by one.
+// UnmarshalJSON splits the object. The handler, which knows the configured fields, reads the members one by one.
 func (n *newSchool) UnmarshalJSON(text []byte) (err error) {
 	n.members, err = readObject(text)
 	return err
 }
 
-// LoginHeaders are those of a request that begins a sign-up.
+// LoginHeaders are the headers of a request that begins a sign-up with an existing account.
 type LoginHeaders struct {
-	IdempotencyKey string   `header:"Idempotency-Key" minLength:"16" maxLength:"255" pattern:"^[!-~]+$" doc:"Makes a repetition of the request the same request."`
-	Prefer         []string `header:"Prefer" doc:"respond-async answers as soon as the work is sure to be done." example:"respond-async"`
+	IdempotencyKey string   `header:"Idempotency-Key" minLength:"16" maxLength:"255" pattern:"^[!-~]+$" doc:"A repetition with the same key is answered like the first request."`
+	Prefer         []string `header:"Prefer" doc:"respond-async answers as soon as the sign-up is recorded." example:"respond-async"`
 	AcceptLanguage string   `header:"Accept-Language" doc:"The languages that the person reads, for the mails." example:"de, en;q=0.8"`
 }
 
@@ -97,14 +97,14 @@ func (s *server) postSchool(ctx context.Context, in *postSchoolInput) (*postUser
 
 // acceptance is the body of POST /invitations/accept.
 type acceptance struct {
-	Invitation string `json:"invitation" minLength:"43" maxLength:"43" doc:"The token from the invitation's link."`
-	SchoolName string `json:"schoolName,omitempty" minLength:"2" maxLength:"100" doc:"The name of the school, where the invitation is to sign one up." example:"Lincoln High"`
+	Invitation string `json:"invitation" minLength:"43" maxLength:"43" doc:"The token in the link of the invitation."`
+	SchoolName string `json:"schoolName,omitempty" minLength:"2" maxLength:"100" doc:"The school's name, if the invitation is to sign a school up." example:"Lincoln High"`
 	PersonFields
 
 	members *object
 }
 
-// UnmarshalJSON splits the object, as that of newSchool does.
+// UnmarshalJSON splits the object, as newSchool does.
 func (a *acceptance) UnmarshalJSON(text []byte) (err error) {
 	a.members, err = readObject(text)
 	return err
@@ -126,7 +126,7 @@ func (s *server) postAcceptance(ctx context.Context, in *acceptanceInput) (*post
 	return s.beginWithLogin(ctx, in.LoginHeaders, wrong, req)
 }
 
-// beginWithLogin begins a sign-up with the login of the access token.
+// beginWithLogin begins a sign-up with the account of the access token.
 func (s *server) beginWithLogin(ctx context.Context, headers LoginHeaders, wrong []problem.Field, req signup.Request) (*postUserOutput, error) {
 	req.Locale, req.IdempotencyKey, req.Async = messages.FirstLanguage(headers.AcceptLanguage), headers.IdempotencyKey, preferAsync(headers.Prefer)
 	outcome, err := s.admit(ctx, admission.Applicant{
@@ -139,7 +139,7 @@ func (s *server) beginWithLogin(ctx context.Context, headers LoginHeaders, wrong
 	return begun(outcome, req.Async), nil
 }
 
-// begun is the answer to a request that began a sign-up.
+// begun returns the answer to a request that has begun a sign-up.
 func begun(outcome signup.Outcome, async bool) *postUserOutput {
 	out := &postUserOutput{
 		Status: http.StatusCreated, Location: "/signups/" + outcome.SignupID.String(), Body: outcome.Result,

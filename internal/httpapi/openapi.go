@@ -15,7 +15,7 @@ import (
 	"homeroom/tenant"
 )
 
-// The groups of operations, in the order of the documentation.
+// Tags group the operations, in the order of the documentation.
 const (
 	tagSignup   = "Sign-up"
 	tagSchool   = "School"
@@ -25,8 +25,8 @@ const (
 	tagHealth   = "Health"
 )
 
-// humaConfig describes the API as a whole. The document and its page are served by ourselves: huma's page loads scripts
-// from elsewhere.
+// humaConfig describes the API as a whole. The service has its own page for the document, since huma's page loads
+// scripts from other sites.
 func (s *server) humaConfig() huma.Config {
 	return huma.Config{
 		OpenAPI: &huma.OpenAPI{
@@ -38,16 +38,16 @@ func (s *server) humaConfig() huma.Config {
 				License: &huma.License{Name: "Apache License 2.0", Identifier: "Apache-2.0"},
 				Description: "Every school has its own Postgres database. One request signs a school up; the rest is for its users and for operators.\n\n" +
 					"Errors are problem documents (RFC 9457): `code` is for programs, `detail` for people, in the language of `Accept-Language`, and " +
-					"`type` leads to [a page](problems/validation-error) with the cure. " +
+					"`type` is the address of [a page](problems/validation-error) that explains it. " +
 					"Each answer has an `X-Request-Id`. HEAD is answered wherever GET is.",
 			},
 			OnAddOperation: []huma.AddOpFunc{func(_ *huma.OpenAPI, op *huma.Operation) { s.operations = append(s.operations, op) }},
 			Tags: []*huma.Tag{
 				{Name: tagSignup, Description: "From a form to a ready school."},
-				{Name: tagSchool, Description: "For the people of a school, with their access token."},
-				{Name: tagOperator, Description: "For those who run the service, with permissions."},
-				{Name: tagFleet, Description: "For those who run the service: runs that migrate all tenants. The command `homeroom migrate` does the same."},
-				{Name: tagWebhooks, Description: "For those who run the service: programs outside that are told of what happens. The command `homeroom webhook` does the same."},
+				{Name: tagSchool, Description: "For users of a school, with their access token."},
+				{Name: tagOperator, Description: "For operators of the service, with permissions."},
+				{Name: tagFleet, Description: "For operators of the service: runs that migrate all tenants. The command `homeroom migrate` does the same."},
+				{Name: tagWebhooks, Description: "For operators of the service: external programs that receive events. The command `homeroom webhook` does the same."},
 				{Name: tagHealth, Description: "For load balancers and orchestrators."},
 			},
 			Components: &huma.Components{
@@ -78,7 +78,7 @@ func finish(ctx huma.Context, _ string, body any) (any, error) {
 	return body, nil
 }
 
-// schemaName names the schemas of types whose own names say too little outside their packages.
+// schemaName gives schemas a clearer name than that of the type, where needed.
 func schemaName(t reflect.Type, hint string) string {
 	switch t {
 	case reflect.TypeFor[signup.View]():
@@ -93,18 +93,18 @@ func schemaName(t reflect.Type, hint string) string {
 	return huma.DefaultSchemaNamer(t, hint)
 }
 
-// signupResponses are the two good answers of POST /users.
+// signupResponses are the two successful answers of POST /users.
 func (s *server) signupResponses() map[string]*huma.Response {
 	schemas := s.api.OpenAPI().Components.Schemas
 	body := func(t reflect.Type) map[string]*huma.MediaType {
 		return map[string]*huma.MediaType{"application/json": {Schema: schemas.Schema(t, true, "")}}
 	}
 	location := map[string]*huma.Param{"Location": {
-		Description: "Where the sign-up can be looked at.", Schema: &huma.Schema{Type: huma.TypeString},
+		Description: "The URL of the sign-up.", Schema: &huma.Schema{Type: huma.TypeString},
 	}}
 	return map[string]*huma.Response{
 		"201": {Description: "The school is ready.", Content: body(reflect.TypeFor[signup.Result]())},
-		"202": {Description: "The work goes on.", Content: body(reflect.TypeFor[Accepted]()), Headers: location},
+		"202": {Description: "The sign-up continues.", Content: body(reflect.TypeFor[Accepted]()), Headers: location},
 	}
 }
 
@@ -119,7 +119,7 @@ func (s *server) document() *huma.OpenAPI {
 	bodies := s.requestBodies()
 	for name, schema := range doc.Components.Schemas.Map() {
 		if flag, isBody := bodies[name]; !isBody {
-			schema.AdditionalProperties = nil // answers may grow; only requests are closed
+			schema.AdditionalProperties = nil // answers may get more members; only requests are closed
 		} else if flag {
 			s.keepConfigured(schema)
 		}
@@ -128,7 +128,8 @@ func (s *server) document() *huma.OpenAPI {
 	return doc
 }
 
-// requestBodies names the schemas of request bodies, and reports whether an operation that begins a sign-up takes them.
+// requestBodies names the schemas of request bodies, and reports which of them are bodies of operations that begin a
+// sign-up.
 func (s *server) requestBodies() map[string]bool {
 	bodies := map[string]bool{}
 	for _, op := range s.operations {
@@ -158,10 +159,10 @@ func describeHeaders(op *huma.Operation) {
 	}
 }
 
-// described is a description, or the text of [longTexts] that it is the key of.
+// described returns a description, or the text of [longTexts] with this key.
 func described(text string) string { return cmp.Or(longTexts[text], text) }
 
-// describeProperties replaces the keys of [longTexts], and adds what the types themselves do not say.
+// describeProperties replaces the keys of [longTexts], and adds descriptions that the types do not have.
 func describeProperties(name string, schema *huma.Schema) {
 	for _, p := range schema.Properties {
 		p.Description = described(p.Description)
@@ -199,7 +200,7 @@ func describeErrors(op *huma.Operation) {
 	}
 }
 
-// possible reports whether an operation can be answered with a kind of error that not all operations with its status have.
+// possible reports whether an operation can have a kind of error that not all operations with its status have.
 func possible(op *huma.Operation, k *problem.Kind) bool {
 	begins, token := hasFlag(op, beginsSignup), len(op.Security) > 0
 	switch k {
@@ -212,7 +213,7 @@ func possible(op *huma.Operation, k *problem.Kind) bool {
 	case problem.InvitationGone:
 		return begins || hasFlag(op, endsInvitation)
 	case problem.LinkGone:
-		return false // pages alone have links
+		return false // only pages have links
 	case problem.NotWaiting:
 		return hasFlag(op, needsWaiting)
 	case problem.OtherSchema:

@@ -1,72 +1,72 @@
 package httpapi
 
-// longTexts are descriptions that would make the tag of a field too long to read. Such a tag has the key.
+// longTexts are descriptions that would make a field's tag too long to read. The tag has the key.
 var longTexts = map[string]string{
 	"@authPassword": "8 to 72 bytes, with an upper-case letter, a digit and a special character.",
-	"@runState": "running and paused are open, and at most one run is. done has looked at every tenant, and some may have " +
-		"failed; failed could not do its work; stopped had a canary fail, or too many tenants; aborted was ended by an " +
+	"@runState": "running and paused are open, and at most one run is. done has processed every tenant, and some may have " +
+		"failed; failed could not continue; stopped because a canary or too many tenants failed; aborted was ended by an " +
 		"operator.",
-	"@runTarget": "The version to reach; the newest when left out. Chosen tenants above it are taken back to it by the down " +
-		"files, and stay at it until a run names them again.",
-	"@quarantineKind": "What that is about: migration could not be applied, and the next run tries again; schema has an unknown " +
-		"version; database is missing or not ours; replaced has its database set aside for a new one.",
-	"@password": "8 to 72 bytes. The identity provider may ask for more; its message is passed on.",
-	"@captchaToken": "What the CAPTCHA's widget has made. A repetition with the Idempotency-Key of a sign-up that is known needs " +
+	"@runTarget": "The version to reach; the newest when left out. Chosen tenants above it are migrated down to it by the down " +
+		"files, and are held at it until a run names them again.",
+	"@quarantineKind": "The kind of the problem: migration could not be applied, and the next run tries again; schema has an unknown " +
+		"version; database is missing or unmanaged; replaced has an archived database, and the new one is not complete.",
+	"@password": "8 to 72 bytes. The identity provider may require more; its message is passed on.",
+	"@captchaToken": "The token of the CAPTCHA widget. A repetition with the Idempotency-Key of a known sign-up needs " +
 		"none.",
-	"@idempotencyKey": "Makes a repetition of the request the same request: it is carried out once, and answered with the same " +
+	"@idempotencyKey": "A repetition with the same key is not carried out again, and gets the same " +
 		"result. Use a random UUID for each new request.",
-	"@replayed": "true for a repetition of an earlier request, told by its Idempotency-Key. Its password is not compared: the " +
-		"account has the one that it was made with.",
+	"@replayed": "true for a repetition of an earlier request with the same Idempotency-Key. The password is not compared: the " +
+		"account has the password of the first request.",
 }
 
-// propertyTexts describe the members of types that know nothing of HTTP.
+// propertyTexts describe the members of types in packages that do not know HTTP.
 var propertyTexts = map[string]map[string]string{
 	"Signup": {
-		"signupId": "The sign-up's id. Knowing it is the permission to look at it.",
-		"status":   "How far it is. ready, failed and expired are final; needs_operator waits for somebody who operates the service.",
-		"user":     "There once the sign-up is ready.",
-		"school":   "There once the sign-up is ready.",
-		"steps":    "What has been done, and what is being done.",
-		"problem":  "Why it failed: its code is a safe word.",
+		"signupId": "The sign-up's id. Everybody who knows it may read the sign-up.",
+		"status":   "ready, failed and expired are final; needs_operator waits for an operator of the service.",
+		"user":     "Present once the sign-up is ready.",
+		"school":   "Present once the sign-up is ready.",
+		"steps":    "The steps that are done or running.",
+		"problem":  "Why it failed: a code without personal data.",
 	},
 	"SignupResult": {
 		"signupId": "The sign-up's id, for GET /signups/{id}.",
 		"user":     "The person who signed the school up.",
-		"school":   "The school, and where its data is.",
+		"school":   "The school and its database.",
 	},
 	"Me": {
 		"user":     "The caller.",
 		"school":   "The caller's school.",
-		"database": "What the school's own database tells of itself.",
+		"database": "Figures from the school's own database.",
 	},
 	"SignupStep": {
-		"name":       "What it does.",
-		"status":     "How far it is.",
-		"attempt":    "Which worker did it: above 1, an earlier one died.",
+		"name":       "The step.",
+		"status":     "Its status.",
+		"attempt":    "The number of the attempt; above 1, an earlier worker has died.",
 		"startedAt":  "When it began.",
 		"durationMs": "How long it took.",
-		"problem":    "A safe word on why it failed.",
+		"problem":    "Why it failed: a code without personal data.",
 	},
 	"User":   userTexts,
 	"MyUser": userTexts,
 	"School": {
 		"id":            "The tenant's id.",
 		"name":          "The school's name.",
-		"slug":          "The name by which people find the school.",
+		"slug":          "The school's short name for URLs.",
 		"database":      "The name of the school's database.",
-		"schemaVersion": "The last migration that the database has had.",
-		"status":        "ready, as soon as it can be used.",
+		"schemaVersion": "The database's schema version.",
+		"status":        "ready once the school can use it.",
 		"createdAt":     "When the school signed up.",
 	},
 	"Migration":        {"id": "The run's id."},
 	"MigrationDetails": {"id": "The run's id."},
 	"MigrationPage":    {"migrations": "The runs."},
-	"OutcomePage":      {"outcomes": "How it went."},
+	"OutcomePage":      {"outcomes": "The outcomes."},
 	"PlannedTenant":    {"id": "The tenant's id."},
 	"TenantStep": {
-		"name":       "What it does.",
-		"status":     "How far it is.",
-		"changed":    "What was missing and has been made; absent when there was nothing to do.",
+		"name":       "The step.",
+		"status":     "Its status.",
+		"changed":    "What was missing and was added; absent if nothing was.",
 		"startedAt":  "When it began.",
 		"durationMs": "How long it took.",
 		"problem":    "Why it failed.",
@@ -77,9 +77,9 @@ var userTexts = map[string]string{
 	"givenName":     "As the person wrote it.",
 	"familyName":    "As the person wrote it.",
 	"name":          "The whole name, as the person wrote it.",
-	"id":            "Our id of the person.",
-	"identityId":    "The identity provider's id of the person.",
-	"email":         "In the one spelling that counts.",
-	"emailVerified": "Whether the person has shown that the address is theirs.",
+	"id":            "The person's id.",
+	"identityId":    "The person's id at the identity provider.",
+	"email":         "The normalised e-mail address.",
+	"emailVerified": "Whether the person has confirmed the address.",
 	"createdAt":     "When the school signed up.",
 }

@@ -15,8 +15,8 @@ func (s *server) registerOutcomes() {
 	register(s, withPermission(migrateTenants), huma.Operation{
 		OperationID: "listMigrationOutcomes", Method: http.MethodGet, Path: "/migrations/{id}/outcomes", Tags: []string{tagFleet},
 		Metadata:    flags(needsCatalogOnly),
-		Summary:     "List how a run went for each tenant",
-		Description: "The oldest tenants first, in pages. A tenant that the run has not looked at is not listed.",
+		Summary:     "List the outcomes of a run",
+		Description: "Oldest tenants first, in pages. A tenant that the run has not processed is not listed.",
 		Errors:      []int{http.StatusNotFound, http.StatusUnprocessableEntity},
 	}, s.listOutcomes)
 }
@@ -24,22 +24,22 @@ func (s *server) registerOutcomes() {
 type listOutcomesInput struct {
 	RunPath
 	PageInput
-	State outcomeState `query:"state" doc:"Only these."`
-	Limit int          `query:"limit" minimum:"1" maximum:"1000" default:"200" doc:"How many to list."`
+	State outcomeState `query:"state" doc:"Only outcomes in this state."`
+	Limit int          `query:"limit" minimum:"1" maximum:"1000" default:"200" doc:"The size of a page."`
 }
 
-// MigrationOutcome is how a run went for a tenant.
+// MigrationOutcome is the outcome of a run for a tenant.
 type MigrationOutcome struct {
 	TenantID    uuid.UUID    `json:"tenantId" doc:"The tenant."`
-	Slug        string       `json:"slug,omitempty" doc:"The name by which people find it; absent for a spare." example:"lincoln-high"`
+	Slug        string       `json:"slug,omitempty" doc:"The school's short name for URLs; absent for a spare." example:"lincoln-high"`
 	Database    string       `json:"database" doc:"The name of its database." example:"t_agm4dmd5f2vkbonbb5xtyhrnjm"`
 	State       outcomeState `json:"state" example:"done"`
-	FromVersion uint         `json:"fromVersion" doc:"The version that it had." example:"4"`
-	ToVersion   uint         `json:"toVersion" doc:"The version that it has had since." example:"5"`
-	Problem     string       `json:"problem,omitempty" doc:"Why it failed; the same text for all with the same cause."`
-	Passing     bool         `json:"passing,omitempty" doc:"The cause lay outside the tenant, such as a lock that somebody held: it is not quarantined, and the next run takes it again."`
-	Attempts    int          `json:"attempts" doc:"How often it was tried." example:"1"`
-	DurationMS  int64        `json:"durationMs" doc:"How long that took." example:"18"`
+	FromVersion uint         `json:"fromVersion" doc:"Its version before." example:"4"`
+	ToVersion   uint         `json:"toVersion" doc:"Its version after." example:"5"`
+	Problem     string       `json:"problem,omitempty" doc:"Why it failed; the same text for all tenants with the same cause."`
+	Passing     bool         `json:"passing,omitempty" doc:"The cause was outside the tenant, such as a lock: the tenant is not quarantined, and the next run tries again."`
+	Attempts    int          `json:"attempts" doc:"The number of attempts." example:"1"`
+	DurationMS  int64        `json:"durationMs" doc:"The duration." example:"18"`
 	FinishedAt  time.Time    `json:"finishedAt" doc:"When it ended."`
 }
 
@@ -52,10 +52,10 @@ func outcomeOf(row catalog.Outcome) MigrationOutcome {
 	}
 }
 
-// OutcomePage is a part of the list.
+// OutcomePage is a page of the list.
 type OutcomePage struct {
 	Outcomes   []MigrationOutcome `json:"outcomes"`
-	NextCursor string             `json:"nextCursor,omitempty" doc:"Continues the list; absent at its end. More may follow later while the run is open."`
+	NextCursor string             `json:"nextCursor,omitempty" doc:"Continues the list; absent at its end. While the run is open there may be more later."`
 }
 
 type listOutcomesOutput struct{ Body OutcomePage }

@@ -17,7 +17,7 @@ const readyTimeout = 2 * time.Second
 func (s *server) registerProbes() {
 	register(s, anyone, huma.Operation{
 		OperationID: "live", Method: http.MethodGet, Path: "/livez", Tags: []string{tagHealth},
-		Summary: "Is the process alive?", Description: "Nothing is checked: an answer is the answer.",
+		Summary: "Is the process alive?", Description: "It checks nothing: any answer means yes.",
 		Errors: []int{http.StatusUnprocessableEntity},
 	}, func(context.Context, *struct{}) (*healthOutput, error) { return &healthOutput{Health{"ok"}}, nil })
 	register(s, anyone, huma.Operation{

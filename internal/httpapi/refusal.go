@@ -11,8 +11,9 @@ import (
 	"homeroom/messages"
 )
 
-// refusal words what huma refuses, and what handlers return. Of huma's details it takes the place alone: they hold the
-// values that were sent, a password among them. largest is how many bytes the body may have.
+// refusal turns huma's refusals and the errors of handlers into problems. Of huma's details it uses only the
+// location: they contain the submitted values, such as a password. largest is the largest number of bytes of the
+// body.
 func refusal(status, largest int, message string, causes []error) *problem.Problem {
 	for _, cause := range causes {
 		var known *problem.Problem
@@ -58,7 +59,7 @@ func refusedFields(causes []error) *problem.Problem {
 	return problem.Invalid(fields...)
 }
 
-// malformedBody is what a malformed says.
+// malformedBody returns the message of a malformed.
 func malformedBody(text string) messages.Message {
 	id, offset, cut := strings.Cut(text, " ")
 	if cut {
@@ -67,9 +68,9 @@ func malformedBody(text string) messages.Message {
 	return messages.ID(id)
 }
 
-// parameterMessage gives what huma says of a parameter a stable code. huma tells by an English sentence alone which rule it was;
-// TestEveryRefusalOfHumaHasItsCode has them all, and fails when a release of huma says something else. Its sentences name bounds
-// and choices, which are ours; the ones that could quote the value are replaced.
+// parameterMessage gives huma's error about a parameter a stable code. huma only returns an English sentence.
+// TestEveryRefusalOfHumaHasItsCode has all sentences, and fails when a release of huma changes one. Bounds and
+// choices in a sentence are ours; sentences that could quote the value are replaced.
 func parameterMessage(text string) (code string, message messages.Message) {
 	rule := messages.Args{"Rule": text}
 	switch {

@@ -14,8 +14,8 @@ func (s *server) registerReprovision() {
 		OperationID: "reprovisionTenant", Method: http.MethodPost, Path: "/tenants/{id}/reprovision", Tags: []string{tagOperator},
 		Metadata: flags(needsSchema),
 		Summary:  "Provision a tenant again",
-		Description: "Runs every provisioning step again and adds what is missing; data is never dropped. With `fresh`, the old database is set aside, " +
-			"where it is kept under the name in the answer, and a new one is made. The tenant's status and steps tell how it goes.",
+		Description: "Runs every provisioning step again and adds what is missing; data is never dropped. With `fresh`, the old database is archived " +
+			"under the name in the answer, and a new one is created. The tenant's status and steps show the progress.",
 		DefaultStatus: http.StatusAccepted,
 		Errors:        []int{http.StatusNotFound, http.StatusConflict},
 	}, s.postReprovision)
@@ -23,13 +23,13 @@ func (s *server) registerReprovision() {
 
 // reprovision is the body; it may be left out.
 type reprovision struct {
-	Fresh   bool   `json:"fresh,omitempty" doc:"Set the old database aside and make a new one."`
+	Fresh   bool   `json:"fresh,omitempty" doc:"Archive the old database and create a new one."`
 	Confirm string `json:"confirm,omitempty" doc:"The tenant's slug, to confirm fresh." example:"lincoln-high"`
 
 	members
 }
 
-// UnmarshalJSON takes the members one by one, as that of newUser does.
+// UnmarshalJSON reads the members one by one, as newUser does.
 func (r *reprovision) UnmarshalJSON(text []byte) error {
 	return r.read(text, func(o *object) { r.Fresh, r.Confirm = o.flag("fresh"), o.text("confirm") })
 }
@@ -39,14 +39,14 @@ type reprovisionInput struct {
 	Body *reprovision
 }
 
-// Reprovisioned is the tenant whose provisioning has begun.
+// Reprovisioned is the tenant whose provisioning has started.
 type Reprovisioned struct {
 	TenantDetails
-	KeptDatabase string `json:"keptDatabase,omitempty" doc:"The name under which the old database is kept."`
+	KeptDatabase string `json:"keptDatabase,omitempty" doc:"The name of the archived old database."`
 }
 
 type reprovisionOutput struct {
-	Location string `header:"Location" doc:"Where the tenant can be looked at."`
+	Location string `header:"Location" doc:"The URL of the tenant."`
 	Body     Reprovisioned
 }
 

@@ -16,8 +16,8 @@ func (s *server) registerRotate() {
 	register(s, withPermission("update:tenants"), huma.Operation{
 		OperationID: "rotateTenant", Method: http.MethodPost, Path: "/tenants/{id}/rotate", Tags: []string{tagOperator},
 		Summary: "Give a tenant's role a new password",
-		Description: "From the answer on the former password is refused. The sessions of the role go on, unless `endSessions`: " +
-			"after a theft of the password, those that it has opened must end too.",
+		Description: "After the answer the former password is not valid. The sessions of the role go on, unless `endSessions` is set: " +
+			"after a theft of the password, its sessions must end as well.",
 		DefaultStatus: http.StatusAccepted,
 		Errors:        []int{http.StatusNotFound, http.StatusConflict},
 	}, s.postRotate)
@@ -30,7 +30,7 @@ type rotate struct {
 	members
 }
 
-// UnmarshalJSON takes the members one by one, as that of newUser does.
+// UnmarshalJSON reads the members one by one, as newUser does.
 func (r *rotate) UnmarshalJSON(text []byte) error {
 	return r.read(text, func(o *object) { r.EndSessions = o.flag("endSessions") })
 }
@@ -41,7 +41,7 @@ type rotateInput struct {
 }
 
 type rotateOutput struct {
-	Location string `header:"Location" doc:"Where the tenant can be looked at."`
+	Location string `header:"Location" doc:"The URL of the tenant."`
 	Body     TenantDetails
 }
 

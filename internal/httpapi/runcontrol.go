@@ -14,10 +14,10 @@ import (
 	"homeroom/messages"
 )
 
-// runChange is what an operator may do to a run.
+// runChange is a change of a run by an operator.
 type runChange struct {
 	verb string
-	// to is the state that it leads to.
+	// to is the state after it.
 	to catalog.RunState
 }
 
@@ -29,31 +29,31 @@ func (s *server) registerRunControl() {
 		{
 			runChange{"pause", catalog.RunPaused},
 			"Pause a run",
-			"The migrations that are going on are cancelled within a second or two, and their tenants are as before the file. No other run can be started meanwhile.",
+			"Running migrations are cancelled within a second or two, and their tenants are as before the file. No other run can be started meanwhile.",
 		},
 		{
 			runChange{"resume", catalog.RunRunning},
 			"Resume a run",
-			"A service goes on with the tenants that have no outcome yet, within a few seconds.",
+			"Within a few seconds a service continues with the tenants that have no outcome yet.",
 		},
 		{
 			runChange{"abort", catalog.RunAborted},
 			"Abort a run",
-			"Ends it. What it has done stays. The migrations that are going on are cancelled within a second or two, and their tenants are as before the file.",
+			"Ends it. What it has done stays. Running migrations are cancelled within a second or two, and their tenants are as before the file.",
 		},
 	} {
 		register(s, withPermission(migrateTenants), huma.Operation{
 			OperationID: op.change.verb + "Migration", Method: http.MethodPost, Path: "/migrations/{id}/" + op.change.verb, Tags: []string{tagFleet},
 			Metadata:    flags(needsCatalogOnly),
 			Summary:     op.summary,
-			Description: op.description + " Done again, it changes nothing. A run that is over is refused.",
+			Description: op.description + " A repetition changes nothing. A run that is over is refused.",
 			Errors:      []int{http.StatusNotFound, http.StatusUnprocessableEntity},
 		}, func(ctx context.Context, in *RunPath) (*runOutput, error) { return s.changeRun(ctx, in.ID, op.change) })
 	}
 }
 
-// changeRun changes a run and answers with it. One that is in the wanted state already is left alone, so that a repetition
-// is harmless; one that is over stays so.
+// changeRun changes a run and answers with it. A run that is in the wanted state already is not changed, so that a
+// repetition is harmless; a run that is over is refused.
 func (s *server) changeRun(ctx context.Context, text string, change runChange) (*runOutput, error) {
 	view, err := s.viewRun(ctx, text)
 	if err != nil {
@@ -74,7 +74,7 @@ func (s *server) changeRun(ctx context.Context, text string, change runChange) (
 	return &runOutput{view}, nil
 }
 
-// applyChange changes the run and writes it down, both or neither.
+// applyChange changes the run and writes the audit event, in one transaction.
 func (s *server) applyChange(ctx context.Context, id uuid.UUID, change runChange) error {
 	event := runEvent(ctx, change.verb, id)
 	return s.cfg.Catalog.InTx(ctx, func(tx pgx.Tx) error {
@@ -85,7 +85,7 @@ func (s *server) applyChange(ctx context.Context, id uuid.UUID, change runChange
 	})
 }
 
-// runEvent is what the audit is told.
+// runEvent returns the audit event.
 func runEvent(ctx context.Context, verb string, run uuid.UUID) catalog.Event {
 	return catalog.NewEvent(actor(ctx), "migration."+verb).With(map[string]any{"migration": run})
 }

@@ -10,7 +10,7 @@ import (
 	"homeroom/fleet"
 )
 
-// maxPlanned is how many tenants a plan lists.
+// maxPlanned is the largest number of tenants in a plan.
 const maxPlanned = 1000
 
 // MigrationPlan is what a run would do.
@@ -19,26 +19,26 @@ type MigrationPlan struct {
 	Down        bool                `json:"down" doc:"Whether that is older than theirs."`
 	Total       int                 `json:"total" doc:"How many tenants are behind; 0 means that there is nothing to do." example:"120"`
 	Waves       []int               `json:"waves" doc:"The sizes of the waves. The first are the canaries, unless there is only one."`
-	Canaries    int                 `json:"canaries" doc:"How many tenants go first, and stop the run when one fails." example:"1"`
+	Canaries    int                 `json:"canaries" doc:"How many tenants are migrated first, and stop the run if one fails." example:"1"`
 	MaxFailures int                 `json:"maxFailures" doc:"How many tenants may fail before the run stops." example:"12"`
 	Concurrency int                 `json:"concurrency" doc:"How many tenants of a server are migrated at the same time." example:"8"`
-	Files       map[string][]string `json:"files" doc:"The files that a tenant runs, in order, by the version that it has. Empty for a version that this service does not know: such a tenant fails."`
-	Others      int                 `json:"otherMigrations" doc:"How many tenants have another set of migrations, by its first file. No run of this service touches them." example:"0"`
+	Files       map[string][]string `json:"files" doc:"The files that a tenant runs, in order, by its version. Empty for a version that this service does not know: such a tenant fails."`
+	Others      int                 `json:"otherMigrations" doc:"How many tenants have another set of migrations, which is identified by its first file. No run of this service migrates them." example:"0"`
 	Tenants     []PlannedTenant     `json:"tenants" doc:"The first 1,000 of them, in the order of the run."`
 }
 
 // PlannedTenant is a tenant that a run would migrate.
 type PlannedTenant struct {
 	ID       uuid.UUID       `json:"id"`
-	Slug     string          `json:"slug,omitempty" doc:"The name by which people find it; absent for a spare." example:"lincoln-high"`
+	Slug     string          `json:"slug,omitempty" doc:"The school's short name for URLs; absent for a spare." example:"lincoln-high"`
 	Database string          `json:"database" doc:"The name of its database." example:"t_agm4dmd5f2vkbonbb5xtyhrnjm"`
-	Server   string          `json:"server" doc:"The Postgres server it lives on." example:"main"`
+	Server   string          `json:"server" doc:"The Postgres server of its database." example:"main"`
 	Status   migratableState `json:"status" example:"ready"`
-	From     uint            `json:"from" doc:"The version that it has." example:"4"`
+	From     uint            `json:"from" doc:"Its version now." example:"4"`
 	To       uint            `json:"to" doc:"The version that it would get." example:"5"`
 }
 
-// answerPlan tells what a run would do.
+// answerPlan answers with what a run would do.
 func (s *server) answerPlan(ctx context.Context, options fleet.Options) (*postMigrationOutput, error) {
 	plan, err := s.cfg.Fleet.Plan(ctx, options)
 	if err != nil {

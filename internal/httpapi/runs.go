@@ -14,7 +14,7 @@ import (
 	"homeroom/messages"
 )
 
-// migrateTenants is the permission for everything about runs over the fleet.
+// migrateTenants is the permission for runs over the fleet.
 const migrateTenants = "migrate:tenants"
 
 func (s *server) registerRuns() {
@@ -30,8 +30,8 @@ func (s *server) registerRuns() {
 	register(s, who, huma.Operation{
 		OperationID: "getMigration", Method: http.MethodGet, Path: "/migrations/{id}", Tags: []string{tagFleet},
 		Metadata:    flags(needsCatalogOnly),
-		Summary:     "Look at a run",
-		Description: "How far it is, and its failures by their cause.",
+		Summary:     "Read a run",
+		Description: "Its progress, and its failures by cause.",
 		Errors:      []int{http.StatusNotFound},
 	}, s.getRun)
 	register(s, who, streaming(huma.Operation{
@@ -49,22 +49,22 @@ type Migration struct {
 	ID            uuid.UUID        `json:"id"`
 	State         catalog.RunState `json:"state" doc:"@runState" example:"running"`
 	ToVersion     uint             `json:"toVersion" doc:"The schema version that the tenants get." example:"5"`
-	Direction     runDirection     `json:"direction" doc:"down takes tenants back to an older version." example:"up"`
+	Direction     runDirection     `json:"direction" doc:"down migrates tenants to an older version." example:"up"`
 	Total         int              `json:"total" doc:"How many tenants were behind when it began." example:"120"`
 	Done          int              `json:"done" doc:"How many have been migrated." example:"37"`
 	Failed        int              `json:"failed" doc:"How many could not be." example:"1"`
-	Wave          int              `json:"wave" doc:"The number of the present wave, from 1." example:"3"`
-	Waves         int              `json:"waves" doc:"How many waves there are: the canaries, and ten times as many each time." example:"4"`
-	Canaries      int              `json:"canaries" doc:"How many tenants are in the first wave, whose failure stops the run; 0 where all are in one." example:"1"`
+	Wave          int              `json:"wave" doc:"The number of the current wave, from 1." example:"3"`
+	Waves         int              `json:"waves" doc:"The number of waves: the canaries, then each ten times as large as the one before." example:"4"`
+	Canaries      int              `json:"canaries" doc:"How many tenants are in the first wave, whose failure stops the run; 0 if all tenants are in one wave." example:"1"`
 	MaxFailures   int              `json:"maxFailures" doc:"How many tenants may fail before it stops." example:"12"`
 	Concurrency   int              `json:"concurrency" doc:"How many tenants of a server are migrated at the same time." example:"8"`
-	StartedBy     string           `json:"startedBy" doc:"Who wanted it." example:"auth0|0199…"`
+	StartedBy     string           `json:"startedBy" doc:"Who started it." example:"auth0|0199…"`
 	ChangedBy     string           `json:"changedBy,omitempty" doc:"Who paused, resumed or aborted it last."`
 	StartedAt     time.Time        `json:"startedAt" doc:"When it began."`
 	FinishedAt    *time.Time       `json:"finishedAt,omitempty" doc:"When it ended."`
 	Problem       string           `json:"problem,omitempty" doc:"Why it stopped, failed or was aborted."`
-	RatePerSecond float64          `json:"ratePerSecond,omitempty" doc:"How many tenants it had a second in the last half minute; only while it runs." example:"42.5"`
-	ETASeconds    int              `json:"etaSeconds,omitempty" doc:"How long it will take at this rate; absent where that cannot be told." example:"2"`
+	RatePerSecond float64          `json:"ratePerSecond,omitempty" doc:"Tenants per second in the last half minute; only while it runs." example:"42.5"`
+	ETASeconds    int              `json:"etaSeconds,omitempty" doc:"The time that is left at this rate; absent if it is not known." example:"2"`
 }
 
 func migrationOf(run catalog.Run) Migration {
@@ -82,24 +82,24 @@ func migrationOf(run catalog.Run) Migration {
 	return m
 }
 
-// MigrationDetails is all that is known of a run.
+// MigrationDetails are the details of a run.
 type MigrationDetails struct {
 	Migration
-	Tenants  []string           `json:"tenants,omitempty" doc:"The tenants that it was narrowed to; absent for the whole fleet."`
-	Failures []MigrationFailure `json:"failures" doc:"The causes for which tenants have failed, the most frequent first, at most 20."`
+	Tenants  []string           `json:"tenants,omitempty" doc:"The chosen tenants; absent for the whole fleet."`
+	Failures []MigrationFailure `json:"failures" doc:"The causes of failures, the most frequent first, at most 20."`
 }
 
-// MigrationFailure is a cause for which tenants have failed.
+// MigrationFailure is the cause of failures of tenants.
 type MigrationFailure struct {
 	Problem  string   `json:"problem" doc:"The cause: the file, its line, and what Postgres says."`
-	Tenants  int      `json:"tenants" doc:"How many tenants it befell."`
-	Examples []string `json:"examples" doc:"Up to five of their slugs, or their databases where they belong to no school."`
+	Tenants  int      `json:"tenants" doc:"How many tenants failed with it."`
+	Examples []string `json:"examples" doc:"Up to five of their slugs, or databases for spares."`
 }
 
 // Final reports whether the run is over.
 func (m MigrationDetails) Final() bool { return !m.State.Open() }
 
-// RunPath names a run. It is exported, as huma does not look into embedded structs that are not.
+// RunPath names a run. It is exported, since huma does not read unexported embedded structs.
 type RunPath struct {
 	ID string `path:"id" doc:"The run's id." example:"0199c1b0-7d2e-7aa0-b9a1-0f6f3c1e2d4b"`
 }
@@ -123,7 +123,7 @@ func (s *server) getRunEvents(ctx context.Context, in *runEventsInput) (*huma.St
 	return s.events(ctx, "migration", in.ID, in.LastEventID, func(ctx context.Context) (followed, error) { return s.viewRun(ctx, in.ID) })
 }
 
-// viewRun finds a run with its failures. Whatever is no id is as unknown as an id that no run has.
+// viewRun finds a run with its failures. A text that is not an id is answered like an unknown id.
 func (s *server) viewRun(ctx context.Context, text string) (MigrationDetails, error) {
 	id, err := parseID(text, messages.ID("detail.no_run"))
 	if err != nil {
@@ -151,7 +151,7 @@ func (s *server) runDetails(ctx context.Context, run catalog.Run) (MigrationDeta
 	return view, nil
 }
 
-// MigrationPage is a part of the list.
+// MigrationPage is a page of the list.
 type MigrationPage struct {
 	Migrations []Migration `json:"migrations"`
 	NextCursor string      `json:"nextCursor,omitempty" doc:"Continues the list; absent at its end."`

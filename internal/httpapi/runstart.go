@@ -21,11 +21,11 @@ import (
 )
 
 const (
-	// maxChosen is how many tenants a run can be narrowed to.
+	// maxChosen is how many tenants a run can be limited to.
 	maxChosen = 1000
-	// maxChoiceBytes is how many bytes a body with so many names may have; see maxBodyBytes for the one.
+	// maxChoiceBytes is the size of a body with that many names; see maxBodyBytes for the extra byte.
 	maxChoiceBytes = 128<<10 + 1
-	// maxVersion is the largest that JSON can tell exactly: versions may be dates with a time.
+	// maxVersion is the largest number that JSON represents exactly: versions may be dates with a time.
 	maxVersion = 1 << 53
 )
 
@@ -34,9 +34,9 @@ func (s *server) registerRunStart() {
 		OperationID: "startMigration", Method: http.MethodPost, Path: "/migrations", Tags: []string{tagFleet},
 		Metadata: flags(needsSchema),
 		Summary:  "Start a run over the fleet",
-		Description: "Brings all tenants that are behind to the newest version, or the chosen ones to the chosen version: first the canaries, then waves that grow. " +
+		Description: "Migrates all tenants that are behind to the newest version, or the chosen ones to the chosen version: first the canaries, then growing waves. " +
 			"The new template is built first, so a file that cannot run at all starts nothing. A service then does the work. " +
-			"At most one run is open. With `plan`, nothing is started, and the answer tells what would be done.",
+			"At most one run is open. With `plan`, nothing is started, and the answer is what would be done.",
 		MaxBodyBytes: maxChoiceBytes,
 		Errors:       []int{http.StatusConflict},
 		Responses:    s.startResponses(),
@@ -45,25 +45,25 @@ func (s *server) registerRunStart() {
 		OperationID: "migrateTenant", Method: http.MethodPost, Path: "/tenants/{id}/migrate", Tags: []string{tagFleet},
 		Metadata: flags(needsSchema),
 		Summary:  "Start a run for one tenant",
-		Description: "Brings just this tenant to the newest version, as `POST /migrations` with its name does: also one that is held at an older " +
+		Description: "Migrates only this tenant to the newest version, as `POST /migrations` with its name does: also one that is held at an older " +
 			"version, or quarantined because a migration had failed. The body is empty, or an object without members.",
 		Errors:    []int{http.StatusConflict, http.StatusNotFound},
 		Responses: s.startResponses(),
 	}, s.postTenantMigration)
 }
 
-// startResponses are the two good answers of what starts a run.
+// startResponses are the two successful answers of operations that start a run.
 func (s *server) startResponses() map[string]*huma.Response {
 	schemas := s.api.OpenAPI().Components.Schemas
 	body := func(t reflect.Type) map[string]*huma.MediaType {
 		return map[string]*huma.MediaType{"application/json": {Schema: schemas.Schema(t, true, "")}}
 	}
 	location := map[string]*huma.Param{"Location": {
-		Description: "Where the run can be looked at.", Schema: &huma.Schema{Type: huma.TypeString},
+		Description: "The URL of the run.", Schema: &huma.Schema{Type: huma.TypeString},
 	}}
 	return map[string]*huma.Response{
 		"200": {
-			Description: "Nothing was started: a plan was asked for, or nothing is behind, and then its `total` is 0.",
+			Description: "Nothing was started: the request was for a plan, or no tenant is behind, and then `total` is 0.",
 			Content:     body(reflect.TypeFor[MigrationPlan]()),
 		},
 		"202": {Description: "The run is open.", Content: body(reflect.TypeFor[MigrationDetails]()), Headers: location},
@@ -74,15 +74,15 @@ func (s *server) startResponses() map[string]*huma.Response {
 type newMigration struct {
 	Tenants     []string `json:"tenants,omitempty" minItems:"1" maxItems:"1000" doc:"Only these tenants: ids, slugs or databases. The whole fleet when left out." example:"[\"lincoln-high\"]"`
 	To          *uint    `json:"to,omitempty" minimum:"1" doc:"@runTarget"`
-	Canaries    *int     `json:"canaries,omitempty" minimum:"0" doc:"How many tenants go first, alone; 0 migrates all in one wave. When left out, those that are marked as canaries, or else one."`
+	Canaries    *int     `json:"canaries,omitempty" minimum:"0" doc:"How many tenants are migrated first; 0 migrates all in one wave. When left out, those that are marked as canaries, or else one."`
 	MaxFailures *int     `json:"maxFailures,omitempty" minimum:"0" doc:"How many tenants may fail before the run stops; 0 stops at the first. When left out, a tenth of them, and at least 3."`
 	Concurrency *int     `json:"concurrency,omitempty" minimum:"1" maximum:"64" doc:"How many tenants of a server are migrated at the same time; 8 when left out."`
-	Plan        bool     `json:"plan,omitempty" doc:"Only tell what would be done." example:"true"`
+	Plan        bool     `json:"plan,omitempty" doc:"Only answer what would be done." example:"true"`
 
 	members
 }
 
-// UnmarshalJSON takes the members one by one, as that of newUser does.
+// UnmarshalJSON reads the members one by one, as newUser does.
 func (m *newMigration) UnmarshalJSON(text []byte) error {
 	return m.read(text, func(o *object) {
 		m.Tenants = o.list("tenants")
@@ -101,7 +101,7 @@ type postMigrationInput struct{ Body *newMigration }
 
 type postMigrationOutput struct {
 	Status   int
-	Location string `header:"Location" doc:"Where the run can be looked at."`
+	Location string `header:"Location" doc:"The URL of the run."`
 	Body     any
 }
 
@@ -129,7 +129,8 @@ func (s *server) postMigration(ctx context.Context, in *postMigrationInput) (*po
 	return s.startRun(ctx, options, nil)
 }
 
-// noMembers is a body that may be left out and has no members. One that has some is refused, since it means something.
+// noMembers is a body that may be left out and has no members. A body with members is refused, since they would be
+// ignored.
 type noMembers struct{ members }
 
 // UnmarshalJSON refuses every member.
@@ -137,7 +138,7 @@ func (n *noMembers) UnmarshalJSON(text []byte) error {
 	return n.read(text, func(*object) {})
 }
 
-// invalid is the problem of the members; nil where there are none, or no body.
+// invalid returns the problem of the members; nil where there are none, or no body.
 func (n *noMembers) invalid() error {
 	if n == nil {
 		return nil
@@ -168,7 +169,7 @@ func (s *server) postTenantMigration(ctx context.Context, in *tenantMigrationInp
 	return s.startRun(ctx, fleet.Options{By: claimsOf(ctx).Subject, Only: []string{name}}, &row.ID)
 }
 
-// startRun opens a run and writes down who did, or answers with an empty plan where nothing is behind.
+// startRun opens a run and writes the audit event, or answers with an empty plan where nothing is behind.
 func (s *server) startRun(ctx context.Context, options fleet.Options, tenantID *uuid.UUID) (*postMigrationOutput, error) {
 	run, err := s.cfg.Fleet.Start(ctx, options)
 	if errors.Is(err, fleet.ErrNothing) && !postgres.Unreachable(err) {
@@ -177,7 +178,8 @@ func (s *server) startRun(ctx context.Context, options fleet.Options, tenantID *
 	if err != nil {
 		return nil, s.startProblem(ctx, err)
 	}
-	// The run is open, and tells who began it. That the caller has gone, or the audit cannot be written, does not end it.
+	// The run is open, and has the name of the person who started it. It goes on also when the caller has
+	// disconnected, or the audit event cannot be written.
 	requestOf(ctx).Cause = s.cfg.Catalog.Record(context.WithoutCancel(ctx), runEvent(ctx, "start", run.ID).About(tenantID, nil))
 	view, err := s.runDetails(ctx, run)
 	if err != nil {
@@ -186,7 +188,7 @@ func (s *server) startRun(ctx context.Context, options fleet.Options, tenantID *
 	return &postMigrationOutput{Status: http.StatusAccepted, Location: "/migrations/" + run.ID.String(), Body: view}, nil
 }
 
-// startProblem words why no run was opened.
+// startProblem returns the problem of a run that was not opened.
 func (s *server) startProblem(ctx context.Context, err error) error {
 	var paused *fleet.PausedError
 	var file *migrations.Error
@@ -213,7 +215,7 @@ func (s *server) startProblem(ctx context.Context, err error) error {
 	return err
 }
 
-// openRunProblem names the run that is in the way. One that is paused waits for a person, so there is nothing to wait for.
+// openRunProblem names the open run. A paused run waits for an operator, so the answer has no time to wait.
 func openRunProblem(run catalog.Run) *problem.Problem {
 	args := messages.Args{"Run": run.ID, "Version": run.ToVersion, "Done": run.Done + run.Failed, "Total": run.Total, "State": problem.State(run.State)}
 	if run.State == catalog.RunPaused {
@@ -222,7 +224,7 @@ func openRunProblem(run catalog.Run) *problem.Problem {
 	return problem.New(problem.InProgress, messages.ID("detail.run_open", args)).WithRetryAfter(10 * time.Second)
 }
 
-// fileProblem tells which file cannot be run, and why.
+// fileProblem says which file cannot run, and why.
 func fileProblem(e *migrations.Error) *problem.Problem {
 	place := e.File
 	if e.Line > 0 {

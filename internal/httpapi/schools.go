@@ -10,14 +10,14 @@ import (
 func (s *server) registerSchools() {
 	register(s, anyone, huma.Operation{
 		OperationID: "checkSchoolName", Method: http.MethodGet, Path: "/schools/availability", Tags: []string{tagSignup},
-		Summary:     "See which slug a school's name would get",
-		Description: "Schools may share a name. Where the slug is not free, the next school of the name gets one with a number.",
+		Summary:     "Get the slug that a school's name would get",
+		Description: "Schools may have the same name. If the slug is not free, the next school with the name gets one with a number.",
 		Errors:      []int{http.StatusUnprocessableEntity, http.StatusServiceUnavailable},
 	}, s.getAvailability)
 	register(s, anyUser, huma.Operation{
 		OperationID: "me", Method: http.MethodGet, Path: "/me", Tags: []string{tagSchool},
-		Summary:     "See the caller and their school",
-		Description: "The user and the school from the catalog, and figures that are read in the school's own database, with the school's own role.",
+		Summary:     "Read the caller and their school",
+		Description: "The user and the school from the catalog, and figures from the school's own database, read with the school's own role.",
 		Errors:      []int{http.StatusForbidden, http.StatusNotFound},
 	}, s.getMe)
 }
@@ -28,10 +28,10 @@ type availabilityInput struct {
 
 type availabilityOutput struct{ Body Availability }
 
-// Availability tells the slug of a name.
+// Availability is the slug of a name.
 type Availability struct {
-	Slug      string `json:"slug" doc:"The name by which people will find the school." example:"lincoln-high"`
-	Available bool   `json:"available" doc:"Whether nobody has it."`
+	Slug      string `json:"slug" doc:"The short name for URLs that the school would get." example:"lincoln-high"`
+	Available bool   `json:"available" doc:"Whether it is free."`
 }
 
 func (s *server) getAvailability(ctx context.Context, in *availabilityInput) (*availabilityOutput, error) {

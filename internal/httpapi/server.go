@@ -1,9 +1,9 @@
 // Package httpapi serves the HTTP API: it reads requests strictly, calls the other packages, and writes their results and
 // errors as answers.
 //
-// It decides nothing about schools. Every operation is registered with who may use it, so that one nobody thought about
-// is closed; every error becomes a problem document by one table; and no answer and no line of the log holds what a
-// caller sent as a password or a token.
+// It contains no rules about schools. Every operation is registered with who may use it, so that an operation is
+// closed unless it says otherwise. One table turns every error into a problem document. No answer and no line of the
+// log contains a submitted password or token.
 package httpapi
 
 import (
@@ -23,12 +23,12 @@ import (
 	"homeroom/messages"
 )
 
-// server is the API with what it needs.
+// server is the API with its dependencies.
 type server struct {
 	cfg    Config
 	api    huma.API
 	tokens *verifier
-	// logins caches what the identity provider has returned for accounts.
+	// logins caches accounts from the identity provider.
 	accounts *otter.Cache[string, identity.User]
 	// operations are in the order in which they were registered.
 	operations []*huma.Operation
@@ -37,9 +37,9 @@ type server struct {
 }
 
 func init() {
-	gin.SetMode(gin.ReleaseMode)      // it prints all routes otherwise
-	huma.DefaultArrayNullable = false // our lists may be empty, and are never null
-	// huma has one place for this for the whole process, and its own answer repeats the values that it refuses.
+	gin.SetMode(gin.ReleaseMode)      // otherwise it prints all routes
+	huma.DefaultArrayNullable = false // lists may be empty, and are never null
+	// huma has one setting for this in the whole process, and its own answer repeats the refused values.
 	huma.NewErrorWithContext = func(ctx huma.Context, status int, message string, causes ...error) huma.StatusError {
 		p := refusal(status, int(ctx.Operation().MaxBodyBytes), message, causes)
 		if hasFlag(ctx.Operation(), flagEnvelope) {
@@ -52,7 +52,7 @@ func init() {
 	}
 }
 
-// New returns the handler of all routes. It sends no request: the keys of tokens are fetched when the first token comes.
+// New returns the handler of all routes. It sends no request: the keys of tokens are fetched with the first token.
 func New(cfg Config) (http.Handler, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.validate(); err != nil {
@@ -99,7 +99,7 @@ func New(cfg Config) (http.Handler, error) {
 	return router, nil
 }
 
-// newRouter is a router without routes, with what every request goes through.
+// newRouter returns a router without routes, with the middleware of every request.
 func (s *server) newRouter() (*gin.Engine, error) {
 	router := gin.New()
 	router.RedirectTrailingSlash = false
@@ -115,11 +115,11 @@ func (s *server) newRouter() (*gin.Engine, error) {
 	return router, nil
 }
 
-// drainingKey finds in a request's context the channel that is closed when the server begins to shut down.
+// drainingKey is the context key of the channel that is closed when the server begins to shut down.
 type drainingKey struct{}
 
-// NewServer serves a handler with bounds on what a slow or hostile client can hold. Event streams end when
-// [http.Server.Shutdown] begins, so that it has only short requests to wait for.
+// NewServer serves a handler with limits on what a slow or hostile client can hold. Event streams end when
+// [http.Server.Shutdown] begins, so that it only waits for short requests.
 func NewServer(addr string, handler http.Handler) *http.Server {
 	draining := make(chan struct{})
 	server := &http.Server{

@@ -9,21 +9,22 @@ import (
 )
 
 const (
-	// maxStreams is how many event streams that need no token a process serves at the same time, and maxOperatorStreams how many
-	// of those that do: whoever takes all of the one leaves the others theirs.
+	// maxStreams is how many event streams without a token a process serves at the same time, and maxOperatorStreams
+	// how many with one: so neither can use up those of the other.
 	maxStreams         = 200
 	maxOperatorStreams = 50
-	// maxOfNetwork and maxOfOne are how many of the former a client's network may have, and how many may follow one sign-up.
+	// maxOfNetwork and maxOfOne are how many streams without a token a client's network may have, and how many may
+	// follow one sign-up.
 	maxOfNetwork = 5
 	maxOfOne     = 5
 )
 
-// streams counts the open event streams and looks, once for all that follow the same thing, whether it has changed.
+// streams counts the open event streams, and checks for changes once for all streams that follow the same thing.
 type streams struct {
 	every time.Duration
 
 	mu    sync.Mutex
-	open  map[string]int // by what is counted; none are 0
+	open  map[string]int // by key; there are no zeros
 	feeds map[string]*feed
 }
 
@@ -31,13 +32,13 @@ func newStreams(every time.Duration) *streams {
 	return &streams{every: every, open: map[string]int{}, feeds: map[string]*feed{}}
 }
 
-// share is a part of what may be open: at most so many with a key.
+// share is a limit: at most this many open streams with a key.
 type share struct {
 	key  string
 	most int
 }
 
-// sharesOf are what a stream takes part of.
+// sharesOf returns the limits that a stream counts towards.
 func sharesOf(ctx context.Context, thing string) []share {
 	if claimsOf(ctx).Subject != "" {
 		return []share{{"operators", maxOperatorStreams}}
@@ -50,7 +51,7 @@ func sharesOf(ctx context.Context, thing string) []share {
 	return shares
 }
 
-// enter takes a stream's shares. What it returns gives them back; it is nil where there is no room.
+// enter counts a stream. The returned function ends that; it is nil where a limit is reached.
 func (s *streams) enter(shares []share) (leave func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -73,7 +74,7 @@ func (s *streams) enter(shares []share) (leave func()) {
 	}
 }
 
-// feed is what is known of a thing that streams follow.
+// feed is the state of a thing that streams follow.
 type feed struct {
 	stop  context.CancelFunc
 	users int // guarded by the streams' lock
@@ -81,10 +82,11 @@ type feed struct {
 	mu      sync.Mutex
 	view    followed
 	err     error
-	changed chan struct{} // closed when there is something new
+	changed chan struct{} // closed after a change
 }
 
-// follow joins those who follow a thing, of which view is known. The first has it looked at until the last has left.
+// follow adds a stream to those that follow a thing, whose state is view. The first stream starts the checks, which
+// end with the last stream.
 func (s *streams) follow(thing string, view followed, look func(context.Context) (followed, error)) (f *feed, leave func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -106,14 +108,14 @@ func (s *streams) follow(thing string, view followed, look func(context.Context)
 	}
 }
 
-// state is what is known now, and a channel that is closed when that changes.
-func (f *feed) state() (followed, error, <-chan struct{}) { //nolint:staticcheck // the error is a part of the state, and not of asking for it
+// state returns the current state, and a channel that is closed when it changes.
+func (f *feed) state() (followed, error, <-chan struct{}) { //nolint:staticcheck // the error is a part of the state
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.view, f.err, f.changed
 }
 
-// poll looks until the thing is final, cannot be looked at, or ctx ends.
+// poll checks until the thing is final, cannot be read, or ctx ends.
 func (f *feed) poll(ctx context.Context, every time.Duration, look func(context.Context) (followed, error)) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()

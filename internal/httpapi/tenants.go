@@ -24,25 +24,25 @@ func (s *server) registerTenants() {
 	}, s.listTenants)
 	register(s, read, huma.Operation{
 		OperationID: "getTenant", Method: http.MethodGet, Path: "/tenants/{id}", Tags: []string{tagOperator},
-		Summary:     "Look at a tenant",
-		Description: "What the catalog knows, and what the tenant's server tells about its database.",
+		Summary:     "Read a tenant",
+		Description: "Data from the catalog, and from the tenant's server.",
 		Errors:      []int{http.StatusNotFound},
 	}, s.getTenant)
 	s.registerReprovision()
 	s.registerRotate()
 }
 
-// Tenant is a school's place, as a list shows it.
+// Tenant is a tenant, as a list shows it.
 type Tenant struct {
 	ID            uuid.UUID              `json:"id"`
 	Name          string                 `json:"name,omitempty" doc:"The school's name; absent for a spare." example:"Lincoln High"`
-	Slug          string                 `json:"slug,omitempty" doc:"The name by which people find it; absent for a spare." example:"lincoln-high"`
-	Database      string                 `json:"database" doc:"The name of its database and of its login role." example:"t_agm4dmd5f2vkbonbb5xtyhrnjm"`
-	Server        string                 `json:"server" doc:"The Postgres server it lives on." example:"main"`
+	Slug          string                 `json:"slug,omitempty" doc:"The school's short name for URLs; absent for a spare." example:"lincoln-high"`
+	Database      string                 `json:"database" doc:"The name of its database and of its role." example:"t_agm4dmd5f2vkbonbb5xtyhrnjm"`
+	Server        string                 `json:"server" doc:"The Postgres server of its database." example:"main"`
 	Status        catalog.State          `json:"status" example:"ready"`
-	SchemaVersion uint                   `json:"schemaVersion" doc:"The last migration that it has had." example:"4"`
+	SchemaVersion uint                   `json:"schemaVersion" doc:"Its schema version." example:"4"`
 	CreatedAt     time.Time              `json:"createdAt" doc:"When the school signed up."`
-	ReadyAt       *time.Time             `json:"readyAt,omitempty" doc:"When it could be used first."`
+	ReadyAt       *time.Time             `json:"readyAt,omitempty" doc:"When it could first be used."`
 	Problem       string                 `json:"problem,omitempty" doc:"Why it is quarantined."`
 	ProblemKind   catalog.QuarantineKind `json:"problemKind,omitempty" doc:"@quarantineKind"`
 }
@@ -60,11 +60,11 @@ type listInput struct {
 	Status  catalog.State `query:"status"`
 	Server  string        `query:"server" maxLength:"31" example:"main"`
 	Version uint          `query:"version" minimum:"1" doc:"The schema version."`
-	Cursor  string        `query:"cursor" maxLength:"200" doc:"The nextCursor of the page before."`
-	Limit   int           `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"How many to list."`
+	Cursor  string        `query:"cursor" maxLength:"200" doc:"The nextCursor of the previous page."`
+	Limit   int           `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"The size of a page."`
 }
 
-// TenantPage is a part of the list.
+// TenantPage is a page of the list.
 type TenantPage struct {
 	Tenants    []Tenant `json:"tenants"`
 	NextCursor string   `json:"nextCursor,omitempty" doc:"Continues the list; absent at its end."`
@@ -87,20 +87,20 @@ func (s *server) listTenants(ctx context.Context, in *listInput) (*listOutput, e
 	return &listOutput{TenantPage{shown, next}}, nil
 }
 
-// TenantDetails is all that is known of a tenant.
+// TenantDetails are the details of a tenant.
 type TenantDetails struct {
 	Tenant
 	Fingerprint string `json:"fingerprint,omitempty" doc:"A hash of its schema; equal for tenants with the same schema."`
-	HeldAt      *uint  `json:"heldAt,omitempty" doc:"The version that an operator has moved it to on purpose. Only runs that name it move it on." example:"3"`
-	Canary      bool   `json:"canary" doc:"Whether it goes first in every run over the fleet."`
-	// SizeBytes and Connections are nil where the server could not be asked.
-	SizeBytes   *int64        `json:"sizeBytes,omitempty" doc:"How large its database is on disk; absent where the server cannot be asked." example:"7864320"`
-	Connections *int          `json:"connections,omitempty" doc:"How many sessions are in its database now." example:"2"`
-	Warning     string        `json:"warning,omitempty" doc:"What could not be found out."`
-	Steps       []tenant.Step `json:"steps" doc:"What provisioning did last, or is doing now."`
+	HeldAt      *uint  `json:"heldAt,omitempty" doc:"The version at which an operator holds it. Only runs that name it change that." example:"3"`
+	Canary      bool   `json:"canary" doc:"Whether every run over the fleet migrates it first."`
+	// SizeBytes and Connections are nil where the server does not answer.
+	SizeBytes   *int64        `json:"sizeBytes,omitempty" doc:"The size of its database on disk; absent if the server does not answer." example:"7864320"`
+	Connections *int          `json:"connections,omitempty" doc:"The number of sessions in its database." example:"2"`
+	Warning     string        `json:"warning,omitempty" doc:"What could not be read."`
+	Steps       []tenant.Step `json:"steps" doc:"The steps of the last or current provisioning."`
 }
 
-// TenantPath names a tenant. It is exported, as huma does not look into embedded structs that are not.
+// TenantPath names a tenant. It is exported, since huma does not read unexported embedded structs.
 type TenantPath struct {
 	ID string `path:"id" maxLength:"100" doc:"The tenant's id, slug or database." example:"lincoln-high"`
 }
@@ -115,12 +115,12 @@ func (s *server) getTenant(ctx context.Context, in *TenantPath) (*tenantOutput, 
 	return &tenantOutput{s.details(ctx, row)}, nil
 }
 
-// details asks the tenant's server too. One that does not answer is no reason to hide what the catalog knows.
+// details reads from the tenant's server as well. If it does not answer, the data from the catalog is returned.
 func (s *server) details(ctx context.Context, row catalog.Tenant) TenantDetails {
 	d := TenantDetails{
 		Tenant: tenantOf(row), Fingerprint: orZero(row.Fingerprint), HeldAt: row.HeldAt, Canary: row.Canary, Steps: []tenant.Step{},
 	}
-	_ = json.Unmarshal(row.Steps, &d.Steps) // written by this program; unreadable ones are as good as none
+	_ = json.Unmarshal(row.Steps, &d.Steps) // written by this program; steps that cannot be read are left out
 	server, err := s.cfg.Servers.Get(row.Server)
 	var facts tenant.Stats
 	if err == nil {
@@ -140,5 +140,5 @@ func (s *server) details(ctx context.Context, row catalog.Tenant) TenantDetails 
 	return d
 }
 
-// factsTimeout bounds the question to a tenant's server.
+// factsTimeout bounds the query to a tenant's server.
 const factsTimeout = 3 * time.Second

@@ -20,15 +20,15 @@ import (
 // clockSkew is how far the issuer's clock may be ahead of ours.
 const clockSkew = time.Minute
 
-// claims are what we read from an access token.
+// claims are the claims of an access token that are used.
 type claims struct {
 	Subject     string   `json:"sub"`
 	Permissions []string `json:"permissions"`
 	Scope       string   `json:"scope"`
 }
 
-// allows reports whether the token carries a permission: in the claim that Auth0 adds for people, or in the scope that
-// applications have.
+// allows reports whether the token has a permission: in the claim that Auth0 adds for people, or in the scope of
+// applications.
 func (c claims) allows(permission string) bool {
 	return slices.Contains(c.Permissions, permission) || slices.Contains(strings.Fields(c.Scope), permission)
 }
@@ -39,17 +39,17 @@ type verifier struct {
 	issuer, audience string
 }
 
-// newVerifier sends nothing; the keys are fetched with the first token (see jwks.Set).
+// newVerifier makes a verifier. It sends nothing; the keys are fetched with the first token (see jwks.Set).
 func newVerifier(issuer, jwksURL, audience string, keysFor time.Duration) *verifier {
 	return &verifier{issuer: issuer, audience: audience, oidc: oidc.NewVerifier(issuer, jwks.New(jwks.Config{URL: jwksURL, MaxAge: keysFor}), &oidc.Config{
 		ClientID: audience, SupportedSigningAlgs: []string{oidc.RS256},
 	})}
 }
 
-// verify reads a token. Its error is about the token, unless it is [jwks.ErrFetch].
+// verify verifies a token. Its error is about the token, unless it is [jwks.ErrFetch].
 func (v *verifier) verify(ctx context.Context, token string) (claims, error) {
 	parts := strings.Split(token, ".")
-	if len(parts) != 3 || strings.ContainsAny(token, "{} ") { // no other serialisation than the compact one
+	if len(parts) != 3 || strings.ContainsAny(token, "{} ") { // only the compact serialisation
 		return claims{}, errors.New("it is not a JWT")
 	}
 	var fetch error
@@ -66,7 +66,7 @@ func (v *verifier) verify(ctx context.Context, token string) (claims, error) {
 	return v.strictClaims(parts[1], time.Now())
 }
 
-// checkType refuses tokens that say they are something else than an access token: RFC 9068 calls those at+jwt, and Auth0 JWT.
+// checkType refuses tokens whose type is not that of an access token: RFC 9068 calls those at+jwt, and Auth0 JWT.
 func checkType(part string) error {
 	var header struct {
 		Type *string `json:"typ"`
@@ -84,9 +84,9 @@ func checkType(part string) error {
 	return errors.New("its type is not that of an access token")
 }
 
-// strictClaims reads claims that a signature has shown to be the issuer's. go-oidc reads them with encoding/json, which takes
-// the last of two members, names in any letter case, and numbers in quotes; another reader of the same token, such as a
-// gateway, may have read it in another way.
+// strictClaims reads claims whose signature was verified. go-oidc reads them with encoding/json, which uses the last
+// of two members, names in any letter case, and numbers in quotes; another reader of the same token, such as a
+// gateway, may have read it differently.
 func (v *verifier) strictClaims(part string, now time.Time) (claims, error) {
 	var read struct {
 		claims
@@ -119,20 +119,20 @@ func (v *verifier) strictClaims(part string, now time.Time) (claims, error) {
 	case read.Expiry == nil || math.Floor(*read.Expiry) <= seconds:
 		return claims{}, errors.New("it has expired")
 	case read.NotBefore > ahead || read.IssuedAt > ahead:
-		return claims{}, errors.New("it is from the future")
+		return claims{}, errors.New("it is not valid yet")
 	}
 	return read.claims, nil
 }
 
-// decodeStrictly reads a part of a token: members that stand there once, and known ones in no other letter case.
+// decodeStrictly reads a part of a token: no member twice, and known members in no other letter case.
 func decodeStrictly(part string, into any, known ...string) error {
 	text, err := base64.RawURLEncoding.DecodeString(part)
 	if err != nil {
 		return err
 	}
 	var members map[string]jsontext.Value
-	if err := json.Unmarshal(text, &members); err != nil { // refuses duplicates at every depth
-		return errors.New("it is not an object whose members stand there once")
+	if err := json.Unmarshal(text, &members); err != nil { // it refuses duplicates at every depth
+		return errors.New("it is not an object without duplicate members")
 	}
 	for name := range members {
 		same := func(k string) bool { return strings.EqualFold(k, name) }
@@ -141,7 +141,7 @@ func decodeStrictly(part string, into any, known ...string) error {
 		}
 	}
 	if err := json.Unmarshal(text, into); err != nil {
-		return errors.New("a member is not of the type that it should be")
+		return errors.New("a member has the wrong type")
 	}
 	return nil
 }

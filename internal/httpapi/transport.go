@@ -11,11 +11,11 @@ import (
 	"homeroom/messages"
 )
 
-// singleHeaders are the headers of which a request has one at most. Of two, a proxy in front of us could have read the one and we
-// the other.
+// singleHeaders are the headers that a request has at most once. Of two, a proxy in front of the service could have
+// used the one and the service the other.
 var singleHeaders = []string{"Authorization", "Content-Encoding", "Content-Type", "Idempotency-Key"}
 
-// wellFormed refuses requests that cannot be understood in one way only, before anything of the body is read.
+// wellFormed refuses requests that can be understood in more than one way, before the body is read.
 func wellFormed(c *gin.Context) {
 	for _, name := range singleHeaders {
 		if len(c.Request.Header.Values(name)) > 1 {
@@ -32,21 +32,22 @@ func wellFormed(c *gin.Context) {
 	}
 }
 
-// announced refuses a body whose length, as the request tells it, is above what the operation reads. Nothing of it is read.
+// withAnnouncedBody refuses a body whose Content-Length is larger than what the operation reads. The body is not
+// read.
 func (s *server) withAnnouncedBody(ctx huma.Context, next func(huma.Context)) {
 	most := ctx.Operation().MaxBodyBytes
-	if most == 0 { // it reads none
+	if most == 0 { // it reads no body
 		most = maxBodyBytes
 	}
 	if requestOf(ctx.Context()).length >= most { // most is one more than what is read
 		ctx.SetHeader("Connection", "close")
-		_ = huma.WriteErr(s.api, ctx, http.StatusRequestEntityTooLarge, "") // the caller may be gone
+		_ = huma.WriteErr(s.api, ctx, http.StatusRequestEntityTooLarge, "") // the caller may have disconnected
 		return
 	}
 	next(ctx)
 }
 
-// answerHead adds HEAD wherever GET is: net/http leaves the body out. It is called when all routes are there.
+// answerHead adds HEAD wherever GET is: net/http leaves the body out. It is called after all routes were added.
 func answerHead(router *gin.Engine) {
 	there := map[string]bool{}
 	for _, route := range router.Routes() {
@@ -59,7 +60,7 @@ func answerHead(router *gin.Engine) {
 	}
 }
 
-// notFound answers for a path that there is not.
+// notFound answers for an unknown path.
 func notFound(c *gin.Context) {
 	p := problem.New(problem.NotFound, messages.ID("detail.no_path"))
 	if path := c.Request.URL.Path; len(path) > 1 && strings.HasSuffix(path, "/") {

@@ -15,7 +15,7 @@ import (
 	"homeroom/webhook"
 )
 
-// manageWebhooks is the permission for everything about webhooks: who has it decides where our events go.
+// manageWebhooks is the permission for webhooks: its owner decides where events are sent.
 const manageWebhooks = "manage:webhooks"
 
 func (s *server) registerWebhooks() {
@@ -24,32 +24,32 @@ func (s *server) registerWebhooks() {
 		OperationID: "listWebhooks", Method: http.MethodGet, Path: "/webhooks", Tags: []string{tagWebhooks},
 		Metadata:    flags(needsCatalogOnly),
 		Summary:     "List the webhooks",
-		Description: "Newest first, in pages. Secrets are not told.",
+		Description: "Newest first, in pages, without their secrets.",
 		Errors:      []int{http.StatusUnprocessableEntity},
 	}, s.listWebhooks)
 	register(s, who, huma.Operation{
 		OperationID: "getWebhook", Method: http.MethodGet, Path: "/webhooks/{id}", Tags: []string{tagWebhooks},
 		Metadata:    flags(needsCatalogOnly),
-		Summary:     "Look at a webhook",
-		Description: "Its secret is not told: `POST /webhooks/{id}/rotate` makes a new one, and the command `homeroom webhook show --secret` tells it.",
+		Summary:     "Read a webhook",
+		Description: "The answer does not contain its secret: `POST /webhooks/{id}/rotate` makes a new one, and the command `homeroom webhook show --secret` prints it.",
 		Errors:      []int{http.StatusNotFound},
 	}, s.getWebhook)
 	s.registerWebhookChanges()
 	s.registerDeliveries()
 }
 
-// Webhook is an address outside that is told of events.
+// Webhook is an external address that receives events.
 type Webhook struct {
 	ID                  uuid.UUID  `json:"id" doc:"The webhook's id."`
-	URL                 string     `json:"url" doc:"Where events are posted to."`
-	Description         string     `json:"description,omitempty" doc:"What people say about it." example:"Billing"`
-	Events              []string   `json:"events" doc:"The types of events that it is told; none are all."`
-	Enabled             bool       `json:"enabled" doc:"Whether it is told of events."`
-	DisabledBecause     string     `json:"disabledBecause,omitempty" doc:"Why it is not."`
+	URL                 string     `json:"url" doc:"The URL that events are posted to."`
+	Description         string     `json:"description,omitempty" doc:"A description for people." example:"Billing"`
+	Events              []string   `json:"events" doc:"The types of events that it receives; an empty list means all."`
+	Enabled             bool       `json:"enabled" doc:"Whether it receives events."`
+	DisabledBecause     string     `json:"disabledBecause,omitempty" doc:"Why it is disabled."`
 	CreatedBy           string     `json:"createdBy" doc:"Who added it." example:"auth0|0199…"`
 	CreatedAt           time.Time  `json:"createdAt" doc:"When it was added."`
-	RotatedAt           *time.Time `json:"rotatedAt,omitempty" doc:"When it got its present secret; absent while that is its first."`
-	PreviousSecretUntil *time.Time `json:"previousSecretUntil,omitempty" doc:"Until when the secret before signs too; absent when it does not."`
+	RotatedAt           *time.Time `json:"rotatedAt,omitempty" doc:"When it got its current secret; absent for the first one."`
+	PreviousSecretUntil *time.Time `json:"previousSecretUntil,omitempty" doc:"Until when requests are also signed with the previous secret; absent if they are not."`
 }
 
 func webhookOf(row catalog.WebhookEndpoint) Webhook {
@@ -60,12 +60,12 @@ func webhookOf(row catalog.WebhookEndpoint) Webhook {
 	}
 }
 
-// WebhookPath names a webhook. It is exported, as huma does not look into embedded structs that are not.
+// WebhookPath names a webhook. It is exported, since huma does not read unexported embedded structs.
 type WebhookPath struct {
 	ID string `path:"id" doc:"The webhook's id." example:"0199c1b0-7d2e-7aa0-b9a1-0f6f3c1e2d4b"`
 }
 
-// id is what the path names. Whatever is no id is as unknown as an id that no webhook has.
+// id returns the id in the path. A text that is not an id is answered like an unknown id.
 func (p WebhookPath) id() (uuid.UUID, error) {
 	return parseID(p.ID, messages.ID("detail.no_webhook"))
 }
@@ -100,7 +100,7 @@ func (s *server) getWebhook(ctx context.Context, in *WebhookPath) (*webhookOutpu
 	return &webhookOutput{webhookOf(row)}, nil
 }
 
-// WebhookPage is a part of the list.
+// WebhookPage is a page of the list.
 type WebhookPage struct {
 	Webhooks   []Webhook `json:"webhooks" doc:"The webhooks."`
 	NextCursor string    `json:"nextCursor,omitempty" doc:"Continues the list; absent at its end."`

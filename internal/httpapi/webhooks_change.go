@@ -15,7 +15,7 @@ func (s *server) registerWebhookChanges() {
 		OperationID: "addWebhook", Method: http.MethodPost, Path: "/webhooks", Tags: []string{tagWebhooks},
 		Metadata: flags(needsCatalogOnly),
 		Summary:  "Add a webhook",
-		Description: "From now on it is told of events, signed as Standard Webhooks has it. The answer has its `secret`, which no other answer will tell " +
+		Description: "It receives events from now on, signed as in Standard Webhooks. The answer has its `secret`, which no other answer will contain " +
 			"again. Only addresses on the internet are called, by TLS, unless the operator of the service allows others.",
 		DefaultStatus: http.StatusCreated,
 	}, s.postWebhook)
@@ -23,8 +23,8 @@ func (s *server) registerWebhookChanges() {
 		OperationID: "changeWebhook", Method: http.MethodPatch, Path: "/webhooks/{id}", Tags: []string{tagWebhooks},
 		Metadata: flags(needsCatalogOnly),
 		Summary:  "Change a webhook",
-		Description: "What is left out stays. One that is disabled is told nothing: what was on its way is dead, and what happens meanwhile is " +
-			"not made up for when it is enabled again.",
+		Description: "Members that are left out stay as they are. A disabled webhook receives nothing: its pending deliveries become dead, and events of that time are " +
+			"not sent when it is enabled again.",
 		Errors: []int{http.StatusNotFound},
 	}, s.patchWebhook)
 	register(s, who, huma.Operation{
@@ -38,28 +38,28 @@ func (s *server) registerWebhookChanges() {
 		OperationID: "rotateWebhook", Method: http.MethodPost, Path: "/webhooks/{id}/rotate", Tags: []string{tagWebhooks},
 		Metadata: flags(needsCatalogOnly),
 		Summary:  "Give a webhook a new secret",
-		Description: "The answer has the new `secret`, which no other answer will tell again. For 24 hours every request carries two signatures, one by the new " +
-			"secret and one by the one before, so that the receiver can change over in its own time. The body is empty, or an object without members.",
+		Description: "The answer has the new `secret`, which no other answer will contain again. For 24 hours every request has two signatures, one by the new " +
+			"secret and one by the previous one, so that the receiver has time to change. The body is empty, or an object without members.",
 		Errors: []int{http.StatusNotFound},
 	}, s.postRotation)
 }
 
-// WebhookWithSecret is a webhook to whose operator its secret is told, this once.
+// WebhookWithSecret is a webhook with its secret, which is only returned this once.
 type WebhookWithSecret struct {
 	Webhook
-	Secret string `json:"secret" doc:"What its requests are signed with. It is told only now." example:"whsec_…"`
+	Secret string `json:"secret" doc:"The secret that signs its requests. Only this answer contains it." example:"whsec_…"`
 }
 
 // newWebhook is the body of POST /webhooks.
 type newWebhook struct {
-	URL         string   `json:"url" maxLength:"2000" doc:"Where events are to be posted to. It begins with https, and has neither user nor password."`
-	Description string   `json:"description,omitempty" maxLength:"200" doc:"What people say about it." example:"Billing"`
-	Events      []string `json:"events,omitempty" doc:"The types of events that it is to be told; all when left out." example:"[\"organization.created\",\"tenant.ready\"]"`
+	URL         string   `json:"url" maxLength:"2000" doc:"The URL to post events to. It begins with https, and has neither user nor password."`
+	Description string   `json:"description,omitempty" maxLength:"200" doc:"A description for people." example:"Billing"`
+	Events      []string `json:"events,omitempty" doc:"The types of events that it receives; all when left out." example:"[\"organization.created\",\"tenant.ready\"]"`
 
 	members
 }
 
-// UnmarshalJSON takes the members one by one, as that of newUser does.
+// UnmarshalJSON reads the members one by one, as newUser does.
 func (n *newWebhook) UnmarshalJSON(text []byte) error {
 	return n.read(text, func(o *object) {
 		n.URL, n.Description, n.Events = o.text("url"), o.text("description"), o.list("events")
@@ -69,7 +69,7 @@ func (n *newWebhook) UnmarshalJSON(text []byte) error {
 type postWebhookInput struct{ Body newWebhook }
 
 type postWebhookOutput struct {
-	Location string `header:"Location" doc:"Where the webhook can be looked at."`
+	Location string `header:"Location" doc:"The URL of the webhook."`
 	Body     WebhookWithSecret
 }
 
@@ -86,15 +86,15 @@ func (s *server) postWebhook(ctx context.Context, in *postWebhookInput) (*postWe
 
 // webhookChange is the body of PATCH /webhooks/{id}.
 type webhookChange struct {
-	URL         *string   `json:"url,omitempty" maxLength:"2000" doc:"Where events are to be posted to from now on, repetitions of earlier ones among them."`
-	Description *string   `json:"description,omitempty" maxLength:"200" doc:"What people say about it." example:"Billing"`
-	Events      *[]string `json:"events,omitempty" doc:"The types of events that it is to be told; an empty list is all."`
-	Enabled     *bool     `json:"enabled,omitempty" doc:"Whether it is to be told of events." example:"true"`
+	URL         *string   `json:"url,omitempty" maxLength:"2000" doc:"The URL to post events to from now on, also repetitions of earlier ones."`
+	Description *string   `json:"description,omitempty" maxLength:"200" doc:"A description for people." example:"Billing"`
+	Events      *[]string `json:"events,omitempty" doc:"The types of events that it receives; an empty list means all."`
+	Enabled     *bool     `json:"enabled,omitempty" doc:"Whether it receives events." example:"true"`
 
 	members
 }
 
-// UnmarshalJSON takes the members one by one, as that of newUser does.
+// UnmarshalJSON reads the members one by one, as newUser does.
 func (c *webhookChange) UnmarshalJSON(text []byte) error {
 	return c.read(text, func(o *object) {
 		c.URL, c.Description = optional(o, "url", o.text), optional(o, "description", o.text)
@@ -102,7 +102,7 @@ func (c *webhookChange) UnmarshalJSON(text []byte) error {
 	})
 }
 
-// optional takes a member that may be left out; nil where it is.
+// optional reads a member that may be left out; nil without it.
 func optional[T any](o *object, name string, take func(name string) T) *T {
 	if _, there := o.members[name]; !there {
 		return nil

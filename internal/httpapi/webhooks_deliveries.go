@@ -17,7 +17,7 @@ func (s *server) registerDeliveries() {
 	register(s, who, huma.Operation{
 		OperationID: "listWebhookDeliveries", Method: http.MethodGet, Path: "/webhooks/{id}/deliveries", Tags: []string{tagWebhooks},
 		Metadata:    flags(needsCatalogOnly),
-		Summary:     "List what a webhook was told",
+		Summary:     "List the deliveries to a webhook",
 		Description: "Newest first, in pages. Deliveries are kept for 30 days.",
 		Errors:      []int{http.StatusNotFound, http.StatusUnprocessableEntity},
 	}, s.listDeliveries)
@@ -25,8 +25,8 @@ func (s *server) registerDeliveries() {
 		OperationID: "replayWebhookDelivery", Method: http.MethodPost, Path: "/webhooks/{id}/deliveries/{delivery}/replay", Tags: []string{tagWebhooks},
 		Metadata: flags(needsCatalogOnly),
 		Summary:  "Send a delivery again",
-		Description: "Whatever has become of it: at once, and with as many attempts as a new one. Its `webhook-id` is the same, so that a receiver which has " +
-			"it can tell. The body is empty, or an object without members.",
+		Description: "In any state: at once, and with as many attempts as a new one. Its `webhook-id` is the same, so that a receiver that already has " +
+			"it can recognise it. The body is empty, or an object without members.",
 		DefaultStatus: http.StatusAccepted,
 		Errors:        []int{http.StatusNotFound},
 	}, s.postReplay)
@@ -34,25 +34,25 @@ func (s *server) registerDeliveries() {
 		OperationID: "pingWebhook", Method: http.MethodPost, Path: "/webhooks/{id}/ping", Tags: []string{tagWebhooks},
 		Metadata: flags(needsCatalogOnly),
 		Summary:  "Try a webhook",
-		Description: "Sends an event of the type `ping` at once, and once, even where the webhook is disabled, and tells how that went. It is no delivery: it is " +
-			"not kept, and not repeated. The body is empty, or an object without members.",
+		Description: "Sends one event of the type `ping` at once, also to a disabled webhook, and answers with the result. It is not a delivery: it is " +
+			"neither stored nor repeated. The body is empty, or an object without members.",
 		Errors: []int{http.StatusNotFound},
 	}, s.postPing)
 }
 
-// WebhookDelivery is an event on its way to a webhook.
+// WebhookDelivery is a delivery of an event to a webhook.
 type WebhookDelivery struct {
 	ID            uuid.UUID             `json:"id" doc:"The delivery's id, which is the webhook-id of every attempt."`
 	EventID       uuid.UUID             `json:"eventId" doc:"The event, which has a delivery for each webhook."`
-	EventType     string                `json:"eventType" doc:"What has happened." example:"tenant.ready"`
-	State         catalog.DeliveryState `json:"state" doc:"pending is sent again until it arrives; dead was given up."`
-	Attempts      int                   `json:"attempts" doc:"How often it was sent." example:"2"`
-	NextAttemptAt *time.Time            `json:"nextAttemptAt,omitempty" doc:"When it is sent next; absent unless it is pending. While it is being sent, when that is taken for lost."`
-	AttemptedAt   *time.Time            `json:"attemptedAt,omitempty" doc:"When it was sent last."`
-	EndedAt       *time.Time            `json:"endedAt,omitempty" doc:"When the outcome of an attempt was known last."`
-	LastStatus    *int                  `json:"lastStatus,omitempty" doc:"The HTTP status that was answered last; absent where there was no answer." example:"500"`
-	LastProblem   string                `json:"lastProblem,omitempty" doc:"Why that was no success." example:"it answered 500"`
-	CreatedAt     time.Time             `json:"createdAt" doc:"When it was made of the event."`
+	EventType     string                `json:"eventType" doc:"The type of the event." example:"tenant.ready"`
+	State         catalog.DeliveryState `json:"state" doc:"pending is sent again until it arrives; dead is not sent again."`
+	Attempts      int                   `json:"attempts" doc:"The number of attempts." example:"2"`
+	NextAttemptAt *time.Time            `json:"nextAttemptAt,omitempty" doc:"The time of the next attempt; absent unless it is pending. During an attempt, the time after which that attempt counts as lost."`
+	AttemptedAt   *time.Time            `json:"attemptedAt,omitempty" doc:"The time of the last attempt."`
+	EndedAt       *time.Time            `json:"endedAt,omitempty" doc:"The end of the last attempt with a known result."`
+	LastStatus    *int                  `json:"lastStatus,omitempty" doc:"The HTTP status of the last answer; absent without an answer." example:"500"`
+	LastProblem   string                `json:"lastProblem,omitempty" doc:"Why the last attempt failed." example:"it answered 500"`
+	CreatedAt     time.Time             `json:"createdAt" doc:"When it was created."`
 }
 
 func deliveryOf(row catalog.Delivery) WebhookDelivery {
@@ -66,11 +66,11 @@ func deliveryOf(row catalog.Delivery) WebhookDelivery {
 type listDeliveriesInput struct {
 	WebhookPath
 	PageInput
-	State catalog.DeliveryState `query:"state" doc:"Only these."`
-	Limit int                   `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"How many to list."`
+	State catalog.DeliveryState `query:"state" doc:"Only deliveries in this state."`
+	Limit int                   `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"The size of a page."`
 }
 
-// DeliveryPage is a part of the list.
+// DeliveryPage is a page of the list.
 type DeliveryPage struct {
 	Deliveries []WebhookDelivery `json:"deliveries" doc:"The deliveries."`
 	NextCursor string            `json:"nextCursor,omitempty" doc:"Continues the list; absent at its end."`
@@ -126,12 +126,12 @@ type pingInput struct {
 	Body *noMembers
 }
 
-// Ping is how trying a webhook went.
+// Ping is the result of a ping.
 type Ping struct {
-	Delivered  bool   `json:"delivered" doc:"Whether the receiver has taken it."`
-	Status     int    `json:"status,omitempty" doc:"The HTTP status that it answered; absent where it did not." example:"204"`
-	Problem    string `json:"problem,omitempty" doc:"Why that is no success." example:"its certificate is not good"`
-	DurationMS int64  `json:"durationMs" doc:"How long it took." example:"87"`
+	Delivered  bool   `json:"delivered" doc:"Whether the receiver has accepted it."`
+	Status     int    `json:"status,omitempty" doc:"The HTTP status of the answer; absent without an answer." example:"204"`
+	Problem    string `json:"problem,omitempty" doc:"Why it failed." example:"its certificate is not good"`
+	DurationMS int64  `json:"durationMs" doc:"The duration." example:"87"`
 }
 
 type pingOutput struct{ Body Ping }
