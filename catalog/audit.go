@@ -10,13 +10,13 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Event is something that somebody did.
+// Event is an entry of the audit log.
 type Event struct {
 	ID int64
 	At time.Time
 	// Actor is a user's identity, "operator" at the command line, or "homeroom" for the service itself.
 	Actor string
-	// Action is a word such as "tenant.reprovision".
+	// Action is a code such as "tenant.reprovision".
 	Action    string
 	TenantID  *uuid.UUID
 	SignupID  *uuid.UUID
@@ -24,7 +24,7 @@ type Event struct {
 	Details   json.RawMessage
 }
 
-// Actor is who does something.
+// Actor is the person or program that does something.
 type Actor struct {
 	// Name is as in [Event].
 	Name string
@@ -32,7 +32,7 @@ type Actor struct {
 	RequestID string
 }
 
-// NewEvent is what the actor has done.
+// NewEvent returns an event of the actor.
 func NewEvent(actor Actor, action string) Event {
 	event := Event{Actor: actor.Name, Action: action}
 	if actor.RequestID != "" {
@@ -41,13 +41,13 @@ func NewEvent(actor Actor, action string) Event {
 	return event
 }
 
-// About is the event with the tenant and the sign-up that it is about; nil is none.
+// About returns the event with its tenant and its sign-up; nil means none.
 func (e Event) About(tenant, signup *uuid.UUID) Event {
 	e.TenantID, e.SignupID = tenant, signup
 	return e
 }
 
-// With is the event with what else there is to tell, which must be something that JSON can say.
+// With returns the event with further details, which must be encodable as JSON.
 func (e Event) With(details any) Event {
 	text, err := json.Marshal(details)
 	if err != nil {
@@ -60,7 +60,8 @@ func (e Event) With(details any) Event {
 // Record writes an event.
 func (s *Store) Record(ctx context.Context, event Event) error { return record(ctx, s.pool, event) }
 
-// RecordTx is [Store.Record] in the caller's transaction, so that the event and what it tells commit together.
+// RecordTx is [Store.Record] in the caller's transaction, so that the event commits together with the change that it
+// describes.
 func (s *Store) RecordTx(ctx context.Context, tx pgx.Tx, event Event) error {
 	return record(ctx, tx, event)
 }
@@ -80,7 +81,7 @@ func record(ctx context.Context, q querier, event Event) error {
 	return nil
 }
 
-// Events lists the newest events of a tenant first, at most limit.
+// Events lists the newest events of a tenant, at most limit.
 func (s *Store) Events(ctx context.Context, tenant uuid.UUID, limit int) ([]Event, error) {
 	events, err := many[Event](ctx, s.pool, `
 		select id, at, actor, action, tenant_id, signup_id, request_id, details

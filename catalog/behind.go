@@ -7,30 +7,31 @@ import (
 	"github.com/google/uuid"
 )
 
-// BehindFilter chooses the tenants of a run.
+// BehindFilter selects the tenants of a run.
 type BehindFilter struct {
-	// Lineage names the migrations, Version the version to reach. Tenants of other migrations are never behind.
+	// Lineage names the migrations, Version the version to reach. Tenants with other migrations are never behind.
 	Lineage string
 	Version uint
-	// Down chooses the tenants above the version instead of those below.
+	// Down selects the tenants above the version instead of those below.
 	Down bool
 	// Servers are the servers this process can reach.
 	Servers []string
-	// Only narrows to tenants with one of these ids, slugs or database names; empty is all that are not held at a version.
+	// Only selects tenants with one of these ids, slugs or database names; empty means all that are not held at a
+	// version.
 	Only []string
-	// SkipQuarantined leaves out those that wait for a person.
+	// SkipQuarantined omits the quarantined tenants.
 	SkipQuarantined bool
-	// NotIn leaves out tenants that have an outcome in this run; the zero UUID leaves out none.
+	// NotIn omits tenants that have an outcome in this run; the zero UUID omits none.
 	NotIn uuid.UUID
-	// Limit is how many are listed; 0 is all.
+	// Limit is how many are listed; 0 means all.
 	Limit int
-	// OnlyRequested lists just those whose migration was requested.
+	// OnlyRequested selects only tenants whose migration was requested.
 	OnlyRequested bool
 }
 
 // Behind lists the tenants whose database is older than the version, in the order of a run: canaries, then those that
-// somebody waits for, then schools before spares, oldest version first, and the quarantined ones last, unless they are
-// canaries: a run ends their quarantine. The ones that are up to date cost nothing.
+// somebody waits for, then schools before spares, oldest version first, and quarantined ones last, except canaries: a
+// run ends their quarantine. The tenants that are up to date cost nothing.
 func (s *Store) Behind(ctx context.Context, filter BehindFilter) ([]Tenant, error) {
 	tenants, err := many[Tenant](ctx, s.pool, `
 		select `+tenantColumns+`
@@ -52,7 +53,7 @@ func (s *Store) Behind(ctx context.Context, filter BehindFilter) ([]Tenant, erro
 	return tenants, nil
 }
 
-// emptyNotNil keeps pgx from sending null for a list that is nil.
+// emptyNotNil prevents pgx from sending null for a nil list.
 func emptyNotNil(list []string) []string {
 	if list == nil {
 		return []string{}
@@ -60,8 +61,9 @@ func emptyNotNil(list []string) []string {
 	return list
 }
 
-// WithoutFingerprint lists up to limit tenants of a schema whose fingerprint is not known: they have been migrated since somebody looked.
-// One that a migration has quarantined is left to the next run, unless it is held at a version: no other run comes by that.
+// WithoutFingerprint lists up to limit tenants of a schema whose fingerprint is unknown: they were migrated since they
+// were last inspected. It leaves a tenant that a migration has quarantined to the next run, unless it is held at a
+// version, because no other run takes that one.
 func (s *Store) WithoutFingerprint(ctx context.Context, lineage string, servers []string, limit int) ([]Tenant, error) {
 	tenants, err := many[Tenant](ctx, s.pool, `
 		select `+tenantColumns+`
@@ -77,9 +79,9 @@ func (s *Store) WithoutFingerprint(ctx context.Context, lineage string, servers 
 	return tenants, nil
 }
 
-// RecheckInterrupted has [Store.WithoutFingerprint] list the tenants that a run of chosen tenants has left without recording
-// what it did to them, once for each run that is over: it may have ended between two files, or been aborted. Nobody may be
-// working on a run meanwhile, since a worker may change a tenant for a moment after its run was aborted.
+// RecheckInterrupted makes [Store.WithoutFingerprint] list the tenants that a run of chosen tenants has left without
+// recording what it did to them, once for each run that is over: it may have ended between two files, or been aborted.
+// No worker may be active meanwhile, since a worker may change a tenant for a moment after its run was aborted.
 func (s *Store) RecheckInterrupted(ctx context.Context) error {
 	_, err := s.pool.Exec(ctx, `
 		with over as (
@@ -96,25 +98,25 @@ func (s *Store) RecheckInterrupted(ctx context.Context) error {
 				select from migration_outcomes outcome
 				where run_id = over.id and tenant_id = tenants.id and (outcome.state = 'done' or counts))`)
 	if err != nil {
-		return fmt.Errorf("have the tenants of interrupted runs looked at: %w", err)
+		return fmt.Errorf("recheck the tenants of interrupted runs: %w", err)
 	}
 	return nil
 }
 
-// DeferFingerprint puts tenants at the end of [Store.WithoutFingerprint].
+// DeferFingerprint moves tenants to the end of [Store.WithoutFingerprint].
 func (s *Store) DeferFingerprint(ctx context.Context, tenants []Tenant) error {
 	ids := make([]uuid.UUID, len(tenants))
 	for i, t := range tenants {
 		ids[i] = t.ID
 	}
 	if _, err := s.pool.Exec(ctx, `update tenants set updated_at = now() where id = any($1)`, ids); err != nil {
-		return fmt.Errorf("put tenants off: %w", err)
+		return fmt.Errorf("defer tenants: %w", err)
 	}
 	return nil
 }
 
-// WithDatabase lists the tenants of a schema that have a database, oldest first; only narrows to these ids, slugs or
-// databases.
+// WithDatabase lists the tenants of a schema that have a database, oldest first. If only is not empty, it selects these
+// ids, slugs or databases.
 func (s *Store) WithDatabase(ctx context.Context, lineage string, only []string) ([]Tenant, error) {
 	tenants, err := many[Tenant](ctx, s.pool, `
 		select `+tenantColumns+`

@@ -1,9 +1,9 @@
 // Package catalog knows which tenants exist, on which server, for whom, and how far each sign-up has come.
 //
-// Its rows are the truth that everything else follows. A row is written before the database, role or identity it
-// stands for, so that a crash leaves a row without a thing, which is finished or released, and never a thing without a
-// row. A write has a …Tx twin where a caller must commit it together with something else; every change of state
-// names the state (and, for a sign-up, the lease) that it expects, so that a late worker changes nothing.
+// Its rows are the truth that everything else follows. A row is written before its database, role or identity is
+// created, so that a crash leaves a row without a thing, which is then finished or released, and never a thing without
+// a row. A write has a …Tx twin if a caller must commit it together with something else. Every change of state names
+// the state (and, for a sign-up, the lease) that it expects, so that a late worker changes nothing.
 package catalog
 
 import (
@@ -21,27 +21,28 @@ import (
 	"homeroom/migrations"
 )
 
-// Store reads and writes the catalog. It may be used from many goroutines.
+// Store reads and writes the catalog. It is safe for use by many goroutines.
 type Store struct {
 	pool            pool
 	versionMismatch string
 }
 
-// Config says where the catalog is.
+// Config configures a Store.
 type Config struct {
 	// URL is the Postgres URL of the catalog's database. Its role must own the database, or be able to create it.
 	URL string
-	// MaxConns bounds the connections of this process to the catalog. Defaults to 20.
+	// MaxConns is how many connections this process opens to the catalog at most. Defaults to 20.
 	MaxConns int32
-	// Warm is how many connections are open from the start, and every connection then knows the statements of a sign-up before
-	// anybody needs it. Defaults to 0.
+	// Warm is how many connections are open from the start. Every connection then prepares the statements of a sign-up
+	// before it is used. Defaults to 0.
 	Warm int32
-	// SkipMigrations has the schema of the catalog left at the version that it has. [Store.VersionMismatch] reports whether that is this program's.
+	// SkipMigrations leaves the schema of the catalog at its version. [Store.VersionMismatch] reports whether that is
+	// this program's.
 	SkipMigrations bool
 }
 
-// Open connects to the catalog, creates its database when it is missing and its role may, and brings its schema to
-// the newest version. Processes that open it at the same time wait for one another; a catalog that a newer program has
+// Open connects to the catalog, creates its database if it is missing and its role may, and migrates its schema to the
+// newest version. Processes that open it at the same time wait for one another. A catalog that a newer program has
 // migrated further is used as it is.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
 	poolConfig, err := pgxpool.ParseConfig(cfg.URL)
@@ -78,12 +79,12 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	return s, nil
 }
 
-// statementTimeout bounds a statement of the pool, for the case that its caller has gone.
+// statementTimeout limits a statement of the pool whose caller is gone.
 const statementTimeout = 2 * time.Minute
 
-// setParams makes a session independent of what the server, the database and the role set for others: our transactions are
-// written for read committed, a migration takes as long as it takes, and a session that holds a lock may be idle. What the
-// URL says itself stays.
+// setParams makes a session independent of the settings of the server, the database and the role: our transactions are
+// written for read committed, a migration has no time limit, and a session that holds a lock may be idle. Settings in
+// the URL are kept.
 func setParams(cfg *pgx.ConnConfig, statementTimeout time.Duration) {
 	for name, value := range map[string]string{
 		"application_name":                    "homeroom",
@@ -91,7 +92,7 @@ func setParams(cfg *pgx.ConnConfig, statementTimeout time.Duration) {
 		"idle_in_transaction_session_timeout": "5min",
 		"idle_session_timeout":                "0",
 		"lock_timeout":                        "0",
-		"random_page_cost":                    "1.1", // the catalog is small, and in memory: a plan that was made while a table was empty stays good
+		"random_page_cost":                    "1.1", // the catalog is small, and in memory: a plan from when a table was empty stays good
 		"statement_timeout":                   strconv.FormatInt(statementTimeout.Milliseconds(), 10),
 	} {
 		if _, said := cfg.RuntimeParams[name]; !said {
@@ -100,11 +101,12 @@ func setParams(cfg *pgx.ConnConfig, statementTimeout time.Duration) {
 	}
 }
 
-// VersionMismatch says how the version of a catalog that was opened without migrations differs from this program's, and what to do; empty where it
-// does not. Reading a newer one is safe; of an older one, what this program knows and it does not cannot be read.
+// VersionMismatch returns how the version of a catalog that was opened without migrations differs from this program's,
+// and what to do; empty if it does not. A newer catalog can be read safely; an older one lacks what only this program
+// knows.
 func (s *Store) VersionMismatch() string { return s.versionMismatch }
 
-// compareVersions looks at the version of the schema, and changes nothing.
+// compareVersions reads the version of the schema, and changes nothing.
 func compareVersions(ctx context.Context, cfg *pgx.ConnConfig) (string, error) {
 	cfg = cfg.Copy()
 	setParams(cfg, 0)
@@ -120,19 +122,19 @@ func compareVersions(ctx context.Context, cfg *pgx.ConnConfig) (string, error) {
 	status, err := ours.Status(ctx, conn)
 	switch {
 	case err != nil:
-		return "", fmt.Errorf("look at the version of the catalog: %w", err)
+		return "", fmt.Errorf("read the version of the catalog: %w", err)
 	case status.State == migrations.Current:
 		return "", nil
 	case status.Version == 0:
-		return "", errors.New("the catalog is empty: homeroom serve and homeroom migrate make it")
+		return "", errors.New("the catalog is empty: homeroom serve and homeroom migrate create it")
 	case status.State == migrations.Ahead:
-		return fmt.Sprintf("the catalog is at version %d, and this program knows %d: use the newer program", status.Version, ours.Latest()), nil
+		return fmt.Sprintf("the catalog is at version %d, and this program supports %d: use the newer program", status.Version, ours.Latest()), nil
 	}
-	return fmt.Sprintf("the catalog is at version %d, and this program needs %d: homeroom serve or homeroom migrate brings it there",
+	return fmt.Sprintf("the catalog is at version %d, and this program needs %d: homeroom serve or homeroom migrate upgrades it",
 		status.Version, ours.Latest()), nil
 }
 
-// migrate brings the schema up to date on a connection of its own.
+// migrate migrates the schema on its own connection.
 func migrate(ctx context.Context, cfg *pgx.ConnConfig) error {
 	cfg = cfg.Copy()
 	setParams(cfg, 0)
@@ -156,8 +158,8 @@ func migrate(ctx context.Context, cfg *pgx.ConnConfig) error {
 	return closeToPublic(ctx, conn)
 }
 
-// closeToPublic keeps every role out that was not let in by name: the tenants' roles may live on the same server, and
-// PUBLIC may enter a new database. Only the owner can do that; for anybody else the database is as its owner wants it.
+// closeToPublic revokes CONNECT from PUBLIC, which has it on a new database, because the tenants' roles may be on the
+// same server. Only the owner can revoke it; for other roles the database stays as its owner wants it.
 func closeToPublic(ctx context.Context, conn *pgx.Conn) error {
 	var open bool
 	var name string
@@ -167,22 +169,22 @@ func closeToPublic(ctx context.Context, conn *pgx.Conn) error {
 		from pg_database
 		where datname = current_database()`).Scan(&name, &open)
 	if err != nil {
-		return fmt.Errorf("look who may enter the catalog: %w", err)
+		return fmt.Errorf("read who has CONNECT on the catalog: %w", err)
 	}
 	if !open {
 		return nil
 	}
-	// Two processes that change a database's rights at the same moment disturb one another: the lock lasts as long as the
-	// message, which is one transaction.
+	// Two processes that change a database's privileges at the same moment cause an error: the lock lasts as long as
+	// the message, which is one transaction.
 	_, err = conn.Exec(ctx, "select pg_advisory_xact_lock(hashtextextended('homeroom close catalog', 0)); "+
 		"revoke connect, temporary on database "+pgx.Identifier{name}.Sanitize()+" from public")
 	if err != nil {
-		return fmt.Errorf("close the catalog to PUBLIC: %w", err)
+		return fmt.Errorf("revoke CONNECT on the catalog from PUBLIC: %w", err)
 	}
 	return nil
 }
 
-// createDatabase makes the catalog's own database, from the maintenance database of the same server.
+// createDatabase creates the catalog's own database, from the maintenance database of the same server.
 func createDatabase(ctx context.Context, cfg *pgx.ConnConfig) error {
 	maintenance := cfg.Copy()
 	maintenance.Database = "postgres"
@@ -192,7 +194,7 @@ func createDatabase(ctx context.Context, cfg *pgx.ConnConfig) error {
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
 	_, err = conn.Exec(ctx, "create database "+pgx.Identifier{cfg.Database}.Sanitize())
-	// Another process may have made it in between: one after the other says 42P04, at the same moment 23505.
+	// Another process may have created it meanwhile: Postgres reports 42P04 afterwards, and 23505 at the same moment.
 	if err != nil && !postgres.IsCode(err, "42P04") && !postgres.IsCode(err, "23505") {
 		return fmt.Errorf("create the catalog's database %s: %w", cfg.Database, err)
 	}
@@ -202,14 +204,14 @@ func createDatabase(ctx context.Context, cfg *pgx.ConnConfig) error {
 // Close waits for the connections in use and closes them.
 func (s *Store) Close() { s.pool.Close() }
 
-// Pool returns the connections, for what shares the catalog's database and its transactions (the job queue).
+// Pool returns the connections, for packages that use the catalog's database and its transactions (the job queue).
 func (s *Store) Pool() *pgxpool.Pool { return s.pool.Pool }
 
-// ErrReadOnly means that the catalog answers and takes no writes: it is a standby, or its server has been made read-only, as
+// ErrReadOnly means that the catalog accepts no writes: it is a standby, or its server has been made read-only, as
 // managed ones are when their disk is full.
 var ErrReadOnly = errors.New("the catalog is read-only")
 
-// Ping checks that the catalog answers, and takes writes. It fails with [ErrReadOnly] where it does not.
+// Ping checks that the catalog answers, and accepts writes. It fails with [ErrReadOnly] if it does not.
 func (s *Store) Ping(ctx context.Context) error {
 	var readOnly bool
 	err := s.pool.QueryRow(ctx, `select current_setting('transaction_read_only')::bool`).Scan(&readOnly)
@@ -219,13 +221,13 @@ func (s *Store) Ping(ctx context.Context) error {
 	return err
 }
 
-// InTx runs f in a transaction, and commits it unless f fails. Where Postgres undoes it for the sake of another session, f
-// is called again: what it leaves outside of the transaction must be the same then.
+// InTx runs f in a transaction, and commits it unless f fails. If Postgres aborts it in favour of another session, f is
+// called again: its effects outside of the transaction must then be the same.
 func (s *Store) InTx(ctx context.Context, f func(pgx.Tx) error) error {
 	return repeat(ctx, func() error { return pgx.BeginFunc(ctx, s.pool, f) })
 }
 
-// querier is what a pool and a transaction have in common.
+// querier are the methods that a pool and a transaction have in common.
 type querier interface {
 	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
 	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
@@ -246,7 +248,7 @@ func many[T any](ctx context.Context, q querier, sql string, args ...any) ([]T, 
 	})
 }
 
-// withoutSecrets drops the URL that pgx quotes in its parse errors, since it may hold a password.
+// withoutSecrets removes the URL that pgx quotes in its parse errors, since it may contain a password.
 func withoutSecrets(err error) error {
 	var parse *pgconn.ParseConfigError
 	if errors.As(err, &parse) {

@@ -20,7 +20,7 @@ func TestOpenMakesTheDatabaseThatIsMissing(t *testing.T) {
 	}
 	u.Path = "/catalog_" + strings.ReplaceAll(uuid.NewString(), "-", "")
 	var group sync.WaitGroup
-	for range 4 { // processes that start together
+	for range 4 { // processes that start at the same time
 		group.Go(func() {
 			store, err := catalog.Open(t.Context(), catalog.Config{URL: u.String()})
 			if err != nil {

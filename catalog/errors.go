@@ -11,23 +11,23 @@ import (
 var (
 	// ErrNotFound says that there is no such row.
 	ErrNotFound = errors.New("not found in the catalog")
-	// ErrEmailTaken says that a live user has this e-mail, a pending sign-up's included.
+	// ErrEmailTaken says that a live user has this e-mail, including that of a pending sign-up.
 	ErrEmailTaken = errors.New("the e-mail belongs to a live user")
 	// ErrIdentityTaken says that a live user has this identity, or an unfinished sign-up.
-	ErrIdentityTaken = errors.New("the login belongs to a live user")
+	ErrIdentityTaken = errors.New("the account belongs to a live user")
 	// ErrKeyTaken says that a sign-up with this idempotency key exists.
 	ErrKeyTaken = errors.New("the idempotency key belongs to another sign-up")
 	// ErrNoCapacity says that no server takes new tenants: all are full, have weight 0 or are not configured here.
-	ErrNoCapacity = errors.New("no server has room for another tenant")
-	// ErrStateChanged says that a row is not in the state, or not under the lease, that the change expects: somebody
-	// else was faster.
+	ErrNoCapacity = errors.New("no server has capacity for another tenant")
+	// ErrStateChanged says that a row is not in the state, or not under the lease, that the change expects: another
+	// worker has changed it first.
 	ErrStateChanged = errors.New("the row has changed in the meantime")
 )
 
 // errSlugTaken says that another school has this slug; Reserve then tries the next.
 var errSlugTaken = errors.New("the slug belongs to another school")
 
-// constraints maps the constraints that stand for a fact callers branch on.
+// constraints maps the constraints for facts on which callers branch.
 var constraints = map[string]error{
 	"a_live_email_has_one_user":           ErrEmailTaken,
 	"an_idempotency_key_names_one_signup": ErrKeyTaken,
@@ -45,8 +45,8 @@ var constraints = map[string]error{
 	"a_user_belongs_to_a_tenant":          ErrStateChanged,
 }
 
-// ParseID reads an id as it is written in addresses: in its usual form of 36 characters. Whatever is no id fails with
-// [ErrNotFound], as an id that nothing has.
+// ParseID reads an id in its usual form of 36 characters. For any other text it fails with [ErrNotFound], as for an
+// unknown id.
 func ParseID(text string) (uuid.UUID, error) {
 	id, err := uuid.Parse(text)
 	if err != nil || len(text) != 36 {
@@ -55,7 +55,7 @@ func ParseID(text string) (uuid.UUID, error) {
 	return id, nil
 }
 
-// known turns what Postgres says into the package's own errors, and leaves the rest as it is.
+// known maps errors of Postgres to the package's own errors, and returns others unchanged.
 func known(err error) error {
 	if errors.Is(err, pgx.ErrNoRows) {
 		return ErrNotFound

@@ -11,17 +11,17 @@ import (
 	"homeroom/migrations"
 )
 
-// FilesError says that this program's migration files are not those that made the tenants: one that has run was changed or
-// is gone, or another was put between them. Nothing may be made or migrated with them.
+// FilesError says that this program's migration files are not those of the tenants' schemas: one that has run was
+// changed or removed, or another was inserted between them. Nothing may be created or migrated with them.
 type FilesError struct {
 	Faults []FileFault
 }
 
-// FileFault is a file that is not as it must be.
+// FileFault is a file with a problem.
 type FileFault struct {
 	// File is its name.
 	File string
-	// Problem says what is wrong with it and what to do, to follow the name.
+	// Problem says what is wrong with it and what to do, as a continuation of the name.
 	Problem string
 }
 
@@ -31,19 +31,19 @@ func (e *FilesError) Error() string {
 	for i, fault := range e.Faults {
 		faults[i] = fault.File + ": " + fault.Problem
 	}
-	return "the migration files are not those that made the tenants: " + strings.Join(faults, "; ")
+	return "the migration files are not those of the tenants' schemas: " + strings.Join(faults, "; ")
 }
 
 // schemaFile is a row of schema_files.
 type schemaFile struct {
 	Version    uint
 	Name, Hash string
-	// Ran: some tenant has this version or a newer one.
+	// Ran reports whether a tenant has this version or a newer one.
 	Ran bool
 }
 
-// CheckFiles fails with a *[FilesError] when migration files that have run in a tenant's database are not as they were, or
-// a new one has a lower number than they. It changes nothing. Files that nothing is known of are well.
+// CheckFiles fails with a *[FilesError] if migration files that have run in a tenant's database have changed, or a new
+// one has a lower number than they. It changes nothing. Files that were never recorded are valid.
 func (s *Store) CheckFiles(ctx context.Context, set *migrations.Set) error {
 	known, err := schemaFiles(ctx, s.pool, set.Lineage())
 	if err != nil {
@@ -52,8 +52,7 @@ func (s *Store) CheckFiles(ctx context.Context, set *migrations.Set) error {
 	return checkFiles(known, set)
 }
 
-// RecordFiles is [Store.CheckFiles], and records the files that are new. Call it before making or
-// migrating a tenant.
+// RecordFiles is [Store.CheckFiles], and records the new files. Call it before creating or migrating a tenant.
 func (s *Store) RecordFiles(ctx context.Context, set *migrations.Set) error {
 	known, err := schemaFiles(ctx, s.pool, set.Lineage())
 	if err != nil {
@@ -65,10 +64,11 @@ func (s *Store) RecordFiles(ctx context.Context, set *migrations.Set) error {
 	return s.InTx(ctx, func(tx pgx.Tx) error { return s.recordFilesTx(ctx, tx, set) })
 }
 
-// recordFilesTx is [Store.RecordFiles] in the caller's transaction, in which it waits for others that do the same.
+// recordFilesTx is [Store.RecordFiles] in the caller's transaction, in which it waits for other processes that do the
+// same.
 func (s *Store) recordFilesTx(ctx context.Context, tx pgx.Tx, set *migrations.Set) error {
 	if _, err := tx.Exec(ctx, "select pg_advisory_xact_lock(hashtextextended('homeroom schema files', 0))"); err != nil {
-		return fmt.Errorf("keep the migration files: %w", err)
+		return fmt.Errorf("record the migration files: %w", err)
 	}
 	known, err := schemaFiles(ctx, tx, set.Lineage())
 	if err != nil {
@@ -94,12 +94,12 @@ func (s *Store) recordFilesTx(ctx context.Context, tx pgx.Tx, set *migrations.Se
 		set name = excluded.name, hash = excluded.hash, recorded_at = now()
 		where schema_files.hash <> excluded.hash`, set.Lineage(), versions, names, hashes, int64(set.Latest()))
 	if err != nil {
-		return fmt.Errorf("keep the migration files: %w", err)
+		return fmt.Errorf("record the migration files: %w", err)
 	}
 	return nil
 }
 
-// schemaFiles lists what is recorded of a schema's files, by version.
+// schemaFiles lists the recorded files of a schema, by version.
 func schemaFiles(ctx context.Context, q querier, lineage string) (map[uint]schemaFile, error) {
 	rows, err := many[schemaFile](ctx, q, `
 		select version, name, hash, version <= (
@@ -108,7 +108,7 @@ func schemaFiles(ctx context.Context, q querier, lineage string) (map[uint]schem
 		from schema_files
 		where lineage = $1`, lineage)
 	if err != nil {
-		return nil, fmt.Errorf("read what is known of the migration files: %w", err)
+		return nil, fmt.Errorf("read the recorded migration files: %w", err)
 	}
 	files := make(map[uint]schemaFile, len(rows))
 	for _, row := range rows {
@@ -117,7 +117,7 @@ func schemaFiles(ctx context.Context, q querier, lineage string) (map[uint]schem
 	return files, nil
 }
 
-// recorded reports whether all files are.
+// recorded reports whether all files are recorded.
 func recorded(known map[uint]schemaFile, set *migrations.Set) bool {
 	n := 0
 	for version := range known {
@@ -136,7 +136,7 @@ func recorded(known map[uint]schemaFile, set *migrations.Set) bool {
 	return n == 0
 }
 
-// checkFiles compares the files with those that have run. A program with fewer files is an older one, and well.
+// checkFiles compares the files with those that have run. A program with fewer files is an older one, which is valid.
 func checkFiles(known map[uint]schemaFile, set *migrations.Set) error {
 	newest, ours := uint(0), map[uint]bool{}
 	for version, file := range known {
@@ -150,7 +150,7 @@ func checkFiles(known map[uint]schemaFile, set *migrations.Set) error {
 		was, exists := known[f.Version]
 		switch {
 		case exists && was.Ran && was.Hash != f.ContentHash():
-			failed.add(f.Name, "was changed after it had run in tenants' databases: bring back what it was, and put the change into a "+
+			failed.add(f.Name, "was changed after it had run in tenants' databases: restore it, and put the change into a "+
 				"new file with a higher number")
 		case newest > 0 && f.Version < newest && (!exists || !was.Ran):
 			failed.add(f.Name, fmt.Sprintf("has a lower number than %s, which has run in tenants' databases: give it a number above all others",
@@ -159,7 +159,7 @@ func checkFiles(known map[uint]schemaFile, set *migrations.Set) error {
 	}
 	for version, file := range known {
 		if file.Ran && version < set.Latest() && !ours[version] {
-			failed.add(file.Name, "has run in tenants' databases and is not there any more: bring it back")
+			failed.add(file.Name, "has run in tenants' databases and is missing: restore it")
 		}
 	}
 	if failed.Faults == nil {
@@ -172,7 +172,7 @@ func (e *FilesError) add(file, problem string) {
 	e.Faults = append(e.Faults, FileFault{file, problem})
 }
 
-// ChangedFiles returns what is wrong with the files where an error says so, else nil.
+// ChangedFiles returns the problems of the files if the error is a *[FilesError], else nil.
 func ChangedFiles(err error) []FileFault {
 	var changed *FilesError
 	if errors.As(err, &changed) {

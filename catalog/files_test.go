@@ -14,7 +14,7 @@ import (
 	"homeroom/migrations"
 )
 
-// folder makes a set of files, "number content" each.
+// folder returns a set of files, "number content" each.
 func folder(t *testing.T, files ...string) *migrations.Set {
 	t.Helper()
 	dir := fstest.MapFS{}
@@ -29,7 +29,7 @@ func folder(t *testing.T, files ...string) *migrations.Set {
 	return set
 }
 
-// tenantAt makes a spare of a schema at a version.
+// tenantAt inserts a spare of a schema at a version.
 func tenantAt(t *testing.T, store *catalog.Store, lineage string, version uint) uuid.UUID {
 	t.Helper()
 	id := uuid.Must(uuid.NewV7())
@@ -47,7 +47,7 @@ func TestFilesThatHaveRunMustStay(t *testing.T) {
 	before := []string{"1 select 1", "3 select 3", "4 select\n4"}
 	for name, c := range map[string]struct {
 		files []string
-		want  []string // the names that are told; none is well
+		want  []string // the names with a problem; none means that all are valid
 	}{
 		"the same":                             {before, nil},
 		"windows line ends":                    {[]string{"1 select 1", "3 select 3", "4 select\r\n4"}, nil},
@@ -56,7 +56,7 @@ func TestFilesThatHaveRunMustStay(t *testing.T) {
 		"another schema":                       {[]string{"1 select 0", "2 select 2"}, nil},
 		"an edited file":                       {[]string{"1 select 1", "3 select 0", "4 select\n4"}, []string{"3_step.up.sql: was changed after it had run"}},
 		"a lower number":                       {append([]string{"2 select 2"}, before...), []string{"2_step.up.sql: has a lower number than 4_step.up.sql"}},
-		"a file that is gone":                  {[]string{"1 select 1", "4 select\n4"}, []string{"3_step.up.sql: has run in tenants' databases and is not there"}},
+		"a file that is gone":                  {[]string{"1 select 1", "4 select\n4"}, []string{"3_step.up.sql: has run in tenants' databases and is missing"}},
 		"an edited file that nobody has":       {append(before, "9 select 0"), nil},
 		"a file before one that nobody has":    {append(before, "8 select 8", "9 select 9"), nil},
 		"one gone before one that nobody has":  {append(before, "10 select 10"), nil},
@@ -84,7 +84,7 @@ func TestFilesThatHaveRunMustStay(t *testing.T) {
 					t.Errorf("%v does not say %q", kept, want)
 				}
 			}
-			// What was well counts from now on, what was not changes nothing.
+			// A valid set is recorded, an invalid one changes nothing.
 			tenantAt(t, store, set.Lineage(), 100)
 			if c.want == nil && now.Lineage() == set.Lineage() {
 				set = now
@@ -96,7 +96,7 @@ func TestFilesThatHaveRunMustStay(t *testing.T) {
 	}
 }
 
-// A file may change until a tenant has it, and again when all have been taken back.
+// A file may change until a tenant has it, and again after all tenants were migrated down.
 func TestAFileCountsOnceATenantHasIt(t *testing.T) {
 	t.Parallel()
 	store := setup(t)

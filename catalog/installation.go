@@ -6,11 +6,11 @@ import (
 	"fmt"
 )
 
-// CheckTenantKey compares the check value of a tenant key with the one that the catalog has, and reports whether they are
-// the same. The first one that comes is recorded. The check value is derived from the key.
+// CheckTenantKey compares the check value of a tenant key with the one in the catalog, and reports whether they are the
+// same. It records the first one. The check value is derived from the key.
 func (s *Store) CheckTenantKey(ctx context.Context, check []byte) (same bool, err error) {
 	var recorded []byte
-	// Only where the row is missing does it write.
+	// It only writes if the row is missing.
 	err = s.pool.QueryRow(ctx, `
 		with new as (
 			insert into installation (tenant_key_check)
@@ -26,7 +26,7 @@ func (s *Store) CheckTenantKey(ctx context.Context, check []byte) (same bool, er
 	return bytes.Equal(recorded, check), nil
 }
 
-// TenantKeyCheck is the recorded check value of the tenant key; nil when none is. It changes nothing.
+// TenantKeyCheck returns the recorded check value of the tenant key; nil if there is none. It changes nothing.
 func (s *Store) TenantKeyCheck(ctx context.Context) (check []byte, err error) {
 	err = s.pool.QueryRow(ctx, `select (select tenant_key_check from installation)`).Scan(&check)
 	if err != nil {
@@ -35,7 +35,7 @@ func (s *Store) TenantKeyCheck(ctx context.Context) (check []byte, err error) {
 	return check, nil
 }
 
-// SetTenantKeyCheck records that the tenants' passwords come from another key from now on.
+// SetTenantKeyCheck records that the tenants' passwords are derived from another key from now on.
 func (s *Store) SetTenantKeyCheck(ctx context.Context, check []byte, actor string) error {
 	_, err := s.pool.Exec(ctx, `
 		with changed as (
@@ -54,7 +54,7 @@ func (s *Store) SetTenantKeyCheck(ctx context.Context, check []byte, actor strin
 	return nil
 }
 
-// SystemIdentifiers are Postgres's own identifiers of the servers' clusters, by the servers' names, where they are known.
+// SystemIdentifiers returns Postgres's identifiers of the servers' clusters, by the servers' names, if they are known.
 func (s *Store) SystemIdentifiers(ctx context.Context) (map[string]uint64, error) {
 	rows, err := many[struct {
 		Name             string
@@ -70,7 +70,7 @@ func (s *Store) SystemIdentifiers(ctx context.Context) (map[string]uint64, error
 	return identifiers, nil
 }
 
-// LearnSystemIdentifier records a server's identifier, unless one is known.
+// LearnSystemIdentifier records a server's identifier, unless one is recorded.
 func (s *Store) LearnSystemIdentifier(ctx context.Context, server string, identifier uint64) error {
 	_, err := s.pool.Exec(ctx, `
 		update servers set system_identifier = $2 where name = $1 and system_identifier is null`, server, int64(identifier))
@@ -80,8 +80,8 @@ func (s *Store) LearnSystemIdentifier(ctx context.Context, server string, identi
 	return nil
 }
 
-// ReplaceSystemIdentifier records that a server is another cluster from now on. It fails with [ErrStateChanged] when the one
-// that was seen is not recorded any more.
+// ReplaceSystemIdentifier records that a server is another cluster from now on. It fails with [ErrStateChanged] if the
+// expected old one is not recorded any more.
 func (s *Store) ReplaceSystemIdentifier(ctx context.Context, server string, seen, now uint64, actor string) error {
 	tag, err := s.pool.Exec(ctx, `
 		with changed as (

@@ -9,42 +9,42 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Invitation lets a person in who could not come in otherwise.
+// Invitation allows a person to join a school, or to sign up one.
 type Invitation struct {
 	ID uuid.UUID
-	// TenantID is the school that they are to join; nil invites them to sign a school up.
+	// TenantID is the school to join; nil invites the person to sign up a school.
 	TenantID *uuid.UUID
 	Email    string
 	Role     string
-	// Locale is what the person reads; empty is the service's own.
+	// Locale is the person's language; empty means the service's default.
 	Locale    string
 	InvitedBy string
 	CreatedAt time.Time
 	ExpiresAt time.Time
 	RevokedAt *time.Time
-	// AcceptedAt is when the person had their place.
+	// AcceptedAt is when the person has joined.
 	AcceptedAt *time.Time
-	// Expired is judged by the catalog's clock.
+	// Expired is decided by the catalog's clock.
 	Expired bool
 }
 
-// Open reports whether it can still be answered.
+// Open reports whether it can still be accepted.
 func (i Invitation) Open() bool { return i.RevokedAt == nil && i.AcceptedAt == nil && !i.Expired }
 
 const invitationColumns = `id, tenant_id, email, role, coalesce(locale, '') as locale, invited_by, created_at, expires_at,
 	revoked_at, accepted_at, expires_at <= now() as expired`
 
-// NewInvitation is an invitation to be written.
+// NewInvitation is an invitation to insert.
 type NewInvitation struct {
 	ID                             uuid.UUID
 	TenantID                       *uuid.UUID
 	Email, Role, Locale, InvitedBy string
-	// Lasts is how long it can be answered.
+	// Lasts is how long it can be accepted.
 	Lasts time.Duration
 }
 
-// InviteTx writes an invitation. One that this address has to the same school already is renewed instead, with the new role
-// and a new end, and keeps its id, so that the links in earlier mails stay good.
+// InviteTx inserts an invitation. An existing one of this address to the same school is renewed instead, with the new
+// role and expiry. It keeps its id, so that the links in earlier mails stay valid.
 func (s *Store) InviteTx(ctx context.Context, tx pgx.Tx, n NewInvitation) (Invitation, error) {
 	invitation, err := one[Invitation](ctx, tx, `
 		insert into invitations (id, tenant_id, email, role, locale, invited_by, expires_at)
@@ -72,7 +72,7 @@ var invitationList = list[Invitation]{
 	key:   "created_at, id", table: "invitations", newestFirst: true, id: func(i Invitation) uuid.UUID { return i.ID },
 }
 
-// Invitations lists the invitations to a school, or with nil those to sign one up, the newest first. It fails with
+// Invitations lists the invitations to a school, or with nil those to sign up one, the newest first. It fails with
 // [ErrBadCursor].
 func (s *Store) Invitations(ctx context.Context, tenant *uuid.UUID, cursor string, limit int) (Page[Invitation], error) {
 	invitations, err := invitationList.page(ctx, s.pool, cursor, limit, tenant)
@@ -82,8 +82,8 @@ func (s *Store) Invitations(ctx context.Context, tenant *uuid.UUID, cursor strin
 	return invitations, nil
 }
 
-// RevokeInvitationTx takes an invitation back. It fails with [ErrStateChanged] when it was accepted, and does nothing when it
-// was taken back before.
+// RevokeInvitationTx revokes an invitation. It fails with [ErrStateChanged] if it was accepted, and does nothing if it
+// was revoked before.
 func (s *Store) RevokeInvitationTx(ctx context.Context, tx pgx.Tx, id uuid.UUID) error {
 	return changeOne(ctx, tx, "revoke invitation", id, `
 		update invitations set revoked_at = coalesce(revoked_at, now()) where id = $1 and accepted_at is null`, id)

@@ -11,16 +11,16 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Filter narrows a listing of tenants; its zero value lists all schools, newest first.
+// Filter selects the tenants of a listing; its zero value lists all schools, newest first.
 type Filter struct {
 	// Search is a part of the name, the slug or the database's name.
 	Search string
-	// State, Server and Version narrow to tenants with just that value. Tenants without a school are listed only
-	// where State asks for them.
+	// State, Server and Version select only tenants with that value. Tenants without a school are listed only if State
+	// selects them.
 	State   State
 	Server  string
 	Version *uint
-	// Cursor continues where a page ended.
+	// Cursor continues after the end of a page.
 	Cursor string
 	// Limit is the size of a page, at most 200. Defaults to 50.
 	Limit int
@@ -54,7 +54,7 @@ func (f Filter) limit() int {
 	return min(f.Limit, 200)
 }
 
-// conditions are the filter in SQL.
+// conditions returns the filter in SQL.
 func (f Filter) conditions() (string, pgx.NamedArgs, error) {
 	args := pgx.NamedArgs{}
 	where := []string{"true"}
@@ -95,7 +95,7 @@ func escapeLike(text string) string {
 	return strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(text)
 }
 
-// tenantCursor names the place after a tenant, also of one that is gone by then.
+// tenantCursor returns the cursor after a tenant, which works even if the tenant is gone by then.
 func tenantCursor(tenant Tenant) string {
 	return base64.RawURLEncoding.EncodeToString([]byte(tenant.CreatedAt.UTC().Format(time.RFC3339Nano) + " " + tenant.ID.String()))
 }

@@ -10,8 +10,8 @@ import (
 	"homeroom/internal/postgres"
 )
 
-// Exclusive runs f unless another process runs one under the same name; ran reports whether it did. The lock is a session's advisory
-// lock: it ends with f, or with this process.
+// Exclusive runs f unless another process runs one under the same name; ran reports whether it did. The lock is a
+// session's advisory lock: it ends with f, or with this process.
 func (s *Store) Exclusive(ctx context.Context, name string, f func(ctx context.Context) error) (ran bool, err error) {
 	conn, err := s.pool.Acquire(ctx)
 	if err != nil {
@@ -30,14 +30,14 @@ func (s *Store) Exclusive(ctx context.Context, name string, f func(ctx context.C
 	watched, stop := watch(ctx, conn.Conn())
 	defer stop()
 	err = f(watched)
-	if err != nil && ctx.Err() == nil && watched.Err() != nil { // else "context canceled" would be all that is said
+	if err != nil && ctx.Err() == nil && watched.Err() != nil { // otherwise the error would only be "context canceled"
 		err = fmt.Errorf("%w (%w)", context.Cause(watched), err)
 	}
 	return true, err
 }
 
-// watch ends the context when the session that holds a lock is lost, since the lock is lost with it and somebody else may
-// have it already. stop must be called before the session is used again.
+// watch ends the context when the session that holds a lock is lost, since the lock is lost with it and another process
+// may have it already. stop must be called before the session is used again.
 func watch(ctx context.Context, conn *pgx.Conn) (watched context.Context, stop func()) {
 	watched, cancel := context.WithCancelCause(ctx)
 	done, ended := make(chan struct{}), make(chan struct{})
@@ -64,7 +64,7 @@ func watch(ctx context.Context, conn *pgx.Conn) (watched context.Context, stop f
 	}
 }
 
-// ping asks the session for a sign of life, for no longer than a few seconds.
+// ping checks that the session answers, for a few seconds at most.
 func ping(ctx context.Context, conn *pgx.Conn) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()

@@ -11,20 +11,20 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// MailState is what has become of a mail.
+// MailState is the state of a mail.
 type MailState string
 
-// The states of a mail. Only an operator leads out of the last two.
+// The states of a mail. Only an operator can change the last two.
 const (
-	// MailQueued: it is to be sent, or tried again. Nobody has it for certain.
+	// MailQueued: it is to be sent, for the first time or again. It has certainly not been sent.
 	MailQueued MailState = "queued"
-	// MailSending: its text is on its way. A process that dies now leaves it here, and it becomes unknown.
+	// MailSending: its text is being sent. If the process dies now the mail stays in this state, and becomes unknown.
 	MailSending MailState = "sending"
-	// MailSent: the mail server has taken it.
+	// MailSent: the mail server has accepted it.
 	MailSent MailState = "sent"
-	// MailFailed: the mail server has refused it, or it was tried for too long. It has surely not been sent.
+	// MailFailed: the mail server has rejected it, or it was retried for too long. It has certainly not been sent.
 	MailFailed MailState = "failed"
-	// MailUnknown: the mail server's answer was lost. It may have been sent, so it is not sent again.
+	// MailUnknown: the mail server's reply was lost. It may have been sent, so it is not sent again.
 	MailUnknown MailState = "unknown"
 )
 
@@ -35,12 +35,12 @@ type Mail struct {
 	// SignupID is the sign-up that it is about, if any.
 	SignupID  *uuid.UUID
 	Recipient string
-	// Locale is what the person reads; empty is the service's own.
+	// Locale is the recipient's language; empty means the service's default.
 	Locale string
-	// Data is what the mail says. It holds no link and no token.
+	// Data is the content of the mail. It contains no link and no token.
 	Data  json.RawMessage
 	State MailState
-	// Attempts is how often somebody has begun to send it; it names the present holder.
+	// Attempts is how many attempts to send it have begun; it identifies the present holder.
 	Attempts   int
 	Problem    *string
 	CreatedAt  time.Time
@@ -52,18 +52,18 @@ type Mail struct {
 const mailColumns = `id, event_id, kind, signup_id, recipient, coalesce(locale, '') as locale, data, state, attempts, problem,
 	created_at, finished_at, now() as read_at`
 
-// NewMail is a mail to be written.
+// NewMail is a mail to insert.
 type NewMail struct {
 	EventID           uuid.UUID
 	Kind              string
 	SignupID          *uuid.UUID
 	Recipient, Locale string
 	Data              json.RawMessage
-	// Quiet leaves the mail out when the recipient has been written one of the kind in this time. Defaults to never.
+	// Quiet omits the mail if the recipient got one of this kind within this time. Defaults to never.
 	Quiet time.Duration
 }
 
-// AddMailTx writes a mail, once for an event and kind. made is false when it is there already, or is left out.
+// AddMailTx inserts a mail, once for an event and kind. made is false if it exists already, or is omitted.
 func (s *Store) AddMailTx(ctx context.Context, tx pgx.Tx, m NewMail) (id uuid.UUID, made bool, err error) {
 	err = tx.QueryRow(ctx, `
 		insert into mails (event_id, kind, signup_id, recipient, locale, data)
@@ -82,18 +82,18 @@ func (s *Store) AddMailTx(ctx context.Context, tx pgx.Tx, m NewMail) (id uuid.UU
 	return id, true, nil
 }
 
-// HasEarlierMailTx reports whether a sign-up has been written a mail of this kind about an earlier event.
+// HasEarlierMailTx reports whether a sign-up has a mail of this kind about an earlier event.
 func (s *Store) HasEarlierMailTx(ctx context.Context, tx pgx.Tx, kind string, signup, event uuid.UUID) (bool, error) {
 	var has bool
 	err := tx.QueryRow(ctx, `
 		select exists (select from mails where signup_id = $1 and kind = $2 and event_id <> $3)`, signup, kind, event).Scan(&has)
 	if err != nil {
-		return false, fmt.Errorf("look for mails of sign-up %s: %w", signup, err)
+		return false, fmt.Errorf("find earlier mails of sign-up %s: %w", signup, err)
 	}
 	return has, nil
 }
 
-// LocaleTx is what a user reads; empty is the service's own.
+// LocaleTx returns a user's language; empty means the service's default.
 func (s *Store) LocaleTx(ctx context.Context, tx pgx.Tx, user uuid.UUID) (string, error) {
 	var locale string
 	err := tx.QueryRow(ctx, `select coalesce(locale, '') from users where id = $1`, user).Scan(&locale)
@@ -112,8 +112,8 @@ func (s *Store) MailByID(ctx context.Context, id uuid.UUID) (Mail, error) {
 	return mail, nil
 }
 
-// LeaseMail takes a queued mail that nobody holds, to send it within this time. It fails with [ErrStateChanged] when there
-// is no such mail.
+// LeaseMail leases a queued mail that no process has, to send it within this time. It fails with [ErrStateChanged] if
+// there is no such mail.
 func (s *Store) LeaseMail(ctx context.Context, id uuid.UUID, hold time.Duration) (Mail, error) {
 	mail, err := one[Mail](ctx, s.pool, `
 		update mails
@@ -129,8 +129,8 @@ func (s *Store) LeaseMail(ctx context.Context, id uuid.UUID, hold time.Duration)
 	return mail, nil
 }
 
-// StartSending says that the text of a mail is about to be handed over, which may take this long. It fails with
-// [ErrStateChanged] when the mail is not the holder's any more: then nothing may be sent.
+// StartSending records that the text of a mail is about to be sent, which may take this long. It fails with
+// [ErrStateChanged] if the mail does not belong to the holder any more: then it may not be sent.
 func (s *Store) StartSending(ctx context.Context, m Mail, hold time.Duration) error {
 	return s.changeMail(ctx, m, `
 		update mails
@@ -138,7 +138,7 @@ func (s *Store) StartSending(ctx context.Context, m Mail, hold time.Duration) er
 		where id = $1 and attempts = $2 and state = 'queued' and held_until > now()`, hold)
 }
 
-// RequeueMail puts a mail that has surely not been sent back into the queue.
+// RequeueMail queues a mail again that has certainly not been sent.
 func (s *Store) RequeueMail(ctx context.Context, m Mail, problem string) error {
 	return s.changeMail(ctx, m, `
 		update mails
@@ -146,7 +146,7 @@ func (s *Store) RequeueMail(ctx context.Context, m Mail, problem string) error {
 		where id = $1 and attempts = $2 and state in ('queued', 'sending')`, problem)
 }
 
-// FinishMail says what has become of a mail. A holder who comes too late may still say that an unknown mail was sent.
+// FinishMail records the final state of a mail. A holder that is late may still record that an unknown mail was sent.
 func (s *Store) FinishMail(ctx context.Context, m Mail, state MailState, problem string) error {
 	return s.changeMail(ctx, m, `
 		update mails
@@ -166,20 +166,20 @@ func (s *Store) changeMail(ctx context.Context, m Mail, sql string, args ...any)
 	return nil
 }
 
-// MarkMailsUnknown marks mails as unknown whose sender has died while their text was on its way, and returns how many. They may have
-// been sent.
+// MarkMailsUnknown marks mails as unknown whose sender died while it sent their text, and returns how many. They may
+// have been sent.
 func (s *Store) MarkMailsUnknown(ctx context.Context) (int64, error) {
 	tag, err := s.pool.Exec(ctx, `
 		update mails
 		set state = 'unknown', held_until = null, finished_at = now(), problem = 'whoever sent it has died before the answer'
 		where state = 'sending' and held_until <= now()`)
 	if err != nil {
-		return 0, fmt.Errorf("give up on lost mails: %w", err)
+		return 0, fmt.Errorf("mark lost mails as unknown: %w", err)
 	}
 	return tag.RowsAffected(), nil
 }
 
-// ResendMailTx puts a failed or unknown mail into the queue again, as an operator wishes. It fails with [ErrStateChanged].
+// ResendMailTx queues a failed or unknown mail again, for an operator. It fails with [ErrStateChanged].
 func (s *Store) ResendMailTx(ctx context.Context, tx pgx.Tx, id uuid.UUID) error {
 	tag, err := tx.Exec(ctx, `
 		update mails set state = 'queued', held_until = null, finished_at = null

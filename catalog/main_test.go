@@ -16,7 +16,7 @@ import (
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
-// setup is a catalog of its own, with one server.
+// setup creates a catalog with one server.
 func setup(t *testing.T) *catalog.Store {
 	t.Helper()
 	url := pgtest.Clone(t, "catalog", func(ctx context.Context, url string) error {
@@ -37,17 +37,17 @@ func setup(t *testing.T) *catalog.Store {
 	return store
 }
 
-// database is a name as the package tenant makes it, from anything.
+// database returns a database name in the form of package tenant.
 func database(id uuid.UUID) string {
 	hex := strings.NewReplacer("-", "", "0", "g", "1", "h", "8", "i", "9", "j").Replace(id.String())
 	return "t_" + hex[:26]
 }
 
-// spare puts a spare in stock.
+// spare inserts a spare.
 func spare(t *testing.T, store *catalog.Store) uuid.UUID {
 	t.Helper()
 	id := uuid.Must(uuid.NewV7())
-	// The last characters of a UUIDv7 are random, its first are the time.
+	// The last characters of a UUIDv7 are random, the first ones are the time.
 	random := uuid.New()
 	if err := store.InsertSpare(t.Context(), catalog.NewSpare{ID: id, Server: "main", Database: database(random), Lineage: "lunch"}); err != nil {
 		t.Fatal(err)
@@ -58,7 +58,7 @@ func spare(t *testing.T, store *catalog.Store) uuid.UUID {
 	return id
 }
 
-// reserveParams are the parameters of a sign-up for this school.
+// reserveParams returns the parameters of a sign-up for this school.
 func reserveParams(n int) catalog.ReserveParams {
 	return catalog.ReserveParams{
 		SignupID: uuid.New(), UserID: uuid.Must(uuid.NewV7()), TenantID: uuid.Must(uuid.NewV7()), Database: database(uuid.New()),
@@ -68,7 +68,7 @@ func reserveParams(n int) catalog.ReserveParams {
 	}
 }
 
-// exec runs a statement that must work.
+// exec runs a statement that must succeed.
 func exec(t *testing.T, store *catalog.Store, sql string, args ...any) {
 	t.Helper()
 	if _, err := store.Pool().Exec(t.Context(), sql, args...); err != nil {

@@ -13,7 +13,7 @@ import (
 	"homeroom/catalog"
 )
 
-// resume gives a sign-up that needs an operator to a new holder.
+// resume leases a sign-up that needs an operator to a new holder.
 func resume(t *testing.T, store *catalog.Store, s catalog.Signup) (resumed catalog.Signup, err error) {
 	t.Helper()
 	err = store.InTx(t.Context(), func(tx pgx.Tx) (err error) {
@@ -63,7 +63,7 @@ func TestAResumedSignupGoesOnWhereItStopped(t *testing.T) {
 	}
 }
 
-// The identity that an operator could not judge may name the tenant, so no school gets it: the refiller of spares discards it.
+// The identity that an operator could not judge may name the tenant, so no school gets it: the refiller discards it.
 func TestTheTenantOfASignupThatIsUndoneByAnOperatorIsGivenToNobody(t *testing.T) {
 	t.Parallel()
 	for name, claims := range map[string]bool{"a spare": true, "one that was being built": false} {
@@ -135,7 +135,7 @@ func TestSignupsThatNeededAnOperatorBeforeThereWasAStatusForIt(t *testing.T) {
 			t.Errorf("%s: %q, want %q", status, names, want)
 		}
 	}
-	// An earlier program that still runs must not leave one where nobody sees it.
+	// An older program that still runs must not leave one in a state where it is not found.
 	if _, err := store.Pool().Exec(t.Context(), "update signups set status = 'failed' where tenant_id is not null"); err == nil {
 		t.Error("a sign-up can fail and keep its tenant")
 	}

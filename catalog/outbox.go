@@ -10,7 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// The types of what others are told. Those for programs outside carry the same names there.
+// The types of events. Public ones have the same names in webhooks.
 const (
 	// UserCreated: a person has an identity and a membership at a school. Data is the sign-up's result.
 	UserCreated = "user.created"
@@ -32,33 +32,34 @@ const (
 	SignupAwaitingVerification = "signup.awaiting_verification"
 	// SignupAwaitingApproval: it waits for an operator. Data is a [Notification].
 	SignupAwaitingApproval = "signup.awaiting_approval"
-	// SignupRejected: an operator has declined it. Data is a [Notification].
+	// SignupRejected: an operator has rejected it. Data is a [Notification].
 	SignupRejected = "signup.rejected"
-	// SignupRepeated: somebody signed up with the e-mail of an account that exists. Data is a [Notification].
+	// SignupRepeated: somebody signed up with the e-mail of an existing account. Data is a [Notification].
 	SignupRepeated = "signup.repeated"
 	// InvitationCreated: somebody was invited, or is to be reminded. Data is a [Notification].
 	InvitationCreated = "invitation.created"
 )
 
-// Notification is the data of an event that a person is told about by mail. It holds no secret: links are made when the mail is.
+// Notification is the data of an event about which a person gets a mail. It contains no secret: links are created with
+// the mail.
 type Notification struct {
 	Email string `json:"email"`
-	// Locale is what the person reads; empty is the service's own.
+	// Locale is the person's language; empty means the service's default.
 	Locale     string `json:"locale,omitempty"`
 	Name       string `json:"name,omitempty"`
 	SchoolName string `json:"schoolName,omitempty"`
-	// InvitationID, Role and InvitedBy are of an invitation.
+	// InvitationID, Role and InvitedBy are those of an invitation.
 	InvitationID *uuid.UUID `json:"invitationId,omitempty"`
 	Role         string     `json:"role,omitempty"`
 	InvitedBy    string     `json:"invitedBy,omitempty"`
-	// ExpiresAt is when it is too late.
+	// ExpiresAt is when the link or the invitation expires.
 	ExpiresAt *time.Time `json:"expiresAt,omitempty"`
 }
 
-// OutboxEvent is something that has happened, to be handed on once.
+// OutboxEvent is an event, to be relayed once.
 type OutboxEvent struct {
 	ID uuid.UUID
-	// Number orders them.
+	// Number defines the order.
 	Number    int64
 	Type      string
 	TenantID  *uuid.UUID
@@ -67,7 +68,7 @@ type OutboxEvent struct {
 	CreatedAt time.Time
 }
 
-// EmitTx writes an event in the caller's transaction, so that it is told if and only if that commits.
+// EmitTx inserts an event in the caller's transaction, so that it is published if and only if that commits.
 func (s *Store) EmitTx(ctx context.Context, tx pgx.Tx, event OutboxEvent) error {
 	return emit(ctx, tx, event)
 }
@@ -88,8 +89,8 @@ func emit(ctx context.Context, q querier, event OutboxEvent) error {
 	return nil
 }
 
-// RelayEvents hands the oldest events that nobody is handing on, at most limit, to f, and marks them as handed on in f's
-// transaction: what f writes there happens exactly once for each. It returns how many there were.
+// RelayEvents passes the oldest events that no other process relays, at most limit, to f, and marks them as relayed in
+// f's transaction: what f writes there happens exactly once for each. It returns how many there were.
 func (s *Store) RelayEvents(ctx context.Context, limit int, f func(tx pgx.Tx, events []OutboxEvent) error) (int, error) {
 	var relayed int
 	err := s.InTx(ctx, func(tx pgx.Tx) error {
@@ -121,7 +122,7 @@ func (s *Store) RelayEvents(ctx context.Context, limit int, f func(tx pgx.Tx, ev
 	return relayed, nil
 }
 
-// outboxEventByID finds an event, handed on or not.
+// outboxEventByID finds an event, relayed or not.
 func (s *Store) outboxEventByID(ctx context.Context, id uuid.UUID) (OutboxEvent, error) {
 	event, err := one[OutboxEvent](ctx, s.pool, `
 		select id, number, type, tenant_id, signup_id, data, created_at from outbox_events where id = $1`, id)

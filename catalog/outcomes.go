@@ -8,29 +8,29 @@ import (
 	"github.com/google/uuid"
 )
 
-// Outcome is how a run ended for one tenant.
+// Outcome is the result of a run for one tenant.
 type Outcome struct {
 	TenantID uuid.UUID
 	Database string
 	Slug     *string
 	State    string // done or failed
-	// FromVersion and ToVersion are the versions before and after; they are equal where nothing was applied.
+	// FromVersion and ToVersion are the versions before and after; they are equal if nothing was applied.
 	FromVersion, ToVersion uint
 	// Problem is the cause of a failure. It is the same text for every tenant with the same cause.
 	Problem    *string
 	DurationMS int64
 	// Attempts is how often it was tried.
 	Attempts int
-	// Counts reports whether a failure says something about the migration: it quarantines the tenant, and counts against the
-	// run's error budget. A lock that somebody held does neither.
+	// Counts reports whether a failure was caused by the migration: then it quarantines the tenant, and counts against
+	// the run's error budget. A lock of another session does neither.
 	Counts     bool
 	FinishedAt time.Time
 }
 
-// RecordOutcomes writes how a run ended for some tenants, together with what follows for them: a new version and the end of
-// a quarantine, or a quarantine with the problem as its cause. A schema that has changed has no known fingerprint until
-// somebody looks. It is one statement. An outcome that is recorded already,
-// by a process that took us for dead, stays as it is; a tenant that is being replaced stays quarantined.
+// RecordOutcomes records the results of a run for some tenants, together with the consequences for them: a new version
+// and the end of a quarantine, or a quarantine with the problem as its cause. A schema that has changed has an unknown
+// fingerprint until it is inspected. It is one statement. It does not replace an outcome that another process has
+// recorded, which considered this one dead, and a tenant that is being replaced stays quarantined.
 func (s *Store) RecordOutcomes(ctx context.Context, run uuid.UUID, outcomes []Outcome) error {
 	rows := make([]map[string]any, len(outcomes))
 	for i, o := range outcomes {
@@ -82,7 +82,7 @@ const outcomeSelect = `
 	from migration_outcomes
 	where run_id = $1`
 
-// Outcomes lists how a run ended for its tenants: failures first.
+// Outcomes lists the results of a run for its tenants: failures first.
 func (s *Store) Outcomes(ctx context.Context, run uuid.UUID) ([]Outcome, error) {
 	outcomes, err := many[Outcome](ctx, s.pool, outcomeSelect+` order by state desc, finished_at, tenant_id`, run)
 	if err != nil {
@@ -104,11 +104,11 @@ func (s *Store) OutcomePage(ctx context.Context, run uuid.UUID, state, cursor st
 	return outcomes, nil
 }
 
-// FailureGroup is the tenants of a run that failed for the same cause.
+// FailureGroup are the tenants of a run that failed for the same cause.
 type FailureGroup struct {
 	Problem string
 	Tenants int
-	// Examples are up to five of their slugs, or databases where no school has them.
+	// Examples are up to five of their slugs, or of their databases if no school has them.
 	Examples []string
 }
 

@@ -9,18 +9,18 @@ import (
 	"github.com/google/uuid"
 )
 
-// ErrBadCursor says that a cursor was not given out with a page of the same list.
-var ErrBadCursor = errors.New("the cursor is not one that this service gave out")
+// ErrBadCursor says that a cursor does not come from a page of the same list.
+var ErrBadCursor = errors.New("the cursor does not come from this service")
 
-// Page is a part of a list. Pages are found by key, so a later page costs what the first does, and a row that comes or goes in
-// between shifts none.
+// Page is a part of a list. Pages are found by key, so a later page costs as much as the first, and rows that are
+// inserted or deleted in between shift none.
 type Page[T any] struct {
 	Rows []T
 	// NextCursor continues the list; empty at its end. It is opaque to callers.
 	NextCursor string
 }
 
-// pageOf makes a page of up to limit+1 rows.
+// pageOf returns a page of up to limit+1 rows.
 func pageOf[T any](rows []T, limit int, cursor func(T) string) Page[T] {
 	if len(rows) <= limit {
 		return Page[T]{Rows: rows}
@@ -30,9 +30,9 @@ func pageOf[T any](rows []T, limit int, cursor func(T) string) Page[T] {
 
 // list is a query whose rows are read in pages, with their ids as cursors.
 type list[T any] struct {
-	// query ends in its conditions.
+	// query ends with its conditions.
 	query string
-	// key are the columns that order the rows; the id is the last. Where it is not the only one, the table has the others.
+	// key are the columns that order the rows; the id is the last. If it is not the only one, the table has the others.
 	key, table  string
 	newestFirst bool
 	id          func(T) uuid.UUID

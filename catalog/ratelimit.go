@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Allowance is how often something may be done: Count times per Window, at once or spread over it.
+// Allowance is how often an action is allowed: Count times per Window, at once or spread over it.
 type Allowance struct {
 	Count  int
 	Window time.Duration
@@ -19,26 +19,26 @@ type Limit struct {
 	Allowance
 }
 
-// step is how long it takes until one more is allowed.
+// step returns how long it takes until one more is allowed.
 func (l Limit) step() time.Duration { return l.Window / time.Duration(l.Count) }
 
-// remaining is how many more are allowed at once.
+// remaining returns how many more are allowed at once.
 func (l Limit) remaining(untilFull time.Duration) int {
 	return max(int((l.Window-untilFull)/l.step()), 0)
 }
 
 // Grant is the answer to a request for one of a limit's allowance.
 type Grant struct {
-	// Allowed reports whether it may be done.
+	// Allowed reports whether the action is allowed.
 	Allowed bool
 	// Remaining is how many more are allowed at once.
 	Remaining int
-	// RetryAfter is how long until the next is allowed; zero when one is.
+	// RetryAfter is how long until the next is allowed; zero if one is allowed now.
 	RetryAfter time.Duration
 }
 
-// takeAllowances takes one of each limit, or of none where a limit has none left. Of two that run at once both may find room, and
-// the second then finds none for a limit when it writes.
+// takeAllowances takes one of each limit, or of none if a limit has none left. Two concurrent statements may both find
+// one left, and the second then finds none when it writes.
 const takeAllowances = `
 		with wanted as (
 			select key, step, span
@@ -56,7 +56,7 @@ const takeAllowances = `
 			<= now() + (select span from wanted where wanted.key = excluded.key)
 		returning key, full_at - now() as until_full`
 
-// readAllowances tells how long each limit takes until it is full; null where it is.
+// readAllowances returns how long each limit takes until it is full; null if it is full.
 const readAllowances = `
 		select wanted.key, full_at - now() as until_full
 		from unnest($1::text[]) as wanted (key)
@@ -71,11 +71,11 @@ func (s *Store) TakeAllowance(ctx context.Context, key string, allowance Allowan
 	return grants[0], nil
 }
 
-// TakeAllowances asks for one of each limit's allowance, which all processes share, and takes one of each or none: it is one
-// statement. The grants are in the limits' order; where one is not allowed, none is taken. The keys must differ.
+// TakeAllowances asks for one of each limit's allowance, which all processes share, and takes one of each or none: it
+// is one statement. The grants are in the limits' order; if one is not allowed, none is taken. The keys must differ.
 //
-// An allowance refills evenly (the generic cell rate algorithm, one row for a key). The rows are unlogged and their commit is
-// not waited for: a crash of Postgres may give the clients a fresh allowance, and the path of a sign-up has no fsync for it.
+// An allowance refills evenly (the generic cell rate algorithm, one row for a key). The rows are unlogged and their
+// commit is not waited for: a crash of Postgres may reset the limits, and a sign-up needs no fsync for them.
 func (s *Store) TakeAllowances(ctx context.Context, limits []Limit) ([]Grant, error) {
 	if len(limits) == 0 {
 		return nil, nil
@@ -102,8 +102,8 @@ type allowanceRow struct {
 	UntilFull *time.Duration
 }
 
-// refusedGrants gives back what was taken of some limits, where another request was faster at the others, and reads which allowances are
-// used up, and how long that lasts.
+// refusedGrants returns the allowances that were taken of some limits, if another request was first at the others, and
+// reads which allowances are used up, and for how long.
 func (s *Store) refusedGrants(ctx context.Context, limits []Limit, taken []allowanceRow) ([]Grant, error) {
 	keys, _, _ := columns(limits)
 	var back []Limit
@@ -136,7 +136,7 @@ func (s *Store) refusedGrants(ctx context.Context, limits []Limit, taken []allow
 	return grants, nil
 }
 
-// ReturnAllowances gives one of each limit back that was taken for something which was then refused.
+// ReturnAllowances returns one of each limit that was taken for an action which was then refused.
 func (s *Store) ReturnAllowances(ctx context.Context, limits []Limit) error {
 	if len(limits) == 0 {
 		return nil

@@ -7,7 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Reference is what a schema version looks like where nobody has changed anything by hand.
+// Reference is the schema of a version without manual changes.
 type Reference struct {
 	// Lineage names the migrations, Version how many of them.
 	Lineage string
@@ -15,28 +15,28 @@ type Reference struct {
 	// Fingerprint is the hash of Lines.
 	Fingerprint string
 	Lines       []string
-	// Postgres is the major version that has printed it, Grants a hash of what Homeroom itself grants: a description depends
-	// on both besides the files.
+	// Postgres is the major version that printed it, Grants a hash of Homeroom's own grants: a description depends on
+	// both besides the files.
 	Postgres int
 	Grants   string
 }
 
-// ReferenceError says that a schema version has another fingerprint than the one that is known of it, although all that it
-// depends on besides the files is the same.
+// ReferenceError says that a schema version has another fingerprint than the recorded one, although everything on which
+// it depends besides the files is the same.
 type ReferenceError struct {
 	Known, New Reference
 }
 
 // Error implements error.
 func (e *ReferenceError) Error() string {
-	return fmt.Sprintf("version %d of the schema is not what it was when it was first made: a migration file was changed after it had run, or "+
-		"does not do the same each time. If the new one is right, delete what is known, in the catalog: "+
+	return fmt.Sprintf("version %d of the schema differs from the recorded one: a migration file was changed after it had run, or "+
+		"does not do the same each time. If the new one is correct, delete the recorded one, in the catalog: "+
 		"delete from schema_references where lineage = '%s' and version = %[1]d", e.New.Version, e.New.Lineage)
 }
 
-// SetReference keeps what a schema version looks like. What is known stays: another fingerprint is a *[ReferenceError],
-// unless another major version of Postgres has printed it, which may print the same otherwise, or Homeroom grants something
-// else now. Then the new one is kept; of two versions of Postgres that of the newer.
+// SetReference records the schema of a version. A recorded one stays: another fingerprint is a *[ReferenceError],
+// unless another major version of Postgres printed it, which may print the same schema differently, or Homeroom's
+// grants have changed. Then the new one is recorded; of two versions of Postgres that of the newer.
 func (s *Store) SetReference(ctx context.Context, reference Reference) error {
 	_, err := s.pool.Exec(ctx, `
 		insert into schema_references (lineage, version, fingerprint, lines, postgres, grants)
@@ -47,7 +47,7 @@ func (s *Store) SetReference(ctx context.Context, reference Reference) error {
 			or schema_references.postgres = excluded.postgres and schema_references.grants <> excluded.grants`,
 		reference.Lineage, reference.Version, reference.Fingerprint, reference.Lines, reference.Postgres, reference.Grants)
 	if err != nil {
-		return fmt.Errorf("keep the reference of schema version %d: %w", reference.Version, known(err))
+		return fmt.Errorf("record the reference of schema version %d: %w", reference.Version, known(err))
 	}
 	kept, err := one[Reference](ctx, s.pool, `
 		select lineage, version, fingerprint, lines, postgres, grants
@@ -62,8 +62,8 @@ func (s *Store) SetReference(ctx context.Context, reference Reference) error {
 	return nil
 }
 
-// ReplaceLineage gives the tenants of a lineage, and what is known of it, another one. It is for lineages that are computed
-// anew from the same files.
+// ReplaceLineage changes the lineage of its tenants and references. It is for lineages that are computed differently
+// from the same files.
 func (s *Store) ReplaceLineage(ctx context.Context, from, to string) error {
 	if from == to {
 		return nil
@@ -74,13 +74,13 @@ func (s *Store) ReplaceLineage(ctx context.Context, from, to string) error {
 		err = s.InTx(ctx, func(tx pgx.Tx) error { return s.replaceLineageTx(ctx, tx, from, to) })
 	}
 	if err != nil {
-		return fmt.Errorf("adopt the tenants of lineage %s: %w", from, err)
+		return fmt.Errorf("replace lineage %s: %w", from, err)
 	}
 	return nil
 }
 
-// replaceLineageTx is [Store.ReplaceLineage] in the caller's transaction. What was known of the schema is forgotten: its
-// functions may hold the line ends of the files.
+// replaceLineageTx is [Store.ReplaceLineage] in the caller's transaction. It deletes the recorded references: their
+// functions may contain the line ends of the files.
 func (s *Store) replaceLineageTx(ctx context.Context, tx pgx.Tx, from, to string) error {
 	for _, statement := range []string{
 		"update tenants set lineage = $2 where lineage = $1",

@@ -15,11 +15,11 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// ReserveParams is what a sign-up asks for.
+// ReserveParams are the parameters of a reservation.
 type ReserveParams struct {
 	SignupID uuid.UUID
 	UserID   uuid.UUID
-	// TenantID and Database are used when no spare is left and a tenant must be built.
+	// TenantID and Database are used if no spare is left and a tenant must be built.
 	TenantID uuid.UUID
 	Database string
 	// IdempotencyKey may be empty.
@@ -27,23 +27,23 @@ type ReserveParams struct {
 	RequestHash                 []byte
 	Email, SchoolName           string
 	GivenName, FamilyName, Name string
-	// Profile is what else the person told of themselves; may be nil. Locale is what they read; may be empty.
+	// Profile holds further fields of the person; may be nil. Locale is their language; may be empty.
 	Profile map[string]string
 	Locale  string
-	// Kind is what the sign-up makes; empty is a school. Role is the person's there; empty is the owner's.
+	// Kind is the kind of the sign-up; empty means a school. Role is the person's role there; empty means the owner.
 	Kind Kind
 	Role string
 	// JoinTenant is the school that a member joins.
 	JoinTenant uuid.UUID
-	// Waits leaves a school without a tenant until [Store.Admit] gives it one.
+	// Waits leaves a school without a tenant until [Store.Admit] assigns one.
 	Waits bool
-	// IdentityID is the existing identity that the sign-up links; empty makes one.
+	// IdentityID is the existing identity that the sign-up links; empty if it creates one.
 	IdentityID string
-	// InvitationID is the invitation that it answers, if any.
+	// InvitationID is the accepted invitation, if any.
 	InvitationID *uuid.UUID
 	// Slug is the requested slug; a taken one gets a number.
 	Slug string
-	// Lineage names the migrations that the tenant's schema must come from, SchemaVersion the least version of a spare.
+	// Lineage names the migrations of the tenant's schema, SchemaVersion the minimum version of a spare.
 	Lineage       string
 	SchemaVersion uint
 	// Servers are the servers this process can reach.
@@ -52,17 +52,17 @@ type ReserveParams struct {
 	Lease   time.Duration
 }
 
-// Reservation is what a sign-up got. Tenant is the zero one as long as the sign-up waits.
+// Reservation is the result of a reservation. Tenant is zero as long as the sign-up waits.
 type Reservation struct {
 	Signup Signup
 	Tenant Tenant
 }
 
-// Reserve writes a sign-up, its user, and its tenant, all or nothing: a claimed spare where there is one, else the row of
+// Reserve inserts a sign-up, its user, and its tenant, all or nothing: a claimed spare if there is one, else the row of
 // a tenant to be built. It is one statement, so one round trip and one commit.
 //
-// It fails with [ErrEmailTaken], [ErrIdentityTaken], [ErrKeyTaken] or [ErrNoCapacity], and with [ErrNotFound] when the school to
-// be joined cannot be.
+// It fails with [ErrEmailTaken], [ErrIdentityTaken], [ErrKeyTaken] or [ErrNoCapacity], and with [ErrNotFound] if the
+// school to join does not exist.
 func (s *Store) Reserve(ctx context.Context, r ReserveParams) (Reservation, error) {
 	requested := r.Slug
 	for try := 1; ; try++ {
@@ -70,7 +70,7 @@ func (s *Store) Reserve(ctx context.Context, r ReserveParams) (Reservation, erro
 		if !errors.Is(err, errSlugTaken) || try == 10 {
 			return reserved, err
 		}
-		// A repetition of a request conflicts with itself in the slug too; its key says so at once.
+		// A repetition of a request conflicts with itself in the slug too; its key shows that at once.
 		if err := keyTaken(ctx, s.pool, r.IdempotencyKey); err != nil {
 			return Reservation{}, err
 		}
@@ -80,7 +80,7 @@ func (s *Store) Reserve(ctx context.Context, r ReserveParams) (Reservation, erro
 	}
 }
 
-// reserveOnce claims a spare, or makes the row of a tenant to be built, under this very slug.
+// reserveOnce claims a spare, or inserts the row of a tenant to be built, with exactly this slug.
 func reserveOnce(ctx context.Context, q querier, r ReserveParams) (Reservation, error) {
 	switch {
 	case r.Waits:
@@ -99,9 +99,9 @@ func reserveOnce(ctx context.Context, q querier, r ReserveParams) (Reservation, 
 	return reserved, err
 }
 
-// claimSpare takes the oldest spare that can be claimed and that nobody else is taking at this moment. CASE hides
-// the conditions from the planner, which would believe them to be rare, and read and sort all spares instead of walking in their order
-// to the first.
+// claimSpare claims the oldest claimable spare that no other statement is claiming. CASE hides the conditions from the
+// planner, which would consider them to be rare, and read and sort all spares instead of reading in order until the
+// first one.
 const claimSpare = `
 	with tenant as (
 		update tenants
@@ -118,7 +118,7 @@ const claimSpare = `
 		returning ` + tenantColumns + `
 	)`
 
-// placeTenant puts a new tenant on the server with the most room for its weight. It counts the tenants, which the path
+// placeTenant selects the server with the most free capacity for its weight. It counts the tenants, which a sign-up
 // with a spare never does.
 const placeTenant = `
 	with place as (
@@ -146,7 +146,7 @@ const joinTenant = `
 		for share
 	)`
 
-// reserveRows are the rows of the person and of the sign-up.
+// reserveRows inserts the rows of the person and of the sign-up.
 const reserveRows = `, person as (
 		insert into users (id, tenant_id, email, given_name, family_name, name, profile, locale, role, identity_id)
 		select @user_id, tenant.id, @email, nullif(@given_name, ''), nullif(@family_name, ''), nullif(@name, ''),
@@ -180,7 +180,7 @@ func (r ReserveParams) args() pgx.NamedArgs {
 	}
 }
 
-// reservation is the sign-up as it has just been written.
+// reservation is the new sign-up.
 func (r ReserveParams) reservation(checkAt *time.Time, createdAt time.Time) Reservation {
 	h := Reservation{Signup: Signup{
 		ID: r.SignupID, RequestHash: r.RequestHash, UserID: r.UserID, Email: r.Email,
@@ -207,7 +207,7 @@ func scanReserved(ctx context.Context, q querier, sql string, r ReserveParams) (
 	return reservation, nil
 }
 
-// reserveWaiting writes a sign-up that holds no tenant yet.
+// reserveWaiting inserts a sign-up without a tenant.
 func reserveWaiting(ctx context.Context, q querier, r ReserveParams) (Reservation, error) {
 	row, err := one[struct {
 		CheckAt    *time.Time
@@ -220,11 +220,11 @@ func reserveWaiting(ctx context.Context, q querier, r ReserveParams) (Reservatio
 	return r.reservation(row.CheckAt, row.SignedUpAt), nil
 }
 
-// Admit gives a sign-up that has no tenant one, as [Store.Reserve] does, and puts it into provisioning under a new lease. Of
-// the reservation it takes what is about the tenant and the lease.
+// Admit assigns a tenant to a sign-up without one, as [Store.Reserve] does, and changes its status to provisioning
+// under a new lease. Of the parameters it uses those of the tenant and the lease.
 //
-// A person who was unconfirmed becomes the user of their e-mail. It fails with [ErrEmailTaken] when somebody else is, with
-// [ErrNoCapacity], and with [ErrStateChanged] when the sign-up has gone on, or ended.
+// An unconfirmed person becomes the user of their e-mail. It fails with [ErrEmailTaken] if somebody else is, with
+// [ErrNoCapacity], and with [ErrStateChanged] if the sign-up has changed or ended.
 func (s *Store) Admit(ctx context.Context, signup Signup, r ReserveParams) (Reservation, error) {
 	requested := r.Slug
 	for try := 1; ; try++ {
@@ -279,7 +279,7 @@ func (s *Store) admitOnce(ctx context.Context, signup Signup, r ReserveParams) (
 	return reservation, nil
 }
 
-// takeTenant claims a spare for a school, or makes the row of a tenant to be built.
+// takeTenant claims a spare for a school, or inserts the row of a tenant to be built.
 func takeTenant(ctx context.Context, tx pgx.Tx, r ReserveParams) (tenant Tenant, err error) {
 	for _, claim := range []string{claimSpare, placeTenant} {
 		tenant, err = one[Tenant](ctx, tx, claim+` select * from tenant`, r.args())
@@ -290,7 +290,7 @@ func takeTenant(ctx context.Context, tx pgx.Tx, r ReserveParams) (tenant Tenant,
 	return Tenant{}, ErrNoCapacity
 }
 
-// keyTaken is [ErrKeyTaken] when a sign-up has this key.
+// keyTaken returns [ErrKeyTaken] if a sign-up has this key.
 func keyTaken(ctx context.Context, q querier, key string) error {
 	if key == "" {
 		return nil
@@ -305,8 +305,8 @@ func keyTaken(ctx context.Context, q querier, key string) error {
 	return nil
 }
 
-// nextSlug is the requested slug with the lowest number that is higher than all in use; after a few tries, when many schools of one
-// name sign up at the same moment, with a random word.
+// nextSlug returns the requested slug with the lowest number above all used ones; after a few attempts, when many
+// schools with the same name sign up at the same moment, with a random suffix.
 func nextSlug(ctx context.Context, q querier, requested string, try int) (string, error) {
 	if try > 3 {
 		var random [5]byte

@@ -9,31 +9,31 @@ import (
 // Table is a table of the catalog whose old rows are deleted.
 type Table string
 
-// The tables whose old rows are deleted. Those of tenants, of users, and of sign-ups that have a tenant stay.
+// The tables whose old rows are deleted. Tenants, users, and sign-ups with a tenant stay.
 const (
-	// SignupsTable: sign-ups that ended without a school, counted from their end. One that somebody still looks after, or that
-	// holds a user, stays.
+	// SignupsTable: sign-ups that ended without a school, counted from their end. One that is still rechecked, or that
+	// has a user, stays.
 	SignupsTable Table = "signups"
-	// InvitationsTable: invitations that were accepted, revoked or too late, counted from then. One that an unfinished sign-up
-	// answers stays.
+	// InvitationsTable: invitations that were accepted, revoked or have expired, counted from then. One of an
+	// unfinished sign-up stays.
 	InvitationsTable Table = "invitations"
-	// OutboxTable: what was handed on, with its deliveries to webhooks, counted from when it happened. An event with a delivery
-	// that is still to be sent stays.
+	// OutboxTable: relayed events with their deliveries to webhooks, counted from their creation. An event with a
+	// pending delivery stays.
 	OutboxTable Table = "outbox_events"
-	// MailsTable: mails that were sent or given up, counted from when they were written. Those of an unfinished sign-up stay.
+	// MailsTable: sent, failed and unknown mails, counted from their creation. Those of an unfinished sign-up stay.
 	MailsTable Table = "mails"
-	// OutcomesTable and RunsTable: runs over the fleet, counted from their end, and how they went for each tenant. A run goes
-	// after its outcomes. One that keeps its like from being begun by itself stays.
+	// OutcomesTable and RunsTable: fleet runs, counted from their end, and their results for each tenant. A run is
+	// deleted after its outcomes. A run that prevents the automatic start of another one stays.
 	OutcomesTable Table = "migration_outcomes"
 	RunsTable     Table = "migration_runs"
-	// AuditTable: what somebody did, counted from then.
+	// AuditTable: audit events, counted from their creation.
 	AuditTable Table = "audit_events"
-	// AllowancesTable: clients, counted from when they are back at their full allowance.
+	// AllowancesTable: limits, counted from when they are full again.
 	AllowancesTable Table = "rate_limits"
 )
 
-// overRuns are the runs that may go. The newest by some files that was stopped or aborted keeps the next from being begun by
-// itself, as [Store.LatestRun] tells.
+// overRuns are the runs that may be deleted. The newest run of some files that was stopped or aborted prevents the
+// automatic start of the next one, see [Store.LatestRun].
 const overRuns = `
 	select id
 	from migration_runs run
@@ -72,7 +72,8 @@ var oldRows = map[Table]string{
 		select ctid from migration_runs
 		where id in (` + overRuns + `) and not exists (select from migration_outcomes where run_id = migration_runs.id)
 		order by started_at`,
-	// Their numbers are in the order of time, so that the first ones tell whether there is anything to do: no other is read.
+	// Their numbers are in the order of time, so that the first rows show whether there is anything to do: no other row
+	// is read.
 	AuditTable: `
 		select ctid from audit_events
 		where id <= (select max(id) from (select id from audit_events order by id limit $2) as first) and at < now() - $1::interval
@@ -82,14 +83,14 @@ var oldRows = map[Table]string{
 		where full_at < now() - $1::interval`,
 }
 
-// DeleteOld deletes the oldest rows of a table that ended longer ago than age, at most limit, and returns how many. It waits for
-// nobody: rows that somebody holds are left for the next time.
+// DeleteOld deletes the oldest rows of a table that ended longer ago than age, at most limit, and returns how many. It
+// waits for no lock: locked rows are left for the next time.
 func (s *Store) DeleteOld(ctx context.Context, table Table, age time.Duration, limit int) (int64, error) {
 	return deleteOld(ctx, s.pool, table, age, limit)
 }
 
 func deleteOld(ctx context.Context, q querier, table Table, age time.Duration, limit int) (int64, error) {
-	// A row that is locked stays where it is.
+	// A locked row stays.
 	tag, err := q.Exec(ctx, `
 		delete from `+string(table)+`
 		where ctid = any(array(`+oldRows[table]+`

@@ -14,7 +14,7 @@ import (
 
 const month = 30 * 24 * time.Hour
 
-// ended are sign-ups named by their school. The old ones ended 40 days ago.
+// ended are sign-ups, named by their school. The old ones ended 40 days ago.
 const ended = `
 	insert into tenants (id, server, database, lineage, state, name, slug)
 	values ('00000000-0000-0000-0000-000000000001', 'main', 't_aaaaaaaaaaaaaaaaaaaaaaaaaa', 'lunch', 'reserved', 'Parked', 'parked');
@@ -33,7 +33,7 @@ const ended = `
 		('waits for a person', 'awaiting_approval', '1 day', null, null, null, null, null)
 	) as row (name, status, check_in, ago, tenant_id, user_id, idempotency_key, result)`
 
-// invitations are named by their address.
+// invitations are invitations, named by their address.
 const invitations = `
 	insert into invitations (id, email, role, invited_by, created_at, expires_at, accepted_at, revoked_at)
 	select case email when 'answered' then '00000000-0000-0000-0000-000000000003' else gen_random_uuid() end,
@@ -45,7 +45,7 @@ const invitations = `
 	insert into signups (id, request_hash, user_id, email, school_name, check_at, invitation_id)
 	values (gen_random_uuid(), '', gen_random_uuid(), 'ada@lincoln.example', 'S', now(), '00000000-0000-0000-0000-000000000003')`
 
-// events are named by their types; one has a delivery that is still to be sent.
+// events are events, named by their types; one has a pending delivery.
 const events = `
 	insert into webhook_endpoints (id, url, created_by) values ('00000000-0000-0000-0000-000000000004', 'https://lincoln.example', 'operator');
 	insert into outbox_events (type, created_at, relayed_at) values ('old', now() - interval '40 days', now() - interval '40 days'),
@@ -65,7 +65,7 @@ const mails = `
 	from (values ('old and sent', 'sent', '40 days'), ('old and failed', 'failed', '40 days'), ('young', 'sent', '20 days'),
 		('queued', 'queued', '40 days'), ('being sent', 'sending', '40 days'), ('of a sign-up that waits', 'sent', '40 days')) as row (kind, state, ago)`
 
-// runs are named by who has started them.
+// runs are runs, named by who started them.
 const runs = `
 	insert into migration_runs (id, state, to_version, total, started_by, schema_hash, only_tenants, started_at, finished_at)
 	select gen_random_uuid(), state, 4, 1, started_by, schema_hash, only_tenants::text[], now() - ago::interval,
@@ -102,7 +102,7 @@ func TestOldRowsGoAndWhatIsNeededStays(t *testing.T) {
 		{catalog.OutboxTable, month, events, "type", 1, []string{"being delivered", "not handed on", "young"}},
 		{catalog.MailsTable, month, mails, "kind", 2, []string{"being sent", "of a sign-up that waits", "queued", "young"}},
 		{catalog.OutcomesTable, month, runs, "database", 3, []string{"follower", "open", "stopped, and its like is not begun again"}},
-		// Those with outcomes stay until these are gone.
+		// Those with outcomes stay until the outcomes are gone.
 		{catalog.RunsTable, month, runs + "; delete from migration_outcomes where database <> 'of one tenant'", "started_by", 2, []string{
 			"follower", "of one tenant", "open", "stopped, and its like is not begun again",
 		}},
@@ -132,8 +132,8 @@ func TestOldRowsGoAndWhatIsNeededStays(t *testing.T) {
 	}
 }
 
-// withLongTimeout is a second store on the same catalog, whose statements fail where they would wait for a lock for as long as the
-// test may last.
+// withLongTimeout returns a second store on the same catalog, whose statements may wait for a lock for as long as the
+// test lasts.
 func withLongTimeout(t *testing.T, store *catalog.Store) *catalog.Store {
 	t.Helper()
 	address, err := url.Parse(store.Pool().Config().ConnString())
@@ -151,7 +151,7 @@ func withLongTimeout(t *testing.T, store *catalog.Store) *catalog.Store {
 	return other
 }
 
-// A batch that has not been committed yet is the worst that somebody who signs up can meet.
+// An uncommitted batch is the worst case for a concurrent sign-up.
 func TestDeletingOldRowsBlocksNoSignup(t *testing.T) {
 	t.Parallel()
 	store := setup(t)
@@ -185,7 +185,7 @@ func TestDeletingOldRowsBlocksNoSignup(t *testing.T) {
 		t.Errorf("the allowance is %+v", grant)
 	}
 	r := reserveParams(1)
-	r.Email = "grace@lincoln.example" // ada's is that of a sign-up that needs an operator
+	r.Email = "grace@lincoln.example" // ada's e-mail belongs to a sign-up that needs an operator
 	reservation, err := people.Reserve(t.Context(), r)
 	run("reserve", err)
 	run("renew", people.Renew(t.Context(), reservation.Signup, time.Minute))

@@ -14,11 +14,11 @@ import (
 	"homeroom/internal/wait"
 )
 
-// mostTries is how often what conflicts with others' work is done at most.
+// mostTries is how often a statement that conflicts with other sessions is run at most.
 const mostTries = 6
 
-// pool runs statements of their own, each of which is repeated when Postgres has undone it for the sake of another
-// session: a deadlock, or a conflict where the isolation is stricter than read committed.
+// pool runs single statements. It repeats a statement when Postgres has aborted it in favour of another session: a
+// deadlock, or a conflict under an isolation that is stricter than read committed.
 type pool struct{ *pgxpool.Pool }
 
 // Exec implements querier.
@@ -41,7 +41,7 @@ type rowFunc func(dest ...any) error
 
 func (f rowFunc) Scan(dest ...any) error { return f(dest...) }
 
-// collect reads the rows of a query, and reads them again where q is the pool and the statement was undone.
+// collect reads the rows of a query, and reads them again if q is the pool and the statement was aborted.
 func collect[T any](ctx context.Context, q querier, sql string, args []any, read func(pgx.Rows) (T, error)) (found T, err error) {
 	once := func() error {
 		rows, err := q.Query(ctx, sql, args...)
@@ -51,13 +51,13 @@ func collect[T any](ctx context.Context, q querier, sql string, args []any, read
 		found, err = read(rows)
 		return err
 	}
-	if _, alone := q.(pool); !alone { // the transaction has been undone as a whole
+	if _, alone := q.(pool); !alone { // the whole transaction has been aborted
 		return found, once()
 	}
 	return found, repeat(ctx, once)
 }
 
-// repeat does f again after a short pause while it is undone for the sake of others.
+// repeat calls f again after a short pause while it is aborted in favour of other sessions.
 func repeat(ctx context.Context, f func() error) error {
 	for try := 1; ; try++ {
 		err := f()
@@ -71,8 +71,8 @@ func repeat(ctx context.Context, f func() error) error {
 	}
 }
 
-// Unavailable tells errors that pass by themselves from defects: the catalog cannot be reached, takes no writes for now, or
-// was busy with what stands in the way for too long.
+// Unavailable distinguishes transient errors from defects: the catalog cannot be reached, accepts no writes for now, or
+// was blocked by another session for too long.
 func Unavailable(err error) bool {
 	return postgres.Unreachable(err) || errors.Is(err, ErrReadOnly) || postgres.IsCode(err, "25006", "40001", "40P01") // read_only_sql_transaction
 }

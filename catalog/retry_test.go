@@ -13,7 +13,7 @@ import (
 	"homeroom/internal/pgtest"
 )
 
-// openStore opens a catalog in a database that was set up by statements.
+// openStore opens a catalog in a database that statements have set up.
 func openStore(t *testing.T, setUp ...string) *catalog.Store {
 	t.Helper()
 	url := pgtest.Database(t)
@@ -66,7 +66,7 @@ func TestAReadOnlyCatalogIsNotReady(t *testing.T) {
 func TestWhatPostgresUndoesForOthersIsRepeated(t *testing.T) {
 	t.Parallel()
 	store := openStore(t)
-	// Two transactions take two locks in opposite order, both of them one before either takes its second.
+	// Two transactions take two locks in opposite order, each takes its first one before either takes its second.
 	var both, group sync.WaitGroup
 	both.Add(2)
 	var runs atomic.Int32

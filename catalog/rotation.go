@@ -9,8 +9,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// RaiseRotationTx raises the rotation from which the password of a tenant's role is derived, in the caller's transaction, and
-// returns the tenant as it is then. It fails with [ErrStateChanged] for one that is being built, or deleted.
+// RaiseRotationTx increments the rotation from which the password of a tenant's role is derived, in the caller's
+// transaction, and returns the new tenant. It fails with [ErrStateChanged] for one that is being built, or deleted.
 func (s *Store) RaiseRotationTx(ctx context.Context, tx pgx.Tx, id uuid.UUID) (Tenant, error) {
 	t, err := one[Tenant](ctx, tx, `
 		update tenants

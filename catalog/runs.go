@@ -13,22 +13,22 @@ import (
 // ErrRunActive says that another fleet run has not finished.
 var ErrRunActive = errors.New("another migration run is active")
 
-// RunState is how far a run over the fleet is.
+// RunState is the state of a fleet run.
 type RunState string
 
 // The states of a run. The first two are open: at most one run is.
 const (
-	// RunRunning: some process works on it, or takes it up within seconds.
+	// RunRunning: a process works on it, or will within seconds.
 	RunRunning RunState = "running"
 	// RunPaused: it waits for an operator.
 	RunPaused RunState = "paused"
-	// RunDone: it looked at every tenant; some may have failed.
+	// RunDone: it has handled every tenant; some may have failed.
 	RunDone RunState = "done"
-	// RunFailed: it could not do its work, for a cause outside the tenants.
+	// RunFailed: it could not work, for a cause outside the tenants.
 	RunFailed RunState = "failed"
-	// RunStopped: a canary failed, or more tenants than may fail; the others were not touched.
+	// RunStopped: a canary failed, or more tenants than may fail; the others were not changed.
 	RunStopped RunState = "stopped"
-	// RunAborted: an operator ended it.
+	// RunAborted: an operator aborted it.
 	RunAborted RunState = "aborted"
 )
 
@@ -38,45 +38,45 @@ var RunStates = []RunState{RunRunning, RunPaused, RunDone, RunFailed, RunStopped
 // Open reports whether a run in this state may still change.
 func (s RunState) Open() bool { return s == RunRunning || s == RunPaused }
 
-// NewRun is what a run is to do.
+// NewRun are the parameters of a run.
 type NewRun struct {
 	ID uuid.UUID
-	// Lineage and SchemaHash name the migrations; ToVersion is where they lead.
+	// Lineage and SchemaHash name the migrations; ToVersion is the target version.
 	Lineage, SchemaHash string
 	ToVersion           uint
 	// Direction is "up" or "down".
 	Direction string
-	// Total is how many tenants it is about.
+	// Total is the number of its tenants.
 	Total     int
 	StartedBy string
-	// OnlyTenants are the tenants it is narrowed to; empty is the whole fleet.
+	// OnlyTenants are the selected tenants; empty means the whole fleet.
 	OnlyTenants []string
-	// Canaries is the size of the first wave, MaxFailures how many tenants may fail before it stops, Concurrency how many
-	// tenants of one server are migrated at the same time.
+	// Canaries is the size of the first wave, MaxFailures how many tenants may fail before it stops, Concurrency how
+	// many tenants of one server are migrated at the same time.
 	Canaries, MaxFailures, Concurrency int
-	// SkipQuarantined leaves out the tenants that wait for a person.
+	// SkipQuarantined omits the quarantined tenants.
 	SkipQuarantined bool
-	// Hold keeps its tenants at its version until another run names them.
+	// Hold holds its tenants at its version until another run names them.
 	Hold bool
 }
 
-// Run is one pass over the fleet.
+// Run is a fleet run.
 type Run struct {
 	NewRun
 	State   RunState
 	Problem *string
-	// ChangedBy paused, resumed or aborted it last.
+	// ChangedBy is the operator who last paused, resumed or aborted it.
 	ChangedBy *string
 	StartedAt time.Time
 	// FinishedAt is nil while it is open.
 	FinishedAt *time.Time
-	// Done and Failed count its outcomes so far; Counting are the failures that say something about the migration.
+	// Done and Failed count its outcomes so far; Counting are the failures that were caused by the migration.
 	Done, Failed, Counting int
-	// Rate is how many outcomes a second it had in the last half minute, or since it began.
+	// Rate is how many outcomes per second it had in the last half minute, or since it began.
 	Rate float64
 }
 
-// ETA is how long it will take at its present rate; zero when that cannot be told.
+// ETA is how long it will take at its present rate; zero if that is unknown.
 func (r Run) ETA() time.Duration {
 	left := r.Total - r.Done - r.Failed
 	if r.State != RunRunning || r.Rate <= 0 || left <= 0 {
@@ -99,8 +99,8 @@ const runSelect = `
 			where run_id = migration_runs.id
 		) counted`
 
-// StartRun writes the row of a run, which some process then works on. It fails with [ErrRunActive] as long as another is
-// open.
+// StartRun inserts the row of a run, on which a process then works. It fails with [ErrRunActive] as long as another one
+// is open.
 func (s *Store) StartRun(ctx context.Context, run NewRun) error {
 	_, err := s.pool.Exec(ctx, `
 		insert into migration_runs (id, lineage, schema_hash, to_version, direction, total, started_by, only_tenants, canaries,
@@ -122,8 +122,8 @@ func (s *Store) FinishRun(ctx context.Context, id uuid.UUID, state RunState, pro
 		where id = $1 and state = 'running'`, id, state, problem)
 }
 
-// ChangeRun has an operator pause, resume or abort an open run, by the state that it is to have. The workers of one that is
-// paused or aborted stop within a second, with the migrations that are going on. It fails with [ErrStateChanged] when the run is
+// ChangeRun pauses, resumes or aborts an open run for an operator; to is the new state. The workers of a run that is
+// paused or aborted stop within a second, and cancel their migrations. It fails with [ErrStateChanged] if the run is
 // over, or in that state already.
 func (s *Store) ChangeRun(ctx context.Context, id uuid.UUID, to RunState, by string) error {
 	return changeRun(ctx, s.pool, id, to, by)
@@ -135,7 +135,7 @@ func (s *Store) ChangeRunTx(ctx context.Context, tx pgx.Tx, id uuid.UUID, to Run
 }
 
 func changeRun(ctx context.Context, q querier, id uuid.UUID, to RunState, by string) error {
-	return changeOne(ctx, q, "make migration run "+string(to), id, `
+	return changeOne(ctx, q, "change migration run to "+string(to), id, `
 		update migration_runs
 		set state = $2, changed_by = $3, problem = case $2 when 'aborted' then 'aborted by ' || $3 end,
 			finished_at = case $2 when 'aborted' then now() end
@@ -151,7 +151,7 @@ func (s *Store) OpenRun(ctx context.Context) (Run, error) {
 	return run, nil
 }
 
-// LatestRun finds the newest run of the whole fleet by these very files, or [ErrNotFound].
+// LatestRun finds the newest run of the whole fleet with exactly these files, or [ErrNotFound].
 func (s *Store) LatestRun(ctx context.Context, schemaHash string) (Run, error) {
 	run, err := one[Run](ctx, s.pool, runSelect+`
 		where schema_hash = $1 and only_tenants = '{}' and direction = 'up'
@@ -172,7 +172,7 @@ func (s *Store) RunByID(ctx context.Context, id uuid.UUID) (Run, error) {
 	return run, nil
 }
 
-// RunStateNow reads just the state of a run, which its workers do often.
+// RunStateNow reads only the state of a run, which its workers do often.
 func (s *Store) RunStateNow(ctx context.Context, id uuid.UUID) (RunState, error) {
 	var state RunState
 	if err := s.pool.QueryRow(ctx, `select state from migration_runs where id = $1`, id).Scan(&state); err != nil {

@@ -10,7 +10,7 @@ import (
 	"homeroom/catalog"
 )
 
-// newRun is a run over the whole fleet to version 4.
+// newRun returns a run over the whole fleet to version 4.
 func newRun() catalog.NewRun {
 	return catalog.NewRun{
 		ID: uuid.Must(uuid.NewV7()), Lineage: "lunch", SchemaHash: "abc", ToVersion: 4, Direction: "up", Total: 1, StartedBy: "test",
@@ -71,7 +71,7 @@ func TestOneMigrationRunAtATime(t *testing.T) {
 	}
 }
 
-// behind are the tenants that a run to version 4 is about.
+// behind returns the tenants of a run to version 4.
 func behind(t *testing.T, store *catalog.Store, filter catalog.BehindFilter) []catalog.Tenant {
 	t.Helper()
 	filter.Lineage, filter.Servers = "lunch", []string{"main"}
@@ -119,7 +119,7 @@ func TestOutcomesDecideWhatBecomesOfTenants(t *testing.T) {
 		t.Errorf("%d are behind", n)
 	}
 	record(t, store, run, success(good, 4), failure(bad, true), failure(locked, false))
-	record(t, store, run, failure(good, true)) // of a process that took us for dead
+	record(t, store, run, failure(good, true)) // of a process that considered this one dead
 	if n := len(behind(t, store, catalog.BehindFilter{NotIn: run})); n != 0 {
 		t.Errorf("%d are without an outcome", n)
 	}
@@ -163,7 +163,7 @@ func TestARunLeavesATenantThatIsBeingReplacedAlone(t *testing.T) {
 	if n := len(behind(t, store, catalog.BehindFilter{})); n != 0 {
 		t.Errorf("%d are behind", n)
 	}
-	record(t, store, start(t, store, newRun()), success(id, 4)) // it was begun before
+	record(t, store, start(t, store, newRun()), success(id, 4)) // it began earlier
 	if row := tenantOf(t, store, id); row.State != catalog.Quarantined || *row.QuarantineKind != catalog.BeingReplaced {
 		t.Errorf("it is %+v", row)
 	}

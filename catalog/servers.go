@@ -5,20 +5,20 @@ import (
 	"fmt"
 )
 
-// Server is a Postgres server that holds tenants. Its address and credentials are configuration, never a row.
+// Server is a Postgres server with tenants. Its address and credentials are configuration, never a row.
 type Server struct {
 	Name string
 	// Weight is its share of the new tenants, relative to the others; 0 takes none.
 	Weight int
-	// Capacity is how many tenants it may hold; nil is no limit.
+	// Capacity is how many tenants it may hold; nil means no limit.
 	Capacity *int
-	// ClosedBecause is why no database is made on it for now; nil when some are.
+	// ClosedBecause is why it is closed for new databases; nil if it is open.
 	ClosedBecause *string
-	// Tenants is how many it holds now, spares included.
+	// Tenants is how many it holds now, including spares.
 	Tenants int
 }
 
-// RegisterServers adds the servers that are new, with weight 1 and no limit. Known ones keep what they have.
+// RegisterServers inserts the new servers, with weight 1 and no limit. It does not change existing ones.
 func (s *Store) RegisterServers(ctx context.Context, names []string) error {
 	_, err := s.pool.Exec(ctx, `
 		insert into servers (name)
@@ -30,8 +30,8 @@ func (s *Store) RegisterServers(ctx context.Context, names []string) error {
 	return nil
 }
 
-// CloseServer keeps new databases from being made on a server, until [Store.OpenServer]. Its spares can still be claimed. It
-// reports whether the server was open.
+// CloseServer closes a server for new databases, until [Store.OpenServer]. Its spares can still be claimed. It reports
+// whether the server was open.
 func (s *Store) CloseServer(ctx context.Context, name, because string) (changed bool, err error) {
 	tag, err := s.pool.Exec(ctx, `
 		update servers set closed_because = $2, closed_at = now()
@@ -42,7 +42,7 @@ func (s *Store) CloseServer(ctx context.Context, name, because string) (changed 
 	return tag.RowsAffected() > 0, nil
 }
 
-// OpenServer lets new databases be made on a server again. It reports whether the server was closed.
+// OpenServer opens a server for new databases again. It reports whether the server was closed.
 func (s *Store) OpenServer(ctx context.Context, name string) (changed bool, err error) {
 	tag, err := s.pool.Exec(ctx, `
 		update servers set closed_because = null, closed_at = null
@@ -53,7 +53,8 @@ func (s *Store) OpenServer(ctx context.Context, name string) (changed bool, err 
 	return tag.RowsAffected() > 0, nil
 }
 
-// FreeCapacity is how many more tenants a server takes: none with weight 0 or while it is closed, and never more than limit.
+// FreeCapacity returns how many more tenants a server takes: none with weight 0 or while it is closed, and never more
+// than limit.
 func (s *Store) FreeCapacity(ctx context.Context, server string, limit int) (int, error) {
 	var room int
 	err := s.pool.QueryRow(ctx, `
@@ -65,7 +66,7 @@ func (s *Store) FreeCapacity(ctx context.Context, server string, limit int) (int
 		from servers
 		where name = $1`, server, limit).Scan(&room)
 	if err != nil {
-		return 0, fmt.Errorf("look for room on server %s: %w", server, known(err))
+		return 0, fmt.Errorf("read the free capacity of server %s: %w", server, known(err))
 	}
 	return room, nil
 }

@@ -11,47 +11,47 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Status is how far a sign-up has come.
+// Status is the status of a sign-up.
 type Status string
 
-// The statuses of a sign-up. Services look after the first four; NeedsOperator waits for `homeroom signup resolve`; the
+// The statuses of a sign-up. Services work on the first four; NeedsOperator waits for `homeroom signup resolve`; the
 // last three are final.
 const (
 	// Pending: reserved, and its identity is not known to exist.
 	Pending Status = "pending"
-	// AwaitingVerification: the e-mail must be confirmed first. It has no tenant, and no identity, unless a confirmation was
-	// interrupted or the person signs up with an identity that existed before.
+	// AwaitingVerification: the e-mail must be confirmed first. It has no tenant. It has no identity either, unless a
+	// confirmation was interrupted or the person signs up with an existing identity.
 	AwaitingVerification Status = "awaiting_verification"
-	// AwaitingApproval: the identity exists, an operator must agree first. It has no tenant yet.
+	// AwaitingApproval: the identity exists, an operator must approve first. It has no tenant yet.
 	AwaitingApproval Status = "awaiting_approval"
-	// Provisioning: the identity exists; its place at the provider is being given, or the database is being made.
+	// Provisioning: the identity exists; its membership is being assigned, or the database is being built.
 	Provisioning Status = "provisioning"
-	// NeedsOperator: something that only a person can judge. It keeps its user, its tenant and its identity, as far as it has
-	// them, and nobody goes on with it before an operator has decided.
+	// NeedsOperator: only a person can decide. It keeps its user, its tenant and its identity, as far as it has them,
+	// and no worker resumes it before an operator has decided.
 	NeedsOperator Status = "needs_operator"
-	// SignupReady: the school can be used.
+	// SignupReady: the school is ready.
 	SignupReady Status = "ready"
-	// Failed: definitely refused. Its user is gone, and its tenant is free again.
+	// Failed: definitely refused. Its user is removed, and its tenant is free again.
 	Failed Status = "failed"
-	// Expired: its worker died before the identity existed, it has waited for too long, or an operator rejected or undid it.
-	// Its user is gone. Its tenant is kept back, and an identity that there is or that appears late is removed, while CheckAt
-	// is set.
+	// Expired: its worker died before the identity existed, it exceeded its wait timeout, or an operator rejected or
+	// undid it. Its user is removed. While CheckAt is set, its tenant is not free, and an identity that exists or
+	// appears late is removed.
 	Expired Status = "expired"
 )
 
-// Statuses are all statuses of a sign-up, in their order.
+// Statuses are all statuses of a sign-up, in order.
 var Statuses = []Status{
 	Pending, AwaitingVerification, AwaitingApproval, Provisioning, NeedsOperator, SignupReady, Failed, Expired,
 }
 
-// Kind is what a sign-up makes.
+// Kind is what a sign-up creates.
 type Kind string
 
 // The kinds of sign-ups.
 const (
 	// School: a school, and its owner.
 	School Kind = "school"
-	// Member: a further person at a school that exists.
+	// Member: a further person at an existing school.
 	Member Kind = "member"
 )
 
@@ -65,18 +65,18 @@ type Signup struct {
 	Email          string
 	SchoolName     string
 	Kind           Kind
-	// IdentityID is the existing identity that it links; nil where it makes one.
+	// IdentityID is the existing identity that it links; nil if it creates one.
 	IdentityID *string
-	// InvitationID is the invitation that it answers, if any.
+	// InvitationID is the accepted invitation, if any.
 	InvitationID *uuid.UUID
 	Status       Status
 	// Steps, Result and Problem are the saga's own JSON.
 	Steps   json.RawMessage
 	Result  json.RawMessage
 	Problem json.RawMessage
-	// LeaseEpoch names the present holder; its writes must carry it.
+	// LeaseEpoch identifies the present holder, whose writes must name it.
 	LeaseEpoch int
-	// CheckAt is when the holder's lease ends; nil when nothing is left to do.
+	// CheckAt is when the holder's lease ends; nil if nothing is left to do.
 	CheckAt    *time.Time
 	CreatedAt  time.Time
 	FinishedAt *time.Time
@@ -103,7 +103,7 @@ func (s *Store) SignupByKey(ctx context.Context, key string) (Signup, error) {
 	return signup, nil
 }
 
-// SignupByUser finds the sign-up that made a user.
+// SignupByUser finds the sign-up that created a user.
 func (s *Store) SignupByUser(ctx context.Context, user uuid.UUID) (Signup, error) {
 	signup, err := one[Signup](ctx, s.pool, `select `+signupColumns+` from signups where user_id = $1`, user)
 	if err != nil {
@@ -112,8 +112,8 @@ func (s *Store) SignupByUser(ctx context.Context, user uuid.UUID) (Signup, error
 	return signup, nil
 }
 
-// TakeOver gives an unfinished sign-up to a new holder, when the lease of the last has ended. It fails with
-// [ErrStateChanged] while somebody holds it, or when it is finished.
+// TakeOver leases an unfinished sign-up to a new holder, if the last lease has ended. It fails with [ErrStateChanged]
+// while another holder has it, or if it is finished.
 func (s *Store) TakeOver(ctx context.Context, id uuid.UUID, lease time.Duration) (Signup, error) {
 	signup, err := one[Signup](ctx, s.pool, `
 		update signups
@@ -129,8 +129,8 @@ func (s *Store) TakeOver(ctx context.Context, id uuid.UUID, lease time.Duration)
 	return signup, nil
 }
 
-// Due takes over up to limit sign-ups whose lease has ended: unfinished ones, and expired ones that want a last look.
-// Processes that ask at the same time get different ones.
+// Due takes over up to limit sign-ups whose lease has ended: unfinished ones, and expired ones that are due for a
+// recheck. Concurrent processes get different ones.
 func (s *Store) Due(ctx context.Context, lease time.Duration, limit int) ([]Signup, error) {
 	signups, err := many[Signup](ctx, s.pool, `
 		update signups
@@ -149,7 +149,7 @@ func (s *Store) Due(ctx context.Context, lease time.Duration, limit int) ([]Sign
 	return signups, nil
 }
 
-// Renew extends the holder's lease. It fails with [ErrStateChanged] when somebody else has taken the sign-up over.
+// Renew extends the holder's lease. It fails with [ErrStateChanged] if another worker has taken over the sign-up.
 func (s *Store) Renew(ctx context.Context, signup Signup, lease time.Duration) error {
 	return changeOne(ctx, s.pool, "renew lease of sign-up", signup.ID, `
 		update signups
@@ -157,15 +157,15 @@ func (s *Store) Renew(ctx context.Context, signup Signup, lease time.Duration) e
 		where id = $1 and lease_epoch = $2 and check_at is not null`, signup.ID, signup.LeaseEpoch, lease)
 }
 
-// Identity is what a sign-up learned from the identity provider.
+// Identity is the result of the identity step.
 type Identity struct {
 	ID            string
 	EmailVerified bool
-	// OrganizationID is of the school's organization there, if it has one.
+	// OrganizationID is the id of the school's organization there, if it has one.
 	OrganizationID string
 }
 
-// RecordIdentity records that the identity exists and that the database is being made, and begins a new lease.
+// RecordIdentity records that the identity exists and that the database is being built, and begins a new lease.
 func (s *Store) RecordIdentity(ctx context.Context, signup Signup, identity Identity, steps json.RawMessage, lease time.Duration) error {
 	return changeOne(ctx, s.pool, "record identity of sign-up", signup.ID, recordIdentity,
 		signup.ID, signup.LeaseEpoch, steps, identity.ID, identity.EmailVerified, lease)
@@ -184,9 +184,9 @@ const recordIdentity = `
 		from changed
 		where users.id = changed.user_id`
 
-// Wait records that the identity exists, and that the sign-up waits for a person in one of the statuses that are for that,
-// until the timeout has passed, and notifies by mail. An unconfirmed person whose e-mail is verified becomes its
-// user; it fails with [ErrEmailTaken] when somebody else is.
+// Wait records that the identity exists, and that the sign-up waits for a person in one of the waiting statuses, until
+// the timeout has passed. It also emits the event of the mail. An unconfirmed person whose e-mail is verified becomes
+// its user; it fails with [ErrEmailTaken] if somebody else is.
 func (s *Store) Wait(ctx context.Context, signup Signup, identity Identity, status Status, steps json.RawMessage, timeout time.Duration) error {
 	return changeOne(ctx, s.pool, "let wait sign-up", signup.ID, `
 		with waits as (
@@ -209,15 +209,15 @@ func (s *Store) Wait(ctx context.Context, signup Signup, identity Identity, stat
 		signup.ID, signup.LeaseEpoch, identity.ID, identity.EmailVerified, string(status), steps, timeout)
 }
 
-// Finish makes a sign-up ready: user active, tenant ready, result kept. A tenant that was quarantined while the sign-up
-// held it stays so, and becomes ready when the cause is gone.
+// Finish marks a sign-up as ready: the user is active, the tenant ready, the result stored. A tenant that was
+// quarantined during the sign-up stays quarantined, and becomes ready when the cause is repaired.
 func (s *Store) Finish(ctx context.Context, signup Signup, identity Identity, health Health, steps, result json.RawMessage) error {
 	return changeOne(ctx, s.pool, "finish sign-up", signup.ID, finishSignup,
 		signup.ID, signup.LeaseEpoch, identity.ID, identity.EmailVerified, steps, result, health.Version, health.Fingerprint,
 		identity.OrganizationID)
 }
 
-// finishSignup is one statement, so that the path of a sign-up has one round trip and one commit for it.
+// finishSignup is one statement, so that a sign-up has one round trip and one commit for it.
 const finishSignup = `
 		with done as (
 			update signups
@@ -256,7 +256,7 @@ const finishSignup = `
 		where tenants.id = done.tenant_id and (kind = 'member' or tenants.state in ('reserved', 'building', 'quarantined'))`
 
 // Undo ends a sign-up that was definitely refused, and leaves nothing of it: the e-mail and the key are free again, a
-// claimed spare goes back, a tenant row whose database was not begun goes away.
+// claimed spare is returned to the stock, and a tenant row whose database was not begun is deleted.
 func (s *Store) Undo(ctx context.Context, signup Signup, steps, problem json.RawMessage) error {
 	return changeOne(ctx, s.pool, "undo sign-up", signup.ID, `
 		with held as (
@@ -275,7 +275,7 @@ func (s *Store) Undo(ctx context.Context, signup Signup, steps, problem json.Raw
 		signup.ID, signup.LeaseEpoch, steps, problem)
 }
 
-// freeTenant gives the tenant of a sign-up back whose database was not begun.
+// freeTenant releases the tenant of a sign-up whose database was not begun.
 const freeTenant = `
 		freed_spare as (
 			update tenants
@@ -288,11 +288,13 @@ const freeTenant = `
 			delete from tenants using held where tenants.id = held.tenant_id and tenants.state = 'building'
 		)`
 
-// Expire ends a sign-up whose identity does not exist, though it may still appear, which has waited for too long, or which an
-// operator undoes: the e-mail, the key and the slug are free again, the tenant is kept back until [Store.RecheckDone], so that
-// a late identity never names a tenant that is another school's by then. It is due again after the delay.
+// Expire ends a sign-up whose identity does not exist, though it may still appear, which exceeded its wait timeout, or
+// which an operator undoes. The e-mail, the key and the slug are free again. The tenant is not free until
+// [Store.RecheckDone], so that a late identity never names a tenant that belongs to another school by then. The sign-up
+// is due again after the delay.
 //
-// The tenant of one that needed an operator is given to nobody else: somebody's identity may name it, or somebody may use it.
+// The tenant of a sign-up that needed an operator is never assigned again: somebody's identity may name it, or somebody
+// may use it.
 func (s *Store) Expire(ctx context.Context, signup Signup, steps, problem json.RawMessage, delay time.Duration) error {
 	return expire(ctx, s.pool, signup, steps, problem, delay)
 }
@@ -328,8 +330,8 @@ func expire(ctx context.Context, q querier, signup Signup, steps, problem json.R
 		signup.ID, signup.LeaseEpoch, steps, problem, delay)
 }
 
-// RecheckDone records that an expired sign-up has had its last look, and gives its tenant back. A database that may have been
-// begun is left to the refiller of spares, which discards it if it is nobody's.
+// RecheckDone records the last recheck of an expired sign-up, and releases its tenant. The spare pool refiller discards
+// a database that may have been begun, if nobody uses it.
 func (s *Store) RecheckDone(ctx context.Context, signup Signup) error {
 	return changeOne(ctx, s.pool, "close sign-up", signup.ID, `
 		with held as (
@@ -352,7 +354,7 @@ func (s *Store) RecheckDone(ctx context.Context, signup Signup) error {
 		where signups.id = held.id`, signup.ID, signup.LeaseEpoch)
 }
 
-// NeedsOperator leaves a sign-up that only a person can judge to an operator, with its user and its tenant.
+// NeedsOperator leaves a sign-up that only a person can decide to an operator, with its user and its tenant.
 func (s *Store) NeedsOperator(ctx context.Context, signup Signup, steps, problem json.RawMessage) error {
 	return changeOne(ctx, s.pool, "leave to an operator sign-up", signup.ID, `
 		update signups
@@ -360,9 +362,9 @@ func (s *Store) NeedsOperator(ctx context.Context, signup Signup, steps, problem
 		where id = $1 and lease_epoch = $2 and check_at is not null`, signup.ID, signup.LeaseEpoch, steps, problem)
 }
 
-// ResumeTx gives a sign-up that needs an operator to a new holder, in the caller's transaction: its steps look for themselves
-// how far it is. It fails with [ErrStateChanged] when it is not as in signup any more, or its user is gone, and with
-// [ErrIdentityTaken] when an unfinished sign-up has its identity by now.
+// ResumeTx leases a sign-up that needs an operator to a new holder, in the caller's transaction: its steps check how
+// far it is. It fails with [ErrStateChanged] if it has changed since signup was read, or its user is gone, and with
+// [ErrIdentityTaken] if an unfinished sign-up has its identity by now.
 func (s *Store) ResumeTx(ctx context.Context, tx pgx.Tx, signup Signup, lease time.Duration) (Signup, error) {
 	resumed, err := one[Signup](ctx, tx, `
 		update signups
@@ -382,7 +384,7 @@ func (s *Store) ResumeTx(ctx context.Context, tx pgx.Tx, signup Signup, lease ti
 	return resumed, nil
 }
 
-// RetryLater gives a sign-up back with what is known of it, to be taken up again after the delay.
+// RetryLater releases a sign-up with its steps, to be taken over again after the delay.
 func (s *Store) RetryLater(ctx context.Context, signup Signup, steps json.RawMessage, delay time.Duration) error {
 	return changeOne(ctx, s.pool, "give back sign-up", signup.ID, `
 		update signups

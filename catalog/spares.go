@@ -10,34 +10,36 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// A spare is given to a school only while it is certain that no school has ever had it. The process that creates its database writes
-// into its row which transaction that is and in which instance of the catalog (the Postgres process and the database), and
-// every later change that keeps it nobody's writes the same again. A row that was restored from a backup, copied, or edited
-// by hand was written by another transaction, and a catalog that was restored, failed over or restarted is another
-// instance: after that, none of the spares of before can be claimed, and the refiller of spares replaces them.
+// A spare is assigned to a school only while it is certain that no school has ever had it. The process that creates its
+// database writes into its row the transaction of that write and the instance of the catalog (the Postgres process and
+// the database), and every later change that keeps it unassigned writes them again. A row that was restored from a
+// backup, copied, or edited by hand was written by another transaction, and a catalog that was restored, failed over or
+// restarted is another instance: then none of the earlier spares can be claimed, and the spare pool refiller replaces
+// them.
 const (
-	// claimable tells it of a row of the table tenants.
+	// claimable is the condition on a row of the table tenants.
 	claimable = `tenants.xmin = claimable_xid and claimable_in = (select catalog_instance())`
-	// keepClaimable is for the SET of an update that leaves the tenant as much nobody's as it was.
+	// keepClaimable is for the SET of an update that leaves the tenant as claimable as it was.
 	keepClaimable = `claimable_xid = case when tenants.xmin = claimable_xid then pg_current_xact_id()::xid end`
 )
 
-// Stock is how a server stands with its spares of one lineage, and how busy people are signing up.
+// Stock are the numbers of a server's spares of one lineage, and how many people are signing up.
 type Stock struct {
-	// Ready are the spares that a sign-up could claim now, at the version asked for or a newer one.
+	// Ready are the spares that a sign-up could claim now, at the requested version or a newer one.
 	Ready int
-	// Discardable are those that nobody will be given: see [Store.DiscardableSpares]. One that is being built is among them.
+	// Discardable are those that cannot be claimed: see [Store.DiscardableSpares]. It includes those that are being
+	// built.
 	Discardable int
-	// Begun are the spares that are being built, or were when their builder failed or died, for 10 minutes at most. One that the
-	// keeper has found to be somebody's is not among them.
+	// Begun are the spares that are being built, or were when their builder failed or died, for 10 minutes at most. It
+	// excludes those that the refiller has found to be in use.
 	Begun int
 	// Waiting is how many schools have begun to wait for a database on the server within the last 30 s.
 	Waiting int
-	// SinceLastSignup is how long ago the last school signed up, on any server; a day where that is longer or never was.
+	// SinceLastSignup is how long ago the last school signed up, on any server; a day at most.
 	SinceLastSignup time.Duration
 }
 
-// Stock tells how a server stands with its spares: one statement, which changes nothing.
+// Stock reads the numbers of a server's spares: one statement, which changes nothing.
 func (s *Store) Stock(ctx context.Context, server, lineage string, version uint) (Stock, error) {
 	stock, err := one[Stock](ctx, s.pool, `
 		with spare as (
@@ -60,8 +62,8 @@ func (s *Store) Stock(ctx context.Context, server, lineage string, version uint)
 	return stock, nil
 }
 
-// DiscardableSpares lists the spares of a server that will never be given to a school: those whose builder died, and those
-// of which it is not certain any more that nobody has them. The caller must be the only one that builds spares there.
+// DiscardableSpares lists the spares of a server that no school will get: those whose builder died, and those that may
+// be in use. The caller must be the only one that builds spares there.
 func (s *Store) DiscardableSpares(ctx context.Context, server, lineage string) ([]Tenant, error) {
 	tenants, err := many[Tenant](ctx, s.pool, `
 		select `+tenantColumns+`
@@ -76,17 +78,17 @@ func (s *Store) DiscardableSpares(ctx context.Context, server, lineage string) (
 }
 
 // DeleteSpare deletes the row of a spare that cannot be claimed and whose database is gone. It fails with
-// [ErrStateChanged] when it has become anything else meanwhile.
+// [ErrStateChanged] if its state has changed meanwhile.
 func (s *Store) DeleteSpare(ctx context.Context, id uuid.UUID) error {
 	return changeOne(ctx, s.pool, "delete spare", id, `
 		delete from tenants
 		where id = $1 and name is null and (state = 'building' or state = 'spare' and (`+claimable+`) is not true)`, id)
 }
 
-// ReplaceTenant gives a sign-up another tenant, as [Store.Reserve] does, because the spare that it claimed cannot be given to
-// a school. That one becomes a spare that nobody can claim. Of the reservation it takes what is about the tenant.
+// ReplaceTenant assigns another tenant to a sign-up, as [Store.Reserve] does, because it cannot use the claimed spare.
+// That one becomes a spare that cannot be claimed. Of the parameters it uses those of the tenant.
 //
-// It fails with [ErrNoCapacity], and with [ErrStateChanged] when the sign-up has gone on, or ended.
+// It fails with [ErrNoCapacity], and with [ErrStateChanged] if the sign-up has changed or ended.
 func (s *Store) ReplaceTenant(ctx context.Context, signup Signup, r ReserveParams) (tenant Tenant, err error) {
 	requested := r.Slug
 	for try := 1; ; try++ {
@@ -108,7 +110,7 @@ func (s *Store) ReplaceTenant(ctx context.Context, signup Signup, r ReserveParam
 }
 
 func replaceTenantTx(ctx context.Context, tx pgx.Tx, signup Signup, r ReserveParams) (Tenant, error) {
-	err := changeOne(ctx, tx, "take back tenant of sign-up", signup.ID, `
+	err := changeOne(ctx, tx, "release tenant of sign-up", signup.ID, `
 		with held as (
 			select tenant_id
 			from signups
@@ -126,7 +128,7 @@ func replaceTenantTx(ctx context.Context, tx pgx.Tx, signup Signup, r ReservePar
 	if err != nil {
 		return Tenant{}, err
 	}
-	return tenant, changeOne(ctx, tx, "give another tenant to sign-up", signup.ID, `
+	return tenant, changeOne(ctx, tx, "assign another tenant to sign-up", signup.ID, `
 		with signup as (
 			update signups set tenant_id = $2, updated_at = now() where id = $1 returning user_id
 		)
@@ -136,7 +138,7 @@ func replaceTenantTx(ctx context.Context, tx pgx.Tx, signup Signup, r ReservePar
 // UnmarkedTenant is a tenant whose database is not marked as in use on its server yet.
 type UnmarkedTenant struct {
 	ID uuid.UUID
-	// SignupID is the sign-up that made it.
+	// SignupID is the sign-up that created it.
 	SignupID uuid.UUID
 }
 

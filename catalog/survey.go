@@ -10,20 +10,20 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Survey is the whole catalog at one moment, for whoever compares it with the world outside.
+// Survey is a snapshot of the whole catalog, to be compared with the servers and the identity provider.
 type Survey struct {
-	// At is the catalog's own time.
+	// At is the time of the catalog's clock.
 	At      time.Time
 	Tenants map[uuid.UUID]SurveyedTenant
-	// Users are those that are not deleted. Identities has their ids by that of their identity, where it is known.
+	// Users are the users that are not deleted. Identities maps the ids of their identities, if known, to their ids.
 	Users      map[uuid.UUID]SurveyedUser
 	Identities map[string]uuid.UUID
-	// Signups are those that hold a tenant or a user, or that somebody must still look at. What was undone is not among them.
+	// Signups are those that have a tenant or a user, or are due for a worker. It excludes those that were undone.
 	Signups     map[uuid.UUID]SurveyedSignup
 	Undelivered Undelivered
-	// Self is what the catalog's own database is like.
+	// Self describes the catalog's own database.
 	Self Self
-	// Migrating: a run over the fleet is open, so that databases may be ahead of their rows.
+	// Migrating says that a fleet run is open, so that databases may be ahead of their rows.
 	Migrating bool
 }
 
@@ -41,12 +41,12 @@ type SurveyedTenant struct {
 	PasswordRotation int
 	Fingerprint      *string
 	HeldAt           *uint
-	// OrganizationID is the identity provider's organization for the school; empty where it has none.
+	// OrganizationID is the school's organization at the identity provider; empty if it has none.
 	OrganizationID string
-	// Claimable: it is a spare, and certainly nobody's, so the next school may be given it.
+	// Claimable says that it is a spare that certainly nobody uses, so the next school may get it.
 	Claimable bool
-	// Idle: nothing has changed in its row for a quarter of an hour. Unfinished: it is being built, and that for more than three
-	// minutes.
+	// Idle says that its row has not changed for a quarter of an hour; Unfinished, that it has been building for more
+	// than three minutes.
 	Idle, Unfinished bool
 }
 
@@ -66,9 +66,9 @@ type SurveyedSignup struct {
 	Email      string
 	Status     Status
 	Kind       Kind
-	// IdentityID is the existing identity that it linked; nil where it made one.
+	// IdentityID is the existing identity that it linked; nil if it created one.
 	IdentityID *string
-	// Held: somebody has to do with it, or will within a minute. Unattended: that was due more than a minute ago.
+	// Held says that a worker has it, or will within a minute; Unattended, that this was due more than a minute ago.
 	Held, Unattended bool
 	CheckAt          *time.Time
 	// Steps and Problem are those of a sign-up that needs an operator.
@@ -77,15 +77,15 @@ type SurveyedSignup struct {
 
 // Undelivered counts the events, mails and deliveries that were not delivered.
 type Undelivered struct {
-	// Events have waited to be handed on for more than ten minutes.
+	// Events have waited to be relayed for more than ten minutes.
 	Events int
-	// MailsFailed have surely not been sent, of MailsUnknown nobody knows; both within the last day.
+	// MailsFailed have certainly not been sent, MailsUnknown may have been; both within the last day.
 	MailsFailed, MailsUnknown int
-	// Deliveries became dead within the last day, and were for so many Webhooks, which are still enabled.
+	// Deliveries became dead within the last day, and were for this number of Webhooks that are still enabled.
 	Deliveries, Webhooks int
 }
 
-// surveyTenants leaves out the steps, which are the bulk of a row.
+// surveyTenants omits the steps, which are most of a row.
 const surveyTenants = `
 	select id, server, database, state, resume_state, quarantine_kind, quarantine_cause, coalesce(name, '') as name,
 		coalesce(slug, '') as slug, lineage, schema_version, password_rotation, fingerprint, held_at,
@@ -124,7 +124,7 @@ const surveyUndelivered = `
 		where state = 'dead' and ended_at > now() - interval '1 day' and enabled
 	) as deliveries`
 
-// Survey reads the catalog as it is at one moment, in a handful of queries whatever its size.
+// Survey reads a snapshot of the catalog, in a few queries whatever its size.
 func (s *Store) Survey(ctx context.Context) (Survey, error) {
 	var survey Survey
 	err := pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) (err error) {
@@ -173,7 +173,7 @@ func byID[T any](ctx context.Context, tx pgx.Tx, sql string, id func(T) uuid.UUI
 	return found, nil
 }
 
-// CountTenants counts the tenants in each state, deleted ones too.
+// CountTenants counts the tenants in each state, including deleted ones.
 func (s *Store) CountTenants(ctx context.Context) (map[State]int, error) {
 	rows, err := many[struct {
 		State State

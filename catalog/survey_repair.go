@@ -10,8 +10,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// SetHealth records how the database of a tenant was found that was seen as in row. It fails with [ErrStateChanged] when the
-// tenant has left that state or that version since. Unlike [Store.MarkHealthy] it ends no quarantine.
+// SetHealth records the state of a tenant's database as it was found when its row was as given. It fails with
+// [ErrStateChanged] if the tenant has another state or version since. Unlike [Store.MarkHealthy] it ends no quarantine.
 func (s *Store) SetHealth(ctx context.Context, row SurveyedTenant, health Health) error {
 	return changeOne(ctx, s.pool, "record health of tenant", row.ID, `
 		update tenants
@@ -19,8 +19,8 @@ func (s *Store) SetHealth(ctx context.Context, row SurveyedTenant, health Health
 		where id = $1 and state = $2 and schema_version = $3`, row.ID, row.State, row.SchemaVersion, health.Version, health.Fingerprint)
 }
 
-// RebuildSpare takes a spare out of stock: the refiller of spares removes what there is of it, and builds another. It fails with [ErrStateChanged] when it has
-// been claimed.
+// RebuildSpare makes a spare unavailable: the spare pool refiller removes its parts, and builds another one. It fails
+// with [ErrStateChanged] if it has been claimed.
 func (s *Store) RebuildSpare(ctx context.Context, id uuid.UUID) error {
 	return changeOne(ctx, s.pool, "rebuild spare", id, `
 		update tenants
@@ -28,8 +28,8 @@ func (s *Store) RebuildSpare(ctx context.Context, id uuid.UUID) error {
 		where id = $1 and state = 'spare'`, id)
 }
 
-// MakeUnclaimable takes a spare out of stock without touching its database: nobody can claim it any more. It fails with
-// [ErrStateChanged] when nobody could, or it has been claimed.
+// MakeUnclaimable makes a spare unavailable without changing its database: it cannot be claimed any more. It fails with
+// [ErrStateChanged] if it was not claimable, or has been claimed.
 func (s *Store) MakeUnclaimable(ctx context.Context, id uuid.UUID) error {
 	return changeOne(ctx, s.pool, "withdraw spare", id, `
 		update tenants
@@ -37,8 +37,8 @@ func (s *Store) MakeUnclaimable(ctx context.Context, id uuid.UUID) error {
 		where id = $1 and state = 'spare' and `+claimable, id)
 }
 
-// SetOrganization records which organization a school has at the identity provider now. It fails with [ErrStateChanged] when
-// the one that was seen, which may be none, is not recorded any more.
+// SetOrganization records which organization a school has at the identity provider now. It fails with [ErrStateChanged]
+// if the expected old one, which may be none, is not recorded any more.
 func (s *Store) SetOrganization(ctx context.Context, id uuid.UUID, seen, now string) error {
 	return changeOne(ctx, s.pool, "record organization of tenant", id, `
 		update tenants
@@ -46,14 +46,14 @@ func (s *Store) SetOrganization(ctx context.Context, id uuid.UUID, seen, now str
 		where id = $1 and coalesce(organization_id, '') = $2 and state not in ('deleting', 'deleted')`, id, seen, now)
 }
 
-// ProviderRestore is a school that the catalog has lost, and whose identity and database are there.
+// ProviderRestore is a school that is missing in the catalog, and whose identity and database exist.
 type ProviderRestore struct {
 	SignupID, UserID, TenantID uuid.UUID
 	Server, Database, Lineage  string
 	Health                     Health
 	Email, SchoolName          string
 	IdentityID                 string
-	// Linked: the identity existed before, and belongs to its owner.
+	// Linked says that the identity existed before, and belongs to its owner.
 	Linked         bool
 	EmailVerified  bool
 	OrganizationID string
@@ -61,16 +61,16 @@ type ProviderRestore struct {
 	Slug string
 	// CreatedAt is when the school signed up.
 	CreatedAt time.Time
-	// Result puts together what the school is told, once its slug is known.
+	// Result returns the answer to the school, once its slug is known.
 	Result func(slug string) (json.RawMessage, error)
-	// Actor is who wants it, for the audit.
+	// Actor is who restores it, for the audit log.
 	Actor string
 }
 
-// RestoreFromProvider writes the tenant, the user and the sign-up of a forgotten school, all or nothing, each in its final state. The
-// tenant may have a row as a spare, as of before the school had it; that of anybody else is left alone.
+// RestoreFromProvider inserts the tenant, the user and the sign-up of a lost school, all or nothing, each in its final
+// state. The tenant may have a row as a spare, from before the school had it; the row of another school is not changed.
 //
-// It fails with [ErrEmailTaken] when a live user has the e-mail, and with [ErrStateChanged] when one of the rows is there.
+// It fails with [ErrEmailTaken] if a live user has the e-mail, and with [ErrStateChanged] if one of the rows exists.
 func (s *Store) RestoreFromProvider(ctx context.Context, a ProviderRestore) error {
 	requested := a.Slug
 	for try := 1; ; try++ {

@@ -17,38 +17,40 @@ import (
 type SurveyedServer struct {
 	Name   string
 	Weight int
-	// ClosedBecause is why it has been closed for more than a day; nil where it is open, or closed only since.
+	// ClosedBecause is why it has been closed for more than a day; nil if it is open, or was closed later.
 	ClosedBecause *string
-	// Open: databases are made on it.
+	// Open says that databases are created on it.
 	Open bool
-	// Spares is how many it has in stock, finished or not. Stable: nothing about its tenants has changed for five minutes.
+	// Spares is how many spares it has, finished or not. Stable says that nothing about its tenants has changed for
+	// five minutes.
 	Spares int
 	Stable bool
 }
 
-// SurveyedRun is a run over the fleet that is paused, and in which nothing has happened for more than a day.
+// SurveyedRun is a paused fleet run in which nothing has happened for more than a day.
 type SurveyedRun struct {
 	ID        string
 	Since     time.Time
 	ChangedBy string
 }
 
-// MissingObject is something that the migrations of the catalog made, and that is not there any more.
+// MissingObject is an object of the catalog's migrations that does not exist any more.
 type MissingObject struct {
 	// Kind is index, trigger or constraint.
 	Kind, Name string
-	// SQL makes it again; empty where that is not one statement.
+	// SQL creates it again; empty if that needs more than one statement.
 	SQL string
 }
 
-// Self is what an auditor needs to know of the catalog's own database.
+// Self is what an auditor needs of the catalog's own database.
 type Self struct {
 	// Database is its name.
 	Database string
 	Servers  []SurveyedServer
 	Paused   []SurveyedRun
 	Missing  []MissingObject
-	// ReadableBy are the roles besides its owner that may read its tables and that every tenant is: PUBLIC, and homeroom_tenant.
+	// ReadableBy are the roles besides its owner that may read its tables and of which every tenant is a member:
+	// PUBLIC, and homeroom_tenant.
 	ReadableBy []string
 }
 
@@ -85,7 +87,7 @@ const surveyObjects = `
 	union all
 	select conname::text from pg_constraint where connamespace = current_schema()::regnamespace`
 
-// surveySelf looks at the catalog's own database.
+// surveySelf checks the catalog's own database.
 func surveySelf(ctx context.Context, tx pgx.Tx) (self Self, err error) {
 	if err = tx.QueryRow(ctx, "select current_database()").Scan(&self.Database); err != nil {
 		return self, err
@@ -122,12 +124,12 @@ func surveySelf(ctx context.Context, tx pgx.Tx) (self Self, err error) {
 
 var (
 	sqlComment = regexp.MustCompile(`--[^\n]*`)
-	// createdObject and droppedObject match how the catalog's migrations make and drop named objects.
+	// createdObject and droppedObject match how the catalog's migrations create and drop named objects.
 	createdObject = regexp.MustCompile(`(?i)\bcreate\s+(?:unique\s+)?(index|trigger)\s+(\w+)\b[^;]*|\b(constraint)\s+(\w+)\s+(?:check|references|unique|primary|foreign|exclude)`)
 	droppedObject = regexp.MustCompile(`(?i)\bdrop\s+(?:index|trigger|constraint)\s+(?:if\s+exists\s+)?(\w+)`)
 )
 
-// ExpectedObjects are the named indexes, triggers and constraints that the catalog's migrations make, by name.
+// ExpectedObjects returns the named indexes, triggers and constraints of the catalog's migrations, by name.
 func ExpectedObjects() map[string]MissingObject {
 	objects := map[string]MissingObject{}
 	for _, file := range migrations.Catalog().Files() {

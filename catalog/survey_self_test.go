@@ -9,7 +9,8 @@ import (
 	"homeroom/catalog"
 )
 
-// TestEveryNamedObjectIsExpected compares what the migrations' texts say they make with what they have made.
+// TestEveryNamedObjectIsExpected compares the objects in the migrations' texts with those that the migrations have
+// created.
 func TestEveryNamedObjectIsExpected(t *testing.T) {
 	t.Parallel()
 	store := setup(t)

@@ -53,7 +53,7 @@ func TestSurvey(t *testing.T) {
 	if !survey(t, store).Migrating {
 		t.Error("it does not know of the run")
 	}
-	// What was undone holds nothing, and is left out.
+	// A sign-up that was undone has nothing, and is omitted.
 	if err := store.Undo(t.Context(), reservation.Signup, json.RawMessage(`[]`), json.RawMessage(`{}`)); err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +92,7 @@ func TestSurveyOfPeople(t *testing.T) {
 	if len(found.Identities) != 1 || found.Identities[w.IdentityID] != w.UserID || found.Users[w.UserID].Role != "owner" {
 		t.Errorf("logins %v, users %v", found.Identities, found.Users)
 	}
-	// One that needs an operator without a tenant keeps its user, is seen, and begins again from the start.
+	// One that needs an operator without a tenant keeps its user, is listed, and begins again from the start.
 	if err := store.NeedsOperator(t.Context(), waiting.Signup, json.RawMessage(`[]`), json.RawMessage(`{}`)); err != nil {
 		t.Fatal(err)
 	}
@@ -197,7 +197,7 @@ func TestRestoreFromProvider(t *testing.T) {
 	if err := store.RestoreFromProvider(t.Context(), first); !errors.Is(err, catalog.ErrStateChanged) && !errors.Is(err, catalog.ErrEmailTaken) {
 		t.Errorf("again: %v", err)
 	}
-	// One that is taken for a spare gets its own slug; the school of another is left alone.
+	// A spare gets its own slug; another school's row is not changed.
 	id := spare(t, store)
 	second := restore(2, id, survey(t, store).Tenants[id].Database)
 	if err := store.RestoreFromProvider(t.Context(), second); err != nil {

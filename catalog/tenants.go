@@ -10,22 +10,22 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// State is where a tenant stands in its life.
+// State is the state of a tenant.
 type State string
 
-// The states of a tenant: building → spare → reserved → ready, and beside them what can befall one.
+// The states of a tenant: building → spare → reserved → ready, and exceptional ones.
 const (
-	// Building: the row exists, its database is being made. With a name it is made for a school, else to be a spare.
+	// Building: the row exists, its database is being built. With a name it is built for a school, else as a spare.
 	Building State = "building"
-	// Spare: ready in every respect, and no school has it yet.
+	// Spare: complete, and no school has it yet.
 	Spare State = "spare"
-	// Reserved: a sign-up holds it, and is not finished.
+	// Reserved: a sign-up has it, and is not finished.
 	Reserved State = "reserved"
 	// Ready: a school uses it.
 	Ready State = "ready"
-	// Quarantined: something about its database failed; QuarantineCause says what, ResumeState what it was.
+	// Quarantined: there is a problem with its database; QuarantineCause describes it, ResumeState is the state before.
 	Quarantined State = "quarantined"
-	// Suspended, Deleting and Deleted: taken out of use by an operator.
+	// Suspended, Deleting and Deleted: an operator has suspended or deleted it.
 	Suspended State = "suspended"
 	Deleting  State = "deleting"
 	Deleted   State = "deleted"
@@ -34,25 +34,25 @@ const (
 // States are all states of a tenant.
 var States = []State{Building, Spare, Reserved, Ready, Quarantined, Suspended, Deleting, Deleted}
 
-// QuarantineKind is what a quarantine is about.
+// QuarantineKind is the kind of problem of a quarantine.
 type QuarantineKind string
 
 // The kinds of a quarantine.
 const (
 	// MigrationFailed: a migration could not be applied to it. The next run ends it.
 	MigrationFailed QuarantineKind = "migration"
-	// SchemaUnknown: nobody can tell which version its schema has.
+	// SchemaUnknown: it is unclear which version its schema has.
 	SchemaUnknown QuarantineKind = "schema"
 	// DatabaseUnusable: its database is missing, invalid, or unmanaged.
 	DatabaseUnusable QuarantineKind = "database"
-	// BeingReplaced: an operator has its database archived and replaced. Only that work ends it.
+	// BeingReplaced: an operator has its database archived and replaced. Only that work ends the quarantine.
 	BeingReplaced QuarantineKind = "replaced"
 )
 
-// QuarantineKinds are all kinds of a quarantine.
+// QuarantineKinds are all kinds of quarantines.
 var QuarantineKinds = []QuarantineKind{MigrationFailed, SchemaUnknown, DatabaseUnusable, BeingReplaced}
 
-// Tenant is one school's place: a database, a role, and the school they belong to.
+// Tenant is one school's tenant: a database, a role, and the school that has them.
 type Tenant struct {
 	ID       uuid.UUID
 	Server   string
@@ -60,22 +60,22 @@ type Tenant struct {
 	State    State
 	// Name and Slug are empty as long as no school has it.
 	Name, Slug string
-	// Lineage names the migrations that its schema comes from; SchemaVersion is how many of them it has had.
+	// Lineage names the migrations of its schema; SchemaVersion is how many of them were applied.
 	Lineage          string
 	SchemaVersion    uint
 	PasswordRotation int
-	// Fingerprint names the schema as it was last seen; see the package tenant.
+	// Fingerprint is that of the schema when it was last inspected; see the package tenant.
 	Fingerprint     *string
 	QuarantineCause *string
 	QuarantineKind  *QuarantineKind
 	ResumeState     *State
-	// Canary tells that it goes first in every run over the fleet.
+	// Canary says that it is in the first wave of every fleet run.
 	Canary bool
-	// HeldAt is the version that an operator has moved it to on purpose; only runs that name the tenant move it on.
+	// HeldAt is the version at which an operator holds it; only runs that name the tenant migrate it.
 	HeldAt *uint
-	// WantedAt is when somebody asked for it while it was behind; nil once a run has taken it.
+	// WantedAt is when somebody asked for its migration while it was behind; nil once a run has taken it.
 	WantedAt *time.Time
-	// Steps is what provisioning did last, as JSON.
+	// Steps are the last steps of provisioning, as JSON.
 	Steps     json.RawMessage
 	CreatedAt time.Time
 	ReadyAt   *time.Time
@@ -116,7 +116,7 @@ type NewSpare struct {
 	Server, Database, Lineage string
 }
 
-// InsertSpare writes the row of a spare, before anything of it is made.
+// InsertSpare inserts the row of a spare, before anything of it is created.
 func (s *Store) InsertSpare(ctx context.Context, spare NewSpare) error {
 	_, err := s.pool.Exec(ctx, `
 		insert into tenants (id, server, database, lineage, state)
@@ -127,8 +127,9 @@ func (s *Store) InsertSpare(ctx context.Context, spare NewSpare) error {
 	return nil
 }
 
-// MarkSpareBuilt marks a spare as ready to be claimed. Only the process that has just created its database may call it: nobody else
-// can know that no school has ever had that. It fails with [ErrStateChanged] when the spare is not building.
+// MarkSpareBuilt marks a spare as ready to be claimed. Only the process that has just created its database may call it:
+// no other process can know that no school has ever had that database. It fails with [ErrStateChanged] if the spare is
+// not building.
 func (s *Store) MarkSpareBuilt(ctx context.Context, id uuid.UUID, health Health, steps json.RawMessage) error {
 	return changeOne(ctx, s.pool, "mark spare built", id, `
 		update tenants
@@ -137,7 +138,7 @@ func (s *Store) MarkSpareBuilt(ctx context.Context, id uuid.UUID, health Health,
 		where id = $1 and state = 'building' and name is null`, id, health.Version, health.Fingerprint, steps)
 }
 
-// SetSteps records what provisioning is doing with a tenant.
+// SetSteps records the present steps of provisioning a tenant.
 func (s *Store) SetSteps(ctx context.Context, id uuid.UUID, steps json.RawMessage) error {
 	return setSteps(ctx, s.pool, id, steps)
 }
@@ -154,14 +155,14 @@ func setSteps(ctx context.Context, q querier, id uuid.UUID, steps json.RawMessag
 		where id = $1`, id, steps)
 }
 
-// Health is what is known of a tenant's database once it is whole.
+// Health is what was found in a tenant's complete database.
 type Health struct {
 	Version uint
-	// Fingerprint names its schema; empty keeps what is known.
+	// Fingerprint is that of its schema; empty leaves the recorded one.
 	Fingerprint string
 }
 
-// MarkHealthy records that a tenant's database is whole, and ends its quarantine, whatever it was about.
+// MarkHealthy records that a tenant's database is complete, and ends its quarantine, whatever its cause was.
 func (s *Store) MarkHealthy(ctx context.Context, id uuid.UUID, health Health) error {
 	return changeOne(ctx, s.pool, "mark tenant healthy", id, `
 		update tenants
@@ -170,7 +171,7 @@ func (s *Store) MarkHealthy(ctx context.Context, id uuid.UUID, health Health) er
 		where id = $1 and state <> 'deleted'`, id, health.Version, health.Fingerprint)
 }
 
-// Quarantine takes a tenant out of use and says why. One that is quarantined already keeps the state it came from.
+// Quarantine quarantines a tenant with a cause. One that is quarantined already keeps the state from before.
 func (s *Store) Quarantine(ctx context.Context, id uuid.UUID, kind QuarantineKind, cause string) error {
 	return quarantine(ctx, s.pool, id, kind, cause)
 }
@@ -188,16 +189,16 @@ func quarantine(ctx context.Context, q querier, id uuid.UUID, kind QuarantineKin
 		where id = $1 and state <> 'deleted'`, id, kind, cause)
 }
 
-// RequestMigration asks that a tenant which is behind be migrated before the others. Asking again changes nothing.
+// RequestMigration asks that a tenant which is behind be migrated before the others. Another request changes nothing.
 func (s *Store) RequestMigration(ctx context.Context, id uuid.UUID) error {
 	_, err := s.pool.Exec(ctx, `update tenants set wanted_at = now() where id = $1 and wanted_at is null`, id)
 	if err != nil {
-		return fmt.Errorf("move tenant %s to the front: %w", id, err)
+		return fmt.Errorf("request the migration of tenant %s: %w", id, err)
 	}
 	return nil
 }
 
-// SetCanary makes a tenant go first in every run over the fleet, or no longer.
+// SetCanary adds a tenant to the first wave of every fleet run, or removes it.
 func (s *Store) SetCanary(ctx context.Context, id uuid.UUID, canary bool) error {
 	return changeOne(ctx, s.pool, "mark as canary tenant", id, `
 		update tenants set canary = $2, updated_at = now() where id = $1 and state <> 'deleted'`, id, canary)
@@ -215,9 +216,9 @@ func changeOne(ctx context.Context, q querier, what string, id uuid.UUID, sql st
 	return nil
 }
 
-// SetFingerprint records how the schema of a tenant was found that the catalog listed as in row. It fails with [ErrStateChanged]
-// when somebody else has recorded another version or fingerprint since, and while a run is open when it is at another version
-// than is known: the run may be about to change that, and records it.
+// SetFingerprint records the schema of a tenant as it was found when its row was as given. It fails with
+// [ErrStateChanged] if another process has recorded another version or fingerprint since, and while a run is open if
+// the version differs from the recorded one: the run may be about to change that, and records it.
 func (s *Store) SetFingerprint(ctx context.Context, row Tenant, found Health) error {
 	return changeOne(ctx, s.pool, "record fingerprint of tenant", row.ID, `
 		update tenants

@@ -22,9 +22,9 @@ type User struct {
 	GivenName     string
 	FamilyName    string
 	Name          string
-	// Profile is what else they told of themselves.
+	// Profile holds further fields of the person.
 	Profile map[string]string
-	// Locale is what they read; empty is the service's own.
+	// Locale is the person's language; empty means the service's default.
 	Locale    string
 	CreatedAt time.Time
 }
@@ -54,8 +54,8 @@ func (s *Store) UserByID(ctx context.Context, id uuid.UUID) (User, error) {
 	return user, nil
 }
 
-// UserByEmail finds the live user with this normalised e-mail, a pending one included. Somebody whose sign-up waits until the
-// e-mail is confirmed is not its user yet.
+// UserByEmail finds the live user with this normalised e-mail, including a pending one. A person whose sign-up waits
+// for the e-mail's confirmation is not its user yet.
 func (s *Store) UserByEmail(ctx context.Context, email string) (User, error) {
 	user, err := one[User](ctx, s.pool, `
 		select `+userColumns+`
@@ -67,13 +67,13 @@ func (s *Store) UserByEmail(ctx context.Context, email string) (User, error) {
 	return user, nil
 }
 
-// MarkEmailVerified records that a user has shown that their e-mail is theirs.
+// MarkEmailVerified records that a user has proved that their e-mail is theirs.
 func (s *Store) MarkEmailVerified(ctx context.Context, id uuid.UUID) error {
-	return changeOne(ctx, s.pool, "record the proven e-mail of user", id, `
+	return changeOne(ctx, s.pool, "record the verified e-mail of user", id, `
 		update users set email_verified = true, updated_at = now() where id = $1 and state = 'active'`, id)
 }
 
-// DisplayName is what others call the person: their name, or what is left of it; never the e-mail. It may be empty.
+// DisplayName returns the person's name for others: the name, or its known parts; never the e-mail. It may be empty.
 func (u User) DisplayName() string {
 	if u.Name != "" {
 		return u.Name

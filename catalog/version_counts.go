@@ -7,17 +7,17 @@ import (
 
 // VersionCount is how many tenants with a database are at one version, by the catalog.
 type VersionCount struct {
-	// Ours reports whether they have the migrations that were asked about.
+	// Ours reports whether they have the requested migrations.
 	Ours bool
-	// Version is the one that they have.
+	// Version is their version.
 	Version uint
-	// Quarantined and Held tell of tenants that wait for a person, and of those that runs over the fleet pass over.
+	// Quarantined and Held are how many of them are quarantined, and how many fleet runs leave out.
 	Quarantined, Held bool
 	Tenants           int
 }
 
-// VersionCounts counts the tenants that have a database by their version of the migrations of a lineage; only narrows to these ids,
-// slugs or databases.
+// VersionCounts counts the tenants with a database by their version of the migrations of a lineage. If only is not
+// empty, it selects these ids, slugs or databases.
 func (s *Store) VersionCounts(ctx context.Context, lineage string, only []string) ([]VersionCount, error) {
 	standings, err := many[VersionCount](ctx, s.pool, `
 		select lineage = $1 as ours, schema_version as version, state = 'quarantined' as quarantined, held_at is not null as held,

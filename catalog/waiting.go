@@ -9,12 +9,13 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// ReserveUnconfirmed writes a school's sign-up that waits until its e-mail is confirmed, and its person, who is nobody's user
-// before that: any number of such sign-ups may wait with one e-mail. A mail to its owner is written with it, if tell says so:
-// the link that confirms it, or, where the e-mail has an account, that it has one.
+// ReserveUnconfirmed inserts a school's sign-up that waits until its e-mail is confirmed, and its person, who is no
+// user before that: any number of such sign-ups may wait with one e-mail. If notify is true, it inserts the event of a
+// mail to the e-mail's owner: with the link that confirms it, or, if the e-mail has an account, with that fact.
 //
-// Without conceal a sign-up whose e-mail has an account fails with [ErrEmailTaken]. With it, one statement and one commit write
-// the same rows either way. It fails with [ErrKeyTaken], and with [ErrIdentityTaken] when an unfinished sign-up has the identity.
+// Without hideAccounts a sign-up whose e-mail has an account fails with [ErrEmailTaken]. With it, one statement and one
+// commit write the same rows in both cases. It fails with [ErrKeyTaken], and with [ErrIdentityTaken] if an unfinished
+// sign-up has the identity.
 func (s *Store) ReserveUnconfirmed(ctx context.Context, r ReserveParams, hideAccounts, notify bool, timeout time.Duration) (Reservation, error) {
 	args := r.args()
 	args["conceal"], args["tell"], args["patience"] = hideAccounts, notify, timeout
@@ -64,7 +65,7 @@ func (s *Store) SignupByIdentity(ctx context.Context, identityID string) (Signup
 	signup, err := one[Signup](ctx, s.pool, `
 		select `+signupColumns+` from signups where identity_id = $1 and check_at is not null`, identityID)
 	if err != nil {
-		return Signup{}, fmt.Errorf("find the sign-up of a login: %w", known(err))
+		return Signup{}, fmt.Errorf("find the sign-up of an identity: %w", known(err))
 	}
 	return signup, nil
 }

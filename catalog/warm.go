@@ -7,7 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// signupStatements are those that a person who signs a school up waits for.
+// signupStatements are the statements for which a person who signs up a school waits.
 func signupStatements(ctx context.Context) ([]string, error) {
 	statements := []string{takeAllowances, recordIdentity, finishSignup}
 	for _, claim := range []string{claimSpare, placeTenant} {
@@ -20,7 +20,7 @@ func signupStatements(ctx context.Context) ([]string, error) {
 	return statements, nil
 }
 
-// prepare has a new session know the statements of a sign-up, so that nobody waits for that.
+// prepare prepares the statements of a sign-up in a new session, so that no sign-up waits for that.
 func prepare(ctx context.Context, conn *pgx.Conn) error {
 	statements, err := signupStatements(ctx)
 	if err != nil {
@@ -34,14 +34,14 @@ func prepare(ctx context.Context, conn *pgx.Conn) error {
 	return nil
 }
 
-// warm opens as many connections.
+// warm opens this number of connections.
 func (s *Store) warm(ctx context.Context, connections int32) error {
 	for range connections {
 		conn, err := s.pool.Acquire(ctx)
 		if err != nil {
 			return fmt.Errorf("connect to the catalog: %w", err)
 		}
-		defer conn.Release() // only when all are there, so that each is another
+		defer conn.Release() // only when all are open, so that each is another one
 	}
 	return nil
 }

@@ -10,7 +10,7 @@ import (
 	"homeroom/catalog"
 )
 
-// TestAWarmCatalogKnowsTheStatementsOfASignup: a sign-up with a spare and one without add nothing to what a session knows.
+// TestAWarmCatalogKnowsTheStatementsOfASignup: a sign-up with a spare and one without prepare no further statements.
 func TestAWarmCatalogKnowsTheStatementsOfASignup(t *testing.T) {
 	t.Parallel()
 	cold := setup(t)

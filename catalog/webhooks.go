@@ -9,19 +9,19 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// secretOverlap is how long the secret before the present one goes on signing.
+// secretOverlap is how long the old secret is still used after a rotation.
 const secretOverlap = "interval '24 hours'" //nolint:gosec // a length of time
 
-// WebhookEndpoint is an address outside that is told of events.
+// WebhookEndpoint is an external address that gets events.
 type WebhookEndpoint struct {
 	ID          uuid.UUID
 	URL         string
 	Description string
-	// Events are the types that it is told; none are all.
+	// Events are the event types that it subscribes to; none means all.
 	Events []string
-	// Rotation says which secret signs.
+	// Rotation identifies the secret.
 	Rotation int
-	// RotatedAt is nil while it has its first secret; PreviousUntil is nil unless the one before still signs too.
+	// RotatedAt is nil while it has its first secret; PreviousUntil is nil unless the old one is still used too.
 	RotatedAt     *time.Time
 	PreviousUntil *time.Time
 	Enabled       bool
@@ -35,7 +35,7 @@ const endpointColumns = `id, url, description, events, rotation, rotated_at,
 	case when rotated_at + ` + secretOverlap + ` > now() then rotated_at + ` + secretOverlap + ` end as previous_until,
 	enabled, disabled_because, created_by, created_at`
 
-// NewWebhookEndpoint is what an endpoint begins with.
+// NewWebhookEndpoint is an endpoint to insert.
 type NewWebhookEndpoint struct {
 	ID               uuid.UUID
 	URL, Description string
@@ -43,7 +43,7 @@ type NewWebhookEndpoint struct {
 	CreatedBy        string
 }
 
-// AddWebhookTx writes an endpoint in the caller's transaction.
+// AddWebhookTx inserts an endpoint in the caller's transaction.
 func (s *Store) AddWebhookTx(ctx context.Context, tx pgx.Tx, endpoint NewWebhookEndpoint) (WebhookEndpoint, error) {
 	added, err := one[WebhookEndpoint](ctx, tx, `
 		insert into webhook_endpoints (id, url, description, events, created_by)
@@ -56,7 +56,7 @@ func (s *Store) AddWebhookTx(ctx context.Context, tx pgx.Tx, endpoint NewWebhook
 	return added, nil
 }
 
-// WebhookChange is what is to be different about an endpoint; what is nil stays.
+// WebhookChange is a change of an endpoint; nil fields stay as they are.
 type WebhookChange struct {
 	URL, Description *string
 	Events           *[]string
@@ -65,10 +65,10 @@ type WebhookChange struct {
 	DisabledBecause string
 }
 
-// ChangeWebhookTx changes an endpoint in the caller's transaction. What was on its way to one that is disabled is dead:
-// replay what is still needed after enabling it again.
+// ChangeWebhookTx changes an endpoint in the caller's transaction. The pending deliveries of one that is disabled
+// become dead: replay those that are still needed after enabling it again.
 func (s *Store) ChangeWebhookTx(ctx context.Context, tx pgx.Tx, id uuid.UUID, change WebhookChange) (WebhookEndpoint, error) {
-	var events []string // nil is null, which keeps them
+	var events []string // nil becomes null, which changes nothing
 	if change.Events != nil {
 		events = emptyNotNil(*change.Events)
 	}
@@ -92,7 +92,7 @@ func (s *Store) ChangeWebhookTx(ctx context.Context, tx pgx.Tx, id uuid.UUID, ch
 	return changed, nil
 }
 
-// RotateWebhookTx has a new secret sign, in the caller's transaction. The one before signs too for a while.
+// RotateWebhookTx gives an endpoint a new secret, in the caller's transaction. The old one is used too for a while.
 func (s *Store) RotateWebhookTx(ctx context.Context, tx pgx.Tx, id uuid.UUID) (WebhookEndpoint, error) {
 	rotated, err := one[WebhookEndpoint](ctx, tx, `
 		update webhook_endpoints set rotation = rotation + 1, rotated_at = now() where id = $1 returning `+endpointColumns, id)

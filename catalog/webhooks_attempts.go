@@ -10,7 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Attempt is a delivery that its holder sends now, with all that it takes.
+// Attempt is a delivery that its holder sends now, with all its data.
 type Attempt struct {
 	DeliveryID uuid.UUID
 	Endpoint   WebhookEndpoint
@@ -21,10 +21,11 @@ type Attempt struct {
 	At time.Time
 }
 
-// orderingWindow is how long an event of a school waits for the first attempt at an older one of the same school.
+// orderingWindow is how long an event of a school waits for the first attempt at an older event of the same school.
 const orderingWindow = "interval '1 minute'"
 
-// olderDeliveries finds deliveries to the same endpoint, of older events of the same school, that nobody has tried to the end yet.
+// olderDeliveries finds deliveries to the same endpoint, of older events of the same school, whose first attempt has
+// not ended.
 const olderDeliveries = `
 	select from webhook_deliveries older
 	join outbox_events older_event on older_event.id = older.event_id
@@ -32,10 +33,11 @@ const olderDeliveries = `
 		and older.created_at > now() - ` + orderingWindow + `
 		and older_event.tenant_id = outbox_events.tenant_id and older_event.number < outbox_events.number`
 
-// BeginAttempt takes a delivery that is due, for as long as the lease, and counts the attempt before it is made. A nil
-// attempt has nothing to be done: now if wait is 0, else before that has passed. It fails with [ErrNotFound].
+// BeginAttempt leases a delivery that is due, and counts the attempt before it is made. If the attempt is nil there is
+// nothing to do: at all if wait is 0, else before that time has passed. It fails with [ErrNotFound].
 //
-// The events of one school are first tried one after the other, so that a healthy endpoint learns of them in their order.
+// The first attempts at the events of one school are made one after the other, so that a working endpoint gets them in
+// order.
 func (s *Store) BeginAttempt(ctx context.Context, id uuid.UUID, lease time.Duration) (attempt *Attempt, wait time.Duration, err error) {
 	begun, err := one[begunAttempt](ctx, s.pool, `
 		update webhook_deliveries
@@ -68,7 +70,7 @@ type begunAttempt struct {
 	At                              time.Time
 }
 
-// timeUntilDue is how long a delivery that could not be begun has to wait; zero where it waits for nothing.
+// timeUntilDue returns how long a delivery that could not be begun has to wait; zero if it waits for nothing.
 func (s *Store) timeUntilDue(ctx context.Context, id uuid.UUID) (time.Duration, error) {
 	var wait time.Duration
 	err := s.pool.QueryRow(ctx, `
@@ -77,7 +79,7 @@ func (s *Store) timeUntilDue(ctx context.Context, id uuid.UUID) (time.Duration, 
 		join webhook_endpoints on webhook_endpoints.id = endpoint_id
 		where webhook_deliveries.id = $1`, id).Scan(&wait)
 	if err != nil {
-		return 0, fmt.Errorf("look at delivery %s: %w", id, known(err))
+		return 0, fmt.Errorf("read delivery %s: %w", id, known(err))
 	}
 	return wait, nil
 }
@@ -99,7 +101,7 @@ func (s *Store) NextInOrder(ctx context.Context, done Attempt) (uuid.UUID, error
 	return id, nil
 }
 
-// Delivered records that the endpoint has it. An attempt that was taken for lost may still say so.
+// Delivered records that the endpoint has accepted it. An attempt whose lease has expired may still record that.
 func (s *Store) Delivered(ctx context.Context, attempt Attempt, status int) error {
 	_, err := s.pool.Exec(ctx, `
 		update webhook_deliveries
@@ -111,14 +113,15 @@ func (s *Store) Delivered(ctx context.Context, attempt Attempt, status int) erro
 	return nil
 }
 
-// AttemptFailure is why an attempt has failed, in a safe sentence, and what the endpoint answered, nil where it did not.
+// AttemptFailure is why an attempt has failed, without secrets, and the status of the endpoint's answer, nil if there
+// was none.
 type AttemptFailure struct {
 	Status  *int
 	Problem string
 }
 
-// RetryLaterTx records a failed attempt, and when the next is due, in the caller's transaction. It fails with
-// [ErrStateChanged] when the delivery is another attempt's by now, or over.
+// RetryLaterTx records a failed attempt, and when the next one is due, in the caller's transaction. It fails with
+// [ErrStateChanged] if another attempt has the delivery by now, or it has ended.
 func (s *Store) RetryLaterTx(ctx context.Context, tx pgx.Tx, attempt Attempt, failure AttemptFailure, delay time.Duration) error {
 	return changeOne(ctx, tx, "put off delivery", attempt.DeliveryID, `
 		update webhook_deliveries
@@ -127,8 +130,8 @@ func (s *Store) RetryLaterTx(ctx context.Context, tx pgx.Tx, attempt Attempt, fa
 		attempt.DeliveryID, attempt.Number, delay, failure.Status, failure.Problem)
 }
 
-// MarkDeadTx records a failed attempt as the last, in the caller's transaction. It fails with [ErrStateChanged] when the
-// delivery is another attempt's by now, or over.
+// MarkDeadTx records a failed attempt as the last one, in the caller's transaction. It fails with [ErrStateChanged] if
+// another attempt has the delivery by now, or it has ended.
 func (s *Store) MarkDeadTx(ctx context.Context, tx pgx.Tx, attempt Attempt, failure AttemptFailure) error {
 	return changeOne(ctx, tx, "give up delivery", attempt.DeliveryID, `
 		update webhook_deliveries
@@ -137,7 +140,7 @@ func (s *Store) MarkDeadTx(ctx context.Context, tx pgx.Tx, attempt Attempt, fail
 		attempt.DeliveryID, attempt.Number, failure.Status, failure.Problem)
 }
 
-// OverdueDeliveries finds deliveries that should have been sent longer ago than that, the longest first, at most limit.
+// OverdueDeliveries finds deliveries that are overdue for longer than that, the longest first, at most limit.
 func (s *Store) OverdueDeliveries(ctx context.Context, since time.Duration, limit int) ([]uuid.UUID, error) {
 	rows, err := s.pool.Query(ctx, `
 		select webhook_deliveries.id

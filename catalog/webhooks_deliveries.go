@@ -9,14 +9,14 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// DeliveryState is what has become of an event on its way to an endpoint.
+// DeliveryState is the state of a delivery.
 type DeliveryState string
 
-// The states of a delivery. Only replaying leads out of the last two.
+// The states of a delivery. Only a replay changes the last two.
 const (
 	// DeliveryPending: it is to be sent, now or later.
 	DeliveryPending DeliveryState = "pending"
-	// DeliveryDelivered: the endpoint has said that it has it.
+	// DeliveryDelivered: the endpoint has accepted it.
 	DeliveryDelivered DeliveryState = "delivered"
 	// DeliveryDead: no further attempt is made.
 	DeliveryDead DeliveryState = "dead"
@@ -30,13 +30,13 @@ type Delivery struct {
 	ID, EventID, EndpointID uuid.UUID
 	EventType               string
 	State                   DeliveryState
-	// Attempts is how often it was begun to be sent.
+	// Attempts is how many attempts have begun.
 	Attempts int
 	// NextAttemptAt is nil unless it is pending.
 	NextAttemptAt *time.Time
-	// AttemptedAt is when the last attempt began, EndedAt when the last that is known to have ended did.
+	// AttemptedAt is when the last attempt began, EndedAt when the last attempt whose end is known has ended.
 	AttemptedAt, EndedAt *time.Time
-	// LastStatus is what the endpoint answered, nil where it did not; LastProblem is nil after a success.
+	// LastStatus is the status of the endpoint's answer, nil if there was none; LastProblem is nil after a success.
 	LastStatus  *int
 	LastProblem *string
 	CreatedAt   time.Time
@@ -45,11 +45,11 @@ type Delivery struct {
 const deliveryColumns = `webhook_deliveries.id, event_id, endpoint_id, type as event_type, state, attempts, next_attempt_at,
 	attempted_at, ended_at, last_status, last_problem, webhook_deliveries.created_at`
 
-// NewDelivery is an event that an endpoint is to be told.
+// NewDelivery is a delivery to insert.
 type NewDelivery struct{ ID, EventID, EndpointID uuid.UUID }
 
-// SubscribersTx finds the endpoints that are to be told of some of these types, with the types that each wants. They
-// stay as they are until the caller's transaction ends.
+// SubscribersTx finds the endpoints that subscribe to some of these types, with the types of each. It locks them until
+// the caller's transaction ends.
 func (s *Store) SubscribersTx(ctx context.Context, tx pgx.Tx, types []string) ([]WebhookEndpoint, error) {
 	endpoints, err := many[WebhookEndpoint](ctx, tx, `
 		select `+endpointColumns+`
@@ -63,7 +63,7 @@ func (s *Store) SubscribersTx(ctx context.Context, tx pgx.Tx, types []string) ([
 	return endpoints, nil
 }
 
-// AddDeliveriesTx writes deliveries in the caller's transaction, and returns those that did not exist yet.
+// AddDeliveriesTx inserts deliveries in the caller's transaction, and returns those that did not exist yet.
 func (s *Store) AddDeliveriesTx(ctx context.Context, tx pgx.Tx, deliveries []NewDelivery) ([]uuid.UUID, error) {
 	ids, events, endpoints := make([]uuid.UUID, len(deliveries)), make([]uuid.UUID, len(deliveries)), make([]uuid.UUID, len(deliveries))
 	for i, d := range deliveries {
@@ -113,8 +113,8 @@ func (s *Store) Delivery(ctx context.Context, endpoint, id uuid.UUID) (Delivery,
 	return delivery, nil
 }
 
-// ReplayTx has a delivery sent again, in the caller's transaction: at once, and as often as one that is new. It fails with
-// [ErrStateChanged] when it is being sent at this moment, or its endpoint is disabled.
+// ReplayTx sends a delivery again, in the caller's transaction: at once, and with all attempts of a new one. It fails
+// with [ErrStateChanged] if it is being sent now, or its endpoint is disabled.
 func (s *Store) ReplayTx(ctx context.Context, tx pgx.Tx, endpoint, id uuid.UUID) error {
 	return changeOne(ctx, tx, "replay delivery", id, `
 		update webhook_deliveries
