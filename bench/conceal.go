@@ -10,25 +10,18 @@ import (
 	"math"
 	mrand "math/rand/v2"
 	"net/http"
-	"os"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
-
-	"homeroom/migrations"
 )
 
 // conceal measures whether the time of an answer reveals that an e-mail has an account, with account-enumeration protection: sign-ups
 // with new and with known addresses in random order, as an attacker would send them.
 func conceal(ctx context.Context, b *testbed) (results, error) {
-	set, err := migrations.Load(os.DirFS(b.migrations))
-	if err != nil {
-		return results{}, err
-	}
-	ours, err := newHomeroom(ctx, b, "catalog_of_secrets", set, 0)
+	ours, err := newHomeroom(ctx, b, "catalog_of_secrets", b.migrations, 0)
 	if err != nil {
 		return results{}, err
 	}

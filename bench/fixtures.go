@@ -11,7 +11,6 @@ import (
 
 	"homeroom/catalog"
 	"homeroom/fleet"
-	"homeroom/migrations"
 	"homeroom/tenant"
 )
 
@@ -36,14 +35,11 @@ func openFixtureTenants(ctx context.Context, b *testbed) (*fixtureTenants, error
 	if err := os.CopyFS(p.schema, os.DirFS(b.migrations)); err != nil {
 		return nil, fmt.Errorf("copy migrations: %w", err)
 	}
-	set, err := migrations.Load(os.DirFS(p.schema))
-	if err != nil {
+	var err error
+	if p.ours, err = newHomeroom(ctx, b, "catalog_of_park", p.schema, b.tenants); err != nil {
 		return nil, err
 	}
-	p.latest = set.Latest()
-	if p.ours, err = newHomeroom(ctx, b, "catalog_of_park", set, b.tenants); err != nil {
-		return nil, err
-	}
+	p.latest = p.ours.servers.Migrations().Latest()
 	b.tenantsFixture = p // from now on the testbed closes it
 	if err := p.build(ctx); err != nil {
 		return nil, err
@@ -116,11 +112,7 @@ func (p *fixtureTenants) fill(ctx context.Context, store *catalog.Store, rows in
 // checks that the template exists, and finds the tenants that are behind.
 func (p *fixtureTenants) check(store *catalog.Store) func(context.Context) (time.Duration, error) {
 	return func(ctx context.Context) (time.Duration, error) {
-		set, err := migrations.Load(os.DirFS(p.schema))
-		if err != nil {
-			return 0, err
-		}
-		server, err := newServer(p.testbed, set)
+		server, err := newServer(p.testbed, p.schema)
 		if err != nil {
 			return 0, err
 		}

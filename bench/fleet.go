@@ -11,7 +11,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"homeroom/fleet"
-	"homeroom/migrations"
 )
 
 // migrateFleet measures one new migration over all tenants. The variants share the tenants: each turn has a file of its
@@ -103,11 +102,7 @@ func (p *fixtureTenants) message() string {
 func (p *fixtureTenants) runFleet(o fleet.Options) func(context.Context) (time.Duration, error) {
 	return func(ctx context.Context) (template time.Duration, err error) {
 		began := time.Now()
-		set, err := migrations.Load(os.DirFS(p.schema))
-		if err != nil {
-			return 0, err
-		}
-		server, err := newServer(p.testbed, set)
+		server, err := newServer(p.testbed, p.schema)
 		if err != nil {
 			return 0, err
 		}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"os"
 	"sync"
 	"time"
 
@@ -39,8 +40,8 @@ type homeroom struct {
 	logger   *slog.Logger
 }
 
-// newHomeroom creates one, whose RefillSpares keeps this many spares.
-func newHomeroom(ctx context.Context, b *testbed, database string, set *migrations.Set, spares int) (*homeroom, error) {
+// newHomeroom creates one, for tenants with the schema of these files, whose RefillSpares keeps this many spares.
+func newHomeroom(ctx context.Context, b *testbed, database, files string, spares int) (*homeroom, error) {
 	if err := b.newDatabase(ctx, database); err != nil {
 		return nil, err
 	}
@@ -50,18 +51,18 @@ func newHomeroom(ctx context.Context, b *testbed, database string, set *migratio
 	if h.catalog, err = catalog.Open(ctx, catalog.Config{URL: b.postgres.URL(database)}); err != nil {
 		return nil, err
 	}
-	if err = h.open(ctx, b, set, spares); err != nil {
+	if err = h.open(ctx, b, files, spares); err != nil {
 		h.close()
 		return nil, err
 	}
 	return h, nil
 }
 
-func (h *homeroom) open(ctx context.Context, b *testbed, set *migrations.Set, spares int) error {
+func (h *homeroom) open(ctx context.Context, b *testbed, files string, spares int) error {
 	if err := jobs.Migrate(ctx, h.catalog.Pool()); err != nil {
 		return err
 	}
-	server, err := newServer(b, set)
+	server, err := newServer(b, files)
 	if err != nil {
 		return err
 	}
@@ -96,8 +97,12 @@ func (h *homeroom) conceal() (err error) {
 	return err
 }
 
-// newServer opens the server for tenants with this schema.
-func newServer(b *testbed, set *migrations.Set) (*tenant.Server, error) {
+// newServer opens the server for tenants with the schema of these files.
+func newServer(b *testbed, files string) (*tenant.Server, error) {
+	set, err := migrations.Load(os.DirFS(files))
+	if err != nil {
+		return nil, err
+	}
 	return tenant.Open(tenant.Config{URL: secret.String(b.postgres.URL("postgres")), Key: tenantKey, Migrations: set})
 }
 

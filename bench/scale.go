@@ -4,12 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-
-	"homeroom/migrations"
 )
 
 // level is a server with a number of tenants, all of them schools, and a service with their catalog.
@@ -82,11 +79,7 @@ func (b *testbed) openLevel(ctx context.Context, tenants int) (_ *level, err err
 		return nil, err
 	}
 	l.fixtureTenants = p
-	set, err := migrations.Load(os.DirFS(p.schema))
-	if err != nil {
-		return nil, err
-	}
-	if l.schools, err = newHomeroom(ctx, testbed, "catalog_of_schools", set, 3*testbed.signups); err != nil {
+	if l.schools, err = newHomeroom(ctx, testbed, "catalog_of_schools", p.schema, 3*testbed.signups); err != nil {
 		return nil, err
 	}
 	spares, err := l.enrol(ctx)

@@ -9,7 +9,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -18,7 +17,6 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"homeroom/internal/httpapi"
-	"homeroom/migrations"
 	"homeroom/tenant"
 )
 
@@ -99,11 +97,7 @@ func (f *httpFront) post(ctx context.Context) (email string, signup uuid.UUID, e
 // signups measures sign-ups with a spare, without one, and the naive way; and, as floors, the CREATE DATABASE and the
 // commit that they need.
 func signups(ctx context.Context, b *testbed) (results, error) {
-	set, err := migrations.Load(os.DirFS(b.migrations))
-	if err != nil {
-		return results{}, err
-	}
-	ours, err := newHomeroom(ctx, b, "catalog_of_signups", set, b.signups)
+	ours, err := newHomeroom(ctx, b, "catalog_of_signups", b.migrations, b.signups)
 	if err != nil {
 		return results{}, err
 	}
