@@ -15,11 +15,10 @@ type Kind struct {
 	Status int
 }
 
-// Slug is the kind's name in URLs.
-func (k *Kind) Slug() string { return strings.ToLower(strings.ReplaceAll(k.Code, "_", "-")) }
-
 // Path is where its page is.
-func (k *Kind) Path() string { return "/problems/" + k.Slug() }
+func (k *Kind) Path() string {
+	return "/problems/" + strings.ToLower(strings.ReplaceAll(k.Code, "_", "-"))
+}
 
 // KindText is a kind with its texts in a language.
 type KindText struct {
