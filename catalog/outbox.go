@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -54,6 +55,34 @@ type Notification struct {
 	InvitedBy    string     `json:"invitedBy,omitempty"`
 	// ExpiresAt is when the link or the invitation expires.
 	ExpiresAt *time.Time `json:"expiresAt,omitempty"`
+}
+
+// signupNotification is the [Notification] of a sign-up in SQL, by the columns of its row and of its user's. In Go it is
+// [NotifySignup].
+const signupNotification = `jsonb_strip_nulls(jsonb_build_object('email', email, 'locale', locale,
+	'name', coalesce(given_name, name), 'schoolName', school_name, 'expiresAt', check_at))`
+
+// NotifySignup is an event about which the person behind a sign-up gets a mail.
+func NotifySignup(kind string, signup Signup, user User) OutboxEvent {
+	return Notification{
+		Email: user.Email, Locale: user.Locale, Name: cmp.Or(user.GivenName, user.Name), SchoolName: signup.SchoolName, ExpiresAt: signup.CheckAt,
+	}.event(OutboxEvent{Type: kind, SignupID: &signup.ID})
+}
+
+// NotifyInvitation is the event about which an invited person gets a mail.
+func NotifyInvitation(i Invitation, schoolName, invitedBy string) OutboxEvent {
+	return Notification{
+		Email: i.Email, Locale: i.Locale, SchoolName: schoolName, InvitationID: &i.ID, Role: i.Role, InvitedBy: invitedBy, ExpiresAt: &i.ExpiresAt,
+	}.event(OutboxEvent{Type: InvitationCreated, TenantID: i.TenantID})
+}
+
+func (n Notification) event(event OutboxEvent) OutboxEvent {
+	data, err := json.Marshal(n)
+	if err != nil {
+		panic(fmt.Sprint(err)) // only strings and times
+	}
+	event.Data = data
+	return event
 }
 
 // OutboxEvent is an event, to be relayed once.

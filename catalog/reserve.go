@@ -146,11 +146,16 @@ const joinTenant = `
 		for share
 	)`
 
+// personColumns are what a sign-up writes of its person, and personValues what it writes there.
+const (
+	personColumns = `email, given_name, family_name, name, profile, locale, role`
+	personValues  = `@email, nullif(@given_name, ''), nullif(@family_name, ''), nullif(@name, ''), @profile, nullif(@locale, ''), @role`
+)
+
 // reserveRows inserts the rows of the person and of the sign-up.
 const reserveRows = `, person as (
-		insert into users (id, tenant_id, email, given_name, family_name, name, profile, locale, role, identity_id)
-		select @user_id, tenant.id, @email, nullif(@given_name, ''), nullif(@family_name, ''), nullif(@name, ''),
-			@profile, nullif(@locale, ''), @role, nullif(@identity_id, '')
+		insert into users (id, tenant_id, identity_id, ` + personColumns + `)
+		select @user_id, tenant.id, nullif(@identity_id, ''), ` + personValues + `
 		from tenant
 	), signup as (
 		insert into signups (id, idempotency_key, request_hash, user_id, tenant_id, email, school_name, steps, kind,

@@ -47,3 +47,46 @@ func TestSignupsAreListedByStatusInPagesTheOldestFirst(t *testing.T) {
 		}
 	}
 }
+
+// TestANotificationIsTheSameInSQLAndInGo: the package mail reads both.
+func TestANotificationIsTheSameInSQLAndInGo(t *testing.T) {
+	t.Parallel()
+	store := setup(t)
+	for name, r := range map[string]catalog.ReserveParams{
+		"all that can be told": {GivenName: "Ada", FamilyName: "Lovelace", Name: "Countess Ada", Locale: "de"},
+		"only a name":          {Name: "Countess Ada"},
+		"no more than needed":  {},
+	} {
+		r.SignupID, r.UserID, r.RequestHash, r.Steps = uuid.New(), uuid.New(), []byte("hash"), json.RawMessage(`[]`)
+		r.Email, r.SchoolName = "ada@lincoln.example", "Lincoln High"
+		reservation, err := store.ReserveUnconfirmed(t.Context(), r, true, true, time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := store.Wait(t.Context(), reservation.Signup, catalog.Identity{ID: "auth0|" + r.UserID.String()}, catalog.AwaitingApproval, r.Steps, time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		user, err := store.UserByID(t.Context(), r.UserID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		signup, err := store.Signup(t.Context(), r.SignupID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for kind, expires := range map[string]*time.Time{
+			catalog.SignupAwaitingVerification: reservation.Signup.CheckAt, catalog.SignupAwaitingApproval: signup.CheckAt,
+		} {
+			signup.CheckAt = expires
+			var equal bool
+			event := catalog.NotifySignup(kind, signup, user)
+			err := store.Pool().QueryRow(t.Context(), `
+				select data - 'expiresAt' = $3::jsonb - 'expiresAt' and (data ->> 'expiresAt')::timestamptz = ($3::jsonb ->> 'expiresAt')::timestamptz
+				from outbox_events
+				where signup_id = $1 and type = $2`, r.SignupID, kind, event.Data).Scan(&equal)
+			if err != nil || !equal {
+				t.Errorf("%s, %s: not %s, %v", name, kind, event.Data, err)
+			}
+		}
+	}
+}

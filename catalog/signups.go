@@ -196,8 +196,7 @@ func (s *Store) Wait(ctx context.Context, signup Signup, identity Identity, stat
 			returning id, user_id, school_name, check_at
 		), told as (
 			insert into outbox_events (type, signup_id, data)
-			select 'signup.' || $5, waits.id, jsonb_strip_nulls(jsonb_build_object('email', email, 'locale', locale,
-				'name', coalesce(given_name, name), 'schoolName', school_name, 'expiresAt', check_at))
+			select 'signup.' || $5, waits.id, `+signupNotification+`
 			from waits, users
 			where users.id = waits.user_id
 		)

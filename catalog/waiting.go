@@ -26,26 +26,23 @@ func (s *Store) ReserveUnconfirmed(ctx context.Context, r ReserveParams, hideAcc
 		with account as (
 			select exists (select from users where email = @email and state in ('pending', 'active')) as exists
 		), person as (
-			insert into users (id, email, given_name, family_name, name, profile, locale, role, state)
-			select @user_id, @email, nullif(@given_name, ''), nullif(@family_name, ''), nullif(@name, ''), @profile,
-				nullif(@locale, ''), @role, 'unconfirmed'
+			insert into users (id, state, `+personColumns+`)
+			select @user_id, 'unconfirmed', `+personValues+`
 			from account
 			where @conceal or not account.exists
-			returning id
+			returning id, email, locale, given_name, name
 		), signup as (
 			insert into signups (id, idempotency_key, request_hash, user_id, email, school_name, steps, kind, identity_id, status,
 				check_at)
 			select @signup_id, nullif(@idempotency_key, ''), @request_hash, person.id, @email, @school_name, @steps, @kind,
 				nullif(@identity_id, ''), 'awaiting_verification', now() + @patience::interval
 			from person
-			returning id, check_at, created_at
+			returning id, check_at, created_at, school_name
 		), told as (
 			insert into outbox_events (type, signup_id, data)
 			select case when account.exists then 'signup.repeated' else 'signup.awaiting_verification' end, signup.id,
-				jsonb_strip_nulls(jsonb_build_object('email', @email::text, 'locale', nullif(@locale::text, ''),
-					'name', nullif(coalesce(nullif(@given_name::text, ''), @name), ''), 'schoolName', @school_name::text,
-					'expiresAt', check_at))
-			from signup, account
+				`+signupNotification+`
+			from signup, person, account
 			where @tell
 		)
 		select check_at, created_at as signed_up_at from signup`, args)

@@ -200,6 +200,6 @@ func (s *Service) RemindVerification(ctx context.Context, id uuid.UUID) error {
 		kind = catalog.SignupRepeated
 	}
 	return s.unavailable(s.cfg.Catalog.InTx(ctx, func(tx pgx.Tx) error {
-		return s.cfg.Catalog.EmitTx(ctx, tx, noticeEvent(kind, row, user))
+		return s.cfg.Catalog.EmitTx(ctx, tx, catalog.NotifySignup(kind, row, user))
 	}))
 }

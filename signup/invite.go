@@ -2,7 +2,6 @@ package signup
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"slices"
 	"time"
@@ -63,7 +62,7 @@ func (s *Service) Invite(ctx context.Context, request InviteRequest) (catalog.In
 		if err != nil {
 			return err
 		}
-		if err := s.cfg.Catalog.EmitTx(ctx, tx, invitationEvent(made, schoolName, request.ByName)); err != nil {
+		if err := s.cfg.Catalog.EmitTx(ctx, tx, catalog.NotifyInvitation(made, schoolName, request.ByName)); err != nil {
 			return err
 		}
 		return s.cfg.Catalog.RecordTx(ctx, tx, invitationAudit(request.By, "invitation.create", made))
@@ -144,17 +143,6 @@ func (s *Service) Revoke(ctx context.Context, tenant *uuid.UUID, id uuid.UUID, b
 		return ErrInvitationGone
 	}
 	return s.unavailable(err)
-}
-
-func invitationEvent(i catalog.Invitation, schoolName, invitedBy string) catalog.OutboxEvent {
-	data, err := json.Marshal(catalog.Notification{
-		Email: i.Email, Locale: i.Locale, SchoolName: schoolName, InvitationID: &i.ID, Role: i.Role, InvitedBy: invitedBy,
-		ExpiresAt: &i.ExpiresAt,
-	})
-	if err != nil {
-		panic(err) // only strings and times
-	}
-	return catalog.OutboxEvent{Type: catalog.InvitationCreated, TenantID: i.TenantID, Data: data}
 }
 
 // invitationAudit names the invitation, not the person: the audit log is kept without a limit of time.

@@ -5,9 +5,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
-	"fmt"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -127,7 +125,7 @@ func (s *Service) Reject(ctx context.Context, id uuid.UUID, by catalog.Actor) er
 		if err := s.cfg.Catalog.ExpireTx(ctx, tx, row, steps.json(), problemJSON("rejected"), 0); err != nil {
 			return err
 		}
-		if err := s.cfg.Catalog.EmitTx(ctx, tx, noticeEvent(catalog.SignupRejected, row, user)); err != nil {
+		if err := s.cfg.Catalog.EmitTx(ctx, tx, catalog.NotifySignup(catalog.SignupRejected, row, user)); err != nil {
 			return err
 		}
 		return s.cfg.Catalog.RecordTx(ctx, tx, catalog.NewEvent(by, "signup.reject").About(nil, &row.ID))
@@ -190,17 +188,4 @@ func outcomeOf(row catalog.Signup) (Outcome, error) {
 		return Outcome{}, ErrNeedsOperator
 	}
 	return Outcome{SignupID: row.ID, Status: row.Status}, nil
-}
-
-// noticeEvent is an event about which the person behind a sign-up gets a mail.
-func noticeEvent(kind string, row catalog.Signup, user catalog.User) catalog.OutboxEvent {
-	notice := catalog.Notification{Email: user.Email, Locale: user.Locale, Name: user.GivenName, SchoolName: row.SchoolName, ExpiresAt: row.CheckAt}
-	if notice.Name == "" {
-		notice.Name = user.Name
-	}
-	data, err := json.Marshal(notice)
-	if err != nil {
-		panic(fmt.Sprint(err)) // only strings and times
-	}
-	return catalog.OutboxEvent{Type: kind, SignupID: &row.ID, Data: data}
 }
