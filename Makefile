@@ -35,7 +35,7 @@ ifneq ($(call writable,$(or $(XDG_STATE_HOME),$(HOME))),yes)
 export XDG_STATE_HOME := $(call scratch,state)
 endif
 
-.PHONY: help ui run build release test soak bench fuzz lint vuln sbom notices fmt disposable elements check-go
+.PHONY: help ui run build release test browser soak bench fuzz lint vuln sbom notices fmt disposable elements check-go
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -86,6 +86,9 @@ test: check-go ## Run all tests, with the race detector where there is a C compi
 		echo "Without the race detector: it needs cgo and a C compiler (apt-get install gcc libc6-dev, or xcode-select --install)."; \
 	fi; \
 	set -x; $(GO) run ./internal/testrun $$race -parallel 8 -timeout 20m $(if $(RUN),-run '$(RUN)') $(ARGS) $(PKG)
+
+browser: build ## Test the pages in a browser: needs npm and Chromium
+	@cd ui && npm ci --no-audit --no-fund --silent && npm run -s test
 
 # The test is built first, and run where its package is, so that it can print while it runs.
 SOAK ?= 10m
