@@ -40,7 +40,7 @@ func TestReadOnlyCommandsDoNotMigrateTheCatalog(t *testing.T) {
 		t.Fatalf("exit code %d: %s", code, errs)
 	}
 	latest := int(migrations.Catalog().Latest())
-	for before, want := range map[int]string{latest - 1: "brings it there", latest + 1: "use the newer program"} {
+	for before, want := range map[int]string{latest - 1: "upgrades it", latest + 1: "use the newer program"} {
 		w.exec(t, "update schema_migrations set version = $1", before)
 		for _, look := range looks {
 			code, _, errs := w.homeroom(t, strings.Fields(look)...)
