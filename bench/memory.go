@@ -24,8 +24,8 @@ import (
 // openPools is how many tenants' pools a service keeps open, of two connections each: the defaults of tenant.PoolsConfig.
 const openPools = 100
 
-// poolsJob is the input of the process that uses the tenants, and poolsUse its output, the resident memory in bytes: when
-// it has used one tenant, as many as may have an open pool, all of them, and all of them once more.
+// poolsJob is the input of the process that uses the tenants, and poolsUse its output, the resident memory in bytes:
+// after it has used one tenant, as many as may have an open pool, all of them, and all of them again.
 type poolsJob struct {
 	URL        string
 	Migrations string
@@ -195,7 +195,7 @@ func selectAsEach(ctx context.Context, server *tenant.Server, pools *tenant.Pool
 	return group.Wait()
 }
 
-// settled is the resident memory after a garbage collection, when evicted pools have closed: the smallest value
+// settled returns the resident memory after a garbage collection, when evicted pools have closed: the smallest value
 // within a second.
 func settled() int64 {
 	least := int64(math.MaxInt64)

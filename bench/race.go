@@ -38,9 +38,9 @@ type variant struct {
 	rates      []float64 // one for each turn
 }
 
-// race lets all variants take their turns, round after round, each round in another order, so that a busy neighbour,
-// a growing catalog and what the one before leaves to the file system hit them alike. The first round warms up, and is not
-// counted. clean, which may be nil, runs before each round, not measured.
+// race runs all variants in turns, round after round, each round in another order, so that other load on the machine,
+// a growing catalog and the previous variant's state of the file system affect all in the same way. The first round
+// is a warm-up, and is not counted. clean, which may be nil, runs before each round, not measured.
 func (b *testbed) race(
 	ctx context.Context, title string, rounds int, clean func(context.Context) error, all []*variant,
 ) (results, error) {
@@ -131,8 +131,8 @@ func (c *variant) piece(ctx context.Context, counted bool) error {
 	return nil
 }
 
-// eachRound is the lowest and the highest of the ratios that the single rounds gave: where they lie far apart, the machine
-// was too busy for the ratio of the medians to mean much. The unit is % or ×.
+// eachRound returns the lowest and the highest ratio of the single rounds. If they are far apart, the machine was too
+// busy for a reliable ratio of the medians. The unit is % or ×.
 func eachRound(value, over []float64, unit string) []verdict {
 	whole := 1.0
 	if unit == "%" {

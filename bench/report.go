@@ -11,7 +11,7 @@ import (
 	"unicode/utf8"
 )
 
-// machine is where the numbers come from.
+// machine describes where the numbers come from.
 type machine struct {
 	Cores    int               `json:"cores"`
 	OS       string            `json:"os"`
@@ -107,7 +107,7 @@ func (r *report) writeText(w io.Writer) error {
 			fmt.Fprintln(&b, strings.TrimRight(text, " "))
 		}
 	}
-	fmt.Fprintf(&b, "\n%s%11s   target\n", pad("PROMISES, AND RATIOS OF MEDIANS", 66), "measured")
+	fmt.Fprintf(&b, "\n%s%11s   target\n", pad("TARGETS, AND RATIOS OF MEDIANS", 66), "measured")
 	for _, v := range r.Verdicts {
 		mark := ""
 		if v.Met != nil {

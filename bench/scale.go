@@ -18,9 +18,9 @@ type level struct {
 	alone     bool // the server belongs to this level, and is removed with it
 }
 
-// scale measures whether sign-ups and the start-up check become slower with the number of tenants. Each level has that many
-// databases, on a server of its own, so that the levels take turns as all variants do. What a resting server does by
-// itself, autovacuum, which visits each database, waits until it is that level's turn.
+// scale measures whether sign-ups and the start-up check become slower with the number of tenants. Each level has
+// that many databases, on a server of its own, so that the levels take turns as all variants do. The background work
+// of a server, autovacuum, which visits each database, only runs during that level's turn.
 func scale(ctx context.Context, b *testbed) (_ results, err error) {
 	var levels []*level
 	defer func() {
@@ -116,8 +116,8 @@ func (l *level) enrol(ctx context.Context) (spares []string, err error) {
 	return pgx.CollectRows(made, pgx.RowTo[string])
 }
 
-// prepareLevel prepares a level's turn: its spares are available again, its server has written its caches, and the other
-// servers rest.
+// prepareLevel prepares a level's turn: its spares are available again, its server has written its caches, and the
+// other servers are idle.
 func (l *level) prepareLevel(b *testbed, levels []*level) func(context.Context) error {
 	return func(ctx context.Context) error {
 		resting := []*testbed{b}

@@ -23,11 +23,11 @@ import (
 const (
 	// serviceFiles is how many migrations the tenants of the running service have.
 	serviceFiles = 20
-	// serviceTurn is how many sign-ups one client makes in a turn: fewer than take the stock to its low-water mark.
+	// serviceTurn is how many sign-ups one client makes in a turn: too few to make the refiller start.
 	serviceTurn = 16
 )
 
-// service measures sign-ups at `homeroom serve` as it runs, beside two bare commits on the same Postgres.
+// service measures sign-ups at a running `homeroom serve`, compared with two bare commits on the same Postgres.
 func service(ctx context.Context, b *testbed) (_ results, err error) {
 	folder, err := b.copyMigrations()
 	if err != nil {
@@ -61,24 +61,25 @@ func service(ctx context.Context, b *testbed) (_ results, err error) {
 	return found, err
 }
 
-// served is the running service and what is measured beside it.
+// served is the running service and what it is compared with.
 type served struct {
 	*testbed
 	*running
 	front    *httpFront
 	template string
-	// signups are the ids of those that one client made, by variant, in their order.
+	// signups are the ids of the sign-ups of the single client, by variant, in order.
 	signups map[string][]uuid.UUID
-	// clones are how many databases the refiller began in each turn with sign-ups.
+	// clones are how many databases the refiller started to create in each turn with sign-ups.
 	clones []float64
-	// built are the shares of sign-ups without a spare that did have their database made.
+	// built are the shares of sign-ups for which a database was created, in turns without spares.
 	built []float64
 	stop  func() error
 	mark  time.Time
 }
 
-// variants are, in the order in which judgeService knows them: the floor, sign-ups while spares last, the floor beside
-// clones, sign-ups while the stock is refilled; and with many clients bare clones, and sign-ups with an empty stock.
+// variants are, in the order in which judgeService expects them: the two commits; sign-ups with spares; the two
+// commits during clones; sign-ups while spares are refilled; and with many clients bare clones, and sign-ups without
+// spares.
 func (s *served) variants() []*variant {
 	s.signups = map[string][]uuid.UUID{}
 	one := max(min(serviceTurn, s.spares/4), 1)
@@ -127,8 +128,8 @@ func judgeService(all []*variant) []verdict {
 // sideConditions are further numbers about the turns.
 func (s *served) sideConditions() []verdict {
 	return []verdict{
-		atLeast("  databases that the keeper began in a turn beside sign-ups", median(s.clones), "", 0),
-		atLeast("  sign-ups with an empty stock that had theirs made", 100*median(s.built), "%", 0),
+		atLeast("  databases that the refiller began during sign-ups", median(s.clones), "", 0),
+		atLeast("  sign-ups without spares that created a database", 100*median(s.built), "%", 0),
 	}
 }
 
@@ -185,7 +186,7 @@ func (s *served) settle(ctx context.Context, c *variant) error {
 	return nil
 }
 
-// full puts all spares back and waits until the stock is full and nothing is being made.
+// full makes all spares available, and waits until all exist and none is being created.
 func (s *served) full(ctx context.Context) error {
 	if err := s.hide(ctx, -1); err != nil {
 		return err
@@ -193,7 +194,7 @@ func (s *served) full(ctx context.Context) error {
 	return s.until(ctx, `select count(*) filter (where state = 'spare') >= $1 and count(*) filter (where state = 'building') = 0 from tenants`, s.spares)
 }
 
-// hide takes spares out of the stock but for so many; a negative number puts all of them back.
+// hide makes all spares but this number unavailable; a negative number makes all available.
 func (s *served) hide(ctx context.Context, left int) error {
 	sql := `update tenants set state = 'suspended', name = 'Hidden', slug = 'hidden-' || replace(database, '_', '-'), ` + stillClaimable + `
 		where id in (select id from tenants where state = 'spare' order by created_at desc offset $1)`
@@ -207,7 +208,7 @@ func (s *served) hide(ctx context.Context, left int) error {
 	return nil
 }
 
-// stillClaimable makes a spare count as unclaimed although its row is changed here; see the package catalog.
+// stillClaimable makes a spare count as unclaimed although its row is changed here; see package catalog.
 const stillClaimable = `claimable_xid = pg_current_xact_id()::xid`
 
 // until waits for a condition.
@@ -236,7 +237,7 @@ func (s *served) refilling(ctx context.Context) error {
 	if err := s.catalog.QueryRow(ctx, "select now()").Scan(&s.mark); err != nil {
 		return err
 	}
-	if _, _, err := s.front.post(ctx); err != nil { // which wakes the refiller
+	if _, _, err := s.front.post(ctx); err != nil { // it wakes the refiller
 		return err
 	}
 	if err := s.until(ctx, "select exists (select from tenants where state in ('building', 'spare') and created_at > $1)", s.mark); err != nil {
@@ -252,7 +253,7 @@ func (s *served) refilled(ctx context.Context) error {
 	return errors.Join(err, s.hide(ctx, -1))
 }
 
-// empty leaves no spare.
+// empty makes all spares unavailable.
 func (s *served) empty(ctx context.Context) error {
 	err := s.hide(ctx, 0)
 	return errors.Join(err, s.catalog.QueryRow(ctx, "select now()").Scan(&s.mark))
@@ -266,7 +267,7 @@ func (s *served) emptied(ctx context.Context) error {
 	return errors.Join(err, s.hide(ctx, -1))
 }
 
-// cloning makes bare clones, one after the other, until cloned is called.
+// cloning creates bare clones, one after the other, until cloned is called.
 func (s *served) cloning(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var group errgroup.Group
@@ -290,14 +291,14 @@ func (s *served) cloning(ctx context.Context) error {
 
 func (s *served) cloned(context.Context) error { return s.stop() }
 
-// clone makes one bare clone of the template that the service's databases are clones of.
+// clone creates one bare clone of the service's template.
 func (s *served) clone(ctx context.Context) (time.Duration, error) {
 	_, err := s.admin.Exec(ctx, "create database bare_"+strings.ToLower(strings.ReplaceAll(uuid.NewString(), "-", ""))+
 		" template "+pgx.Identifier{s.template}.Sanitize())
 	return 0, err
 }
 
-// clean drops the bare clones of the round before.
+// clean drops the bare clones of the previous round.
 func (s *served) clean(ctx context.Context) error {
 	made, err := s.databases(ctx, "^bare_")
 	if err != nil {

@@ -19,8 +19,8 @@ type counters struct {
 	Commits, Syncs, WAL float64
 }
 
-// count counts the database's work for a sign-up, with all background work of the service while spares are not
-// refilled: what happens in as long a time without sign-ups is taken off.
+// count counts the database's work for a sign-up, with all background work of the service except refilling: the work
+// in the same time without sign-ups is subtracted.
 func (s *served) count(ctx context.Context) ([]verdict, error) {
 	s.logf("counting what a sign-up costs")
 	conn, err := s.catalog.Acquire(ctx)

@@ -94,8 +94,8 @@ func (f *httpFront) post(ctx context.Context) (email string, signup uuid.UUID, e
 	return form.Email, answer.SignupID, nil
 }
 
-// signups measures sign-ups with a spare, without one, and the naive way; and, as floors, the CREATE DATABASE and the
-// commit that they need.
+// signups measures sign-ups with a spare, without one, and the naive way; and as lower bounds the CREATE DATABASE and
+// the commit that they need.
 func signups(ctx context.Context, b *testbed) (results, error) {
 	ours, err := newHomeroom(ctx, b, "catalog_of_signups", b.migrations, b.signups)
 	if err != nil {
@@ -159,8 +159,8 @@ func judgeSignups(one, many []*variant) []verdict {
 	return append(verdicts, eachRound(many[built].rates, many[bare].rates, "%")...)
 }
 
-// benchSpares is the spares, created once: a sign-up takes the row of one and does not open its database, so the rows are made
-// available again for the next turn.
+// benchSpares are the spares, created once. A sign-up takes the row of one and does not open its database, so the
+// rows are made available again for the next turn.
 type benchSpares struct {
 	*testbed
 	ours      *homeroom
@@ -176,13 +176,13 @@ func newBenchSpares(ctx context.Context, b *testbed, ours *homeroom) (*benchSpar
 	return &benchSpares{b, ours, databases}, err
 }
 
-// full puts all spares back. Each sign-up of the next turn then finds one.
+// full makes all spares available. Each sign-up of the next turn then finds one.
 func (s *benchSpares) full(ctx context.Context) error {
 	return s.set(ctx, `update tenants set state = 'spare', name = null, slug = null, ready_at = null, `+stillClaimable+`,
 		claimable_in = catalog_instance() where database = any($1)`)
 }
 
-// empty hides them. Each sign-up of the next turn then has its database made.
+// empty makes all spares unavailable. Each sign-up of the next turn then creates a database.
 func (s *benchSpares) empty(ctx context.Context) error {
 	return s.set(ctx, `update tenants set state = 'suspended', name = 'Hidden', slug = replace(database, '_', '-') where database = any($1)`)
 }
@@ -195,7 +195,7 @@ func (s *benchSpares) set(ctx context.Context, sql string) error {
 	return err
 }
 
-// clean drops all databases that the round before has made.
+// clean drops all databases of the previous round.
 func (s *benchSpares) clean(ctx context.Context) error {
 	made, err := s.testbed.databases(ctx, "^(t|school|bare)_")
 	if err != nil {
@@ -204,7 +204,7 @@ func (s *benchSpares) clean(ctx context.Context) error {
 	return s.drop(ctx, slices.DeleteFunc(made, func(name string) bool { return slices.Contains(s.databases, name) }))
 }
 
-// createDatabase clones the template that our sign-ups clone, and nothing else.
+// createDatabase clones the template of the sign-ups, and nothing else.
 func (b *testbed) createDatabase(servers tenant.Servers) func(context.Context) (time.Duration, error) {
 	var template string
 	for _, server := range servers {
@@ -223,7 +223,7 @@ func (b *testbed) insertRow(ctx context.Context) (time.Duration, error) {
 	return 0, err
 }
 
-// newNaive serves the naive way. It has warm connections, too.
+// newNaive serves the naive way, with open connections.
 func newNaive(ctx context.Context, b *testbed) (*httpFront, func(), error) {
 	if _, err := b.admin.Exec(ctx, "create table bench_rows (id bigint generated always as identity, text text)"); err != nil {
 		return nil, nil, fmt.Errorf("create table: %w", err)

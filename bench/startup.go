@@ -41,8 +41,8 @@ func startup(ctx context.Context, b *testbed) (results, error) {
 	return found, nil
 }
 
-// largeCatalog is a catalog of many tenants that are up to date. The check does not open their databases, so they need
-// none.
+// largeCatalog makes a catalog of many tenants that are up to date. The check does not open their databases, so they
+// have none.
 func (p *fixtureTenants) largeCatalog(ctx context.Context) (*catalog.Store, error) {
 	if err := p.newDatabase(ctx, "catalog_of_many"); err != nil {
 		return nil, err
@@ -61,8 +61,8 @@ func (p *fixtureTenants) largeCatalog(ctx context.Context) (*catalog.Store, erro
 	return store, nil
 }
 
-// few are the tenants that the stock driver takes its turns with: its time grows with their number, and with all of them a
-// turn would take minutes.
+// few are the tenants with which the stock driver is measured: its time grows with their number, and with all of them
+// a turn would take minutes.
 func (p *fixtureTenants) few() []string { return p.databases[:min(len(p.databases), 100)] }
 
 // stockLoop opens databases with golang-migrate, one after the other, as services do at their start.

@@ -59,8 +59,8 @@ func newTestbed(ctx context.Context, o options, progress io.Writer) (_ *testbed,
 	return b, b.start(ctx)
 }
 
-// start starts the server. Settings that trade durability for speed stay as they are in production: fsync,
-// synchronous_commit and full_page_writes are on. Connections there may be as many as all pools of a service may have.
+// start starts the server. Settings that trade durability for speed are as in production: fsync, synchronous_commit
+// and full_page_writes are on. It allows as many connections as all pools of a service may have.
 func (b *testbed) start(ctx context.Context) (err error) {
 	b.postgres, err = devpg.Start(ctx, devpg.Config{
 		Dir: filepath.Join(b.folder, "postgres"), Settings: map[string]string{"max_connections": "300"}, Notice: b.progress,
@@ -113,7 +113,7 @@ func (b *testbed) closeServer() error {
 		b.admin.Close()
 	}
 	if b.postgres != nil {
-		// The data are thrown away, so the server need not write them out.
+		// The data is deleted, so the server need not write it to disk.
 		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 		defer cancel()
 		err = errors.Join(b.postgres.Crash(ctx), b.postgres.Stop(ctx))
@@ -128,7 +128,7 @@ func (b *testbed) logf(format string, args ...any) {
 	fmt.Fprintf(b.progress, "bench: "+format+"\n", args...)
 }
 
-// pool opens a pool whose connections are there already, so that nobody pays for them on the clock.
+// pool opens a pool and its connections, so that opening them is not measured.
 func (b *testbed) pool(ctx context.Context, database string) (*pgxpool.Pool, error) {
 	cfg, err := pgxpool.ParseConfig(b.postgres.URL(database))
 	if err != nil {
@@ -150,7 +150,7 @@ func (b *testbed) newDatabase(ctx context.Context, name string) error {
 	return nil
 }
 
-// checkpoint lets every turn begin with a clean server: what the turn before has left to write, it has written.
+// checkpoint writes all changes to disk, so that no turn does the work of the one before.
 func (b *testbed) checkpoint(ctx context.Context) error {
 	if _, err := b.admin.Exec(ctx, "checkpoint"); err != nil {
 		return fmt.Errorf("checkpoint: %w", err)
@@ -185,7 +185,7 @@ func (b *testbed) databases(ctx context.Context, pattern string) ([]string, erro
 	return pgx.CollectRows(rows, pgx.RowTo[string])
 }
 
-// machine tells where the numbers come from.
+// machine describes where the numbers come from.
 func (b *testbed) machine(ctx context.Context) machine {
 	m := machine{
 		Cores: runtime.NumCPU(), Go: runtime.Version(), OS: runtime.GOOS + "/" + runtime.GOARCH, Postgres: b.postgres.Version(),

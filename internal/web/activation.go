@@ -16,7 +16,7 @@ import (
 	"homeroom/signup"
 )
 
-// getActivation shows what a confirmation's link is about. It asks nobody but the catalog.
+// getActivation shows the sign-up of a confirmation link. It only reads the catalog.
 func (s *Site) getActivation(c *gin.Context) {
 	localizer := s.pageLanguage(c)
 	token := c.Query("token")
@@ -33,8 +33,8 @@ func (s *Site) getActivation(c *gin.Context) {
 	}
 }
 
-// showActivation writes the page on which an address is confirmed: what it is for, and the password to be chosen, with what was
-// wrong with one before. The school's name is somebody else's words, perhaps: it stands in a field of its own.
+// showActivation writes the page on which an address is confirmed: the school, and the password to choose, with the
+// error of an earlier one. Another person may have written the school's name, so it has a field of its own.
 func (s *Site) showActivation(c *gin.Context, localizer messages.Localizer, status int, token string, row catalog.Signup, wrong string) {
 	page := personPage{Title: localizer.Text("page.activation.title", nil), Text: localizer.Text("page.activation.text", nil)}
 	form := &personForm{
@@ -60,7 +60,8 @@ func (s *Site) showActivation(c *gin.Context, localizer messages.Localizer, stat
 	s.show(c, localizer, status, page)
 }
 
-// confirmLink leads to where somebody logs in and confirms a sign-up with their login; nil where there is no such place.
+// confirmLink links to the page where a person logs in and confirms a sign-up with an existing account; nil without
+// such a page.
 func (s *Site) confirmLink(localizer messages.Localizer, token string) *personLink {
 	link := &personLink{Text: localizer.Text("page.activation.login", nil)}
 	switch {
@@ -107,7 +108,7 @@ func (s *Site) postActivation(c *gin.Context) {
 	}
 }
 
-// showActivated tells how a sign-up goes on whose e-mail has been confirmed.
+// showActivated shows the progress of a sign-up whose e-mail has been confirmed.
 func (s *Site) showActivated(c *gin.Context, localizer messages.Localizer, outcome signup.Outcome) {
 	if outcome.Status == catalog.AwaitingApproval {
 		s.show(c, localizer, http.StatusOK, personPage{Title: localizer.Text("page.waiting.title", nil), Text: localizer.Text("page.waiting.text", nil)})
@@ -118,7 +119,7 @@ func (s *Site) showActivated(c *gin.Context, localizer messages.Localizer, outco
 	})
 }
 
-// confirmHosted confirms a sign-up with the login that the person has just used on the provider's pages.
+// confirmHosted confirms a sign-up with the account that the person has just used on the provider's pages.
 func (s *Site) confirmHosted(c *gin.Context, localizer messages.Localizer, state hosted.FlowState, person hosted.Person) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.Request.Context()), signupTimeout)
 	defer cancel()

@@ -25,12 +25,12 @@ const (
 	statusPath   = "/register/status/"
 )
 
-// registerHosted adds the way to sign up on the identity provider's own pages, where one is configured.
+// registerHosted adds the sign-up on the identity provider's own pages, where one is configured.
 func (s *Site) registerHosted(router gin.IRouter) {
 	if s.cfg.Hosted == nil {
 		return
 	}
-	for _, path := range []string{registerPath, callbackPath} { // GET begins or ends something there, which HEAD must not
+	for _, path := range []string{registerPath, callbackPath} { // GET has an effect there, which HEAD must not have
 		router.HEAD(path, func(c *gin.Context) { c.Status(http.StatusOK) })
 	}
 	router.GET(registerPath, s.getRegister)
@@ -38,8 +38,8 @@ func (s *Site) registerHosted(router gin.IRouter) {
 	router.POST(finishPath, s.refuseOtherOrigins, limitForm, s.postFinish)
 }
 
-// refuseOtherOrigins refuses forms that another site has sent. What is in the cookie would go on only with its own registration; the
-// person is spared that somebody else names their school.
+// refuseOtherOrigins refuses forms from other sites. Such a form could only continue the registration of the cookie,
+// but it could choose the school's name.
 func (s *Site) refuseOtherOrigins(c *gin.Context) {
 	if err := http.NewCrossOriginProtection().Check(c.Request); err != nil {
 		s.showEnding(c, s.pageLanguage(c), hosted.FlowState{}, errors.Join(hosted.ErrStateMismatch, err))
@@ -47,8 +47,8 @@ func (s *Site) refuseOtherOrigins(c *gin.Context) {
 	}
 }
 
-// getRegister sends a browser to the provider. What would stop the sign-up in the end is said now, and not to somebody who
-// has just registered.
+// getRegister redirects a browser to the provider. An error that would stop the sign-up later is shown now, and not
+// after the person has registered.
 func (s *Site) getRegister(c *gin.Context) {
 	ctx, r := c.Request.Context(), c.Request
 	localizer := s.pageLanguage(c)
@@ -76,8 +76,8 @@ func (s *Site) getRegister(c *gin.Context) {
 	c.Redirect(http.StatusFound, started.URL)
 }
 
-// checkOptions checks whether the school's name and the invitation are good, or the link that is to be confirmed. Whoever was invited
-// signs up with the address that was.
+// checkOptions checks the school's name and the invitation, or the link to confirm. An invited person signs up with
+// the invited address.
 func (s *Site) checkOptions(ctx context.Context, options *hosted.Options) error {
 	if options.Confirm != "" {
 		row, err := s.cfg.Signup.InspectActivation(ctx, options.Confirm)
@@ -99,7 +99,7 @@ func (s *Site) checkOptions(ctx context.Context, options *hosted.Options) error 
 	return err
 }
 
-// getCallback takes what the provider has sent the browser back with, and signs the person up.
+// getCallback reads the provider's answer, and signs the person up.
 func (s *Site) getCallback(c *gin.Context) {
 	if err := s.take(c, "callback", s.cfg.HostedRate); err != nil {
 		s.showProblem(c, s.pageLanguage(c), err)
@@ -122,7 +122,7 @@ func (s *Site) getCallback(c *gin.Context) {
 	s.signUpHosted(c, localizer, state, person)
 }
 
-// postFinish takes the form that asks for what the provider could not tell, or that tries again.
+// postFinish reads the form with the fields that the provider did not have, or the form that tries again.
 func (s *Site) postFinish(c *gin.Context) {
 	state, person, err := s.cfg.Hosted.LoadState(c.Request, c.PostForm("state"))
 	localizer := s.pageLanguage(c, state.Locales)
@@ -133,9 +133,9 @@ func (s *Site) postFinish(c *gin.Context) {
 	s.signUpHosted(c, localizer, state, person)
 }
 
-// signUpHosted runs the saga for a person whom the provider has named. The registration's id is its idempotency key: the
-// page may be loaded again, and an answer that is lost is given again. A browser that goes stops nothing: the person's next
-// request finds what came of this one.
+// signUpHosted runs the saga for a person whom the provider has identified. The registration's id is its idempotency
+// key, so that a reload, or a repetition after a lost answer, gets the same result. The sign-up goes on when the
+// browser disconnects, and the person's next request finds its result.
 func (s *Site) signUpHosted(c *gin.Context, localizer messages.Localizer, state hosted.FlowState, person hosted.Person) {
 	if state.SignupID != "" {
 		s.followFinished(c, localizer, state)
@@ -168,8 +168,8 @@ func (s *Site) signUpHosted(c *gin.Context, localizer messages.Localizer, state 
 	}
 }
 
-// redirectWithResult redirects to the application with the status of the sign-up, or to the status page where there is no application. The same page
-// leads there again for a while.
+// redirectWithResult redirects to the application with the status of the sign-up, or to the status page without an
+// application. A reload redirects there again for a while.
 func (s *Site) redirectWithResult(c *gin.Context, state hosted.FlowState, signupID uuid.UUID, status catalog.Status) {
 	if !s.saveResult(c, s.pageLanguage(c, state.Locales), state, signupID) {
 		return
@@ -182,7 +182,7 @@ func (s *Site) redirectWithResult(c *gin.Context, state hosted.FlowState, signup
 	c.Redirect(http.StatusSeeOther, hosted.WithQuery(state.ReturnTo, map[string]string{"signup_id": id, "status": string(status)}))
 }
 
-// saveResult has the browser remember what came of a registration. It answers when that fails.
+// saveResult stores the result of a registration in the browser. It answers when that fails.
 func (s *Site) saveResult(c *gin.Context, localizer messages.Localizer, state hosted.FlowState, signupID uuid.UUID) bool {
 	cookie, err := s.cfg.Hosted.SaveResult(state, signupID.String())
 	if err != nil {
@@ -207,7 +207,7 @@ func (s *Site) clearState(c *gin.Context, state hosted.FlowState) {
 	}
 }
 
-// saveState keeps a person whom the provider has named in the browser's cookie. It answers when that fails.
+// saveState stores a person whom the provider has identified in the browser's cookie. It answers when that fails.
 func (s *Site) saveState(c *gin.Context, localizer messages.Localizer, state hosted.FlowState, person hosted.Person) bool {
 	cookie, err := s.cfg.Hosted.SaveState(state, person)
 	if err != nil {

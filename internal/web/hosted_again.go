@@ -13,16 +13,17 @@ import (
 	"homeroom/messages"
 )
 
-// pollInterval and maxPolls are how often, and how many times, it is looked for the sign-up that another request of the same
-// registration works on; maxPollsUnknown is how many times while there is none at all.
+// pollInterval and maxPolls are how often, and how many times, the sign-up of another request of the same
+// registration is looked up; maxPollsUnknown is how many times while there is none.
 const (
 	pollInterval    = 200 * time.Millisecond
 	maxPolls        = 50
 	maxPollsUnknown = 10
 )
 
-// followSignup redirects a person to the result of the sign-up that another request of the same registration has made, or is about to. It reports
-// whether there is one, and has answered then. The browser has shown that the registration is its own.
+// followSignup redirects a person to the result of the sign-up that another request of the same registration makes.
+// It reports whether there is one, and has answered then. The cookie has shown that the registration is the browser's
+// own.
 func (s *Site) followSignup(c *gin.Context, state hosted.FlowState) bool {
 	ctx := c.Request.Context()
 	for inspectErr := range maxPolls {
@@ -41,7 +42,7 @@ func (s *Site) followSignup(c *gin.Context, state hosted.FlowState) bool {
 	return false
 }
 
-// signupOf finds the sign-up of a registration, and what its status is before the registration's end.
+// signupOf finds the sign-up of a registration, and its status before the registration's end.
 func (s *Site) signupOf(ctx context.Context, state hosted.FlowState) (row catalog.Signup, unfinished catalog.Status, err error) {
 	if state.Confirm != "" {
 		row, err = s.cfg.Signup.InspectActivation(ctx, state.Confirm)
@@ -61,5 +62,5 @@ func (s *Site) followFinished(c *gin.Context, localizer messages.Localizer, stat
 	s.redirectWithResult(c, state, view.SignupID, view.Status)
 }
 
-// idempotencyKey is the idempotency key of a registration's sign-up.
+// idempotencyKey returns the idempotency key of a registration's sign-up.
 func idempotencyKey(state hosted.FlowState) string { return "hosted." + state.ID }

@@ -16,11 +16,11 @@ import (
 	"homeroom/signup"
 )
 
-// personFields are what a person may be asked for besides the school's name.
+// personFields are the fields that a person may be asked for besides the school's name.
 var personFields = append([]string{"givenName", "familyName"}, identity.ProfileFields...)
 
-// hostedRequest puts together what the provider, the beginning and our own form have told. Of the names that the provider
-// knows, those that we could not take are left out: the person has not entered them here, and cannot correct them.
+// hostedRequest combines the fields of the provider, of the registration's start and of our form. Invalid names from
+// the provider are left out: the person has not entered them here, and cannot correct them.
 func (s *Site) hostedRequest(c *gin.Context, localizer messages.Localizer, state hosted.FlowState, person hosted.Person) signup.Request {
 	entered := func(name, otherwise string) string {
 		if text, ok := c.GetPostForm(name); ok {
@@ -57,15 +57,15 @@ func (s *Site) hostedRequest(c *gin.Context, localizer messages.Localizer, state
 	return req
 }
 
-// userFixable reports whether the person can correct what is wrong: it is about what our form asks for.
+// userFixable reports whether the person can correct the error: whether it is about a field of our form.
 func userFixable(invalid *signup.ValidationError) bool {
 	return !slices.ContainsFunc(invalid.Fields, func(f signup.FieldError) bool {
 		return f.Field != "schoolName" && !slices.Contains(personFields, f.Field)
 	})
 }
 
-// showSignupForm shows the form that asks for the school's name, and for whatever else a sign-up needs here. The registration
-// rests meanwhile.
+// showSignupForm shows the form that asks for the school's name, and for other required fields. The registration
+// waits meanwhile.
 func (s *Site) showSignupForm(c *gin.Context, localizer messages.Localizer, state hosted.FlowState, person hosted.Person,
 	status int, invalid *signup.ValidationError,
 ) {
@@ -106,13 +106,13 @@ func (s *Site) showSignupForm(c *gin.Context, localizer messages.Localizer, stat
 	})
 }
 
-// autocompletes tell browsers what a field is for.
+// autocompletes are the autocomplete attributes of fields.
 var autocompletes = map[string]string{
 	"givenName": "given-name", "familyName": "family-name", "company": "organization", "phone": "tel", "address": "street-address",
 	"region": "address-level1", "locality": "address-level2", "postalCode": "postal-code",
 }
 
-// showRetry shows a button that tries once more, with what the person has entered already.
+// showRetry shows a button that tries again, with the fields that the person has entered already.
 func (s *Site) showRetry(c *gin.Context, localizer messages.Localizer, state hosted.FlowState, person hosted.Person, err error) {
 	if !s.saveState(c, localizer, state, person) {
 		return
@@ -140,11 +140,11 @@ func (s *Site) showForm(c *gin.Context, localizer messages.Localizer, status int
 type ending struct {
 	kind *problem.Kind
 	id   string
-	// again offers to begin once more.
+	// again adds a link that begins again.
 	again bool
 }
 
-// showEnding writes the page of a registration that has failed. Why is for the log.
+// showEnding writes the page of a registration that has failed. The cause is only logged.
 func (s *Site) showEnding(c *gin.Context, localizer messages.Localizer, state hosted.FlowState, err error) {
 	s.clearState(c, state)
 	var option *hosted.OptionError
@@ -183,7 +183,7 @@ func (s *Site) showEnding(c *gin.Context, localizer messages.Localizer, state ho
 	}
 }
 
-// showInvalid shows what is wrong where no form could correct it: the address may not sign up, or the link names no school.
+// showInvalid shows an error that no form could correct: the address may not sign up, or the link names no school.
 func (s *Site) showInvalid(c *gin.Context, localizer messages.Localizer, state hosted.FlowState, invalid *signup.ValidationError) {
 	p := problem.Of(invalid)
 	p.Complete(c.Request.Context(), c.Writer.Header())
@@ -194,7 +194,7 @@ func (s *Site) showInvalid(c *gin.Context, localizer messages.Localizer, state h
 	s.show(c, localizer, p.Status, page)
 }
 
-// endingOf is the table from errors to pages.
+// endingOf maps errors to pages.
 func endingOf(err error) (ending, bool) {
 	var unavailable *identity.Unavailable
 	var misconfigured *identity.Misconfigured
@@ -230,7 +230,7 @@ func endingOf(err error) (ending, bool) {
 	return ending{}, false
 }
 
-// beginLink begins once more with what is known to be good.
+// beginLink begins again with the valid fields.
 func (s *Site) beginLink(localizer messages.Localizer, state hosted.FlowState) *personLink {
 	query := url.Values{}
 	for name, value := range map[string]string{

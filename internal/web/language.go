@@ -10,24 +10,24 @@ import (
 	"homeroom/messages"
 )
 
-// languageCookie remembers the language of a person's pages for as long as languageFor.
+// languageCookie stores the language of a person's pages for the time languageFor.
 const (
 	languageCookie = "homeroom-language"
 	languageFor    = 30 * 24 * time.Hour
 )
 
-// pageLanguage chooses the language of a page: what its address asks for (ui_locales), which later pages of this browser keep
-// to; what is known from elsewhere; what an earlier page was asked for; and then the request's own header.
+// pageLanguage chooses the language of a page: the one in its address (ui_locales), which later pages of this browser
+// use as well; those in known; the one of an earlier page; and then the request's header.
 func (s *Site) pageLanguage(c *gin.Context, known ...string) messages.Localizer {
 	asked := c.Query("ui_locales")
-	remembered, _ := c.Cookie(languageCookie) // empty where there is none
+	remembered, _ := c.Cookie(languageCookie) // empty without one
 	localizer := s.cfg.Texts.Negotiate(c.Writer, c.Request, append(append([]string{asked}, known...), remembered)...)
 	if _, matched := s.cfg.Texts.Match(asked); matched {
-		http.SetCookie(c.Writer, &http.Cookie{ //nolint:gosec // a language is no secret, and is remembered without https too
+		http.SetCookie(c.Writer, &http.Cookie{ //nolint:gosec // a language is no secret, and is stored without https as well
 			Name: languageCookie, Value: localizer.Tag(), Path: "/", MaxAge: int(languageFor / time.Second), HttpOnly: true,
 			SameSite: http.SameSiteLaxMode,
 		})
 	}
-	problem.SetLanguage(c.Request.Context(), localizer) // what is wrong is told in it too
+	problem.SetLanguage(c.Request.Context(), localizer) // errors are in this language, too
 	return localizer
 }

@@ -15,18 +15,18 @@ import (
 	"homeroom/messages"
 )
 
-// Mailbox holds the mails that the development server would have sent. It is never configured where mails reach people.
+// Mailbox holds the mails that the development server would have sent. It is never configured in production.
 type Mailbox interface {
-	// Numbers are those of the mails that are kept, the newest first.
+	// Numbers are the numbers of the stored mails, the newest first.
 	Numbers() []int
-	// Message is a mail as it came, and when; ok is false for one that is not kept.
+	// Message returns a mail and its time; ok is false for an unknown number.
 	Message(number int) (raw []byte, at time.Time, ok bool)
 }
 
 const mailboxPath = "/dev/mailbox"
 
-// The page of a mail shows its HTML in a frame of its own. What is in the frame is somebody else's: it may neither run nor
-// load anything, and its links open outside of it.
+// The page of a mail shows its HTML in a frame. The HTML comes from outside: it may neither run nor load anything,
+// and its links open in another window.
 const (
 	mailboxPolicy = "default-src 'none'; style-src 'self'; frame-src 'self'; base-uri 'none'; form-action 'none'; " +
 		"frame-ancestors 'none'"
@@ -45,13 +45,13 @@ func (s *Site) registerMailbox(router gin.IRouter) {
 	router.GET(mailboxPath+"/:number/html", box.frame)
 }
 
-// mailboxPages answer for the mailbox: browsers with pages, programs with JSON.
+// mailboxPages answer for the mailbox: to browsers with pages, to programs with JSON.
 type mailboxPages struct {
 	box       Mailbox
 	templates *template.Template
 }
 
-// list shows what is kept.
+// list shows all mails.
 func (m *mailboxPages) list(c *gin.Context) {
 	mails := []*shownMail{}
 	for _, number := range m.box.Numbers() {
@@ -69,7 +69,7 @@ func (m *mailboxPages) show(c *gin.Context) {
 	}
 }
 
-// frame is the HTML of a mail, for its frame.
+// frame writes the HTML of a mail, for its frame.
 func (m *mailboxPages) frame(c *gin.Context) {
 	mail, ok := m.find(c)
 	if !ok {
@@ -77,7 +77,7 @@ func (m *mailboxPages) frame(c *gin.Context) {
 	}
 	c.Header("Content-Security-Policy", framePolicy)
 	c.Header("X-Frame-Options", "SAMEORIGIN")
-	// Links are to open in a window of their own: in the frame they could not be used.
+	// Links open in a window of their own, since they would not work in the frame.
 	page := strings.Replace(mail.HTML, "<head>", `<head><base target="_blank">`, 1)
 	c.Data(http.StatusOK, "text/html; charset=utf-8", []byte(page))
 }
@@ -117,10 +117,10 @@ func (m *mailboxPages) read(number int) (*shownMail, bool) {
 	return mail, true
 }
 
-// webAddress is what a text part shows as a link.
+// webAddress matches what becomes a link in a text part.
 var webAddress = regexp.MustCompile(`https?://[^\s<>"]+[^\s<>".,;:!?)]`)
 
-// Linked is the text with its web addresses as links.
+// Linked returns the text with its web addresses as links.
 func (m *shownMail) Linked() template.HTML {
 	text := m.Text
 	var html strings.Builder

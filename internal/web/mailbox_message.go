@@ -22,11 +22,11 @@ type shownMail struct {
 	Subject string    `json:"subject"`
 	Text    string    `json:"text"`
 	HTML    string    `json:"html"`
-	// Headers are all of them, as they were written.
+	// Headers are all headers, as they were written.
 	Headers string `json:"headers"`
 }
 
-// readMail takes a mail apart as well as it goes: whatever was sent is to be seen.
+// readMail parses a mail as far as possible: every mail that was sent can be seen.
 func readMail(raw []byte) *shownMail {
 	head, _, _ := bytes.Cut(bytes.ReplaceAll(raw, []byte("\r\n"), []byte("\n")), []byte("\n\n"))
 	shown := &shownMail{Headers: string(head)}
@@ -47,7 +47,7 @@ func readMail(raw []byte) *shownMail {
 	return shown
 }
 
-// person writes an address without the quotes and brackets that only programs need.
+// person formats an address without the quotes and brackets that only programs need.
 func person(text string) string {
 	address, err := mail.ParseAddress(text)
 	switch {
@@ -59,7 +59,7 @@ func person(text string) string {
 	return address.Name + " <" + address.Address + ">"
 }
 
-// take reads a part, or the parts that it has.
+// take reads a part, or its parts.
 func (m *shownMail) take(header textproto.MIMEHeader, body io.Reader) {
 	kind, params, err := mime.ParseMediaType(header.Get("Content-Type"))
 	if err != nil {

@@ -26,23 +26,23 @@ const personPolicy = "default-src 'none'; style-src 'self'; base-uri 'none'; for
 // scriptPolicy is personPolicy for pages with a script of ours, which calls our API.
 const scriptPolicy = personPolicy + "; script-src 'self'; connect-src 'self'"
 
-// maxFormBytes is how many bytes a page's form may have.
+// maxFormBytes is the size of a page's form.
 const maxFormBytes = 16 << 10
 
 // personPage is a page for people who follow a link in a mail: a title, a sentence, perhaps a form. It needs no script.
 type personPage struct {
 	Lang, Title, Text string
-	// Problem is why what was sent did not work.
+	// Problem is the error of the submitted form.
 	Problem string
 	Form    *personForm
 	Link    *personLink
-	// Links are other ways to what the form is for.
+	// Links are alternatives to the form.
 	Links []personLink
 	// Data is what the script of the page reads, and Script and Styles are what the page loads besides. Defaults to no script.
 	Data   any
 	Script string
 	Styles []string
-	// Refresh, if not zero, has the page look again after as many seconds.
+	// Refresh, if not zero, reloads the page after this many seconds.
 	Refresh int
 }
 
@@ -53,14 +53,14 @@ type personForm struct {
 
 type personField struct {
 	Name, Label, Type, Value, Autocomplete, Hint, Problem string
-	// Focus puts the cursor there: the first field that is wrong.
+	// Focus puts the cursor into the field: the first one with an error.
 	Required, ReadOnly, Focus bool
 }
 
 type personLink struct{ URL, Text string }
 
-// registerPersonPages adds the pages to which the links in mails lead. Following a link changes nothing, because programs
-// that scan mails follow links too: each page has a button.
+// registerPersonPages adds the pages of links in mails. Opening a link changes nothing, because programs that scan
+// mails open links too: each page has a button.
 func (s *Site) registerPersonPages(router gin.IRouter) {
 	router.GET("/activate", s.getActivation)
 	router.POST("/activate", limitForm, s.postActivation)
@@ -68,7 +68,7 @@ func (s *Site) registerPersonPages(router gin.IRouter) {
 	router.POST("/invitation", limitForm, s.postInvitation)
 }
 
-// limitForm refuses what no form of ours sends.
+// limitForm refuses requests that no form of these pages sends.
 func limitForm(c *gin.Context) {
 	if c.Request.ContentLength > maxFormBytes {
 		c.Header("Connection", "close")
@@ -125,7 +125,7 @@ func (s *Site) getInvitation(c *gin.Context) {
 	s.showInvitation(c, localizer, c.Query("token"), http.StatusOK, nil, "")
 }
 
-// showInvitation writes the page of an invitation, with what is wrong with what was sent before.
+// showInvitation writes the page of an invitation, with the errors of the submitted form.
 func (s *Site) showInvitation(c *gin.Context, localizer messages.Localizer, token string, status int, wrong map[string]string, problem string) {
 	invitation, err := s.cfg.Signup.Invitation(c.Request.Context(), token)
 	if errors.Is(err, signup.ErrInvitationGone) {
@@ -145,13 +145,13 @@ func (s *Site) showInvitation(c *gin.Context, localizer messages.Localizer, toke
 	page := personPage{
 		Title: localizer.Text("page.invitation.title", nil), Text: text, Problem: problem, Form: s.invitationForm(c, localizer, token, invitation, wrong),
 	}
-	if s.cfg.Hosted != nil { // for who has a login
+	if s.cfg.Hosted != nil { // for people with an account
 		page.Link = &personLink{URL: "/register?invitation=" + url.QueryEscape(token), Text: localizer.Text("page.login.link", nil)}
 	}
 	s.show(c, localizer, status, page)
 }
 
-// invitationForm asks for what a new login needs, filled in with what was sent before, passwords apart.
+// invitationForm asks for the fields of a new account, filled in with the submitted values, except passwords.
 func (s *Site) invitationForm(c *gin.Context, localizer messages.Localizer, token string, invitation catalog.Invitation, wrong map[string]string) *personForm {
 	form := &personForm{Action: "/invitation", Button: localizer.Text("page.invitation.button", nil)}
 	add := func(f personField) {
@@ -182,7 +182,7 @@ func (s *Site) invitationForm(c *gin.Context, localizer messages.Localizer, toke
 	return form
 }
 
-// postInvitation accepts an invitation with a new login.
+// postInvitation accepts an invitation with a new account.
 func (s *Site) postInvitation(c *gin.Context) {
 	localizer, ctx, token := s.pageLanguage(c), c.Request.Context(), c.PostForm("token")
 	invitation, err := s.cfg.Signup.Invitation(ctx, token)
@@ -227,8 +227,8 @@ func (s *Site) postInvitation(c *gin.Context) {
 	}
 }
 
-// loginText is a text that tells people to log in: id where a link to that stands below it, and id with _elsewhere where we do
-// not know of any.
+// loginText returns the text that tells people to log in: id where a link follows, and id with _elsewhere where the
+// login page is not known.
 func (s *Site) loginText(localizer messages.Localizer, id string) string {
 	if s.cfg.AppURL == "" {
 		id += "_elsewhere"
@@ -236,7 +236,7 @@ func (s *Site) loginText(localizer messages.Localizer, id string) string {
 	return localizer.Text(id, nil)
 }
 
-// loginLink leads to where people log in, if that is known.
+// loginLink links to the page where people log in, if it is known.
 func (s *Site) loginLink(localizer messages.Localizer) *personLink {
 	if s.cfg.AppURL == "" {
 		return nil

@@ -23,7 +23,7 @@ import (
 //go:embed pages
 var pages embed.FS
 
-// Config is what the pages need.
+// Config configures the pages.
 type Config struct {
 	// Signup confirms sign-ups and finds invitations. Required.
 	Signup *signup.Service
@@ -31,9 +31,9 @@ type Config struct {
 	Catalog *catalog.Store
 	// Admission begins sign-ups. Required.
 	Admission *admission.Admission
-	// Texts are what people read, in their languages. Required.
+	// Texts are the texts for people, in their languages. Required.
 	Texts *messages.Texts
-	// Hosted, if not nil, lets people sign up on the pages of an identity provider. Defaults to none.
+	// Hosted, if not nil, adds the sign-up on the pages of an identity provider. Defaults to none.
 	Hosted *hosted.Provider
 	// HostedRate is how often one client address may begin that, and come back from it. Defaults to no limit.
 	HostedRate *catalog.Allowance
@@ -42,14 +42,14 @@ type Config struct {
 	OAuth map[string]string
 	// Mailbox, if not nil, is shown at /dev/mailbox. Defaults to none.
 	Mailbox Mailbox
-	// AppURL is where people log in. Defaults to no links to that.
+	// AppURL is the page where people log in. Defaults to none, which leaves out links to it.
 	AppURL string
 }
 
-// signupTimeout bounds a sign-up that goes on though the browser has gone.
+// signupTimeout bounds a sign-up that goes on after the browser has disconnected.
 const signupTimeout = 30 * time.Second
 
-// Site is the pages. It may be used from many goroutines.
+// Site has the pages. It may be used by many goroutines.
 type Site struct {
 	cfg       Config
 	templates *template.Template
@@ -83,7 +83,7 @@ func (s *Site) Register(router gin.IRouter) {
 	s.registerMailbox(router)
 }
 
-// admit begins a sign-up, and tells in headers what the caller's address has left.
+// admit begins a sign-up, and sets the headers with the rest of the caller's allowance.
 func (s *Site) admit(ctx context.Context, c *gin.Context, who admission.Applicant) (signup.Outcome, error) {
 	who.Caller = admission.CallerOf(ctx)
 	outcome, grant, err := s.cfg.Admission.Begin(ctx, who)
@@ -91,7 +91,7 @@ func (s *Site) admit(ctx context.Context, c *gin.Context, who admission.Applican
 	return outcome, err
 }
 
-// take takes one from an allowance of the caller's address, and tells in headers what that has left.
+// take takes one from an allowance of the caller's address, and sets the headers with the rest.
 func (s *Site) take(c *gin.Context, name string, allowance *catalog.Allowance) error {
 	ctx := c.Request.Context()
 	grant, err := s.cfg.Admission.Take(ctx, name, allowance, admission.CallerOf(ctx))
