@@ -1,8 +1,9 @@
 // Package messages holds every text that a person can meet, in every language that Homeroom has.
 //
-// A text has an id, such as "mail.activation.subject", and may have placeholders, such as {{.Product}}. English is the
-// complete list of ids; what another language lacks is written in the service's default language, and then in English. An operator may
-// change texts and add languages without touching the program. docs/messages.md describes it.
+// A text has an id, such as "mail.activation.subject", and may have placeholders, such as {{.Product}}. English is
+// the complete list of ids; what another language lacks is written in the service's default language, and then in
+// English. An operator may change texts and add languages without touching the program. docs/messages.md describes
+// it.
 //
 // What programs read, such as the codes of errors, is not a text and never changes with the language.
 package messages
