@@ -18,8 +18,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// conceal measures whether the time of an answer reveals that an e-mail has an account, with account-enumeration protection: sign-ups
-// with new and with known addresses in random order, as an attacker would send them.
+// conceal measures whether the time of an answer reveals that an e-mail has an account, with account-enumeration
+// protection: sign-ups with new and with known addresses in random order, as an attacker would send them.
 func conceal(ctx context.Context, b *testbed) (results, error) {
 	ours, err := newHomeroom(ctx, b, "catalog_of_secrets", b.migrations, 0)
 	if err != nil {

@@ -119,8 +119,8 @@ func (p *fixtureTenants) runFleet(o fleet.Options) func(context.Context) (time.D
 	}
 }
 
-// bareSQL is the lower bound: the same SQL and the same version row, in one message to each database, as the owner of the tables in
-// it: a table of another role would lack the default privileges of the tenant's role.
+// bareSQL is the lower bound: the same SQL and the same version row, in one message to each database, as the owner of
+// the tables in it: a table of another role would lack the default privileges of the tenant's role.
 func (p *fixtureTenants) bareSQL(ctx context.Context) (time.Duration, error) {
 	return 0, migrateBare(ctx, p.testbed, p.databases, p.message())
 }

@@ -23,15 +23,15 @@ import (
 // comparison, and leaves partly created schools when a step fails.
 type naive struct {
 	auth0 *simulator
-	// admin creates databases, registry has the table of tenants; both are warm pools.
-	admin, registry *pgxpool.Pool
+	// admin creates databases, tenantsTable has the table of tenants; both are warm pools.
+	admin, tenantsTable *pgxpool.Pool
 	// databaseURL is the address of a database as the superuser.
 	databaseURL func(database string) string
 	migrations  string
 	provider    *stopwatch
 }
 
-const createRegistry = `
+const createTenantsTable = `
 	create table tenants (
 		id bigint generated always as identity primary key,
 		email text not null unique,
@@ -77,7 +77,7 @@ func (n *naive) signUp(ctx context.Context, form schoolForm) (string, error) {
 	if err := migrateStock(n.migrations, n.databaseURL(database)); err != nil {
 		return "", err
 	}
-	_, err = n.registry.Exec(ctx, `insert into tenants (email, school_name, auth0_id, database_name) values ($1, $2, $3, $4)`,
+	_, err = n.tenantsTable.Exec(ctx, `insert into tenants (email, school_name, auth0_id, database_name) values ($1, $2, $3, $4)`,
 		form.Email, form.SchoolName, user, database)
 	if err != nil {
 		return "", fmt.Errorf("register tenant: %w", err)

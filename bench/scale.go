@@ -82,7 +82,7 @@ func (b *testbed) openLevel(ctx context.Context, tenants int) (_ *level, err err
 	if l.schools, err = newHomeroom(ctx, testbed, "catalog_of_schools", p.schema, 3*testbed.signups); err != nil {
 		return nil, err
 	}
-	spares, err := l.enrol(ctx)
+	spares, err := l.addSchools(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -91,8 +91,8 @@ func (b *testbed) openLevel(ctx context.Context, tenants int) (_ *level, err err
 	return l, err
 }
 
-// enrol copies the tenants into the level's catalog, as schools, and adds spares.
-func (l *level) enrol(ctx context.Context) (spares []string, err error) {
+// addSchools copies the tenants into the level's catalog, as schools, and adds spares.
+func (l *level) addSchools(ctx context.Context) (spares []string, err error) {
 	var rows string
 	if err := l.ours.catalog.Pool().QueryRow(ctx, "select jsonb_agg(to_jsonb(tenants))::text from tenants").Scan(&rows); err != nil {
 		return nil, fmt.Errorf("read tenants: %w", err)

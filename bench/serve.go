@@ -78,8 +78,8 @@ func (r *running) close() error {
 	return r.child.close()
 }
 
-// serveService runs `homeroom serve` until its standard input ends, and prints the address in one line for its parent. Errors of the
-// service go to the standard error.
+// serveService runs `homeroom serve` until its standard input ends, and prints the address in one line for its
+// parent. Errors of the service go to the standard error.
 func serveService(stdin io.Reader, stdout io.Writer) error {
 	command := exec.Command(os.Getenv(binaryEnv), "serve")
 	logs, err := command.StderrPipe()

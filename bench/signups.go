@@ -228,25 +228,25 @@ func newNaive(ctx context.Context, b *testbed) (*httpFront, func(), error) {
 	if _, err := b.admin.Exec(ctx, "create table bench_rows (id bigint generated always as identity, text text)"); err != nil {
 		return nil, nil, fmt.Errorf("create table: %w", err)
 	}
-	if err := b.newDatabase(ctx, "registry_of_naive"); err != nil {
+	if err := b.newDatabase(ctx, "tenants_of_naive"); err != nil {
 		return nil, nil, err
 	}
-	registry, err := b.pool(ctx, "registry_of_naive")
+	tenants, err := b.pool(ctx, "tenants_of_naive")
 	if err != nil {
 		return nil, nil, err
 	}
-	if _, err := registry.Exec(ctx, createRegistry); err != nil {
-		registry.Close()
-		return nil, nil, fmt.Errorf("create registry: %w", err)
+	if _, err := tenants.Exec(ctx, createTenantsTable); err != nil {
+		tenants.Close()
+		return nil, nil, fmt.Errorf("create tenants table: %w", err)
 	}
 	handler := &naive{
-		auth0: b.auth0, admin: b.admin, registry: registry, databaseURL: b.postgres.URL, migrations: b.migrations,
+		auth0: b.auth0, admin: b.admin, tenantsTable: tenants, databaseURL: b.postgres.URL, migrations: b.migrations,
 		provider: newStopwatch(),
 	}
 	front, err := newFront(handler, handler.provider)
 	if err != nil {
-		registry.Close()
+		tenants.Close()
 		return nil, nil, err
 	}
-	return front, func() { _ = front.server.Close(); registry.Close() }, nil
+	return front, func() { _ = front.server.Close(); tenants.Close() }, nil
 }

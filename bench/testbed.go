@@ -71,8 +71,8 @@ func (b *testbed) start(ctx context.Context) (err error) {
 	return err
 }
 
-// withOwnServer creates a testbed for a number of tenants with a server of its own, on the same disk, and the same identity provider. Its
-// closeServer must be called.
+// withOwnServer creates a testbed for a number of tenants with a server of its own, on the same disk, and the same
+// identity provider. Its closeServer must be called.
 func (b *testbed) withOwnServer(ctx context.Context, tenants int) (_ *testbed, err error) {
 	other := &testbed{options: b.options, auth0: b.auth0, progress: b.progress}
 	other.tenants, other.folder = tenants, filepath.Join(b.folder, fmt.Sprintf("tenants_%d", tenants))

@@ -39,8 +39,8 @@ func third(t *testing.T, file string) *migrations.Set {
 	return schemaOf(t, append(slices.Clone(files[:2]), file))
 }
 
-// TestAnErrorThatAFileRaisesQuarantinesTheTenant: also with an error code that from a session would mean that the server is closed
-// or unreachable.
+// TestAnErrorThatAFileRaisesQuarantinesTheTenant: also with an error code that from a session would mean that the
+// server is closed or unreachable.
 func TestAnErrorThatAFileRaisesQuarantinesTheTenant(t *testing.T) {
 	t.Parallel()
 	const raise = "do $$ begin if exists (select from pupils) then raise exception 'no' using errcode = '"

@@ -186,7 +186,8 @@ func replyCode(err error) int {
 // isAuthFailure reports whether a reply refuses our credentials: an operator may correct them before the next attempt.
 func isAuthFailure(code int) bool { return code == 530 || code == 534 || code == 535 || code == 538 }
 
-// describeError describes an error without secrets, for rows and logs. A server may repeat the credentials in its reply to a login.
+// describeError describes an error without secrets, for rows and logs. A server may repeat the credentials in its
+// reply to a login.
 func (s server) describeError(err error) string {
 	if code := replyCode(err); isAuthFailure(code) || strings.Contains(err.Error(), "SMTP AUTH") {
 		return fmt.Sprintf("the mail server refuses our login (%d)", code)

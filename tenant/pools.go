@@ -41,8 +41,8 @@ func (c PoolsConfig) withDefaults() PoolsConfig {
 	return c
 }
 
-// Pools connects to tenants' databases with the tenants' own roles. At most Tenants × Conns connections are open, besides those of
-// evicted pools that are still in use.
+// Pools connects to tenants' databases with the tenants' own roles. At most Tenants × Conns connections are open,
+// besides those of evicted pools that are still in use.
 type Pools struct {
 	cfg   PoolsConfig
 	cache *otter.Cache[poolKey, *sharedPool]

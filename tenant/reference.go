@@ -32,8 +32,8 @@ func (s *Server) Basis(ctx context.Context) (postgres int, granted string, err e
 	return postgres, shortHash(fingerprintFormat + grants + RevokeFunctions), nil
 }
 
-// readReference reads the schema from the template's comment. It is nil when the template is missing or incomplete, was changed, or
-// has another collation version.
+// readReference reads the schema from the template's comment. It is nil when the template is missing or incomplete,
+// was changed, or has another collation version.
 func readReference(ctx context.Context, conn *pgx.Conn, name string, from base) (Schema, error) {
 	var comment, row string
 	err := conn.QueryRow(ctx, `

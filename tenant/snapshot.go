@@ -9,8 +9,8 @@ import (
 	"homeroom/migrations"
 )
 
-// Snapshot reads the schema of a tenant's database, and its version. It takes no lock and changes nothing. It fails for a database
-// whose version is dirty or unknown.
+// Snapshot reads the schema of a tenant's database, and its version. It takes no lock and changes nothing. It fails
+// for a database whose version is dirty or unknown.
 func (s *Server) Snapshot(ctx context.Context, id ID) (Schema, uint, error) {
 	var schema Schema
 	var version uint

@@ -23,10 +23,10 @@ var ErrMissing = errors.New("the database does not exist, or accepts no connecti
 // usePrefix begins the second line of the comment on a tenant's database once it is in use. What follows is the holder.
 const usePrefix = "in use by "
 
-// CheckSpare checks that the database of a claimed spare can be given to the holder: it exists, is ours, accepts connections, and is
-// not marked as in use by another holder. It fails with [ErrMissing], [ErrUnmanaged], [ErrInUse], or with an error of Postgres. It
-// is one short query, and does not wait for long operations. The joins are half the time of shobj_description, which Postgres plans
-// anew in each call.
+// CheckSpare checks that the database of a claimed spare can be given to the holder: it exists, is ours, accepts
+// connections, and is not marked as in use by another holder. It fails with [ErrMissing], [ErrUnmanaged], [ErrInUse],
+// or with an error of Postgres. It is one short query, and does not wait for long operations. The joins are half the
+// time of shobj_description, which Postgres plans anew in each call.
 func (s *Server) CheckSpare(ctx context.Context, id ID, holder string) error {
 	err := func() error {
 		var open, ours bool

@@ -26,8 +26,8 @@ type state struct {
 	roleProblems     []string
 }
 
-// databaseState and roleState select the state of a tenant's database, the row db, and of its role, the row role, with its settings,
-// the row settings. The arguments are those of [Server.expected].
+// databaseState and roleState select the state of a tenant's database, the row db, and of its role, the row role,
+// with its settings, the row settings. The arguments are those of [Server.expected].
 const (
 	databaseState = `
 		coalesce(db.datconnlimit = -2, false),

@@ -106,8 +106,8 @@ func ensureSharedRoles(ctx context.Context, conn *pgx.Conn) error {
 	return nil
 }
 
-// revokePublicConnect revokes CONNECT on the maintenance databases from PUBLIC. Only their owner may do that; otherwise it logs the
-// statement for a superuser.
+// revokePublicConnect revokes CONNECT on the maintenance databases from PUBLIC. Only their owner may do that;
+// otherwise it logs the statement for a superuser.
 func (s *Server) revokePublicConnect(ctx context.Context, conn *pgx.Conn) error {
 	public, err := inspectPublicConnect(ctx, conn)
 	switch {

@@ -1,5 +1,5 @@
-// Package ui has the scripts and styles of the pages, as Vite builds them from the sources beside it. Without them, on a machine that
-// has no node, the pages work without a script.
+// Package ui has the scripts and styles of the pages, as Vite builds them from the sources beside it. Without them,
+// on a machine that has no node, the pages work without a script.
 package ui
 
 import (
@@ -69,7 +69,8 @@ func (a Assets) Entry(name string) (Entry, bool) {
 	return entry, ok
 }
 
-// ServeFile answers a request for a file of this name below /ui/. Names have a hash of their content, so caches may keep them for good.
+// ServeFile answers a request for a file of this name below /ui/. Names have a hash of their content, so caches may
+// keep them for good.
 func (a Assets) ServeFile(w http.ResponseWriter, name string) (found bool) {
 	if a.files == nil {
 		return false

@@ -39,8 +39,8 @@ func body(event catalog.OutboxEvent) ([]byte, error) {
 	return text, nil
 }
 
-// FanOutTx inserts a delivery and a job for each event and each endpoint that subscribes to it, in the transaction that removes the
-// events from the outbox.
+// FanOutTx inserts a delivery and a job for each event and each endpoint that subscribes to it, in the transaction
+// that removes the events from the outbox.
 func (s *Service) FanOutTx(ctx context.Context, tx pgx.Tx, events []catalog.OutboxEvent) error {
 	outside := Events()
 	var types []string

@@ -14,8 +14,9 @@ var retryDelays = []time.Duration{
 // maxRetryAfter is the longest delay that a receiver can ask for with Retry-After.
 const maxRetryAfter = 24 * time.Hour
 
-// retryDelay returns the delay after a failed attempt, counted since the delivery was new or replayed; false after the last one. A
-// receiver can make it longer with Retry-After, not shorter. Up to a tenth is added at random, to spread the retries.
+// retryDelay returns the delay after a failed attempt, counted since the delivery was new or replayed; false after
+// the last one. A receiver can make it longer with Retry-After, not shorter. Up to a tenth is added at random, to
+// spread the retries.
 func retryDelay(attempt int, retryAfter time.Duration) (time.Duration, bool) {
 	if attempt > len(retryDelays) {
 		return 0, false

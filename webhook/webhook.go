@@ -1,10 +1,11 @@
 // Package webhook delivers events to the endpoints that subscribe to them, signed and at least once.
 //
-// It follows Standard Webhooks (https://www.standardwebhooks.com). An event becomes one delivery for each endpoint, in the
-// transaction that removes it from the outbox. The delivery's row has its state, and its id is the webhook-id of every attempt, so
-// that a receiver can recognise a repetition. An attempt is counted before it is sent and its outcome is recorded after, so a
-// process that dies in between sends once more. Only addresses on the internet are called, unless the operator allows others; each
-// connection is checked after the name was resolved. The secret of an endpoint is derived from the server's key and not stored.
+// It follows Standard Webhooks (https://www.standardwebhooks.com). An event becomes one delivery for each endpoint,
+// in the transaction that removes it from the outbox. The delivery's row has its state, and its id is the webhook-id
+// of every attempt, so that a receiver can recognise a repetition. An attempt is counted before it is sent and its
+// outcome is recorded after, so a process that dies in between sends once more. Only addresses on the internet are
+// called, unless the operator allows others; each connection is checked after the name was resolved. The secret of an
+// endpoint is derived from the server's key and not stored.
 package webhook
 
 import (

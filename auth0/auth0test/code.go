@@ -19,7 +19,8 @@ func invalidCode() *oauthError {
 	return &oauthError{Status: http.StatusForbidden, Code: "invalid_grant", Description: "Invalid authorization code"}
 }
 
-// grantCode exchanges a code for tokens: https://auth0.com/docs/api/authentication/authorization-code-flow-with-pkce/get-token-pkce
+// grantCode exchanges a code for tokens:
+// https://auth0.com/docs/api/authentication/authorization-code-flow-with-pkce/get-token-pkce
 func (s *Server) grantCode(r *http.Request, params url.Values) (tokenAnswer, *oauthError) {
 	app, refusal := s.checkApplication(r, params)
 	if refusal != nil {

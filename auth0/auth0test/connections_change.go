@@ -148,7 +148,8 @@ func (s *Server) createConnection(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusCreated, made.response())
 }
 
-// updateConnection is PATCH /api/v2/connections/{id}: https://auth0.com/docs/api/management/v2/connections/patch-connections-by-id
+// updateConnection is PATCH /api/v2/connections/{id}:
+// https://auth0.com/docs/api/management/v2/connections/patch-connections-by-id
 func (s *Server) updateConnection(w http.ResponseWriter, r *http.Request) {
 	members, refusal := readChecked(r, changedConnectionSchema)
 	if refusal != nil {

@@ -18,8 +18,8 @@ import (
 // own.
 const earlierCatalog = 10
 
-// TestACatalogIsUpgradedUnderLoad: two processes of this program start at once on the catalog of an earlier one, with its schools,
-// while a worker of the earlier program still writes and clients already sign up.
+// TestACatalogIsUpgradedUnderLoad: two processes of this program start at once on the catalog of an earlier one, with
+// its schools, while a worker of the earlier program still writes and clients already sign up.
 func TestACatalogIsUpgradedUnderLoad(t *testing.T) {
 	t.Parallel()
 	postgres := pgtest.Private(t, nil)

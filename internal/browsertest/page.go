@@ -116,8 +116,8 @@ func (p Page) Language() string {
 // Text returns the visible text.
 func (p Page) Text() string { return text(p.doc) }
 
-// CheckAccessible checks that the page has no script but those of files of its own, and a policy that allows no other; a language,
-// a title, one heading, labels for all fields, and messages that belong to their fields.
+// CheckAccessible checks that the page has no script but those of files of its own, and a policy that allows no
+// other; a language, a title, one heading, labels for all fields, and messages that belong to their fields.
 func (p Page) CheckAccessible(t testing.TB) {
 	t.Helper()
 	policy := p.Header.Get("Content-Security-Policy")

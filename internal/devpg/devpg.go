@@ -1,8 +1,9 @@
 // Package devpg runs a Postgres server of its own, for development and for tests.
 //
-// It runs on Linux, the BSDs and macOS. It finds the binaries of an installed Postgres (or fetches them, saying so), makes a cluster in a state folder and
-// runs it for as long as the calling process lives: even after a kill -9 no server stays behind. Started by root it drops
-// to the user postgres or nobody, since Postgres refuses to run as root. It serves 127.0.0.1 only, with a generated password.
+// It runs on Linux, the BSDs and macOS. It finds the binaries of an installed Postgres (or fetches them, saying so),
+// makes a cluster in a state folder and runs it for as long as the calling process lives: even after a kill -9 no
+// server stays behind. Started by root it drops to the user postgres or nobody, since Postgres refuses to run as
+// root. It serves 127.0.0.1 only, with a generated password.
 //
 // A production deployment brings its own Postgres; nothing but cmd and test support imports this package.
 package devpg
@@ -35,8 +36,8 @@ type Config struct {
 	Notice io.Writer
 }
 
-// StateDir is the folder for files that outlive a checkout: $HOMEROOM_STATE_DIR, else /var/lib/homeroom for root, whose home no other user can
-// enter, else homeroom in $XDG_STATE_HOME or ~/.local/state.
+// StateDir is the folder for files that outlive a checkout: $HOMEROOM_STATE_DIR, else /var/lib/homeroom for root,
+// whose home no other user can enter, else homeroom in $XDG_STATE_HOME or ~/.local/state.
 func StateDir() (string, error) {
 	if dir := os.Getenv("HOMEROOM_STATE_DIR"); dir != "" {
 		if !filepath.IsAbs(dir) {

@@ -67,8 +67,8 @@ type Fault struct {
 	WorkFirst bool
 	// Status is the answer's status for the two status kinds. Defaults to 503.
 	Status int
-	// RetryAfter is the time until the limit of RateLimited allows calls again, at least a second. The two status kinds send it in the header
-	// of that name, if it is not zero.
+	// RetryAfter is the time until the limit of RateLimited allows calls again, at least a second. The two status
+	// kinds send it in the header of that name, if it is not zero.
 	RetryAfter time.Duration
 }
 

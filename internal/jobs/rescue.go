@@ -14,11 +14,12 @@ import (
 	"homeroom/internal/postgres"
 )
 
-// River gives a job whose process died to another only after a time that no attempt may exceed, since it cannot distinguish a dead
-// process from a slow one: many minutes, in which a tenant may be without its database. So a worker of a
-// re-provisioning holds an advisory lock of the job on a session of its own, and a running job whose lock is free is made
-// available again. A process that lost only that session continues beside the next one: the tenant's lock separates them.
-// The same is true for a worker that sends a mail, for which somebody waits; the mail's row separates two of them.
+// River gives a job whose process died to another only after a time that no attempt may exceed, since it cannot
+// distinguish a dead process from a slow one: many minutes, in which a tenant may be without its database. So a
+// worker of a re-provisioning holds an advisory lock of the job on a session of its own, and a running job whose lock
+// is free is made available again. A process that lost only that session continues beside the next one: the tenant's
+// lock separates them. The same is true for a worker that sends a mail, for which somebody waits; the mail's row
+// separates two of them.
 
 // rescueEvery is how often a process looks for jobs without a worker, and the minimum age of their attempt: taking a
 // job and taking its lock are two steps.

@@ -19,9 +19,10 @@ import (
 // one goroutine runs at a time.
 const runsWithRaceDetector = 400
 
-// Check calls play many times, each time with a new world and with other choices, whose number is between fewest and most. runs is
-// a multiple of 100. The test fails when a run has a violation: rapid then looks for the fewest choices that cause it, and the
-// test prints the trace of that run. Each run is in a bubble of testing/synctest, in which time passes only by [World.Advance].
+// Check calls play many times, each time with a new world and with other choices, whose number is between fewest and
+// most. runs is a multiple of 100. The test fails when a run has a violation: rapid then looks for the fewest choices
+// that cause it, and the test prints the trace of that run. Each run is in a bubble of testing/synctest, in which
+// time passes only by [World.Advance].
 func Check(t *testing.T, runs, fewest, most int, play func(w *World)) {
 	t.Helper()
 	if raceDetector {

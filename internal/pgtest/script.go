@@ -9,8 +9,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Script runs a file of SQL as psql would, on a server's database "postgres", statement by statement. Of psql's own commands it knows
-// \connect with a database, and \gexec at the end of a line. A statement ends at the end of a line.
+// Script runs a file of SQL as psql would, on a server's database "postgres", statement by statement. Of psql's own
+// commands it knows \connect with a database, and \gexec at the end of a line. A statement ends at the end of a line.
 func Script(t testing.TB, url func(database string) string, path string) {
 	t.Helper()
 	text, err := os.ReadFile(path)

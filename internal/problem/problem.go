@@ -117,7 +117,8 @@ func (p *Problem) RenameField(from, to, exceptCode string) *Problem {
 	return p
 }
 
-// WithFormat has another value sent in place of the document, as plain JSON, and the detail replaced where there is one for the kind.
+// WithFormat has another value sent in place of the document, as plain JSON, and the detail replaced where there is
+// one for the kind.
 func (p *Problem) WithFormat(wire func(*Problem) any, details map[*Kind]messages.Message) *Problem {
 	p.format = wire
 	if detail, ok := details[p.kind]; ok {

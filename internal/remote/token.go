@@ -42,7 +42,8 @@ type Credentials struct {
 	Scope string
 	// Audience is the API that the token is for; empty for the endpoint's default.
 	Audience string
-	// RefusalHint returns the operator's hint for a refusal by the endpoint. code is OAuth's, such as "invalid_client"; it may be empty.
+	// RefusalHint returns the operator's hint for a refusal by the endpoint. code is OAuth's, such as
+	// "invalid_client"; it may be empty.
 	RefusalHint func(status int, code string) (hint string)
 }
 

@@ -23,7 +23,8 @@ import (
 // registrationPath is the page on which people sign their school up.
 const registrationPath = "/"
 
-// registerRegistration adds the page on which people sign their school up, and the one that shows how far that is. They need no script.
+// registerRegistration adds the page on which people sign their school up, and the one that shows how far that is.
+// They need no script.
 func (s *Site) registerRegistration(router gin.IRouter) {
 	router.GET(registrationPath, s.getRegistration)
 	router.POST(registrationPath, s.refuseOtherOrigins, limitForm, s.postRegistration)
@@ -121,8 +122,8 @@ func (s *Site) otherWays(localizer messages.Localizer) (links []personLink) {
 	return append(links, personLink{URL: registerPath, Text: localizer.Text("page.registration.hosted", nil)})
 }
 
-// postRegistration signs a school up. The form's key is the idempotency key: a form that is sent twice is one sign-up. A browser that
-// goes away stops nothing.
+// postRegistration signs a school up. The form's key is the idempotency key: a form that is sent twice is one
+// sign-up. A browser that goes away stops nothing.
 func (s *Site) postRegistration(c *gin.Context) {
 	localizer := s.pageLanguage(c)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.Request.Context()), signupTimeout)
@@ -186,8 +187,8 @@ func addWrong(ctx context.Context, c *gin.Context, wrong map[string]string, err 
 	return p
 }
 
-// showRegistrationError shows the form again, where another try makes sense, with what did not work. After a refusal the next try is a
-// sign-up of its own; after a failure of ours the same key goes on with the one that was begun.
+// showRegistrationError shows the form again, where another try makes sense, with what did not work. After a refusal
+// the next try is a sign-up of its own; after a failure of ours the same key goes on with the one that was begun.
 func (s *Site) showRegistrationError(c *gin.Context, localizer messages.Localizer, err error) {
 	if errors.Is(err, signup.ErrClosed) || errors.Is(err, signup.ErrInvitationRequired) {
 		p := problem.Of(err)

@@ -37,8 +37,8 @@ type Config struct {
 	Hosted *hosted.Provider
 	// HostedRate is how often one client address may begin that, and come back from it. Defaults to no limit.
 	HostedRate *catalog.Allowance
-	// OAuth are the provider's own names of the connections that the registration page offers, by the names that people know, such as
-	// google. They need Hosted. Defaults to none.
+	// OAuth are the provider's own names of the connections that the registration page offers, by the names that
+	// people know, such as google. They need Hosted. Defaults to none.
 	OAuth map[string]string
 	// Mailbox, if not nil, is shown at /dev/mailbox. Defaults to none.
 	Mailbox Mailbox

@@ -1,7 +1,7 @@
 // Package mailtest is a mail server for tests and development. It stores mails and forwards none.
 //
-// The development command shows its mails; tests make it refuse or disconnect at any stage of an SMTP session. SMTP is implemented by
-// a library, so that the server does not share a mistake of the client.
+// The development command shows its mails; tests make it refuse or disconnect at any stage of an SMTP session. SMTP
+// is implemented by a library, so that the server does not share a mistake of the client.
 package mailtest
 
 import (
