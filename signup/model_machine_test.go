@@ -48,7 +48,7 @@ type machine struct {
 func newMachine(w *modeltest.World, shape shape) *machine {
 	m := &machine{world: &world{
 		World: w, shape: shape, faults: true,
-		names: map[uuid.UUID]string{}, count: map[string]int{}, owners: map[uuid.UUID]uuid.UUID{}, schools: map[uuid.UUID]uuid.UUID{},
+		count: map[string]int{}, owners: map[uuid.UUID]uuid.UUID{}, schools: map[uuid.UUID]uuid.UUID{},
 		freed: map[string]time.Time{}, approved: map[uuid.UUID]bool{}, admitted: map[uuid.UUID]bool{}, closed: map[string]bool{},
 		waiting: map[uuid.UUID]time.Time{},
 	}}

@@ -100,7 +100,7 @@ func (r storeSim) Reserve(ctx context.Context, want catalog.ReserveParams) (cata
 			if !want.Waits {
 				r.w.setName(held.Tenant.ID, "tenant ")
 			}
-			r.w.names[want.UserID] = "user of " + r.w.name(want.SignupID)
+			r.w.names.Store(want.UserID, "user of "+r.w.name(want.SignupID))
 		}
 		return held, err
 	})

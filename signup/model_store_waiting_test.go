@@ -74,7 +74,7 @@ func (r storeSim) ReserveUnconfirmed(ctx context.Context, want catalog.ReservePa
 		held, err := rows.reserveUnconfirmed(want, hideAccounts, notify, waitTimeout)
 		if err == nil {
 			r.w.setName(want.SignupID, "sign-up ")
-			r.w.names[want.UserID] = "user of " + r.w.name(want.SignupID)
+			r.w.names.Store(want.UserID, "user of "+r.w.name(want.SignupID))
 			r.w.waiting[want.SignupID] = time.Now()
 		}
 		return held, err

@@ -3,6 +3,7 @@ package signup_test
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -26,7 +27,7 @@ type world struct {
 	faults     bool
 	unreliable bool
 	procs      []*process
-	names      map[uuid.UUID]string
+	names      sync.Map // from ids to names; the processes read it too
 	count      map[string]int
 	// owners maps every tenant that was ever ready to its sign-up, schools every such sign-up to its tenant.
 	owners, schools map[uuid.UUID]uuid.UUID
@@ -76,13 +77,17 @@ func (w *world) fault(c *modeltest.Call) modeltest.Fault {
 }
 
 // name returns the name of a thing in this run, which does not depend on its random id.
-func (w *world) name(id uuid.UUID) string { return w.names[id] }
+func (w *world) name(id uuid.UUID) string {
+	name, _ := w.names.Load(id)
+	text, _ := name.(string)
+	return text
+}
 
 // setName gives a name to a new thing.
 func (w *world) setName(id uuid.UUID, kind string) {
-	if w.names[id] == "" {
+	if w.name(id) == "" {
 		w.count[kind]++
-		w.names[id] = fmt.Sprintf("%s%d", kind, w.count[kind])
+		w.names.Store(id, fmt.Sprintf("%s%d", kind, w.count[kind]))
 	}
 }
 
