@@ -40,7 +40,7 @@ endif
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 	@echo
-	@echo "  make test RUN=TestSignUp PKG=./signup ARGS='-v -count=1'   runs some tests, and hands ARGS to go test"
+	@echo "  make test RUN=TestBegin PKG=./signup ARGS='-v -count=1'   runs some tests, and hands ARGS to go test"
 
 # Each tenth module that is fetched, and each hundredth package that is compiled, is told. Errors are left to go build.
 fetch = $(GO) mod download -x 2>&1 | awk '/^\# get .*\.zip: 200/ && ++n % 10 == 0 { print "  " n " modules fetched"; fflush() }' || true
