@@ -20,7 +20,7 @@ func TestAFewDatabasesAreClonedAtATime(t *testing.T) {
 	}
 	root := pgtest.Connect(t, pgtest.Server(t).URL("postgres"))
 	exec(t, root, "begin; comment on database "+server.Template()+" is 'changed, and never committed'")
-	const all = 2 * tenant.MaxClones
+	const all = tenant.MaxClones + 3 // as many as there are connections
 	began := make(chan struct{}, all)
 	ids := make([]tenant.ID, all)
 	var group errgroup.Group

@@ -227,7 +227,7 @@ func noOrganization(t *testing.T, w *peopleWorld, _ *process, s school) {
 	if left := w.organizationsOf(t, s); len(left) != 0 {
 		t.Errorf("organizations without their owner: %v", left)
 	}
-	if code, out, errs := w.homeroom(t, "signup", "resolve", id, "--finish"); code != exitCannot || !strings.Contains(errs, "login is not at") {
+	if code, out, errs := w.homeroom(t, "signup", "resolve", id, "--finish"); code != exitCannot || !strings.Contains(errs, "account is not at") {
 		t.Errorf("without its login it is finished, with exit code %d: %s%s", code, out, errs)
 	}
 	if code, out, errs := w.homeroom(t, "signup", "resolve", id, "--undo"); code != exitOK {

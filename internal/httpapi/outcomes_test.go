@@ -42,7 +42,7 @@ func TestOutcomes(t *testing.T) {
 		},
 		{
 			name: "no room", sql: `update servers set weight = 0; delete from tenants`,
-			ask: sign, status: 503, code: "BUSY", retry: true, hides: []string{"weight", "main"}, logs: "no server has room",
+			ask: sign, status: 503, code: "BUSY", retry: true, hides: []string{"weight", "main"}, logs: "no server has capacity",
 		},
 		{
 			name: "the provider's rate limit", fault: &flaky.Fault{Path: "/api/v2/", Kind: flaky.RateLimited, Times: -1, RetryAfter: 60e9},
