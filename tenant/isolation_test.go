@@ -40,8 +40,10 @@ func TestNoTenantReachesAnother(t *testing.T) {
 			}
 			_, err := pgx.Connect(t.Context(), in(t, server.URL(a, 0), b.Database()))
 			refused(t, "enter another's database", err, "42501")
-			for _, statement := range []string{"set role %s", "set session authorization %s", "alter role %s password 'x'", "grant %s to current_user", "drop database %s",
-				"alter database %s set work_mem = '1MB'", "comment on database %s is 'x'", "revoke connect on database %[1]s from %[1]s"} {
+			for _, statement := range []string{
+				"set role %s", "set session authorization %s", "alter role %s password 'x'", "grant %s to current_user", "drop database %s",
+				"alter database %s set work_mem = '1MB'", "comment on database %s is 'x'", "revoke connect on database %[1]s from %[1]s",
+			} {
 				_, err := own.Exec(t.Context(), fmt.Sprintf(statement, b.Database()))
 				if strings.HasPrefix(statement, "revoke") && err == nil {
 					continue // Postgres warns and revokes nothing

@@ -125,7 +125,7 @@ func TestDocumentedLogMessagesExist(t *testing.T) {
 		code.WriteString(read(t, source))
 	}
 	for _, row := range rows {
-		for _, message := range strings.Split(strings.Trim(row[1], "`"), "`, `") {
+		for message := range strings.SplitSeq(strings.Trim(row[1], "`"), "`, `") {
 			if !strings.Contains(code.String(), message) {
 				t.Errorf("install.md explains the log message %q, which no code writes", message)
 			}
@@ -167,7 +167,8 @@ func TestDocumentsNameVariablesThatExist(t *testing.T) {
 		}
 		for _, variable := range name.FindAllString(string(text), -1) {
 			old := oldNames[variable] != "" || slices.Contains(removedNames, variable)
-			if !known(variable) && !others[variable] && !(old && filepath.Base(file) == "CHANGELOG.md") { // it describes earlier versions
+			earlier := old && filepath.Base(file) == "CHANGELOG.md" // it describes earlier versions
+			if !known(variable) && !others[variable] && !earlier {
 				t.Errorf("%s speaks of %s, which Homeroom does not read", file, variable)
 			}
 		}

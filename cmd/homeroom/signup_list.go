@@ -95,8 +95,13 @@ func (c signupShow) Run(ctx context.Context, p program) error {
 		}
 		r := newSignupRow(found)
 		rows := [][]string{
-			{"id", r.ID.String()}, {"status", string(r.Status)}, {"school", r.SchoolName}, {"name", r.Name}, {"e-mail", r.Email},
-			{"e-mail confirmed", r.confirmed()}, {"created", r.CreatedAt},
+			{"id", r.ID.String()},
+			{"status", string(r.Status)},
+			{"school", r.SchoolName},
+			{"name", r.Name},
+			{"e-mail", r.Email},
+			{"e-mail confirmed", r.confirmed()},
+			{"created", r.CreatedAt},
 		}
 		optional := func(field, value string) {
 			if value != "" {

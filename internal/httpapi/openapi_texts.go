@@ -1,7 +1,7 @@
 package httpapi
 
 // longTexts are descriptions that would make a field's tag too long to read. The tag has the key.
-var longTexts = map[string]string{
+var longTexts = map[string]string{ //nolint:gosec // rules for passwords, not passwords
 	"@authPassword": "8 to 72 bytes, with an upper-case letter, a digit and a special character.",
 	"@runState": "running and paused are open, and at most one run is. done has processed every tenant, and some may have " +
 		"failed; failed could not continue; stopped because a canary or too many tenants failed; aborted was ended by an " +
