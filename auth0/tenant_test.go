@@ -103,7 +103,7 @@ func (o *fakeTenant) inBubble(t *testing.T, test func(t *testing.T, client *auth
 
 func newUser() identity.NewUser {
 	return identity.NewUser{
-		ID: uuid.New(), Email: email, Password: secret.String(password), GivenName: "Ada",
+		ID: uuid.New(), Email: email, Password: secret.String(password), Person: identity.Person{GivenName: "Ada"},
 		Metadata: identity.Metadata{TenantID: "t", Database: "d", SchoolName: "s", SignupID: "u"},
 	}
 }

@@ -43,7 +43,7 @@ func newClient(t *testing.T, cfg beyondidentity.Config) *beyondidentity.Client {
 }
 
 func newUser() identity.NewUser {
-	return identity.NewUser{ID: uuid.New(), Email: "ada.canary@lincoln.example", GivenName: "Ada", FamilyName: "Lovelace"}
+	return identity.NewUser{ID: uuid.New(), Email: "ada.canary@lincoln.example", Person: identity.Person{GivenName: "Ada", FamilyName: "Lovelace"}}
 }
 
 // creates are the routes of creates.

@@ -23,13 +23,12 @@ type ReserveParams struct {
 	TenantID uuid.UUID
 	Database string
 	// IdempotencyKey may be empty.
-	IdempotencyKey              string
-	RequestHash                 []byte
-	Email, SchoolName           string
-	GivenName, FamilyName, Name string
-	// Profile holds further fields of the person; may be nil. Locale is their language; may be empty.
-	Profile map[string]string
-	Locale  string
+	IdempotencyKey    string
+	RequestHash       []byte
+	Email, SchoolName string
+	Person
+	// Locale is the person's language; may be empty.
+	Locale string
 	// Kind is the kind of the sign-up; empty means a school. Role is the person's role there; empty means the owner.
 	Kind Kind
 	Role string

@@ -16,8 +16,8 @@ func TestSignupsAreListedByStatusInPagesTheOldestFirst(t *testing.T) {
 	var want []uuid.UUID
 	for range 3 {
 		r := catalog.ReserveParams{
-			SignupID: uuid.New(), UserID: uuid.New(), Email: "ada@lincoln.example", SchoolName: "Lincoln High", GivenName: "Ada",
-			RequestHash: []byte("hash"), Steps: json.RawMessage(`[]`), Profile: map[string]string{"phone": "1"},
+			SignupID: uuid.New(), UserID: uuid.New(), Email: "ada@lincoln.example", SchoolName: "Lincoln High",
+			RequestHash: []byte("hash"), Steps: json.RawMessage(`[]`), Person: catalog.Person{GivenName: "Ada", Profile: map[string]string{"phone": "1"}},
 		}
 		if _, err := store.ReserveUnconfirmed(t.Context(), r, true, false, time.Hour); err != nil {
 			t.Fatal(err)
@@ -53,8 +53,8 @@ func TestANotificationIsTheSameInSQLAndInGo(t *testing.T) {
 	t.Parallel()
 	store := setup(t)
 	for name, r := range map[string]catalog.ReserveParams{
-		"all that can be told": {GivenName: "Ada", FamilyName: "Lovelace", Name: "Countess Ada", Locale: "de"},
-		"only a name":          {Name: "Countess Ada"},
+		"all that can be told": {Person: catalog.Person{GivenName: "Ada", FamilyName: "Lovelace", Name: "Countess Ada"}, Locale: "de"},
+		"only a name":          {Person: catalog.Person{Name: "Countess Ada"}},
 		"no more than needed":  {},
 	} {
 		r.SignupID, r.UserID, r.RequestHash, r.Steps = uuid.New(), uuid.New(), []byte("hash"), json.RawMessage(`[]`)

@@ -9,6 +9,13 @@ import (
 	"github.com/google/uuid"
 )
 
+// Person is what a person has entered about themselves. All of it is optional.
+type Person struct {
+	GivenName, FamilyName, Name string
+	// Profile holds further fields, by the names that the service's settings have.
+	Profile map[string]string
+}
+
 // User is a person who belongs to a school.
 type User struct {
 	ID uuid.UUID
@@ -19,11 +26,7 @@ type User struct {
 	IdentityID    string
 	EmailVerified bool
 	Role          string
-	GivenName     string
-	FamilyName    string
-	Name          string
-	// Profile holds further fields of the person.
-	Profile map[string]string
+	Person
 	// Locale is the person's language; empty means the service's default.
 	Locale    string
 	CreatedAt time.Time

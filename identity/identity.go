@@ -52,6 +52,14 @@ type Lister interface {
 	List(ctx context.Context, each func(User) error) error
 }
 
+// Person is what a person has entered about themselves. All of it is optional.
+type Person struct {
+	GivenName, FamilyName, Name string
+	// Profile has further values, by the names of [ProfileFields]. The provider stores them where the person may change
+	// them (Auth0: user_metadata).
+	Profile map[string]string
+}
+
 // NewUser is an account to create.
 type NewUser struct {
 	// ID is our id of the user. The provider's own id is derived from it.
@@ -63,11 +71,7 @@ type NewUser struct {
 	EmailVerified bool
 	// Password is sent to the provider and stored nowhere else. It is empty if [TakesPassword] is false.
 	Password secret.String
-	// GivenName, FamilyName and Name are optional.
-	GivenName, FamilyName, Name string
-	// Profile has further values that the person entered, by the names of [ProfileFields]. The provider stores them
-	// where the person may change them (Auth0: user_metadata).
-	Profile map[string]string
+	Person
 	// Metadata is stored by the provider where only Homeroom can change it (Auth0: app_metadata).
 	Metadata Metadata
 }

@@ -53,7 +53,7 @@ func setup(t *testing.T, cfg scimtest.Config, change ...func(*scim.Config)) (*sc
 }
 
 func newUser() identity.NewUser {
-	return identity.NewUser{ID: uuid.New(), Email: "ada.canary@lincoln.example", Password: password, GivenName: "Ada"}
+	return identity.NewUser{ID: uuid.New(), Email: "ada.canary@lincoln.example", Password: password, Person: identity.Person{GivenName: "Ada"}}
 }
 
 // clock is shared by a server and its client, and advanced by a test.

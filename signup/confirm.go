@@ -121,8 +121,7 @@ func (s *Service) confirmedAccount(ctx context.Context, row catalog.Signup, pass
 		return identity.User{}, s.unavailable(err)
 	}
 	req := Request{
-		Email: user.Email, Password: password, SchoolName: row.SchoolName, GivenName: user.GivenName, FamilyName: user.FamilyName,
-		Name: user.Name, Profile: user.Profile,
+		Email: user.Email, Password: password, SchoolName: row.SchoolName, Person: user.Person,
 	}
 	if row.IdentityID != nil {
 		req.Account = &identity.User{ID: *row.IdentityID}

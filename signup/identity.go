@@ -31,8 +31,7 @@ func (s *Service) ensureIdentity(ctx context.Context, req Request, j *job, looku
 // createIdentity creates the account, or finds it. It always looks for the account before it sends another create.
 func (s *Service) createIdentity(ctx context.Context, req Request, j *job, lookupFirst bool) (identity.User, error) {
 	user := identity.NewUser{
-		ID: j.signup.UserID, Email: req.Email, Password: req.Password,
-		GivenName: req.GivenName, FamilyName: req.FamilyName, Name: req.Name, Profile: req.Profile,
+		ID: j.signup.UserID, Email: req.Email, Password: req.Password, Person: identity.Person(req.Person),
 		Metadata: j.metadata(), EmailVerified: j.verified,
 	}
 	doubt := func(err error) error { return err }

@@ -22,7 +22,7 @@ func (p *pair) reservation(t *rapid.T) catalog.ReserveParams {
 	n := rapid.IntRange(1, 4).Draw(t, "school")
 	want := catalog.ReserveParams{
 		SignupID: p.newID(), UserID: p.newID(), TenantID: id.UUID(), Database: id.Database(), RequestHash: []byte("hash"),
-		Email: fmt.Sprintf("ada%d@lincoln.example", n), SchoolName: "Lincoln High", GivenName: "Ada",
+		Email: fmt.Sprintf("ada%d@lincoln.example", n), SchoolName: "Lincoln High", Person: catalog.Person{GivenName: "Ada"},
 		Slug:    rapid.SampledFrom([]string{"lincoln-high", "lincoln-high", "lincoln-high-2", "roosevelt"}).Draw(t, "slug"),
 		Lineage: rapid.SampledFrom([]string{"lunch", "lunch", "lunch", "dinner"}).Draw(t, "lineage"), SchemaVersion: 3,
 		Servers: rapid.SampledFrom([][]string{{"main", "big", "shut"}, {"main", "big"}, {"big"}, {"shut"}}).Draw(t, "servers"),

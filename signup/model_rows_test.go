@@ -156,9 +156,11 @@ func (r *rows) tenantFor(want *catalog.ReserveParams) (t *catalog.Tenant, spare 
 
 // newUser and newRow return the rows of a reservation.
 func newUser(want catalog.ReserveParams) userRow {
+	person := want.Person
+	person.Profile = map[string]string{}
 	return userRow{state: "pending", User: catalog.User{
 		ID: want.UserID, Email: want.Email, Role: cmp.Or(want.Role, "owner"), CreatedAt: time.Now(), IdentityID: want.IdentityID,
-		GivenName: want.GivenName, FamilyName: want.FamilyName, Name: want.Name, Profile: map[string]string{},
+		Person: person,
 	}}
 }
 

@@ -6,6 +6,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"homeroom/catalog"
 	"homeroom/identity"
 	"homeroom/internal/secret"
 	"homeroom/messages"
@@ -16,10 +17,8 @@ type Request struct {
 	Email      string
 	Password   secret.String
 	SchoolName string
-	// GivenName, FamilyName and Name are optional, unless the service's fields require them.
-	GivenName, FamilyName, Name string
-	// Profile holds further fields, by the names of [identity.ProfileFields].
-	Profile map[string]string
+	// Person is optional, apart from the fields that the service's rules require.
+	catalog.Person
 	// Locale is the person's language, as a BCP 47 tag; may be empty.
 	Locale string
 	// Account is the account that the person has proven to own, by a token of the identity provider; nil if the sign-up

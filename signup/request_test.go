@@ -10,6 +10,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"homeroom/catalog"
 	"homeroom/internal/secret"
 	"homeroom/signup"
 )
@@ -23,8 +24,7 @@ func TestNormaliseFindsEveryFaultAtOnce(t *testing.T) {
 		"nothing": {func(r *signup.Request) { *r = signup.Request{} }, []string{"email required", "password required", "schoolName required"}},
 		"everything wrong": {func(r *signup.Request) {
 			*r = signup.Request{
-				Email: "ada", Password: "short", SchoolName: "x", Name: "y", GivenName: "a\u202eb", FamilyName: strings.Repeat("z", 101),
-				IdempotencyKey: "short",
+				Email: "ada", Password: "short", SchoolName: "x", IdempotencyKey: "short", Person: catalog.Person{Name: "y", GivenName: "a\u202eb", FamilyName: strings.Repeat("z", 101)},
 			}
 		}, []string{
 			"email invalid_format", "password too_short", "schoolName too_short", "givenName invalid_characters",

@@ -121,6 +121,6 @@ func (j *job) result(account identity.User, version uint) Result {
 	school.SchemaVersion = version
 	return NewResult(j.signup.ID, catalog.User{
 		ID: j.signup.UserID, IdentityID: account.ID, Email: j.signup.Email, EmailVerified: account.EmailVerified,
-		GivenName: j.names.GivenName, FamilyName: j.names.FamilyName, Name: j.names.Name, CreatedAt: j.signup.CreatedAt,
+		Person: j.person, CreatedAt: j.signup.CreatedAt,
 	}, school)
 }

@@ -18,7 +18,7 @@ import (
 type job struct {
 	signup catalog.Signup
 	tenant catalog.Tenant
-	names  struct{ GivenName, FamilyName, Name string }
+	person catalog.Person
 	// role is the person's role at the school.
 	role string
 	log  stepLog
@@ -35,7 +35,7 @@ type job struct {
 
 func newJob(held catalog.Reservation, req Request, role string, log stepLog) *job {
 	j := &job{signup: held.Signup, tenant: held.Tenant, role: role, log: log, verified: held.Signup.InvitationID != nil}
-	j.names.GivenName, j.names.FamilyName, j.names.Name = req.GivenName, req.FamilyName, req.Name
+	j.person = req.Person
 	return j
 }
 
@@ -53,7 +53,7 @@ func (s *Service) load(ctx context.Context, row catalog.Signup) (*job, error) {
 		return nil, err
 	}
 	j := &job{signup: row, tenant: tenant, role: user.Role, log: readLog(row.Steps), verified: user.EmailVerified || row.InvitationID != nil}
-	j.names.GivenName, j.names.FamilyName, j.names.Name = user.GivenName, user.FamilyName, user.Name
+	j.person = user.Person
 	return j, nil
 }
 

@@ -267,8 +267,7 @@ func (s *Service) reservation(req Request, plan plan) (catalog.ReserveParams, st
 	reservation := s.tenantReservation(plan.schoolName)
 	reservation.SignupID, reservation.UserID = uuid.New(), uuid.Must(uuid.NewV7())
 	reservation.IdempotencyKey, reservation.RequestHash = req.IdempotencyKey, s.hash(req)
-	reservation.Email, reservation.GivenName, reservation.FamilyName, reservation.Name = req.Email, req.GivenName, req.FamilyName, req.Name
-	reservation.Profile, reservation.Locale, reservation.IdentityID = req.Profile, req.Locale, req.accountID()
+	reservation.Email, reservation.Person, reservation.Locale, reservation.IdentityID = req.Email, req.Person, req.Locale, req.accountID()
 	reservation.Kind, reservation.Role, reservation.JoinTenant, reservation.InvitationID = plan.kind, plan.role, plan.tenant, plan.invitation
 	reservation.Waits = plan.gate != ""
 	return reservation, log

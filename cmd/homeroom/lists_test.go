@@ -99,8 +99,8 @@ func (w *world) addSignup(t *testing.T) uuid.UUID {
 	}
 	defer store.Close()
 	params := catalog.ReserveParams{
-		SignupID: uuid.New(), UserID: uuid.Must(uuid.NewV7()), Email: "ada@lincoln.example", SchoolName: "Lincoln High", GivenName: "Ada",
-		FamilyName: "Lovelace", RequestHash: []byte("hash"), Steps: json.RawMessage(`[]`),
+		SignupID: uuid.New(), UserID: uuid.Must(uuid.NewV7()), Email: "ada@lincoln.example", SchoolName: "Lincoln High",
+		Person: catalog.Person{GivenName: "Ada", FamilyName: "Lovelace"}, RequestHash: []byte("hash"), Steps: json.RawMessage(`[]`),
 	}
 	if _, err := store.ReserveUnconfirmed(t.Context(), params, false, false, time.Hour); err != nil {
 		t.Fatal(err)

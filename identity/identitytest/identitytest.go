@@ -169,7 +169,7 @@ func (s *setup) newUser() identity.NewUser {
 	}
 	return identity.NewUser{
 		ID: id, Email: "ada." + id.String() + "@lincoln.example", Password: password,
-		GivenName: "Ada", FamilyName: "Lovelace", Name: "Ada Lovelace",
+		Person: identity.Person{GivenName: "Ada", FamilyName: "Lovelace", Name: "Ada Lovelace"},
 		Metadata: identity.Metadata{
 			TenantID: uuid.NewString(), Database: "t_" + strings.Repeat("a", 26),
 			SchoolName: "Łódź “Lincoln” High", SignupID: uuid.NewString(),

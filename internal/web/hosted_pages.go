@@ -9,6 +9,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"homeroom/catalog"
 	"homeroom/hosted"
 	"homeroom/identity"
 	"homeroom/internal/problem"
@@ -31,8 +32,9 @@ func (s *Site) hostedRequest(c *gin.Context, localizer messages.Localizer, state
 	login := person.Identity
 	req := signup.Request{
 		Account: &login, Email: login.Email, SchoolName: entered("schoolName", state.SchoolName), Invitation: state.Invitation,
-		GivenName: person.GivenName, FamilyName: person.FamilyName, Name: person.Name,
-		Profile: map[string]string{}, IdempotencyKey: idempotencyKey(state),
+		Person: catalog.Person{
+			GivenName: person.GivenName, FamilyName: person.FamilyName, Name: person.Name, Profile: map[string]string{},
+		}, IdempotencyKey: idempotencyKey(state),
 	}
 	for _, locale := range append(strings.Fields(state.Locales), person.Locale, localizer.Tag()) {
 		if req.Locale = messages.FirstLanguage(locale); req.Locale != "" {

@@ -196,12 +196,7 @@ func (s *Site) postInvitation(c *gin.Context) {
 	}
 	req := signup.Request{
 		Invitation: token, Email: invitation.Email, Password: secret.String(c.PostForm("password")), SchoolName: c.PostForm("schoolName"),
-		GivenName: c.PostForm("givenName"), FamilyName: c.PostForm("familyName"), Locale: localizer.Tag(), Profile: map[string]string{},
-	}
-	for _, name := range identity.ProfileFields {
-		if value := c.PostForm(name); value != "" {
-			req.Profile[name] = value
-		}
+		Person: enteredPerson(c), Locale: localizer.Tag(),
 	}
 	outcome, err := s.admit(ctx, c, admission.Applicant{EntryPoint: admission.InvitationPage, Request: req})
 	p := problem.Of(err)
@@ -225,6 +220,17 @@ func (s *Site) postInvitation(c *gin.Context) {
 	default:
 		s.showProblem(c, localizer, err)
 	}
+}
+
+// enteredPerson reads what a form says about the person.
+func enteredPerson(c *gin.Context) catalog.Person {
+	person := catalog.Person{GivenName: c.PostForm("givenName"), FamilyName: c.PostForm("familyName"), Profile: map[string]string{}}
+	for _, name := range identity.ProfileFields {
+		if value := c.PostForm(name); value != "" {
+			person.Profile[name] = value
+		}
+	}
+	return person
 }
 
 // loginText returns the text that tells people to log in: id where a link follows, and id with _elsewhere where the

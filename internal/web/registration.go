@@ -13,7 +13,6 @@ import (
 	"github.com/google/uuid"
 
 	"homeroom/admission"
-	"homeroom/identity"
 	"homeroom/internal/problem"
 	"homeroom/internal/secret"
 	"homeroom/messages"
@@ -62,7 +61,7 @@ type registrationForm struct {
 	exists bool
 }
 
-// showRegistration writes the form, with what was sent before, passwords apart.
+// showRegistration writes the form, with what was sent before, except passwords.
 func (s *Site) showRegistration(c *gin.Context, localizer messages.Localizer, status int, show registrationForm) {
 	form := &personForm{Action: registrationPath, Button: localizer.Text("page.registration.button", nil)}
 	focus := false
@@ -164,17 +163,10 @@ func registrationRequest(c *gin.Context, localizer messages.Localizer) signup.Re
 	if !signup.ValidKey(key) {
 		key = uuid.NewString()
 	}
-	req := signup.Request{
+	return signup.Request{
 		IdempotencyKey: key, Email: c.PostForm("email"), Password: secret.String(c.PostForm("password")),
-		SchoolName: c.PostForm("schoolName"), GivenName: c.PostForm("givenName"), FamilyName: c.PostForm("familyName"),
-		Locale: localizer.Tag(), Profile: map[string]string{},
+		SchoolName: c.PostForm("schoolName"), Person: enteredPerson(c), Locale: localizer.Tag(),
 	}
-	for _, name := range identity.ProfileFields {
-		if value := c.PostForm(name); value != "" {
-			req.Profile[name] = value
-		}
-	}
-	return req
 }
 
 // addWrong adds the messages about fields that an error has.
@@ -187,8 +179,8 @@ func addWrong(ctx context.Context, c *gin.Context, wrong map[string]string, err 
 	return p
 }
 
-// showRegistrationError shows the form again, where another try makes sense, with what did not work. After a refusal
-// the next try is a sign-up of its own; after a failure of ours the same key goes on with the one that was begun.
+// showRegistrationError shows the form again, where a retry can succeed, with what did not work. After a refusal
+// the next try is a sign-up of its own; after a temporary failure the same key continues the sign-up.
 func (s *Site) showRegistrationError(c *gin.Context, localizer messages.Localizer, err error) {
 	if errors.Is(err, signup.ErrClosed) || errors.Is(err, signup.ErrInvitationRequired) {
 		p := problem.Of(err)
