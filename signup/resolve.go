@@ -24,8 +24,8 @@ type Resolution struct {
 // problemUndone is the problem of a sign-up that an operator has undone.
 const problemUndone = "undone"
 
-// ResolveFinish resumes a sign-up that needs an operator. Every step checks what is left to do. If the cause still
-// exists, the sign-up needs an operator again afterwards. Without its account it is not resumed, because only the
+// ResolveFinish carries out an operator's decision to finish a sign-up that needs one. Every step checks what is left to do. If the cause still
+// exists, the sign-up needs an operator again afterwards. If its account does not exist, it is not resumed, because only the
 // person's own request can create the account. If the process dies, the reconciler continues.
 //
 // A sign-up that was resumed already, or is ready, is returned as it is. It fails with [catalog.ErrNotFound], with

@@ -2,7 +2,7 @@
 //
 // The page shows the provider's widget and sends us the token that it makes; only the provider can tell what the token is
 // worth. Cloudflare Turnstile and hCaptcha are asked in the same way, which both call siteverify. Whatever is not a clear
-// yes is a no: an answer that does not come lets nobody in.
+// yes is a no: without an answer the sign-up is refused.
 package captcha
 
 import (

@@ -57,7 +57,7 @@ var (
 	NotWaiting = &Kind{"NOT_WAITING", http.StatusConflict}
 	// InProgress is for work that is being done at this moment.
 	InProgress = &Kind{"IN_PROGRESS", http.StatusConflict}
-	// OtherSchema is for a tenant that other migrations have made.
+	// OtherSchema is for a tenant that a different set of migrations created.
 	OtherSchema = &Kind{"OTHER_SCHEMA", http.StatusConflict}
 	// InvitationGone is for an invitation that is not open.
 	InvitationGone = &Kind{"INVITATION_GONE", http.StatusGone}
