@@ -213,7 +213,7 @@ func text(node *html.Node) string {
 		return ""
 	}
 	for n := range node.Descendants() {
-		if n.Type == html.TextNode && n.Parent.Data != "style" && (n.Parent == node || n.Parent.Data != "title") {
+		if n.Type == html.TextNode && n.Parent.Data != "style" && n.Parent.Data != "script" && (n.Parent == node || n.Parent.Data != "title") {
 			words.WriteString(n.Data + " ")
 		}
 	}

@@ -11,6 +11,8 @@ import (
 	"homeroom/catalog"
 	"homeroom/hosted"
 	"homeroom/internal/browsertest"
+	"homeroom/internal/captcha"
+	"homeroom/internal/flaky"
 	"homeroom/signup"
 )
 
@@ -122,6 +124,39 @@ func TestAPageOfAnotherSiteCannotSendTheForm(t *testing.T) {
 	equal(t, http.StatusBadRequest, page.Status)
 	equal(t, w.url+"/", page.Link(t, "Begin again"))
 	equal(t, 0, len(w.auth0.Users()))
+}
+
+func TestAfterAFailureTheFormContinuesTheSignup(t *testing.T) {
+	t.Parallel()
+	w := setup(t, options{})
+	b := browsertest.New(t)
+	sent := url.Values{} // without a key, which a page of ours always has
+	for name, value := range filledIn("ada@lincoln.example") {
+		sent.Set(name, value)
+	}
+	w.auth0.Inject(flaky.Fault{Method: "POST", Path: "/api/v2/users", Kind: flaky.StatusBefore, Status: 503, Times: -1})
+	page := b.Post(w.url+"/", w.url, sent)
+	wantPage(t, page, http.StatusServiceUnavailable, "Sign your school up")
+	row, err := w.catalog.SignupByKey(t.Context(), page.Value("key"))
+	check(t, err)
+	w.auth0.ClearFaults()
+	page = b.Submit(page, "Sign up", filledIn("ada@lincoln.example"))
+	equal(t, http.StatusOK, page.Status, page.Text())
+	equal(t, "/register/status/"+row.ID.String(), page.URL.Path)
+}
+
+func TestThePageWithACaptcha(t *testing.T) {
+	t.Parallel()
+	w := setup(t, options{noSpare: true, api: func(c *config) {
+		var err error
+		c.admission.Captcha, err = captcha.New(captcha.Config{Provider: captcha.Turnstile, Secret: "secret"})
+		check(t, err)
+	}})
+	b := browsertest.New(t)
+	page := b.Submit(b.Get(w.url+"/"), "Sign up", filledIn("ada@lincoln.example"))
+	wantPage(t, page, http.StatusUnprocessableEntity, "Sign your school up")
+	lacks(t, page.Text(), "marked fields")
+	equal(t, 0, strings.Count(page.Body, "aria-invalid"))
 }
 
 func TestThePageWithALimit(t *testing.T) {

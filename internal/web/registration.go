@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
@@ -43,7 +44,7 @@ func (s *Site) getAsset(c *gin.Context) {
 func (s *Site) getRegistration(c *gin.Context) {
 	localizer := s.pageLanguage(c)
 	if err := s.cfg.Signup.Accepts(); err != nil {
-		s.showRegistrationError(c, localizer, err)
+		s.showRegistrationError(c, localizer, "", err)
 		return
 	}
 	s.showRegistration(c, localizer, http.StatusOK, registrationForm{key: uuid.NewString()})
@@ -95,8 +96,11 @@ func (s *Site) showRegistration(c *gin.Context, localizer messages.Localizer, st
 	if show.exists {
 		page.Link = s.loginLink(localizer)
 	}
-	if len(show.wrong) > 0 && page.Problem == "" {
+	switch {
+	case focus:
 		page.Problem = localizer.Text("page.registration.correct", nil)
+	case len(show.wrong) > 0: // of a field that is not in the form, such as a CAPTCHA
+		page.Problem = strings.Join(slices.Sorted(maps.Values(show.wrong)), " ")
 	}
 	if entry, built := s.assets.Entry("registration"); built {
 		page.Script, page.Styles, page.Data = entry.Script, entry.Styles, registrationData(localizer, page, s.loginLink(localizer))
@@ -151,7 +155,7 @@ func (s *Site) postRegistration(c *gin.Context) {
 		}
 	}
 	if err != nil {
-		s.showRegistrationError(c, localizer, err)
+		s.showRegistrationError(c, localizer, applicant.Request.IdempotencyKey, err)
 		return
 	}
 	c.Redirect(http.StatusSeeOther, statusURL(outcome.SignupID.String(), c.Query("ui_locales")))
@@ -180,8 +184,8 @@ func addWrong(ctx context.Context, c *gin.Context, wrong map[string]string, err 
 }
 
 // showRegistrationError shows the form again, where a retry can succeed, with what did not work. After a refusal
-// the next try is a sign-up of its own; after a temporary failure the same key continues the sign-up.
-func (s *Site) showRegistrationError(c *gin.Context, localizer messages.Localizer, err error) {
+// the next try is a sign-up of its own; after a temporary failure the key that was sent continues the sign-up.
+func (s *Site) showRegistrationError(c *gin.Context, localizer messages.Localizer, sent string, err error) {
 	if errors.Is(err, signup.ErrClosed) || errors.Is(err, signup.ErrInvitationRequired) {
 		p := problem.Of(err)
 		p.Complete(c.Request.Context(), c.Writer.Header())
@@ -196,7 +200,7 @@ func (s *Site) showRegistrationError(c *gin.Context, localizer messages.Localize
 		show.wrong["email"], show.exists = localizer.Text("page.hosted.exists", nil), true
 	case len(show.wrong) > 0:
 	case p.Status == http.StatusServiceUnavailable || p.Status == http.StatusTooManyRequests:
-		show.key, show.problem = c.PostForm("key"), p.Detail
+		show.key, show.problem = sent, p.Detail
 	default:
 		s.showProblem(c, localizer, err)
 		return
